@@ -4,25 +4,21 @@
 //! `cargo bench --bench fanout [-- --quick]`. The daemon is the one of this build; its database is filled
 //! before it starts, so that nothing else runs meanwhile.
 
-#[path = "../tests/support/harness.rs"]
-#[expect(
-    dead_code,
-    reason = "shared with the tests of the daemon, which use all of it"
-)]
-mod harness;
 #[path = "peers/process.rs"]
 mod process;
 #[path = "sample/mail.rs"]
 mod sample;
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::{Harness, STANDARD};
 use process::usage;
 use rusqlite::{Connection, OpenFlags};
 use sample::Sender;
+use support::harness::{Harness, STANDARD};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use vestibule::domain::{Actor, EmailAddress, Interface, Proof, Timestamp};
@@ -242,7 +238,7 @@ impl Sink {
             .stdout(Stdio::null())
             .spawn()
             .expect("smtp-sink is part of Debian's package postfix");
-        harness::wait_for("smtp-sink's port", || {
+        support::harness::wait_for("smtp-sink's port", || {
             std::net::TcpStream::connect(address).ok()
         });
         Self { address, process }

@@ -5,12 +5,6 @@
 //! target folder, and copied from there. Load comes from the example `load`; deliveries are paused, so that
 //! only the measured work runs.
 
-#[path = "../tests/support/harness.rs"]
-#[expect(
-    dead_code,
-    reason = "shared with the tests of the daemon, which use all of it"
-)]
-mod harness;
 #[expect(
     dead_code,
     reason = "shared with the comparison with peers, which tells how long answers take"
@@ -19,15 +13,17 @@ mod load;
 #[path = "sample/mail.rs"]
 mod sample;
 mod seed;
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use harness::{Harness, STANDARD};
 use load::Load;
 use rusqlite::{Connection, OpenFlags};
 use sample::Sender;
 use seed::Size;
+use support::harness::{Harness, STANDARD};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use vestibule::domain::{Actor, DestinationName, EmailAddress, Interface, Proof, Timestamp};
@@ -269,7 +265,7 @@ impl Bench {
         let mut harness = harness(|_| {});
         let messages = self.effort.growing.min(500 * 1024 * 1024 / octets);
         self.accept(&harness, octets, messages);
-        harness.signal("-TERM");
+        harness.signal(support::harness::Signal::TERM);
         assert_eq!(harness.exit_status(), Some(0));
         let file = std::fs::metadata(harness.path("data/vestibule.db")).expect("the file");
         #[expect(clippy::cast_precision_loss, reason = "a size for people")]

@@ -15,6 +15,8 @@ mod harness;
 )]
 #[path = "../tests/integration/delivery/help_desk.rs"]
 mod help_desk;
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 use std::time::{Duration, Instant};
 

@@ -3,12 +3,6 @@
 //! `cargo bench --bench public_pages [-- --quick]`. The daemon is the one of this build; the client is `wrk`
 //! (Debian's package of that name), which shares the same cores.
 
-#[path = "../tests/support/harness.rs"]
-#[expect(
-    dead_code,
-    reason = "shared with the tests of the daemon, which use all of it"
-)]
-mod harness;
 #[expect(
     dead_code,
     reason = "shared with the comparison with peers, which tells how long answers take"
@@ -18,15 +12,17 @@ mod load;
 mod process;
 #[path = "sample/mail.rs"]
 mod sample;
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use harness::{Harness, STANDARD};
 use load::Load;
 use process::usage;
 use sample::Sender;
+use support::harness::{Harness, STANDARD};
 use tokio::runtime::Runtime;
 use vestibule::domain::{Timestamp, Token};
 use vestibule::store::{MailOutcome, Store};

@@ -12,6 +12,16 @@ use super::{Config, sections};
 
 const STANDARD: &str = "/etc/vestibule/vestibule.toml";
 
+/// The standard path. Tests, which must not depend on the machine, name another one to a debug build by
+/// `VESTIBULE_STANDARD_CONFIG`.
+fn standard_path() -> PathBuf {
+    #[cfg(debug_assertions)]
+    if let Some(path) = std::env::var_os("VESTIBULE_STANDARD_CONFIG") {
+        return path.into();
+    }
+    STANDARD.into()
+}
+
 impl Config {
     /// The path of the file: the given one, else `$VESTIBULE_CONFIG`, else the standard one.
     #[must_use]
@@ -21,7 +31,7 @@ impl Config {
         }
         std::env::var_os("VESTIBULE_CONFIG")
             .filter(|path| !path.is_empty())
-            .map_or_else(|| STANDARD.into(), PathBuf::from)
+            .map_or_else(standard_path, PathBuf::from)
     }
 
     /// Reads the configuration with its secrets, for commands that send or listen.

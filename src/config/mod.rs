@@ -6,14 +6,14 @@
 mod certificate;
 mod destination;
 mod document;
-#[cfg(test)]
-mod documented;
 mod entry;
 mod load;
 mod mistake;
 mod secret;
 mod sections;
 mod server_url;
+#[cfg(test)]
+mod tests;
 mod units;
 
 use std::collections::BTreeMap;

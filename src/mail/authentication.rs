@@ -261,5 +261,4 @@ pub(crate) fn dmarc_pass_in_arc_results(value: &[u8], instance: u32, domain: &Do
 }
 
 #[cfg(test)]
-#[path = "authentication_tests.rs"]
 mod tests;

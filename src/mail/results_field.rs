@@ -344,5 +344,4 @@ fn unescape(text: &str) -> Cow<'_, str> {
 }
 
 #[cfg(test)]
-#[path = "results_field_tests.rs"]
 mod tests;

@@ -238,5 +238,4 @@ fn parse(literal: &str) -> Option<IpAddr> {
 }
 
 #[cfg(test)]
-#[path = "client_tests.rs"]
 mod tests;

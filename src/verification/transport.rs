@@ -265,6 +265,4 @@ impl std::fmt::Debug for MailTransport {
 }
 
 #[cfg(test)]
-mod injection_tests;
-#[cfg(test)]
 mod tests;

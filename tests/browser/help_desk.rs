@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use crate::support::client::{Smtp, http};
-use crate::support::harness::{Harness, wait_for};
+use crate::support::harness::{BASE, Harness, wait_for};
 
 pub const PASSWORD: &str = "correct horse battery staple";
 
@@ -15,17 +15,6 @@ const OPERATORS: &[(&str, &str)] = &[("olga", "admin"), ("vera", "viewer")];
 /// Three portals: one whose help desk accepts everything, one whose help desk is down, one whose help desk
 /// refuses.
 const CONFIGURATION: &str = r#"
-hostname = "gate.corp.example"
-data_dir = "data"
-
-[smtp]
-listen = ["127.0.0.1:0"]
-
-[http]
-listen = "127.0.0.1:0"
-admin_listen = "127.0.0.1:0"
-public_url = "http://127.0.0.1:0"
-
 [[portal]]
 name = "it"
 title = "IT Help"
@@ -276,7 +265,7 @@ impl HelpDesk {
 
     /// No mail yet; the operators exist.
     pub fn harness(more: &str) -> Harness {
-        let harness = Harness::start(&format!("{CONFIGURATION}{more}"));
+        let harness = Harness::start(&format!("{BASE}{CONFIGURATION}{more}"));
         let file = harness.path("password");
         fs::write(&file, PASSWORD).expect("a file");
         let file = file.display().to_string();

@@ -1,15 +1,16 @@
 //! Every row of the table of rules, every pair of neighbouring rows, and the exceptions of the rows.
 
+use crate::support::arrival;
 use vestibule::access::{
     AccountStanding, Circumstances, Consequence, Decision, Enforcement, Original, Question, RULES,
     Settings, Standing, decide, explain,
 };
 use vestibule::domain::{
-    DomainPattern, EmailAddress, Kind, LedgerId, NewAccount, PortalName, Reason, Status, Verdict,
+    DomainPattern, EmailAddress, Kind, LedgerId, NewAccount, Reason, Status, Verdict,
 };
 use vestibule::mail::{
     Authentication, AuthenticationFault, AuthenticationResult, DmarcPolicy, Evidence, Facts,
-    Fingerprint, ListAuthor, Report, ReportKind, Sender, SenderFault,
+    ListAuthor, Report, ReportKind, Sender, SenderFault,
 };
 
 /// A question that can be changed; unchanged, the last rule decides it.
@@ -40,34 +41,10 @@ fn usable(address: &str) -> Sender {
 impl Case {
     fn new() -> Self {
         Self {
-            facts: Facts {
-                sender: usable("ann@customer.example"),
-                author_behind_list: None,
-                from_is_list: false,
-                subject: Some("Printer".to_owned()),
-                message_id: Some("1@customer.example".to_owned()),
-                date: None,
-                automatic: None,
-                presumed_automatic: None,
-                bulk: None,
-                list_ids: Vec::new(),
-                languages: vestibule::domain::LanguagePriority::default(),
-                report: None,
-                own_mark: None,
-                spam: None,
-                received_fields: 2,
-                masked_links: 0,
-                mbox_line: None,
-                authentication: Authentication::default(),
-                fingerprint: Fingerprint([7; 32]),
-                size: 1234,
-            },
+            facts: arrival::facts("ann@customer.example", "1@customer.example"),
             circumstances: Circumstances {
-                portal: PortalName::parse("it").expect("a name"),
-                takes_automatic: false,
-                own_list: None,
-                sender_is_ours: false,
                 enforcement: Enforcement::Enforce,
+                ..arrival::plain_circumstances("it")
             },
             standing: Standing::default(),
             settings: Settings::default(),

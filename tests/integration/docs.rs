@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
+use crate::support::program::run;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -361,13 +362,6 @@ fn commands_and_options_exist() {
 
 /// `--help` of a command; `None` if there is no such command.
 fn ask(command: &[&str]) -> Option<String> {
-    let output = Command::new(env!("CARGO_BIN_EXE_vestibule"))
-        .args(command)
-        .arg("--help")
-        .output()
-        .expect("it runs");
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    let ran = run(&[command, &["--help"]].concat(), &[]);
+    (ran.status == 0).then_some(ran.out)
 }

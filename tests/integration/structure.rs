@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support::program::run;
+
 /// Each module, and our modules that it may use. Other uses are forbidden; a module that is not listed at all
 /// fails the test, so that every new one is considered.
 const USES: &[(&str, &[&str])] = &[
@@ -187,12 +189,12 @@ fn sources() -> Vec<(String, PathBuf, String)> {
         .collect()
 }
 
-/// Tests in a separate file beside the tested module.
+/// Unit tests in a file or folder of their own, which is always named `tests`.
 fn is_test(path: &Path) -> bool {
     let below = path.strip_prefix(root()).expect("below the root");
     below.iter().any(|part| {
         let part = part.to_string_lossy();
-        part == "tests" || part.ends_with("tests.rs")
+        part == "tests" || part == "tests.rs"
     })
 }
 
@@ -266,6 +268,40 @@ fn only_those_who_may_speak_to_the_outside() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Only the harness names the binary, so that every test runs it without the environment of the machine.
+#[test]
+fn only_the_harness_runs_the_binary() {
+    let naming: Vec<_> = files_below(&root().join("tests"), "rs")
+        .into_iter()
+        .filter(|path| !path.ends_with("support/program.rs"))
+        .filter(|path| {
+            let text = fs::read_to_string(path).expect("UTF-8");
+            text.contains(concat!("CARGO_BIN", "_EXE"))
+        })
+        .collect();
+    assert!(naming.is_empty(), "{naming:?}");
+}
+
+/// Unit tests are in `mod tests`, at the end of the file or, when they are long, in `tests.rs` or `tests/`
+/// below the folder of the module.
+#[test]
+fn unit_tests_have_one_place() {
+    let mut wrong = Vec::new();
+    for path in files_below(&root().join("src"), "rs") {
+        let text = fs::read_to_string(&path).expect("UTF-8");
+        if is_test(&path) {
+            continue;
+        }
+        let (code, tests) = text.split_once("mod tests {").unwrap_or((&text, ""));
+        let is_scattered = code.contains("#[test]") || code.contains("#[tokio::test]");
+        let has_code_behind = tests.contains("\n}\n\n");
+        if is_scattered || has_code_behind || code.contains("_tests;") {
+            wrong.push(path);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[test]
@@ -387,12 +423,9 @@ fn the_commands_in_the_readme_are_true() {
     }
     assert!(asked.len() > 5, "commands were found: {asked:?}");
     for command in asked {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_vestibule"))
-            .args(command.split(' ').filter(|word| !word.is_empty()))
-            .arg("--help")
-            .output()
-            .expect("it runs");
-        assert!(output.status.success(), "README: vestibule {command}");
+        let words: Vec<_> = command.split_whitespace().chain(["--help"]).collect();
+        let ran = run(&words, &[]);
+        assert_eq!(ran.status, 0, "README: vestibule {command}");
     }
 }
 

@@ -7,7 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 use serde_json::Value;
+
+use super::program::{Ran, vestibule};
 
 /// Time limit of every wait in a test. Generous, for machines under load, and above the minute after which a
 /// first failure is retried.
@@ -87,8 +91,10 @@ pub struct Harness {
     pub admin: SocketAddr,
 }
 
-/// Common configuration: the portal `it`, a Maildir as its help desk, verification mail as files.
-pub const STANDARD: &str = r#"
+/// The beginning of every configuration: its name, its folder, and ports that the system chooses.
+macro_rules! base {
+    () => {
+        r#"
 hostname = "gate.corp.example"
 data_dir = "data"
 
@@ -99,7 +105,17 @@ listen = ["127.0.0.1:0"]
 listen = "127.0.0.1:0"
 admin_listen = "127.0.0.1:0"
 public_url = "http://127.0.0.1:0"
+"#
+    };
+}
 
+/// The beginning of every configuration, for those that differ in all the rest.
+pub const BASE: &str = base!();
+
+/// Common configuration: the portal `it`, a Maildir as its help desk, verification mail as files.
+pub const STANDARD: &str = concat!(
+    base!(),
+    r#"
 [[portal]]
 name = "it"
 title = "IT Help"
@@ -121,7 +137,8 @@ dir = "letters"
 internal.approved_domains = ["corp.example"]
 external.restrict_domains = true
 external.allowed_domains = ["partner.example"]
-"#;
+"#
+);
 
 impl Harness {
     /// Writes the configuration and starts the daemon.
@@ -205,29 +222,28 @@ impl Harness {
 
     /// A command of the program with this configuration.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+        let mut command = vestibule(self.folder.path());
         command
             .args(args)
-            .env("VESTIBULE_CONFIG", self.path("vestibule.toml"))
-            .env("NO_COLOR", "1")
-            .env("TZ", "UTC")
-            .current_dir(self.folder.path());
+            .env("VESTIBULE_CONFIG", self.path("vestibule.toml"));
         command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        Ran::of(&mut self.command(args))
     }
 
     /// Runs a command that must succeed, and parses its JSON lines.
     pub fn json(&self, args: &[&str]) -> Vec<Value> {
-        let output = self.command(args).arg("--json").output().expect("it runs");
-        assert!(
-            output.status.success(),
-            "{args:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout)
-            .expect("UTF-8")
-            .lines()
-            .map(|line| serde_json::from_str(line).expect(line))
-            .collect()
+        self.run(&[args, &["--json"]].concat()).objects()
+    }
+
+    /// Writes a file into the folder, and returns its path.
+    pub fn write(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        fs::write(&path, text).expect("written");
+        path.display().to_string()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -288,12 +304,8 @@ impl Harness {
         self.daemon.as_ref().expect("a running daemon").id()
     }
 
-    pub fn signal(&self, signal: &str) {
-        let status = Command::new("kill")
-            .args([signal, &self.process().to_string()])
-            .status()
-            .expect("kill runs");
-        assert!(status.success());
+    pub fn signal(&self, signal: Signal) {
+        send_signal(self.daemon.as_ref().expect("a running daemon"), signal);
     }
 
     /// Waits for the daemon to end by itself.
@@ -318,6 +330,12 @@ impl Drop for Harness {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Sends a signal to a program that a test started.
+pub fn send_signal(child: &Child, signal: Signal) {
+    let process = Pid::from_child(child);
+    kill_process(process, signal).expect("a running program");
 }
 
 /// The path of the verification link in a mail, whatever its transfer encoding.

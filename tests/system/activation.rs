@@ -14,8 +14,7 @@ use serde_json::Value;
 use crate::support::client::{Smtp, http, message};
 use crate::support::harness::{Harness, STANDARD, wait_for};
 use crate::support::port::Port;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_vestibule");
+use crate::support::program::PROGRAM;
 
 /// `systemd-socket-activate` and its child, which form one process group.
 struct Activated(Child);

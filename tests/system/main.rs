@@ -8,6 +8,7 @@ mod filters;
 mod mail_content;
 mod mta;
 mod postfix;
+mod prometheus;
 mod proof;
 mod proxy;
 mod recipes;

@@ -1,6 +1,7 @@
 //! What `just release` makes, from the program under test: the same bytes each time, a whole SBOM, and a Debian
 //! package that installs, upgrades with its data and goes away.
 
+use crate::support::program::PROGRAM;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,11 +35,7 @@ fn text(path: &Path) -> &str {
 /// The program under test without debugging information, which would only be copied and compressed.
 fn stripped(folder: &Path) -> PathBuf {
     let program = folder.join("vestibule");
-    run(
-        "strip",
-        &["-o", text(&program), env!("CARGO_BIN_EXE_vestibule")],
-        &[],
-    );
+    run("strip", &["-o", text(&program), PROGRAM], &[]);
     program
 }
 

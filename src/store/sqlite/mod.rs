@@ -7,7 +7,7 @@ pub(super) mod connection;
 mod file_identity;
 pub(super) mod memory;
 mod numbers;
-#[cfg(test)]
-mod plans;
 mod result_codes;
 pub(super) mod session;
+#[cfg(test)]
+mod tests;

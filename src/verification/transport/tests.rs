@@ -1,6 +1,8 @@
 //! Tests against a real SMTP server of another implementation: mailin-embedded. It accepts no null
 //! reverse-path, so this mail has a return address.
 
+mod injection;
+
 use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 

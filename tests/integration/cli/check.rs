@@ -4,7 +4,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
@@ -14,7 +13,8 @@ use rustls::ServerConfig;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::Value;
 
-use super::harness::{Harness, run};
+use super::harness::Harness;
+use crate::support::program::{Ran, vestibule};
 
 /// A port without a listener, below the ephemeral range.
 const CLOSED: u16 = 1;
@@ -190,20 +190,14 @@ from = "no-reply@corp.example"
 "#
     );
     std::fs::write(path("vestibule.toml"), configuration).expect("a file");
-    let output = Command::new(env!("CARGO_BIN_EXE_vestibule"))
+    let mut checking = vestibule(folder);
+    checking
         .args([command, "--json"])
         .env("VESTIBULE_CONFIG", path("vestibule.toml"))
-        .env("SSL_CERT_FILE", path("authority.pem"))
-        .env_remove("SSL_CERT_DIR")
-        .output()
-        .expect("the binary runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    String::from_utf8(output.stdout)
-        .expect("UTF-8")
-        .lines()
-        .map(|line| serde_json::from_str(line).expect(line))
-        .collect()
+        .env("SSL_CERT_FILE", path("authority.pem"));
+    let ran = Ran::of(&mut checking);
+    assert_eq!(ran.status, 1, "{}", ran.err);
+    ran.lines()
 }
 
 fn found<'a>(findings: &'a [Value], check: &str) -> &'a Value {
@@ -413,15 +407,7 @@ fn with_postconf(script: Option<&str>) -> Vec<Value> {
     }
     let path = bin.path().display().to_string();
     let arguments = ["check", "--offline", "--json"];
-    let config = harness.path("vestibule.toml").display().to_string();
-    let ran = run(
-        &arguments,
-        &[("VESTIBULE_CONFIG", &config), ("PATH", &path)],
-    );
-    ran.out
-        .lines()
-        .map(|line| serde_json::from_str(line).expect(line))
-        .collect()
+    Ran::of(harness.command(&arguments).env("PATH", &path)).lines()
 }
 
 #[test]

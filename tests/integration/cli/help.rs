@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::harness::run;
+use crate::support::program::run;
 
 #[test]
 fn help_is_there_and_usage_is_two() {

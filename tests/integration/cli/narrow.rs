@@ -1,8 +1,9 @@
 //! Output at 80 columns: nothing is wider, ids are short and accepted, subjects get what is left.
 
+use crate::support::program::{PROGRAM, Ran, run};
 use std::process::{Command, Stdio};
 
-use super::harness::{Harness, Ran, run};
+use super::harness::Harness;
 
 const SENDERS: [&str; 3] = [
     "a.person.with.a.long.name@corp.example",
@@ -127,12 +128,12 @@ fn a_part_of_several_ids_lists_them_and_one_of_none_is_not_found() {
 
 /// What a terminal of that width shows. `script` (bsdutils, which every Debian has) makes the terminal.
 fn in_a_terminal(harness: &Harness, columns: u16, arguments: &str) -> String {
-    let program = env!("CARGO_BIN_EXE_vestibule");
     let output = Command::new("script")
         .arg("-qec")
-        .arg(format!("stty cols {columns}; exec {program} {arguments}"))
+        .arg(format!("stty cols {columns}; exec {PROGRAM} {arguments}"))
         .arg("/dev/null")
-        .env_remove("COLUMNS")
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
         .env("TERM", "xterm")
         .env("VESTIBULE_CONFIG", harness.path("vestibule.toml"))
         .stdin(Stdio::null())

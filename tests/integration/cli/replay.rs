@@ -5,7 +5,8 @@ use std::fs;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use super::harness::{Harness, run, run_in};
+use super::harness::Harness;
+use crate::support::program::{run, run_in};
 
 fn message(from: &str, subject: &str) -> String {
     format!(

@@ -1,7 +1,7 @@
 //! `tail`: earlier messages, then new ones, as the filters select them.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
@@ -15,10 +15,9 @@ struct Tail {
 
 impl Tail {
     fn of(harness: &Harness, arguments: &[&str]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_vestibule"))
-            .args(["tail", "--json"])
+        let mut process = harness
+            .command(&["tail", "--json"])
             .args(arguments)
-            .env("VESTIBULE_CONFIG", harness.path("vestibule.toml"))
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary runs");

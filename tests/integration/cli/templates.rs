@@ -1,6 +1,7 @@
 //! `vestibule templates`, and the findings of `check` about a folder.
 
-use super::harness::{Harness, run};
+use super::harness::Harness;
+use crate::support::program::run;
 
 #[test]
 fn the_built_in_files_are_written_used_and_never_over_others() {

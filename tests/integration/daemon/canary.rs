@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::support::client::http;
-use crate::support::harness::{Harness, STANDARD, wait_for};
+use crate::support::harness::{Harness, STANDARD, Signal, wait_for};
 
 fn readiness(harness: &Harness) -> (u16, Value) {
     let (status, answer) = http(harness.admin, "GET", "/readyz", &[]);
@@ -46,7 +46,7 @@ fn it_passes_the_whole_pipeline_and_leaves_no_trace() {
         (count?.parse::<u32>().ok()? >= 2).then_some(())
     });
     let mut harness = harness;
-    harness.signal("-TERM");
+    harness.signal(Signal::TERM);
     assert_eq!(harness.exit_status(), Some(0));
     assert!(harness.delivered().is_empty(), "the help desk heard of it");
     assert!(

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use vestibule::config::Config;
-use vestibule::domain::{Envelope, Mailbox, PortalName, Recipient, ReversePath, Timestamp};
-use vestibule::intake::circumstances;
-use vestibule::mail::{self, Identity};
-use vestibule::store::{Arrival, Part, Store};
+use vestibule::domain::Timestamp;
+use vestibule::store::Store;
 
-use crate::support::harness::{Harness, STANDARD, wait_for};
+use crate::support::arrival::arrival;
+use crate::support::harness::{Harness, STANDARD, Signal, wait_for};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -17,47 +16,13 @@ fn harness_with_mail_of(received_at: Timestamp) -> Harness {
     let harness = Harness::at_rest(STANDARD);
     std::fs::create_dir(harness.path("data")).expect("a folder");
     let config = Config::load(Some(&harness.path("vestibule.toml"))).expect("a configuration");
-    let portal = PortalName::parse("it").expect("a name");
-    let envelope = Envelope {
-        reverse_path: ReversePath::Mailbox("ann@corp.example".to_owned()),
-        recipients: vec![Recipient {
-            address: "it-help@corp.example".to_owned(),
-            mailbox: Mailbox::Portal(portal.clone()),
-        }],
-        helo: "mx.corp.example".to_owned(),
-        peer: None,
-        client: None,
-        tls: false,
-        smtputf8: false,
-    };
-    let raw = b"From: ann@corp.example\r\nMessage-ID: <1@corp.example>\r\n\r\nHelp!\r\n";
-    let own = Identity {
-        hostname: config.hostname.clone(),
-        authserv_id: None,
-        spam: [].into(),
-    };
-    let facts = mail::read(raw, &envelope, &own);
-    let part = Part::Portal {
-        recipient: "it-help@corp.example".to_owned(),
-        circumstances: circumstances(&config, &portal, &facts),
-    };
+    let raw = "From: ann@corp.example\r\nMessage-ID: <1@corp.example>\r\n\r\nHelp!\r\n";
+    let arrival = arrival(&config, "ann@corp.example", "it", raw, received_at);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let store = Store::open(&config.database()).expect("a database");
         let seeded = store.seed_access(config.access.clone(), received_at).await;
         assert!(seeded.expect("settings"));
-        let arrival = Arrival {
-            envelope,
-            facts,
-            raw: raw.to_vec(),
-            parts: vec![part],
-            received_at,
-            quota: config.quota,
-            hold_for: config.verification.hold_for,
-            keep_dropped: config.dropped.keep_content,
-            max_dropped: config.dropped.max_content,
-            client: None,
-        };
         store.accept(arrival).await.expect("accepted");
         store.close().await;
     });
@@ -79,7 +44,7 @@ fn nothing_expires_by_a_clock_that_is_a_year_ahead() {
             .contains("clock.jumped direction=ahead")
             .then_some(())
     });
-    harness.signal("-TERM");
+    harness.signal(Signal::TERM);
     assert_eq!(harness.exit_status(), Some(0));
     assert_eq!(state(&harness), "held");
     assert!(

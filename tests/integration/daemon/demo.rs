@@ -4,11 +4,12 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use crate::support::client::http;
-use crate::support::harness::Folder;
+use crate::support::harness::{Folder, Signal, send_signal};
+use crate::support::program::{PROGRAM, vestibule};
 
 /// The demo, with its folder in this one.
 fn demo(folder: &Folder, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+    let mut command = vestibule(folder.path());
     command
         .arg("demo")
         .args(arguments)
@@ -44,7 +45,7 @@ fn once_it_shows_every_verdict_and_what_reaches_the_help_desk() {
 
 #[test]
 fn a_signal_ends_it_and_removes_its_folder() {
-    for signal in ["-TERM", "-INT"] {
+    for signal in [Signal::TERM, Signal::INT] {
         let folder = Folder::new();
         let mut child = demo(&folder, &[]).spawn().expect("it runs");
         let output = child.stdout.take().expect("a pipe");
@@ -54,13 +55,10 @@ fn a_signal_ends_it_and_removes_its_folder() {
             .any(|line| line.starts_with("Ctrl-C ends"));
         assert!(shown, "{:?}", child.wait_with_output());
         assert_eq!(leftovers(&folder), 1);
-        let sent = Command::new("kill")
-            .args([signal, &child.id().to_string()])
-            .status();
-        assert!(sent.expect("kill runs").success());
+        send_signal(&child, signal);
         let status = child.wait().expect("an end");
-        assert_eq!(status.code(), Some(0), "{signal}");
-        assert_eq!(leftovers(&folder), 0, "{signal}");
+        assert_eq!(status.code(), Some(0), "{signal:?}");
+        assert_eq!(leftovers(&folder), 0, "{signal:?}");
     }
 }
 
@@ -82,11 +80,10 @@ fn the_tour_can_be_pasted_and_its_operator_can_log_in() {
     for step in 1..=5 {
         assert!(tour.contains(&format!("\n{step}. ")), "{tour}");
     }
-    let program = env!("CARGO_BIN_EXE_vestibule");
     let commands: Vec<&str> = lines
         .iter()
         .map(|line| line.trim())
-        .filter(|line| line.starts_with(program))
+        .filter(|line| line.starts_with(PROGRAM))
         .collect();
     assert_eq!(commands.len(), 3, "{tour}");
     for command in &commands[..2] {
@@ -109,7 +106,6 @@ fn the_tour_can_be_pasted_and_its_operator_can_log_in() {
     let fields = [("name", "demo"), ("password", password)];
     let (status, page) = http(admin, "POST", "/login", &fields);
     assert_eq!(status, 303, "{page}");
-    let stopped = Command::new("kill").arg(child.id().to_string()).status();
-    assert!(stopped.expect("kill runs").success());
+    send_signal(&child, Signal::TERM);
     assert!(child.wait().expect("an end").success());
 }

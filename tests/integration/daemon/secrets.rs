@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::support::client::{Smtp, http, message};
-use crate::support::harness::{Harness, STANDARD, wait_for};
+use crate::support::harness::{Harness, STANDARD, Signal, wait_for};
 
 /// In the subject, the body, the display name and a field that is evidence.
 const MARKS: [&str; 4] = [
@@ -71,7 +71,7 @@ fn no_token_subject_or_body_gets_into_the_log_at_any_level() {
             (harness.delivered().len() == 2).then_some(())
         });
         let mut harness = harness;
-        harness.signal("-TERM");
+        harness.signal(Signal::TERM);
         assert_eq!(harness.exit_status(), Some(0));
 
         let log = harness.log();

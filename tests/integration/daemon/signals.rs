@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::client::{Smtp, message, send};
-use crate::support::harness::{Harness, STANDARD, wait_for};
+use crate::support::harness::{Harness, STANDARD, Signal, wait_for};
 
 #[test]
 fn a_transaction_under_way_finishes_before_the_end() {
@@ -20,7 +20,7 @@ fn a_transaction_under_way_finishes_before_the_end() {
     let go_ahead = busy.say("DATA").expect("an answer");
     assert!(go_ahead.starts_with("354"), "{go_ahead}");
 
-    harness.signal("-TERM");
+    harness.signal(Signal::TERM);
     wait_for("the idle connection's end", || {
         let farewell = idle.say("NOOP");
         match farewell {
@@ -80,7 +80,7 @@ fn under_load_all_that_was_taken_is_kept_and_nothing_else() {
     wait_for("the load", || {
         (count.load(Ordering::Relaxed) >= 100).then_some(())
     });
-    harness.signal("-TERM");
+    harness.signal(Signal::TERM);
     let mut taken: Vec<String> = clients
         .into_iter()
         .flat_map(|client| client.join().expect("no unexpected answer"))
@@ -109,7 +109,7 @@ fn a_reload_adds_a_portal_without_dropping_a_connection() {
          destination = \"desk\"\n\n[destination.desk]",
     );
     fs::write(harness.path("vestibule.toml"), changed).expect("a file");
-    harness.signal("-HUP");
+    harness.signal(Signal::HUP);
     wait_for("the new portal", || {
         client.say("RSET").expect("the connection stays");
         client.say("MAIL FROM:<>").expect("an answer");
@@ -122,7 +122,7 @@ fn a_reload_adds_a_portal_without_dropping_a_connection() {
 fn a_faulty_file_is_refused_and_the_old_settings_stay() {
     let harness = Harness::start(STANDARD);
     fs::write(harness.path("vestibule.toml"), "hostname = 7\n").expect("a file");
-    harness.signal("-HUP");
+    harness.signal(Signal::HUP);
     wait_for("the refusal in the log", || {
         harness.log().contains("vestibule.toml").then_some(())
     });
@@ -134,7 +134,7 @@ fn a_stalled_transaction_does_not_delay_the_shutdown() {
     let mut harness = Harness::start(STANDARD);
     let mut asleep = Smtp::connect(harness.smtp).expect("a connection");
     asleep.say("MAIL FROM:<>").expect("an answer");
-    harness.signal("-TERM");
+    harness.signal(Signal::TERM);
     let farewell = asleep.hear().expect("a farewell");
     assert!(farewell.starts_with("421"), "{farewell}");
     assert_eq!(harness.exit_status(), Some(0));

@@ -9,18 +9,14 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use vestibule::access::{AccessSettings, Circumstances, Enforcement};
+use vestibule::access::AccessSettings;
 use vestibule::config::Config;
 use vestibule::delivery;
-use vestibule::domain::{
-    Domain, Envelope, Mailbox, PortalName, Recipient, RequestId, RequestState, ReversePath,
-    Timestamp,
-};
-use vestibule::mail::{self, Identity};
-use vestibule::store::{Arrival, Page, Part, RequestFilter, Store};
+use vestibule::domain::{PortalName, RequestId, RequestState, Timestamp};
+use vestibule::store::{Page, RequestFilter, Store};
 
-/// Longer than any step of a test takes, even under load.
-pub const PATIENCE: Duration = Duration::from_mins(5);
+use crate::support::arrival::arrival;
+use crate::support::harness::DEADLINE;
 
 pub struct Harness {
     pub folder: TempDir,
@@ -88,51 +84,13 @@ impl Harness {
 
     /// The same from any address.
     pub async fn mail_from(&self, from: String, portal: &str, number: usize) -> RequestId {
-        let to = format!("{portal}-help@corp.example");
-        let name = PortalName::parse(portal).expect("a name");
         let raw = format!(
-            "From: {from}\r\nTo: {to}\r\nMessage-ID: <{number}.{portal}@shop.example>\r\n\
+            "From: {from}\r\nTo: {portal}-help@corp.example\r\n\
+             Message-ID: <{number}.{portal}@shop.example>\r\n\
              Subject: Request {number}\r\n\r\nIt is on fire.\r\n"
         );
-        let envelope = Envelope {
-            reverse_path: ReversePath::Mailbox(from),
-            recipients: vec![Recipient {
-                address: to.clone(),
-                mailbox: Mailbox::Portal(name.clone()),
-            }],
-            helo: "mta.corp.example".to_owned(),
-            peer: Some("127.0.0.1".parse().expect("an address")),
-            client: None,
-            tls: false,
-            smtputf8: false,
-        };
-        let own = Identity {
-            hostname: Domain::parse("gate.corp.example").expect("a domain"),
-            authserv_id: None,
-            spam: [].into(),
-        };
         let config = self.config.borrow().clone();
-        let arrival = Arrival {
-            facts: mail::read(raw.as_bytes(), &envelope, &own),
-            envelope,
-            raw: raw.into_bytes(),
-            parts: vec![Part::Portal {
-                recipient: to,
-                circumstances: Circumstances {
-                    portal: name,
-                    takes_automatic: false,
-                    own_list: None,
-                    sender_is_ours: false,
-                    enforcement: Enforcement::Report,
-                },
-            }],
-            received_at: Timestamp::now(),
-            quota: config.quota,
-            hold_for: config.verification.hold_for,
-            keep_dropped: config.dropped.keep_content,
-            max_dropped: config.dropped.max_content,
-            client: None,
-        };
+        let arrival = arrival(&config, &from, portal, &raw, Timestamp::now());
         let entries = self.store.accept(arrival).await.expect("accepted");
         entries[0].request.expect("released")
     }
@@ -213,7 +171,7 @@ pub fn text(maildir: &str, shop: &str) -> String {
 
 /// Waits for a condition, with a time limit.
 pub async fn until(what: &str, is_so: impl AsyncFnMut() -> bool) {
-    until_within(PATIENCE, what, is_so).await;
+    until_within(DEADLINE, what, is_so).await;
 }
 
 pub async fn until_within(timeout: Duration, what: &str, mut is_so: impl AsyncFnMut() -> bool) {

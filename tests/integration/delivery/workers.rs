@@ -9,8 +9,9 @@ use vestibule::delivery;
 use vestibule::domain::{Actor, DestinationName, Interface, RequestState, Timestamp};
 use vestibule::operations::{QueueState, find_queue, retry_queue};
 
-use super::harness::{Harness, PATIENCE, all, until, until_within};
+use super::harness::{Harness, all, until, until_within};
 use super::help_desk::HelpDesk;
+use crate::support::harness::DEADLINE;
 
 const UNLIMITED: usize = 1_000_000;
 
@@ -71,7 +72,7 @@ async fn a_failing_destination_loses_nothing_and_delays_no_other() {
         requests.extend(all(mails).await.iter().map(ToString::to_string));
         all(numbers.iter().map(|number| harness.mail("it", *number))).await;
     }
-    let timeout = PATIENCE + Duration::from_millis(60 * u64::try_from(many).expect("few"));
+    let timeout = DEADLINE + Duration::from_millis(60 * u64::try_from(many).expect("few"));
     for portal in ["it", "shop"] {
         until_within(timeout, portal, async || {
             harness.count(portal, RequestState::Delivered).await == many

@@ -1,7 +1,7 @@
 //! A checker with its DNS, messages to check, and the keys to sign them with.
 
 use std::fmt::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -14,11 +14,12 @@ use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 use vestibule::access::Enforcement;
 use vestibule::config;
-use vestibule::domain::{Domain, Envelope, ForwardedClient, ReversePath};
+use vestibule::domain::{Domain, Envelope, ForwardedClient};
 use vestibule::mail::{Authentication, AuthenticationDetail, AuthenticationMethod};
 use vestibule::sender_auth::Checker;
 
 use super::dns::Dns;
+use crate::support::arrival;
 
 /// The address that all messages come from.
 pub const CLIENT: &str = "203.0.113.9";
@@ -89,16 +90,8 @@ pub fn verification_mail(from: &str) -> String {
 
 pub fn envelope(mail_from: &str) -> Envelope {
     Envelope {
-        reverse_path: match mail_from {
-            "" => ReversePath::Null,
-            mailbox => ReversePath::Mailbox(mailbox.to_owned()),
-        },
-        recipients: Vec::new(),
         helo: "mx.corp.example".to_owned(),
-        peer: Some(IpAddr::from([127, 0, 0, 1])),
-        client: None,
-        tls: false,
-        smtputf8: false,
+        ..arrival::envelope(mail_from, &[])
     }
 }
 

@@ -1,17 +1,16 @@
 //! A store in a temporary folder with a clock that the test controls, and sample messages.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use crate::support::arrival;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
-use vestibule::access::{AccessSettings, Circumstances, Enforcement};
+use vestibule::access::AccessSettings;
 use vestibule::config::{MailLimits, Quota};
 use vestibule::domain::{
-    Actor, DomainPattern, EmailAddress, Envelope, Interface, Mailbox, PortalName, Recipient,
-    ReversePath, Token, TokenHash,
+    Actor, DomainPattern, EmailAddress, Interface, PortalName, Token, TokenHash,
 };
-use vestibule::mail::{Authentication, Facts, Fingerprint, Sender};
+use vestibule::mail::{Facts, Fingerprint};
 use vestibule::store::{Arrival, Entry, MailOutcome, Part, Store, VerificationMail};
 
 pub const LIMITS: MailLimits = MailLimits {
@@ -147,62 +146,22 @@ pub fn facts(from: &str, message_id: &str) -> Facts {
         *octet = value;
     }
     Facts {
-        sender: Sender::Usable {
-            address: address(from),
-            written: from.to_owned(),
-            lookalike: None,
-            lenient: false,
-        },
-        author_behind_list: None,
-        from_is_list: false,
-        subject: Some("The printer".to_owned()),
-        message_id: Some(message_id.to_owned()),
-        date: None,
-        automatic: None,
-        presumed_automatic: None,
-        bulk: None,
-        list_ids: Vec::new(),
-        languages: vestibule::domain::LanguagePriority::default(),
-        report: None,
-        own_mark: None,
-        spam: None,
-        received_fields: 2,
-        masked_links: 0,
-        mbox_line: None,
-        authentication: Authentication::default(),
         fingerprint: Fingerprint(print),
-        size: 5000,
+        ..arrival::facts(from, message_id)
     }
 }
 
 pub fn to(name: &str) -> Part {
     Part::Portal {
-        recipient: format!("{name}-help@corp.example"),
-        circumstances: Circumstances {
-            portal: portal(name),
-            takes_automatic: false,
-            own_list: None,
-            sender_is_ours: false,
-            enforcement: Enforcement::Report,
-        },
+        recipient: arrival::address_of(name),
+        circumstances: arrival::plain_circumstances(name),
     }
 }
 
 /// Mail for the portal `it`.
 pub fn mail(from: &str, message_id: &str, received_at: Timestamp) -> Arrival {
     Arrival {
-        envelope: Envelope {
-            reverse_path: ReversePath::Mailbox(from.to_owned()),
-            recipients: vec![Recipient {
-                address: "it-help@corp.example".to_owned(),
-                mailbox: Mailbox::Portal(portal("it")),
-            }],
-            helo: "mta.corp.example".to_owned(),
-            peer: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            client: None,
-            tls: false,
-            smtputf8: false,
-        },
+        envelope: arrival::envelope(from, &["it"]),
         facts: facts(from, message_id),
         raw: format!("From: {from}\r\nMessage-ID: <{message_id}>\r\n\r\nIt is on fire.\r\n")
             .into_bytes(),

@@ -3,6 +3,7 @@
 
 mod podman;
 
+use crate::support::program::PROGRAM;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -85,12 +86,7 @@ fn image(folder: &Path, program: &Path, name: &str) -> PathBuf {
 
 fn stripped(folder: &Path) -> PathBuf {
     let program = folder.join("vestibule");
-    must(
-        Command::new("strip")
-            .arg("-o")
-            .arg(&program)
-            .arg(env!("CARGO_BIN_EXE_vestibule")),
-    );
+    must(Command::new("strip").arg("-o").arg(&program).arg(PROGRAM));
     program
 }
 

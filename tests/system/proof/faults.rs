@@ -16,7 +16,7 @@ use super::load::{Book, Load, configuration};
 use super::syncs::{tamper_with_syncs, wait_until_traced};
 use super::{Dice, rounds};
 use crate::support::client::http;
-use crate::support::harness::{Harness, wait_for};
+use crate::support::harness::{Harness, Signal, wait_for};
 
 type Mend = Box<dyn FnOnce()>;
 
@@ -216,7 +216,7 @@ fn a_page_that_is_damaged() {
                     file.write_all_at(&damaged, place).expect("damage");
                     page
                 });
-                harness.signal("-CONT");
+                harness.signal(Signal::CONT);
                 page
             });
             Box::new(move || file.write_all_at(&page, place).expect("mended"))
@@ -293,7 +293,7 @@ fn a_disk_that_does_not_answer_for_a_while() {
 /// No thread of the daemon runs any more; some may be within a write or a sync. After a real power failure
 /// there would be no replies, either.
 fn stop_in_its_tracks(harness: &Harness) {
-    harness.signal("-STOP");
+    harness.signal(Signal::STOP);
     wait_for("a standstill", || {
         let tasks = fs::read_dir(format!("/proc/{}/task", harness.process())).expect("a process");
         let is_still = |stat: String| stat.contains(") T ") || stat.contains(") D ");

@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::Dice;
 use super::help_desk::HelpDesk;
 use crate::support::client::{Smtp, try_http};
-use crate::support::harness::{Harness, link_in};
+use crate::support::harness::{BASE, Harness, link_in};
 
 /// Concurrent connections.
 const CLIENTS: usize = 4;
@@ -55,18 +55,7 @@ impl Fate {
 /// mail for each address, and no other limit.
 pub fn configuration(help_desk: &HelpDesk) -> String {
     format!(
-        r#"
-hostname = "gate.corp.example"
-data_dir = "data"
-
-[smtp]
-listen = ["127.0.0.1:0"]
-
-[http]
-listen = "127.0.0.1:0"
-admin_listen = "127.0.0.1:0"
-public_url = "http://127.0.0.1:0"
-
+        r#"{BASE}
 [[portal]]
 name = "it"
 title = "IT Help"

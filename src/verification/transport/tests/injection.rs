@@ -8,8 +8,8 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use super::tests::{mail, post};
 use super::*;
+use super::{mail, post};
 
 /// Enough replies for lettre to believe that the whole mail was accepted.
 const FORGED: &str = "250 hello\r\n250 sender ok\r\n250 recipient ok\r\n354 go\r\n250 taken\r\n";

@@ -77,8 +77,10 @@ pub enum AuthenticationMethod {
 pub struct AuthenticationDetail {
     pub method: AuthenticationMethod,
     pub result: AuthenticationResult,
-    /// Subject of the finding, such as `header.d` with a domain; at most 320 characters each.
+    /// Subject of the finding: pairs of a property, such as `header.d`, and its value; at most 320
+    /// characters each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Vec<String>>)]
     pub properties: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

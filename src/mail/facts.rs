@@ -99,7 +99,7 @@ pub enum SenderFault {
 /// The author of a message whose From contains a mailing list's own address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ListAuthor {
-    /// Identifier of the list whose address is in From: one of [`Facts::list_ids`]. Whoever runs the list can
+    /// Identifier of the list whose address is in From: one of `list_ids`. Whoever runs the list can
     /// name any author, so the author counts only for a portal that owns the list.
     pub list: String,
     pub author: Sender,

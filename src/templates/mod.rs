@@ -158,6 +158,10 @@ const TEMPLATES: &[(&str, &str)] = &[
         include_str!("../web/operators/templates/forgotten.html"),
     ),
     (
+        "operators/api_reference.html",
+        include_str!("../web/operators/templates/api_reference.html"),
+    ),
+    (
         "operators/audit.html",
         include_str!("../web/operators/templates/audit.html"),
     ),

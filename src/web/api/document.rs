@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::example::ExampleBuilder;
@@ -50,8 +50,8 @@ const TAGS: [(&str, &str); 10] = [
     ("openapi", "This document"),
 ];
 
-/// Writes the document as JSON.
-pub(super) fn write(routes: &[Route]) -> Bytes {
+/// Builds the document.
+pub(super) fn build(routes: &[Route]) -> Value {
     let mut schemas = input::Schemas::new();
     input::named::<ProblemBody>(&mut schemas);
     let mut paths = Paths::new();
@@ -93,7 +93,47 @@ pub(super) fn write(routes: &[Route]) -> Bytes {
         .paths(paths)
         .components(Some(components))
         .build();
-    Bytes::from(serde_json::to_vec(&document).unwrap_or_default())
+    let mut document = serde_json::to_value(&document).unwrap_or_default();
+    name_variants(&mut document);
+    document
+}
+
+/// Makes a schema of its own, such as `SenderUsable`, of each inline object in the variants of a schema.
+/// Generators of clients have names for named schemas only, or give the same name twice.
+fn name_variants(document: &mut Value) {
+    let Some(schemas) = document
+        .pointer_mut("/components/schemas")
+        .and_then(Value::as_object_mut)
+    else {
+        return;
+    };
+    let mut named = Map::new();
+    for (name, schema) in schemas.iter_mut() {
+        let variants = schema.get_mut("oneOf").and_then(Value::as_array_mut);
+        for variant in variants.into_iter().flatten() {
+            let Some(properties) = variant.get_mut("properties") else {
+                continue;
+            };
+            for (property, inner) in properties.as_object_mut().into_iter().flatten() {
+                if inner.get("properties").is_some() {
+                    let own = format!("{name}{}", in_camel_case(property));
+                    let reference = json!(Ref::from_schema_name(own.as_str()));
+                    named.insert(own, std::mem::replace(inner, reference));
+                }
+            }
+        }
+    }
+    schemas.append(&mut named);
+}
+
+/// `portal_unknown` as `PortalUnknown`.
+fn in_camel_case(name: &str) -> String {
+    name.split('_')
+        .flat_map(|word| {
+            let (first, rest) = word.split_at(word.len().min(1));
+            [first.to_ascii_uppercase(), rest.to_owned()]
+        })
+        .collect()
 }
 
 pub(super) fn answer(document: &Bytes) -> Response {

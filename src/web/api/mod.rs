@@ -2,7 +2,7 @@
 //!
 //! [`routes`] is the one table: what is served, by which role, and what the document says of it.
 //! [`auth`] authenticates, [`input`] parses, [`output`] and [`problem`] answer; all of it is JSON, whatever
-//! goes wrong.
+//! goes wrong. [`reference`] is the one page: the document for people.
 
 mod access;
 mod auth;
@@ -15,6 +15,7 @@ mod input;
 mod ledger;
 mod output;
 mod problem;
+mod reference;
 mod requests;
 mod route;
 mod stats;
@@ -28,16 +29,20 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use minijinja::context;
+use minijinja::value::Serde;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use super::TIME_LIMIT;
+use super::page::Page;
 use super::rate_limit::ClientLimiter;
 use super::render::HEADERS;
 use crate::config::Config;
@@ -46,6 +51,7 @@ use crate::observe::events;
 use crate::operations::{CustomerAction, RequestAction};
 use crate::store::Store;
 use problem::{Kind, Problem};
+use reference::Reference;
 use route::Route;
 
 /// Base path of the API.
@@ -60,8 +66,14 @@ struct AppState {
     store: Store,
     /// Failed authentications, by client.
     failures: ClientLimiter,
-    /// The `OpenAPI` document, generated at the first request for it.
-    document: OnceLock<Bytes>,
+    /// The `OpenAPI` document, built at the first request for it.
+    document: OnceLock<Document>,
+}
+
+/// The document, and the same for the page that people read.
+struct Document {
+    json: Bytes,
+    reference: minijinja::Value,
 }
 
 impl AppState {
@@ -69,8 +81,14 @@ impl AppState {
         Arc::clone(&self.config.borrow())
     }
 
-    fn document(&self) -> &Bytes {
-        self.document.get_or_init(|| document::write(&routes()))
+    fn document(&self) -> &Document {
+        self.document.get_or_init(|| {
+            let document = document::build(&routes());
+            Document {
+                json: Bytes::from(document.to_string()),
+                reference: minijinja::Value::from(Serde(Reference::of(&document))),
+            }
+        })
     }
 
     /// Finds the portal that a request names.
@@ -97,6 +115,8 @@ pub fn api_router(config: watch::Receiver<Arc<Config>>, store: Store) -> Router 
         router.route(&format!("/v1{}", route.path), route.handler)
     });
     let below = served
+        .route("/v1/", get(show_reference))
+        .route("/v1", get(async || Redirect::permanent("/api/v1/")))
         .fallback(async || Problem::bare(Kind::NotFound))
         .method_not_allowed_fallback(async || Problem::bare(Kind::Method))
         .with_state(app);
@@ -111,6 +131,12 @@ pub fn api_router(config: watch::Receiver<Arc<Config>>, store: Store) -> Router 
             Problem::bare(Kind::PageError).into_response()
         }))
         .layer(middleware::from_fn(finish))
+}
+
+/// The document as a page for people; as public as the document is.
+async fn show_reference(State(app): State<Arc<AppState>>) -> Page {
+    let reference = app.document().reference.clone();
+    Page::new("operators/api_reference.html", context! { reference })
 }
 
 /// All routes. Reading requires a viewer; acting on customers, requests and dropped messages an agent;

@@ -10,7 +10,7 @@ use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::response::{Response as ResponseDoc, ResponseBuilder};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
-use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::openapi::{KnownFormat, Ref, RefOr, Schema, SchemaFormat};
 
 use super::input::{Schemas, named};
 use crate::domain::LedgerId;
@@ -152,6 +152,8 @@ impl Output for Raw {
     fn describe(_: &mut Schemas) -> Vec<(StatusCode, ResponseDoc)> {
         let octets = ObjectBuilder::new()
             .schema_type(SchemaType::Type(Type::String))
+            // What generators of clients know it by.
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
             .content_encoding("binary");
         let content = ContentBuilder::new().schema(Some(octets)).build();
         let raw = ResponseBuilder::new()

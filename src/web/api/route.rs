@@ -161,7 +161,7 @@ impl Route {
 
     /// Makes the route of the document itself, which needs no token.
     pub fn document(path: &'static str) -> Self {
-        let serve = async |State(app): State<Arc<AppState>>| document::answer(app.document());
+        let serve = async |State(app): State<Arc<AppState>>| document::answer(&app.document().json);
         Self {
             method: Method::GET,
             path,

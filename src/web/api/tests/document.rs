@@ -105,3 +105,99 @@ async fn every_reference_leads_somewhere() {
     }
     assert!(found > 100, "{found}");
 }
+
+/// Calls `look` with every schema in a value, with its place.
+fn each_schema(
+    value: &Value,
+    place: &str,
+    look: &mut impl FnMut(&str, &serde_json::Map<String, Value>),
+) {
+    match value {
+        Value::Object(fields) => {
+            look(place, fields);
+            for (name, field) in fields {
+                each_schema(field, &format!("{place}/{name}"), look);
+            }
+        }
+        Value::Array(items) => {
+            for (number, item) in items.iter().enumerate() {
+                each_schema(item, &format!("{place}/{number}"), look);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Generators of clients stumble over tuples, and over objects without a name in the variants of another.
+#[tokio::test]
+async fn no_schema_is_a_tuple_or_a_variant_without_a_name() {
+    let harness = Harness::open().await;
+    let document = document(&harness).await;
+    let schemas = &document["components"]["schemas"];
+    assert!(schemas["SenderUsable"]["properties"]["address"].is_object());
+    let mut looked_at = 0;
+    each_schema(&document["components"], "", &mut |place, schema| {
+        looked_at += 1;
+        assert!(!schema.contains_key("prefixItems"), "{place} is a tuple");
+        if let Some(items) = schema.get("items") {
+            assert!(items.is_object(), "{place}: {items}");
+        }
+        for variant in schema
+            .get("oneOf")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            for (name, inner) in variant["properties"].as_object().into_iter().flatten() {
+                assert!(inner["properties"].is_null(), "{place}: {name}");
+            }
+        }
+    });
+    assert!(looked_at > 500, "{looked_at}");
+}
+
+/// The page for people has every operation and schema, and each of its links leads to something on it.
+#[tokio::test]
+async fn the_reference_has_all_of_the_document() {
+    let harness = Harness::open().await;
+    let document = document(&harness).await;
+    let answer = harness.send(request(&Method::GET, "/", None, None)).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let page = &answer.body;
+    assert!(page.contains("<title>API reference"), "{page}");
+    assert!(!page.contains("<script"));
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            let id = operation["operationId"].as_str().expect("an id");
+            let heading = format!(
+                "<h3 id=\"{id}\"><code>{} &#x2f;api&#x2f;v1{}</code></h3>",
+                method.to_uppercase(),
+                path.replace('/', "&#x2f;")
+            );
+            let plain = heading.replace("&#x2f;", "/");
+            assert!(page.contains(&heading) || page.contains(&plain), "{plain}");
+        }
+    }
+    for name in document["components"]["schemas"]
+        .as_object()
+        .expect("schemas")
+        .keys()
+    {
+        assert!(
+            page.contains(&format!("<h3 id=\"schema-{name}\">")),
+            "{name}"
+        );
+    }
+    let mut links = 0;
+    for (place, start) in page.match_indices("href=\"#") {
+        let target = page[place + start.len()..]
+            .split('"')
+            .next()
+            .unwrap_or_default();
+        assert!(page.contains(&format!(" id=\"{target}\"")), "{target}");
+        links += 1;
+    }
+    assert!(links > 100, "{links}");
+    let moved = harness.send(request(&Method::GET, "", None, None)).await;
+    assert_eq!(moved.status, StatusCode::PERMANENT_REDIRECT);
+}

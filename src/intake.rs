@@ -22,7 +22,7 @@ use crate::observe::events;
 use crate::observe::metrics::{self, ProcessingStep};
 use crate::sender_auth::{Checker, VouchedAuthor, outside_client};
 use crate::smtp::{DataOutcome, MessageHandler, TryLater, UnknownRecipient};
-use crate::store::{Answer, Arrival, Entry, Part, Store, StoreError};
+use crate::store::{Arrival, ArrivalOutcome, ArrivalPart, ReplyAnswer, Store, StoreError};
 use crate::verification::{self, ConfirmingWords};
 
 /// A message above this size in octets is parsed on a blocking thread, so that it does not delay the
@@ -65,7 +65,11 @@ impl Intake {
         Self { words, ..self }
     }
 
-    async fn take(&self, envelope: Envelope, raw: Vec<u8>) -> Result<Vec<Entry>, StoreError> {
+    async fn take(
+        &self,
+        envelope: Envelope,
+        raw: Vec<u8>,
+    ) -> Result<Vec<ArrivalOutcome>, StoreError> {
         let config = self.config.borrow().clone();
         let checker = self.checker.borrow().clone();
         let envelope = with_postmaster(&config, envelope);
@@ -102,7 +106,13 @@ impl Intake {
 
 impl Intake {
     /// The answer in a reply to a verification mail; parsed only if the message is one.
-    fn answer(&self, config: &Config, envelope: &Envelope, facts: &Facts, raw: &[u8]) -> Answer {
+    fn answer(
+        &self,
+        config: &Config,
+        envelope: &Envelope,
+        facts: &Facts,
+        raw: &[u8],
+    ) -> ReplyAnswer {
         let is_answer = envelope
             .recipients
             .iter()
@@ -112,9 +122,9 @@ impl Intake {
             && facts.authentication.dmarc == Some(AuthenticationResult::Fail))
             || (mode == Enforcement::Enforce && facts.authentication_failure(false).is_some());
         if !is_answer {
-            Answer::Other
+            ReplyAnswer::Other
         } else if is_disowned {
-            Answer::Unauthenticated
+            ReplyAnswer::Unauthenticated
         } else {
             self.words.answer(raw)
         }
@@ -191,7 +201,7 @@ fn with_postmaster(config: &Config, mut envelope: Envelope) -> Envelope {
 }
 
 /// Emits the events of a committed entry.
-fn tell(entry: &Entry, peer: Option<IpAddr>) {
+fn tell(entry: &ArrivalOutcome, peer: Option<IpAddr>) {
     if let (true, Some((account, kind)), Some(sender)) =
         (entry.account_created, entry.account, &entry.sender)
     {
@@ -251,7 +261,12 @@ async fn authenticate(
 }
 
 /// One part for each mailbox, however many of its addresses the message came for.
-fn parts(config: &Config, envelope: &Envelope, facts: &Facts, answer: &Answer) -> Vec<Part> {
+fn parts(
+    config: &Config,
+    envelope: &Envelope,
+    facts: &Facts,
+    answer: &ReplyAnswer,
+) -> Vec<ArrivalPart> {
     let mut parts = Vec::new();
     let mut seen: Vec<&Mailbox> = Vec::new();
     for recipient in &envelope.recipients {
@@ -264,15 +279,20 @@ fn parts(config: &Config, envelope: &Envelope, facts: &Facts, answer: &Answer) -
     parts
 }
 
-fn part(config: &Config, recipient: &Recipient, facts: &Facts, answer: &Answer) -> Part {
+fn part(
+    config: &Config,
+    recipient: &Recipient,
+    facts: &Facts,
+    answer: &ReplyAnswer,
+) -> ArrivalPart {
     let address = recipient.address.clone();
     match &recipient.mailbox {
-        Mailbox::Portal(name) => Part::Portal {
+        Mailbox::Portal(name) => ArrivalPart::Portal {
             recipient: address,
             circumstances: circumstances(config, name, facts),
         },
-        Mailbox::Returns => Part::Returns { recipient: address },
-        Mailbox::Confirmation => Part::Confirmation {
+        Mailbox::Returns => ArrivalPart::Returns { recipient: address },
+        Mailbox::Confirmation => ArrivalPart::Confirmation {
             token: token(&address),
             recipient: without_detail(&address),
             answer: answer.clone(),

@@ -23,7 +23,7 @@ use tower::ServiceExt;
 use vestibule::access::AccessSettings;
 use vestibule::config::Config;
 use vestibule::domain::{Actor, Interface, OperatorName, Password, Role, Timestamp, Token};
-use vestibule::store::{Key, KeyKind, Store, WhatIf};
+use vestibule::store::{KeyKind, OperatorKey, Store, WhatIf};
 use vestibule::templates::Templates;
 use vestibule::web::{Operators, operators};
 
@@ -143,7 +143,7 @@ async fn session(store: &Store) -> String {
         .add_operator(name.clone(), Role::Admin, hash, by.clone(), now)
         .await;
     let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
-    let key = Key {
+    let key = OperatorKey {
         hash: token.hash(),
         kind: KeyKind::Session,
         role: Role::Admin,

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use jiff::SignedDuration;
 use seed::Size;
 use vestibule::domain::Timestamp;
-use vestibule::store::{Step, Store, StoreError};
+use vestibule::store::{Store, StoreError, WorkStep};
 
 /// The binary that cargo built for this bench; `--program FILE` measures another.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vestibule");
@@ -247,7 +247,7 @@ async fn housekeeping(path: &Path, large: &Path, effort: &Effort) {
     let steps = effort.steps;
     row("holds expire", &store, steps, || async {
         let step = store.expire_holds(later, ROWS).await?;
-        Ok(Step {
+        Ok(WorkStep {
             done: step.done.len(),
             more: step.more,
             took: step.took,
@@ -270,12 +270,12 @@ async fn housekeeping(path: &Path, large: &Path, effort: &Effort) {
 
 async fn row<F>(what: &str, store: &Store, most: usize, mut step: impl FnMut() -> F)
 where
-    F: Future<Output = Result<Step<usize>, StoreError>>,
+    F: Future<Output = Result<WorkStep<usize>, StoreError>>,
 {
     let (mut steps, mut rows, mut longest) = (0, 0, Duration::ZERO);
     let waited = Beside::watch(store, async {
         while steps < most {
-            let Step { done, more, took } = step().await.expect("a step");
+            let WorkStep { done, more, took } = step().await.expect("a step");
             steps += 1;
             rows += done;
             longest = longest.max(took);

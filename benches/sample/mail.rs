@@ -8,7 +8,7 @@ use vestibule::access::{Circumstances, Enforcement};
 use vestibule::config::Config;
 use vestibule::domain::{Domain, Envelope, Mailbox, PortalName, Recipient, ReversePath, Timestamp};
 use vestibule::mail::{Fingerprint, Identity, read};
-use vestibule::store::{Arrival, Part};
+use vestibule::store::{Arrival, ArrivalPart};
 
 /// Octets of a message.
 pub const SIZE: usize = 5 * 1024;
@@ -151,7 +151,7 @@ impl Sender {
             envelope: self.arrival.envelope.clone(),
             facts,
             raw: self.raw.clone(),
-            parts: vec![Part::Portal {
+            parts: vec![ArrivalPart::Portal {
                 recipient: "it-help@corp.example".to_owned(),
                 circumstances: circumstances(),
             }],

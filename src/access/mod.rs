@@ -27,7 +27,7 @@ pub use question::{
     AccountStanding, Circumstances, Consequence, Decision, Enforcement, Original, Question,
     Standing, sender_for,
 };
-pub use rules::{RULES, Rule, SETTINGS_REASONS, number_of};
+pub use rules::{RULES, Rule, RuleGroup, number_of};
 pub use settings::{
     AccessSettings, Effective, External, ExternalOverrides, Internal, InternalOverrides, Overrides,
     Settings, Source,

@@ -15,7 +15,27 @@ pub struct Rule {
     pub reason: Reason,
     /// Condition of the rule, as `explain` shows it.
     pub title: &'static str,
+    pub groups: &'static [RuleGroup],
     pub(super) examine: fn(&Question) -> RuleOutcome,
+}
+
+/// A property that several rules share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuleGroup {
+    /// Asked after the deny list, and independent of the settings for new senders.
+    AfterDenial,
+    /// Depends on the settings for new senders: under other settings, the decision may differ.
+    ReadsSettings,
+    /// The settings refuse an unknown sender.
+    Refuses,
+}
+
+impl RuleGroup {
+    /// Reasons of the rules of this group, in their order.
+    pub fn reasons(self) -> impl Iterator<Item = Reason> {
+        let rules = RULES.iter().filter(move |rule| rule.groups.contains(&self));
+        rules.map(|rule| rule.reason)
+    }
 }
 
 /// Result of a rule.
@@ -35,117 +55,125 @@ pub static RULES: [Rule; 17] = [
         number: 1,
         reason: Reason::Duplicate,
         title: "the same message came within the last 7 days",
+        groups: &[],
         examine: duplicate,
     },
     Rule {
         number: 2,
         reason: Reason::Bounce,
         title: "it is a delivery report",
+        groups: &[],
         examine: bounce,
     },
     Rule {
         number: 3,
         reason: Reason::Loop,
         title: "it came from us or goes round",
+        groups: &[],
         examine: goes_round,
     },
     Rule {
         number: 4,
         reason: Reason::SenderUnusable,
         title: "nobody can be taken for the sender",
+        groups: &[],
         examine: sender_unusable,
     },
     Rule {
         number: 5,
         reason: Reason::SenderDenied,
         title: "the sender is on the deny list",
+        groups: &[],
         examine: sender_denied,
     },
     Rule {
         number: 6,
         reason: Reason::AccountBlocked,
         title: "the account is blocked",
+        groups: &[RuleGroup::AfterDenial],
         examine: account_blocked,
     },
     Rule {
         number: 7,
         reason: Reason::Spam,
         title: "our own MTA marked it as spam",
+        groups: &[RuleGroup::AfterDenial],
         examine: spam,
     },
     Rule {
         number: 8,
         reason: Reason::Automatic,
         title: "a program wrote it",
+        groups: &[RuleGroup::AfterDenial],
         examine: automatic,
     },
     Rule {
         number: 9,
         reason: Reason::Bulk,
         title: "it came through a list or a mailing",
+        groups: &[RuleGroup::AfterDenial],
         examine: bulk,
     },
     Rule {
         number: 10,
         reason: Reason::AuthenticationFailed,
         title: "sender authentication is enforced and fails",
+        groups: &[RuleGroup::AfterDenial],
         examine: authentication_failed,
     },
     Rule {
         number: 11,
         reason: Reason::AccountActive,
         title: "the account is active, and verified or let in by this portal",
+        groups: &[RuleGroup::AfterDenial],
         examine: account_active,
     },
     Rule {
         number: 12,
         reason: Reason::HoldQuota,
         title: "the account has as much waiting as it may",
+        groups: &[RuleGroup::AfterDenial],
         examine: hold_quota,
     },
     Rule {
         number: 13,
         reason: Reason::AccountPending,
         title: "the account waits for verification",
+        groups: &[RuleGroup::AfterDenial],
         examine: account_pending,
     },
     Rule {
         number: 14,
         reason: Reason::InternalAccountCreated,
         title: "the domain is approved",
+        groups: &[RuleGroup::ReadsSettings],
         examine: domain_approved,
     },
     Rule {
         number: 15,
         reason: Reason::ExternalAccountsDisabled,
         title: "portal-only accounts are not allowed",
+        groups: &[RuleGroup::ReadsSettings, RuleGroup::Refuses],
         examine: external_accounts_disabled,
     },
     Rule {
         number: 16,
         reason: Reason::DomainNotAllowed,
         title: "external domains are restricted and this one is not on the list",
+        groups: &[RuleGroup::ReadsSettings, RuleGroup::Refuses],
         examine: domain_not_allowed,
     },
     Rule {
         number: 17,
         reason: Reason::ExternalAccountCreated,
         title: "anyone else gets an external account",
+        groups: &[RuleGroup::ReadsSettings],
         examine: external_account,
     },
 ];
 
 /// Number of answers to a verification mail, which the rules do not decide.
 const CONFIRMATION: u8 = 18;
-
-/// Reasons of rules that depend on the settings for new senders: under other settings, the decision may
-/// differ.
-pub const SETTINGS_REASONS: [Reason; 4] = [
-    Reason::InternalAccountCreated,
-    Reason::ExternalAccountsDisabled,
-    Reason::DomainNotAllowed,
-    Reason::ExternalAccountCreated,
-];
 
 /// Number of the rule with this reason.
 #[must_use]

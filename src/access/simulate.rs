@@ -23,7 +23,7 @@ use utoipa::ToSchema;
 use super::decide::decide;
 use super::newcomer::decide_newcomer;
 use super::question::{Circumstances, Consequence, Decision, Question, Standing};
-use super::rules::{SETTINGS_REASONS, number_of};
+use super::rules::{RuleGroup, number_of};
 use super::settings::{AccessSettings, Effective};
 use crate::domain::{DomainPattern, EmailAddress, Kind, PortalName, Reason, Verdict};
 use crate::mail::Facts;
@@ -34,7 +34,7 @@ const MOST_KNOWN: usize = 100_000;
 /// True for a decision that may differ under other settings.
 #[must_use]
 pub fn reads_settings(reason: Reason) -> bool {
-    SETTINGS_REASONS.contains(&reason)
+    RuleGroup::ReadsSettings.reasons().any(|one| one == reason)
 }
 
 /// Verdict and reason of a message.

@@ -300,7 +300,7 @@ pub async fn serve(
             signal = signals.next() => signal,
             // Nothing can be stored any more. Everything that was answered 250 is on disk; the supervisor
             // restarts the daemon.
-            failure = daemon.store.failed() => return Err(failure.into()),
+            failure = daemon.store.wait_for_failure() => return Err(failure.into()),
         };
         match signal {
             Signal::Stop(name) => {

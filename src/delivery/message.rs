@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::stripped_headers;
 use crate::domain::Domain;
-use crate::store::{Content, PIECE, StoreError};
+use crate::store::{MessageContent, PIECE, StoreError};
 
 /// A message as destinations get it.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub struct Message {
     /// Ranges of `start` that are delivered.
     kept: Vec<Range<usize>>,
     /// Location of the remaining content; `None` if there is none.
-    rest: Option<Content>,
+    rest: Option<MessageContent>,
 }
 
 /// Position of a reader in the message.
@@ -43,7 +43,7 @@ impl Message {
     pub(super) async fn open(
         added: Vec<u8>,
         mut start: Vec<u8>,
-        content: Content,
+        content: MessageContent,
         hostname: &Domain,
     ) -> Result<Self, StoreError> {
         while octets(&start) < content.size() && !has_whole_header(&start) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Message, added_headers};
 use crate::domain::{Domain, Timestamp};
-use crate::store::{Claim, Content, Store, StoreError};
+use crate::store::{Claim, MessageContent, Store, StoreError};
 
 /// Lifetime of a link to a message, counted from the attempt that sends the link.
 const LINK_TTL: Duration = Duration::from_hours(7 * 24);
@@ -33,7 +33,7 @@ impl OutgoingMessage {
     /// The content cannot be read.
     pub async fn open(
         claim: Claim,
-        (content, start): (Content, Vec<u8>),
+        (content, start): (MessageContent, Vec<u8>),
         links: &Links,
         hostname: &Domain,
     ) -> Result<Self, StoreError> {

@@ -24,6 +24,7 @@ mod request;
 mod schema;
 mod token;
 mod verdict;
+mod verification_mail;
 mod words;
 
 pub use account::{Account, Kind, NewAccount, Origin, Status};
@@ -40,9 +41,10 @@ pub use message_link::LinkKey;
 pub use network::is_private_address;
 pub use operator::{Password, PasswordError, PasswordHash, Role};
 pub use pattern::{DomainPattern, PatternError};
-pub use request::RequestState;
+pub use request::{RequestState, Transition};
 pub use token::{ReplyToken, Token, TokenError, TokenHash};
 pub use verdict::{Class, Reason, Verdict};
+pub use verification_mail::{MailCause, MailKind};
 pub use words::Vocabulary;
 
 /// An instant in UTC, stored in milliseconds and shown as RFC 3339.

@@ -41,3 +41,66 @@ names!(RequestState {
     Discarded => "discarded",
     Expired => "expired",
 });
+
+/// A change of a request's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transition {
+    /// By a verification, or by an operator.
+    Release,
+    /// An attempt succeeded.
+    Deliver,
+    /// Attempts failed for good.
+    Fail,
+    /// By an operator, after it failed.
+    Retry,
+    Discard,
+    Expire,
+    /// The person takes "This was not me" back; only of what that discarded.
+    Restore,
+}
+
+impl Transition {
+    pub const ALL: [Self; 7] = [
+        Self::Release,
+        Self::Deliver,
+        Self::Fail,
+        Self::Retry,
+        Self::Discard,
+        Self::Expire,
+        Self::Restore,
+    ];
+
+    /// The state that it leads to.
+    #[must_use]
+    pub const fn target(self) -> RequestState {
+        match self {
+            Self::Release | Self::Retry => RequestState::Released,
+            Self::Deliver => RequestState::Delivered,
+            Self::Fail => RequestState::Failed,
+            Self::Discard => RequestState::Discarded,
+            Self::Expire => RequestState::Expired,
+            Self::Restore => RequestState::Held,
+        }
+    }
+}
+
+impl RequestState {
+    /// The state after a transition; None if it is not possible in this state. This is the table of all edges;
+    /// the schema refuses all others.
+    #[must_use]
+    pub const fn after(self, transition: Transition) -> Option<Self> {
+        let is_possible = match transition {
+            Transition::Release => matches!(self, Self::Held | Self::Discarded | Self::Expired),
+            Transition::Deliver | Transition::Fail => matches!(self, Self::Released),
+            Transition::Retry => matches!(self, Self::Failed),
+            Transition::Discard => matches!(self, Self::Held | Self::Released | Self::Failed),
+            Transition::Expire => matches!(self, Self::Held),
+            Transition::Restore => matches!(self, Self::Discarded),
+        };
+        if is_possible {
+            Some(transition.target())
+        } else {
+            None
+        }
+    }
+}

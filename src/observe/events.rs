@@ -11,7 +11,7 @@ use crate::domain::{
     AccountId, DestinationName, EmailAddress, HookCallId, Kind, LedgerId, OperatorName, Origin,
     PortalName, RequestId, Timestamp, Verdict,
 };
-use crate::store::{Entry, SetAside};
+use crate::store::{ArrivalOutcome, SetAside};
 
 macro_rules! event {
     ($level:ident $name:literal) => {{
@@ -35,7 +35,7 @@ pub fn smtp_rejected(peer: IpAddr, code: &str, cause: &str, recipient: Option<&s
 }
 
 /// The verdict on a message for one portal: one of the three events that follow.
-pub fn message_decided(entry: &Entry, peer: Option<IpAddr>) {
+pub fn message_decided(entry: &ArrivalOutcome, peer: Option<IpAddr>) {
     metrics::message(entry.verdict, entry.reason);
     match entry.verdict {
         Verdict::Accepted => message_accepted(entry, peer),
@@ -61,15 +61,15 @@ macro_rules! message {
     };
 }
 
-pub fn message_accepted(entry: &Entry, peer: Option<IpAddr>) {
+pub fn message_accepted(entry: &ArrivalOutcome, peer: Option<IpAddr>) {
     message!("message.accepted", entry, peer);
 }
 
-pub fn message_held(entry: &Entry, peer: Option<IpAddr>) {
+pub fn message_held(entry: &ArrivalOutcome, peer: Option<IpAddr>) {
     message!("message.held", entry, peer);
 }
 
-pub fn message_dropped(entry: &Entry, peer: Option<IpAddr>) {
+pub fn message_dropped(entry: &ArrivalOutcome, peer: Option<IpAddr>) {
     message!("message.dropped", entry, peer);
 }
 

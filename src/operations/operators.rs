@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::domain::{
     Actor, Interface, OperatorName, PasswordHash, Role, Timestamp, Token, TokenHash,
 };
-use crate::store::{IssuedToken, Key, KeyKind, Operator, Store, StoreError};
+use crate::store::{IssuedToken, KeyKind, Operator, OperatorKey, Store, StoreError};
 
 /// Finds the operator of that name.
 ///
@@ -128,10 +128,10 @@ fn generate(
     kind: KeyKind,
     role: Role,
     lifetime: SignedDuration,
-) -> Result<(Token, Key), StoreError> {
+) -> Result<(Token, OperatorKey), StoreError> {
     let token = Token::generate().map_err(|error| StoreError::Other(error.to_string()))?;
     let expires_at = Timestamp::now().saturating_add(lifetime);
-    let key = Key {
+    let key = OperatorKey {
         hash: token.hash(),
         kind,
         role,

@@ -1,7 +1,7 @@
 //! Operators' actions on requests, one or many.
 
 use super::bulk::{MOST_AT_ONCE, Outcomes, bulk};
-use crate::domain::{Actor, RequestId, RequestState, Timestamp};
+use crate::domain::{Actor, RequestId, RequestState, Timestamp, Transition};
 use crate::store::{Page, Request, RequestFilter, Store, StoreError};
 
 /// Actions on a request.
@@ -35,11 +35,12 @@ impl RequestAction {
     /// True if the action is possible in this state, as far as the state tells.
     #[must_use]
     pub fn applies_to(self, state: RequestState) -> bool {
-        use RequestState::{Discarded, Expired, Failed, Held, Released};
+        let can = |transition| state.after(transition).is_some();
         match self {
-            Self::Release => matches!(state, Held | Discarded | Expired),
-            Self::Discard => matches!(state, Held | Released | Failed),
-            Self::Retry => matches!(state, Failed | Released),
+            Self::Release => can(Transition::Release),
+            Self::Discard => can(Transition::Discard),
+            // A released request becomes due at once.
+            Self::Retry => can(Transition::Retry) || state == RequestState::Released,
         }
     }
 

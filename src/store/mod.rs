@@ -15,43 +15,44 @@ mod ledger;
 mod operators;
 mod privacy;
 mod requests;
+mod rows;
 mod sql;
 mod sqlite;
 mod upkeep;
 mod verification;
 
+pub use crate::domain::{MailCause, MailKind};
 pub use accounts::customers::{Added, CustomerFilter};
 pub use accounts::denied::StoppedAccounts;
-pub use accounts::languages::{LanguageWish, MailLanguages};
 pub use accounts::not_me::Refused;
-pub use accounts::replies::Answer;
+pub use accounts::replies::ReplyAnswer;
 pub use accounts::taken_back::TakenBack;
 pub use accounts::unlisted::UnlistedAccounts;
-pub use accounts::verification::{Choice, Link, Proved, WaitingRequest};
-pub use audit::events::OperatorAction;
+pub use accounts::verification::{Choice, Link, Proved};
+pub use audit::events::{Event, OperatorAction};
 pub use audit::hook_calls::{FailedCall, HookCall, HookCount};
-pub use claims::leases::{ClaimNumber, ClaimedWork, NextWork, SetAside, Settled, Turn};
+pub use claims::leases::{ClaimNumber, ClaimedWork, NextWork, SetAside, Settled, Settlement, Turn};
 pub use engine::notify::{Changes, Topic};
 pub use engine::settings_cache::Revision;
-pub use engine::time_slice::Step;
+pub use engine::time_slice::WorkStep;
 pub use error::StoreError;
-pub use intake::accept::{Arrival, Entry, Part};
+pub use intake::accept::{Arrival, ArrivalOutcome, ArrivalPart};
 pub use ledger::counts::{
     Backlog, Bounded, Counts, DayCount, Depths, EntryCount, HeldDomain, RequestCount,
 };
 pub use ledger::dropped::{DroppedDomain, Recovered, Terms, Today};
-pub use ledger::entries::{Event, LedgerEntry, LedgerFilter};
+pub use ledger::entries::{LedgerEntry, LedgerFilter};
 pub use ledger::simulate::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
 pub use operators::idempotency::{AnswerKey, Claimed, KeptAnswer};
-pub use operators::keys::{AuditEntry, AuditFilter, Key, KeyKind, Operator};
+pub use operators::keys::{AuditEntry, AuditFilter, KeyKind, Operator, OperatorKey};
 pub use operators::tokens::IssuedToken;
 pub use privacy::erase::{Forgetting, Forgotten};
 pub use privacy::export::{Holdings, PersonEvent};
 pub use requests::actions::{Request, RequestFilter};
-pub use requests::content::{Content, PIECE};
-pub use requests::deliveries::{Claim, Settlement};
+pub use requests::content::{MessageContent, PIECE};
+pub use requests::deliveries::Claim;
 pub use requests::destinations::{DownDestination, WaitingWork};
-pub use requests::offers::Offer;
+pub use requests::offers::{Offer, WaitingRequest};
 pub use requests::runs::{Delivery, RunLimits};
 pub use sql::pagination::{Listed, Page};
 pub use sqlite::compact::{Compacted, compact};
@@ -60,10 +61,11 @@ pub use upkeep::clock_repair::MaxDelays;
 pub use upkeep::examine::{Examination, access_settings_of, examine, has_verified_accounts};
 pub use upkeep::invariants::Violation;
 pub use verification::correspondence::{QueuedMail, SentMail};
+pub use verification::languages::{LanguageWish, MailLanguages};
 pub use verification::mail_claims::MailClaim;
 pub use verification::notices::{ClaimedNotices, Notice};
 pub use verification::verification_mail::{
-    ClaimedMail, MailCause, MailKind, MailOutcome, TokenHashes, VerificationMail,
+    ClaimedMail, MailOutcome, TokenHashes, VerificationMail,
 };
 
 use std::path::Path;
@@ -129,7 +131,12 @@ impl Store {
         let notifier = Arc::new(Notifier::beside(path));
         let health = Arc::new(Health::default());
         Ok(Self {
-            writer: Writer::start(path.to_owned(), notifier.clone(), health.clone())?,
+            writer: Writer::start(
+                path.to_owned(),
+                notifier.clone(),
+                health.clone(),
+                audit::hooks::owes_more,
+            )?,
             readers: Arc::new(Readers::of(path.to_owned())),
             long_readers: Arc::new(Readers::for_long_questions(path.to_owned())),
             notifier,

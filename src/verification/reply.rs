@@ -7,7 +7,7 @@ use icu_normalizer::DecomposingNormalizer;
 
 use crate::domain::LanguageTag;
 use crate::mail;
-use crate::store::Answer;
+use crate::store::ReplyAnswer;
 use crate::templates::Templates;
 
 /// Confirms in every language.
@@ -40,16 +40,16 @@ impl ConfirmingWords {
 
     /// The word on the first line of a message, without case, accents and punctuation at its end.
     #[must_use]
-    pub fn answer(&self, raw: &[u8]) -> Answer {
+    pub fn answer(&self, raw: &[u8]) -> ReplyAnswer {
         let Some(line) = mail::first_line(raw).map(|line| bare(&line)) else {
-            return Answer::Other;
+            return ReplyAnswer::Other;
         };
         if line == YES {
-            return Answer::Confirms;
+            return ReplyAnswer::Confirms;
         }
         match self.0.get(&line) {
-            Some(languages) => Answer::ConfirmsIn(Arc::clone(languages)),
-            None => Answer::Other,
+            Some(languages) => ReplyAnswer::ConfirmsIn(Arc::clone(languages)),
+            None => ReplyAnswer::Other,
         }
     }
 }
@@ -104,8 +104,8 @@ mod tests {
                 "Subject: yes\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\r\n{line}\r\n\r\nAnn\r\n"
             );
             let found = match words.answer(raw.as_bytes()) {
-                Answer::Confirms => "all".to_owned(),
-                Answer::ConfirmsIn(languages) => {
+                ReplyAnswer::Confirms => "all".to_owned(),
+                ReplyAnswer::ConfirmsIn(languages) => {
                     let tags: Vec<_> = languages.iter().map(LanguageTag::as_str).collect();
                     tags.join(" ")
                 }
@@ -113,6 +113,6 @@ mod tests {
             };
             assert_eq!(found, confirms, "{line}");
         }
-        assert_eq!(words.answer(b"Subject: yes\r\n\r\n"), Answer::Other);
+        assert_eq!(words.answer(b"Subject: yes\r\n\r\n"), ReplyAnswer::Other);
     }
 }

@@ -200,9 +200,14 @@ fn is_test(path: &Path) -> bool {
 
 /// The modules named after each `crate::`, one or several in braces.
 fn uses(code: &str) -> BTreeSet<String> {
+    names_after(code, "crate::")
+}
+
+/// The names after each `prefix`, one or several in braces.
+fn names_after(code: &str, prefix: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for (place, _) in code.match_indices("crate::") {
-        let rest = &code[place + "crate::".len()..];
+    for (place, _) in code.match_indices(prefix) {
+        let rest = &code[place + prefix.len()..];
         let word = |text: &str| -> String {
             text.chars()
                 .take_while(|c| c.is_alphanumeric() || *c == '_')
@@ -302,6 +307,68 @@ fn unit_tests_have_one_place() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+/// Folders of the store, from the bottom to the top: each may use those before it.
+const STORE_FOLDERS: &[&str] = &[
+    "sql",
+    "sqlite",
+    "engine",
+    "claims",
+    "audit",
+    "rows",
+    "verification",
+    "requests",
+    "accounts",
+    "intake",
+    "ledger",
+    "operators",
+    "privacy",
+    "upkeep",
+];
+
+/// Public names of the store with the folders that define them: `pub use folder::file::{Name, …};`.
+fn store_names() -> BTreeMap<String, String> {
+    let text = fs::read_to_string(root().join("src/store/mod.rs")).expect("UTF-8");
+    let mut names = BTreeMap::new();
+    for export in text.split("pub use ").skip(1) {
+        let export = export.split(';').next().unwrap_or_default();
+        let folder = export.split("::").next().unwrap_or_default();
+        for name in export.split(|c: char| !c.is_alphanumeric() && c != '_') {
+            names.insert(name.to_owned(), folder.to_owned());
+        }
+    }
+    names
+}
+
+#[test]
+fn no_folder_of_the_store_uses_one_above_it() {
+    let store = root().join("src/store");
+    let names = store_names();
+    let position = |folder: &str| STORE_FOLDERS.iter().position(|one| *one == folder);
+    let (mut wrong, mut arrows) = (Vec::new(), 0);
+    for (module, path, code) in sources() {
+        let below = path.strip_prefix(&store).ok();
+        let folder = below.and_then(|below| below.parent()?.iter().next()?.to_str());
+        let (true, Some(folder)) = (module == "store", folder) else {
+            continue;
+        };
+        let Some(own) = position(folder) else {
+            wrong.push(format!("{folder} has no place in STORE_FOLDERS"));
+            continue;
+        };
+        for used in names_after(&code, "crate::store::") {
+            let other = position(&used).or_else(|| position(names.get(&used)?));
+            if let Some(other) = other {
+                arrows += 1;
+                if other > own {
+                    wrong.push(format!("{}: {folder} uses {used}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(arrows > 100, "{arrows}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use vestibule::domain::{
 };
 use vestibule::intake::circumstances;
 use vestibule::mail::{self, Authentication, Facts, Fingerprint, Identity, Sender};
-use vestibule::store::{Arrival, Part};
+use vestibule::store::{Arrival, ArrivalPart};
 
 /// The address of a portal of the tests.
 pub fn address_of(portal: &str) -> String {
@@ -95,7 +95,7 @@ pub fn arrival(
         spam: [].into(),
     };
     let facts = mail::read(raw.as_bytes(), &envelope, &own);
-    let part = Part::Portal {
+    let part = ArrivalPart::Portal {
         recipient: address_of(portal),
         circumstances: circumstances(config, &name, &facts),
     };

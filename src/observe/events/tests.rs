@@ -41,8 +41,8 @@ fn capture(format: LogFormat, redact: bool, run: impl FnOnce()) -> Vec<String> {
     std::mem::take(&mut lines.lock().expect("a lock"))
 }
 
-fn an_entry(verdict: Verdict) -> Entry {
-    Entry {
+fn an_entry(verdict: Verdict) -> ArrivalOutcome {
+    ArrivalOutcome {
         ledger: LedgerId::new(),
         portal: Some(PortalName::parse("it").expect("a name")),
         verdict,

@@ -7,14 +7,14 @@ use crate::domain::{
     Account, AccountId, Actor, Domain, EmailAddress, Kind, NewAccount, Origin, PortalName, Reason,
     Status, Timestamp,
 };
-use crate::store::accounts::account_rows::{AccountRow, account_by_id, find_sender_account, make};
-use crate::store::accounts::languages;
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::requests::transitions;
-use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::rows::account_rows::{AccountRow, account_by_id, find_sender_account, make};
+use crate::store::sql::sql_types::{JsonColumn, Millis};
 use crate::store::sql::{Conditions, Row, Tx};
-use crate::store::verification::lanes::Place;
+use crate::store::verification::lanes::QueuePlace;
+use crate::store::verification::languages;
 use crate::store::verification::verification_mail::{Occasion, cancel, owe};
 use crate::store::{LanguageWish, Listed, MailCause, MailKind, Page, Store, StoreError, Topic};
 
@@ -48,7 +48,7 @@ const SHOWN: &str = "SELECT a.id, a.address, a.kind, a.status, a.verified_by, a.
      (SELECT json_group_array(portal) FROM let_in WHERE account = a.n) AS let_in_by
      FROM account AS a";
 
-fn shown(row: &Row) -> Result<Account, StoreError> {
+fn read_account(row: &Row) -> Result<Account, StoreError> {
     let time = |column: &str| -> Result<Option<Timestamp>, StoreError> {
         Ok(row.get::<_, Option<Millis>>(column)?.map(Millis::timestamp))
     };
@@ -59,9 +59,9 @@ fn shown(row: &Row) -> Result<Account, StoreError> {
         status: row.get("status")?,
         verified_by: row.get("verified_by")?,
         verified_at: time("verified_at")?,
-        groups: row.get::<_, Json<_>>("groups")?.0,
+        groups: row.get::<_, JsonColumn<_>>("groups")?.0,
         held: row.get("held")?,
-        let_in_by: row.get::<_, Json<_>>("let_in_by")?.0,
+        let_in_by: row.get::<_, JsonColumn<_>>("let_in_by")?.0,
         undeliverable: row.get("undeliverable")?,
         unanswered_mails: row.get("unanswered_mails")?,
         quiet_until: time("quiet_until")?,
@@ -75,7 +75,7 @@ fn shown(row: &Row) -> Result<Account, StoreError> {
 }
 
 fn account(tx: &Tx, n: i64) -> Result<Account, StoreError> {
-    tx.one_with(&format!("{SHOWN} WHERE a.n = ?"), &[&n], shown)
+    tx.one_with(&format!("{SHOWN} WHERE a.n = ?"), &[&n], read_account)
 }
 
 pub(crate) fn list(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>, StoreError> {
@@ -123,7 +123,7 @@ pub(crate) fn list(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>, 
             "{SHOWN} {index} WHERE {} ORDER BY a.key LIMIT :limit",
             wanted.sql()
         ),
-        |row| Ok((shown(row)?, row.get("key")?)),
+        |row| Ok((read_account(row)?, row.get("key")?)),
     )?;
     Ok(Listed::cut(rows, limit))
 }
@@ -144,8 +144,8 @@ impl Work<'_> {
             Actor::Daemon => Origin::Mail,
         };
         let place = match origin {
-            Origin::SignUp => Place::of_page(client, address.domain()),
-            Origin::Mail | Origin::Operator => Place::of_operator(address.domain()),
+            Origin::SignUp => QueuePlace::of_page(client, address.domain()),
+            Origin::Mail | Origin::Operator => QueuePlace::of_operator(address.domain()),
         };
         let cause = match origin {
             Origin::SignUp => MailCause::SignUp,
@@ -190,7 +190,7 @@ impl Work<'_> {
         let made = make(tx, address, new, groups, origin, None, now)?;
         if origin == Origin::Operator {
             self.wakeups.add(Topic::OperatorActions);
-            NewEvent::named("account.added")
+            NewEvent::new("account.added")
                 .account(made.n)
                 .record(tx, by, now)?;
         }
@@ -209,7 +209,7 @@ impl Work<'_> {
         kind: MailKind,
         cause: MailCause,
         portal: Option<&PortalName>,
-        place: Place,
+        place: QueuePlace,
         now: Millis,
     ) -> Result<(), StoreError> {
         let occasion = Occasion {
@@ -233,12 +233,14 @@ impl Store {
 
     pub async fn customer(&self, address: &EmailAddress) -> Result<Option<Account>, StoreError> {
         let key = address.key();
-        self.read(move |tx| tx.maybe_with(&format!("{SHOWN} WHERE a.key = ?"), &[&key], shown))
-            .await
+        self.read(move |tx| {
+            tx.maybe_with(&format!("{SHOWN} WHERE a.key = ?"), &[&key], read_account)
+        })
+        .await
     }
 
     pub async fn customer_by_id(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
-        self.read(move |tx| tx.maybe_with(&format!("{SHOWN} WHERE a.id = ?"), &[&id], shown))
+        self.read(move |tx| tx.maybe_with(&format!("{SHOWN} WHERE a.id = ?"), &[&id], read_account))
             .await
     }
 
@@ -292,7 +294,7 @@ impl Store {
                 cancel(work.tx, there.n, now.into())?;
                 transitions::stop(work.tx, there.n)?;
                 work.wakeups.add(Topic::OperatorActions);
-                NewEvent::named("account.blocked").account(there.n).record(
+                NewEvent::new("account.blocked").account(there.n).record(
                     work.tx,
                     &by,
                     now.into(),
@@ -324,9 +326,11 @@ impl Store {
                 transitions::resume(work.tx, there.n, now.into())?;
                 work.wakeups.add(Topic::Requests);
                 work.wakeups.add(Topic::OperatorActions);
-                NewEvent::named("account.unblocked")
-                    .account(there.n)
-                    .record(work.tx, &by, now.into())?;
+                NewEvent::new("account.unblocked").account(there.n).record(
+                    work.tx,
+                    &by,
+                    now.into(),
+                )?;
             }
             account(work.tx, there.n)
         })
@@ -348,7 +352,7 @@ impl Store {
                     "UPDATE account SET takes_automatic = ? WHERE n = ?",
                     &[&takes, &there.n],
                 )?;
-                NewEvent::named("account.takes_automatic")
+                NewEvent::new("account.takes_automatic")
                     .account(there.n)
                     .detail(takes.to_string())
                     .record(work.tx, &by, now.into())?;

@@ -31,7 +31,7 @@ impl Store {
         if scopes.is_empty() {
             return Ok(StoppedAccounts::default());
         }
-        self.read(move |tx| stopped(tx, &scopes, most)).await
+        self.read(move |tx| list_stopped(tx, &scopes, most)).await
     }
 }
 
@@ -45,7 +45,7 @@ fn changed_scopes(before: &AccessSettings, after: &AccessSettings) -> Vec<(Effec
         .collect()
 }
 
-fn stopped(
+fn list_stopped(
     tx: &Tx,
     scopes: &[(Effective, Effective)],
     most: usize,

@@ -1,9 +1,7 @@
 //! Accounts: the actions of persons and of operators on them.
 
-pub(super) mod account_rows;
 pub(super) mod customers;
 pub(super) mod denied;
-pub(super) mod languages;
 pub(super) mod not_me;
 pub(super) mod replies;
 pub(super) mod taken_back;

@@ -5,15 +5,16 @@
 use std::time::Duration;
 
 use crate::domain::{
-    AccountId, Actor, EmailAddress, PortalName, RequestId, RequestState, Timestamp, TokenHash,
+    AccountId, Actor, EmailAddress, PortalName, RequestId, Timestamp, TokenHash, Transition,
 };
-use crate::store::accounts::account_rows::AccountRow;
-use crate::store::accounts::verification::{Found, Standing, held, portal_of_mail, standing};
+use crate::store::accounts::verification::{LinkStanding, list_held, portal_of_mail, standing};
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::requests::transitions;
+use crate::store::rows::account_rows::AccountRow;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
+use crate::store::verification::tokens::TokenRow;
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Store, StoreError};
 
@@ -45,7 +46,7 @@ fn refused_too_late(
     tx: &Tx,
     token: TokenHash,
     account: &AccountRow,
-    found: &Found,
+    found: &TokenRow,
     now: Millis,
 ) -> Result<Refused, StoreError> {
     if !found.refused {
@@ -53,7 +54,7 @@ fn refused_too_late(
             "UPDATE token SET refused_at = ?2 WHERE hash = ?1",
             &[&token, &now],
         )?;
-        NewEvent::named("verification.refused")
+        NewEvent::new("verification.refused")
             .account(account.n)
             .detail("the address was proved before")
             .record(tx, &Actor::Person, now)?;
@@ -74,13 +75,13 @@ impl Work<'_> {
     ) -> Result<Refused, StoreError> {
         let tx = self.tx;
         let account = match standing(tx, token, now)? {
-            Standing::Unknown => return Ok(Refused::Unknown),
-            Standing::Expired => return Ok(Refused::Expired),
-            Standing::Refused(..) => return Ok(Refused::Before),
-            Standing::Active(account, found) => {
+            LinkStanding::Unknown => return Ok(Refused::Unknown),
+            LinkStanding::Expired => return Ok(Refused::Expired),
+            LinkStanding::Refused(..) => return Ok(Refused::Before),
+            LinkStanding::Active(account, found) => {
                 return refused_too_late(tx, token, &account, &found, now);
             }
-            Standing::Pending(account) => account,
+            LinkStanding::Pending(account) => account,
         };
         let restorable_until: Option<Millis> = tx.one(
             "SELECT max(expires_at) FROM token WHERE account = ?",
@@ -101,17 +102,17 @@ impl Work<'_> {
             &[&account.n, &now],
         )?;
         cancel(tx, account.n, now)?;
-        NewEvent::named("verification.refused")
+        NewEvent::new("verification.refused")
             .account(account.n)
             .record(tx, &Actor::Person, now)?;
         let mut discarded = Vec::new();
-        for (n, request) in held(tx, account.n)? {
-            transitions::settle(tx, n, RequestState::Discarded, None, now)?;
+        for (n, request) in list_held(tx, account.n)? {
+            transitions::settle(tx, n, Transition::Discard, None, now)?;
             tx.run(
                 "UPDATE request SET restorable_until = ?2 WHERE ledger = ?1",
                 &[&n, &restorable_until],
             )?;
-            NewEvent::named("request.discarded")
+            NewEvent::new("request.discarded")
                 .entry(n)
                 .record(tx, &Actor::Person, now)?;
             discarded.push(request.id);

@@ -3,21 +3,23 @@
 use std::sync::Arc;
 
 use crate::domain::{Actor, LanguageTag, Proof, Status, TokenHash};
+use crate::domain::{MailCause, MailKind};
 use crate::store::Choice;
-use crate::store::accounts::account_rows::{AccountRow, account_by_number};
-use crate::store::accounts::languages;
-use crate::store::accounts::verification::{Found, Proved, find, portal_of_mail};
+use crate::store::accounts::verification::{Proved, portal_of_mail};
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
+use crate::store::rows::account_rows::{AccountRow, account_by_number};
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
-use crate::store::verification::lanes::Place;
-use crate::store::verification::verification_mail::{MailCause, MailKind, Occasion, owe};
+use crate::store::verification::lanes::QueuePlace;
+use crate::store::verification::languages;
+use crate::store::verification::tokens::{TokenRow, find_token};
+use crate::store::verification::verification_mail::{Occasion, owe};
 use crate::store::{StoreError, Topic};
 
 /// Content of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum ReplyAnswer {
     /// Its first line is the word that confirms whatever mail it answers.
     Confirms,
     /// Its first line is the word that mail in these languages asks for.
@@ -29,11 +31,11 @@ pub enum Answer {
 }
 
 /// An answer that passed as written by a person.
-pub(crate) struct Reply<'a> {
+pub(crate) struct ConfirmationReply<'a> {
     /// Its ledger entry.
     pub(crate) n: i64,
     pub(crate) token: Option<TokenHash>,
-    pub(crate) answer: Answer,
+    pub(crate) answer: ReplyAnswer,
     /// The `key` of the address in From.
     pub(crate) sender_key: &'a str,
 }
@@ -43,16 +45,16 @@ impl Work<'_> {
     /// sender gets one mail with instructions.
     pub(crate) fn take_reply(
         &mut self,
-        reply: &Reply,
+        reply: &ConfirmationReply,
         now: Millis,
     ) -> Result<Option<Proved>, StoreError> {
         let tx = self.tx;
         let found = match reply.token {
-            Some(token) => find(tx, token)?.map(|found| (token, found)),
+            Some(token) => find_token(tx, token)?.map(|found| (token, found)),
             None => None,
         };
         let Some((token, found)) = found else {
-            return ignored(
+            return ignore(
                 reply,
                 None,
                 "no reply address of ours, or not any more",
@@ -62,22 +64,24 @@ impl Work<'_> {
         };
         let account = account_by_number(tx, found.account)?;
         if account.address(tx)?.key() != reply.sender_key {
-            return ignored(reply, None, "it is from another address", now, tx);
+            return ignore(reply, None, "it is from another address", now, tx);
         }
         let answer = match &reply.answer {
-            Answer::ConfirmsIn(these) => {
+            ReplyAnswer::ConfirmsIn(these) => {
                 if these.contains(&languages::of_mail(tx, found.verification_mail)?) {
-                    Answer::Confirms
+                    ReplyAnswer::Confirms
                 } else {
-                    Answer::Other
+                    ReplyAnswer::Other
                 }
             }
             other => other.clone(),
         };
         let cause = match answer {
-            Answer::Unauthenticated => "the domain in From does not vouch for it",
-            Answer::Other | Answer::ConfirmsIn(_) => "its first line is not the word that confirms",
-            Answer::Confirms => {
+            ReplyAnswer::Unauthenticated => "the domain in From does not vouch for it",
+            ReplyAnswer::Other | ReplyAnswer::ConfirmsIn(_) => {
+                "its first line is not the word that confirms"
+            }
+            ReplyAnswer::Confirms => {
                 let proof = Proof::Reply(token);
                 let proved = self.prove(&proof, None, &Choice::All, now)?;
                 let cause = match &proved {
@@ -88,21 +92,21 @@ impl Work<'_> {
                 if matches!(proved, Proved::Expired) {
                     self.tell_what_to_do(&account, &found, now)?;
                 }
-                ignored(reply, Some(&account), cause, now, tx)?;
+                ignore(reply, Some(&account), cause, now, tx)?;
                 return Ok(Some(proved));
             }
         };
-        if answer == Answer::Other && !found.refused {
+        if answer == ReplyAnswer::Other && !found.refused {
             self.tell_what_to_do(&account, &found, now)?;
         }
-        ignored(reply, Some(&account), cause, now, tx)
+        ignore(reply, Some(&account), cause, now, tx)
     }
 
     /// Owes a mail with instructions, but none in answer to such a mail, and no second one.
     fn tell_what_to_do(
         &mut self,
         account: &AccountRow,
-        found: &Found,
+        found: &TokenRow,
         now: Millis,
     ) -> Result<(), StoreError> {
         let tx = self.tx;
@@ -121,7 +125,7 @@ impl Work<'_> {
             portal: portal.as_ref(),
             in_reply_to: None,
             // Only a recipient of our mail knows its reply address.
-            place: Place::of_mail(true, None, account.address(tx)?.domain()),
+            place: QueuePlace::of_mail(true, None, account.address(tx)?.domain()),
         };
         let is_owed = owe(tx, account, &occasion, now)?;
         self.wakeups.add_if(Topic::VerificationMail, is_owed);
@@ -129,14 +133,14 @@ impl Work<'_> {
     }
 }
 
-fn ignored(
-    reply: &Reply,
+fn ignore(
+    reply: &ConfirmationReply,
     account: Option<&AccountRow>,
     cause: &str,
     now: Millis,
     tx: &Tx,
 ) -> Result<Option<Proved>, StoreError> {
-    let mut event = NewEvent::named("verification.reply_ignored")
+    let mut event = NewEvent::new("verification.reply_ignored")
         .entry(reply.n)
         .detail(cause);
     if let Some(account) = account {

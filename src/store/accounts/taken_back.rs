@@ -8,15 +8,16 @@ use crate::domain::{
     AccountId, Actor, EmailAddress, LedgerId, PortalName, RequestId, Timestamp, TokenHash,
 };
 use crate::mail::Facts;
-use crate::store::accounts::verification::{Standing, WaitingRequest, standing};
+use crate::store::accounts::verification::{LinkStanding, standing};
 use crate::store::audit::events::NewEvent;
 use crate::store::audit::hooks;
 use crate::store::engine::job::Work;
 use crate::store::error::readable;
-use crate::store::intake::copies::{Likeness, find_original};
-use crate::store::intake::prepared::{copy_key, repeat_key};
 use crate::store::requests::offers::Offer;
-use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::requests::offers::WaitingRequest;
+use crate::store::rows::copies::{Likeness, find_original};
+use crate::store::rows::keys::{copy_key, repeat_key};
+use crate::store::sql::sql_types::{JsonColumn, Millis};
 use crate::store::sql::{FromRow, Row, Tx};
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Store, StoreError};
@@ -46,7 +47,7 @@ pub(crate) struct Discarded {
 }
 
 /// Requests of an account that only the person can restore, and still can at `after`.
-pub(crate) fn discarded(
+pub(crate) fn list_discarded(
     tx: &Tx,
     account: i64,
     after: Millis,
@@ -73,7 +74,7 @@ impl FromRow for Discarded {
             id: RequestId::from_bytes(ledger.to_bytes()),
             portal: row.get(2)?,
             sender: row.get(3)?,
-            facts: row.get::<_, Json<_>>(4)?.0,
+            facts: row.get::<_, JsonColumn<_>>(4)?.0,
             received_at: row.get(5)?,
         })
     }
@@ -119,7 +120,7 @@ fn restore(tx: &Tx, request: &Discarded, due_at: Millis, now: Millis) -> Result<
              WHERE ledger = ?1",
         &[&request.n, &due_at],
     )?;
-    NewEvent::named("request.restored")
+    NewEvent::new("request.restored")
         .entry(request.n)
         .record(tx, &Actor::Person, now)?;
     hooks::tell(
@@ -142,13 +143,13 @@ impl Work<'_> {
     ) -> Result<TakenBack, StoreError> {
         let tx = self.tx;
         let (account, found) = match standing(tx, token, now)? {
-            Standing::Unknown => return Ok(TakenBack::Unknown),
-            Standing::Expired => return Ok(TakenBack::Expired),
-            Standing::Active(..) | Standing::Pending(_) => return Ok(TakenBack::Before),
-            Standing::Refused(_, found) if found.expires_at <= now => {
+            LinkStanding::Unknown => return Ok(TakenBack::Unknown),
+            LinkStanding::Expired => return Ok(TakenBack::Expired),
+            LinkStanding::Active(..) | LinkStanding::Pending(_) => return Ok(TakenBack::Before),
+            LinkStanding::Refused(_, found) if found.expires_at <= now => {
                 return Ok(TakenBack::Expired);
             }
-            Standing::Refused(account, found) => (account, found),
+            LinkStanding::Refused(account, found) => (account, found),
         };
         tx.run(
             "UPDATE account SET quiet_until = NULL, refused_at = NULL,
@@ -162,11 +163,11 @@ impl Work<'_> {
         )?;
         // Cancels the mail that would say how to take it back.
         cancel(tx, account.n, now)?;
-        NewEvent::named("verification.taken_back")
+        NewEvent::new("verification.taken_back")
             .account(account.n)
             .record(tx, &Actor::Person, now)?;
         let mut restored = Vec::new();
-        for request in discarded(tx, account.n, Millis(i64::MIN))? {
+        for request in list_discarded(tx, account.n, Millis(i64::MIN))? {
             let due_at = request.received_at.plus(hold_for).max(found.expires_at);
             if restore(tx, &request, due_at, now)? {
                 restored.push(request.id);

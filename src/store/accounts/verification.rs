@@ -2,28 +2,20 @@
 //! its held requests, in one transaction, exactly once.
 
 use crate::domain::{
-    AccountId, EmailAddress, Kind, LedgerId, PortalName, Proof, RequestId, RequestState, Status,
-    Timestamp, TokenHash,
+    AccountId, EmailAddress, Kind, LedgerId, PortalName, Proof, RequestId, Status, Timestamp,
+    TokenHash, Transition,
 };
-use crate::store::accounts::account_rows::{AccountRow, account_by_id, account_by_number};
 use crate::store::accounts::taken_back::{self, Discarded};
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
-use crate::store::requests::offers::{Offer, offers, take_back};
+use crate::store::requests::offers::{Offer, WaitingRequest, offers, take_back};
 use crate::store::requests::transitions;
+use crate::store::rows::account_rows::{AccountRow, account_by_id, account_by_number};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Row, Tx};
+use crate::store::verification::tokens::{TokenRow, find_token};
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Store, StoreError, Topic};
-
-/// A held request as its sender sees it before releasing it.
-#[derive(Debug, Clone)]
-pub struct WaitingRequest {
-    pub id: RequestId,
-    pub portal: PortalName,
-    pub subject: Option<String>,
-    pub received_at: Timestamp,
-}
 
 /// State of a link.
 #[derive(Debug, Clone)]
@@ -114,58 +106,35 @@ pub enum Proved {
     Unknown,
 }
 
-/// A token as stored, whether it is still valid or not.
-pub(crate) struct Found {
-    pub(crate) account: i64,
-    pub(crate) verification_mail: i64,
-    pub(crate) expires_at: Millis,
-    pub(crate) refused: bool,
-}
-
-pub(crate) fn find(tx: &Tx, token: TokenHash) -> Result<Option<Found>, StoreError> {
-    tx.maybe_with(
-        "SELECT account, letter, expires_at, refused_at IS NOT NULL FROM token WHERE hash = ?",
-        &[&token],
-        |row| {
-            Ok(Found {
-                account: row.get(0)?,
-                verification_mail: row.get(1)?,
-                expires_at: row.get(2)?,
-                refused: row.get(3)?,
-            })
-        },
-    )
-}
-
 /// State of a token, before anything is done with it.
-pub(crate) enum Standing {
+pub(crate) enum LinkStanding {
     Unknown,
     Expired,
     /// "This was not me" was said, by this link or before it was sent.
-    Refused(AccountRow, Found),
-    Active(AccountRow, Found),
+    Refused(AccountRow, TokenRow),
+    Active(AccountRow, TokenRow),
     Pending(AccountRow),
 }
 
-pub(crate) fn standing(tx: &Tx, token: TokenHash, now: Millis) -> Result<Standing, StoreError> {
-    let Some(found) = find(tx, token)? else {
-        return Ok(Standing::Unknown);
+pub(crate) fn standing(tx: &Tx, token: TokenHash, now: Millis) -> Result<LinkStanding, StoreError> {
+    let Some(found) = find_token(tx, token)? else {
+        return Ok(LinkStanding::Unknown);
     };
     let account = account_by_number(tx, found.account)?;
     Ok(match account.status {
-        Status::Blocked => Standing::Unknown,
-        Status::Active if account.verified => Standing::Active(account, found),
+        Status::Blocked => LinkStanding::Unknown,
+        Status::Active if account.verified => LinkStanding::Active(account, found),
         _ if found.refused || account.quiet_until(now).is_some() => {
-            Standing::Refused(account, found)
+            LinkStanding::Refused(account, found)
         }
-        _ if found.expires_at <= now => Standing::Expired,
+        _ if found.expires_at <= now => LinkStanding::Expired,
         // Pending, or active only for portals that accept it unverified.
-        Status::Pending | Status::Active => Standing::Pending(account),
+        Status::Pending | Status::Active => LinkStanding::Pending(account),
     })
 }
 
 /// Held requests: the `n` of each and what its sender sees of it.
-pub(crate) fn held(tx: &Tx, account: i64) -> Result<Vec<(i64, WaitingRequest)>, StoreError> {
+pub(crate) fn list_held(tx: &Tx, account: i64) -> Result<Vec<(i64, WaitingRequest)>, StoreError> {
     let waiting = |row: &Row| {
         let ledger: LedgerId = row.get("id")?;
         Ok((
@@ -190,9 +159,9 @@ pub(crate) fn held(tx: &Tx, account: i64) -> Result<Vec<(i64, WaitingRequest)>, 
 
 fn look(tx: &Tx, token: TokenHash, now: Millis) -> Result<Link, StoreError> {
     Ok(match standing(tx, token, now)? {
-        Standing::Unknown => Link::Unknown,
-        Standing::Expired => Link::Expired,
-        Standing::Refused(account, found) => Link::Refused {
+        LinkStanding::Unknown => Link::Unknown,
+        LinkStanding::Expired => Link::Expired,
+        LinkStanding::Refused(account, found) => Link::Refused {
             address: account.address(tx)?,
             quiet_until: account.quiet_until(now).map(Millis::timestamp),
             valid_until: Some(found.expires_at)
@@ -200,15 +169,15 @@ fn look(tx: &Tx, token: TokenHash, now: Millis) -> Result<Link, StoreError> {
                 .map(Millis::timestamp),
             may_ask: account.may_be_mailed_once(now),
         },
-        Standing::Active(account, found) => Link::Proved {
+        LinkStanding::Active(account, found) => Link::Proved {
             account: account.id,
             address: account.address(tx)?,
             portal: portal_of_mail(tx, found.verification_mail)?,
         },
-        Standing::Pending(account) => Link::Open {
+        LinkStanding::Pending(account) => Link::Open {
             account: account.id,
             address: account.address(tx)?,
-            requests: held(tx, account.n)?
+            requests: list_held(tx, account.n)?
                 .into_iter()
                 .map(|(_, request)| request)
                 .collect(),
@@ -216,7 +185,7 @@ fn look(tx: &Tx, token: TokenHash, now: Millis) -> Result<Link, StoreError> {
                 .into_iter()
                 .map(|(_, offer)| offer)
                 .chain(
-                    taken_back::discarded(tx, account.n, now)?
+                    taken_back::list_discarded(tx, account.n, now)?
                         .into_iter()
                         .map(Discarded::offer),
                 )
@@ -240,9 +209,9 @@ impl Work<'_> {
         let tx = self.tx;
         let account = match proof {
             Proof::Link(token) | Proof::Reply(token) => match standing(tx, *token, now)? {
-                Standing::Unknown | Standing::Refused(..) => return Ok(Proved::Unknown),
-                Standing::Expired => return Ok(Proved::Expired),
-                Standing::Active(account, _) | Standing::Pending(account) => account,
+                LinkStanding::Unknown | LinkStanding::Refused(..) => return Ok(Proved::Unknown),
+                LinkStanding::Expired => return Ok(Proved::Expired),
+                LinkStanding::Active(account, _) | LinkStanding::Pending(account) => account,
             },
             Proof::Operator(_) => {
                 let Some(account) = account else {
@@ -287,40 +256,40 @@ impl Work<'_> {
         )?;
         tx.run("DELETE FROM let_in WHERE account = ?", &[&account.n])?;
         cancel(tx, account.n, now)?;
-        NewEvent::named("account.verified")
+        NewEvent::new("account.verified")
             .account(account.n)
             .detail(proof.name())
             .record(tx, &by, now)?;
 
         let mut released = Vec::new();
         let mut discarded = Vec::new();
-        for (n, request) in held(tx, account.n)? {
+        for (n, request) in list_held(tx, account.n)? {
             let event = if choice.leaves_out(request.id) {
-                transitions::settle(tx, n, RequestState::Discarded, None, now)?;
+                transitions::settle(tx, n, Transition::Discard, None, now)?;
                 discarded.push(request.id);
-                NewEvent::named("request.discarded")
+                NewEvent::new("request.discarded")
             } else {
                 transitions::release(tx, n, "proof", now)?;
                 released.push((request.id, request.portal));
-                NewEvent::named("request.released")
+                NewEvent::new("request.released")
             };
             event.entry(n).record(tx, &by, now)?;
         }
         for (n, offer) in offers(tx, account.n, now)? {
             if choice.takes_back(&offer) && take_back(tx, account.n, n, &by, now)? {
-                NewEvent::named("request.released")
+                NewEvent::new("request.released")
                     .entry(n)
                     .record(tx, &by, now)?;
                 released.push((offer.request.id, offer.request.portal));
             }
         }
         tx.run("DELETE FROM offer WHERE account = ?", &[&account.n])?;
-        for request in taken_back::discarded(tx, account.n, now)? {
+        for request in taken_back::list_discarded(tx, account.n, now)? {
             let has_copy = request.has_copy(tx)?;
             let (n, offer) = (request.n, request.offer());
             if choice.takes_back(&offer) && !has_copy {
                 transitions::release(tx, n, "proof", now)?;
-                NewEvent::named("request.released")
+                NewEvent::new("request.released")
                     .entry(n)
                     .record(tx, &by, now)?;
                 released.push((offer.request.id, offer.request.portal));

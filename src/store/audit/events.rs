@@ -1,13 +1,16 @@
 //! Event rows: the history of a message for `explain`, and the audit of the actions of operators. Event names
 //! are those of the log.
 
+use serde::Serialize;
+use utoipa::ToSchema;
+
 use crate::domain::{
-    AccountId, Actor, EmailAddress, Interface, Kind, LedgerId, PortalName, RequestId,
+    AccountId, Actor, EmailAddress, Interface, Kind, LedgerId, PortalName, RequestId, Timestamp,
 };
 use crate::store::audit::hooks;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Row, Tx, insert};
-use crate::store::{Event, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// An action of an operator, with the details that the log reports.
 #[derive(Debug, Clone)]
@@ -58,7 +61,7 @@ pub(crate) struct NewEvent {
 }
 
 impl NewEvent {
-    pub(crate) fn named(name: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str) -> Self {
         Self {
             name,
             ledger: None,
@@ -108,6 +111,28 @@ impl NewEvent {
 /// Number of the newest event.
 pub(crate) fn newest(tx: &Tx) -> Result<i64, StoreError> {
     tx.one("SELECT coalesce(max(n), 0) FROM event", &[])
+}
+
+/// An event of an entry, its request or its account.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Event {
+    pub at: Timestamp,
+    /// Name in the log, such as `request.released`.
+    pub event: String,
+    /// `daemon`, `person` or `operator:NAME`.
+    pub actor: String,
+    pub detail: Option<String>,
+}
+
+impl Event {
+    pub(in crate::store) fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            at: row.get::<_, Millis>("at")?.timestamp(),
+            event: row.get("name")?,
+            actor: row.get("actor")?,
+            detail: row.get("detail")?,
+        })
+    }
 }
 
 impl Store {

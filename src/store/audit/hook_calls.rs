@@ -13,7 +13,7 @@ use crate::store::claims::paused::is_paused;
 use crate::store::engine::time_slice::TimeSlice;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Row, Tx};
-use crate::store::{Listed, Page, Settlement, Step, Store, StoreError, Topic};
+use crate::store::{Listed, Page, Settlement, Store, StoreError, Topic, WorkStep};
 
 /// A hook call claimed by a worker.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ pub struct HookCount {
     pub failed: u64,
 }
 
-fn taken(row: &Row, lease: Lease) -> Result<HookCall, StoreError> {
+fn read_call(row: &Row, lease: Lease) -> Result<HookCall, StoreError> {
     Ok(HookCall {
         lease,
         id: row.get("id")?,
@@ -74,7 +74,7 @@ fn take(
             "SELECT c.id, a.id AS account_id, c.event, c.payload, c.released_at, c.attempts
                  FROM hook_call AS c JOIN account AS a ON a.n = c.account WHERE c.n = ?",
             &[&n],
-            |row| taken(row, lease.clone()),
+            |row| read_call(row, lease.clone()),
         );
         match found.map_err(StoreError::from) {
             Ok(call) => claimed.claims.push(call),
@@ -360,7 +360,7 @@ impl Store {
         }
         self.write(move |work| {
             work.wakeups.add(Topic::Calls);
-            NewEvent::named("hook.retried")
+            NewEvent::new("hook.retried")
                 .detail(hook.as_str())
                 .record(work.tx, &by, now)
         })
@@ -416,7 +416,7 @@ impl Store {
         now: Timestamp,
         keep: std::time::Duration,
         limit: usize,
-    ) -> Result<Step<usize>, StoreError> {
+    ) -> Result<WorkStep<usize>, StoreError> {
         self.write(move |work| {
             let begin = std::time::Instant::now();
             let done = work.tx.run(
@@ -425,7 +425,7 @@ impl Store {
                      )",
                 &[&Millis::from(now).minus(keep), &limit],
             )?;
-            Ok(Step {
+            Ok(WorkStep {
                 done,
                 more: done >= limit,
                 took: begin.elapsed(),

@@ -10,7 +10,7 @@ use crate::domain::{
     PortalName, RequestId, RequestState, Status, Timestamp, canary,
 };
 use crate::store::claims::leases::HOOK_CALLS;
-use crate::store::sql::sql_types::{Json, Millis, json};
+use crate::store::sql::sql_types::{JsonColumn, Millis, json};
 use crate::store::sql::{Row, Tx, insert};
 use crate::store::{Store, StoreError};
 
@@ -85,7 +85,7 @@ pub(crate) fn tell(
     let Some(event) = told_as(name) else {
         return Ok(());
     };
-    let hooks = asked(tx, event)?;
+    let hooks = subscribers(tx, event)?;
     if hooks.is_empty() {
         return Ok(());
     }
@@ -144,10 +144,10 @@ fn told_as(name: &str) -> Option<&'static str> {
 }
 
 /// Hooks that subscribed to this event. Usually there are none, which one query tells.
-fn asked(tx: &Tx, event: &str) -> Result<Vec<DestinationName>, StoreError> {
+fn subscribers(tx: &Tx, event: &str) -> Result<Vec<DestinationName>, StoreError> {
     let mut hooks = Vec::new();
     tx.each("SELECT name, events FROM hook", &[], |row| {
-        let patterns: Json<Vec<EventPattern>> = row.get(1)?;
+        let patterns: JsonColumn<Vec<EventPattern>> = row.get(1)?;
         if patterns.0.iter().any(|pattern| pattern.matches(event)) {
             hooks.push(row.get(0)?);
         }
@@ -185,7 +185,7 @@ fn of_account(tx: &Tx, n: i64) -> Result<Account, StoreError> {
             address: row.get("address")?,
             kind: row.get("kind")?,
             status: row.get("status")?,
-            groups: row.get::<_, Json<_>>("groups")?.0,
+            groups: row.get::<_, JsonColumn<_>>("groups")?.0,
             verified_by: row.get("verified_by")?,
             verified_at: row
                 .get::<_, Option<Millis>>("verified_at")?

@@ -92,6 +92,23 @@ pub struct SetAside {
     pub cause: String,
 }
 
+/// Outcome of an attempt.
+#[derive(Debug, Clone)]
+pub enum Settlement {
+    Delivered,
+    /// To be tried again at this time.
+    Retry {
+        at: Timestamp,
+        cause: String,
+    },
+    /// Failed for good.
+    Failed {
+        cause: String,
+    },
+    /// No attempt was made: it is due as before.
+    Unattempted,
+}
+
 /// Outcome of a settlement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
@@ -110,7 +127,7 @@ pub(crate) struct Leases {
 }
 
 /// Statements for a table whose rows queue, by account and place.
-pub(crate) struct Queue {
+pub(crate) struct LeaseQueue {
     pub(crate) leases: Leases,
     due: &'static str,
     next_due: &'static str,
@@ -194,7 +211,7 @@ macro_rules! queue {
         blocking: $blocking:literal, order: $order:literal, alone: $alone:literal,
         free: $free:literal, $($rest:tt)+
     ) => {
-        Queue {
+        LeaseQueue {
             leases: leases!($table, row: $row, free: $free, $($rest)+),
             free: concat!(
                 "UPDATE ", $table, " SET ", $free, ", due_at = CASE WHEN ", $alone, " THEN ?2 END,
@@ -230,7 +247,7 @@ macro_rules! queue {
 }
 
 /// Released requests, for the workers of destinations.
-pub(crate) const REQUESTS: Queue = queue!(
+pub(crate) const REQUESTS: LeaseQueue = queue!(
     "request",
     row: "ledger",
     place: "portal",
@@ -245,7 +262,7 @@ pub(crate) const REQUESTS: Queue = queue!(
     due: "CASE stopped WHEN 0 THEN ?2 END",
 );
 
-pub(crate) const HOOK_CALLS: Queue = queue!(
+pub(crate) const HOOK_CALLS: LeaseQueue = queue!(
     "hook_call",
     row: "n",
     place: "hook",
@@ -325,7 +342,7 @@ impl Leases {
     }
 }
 
-impl Queue {
+impl LeaseQueue {
     /// Due rows at a place, oldest first, each with the time since which it is due.
     pub(crate) fn due(
         &self,

@@ -131,7 +131,7 @@ impl Store {
 
     /// Resolves with the cause when the writer has ended by a fault. It does not come back: the
     /// process has to end, so that its supervisor starts it again.
-    pub async fn failed(&self) -> StoreError {
+    pub async fn wait_for_failure(&self) -> StoreError {
         let mut failure = self.health.failure.subscribe();
         match failure.wait_for(Option::is_some).await {
             Ok(cause) => StoreError::WriterFailed(cause.clone().unwrap_or_default()),

@@ -30,13 +30,13 @@ pub(crate) trait Job: Send {
 }
 
 /// The result, and the closure with its captured data.
-pub(crate) type Outcome<T, F> = (Result<T, StoreError>, F);
+pub(crate) type JobOutcome<T, F> = (Result<T, StoreError>, F);
 
 struct Operation<F, T> {
     weight: usize,
     run: F,
     result: Result<T, StoreError>,
-    reply: oneshot::Sender<Outcome<T, F>>,
+    reply: oneshot::Sender<JobOutcome<T, F>>,
 }
 
 impl<F, T> Job for Operation<F, T>
@@ -68,7 +68,7 @@ where
 
 /// Creates an operation for the queue, and the receiver of its outcome. `weight` is the size of the captured
 /// data in octets.
-pub(crate) fn job<F, T>(weight: usize, run: F) -> (Box<dyn Job>, Receiver<Outcome<T, F>>)
+pub(crate) fn job<F, T>(weight: usize, run: F) -> (Box<dyn Job>, Receiver<JobOutcome<T, F>>)
 where
     F: FnMut(&mut Work) -> Result<T, StoreError> + Send + 'static,
     T: Send + 'static,

@@ -6,4 +6,5 @@ pub(super) mod notify;
 pub(super) mod readers;
 pub(super) mod settings_cache;
 pub(super) mod time_slice;
+pub(super) mod vacuum;
 pub(super) mod writer;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::access::{AccessSettings, Effective};
 use crate::domain::{PortalName, Timestamp};
 use crate::store::StoreError;
-use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::sql::sql_types::{JsonColumn, Millis};
 use crate::store::sql::{Row, Tx};
 
 /// A revision of the access settings.
@@ -41,7 +41,7 @@ impl Revision {
             at: row.get::<_, Millis>("at")?.timestamp(),
             by: row.get("by")?,
             origin: row.get("origin")?,
-            settings: Arc::new(row.get::<_, Json<_>>("settings")?.0),
+            settings: Arc::new(row.get::<_, JsonColumn<_>>("settings")?.0),
         })
     }
 }

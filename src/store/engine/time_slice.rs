@@ -10,7 +10,7 @@ const LONGEST: Duration = Duration::from_millis(8);
 
 /// Result of one step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Step<T> {
+pub struct WorkStep<T> {
     pub done: T,
     /// The step ended before the work did.
     pub more: bool,
@@ -43,8 +43,8 @@ impl TimeSlice {
     }
 
     /// The result of the step.
-    pub(crate) fn step<T>(&self, done: T, more: bool) -> Step<T> {
-        Step {
+    pub(crate) fn step<T>(&self, done: T, more: bool) -> WorkStep<T> {
+        WorkStep {
             done,
             more,
             took: self.begin.elapsed(),

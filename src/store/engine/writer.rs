@@ -11,11 +11,11 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::failpoint;
-use crate::store::audit::hooks;
 use crate::store::engine::health::Health;
 use crate::store::engine::job::{Job, Work, job};
 use crate::store::engine::notify::{Notifier, Wakeups};
 use crate::store::engine::settings_cache::SettingsCache;
+use crate::store::sql::Tx;
 use crate::store::sqlite::checkpoint::Checkpointer;
 use crate::store::sqlite::memory::{self, Rest};
 use crate::store::sqlite::session::SqliteSession;
@@ -37,6 +37,9 @@ enum Message {
     Close(oneshot::Sender<()>),
 }
 
+/// Tells after each commit whether hook calls were written, and keeps the number of the last one.
+pub(crate) type OwesCalls = fn(&Tx, &mut i64) -> bool;
+
 /// Handle of the writer thread, which ends when the last handle is dropped.
 #[derive(Clone)]
 pub(crate) struct Writer {
@@ -56,6 +59,7 @@ impl Writer {
         path: PathBuf,
         notifier: Arc<Notifier>,
         health: Arc<Health>,
+        owes_calls: OwesCalls,
     ) -> Result<Self, StoreError> {
         let session = SqliteSession::writing(&path)?;
         let checkpointer = Checkpointer::start(path.clone())?;
@@ -67,6 +71,7 @@ impl Writer {
             log_in_doubt: false,
             checkpointer,
             settings: SettingsCache::default(),
+            owes_calls,
             newest_call: 0,
             operations: 0,
             health: health.clone(),
@@ -93,14 +98,17 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let (job, answer) = job(weight, run);
         let message = Message::Run(job);
-        self.queue.send(message).await.map_err(|_| self.ended())?;
+        self.queue
+            .send(message)
+            .await
+            .map_err(|_| self.closing_error())?;
         // The captured data is freed here, and not by the writer thread, which everyone waits for.
-        let (result, _) = answer.await.map_err(|_| self.ended())?;
+        let (result, _) = answer.await.map_err(|_| self.closing_error())?;
         result
     }
 
     /// The reason why operations are not run any more.
-    fn ended(&self) -> StoreError {
+    fn closing_error(&self) -> StoreError {
         self.health
             .failure()
             .map_or(StoreError::Closed, StoreError::WriterFailed)
@@ -145,6 +153,7 @@ struct Thread {
     log_in_doubt: bool,
     checkpointer: Checkpointer,
     settings: SettingsCache,
+    owes_calls: OwesCalls,
     /// Number of the last hook call written.
     newest_call: i64,
     /// Operations since memory was last freed.
@@ -243,7 +252,7 @@ impl Thread {
         let mut wakeups = work.wakeups;
         match &outcome {
             Ok(()) => {
-                let owes_more = hooks::owes_more(&session, &mut self.newest_call);
+                let owes_more = (self.owes_calls)(&session, &mut self.newest_call);
                 wakeups.add_if(Topic::Calls, owes_more);
                 self.notifier.ring(wakeups);
                 self.session = Some(session);
@@ -331,7 +340,6 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::sql::Tx;
     use crate::store::sqlite::connection;
 
     fn pause(work: &Work, name: &str) -> Result<(), StoreError> {
@@ -346,7 +354,8 @@ mod tests {
         connection::create(&path).expect("a file");
         connection::migrate(&path).expect("a schema");
         let notifier = Arc::new(Notifier::beside(&path));
-        let writer = Writer::start(path.clone(), notifier, Arc::default()).expect("a thread");
+        let writer =
+            Writer::start(path.clone(), notifier, Arc::default(), |_, _| false).expect("a thread");
 
         // The first keeps the writer busy until the others wait, so that they share a transaction.
         let (all_wait, waiting) = std::sync::mpsc::channel();

@@ -11,19 +11,21 @@ use crate::domain::{
     TokenHash, Verdict,
 };
 use crate::mail::Facts;
-use crate::store::accounts::account_rows::{AccountRow, find_sender_account};
-use crate::store::accounts::replies::{Answer, Reply};
+use crate::store::accounts::replies::{ConfirmationReply, ReplyAnswer};
 use crate::store::engine::job::Work;
-use crate::store::intake::copies::{Earlier, Likeness, find_original, upgrade};
-use crate::store::intake::effects::{DecidedMessage, standing};
+use crate::store::intake::effects::standing;
 use crate::store::intake::for_us::for_us;
-use crate::store::intake::prepared::{Prepared, octets, repeat_key};
-use crate::store::ledger::dropped_content::{Author, count, is_wanted};
-use crate::store::requests::offers::{Dropped, offer};
+use crate::store::intake::prepared::Prepared;
+use crate::store::requests::decided_message::DecidedMessage;
+use crate::store::requests::offers::{QuotaDropped, offer};
+use crate::store::rows::account_rows::{AccountRow, find_sender_account};
+use crate::store::rows::copies::{Earlier, Likeness, find_original, upgrade};
+use crate::store::rows::dropped_content::{Author, count, is_wanted};
+use crate::store::rows::keys::{octets, repeat_key};
 use crate::store::sql::sql_types::{Millis, json};
 use crate::store::sql::{Tx, insert};
 use crate::store::verification::bounces::note_report;
-use crate::store::verification::lanes::Place;
+use crate::store::verification::lanes::QueuePlace;
 use crate::store::verification::notices::{self, NotTaken};
 use crate::store::verification::verification_mail::{Occasion, owe};
 use crate::store::{MailCause, MailKind, Proved, Store, StoreError, Topic};
@@ -35,7 +37,7 @@ pub struct Arrival {
     pub facts: Facts,
     pub raw: Vec<u8>,
     /// One part for each portal (or other mailbox of ours) that it is for; at least one.
-    pub parts: Vec<Part>,
+    pub parts: Vec<ArrivalPart>,
     /// Address of the client that handed the message to our own machines, where known.
     pub client: Option<IpAddr>,
     pub received_at: Timestamp,
@@ -48,7 +50,7 @@ pub struct Arrival {
 
 /// The message for one of our mailboxes.
 #[derive(Debug)]
-pub enum Part {
+pub enum ArrivalPart {
     /// For a portal, to be decided. `recipient` is the address from RCPT.
     Portal {
         recipient: String,
@@ -60,13 +62,13 @@ pub enum Part {
     Confirmation {
         recipient: String,
         token: Option<TokenHash>,
-        answer: Answer,
+        answer: ReplyAnswer,
     },
 }
 
 /// Result of a message for one portal.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct ArrivalOutcome {
     pub ledger: LedgerId,
     /// None for a bounce to the return address.
     pub portal: Option<PortalName>,
@@ -90,7 +92,7 @@ impl Store {
     ///
     /// # Errors
     /// Nothing was recorded, and the MTA must keep the message.
-    pub async fn accept(&self, arrival: Arrival) -> Result<Vec<Entry>, StoreError> {
+    pub async fn accept(&self, arrival: Arrival) -> Result<Vec<ArrivalOutcome>, StoreError> {
         let message = Message::prepare(arrival)?;
         self.writer
             .run(message.arrival.raw.len(), move |work| message.record(work))
@@ -115,6 +117,13 @@ struct Decided {
     settings: Arc<Effective>,
 }
 
+/// What is known about a part before the decision.
+struct Known {
+    account: Option<AccountRow>,
+    original: Option<Earlier>,
+    standing: Standing,
+}
+
 impl Message {
     fn prepare(arrival: Arrival) -> Result<Self, StoreError> {
         let facts = &arrival.facts;
@@ -133,14 +142,14 @@ impl Message {
         })
     }
 
-    fn record(&self, work: &mut Work) -> Result<Vec<Entry>, StoreError> {
+    fn record(&self, work: &mut Work) -> Result<Vec<ArrivalOutcome>, StoreError> {
         let mut entries = Vec::with_capacity(self.parts.len());
         // Entry under which the content is stored, once for all entries.
         let mut carrier = None;
         for (part, prepared) in self.arrival.parts.iter().zip(&self.parts) {
             entries.push(self.record_part(work, part, prepared, &mut carrier)?);
         }
-        let any = |is: fn(&Entry) -> bool| entries.iter().any(is);
+        let any = |is: fn(&ArrivalOutcome) -> bool| entries.iter().any(is);
         if let (Some(carrier), false) = (carrier, any(|entry| entry.request.is_some())) {
             // A copy may have replaced the message that it repeats.
             if any(|entry| entry.reason == Reason::Duplicate) && is_wanted(work.tx, carrier)? {
@@ -158,39 +167,84 @@ impl Message {
     fn record_part(
         &self,
         work: &mut Work,
-        part: &Part,
+        part: &ArrivalPart,
         prepared: &Prepared,
         carrier: &mut Option<i64>,
-    ) -> Result<Entry, StoreError> {
-        let tx = work.tx;
-        let facts = &self.arrival.facts;
+    ) -> Result<ArrivalOutcome, StoreError> {
+        let known = self.look_up(work.tx, prepared)?;
+        let decided = self.decide(work, part, &known.standing)?;
+        let decision = &decided.decision;
+        let ledger = LedgerId::new();
+        let n = self.write(work.tx, (part, prepared, ledger), &known, &decided, carrier)?;
+        let outcome = ArrivalOutcome {
+            ledger,
+            portal: prepared.portal.clone(),
+            verdict: decision.verdict,
+            reason: decision.reason,
+            rule: decision.rule,
+            sender: prepared.sender.clone(),
+            account: known
+                .account
+                .as_ref()
+                .map(|account| (account.id, account.kind)),
+            account_created: false,
+            request: None,
+            message_id: self.arrival.facts.message_id.clone(),
+            undeliverable: None,
+            proved: None,
+        };
+        let Some(earlier) = known.original else {
+            return self.follow(work, (part, prepared, n), known, &decided, outcome);
+        };
+        if let (true, Some(carrier)) = (self.replaces(&earlier), *carrier) {
+            self.take_the_place(work, &earlier, (carrier, prepared), known.account)?;
+        }
+        Ok(outcome)
+    }
+
+    /// True for an authenticated copy of a held request that is not.
+    fn replaces(&self, earlier: &Earlier) -> bool {
+        earlier.held_unauthenticated && self.arrival.facts.authentication.passes()
+    }
+
+    /// Reads what the decision depends on.
+    fn look_up(&self, tx: &Tx, prepared: &Prepared) -> Result<Known, StoreError> {
         let account = match &prepared.sender_key {
             Some(key) => find_sender_account(tx, key)?,
             None => None,
         };
         let original = self.original(tx, prepared)?;
+        let (portal, size) = (prepared.portal.as_ref(), self.arrival.facts.size);
         let standing = Standing {
             account: match &account {
-                Some(account) => Some(standing(
-                    tx,
-                    account,
-                    prepared.portal.as_ref(),
-                    facts.size,
-                    self.arrival.quota,
-                )?),
+                Some(account) => Some(standing(tx, account, portal, size, self.arrival.quota)?),
                 None => None,
             },
             original: original.map(|earlier| earlier.original),
         };
-        let decided = self.decide(work, part, &standing)?;
-        let decision = &decided.decision;
+        Ok(Known {
+            account,
+            original,
+            standing,
+        })
+    }
 
-        let ledger = LedgerId::new();
+    /// Writes the entry, and the content where it is kept. Returns the number of the entry.
+    fn write(
+        &self,
+        tx: &Tx,
+        (part, prepared, ledger): (&ArrivalPart, &Prepared, LedgerId),
+        known: &Known,
+        decided: &Decided,
+        carrier: &mut Option<i64>,
+    ) -> Result<i64, StoreError> {
+        let (decision, original) = (&decided.decision, known.original);
+        // A message to our own addresses may contain a token, in its fields or in a returned verification
+        // mail.
+        let is_for_portal = matches!(part, ArrivalPart::Portal { .. });
         let has_copies = original.is_none()
             && (decision.verdict != Verdict::Dropped || decision.reason == Reason::Bounce);
-        let forgotten = decision.verdict == Verdict::Dropped
-            && original.is_none()
-            && matches!(part, Part::Portal { .. });
+        let forgotten = decision.verdict == Verdict::Dropped && original.is_none() && is_for_portal;
         let n = tx.next_number()?;
         insert!(
             tx,
@@ -213,16 +267,11 @@ impl Message {
                 facts: self.facts,
                 envelope: self.envelope,
                 circumstances: prepared.circumstances,
-                standing: json(&standing)?
+                standing: json(&known.standing)?
             }
         )?;
-        // A message to our own addresses may contain a token, in its fields or in a returned verification
-        // mail.
-        let is_ours_to_keep = matches!(part, Part::Portal { .. });
-        let upgraded = original
-            .filter(|earlier| earlier.held_unauthenticated && facts.authentication.passes());
-        let is_kept = original.is_none() || upgraded.is_some();
-        if is_kept && carrier.is_none() && is_ours_to_keep {
+        let is_kept = original.is_none_or(|earlier| self.replaces(&earlier));
+        if is_kept && carrier.is_none() && is_for_portal {
             insert!(
                 tx,
                 content {
@@ -232,13 +281,21 @@ impl Message {
             )?;
             *carrier = Some(n);
         }
+        Ok(n)
+    }
 
-        if let (Some(earlier), Some(carrier)) = (&upgraded, *carrier) {
-            self.take_the_place(work, earlier, (carrier, prepared), account.clone())?;
-        }
-
-        if let (Reason::HoldQuota, Some(account)) = (decision.reason, &account) {
-            let dropped = Dropped {
+    /// Applies the consequences of the decision about a message that repeats no other.
+    fn follow(
+        &self,
+        work: &mut Work,
+        (part, prepared, n): (&ArrivalPart, &Prepared, i64),
+        known: Known,
+        decided: &Decided,
+        mut outcome: ArrivalOutcome,
+    ) -> Result<ArrivalOutcome, StoreError> {
+        let facts = &self.arrival.facts;
+        if let (Reason::HoldQuota, Some(account)) = (decided.decision.reason, &known.account) {
+            let dropped = QuotaDropped {
                 n,
                 account: account.n,
                 authenticated: facts.authentication.passes(),
@@ -246,68 +303,44 @@ impl Message {
                 kept_otherwise_until: self.at.plus(self.arrival.keep_dropped),
             };
             let until = self.at.plus(self.arrival.hold_for);
-            offer(tx, &dropped, until, self.arrival.quota)?;
+            offer(work.tx, &dropped, until, self.arrival.quota)?;
         }
-
-        let mut entry = Entry {
-            ledger,
-            portal: prepared.portal.clone(),
-            verdict: decision.verdict,
-            reason: decision.reason,
-            rule: decision.rule,
-            sender: prepared.sender.clone(),
-            account: account.as_ref().map(|account| (account.id, account.kind)),
-            account_created: false,
-            request: None,
-            message_id: facts.message_id.clone(),
-            undeliverable: None,
-            proved: None,
-        };
-        if original.is_none() {
-            if let (Some(report), Some(verification_mail)) =
-                (&facts.report, prepared.verification_mail)
-            {
-                entry.undeliverable = note_report(tx, report, verification_mail, n, self.at)?;
-            }
-            self.follow(
-                work,
-                (&decided, &standing),
-                prepared,
-                account,
+        if let (Some(report), Some(verification_mail)) = (&facts.report, prepared.verification_mail)
+        {
+            outcome.undeliverable = note_report(work.tx, report, verification_mail, n, self.at)?;
+        }
+        self.apply(work, decided, known, prepared, n, &mut outcome)?;
+        if let (
+            Reason::Confirmation,
+            ArrivalPart::Confirmation { token, answer, .. },
+            Some(sender_key),
+        ) = (decided.decision.reason, part, &prepared.sender_key)
+        {
+            let reply = ConfirmationReply {
                 n,
-                &mut entry,
-            )?;
-            if let (
-                Reason::Confirmation,
-                Part::Confirmation { token, answer, .. },
-                Some(sender_key),
-            ) = (decision.reason, part, &prepared.sender_key)
-            {
-                let reply = Reply {
-                    n,
-                    token: *token,
-                    answer: answer.clone(),
-                    sender_key,
-                };
-                entry.proved = work.take_reply(&reply, self.at)?;
-            }
+                token: *token,
+                answer: answer.clone(),
+                sender_key,
+            };
+            outcome.proved = work.take_reply(&reply, self.at)?;
         }
-        Ok(entry)
+        Ok(outcome)
     }
 
-    /// Applies the consequences of the decision.
-    fn follow(
+    /// Makes the account, request and mail that the decision asks for.
+    fn apply(
         &self,
         work: &mut Work,
-        (decided, standing): (&Decided, &Standing),
+        decided: &Decided,
+        known: Known,
         prepared: &Prepared,
-        mut account: Option<AccountRow>,
         n: i64,
-        entry: &mut Entry,
+        entry: &mut ArrivalOutcome,
     ) -> Result<(), StoreError> {
         let Some(portal) = &prepared.portal else {
             return Ok(());
         };
+        let (mut account, standing) = (known.account, known.standing);
         if let (Some(account), true) = (
             &mut account,
             decided.decision.consequence != Consequence::Nothing,
@@ -339,28 +372,27 @@ impl Message {
         }
         Ok(())
     }
-
     fn decide(
         &self,
         work: &mut Work,
-        part: &Part,
+        part: &ArrivalPart,
         standing: &Standing,
     ) -> Result<Decided, StoreError> {
         let facts = &self.arrival.facts;
         let portal = match part {
-            Part::Portal { circumstances, .. } => Some(&circumstances.portal),
-            Part::Returns { .. } | Part::Confirmation { .. } => None,
+            ArrivalPart::Portal { circumstances, .. } => Some(&circumstances.portal),
+            ArrivalPart::Returns { .. } | ArrivalPart::Confirmation { .. } => None,
         };
         let (revision, settings) = work.settings.effective(work.tx, portal)?;
         let decision = match part {
-            Part::Portal { circumstances, .. } => decide(&Question {
+            ArrivalPart::Portal { circumstances, .. } => decide(&Question {
                 facts,
                 circumstances,
                 standing,
                 settings: &settings,
             }),
-            Part::Returns { .. } => for_us(facts, standing, Reason::Automatic),
-            Part::Confirmation { .. } => match facts.sender.address() {
+            ArrivalPart::Returns { .. } => for_us(facts, standing, Reason::Automatic),
+            ArrivalPart::Confirmation { .. } => match facts.sender.address() {
                 Some(sender) if settings.denies(sender).is_some() => {
                     for_us(facts, standing, Reason::SenderDenied)
                 }
@@ -459,7 +491,7 @@ impl Message {
             cause: MailCause::Mail,
             portal: prepared.portal.as_ref(),
             in_reply_to: facts.message_id.as_deref(),
-            place: Place::of_mail(true, None, sender.domain()),
+            place: QueuePlace::of_mail(true, None, sender.domain()),
         };
         let is_owed = owe(work.tx, &account, &occasion, self.at)?;
         work.wakeups.add_if(Topic::VerificationMail, is_owed);

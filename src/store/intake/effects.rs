@@ -1,49 +1,21 @@
 //! Applies the consequences of a decision: creates an account, a request, a verification mail. Runs in the
 //! transaction that decided, for new messages and for recovered ones.
 
-use std::net::IpAddr;
-use std::time::Duration;
-
 use crate::access::{AccountStanding, Consequence, Decision, Effective};
 use crate::config::Quota;
-use crate::domain::{
-    Actor, EmailAddress, Kind, LanguagePriority, LedgerId, Origin, PortalName, RequestId, Status,
-};
-use crate::store::accounts::account_rows::{AccountRow, make};
-use crate::store::accounts::languages;
+use crate::domain::{Actor, Kind, Origin, PortalName, RequestId, Status};
 use crate::store::audit::hooks;
 use crate::store::claims::leases::REQUESTS;
 use crate::store::engine::job::Work;
-use crate::store::intake::prepared::octets;
+use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::offers::{make_room, room};
-use crate::store::sql::sql_types::Millis;
+use crate::store::rows::account_rows::{AccountRow, make};
+use crate::store::rows::keys::octets;
 use crate::store::sql::{Tx, insert};
-use crate::store::verification::lanes::Place;
+use crate::store::verification::lanes::QueuePlace;
+use crate::store::verification::languages;
 use crate::store::verification::verification_mail::{Occasion, owe};
 use crate::store::{MailCause, MailKind, StoreError, Topic};
-
-/// A message with its decision.
-pub(crate) struct DecidedMessage<'a> {
-    /// Number of its ledger entry.
-    pub(crate) n: i64,
-    pub(crate) ledger: LedgerId,
-    pub(crate) sender: Option<&'a EmailAddress>,
-    pub(crate) portal: &'a PortalName,
-    pub(crate) message_id: Option<&'a str>,
-    /// Languages in which its sender writes and reads.
-    pub(crate) languages: &'a LanguagePriority,
-    pub(crate) size: u64,
-    pub(crate) received_at: Millis,
-    pub(crate) now: Millis,
-    pub(crate) hold_for: Duration,
-    /// The sender's domain vouches for it.
-    pub(crate) authenticated: bool,
-    /// Address of the client that handed it to our MTA, where known.
-    pub(crate) client: Option<IpAddr>,
-    pub(crate) quota: Quota,
-    /// Standing of the account, if its hold quota is used up.
-    pub(crate) full: Option<AccountStanding>,
-}
 
 /// The applied consequences.
 pub(crate) struct Applied {
@@ -119,7 +91,7 @@ impl Work<'_> {
                 cause: MailCause::Mail,
                 portal: Some(case.portal),
                 in_reply_to: case.message_id,
-                place: Place::of_mail(case.authenticated, case.client, sender.domain()),
+                place: QueuePlace::of_mail(case.authenticated, case.client, sender.domain()),
             };
             let is_owed = owe(self.tx, &account, &occasion, case.now)?;
             languages::suggest(self.tx, account.n, case.languages)?;

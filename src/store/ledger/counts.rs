@@ -5,7 +5,7 @@ use std::time::Duration;
 use utoipa::ToSchema;
 
 use crate::domain::{PortalName, Reason, RequestState, Timestamp, Verdict};
-use crate::store::ledger::reason_codes::with_codes;
+use crate::store::rows::reason_codes::with_codes;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::{Store, StoreError};

@@ -11,18 +11,19 @@ use crate::domain::{
     Verdict,
 };
 use crate::mail::{Evidence, Facts};
-use crate::store::accounts::account_rows::find_sender_account;
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::engine::settings_cache;
-use crate::store::intake::copies::{Likeness, find_original};
-use crate::store::intake::effects::{DecidedMessage, standing};
-use crate::store::intake::prepared::{copy_key, repeat_key};
-use crate::store::ledger::dropped_content::uncount;
-use crate::store::ledger::entries::n_of;
-use crate::store::ledger::reason_codes::with_codes;
+use crate::store::intake::effects::standing;
+use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::offers::withdraw;
-use crate::store::sql::sql_types::{Json, Millis, json};
+use crate::store::rows::account_rows::find_sender_account;
+use crate::store::rows::copies::{Likeness, find_original};
+use crate::store::rows::dropped_content::uncount;
+use crate::store::rows::entry_ids::n_of;
+use crate::store::rows::keys::{copy_key, repeat_key};
+use crate::store::rows::reason_codes::with_codes;
+use crate::store::sql::sql_types::{JsonColumn, Millis, json};
 use crate::store::sql::{Conditions, Tx};
 use crate::store::{Listed, Page, Store, StoreError, Topic};
 
@@ -130,7 +131,7 @@ pub(crate) fn domains(
         "SELECT count(DISTINCT sender) FROM (
              SELECT sender FROM ledger INDEXED BY ledger_dropped
              WHERE verdict = 'dropped' AND domain = ?1 AND received_at >= ?2
-                 AND rule IN ({refused_by_settings})
+                 AND rule IN ({refuses})
              LIMIT ?3
          )",
     );
@@ -192,7 +193,7 @@ fn recoverable(
 }
 
 /// A dropped entry with the inputs of its decision.
-pub(crate) struct Found {
+pub(crate) struct DroppedEntry {
     pub(crate) n: i64,
     pub(crate) received_at: Millis,
     pub(crate) reason: Reason,
@@ -206,7 +207,7 @@ pub(crate) struct Found {
     request: Option<RequestState>,
 }
 
-impl Found {
+impl DroppedEntry {
     /// Circumstances of an entry that can become a request.
     ///
     /// # Errors
@@ -249,7 +250,7 @@ impl Found {
     }
 }
 
-pub(crate) fn find(tx: &Tx, ledger: LedgerId) -> Result<Found, StoreError> {
+pub(crate) fn find(tx: &Tx, ledger: LedgerId) -> Result<DroppedEntry, StoreError> {
     tx.maybe_with(
         "SELECT l.n, l.received_at, l.rule, l.revision, l.facts, l.circumstances,
                  EXISTS (SELECT 1 FROM content AS c WHERE c.ledger = coalesce(l.message, l.n)),
@@ -258,13 +259,13 @@ pub(crate) fn find(tx: &Tx, ledger: LedgerId) -> Result<Found, StoreError> {
              FROM ledger AS l WHERE l.id = ?",
         &[&ledger],
         |row| {
-            Ok(Found {
+            Ok(DroppedEntry {
                 n: row.get(0)?,
                 received_at: row.get(1)?,
                 reason: row.get(2)?,
                 revision: row.get(3)?,
-                facts: row.get::<_, Json<_>>(4)?.0,
-                circumstances: row.get::<_, Option<Json<_>>>(5)?.map(|json| json.0),
+                facts: row.get::<_, JsonColumn<_>>(4)?.0,
+                circumstances: row.get::<_, Option<JsonColumn<_>>>(5)?.map(|json| json.0),
                 kept: row.get(6)?,
                 dropped: row.get(7)?,
                 original: row.get(8)?,
@@ -374,11 +375,11 @@ impl Work<'_> {
         withdraw(tx, found.n)?;
         uncount(tx, found.n)?;
         if followed.created {
-            NewEvent::named("account.added")
+            NewEvent::new("account.added")
                 .account(followed.account.n)
                 .record(tx, by, now)?;
         }
-        NewEvent::named("request.recovered")
+        NewEvent::new("request.recovered")
             .entry(found.n)
             .detail(format!(
                 "dropped before, {} by revision {}",

@@ -1,15 +1,16 @@
 //! The ledger: one entry for each message and portal that was answered 250, with all later events.
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::access::{Circumstances, Standing, number_of, sender_for};
 use crate::domain::{
     Actor, EmailAddress, Envelope, LedgerId, PortalName, Reason, RequestId, Timestamp, Verdict,
 };
 use crate::mail::Facts;
+use crate::store::audit::events::Event;
 use crate::store::error::readable;
-use crate::store::intake::prepared::message_key;
-use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::rows::entry_ids::n_of;
+use crate::store::rows::keys::message_key;
+use crate::store::sql::sql_types::{JsonColumn, Millis};
 use crate::store::sql::{Conditions, Row, Tx};
 use crate::store::{Listed, Page, Store, StoreError};
 
@@ -36,28 +37,6 @@ pub struct LedgerEntry {
     pub content_kept: bool,
 }
 
-/// An event of an entry, its request or its account.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Event {
-    pub at: Timestamp,
-    /// Name in the log, such as `request.released`.
-    pub event: String,
-    /// `daemon`, `person` or `operator:NAME`.
-    pub actor: String,
-    pub detail: Option<String>,
-}
-
-impl Event {
-    pub(in crate::store) fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            at: row.get::<_, Millis>("at")?.timestamp(),
-            event: row.get("name")?,
-            actor: row.get("actor")?,
-            detail: row.get("detail")?,
-        })
-    }
-}
-
 #[derive(Debug, Clone, Default)]
 pub struct LedgerFilter {
     pub verdict: Option<Verdict>,
@@ -69,16 +48,6 @@ pub struct LedgerFilter {
 }
 
 /// The `n` that a cursor stands for: that of the last row of the previous page.
-pub(crate) fn n_of(tx: &Tx, cursor: &str) -> Result<i64, StoreError> {
-    let unknown = || StoreError::NotFound {
-        what: "cursor",
-        name: cursor.to_owned(),
-    };
-    let id: LedgerId = cursor.parse().map_err(|_| unknown())?;
-    tx.maybe("SELECT n FROM ledger WHERE id = ?", &[&id])?
-        .ok_or_else(unknown)
-}
-
 const SHOWN: &str = "SELECT l.id, l.portal, l.received_at, l.verdict, l.rule,
      l.revision, l.recipient, l.envelope, l.facts, l.circumstances, l.standing,
      (SELECT address FROM account WHERE key = l.sender) AS account,
@@ -89,13 +58,13 @@ const SHOWN: &str = "SELECT l.id, l.portal, l.received_at, l.verdict, l.rule,
      ) AS content_kept
      FROM ledger AS l LEFT JOIN ledger AS o ON o.n = l.original";
 
-fn shown(row: &Row) -> Result<LedgerEntry, StoreError> {
+fn read_entry(row: &Row) -> Result<LedgerEntry, StoreError> {
     let ledger: LedgerId = row.get("id")?;
     let original: Option<LedgerId> = row.get("original_id")?;
     let has_request: bool = row.get("has_request")?;
-    let facts: Facts = row.get::<_, Json<_>>("facts")?.0;
+    let facts: Facts = row.get::<_, JsonColumn<_>>("facts")?.0;
     let circumstances: Option<Circumstances> = row
-        .get::<_, Option<Json<_>>>("circumstances")?
+        .get::<_, Option<JsonColumn<_>>>("circumstances")?
         .map(|json| json.0);
     let own_list = circumstances
         .as_ref()
@@ -113,21 +82,17 @@ fn shown(row: &Row) -> Result<LedgerEntry, StoreError> {
         account: row.get("account")?,
         request: has_request.then(|| RequestId::from_bytes(original.unwrap_or(ledger).to_bytes())),
         recipient: row.get("recipient")?,
-        envelope: row.get::<_, Json<_>>("envelope")?.0,
+        envelope: row.get::<_, JsonColumn<_>>("envelope")?.0,
         facts,
         circumstances,
-        standing: row.get::<_, Json<_>>("standing")?.0,
+        standing: row.get::<_, JsonColumn<_>>("standing")?.0,
         content_kept: row.get("content_kept")?,
     })
 }
 
-pub(crate) fn id_of(tx: &Tx, n: i64) -> Result<LedgerId, StoreError> {
-    tx.one("SELECT id FROM ledger WHERE n = ?", &[&n])
-}
-
 /// Reads an entry that is known to exist.
 pub(crate) fn by_n(tx: &Tx, n: i64) -> Result<LedgerEntry, StoreError> {
-    tx.one_with(&format!("{SHOWN} WHERE l.n = ?"), &[&n], shown)
+    tx.one_with(&format!("{SHOWN} WHERE l.n = ?"), &[&n], read_entry)
 }
 
 /// Lists entries of one sender or with one Message-ID, which have an index, or all of them; for other filters
@@ -196,7 +161,7 @@ pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>
     let rows = wanted.all_with(tx, &sql, |row| {
         let id: LedgerId = row.get("id")?;
         // A damaged entry is left out; `doctor` names it.
-        Ok((readable(shown(row))?, id.to_string()))
+        Ok((readable(read_entry(row))?, id.to_string()))
     })?;
     let Listed { rows, next } = Listed::cut(rows, limit);
     Ok(Listed {
@@ -283,7 +248,7 @@ impl Store {
     }
 
     pub async fn ledger_entry(&self, id: LedgerId) -> Result<Option<LedgerEntry>, StoreError> {
-        self.read(move |tx| tx.maybe_with(&format!("{SHOWN} WHERE l.id = ?"), &[&id], shown))
+        self.read(move |tx| tx.maybe_with(&format!("{SHOWN} WHERE l.id = ?"), &[&id], read_entry))
             .await
     }
 

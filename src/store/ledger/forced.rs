@@ -8,22 +8,22 @@ use crate::access::{Circumstances, Consequence, decide_newcomer, sender_for};
 use crate::domain::{
     Actor, EmailAddress, Kind, LedgerId, NewAccount, Origin, PortalName, RequestId, Timestamp,
 };
-use crate::store::accounts::account_rows::{AccountRow, find_account, make};
 use crate::store::audit::events::NewEvent;
 use crate::store::claims::leases::REQUESTS;
 use crate::store::engine::job::Work;
-use crate::store::intake::copies::{Likeness, find_original};
-use crate::store::intake::prepared::{copy_key, octets, repeat_key};
-use crate::store::ledger::dropped::{Found, Recovered, find};
-use crate::store::ledger::dropped_content::uncount;
+use crate::store::ledger::dropped::{DroppedEntry, Recovered, find};
 use crate::store::requests::offers::withdraw;
+use crate::store::rows::account_rows::{AccountRow, find_account, make};
+use crate::store::rows::copies::{Likeness, find_original};
+use crate::store::rows::dropped_content::uncount;
+use crate::store::rows::keys::{copy_key, octets, repeat_key};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
 use crate::store::{Store, StoreError, Topic};
 
 /// A message with its sender, which an operator may have named.
 struct Forced<'a> {
-    found: &'a Found,
+    found: &'a DroppedEntry,
     circumstances: &'a Circumstances,
     sender: &'a EmailAddress,
     named: bool,
@@ -108,14 +108,14 @@ impl Work<'_> {
         } else {
             ""
         };
-        NewEvent::named("request.recovered")
+        NewEvent::new("request.recovered")
             .entry(found.n)
             .detail(format!(
                 "dropped as {} by revision {}, and released all the same{whose}",
                 found.reason, found.revision
             ))
             .record(self.tx, by, now)?;
-        NewEvent::named("request.released")
+        NewEvent::new("request.released")
             .entry(found.n)
             .record(self.tx, by, now)?;
         self.wakeups.add(Topic::Requests);
@@ -155,7 +155,7 @@ impl Work<'_> {
         let (origin, entry) = (Origin::Operator, Some(forced.found.n));
         let made = make(tx, forced.sender, new, groups, origin, entry, now)?;
         tx.run("UPDATE account SET placeholder = 1 WHERE n = ?", &[&made.n])?;
-        NewEvent::named("account.added")
+        NewEvent::new("account.added")
             .account(made.n)
             .record(tx, by, now)?;
         Ok(made)

@@ -9,6 +9,7 @@
 use crate::domain::{LedgerId, RequestState, Timestamp};
 use crate::store::ledger::entries;
 use crate::store::requests::actions;
+use crate::store::rows::entry_ids::{id_of, n_of};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Conditions, Tx};
 use crate::store::{
@@ -181,7 +182,7 @@ pub(crate) fn entries(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEnt
     let mut found = Vec::new();
     for stretch in STRETCHES {
         end = end_of(tx, start, stretch)?;
-        found = narrowed(tx, filter, start, end, limit + 1)?;
+        found = select(tx, filter, start, end, limit + 1)?;
         if found.len() > limit || end.is_none() {
             break;
         }
@@ -197,7 +198,7 @@ pub(crate) fn entries(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEnt
         }
     }
     let next = if more {
-        let last = found.last().map(|n| entries::id_of(tx, *n));
+        let last = found.last().map(|n| id_of(tx, *n));
         last.transpose()?.map(|id| id.to_string())
     } else {
         end.map(|Millis(at)| format!("before-{at}"))
@@ -215,7 +216,7 @@ fn end_of(tx: &Tx, start: Place, stretch: i64) -> Result<Option<Millis>, StoreEr
 }
 
 /// Reads the index only.
-fn narrowed(
+fn select(
     tx: &Tx,
     filter: &LedgerFilter,
     start: Place,
@@ -249,7 +250,7 @@ pub(crate) fn newest_requests(
     let mut start = match &filter.page.after {
         Some(cursor) => match cursor.strip_prefix("before-") {
             Some(n) => n.parse().map_err(|_| unknown(cursor))?,
-            None => entries::n_of(tx, cursor)?,
+            None => n_of(tx, cursor)?,
         },
         None => i64::MAX,
     };

@@ -2,9 +2,7 @@
 
 pub(super) mod counts;
 pub(super) mod dropped;
-pub(super) mod dropped_content;
 pub(super) mod entries;
 pub(super) mod forced;
 pub(super) mod lists;
-pub(super) mod reason_codes;
 pub(super) mod simulate;

@@ -14,8 +14,8 @@ use crate::domain::{LedgerId, PortalName, Timestamp, Verdict};
 use crate::mail::Facts;
 use crate::store::engine::settings_cache;
 use crate::store::error::readable;
-use crate::store::ledger::reason_codes::with_codes;
-use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::rows::reason_codes::with_codes;
+use crate::store::sql::sql_types::{JsonColumn, Millis};
 use crate::store::sql::{ToSql, Tx};
 use crate::store::{Store, StoreError};
 
@@ -161,11 +161,11 @@ pub(crate) fn simulate(
         .any(|change| change.key == Key::Denied);
     let sql = with_codes(
         "SELECT n, portal, domain, sender, rule,
-             CASE WHEN rule IN ({settings_reasons}) THEN 0
+             CASE WHEN rule IN ({reads_settings}) THEN 0
                  ELSE instr(standing, '\"unverified\":true') END
          FROM ledger INDEXED BY ledger_time
          WHERE received_at >= ?1
-             AND (rule IN ({settings_reasons}, {sender_denied}) OR (
+             AND (rule IN ({reads_settings}, {sender_denied}) OR (
                  rule IN ({after_denial})
                  AND (?4 OR instr(standing, '\"unverified\":true') > 0)
              ))
@@ -220,14 +220,18 @@ pub(crate) fn simulate(
         changed,
         domains_changed: different.len() as u64,
         shifts: ranked_shifts(shifts.into_values()),
-        domains: ranked(domains, what.most)?,
+        domains: rank(domains, what.most)?,
         examples: examples(tx, &newest)?,
     })
 }
 
 /// Decides one entry again from its recorded inputs.
 fn decide_again(tx: &Tx, comparison: &Comparison, n: i64) -> Result<Option<Shift>, StoreError> {
-    let found = tx.one::<(Json<Facts>, Option<Json<Circumstances>>, Json<Standing>)>(
+    let found = tx.one::<(
+        JsonColumn<Facts>,
+        Option<JsonColumn<Circumstances>>,
+        JsonColumn<Standing>,
+    )>(
         "SELECT facts, circumstances, standing FROM ledger WHERE n = ?",
         &[&n],
     );
@@ -241,12 +245,12 @@ fn decide_again(tx: &Tx, comparison: &Comparison, n: i64) -> Result<Option<Shift
 fn count(tx: &Tx, what: &WhatIf) -> Result<(u64, u64), StoreError> {
     let sql = if what.domain.is_none() {
         // Reads the index only.
-        "SELECT count(*), count(*) FILTER (WHERE rule IN ({settings_reasons}))
+        "SELECT count(*), count(*) FILTER (WHERE rule IN ({reads_settings}))
          FROM ledger INDEXED BY ledger_time
          WHERE received_at >= ?1 AND rule <> {duplicate} AND portal IS NOT NULL
              AND (?2 IS NULL OR portal = ?2) AND ?3 IS NULL"
     } else {
-        "SELECT count(*), count(*) FILTER (WHERE rule IN ({settings_reasons}))
+        "SELECT count(*), count(*) FILTER (WHERE rule IN ({reads_settings}))
          FROM ledger INDEXED BY ledger_time
          WHERE received_at >= ?1 AND rule <> {duplicate} AND portal IS NOT NULL
              AND (?2 IS NULL OR portal = ?2) AND domain = ?3"
@@ -268,7 +272,7 @@ fn ranked_shifts(shifts: impl Iterator<Item = (Verdict, Verdict, Tally)>) -> Vec
     counts
 }
 
-fn ranked(
+fn rank(
     domains: HashMap<(String, String, Shift), Tally>,
     most: usize,
 ) -> Result<Vec<DomainShift>, StoreError> {

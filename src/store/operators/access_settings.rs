@@ -23,7 +23,7 @@ fn record(work: &mut Work, revision: &Revision, by: &Actor) -> Result<(), StoreE
         }
     )?;
     work.settings.forget();
-    NewEvent::named("access.changed")
+    NewEvent::new("access.changed")
         .detail(format!("revision {}", revision.number))
         .record(work.tx, by, revision.at.into())
 }

@@ -47,7 +47,7 @@ impl KeyKind {
 
 /// A key to be created.
 #[derive(Debug, Clone, Copy)]
-pub struct Key {
+pub struct OperatorKey {
     pub hash: TokenHash,
     pub kind: KeyKind,
     /// Capped by the operator's role.
@@ -78,7 +78,7 @@ pub(crate) fn n_of(tx: &Tx, name: &OperatorName) -> Result<i64, StoreError> {
         })
 }
 
-fn shown(row: &Row) -> Result<Operator, StoreError> {
+fn read_operator(row: &Row) -> Result<Operator, StoreError> {
     Ok(Operator {
         name: row.get("name")?,
         role: row.get("role")?,
@@ -101,7 +101,7 @@ impl Store {
                  LEFT JOIN operator_key AS k ON k.operator = o.n AND k.expires_at > ?
                  GROUP BY o.n ORDER BY o.name",
                 &[&Millis::from(now)],
-                shown,
+                read_operator,
             )
         })
         .await
@@ -137,7 +137,7 @@ impl Store {
                     "there is an operator {name} already"
                 )));
             }
-            NewEvent::named("operator.added")
+            NewEvent::new("operator.added")
                 .detail(format!("{name}, {role}"))
                 .record(work.tx, &by, now.into())
         })
@@ -157,7 +157,7 @@ impl Store {
         self.write(move |work| {
             let n = n_of(work.tx, &name)?;
             work.tx.run("DELETE FROM operator WHERE n = ?", &[&n])?;
-            NewEvent::named("operator.removed")
+            NewEvent::new("operator.removed")
                 .detail(name.to_string())
                 .record(work.tx, &by, now.into())
         })
@@ -183,7 +183,7 @@ impl Store {
             )?;
             work.tx
                 .run("DELETE FROM operator_key WHERE operator = ?", &[&n])?;
-            NewEvent::named("operator.password_changed")
+            NewEvent::new("operator.password_changed")
                 .detail(name.to_string())
                 .record(work.tx, &by, now.into())
         })
@@ -212,7 +212,7 @@ impl Store {
     pub async fn make_key(
         &self,
         name: OperatorName,
-        key: Key,
+        key: OperatorKey,
         by: Actor,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -236,7 +236,7 @@ impl Store {
                 KeyKind::Session => ("operator.logged_in", name.to_string()),
                 KeyKind::Token => ("operator.token_made", format!("{name}, {}", key.role)),
             };
-            NewEvent::named(event)
+            NewEvent::new(event)
                 .detail(detail)
                 .record(work.tx, &by, now)
         })
@@ -287,7 +287,7 @@ impl Store {
             let ended = work
                 .tx
                 .run("DELETE FROM operator_key WHERE operator = ?", &[&n])?;
-            NewEvent::named("operator.revoked")
+            NewEvent::new("operator.revoked")
                 .detail(name.to_string())
                 .record(work.tx, &by, now.into())?;
             Ok(ended)
@@ -306,7 +306,7 @@ impl Store {
         let name = name.as_ref().map_or("?", OperatorName::as_str);
         let by = Actor::operator(name, Interface::Page);
         self.write(move |work| {
-            NewEvent::named("operator.login_failed")
+            NewEvent::new("operator.login_failed")
                 .detail(detail.as_str())
                 .record(work.tx, &by, now.into())
         })

@@ -120,7 +120,7 @@ impl Store {
                     name: id.clone(),
                 });
             }
-            NewEvent::named("operator.token_ended")
+            NewEvent::new("operator.token_ended")
                 .detail(format!("{name}, {id}"))
                 .record(work.tx, &by, now.into())
         })

@@ -7,20 +7,20 @@
 //! it. Later mail from the address is mail from an unknown sender.
 use serde::Serialize;
 
-use crate::domain::{Actor, EmailAddress, RequestState, Timestamp};
-use crate::store::accounts::account_rows::{AccountRow, find_account};
+use crate::domain::{Actor, EmailAddress, RequestState, Timestamp, Transition};
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
+use crate::store::engine::vacuum::shorten;
 use crate::store::error::readable;
 use crate::store::privacy::export::entries;
-use crate::store::privacy::forget_content::drop_content;
 use crate::store::privacy::pseudonym::{
     Pseudonym, without_content, without_detail, without_people,
 };
 use crate::store::requests::transitions;
-use crate::store::sql::sql_types::{Json, Millis, json};
+use crate::store::rows::account_rows::{AccountRow, find_account};
+use crate::store::rows::unwanted_content::drop_content;
+use crate::store::sql::sql_types::{JsonColumn, Millis, json};
 use crate::store::sqlite::connection;
-use crate::store::upkeep::vacuum::shorten;
 use crate::store::verification::rate_limits::forget_claims;
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Store, StoreError, Topic};
@@ -102,18 +102,10 @@ impl Work<'_> {
         if in_work {
             return Err(in_work_now());
         }
-        let waits = match state {
-            RequestState::Released => {
-                // The states of a request have no shorter path.
-                transitions::settle(tx, n, RequestState::Failed, None, now)?;
-                true
-            }
-            RequestState::Held | RequestState::Failed => true,
-            RequestState::Delivered | RequestState::Discarded | RequestState::Expired => false,
-        };
+        let waits = state.after(Transition::Discard).is_some();
         if waits {
-            transitions::settle(tx, n, RequestState::Discarded, None, now)?;
-            NewEvent::named("request.discarded")
+            transitions::settle(tx, n, Transition::Discard, None, now)?;
+            NewEvent::new("request.discarded")
                 .entry(n)
                 .record(tx, by, now)?;
             self.wakeups.add(Topic::Requests);
@@ -134,8 +126,8 @@ impl Work<'_> {
             &[&n],
             |row| {
                 Ok((
-                    row.get::<_, Json<_>>(0)?.0,
-                    row.get::<_, Json<_>>(1)?.0,
+                    row.get::<_, JsonColumn<_>>(0)?.0,
+                    row.get::<_, JsonColumn<_>>(1)?.0,
                     row.get::<_, String>(2)?,
                 ))
             },
@@ -179,7 +171,7 @@ impl Work<'_> {
             "DELETE FROM notice WHERE sender = ?",
             &[&forgetting.address.key()],
         )?;
-        let mut event = NewEvent::named("account.forgotten");
+        let mut event = NewEvent::new("account.forgotten");
         if let Some(account) = find_account(tx, &forgetting.address.key())? {
             forget_claims(tx, account.n)?;
             if self.leave_a_name(&account, pseudonym, now)? {
@@ -243,7 +235,7 @@ impl Work<'_> {
 
 fn in_work_now() -> StoreError {
     StoreError::NotAllowed(
-        "a request of this address is being handed over at this moment; try again in a minute"
+        "a request of this address is being delivered at this moment; try again in a minute"
             .to_owned(),
     )
 }

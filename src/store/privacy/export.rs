@@ -4,7 +4,7 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 
 use crate::domain::{EmailAddress, LedgerId, PortalName, RequestState, Timestamp};
-use crate::store::accounts::account_rows::find_account;
+use crate::store::rows::account_rows::find_account;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Row, Tx};
 use crate::store::{Store, StoreError};
@@ -58,14 +58,14 @@ impl PersonEvent {
 
 /// Entries of messages that the person wrote, and entries about mail to the person.
 #[derive(Debug, Default)]
-pub(crate) struct Entries {
+pub(crate) struct PersonEntries {
     pub(crate) own: BTreeSet<i64>,
     pub(crate) about: BTreeSet<i64>,
 }
 
-pub(crate) fn entries(tx: &Tx, address: &EmailAddress) -> Result<Entries, StoreError> {
+pub(crate) fn entries(tx: &Tx, address: &EmailAddress) -> Result<PersonEntries, StoreError> {
     let key = address.key();
-    let mut found = Entries::default();
+    let mut found = PersonEntries::default();
     if let Some(account) = find_account(tx, &key)? {
         found.own.extend(tx.all::<i64>(
             "SELECT ledger FROM request WHERE account = ?",

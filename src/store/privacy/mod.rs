@@ -1,6 +1,5 @@
-//! Privacy: export and erasure of what is stored about a person, and expiry of content.
+//! Privacy: export and erasure of what is stored about a person.
 
 pub(super) mod erase;
 pub(super) mod export;
-pub(super) mod forget_content;
 pub(super) mod pseudonym;

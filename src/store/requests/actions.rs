@@ -4,12 +4,13 @@ use utoipa::ToSchema;
 
 use crate::domain::{
     AccountId, Actor, EmailAddress, LedgerId, PortalName, RequestId, RequestState, Timestamp,
+    Transition,
 };
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
-use crate::store::ledger::dropped_content::uncount;
-use crate::store::ledger::entries::n_of;
 use crate::store::requests::transitions;
+use crate::store::rows::dropped_content::uncount;
+use crate::store::rows::entry_ids::n_of;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Conditions, Row, Tx};
 use crate::store::{Listed, Page, Store, StoreError, Topic};
@@ -54,7 +55,7 @@ const SHOWN: &str = "SELECT l.id, a.address, a.id AS account_id, r.portal, r.sta
      CASE r.stopped WHEN 0 THEN r.last_error ELSE 'stopped: the account is blocked' END AS last_error
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account";
 
-fn shown(row: &Row) -> Result<Request, StoreError> {
+fn read_request(row: &Row) -> Result<Request, StoreError> {
     let ledger: LedgerId = row.get("id")?;
     let state: RequestState = row.get("state")?;
     let time = |column: &str| -> Result<Option<Timestamp>, StoreError> {
@@ -82,7 +83,7 @@ fn shown(row: &Row) -> Result<Request, StoreError> {
 
 /// Reads a request that is known to exist.
 pub(crate) fn by_n(tx: &Tx, n: i64) -> Result<Request, StoreError> {
-    tx.one_with(&format!("{SHOWN} WHERE r.ledger = ?"), &[&n], shown)
+    tx.one_with(&format!("{SHOWN} WHERE r.ledger = ?"), &[&n], read_request)
 }
 
 /// Lists the requests of one account, which have an index; for other filters see `lists`.
@@ -117,7 +118,7 @@ pub(crate) fn list(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>, S
             wanted.sql()
         ),
         |row| {
-            let request = shown(row)?;
+            let request = read_request(row)?;
             let cursor = request.ledger.to_string();
             Ok((request, cursor))
         },
@@ -126,7 +127,7 @@ pub(crate) fn list(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>, S
 }
 
 fn one(tx: &Tx, id: RequestId) -> Result<Option<Request>, StoreError> {
-    tx.maybe_with(&format!("{SHOWN} WHERE l.id = ?"), &[&id], shown)
+    tx.maybe_with(&format!("{SHOWN} WHERE l.id = ?"), &[&id], read_request)
 }
 
 impl Work<'_> {
@@ -146,7 +147,7 @@ impl Work<'_> {
             })
     }
 
-    fn shown(&self, id: RequestId) -> Result<Request, StoreError> {
+    fn find(&self, id: RequestId) -> Result<Request, StoreError> {
         one(self.tx, id)?.ok_or_else(|| StoreError::NotFound {
             what: "request",
             name: id.to_string(),
@@ -162,11 +163,8 @@ impl Work<'_> {
                 until.timestamp()
             )));
         }
-        match state {
-            RequestState::Held | RequestState::Discarded | RequestState::Expired => {}
-            RequestState::Released | RequestState::Delivered | RequestState::Failed => {
-                return Err(not_possible(id, state, "released"));
-            }
+        if state.after(Transition::Release).is_none() {
+            return Err(not_possible(id, state, "released"));
         }
         self.let_go(n, id, state, content, by, now)
     }
@@ -206,34 +204,31 @@ impl Work<'_> {
             RequestState::Failed => transitions::retry(self.tx, n, now)?,
             _ => transitions::release(self.tx, n, &by.to_string(), now)?,
         }
-        NewEvent::named("request.released")
+        NewEvent::new("request.released")
             .entry(n)
             .record(self.tx, by, now)?;
         self.wakeups.add(Topic::Requests);
         self.wakeups.add(Topic::OperatorActions);
-        self.shown(id)
+        self.find(id)
     }
 
     fn discard(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request, StoreError> {
         let (n, state, _) = self.request(id)?;
-        match state {
-            RequestState::Held | RequestState::Failed => {}
-            RequestState::Released if !self.is_in_work(n)? => {}
-            RequestState::Released => {
-                return Err(StoreError::NotAllowed(format!(
-                    "request {id} is being handed over at this moment; try again when the attempt \
-                     has ended"
-                )));
-            }
-            _ => return Err(not_possible(id, state, "discarded")),
+        if state.after(Transition::Discard).is_none() {
+            return Err(not_possible(id, state, "discarded"));
         }
-        transitions::settle(self.tx, n, RequestState::Discarded, None, now)?;
+        if self.is_in_work(n)? {
+            return Err(StoreError::NotAllowed(format!(
+                "request {id} is being delivered at this moment; try again when the attempt has ended"
+            )));
+        }
+        transitions::settle(self.tx, n, Transition::Discard, None, now)?;
         self.wakeups.add(Topic::Requests);
         self.wakeups.add(Topic::OperatorActions);
-        NewEvent::named("request.discarded")
+        NewEvent::new("request.discarded")
             .entry(n)
             .record(self.tx, by, now)?;
-        self.shown(id)
+        self.find(id)
     }
 
     fn is_in_work(&self, n: i64) -> Result<bool, StoreError> {
@@ -253,7 +248,7 @@ impl Work<'_> {
                     &[&n, &now],
                 )?;
                 self.wakeups.add(Topic::Requests);
-                self.shown(id)
+                self.find(id)
             }
             other => Err(not_possible(id, other, "tried again")),
         }

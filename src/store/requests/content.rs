@@ -9,14 +9,14 @@ pub const PIECE: u64 = 64 * 1024;
 
 /// A stored message. Its octets never change while an entry refers to them.
 #[derive(Debug, Clone)]
-pub struct Content {
+pub struct MessageContent {
     store: Store,
     /// Row that holds the octets.
     row: i64,
     size: u64,
 }
 
-impl Content {
+impl MessageContent {
     /// Size in octets.
     #[must_use]
     pub fn size(&self) -> u64 {
@@ -72,9 +72,9 @@ impl Store {
         &self,
         ledger: LedgerId,
         most: u64,
-    ) -> Result<Option<(Content, Vec<u8>)>, StoreError> {
+    ) -> Result<Option<(MessageContent, Vec<u8>)>, StoreError> {
         let store = self.clone();
-        self.read(move |tx| Content::open(&store, tx, ledger, most))
+        self.read(move |tx| MessageContent::open(&store, tx, ledger, most))
             .await
     }
 

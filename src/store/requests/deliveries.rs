@@ -11,14 +11,16 @@ use std::collections::BTreeSet;
 
 use crate::domain::{
     AccountId, Actor, DestinationName, EmailAddress, Envelope, Kind, LedgerId, PortalName,
-    RequestId, RequestState, Timestamp,
+    RequestId, Timestamp, Transition,
 };
 use crate::mail::Authentication;
 use crate::store::audit::events::NewEvent;
-use crate::store::claims::leases::{ClaimNumber, HOOK_CALLS, Lease, REQUESTS, SetAside, Settled};
-use crate::store::ledger::entries::id_of;
+use crate::store::claims::leases::{
+    ClaimNumber, HOOK_CALLS, Lease, REQUESTS, SetAside, Settled, Settlement,
+};
 use crate::store::requests::transitions;
-use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::rows::entry_ids::id_of;
+use crate::store::sql::sql_types::{JsonColumn, Millis};
 use crate::store::sql::{Row, Tx};
 use crate::store::verification::mail_claims;
 use crate::store::{Store, StoreError, Topic};
@@ -72,23 +74,6 @@ impl Claim {
     }
 }
 
-/// Outcome of an attempt.
-#[derive(Debug, Clone)]
-pub enum Settlement {
-    Delivered,
-    /// To be tried again at this time.
-    Retry {
-        at: Timestamp,
-        cause: String,
-    },
-    /// Failed for good.
-    Failed {
-        cause: String,
-    },
-    /// No attempt was made: it is due as before.
-    Unattempted,
-}
-
 pub(crate) const CLAIMED: &str = "SELECT l.id, l.recipient, l.envelope, l.received_at,
      json_extract(l.facts, '$.subject') AS subject,
      json_extract(l.facts, '$.message_id') AS message_id,
@@ -100,7 +85,7 @@ pub(crate) const CLAIMED: &str = "SELECT l.id, l.recipient, l.envelope, l.receiv
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account
      WHERE r.ledger = ?";
 
-pub(crate) fn claimed(row: &Row, lease: &Lease) -> Result<Claim, StoreError> {
+pub(crate) fn read_claim(row: &Row, lease: &Lease) -> Result<Claim, StoreError> {
     let ledger: LedgerId = row.get("id")?;
     let verified_by: Option<String> = row.get("verified_by")?;
     let verified_at: Option<Millis> = row.get("verified_at")?;
@@ -116,14 +101,14 @@ pub(crate) fn claimed(row: &Row, lease: &Lease) -> Result<Claim, StoreError> {
         account: row.get("account_id")?,
         address: row.get("address")?,
         kind: row.get("kind")?,
-        groups: row.get::<_, Json<_>>("groups")?.0,
+        groups: row.get::<_, JsonColumn<_>>("groups")?.0,
         verified: verified_by
             .zip(verified_at.map(Millis::timestamp))
             .filter(|_| counts),
         released_by: operator,
         sender_named: row.get("sender_named")?,
-        envelope: row.get::<_, Json<_>>("envelope")?.0,
-        authentication: row.get::<_, Json<_>>("authentication")?.0,
+        envelope: row.get::<_, JsonColumn<_>>("envelope")?.0,
+        authentication: row.get::<_, JsonColumn<_>>("authentication")?.0,
         authentication_enforced: row.get("authentication_enforced")?,
         recipient: row.get("recipient")?,
         message_id: row.get("message_id")?,
@@ -147,8 +132,8 @@ pub(crate) fn set_aside(
         return Ok(None);
     }
     let cause = cause.to_string();
-    transitions::settle(tx, n, RequestState::Failed, Some(&cause), now)?;
-    NewEvent::named("delivery.failed")
+    transitions::settle(tx, n, Transition::Fail, Some(&cause), now)?;
+    NewEvent::new("delivery.failed")
         .entry(n)
         .detail(cause.as_str())
         .record(tx, &Actor::Daemon, now)?;
@@ -172,14 +157,8 @@ pub(crate) fn settle(
     let n = lease.row;
     let event = match settlement {
         Settlement::Delivered => {
-            queues.insert(transitions::leave(
-                tx,
-                n,
-                RequestState::Delivered,
-                None,
-                now,
-            )?);
-            NewEvent::named("delivery.succeeded")
+            queues.insert(transitions::leave(tx, n, Transition::Deliver, None, now)?);
+            NewEvent::new("delivery.succeeded")
         }
         Settlement::Retry { at, cause } => {
             let (leases, due) = (&REQUESTS.leases, Millis::from(*at));
@@ -187,18 +166,18 @@ pub(crate) fn settle(
             if attempt >= transitions::MAX_BLOCKING_ATTEMPTS {
                 transitions::let_pass(tx, n, now)?;
             }
-            NewEvent::named("delivery.deferred").detail(cause.as_str())
+            NewEvent::new("delivery.deferred").detail(cause.as_str())
         }
         Settlement::Failed { cause } => {
             let cause = cause.as_str();
             queues.insert(transitions::leave(
                 tx,
                 n,
-                RequestState::Failed,
+                Transition::Fail,
                 Some(cause),
                 now,
             )?);
-            NewEvent::named("delivery.failed").detail(cause)
+            NewEvent::new("delivery.failed").detail(cause)
         }
         Settlement::Unattempted => {
             queues.insert(REQUESTS.free(tx, n, 1, now)?);
@@ -276,7 +255,7 @@ impl Store {
             if changed == 1 {
                 work.wakeups.add(Topic::Requests);
                 work.wakeups.add(Topic::OperatorActions);
-                NewEvent::named(name)
+                NewEvent::new(name)
                     .detail(destination.as_str())
                     .record(work.tx, &by, now)?;
             }

@@ -172,7 +172,7 @@ impl Store {
             work.wakeups.add(Topic::Requests);
             work.wakeups.add(Topic::Calls);
             work.wakeups.add(Topic::OperatorActions);
-            NewEvent::named("destination.retried")
+            NewEvent::new("destination.retried")
                 .detail(name.as_str())
                 .record(work.tx, &by, now.into())
         })

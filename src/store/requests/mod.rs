@@ -2,6 +2,7 @@
 
 pub(super) mod actions;
 pub(super) mod content;
+pub(super) mod decided_message;
 pub(super) mod deliveries;
 pub(super) mod destinations;
 pub(super) mod link_key;

@@ -7,18 +7,27 @@
 //! verification.
 
 use crate::config::Quota;
+use crate::domain::Timestamp;
 use crate::domain::{Actor, LedgerId, PortalName, Reason, RequestId};
 use crate::mail::Facts;
 use crate::store::StoreError;
-use crate::store::accounts::verification::WaitingRequest;
 use crate::store::audit::events::NewEvent;
-use crate::store::intake::copies::{Likeness, find_original};
-use crate::store::intake::effects::DecidedMessage;
-use crate::store::intake::prepared::{copy_key, octets, repeat_key};
-use crate::store::ledger::dropped_content::{count_if_unwanted, uncount};
+use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::transitions;
-use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::rows::copies::{Likeness, find_original};
+use crate::store::rows::dropped_content::{count_if_unwanted, uncount};
+use crate::store::rows::keys::{copy_key, octets, repeat_key};
+use crate::store::sql::sql_types::{JsonColumn, Millis};
 use crate::store::sql::{Tx, insert};
+
+/// A held request as its sender sees it before releasing it.
+#[derive(Debug, Clone)]
+pub struct WaitingRequest {
+    pub id: RequestId,
+    pub portal: PortalName,
+    pub subject: Option<String>,
+    pub received_at: Timestamp,
+}
 
 /// A dropped message that its sender may restore while verifying the address.
 #[derive(Debug, Clone)]
@@ -97,7 +106,7 @@ fn replace(
     case: &DecidedMessage,
 ) -> Result<(), StoreError> {
     // Recorded while the request that it is about still exists.
-    NewEvent::named("request.replaced")
+    NewEvent::new("request.replaced")
         .entry(n)
         .detail(format!(
             "{}, for which a domain vouches, takes its place",
@@ -116,7 +125,7 @@ fn replace(
             &crate::store::sql::sql_types::json(&case.full)?,
         ],
     )?;
-    let dropped = Dropped {
+    let dropped = QuotaDropped {
         n,
         account,
         authenticated: false,
@@ -129,7 +138,7 @@ fn replace(
 }
 
 /// A message that the quota dropped.
-pub(crate) struct Dropped {
+pub(crate) struct QuotaDropped {
     pub(crate) n: i64,
     pub(crate) account: i64,
     pub(crate) authenticated: bool,
@@ -142,7 +151,7 @@ pub(crate) struct Dropped {
 /// unauthenticated one is withdrawn.
 pub(crate) fn offer(
     tx: &Tx,
-    dropped: &Dropped,
+    dropped: &QuotaDropped,
     until: Millis,
     quota: Quota,
 ) -> Result<(), StoreError> {
@@ -231,7 +240,7 @@ pub(crate) fn take_back(
     now: Millis,
 ) -> Result<bool, StoreError> {
     let (facts, portal, sender, received_at, authenticated): (
-        Json<Facts>,
+        JsonColumn<Facts>,
         PortalName,
         Option<String>,
         Millis,
@@ -274,7 +283,7 @@ pub(crate) fn take_back(
     )?;
     uncount(tx, n)?;
     transitions::release(tx, n, "proof", now)?;
-    NewEvent::named("request.recovered")
+    NewEvent::new("request.recovered")
         .entry(n)
         .detail("dropped before, hold_quota; offered with the verification")
         .record(tx, by, now)?;

@@ -9,11 +9,13 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use super::content::{Content, PIECE};
-use super::deliveries::{self, CLAIMED, Claim, Settlement, claimed};
+use super::content::{MessageContent, PIECE};
+use super::deliveries::{self, CLAIMED, Claim, read_claim};
 use crate::domain::{DestinationName, PortalName, Timestamp};
 use crate::store::claims::holder::Holder;
-use crate::store::claims::leases::{ClaimedWork, Lease, NextWork, REQUESTS, Settled, Turn};
+use crate::store::claims::leases::{
+    ClaimedWork, Lease, NextWork, REQUESTS, Settled, Settlement, Turn,
+};
 use crate::store::claims::paused::is_paused;
 use crate::store::engine::job::Work;
 use crate::store::engine::notify::Topic;
@@ -41,7 +43,7 @@ pub struct RunLimits {
 pub struct Delivery {
     pub claim: Claim,
     /// None if it is not kept any more.
-    pub content: Result<Option<(Content, Vec<u8>)>, StoreError>,
+    pub content: Result<Option<(MessageContent, Vec<u8>)>, StoreError>,
 }
 
 /// An outcome to be recorded, with the time of it.
@@ -202,9 +204,9 @@ fn read(
     for leases in runs {
         let mut run = Vec::with_capacity(leases.len());
         for lease in leases {
-            match tx.maybe_with(CLAIMED, &[&lease.row], |row| claimed(row, &lease)) {
+            match tx.maybe_with(CLAIMED, &[&lease.row], |row| read_claim(row, &lease)) {
                 Ok(Some(claim)) => run.push(Delivery {
-                    content: Content::open(store, tx, claim.ledger, PIECE),
+                    content: MessageContent::open(store, tx, claim.ledger, PIECE),
                     claim,
                 }),
                 // A row that was forgotten meanwhile belongs to no worker.

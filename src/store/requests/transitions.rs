@@ -4,7 +4,7 @@
 //! ([`REQUESTS`]): at most one is in progress. A head that failed [`MAX_BLOCKING_ATTEMPTS`] times leaves the
 //! queue: it is retried on its own, and the next request becomes the head.
 
-use crate::domain::{PortalName, RequestState};
+use crate::domain::{PortalName, RequestState, Transition};
 use crate::store::StoreError;
 use crate::store::claims::leases::REQUESTS;
 use crate::store::sql::Tx;
@@ -41,28 +41,38 @@ fn enqueue(tx: &Tx, request: i64, by: Option<&str>, now: Millis) -> Result<(), S
     one(changed, request)
 }
 
-/// Settles a request that is held, released or failed, and makes the next of its queue due.
+/// Settles a request, and makes the next of its queue due.
+///
+/// # Errors
+/// The transition is not possible in the state of the request.
 pub(crate) fn settle(
     tx: &Tx,
     request: i64,
-    state: RequestState,
+    transition: Transition,
     error: Option<&str>,
     now: Millis,
 ) -> Result<(), StoreError> {
-    let was: Option<String> =
-        tx.maybe("SELECT state FROM request WHERE ledger = ?", &[&request])?;
-    let (account, portal) = leave(tx, request, state, error, now)?;
-    if was.as_deref() == Some(RequestState::Released.as_str()) {
+    let state: RequestState = tx
+        .maybe("SELECT state FROM request WHERE ledger = ?", &[&request])?
+        .ok_or_else(|| missing(request))?;
+    if state.after(transition).is_none() {
+        return Err(StoreError::NotAllowed(format!(
+            "request {request} is {state} and cannot become {}",
+            transition.target()
+        )));
+    }
+    let (account, portal) = leave(tx, request, transition, error, now)?;
+    if state == RequestState::Released {
         REQUESTS.promote(tx, account, &portal, now)?;
     }
     Ok(())
 }
 
-/// Settles a request without a look at the next of its queue. Returns its account and portal.
+/// Settles a request without a look at its state and the next of its queue. Returns its account and portal.
 pub(crate) fn leave(
     tx: &Tx,
     request: i64,
-    state: RequestState,
+    transition: Transition,
     error: Option<&str>,
     now: Millis,
 ) -> Result<(i64, PortalName), StoreError> {
@@ -71,9 +81,9 @@ pub(crate) fn leave(
              SET state = ?2, settled_at = ?3, due_at = NULL, in_work = 0, claim = NULL,
                  holder = NULL, stopped = 0, passed = 0, last_error = coalesce(?4, last_error)
              WHERE ledger = ?1 RETURNING account, portal",
-        &[&request, &state, &now, &error],
+        &[&request, &transition.target(), &now, &error],
     )?
-    .ok_or_else(|| gone(request))
+    .ok_or_else(|| missing(request))
 }
 
 /// Lets the next request of the queue pass one that failed once more.
@@ -119,10 +129,49 @@ fn one(changed: usize, request: i64) -> Result<(), StoreError> {
     if changed == 1 {
         Ok(())
     } else {
-        Err(gone(request))
+        Err(missing(request))
     }
 }
 
-fn gone(request: i64) -> StoreError {
+fn missing(request: i64) -> StoreError {
     StoreError::Other(format!("request {request} is gone"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sql::EngineSession;
+    use crate::store::sqlite::connection;
+    use crate::store::sqlite::session::SqliteSession;
+
+    #[test]
+    fn the_schema_has_the_edges_of_the_table_and_no_others() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("vestibule.db");
+        connection::create(&path).expect("a file");
+        connection::migrate(&path).expect("a schema");
+        let session = SqliteSession::writing(&path).expect("a database");
+        let run =
+            |sql: &str, parameters: &[&dyn crate::store::sql::ToSql]| session.run(sql, parameters);
+        // Only the triggers decide.
+        run("PRAGMA foreign_keys = OFF", &[]).expect("set");
+        run("PRAGMA ignore_check_constraints = ON", &[]).expect("set");
+        for before in RequestState::ALL {
+            for after in RequestState::ALL.iter().filter(|after| *after != before) {
+                run("DELETE FROM request", &[]).expect("deleted");
+                run(
+                    "INSERT INTO request (ledger, account, portal, size, received_at, state,
+                         released_by, restorable_until)
+                     VALUES (1, 1, 'it', 1, 1, ?, 'operator:root', 1)",
+                    &[before],
+                )
+                .expect("a request");
+                let is_taken = run("UPDATE request SET state = ?", &[after]).is_ok();
+                let mut transitions = Transition::ALL.iter();
+                let is_edge =
+                    transitions.any(|transition| before.after(*transition) == Some(*after));
+                assert_eq!(is_taken, is_edge, "from {before} to {after}");
+            }
+        }
+    }
 }

@@ -53,7 +53,7 @@ impl<'a> Conditions<'a> {
     }
 
     /// A statement with the conditions in it, with numbers in place of the names of parameters.
-    fn numbered(&self, sql: &str) -> String {
+    fn number_parameters(&self, sql: &str) -> String {
         let mut text = String::with_capacity(sql.len());
         let mut left = sql;
         while let Some(place) = left.find(':') {
@@ -83,6 +83,6 @@ impl<'a> Conditions<'a> {
         sql: &str,
         read: impl FnMut(&Row) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
-        tx.all_with(&self.numbered(sql), &self.values, read)
+        tx.all_with(&self.number_parameters(sql), &self.values, read)
     }
 }

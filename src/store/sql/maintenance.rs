@@ -11,7 +11,7 @@ pub(crate) trait Maintenance {
     fn size(&self) -> Result<u64, StoreError>;
 
     /// Number of octets that could be returned to the file system.
-    fn unused(&self) -> Result<u64, StoreError>;
+    fn unused_octets(&self) -> Result<u64, StoreError>;
 
     /// True if the database returns unused space by itself.
     fn shrinks(&self) -> Result<bool, StoreError>;

@@ -12,5 +12,5 @@ mod value;
 pub(super) use conditions::Conditions;
 pub(super) use maintenance::Maintenance;
 pub(super) use row::{Columns, FromRow, Row};
-pub(super) use session::{Receive, Session, Tx, insert};
-pub(super) use value::{Bind, FromSql, ToSql, Value};
+pub(super) use session::{EngineSession, Receive, Tx, insert};
+pub(super) use value::{Bind, FromSql, SqlValue, ToSql};

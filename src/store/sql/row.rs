@@ -1,6 +1,6 @@
 //! Rows: columns by number or name, decoded into the types of the program.
 
-use super::{FromSql, Value};
+use super::{FromSql, SqlValue};
 use crate::store::StoreError;
 
 /// The columns of a row as an engine offers them.
@@ -9,7 +9,7 @@ pub(crate) trait Columns {
     ///
     /// # Errors
     /// There is no such column, or the value is of no type of ours.
-    fn value(&self, column: usize) -> Result<Value<'_>, StoreError>;
+    fn value(&self, column: usize) -> Result<SqlValue<'_>, StoreError>;
 
     /// Number of the column with this name.
     fn number(&self, name: &str) -> Option<usize>;
@@ -19,17 +19,17 @@ pub(crate) trait Columns {
 pub(crate) struct Row<'a>(&'a dyn Columns);
 
 /// The number or the name of a column.
-pub(crate) trait Column: Copy {
+pub(crate) trait ColumnKey: Copy {
     fn number(self, columns: &dyn Columns) -> Result<usize, StoreError>;
 }
 
-impl Column for usize {
+impl ColumnKey for usize {
     fn number(self, _: &dyn Columns) -> Result<usize, StoreError> {
         Ok(self)
     }
 }
 
-impl Column for &str {
+impl ColumnKey for &str {
     fn number(self, columns: &dyn Columns) -> Result<usize, StoreError> {
         let unknown = || StoreError::Other(format!("the result has no column {self}"));
         columns.number(self).ok_or_else(unknown)
@@ -45,7 +45,7 @@ impl<'a> Row<'a> {
     ///
     /// # Errors
     /// `DamagedRow` for a value of the wrong type.
-    pub(crate) fn get<C: Column, T: FromSql>(&self, column: C) -> Result<T, StoreError> {
+    pub(crate) fn get<C: ColumnKey, T: FromSql>(&self, column: C) -> Result<T, StoreError> {
         T::from_sql(self.value(column)?)
     }
 
@@ -53,7 +53,7 @@ impl<'a> Row<'a> {
     ///
     /// # Errors
     /// There is no such column.
-    pub(crate) fn value<C: Column>(&self, column: C) -> Result<Value<'_>, StoreError> {
+    pub(crate) fn value<C: ColumnKey>(&self, column: C) -> Result<SqlValue<'_>, StoreError> {
         self.0.value(column.number(self.0)?)
     }
 }

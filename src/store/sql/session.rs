@@ -11,7 +11,7 @@ use crate::store::StoreError;
 pub(crate) type Receive<'a> = dyn FnMut(&Row<'_>) -> Result<ControlFlow<()>, StoreError> + 'a;
 
 /// A connection of an engine, within a transaction. [`Tx`] has the verbs that operations use.
-pub(crate) trait Session: Maintenance {
+pub(crate) trait EngineSession: Maintenance {
     /// Runs a query.
     ///
     /// # Errors
@@ -44,9 +44,9 @@ pub(crate) trait Session: Maintenance {
 }
 
 /// A transaction, as operations see it.
-pub(crate) type Tx = dyn Session;
+pub(crate) type Tx = dyn EngineSession;
 
-impl dyn Session {
+impl dyn EngineSession {
     /// The first row of a result.
     ///
     /// # Errors

@@ -4,25 +4,25 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::value::Bind;
-use super::{FromSql, ToSql, Value};
+use super::{FromSql, SqlValue, ToSql};
 use crate::domain::{
     AccountId, Actor, DestinationName, EmailAddress, HookCallId, Kind, LedgerId, MailId,
     OperatorName, Origin, PortalName, RequestId, RequestState, Role, Status, Timestamp, TokenHash,
     Verdict,
 };
+use crate::domain::{MailCause, MailKind};
 use crate::store::StoreError;
-use crate::store::verification::verification_mail::{MailCause, MailKind};
 
 macro_rules! ids {
     ($($id:ty),+) => {$(
         impl ToSql for $id {
             fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-                bind(Value::Blob(&self.to_bytes()))
+                bind(SqlValue::Blob(&self.to_bytes()))
             }
         }
 
         impl FromSql for $id {
-            fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+            fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
                 <[u8; 16]>::from_sql(value).map(Self::from_bytes)
             }
         }
@@ -34,13 +34,13 @@ macro_rules! words {
     ($($word:ty),+) => {$(
         impl ToSql for $word {
             fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-                bind(Value::Text(self.as_str()))
+                bind(SqlValue::Text(self.as_str()))
             }
         }
 
         impl FromSql for $word {
-            fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
-                Self::from_name(value.text()?).ok_or_else(|| value.unexpected("a value of its column"))
+            fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+                Self::from_name(value.text()?).ok_or_else(|| value.mismatch("a value of its column"))
             }
         }
     )+};
@@ -60,13 +60,13 @@ macro_rules! names {
     ($($name:ty),+) => {$(
         impl ToSql for $name {
             fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-                bind(Value::Text(self.as_str()))
+                bind(SqlValue::Text(self.as_str()))
             }
         }
 
         impl FromSql for $name {
-            fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
-                Self::parse(value.text()?).map_err(|_| value.unexpected("a name"))
+            fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+                Self::parse(value.text()?).map_err(|_| value.mismatch("a name"))
             }
         }
     )+};
@@ -74,20 +74,20 @@ macro_rules! names {
 names!(PortalName, DestinationName, OperatorName);
 
 impl FromSql for EmailAddress {
-    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
-        Self::parse_stored(value.text()?).map_err(|_| value.unexpected("an address"))
+    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+        Self::parse_stored(value.text()?).map_err(|_| value.mismatch("an address"))
     }
 }
 
 impl ToSql for Actor {
     fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-        bind(Value::Text(&self.to_string()))
+        bind(SqlValue::Text(&self.to_string()))
     }
 }
 
 impl ToSql for TokenHash {
     fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-        bind(Value::Blob(self.as_bytes()))
+        bind(SqlValue::Blob(self.as_bytes()))
     }
 }
 
@@ -128,12 +128,12 @@ impl From<Timestamp> for Millis {
 
 impl ToSql for Millis {
     fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-        bind(Value::Integer(self.0))
+        bind(SqlValue::Integer(self.0))
     }
 }
 
 impl FromSql for Millis {
-    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
         i64::from_sql(value).map(Self)
     }
 }
@@ -144,10 +144,10 @@ pub(crate) fn json(value: &impl Serialize) -> Result<String, StoreError> {
 }
 
 /// A column with a JSON structure.
-pub(crate) struct Json<T>(pub(crate) T);
+pub(crate) struct JsonColumn<T>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromSql for Json<T> {
-    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+impl<T: DeserializeOwned> FromSql for JsonColumn<T> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
         serde_json::from_str(value.text()?)
             .map(Self)
             .map_err(|error| StoreError::DamagedRow(error.to_string()))

@@ -4,20 +4,20 @@ use crate::store::StoreError;
 
 /// A value of a column or a parameter. Both engines store these and no others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Value<'a> {
+pub(crate) enum SqlValue<'a> {
     Null,
     Integer(i64),
     Text(&'a str),
     Blob(&'a [u8]),
 }
 
-impl<'a> Value<'a> {
+impl<'a> SqlValue<'a> {
     /// # Errors
     /// `DamagedRow` for a value of another type.
     pub(crate) fn text(self) -> Result<&'a str, StoreError> {
         match self {
             Self::Text(text) => Ok(text),
-            other => Err(other.unexpected("a text")),
+            other => Err(other.mismatch("a text")),
         }
     }
 
@@ -26,7 +26,7 @@ impl<'a> Value<'a> {
     pub(crate) fn integer(self) -> Result<i64, StoreError> {
         match self {
             Self::Integer(number) => Ok(number),
-            other => Err(other.unexpected("a number")),
+            other => Err(other.mismatch("a number")),
         }
     }
 
@@ -36,7 +36,7 @@ impl<'a> Value<'a> {
     }
 
     /// The error for a value that cannot be decoded.
-    pub(crate) fn unexpected(self, expected: &str) -> StoreError {
+    pub(crate) fn mismatch(self, expected: &str) -> StoreError {
         let found = match self {
             Self::Null => "NULL".to_owned(),
             Self::Integer(number) => number.to_string(),
@@ -57,27 +57,27 @@ pub(crate) trait ToSql {
 }
 
 /// Receives the value of a parameter.
-pub(crate) type Bind<'a> = dyn FnMut(Value<'_>) -> Result<(), StoreError> + 'a;
+pub(crate) type Bind<'a> = dyn FnMut(SqlValue<'_>) -> Result<(), StoreError> + 'a;
 
 /// The type of a column.
 pub(crate) trait FromSql: Sized {
     /// # Errors
     /// `DamagedRow` for a value that the column should not have.
-    fn from_sql(value: Value<'_>) -> Result<Self, StoreError>;
+    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError>;
 }
 
 macro_rules! integers {
     ($($number:ty),+) => {$(
         impl ToSql for $number {
             fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-                bind(Value::Integer(i64::try_from(*self).unwrap_or(i64::MAX)))
+                bind(SqlValue::Integer(i64::try_from(*self).unwrap_or(i64::MAX)))
             }
         }
 
         impl FromSql for $number {
-            fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+            fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
                 let number = value.integer()?;
-                Self::try_from(number).map_err(|_| value.unexpected("in the range of its column"))
+                Self::try_from(number).map_err(|_| value.mismatch("in the range of its column"))
             }
         }
     )+};
@@ -86,74 +86,74 @@ integers!(u8, u16, u32, u64, usize);
 
 impl ToSql for i64 {
     fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-        bind(Value::Integer(*self))
+        bind(SqlValue::Integer(*self))
     }
 }
 
 impl FromSql for i64 {
-    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
         value.integer()
     }
 }
 
 impl ToSql for bool {
     fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-        bind(Value::Integer(i64::from(*self)))
+        bind(SqlValue::Integer(i64::from(*self)))
     }
 }
 
 impl FromSql for bool {
-    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
         Ok(value.integer()? != 0)
     }
 }
 
 impl ToSql for str {
     fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-        bind(Value::Text(self))
+        bind(SqlValue::Text(self))
     }
 }
 
 impl ToSql for String {
     fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-        bind(Value::Text(self))
+        bind(SqlValue::Text(self))
     }
 }
 
 impl FromSql for String {
-    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
         Ok(value.text()?.to_owned())
     }
 }
 
 impl ToSql for Vec<u8> {
     fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-        bind(Value::Blob(self))
+        bind(SqlValue::Blob(self))
     }
 }
 
 impl FromSql for Vec<u8> {
-    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
         match value {
-            Value::Blob(octets) => Ok(octets.to_vec()),
-            other => Err(other.unexpected("octets")),
+            SqlValue::Blob(octets) => Ok(octets.to_vec()),
+            other => Err(other.mismatch("octets")),
         }
     }
 }
 
 impl<const N: usize> ToSql for [u8; N] {
     fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-        bind(Value::Blob(self))
+        bind(SqlValue::Blob(self))
     }
 }
 
 impl<const N: usize> FromSql for [u8; N] {
-    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
         match value {
-            Value::Blob(octets) => octets.try_into().ok(),
+            SqlValue::Blob(octets) => octets.try_into().ok(),
             _ => None,
         }
-        .ok_or_else(|| value.unexpected(&format!("{N} octets")))
+        .ok_or_else(|| value.mismatch(&format!("{N} octets")))
     }
 }
 
@@ -167,15 +167,15 @@ impl<T: ToSql> ToSql for Option<T> {
     fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
         match self {
             Some(value) => value.bind(bind),
-            None => bind(Value::Null),
+            None => bind(SqlValue::Null),
         }
     }
 }
 
 impl<T: FromSql> FromSql for Option<T> {
-    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
         match value {
-            Value::Null => Ok(None),
+            SqlValue::Null => Ok(None),
             value => T::from_sql(value).map(Some),
         }
     }

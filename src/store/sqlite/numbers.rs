@@ -68,7 +68,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
-    use crate::store::sql::Session;
+    use crate::store::sql::EngineSession;
     use crate::store::sqlite::connection;
     use crate::store::sqlite::session::SqliteSession;
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, Statement};
 use super::numbers::Numbers;
 use super::{checkpoint, connection, file_identity::FileIdentity, memory};
 use crate::store::StoreError;
-use crate::store::sql::{Columns, Maintenance, Receive, Row, Session, ToSql, Value};
+use crate::store::sql::{Columns, EngineSession, Maintenance, Receive, Row, SqlValue, ToSql};
 
 /// A connection to the database of this engine.
 #[derive(Debug)]
@@ -121,10 +121,10 @@ fn bind(statement: &mut Statement, parameters: &[&dyn ToSql]) -> Result<(), Stor
     for (place, parameter) in parameters.iter().enumerate() {
         parameter.bind(&mut |value| {
             let value = ToSqlOutput::Borrowed(match value {
-                Value::Null => ValueRef::Null,
-                Value::Integer(number) => ValueRef::Integer(number),
-                Value::Text(text) => ValueRef::Text(text.as_bytes()),
-                Value::Blob(octets) => ValueRef::Blob(octets),
+                SqlValue::Null => ValueRef::Null,
+                SqlValue::Integer(number) => ValueRef::Integer(number),
+                SqlValue::Text(text) => ValueRef::Text(text.as_bytes()),
+                SqlValue::Blob(octets) => ValueRef::Blob(octets),
             });
             Ok(statement.raw_bind_parameter(place + 1, value)?)
         })?;
@@ -132,7 +132,7 @@ fn bind(statement: &mut Statement, parameters: &[&dyn ToSql]) -> Result<(), Stor
     Ok(())
 }
 
-impl Session for SqliteSession {
+impl EngineSession for SqliteSession {
     fn query(
         &self,
         sql: &str,
@@ -185,7 +185,7 @@ impl Maintenance for SqliteSession {
         connection::schema(&self.connection)
     }
 
-    fn unused(&self) -> Result<u64, StoreError> {
+    fn unused_octets(&self) -> Result<u64, StoreError> {
         let sql = "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size";
         Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
     }
@@ -245,12 +245,12 @@ impl Maintenance for SqliteSession {
 }
 
 impl Columns for rusqlite::Row<'_> {
-    fn value(&self, column: usize) -> Result<Value<'_>, StoreError> {
+    fn value(&self, column: usize) -> Result<SqlValue<'_>, StoreError> {
         Ok(match self.get_ref(column)? {
-            ValueRef::Null => Value::Null,
-            ValueRef::Integer(number) => Value::Integer(number),
-            ValueRef::Blob(octets) => Value::Blob(octets),
-            ValueRef::Text(octets) => Value::Text(
+            ValueRef::Null => SqlValue::Null,
+            ValueRef::Integer(number) => SqlValue::Integer(number),
+            ValueRef::Blob(octets) => SqlValue::Blob(octets),
+            ValueRef::Text(octets) => SqlValue::Text(
                 std::str::from_utf8(octets)
                     .map_err(|_| StoreError::DamagedRow("a text is not UTF-8".to_owned()))?,
             ),

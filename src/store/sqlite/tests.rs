@@ -12,16 +12,16 @@ use crate::domain::{
 use crate::store::accounts::customers;
 use crate::store::audit::hook_calls;
 use crate::store::claims::leases;
-use crate::store::intake::copies;
 use crate::store::ledger::counts;
 use crate::store::ledger::dropped;
-use crate::store::ledger::dropped_content;
 use crate::store::ledger::lists;
 use crate::store::ledger::simulate;
 use crate::store::operators::keys;
 use crate::store::requests::destinations;
+use crate::store::rows::copies;
+use crate::store::rows::dropped_content;
 use crate::store::sql::sql_types::Millis;
-use crate::store::sql::{Session, Tx};
+use crate::store::sql::{EngineSession, Tx};
 use crate::store::sqlite::connection;
 use crate::store::sqlite::session::SqliteSession;
 use crate::store::verification::correspondence;
@@ -111,7 +111,7 @@ fn is_large(line: &str) -> bool {
 #[test]
 fn a_scan_and_a_sort_of_a_large_table_are_seen() {
     let folder = tempfile::tempdir().expect("a folder");
-    let session = opened(folder.path());
+    let session = open_database(folder.path());
     for sql in [
         "SELECT n FROM ledger WHERE recipient = 'x'",
         "SELECT n FROM account WHERE status = 'active' ORDER BY created_at",
@@ -127,7 +127,7 @@ fn a_scan_and_a_sort_of_a_large_table_are_seen() {
     }
 }
 
-fn opened(folder: &std::path::Path) -> SqliteSession {
+fn open_database(folder: &std::path::Path) -> SqliteSession {
     let path = folder.join("vestibule.db");
     connection::create(&path).expect("a file");
     connection::migrate(&path).expect("a schema");
@@ -137,7 +137,7 @@ fn opened(folder: &std::path::Path) -> SqliteSession {
 #[test]
 fn no_page_scans_or_sorts_a_table_that_grows() {
     let folder = tempfile::tempdir().expect("a folder");
-    let session = &opened(folder.path());
+    let session = &open_database(folder.path());
     let portal = || Some(PortalName::parse("it").expect("a name"));
     let then = Timestamp::from_second(1_800_000_000).expect("a time");
     let page = |after: Option<&str>| Page {
@@ -250,7 +250,7 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
 #[test]
 fn a_copy_is_found_by_one_index_lookup() {
     let folder = tempfile::tempdir().expect("a folder");
-    let session = &opened(folder.path());
+    let session = &open_database(folder.path());
     let raw = b"From: ann@corp.example\r\nMessage-ID: <1@corp.example>\r\n\r\nHelp!\r\n";
     let own = crate::mail::Identity {
         hostname: crate::domain::Domain::parse("gate.corp.example").expect("a name"),
@@ -279,7 +279,7 @@ fn a_copy_is_found_by_one_index_lookup() {
 #[test]
 fn the_queue_of_verification_mail_is_served_in_the_order_of_an_index() {
     let folder = tempfile::tempdir().expect("a folder");
-    let session = &opened(folder.path());
+    let session = &open_database(folder.path());
     let account = "INSERT INTO account (n, id, key, address, domain, kind, status, proof_needed,
          groups, created_at, created_by)
          VALUES (?1, randomblob(16), ?1, 'a@x.example', 'x.example', 'external', 'pending', 1, '[]',
@@ -293,7 +293,7 @@ fn the_queue_of_verification_mail_is_served_in_the_order_of_an_index() {
     }
     for lane in lanes::Lane::ALL {
         check("mail", session, |c| mail_queue::due(c, lane, Millis(1), 10));
-        let place = lanes::Place { lane, flow: 1 };
+        let place = lanes::QueuePlace { lane, flow: 1 };
         check("turns", session, |c| place.next_turn(c));
     }
 }
@@ -301,7 +301,7 @@ fn the_queue_of_verification_mail_is_served_in_the_order_of_an_index() {
 #[test]
 fn the_next_dropped_content_to_erase_is_found_by_an_index() {
     let folder = tempfile::tempdir().expect("a folder");
-    let session = &opened(folder.path());
+    let session = &open_database(folder.path());
     for (swarm, sender) in [(0_i64, "?a.example"), (1, "?b.example"), (1, "?c.example")] {
         session
             .run(
@@ -322,7 +322,7 @@ fn the_next_dropped_content_to_erase_is_found_by_an_index() {
 #[test]
 fn a_start_does_not_look_through_all_that_was_ever_delivered() {
     let folder = tempfile::tempdir().expect("a folder");
-    let session = &opened(folder.path());
+    let session = &open_database(folder.path());
     let holder = crate::store::claims::holder::Holder::of_opening();
     let tables = [
         leases::REQUESTS.leases,
@@ -340,7 +340,7 @@ fn a_start_does_not_look_through_all_that_was_ever_delivered() {
 #[test]
 fn workers_find_due_rows_by_an_index() {
     let folder = tempfile::tempdir().expect("a folder");
-    let session = &opened(folder.path());
+    let session = &open_database(folder.path());
     for table in [leases::REQUESTS, leases::HOOK_CALLS] {
         let place = "it";
         check("due", session, |c| table.due(c, &place, 10, Millis(1)));

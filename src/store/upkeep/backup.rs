@@ -24,7 +24,7 @@ pub fn backup(
     progress: impl FnMut(u64, u64),
 ) -> Result<Examination, StoreError> {
     if file.exists() {
-        return Err(failed(file, &io::ErrorKind::AlreadyExists.into()));
+        return Err(error_of(file, &io::ErrorKind::AlreadyExists.into()));
     }
     let draft = Draft::beside(file)?;
     copy(database, &draft.0, progress)?;
@@ -50,7 +50,7 @@ impl Draft {
             .create_new(true)
             .mode(0o600)
             .open(&draft)
-            .map_err(|error| failed(&draft, &error))?;
+            .map_err(|error| error_of(&draft, &error))?;
         Ok(Self(draft))
     }
 
@@ -72,7 +72,7 @@ impl Draft {
                 )?)
             })
             .and_then(|()| File::open(folder)?.sync_all())
-            .map_err(|error| failed(file, &error))
+            .map_err(|error| error_of(file, &error))
     }
 }
 
@@ -82,7 +82,7 @@ impl Drop for Draft {
     }
 }
 
-fn failed(file: &Path, error: &io::Error) -> StoreError {
+fn error_of(file: &Path, error: &io::Error) -> StoreError {
     let cause = match error.kind() {
         io::ErrorKind::AlreadyExists => {
             "it is there already, and is not overwritten; choose another name".to_owned()

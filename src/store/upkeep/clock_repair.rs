@@ -48,7 +48,7 @@ struct TimeRepair {
 }
 
 /// The time of something that happened, so no later than now.
-const fn happened(find: &'static str, repair: &'static str) -> TimeRepair {
+const fn past_event(find: &'static str, repair: &'static str) -> TimeRepair {
     TimeRepair {
         find,
         repair,
@@ -65,14 +65,14 @@ enum Becomes {
 
 const REPAIRS: &[TimeRepair] = &[
     // Past events. Retention walks rows ordered by number in that order.
-    happened(
+    past_event(
         "SELECT n FROM ledger WHERE received_at > ? ORDER BY n",
         "UPDATE ledger SET received_at = coalesce((
                      SELECT received_at FROM ledger WHERE n < ?1 AND received_at <= ?2
                      ORDER BY n DESC LIMIT 1
                  ), ?2) WHERE n = ?1 AND received_at > ?2",
     ),
-    happened(
+    past_event(
         "SELECT ledger FROM request
                WHERE received_at > ?1 OR released_at > ?1 OR settled_at > ?1 ORDER BY ledger",
         "UPDATE request SET
@@ -80,7 +80,7 @@ const REPAIRS: &[TimeRepair] = &[
                      released_at = min(released_at, ?2), settled_at = min(settled_at, ?2)
                  WHERE ledger = ?1",
     ),
-    happened(
+    past_event(
         "SELECT n FROM letter
                WHERE created_at > ?1 OR claimed_at > ?1 OR settled_at > ?1 ORDER BY n",
         "UPDATE letter SET
@@ -91,13 +91,13 @@ const REPAIRS: &[TimeRepair] = &[
                      claimed_at = min(claimed_at, ?2), settled_at = min(settled_at, ?2)
                  WHERE n = ?1",
     ),
-    happened(
+    past_event(
         "SELECT n FROM event WHERE at > ? ORDER BY n",
         "UPDATE event SET at = coalesce((
                      SELECT at FROM event WHERE n < ?1 AND at <= ?2 ORDER BY n DESC LIMIT 1
                  ), ?2) WHERE n = ?1 AND at > ?2",
     ),
-    happened(
+    past_event(
         "SELECT n FROM account
                WHERE created_at > ?1 OR verified_at > ?1 OR forgotten_at > ?1 ORDER BY n",
         "UPDATE account SET
@@ -105,7 +105,7 @@ const REPAIRS: &[TimeRepair] = &[
                      forgotten_at = min(forgotten_at, ?2)
                  WHERE n = ?1",
     ),
-    happened(
+    past_event(
         "SELECT n FROM hook_call
                WHERE created_at > ?1 OR released_at > ?1 OR settled_at > ?1 ORDER BY n",
         "UPDATE hook_call SET
@@ -113,16 +113,16 @@ const REPAIRS: &[TimeRepair] = &[
                      settled_at = min(settled_at, ?2)
                  WHERE n = ?1",
     ),
-    happened(
+    past_event(
         "SELECT letter FROM token WHERE used_at > ?1 OR refused_at > ?1",
         "UPDATE token SET used_at = min(used_at, ?2), refused_at = min(refused_at, ?2)
                  WHERE letter = ?1",
     ),
-    happened(
+    past_event(
         "SELECT number FROM access_revision WHERE at > ? ORDER BY number",
         "UPDATE access_revision SET at = ?2 WHERE number = ?1 AND at > ?2",
     ),
-    happened(
+    past_event(
         "SELECT n FROM operator WHERE created_at > ?",
         "UPDATE operator SET created_at = ?2 WHERE n = ?1 AND created_at > ?2",
     ),
@@ -133,7 +133,7 @@ const REPAIRS: &[TimeRepair] = &[
         latest: |_| Millis(0),
         becomes: Becomes::Now,
     },
-    happened(
+    past_event(
         "SELECT n FROM notice WHERE created_at > ?1 OR claimed_at > ?1 ORDER BY n",
         "UPDATE notice SET
                      created_at = min(created_at, ?2), claimed_at = min(claimed_at, ?2)
@@ -224,7 +224,7 @@ const REPAIRS: &[TimeRepair] = &[
         latest: |delays| Millis(0).plus(delays.quiet_for),
         becomes: Becomes::Latest,
     },
-    happened(
+    past_event(
         "SELECT n FROM account WHERE refused_at > ?",
         "UPDATE account SET refused_at = ?2 WHERE n = ?1 AND refused_at > ?2",
     ),

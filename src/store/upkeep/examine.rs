@@ -63,7 +63,7 @@ pub fn examine(database: &Path) -> Result<Examination, StoreError> {
         schema,
         known_schema,
         octets: tx.size()?,
-        unused_octets: tx.unused()?,
+        unused_octets: tx.unused_octets()?,
         shrinks: tx.shrinks()?,
         entries: 0,
         newest: None,

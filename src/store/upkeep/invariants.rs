@@ -9,9 +9,9 @@ use std::ops::ControlFlow;
 use crate::access::{Circumstances, Standing};
 use crate::domain::{EmailAddress, Envelope, LedgerId};
 use crate::mail::Facts;
-use crate::store::ledger::reason_codes::with_codes;
-use crate::store::sql::sql_types::Json;
-use crate::store::sql::{FromSql, Row, Tx, Value};
+use crate::store::rows::reason_codes::with_codes;
+use crate::store::sql::sql_types::JsonColumn;
+use crate::store::sql::{FromSql, Row, SqlValue, Tx};
 use crate::store::{Store, StoreError};
 
 /// A violated invariant.
@@ -230,7 +230,7 @@ const INVARIANTS: &[(&str, &str)] = &[
         "what the settings dropped is counted by domain",
         "WITH counted AS (
              SELECT received_at / 86400000 * 86400000 AS day, domain, count(*) AS messages
-             FROM ledger WHERE rule IN ({refused_by_settings}) AND domain IS NOT NULL GROUP BY 1, 2
+             FROM ledger WHERE rule IN ({refuses}) AND domain IS NOT NULL GROUP BY 1, 2
          )
          SELECT day || ' ' || domain FROM (
              SELECT * FROM counted EXCEPT SELECT * FROM shut_out
@@ -296,29 +296,29 @@ fn check_rows(tx: &Tx) -> Result<Vec<Violation>, StoreError> {
     check(
         "SELECT id, facts, envelope, standing, circumstances, recipient FROM ledger",
         |row| {
-            damage::<Json<Facts>>(row, 1)
-                .or_else(|| damage::<Json<Envelope>>(row, 2))
-                .or_else(|| damage::<Json<Standing>>(row, 3))
-                .or_else(|| damage::<Option<Json<Circumstances>>>(row, 4))
+            damage::<JsonColumn<Facts>>(row, 1)
+                .or_else(|| damage::<JsonColumn<Envelope>>(row, 2))
+                .or_else(|| damage::<JsonColumn<Standing>>(row, 3))
+                .or_else(|| damage::<Option<JsonColumn<Circumstances>>>(row, 4))
                 .or_else(|| damage::<String>(row, 5))
         },
     )?;
     check("SELECT id, groups, address FROM account", |row| {
-        damage::<Json<Vec<String>>>(row, 1).or_else(|| damage::<EmailAddress>(row, 2))
+        damage::<JsonColumn<Vec<String>>>(row, 1).or_else(|| damage::<EmailAddress>(row, 2))
     })?;
     Ok(violations)
 }
 
 /// The id of a row in the form that commands take, or any other value of the query.
-fn place(value: Value) -> String {
+fn place(value: SqlValue) -> String {
     match value {
-        Value::Blob(octets) => match octets.try_into() {
+        SqlValue::Blob(octets) => match octets.try_into() {
             Ok(id) => LedgerId::from_bytes(id).to_string(),
             Err(_) => "an id that is damaged".to_owned(),
         },
-        Value::Text(text) => text.to_owned(),
-        Value::Integer(number) => number.to_string(),
-        Value::Null => String::new(),
+        SqlValue::Text(text) => text.to_owned(),
+        SqlValue::Integer(number) => number.to_string(),
+        SqlValue::Null => String::new(),
     }
 }
 

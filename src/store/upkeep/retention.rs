@@ -6,16 +6,16 @@
 
 use std::time::Duration;
 
-use crate::domain::{Actor, LedgerId, PortalName, RequestId, RequestState, Timestamp};
-use crate::store::accounts::account_rows::account_by_number;
+use crate::domain::{Actor, LedgerId, PortalName, RequestId, Timestamp, Transition};
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
-use crate::store::engine::time_slice::{Step, TimeSlice};
-use crate::store::privacy::forget_content::forget_content;
+use crate::store::engine::time_slice::{TimeSlice, WorkStep};
 use crate::store::requests::transitions;
+use crate::store::rows::account_rows::account_by_number;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
-use crate::store::verification::lanes::Place;
+use crate::store::upkeep::expired_content::forget_content;
+use crate::store::verification::lanes::QueuePlace;
 use crate::store::verification::verification_mail::{Occasion, owe};
 use crate::store::{MailCause, MailKind, Store, StoreError, Topic};
 use std::ops::ControlFlow;
@@ -26,7 +26,7 @@ impl Store {
         &self,
         now: Timestamp,
         limit: usize,
-    ) -> Result<Step<Vec<RequestId>>, StoreError> {
+    ) -> Result<WorkStep<Vec<RequestId>>, StoreError> {
         self.write(move |work| expire(work.tx, now.into(), limit))
             .await
     }
@@ -38,7 +38,7 @@ impl Store {
         now: Timestamp,
         remind_before: Duration,
         limit: usize,
-    ) -> Result<Step<usize>, StoreError> {
+    ) -> Result<WorkStep<usize>, StoreError> {
         self.write(move |work| work.remind(now.into(), remind_before, limit))
             .await
     }
@@ -50,7 +50,7 @@ impl Store {
         now: Timestamp,
         keep_settled: Duration,
         limit: usize,
-    ) -> Result<Step<usize>, StoreError> {
+    ) -> Result<WorkStep<usize>, StoreError> {
         self.write(move |work| forget_content(work.tx, now.into(), keep_settled, limit))
             .await
     }
@@ -62,7 +62,7 @@ impl Store {
         now: Timestamp,
         keep: Duration,
         limit: usize,
-    ) -> Result<Step<usize>, StoreError> {
+    ) -> Result<WorkStep<usize>, StoreError> {
         let before = Millis::from(now).minus(keep);
         let old = self.read(move |tx| old_entries(tx, before, limit)).await?;
         self.delete(old, limit, FORGET_ENTRY).await
@@ -75,7 +75,7 @@ impl Store {
         now: Timestamp,
         keep: Duration,
         limit: usize,
-    ) -> Result<Step<usize>, StoreError> {
+    ) -> Result<WorkStep<usize>, StoreError> {
         let now = Millis::from(now);
         let before = now.minus(keep);
         let verification_mails = self.read(move |tx| old_mail(tx, before, limit)).await?;
@@ -89,7 +89,7 @@ impl Store {
         let others = self
             .write(move |work| forget_traces(work.tx, now, before, limit))
             .await?;
-        Ok(Step {
+        Ok(WorkStep {
             done: verification_mails.done + names.done + others.done,
             more: verification_mails.more || names.more || others.more,
             took: verification_mails.took.max(names.took).max(others.took),
@@ -101,9 +101,9 @@ impl Store {
         rows: Vec<i64>,
         limit: usize,
         sql: &'static str,
-    ) -> Result<Step<usize>, StoreError> {
+    ) -> Result<WorkStep<usize>, StoreError> {
         if rows.is_empty() {
-            return Ok(Step::default());
+            return Ok(WorkStep::default());
         }
         self.write(move |work| {
             let mut done = 0;
@@ -118,7 +118,7 @@ impl Store {
     }
 }
 
-fn expire(tx: &Tx, now: Millis, limit: usize) -> Result<Step<Vec<RequestId>>, StoreError> {
+fn expire(tx: &Tx, now: Millis, limit: usize) -> Result<WorkStep<Vec<RequestId>>, StoreError> {
     let mut pace = TimeSlice::of(limit);
     let due: Vec<(i64, LedgerId)> = tx.all(
         "SELECT r.ledger, l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
@@ -127,8 +127,8 @@ fn expire(tx: &Tx, now: Millis, limit: usize) -> Result<Step<Vec<RequestId>>, St
     )?;
     let mut expired = Vec::with_capacity(due.len());
     let more = pace.each(due, |(n, ledger)| {
-        transitions::settle(tx, n, RequestState::Expired, None, now)?;
-        NewEvent::named("request.expired")
+        transitions::settle(tx, n, Transition::Expire, None, now)?;
+        NewEvent::new("request.expired")
             .entry(n)
             .record(tx, &Actor::Daemon, now)?;
         expired.push(RequestId::from_bytes(ledger.to_bytes()));
@@ -143,7 +143,7 @@ impl Work<'_> {
         now: Millis,
         remind_before: Duration,
         limit: usize,
-    ) -> Result<Step<usize>, StoreError> {
+    ) -> Result<WorkStep<usize>, StoreError> {
         let mut pace = TimeSlice::of(limit);
         let tx = self.tx;
         let soon: Vec<(i64, PortalName)> = tx.all(
@@ -178,7 +178,7 @@ impl Work<'_> {
                 cause: MailCause::Mail,
                 portal: Some(&portal),
                 in_reply_to: None,
-                place: Place::of_mail(authenticated, None, address.domain()),
+                place: QueuePlace::of_mail(authenticated, None, address.domain()),
             };
             let is_owed = owe(tx, &account, &occasion, now)?;
             self.wakeups.add_if(Topic::VerificationMail, is_owed);
@@ -246,7 +246,7 @@ fn forget_traces(
     now: Millis,
     before: Millis,
     limit: usize,
-) -> Result<Step<usize>, StoreError> {
+) -> Result<WorkStep<usize>, StoreError> {
     let pace = TimeSlice::of(limit);
     let tokens = tx.run(
         "DELETE FROM token WHERE hash IN (

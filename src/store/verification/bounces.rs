@@ -67,7 +67,7 @@ pub(crate) fn note_failure(
         Failure::Lasting => "lasting",
         _ => "passing",
     };
-    let mut event = NewEvent::named("verification.bounced")
+    let mut event = NewEvent::new("verification.bounced")
         .account(account)
         .detail(word);
     if let Some(entry) = entry {

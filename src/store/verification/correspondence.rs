@@ -2,10 +2,9 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{AccountId, EmailAddress, PortalName, Timestamp};
+use crate::domain::{AccountId, EmailAddress, MailKind, PortalName, Timestamp};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Row, Tx};
-use crate::store::verification::verification_mail::MailKind;
 use crate::store::{Listed, Page, Store, StoreError};
 
 /// One verification mail and its state.

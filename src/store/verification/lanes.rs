@@ -7,10 +7,10 @@
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
-use crate::domain::{Domain, public_suffix};
+use crate::domain::Domain;
 use crate::store::StoreError;
-use crate::store::intake::prepared::short;
-use crate::store::sql::{Bind, FromSql, ToSql, Tx, Value};
+use crate::store::rows::keys::{registered_domain, short};
+use crate::store::sql::{Bind, FromSql, SqlValue, ToSql, Tx};
 
 /// A queue of verification mail; the first lane is served first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,12 +29,12 @@ impl Lane {
 
 impl ToSql for Lane {
     fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-        bind(Value::Integer(*self as i64))
+        bind(SqlValue::Integer(*self as i64))
     }
 }
 
 impl FromSql for Lane {
-    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
         Ok(match value.integer()? {
             0 => Self::Authenticated,
             1 => Self::Pages,
@@ -45,12 +45,12 @@ impl FromSql for Lane {
 
 /// Position of a new mail in the queues.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct QueuePlace {
     pub(crate) lane: Lane,
     pub(crate) flow: i64,
 }
 
-impl Place {
+impl QueuePlace {
     /// Place of the mail for a message. The flow is the authenticated domain, else the client that handed it
     /// to our MTA, else the domain in From.
     pub(crate) fn of_mail(authenticated: bool, client: Option<IpAddr>, domain: &Domain) -> Self {
@@ -99,14 +99,9 @@ impl Place {
 fn flow(client: Option<IpAddr>, domain: &Domain) -> i64 {
     let name = match client {
         Some(client) => format!("client {}", network(client)),
-        None => format!("domain {}", registered(domain)),
+        None => format!("domain {}", registered_domain(domain)),
     };
     short(Sha256::digest(name).as_slice())
-}
-
-/// Registered domain: anybody can create subdomains of their own domain for free.
-pub(crate) fn registered(domain: &Domain) -> &str {
-    public_suffix::registered_name(domain.as_str()).unwrap_or(domain.as_str())
 }
 
 /// An IPv4 address, or the /64 network of an IPv6 address, within which a client can choose any address.
@@ -124,7 +119,7 @@ mod tests {
     fn place(client: Option<&str>, domain: &str) -> i64 {
         let domain = Domain::parse(domain).expect(domain);
         let client = client.map(|client| client.parse().expect(client));
-        Place::of_mail(false, client, &domain).flow
+        QueuePlace::of_mail(false, client, &domain).flow
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::store::claims::leases::{ClaimNumber, Lease, Settled, VERIFICATION_MAI
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::verification::bounces::note_failure;
-use crate::store::verification::lanes::Place;
+use crate::store::verification::lanes::QueuePlace;
 use crate::store::verification::rate_limits::give_back;
 use crate::store::{MailOutcome, Store, StoreError, Topic, VerificationMail};
 
@@ -30,7 +30,7 @@ pub struct MailClaim {
     pub(in crate::store) lease: Lease,
     /// Time under which its share of the limits was taken.
     pub(in crate::store) at: Millis,
-    pub(in crate::store) place: Place,
+    pub(in crate::store) place: QueuePlace,
 }
 
 impl MailClaim {
@@ -40,7 +40,7 @@ impl MailClaim {
         Self {
             lease: Lease::sample(),
             at: Millis(0),
-            place: Place::of_page(
+            place: QueuePlace::of_page(
                 None,
                 &crate::domain::Domain::parse("x.example").expect("one"),
             ),
@@ -77,7 +77,7 @@ fn settle(
         MailOutcome::Sent if is_owed => {
             end(tx, n, "sent", None, now)?;
             count_unanswered(tx, account)?;
-            NewEvent::named("verification.sent")
+            NewEvent::new("verification.sent")
                 .account(account)
                 .record(tx, &Actor::Daemon, now)?;
         }
@@ -119,7 +119,7 @@ fn put_back(
     now: Millis,
 ) -> Result<(), StoreError> {
     back(tx, n, due, Some(cause), now)?;
-    NewEvent::named("verification.deferred")
+    NewEvent::new("verification.deferred")
         .account(account)
         .detail(cause)
         .record(tx, &Actor::Daemon, now)
@@ -174,7 +174,7 @@ fn give_share_back(tx: &Tx, n: i64) -> Result<(), StoreError> {
              FROM letter JOIN account ON account.n = letter.account WHERE letter.n = ?",
         &[&n],
         |row| {
-            let place = Place {
+            let place = QueuePlace {
                 lane: row.get(1)?,
                 flow: row.get(2)?,
             };

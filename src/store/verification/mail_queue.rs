@@ -6,20 +6,19 @@ use std::time::Duration;
 
 use crate::config::MailLimits;
 use crate::domain::{EmailAddress, MailId, MailboxKey, PortalName, Status};
+use crate::domain::{MailCause, MailKind};
 use crate::store::StoreError;
-use crate::store::accounts::account_rows::{AccountRow, account_by_number};
 use crate::store::claims::holder::Holder;
 use crate::store::claims::leases::VERIFICATION_MAILS;
 use crate::store::error::readable;
+use crate::store::rows::account_rows::{AccountRow, account_by_number};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{FromRow, Row, Tx, insert};
 use crate::store::verification::bounces::paused_until;
-use crate::store::verification::lanes::{Lane, Place};
+use crate::store::verification::lanes::{Lane, QueuePlace};
 use crate::store::verification::mail_claims::{LEASE, MailClaim, end};
 use crate::store::verification::rate_limits::{Share, Shares};
-use crate::store::verification::verification_mail::{
-    ClaimedMail, MailCause, MailKind, TokenHashes, VerificationMail,
-};
+use crate::store::verification::verification_mail::{ClaimedMail, TokenHashes, VerificationMail};
 
 /// Number of mails examined for each that a claim may take: mails over a limit are deferred.
 const LOOKS: usize = 4;
@@ -37,7 +36,7 @@ pub(crate) struct Due {
     in_reply_to: Option<String>,
     attempts: u32,
     account: i64,
-    place: Place,
+    place: QueuePlace,
 }
 
 impl Due {
@@ -52,7 +51,7 @@ impl Due {
             in_reply_to: row.get("in_reply_to").unwrap_or_default(),
             attempts: row.get("attempts")?,
             account: row.get("account")?,
-            place: Place {
+            place: QueuePlace {
                 lane: row.get("lane")?,
                 flow: row.get("flow")?,
             },
@@ -115,7 +114,7 @@ enum Quiet {
 }
 
 /// Account of a mail, the number of its waiting requests with their first expiry, and its address.
-fn known(
+fn read_recipient(
     tx: &Tx,
     verification_mail: &Due,
 ) -> Result<(AccountRow, u32, Option<Millis>, EmailAddress), StoreError> {
@@ -187,7 +186,7 @@ pub(crate) fn claim(
         let Some(token) = tokens.get(claimed.verification_mails.len()) else {
             break;
         };
-        let (account, waiting, expires, address) = match known(tx, &verification_mail) {
+        let (account, waiting, expires, address) = match read_recipient(tx, &verification_mail) {
             Err(cause) if cause.is_of_row() => {
                 let cause = cause.to_string();
                 end(tx, verification_mail.n, "refused", Some(&cause), now)?;

@@ -3,8 +3,10 @@
 pub(super) mod bounces;
 pub(super) mod correspondence;
 pub(super) mod lanes;
+pub(super) mod languages;
 pub(super) mod mail_claims;
 pub(super) mod mail_queue;
 pub(super) mod notices;
 pub(super) mod rate_limits;
+pub(super) mod tokens;
 pub(super) mod verification_mail;

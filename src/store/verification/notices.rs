@@ -11,7 +11,7 @@ use crate::domain::{
 };
 use crate::mail::{Facts, is_program};
 use crate::store::audit::events::NewEvent;
-use crate::store::sql::sql_types::{Json, Millis};
+use crate::store::sql::sql_types::{JsonColumn, Millis};
 use crate::store::sql::{Tx, insert};
 use crate::store::verification::rate_limits::Shares;
 use crate::store::{Store, StoreError};
@@ -123,7 +123,7 @@ fn due(tx: &Tx, limit: usize, now: Millis) -> Result<Vec<(i64, Millis, Notice)>,
             let reason: String = row.get("reason")?;
             let attempts: u32 = row.get("attempts")?;
             // A damaged entry does not keep the sender from being notified.
-            let facts: Option<Json<Facts>> = row.get("facts").unwrap_or_default();
+            let facts: Option<JsonColumn<Facts>> = row.get("facts").unwrap_or_default();
             let notice = Notice {
                 id: row.get("id")?,
                 ledger: row.get("entry")?,
@@ -216,7 +216,7 @@ impl Store {
                 .maybe("SELECT ledger FROM notice WHERE id = ?", &[&id])?
                 .flatten();
             match entry {
-                Some(entry) => NewEvent::named("sender.told").entry(entry).record(
+                Some(entry) => NewEvent::new("sender.told").entry(entry).record(
                     work.tx,
                     &Actor::Daemon,
                     now.into(),

@@ -17,9 +17,10 @@ use std::collections::HashMap;
 use crate::config::MailLimits;
 use crate::domain::{AddressDelimiters, EmailAddress, MailboxKey};
 use crate::store::StoreError;
+use crate::store::rows::keys::registered_domain;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
-use crate::store::verification::lanes::{Lane, Place, registered};
+use crate::store::verification::lanes::{Lane, QueuePlace};
 
 /// Name of the counter of all verification mail.
 const TOTAL: &str = "";
@@ -72,8 +73,8 @@ pub(crate) enum Share {
 }
 
 /// The counters that a mail of this place uses, each with its limit.
-fn counters(address: &EmailAddress, place: Place, limits: MailLimits) -> Vec<(String, u32)> {
-    let domain = registered(address.domain());
+fn counters(address: &EmailAddress, place: QueuePlace, limits: MailLimits) -> Vec<(String, u32)> {
+    let domain = registered_domain(address.domain());
     let mut counters = Vec::with_capacity(7);
     for (name, limit) in [(domain, limits.per_domain_hour), (TOTAL, limits.total_hour)] {
         let part = |of: u32| {
@@ -126,7 +127,7 @@ impl<'c> Shares<'c> {
         &mut self,
         address: &EmailAddress,
         verification_mail: i64,
-        place: Place,
+        place: QueuePlace,
     ) -> Result<Share, StoreError> {
         let mailbox = MailboxKey::of(address, self.limits.delimiters);
         let mailbox = mailbox.as_str();
@@ -165,7 +166,7 @@ impl<'c> Shares<'c> {
         address: &EmailAddress,
     ) -> Result<Option<Millis>, StoreError> {
         let now = self.now;
-        let domain = registered(address.domain());
+        let domain = registered_domain(address.domain());
         let counters = [
             (format!("{domain}+notices"), self.limits.per_domain_hour),
             ("+notices".to_owned(), self.limits.total_hour),
@@ -262,7 +263,7 @@ pub(crate) fn give_back(
     tx: &Tx,
     address: &EmailAddress,
     verification_mail: i64,
-    place: Place,
+    place: QueuePlace,
     claimed_at: Millis,
 ) -> Result<(), StoreError> {
     let there = tx.run(

@@ -8,73 +8,19 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::MailLimits;
-use crate::domain::{AccountId, EmailAddress, MailId, PortalName, Timestamp, TokenHash};
-use crate::store::accounts::account_rows::{
+use crate::domain::{
+    AccountId, EmailAddress, MailCause, MailId, MailKind, PortalName, Timestamp, TokenHash,
+};
+use crate::store::rows::account_rows::{
     AccountRow, account_by_number, find_account, find_sender_account,
 };
-use crate::store::accounts::languages::{LanguageWish, wish};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
-use crate::store::verification::lanes::{Lane, Place};
+use crate::store::verification::lanes::{Lane, QueuePlace};
+use crate::store::verification::languages::{LanguageWish, wish};
 use crate::store::verification::mail_claims::MailClaim;
 use crate::store::verification::mail_queue::claim;
 use crate::store::{Store, StoreError, Topic};
-
-/// Kind of a verification mail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MailKind {
-    /// The link that verifies the address.
-    Verification,
-    /// The same, shortly before the held requests expire.
-    Reminder,
-    /// A sign-up for an address that has an account already.
-    AlreadyRegistered,
-}
-
-/// Action that caused a verification mail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MailCause {
-    /// Mail to a portal.
-    Mail,
-    SignUp,
-    /// Asked for a new link.
-    Resend,
-    /// An operator made the account or asked for the mail.
-    Operator,
-    /// An answer to verification mail that did not confirm.
-    Reply,
-    /// A request for a link after "This was not me", which that link can take back.
-    TakeBack,
-}
-
-macro_rules! words {
-    ($type:ident { $($variant:ident => $name:literal),+ }) => {
-        impl $type {
-            /// Name in the database and in the log.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name),+ }
-            }
-
-            pub(in crate::store) fn from_name(name: &str) -> Option<Self> {
-                match name { $($name => Some(Self::$variant),)+ _ => None }
-            }
-        }
-    };
-}
-words!(MailKind {
-    Verification => "verification",
-    Reminder => "reminder",
-    AlreadyRegistered => "already_registered"
-});
-words!(MailCause {
-    Mail => "mail",
-    SignUp => "sign_up",
-    Resend => "resend",
-    Operator => "operator",
-    Reply => "reply",
-    TakeBack => "take_back"
-});
 
 /// A mail to be sent now. Contains nothing that the sender of a message wrote, except the Message-ID that it
 /// answers.
@@ -151,7 +97,7 @@ pub(crate) struct Occasion<'a> {
     pub(crate) cause: MailCause,
     pub(crate) portal: Option<&'a PortalName>,
     pub(crate) in_reply_to: Option<&'a str>,
-    pub(crate) place: Place,
+    pub(crate) place: QueuePlace,
 }
 
 impl Occasion<'_> {
@@ -279,8 +225,8 @@ fn renew(
     )?;
     let address = account.address(tx)?;
     let place = match cause {
-        MailCause::Operator => Place::of_operator(address.domain()),
-        _ => Place::of_page(client, address.domain()),
+        MailCause::Operator => QueuePlace::of_operator(address.domain()),
+        _ => QueuePlace::of_page(client, address.domain()),
     };
     let occasion = Occasion {
         kind: MailKind::Verification,

@@ -9,7 +9,7 @@ use crate::domain::{
     ReversePath, Timestamp,
 };
 use crate::mail::{Authentication, Facts, Fingerprint, Sender};
-use crate::store::{Arrival, MailCause, MailClaim, MailKind, Part, VerificationMail};
+use crate::store::{Arrival, ArrivalPart, MailCause, MailClaim, MailKind, VerificationMail};
 
 /// Two portals; `verification` is appended to `[verification]`.
 pub fn config(verification: &str) -> Config {
@@ -142,7 +142,7 @@ pub fn arrival(config: &Config) -> Arrival {
         },
         facts: facts("ann@corp.example", "Printer on fire"),
         raw: b"From: ann@corp.example\r\n\r\nbody\r\n".to_vec(),
-        parts: vec![Part::Portal {
+        parts: vec![ArrivalPart::Portal {
             recipient: "it-help@corp.example".to_owned(),
             circumstances: circumstances(),
         }],

@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use vestibule::config::Config;
 use vestibule::domain::{LedgerId, Timestamp, Token};
-use vestibule::store::{Entry, MailOutcome, Store};
+use vestibule::store::{ArrivalOutcome, MailOutcome, Store};
 
 use crate::support::arrival::arrival;
 use crate::support::harness;
@@ -82,7 +82,7 @@ impl Harness {
     }
 
     /// Receives mail for the portal `it`, as SMTP would.
-    pub fn receive(&self, from: &str, fields: &str) -> Entry {
+    pub fn receive(&self, from: &str, fields: &str) -> ArrivalOutcome {
         let raw = format!(
             "From: {from}\r\nTo: it-help@corp.example\r\nMessage-ID: <{}@mail.example>\r\n{fields}\r\nHelp!\r\n",
             LedgerId::new()
@@ -110,7 +110,7 @@ impl Harness {
             .expect("settled");
     }
 
-    pub fn receive_raw(&self, raw: &str) -> Entry {
+    pub fn receive_raw(&self, raw: &str) -> ArrivalOutcome {
         let arrival = arrival(
             &self.config,
             "mta@corp.example",

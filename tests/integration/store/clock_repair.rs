@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use vestibule::domain::{OperatorName, PasswordHash, Proof, Role, Timestamp};
 use vestibule::mail::Evidence;
-use vestibule::store::{AnswerKey, Choice, Claimed, Key, KeyKind, MaxDelays, Refused, Settlement};
+use vestibule::store::{
+    AnswerKey, Choice, Claimed, KeyKind, MaxDelays, OperatorKey, Refused, Settlement,
+};
 
 use super::harness::{DAY, Harness, at, mail, operator, portal, start, token};
 
@@ -162,7 +164,7 @@ async fn a_session_and_an_answer_from_the_future_end_when_others_do() {
         .add_operator(name.clone(), Role::Admin, password, by, wrong());
     added.await.expect("added");
     let hash = token();
-    let key = Key {
+    let key = OperatorKey {
         hash,
         kind: KeyKind::Session,
         role: Role::Admin,

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use vestibule::domain::{Reason, RequestId, RequestState, Status, Timestamp, TokenHash, Verdict};
-use vestibule::store::{Entry, Proved};
+use vestibule::store::{ArrivalOutcome, Proved};
 
 use super::harness::DAY;
 use super::model::{QUOTA, is_living};
@@ -105,7 +105,7 @@ impl Model {
         &mut self,
         key: &Key,
         authenticated: bool,
-        entry: &Entry,
+        entry: &ArrivalOutcome,
         (held, states): (&mut Vec<RequestId>, &HashMap<RequestId, RequestState>),
         now: Timestamp,
     ) -> Vec<(RequestId, Key)> {

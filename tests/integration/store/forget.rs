@@ -5,8 +5,8 @@ use std::path::Path;
 use vestibule::domain::{EmailAddress, Proof, RequestState, Status};
 use vestibule::mail::{Evidence, Sender};
 use vestibule::store::{
-    Arrival, Choice, CustomerFilter, Entry, Forgetting, Forgotten, LedgerFilter, Listed, Page,
-    Settlement, Store, StoreError,
+    Arrival, ArrivalOutcome, Choice, CustomerFilter, Forgetting, Forgotten, LedgerFilter, Listed,
+    Page, Settlement, Store, StoreError,
 };
 
 use super::harness::{DAY, Harness, address, at, mail, operator, portal, start};
@@ -44,7 +44,7 @@ fn her_vacation(number: usize) -> Arrival {
 }
 
 /// Delivered, failed, waiting and held requests, a drop and a repetition.
-async fn her_life(harness: &Harness) -> Vec<Entry> {
+async fn her_life(harness: &Harness) -> Vec<ArrivalOutcome> {
     let mut entries = Vec::new();
     for number in 0..3 {
         entries.push(harness.accept(hers(number)).await);

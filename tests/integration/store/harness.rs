@@ -11,7 +11,9 @@ use vestibule::domain::{
     Actor, DomainPattern, EmailAddress, Interface, PortalName, Token, TokenHash,
 };
 use vestibule::mail::{Facts, Fingerprint};
-use vestibule::store::{Arrival, Entry, MailOutcome, Part, Store, VerificationMail};
+use vestibule::store::{
+    Arrival, ArrivalOutcome, ArrivalPart, MailOutcome, Store, VerificationMail,
+};
 
 pub const LIMITS: MailLimits = MailLimits {
     per_address_hour: 1,
@@ -104,7 +106,7 @@ impl Harness {
         std::mem::replace(&mut self.folder, next)
     }
 
-    pub async fn accept(&self, arrival: Arrival) -> Entry {
+    pub async fn accept(&self, arrival: Arrival) -> ArrivalOutcome {
         let entries = self.store.accept(arrival).await.expect("accepted");
         entries.into_iter().next().expect("one entry for each part")
     }
@@ -151,8 +153,8 @@ pub fn facts(from: &str, message_id: &str) -> Facts {
     }
 }
 
-pub fn to(name: &str) -> Part {
-    Part::Portal {
+pub fn to(name: &str) -> ArrivalPart {
+    ArrivalPart::Portal {
         recipient: arrival::address_of(name),
         circumstances: arrival::plain_circumstances(name),
     }

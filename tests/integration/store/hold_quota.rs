@@ -4,7 +4,7 @@
 use vestibule::config::Quota;
 use vestibule::domain::{Proof, Reason, RequestId, RequestState, Verdict};
 use vestibule::mail::AuthenticationResult;
-use vestibule::store::{Arrival, Choice, Entry, Link, Offer, Proved};
+use vestibule::store::{Arrival, ArrivalOutcome, Choice, Link, Offer, Proved};
 
 use super::harness::{DAY, Harness, at, mail, operator, start};
 
@@ -29,7 +29,7 @@ fn real(number: usize) -> Arrival {
     real
 }
 
-fn id_of(entry: &Entry) -> RequestId {
+fn id_of(entry: &ArrivalOutcome) -> RequestId {
     RequestId::from_bytes(entry.ledger.to_bytes())
 }
 
@@ -222,7 +222,7 @@ async fn offers_are_bounded_by_the_quota_and_the_hold_time() {
         step.await.expect("forgotten");
     };
     forget(8).await;
-    let kept = async |entry: &Entry| {
+    let kept = async |entry: &ArrivalOutcome| {
         let found = harness.store.ledger_entry(entry.ledger).await;
         found.expect("read").expect("there").content_kept
     };

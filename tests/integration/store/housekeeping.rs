@@ -1,18 +1,18 @@
 //! Housekeeping in bounded steps.
 
 use vestibule::domain::{Proof, RequestState};
-use vestibule::store::{Choice, MailKind, Settlement, Step, StoreError};
+use vestibule::store::{Choice, MailKind, Settlement, StoreError, WorkStep};
 
 use super::harness::{DAY, Harness, at, mail, operator, portal, start, to};
 
 /// Runs steps until there is no more work; none takes more than `limit` rows.
 async fn steps<F>(limit: usize, mut step: impl FnMut() -> F) -> usize
 where
-    F: Future<Output = Result<Step<usize>, StoreError>>,
+    F: Future<Output = Result<WorkStep<usize>, StoreError>>,
 {
     let mut all = 0;
     loop {
-        let Step { done, more, .. } = step().await.expect("a step");
+        let WorkStep { done, more, .. } = step().await.expect("a step");
         assert!(done <= limit, "a step is bounded: {done} of {limit}");
         all += done;
         if !more {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vestibule::domain::{Kind, Reason, RequestState, Status, Verdict};
 use vestibule::mail::{Evidence, Report, ReportKind, ReportedRecipient};
-use vestibule::store::{LedgerFilter, MailOutcome, Part, RequestFilter};
+use vestibule::store::{ArrivalPart, LedgerFilter, MailOutcome, RequestFilter};
 
 use super::harness::{DAY, Harness, address, at, mail, start, to};
 
@@ -240,7 +240,7 @@ async fn passing_failures_make_the_mail_wait_and_end_nothing() {
         let mut bounce = mail("mailer-daemon@corp.example", &format!("b{i}@x"), start());
         let status = ["4.2.2", "5.2.2", "5.7.1", "5.4.1"][i];
         bounce.facts.report = Some(report(None, "failed", Some(status)));
-        bounce.parts = vec![Part::Returns {
+        bounce.parts = vec![ArrivalPart::Returns {
             recipient: format!(
                 "bounces+{}@corp.example",
                 verification_mail.id.to_string().to_lowercase()
@@ -273,7 +273,7 @@ async fn passing_failures_make_the_mail_wait_and_end_nothing() {
 async fn mail_to_the_return_address_that_is_not_a_report_is_dropped() {
     let harness = Harness::open().await;
     let mut message = mail("ann@corp.example", "1@x", start());
-    message.parts = vec![Part::Returns {
+    message.parts = vec![ArrivalPart::Returns {
         recipient: "bounces@corp.example".to_owned(),
     }];
     let entry = harness.accept(message).await;
@@ -317,10 +317,10 @@ async fn the_history_of_a_message_is_complete() {
 async fn an_answer_to_a_mail_is_found_by_its_reason() {
     let harness = Harness::open().await;
     let mut answer = mail("ann@corp.example", "1@x", start());
-    answer.parts = vec![Part::Confirmation {
+    answer.parts = vec![ArrivalPart::Confirmation {
         recipient: "confirm@corp.example".to_owned(),
         token: None,
-        answer: vestibule::store::Answer::Confirms,
+        answer: vestibule::store::ReplyAnswer::Confirms,
     }];
     let entry = harness.accept(answer).await;
     assert_eq!((entry.reason, entry.rule), (Reason::Confirmation, 18));

@@ -3,7 +3,7 @@
 use vestibule::access::AccessSettings;
 use vestibule::domain::Reason;
 use vestibule::mail::{AuthenticationResult, Sender, SenderFault};
-use vestibule::store::{Arrival, Entry};
+use vestibule::store::{Arrival, ArrivalOutcome};
 
 use super::harness::{DAY, Harness, at, mail, operator, settings, start};
 
@@ -27,7 +27,7 @@ fn message(from: &str, id: &str, octets: usize) -> Arrival {
     message
 }
 
-async fn send(harness: &Harness, from: &str, count: usize, octets: usize) -> Vec<Entry> {
+async fn send(harness: &Harness, from: &str, count: usize, octets: usize) -> Vec<ArrivalOutcome> {
     let mut entries = Vec::new();
     for number in 0..count {
         let from = from.replace('#', &number.to_string());
@@ -39,7 +39,7 @@ async fn send(harness: &Harness, from: &str, count: usize, octets: usize) -> Vec
     entries
 }
 
-async fn kept(harness: &Harness, entries: &[Entry]) -> usize {
+async fn kept(harness: &Harness, entries: &[ArrivalOutcome]) -> usize {
     let mut kept = 0;
     for entry in entries {
         let found = harness.store.ledger_entry(entry.ledger).await;

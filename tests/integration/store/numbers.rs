@@ -1,7 +1,7 @@
 //! Row numbers are used once: a stale reference to a deleted row never finds another row.
 
 use vestibule::domain::{RequestState, canary};
-use vestibule::store::{Content, Forgetting, Settlement, Store};
+use vestibule::store::{Forgetting, MessageContent, Settlement, Store};
 
 use super::harness::{DAY, Harness, address, at, mail, operator, portal, start, to};
 
@@ -59,7 +59,7 @@ async fn a_canary_forgotten_in_the_hands_of_a_worker_delivers_nothing_that_comes
     assert_eq!(request.state, RequestState::Delivered);
 }
 
-async fn content(store: &Store, ledger: vestibule::domain::LedgerId) -> (Content, Vec<u8>) {
+async fn content(store: &Store, ledger: vestibule::domain::LedgerId) -> (MessageContent, Vec<u8>) {
     let found = store.content(ledger, 0).await.expect("read");
     found.expect("its content")
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use vestibule::domain::{Actor, Interface, OperatorName, PasswordHash, Role, Token, TokenHash};
-use vestibule::store::{AnswerKey, Claimed, KeptAnswer, Key, KeyKind, Page, StoreError};
+use vestibule::store::{AnswerKey, Claimed, KeptAnswer, KeyKind, OperatorKey, Page, StoreError};
 
 use super::harness::{Harness, operator, start};
 
@@ -33,7 +33,7 @@ async fn add(harness: &Harness, role: Role) {
 
 /// A key for Ann, created at the start and valid for an hour.
 async fn key(harness: &Harness, kind: KeyKind, role: Role) -> TokenHash {
-    let key = Key {
+    let key = OperatorKey {
         hash: hash(),
         kind,
         role,

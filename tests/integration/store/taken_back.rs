@@ -5,7 +5,7 @@ use std::time::Duration;
 use vestibule::domain::{Actor, Proof, RequestId, RequestState, Status, TokenHash};
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{
-    Arrival, Choice, Entry, Link, MailCause, Proved, Refused, StoreError, TakenBack,
+    Arrival, ArrivalOutcome, Choice, Link, MailCause, Proved, Refused, StoreError, TakenBack,
 };
 
 use super::harness::{DAY, Harness, LIMITS, address, at, mail, operator, start, token};
@@ -21,7 +21,7 @@ fn authenticated(message_id: &str, after: Duration) -> Arrival {
 }
 
 /// Refuses a held message; returns it with the link.
-async fn refused(harness: &Harness, message: Arrival) -> (Entry, TokenHash) {
+async fn refused(harness: &Harness, message: Arrival) -> (ArrivalOutcome, TokenHash) {
     let entry = harness.accept(message).await;
     let link = harness.sent(start()).await;
     let refused = harness.store.refuse(link, 30 * DAY, start()).await;

@@ -3,7 +3,7 @@
 use vestibule::access::AccessSettings;
 use vestibule::domain::{Actor, PortalName, Proof, Reason, RequestState, Status, Verdict};
 use vestibule::store::{
-    Added, Choice, Entry, Link, MailCause, MailKind, Proved, Refused, RequestFilter,
+    Added, ArrivalOutcome, Choice, Link, MailCause, MailKind, Proved, Refused, RequestFilter,
 };
 
 use super::harness::{DAY, Harness, address, at, mail, operator, portal, settings, start, to};
@@ -31,7 +31,7 @@ async fn change(harness: &Harness, base: u64, how: impl FnOnce(&mut AccessSettin
     changed.expect("changed");
 }
 
-async fn write(harness: &Harness, name: &str, id: &str) -> Entry {
+async fn write(harness: &Harness, name: &str, id: &str) -> ArrivalOutcome {
     let mut arrival = mail(BOB, id, start());
     arrival.parts = vec![to(name)];
     harness.accept(arrival).await

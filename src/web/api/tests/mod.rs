@@ -14,7 +14,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::domain::{Actor, Interface, Role, Timestamp, Token};
-use crate::store::{Key, KeyKind};
+use crate::store::{KeyKind, OperatorKey};
 use crate::web::operators::tests::{Answer, Harness, asked_at_once};
 
 /// A token of an operator of this role, valid for an hour.
@@ -40,7 +40,7 @@ async fn key(
     let name = harness.operator(operators).await;
     let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
     let now = Timestamp::now();
-    let key = Key {
+    let key = OperatorKey {
         hash: token.hash(),
         kind,
         role: own,

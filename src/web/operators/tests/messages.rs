@@ -245,7 +245,7 @@ async fn a_forged_colleague_has_a_red_badge() {
         facts.authentication = result.expect("a result");
         let arrival = Arrival {
             facts,
-            parts: vec![Part::Portal {
+            parts: vec![ArrivalPart::Portal {
                 recipient: "it-help@corp.example".to_owned(),
                 circumstances: Circumstances {
                     enforcement: Enforcement::Report,

@@ -27,7 +27,9 @@ use crate::config::Config;
 use crate::domain::{
     Actor, Interface, OperatorName, Password, RequestState, Role, Timestamp, Token,
 };
-use crate::store::{Arrival, Entry, Key, KeyKind, Part, RequestFilter, Store};
+use crate::store::{
+    Arrival, ArrivalOutcome, ArrivalPart, KeyKind, OperatorKey, RequestFilter, Store,
+};
 use crate::templates::Templates;
 use crate::verification::tests::sample;
 use crate::web::api_router;
@@ -166,7 +168,7 @@ impl Harness {
         let name = self.operator(role).await;
         let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
         let now = Timestamp::now();
-        let key = Key {
+        let key = OperatorKey {
             hash: token.hash(),
             kind: KeyKind::Session,
             role,
@@ -200,22 +202,22 @@ impl Harness {
     }
 
     /// Accepts a message from `from` to the IT portal.
-    pub async fn mail(&self, from: &str, subject: &str) -> Entry {
+    pub async fn mail(&self, from: &str, subject: &str) -> ArrivalOutcome {
         let raw = format!("From: {from}\r\nSubject: {subject}\r\n\r\nIt <b>burns</b>.\r\n");
         self.receive(from, subject, raw).await
     }
 
     /// The same with HTML, which is its subject, too.
-    async fn mail_of_html(&self, from: &str, html: &str) -> Entry {
+    async fn mail_of_html(&self, from: &str, html: &str) -> ArrivalOutcome {
         let raw = format!("From: {from}\r\nContent-Type: text/html\r\n\r\n{html}\r\n");
         self.receive(from, html, raw).await
     }
 
-    async fn receive(&self, from: &str, subject: &str, raw: String) -> Entry {
+    async fn receive(&self, from: &str, subject: &str, raw: String) -> ArrivalOutcome {
         let arrival = Arrival {
             facts: sample::facts(from, subject),
             raw: raw.into_bytes(),
-            parts: vec![Part::Portal {
+            parts: vec![ArrivalPart::Portal {
                 recipient: "it-help@corp.example".to_owned(),
                 circumstances: sample::circumstances(),
             }],

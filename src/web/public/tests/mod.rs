@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use super::{Public, public};
 use crate::config::Config;
 use crate::domain::{EmailAddress, RequestId, Timestamp, Token};
-use crate::store::{Arrival, Entry, MailOutcome, Part, Store};
+use crate::store::{Arrival, ArrivalOutcome, ArrivalPart, MailOutcome, Store};
 use crate::templates::Templates;
 use crate::verification::tests::sample;
 use crate::web::Readiness;
@@ -99,11 +99,11 @@ impl Harness {
     }
 
     /// Accepts a message from `from` to the IT portal.
-    async fn mail(&self, from: &str, subject: &str) -> Entry {
+    async fn mail(&self, from: &str, subject: &str) -> ArrivalOutcome {
         let arrival = Arrival {
             facts: sample::facts(from, subject),
             raw: format!("From: {from}\r\nSubject: {subject}\r\n\r\nbody\r\n").into_bytes(),
-            parts: vec![Part::Portal {
+            parts: vec![ArrivalPart::Portal {
                 recipient: "it-help@corp.example".to_owned(),
                 circumstances: sample::circumstances(),
             }],

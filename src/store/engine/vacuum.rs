@@ -1,6 +1,6 @@
 //! Incremental vacuum: returns free pages of the file, a few at a time.
 
-use crate::store::engine::time_slice::{Step, TimeSlice};
+use crate::store::engine::time_slice::{TimeSlice, WorkStep};
 use crate::store::sql::Tx;
 use crate::store::{Store, StoreError};
 
@@ -35,14 +35,14 @@ pub(crate) fn shorten(tx: &Tx, spare: i64) -> Result<Shortened, StoreError> {
 pub(crate) struct Shortened {
     /// Remaining free pages.
     pub(crate) left: i64,
-    pub(crate) step: Step<usize>,
+    pub(crate) step: WorkStep<usize>,
 }
 
 impl Store {
     /// Returns some free pages to the file system, if there are many.
-    pub async fn give_pages_back(&self) -> Result<Step<usize>, StoreError> {
+    pub async fn give_pages_back(&self) -> Result<WorkStep<usize>, StoreError> {
         if self.read(|tx| tx.free_pages()).await? <= SPARE_PAGES {
-            return Ok(Step::default());
+            return Ok(WorkStep::default());
         }
         self.write(|work| Ok(shorten(work.tx, SPARE_PAGES)?.step))
             .await

@@ -2,9 +2,9 @@
 //! the language of each sent mail.
 
 use crate::domain::{EmailAddress, LanguagePriority, LanguageTag, MailId, TokenHash};
-use crate::store::accounts::account_rows::find_account;
-use crate::store::accounts::verification::find;
+use crate::store::rows::account_rows::find_account;
 use crate::store::sql::Tx;
+use crate::store::verification::tokens::find_token;
 use crate::store::{Store, StoreError};
 
 /// Language preferences of a person on a page.
@@ -134,7 +134,7 @@ impl Store {
         language: LanguageTag,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
-            if let Some(found) = find(work.tx, token)? {
+            if let Some(found) = find_token(work.tx, token)? {
                 work.tx.run(
                     "UPDATE account SET language = ?2, language_by_link = 1
                          WHERE n = ?1 AND status <> 'blocked'",

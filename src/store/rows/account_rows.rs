@@ -163,7 +163,7 @@ impl AccountRow {
             &[&self.n],
         )?;
         self.quiet_until = None;
-        NewEvent::named("account.quiet_ended")
+        NewEvent::new("account.quiet_ended")
             .account(self.n)
             .detail("a message came that passes DMARC")
             .record(tx, &Actor::Daemon, now)
@@ -249,7 +249,7 @@ pub(crate) fn make(
         ],
         AccountRow::from_row,
     )?;
-    let mut created = NewEvent::named("account.created").account(made.n);
+    let mut created = NewEvent::new("account.created").account(made.n);
     if let Some(entry) = entry {
         created = created.entry(entry);
     }

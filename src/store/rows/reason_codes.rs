@@ -6,9 +6,10 @@
 
 use std::borrow::Cow;
 
+use crate::access::RuleGroup;
 use crate::domain::Reason;
 use crate::store::StoreError;
-use crate::store::sql::{Bind, FromSql, ToSql, Value};
+use crate::store::sql::{Bind, FromSql, SqlValue, ToSql};
 
 /// Code of a reason.
 const fn code(reason: Reason) -> u8 {
@@ -41,18 +42,18 @@ impl ToSql for Reason {
 }
 
 impl FromSql for Reason {
-    fn from_sql(value: Value<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
         let number = value.integer()?;
         Self::ALL
             .iter()
             .copied()
             .find(|reason| i64::from(code(*reason)) == number)
-            .ok_or_else(|| value.unexpected("the code of a reason"))
+            .ok_or_else(|| value.mismatch("the code of a reason"))
     }
 }
 
-/// Replaces each reason in braces by its code, such as `rule = {hold_quota}`. `{settings_reasons}`,
-/// `{after_denial}` and `{refused_by_settings}` become lists for IN.
+/// Replaces each reason in braces by its code, such as `rule = {hold_quota}`. `{reads_settings}`,
+/// `{after_denial}` and `{refuses}` become lists for IN.
 ///
 /// # Panics
 /// If the braces hold anything else.
@@ -68,14 +69,14 @@ pub(crate) fn with_codes(sql: &str) -> String {
 }
 
 fn codes_of(name: &str) -> Cow<'static, str> {
-    let list = |reasons: &[Reason]| {
-        let codes: Vec<_> = reasons.iter().map(|one| code(*one).to_string()).collect();
+    let list = |group: RuleGroup| {
+        let codes: Vec<_> = group.reasons().map(|one| code(one).to_string()).collect();
         codes.join(", ").into()
     };
     match name {
-        "settings_reasons" => list(&crate::access::SETTINGS_REASONS),
-        "after_denial" => list(&AFTER_DENIAL),
-        "refused_by_settings" => list(&REFUSED_BY_SETTINGS),
+        "reads_settings" => list(RuleGroup::ReadsSettings),
+        "after_denial" => list(RuleGroup::AfterDenial),
+        "refuses" => list(RuleGroup::Refuses),
         name => {
             let reason = Reason::from_name(name);
             code(reason.unwrap_or_else(|| panic!("no reason is called {name}")))
@@ -84,22 +85,6 @@ fn codes_of(name: &str) -> Cow<'static, str> {
         }
     }
 }
-
-/// Unknown senders that the settings refuse: the table `shut_out` counts them by domain.
-const REFUSED_BY_SETTINGS: [Reason; 2] =
-    [Reason::ExternalAccountsDisabled, Reason::DomainNotAllowed];
-
-/// Reasons of rules that come after the deny list and do not depend on the settings for new accounts.
-const AFTER_DENIAL: [Reason; 8] = [
-    Reason::AccountBlocked,
-    Reason::Spam,
-    Reason::Automatic,
-    Reason::Bulk,
-    Reason::AuthenticationFailed,
-    Reason::AccountActive,
-    Reason::HoldQuota,
-    Reason::AccountPending,
-];
 
 #[cfg(test)]
 mod tests {
@@ -129,7 +114,7 @@ mod tests {
     #[test]
     fn statements_name_reasons() {
         assert_eq!(
-            with_codes("rule = {hold_quota} OR rule IN ({refused_by_settings})"),
+            with_codes("rule = {hold_quota} OR rule IN ({refuses})"),
             "rule = 15 OR rule IN (12, 13)"
         );
     }

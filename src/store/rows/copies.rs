@@ -13,9 +13,9 @@ use crate::domain::{Actor, PortalName, Reason, RequestId};
 use crate::mail::Facts;
 use crate::store::StoreError;
 use crate::store::audit::events::NewEvent;
-use crate::store::intake::prepared::octets;
-use crate::store::ledger::dropped_content::count_if_unwanted;
-use crate::store::privacy::forget_content::drop_unwanted;
+use crate::store::rows::dropped_content::count_if_unwanted;
+use crate::store::rows::keys::octets;
+use crate::store::rows::unwanted_content::drop_unwanted;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::{Millis, json};
 
@@ -126,7 +126,7 @@ pub(crate) fn upgrade(
     )?;
     drop_unwanted(tx, before)?;
     count_if_unwanted(tx, before)?;
-    NewEvent::named("request.authenticated")
+    NewEvent::new("request.authenticated")
         .entry(original)
         .detail("the domain of the sender vouches for a copy of it, which takes its place")
         .record(tx, &Actor::Daemon, now)

@@ -9,10 +9,10 @@
 //! Ledger entries stay in every case.
 
 use crate::domain::EmailAddress;
-use crate::store::engine::time_slice::{Step, TimeSlice};
-use crate::store::intake::prepared::octets;
+use crate::store::engine::time_slice::{TimeSlice, WorkStep};
+use crate::store::rows::keys::octets;
+use crate::store::rows::keys::registered_domain;
 use crate::store::sql::Tx;
-use crate::store::verification::lanes::registered;
 use crate::store::{Store, StoreError};
 
 /// Maximum number of contents erased in the transaction of a new message; housekeeping erases the others.
@@ -27,7 +27,9 @@ pub(crate) struct Author<'a> {
 
 impl Author<'_> {
     fn name(&self) -> String {
-        let domain = self.sender.map_or("", |sender| registered(sender.domain()));
+        let domain = self
+            .sender
+            .map_or("", |sender| registered_domain(sender.domain()));
         if self.authenticated && self.sender.is_some() {
             domain.to_owned()
         } else {
@@ -191,11 +193,11 @@ impl Store {
         &self,
         limit: u64,
         rows: usize,
-    ) -> Result<Step<usize>, StoreError> {
+    ) -> Result<WorkStep<usize>, StoreError> {
         let limit = octets(limit);
         let over = self.read(move |tx| Ok(total(tx)? > limit)).await?;
         if !over {
-            return Ok(Step::default());
+            return Ok(WorkStep::default());
         }
         self.write(move |work| {
             let tx = work.tx;

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use crate::domain::RequestState;
 use crate::store::StoreError;
-use crate::store::engine::time_slice::{Step, TimeSlice};
-use crate::store::ledger::dropped_content::count_if_unwanted;
+use crate::store::engine::time_slice::{TimeSlice, WorkStep};
 use crate::store::requests::offers::withdraw;
+use crate::store::rows::dropped_content::count_if_unwanted;
+use crate::store::rows::unwanted_content::drop_content;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 
@@ -23,7 +24,7 @@ pub(crate) fn forget_content(
     now: Millis,
     keep_settled: Duration,
     limit: usize,
-) -> Result<Step<usize>, StoreError> {
+) -> Result<WorkStep<usize>, StoreError> {
     let mut pace = TimeSlice::of(limit);
     let mut unwanted: Vec<Unwanted> = tx.all_with(
         "SELECT n FROM ledger WHERE forget_at <= ? ORDER BY forget_at LIMIT ?",
@@ -75,32 +76,4 @@ pub(crate) fn forget_content(
 fn count_if_unwanted_by(tx: &Tx, n: i64) -> Result<(), StoreError> {
     let carrier: i64 = tx.one("SELECT coalesce(message, n) FROM ledger WHERE n = ?", &[&n])?;
     count_if_unwanted(tx, carrier)
-}
-
-/// Deletes the content of an entry, unless this entry or another of the same message needs it: an unexpired
-/// dropped one, or a request that is kept.
-pub(crate) fn drop_content(tx: &Tx, n: i64) -> Result<(), StoreError> {
-    let carrier: Option<i64> =
-        tx.maybe("SELECT coalesce(message, n) FROM ledger WHERE n = ?", &[&n])?;
-    match carrier {
-        Some(carrier) => drop_unwanted(tx, carrier),
-        None => Ok(()),
-    }
-}
-
-/// Deletes the content stored under an entry, unless an entry of the same message needs it.
-pub(crate) fn drop_unwanted(tx: &Tx, carrier: i64) -> Result<(), StoreError> {
-    tx.run(
-        "DELETE FROM content
-             WHERE ledger = ?1
-                 AND NOT EXISTS (
-                     SELECT 1 FROM ledger AS other
-                     LEFT JOIN request AS r ON r.ledger = other.n
-                     WHERE (other.n = content.ledger OR other.message = content.ledger)
-                         AND coalesce(other.message, other.n) = content.ledger
-                         AND (other.forget_at IS NOT NULL OR r.kept = 1)
-                 )",
-        &[&carrier],
-    )?;
-    Ok(())
 }

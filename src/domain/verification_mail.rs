@@ -1,0 +1,44 @@
+//! Kinds and causes of verification mail.
+
+use super::account::names;
+
+/// Kind of a verification mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailKind {
+    /// The link that verifies the address.
+    Verification,
+    /// The same, shortly before the held requests expire.
+    Reminder,
+    /// A sign-up for an address that has an account already.
+    AlreadyRegistered,
+}
+
+/// Action that caused a verification mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailCause {
+    /// Mail to a portal.
+    Mail,
+    SignUp,
+    /// Asked for a new link.
+    Resend,
+    /// An operator made the account or asked for the mail.
+    Operator,
+    /// An answer to verification mail that did not confirm.
+    Reply,
+    /// A request for a link after "This was not me", which that link can take back.
+    TakeBack,
+}
+
+names!(MailKind {
+    Verification => "verification",
+    Reminder => "reminder",
+    AlreadyRegistered => "already_registered",
+});
+names!(MailCause {
+    Mail => "mail",
+    SignUp => "sign_up",
+    Resend => "resend",
+    Operator => "operator",
+    Reply => "reply",
+    TakeBack => "take_back",
+});

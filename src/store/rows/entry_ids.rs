@@ -1,0 +1,24 @@
+//! Numbers and ids of ledger entries.
+
+use crate::domain::LedgerId;
+use crate::store::StoreError;
+use crate::store::sql::Tx;
+
+/// Number of the entry with this id, which is the cursor of a list.
+///
+/// # Errors
+/// `NotFound`.
+pub(crate) fn n_of(tx: &Tx, cursor: &str) -> Result<i64, StoreError> {
+    let unknown = || StoreError::NotFound {
+        what: "cursor",
+        name: cursor.to_owned(),
+    };
+    let id: LedgerId = cursor.parse().map_err(|_| unknown())?;
+    tx.maybe("SELECT n FROM ledger WHERE id = ?", &[&id])?
+        .ok_or_else(unknown)
+}
+
+/// Id of the entry with this number.
+pub(crate) fn id_of(tx: &Tx, n: i64) -> Result<LedgerId, StoreError> {
+    tx.one("SELECT id FROM ledger WHERE n = ?", &[&n])
+}

@@ -1,0 +1,9 @@
+//! Rows that several groups of operations read and write: accounts, and entries with their keys and content.
+
+pub(super) mod account_rows;
+pub(super) mod copies;
+pub(super) mod dropped_content;
+pub(super) mod entry_ids;
+pub(super) mod keys;
+pub(super) mod reason_codes;
+pub(super) mod unwanted_content;

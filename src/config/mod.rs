@@ -183,7 +183,7 @@ pub struct MailLimits {
 }
 
 /// Transport of verification mail.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outgoing {
     Smtp(SmtpServer),
     /// One complete `.eml` for each mail in this folder.

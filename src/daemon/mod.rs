@@ -143,7 +143,7 @@ impl Daemon {
             self.store.clone(),
             stop.clone(),
         ));
-        tasks.spawn(verification::mailer::run(
+        tasks.spawn(verification::mail_queue::run(
             config.clone(),
             self.store.clone(),
             templates.clone(),

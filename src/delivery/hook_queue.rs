@@ -8,7 +8,7 @@ use crate::config::{Hook, Retry};
 use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
 use crate::outbound::http::{HttpClient, RequestMeta};
-use crate::outbound::settlement::settlement;
+use crate::outbound::retry::settlement;
 use crate::outbound::worker::{Outcome, Queue};
 use crate::outbound::{Attempt, Cause};
 use crate::store::{ClaimNumber, HookCall, NextWork, Settlement, Store, StoreError, Topic, Turn};

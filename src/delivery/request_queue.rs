@@ -8,12 +8,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::outgoing_message::Links;
 use super::{Destination, OutgoingMessage};
-use crate::config::{Config, Retry};
+use crate::config::{self, Config, Retry};
 use crate::domain::{DestinationName, Domain, PortalName, Timestamp};
 use crate::failpoint;
 use crate::observe::events;
 use crate::observe::metrics::{self, ProcessingStep};
-use crate::outbound::settlement::settlement;
+use crate::outbound::retry::settlement;
 use crate::outbound::worker::{Outcome, Queue};
 use crate::outbound::{Attempt, Cause};
 use crate::store::{
@@ -40,15 +40,18 @@ pub(super) struct RequestQueue {
 }
 
 impl RequestQueue {
-    /// `None` if the configuration does not have the destination.
-    pub(super) fn of(name: &DestinationName, config: &Config, store: Store) -> Option<Self> {
-        let settings = config.destinations.get(name)?;
+    pub(super) fn of(
+        name: &DestinationName,
+        settings: &config::Destination,
+        config: &Config,
+        store: Store,
+    ) -> Self {
         let portals = config
             .all_portals()
             .filter(|portal| portal.destination == *name)
             .map(|portal| portal.name.clone())
             .collect();
-        Some(Self {
+        Self {
             name: name.clone(),
             portals,
             destination: Destination::new(settings, &config.hostname),
@@ -58,7 +61,7 @@ impl RequestQueue {
                 store,
                 public_url: config.http.public_url.clone(),
             },
-        })
+        }
     }
 }
 

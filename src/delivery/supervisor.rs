@@ -1,82 +1,54 @@
 //! In: the configuration and its changes. Out: one running worker for each destination and each hook.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::hook_queue::HookQueue;
 use super::request_queue::RequestQueue;
 use crate::config::Config;
 use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
-use crate::outbound::breaker::{Breakers, Place};
-use crate::outbound::worker::Worker;
+use crate::outbound::Generations;
+use crate::outbound::breaker::Place;
 use crate::store::{Store, StoreError};
-
-/// Time limit of the attempts in progress at shutdown. Unfinished ones are repeated after the next start.
-const DRAIN: Duration = Duration::from_secs(20);
 
 /// Rows that are removed at a time.
 const STEP: usize = 500;
 
 /// Delivers released requests, to every destination at its own pace, until `shutdown`.
-///
-/// A new configuration starts new workers; the old ones finish their attempts and claim no more. An unchanged
-/// destination that is down stays down for the new worker.
-pub async fn run(
-    mut config: watch::Receiver<Arc<Config>>,
-    store: Store,
-    shutdown: CancellationToken,
-) {
+pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: CancellationToken) {
     // Attempts that were in progress when an earlier daemon was killed need not wait for the end of their
     // leases.
     if let Err(error) = store.end_leases(Timestamp::now()).await {
         events::fault("delivery", &error);
     }
-    let workers = TaskTracker::new();
-    let mut breakers = Breakers::default();
-    while !shutdown.is_cancelled() {
-        let generation = shutdown.child_token();
-        // Only this generation gives back its own claims.
-        let store = store.clone().for_workers();
-        let current = Arc::clone(&config.borrow_and_update());
-        subscribe(&current, &store, &workers, &generation).await;
-        let before = std::mem::take(&mut breakers);
-        for hook in &current.hooks {
+    let mut generations = Generations::of(config, store, shutdown);
+    while generations.next().await {
+        let config = Arc::clone(generations.config());
+        subscribe(&config, &mut generations).await;
+        let store = generations.store().clone();
+        for hook in &config.hooks {
             let place = Place::Hook(hook.endpoint.clone());
-            let breaker = breakers.keep(&before, &hook.name, place);
-            let caller = HookQueue::of(hook, store.clone());
-            workers.spawn(Worker::run(caller, breaker, generation.clone()));
+            let queue = HookQueue::of(hook, store.clone());
+            generations.start(hook.name.as_str(), place, queue);
         }
-        for (name, destination) in &current.destinations {
+        for (name, destination) in &config.destinations {
             let place = Place::RequestQueue(destination.clone());
-            let breaker = breakers.keep(&before, name, place);
-            if let Some(desk) = RequestQueue::of(name, &current, store.clone()) {
-                workers.spawn(Worker::run(desk, breaker, generation.clone()));
-            }
+            let queue = RequestQueue::of(name, destination, &config, store.clone());
+            generations.start(name.as_str(), place, queue);
         }
-        forget_states(&store, &breakers).await;
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            changed = config.changed() => if changed.is_err() {
-                shutdown.cancelled().await;
-            },
-        }
-        generation.cancel();
+        forget_states(&generations).await;
     }
-    workers.close();
-    // Dropping the runtime cancels whatever is still running.
-    let _ = tokio::time::timeout(DRAIN, workers.wait()).await;
 }
 
 /// Removes the record of destinations that are not down any more: the daemon or their settings are new.
-async fn forget_states(store: &Store, breakers: &Breakers) {
+async fn forget_states(generations: &Generations) {
+    let store = generations.store();
     let forget = async {
         for down in store.down_destinations().await? {
-            if !breakers.is_down(&down.name) {
+            if !generations.is_down(&down.name) {
                 store.record_up(down.name).await?;
             }
         }
@@ -88,12 +60,8 @@ async fn forget_states(store: &Store, breakers: &Breakers) {
 }
 
 /// Subscribes the hooks of this configuration to future events, and removes the pending calls of other hooks.
-async fn subscribe(
-    config: &Config,
-    store: &Store,
-    workers: &TaskTracker,
-    generation: &CancellationToken,
-) {
+async fn subscribe(config: &Config, generations: &mut Generations) {
+    let store = generations.store().clone();
     let hooks = config.hooks.iter();
     let hooks = hooks.map(|hook| (hook.name.clone(), hook.events.clone()));
     match store
@@ -102,8 +70,7 @@ async fn subscribe(
     {
         Ok(removed) => {
             for name in removed {
-                let removing = remove(name, store.clone());
-                workers.spawn(generation.clone().run_until_cancelled_owned(removing));
+                generations.spawn(remove(name, store.clone()));
             }
         }
         Err(error) => events::fault("delivery.hooks", &error),

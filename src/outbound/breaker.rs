@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Attempt, Scope};
-use crate::config::{Destination, Endpoint};
-use crate::domain::{DestinationName, Timestamp};
+use crate::config::{Destination, Endpoint, Outgoing};
+use crate::domain::Timestamp;
 
 /// Failures in a row after which a destination is down.
 const FAILURES: u32 = 5;
@@ -150,26 +150,27 @@ impl SharedBreaker {
 pub enum Place {
     RequestQueue(Destination),
     Hook(Endpoint),
+    Mail(Outgoing),
 }
 
 /// The breakers of a configuration, by name.
 #[derive(Debug, Default)]
-pub struct Breakers(BTreeMap<DestinationName, (Place, SharedBreaker)>);
+pub struct Breakers(BTreeMap<String, (Place, SharedBreaker)>);
 
 impl Breakers {
     /// The breaker of the previous configuration if the place is the same, otherwise a new one: the change
     /// may have fixed the failure.
-    pub fn keep(&mut self, before: &Self, name: &DestinationName, place: Place) -> SharedBreaker {
+    pub fn keep(&mut self, before: &Self, name: &str, place: Place) -> SharedBreaker {
         let breaker = match before.0.get(name) {
             Some((same, breaker)) if *same == place => breaker.clone(),
             _ => SharedBreaker::default(),
         };
-        self.0.insert(name.clone(), (place, breaker.clone()));
+        self.0.insert(name.to_owned(), (place, breaker.clone()));
         breaker
     }
 
     /// True if the destination of that name is down.
-    pub fn is_down(&self, name: &DestinationName) -> bool {
+    pub fn is_down(&self, name: &str) -> bool {
         let found = self.0.get(name);
         found.is_some_and(|(_, breaker)| breaker.down_state().is_some())
     }

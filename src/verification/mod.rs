@@ -7,11 +7,10 @@
 mod compose;
 pub mod confirm;
 mod header_fields;
-pub mod mailer;
+pub mod mail_queue;
 mod message_id;
 pub mod notices;
 mod reply;
-mod schedule;
 #[cfg(test)]
 pub(crate) mod tests;
 mod transport;

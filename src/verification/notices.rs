@@ -9,14 +9,14 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::ComposeError;
+use super::MailTransport;
 use super::compose::compose_notice;
-use super::schedule::next_attempt;
-use super::transport::{Attempt, MailTransport};
-use crate::config::Config;
+use super::mail_queue::not_composed;
+use crate::config::{Config, Retry};
 use crate::domain::{LanguagePriority, Timestamp};
 use crate::observe::events;
-use crate::store::{Notice, Store, Topic};
+use crate::outbound::retry::{self, settlement};
+use crate::store::{Notice, Settlement, Store, Topic};
 use crate::templates::{Language, Templates};
 
 /// Notices that are claimed at a time.
@@ -106,23 +106,21 @@ async fn send(
         // Our own addresses get no notices.
         _ if config.is_ours(&notice.address) => return Ok(()),
         Ok(mail) => post.send(&mail).await,
-        Err(error @ (ComposeError::Templates(_) | ComposeError::NoSubject)) => {
-            Attempt::Later(error.to_string())
-        }
-        Err(error) => Attempt::Never(error.to_string()),
+        Err(error) => not_composed(&error),
     };
-    match attempt {
-        Attempt::Sent => {
+    let retry = Retry::default();
+    let begun = retry::first_attempt(&retry, notice.attempt, now);
+    match settlement(&attempt, notice.attempt, begun, &retry, now) {
+        Settlement::Delivered => {
             events::sender_told(notice.ledger, &notice.address, &notice.portal);
             store.notice_sent(notice.id, now).await?;
         }
-        Attempt::Later(cause) => {
+        Settlement::Retry { at, cause } => {
             events::fault("verification.notices", &cause);
-            if let Some(at) = next_attempt(notice.attempt, now) {
-                store.retry_notice(notice.id, at).await?;
-            }
+            store.retry_notice(notice.id, at).await?;
         }
-        Attempt::Never(cause) => events::fault("verification.notices", &cause),
+        Settlement::Failed { cause } => events::fault("verification.notices", &cause),
+        Settlement::Unattempted => {}
     }
     Ok(())
 }

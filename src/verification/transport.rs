@@ -8,8 +8,7 @@ mod folder;
 mod lockstep;
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
@@ -23,6 +22,8 @@ use lockstep::Lockstep;
 use super::Mail;
 use crate::config::{Outgoing, SmtpSecurity, SmtpServer};
 use crate::domain::Domain;
+use crate::outbound::pool::Pool;
+use crate::outbound::{Attempt, Cause};
 
 /// Time limit for one mail, from connecting to the final reply; less than a drain may take.
 const TIME_LIMIT: Duration = Duration::from_secs(50);
@@ -30,20 +31,11 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
 /// A connection that was idle for longer is tested with NOOP.
 const FRESH: Duration = Duration::from_secs(1);
+/// Maximum idle connections, and the time for which one is kept.
+const KEPT: usize = 16;
+const IDLE: Duration = Duration::from_mins(1);
+
 const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
-
-/// Maximum characters of a server's reply that are kept.
-const CAUSE_LENGTH: usize = 300;
-
-/// Outcome of one attempt to send a mail.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Attempt {
-    Sent,
-    /// A temporary failure.
-    Later(String),
-    /// A permanent failure.
-    Never(String),
-}
 
 /// The transport that `[outgoing]` describes.
 pub struct MailTransport {
@@ -60,12 +52,7 @@ struct Server {
     settings: SmtpServer,
     tls: TlsParameters,
     hello: ClientId,
-    resting: Mutex<Vec<Resting>>,
-}
-
-struct Resting {
-    connection: AsyncSmtpConnection,
-    since: Instant,
+    idle: Pool<AsyncSmtpConnection>,
 }
 
 impl MailTransport {
@@ -86,7 +73,7 @@ impl MailTransport {
                         .map_err(TransportError)?,
                     settings: settings.clone(),
                     hello: ClientId::Domain(hostname.to_string()),
-                    resting: Mutex::default(),
+                    idle: Pool::new(KEPT, IDLE),
                 }))
             }
         };
@@ -102,19 +89,11 @@ impl MailTransport {
                 match tokio::task::spawn_blocking(move || folder::put(&folder, &name, &content))
                     .await
                 {
-                    Ok(Ok(())) => Attempt::Sent,
-                    Ok(Err(cause)) => Attempt::Later(cause),
-                    Err(cause) => Attempt::Later(cause.to_string()),
+                    Ok(Ok(())) => Attempt::Delivered,
+                    Ok(Err(cause)) => Attempt::Retry(Cause::of_destination(&cause)),
+                    Err(panic) => Attempt::Unknown(Cause::of_request(&panic.to_string())),
                 }
             }
-        }
-    }
-
-    /// True if there are connections that [`close_idle`](Self::close_idle) would close.
-    pub(super) fn holds_connections(&self) -> bool {
-        match &self.way {
-            Way::Smtp(server) => !server.resting().is_empty(),
-            Way::Folder(_) => false,
         }
     }
 
@@ -122,10 +101,10 @@ impl MailTransport {
     pub(super) async fn close_idle(&self) {
         if let Way::Smtp(server) = &self.way {
             let mut farewells = JoinSet::new();
-            for mut resting in std::mem::take(&mut *server.resting()) {
+            for mut connection in server.idle.drain() {
                 farewells.spawn(async move {
                     // A connection is closed even if the server does not answer QUIT.
-                    let _ = tokio::time::timeout(FAREWELL_LIMIT, resting.connection.quit()).await;
+                    let _ = tokio::time::timeout(FAREWELL_LIMIT, connection.quit()).await;
                 });
             }
             farewells.join_all().await;
@@ -139,50 +118,38 @@ impl MailTransport {
 pub struct TransportError(lettre::transport::smtp::Error);
 
 impl Server {
-    fn resting(&self) -> std::sync::MutexGuard<'_, Vec<Resting>> {
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn send(&self, mail: &Mail) -> Attempt {
-        match tokio::time::timeout(TIME_LIMIT, self.try_send(mail)).await {
-            Ok(Ok(())) => Attempt::Sent,
-            Ok(Err(Failure::Smtp(error))) => judge(&error, mail),
-            Ok(Err(error)) => Attempt::Later(format!("{}: {error}", self.settings.host)),
-            Err(_) => Attempt::Later(format!(
-                "{} took longer than {} s",
-                self.settings.host,
-                TIME_LIMIT.as_secs()
-            )),
-        }
+        let host = &self.settings.host;
+        let cause = match tokio::time::timeout(TIME_LIMIT, self.try_send(mail)).await {
+            Ok(Ok(())) => return Attempt::Delivered,
+            Ok(Err(Failure::Smtp(error))) => return judge(&error, mail),
+            Ok(Err(error)) => format!("{host}: {error}"),
+            Err(_) => format!("{host} took longer than {} s", TIME_LIMIT.as_secs()),
+        };
+        Attempt::Retry(Cause::of_destination(&cause))
     }
 
     async fn try_send(&self, mail: &Mail) -> Result<(), Failure> {
-        let mut connection = match self.rested().await {
+        let mut connection = match self.take_idle().await {
             Some(connection) => connection,
             None => self.connect().await?,
         };
         let sent = connection.send(&mail.envelope, &mail.content).await;
         if !connection.has_broken() {
-            self.resting().push(Resting {
-                connection,
-                since: Instant::now(),
-            });
+            self.idle.put(connection);
         }
         sent?;
         Ok(())
     }
 
     /// An idle connection that is still alive.
-    async fn rested(&self) -> Option<AsyncSmtpConnection> {
-        loop {
-            let Resting {
-                mut connection,
-                since,
-            } = self.resting().pop()?;
-            if since.elapsed() < FRESH || connection.test_connected().await {
+    async fn take_idle(&self) -> Option<AsyncSmtpConnection> {
+        while let Some((mut connection, idle)) = self.idle.take() {
+            if idle < FRESH || connection.test_connected().await {
                 return Some(connection);
             }
         }
+        None
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
@@ -235,31 +202,34 @@ enum Failure {
 }
 
 /// A 5xx is permanent, unless it concerns our client rather than the mail (RFC 4954 6: the login). Everything
-/// else, from a refused connection to a bad certificate, is temporary.
+/// else, from a broken connection to a bad certificate, is temporary; it concerns the server as a whole,
+/// unless it is a reply about this mail.
 fn judge(error: &lettre::transport::smtp::Error, mail: &Mail) -> Attempt {
-    let cause: String = error.to_string().chars().take(CAUSE_LENGTH).collect();
-    let about_us = error
-        .status()
-        .is_some_and(|code| ["530", "534", "535", "538"].contains(&code.to_string().as_str()));
+    const ABOUT_US: [u16; 7] = [421, 432, 454, 530, 534, 535, 538];
+    let cause = error.to_string();
+    let code = error.status().map(u16::from);
+    let is_about_us = code.is_none_or(|code| ABOUT_US.contains(&code));
     // lettre refuses to send a non-ASCII address to a server without SMTPUTF8 (RFC 6531 3.2).
-    let address_unfit = error.is_client()
+    let is_unfit = error.is_client()
         && mail
             .envelope
             .to()
             .iter()
             .any(|address| !AsRef::<str>::as_ref(address).is_ascii());
-    if (error.is_permanent() && !about_us) || address_unfit {
-        Attempt::Never(cause)
+    if (error.is_permanent() && !is_about_us) || is_unfit {
+        Attempt::Refused(Cause::of_request(&cause))
+    } else if is_about_us {
+        Attempt::Retry(Cause::of_destination(&cause))
     } else {
-        Attempt::Later(cause)
+        Attempt::Retry(Cause::of_request(&cause))
     }
 }
 
 impl std::fmt::Debug for MailTransport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.way {
-            Way::Smtp(server) => write!(f, "Post(smtp to {})", server.settings.host),
-            Way::Folder(folder) => write!(f, "Post(folder {})", folder.display()),
+            Way::Smtp(server) => write!(f, "MailTransport(smtp to {})", server.settings.host),
+            Way::Folder(folder) => write!(f, "MailTransport(folder {})", folder.display()),
         }
     }
 }

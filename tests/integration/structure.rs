@@ -45,6 +45,7 @@ const USES: &[(&str, &[&str])] = &[
             "failpoint",
             "mail",
             "observe",
+            "outbound",
             "store",
             "templates",
         ],

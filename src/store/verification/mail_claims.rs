@@ -57,7 +57,7 @@ impl VerificationMail {
 }
 
 /// Records the outcome of a claimed mail.
-fn settle(
+pub(crate) fn settle(
     tx: &Tx,
     claim: &MailClaim,
     outcome: &MailOutcome,

@@ -269,10 +269,14 @@ pub(crate) fn claim(
         });
     }
     shares.keep()?;
-    let next: Option<Millis> = tx.one(
+    claimed.next_due = next_due(tx)?.map(Millis::timestamp);
+    Ok(claimed)
+}
+
+/// Time at which the next mail is due; None if none waits.
+pub(crate) fn next_due(tx: &Tx) -> Result<Option<Millis>, StoreError> {
+    tx.one(
         "SELECT min(due_at) FROM letter WHERE due_at IS NOT NULL",
         &[],
-    )?;
-    claimed.next_due = next.map(Millis::timestamp);
-    Ok(claimed)
+    )
 }

@@ -18,9 +18,9 @@ use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
 use crate::store::verification::lanes::{Lane, QueuePlace};
 use crate::store::verification::languages::{LanguageWish, wish};
-use crate::store::verification::mail_claims::MailClaim;
-use crate::store::verification::mail_queue::claim;
-use crate::store::{Store, StoreError, Topic};
+use crate::store::verification::mail_claims::{MailClaim, settle};
+use crate::store::verification::mail_queue::{claim, next_due};
+use crate::store::{NextWork, Settled, Store, StoreError, Topic};
 
 /// A mail to be sent now. Contains nothing that the sender of a message wrote, except the Message-ID that it
 /// answers.
@@ -253,6 +253,47 @@ impl Store {
         self.write(move |work| {
             let tx = work.tx;
             claim(tx, &tokens, &holder, limits, token_ttl, now.into())
+        })
+        .await
+    }
+
+    /// Time at which a mail can be claimed.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn next_mail(&self) -> Result<NextWork, StoreError> {
+        self.read(|tx| next_due(tx).map(NextWork::at)).await
+    }
+
+    /// Records outcomes in order, as [`settle_mail`](Self::settle_mail) does, and then claims as many mails as
+    /// there are tokens, as [`claim_mail`](Self::claim_mail) does, in one transaction.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn turn_mail<'a>(
+        &self,
+        outcomes: impl IntoIterator<Item = (&'a VerificationMail, MailOutcome, Timestamp)>,
+        tokens: Vec<TokenHashes>,
+        limits: MailLimits,
+        token_ttl: Duration,
+        now: Timestamp,
+    ) -> Result<(Vec<Settled>, ClaimedMail), StoreError> {
+        let outcomes: Vec<(MailClaim, MailOutcome, Millis)> = outcomes
+            .into_iter()
+            .map(|(mail, outcome, at)| (mail.claim.clone(), outcome, at.into()))
+            .collect();
+        let holder = self.holder.clone();
+        self.write(move |work| {
+            let tx = work.tx;
+            let mut settled = Vec::with_capacity(outcomes.len());
+            for (claim, outcome, at) in &outcomes {
+                settled.push(settle(tx, claim, outcome, *at)?);
+            }
+            let claimed = claim(tx, &tokens, &holder, limits, token_ttl, now.into())?;
+            // The worker that claims is another one.
+            let is_changed = tokens.is_empty() && settled.contains(&Settled::Recorded);
+            work.wakeups.add_if(Topic::VerificationMail, is_changed);
+            Ok((settled, claimed))
         })
         .await
     }

@@ -4,7 +4,7 @@
 mod injection;
 
 use std::net::{IpAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use lettre::address::{Address, Envelope};
 use mailin_embedded::{Handler, Response, Server as Mailin, SslConfig, response};
@@ -91,15 +91,21 @@ async fn a_mail_arrives_as_it_was_written_and_the_connection_is_used_again() {
     let (sink, port) = sink(SslConfig::None);
     let way_out = post(port, SmtpSecurity::None, true);
     for _ in 0..3 {
-        assert_eq!(way_out.send(&mail("ann@corp.example")).await, Attempt::Sent);
+        assert_eq!(
+            way_out.send(&mail("ann@corp.example")).await,
+            Attempt::Delivered
+        );
     }
-    assert!(way_out.holds_connections());
-    way_out.close_idle().await;
-    assert!(!way_out.holds_connections());
-    let received = sink.received.lock().expect("a lock");
-    assert_eq!(received.len(), 3);
-    assert!(String::from_utf8_lossy(&received[0]).starts_with("Subject: x\r\n\r\nline\r\n"));
     assert_eq!(*sink.greetings.lock().expect("a lock"), 1);
+    way_out.close_idle().await;
+    assert_eq!(
+        way_out.send(&mail("ann@corp.example")).await,
+        Attempt::Delivered
+    );
+    assert_eq!(*sink.greetings.lock().expect("a lock"), 2);
+    let received = sink.received.lock().expect("a lock");
+    assert_eq!(received.len(), 4);
+    assert!(String::from_utf8_lossy(&received[0]).starts_with("Subject: x\r\n\r\nline\r\n"));
 }
 
 #[tokio::test]
@@ -108,18 +114,21 @@ async fn the_reply_of_the_server_decides() {
     let way_out = post(port, SmtpSecurity::None, true);
     let later = way_out.send(&mail("451@corp.example")).await;
     assert!(
-        matches!(&later, Attempt::Later(cause) if cause.contains("4.7.1")),
+        matches!(&later, Attempt::Retry(cause) if cause.text.contains("4.7.1")),
         "{later:?}"
     );
     let never = way_out.send(&mail("550@corp.example")).await;
     assert!(
-        matches!(&never, Attempt::Never(cause) if cause.contains("5.1.1")),
+        matches!(&never, Attempt::Refused(cause) if cause.text.contains("5.1.1")),
         "{never:?}"
     );
-    assert_eq!(way_out.send(&mail("ann@corp.example")).await, Attempt::Sent);
+    assert_eq!(
+        way_out.send(&mail("ann@corp.example")).await,
+        Attempt::Delivered
+    );
     let unfit = way_out.send(&mail("dörte@corp.example")).await;
     assert!(
-        matches!(unfit, Attempt::Never(_)),
+        matches!(unfit, Attempt::Refused(_)),
         "no SMTPUTF8 there: {unfit:?}"
     );
 }
@@ -130,7 +139,7 @@ async fn a_refused_connection_is_a_temporary_failure() {
     let attempt = post(1, SmtpSecurity::None, true)
         .send(&mail("ann@corp.example"))
         .await;
-    assert!(matches!(attempt, Attempt::Later(_)), "{attempt:?}");
+    assert!(matches!(attempt, Attempt::Retry(_)), "{attempt:?}");
 }
 
 #[tokio::test]
@@ -140,7 +149,7 @@ async fn starttls_is_required_where_configured_and_the_certificate_checked() {
         .send(&mail("ann@corp.example"))
         .await;
     assert!(
-        matches!(attempt, Attempt::Later(_)),
+        matches!(attempt, Attempt::Retry(_)),
         "never in the clear: {attempt:?}"
     );
 
@@ -162,14 +171,14 @@ async fn starttls_is_required_where_configured_and_the_certificate_checked() {
         .send(&mail("ann@corp.example"))
         .await;
     assert!(
-        matches!(attempt, Attempt::Later(_)),
+        matches!(attempt, Attempt::Retry(_)),
         "nobody vouches for it: {attempt:?}"
     );
     assert!(sink.received.lock().expect("a lock").is_empty());
     let attempt = post(port, SmtpSecurity::StartTls, false)
         .send(&mail("ann@corp.example"))
         .await;
-    assert_eq!(attempt, Attempt::Sent);
+    assert_eq!(attempt, Attempt::Delivered);
     assert_eq!(sink.received.lock().expect("a lock").len(), 1);
 }
 
@@ -180,7 +189,7 @@ async fn a_folder_gets_one_whole_file_for_each_mail() {
     let hostname = Domain::parse("gate.corp.example").expect("a domain");
     let post = MailTransport::new(&Outgoing::File(inside.clone()), &hostname).expect("a way out");
     let mail = mail("ann@corp.example");
-    assert_eq!(post.send(&mail).await, Attempt::Sent);
+    assert_eq!(post.send(&mail).await, Attempt::Delivered);
     let names: Vec<_> = std::fs::read_dir(&inside)
         .expect("the folder")
         .map(|entry| entry.expect("an entry").file_name())

@@ -6,8 +6,8 @@
 
 mod envelope;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ClientConfig;
 use secrecy::ExposeSecret;
@@ -20,6 +20,7 @@ use crate::config::{SmtpDestination, SmtpSecurity};
 use crate::delivery::OutgoingMessage;
 use crate::delivery::message::Place;
 use crate::domain::Domain;
+use crate::outbound::pool::Pool;
 use crate::outbound::smtp::connection::{Connection, LAST_WORDS};
 use crate::outbound::smtp::reply::{self, Fault, Step};
 use crate::outbound::{Attempt, Cause, tls};
@@ -53,12 +54,7 @@ pub(in crate::delivery) struct Smtp {
     time_limit: Timeouts,
     hello: String,
     tls: OnceCell<Arc<ClientConfig>>,
-    idle: Mutex<Vec<Idle>>,
-}
-
-struct Idle {
-    connection: Connection,
-    since: Instant,
+    idle: Pool<Connection>,
 }
 
 /// Reasons why a transaction did not deliver.
@@ -79,7 +75,7 @@ impl Smtp {
             time_limit,
             hello: hostname.as_str().to_owned(),
             tls: OnceCell::new(),
-            idle: Mutex::default(),
+            idle: Pool::new(config.concurrency, IDLE),
         }
     }
 
@@ -97,13 +93,13 @@ impl Smtp {
             },
             Err(error) => return Attempt::Retry(Cause::of_request(&error.to_string())),
         };
-        if let Some(mut connection) = self.take_idle() {
+        if let Some((mut connection, _)) = self.idle.take() {
             match self
                 .transact(&mut connection, &envelope, &needs, outgoing)
                 .await
             {
                 Ok(()) => {
-                    self.keep(connection);
+                    self.idle.put(connection);
                     return Attempt::Delivered;
                 }
                 Err(Failure::Failed(attempt)) => return attempt,
@@ -119,7 +115,7 @@ impl Smtp {
             .await
         {
             Ok(()) => {
-                self.keep(connection);
+                self.idle.put(connection);
                 Attempt::Delivered
             }
             Err(Failure::Stale(attempt) | Failure::Failed(attempt)) => attempt,
@@ -227,32 +223,11 @@ impl Smtp {
             .unwrap_or_else(|_| Err(failed(Step::Content)(Fault::Silent(time_limit))))
     }
 
-    fn take_idle(&self) -> Option<Connection> {
-        let mut idle = self.idle();
-        idle.retain(|kept| kept.since.elapsed() < IDLE);
-        idle.pop().map(|kept| kept.connection)
-    }
-
-    fn keep(&self, connection: Connection) {
-        let mut idle = self.idle();
-        if idle.len() < self.config.concurrency {
-            idle.push(Idle {
-                connection,
-                since: Instant::now(),
-            });
-        }
-    }
-
     /// Sends QUIT and closes the idle connections.
     pub(in crate::delivery) async fn close_idle(&self) {
-        let idle = std::mem::take(&mut *self.idle());
-        for mut kept in idle {
-            let _ = timeout(LAST_WORDS, kept.connection.command("QUIT")).await;
+        for mut connection in self.idle.drain() {
+            let _ = timeout(LAST_WORDS, connection.command("QUIT")).await;
         }
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn tls(&self) -> Result<Arc<ClientConfig>, Cause> {

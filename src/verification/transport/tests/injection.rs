@@ -132,7 +132,7 @@ async fn replies_from_before_tls_answer_nothing() {
             let attempt = post(port, security, false)
                 .send(&mail("ann@corp.example"))
                 .await;
-            assert!(matches!(attempt, Attempt::Later(_)), "{place}: {attempt:?}");
+            assert!(matches!(attempt, Attempt::Retry(_)), "{place}: {attempt:?}");
             let heard = heard.lock().expect("a lock");
             assert!(
                 !heard.iter().any(|command| command.starts_with("MAIL")),
@@ -149,7 +149,7 @@ async fn without_them_the_server_is_heard() {
         .send(&mail("ann@corp.example"))
         .await;
     assert!(
-        matches!(&attempt, Attempt::Never(cause) if cause.contains("5.7.1")),
+        matches!(&attempt, Attempt::Refused(cause) if cause.text.contains("5.7.1")),
         "{attempt:?}"
     );
     assert!(heard.lock().expect("a lock")[1].starts_with("MAIL FROM"));

@@ -16,7 +16,7 @@ use crate::domain::{
     Domain, Envelope, LedgerId, Mailbox, PortalName, ReversePath, Token, TokenHash,
 };
 use crate::smtp::{self, DataOutcome, MessageHandler, TryLater, UnknownRecipient};
-use crate::store::{Arrival, ClaimedMail, Link};
+use crate::store::{Arrival, ClaimedMail, Link, Settled};
 use crate::verification::tests::sample;
 
 /// Generous, for a machine under load.

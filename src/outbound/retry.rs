@@ -1,9 +1,12 @@
-//! In: the number and age of a failed attempt. Out: the time of the next one, or none.
+//! In: the outcome, number and age of an attempt. Out: the settlement to record, with the time of the next
+//! attempt if there is one.
 
 use std::time::Duration;
 
+use super::Attempt;
 use crate::config::Retry;
 use crate::domain::Timestamp;
+use crate::store::Settlement;
 
 /// Longest delay that the other side can request.
 const LONGEST_ASKED: Duration = Duration::from_hours(1);
@@ -40,8 +43,45 @@ pub fn next(
 }
 
 /// A random number from 0 to 1 that spreads retries.
-pub fn chance() -> f64 {
+fn chance() -> f64 {
     getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
+}
+
+/// The settlement of an attempt. `attempt` counts from 1; the schedule decides by `released_at` when the request fails.
+pub fn settlement(
+    outcome: &Attempt,
+    attempt: u32,
+    released_at: Timestamp,
+    retry: &Retry,
+    now: Timestamp,
+) -> Settlement {
+    let cause = match outcome {
+        Attempt::Delivered => return Settlement::Delivered,
+        Attempt::Refused(cause) => {
+            return Settlement::Failed {
+                cause: cause.text.clone(),
+            };
+        }
+        Attempt::Retry(cause) | Attempt::Unknown(cause) => cause,
+    };
+    let chance = chance();
+    match next(retry, attempt, released_at, now, cause.not_before, chance) {
+        Some(at) => Settlement::Retry {
+            at,
+            cause: cause.text.clone(),
+        },
+        None => Settlement::Failed {
+            cause: format!("given up: {}", cause.text),
+        },
+    }
+}
+
+/// The time of the first attempt, if each later one was made when it was due.
+pub fn first_attempt(retry: &Retry, attempt: u32, now: Timestamp) -> Timestamp {
+    /// Further attempts are as good as this one: it is longer ago than any retries go on.
+    const MOST: u32 = 10_000;
+    let waited: Duration = (1..attempt.min(MOST)).map(|n| retry.wait_after(n)).sum();
+    now.checked_sub(waited).unwrap_or(Timestamp::MIN)
 }
 
 #[cfg(test)]
@@ -74,6 +114,23 @@ mod tests {
             now > after(5.0 * 24.0 - 4.0) && now <= after(5.0 * 24.0),
             "{now}"
         );
+    }
+
+    #[test]
+    fn what_waited_before_its_first_attempt_is_tried_as_long() {
+        let retry = Retry::default();
+        let (mut now, mut attempt) = (after(1000.0), 1);
+        while let Some(at) = next(
+            &retry,
+            attempt,
+            first_attempt(&retry, attempt, now),
+            now,
+            None,
+            0.0,
+        ) {
+            (now, attempt) = (at, attempt + 1);
+        }
+        assert_eq!(attempt, 36);
     }
 
     #[test]

@@ -1,0 +1,109 @@
+//! In: the configuration and its changes. Out: a new generation of workers for each.
+//!
+//! The workers of the generation before finish their attempts and claim no more. A destination that is down
+//! and whose settings are unchanged stays down for its new worker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::breaker::{Breakers, Place};
+use super::worker::{Queue, Worker};
+use crate::config::Config;
+use crate::domain::DestinationName;
+use crate::store::Store;
+
+/// Time limit of the attempts in progress at shutdown. Unfinished ones are repeated after the next start.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// The workers of the current configuration, and those that finish what they began before.
+pub struct Generations {
+    changes: watch::Receiver<Arc<Config>>,
+    shutdown: CancellationToken,
+    opened: Store,
+    workers: TaskTracker,
+    is_begun: bool,
+    config: Arc<Config>,
+    store: Store,
+    stop: CancellationToken,
+    breakers: Breakers,
+    breakers_before: Breakers,
+}
+
+impl Generations {
+    pub fn of(
+        changes: watch::Receiver<Arc<Config>>,
+        store: Store,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let config = Arc::clone(&changes.borrow());
+        Self {
+            changes,
+            stop: shutdown.child_token(),
+            shutdown,
+            store: store.clone(),
+            opened: store,
+            workers: TaskTracker::new(),
+            is_begun: false,
+            config,
+            breakers: Breakers::default(),
+            breakers_before: Breakers::default(),
+        }
+    }
+
+    /// Begins the first generation, or the next one when the configuration changes. False after the shutdown,
+    /// when the workers have ended.
+    pub async fn next(&mut self) -> bool {
+        if self.is_begun {
+            tokio::select! {
+                () = self.shutdown.cancelled() => {}
+                changed = self.changes.changed() => if changed.is_err() {
+                    self.shutdown.cancelled().await;
+                },
+            }
+            self.stop.cancel();
+        }
+        if self.shutdown.is_cancelled() {
+            self.workers.close();
+            // Dropping the runtime cancels whatever is still running.
+            let _ = tokio::time::timeout(DRAIN, self.workers.wait()).await;
+            return false;
+        }
+        self.is_begun = true;
+        self.config = Arc::clone(&self.changes.borrow_and_update());
+        // Only this generation gives back its own claims.
+        self.store = self.opened.clone().for_workers();
+        self.stop = self.shutdown.child_token();
+        self.breakers_before = std::mem::take(&mut self.breakers);
+        true
+    }
+
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Starts the worker of a queue, whose name no other queue of this configuration has.
+    pub fn start(&mut self, name: &str, place: Place, queue: impl Queue) {
+        let breaker = self.breakers.keep(&self.breakers_before, name, place);
+        let worker = Worker::run(queue, breaker, self.stop.clone());
+        self.workers.spawn(worker);
+    }
+
+    /// True if the destination or hook of that name is down.
+    pub fn is_down(&self, name: &DestinationName) -> bool {
+        self.breakers.is_down(name.as_str())
+    }
+
+    /// Starts something else that ends with this generation.
+    pub fn spawn(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        let work = self.stop.clone().run_until_cancelled_owned(work);
+        self.workers.spawn(work);
+    }
+}

@@ -1,0 +1,289 @@
+//! In: verification mail that is due. Out: mail with a link, composed and sent, and the record of it.
+//!
+//! A mail is a row before it is composed, and it is counted against the limits at its claim, so that a crash
+//! between sending and settling cannot cause a second mail within the limits. Right before it is sent, the
+//! claim is confirmed. At the shutdown, mail in progress is finished and settled, and what waits for a
+//! connection returns to the queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{ComposeError, MailTokens, MailTransport, compose};
+use crate::config::{Config, Retry};
+use crate::domain::{AccountId, EmailAddress, LanguagePriority, Timestamp};
+use crate::failpoint;
+use crate::observe::events;
+use crate::outbound::breaker::Place;
+use crate::outbound::retry::{self, settlement};
+use crate::outbound::worker::{Outcome, Queue};
+use crate::outbound::{Attempt, Cause, Generations};
+use crate::store::{
+    ClaimNumber, MailOutcome, NextWork, Settlement, Store, StoreError, Topic, Turn,
+    VerificationMail,
+};
+use crate::templates::{Language, Templates};
+
+/// Maximum mails that are sent at the same time, each on its own connection.
+const CONNECTIONS: usize = 16;
+
+/// Maximum claimed and unsettled mails; more than connections, so that one transaction claims many and no
+/// connection waits for it.
+const CLAIMED: usize = 64;
+
+/// Time within which a claimed mail is sent, also if it waits for a connection; less than its lease in the
+/// database.
+const SENDING: Duration = Duration::from_mins(12);
+
+/// Pause after a claim in which limits deferred mails: there may be more of them.
+const AFTER_DEFERRING: Duration = Duration::from_millis(10);
+
+/// Sends what is due until `shutdown`, and finishes the mail in progress.
+pub async fn run(
+    config: watch::Receiver<Arc<Config>>,
+    store: Store,
+    templates: Arc<Templates>,
+    shutdown: CancellationToken,
+) {
+    let mut generations = Generations::of(config, store, shutdown);
+    while generations.next().await {
+        let config = Arc::clone(generations.config());
+        match MailTransport::new(&config.outgoing, &config.hostname) {
+            Ok(transport) => {
+                let place = Place::Mail(config.outgoing.clone());
+                let queue = MailQueue {
+                    store: generations.store().clone(),
+                    config,
+                    templates: Arc::clone(&templates),
+                    transport,
+                    connections: Semaphore::new(CONNECTIONS),
+                };
+                generations.start("verification mail", place, queue);
+            }
+            Err(error) => events::fault("verification.mail", &error),
+        }
+    }
+}
+
+/// The queue of verification mail.
+struct MailQueue {
+    store: Store,
+    config: Arc<Config>,
+    templates: Arc<Templates>,
+    transport: MailTransport,
+    connections: Semaphore,
+}
+
+/// A claimed mail with the tokens that it will contain.
+struct MailTask {
+    mail: VerificationMail,
+    tokens: MailTokens,
+}
+
+impl Queue for MailQueue {
+    type Claim = MailTask;
+    type Settlement = MailOutcome;
+
+    fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn topic(&self) -> Topic {
+        Topic::VerificationMail
+    }
+
+    fn concurrency(&self) -> usize {
+        CLAIMED
+    }
+
+    fn timeout(&self) -> Duration {
+        SENDING
+    }
+
+    async fn next(&self) -> Result<NextWork, StoreError> {
+        self.store.next_mail().await
+    }
+
+    async fn turn(
+        &self,
+        outcomes: &[Outcome<Self>],
+        most: usize,
+        _: Timestamp,
+        now: Timestamp,
+    ) -> Result<Turn<MailTask>, StoreError> {
+        let tokens = (0..most)
+            .map(|_| MailTokens::generate())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| StoreError::Other(error.to_string()))?;
+        let outcomes = outcomes
+            .iter()
+            .map(|done| (&done.claim.mail, done.settlement.clone(), done.at));
+        let verification = &self.config.verification;
+        let (settled, claimed) = self
+            .store
+            .turn_mail(
+                outcomes,
+                tokens.iter().map(MailTokens::hashes).collect(),
+                verification.limits,
+                verification.token_ttl,
+                now,
+            )
+            .await?;
+        for (account, address, until) in &claimed.deferred {
+            events::verification_deferred(*account, address, *until, "limit");
+        }
+        let next = match claimed.next_due {
+            None => NextWork::Nothing,
+            Some(due) if claimed.deferred.is_empty() => NextWork::Due(due),
+            Some(due) => NextWork::Due(due.max(now + AFTER_DEFERRING)),
+        };
+        // The mails have the tokens in this order.
+        let tasks = claimed.verification_mails.into_iter().zip(tokens);
+        Ok(Turn {
+            settled,
+            runs: tasks
+                .map(|(mail, tokens)| vec![MailTask { mail, tokens }])
+                .collect(),
+            set_aside: Vec::new(),
+            next,
+        })
+    }
+
+    fn number(task: &MailTask) -> ClaimNumber {
+        task.mail.number()
+    }
+
+    async fn give_back(&self, after: ClaimNumber, now: Timestamp) -> Result<(), StoreError> {
+        self.store.give_back_mail(after, now).await
+    }
+
+    async fn attempt(&self, tasks: &[MailTask], stop: &CancellationToken) -> Vec<Option<Attempt>> {
+        let mut attempts = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            attempts.push(self.send(task, stop).await);
+        }
+        attempts
+    }
+
+    fn conclude(&self, task: &MailTask, attempt: Option<&Attempt>, now: Timestamp) -> MailOutcome {
+        let mail = &task.mail;
+        let (account, address) = (mail.account, &mail.address);
+        let Some(attempt) = attempt else {
+            let cause = "not sent before the shutdown".to_owned();
+            return MailOutcome::Retry { at: now, cause };
+        };
+        failpoint::pass("letter sent");
+        let retry = Retry::default();
+        // It may have waited for the limits, so its age is that of its attempts.
+        let begun = retry::first_attempt(&retry, mail.attempt, now);
+        match settlement(attempt, mail.attempt, begun, &retry, now) {
+            Settlement::Delivered => {
+                events::verification_sent(account, address, mail.attempt);
+                MailOutcome::Sent
+            }
+            Settlement::Retry { at, cause } if matches!(attempt, Attempt::Unknown(_)) => {
+                MailOutcome::Unknown { at, cause }
+            }
+            Settlement::Retry { at, cause } => {
+                events::verification_deferred(account, address, at, &cause);
+                MailOutcome::Retry { at, cause }
+            }
+            Settlement::Failed { cause } => refused(account, address, cause),
+            Settlement::Unattempted => MailOutcome::Retry {
+                at: now,
+                cause: String::new(),
+            },
+        }
+    }
+
+    async fn close_idle(&self) {
+        self.transport.close_idle().await;
+    }
+}
+
+impl MailQueue {
+    /// Sends the mail if this worker still holds its claim when there is a connection for it; `None` if it
+    /// was not sent.
+    async fn send(&self, task: &MailTask, stop: &CancellationToken) -> Option<Attempt> {
+        let _connection = tokio::select! {
+            biased;
+            Ok(connection) = self.connections.acquire() => connection,
+            () = stop.cancelled() => return None,
+        };
+        let holds = self.store.confirm_claim(&task.mail, Timestamp::now()).await;
+        let attempt = match holds {
+            Ok(true) => self.compose_and_send(task).await,
+            // Another worker sends it, or has sent it.
+            Ok(false) => return None,
+            Err(error) => Err(error),
+        };
+        Some(attempt.unwrap_or_else(|error| {
+            events::fault("verification.mail", &error);
+            Attempt::Retry(Cause::of_request(&error.to_string()))
+        }))
+    }
+
+    async fn compose_and_send(&self, task: &MailTask) -> Result<Attempt, StoreError> {
+        let language = self.language(&task.mail).await?;
+        let composed = compose(
+            &task.mail,
+            &task.tokens,
+            &self.config,
+            &self.templates,
+            &language,
+            Timestamp::now(),
+        );
+        Ok(match composed {
+            Ok(mail) => self.transport.send(&mail).await,
+            Err(error) => not_composed(&error),
+        })
+    }
+
+    /// The language of the mail: the person's choice, else that of their message or browser, else the
+    /// portal's, else the site's. It is recorded, since its word confirms a reply; English is assumed if
+    /// nothing is recorded.
+    async fn language(&self, mail: &VerificationMail) -> Result<Language, StoreError> {
+        let asked = self.store.find_mail_languages(mail.id).await?;
+        let portal = mail.portal.as_ref();
+        let portal = portal.and_then(|name| self.config.portal(name));
+        let wanted = [
+            asked.chosen.map(LanguagePriority::from),
+            Some(asked.wanted),
+            portal
+                .and_then(|portal| portal.language.clone())
+                .map(LanguagePriority::from),
+            Some(self.config.site.language.clone().into()),
+        ];
+        let found = wanted
+            .iter()
+            .flatten()
+            .find_map(|list| self.templates.choose(list));
+        let language = found.unwrap_or_default();
+        if language != Language::default()
+            || wanted[1].as_ref().is_some_and(|list| !list.is_empty())
+        {
+            let tag = language.tag().clone();
+            self.store.note_mail_language(mail.id, tag).await?;
+        }
+        Ok(language)
+    }
+}
+
+/// The outcome for mail that cannot be composed. A template can be repaired while the mail waits.
+pub(super) fn not_composed(error: &ComposeError) -> Attempt {
+    let cause = Cause::of_request(&error.to_string());
+    match error {
+        ComposeError::Templates(_) | ComposeError::NoSubject => Attempt::Retry(cause),
+        _ => Attempt::Refused(cause),
+    }
+}
+
+fn refused(account: AccountId, address: &EmailAddress, cause: String) -> MailOutcome {
+    events::verification_bounced(account, Some(address), None, &cause);
+    MailOutcome::Refused { cause }
+}
+
+#[cfg(test)]
+mod tests;

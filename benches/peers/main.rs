@@ -10,7 +10,8 @@
 //! The client is Postfix's `smtp-source` for all three. A second table uses our own client, which takes less
 //! CPU, and shows latencies. The three run in turn, each begins when the disk has finished all writes of the
 //! previous one, and the median of the rounds is shown. Figures of different runs are not comparable, but the
-//! ratios within a run are: `cargo bench --bench peers [-- --quick]`.
+//! ratios within a run are: `cargo bench --bench peers [-- --quick]`. A third table shows the
+//! [whole way](whole_way); `-- --whole-way` makes it alone.
 
 #[path = "../load/mod.rs"]
 mod load;
@@ -23,6 +24,7 @@ mod postfix;
 mod process;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod whole_way;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
@@ -106,7 +108,17 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    let quick = std::env::args().any(|argument| argument == "--quick");
+    let has = |name: &str| std::env::args().any(|argument| argument == name);
+    let quick = has("--quick");
+    let rounds = if quick { 1 } else { ROUNDS };
+    if !has("--whole-way") {
+        accepting(quick, rounds);
+        with_own_client(quick);
+    }
+    whole_way::table(quick, rounds);
+}
+
+fn accepting(quick: bool, rounds: usize) {
     println!(
         "{:<22} {:>9} {:>9} {:>9}  {:>8} {:>8}  {:>8} {:>8}  {:>7} {:>7}",
         "load",
@@ -129,7 +141,6 @@ fn main() {
             },
             ..load
         };
-        let rounds = if quick { 1 } else { ROUNDS };
         let mut measured: [Vec<Result>; 3] = Default::default();
         for _ in 0..rounds {
             for (results, measure) in measured.iter_mut().zip([vestibule, postfix, sink]) {
@@ -155,7 +166,6 @@ fn main() {
     println!(
         "\nmessages/s of the three; CPU time a message and peak memory of all processes of a side.\n"
     );
-    with_own_client(quick);
 }
 
 /// 5 KiB with a client that leaves more CPU to the servers.

@@ -170,8 +170,9 @@ impl<Q: Queue> Worker<Q> {
         };
         let mut is_rested = true;
         let mut free_since: Option<Instant> = None;
-        while !stop.is_cancelled() {
+        while !(stop.is_cancelled() && worker.under_way.is_empty()) {
             worker.follow_state().await;
+            let is_stopping = stop.is_cancelled();
             let now = Timestamp::now();
             let (capacity, _) = worker.capacity(now);
             let is_few = capacity * 4 < worker.queue.concurrency() && !worker.under_way.is_empty();
@@ -204,7 +205,7 @@ impl<Q: Queue> Worker<Q> {
                 &mut arrivals
             };
             tokio::select! {
-                () = stop.cancelled() => {}
+                () = stop.cancelled(), if !is_stopping => {}
                 Some(done) = worker.under_way.join_next() => {
                     worker.keep(done);
                     while let Some(done) = worker.under_way.try_join_next() {
@@ -220,9 +221,6 @@ impl<Q: Queue> Worker<Q> {
                     }
                 }
             }
-        }
-        while let Some(done) = worker.under_way.join_next().await {
-            worker.keep(done);
         }
         while let Ok(done) = outcomes.try_recv() {
             worker.unsettled.extend(done);
@@ -279,6 +277,9 @@ impl<Q: Queue> Worker<Q> {
     /// Number of runs that may start, and the time at which there may be more.
     fn capacity(&self, now: Timestamp) -> (usize, Timestamp) {
         let concurrency = self.queue.concurrency();
+        if self.stop.is_cancelled() {
+            return (0, Timestamp::MAX);
+        }
         match self
             .breaker
             .capacity(concurrency, self.under_way.len(), now)

@@ -11,7 +11,7 @@ pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 
-use super::program::{Ran, vestibule};
+use super::program::{Ran, program_in};
 
 /// Time limit of every wait in a test. Generous, for machines under load, and above the minute after which a
 /// first failure is retried.
@@ -85,6 +85,8 @@ impl Drop for Folder {
 /// A configuration, a data folder, and the daemon while it runs.
 pub struct Harness {
     pub folder: Folder,
+    /// The program that is run.
+    pub program: PathBuf,
     daemon: Option<Child>,
     pub smtp: SocketAddr,
     pub http: SocketAddr,
@@ -170,6 +172,7 @@ impl Harness {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
             folder,
+            program: super::program::PROGRAM.into(),
             daemon: None,
             smtp: nowhere,
             http: nowhere,
@@ -222,7 +225,7 @@ impl Harness {
 
     /// A command of the program with this configuration.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = vestibule(self.folder.path());
+        let mut command = program_in(&self.program, self.folder.path());
         command
             .args(args)
             .env("VESTIBULE_CONFIG", self.path("vestibule.toml"));

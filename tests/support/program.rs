@@ -16,7 +16,12 @@ const PATH: &str = "/usr/bin:/bin";
 
 /// The binary in a folder, with nothing in its environment that a test does not put there.
 pub fn vestibule(folder: &Path) -> Command {
-    let mut command = Command::new(PROGRAM);
+    program_in(Path::new(PROGRAM), folder)
+}
+
+/// The same with another build of it.
+pub fn program_in(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
     command
         .current_dir(folder)
         .env_clear()

@@ -4,4 +4,5 @@ mod harness;
 mod help_desk;
 mod hooks;
 mod receiver;
+mod runs;
 mod workers;

@@ -1,0 +1,205 @@
+//! Runs: requests of one account and portal that a worker claims together arrive in order, whatever happens
+//! to the daemon, the destination or one of them in between.
+
+use std::collections::BTreeSet;
+
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use vestibule::delivery;
+use vestibule::domain::{Actor, DestinationName, Interface, RequestId, RequestState, Timestamp};
+
+use super::harness::{Harness, until};
+use super::help_desk::HelpDesk;
+
+const UNLIMITED: usize = 1_000_000;
+
+/// Maximum requests of one run.
+const OF_RUN: usize = 64;
+
+/// Requests of one customer at `shop`.
+async fn mails(harness: &Harness, count: usize) -> Vec<RequestId> {
+    let mut requests = Vec::new();
+    for number in 0..count {
+        let from = "ann@customer.example".to_owned();
+        requests.push(harness.mail_from(from, "shop", number).await);
+    }
+    requests
+}
+
+fn posted(help_desk: &HelpDesk) -> Vec<String> {
+    help_desk.posts().into_iter().map(|(id, _)| id).collect()
+}
+
+fn ids(requests: &[RequestId]) -> Vec<String> {
+    requests.iter().map(ToString::to_string).collect()
+}
+
+/// Each id where it is first.
+fn firsts(posts: &[String]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let posts = posts.iter().filter(|id| seen.insert(id.as_str()));
+    posts.cloned().collect()
+}
+
+async fn until_delivered(harness: &Harness, count: usize) {
+    until("delivered", async || {
+        harness.count("shop", RequestState::Delivered).await == count
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_requests_of_one_sender_arrive_once_and_in_order() {
+    let help_desk = HelpDesk::open(0, UNLIMITED).await;
+    let harness = Harness::open(&help_desk.destination()).await;
+    // Two runs wait, and more comes meanwhile.
+    let mut requests = mails(&harness, 2 * OF_RUN).await;
+    let workers = harness.start();
+    for number in requests.len()..requests.len() + 30 {
+        let from = "ann@customer.example".to_owned();
+        requests.push(harness.mail_from(from, "shop", number).await);
+    }
+    until_delivered(&harness, requests.len()).await;
+    workers.drain().await;
+    assert_eq!(posted(&help_desk), ids(&requests));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failures_in_between_keep_the_order() {
+    let help_desk = HelpDesk::open(3, UNLIMITED).await;
+    let harness = Harness::open(&format!(
+        "{}\nretry = [\"1ms\"]",
+        help_desk.destination()
+    ))
+    .await;
+    let requests = mails(&harness, 40).await;
+    let workers = harness.start();
+    until_delivered(&harness, requests.len()).await;
+    workers.drain().await;
+    let posts = help_desk.posts();
+    assert!(posts.len() > requests.len(), "nothing failed");
+    let taken: Vec<_> = posts
+        .iter()
+        .filter_map(|(id, is_taken)| is_taken.then_some(id.clone()))
+        .collect();
+    // The draws of the help desk let none fail five times, after which others may pass.
+    assert_eq!(taken, ids(&requests));
+}
+
+#[test]
+fn a_crash_repeats_no_more_than_one_run_and_in_order() {
+    const TAKEN: usize = 10;
+    let here = Runtime::new().expect("a runtime");
+    let (harness, help_desk) = here.block_on(async {
+        let help_desk = HelpDesk::open(0, TAKEN).await;
+        (Harness::open(&help_desk.destination()).await, help_desk)
+    });
+    let requests = here.block_on(mails(&harness, OF_RUN + 20));
+
+    let daemon = Runtime::new().expect("a runtime");
+    daemon.spawn(delivery::run(
+        harness.config(),
+        harness.store_again(),
+        CancellationToken::new(),
+    ));
+    here.block_on(until("in the middle of a run", async || {
+        help_desk.posts().len() == TAKEN + 1
+    }));
+    daemon.shutdown_background();
+
+    here.block_on(async {
+        let workers = harness.start();
+        help_desk.answer(UNLIMITED);
+        until_delivered(&harness, requests.len()).await;
+        workers.drain().await;
+    });
+    let posts = posted(&help_desk);
+    assert_eq!(firsts(&posts), ids(&requests));
+    let before = posts.len() - requests.len();
+    assert!(before <= OF_RUN, "{before} repeats");
+    // After the crash each comes once, in order, from the first that was not recorded on.
+    let again = &posts[TAKEN + 1..];
+    assert_eq!(again, &ids(&requests)[requests.len() - again.len()..]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_is_discarded_while_the_first_of_its_run_hangs() {
+    let help_desk = HelpDesk::open(0, 0).await;
+    let harness = Harness::open(&help_desk.destination()).await;
+    let requests = mails(&harness, 5).await;
+    let workers = harness.start();
+    until("posted", async || help_desk.posts().len() == 1).await;
+    // At first it is in work like all of its run; the rest of a run that takes long returns to its queue.
+    until("discarded", async || {
+        let by = Actor::operator("root", Interface::CommandLine);
+        let discarded = harness
+            .store
+            .discard_request(requests[2], by, Timestamp::now());
+        discarded.await.is_ok()
+    })
+    .await;
+    assert_eq!(help_desk.posts().len(), 1, "the first still hangs");
+    help_desk.answer(UNLIMITED);
+    until_delivered(&harness, 4).await;
+    workers.drain().await;
+    let mut expected = ids(&requests);
+    expected.remove(2);
+    assert_eq!(posted(&help_desk), expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_takes_effect_within_a_run() {
+    let help_desk = HelpDesk::open(0, 3).await;
+    let harness = Harness::open(&help_desk.destination()).await;
+    let requests = mails(&harness, 20).await;
+    let workers = harness.start();
+    until("in the middle of a run", async || {
+        help_desk.posts().len() == 4
+    })
+    .await;
+    let pause = async |paused| {
+        let shop = DestinationName::parse("shop").expect("a name");
+        let by = Actor::operator("root", Interface::CommandLine);
+        let done = harness
+            .store
+            .pause_destination(shop, paused, by, Timestamp::now());
+        done.await.expect("done");
+    };
+    pause(true).await;
+    help_desk.answer(UNLIMITED);
+    until_delivered(&harness, 4).await;
+    assert_eq!(help_desk.posts().len(), 4, "only the one in progress ended");
+    pause(false).await;
+    until_delivered(&harness, requests.len()).await;
+    workers.drain().await;
+    assert_eq!(posted(&help_desk), ids(&requests));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_maildir_gets_the_requests_of_all_senders_once() {
+    const SENDERS: usize = 30;
+    const EACH: usize = 10;
+    let help_desk = HelpDesk::open(0, 0).await;
+    let harness = Harness::open(&help_desk.destination()).await;
+    let mut requests = BTreeSet::new();
+    for number in 0..SENDERS * EACH {
+        let from = format!("customer{}@shop.example", number % SENDERS);
+        requests.insert(harness.mail_from(from, "it", number).await.to_string());
+    }
+    let workers = harness.start();
+    until("delivered", async || {
+        harness.count("it", RequestState::Delivered).await == SENDERS * EACH
+    })
+    .await;
+    workers.drain().await;
+    let delivered: BTreeSet<String> = harness
+        .messages("Maildir")
+        .iter()
+        .filter_map(|path| {
+            let name = path.file_name()?.to_str()?;
+            Some(name.split('.').nth(1)?.to_owned())
+        })
+        .collect();
+    assert_eq!(delivered, requests);
+    assert_eq!(harness.messages("Maildir").len(), SENDERS * EACH);
+}

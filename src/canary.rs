@@ -27,15 +27,15 @@ use crate::store::Store;
 /// Interval at which the request of a canary is polled.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Sends one canary after the other until `shutdown`, and reports to `heard` whether each arrived.
+/// Sends one canary after the other until `shutdown`, and reports to `report` whether each arrived.
 pub async fn run(
     mut config: watch::Receiver<Arc<Config>>,
     store: Store,
     smtp: SocketAddr,
-    heard: impl Fn(Option<bool>),
+    report: impl Fn(Option<bool>),
     shutdown: CancellationToken,
 ) {
-    let singing = async {
+    let sending = async {
         // An earlier process may have been killed while its canary was on its way.
         if let Err(error) = store.forget_canaries().await {
             events::fault("canary", &error);
@@ -44,24 +44,24 @@ pub async fn run(
         loop {
             let now = Arc::clone(&config.borrow_and_update());
             let Some(canary) = &now.canary else {
-                heard(None);
+                report(None);
                 well = None;
                 if config.changed().await.is_err() {
                     return std::future::pending().await;
                 }
                 continue;
             };
-            let arrived = sing(canary, &now, &store, smtp).await;
+            let arrived = send_and_wait(canary, &now, &store, smtp).await;
             let is_well = tell(&arrived, well);
             well = Some(is_well);
-            heard(well);
+            report(well);
             tokio::select! {
                 () = tokio::time::sleep(canary.interval) => {}
                 _ = config.changed() => {}
             }
         }
     };
-    shutdown.run_until_cancelled(singing).await;
+    shutdown.run_until_cancelled(sending).await;
 }
 
 /// Records the metrics, and emits an event if the result changed.
@@ -80,7 +80,7 @@ fn tell(arrived: &Result<Duration, String>, before: Option<bool>) -> bool {
 }
 
 /// Sends one canary, from the greeting to its delivery. Returns its duration, or its failure.
-async fn sing(
+async fn send_and_wait(
     canary: &Canary,
     config: &Config,
     store: &Store,
@@ -131,7 +131,7 @@ async fn send(config: &Config, smtp: SocketAddr) -> Result<RequestId, String> {
     .map_err(|error| said(&error))?;
     let message = format!(
         "From: {from}\r\nTo: {to}\r\nSubject: Canary\r\nDate: {}\r\nMessage-ID: <{from}>\r\n\r\n\
-         Is the way clear?\r\n",
+         A test of the whole way.\r\n",
         Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S +0000")
     );
     let reply = transport

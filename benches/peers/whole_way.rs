@@ -67,7 +67,11 @@ impl Way {
             Desk::Smtp => "SMTP",
             Desk::Webhook => "webhook",
         };
-        format!("{desk}, {} KiB, {} senders", self.octets / KIB, self.senders)
+        format!(
+            "{desk}, {} KiB, {} senders",
+            self.octets / KIB,
+            self.senders
+        )
     }
 }
 
@@ -80,7 +84,11 @@ pub fn table(quick: bool, rounds: usize) {
     );
     for way in WAYS {
         let way = Way {
-            messages: if quick { way.messages / 10 } else { way.messages },
+            messages: if quick {
+                way.messages / 10
+            } else {
+                way.messages
+            },
             ..way
         };
         let mut ours: Vec<Vec<Result>> = programs.iter().map(|_| Vec::new()).collect();

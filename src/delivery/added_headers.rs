@@ -15,7 +15,7 @@ use crate::sender_auth;
 use crate::store::Claim;
 
 /// The value of `X-Vestibule-Verified`: the way and the time of this request's verification.
-pub(super) fn verified(claim: &Claim) -> String {
+pub(super) fn format_verification(claim: &Claim) -> String {
     if let Some(operator) = &claim.released_by {
         return format!("operator {} {}", word(operator), seconds(claim.released_at));
     }
@@ -35,7 +35,7 @@ pub(super) fn sender_by(claim: &Claim) -> Option<&'static str> {
 
 /// The value of `X-Vestibule-Authenticated`: the DMARC result of this message. It is independent of the
 /// verification of the address: a forged message of a verified customer is `fail`.
-pub(super) fn authenticated(claim: &Claim) -> &'static str {
+pub(super) fn name_authentication(claim: &Claim) -> &'static str {
     let outcome = claim.authentication.outcome(claim.authentication_enforced);
     outcome.as_str()
 }
@@ -44,17 +44,17 @@ pub(super) fn authenticated(claim: &Claim) -> &'static str {
 pub(super) fn fields(claim: &Claim, hostname: &Domain) -> Vec<u8> {
     // Above our own Received, where readers look for it (RFC 8601 4.1).
     let mut text = sender_auth::field(&claim.authentication, hostname).unwrap_or_default();
-    text += &received(claim, hostname);
+    text += &format_received(claim, hostname);
     let mut field = |name: &str, value: &str| {
         let _ = write!(text, "{name}: {value}\r\n");
     };
     field("X-Vestibule-Request", &claim.request().to_string());
     field("X-Vestibule-Account", claim.kind.as_str());
-    field("X-Vestibule-Verified", &verified(claim));
+    field("X-Vestibule-Verified", &format_verification(claim));
     if let Some(who) = sender_by(claim) {
         field("X-Vestibule-Sender-By", who);
     }
-    field("X-Vestibule-Authenticated", authenticated(claim));
+    field("X-Vestibule-Authenticated", name_authentication(claim));
     if !claim.groups.is_empty() {
         let groups: Vec<String> = claim.groups.iter().map(|group| phrase(group)).collect();
         field("X-Vestibule-Groups", &groups.join(",\r\n "));
@@ -64,7 +64,7 @@ pub(super) fn fields(claim: &Claim, hostname: &Domain) -> Vec<u8> {
 }
 
 /// The Received field (RFC 5321 4.4), with the protocol names of RFC 3848 and RFC 6531 4.3.
-fn received(claim: &Claim, hostname: &Domain) -> String {
+fn format_received(claim: &Claim, hostname: &Domain) -> String {
     let envelope = &claim.envelope;
     let protocol = match (envelope.smtputf8, envelope.tls) {
         (false, false) => "ESMTP",
@@ -156,7 +156,7 @@ mod tests {
         Domain::parse("gate.corp.example").expect("a domain")
     }
 
-    fn shown(claim: &Claim) -> String {
+    fn render(claim: &Claim) -> String {
         String::from_utf8(fields(claim, &hostname())).expect("ASCII")
     }
 
@@ -177,14 +177,14 @@ mod tests {
             claim.ledger,
             claim.request()
         );
-        assert_eq!(shown(&claim), expected);
+        assert_eq!(render(&claim), expected);
     }
 
     #[test]
     fn the_authentication_results_are_the_first_field() {
         let mut claim = Claim::for_testing();
         claim.authentication.dmarc = Some(crate::mail::AuthenticationResult::Pass);
-        let text = shown(&claim);
+        let text = render(&claim);
         let results = "Authentication-Results: gate.corp.example;\r\n\tdmarc=pass";
         assert!(text.starts_with(results), "{text}");
         assert!(text.contains("\r\nReceived: from "), "{text}");
@@ -220,7 +220,7 @@ mod tests {
             claim.authentication = authentication;
             claim.authentication_enforced = is_enforced;
             let expected = format!("X-Vestibule-Authenticated: {word}\r\n");
-            assert!(shown(&claim).contains(&expected), "{word}");
+            assert!(render(&claim).contains(&expected), "{word}");
         }
     }
 
@@ -228,23 +228,23 @@ mod tests {
     fn an_unverified_address_is_never_called_verified() {
         let mut claim = Claim::for_testing();
         claim.verified = None;
-        assert!(shown(&claim).contains("X-Vestibule-Verified: no\r\n"));
+        assert!(render(&claim).contains("X-Vestibule-Verified: no\r\n"));
         claim.released_by = Some("ann".to_owned());
         assert!(
-            shown(&claim).contains("X-Vestibule-Verified: operator ann 2026-11-23T10:05:01Z\r\n")
+            render(&claim).contains("X-Vestibule-Verified: operator ann 2026-11-23T10:05:01Z\r\n")
         );
         claim.released_by = None;
         claim.verified = Some(("operator:bea".to_owned(), claim.received_at));
-        assert!(shown(&claim).contains("X-Vestibule-Verified: operator bea 2026-"));
+        assert!(render(&claim).contains("X-Vestibule-Verified: operator bea 2026-"));
     }
 
     #[test]
     fn a_sender_that_an_operator_named_is_told() {
         let mut claim = Claim::for_testing();
-        assert!(!shown(&claim).contains("Sender-By"));
+        assert!(!render(&claim).contains("Sender-By"));
         claim.sender_named = true;
         claim.released_by = Some("ann\r\nX-Vestibule-Account: internal".to_owned());
-        let text = shown(&claim);
+        let text = render(&claim);
         assert!(
             text.contains("X-Vestibule-Sender-By: operator\r\n"),
             "{text}"
@@ -260,12 +260,12 @@ mod tests {
     fn untrusted_text_cannot_add_a_field() {
         let hostile = "x\r\nX-Vestibule-Account: internal\r\n\r\n<>()\"\\;\u{85}\u{2028}ü\0";
         let mut claim = Claim::for_testing();
-        let lines = shown(&claim).lines().count();
+        let lines = render(&claim).lines().count();
         claim.envelope.helo = hostile.to_owned();
         claim.recipient = hostile.to_owned();
         claim.groups = vec![hostile.repeat(5), "staff".to_owned()];
         claim.verified = Some((hostile.to_owned(), claim.received_at));
-        let text = shown(&claim);
+        let text = render(&claim);
         let names: Vec<&str> = text
             .lines()
             .filter(|line| !line.starts_with([' ', '\t']))

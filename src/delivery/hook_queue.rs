@@ -9,7 +9,7 @@ use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
 use crate::outbound::http::{HttpClient, RequestMeta};
 use crate::outbound::retry::settlement;
-use crate::outbound::worker::{Outcome, Queue};
+use crate::outbound::worker::{Outcome, WorkQueue};
 use crate::outbound::{Attempt, Cause};
 use crate::store::{ClaimNumber, HookCall, NextWork, Settlement, Store, StoreError, Topic, Turn};
 
@@ -61,7 +61,7 @@ impl HookQueue {
     }
 }
 
-impl Queue for HookQueue {
+impl WorkQueue for HookQueue {
     type Claim = HookCall;
     type Settlement = Settlement;
 

@@ -13,7 +13,7 @@ use crate::store::{MessageContent, PIECE, StoreError};
 
 /// A message as destinations get it.
 #[derive(Debug, Clone)]
-pub struct Message {
+pub struct DeliveredMessage {
     added: Vec<u8>,
     /// The beginning of the original message, including the whole header section.
     start: Vec<u8>,
@@ -25,19 +25,19 @@ pub struct Message {
 
 /// Position of a reader in the message.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Place {
+pub struct ReadPosition {
     /// Parts in memory that were returned: the added fields, then the kept ranges of the start.
     parts: usize,
     /// Octets of the remaining content.
     rest: u64,
 }
 
-impl Place {
+impl ReadPosition {
     /// The position after the added fields.
     pub(super) const ORIGINAL: Self = Self { parts: 1, rest: 0 };
 }
 
-impl Message {
+impl DeliveredMessage {
     /// `added` are whole fields, each with its line ending; `start` is the beginning of the message, already
     /// read.
     pub(super) async fn open(
@@ -71,7 +71,10 @@ impl Message {
     ///
     /// # Errors
     /// The remaining content cannot be read. The pieces so far are not a whole message then.
-    pub async fn piece(&self, place: &mut Place) -> Result<Option<Cow<'_, [u8]>>, StoreError> {
+    pub async fn piece(
+        &self,
+        place: &mut ReadPosition,
+    ) -> Result<Option<Cow<'_, [u8]>>, StoreError> {
         let part = match place.parts {
             0 => Some(self.added.as_slice()),
             n => self.kept.get(n - 1).map(|range| &self.start[range.clone()]),
@@ -113,7 +116,7 @@ impl Message {
     /// The message in one piece, for uses that need all of it.
     pub async fn to_vec(&self) -> Result<Vec<u8>, StoreError> {
         let mut whole = Vec::with_capacity(usize::try_from(self.len()).unwrap_or_default());
-        let mut place = Place::default();
+        let mut place = ReadPosition::default();
         while let Some(piece) = self.piece(&mut place).await? {
             whole.extend_from_slice(&piece);
         }
@@ -123,7 +126,7 @@ impl Message {
     /// The original message: without the added fields and without fields of our own names from outside.
     pub async fn original(&self) -> Result<Vec<u8>, StoreError> {
         let mut whole = Vec::with_capacity(usize::try_from(self.len()).unwrap_or_default());
-        let mut place = Place::ORIGINAL;
+        let mut place = ReadPosition::ORIGINAL;
         while let Some(piece) = self.piece(&mut place).await? {
             whole.extend_from_slice(&piece);
         }
@@ -131,7 +134,7 @@ impl Message {
     }
 
     pub async fn is_ascii(&self) -> Result<bool, StoreError> {
-        let mut place = Place::default();
+        let mut place = ReadPosition::default();
         while let Some(piece) = self.piece(&mut place).await? {
             if !piece.is_ascii() {
                 return Ok(false);
@@ -167,12 +170,12 @@ mod tests {
 
     use super::*;
 
-    fn message(raw: &[u8]) -> Message {
+    fn message(raw: &[u8]) -> DeliveredMessage {
         let hostname = Domain::parse("gate.corp.example").expect("a domain");
-        Message::in_memory(b"Received: here\r\n".to_vec(), raw.to_vec(), &hostname)
+        DeliveredMessage::in_memory(b"Received: here\r\n".to_vec(), raw.to_vec(), &hostname)
     }
 
-    fn whole(message: &Message) -> Vec<u8> {
+    fn whole(message: &DeliveredMessage) -> Vec<u8> {
         tokio::runtime::Builder::new_current_thread()
             .build()
             .expect("a runtime")

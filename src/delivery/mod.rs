@@ -17,8 +17,8 @@ mod supervisor;
 #[cfg(test)]
 mod tests;
 
-pub use destinations::Destination;
-pub use message::Message;
-pub use original::Original;
+pub use destinations::DestinationClient;
+pub use message::DeliveredMessage;
+pub use original::OriginalMessage;
 pub use outgoing_message::OutgoingMessage;
 pub use supervisor::run;

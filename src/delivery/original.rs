@@ -2,19 +2,19 @@
 
 use hyper::body::{Body, Bytes};
 
-use super::Message;
-use super::message::Place;
+use super::DeliveredMessage;
+use super::message::ReadPosition;
 use crate::domain::{Domain, LedgerId};
-use crate::outbound::flow::Flow;
+use crate::outbound::body_stream::BodyStream;
 use crate::store::{PIECE, Store, StoreError};
 
 /// The original message of an entry, without the fields that destinations must not trust.
 #[derive(Debug)]
-pub struct Original {
-    message: Message,
+pub struct OriginalMessage {
+    message: DeliveredMessage,
 }
 
-impl Original {
+impl OriginalMessage {
     /// `None` if the content is not kept any more.
     ///
     /// # Errors
@@ -27,15 +27,15 @@ impl Original {
         let Some((content, start)) = store.content(ledger, PIECE).await? else {
             return Ok(None);
         };
-        let message = Message::open(Vec::new(), start, content, hostname).await?;
+        let message = DeliveredMessage::open(Vec::new(), start, content, hostname).await?;
         Ok(Some(Self { message }))
     }
 
     /// The message as a body that is read while it is sent.
     pub fn into_body(self) -> impl Body<Data = Bytes, Error = StoreError> + Send + 'static {
         let octets = self.message.original_len();
-        Flow::begin(octets, |sender| async move {
-            let mut place = Place::ORIGINAL;
+        BodyStream::begin(octets, |sender| async move {
+            let mut place = ReadPosition::ORIGINAL;
             loop {
                 let piece = self.message.piece(&mut place).await;
                 let piece = piece.map(|piece| piece.map(|piece| Bytes::from(piece.into_owned())));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Message, added_headers};
+use super::{DeliveredMessage, added_headers};
 use crate::domain::{Domain, Timestamp};
 use crate::store::{Claim, MessageContent, Store, StoreError};
 
@@ -21,7 +21,7 @@ pub struct Links {
 #[derive(Debug)]
 pub struct OutgoingMessage {
     claim: Claim,
-    message: Message,
+    message: DeliveredMessage,
     /// `None` if there are no public pages.
     links: Option<Links>,
 }
@@ -38,7 +38,7 @@ impl OutgoingMessage {
         hostname: &Domain,
     ) -> Result<Self, StoreError> {
         let fields = added_headers::fields(&claim, hostname);
-        let message = Message::open(fields, start, content, hostname).await?;
+        let message = DeliveredMessage::open(fields, start, content, hostname).await?;
         Ok(Self {
             claim,
             message,
@@ -48,7 +48,8 @@ impl OutgoingMessage {
 
     #[cfg(test)]
     pub(super) fn in_memory(claim: Claim, raw: Vec<u8>, hostname: &Domain) -> Self {
-        let message = Message::in_memory(added_headers::fields(&claim, hostname), raw, hostname);
+        let message =
+            DeliveredMessage::in_memory(added_headers::fields(&claim, hostname), raw, hostname);
         Self {
             claim,
             message,
@@ -60,7 +61,7 @@ impl OutgoingMessage {
         &self.claim
     }
 
-    pub fn message(&self) -> &Message {
+    pub fn message(&self) -> &DeliveredMessage {
         &self.message
     }
 
@@ -79,8 +80,8 @@ impl OutgoingMessage {
     }
 
     /// The way and the time of the address's verification, or `no`.
-    pub fn verified(&self) -> String {
-        added_headers::verified(&self.claim)
+    pub fn verification(&self) -> String {
+        added_headers::format_verification(&self.claim)
     }
 
     /// `operator` if an operator named the sender.
@@ -89,7 +90,7 @@ impl OutgoingMessage {
     }
 
     /// The DMARC result of this message: `pass`, `fail`, `none` or `temperror`.
-    pub fn authenticated(&self) -> &'static str {
-        added_headers::authenticated(&self.claim)
+    pub fn authentication(&self) -> &'static str {
+        added_headers::name_authentication(&self.claim)
     }
 }

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::outgoing_message::Links;
-use super::{Destination, OutgoingMessage};
+use super::{DestinationClient, OutgoingMessage};
 use crate::config::{self, Config, Retry};
 use crate::domain::{DestinationName, Domain, PortalName, Timestamp};
 use crate::failpoint;
 use crate::observe::events;
 use crate::observe::metrics::{self, ProcessingStep};
 use crate::outbound::retry::settlement;
-use crate::outbound::worker::{Outcome, Queue};
+use crate::outbound::worker::{Outcome, WorkQueue};
 use crate::outbound::{Attempt, Cause};
 use crate::store::{
     ClaimNumber, Delivery, NextWork, PIECE, RunLimits, Settlement, Store, StoreError, Topic, Turn,
@@ -33,7 +33,7 @@ const READING: Duration = Duration::from_secs(30);
 pub(super) struct RequestQueue {
     name: DestinationName,
     portals: Vec<PortalName>,
-    destination: Destination,
+    destination: DestinationClient,
     retry: Retry,
     hostname: Domain,
     links: Links,
@@ -54,7 +54,7 @@ impl RequestQueue {
         Self {
             name: name.clone(),
             portals,
-            destination: Destination::new(settings, &config.hostname),
+            destination: DestinationClient::new(settings, &config.hostname),
             retry: settings.retry().clone(),
             hostname: config.hostname.clone(),
             links: Links {
@@ -130,7 +130,7 @@ impl RequestQueue {
     }
 }
 
-impl Queue for RequestQueue {
+impl WorkQueue for RequestQueue {
     type Claim = Delivery;
     type Settlement = Settlement;
 

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
 use crate::outbound::Generations;
-use crate::outbound::breaker::Place;
+use crate::outbound::breaker::Target;
 use crate::store::{Store, StoreError};
 
 /// Rows that are removed at a time.
@@ -30,14 +30,14 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
         subscribe(&config, &mut generations).await;
         let store = generations.store().clone();
         for hook in &config.hooks {
-            let place = Place::Hook(hook.endpoint.clone());
+            let target = Target::Hook(hook.endpoint.clone());
             let queue = HookQueue::of(hook, store.clone());
-            generations.start(hook.name.as_str(), place, queue);
+            generations.start(hook.name.as_str(), target, queue);
         }
         for (name, destination) in &config.destinations {
-            let place = Place::RequestQueue(destination.clone());
+            let target = Target::RequestQueue(destination.clone());
             let queue = RequestQueue::of(name, destination, &config, store.clone());
-            generations.start(name.as_str(), place, queue);
+            generations.start(name.as_str(), target, queue);
         }
         forget_states(&generations).await;
     }

@@ -22,7 +22,7 @@ async fn overdue(store: &Store, config: &Config, people: usize) {
 }
 
 /// Tidies up and returns the total length of the pauses.
-async fn rested(people: usize) -> Duration {
+async fn measure_rest(people: usize) -> Duration {
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
     let config = sample::config("");
@@ -50,9 +50,9 @@ async fn rested(people: usize) -> Duration {
 #[tokio::test(start_paused = true)]
 async fn it_pauses_between_rounds_and_not_after_the_last() {
     // One row is one round however slow the machine is; more rows share a round as long as time allows.
-    assert_eq!(rested(1).await, Duration::ZERO, "one round");
+    assert_eq!(measure_rest(1).await, Duration::ZERO, "one round");
     let begin = Instant::now();
-    let rested = rested(2 * STEP).await;
+    let rested = measure_rest(2 * STEP).await;
     // The length of a pause depends on the duration of the work; its existence does not.
     assert!(!rested.is_zero(), "no rest");
     assert!(rested <= begin.elapsed() * REST + Duration::from_millis(10));

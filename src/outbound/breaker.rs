@@ -147,7 +147,7 @@ impl SharedBreaker {
 
 /// A place that messages go to, with all settings that an attempt there depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Target {
     RequestQueue(Destination),
     Hook(Endpoint),
     Mail(Outgoing),
@@ -155,12 +155,12 @@ pub enum Place {
 
 /// The breakers of a configuration, by name.
 #[derive(Debug, Default)]
-pub struct Breakers(BTreeMap<String, (Place, SharedBreaker)>);
+pub struct Breakers(BTreeMap<String, (Target, SharedBreaker)>);
 
 impl Breakers {
     /// The breaker of the previous configuration if the place is the same, otherwise a new one: the change
     /// may have fixed the failure.
-    pub fn keep(&mut self, before: &Self, name: &str, place: Place) -> SharedBreaker {
+    pub fn keep(&mut self, before: &Self, name: &str, place: Target) -> SharedBreaker {
         let breaker = match before.0.get(name) {
             Some((same, breaker)) if *same == place => breaker.clone(),
             _ => SharedBreaker::default(),

@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::breaker::{Breakers, Place};
-use super::worker::{Queue, Worker};
+use super::breaker::{Breakers, Target};
+use super::worker::{WorkQueue, Worker};
 use crate::config::Config;
 use crate::domain::DestinationName;
 use crate::store::Store;
@@ -90,7 +90,7 @@ impl Generations {
     }
 
     /// Starts the worker of a queue, whose name no other queue of this configuration has.
-    pub fn start(&mut self, name: &str, place: Place, queue: impl Queue) {
+    pub fn start(&mut self, name: &str, place: Target, queue: impl WorkQueue) {
         let breaker = self.breakers.keep(&self.breakers_before, name, place);
         let worker = Worker::run(queue, breaker, self.stop.clone());
         self.workers.spawn(worker);

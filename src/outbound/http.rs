@@ -129,9 +129,9 @@ impl HttpClient {
             _ => None,
         };
         match address {
-            Some(address) if !self.endpoint.allow_private && is_private_address(address) => {
-                Err(Cause::of_destination(&unwanted(&address.to_string())))
-            }
+            Some(address) if !self.endpoint.allow_private && is_private_address(address) => Err(
+                Cause::of_destination(&describe_private(&address.to_string())),
+            ),
             _ => Ok(url),
         }
     }
@@ -175,14 +175,14 @@ impl Resolve for Resolver {
                 .filter(|address| allow_private || !is_private_address(address.ip()))
                 .collect();
             if addresses.is_empty() {
-                return Err(unwanted(name.as_str()).into());
+                return Err(describe_private(name.as_str()).into());
             }
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }
 
-fn unwanted(host: &str) -> String {
+fn describe_private(host: &str) -> String {
     format!("{host} has no address outside of the own network; set allow_private if that is meant")
 }
 

@@ -5,8 +5,8 @@
 //! down. The clients of SMTP and HTTP are here too. Nothing here knows what is sent.
 
 mod attempt;
+pub mod body_stream;
 pub mod breaker;
-pub mod flow;
 mod generations;
 pub mod http;
 pub mod pool;

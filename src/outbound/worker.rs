@@ -49,7 +49,7 @@ const COMPANY: Duration = Duration::from_millis(2);
 const RESTFUL: Duration = Duration::from_secs(10);
 
 /// The queue of one place, and the way to deliver to it.
-pub trait Queue: Send + Sync + 'static {
+pub trait WorkQueue: Send + Sync + 'static {
     /// An item that the worker has claimed.
     type Claim: Send + Sync + 'static;
     /// The record of an outcome.
@@ -118,7 +118,7 @@ pub trait Queue: Send + Sync + 'static {
 }
 
 /// The outcome of a claim, until it is recorded.
-pub struct Outcome<Q: Queue + ?Sized> {
+pub struct Outcome<Q: WorkQueue + ?Sized> {
     pub claim: Q::Claim,
     pub settlement: Q::Settlement,
     pub at: Timestamp,
@@ -128,7 +128,7 @@ pub struct Outcome<Q: Queue + ?Sized> {
 }
 
 /// The worker of one queue.
-pub struct Worker<Q: Queue> {
+pub struct Worker<Q: WorkQueue> {
     queue: Arc<Q>,
     breaker: SharedBreaker,
     stop: CancellationToken,
@@ -149,7 +149,7 @@ pub struct Worker<Q: Queue> {
     recorded: Option<DownState>,
 }
 
-impl<Q: Queue> Worker<Q> {
+impl<Q: WorkQueue> Worker<Q> {
     /// Works until `stop`, and until all attempts have ended then.
     pub async fn run(queue: Q, breaker: SharedBreaker, stop: CancellationToken) {
         let (early, mut outcomes) = mpsc::unbounded_channel();
@@ -410,7 +410,7 @@ impl<Q: Queue> Worker<Q> {
     }
 }
 
-fn note_lost<Q: Queue>(outcome: &Outcome<Q>, settled: Settled) {
+fn note_lost<Q: WorkQueue>(outcome: &Outcome<Q>, settled: Settled) {
     if settled == Settled::ClaimLost && outcome.is_attempted {
         let cause =
             "the lease expired before the attempt was settled; the message may be sent twice";
@@ -419,7 +419,7 @@ fn note_lost<Q: Queue>(outcome: &Outcome<Q>, settled: Settled) {
 }
 
 /// A run under way.
-struct Run<Q: Queue> {
+struct Run<Q: WorkQueue> {
     queue: Arc<Q>,
     breaker: SharedBreaker,
     stop: CancellationToken,
@@ -429,7 +429,7 @@ struct Run<Q: Queue> {
     done: Vec<Outcome<Q>>,
 }
 
-impl<Q: Queue> Run<Q> {
+impl<Q: WorkQueue> Run<Q> {
     /// Makes the attempts. Returns the outcomes, except for those that were sent to `early`.
     async fn make(mut self, early: mpsc::UnboundedSender<Vec<Outcome<Q>>>) -> Vec<Outcome<Q>> {
         let end = Instant::now() + RUN_TIME;

@@ -29,7 +29,7 @@ const LONGEST_LINE: usize = 998;
 
 /// A mail that is ready to be sent.
 #[derive(Debug)]
-pub struct Mail {
+pub struct ComposedMail {
     pub id: MailId,
     pub envelope: Envelope,
     /// The whole message, with CRLF line endings.
@@ -96,7 +96,7 @@ pub fn compose(
     templates: &Templates,
     language: &Language,
     now: Timestamp,
-) -> Result<Mail, ComposeError> {
+) -> Result<ComposedMail, ComposeError> {
     let carries_token = verification_mail.kind != MailKind::AlreadyRegistered;
     let outline = Outline {
         id: verification_mail.id,
@@ -125,7 +125,7 @@ pub(super) fn compose_notice(
     templates: &Templates,
     language: &Language,
     now: Timestamp,
-) -> Result<Mail, ComposeError> {
+) -> Result<ComposedMail, ComposeError> {
     let has_contact = contact(config, Some(&notice.portal)).is_some();
     let outline = Outline {
         id: notice.id,
@@ -186,7 +186,7 @@ fn write(
     templates: &Templates,
     language: &Language,
     now: Timestamp,
-) -> Result<Mail, ComposeError> {
+) -> Result<ComposedMail, ComposeError> {
     let verification = &config.verification;
     let site = templates::site_name(config);
     let concerned = outline.portal.and_then(|name| config.portal(name));
@@ -263,7 +263,7 @@ fn write(
             .singlepart(text_part(text))
             .singlepart(html_part(html)),
     )?;
-    Ok(Mail {
+    Ok(ComposedMail {
         id: outline.id,
         envelope: message.envelope().clone(),
         content: message.formatted(),
@@ -272,7 +272,7 @@ fn write(
 
 /// Plain ASCII is not encoded, so that the link is unbroken in the source.
 fn text_part(text: &str) -> SinglePart {
-    let text = wrapped(text);
+    let text = wrap(text);
     let part = SinglePart::builder().content_type(ContentType::TEXT_PLAIN);
     if text.is_ascii() && text.lines().all(|line| line.len() <= LONGEST_LINE) {
         let encoding = ContentTransferEncoding::SevenBit;
@@ -291,7 +291,7 @@ fn html_part(html: String) -> SinglePart {
 }
 
 /// Wraps long lines at spaces, except for indented ones: those are links.
-fn wrapped(text: &str) -> String {
+fn wrap(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 32);
     for line in text.lines() {
         let mut column = 0;

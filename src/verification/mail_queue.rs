@@ -16,9 +16,9 @@ use crate::config::{Config, Retry};
 use crate::domain::{AccountId, EmailAddress, LanguagePriority, Timestamp};
 use crate::failpoint;
 use crate::observe::events;
-use crate::outbound::breaker::Place;
+use crate::outbound::breaker::Target;
 use crate::outbound::retry::{self, settlement};
-use crate::outbound::worker::{Outcome, Queue};
+use crate::outbound::worker::{Outcome, WorkQueue};
 use crate::outbound::{Attempt, Cause, Generations};
 use crate::store::{
     ClaimNumber, MailOutcome, NextWork, Settlement, Store, StoreError, Topic, Turn,
@@ -52,7 +52,7 @@ pub async fn run(
         let config = Arc::clone(generations.config());
         match MailTransport::new(&config.outgoing, &config.hostname) {
             Ok(transport) => {
-                let place = Place::Mail(config.outgoing.clone());
+                let target = Target::Mail(config.outgoing.clone());
                 let queue = MailQueue {
                     store: generations.store().clone(),
                     config,
@@ -60,7 +60,7 @@ pub async fn run(
                     transport,
                     connections: Semaphore::new(CONNECTIONS),
                 };
-                generations.start("verification mail", place, queue);
+                generations.start("verification mail", target, queue);
             }
             Err(error) => events::fault("verification.mail", &error),
         }
@@ -82,7 +82,7 @@ struct MailTask {
     tokens: MailTokens,
 }
 
-impl Queue for MailQueue {
+impl WorkQueue for MailQueue {
     type Claim = MailTask;
     type Settlement = MailOutcome;
 
@@ -190,7 +190,7 @@ impl Queue for MailQueue {
                 events::verification_deferred(account, address, at, &cause);
                 MailOutcome::Retry { at, cause }
             }
-            Settlement::Failed { cause } => refused(account, address, cause),
+            Settlement::Failed { cause } => note_refusal(account, address, cause),
             Settlement::Unattempted => MailOutcome::Retry {
                 at: now,
                 cause: String::new(),
@@ -280,7 +280,7 @@ pub(super) fn not_composed(error: &ComposeError) -> Attempt {
     }
 }
 
-fn refused(account: AccountId, address: &EmailAddress, cause: String) -> MailOutcome {
+fn note_refusal(account: AccountId, address: &EmailAddress, cause: String) -> MailOutcome {
     events::verification_bounced(account, Some(address), None, &cause);
     MailOutcome::Refused { cause }
 }

@@ -15,6 +15,6 @@ mod reply;
 pub(crate) mod tests;
 mod transport;
 
-pub use compose::{ComposeError, Mail, MailTokens, compose};
+pub use compose::{ComposeError, ComposedMail, MailTokens, compose};
 pub use reply::ConfirmingWords;
 pub use transport::{MailTransport, TransportError};

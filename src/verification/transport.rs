@@ -1,4 +1,4 @@
-//! Transports of verification mail: an SMTP server, or a folder of `.eml` files. In: a [`Mail`]. Out: an
+//! Transports of verification mail: an SMTP server, or a folder of `.eml` files. In: a [`ComposedMail`]. Out: an
 //! [`Attempt`].
 //!
 //! Connections are reused while there is mail to send. One that was interrupted by the time limit is closed,
@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 use lockstep::Lockstep;
 
-use super::Mail;
+use super::ComposedMail;
 use crate::config::{Outgoing, SmtpSecurity, SmtpServer};
 use crate::domain::Domain;
 use crate::outbound::pool::Pool;
@@ -80,7 +80,7 @@ impl MailTransport {
         Ok(Self { way })
     }
 
-    pub(super) async fn send(&self, mail: &Mail) -> Attempt {
+    pub(super) async fn send(&self, mail: &ComposedMail) -> Attempt {
         match &self.way {
             Way::Smtp(server) => server.send(mail).await,
             Way::Folder(folder) => {
@@ -118,7 +118,7 @@ impl MailTransport {
 pub struct TransportError(lettre::transport::smtp::Error);
 
 impl Server {
-    async fn send(&self, mail: &Mail) -> Attempt {
+    async fn send(&self, mail: &ComposedMail) -> Attempt {
         let host = &self.settings.host;
         let cause = match tokio::time::timeout(TIME_LIMIT, self.try_send(mail)).await {
             Ok(Ok(())) => return Attempt::Delivered,
@@ -129,7 +129,7 @@ impl Server {
         Attempt::Retry(Cause::of_destination(&cause))
     }
 
-    async fn try_send(&self, mail: &Mail) -> Result<(), Failure> {
+    async fn try_send(&self, mail: &ComposedMail) -> Result<(), Failure> {
         let mut connection = match self.take_idle().await {
             Some(connection) => connection,
             None => self.connect().await?,
@@ -204,7 +204,7 @@ enum Failure {
 /// A 5xx is permanent, unless it concerns our client rather than the mail (RFC 4954 6: the login). Everything
 /// else, from a broken connection to a bad certificate, is temporary; it concerns the server as a whole,
 /// unless it is a reply about this mail.
-fn judge(error: &lettre::transport::smtp::Error, mail: &Mail) -> Attempt {
+fn judge(error: &lettre::transport::smtp::Error, mail: &ComposedMail) -> Attempt {
     const ABOUT_US: [u16; 7] = [421, 432, 454, 530, 534, 535, 538];
     let cause = error.to_string();
     let code = error.status().map(u16::from);

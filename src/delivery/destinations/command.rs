@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use crate::config::CommandDestination;
 use crate::delivery::OutgoingMessage;
-use crate::delivery::message::Place;
+use crate::delivery::message::ReadPosition;
 use crate::domain::EmailAddress;
 use crate::outbound::{Attempt, Cause, Scope};
 use crate::store::StoreError;
@@ -34,11 +34,11 @@ const COMPLAINT: usize = 400;
 
 /// A program that takes messages.
 #[derive(Debug)]
-pub(in crate::delivery) struct Command {
+pub(in crate::delivery) struct CommandRunner {
     config: CommandDestination,
 }
 
-impl Command {
+impl CommandRunner {
     pub(in crate::delivery) fn new(config: &CommandDestination) -> Self {
         Self {
             config: config.clone(),
@@ -139,14 +139,14 @@ fn facts(outgoing: &OutgoingMessage) -> [(&'static str, String); 12] {
         ),
         ("VESTIBULE_SENDER", claim.address.as_argument()),
         ("VESTIBULE_ACCOUNT", claim.kind.to_string()),
-        ("VESTIBULE_VERIFIED", outgoing.verified()),
+        ("VESTIBULE_VERIFIED", outgoing.verification()),
         (
             "VESTIBULE_SENDER_BY",
             outgoing.sender_by().unwrap_or_default().to_owned(),
         ),
         (
             "VESTIBULE_AUTHENTICATED",
-            outgoing.authenticated().to_owned(),
+            outgoing.authentication().to_owned(),
         ),
         ("VESTIBULE_GROUPS", line(&claim.groups.join(","))),
         (
@@ -162,7 +162,7 @@ async fn feed(
     stdin: &mut Option<ChildStdin>,
     outgoing: &OutgoingMessage,
 ) -> Result<(), StoreError> {
-    let mut place = Place::default();
+    let mut place = ReadPosition::default();
     while let Some(pipe) = stdin {
         match outgoing.message().piece(&mut place).await? {
             Some(piece) if pipe.write_all(&piece).await.is_ok() => {}

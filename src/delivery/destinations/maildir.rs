@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 
 use crate::config::MaildirDestination;
 use crate::delivery::OutgoingMessage;
-use crate::delivery::message::Place;
+use crate::delivery::message::ReadPosition;
 use crate::domain::Domain;
 use crate::outbound::{Attempt, Cause};
 
@@ -244,7 +244,7 @@ impl Written {
         let Self::Now { file, part, .. } = self else {
             return Ok(());
         };
-        let mut place = Place::default();
+        let mut place = ReadPosition::default();
         loop {
             let piece = here
                 .block_on(outgoing.message().piece(&mut place))

@@ -13,33 +13,33 @@ use super::OutgoingMessage;
 use crate::config;
 use crate::domain::Domain;
 use crate::outbound::Attempt;
-use command::Command;
+use command::CommandRunner;
 use maildir::Maildir;
-use smtp::{Smtp, Timeouts};
+use smtp::{SmtpClient, Timeouts};
 use webhook::Webhook;
 
 /// Time that an attempt may take beyond the configured timeout.
 const MARGIN: Duration = Duration::from_secs(10);
 
 /// A destination, with resources that it keeps between attempts, such as connections.
-pub struct Destination {
+pub struct DestinationClient {
     way: Way,
     concurrency: usize,
     timeout: Duration,
 }
 
 enum Way {
-    Smtp(Box<Smtp>),
+    Smtp(Box<SmtpClient>),
     Maildir(Maildir),
     Webhook(Box<Webhook>),
-    Command(Command),
+    Command(CommandRunner),
 }
 
-impl Destination {
+impl DestinationClient {
     pub fn new(config: &config::Destination, hostname: &Domain) -> Self {
         let (way, concurrency, timeout) = match config {
             config::Destination::Smtp(smtp) => (
-                Way::Smtp(Box::new(Smtp::new(smtp, hostname, Timeouts::DEFAULT))),
+                Way::Smtp(Box::new(SmtpClient::new(smtp, hostname, Timeouts::DEFAULT))),
                 smtp.concurrency,
                 Timeouts::DEFAULT.message + MARGIN,
             ),
@@ -54,7 +54,7 @@ impl Destination {
                 webhook.endpoint.timeout + MARGIN,
             ),
             config::Destination::Command(command) => (
-                Way::Command(Command::new(command)),
+                Way::Command(CommandRunner::new(command)),
                 command.concurrency,
                 command.timeout + MARGIN,
             ),

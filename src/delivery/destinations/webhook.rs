@@ -12,9 +12,9 @@ use hyper::body::Bytes;
 use super::webhook_json;
 use crate::config::{WebhookDestination, WebhookFormat};
 use crate::delivery::OutgoingMessage;
-use crate::delivery::message::Place;
+use crate::delivery::message::ReadPosition;
 use crate::domain::Timestamp;
-use crate::outbound::flow::Flow;
+use crate::outbound::body_stream::BodyStream;
 use crate::outbound::http::{HttpClient, RequestMeta};
 use crate::outbound::{Attempt, Cause};
 use crate::store::StoreError;
@@ -35,18 +35,18 @@ impl Webhook {
 
     pub(in crate::delivery) async fn attempt(&self, outgoing: &Arc<OutgoingMessage>) -> Attempt {
         let posted = match self.config.format {
-            WebhookFormat::Raw => self.streamed(outgoing, "message/rfc822", Form::Raw).await,
+            WebhookFormat::Raw => self.stream(outgoing, "message/rfc822", Form::Raw).await,
             WebhookFormat::Form => {
                 let form = Form::Field(self.config.field.clone());
                 let kind = "application/x-www-form-urlencoded";
-                self.streamed(outgoing, kind, form).await
+                self.stream(outgoing, kind, form).await
             }
             WebhookFormat::Json => self.json(outgoing).await,
         };
         posted.unwrap_or_else(Attempt::Retry)
     }
 
-    async fn streamed(
+    async fn stream(
         &self,
         outgoing: &Arc<OutgoingMessage>,
         content_type: &'static str,
@@ -71,7 +71,7 @@ impl Webhook {
             signature,
         };
         let mut reading = Reading::new(Arc::clone(outgoing), form);
-        let body = Flow::begin(octets, |sender| async move {
+        let body = BodyStream::begin(octets, |sender| async move {
             while let Some(piece) = reading.next().await.transpose() {
                 if sender.send(piece).await.is_err() {
                     break;
@@ -136,7 +136,7 @@ enum Form {
 struct Reading {
     outgoing: Arc<OutgoingMessage>,
     form: Form,
-    place: Place,
+    place: ReadPosition,
     begun: bool,
     /// Octets that do not fill a group of three, the unit of base64.
     over: Vec<u8>,
@@ -147,7 +147,7 @@ impl Reading {
         Self {
             outgoing,
             form,
-            place: Place::default(),
+            place: ReadPosition::default(),
             begun: false,
             over: Vec::new(),
         }
@@ -156,7 +156,7 @@ impl Reading {
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
         if let (Form::Field(name), false) = (&self.form, self.begun) {
             self.begun = true;
-            return Ok(Some(Bytes::from(format!("{}=", encoded(name)))));
+            return Ok(Some(Bytes::from(format!("{}=", encode(name)))));
         }
         let piece = self.outgoing.message().piece(&mut self.place).await?;
         let is_raw = matches!(self.form, Form::Raw);
@@ -167,18 +167,18 @@ impl Reading {
                 let whole = self.over.len() / 3 * 3;
                 let rest = self.over.split_off(whole);
                 let ready = std::mem::replace(&mut self.over, rest);
-                Some(encoded(&STANDARD.encode(ready)).into())
+                Some(encode(&STANDARD.encode(ready)).into())
             }
             None if self.over.is_empty() => None,
             None => {
                 let last = std::mem::take(&mut self.over);
-                Some(encoded(&STANDARD.encode(last)).into())
+                Some(encode(&STANDARD.encode(last)).into())
             }
         })
     }
 }
 
 /// Form encoding (the URL standard), which escapes three of base64's characters.
-fn encoded(text: &str) -> String {
+fn encode(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }

@@ -100,14 +100,14 @@ pub(super) fn body(outgoing: &OutgoingMessage, raw: &[u8], raw_url: Option<Strin
             account: Account {
                 address: claim.address.to_string(),
                 kind: claim.kind,
-                verified: outgoing.verified(),
+                verified: outgoing.verification(),
                 sender_by: outgoing.sender_by(),
                 groups: &claim.groups,
             },
             received_at: claim.received_at,
             message_id: claim.message_id.as_deref(),
             message: Parts {
-                authentication: outgoing.authenticated(),
+                authentication: outgoing.authentication(),
                 raw: raw_url.is_none().then(|| STANDARD.encode(raw)),
                 raw_url,
                 ..parts(raw)

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::*;
 use crate::config::{CommandDestination, Retry};
-use crate::delivery::destinations::command::Command;
+use crate::delivery::destinations::command::CommandRunner;
 
 #[derive(Debug, Deserialize)]
 struct Case {
@@ -42,7 +42,7 @@ async fn every_end_of_a_program_has_its_outcome() {
         if case.hangs {
             config.timeout = Duration::from_millis(200);
         }
-        let attempt = Command::new(&config).attempt(&outgoing()).await;
+        let attempt = CommandRunner::new(&config).attempt(&outgoing()).await;
         if let Some(found) = case.expected.differs_from(&attempt) {
             wrong.push(format!("{}: {found}", case.name));
         }
@@ -54,7 +54,7 @@ async fn every_end_of_a_program_has_its_outcome() {
 async fn a_program_that_is_not_there_fails_no_request() {
     let mut config = shell("");
     config.program = PathBuf::from("/no/such/program");
-    let command = Command::new(&config);
+    let command = CommandRunner::new(&config);
     match command.attempt(&outgoing()).await {
         Attempt::Retry(cause) => {
             assert_eq!(cause.scope, Scope::Destination);
@@ -77,7 +77,7 @@ async fn the_program_gets_the_message_and_the_facts_and_nothing_else() {
     config.args.push(home.path().display().to_string());
     let outgoing = outgoing();
     assert_eq!(
-        Command::new(&config).attempt(&outgoing).await,
+        CommandRunner::new(&config).attempt(&outgoing).await,
         Attempt::Delivered
     );
 
@@ -155,8 +155,8 @@ async fn the_whole_group_is_killed_after_the_timeout() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let (command, outgoing) = (Command::new(&config), outgoing());
-    match left_hanging(command.attempt(&outgoing), hangs).await {
+    let (command, outgoing) = (CommandRunner::new(&config), outgoing());
+    match leave_hanging(command.attempt(&outgoing), hangs).await {
         Attempt::Retry(cause) => assert!(
             cause.text.contains("not done within 300 s"),
             "{}",

@@ -14,14 +14,14 @@ use super::NOBODY;
 
 /// Step and kind of the server's fault.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Fault {
+pub(super) struct ServerFault {
     pub at: String,
     pub does: String,
 }
 
 /// Received transaction: reverse-path and recipient as given, and the message without dot-stuffing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Taken {
+pub(super) struct TakenMessage {
     pub mail: String,
     pub rcpt: String,
     pub message: Vec<u8>,
@@ -34,11 +34,11 @@ pub(super) struct FaultServer {
 }
 
 struct State {
-    fault: Fault,
+    fault: ServerFault,
     /// TLS from the first byte.
     wrapped: bool,
     tls: TlsAcceptor,
-    taken: Mutex<Vec<Taken>>,
+    taken: Mutex<Vec<TakenMessage>>,
     connections: Mutex<usize>,
     hangs: Notify,
 }
@@ -57,7 +57,7 @@ impl<E: std::error::Error> From<E> for Closed {
 }
 
 impl FaultServer {
-    pub(super) async fn start(fault: Fault, wrapped: bool) -> Self {
+    pub(super) async fn start(fault: ServerFault, wrapped: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let mut address = listener.local_addr().expect("bound");
         let state = Arc::new(State {
@@ -83,7 +83,7 @@ impl FaultServer {
         Self { address, state }
     }
 
-    pub(super) fn taken(&self) -> Vec<Taken> {
+    pub(super) fn take_all(&self) -> Vec<TakenMessage> {
         self.state.taken.lock().expect("unpoisoned").clone()
     }
 
@@ -159,7 +159,7 @@ impl State {
                 "DATA" => {
                     self.answer(&mut connection, verb, "354 go ahead").await?;
                     let message = self.content(&mut connection).await?;
-                    let taken = Taken {
+                    let taken = TakenMessage {
                         mail: mail.clone(),
                         rcpt: rcpt.clone(),
                         message,

@@ -45,7 +45,7 @@ async fn whole(outgoing: &OutgoingMessage) -> Vec<u8> {
 
 /// The outcome of an attempt that the other side leaves hanging. From the moment at which it `hangs`, only
 /// timeouts are pending, so the paused clock advances by itself.
-async fn left_hanging(attempt: impl Future<Output = Attempt>, hangs: impl Future) -> Attempt {
+async fn leave_hanging(attempt: impl Future<Output = Attempt>, hangs: impl Future) -> Attempt {
     let mut attempt = pin!(attempt);
     tokio::select! {
         early = &mut attempt => return early,

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::fault_server::{Fault, FaultServer};
+use super::fault_server::{FaultServer, ServerFault};
 use super::*;
 use crate::config::{EnvelopeFrom, Retry, SmtpDestination, SmtpSecurity, SmtpServer};
-use crate::delivery::destinations::smtp::{Smtp, Timeouts};
+use crate::delivery::destinations::smtp::{SmtpClient, Timeouts};
 use crate::domain::EmailAddress;
 
 /// Generous, for a machine under load.
@@ -52,8 +52,8 @@ fn destination(port: u16) -> SmtpDestination {
     }
 }
 
-fn client(config: &SmtpDestination) -> Smtp {
-    Smtp::new(config, &hostname(), TIMEOUT)
+fn client(config: &SmtpDestination) -> SmtpClient {
+    SmtpClient::new(config, &hostname(), TIMEOUT)
 }
 
 async fn run(case: &Case) -> Option<String> {
@@ -64,7 +64,7 @@ async fn run(case: &Case) -> Option<String> {
         Some("tls") => SmtpSecurity::Tls,
         Some(other) => panic!("{}: {other}", case.name),
     };
-    let fault = Fault {
+    let fault = ServerFault {
         at: case.at.clone(),
         does: case.does.clone(),
     };
@@ -79,7 +79,7 @@ async fn run(case: &Case) -> Option<String> {
     let outgoing = outgoing();
     let attempt = client.attempt(&outgoing);
     let attempt = if case.does == "hang" {
-        left_hanging(attempt, server.hangs()).await
+        leave_hanging(attempt, server.hangs()).await
     } else {
         attempt.await
     };
@@ -101,14 +101,14 @@ async fn every_fault_has_its_outcome() {
 
 #[tokio::test]
 async fn a_message_arrives_byte_for_byte_over_a_kept_connection() {
-    let server = FaultServer::start(Fault::default(), false).await;
+    let server = FaultServer::start(ServerFault::default(), false).await;
     let client = client(&destination(server.address.port()));
     let outgoing = outgoing();
     for _ in 0..3 {
         assert_eq!(client.attempt(&outgoing).await, Attempt::Delivered);
     }
     assert_eq!(server.connections(), 1);
-    for taken in server.taken() {
+    for taken in server.take_all() {
         assert_eq!(taken.message, whole(&outgoing).await);
         assert_eq!(taken.mail, "MAIL FROM:<> BODY=8BITMIME");
         assert_eq!(taken.rcpt, "RCPT TO:<it-help@corp.example>");
@@ -118,7 +118,7 @@ async fn a_message_arrives_byte_for_byte_over_a_kept_connection() {
 #[tokio::test]
 async fn a_connection_that_the_server_closed_meanwhile_is_not_a_failure() {
     let server = FaultServer::start(
-        Fault {
+        ServerFault {
             at: "dot".to_owned(),
             does: "250 2.0.0 queued\r\n421 4.3.2 bye".to_owned(),
         },
@@ -130,7 +130,7 @@ async fn a_connection_that_the_server_closed_meanwhile_is_not_a_failure() {
         assert_eq!(client.attempt(&outgoing()).await, Attempt::Delivered);
     }
     assert_eq!(server.connections(), 2);
-    assert_eq!(server.taken().len(), 2);
+    assert_eq!(server.take_all().len(), 2);
 }
 
 #[tokio::test]
@@ -155,12 +155,12 @@ async fn the_envelope_is_as_configured() {
         ),
         (verp, None, returns.as_str(), "<it-help@corp.example>"),
     ] {
-        let server = FaultServer::start(Fault::default(), false).await;
+        let server = FaultServer::start(ServerFault::default(), false).await;
         let mut config = destination(server.address.port());
         config.envelope_from = envelope_from;
         config.recipient = recipient;
         assert_eq!(client(&config).attempt(&outgoing).await, Attempt::Delivered);
-        let taken = server.taken();
+        let taken = server.take_all();
         assert_eq!(taken[0].mail, format!("MAIL FROM:{mail} BODY=8BITMIME"));
         assert_eq!(taken[0].rcpt, format!("RCPT TO:{rcpt}"));
     }
@@ -168,7 +168,7 @@ async fn the_envelope_is_as_configured() {
 
 #[tokio::test]
 async fn smtputf8_is_asked_for_where_it_is_needed() {
-    let server = FaultServer::start(Fault::default(), false).await;
+    let server = FaultServer::start(ServerFault::default(), false).await;
     let client = client(&destination(server.address.port()));
     let mut claim = Claim::for_testing();
     claim.envelope.smtputf8 = true;
@@ -190,7 +190,11 @@ async fn smtputf8_is_asked_for_where_it_is_needed() {
         &hostname(),
     ));
     assert_eq!(client.attempt(&outgoing).await, Attempt::Delivered);
-    let mails: Vec<String> = server.taken().into_iter().map(|taken| taken.mail).collect();
+    let mails: Vec<String> = server
+        .take_all()
+        .into_iter()
+        .map(|taken| taken.mail)
+        .collect();
     assert_eq!(
         mails,
         [

@@ -133,7 +133,7 @@ async fn every_answer_has_its_outcome() {
         let (webhook, outgoing) = (Webhook::new(&config), outgoing());
         let attempt = webhook.attempt(&outgoing);
         let attempt = if case.does == "hang" {
-            left_hanging(attempt, received.recv()).await
+            leave_hanging(attempt, received.recv()).await
         } else {
             attempt.await
         };

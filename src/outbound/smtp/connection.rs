@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::reply::{Fault, Reply};
+use super::reply::{ServerReply, SmtpFault};
 use super::wire::Wire;
 
 /// A reply is a few lines of text (RFC 5321 4.5.3.1.5 gives a line 512 octets).
@@ -28,7 +28,7 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// A connection after greeting and EHLO.
-pub struct Connection {
+pub struct SmtpConnection {
     stream: BufReader<Box<dyn Stream>>,
     offers: Offers,
 }
@@ -52,7 +52,7 @@ enum Mechanism {
 }
 
 impl Offers {
-    fn of(reply: &Reply) -> Self {
+    fn of(reply: &ServerReply) -> Self {
         let mut offers = Self::default();
         for line in reply.lines().skip(1) {
             let line = line.to_ascii_uppercase();
@@ -77,30 +77,30 @@ impl Offers {
     }
 }
 
-impl Connection {
+impl SmtpConnection {
     /// Connects without TLS. Nagle's algorithm is off, so that the end of a message does not wait for an
     /// acknowledgement of the octets before it.
-    pub async fn tcp(host: &str, port: u16) -> Result<TcpStream, Fault> {
+    pub async fn tcp(host: &str, port: u16) -> Result<TcpStream, SmtpFault> {
         let stream = TcpStream::connect((host, port)).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
 
     /// Connects with TLS from the first byte.
-    pub async fn wrapped(
+    pub async fn over_tls(
         stream: TcpStream,
         tls: Arc<ClientConfig>,
         host: &str,
         hello: &str,
-    ) -> Result<Self, Fault> {
-        Self::greeted(encrypt(Box::new(stream), tls, host).await?, hello).await
+    ) -> Result<Self, SmtpFault> {
+        Self::greet(encrypt(Box::new(stream), tls, host).await?, hello).await
     }
 
-    pub async fn clear(stream: TcpStream, hello: &str) -> Result<Self, Fault> {
-        Self::greeted(Box::new(stream), hello).await
+    pub async fn in_clear(stream: TcpStream, hello: &str) -> Result<Self, SmtpFault> {
+        Self::greet(Box::new(stream), hello).await
     }
 
-    async fn greeted(stream: Box<dyn Stream>, hello: &str) -> Result<Self, Fault> {
+    async fn greet(stream: Box<dyn Stream>, hello: &str) -> Result<Self, SmtpFault> {
         let mut connection = Self {
             stream: BufReader::new(stream),
             offers: Offers::default(),
@@ -110,25 +110,25 @@ impl Connection {
         Ok(connection)
     }
 
-    async fn introduce(&mut self, hello: &str) -> Result<(), Fault> {
+    async fn introduce(&mut self, hello: &str) -> Result<(), SmtpFault> {
         let reply = self.command(&format!("EHLO {hello}")).await?.expect(2)?;
         self.offers = Offers::of(&reply);
         Ok(())
     }
 
     /// STARTTLS (RFC 3207), then EHLO again: extensions that were announced before do not count.
-    pub async fn upgraded(
+    pub async fn start_tls(
         mut self,
         tls: Arc<ClientConfig>,
         host: &str,
         hello: &str,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, SmtpFault> {
         if !self.offers.starttls {
-            return Err(Fault::Broken("the server does not offer it".to_owned()));
+            return Err(SmtpFault::Broken("the server does not offer it".to_owned()));
         }
         self.command("STARTTLS").await?.expect(2)?;
         if !self.stream.buffer().is_empty() {
-            return Err(Fault::Broken(
+            return Err(SmtpFault::Broken(
                 "the server said more than it was asked".to_owned(),
             ));
         }
@@ -146,7 +146,7 @@ impl Connection {
     }
 
     /// Logs in (RFC 4954) with PLAIN, or with LOGIN if the server has nothing else.
-    pub async fn login(&mut self, user: &str, password: &str) -> Result<(), Fault> {
+    pub async fn login(&mut self, user: &str, password: &str) -> Result<(), SmtpFault> {
         match self.offers.login {
             Some(Mechanism::Plain) => {
                 let both = STANDARD.encode(format!("\0{user}\0{password}"));
@@ -160,7 +160,7 @@ impl Connection {
                 self.command(&STANDARD.encode(password)).await?.expect(2)?;
             }
             None => {
-                return Err(Fault::Broken(
+                return Err(SmtpFault::Broken(
                     "the server offers neither PLAIN nor LOGIN".to_owned(),
                 ));
             }
@@ -169,7 +169,7 @@ impl Connection {
     }
 
     /// Sends one line and returns the reply, whatever it is.
-    pub async fn command(&mut self, line: &str) -> Result<Reply, Fault> {
+    pub async fn command(&mut self, line: &str) -> Result<ServerReply, SmtpFault> {
         let stream = self.stream.get_mut();
         stream.write_all(format!("{line}\r\n").as_bytes()).await?;
         stream.flush().await?;
@@ -184,7 +184,7 @@ impl Connection {
         }
     }
 
-    async fn write_content(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+    async fn write_content(&mut self, bytes: &[u8]) -> Result<(), SmtpFault> {
         let stream = self.stream.get_mut();
         let written = async {
             stream.write_all(bytes).await?;
@@ -201,13 +201,13 @@ impl Connection {
     }
 
     /// Reads a reply (RFC 5321 4.2.1): lines of one code, all but the last with a hyphen after it.
-    async fn reply(&mut self) -> Result<Reply, Fault> {
+    async fn reply(&mut self) -> Result<ServerReply, SmtpFault> {
         let mut source = (&mut self.stream).take(LONGEST_REPLY);
         let mut text = String::new();
         loop {
             let mut line = Vec::new();
             if source.read_until(b'\n', &mut line).await? == 0 {
-                return Err(Fault::Broken(match source.limit() {
+                return Err(SmtpFault::Broken(match source.limit() {
                     0 => "the server's reply has no end".to_owned(),
                     _ => "the server closed the connection".to_owned(),
                 }));
@@ -216,14 +216,14 @@ impl Connection {
             let line = line.trim_end();
             let code = line.get(..3).and_then(|code| code.parse().ok());
             let (Some(code @ 200..=599), behind) = (code, line.get(3..).unwrap_or_default()) else {
-                return Err(Fault::Broken(format!("{line:?} is no SMTP")));
+                return Err(SmtpFault::Broken(format!("{line:?} is no SMTP")));
             };
             if !text.is_empty() {
                 text.push('\n');
             }
             text.push_str(behind.get(1..).unwrap_or_default());
             if !behind.starts_with('-') {
-                return Ok(Reply { code, text });
+                return Ok(ServerReply { code, text });
             }
         }
     }
@@ -232,7 +232,7 @@ impl Connection {
 /// A message that is being sent. It is complete only after [`end`](Self::end): dropping it before leaves the
 /// connection in the middle of the message, so that it cannot be used again.
 pub struct Data<'a> {
-    connection: &'a mut Connection,
+    connection: &'a mut SmtpConnection,
     wire: Wire,
 }
 
@@ -241,7 +241,7 @@ impl Data<'_> {
     ///
     /// # Errors
     /// The connection broke, or the server refused the message before its end.
-    pub async fn write(&mut self, piece: &[u8]) -> Result<(), Fault> {
+    pub async fn write(&mut self, piece: &[u8]) -> Result<(), SmtpFault> {
         let out = self.wire.next(piece);
         self.connection.write_content(&out).await
     }
@@ -250,7 +250,7 @@ impl Data<'_> {
     ///
     /// # Errors
     /// As for [`write`](Self::write).
-    pub async fn end(self) -> Result<Reply, Fault> {
+    pub async fn end(self) -> Result<ServerReply, SmtpFault> {
         self.connection.write_content(&self.wire.end()).await?;
         self.connection.reply().await
     }
@@ -260,9 +260,10 @@ async fn encrypt(
     stream: Box<dyn Stream>,
     tls: Arc<ClientConfig>,
     host: &str,
-) -> Result<Box<dyn Stream>, Fault> {
-    let name = ServerName::try_from(host.to_owned())
-        .map_err(|_| Fault::Broken(format!("{host} is no name that a certificate could have")))?;
+) -> Result<Box<dyn Stream>, SmtpFault> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| {
+        SmtpFault::Broken(format!("{host} is no name that a certificate could have"))
+    })?;
     Ok(Box::new(
         TlsConnector::from(tls).connect(name, stream).await?,
     ))

@@ -18,27 +18,27 @@ use crate::outbound::{Attempt, Cause, Scope};
 
 /// The server's reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
+pub struct ServerReply {
     pub code: u16,
     /// Without the codes, one line for each line of the reply.
     pub text: String,
 }
 
-impl Reply {
+impl ServerReply {
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.text.split('\n')
     }
 
     /// Returns the reply if its code begins with this digit; any other code is an error, even a positive one.
-    pub fn expect(self, first_digit: u16) -> Result<Self, Fault> {
+    pub fn expect(self, first_digit: u16) -> Result<Self, SmtpFault> {
         if self.code / 100 == first_digit {
             return Ok(self);
         }
         Err(self.into_fault())
     }
 
-    pub fn into_fault(self) -> Fault {
-        Fault::Reply {
+    pub fn into_fault(self) -> SmtpFault {
+        SmtpFault::Reply {
             code: self.code,
             text: self.in_one_line(),
         }
@@ -60,7 +60,7 @@ impl Reply {
 
 /// Steps of the SMTP session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum SmtpStep {
     Connect,
     StartTls,
     Auth,
@@ -71,7 +71,7 @@ pub enum Step {
     Content,
 }
 
-impl Step {
+impl SmtpStep {
     fn name(self) -> &'static str {
         match self {
             Self::Connect => "connect",
@@ -87,7 +87,7 @@ impl Step {
 
 /// Failures of a step.
 #[derive(Debug)]
-pub enum Fault {
+pub enum SmtpFault {
     /// A negative reply, or one that does not fit the command.
     Reply { code: u16, text: String },
     /// No connection, a broken one, failed TLS, or a server that does not speak SMTP.
@@ -96,13 +96,13 @@ pub enum Fault {
     Silent(Duration),
 }
 
-impl Fault {
+impl SmtpFault {
     /// True if the server closed the connection, or is about to.
     pub fn is_goodbye(&self) -> bool {
         matches!(self, Self::Broken(_) | Self::Reply { code: 421, .. })
     }
 
-    fn cause(&self, step: Step, scope: Scope) -> Cause {
+    fn cause(&self, step: SmtpStep, scope: Scope) -> Cause {
         let step = step.name();
         let text = match self {
             Self::Reply { code, text } => format!("{step}: {code} {text}"),
@@ -113,28 +113,30 @@ impl Fault {
     }
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for SmtpFault {
     fn from(error: io::Error) -> Self {
         Self::Broken(error.to_string())
     }
 }
 
 /// The cause of a failure of greeting, EHLO, STARTTLS or AUTH, which precede any message.
-pub fn before_mail(step: Step, fault: &Fault) -> Cause {
+pub fn before_mail(step: SmtpStep, fault: &SmtpFault) -> Cause {
     fault.cause(step, Scope::Destination)
 }
 
 /// The outcome of a failure between MAIL and the final dot.
-pub fn in_transaction(step: Step, fault: &Fault) -> Attempt {
+pub fn in_transaction(step: SmtpStep, fault: &SmtpFault) -> Attempt {
     let (refused, scope) = match fault {
         // RFC 4954 6: the server requires a login, another one, or TLS before it.
-        Fault::Reply {
+        SmtpFault::Reply {
             code: 421 | 454 | 530 | 534 | 535 | 538,
             ..
         } => (false, Scope::Destination),
-        Fault::Reply { code, .. } => (*code >= 500, Scope::Request),
-        Fault::Broken(_) | Fault::Silent(_) if step == Step::Content => (false, Scope::Request),
-        Fault::Broken(_) | Fault::Silent(_) => (false, Scope::Destination),
+        SmtpFault::Reply { code, .. } => (*code >= 500, Scope::Request),
+        SmtpFault::Broken(_) | SmtpFault::Silent(_) if step == SmtpStep::Content => {
+            (false, Scope::Request)
+        }
+        SmtpFault::Broken(_) | SmtpFault::Silent(_) => (false, Scope::Destination),
     };
     let cause = fault.cause(step, scope);
     if refused {

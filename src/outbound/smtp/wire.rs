@@ -76,7 +76,7 @@ mod tests {
 
     use super::*;
 
-    fn sent(pieces: &[&[u8]]) -> Vec<u8> {
+    fn encode(pieces: &[&[u8]]) -> Vec<u8> {
         let mut wire = Wire::default();
         let mut out: Vec<u8> = pieces.iter().flat_map(|piece| wire.next(piece)).collect();
         out.extend(wire.end());
@@ -100,7 +100,7 @@ mod tests {
                 "A: b C: d\r\n\r\n .  . \r\nend\r\n.\r\n",
             ),
         ] {
-            let sent = sent(&[message.as_bytes()]);
+            let sent = encode(&[message.as_bytes()]);
             assert_eq!(String::from_utf8_lossy(&sent), wire, "{message:?}");
         }
     }
@@ -108,7 +108,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_but_the_end_looks_like_the_end(message in "[\r\n.a]{0,60}") {
-            let text = String::from_utf8(sent(&[message.as_bytes()])).expect("ASCII");
+            let text = String::from_utf8(encode(&[message.as_bytes()])).expect("ASCII");
             prop_assert!(!text.replace("\r\n", "").contains(['\r', '\n']));
             let text = format!("\r\n{text}");
             prop_assert_eq!(text.find("\r\n.\r\n"), Some(text.len() - 5));
@@ -120,7 +120,7 @@ mod tests {
             cuts.extend([0, message.len()]);
             cuts.sort_unstable();
             let pieces: Vec<&[u8]> = cuts.windows(2).map(|cut| &message.as_bytes()[cut[0]..cut[1]]).collect();
-            prop_assert_eq!(sent(&pieces), sent(&[message.as_bytes()]));
+            prop_assert_eq!(encode(&pieces), encode(&[message.as_bytes()]));
         }
     }
 }

@@ -55,7 +55,7 @@ impl Endless {
     }
 }
 
-impl Queue for Arc<Endless> {
+impl WorkQueue for Arc<Endless> {
     /// The index among all claims.
     type Claim = usize;
     type Settlement = Settlement;
@@ -202,7 +202,7 @@ impl Harness {
     }
 
     /// Waits until this many are settled.
-    async fn settled(&self, count: usize) -> Vec<(usize, Settlement)> {
+    async fn wait_for_settled(&self, count: usize) -> Vec<(usize, Settlement)> {
         let begin = std::time::Instant::now();
         while self.queue.faults().settled.len() < count {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -213,7 +213,7 @@ impl Harness {
 
     /// The first settlements: `d`elivered, to be `r`etried or `u`nattempted.
     async fn outcomes(&self, count: usize) -> String {
-        let mut settled = self.settled(count).await;
+        let mut settled = self.wait_for_settled(count).await;
         settled.truncate(count);
         let letter = |(item, settlement): &(usize, Settlement)| match settlement {
             Settlement::Delivered => format!("{item}d"),
@@ -251,7 +251,7 @@ async fn an_attempt_that_panics_is_settled_as_one_to_be_tried_again() {
     };
     let harness = Harness::with(1, 1, faults);
     harness.end(1, Duration::ZERO).await;
-    let settled = harness.settled(1).await;
+    let settled = harness.wait_for_settled(1).await;
     let (0, Settlement::Retry { cause, .. }) = &settled[0] else {
         panic!("{settled:?}");
     };
@@ -267,7 +267,7 @@ async fn a_settlement_is_not_lost_while_the_database_does_not_take_it() {
     };
     let harness = Harness::with(1, 1, faults);
     harness.end(1, Duration::ZERO).await;
-    let settled = harness.settled(1).await;
+    let settled = harness.wait_for_settled(1).await;
     assert!(
         matches!(settled[..], [(0, Settlement::Delivered)]),
         "{settled:?}"

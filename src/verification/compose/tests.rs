@@ -22,7 +22,11 @@ fn templates() -> Templates {
     Templates::load(None).expect("the built-in templates")
 }
 
-fn composed(verification_mail: &VerificationMail, verification: &str, language: &str) -> Mail {
+fn compose_sample(
+    verification_mail: &VerificationMail,
+    verification: &str,
+    language: &str,
+) -> ComposedMail {
     let templates = templates();
     compose(
         verification_mail,
@@ -35,7 +39,7 @@ fn composed(verification_mail: &VerificationMail, verification: &str, language: 
     .expect("a letter")
 }
 
-fn text(mail: &Mail) -> String {
+fn text(mail: &ComposedMail) -> String {
     String::from_utf8(mail.content.clone()).expect("ASCII")
 }
 
@@ -44,7 +48,7 @@ return_address = "return@corp.example""#;
 
 #[test]
 fn the_whole_mail_in_english() {
-    let mail = composed(&sample::verification_mail(), REPLIES, "en");
+    let mail = compose_sample(&sample::verification_mail(), REPLIES, "en");
     insta::assert_snapshot!(text(&mail).replace("\r\n", "\n"));
 }
 
@@ -65,7 +69,7 @@ fn every_kind_in_every_language() {
             verification_mail.kind = kind;
             verification_mail.cause = cause;
             verification_mail.waiting = waiting;
-            let mail = composed(&verification_mail, "", language);
+            let mail = compose_sample(&verification_mail, "", language);
             let parsed = MessageParser::new().parse(&mail.content).expect("a mail");
             assert_eq!(
                 parsed
@@ -104,8 +108,11 @@ fn every_kind_in_every_language() {
 #[test]
 fn the_envelope_sender_is_null_or_names_the_mail() {
     let verification_mail = sample::verification_mail();
-    assert_eq!(composed(&verification_mail, "", "en").envelope.from(), None);
-    let verp = composed(&verification_mail, REPLIES, "en");
+    assert_eq!(
+        compose_sample(&verification_mail, "", "en").envelope.from(),
+        None
+    );
+    let verp = compose_sample(&verification_mail, REPLIES, "en");
     assert_eq!(
         verp.envelope.from().map(ToString::to_string),
         Some(format!("return+{}@corp.example", verification_mail.id))
@@ -153,7 +160,7 @@ fn the_local_part_is_nowhere_but_in_the_address_of_the_mail() {
         "{text}"
     );
     for language in BUILT_IN_LANGUAGES {
-        let mail = composed(&verification_mail, "", language);
+        let mail = compose_sample(&verification_mail, "", language);
         let parsed = MessageParser::new().parse(&mail.content).expect("a mail");
         let to = parsed.to().and_then(|to| to.first());
         assert_eq!(to.and_then(|to| to.address()), Some(forged));
@@ -170,7 +177,7 @@ fn the_local_part_is_nowhere_but_in_the_address_of_the_mail() {
 
 #[test]
 fn the_reply_goes_to_an_address_that_carries_the_token() {
-    let mail = composed(&sample::verification_mail(), REPLIES, "en");
+    let mail = compose_sample(&sample::verification_mail(), REPLIES, "en");
     let parsed = MessageParser::new().parse(&mail.content).expect("a mail");
     let to = parsed
         .reply_to()
@@ -186,7 +193,7 @@ fn the_reply_goes_to_an_address_that_carries_the_token() {
 fn an_operators_title_is_text_even_where_it_looks_like_markup() {
     let mut verification_mail = sample::verification_mail();
     verification_mail.portal = Some(PortalName::parse("hr").expect("a name"));
-    let mail = composed(&verification_mail, "", "en");
+    let mail = compose_sample(&verification_mail, "", "en");
     let parsed = MessageParser::new().parse(&mail.content).expect("a mail");
     let html = parsed.body_html(0).expect("an HTML part");
     assert!(html.contains("People &amp; Pay"));
@@ -232,7 +239,7 @@ fn a_long_message_id_stays_in_one_piece() {
     let mut verification_mail = sample::verification_mail();
     let id = format!("{}@mail.corp.example", "x".repeat(180));
     verification_mail.in_reply_to = Some(id.clone());
-    let mail = composed(&verification_mail, "", "en");
+    let mail = compose_sample(&verification_mail, "", "en");
     let parsed = MessageParser::new().parse(&mail.content).expect("a mail");
     assert_eq!(parsed.in_reply_to().as_text(), Some(id.as_str()));
     assert_eq!(parsed.references().as_text(), Some(id.as_str()));
@@ -249,9 +256,9 @@ proptest! {
     ) {
         let mut verification_mail = sample::verification_mail();
         verification_mail.in_reply_to = None;
-        let plain = text(&composed(&verification_mail, "", "en"));
+        let plain = text(&compose_sample(&verification_mail, "", "en"));
         verification_mail.in_reply_to = Some(id.clone());
-        let answering = text(&composed(&verification_mail, "", "en"));
+        let answering = text(&compose_sample(&verification_mail, "", "en"));
         let rest: Vec<&str> = answering
             .split("\r\n")
             .filter(|line| !line.starts_with("In-Reply-To: ") && !line.starts_with("References: "))

@@ -76,9 +76,9 @@ pub(super) fn post(port: u16, security: SmtpSecurity, tls_verify: bool) -> MailT
     MailTransport::new(&Outgoing::Smtp(server), &hostname).expect("a way out")
 }
 
-pub(super) fn mail(to: &str) -> Mail {
+pub(super) fn mail(to: &str) -> ComposedMail {
     let address = |text: &str| text.parse::<Address>().expect("an address");
-    Mail {
+    ComposedMail {
         id: MailId::new(),
         envelope: Envelope::new(Some(address("return@corp.example")), vec![address(to)])
             .expect("a recipient"),

@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::{AppState, Client, Page, PageError};
-use crate::delivery::Original;
+use crate::delivery::OriginalMessage;
 use crate::domain::Timestamp;
 
 pub(super) async fn show(
@@ -29,7 +29,7 @@ pub(super) async fn show(
         };
     };
     let hostname = app.config().hostname.clone();
-    let Some(original) = Original::open(ledger, app.store(), &hostname).await? else {
+    let Some(original) = OriginalMessage::open(ledger, app.store(), &hostname).await? else {
         return Ok(Page::of_status(StatusCode::GONE).into_response());
     };
     let mut response = Body::new(original.into_body()).into_response();

@@ -67,11 +67,7 @@ async fn the_requests_of_one_sender_arrive_once_and_in_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failures_in_between_keep_the_order() {
     let help_desk = HelpDesk::open(3, UNLIMITED).await;
-    let harness = Harness::open(&format!(
-        "{}\nretry = [\"1ms\"]",
-        help_desk.destination()
-    ))
-    .await;
+    let harness = Harness::open(&format!("{}\nretry = [\"1ms\"]", help_desk.destination())).await;
     let requests = mails(&harness, 40).await;
     let workers = harness.start();
     until_delivered(&harness, requests.len()).await;

@@ -9,7 +9,7 @@ use crate::outbound::Cause;
 use crate::outbound::smtp::connection::Offers;
 
 /// The envelope of one message.
-pub(super) struct Envelope {
+pub(super) struct DeliveryEnvelope {
     /// Empty for the null reverse-path.
     reverse_path: String,
     recipient: String,
@@ -22,7 +22,7 @@ pub(super) struct Needs {
     pub has_utf8_header: bool,
 }
 
-impl Envelope {
+impl DeliveryEnvelope {
     pub(super) fn of(config: &SmtpDestination, outgoing: &OutgoingMessage) -> Result<Self, Cause> {
         let claim = outgoing.claim();
         let reverse_path = match &config.envelope_from {

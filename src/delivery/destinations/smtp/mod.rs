@@ -14,15 +14,15 @@ use secrecy::ExposeSecret;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use envelope::{Envelope, Needs};
+use envelope::{DeliveryEnvelope, Needs};
 
 use crate::config::{SmtpDestination, SmtpSecurity};
 use crate::delivery::OutgoingMessage;
-use crate::delivery::message::Place;
+use crate::delivery::message::ReadPosition;
 use crate::domain::Domain;
 use crate::outbound::pool::Pool;
-use crate::outbound::smtp::connection::{Connection, LAST_WORDS};
-use crate::outbound::smtp::reply::{self, Fault, Step};
+use crate::outbound::smtp::connection::{LAST_WORDS, SmtpConnection};
+use crate::outbound::smtp::reply::{self, SmtpFault, SmtpStep};
 use crate::outbound::{Attempt, Cause, tls};
 use crate::store::StoreError;
 
@@ -49,12 +49,12 @@ impl Timeouts {
 }
 
 /// An SMTP server that takes messages.
-pub(in crate::delivery) struct Smtp {
+pub(in crate::delivery) struct SmtpClient {
     config: SmtpDestination,
     time_limit: Timeouts,
     hello: String,
     tls: OnceCell<Arc<ClientConfig>>,
-    idle: Pool<Connection>,
+    idle: Pool<SmtpConnection>,
 }
 
 /// Reasons why a transaction did not deliver.
@@ -64,7 +64,7 @@ enum Failure {
     Failed(Attempt),
 }
 
-impl Smtp {
+impl SmtpClient {
     pub(in crate::delivery) fn new(
         config: &SmtpDestination,
         hostname: &Domain,
@@ -80,7 +80,7 @@ impl Smtp {
     }
 
     pub(in crate::delivery) async fn attempt(&self, outgoing: &OutgoingMessage) -> Attempt {
-        let envelope = match Envelope::of(&self.config, outgoing) {
+        let envelope = match DeliveryEnvelope::of(&self.config, outgoing) {
             Ok(envelope) => envelope,
             Err(cause) => return Attempt::Refused(cause),
         };
@@ -122,7 +122,7 @@ impl Smtp {
         }
     }
 
-    async fn connect(&self) -> Result<Connection, Cause> {
+    async fn connect(&self) -> Result<SmtpConnection, Cause> {
         let server = &self.config.server;
         let mut connection = match server.security {
             SmtpSecurity::None => self.open(false).await?,
@@ -144,13 +144,13 @@ impl Smtp {
             let login = connection.login(user, password.expose_secret());
             within(self.time_limit.command, login)
                 .await
-                .map_err(|fault| reply::before_mail(Step::Auth, &fault))?;
+                .map_err(|fault| reply::before_mail(SmtpStep::Auth, &fault))?;
         }
         Ok(connection)
     }
 
     /// Connects and reads the greeting.
-    async fn open(&self, wrapped: bool) -> Result<Connection, Cause> {
+    async fn open(&self, wrapped: bool) -> Result<SmtpConnection, Cause> {
         let server = &self.config.server;
         let tls = if wrapped {
             Some(self.tls().await?)
@@ -158,29 +158,29 @@ impl Smtp {
             None
         };
         let opening = async {
-            let stream = Connection::tcp(&server.host, server.port).await?;
+            let stream = SmtpConnection::tcp(&server.host, server.port).await?;
             match tls {
-                Some(tls) => Connection::wrapped(stream, tls, &server.host, &self.hello).await,
-                None => Connection::clear(stream, &self.hello).await,
+                Some(tls) => SmtpConnection::over_tls(stream, tls, &server.host, &self.hello).await,
+                None => SmtpConnection::in_clear(stream, &self.hello).await,
             }
         };
         within(self.time_limit.connect, opening)
             .await
-            .map_err(|fault| reply::before_mail(Step::Connect, &fault))
+            .map_err(|fault| reply::before_mail(SmtpStep::Connect, &fault))
     }
 
-    async fn upgrade(&self, connection: Connection) -> Result<Connection, Cause> {
+    async fn upgrade(&self, connection: SmtpConnection) -> Result<SmtpConnection, Cause> {
         let upgrading =
-            connection.upgraded(self.tls().await?, &self.config.server.host, &self.hello);
+            connection.start_tls(self.tls().await?, &self.config.server.host, &self.hello);
         within(self.time_limit.connect, upgrading)
             .await
-            .map_err(|fault| reply::before_mail(Step::StartTls, &fault))
+            .map_err(|fault| reply::before_mail(SmtpStep::StartTls, &fault))
     }
 
     async fn transact(
         &self,
-        connection: &mut Connection,
-        envelope: &Envelope,
+        connection: &mut SmtpConnection,
+        envelope: &DeliveryEnvelope,
         needs: &Needs,
         outgoing: &OutgoingMessage,
     ) -> Result<(), Failure> {
@@ -189,38 +189,42 @@ impl Smtp {
             .map_err(|cause| Failure::Failed(Attempt::Refused(cause)))?;
         let time_limit = self.time_limit.command;
         let failed =
-            |step| move |fault: Fault| Failure::Failed(reply::in_transaction(step, &fault));
+            |step| move |fault: SmtpFault| Failure::Failed(reply::in_transaction(step, &fault));
 
         within(time_limit, connection.command(&mail))
             .await
             .and_then(|reply| reply.expect(2))
-            .map_err(|fault| match reply::in_transaction(Step::Mail, &fault) {
-                attempt if fault.is_goodbye() => Failure::Stale(attempt),
-                attempt => Failure::Failed(attempt),
-            })?;
+            .map_err(
+                |fault| match reply::in_transaction(SmtpStep::Mail, &fault) {
+                    attempt if fault.is_goodbye() => Failure::Stale(attempt),
+                    attempt => Failure::Failed(attempt),
+                },
+            )?;
         within(time_limit, connection.command(&envelope.rcpt()))
             .await
             .and_then(|reply| reply.expect(2))
-            .map_err(failed(Step::Rcpt))?;
+            .map_err(failed(SmtpStep::Rcpt))?;
         within(time_limit, connection.command("DATA"))
             .await
             .and_then(|reply| reply.expect(3))
-            .map_err(failed(Step::Data))?;
+            .map_err(failed(SmtpStep::Data))?;
 
         let message = outgoing.message();
         let sending = async {
             let mut data = connection.data();
-            let mut place = Place::default();
+            let mut place = ReadPosition::default();
             while let Some(piece) = message.piece(&mut place).await.map_err(unreadable)? {
-                data.write(&piece).await.map_err(failed(Step::Content))?;
+                data.write(&piece)
+                    .await
+                    .map_err(failed(SmtpStep::Content))?;
             }
             let reply = data.end().await.and_then(|reply| reply.expect(2));
-            reply.map(drop).map_err(failed(Step::Content))
+            reply.map(drop).map_err(failed(SmtpStep::Content))
         };
         let time_limit = self.time_limit.message;
         timeout(time_limit, sending)
             .await
-            .unwrap_or_else(|_| Err(failed(Step::Content)(Fault::Silent(time_limit))))
+            .unwrap_or_else(|_| Err(failed(SmtpStep::Content)(SmtpFault::Silent(time_limit))))
     }
 
     /// Sends QUIT and closes the idle connections.
@@ -242,11 +246,11 @@ impl Smtp {
 /// Awaits a reply with a timeout.
 async fn within<T>(
     time: Duration,
-    answer: impl Future<Output = Result<T, Fault>>,
-) -> Result<T, Fault> {
+    answer: impl Future<Output = Result<T, SmtpFault>>,
+) -> Result<T, SmtpFault> {
     timeout(time, answer)
         .await
-        .unwrap_or(Err(Fault::Silent(time)))
+        .unwrap_or(Err(SmtpFault::Silent(time)))
 }
 
 /// The message could not be read to its end, so the final dot was not sent.

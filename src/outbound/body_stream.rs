@@ -9,16 +9,16 @@ use tokio::sync::mpsc;
 use crate::store::StoreError;
 
 /// Channel for the pieces of a body.
-pub type Sender = mpsc::Sender<Result<Bytes, StoreError>>;
+pub type PieceSender = mpsc::Sender<Result<Bytes, StoreError>>;
 
-pub struct Flow {
+pub struct BodyStream {
     pieces: mpsc::Receiver<Result<Bytes, StoreError>>,
     left: u64,
 }
 
-impl Flow {
+impl BodyStream {
     /// `octets` is the length of all pieces; `read` sends them, one at a time.
-    pub fn begin<F>(octets: u64, read: impl FnOnce(Sender) -> F) -> Self
+    pub fn begin<F>(octets: u64, read: impl FnOnce(PieceSender) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -31,7 +31,7 @@ impl Flow {
     }
 }
 
-impl Body for Flow {
+impl Body for BodyStream {
     type Data = Bytes;
     type Error = StoreError;
 

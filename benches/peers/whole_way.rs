@@ -20,7 +20,7 @@ use super::{Result, master, median, settle};
 
 /// Where the messages go.
 #[derive(Clone, Copy, PartialEq)]
-enum Desk {
+enum Destination {
     Maildir,
     Smtp,
     Webhook,
@@ -29,7 +29,7 @@ enum Desk {
 /// One row of the table.
 #[derive(Clone, Copy)]
 struct Way {
-    desk: Desk,
+    to: Destination,
     senders: usize,
     octets: usize,
     messages: usize,
@@ -38,23 +38,23 @@ struct Way {
 const KIB: usize = 1024;
 
 const WAYS: [Way; 8] = [
-    Way::new(Desk::Maildir, 20, 5 * KIB, 6000),
-    Way::new(Desk::Maildir, 1, 5 * KIB, 3000),
-    Way::new(Desk::Smtp, 20, 5 * KIB, 4000),
-    Way::new(Desk::Smtp, 1, 5 * KIB, 2000),
-    Way::new(Desk::Webhook, 20, 5 * KIB, 4000),
-    Way::new(Desk::Webhook, 1, 5 * KIB, 2000),
-    Way::new(Desk::Maildir, 20, 100 * KIB, 1000),
-    Way::new(Desk::Maildir, 20, 1024 * KIB, 150),
+    Way::new(Destination::Maildir, 20, 5 * KIB, 6000),
+    Way::new(Destination::Maildir, 1, 5 * KIB, 3000),
+    Way::new(Destination::Smtp, 20, 5 * KIB, 4000),
+    Way::new(Destination::Smtp, 1, 5 * KIB, 2000),
+    Way::new(Destination::Webhook, 20, 5 * KIB, 4000),
+    Way::new(Destination::Webhook, 1, 5 * KIB, 2000),
+    Way::new(Destination::Maildir, 20, 100 * KIB, 1000),
+    Way::new(Destination::Maildir, 20, 1024 * KIB, 150),
 ];
 
 /// Concurrent connections of the client.
 const CONNECTIONS: usize = 20;
 
 impl Way {
-    const fn new(desk: Desk, senders: usize, octets: usize, messages: usize) -> Self {
+    const fn new(to: Destination, senders: usize, octets: usize, messages: usize) -> Self {
         Self {
-            desk,
+            to,
             senders,
             octets,
             messages,
@@ -62,16 +62,12 @@ impl Way {
     }
 
     fn name(&self) -> String {
-        let desk = match self.desk {
-            Desk::Maildir => "Maildir",
-            Desk::Smtp => "SMTP",
-            Desk::Webhook => "webhook",
+        let to = match self.to {
+            Destination::Maildir => "Maildir",
+            Destination::Smtp => "SMTP",
+            Destination::Webhook => "webhook",
         };
-        format!(
-            "{desk}, {} KiB, {} senders",
-            self.octets / KIB,
-            self.senders
-        )
+        format!("{to}, {} KiB, {} senders", self.octets / KIB, self.senders)
     }
 }
 
@@ -97,28 +93,28 @@ pub fn table(quick: bool, rounds: usize) {
             for ((_, program), results) in programs.iter().zip(&mut ours) {
                 results.push(vestibule(way, program.as_deref()));
             }
-            if way.desk == Desk::Maildir {
+            if way.to == Destination::Maildir {
                 theirs.push(postfix(way));
             }
         }
         let ours: Vec<Result> = ours.into_iter().map(median).collect();
         let mut line = format!("{:<32}", way.name());
         for result in &ours {
-            line += &shown(result, way);
+            line += &render(result, way);
         }
         if let [first, .., last] = &ours[..] {
             line += &format!("  × {:.2}", last.rate / first.rate);
         }
         if let (Some(last), false) = (ours.last(), theirs.is_empty()) {
             let postfix = median(theirs);
-            line += &shown(&postfix, way);
+            line += &render(&postfix, way);
             line += &format!("  × {:.2}", last.rate / postfix.rate);
         }
         println!("{line}");
     }
 }
 
-fn shown(result: &Result, way: Way) -> String {
+fn render(result: &Result, way: Way) -> String {
     let each = result.cpu.as_micros() / way.messages as u128;
     format!("  {:>6.0} {each:>5} µs", result.rate)
 }
@@ -140,14 +136,14 @@ fn programs() -> Vec<(String, Option<PathBuf>)> {
 fn vestibule(way: Way, program: Option<&Path>) -> Result {
     let arrived = Arc::new(AtomicUsize::new(0));
     let desk = "type = \"maildir\"\npath = \"desk\"";
-    let configuration = match way.desk {
-        Desk::Maildir => STANDARD.to_owned(),
-        Desk::Smtp => {
+    let configuration = match way.to {
+        Destination::Maildir => STANDARD.to_owned(),
+        Destination::Smtp => {
             let server = serve(&arrived, smtp_session);
             let smtp = format!("type = \"smtp\"\nurl = \"smtp://{server}\"");
             STANDARD.replace(desk, &smtp)
         }
-        Desk::Webhook => {
+        Destination::Webhook => {
             let server = serve(&arrived, http_session);
             let webhook = format!(
                 "type = \"webhook\"\nformat = \"raw\"\nallow_private = true\nurl = \"http://{server}/\""
@@ -162,9 +158,9 @@ fn vestibule(way: Way, program: Option<&Path>) -> Result {
     harness.restart();
     let new = harness.path("desk/new");
     let (smtp, process) = (harness.smtp, harness.process());
-    measure(way, smtp, process, || match way.desk {
-        Desk::Maildir => count(&new),
-        Desk::Smtp | Desk::Webhook => arrived.load(Ordering::Relaxed),
+    measure(way, smtp, process, || match way.to {
+        Destination::Maildir => count(&new),
+        Destination::Smtp | Destination::Webhook => arrived.load(Ordering::Relaxed),
     })
 }
 

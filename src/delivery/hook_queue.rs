@@ -8,8 +8,8 @@ use crate::config::{Hook, Retry};
 use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
 use crate::outbound::http::{HttpClient, RequestMeta};
+use crate::outbound::queue::{WorkOutcome, WorkQueue};
 use crate::outbound::retry::settlement;
-use crate::outbound::worker::{Outcome, WorkQueue};
 use crate::outbound::{Attempt, Cause};
 use crate::store::{ClaimNumber, HookCall, NextWork, Settlement, Store, StoreError, Topic, Turn};
 
@@ -91,7 +91,7 @@ impl WorkQueue for HookQueue {
 
     async fn turn(
         &self,
-        outcomes: &[Outcome<Self>],
+        outcomes: &[WorkOutcome<Self>],
         most: usize,
         lease_until: Timestamp,
         now: Timestamp,

@@ -13,8 +13,8 @@ use crate::domain::{DestinationName, Domain, PortalName, Timestamp};
 use crate::failpoint;
 use crate::observe::events;
 use crate::observe::metrics::{self, ProcessingStep};
+use crate::outbound::queue::{WorkOutcome, WorkQueue};
 use crate::outbound::retry::settlement;
-use crate::outbound::worker::{Outcome, WorkQueue};
 use crate::outbound::{Attempt, Cause};
 use crate::store::{
     ClaimNumber, Delivery, NextWork, PIECE, RunLimits, Settlement, Store, StoreError, Topic, Turn,
@@ -167,7 +167,7 @@ impl WorkQueue for RequestQueue {
 
     async fn turn(
         &self,
-        outcomes: &[Outcome<Self>],
+        outcomes: &[WorkOutcome<Self>],
         most: usize,
         lease_until: Timestamp,
         now: Timestamp,

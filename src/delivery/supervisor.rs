@@ -28,15 +28,14 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
     while generations.next().await {
         let config = Arc::clone(generations.config());
         subscribe(&config, &mut generations).await;
-        let store = generations.store().clone();
         for hook in &config.hooks {
             let target = Target::Hook(hook.endpoint.clone());
-            let queue = HookQueue::of(hook, store.clone());
+            let queue = HookQueue::of(hook, generations.store());
             generations.start(hook.name.as_str(), target, queue);
         }
         for (name, destination) in &config.destinations {
             let target = Target::RequestQueue(destination.clone());
-            let queue = RequestQueue::of(name, destination, &config, store.clone());
+            let queue = RequestQueue::of(name, destination, &config, generations.store());
             generations.start(name.as_str(), target, queue);
         }
         forget_states(&generations).await;
@@ -61,7 +60,7 @@ async fn forget_states(generations: &Generations) {
 
 /// Subscribes the hooks of this configuration to future events, and removes the pending calls of other hooks.
 async fn subscribe(config: &Config, generations: &mut Generations) {
-    let store = generations.store().clone();
+    let store = generations.store();
     let hooks = config.hooks.iter();
     let hooks = hooks.map(|hook| (hook.name.clone(), hook.events.clone()));
     match store

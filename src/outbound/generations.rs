@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::breaker::{Breakers, Target};
-use super::worker::{WorkQueue, Worker};
+use super::queue::WorkQueue;
+use super::worker::Worker;
 use crate::config::Config;
 use crate::domain::DestinationName;
 use crate::store::Store;
@@ -27,7 +28,6 @@ pub struct Generations {
     workers: TaskTracker,
     is_begun: bool,
     config: Arc<Config>,
-    store: Store,
     stop: CancellationToken,
     breakers: Breakers,
     breakers_before: Breakers,
@@ -44,7 +44,6 @@ impl Generations {
             changes,
             stop: shutdown.child_token(),
             shutdown,
-            store: store.clone(),
             opened: store,
             workers: TaskTracker::new(),
             is_begun: false,
@@ -74,8 +73,6 @@ impl Generations {
         }
         self.is_begun = true;
         self.config = Arc::clone(&self.changes.borrow_and_update());
-        // Only this generation gives back its own claims.
-        self.store = self.opened.clone().for_workers();
         self.stop = self.shutdown.child_token();
         self.breakers_before = std::mem::take(&mut self.breakers);
         true
@@ -85,8 +82,9 @@ impl Generations {
         &self.config
     }
 
-    pub fn store(&self) -> &Store {
-        &self.store
+    /// The store for one worker, which gives back only its own claims.
+    pub fn store(&self) -> Store {
+        self.opened.clone().for_workers()
     }
 
     /// Starts the worker of a queue, whose name no other queue of this configuration has.

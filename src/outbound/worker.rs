@@ -12,28 +12,25 @@
 //! The outcome of an attempt is settled by its claim. A settlement that the database rejects is retried for
 //! as long as the lease lasts, so that a database error does not cause a second delivery.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::{Capacity, DownState, SharedBreaker};
-use super::{Attempt, Cause};
-use crate::domain::{DestinationName, Timestamp};
-use crate::observe::{catch_panic, events};
+use super::queue::{WorkOutcome, WorkQueue};
+use super::run::{RUN_TIME, Run};
+use crate::domain::Timestamp;
+use crate::observe::events;
 use crate::store::{
-    Changes, ClaimNumber, DownDestination, NextWork, Settled, Store, StoreError, Topic, Turn,
+    Changes, ClaimNumber, DownDestination, NextWork, Settled, StoreError, Topic,
 };
 
 /// Time by which a lease is longer than an attempt, besides [`RUN_TIME`].
 const LEASE_MARGIN: Duration = Duration::from_mins(1);
-
-/// Time after which a run begins no attempt.
-const RUN_TIME: Duration = Duration::from_secs(1);
 
 /// Delay before a retry after a database error.
 const SETBACK: Duration = Duration::from_secs(1);
@@ -48,85 +45,6 @@ const COMPANY: Duration = Duration::from_millis(2);
 /// Idle time after which connections are closed.
 const RESTFUL: Duration = Duration::from_secs(10);
 
-/// The queue of one place, and the way to deliver to it.
-pub trait WorkQueue: Send + Sync + 'static {
-    /// An item that the worker has claimed.
-    type Claim: Send + Sync + 'static;
-    /// The record of an outcome.
-    type Settlement: Clone + Send + Sync + 'static;
-
-    /// Name by which operators know the place; its state is recorded under it.
-    fn name(&self) -> Option<&DestinationName> {
-        None
-    }
-
-    fn store(&self) -> &Store;
-
-    /// Topic of the wakeups that tell of new items.
-    fn topic(&self) -> Topic;
-
-    /// Maximum number of concurrent runs.
-    fn concurrency(&self) -> usize;
-
-    /// Longest duration of an attempt.
-    fn timeout(&self) -> Duration;
-
-    /// True if the items of a run are attempted together, and not one after the other.
-    fn attempts_together(&self) -> bool {
-        false
-    }
-
-    /// Time of the next attempt.
-    fn next(&self) -> impl Future<Output = Result<NextWork, StoreError>> + Send;
-
-    /// Settles outcomes and then claims up to `most` runs, in one transaction.
-    fn turn(
-        &self,
-        outcomes: &[Outcome<Self>],
-        most: usize,
-        lease_until: Timestamp,
-        now: Timestamp,
-    ) -> impl Future<Output = Result<Turn<Self::Claim>, StoreError>> + Send;
-
-    fn number(claim: &Self::Claim) -> ClaimNumber;
-
-    /// Gives back all claims after the claim of that number.
-    fn give_back(
-        &self,
-        after: ClaimNumber,
-        now: Timestamp,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// One attempt for each item; `None` for one that was not attempted, because another one before it has to
-    /// be retried or because of the `stop`.
-    fn attempt(
-        &self,
-        claims: &[Self::Claim],
-        stop: &CancellationToken,
-    ) -> impl Future<Output = Vec<Option<Attempt>>> + Send;
-
-    /// Derives the settlement to record from an attempt, or from none.
-    fn conclude(
-        &self,
-        claim: &Self::Claim,
-        attempt: Option<&Attempt>,
-        now: Timestamp,
-    ) -> Self::Settlement;
-
-    /// Called when there is nothing to do: closes idle connections.
-    fn close_idle(&self) -> impl Future<Output = ()> + Send;
-}
-
-/// The outcome of a claim, until it is recorded.
-pub struct Outcome<Q: WorkQueue + ?Sized> {
-    pub claim: Q::Claim,
-    pub settlement: Q::Settlement,
-    pub at: Timestamp,
-    /// End of the lease, after which another worker may have the claim.
-    lease: Timestamp,
-    is_attempted: bool,
-}
-
 /// The worker of one queue.
 pub struct Worker<Q: WorkQueue> {
     queue: Arc<Q>,
@@ -136,14 +54,14 @@ pub struct Worker<Q: WorkQueue> {
     last_claim: ClaimNumber,
     /// A claim failed but may have been recorded nevertheless: a lease may be running without a worker.
     claims_in_doubt: bool,
-    unsettled: Vec<Outcome<Q>>,
+    unsettled: Vec<WorkOutcome<Q>>,
     /// `None` if something may have become due since the last look.
     next: Option<NextWork>,
     /// No turn before this time, after a failed one.
     setback: Timestamp,
-    under_way: JoinSet<Vec<Outcome<Q>>>,
+    under_way: JoinSet<Vec<WorkOutcome<Q>>>,
     /// Outcomes of runs that are still under way.
-    early: mpsc::UnboundedSender<Vec<Outcome<Q>>>,
+    early: mpsc::UnboundedSender<Vec<WorkOutcome<Q>>>,
     actions: Changes,
     /// The state of the destination as operators see it.
     recorded: Option<DownState>,
@@ -355,7 +273,11 @@ impl<Q: WorkQueue> Worker<Q> {
         };
         self.claims_in_doubt = false;
         for (outcome, settled) in self.unsettled.drain(..).zip(&turn.settled) {
-            note_lost(&outcome, *settled);
+            report_lost_claim(&outcome, *settled);
+        }
+        if let Some(error) = &turn.unread {
+            self.claims_in_doubt = true;
+            self.set_back(error, now);
         }
         for damaged in &turn.set_aside {
             events::set_aside(damaged);
@@ -391,7 +313,7 @@ impl<Q: WorkQueue> Worker<Q> {
             match self.queue.turn(alone, 0, now, now).await {
                 Ok(turn) => {
                     for settled in turn.settled {
-                        note_lost(&outcome, settled);
+                        report_lost_claim(&outcome, settled);
                     }
                 }
                 Err(error) if outcome.lease > now && !error.is_final() => {
@@ -402,7 +324,7 @@ impl<Q: WorkQueue> Worker<Q> {
         }
     }
 
-    fn keep(&mut self, done: Result<Vec<Outcome<Q>>, JoinError>) {
+    fn keep(&mut self, done: Result<Vec<WorkOutcome<Q>>, JoinError>) {
         match done {
             Ok(outcomes) => self.unsettled.extend(outcomes),
             Err(panic) => events::fault("outbound", &panic),
@@ -410,100 +332,11 @@ impl<Q: WorkQueue> Worker<Q> {
     }
 }
 
-fn note_lost<Q: WorkQueue>(outcome: &Outcome<Q>, settled: Settled) {
+fn report_lost_claim<Q: WorkQueue>(outcome: &WorkOutcome<Q>, settled: Settled) {
     if settled == Settled::ClaimLost && outcome.is_attempted {
         let cause =
             "the lease expired before the attempt was settled; the message may be sent twice";
         events::fault("outbound", &cause);
-    }
-}
-
-/// A run under way.
-struct Run<Q: WorkQueue> {
-    queue: Arc<Q>,
-    breaker: SharedBreaker,
-    stop: CancellationToken,
-    actions: Changes,
-    lease: Timestamp,
-    left: VecDeque<Q::Claim>,
-    done: Vec<Outcome<Q>>,
-}
-
-impl<Q: WorkQueue> Run<Q> {
-    /// Makes the attempts. Returns the outcomes, except for those that were sent to `early`.
-    async fn make(mut self, early: mpsc::UnboundedSender<Vec<Outcome<Q>>>) -> Vec<Outcome<Q>> {
-        let end = Instant::now() + RUN_TIME;
-        while !self.left.is_empty() {
-            let together = match self.queue.attempts_together() {
-                true => self.left.len(),
-                false => 1,
-            };
-            let claims: Vec<_> = self.left.drain(..together).collect();
-            let attempts = self.attempt(&claims, end, &early).await;
-            let attempts = attempts.unwrap_or_else(|panic| {
-                events::fault("outbound", &panic);
-                let unknown = || Some(Attempt::Unknown(Cause::of_request("a fault in vestibule")));
-                std::iter::repeat_with(unknown).take(together).collect()
-            });
-            let mut is_retried = false;
-            for (claim, attempt) in claims.into_iter().zip(attempts) {
-                is_retried |= !matches!(attempt, Some(Attempt::Delivered | Attempt::Refused(_)));
-                self.note(claim, attempt.as_ref());
-            }
-            if is_retried
-                || Instant::now() >= end
-                || self.stop.is_cancelled()
-                || self.actions.is_pending()
-            {
-                break;
-            }
-        }
-        self.return_the_left();
-        self.done
-    }
-
-    /// Attempts these items. If that takes longer than the run may, what is not attempted is returned
-    /// meanwhile.
-    async fn attempt(
-        &mut self,
-        claims: &[Q::Claim],
-        end: Instant,
-        early: &mpsc::UnboundedSender<Vec<Outcome<Q>>>,
-    ) -> Result<Vec<Option<Attempt>>, String> {
-        let (queue, stop) = (Arc::clone(&self.queue), self.stop.clone());
-        let mut attempts = std::pin::pin!(catch_panic(queue.attempt(claims, &stop)));
-        tokio::select! {
-            attempts = &mut attempts => return attempts,
-            () = sleep_until(end) => {}
-        }
-        self.return_the_left();
-        if !self.done.is_empty() {
-            // The worker outlives its runs.
-            let _ = early.send(std::mem::take(&mut self.done));
-        }
-        attempts.await
-    }
-
-    fn return_the_left(&mut self) {
-        while let Some(claim) = self.left.pop_front() {
-            self.note(claim, None);
-        }
-    }
-
-    fn note(&mut self, claim: Q::Claim, attempt: Option<&Attempt>) {
-        let at = Timestamp::now();
-        // Before the settlement, so that everyone who finds it recorded finds the breaker updated, even if a
-        // reload came in between.
-        if let Some(attempt) = attempt {
-            self.breaker.note(attempt, at);
-        }
-        self.done.push(Outcome {
-            settlement: self.queue.conclude(&claim, attempt, at),
-            claim,
-            at,
-            lease: self.lease,
-            is_attempted: attempt.is_some(),
-        });
     }
 }
 

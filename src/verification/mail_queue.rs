@@ -17,8 +17,8 @@ use crate::domain::{AccountId, EmailAddress, LanguagePriority, Timestamp};
 use crate::failpoint;
 use crate::observe::events;
 use crate::outbound::breaker::Target;
+use crate::outbound::queue::{WorkOutcome, WorkQueue};
 use crate::outbound::retry::{self, settlement};
-use crate::outbound::worker::{Outcome, WorkQueue};
 use crate::outbound::{Attempt, Cause, Generations};
 use crate::store::{
     ClaimNumber, MailOutcome, NextWork, Settlement, Store, StoreError, Topic, Turn,
@@ -54,7 +54,7 @@ pub async fn run(
             Ok(transport) => {
                 let target = Target::Mail(config.outgoing.clone());
                 let queue = MailQueue {
-                    store: generations.store().clone(),
+                    store: generations.store(),
                     config,
                     templates: Arc::clone(&templates),
                     transport,
@@ -108,7 +108,7 @@ impl WorkQueue for MailQueue {
 
     async fn turn(
         &self,
-        outcomes: &[Outcome<Self>],
+        outcomes: &[WorkOutcome<Self>],
         most: usize,
         _: Timestamp,
         now: Timestamp,
@@ -148,6 +148,7 @@ impl WorkQueue for MailQueue {
                 .collect(),
             set_aside: Vec::new(),
             next,
+            unread: None,
         })
     }
 
@@ -237,7 +238,7 @@ impl MailQueue {
         );
         Ok(match composed {
             Ok(mail) => self.transport.send(&mail).await,
-            Err(error) => not_composed(&error),
+            Err(error) => judge_compose_error(&error),
         })
     }
 
@@ -272,7 +273,7 @@ impl MailQueue {
 }
 
 /// The outcome for mail that cannot be composed. A template can be repaired while the mail waits.
-pub(super) fn not_composed(error: &ComposeError) -> Attempt {
+pub(super) fn judge_compose_error(error: &ComposeError) -> Attempt {
     let cause = Cause::of_request(&error.to_string());
     match error {
         ComposeError::Templates(_) | ComposeError::NoSubject => Attempt::Retry(cause),

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::MailTransport;
 use super::compose::compose_notice;
-use super::mail_queue::not_composed;
+use super::mail_queue::judge_compose_error;
 use crate::config::{Config, Retry};
 use crate::domain::{LanguagePriority, Timestamp};
 use crate::observe::events;
@@ -106,7 +106,7 @@ async fn send(
         // Our own addresses get no notices.
         _ if config.is_ours(&notice.address) => return Ok(()),
         Ok(mail) => post.send(&mail).await,
-        Err(error) => not_composed(&error),
+        Err(error) => judge_compose_error(&error),
     };
     let retry = Retry::default();
     let begun = retry::first_attempt(&retry, notice.attempt, now);

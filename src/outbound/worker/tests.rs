@@ -6,9 +6,10 @@ use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use super::super::{Attempt, Cause};
 use super::*;
 use crate::domain::{Actor, DestinationName, Interface};
-use crate::store::Settlement;
+use crate::store::{Settlement, Store, Turn};
 
 /// Time limit of the database, in wall-clock time.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -82,7 +83,7 @@ impl WorkQueue for Arc<Endless> {
 
     async fn turn(
         &self,
-        outcomes: &[Outcome<Self>],
+        outcomes: &[WorkOutcome<Self>],
         most: usize,
         _: Timestamp,
         _: Timestamp,
@@ -110,6 +111,7 @@ impl WorkQueue for Arc<Endless> {
             runs: items.chunks(self.of_run).map(<[_]>::to_vec).collect(),
             set_aside: Vec::new(),
             next: NextWork::Due(Timestamp::UNIX_EPOCH),
+            unread: None,
         })
     }
 

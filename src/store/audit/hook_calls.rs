@@ -301,6 +301,7 @@ impl Store {
                 runs: claimed.claims.into_iter().map(|call| vec![call]).collect(),
                 set_aside: claimed.set_aside,
                 next: next(tx, &hook)?,
+                unread: None,
             })
         })
         .await

@@ -50,6 +50,8 @@ pub struct Turn<T> {
     /// Due rows that are damaged; they count as failed from now on.
     pub set_aside: Vec<SetAside>,
     pub next: NextWork,
+    /// The claims could not be read, and have to be given back; the settlements are recorded.
+    pub unread: Option<StoreError>,
 }
 
 /// Time at which a queue has something to do.

@@ -165,6 +165,8 @@ pub(crate) fn settle(
             leases.put_back(tx, n, due, Some(cause))?;
             if attempt >= transitions::MAX_BLOCKING_ATTEMPTS {
                 transitions::let_pass(tx, n, now)?;
+            } else {
+                transitions::wait_behind_earlier(tx, n)?;
             }
             NewEvent::new("delivery.deferred").detail(cause.as_str())
         }

@@ -14,7 +14,7 @@ use super::deliveries::{self, CLAIMED, Claim, read_claim};
 use crate::domain::{DestinationName, PortalName, Timestamp};
 use crate::store::claims::holder::Holder;
 use crate::store::claims::leases::{
-    ClaimedWork, Lease, NextWork, REQUESTS, Settled, Settlement, Turn,
+    ClaimedWork, Lease, NextWork, REQUESTS, SetAside, Settled, Settlement, Turn,
 };
 use crate::store::claims::paused::is_paused;
 use crate::store::engine::job::Work;
@@ -101,8 +101,8 @@ impl Share {
     }
 }
 
-/// Rows of the queue of a due request, from its head on. Empty if `queues` has it already: the leases of a
-/// whole run can expire together.
+/// Rows of the queue of a due request, from its head on. Empty if `queues` has it already, or if another worker
+/// has its head.
 fn run(
     tx: &Tx,
     due: i64,
@@ -110,15 +110,24 @@ fn run(
     now: Millis,
     queues: &mut BTreeSet<(i64, PortalName)>,
 ) -> Result<Vec<i64>, StoreError> {
-    if most == 0 {
-        return Ok(Vec::new());
-    }
-    let (account, portal, passed): (i64, PortalName, bool) = tx.one(
-        "SELECT account, portal, passed FROM request WHERE ledger = ?",
+    let (account, portal, passed, is_expired): (i64, PortalName, bool, bool) = tx.one(
+        "SELECT account, portal, passed, in_work FROM request WHERE ledger = ?",
         &[&due],
     )?;
+    if most == 0 || queues.contains(&(account, portal.clone())) {
+        return Ok(Vec::new());
+    }
     if passed {
         return Ok(vec![due]);
+    }
+    if is_expired {
+        // The leases of a run expire together, and not all of it may be claimed now.
+        tx.run(
+            "UPDATE request SET in_work = 0, claim = NULL, holder = NULL, due_at = NULL
+             WHERE account = ?1 AND portal = ?2 AND state = 'released' AND stopped = 0
+                 AND passed = 0 AND in_work = 1 AND due_at <= ?3",
+            &[&account, &portal, &now],
+        )?;
     }
     let mut rows = Vec::new();
     let mut octets = 0;
@@ -135,14 +144,15 @@ fn run(
         rows.push(n);
         Ok(ControlFlow::Continue(()))
     })?;
-    if rows.is_empty() {
-        rows.push(due);
+    if !rows.contains(&due) {
+        // It waits for those before it.
+        tx.run(
+            "UPDATE request SET due_at = NULL WHERE ledger = ? AND in_work = 0",
+            &[&due],
+        )?;
     }
-    if queues.insert((account, portal)) {
-        Ok(rows)
-    } else {
-        Ok(Vec::new())
-    }
+    queues.insert((account, portal));
+    Ok(rows)
 }
 
 fn next_due(tx: &Tx, portals: &[PortalName]) -> Result<Option<Millis>, StoreError> {
@@ -190,6 +200,7 @@ fn turn(
         runs,
         set_aside: Vec::new(),
         next,
+        unread: None,
     })
 }
 
@@ -253,40 +264,50 @@ impl Store {
         share: Share,
         now: Timestamp,
     ) -> Result<Turn<Delivery>, StoreError> {
-        let Turn {
-            settled,
-            runs,
-            mut set_aside,
-            next,
-        } = self
+        let turn = self
             .write(move |work| turn(work, &outcomes, &share, now.into()))
             .await?;
-        let (runs, damaged) = if runs.is_empty() {
-            (Vec::new(), Vec::new())
-        } else {
-            let store = self.clone();
-            self.read(move |tx| read(&store, tx, runs)).await?
+        let mut read = Turn {
+            settled: turn.settled,
+            runs: Vec::new(),
+            set_aside: Vec::new(),
+            next: turn.next,
+            unread: None,
         };
-        if !damaged.is_empty() {
-            set_aside = self
-                .write(move |work| {
-                    // The next requests of their queues are due.
-                    work.wakeups.add(Topic::Requests);
-                    let mut all = Vec::with_capacity(damaged.len());
-                    for (lease, cause) in &damaged {
-                        let now = now.into();
-                        all.extend(deliveries::set_aside(work.tx, lease, cause, now)?);
-                    }
-                    Ok(all)
-                })
-                .await?;
+        match self.read_claims(turn.runs, now).await {
+            Ok((runs, set_aside)) => (read.runs, read.set_aside) = (runs, set_aside),
+            Err(error) => read.unread = Some(error),
         }
-        Ok(Turn {
-            settled,
-            runs,
-            set_aside,
-            next,
-        })
+        Ok(read)
+    }
+
+    /// Reads what was claimed, and sets aside what is damaged.
+    async fn read_claims(
+        &self,
+        runs: Vec<Vec<Lease>>,
+        now: Timestamp,
+    ) -> Result<(Vec<Vec<Delivery>>, Vec<SetAside>), StoreError> {
+        if runs.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let store = self.clone();
+        let (runs, damaged) = self.read(move |tx| read(&store, tx, runs)).await?;
+        if damaged.is_empty() {
+            return Ok((runs, Vec::new()));
+        }
+        let set_aside = self
+            .write(move |work| {
+                // The next requests of their queues are due.
+                work.wakeups.add(Topic::Requests);
+                let mut all = Vec::with_capacity(damaged.len());
+                for (lease, cause) in &damaged {
+                    let now = now.into();
+                    all.extend(deliveries::set_aside(work.tx, lease, cause, now)?);
+                }
+                Ok(all)
+            })
+            .await?;
+        Ok((runs, set_aside))
     }
 
     /// Claims up to `limit` due heads of the queues of these portals, each alone.
@@ -308,6 +329,9 @@ impl Store {
             lease_until: lease_until.into(),
         };
         let turn = self.turn(Vec::new(), share, now).await?;
+        if let Some(error) = turn.unread {
+            return Err(error);
+        }
         let claims = turn.runs.into_iter().flatten();
         Ok(ClaimedWork {
             claims: claims.map(|delivery| delivery.claim).collect(),

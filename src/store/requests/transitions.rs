@@ -95,6 +95,22 @@ pub(crate) fn let_pass(tx: &Tx, request: i64, now: Millis) -> Result<(), StoreEr
     REQUESTS.promote(tx, account, &portal, now)
 }
 
+/// Lets a request that is to be retried wait for an earlier one of its queue that is due or in work: several of
+/// a run can fail together, and the later ones must not overtake.
+pub(crate) fn wait_behind_earlier(tx: &Tx, request: i64) -> Result<(), StoreError> {
+    tx.run(
+        "UPDATE request AS r SET due_at = NULL
+         WHERE ledger = ?1 AND passed = 0 AND EXISTS (
+             SELECT 1 FROM request AS q
+             WHERE q.account = r.account AND q.portal = r.portal AND q.state = 'released'
+                 AND q.stopped = 0 AND q.passed = 0 AND q.due_at IS NOT NULL
+                 AND (q.released_at, q.ledger) < (r.released_at, r.ledger)
+         )",
+        &[&request],
+    )?;
+    Ok(())
+}
+
 /// Stops the released requests of a newly blocked account. An attempt in progress keeps its lease; if it does
 /// not succeed, the request waits like the others.
 pub(crate) fn stop(tx: &Tx, account: i64) -> Result<(), StoreError> {

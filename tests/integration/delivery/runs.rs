@@ -67,8 +67,8 @@ async fn the_requests_of_one_sender_arrive_once_and_in_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failures_in_between_keep_the_order() {
     let help_desk = HelpDesk::open(3, UNLIMITED).await;
-    let harness = Harness::open(&format!("{}\nretry = [\"1ms\"]", help_desk.destination())).await;
-    let requests = mails(&harness, 40).await;
+    let harness = Harness::open(&format!("{}\nretry = [\"1s\"]", help_desk.destination())).await;
+    let requests = mails(&harness, 15).await;
     let workers = harness.start();
     until_delivered(&harness, requests.len()).await;
     workers.drain().await;
@@ -169,6 +169,29 @@ async fn a_pause_takes_effect_within_a_run() {
     until_delivered(&harness, requests.len()).await;
     workers.drain().await;
     assert_eq!(posted(&help_desk), ids(&requests));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_content_fails_one_request_of_a_run() {
+    let help_desk = HelpDesk::open(0, UNLIMITED).await;
+    let harness = Harness::open(&help_desk.destination()).await;
+    let requests = mails(&harness, 5).await;
+    let path = harness.folder.path().join("vestibule.db");
+    let database = rusqlite::Connection::open(path).expect("the database");
+    let deleted = database.execute(
+        "DELETE FROM content WHERE ledger =
+             (SELECT ledger FROM request ORDER BY ledger LIMIT 1 OFFSET 2)",
+        [],
+    );
+    assert_eq!(deleted.expect("deleted"), 1);
+    let workers = harness.start();
+    until_delivered(&harness, 4).await;
+    workers.drain().await;
+    let failed = harness.in_state("shop", RequestState::Failed).await;
+    assert_eq!(failed, [requests[2]]);
+    let mut expected = ids(&requests);
+    expected.remove(2);
+    assert_eq!(posted(&help_desk), expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

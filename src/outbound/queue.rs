@@ -1,0 +1,88 @@
+//! The queue of one destination, as its worker sees it.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Attempt;
+use crate::domain::{DestinationName, Timestamp};
+use crate::store::{ClaimNumber, NextWork, Store, StoreError, Topic, Turn};
+
+/// The queue of one place, and the way to deliver to it.
+pub trait WorkQueue: Send + Sync + 'static {
+    /// An item that the worker has claimed.
+    type Claim: Send + Sync + 'static;
+    /// The record of an outcome.
+    type Settlement: Clone + Send + Sync + 'static;
+
+    /// Name by which operators know the place; its state is recorded under it.
+    fn name(&self) -> Option<&DestinationName> {
+        None
+    }
+
+    fn store(&self) -> &Store;
+
+    /// Topic of the wakeups that tell of new items.
+    fn topic(&self) -> Topic;
+
+    /// Maximum number of concurrent runs.
+    fn concurrency(&self) -> usize;
+
+    /// Longest duration of an attempt.
+    fn timeout(&self) -> Duration;
+
+    /// True if the items of a run are attempted together, and not one after the other.
+    fn attempts_together(&self) -> bool {
+        false
+    }
+
+    /// Time of the next attempt.
+    fn next(&self) -> impl Future<Output = Result<NextWork, StoreError>> + Send;
+
+    /// Settles outcomes and then claims up to `most` runs, in one transaction.
+    fn turn(
+        &self,
+        outcomes: &[WorkOutcome<Self>],
+        most: usize,
+        lease_until: Timestamp,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Turn<Self::Claim>, StoreError>> + Send;
+
+    fn number(claim: &Self::Claim) -> ClaimNumber;
+
+    /// Gives back all claims after the claim of that number.
+    fn give_back(
+        &self,
+        after: ClaimNumber,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// One attempt for each item; `None` for one that was not attempted, because another one before it has to
+    /// be retried or because of the `stop`.
+    fn attempt(
+        &self,
+        claims: &[Self::Claim],
+        stop: &CancellationToken,
+    ) -> impl Future<Output = Vec<Option<Attempt>>> + Send;
+
+    /// Derives the settlement to record from an attempt, or from none.
+    fn conclude(
+        &self,
+        claim: &Self::Claim,
+        attempt: Option<&Attempt>,
+        now: Timestamp,
+    ) -> Self::Settlement;
+
+    /// Called when there is nothing to do: closes idle connections.
+    fn close_idle(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// The outcome of a claim, until it is recorded.
+pub struct WorkOutcome<Q: WorkQueue + ?Sized> {
+    pub claim: Q::Claim,
+    pub settlement: Q::Settlement,
+    pub at: Timestamp,
+    /// End of the lease, after which another worker may have the claim.
+    pub(super) lease: Timestamp,
+    pub(super) is_attempted: bool,
+}

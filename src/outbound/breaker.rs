@@ -113,6 +113,11 @@ impl SharedBreaker {
         self.lock().breaker.capacity(concurrency, under_way, now)
     }
 
+    /// True while the destination gets nothing.
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        matches!(self.capacity(1, 0, now), Capacity::NotBefore(_))
+    }
+
     pub fn note(&self, attempt: &Attempt, now: Timestamp) {
         let mut state = self.lock();
         state.breaker = state.breaker.after(attempt, now);

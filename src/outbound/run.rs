@@ -57,6 +57,7 @@ impl<Q: WorkQueue> Run<Q> {
                 || Instant::now() >= end
                 || self.stop.is_cancelled()
                 || self.actions.is_pending()
+                || self.breaker.is_open(Timestamp::now())
             {
                 break;
             }

@@ -74,24 +74,14 @@ impl Maildir {
         let here = Handle::current();
         let count = messages.len();
         let delivering = tokio::task::spawn_blocking(move || maildir.deliver(&messages, &here));
-        let (delivered, failure) = match delivering.await {
-            Ok((delivered, failure)) => (delivered, failure),
-            Err(panic) => (
-                0,
-                Some(Attempt::Unknown(Cause::of_request(&panic.to_string()))),
-            ),
-        };
-        let delivered = std::iter::repeat_with(|| Some(Attempt::Delivered)).take(delivered);
-        let rest = std::iter::once(failure).chain(std::iter::repeat_with(|| None));
-        delivered.chain(rest).take(count).collect()
+        delivering.await.unwrap_or_else(|panic| {
+            // Some may be visible already, so this counts as an attempt of each.
+            let unknown = Attempt::Unknown(Cause::of_request(&panic.to_string()));
+            vec![Some(unknown); count]
+        })
     }
 
-    /// Number of messages that were delivered, and the attempt of the next one if it failed.
-    fn deliver(
-        &self,
-        messages: &[Arc<OutgoingMessage>],
-        here: &Handle,
-    ) -> (usize, Option<Attempt>) {
+    fn deliver(&self, messages: &[Arc<OutgoingMessage>], here: &Handle) -> Vec<Option<Attempt>> {
         let mut files = Vec::with_capacity(messages.len());
         let mut failure = None;
         for outgoing in messages {
@@ -114,12 +104,17 @@ impl Maildir {
         for file in &files[delivered..] {
             file.remove();
         }
+        let mut attempts = vec![Some(Attempt::Delivered); delivered];
         if delivered > 0
             && let Err(fault) = sync_folder(&self.path.join("new"))
         {
-            return (0, Some(fault.into()));
+            // They are visible already: the repeats have to look for them.
+            attempts = vec![Some(fault.into()); delivered];
+            failure = None;
         }
-        (delivered, failure)
+        attempts.extend(failure.map(Some));
+        attempts.resize(messages.len(), None);
+        attempts
     }
 
     /// Writes a message under `tmp`.

@@ -16,7 +16,7 @@ use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{FromSql, ToSql, Tx};
 
 /// Number of a claim. A later claim has a higher number; the default is below all.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClaimNumber(i64);
 
 /// A row claimed by a worker.

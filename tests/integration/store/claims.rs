@@ -486,6 +486,59 @@ async fn a_run_whose_lease_expired_is_taken_over_as_one() {
     is_sound(&harness).await;
 }
 
+/// A group that fails as a whole, as a Maildir on a full disk does: the later ones do not overtake, whatever
+/// the times of their retries are.
+#[tokio::test]
+async fn several_that_are_retried_stay_in_order() {
+    let harness = Harness::open().await;
+    accept_of_bob(&harness, 3).await;
+    let first = turn(&harness.store, Vec::new(), 3, start()).await;
+    let claims: Vec<_> = first.runs[0].iter().map(|one| &one.claim).collect();
+    let outcomes = vec![
+        (claims[0], retry_at(minutes(7))),
+        (claims[1], retry_at(minutes(5))),
+        (claims[2], retry_at(minutes(6))),
+    ];
+    let none = turn(&harness.store, outcomes, 3, minutes(1)).await;
+    assert_eq!(none.next, NextWork::Due(minutes(7)));
+    is_sound(&harness).await;
+    assert!(
+        turn(&harness.store, Vec::new(), 3, minutes(6))
+            .await
+            .runs
+            .is_empty()
+    );
+    let again = turn(&harness.store, Vec::new(), 3, minutes(7)).await;
+    assert_eq!(ids(&again), ["1 2 3"]);
+    let attempts: Vec<_> = again.runs[0].iter().map(|one| one.claim.attempt).collect();
+    assert_eq!(attempts, [2, 2, 2]);
+}
+
+/// The rest of a run whose lease expired is not claimed beside the part that another worker took over.
+#[tokio::test]
+async fn a_run_whose_lease_expired_is_taken_over_in_parts() {
+    let harness = Harness::open().await;
+    accept_of_bob(&harness, 3).await;
+    let lost = turn(&harness.store, Vec::new(), 3, start()).await;
+    let other = harness.store.clone().for_workers();
+    let head = turn(&other, Vec::new(), 1, minutes(11)).await;
+    assert_eq!(ids(&head), ["1"]);
+    is_sound(&harness).await;
+    assert!(
+        turn(&other, Vec::new(), 1, minutes(11))
+            .await
+            .runs
+            .is_empty()
+    );
+    let late = lost.runs[0]
+        .iter()
+        .map(|one| (&one.claim, Settlement::Delivered));
+    let late = turn(&harness.store, late.collect(), 0, minutes(12)).await;
+    assert_eq!(late.settled, [Settled::ClaimLost; 3]);
+    let done = vec![(&head.runs[0][0].claim, Settlement::Delivered)];
+    assert_eq!(ids(&turn(&other, done, 3, minutes(13)).await), ["2 3"]);
+}
+
 #[tokio::test]
 async fn a_member_of_a_run_changes_by_itself() {
     let harness = Harness::open().await;

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use vestibule::domain::{AccountId, PortalName, RequestId};
+use vestibule::domain::{AccountId, PortalName, RequestId, Timestamp};
 use vestibule::store::{Claim, ClaimNumber, Settled, Settlement};
 
 /// Number of failed attempts after which the next request of the queue is delivered.
@@ -22,6 +22,9 @@ struct Held {
     number: ClaimNumber,
     workers: Workers,
     queue: (AccountId, PortalName),
+    /// Number of the first claim of its run.
+    run: ClaimNumber,
+    lease: Timestamp,
 }
 
 #[derive(Debug, Default)]
@@ -32,19 +35,40 @@ pub struct Holders {
     /// meanwhile.
     blocked: HashSet<AccountId>,
     newest: ClaimNumber,
+    /// Claims with an expired lease, of a queue that another run has.
+    expired: HashSet<ClaimNumber>,
 }
 
 impl Holders {
-    /// Checks that no other worker has a request of the queue, except requests that no longer block it.
-    pub fn claimed(&mut self, claim: &Claim, workers: Workers) {
+    /// Checks that no other run has a request of the queue, except requests that no longer block it, and those
+    /// whose lease has expired: they are void as soon as another run begins.
+    pub fn claimed(
+        &mut self,
+        claim: &Claim,
+        workers: Workers,
+        run: ClaimNumber,
+        (now, lease): (Timestamp, Timestamp),
+    ) {
         let number = claim.number();
         assert!(number > self.newest, "a number is given once");
         self.newest = number;
         let request = claim.request();
         let queue = (claim.account, claim.portal.clone());
         if !self.passed.contains(&request) && !self.blocked.contains(&claim.account) {
+            let passed = &self.passed;
+            let expired = &mut self.expired;
+            self.held.retain(|other, held| {
+                let is_kept = held.queue != queue || held.lease > now || passed.contains(other);
+                if !is_kept {
+                    expired.insert(held.number);
+                }
+                is_kept
+            });
             let beside = self.held.iter().find(|(other, held)| {
-                **other != request && held.queue == queue && !self.passed.contains(other)
+                **other != request
+                    && held.queue == queue
+                    && held.run != run
+                    && !self.passed.contains(other)
             });
             assert!(beside.is_none(), "{claim:?} beside {beside:?}");
         }
@@ -52,18 +76,32 @@ impl Holders {
             number,
             workers,
             queue,
+            run,
+            lease,
         };
         self.held.insert(request, held);
     }
 
-    /// Expected outcome of a settlement.
-    pub fn settled(&mut self, claim: &Claim, settlement: &Settlement) -> Settled {
+    /// Checks the outcome of a settlement.
+    pub fn settled(&mut self, claim: &Claim, settlement: &Settlement, outcome: Settled) {
         let request = claim.request();
         let held = self.held.get(&request);
-        if held.is_none_or(|held| held.number != claim.number()) {
-            return Settled::ClaimLost;
+        let is_held = held.is_some_and(|held| held.number == claim.number());
+        // A claim whose lease has expired counts until another worker takes that very request.
+        if !self.expired.contains(&claim.number()) {
+            let expected = if is_held {
+                Settled::Recorded
+            } else {
+                Settled::ClaimLost
+            };
+            assert_eq!(outcome, expected, "{claim:?}");
         }
-        self.held.remove(&request);
+        if outcome == Settled::ClaimLost {
+            return;
+        }
+        if is_held {
+            self.held.remove(&request);
+        }
         match settlement {
             Settlement::Retry { .. } if claim.attempt >= PASSED_AFTER => {
                 self.passed.insert(request);
@@ -73,7 +111,6 @@ impl Holders {
                 self.passed.remove(&request);
             }
         }
-        Settled::Recorded
     }
 
     /// A set of workers gave back its claims after that number.

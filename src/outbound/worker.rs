@@ -25,9 +25,7 @@ use super::queue::{WorkOutcome, WorkQueue};
 use super::run::{RUN_TIME, Run};
 use crate::domain::Timestamp;
 use crate::observe::events;
-use crate::store::{
-    Changes, ClaimNumber, DownDestination, NextWork, Settled, StoreError, Topic,
-};
+use crate::store::{Changes, ClaimNumber, DownDestination, NextWork, Settled, StoreError, Topic};
 
 /// Time by which a lease is longer than an attempt, besides [`RUN_TIME`].
 const LEASE_MARGIN: Duration = Duration::from_mins(1);

@@ -378,3 +378,27 @@ async fn only_an_operator_can_release_deselected_requests() {
     release(&harness, request, DAY).await.expect("released");
     invariants_hold(&harness).await;
 }
+
+#[tokio::test]
+async fn an_operators_verification_does_not_release_what_the_person_refused() {
+    let harness = Harness::open().await;
+    let (entry, _) = refused(&harness, mail(ANN, "1@x", start())).await;
+    let request = entry.request.expect("a request");
+    let account = harness.store.customer(&address(ANN)).await.expect("read");
+    let account = account.expect("an account").id;
+    let proof = Proof::Operator(operator("root"));
+    let proved = harness
+        .store
+        .prove(proof, Some(account), Choice::All, at(DAY));
+    let proved = proved.await.expect("proved");
+    assert!(
+        matches!(&proved, Proved::Now { released, .. } if released.is_empty()),
+        "{proved:?}"
+    );
+    release(&harness, request, 2 * DAY)
+        .await
+        .expect_err("still the person's");
+    release(&harness, request, 8 * DAY)
+        .await
+        .expect("the link has expired");
+}

@@ -103,8 +103,9 @@ enum Command {
     /// Texts and templates of mail and pages, to customize them
     #[command(subcommand)]
     Templates(templates::Command),
-    /// Count messages and requests
+    /// List what operators did, newest first
     Audit(audit::AuditArgs),
+    /// Count messages and requests
     Stats(stats::Args),
     Backup(backup::Args),
     Compact(compact::Args),

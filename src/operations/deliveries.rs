@@ -184,7 +184,7 @@ pub async fn find_queue(
     kind_of_queue(config, name)?;
     let queues = list_queues(store, config).await?;
     let found = queues.into_iter().find(|queue| queue.destination == *name);
-    found.ok_or_else(|| not_found(name))
+    found.ok_or_else(|| unknown_queue(name))
 }
 
 /// The two kinds of queues.
@@ -199,11 +199,11 @@ fn kind_of_queue(config: &Config, name: &DestinationName) -> Result<QueueKind, S
     } else if config.hooks.iter().any(|hook| hook.name == *name) {
         Ok(QueueKind::Hook)
     } else {
-        Err(not_found(name))
+        Err(unknown_queue(name))
     }
 }
 
-fn not_found(name: &DestinationName) -> StoreError {
+fn unknown_queue(name: &DestinationName) -> StoreError {
     StoreError::NotFound {
         what: "destination",
         name: name.to_string(),

@@ -69,22 +69,22 @@ impl Activity {
     }
 
     /// Records that the client has read a part of an answer.
-    pub(super) fn progressed(&self) {
+    pub(super) fn note_progress(&self) {
         let millis = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.store(millis, Ordering::Relaxed);
     }
 
     /// Records a request.
-    pub(super) fn asked(&self) {
+    pub(super) fn begin_request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.is_answering.store(true, Ordering::Relaxed);
-        self.progressed();
+        self.note_progress();
     }
 
     /// Records that the answer is ready to be written.
-    pub(super) fn answered(&self) {
+    pub(super) fn end_request(&self) {
         self.is_answering.store(false, Ordering::Relaxed);
-        self.progressed();
+        self.note_progress();
     }
 
     pub(super) fn requests(&self) -> u64 {
@@ -101,7 +101,7 @@ impl Activity {
 }
 
 /// One connection. Its slot is free again when this is dropped.
-pub(super) struct Connection {
+pub(super) struct OpenConnection {
     connections: Arc<Connections>,
     id: u64,
     pub(super) is_brief: bool,
@@ -111,7 +111,7 @@ pub(super) struct Connection {
 impl Connections {
     /// Admits a connection. A trusted proxy carries the requests of many people, so it has no limit of its
     /// own.
-    pub(super) fn admit(self: &Arc<Self>, peer: IpAddr, is_proxy: bool) -> Connection {
+    pub(super) fn admit(self: &Arc<Self>, peer: IpAddr, is_proxy: bool) -> OpenConnection {
         let peer = network(peer.to_canonical());
         let activity = Arc::new(Activity::new(peer));
         let mut state = self.lock();
@@ -130,7 +130,7 @@ impl Connections {
             *state.by_peer.entry(peer).or_default() += 1;
         }
         drop(state);
-        Connection {
+        OpenConnection {
             connections: Arc::clone(self),
             id,
             is_brief,
@@ -190,14 +190,14 @@ impl State {
     }
 }
 
-impl Connection {
+impl OpenConnection {
     /// Returns when the connection is evicted.
-    pub(super) async fn closed(&self) {
+    pub(super) async fn wait_until_closed(&self) {
         self.activity.closed.cancelled().await;
     }
 }
 
-impl Drop for Connection {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.connections.lock().remove(self.id);
     }
@@ -213,7 +213,7 @@ mod tests {
         [192, 0, 2, last].into()
     }
 
-    fn many(connections: &Arc<Connections>, peer: IpAddr, count: usize) -> Vec<Connection> {
+    fn many(connections: &Arc<Connections>, peer: IpAddr, count: usize) -> Vec<OpenConnection> {
         let all = (0..count).map(|_| connections.admit(peer, false));
         all.collect()
     }
@@ -224,7 +224,7 @@ mod tests {
         let held = many(&connections, ip(1), 1024);
         let full = held.iter().filter(|one| !one.is_brief).count();
         assert_eq!(full, MOST_OF_ONE_PEER);
-        let closed = |one: &&Connection| one.activity.closed.is_cancelled();
+        let closed = |one: &&OpenConnection| one.activity.closed.is_cancelled();
         assert_eq!(held.iter().filter(closed).count(), 1024 - 128 - 128);
         assert!(!connections.admit(ip(2), false).is_brief);
         assert!(connections.admit(ip(1), false).is_brief);
@@ -240,14 +240,14 @@ mod tests {
         advance(Duration::from_secs(1)).await;
         assert!(connections.admit(ip(1), false).is_brief, "nobody is idle");
         for one in &held[1..] {
-            one.activity.asked();
+            one.activity.begin_request();
         }
         advance(Duration::from_secs(1)).await;
         assert!(!connections.admit(ip(1), false).is_brief);
         assert!(held[0].activity.closed.is_cancelled());
         let next = many(&connections, ip(1), 1);
         advance(Duration::from_secs(8)).await;
-        held[1].activity.progressed();
+        held[1].activity.note_progress();
         assert!(
             !connections.admit(ip(1), false).is_brief,
             "the one that asks nothing"
@@ -260,7 +260,7 @@ mod tests {
         );
         let again = many(&connections, ip(1), 1);
         advance(Duration::from_secs(2)).await;
-        again[0].activity.progressed();
+        again[0].activity.note_progress();
         assert!(
             !connections.admit(ip(1), false).is_brief,
             "an answer takes too long"
@@ -276,7 +276,7 @@ mod tests {
         assert!(connections.admit(ip(2), false).is_brief);
         advance(IDLE).await;
         assert!(!connections.admit(ip(2), false).is_brief);
-        let closed = |one: &&Connection| one.activity.closed.is_cancelled();
+        let closed = |one: &&OpenConnection| one.activity.closed.is_cancelled();
         assert_eq!(proxied.iter().filter(closed).count(), 1);
     }
 

@@ -130,7 +130,7 @@ pub(super) async fn own_hosts_only(
             let is_ours =
                 host.is_of_this_machine() || matches!(&host, Host::Name(name) if is_listed(name));
             if !is_ours {
-                return misdirected();
+                return misdirected_response();
             }
         }
         Err(bad) => return bad.answer(),
@@ -138,7 +138,7 @@ pub(super) async fn own_hosts_only(
     next.run(request).await
 }
 
-fn misdirected() -> Response {
+fn misdirected_response() -> Response {
     let text = "This port does not answer under this host name.\n\
                 Use its IP address or localhost, or add the name to http.admin_hosts in the \
                 configuration.\n";

@@ -42,7 +42,7 @@ impl<S> Paced<S> {
         }
     }
 
-    fn limited(
+    fn limit(
         &mut self,
         context: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
@@ -53,7 +53,7 @@ impl<S> Paced<S> {
                     wait.written += octets;
                     if wait.written >= LEAST {
                         self.wait = None;
-                        self.activity.progressed();
+                        self.activity.note_progress();
                     }
                 }
                 Poll::Ready(Ok(octets))
@@ -94,7 +94,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, octets);
-        self.limited(context, written)
+        self.limit(context, written)
     }
 
     fn poll_write_vectored(
@@ -103,7 +103,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.limited(context, written)
+        self.limit(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The content of an answer: the name of a template and its data, before a language is chosen.
 //!
-//! A [`Page`] travels in the response's extensions until [`render`](super::render) has chosen the language
+//! A [`WebPage`] travels in the response's extensions until [`render`](super::render) has chosen the language
 //! and renders it. So handlers, rejections and errors all become pages in one place.
 
 use axum::http::StatusCode;
@@ -12,7 +12,7 @@ use crate::observe::events;
 use crate::store::StoreError;
 
 #[derive(Debug, Clone)]
-pub(super) struct Page {
+pub(super) struct WebPage {
     pub status: StatusCode,
     pub template: &'static str,
     pub context: Value,
@@ -20,7 +20,7 @@ pub(super) struct Page {
     pub remembered: Option<LanguageTag>,
 }
 
-impl Page {
+impl WebPage {
     pub fn new(template: &'static str, context: Value) -> Self {
         Self {
             status: StatusCode::OK,
@@ -67,7 +67,7 @@ impl Page {
     }
 }
 
-impl IntoResponse for Page {
+impl IntoResponse for WebPage {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         response.extensions_mut().insert(self);
@@ -101,7 +101,7 @@ impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let status = match self {
             Self::InvalidLink => {
-                return Page::message("error.invalid_link", &["error.invalid_link_lead"])
+                return WebPage::message("error.invalid_link", &["error.invalid_link_lead"])
                     .with(context! {
                         links => vec![context! { to => "/resend", text => "action.new_link" }],
                     })
@@ -124,6 +124,6 @@ impl IntoResponse for PageError {
                 }
             }
         };
-        Page::of_status(status).into_response()
+        WebPage::of_status(status).into_response()
     }
 }

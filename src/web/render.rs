@@ -1,4 +1,4 @@
-//! The outermost layer: chooses the language, renders the [`Page`], turns answers without a page (404, 405,
+//! The outermost layer: chooses the language, renders the [`WebPage`], turns answers without a page (404, 405,
 //! 413, a panic) into one, and sets the headers of every answer.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use minijinja::{Value, context};
 
 use super::language::RequestedLanguage;
-use super::page::Page;
+use super::page::WebPage;
 use crate::config::Config;
 use crate::domain::LanguageTag;
 use crate::observe::events;
@@ -73,7 +73,7 @@ pub(super) struct Renderer {
 
 /// Data that every template is given.
 #[derive(Debug, Clone)]
-pub(super) struct Site {
+pub(super) struct SiteContext {
     pub name: String,
     /// Titles of the portals by their names.
     pub portal_titles: BTreeMap<String, String>,
@@ -84,7 +84,7 @@ pub(super) struct Site {
     pub has_choice: bool,
 }
 
-impl Site {
+impl SiteContext {
     /// Reads the current configuration.
     pub fn of(config: &Config) -> Self {
         Self {
@@ -111,7 +111,7 @@ impl Site {
 }
 
 /// Returns the [`Site`] of the current configuration.
-pub(super) type CurrentSite = Arc<dyn Fn() -> Site + Send + Sync>;
+pub(super) type CurrentSite = Arc<dyn Fn() -> SiteContext + Send + Sync>;
 
 pub(super) async fn render(
     State((renderer, site)): State<(Arc<Renderer>, CurrentSite)>,
@@ -126,10 +126,10 @@ pub(super) async fn render(
     request.extensions_mut().insert(asked.clone());
     let mut response = next.run(request).await;
     let policy = response.extensions_mut().remove::<Policy>();
-    let page = response.extensions_mut().remove::<Page>().or_else(|| {
+    let page = response.extensions_mut().remove::<WebPage>().or_else(|| {
         let status = response.status();
         let bare = status.is_client_error() || status.is_server_error();
-        (bare && !is_json(response.headers())).then(|| Page::of_status(status))
+        (bare && !is_json(response.headers())).then(|| WebPage::of_status(status))
     });
     if let Some(page) = page {
         let kept = std::mem::take(response.headers_mut());
@@ -175,7 +175,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 impl Renderer {
-    fn render(&self, page: &Page, asked: &RequestedLanguage, site: &Site) -> Response {
+    fn render(&self, page: &WebPage, asked: &RequestedLanguage, site: &SiteContext) -> Response {
         let own = context! {
             site => site.name.as_str(),
             portal_titles => Value::from_iter(site.portal_titles.clone()),

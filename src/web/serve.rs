@@ -76,7 +76,7 @@ pub async fn serve(
                     tokio::select! {
                         // An error on one connection concerns its client only.
                         _ = served => {}
-                        () = place.closed() => {}
+                        () = place.wait_until_closed() => {}
                         () = limit => {}
                     }
                 });
@@ -94,7 +94,7 @@ pub async fn serve(
 fn connection(
     stream: TcpStream,
     peer: Peer,
-    place: &connections::Connection,
+    place: &connections::OpenConnection,
     router: Router,
 ) -> impl GracefulConnection<Error = hyper::Error> + Send + 'static {
     // An answer is written in one piece; Nagle's algorithm would only delay it.
@@ -106,13 +106,13 @@ fn connection(
         request.extensions_mut().insert(peer);
         let (router, activity) = (router.clone(), Arc::clone(&activity));
         async move {
-            activity.asked();
+            activity.begin_request();
             let answer = if is_brief && !WATCHED.contains(&request.uri().path()) {
                 Ok(too_many_connections())
             } else {
                 answer(router, request).await
             };
-            activity.answered();
+            activity.end_request();
             answer
         }
     });

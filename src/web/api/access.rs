@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::input::{Body, Query};
-use super::output::{Json, Part};
+use super::output::{ApiJson, ListBody};
 use super::problem::Problem;
 use super::route::Call;
 use super::values::{Age, Limit, address};
@@ -37,13 +37,13 @@ pub(super) struct Which {
 pub(super) async fn show(
     call: Call,
     Query(which): Query<Which>,
-) -> Result<Json<AccessView>, Problem> {
+) -> Result<ApiJson<AccessView>, Problem> {
     let portal = call.app.portal(which.portal)?;
     let revision = match which.revision {
         Some(number) => find(&call, number).await?,
         None => call.app.store.access().await?,
     };
-    Ok(Json(AccessView::of(&revision, portal)))
+    Ok(ApiJson(AccessView::of(&revision, portal)))
 }
 
 async fn find(call: &Call, number: u32) -> Result<Revision, Problem> {
@@ -66,11 +66,11 @@ pub(super) struct HistoryPart {
 pub(super) async fn history(
     call: Call,
     Query(part): Query<HistoryPart>,
-) -> Result<Part<RevisionEntry>, Problem> {
+) -> Result<ListBody<RevisionEntry>, Problem> {
     let (limit, before) = (part.limit.rows(), part.after.map(u64::from));
     let (items, more) = list_revisions(&call.app.store, limit, before).await?;
     let last = items.last().map(|step| step.revision.to_string());
-    Ok(Part {
+    Ok(ListBody {
         next: last.filter(|_| more),
         items,
     })
@@ -89,13 +89,13 @@ pub(super) struct Two {
 pub(super) async fn diff(
     call: Call,
     Query(two): Query<Two>,
-) -> Result<Json<RevisionDifference>, Problem> {
+) -> Result<ApiJson<RevisionDifference>, Problem> {
     let from = find(&call, two.from).await?;
     let to = match two.to {
         Some(number) => find(&call, number).await?,
         None => call.app.store.access().await?,
     };
-    Ok(Json(compare_revisions(&from, &to)))
+    Ok(ApiJson(compare_revisions(&from, &to)))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -112,7 +112,7 @@ pub(super) struct Who {
 pub(super) async fn test(
     call: Call,
     Query(who): Query<Who>,
-) -> Result<Part<AddressVerdict>, Problem> {
+) -> Result<ListBody<AddressVerdict>, Problem> {
     let address = address("address", &who.address)?;
     let config = call.app.config();
     let portals = match call.app.portal(who.portal)? {
@@ -129,7 +129,7 @@ pub(super) async fn test(
         let input = input_for(&config, &settings, account.as_ref(), &address, portal);
         decide_address(&input, account.as_ref(), &address, portal).0
     });
-    Ok(Part::whole(items.collect()))
+    Ok(ListBody::whole(items.collect()))
 }
 
 /// Settings to change, and how.
@@ -139,7 +139,7 @@ pub(super) async fn test(
     "settings": {"external.restrict_domains": true, "internal.default_groups": ["staff"]},
 }))]
 pub(super) struct Set {
-    settings: Wanted,
+    settings: SettingValues,
     /// The portal's settings instead of the site's.
     portal: Option<PortalName>,
     /// Only report what would change.
@@ -153,7 +153,7 @@ pub(super) struct Set {
 
 /// New values by the names of the settings; null makes a portal inherit the site's value.
 #[derive(Deserialize)]
-pub(super) struct Wanted(BTreeMap<String, Option<Given>>);
+pub(super) struct SettingValues(BTreeMap<String, Option<Given>>);
 
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -162,7 +162,7 @@ enum Given {
     List(Vec<String>),
 }
 
-impl PartialSchema for Wanted {
+impl PartialSchema for SettingValues {
     fn schema() -> RefOr<Schema> {
         let nothing = Settings::default();
         let described = ObjectBuilder::new()
@@ -190,12 +190,16 @@ impl PartialSchema for Wanted {
     }
 }
 
-impl ToSchema for Wanted {}
+impl ToSchema for SettingValues {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Wanted".into()
+    }
+}
 
 /// A group name can stand in a comma-separated list and in a header field.
 const GROUP: &str = "^[!-+.-~-]{1,64}$";
 
-impl Wanted {
+impl SettingValues {
     fn assignments(&self) -> Result<Vec<Assignment>, Problem> {
         self.0
             .iter()
@@ -240,7 +244,7 @@ fn patterns(place: &str, key: Key, domains: &[String]) -> Result<Vec<DomainPatte
         .iter()
         .map(|text| {
             key.parse_pattern(text)
-                .map_err(|error| Problem::refused(place, error))
+                .map_err(|error| Problem::of_field(place, error))
         })
         .collect()
 }
@@ -248,7 +252,7 @@ fn patterns(place: &str, key: Key, domains: &[String]) -> Result<Vec<DomainPatte
 pub(super) async fn set(
     call: Call,
     Body(set): Body<Set>,
-) -> Result<Json<SettingsChanged>, Problem> {
+) -> Result<ApiJson<SettingsChanged>, Problem> {
     let portal = call.app.portal(set.portal)?;
     let assignments = set.settings.assignments()?;
     let terms = terms(&call, set.dry_run, set.revision);
@@ -263,7 +267,7 @@ pub(super) async fn set(
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"settings": {"external.restrict_domains": true}, "since": "30d"}))]
 pub(super) struct Draft {
-    settings: Wanted,
+    settings: SettingValues,
     /// The portal's settings instead of the site's.
     portal: Option<PortalName>,
     /// Decide the messages since then again; 30 days by default.
@@ -277,7 +281,7 @@ pub(super) struct Draft {
 pub(super) async fn simulate(
     call: Call,
     Body(wanted): Body<Draft>,
-) -> Result<Json<Simulation>, Problem> {
+) -> Result<ApiJson<Simulation>, Problem> {
     let portal = call.app.portal(wanted.portal)?;
     let assignments = wanted.settings.assignments()?;
     let store = &call.app.store;
@@ -291,7 +295,7 @@ pub(super) async fn simulate(
         most: wanted.limit.rows(),
     };
     let simulated = store.simulate(what, |_, _| {}).await?;
-    Ok(Json(Simulation::of(&before, &draft, simulated)))
+    Ok(ApiJson(Simulation::of(&before, &draft, simulated)))
 }
 
 fn with(
@@ -301,7 +305,7 @@ fn with(
 ) -> Result<AccessSettings, Problem> {
     settings
         .with(portal, assignments)
-        .map_err(|_| Problem::refused("settings", "only a portal can inherit; name it"))
+        .map_err(|_| Problem::of_field("settings", "only a portal can inherit; name it"))
 }
 
 /// Domains and addresses, and how to change the list.
@@ -336,25 +340,29 @@ impl Patterns {
 pub(super) async fn approve(
     call: Call,
     Body(domains): Body<Patterns>,
-) -> Result<Json<SettingsChanged>, Problem> {
+) -> Result<ApiJson<SettingsChanged>, Problem> {
     add(&call, Key::InternalApprovedDomains, domains).await
 }
 
 pub(super) async fn allow(
     call: Call,
     Body(domains): Body<Patterns>,
-) -> Result<Json<SettingsChanged>, Problem> {
+) -> Result<ApiJson<SettingsChanged>, Problem> {
     add(&call, Key::ExternalAllowedDomains, domains).await
 }
 
 pub(super) async fn deny(
     call: Call,
     Body(domains): Body<Patterns>,
-) -> Result<Json<SettingsChanged>, Problem> {
+) -> Result<ApiJson<SettingsChanged>, Problem> {
     add(&call, Key::Denied, domains).await
 }
 
-async fn add(call: &Call, key: Key, domains: Patterns) -> Result<Json<SettingsChanged>, Problem> {
+async fn add(
+    call: &Call,
+    key: Key,
+    domains: Patterns,
+) -> Result<ApiJson<SettingsChanged>, Problem> {
     let patterns = domains.patterns(key)?;
     let portal = call.app.portal(domains.portal)?;
     let terms = terms(call, domains.dry_run, domains.revision);
@@ -367,7 +375,7 @@ async fn add(call: &Call, key: Key, domains: Patterns) -> Result<Json<SettingsCh
 pub(super) async fn remove(
     call: Call,
     Body(domains): Body<Patterns>,
-) -> Result<Json<SettingsChanged>, Problem> {
+) -> Result<ApiJson<SettingsChanged>, Problem> {
     // A pattern that is valid in any list can be removed from it.
     let patterns = domains.patterns(Key::Denied)?;
     let portal = call.app.portal(domains.portal)?;
@@ -376,7 +384,7 @@ pub(super) async fn remove(
         let (settings, unknown) = settings.without_domains(portal.as_ref(), &patterns);
         match unknown.first() {
             None => Ok(settings),
-            Some(pattern) => Err(Problem::refused(
+            Some(pattern) => Err(Problem::of_field(
                 "domains",
                 format_args!("no list has {pattern}"),
             )),
@@ -397,7 +405,7 @@ async fn change(
     call: &Call,
     terms: &ChangeTerms,
     how: impl Fn(&AccessSettings) -> Result<AccessSettings, Problem>,
-) -> Result<Json<SettingsChanged>, Problem> {
+) -> Result<ApiJson<SettingsChanged>, Problem> {
     let (changed, _) = change_settings(&call.app.store, terms, how).await?;
-    Ok(Json(changed))
+    Ok(ApiJson(changed))
 }

@@ -5,14 +5,14 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 
 use super::AppState;
-use super::problem::{Kind, Problem};
+use super::problem::{Problem, ProblemKind};
 use crate::domain::{Actor, Interface, OperatorName, Role, Timestamp, Token};
 use crate::store::KeyKind;
 use crate::web::rate_limit::{self, Peer};
 
 /// Authorization that a route requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
-pub(super) enum RequiredRole {
+pub(super) enum RequiredToken {
     /// None: the `OpenAPI` document.
     Nothing,
     /// A token of at least this role.
@@ -42,7 +42,7 @@ impl AppState {
     ) -> Result<TokenHolder, Problem> {
         let Some(presented) = headers.get(AUTHORIZATION) else {
             return Err(Problem::new(
-                Kind::NoToken,
+                ProblemKind::NoToken,
                 "send Authorization: Bearer TOKEN; vestibule operators token makes one",
             ));
         };
@@ -60,11 +60,11 @@ impl AppState {
             let client = rate_limit::client(peer, headers, &self.config().http.trusted_proxies);
             return Err(if self.failures.take(client) {
                 Problem::new(
-                    Kind::InvalidToken,
+                    ProblemKind::InvalidToken,
                     "it is unknown, has expired or was revoked",
                 )
             } else {
-                Problem::bare(Kind::TooMany)
+                Problem::bare(ProblemKind::TooMany)
             });
         };
         if role < least {

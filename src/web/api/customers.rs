@@ -5,7 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::BASE;
 use super::input::{At, Body, Query, Whom};
-use super::output::{Json, Made, Part};
+use super::output::{ApiJson, ListBody, Made};
 use super::problem::Problem;
 use super::route::{Call, Serve};
 use super::values::Limit;
@@ -17,7 +17,7 @@ use crate::store::{Added, CustomerFilter};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Filter {
+pub(super) struct CustomerQuery {
     #[param(inline, nullable = false)]
     kind: Option<Kind>,
     #[param(inline, nullable = false)]
@@ -43,8 +43,8 @@ pub(super) struct Filter {
 
 pub(super) async fn list(
     call: Call,
-    Query(filter): Query<Filter>,
-) -> Result<Part<Account>, Problem> {
+    Query(filter): Query<CustomerQuery>,
+) -> Result<ListBody<Account>, Problem> {
     let filter = CustomerFilter {
         kind: filter.kind,
         status: filter.status,
@@ -89,13 +89,13 @@ pub(super) async fn create(
     Body(wanted): Body<NewCustomer>,
 ) -> Result<Made<AddedCustomer>, Problem> {
     let address = EmailAddress::parse_customer(&wanted.address).map_err(|error| {
-        Problem::refused("address", format_args!("{:?}: {error}", wanted.address))
+        Problem::of_field("address", format_args!("{:?}: {error}", wanted.address))
     })?;
     let portal = call.app.portal(wanted.portal)?;
     let (config, by) = (call.app.config(), call.holder.actor());
     let added = add_customer(&call.app.store, &config, address.clone(), portal, by);
     let Some(added) = added.await? else {
-        return Err(Problem::refused(
+        return Err(Problem::of_field(
             "address",
             format_args!("{address} {NOT_A_CUSTOMER}"),
         ));
@@ -116,22 +116,22 @@ pub(super) async fn create(
 }
 
 /// Finds the account with this id or address.
-async fn found(call: &Call, whom: &Whom) -> Result<Account, Problem> {
+async fn find(call: &Call, whom: &Whom) -> Result<Account, Problem> {
     let Whom(text) = whom;
     let found = find_customer(&call.app.store, text).await?;
     found.ok_or_else(|| Problem::not_found("account", text))
 }
 
-pub(super) async fn show(call: Call, At(whom): At<Whom>) -> Result<Json<Account>, Problem> {
-    found(&call, &whom).await.map(Json)
+pub(super) async fn show(call: Call, At(whom): At<Whom>) -> Result<ApiJson<Account>, Problem> {
+    find(&call, &whom).await.map(ApiJson)
 }
 
 /// Makes a handler that applies the action to the account in the path.
-pub(super) fn act(action: CustomerAction) -> impl Serve<At<Whom>, Json<Account>> {
+pub(super) fn act(action: CustomerAction) -> impl Serve<At<Whom>, ApiJson<Account>> {
     move |call: Call, At(whom): At<Whom>| async move {
-        let account = found(&call, &whom).await?;
+        let account = find(&call, &whom).await?;
         let by = call.holder.actor();
         let done = act_on_customer(&call.app.store, action, &account, by).await?;
-        Ok(Json(done.account))
+        Ok(ApiJson(done.account))
     }
 }

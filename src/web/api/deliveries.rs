@@ -1,23 +1,23 @@
 //! `/deliveries`: destinations and hooks, their queues, and pausing and resuming a destination.
 
 use super::input::At;
-use super::output::{Json, Part};
+use super::output::{ApiJson, ListBody};
 use super::problem::Problem;
 use super::route::{Call, Serve};
 use crate::domain::DestinationName;
 use crate::operations::{QueueStatus, find_queue, list_queues, retry_queue, set_paused};
 
-pub(super) async fn list(call: Call, (): ()) -> Result<Part<QueueStatus>, Problem> {
+pub(super) async fn list(call: Call, (): ()) -> Result<ListBody<QueueStatus>, Problem> {
     let queues = list_queues(&call.app.store, &call.app.config()).await?;
-    Ok(Part::whole(queues))
+    Ok(ListBody::whole(queues))
 }
 
 /// Makes a handler that pauses or resumes the destination in the path.
-pub(super) fn pause(paused: bool) -> impl Serve<At<DestinationName>, Json<QueueStatus>> {
+pub(super) fn pause(paused: bool) -> impl Serve<At<DestinationName>, ApiJson<QueueStatus>> {
     move |call: Call, At(name): At<DestinationName>| async move {
         let (config, store) = (call.app.config(), &call.app.store);
         set_paused(store, &config, &name, paused, call.holder.actor()).await?;
-        Ok(Json(find_queue(store, &config, &name).await?))
+        Ok(ApiJson(find_queue(store, &config, &name).await?))
     }
 }
 
@@ -25,8 +25,8 @@ pub(super) fn pause(paused: bool) -> impl Serve<At<DestinationName>, Json<QueueS
 pub(super) async fn retry(
     call: Call,
     At(name): At<DestinationName>,
-) -> Result<Json<QueueStatus>, Problem> {
+) -> Result<ApiJson<QueueStatus>, Problem> {
     let (config, store) = (call.app.config(), &call.app.store);
     retry_queue(store, &config, &name, call.holder.actor()).await?;
-    Ok(Json(find_queue(store, &config, &name).await?))
+    Ok(ApiJson(find_queue(store, &config, &name).await?))
 }

@@ -18,9 +18,9 @@ use utoipa::openapi::server::ServerBuilder;
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ComponentsBuilder, OpenApiBuilder, Paths, Ref};
 
-use super::auth::RequiredRole;
-use super::problem::{Kind, PROBLEM_JSON, Problem, ProblemBody};
-use super::route::Route;
+use super::auth::RequiredToken;
+use super::problem::{PROBLEM_JSON, Problem, ProblemBody, ProblemKind};
+use super::route::ApiRoute;
 use super::{BASE, input};
 
 const TOKEN: &str = "token";
@@ -51,9 +51,9 @@ const TAGS: [(&str, &str); 10] = [
 ];
 
 /// Builds the document.
-pub(super) fn build(routes: &[Route]) -> Value {
+pub(super) fn build(routes: &[ApiRoute]) -> Value {
     let mut schemas = input::Schemas::new();
-    input::named::<ProblemBody>(&mut schemas);
+    input::schema_ref::<ProblemBody>(&mut schemas);
     let mut paths = Paths::new();
     for route in routes {
         let mut types = route.types();
@@ -143,7 +143,7 @@ pub(super) fn answer(document: &Bytes) -> Response {
     response
 }
 
-pub(super) fn described() -> (StatusCode, ResponseDoc) {
+pub(super) fn response() -> (StatusCode, ResponseDoc) {
     let object = ObjectBuilder::new().schema_type(SchemaType::Type(Type::Object));
     let content = ContentBuilder::new().schema(Some(object)).build();
     let response = ResponseBuilder::new()
@@ -152,16 +152,16 @@ pub(super) fn described() -> (StatusCode, ResponseDoc) {
     (StatusCode::OK, response.build())
 }
 
-pub(super) fn security(required: RequiredRole) -> Vec<SecurityRequirement> {
+pub(super) fn security(required: RequiredToken) -> Vec<SecurityRequirement> {
     match required {
-        RequiredRole::Nothing => vec![SecurityRequirement::default()],
-        RequiredRole::Token(role) => vec![SecurityRequirement::new(TOKEN, [role.as_str()])],
+        RequiredToken::Nothing => vec![SecurityRequirement::default()],
+        RequiredToken::Token(role) => vec![SecurityRequirement::new(TOKEN, [role.as_str()])],
     }
 }
 
 /// Problem responses by status, each with an example of every kind.
-pub(super) fn problems(kinds: &[Kind]) -> Vec<(String, ResponseDoc)> {
-    let mut by_status: BTreeMap<u16, Vec<Kind>> = BTreeMap::new();
+pub(super) fn problems(kinds: &[ProblemKind]) -> Vec<(String, ResponseDoc)> {
+    let mut by_status: BTreeMap<u16, Vec<ProblemKind>> = BTreeMap::new();
     for kind in kinds {
         let same = by_status.entry(kind.status().as_u16()).or_default();
         if !same.contains(kind) {
@@ -174,12 +174,12 @@ pub(super) fn problems(kinds: &[Kind]) -> Vec<(String, ResponseDoc)> {
         .collect()
 }
 
-fn problem(kinds: &[Kind]) -> ResponseDoc {
+fn problem(kinds: &[ProblemKind]) -> ResponseDoc {
     let titles: Vec<_> = kinds.iter().map(|kind| kind.words().2).collect();
     let examples = kinds.iter().map(|kind| {
         let example = ExampleBuilder::new()
             .summary(kind.words().2)
-            .value(Some(json!(Problem::bare(*kind).written())));
+            .value(Some(json!(Problem::bare(*kind).body())));
         (kind.words().1, example.build())
     });
     let content = ContentBuilder::new()

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::input::{At, Body, MaybeBody, Query};
-use super::output::{Json, Part};
+use super::output::{ApiJson, ListBody};
 use super::problem::{Problem, ProblemBody};
 use super::route::Call;
 use super::values::{Age, Limit, address};
@@ -17,7 +17,7 @@ use crate::store::{DroppedDomain, LedgerFilter};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Filter {
+pub(super) struct DroppedQuery {
     #[param(inline, nullable = false)]
     reason: Option<Reason>,
     #[param(inline, nullable = false)]
@@ -35,8 +35,8 @@ pub(super) struct Filter {
 
 pub(super) async fn list(
     call: Call,
-    Query(filter): Query<Filter>,
-) -> Result<Part<DroppedMessage>, Problem> {
+    Query(filter): Query<DroppedQuery>,
+) -> Result<ListBody<DroppedMessage>, Problem> {
     let sender = filter.sender.as_deref();
     let filter = LedgerFilter {
         verdict: Some(Verdict::Dropped),
@@ -49,7 +49,7 @@ pub(super) async fn list(
     let listed = call.app.store.ledger(filter).await?;
     let config = call.app.config();
     let row = |entry| DroppedMessage::of(entry, &config);
-    Ok(Part {
+    Ok(ListBody {
         items: listed.rows.into_iter().map(row).collect(),
         next: listed.next,
     })
@@ -70,10 +70,10 @@ pub(super) struct Ranking {
 pub(super) async fn domains(
     call: Call,
     Query(ranking): Query<Ranking>,
-) -> Result<Part<DroppedDomain>, Problem> {
+) -> Result<ListBody<DroppedDomain>, Problem> {
     let since = ranking.since.unwrap_or(Age::days(30)).ago();
     let domains = call.app.store.dropped_domains(since, ranking.limit.rows());
-    Ok(Part::whole(domains.await?))
+    Ok(ListBody::whole(domains.await?))
 }
 
 /// Options of the recovery; by default the message is decided again.
@@ -92,12 +92,12 @@ pub(super) struct Recovery {
 }
 
 impl Recovery {
-    fn named(&self) -> Result<Option<EmailAddress>, Problem> {
+    fn sender(&self) -> Result<Option<EmailAddress>, Problem> {
         match &self.named {
-            Some(_) if !self.force => Err(Problem::refused("as", "it takes force as well")),
+            Some(_) if !self.force => Err(Problem::of_field("as", "it takes force as well")),
             Some(text) => match EmailAddress::parse_customer(text) {
                 Ok(named) => Ok(Some(named)),
-                Err(error) => Err(Problem::refused("as", format_args!("{text:?}: {error}"))),
+                Err(error) => Err(Problem::of_field("as", format_args!("{text:?}: {error}"))),
             },
             None => Ok(None),
         }
@@ -107,23 +107,22 @@ impl Recovery {
 pub(super) async fn recover(
     call: Call,
     (At(id), MaybeBody(how)): (At<LedgerId>, MaybeBody<Recovery>),
-) -> Result<Json<RecoveryOutcome>, Problem> {
-    let named = how.named()?;
+) -> Result<ApiJson<RecoveryOutcome>, Problem> {
+    let named = how.sender()?;
     let (config, store, by) = (call.app.config(), &call.app.store, call.holder.actor());
     let taken = if how.force {
         release_dropped(store, &config, id, named, by).await
     } else {
         decide_again(store, &config, id, by).await
     };
-    Ok(Json(taken?))
+    Ok(ApiJson(taken?))
 }
 
 /// Entries to recover: by their ids, or of a domain.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"domain": "acme.example"}))]
-#[expect(clippy::struct_field_names, reason = "the names of the contract")]
-pub(super) struct Entries {
+#[schema(as = Entries, example = json!({"domain": "acme.example"}))]
+pub(super) struct EntriesToRecover {
     #[schema(max_items = 1000)]
     entries: Option<Vec<LedgerId>>,
     /// The oldest 1000 of this domain; *.example.com for all of its subdomains.
@@ -154,21 +153,21 @@ pub(super) struct EntryRecovered {
 
 pub(super) async fn recover_many(
     call: Call,
-    Body(wanted): Body<Entries>,
-) -> Result<Json<EntriesRecovered>, Problem> {
+    Body(wanted): Body<EntriesToRecover>,
+) -> Result<ApiJson<EntriesRecovered>, Problem> {
     let is_forced = wanted.force;
     if is_forced && wanted.entries.is_none() {
-        return Err(Problem::refused("force", "name the entries"));
+        return Err(Problem::of_field("force", "name the entries"));
     }
     let ids = match (wanted.entries, wanted.domain) {
         (Some(entries), None) if entries.len() <= MOST_AT_ONCE => entries,
         (Some(_), None) => return Err(Problem::malformed("entries: name at most 1000")),
         (None, Some(domain)) => {
-            let pattern =
-                DomainPattern::parse(&domain).map_err(|error| Problem::refused("domain", error))?;
+            let pattern = DomainPattern::parse(&domain)
+                .map_err(|error| Problem::of_field("domain", error))?;
             list_recoverable(&call.app.store, Some(pattern), MOST_AT_ONCE).await?
         }
-        _ => return Err(Problem::refused("entries", "name entries or a domain")),
+        _ => return Err(Problem::of_field("entries", "name entries or a domain")),
     };
     let (config, store, by) = (call.app.config(), &call.app.store, call.holder.actor());
     let outcomes = if is_forced {
@@ -181,7 +180,7 @@ pub(super) async fn recover_many(
         .map(|(ledger, outcome)| {
             let (recovered, problem) = match outcome {
                 Ok(taken) => (Some(taken), None),
-                Err(error) => (None, Some(Problem::from(error).written())),
+                Err(error) => (None, Some(Problem::from(error).body())),
             };
             EntryRecovered {
                 ledger,
@@ -195,7 +194,7 @@ pub(super) async fn recover_many(
         taken.is_some_and(|taken| taken.request.is_some())
     };
     let recovered = items.iter().filter(is_back).count();
-    Ok(Json(EntriesRecovered {
+    Ok(ApiJson(EntriesRecovered {
         recovered,
         left: items.len() - recovered,
         items,

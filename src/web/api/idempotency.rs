@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::AppState;
 use super::input::RawRequest;
-use super::problem::{Kind, Problem};
+use super::problem::{Problem, ProblemKind};
 use crate::domain::{OperatorName, Timestamp};
 use crate::store::{AnswerKey, Claimed, KeptAnswer, StoreError};
 
@@ -46,7 +46,7 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 }
 
 /// The key, with a digest of the request that was sent under it.
-pub(super) fn asked(operator: &OperatorName, key: String, request: &RawRequest) -> AnswerKey {
+pub(super) fn answer_key(operator: &OperatorName, key: String, request: &RawRequest) -> AnswerKey {
     let mut digest = Sha256::new();
     for part in [
         request.method.as_str().as_bytes(),
@@ -74,10 +74,10 @@ pub(super) async fn once(
     match app.store.claim_answer(asked.clone(), until, now).await? {
         Claimed::New => {}
         Claimed::Answered(kept) => return Ok(again(kept)),
-        Claimed::Underway => return Err(Problem::bare(Kind::Underway)),
+        Claimed::Underway => return Err(Problem::bare(ProblemKind::Underway)),
         Claimed::Other => {
             return Err(Problem::new(
-                Kind::KeyReused,
+                ProblemKind::KeyReused,
                 "take another key for another request",
             ));
         }

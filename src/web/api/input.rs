@@ -15,7 +15,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr, Required};
 use utoipa::{IntoParams, ToSchema};
 
-use super::problem::{Kind, Problem};
+use super::problem::{Problem, ProblemKind};
 
 /// Schemas by name, for the document's components.
 pub(super) type Schemas = Vec<(String, RefOr<Schema>)>;
@@ -94,7 +94,7 @@ impl<T: DeserializeOwned + ToSchema + Send + 'static> Input for Body<T> {
     fn read(request: &RawRequest) -> Result<Self, Problem> {
         if !is_json(&request.headers) {
             return Err(Problem::new(
-                Kind::MediaType,
+                ProblemKind::MediaType,
                 "send Content-Type: application/json",
             ));
         }
@@ -104,7 +104,7 @@ impl<T: DeserializeOwned + ToSchema + Send + 'static> Input for Body<T> {
     }
 
     fn describe(operation: OperationBuilder, schemas: &mut Schemas) -> OperationBuilder {
-        let content = ContentBuilder::new().schema(Some(named::<T>(schemas)));
+        let content = ContentBuilder::new().schema(Some(schema_ref::<T>(schemas)));
         operation.request_body(Some(
             RequestBodyBuilder::new()
                 .required(Some(Required::True))
@@ -128,7 +128,7 @@ impl<T: DeserializeOwned + ToSchema + Default + Send + 'static> Input for MaybeB
     }
 
     fn describe(operation: OperationBuilder, schemas: &mut Schemas) -> OperationBuilder {
-        let content = ContentBuilder::new().schema(Some(named::<T>(schemas)));
+        let content = ContentBuilder::new().schema(Some(schema_ref::<T>(schemas)));
         operation.request_body(Some(
             RequestBodyBuilder::new()
                 .required(Some(Required::False))
@@ -151,7 +151,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 pub(super) struct At<T>(pub T);
 
 /// A type that can be a path parameter.
-pub(super) trait Place: Sized + Send + 'static {
+pub(super) trait PathValue: Sized + Send + 'static {
     const WHAT: &'static str;
     /// The parameter's name in the pattern of the route.
     const NAME: &'static str;
@@ -161,7 +161,7 @@ pub(super) trait Place: Sized + Send + 'static {
     fn schema() -> RefOr<Schema>;
 }
 
-impl<T: Place> Input for At<T> {
+impl<T: PathValue> Input for At<T> {
     const HAS_PATH: bool = true;
 
     fn read(request: &RawRequest) -> Result<Self, Problem> {
@@ -184,7 +184,7 @@ impl<T: Place> Input for At<T> {
 
 macro_rules! places {
     ($($type:ty: $what:literal, $name:literal;)+) => {$(
-        impl Place for $type {
+        impl PathValue for $type {
             const WHAT: &'static str = $what;
             const NAME: &'static str = $name;
 
@@ -208,7 +208,7 @@ places! {
 /// An account's id or its address.
 pub(super) struct Whom(pub String);
 
-impl Place for Whom {
+impl PathValue for Whom {
     const WHAT: &'static str = "account";
     const NAME: &'static str = "customer";
 
@@ -228,7 +228,7 @@ impl Place for Whom {
 
 /// Returns a reference to the schema of `T` and adds the schema, with all that it refers to, to the
 /// components.
-pub(super) fn named<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
+pub(super) fn schema_ref<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
     let name = T::name();
     if !schemas.iter().any(|(known, _)| *known == name) {
         schemas.push((name.to_string(), T::schema()));

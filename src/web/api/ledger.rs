@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::input::{At, Query};
-use super::output::{Json, Part, Raw};
+use super::output::{ApiJson, ListBody, Raw};
 use super::problem::Problem;
 use super::route::Call;
 use super::values::{Limit, address};
@@ -14,7 +14,7 @@ use crate::store::{LedgerFilter, Page};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Filter {
+pub(super) struct LedgerQuery {
     #[param(inline, nullable = false)]
     verdict: Option<Verdict>,
     #[param(inline, nullable = false)]
@@ -37,8 +37,8 @@ pub(super) struct Filter {
 
 pub(super) async fn list(
     call: Call,
-    Query(filter): Query<Filter>,
-) -> Result<Part<Explanation>, Problem> {
+    Query(filter): Query<LedgerQuery>,
+) -> Result<ListBody<Explanation>, Problem> {
     let sender = filter.sender.as_deref();
     let filter = LedgerFilter {
         verdict: filter.verdict,
@@ -55,23 +55,26 @@ pub(super) async fn list(
     explanations(&call, filter).await
 }
 
-async fn explanations(call: &Call, filter: LedgerFilter) -> Result<Part<Explanation>, Problem> {
+async fn explanations(call: &Call, filter: LedgerFilter) -> Result<ListBody<Explanation>, Problem> {
     let listed = call.app.store.ledger(filter).await?;
     let mut items = Vec::with_capacity(listed.rows.len());
     for entry in listed.rows {
         items.push(explain_entry(&call.app.store, entry).await?);
     }
-    Ok(Part {
+    Ok(ListBody {
         items,
         next: listed.next,
     })
 }
 
-pub(super) async fn show(call: Call, At(id): At<LedgerId>) -> Result<Json<Explanation>, Problem> {
+pub(super) async fn show(
+    call: Call,
+    At(id): At<LedgerId>,
+) -> Result<ApiJson<Explanation>, Problem> {
     let store = &call.app.store;
     let entry = store.ledger_entry(id).await?;
     let entry = entry.ok_or_else(|| Problem::not_found("ledger entry", id))?;
-    Ok(Json(explain_entry(store, entry).await?))
+    Ok(ApiJson(explain_entry(store, entry).await?))
 }
 
 pub(super) async fn raw(call: Call, At(id): At<LedgerId>) -> Result<Raw, Problem> {
@@ -98,14 +101,14 @@ pub(super) struct What {
 pub(super) async fn explain(
     call: Call,
     Query(what): Query<What>,
-) -> Result<Part<Explanation>, Problem> {
+) -> Result<ListBody<Explanation>, Problem> {
     let text = what.of.trim();
     if what.of.is_empty() {
         return Err(Problem::malformed("of: say what to explain"));
     }
     let store = &call.app.store;
     if let Some(entry) = operations::find_entry(store, text).await? {
-        return Ok(Part::whole(vec![explain_entry(store, entry).await?]));
+        return Ok(ListBody::whole(vec![explain_entry(store, entry).await?]));
     }
     let page: Page = what.limit.page(what.after);
     let by_message_id = LedgerFilter {

@@ -42,7 +42,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use super::TIME_LIMIT;
-use super::page::Page;
+use super::page::WebPage;
 use super::rate_limit::ClientLimiter;
 use super::render::HEADERS;
 use crate::config::Config;
@@ -50,9 +50,9 @@ use crate::domain::{PortalName, Role};
 use crate::observe::events;
 use crate::operations::{CustomerAction, RequestAction};
 use crate::store::Store;
-use problem::{Kind, Problem};
+use problem::{Problem, ProblemKind};
 use reference::Reference;
-use route::Route;
+use route::ApiRoute;
 
 /// Base path of the API.
 const BASE: &str = "/api/v1";
@@ -94,7 +94,7 @@ impl AppState {
     /// Finds the portal that a request names.
     fn portal(&self, name: Option<PortalName>) -> Result<Option<PortalName>, Problem> {
         match name {
-            Some(name) if self.config().portal(&name).is_none() => Err(Problem::refused(
+            Some(name) if self.config().portal(&name).is_none() => Err(Problem::of_field(
                 "portal",
                 format_args!("there is no portal {name}"),
             )),
@@ -117,220 +117,220 @@ pub fn api_router(config: watch::Receiver<Arc<Config>>, store: Store) -> Router 
     let below = served
         .route("/v1/", get(show_reference))
         .route("/v1", get(async || Redirect::permanent("/api/v1/")))
-        .fallback(async || Problem::bare(Kind::NotFound))
-        .method_not_allowed_fallback(async || Problem::bare(Kind::Method))
+        .fallback(async || Problem::bare(ProblemKind::NotFound))
+        .method_not_allowed_fallback(async || Problem::bare(ProblemKind::Method))
         .with_state(app);
     Router::new()
         .nest("/api", below)
         .layer(TimeoutLayer::with_status_code(
-            Kind::Timeout.status(),
+            ProblemKind::Timeout.status(),
             TIME_LIMIT,
         ))
         .layer(CatchPanicLayer::custom(|_| {
             events::fault("web.api", &"a handler panicked");
-            Problem::bare(Kind::PageError).into_response()
+            Problem::bare(ProblemKind::PageError).into_response()
         }))
         .layer(middleware::from_fn(finish))
 }
 
 /// The document as a page for people; as public as the document is.
-async fn show_reference(State(app): State<Arc<AppState>>) -> Page {
+async fn show_reference(State(app): State<Arc<AppState>>) -> WebPage {
     let reference = app.document().reference.clone();
-    Page::new("operators/api_reference.html", context! { reference })
+    WebPage::new("operators/api_reference.html", context! { reference })
 }
 
 /// All routes. Reading requires a viewer; acting on customers, requests and dropped messages an agent;
 /// changing settings an admin.
-fn routes() -> Vec<Route> {
+fn routes() -> Vec<ApiRoute> {
     use Role::{Admin, Agent, Viewer};
     vec![
-        Route::document("/openapi.json").called("readDocument", "This document"),
-        Route::get("/access", Viewer, access::show)
-            .called(
+        ApiRoute::document("/openapi.json").with_summary("readDocument", "This document"),
+        ApiRoute::get("/access", Viewer, access::show)
+            .with_summary(
                 "showAccess",
                 "Show what is in force, and where each value comes from",
             )
-            .may(&[Kind::NotFound]),
-        Route::get("/access/history", Viewer, access::history)
-            .called("listRevisions", "List the revisions, newest first"),
-        Route::get("/access/diff", Viewer, access::diff)
-            .called(
+            .may(&[ProblemKind::NotFound]),
+        ApiRoute::get("/access/history", Viewer, access::history)
+            .with_summary("listRevisions", "List the revisions, newest first"),
+        ApiRoute::get("/access/diff", Viewer, access::diff)
+            .with_summary(
                 "compareRevisions",
                 "Show what differs between two revisions",
             )
-            .may(&[Kind::NotFound]),
-        Route::get("/access/test", Viewer, access::test).called(
+            .may(&[ProblemKind::NotFound]),
+        ApiRoute::get("/access/test", Viewer, access::test).with_summary(
             "testAddress",
             "Tell what would become of ordinary mail from an address",
         ),
-        Route::post("/access/simulate", Viewer, access::simulate)
-            .called(
+        ApiRoute::post("/access/simulate", Viewer, access::simulate)
+            .with_summary(
                 "simulateAccess",
                 "Tell what a draft would have changed for the mail of the last days",
             )
-            .explained(
+            .with_description(
                 "Each message is decided again with the account that its sender had when it came. Nothing \
                  is changed.",
             ),
-        Route::post("/access/set", Admin, access::set)
-            .called("setAccess", "Change settings")
-            .may(&[Kind::SettingsChanged]),
-        Route::post("/access/approve", Admin, access::approve)
-            .called("approveDomains", "Add approved domains")
-            .explained("Their senders become internal customers.")
-            .may(&[Kind::SettingsChanged]),
-        Route::post("/access/allow", Admin, access::allow)
-            .called("allowDomains", "Add domains to the allow list")
-            .explained("Their senders may become external customers.")
-            .may(&[Kind::SettingsChanged]),
-        Route::post("/access/deny", Admin, access::deny)
-            .called("denySenders", "Add domains and addresses to the deny list")
-            .explained("Their mail is never taken, whoever has an account. A dry run tells which accounts that stops.")
-            .may(&[Kind::SettingsChanged]),
-        Route::post("/access/remove", Admin, access::remove)
-            .called("removeDomains", "Take domains and addresses off all lists")
-            .may(&[Kind::SettingsChanged]),
-        Route::get("/customers", Viewer, customers::list)
-            .called("listCustomers", "List accounts, by address"),
-        Route::post("/customers", Agent, customers::create)
-            .called(
+        ApiRoute::post("/access/set", Admin, access::set)
+            .with_summary("setAccess", "Change settings")
+            .may(&[ProblemKind::SettingsChanged]),
+        ApiRoute::post("/access/approve", Admin, access::approve)
+            .with_summary("approveDomains", "Add approved domains")
+            .with_description("Their senders become internal customers.")
+            .may(&[ProblemKind::SettingsChanged]),
+        ApiRoute::post("/access/allow", Admin, access::allow)
+            .with_summary("allowDomains", "Add domains to the allow list")
+            .with_description("Their senders may become external customers.")
+            .may(&[ProblemKind::SettingsChanged]),
+        ApiRoute::post("/access/deny", Admin, access::deny)
+            .with_summary("denySenders", "Add domains and addresses to the deny list")
+            .with_description("Their mail is never taken, whoever has an account. A dry run tells which accounts that stops.")
+            .may(&[ProblemKind::SettingsChanged]),
+        ApiRoute::post("/access/remove", Admin, access::remove)
+            .with_summary("removeDomains", "Take domains and addresses off all lists")
+            .may(&[ProblemKind::SettingsChanged]),
+        ApiRoute::get("/customers", Viewer, customers::list)
+            .with_summary("listCustomers", "List accounts, by address"),
+        ApiRoute::post("/customers", Agent, customers::create)
+            .with_summary(
                 "createCustomer",
                 "Make an account, as far as the access settings allow it",
             )
-            .explained("The address gets a verification mail, unless the access settings let its mail pass without a proof.")
-            .may(&[Kind::AccessSettings]),
-        Route::get("/customers/{customer}", Viewer, customers::show)
-            .called("showCustomer", "Show one account"),
-        Route::post(
+            .with_description("The address gets a verification mail, unless the access settings let its mail pass without a proof.")
+            .may(&[ProblemKind::AccessSettings]),
+        ApiRoute::get("/customers/{customer}", Viewer, customers::show)
+            .with_summary("showCustomer", "Show one account"),
+        ApiRoute::post(
             "/customers/{customer}/verify",
             Agent,
             customers::act(CustomerAction::Verify),
         )
-        .called("verifyCustomer", "Vouch for an address")
-        .explained("The account becomes active and its held requests are released.")
-        .may(&[Kind::NotPossible]),
-        Route::post(
+        .with_summary("verifyCustomer", "Vouch for an address")
+        .with_description("The account becomes active and its held requests are released.")
+        .may(&[ProblemKind::NotPossible]),
+        ApiRoute::post(
             "/customers/{customer}/block",
             Agent,
             customers::act(CustomerAction::Block),
         )
-        .called(
+        .with_summary(
             "blockCustomer",
             "Shut an account out: its mail is dropped from now on",
         ),
-        Route::post(
+        ApiRoute::post(
             "/customers/{customer}/unblock",
             Agent,
             customers::act(CustomerAction::Unblock),
         )
-        .called("unblockCustomer", "Let a blocked account in again"),
-        Route::post(
+        .with_summary("unblockCustomer", "Let a blocked account in again"),
+        ApiRoute::post(
             "/customers/{customer}/resend",
             Agent,
             customers::act(CustomerAction::Resend),
         )
-        .called(
+        .with_summary(
             "resendVerification",
             "Send the verification mail again, within the limits",
         )
-        .may(&[Kind::NotPossible]),
-        Route::get("/requests", Viewer, requests::list)
-            .called("listRequests", "List requests, newest first"),
-        Route::post(
+        .may(&[ProblemKind::NotPossible]),
+        ApiRoute::get("/requests", Viewer, requests::list)
+            .with_summary("listRequests", "List requests, newest first"),
+        ApiRoute::post(
             "/requests/release",
             Agent,
             requests::act_on_many(RequestAction::Release),
         )
-        .called(
+        .with_summary(
             "releaseRequests",
             "Let many go without a proof of the address",
         ),
-        Route::post(
+        ApiRoute::post(
             "/requests/discard",
             Agent,
             requests::act_on_many(RequestAction::Discard),
         )
-        .called("discardRequests", "Throw many away"),
-        Route::post("/requests/retry", Agent, requests::retry_many)
-            .called("retryRequests", "Try to deliver many again, at once"),
-        Route::get("/requests/{request}", Viewer, requests::show)
-            .called("showRequest", "Show one request"),
-        Route::get("/requests/{request}/raw", Viewer, requests::raw)
-            .called("readRequest", "The message as it came"),
-        Route::post(
+        .with_summary("discardRequests", "Throw many away"),
+        ApiRoute::post("/requests/retry", Agent, requests::retry_many)
+            .with_summary("retryRequests", "Try to deliver many again, at once"),
+        ApiRoute::get("/requests/{request}", Viewer, requests::show)
+            .with_summary("showRequest", "Show one request"),
+        ApiRoute::get("/requests/{request}/raw", Viewer, requests::raw)
+            .with_summary("readRequest", "The message as it came"),
+        ApiRoute::post(
             "/requests/{request}/release",
             Agent,
             requests::act(RequestAction::Release),
         )
-        .called("releaseRequest", "Let it go without a proof of the address")
-        .may(&[Kind::NotPossible]),
-        Route::post(
+        .with_summary("releaseRequest", "Let it go without a proof of the address")
+        .may(&[ProblemKind::NotPossible]),
+        ApiRoute::post(
             "/requests/{request}/discard",
             Agent,
             requests::act(RequestAction::Discard),
         )
-        .called("discardRequest", "Discard a held, released or failed request")
-        .may(&[Kind::NotPossible]),
-        Route::post(
+        .with_summary("discardRequest", "Discard a held, released or failed request")
+        .may(&[ProblemKind::NotPossible]),
+        ApiRoute::post(
             "/requests/{request}/retry",
             Agent,
             requests::act(RequestAction::Retry),
         )
-        .called("retryRequest", "Try to deliver it again, at once")
-        .may(&[Kind::NotPossible]),
-        Route::get("/dropped", Viewer, dropped::list)
-            .called("listDropped", "List dropped messages, newest first"),
-        Route::get("/dropped/domains", Viewer, dropped::domains)
-            .called(
+        .with_summary("retryRequest", "Try to deliver it again, at once")
+        .may(&[ProblemKind::NotPossible]),
+        ApiRoute::get("/dropped", Viewer, dropped::list)
+            .with_summary("listDropped", "List dropped messages, newest first"),
+        ApiRoute::get("/dropped/domains", Viewer, dropped::domains)
+            .with_summary(
                 "rankDropped",
                 "Rank the domains that the access settings kept out",
             )
-            .explained("Each with the nearest one that may."),
-        Route::post("/dropped/recover", Agent, dropped::recover_many)
-            .called("recoverMany", "Decide many again by the settings of now, or release them")
-            .explained("With `force`, the entries named are released as they are."),
-        Route::post("/dropped/{ledger}/recover", Agent, dropped::recover)
-            .called("recoverOne", "Decide one again by the settings of now, or release it")
-            .explained("With `force`, it is released as it is, whatever the reason.")
-            .may(&[Kind::NotPossible]),
-        Route::get("/ledger", Viewer, ledger::list)
-            .called("listLedger", "List what was taken, newest first, with why"),
-        Route::get("/ledger/{ledger}", Viewer, ledger::show).called(
+            .with_description("Each with the nearest one that may."),
+        ApiRoute::post("/dropped/recover", Agent, dropped::recover_many)
+            .with_summary("recoverMany", "Decide many again by the settings of now, or release them")
+            .with_description("With `force`, the entries named are released as they are."),
+        ApiRoute::post("/dropped/{ledger}/recover", Agent, dropped::recover)
+            .with_summary("recoverOne", "Decide one again by the settings of now, or release it")
+            .with_description("With `force`, it is released as it is, whatever the reason.")
+            .may(&[ProblemKind::NotPossible]),
+        ApiRoute::get("/ledger", Viewer, ledger::list)
+            .with_summary("listLedger", "List what was taken, newest first, with why"),
+        ApiRoute::get("/ledger/{ledger}", Viewer, ledger::show).with_summary(
             "explainEntry",
             "Tell why, rule by rule, and all that happened since",
         ),
-        Route::get("/ledger/{ledger}/raw", Viewer, ledger::raw)
-            .called("readEntry", "The message as it came"),
-        Route::get("/explain", Viewer, ledger::explain).called(
+        ApiRoute::get("/ledger/{ledger}/raw", Viewer, ledger::raw)
+            .with_summary("readEntry", "The message as it came"),
+        ApiRoute::get("/explain", Viewer, ledger::explain).with_summary(
             "explain",
             "The same for a ledger id, a Message-ID or an address",
         ),
-        Route::get("/deliveries", Viewer, deliveries::list).called(
+        ApiRoute::get("/deliveries", Viewer, deliveries::list).with_summary(
             "listDeliveries",
             "List destinations and what waits for each",
         ),
-        Route::post(
+        ApiRoute::post(
             "/deliveries/{destination}/pause",
             Admin,
             deliveries::pause(true),
         )
-        .called("pauseDelivery", "Hand nothing over for now; requests wait"),
-        Route::post(
+        .with_summary("pauseDelivery", "Hand nothing over for now; requests wait"),
+        ApiRoute::post(
             "/deliveries/{destination}/resume",
             Admin,
             deliveries::pause(false),
         )
-        .called("resumeDelivery", "Go on with a paused destination"),
-        Route::post("/deliveries/{destination}/retry", Admin, deliveries::retry)
-            .called(
+        .with_summary("resumeDelivery", "Go on with a paused destination"),
+        ApiRoute::post("/deliveries/{destination}/retry", Admin, deliveries::retry)
+            .with_summary(
                 "retryDelivery",
                 "Try at once all that waits for a destination, and all that failed",
             )
-            .explained("A destination that is down is tried at once, too."),
-        Route::get("/stats", Viewer, stats::show)
-            .called("countMessages", "Count messages and requests"),
-        Route::get("/audit", Viewer, stats::audit)
-            .called("listAudit", "List what operators did, newest first"),
+            .with_description("A destination that is down is tried at once, too."),
+        ApiRoute::get("/stats", Viewer, stats::show)
+            .with_summary("countMessages", "Count messages and requests"),
+        ApiRoute::get("/audit", Viewer, stats::audit)
+            .with_summary("listAudit", "List what operators did, newest first"),
     ]
 }
 
@@ -352,7 +352,7 @@ async fn finish(request: Request, next: Next) -> Response {
     let request = response.headers().get(CONTENT_TYPE);
     if failed && request.is_none_or(|kind| kind.as_bytes() != problem::PROBLEM_JSON.as_bytes()) {
         let kept = std::mem::take(response.headers_mut());
-        response = Problem::bare(Kind::of_status(status)).into_response();
+        response = Problem::bare(ProblemKind::of_status(status)).into_response();
         for (name, value) in &kept {
             if name != CONTENT_LENGTH && name != CONTENT_TYPE {
                 response.headers_mut().insert(name.clone(), value.clone());

@@ -12,13 +12,13 @@ use utoipa::openapi::response::{Response as ResponseDoc, ResponseBuilder};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{KnownFormat, Ref, RefOr, Schema, SchemaFormat};
 
-use super::input::{Schemas, named};
+use super::input::{Schemas, schema_ref};
 use crate::domain::LedgerId;
 use crate::observe::events;
 use crate::store::Listed;
 
 /// An answer of a handler.
-pub(super) trait Output: Send + 'static {
+pub(super) trait ApiOutput: Send + 'static {
     fn answer(self) -> Response;
 
     /// Possible responses, by status.
@@ -26,16 +26,16 @@ pub(super) trait Output: Send + 'static {
 }
 
 /// One object.
-pub(super) struct Json<T>(pub T);
+pub(super) struct ApiJson<T>(pub T);
 
-impl<T: Serialize + ToSchema + Send + 'static> Output for Json<T> {
+impl<T: Serialize + ToSchema + Send + 'static> ApiOutput for ApiJson<T> {
     fn answer(self) -> Response {
         json(StatusCode::OK, &self.0)
     }
 
     fn describe(schemas: &mut Schemas) -> Vec<(StatusCode, ResponseDoc)> {
-        let schema = named::<T>(schemas);
-        vec![(StatusCode::OK, described("Done", schema).build())]
+        let schema = schema_ref::<T>(schemas);
+        vec![(StatusCode::OK, response("Done", schema).build())]
     }
 }
 
@@ -45,7 +45,7 @@ pub(super) enum Made<T> {
     Before(T),
 }
 
-impl<T: Serialize + ToSchema + Send + 'static> Output for Made<T> {
+impl<T: Serialize + ToSchema + Send + 'static> ApiOutput for Made<T> {
     fn answer(self) -> Response {
         match self {
             Self::Before(what) => json(StatusCode::OK, &what),
@@ -60,7 +60,7 @@ impl<T: Serialize + ToSchema + Send + 'static> Output for Made<T> {
     }
 
     fn describe(schemas: &mut Schemas) -> Vec<(StatusCode, ResponseDoc)> {
-        let schema = named::<T>(schemas);
+        let schema = schema_ref::<T>(schemas);
         let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
         let location = HeaderBuilder::new()
             .schema(Some(text))
@@ -69,30 +69,30 @@ impl<T: Serialize + ToSchema + Send + 'static> Output for Made<T> {
         vec![
             (
                 StatusCode::CREATED,
-                described("Made", schema.clone())
+                response("Made", schema.clone())
                     .header("Location", location)
                     .build(),
             ),
-            (StatusCode::OK, described("There already", schema).build()),
+            (StatusCode::OK, response("There already", schema).build()),
         ]
     }
 }
 
 /// One page of a list, or all of a short list.
 #[derive(Serialize)]
-pub(super) struct Part<T> {
+pub(super) struct ListBody<T> {
     pub items: Vec<T>,
     /// The cursor of the next page.
     pub next: Option<String>,
 }
 
-impl<T> Part<T> {
+impl<T> ListBody<T> {
     pub fn whole(items: Vec<T>) -> Self {
         Self { items, next: None }
     }
 }
 
-impl<T> From<Listed<T>> for Part<T> {
+impl<T> From<Listed<T>> for ListBody<T> {
     fn from(listed: Listed<T>) -> Self {
         Self {
             items: listed.rows,
@@ -101,13 +101,13 @@ impl<T> From<Listed<T>> for Part<T> {
     }
 }
 
-impl<T: Serialize + ToSchema + Send + 'static> Output for Part<T> {
+impl<T: Serialize + ToSchema + Send + 'static> ApiOutput for ListBody<T> {
     fn answer(self) -> Response {
         json(StatusCode::OK, &self)
     }
 
     fn describe(schemas: &mut Schemas) -> Vec<(StatusCode, ResponseDoc)> {
-        let item = named::<T>(schemas);
+        let item = schema_ref::<T>(schemas);
         let name = format!("{}List", T::name());
         let next = ObjectBuilder::new()
             .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
@@ -126,7 +126,7 @@ impl<T: Serialize + ToSchema + Send + 'static> Output for Part<T> {
         let schema = RefOr::Ref(Ref::from_schema_name(name));
         vec![(
             StatusCode::OK,
-            described("A part of the list", schema).build(),
+            response("A part of the list", schema).build(),
         )]
     }
 }
@@ -137,7 +137,7 @@ pub(super) struct Raw {
     pub octets: Vec<u8>,
 }
 
-impl Output for Raw {
+impl ApiOutput for Raw {
     fn answer(self) -> Response {
         let name = format!("attachment; filename=\"{}.eml\"", self.ledger);
         let mut response = Response::new(Body::from(self.octets));
@@ -163,7 +163,7 @@ impl Output for Raw {
     }
 }
 
-fn described(description: &str, schema: RefOr<Schema>) -> ResponseBuilder {
+fn response(description: &str, schema: RefOr<Schema>) -> ResponseBuilder {
     let content = ContentBuilder::new().schema(Some(schema)).build();
     ResponseBuilder::new()
         .description(description)

@@ -16,7 +16,7 @@ pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Kinds of problems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ProblemKind {
     Malformed,
     NoToken,
     InvalidToken,
@@ -37,7 +37,7 @@ pub(super) enum Kind {
     Unavailable,
 }
 
-impl Kind {
+impl ProblemKind {
     pub const ALL: [Self; 18] = [
         Self::Malformed,
         Self::NoToken,
@@ -169,7 +169,7 @@ impl Kind {
 /// A problem to be sent.
 #[derive(Debug)]
 pub(super) struct Problem {
-    pub kind: Kind,
+    pub kind: ProblemKind,
     pub detail: Option<String>,
     decision: Option<(Verdict, Reason, u8)>,
 }
@@ -200,7 +200,7 @@ pub(super) struct ProblemBody {
 }
 
 impl Problem {
-    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
         Self {
             kind,
             detail: Some(detail.into()),
@@ -208,7 +208,7 @@ impl Problem {
         }
     }
 
-    pub fn bare(kind: Kind) -> Self {
+    pub fn bare(kind: ProblemKind) -> Self {
         Self {
             kind,
             detail: None,
@@ -217,34 +217,34 @@ impl Problem {
     }
 
     pub fn malformed(detail: impl Into<String>) -> Self {
-        Self::new(Kind::Malformed, detail)
+        Self::new(ProblemKind::Malformed, detail)
     }
 
     /// A well-formed value that cannot be accepted, with its place in the request.
-    pub fn refused(place: &str, why: impl std::fmt::Display) -> Self {
-        Self::new(Kind::Refused, format!("{place}: {why}"))
+    pub fn of_field(place: &str, why: impl std::fmt::Display) -> Self {
+        Self::new(ProblemKind::Refused, format!("{place}: {why}"))
     }
 
     pub fn not_found(what: &str, name: impl std::fmt::Display) -> Self {
-        Self::new(Kind::NotFound, format!("there is no {what} {name}"))
+        Self::new(ProblemKind::NotFound, format!("there is no {what} {name}"))
     }
 
     pub fn role(least: Role, has: Role) -> Self {
         Self::new(
-            Kind::Role,
+            ProblemKind::Role,
             format!("it takes the role {least}, and this token is {has}'s"),
         )
     }
 
     pub fn not_allowed(decision: &crate::access::Decision, detail: String) -> Self {
         Self {
-            kind: Kind::AccessSettings,
+            kind: ProblemKind::AccessSettings,
             detail: Some(detail),
             decision: Some((decision.verdict, decision.reason, decision.rule)),
         }
     }
 
-    pub fn written(&self) -> ProblemBody {
+    pub fn body(&self) -> ProblemBody {
         let (status, _, title) = self.kind.words();
         ProblemBody {
             kind: self.kind.uri(),
@@ -261,16 +261,16 @@ impl Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let kind = match &error {
-            StoreError::NotFound { what: "cursor", .. } => Kind::Refused,
-            StoreError::NotFound { .. } => Kind::NotFound,
-            StoreError::NotAllowed(_) => Kind::NotPossible,
-            StoreError::Conflict { .. } => Kind::SettingsChanged,
+            StoreError::NotFound { what: "cursor", .. } => ProblemKind::Refused,
+            StoreError::NotFound { .. } => ProblemKind::NotFound,
+            StoreError::NotAllowed(_) => ProblemKind::NotPossible,
+            StoreError::Conflict { .. } => ProblemKind::SettingsChanged,
             StoreError::Full(_)
             | StoreError::Busy(_)
             | StoreError::ReadOnly(_)
             | StoreError::Closed
-            | StoreError::WriterFailed(_) => Kind::Unavailable,
-            _ => Kind::PageError,
+            | StoreError::WriterFailed(_) => ProblemKind::Unavailable,
+            _ => ProblemKind::PageError,
         };
         if kind.status().is_server_error() {
             // The cause goes to the log only: the client can do nothing with it.
@@ -284,22 +284,22 @@ impl From<StoreError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.kind.status();
-        let body = serde_json::to_vec(&self.written()).unwrap_or_default();
+        let body = serde_json::to_vec(&self.body()).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         match self.kind {
-            Kind::NoToken => {
+            ProblemKind::NoToken => {
                 let challenge = HeaderValue::from_static("Bearer realm=\"vestibule\"");
                 headers.insert(WWW_AUTHENTICATE, challenge);
             }
             // RFC 6750 3.1.
-            Kind::InvalidToken => {
+            ProblemKind::InvalidToken => {
                 let challenge = "Bearer realm=\"vestibule\", error=\"invalid_token\"";
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
             }
-            Kind::TooMany | Kind::Unavailable | Kind::Underway => {
+            ProblemKind::TooMany | ProblemKind::Unavailable | ProblemKind::Underway => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
             }
             _ => {}

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::input::{At, Body, Query};
-use super::output::{Json, Part, Raw};
+use super::output::{ApiJson, ListBody, Raw};
 use super::problem::{Problem, ProblemBody};
 use super::route::{Call, Serve};
 use super::values::{Age, Limit, address};
@@ -15,7 +15,7 @@ use crate::store::{Page, Request, RequestFilter};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Filter {
+pub(super) struct RequestQuery {
     #[param(inline, nullable = false)]
     state: Option<RequestState>,
     #[param(inline, nullable = false)]
@@ -40,8 +40,8 @@ pub(super) struct Filter {
 
 pub(super) async fn list(
     call: Call,
-    Query(filter): Query<Filter>,
-) -> Result<Part<Request>, Problem> {
+    Query(filter): Query<RequestQuery>,
+) -> Result<ListBody<Request>, Problem> {
     let account = filter.account.as_deref();
     let filter = RequestFilter {
         state: filter.state,
@@ -54,28 +54,28 @@ pub(super) async fn list(
     Ok(call.app.store.requests(filter).await?.into())
 }
 
-async fn found(call: &Call, id: RequestId) -> Result<Request, Problem> {
+async fn find(call: &Call, id: RequestId) -> Result<Request, Problem> {
     let found = call.app.store.request(id).await?;
     found.ok_or_else(|| Problem::not_found("request", id))
 }
 
-pub(super) async fn show(call: Call, At(id): At<RequestId>) -> Result<Json<Request>, Problem> {
-    found(&call, id).await.map(Json)
+pub(super) async fn show(call: Call, At(id): At<RequestId>) -> Result<ApiJson<Request>, Problem> {
+    find(&call, id).await.map(ApiJson)
 }
 
 pub(super) async fn raw(call: Call, At(id): At<RequestId>) -> Result<Raw, Problem> {
-    let ledger = found(&call, id).await?.ledger;
+    let ledger = find(&call, id).await?.ledger;
     let octets = call.app.store.raw(ledger).await?;
     let octets = octets.ok_or_else(|| Problem::not_found("content kept of request", id))?;
     Ok(Raw { ledger, octets })
 }
 
 /// Makes a handler that applies the action to the request in the path.
-pub(super) fn act(action: RequestAction) -> impl Serve<At<RequestId>, Json<Request>> {
+pub(super) fn act(action: RequestAction) -> impl Serve<At<RequestId>, ApiJson<Request>> {
     move |call: Call, At(id): At<RequestId>| async move {
         let by = call.holder.actor();
         let done = act_on_request(&call.app.store, action, id, by);
-        Ok(Json(done.await?))
+        Ok(ApiJson(done.await?))
     }
 }
 
@@ -120,19 +120,21 @@ pub(super) struct RequestDone {
 }
 
 /// Makes a handler that applies the action to many requests.
-pub(super) fn act_on_many(action: RequestAction) -> impl Serve<Body<Several>, Json<RequestsDone>> {
+pub(super) fn act_on_many(
+    action: RequestAction,
+) -> impl Serve<Body<Several>, ApiJson<RequestsDone>> {
     move |call: Call, Body(several): Body<Several>| async move {
-        many(&call, action, bounded(several.requests)?).await
+        many(&call, action, check_number(several.requests)?).await
     }
 }
 
 pub(super) async fn retry_many(
     call: Call,
     Body(again): Body<Again>,
-) -> Result<Json<RequestsDone>, Problem> {
+) -> Result<ApiJson<RequestsDone>, Problem> {
     let portal = call.app.portal(again.portal)?;
     let ids = match (again.requests, again.all_failed) {
-        (Some(requests), false) if portal.is_none() => bounded(requests)?,
+        (Some(requests), false) if portal.is_none() => check_number(requests)?,
         (None, true) => {
             let filter = RequestFilter {
                 state: Some(RequestState::Failed),
@@ -147,7 +149,7 @@ pub(super) async fn retry_many(
             listed.rows.iter().map(|request| request.id).collect()
         }
         _ => {
-            return Err(Problem::refused(
+            return Err(Problem::of_field(
                 "requests",
                 "name them, or say all_failed, perhaps with a portal",
             ));
@@ -156,7 +158,7 @@ pub(super) async fn retry_many(
     many(&call, RequestAction::Retry, ids).await
 }
 
-fn bounded(requests: Vec<RequestId>) -> Result<Vec<RequestId>, Problem> {
+fn check_number(requests: Vec<RequestId>) -> Result<Vec<RequestId>, Problem> {
     if (1..=MOST_AT_ONCE).contains(&requests.len()) {
         Ok(requests)
     } else {
@@ -168,14 +170,14 @@ async fn many(
     call: &Call,
     action: RequestAction,
     ids: Vec<RequestId>,
-) -> Result<Json<RequestsDone>, Problem> {
+) -> Result<ApiJson<RequestsDone>, Problem> {
     let outcomes = act_on_requests(&call.app.store, action, ids, &call.holder.actor()).await?;
     let items: Vec<_> = outcomes
         .into_iter()
         .map(|(id, outcome)| {
             let (request, problem) = match outcome {
                 Ok(request) => (Some(request), None),
-                Err(error) => (None, Some(Problem::from(error).written())),
+                Err(error) => (None, Some(Problem::from(error).body())),
             };
             RequestDone {
                 id,
@@ -185,7 +187,7 @@ async fn many(
         })
         .collect();
     let done = items.iter().filter(|item| item.request.is_some()).count();
-    Ok(Json(RequestsDone {
+    Ok(ApiJson(RequestsDone {
         done,
         failed: items.len() - done,
         items,

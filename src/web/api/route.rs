@@ -17,10 +17,10 @@ use utoipa::openapi::path::{Operation, OperationBuilder};
 use utoipa::openapi::response::Response as ResponseDoc;
 
 use super::AppState;
-use super::auth::{RequiredRole, TokenHolder};
+use super::auth::{RequiredToken, TokenHolder};
 use super::input::{Input, RawRequest, Schemas, idempotency_key};
-use super::output::Output;
-use super::problem::{Kind, Problem};
+use super::output::ApiOutput;
+use super::problem::{Problem, ProblemKind};
 use super::{MOST_BODY, document, idempotency};
 use crate::domain::Role;
 use crate::web::rate_limit::Peer;
@@ -32,15 +32,15 @@ pub(super) struct Call {
     pub holder: TokenHolder,
 }
 
-pub(super) struct Route {
+pub(super) struct ApiRoute {
     pub method: Method,
     /// The path below `/api/v1`.
     pub path: &'static str,
-    pub required: RequiredRole,
+    pub required: RequiredToken,
     id: &'static str,
     summary: &'static str,
     description: Option<&'static str>,
-    problems: Vec<Kind>,
+    problems: Vec<ProblemKind>,
     types: fn(&Method) -> Types,
     pub handler: MethodRouter<Arc<AppState>>,
 }
@@ -53,7 +53,7 @@ pub(super) struct Types {
 }
 
 impl Types {
-    fn of<I: Input, O: Output>(method: &Method) -> Self {
+    fn of<I: Input, O: ApiOutput>(method: &Method) -> Self {
         let mut schemas = Schemas::new();
         let mut operation = I::describe(OperationBuilder::new(), &mut schemas);
         if *method == Method::POST {
@@ -69,7 +69,7 @@ impl Types {
     fn of_document(_: &Method) -> Self {
         Self {
             operation: OperationBuilder::new().build(),
-            answers: vec![document::described()],
+            answers: vec![document::response()],
             schemas: Schemas::new(),
         }
     }
@@ -98,8 +98,8 @@ where
     }
 }
 
-impl Route {
-    pub fn get<I: Input, O: Output>(
+impl ApiRoute {
+    pub fn get<I: Input, O: ApiOutput>(
         path: &'static str,
         role: Role,
         handler: impl Serve<I, O>,
@@ -107,7 +107,7 @@ impl Route {
         Self::new(Method::GET, path, role, handler)
     }
 
-    pub fn post<I: Input, O: Output>(
+    pub fn post<I: Input, O: ApiOutput>(
         path: &'static str,
         role: Role,
         handler: impl Serve<I, O>,
@@ -115,7 +115,7 @@ impl Route {
         Self::new(Method::POST, path, role, handler)
     }
 
-    fn new<I: Input, O: Output>(
+    fn new<I: Input, O: ApiOutput>(
         method: Method,
         path: &'static str,
         least: Role,
@@ -128,20 +128,27 @@ impl Route {
                 .unwrap_or_else(IntoResponse::into_response)
         };
         let mut problems = vec![
-            Kind::NoToken,
-            Kind::InvalidToken,
-            Kind::Malformed,
-            Kind::Timeout,
-            Kind::TooMany,
-            Kind::PageError,
-            Kind::Unavailable,
+            ProblemKind::NoToken,
+            ProblemKind::InvalidToken,
+            ProblemKind::Malformed,
+            ProblemKind::Timeout,
+            ProblemKind::TooMany,
+            ProblemKind::PageError,
+            ProblemKind::Unavailable,
         ];
-        let more: [(bool, &[Kind]); 5] = [
-            (least > Role::Viewer, &[Kind::Role]),
-            (I::HAS_PATH, &[Kind::NotFound]),
-            (I::HAS_QUERY || I::HAS_BODY, &[Kind::Refused]),
-            (I::HAS_BODY, &[Kind::MediaType]),
-            (makes, &[Kind::TooLarge, Kind::Underway, Kind::KeyReused]),
+        let more: [(bool, &[ProblemKind]); 5] = [
+            (least > Role::Viewer, &[ProblemKind::Role]),
+            (I::HAS_PATH, &[ProblemKind::NotFound]),
+            (I::HAS_QUERY || I::HAS_BODY, &[ProblemKind::Refused]),
+            (I::HAS_BODY, &[ProblemKind::MediaType]),
+            (
+                makes,
+                &[
+                    ProblemKind::TooLarge,
+                    ProblemKind::Underway,
+                    ProblemKind::KeyReused,
+                ],
+            ),
         ];
         for (there, kinds) in more {
             problems.extend(kinds.iter().filter(|_| there));
@@ -150,7 +157,7 @@ impl Route {
             handler: if makes { post(serve) } else { get(serve) },
             method,
             path,
-            required: RequiredRole::Token(least),
+            required: RequiredToken::Token(least),
             id: "",
             summary: "",
             description: None,
@@ -165,30 +172,30 @@ impl Route {
         Self {
             method: Method::GET,
             path,
-            required: RequiredRole::Nothing,
+            required: RequiredToken::Nothing,
             id: "",
             summary: "",
             description: None,
-            problems: vec![Kind::Timeout, Kind::PageError],
+            problems: vec![ProblemKind::Timeout, ProblemKind::PageError],
             types: Types::of_document,
             handler: get(serve),
         }
     }
 
     /// Sets the operation id and a short summary.
-    pub fn called(mut self, id: &'static str, summary: &'static str) -> Self {
+    pub fn with_summary(mut self, id: &'static str, summary: &'static str) -> Self {
         (self.id, self.summary) = (id, summary);
         self
     }
 
     /// Sets the long description.
-    pub fn explained(mut self, description: &'static str) -> Self {
+    pub fn with_description(mut self, description: &'static str) -> Self {
         self.description = Some(description);
         self
     }
 
     /// Adds problems that only this route returns.
-    pub fn may(mut self, kinds: &[Kind]) -> Self {
+    pub fn may(mut self, kinds: &[ProblemKind]) -> Self {
         self.problems.extend(kinds);
         self
     }
@@ -228,7 +235,7 @@ impl Route {
     }
 }
 
-async fn answer<I: Input, O: Output>(
+async fn answer<I: Input, O: ApiOutput>(
     app: Arc<AppState>,
     least: Role,
     request: Request,
@@ -248,7 +255,7 @@ async fn answer<I: Input, O: Output>(
         holder,
     };
     let name = call.holder.name.clone();
-    let asked = key.map(|key| idempotency::asked(&name, key, &request));
+    let asked = key.map(|key| idempotency::answer_key(&name, key, &request));
     let work = async move {
         let input = match I::read(&request) {
             Ok(input) => input,
@@ -281,7 +288,7 @@ async fn read<I: Input>(request: Request) -> Result<RawRequest, Problem> {
     }
     let body = to_bytes(body, MOST_BODY).await.map_err(|_| {
         Problem::new(
-            Kind::TooLarge,
+            ProblemKind::TooLarge,
             format!("a body has at most {MOST_BODY} octets"),
         )
     })?;

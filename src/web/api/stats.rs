@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::input::Query;
-use super::output::{Json, Part};
+use super::output::{ApiJson, ListBody};
 use super::problem::Problem;
 use super::route::Call;
 use super::values::{Age, Limit};
@@ -14,7 +14,7 @@ use crate::store::AuditEntry;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct StatsQuery {
     /// Count messages of this period; 7 days by default.
     #[param(inline, nullable = false)]
     since: Option<Age>,
@@ -22,11 +22,14 @@ pub(super) struct Wanted {
     portal: Option<PortalName>,
 }
 
-pub(super) async fn show(call: Call, Query(wanted): Query<Wanted>) -> Result<Json<Stats>, Problem> {
+pub(super) async fn show(
+    call: Call,
+    Query(wanted): Query<StatsQuery>,
+) -> Result<ApiJson<Stats>, Problem> {
     let portal = call.app.portal(wanted.portal)?;
     let since = wanted.since.unwrap_or(Age::days(7)).ago();
     let stats = operations::count_messages(&call.app.store, since, portal.as_ref());
-    Ok(Json(stats.await?))
+    Ok(ApiJson(stats.await?))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -44,7 +47,7 @@ pub(super) struct AuditPart {
 pub(super) async fn audit(
     call: Call,
     Query(part): Query<AuditPart>,
-) -> Result<Part<AuditEntry>, Problem> {
+) -> Result<ListBody<AuditEntry>, Problem> {
     let after = part.after.map(|n| n.to_string());
     Ok(call.app.store.audit(part.limit.page(after)).await?.into())
 }

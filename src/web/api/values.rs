@@ -121,7 +121,7 @@ impl ToSchema for Age {}
 /// Parses an address that stands at `place` of a request.
 pub(super) fn address(place: &str, text: &str) -> Result<EmailAddress, Problem> {
     EmailAddress::parse(text)
-        .map_err(|error| Problem::refused(place, format_args!("{text:?}: {error}")))
+        .map_err(|error| Problem::of_field(place, format_args!("{text:?}: {error}")))
 }
 
 #[cfg(test)]

@@ -19,14 +19,14 @@ use super::auth::CurrentOperator;
 use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
-use super::message::to_be_saved;
+use super::message::save_as;
 use super::simulate::warning_lines;
 use super::{AppState, when};
 use crate::access::{AccessSettings, Key};
 use crate::domain::PortalName;
 use crate::operations::{ChangeTerms, block_unlisted, change_settings, list_revisions};
 use crate::store::{Revision, StoreError};
-use crate::web::page::Page;
+use crate::web::page::WebPage;
 
 /// Number of revisions that the page lists.
 const HISTORY: usize = 10;
@@ -35,7 +35,7 @@ pub(super) async fn show(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
     QueryFields(asked): QueryFields,
-) -> Result<Page, Error> {
+) -> Result<WebPage, Error> {
     let portal = app.portal(&asked)?;
     let revision = app.store().access().await?;
     let view = View {
@@ -82,7 +82,7 @@ pub(super) async fn submit(
     let revision = app.store().access().await?;
     let typed = View {
         portal: portal.as_ref(),
-        values: form::typed(&sent, &revision.settings, portal.as_ref()),
+        values: form::values_of(&sent, &revision.settings, portal.as_ref()),
         ..View::new(&revision)
     };
     if revision.number != base {
@@ -113,7 +113,7 @@ pub(super) async fn submit(
             context! {
                 revision => base,
                 portal => portal.as_ref().map(PortalName::as_str),
-                fields => form::confirmed(&sent),
+                fields => form::hidden_fields(&sent),
                 what_if => simulation,
             },
         );
@@ -137,7 +137,7 @@ pub(super) async fn submit(
             let revision = app.store().access().await?;
             let view = View {
                 portal: portal.as_ref(),
-                values: form::typed(&sent, &revision.settings, portal.as_ref()),
+                values: form::values_of(&sent, &revision.settings, portal.as_ref()),
                 ..View::new(&revision)
             };
             app.turn_back(&operator, view, overtaken(&revision)).await
@@ -183,7 +183,7 @@ pub(super) async fn export(State(app): State<Arc<AppState>>) -> Result<Response,
     let settings = app.store().access().await?.settings;
     let text = toml::to_string(&settings);
     let text = text.map_err(|error| StoreError::Other(error.to_string()))?;
-    Ok(to_be_saved(text.into_bytes(), "access.toml"))
+    Ok(save_as(text.into_bytes(), "access.toml"))
 }
 
 impl AppState {
@@ -226,7 +226,11 @@ impl AppState {
         Ok(page.with_status(StatusCode::CONFLICT).into_response())
     }
 
-    async fn page(&self, operator: &CurrentOperator, view: View<'_>) -> Result<Page, StoreError> {
+    async fn page(
+        &self,
+        operator: &CurrentOperator,
+        view: View<'_>,
+    ) -> Result<WebPage, StoreError> {
         let (revisions, _) = list_revisions(self.store(), HISTORY, None).await?;
         let history: Vec<_> = revisions
             .iter()

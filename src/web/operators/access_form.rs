@@ -30,7 +30,7 @@ pub(super) fn effective(settings: &AccessSettings, portal: Option<&PortalName>) 
 }
 
 /// The typed values, valid or not.
-pub(super) fn typed(
+pub(super) fn values_of(
     sent: &Fields,
     settings: &AccessSettings,
     portal: Option<&PortalName>,
@@ -48,7 +48,7 @@ pub(super) fn typed(
 }
 
 /// The same as names and values, for a form with only a confirmation.
-pub(super) fn confirmed(sent: &Fields) -> Vec<Value> {
+pub(super) fn hidden_fields(sent: &Fields) -> Vec<Value> {
     let names = Key::ALL.into_iter().map(Key::as_str);
     names
         .filter_map(|name| Some((name, sent.exactly(name)?)))

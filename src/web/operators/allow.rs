@@ -16,10 +16,10 @@ use crate::access::{AccessSettings, Key};
 use crate::domain::DomainPattern;
 use crate::operations::{ChangeTerms, MOST_AT_ONCE, change_settings, recover_matching};
 use crate::store::{Page as Part, StoreError};
-use crate::web::page::Page;
+use crate::web::page::WebPage;
 
 /// The domain that a query or a form names. Patterns of subdomains belong to the page of the settings.
-fn named(fields: &Fields) -> Result<DomainPattern, Error> {
+fn read_domain(fields: &Fields) -> Result<DomainPattern, Error> {
     let Some(text) = fields.one("domain") else {
         return Err(Error::Malformed("There is no domain.".to_owned()));
     };
@@ -41,8 +41,8 @@ pub(super) async fn show(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
     QueryFields(asked): QueryFields,
-) -> Result<Page, Error> {
-    let pattern = named(&asked)?;
+) -> Result<WebPage, Error> {
+    let pattern = read_domain(&asked)?;
     app.allowing(&operator, &pattern, false).await
 }
 
@@ -51,7 +51,7 @@ pub(super) async fn submit(
     Extension(operator): Extension<CurrentOperator>,
     FormFields(sent): FormFields,
 ) -> Result<Response, Error> {
-    let pattern = named(&sent)?;
+    let pattern = read_domain(&sent)?;
     let base: u64 = sent
         .read("revision", |text| text.parse().ok())?
         .ok_or_else(|| Error::Malformed("There is no revision.".to_owned()))?;
@@ -90,7 +90,7 @@ impl AppState {
         operator: &CurrentOperator,
         pattern: &DomainPattern,
         overtaken: bool,
-    ) -> Result<Page, Error> {
+    ) -> Result<WebPage, Error> {
         let revision = self.store().access().await?;
         let draft = draft(&revision.settings, pattern);
         let domain = pattern.domain().to_string();

@@ -15,7 +15,7 @@ use super::{AppState, when};
 use crate::domain::Timestamp;
 use crate::store::{AuditFilter, Page as Part};
 use crate::web::display::one_line;
-use crate::web::page::Page;
+use crate::web::page::WebPage;
 
 /// Events that the filter offers.
 const EVENTS: &[&str] = &[
@@ -67,7 +67,7 @@ pub(super) async fn list(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
     QueryFields(asked): QueryFields,
-) -> Result<Page, Error> {
+) -> Result<WebPage, Error> {
     let listed = app
         .store()
         .audit(filter(&app, &asked, asked.page())?)

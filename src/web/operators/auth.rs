@@ -28,7 +28,7 @@ use crate::domain::{
 };
 use crate::operations::list_down;
 use crate::store::KeyKind;
-use crate::web::page::Page;
+use crate::web::page::WebPage;
 
 pub(super) const COOKIE_NAME: &str = "vestibule_session";
 
@@ -42,14 +42,14 @@ pub(super) enum RequiredRole {
 }
 
 /// A line of the table of routes.
-pub(super) struct Route {
+pub(super) struct PageRoute {
     pub method: Method,
     pub path: &'static str,
     pub required: RequiredRole,
     handler: MethodRouter<Arc<AppState>>,
 }
 
-impl Route {
+impl PageRoute {
     pub fn get<H, T>(path: &'static str, required: RequiredRole, handler: H) -> Self
     where
         H: Handler<T, Arc<AppState>>,
@@ -79,7 +79,7 @@ impl Route {
     }
 
     /// The handler, wrapped in the check.
-    pub fn guarded(self, app: &Arc<AppState>) -> (&'static str, MethodRouter<Arc<AppState>>) {
+    pub fn guard(self, app: &Arc<AppState>) -> (&'static str, MethodRouter<Arc<AppState>>) {
         let state = Guard {
             app: Arc::clone(app),
             required: self.required,
@@ -109,8 +109,8 @@ impl CurrentOperator {
     }
 
     /// Builds a page with the operator's details that every page shows.
-    pub fn page(&self, template: &'static str, context: Value) -> Page {
-        Page::new(
+    pub fn page(&self, template: &'static str, context: Value) -> WebPage {
+        WebPage::new(
             template,
             context! {
                 me => context! {

@@ -67,7 +67,7 @@ pub(super) async fn messages(
     Ok(entries("messages", &rows))
 }
 
-pub(super) async fn dropped(
+pub(super) async fn dropped_messages(
     State(app): State<Arc<AppState>>,
     QueryFields(query): QueryFields,
 ) -> Result<Response, Error> {

@@ -12,7 +12,7 @@ use url::form_urlencoded;
 use super::auth::CurrentOperator;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
-use super::message::to_be_saved;
+use super::message::save_as;
 use super::{AppState, messages, requests, when};
 use crate::config::Config;
 use crate::domain::{Account, EmailAddress, Kind, PortalName, Status, Timestamp};
@@ -21,7 +21,7 @@ use crate::operations::{
     find_customer, forget_customer, warning_about,
 };
 use crate::store::{Added, CustomerFilter, Page as Part, RequestFilter, StoreError};
-use crate::web::page::Page;
+use crate::web::page::WebPage;
 
 /// Maximum events of an account that are shown.
 const HISTORY: usize = 100;
@@ -30,7 +30,7 @@ pub(super) async fn list(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
     QueryFields(asked): QueryFields,
-) -> Result<Page, Error> {
+) -> Result<WebPage, Error> {
     render(&app, &operator, &asked, None).await
 }
 
@@ -39,7 +39,7 @@ async fn render(
     operator: &CurrentOperator,
     asked: &Fields,
     fault: Option<String>,
-) -> Result<Page, Error> {
+) -> Result<WebPage, Error> {
     let listed = app.store().customers(filter(asked, asked.page())?).await?;
     Ok(operator.page(
         "operators/customers.html",
@@ -166,7 +166,7 @@ pub(super) async fn show(
     Extension(operator): Extension<CurrentOperator>,
     Path(id): Path<String>,
     QueryFields(asked): QueryFields,
-) -> Result<Page, Error> {
+) -> Result<WebPage, Error> {
     let account = find(&app, &id).await?;
     let listed = app
         .store()
@@ -222,7 +222,7 @@ pub(super) async fn export(
     let data = data.ok_or(Error::NotFound("customer"))?;
     let json = serde_json::to_vec_pretty(&data);
     let json = json.map_err(|error| StoreError::Other(error.to_string()))?;
-    Ok(to_be_saved(json, &format!("{}.json", account.id)))
+    Ok(save_as(json, &format!("{}.json", account.id)))
 }
 
 /// Erases the person's data, if the address was typed again. It cannot be undone.
@@ -231,7 +231,7 @@ pub(super) async fn forget(
     Extension(operator): Extension<CurrentOperator>,
     Path(id): Path<String>,
     FormFields(sent): FormFields,
-) -> Result<Page, Error> {
+) -> Result<WebPage, Error> {
     let account = find(&app, &id).await?;
     let typed = sent.one("address").unwrap_or_default();
     if !typed.eq_ignore_ascii_case(&account.address.to_string()) {

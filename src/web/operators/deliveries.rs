@@ -15,13 +15,13 @@ use crate::domain::{DestinationName, RequestState};
 use crate::operations::{QueueState, QueueStatus, list_queue_states, retry_queue, set_paused};
 use crate::store::{Backlog, Bounded};
 use crate::web::display::one_line;
-use crate::web::page::Page;
+use crate::web::page::WebPage;
 
 pub(super) async fn list(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
     QueryFields(asked): QueryFields,
-) -> Result<Page, Error> {
+) -> Result<WebPage, Error> {
     let queues = list_queue_states(app.store(), &app.config()).await?;
     let backlog = app.store().backlog().await?;
     let rows: Vec<_> = queues.iter().map(|queue| row(queue, &backlog)).collect();

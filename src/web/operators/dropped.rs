@@ -11,7 +11,7 @@ use super::auth::CurrentOperator;
 use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
-use super::message::named_sender;
+use super::message::read_named_sender;
 use super::{AppState, messages};
 use crate::domain::{
     DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict,
@@ -21,7 +21,7 @@ use crate::operations::{
     recover_matching, release_dropped,
 };
 use crate::store::LedgerFilter;
-use crate::web::page::Page;
+use crate::web::page::WebPage;
 
 /// Length of the ranking of domains, which covers the same period as deciding again.
 const RANKED: usize = 20;
@@ -30,7 +30,7 @@ pub(super) async fn list(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
     QueryFields(asked): QueryFields,
-) -> Result<Page, Error> {
+) -> Result<WebPage, Error> {
     let listed = app
         .store()
         .recent_entries(LedgerFilter {
@@ -133,7 +133,7 @@ fn report(
     operator: &CurrentOperator,
     tally: &Tally,
     outcomes: &Outcomes<LedgerId, RecoveryOutcome>,
-) -> Page {
+) -> WebPage {
     let rows: Vec<_> = outcomes
         .iter()
         .map(|(ledger, outcome)| {
@@ -161,7 +161,7 @@ async fn release(
     let ledger: LedgerId = sent
         .read("ledger", |text| text.parse().ok())?
         .ok_or_else(|| Error::Malformed("There is no ledger entry.".to_owned()))?;
-    let named = named_sender(sent)?;
+    let named = read_named_sender(sent)?;
     let (config, by) = (app.config(), operator.actor());
     release_dropped(app.store(), &config, ledger, named, by).await?;
     Ok(Redirect::to(&format!("/messages/{ledger}?done=released")).into_response())

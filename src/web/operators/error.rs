@@ -7,7 +7,7 @@ use minijinja::context;
 use crate::domain::Role;
 use crate::observe::events;
 use crate::store::StoreError;
-use crate::web::page::Page;
+use crate::web::page::WebPage;
 
 #[derive(Debug)]
 pub(super) enum Error {
@@ -97,7 +97,7 @@ impl IntoResponse for Error {
             events::fault("web.operators", error);
         }
         let (title, text) = self.words();
-        Page::new(
+        WebPage::new(
             "operators/refused.html",
             context! { title => title, text => text },
         )

@@ -72,7 +72,7 @@ impl FailedLogins {
 impl AppState {
     /// Reports a failed login. `name` is an operator's name, or `None`. A failure to record it does not
     /// change the answer.
-    pub(super) async fn login_failed(
+    pub(super) async fn report_failed_login(
         &self,
         client: IpAddr,
         name: Option<OperatorName>,

@@ -13,14 +13,14 @@ use super::{AppState, when};
 use crate::domain::DestinationName;
 use crate::operations::find_queue;
 use crate::web::display::one_line;
-use crate::web::page::Page;
+use crate::web::page::WebPage;
 
 pub(super) async fn show(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
     Path(name): Path<String>,
     QueryFields(query): QueryFields,
-) -> Result<Page, Error> {
+) -> Result<WebPage, Error> {
     let name = DestinationName::parse(&name).map_err(|_| Error::NotFound("hook"))?;
     if !app.config().hooks.iter().any(|hook| hook.name == name) {
         return Err(Error::NotFound("hook"));

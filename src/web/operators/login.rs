@@ -18,13 +18,13 @@ use super::failed_login::LoginFailure;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use crate::domain::{OperatorName, Password, PasswordHash};
 use crate::operations::{end_session, start_session};
-use crate::web::page::Page;
+use crate::web::page::WebPage;
 use crate::web::rate_limit::{self, Peer};
 
 /// Lifetime of a session: a working day.
 const SESSION: SignedDuration = SignedDuration::from_hours(12);
 
-pub(super) async fn show(QueryFields(query): QueryFields) -> Page {
+pub(super) async fn show(QueryFields(query): QueryFields) -> WebPage {
     form("", destination(&query), None)
 }
 
@@ -51,8 +51,8 @@ pub(super) async fn submit(
     let client = rate_limit::client(peer, &headers, &app.config().http.trusted_proxies);
     if !app.logins.take(client) {
         if app.failed_logins.reports_lockout(client) {
-            let known = app.known(name).await?;
-            app.login_failed(client, known, LoginFailure::LockedOut)
+            let known = app.find_operator_name(name).await?;
+            app.report_failed_login(client, known, LoginFailure::LockedOut)
                 .await;
         }
         let later = "Too many attempts. Wait a minute and try again.";
@@ -68,12 +68,12 @@ pub(super) async fn submit(
         _ => None,
     };
     let Some(name) = known else {
-        let known = app.known(name).await?;
+        let known = app.find_operator_name(name).await?;
         let failure = match known {
             Some(_) => LoginFailure::WrongPassword,
             None => LoginFailure::UnknownName,
         };
-        app.login_failed(client, known, failure).await;
+        app.report_failed_login(client, known, failure).await;
         return Ok(form(name, to, Some("The name or the password is wrong."))
             .with_status(StatusCode::UNAUTHORIZED)
             .into_response());
@@ -97,7 +97,7 @@ pub(super) async fn logout(
 
 impl AppState {
     /// Finds the operator of that name.
-    async fn known(&self, name: &str) -> Result<Option<OperatorName>, Error> {
+    async fn find_operator_name(&self, name: &str) -> Result<Option<OperatorName>, Error> {
         let Ok(name) = OperatorName::parse(name) else {
             return Ok(None);
         };
@@ -158,8 +158,8 @@ fn with_cookie(value: &str, seconds: i64, secure: bool, to: &str) -> Response {
     response
 }
 
-fn form(name: &str, to: &str, fault: Option<&str>) -> Page {
-    Page::new(
+fn form(name: &str, to: &str, fault: Option<&str>) -> WebPage {
+    WebPage::new(
         "operators/login.html",
         context! { name => name, to => to, fault => fault },
     )

@@ -12,13 +12,13 @@ use super::form_fields::QueryFields;
 use super::{AppState, when};
 use crate::domain::PortalName;
 use crate::web::display::one_line;
-use crate::web::page::Page;
+use crate::web::page::WebPage;
 
 pub(super) async fn list(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
     QueryFields(query): QueryFields,
-) -> Result<Page, Error> {
+) -> Result<WebPage, Error> {
     let listed = app.store().queued_mail(query.page()).await?;
     let rows: Vec<_> = listed
         .rows

@@ -4,6 +4,7 @@
 //! Nothing of the message is interpreted: attachments and the raw message are only ever sent to be saved, and
 //! HTML is shown in a frame, cleaned by [`message_html`](super::message_html).
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -280,14 +281,17 @@ pub(super) async fn act(
         .map(one_line)
         .filter(|note| !note.is_empty());
     let by = operator.actor().with_note(note.as_deref());
-    let require = |role: Role| match operator.role >= role {
-        true => Ok(()),
-        false => Err(Error::Role(role)),
+    let require = |role: Role| {
+        if operator.role >= role {
+            Ok(())
+        } else {
+            Err(Error::Role(role))
+        }
     };
     let action = form.one("action").unwrap_or_default();
     let done = match action {
         "release" if entry.request.is_none() => {
-            let named = named_sender(&form)?;
+            let named = read_named_sender(&form)?;
             release_dropped(store, &config, entry.ledger, named, by).await?;
             "released"
         }
@@ -338,7 +342,7 @@ pub(super) async fn act(
 }
 
 /// The sender that an operator names for a message that has none.
-pub(super) fn named_sender(form: &Fields) -> Result<Option<EmailAddress>, Error> {
+pub(super) fn read_named_sender(form: &Fields) -> Result<Option<EmailAddress>, Error> {
     let named = form.one("as").map(|text| {
         EmailAddress::parse_customer(text)
             .map_err(|error| Error::NotAllowed(format!("{text:?}: {error}")))
@@ -363,7 +367,7 @@ pub(super) async fn raw(
     Path(id): Path<String>,
 ) -> Result<Response, Error> {
     let (entry, raw) = with_content(&app, &id).await?;
-    Ok(to_be_saved(raw, &format!("{}.eml", entry.ledger)))
+    Ok(save_as(raw, &format!("{}.eml", entry.ledger)))
 }
 
 /// One attachment, decoded, to be saved.
@@ -379,7 +383,7 @@ pub(super) async fn attachment(
     let name = attachment.name.as_deref().map(file_name);
     let name = name.filter(|name| !name.is_empty());
     let name = name.unwrap_or_else(|| format!("{}-{place}.bin", entry.ledger));
-    Ok(to_be_saved(attachment.octets, &name))
+    Ok(save_as(attachment.octets, &name))
 }
 
 /// A file name without folders, hidden beginnings and characters that some system gives a meaning.
@@ -397,7 +401,7 @@ fn file_name(name: &str) -> String {
 
 /// An answer that a browser saves and never opens in place. The name follows RFC 6266, with RFC 8187 for what
 /// is not ASCII.
-pub(super) fn to_be_saved(octets: Vec<u8>, name: &str) -> Response {
+pub(super) fn save_as(octets: Vec<u8>, name: &str) -> Response {
     let plain: String = name
         .chars()
         .map(|c| if c.is_ascii() { c } else { '_' })
@@ -407,7 +411,7 @@ pub(super) fn to_be_saved(octets: Vec<u8>, name: &str) -> Response {
         if byte.is_ascii_alphanumeric() || b".-_".contains(&byte) {
             extended.push(char::from(byte));
         } else {
-            extended.push_str(&format!("%{byte:02X}"));
+            let _ = write!(extended, "%{byte:02X}");
         }
     }
     let disposition = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{extended}");
@@ -444,7 +448,7 @@ mod tests {
 
     #[test]
     fn what_is_saved_is_never_opened() {
-        let response = to_be_saved(b"<script>".to_vec(), "\u{fc}ber.html");
+        let response = save_as(b"<script>".to_vec(), "\u{fc}ber.html");
         let header = |name| &response.headers()[name];
         assert_eq!(header("content-type"), "application/octet-stream");
         assert_eq!(

@@ -50,13 +50,13 @@ use super::csrf::own_forms_only;
 use super::host::own_hosts_only;
 use super::public::assets;
 use super::rate_limit::ClientLimiter;
-use super::render::{CurrentSite, Renderer, Site, render};
+use super::render::{CurrentSite, Renderer, SiteContext, render};
 use crate::config::Config;
 use crate::domain::{Role, Timestamp};
 use crate::observe::events;
 use crate::store::Store;
 use crate::templates::{Moment, Templates};
-use auth::{RequiredRole, Route};
+use auth::{PageRoute, RequiredRole};
 use failed_login::FailedLogins;
 
 /// Maximum size of a form, in octets. The largest forms are lists of domains.
@@ -102,7 +102,7 @@ pub fn operators(mut parts: Operators) -> Router {
     });
     let config = parts.config.clone();
     let hosts = parts.config.clone();
-    let site: CurrentSite = Arc::new(move || Site::in_english(&config.borrow()));
+    let site: CurrentSite = Arc::new(move || SiteContext::in_english(&config.borrow()));
     let app = Arc::new(AppState {
         parts,
         logins: ClientLimiter::new(10, Duration::from_secs(10)),
@@ -111,7 +111,7 @@ pub fn operators(mut parts: Operators) -> Router {
     });
     routes()
         .into_iter()
-        .map(|route| route.guarded(&app))
+        .map(|route| route.guard(&app))
         .fold(Router::new(), |router, (path, methods)| {
             router.route(path, methods)
         })
@@ -135,54 +135,54 @@ pub fn operators(mut parts: Operators) -> Router {
 
 /// All routes. Reading requires a viewer; acting on customers, requests and dropped messages an agent;
 /// changing settings an admin.
-fn routes() -> Vec<Route> {
+fn routes() -> Vec<PageRoute> {
     use RequiredRole::{Nothing, Session};
     use Role::{Admin, Agent, Viewer};
     vec![
-        Route::get("/assets/{name}", Nothing, asset),
-        Route::get("/login", Nothing, login::show),
-        Route::post("/login", Nothing, login::submit),
-        Route::post("/logout", Session(Viewer), login::logout),
-        Route::get("/", Session(Viewer), overview::show),
-        Route::get("/access", Session(Viewer), access::show),
-        Route::post("/access", Session(Admin), access::submit),
-        Route::get("/access/export", Session(Viewer), access::export),
-        Route::get("/customers", Session(Viewer), customers::list),
-        Route::get("/customers.csv", Session(Viewer), csv::customers),
-        Route::post("/customers", Session(Agent), customers::add),
-        Route::get("/customers/{id}", Session(Viewer), customers::show),
-        Route::post("/customers/{id}", Session(Agent), customers::act),
-        Route::get("/customers/{id}/export", Session(Admin), customers::export),
-        Route::post("/customers/{id}/forget", Session(Admin), customers::forget),
-        Route::get("/requests", Session(Viewer), requests::list),
-        Route::get("/requests.csv", Session(Viewer), csv::requests),
-        Route::post("/requests", Session(Agent), requests::act),
-        Route::get("/messages", Session(Viewer), messages::find),
-        Route::get("/messages.csv", Session(Viewer), csv::messages),
-        Route::get("/messages/{id}", Session(Viewer), message::show),
-        Route::post("/messages/{id}", Session(Agent), message::act),
-        Route::get("/messages/{id}/html", Session(Viewer), message_html::show),
-        Route::get(
+        PageRoute::get("/assets/{name}", Nothing, asset),
+        PageRoute::get("/login", Nothing, login::show),
+        PageRoute::post("/login", Nothing, login::submit),
+        PageRoute::post("/logout", Session(Viewer), login::logout),
+        PageRoute::get("/", Session(Viewer), overview::show),
+        PageRoute::get("/access", Session(Viewer), access::show),
+        PageRoute::post("/access", Session(Admin), access::submit),
+        PageRoute::get("/access/export", Session(Viewer), access::export),
+        PageRoute::get("/customers", Session(Viewer), customers::list),
+        PageRoute::get("/customers.csv", Session(Viewer), csv::customers),
+        PageRoute::post("/customers", Session(Agent), customers::add),
+        PageRoute::get("/customers/{id}", Session(Viewer), customers::show),
+        PageRoute::post("/customers/{id}", Session(Agent), customers::act),
+        PageRoute::get("/customers/{id}/export", Session(Admin), customers::export),
+        PageRoute::post("/customers/{id}/forget", Session(Admin), customers::forget),
+        PageRoute::get("/requests", Session(Viewer), requests::list),
+        PageRoute::get("/requests.csv", Session(Viewer), csv::requests),
+        PageRoute::post("/requests", Session(Agent), requests::act),
+        PageRoute::get("/messages", Session(Viewer), messages::find),
+        PageRoute::get("/messages.csv", Session(Viewer), csv::messages),
+        PageRoute::get("/messages/{id}", Session(Viewer), message::show),
+        PageRoute::post("/messages/{id}", Session(Agent), message::act),
+        PageRoute::get("/messages/{id}/html", Session(Viewer), message_html::show),
+        PageRoute::get(
             "/messages/{id}/attachments/{place}",
             Session(Viewer),
             message::attachment,
         ),
-        Route::get("/messages/{id}/raw", Session(Viewer), message::raw),
-        Route::get("/dropped", Session(Viewer), dropped::list),
-        Route::get("/dropped.csv", Session(Viewer), csv::dropped),
-        Route::post("/dropped", Session(Agent), dropped::recover),
-        Route::get("/dropped/allow", Session(Admin), allow::show),
-        Route::post("/dropped/allow", Session(Admin), allow::submit),
-        Route::get("/deliveries", Session(Viewer), deliveries::list),
-        Route::post("/deliveries", Session(Admin), deliveries::act),
-        Route::get("/hooks/{name}", Session(Viewer), hooks::show),
-        Route::get("/mail", Session(Viewer), mail::list),
-        Route::get("/account", Session(Viewer), own_account::show),
-        Route::post("/account", Session(Viewer), own_account::act),
-        Route::get("/operators", Session(Admin), operator_accounts::list),
-        Route::post("/operators", Session(Admin), operator_accounts::act),
-        Route::get("/audit", Session(Viewer), audit::list),
-        Route::get("/audit.csv", Session(Viewer), csv::audit),
+        PageRoute::get("/messages/{id}/raw", Session(Viewer), message::raw),
+        PageRoute::get("/dropped", Session(Viewer), dropped::list),
+        PageRoute::get("/dropped.csv", Session(Viewer), csv::dropped_messages),
+        PageRoute::post("/dropped", Session(Agent), dropped::recover),
+        PageRoute::get("/dropped/allow", Session(Admin), allow::show),
+        PageRoute::post("/dropped/allow", Session(Admin), allow::submit),
+        PageRoute::get("/deliveries", Session(Viewer), deliveries::list),
+        PageRoute::post("/deliveries", Session(Admin), deliveries::act),
+        PageRoute::get("/hooks/{name}", Session(Viewer), hooks::show),
+        PageRoute::get("/mail", Session(Viewer), mail::list),
+        PageRoute::get("/account", Session(Viewer), own_account::show),
+        PageRoute::post("/account", Session(Viewer), own_account::act),
+        PageRoute::get("/operators", Session(Admin), operator_accounts::list),
+        PageRoute::post("/operators", Session(Admin), operator_accounts::act),
+        PageRoute::get("/audit", Session(Viewer), audit::list),
+        PageRoute::get("/audit.csv", Session(Viewer), csv::audit),
     ]
 }
 

@@ -13,13 +13,13 @@ use super::form_fields::{Fields, FormFields, QueryFields};
 use super::{AppState, when};
 use crate::domain::{OperatorName, Password, PasswordHash, Role, Timestamp};
 use crate::operations::{add_operator, change_password, end_all_keys, end_token, remove_operator};
-use crate::web::page::Page;
+use crate::web::page::WebPage;
 
 pub(super) async fn list(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
     QueryFields(query): QueryFields,
-) -> Result<Page, Error> {
+) -> Result<WebPage, Error> {
     render(&app, &operator, query.one("done"), None).await
 }
 
@@ -28,7 +28,7 @@ async fn render(
     operator: &CurrentOperator,
     done: Option<&str>,
     fault: Option<String>,
-) -> Result<Page, Error> {
+) -> Result<WebPage, Error> {
     let now = Timestamp::now();
     let operators = app.store().operators(now).await?;
     let tokens = app.store().tokens(None, now).await?;

@@ -17,7 +17,7 @@ use super::plot::{Bar, Plot};
 use crate::domain::{PortalName, RequestState, Timestamp, Verdict};
 use crate::operations::PREVIEW_PERIOD;
 use crate::store::{Backlog, DayCount, DroppedDomain};
-use crate::web::page::Page;
+use crate::web::page::WebPage;
 
 /// Days in the plot of verdicts, and in the figures, including today.
 const DAYS: i64 = 14;
@@ -42,7 +42,7 @@ const STEPS: [(&str, Duration); 8] = [
 pub(super) async fn show(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
-) -> Result<Page, Error> {
+) -> Result<WebPage, Error> {
     let now = Timestamp::now();
     let month = now.saturating_sub(PREVIEW_PERIOD).unwrap_or(Timestamp::MIN);
     let store = app.store();
@@ -91,7 +91,7 @@ pub(super) async fn show(
             bounded => backlog.iter().any(|backlog| backlog.requests.more),
             proofs => proof_times(&proofs),
             proved => proofs.len(),
-            domains => dropped_domains(&domains),
+            domains => draw_domains(&domains),
             any_dropped => !domains.is_empty(),
         },
     ))
@@ -189,7 +189,7 @@ fn proof_times(times: &[Duration]) -> Value {
     plot.columns(&bars)
 }
 
-fn dropped_domains(domains: &[DroppedDomain]) -> Value {
+fn draw_domains(domains: &[DroppedDomain]) -> Value {
     let bars: Vec<_> = domains
         .iter()
         .map(|domain| Bar {

@@ -17,7 +17,7 @@ use crate::domain::{Password, Role, Timestamp};
 use crate::operations::{NewToken, TokenRequest, change_password, end_token, make_token};
 use crate::store::IssuedToken;
 use crate::web::display::one_line;
-use crate::web::page::Page;
+use crate::web::page::WebPage;
 
 /// Lifetimes that the form offers, in days.
 const LIFETIMES: [i64; 4] = [7, 30, 90, 365];
@@ -26,12 +26,16 @@ pub(super) async fn show(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
     QueryFields(query): QueryFields,
-) -> Result<Page, Error> {
+) -> Result<WebPage, Error> {
     let notice = context! { done => query.one("done") };
     render(&app, &operator, notice).await
 }
 
-async fn render(app: &AppState, operator: &CurrentOperator, notice: Value) -> Result<Page, Error> {
+async fn render(
+    app: &AppState,
+    operator: &CurrentOperator,
+    notice: Value,
+) -> Result<WebPage, Error> {
     let now = Timestamp::now();
     let sessions = app.store().sessions(operator.name.clone(), now).await?;
     let tokens = app.store().tokens(Some(operator.name.clone()), now).await?;

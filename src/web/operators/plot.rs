@@ -66,7 +66,7 @@ impl Plot<'_> {
             })
             .collect();
         let width = COLUMN * (bars.len() as u64).max(1);
-        self.drawn(columns, highest, width, HEIGHT + 20)
+        self.draw(columns, highest, width, HEIGHT + 20)
     }
 
     /// Draws bars below each other, with their names before them.
@@ -89,7 +89,7 @@ impl Plot<'_> {
                     .collect();
                 context! {
                     name => bar.name.as_str(),
-                    label => shortened(&bar.name),
+                    label => shorten(&bar.name),
                     x => NAMES - 6,
                     y => place * BAR + BAR - 6,
                     anchor => "end",
@@ -99,10 +99,10 @@ impl Plot<'_> {
             })
             .collect();
         let height = BAR * (bars.len() as u64).max(1);
-        self.drawn(rows, highest, NAMES + LENGTH + 8, height)
+        self.draw(rows, highest, NAMES + LENGTH + 8, height)
     }
 
-    fn drawn(&self, bars: Vec<Value>, highest: u64, width: u64, height: u64) -> Value {
+    fn draw(&self, bars: Vec<Value>, highest: u64, width: u64, height: u64) -> Value {
         context! {
             id => self.id,
             title => self.title,
@@ -128,7 +128,7 @@ fn share(number: u64, highest: u64, of: u64) -> u64 {
 }
 
 /// Shortens a name to fit its width; the table has the full one.
-fn shortened(name: &str) -> String {
+fn shorten(name: &str) -> String {
     const MOST: usize = 25;
     if name.chars().count() <= MOST {
         return name.to_owned();

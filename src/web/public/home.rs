@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use minijinja::{Value, context};
 
-use super::{AppState, Page, PageError};
+use super::{AppState, PageError, WebPage};
 use crate::access::Effective;
 use crate::config::Config;
 
-pub(super) async fn show(State(app): State<Arc<AppState>>) -> Result<Page, PageError> {
+pub(super) async fn show(State(app): State<Arc<AppState>>) -> Result<WebPage, PageError> {
     let config = app.config();
     let access = app.store().access().await?.settings;
     let sign_up = config
@@ -19,7 +19,7 @@ pub(super) async fn show(State(app): State<Arc<AppState>>) -> Result<Page, PageE
     Ok(page(&config, sign_up))
 }
 
-pub(super) fn page(config: &Config, sign_up: bool) -> Page {
+pub(super) fn page(config: &Config, sign_up: bool) -> WebPage {
     let portals: Vec<Value> = config
         .portals
         .iter()
@@ -32,7 +32,7 @@ pub(super) fn page(config: &Config, sign_up: bool) -> Page {
             }
         })
         .collect();
-    Page::new(
+    WebPage::new(
         "home.html",
         context! { portals => portals, sign_up => sign_up },
     )

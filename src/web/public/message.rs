@@ -11,7 +11,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::{AppState, Client, Page, PageError};
+use super::{AppState, Client, PageError, WebPage};
 use crate::delivery::OriginalMessage;
 use crate::domain::Timestamp;
 
@@ -23,14 +23,14 @@ pub(super) async fn show(
     let key = app.store().find_link_key().await?;
     let Some(ledger) = key.and_then(|key| key.verify(&token, Timestamp::now())) else {
         return if app.guesses.take(client) {
-            Ok(Page::of_status(StatusCode::NOT_FOUND).into_response())
+            Ok(WebPage::of_status(StatusCode::NOT_FOUND).into_response())
         } else {
             Err(PageError::TooMany)
         };
     };
     let hostname = app.config().hostname.clone();
     let Some(original) = OriginalMessage::open(ledger, app.store(), &hostname).await? else {
-        return Ok(Page::of_status(StatusCode::GONE).into_response());
+        return Ok(WebPage::of_status(StatusCode::GONE).into_response());
     };
     let mut response = Body::new(original.into_body()).into_response();
     let headers = response.headers_mut();

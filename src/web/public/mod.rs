@@ -32,10 +32,10 @@ use tower_http::timeout::TimeoutLayer;
 use super::TIME_LIMIT;
 use super::csrf::own_forms_only;
 use super::language::{self, RequestedLanguage};
-use super::page::{Page, PageError};
+use super::page::{PageError, WebPage};
 use super::rate_limit::{self, ClientLimiter, Peer};
 use super::ready::{self, Readiness};
-use super::render::{CurrentSite, Renderer, Site, render};
+use super::render::{CurrentSite, Renderer, SiteContext, render};
 use crate::config::Config;
 use crate::observe::events;
 use crate::store::{Store, StoreError};
@@ -77,7 +77,7 @@ pub fn public(parts: Public) -> Router {
         templates: Arc::clone(&parts.templates),
     });
     let config = parts.config.clone();
-    let site: CurrentSite = Arc::new(move || Site::of(&config.borrow()));
+    let site: CurrentSite = Arc::new(move || SiteContext::of(&config.borrow()));
     let app = Arc::new(AppState {
         parts,
         forms: ClientLimiter::new(20, Duration::from_secs(6)),
@@ -193,7 +193,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<AppState>> for Fields<T> {
                 let status = rejection.into_response().status();
                 Err(match status {
                     StatusCode::UNPROCESSABLE_ENTITY => PageError::Malformed.into_response(),
-                    other => Page::of_status(other).into_response(),
+                    other => WebPage::of_status(other).into_response(),
                 })
             }
         }

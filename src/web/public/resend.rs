@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use minijinja::context;
 use serde::Deserialize;
 
-use super::{AppState, Client, Fields, Page, PageError, RequestedLanguage};
+use super::{AppState, Client, Fields, PageError, RequestedLanguage, WebPage};
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, Timestamp, Token};
 use crate::store::MailCause;
@@ -20,7 +20,7 @@ pub(super) struct Resend {
     token: Option<String>,
 }
 
-pub(super) async fn show() -> Page {
+pub(super) async fn show() -> WebPage {
     form("", None)
 }
 
@@ -29,7 +29,7 @@ pub(super) async fn submit(
     Client(client): Client,
     Extension(asked): Extension<RequestedLanguage>,
     Fields(resend): Fields<Resend>,
-) -> Result<Page, PageError> {
+) -> Result<WebPage, PageError> {
     if !app.forms.take(client) {
         return Err(PageError::TooMany);
     }
@@ -61,11 +61,11 @@ pub(super) async fn submit(
         }
         (None, None) => return Err(PageError::Malformed),
     }
-    Ok(sent(&app.config()))
+    Ok(sent_page(&app.config()))
 }
 
 /// The answer. It promises no mail: that depends on the account, which this page does not reveal.
-pub(super) fn sent(config: &Config) -> Page {
+pub(super) fn sent_page(config: &Config) -> WebPage {
     let (no_mail, contact) = no_mail(config, None);
     let lines = [
         "resend.sent_lead",
@@ -73,7 +73,7 @@ pub(super) fn sent(config: &Config) -> Page {
         "resend.sent_refused",
         no_mail,
     ];
-    Page::message("resend.sent", &lines).with(context! { contact => contact })
+    WebPage::message("resend.sent", &lines).with(context! { contact => contact })
 }
 
 /// The text for people who get no mail, with the contact of this portal or of the only one.
@@ -89,6 +89,6 @@ pub(super) fn no_mail(config: &Config, portal: Option<&Portal>) -> (&'static str
     }
 }
 
-pub(super) fn form(email: &str, fault: Option<&str>) -> Page {
-    Page::new("resend.html", context! { email => email, fault => fault })
+pub(super) fn form(email: &str, fault: Option<&str>) -> WebPage {
+    WebPage::new("resend.html", context! { email => email, fault => fault })
 }

@@ -12,7 +12,7 @@ use minijinja::{Value, context};
 use serde::Deserialize;
 
 use super::resend::no_mail;
-use super::{AppState, Client, Fields, Page, PageError, RequestedLanguage};
+use super::{AppState, Client, Fields, PageError, RequestedLanguage, WebPage};
 use crate::access::{Consequence, decide_newcomer};
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, Origin, Timestamp};
@@ -21,7 +21,7 @@ use crate::observe::events;
 use crate::store::Added;
 
 #[derive(Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct SignUpForm {
     portal: Option<String>,
 }
 
@@ -33,8 +33,8 @@ pub(super) struct SignUp {
 
 pub(super) async fn show(
     State(app): State<Arc<AppState>>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
-) -> Page {
+    wanted: Result<Query<SignUpForm>, QueryRejection>,
+) -> WebPage {
     let portal = wanted.ok().and_then(|Query(wanted)| wanted.portal);
     form(&app.config(), portal.as_deref(), "", None)
 }
@@ -65,17 +65,17 @@ pub(super) async fn submit(
     if is_program(address.local()) {
         return refused("sign_up.program");
     }
-    let portal = chosen(&config, wanted);
+    let portal = find_portal(&config, wanted);
     let settings = app.store().access().await?.settings;
     let settings = settings.effective(portal.map(|portal| &portal.name));
     let may = portal.or(config.portals.first()).is_some_and(|portal| {
         decide_newcomer(&address, &portal.name, &settings).consequence != Consequence::Nothing
     });
     let answer = if may {
-        sent(&config, &address, portal)
+        sent_page(&config, &address, portal)
     } else {
         let contact = portal.and_then(|portal| portal.contact.as_deref());
-        closed(&address, contact.or(config.site.contact.as_deref()))
+        closed_page(&address, contact.or(config.site.contact.as_deref()))
     };
     let store = app.store().clone();
     let name = portal.map(|portal| portal.name.clone());
@@ -93,7 +93,7 @@ pub(super) async fn submit(
 }
 
 /// The named portal, or the only one.
-fn chosen<'a>(config: &'a Config, wanted: Option<&str>) -> Option<&'a Portal> {
+fn find_portal<'a>(config: &'a Config, wanted: Option<&str>) -> Option<&'a Portal> {
     match (config.portals.as_slice(), wanted) {
         ([only], _) => Some(only),
         (portals, Some(wanted)) => portals.iter().find(|portal| portal.name.as_str() == wanted),
@@ -106,13 +106,13 @@ pub(super) fn form(
     wanted: Option<&str>,
     email: &str,
     fault: Option<&str>,
-) -> Page {
+) -> WebPage {
     let portals: Vec<Value> = config
         .portals
         .iter()
         .map(|portal| context! { name => portal.name.as_str(), title => portal.title.as_str() })
         .collect();
-    Page::new(
+    WebPage::new(
         "signup.html",
         context! {
             portals => portals,
@@ -125,7 +125,11 @@ pub(super) fn form(
 }
 
 /// The answer. It promises no mail: that depends on the account, which this page does not reveal.
-pub(super) fn sent(config: &Config, address: &EmailAddress, portal: Option<&Portal>) -> Page {
+pub(super) fn sent_page(
+    config: &Config,
+    address: &EmailAddress,
+    portal: Option<&Portal>,
+) -> WebPage {
     let (no_mail, contact) = no_mail(config, portal);
     let lines = [
         "sign_up.sent_lead",
@@ -133,7 +137,7 @@ pub(super) fn sent(config: &Config, address: &EmailAddress, portal: Option<&Port
         "resend.sent_refused",
         no_mail,
     ];
-    Page::message("sign_up.sent", &lines).with(context! {
+    WebPage::message("sign_up.sent", &lines).with(context! {
         address => address.to_string(),
         contact => contact,
         links => vec![context! { to => "/resend", text => "action.new_link" }],
@@ -141,12 +145,12 @@ pub(super) fn sent(config: &Config, address: &EmailAddress, portal: Option<&Port
 }
 
 /// The answer for a domain that may not sign up. `contact` is the person to ask, if configured.
-pub(super) fn closed(address: &EmailAddress, contact: Option<&str>) -> Page {
+pub(super) fn closed_page(address: &EmailAddress, contact: Option<&str>) -> WebPage {
     let lines: &[&str] = match contact {
         Some(_) => &["sign_up.closed_lead", "sign_up.closed_contact"],
         None => &["sign_up.closed_lead"],
     };
-    Page::message("sign_up.closed", lines)
+    WebPage::message("sign_up.closed", lines)
         .with(context! {
             domain => address.domain().to_unicode(),
             contact => contact.unwrap_or_default(),

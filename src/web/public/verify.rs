@@ -14,7 +14,7 @@ use minijinja::{Value, context};
 use serde::Deserialize;
 
 use super::super::display::one_line;
-use super::{AppState, Client, Fields, Page, PageError, language};
+use super::{AppState, Client, Fields, PageError, WebPage, language};
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, PortalName, Proof, RequestId, Timestamp, Token, TokenHash};
 use crate::observe::events;
@@ -51,7 +51,7 @@ pub(super) async fn show(
     State(app): State<Arc<AppState>>,
     Path(token): Path<String>,
     Client(client): Client,
-) -> Result<Page, PageError> {
+) -> Result<WebPage, PageError> {
     let config = app.config();
     let (token, link) = app.look(&token, client).await?;
     if let Link::Open {
@@ -65,7 +65,12 @@ pub(super) async fn show(
 }
 
 /// The page of a link's target. `taken_back`: the refusal was withdrawn just now.
-fn shown(config: &Config, token: &Token, link: Link, taken_back: bool) -> Result<Page, PageError> {
+fn shown(
+    config: &Config,
+    token: &Token,
+    link: Link,
+    taken_back: bool,
+) -> Result<WebPage, PageError> {
     Ok(match link {
         Link::Open {
             address,
@@ -75,14 +80,14 @@ fn shown(config: &Config, token: &Token, link: Link, taken_back: bool) -> Result
         } => waiting(config, &address, (&requests, &offers), taken_back),
         Link::Proved {
             address, portal, ..
-        } => proved_before(config, &address, portal.as_ref()),
+        } => page_if_verified_before(config, &address, portal.as_ref()),
         Link::Refused {
             address,
             quiet_until,
             valid_until,
             may_ask,
-        } => refused(&address, quiet_until, valid_until, may_ask),
-        Link::Expired => expired(token),
+        } => refusal_page(&address, quiet_until, valid_until, may_ask),
+        Link::Expired => expired_link_page(token),
         Link::Unknown => return Err(PageError::InvalidLink),
     })
 }
@@ -128,9 +133,9 @@ impl AppState {
     }
 
     /// Renders a page in the language that the holder of the link chose; the same choice holds for mail.
-    async fn remembering(&self, page: Page, token: &Token) -> Result<Page, PageError> {
+    async fn remembering(&self, page: WebPage, token: &Token) -> Result<WebPage, PageError> {
         let remembered = self.store().find_chosen_language(token.hash()).await?;
-        Ok(Page {
+        Ok(WebPage {
             remembered,
             ..page.with(context! { keeps_language => true })
         })
@@ -154,13 +159,18 @@ impl AppState {
         Ok((StatusCode::SEE_OTHER, [(LOCATION, query)]).into_response())
     }
 
-    async fn confirm(&self, token: &Token, link: Link, answer: &Answer) -> Result<Page, PageError> {
+    async fn confirm(
+        &self,
+        token: &Token,
+        link: Link,
+        answer: &Answer,
+    ) -> Result<WebPage, PageError> {
         let (held, offers, portal) = match link {
             Link::Open {
                 requests, offers, ..
             } => (requests, offers, None),
             Link::Proved { portal, .. } => (Vec::new(), Vec::new(), portal),
-            Link::Expired => return Ok(expired(token)),
+            Link::Expired => return Ok(expired_link_page(token)),
             link @ Link::Refused { .. } => return shown(&self.config(), token, link, false),
             Link::Unknown => return Err(PageError::InvalidLink),
         };
@@ -176,16 +186,18 @@ impl AppState {
                 released,
                 discarded,
                 ..
-            } => proved_now(&config, &address, &known, &released, discarded.len()),
-            Proved::Before { address, .. } => proved_before(&config, &address, portal.as_ref()),
-            Proved::Expired => expired(token),
+            } => page_after_verification(&config, &address, &known, &released, discarded.len()),
+            Proved::Before { address, .. } => {
+                page_if_verified_before(&config, &address, portal.as_ref())
+            }
+            Proved::Expired => expired_link_page(token),
             Proved::Unknown => return Err(PageError::InvalidLink),
         })
     }
 
     /// Asks once more before everything is discarded. Only an open link has something to discard; an
     /// objection to a completed verification is recorded at once.
-    async fn ask_not_me(&self, token: &Token, link: Link) -> Result<Page, PageError> {
+    async fn ask_not_me(&self, token: &Token, link: Link) -> Result<WebPage, PageError> {
         match link {
             Link::Open {
                 address, requests, ..
@@ -195,7 +207,7 @@ impl AppState {
         }
     }
 
-    async fn refuse(&self, token: &Token) -> Result<Page, PageError> {
+    async fn refuse(&self, token: &Token) -> Result<WebPage, PageError> {
         let hash: TokenHash = token.hash();
         let config = self.config();
         let quiet_for = config.verification.quiet_for;
@@ -207,14 +219,14 @@ impl AppState {
                 }
                 Refused::TooLate {
                     address, portal, ..
-                } => refused_too_late(&config, &address, portal.as_ref()),
-                Refused::Expired => expired(token),
+                } => page_if_refused_too_late(&config, &address, portal.as_ref()),
+                Refused::Expired => expired_link_page(token),
                 Refused::Unknown => return Err(PageError::InvalidLink),
             },
         )
     }
 
-    async fn take_back(&self, token: &Token) -> Result<Page, PageError> {
+    async fn take_back(&self, token: &Token) -> Result<WebPage, PageError> {
         let config = self.config();
         let (store, hash) = (self.store(), token.hash());
         let hold_for = config.verification.hold_for;
@@ -262,10 +274,10 @@ pub(super) fn waiting(
     address: &EmailAddress,
     (requests, offers): (&[WaitingRequest], &[Offer]),
     taken_back: bool,
-) -> Page {
+) -> WebPage {
     let requests: Vec<Value> = requests
         .iter()
-        .map(|request| described(config, request))
+        .map(|request| describe(config, request))
         .collect();
     let (discarded, offers): (Vec<&Offer>, Vec<&Offer>) =
         offers.iter().partition(|offer| offer.discarded);
@@ -273,12 +285,12 @@ pub(super) fn waiting(
         let shown = offers.into_iter().map(|offer| {
             context! {
                 ticked => offer.authenticated,
-                ..described(config, &offer.request)
+                ..describe(config, &offer.request)
             }
         });
         shown.collect()
     };
-    Page::new(
+    WebPage::new(
         "verify.html",
         context! {
             address => address.to_string(),
@@ -290,24 +302,24 @@ pub(super) fn waiting(
     )
 }
 
-pub(super) fn proved_now(
+pub(super) fn page_after_verification(
     config: &Config,
     address: &EmailAddress,
     held: &[WaitingRequest],
     released: &[(RequestId, PortalName)],
     discarded: usize,
-) -> Page {
+) -> WebPage {
     let shown: Vec<Value> = released
         .iter()
         .map(|(id, portal)| {
             held.iter().find(|request| request.id == *id).map_or_else(
                 || context! { portal => title(config, portal), subject => "", received_at => "" },
-                |request| described(config, request),
+                |request| describe(config, request),
             )
         })
         .collect();
     let portals: BTreeSet<_> = released.iter().map(|(_, portal)| portal).collect();
-    proved(
+    verified_page(
         config,
         address,
         context! { now => true, released => shown, discarded => discarded },
@@ -315,12 +327,12 @@ pub(super) fn proved_now(
     )
 }
 
-pub(super) fn proved_before(
+pub(super) fn page_if_verified_before(
     config: &Config,
     address: &EmailAddress,
     portal: Option<&PortalName>,
-) -> Page {
-    proved(
+) -> WebPage {
+    verified_page(
         config,
         address,
         context! { now => false, released => Vec::<Value>::new(), discarded => 0 },
@@ -329,12 +341,12 @@ pub(super) fn proved_before(
 }
 
 /// With links to the portals concerned, or to the only one there is.
-fn proved<'a>(
+fn verified_page<'a>(
     config: &Config,
     address: &EmailAddress,
     what: Value,
     portals: impl Iterator<Item = &'a PortalName>,
-) -> Page {
+) -> WebPage {
     let mut concerned: Vec<&Portal> = portals.filter_map(|name| config.portal(name)).collect();
     if let ([], [only]) = (concerned.as_slice(), config.portals.as_slice()) {
         concerned.push(only);
@@ -346,28 +358,28 @@ fn proved<'a>(
             Some(context! { title => portal.title.as_str(), url => url })
         })
         .collect();
-    Page::new("proved.html", what).with(context! {
+    WebPage::new("proved.html", what).with(context! {
         address => address.to_string(),
         onward => onward,
     })
 }
 
 /// The question whether it was really somebody else, with the number of messages that wait.
-pub(super) fn ask_not_me(address: &EmailAddress, number: usize) -> Page {
-    Page::new(
+pub(super) fn ask_not_me(address: &EmailAddress, number: usize) -> WebPage {
+    WebPage::new(
         "not_me.html",
         context! { address => address.to_string(), number => number },
     )
 }
 
 /// The recorded refusal: its end, and how to withdraw it.
-pub(super) fn refused(
+pub(super) fn refusal_page(
     address: &EmailAddress,
     quiet_until: Option<Timestamp>,
     valid_until: Option<Timestamp>,
     may_ask: bool,
-) -> Page {
-    Page::new(
+) -> WebPage {
+    WebPage::new(
         "refused.html",
         context! {
             address => address.to_string(),
@@ -379,11 +391,11 @@ pub(super) fn refused(
 }
 
 /// The address is verified and stays so. Names the contact of the portal concerned or of the only one.
-pub(super) fn refused_too_late(
+pub(super) fn page_if_refused_too_late(
     config: &Config,
     address: &EmailAddress,
     portal: Option<&PortalName>,
-) -> Page {
+) -> WebPage {
     let portal = match (portal, config.portals.as_slice()) {
         (Some(name), _) => config.portal(name),
         (None, [only]) => Some(only),
@@ -396,17 +408,17 @@ pub(super) fn refused_too_late(
         Some(_) => "refused.too_late_contact",
         None => "refused.too_late_nobody",
     };
-    Page::message("refused.title", &["refused.too_late", whom]).with(context! {
+    WebPage::message("refused.title", &["refused.too_late", whom]).with(context! {
         address => address.to_string(),
         contact => contact.unwrap_or_default(),
     })
 }
 
-pub(super) fn expired(token: &Token) -> Page {
-    Page::new("expired.html", context! { token => token.reveal() })
+pub(super) fn expired_link_page(token: &Token) -> WebPage {
+    WebPage::new("expired.html", context! { token => token.reveal() })
 }
 
-fn described(config: &Config, request: &WaitingRequest) -> Value {
+fn describe(config: &Config, request: &WaitingRequest) -> Value {
     context! {
         id => request.id.to_string(),
         portal => title(config, &request.portal),

@@ -5,7 +5,7 @@ use minijinja::Value;
 use axum::response::IntoResponse;
 
 use super::super::super::render::Renderer;
-use super::super::{Page, PageError, assets, home, resend, sign_up, verify};
+use super::super::{PageError, WebPage, assets, home, resend, sign_up, verify};
 use super::*;
 use crate::domain::PortalName;
 use crate::store::{Offer, WaitingRequest};
@@ -56,7 +56,7 @@ fn offers() -> Vec<Offer> {
 }
 
 /// Every page, with a name for it.
-fn pages() -> Vec<(String, Page)> {
+fn pages() -> Vec<(String, WebPage)> {
     let config = sample::config("");
     let ann = EmailAddress::parse("ann.bartholomew@corp.example").expect("an address");
     let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
@@ -80,15 +80,15 @@ fn pages() -> Vec<(String, Page)> {
         ),
         (
             "sign-up-sent".to_owned(),
-            sign_up::sent(&config, &ann, None),
+            sign_up::sent_page(&config, &ann, None),
         ),
         (
             "sign-up-closed".to_owned(),
-            sign_up::closed(&ann, config.portals[0].contact.as_deref()),
+            sign_up::closed_page(&ann, config.portals[0].contact.as_deref()),
         ),
         (
             "sign-up-closed-no-contact".to_owned(),
-            sign_up::closed(&ann, None),
+            sign_up::closed_page(&ann, None),
         ),
         (
             "verify".to_owned(),
@@ -108,15 +108,15 @@ fn pages() -> Vec<(String, Page)> {
         ),
         (
             "proved".to_owned(),
-            verify::proved_now(&config, &ann, &held, &released, 1),
+            verify::page_after_verification(&config, &ann, &held, &released, 1),
         ),
         (
             "proved-late".to_owned(),
-            verify::proved_now(&config, &ann, &[], &released, 0),
+            verify::page_after_verification(&config, &ann, &[], &released, 0),
         ),
         (
             "proved-before".to_owned(),
-            verify::proved_before(&config, &ann, Some(&it)),
+            verify::page_if_verified_before(&config, &ann, Some(&it)),
         ),
         (
             "verify-taken-back".to_owned(),
@@ -125,49 +125,52 @@ fn pages() -> Vec<(String, Page)> {
         ("not-me".to_owned(), verify::ask_not_me(&ann, 2)),
         (
             "refused".to_owned(),
-            verify::refused(&ann, Some(soon), Some(soon), false),
+            verify::refusal_page(&ann, Some(soon), Some(soon), false),
         ),
         (
             "refused-expired".to_owned(),
-            verify::refused(&ann, Some(soon), None, true),
+            verify::refusal_page(&ann, Some(soon), None, true),
         ),
         (
             "refused-before".to_owned(),
-            verify::refused(&ann, None, None, false),
+            verify::refusal_page(&ann, None, None, false),
         ),
         (
             "refused-too-late".to_owned(),
-            verify::refused_too_late(&config, &ann, Some(&it)),
+            verify::page_if_refused_too_late(&config, &ann, Some(&it)),
         ),
         (
             "refused-too-late-no-contact".to_owned(),
-            verify::refused_too_late(&config, &ann, None),
+            verify::page_if_refused_too_late(&config, &ann, None),
         ),
-        ("expired".to_owned(), verify::expired(&token)),
+        ("expired".to_owned(), verify::expired_link_page(&token)),
         ("resend".to_owned(), resend::form("", None)),
         (
             "resend-fault".to_owned(),
             resend::form("x", Some("sign_up.invalid")),
         ),
-        ("resend-sent".to_owned(), resend::sent(&config)),
+        ("resend-sent".to_owned(), resend::sent_page(&config)),
         ("invalid-link".to_owned(), page_of(PageError::InvalidLink)),
     ];
     for status in [400, 401, 403, 404, 405, 408, 413, 429, 500, 502, 503] {
         let status = StatusCode::from_u16(status).expect("a status");
         pages.push((
             format!("error-{}", status.as_u16()),
-            Page::of_status(status),
+            WebPage::of_status(status),
         ));
     }
     pages
 }
 
-fn page_of(fault: PageError) -> Page {
+fn page_of(fault: PageError) -> WebPage {
     let mut response = fault.into_response();
-    response.extensions_mut().remove::<Page>().expect("a page")
+    response
+        .extensions_mut()
+        .remove::<WebPage>()
+        .expect("a page")
 }
 
-fn rendered(page: &Page, language: &Language) -> String {
+fn rendered(page: &WebPage, language: &Language) -> String {
     let context =
         minijinja::context! { site => "Corp Help", version => "0", ..page.context.clone() };
     renderer()
@@ -240,7 +243,7 @@ fn without_ids(html: &str) -> String {
 
 #[test]
 fn a_page_keeps_what_is_added_to_it() {
-    let page = Page::message("error.404", &[]).with(minijinja::context! {
+    let page = WebPage::message("error.404", &[]).with(minijinja::context! {
         links => vec![minijinja::context! { to => "/", text => "action.home" }],
     });
     let links = page.context.get_attr("links").unwrap_or(Value::UNDEFINED);

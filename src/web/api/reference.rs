@@ -240,7 +240,9 @@ impl Type {
             Value::String(kind) => vec![kind.clone()],
             _ => Vec::new(),
         };
-        self.say(&kinds.join(" or "));
+        if !kinds.is_empty() {
+            self.say(&kinds.join(" or "));
+        }
         for (place, (name, property)) in entries(&schema["properties"]).enumerate() {
             self.say(if place == 0 { " { " } else { ", " });
             self.say(&format!("{name}: "));

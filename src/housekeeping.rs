@@ -6,6 +6,7 @@
 //! while the clock has just jumped ahead.
 
 mod clock;
+pub mod index;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -117,6 +118,7 @@ async fn tidy(
         let verification_mails = store.forget_mail(now, retention.ledger, STEP).await?;
         let keep_calls = retention.hook_calls;
         let calls = store.forget_hook_calls(now, keep_calls, STEP).await?;
+        store.sample_queues(now).await?;
         let pages = store.give_pages_back().await?;
         more = expired.more
             || reminded.more

@@ -68,14 +68,14 @@ pub static RULES: [Rule; 17] = [
     Rule {
         number: 3,
         reason: Reason::Loop,
-        title: "it came from us or goes round",
+        title: "it is a mail loop",
         groups: &[],
         examine: goes_round,
     },
     Rule {
         number: 4,
         reason: Reason::SenderUnusable,
-        title: "nobody can be taken for the sender",
+        title: "it has no usable sender",
         groups: &[],
         examine: sender_unusable,
     },

@@ -17,6 +17,7 @@ mod doctor;
 mod dropped;
 mod explain;
 mod failure;
+mod find;
 pub mod init;
 mod migrate;
 mod operators;
@@ -93,6 +94,8 @@ enum Command {
     Dropped(dropped::Command),
     /// Explain a verdict rule by rule, with all later events
     Explain(explain::Args),
+    /// Find customers and messages by address, name, subject, domain or id
+    Find(find::Args),
     /// Destinations, hooks and their queues
     #[command(subcommand)]
     Deliveries(deliveries::Command),
@@ -155,6 +158,7 @@ fn dispatch(command: Command, global: &Global, out: &mut Output) -> CommandResul
         Command::Requests(command) => wait(requests::run(command, global, out)),
         Command::Dropped(command) => wait(dropped::run(command, global, out)),
         Command::Explain(args) => wait(explain::run(args, global, out)),
+        Command::Find(args) => wait(find::run(args, global, out)),
         Command::Deliveries(command) => wait(deliveries::run(command, global, out)),
         Command::Operators(command) => wait(operators::run(command, global, out)),
         Command::Tail(args) => wait(tail::run(args, global, out)),

@@ -76,8 +76,7 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult
         reason: args.reason,
         portal: context.portal(args.portal)?,
         sender: args.sender,
-        message_id: None,
-        page: Page::default(),
+        ..LedgerFilter::default()
     };
     // Before the earlier entries are read, so that none is lost in between.
     let newest = context.store.newest_entries(part(PART, None)).await?;

@@ -162,6 +162,7 @@ impl Daemon {
             self.store.clone(),
             stop.clone(),
         ));
+        tasks.spawn(housekeeping::index::run(self.store.clone(), stop.clone()));
         Ok(())
     }
 

@@ -10,6 +10,7 @@ mod customers;
 mod deliveries;
 mod dropped;
 mod explain;
+mod find;
 mod operators;
 mod person;
 mod person_data;
@@ -36,6 +37,7 @@ pub use dropped::{
     recover_matching, release_dropped, release_many_dropped,
 };
 pub use explain::{Explanation, bare_message_id, explain_entry, find_entry};
+pub use find::{Found, FoundMessage, find};
 pub use operators::{
     NewToken, TokenRequest, add_operator, change_password, end_all_keys, end_session, end_token,
     find_operator, make_token, record_failed_login, remove_operator, start_session,

@@ -134,6 +134,10 @@ const TEMPLATES: &[(&str, &str)] = &[
         include_str!("../web/operators/templates/recovered.html"),
     ),
     (
+        "operators/find.html",
+        include_str!("../web/operators/templates/find.html"),
+    ),
+    (
         "operators/deliveries.html",
         include_str!("../web/operators/templates/deliveries.html"),
     ),

@@ -10,17 +10,18 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
     RETRY_AFTER, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use minijinja::{Value, context};
+use url::form_urlencoded;
 
 use super::language::RequestedLanguage;
 use super::page::WebPage;
 use crate::config::Config;
-use crate::domain::LanguageTag;
+use crate::domain::{LanguageTag, Timestamp};
 use crate::observe::events;
-use crate::templates::{Templates, Zone};
+use crate::templates::{Moment, Templates, Zone};
 
 /// Headers of every answer. The policy allows only our own style sheet, images and forms: no script, no frame
 /// around our pages, and no base that diverts links.
@@ -113,6 +114,41 @@ impl SiteContext {
 /// Returns the [`Site`] of the current configuration.
 pub(super) type CurrentSite = Arc<dyn Fn() -> SiteContext + Send + Sync>;
 
+/// State of the page's switch that makes it load again every minute, and the address that the switch leads to.
+#[derive(Debug, Default)]
+struct Refresh {
+    on: bool,
+    /// None for a page that the answer to a form is.
+    url: Option<String>,
+}
+
+impl Refresh {
+    /// The switch is the field `refresh` of the query. What a page says only once is left out of its address.
+    fn of(uri: &Uri) -> Self {
+        let mut on = false;
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+            match &*name {
+                "refresh" => on = value == "on",
+                "done" | "count" | "failed" => {}
+                _ => {
+                    query.append_pair(&name, &value);
+                }
+            }
+        }
+        if !on {
+            query.append_pair("refresh", "on");
+        }
+        // A path of several slashes would lead to another site.
+        let path = uri.path().trim_start_matches('/');
+        let url = format!("/{path}?{}", query.finish());
+        Self {
+            on,
+            url: Some(url.trim_end_matches('?').to_owned()),
+        }
+    }
+}
+
 pub(super) async fn render(
     State((renderer, site)): State<(Arc<Renderer>, CurrentSite)>,
     mut request: Request,
@@ -124,6 +160,7 @@ pub(super) async fn render(
         request.headers(),
     );
     request.extensions_mut().insert(asked.clone());
+    let refresh = (request.method() == Method::GET).then(|| Refresh::of(request.uri()));
     let mut response = next.run(request).await;
     let policy = response.extensions_mut().remove::<Policy>();
     let page = response.extensions_mut().remove::<WebPage>().or_else(|| {
@@ -133,7 +170,7 @@ pub(super) async fn render(
     });
     if let Some(page) = page {
         let kept = std::mem::take(response.headers_mut());
-        response = renderer.render(&page, &asked, &site());
+        response = renderer.render(&page, &asked, &site(), refresh.unwrap_or_default());
         keep(&kept, response.headers_mut());
     }
     let headers = response.headers_mut();
@@ -175,10 +212,18 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 impl Renderer {
-    fn render(&self, page: &WebPage, asked: &RequestedLanguage, site: &SiteContext) -> Response {
+    fn render(
+        &self,
+        page: &WebPage,
+        asked: &RequestedLanguage,
+        site: &SiteContext,
+        refresh: Refresh,
+    ) -> Response {
         let own = context! {
             site => site.name.as_str(),
-            portal_titles => Value::from_iter(site.portal_titles.clone()),
+            now => Moment(Timestamp::now()).value(),
+            refresh => context! { on => refresh.on, url => refresh.url },
+            portal_titles => Value::from_pairs(site.portal_titles.clone()),
             zone => site.zone.value(),
             version => self.version.as_str(),
             ..page.context.clone()

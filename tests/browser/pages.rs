@@ -159,7 +159,21 @@ pub const PAGES: &[Page] = &[
         Fill("#password", "x"),
         Press("main button"),
     ]),
-    page(Admin, "overview", "/", "/", "Verdicts by day"),
+    page(Admin, "overview", "/", "/", "Messages by verdict"),
+    page(
+        Admin,
+        "find",
+        "/find",
+        "/find?q=invoice",
+        "Invoice portal, again",
+    ),
+    page(
+        Admin,
+        "find-none",
+        "/find",
+        "/find?q=unheard-of",
+        "No message has this",
+    ),
     page(Admin, "access", "/access", "/access", "Approved domains"),
     page(
         Admin,
@@ -226,7 +240,7 @@ pub const PAGES: &[Page] = &[
         "requests",
         "/requests",
         "/requests",
-        "Releasing lets a request go",
+        "A released request is delivered",
     ),
     page(
         Admin,

@@ -44,6 +44,8 @@ pub struct LedgerFilter {
     pub portal: Option<PortalName>,
     pub sender: Option<EmailAddress>,
     pub message_id: Option<String>,
+    pub received_after: Option<Timestamp>,
+    pub received_before: Option<Timestamp>,
     pub page: Page,
 }
 
@@ -109,8 +111,12 @@ pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>
         .as_ref()
         .map(|sender| sender.domain().as_str());
     let key = filter.message_id.as_deref().map(message_key);
+    let since = filter.received_after.map(Millis::from);
+    let before = filter.received_before.map(Millis::from);
     let rows_wanted = limit + 1;
     let mut wanted = Conditions::new();
+    wanted.ask("l.received_at >= :since", ":since", since.as_ref());
+    wanted.ask("l.received_at < :before", ":before", before.as_ref());
     wanted.ask("l.n < :after", ":after", Some(&after));
     wanted.ask("l.verdict = :verdict", ":verdict", filter.verdict.as_ref());
     wanted.ask("l.rule = :rule", ":rule", filter.reason.as_ref());

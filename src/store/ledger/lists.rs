@@ -174,16 +174,29 @@ impl Place {
 
 pub(crate) fn entries(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>, StoreError> {
     let limit = filter.page.rows();
-    let start = match &filter.page.after {
+    let mut start = match &filter.page.after {
         Some(cursor) => Place::read(tx, cursor)?,
         None => Place::NEWEST,
     };
-    let mut end = None;
+    if let Some(before) = filter.received_before.map(Millis::from)
+        && before <= start.at
+    {
+        start = Place {
+            at: before,
+            n: i64::MIN,
+        };
+    }
+    let since = filter.received_after.map(Millis::from);
+    let (mut end, mut is_last) = (None, false);
     let mut found = Vec::new();
     for stretch in STRETCHES {
         end = end_of(tx, start, stretch)?;
+        is_last = end.is_none_or(|end| since.is_some_and(|since| since >= end));
+        if is_last {
+            end = since;
+        }
         found = select(tx, filter, start, end, limit + 1)?;
-        if found.len() > limit || end.is_none() {
+        if found.len() > limit || is_last {
             break;
         }
     }
@@ -201,6 +214,7 @@ pub(crate) fn entries(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEnt
         let last = found.last().map(|n| id_of(tx, *n));
         last.transpose()?.map(|id| id.to_string())
     } else {
+        let end = end.filter(|_| !is_last);
         end.map(|Millis(at)| format!("before-{at}"))
     };
     Ok(Listed { rows, next })
@@ -309,6 +323,16 @@ pub(crate) fn newest_requests(
         (end > oldest && older(tx, end)?).then(|| format!("before-{end}"))
     };
     Ok(Listed { rows, next })
+}
+
+/// A number that every entry received before then is below.
+pub(crate) fn after_all_before(tx: &Tx, at: Timestamp) -> Result<i64, StoreError> {
+    Ok(near(tx, at)?.unwrap_or(0).saturating_add(OVERTAKING))
+}
+
+/// A number that no entry received since then is below.
+pub(crate) fn before_all_since(tx: &Tx, at: Timestamp) -> Result<i64, StoreError> {
+    Ok(near(tx, at)?.unwrap_or(0).saturating_sub(OVERTAKING))
 }
 
 /// An entry received just before then.

@@ -3,6 +3,9 @@
 pub(super) mod counts;
 pub(super) mod dropped;
 pub(super) mod entries;
+pub(super) mod find;
 pub(super) mod forced;
 pub(super) mod lists;
+pub(super) mod search_index;
+mod search_words;
 pub(super) mod simulate;

@@ -7,5 +7,6 @@ pub(super) mod deliveries;
 pub(super) mod destinations;
 pub(super) mod link_key;
 pub(super) mod offers;
+pub(super) mod queue_depths;
 pub(super) mod runs;
 pub(super) mod transitions;

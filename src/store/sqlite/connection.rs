@@ -40,6 +40,8 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0025-placeholders.sql")),
     M::up(include_str!("schema/0026-unanswered-mail.sql")),
     M::up(include_str!("schema/0027-destinations.sql")),
+    M::up(include_str!("schema/0028-search.sql")),
+    M::up(include_str!("schema/0029-queue-depths.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

@@ -14,7 +14,9 @@ use crate::store::audit::hook_calls;
 use crate::store::claims::leases;
 use crate::store::ledger::counts;
 use crate::store::ledger::dropped;
+use crate::store::ledger::find;
 use crate::store::ledger::lists;
+use crate::store::ledger::search_index;
 use crate::store::ledger::simulate;
 use crate::store::operators::keys;
 use crate::store::requests::destinations;
@@ -27,7 +29,9 @@ use crate::store::sqlite::session::SqliteSession;
 use crate::store::verification::correspondence;
 use crate::store::verification::lanes;
 use crate::store::verification::mail_queue;
-use crate::store::{CustomerFilter, LedgerFilter, Page, RequestFilter, StoreError, WhatIf};
+use crate::store::{
+    CustomerFilter, FindFilter, LedgerFilter, Page, RequestFilter, StoreError, WhatIf,
+};
 
 /// Tables that grow, and their aliases in statements.
 const LARGE: &[&str] = &[
@@ -46,6 +50,11 @@ const LARGE: &[&str] = &[
     "dropped_content",
     "dropped_sender",
     "hook_call",
+    "search_word",
+    "search_ending",
+    "search_entry",
+    "w",
+    "due",
 ];
 
 thread_local! {
@@ -200,6 +209,25 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
             }
         }
     }
+    for question in ["miller", "vpn miller@corp"] {
+        for verdict in [None, Some(Verdict::Dropped)] {
+            for (since, until) in [(None, None), (Some(then), Some(then))] {
+                for after in [None, Some("before-7")] {
+                    let filter = FindFilter {
+                        question: question.to_owned(),
+                        since,
+                        until,
+                        verdict,
+                        page: page(after),
+                        ..FindFilter::default()
+                    };
+                    check("find", session, |c| find::find(c, &filter));
+                }
+            }
+        }
+    }
+    check("index", session, |c| search_index::next(c, 100));
+    check("index", session, search_index::has_unused);
     for after in [None, Some("7")] {
         check("queued mail", session, |c| {
             correspondence::queued_mail(c, &page(None))

@@ -31,7 +31,7 @@ What operators do with Vestibule, for programs. Every request but that for this 
 what was dropped, an admin changes the settings. Lists come in parts; `next` is the cursor of the next \
 one. What cannot be served is answered as RFC 9457 describes, with a `type` that stays the same.";
 
-const TAGS: [(&str, &str); 10] = [
+const TAGS: [(&str, &str); 11] = [
     ("access", "The settings that decide who gets in"),
     ("customers", "Accounts of people who write to a portal"),
     ("requests", "Messages on their way to a help desk"),
@@ -41,6 +41,7 @@ const TAGS: [(&str, &str); 10] = [
         "Every message that was taken, with its verdict and why",
     ),
     ("explain", "Where is my mail?"),
+    ("find", "Messages by what is known of them"),
     (
         "deliveries",
         "Where requests go, and what waits to go there",

@@ -8,7 +8,7 @@ use super::output::{ApiJson, ListBody, Raw};
 use super::problem::Problem;
 use super::route::Call;
 use super::values::{Limit, address};
-use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, Verdict};
+use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict};
 use crate::operations::{self, Explanation, bare_message_id, explain_entry};
 use crate::store::{LedgerFilter, Page};
 
@@ -26,6 +26,12 @@ pub(super) struct LedgerQuery {
     /// With or without its angle brackets.
     #[param(nullable = false)]
     message_id: Option<String>,
+    /// Only messages received since then.
+    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
+    since: Option<Timestamp>,
+    /// Only messages received before then.
+    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
+    until: Option<Timestamp>,
     /// Maximum number of entries.
     #[serde(default)]
     #[param(inline, required = false)]
@@ -50,6 +56,8 @@ pub(super) async fn list(
             .as_deref()
             .map(bare_message_id)
             .map(str::to_owned),
+        received_after: filter.since,
+        received_before: filter.until,
         page: filter.limit.page(filter.after),
     };
     explanations(&call, filter).await

@@ -10,6 +10,7 @@ mod customers;
 mod deliveries;
 mod document;
 mod dropped;
+mod find;
 mod idempotency;
 mod input;
 mod ledger;
@@ -197,7 +198,7 @@ fn routes() -> Vec<ApiRoute> {
                 "createCustomer",
                 "Make an account, as far as the access settings allow it",
             )
-            .with_description("The address gets a verification mail, unless the access settings let its mail pass without a proof.")
+            .with_description("The address gets a verification mail, unless the access settings let its mail pass without verification.")
             .may(&[ProblemKind::AccessSettings]),
         ApiRoute::get("/customers/{customer}", Viewer, customers::show)
             .with_summary("showCustomer", "Show one account"),
@@ -243,7 +244,7 @@ fn routes() -> Vec<ApiRoute> {
         )
         .with_summary(
             "releaseRequests",
-            "Let many go without a proof of the address",
+            "Let many go without verification of the address",
         ),
         ApiRoute::post(
             "/requests/discard",
@@ -262,7 +263,7 @@ fn routes() -> Vec<ApiRoute> {
             Agent,
             requests::act(RequestAction::Release),
         )
-        .with_summary("releaseRequest", "Let it go without a proof of the address")
+        .with_summary("releaseRequest", "Let it go without verification of the address")
         .may(&[ProblemKind::NotPossible]),
         ApiRoute::post(
             "/requests/{request}/discard",
@@ -301,6 +302,11 @@ fn routes() -> Vec<ApiRoute> {
         ),
         ApiRoute::get("/ledger/{ledger}/raw", Viewer, ledger::raw)
             .with_summary("readEntry", "The message as it came"),
+        ApiRoute::get("/find", Viewer, find::find)
+            .with_summary("find", "Find messages by address, name, subject, domain or id")
+            .with_description(
+                "A message can be found a second after it came. Newest first; in the order in which they came.",
+            ),
         ApiRoute::get("/explain", Viewer, ledger::explain).with_summary(
             "explain",
             "The same for a ledger id, a Message-ID or an address",
@@ -314,7 +320,7 @@ fn routes() -> Vec<ApiRoute> {
             Admin,
             deliveries::pause(true),
         )
-        .with_summary("pauseDelivery", "Hand nothing over for now; requests wait"),
+        .with_summary("pauseDelivery", "Deliver nothing for now; requests wait"),
         ApiRoute::post(
             "/deliveries/{destination}/resume",
             Admin,

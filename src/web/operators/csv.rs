@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::Error;
 use super::form_fields::{Fields, QueryFields};
+use super::period::Period;
 use super::{AppState, audit, customers, requests};
 use crate::domain::{EmailAddress, PortalName, Reason, Verdict};
 use crate::operations::bare_message_id;
@@ -61,7 +62,7 @@ pub(super) async fn messages(
             .filter(|id| !id.is_empty() && sender.is_none()),
         sender,
         verdict: query.read("verdict", Verdict::from_name)?,
-        ..ledger_filter(&query)?
+        ..ledger_filter(&app, &query)?
     };
     let rows = app.store().ledger(filter).await?.rows;
     Ok(entries("messages", &rows))
@@ -74,14 +75,17 @@ pub(super) async fn dropped_messages(
     let filter = LedgerFilter {
         verdict: Some(Verdict::Dropped),
         sender: query.read("sender", |text| EmailAddress::parse(text).ok())?,
-        ..ledger_filter(&query)?
+        ..ledger_filter(&app, &query)?
     };
     let rows = app.store().ledger(filter).await?.rows;
     Ok(entries("dropped", &rows))
 }
 
-fn ledger_filter(query: &Fields) -> Result<LedgerFilter, Error> {
+fn ledger_filter(app: &AppState, query: &Fields) -> Result<LedgerFilter, Error> {
+    let period = Period::read(query, &app.config().site.time_zone)?;
     Ok(LedgerFilter {
+        received_after: period.since,
+        received_before: period.until,
         reason: query.read("reason", Reason::from_name)?,
         portal: query.read("portal", |name| PortalName::parse(name).ok())?,
         page: whole(),

@@ -12,6 +12,7 @@ use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use super::message::read_named_sender;
+use super::period::Period;
 use super::{AppState, messages};
 use crate::domain::{
     DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict,
@@ -31,6 +32,7 @@ pub(super) async fn list(
     Extension(operator): Extension<CurrentOperator>,
     QueryFields(asked): QueryFields,
 ) -> Result<WebPage, Error> {
+    let period = Period::read(&asked, &app.config().site.time_zone)?;
     let listed = app
         .store()
         .recent_entries(LedgerFilter {
@@ -38,6 +40,8 @@ pub(super) async fn list(
             reason: asked.read("reason", Reason::from_name)?,
             portal: asked.read("portal", |name| PortalName::parse(name).ok())?,
             sender: asked.read("sender", |text| EmailAddress::parse(text).ok())?,
+            received_after: period.since,
+            received_before: period.until,
             page: asked.page(),
             ..LedgerFilter::default()
         })
@@ -80,6 +84,8 @@ pub(super) async fn list(
             reason => asked.one("reason"),
             portal => asked.one("portal"),
             sender => asked.one("sender"),
+            from_day => period.since_date,
+            to_day => period.until_date,
             done => asked.one("done"),
             allowed => asked.one("domain"),
             count => asked.one("count"),

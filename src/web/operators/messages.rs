@@ -11,6 +11,7 @@ use super::auth::CurrentOperator;
 use super::customers::portals;
 use super::error::Error;
 use super::form_fields::QueryFields;
+use super::period::Period;
 use super::{AppState, when};
 use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, Verdict};
 use crate::operations::bare_message_id;
@@ -28,6 +29,7 @@ pub(super) async fn find(
     {
         return Ok(Redirect::to(&format!("/messages/{id}")).into_response());
     }
+    let period = Period::read(&asked, &app.config().site.time_zone)?;
     let sender = EmailAddress::parse(what).ok();
     let message_id = Some(bare_message_id(what).to_owned()).filter(|id| !id.is_empty());
     // A Message-ID often looks like an address; text that cannot be a sender's address may be a Message-ID.
@@ -37,6 +39,8 @@ pub(super) async fn find(
         portal: asked.read("portal", |name| PortalName::parse(name).ok())?,
         sender: sender.clone(),
         message_id: message_id.clone().filter(|_| sender.is_none()),
+        received_after: period.since,
+        received_before: period.until,
         page: asked.page(),
     };
     let mut listed = app.store().recent_entries(filter.clone()).await?;
@@ -62,6 +66,8 @@ pub(super) async fn find(
             reason => asked.one("reason"),
             portal => asked.one("portal"),
             search => what,
+            since => period.since_date,
+            until => period.until_date,
         },
     );
     Ok(page.into_response())

@@ -14,6 +14,7 @@ mod deliveries;
 mod dropped;
 mod error;
 mod failed_login;
+mod find;
 mod form_fields;
 mod hooks;
 mod login;
@@ -24,6 +25,7 @@ mod messages;
 mod operator_accounts;
 mod overview;
 mod own_account;
+mod period;
 mod plot;
 mod requests;
 mod simulate;
@@ -144,6 +146,7 @@ fn routes() -> Vec<PageRoute> {
         PageRoute::post("/login", Nothing, login::submit),
         PageRoute::post("/logout", Session(Viewer), login::logout),
         PageRoute::get("/", Session(Viewer), overview::show),
+        PageRoute::get("/find", Session(Viewer), find::find),
         PageRoute::get("/access", Session(Viewer), access::show),
         PageRoute::post("/access", Session(Admin), access::submit),
         PageRoute::get("/access/export", Session(Viewer), access::export),

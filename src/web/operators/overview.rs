@@ -1,5 +1,5 @@
-//! `/`: the state of the installation in figures and plots. Its cost does not grow with the ledger: entries
-//! are counted by day as they arrive, and queues only up to a bound.
+//! `/`: the state of the installation in figures and plots, over one period for the whole page. Its cost does
+//! not grow with the ledger: entries are counted by day as they arrive, queues up to a bound and by hour.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,19 +13,52 @@ use minijinja::{Value, context};
 use super::AppState;
 use super::auth::CurrentOperator;
 use super::error::Error;
-use super::plot::{Bar, Plot};
-use crate::domain::{PortalName, RequestState, Timestamp, Verdict};
-use crate::operations::PREVIEW_PERIOD;
-use crate::store::{Backlog, DayCount, DroppedDomain};
+use super::form_fields::QueryFields;
+use super::plot::{Bar, Piece, Plot};
+use crate::domain::{PortalName, RequestState, Timestamp, Verdict, Vocabulary};
+use crate::store::{Backlog, DayCount, DroppedDomain, QueueDepth};
 use crate::web::page::WebPage;
 
-/// Days in the plot of verdicts, and in the figures, including today.
-const DAYS: i64 = 14;
-const WEEK: i64 = 7;
 const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// Period of the page, up to today. Its plots have a column for each `step` hours.
+struct Period {
+    name: &'static str,
+    words: &'static str,
+    days: i64,
+    /// Days of a column, and hours of a column of the queues.
+    step: i64,
+    hours: i64,
+}
+
+const PERIODS: [Period; 3] = [
+    Period {
+        name: "week",
+        words: "7 days",
+        days: 7,
+        step: 1,
+        hours: 6,
+    },
+    Period {
+        name: "month",
+        words: "30 days",
+        days: 30,
+        step: 1,
+        hours: 24,
+    },
+    Period {
+        name: "quarter",
+        words: "13 weeks",
+        days: 91,
+        step: 7,
+        hours: 24 * 7,
+    },
+];
 
 /// Domains in the plot of dropped messages.
 const DOMAINS: usize = 10;
+
+const VERDICTS: [Verdict; 3] = [Verdict::Accepted, Verdict::Held, Verdict::Dropped];
 
 /// Upper bounds of the columns in the plot of verification times.
 const STEPS: [(&str, Duration); 8] = [
@@ -33,30 +66,30 @@ const STEPS: [(&str, Duration); 8] = [
     ("15 min", Duration::from_mins(15)),
     ("1 h", Duration::from_hours(1)),
     ("4 h", Duration::from_hours(4)),
-    ("1 d", Duration::from_hours(24)),
-    ("3 d", Duration::from_hours(3 * 24)),
-    ("7 d", Duration::from_hours(7 * 24)),
+    ("1 day", Duration::from_hours(24)),
+    ("3 days", Duration::from_hours(3 * 24)),
+    ("7 days", Duration::from_hours(7 * 24)),
     ("longer", Duration::MAX),
 ];
 
 pub(super) async fn show(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
+    QueryFields(asked): QueryFields,
 ) -> Result<WebPage, Error> {
     let now = Timestamp::now();
-    let month = now.saturating_sub(PREVIEW_PERIOD).unwrap_or(Timestamp::MIN);
+    let period = asked.read("period", |name| PERIODS.iter().find(|own| own.name == name))?;
+    let period = period.unwrap_or(&PERIODS[0]);
+    let since = midnight(now, period.days);
     let store = app.store();
-    let days = store.by_day(midnight(now, DAYS)).await?;
+    let days = store.by_day(since).await?;
     let backlog = store.backlog().await?;
-    let proofs = store.proof_times(month).await?;
-    let domains = store.dropped_domains(month, DOMAINS).await?;
+    let depths = store.queue_depths(since).await?;
+    let times = store.proof_times(since).await?;
+    let domains = store.dropped_domains(since, DOMAINS).await?;
     let paused = store.paused_destinations().await?;
-    let week: Vec<_> = days
-        .iter()
-        .filter(|count| count.day >= midnight(now, WEEK))
-        .collect();
     let verdict = |verdict| -> u64 {
-        let counts = week.iter().filter(|count| count.verdict == verdict);
+        let counts = days.iter().filter(|count| count.verdict == verdict);
         counts.map(|count| count.messages).sum()
     };
     let state = |state| -> Option<String> {
@@ -64,7 +97,7 @@ pub(super) async fn show(
         found.map(|backlog| backlog.requests.to_string())
     };
     let mut reasons: BTreeMap<_, u64> = BTreeMap::new();
-    for count in &week {
+    for count in &days {
         *reasons
             .entry((count.verdict.as_str(), count.reason.as_str()))
             .or_default() += count.messages;
@@ -75,9 +108,15 @@ pub(super) async fn show(
             context! { verdict => verdict, reason => reason, messages => messages }
         })
         .collect();
+    let periods = PERIODS.iter().map(|own| {
+        context! { name => own.name, words => own.words, current => own.name == period.name }
+    });
     Ok(operator.page(
         "operators/overview.html",
         context! {
+            period => period.words,
+            periods => periods.collect::<Vec<_>>(),
+            since => since.to_string(),
             accepted => verdict(Verdict::Accepted),
             held => verdict(Verdict::Held),
             dropped => verdict(Verdict::Dropped),
@@ -86,11 +125,13 @@ pub(super) async fn show(
             failed => state(RequestState::Failed),
             reasons => reasons,
             paused => paused.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            verdicts => verdicts(&days, now),
-            queues => queues(&backlog),
+            verdicts => verdicts(&days, now, period),
+            queues => queues(&backlog, &app),
             bounded => backlog.iter().any(|backlog| backlog.requests.more),
-            proofs => proof_times(&proofs),
-            proved => proofs.len(),
+            depths => depths_over_time(&depths, now, period),
+            any_depths => !depths.is_empty(),
+            times => verification_times(&times),
+            verified => times.len(),
             domains => draw_domains(&domains),
             any_dropped => !domains.is_empty(),
         },
@@ -103,41 +144,78 @@ fn midnight(now: Timestamp, days: i64) -> Timestamp {
     Timestamp::from_second((today - days + 1) * DAY.as_secs()).unwrap_or(Timestamp::MIN)
 }
 
-fn verdicts(counts: &[DayCount], now: Timestamp) -> Value {
-    let first = midnight(now, DAYS);
-    let bars: Vec<_> = (0..DAYS)
-        .map(|place| {
-            let day = first + DAY * i32::try_from(place).unwrap_or(0);
+/// Begins of the columns of a plot over the period, and the begin of the column after the last.
+fn columns(now: Timestamp, period: &Period, hours: i64) -> Vec<(Timestamp, Timestamp)> {
+    let first = midnight(now, period.days);
+    let width = SignedDuration::from_hours(hours);
+    let count = period.days * 24 / hours;
+    let begin = |place: i64| first + width * i32::try_from(place).unwrap_or(0);
+    (0..count)
+        .map(|place| (begin(place), begin(place + 1)))
+        .collect()
+}
+
+/// The name of a column in the table, and its label in the plot.
+fn name_and_label(begin: Timestamp, hours: i64) -> (String, String) {
+    let form = if hours < 24 {
+        "%Y-%m-%d %H:%M"
+    } else {
+        "%Y-%m-%d"
+    };
+    (
+        begin.strftime(form).to_string(),
+        begin.strftime("%-d %b").to_string(),
+    )
+}
+
+fn verdicts(counts: &[DayCount], now: Timestamp, period: &Period) -> Value {
+    let bars: Vec<_> = columns(now, period, period.step * 24)
+        .into_iter()
+        .map(|(begin, end)| {
             let of = |verdict| -> u64 {
-                let found = counts
-                    .iter()
-                    .filter(|count| count.day == day && count.verdict == verdict);
+                let found = counts.iter().filter(|count| {
+                    count.day >= begin && count.day < end && count.verdict == verdict
+                });
                 found.map(|count| count.messages).sum()
             };
+            let (name, label) = name_and_label(begin, period.step * 24);
             Bar {
-                name: day.strftime("%Y-%m-%d").to_string(),
-                // The month on its first day.
-                label: Some(if place == 0 || day.strftime("%d").to_string() == "01" {
-                    day.strftime("%-d %b").to_string()
-                } else {
-                    day.strftime("%-d").to_string()
-                }),
-                pieces: [Verdict::Accepted, Verdict::Held, Verdict::Dropped]
-                    .map(of)
-                    .to_vec(),
+                name,
+                label: Some(label),
+                link: Some(format!("/messages?since={begin}&until={end}")),
+                pieces: VERDICTS.map(of).to_vec(),
             }
         })
         .collect();
+    let pieces = VERDICTS.map(|verdict| Piece {
+        class: verdict.as_str(),
+        words: Vocabulary::Verdict.words(verdict.as_str()),
+    });
     let plot = Plot {
         id: "verdicts",
-        title: "Messages by day and verdict",
-        about: "Day (UTC)",
-        pieces: &["accepted", "held", "dropped"],
+        title: "Messages by verdict",
+        about: if period.step == 1 {
+            "Day (UTC)"
+        } else {
+            "Week from (UTC)"
+        },
+        unit: "messages",
+        pieces: &pieces,
     };
     plot.columns(&bars)
 }
 
-fn queues(backlog: &[Backlog]) -> Value {
+/// The pieces of plots of queues.
+fn states(states: &[RequestState]) -> Vec<Piece<'static>> {
+    let states = states.iter().map(|state| Piece {
+        class: state.as_str(),
+        words: Vocabulary::State.words(state.as_str()),
+    });
+    states.collect()
+}
+
+fn queues(backlog: &[Backlog], app: &AppState) -> Value {
+    let config = app.config();
     let mut portals: BTreeMap<&PortalName, Vec<u64>> = BTreeMap::new();
     for (place, of_state) in backlog.iter().enumerate() {
         for (portal, requests) in &of_state.by_portal {
@@ -149,23 +227,63 @@ fn queues(backlog: &[Backlog]) -> Value {
     }
     let bars: Vec<_> = portals
         .into_iter()
-        .map(|(portal, pieces)| Bar {
-            name: portal.to_string(),
+        .map(|(name, pieces)| Bar {
+            name: config
+                .portal(name)
+                .map_or_else(|| name.to_string(), |portal| portal.title.clone()),
             label: None,
+            link: Some(format!("/requests?portal={name}")),
             pieces,
         })
         .collect();
-    let states: Vec<_> = backlog.iter().map(|of| of.state.as_str()).collect();
+    let of: Vec<_> = backlog.iter().map(|of| of.state).collect();
     let plot = Plot {
         id: "queues",
         title: "Requests that wait, by portal",
         about: "Portal",
-        pieces: &states,
+        unit: "requests",
+        pieces: &states(&of),
     };
     plot.bars(&bars)
 }
 
-fn proof_times(times: &[Duration]) -> Value {
+/// The longest queues in each column.
+fn depths_over_time(depths: &[QueueDepth], now: Timestamp, period: &Period) -> Value {
+    let bars: Vec<_> = columns(now, period, period.hours)
+        .into_iter()
+        .map(|(begin, end)| {
+            let within = |depth: &&QueueDepth| depth.hour >= begin && depth.hour < end;
+            let longest = |queue: fn(&QueueDepth) -> u64| {
+                depths.iter().filter(within).map(queue).max().unwrap_or(0)
+            };
+            let (name, label) = name_and_label(begin, period.hours);
+            Bar {
+                name,
+                label: Some(label),
+                link: None,
+                pieces: vec![
+                    longest(|depth| depth.held),
+                    longest(|depth| depth.released),
+                    longest(|depth| depth.failed),
+                ],
+            }
+        })
+        .collect();
+    let plot = Plot {
+        id: "depths",
+        title: "Requests that waited at most",
+        about: "From (UTC)",
+        unit: "requests",
+        pieces: &states(&[
+            RequestState::Held,
+            RequestState::Released,
+            RequestState::Failed,
+        ]),
+    };
+    plot.columns(&bars)
+}
+
+fn verification_times(times: &[Duration]) -> Value {
     let mut numbers = [0; STEPS.len()];
     for time in times {
         let step = STEPS.iter().position(|(_, end)| time <= end);
@@ -177,14 +295,19 @@ fn proof_times(times: &[Duration]) -> Value {
         .map(|((name, _), number)| Bar {
             name: (*name).to_owned(),
             label: None,
+            link: None,
             pieces: vec![number],
         })
         .collect();
     let plot = Plot {
-        id: "proofs",
-        title: "How long people took to prove their address",
+        id: "times",
+        title: "Time from the first message to the verification of the address",
         about: "Within",
-        pieces: &["people"],
+        unit: "people",
+        pieces: &[Piece {
+            class: "people",
+            words: "People",
+        }],
     };
     plot.columns(&bars)
 }
@@ -195,6 +318,7 @@ fn draw_domains(domains: &[DroppedDomain]) -> Value {
         .map(|domain| Bar {
             name: domain.domain.clone(),
             label: None,
+            link: Some(format!("/find?q=%40{}&verdict=dropped", domain.domain)),
             pieces: vec![domain.messages],
         })
         .collect();
@@ -202,7 +326,11 @@ fn draw_domains(domains: &[DroppedDomain]) -> Value {
         id: "domains",
         title: "Messages that the access settings dropped, by domain",
         about: "Domain",
-        pieces: &["dropped"],
+        unit: "messages",
+        pieces: &[Piece {
+            class: Verdict::Dropped.as_str(),
+            words: "Dropped",
+        }],
     };
     plot.bars(&bars)
 }
@@ -223,32 +351,52 @@ mod tests {
     }
 
     #[test]
-    fn every_day_has_a_column_and_its_reasons_are_added_up() {
+    fn every_column_of_each_period_has_what_is_in_it() {
         let now: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
-        let first = midnight(now, DAYS);
-        assert_eq!(first.to_string(), "2026-11-10T00:00:00Z");
-        let count = |day, reason, messages| DayCount {
-            day,
-            verdict: Verdict::Dropped,
-            reason,
-            messages,
-        };
-        let plot = verdicts(
-            &[
-                count(first, Reason::Bulk, 1),
-                count(first, Reason::Automatic, 2),
+        for (period, first, bars) in [
+            (&PERIODS[0], "2026-11-17T00:00:00Z", 7),
+            (&PERIODS[1], "2026-10-25T00:00:00Z", 30),
+            (&PERIODS[2], "2026-08-25T00:00:00Z", 13),
+        ] {
+            let begin = midnight(now, period.days);
+            assert_eq!(begin.to_string(), first);
+            let count = |day, reason, messages| DayCount {
+                day,
+                verdict: Verdict::Dropped,
+                reason,
+                messages,
+            };
+            let counts = [
+                count(begin, Reason::Bulk, 1),
+                count(begin, Reason::Automatic, 2),
                 count(midnight(now, 1), Reason::Bulk, 7),
-            ],
-            now,
-        );
-        assert_eq!(plot.get_attr("bars").expect("bars").len(), Some(14));
-        assert_eq!((number(&plot, 0, 2), number(&plot, 13, 2)), (3, 7));
+            ];
+            let plot = verdicts(&counts, now, period);
+            assert_eq!(plot.get_attr("bars").expect("bars").len(), Some(bars));
+            assert_eq!((number(&plot, 0, 2), number(&plot, bars - 1, 2)), (3, 7));
+            let depth = |hour, held| QueueDepth {
+                hour,
+                held,
+                released: 1,
+                failed: 0,
+            };
+            let depths = [
+                depth(begin, 4),
+                depth(begin + SignedDuration::from_hours(1), 9),
+            ];
+            let plot = depths_over_time(&depths, now, period);
+            assert_eq!(
+                (number(&plot, 0, 0), number(&plot, 0, 1)),
+                (9, 1),
+                "the longest"
+            );
+        }
     }
 
     #[test]
     fn times_go_into_the_first_step_that_holds_them() {
         let minutes = |minutes| Duration::from_mins(minutes);
-        let plot = proof_times(&[minutes(1), minutes(5), minutes(6), minutes(60 * 24 * 30)]);
+        let plot = verification_times(&[minutes(1), minutes(5), minutes(6), minutes(60 * 24 * 30)]);
         assert_eq!(
             [0, 1, 2, 7].map(|step| number(&plot, step, 0)),
             [2, 1, 0, 1]

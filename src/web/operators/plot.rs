@@ -1,21 +1,33 @@
-//! Plots as plain SVG: stacked columns, or bars beside their names. All numbers are integers in attributes,
-//! so a plot needs neither a script nor a style of its own; each comes with its figures as a table.
+//! Plots as plain SVG: stacked columns with a scale, or bars beside their names. All numbers are integers in
+//! attributes, so a plot needs neither a script nor a style of its own. A plot is for the eye; its figures
+//! stand in a table beneath.
 
 use minijinja::{Value, context};
 
-/// Height in the plot's own units.
+/// Sizes in the plot's own units.
 const HEIGHT: u64 = 120;
-const COLUMN: u64 = 40;
-const BAR: u64 = 18;
-const LENGTH: u64 = 240;
-/// Width of the names of bars.
-const NAMES: u64 = 180;
+/// Room above the highest column, for its value.
+const TOP: u64 = 16;
+/// Width of the scale before the columns.
+const SCALE: u64 = 44;
+const WIDTH: u64 = 400;
+const BAR: u64 = 20;
+const LENGTH: u64 = 220;
+/// Width of the names of bars, and of the values behind them.
+const NAMES: u64 = 160;
+const VALUES: u64 = 64;
+
+/// Columns that have their value above them, and columns of which each has a label.
+const MOST_VALUES: usize = 14;
+const MOST_LABELS: usize = 8;
 
 /// One column or bar: its label, and a number for each piece.
 pub(super) struct Bar {
     pub name: String,
     /// A shorter label for the plot; the table has the full one.
     pub label: Option<String>,
+    /// List that the number counts.
+    pub link: Option<String>,
     pub pieces: Vec<u64>,
 }
 
@@ -25,6 +37,12 @@ impl Bar {
     }
 }
 
+/// A piece of each bar: the code that its colour is named by, and its plain words.
+pub(super) struct Piece<'a> {
+    pub class: &'a str,
+    pub words: &'a str,
+}
+
 /// Properties common to all plots.
 pub(super) struct Plot<'a> {
     /// Prefix of the ids of its elements, unique on the page.
@@ -32,44 +50,61 @@ pub(super) struct Plot<'a> {
     pub title: &'a str,
     /// Heading of the first column of the table.
     pub about: &'a str,
-    /// Names of the pieces, which are also the names of their colours.
-    pub pieces: &'a [&'a str],
+    /// Unit of the numbers.
+    pub unit: &'a str,
+    pub pieces: &'a [Piece<'a>],
 }
 
 impl Plot<'_> {
     /// Draws columns from left to right, as of days.
     pub fn columns(&self, bars: &[Bar]) -> Value {
-        let highest = bars.iter().map(Bar::total).max().unwrap_or(0);
+        let top = round_up(bars.iter().map(Bar::total).max().unwrap_or(0));
+        let width = WIDTH / (bars.len() as u64).max(1);
+        let gap = (width / 6).min(8);
+        let step = bars.len().div_ceil(MOST_LABELS).max(1);
         let columns: Vec<_> = (0..)
             .zip(bars)
             .map(|(place, bar)| {
-                let mut floor = HEIGHT;
+                let x = SCALE + place * width;
+                let mut floor = TOP + HEIGHT;
                 let pieces: Vec<_> = self
                     .pieces
                     .iter()
                     .zip(&bar.pieces)
-                    .map(|(class, number)| {
-                        let height = share(*number, highest, HEIGHT).min(floor);
+                    .map(|(piece, number)| {
+                        let height = share(*number, top, HEIGHT).min(floor - TOP);
                         floor -= height;
-                        rectangle(class, place * COLUMN + 4, floor, COLUMN - 8, height)
+                        rectangle(piece.class, x + gap, floor, width - 2 * gap, height)
                     })
                     .collect();
+                let labelled = usize::try_from(place).unwrap_or(0) % step == 0;
+                let total = bar.total();
                 context! {
-                    name => bar.name.as_str(),
-                    label => bar.label.as_ref().unwrap_or(&bar.name).as_str(),
-                    x => place * COLUMN + COLUMN / 2,
-                    y => HEIGHT + 15,
+                    label => labelled.then(|| bar.label.as_ref().unwrap_or(&bar.name).as_str()),
+                    x => x + width / 2,
+                    y => TOP + HEIGHT + 15,
                     anchor => "middle",
+                    value => (bars.len() <= MOST_VALUES && total > 0).then(|| total.to_string()),
+                    value_x => x + width / 2,
+                    value_y => floor - 4,
+                    value_anchor => "middle",
                     pieces => pieces,
-                    numbers => &bar.pieces,
+                    ..self.of_bar(bar)
                 }
             })
             .collect();
-        let width = COLUMN * (bars.len() as u64).max(1);
-        self.draw(columns, highest, width, HEIGHT + 20)
+        let lines: Vec<_> = [0, top / 2, top]
+            .into_iter()
+            .filter(|number| top % 2 == 0 || *number != top / 2)
+            .map(|number| {
+                let y = TOP + HEIGHT - share(number, top, HEIGHT);
+                context! { number => number, y => y, text_y => y + 4 }
+            })
+            .collect();
+        self.draw(columns, lines, SCALE + WIDTH, TOP + HEIGHT + 20)
     }
 
-    /// Draws bars below each other, with their names before them.
+    /// Draws bars below each other, with their names before and their values behind them.
     pub fn bars(&self, bars: &[Bar]) -> Value {
         let highest = bars.iter().map(Bar::total).max().unwrap_or(0);
         let rows: Vec<_> = (0..)
@@ -80,36 +115,61 @@ impl Plot<'_> {
                     .pieces
                     .iter()
                     .zip(&bar.pieces)
-                    .map(|(class, number)| {
+                    .map(|(piece, number)| {
                         let length = share(*number, highest, LENGTH);
-                        let piece = rectangle(class, start, place * BAR + 3, length, BAR - 6);
+                        let drawn = rectangle(piece.class, start, place * BAR + 3, length, BAR - 6);
                         start += length;
-                        piece
+                        drawn
                     })
                     .collect();
                 context! {
-                    name => bar.name.as_str(),
                     label => shorten(&bar.name),
                     x => NAMES - 6,
                     y => place * BAR + BAR - 6,
                     anchor => "end",
+                    value => bar.total().to_string(),
+                    value_x => start + 6,
+                    value_y => place * BAR + BAR - 6,
+                    value_anchor => "start",
                     pieces => pieces,
-                    numbers => &bar.pieces,
+                    ..self.of_bar(bar)
                 }
             })
             .collect();
         let height = BAR * (bars.len() as u64).max(1);
-        self.draw(rows, highest, NAMES + LENGTH + 8, height)
+        self.draw(rows, Vec::new(), NAMES + LENGTH + VALUES, height)
     }
 
-    fn draw(&self, bars: Vec<Value>, highest: u64, width: u64, height: u64) -> Value {
+    /// The row of the table, and the tooltip.
+    fn of_bar(&self, bar: &Bar) -> Value {
+        let numbers = self.pieces.iter().zip(&bar.pieces);
+        let parts: Vec<_> = match self.pieces {
+            [_] => vec![format!("{} {}", bar.total(), self.unit)],
+            _ => numbers
+                .map(|(piece, number)| format!("{}: {number}", piece.words))
+                .collect(),
+        };
+        context! {
+            name => bar.name.as_str(),
+            tip => format!("{}: {}", bar.name, parts.join(", ")),
+            link => bar.link.as_deref(),
+            numbers => &bar.pieces,
+        }
+    }
+
+    fn draw(&self, bars: Vec<Value>, lines: Vec<Value>, width: u64, height: u64) -> Value {
+        let pieces = self.pieces.iter();
         context! {
             id => self.id,
             title => self.title,
             about => self.about,
-            pieces => self.pieces.iter().copied().map(Value::from).collect::<Vec<_>>(),
+            unit => self.unit,
+            pieces => pieces
+                .map(|piece| context! { class => piece.class, words => piece.words })
+                .collect::<Vec<_>>(),
             bars => bars,
-            highest => highest,
+            lines => lines,
+            from => SCALE,
             width => width,
             height => height,
         }
@@ -118,6 +178,18 @@ impl Plot<'_> {
 
 fn rectangle(class: &str, x: u64, y: u64, width: u64, height: u64) -> Value {
     context! { class => class, x => x, y => y, width => width, height => height }
+}
+
+/// The end of a scale: the next number with one digit other than 0, which is 1, 2, 4, 5, 6 or 8.
+fn round_up(number: u64) -> u64 {
+    let mut unit = 1;
+    loop {
+        let steps = [1, 2, 4, 5, 6, 8].map(|step: u64| step.saturating_mul(unit));
+        if let Some(end) = steps.into_iter().find(|end| *end >= number) {
+            return end;
+        }
+        unit = unit.saturating_mul(10);
+    }
 }
 
 /// The length of a piece. A number above zero gets at least one unit, so that it is visible.
@@ -129,7 +201,7 @@ fn share(number: u64, highest: u64, of: u64) -> u64 {
 
 /// Shortens a name to fit its width; the table has the full one.
 fn shorten(name: &str) -> String {
-    const MOST: usize = 25;
+    const MOST: usize = 22;
     if name.chars().count() <= MOST {
         return name.to_owned();
     }
@@ -145,22 +217,42 @@ mod tests {
         id: "x",
         title: "Messages",
         about: "Day",
-        pieces: &["accepted", "held", "dropped"],
+        unit: "messages",
+        pieces: &[
+            Piece {
+                class: "accepted",
+                words: "Accepted",
+            },
+            Piece {
+                class: "held",
+                words: "Held",
+            },
+            Piece {
+                class: "dropped",
+                words: "Dropped",
+            },
+        ],
     };
 
     fn bar(pieces: [u64; 3]) -> Bar {
         Bar {
             name: "a".repeat(40),
             label: None,
+            link: None,
             pieces: pieces.to_vec(),
         }
     }
 
-    fn numbers(value: &Value, bar: usize, piece: usize, names: [&str; 2]) -> [u64; 2] {
-        let piece = value
+    fn at(value: &Value, place: usize) -> Value {
+        value
             .get_attr("bars")
-            .and_then(|bars| bars.get_item_by_index(bar))
-            .and_then(|bar| bar.get_attr("pieces"))
+            .and_then(|bars| bars.get_item_by_index(place))
+            .expect("a bar")
+    }
+
+    fn numbers(value: &Value, bar: usize, piece: usize, names: [&str; 2]) -> [u64; 2] {
+        let piece = at(value, bar)
+            .get_attr("pieces")
             .and_then(|pieces| pieces.get_item_by_index(piece))
             .expect("a piece");
         names.map(|name| u64::try_from(piece.get_attr(name).expect(name)).expect("a whole number"))
@@ -169,16 +261,14 @@ mod tests {
     #[test]
     fn pieces_stand_on_each_other_and_none_leaves_the_plot() {
         let plot = PLOT.columns(&[bar([10, 20, 30]), bar([0, 0, 1_000_000]), bar([1, 0, 0])]);
-        assert_eq!(numbers(&plot, 1, 2, ["y", "height"]), [0, HEIGHT]);
+        assert_eq!(numbers(&plot, 1, 2, ["y", "height"]), [TOP, HEIGHT]);
         let [y, height] = numbers(&plot, 0, 0, ["y", "height"]);
-        assert_eq!(y + height, HEIGHT);
-        assert_eq!(
-            numbers(&plot, 0, 1, ["y", "height"])[1] + numbers(&plot, 0, 1, ["y", "height"])[0],
-            y
-        );
+        assert_eq!(y + height, TOP + HEIGHT);
+        let [next, high] = numbers(&plot, 0, 1, ["y", "height"]);
+        assert_eq!(next + high, y);
         assert_eq!(
             numbers(&plot, 2, 0, ["y", "height"]),
-            [HEIGHT - 1, 1],
+            [TOP + HEIGHT - 1, 1],
             "seen"
         );
         assert_eq!(numbers(&plot, 2, 1, ["y", "height"])[1], 0);
@@ -190,7 +280,41 @@ mod tests {
         assert_eq!(numbers(&plot, 1, 0, ["x", "width"]), [NAMES, LENGTH]);
         let [x, width] = numbers(&plot, 0, 0, ["x", "width"]);
         assert_eq!(numbers(&plot, 0, 1, ["x", "width"])[0], x + width);
-        let nothing = PLOT.columns(&[]);
-        assert_eq!(nothing.get_attr("highest").ok(), Some(Value::from(0)));
+        assert_eq!(
+            PLOT.columns(&[]).get_attr("bars").expect("bars").len(),
+            Some(0)
+        );
+    }
+
+    #[test]
+    fn a_plot_has_values_a_scale_and_its_unit() {
+        let plot = PLOT.columns(&[bar([10, 20, 7])]);
+        let text = |name: &str| at(&plot, 0).get_attr(name).expect(name).to_string();
+        assert_eq!(text("value"), "37");
+        assert!(text("tip").ends_with(": Accepted: 10, Held: 20, Dropped: 7"));
+        let lines: Vec<_> = plot
+            .get_attr("lines")
+            .and_then(|lines| lines.try_iter())
+            .expect("lines")
+            .map(|line| line.get_attr("number").expect("a number").to_string())
+            .collect();
+        assert_eq!(lines, ["0", "20", "40"]);
+        // Many columns have a scale only, and every few of them a label.
+        let many: Vec<_> = (0..30).map(|_| bar([1, 0, 0])).collect();
+        let plot = PLOT.columns(&many);
+        assert!(at(&plot, 0).get_attr("value").expect("a value").is_none());
+        let labels = (0..30).filter(|n| !at(&plot, *n).get_attr("label").expect("it").is_none());
+        assert_eq!(labels.count(), 8);
+        for (number, end) in [
+            (0, 1),
+            (1, 1),
+            (3, 4),
+            (9, 10),
+            (37, 40),
+            (61, 80),
+            (u64::MAX, u64::MAX),
+        ] {
+            assert_eq!(round_up(number), end);
+        }
     }
 }

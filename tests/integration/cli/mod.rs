@@ -5,6 +5,7 @@ mod check;
 mod customers;
 mod data_protection;
 mod explain;
+mod find;
 mod harness;
 mod help;
 mod narrow;

@@ -238,6 +238,20 @@ async fn a_dropped_message_is_explained_and_recovered() {
     let by_sender = object(&by_sender, StatusCode::OK);
     assert_eq!(by_sender["items"][0]["ledger"], two.to_string());
     assert!(by_sender["next"].is_string());
+    while harness
+        .store
+        .index_entries(100)
+        .await
+        .expect("indexed")
+        .more
+    {}
+    let found = get(&harness, &admin, "/find?q=TWO%20eve%40else").await;
+    let found = object(&found, StatusCode::OK);
+    assert_eq!(found["items"][0]["ledger"], two.to_string());
+    assert_eq!(found["items"].as_array().map(Vec::len), Some(1));
+    let none = get(&harness, &admin, "/find?q=two&until=2020-01-01T00:00:00Z").await;
+    let none = object(&none, StatusCode::OK);
+    assert_eq!(none["items"].as_array().map(Vec::len), Some(0));
     let raw = get(&harness, &admin, &format!("/ledger/{one}/raw")).await;
     assert!(raw.body.starts_with("From: eve@elsewhere.example"));
     let stats = object(

@@ -29,6 +29,7 @@ async fn settings_are_previewed_saved_as_they_were_shown_and_never_overwrite_oth
         "<strong>2 messages</strong> of 1 person would change from",
         ">elsewhere.example</td>",
         "title=\"external_account_created\">New customer, external</span>",
+        "title=\"it\">IT Help</span>",
     ] {
         assert!(preview.body.contains(shown), "{shown}: {}", preview.body);
     }

@@ -260,3 +260,86 @@ async fn a_forged_colleague_has_a_red_badge() {
         assert!(page.contains(class), "{from}, {dmarc}: {page}");
     }
 }
+
+#[tokio::test]
+async fn the_search_of_every_page_finds_messages_and_customers_as_text() {
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Viewer).await;
+    harness
+        .mail("eve@elsewhere.example", "Printer <script>1</script>")
+        .await;
+    harness.mail("ann@corp.example", "Screen").await;
+    while harness
+        .store
+        .index_entries(100)
+        .await
+        .expect("indexed")
+        .more
+    {}
+    let home = harness.get(&session, "/").await;
+    assert!(home.body.contains("action=\"/find\""), "{}", home.body);
+    for (path, shown) in [
+        ("/find?q=printer", "Printer &lt;script&gt;1&lt;/script&gt;"),
+        ("/find?q=elsewh", "eve@elsewhere.example"),
+        (
+            "/find?q=script",
+            "title=\"domain_not_allowed\">Domain not allowed<",
+        ),
+        ("/find?q=nn%40corp", ">ann@corp.example</a>"),
+        ("/find?q=%3Cscript%3E", "value=\"&lt;script&gt;\""),
+        ("/find?q=screen&verdict=dropped", "No message has this"),
+        ("/find?q=screen&until=2020-01-01", "No message has this"),
+        ("/find", "Each word must match."),
+    ] {
+        let page = harness.get(&session, path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        assert!(page.body.contains(shown), "{path} {shown}: {}", page.body);
+        assert!(!page.body.contains("<script"), "{path}");
+    }
+    let wrong = harness.get(&session, "/find?q=x&since=soon").await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn lists_are_narrowed_by_time() {
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Viewer).await;
+    harness.mail("eve@elsewhere.example", "Toner").await;
+    for (query, found) in [
+        ("since=2020-01-01", true),
+        ("until=2020-01-01", false),
+        ("since=2020-01-01&until=2020-01-31", false),
+        ("since=2999-01-01", false),
+        ("since=2020-01-01T00:00:00Z&until=2999-12-31", true),
+    ] {
+        for list in ["/messages", "/dropped"] {
+            let page = harness.get(&session, &format!("{list}?{query}")).await;
+            assert_eq!(page.body.contains("Toner"), found, "{list} {query}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_loads_again_every_minute_only_where_it_is_switched_on() {
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Viewer).await;
+    let off = harness
+        .get(&session, "/messages?verdict=dropped&done=x")
+        .await;
+    assert!(!off.body.contains("http-equiv=\"refresh\""));
+    let switch = "href=\"/messages?verdict=dropped&amp;refresh=on\"";
+    assert!(off.body.contains(switch), "{}", off.body);
+    let on = harness
+        .get(&session, "/messages?verdict=dropped&refresh=on")
+        .await;
+    assert!(
+        on.body
+            .contains("<meta http-equiv=\"refresh\" content=\"60\">")
+    );
+    assert!(
+        on.body
+            .contains("href=\"/messages?verdict=dropped\">Stop</a>")
+    );
+    let elsewhere = harness.get(&session, "//evil.example/?refresh=on").await;
+    assert!(!elsewhere.body.contains("href=\"//"), "{}", elsewhere.body);
+}

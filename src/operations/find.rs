@@ -1,0 +1,133 @@
+//! Finds customers and messages by whatever an operator knows of them: a part of an address or name, words of
+//! the subject, a domain, an id or a Message-ID.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{bare_message_id, find_entry};
+use crate::domain::{
+    Account, EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Timestamp,
+    Verdict,
+};
+use crate::store::{
+    CustomerFilter, FindFilter, LedgerEntry, LedgerFilter, Page, Store, StoreError,
+};
+
+/// Customers that are listed before the messages.
+const CUSTOMERS: usize = 5;
+
+/// A message that was found.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct FoundMessage {
+    pub ledger: LedgerId,
+    pub received_at: Timestamp,
+    pub portal: Option<PortalName>,
+    pub sender: Option<EmailAddress>,
+    pub subject: Option<String>,
+    pub verdict: Verdict,
+    pub reason: Reason,
+    pub request: Option<RequestId>,
+    /// Of the request.
+    pub state: Option<RequestState>,
+}
+
+/// Answer to a search.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The first customers whose address has the words in it. Only on the first page.
+    pub customers: Vec<Account>,
+    pub entries: Vec<LedgerEntry>,
+    pub messages: Vec<FoundMessage>,
+    /// Cursor of the next page. A page may be short or empty and have one: then only the newest messages were
+    /// compared.
+    pub next: Option<String>,
+    /// Messages that are not in the index yet, counted up to a bound.
+    pub not_indexed: u64,
+}
+
+/// Searches. An id or a Message-ID finds that message alone.
+pub async fn find(store: &Store, filter: FindFilter) -> Result<Found, StoreError> {
+    let question = filter.question.trim().to_owned();
+    let mut found = Found {
+        customers: Vec::new(),
+        entries: find_exact(store, &question, &filter).await?,
+        messages: Vec::new(),
+        next: None,
+        not_indexed: store.not_indexed().await?,
+    };
+    if found.entries.is_empty() {
+        if filter.page.after.is_none() {
+            found.customers = find_customers(store, &question).await?;
+        }
+        let listed = store.find_entries(filter).await?;
+        found.entries = listed.rows;
+        found.next = listed.next;
+    }
+    for entry in &found.entries {
+        found.messages.push(describe_message(store, entry).await?);
+    }
+    Ok(found)
+}
+
+/// The entry with this id, or the entries with this Message-ID, on the first page.
+async fn find_exact(
+    store: &Store,
+    question: &str,
+    filter: &FindFilter,
+) -> Result<Vec<LedgerEntry>, StoreError> {
+    if filter.page.after.is_some() || question.is_empty() || question.contains(char::is_whitespace)
+    {
+        return Ok(Vec::new());
+    }
+    if let Some(entry) = find_entry(store, question).await? {
+        return Ok(vec![entry]);
+    }
+    let by_message_id = LedgerFilter {
+        message_id: Some(bare_message_id(question).to_owned()),
+        verdict: filter.verdict,
+        reason: filter.reason,
+        portal: filter.portal.clone(),
+        received_after: filter.since,
+        received_before: filter.until,
+        page: Page {
+            limit: filter.page.limit,
+            after: None,
+        },
+        sender: None,
+    };
+    Ok(store.recent_entries(by_message_id).await?.rows)
+}
+
+async fn find_customers(store: &Store, question: &str) -> Result<Vec<Account>, StoreError> {
+    // Words of a subject are in no address.
+    if question.is_empty() || question.contains(char::is_whitespace) {
+        return Ok(Vec::new());
+    }
+    let by_address = CustomerFilter {
+        search: Some(question.to_owned()),
+        page: Page {
+            limit: CUSTOMERS,
+            after: None,
+        },
+        ..CustomerFilter::default()
+    };
+    Ok(store.customers(by_address).await?.rows)
+}
+
+async fn describe_message(store: &Store, entry: &LedgerEntry) -> Result<FoundMessage, StoreError> {
+    let state = match entry.request {
+        Some(id) => store.request(id).await?.map(|request| request.state),
+        None => None,
+    };
+    Ok(FoundMessage {
+        ledger: entry.ledger,
+        received_at: entry.received_at,
+        portal: entry.portal.clone(),
+        sender: entry.sender.clone(),
+        subject: entry.facts.subject.clone(),
+        verdict: entry.verdict,
+        reason: entry.reason,
+        request: entry.request,
+        state,
+    })
+}

@@ -1,0 +1,207 @@
+//! The words of a message that `find` searches, and the parts that a question asks for.
+//!
+//! A word is a run without white space, folded: in lower case, without accents, in compatibility characters.
+//! The local part of an address is a word with its `@` at the end, and the domain one with its `@` at the
+//! beginning, so that a part of an address may have the `@` in it.
+
+use icu_normalizer::DecomposingNormalizer;
+
+use crate::domain::EmailAddress;
+
+/// Maximum characters of a word; a longer run becomes several, which overlap.
+const LONGEST: usize = 40;
+const OVERLAP: usize = 8;
+
+/// Maximum characters of all words of a message, and of all parts of a question. The sender chooses the words
+/// of a message, and each costs a row for each of its characters.
+const MOST: usize = 400;
+
+/// Lower case, without accents and in compatibility characters: `Müller` is `muller`.
+pub(crate) fn fold(text: &str) -> String {
+    DecomposingNormalizer::new_nfkd()
+        .normalize(&text.to_lowercase())
+        .chars()
+        .filter(|c| !matches!(c, '\u{300}'..='\u{36f}'))
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// The words of a message, each once, without order.
+pub(crate) fn words_of(
+    sender: Option<&EmailAddress>,
+    name: Option<&str>,
+    subject: Option<&str>,
+) -> Vec<String> {
+    let mut words = Vec::new();
+    if let Some(sender) = sender {
+        let (local, domain) = (sender.local(), sender.domain().as_str());
+        words.push(format!("{}@", fold(local)));
+        words.push(format!("@{}", fold(domain)));
+    }
+    for text in name.into_iter().chain(subject) {
+        words.extend(split(text));
+    }
+    let mut left = MOST;
+    let mut short = Vec::new();
+    for word in words.iter().flat_map(|word| pieces(word)) {
+        let length = word.chars().count();
+        if length > left {
+            break;
+        }
+        left -= length;
+        short.push(word);
+    }
+    short.sort_unstable();
+    short.dedup();
+    short
+}
+
+/// The parts of a question. A message matches that has each of them in one of its words.
+pub(crate) fn parts_of(question: &str) -> Vec<String> {
+    let mut parts = Vec::new();
+    for word in split(question) {
+        match word.split_once('@') {
+            Some((local, domain)) => {
+                parts.extend((!local.is_empty()).then(|| format!("{local}@")));
+                parts.extend((!domain.is_empty()).then(|| format!("@{domain}")));
+            }
+            None => parts.push(word),
+        }
+    }
+    for part in &mut parts {
+        if let Some((end, _)) = part.char_indices().nth(LONGEST - OVERLAP) {
+            part.truncate(end);
+        }
+    }
+    parts.sort_unstable();
+    parts.dedup();
+    parts.truncate(MOST / LONGEST);
+    parts
+}
+
+/// Endings of a word with at least two characters, from each letter, digit and `@`.
+pub(crate) fn endings(word: &str) -> impl Iterator<Item = &str> {
+    word.char_indices()
+        .filter(|(place, c)| *place == 0 || is_of_word(*c))
+        .map(|(place, _)| &word[place..])
+        .filter(move |ending| ending.len() == word.len() || ending.chars().nth(1).is_some())
+}
+
+/// Runs without white space, folded, without punctuation around them.
+fn split(text: &str) -> impl Iterator<Item = String> {
+    text.split_whitespace()
+        .map(|run| fold(run).trim_matches(|c| !is_of_word(c)).to_owned())
+        .filter(|run| run.chars().any(char::is_alphanumeric))
+}
+
+fn is_of_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '@'
+}
+
+/// A word that is too long in pieces.
+fn pieces(word: &str) -> Vec<String> {
+    let letters: Vec<char> = word.chars().collect();
+    if letters.len() <= LONGEST {
+        return vec![word.to_owned()];
+    }
+    let step = LONGEST - OVERLAP;
+    (0..letters.len() - OVERLAP)
+        .step_by(step)
+        .map(|begin| {
+            letters[begin..letters.len().min(begin + LONGEST)]
+                .iter()
+                .collect()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_has_the_words_of_its_sender_and_subject() {
+        let sender = EmailAddress::parse("Anna.Miller@corp.example").expect("an address");
+        for (name, subject, expected) in [
+            (None, None, vec!["@corp.example", "anna.miller@"]),
+            (
+                Some("Anna Müller"),
+                Some("Re: VPN-Zugang (2.14) geht nicht! VPN"),
+                vec![
+                    "2.14",
+                    "@corp.example",
+                    "anna",
+                    "anna.miller@",
+                    "geht",
+                    "muller",
+                    "nicht",
+                    "re",
+                    "vpn",
+                    "vpn-zugang",
+                ],
+            ),
+            (
+                None,
+                Some("ＦＵＬＬ width ﬁne ß — … 打印机坏了"),
+                vec![
+                    "@corp.example",
+                    "anna.miller@",
+                    "fine",
+                    "full",
+                    "width",
+                    "ß",
+                    "打印机坏了",
+                ],
+            ),
+        ] {
+            assert_eq!(words_of(Some(&sender), name, subject), expected);
+        }
+        assert_eq!(
+            words_of(None, None, Some(" \u{301} -- @ ")),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn a_question_is_folded_in_the_same_way() {
+        for (question, expected) in [
+            ("MÜLL vpn", vec!["mull", "vpn"]),
+            ("Miller@corp", vec!["@corp", "miller@"]),
+            ("@corp.example", vec!["@corp.example"]),
+            ("anna@", vec!["anna@"]),
+            ("\"2.14\"", vec!["2.14"]),
+            ("  ", vec![]),
+            ("%_*'", vec![]),
+        ] {
+            assert_eq!(parts_of(question), expected, "{question}");
+        }
+        assert!(parts_of(&"word ".repeat(1000)).len() == 1);
+        assert!(parts_of(&(0..1000).map(|n| format!("w{n} ")).collect::<String>()).len() <= 10);
+    }
+
+    #[test]
+    fn a_sender_cannot_make_many_rows() {
+        let subject = (0..10_000).fold(String::new(), |text, n| text + &format!("w{n:06} "));
+        for subject in [subject, "x".repeat(100_000), "打".repeat(50_000)] {
+            let words = words_of(None, None, Some(&subject));
+            let rows: usize = words.iter().map(|word| endings(word).count()).sum();
+            assert!(rows <= MOST, "{rows}");
+            assert!(!words.is_empty());
+        }
+    }
+
+    #[test]
+    fn each_part_of_a_word_begins_an_ending() {
+        let all = |word| endings(word).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(all("vpn-1"), ["vpn-1", "pn-1", "n-1"]);
+        assert_eq!(all("a@"), ["a@"]);
+        assert_eq!(all("x"), ["x"]);
+        assert_eq!(all("打印机"), ["打印机", "印机"]);
+        let long = "abcdefghij".repeat(9);
+        for begin in 0..80 {
+            let part = &long[begin..begin + OVERLAP];
+            let found = pieces(&long).iter().any(|piece| piece.contains(part));
+            assert!(found, "{part}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Length of the queues over time: for each hour, the most requests that waited in each state.
+
+use crate::domain::{RequestState, Timestamp};
+use crate::store::ledger::counts::backlog;
+use crate::store::sql::{FromRow, Row, Tx};
+use crate::store::{Store, StoreError};
+
+const HOUR: i64 = 3600;
+
+/// Hours that are kept: a little more than a page shows.
+const KEPT: i64 = 24 * 100;
+
+/// The longest queues of one hour. Each is counted up to a bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Begin of the hour.
+    pub hour: Timestamp,
+    pub held: u64,
+    pub released: u64,
+    pub failed: u64,
+}
+
+impl FromRow for QueueDepth {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        let hour: i64 = row.get("hour")?;
+        Ok(Self {
+            hour: Timestamp::from_second(hour.saturating_mul(HOUR)).unwrap_or(Timestamp::MIN),
+            held: row.get("held")?,
+            released: row.get("released")?,
+            failed: row.get("failed")?,
+        })
+    }
+}
+
+impl QueueDepth {
+    /// The longer of each queue.
+    fn max(self, other: Self) -> Self {
+        Self {
+            hour: self.hour,
+            held: self.held.max(other.held),
+            released: self.released.max(other.released),
+            failed: self.failed.max(other.failed),
+        }
+    }
+}
+
+impl Store {
+    /// Records how long the queues are now, if no sample of this hour had each as long. So there are few
+    /// writes however often it is called.
+    pub async fn sample_queues(&self, now: Timestamp) -> Result<(), StoreError> {
+        let hour = now.as_second().div_euclid(HOUR);
+        let changed = self.read(move |tx| {
+            let now = sample(tx, hour)?;
+            let before = of_hour(tx, hour)?;
+            let longest = before.map_or(now, |before| before.max(now));
+            Ok((before != Some(longest)).then_some(longest))
+        });
+        let Some(longest) = changed.await? else {
+            return Ok(());
+        };
+        self.write(move |work| {
+            work.tx
+                .run("DELETE FROM queue_depth WHERE hour < ?", &[&(hour - KEPT)])?;
+            work.tx.run(
+                "INSERT INTO queue_depth (hour, held, released, failed) VALUES (?, ?, ?, ?)
+                 ON CONFLICT (hour) DO UPDATE SET held = excluded.held,
+                     released = excluded.released, failed = excluded.failed",
+                &[&hour, &longest.held, &longest.released, &longest.failed],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The samples since then, oldest first.
+    pub async fn queue_depths(&self, since: Timestamp) -> Result<Vec<QueueDepth>, StoreError> {
+        let hour = since.as_second().div_euclid(HOUR);
+        self.read(move |tx| {
+            tx.all(
+                "SELECT hour, held, released, failed FROM queue_depth WHERE hour >= ? ORDER BY hour",
+                &[&hour],
+            )
+        })
+        .await
+    }
+}
+
+fn of_hour(tx: &Tx, hour: i64) -> Result<Option<QueueDepth>, StoreError> {
+    tx.maybe(
+        "SELECT hour, held, released, failed FROM queue_depth WHERE hour = ?",
+        &[&hour],
+    )
+}
+
+fn sample(tx: &Tx, hour: i64) -> Result<QueueDepth, StoreError> {
+    let count = |state| Ok::<_, StoreError>(backlog(tx, state)?.requests.number);
+    Ok(QueueDepth {
+        hour: Timestamp::from_second(hour.saturating_mul(HOUR)).unwrap_or(Timestamp::MIN),
+        held: count(RequestState::Held)?,
+        released: count(RequestState::Released)?,
+        failed: count(RequestState::Failed)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_hour_has_its_longest_queues() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("vestibule.db");
+        let store = Store::open(&path).expect("a store");
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        let hour = at("2026-11-28T10:00:00Z");
+        store
+            .sample_queues(at("2026-11-28T10:01:00Z"))
+            .await
+            .expect("sampled");
+        let none = QueueDepth {
+            hour,
+            held: 0,
+            released: 0,
+            failed: 0,
+        };
+        assert_eq!(store.queue_depths(hour).await.expect("read"), [none]);
+        // A longer queue of the same hour, which a shorter one does not replace.
+        let longer = store.write(|work| work.tx.run("UPDATE queue_depth SET held = 7", &[]));
+        longer.await.expect("written");
+        store
+            .sample_queues(at("2026-11-28T10:59:00Z"))
+            .await
+            .expect("sampled");
+        store
+            .sample_queues(at("2026-11-28T11:00:00Z"))
+            .await
+            .expect("sampled");
+        let depths = store.queue_depths(hour).await.expect("read");
+        assert_eq!(
+            depths.iter().map(|depth| depth.held).collect::<Vec<_>>(),
+            [7, 0]
+        );
+        // What is too old goes.
+        let later = at("2027-04-01T00:00:00Z");
+        store.sample_queues(later).await.expect("sampled");
+        assert_eq!(store.queue_depths(hour).await.expect("read").len(), 1);
+    }
+}

@@ -1,0 +1,67 @@
+//! `/find`: messages by parts of addresses and names and words of subjects.
+
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::input::Query;
+use super::output::ListBody;
+use super::problem::Problem;
+use super::route::Call;
+use super::values::Limit;
+use crate::domain::{PortalName, Reason, Timestamp, Verdict};
+use crate::operations::{self, FoundMessage};
+use crate::store::FindFilter;
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Search {
+    /// Parts of the sender's address or name and words of the subject, a domain, an id or a Message-ID. Each
+    /// word must match.
+    #[param(min_length = 1, max_length = 1000, example = "vpn miller@corp")]
+    q: String,
+    /// Only messages received since then.
+    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
+    since: Option<Timestamp>,
+    /// Only messages received before then.
+    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
+    until: Option<Timestamp>,
+    #[param(inline, nullable = false)]
+    verdict: Option<Verdict>,
+    #[param(inline, nullable = false)]
+    reason: Option<Reason>,
+    #[param(inline, nullable = false)]
+    portal: Option<PortalName>,
+    /// Maximum number of messages.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    /// `next` of the previous page. A page may be empty and have one.
+    #[param(nullable = false)]
+    after: Option<String>,
+}
+
+pub(super) async fn find(
+    call: Call,
+    Query(search): Query<Search>,
+) -> Result<ListBody<FoundMessage>, Problem> {
+    if search.q.trim().is_empty() {
+        return Err(Problem::malformed("q: say what to find"));
+    }
+    if search.q.chars().count() > 1000 {
+        return Err(Problem::malformed("q: at most 1000 characters"));
+    }
+    let filter = FindFilter {
+        question: search.q,
+        since: search.since,
+        until: search.until,
+        verdict: search.verdict,
+        reason: search.reason,
+        portal: call.app.portal(search.portal)?,
+        page: search.limit.page(search.after),
+    };
+    let found = operations::find(&call.app.store, filter).await?;
+    Ok(ListBody {
+        items: found.messages,
+        next: found.next,
+    })
+}

@@ -5,6 +5,8 @@
 //! Maildir too. `PEERS_PROGRAMS="old=/path/to/vestibule new=/another"` measures these programs in turns
 //! instead of the one of this build, against the first of them.
 
+use std::fmt::Write as _;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -103,12 +105,12 @@ pub fn table(quick: bool, rounds: usize) {
             line += &render(result, way);
         }
         if let [first, .., last] = &ours[..] {
-            line += &format!("  × {:.2}", last.rate / first.rate);
+            let _ = write!(line, "  × {:.2}", last.rate / first.rate);
         }
         if let (Some(last), false) = (ours.last(), theirs.is_empty()) {
             let postfix = median(theirs);
             line += &render(&postfix, way);
-            line += &format!("  × {:.2}", last.rate / postfix.rate);
+            let _ = write!(line, "  × {:.2}", last.rate / postfix.rate);
         }
         println!("{line}");
     }
@@ -153,7 +155,7 @@ fn vestibule(way: Way, program: Option<&Path>) -> Result {
     };
     let mut harness = Harness::at_rest(&configuration);
     if let Some(program) = program {
-        harness.program = program.to_owned();
+        program.clone_into(&mut harness.program);
     }
     harness.restart();
     let new = harness.path("desk/new");

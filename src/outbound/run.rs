@@ -37,9 +37,10 @@ impl<Q: WorkQueue> Run<Q> {
     ) -> Vec<WorkOutcome<Q>> {
         let end = Instant::now() + RUN_TIME;
         while !self.left.is_empty() {
-            let together = match self.queue.attempts_together() {
-                true => self.left.len(),
-                false => 1,
+            let together = if self.queue.attempts_together() {
+                self.left.len()
+            } else {
+                1
             };
             let claims: Vec<_> = self.left.drain(..together).collect();
             let attempts = self.attempt(&claims, end, &early).await;

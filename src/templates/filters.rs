@@ -22,7 +22,7 @@ fn words(code: &str, vocabulary: &str) -> Result<String, Error> {
 }
 
 /// `at|full`: the time to the second, with its zone.
-fn full(state: &State, at: Value) -> Result<String, Error> {
+fn full(state: &State, at: &Value) -> Result<String, Error> {
     let moment = at
         .downcast_object_ref::<Moment>()
         .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "this is no instant"))?;

@@ -146,10 +146,9 @@ fn nginx_serves_the_public_pages_over_tls() {
                 ("proxy_pass http://127.0.0.1:8080", &upstream),
             ],
         );
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .iter()
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {at}/{kind};\n"))
-            .collect();
+            .concat();
         let main = format!(
             "user root;\npid {at}/pid;\ndaemon off;\nevents {{}}\nhttp {{\n{temporary}{site}\n}}\n"
         );

@@ -128,9 +128,12 @@ impl WorkQueue for Arc<Endless> {
         self.ends.acquire().await.expect("never closed").forget();
         assert!(!one_less(&mut self.faults().panics), "a slip");
         let faults = self.faults();
-        let attempt = |item| match faults.retried.contains(item) {
-            true => Attempt::Retry(Cause::of_request("later")),
-            false => Attempt::Delivered,
+        let attempt = |item| {
+            if faults.retried.contains(item) {
+                Attempt::Retry(Cause::of_request("later"))
+            } else {
+                Attempt::Delivered
+            }
         };
         items.iter().map(attempt).map(Some).collect()
     }

@@ -76,7 +76,7 @@ fn take(
             &[&n],
             |row| read_call(row, lease.clone()),
         );
-        match found.map_err(StoreError::from) {
+        match found {
             Ok(call) => claimed.claims.push(call),
             Err(cause) if cause.is_of_row() => {
                 let cause = cause.to_string();
@@ -287,10 +287,7 @@ impl Store {
             for (lease, settlement, at) in &outcomes {
                 settled.push(settle(tx, lease, settlement, *at)?);
             }
-            let limit = match is_paused(tx, &hook)? {
-                true => 0,
-                false => limit,
-            };
+            let limit = if is_paused(tx, &hook)? { 0 } else { limit };
             let claimed = take(tx, &hook, limit, &holder, lease_until, now)?;
             // The next calls of these queues are due.
             let is_changed = limit == 0 && settled.contains(&Settled::Recorded);

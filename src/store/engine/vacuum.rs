@@ -1,7 +1,7 @@
 //! Incremental vacuum: returns free pages of the file, a few at a time.
 
 use crate::store::engine::time_slice::{TimeSlice, WorkStep};
-use crate::store::sql::Tx;
+use crate::store::sql::{Maintenance, Tx};
 use crate::store::{Store, StoreError};
 
 /// Free pages that are kept, because the next messages need them at once.
@@ -41,7 +41,7 @@ pub(crate) struct Shortened {
 impl Store {
     /// Returns some free pages to the file system, if there are many.
     pub async fn give_pages_back(&self) -> Result<WorkStep<usize>, StoreError> {
-        if self.read(|tx| tx.free_pages()).await? <= SPARE_PAGES {
+        if self.read(Maintenance::free_pages).await? <= SPARE_PAGES {
             return Ok(WorkStep::default());
         }
         self.write(|work| Ok(shorten(work.tx, SPARE_PAGES)?.step))

@@ -123,13 +123,12 @@ fn add(tx: &Tx, entry: &Indexed, words: &mut HashMap<String, i64>) -> Result<(),
         return Ok(());
     }
     for text in &entry.words {
-        let word = match words.get(text) {
-            Some(number) => *number,
-            None => {
-                let number = number_of(tx, text)?;
-                words.insert(text.clone(), number);
-                number
-            }
+        let word = if let Some(number) = words.get(text) {
+            *number
+        } else {
+            let number = number_of(tx, text)?;
+            words.insert(text.clone(), number);
+            number
         };
         // Another process may have indexed it meanwhile.
         let added = insert!(

@@ -176,7 +176,16 @@ mod tests {
             assert_eq!(parts_of(question), expected, "{question}");
         }
         assert!(parts_of(&"word ".repeat(1000)).len() == 1);
-        assert!(parts_of(&(0..1000).map(|n| format!("w{n} ")).collect::<String>()).len() <= 10);
+        assert!(
+            parts_of(
+                &(0..1000)
+                    .map(|n| format!("w{n} "))
+                    .collect::<Vec<_>>()
+                    .concat()
+            )
+            .len()
+                <= 10
+        );
     }
 
     #[test]

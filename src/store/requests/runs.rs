@@ -204,12 +204,14 @@ fn turn(
     })
 }
 
+/// Requests of one account and portal in order, for each run.
+type Runs = Vec<Vec<Delivery>>;
+
+/// Rows that cannot be read, with the cause.
+type DamagedRows = Vec<(Lease, StoreError)>;
+
 /// Reads what was claimed, with the damaged rows.
-fn read(
-    store: &Store,
-    tx: &Tx,
-    runs: Vec<Vec<Lease>>,
-) -> Result<(Vec<Vec<Delivery>>, Vec<(Lease, StoreError)>), StoreError> {
+fn read(store: &Store, tx: &Tx, runs: Vec<Vec<Lease>>) -> Result<(Runs, DamagedRows), StoreError> {
     let mut damaged = Vec::new();
     let mut all = Vec::with_capacity(runs.len());
     for leases in runs {

@@ -1,6 +1,8 @@
 //! Conditions of a list's filter. Only conditions with a value enter the statement, so that the planner can
 //! choose an index; the values are always parameters.
 
+use std::fmt::Write as _;
+
 use super::{Row, ToSql, Tx};
 use crate::store::StoreError;
 
@@ -64,7 +66,9 @@ impl<'a> Conditions<'a> {
             let (name, after) = rest.split_at(end);
             text.push_str(before);
             match self.names.iter().position(|known| *known == name) {
-                Some(number) => text.push_str(&format!("?{}", number + 1)),
+                Some(number) => {
+                    let _ = write!(text, "?{}", number + 1);
+                }
                 None => text.push_str(name),
             }
             left = after;

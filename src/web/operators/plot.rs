@@ -93,9 +93,9 @@ impl Plot<'_> {
                 }
             })
             .collect();
-        let lines: Vec<_> = [0, top / 2, top]
+        let lines: Vec<_> = [Some(0), top.is_multiple_of(2).then_some(top / 2), Some(top)]
             .into_iter()
-            .filter(|number| top % 2 == 0 || *number != top / 2)
+            .flatten()
             .map(|number| {
                 let y = TOP + HEIGHT - share(number, top, HEIGHT);
                 context! { number => number, y => y, text_y => y + 4 }

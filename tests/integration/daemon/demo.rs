@@ -99,8 +99,7 @@ fn the_tour_can_be_pasted_and_its_operator_can_log_in() {
         .expect(&tour);
     let place = lines
         .iter()
-        .filter_map(|line| line.trim().strip_prefix("http://")?.strip_suffix('/'))
-        .next()
+        .find_map(|line| line.trim().strip_prefix("http://")?.strip_suffix('/'))
         .expect(&tour);
     let admin = place.parse().expect("an address");
     let fields = [("name", "demo"), ("password", password)];

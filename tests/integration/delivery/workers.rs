@@ -372,7 +372,7 @@ async fn a_destination_that_is_down_looks_down_and_is_tried_at_once_when_an_oper
     let retried = retry_queue(&harness.store, &config, &name, by).await;
     retried.expect("recorded");
     // Without that it would be the time that the destination asked for.
-    until_within(Duration::from_secs(60), "delivered", async || {
+    until_within(Duration::from_mins(1), "delivered", async || {
         !harness
             .in_state("shop", RequestState::Delivered)
             .await

@@ -640,3 +640,61 @@ fn no_name_has_a_word_that_the_glossary_replaced() {
     }
     assert!(named > 5000, "{named} names looked at");
 }
+/// The word after `keyword` in each line of a source that has one, without generics and arguments.
+fn items<'a>(code: &'a str, keyword: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    code.lines().filter_map(move |line| {
+        let (before, after) = line.split_once(keyword)?;
+        let name = after.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        Some((before.trim(), name.into_iter().next()?))
+    })
+}
+
+/// Argument types of commands are found by their command, so they may share names.
+const ARGUMENTS: &[&str] = &["Args", "Command"];
+
+#[test]
+fn no_name_of_a_public_type_is_used_twice() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (module, path, code) in sources() {
+        for keyword in ["struct ", "enum ", "trait ", "type "] {
+            for (before, name) in items(&code, keyword) {
+                if before.starts_with("pub") && !(module == "cli" && ARGUMENTS.contains(&name)) {
+                    let place = path.strip_prefix(root()).expect("below the root");
+                    places
+                        .entry(name.to_owned())
+                        .or_default()
+                        .push(place.display().to_string());
+                }
+            }
+        }
+    }
+    assert!(places.len() > 400, "{} types looked at", places.len());
+    places.retain(|_, files| files.len() > 1);
+    assert!(places.is_empty(), "{places:#?}");
+}
+
+/// Participles that do not end in "ed".
+const IRREGULAR: &[&str] = &[
+    "shown", "found", "told", "made", "known", "said", "held", "kept", "sent", "taken", "given",
+    "written", "built", "done", "gone", "left", "lost", "met", "seen", "drawn", "thrown", "begun",
+    "spoken", "broken", "chosen", "hidden", "bound", "sought", "brought", "caught", "named",
+];
+
+/// Methods of traits that are not ours, and words that only look like participles.
+const OTHERS_NAMES: &[&str] = &[
+    "enabled", "need", "feed", "seed", "embed", "speed", "exceed", "proceed",
+];
+
+#[test]
+fn no_function_is_named_by_a_participle() {
+    let mut found = Vec::new();
+    for (_, path, code) in sources() {
+        for (_, name) in items(&code, "fn ") {
+            let participle = name.ends_with("ed") || IRREGULAR.contains(&name);
+            if participle && !name.contains('_') && !OTHERS_NAMES.contains(&name) {
+                found.push(format!("{}: {name}", path.display()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}

@@ -209,7 +209,7 @@ impl SettingValues {
 }
 
 fn assignment(name: &str, given: Option<&Given>) -> Result<Assignment, Problem> {
-    let key = Key::parse(name).map_err(|error| Problem::malformed(error.to_string()))?;
+    let key = Key::parse(name).map_err(|error| Problem::bad_input(error.to_string()))?;
     let kind = key.of(&Settings::default());
     let value = match (kind, given) {
         (_, None) => None,
@@ -225,16 +225,16 @@ fn assignment(name: &str, given: Option<&Given>) -> Result<Assignment, Problem> 
                         .all(|byte| byte.is_ascii_graphic() && byte != b',')
             };
             if !groups.iter().all(good) {
-                return Err(Problem::malformed(format!(
+                return Err(Problem::bad_input(format!(
                     "{name}: a group has 1 to 64 printable ASCII characters without a space or comma"
                 )));
             }
             Some(Value::Groups(groups.clone()))
         }
         (Value::Switch(_), Some(_)) => {
-            return Err(Problem::malformed(format!("{name} is true or false")));
+            return Err(Problem::bad_input(format!("{name} is true or false")));
         }
-        (_, Some(_)) => return Err(Problem::malformed(format!("{name} is a list"))),
+        (_, Some(_)) => return Err(Problem::bad_input(format!("{name} is a list"))),
     };
     Ok(Assignment { key, value })
 }
@@ -331,7 +331,7 @@ pub(super) struct Patterns {
 impl Patterns {
     fn patterns(&self, key: Key) -> Result<Vec<DomainPattern>, Problem> {
         if !(1..=1000).contains(&self.domains.len()) {
-            return Err(Problem::malformed("domains: name 1 to 1000"));
+            return Err(Problem::bad_input("domains: name 1 to 1000"));
         }
         patterns("domains", key, &self.domains)
     }

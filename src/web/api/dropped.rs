@@ -161,7 +161,7 @@ pub(super) async fn recover_many(
     }
     let ids = match (wanted.entries, wanted.domain) {
         (Some(entries), None) if entries.len() <= MOST_AT_ONCE => entries,
-        (Some(_), None) => return Err(Problem::malformed("entries: name at most 1000")),
+        (Some(_), None) => return Err(Problem::bad_input("entries: name at most 1000")),
         (None, Some(domain)) => {
             let pattern = DomainPattern::parse(&domain)
                 .map_err(|error| Problem::of_field("domain", error))?;

@@ -45,10 +45,10 @@ pub(super) async fn find(
     Query(search): Query<Search>,
 ) -> Result<ListBody<FoundMessage>, Problem> {
     if search.q.trim().is_empty() {
-        return Err(Problem::malformed("q: say what to find"));
+        return Err(Problem::bad_input("q: say what to find"));
     }
     if search.q.chars().count() > 1000 {
-        return Err(Problem::malformed("q: at most 1000 characters"));
+        return Err(Problem::bad_input("q: at most 1000 characters"));
     }
     let filter = FindFilter {
         question: search.q,

@@ -39,7 +39,7 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     if good && fields.next().is_none() {
         Ok(Some(text.to_owned()))
     } else {
-        Err(Problem::malformed(
+        Err(Problem::bad_input(
             "Idempotency-Key has 1 to 255 printable ASCII characters without a space",
         ))
     }

@@ -74,7 +74,7 @@ impl<T: DeserializeOwned + IntoParams + Send + 'static> Input for Query<T> {
     fn read(request: &RawRequest) -> Result<Self, Problem> {
         axum::extract::Query::try_from_uri(&request.uri)
             .map(|axum::extract::Query(query)| Self(query))
-            .map_err(|error| Problem::malformed(error.body_text()))
+            .map_err(|error| Problem::bad_input(error.body_text()))
     }
 
     fn describe(operation: OperationBuilder, _: &mut Schemas) -> OperationBuilder {
@@ -100,7 +100,7 @@ impl<T: DeserializeOwned + ToSchema + Send + 'static> Input for Body<T> {
         }
         serde_json::from_slice(&request.body)
             .map(Self)
-            .map_err(|error| Problem::malformed(format!("the body: {error}")))
+            .map_err(|error| Problem::bad_input(format!("the body: {error}")))
     }
 
     fn describe(operation: OperationBuilder, schemas: &mut Schemas) -> OperationBuilder {

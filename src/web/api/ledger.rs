@@ -112,7 +112,7 @@ pub(super) async fn explain(
 ) -> Result<ListBody<Explanation>, Problem> {
     let text = what.of.trim();
     if what.of.is_empty() {
-        return Err(Problem::malformed("of: say what to explain"));
+        return Err(Problem::bad_input("of: say what to explain"));
     }
     let store = &call.app.store;
     if let Some(entry) = operations::find_entry(store, text).await? {

@@ -216,7 +216,7 @@ impl Problem {
         }
     }
 
-    pub fn malformed(detail: impl Into<String>) -> Self {
+    pub fn bad_input(detail: impl Into<String>) -> Self {
         Self::new(ProblemKind::Malformed, detail)
     }
 

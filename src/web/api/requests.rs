@@ -162,7 +162,7 @@ fn check_number(requests: Vec<RequestId>) -> Result<Vec<RequestId>, Problem> {
     if (1..=MOST_AT_ONCE).contains(&requests.len()) {
         Ok(requests)
     } else {
-        Err(Problem::malformed("requests: name 1 to 1000"))
+        Err(Problem::bad_input("requests: name 1 to 1000"))
     }
 }
 

@@ -278,13 +278,13 @@ async fn read<I: Input>(request: Request) -> Result<RawRequest, Problem> {
     let path = parts
         .extract::<RawPathParams>()
         .await
-        .map_err(|error| Problem::malformed(format!("the path: {error}")))?;
+        .map_err(|error| Problem::bad_input(format!("the path: {error}")))?;
     let path = path
         .iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     if !I::HAS_QUERY && parts.uri.query().is_some_and(|query| !query.is_empty()) {
-        return Err(Problem::malformed("this takes no parameters behind a ?"));
+        return Err(Problem::bad_input("this takes no parameters behind a ?"));
     }
     let body = to_bytes(body, MOST_BODY).await.map_err(|_| {
         Problem::new(

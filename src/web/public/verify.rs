@@ -60,12 +60,12 @@ pub(super) async fn show(
     {
         events::verification_opened(*account, address);
     }
-    let page = shown(&config, &token, link, false)?;
+    let page = render_link(&config, &token, link, false)?;
     app.remembering(page, &token).await
 }
 
 /// The page of a link's target. `taken_back`: the refusal was withdrawn just now.
-fn shown(
+fn render_link(
     config: &Config,
     token: &Token,
     link: Link,
@@ -171,7 +171,7 @@ impl AppState {
             } => (requests, offers, None),
             Link::Proved { portal, .. } => (Vec::new(), Vec::new(), portal),
             Link::Expired => return Ok(expired_link_page(token)),
-            link @ Link::Refused { .. } => return shown(&self.config(), token, link, false),
+            link @ Link::Refused { .. } => return render_link(&self.config(), token, link, false),
             Link::Unknown => return Err(PageError::InvalidLink),
         };
         let choice = choice(answer, &held, &offers)?;
@@ -203,7 +203,7 @@ impl AppState {
                 address, requests, ..
             } => Ok(ask_not_me(&address, requests.len())),
             Link::Proved { .. } => self.refuse(token).await,
-            link => shown(&self.config(), token, link, false),
+            link => render_link(&self.config(), token, link, false),
         }
     }
 
@@ -215,7 +215,7 @@ impl AppState {
             match confirm::refuse(self.store(), hash, quiet_for, Timestamp::now()).await? {
                 Refused::Now { .. } | Refused::Before => {
                     let link = self.store().look_at_link(hash, Timestamp::now()).await?;
-                    shown(&config, token, link, false)?
+                    render_link(&config, token, link, false)?
                 }
                 Refused::TooLate {
                     address, portal, ..
@@ -235,7 +235,7 @@ impl AppState {
             return Err(PageError::InvalidLink);
         }
         let link = store.look_at_link(hash, Timestamp::now()).await?;
-        shown(
+        render_link(
             &config,
             token,
             link,

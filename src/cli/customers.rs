@@ -367,7 +367,7 @@ async fn add_one(context: &Context, add: AddCustomer, out: &mut Output) -> Comma
     match added {
         Added::Now(account) => {
             let next = match account.status {
-                Status::Pending => "; the verification mail is on its way",
+                Status::Pending => "; a verification mail is sent as soon as the limits allow",
                 Status::Active | Status::Blocked => "; mail from it passes at once",
             };
             tell(

@@ -221,7 +221,7 @@ impl Renderer {
     ) -> Response {
         let own = context! {
             site => site.name.as_str(),
-            now => Moment(Timestamp::now()).value(),
+            as_of => Moment(Timestamp::now()).value(),
             refresh => context! { on => refresh.on, url => refresh.url },
             portal_titles => Value::from_pairs(site.portal_titles.clone()),
             zone => site.zone.value(),

@@ -11,6 +11,7 @@ use crate::web::operators::routes;
 /// why there is none.
 const TABLE: &[[&str; 4]] = &[
     ["see the figures", "GET /", "GET /stats", "stats"],
+    ["search", "GET /find", "GET /find", "find"],
     [
         "see the settings",
         "GET /access",

@@ -43,6 +43,7 @@ pub use ledger::counts::{
 pub use ledger::dropped::{DroppedDomain, Recovered, Terms, Today};
 pub use ledger::entries::{LedgerEntry, LedgerFilter};
 pub use ledger::find::FindFilter;
+pub use ledger::queue_depths::QueueDepth;
 pub use ledger::simulate::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
 pub use operators::idempotency::{AnswerKey, Claimed, KeptAnswer};
 pub use operators::keys::{AuditEntry, AuditFilter, KeyKind, Operator, OperatorKey};
@@ -54,7 +55,6 @@ pub use requests::content::{MessageContent, PIECE};
 pub use requests::deliveries::Claim;
 pub use requests::destinations::{DownDestination, WaitingWork};
 pub use requests::offers::{Offer, WaitingRequest};
-pub use requests::queue_depths::QueueDepth;
 pub use requests::runs::{Delivery, RunLimits};
 pub use sql::pagination::{Listed, Page};
 pub use sqlite::compact::{Compacted, compact};

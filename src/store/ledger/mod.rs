@@ -6,6 +6,7 @@ pub(super) mod entries;
 pub(super) mod find;
 pub(super) mod forced;
 pub(super) mod lists;
+pub(super) mod queue_depths;
 pub(super) mod search_index;
 mod search_words;
 pub(super) mod simulate;

@@ -100,15 +100,15 @@ fn is_of_word(c: char) -> bool {
 
 /// A word that is too long in pieces.
 fn pieces(word: &str) -> Vec<String> {
-    let letters: Vec<char> = word.chars().collect();
-    if letters.len() <= LONGEST {
+    let characters: Vec<char> = word.chars().collect();
+    if characters.len() <= LONGEST {
         return vec![word.to_owned()];
     }
     let step = LONGEST - OVERLAP;
-    (0..letters.len() - OVERLAP)
+    (0..characters.len() - OVERLAP)
         .step_by(step)
         .map(|begin| {
-            letters[begin..letters.len().min(begin + LONGEST)]
+            characters[begin..characters.len().min(begin + LONGEST)]
                 .iter()
                 .collect()
         })

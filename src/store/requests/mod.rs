@@ -7,6 +7,5 @@ pub(super) mod deliveries;
 pub(super) mod destinations;
 pub(super) mod link_key;
 pub(super) mod offers;
-pub(super) mod queue_depths;
 pub(super) mod runs;
 pub(super) mod transitions;

@@ -236,7 +236,7 @@ async fn one_that_keeps_failing_lets_the_next_pass_after_five_attempts() {
     // A request in progress cannot be discarded; a waiting one can.
     let discard = || harness.store.discard_request(ids[0], operator("root"), now);
     let refused = discard().await.expect_err("under way").to_string();
-    assert!(refused.contains("is being handed over"), "{refused}");
+    assert!(refused.contains("is being delivered"), "{refused}");
     for one in &both {
         let settlement = if one.request() == ids[0] {
             retry(now)

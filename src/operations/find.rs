@@ -1,6 +1,8 @@
 //! Finds customers and messages by whatever an operator knows of them: a part of an address or name, words of
 //! the subject, a domain, an id or a Message-ID.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -45,7 +47,9 @@ pub struct Found {
     pub not_indexed: u64,
 }
 
-/// Searches. An id or a Message-ID finds that message alone.
+/// Searches. An id finds that message alone, and so does a Message-ID in angle brackets. A Message-ID
+/// without them may look like an address, and senders choose theirs: its messages come first, and all else
+/// is searched too.
 pub async fn find(store: &Store, filter: FindFilter) -> Result<Found, StoreError> {
     let question = filter.question.trim().to_owned();
     let mut found = Found {
@@ -55,12 +59,17 @@ pub async fn find(store: &Store, filter: FindFilter) -> Result<Found, StoreError
         next: None,
         not_indexed: store.not_indexed().await?,
     };
-    if found.entries.is_empty() {
+    let is_exact = question.starts_with('<') || !question.contains('@');
+    if found.entries.is_empty() || !is_exact {
         if filter.page.after.is_none() {
             found.customers = find_customers(store, &question).await?;
         }
         let listed = store.find_entries(filter).await?;
-        found.entries = listed.rows;
+        let first: BTreeSet<LedgerId> = found.entries.iter().map(|entry| entry.ledger).collect();
+        let others = listed.rows.into_iter();
+        found
+            .entries
+            .extend(others.filter(|entry| !first.contains(&entry.ledger)));
         found.next = listed.next;
     }
     for entry in &found.entries {

@@ -140,11 +140,14 @@ async fn run_here(browser: &Browser, words: &str) -> Option<String> {
     (!clean).then(|| format!("{place}: {} {}", marks[0], marks[1]))
 }
 
+/// The icon that Chromium itself draws in a field for a date.
+const DATE_ICON: &str = "data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHdpZHRoPSIxNiIgaGVpZ2h0PSIxNSIgdmlld0JveD0iMCAwIDI0IDI0Ij48cGF0aCBmaWxsPSJXaW5kb3dUZXh0IiBkPSJNMjAgM2gtMVYxaC0ydjJIN1YxSDV2Mkg0Yy0xLjEgMC0yIC45LTIgMnYxNmMwIDEuMS45IDIgMiAyaDE2YzEuMSAwIDItLjkgMi0yVjVjMC0xLjEtLjktMi0yLTJ6bTAgMThINFY4aDE2djEzeiIvPjxwYXRoIGZpbGw9Im5vbmUiIGQ9Ik0wIDBoMjR2MjRIMHoiLz48L3N2Zz4=";
+
 /// Foreign requests of the pages since the last call, and the browser's complaints.
 async fn asked_for(browser: &Browser, harness: &Harness) -> Vec<String> {
     let ours = [harness.http, harness.admin].map(|address| format!("http://{address}/"));
     let mut wrong = browser.requested().await;
-    wrong.retain(|url| !ours.iter().any(|own| url.starts_with(own)));
+    wrong.retain(|url| url != DATE_ICON && !ours.iter().any(|own| url.starts_with(own)));
     wrong.extend(browser.complaints().await);
     wrong
 }

@@ -660,7 +660,9 @@ fn no_name_of_a_public_type_is_used_twice() {
     for (module, path, code) in sources() {
         for keyword in ["struct ", "enum ", "trait ", "type "] {
             for (before, name) in items(&code, keyword) {
-                if before.starts_with("pub") && !(module == "cli" && ARGUMENTS.contains(&name)) {
+                let is_argument = module == "cli" && ARGUMENTS.contains(&name);
+                // A macro names its types elsewhere.
+                if before.starts_with("pub") && !is_argument && !name.is_empty() {
                     let place = path.strip_prefix(root()).expect("below the root");
                     places
                         .entry(name.to_owned())

@@ -49,7 +49,7 @@ pub struct LedgerFilter {
     pub page: Page,
 }
 
-/// The `n` that a cursor stands for: that of the last row of the previous page.
+/// Columns of an entry and of its request.
 const SHOWN: &str = "SELECT l.id, l.portal, l.received_at, l.verdict, l.rule,
      l.revision, l.recipient, l.envelope, l.facts, l.circumstances, l.standing,
      (SELECT address FROM account WHERE key = l.sender) AS account,

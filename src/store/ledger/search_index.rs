@@ -21,6 +21,8 @@ const HEADER: usize = 64 * 1024;
 #[derive(Debug, Clone)]
 struct Indexed {
     n: i64,
+    /// The facts from which the words were made, as they are stored.
+    facts: String,
     words: Vec<String>,
 }
 
@@ -89,7 +91,8 @@ fn entries(tx: &Tx, sql: &str, limit: usize) -> Result<Vec<Indexed>, StoreError>
     tx.all_with(sql, &[&limit, &HEADER], |row| {
         let n = row.get(0)?;
         // A damaged entry has no words; `doctor` names it.
-        let facts = row.get::<_, JsonColumn<Facts>>(1).map(|json| json.0).ok();
+        let stored: String = row.get(1)?;
+        let facts: Option<Facts> = serde_json::from_str(&stored).ok();
         let circumstances = row.get::<_, Option<JsonColumn<Circumstances>>>(2);
         let circumstances = circumstances.ok().flatten();
         let own_list = circumstances.and_then(|json| json.0.own_list);
@@ -100,7 +103,11 @@ fn entries(tx: &Tx, sql: &str, limit: usize) -> Result<Vec<Indexed>, StoreError>
             let sender = sender_for(&facts, own_list.as_deref());
             words_of(sender.address(), name, facts.subject.as_deref())
         });
-        Ok(Indexed { n, words })
+        Ok(Indexed {
+            n,
+            facts: stored,
+            words,
+        })
     })
 }
 
@@ -117,10 +124,20 @@ fn replace(tx: &Tx, entry: &Indexed, words: &mut HashMap<String, i64>) -> Result
     add(tx, entry, words)
 }
 
-/// Adds the words of an entry, unless it was erased meanwhile. If it was rewritten meanwhile it is due again.
+/// Adds the words of an entry, unless it was erased meanwhile. If it was rewritten after its words were made,
+/// such as for a person who was forgotten, none of them is added, and it is due again.
 fn add(tx: &Tx, entry: &Indexed, words: &mut HashMap<String, i64>) -> Result<(), StoreError> {
-    if !tx.exists("SELECT 1 FROM ledger WHERE n = ?", &[&entry.n])? {
-        return Ok(());
+    let facts: Option<String> = tx.maybe("SELECT facts FROM ledger WHERE n = ?", &[&entry.n])?;
+    match facts {
+        None => return Ok(()),
+        Some(facts) if facts != entry.facts => {
+            tx.run(
+                "INSERT INTO search_due (ledger) VALUES (?) ON CONFLICT DO NOTHING",
+                &[&entry.n],
+            )?;
+            return Ok(());
+        }
+        Some(_) => {}
     }
     for text in &entry.words {
         let word = if let Some(number) = words.get(text) {
@@ -203,10 +220,13 @@ fn remove(tx: &Tx, number: i64, word: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes every word that no entry has any more, at once: for a person who is forgotten.
-pub(crate) fn remove_all_unused(tx: &Tx) -> Result<(), StoreError> {
-    while has_unused(tx)? {
-        remove_unused(tx, 1000, &mut TimeSlice::of(1000))?;
+impl Store {
+    /// Removes every word that no entry has any more, in short steps: for a person who is forgotten.
+    pub(crate) async fn remove_unused_words(&self) -> Result<(), StoreError> {
+        while self.read(has_unused).await? {
+            self.write(|work| remove_unused(work.tx, 100, &mut TimeSlice::of(100)))
+                .await?;
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -12,7 +12,6 @@ use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::engine::vacuum::shorten;
 use crate::store::error::readable;
-use crate::store::ledger::search_index::remove_all_unused;
 use crate::store::privacy::export::entries;
 use crate::store::privacy::pseudonym::{
     Pseudonym, without_content, without_detail, without_people,
@@ -280,7 +279,7 @@ impl Store {
             progress(((place + 1) * STEP).min(all.len()) as u64, all.len() as u64);
         }
         self.forget_answers().await?;
-        self.write(|work| remove_all_unused(work.tx)).await?;
+        self.remove_unused_words().await?;
         self.write(move |work| work.finish(&forgetting, &pseudonym))
             .await?;
         done.overwritten = self.overwrite_what_was_freed().await?;

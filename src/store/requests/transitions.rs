@@ -1,7 +1,8 @@
-//! State changes of requests, each in one function; the schema refuses all others.
+//! State changes of requests along the edges of [`RequestState::after`], each in one function; only the
+//! restoration after "This was not me" is in `accounts::taken_back`. The schema refuses all others.
 //!
 //! Requests that wait for delivery are a queue for each account and portal, in the order of release
-//! ([`REQUESTS`]): at most one is in progress. A head that failed [`MAX_BLOCKING_ATTEMPTS`] times leaves the
+//! ([`REQUESTS`]): at most one run of them is in progress. A head that failed [`MAX_BLOCKING_ATTEMPTS`] times leaves the
 //! queue: it is retried on its own, and the next request becomes the head.
 
 use crate::domain::{PortalName, RequestState, Transition};

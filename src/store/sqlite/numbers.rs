@@ -49,6 +49,13 @@ impl Numbers {
         Ok(())
     }
 
+    /// Gives the block up after a transaction that was not committed: if it reserved the block, another
+    /// process may reserve the same numbers.
+    pub(crate) fn give_up(&self) {
+        self.open.set(false);
+        self.reserved.set(0);
+    }
+
     /// The next number.
     ///
     /// # Errors
@@ -164,6 +171,24 @@ mod tests {
             .one("SELECT next_number FROM writer", &[])
             .expect("the row");
         assert!(row > first, "{first} is not reserved by {row}");
+    }
+
+    #[test]
+    fn a_block_that_was_rolled_back_is_not_shared_with_another_process() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = database(folder.path());
+        let (ours, theirs) = (open(&path), open(&path));
+        let last = commit(&ours, BLOCK);
+        ours.begin().expect("begun");
+        for _ in 0..=BLOCK {
+            ours.next_number().expect("a number");
+        }
+        ours.keep_numbers().expect("kept");
+        assert!(ours.roll_back());
+        // They use as many numbers, so that the row has the value that we remember.
+        let first = commit(&theirs, BLOCK + 1);
+        assert!(first > last);
+        assert!(commit(&ours, 1) > first + BLOCK);
     }
 
     /// Tables numbered otherwise: they have one row, or rows are never removed.

@@ -63,11 +63,16 @@ impl SqliteSession {
     }
 
     pub(crate) fn commit(&self) -> Result<(), StoreError> {
-        self.run("COMMIT", &[]).map(drop)
+        let committed = self.run("COMMIT", &[]).map(drop);
+        if committed.is_err() {
+            self.numbers.give_up();
+        }
+        committed
     }
 
     /// Rolls the transaction back, if one is open. Returns false if that failed.
     pub(crate) fn roll_back(&self) -> bool {
+        self.numbers.give_up();
         !self.is_in_transaction() || self.run("ROLLBACK", &[]).is_ok()
     }
 

@@ -178,16 +178,20 @@ fn file(name: &str, head: &str, lines: impl Iterator<Item = Vec<String>>) -> Res
     response
 }
 
-/// A cell, quoted where it has to be.
+/// A cell, quoted where it has to be. No part of it is a formula, whatever a spreadsheet takes for the
+/// separator of cells: some take semicolons or tabs.
 fn cell(value: &str) -> String {
-    let guard = match value.trim_start().chars().next() {
-        Some('=' | '+' | '-' | '@' | '\t' | '\r') => "'",
-        _ => "",
-    };
-    if value.contains(['"', ',', '\r', '\n']) || !guard.is_empty() {
-        format!("\"{guard}{}\"", value.replace('"', "\"\""))
+    let parts = value.split_inclusive([';', '\t', '\r', '\n', ',']);
+    let guarded: String = parts
+        .flat_map(|part| {
+            let is_formula = part.trim_start().starts_with(['=', '+', '-', '@']);
+            [if is_formula { "'" } else { "" }, part]
+        })
+        .collect();
+    if guarded != value || value.contains(['"', ',', ';', '\t', '\r', '\n']) {
+        format!("\"{}\"", guarded.replace('"', "\"\""))
     } else {
-        value.to_owned()
+        guarded
     }
 }
 
@@ -205,6 +209,9 @@ mod tests {
             ("=1+1", "\"'=1+1\""),
             (" @SUM(A1)", "\"' @SUM(A1)\""),
             ("-1", "\"'-1\""),
+            ("x;=1+1", "\"x;'=1+1\""),
+            ("x;\t @a", "\"x;\t' @a\""),
+            ("a;b", "\"a;b\""),
         ] {
             assert_eq!(cell(value), written);
         }

@@ -120,10 +120,17 @@ impl Maildir {
     /// Writes a message under `tmp`.
     fn write(&self, outgoing: &OutgoingMessage, here: &Handle) -> Result<Written, Attempt> {
         let name = self.name(outgoing);
-        if outgoing.claim().attempt > 1 && self.has(&name)? {
+        let attempt = outgoing.claim().attempt;
+        if attempt > 1 && self.has(&name)? {
             return Ok(Written::Before);
         }
-        let [part, whole] = ["tmp", "new"].map(|folder| self.path.join(folder).join(&name));
+        // A name of its own for each attempt: an earlier one that storage held up beyond its time may still be
+        // writing. Without its file it publishes nothing.
+        let of_attempt = |attempt| self.path.join("tmp").join(format!("{name}.{attempt}"));
+        let (part, whole) = (of_attempt(attempt), self.path.join("new").join(&name));
+        if attempt > 1 {
+            let _ = fs::remove_file(of_attempt(attempt - 1));
+        }
         let mut created = create(&part, self.modes.message);
         if matches!(&created, Err(error) if error.kind() == io::ErrorKind::NotFound) {
             self.make()?;

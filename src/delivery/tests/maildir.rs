@@ -1,6 +1,7 @@
 //! The Maildir destination: files, permissions, repeats, and a full disk.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -136,10 +137,15 @@ async fn a_repeat_after_a_crash_makes_no_second_message() {
     );
     assert!(files(&new).is_empty());
 
-    // The crash happened while the message was being written.
+    // The crash happened while the message was being written, or the storage still holds that attempt up. What
+    // it writes is never read.
     fs::remove_file(cur.join(format!("{name}:2,S"))).expect("removed");
-    fs::write(tmp.join(&name), "From: An").expect("half a message");
+    let late = tmp.join(format!("{name}.1"));
+    let mut file = fs::File::create(&late).expect("a file");
+    file.write_all(b"From: An").expect("half a message");
     assert_eq!(attempt(&maildir, again).await, Attempt::Delivered);
+    file.write_all(b"n").expect("more of it");
+    fs::rename(&late, new.join(&name)).expect_err("the file is gone");
     assert_eq!(
         fs::read(new.join(&name)).expect("whole"),
         whole(&outgoing).await
@@ -239,7 +245,9 @@ async fn a_group_is_delivered_up_to_the_first_failure() {
     for (folder, obstacle) in [(&tmp, 2), (&new, 1)] {
         let group: Vec<_> = (0..4).map(|_| outgoing()).collect();
         // A folder in the place of the file: it can be neither written nor replaced.
-        fs::create_dir(folder.join(name(&group[obstacle]))).expect("a folder");
+        let of_attempt = if folder == &tmp { ".1" } else { "" };
+        let place = format!("{}{of_attempt}", name(&group[obstacle]));
+        fs::create_dir(folder.join(place)).expect("a folder");
         let attempts = maildir.attempt(group.clone()).await;
         let (delivered, rest) = attempts.split_at(obstacle);
         assert!(
@@ -251,7 +259,7 @@ async fn a_group_is_delivered_up_to_the_first_failure() {
         assert!(matches!(rest[0], Some(Attempt::Retry(_))), "{attempts:?}");
         assert!(rest[1..].iter().all(Option::is_none), "{attempts:?}");
         for outgoing in &group[obstacle + 1..] {
-            assert!(!tmp.join(name(outgoing)).exists());
+            assert!(!tmp.join(format!("{}.1", name(outgoing))).exists());
             assert!(!new.join(name(outgoing)).exists());
         }
     }

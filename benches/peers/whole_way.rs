@@ -20,7 +20,7 @@ use super::process::usage;
 use super::support::harness::{Harness, STANDARD, wait_for};
 use super::{Result, master, median, settle};
 
-/// Where the messages go.
+/// Destination of the messages.
 #[derive(Clone, Copy, PartialEq)]
 enum Destination {
     Maildir,

@@ -10,7 +10,7 @@ use crate::domain::{
 };
 use crate::store::{LedgerEntry, Store, StoreError};
 
-/// How the sender of a message can be let in.
+/// Ways to let the sender of a message in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WayIn {
     /// Verify the account by hand; its held requests are released.
@@ -91,7 +91,7 @@ pub async fn let_sender_in(
     Ok(())
 }
 
-/// How the sender of a message is kept out.
+/// Ways to keep the sender of a message out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WayOut {
     /// Block the account.

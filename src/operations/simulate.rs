@@ -34,7 +34,7 @@ impl Simulation {
     }
 }
 
-/// What an operator sees before a draft is saved.
+/// Effects of a draft, shown to the operator before it is saved.
 #[derive(Debug, Clone)]
 pub struct Preview {
     pub changes: Vec<Change>,

@@ -1,5 +1,5 @@
-//! What `just release` makes, from the program under test: the same bytes each time, a whole SBOM, and a Debian
-//! package that installs, upgrades with its data and goes away.
+//! Output of `just release`, made from the program under test: the same bytes each time, a whole SBOM, and a
+//! Debian package that installs, upgrades with its data and goes away.
 
 use crate::support::program::PROGRAM;
 use std::collections::BTreeSet;
@@ -45,7 +45,7 @@ fn one_program_packed_twice_gives_the_same_bytes() {
     let program = stripped(folder.path());
     let base = Path::new(ROOT).join("target/container/base.tar");
     assert!(base.exists(), "tests/run makes {}", base.display());
-    // What a machine may have otherwise.
+    // Settings that differ between machines.
     let machines = [("Asia/Tokyo", "C.UTF-8"), ("UTC", "C")];
     let sums = machines.map(|(zone, locale)| {
         let output = folder.path().join(zone.replace('/', "-"));

@@ -1,4 +1,4 @@
-//! Who may write: a gate that is open to everybody, and one that is closed to everybody.
+//! Findings about a gate that is open to everybody, or closed to everybody.
 //!
 //! The settings are those in force; before the first start, those of the file.
 

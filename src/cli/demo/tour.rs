@@ -28,7 +28,7 @@ pub(super) async fn add_operator(daemon: &Daemon) -> anyhow::Result<String> {
     Ok(password)
 }
 
-/// What the tour leads to.
+/// Places that the tour leads to.
 pub(super) struct Tour<'a> {
     pub daemon: &'a Daemon,
     pub config: &'a Path,

@@ -100,7 +100,7 @@ fn ask_password(
         write!(output, "{text}")?;
         output.flush()?;
         let line = super::read_line(input)?;
-        // What is typed at a silent terminal ends no line on it.
+        // A silent terminal shows no typing, and so no end of the line either.
         writeln!(output)?;
         Ok(line.trim_end_matches(['\r', '\n']).to_owned())
     };

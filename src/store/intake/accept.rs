@@ -117,7 +117,7 @@ struct Decided {
     settings: Arc<Effective>,
 }
 
-/// What is known about a part before the decision.
+/// Facts about a part that the decision needs.
 struct Known {
     account: Option<AccountRow>,
     original: Option<Earlier>,

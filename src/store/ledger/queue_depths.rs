@@ -140,7 +140,7 @@ mod tests {
             depths.iter().map(|depth| depth.held).collect::<Vec<_>>(),
             [7, 0]
         );
-        // What is too old goes.
+        // Samples that are too old go.
         let later = at("2027-04-01T00:00:00Z");
         store.sample_queues(later).await.expect("sampled");
         assert_eq!(store.queue_depths(hour).await.expect("read").len(), 1);

@@ -191,7 +191,7 @@ impl Work<'_> {
         now: Millis,
     ) -> Result<bool, StoreError> {
         let tx = self.tx;
-        // What belongs to the account, such as verification mails and links. Events stay, for the audit.
+        // Rows that belong to the account, such as verification mails and links. Events stay, for the audit.
         for (table, column) in tx.columns_that_cascade("account")? {
             if table == "event" {
                 continue;

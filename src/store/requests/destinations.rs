@@ -22,7 +22,7 @@ pub struct DownDestination {
     pub last_error: String,
 }
 
-/// What waits for a destination or hook. For queues of more than a thousand accounts it is an estimate.
+/// Work that waits for a destination or hook. For queues of more than a thousand accounts it is an estimate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WaitingWork {
     /// Time since which the oldest request or call waits.
@@ -90,7 +90,7 @@ pub(crate) fn waiting_calls(tx: &Tx, hook: &DestinationName) -> Result<WaitingWo
 }
 
 impl Store {
-    /// What waits for the destination of these portals.
+    /// Requests that wait for the destination of these portals.
     pub async fn waiting_requests(
         &self,
         portals: Vec<PortalName>,
@@ -98,7 +98,7 @@ impl Store {
         self.read(move |tx| waiting_requests(tx, &portals)).await
     }
 
-    /// What waits for a hook.
+    /// Calls that wait for a hook.
     pub async fn waiting_calls(&self, hook: DestinationName) -> Result<WaitingWork, StoreError> {
         self.read(move |tx| waiting_calls(tx, &hook)).await
     }

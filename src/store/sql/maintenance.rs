@@ -1,4 +1,4 @@
-//! What an engine does for the care of its files, which no portable statement says.
+//! Maintenance of an engine's files, for which there is no portable statement.
 
 use crate::store::StoreError;
 

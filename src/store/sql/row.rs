@@ -58,7 +58,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// What a row is read into: a column, a tuple of columns, or a type of an operation.
+/// A type that a row is read into: that of a column, a tuple of columns, or a type of an operation.
 pub(crate) trait FromRow: Sized {
     /// # Errors
     /// `DamagedRow` for a value of the wrong type.

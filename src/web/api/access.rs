@@ -10,10 +10,10 @@ use utoipa::openapi::schema::{
 };
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
+use super::api_route::Call;
 use super::input::{Body, Query};
 use super::output::{ApiJson, ListBody};
 use super::problem::Problem;
-use super::route::Call;
 use super::values::{Age, Limit, address};
 use crate::access::{AccessSettings, Assignment, Key, Settings, Value};
 use crate::domain::{DomainPattern, PortalName};

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::BASE;
+use super::api_route::{Call, Serve};
 use super::input::{At, Body, Query, Whom};
 use super::output::{ApiJson, ListBody, Made};
 use super::problem::Problem;
-use super::route::{Call, Serve};
 use super::values::Limit;
 use crate::domain::{Account, EmailAddress, Kind, PortalName, Status};
 use crate::operations::{

@@ -1,9 +1,9 @@
 //! `/deliveries`: destinations and hooks, their queues, and pausing and resuming a destination.
 
+use super::api_route::{Call, Serve};
 use super::input::At;
 use super::output::{ApiJson, ListBody};
 use super::problem::Problem;
-use super::route::{Call, Serve};
 use crate::domain::DestinationName;
 use crate::operations::{QueueStatus, find_queue, list_queues, retry_queue, set_paused};
 

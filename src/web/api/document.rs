@@ -18,9 +18,9 @@ use utoipa::openapi::server::ServerBuilder;
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ComponentsBuilder, OpenApiBuilder, Paths, Ref};
 
+use super::api_route::ApiRoute;
 use super::auth::RequiredToken;
 use super::problem::{PROBLEM_JSON, Problem, ProblemBody, ProblemKind};
-use super::route::ApiRoute;
 use super::{BASE, input};
 
 const TOKEN: &str = "token";

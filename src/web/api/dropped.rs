@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::api_route::Call;
 use super::input::{At, Body, MaybeBody, Query};
 use super::output::{ApiJson, ListBody};
 use super::problem::{Problem, ProblemBody};
-use super::route::Call;
 use super::values::{Age, Limit, address};
 use crate::domain::{DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Verdict};
 use crate::operations::{

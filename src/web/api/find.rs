@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::api_route::Call;
 use super::input::Query;
 use super::output::ListBody;
 use super::problem::Problem;
-use super::route::Call;
 use super::values::Limit;
 use crate::domain::{PortalName, Reason, Timestamp, Verdict};
 use crate::operations::{self, FoundMessage};

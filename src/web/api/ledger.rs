@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::api_route::Call;
 use super::input::{At, Query};
 use super::output::{ApiJson, ListBody, Raw};
 use super::problem::Problem;
-use super::route::Call;
 use super::values::{Limit, address};
 use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict};
 use crate::operations::{self, Explanation, bare_message_id, explain_entry};

@@ -1,10 +1,12 @@
 //! The operators' JSON API, `/api/v1`: the operations of the command line, authenticated by a token.
 //!
-//! [`routes`] is the one table: what is served, by which role, and what the document says of it.
+//! [`routes`] is the one table: what is served, by which role, and what the document says of it;
+//! [`api_route`] is one line of it.
 //! [`auth`] authenticates, [`input`] parses, [`output`] and [`problem`] answer; all of it is JSON, whatever
 //! goes wrong. [`reference`] is the one page: the document for people.
 
 mod access;
+mod api_route;
 mod auth;
 mod customers;
 mod deliveries;
@@ -18,7 +20,7 @@ mod output;
 mod problem;
 mod reference;
 mod requests;
-mod route;
+mod routes;
 mod stats;
 mod values;
 
@@ -47,13 +49,14 @@ use super::page::WebPage;
 use super::rate_limit::ClientLimiter;
 use super::render::HEADERS;
 use crate::config::Config;
-use crate::domain::{PortalName, Role};
+use crate::domain::PortalName;
 use crate::observe::events;
-use crate::operations::{CustomerAction, RequestAction};
 use crate::store::Store;
 use problem::{Problem, ProblemKind};
 use reference::Reference;
-use route::ApiRoute;
+#[cfg(test)]
+pub(super) use routes::route_names;
+use routes::routes;
 
 /// Base path of the API.
 const BASE: &str = "/api/v1";
@@ -138,215 +141,6 @@ pub fn api_router(config: watch::Receiver<Arc<Config>>, store: Store) -> Router 
 async fn show_reference(State(app): State<Arc<AppState>>) -> WebPage {
     let reference = app.document().reference.clone();
     WebPage::new("operators/api_reference.html", context! { reference })
-}
-
-/// All routes. Reading requires a viewer; acting on customers, requests and dropped messages an agent;
-/// changing settings an admin.
-fn routes() -> Vec<ApiRoute> {
-    use Role::{Admin, Agent, Viewer};
-    vec![
-        ApiRoute::document("/openapi.json").with_summary("readDocument", "This document"),
-        ApiRoute::get("/access", Viewer, access::show)
-            .with_summary(
-                "showAccess",
-                "Show what is in force, and where each value comes from",
-            )
-            .may(&[ProblemKind::NotFound]),
-        ApiRoute::get("/access/history", Viewer, access::history)
-            .with_summary("listRevisions", "List the revisions, newest first"),
-        ApiRoute::get("/access/diff", Viewer, access::diff)
-            .with_summary(
-                "compareRevisions",
-                "Show what differs between two revisions",
-            )
-            .may(&[ProblemKind::NotFound]),
-        ApiRoute::get("/access/test", Viewer, access::test).with_summary(
-            "testAddress",
-            "Tell what would become of ordinary mail from an address",
-        ),
-        ApiRoute::post("/access/simulate", Viewer, access::simulate)
-            .with_summary(
-                "simulateAccess",
-                "Tell what a draft would have changed for the mail of the last days",
-            )
-            .with_description(
-                "Each message is decided again with the account that its sender had when it came. Nothing \
-                 is changed.",
-            ),
-        ApiRoute::post("/access/set", Admin, access::set)
-            .with_summary("setAccess", "Change settings")
-            .may(&[ProblemKind::SettingsChanged]),
-        ApiRoute::post("/access/approve", Admin, access::approve)
-            .with_summary("approveDomains", "Add approved domains")
-            .with_description("Their senders become internal customers.")
-            .may(&[ProblemKind::SettingsChanged]),
-        ApiRoute::post("/access/allow", Admin, access::allow)
-            .with_summary("allowDomains", "Add domains to the allow list")
-            .with_description("Their senders may become external customers.")
-            .may(&[ProblemKind::SettingsChanged]),
-        ApiRoute::post("/access/deny", Admin, access::deny)
-            .with_summary("denySenders", "Add domains and addresses to the deny list")
-            .with_description("Their mail is never taken, whoever has an account. A dry run tells which accounts that stops.")
-            .may(&[ProblemKind::SettingsChanged]),
-        ApiRoute::post("/access/remove", Admin, access::remove)
-            .with_summary("removeDomains", "Take domains and addresses off all lists")
-            .may(&[ProblemKind::SettingsChanged]),
-        ApiRoute::get("/customers", Viewer, customers::list)
-            .with_summary("listCustomers", "List accounts, by address"),
-        ApiRoute::post("/customers", Agent, customers::create)
-            .with_summary(
-                "createCustomer",
-                "Make an account, as far as the access settings allow it",
-            )
-            .with_description("The address gets a verification mail, unless the access settings let its mail pass without verification.")
-            .may(&[ProblemKind::AccessSettings]),
-        ApiRoute::get("/customers/{customer}", Viewer, customers::show)
-            .with_summary("showCustomer", "Show one account"),
-        ApiRoute::post(
-            "/customers/{customer}/verify",
-            Agent,
-            customers::act(CustomerAction::Verify),
-        )
-        .with_summary("verifyCustomer", "Vouch for an address")
-        .with_description("The account becomes active and its held requests are released.")
-        .may(&[ProblemKind::NotPossible]),
-        ApiRoute::post(
-            "/customers/{customer}/block",
-            Agent,
-            customers::act(CustomerAction::Block),
-        )
-        .with_summary(
-            "blockCustomer",
-            "Shut an account out: its mail is dropped from now on",
-        ),
-        ApiRoute::post(
-            "/customers/{customer}/unblock",
-            Agent,
-            customers::act(CustomerAction::Unblock),
-        )
-        .with_summary("unblockCustomer", "Let a blocked account in again"),
-        ApiRoute::post(
-            "/customers/{customer}/resend",
-            Agent,
-            customers::act(CustomerAction::Resend),
-        )
-        .with_summary(
-            "resendVerification",
-            "Send the verification mail again, within the limits",
-        )
-        .may(&[ProblemKind::NotPossible]),
-        ApiRoute::get("/requests", Viewer, requests::list)
-            .with_summary("listRequests", "List requests, newest first"),
-        ApiRoute::post(
-            "/requests/release",
-            Agent,
-            requests::act_on_many(RequestAction::Release),
-        )
-        .with_summary(
-            "releaseRequests",
-            "Let many go without verification of the address",
-        ),
-        ApiRoute::post(
-            "/requests/discard",
-            Agent,
-            requests::act_on_many(RequestAction::Discard),
-        )
-        .with_summary("discardRequests", "Throw many away"),
-        ApiRoute::post("/requests/retry", Agent, requests::retry_many)
-            .with_summary("retryRequests", "Try to deliver many again, at once"),
-        ApiRoute::get("/requests/{request}", Viewer, requests::show)
-            .with_summary("showRequest", "Show one request"),
-        ApiRoute::get("/requests/{request}/raw", Viewer, requests::raw)
-            .with_summary("readRequest", "The message as it came"),
-        ApiRoute::post(
-            "/requests/{request}/release",
-            Agent,
-            requests::act(RequestAction::Release),
-        )
-        .with_summary("releaseRequest", "Let it go without verification of the address")
-        .may(&[ProblemKind::NotPossible]),
-        ApiRoute::post(
-            "/requests/{request}/discard",
-            Agent,
-            requests::act(RequestAction::Discard),
-        )
-        .with_summary("discardRequest", "Discard a held, released or failed request")
-        .may(&[ProblemKind::NotPossible]),
-        ApiRoute::post(
-            "/requests/{request}/retry",
-            Agent,
-            requests::act(RequestAction::Retry),
-        )
-        .with_summary("retryRequest", "Try to deliver it again, at once")
-        .may(&[ProblemKind::NotPossible]),
-        ApiRoute::get("/dropped", Viewer, dropped::list)
-            .with_summary("listDropped", "List dropped messages, newest first"),
-        ApiRoute::get("/dropped/domains", Viewer, dropped::domains)
-            .with_summary(
-                "rankDropped",
-                "Rank the domains that the access settings kept out",
-            )
-            .with_description("Each with the nearest one that may."),
-        ApiRoute::post("/dropped/recover", Agent, dropped::recover_many)
-            .with_summary("recoverMany", "Decide many again by the settings of now, or release them")
-            .with_description("With `force`, the entries named are released as they are."),
-        ApiRoute::post("/dropped/{ledger}/recover", Agent, dropped::recover)
-            .with_summary("recoverOne", "Decide one again by the settings of now, or release it")
-            .with_description("With `force`, it is released as it is, whatever the reason.")
-            .may(&[ProblemKind::NotPossible]),
-        ApiRoute::get("/ledger", Viewer, ledger::list)
-            .with_summary("listLedger", "List what was taken, newest first, with why"),
-        ApiRoute::get("/ledger/{ledger}", Viewer, ledger::show).with_summary(
-            "explainEntry",
-            "Tell why, rule by rule, and all that happened since",
-        ),
-        ApiRoute::get("/ledger/{ledger}/raw", Viewer, ledger::raw)
-            .with_summary("readEntry", "The message as it came"),
-        ApiRoute::get("/find", Viewer, find::find)
-            .with_summary("find", "Find messages by address, name, subject, domain or id")
-            .with_description(
-                "A message can be found a second after it came. Newest first; in the order in which they came.",
-            ),
-        ApiRoute::get("/explain", Viewer, ledger::explain).with_summary(
-            "explain",
-            "The same for a ledger id, a Message-ID or an address",
-        ),
-        ApiRoute::get("/deliveries", Viewer, deliveries::list).with_summary(
-            "listDeliveries",
-            "List destinations and what waits for each",
-        ),
-        ApiRoute::post(
-            "/deliveries/{destination}/pause",
-            Admin,
-            deliveries::pause(true),
-        )
-        .with_summary("pauseDelivery", "Deliver nothing for now; requests wait"),
-        ApiRoute::post(
-            "/deliveries/{destination}/resume",
-            Admin,
-            deliveries::pause(false),
-        )
-        .with_summary("resumeDelivery", "Go on with a paused destination"),
-        ApiRoute::post("/deliveries/{destination}/retry", Admin, deliveries::retry)
-            .with_summary(
-                "retryDelivery",
-                "Try at once all that waits for a destination, and all that failed",
-            )
-            .with_description("A destination that is down is tried at once, too."),
-        ApiRoute::get("/stats", Viewer, stats::show)
-            .with_summary("countMessages", "Count messages and requests"),
-        ApiRoute::get("/audit", Viewer, stats::audit)
-            .with_summary("listAudit", "List what operators did, newest first"),
-    ]
-}
-
-/// Every route with its method, for a comparison with the pages and the command line.
-#[cfg(test)]
-pub(super) fn route_names() -> Vec<String> {
-    let routes = routes().into_iter();
-    routes
-        .map(|route| format!("{} {}", route.method, route.path))
-        .collect()
 }
 
 /// The outermost layer: turns error statuses without a body into problems and sets the common response

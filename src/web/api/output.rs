@@ -152,7 +152,7 @@ impl ApiOutput for Raw {
     fn describe(_: &mut Schemas) -> Vec<(StatusCode, ResponseDoc)> {
         let octets = ObjectBuilder::new()
             .schema_type(SchemaType::Type(Type::String))
-            // What generators of clients know it by.
+            // The format by which generators of clients know it.
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
             .content_encoding("binary");
         let content = ContentBuilder::new().schema(Some(octets)).build();

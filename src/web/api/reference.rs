@@ -60,7 +60,7 @@ struct Answer {
 #[derive(Debug, Serialize)]
 struct Field {
     name: String,
-    /// Where a parameter stands: `path`, `query` or `header`.
+    /// Place of a parameter: `path`, `query` or `header`.
     place: String,
     is_required: bool,
     content: Type,

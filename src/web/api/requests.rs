@@ -4,10 +4,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::api_route::{Call, Serve};
 use super::input::{At, Body, Query};
 use super::output::{ApiJson, ListBody, Raw};
 use super::problem::{Problem, ProblemBody};
-use super::route::{Call, Serve};
 use super::values::{Age, Limit, address};
 use crate::domain::{PortalName, RequestId, RequestState};
 use crate::operations::{MOST_AT_ONCE, RequestAction, act_on_request, act_on_requests};

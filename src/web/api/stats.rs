@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::api_route::Call;
 use super::input::Query;
 use super::output::{ApiJson, ListBody};
 use super::problem::Problem;
-use super::route::Call;
 use super::values::{Age, Limit};
 use crate::domain::PortalName;
 use crate::operations::{self, Stats};

@@ -126,7 +126,7 @@ fn a_part_of_several_ids_lists_them_and_one_of_none_is_not_found() {
     }
 }
 
-/// What a terminal of that width shows. `script` (bsdutils, which every Debian has) makes the terminal.
+/// Output of the command at a terminal of that width. `script` (bsdutils, which every Debian has) makes the terminal.
 fn in_a_terminal(harness: &Harness, columns: u16, arguments: &str) -> String {
     let output = Command::new("script")
         .arg("-qec")

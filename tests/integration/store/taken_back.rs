@@ -77,7 +77,7 @@ async fn discarded_requests_are_held_again_and_only_by_the_person() {
         assert_eq!(quiet_until, Some(at(30 * DAY)));
         assert_eq!(valid_until, Some(at(7 * DAY)));
     }
-    // What is settled is forgotten at once here, and this is not settled yet.
+    // Content of a settled request is forgotten at once here, and this one is not settled yet.
     let forgotten = harness
         .store
         .forget_content(at(6 * DAY), Duration::ZERO, 10);

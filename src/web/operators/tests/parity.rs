@@ -1,5 +1,5 @@
-//! What operators can do is the same on the pages, through the API and at the command line, or the table says
-//! why not.
+//! Parity of the three interfaces: operators can do the same on the pages, through the API and at the command
+//! line, or the table says why not.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::cli::command_paths;
 use crate::web::api;
 use crate::web::operators::routes;
 
-/// What can be done; then the page, the route of the API and the command that do it, or `-` and the reason
+/// Each operation; then the page, the route of the API and the command that do it, or `-` and the reason
 /// why there is none.
 const TABLE: &[[&str; 4]] = &[
     ["see the figures", "GET /", "GET /stats", "stats"],

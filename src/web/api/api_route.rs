@@ -1,5 +1,5 @@
-//! A line of the table of routes: the operation's name, the authorization that it requires, and its handler.
-//! The handler's types document its input and output.
+//! A line of the table in [`routes`](super::routes): the operation's name, the authorization that it requires,
+//! and its handler. The handler's types document its input and output.
 //!
 //! Every request passes the same steps: authentication, body, `Idempotency-Key`, parsing, handler. A handler
 //! cannot skip one.

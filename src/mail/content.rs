@@ -76,20 +76,21 @@ pub struct AttachmentSummary {
 /// Maximum number of attachments that are listed.
 const MAX_LISTED: usize = 100;
 
-/// The attachments of a message, up to a maximum, in the order of [`find_attachment`].
+/// The attachments of a message, up to a maximum, in the order of [`find_attachment`]; and the number of those
+/// beyond it.
 #[must_use]
-pub fn list_attachments(raw: &[u8]) -> Vec<AttachmentSummary> {
+pub fn list_attachments(raw: &[u8]) -> (Vec<AttachmentSummary>, usize) {
     let structure = Structure::of(raw);
     let parts = Parts::of(&structure, 0);
     // Each is decoded on its own, so that only one is in memory.
     let listed = parts.attachments.iter().take(MAX_LISTED).map(attachment);
-    listed
-        .map(|attachment| AttachmentSummary {
-            name: attachment.name,
-            content_type: attachment.content_type,
-            size: attachment.octets.len(),
-        })
-        .collect()
+    let listed = listed.map(|attachment| AttachmentSummary {
+        name: attachment.name,
+        content_type: attachment.content_type,
+        size: attachment.octets.len(),
+    });
+    let more = parts.attachments.len().saturating_sub(MAX_LISTED);
+    (listed.collect(), more)
 }
 
 /// The attachment at this place of the list.

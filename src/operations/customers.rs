@@ -139,13 +139,19 @@ pub async fn act_on_customer(
     Ok(CustomerOutcome { account, released })
 }
 
-/// Refuses verification mail to an account that does not wait for it or cannot get it.
-fn may_get_mail(account: &Account) -> Result<(), StoreError> {
+/// Refuses verification mail to an account that needs none or cannot get it.
+pub fn may_get_mail(account: &Account) -> Result<(), StoreError> {
     let address = &account.address;
-    if account.status != Status::Pending {
+    let needs_none = match account.status {
+        Status::Pending => None,
+        // Active only for portals that accept it unverified.
+        Status::Active if account.verified_at.is_none() => None,
+        Status::Active => Some("verified"),
+        Status::Blocked => Some("blocked"),
+    };
+    if let Some(state) = needs_none {
         return Err(StoreError::NotAllowed(format!(
-            "{address} is {}; only a pending account gets a verification mail",
-            account.status
+            "{address} is {state}; only an account that can be verified gets a verification mail"
         )));
     }
     if !address.is_usable() {

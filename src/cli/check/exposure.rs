@@ -19,7 +19,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     findings.extend(trust(
         "smtp.trusted_peers",
         &config.smtp.trusted_peers,
-        "anybody can hand in mail, with any sender and any Authentication-Results",
+        "anybody can send mail, with any sender and any Authentication-Results",
         "name the addresses of your MTA",
     ));
     findings.extend(trust(

@@ -50,7 +50,7 @@ struct Written {
 const README: &str = "\
 All that Vestibule knows of this address, written on request.
 
-account.json    the account: kind, how and when the address was proved
+account.json    the account: kind, how and when the address was verified
 requests.json   messages on their way to a help desk, and what became of each
 ledger.json     every message that was taken in: when, what was decided, and by what
 letters.json    mail that we sent to the address

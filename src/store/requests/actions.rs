@@ -157,16 +157,30 @@ impl Work<'_> {
     fn release(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request, StoreError> {
         let (n, state, content) = self.request(id)?;
         if let Some(until) = self.is_the_persons_until(n, now)? {
-            return Err(StoreError::NotAllowed(format!(
-                "request {id} was discarded by the person (\"This was not me\"); until {} only they \
-                 can take that back, by their link (customers resend sends a new one)",
-                until.timestamp()
-            )));
+            let until = until.timestamp();
+            let what = format!("request {id} was discarded by the person (\"This was not me\")");
+            return Err(StoreError::NotAllowed(if self.is_verified(n)? {
+                format!("{what}; as the address is verified, it can be released from {until} on")
+            } else {
+                format!(
+                    "{what}; until {until} only they can take that back, by their link (customers \
+                     resend sends a new one)"
+                )
+            }));
         }
         if state.after(Transition::Release).is_none() {
             return Err(not_possible(id, state, "released"));
         }
         self.let_go(n, id, state, content, by, now)
+    }
+
+    /// True if the address of its account is verified: then no link takes anything back.
+    fn is_verified(&self, n: i64) -> Result<bool, StoreError> {
+        self.tx.exists(
+            "SELECT 1 FROM request AS r JOIN account AS a ON a.n = r.account
+             WHERE r.ledger = ? AND a.status = 'active' AND a.verified_at IS NOT NULL",
+            &[&n],
+        )
     }
 
     /// End of the time in which only the person can restore it.

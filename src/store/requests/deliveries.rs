@@ -92,7 +92,14 @@ pub(crate) fn read_claim(row: &Row, lease: &Lease) -> Result<Claim, StoreError> 
     let released_by: String = row.get("released_by")?;
     let released_at: Millis = row.get("released_at")?;
     let operator = Actor::operator_name(&released_by).map(str::to_owned);
-    let counts = operator.is_none() && verified_at.is_some_and(|at| at <= released_at);
+    let received_at: Millis = row.get("received_at")?;
+    // A rule releases what it accepts when it comes. A retry releases it again, and makes no verification
+    // since then one of this request.
+    let covered_until = match &*released_by {
+        "rule" => received_at,
+        _ => released_at,
+    };
+    let counts = operator.is_none() && verified_at.is_some_and(|at| at <= covered_until);
     Ok(Claim {
         request: RequestId::from_bytes(ledger.to_bytes()),
         lease: lease.clone(),
@@ -113,7 +120,7 @@ pub(crate) fn read_claim(row: &Row, lease: &Lease) -> Result<Claim, StoreError> 
         recipient: row.get("recipient")?,
         message_id: row.get("message_id")?,
         subject: row.get("subject")?,
-        received_at: row.get::<_, Millis>("received_at")?.timestamp(),
+        received_at: received_at.timestamp(),
         released_at: released_at.timestamp(),
         size: row.get("size")?,
         attempt: row.get("attempts")?,

@@ -13,9 +13,8 @@ use axum::response::{IntoResponse, Response};
 use super::error::Error;
 use super::form_fields::{Fields, QueryFields};
 use super::period::Period;
-use super::{AppState, audit, customers, requests};
+use super::{AppState, audit, customers, messages, requests};
 use crate::domain::{EmailAddress, PortalName, Reason, Verdict};
-use crate::operations::bare_message_id;
 use crate::store::{LedgerEntry, LedgerFilter, Page};
 
 /// Maximum rows of one file.
@@ -55,16 +54,14 @@ pub(super) async fn messages(
     State(app): State<Arc<AppState>>,
     QueryFields(query): QueryFields,
 ) -> Result<Response, Error> {
-    let search = query.one("search").unwrap_or_default();
-    let sender = EmailAddress::parse(search).ok();
-    let filter = LedgerFilter {
-        message_id: Some(bare_message_id(search).to_owned())
-            .filter(|id| !id.is_empty() && sender.is_none()),
-        sender,
-        verdict: query.read("verdict", Verdict::from_name)?,
-        ..ledger_filter(&app, &query)?
-    };
-    let rows = app.store().ledger(filter).await?.rows;
+    let period = Period::read(&query, &app.config().site.time_zone)?;
+    let mut rows = Vec::new();
+    for filter in messages::filters(&query, &period, &whole())? {
+        rows = app.store().ledger(filter).await?.rows;
+        if !rows.is_empty() {
+            break;
+        }
+    }
     Ok(entries("messages", &rows))
 }
 
@@ -72,25 +69,19 @@ pub(super) async fn dropped_messages(
     State(app): State<Arc<AppState>>,
     QueryFields(query): QueryFields,
 ) -> Result<Response, Error> {
+    let period = Period::read(&query, &app.config().site.time_zone)?;
     let filter = LedgerFilter {
         verdict: Some(Verdict::Dropped),
+        reason: query.read("reason", Reason::from_name)?,
+        portal: query.read("portal", |name| PortalName::parse(name).ok())?,
         sender: query.read("sender", |text| EmailAddress::parse(text).ok())?,
-        ..ledger_filter(&app, &query)?
+        message_id: None,
+        received_after: period.since,
+        received_before: period.until,
+        page: whole(),
     };
     let rows = app.store().ledger(filter).await?.rows;
     Ok(entries("dropped", &rows))
-}
-
-fn ledger_filter(app: &AppState, query: &Fields) -> Result<LedgerFilter, Error> {
-    let period = Period::read(query, &app.config().site.time_zone)?;
-    Ok(LedgerFilter {
-        received_after: period.since,
-        received_before: period.until,
-        reason: query.read("reason", Reason::from_name)?,
-        portal: query.read("portal", |name| PortalName::parse(name).ok())?,
-        page: whole(),
-        ..LedgerFilter::default()
-    })
 }
 
 fn entries(name: &str, rows: &[LedgerEntry]) -> Response {

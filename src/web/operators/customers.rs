@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::domain::{Account, EmailAddress, Kind, PortalName, Status, Timestamp};
 use crate::operations::{
     CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, collect_person_data,
-    find_customer, forget_customer, warning_about,
+    find_customer, forget_customer, may_get_mail, warning_about,
 };
 use crate::store::{Added, CustomerFilter, Page as Part, RequestFilter, StoreError};
 use crate::web::page::WebPage;
@@ -95,6 +95,7 @@ fn row(account: &Account) -> Value {
         undeliverable => account.undeliverable,
         quiet_until => account.quiet_until.filter(|until| *until > Timestamp::now()).map(when),
         refused_at => account.refused_at.map(when),
+        may_get_mail => may_get_mail(account).is_ok(),
         takes_automatic => account.takes_automatic,
         created_at => when(account.created_at),
         created_by => account.created_by.as_str(),

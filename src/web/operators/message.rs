@@ -56,7 +56,7 @@ struct Content {
     header: HeaderView,
     text: Option<String>,
     has_html: bool,
-    attachments: Vec<AttachmentSummary>,
+    attachments: (Vec<AttachmentSummary>, usize),
 }
 
 /// Reads the content, if it is kept. Parsing a large message takes time, and async threads must not block.
@@ -102,7 +102,8 @@ pub(super) async fn show(
             badge => badge(&entry, &effective),
             header => header(&entry, &content.header),
             envelope => envelope(&entry),
-            attachments => attachments(&content.attachments),
+            attachments => attachments(&content.attachments.0),
+            more_attachments => content.attachments.1,
             actions => actions(&app, &operator, &entry, state, account.as_ref(), &settings),
             message_id => facts.message_id.as_deref().map(one_line),
             size => facts.size,
@@ -201,7 +202,7 @@ fn attachments(listed: &[AttachmentSummary]) -> Vec<Value> {
     let listed = listed.iter().enumerate();
     listed
         .map(|(place, attachment)| {
-            let name = attachment.name.as_deref().map(one_line);
+            let name = attachment.name.as_deref().map(with_ending);
             context! {
                 place => place,
                 name => name.filter(|name| !name.is_empty()),
@@ -386,9 +387,19 @@ pub(super) async fn attachment(
     Ok(save_as(attachment.octets, &name))
 }
 
+/// A file name in one line. If it is cut, its ending stays, which says what opens it.
+fn with_ending(name: &str) -> String {
+    match name.rsplit_once('.') {
+        Some((stem, ending)) if ending.len() <= 16 => {
+            format!("{}.{}", one_line(stem), one_line(ending))
+        }
+        _ => one_line(name),
+    }
+}
+
 /// A file name without folders, hidden beginnings and characters that some system gives a meaning.
 fn file_name(name: &str) -> String {
-    let name = one_line(name);
+    let name = with_ending(name);
     let name: String = name
         .chars()
         .map(|c| match c {

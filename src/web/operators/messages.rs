@@ -10,13 +10,41 @@ use minijinja::{Value, context};
 use super::auth::CurrentOperator;
 use super::customers::portals;
 use super::error::Error;
-use super::form_fields::QueryFields;
+use super::form_fields::{Fields, QueryFields};
 use super::period::Period;
 use super::{AppState, when};
 use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, Verdict};
 use crate::operations::bare_message_id;
-use crate::store::{Event, LedgerEntry, LedgerFilter};
+use crate::store::{Event, LedgerEntry, LedgerFilter, Listed, Page};
 use crate::web::display::one_line;
+
+/// What the form asks for: the first of these that finds anything. A Message-ID often looks like an address;
+/// text that cannot be a sender's address may be a Message-ID.
+pub(super) fn filters(
+    asked: &Fields,
+    period: &Period,
+    page: &Page,
+) -> Result<Vec<LedgerFilter>, Error> {
+    let what = asked.one("search").unwrap_or_default();
+    let sender = EmailAddress::parse(what).ok();
+    let message_id = Some(bare_message_id(what).to_owned()).filter(|id| !id.is_empty());
+    let by_message_id = LedgerFilter {
+        verdict: asked.read("verdict", Verdict::from_name)?,
+        reason: asked.read("reason", Reason::from_name)?,
+        portal: asked.read("portal", |name| PortalName::parse(name).ok())?,
+        sender: None,
+        message_id,
+        received_after: period.since,
+        received_before: period.until,
+        page: page.clone(),
+    };
+    let by_sender = sender.map(|sender| LedgerFilter {
+        sender: Some(sender),
+        message_id: None,
+        ..by_message_id.clone()
+    });
+    Ok(by_sender.into_iter().chain([by_message_id]).collect())
+}
 
 pub(super) async fn find(
     State(app): State<Arc<AppState>>,
@@ -30,27 +58,12 @@ pub(super) async fn find(
         return Ok(Redirect::to(&format!("/messages/{id}")).into_response());
     }
     let period = Period::read(&asked, &app.config().site.time_zone)?;
-    let sender = EmailAddress::parse(what).ok();
-    let message_id = Some(bare_message_id(what).to_owned()).filter(|id| !id.is_empty());
-    // A Message-ID often looks like an address; text that cannot be a sender's address may be a Message-ID.
-    let filter = LedgerFilter {
-        verdict: asked.read("verdict", Verdict::from_name)?,
-        reason: asked.read("reason", Reason::from_name)?,
-        portal: asked.read("portal", |name| PortalName::parse(name).ok())?,
-        sender: sender.clone(),
-        message_id: message_id.clone().filter(|_| sender.is_none()),
-        received_after: period.since,
-        received_before: period.until,
-        page: asked.page(),
-    };
-    let mut listed = app.store().recent_entries(filter.clone()).await?;
-    if listed.rows.is_empty() && sender.is_some() {
-        let filter = LedgerFilter {
-            sender: None,
-            message_id,
-            ..filter
-        };
+    let mut listed = Listed::default();
+    for filter in filters(&asked, &period, &asked.page())? {
         listed = app.store().recent_entries(filter).await?;
+        if !listed.rows.is_empty() {
+            break;
+        }
     }
     let page = operator.page(
         "operators/messages.html",

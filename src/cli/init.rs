@@ -14,6 +14,7 @@ use anyhow::{Context, anyhow};
 
 use super::failure::{CommandError, CommandResult};
 use crate::config::{Config, Secrets};
+use crate::store::access_settings_of;
 use answers::Answers;
 use first_operator::FirstOperator;
 use questions::{GivenAnswers, InitQuestion, answer_all};
@@ -67,8 +68,10 @@ pub fn run(
         Some(path) => path.clone(),
         None => Config::path(config),
     };
+    // A file that nobody has changed since the package installed it holds nothing to lose.
+    let overwrites = args.force || document::is_unchanged(&path);
     // Reported before the questions, not after them.
-    if path.exists() && !args.force {
+    if path.exists() && !overwrites {
         return Err(CommandError::Failed(anyhow!(
             "{} is there already; name another file with --output, or overwrite it with --force",
             path.display()
@@ -90,7 +93,7 @@ pub fn run(
     let text = document::render(&answers);
     let config = Config::parse_with(&text, &path, Secrets::Leave)
         .context("these answers do not go together")?;
-    write(&path, &text, args.force)
+    write(&path, &text, overwrites)
         .with_context(|| format!("{} was not written", path.display()))?;
     if !args.yes {
         writeln!(output)?;
@@ -109,7 +112,21 @@ pub fn run(
 
 fn describe_next_steps(path: &Path, config: &Config, output: &mut impl Write) -> CommandResult {
     let internal = &config.access.site.internal;
-    if internal.approved_domains.is_empty()
+    let database = config.database();
+    // Of a database that cannot be read, the daemon is taken to have started on it.
+    let has_settings = match access_settings_of(&database) {
+        Ok(settings) => settings.is_some(),
+        Err(_) => true,
+    };
+    if has_settings {
+        writeln!(
+            output,
+            "{} has access settings already, and they stay in force: [access] in this file does not \
+             apply.\nTo put it in force: vestibule access apply {1} --config {1}",
+            database.display(),
+            path.display()
+        )?;
+    } else if internal.approved_domains.is_empty()
         && !config.access.site.external.allow_portal_only_accounts
     {
         writeln!(
@@ -161,13 +178,13 @@ fn read_line(input: &mut impl BufRead) -> Result<String, CommandError> {
     Ok(line)
 }
 
-fn write(path: &Path, text: &str, force: bool) -> io::Result<()> {
+fn write(path: &Path, text: &str, overwrites: bool) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
     let mut options = OpenOptions::new();
     options.write(true).mode(MODE);
-    if force {
+    if overwrites {
         options.create(true).truncate(true);
     } else {
         options.create_new(true);

@@ -128,6 +128,9 @@ fn the_file_as_it_stands_is_a_configuration() {
         .unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert_eq!(config.hostname.as_str(), "gate.corp.example");
     assert_eq!(config.portals.len(), 1);
+    // A package installs this file: nobody may write until an operator says who.
+    assert!(!config.access.site.external.allow_portal_only_accounts);
+    assert!(config.access.site.internal.approved_domains.is_empty());
 }
 
 #[test]

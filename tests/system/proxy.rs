@@ -2,6 +2,8 @@
 //! verification mail to the confirmation.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -45,6 +47,16 @@ impl Proxy {
         proxy
     }
 
+    /// Ends the proxy, which then has written all of its logs.
+    fn stop(&mut self) {
+        if !matches!(self.process.try_wait(), Ok(None)) {
+            return;
+        }
+        let process = self.process.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &process]).status();
+        let _ = self.process.wait();
+    }
+
     /// The answer to a request over TLS, with the certificate checked.
     fn curl(&self, arguments: &[&str], path: &str) -> String {
         let port = self.port.address.port();
@@ -68,10 +80,52 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        let process = self.process.id().to_string();
-        let _ = Command::new("kill").args(["-TERM", &process]).status();
-        let _ = self.process.wait();
+        self.stop();
     }
+}
+
+/// Asks through the proxy for a link whose token is in no log afterwards: over the port without TLS, while
+/// Vestibule is stopped, and while something in its place breaks off in the middle of an answer.
+fn logs_no_link(proxy: &mut Proxy, plain: SocketAddr, mut harness: Harness) {
+    const TOKEN: &str = "c0ffee7hat1snotforanylog";
+    let path = format!("/verify/{TOKEN}");
+    let status = |scheme: &str, port: u16| {
+        let output = Command::new("curl")
+            .args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "--cacert"])
+            .arg(proxy.folder.path().join("cert.pem"))
+            .args(["--max-time", "60", "--resolve"])
+            .arg(format!("{HOST}:{port}:127.0.0.1"))
+            .arg(format!("{scheme}://{HOST}:{port}{path}"))
+            .output()
+            .expect("curl is installed by tests/run");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let redirected = status("http", plain.port());
+    assert!(["301", "308"].contains(&&*redirected), "{redirected}");
+    let upstream = harness.http;
+    harness.kill();
+    assert_eq!(status("https", proxy.port.address.port()), "502");
+
+    let broken = TcpListener::bind(upstream).expect("the port of the stopped daemon");
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = broken.accept().expect("a connection");
+        let mut request = [0; 4096];
+        assert!(stream.read(&mut request).expect("a request") > 0);
+        let part = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\npart";
+        stream.write_all(part).expect("sent");
+    });
+    status("https", proxy.port.address.port());
+    answering.join().expect("a request came");
+
+    proxy.stop();
+    let mut read = 0;
+    for name in ["output", "error.log", "error-of-site.log", "access.log"] {
+        if let Ok(text) = fs::read_to_string(proxy.folder.path().join(name)) {
+            assert!(!text.contains(TOKEN), "{name}: {text}");
+            read += 1;
+        }
+    }
+    assert!(read > 0);
 }
 
 /// A file of `config/proxy`, with the changes that a test needs.
@@ -126,7 +180,7 @@ fn nginx_serves_the_public_pages_over_tls() {
     let harness = vestibule_behind(&port);
     let upstream = format!("proxy_pass http://{}", harness.http);
     let plain = Port::reserve();
-    let proxy = Proxy::start(port, |folder, port| {
+    let mut proxy = Proxy::start(port, |folder, port| {
         let at = folder.display();
         let site = shipped(
             "nginx.conf",
@@ -144,13 +198,18 @@ fn nginx_serves_the_public_pages_over_tls() {
                     &format!("{at}/key.pem"),
                 ),
                 ("proxy_pass http://127.0.0.1:8080", &upstream),
+                (
+                    "/var/log/nginx/error.log",
+                    &format!("{at}/error-of-site.log"),
+                ),
             ],
         );
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {at}/{kind};\n"))
             .concat();
         let main = format!(
-            "user root;\npid {at}/pid;\ndaemon off;\nevents {{}}\nhttp {{\n{temporary}{site}\n}}\n"
+            "user root;\npid {at}/pid;\ndaemon off;\nevents {{}}\nhttp {{\n\
+             access_log {at}/access.log;\n{temporary}{site}\n}}\n"
         );
         fs::write(folder.join("nginx.conf"), main).expect("a file");
         let mut command = Command::new("/usr/sbin/nginx");
@@ -164,6 +223,7 @@ fn nginx_serves_the_public_pages_over_tls() {
     carries_a_confirmation(&proxy, &harness);
     let (status, page) = client::http(plain.address, "GET", "/signup", &[]);
     assert_eq!(status, 301, "{page}");
+    logs_no_link(&mut proxy, plain.address, harness);
 }
 
 #[test]
@@ -171,7 +231,8 @@ fn caddy_serves_the_public_pages_over_tls() {
     let port = Port::reserve();
     let harness = vestibule_behind(&port);
     let upstream = format!("reverse_proxy {}", harness.http);
-    let proxy = Proxy::start(port, |folder, port| {
+    let plain = Port::reserve();
+    let mut proxy = Proxy::start(port, |folder, port| {
         let at = folder.display();
         let site = shipped(
             "Caddyfile",
@@ -181,10 +242,16 @@ fn caddy_serves_the_public_pages_over_tls() {
                     &format!("https://{HOST}:{port} {{\n\ttls {at}/cert.pem {at}/key.pem"),
                 ),
                 ("reverse_proxy 127.0.0.1:8080", &upstream),
+                (
+                    "\tlog default {",
+                    &format!(
+                        "\tadmin off\n\thttp_port {}\n\tlog default {{",
+                        plain.address.port()
+                    ),
+                ),
             ],
         );
-        let global = "{\n\tadmin off\n\tauto_https disable_redirects\n}\n";
-        fs::write(folder.join("Caddyfile"), format!("{global}{site}")).expect("a file");
+        fs::write(folder.join("Caddyfile"), site).expect("a file");
         let mut command = Command::new("/usr/bin/caddy");
         command
             .args(["run", "--adapter", "caddyfile", "--config"])
@@ -195,4 +262,5 @@ fn caddy_serves_the_public_pages_over_tls() {
         command
     });
     carries_a_confirmation(&proxy, &harness);
+    logs_no_link(&mut proxy, plain.address, harness);
 }

@@ -1,11 +1,18 @@
 //! In: the answers. Out: the documented configuration with them.
 
+use std::path::Path;
+
 use url::Url;
 
 use super::answers::{Answers, DestinationType, Others};
 use crate::config::is_private;
 
 const DOCUMENTED: &str = include_str!("../../../config/vestibule.toml");
+
+/// Whether a file is the documented configuration as a package installs it, without any change.
+pub(super) fn is_unchanged(path: &Path) -> bool {
+    std::fs::read(path).is_ok_and(|text| text == DOCUMENTED.as_bytes())
+}
 
 /// The documented configuration, some lines of which are replaced. Each occurs exactly once.
 struct Document(String);
@@ -129,11 +136,13 @@ fn set_access(text: &mut Document, answers: &Answers) {
             &answers.approved,
         );
     }
-    match answers.others {
-        Others::Nobody => text.replace(
-            "#external.allow_portal_only_accounts = true\n",
+    if answers.others != Others::Nobody {
+        text.replace(
             "external.allow_portal_only_accounts = false\n",
-        ),
+            "external.allow_portal_only_accounts = true\n",
+        );
+    }
+    match answers.others {
         Others::Listed => {
             text.replace(
                 "#external.restrict_domains = false\n",
@@ -148,7 +157,7 @@ fn set_access(text: &mut Document, answers: &Answers) {
         Others::Verified => {
             text.replace("#external.verify = false\n", "external.verify = true\n");
         }
-        Others::Everyone => {}
+        Others::Nobody | Others::Everyone => {}
     }
 }
 

@@ -231,6 +231,57 @@ fn a_file_that_is_there_stays_unless_forced() {
 }
 
 #[test]
+fn the_file_of_the_package_is_replaced_while_nobody_has_changed_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("vestibule.toml");
+    let shipped = include_str!("../../../config/vestibule.toml");
+    std::fs::write(&path, shipped).expect("a file");
+    init(&with_options(&path, &[("portal", "vpn")]), "")
+        .0
+        .expect("replaced");
+    assert_eq!(load(&path).portals[0].name.as_str(), "vpn");
+    let changed = format!("{shipped}\n# Mine.\n");
+    std::fs::write(&path, &changed).expect("a file");
+    let refusal = init(&with_options(&path, &[]), "").0.expect_err("changed");
+    assert!(refusal.to_string().contains("--force"), "{refusal}");
+    assert_eq!(std::fs::read_to_string(&path).expect("a file"), changed);
+}
+
+#[test]
+fn settings_of_a_database_stay_in_force_and_init_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("vestibule.toml");
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).expect("a folder");
+    let args = with_options(&path, &[("data-dir", data.to_str().expect("text"))]);
+    let (result, output) = init(&args, "");
+    result.expect("a configuration");
+    assert!(!output.contains("access apply"), "{output}");
+    assert!(output.contains("Nobody may write yet"), "{output}");
+
+    let config = load(&path);
+    let store = crate::store::Store::open(&config.database()).expect("a database");
+    let settings = config.access.clone();
+    let seeded = crate::cli::wait(async {
+        let now = crate::domain::Timestamp::now();
+        assert!(store.seed_access(settings, now).await?);
+        Ok(())
+    });
+    seeded.expect("a revision");
+    drop(store);
+    let args = Args {
+        force: true,
+        ..args
+    };
+    let (result, output) = init(&args, "");
+    result.expect("a configuration");
+    let advice = format!("vestibule access apply {}", path.display());
+    assert!(output.contains("[access] in this file does not apply"), "{output}");
+    assert!(output.contains(&advice), "{output}");
+    assert!(!output.contains("Nobody may write yet"), "{output}");
+}
+
+#[test]
 fn nothing_is_written_if_the_answers_end_early() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("vestibule.toml");

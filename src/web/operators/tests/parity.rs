@@ -402,3 +402,47 @@ fn pages_api_and_command_line_can_do_the_same() {
         assert!(missing.is_empty(), "the table lacks {missing:?}");
     }
 }
+
+/// Routes in the tables of `docs/api.md`, as `METHOD /path`, with `{}` for each parameter.
+fn documented_routes() -> BTreeSet<String> {
+    let page = include_str!("../../../../docs/api.md");
+    let mut routes = BTreeSet::new();
+    let mut method = "";
+    for line in page.lines() {
+        let first = line.split('|').nth(1).unwrap_or_default();
+        let spans = first.split('`').skip(1).step_by(2);
+        let mut folder = String::new();
+        for span in spans {
+            if span == "GET" || span == "POST" {
+                method = span;
+                continue;
+            }
+            let path = span.split('?').next().unwrap_or_default();
+            let path = path.replacen('…', &folder, 1);
+            if path.starts_with('/') {
+                folder = path.rsplit_once('/').unwrap_or_default().0.to_owned();
+                routes.insert(format!("{method} {}", without_names(&path)));
+            }
+        }
+    }
+    routes
+}
+
+/// A path with `{}` for each parameter, whatever its name.
+fn without_names(path: &str) -> String {
+    let parts = path.split('/').map(|part| match part {
+        part if part.starts_with('{') => "{}",
+        part => part,
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+#[test]
+fn the_page_about_the_api_has_every_route_and_no_other() {
+    let routes: BTreeSet<String> = api::route_names()
+        .iter()
+        .filter(|route| !OTHERS.contains(&route.as_str()))
+        .map(|route| without_names(route))
+        .collect();
+    assert_eq!(documented_routes(), routes);
+}

@@ -33,7 +33,7 @@ pub struct Args {
 }
 
 /// Messages that are indexed in one step, and the time for which a command indexes.
-const STEP: usize = 100;
+const STEP: usize = 25;
 const INDEXING: Duration = Duration::from_secs(2);
 
 /// A time: RFC 3339, a day in the zone of the machine, or how long ago.
@@ -87,7 +87,7 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult
     let begin = Instant::now();
     while context.store.index_entries(STEP).await?.more && begin.elapsed() < INDEXING {}
     // A search ends early when it has compared many; at the command line it goes on.
-    let (next, not_indexed) = loop {
+    let (next, gap) = loop {
         page.limit = limit - messages.len();
         let found = operations::find(
             &context.store,
@@ -100,17 +100,16 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult
             },
         )
         .await?;
+        let gap = found.explain_gap();
         customers.extend(found.customers);
         messages.extend(found.messages);
         if messages.len() >= limit || found.next.is_none() {
-            break (found.next, found.not_indexed);
+            break (found.next, gap);
         }
         page.after = found.next;
     };
-    if not_indexed > 0 {
-        note(format_args!(
-            "{not_indexed} new messages are not indexed and cannot be found yet"
-        ));
+    if let Some(gap) = gap {
+        note(gap);
     }
     if customers.is_empty() && messages.is_empty() {
         return Err(CommandError::NotFound(format!(

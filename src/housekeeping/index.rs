@@ -16,8 +16,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// The pause between two steps, as a multiple of the duration of a step.
 const REST: u32 = 4;
 
-/// Maximum messages of a step.
-const STEP: usize = 100;
+/// Maximum messages of a step: about those that it writes in its time.
+const STEP: usize = 25;
 
 /// Runs until `shutdown`.
 pub async fn run(store: Store, shutdown: CancellationToken) {

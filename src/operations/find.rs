@@ -12,7 +12,7 @@ use crate::domain::{
     Verdict,
 };
 use crate::store::{
-    CustomerFilter, FindFilter, LedgerEntry, LedgerFilter, Page, Store, StoreError,
+    CustomerFilter, FindFilter, LedgerEntry, LedgerFilter, MOST_NOT_INDEXED, Page, Store, StoreError,
 };
 
 /// Customers that are listed before the messages.
@@ -43,8 +43,31 @@ pub struct Found {
     /// Cursor of the next page. A page may be short or empty and have one: then only the newest messages were
     /// compared.
     pub next: Option<String>,
-    /// Messages that are not in the index yet, counted up to a bound.
+    /// Messages that are not in the index yet or changed since, counted up to a bound.
     pub not_indexed: u64,
+}
+
+impl Found {
+    /// Says that messages cannot be found yet, if there are any.
+    #[must_use]
+    pub fn explain_gap(&self) -> Option<String> {
+        explain_gap(self.not_indexed)
+    }
+}
+
+fn explain_gap(not_indexed: u64) -> Option<String> {
+    match not_indexed {
+        0 => None,
+        1 => Some("1 message cannot be found yet. Try again in a moment.".to_owned()),
+        2..MOST_NOT_INDEXED => Some(format!(
+            "{not_indexed} messages cannot be found yet. Try again in a moment."
+        )),
+        _ => Some(
+            "The index of the search is being built, from the oldest message to the newest. The newest \
+             messages cannot be found before it is complete, which can take hours."
+                .to_owned(),
+        ),
+    }
 }
 
 /// Searches. An id finds that message alone, and so does a Message-ID in angle brackets. A Message-ID
@@ -140,3 +163,6 @@ async fn describe_message(store: &Store, entry: &LedgerEntry) -> Result<FoundMes
         state,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,8 @@ pub struct PersonData {
     #[serde(rename = "letters")]
     pub verification_mails: Vec<SentMail>,
     pub events: Vec<PersonEvent>,
+    /// Words by which the search finds the messages: those of a display name outlive the content.
+    pub search_words: Vec<String>,
 }
 
 /// More verification mail than anyone was ever sent.
@@ -37,6 +39,7 @@ pub async fn collect_person_data(
         ledger: all_entries(store, address).await?,
         verification_mails: store.mail_to(address, VERIFICATION_MAILS).await?,
         events: store.events_about(address.clone()).await?,
+        search_words: store.search_words_of(address.clone()).await?,
     }))
 }
 

@@ -42,7 +42,7 @@ pub use ledger::counts::{
 };
 pub use ledger::dropped::{DroppedDomain, Recovered, Terms, Today};
 pub use ledger::entries::{LedgerEntry, LedgerFilter};
-pub use ledger::find::FindFilter;
+pub use ledger::find::{FindFilter, MOST_NOT_INDEXED};
 pub use ledger::queue_depths::QueueDepth;
 pub use ledger::simulate::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
 pub use operators::idempotency::{AnswerKey, Claimed, KeptAnswer};

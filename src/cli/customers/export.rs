@@ -55,6 +55,7 @@ requests.json   messages on their way to a help desk, and what became of each
 ledger.json     every message that was taken in: when, what was decided, and by what
 letters.json    mail that we sent to the address
 events.json     what happened to the account and its messages, and by whose hand
+words.json      words of the address, name and subjects by which the messages can be found
 messages/       the messages themselves, as far as they are kept, by the id in ledger.json
 
 Not in here: what a help desk was given, which is the help desk's to tell; the service's log; backups.
@@ -79,6 +80,7 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResu
     write_json(&folder.join("ledger.json"), &data.ledger)?;
     write_json(&folder.join("letters.json"), &data.verification_mails)?;
     write_json(&folder.join("events.json"), &data.events)?;
+    write_json(&folder.join("words.json"), &data.search_words)?;
     let mut messages = 0;
     for entry in &data.ledger {
         if let Some(raw) = store.raw(entry.ledger).await? {

@@ -8,7 +8,9 @@
 use super::search_words::parts_of;
 use super::{entries, lists};
 use crate::domain::{PortalName, Reason, Timestamp, Verdict};
+use crate::store::error::readable;
 use crate::store::sql::Tx;
+use crate::store::sql::sql_types::Millis;
 use crate::store::{LedgerEntry, Listed, Page, Store, StoreError};
 
 /// Words that a part may be in, to lead.
@@ -19,6 +21,9 @@ const MOST_COMPARED: usize = 2_000;
 
 /// Entries that are read at a time, of one word or of the newest.
 const CHUNK: usize = 100;
+
+/// Entries that are not indexed are counted up to this number.
+pub const MOST_NOT_INDEXED: u64 = 1000;
 
 /// Search for entries.
 #[derive(Debug, Clone, Default)]
@@ -43,18 +48,23 @@ impl Store {
         self.read(move |tx| find(tx, &filter)).await
     }
 
-    /// Number of entries that are not indexed yet, up to a bound.
+    /// Number of entries that are not indexed yet or changed since, up to [`MOST_NOT_INDEXED`].
     pub async fn not_indexed(&self) -> Result<u64, StoreError> {
-        self.read(|tx| {
-            tx.one(
-                "SELECT count(*) FROM (
-                     SELECT 1 FROM ledger WHERE n > (SELECT ledger FROM search_progress) LIMIT 1000
-                 )",
-                &[],
-            )
-        })
-        .await
+        self.read(not_indexed).await
     }
+}
+
+pub(crate) fn not_indexed(tx: &Tx) -> Result<u64, StoreError> {
+    tx.one(
+        "SELECT count(*) FROM (
+             SELECT n FROM ledger WHERE n > (SELECT ledger FROM search_progress)
+             UNION ALL
+             SELECT ledger FROM search_due AS due
+             WHERE ledger <= (SELECT ledger FROM search_progress)
+             LIMIT ?
+         )",
+        &[&MOST_NOT_INDEXED],
+    )
 }
 
 /// A part of the question, with the words that have it.
@@ -112,8 +122,9 @@ pub(crate) fn find(tx: &Tx, filter: &FindFilter) -> Result<Listed<LedgerEntry>, 
             return Ok(Listed { rows, next });
         }
         compared += 1;
-        if (alone || has_all(tx, n, &parts)?)
-            && let Some(entry) = read(tx, n, filter)?
+        if passes(tx, n, filter)?
+            && (alone || has_all(tx, n, &parts)?)
+            && let Some(entry) = read(tx, n)?
         {
             if rows.len() == limit {
                 let next = Some(format!("before-{before}"));
@@ -227,21 +238,40 @@ fn has_all(tx: &Tx, n: i64, parts: &[Part]) -> Result<bool, StoreError> {
     Ok(parts.iter().all(has))
 }
 
-/// Reads an entry, if it passes the other filters.
-fn read(tx: &Tx, n: i64, filter: &FindFilter) -> Result<Option<LedgerEntry>, StoreError> {
-    let entry = match entries::by_n(tx, n) {
+/// True if an entry passes the other filters. The entry as a whole is read only then, and if it has all parts.
+fn passes(tx: &Tx, n: i64, filter: &FindFilter) -> Result<bool, StoreError> {
+    let all = filter.since.is_none()
+        && filter.until.is_none()
+        && filter.verdict.is_none()
+        && filter.reason.is_none()
+        && filter.portal.is_none();
+    if all {
+        return Ok(true);
+    }
+    let found = tx.maybe_with(
+        "SELECT received_at, verdict, rule, portal FROM ledger WHERE n = ?",
+        &[&n],
+        |row| {
+            let received_at = row.get::<_, Millis>(0)?.timestamp();
+            let (verdict, reason): (Verdict, Reason) = (row.get(1)?, row.get(2)?);
+            let portal: Option<PortalName> = row.get(3)?;
+            Ok(filter.since.is_none_or(|since| received_at >= since)
+                && filter.until.is_none_or(|until| received_at < until)
+                && filter.verdict.is_none_or(|wanted| verdict == wanted)
+                && filter.reason.is_none_or(|wanted| reason == wanted)
+                && (filter.portal.is_none() || portal == filter.portal))
+        },
+    );
+    Ok(readable(found)?.flatten().unwrap_or(false))
+}
+
+/// Reads an entry.
+fn read(tx: &Tx, n: i64) -> Result<Option<LedgerEntry>, StoreError> {
+    match entries::by_n(tx, n) {
         // It is not shown; `doctor` names it.
-        Err(cause) if cause.is_of_row() => return Ok(None),
-        entry => entry?,
-    };
-    let passes = filter.since.is_none_or(|since| entry.received_at >= since)
-        && filter.until.is_none_or(|until| entry.received_at < until)
-        && filter
-            .verdict
-            .is_none_or(|verdict| entry.verdict == verdict)
-        && filter.reason.is_none_or(|reason| entry.reason == reason)
-        && (filter.portal.is_none() || entry.portal == filter.portal);
-    Ok(passes.then_some(entry))
+        Err(cause) if cause.is_of_row() => Ok(None),
+        entry => entry.map(Some),
+    }
 }
 
 #[cfg(test)]

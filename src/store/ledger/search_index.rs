@@ -1,144 +1,245 @@
 //! The index of `find`, filled beside the way of the mail.
 //!
-//! A step reads the entries after the one up to which all are indexed, and those that changed since, and
-//! writes their words. Triggers erase the words of an entry that is erased or rewritten in the same
-//! transaction; the next step removes words that no entry has any more.
+//! A step reads entries after the one up to which all are indexed, makes their words, and writes them.
+//! Triggers erase the words of an entry that is erased or rewritten, in the same transaction. A rewritten
+//! entry is due again: its words are made in the transaction that writes them, so that none of its earlier
+//! words comes back. A step also removes words that no entry has any more.
 
 use std::collections::HashMap;
 
-use super::search_words::{endings, words_of};
+use memchr::memmem;
+
+use super::search_words::{MOST, MOST_OF_STRANGER, endings, words_of};
 use crate::access::{Circumstances, sender_for};
 use crate::mail::{Facts, HeaderView};
 use crate::store::engine::time_slice::{TimeSlice, WorkStep};
 use crate::store::sql::sql_types::JsonColumn;
-use crate::store::sql::{Tx, insert};
+use crate::store::sql::{Row, Tx, insert};
 use crate::store::{Store, StoreError};
 
-/// Octets at the beginning of a message in which its From field is looked for.
+/// Octets at the beginning of a message in which its From field is looked for: those of the first look, and
+/// at most.
+const FIRST_LOOK: usize = 4 * 1024;
 const HEADER: usize = 64 * 1024;
+
+/// Unused words that are removed in one step, at most.
+const UNUSED: usize = 100;
 
 /// An entry with its words.
 #[derive(Debug, Clone)]
 struct Indexed {
     n: i64,
-    /// The facts from which the words were made, as they are stored.
-    facts: String,
     words: Vec<String>,
 }
 
-/// Entries to be indexed: those that are due again, or else those after the last one.
+/// Work of a step.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Batch {
-    again: Vec<Indexed>,
+    /// Entries that changed since they were indexed.
+    again: Vec<i64>,
+    /// Entries that were not indexed yet.
     next: Vec<Indexed>,
+    /// Words that no entry has.
+    unused: Vec<(i64, String)>,
+    /// There may be more of a kind.
+    more: bool,
 }
 
 impl Store {
-    /// Indexes at most `limit` entries. Returns the number of those that were, and whether there are more.
+    /// Indexes at most `limit` entries that are new, and as many that changed, and removes as many words that
+    /// no entry has any more. Returns the number of entries that were indexed, and whether there is more to do.
     pub async fn index_entries(&self, limit: usize) -> Result<WorkStep<usize>, StoreError> {
-        let batch = self.read_long(move |tx| next(tx, limit));
-        let batch = batch.await?;
-        let unused = self.read(has_unused).await?;
-        if batch.again.is_empty() && batch.next.is_empty() && !unused {
+        let batch = self.read_long(move |tx| next(tx, limit)).await?;
+        if batch.again.is_empty() && batch.next.is_empty() && batch.unused.is_empty() {
             return Ok(WorkStep::default());
         }
-        self.write(move |work| {
-            let mut pace = TimeSlice::of(limit);
-            let (mut done, mut words) = (0, HashMap::new());
-            let mut more = pace.each(batch.again.clone(), |entry| {
-                done += 1;
-                replace(work.tx, &entry, &mut words)
-            })?;
-            if !more {
-                more = pace.each(batch.next.clone(), |entry| {
-                    done += 1;
-                    add(work.tx, &entry, &mut words)?;
-                    advance(work.tx, entry.n)
-                })?;
-            }
-            if !more {
-                more = remove_unused(work.tx, limit, &mut pace)?;
-            }
-            Ok(pace.step(done, more))
-        })
-        .await
+        self.write(move |work| write(work.tx, batch.clone())).await
+    }
+
+    /// Removes every word that no entry has any more, in short steps: for a person who is forgotten.
+    pub(crate) async fn remove_unused_words(&self) -> Result<(), StoreError> {
+        while self.read(has_unused).await? {
+            self.write(|work| remove_unused(work.tx)).await?;
+        }
+        Ok(())
     }
 }
 
 pub(crate) fn next(tx: &Tx, limit: usize) -> Result<Batch, StoreError> {
-    let again = entries(
-        tx,
-        "SELECT due.ledger, l.facts, l.circumstances, substr(c.raw, 1, ?2)
-         FROM search_due AS due CROSS JOIN ledger AS l ON l.n = due.ledger
-             LEFT JOIN content AS c ON c.ledger = coalesce(l.message, l.n)
-         WHERE due.ledger <= (SELECT ledger FROM search_progress)
-         ORDER BY due.ledger LIMIT ?1",
-        limit,
+    let again: Vec<i64> = tx.all(
+        "SELECT ledger FROM search_due AS due WHERE ledger <= (SELECT ledger FROM search_progress)
+         ORDER BY ledger LIMIT ?",
+        &[&limit],
     )?;
-    let next = entries(
-        tx,
-        "SELECT l.n, l.facts, l.circumstances, substr(c.raw, 1, ?2)
-         FROM ledger AS l
-             LEFT JOIN content AS c ON c.ledger = coalesce(l.message, l.n)
-         WHERE l.n > (SELECT ledger FROM search_progress)
-         ORDER BY l.n LIMIT ?1",
-        limit,
+    let found = tx.all_with(
+        &format!(
+            "{UNINDEXED} WHERE l.n > (SELECT ledger FROM search_progress) ORDER BY l.n LIMIT ?"
+        ),
+        &[&limit],
+        Unindexed::from_row,
     )?;
-    Ok(Batch { again, next })
-}
-
-fn entries(tx: &Tx, sql: &str, limit: usize) -> Result<Vec<Indexed>, StoreError> {
-    tx.all_with(sql, &[&limit, &HEADER], |row| {
-        let n = row.get(0)?;
-        // A damaged entry has no words; `doctor` names it.
-        let stored: String = row.get(1)?;
-        let facts: Option<Facts> = serde_json::from_str(&stored).ok();
-        let circumstances = row.get::<_, Option<JsonColumn<Circumstances>>>(2);
-        let circumstances = circumstances.ok().flatten();
-        let own_list = circumstances.and_then(|json| json.0.own_list);
-        let raw: Option<Vec<u8>> = row.get(3)?;
-        let header = raw.as_deref().map(HeaderView::of);
-        let name = header.as_ref().and_then(HeaderView::display_name);
-        let words = facts.map_or_else(Vec::new, |facts| {
-            let sender = sender_for(&facts, own_list.as_deref());
-            words_of(sender.address(), name, facts.subject.as_deref())
-        });
-        Ok(Indexed {
-            n,
-            facts: stored,
-            words,
-        })
+    let next: Vec<_> = found
+        .into_iter()
+        .map(|entry| entry.index(tx))
+        .collect::<Result<_, _>>()?;
+    let unused = unused(tx, limit)?;
+    let more = [again.len(), next.len(), unused.len()].contains(&limit);
+    Ok(Batch {
+        again,
+        next,
+        unused,
+        more,
     })
 }
 
+/// Entries of which the words are to be made.
+const UNINDEXED: &str = "SELECT l.n, l.facts, l.circumstances, c.ledger, length(c.raw),
+     l.verdict = 'dropped' AND NOT EXISTS (SELECT 1 FROM account WHERE key = l.sender)
+     FROM ledger AS l LEFT JOIN content AS c ON c.ledger = coalesce(l.message, l.n)";
+
+struct Unindexed {
+    n: i64,
+    /// None if the entry is damaged: it has no words, and `doctor` names it.
+    facts: Option<Facts>,
+    own_list: Option<String>,
+    /// Row of the content, and its size.
+    content: Option<(i64, usize)>,
+    is_of_stranger: bool,
+}
+
+impl Unindexed {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        let facts = row.get::<_, JsonColumn<_>>(1).ok();
+        let circumstances = row.get::<_, Option<JsonColumn<Circumstances>>>(2);
+        let circumstances = circumstances.ok().flatten();
+        let carrier: Option<i64> = row.get(3)?;
+        let size: Option<usize> = row.get(4)?;
+        Ok(Self {
+            n: row.get(0)?,
+            facts: facts.map(|json| json.0),
+            own_list: circumstances.and_then(|json| json.0.own_list),
+            content: carrier.zip(size),
+            is_of_stranger: row.get(5)?,
+        })
+    }
+
+    /// Makes the words.
+    fn index(self, tx: &Tx) -> Result<Indexed, StoreError> {
+        let mut indexed = Indexed {
+            n: self.n,
+            words: Vec::new(),
+        };
+        if let Some(facts) = &self.facts {
+            let header = match self.content {
+                Some((carrier, size)) => Some(HeaderView::of(&read_header(tx, carrier, size)?)),
+                None => None,
+            };
+            let sender = sender_for(facts, self.own_list.as_deref());
+            let most = if self.is_of_stranger {
+                MOST_OF_STRANGER
+            } else {
+                MOST
+            };
+            indexed.words = words_of(
+                sender.address(),
+                header.as_ref().and_then(HeaderView::display_name),
+                facts.subject.as_deref(),
+                most,
+            );
+        }
+        Ok(indexed)
+    }
+}
+
+/// Reads the header of a content, and not much of its body.
+pub(crate) fn read_header(tx: &Tx, carrier: i64, size: usize) -> Result<Vec<u8>, StoreError> {
+    let mut header = vec![0; size.min(FIRST_LOOK)];
+    tx.read_content(carrier, 0, &mut header)?;
+    let is_whole = |raw: &[u8]| {
+        memmem::find(raw, b"\r\n\r\n").is_some() || memmem::find(raw, b"\n\n").is_some()
+    };
+    if header.len() < size && !is_whole(&header) {
+        header.resize(size.min(HEADER), 0);
+        tx.read_content(carrier, 0, &mut header)?;
+    }
+    Ok(header)
+}
+
 pub(crate) fn has_unused(tx: &Tx) -> Result<bool, StoreError> {
-    tx.exists(
-        "SELECT 1 FROM search_word INDEXED BY search_word_unused WHERE messages = 0 LIMIT 1",
-        &[],
+    Ok(!unused(tx, 1)?.is_empty())
+}
+
+fn unused(tx: &Tx, limit: usize) -> Result<Vec<(i64, String)>, StoreError> {
+    tx.all(
+        "SELECT number, word FROM search_word INDEXED BY search_word_unused
+         WHERE messages = 0 LIMIT ?",
+        &[&limit],
     )
 }
 
-fn replace(tx: &Tx, entry: &Indexed, words: &mut HashMap<String, i64>) -> Result<(), StoreError> {
-    tx.run("DELETE FROM search_entry WHERE ledger = ?", &[&entry.n])?;
-    tx.run("DELETE FROM search_due WHERE ledger = ?", &[&entry.n])?;
-    add(tx, entry, words)
+/// Writes one row of each kind in turn for as long as mail can wait, so that none waits for the others.
+pub(crate) fn write(tx: &Tx, batch: Batch) -> Result<WorkStep<usize>, StoreError> {
+    let mut pace = TimeSlice::of(usize::MAX);
+    let (mut done, mut more, mut words) = (0, batch.more, HashMap::new());
+    let mut again = batch.again.into_iter();
+    let mut next = batch.next.into_iter();
+    let mut unused = batch.unused.into_iter();
+    while again.len() + next.len() + unused.len() > 0 {
+        if !pace.goes_on() {
+            more = true;
+            break;
+        }
+        if let Some((number, word)) = unused.next() {
+            words.remove(&word);
+            remove(tx, number, &word)?;
+        }
+        if let Some(n) = again.next() {
+            replace(tx, n, &mut words)?;
+            done += 1;
+        }
+        if let Some(entry) = next.next() {
+            if is_unchanged(tx, entry.n)? {
+                add(tx, &entry, &mut words)?;
+                done += 1;
+            } else {
+                more = true;
+            }
+            advance(tx, entry.n)?;
+        }
+    }
+    Ok(pace.step(done, more))
 }
 
-/// Adds the words of an entry, unless it was erased meanwhile. If it was rewritten after its words were made,
-/// such as for a person who was forgotten, none of them is added, and it is due again.
-fn add(tx: &Tx, entry: &Indexed, words: &mut HashMap<String, i64>) -> Result<(), StoreError> {
-    let facts: Option<String> = tx.maybe("SELECT facts FROM ledger WHERE n = ?", &[&entry.n])?;
-    match facts {
-        None => return Ok(()),
-        Some(facts) if facts != entry.facts => {
-            tx.run(
-                "INSERT INTO search_due (ledger) VALUES (?) ON CONFLICT DO NOTHING",
-                &[&entry.n],
-            )?;
-            return Ok(());
-        }
-        Some(_) => {}
+/// True if an entry after the one up to which all are indexed was neither erased nor rewritten nor indexed
+/// since it was committed. A rewritten one is due, and stays so until it is indexed.
+fn is_unchanged(tx: &Tx, n: i64) -> Result<bool, StoreError> {
+    tx.exists(
+        "SELECT 1 FROM ledger AS l WHERE n = ?1
+             AND n > (SELECT ledger FROM search_progress)
+             AND NOT EXISTS (SELECT 1 FROM search_due WHERE ledger = ?1)",
+        &[&n],
+    )
+}
+
+/// Makes and writes the words of an entry that is due, in one transaction.
+fn replace(tx: &Tx, n: i64, words: &mut HashMap<String, i64>) -> Result<(), StoreError> {
+    // Another process may have indexed it meanwhile.
+    if tx.run("DELETE FROM search_due WHERE ledger = ?", &[&n])? == 0 {
+        return Ok(());
     }
+    tx.run("DELETE FROM search_entry WHERE ledger = ?", &[&n])?;
+    let found = tx.maybe_with(
+        &format!("{UNINDEXED} WHERE l.n = ?"),
+        &[&n],
+        Unindexed::from_row,
+    )?;
+    match found {
+        Some(entry) => add(tx, &entry.index(tx)?, words),
+        None => Ok(()),
+    }
+}
+
+fn add(tx: &Tx, entry: &Indexed, words: &mut HashMap<String, i64>) -> Result<(), StoreError> {
     for text in &entry.words {
         let word = if let Some(number) = words.get(text) {
             *number
@@ -147,7 +248,6 @@ fn add(tx: &Tx, entry: &Indexed, words: &mut HashMap<String, i64>) -> Result<(),
             words.insert(text.clone(), number);
             number
         };
-        // Another process may have indexed it meanwhile.
         let added = insert!(
             tx,
             search_entry {
@@ -185,7 +285,8 @@ fn number_of(tx: &Tx, word: &str) -> Result<i64, StoreError> {
             search_ending {
                 ending,
                 word: number
-            }
+            },
+            "ON CONFLICT DO NOTHING"
         )?;
     }
     Ok(number)
@@ -199,34 +300,28 @@ fn advance(tx: &Tx, n: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes words that no entry has any more.
-fn remove_unused(tx: &Tx, limit: usize, pace: &mut TimeSlice) -> Result<bool, StoreError> {
-    let unused: Vec<(i64, String)> = tx.all(
-        "SELECT number, word FROM search_word INDEXED BY search_word_unused
-         WHERE messages = 0 LIMIT ?",
-        &[&limit],
-    )?;
-    pace.each(unused, |(number, word)| remove(tx, number, &word))
-}
-
-fn remove(tx: &Tx, number: i64, word: &str) -> Result<(), StoreError> {
-    for ending in endings(word) {
-        tx.run(
-            "DELETE FROM search_ending WHERE ending = ? AND word = ?",
-            &[&ending, &number],
-        )?;
-    }
-    tx.run("DELETE FROM search_word WHERE number = ?", &[&number])?;
+/// Removes words that no entry has any more, for as long as mail can wait.
+pub(crate) fn remove_unused(tx: &Tx) -> Result<(), StoreError> {
+    let mut pace = TimeSlice::of(UNUSED);
+    pace.each(unused(tx, UNUSED)?, |(number, word)| {
+        remove(tx, number, &word)
+    })?;
     Ok(())
 }
 
-impl Store {
-    /// Removes every word that no entry has any more, in short steps: for a person who is forgotten.
-    pub(crate) async fn remove_unused_words(&self) -> Result<(), StoreError> {
-        while self.read(has_unused).await? {
-            self.write(|work| remove_unused(work.tx, 100, &mut TimeSlice::of(100)))
-                .await?;
+/// Removes a word, unless an entry has got it meanwhile.
+fn remove(tx: &Tx, number: i64, word: &str) -> Result<(), StoreError> {
+    let removed = tx.run(
+        "DELETE FROM search_word WHERE number = ? AND messages = 0",
+        &[&number],
+    )?;
+    if removed == 1 {
+        for ending in endings(word) {
+            tx.run(
+                "DELETE FROM search_ending WHERE ending = ? AND word = ?",
+                &[&ending, &number],
+            )?;
         }
-        Ok(())
     }
+    Ok(())
 }

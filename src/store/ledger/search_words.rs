@@ -8,13 +8,16 @@ use icu_normalizer::DecomposingNormalizer;
 
 use crate::domain::EmailAddress;
 
-/// Maximum characters of a word; a longer run becomes several, which overlap.
+/// Maximum characters of an ending of a word, and of a part of a question.
 const LONGEST: usize = 40;
-const OVERLAP: usize = 8;
 
 /// Maximum characters of all words of a message, and of all parts of a question. The sender chooses the words
 /// of a message, and each costs a row for each of its characters.
-const MOST: usize = 400;
+pub(crate) const MOST: usize = 400;
+
+/// The same for a dropped message of a sender without an account: the address and the beginning of the
+/// subject.
+pub(crate) const MOST_OF_STRANGER: usize = 120;
 
 /// Lower case, without accents and in compatibility characters: `Müller` is `muller`.
 pub(crate) fn fold(text: &str) -> String {
@@ -26,11 +29,12 @@ pub(crate) fn fold(text: &str) -> String {
         .collect()
 }
 
-/// The words of a message, each once, without order.
+/// The words of a message with at most `most` characters, each once, without order.
 pub(crate) fn words_of(
     sender: Option<&EmailAddress>,
     name: Option<&str>,
     subject: Option<&str>,
+    most: usize,
 ) -> Vec<String> {
     let mut words = Vec::new();
     if let Some(sender) = sender {
@@ -41,14 +45,14 @@ pub(crate) fn words_of(
     for text in name.into_iter().chain(subject) {
         words.extend(split(text));
     }
-    let mut left = MOST;
+    let mut left = most;
     let mut short = Vec::new();
-    for word in words.iter().flat_map(|word| pieces(word)) {
-        let length = word.chars().count();
-        if length > left {
+    for mut word in words {
+        if left == 0 {
             break;
         }
-        left -= length;
+        cut(&mut word, left);
+        left -= word.chars().count();
         short.push(word);
     }
     short.sort_unstable();
@@ -69,9 +73,7 @@ pub(crate) fn parts_of(question: &str) -> Vec<String> {
         }
     }
     for part in &mut parts {
-        if let Some((end, _)) = part.char_indices().nth(LONGEST - OVERLAP) {
-            part.truncate(end);
-        }
+        cut(part, LONGEST);
     }
     parts.sort_unstable();
     parts.dedup();
@@ -79,12 +81,17 @@ pub(crate) fn parts_of(question: &str) -> Vec<String> {
     parts
 }
 
-/// Endings of a word with at least two characters, from each letter, digit and `@`.
+/// Endings of a word with at least two characters, from each letter, digit and `@`; of a longer ending, the
+/// first [`LONGEST`] characters. Several may be the same.
 pub(crate) fn endings(word: &str) -> impl Iterator<Item = &str> {
     word.char_indices()
         .filter(|(place, c)| *place == 0 || is_of_word(*c))
         .map(|(place, _)| &word[place..])
         .filter(move |ending| ending.len() == word.len() || ending.chars().nth(1).is_some())
+        .map(|ending| match ending.char_indices().nth(LONGEST) {
+            Some((end, _)) => &ending[..end],
+            None => ending,
+        })
 }
 
 /// Runs without white space, folded, without punctuation around them.
@@ -98,21 +105,11 @@ fn is_of_word(c: char) -> bool {
     c.is_alphanumeric() || c == '@'
 }
 
-/// A word that is too long in pieces.
-fn pieces(word: &str) -> Vec<String> {
-    let characters: Vec<char> = word.chars().collect();
-    if characters.len() <= LONGEST {
-        return vec![word.to_owned()];
+/// Shortens a text to its first characters.
+fn cut(text: &mut String, most: usize) {
+    if let Some((end, _)) = text.char_indices().nth(most) {
+        text.truncate(end);
     }
-    let step = LONGEST - OVERLAP;
-    (0..characters.len() - OVERLAP)
-        .step_by(step)
-        .map(|begin| {
-            characters[begin..characters.len().min(begin + LONGEST)]
-                .iter()
-                .collect()
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -154,10 +151,10 @@ mod tests {
                 ],
             ),
         ] {
-            assert_eq!(words_of(Some(&sender), name, subject), expected);
+            assert_eq!(words_of(Some(&sender), name, subject, MOST), expected);
         }
         assert_eq!(
-            words_of(None, None, Some(" \u{301} -- @ ")),
+            words_of(None, None, Some(" \u{301} -- @ "), MOST),
             Vec::<String>::new()
         );
     }
@@ -192,10 +189,12 @@ mod tests {
     fn a_sender_cannot_make_many_rows() {
         let subject = (0..10_000).fold(String::new(), |text, n| text + &format!("w{n:06} "));
         for subject in [subject, "x".repeat(100_000), "打".repeat(50_000)] {
-            let words = words_of(None, None, Some(&subject));
-            let rows: usize = words.iter().map(|word| endings(word).count()).sum();
-            assert!(rows <= MOST, "{rows}");
-            assert!(!words.is_empty());
+            for most in [MOST, MOST_OF_STRANGER] {
+                let words = words_of(None, None, Some(&subject), most);
+                let rows: usize = words.iter().map(|word| endings(word).count()).sum();
+                assert!(rows <= most, "{rows}");
+                assert!(!words.is_empty());
+            }
         }
     }
 
@@ -206,11 +205,15 @@ mod tests {
         assert_eq!(all("a@"), ["a@"]);
         assert_eq!(all("x"), ["x"]);
         assert_eq!(all("打印机"), ["打印机", "印机"]);
-        let long = "abcdefghij".repeat(9);
-        for begin in 0..80 {
-            let part = &long[begin..begin + OVERLAP];
-            let found = pieces(&long).iter().any(|piece| piece.contains(part));
-            assert!(found, "{part}");
+        let long: String = (0..30).map(|n| format!("{n:02}x")).collect();
+        for length in 1..=LONGEST {
+            for begin in 0..=long.len() - length {
+                let part = &long[begin..begin + length];
+                let begins = |ending: &str| ending.starts_with(part);
+                // The last character alone is no ending, and is in others.
+                assert!(length == 1 || endings(&long).any(begins), "{part}");
+            }
         }
+        assert!(endings(&long).all(|ending| ending.chars().count() <= LONGEST));
     }
 }

@@ -126,6 +126,19 @@ fn holdings(tx: &Tx, address: &EmailAddress) -> Result<Holdings, StoreError> {
     Ok(holdings)
 }
 
+fn search_words(tx: &Tx, address: &EmailAddress) -> Result<Vec<String>, StoreError> {
+    let mut words = BTreeSet::new();
+    for n in entries(tx, address)?.own {
+        words.extend(tx.all::<String>(
+            "SELECT w.word FROM search_entry AS e INDEXED BY search_entry_ledger
+                 CROSS JOIN search_word AS w ON w.number = e.word
+             WHERE e.ledger = ?",
+            &[&n],
+        )?);
+    }
+    Ok(words.into_iter().collect())
+}
+
 /// Events of the account and of each entry; oldest first.
 fn events(tx: &Tx, address: &EmailAddress) -> Result<Vec<PersonEvent>, StoreError> {
     let mut events = Vec::new();
@@ -164,5 +177,10 @@ impl Store {
         address: EmailAddress,
     ) -> Result<Vec<PersonEvent>, StoreError> {
         self.read_long(move |tx| events(tx, &address)).await
+    }
+
+    /// The words by which the search finds the messages of an address, each once.
+    pub async fn search_words_of(&self, address: EmailAddress) -> Result<Vec<String>, StoreError> {
+        self.read_long(move |tx| search_words(tx, &address)).await
     }
 }

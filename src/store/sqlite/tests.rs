@@ -228,6 +228,7 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
     }
     check("index", session, |c| search_index::next(c, 100));
     check("index", session, search_index::has_unused);
+    check("not indexed", session, find::not_indexed);
     for after in [None, Some("7")] {
         check("queued mail", session, |c| {
             correspondence::queued_mail(c, &page(None))
@@ -273,6 +274,51 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
             simulate::simulate(c, &what, |_, _| {})
         });
     }
+}
+
+/// Statements of one operation, and the triggers that it ran, as the trace reports them.
+fn trace(session: &SqliteSession, operation: impl Fn(&Tx)) -> Vec<String> {
+    ASKED.with_borrow_mut(Vec::clear);
+    let codes = TraceEventCodes::SQLITE_TRACE_STMT;
+    session.connection.trace_v2(codes, Some(note));
+    operation(session);
+    session.connection.trace_v2(TraceEventCodes::empty(), None);
+    ASKED.take()
+}
+
+#[test]
+fn recording_a_message_runs_nothing_of_the_search() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let session = &open_database(folder.path());
+    let of_search = |traced: Vec<String>| {
+        let all = traced.len();
+        let of_search = traced.iter().filter(|sql| sql.contains("search_")).count();
+        (all, of_search)
+    };
+    let recorded = trace(session, |tx| {
+        tx.run(
+            "INSERT INTO ledger (n, id, received_at, portal, recipient, verdict, rule, revision,
+                 copy_key, facts, envelope, standing)
+             VALUES (1, randomblob(16), 0, 'it', 'it@corp.example', 'dropped', 12, 1, 0, '{}', '{}',
+                 '{}')",
+            &[],
+        )
+        .expect("an entry");
+        tx.run("INSERT INTO content (ledger, raw) VALUES (1, x'00')", &[])
+            .expect("a content");
+        // Of a repeated message.
+        tx.run("UPDATE ledger SET message = 1, forget_at = 7 WHERE n = 1", &[])
+            .expect("an update");
+    });
+    let (all, traced) = of_search(recorded);
+    assert!(all > 3, "the trace reports triggers");
+    assert_eq!(traced, 0);
+    // The trace would report those of the search.
+    let rewritten = trace(session, |tx| {
+        tx.run("UPDATE ledger SET facts = '{}' WHERE n = 1", &[])
+            .expect("an update");
+    });
+    assert!(of_search(rewritten).1 > 0);
 }
 
 #[test]

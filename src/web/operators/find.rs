@@ -69,7 +69,7 @@ pub(super) async fn find(
                 .collect::<Vec<_>>(),
             next_page => asked.older("/find", found.next.as_deref()),
             newer_page => asked.newer("/find"),
-            not_indexed => found.not_indexed,
+            gap => found.explain_gap(),
             verdicts => Verdict::ALL.iter().map(|verdict| verdict.as_str()).collect::<Vec<_>>(),
             reasons => Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
             portals => portals(&app.config()),

@@ -18,6 +18,8 @@ fn filled_harness() -> Harness {
 #[test]
 fn all_data_about_a_person_is_exported_with_private_permissions() {
     let harness = filled_harness();
+    // Without a running daemon, a search fills its index.
+    assert_eq!(harness.run(&["find", "fire"]).status, 0);
     let folder = harness.path("ann");
     let to = folder.display().to_string();
     let written = harness.run(&[
@@ -52,6 +54,11 @@ fn all_data_about_a_person_is_exported_with_private_permissions() {
     assert_eq!(read("requests.json")[0]["subject"], "Printer on fire");
     assert_eq!(read("letters.json")[0]["state"], "sent");
     assert_eq!(read("events.json")[0]["event"], "account.created");
+    let words = read("words.json");
+    for word in ["@corp.example", "ann@", "fire", "printer"] {
+        let found = words.as_array().expect("words").contains(&word.into());
+        assert!(found, "{word}: {words}");
+    }
     let ledger = read("ledger.json")[1]["ledger"].clone();
     let message = format!("messages/{}.eml", ledger.as_str().expect("an id"));
     let message = std::fs::read_to_string(folder.join(message)).expect("the message");

@@ -15,6 +15,7 @@ mod sample;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+use crate::support::turns::{claim_mail, settle_mail};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -123,20 +124,22 @@ fn fill(folder: &Path, token: &Token) {
             store.accept(ann.next()).await.expect("accepted");
         }
         let verification = &config.verification;
-        let claimed = store
-            .claim_mail(
-                vec![token.hash()],
-                verification.limits,
-                verification.token_ttl,
+        let claimed = claim_mail(
+            &store,
+            vec![token.hash()],
+            verification.limits,
+            verification.token_ttl,
+            Timestamp::now(),
+        )
+        .await;
+        for verification_mail in claimed.verification_mails {
+            settle_mail(
+                &store,
+                &verification_mail,
+                MailOutcome::Sent,
                 Timestamp::now(),
             )
-            .await
-            .expect("claimed");
-        for verification_mail in claimed.verification_mails {
-            store
-                .settle_mail(&verification_mail, MailOutcome::Sent, Timestamp::now())
-                .await
-                .expect("settled");
+            .await;
         }
         store.close().await;
     });

@@ -31,7 +31,7 @@ pub use accounts::unlisted::UnlistedAccounts;
 pub use accounts::verification::{Choice, Link, Proved};
 pub use audit::events::{Event, OperatorAction};
 pub use audit::hook_calls::{FailedCall, HookCall, HookCount};
-pub use claims::leases::{ClaimNumber, ClaimedWork, NextWork, SetAside, Settled, Settlement, Turn};
+pub use claims::leases::{ClaimNumber, NextWork, SetAside, Settled, Settlement, Turn};
 pub use engine::notify::{Changes, Topic};
 pub use engine::settings_cache::Revision;
 pub use engine::time_slice::WorkStep;

@@ -7,3 +7,4 @@ pub mod client;
 pub mod harness;
 pub mod port;
 pub mod program;
+pub mod turns;

@@ -336,29 +336,4 @@ impl Store {
         })
         .await
     }
-
-    /// Sets whether automatic mail of this account is accepted as if a person had written it.
-    pub async fn take_automatic_of(
-        &self,
-        id: AccountId,
-        takes: bool,
-        by: Actor,
-        now: Timestamp,
-    ) -> Result<Account, StoreError> {
-        self.write(move |work| {
-            let there = account_by_id(work.tx, id)?;
-            if there.takes_automatic != takes {
-                work.tx.run(
-                    "UPDATE account SET takes_automatic = ? WHERE n = ?",
-                    &[&takes, &there.n],
-                )?;
-                NewEvent::new("account.takes_automatic")
-                    .account(there.n)
-                    .detail(takes.to_string())
-                    .record(work.tx, &by, now.into())?;
-            }
-            account(work.tx, there.n)
-        })
-        .await
-    }
 }

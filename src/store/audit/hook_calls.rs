@@ -7,7 +7,7 @@ use crate::domain::{AccountId, Actor, DestinationName, HookCallId, Timestamp};
 use crate::store::audit::events::NewEvent;
 use crate::store::claims::holder::Holder;
 use crate::store::claims::leases::{
-    ClaimNumber, ClaimedWork, HOOK_CALLS, Lease, NextWork, SetAside, Settled, Turn,
+    ClaimNumber, HOOK_CALLS, Lease, NextWork, SetAside, Settled, Turn,
 };
 use crate::store::claims::paused::is_paused;
 use crate::store::engine::time_slice::TimeSlice;
@@ -57,6 +57,7 @@ fn read_call(row: &Row, lease: Lease) -> Result<HookCall, StoreError> {
     })
 }
 
+/// Claims up to `limit` due calls, and sets aside those that are damaged.
 fn take(
     tx: &Tx,
     hook: &DestinationName,
@@ -64,9 +65,9 @@ fn take(
     holder: &Holder,
     lease_until: Millis,
     now: Millis,
-) -> Result<ClaimedWork<HookCall>, StoreError> {
+) -> Result<(Vec<HookCall>, Vec<SetAside>), StoreError> {
     let due = HOOK_CALLS.due(tx, hook, limit, now)?;
-    let mut claimed = ClaimedWork::default();
+    let (mut claims, mut set_aside) = (Vec::new(), Vec::new());
     for (_, n) in due {
         let leases = &HOOK_CALLS.leases;
         let lease = leases.take(tx, n, holder, lease_until)?;
@@ -77,7 +78,7 @@ fn take(
             |row| read_call(row, lease.clone()),
         );
         match found {
-            Ok(call) => claimed.claims.push(call),
+            Ok(call) => claims.push(call),
             Err(cause) if cause.is_of_row() => {
                 let cause = cause.to_string();
                 let failed = Settlement::Failed {
@@ -85,12 +86,12 @@ fn take(
                 };
                 settle(tx, &lease, &failed, now)?;
                 let what = format!("call {n} of the hook {hook}");
-                claimed.set_aside.push(SetAside { what, cause });
+                set_aside.push(SetAside { what, cause });
             }
             Err(error) => return Err(error),
         }
     }
-    Ok(claimed)
+    Ok((claims, set_aside))
 }
 
 fn settle(
@@ -288,15 +289,15 @@ impl Store {
                 settled.push(settle(tx, lease, settlement, *at)?);
             }
             let limit = if is_paused(tx, &hook)? { 0 } else { limit };
-            let claimed = take(tx, &hook, limit, &holder, lease_until, now)?;
+            let (claims, set_aside) = take(tx, &hook, limit, &holder, lease_until, now)?;
             // The next calls of these queues are due.
             let is_changed = limit == 0 && settled.contains(&Settled::Recorded);
-            let is_changed = is_changed || !claimed.set_aside.is_empty();
+            let is_changed = is_changed || !set_aside.is_empty();
             work.wakeups.add_if(Topic::Calls, is_changed);
             Ok(Turn {
                 settled,
-                runs: claimed.claims.into_iter().map(|call| vec![call]).collect(),
-                set_aside: claimed.set_aside,
+                runs: claims.into_iter().map(|call| vec![call]).collect(),
+                set_aside,
                 next: next(tx, &hook)?,
                 unread: None,
             })

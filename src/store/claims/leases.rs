@@ -69,23 +69,6 @@ impl NextWork {
     }
 }
 
-/// Rows that a worker claimed.
-#[derive(Debug, Clone)]
-pub struct ClaimedWork<T> {
-    pub claims: Vec<T>,
-    /// Due rows that are damaged; they count as failed from now on.
-    pub set_aside: Vec<SetAside>,
-}
-
-impl<T> Default for ClaimedWork<T> {
-    fn default() -> Self {
-        Self {
-            claims: Vec::new(),
-            set_aside: Vec::new(),
-        }
-    }
-}
-
 /// A damaged row that no longer blocks others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetAside {

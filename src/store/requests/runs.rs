@@ -14,7 +14,7 @@ use super::deliveries::{self, CLAIMED, Claim, read_claim};
 use crate::domain::{DestinationName, PortalName, Timestamp};
 use crate::store::claims::holder::Holder;
 use crate::store::claims::leases::{
-    ClaimedWork, Lease, NextWork, REQUESTS, SetAside, Settled, Settlement, Turn,
+    Lease, NextWork, REQUESTS, SetAside, Settled, Settlement, Turn,
 };
 use crate::store::claims::paused::is_paused;
 use crate::store::engine::job::Work;
@@ -51,8 +51,7 @@ type Outcome = (Lease, u32, Settlement, Millis);
 
 /// The requests that a worker takes, and for how long.
 struct Share {
-    /// None if pausing does not matter.
-    destination: Option<DestinationName>,
+    destination: DestinationName,
     portals: Vec<PortalName>,
     limits: RunLimits,
     holder: Holder,
@@ -60,13 +59,6 @@ struct Share {
 }
 
 impl Share {
-    fn is_paused(&self, tx: &Tx) -> Result<bool, StoreError> {
-        match &self.destination {
-            Some(destination) => is_paused(tx, destination),
-            None => Ok(false),
-        }
-    }
-
     /// Claims the beginnings of the queues whose heads are due, oldest first.
     fn take(&self, tx: &Tx, now: Millis) -> Result<Vec<Vec<Lease>>, StoreError> {
         let mut due: Vec<(Millis, i64)> = Vec::new();
@@ -181,7 +173,7 @@ fn turn(
     for (account, portal) in &queues {
         REQUESTS.promote(tx, *account, portal, now)?;
     }
-    let is_paused = share.is_paused(tx)?;
+    let is_paused = is_paused(tx, &share.destination)?;
     let runs = if is_paused || share.limits.runs == 0 {
         // The next of these queues may be due: wake the worker that claims.
         let is_changed = settled.contains(&Settled::Recorded);
@@ -251,21 +243,13 @@ impl Store {
             (claim.lease.clone(), claim.attempt, settlement, at.into())
         });
         let share = Share {
-            destination: Some(destination.clone()),
+            destination: destination.clone(),
             portals: portals.to_vec(),
             limits,
             holder: self.holder.clone(),
             lease_until: lease_until.into(),
         };
-        self.turn(outcomes.collect(), share, now).await
-    }
-
-    async fn turn(
-        &self,
-        outcomes: Vec<Outcome>,
-        share: Share,
-        now: Timestamp,
-    ) -> Result<Turn<Delivery>, StoreError> {
+        let outcomes: Vec<Outcome> = outcomes.collect();
         let turn = self
             .write(move |work| turn(work, &outcomes, &share, now.into()))
             .await?;
@@ -312,57 +296,6 @@ impl Store {
         Ok((runs, set_aside))
     }
 
-    /// Claims up to `limit` due heads of the queues of these portals, each alone.
-    pub async fn claim_deliveries(
-        &self,
-        portals: Vec<PortalName>,
-        limit: usize,
-        lease_until: Timestamp,
-        now: Timestamp,
-    ) -> Result<ClaimedWork<Claim>, StoreError> {
-        let share = Share {
-            destination: None,
-            portals,
-            limits: RunLimits {
-                runs: limit,
-                requests: 1,
-            },
-            holder: self.holder.clone(),
-            lease_until: lease_until.into(),
-        };
-        let turn = self.turn(Vec::new(), share, now).await?;
-        if let Some(error) = turn.unread {
-            return Err(error);
-        }
-        let claims = turn.runs.into_iter().flatten();
-        Ok(ClaimedWork {
-            claims: claims.map(|delivery| delivery.claim).collect(),
-            set_aside: turn.set_aside,
-        })
-    }
-
-    /// Records one outcome and claims nothing.
-    pub async fn settle_delivery(
-        &self,
-        claim: &Claim,
-        settlement: Settlement,
-        now: Timestamp,
-    ) -> Result<Settled, StoreError> {
-        let outcome = (claim.lease.clone(), claim.attempt, settlement, now.into());
-        let share = Share {
-            destination: None,
-            portals: Vec::new(),
-            limits: RunLimits {
-                runs: 0,
-                requests: 0,
-            },
-            holder: self.holder.clone(),
-            lease_until: Millis(0),
-        };
-        let turn = self.turn(vec![outcome], share, now).await?;
-        Ok(turn.settled.first().copied().unwrap_or(Settled::ClaimLost))
-    }
-
     /// Time at which a request of these portals can be claimed.
     pub async fn next_delivery_work(
         &self,
@@ -377,14 +310,5 @@ impl Store {
             next_due(tx, &portals).map(NextWork::at)
         })
         .await
-    }
-
-    /// Time at which the next released request of these portals is due; None if none waits.
-    pub async fn next_delivery(
-        &self,
-        portals: Vec<PortalName>,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        self.read(move |tx| Ok(next_due(tx, &portals)?.map(Millis::timestamp)))
-            .await
     }
 }

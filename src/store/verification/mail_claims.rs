@@ -56,7 +56,8 @@ impl VerificationMail {
     }
 }
 
-/// Records the outcome of a claimed mail.
+/// Records the outcome of a claimed mail. A sent mail is recorded as sent even when the claim is lost, unless
+/// another outcome was recorded.
 pub(crate) fn settle(
     tx: &Tx,
     claim: &MailClaim,
@@ -212,22 +213,6 @@ impl Store {
             Ok(holds)
         })
         .await
-    }
-
-    /// Records the outcome of a claimed mail. A sent mail is recorded as sent even when the claim is lost,
-    /// unless another outcome was recorded.
-    ///
-    /// # Errors
-    /// The database cannot be written.
-    pub async fn settle_mail(
-        &self,
-        verification_mail: &VerificationMail,
-        outcome: MailOutcome,
-        now: Timestamp,
-    ) -> Result<Settled, StoreError> {
-        let claim = verification_mail.claim.clone();
-        self.write(move |work| settle(work.tx, &claim, &outcome, now.into()))
-            .await
     }
 
     /// Gives back the mails that this handle claimed after the claim of that number, with their share of the

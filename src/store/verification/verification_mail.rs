@@ -239,24 +239,6 @@ fn renew(
 }
 
 impl Store {
-    /// Claims up to `tokens.len()` mails that are due and within the limits, and stores the hash of the token
-    /// that each will contain. Mails to accounts that no longer need verification are dropped.
-    pub async fn claim_mail(
-        &self,
-        tokens: Vec<impl Into<TokenHashes>>,
-        limits: MailLimits,
-        token_ttl: Duration,
-        now: Timestamp,
-    ) -> Result<ClaimedMail, StoreError> {
-        let tokens: Vec<TokenHashes> = tokens.into_iter().map(Into::into).collect();
-        let holder = self.holder.clone();
-        self.write(move |work| {
-            let tx = work.tx;
-            claim(tx, &tokens, &holder, limits, token_ttl, now.into())
-        })
-        .await
-    }
-
     /// Time at which a mail can be claimed.
     ///
     /// # Errors
@@ -265,8 +247,10 @@ impl Store {
         self.read(|tx| next_due(tx).map(NextWork::at)).await
     }
 
-    /// Records outcomes in order, as [`settle_mail`](Self::settle_mail) does, and then claims as many mails as
-    /// there are tokens, as [`claim_mail`](Self::claim_mail) does, in one transaction.
+    /// Records outcomes in order, and then claims up to `tokens.len()` mails that are due and within the limits,
+    /// and stores the hash of the token that each will contain, in one transaction. A sent mail is recorded as
+    /// sent even when the claim is lost, unless another outcome was recorded. Mails to accounts that no longer
+    /// need verification are dropped.
     ///
     /// # Errors
     /// The database cannot be written.

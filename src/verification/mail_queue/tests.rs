@@ -136,15 +136,14 @@ impl Harness {
     /// The mail that would be sent at that time.
     async fn due(&self, at: Timestamp) -> ClaimedMail {
         let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
-        self.store
-            .claim_mail(
-                vec![token.hash()],
-                self.config.verification.limits,
-                self.config.verification.token_ttl,
-                at,
-            )
-            .await
-            .expect("claimed")
+        let turn = self.store.turn_mail(
+            [],
+            vec![token.hash().into()],
+            self.config.verification.limits,
+            self.config.verification.token_ttl,
+            at,
+        );
+        turn.await.expect("claimed").1
     }
 }
 
@@ -274,17 +273,15 @@ async fn a_mail_that_another_worker_sent_while_it_waited_for_a_connection_is_not
     let tokens = (0..=CONNECTIONS).map(|_| MailTokens::generate().expect("tokens").hashes());
     let settings = &harness.config.verification;
     let later = Timestamp::now() + Duration::from_hours(24);
-    let claimed = other
-        .claim_mail(tokens.collect(), settings.limits, settings.token_ttl, later)
-        .await
-        .expect("claimed");
+    let (limits, ttl) = (settings.limits, settings.token_ttl);
+    let turn = other.turn_mail([], tokens.collect(), limits, ttl, later);
+    let (_, claimed) = turn.await.expect("claimed");
     assert_eq!(claimed.verification_mails.len(), CONNECTIONS + 1);
-    for verification_mail in &claimed.verification_mails {
-        let settled = other
-            .settle_mail(verification_mail, MailOutcome::Sent, later)
-            .await;
-        assert_eq!(settled.expect("settled"), Settled::Recorded);
-    }
+    let sent = claimed.verification_mails.iter();
+    let sent = sent.map(|mail| (mail, MailOutcome::Sent, later));
+    let turn = other.turn_mail(sent, Vec::new(), limits, ttl, later).await;
+    let (settled, _) = turn.expect("settled");
+    assert_eq!(settled, [Settled::Recorded; CONNECTIONS + 1]);
     harness.sink.open.add_permits(Semaphore::MAX_PERMITS / 2);
     // This one is due after the one that waited.
     harness.mail("last@corp.example").await;

@@ -9,6 +9,7 @@ use vestibule::store::{ArrivalOutcome, MailOutcome, Store};
 
 use crate::support::arrival::arrival;
 use crate::support::harness;
+use crate::support::turns::{claim_mail, settle_mail};
 
 const CONFIGURATION: &str = r#"
 [[portal]]
@@ -94,20 +95,20 @@ impl Harness {
     pub fn send_mail(&self) {
         let token = Token::generate().expect("a token").hash();
         let verification = &self.config.verification;
-        let claimed = self.runtime.block_on(self.store.claim_mail(
+        let mut claimed = self.runtime.block_on(claim_mail(
+            &self.store,
             vec![token],
             verification.limits,
             verification.token_ttl,
             Timestamp::now(),
         ));
-        let verification_mail = claimed.expect("a claim").verification_mails.remove(0);
-        self.runtime
-            .block_on(self.store.settle_mail(
-                &verification_mail,
-                MailOutcome::Sent,
-                Timestamp::now(),
-            ))
-            .expect("settled");
+        let verification_mail = claimed.verification_mails.remove(0);
+        self.runtime.block_on(settle_mail(
+            &self.store,
+            &verification_mail,
+            MailOutcome::Sent,
+            Timestamp::now(),
+        ));
     }
 
     pub fn receive_raw(&self, raw: &str) -> ArrivalOutcome {

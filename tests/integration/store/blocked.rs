@@ -1,33 +1,12 @@
 //! Blocking an account stops released requests that are not delivered yet; and each delivered request tells
 //! how it was verified.
 
-use std::time::Duration;
-
 use vestibule::domain::{Proof, RequestId, RequestState};
-use vestibule::store::{Choice, Claim, Settlement};
+use vestibule::store::{Choice, NextWork, Settlement};
 
-use super::harness::{Harness, address, at, mail, operator, portal, start, to};
+use super::harness::{Harness, address, mail, minutes, operator, portal, start, to};
 
 const BOB: &str = "bob@shop.example";
-
-fn minutes(count: u64) -> jiff::Timestamp {
-    at(Duration::from_mins(count))
-}
-
-async fn claim(harness: &Harness, now: jiff::Timestamp) -> Vec<Claim> {
-    let lease = now + jiff::SignedDuration::from_mins(10);
-    let portals = vec![portal("it"), portal("hr")];
-    let claimed = harness
-        .store
-        .claim_deliveries(portals, 10, lease, now)
-        .await;
-    claimed.expect("a claim").claims
-}
-
-async fn settle(harness: &Harness, claim: &Claim, settlement: Settlement, now: jiff::Timestamp) {
-    let settled = harness.store.settle_delivery(claim, settlement, now).await;
-    settled.expect("settled");
-}
 
 async fn block(harness: &Harness, blocked: bool, now: jiff::Timestamp) {
     let account = harness.store.customer(&address(BOB)).await.expect("read");
@@ -45,11 +24,6 @@ async fn block(harness: &Harness, blocked: bool, now: jiff::Timestamp) {
     }
 }
 
-async fn check(harness: &Harness) {
-    let violations = harness.store.check_invariants().await.expect("checked");
-    assert!(violations.is_empty(), "{violations:?}");
-}
-
 async fn write(harness: &Harness, from: &str, id: &str, name: &str) -> RequestId {
     let mut arrival = mail(from, id, start());
     arrival.parts = vec![to(name)];
@@ -64,19 +38,21 @@ async fn waiting_requests_stop_and_resume_in_order_when_unblocked() {
         write(&harness, BOB, id, name).await;
     }
     block(&harness, true, start()).await;
-    check(&harness).await;
-    assert!(claim(&harness, minutes(60)).await.is_empty());
-    let next = harness
-        .store
-        .next_delivery(vec![portal("it"), portal("hr")]);
-    assert_eq!(next.await.expect("read"), None);
+    harness.assert_sound().await;
+    assert!(harness.claim(minutes(60)).await.is_empty());
+    assert_eq!(
+        harness.next_delivery(&[portal("it"), portal("hr")]).await,
+        NextWork::Nothing
+    );
     block(&harness, false, minutes(60)).await;
-    check(&harness).await;
-    let claims = claim(&harness, minutes(60)).await;
+    harness.assert_sound().await;
+    let claims = harness.claim(minutes(60)).await;
     let ids: Vec<_> = claims.iter().map(|c| c.message_id.as_deref()).collect();
     assert_eq!(ids, [Some("1@x"), Some("3@x")]);
-    settle(&harness, &claims[0], Settlement::Delivered, minutes(61)).await;
-    let claims = claim(&harness, minutes(61)).await;
+    harness
+        .settle(&claims[0], Settlement::Delivered, minutes(61))
+        .await;
+    let claims = harness.claim(minutes(61)).await;
     assert_eq!(claims[0].message_id.as_deref(), Some("2@x"));
 }
 
@@ -85,22 +61,17 @@ async fn an_attempt_in_progress_is_finished_and_not_retried() {
     let harness = Harness::open().await;
     let first = write(&harness, BOB, "1@x", "it").await;
     write(&harness, BOB, "2@x", "it").await;
-    let claims = claim(&harness, start()).await;
+    let claims = harness.claim(start()).await;
     block(&harness, true, start()).await;
-    check(&harness).await;
+    harness.assert_sound().await;
     let retry = Settlement::Retry {
         at: minutes(1),
         cause: "451".to_owned(),
     };
-    settle(&harness, &claims[0], retry, start()).await;
-    check(&harness).await;
-    assert!(claim(&harness, minutes(30)).await.is_empty());
-    let request = harness
-        .store
-        .request(first)
-        .await
-        .expect("read")
-        .expect("it");
+    harness.settle(&claims[0], retry, start()).await;
+    harness.assert_sound().await;
+    assert!(harness.claim(minutes(30)).await.is_empty());
+    let request = harness.request(first).await;
     assert_eq!(request.state, RequestState::Released);
     assert!(
         request
@@ -108,27 +79,32 @@ async fn an_attempt_in_progress_is_finished_and_not_retried() {
             .is_some_and(|error| error.contains("blocked"))
     );
     block(&harness, false, minutes(30)).await;
-    let claims = claim(&harness, minutes(30)).await;
+    let claims = harness.claim(minutes(30)).await;
     assert_eq!(claims[0].request(), first);
-    settle(&harness, &claims[0], Settlement::Delivered, minutes(31)).await;
-    check(&harness).await;
+    harness
+        .settle(&claims[0], Settlement::Delivered, minutes(31))
+        .await;
+    harness.assert_sound().await;
 }
 
 #[tokio::test]
 async fn a_lost_lease_is_not_taken_over_while_blocked() {
     let harness = Harness::open().await;
     let first = write(&harness, BOB, "1@x", "it").await;
-    claim(&harness, start()).await;
+    harness.claim(start()).await;
     block(&harness, true, start()).await;
-    assert!(claim(&harness, minutes(30)).await.is_empty());
-    let next = harness.store.next_delivery(vec![portal("it")]);
-    assert_eq!(next.await.expect("read"), None, "no worker runs in circles");
+    assert!(harness.claim(minutes(30)).await.is_empty());
+    assert_eq!(
+        harness.next_delivery(&[portal("it")]).await,
+        NextWork::Nothing,
+        "no worker runs in circles"
+    );
     let restarted = harness.again();
     restarted.end_leases(minutes(30)).await.expect("a start");
-    check(&harness).await;
-    assert!(claim(&harness, minutes(31)).await.is_empty());
+    harness.assert_sound().await;
+    assert!(harness.claim(minutes(31)).await.is_empty());
     block(&harness, false, minutes(40)).await;
-    assert_eq!(claim(&harness, minutes(40)).await[0].request(), first);
+    assert_eq!(harness.claim(minutes(40)).await[0].request(), first);
 }
 
 #[tokio::test]
@@ -143,8 +119,8 @@ async fn an_operator_can_release_one_request_of_a_blocked_account() {
     blocked.expect("done");
     let released = harness.store.release_request(one, by, start()).await;
     released.expect("released");
-    assert_eq!(claim(&harness, start()).await[0].request(), one);
-    check(&harness).await;
+    assert_eq!(harness.claim(start()).await[0].request(), one);
+    harness.assert_sound().await;
 }
 
 /// Each request carries its own verification to its destination, not that of another request.
@@ -178,12 +154,14 @@ async fn each_request_says_how_it_was_verified_itself() {
 
     let mut found = Vec::new();
     let mut tried = false;
-    while let [claim] = claim(&harness, minutes(4)).await.as_slice() {
+    while let [claim] = harness.claim(minutes(4)).await.as_slice() {
         // A retry does not change `released_by`.
         if claim.request() == mine && !tried {
             tried = true;
             let cause = "550".to_owned();
-            settle(&harness, claim, Settlement::Failed { cause }, minutes(4)).await;
+            harness
+                .settle(claim, Settlement::Failed { cause }, minutes(4))
+                .await;
             let by = operator("dave");
             let retried = harness.store.retry_request(mine, by, minutes(4)).await;
             retried.expect("again");
@@ -191,7 +169,9 @@ async fn each_request_says_how_it_was_verified_itself() {
         }
         let how = claim.verified.as_ref().map(|(how, _)| how.clone());
         found.push((claim.request(), how, claim.released_by.clone()));
-        settle(&harness, claim, Settlement::Delivered, minutes(4)).await;
+        harness
+            .settle(claim, Settlement::Delivered, minutes(4))
+            .await;
     }
     let link = || Some("link".to_owned());
     let carol = || Some("carol".to_owned());
@@ -218,7 +198,7 @@ async fn requests_accepted_before_the_verification_are_not_verified_by_it() {
         .prove(proof, id, Choice::All, minutes(1))
         .await;
     proved.expect("verified");
-    let claims = claim(&harness, minutes(2)).await;
+    let claims = harness.claim(minutes(2)).await;
     assert_eq!(claims[0].request(), early);
     assert_eq!(claims[0].verified, None);
 

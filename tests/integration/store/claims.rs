@@ -1,7 +1,5 @@
 //! Deliveries and hook calls: claims, leases, order, and at most one in progress for an account and portal.
 
-use std::time::Duration;
-
 use vestibule::domain::{DestinationName, EventPattern, RequestState};
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{
@@ -9,31 +7,8 @@ use vestibule::store::{
     Turn,
 };
 
-use super::harness::{DAY, Harness, at, mail, operator, portal, start, to};
-
-fn minutes(count: u64) -> jiff::Timestamp {
-    at(Duration::from_mins(count))
-}
-
-async fn claim(harness: &Harness, now: jiff::Timestamp) -> Vec<Claim> {
-    let lease = now + jiff::SignedDuration::from_mins(10);
-    let portals = vec![portal("it"), portal("hr")];
-    let claimed = harness
-        .store
-        .claim_deliveries(portals, 10, lease, now)
-        .await;
-    claimed.expect("a claim").claims
-}
-
-async fn settle(
-    harness: &Harness,
-    claim: &Claim,
-    settlement: Settlement,
-    now: jiff::Timestamp,
-) -> Settled {
-    let settled = harness.store.settle_delivery(claim, settlement, now).await;
-    settled.expect("settled")
-}
+use super::harness::{DAY, Harness, at, mail, minutes, operator, portal, start, to};
+use crate::support::turns::claim_deliveries;
 
 #[tokio::test]
 async fn a_claim_holds_all_that_a_destination_needs() {
@@ -42,7 +17,7 @@ async fn a_claim_holds_all_that_a_destination_needs() {
     arrival.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
     let authentication = arrival.facts.authentication.clone();
     let entry = harness.accept(arrival).await;
-    let claims = claim(&harness, start()).await;
+    let claims = harness.claim(start()).await;
     assert_eq!(claims.len(), 1);
     let claim = &claims[0];
     assert_eq!(Some(claim.request()), entry.request);
@@ -70,27 +45,26 @@ async fn one_at_a_time_in_the_order_of_release() {
     elsewhere.parts = vec![to("hr")];
     harness.accept(elsewhere).await;
 
-    let first = claim(&harness, start()).await;
+    let first = harness.claim(start()).await;
     let ids: Vec<_> = first.iter().map(|c| c.message_id.as_deref()).collect();
     assert_eq!(ids, [Some("0@x"), Some("e@x"), Some("h@x")]);
-    assert!(claim(&harness, start()).await.is_empty());
+    assert!(harness.claim(start()).await.is_empty());
 
     let retry = Settlement::Retry {
         at: minutes(5),
         cause: "451".to_owned(),
     };
-    settle(&harness, &first[0], retry, start()).await;
-    assert!(
-        claim(&harness, minutes(4)).await.is_empty(),
-        "none overtakes"
-    );
-    let next = harness.store.next_delivery(vec![portal("it")]).await;
-    assert_eq!(next.expect("read"), Some(minutes(5)));
+    harness.settle(&first[0], retry, start()).await;
+    assert!(harness.claim(minutes(4)).await.is_empty(), "none overtakes");
+    let next = harness.next_delivery(&[portal("it")]).await;
+    assert_eq!(next, NextWork::Due(minutes(5)));
     for expected in ["0@x", "1@x", "2@x"] {
-        let claims = claim(&harness, minutes(5)).await;
+        let claims = harness.claim(minutes(5)).await;
         assert_eq!(claims.len(), 1);
         assert_eq!(claims[0].message_id.as_deref(), Some(expected));
-        settle(&harness, &claims[0], Settlement::Delivered, minutes(5)).await;
+        harness
+            .settle(&claims[0], Settlement::Delivered, minutes(5))
+            .await;
     }
 }
 
@@ -100,33 +74,25 @@ async fn a_lease_that_ran_out_is_claimed_again_and_the_old_claim_is_void() {
     let entry = harness
         .accept(mail("bob@shop.example", "1@x", start()))
         .await;
-    let lost = claim(&harness, start()).await;
-    assert!(claim(&harness, minutes(9)).await.is_empty());
-    let again = claim(&harness, minutes(10)).await;
+    let lost = harness.claim(start()).await;
+    assert!(harness.claim(minutes(9)).await.is_empty());
+    let again = harness.claim(minutes(10)).await;
     assert_eq!(again[0].request(), lost[0].request());
     assert_eq!(again[0].attempt, 2);
     let failed = Settlement::Failed {
         cause: "late".to_owned(),
     };
     assert!(again[0].number() > lost[0].number());
-    let settled = settle(&harness, &lost[0], failed, minutes(11)).await;
+    let settled = harness.settle(&lost[0], failed, minutes(11)).await;
     assert_eq!(settled, Settled::ClaimLost);
     let id = entry.request.expect("a request");
-    let request = harness
-        .store
-        .request(id)
-        .await
-        .expect("read")
-        .expect("there");
+    let request = harness.request(id).await;
     assert_eq!(request.state, RequestState::Released);
-    let settled = settle(&harness, &again[0], Settlement::Delivered, minutes(11)).await;
+    let settled = harness
+        .settle(&again[0], Settlement::Delivered, minutes(11))
+        .await;
     assert_eq!(settled, Settled::Recorded);
-    let request = harness
-        .store
-        .request(id)
-        .await
-        .expect("read")
-        .expect("there");
+    let request = harness.request(id).await;
     assert_eq!(request.state, RequestState::Delivered);
     assert_eq!(request.attempts, 2);
 }
@@ -141,13 +107,9 @@ async fn a_failed_request_can_be_retried_and_a_delivered_one_cannot() {
     let failed = Settlement::Failed {
         cause: "550".to_owned(),
     };
-    settle(
-        &harness,
-        &claim(&harness, start()).await[0],
-        failed,
-        start(),
-    )
-    .await;
+    harness
+        .settle(&harness.claim(start()).await[0], failed, start())
+        .await;
     harness
         .accept(mail("bob@shop.example", "2@x", start()))
         .await;
@@ -155,12 +117,16 @@ async fn a_failed_request_can_be_retried_and_a_delivered_one_cannot() {
         .store
         .retry_request(id, operator("root"), minutes(1));
     assert_eq!(request.await.expect("tried").state, RequestState::Released);
-    let claims = claim(&harness, minutes(1)).await;
+    let claims = harness.claim(minutes(1)).await;
     assert_eq!(claims[0].message_id.as_deref(), Some("2@x"), "in the queue");
-    settle(&harness, &claims[0], Settlement::Delivered, minutes(1)).await;
-    let claims = claim(&harness, minutes(1)).await;
+    harness
+        .settle(&claims[0], Settlement::Delivered, minutes(1))
+        .await;
+    let claims = harness.claim(minutes(1)).await;
     assert_eq!(claims[0].request(), id);
-    settle(&harness, &claims[0], Settlement::Delivered, minutes(1)).await;
+    harness
+        .settle(&claims[0], Settlement::Delivered, minutes(1))
+        .await;
     let again = harness
         .store
         .retry_request(id, operator("root"), minutes(2));
@@ -174,11 +140,11 @@ async fn an_operator_releases_one_held_request() {
         .accept(mail("ann@corp.example", "1@x", start()))
         .await;
     let id = entry.request.expect("a request");
-    assert!(claim(&harness, at(DAY)).await.is_empty(), "it is held");
+    assert!(harness.claim(at(DAY)).await.is_empty(), "it is held");
     let release = operator("root");
     let released = harness.store.release_request(id, release.clone(), at(DAY));
     released.await.expect("released");
-    let claims = claim(&harness, at(DAY)).await;
+    let claims = harness.claim(at(DAY)).await;
     assert_eq!(claims[0].released_by.as_deref(), Some("root"));
     assert_eq!(claims[0].verified, None);
     let again = harness.store.release_request(id, release, at(DAY));
@@ -193,8 +159,10 @@ async fn waiting_for_a_change_misses_none() {
         .accept(mail("bob@shop.example", "1@x", start()))
         .await;
     changes.wait().await;
-    let claims = claim(&harness, start()).await;
-    settle(&harness, &claims[0], Settlement::Delivered, start()).await;
+    let claims = harness.claim(start()).await;
+    harness
+        .settle(&claims[0], Settlement::Delivered, start())
+        .await;
     changes.wait().await;
 
     let listening = harness.store.listen_for_others().expect("a socket");
@@ -204,7 +172,7 @@ async fn waiting_for_a_change_misses_none() {
     let accepted = other_process.accept(mail("bob@shop.example", "2@x", start()));
     accepted.await.expect("accepted");
     changes.wait().await;
-    assert_eq!(claim(&harness, start()).await.len(), 1);
+    assert_eq!(harness.claim(start()).await.len(), 1);
     listening.abort();
 }
 
@@ -222,15 +190,15 @@ async fn one_that_keeps_failing_lets_the_next_pass_after_five_attempts() {
     };
     let mut now = start();
     for attempt in 1..=5 {
-        let claims = claim(&harness, now).await;
+        let claims = harness.claim(now).await;
         assert_eq!(claims.len(), 1, "attempt {attempt}");
         assert_eq!(claims[0].request(), ids[0], "attempt {attempt}");
         now += jiff::SignedDuration::from_mins(30);
-        settle(&harness, &claims[0], retry(now), now).await;
+        harness.settle(&claims[0], retry(now), now).await;
     }
     let shown = harness.store.request(ids[0]).await.expect("read");
     assert!(shown.expect("there").failing);
-    let both = claim(&harness, now).await;
+    let both = harness.claim(now).await;
     assert_eq!(both.len(), 2, "the next one goes beside it");
 
     // A request in progress cannot be discarded; a waiting one can.
@@ -243,25 +211,18 @@ async fn one_that_keeps_failing_lets_the_next_pass_after_five_attempts() {
         } else {
             Settlement::Delivered
         };
-        settle(&harness, one, settlement, now).await;
+        harness.settle(one, settlement, now).await;
     }
     let discarded = discard().await.expect("discarded");
     assert_eq!(discarded.state, RequestState::Discarded);
-    assert!(claim(&harness, now).await.is_empty());
-    let violations = harness.store.check_invariants().await.expect("checked");
-    assert!(violations.is_empty(), "{violations:?}");
+    assert!(harness.claim(now).await.is_empty());
+    harness.assert_sound().await;
 }
 
 /// Claims up to `limit` requests for a set of workers.
 async fn claim_for(workers: &Store, limit: usize, now: jiff::Timestamp) -> Vec<Claim> {
     let lease = now + jiff::SignedDuration::from_mins(10);
-    let claimed = workers.claim_deliveries(vec![portal("it")], limit, lease, now);
-    claimed.await.expect("a claim").claims
-}
-
-async fn is_sound(harness: &Harness) {
-    let violations = harness.store.check_invariants().await.expect("checked");
-    assert!(violations.is_empty(), "{violations:?}");
+    claim_deliveries(workers, &[portal("it")], limit, lease, now).await
 }
 
 #[tokio::test]
@@ -271,29 +232,28 @@ async fn a_claim_of_before_a_retry_settles_nothing_although_the_attempts_count_a
         .accept(mail("bob@shop.example", "1@x", start()))
         .await;
     let id = entry.request.expect("a request");
-    let first = claim(&harness, start()).await.remove(0);
+    let first = harness.claim(start()).await.remove(0);
     let failed = Settlement::Failed {
         cause: "550".to_owned(),
     };
-    settle(&harness, &first, failed, start()).await;
+    harness.settle(&first, failed, start()).await;
     let retried = harness
         .store
         .retry_request(id, operator("root"), minutes(1));
     retried.await.expect("tried again");
-    let second = claim(&harness, minutes(1)).await.remove(0);
+    let second = harness.claim(minutes(1)).await.remove(0);
     assert_eq!((first.attempt, second.attempt), (1, 1));
 
     // The first is returned once more: its settlement was recorded, but the result was lost.
-    let settled = settle(&harness, &first, Settlement::Delivered, minutes(1)).await;
+    let settled = harness
+        .settle(&first, Settlement::Delivered, minutes(1))
+        .await;
     assert_eq!(settled, Settled::ClaimLost);
-    let request = harness
-        .store
-        .request(id)
-        .await
-        .expect("read")
-        .expect("there");
+    let request = harness.request(id).await;
     assert_eq!(request.state, RequestState::Released);
-    let settled = settle(&harness, &second, Settlement::Delivered, minutes(1)).await;
+    let settled = harness
+        .settle(&second, Settlement::Delivered, minutes(1))
+        .await;
     assert_eq!(settled, Settled::Recorded);
 }
 
@@ -317,19 +277,19 @@ async fn a_failed_claim_is_given_back_and_nothing_else_is() {
 
     let given = new.give_back_deliveries(kept.number(), start());
     given.await.expect("given back");
-    is_sound(&harness).await;
+    harness.assert_sound().await;
     let again = claim_for(&new, 3, start()).await;
     let [again] = &again[..] else {
         panic!("{again:?}");
     };
     assert_eq!(again.request(), lost.request());
-    let settled = settle(&harness, &lost, Settlement::Delivered, start()).await;
+    let settled = harness.settle(&lost, Settlement::Delivered, start()).await;
     assert_eq!(settled, Settled::ClaimLost);
     for claim in [&under_way, &kept, again] {
-        let settled = settle(&harness, claim, Settlement::Delivered, start()).await;
+        let settled = harness.settle(claim, Settlement::Delivered, start()).await;
         assert_eq!(settled, Settled::Recorded);
     }
-    is_sound(&harness).await;
+    harness.assert_sound().await;
 }
 
 #[tokio::test]
@@ -343,7 +303,7 @@ async fn a_start_ends_claims_of_earlier_processes_only() {
     let workers = restarted.clone().for_workers();
     let now = claim_for(&workers, 1, start()).await.remove(0);
     restarted.end_leases(start()).await.expect("a start");
-    is_sound(&harness).await;
+    harness.assert_sound().await;
     let again = claim_for(&workers, 3, start()).await;
     assert_eq!(again.len(), 1);
     assert_eq!(again[0].request(), gone.request());
@@ -352,7 +312,7 @@ async fn a_start_ends_claims_of_earlier_processes_only() {
         (&now, Settled::Recorded),
         (&again[0], Settled::Recorded),
     ] {
-        let found = settle(&harness, claim, Settlement::Delivered, start()).await;
+        let found = harness.settle(claim, Settlement::Delivered, start()).await;
         assert_eq!(found, settled);
     }
 }
@@ -411,7 +371,7 @@ async fn a_run_is_claimed_in_order_and_settled_with_the_next_claim() {
     let content = first.runs[0][0].content.as_ref().expect("read");
     let (_, beginning) = content.as_ref().expect("kept");
     assert!(!beginning.is_empty());
-    is_sound(&harness).await;
+    harness.assert_sound().await;
     // The queue is in work, and nobody else gets more of it.
     let none = turn(&harness.store, Vec::new(), 3, start()).await;
     assert!(none.runs.is_empty());
@@ -425,7 +385,7 @@ async fn a_run_is_claimed_in_order_and_settled_with_the_next_claim() {
     assert_eq!(second.settled, [Settled::Recorded; 3]);
     assert_eq!(ids(&second), ["4 5"]);
     assert_eq!(second.runs[0][0].claim.attempt, 1);
-    is_sound(&harness).await;
+    harness.assert_sound().await;
 }
 
 #[tokio::test]
@@ -443,7 +403,7 @@ async fn what_a_run_did_not_attempt_waits_behind_what_is_retried() {
     let none = turn(&harness.store, outcomes, 4, minutes(1)).await;
     assert!(none.runs.is_empty());
     assert_eq!(none.next, NextWork::Due(minutes(5)));
-    is_sound(&harness).await;
+    harness.assert_sound().await;
     let again = turn(&harness.store, Vec::new(), 4, minutes(5)).await;
     assert_eq!(ids(&again), ["2 3 4"]);
     let attempts: Vec<_> = again.runs[0].iter().map(|one| one.claim.attempt).collect();
@@ -457,7 +417,7 @@ async fn after_a_crash_a_run_is_claimed_again_in_order() {
     let lost = turn(&harness.store, Vec::new(), 3, start()).await;
     let again = harness.again();
     again.end_leases(minutes(1)).await.expect("a start");
-    is_sound(&harness).await;
+    harness.assert_sound().await;
     // Only the head is due.
     let head = turn(&again, Vec::new(), 1, minutes(1)).await;
     assert_eq!(ids(&head), ["1"]);
@@ -483,7 +443,7 @@ async fn a_run_whose_lease_expired_is_taken_over_as_one() {
     let late = vec![(&lost.runs[0][1].claim, Settlement::Delivered)];
     let late = turn(&harness.store, late, 0, minutes(12)).await;
     assert_eq!(late.settled, [Settled::ClaimLost]);
-    is_sound(&harness).await;
+    harness.assert_sound().await;
 }
 
 /// A group that fails as a whole, as a Maildir on a full disk does: the later ones do not overtake, whatever
@@ -501,7 +461,7 @@ async fn several_that_are_retried_stay_in_order() {
     ];
     let none = turn(&harness.store, outcomes, 3, minutes(1)).await;
     assert_eq!(none.next, NextWork::Due(minutes(7)));
-    is_sound(&harness).await;
+    harness.assert_sound().await;
     assert!(
         turn(&harness.store, Vec::new(), 3, minutes(6))
             .await
@@ -523,7 +483,7 @@ async fn a_run_whose_lease_expired_is_taken_over_in_parts() {
     let other = harness.store.clone().for_workers();
     let head = turn(&other, Vec::new(), 1, minutes(11)).await;
     assert_eq!(ids(&head), ["1"]);
-    is_sound(&harness).await;
+    harness.assert_sound().await;
     assert!(
         turn(&other, Vec::new(), 1, minutes(11))
             .await
@@ -558,7 +518,7 @@ async fn a_member_of_a_run_changes_by_itself() {
     ];
     let none = turn(&harness.store, early, 3, minutes(1)).await;
     assert!(none.runs.is_empty(), "the first goes on");
-    is_sound(&harness).await;
+    harness.assert_sound().await;
     let discarded = harness
         .store
         .discard_request(claims[2].request(), operator("ada"), minutes(1));
@@ -579,7 +539,7 @@ async fn a_member_of_a_run_changes_by_itself() {
     let none = turn(&harness.store, outcomes, 3, minutes(4)).await;
     assert_eq!(none.settled, [Settled::Recorded; 2]);
     assert_eq!((none.runs.len(), none.next), (0, NextWork::Nothing));
-    is_sound(&harness).await;
+    harness.assert_sound().await;
 }
 
 #[tokio::test]
@@ -649,7 +609,7 @@ async fn hook_calls_are_claimed_in_the_same_way() {
         Settled::Recorded
     );
     assert!(claim(minutes(30)).await.is_none());
-    is_sound(&harness).await;
+    harness.assert_sound().await;
 }
 
 #[tokio::test]
@@ -672,7 +632,7 @@ async fn a_hook_restored_during_removal_makes_its_remaining_calls() {
     let removed = harness.store.remove_hook(hook.clone(), 1);
     assert_eq!(removed.await.expect("removed"), 1);
     subscribe(configured).await;
-    is_sound(&harness).await;
+    harness.assert_sound().await;
     let calls = harness
         .store
         .turn_hook_calls(&hook, [], 10, minutes(10), start())

@@ -9,6 +9,7 @@ use vestibule::store::{
 };
 
 use super::harness::{DAY, Harness, at, mail, operator, portal, start, token};
+use crate::support::turns::claim_deliveries;
 
 const DELAYS: MaxDelays = MaxDelays {
     hold_for: DAY.saturating_mul(14),
@@ -67,25 +68,20 @@ async fn a_delivery_deferred_into_the_future_is_tried_now_and_one_in_progress_is
     for sender in ["bob@shop.example", "eve@shop.example"] {
         harness.accept(mail(sender, sender, wrong())).await;
     }
-    let claim = |now, limit| {
-        let portals = vec![portal("it")];
-        harness
-            .store
-            .claim_deliveries(portals, limit, now + DAY, now)
-    };
+    let portals = [portal("it")];
+    let claim = |now| claim_deliveries(&harness.store, &portals, 10, now + DAY, now);
     let put_off = Settlement::Retry {
         at: wrong() + DAY,
         cause: "451 later".to_owned(),
     };
-    let claims = claim(wrong(), 2).await.expect("claims").claims;
+    let claims = claim(wrong()).await;
     let [first, in_work] = &claims[..] else {
         panic!("two are due");
     };
-    let settled = harness.store.settle_delivery(first, put_off, wrong());
-    settled.await.expect("settled");
-    assert!(claim(start(), 2).await.expect("claims").claims.is_empty());
+    harness.settle(first, put_off, wrong()).await;
+    assert!(claim(start()).await.is_empty());
     repaired(&harness).await;
-    let due = claim(start(), 2).await.expect("claims").claims;
+    let due = claim(start()).await;
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].ledger, first.ledger);
     assert_ne!(due[0].ledger, in_work.ledger);
@@ -106,14 +102,10 @@ async fn a_day_back_changes_no_account_and_releases_nothing_twice() {
     };
     prove().await.expect("proved");
     prove().await.expect("again");
-    let claimed = harness
-        .store
-        .claim_deliveries(vec![portal("it")], 10, at(DAY), start());
-    let claims = claimed.await.expect("claims").claims;
+    let claims = harness.claim(start()).await;
     assert_eq!(claims.len(), 1);
     assert_eq!(claims[0].ledger, held.ledger);
-    let violations = harness.store.check_invariants().await.expect("read");
-    assert!(violations.is_empty(), "{violations:?}");
+    harness.assert_sound().await;
 }
 
 #[tokio::test]
@@ -149,8 +141,7 @@ async fn retention_goes_past_an_entry_from_the_future() {
         .forget_ledger(start() + keep + 2 * DAY, keep, 10)
         .await;
     assert_eq!(later.expect("forgotten").done, 2);
-    let violations = harness.store.check_invariants().await.expect("read");
-    assert!(violations.is_empty(), "{violations:?}");
+    harness.assert_sound().await;
 }
 
 #[tokio::test]

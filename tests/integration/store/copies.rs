@@ -6,7 +6,7 @@ use vestibule::domain::{Reason, RequestState, TokenHash, Verdict};
 use vestibule::mail::{AuthenticationResult, Evidence, Fingerprint};
 use vestibule::store::{Arrival, Recovered, Settlement, Terms};
 
-use super::harness::{DAY, Harness, at, mail, operator, portal, settings, start, to};
+use super::harness::{DAY, Harness, at, mail, operator, settings, start, to};
 
 fn authenticated(mut arrival: Arrival) -> Arrival {
     arrival.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
@@ -19,11 +19,6 @@ fn through_a_list(mut arrival: Arrival) -> Arrival {
         value: "<staff.corp.example>".to_owned(),
     });
     arrival
-}
-
-async fn whole(harness: &Harness) {
-    let violations = harness.store.check_invariants().await.expect("read");
-    assert!(violations.is_empty(), "{violations:?}");
 }
 
 #[tokio::test]
@@ -46,7 +41,7 @@ async fn an_earlier_copy_through_a_list_does_not_lose_the_message() {
             (Verdict::Held, Reason::Duplicate)
         );
     }
-    whole(&harness).await;
+    harness.assert_sound().await;
 }
 
 async fn change(harness: &Harness, base: u64, settings: AccessSettings) {
@@ -95,7 +90,7 @@ async fn messages_dropped_by_the_settings_are_decided_again_and_recovered_once()
         };
         assert_eq!(decision.reason, Reason::Duplicate);
     }
-    whole(&harness).await;
+    harness.assert_sound().await;
 }
 
 async fn refuse(harness: &Harness, token: TokenHash) {
@@ -116,7 +111,7 @@ async fn after_not_me_the_same_message_is_decided_anew() {
         .await;
     assert_eq!(again.reason, Reason::AccountPending);
     assert_ne!(again.request, first.request);
-    whole(&harness).await;
+    harness.assert_sound().await;
 }
 
 #[tokio::test]
@@ -138,19 +133,13 @@ async fn a_delivered_message_is_not_delivered_again_and_a_failed_one_is() {
             .accept(mail("bob@shop.example", "1@x", start()))
             .await;
         assert_eq!(again.reason, Reason::Duplicate, "while it waits");
-        let claims = harness
-            .store
-            .claim_deliveries(vec![portal("it")], 10, at(DAY), start());
-        let claims = claims.await.expect("claims").claims;
-        let settled = harness
-            .store
-            .settle_delivery(&claims[0], settlement, start());
-        settled.await.expect("settled");
+        let claims = harness.claim(start()).await;
+        harness.settle(&claims[0], settlement, start()).await;
         let again = harness
             .accept(mail("bob@shop.example", "1@x", start()))
             .await;
         assert_eq!(again.reason, reason);
-        whole(&harness).await;
+        harness.assert_sound().await;
     }
 }
 
@@ -204,7 +193,7 @@ async fn an_authenticated_copy_replaces_a_held_forgery() {
         assert_eq!(harness.accept(later).await.reason, Reason::Duplicate);
         let raw = harness.store.raw(held[0].ledger).await.expect("read");
         assert_eq!(raw.expect("kept"), real_raw);
-        whole(&harness).await;
+        harness.assert_sound().await;
         // Everything is forgotten after its retention time.
         harness
             .store
@@ -218,13 +207,13 @@ async fn an_authenticated_copy_replaces_a_held_forgery() {
             .expect("forgotten");
         let raw = harness.store.raw(held[0].ledger).await.expect("read");
         assert_eq!(raw, None);
-        whole(&harness).await;
+        harness.assert_sound().await;
         harness
             .store
             .forget_ledger(at(400 * DAY), DAY, 100)
             .await
             .expect("forgotten");
-        whole(&harness).await;
+        harness.assert_sound().await;
     }
 }
 
@@ -253,7 +242,7 @@ async fn without_a_message_id_the_date_and_the_sender_tell_messages_apart() {
         let entry = harness.accept(message).await;
         assert_eq!(entry.reason == Reason::Duplicate, duplicate, "{facts:?}");
     }
-    whole(&harness).await;
+    harness.assert_sound().await;
 }
 
 #[tokio::test]

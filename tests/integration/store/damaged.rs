@@ -3,7 +3,8 @@
 use rusqlite::params;
 use vestibule::domain::{DestinationName, EventPattern, LedgerId, RequestState};
 use vestibule::store::{
-    Choice, Forgetting, LedgerFilter, Link, Page, Proved, RequestFilter, SetAside, Settlement,
+    Choice, Delivery, Forgetting, LedgerFilter, Link, Page, Proved, RequestFilter, RunLimits,
+    SetAside, Settlement, Turn,
 };
 
 use super::harness::{DAY, Harness, address, at, mail, operator, portal, start};
@@ -46,23 +47,29 @@ async fn a_damaged_request_does_not_block_others() {
         damage(&harness, sql, damaged.ledger);
         let request = damaged.request.expect("a request");
 
+        let help_desk = DestinationName::parse("help-desk").expect("a name");
+        let one_each = RunLimits {
+            runs: 10,
+            requests: 1,
+        };
         let claim = async || {
-            let portals = vec![portal("it")];
-            let claimed = harness
-                .store
-                .claim_deliveries(portals, 10, at(DAY), start());
-            claimed.await.expect(sql)
+            let portals = [portal("it")];
+            let store = &harness.store;
+            let turn = store.turn_deliveries(&help_desk, &portals, [], one_each, at(DAY), start());
+            turn.await.expect(sql)
+        };
+        let ids = |turn: &Turn<Delivery>| -> Vec<_> {
+            let deliveries = turn.runs.iter().flatten();
+            deliveries.map(|delivery| delivery.claim.ledger).collect()
         };
         let first = claim().await;
-        let ids: Vec<_> = first.claims.iter().map(|claim| claim.ledger).collect();
-        assert_eq!(ids, [other.ledger], "{sql}");
+        assert_eq!(ids(&first), [other.ledger], "{sql}");
         let [SetAside { what, cause }] = first.set_aside.as_slice() else {
             panic!("{sql}: {first:?}");
         };
         assert_eq!(*what, format!("request {request}"));
         let second = claim().await;
-        let ids: Vec<_> = second.claims.iter().map(|claim| claim.ledger).collect();
-        assert_eq!(ids, [later.ledger], "{sql}");
+        assert_eq!(ids(&second), [later.ledger], "{sql}");
         assert!(second.set_aside.is_empty(), "{sql}");
 
         let shown = harness.store.request(request).await.expect(sql);

@@ -9,7 +9,8 @@ use vestibule::config::MailLimits;
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{Arrival, LanguageWish, MailOutcome, MaxDelays, Store};
 
-use super::harness::{DAY, Harness, LIMITS, address, at, mail, operator, start, token};
+use super::harness::{DAY, Harness, LIMITS, address, at, mail, minutes, operator, start, token};
+use crate::support::turns::{claim_mail, settle_mail};
 
 /// Of the total, four for the pages, four for authenticated senders, twelve for all others.
 const SMALL: MailLimits = MailLimits {
@@ -25,15 +26,11 @@ const SMALL: MailLimits = MailLimits {
 
 /// Claims once and sends the claimed mail.
 async fn claim(store: &Store, limits: MailLimits, now: Timestamp) -> (Vec<String>, bool) {
-    let tokens = (0..64).map(|_| token()).collect();
-    let claimed = store.claim_mail(tokens, limits, 7 * DAY, now).await;
-    let claimed = claimed.expect("a claim");
+    let tokens = (0..64).map(|_| token());
+    let claimed = claim_mail(store, tokens, limits, 7 * DAY, now).await;
     let mut sent = Vec::new();
     for verification_mail in claimed.verification_mails {
-        let settled = store
-            .settle_mail(&verification_mail, MailOutcome::Sent, now)
-            .await;
-        settled.expect("settled");
+        settle_mail(store, &verification_mail, MailOutcome::Sent, now).await;
         sent.push(verification_mail.address.to_string());
     }
     (sent, claimed.next_due.is_some_and(|due| due <= now))
@@ -49,10 +46,6 @@ async fn claim_all(store: &Store, limits: MailLimits, now: Timestamp) -> Vec<Str
             return sent;
         }
     }
-}
-
-fn minutes(count: u64) -> Timestamp {
-    at(Duration::from_mins(count))
 }
 
 fn authenticated(mut arrival: Arrival) -> Arrival {
@@ -220,9 +213,9 @@ async fn two_processes_and_a_clock_set_back_add_to_the_same_counts() {
         (&again, 3),
     ] {
         let now = at(Duration::from_secs(seconds));
-        let tokens = (0..5).map(|_| token()).collect();
-        let claimed = store.claim_mail(tokens, SMALL, 7 * DAY, now).await;
-        sent += claimed.expect("a claim").verification_mails.len();
+        let tokens = (0..5).map(|_| token());
+        let claimed = claim_mail(store, tokens, SMALL, 7 * DAY, now).await;
+        sent += claimed.verification_mails.len();
     }
     assert_eq!(sent, 12);
 }

@@ -10,6 +10,7 @@ use vestibule::store::{
 };
 
 use super::harness::{DAY, Harness, address, at, mail, operator, portal, start};
+use crate::support::turns::claim_deliveries;
 
 /// Written into every place of a message that a sender controls.
 const SECRET: &str = "xylophone";
@@ -60,12 +61,9 @@ async fn her_life(harness: &Harness) -> Vec<ArrivalOutcome> {
         cause: format!("550 who is {SECRET}?"),
     };
     for settlement in [Settlement::Delivered, refused] {
-        let claimed = harness
-            .store
-            .claim_deliveries(vec![portal("it")], 1, at(DAY), start());
-        let claim = &claimed.await.expect("a claim").claims[0];
-        let settled = harness.store.settle_delivery(claim, settlement, start());
-        settled.await.expect("settled");
+        let claims = claim_deliveries(&harness.store, &[portal("it")], 1, at(DAY), start()).await;
+        let claim = &claims[0];
+        harness.settle(claim, settlement, start()).await;
     }
     entries.push(harness.accept(her_vacation(3)).await);
     entries.push(harness.accept(hers(0)).await);
@@ -207,19 +205,14 @@ async fn the_audit_records_that_a_person_was_forgotten_without_their_address() {
 async fn a_person_is_not_forgotten_during_a_delivery() {
     let harness = Harness::open().await;
     her_life(&harness).await;
-    let claimed = harness
-        .store
-        .claim_deliveries(vec![portal("it")], 1, at(DAY), start());
-    let claim = &claimed.await.expect("a claim").claims[0];
+    let claims = claim_deliveries(&harness.store, &[portal("it")], 1, at(DAY), start()).await;
+    let claim = &claims[0];
     let refused = forget(&harness.store, false).await;
     assert!(
         matches!(refused, Err(StoreError::NotAllowed(_))),
         "{refused:?}"
     );
-    let settled = harness
-        .store
-        .settle_delivery(claim, Settlement::Delivered, start());
-    settled.await.expect("settled");
+    harness.settle(claim, Settlement::Delivered, start()).await;
     forget(&harness.store, false).await.expect("forgotten");
     assert_in_order(&harness.store).await;
 }

@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use crate::support::arrival;
+use crate::support::turns::{claim_deliveries, claim_mail, settle_delivery, settle_mail};
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use vestibule::access::AccessSettings;
 use vestibule::config::{MailLimits, Quota};
 use vestibule::domain::{
-    Actor, DomainPattern, EmailAddress, Interface, PortalName, Token, TokenHash,
+    Actor, DestinationName, DomainPattern, EmailAddress, Interface, PortalName, RequestId, Token,
+    TokenHash,
 };
 use vestibule::mail::{Facts, Fingerprint};
 use vestibule::store::{
-    Arrival, ArrivalOutcome, ArrivalPart, MailOutcome, Store, VerificationMail,
+    Arrival, ArrivalOutcome, ArrivalPart, Claim, MailOutcome, NextWork, Request, Settled,
+    Settlement, Store, VerificationMail,
 };
 
 pub const LIMITS: MailLimits = MailLimits {
@@ -39,6 +42,10 @@ pub fn at(after: Duration) -> Timestamp {
     start
         .checked_add(SignedDuration::try_from(after).expect("not that long"))
         .expect("a time")
+}
+
+pub fn minutes(count: u64) -> Timestamp {
+    at(Duration::from_mins(count))
 }
 
 pub fn start() -> Timestamp {
@@ -111,14 +118,40 @@ impl Harness {
         entries.into_iter().next().expect("one entry for each part")
     }
 
+    /// Claims the due heads of the queues of `it` and `hr` for ten minutes.
+    pub async fn claim(&self, now: Timestamp) -> Vec<Claim> {
+        let portals = [portal("it"), portal("hr")];
+        let lease_until = now + SignedDuration::from_mins(10);
+        claim_deliveries(&self.store, &portals, 10, lease_until, now).await
+    }
+
+    pub async fn settle(&self, claim: &Claim, settlement: Settlement, now: Timestamp) -> Settled {
+        settle_delivery(&self.store, claim, settlement, now).await
+    }
+
+    /// Time at which a request of these portals can be claimed.
+    pub async fn next_delivery(&self, portals: &[PortalName]) -> NextWork {
+        let destination = DestinationName::parse("help-desk").expect("a name");
+        let next = self.store.next_delivery_work(&destination, portals);
+        next.await.expect("read")
+    }
+
+    /// Asserts that no invariant of the database is violated.
+    pub async fn assert_sound(&self) {
+        let violations = self.store.check_invariants().await.expect("checked");
+        assert!(violations.is_empty(), "{violations:?}");
+    }
+
+    /// The request with this id.
+    pub async fn request(&self, id: RequestId) -> Request {
+        let found = self.store.request(id).await.expect("read");
+        found.expect("there")
+    }
+
     /// Claims at most one verification mail, with its token.
     pub async fn verification_mail(&self, now: Timestamp) -> Option<(VerificationMail, TokenHash)> {
         let token = token();
-        let claimed = self
-            .store
-            .claim_mail(vec![token], LIMITS, 7 * DAY, now)
-            .await
-            .expect("a claim");
+        let claimed = claim_mail(&self.store, vec![token], LIMITS, 7 * DAY, now).await;
         claimed
             .verification_mails
             .into_iter()
@@ -130,10 +163,7 @@ impl Harness {
     pub async fn sent(&self, now: Timestamp) -> TokenHash {
         let (verification_mail, token) =
             self.verification_mail(now).await.expect("a letter is owed");
-        self.store
-            .settle_mail(&verification_mail, MailOutcome::Sent, now)
-            .await
-            .expect("settled");
+        settle_mail(&self.store, &verification_mail, MailOutcome::Sent, now).await;
         token
     }
 }

@@ -41,11 +41,6 @@ async fn offers(harness: &Harness, token: vestibule::domain::TokenHash) -> Vec<O
     offers
 }
 
-async fn whole(harness: &Harness) {
-    let violations = harness.store.check_invariants().await.expect("read");
-    assert!(violations.is_empty(), "{violations:?}");
-}
-
 #[tokio::test]
 async fn an_authenticated_request_replaces_the_oldest_unauthenticated_one() {
     let harness = Harness::open().await;
@@ -69,12 +64,12 @@ async fn an_authenticated_request_replaces_the_oldest_unauthenticated_one() {
             .find(|event| event.event == "request.replaced");
         let detail = replaced.expect("told").detail.clone().expect("by whom");
         assert!(detail.contains(&entry.ledger.to_string()), "{detail}");
-        whole(&harness).await;
+        harness.assert_sound().await;
     }
     // No unauthenticated request is left to be replaced.
     assert_eq!(harness.accept(real(3)).await.reason, Reason::HoldQuota);
     assert_eq!(harness.accept(forged(4)).await.reason, Reason::HoldQuota);
-    whole(&harness).await;
+    harness.assert_sound().await;
 }
 
 #[tokio::test]
@@ -101,7 +96,7 @@ async fn octets_make_room_as_well() {
         harness.accept(large(real(1), 51)).await.reason,
         Reason::HoldQuota
     );
-    whole(&harness).await;
+    harness.assert_sound().await;
 }
 
 #[tokio::test]
@@ -143,12 +138,7 @@ async fn selected_offers_are_restored_once_with_the_verification_and_no_others()
     assert!(released.contains(&id_of(&dropped)) && released.contains(&id_of(&entry)));
     assert!(matches!(prove().await, Ok(Proved::Before { .. })));
 
-    let back = harness
-        .store
-        .request(id_of(&dropped))
-        .await
-        .expect("read")
-        .expect("there");
+    let back = harness.request(id_of(&dropped)).await;
     assert_eq!(back.state, RequestState::Released);
     let entry = harness
         .store
@@ -167,14 +157,9 @@ async fn selected_offers_are_restored_once_with_the_verification_and_no_others()
         .expect("read")
         .expect("there");
     assert_eq!((left.verdict, left.content_kept), (Verdict::Dropped, true));
-    let hers = harness
-        .store
-        .request(id_of(&foreign))
-        .await
-        .expect("read")
-        .expect("there");
+    let hers = harness.request(id_of(&foreign)).await;
     assert_eq!(hers.state, RequestState::Held, "somebody else's");
-    whole(&harness).await;
+    harness.assert_sound().await;
 }
 
 #[tokio::test]
@@ -196,7 +181,7 @@ async fn a_verification_by_an_operator_restores_authenticated_offers() {
     };
     assert_eq!(released.len(), 4);
     assert!(released.iter().any(|(id, _)| *id == id_of(&beyond)));
-    whole(&harness).await;
+    harness.assert_sound().await;
 }
 
 #[tokio::test]
@@ -227,8 +212,8 @@ async fn offers_are_bounded_by_the_quota_and_the_hold_time() {
         found.expect("read").expect("there").content_kept
     };
     assert!(!kept(&later[0]).await && kept(&later[19]).await && kept(&mine).await);
-    whole(&harness).await;
+    harness.assert_sound().await;
     forget(15).await;
     assert!(!kept(&mine).await && !kept(&later[19]).await);
-    whole(&harness).await;
+    harness.assert_sound().await;
 }

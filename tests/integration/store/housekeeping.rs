@@ -4,6 +4,7 @@ use vestibule::domain::{Proof, RequestState};
 use vestibule::store::{Choice, MailKind, Settlement, StoreError, WorkStep};
 
 use super::harness::{DAY, Harness, at, mail, operator, portal, start, to};
+use crate::support::turns::claim_deliveries;
 
 /// Runs steps until there is no more work; none takes more than `limit` rows.
 async fn steps<F>(limit: usize, mut step: impl FnMut() -> F) -> usize
@@ -44,12 +45,7 @@ async fn a_hold_expires_and_its_content_is_kept_for_a_time() {
     assert!(expire(at(13 * DAY)).await.is_empty());
     assert_eq!(expire(at(14 * DAY)).await.len(), 5);
     let id = requests[0].request.expect("a request");
-    let request = harness
-        .store
-        .request(id)
-        .await
-        .expect("read")
-        .expect("there");
+    let request = harness.request(id).await;
     assert_eq!(request.state, RequestState::Expired);
 
     let forget = |now| steps(3, move || store.forget_content(now, 30 * DAY, 3));
@@ -108,13 +104,9 @@ async fn content_stays_while_one_portal_needs_it() {
     let mut message = mail("bob@shop.example", "1@x", start());
     message.parts = vec![to("it"), to("hr")];
     let entries = harness.store.accept(message).await.expect("accepted");
-    let portals = vec![portal("it")];
-    let claimed = harness.store.claim_deliveries(portals, 1, at(DAY), start());
-    let claim = &claimed.await.expect("a claim").claims[0];
-    let settled = harness
-        .store
-        .settle_delivery(claim, Settlement::Delivered, start());
-    settled.await.expect("settled");
+    let claims = claim_deliveries(&harness.store, &[portal("it")], 1, at(DAY), start()).await;
+    let claim = &claims[0];
+    harness.settle(claim, Settlement::Delivered, start()).await;
     let forgotten = steps(10, || {
         harness.store.forget_content(at(90 * DAY), 30 * DAY, 10)
     })

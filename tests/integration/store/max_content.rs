@@ -49,8 +49,7 @@ async fn kept(harness: &Harness, entries: &[ArrivalOutcome]) -> usize {
 }
 
 async fn octets(harness: &Harness) -> u64 {
-    let violations = harness.store.check_invariants().await.expect("read");
-    assert!(violations.is_empty(), "{violations:?}");
+    harness.assert_sound().await;
     let database = rusqlite::Connection::open(harness.folder.path().join("vestibule.db"));
     database
         .expect("open")

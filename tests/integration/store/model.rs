@@ -22,6 +22,7 @@ use super::harness::{
     DAY, Harness, LIMITS, address, at, mail, operator, portal, settings, to, token,
 };
 use super::holders::{Holders, Workers};
+use crate::support::turns::{claim_mail, settle_delivery, settle_mail};
 
 pub const PEOPLE: [&str; 4] = [
     "ann@corp.example",
@@ -272,10 +273,7 @@ impl Run {
             }
             Step::VerificationMail { sent } => {
                 let tokens: Vec<_> = (0..5).map(|_| token()).collect();
-                let claimed = store
-                    .claim_mail(tokens.clone(), LIMITS, 7 * DAY, now)
-                    .await
-                    .expect("a claim");
+                let claimed = claim_mail(&store, tokens.clone(), LIMITS, 7 * DAY, now).await;
                 for verification_mail in claimed.verification_mails {
                     let link = tokens[verification_mail.token];
                     let to = verification_mail.address.to_string();
@@ -295,8 +293,7 @@ impl Run {
                             cause: "550".to_owned(),
                         }
                     };
-                    let settled = store.settle_mail(&verification_mail, outcome, now).await;
-                    settled.expect("settled");
+                    settle_mail(&store, &verification_mail, outcome, now).await;
                 }
             }
             Step::Press { link, how } => {
@@ -550,10 +547,7 @@ impl Run {
             },
             _ => Settlement::Failed { cause },
         };
-        let settled = self
-            .store
-            .settle_delivery(claim, settlement.clone(), self.now);
-        let outcome = settled.await.expect("an answer");
+        let outcome = settle_delivery(&self.store, claim, settlement.clone(), self.now).await;
         self.holders.settled(claim, &settlement, outcome);
     }
 

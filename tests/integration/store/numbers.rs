@@ -4,6 +4,7 @@ use vestibule::domain::{RequestState, canary};
 use vestibule::store::{Forgetting, MessageContent, Settlement, Store};
 
 use super::harness::{DAY, Harness, address, at, mail, operator, portal, start, to};
+use crate::support::turns::claim_deliveries;
 
 async fn sing(harness: &Harness) {
     let mut song = mail("canary-1@canary.invalid", "1@x", start());
@@ -15,12 +16,10 @@ async fn sing(harness: &Harness) {
 async fn a_canary_forgotten_in_the_hands_of_a_worker_delivers_nothing_that_comes_after_it() {
     let harness = Harness::open().await;
     sing(&harness).await;
-    let portals = vec![portal(canary::NAME), portal("it")];
+    let portals = [portal(canary::NAME), portal("it")];
     let claim = async || {
-        let claimed = harness
-            .store
-            .claim_deliveries(portals.clone(), 1, at(DAY), start());
-        claimed.await.expect("a claim").claims.remove(0)
+        let claims = claim_deliveries(&harness.store, &portals, 1, at(DAY), start());
+        claims.await.remove(0)
     };
     let held = claim().await;
     let (song, _) = content(&harness.store, held.ledger).await;
@@ -31,31 +30,15 @@ async fn a_canary_forgotten_in_the_hands_of_a_worker_delivers_nothing_that_comes
         .await;
     let next = claim().await;
     assert_eq!(Some(next.request()), entry.request);
-    let late = harness
-        .store
-        .settle_delivery(&held, Settlement::Delivered, start());
-    late.await.expect("an answer");
+    harness.settle(&held, Settlement::Delivered, start()).await;
     let id = next.request();
-    let request = harness
-        .store
-        .request(id)
-        .await
-        .expect("read")
-        .expect("there");
+    let request = harness.request(id).await;
     assert_eq!(request.state, RequestState::Released, "nobody delivered it");
     // Nor is its content read through the canary's handle.
     song.read(0, 10).await.expect_err("it is gone");
 
-    let done = harness
-        .store
-        .settle_delivery(&next, Settlement::Delivered, start());
-    done.await.expect("settled");
-    let request = harness
-        .store
-        .request(id)
-        .await
-        .expect("read")
-        .expect("there");
+    harness.settle(&next, Settlement::Delivered, start()).await;
+    let request = harness.request(id).await;
     assert_eq!(request.state, RequestState::Delivered);
 }
 

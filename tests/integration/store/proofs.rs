@@ -1,15 +1,9 @@
 //! Verification of an address: exactly once, under concurrency.
 
-use std::time::Duration;
-
 use vestibule::domain::{Proof, RequestState, Status, Verdict};
 use vestibule::store::{Choice, Link, Proved, Refused, RequestFilter};
 
-use super::harness::{DAY, Harness, address, at, mail, operator, start};
-
-fn minutes(count: u64) -> jiff::Timestamp {
-    at(Duration::from_mins(count))
-}
+use super::harness::{DAY, Harness, address, at, mail, minutes, operator, start};
 
 #[tokio::test]
 async fn looking_changes_nothing_and_the_button_releases_all() {

@@ -9,6 +9,7 @@ use vestibule::store::{
 };
 
 use super::harness::{DAY, Harness, LIMITS, address, at, mail, operator, start, token};
+use crate::support::turns::{claim_mail, settle_mail};
 
 const ANN: &str = "ann@corp.example";
 
@@ -43,11 +44,6 @@ async fn release(harness: &Harness, request: RequestId, after: Duration) -> Resu
     let release = operator("root");
     let released = harness.store.release_request(request, release, at(after));
     released.await.map(drop)
-}
-
-async fn invariants_hold(harness: &Harness) {
-    let violations = harness.store.check_invariants().await.expect("checked");
-    assert!(violations.is_empty(), "{violations:?}");
 }
 
 #[tokio::test]
@@ -91,7 +87,7 @@ async fn discarded_requests_are_held_again_and_only_by_the_person() {
     assert!(matches!(again, TakenBack::Before), "{again:?}");
     let account = harness.store.customer(&address(ANN)).await.expect("read");
     assert_eq!(account.expect("there").quiet_until, None);
-    invariants_hold(&harness).await;
+    harness.assert_sound().await;
     let proved = harness
         .store
         .prove(Proof::Link(link), None, Choice::All, at(6 * DAY));
@@ -130,7 +126,7 @@ async fn after_the_link_expires_only_an_operator_can_release() {
         ),
         "{open:?}"
     );
-    invariants_hold(&harness).await;
+    harness.assert_sound().await;
 }
 
 #[tokio::test]
@@ -171,7 +167,7 @@ async fn a_discarded_copy_is_not_restored_beside_a_live_one() {
         state(&harness, entry.request.expect("a request")).await,
         RequestState::Discarded
     );
-    invariants_hold(&harness).await;
+    harness.assert_sound().await;
 }
 
 #[tokio::test]
@@ -194,10 +190,7 @@ async fn a_person_who_asks_gets_one_mail_whose_link_takes_the_objection_back() {
         .expect("the one mail");
     assert_eq!(verification_mail.cause, MailCause::TakeBack);
     let outcome = vestibule::store::MailOutcome::Sent;
-    let settled = harness
-        .store
-        .settle_mail(&verification_mail, outcome, at(10 * DAY));
-    settled.await.expect("settled");
+    settle_mail(&harness.store, &verification_mail, outcome, at(10 * DAY)).await;
     resend(11 * DAY).await;
     let added = harness
         .store
@@ -218,7 +211,7 @@ async fn a_person_who_asks_gets_one_mail_whose_link_takes_the_objection_back() {
         panic!("not taken back");
     };
     assert_eq!(Some(restored), entry.request.map(|request| vec![request]));
-    invariants_hold(&harness).await;
+    harness.assert_sound().await;
 }
 
 #[tokio::test]
@@ -241,18 +234,14 @@ async fn another_spelling_of_the_mailbox_gets_that_mail_too_and_only_one() {
                 at: at(after),
                 cause: "451 later".to_owned(),
             };
-            let settled = harness
-                .store
-                .settle_mail(&verification_mail, retry, at(after));
-            settled.await.expect("settled");
+            settle_mail(&harness.store, &verification_mail, retry, at(after)).await;
             let (again, _) = harness
                 .verification_mail(at(after + DAY))
                 .await
                 .expect("the same again");
             assert_eq!(again.id, verification_mail.id);
             let sent = vestibule::store::MailOutcome::Sent;
-            let settled = harness.store.settle_mail(&again, sent, at(after + DAY));
-            settled.await.expect("settled");
+            settle_mail(&harness.store, &again, sent, at(after + DAY)).await;
         }
     }
 }
@@ -290,10 +279,8 @@ async fn a_message_that_passes_dmarc_ends_the_quiet_time() {
         harness.accept(later).await;
         let account = harness.store.customer(&address(ANN)).await.expect("read");
         assert_eq!(account.expect("there").quiet_until.is_none(), ends);
-        let claimed = harness
-            .store
-            .claim_mail(vec![token()], LIMITS, 7 * DAY, at(DAY));
-        let verification_mails = claimed.await.expect("a claim").verification_mails;
+        let claimed = claim_mail(&harness.store, vec![token()], LIMITS, 7 * DAY, at(DAY)).await;
+        let verification_mails = claimed.verification_mails;
         assert_eq!(!verification_mails.is_empty(), ends);
     }
 }
@@ -354,7 +341,7 @@ async fn a_link_that_was_sent_later_offers_what_was_discarded() {
     assert_eq!(state(&harness, request).await, RequestState::Released);
     let late = take_back(&harness, old, 2 * DAY).await;
     assert!(matches!(late, TakenBack::Before), "{late:?}");
-    invariants_hold(&harness).await;
+    harness.assert_sound().await;
 }
 
 #[tokio::test]
@@ -376,7 +363,7 @@ async fn only_an_operator_can_release_deselected_requests() {
     assert!(released.is_empty(), "{released:?}");
     assert_eq!(state(&harness, request).await, RequestState::Discarded);
     release(&harness, request, DAY).await.expect("released");
-    invariants_hold(&harness).await;
+    harness.assert_sound().await;
 }
 
 #[tokio::test]

@@ -7,16 +7,12 @@ use vestibule::domain::{Actor, Proof, Status};
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{Added, Choice, ClaimedMail, MailCause, MailKind, MailOutcome, Store};
 
-use super::harness::{DAY, Harness, LIMITS, address, at, mail, operator, start, token};
+use super::harness::{DAY, Harness, LIMITS, address, at, mail, minutes, operator, start, token};
+use crate::support::turns::{claim_mail, settle_mail};
 
 pub async fn claim(store: &Store, limits: MailLimits, now: jiff::Timestamp) -> ClaimedMail {
-    let tokens = (0..100).map(|_| token()).collect();
-    let claimed = store.claim_mail(tokens, limits, 7 * DAY, now).await;
-    claimed.expect("a claim")
-}
-
-pub fn minutes(count: u64) -> jiff::Timestamp {
-    at(Duration::from_mins(count))
+    let tokens = (0..100).map(|_| token());
+    claim_mail(store, tokens, limits, 7 * DAY, now).await
 }
 
 #[tokio::test]
@@ -47,11 +43,7 @@ async fn an_address_gets_one_mail_an_hour_and_three_a_day() {
         harness.accept(message).await;
         if let Some((verification_mail, _)) = harness.verification_mail(now).await {
             let outcome = MailOutcome::Sent;
-            let settled = harness
-                .store
-                .settle_mail(&verification_mail, outcome, now)
-                .await;
-            settled.expect("settled");
+            settle_mail(&harness.store, &verification_mail, outcome, now).await;
             sent.push(minute);
         }
     }
@@ -77,8 +69,7 @@ async fn days_with_mail(authenticated_on: Option<u64>, resend_on: Option<u64>) -
         harness.accept(message).await;
         if let Some((verification_mail, _)) = harness.verification_mail(now).await {
             let outcome = MailOutcome::Sent;
-            let settled = harness.store.settle_mail(&verification_mail, outcome, now);
-            settled.await.expect("settled");
+            settle_mail(&harness.store, &verification_mail, outcome, now).await;
             days.push(day);
         }
     }
@@ -110,8 +101,7 @@ async fn subaddresses_share_the_limits_of_their_mailbox() {
         cause: "the server is away".to_owned(),
     };
     let unsent = &first.verification_mails[0];
-    let settled = harness.store.settle_mail(unsent, retry, start()).await;
-    settled.expect("settled");
+    settle_mail(&harness.store, unsent, retry, start()).await;
     for minute in [60, 120, 180] {
         let claimed = claim(&harness.store, LIMITS, minutes(minute)).await;
         assert_eq!(claimed.verification_mails.len(), 1, "minute {minute}");
@@ -186,11 +176,7 @@ async fn an_unsent_mail_gives_its_share_back() {
             at: minutes(u64::from(attempt) + 1),
             cause: "connection refused".to_owned(),
         };
-        let settled = harness
-            .store
-            .settle_mail(&verification_mail, outcome, now)
-            .await;
-        settled.expect("settled");
+        settle_mail(&harness.store, &verification_mail, outcome, now).await;
     }
 }
 
@@ -286,11 +272,13 @@ async fn signing_up_is_answered_by_a_mail_whoever_asks() {
         .store
         .prove(proof, Some(account.id), Choice::All, minutes(1));
     proved.await.expect("proved");
-    harness
-        .store
-        .settle_mail(&verification_mail, MailOutcome::Sent, minutes(1))
-        .await
-        .expect("settled");
+    settle_mail(
+        &harness.store,
+        &verification_mail,
+        MailOutcome::Sent,
+        minutes(1),
+    )
+    .await;
 
     let again = sign_up("new@shop.example", at(DAY)).await;
     assert!(matches!(again, Added::Before(_)));
@@ -336,11 +324,7 @@ async fn an_operators_resend_reaches_an_address_that_bounced() {
         let outcome = MailOutcome::Refused {
             cause: "550 no such user".to_owned(),
         };
-        let settled = harness
-            .store
-            .settle_mail(&verification_mail, outcome, now)
-            .await;
-        settled.expect("settled");
+        settle_mail(&harness.store, &verification_mail, outcome, now).await;
     }
     let ann = address("ann@corp.example");
     let resend = harness

@@ -123,16 +123,14 @@ impl Harness {
         let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
         let verification = &self.config.verification;
         let now = Timestamp::now();
-        let claimed = self
-            .store
-            .claim_mail(vec![token.hash()], verification.limits, ttl, now)
-            .await
-            .expect("claimed");
+        let tokens = vec![token.hash().into()];
+        let limits = verification.limits;
+        let turn = self.store.turn_mail([], tokens, limits, ttl, now).await;
+        let (_, claimed) = turn.expect("claimed");
         let verification_mail = claimed.verification_mails.into_iter().next()?;
-        self.store
-            .settle_mail(&verification_mail, MailOutcome::Sent, now)
-            .await
-            .expect("settled");
+        let sent = [(&verification_mail, MailOutcome::Sent, now)];
+        let turn = self.store.turn_mail(sent, Vec::new(), limits, ttl, now);
+        turn.await.expect("settled");
         Some((verification_mail.address, token))
     }
 

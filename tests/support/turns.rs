@@ -1,0 +1,89 @@
+//! Single claims and settlements of requests and verification mail, each in a turn as the daemon's workers make
+//! it.
+
+use std::time::Duration;
+
+use vestibule::config::MailLimits;
+use vestibule::domain::{AddressDelimiters, DestinationName, PortalName, Timestamp};
+use vestibule::store::{
+    Claim, ClaimedMail, MailOutcome, RunLimits, Settled, Settlement, Store, TokenHashes,
+    VerificationMail,
+};
+
+/// A destination that nobody pauses.
+fn destination() -> DestinationName {
+    DestinationName::parse("help-desk").expect("a name")
+}
+
+/// Claims up to `limit` due heads of the queues of these portals, each alone.
+pub async fn claim_deliveries(
+    store: &Store,
+    portals: &[PortalName],
+    limit: usize,
+    lease_until: Timestamp,
+    now: Timestamp,
+) -> Vec<Claim> {
+    let destination = destination();
+    let limits = RunLimits {
+        runs: limit,
+        requests: 1,
+    };
+    let turn = store.turn_deliveries(&destination, portals, [], limits, lease_until, now);
+    let turn = turn.await.expect("a claim");
+    assert!(turn.unread.is_none(), "{turn:?}");
+    let deliveries = turn.runs.into_iter().flatten();
+    deliveries.map(|delivery| delivery.claim).collect()
+}
+
+/// Records one outcome and claims nothing.
+pub async fn settle_delivery(
+    store: &Store,
+    claim: &Claim,
+    settlement: Settlement,
+    now: Timestamp,
+) -> Settled {
+    let destination = destination();
+    let nothing = RunLimits {
+        runs: 0,
+        requests: 0,
+    };
+    let outcomes = [(claim, settlement, now)];
+    let turn = store.turn_deliveries(&destination, &[], outcomes, nothing, now, now);
+    turn.await.expect("settled").settled[0]
+}
+
+/// Claims as many due mails as there are tokens, within the limits.
+pub async fn claim_mail(
+    store: &Store,
+    tokens: impl IntoIterator<Item = impl Into<TokenHashes>>,
+    limits: MailLimits,
+    token_ttl: Duration,
+    now: Timestamp,
+) -> ClaimedMail {
+    let tokens = tokens.into_iter().map(Into::into).collect();
+    let turn = store.turn_mail([], tokens, limits, token_ttl, now).await;
+    turn.expect("a claim").1
+}
+
+/// Records one outcome and claims nothing.
+pub async fn settle_mail(
+    store: &Store,
+    mail: &VerificationMail,
+    outcome: MailOutcome,
+    now: Timestamp,
+) -> Settled {
+    // Limits count for claims only.
+    let limits = MailLimits {
+        per_address_hour: 0,
+        per_address_day: 0,
+        per_domain_hour: 0,
+        total_hour: 0,
+        sign_up_hour: 0,
+        sign_up_per_client_hour: 0,
+        authenticated_hour: 0,
+        delimiters: AddressDelimiters::PLUS,
+    };
+    let outcomes = [(mail, outcome, now)];
+    let turn = store.turn_mail(outcomes, Vec::new(), limits, Duration::ZERO, now);
+    turn.await.expect("settled").0[0]
+}

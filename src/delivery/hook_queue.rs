@@ -112,7 +112,7 @@ impl WorkQueue for HookQueue {
         self.store.give_back_hook_calls(after, now).await
     }
 
-    async fn attempt(&self, calls: &[HookCall], _: &CancellationToken) -> Vec<Option<Attempt>> {
+    async fn attempt(&self, calls: &mut [HookCall], _: &CancellationToken) -> Vec<Option<Attempt>> {
         let mut attempts = Vec::with_capacity(calls.len());
         for call in calls {
             attempts.push(Some(self.call(call).await));

@@ -67,6 +67,17 @@ impl DeliveredMessage {
         }
     }
 
+    /// A message whose first piece cannot be made.
+    #[cfg(test)]
+    pub(super) fn panicking() -> Self {
+        Self {
+            added: Vec::new(),
+            start: Vec::new(),
+            kept: std::iter::once(1..2).collect(),
+            rest: None,
+        }
+    }
+
     /// Returns the next piece in order; `None` after the last.
     ///
     /// # Errors

@@ -57,6 +57,15 @@ impl OutgoingMessage {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn panicking(claim: Claim) -> Self {
+        Self {
+            claim,
+            message: DeliveredMessage::panicking(),
+            links: None,
+        }
+    }
+
     pub fn claim(&self) -> &Claim {
         &self.claim
     }

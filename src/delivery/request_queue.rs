@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::outgoing_message::Links;
@@ -11,8 +12,8 @@ use super::{DestinationClient, OutgoingMessage};
 use crate::config::{self, Config, Retry};
 use crate::domain::{DestinationName, Domain, PortalName, Timestamp};
 use crate::failpoint;
-use crate::observe::events;
 use crate::observe::metrics::{self, ProcessingStep};
+use crate::observe::{catch_panic, events};
 use crate::outbound::queue::{WorkOutcome, WorkQueue};
 use crate::outbound::retry::settlement;
 use crate::outbound::{Attempt, Cause};
@@ -25,6 +26,9 @@ const MOST_OF_RUN: usize = 64;
 
 /// Accounts and portals whose requests a destination takes together.
 const MOST_TOGETHER: usize = 64;
+
+/// Octets after which no run is added to those that a destination takes together.
+const MOST_OCTETS_TOGETHER: u64 = 16 * 1024 * 1024;
 
 /// Time for which reading of a message is retried.
 const READING: Duration = Duration::from_secs(30);
@@ -66,42 +70,43 @@ impl RequestQueue {
 }
 
 impl RequestQueue {
-    /// One attempt for each, in order; `None` from the first of an account and portal on that has to be
-    /// retried.
-    async fn deliver(&self, deliveries: &[Delivery]) -> Vec<Option<Attempt>> {
-        let mut attempts: Vec<Option<Attempt>> = deliveries.iter().map(|_| None).collect();
+    /// Opens messages, each with its place in `deliveries`. One that cannot be opened has its outcome in
+    /// `attempts`; if that is a retry, the later ones of its account and portal are left out.
+    async fn open_all(
+        &self,
+        deliveries: &mut [Delivery],
+        attempts: &mut [Option<Attempt>],
+    ) -> (Vec<usize>, Vec<Arc<OutgoingMessage>>) {
         let mut places = Vec::with_capacity(deliveries.len());
         let mut messages = Vec::with_capacity(deliveries.len());
         let mut stopped = BTreeSet::new();
-        for (place, delivery) in deliveries.iter().enumerate() {
-            let claim = &delivery.claim;
-            if stopped.contains(&(claim.account, &claim.portal)) {
+        for (place, delivery) in deliveries.iter_mut().enumerate() {
+            let queue = (delivery.claim.account, delivery.claim.portal.clone());
+            if stopped.contains(&queue) {
                 continue;
             }
-            match self.open(delivery).await {
+            let opened = catch_panic(self.open(delivery)).await;
+            match opened.unwrap_or_else(|panic| Err(Attempt::panicked(&panic))) {
                 Ok(message) => {
                     places.push(place);
                     messages.push(Arc::new(message));
                 }
                 Err(attempt) => {
-                    if matches!(attempt, Attempt::Retry(_)) {
-                        stopped.insert((claim.account, &claim.portal));
+                    if !matches!(attempt, Attempt::Refused(_)) {
+                        stopped.insert(queue);
                     }
                     attempts[place] = Some(attempt);
                 }
             }
         }
-        let outcomes = self.destination.attempt(&messages).await;
-        for (place, outcome) in places.into_iter().zip(outcomes) {
-            attempts[place] = outcome;
-        }
-        attempts
+        (places, messages)
     }
 
-    /// Reads what is needed of the content. An error of our own store does not count as an attempt at once.
-    async fn open(&self, delivery: &Delivery) -> Result<OutgoingMessage, Attempt> {
+    /// Reads what is needed of the content. An error of our own store does not count as an attempt at once,
+    /// unless others would have to wait.
+    async fn open(&self, delivery: &mut Delivery) -> Result<OutgoingMessage, Attempt> {
         let claim = &delivery.claim;
-        let mut content = delivery.content.clone();
+        let mut content = std::mem::replace(&mut delivery.content, Ok(None));
         let deadline = Instant::now() + READING;
         let mut wait = Duration::from_secs(1);
         loop {
@@ -120,7 +125,8 @@ impl RequestQueue {
                 Err(error) => error,
             };
             events::fault("delivery", &error);
-            if error.is_final() || Instant::now() + wait > deadline {
+            let is_last = self.attempts_together() || Instant::now() + wait > deadline;
+            if error.is_final() || is_last {
                 return Err(Attempt::Retry(Cause::of_request(&error.to_string())));
             }
             tokio::time::sleep(wait).await;
@@ -173,14 +179,15 @@ impl WorkQueue for RequestQueue {
         now: Timestamp,
     ) -> Result<Turn<Delivery>, StoreError> {
         let is_together = self.destination.takes_together();
-        let runs = if is_together && most > 0 {
-            MOST_TOGETHER
+        let (runs, octets) = if is_together && most > 0 {
+            (MOST_TOGETHER, MOST_OCTETS_TOGETHER)
         } else {
-            most
+            (most, u64::MAX)
         };
         let limits = RunLimits {
             runs,
             requests: MOST_OF_RUN,
+            octets,
         };
         let outcomes = outcomes
             .iter()
@@ -212,17 +219,23 @@ impl WorkQueue for RequestQueue {
 
     async fn attempt(
         &self,
-        deliveries: &[Delivery],
-        _: &CancellationToken,
+        deliveries: &mut [Delivery],
+        stop: &CancellationToken,
     ) -> Vec<Option<Attempt>> {
-        let timeout = self.destination.timeout();
-        tokio::time::timeout(timeout, self.deliver(deliveries))
-            .await
-            .unwrap_or_else(|_| {
-                let text = format!("not done within {} s", timeout.as_secs());
-                let late = || Some(Attempt::Retry(Cause::of_destination(&text)));
-                deliveries.iter().map(|_| late()).collect()
-            })
+        let deadline = Instant::now() + self.destination.timeout();
+        let mut attempts = vec![None; deliveries.len()];
+        let opened = timeout_at(deadline, self.open_all(deliveries, &mut attempts)).await;
+        let Ok((places, messages)) = opened else {
+            if let Some(first) = attempts.iter_mut().find(|attempt| attempt.is_none()) {
+                *first = Some(self.destination.time_out());
+            }
+            return attempts;
+        };
+        let outcomes = self.destination.attempt(messages, deadline, stop).await;
+        for (place, outcome) in places.into_iter().zip(outcomes) {
+            attempts[place] = outcome;
+        }
+        attempts
     }
 
     fn conclude(

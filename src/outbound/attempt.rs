@@ -1,6 +1,7 @@
 //! Outcome of one attempt to send something, whatever it is and wherever it goes.
 
 use crate::domain::Timestamp;
+use crate::observe::events;
 
 /// Outcome of an attempt to deliver one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +14,21 @@ pub enum Attempt {
     Refused(Cause),
     /// A fault of our own, after which it may have been delivered or not.
     Unknown(Cause),
+}
+
+impl Attempt {
+    /// The outcome of an attempt that panicked.
+    #[must_use]
+    pub fn panicked(panic: &str) -> Self {
+        events::fault("outbound", &panic);
+        Self::Unknown(Cause::of_request("a fault in vestibule"))
+    }
+
+    /// True for a failure of the destination as a whole.
+    #[must_use]
+    pub fn is_of_destination(&self) -> bool {
+        matches!(self, Self::Retry(cause) if cause.scope == Scope::Destination)
+    }
 }
 
 /// Cause of a failure, for the operator.

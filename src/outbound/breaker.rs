@@ -32,6 +32,8 @@ enum Breaker {
         /// Time of the next trial message.
         probe_at: Timestamp,
         wait: Duration,
+        /// The destination asked for the wait.
+        is_requested: bool,
     },
 }
 
@@ -60,19 +62,30 @@ impl Breaker {
     /// Returns the state after one more outcome.
     #[must_use]
     fn after(self, attempt: &Attempt, now: Timestamp) -> Self {
-        let cause = match attempt {
-            Attempt::Retry(cause) if cause.scope == Scope::Destination => cause,
+        let cause = match (attempt, self) {
+            (Attempt::Retry(cause), _) if cause.scope == Scope::Destination => cause,
+            // Started before the destination asked for the wait.
+            (
+                _,
+                Self::Down {
+                    probe_at,
+                    is_requested: true,
+                    ..
+                },
+            ) if now < probe_at => return self,
             // The destination answered.
             _ => return Self::default(),
         };
         let down = |wait: Duration| Self::Down {
             probe_at: later(now, wait),
             wait,
+            is_requested: false,
         };
         if let Some(asked) = cause.not_before {
             return Self::Down {
                 probe_at: asked.min(later(now, LONGEST_REQUESTED)),
                 wait: FIRST_WAIT,
+                is_requested: true,
             };
         }
         match self {
@@ -122,7 +135,7 @@ impl SharedBreaker {
         let mut state = self.lock();
         state.breaker = state.breaker.after(attempt, now);
         if let Attempt::Retry(cause) = attempt
-            && cause.scope == Scope::Destination
+            && attempt.is_of_destination()
         {
             state.last_error.clone_from(&cause.text);
         }
@@ -256,6 +269,14 @@ mod tests {
                 paused.capacity(8, 0, at(0)),
                 Capacity::NotBefore(at(granted))
             );
+            // An attempt that was in progress succeeds.
+            let paused = paused.after(&Attempt::Delivered, at(1));
+            assert_eq!(
+                paused.capacity(8, 0, at(1)),
+                Capacity::NotBefore(at(granted))
+            );
+            let up = paused.after(&Attempt::Delivered, at(granted));
+            assert_eq!(up, Breaker::Up { failures: 0 });
         }
     }
 }

@@ -58,10 +58,10 @@ pub trait WorkQueue: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// One attempt for each item; `None` for one that was not attempted, because another one before it has to
-    /// be retried or because of the `stop`.
+    /// be retried or because of the `stop`. May take out of the items what only an attempt needs.
     fn attempt(
         &self,
-        claims: &[Self::Claim],
+        claims: &mut [Self::Claim],
         stop: &CancellationToken,
     ) -> impl Future<Output = Vec<Option<Attempt>>> + Send;
 

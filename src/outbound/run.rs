@@ -8,11 +8,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::Attempt;
 use super::breaker::SharedBreaker;
 use super::queue::{WorkOutcome, WorkQueue};
-use super::{Attempt, Cause};
 use crate::domain::Timestamp;
-use crate::observe::{catch_panic, events};
+use crate::observe::catch_panic;
 use crate::store::Changes;
 
 /// Time after which a run begins no attempt.
@@ -36,23 +36,23 @@ impl<Q: WorkQueue> Run<Q> {
         early: mpsc::UnboundedSender<Vec<WorkOutcome<Q>>>,
     ) -> Vec<WorkOutcome<Q>> {
         let end = Instant::now() + RUN_TIME;
-        while !self.left.is_empty() {
+        while !self.left.is_empty() && self.has_time() {
             let together = if self.queue.attempts_together() {
                 self.left.len()
             } else {
                 1
             };
-            let claims: Vec<_> = self.left.drain(..together).collect();
-            let attempts = self.attempt(&claims, end, &early).await;
+            let mut claims: Vec<_> = self.left.drain(..together).collect();
+            let attempts = self.attempt(&mut claims, end, &early).await;
             let attempts = attempts.unwrap_or_else(|panic| {
-                events::fault("outbound", &panic);
-                let unknown = || Some(Attempt::Unknown(Cause::of_request("a fault in vestibule")));
-                std::iter::repeat_with(unknown).take(together).collect()
+                let unknown = Attempt::panicked(&panic);
+                vec![Some(unknown); together]
             });
+            self.note(&attempts);
             let mut is_retried = false;
             for (claim, attempt) in claims.into_iter().zip(attempts) {
                 is_retried |= !matches!(attempt, Some(Attempt::Delivered | Attempt::Refused(_)));
-                self.note(claim, attempt.as_ref());
+                self.conclude(claim, attempt.as_ref());
             }
             if is_retried
                 || Instant::now() >= end
@@ -67,41 +67,65 @@ impl<Q: WorkQueue> Run<Q> {
         self.done
     }
 
+    /// True if another attempt ends before the lease does, even if the clock was set or the machine slept.
+    fn has_time(&self) -> bool {
+        let end = Timestamp::now().checked_add(self.queue.timeout());
+        end.is_ok_and(|end| end <= self.lease)
+    }
+
     /// Attempts these items. If that takes longer than the run may, what is not attempted is returned
-    /// meanwhile.
+    /// meanwhile. An action of an operator stops what is attempted together.
     async fn attempt(
         &mut self,
-        claims: &[Q::Claim],
+        claims: &mut [Q::Claim],
         end: Instant,
         early: &mpsc::UnboundedSender<Vec<WorkOutcome<Q>>>,
     ) -> Result<Vec<Option<Attempt>>, String> {
-        let (queue, stop) = (Arc::clone(&self.queue), self.stop.clone());
+        let (queue, stop) = (Arc::clone(&self.queue), self.stop.child_token());
         let mut attempts = std::pin::pin!(catch_panic(queue.attempt(claims, &stop)));
-        tokio::select! {
-            attempts = &mut attempts => return attempts,
-            () = sleep_until(end) => {}
+        let (mut is_late, mut is_stopped) = (false, !queue.attempts_together());
+        loop {
+            tokio::select! {
+                attempts = &mut attempts => return attempts,
+                () = sleep_until(end), if !is_late => {
+                    is_late = true;
+                    self.return_unattempted();
+                    if !self.done.is_empty() {
+                        // The worker outlives its runs.
+                        let _ = early.send(std::mem::take(&mut self.done));
+                    }
+                }
+                () = self.actions.wait(), if !is_stopped => {
+                    is_stopped = true;
+                    stop.cancel();
+                }
+            }
         }
-        self.return_unattempted();
-        if !self.done.is_empty() {
-            // The worker outlives its runs.
-            let _ = early.send(std::mem::take(&mut self.done));
-        }
-        attempts.await
     }
 
     fn return_unattempted(&mut self) {
         while let Some(claim) = self.left.pop_front() {
-            self.note(claim, None);
+            self.conclude(claim, None);
         }
     }
 
-    fn note(&mut self, claim: Q::Claim, attempt: Option<&Attempt>) {
-        let at = Timestamp::now();
-        // Before the settlement, so that everyone who finds it recorded finds the breaker updated, even if a
-        // reload came in between.
-        if let Some(attempt) = attempt {
-            self.breaker.note(attempt, at);
+    /// Updates the breaker. That is before the settlement, so that everyone who finds it recorded finds the
+    /// breaker updated, even if a reload came in between.
+    fn note(&self, attempts: &[Option<Attempt>]) {
+        let now = Timestamp::now();
+        let mut is_failed = false;
+        for attempt in attempts.iter().flatten() {
+            // Of items that were attempted together, all can have the same failure.
+            let is_failure = attempt.is_of_destination();
+            if !(is_failure && is_failed) {
+                self.breaker.note(attempt, now);
+            }
+            is_failed |= is_failure;
         }
+    }
+
+    fn conclude(&mut self, claim: Q::Claim, attempt: Option<&Attempt>) {
+        let at = Timestamp::now();
         self.done.push(WorkOutcome {
             settlement: self.queue.conclude(&claim, attempt, at),
             claim,

@@ -160,7 +160,11 @@ impl WorkQueue for MailQueue {
         self.store.give_back_mail(after, now).await
     }
 
-    async fn attempt(&self, tasks: &[MailTask], stop: &CancellationToken) -> Vec<Option<Attempt>> {
+    async fn attempt(
+        &self,
+        tasks: &mut [MailTask],
+        stop: &CancellationToken,
+    ) -> Vec<Option<Attempt>> {
         let mut attempts = Vec::with_capacity(tasks.len());
         for task in tasks {
             attempts.push(self.send(task, stop).await);

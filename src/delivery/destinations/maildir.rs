@@ -3,20 +3,31 @@
 //! The message is written and synced under `tmp` and then renamed into `new`, so a reader never sees a part
 //! of it. The name is the same for every attempt: a repeat after a crash finds the file of the earlier
 //! attempt in `new` or, if it was read meanwhile, in `cur`.
+//!
+//! A thread writes a group of messages. Storage can hold it up beyond the end of its attempt; it publishes
+//! nothing then, and no other thread writes to that Maildir until it has ended.
 
+mod hung;
+
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::MaildirDestination;
 use crate::delivery::OutgoingMessage;
 use crate::delivery::message::ReadPosition;
 use crate::domain::Domain;
+use crate::observe::catch_panic;
 use crate::outbound::{Attempt, Cause};
+use crate::store::StoreError;
 
 /// Groups of messages that are written at the same time: one is written while the other is recorded.
 pub(in crate::delivery) const CONCURRENCY: usize = 2;
@@ -64,66 +75,137 @@ impl Maildir {
         }
     }
 
-    /// Delivers a group of messages: all are written, then synced, then renamed in order. One for each; `None`
-    /// from the first on that failed.
+    /// Delivers a group of messages: all are written, then synced, then renamed in order. `None` for those
+    /// that were not attempted: from the first failure of the storage on, or because of the `stop`. A fault of
+    /// one message concerns only it and the later ones of its account and portal.
     pub(in crate::delivery) async fn attempt(
         &self,
         messages: Vec<Arc<OutgoingMessage>>,
+        deadline: Instant,
+        stop: &CancellationToken,
     ) -> Vec<Option<Attempt>> {
-        let maildir = self.clone();
-        let here = Handle::current();
         let count = messages.len();
-        let delivering = tokio::task::spawn_blocking(move || maildir.deliver(&messages, &here));
-        delivering.await.unwrap_or_else(|panic| {
-            // Some may be visible already, so this counts as an attempt of each.
-            let unknown = Attempt::Unknown(Cause::of_request(&panic.to_string()));
-            vec![Some(unknown); count]
-        })
+        if hung::is_at(&self.path) {
+            let cause = Cause::of_destination("an earlier attempt still hangs in the storage");
+            return fail(0, &Attempt::Retry(cause), count);
+        }
+        let group = Arc::new(Group {
+            stop: stop.child_token(),
+            begun: AtomicUsize::new(0),
+        });
+        let (maildir, here, of_thread) = (self.clone(), Handle::current(), Arc::clone(&group));
+        let thread =
+            tokio::task::spawn_blocking(move || maildir.deliver(&messages, &of_thread, &here));
+        // Stops the thread if it is still at work when this function ends or is dropped.
+        let _thread = hung::Thread {
+            path: self.path.clone(),
+            handle: thread.abort_handle(),
+            stop: group.stop.clone(),
+        };
+        let failure = match timeout_at(deadline, thread).await {
+            Ok(Ok(attempts)) => return attempts,
+            Ok(Err(panic)) => Attempt::panicked(&panic.to_string()),
+            Err(_) => Attempt::Retry(Cause::of_destination("the storage took too long")),
+        };
+        // Before the look at what has begun.
+        group.stop.cancel();
+        fail(group.begun.load(Ordering::SeqCst), &failure, count)
     }
 
-    fn deliver(&self, messages: &[Arc<OutgoingMessage>], here: &Handle) -> Vec<Option<Attempt>> {
-        let mut files = Vec::with_capacity(messages.len());
-        let mut failure = None;
-        for outgoing in messages {
-            match self.write(outgoing, here) {
-                Ok(file) => files.push(file),
-                Err(attempt) => {
-                    failure = Some(attempt);
-                    break;
-                }
-            }
-        }
-        let mut delivered = 0;
-        for (file, synced) in files.iter().zip(sync_all(&files, here)) {
-            if let Err(fault) = synced.and_then(|()| self.finish(file)) {
-                failure = Some(fault.into());
+    fn deliver(
+        &self,
+        messages: &[Arc<OutgoingMessage>],
+        group: &Group,
+        here: &Handle,
+    ) -> Vec<Option<Attempt>> {
+        let mut attempts = vec![None; messages.len()];
+        let files = self.write_all(messages, group, here, &mut attempts);
+        let mut published = Vec::with_capacity(files.len());
+        for ((place, file), synced) in files.iter().zip(sync_all(&files, here)) {
+            group.begun.store(place + 1, Ordering::SeqCst);
+            if group.stop.is_cancelled() {
                 break;
             }
-            delivered += 1;
+            if let Err(fault) = synced.and_then(|()| self.finish(file)) {
+                attempts[*place] = Some(fault.into());
+                break;
+            }
+            published.push(*place);
         }
-        for file in &files[delivered..] {
+        for (_, file) in &files[published.len()..] {
             file.remove();
         }
-        let mut attempts = vec![Some(Attempt::Delivered); delivered];
-        if delivered > 0
-            && let Err(fault) = sync_folder(&self.path.join("new"))
-        {
-            // They are visible already: the repeats have to look for them.
-            attempts = vec![Some(fault.into()); delivered];
-            failure = None;
+        let outcome = if published.is_empty() {
+            Attempt::Delivered
+        } else {
+            // After a fault they are visible nevertheless: the repeats have to look for them.
+            let synced = sync_folder(&self.path.join("new"));
+            synced.map_or_else(Attempt::from, |()| Attempt::Delivered)
+        };
+        for place in published {
+            attempts[place] = Some(outcome.clone());
         }
-        attempts.extend(failure.map(Some));
-        attempts.resize(messages.len(), None);
         attempts
     }
 
-    /// Writes a message under `tmp`.
-    fn write(&self, outgoing: &OutgoingMessage, here: &Handle) -> Result<Written, Attempt> {
+    /// Writes messages under `tmp`, each with its place. Failures are in `attempts`.
+    fn write_all(
+        &self,
+        messages: &[Arc<OutgoingMessage>],
+        group: &Group,
+        here: &Handle,
+        attempts: &mut [Option<Attempt>],
+    ) -> Vec<(usize, Written)> {
+        let mut files = Vec::with_capacity(messages.len());
+        let before = match self.find_stored(messages) {
+            Ok(before) => before,
+            Err(fault) => {
+                let first = messages.iter().position(|outgoing| is_repeat(outgoing));
+                attempts[first.unwrap_or_default()] = Some(fault.into());
+                return files;
+            }
+        };
+        let mut stopped = BTreeSet::new();
+        for (place, outgoing) in messages.iter().enumerate() {
+            let queue = (outgoing.claim().account, &outgoing.claim().portal);
+            if stopped.contains(&queue) {
+                continue;
+            }
+            let written = here.block_on(catch_panic(self.write(outgoing, group, &before)));
+            let attempt = match written {
+                Ok(Ok(file)) => {
+                    files.push((place, file));
+                    continue;
+                }
+                Ok(Err(Unwritten::Stopped)) => break,
+                Ok(Err(Unwritten::Failed(attempt))) => attempt,
+                Err(panic) => Attempt::panicked(&panic),
+            };
+            let is_of_all = attempt.is_of_destination();
+            attempts[place] = Some(attempt);
+            if is_of_all {
+                break;
+            }
+            stopped.insert(queue);
+        }
+        files
+    }
+
+    /// Writes a message under `tmp`, unless it was stored `before`.
+    async fn write(
+        &self,
+        outgoing: &OutgoingMessage,
+        group: &Group,
+        before: &BTreeSet<String>,
+    ) -> Result<Written, Unwritten> {
+        if group.stop.is_cancelled() {
+            return Err(Unwritten::Stopped);
+        }
         let name = self.name(outgoing);
-        let attempt = outgoing.claim().attempt;
-        if attempt > 1 && self.has(&name)? {
+        if before.contains(&name) {
             return Ok(Written::Before);
         }
+        let attempt = outgoing.claim().attempt;
         // A name of its own for each attempt: an earlier one that storage held up beyond its time may still be
         // writing. Without its file it publishes nothing.
         let of_attempt = |attempt| self.path.join("tmp").join(format!("{name}.{attempt}"));
@@ -138,7 +220,7 @@ impl Maildir {
         }
         let file = Arc::new(created.map_err(at(&part))?);
         let written = Written::Now { file, part, whole };
-        written.fill(outgoing, here).inspect_err(|_| {
+        written.fill(outgoing, group).await.inspect_err(|_| {
             // A partial file would take space that others need.
             written.remove();
         })?;
@@ -169,27 +251,29 @@ impl Maildir {
         )
     }
 
-    /// True if an earlier attempt stored the message. A reader adds `:2,` and flags to the name.
-    fn has(&self, name: &str) -> Result<bool, Fault> {
-        if self.path.join("new").join(name).exists() {
-            return Ok(true);
+    /// Names of the messages that an earlier attempt stored. Reads `cur` once for all of them.
+    fn find_stored(&self, messages: &[Arc<OutgoingMessage>]) -> Result<BTreeSet<String>, Fault> {
+        let repeats = messages.iter().filter(|outgoing| is_repeat(outgoing));
+        let names = repeats.map(|outgoing| self.name(outgoing));
+        // First `new`: readers move messages from there to `cur`.
+        let new = self.path.join("new");
+        let (stored, others): (Vec<_>, Vec<_>) = names.partition(|name| new.join(name).exists());
+        let mut stored = BTreeSet::from_iter(stored);
+        if others.is_empty() {
+            return Ok(stored);
         }
         let cur = self.path.join("cur");
         let entries = match fs::read_dir(&cur) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(stored),
             entries => entries.map_err(at(&cur))?,
         };
         for entry in entries {
-            let entry = entry.map_err(at(&cur))?;
-            if entry
-                .file_name()
-                .as_encoded_bytes()
-                .starts_with(name.as_bytes())
-            {
-                return Ok(true);
-            }
+            let file = entry.map_err(at(&cur))?.file_name();
+            // A reader adds `:2,` and flags to the name.
+            let is_of = |name: &&String| file.as_encoded_bytes().starts_with(name.as_bytes());
+            stored.extend(others.iter().find(is_of).cloned());
         }
-        Ok(false)
+        Ok(stored)
     }
 
     /// Creates the missing folders of the Maildir. Existing folders keep their modes.
@@ -229,6 +313,39 @@ fn create(part: &Path, bits: u32) -> io::Result<File> {
     Ok(file)
 }
 
+/// What the thread of a group shares with its attempt.
+struct Group {
+    /// The thread publishes nothing more.
+    stop: CancellationToken,
+    /// Place after the last message that may be visible. It is set before the `stop` is checked, so that whoever
+    /// cancels first and reads then knows all that may become visible.
+    begun: AtomicUsize,
+}
+
+/// Cause for which a message is not written.
+enum Unwritten {
+    Stopped,
+    Failed(Attempt),
+}
+
+impl<T: Into<Attempt>> From<T> for Unwritten {
+    fn from(failure: T) -> Self {
+        Self::Failed(failure.into())
+    }
+}
+
+/// The outcomes of a group that failed after the first of it were `begun`.
+fn fail(begun: usize, failure: &Attempt, count: usize) -> Vec<Option<Attempt>> {
+    let mut attempts = vec![Some(failure.clone()); begun.clamp(1, count.max(1))];
+    attempts.resize(count, None);
+    attempts
+}
+
+/// True if an earlier attempt may have stored the message.
+fn is_repeat(outgoing: &OutgoingMessage) -> bool {
+    outgoing.claim().attempt > 1
+}
+
 /// A message in a file.
 #[derive(Clone)]
 enum Written {
@@ -242,18 +359,20 @@ enum Written {
 }
 
 impl Written {
-    fn fill(&self, outgoing: &OutgoingMessage, here: &Handle) -> Result<(), Attempt> {
+    async fn fill(&self, outgoing: &OutgoingMessage, group: &Group) -> Result<(), Unwritten> {
         let Self::Now { file, part, .. } = self else {
             return Ok(());
         };
         let mut place = ReadPosition::default();
         loop {
-            let piece = here
-                .block_on(outgoing.message().piece(&mut place))
-                .map_err(|error| Attempt::Retry(Cause::of_request(&error.to_string())))?;
-            let Some(piece) = piece else {
+            let piece = outgoing.message().piece(&mut place).await;
+            let damaged = |error: StoreError| Attempt::Retry(Cause::of_request(&error.to_string()));
+            let Some(piece) = piece.map_err(damaged)? else {
                 return Ok(());
             };
+            if group.stop.is_cancelled() {
+                return Err(Unwritten::Stopped);
+            }
             (&**file).write_all(&piece).map_err(at(part))?;
         }
     }
@@ -272,16 +391,17 @@ impl Written {
     }
 }
 
-/// Syncs files on several threads, which the runtime keeps for the next group.
-fn sync_all(files: &[Written], here: &Handle) -> Vec<Result<(), Fault>> {
-    if let [only] = files {
+/// Syncs files on several threads, which the runtime keeps for the next group. One result for each, up
+/// to a thread that died.
+fn sync_all(files: &[(usize, Written)], here: &Handle) -> Vec<Result<(), Fault>> {
+    if let [(_, only)] = files {
         return vec![only.sync()];
     }
     let share = files.len().div_ceil(SYNCS).max(1);
     let tasks: Vec<_> = files
         .chunks(share)
         .map(|files| {
-            let files = files.to_vec();
+            let files: Vec<_> = files.iter().map(|(_, file)| file.clone()).collect();
             here.spawn_blocking(move || files.iter().map(Written::sync).collect::<Vec<_>>())
         })
         .collect();
@@ -289,8 +409,12 @@ fn sync_all(files: &[Written], here: &Handle) -> Vec<Result<(), Fault>> {
     for task in tasks {
         match here.block_on(task) {
             Ok(done) => synced.extend(done),
-            // What is not synced is not delivered.
-            Err(_) => break,
+            Err(error) => {
+                let cause = io::Error::other(error);
+                let path = "sync".to_owned();
+                synced.push(Err(Fault { path, cause }));
+                break;
+            }
         }
     }
     synced

@@ -9,10 +9,13 @@ mod webhook_json;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
 use super::OutgoingMessage;
 use crate::config;
 use crate::domain::Domain;
-use crate::outbound::Attempt;
+use crate::outbound::{Attempt, Cause};
 use command::CommandRunner;
 use maildir::Maildir;
 use smtp::{SmtpClient, Timeouts};
@@ -81,20 +84,22 @@ impl DestinationClient {
         matches!(self.way, Way::Maildir(_))
     }
 
-    /// Delivers messages in order, up to the first that has to be retried. Dropping the future cancels the
-    /// attempt at any point.
-    pub async fn attempt(&self, messages: &[Arc<OutgoingMessage>]) -> Vec<Option<Attempt>> {
+    /// Delivers messages in order until the deadline; one outcome for each. `None` for one that was not
+    /// attempted, because an earlier one has to be retried or because of the `stop`. Dropping the future
+    /// cancels the attempt at any point.
+    pub async fn attempt(
+        &self,
+        messages: Vec<Arc<OutgoingMessage>>,
+        deadline: Instant,
+        stop: &CancellationToken,
+    ) -> Vec<Option<Attempt>> {
         if let Way::Maildir(maildir) = &self.way {
-            return maildir.attempt(messages.to_vec()).await;
+            return maildir.attempt(messages, deadline, stop).await;
         }
-        let mut attempts: Vec<_> = messages.iter().map(|_| None).collect();
+        let mut attempts = vec![None; messages.len()];
         for (outgoing, outcome) in messages.iter().zip(&mut attempts) {
-            let attempt = match &self.way {
-                Way::Smtp(smtp) => smtp.attempt(outgoing).await,
-                Way::Webhook(webhook) => webhook.attempt(outgoing).await,
-                Way::Command(command) => command.attempt(outgoing).await,
-                Way::Maildir(_) => continue,
-            };
+            let attempt = timeout_at(deadline, self.attempt_one(outgoing)).await;
+            let attempt = attempt.unwrap_or_else(|_| self.time_out());
             let is_retried = matches!(attempt, Attempt::Retry(_));
             *outcome = Some(attempt);
             if is_retried {
@@ -102,6 +107,21 @@ impl DestinationClient {
             }
         }
         attempts
+    }
+
+    async fn attempt_one(&self, outgoing: &Arc<OutgoingMessage>) -> Attempt {
+        match &self.way {
+            Way::Smtp(smtp) => smtp.attempt(outgoing).await,
+            Way::Webhook(webhook) => webhook.attempt(outgoing).await,
+            Way::Command(command) => command.attempt(outgoing).await,
+            Way::Maildir(_) => Attempt::Retry(Cause::of_destination("messages go together")),
+        }
+    }
+
+    /// The outcome of an attempt that was not done in time.
+    pub fn time_out(&self) -> Attempt {
+        let text = format!("not done within {} s", self.timeout.as_secs());
+        Attempt::Retry(Cause::of_destination(&text))
     }
 
     /// Called when there is nothing to deliver: closes idle connections.

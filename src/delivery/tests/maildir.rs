@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::config::{MaildirDestination, Retry};
@@ -20,9 +23,16 @@ fn maildir(path: &Path) -> Maildir {
     Maildir::new(&config, &hostname())
 }
 
+/// Delivers messages, with nothing that stops them.
+async fn attempt_all(maildir: &Maildir, group: Vec<Arc<OutgoingMessage>>) -> Vec<Option<Attempt>> {
+    let deadline = Instant::now() + Duration::from_mins(5);
+    let stop = CancellationToken::new();
+    maildir.attempt(group, deadline, &stop).await
+}
+
 /// Delivers one message.
 async fn attempt(maildir: &Maildir, outgoing: Arc<OutgoingMessage>) -> Attempt {
-    let attempts = maildir.attempt(vec![outgoing]).await;
+    let attempts = attempt_all(maildir, vec![outgoing]).await;
     let [Some(attempt)] = &attempts[..] else {
         panic!("{attempts:?}");
     };
@@ -34,6 +44,35 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         .expect("a folder")
         .map(|entry| entry.expect("an entry").path())
         .collect()
+}
+
+/// The name of a message in a Maildir.
+fn name(outgoing: &OutgoingMessage) -> String {
+    let claim = outgoing.claim();
+    let second = claim.received_at.as_second();
+    format!("{second}.{}.{}", claim.request(), hostname())
+}
+
+/// A group of this many messages whose third hangs until its FIFO, which is returned, has a reader.
+fn hanging_group(home: &Path, count: usize) -> (Vec<Arc<OutgoingMessage>>, PathBuf) {
+    let group: Vec<_> = (0..count).map(|_| outgoing()).collect();
+    for folder in ["tmp", "new", "cur"] {
+        fs::create_dir(home.join(folder)).expect("a folder");
+    }
+    let fifo = home.join("tmp").join(format!("{}.1", name(&group[2])));
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.expect("mkfifo").success());
+    (group, fifo)
+}
+
+/// Lets the thread that hangs at a FIFO go on.
+fn unblock(fifo: &Path) -> fs::File {
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits();
+    fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(nonblocking.cast_signed())
+        .open(fifo)
+        .expect("a reader")
 }
 
 /// A later attempt at the same request.
@@ -222,7 +261,7 @@ async fn many_in_groups_at_a_time() {
     for _ in 0..GROUPS {
         let maildir = maildir.clone();
         let group = (0..MESSAGES).map(|_| outgoing()).collect();
-        running.spawn(async move { maildir.attempt(group).await });
+        running.spawn(async move { attempt_all(&maildir, group).await });
     }
     let attempts: Vec<_> = running.join_all().await.into_iter().flatten().collect();
     assert_eq!(attempts, vec![Some(Attempt::Delivered); GROUPS * MESSAGES]);
@@ -236,11 +275,6 @@ async fn a_group_is_delivered_up_to_the_first_failure() {
     let home = tempfile::tempdir().expect("a folder");
     let maildir = maildir(home.path());
     assert_eq!(attempt(&maildir, outgoing()).await, Attempt::Delivered);
-    let name = |outgoing: &OutgoingMessage| {
-        let claim = outgoing.claim();
-        let second = claim.received_at.as_second();
-        format!("{second}.{}.{}", claim.request(), hostname())
-    };
     let [tmp, new] = ["tmp", "new"].map(|folder| home.path().join(folder));
     for (folder, obstacle) in [(&tmp, 2), (&new, 1)] {
         let group: Vec<_> = (0..4).map(|_| outgoing()).collect();
@@ -248,7 +282,7 @@ async fn a_group_is_delivered_up_to_the_first_failure() {
         let of_attempt = if folder == &tmp { ".1" } else { "" };
         let place = format!("{}{of_attempt}", name(&group[obstacle]));
         fs::create_dir(folder.join(place)).expect("a folder");
-        let attempts = maildir.attempt(group.clone()).await;
+        let attempts = attempt_all(&maildir, group.clone()).await;
         let (delivered, rest) = attempts.split_at(obstacle);
         assert!(
             delivered
@@ -263,4 +297,158 @@ async fn a_group_is_delivered_up_to_the_first_failure() {
             assert!(!new.join(name(outgoing)).exists());
         }
     }
+}
+
+/// A message of an account, to be attempted for the first time.
+fn of_account(account: crate::domain::AccountId) -> Claim {
+    let mut claim = Claim::for_testing();
+    claim.account = account;
+    claim
+}
+
+fn in_memory(claim: Claim) -> Arc<OutgoingMessage> {
+    Arc::new(OutgoingMessage::in_memory(claim, RAW.to_vec(), &hostname()))
+}
+
+#[tokio::test]
+async fn a_panic_concerns_one_message_and_the_later_ones_of_its_account() {
+    let home = tempfile::tempdir().expect("a folder");
+    let [ann, bob] = [(); 2].map(|()| crate::domain::AccountId::new());
+    let group = vec![
+        in_memory(of_account(ann)),
+        Arc::new(OutgoingMessage::panicking(of_account(ann))),
+        in_memory(of_account(bob)),
+        in_memory(of_account(ann)),
+        in_memory(of_account(bob)),
+    ];
+    let attempts = attempt_all(&maildir(home.path()), group.clone()).await;
+    let [
+        Some(Attempt::Delivered),
+        Some(Attempt::Unknown(cause)),
+        Some(Attempt::Delivered),
+        None,
+        Some(Attempt::Delivered),
+    ] = &attempts[..]
+    else {
+        panic!("{attempts:?}");
+    };
+    assert_eq!(cause.scope, Scope::Request);
+    let new = home.path().join("new");
+    for (place, outgoing) in group.iter().enumerate() {
+        let is_there = new.join(name(outgoing)).exists();
+        assert_eq!(is_there, [0, 2, 4].contains(&place), "{place}");
+    }
+}
+
+#[tokio::test]
+async fn repeats_of_a_group_are_looked_for_in_new_and_cur() {
+    let home = tempfile::tempdir().expect("a folder");
+    let maildir = maildir(home.path());
+    let [new, cur] = ["new", "cur"].map(|folder| home.path().join(folder));
+    let group: Vec<_> = (0..6).map(|_| outgoing()).collect();
+    let before = attempt_all(&maildir, group[..4].to_vec()).await;
+    assert_eq!(before, vec![Some(Attempt::Delivered); 4]);
+    for (outgoing, flags) in [(&group[0], ":2,S"), (&group[1], ",S=9:2,")] {
+        let name = name(outgoing);
+        fs::rename(new.join(&name), cur.join(format!("{name}{flags}"))).expect("moved");
+    }
+    let repeats = group.iter().map(|outgoing| repeat(outgoing)).collect();
+    let attempts = attempt_all(&maildir, repeats).await;
+    assert_eq!(attempts, vec![Some(Attempt::Delivered); 6]);
+    assert_eq!(files(&cur).len(), 2);
+    for outgoing in &group[2..] {
+        assert!(new.join(name(outgoing)).exists());
+    }
+    assert_eq!(files(&new).len(), 4);
+}
+
+#[tokio::test]
+async fn what_a_stopped_group_did_not_deliver_is_not_attempted() {
+    let home = tempfile::tempdir().expect("a folder");
+    let (group, fifo) = hanging_group(home.path(), 4);
+    let maildir = maildir(home.path());
+    let stop = CancellationToken::new();
+    let attempt = tokio::spawn({
+        let (maildir, group, stop) = (maildir.clone(), group.clone(), stop.clone());
+        let deadline = Instant::now() + Duration::from_mins(5);
+        async move { maildir.attempt(group, deadline, &stop).await }
+    });
+    stop.cancel();
+    drop(unblock(&fifo));
+    let attempts = attempt.await.expect("no panic");
+    assert_eq!(attempts, vec![None; 4]);
+    assert!(files(&home.path().join("new")).is_empty());
+
+    let _ = fs::remove_file(fifo);
+    let attempts = attempt_all(&maildir, group).await;
+    assert_eq!(attempts, vec![Some(Attempt::Delivered); 4]);
+    assert!(files(&home.path().join("tmp")).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_that_is_stopped_while_it_is_published_tells_what_it_published() {
+    const MESSAGES: usize = 128;
+    let home = tempfile::tempdir().expect("a folder");
+    let new = home.path().join("new");
+    fs::create_dir(&new).expect("a folder");
+    let maildir = maildir(home.path());
+    let group: Vec<_> = (0..MESSAGES).map(|_| outgoing()).collect();
+    let (stop, deadline) = (
+        CancellationToken::new(),
+        Instant::now() + Duration::from_mins(5),
+    );
+    let attempt = tokio::spawn({
+        let (maildir, group, stop) = (maildir.clone(), group.clone(), stop.clone());
+        async move { maildir.attempt(group, deadline, &stop).await }
+    });
+    while files(&new).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    let attempts = attempt.await.expect("no panic");
+    let delivered = attempts.iter().take_while(|one| one.is_some()).count();
+    assert_eq!(files(&new).len(), delivered);
+    for (place, (outgoing, attempt)) in group.iter().zip(&attempts).enumerate() {
+        let expected = (place < delivered).then_some(Attempt::Delivered);
+        assert_eq!(*attempt, expected, "{place}");
+        assert_eq!(new.join(name(outgoing)).exists(), place < delivered);
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_hangs_publishes_nothing_later_and_no_other_begins_meanwhile() {
+    let home = tempfile::tempdir().expect("a folder");
+    let (group, fifo) = hanging_group(home.path(), 4);
+    let before = maildir(home.path());
+    let deadline = Instant::now() + Duration::from_millis(20);
+    let attempts = before
+        .attempt(group.clone(), deadline, &CancellationToken::new())
+        .await;
+    assert!(
+        matches!(&attempts[..], [Some(late), None, None, None] if late.is_of_destination()),
+        "{attempts:?}"
+    );
+    // A reload makes a new client of the same Maildir.
+    let maildir = maildir(home.path());
+    let repeats: Vec<_> = std::iter::once(repeat(&group[0]))
+        .chain(group[1..].iter().cloned())
+        .collect();
+    let attempts = attempt_all(&maildir, repeats.clone()).await;
+    let [Some(Attempt::Retry(cause)), None, None, None] = &attempts[..] else {
+        panic!("{attempts:?}");
+    };
+    assert!(cause.text.contains("an earlier attempt"), "{cause:?}");
+    assert!(files(&home.path().join("new")).is_empty());
+
+    drop(unblock(&fifo));
+    let begin = Instant::now();
+    let mut attempts = attempts;
+    while attempts[1].is_none() {
+        assert!(begin.elapsed() < Duration::from_mins(1), "{attempts:?}");
+        tokio::task::yield_now().await;
+        attempts = attempt_all(&maildir, repeats.clone()).await;
+    }
+    assert_eq!(attempts, vec![Some(Attempt::Delivered); 4]);
+    assert_eq!(files(&home.path().join("new")).len(), 4);
+    assert!(files(&home.path().join("tmp")).is_empty());
 }

@@ -19,6 +19,7 @@ struct Endless {
     slots: usize,
     /// Items of each run.
     of_run: usize,
+    is_together: bool,
     /// One permit for each attempt that may end.
     ends: Semaphore,
     /// Number of runs that each claim asked for.
@@ -32,6 +33,8 @@ struct Faults {
     panics: usize,
     /// Items whose attempt has to be retried.
     retried: Vec<usize>,
+    /// Every attempt fails because of the destination.
+    is_down: bool,
     /// The claim is recorded nevertheless.
     claims: usize,
     settlements: usize,
@@ -75,6 +78,10 @@ impl WorkQueue for Arc<Endless> {
 
     fn timeout(&self) -> Duration {
         TIMEOUT
+    }
+
+    fn attempts_together(&self) -> bool {
+        self.is_together
     }
 
     async fn next(&self) -> Result<NextWork, StoreError> {
@@ -124,12 +131,17 @@ impl WorkQueue for Arc<Endless> {
         Ok(())
     }
 
-    async fn attempt(&self, items: &[usize], _: &CancellationToken) -> Vec<Option<Attempt>> {
-        self.ends.acquire().await.expect("never closed").forget();
+    async fn attempt(&self, items: &mut [usize], stop: &CancellationToken) -> Vec<Option<Attempt>> {
+        tokio::select! {
+            end = self.ends.acquire() => end.expect("never closed").forget(),
+            () = stop.cancelled(), if self.is_together => return vec![None; items.len()],
+        }
         assert!(!one_less(&mut self.faults().panics), "a slip");
         let faults = self.faults();
         let attempt = |item| {
-            if faults.retried.contains(item) {
+            if faults.is_down {
+                Attempt::Retry(Cause::of_destination("down"))
+            } else if faults.retried.contains(item) {
                 Attempt::Retry(Cause::of_request("later"))
             } else {
                 Attempt::Delivered
@@ -155,6 +167,7 @@ impl WorkQueue for Arc<Endless> {
 /// A worker and its queue.
 struct Harness {
     queue: Arc<Endless>,
+    breaker: SharedBreaker,
     stop: CancellationToken,
     work: JoinHandle<()>,
     _folder: TempDir,
@@ -166,19 +179,31 @@ impl Harness {
     }
 
     fn with(slots: usize, of_run: usize, faults: Faults) -> Self {
+        Self::open(slots, of_run, false, faults)
+    }
+
+    /// The items of each run are attempted together.
+    fn together(of_run: usize, faults: Faults) -> Self {
+        Self::open(1, of_run, true, faults)
+    }
+
+    fn open(slots: usize, of_run: usize, is_together: bool, faults: Faults) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let queue = Arc::new(Endless {
             store: Store::open(&folder.path().join("vestibule.db")).expect("a database"),
             slots,
             of_run,
+            is_together,
             ends: Semaphore::new(0),
             claims: Mutex::default(),
             faults: Mutex::new(faults),
         });
         let stop = CancellationToken::new();
-        let worker = Worker::run(Arc::clone(&queue), SharedBreaker::default(), stop.clone());
+        let breaker = SharedBreaker::default();
+        let worker = Worker::run(Arc::clone(&queue), breaker.clone(), stop.clone());
         Self {
             queue,
+            breaker,
             stop,
             work: tokio::spawn(worker),
             _folder: folder,
@@ -329,19 +354,85 @@ async fn a_shutdown_ends_a_run_after_the_attempt_in_progress() {
     assert_eq!(queue.faults().settled.len(), 3);
 }
 
+async fn pause_another(store: &Store) {
+    let other = DestinationName::parse("other").expect("a name");
+    let operator = Actor::operator("ada", Interface::CommandLine);
+    let paused = store.pause_destination(other, true, operator, Timestamp::now());
+    paused.await.expect("paused");
+}
+
 #[tokio::test]
 async fn an_action_of_an_operator_ends_a_run() {
     let harness = Harness::with(1, 3, Faults::default());
     harness.claims(&[1]).await;
-    let other = DestinationName::parse("other").expect("a name");
-    let operator = Actor::operator("ada", Interface::CommandLine);
-    let now = Timestamp::now();
-    let paused = harness
-        .queue
-        .store
-        .pause_destination(other, true, operator, now);
-    paused.await.expect("paused");
+    pause_another(&harness.queue.store).await;
     harness.end(1, Duration::ZERO).await;
     assert_eq!(harness.outcomes(3).await, "0d 1u 2u");
+    harness.close().await;
+}
+
+#[tokio::test]
+async fn an_action_of_an_operator_stops_what_is_attempted_together() {
+    let harness = Harness::together(3, Faults::default());
+    harness.claims(&[1]).await;
+    pause_another(&harness.queue.store).await;
+    assert_eq!(harness.outcomes(3).await, "0u 1u 2u");
+    harness.end(1, Duration::ZERO).await;
+    assert_eq!(harness.outcomes(6).await, "0u 1u 2u 3d 4d 5d");
+    harness.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_of_many_that_were_attempted_together_counts_once() {
+    let faults = Faults {
+        is_down: true,
+        ..Faults::default()
+    };
+    let harness = Harness::together(8, faults);
+    for failures in 1..=5 {
+        assert_eq!(harness.breaker.down_state(), None, "{failures}");
+        harness.end(1, Duration::ZERO).await;
+        harness.wait_for_settled(8 * failures).await;
+    }
+    assert!(harness.breaker.down_state().is_some());
+    harness.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_begins_no_attempt_after_the_destination_asked_for_a_wait() {
+    let harness = Harness::with(1, 3, Faults::default());
+    harness.claims(&[1]).await;
+    let now = Timestamp::now();
+    let mut cause = Cause::of_destination("429 slow down");
+    cause.not_before = Some(later(now, TIMEOUT));
+    // The answer to an attempt of another run.
+    harness.breaker.note(&Attempt::Retry(cause), now);
+    harness.end(1, Duration::ZERO).await;
+    assert_eq!(harness.outcomes(3).await, "0d 1u 2u");
+    harness.claims(&[1]).await;
+    harness.close().await;
+}
+
+#[tokio::test]
+async fn a_run_begins_no_attempt_that_may_outlast_its_lease() {
+    let harness = Harness::with(1, 1, Faults::default());
+    let queue = Arc::clone(&harness.queue);
+    let now = Timestamp::now();
+    for (lease, expected) in [(TIMEOUT / 2, [false; 2]), (TIMEOUT * 2, [true; 2])] {
+        queue.ends.add_permits(3);
+        let (early, _outcomes) = mpsc::unbounded_channel();
+        let run = Run {
+            queue: Arc::new(Arc::clone(&queue)),
+            breaker: SharedBreaker::default(),
+            stop: CancellationToken::new(),
+            actions: queue.store.subscribe(Topic::OperatorActions),
+            lease: later(now, lease),
+            left: [100, 101].into(),
+            done: Vec::new(),
+        };
+        let done = run.make(early).await;
+        let attempted: Vec<_> = done.iter().map(|one| one.is_attempted).collect();
+        assert_eq!(attempted, expected);
+    }
     harness.close().await;
 }

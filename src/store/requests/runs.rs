@@ -36,6 +36,8 @@ pub struct RunLimits {
     pub runs: usize,
     /// Requests of one run.
     pub requests: usize,
+    /// Octets after which no run is added.
+    pub octets: u64,
 }
 
 /// A claimed request with the beginning of its content.
@@ -69,11 +71,16 @@ impl Share {
         due.truncate(self.limits.runs);
         let mut queues = BTreeSet::new();
         let mut left = MOST_REQUESTS;
+        let mut octets = 0;
         let mut runs = Vec::with_capacity(due.len());
         for (_, head) in due {
             let most = self.limits.requests.min(left);
-            let rows = run(tx, head, most, now, &mut queues)?;
+            if most == 0 || octets >= self.limits.octets {
+                break;
+            }
+            let (rows, size) = run(tx, head, most, now, &mut queues)?;
             left -= rows.len();
+            octets += size;
             let leases = rows
                 .into_iter()
                 .map(|n| {
@@ -93,7 +100,7 @@ impl Share {
     }
 }
 
-/// Rows of the queue of a due request, from its head on. Empty if `queues` has it already, or if another worker
+/// Rows of the queue of a due request, from its head on, with their size in octets. Empty if `queues` has it already, or if another worker
 /// has its head.
 fn run(
     tx: &Tx,
@@ -101,16 +108,16 @@ fn run(
     most: usize,
     now: Millis,
     queues: &mut BTreeSet<(i64, PortalName)>,
-) -> Result<Vec<i64>, StoreError> {
-    let (account, portal, passed, is_expired): (i64, PortalName, bool, bool) = tx.one(
-        "SELECT account, portal, passed, in_work FROM request WHERE ledger = ?",
+) -> Result<(Vec<i64>, u64), StoreError> {
+    let (account, portal, passed, is_expired, size): (i64, PortalName, bool, bool, u64) = tx.one(
+        "SELECT account, portal, passed, in_work, size FROM request WHERE ledger = ?",
         &[&due],
     )?;
-    if most == 0 || queues.contains(&(account, portal.clone())) {
-        return Ok(Vec::new());
+    if queues.contains(&(account, portal.clone())) {
+        return Ok((Vec::new(), 0));
     }
     if passed {
-        return Ok(vec![due]);
+        return Ok((vec![due], size));
     }
     if is_expired {
         // The leases of a run expire together, and not all of it may be claimed now.
@@ -128,11 +135,11 @@ fn run(
          ORDER BY released_at, ledger LIMIT ?";
     tx.query(sql, &[&account, &portal, &most], &mut |row| {
         let (n, size, due_at) = <(i64, u64, Option<Millis>)>::from_row(row)?;
-        octets += size;
         let is_free = due_at.is_none_or(|at| at <= now);
-        if !is_free || (octets > MOST_OCTETS && !rows.is_empty()) {
+        if !is_free || (octets + size > MOST_OCTETS && !rows.is_empty()) {
             return Ok(ControlFlow::Break(()));
         }
+        octets += size;
         rows.push(n);
         Ok(ControlFlow::Continue(()))
     })?;
@@ -144,7 +151,7 @@ fn run(
         )?;
     }
     queues.insert((account, portal));
-    Ok(rows)
+    Ok((rows, octets))
 }
 
 fn next_due(tx: &Tx, portals: &[PortalName]) -> Result<Option<Millis>, StoreError> {

@@ -84,10 +84,21 @@ impl Harness {
 
     /// The same from any address.
     pub async fn mail_from(&self, from: String, portal: &str, number: usize) -> RequestId {
+        let text = "It is on fire.\r\n";
+        self.mail_with_text(from, portal, number, text).await
+    }
+
+    pub async fn mail_with_text(
+        &self,
+        from: String,
+        portal: &str,
+        number: usize,
+        text: &str,
+    ) -> RequestId {
         let raw = format!(
             "From: {from}\r\nTo: {portal}-help@corp.example\r\n\
              Message-ID: <{number}.{portal}@shop.example>\r\n\
-             Subject: Request {number}\r\n\r\nIt is on fire.\r\n"
+             Subject: Request {number}\r\n\r\n{text}"
         );
         let config = self.config.borrow().clone();
         let arrival = arrival(&config, &from, portal, &raw, Timestamp::now());

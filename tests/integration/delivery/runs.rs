@@ -2,6 +2,7 @@
 //! to the daemon, the destination or one of them in between.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::FileExt;
 
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -192,6 +193,125 @@ async fn a_missing_content_fails_one_request_of_a_run() {
     let mut expected = ids(&requests);
     expected.remove(2);
     assert_eq!(posted(&help_desk), expected);
+}
+
+/// A content of which one page of the database is damaged.
+struct DamagedContent {
+    database: std::path::PathBuf,
+    /// Position and former octets.
+    page: u64,
+    before: [u8; 4],
+}
+
+impl DamagedContent {
+    /// Damages the page with this text, so that what follows it cannot be read.
+    fn at(harness: &Harness, text: &str) -> Self {
+        let database = harness.folder.path().join("vestibule.db");
+        let connection = rusqlite::Connection::open(&database).expect("the database");
+        connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .expect("all is in the file");
+        let octets = std::fs::read(&database).expect("the database");
+        let mut windows = octets.windows(text.len());
+        let found = windows.position(|part| part == text.as_bytes());
+        let page = found.expect("the text") / 4096 * 4096;
+        let before = octets[page..page + 4].try_into().expect("four octets");
+        let damaged = Self {
+            database,
+            page: page as u64,
+            before,
+        };
+        // The number of the next page.
+        damaged.write([0xff; 4]);
+        damaged
+    }
+
+    fn repair(&self) {
+        self.write(self.before);
+    }
+
+    fn write(&self, octets: [u8; 4]) {
+        let file = std::fs::OpenOptions::new().write(true).open(&self.database);
+        let file = file.expect("the database");
+        file.write_all_at(&octets, self.page).expect("written");
+    }
+}
+
+/// A text of this many lines, with a mark in one of them.
+fn long_text(lines: usize, mark: &str, line: usize) -> String {
+    let text = |n| if n == line { mark } else { "It is on fire." };
+    let lines: Vec<_> = (0..lines).map(text).collect();
+    format!("{}\r\n", lines.join("\r\n"))
+}
+
+/// Five requests of a customer at `shop`, the third with this text.
+async fn five(harness: &Harness, who: &str, text: &str) -> Vec<RequestId> {
+    let mut requests = Vec::new();
+    let base = who.bytes().map(usize::from).sum::<usize>() * 10;
+    for number in 0..5 {
+        let text = if number == 2 {
+            text
+        } else {
+            "It is on fire.\r\n"
+        };
+        let from = format!("{who}@customer.example");
+        let sent = harness.mail_with_text(from, "shop", base + number, text);
+        requests.push(sent.await);
+    }
+    requests
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_content_in_the_middle_of_a_run_keeps_the_order() {
+    let help_desk = HelpDesk::open(0, UNLIMITED).await;
+    let harness = Harness::open(&help_desk.destination()).await;
+    let requests = five(&harness, "ann", &long_text(2000, "here it ends", 1000)).await;
+    let damaged = DamagedContent::at(&harness, "here it ends");
+    let workers = harness.start();
+    until("the others before it are posted", async || {
+        help_desk.posts().len() == 2
+    })
+    .await;
+    damaged.repair();
+    until_delivered(&harness, 5).await;
+    workers.drain().await;
+    assert_eq!(posted(&help_desk), ids(&requests));
+}
+
+/// A damaged content keeps back the later ones of its account; one that is missing fails alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damaged_and_missing_contents_in_the_middle_of_a_group_concern_their_accounts() {
+    let shop = "type = \"maildir\"\npath = \"Shop\"\nretry = [\"2s\"]";
+    let harness = Harness::open(shop).await;
+    // One is found out as it is claimed, the other as it is written.
+    let ann = five(&harness, "ann", &long_text(2000, "here ann ends", 1000)).await;
+    let bob = five(&harness, "bob", &long_text(20_000, "here bob ends", 10_000)).await;
+    let eve = five(&harness, "eve", "It is on fire.\r\n").await;
+    let database = rusqlite::Connection::open(harness.folder.path().join("vestibule.db"));
+    let deleted = database.expect("the database").execute(
+        "DELETE FROM content WHERE ledger = (SELECT n FROM ledger WHERE id = ?)",
+        [eve[2].to_bytes().to_vec()],
+    );
+    assert_eq!(deleted.expect("deleted"), 1);
+    let damaged = ["here ann ends", "here bob ends"].map(|text| DamagedContent::at(&harness, text));
+
+    let workers = harness.start();
+    until_delivered(&harness, 8).await;
+    let mut expected: Vec<_> = [&ann[..2], &bob[..2], &eve[..2], &eve[3..]].concat();
+    expected.sort_unstable();
+    let mut delivered = harness.in_state("shop", RequestState::Delivered).await;
+    delivered.sort_unstable();
+    assert_eq!(delivered, expected);
+    assert_eq!(harness.messages("Shop").len(), 8);
+    let failed = harness.in_state("shop", RequestState::Failed).await;
+    assert_eq!(failed, [eve[2]]);
+
+    for damaged in &damaged {
+        damaged.repair();
+    }
+    until_delivered(&harness, 14).await;
+    workers.drain().await;
+    assert_eq!(harness.messages("Shop").len(), 14);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

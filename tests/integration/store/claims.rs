@@ -324,8 +324,23 @@ async fn turn(
     requests: usize,
     now: jiff::Timestamp,
 ) -> Turn<Delivery> {
+    turn_within(store, outcomes, requests, u64::MAX, now).await
+}
+
+/// The same, with no further run after this many octets.
+async fn turn_within(
+    store: &Store,
+    outcomes: Vec<(&Claim, Settlement)>,
+    requests: usize,
+    octets: u64,
+    now: jiff::Timestamp,
+) -> Turn<Delivery> {
+    let limits = RunLimits {
+        runs: 10,
+        requests,
+        octets,
+    };
     let it = DestinationName::parse("it").expect("a name");
-    let limits = RunLimits { runs: 10, requests };
     let lease = now + jiff::SignedDuration::from_mins(10);
     let outcomes: Vec<_> = outcomes
         .into_iter()
@@ -386,6 +401,31 @@ async fn a_run_is_claimed_in_order_and_settled_with_the_next_claim() {
     assert_eq!(ids(&second), ["4 5"]);
     assert_eq!(second.runs[0][0].claim.attempt, 1);
     harness.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_turn_adds_no_run_after_its_octets() {
+    let harness = Harness::open().await;
+    accept_of_bob(&harness, 3).await;
+    for sender in ["eve", "joe"] {
+        let (from, id) = (format!("{sender}@shop.example"), format!("{sender}@x"));
+        harness.accept(mail(&from, &id, start())).await;
+    }
+    let first = turn_within(&harness.store, Vec::new(), 2, 1, start()).await;
+    assert_eq!(ids(&first), ["1 2"]);
+    is_sound(&harness).await;
+    // What did not fit is due as before.
+    assert_eq!(first.next, NextWork::Due(start()));
+    let size: u64 = first.runs[0].iter().map(|one| one.claim.size).sum();
+    let done: Vec<_> = first.runs[0]
+        .iter()
+        .map(|one| (&one.claim, Settlement::Delivered))
+        .collect();
+    let second = turn_within(&harness.store, done, 2, size / 2 + 1, minutes(1)).await;
+    assert_eq!(ids(&second), ["eve", "joe"]);
+    is_sound(&harness).await;
+    let third = turn_within(&harness.store, Vec::new(), 2, 1, minutes(1)).await;
+    assert_eq!(ids(&third), ["3"]);
 }
 
 #[tokio::test]

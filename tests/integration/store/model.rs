@@ -623,6 +623,7 @@ impl Run {
         let limits = RunLimits {
             runs: 3,
             requests: 3,
+            octets: 500,
         };
         let turn = self.workers[set]
             .turn_deliveries(&destination, &portals, [], limits, lease, self.now)

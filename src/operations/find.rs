@@ -12,7 +12,8 @@ use crate::domain::{
     Verdict,
 };
 use crate::store::{
-    CustomerFilter, FindFilter, LedgerEntry, LedgerFilter, MOST_NOT_INDEXED, Page, Store, StoreError,
+    CustomerFilter, FindFilter, LedgerEntry, LedgerFilter, MOST_NOT_INDEXED, Page, Store,
+    StoreError,
 };
 
 /// Customers that are listed before the messages.

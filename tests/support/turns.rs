@@ -27,6 +27,7 @@ pub async fn claim_deliveries(
     let limits = RunLimits {
         runs: limit,
         requests: 1,
+        octets: u64::MAX,
     };
     let turn = store.turn_deliveries(&destination, portals, [], limits, lease_until, now);
     let turn = turn.await.expect("a claim");
@@ -46,6 +47,7 @@ pub async fn settle_delivery(
     let nothing = RunLimits {
         runs: 0,
         requests: 0,
+        octets: 0,
     };
     let outcomes = [(claim, settlement, now)];
     let turn = store.turn_deliveries(&destination, &[], outcomes, nothing, now, now);

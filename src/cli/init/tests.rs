@@ -276,7 +276,10 @@ fn settings_of_a_database_stay_in_force_and_init_says_so() {
     let (result, output) = init(&args, "");
     result.expect("a configuration");
     let advice = format!("vestibule access apply {}", path.display());
-    assert!(output.contains("[access] in this file does not apply"), "{output}");
+    assert!(
+        output.contains("[access] in this file does not apply"),
+        "{output}"
+    );
     assert!(output.contains(&advice), "{output}");
     assert!(!output.contains("Nobody may write yet"), "{output}");
 }

@@ -66,7 +66,10 @@ fn a_gap_is_explained_by_its_size() {
     assert_eq!(explain_gap(0), None);
     for (many, says) in [
         (1, "1 message cannot be found yet. Try again in a moment."),
-        (999, "999 messages cannot be found yet. Try again in a moment."),
+        (
+            999,
+            "999 messages cannot be found yet. Try again in a moment.",
+        ),
         (MOST_NOT_INDEXED, "can take hours."),
     ] {
         let gap = explain_gap(many).expect("a gap");

@@ -21,6 +21,15 @@ impl Page {
     }
 }
 
+impl<T> Default for Listed<T> {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            next: None,
+        }
+    }
+}
+
 impl<T> Listed<T> {
     /// Cuts rows with their cursors, of which one more than `limit` was selected.
     pub(in crate::store) fn cut(mut rows: Vec<(T, String)>, limit: usize) -> Self {

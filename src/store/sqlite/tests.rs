@@ -307,8 +307,11 @@ fn recording_a_message_runs_nothing_of_the_search() {
         tx.run("INSERT INTO content (ledger, raw) VALUES (1, x'00')", &[])
             .expect("a content");
         // Of a repeated message.
-        tx.run("UPDATE ledger SET message = 1, forget_at = 7 WHERE n = 1", &[])
-            .expect("an update");
+        tx.run(
+            "UPDATE ledger SET message = 1, forget_at = 7 WHERE n = 1",
+            &[],
+        )
+        .expect("an update");
     });
     let (all, traced) = of_search(recorded);
     assert!(all > 3, "the trace reports triggers");

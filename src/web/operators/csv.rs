@@ -11,7 +11,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
 use super::error::Error;
-use super::form_fields::{Fields, QueryFields};
+use super::form_fields::QueryFields;
 use super::period::Period;
 use super::{AppState, audit, customers, messages, requests};
 use crate::domain::{EmailAddress, PortalName, Reason, Verdict};

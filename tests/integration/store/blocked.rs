@@ -206,12 +206,12 @@ async fn requests_accepted_before_the_verification_are_not_verified_by_it() {
     let failed = Settlement::Failed {
         cause: "400".to_owned(),
     };
-    settle(&harness, &claims[0], failed, minutes(3)).await;
+    harness.settle(&claims[0], failed, minutes(3)).await;
     let retried = harness
         .store
         .retry_request(early, operator("carol"), minutes(4));
     retried.await.expect("retried");
-    let claims = claim(&harness, minutes(5)).await;
+    let claims = harness.claim(minutes(5)).await;
     assert_eq!(claims[0].request(), early);
     assert_eq!(claims[0].verified, None);
 }

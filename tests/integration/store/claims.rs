@@ -413,7 +413,7 @@ async fn a_turn_adds_no_run_after_its_octets() {
     }
     let first = turn_within(&harness.store, Vec::new(), 2, 1, start()).await;
     assert_eq!(ids(&first), ["1 2"]);
-    is_sound(&harness).await;
+    harness.assert_sound().await;
     // What did not fit is due as before.
     assert_eq!(first.next, NextWork::Due(start()));
     let size: u64 = first.runs[0].iter().map(|one| one.claim.size).sum();
@@ -423,7 +423,7 @@ async fn a_turn_adds_no_run_after_its_octets() {
         .collect();
     let second = turn_within(&harness.store, done, 2, size / 2 + 1, minutes(1)).await;
     assert_eq!(ids(&second), ["eve", "joe"]);
-    is_sound(&harness).await;
+    harness.assert_sound().await;
     let third = turn_within(&harness.store, Vec::new(), 2, 1, minutes(1)).await;
     assert_eq!(ids(&third), ["3"]);
 }

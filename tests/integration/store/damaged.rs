@@ -51,6 +51,7 @@ async fn a_damaged_request_does_not_block_others() {
         let one_each = RunLimits {
             runs: 10,
             requests: 1,
+            octets: u64::MAX,
         };
         let claim = async || {
             let portals = [portal("it")];

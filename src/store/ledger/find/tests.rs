@@ -254,7 +254,6 @@ async fn nothing_of_an_erased_entry_stays_in_the_index() {
     assert_eq!(mail.rows().await, 0);
 }
 
-
 /// Ways to rewrite the first entry of [`MAILS`].
 #[derive(Debug, Clone, Copy)]
 enum Rewrite {
@@ -374,12 +373,9 @@ impl Mail {
     }
 
     async fn unused(&self) -> i64 {
-        let unused = self.store.read(|tx| {
-            tx.one(
-                "SELECT count(*) FROM search_word WHERE messages = 0",
-                &[],
-            )
-        });
+        let unused = self
+            .store
+            .read(|tx| tx.one("SELECT count(*) FROM search_word WHERE messages = 0", &[]));
         unused.await.expect("a count")
     }
 
@@ -497,7 +493,10 @@ async fn of_a_content_only_the_header_is_read() {
         (1, format!("From: Berta <b@x.example>\r\n\r\n{body}")),
         (
             2,
-            format!("{}From: Cleo <c@x.example>\r\n\r\n{body}", trace.repeat(500)),
+            format!(
+                "{}From: Cleo <c@x.example>\r\n\r\n{body}",
+                trace.repeat(500)
+            ),
         ),
         (3, "From: Dora <d@x.example>".to_owned()),
         (4, String::new()),

@@ -20,8 +20,8 @@ const COMMON: [&str; 16] = [
 
 const SYLLABLES: [&str; 32] = [
     "ba", "ser", "vic", "net", "lo", "gin", "mo", "ni", "tor", "ka", "bel", "do", "main", "vpn",
-    "fi", "le", "share", "ti", "cket", "pro", "ject", "rou", "ter", "up", "da", "te", "mail", "box",
-    "sap", "hr", "pay", "roll",
+    "fi", "le", "share", "ti", "cket", "pro", "ject", "rou", "ter", "up", "da", "te", "mail",
+    "box", "sap", "hr", "pay", "roll",
 ];
 
 const NAMES: [&str; 20] = [
@@ -78,7 +78,11 @@ fn message(dice: &mut Dice, n: i64) -> (String, String) {
         words.push(word(dice.below(bound)));
     }
     if dice.below(3) == 0 {
-        words.push(format!("{}-{}", word(dice.below(200_000)), dice.one(&NAMES)));
+        words.push(format!(
+            "{}-{}",
+            word(dice.below(200_000)),
+            dice.one(&NAMES)
+        ));
     }
     if dice.below(2) == 0 {
         words.push(format!("INC{:07}", 1_000_000 + n));
@@ -124,7 +128,11 @@ async fn the_newest_hits_are_found_in_time() {
     println!("{messages} messages: recorded in {:?}", begin.elapsed());
     let begin = Instant::now();
     index(&mail).await;
-    println!("indexed in {:?}, {} rows", begin.elapsed(), mail.rows().await);
+    println!(
+        "indexed in {:?}, {} rows",
+        begin.elapsed(),
+        mail.rows().await
+    );
     let (most, bound) = if long && !cfg!(debug_assertions) {
         (PROMISED, "promised")
     } else {
@@ -145,7 +153,11 @@ async fn the_newest_hits_are_found_in_time() {
         let mut hits = (0, false);
         for _ in 0..3 {
             let begin = Instant::now();
-            let found = mail.store.find_entries(filter.clone()).await.expect("found");
+            let found = mail
+                .store
+                .find_entries(filter.clone())
+                .await
+                .expect("found");
             times.push(begin.elapsed());
             hits = (found.rows.len(), found.next.is_some());
         }
@@ -171,11 +183,17 @@ fn questions(messages: i64) -> Vec<(&'static str, String, Option<Verdict>)> {
         ("common word", "printer".to_owned()),
         ("middling word", word(700)),
         ("rare word", rare.clone()),
-        ("number of a ticket", format!("inc{:07}", 1_000_000 + messages / 3)),
+        (
+            "number of a ticket",
+            format!("inc{:07}", 1_000_000 + messages / 3),
+        ),
         ("two common words", "printer urgent".to_owned()),
         ("common and middling word", format!("printer {}", word(700))),
         ("common and rare word", format!("printer {rare}")),
-        ("two middling words", format!("{} {}", word(700), word(1_500))),
+        (
+            "two middling words",
+            format!("{} {}", word(700), word(1_500)),
+        ),
         ("three common words", "printer badge urgent".to_owned()),
         ("beginning of a common word", "prin".to_owned()),
         ("middle of many words", "serv".to_owned()),
@@ -191,7 +209,10 @@ fn questions(messages: i64) -> Vec<(&'static str, String, Option<Verdict>)> {
         ("domain of half", "@corp.example".to_owned()),
         ("part of a domain", "corp.exam".to_owned()),
         ("domain of few", format!("@{}.example", word(1_999))),
-        ("domain of half and rare word", format!("@corp.example {rare}")),
+        (
+            "domain of half and rare word",
+            format!("@corp.example {rare}"),
+        ),
         ("name and digits", "mehmet 77".to_owned()),
         ("no word", "zyzzyva".to_owned()),
         ("no hit for two common words", "printer zyzzyva".to_owned()),
@@ -201,7 +222,11 @@ fn questions(messages: i64) -> Vec<(&'static str, String, Option<Verdict>)> {
         .map(|(kind, question)| (kind, question, None))
         .collect();
     for verdict in [Verdict::Dropped, Verdict::Accepted] {
-        all.push(("common word, one verdict", "printer".to_owned(), Some(verdict)));
+        all.push((
+            "common word, one verdict",
+            "printer".to_owned(),
+            Some(verdict),
+        ));
         all.push(("one character, one verdict", "e".to_owned(), Some(verdict)));
     }
     all

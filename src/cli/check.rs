@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::output::wrap;
 use crate::access::Enforcement;
 use crate::config::{Config, ConfigErrors, Destination};
-use crate::store::has_verified_accounts;
+use crate::store::{Location, has_verified_accounts};
 use crate::templates::Templates;
 
 mod certificate;
@@ -152,7 +152,7 @@ fn authentication(config: &Config) -> Option<Finding> {
         return None;
     }
     // A database that cannot be read is reported by another finding.
-    let has_verified = has_verified_accounts(&config.database()).unwrap_or_default();
+    let has_verified = has_verified_accounts(&Location::of(config)).unwrap_or_default();
     has_verified.then(|| {
         let mode = match config.authentication.mode {
             Enforcement::Off => "off",

@@ -8,7 +8,7 @@ use clap::Args;
 use super::failure::CommandError;
 use crate::config::{Config, Destination};
 use crate::domain::{Actor, DestinationName, Interface, PortalName, Timestamp};
-use crate::store::Store;
+use crate::store::{Location, Store};
 
 /// Options that every command takes.
 #[derive(Debug, Clone, Args)]
@@ -43,14 +43,13 @@ impl Global {
     /// otherwise it would belong to the user of the first command.
     pub async fn open(&self) -> Result<Context, CommandError> {
         let config = self.config()?;
-        let path = config.database();
-        if path.try_exists().is_ok_and(|there| !there) {
+        let database = Location::of(&config);
+        if !database.exists() {
             return Err(CommandError::Failed(anyhow::anyhow!(
-                "there is no database at {} yet; start vestibule serve once",
-                path.display()
+                "there is no database at {database} yet; start vestibule serve once"
             )));
         }
-        let store = Store::open_existing(&path)?;
+        let store = Store::open_existing(database)?;
         store
             .seed_access(config.access.clone(), Timestamp::now())
             .await?;

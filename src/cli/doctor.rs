@@ -1,6 +1,5 @@
 //! `doctor`: the checks of `check`, and the consistency of the database.
 
-use std::path::Path;
 use std::time::Duration;
 
 use super::check::machine::round_down;
@@ -10,7 +9,7 @@ use super::failure::CommandResult;
 use super::output::Output;
 use crate::config::Config;
 use crate::domain::{RequestState, Timestamp};
-use crate::store::{self, Examination, StoreError};
+use crate::store::{self, Examination, Location, StoreError};
 
 /// Check the database, and everything that check does
 ///
@@ -40,20 +39,20 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> CommandResult {
     let offline = args.offline;
     let mut findings = check::run(check::Args { offline }, global.config.as_deref())?;
     let config = global.config()?;
-    let database = config.database();
+    let database = Location::of(&config);
     if database.exists() {
         findings.extend(inside(&database, &config));
     } else {
         findings.push(Finding::warning(
             "database",
-            format!("{} is not there yet", database.display()),
+            format!("{database} is not there yet"),
             "the first start of the daemon makes it",
         ));
     }
     super::report(&findings, out)
 }
 
-fn inside(database: &Path, config: &Config) -> Vec<Finding> {
+fn inside(database: &Location, config: &Config) -> Vec<Finding> {
     let found = match store::examine(database) {
         Ok(found) => found,
         Err(error) => {
@@ -74,8 +73,7 @@ fn inside(database: &Path, config: &Config) -> Vec<Finding> {
     findings
 }
 
-fn file(database: &Path, found: &Examination) -> Finding {
-    let shown = database.display();
+fn file(shown: &Location, found: &Examination) -> Finding {
     if let Some(damage) = found.damage() {
         return Finding::problem("database", format!("{shown}: {damage}"), RESTORE);
     }

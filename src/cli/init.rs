@@ -14,7 +14,7 @@ use anyhow::{Context, anyhow};
 
 use super::failure::{CommandError, CommandResult};
 use crate::config::{Config, Secrets};
-use crate::store::access_settings_of;
+use crate::store::{Location, access_settings_of};
 use answers::Answers;
 use first_operator::FirstOperator;
 use questions::{GivenAnswers, InitQuestion, answer_all};
@@ -112,7 +112,7 @@ pub fn run(
 
 fn describe_next_steps(path: &Path, config: &Config, output: &mut impl Write) -> CommandResult {
     let internal = &config.access.site.internal;
-    let database = config.database();
+    let database = Location::of(config);
     // Of a database that cannot be read, the daemon is taken to have started on it.
     let has_settings = match access_settings_of(&database) {
         Ok(settings) => settings.is_some(),
@@ -121,9 +121,8 @@ fn describe_next_steps(path: &Path, config: &Config, output: &mut impl Write) ->
     if has_settings {
         writeln!(
             output,
-            "{} has access settings already, and they stay in force: [access] in this file does not \
-             apply.\nTo put it in force: vestibule access apply {1} --config {1}",
-            database.display(),
+            "{database} has access settings already, and they stay in force: [access] in this file does \
+             not apply.\nTo put it in force: vestibule access apply {0} --config {0}",
             path.display()
         )?;
     } else if internal.approved_domains.is_empty()

@@ -6,7 +6,7 @@ use super::context::Global;
 use super::failure::{CommandError, CommandResult};
 use super::output::Output;
 use crate::daemon::Lock;
-use crate::store;
+use crate::store::{self, Location};
 
 /// Migrate the schema of the database
 ///
@@ -31,9 +31,9 @@ struct Migrated {
 
 pub fn run(global: &Global, out: &mut Output) -> CommandResult {
     let config = global.config()?;
-    let database = config.database();
+    let database = Location::of(&config);
     if !database.exists() {
-        return Err(CommandError::not_found("database", database.display()));
+        return Err(CommandError::not_found("database", database));
     }
     let _lock = Lock::take(&config.data_dir)?;
     let (before, now) = store::migrate(&database)?;
@@ -43,9 +43,10 @@ pub fn run(global: &Global, out: &mut Output) -> CommandResult {
             schema: now,
         });
     }
-    let shown = database.display();
     if before == now {
-        return out.line(format_args!("{shown}: schema {now}, up to date"));
+        return out.line(format_args!("{database}: schema {now}, up to date"));
     }
-    out.line(format_args!("{shown}: schema {before} before, {now} now"))
+    out.line(format_args!(
+        "{database}: schema {before} before, {now} now"
+    ))
 }

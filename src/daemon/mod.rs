@@ -32,7 +32,7 @@ use crate::domain::Timestamp;
 use crate::intake::Intake;
 use crate::observe::{Logging, events};
 use crate::sender_auth::Checker;
-use crate::store::Store;
+use crate::store::{Location, Store};
 use crate::templates::Templates;
 use crate::verification::ConfirmingWords;
 use crate::web::{Operators, Public, Readiness};
@@ -92,7 +92,7 @@ impl Daemon {
         settle_port(&mut config, &bound);
         make_private_folder(&config.data_dir)?;
         let lock = Lock::take(&config.data_dir)?;
-        let store = Store::open(&config.database())?;
+        let store = Store::open(Location::of(&config))?;
         if store
             .seed_access(config.access.clone(), Timestamp::now())
             .await?

@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod intake;
 mod ledger;
+mod location;
 mod operators;
 mod privacy;
 mod requests;
@@ -45,6 +46,7 @@ pub use ledger::entries::{LedgerEntry, LedgerFilter};
 pub use ledger::find::{FindFilter, MOST_NOT_INDEXED};
 pub use ledger::queue_depths::QueueDepth;
 pub use ledger::simulate::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
+pub use location::Location;
 pub use operators::idempotency::{AnswerKey, Claimed, KeptAnswer};
 pub use operators::keys::{AuditEntry, AuditFilter, KeyKind, Operator, OperatorKey};
 pub use operators::tokens::IssuedToken;
@@ -70,10 +72,11 @@ pub use verification::verification_mail::{
     ClaimedMail, MailOutcome, TokenHashes, VerificationMail,
 };
 
-use std::path::Path;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use claims::holder::Holder;
+use engine::driver::Driver;
 use engine::health::Health;
 use engine::job::Work;
 use engine::notify::Notifier;
@@ -90,7 +93,7 @@ pub struct Store {
     long_readers: Arc<Readers>,
     notifier: Arc<Notifier>,
     health: Arc<Health>,
-    path: Arc<Path>,
+    driver: Arc<dyn Driver>,
     /// Holder of this handle's claims.
     holder: Holder,
 }
@@ -100,10 +103,11 @@ pub struct Store {
 ///
 /// # Errors
 /// A damaged file, or a schema newer than this program.
-pub fn migrate(path: &Path) -> Result<(usize, usize), StoreError> {
-    let (before, _) = sqlite::connection::schema(&sqlite::connection::reading(path)?)?;
-    sqlite::connection::migrate(path)?;
-    let (now, _) = sqlite::connection::schema(&sqlite::connection::reading(path)?)?;
+pub fn migrate(location: &Location) -> Result<(usize, usize), StoreError> {
+    let driver = location.driver();
+    let (before, _) = driver.schema()?;
+    driver.migrate()?;
+    let (now, _) = driver.schema()?;
     Ok((before, now))
 }
 
@@ -113,10 +117,12 @@ impl Store {
     ///
     /// # Errors
     /// A folder that is missing or not writable, a damaged file, a schema newer than this program.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        sqlite::connection::create(path)?;
-        sqlite::connection::migrate(path)?;
-        Self::start(path)
+    pub fn open(location: impl Into<Location>) -> Result<Self, StoreError> {
+        let location = location.into();
+        let driver = location.driver();
+        driver.create()?;
+        driver.migrate()?;
+        Self::start(&location, driver)
     }
 
     /// Opens an existing database, with or without a running daemon, and does not migrate it.
@@ -124,26 +130,32 @@ impl Store {
     /// # Errors
     /// As [`open`](Self::open), and a schema older than this program, which a running daemon of an older
     /// version may still use.
-    pub fn open_existing(path: &Path) -> Result<Self, StoreError> {
-        sqlite::connection::check_schema(path)?;
-        Self::start(path)
+    pub fn open_existing(location: impl Into<Location>) -> Result<Self, StoreError> {
+        let location = location.into();
+        let driver = location.driver();
+        let (found, known) = driver.schema()?;
+        match found.cmp(&known) {
+            Ordering::Equal => Self::start(&location, driver),
+            Ordering::Less => Err(StoreError::OlderSchema { found, known }),
+            Ordering::Greater => Err(StoreError::NewerSchema { found, known }),
+        }
     }
 
-    fn start(path: &Path) -> Result<Self, StoreError> {
-        let notifier = Arc::new(Notifier::beside(path));
+    fn start(location: &Location, driver: Arc<dyn Driver>) -> Result<Self, StoreError> {
+        let notifier = Arc::new(location.notifier());
         let health = Arc::new(Health::default());
         Ok(Self {
             writer: Writer::start(
-                path.to_owned(),
+                driver.clone(),
                 notifier.clone(),
                 health.clone(),
                 audit::hooks::owes_more,
             )?,
-            readers: Arc::new(Readers::of(path.to_owned())),
-            long_readers: Arc::new(Readers::for_long_questions(path.to_owned())),
+            readers: Arc::new(Readers::of(driver.clone())),
+            long_readers: Arc::new(Readers::for_long_questions(driver.clone())),
             notifier,
             health,
-            path: path.into(),
+            driver,
             holder: Holder::of_opening(),
         })
     }

@@ -313,8 +313,8 @@ fn unit_tests_have_one_place() {
 /// Folders of the store, from the bottom to the top: each may use those before it.
 const STORE_FOLDERS: &[&str] = &[
     "sql",
-    "sqlite",
     "engine",
+    "sqlite",
     "claims",
     "audit",
     "rows",

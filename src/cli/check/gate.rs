@@ -6,11 +6,11 @@ use super::Finding;
 use crate::access::{AccessSettings, Effective};
 use crate::config::Config;
 use crate::domain::PortalName;
-use crate::store::access_settings_of;
+use crate::store::{Location, access_settings_of};
 
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     // A database that cannot be read is reported by another finding.
-    let in_force = access_settings_of(&config.database()).ok().flatten();
+    let in_force = access_settings_of(&Location::of(config)).ok().flatten();
     judge(config, in_force.as_ref().unwrap_or(&config.access))
 }
 

@@ -8,7 +8,7 @@ use crate::cli::failure::CommandError;
 use crate::cli::settings_file;
 use crate::config::{Config, Secrets};
 use crate::domain::Timestamp;
-use crate::store::Store;
+use crate::store::{Location, Store};
 
 /// Configuration that is used if there is none at all.
 const DEFAULT: &str = include_str!("default.toml");
@@ -64,7 +64,7 @@ impl Ground {
             Found::InUse(file) => {
                 let config = Config::load_without_secrets(file.as_deref())?;
                 let origin = Config::path(file.as_deref()).display().to_string();
-                let database = Some(config.database()).filter(|database| database.exists());
+                let database = Some(Location::of(&config)).filter(Location::exists);
                 (config, database, origin)
             }
             Found::Beside(file) => {
@@ -77,9 +77,7 @@ impl Ground {
                 (config, None, origin)
             }
         };
-        let store = database
-            .map(|path| Store::open_existing(&path))
-            .transpose()?;
+        let store = database.map(Store::open_existing).transpose()?;
         let (settings, which) = match (draft, &store) {
             (Some(draft), _) => (draft, "the draft".to_owned()),
             (None, None) => (config.access.clone(), "its own access settings".to_owned()),

@@ -1,6 +1,8 @@
 //! The engine: the writer thread that commits in groups, the readers, wakeups, and what the writer keeps in memory.
 
+pub(super) mod driver;
 pub(super) mod health;
+pub(super) mod idle_time;
 pub(super) mod job;
 pub(super) mod notify;
 pub(super) mod readers;

@@ -1,15 +1,15 @@
 //! A pool of read-only connections, each used by one thread at a time.
 
-use std::path::PathBuf;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::store::StoreError;
+use crate::store::engine::driver::{Driver, ReaderSession};
+use crate::store::engine::idle_time::{self, IdleTime};
 use crate::store::sql::Tx;
-use crate::store::sqlite::memory::{self, Rest};
-use crate::store::sqlite::session::SqliteSession;
 
 /// Maximum number of concurrent readers; each has its own page cache.
 const CONNECTIONS: usize = 4;
@@ -33,9 +33,8 @@ pub(crate) async fn run<T: Send + 'static>(
     .map_err(|error| StoreError::Other(format!("a fault in vestibule: {error}")))?
 }
 
-#[derive(Debug)]
 pub(crate) struct Readers {
-    path: PathBuf,
+    driver: Arc<dyn Driver>,
     idle: Mutex<Vec<Idle>>,
     permits: Arc<Semaphore>,
     /// Idle time after which a connection is closed.
@@ -43,25 +42,30 @@ pub(crate) struct Readers {
 }
 
 /// An idle connection.
-#[derive(Debug)]
 struct Idle {
-    session: SqliteSession,
-    rest: Rest,
+    session: Box<dyn ReaderSession>,
+    time: IdleTime,
+}
+
+impl fmt::Debug for Readers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Readers")
+    }
 }
 
 impl Readers {
-    pub(crate) fn of(path: PathBuf) -> Self {
-        Self::that_rest(path, CONNECTIONS, memory::LONG)
+    pub(crate) fn of(driver: Arc<dyn Driver>) -> Self {
+        Self::that_rest(driver, CONNECTIONS, idle_time::LONG)
     }
 
-    pub(crate) fn for_long_questions(path: PathBuf) -> Self {
-        Self::that_rest(path, LONG_QUESTIONS, memory::LONG)
+    pub(crate) fn for_long_questions(driver: Arc<dyn Driver>) -> Self {
+        Self::that_rest(driver, LONG_QUESTIONS, idle_time::LONG)
     }
 
     /// Readers that close a connection after this idle time.
-    pub(crate) fn that_rest(path: PathBuf, connections: usize, long: Duration) -> Self {
+    pub(crate) fn that_rest(driver: Arc<dyn Driver>, connections: usize, long: Duration) -> Self {
         Self {
-            path,
+            driver,
             idle: Mutex::new(Vec::new()),
             permits: Arc::new(Semaphore::new(connections)),
             long,
@@ -86,20 +90,20 @@ impl Readers {
         let idle = self.lock().pop();
         let session = match idle {
             Some(idle) if idle.session.confirm().is_ok() => {
-                if idle.rest.is_long() {
-                    idle.session.forget_pages();
+                if idle.time.is_long() {
+                    idle.session.free_cache();
                 }
                 idle.session
             }
             _ => {
                 // The files were replaced: close all connections to the old ones.
                 self.lock().clear();
-                SqliteSession::reading(&self.path)?
+                self.driver.open_reader()?
             }
         };
         session.begin_reading()?;
-        let found = read(&session);
-        let ended = session.commit();
+        let found = read(&*session);
+        let ended = session.end_reading();
         // After an error the connection is not trusted any more; the next reader opens another.
         if ended.is_ok() && !matches!(&found, Err(error) if error.spoils_transaction()) {
             self.put_back(session);
@@ -108,13 +112,13 @@ impl Readers {
     }
 
     /// Last in, first out, so that unneeded connections become idle and are closed.
-    fn put_back(&self, session: SqliteSession) {
+    fn put_back(&self, session: Box<dyn ReaderSession>) {
         let mut idle = self.lock();
-        let unneeded: Vec<_> = idle.extract_if(.., |idle| idle.rest.is_long()).collect();
+        let unneeded: Vec<_> = idle.extract_if(.., |idle| idle.time.is_long()).collect();
         if !self.permits.is_closed() {
             idle.push(Idle {
                 session,
-                rest: Rest::begin(self.long),
+                time: IdleTime::begin(self.long),
             });
         }
         drop(idle);
@@ -142,7 +146,7 @@ impl Readers {
 mod tests {
     use std::sync::mpsc;
 
-    use crate::store::sqlite::connection;
+    use crate::store::sqlite::driver::SqliteDriver;
 
     use super::*;
 
@@ -150,9 +154,10 @@ mod tests {
     async fn work_whose_caller_went_away_keeps_its_connection() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("vestibule.db");
-        connection::create(&path).expect("a file");
-        connection::migrate(&path).expect("a schema");
-        let readers = Arc::new(Readers::of(path));
+        let driver = SqliteDriver::of(&path);
+        driver.create().expect("a file");
+        driver.migrate().expect("a schema");
+        let readers = Arc::new(Readers::of(Arc::new(driver)));
         let mut ends = Vec::new();
         for _ in 0..CONNECTIONS {
             let (began, begins) = mpsc::channel();
@@ -185,9 +190,10 @@ mod tests {
     async fn a_closed_store_reads_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("vestibule.db");
-        connection::create(&path).expect("a file");
-        connection::migrate(&path).expect("a schema");
-        let readers = Arc::new(Readers::of(path));
+        let driver = SqliteDriver::of(&path);
+        driver.create().expect("a file");
+        driver.migrate().expect("a schema");
+        let readers = Arc::new(Readers::of(Arc::new(driver)));
         run(&readers, |_| Ok(())).await.expect("a connection");
         readers.close();
         let read = run(&readers, |_| Ok(())).await;

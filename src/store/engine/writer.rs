@@ -5,20 +5,18 @@
 //! operation. Failures are rare, so the common path needs no savepoints; but an operation may run twice.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::failpoint;
+use crate::store::engine::driver::{Driver, WriterSession};
 use crate::store::engine::health::Health;
+use crate::store::engine::idle_time::{self, IdleTime};
 use crate::store::engine::job::{Job, Work, job};
 use crate::store::engine::notify::{Notifier, Wakeups};
 use crate::store::engine::settings_cache::SettingsCache;
 use crate::store::sql::Tx;
-use crate::store::sqlite::checkpoint::Checkpointer;
-use crate::store::sqlite::memory::{self, Rest};
-use crate::store::sqlite::session::SqliteSession;
 use crate::store::{StoreError, Topic};
 
 /// Maximum number of queued operations; further callers wait for room.
@@ -56,20 +54,18 @@ impl std::fmt::Debug for Writer {
 impl Writer {
     /// Opens the database and starts the thread.
     pub(crate) fn start(
-        path: PathBuf,
+        driver: Arc<dyn Driver>,
         notifier: Arc<Notifier>,
         health: Arc<Health>,
         owes_calls: OwesCalls,
     ) -> Result<Self, StoreError> {
-        let session = SqliteSession::writing(&path)?;
-        let checkpointer = Checkpointer::start(path.clone())?;
+        let session = driver.open_writer(false)?;
         let (queue, messages) = mpsc::channel(QUEUE);
         let thread = Thread {
-            path,
+            driver,
             notifier,
             session: Some(session),
-            log_in_doubt: false,
-            checkpointer,
+            in_doubt: false,
             settings: SettingsCache::default(),
             owes_calls,
             newest_call: 0,
@@ -145,13 +141,12 @@ enum Mode {
 }
 
 struct Thread {
-    path: PathBuf,
+    driver: Arc<dyn Driver>,
     notifier: Arc<Notifier>,
     /// None after a failure: the next batch opens another one.
-    session: Option<SqliteSession>,
-    /// A write or a sync failed, so the log must restart before anything relies on it.
-    log_in_doubt: bool,
-    checkpointer: Checkpointer,
+    session: Option<Box<dyn WriterSession>>,
+    /// A write or a sync failed, and no session was opened since.
+    in_doubt: bool,
     settings: SettingsCache,
     owes_calls: OwesCalls,
     /// Number of the last hook call written.
@@ -166,11 +161,11 @@ impl Thread {
         let mut batch = Vec::with_capacity(MOST_OPERATIONS);
         let mut closing = Vec::new();
         loop {
-            let rest = Rest::begin(memory::LONG);
+            let idle = IdleTime::begin(idle_time::LONG);
             let Some(first) = messages.blocking_recv() else {
                 break;
             };
-            if rest.is_long() {
+            if idle.is_long() {
                 self.forget_what_a_burst_left();
             }
             let mut octets = 0;
@@ -205,7 +200,7 @@ impl Thread {
         if let Some(session) = &self.session
             && self.operations > BURST
         {
-            session.forget_all();
+            session.free_memory();
             self.operations = 0;
         }
     }
@@ -231,7 +226,7 @@ impl Thread {
         }
         failpoint::pass("answered");
         if let Some(session) = &self.session {
-            self.checkpointer.after_commit(session);
+            session.after_commit();
         }
     }
 
@@ -243,16 +238,16 @@ impl Thread {
         };
         self.settings.look_again();
         let mut work = Work {
-            tx: &session,
+            tx: &*session,
             settings: &mut self.settings,
             wakeups: Wakeups::default(),
         };
-        let outcome = fill(&session, &mut work, batch, mode)
+        let outcome = fill(&*session, &mut work, batch, mode)
             .and_then(|()| session.confirm().map_err(Failure::All));
         let mut wakeups = work.wakeups;
         match &outcome {
             Ok(()) => {
-                let owes_more = (self.owes_calls)(&session, &mut self.newest_call);
+                let owes_more = (self.owes_calls)(&*session, &mut self.newest_call);
                 wakeups.add_if(Topic::Calls, owes_more);
                 self.notifier.ring(wakeups);
                 self.session = Some(session);
@@ -269,27 +264,22 @@ impl Thread {
                 if rolled_back && trusted {
                     self.session = Some(session);
                 }
-                self.log_in_doubt |= !trusted;
+                self.in_doubt |= !trusted;
             }
         }
         outcome
     }
 
-    /// Opens another connection after a failure. The kernel marks pages that it failed to sync as clean and
-    /// does not write them again, although readers of the log still see them. So the whole log is copied into
-    /// the database first, and the log restarts.
-    fn open_again(&mut self) -> Result<SqliteSession, StoreError> {
-        let session = SqliteSession::writing(&self.path)?;
-        if self.log_in_doubt {
-            session.begin_log_anew()?;
-            self.log_in_doubt = false;
-        }
+    /// Opens another session after a failure.
+    fn open_again(&mut self) -> Result<Box<dyn WriterSession>, StoreError> {
+        let session = self.driver.open_writer(self.in_doubt)?;
+        self.in_doubt = false;
         Ok(session)
     }
 }
 
 fn fill(
-    session: &SqliteSession,
+    session: &dyn WriterSession,
     work: &mut Work,
     batch: &mut [Box<dyn Job>],
     mode: Mode,
@@ -340,7 +330,7 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::sqlite::connection;
+    use crate::store::sqlite::driver::SqliteDriver;
 
     fn pause(work: &Work, name: &str) -> Result<(), StoreError> {
         let sql = "INSERT INTO paused_destination (destination, at, by) VALUES (?, 0, 'test')";
@@ -351,11 +341,12 @@ mod tests {
     async fn one_that_fails_or_panics_takes_nothing_of_the_others_with_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("vestibule.db");
-        connection::create(&path).expect("a file");
-        connection::migrate(&path).expect("a schema");
+        let driver = Arc::new(SqliteDriver::of(&path));
+        driver.create().expect("a file");
+        driver.migrate().expect("a schema");
         let notifier = Arc::new(Notifier::beside(&path));
-        let writer =
-            Writer::start(path.clone(), notifier, Arc::default(), |_, _| false).expect("a thread");
+        let writer = Writer::start(driver.clone(), notifier, Arc::default(), |_, _| false)
+            .expect("a thread");
 
         // The first keeps the writer busy until the others wait, so that they share a transaction.
         let (all_wait, waiting) = std::sync::mpsc::channel();
@@ -384,7 +375,7 @@ mod tests {
         assert!(fault.contains("it does not"), "{fault}");
         late.expect("done");
 
-        let tx: &Tx = &SqliteSession::reading(&path).expect("open");
+        let tx: &Tx = &*driver.open_reader().expect("open");
         let sql = "SELECT destination FROM paused_destination ORDER BY destination";
         let names = tx.all::<String>(sql, &[]);
         assert_eq!(names.expect("names"), ["good", "late"]);

@@ -20,7 +20,6 @@ use crate::store::requests::transitions;
 use crate::store::rows::account_rows::{AccountRow, find_account};
 use crate::store::rows::unwanted_content::drop_content;
 use crate::store::sql::sql_types::{JsonColumn, Millis, json};
-use crate::store::sqlite::connection;
 use crate::store::verification::rate_limits::forget_claims;
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Store, StoreError, Topic};
@@ -322,12 +321,9 @@ impl Store {
                 return Ok(false);
             }
         }
-        let path = self.path.clone();
-        tokio::task::spawn_blocking(move || {
-            let copying = connection::copying(&path)?;
-            connection::empty_log(&copying)
-        })
-        .await
-        .map_err(|error| StoreError::Other(format!("a fault in vestibule: {error}")))?
+        let driver = self.driver.clone();
+        tokio::task::spawn_blocking(move || driver.erase_log())
+            .await
+            .map_err(|error| StoreError::Other(format!("a fault in vestibule: {error}")))?
     }
 }

@@ -15,7 +15,6 @@ use rusqlite::Connection;
 use crate::store::StoreError;
 use crate::store::sqlite::connection;
 use crate::store::sqlite::file_identity::FileIdentity;
-use crate::store::sqlite::session::SqliteSession;
 
 /// Length of the log, in pages, that is worth a copy: 24 MiB. A longer log holds more versions of the same
 /// page, of which only one is copied.
@@ -30,6 +29,7 @@ thread_local! {
 }
 
 /// The writer's handle of the checkpoint thread.
+#[derive(Debug)]
 pub(crate) struct Checkpointer {
     notifier: SyncSender<()>,
     copying: Arc<AtomicBool>,
@@ -57,7 +57,7 @@ impl Checkpointer {
     }
 
     /// Called by the writer between two transactions.
-    pub(crate) fn after_commit(&self, session: &SqliteSession) {
+    pub(crate) fn after_commit(&self, connection: &Connection) {
         let pages = LOG_PAGES.get();
         if pages < WORTH_A_COPY {
             return;
@@ -67,7 +67,7 @@ impl Checkpointer {
         }
         if pages > TOO_LONG {
             // A failure here recurs at the next commit and is reported there.
-            let _ = copy(&session.connection);
+            let _ = copy(connection);
             LOG_PAGES.set(0);
         } else {
             self.copying.store(true, Ordering::Release);

@@ -87,11 +87,6 @@ pub(crate) fn migrate(path: &Path) -> Result<(), StoreError> {
     apply_steps(path, &mut open_writing(path)?)
 }
 
-/// Checks that this program knows the schema. Writes nothing.
-pub(crate) fn check_schema(path: &Path) -> Result<(), StoreError> {
-    check(&reading(path)?)
-}
-
 fn check(connection: &Connection) -> Result<(), StoreError> {
     let (found, known) = schema(connection)?;
     match found.cmp(&known) {

@@ -1,35 +1,8 @@
 //! Memory of connections: frees the page cache of a connection that was idle for a while.
 //!
 //! Each connection caches the pages that it used last, so the memory of a burst would stay in use for good.
-//! No timer wakes to free it: the next user after an idle period does, and housekeeping comes every minute.
-
-use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-
-/// Idle time after which the cache is freed. Shorter than the interval between two rounds of housekeeping,
-/// longer than a person looks at a page.
-pub(crate) const LONG: Duration = Duration::from_secs(30);
-
-/// An idle period in progress.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Rest {
-    since: Instant,
-    long: Duration,
-}
-
-impl Rest {
-    pub(crate) fn begin(long: Duration) -> Self {
-        Self {
-            since: Instant::now(),
-            long,
-        }
-    }
-
-    pub(crate) fn is_long(self) -> bool {
-        self.since.elapsed() >= self.long
-    }
-}
 
 /// Frees the page cache of a connection.
 pub(crate) fn forget_pages(connection: &Connection) {
@@ -47,11 +20,15 @@ pub(crate) fn forget_all(connection: &Connection) {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::sync::Arc;
+    use std::time::Duration;
 
     use super::*;
     use crate::store::StoreError;
+    use crate::store::engine::driver::{ReaderSession, WriterSession};
     use crate::store::engine::readers::Readers;
     use crate::store::sql::Tx;
+    use crate::store::sqlite::driver::SqliteDriver;
     use crate::store::sqlite::session::SqliteSession;
 
     /// Octets that this thread has read from files, as opposed to cached pages.
@@ -99,7 +76,7 @@ mod tests {
             "{small} octets were read although all is kept"
         );
 
-        for forget in [SqliteSession::forget_pages, SqliteSession::forget_all] {
+        for forget in [SqliteSession::free_cache, SqliteSession::free_memory] {
             forget(&session);
             let all = read_again(&session);
             assert!(
@@ -126,12 +103,13 @@ mod tests {
                 }
             });
         };
-        let readers = Readers::of(path.clone());
+        let driver = Arc::new(SqliteDriver::of(&path));
+        let readers = Readers::of(driver.clone());
         all_at_once(&readers);
         readers.read(|_| Ok(())).expect("read");
         assert_eq!(readers.idle(), 3, "they may be needed again");
 
-        let readers = Readers::that_rest(path, 4, Duration::ZERO);
+        let readers = Readers::that_rest(driver, 4, Duration::ZERO);
         all_at_once(&readers);
         let read = |tx: &Tx| Ok(read_again(tx));
         readers.read(read).expect("read");

@@ -75,6 +75,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
+    use crate::store::engine::driver::WriterSession;
     use crate::store::sql::EngineSession;
     use crate::store::sqlite::connection;
     use crate::store::sqlite::session::SqliteSession;

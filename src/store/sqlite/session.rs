@@ -7,9 +7,11 @@ use std::path::Path;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Statement};
 
+use super::checkpoint::Checkpointer;
 use super::numbers::Numbers;
-use super::{checkpoint, connection, file_identity::FileIdentity, memory};
+use super::{connection, file_identity::FileIdentity, memory};
 use crate::store::StoreError;
+use crate::store::engine::driver::{ReaderSession, WriterSession};
 use crate::store::sql::{Columns, EngineSession, Maintenance, Receive, Row, SqlValue, ToSql};
 
 /// A connection to the database of this engine.
@@ -18,13 +20,15 @@ pub(crate) struct SqliteSession {
     pub(super) connection: Connection,
     numbers: Numbers,
     identity: FileIdentity,
+    /// Only the writer's session has one.
+    checkpointer: Option<Checkpointer>,
 }
 
 impl SqliteSession {
     /// Opens the connection of the writer.
     pub(crate) fn writing(path: &Path) -> Result<Self, StoreError> {
         let connection = connection::writing(path)?;
-        checkpoint::Checkpointer::watch(&connection);
+        Checkpointer::watch(&connection);
         Ok(Self::of(path, connection))
     }
 
@@ -38,31 +42,35 @@ impl SqliteSession {
             connection,
             numbers: Numbers::default(),
             identity: FileIdentity::of(path),
+            checkpointer: None,
         }
     }
 
-    /// Checks that the files are still those at their path.
-    pub(crate) fn confirm(&self) -> Result<(), StoreError> {
-        self.identity.confirm()
+    /// Moves what this session commits into the database, while it is used.
+    pub(super) fn with_checkpoints(self, checkpointer: Checkpointer) -> Self {
+        Self {
+            checkpointer: Some(checkpointer),
+            ..self
+        }
     }
 
-    /// Begins a transaction that writes, alone of all sessions.
-    pub(crate) fn begin(&self) -> Result<(), StoreError> {
+    /// Copies the whole log into the database, so that the log restarts before anything relies on it again.
+    pub(crate) fn begin_log_anew(&self) -> Result<(), StoreError> {
+        connection::begin_log_anew(&self.connection)
+    }
+}
+
+impl WriterSession for SqliteSession {
+    fn begin(&self) -> Result<(), StoreError> {
         self.run("BEGIN IMMEDIATE", &[])?;
         self.numbers.begin(self)
     }
 
-    /// Begins a transaction that reads one snapshot of the database.
-    pub(crate) fn begin_reading(&self) -> Result<(), StoreError> {
-        self.run("BEGIN DEFERRED", &[]).map(drop)
-    }
-
-    /// Keeps the numbers that were given, for the transactions after this one.
-    pub(crate) fn keep_numbers(&self) -> Result<(), StoreError> {
+    fn keep_numbers(&self) -> Result<(), StoreError> {
         self.numbers.keep(self)
     }
 
-    pub(crate) fn commit(&self) -> Result<(), StoreError> {
+    fn commit(&self) -> Result<(), StoreError> {
         let committed = self.run("COMMIT", &[]).map(drop);
         if committed.is_err() {
             self.numbers.give_up();
@@ -70,51 +78,69 @@ impl SqliteSession {
         committed
     }
 
-    /// Rolls the transaction back, if one is open. Returns false if that failed.
-    pub(crate) fn roll_back(&self) -> bool {
+    fn roll_back(&self) -> bool {
         self.numbers.give_up();
         !self.is_in_transaction() || self.run("ROLLBACK", &[]).is_ok()
     }
 
-    pub(crate) fn is_in_transaction(&self) -> bool {
+    fn is_in_transaction(&self) -> bool {
         !self.connection.is_autocommit()
     }
 
-    /// Begins a part of a transaction that can be rolled back alone.
-    pub(crate) fn begin_part(&self) -> Result<(), StoreError> {
+    fn begin_part(&self) -> Result<(), StoreError> {
         self.run("SAVEPOINT part", &[]).map(drop)
     }
 
-    pub(crate) fn roll_part_back(&self) -> Result<(), StoreError> {
+    fn roll_part_back(&self) -> Result<(), StoreError> {
         self.run("ROLLBACK TO part", &[]).map(drop)
     }
 
-    pub(crate) fn end_part(&self) -> Result<(), StoreError> {
+    fn end_part(&self) -> Result<(), StoreError> {
         self.run("RELEASE part", &[]).map(drop)
     }
 
-    /// Number of rows that this session changed since it was opened.
-    pub(crate) fn changes(&self) -> u64 {
+    fn changes(&self) -> u64 {
         self.connection.total_changes()
     }
 
-    /// Copies the whole log into the database, so that the log restarts before anything relies on it again.
-    pub(crate) fn begin_log_anew(&self) -> Result<(), StoreError> {
-        connection::begin_log_anew(&self.connection)
+    /// Checks that the files are still those at their path.
+    fn confirm(&self) -> Result<(), StoreError> {
+        self.identity.confirm()
     }
 
-    /// Frees the cached pages.
-    pub(crate) fn forget_pages(&self) {
-        memory::forget_pages(&self.connection);
+    fn after_commit(&self) {
+        if let Some(checkpointer) = &self.checkpointer {
+            checkpointer.after_commit(&self.connection);
+        }
     }
 
-    /// Also frees the prepared statements.
-    pub(crate) fn forget_all(&self) {
+    /// Frees the cached pages and the prepared statements.
+    fn free_memory(&self) {
         memory::forget_all(&self.connection);
     }
 }
 
-/// Runs a prepared statement with these parameters.
+impl ReaderSession for SqliteSession {
+    /// Checks that the files are still those at their path.
+    fn confirm(&self) -> Result<(), StoreError> {
+        self.identity.confirm()
+    }
+
+    fn begin_reading(&self) -> Result<(), StoreError> {
+        self.run("BEGIN DEFERRED", &[]).map(drop)
+    }
+
+    fn end_reading(&self) -> Result<(), StoreError> {
+        self.run("COMMIT", &[]).map(drop)
+    }
+
+    /// Frees the cached pages.
+    fn free_cache(&self) {
+        memory::forget_pages(&self.connection);
+    }
+}
+
+/// Binds these parameters to a prepared statement.
 fn bind(statement: &mut Statement, parameters: &[&dyn ToSql]) -> Result<(), StoreError> {
     let expected = statement.parameter_count();
     if expected != parameters.len() {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::store::sqlite::backup::copy;
-use crate::store::{Examination, StoreError};
+use crate::store::{Examination, Location, StoreError};
 
 /// Copies `database` to `file`, which must not exist, and examines the copy. The copy gets its final name
 /// only when it is complete and on disk. `progress` receives the octets copied and the total. Blocks.
@@ -28,7 +28,7 @@ pub fn backup(
     }
     let draft = Draft::beside(file)?;
     copy(database, &draft.0, progress)?;
-    let found = crate::store::examine(&draft.0)?;
+    let found = crate::store::examine(&Location::from(&draft.0))?;
     if let Some(damage) = found.damage() {
         return Err(StoreError::Damaged(format!("{damage}; nothing was kept")));
     }

@@ -1,17 +1,14 @@
-//! Examination of a whole database without changing it: takes a path, returns its numbers and the violated
+//! Examination of a whole database without changing it: takes its place, returns its numbers and the violated
 //! invariants. Works on a copy and on the live database, beside a running daemon.
-
-use std::path::Path;
 
 use crate::access::AccessSettings;
 use crate::domain::{DestinationName, Timestamp};
-use crate::store::StoreError;
 use crate::store::engine::settings_cache;
 use crate::store::ledger::counts::{self, RequestCount};
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
-use crate::store::sqlite::session::SqliteSession;
 use crate::store::upkeep::invariants::{self, Violation};
+use crate::store::{Location, StoreError};
 
 /// Result of an examination.
 #[derive(Debug, Clone)]
@@ -47,11 +44,11 @@ impl Examination {
 ///
 /// # Errors
 /// Not a Vestibule database, a schema that this program does not know, or a database too damaged to be read.
-pub fn examine(database: &Path) -> Result<Examination, StoreError> {
-    let session = SqliteSession::reading(database)?;
+pub fn examine(database: &Location) -> Result<Examination, StoreError> {
+    let session = database.driver().open_reader()?;
     // One snapshot of the database, whatever is committed meanwhile.
     session.begin_reading()?;
-    let tx: &Tx = &session;
+    let tx: &Tx = &*session;
     let (schema, known_schema) = tx.schema()?;
     if schema > known_schema {
         return Err(StoreError::NewerSchema {
@@ -92,11 +89,11 @@ pub fn examine(database: &Path) -> Result<Examination, StoreError> {
 ///
 /// # Errors
 /// Not a Vestibule database, or one that cannot be read.
-pub fn has_verified_accounts(database: &Path) -> Result<bool, StoreError> {
+pub fn has_verified_accounts(database: &Location) -> Result<bool, StoreError> {
     if !database.exists() {
         return Ok(false);
     }
-    let tx: &Tx = &SqliteSession::reading(database)?;
+    let tx: &Tx = &*database.driver().open_reader()?;
     let sql = "SELECT 1 FROM account WHERE verified_at IS NOT NULL LIMIT 1";
     tx.exists(sql, &[])
 }
@@ -105,11 +102,11 @@ pub fn has_verified_accounts(database: &Path) -> Result<bool, StoreError> {
 ///
 /// # Errors
 /// Not a Vestibule database, or one that cannot be read.
-pub fn access_settings_of(database: &Path) -> Result<Option<AccessSettings>, StoreError> {
+pub fn access_settings_of(database: &Location) -> Result<Option<AccessSettings>, StoreError> {
     if !database.exists() {
         return Ok(None);
     }
-    let tx: &Tx = &SqliteSession::reading(database)?;
+    let tx: &Tx = &*database.driver().open_reader()?;
     let revision = settings_cache::newest(tx)?;
     Ok((revision.number > 0).then(|| (*revision.settings).clone()))
 }

@@ -1,0 +1,102 @@
+//! The driver of an engine: all that the writer, the readers and the upkeep need of a database beyond the verbs
+//! of a transaction.
+
+use std::fmt;
+
+use crate::store::StoreError;
+use crate::store::sql::EngineSession;
+
+/// Opens sessions to one database, and takes care of it as a whole.
+pub(crate) trait Driver: fmt::Debug + Send + Sync {
+    /// Creates an empty database where there is none.
+    ///
+    /// # Errors
+    /// The place is missing or not writable.
+    fn create(&self) -> Result<(), StoreError>;
+
+    /// Migrates the schema to the newest version. Several processes may do so at once.
+    ///
+    /// # Errors
+    /// A damaged database, or a schema newer than this program.
+    fn migrate(&self) -> Result<(), StoreError>;
+
+    /// Number of schema migrations that the database has, and that this program knows.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    fn schema(&self) -> Result<(usize, usize), StoreError>;
+
+    /// Opens the session of the writer, to a database with the schema of this program. `in_doubt` says that an
+    /// earlier session failed while it wrote, so that what it left must be made certain first.
+    ///
+    /// # Errors
+    /// The database cannot be written now.
+    fn open_writer(&self, in_doubt: bool) -> Result<Box<dyn WriterSession>, StoreError>;
+
+    /// Opens a session that only reads.
+    ///
+    /// # Errors
+    /// The database cannot be read now.
+    fn open_reader(&self) -> Result<Box<dyn ReaderSession>, StoreError>;
+
+    /// Removes what was deleted from where it still lies beside the tables, such as a log. Returns false if
+    /// something remains, and repeating it may help. Blocks.
+    ///
+    /// # Errors
+    /// The database cannot be written now.
+    fn erase_log(&self) -> Result<bool, StoreError>;
+}
+
+/// The session of the writer: one transaction after the other.
+pub(crate) trait WriterSession: EngineSession + Send {
+    /// Begins a transaction that writes, alone of all sessions.
+    fn begin(&self) -> Result<(), StoreError>;
+
+    /// Keeps the numbers that were given, for the transactions after this one.
+    fn keep_numbers(&self) -> Result<(), StoreError>;
+
+    /// Commits the transaction, and returns once it is durable.
+    ///
+    /// # Errors
+    /// Nothing was committed, or nobody can tell.
+    fn commit(&self) -> Result<(), StoreError>;
+
+    /// Rolls the transaction back, if one is open. Returns false if that failed.
+    fn roll_back(&self) -> bool;
+
+    /// False outside of a transaction, and where an error ended it.
+    fn is_in_transaction(&self) -> bool;
+
+    /// Begins a part of a transaction that can be rolled back alone.
+    fn begin_part(&self) -> Result<(), StoreError>;
+
+    fn roll_part_back(&self) -> Result<(), StoreError>;
+
+    fn end_part(&self) -> Result<(), StoreError>;
+
+    /// A number that changes with every change of the database by this session.
+    fn changes(&self) -> u64;
+
+    /// Checks after a commit that it went to the database that others see.
+    fn confirm(&self) -> Result<(), StoreError>;
+
+    /// Called after the callers of a commit were answered.
+    fn after_commit(&self);
+
+    /// Frees memory that a burst left.
+    fn free_memory(&self);
+}
+
+/// A session of the readers: one snapshot after the other.
+pub(crate) trait ReaderSession: EngineSession + Send {
+    /// Checks that the session can be used again after an idle time.
+    fn confirm(&self) -> Result<(), StoreError>;
+
+    /// Begins a transaction that reads one snapshot of the database.
+    fn begin_reading(&self) -> Result<(), StoreError>;
+
+    fn end_reading(&self) -> Result<(), StoreError>;
+
+    /// Frees memory after an idle time.
+    fn free_cache(&self);
+}

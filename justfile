@@ -10,7 +10,8 @@ check:
 
 # The unit tests, and the integration tests that start no program but Vestibule.
 test: check
-    cargo test --no-fail-fast --test integration --test memory
+    RUST_TEST_THREADS=$((3 * $(nproc))) cargo test --no-fail-fast --test integration
+    cargo test --test memory
 
 # Everything that decides whether a change lands; installs the external programs that it needs.
 ci:

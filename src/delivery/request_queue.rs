@@ -86,7 +86,7 @@ impl RequestQueue {
                 continue;
             }
             let opened = catch_panic(self.open(delivery)).await;
-            match opened.unwrap_or_else(|panic| Err(Attempt::panicked(&panic))) {
+            match opened.unwrap_or_else(|panic| Err(Attempt::of_panic(&panic))) {
                 Ok(message) => {
                     places.push(place);
                     messages.push(Arc::new(message));

@@ -19,7 +19,7 @@ pub enum Attempt {
 impl Attempt {
     /// The outcome of an attempt that panicked.
     #[must_use]
-    pub fn panicked(panic: &str) -> Self {
+    pub fn of_panic(panic: &str) -> Self {
         events::fault("outbound", &panic);
         Self::Unknown(Cause::of_request("a fault in vestibule"))
     }

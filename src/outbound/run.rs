@@ -45,7 +45,7 @@ impl<Q: WorkQueue> Run<Q> {
             let mut claims: Vec<_> = self.left.drain(..together).collect();
             let attempts = self.attempt(&mut claims, end, &early).await;
             let attempts = attempts.unwrap_or_else(|panic| {
-                let unknown = Attempt::panicked(&panic);
+                let unknown = Attempt::of_panic(&panic);
                 vec![Some(unknown); together]
             });
             self.note(&attempts);

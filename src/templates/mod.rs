@@ -445,3 +445,11 @@ fn language_of(state: &State) -> Language {
         .map(Language::of)
         .unwrap_or_default()
 }
+
+/// The built-in templates, loaded once for all tests of a process.
+#[cfg(test)]
+pub(crate) fn built_in() -> Arc<Templates> {
+    static TEMPLATES: std::sync::OnceLock<Arc<Templates>> = std::sync::OnceLock::new();
+    let load = || Arc::new(Templates::load(None).expect("the built-in templates"));
+    Arc::clone(TEMPLATES.get_or_init(load))
+}

@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn one_word_confirms_and_nothing_else() {
-        let words = ConfirmingWords::of(&Templates::load(None).expect("the built-in texts"));
+        let words = ConfirmingWords::of(&crate::templates::built_in());
         for (line, confirms) in [
             ("yes", "all"),
             (" YES! ", "all"),

@@ -104,7 +104,7 @@ impl Maildir {
         };
         let failure = match timeout_at(deadline, thread).await {
             Ok(Ok(attempts)) => return attempts,
-            Ok(Err(panic)) => Attempt::panicked(&panic.to_string()),
+            Ok(Err(panic)) => Attempt::of_panic(&panic.to_string()),
             Err(_) => Attempt::Retry(Cause::of_destination("the storage took too long")),
         };
         // Before the look at what has begun.
@@ -179,7 +179,7 @@ impl Maildir {
                 }
                 Ok(Err(Unwritten::Stopped)) => break,
                 Ok(Err(Unwritten::Failed(attempt))) => attempt,
-                Err(panic) => Attempt::panicked(&panic),
+                Err(panic) => Attempt::of_panic(&panic),
             };
             let is_of_all = attempt.is_of_destination();
             attempts[place] = Some(attempt);

@@ -82,7 +82,7 @@ pub(crate) fn next(tx: &Tx, limit: usize) -> Result<Batch, StoreError> {
         .into_iter()
         .map(|entry| entry.index(tx))
         .collect::<Result<_, _>>()?;
-    let unused = unused(tx, limit)?;
+    let unused = find_unused(tx, limit)?;
     let more = [again.len(), next.len(), unused.len()].contains(&limit);
     Ok(Batch {
         again,
@@ -166,10 +166,10 @@ pub(crate) fn read_header(tx: &Tx, carrier: i64, size: usize) -> Result<Vec<u8>,
 }
 
 pub(crate) fn has_unused(tx: &Tx) -> Result<bool, StoreError> {
-    Ok(!unused(tx, 1)?.is_empty())
+    Ok(!find_unused(tx, 1)?.is_empty())
 }
 
-fn unused(tx: &Tx, limit: usize) -> Result<Vec<(i64, String)>, StoreError> {
+fn find_unused(tx: &Tx, limit: usize) -> Result<Vec<(i64, String)>, StoreError> {
     tx.all(
         "SELECT number, word FROM search_word INDEXED BY search_word_unused
          WHERE messages = 0 LIMIT ?",
@@ -303,7 +303,7 @@ fn advance(tx: &Tx, n: i64) -> Result<(), StoreError> {
 /// Removes words that no entry has any more, for as long as mail can wait.
 pub(crate) fn remove_unused(tx: &Tx) -> Result<(), StoreError> {
     let mut pace = TimeSlice::of(UNUSED);
-    pace.each(unused(tx, UNUSED)?, |(number, word)| {
+    pace.each(find_unused(tx, UNUSED)?, |(number, word)| {
         remove(tx, number, &word)
     })?;
     Ok(())

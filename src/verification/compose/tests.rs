@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::{BUILT_IN_LANGUAGES, PortalName};
+use crate::templates::built_in;
 use crate::verification::tests::sample;
 
 /// Fixed tokens, for snapshots.
@@ -18,16 +19,12 @@ fn tokens() -> MailTokens {
     }
 }
 
-fn templates() -> Templates {
-    Templates::load(None).expect("the built-in templates")
-}
-
 fn compose_sample(
     verification_mail: &VerificationMail,
     verification: &str,
     language: &str,
 ) -> ComposedMail {
-    let templates = templates();
+    let templates = built_in();
     compose(
         verification_mail,
         &tokens(),

@@ -17,6 +17,7 @@ use crate::domain::{
 };
 use crate::smtp::{self, DataOutcome, MessageHandler, TryLater, UnknownRecipient};
 use crate::store::{Arrival, ClaimedMail, Link, Settled};
+use crate::templates::built_in;
 use crate::verification::tests::sample;
 
 /// Generous, for a machine under load.
@@ -103,7 +104,7 @@ impl Harness {
 
     fn start(&self) -> (JoinHandle<()>, CancellationToken) {
         let shutdown = CancellationToken::new();
-        let templates = Arc::new(Templates::load(None).expect("the built-in templates"));
+        let templates = built_in();
         let worker = run(
             self.receiver.clone(),
             self.store.clone(),

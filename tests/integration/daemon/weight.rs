@@ -121,22 +121,25 @@ fn large_requests_go_out_in_little_memory() {
         harness.json(&["deliveries", "pause", portal]);
     }
     let line = [&[b'x'; 76][..], b"\r\n"].concat();
-    for number in 0..REQUESTS {
-        for portal in PORTALS {
+    let body = line.repeat(OCTETS / line.len() + 1);
+    let send_all = |portal: &str| {
+        for number in 0..REQUESTS {
             // A sender for each, since the requests of one sender are delivered one at a time.
             let from = format!("{portal}{number}@shop.example");
             let head = format!("From: {from}\r\nSubject: Large\r\n\r\n");
-            let mut message = head.into_bytes();
-            while message.len() < OCTETS {
-                message.extend_from_slice(&line);
-            }
+            let message = [head.as_bytes(), &body].concat();
             let to = format!("{portal}@corp.example");
             let reply = Smtp::connect(harness.smtp)
                 .and_then(|mut client| client.send(&from, &to, &message))
                 .expect("an answer");
             assert!(reply.starts_with("250"), "{reply}");
         }
-    }
+    };
+    std::thread::scope(|scope| {
+        for portal in PORTALS {
+            scope.spawn(|| send_all(portal));
+        }
+    });
     // The memory of receiving is not counted.
     harness.restart();
     let before = memory(&harness, "VmRSS");

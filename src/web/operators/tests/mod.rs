@@ -30,7 +30,7 @@ use crate::domain::{
 use crate::store::{
     Arrival, ArrivalOutcome, ArrivalPart, KeyKind, OperatorKey, RequestFilter, Store,
 };
-use crate::templates::Templates;
+use crate::templates::built_in;
 use crate::verification::tests::sample;
 use crate::web::api_router;
 
@@ -105,7 +105,7 @@ impl Harness {
         let router = operators(Operators {
             config: receiver,
             store: store.clone(),
-            templates: Arc::new(Templates::load(None).expect("the built-in templates")),
+            templates: built_in(),
             beside: Some(api_router(beside, store.clone())),
         });
         Self {

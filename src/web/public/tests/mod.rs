@@ -22,7 +22,7 @@ use super::{Public, public};
 use crate::config::Config;
 use crate::domain::{EmailAddress, RequestId, Timestamp, Token};
 use crate::store::{Arrival, ArrivalOutcome, ArrivalPart, MailOutcome, Store};
-use crate::templates::Templates;
+use crate::templates::built_in;
 use crate::verification::tests::sample;
 use crate::web::Readiness;
 use crate::web::operators::tests::{Answer, asked, asked_at_once};
@@ -58,7 +58,7 @@ impl Harness {
         let router = public(Public {
             config: receiver,
             store: store.clone(),
-            templates: Arc::new(Templates::load(None).expect("the built-in templates")),
+            templates: built_in(),
             readiness: readiness.clone(),
             tasks: tasks.clone(),
         });

@@ -13,7 +13,7 @@ use crate::templates::Language;
 use crate::verification::tests::sample;
 
 fn renderer() -> Renderer {
-    let templates = Arc::new(Templates::load(None).expect("the built-in templates"));
+    let templates = built_in();
     Renderer {
         version: assets::version(&templates),
         templates,

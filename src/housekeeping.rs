@@ -6,7 +6,7 @@
 //! while the clock has just jumped ahead.
 
 mod clock;
-pub mod index;
+pub mod search_index;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -9,6 +9,7 @@ mod document;
 mod entry;
 mod load;
 mod mistake;
+mod retry;
 mod secret;
 mod sections;
 mod server_url;
@@ -36,10 +37,11 @@ use crate::mail::{Identity, SpamMark};
 pub use certificate::CertificateError;
 pub use destination::{
     CommandDestination, Destination, Endpoint, EnvelopeFrom, Hook, HttpCredentials,
-    MaildirDestination, Retry, SmtpDestination, SmtpSecurity, SmtpServer, WebhookDestination,
+    MaildirDestination, SmtpDestination, SmtpSecurity, SmtpServer, WebhookDestination,
     WebhookFormat,
 };
 pub use mistake::{ConfigErrors, Mistake};
+pub use retry::Retry;
 pub use secret::{Secret, Secrets};
 pub(crate) use sections::{authserv_id, name_of_this_machine, time_zone};
 pub use server_url::SmtpUrl;

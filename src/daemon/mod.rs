@@ -162,7 +162,10 @@ impl Daemon {
             self.store.clone(),
             stop.clone(),
         ));
-        tasks.spawn(housekeeping::index::run(self.store.clone(), stop.clone()));
+        tasks.spawn(housekeeping::search_index::run(
+            self.store.clone(),
+            stop.clone(),
+        ));
         Ok(())
     }
 

@@ -18,7 +18,7 @@ use super::text::is_unsafe;
 
 /// Maximum number of octets of encoded text that a page reads, and of text that it shows.
 const MAX_READ: usize = 1024 * 1024;
-const MAX_SHOWN: usize = 64 * 1024;
+const MAX_TEXT: usize = 64 * 1024;
 /// Maximum number of octets of HTML, of which more than half is often not text.
 const MAX_HTML: usize = 256 * 1024;
 
@@ -106,7 +106,7 @@ pub fn find_attachment(raw: &[u8], place: usize) -> Option<Attachment> {
 pub fn readable(raw: &[u8]) -> Option<String> {
     let structure = Structure::of(raw);
     let text = join(Parts::of(&structure, MAX_READ).plain())?;
-    let mut shown = truncate(&text, MAX_SHOWN);
+    let mut shown = truncate(&text, MAX_TEXT);
     let is_cut = text
         .chars()
         .filter(|c| is_shown(*c))
@@ -429,6 +429,6 @@ mod tests {
     fn a_long_message_is_cut() {
         let raw = format!("Subject: x\r\n\r\n{}", "0123456789\r\n".repeat(100_000));
         let text = readable(raw.as_bytes()).expect("text");
-        assert!(text.len() < MAX_SHOWN + 10 && text.ends_with("[…]"));
+        assert!(text.len() < MAX_TEXT + 10 && text.ends_with("[…]"));
     }
 }

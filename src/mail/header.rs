@@ -24,7 +24,7 @@ pub(super) struct Section<'a> {
 /// The header of a message, with the positions of the fields in [`KNOWN`].
 pub(super) struct Header<'a> {
     pub(super) section: Section<'a>,
-    places: Vec<Place>,
+    places: Vec<FieldPosition>,
 }
 
 /// Fields that can be requested from [`Header`].
@@ -73,7 +73,7 @@ const KNOWN: [&str; 40] = [
 
 /// Position of a field in the section. Sixteen octets, and every known field has at least six.
 #[derive(Clone, Copy)]
-struct Place {
+struct FieldPosition {
     start: u32,
     end: u32,
     certain: bool,
@@ -143,7 +143,7 @@ impl<'a> Header<'a> {
         // Count first, because a growing vector takes three times its size.
         let mut places = Vec::with_capacity(known().count());
         places.extend(known().filter_map(|(field, start, end)| {
-            Some(Place {
+            Some(FieldPosition {
                 start: u32::try_from(start).ok()?,
                 end: u32::try_from(end).ok()?,
                 certain: field.certain,

@@ -115,7 +115,7 @@ impl Search<'_> {
         let links = inner.links.iter();
         edits
             .links
-            .extend(links.filter_map(|at| view.place(*at, raw)));
+            .extend(links.filter_map(|at| view.source(*at, raw)));
         for (at, octet) in inner.octets {
             view.overwrite(at, octet, raw, edits);
         }

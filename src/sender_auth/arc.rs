@@ -9,9 +9,9 @@
 use mail_auth::common::crypto::Algorithm;
 use mail_auth::{ArcOutput, AuthenticatedMessage, DkimResult, DnsError, Error};
 
-use super::field::truncate;
 use super::message::is_plain;
 use super::reason::reason;
+use super::results_field::truncate;
 use crate::domain::Domain;
 use crate::mail::{
     AuthenticationDetail, AuthenticationMethod, AuthenticationResult, Facts,

@@ -6,8 +6,8 @@
 use mail_auth::dkim::{DkimError, Signature};
 use mail_auth::{AuthenticatedMessage, DkimOutput, DkimResult, DnsError, Error};
 
-use super::field::property;
 use super::reason::reason;
+use super::results_field::property;
 use crate::mail::{AuthenticationDetail, AuthenticationMethod, AuthenticationResult};
 
 /// Maximum number of verified signatures (RFC 6376 6.1 leaves it to us). Each costs a query and a

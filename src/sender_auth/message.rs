@@ -12,7 +12,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::alignment::may_be_one_organisation;
 use super::dkim::{MOST_SIGNATURES, finding};
-use super::fields::RawFields;
+use super::raw_fields::RawFields;
 use crate::mail::{AuthenticationDetail, AuthenticationResult, mbox_lines};
 
 /// Maximum number of header lines of a verified message. Of a longer header only the top is read, for its

@@ -13,15 +13,15 @@ mod checker;
 mod client;
 mod dkim;
 mod dmarc;
-mod field;
-mod fields;
 mod message;
 mod outage;
+mod raw_fields;
 mod reason;
 mod resolver;
+mod results_field;
 mod spf;
 
 pub use arc::VouchedAuthor;
 pub use checker::{Checker, CheckerError};
 pub use client::outside_client;
-pub use field::{claims_to_be_ours, field};
+pub use results_field::{claims_to_be_ours, field};

@@ -175,7 +175,7 @@ impl Reservation<'_> {
                 granted,
             });
             state.hand_out();
-            Place {
+            QueuePlace {
                 budget: self.budget,
                 peer: self.peer,
                 id,
@@ -201,14 +201,14 @@ impl Drop for Reservation<'_> {
 }
 
 /// A place in the queue. Dropping it leaves the queue and returns an unclaimed grant.
-struct Place<'a> {
+struct QueuePlace<'a> {
     budget: &'a Budget,
     peer: IpAddr,
     id: u64,
     grant: oneshot::Receiver<Grant>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueuePlace<'_> {
     fn drop(&mut self) {
         self.budget
             .lock()

@@ -11,7 +11,7 @@ use memchr::{memchr, memmem};
 
 /// Parser state after the octets so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Position {
     LineStart,
     /// Within a line, not after a CR.
     Text,
@@ -50,7 +50,7 @@ pub struct Bounds {
 #[derive(Debug)]
 pub struct Transfer {
     raw: Vec<u8>,
-    place: Place,
+    position: Position,
     limit: usize,
     header_limit: usize,
     header: Header,
@@ -79,7 +79,7 @@ impl Transfer {
         let octets = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         Self {
             raw: Vec::new(),
-            place: Place::LineStart,
+            position: Position::LineStart,
             limit: octets(bounds.message),
             header_limit: octets(bounds.header),
             header: Header::Open(0),
@@ -115,52 +115,52 @@ impl Transfer {
         let (mut from, mut at) = (0, 0);
         while at < chunk.len() {
             let byte = chunk[at];
-            match (self.place, byte) {
-                (Place::LineStart, b'.') => {
+            match (self.position, byte) {
+                (Position::LineStart, b'.') => {
                     self.keep(&chunk[from..at]);
                     at += 1;
                     from = at;
-                    self.place = Place::Dot;
+                    self.position = Position::Dot;
                 }
-                (Place::LineStart | Place::Text, _) => match memchr(b'\n', &chunk[at..]) {
+                (Position::LineStart | Position::Text, _) => match memchr(b'\n', &chunk[at..]) {
                     Some(n) if n > 0 && chunk[at + n - 1] == b'\r' => {
                         at += n + 1;
-                        self.place = Place::LineStart;
+                        self.position = Position::LineStart;
                     }
                     Some(_) => return Progress::BareLf,
                     None => {
                         at = chunk.len();
-                        self.place = if chunk[at - 1] == b'\r' {
-                            Place::Cr
+                        self.position = if chunk[at - 1] == b'\r' {
+                            Position::Cr
                         } else {
-                            Place::Text
+                            Position::Text
                         };
                     }
                 },
-                (Place::Cr, b'\n') => {
+                (Position::Cr, b'\n') => {
                     at += 1;
-                    self.place = Place::LineStart;
+                    self.position = Position::LineStart;
                 }
-                (Place::Cr | Place::DotCr, b'\r') => {
+                (Position::Cr | Position::DotCr, b'\r') => {
                     // The CR before this one is text; it was skipped after a dot.
-                    if self.place == Place::DotCr {
+                    if self.position == Position::DotCr {
                         self.keep(b"\r");
                     }
                     at += 1;
-                    self.place = Place::Cr;
+                    self.position = Position::Cr;
                 }
-                (Place::Dot, b'\r') => {
+                (Position::Dot, b'\r') => {
                     at += 1;
                     from = at;
-                    self.place = Place::DotCr;
+                    self.position = Position::DotCr;
                 }
-                (Place::DotCr, b'\n') => return Progress::End(at + 1),
-                (Place::DotCr, _) => {
+                (Position::DotCr, b'\n') => return Progress::End(at + 1),
+                (Position::DotCr, _) => {
                     self.keep(b"\r");
-                    self.place = Place::Text;
+                    self.position = Position::Text;
                 }
-                (Place::Dot, b'\n') => return Progress::BareLf,
-                (Place::Cr | Place::Dot, _) => self.place = Place::Text,
+                (Position::Dot, b'\n') => return Progress::BareLf,
+                (Position::Cr | Position::Dot, _) => self.position = Position::Text,
             }
         }
         self.keep(&chunk[from..]);

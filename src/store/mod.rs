@@ -56,7 +56,7 @@ pub use requests::actions::{Request, RequestFilter};
 pub use requests::content::{MessageContent, PIECE};
 pub use requests::deliveries::Claim;
 pub use requests::destinations::{DownDestination, WaitingWork};
-pub use requests::offers::{Offer, WaitingRequest};
+pub use requests::hold_quota::{Offer, WaitingRequest};
 pub use requests::runs::{Delivery, RunLimits};
 pub use sql::pagination::{Listed, Page};
 pub use sqlite::compact::{Compacted, compact};

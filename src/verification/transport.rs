@@ -39,10 +39,10 @@ const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
 
 /// The transport that `[outgoing]` describes.
 pub struct MailTransport {
-    way: Way,
+    target: Target,
 }
 
-enum Way {
+enum Target {
     Smtp(Box<Server>),
     Folder(PathBuf),
 }
@@ -59,13 +59,13 @@ impl MailTransport {
     /// # Errors
     /// A server name that no certificate can be valid for.
     pub fn new(outgoing: &Outgoing, hostname: &Domain) -> Result<Self, TransportError> {
-        let way = match outgoing {
-            Outgoing::File(folder) => Way::Folder(folder.clone()),
+        let target = match outgoing {
+            Outgoing::File(folder) => Target::Folder(folder.clone()),
             Outgoing::Smtp(settings) => {
                 // If the connection may be unencrypted, an untrusted certificate is no worse.
                 let verify =
                     settings.tls_verify && settings.security != SmtpSecurity::Opportunistic;
-                Way::Smtp(Box::new(Server {
+                Target::Smtp(Box::new(Server {
                     tls: TlsParameters::builder(settings.host.clone())
                         .dangerous_accept_invalid_certs(!verify)
                         .dangerous_accept_invalid_hostnames(!verify)
@@ -77,13 +77,13 @@ impl MailTransport {
                 }))
             }
         };
-        Ok(Self { way })
+        Ok(Self { target })
     }
 
     pub(super) async fn send(&self, mail: &ComposedMail) -> Attempt {
-        match &self.way {
-            Way::Smtp(server) => server.send(mail).await,
-            Way::Folder(folder) => {
+        match &self.target {
+            Target::Smtp(server) => server.send(mail).await,
+            Target::Folder(folder) => {
                 let (folder, name) = (folder.clone(), mail.id.to_string());
                 let content = mail.content.clone();
                 match tokio::task::spawn_blocking(move || folder::put(&folder, &name, &content))
@@ -99,7 +99,7 @@ impl MailTransport {
 
     /// Sends QUIT and closes the idle connections.
     pub(super) async fn close_idle(&self) {
-        if let Way::Smtp(server) = &self.way {
+        if let Target::Smtp(server) = &self.target {
             let mut farewells = JoinSet::new();
             for mut connection in server.idle.drain() {
                 farewells.spawn(async move {
@@ -227,9 +227,9 @@ fn judge(error: &lettre::transport::smtp::Error, mail: &ComposedMail) -> Attempt
 
 impl std::fmt::Debug for MailTransport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.way {
-            Way::Smtp(server) => write!(f, "MailTransport(smtp to {})", server.settings.host),
-            Way::Folder(folder) => write!(f, "MailTransport(folder {})", folder.display()),
+        match &self.target {
+            Target::Smtp(server) => write!(f, "MailTransport(smtp to {})", server.settings.host),
+            Target::Folder(folder) => write!(f, "MailTransport(folder {})", folder.display()),
         }
     }
 }

@@ -6,7 +6,9 @@ mod destination;
 mod endpoint;
 mod hook;
 mod listeners;
+mod log;
 mod portal;
+mod quota;
 mod retry;
 mod site;
 mod verification;
@@ -18,11 +20,8 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use super::document::TomlSection;
-use super::units::{DAY, MIB, SECOND, show_size};
-use super::{
-    AuthenticationConfig, Config, DroppedConfig, Log, LogFormat, MailConfig, Outgoing, Quota,
-    Retention,
-};
+use super::units::{DAY, SECOND};
+use super::{AuthenticationConfig, Config, DroppedConfig, MailConfig, Outgoing, Retention};
 use crate::access::{AccessSettings, Enforcement};
 use crate::domain::{Domain, PortalName};
 use crate::mail::SpamMark;
@@ -72,7 +71,7 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
             .and_then(|found| found.templates.as_deref()),
     );
     let outgoing = outgoing(root);
-    let quota = quota(&root.section("quota"), smtp.max_message_size);
+    let quota = quota::read(&root.section("quota"), smtp.max_message_size);
 
     let section = root.section("authentication");
     let authentication = AuthenticationConfig {
@@ -118,7 +117,7 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
         ledger: section.time("ledger", 365 * DAY),
         hook_calls: section.time("hook_calls", 7 * DAY),
     };
-    let log = log(&root.section("log"));
+    let log = log::read(&root.section("log"));
     let canary = canary::read(&root.section("canary"), &data_dir);
     let mut destinations = known.destinations;
     if let Some(canary) = &canary {
@@ -175,45 +174,6 @@ fn outgoing(root: &TomlSection<'_>) -> Option<Outgoing> {
         return None;
     }
     destination::outgoing(section)
-}
-
-fn quota(section: &TomlSection<'_>, max_message_size: u64) -> Quota {
-    let requests = section.number("requests", 50, 1..=1_000_000);
-    let bytes = section.size("bytes", 100 * MIB);
-    if bytes < max_message_size {
-        section.refuse_key(
-            "bytes",
-            format_args!(
-                "{} is less than smtp.max_message_size ({}), so that a message of that size \
-                 could never be held; write at least as much",
-                show_size(bytes),
-                show_size(max_message_size)
-            ),
-        );
-    }
-    Quota { requests, bytes }
-}
-
-fn log(section: &TomlSection<'_>) -> Log {
-    Log {
-        format: section
-            .entry("format")
-            .and_then(|entry| entry.choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)]))
-            .unwrap_or(LogFormat::Text),
-        level: section
-            .entry("level")
-            .and_then(|entry| {
-                entry.choice(&[
-                    ("error", tracing::Level::ERROR),
-                    ("warn", tracing::Level::WARN),
-                    ("info", tracing::Level::INFO),
-                    ("debug", tracing::Level::DEBUG),
-                    ("trace", tracing::Level::TRACE),
-                ])
-            })
-            .unwrap_or(tracing::Level::INFO),
-        redact: section.switch("redact", false),
-    }
 }
 
 /// RFC 8601 2.2: a dot-atom or a word; without spaces, values can be compared as text.

@@ -26,12 +26,12 @@ const MARGIN: Duration = Duration::from_secs(10);
 
 /// A destination, with resources that it keeps between attempts, such as connections.
 pub struct DestinationClient {
-    way: Way,
+    protocol: Protocol,
     concurrency: usize,
     timeout: Duration,
 }
 
-enum Way {
+enum Protocol {
     Smtp(Box<SmtpClient>),
     Maildir(Maildir),
     Webhook(Box<Webhook>),
@@ -40,30 +40,30 @@ enum Way {
 
 impl DestinationClient {
     pub fn new(config: &config::Destination, hostname: &Domain) -> Self {
-        let (way, concurrency, timeout) = match config {
+        let (protocol, concurrency, timeout) = match config {
             config::Destination::Smtp(smtp) => (
-                Way::Smtp(Box::new(SmtpClient::new(smtp, hostname, Timeouts::DEFAULT))),
+                Protocol::Smtp(Box::new(SmtpClient::new(smtp, hostname, Timeouts::DEFAULT))),
                 smtp.concurrency,
                 Timeouts::DEFAULT.message + MARGIN,
             ),
             config::Destination::Maildir(maildir) => (
-                Way::Maildir(Maildir::new(maildir, hostname)),
+                Protocol::Maildir(Maildir::new(maildir, hostname)),
                 maildir::CONCURRENCY,
                 Duration::from_mins(5),
             ),
             config::Destination::Webhook(webhook) => (
-                Way::Webhook(Box::new(Webhook::new(webhook))),
+                Protocol::Webhook(Box::new(Webhook::new(webhook))),
                 webhook.concurrency,
                 webhook.endpoint.timeout + MARGIN,
             ),
             config::Destination::Command(command) => (
-                Way::Command(CommandRunner::new(command)),
+                Protocol::Command(CommandRunner::new(command)),
                 command.concurrency,
                 command.timeout + MARGIN,
             ),
         };
         Self {
-            way,
+            protocol,
             concurrency: concurrency.max(1),
             timeout,
         }
@@ -81,7 +81,7 @@ impl DestinationClient {
 
     /// True if many messages are delivered at the cost of few when they are attempted together.
     pub fn takes_together(&self) -> bool {
-        matches!(self.way, Way::Maildir(_))
+        matches!(self.protocol, Protocol::Maildir(_))
     }
 
     /// Delivers messages in order until the deadline; one outcome for each. `None` for one that was not
@@ -93,7 +93,7 @@ impl DestinationClient {
         deadline: Instant,
         stop: &CancellationToken,
     ) -> Vec<Option<Attempt>> {
-        if let Way::Maildir(maildir) = &self.way {
+        if let Protocol::Maildir(maildir) = &self.protocol {
             return maildir.attempt(messages, deadline, stop).await;
         }
         let mut attempts = vec![None; messages.len()];
@@ -110,11 +110,11 @@ impl DestinationClient {
     }
 
     async fn attempt_one(&self, outgoing: &Arc<OutgoingMessage>) -> Attempt {
-        match &self.way {
-            Way::Smtp(smtp) => smtp.attempt(outgoing).await,
-            Way::Webhook(webhook) => webhook.attempt(outgoing).await,
-            Way::Command(command) => command.attempt(outgoing).await,
-            Way::Maildir(_) => Attempt::Retry(Cause::of_destination("messages go together")),
+        match &self.protocol {
+            Protocol::Smtp(smtp) => smtp.attempt(outgoing).await,
+            Protocol::Webhook(webhook) => webhook.attempt(outgoing).await,
+            Protocol::Command(command) => command.attempt(outgoing).await,
+            Protocol::Maildir(_) => Attempt::Retry(Cause::of_destination("messages go together")),
         }
     }
 
@@ -126,7 +126,7 @@ impl DestinationClient {
 
     /// Called when there is nothing to deliver: closes idle connections.
     pub async fn close_idle(&self) {
-        if let Way::Smtp(smtp) = &self.way {
+        if let Protocol::Smtp(smtp) = &self.protocol {
             smtp.close_idle().await;
         }
     }

@@ -20,7 +20,7 @@ pub(super) enum Coding {
 
 /// Origin of a decoded octet.
 #[derive(Clone, Copy)]
-enum Place {
+enum Source {
     Literal(usize),
     /// `=XX`, from the `=` on.
     Hex(usize),
@@ -32,7 +32,7 @@ enum Place {
 struct Unit {
     octets: [u8; 3],
     length: usize,
-    place: Place,
+    source: Source,
     /// Position after it.
     next: usize,
 }
@@ -88,10 +88,10 @@ impl View {
     }
 
     /// Position of a decoded octet in the message.
-    pub fn place(&self, index: usize, raw: &[u8]) -> Option<usize> {
-        self.unit(index, raw).map(|(unit, _)| match unit.place {
-            Place::Literal(at) | Place::Hex(at) => at,
-            Place::Group(at, _) => at[0],
+    pub fn source(&self, index: usize, raw: &[u8]) -> Option<usize> {
+        self.unit(index, raw).map(|(unit, _)| match unit.source {
+            Source::Literal(at) | Source::Hex(at) => at,
+            Source::Group(at, _) => at[0],
         })
     }
 
@@ -100,16 +100,16 @@ impl View {
         let Some((unit, offset)) = self.unit(index, raw) else {
             return;
         };
-        match unit.place {
-            Place::Literal(at) => {
+        match unit.source {
+            Source::Literal(at) => {
                 edits.octets.insert(at, octet);
             }
-            Place::Hex(at) => {
+            Source::Hex(at) => {
                 for (offset, digit) in format!("={octet:02X}").bytes().enumerate() {
                     edits.octets.insert(at + offset, digit);
                 }
             }
-            Place::Group(at, count) => {
+            Source::Group(at, count) => {
                 let at = &at[..count];
                 let mut group = at
                     .iter()
@@ -136,11 +136,11 @@ impl Unit {
         }
     }
 
-    fn one(octet: u8, place: Place, next: usize) -> Self {
+    fn one(octet: u8, source: Source, next: usize) -> Self {
         Self {
             octets: [octet, 0, 0],
             length: 1,
-            place,
+            source,
             next,
         }
     }
@@ -151,7 +151,7 @@ impl Unit {
             if octet == b'=' {
                 let rest = &raw[at + 1..to];
                 if let Some(value) = rest.get(..2).and_then(hex) {
-                    return Some(Self::one(value, Place::Hex(at), at + 3));
+                    return Some(Self::one(value, Source::Hex(at), at + 3));
                 }
                 if coding == Coding::QuotedPrintable
                     && let Some(length) = soft_break(rest)
@@ -160,7 +160,7 @@ impl Unit {
                     continue;
                 }
             }
-            return Some(Self::one(octet, Place::Literal(at), at + 1));
+            return Some(Self::one(octet, Source::Literal(at), at + 1));
         }
     }
 
@@ -191,7 +191,7 @@ impl Unit {
         Some(Self {
             octets,
             length: count - 1,
-            place: Place::Group(places, count),
+            source: Source::Group(places, count),
             next: at,
         })
     }

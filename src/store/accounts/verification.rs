@@ -8,7 +8,7 @@ use crate::domain::{
 use crate::store::accounts::taken_back::{self, Discarded};
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
-use crate::store::requests::offers::{Offer, WaitingRequest, offers, take_back};
+use crate::store::requests::hold_quota::{Offer, WaitingRequest, offers, take_back};
 use crate::store::requests::transitions;
 use crate::store::rows::account_rows::{AccountRow, account_by_id, account_by_number};
 use crate::store::sql::sql_types::Millis;

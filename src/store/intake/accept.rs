@@ -14,10 +14,10 @@ use crate::mail::Facts;
 use crate::store::accounts::replies::{ConfirmationReply, ReplyAnswer};
 use crate::store::engine::job::Work;
 use crate::store::intake::effects::standing;
-use crate::store::intake::for_us::for_us;
+use crate::store::intake::own_addresses::decide_own_address;
 use crate::store::intake::prepared::Prepared;
 use crate::store::requests::decided_message::DecidedMessage;
-use crate::store::requests::offers::{QuotaDropped, offer};
+use crate::store::requests::hold_quota::{QuotaDropped, offer};
 use crate::store::rows::account_rows::{AccountRow, find_sender_account};
 use crate::store::rows::copies::{Earlier, Likeness, find_original, upgrade};
 use crate::store::rows::dropped_content::{Author, count, is_wanted};
@@ -391,12 +391,12 @@ impl Message {
                 standing,
                 settings: &settings,
             }),
-            ArrivalPart::Returns { .. } => for_us(facts, standing, Reason::Automatic),
+            ArrivalPart::Returns { .. } => decide_own_address(facts, standing, Reason::Automatic),
             ArrivalPart::Confirmation { .. } => match facts.sender.address() {
                 Some(sender) if settings.denies(sender).is_some() => {
-                    for_us(facts, standing, Reason::SenderDenied)
+                    decide_own_address(facts, standing, Reason::SenderDenied)
                 }
-                _ => for_us(facts, standing, Reason::Confirmation),
+                _ => decide_own_address(facts, standing, Reason::Confirmation),
             },
         };
         Ok(Decided {

@@ -8,7 +8,7 @@ use crate::store::audit::hooks;
 use crate::store::claims::leases::REQUESTS;
 use crate::store::engine::job::Work;
 use crate::store::requests::decided_message::DecidedMessage;
-use crate::store::requests::offers::{make_room, room};
+use crate::store::requests::hold_quota::{make_room, room};
 use crate::store::rows::account_rows::{AccountRow, make};
 use crate::store::rows::keys::octets;
 use crate::store::sql::{Tx, insert};

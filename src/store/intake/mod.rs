@@ -2,5 +2,5 @@
 
 pub(super) mod accept;
 pub(super) mod effects;
-pub(super) mod for_us;
+pub(super) mod own_addresses;
 pub(super) mod prepared;

@@ -16,7 +16,7 @@ use crate::store::engine::job::Work;
 use crate::store::engine::settings_cache;
 use crate::store::intake::effects::standing;
 use crate::store::requests::decided_message::DecidedMessage;
-use crate::store::requests::offers::withdraw;
+use crate::store::requests::hold_quota::withdraw;
 use crate::store::rows::account_rows::find_sender_account;
 use crate::store::rows::copies::{Likeness, find_original};
 use crate::store::rows::dropped_content::uncount;

@@ -5,7 +5,7 @@ pub(super) mod content;
 pub(super) mod decided_message;
 pub(super) mod deliveries;
 pub(super) mod destinations;
+pub(super) mod hold_quota;
 pub(super) mod link_key;
-pub(super) mod offers;
 pub(super) mod runs;
 pub(super) mod transitions;

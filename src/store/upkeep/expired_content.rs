@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::RequestState;
 use crate::store::StoreError;
 use crate::store::engine::time_slice::{TimeSlice, WorkStep};
-use crate::store::requests::offers::withdraw;
+use crate::store::requests::hold_quota::withdraw;
 use crate::store::rows::dropped_content::count_if_unwanted;
 use crate::store::rows::unwanted_content::drop_content;
 use crate::store::sql::Tx;

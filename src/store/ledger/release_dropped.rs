@@ -12,7 +12,7 @@ use crate::store::audit::events::NewEvent;
 use crate::store::claims::leases::REQUESTS;
 use crate::store::engine::job::Work;
 use crate::store::ledger::dropped::{DroppedEntry, Recovered, find};
-use crate::store::requests::offers::withdraw;
+use crate::store::requests::hold_quota::withdraw;
 use crate::store::rows::account_rows::{AccountRow, find_account, make};
 use crate::store::rows::copies::{Likeness, find_original};
 use crate::store::rows::dropped_content::uncount;

@@ -6,7 +6,11 @@ use crate::mail::Facts;
 
 /// Decides about mail to one of our own addresses, which is never delivered to a destination. Automatic mail
 /// gets its own reason; all other mail gets `otherwise`.
-pub(crate) fn for_us(facts: &Facts, standing: &Standing, otherwise: Reason) -> Decision {
+pub(crate) fn decide_own_address(
+    facts: &Facts,
+    standing: &Standing,
+    otherwise: Reason,
+) -> Decision {
     let reason = if standing.original.is_some() {
         Reason::Duplicate
     } else if facts.report.is_some() {

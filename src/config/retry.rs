@@ -1,0 +1,42 @@
+//! The schedule of retries.
+
+use std::time::Duration;
+
+use super::units;
+
+/// Schedule of retries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// The delay after the first attempt, the second, and so on; the last one repeats. Never empty.
+    pub waits: Vec<Duration>,
+    /// Time after its release until which a request is retried.
+    pub give_up_after: Duration,
+}
+
+impl Retry {
+    /// The delay after attempt number `attempt`, which counts from 1.
+    #[must_use]
+    pub fn wait_after(&self, attempt: u32) -> Duration {
+        let place = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
+        let wait = self.waits.get(place).or(self.waits.last());
+        wait.copied().unwrap_or(units::MINUTE)
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        use units::{DAY, HOUR, MINUTE};
+        Self {
+            waits: vec![
+                MINUTE,
+                5 * MINUTE,
+                15 * MINUTE,
+                30 * MINUTE,
+                HOUR,
+                2 * HOUR,
+                4 * HOUR,
+            ],
+            give_up_after: 5 * DAY,
+        }
+    }
+}

@@ -6,6 +6,7 @@ mod bad_configs;
 mod cli;
 mod config;
 mod daemon;
+mod database;
 mod delivery;
 mod dependencies;
 mod docs;
@@ -13,6 +14,7 @@ mod mail;
 mod sender_auth;
 mod smtp;
 mod store;
+mod store_files;
 mod structure;
 #[path = "../support/mod.rs"]
 mod support;

@@ -6,5 +6,6 @@ pub mod arrival;
 pub mod client;
 pub mod harness;
 pub mod port;
+pub mod postgres;
 pub mod program;
 pub mod turns;

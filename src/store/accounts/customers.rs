@@ -45,8 +45,16 @@ const SHOWN: &str = "SELECT a.id, a.address, a.kind, a.status, a.verified_by, a.
      a.quiet_until, a.refused_at, a.language,
      a.placeholder = 1 AND a.status = 'pending' AS placeholder,
      (SELECT count(*) FROM request AS r WHERE r.account = a.n AND r.state = 'held') AS held,
-     (SELECT json_group_array(portal) FROM let_in WHERE account = a.n) AS let_in_by
+     (SELECT string_agg(portal, ' ' ORDER BY portal) FROM let_in WHERE account = a.n) AS let_in_by
      FROM account AS a";
+
+/// The portals that let the account in.
+fn read_portals(row: &Row) -> Result<Vec<PortalName>, StoreError> {
+    let value = row.value("let_in_by")?;
+    let names = value.text_or_empty().split_whitespace();
+    let parse = |name| PortalName::parse(name).map_err(|_| value.mismatch("names of portals"));
+    names.map(parse).collect()
+}
 
 fn read_account(row: &Row) -> Result<Account, StoreError> {
     let time = |column: &str| -> Result<Option<Timestamp>, StoreError> {
@@ -61,7 +69,7 @@ fn read_account(row: &Row) -> Result<Account, StoreError> {
         verified_at: time("verified_at")?,
         groups: row.get::<_, JsonColumn<_>>("groups")?.0,
         held: row.get("held")?,
-        let_in_by: row.get::<_, JsonColumn<_>>("let_in_by")?.0,
+        let_in_by: read_portals(row)?,
         undeliverable: row.get("undeliverable")?,
         unanswered_mails: row.get("unanswered_mails")?,
         quiet_until: time("quiet_until")?,
@@ -88,7 +96,11 @@ pub(crate) fn list(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>, 
             Ok(domain) => domain.to_string(),
             Err(_) => text.clone(),
         });
-    let search = filter.search.as_ref().map(|part| part.to_ascii_lowercase());
+    let search = filter
+        .search
+        .as_ref()
+        .map(|part| part.to_ascii_lowercase())
+        .filter(|part| !part.is_empty());
     let rows_wanted = limit + 1;
     let after = filter.page.after.clone().unwrap_or_default();
     let mut wanted = Conditions::new();
@@ -96,7 +108,11 @@ pub(crate) fn list(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>, 
     wanted.ask("a.kind = :kind", ":kind", filter.kind.as_ref());
     wanted.ask("a.status = :status", ":status", filter.status.as_ref());
     wanted.ask("a.domain = :domain", ":domain", domain.as_ref());
-    wanted.ask("instr(a.key, :search) > 0", ":search", search.as_ref());
+    wanted.ask(
+        "replace(a.key, :search, '') <> a.key",
+        ":search",
+        search.as_ref(),
+    );
     if filter.undeliverable {
         wanted.always("a.undeliverable = 1");
     }

@@ -81,7 +81,7 @@ fn accounts_of(tx: &Tx, pattern: &DomainPattern) -> Result<Vec<EmailAddress>, St
             ("domain = ?", domains.collect())
         }
         DomainPattern::Below(domain) => (
-            "substr(domain, -length(?1)) = ?1",
+            "substr(domain, length(domain) - length(?1) + 1) = ?1",
             vec![format!(".{domain}")],
         ),
     };

@@ -90,10 +90,12 @@ impl Work<'_> {
         tx.run(
             "UPDATE account SET quiet_until = ?2, refused_at = ?3, quiet_mailed = 0,
                      unanswered_mails = 0,
-                     refused_authenticated = EXISTS (
+                     refused_authenticated = CASE WHEN EXISTS (
                          SELECT 1 FROM request
                          WHERE account = ?1 AND state = 'held' AND authenticated = 1
-                     ) OR EXISTS (SELECT 1 FROM offer WHERE account = ?1 AND authenticated = 1)
+                     ) OR EXISTS (
+                         SELECT 1 FROM offer WHERE account = ?1 AND authenticated = 1
+                     ) THEN 1 ELSE 0 END
                  WHERE n = ?1",
             &[&account.n, &now.plus(quiet_for), &now],
         )?;

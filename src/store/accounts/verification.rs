@@ -11,6 +11,7 @@ use crate::store::engine::job::Work;
 use crate::store::requests::hold_quota::{Offer, WaitingRequest, offers, take_back};
 use crate::store::requests::transitions;
 use crate::store::rows::account_rows::{AccountRow, account_by_id, account_by_number};
+use crate::store::rows::shown_facts::ShownFacts;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Row, Tx};
 use crate::store::verification::tokens::{TokenRow, find_token};
@@ -137,19 +138,19 @@ pub(crate) fn standing(tx: &Tx, token: TokenHash, now: Millis) -> Result<LinkSta
 pub(crate) fn list_held(tx: &Tx, account: i64) -> Result<Vec<(i64, WaitingRequest)>, StoreError> {
     let waiting = |row: &Row| {
         let ledger: LedgerId = row.get("id")?;
+        let facts: ShownFacts = row.get("facts")?;
         Ok((
             row.get("n")?,
             WaitingRequest {
                 id: RequestId::from_bytes(ledger.to_bytes()),
                 portal: row.get("portal")?,
-                subject: row.get("subject")?,
+                subject: facts.subject,
                 received_at: row.get::<_, Millis>("received_at")?.timestamp(),
             },
         ))
     };
     tx.all_with(
-        "SELECT l.n, l.id, r.portal, r.received_at,
-             CASE WHEN json_valid(l.facts) THEN json_extract(l.facts, '$.subject') END AS subject
+        "SELECT l.n, l.id, r.portal, r.received_at, l.facts
          FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.account = ? AND r.state = 'held' ORDER BY l.n",
         &[&account],

@@ -199,7 +199,7 @@ macro_rules! queue {
         LeaseQueue {
             leases: leases!($table, row: $row, free: $free, $($rest)+),
             free: concat!(
-                "UPDATE ", $table, " SET ", $free, ", due_at = CASE WHEN ", $alone, " THEN ?2 END,
+                "UPDATE ", $table, " SET ", $free, ", due_at = CASE WHEN ", $alone, " THEN CAST(?2 AS bigint) END,
                      claim = NULL, holder = NULL, attempts = attempts - ?3
                  WHERE ", $row, " = ?1 RETURNING account, ", $place
             ),
@@ -244,7 +244,7 @@ pub(crate) const REQUESTS: LeaseQueue = queue!(
     taken: "in_work = 1",
     index: "request_due",
     leased: "state = 'released' AND portal > '' AND in_work = 1",
-    due: "CASE stopped WHEN 0 THEN ?2 END",
+    due: "CASE stopped WHEN 0 THEN CAST(?2 AS bigint) END",
 );
 
 pub(crate) const HOOK_CALLS: LeaseQueue = queue!(
@@ -254,7 +254,7 @@ pub(crate) const HOOK_CALLS: LeaseQueue = queue!(
     ready: "due_at IS NOT NULL",
     blocking: "state = 'waiting'",
     order: "n",
-    alone: "0",
+    alone: "false",
     free: "in_work = 0",
     taken: "in_work = 1",
     index: "hook_call_due",

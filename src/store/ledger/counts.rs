@@ -169,7 +169,7 @@ fn held_domains(tx: &Tx, since: Timestamp) -> Result<Vec<HeldDomain>, StoreError
              WHERE received_at >= ?1 AND (verdict = 'held' OR rule = {hold_quota})
                  AND rule <> {duplicate} AND domain IS NOT NULL
              ORDER BY received_at DESC LIMIT ?2
-         )
+         ) AS newest
          GROUP BY domain ORDER BY messages DESC, domain LIMIT ?3",
         ),
         &[&Millis::from(since), &MOST_COUNTED, &FIRST],
@@ -188,12 +188,12 @@ pub(crate) fn entries(tx: &Tx, since: Timestamp) -> Result<Vec<EntryCount>, Stor
     let since = Millis::from(since);
     let midnight = Millis((since.0 + Millis::DAY - 1).div_euclid(Millis::DAY) * Millis::DAY);
     tx.all_with(
-        "SELECT portal, verdict, rule, sum(messages) FROM (
+        "SELECT portal, verdict, rule, CAST(sum(messages) AS bigint) FROM (
              SELECT portal, verdict, rule, count(*) AS messages FROM ledger
              WHERE received_at >= ?1 AND received_at < ?2 GROUP BY portal, verdict, rule
              UNION ALL
              SELECT nullif(portal, ''), verdict, rule, messages FROM day_count WHERE day >= ?2
-         )
+         ) AS counted
          GROUP BY portal, verdict, rule",
         &[&since, &midnight],
         |row| {
@@ -226,7 +226,7 @@ pub(crate) fn requests(tx: &Tx) -> Result<Vec<RequestCount>, StoreError> {
 pub(crate) fn by_day(tx: &Tx, since: Millis) -> Result<Vec<DayCount>, StoreError> {
     let midnight = Millis(since.0.div_euclid(Millis::DAY) * Millis::DAY);
     tx.all_with(
-        "SELECT day, verdict, rule, sum(messages) FROM day_count
+        "SELECT day, verdict, rule, CAST(sum(messages) AS bigint) FROM day_count
          WHERE day >= ?1 GROUP BY day, verdict, rule",
         &[&midnight],
         |row| {
@@ -265,7 +265,7 @@ pub(crate) fn backlog(tx: &Tx, state: RequestState) -> Result<Backlog, StoreErro
     };
     let by_portal: Vec<(PortalName, u64)> = tx.all(
         &format!(
-            "SELECT portal, count(*) FROM (SELECT portal FROM {rows} LIMIT ?) GROUP BY portal",
+            "SELECT portal, count(*) FROM (SELECT portal FROM {rows} LIMIT ?) AS counted GROUP BY portal",
         ),
         &[&(MOST_COUNTED + 1)],
     )?;

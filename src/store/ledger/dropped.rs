@@ -123,8 +123,8 @@ pub(crate) fn domains(
     let settings = settings_cache::newest(tx)?.settings;
     let midnight = Millis(since.0.div_euclid(Millis::DAY) * Millis::DAY);
     let domains: Vec<(String, u64)> = tx.all(
-        "SELECT domain, sum(messages) AS messages FROM shut_out WHERE day >= ?1
-         GROUP BY domain ORDER BY messages DESC, domain LIMIT ?2",
+        "SELECT domain, CAST(sum(messages) AS bigint) AS total FROM shut_out WHERE day >= ?1
+         GROUP BY domain ORDER BY total DESC, domain LIMIT ?2",
         &[&midnight, &limit],
     )?;
     let people = with_codes(
@@ -133,7 +133,7 @@ pub(crate) fn domains(
              WHERE verdict = 'dropped' AND domain = ?1 AND received_at >= ?2
                  AND rule IN ({refuses})
              LIMIT ?3
-         )",
+         ) AS newest",
     );
     domains
         .into_iter()
@@ -174,7 +174,7 @@ fn recoverable(
     wanted.ask("l.domain = :domain", ":domain", exactly.as_ref());
     wanted.ask("l.sender = :sender", ":sender", sender.as_ref());
     wanted.ask(
-        "substr(l.domain, -length(:below)) = :below",
+        "substr(l.domain, length(l.domain) - length(:below) + 1) = :below",
         ":below",
         below.as_ref(),
     );

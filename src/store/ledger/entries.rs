@@ -134,7 +134,8 @@ pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>
              )
              SELECT n FROM firsts
              UNION
-             SELECT again.n FROM firsts CROSS JOIN ledger AS again ON again.original = firsts.n
+             SELECT again.n FROM firsts CROSS JOIN ledger AS again
+             WHERE again.original = firsts.n
          )",
         ":sender",
         sender.as_ref(),
@@ -149,15 +150,11 @@ pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>
              )
              SELECT n FROM firsts
              UNION
-             SELECT again.n FROM firsts CROSS JOIN ledger AS again ON again.original = firsts.n
+             SELECT again.n FROM firsts CROSS JOIN ledger AS again
+             WHERE again.original = firsts.n
          )",
         ":key",
         key.as_ref(),
-    );
-    wanted.ask(
-        "json_extract(l.facts, '$.message_id') = :message_id",
-        ":message_id",
-        filter.message_id.as_ref(),
     );
     wanted.bind(":limit", &rows_wanted);
     let sql = format!(
@@ -166,8 +163,12 @@ pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>
     );
     let rows = wanted.all_with(tx, &sql, |row| {
         let id: LedgerId = row.get("id")?;
-        // A damaged entry is left out; `doctor` names it.
-        Ok((readable(read_entry(row))?, id.to_string()))
+        // A damaged entry is left out; `doctor` names it. The key of a Message-ID only finds candidates.
+        let entry = readable(read_entry(row))?.filter(|entry| {
+            let wanted = filter.message_id.as_ref();
+            wanted.is_none_or(|wanted| entry.facts.message_id.as_ref() == Some(wanted))
+        });
+        Ok((entry, id.to_string()))
     })?;
     let Listed { rows, next } = Listed::cut(rows, limit);
     Ok(Listed {
@@ -226,10 +227,10 @@ fn ids_with_part(tx: &Tx, part: &str, most: usize) -> Result<Vec<LedgerId>, Stor
     }
     // Each character has five bits; the octets that the part has whole are compared by the database.
     if let Ok(end) = format!("{}{part}", "0".repeat(missing)).parse::<LedgerId>() {
-        let octets = part.len() * 5 / 8;
+        let from = 16 - part.len().min(DIGITS) * 5 / 8;
         let ends = tx.all::<LedgerId>(
-            "SELECT id FROM ledger WHERE substr(id, -?1) = substr(?2, -?1)",
-            &[&octets, &end],
+            "SELECT id FROM ledger WHERE substr(id, ?1) = ?2",
+            &[&(from + 1), &end.to_bytes()[from..].to_vec()],
         )?;
         for id in ends {
             if id.to_string().ends_with(part) && !found.contains(&id) {

@@ -62,7 +62,7 @@ pub(crate) fn not_indexed(tx: &Tx) -> Result<u64, StoreError> {
              SELECT ledger FROM search_due AS due
              WHERE ledger <= (SELECT ledger FROM search_progress)
              LIMIT ?
-         )",
+         ) AS unindexed",
         &[&MOST_NOT_INDEXED],
     )
 }
@@ -204,8 +204,8 @@ impl Part {
         let end = format!("{text}{}", char::MAX);
         let found: Vec<(i64, u64)> = tx.all(
             "SELECT DISTINCT e.word, w.messages FROM search_ending AS e
-                 CROSS JOIN search_word AS w ON w.number = e.word
-             WHERE e.ending >= ?1 AND e.ending < ?2 LIMIT ?3",
+                 CROSS JOIN search_word AS w
+             WHERE w.number = e.word AND e.ending >= ?1 AND e.ending < ?2 LIMIT ?3",
             &[&text, &end, &(MOST_WORDS + 1)],
         )?;
         let messages = found.iter().map(|(_, messages)| messages).sum();
@@ -230,8 +230,8 @@ impl Part {
 fn has_all(tx: &Tx, n: i64, parts: &[Part]) -> Result<bool, StoreError> {
     let words: Vec<String> = tx.all(
         "SELECT w.word FROM search_entry AS e INDEXED BY search_entry_ledger
-             CROSS JOIN search_word AS w ON w.number = e.word
-         WHERE e.ledger = ?",
+             CROSS JOIN search_word AS w
+         WHERE w.number = e.word AND e.ledger = ?",
         &[&n],
     )?;
     let has = |part: &Part| words.iter().any(|word| word.contains(&part.text));

@@ -254,7 +254,7 @@ fn add(tx: &Tx, entry: &Indexed, words: &mut HashMap<String, i64>) -> Result<(),
                 word,
                 ledger: entry.n
             },
-            "ON CONFLICT DO NOTHING"
+            "ON CONFLICT (word, ledger) DO NOTHING"
         )?;
         if added == 1 {
             tx.run(
@@ -271,14 +271,11 @@ fn number_of(tx: &Tx, word: &str) -> Result<i64, StoreError> {
     if let Some(number) = tx.maybe("SELECT number FROM search_word WHERE word = ?", &[&word])? {
         return Ok(number);
     }
-    insert!(
-        tx,
-        search_word {
-            word,
-            messages: 0_i64
-        }
+    let number: i64 = tx.one(
+        "INSERT INTO search_word (number, word, messages)
+             SELECT coalesce(max(number), 0) + 1, ?, 0 FROM search_word RETURNING number",
+        &[&word],
     )?;
-    let number: i64 = tx.one("SELECT number FROM search_word WHERE word = ?", &[&word])?;
     for ending in endings(word) {
         insert!(
             tx,
@@ -286,7 +283,7 @@ fn number_of(tx: &Tx, word: &str) -> Result<i64, StoreError> {
                 ending,
                 word: number
             },
-            "ON CONFLICT DO NOTHING"
+            "ON CONFLICT (ending, word) DO NOTHING"
         )?;
     }
     Ok(number)

@@ -15,6 +15,7 @@ use crate::mail::Facts;
 use crate::store::engine::settings_cache;
 use crate::store::error::readable;
 use crate::store::rows::reason_codes::with_codes;
+use crate::store::rows::shown_facts::ShownFacts;
 use crate::store::sql::sql_types::{JsonColumn, Millis};
 use crate::store::sql::{ToSql, Tx};
 use crate::store::{Store, StoreError};
@@ -161,15 +162,15 @@ pub(crate) fn simulate(
         .any(|change| change.key == Key::Denied);
     let sql = with_codes(
         "SELECT n, portal, domain, sender, rule,
-             CASE WHEN rule IN ({reads_settings}) THEN 0
-                 ELSE instr(standing, '\"unverified\":true') END
+             CASE WHEN rule IN ({reads_settings}) THEN false
+                 ELSE standing LIKE '%\"unverified\":true%' END
          FROM ledger INDEXED BY ledger_time
          WHERE received_at >= ?1
              AND (rule IN ({reads_settings}, {sender_denied}) OR (
                  rule IN ({after_denial})
-                 AND (?4 OR instr(standing, '\"unverified\":true') > 0)
+                 AND (?4 = 1 OR standing LIKE '%\"unverified\":true%')
              ))
-             AND (?2 IS NULL OR portal = ?2) AND (?3 IS NULL OR domain = ?3)
+             AND (CAST(?2 AS text) IS NULL OR portal = ?2) AND (CAST(?3 AS text) IS NULL OR domain = ?3)
          ORDER BY received_at DESC",
     );
     let parameters: [&dyn ToSql; 4] = [&since, &what.portal, &what.domain, &denial_differs];
@@ -185,7 +186,7 @@ pub(crate) fn simulate(
             portal,
             domain,
             sender,
-            unverified: row.get::<_, i64>(5)? > 0,
+            unverified: row.get(5)?,
         };
         let shift = match comparison.compare(&recorded) {
             Compared::Same => None,
@@ -248,12 +249,12 @@ fn count(tx: &Tx, what: &WhatIf) -> Result<(u64, u64), StoreError> {
         "SELECT count(*), count(*) FILTER (WHERE rule IN ({reads_settings}))
          FROM ledger INDEXED BY ledger_time
          WHERE received_at >= ?1 AND rule <> {duplicate} AND portal IS NOT NULL
-             AND (?2 IS NULL OR portal = ?2) AND ?3 IS NULL"
+             AND (CAST(?2 AS text) IS NULL OR portal = ?2) AND CAST(?3 AS text) IS NULL"
     } else {
         "SELECT count(*), count(*) FILTER (WHERE rule IN ({reads_settings}))
          FROM ledger INDEXED BY ledger_time
          WHERE received_at >= ?1 AND rule <> {duplicate} AND portal IS NOT NULL
-             AND (?2 IS NULL OR portal = ?2) AND domain = ?3"
+             AND (CAST(?2 AS text) IS NULL OR portal = ?2) AND domain = ?3"
     };
     let since = Millis::from(what.since);
     tx.one(&with_codes(sql), &[&since, &what.portal, &what.domain])
@@ -302,8 +303,7 @@ fn rank(
 fn examples(tx: &Tx, newest: &[(i64, Shift)]) -> Result<Vec<Example>, StoreError> {
     let example = |(n, shift): &(i64, Shift)| {
         tx.one_with(
-            "SELECT id, received_at, portal, sender, json_extract(facts, '$.subject')
-             FROM ledger WHERE n = ?",
+            "SELECT id, received_at, portal, sender, facts FROM ledger WHERE n = ?",
             &[n],
             |row| {
                 Ok(Example {
@@ -311,7 +311,7 @@ fn examples(tx: &Tx, newest: &[(i64, Shift)]) -> Result<Vec<Example>, StoreError
                     received_at: row.get::<_, Millis>(1)?.timestamp(),
                     portal: row.get(2)?,
                     sender: row.get(3)?,
-                    subject: row.get(4)?,
+                    subject: row.get::<_, ShownFacts>(4)?.subject,
                     before: shift.before,
                     after: shift.after,
                 })

@@ -36,6 +36,18 @@ impl IssuedToken {
     }
 }
 
+/// The id of a token: the first octets of its hash, in hexadecimal.
+fn id_of(begin: [u8; 5]) -> String {
+    begin.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// The octets that an id stands for; None if it is none.
+fn begin_of_hash(id: &str) -> Option<[u8; 5]> {
+    let number = (id.len() == 10 && id.bytes().all(|digit| digit.is_ascii_hexdigit()))
+        .then(|| u64::from_str_radix(id, 16).ok())??;
+    number.to_be_bytes()[3..].try_into().ok()
+}
+
 impl Store {
     /// Unexpired tokens, newest first; of one operator if one is named.
     pub async fn tokens(
@@ -63,15 +75,15 @@ impl Store {
     ) -> Result<Vec<IssuedToken>, StoreError> {
         self.read(move |tx| {
             tx.all_with(
-                "SELECT lower(hex(substr(k.hash, 1, 5))), o.name, k.role, k.note, k.created_at,
+                "SELECT substr(k.hash, 1, 5), o.name, k.role, k.note, k.created_at,
                      k.expires_at
                  FROM operator_key AS k JOIN operator AS o ON o.n = k.operator
-                 WHERE k.kind = ?3 AND k.expires_at > ?1 AND (?2 IS NULL OR o.name = ?2)
+                 WHERE k.kind = ?3 AND k.expires_at > ?1 AND (CAST(?2 AS text) IS NULL OR o.name = ?2)
                  ORDER BY k.created_at DESC, k.hash",
                 &[&Millis::from(now), &of, &kind.as_str()],
                 |row| {
                     Ok(IssuedToken {
-                        id: row.get(0)?,
+                        id: id_of(row.get(0)?),
                         operator: row.get(1)?,
                         role: row.get(2)?,
                         note: row.get(3)?,
@@ -109,11 +121,13 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.write(move |work| {
             let n = n_of(work.tx, &name)?;
-            let ended = work.tx.run(
-                "DELETE FROM operator_key
-                 WHERE operator = ? AND lower(hex(substr(hash, 1, 5))) = ?",
-                &[&n, &id.to_lowercase()],
-            )?;
+            let ended = match begin_of_hash(&id) {
+                Some(begin) => work.tx.run(
+                    "DELETE FROM operator_key WHERE operator = ? AND substr(hash, 1, 5) = ?",
+                    &[&n, &begin],
+                )?,
+                None => 0,
+            };
             if ended == 0 {
                 return Err(StoreError::NotFound {
                     what: "token",

@@ -131,8 +131,8 @@ fn search_words(tx: &Tx, address: &EmailAddress) -> Result<Vec<String>, StoreErr
     for n in entries(tx, address)?.own {
         words.extend(tx.all::<String>(
             "SELECT w.word FROM search_entry AS e INDEXED BY search_entry_ledger
-                 CROSS JOIN search_word AS w ON w.number = e.word
-             WHERE e.ledger = ?",
+                 CROSS JOIN search_word AS w
+             WHERE w.number = e.word AND e.ledger = ?",
             &[&n],
         )?);
     }

@@ -11,6 +11,7 @@ use crate::store::engine::job::Work;
 use crate::store::requests::transitions;
 use crate::store::rows::dropped_content::uncount;
 use crate::store::rows::entry_ids::n_of;
+use crate::store::rows::shown_facts::ShownFacts;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Conditions, Row, Tx};
 use crate::store::{Listed, Page, Store, StoreError, Topic};
@@ -49,15 +50,14 @@ pub struct RequestFilter {
 }
 
 const SHOWN: &str = "SELECT l.id, a.address, a.id AS account_id, r.portal, r.state,
-     CASE WHEN json_valid(l.facts) THEN json_extract(l.facts, '$.subject') END AS subject,
-     CASE WHEN json_valid(l.facts) THEN json_extract(l.facts, '$.message_id') END AS message_id,
-     r.size, r.received_at, r.released_at, r.settled_at, r.attempts, r.due_at, r.passed,
+     l.facts, r.size, r.received_at, r.released_at, r.settled_at, r.attempts, r.due_at, r.passed,
      CASE r.stopped WHEN 0 THEN r.last_error ELSE 'stopped: the account is blocked' END AS last_error
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account";
 
 fn read_request(row: &Row) -> Result<Request, StoreError> {
     let ledger: LedgerId = row.get("id")?;
     let state: RequestState = row.get("state")?;
+    let facts: ShownFacts = row.get("facts")?;
     let time = |column: &str| -> Result<Option<Timestamp>, StoreError> {
         Ok(row.get::<_, Option<Millis>>(column)?.map(Millis::timestamp))
     };
@@ -68,8 +68,8 @@ fn read_request(row: &Row) -> Result<Request, StoreError> {
         account_id: row.get("account_id")?,
         portal: row.get("portal")?,
         state,
-        subject: row.get("subject")?,
-        message_id: row.get("message_id")?,
+        subject: facts.subject,
+        message_id: facts.message_id,
         size: row.get("size")?,
         received_at: row.get::<_, Millis>("received_at")?.timestamp(),
         released_at: time("released_at")?,

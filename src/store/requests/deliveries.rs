@@ -9,6 +9,9 @@ mod sample;
 
 use std::collections::BTreeSet;
 
+use serde::Deserialize;
+
+use crate::access::Enforcement;
 use crate::domain::{
     AccountId, Actor, DestinationName, EmailAddress, Envelope, Kind, LedgerId, PortalName,
     RequestId, Timestamp, Transition,
@@ -74,12 +77,23 @@ impl Claim {
     }
 }
 
+/// The facts of a message that a delivery tells.
+#[derive(Deserialize)]
+struct ToldFacts {
+    subject: Option<String>,
+    message_id: Option<String>,
+    authentication: Authentication,
+}
+
+/// The circumstances of the decision that a delivery tells.
+#[derive(Deserialize)]
+struct ToldCircumstances {
+    #[serde(default)]
+    enforcement: Enforcement,
+}
+
 pub(crate) const CLAIMED: &str = "SELECT l.id, l.recipient, l.envelope, l.received_at,
-     json_extract(l.facts, '$.subject') AS subject,
-     json_extract(l.facts, '$.message_id') AS message_id,
-     json_extract(l.facts, '$.authentication') AS authentication,
-     json_extract(l.circumstances, '$.enforcement') IS 'enforce' AS authentication_enforced,
-     r.portal, r.size, r.attempts, r.released_at, r.released_by,
+     l.facts, l.circumstances, r.portal, r.size, r.attempts, r.released_at, r.released_by,
      r.sender_named,
      a.id AS account_id, a.address, a.kind, a.groups, a.verified_by, a.verified_at
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account
@@ -93,6 +107,10 @@ pub(crate) fn read_claim(row: &Row, lease: &Lease) -> Result<Claim, StoreError> 
     let released_at: Millis = row.get("released_at")?;
     let operator = Actor::operator_name(&released_by).map(str::to_owned);
     let received_at: Millis = row.get("received_at")?;
+    let JsonColumn(facts): JsonColumn<ToldFacts> = row.get("facts")?;
+    let circumstances: Option<JsonColumn<ToldCircumstances>> = row.get("circumstances")?;
+    let is_enforced =
+        |told: JsonColumn<ToldCircumstances>| told.0.enforcement == Enforcement::Enforce;
     // A rule releases what it accepts when it comes. A retry releases it again, and makes no verification
     // since then one of this request.
     let covered_until = match &*released_by {
@@ -115,11 +133,11 @@ pub(crate) fn read_claim(row: &Row, lease: &Lease) -> Result<Claim, StoreError> 
         released_by: operator,
         sender_named: row.get("sender_named")?,
         envelope: row.get::<_, JsonColumn<_>>("envelope")?.0,
-        authentication: row.get::<_, JsonColumn<_>>("authentication")?.0,
-        authentication_enforced: row.get("authentication_enforced")?,
+        authentication: facts.authentication,
+        authentication_enforced: circumstances.is_some_and(is_enforced),
         recipient: row.get("recipient")?,
-        message_id: row.get("message_id")?,
-        subject: row.get("subject")?,
+        message_id: facts.message_id,
+        subject: facts.subject,
         received_at: received_at.timestamp(),
         released_at: released_at.timestamp(),
         size: row.get("size")?,
@@ -254,7 +272,7 @@ impl Store {
             let now = Millis::from(now);
             let (changed, name) = if paused {
                 let sql = "INSERT INTO paused_destination (destination, at, by) VALUES (?, ?, ?)
-                     ON CONFLICT DO NOTHING";
+                     ON CONFLICT (destination) DO NOTHING";
                 let changed = work.tx.run(sql, &[&destination, &now, &by])?;
                 (changed, "destination.paused")
             } else {

@@ -6,6 +6,7 @@
 //! for as long as held ones, up to the size of the quota once more, and can be restored with the
 //! verification.
 
+use crate::access::Standing;
 use crate::config::Quota;
 use crate::domain::Timestamp;
 use crate::domain::{Actor, LedgerId, PortalName, Reason, RequestId};
@@ -17,7 +18,8 @@ use crate::store::requests::transitions;
 use crate::store::rows::copies::{Likeness, find_original};
 use crate::store::rows::dropped_content::{count_if_unwanted, uncount};
 use crate::store::rows::keys::{copy_key, octets, repeat_key};
-use crate::store::sql::sql_types::{JsonColumn, Millis};
+use crate::store::rows::shown_facts::ShownFacts;
+use crate::store::sql::sql_types::{JsonColumn, Millis, json};
 use crate::store::sql::{Tx, insert};
 
 /// A held request as its sender sees it before releasing it.
@@ -57,8 +59,9 @@ pub(crate) struct Room {
 
 pub(crate) fn room(tx: &Tx, account: i64, size: u64, quota: Quota) -> Result<Room, StoreError> {
     let held = tx.one_with(
-        "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(authenticated = 0), 0),
-                 coalesce(sum(size) FILTER (WHERE authenticated = 0), 0)
+        "SELECT count(*), CAST(coalesce(sum(size), 0) AS bigint),
+                 count(*) FILTER (WHERE authenticated = 0),
+                 CAST(coalesce(sum(size) FILTER (WHERE authenticated = 0), 0) AS bigint)
              FROM request WHERE account = ? AND state = 'held'",
         &[&account],
         |row| {
@@ -114,16 +117,14 @@ fn replace(
         ))
         .record(tx, &Actor::Daemon, case.now)?;
     tx.run("DELETE FROM request WHERE ledger = ?", &[&n])?;
+    let standing = Standing {
+        account: case.full,
+        ..recorded_standing(tx, n)?
+    };
     tx.run(
-        "UPDATE ledger SET verdict = 'dropped', rule = ?2, forget_at = ?3,
-                 standing = json_set(standing, '$.account', json(?4))
+        "UPDATE ledger SET verdict = 'dropped', rule = ?2, forget_at = ?3, standing = ?4
              WHERE n = ?1",
-        &[
-            &n,
-            &Reason::HoldQuota,
-            &until,
-            &crate::store::sql::sql_types::json(&case.full)?,
-        ],
+        &[&n, &Reason::HoldQuota, &until, &json(&standing)?],
     )?;
     let dropped = QuotaDropped {
         n,
@@ -135,6 +136,13 @@ fn replace(
     let carrier: i64 = tx.one("SELECT coalesce(message, n) FROM ledger WHERE n = ?", &[&n])?;
     count_if_unwanted(tx, carrier)?;
     offer(tx, &dropped, until, case.quota)
+}
+
+/// The standing with which an entry was decided.
+fn recorded_standing(tx: &Tx, n: i64) -> Result<Standing, StoreError> {
+    let standing: JsonColumn<Standing> =
+        tx.one("SELECT standing FROM ledger WHERE n = ?", &[&n])?;
+    Ok(standing.0)
 }
 
 /// A message that the quota dropped.
@@ -206,20 +214,19 @@ pub(crate) fn withdraw(tx: &Tx, n: i64) -> Result<(), StoreError> {
 /// Offers of an account, oldest first.
 pub(crate) fn offers(tx: &Tx, account: i64, now: Millis) -> Result<Vec<(i64, Offer)>, StoreError> {
     tx.all_with(
-        "SELECT l.n, l.id, l.portal,
-             CASE WHEN json_valid(l.facts) THEN json_extract(l.facts, '$.subject') END,
-             l.received_at, o.authenticated
+        "SELECT l.n, l.id, l.portal, l.facts, l.received_at, o.authenticated
          FROM offer AS o JOIN ledger AS l ON l.n = o.ledger
              JOIN content AS c ON c.ledger = coalesce(l.message, l.n)
          WHERE o.account = ? AND l.forget_at > ? ORDER BY l.n",
         &[&account, &now],
         |row| {
             let ledger: LedgerId = row.get(1)?;
+            let facts: ShownFacts = row.get(3)?;
             let offer = Offer {
                 request: WaitingRequest {
                     id: RequestId::from_bytes(ledger.to_bytes()),
                     portal: row.get(2)?,
-                    subject: row.get(3)?,
+                    subject: facts.subject,
                     received_at: row.get::<_, Millis>(4)?.timestamp(),
                 },
                 authenticated: row.get(5)?,
@@ -262,11 +269,20 @@ pub(crate) fn take_back(
     if find_original(tx, &like, Some(n))?.is_some() {
         return Ok(false);
     }
+    let mut standing = recorded_standing(tx, n)?;
+    if let Some(account) = &mut standing.account {
+        account.quota_reached = false;
+    }
     tx.run(
         "UPDATE ledger SET verdict = 'held', rule = ?2, forget_at = NULL, copy_key = ?3,
-                 standing = json_set(standing, '$.account.quota_reached', json('false'))
+                 standing = ?4
              WHERE n = ?1",
-        &[&n, &Reason::AccountPending, &like.copy_key],
+        &[
+            &n,
+            &Reason::AccountPending,
+            &like.copy_key,
+            &json(&standing)?,
+        ],
     )?;
     insert!(
         tx,

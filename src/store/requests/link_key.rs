@@ -36,7 +36,7 @@ impl Store {
                     n: 1_i64,
                     key: new.as_bytes()
                 },
-                "ON CONFLICT DO NOTHING"
+                "ON CONFLICT (n) DO NOTHING"
             )?;
             find(work.tx)?
                 .ok_or_else(|| StoreError::Other("the key of links was not kept".to_owned()))

@@ -91,7 +91,7 @@ impl AccountRow {
                     account: self.n,
                     portal
                 },
-                "ON CONFLICT DO NOTHING"
+                "ON CONFLICT (account, portal) DO NOTHING"
             )?;
         }
         Ok(())
@@ -231,7 +231,7 @@ pub(crate) fn make(
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (key) DO UPDATE SET kind = excluded.kind, status = excluded.status,
                  proof_needed = excluded.proof_needed, groups = excluded.groups, placeholder = 0
-             WHERE placeholder = 1 AND status = 'pending'
+             WHERE account.placeholder = 1 AND account.status = 'pending'
              RETURNING {KNOWN}"
         ),
         &[

@@ -6,18 +6,22 @@
 //!
 //! One index lookup finds the original: `copy_key` is 0 where there never was a request.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
+
+use serde::Deserialize;
 
 use crate::access::Original;
 use crate::domain::{Actor, PortalName, Reason, RequestId};
-use crate::mail::Facts;
+use crate::mail::{Facts, Fingerprint};
 use crate::store::StoreError;
 use crate::store::audit::events::NewEvent;
+use crate::store::error::readable;
 use crate::store::rows::dropped_content::count_if_unwanted;
 use crate::store::rows::keys::octets;
 use crate::store::rows::unwanted_content::drop_unwanted;
 use crate::store::sql::Tx;
-use crate::store::sql::sql_types::{Millis, json};
+use crate::store::sql::sql_types::{JsonColumn, Millis, json};
 
 /// Time within which the same message counts as a copy.
 const COPY_WITHIN: Duration = Duration::from_hours(7 * 24);
@@ -43,6 +47,22 @@ pub(crate) struct Earlier {
     pub(crate) held_unauthenticated: bool,
 }
 
+/// The facts that a copy shares with its original.
+#[derive(Deserialize)]
+struct Identity {
+    message_id: Option<String>,
+    date: Option<String>,
+    fingerprint: Fingerprint,
+}
+
+impl Identity {
+    fn is_of(&self, facts: &Facts) -> bool {
+        self.message_id == facts.message_id
+            && self.date == facts.date
+            && self.fingerprint == facts.fingerprint
+    }
+}
+
 /// Finds the entry, other than `itself`, that a message repeats.
 pub(crate) fn find_original(
     tx: &Tx,
@@ -52,20 +72,17 @@ pub(crate) fn find_original(
     let Some(message_key) = like.message_key else {
         return Ok(None);
     };
-    let found = tx.maybe_with(
+    let mut found = None;
+    tx.query(
         "SELECT l.n, l.id, l.verdict, r.ledger IS NOT NULL,
-                 r.state IS 'held' AND r.authenticated = 0
+                 r.state = 'held' AND r.authenticated = 0, l.facts
              FROM ledger AS l LEFT JOIN request AS r ON r.ledger = l.n
              WHERE l.message_key = ?1 AND l.copy_key = ?2 AND l.original IS NULL
-                 AND l.received_at > ?3 AND l.portal IS ?4 AND l.sender IS ?5 AND l.n IS NOT ?6
+                 AND l.received_at > ?3 AND l.portal IS NOT DISTINCT FROM ?4
+                 AND l.sender IS NOT DISTINCT FROM ?5 AND l.n IS DISTINCT FROM ?6
                  AND (r.state = 'held' OR r.state = 'released' OR r.state = 'delivered'
                      OR (r.ledger IS NULL AND l.rule = ?7))
-                 AND CASE WHEN json_valid(l.facts) THEN
-                     json_extract(l.facts, '$.message_id') IS ?8
-                     AND json_extract(l.facts, '$.date') IS ?9
-                     AND json_extract(l.facts, '$.fingerprint') = ?10
-                 END
-             LIMIT 1",
+             ORDER BY l.n",
         &[
             &message_key,
             &like.copy_key,
@@ -74,15 +91,17 @@ pub(crate) fn find_original(
             &like.sender_key,
             &itself,
             &Reason::Bounce,
-            &like.facts.message_id,
-            &like.facts.date,
-            &String::from(like.facts.fingerprint),
         ],
-        |row| {
+        &mut |row| {
+            // A damaged entry is not known to be the same message.
+            let identity: Option<JsonColumn<Identity>> = readable(row.get(5))?;
+            if !identity.is_some_and(|identity| identity.0.is_of(like.facts)) {
+                return Ok(ControlFlow::Continue(()));
+            }
             let ledger: crate::domain::LedgerId = row.get(1)?;
             let has_request: bool = row.get(3)?;
             let held: Option<bool> = row.get(4)?;
-            Ok(Earlier {
+            found = Some(Earlier {
                 n: row.get(0)?,
                 original: Original {
                     ledger,
@@ -90,7 +109,8 @@ pub(crate) fn find_original(
                     request: has_request.then(|| RequestId::from_bytes(ledger.to_bytes())),
                 },
                 held_unauthenticated: held.unwrap_or(false),
-            })
+            });
+            Ok(ControlFlow::Break(()))
         },
     )?;
     Ok(found)
@@ -105,20 +125,18 @@ pub(crate) fn upgrade(
     facts: &Facts,
     now: Millis,
 ) -> Result<(), StoreError> {
-    let before: i64 = tx.one(
-        "SELECT coalesce(message, n) FROM ledger WHERE n = ?",
+    let (before, recorded): (i64, JsonColumn<Facts>) = tx.one(
+        "SELECT coalesce(message, n), facts FROM ledger WHERE n = ?",
         &[&original],
     )?;
+    let recorded = Facts {
+        authentication: facts.authentication.clone(),
+        size: facts.size,
+        ..recorded.0
+    };
     tx.run(
-        "UPDATE ledger SET message = ?2, facts = json_set(
-                 facts, '$.authentication', json(?3), '$.size', ?4)
-             WHERE n = ?1",
-        &[
-            &original,
-            &carrier,
-            &json(&facts.authentication)?,
-            &octets(facts.size),
-        ],
+        "UPDATE ledger SET message = ?2, facts = ?3 WHERE n = ?1",
+        &[&original, &carrier, &json(&recorded)?],
     )?;
     tx.run(
         "UPDATE request SET authenticated = 1, size = ?2 WHERE ledger = ?1",

@@ -60,7 +60,7 @@ impl Author<'_> {
 
 /// Total size of dropped content in octets.
 fn total(tx: &Tx) -> Result<i64, StoreError> {
-    tx.one("SELECT sum(octets) FROM dropped_total", &[])
+    tx.one("SELECT CAST(sum(octets) AS bigint) FROM dropped_total", &[])
 }
 
 /// Counts the content stored under an entry, unless a request needs it, and makes room for it.
@@ -71,7 +71,7 @@ pub(crate) fn count(tx: &Tx, carrier: i64, author: &Author, limit: u64) -> Resul
     tx.run(
         "INSERT INTO dropped_content (ledger, swarm, sender, octets)
              SELECT ledger, ?2, ?3, length(raw) FROM content WHERE ledger = ?1
-             ON CONFLICT DO NOTHING",
+             ON CONFLICT (ledger) DO NOTHING",
         &[&carrier, &swarm, &name],
     )?;
     let mut erased = 0;
@@ -115,7 +115,7 @@ pub(crate) fn count_if_unwanted(tx: &Tx, carrier: i64) -> Result<(), StoreError>
              SELECT c.ledger, 0, '?' || coalesce(l.domain, ''), length(c.raw)
              FROM content AS c JOIN ledger AS l ON l.n = c.ledger
              WHERE c.ledger = ?1
-             ON CONFLICT DO NOTHING",
+             ON CONFLICT (ledger) DO NOTHING",
         &[&carrier],
     )?;
     Ok(())

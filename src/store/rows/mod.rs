@@ -6,4 +6,5 @@ pub(super) mod dropped_content;
 pub(super) mod entry_ids;
 pub(super) mod keys;
 pub(super) mod reason_codes;
+pub(super) mod shown_facts;
 pub(super) mod unwanted_content;

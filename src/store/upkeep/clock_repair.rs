@@ -77,7 +77,8 @@ const REPAIRS: &[TimeRepair] = &[
                WHERE received_at > ?1 OR released_at > ?1 OR settled_at > ?1 ORDER BY ledger",
         "UPDATE request SET
                      received_at = (SELECT received_at FROM ledger WHERE n = ?1),
-                     released_at = min(released_at, ?2), settled_at = min(settled_at, ?2)
+                     released_at = CASE WHEN released_at > ?2 THEN ?2 ELSE released_at END,
+                     settled_at = CASE WHEN settled_at > ?2 THEN ?2 ELSE settled_at END
                  WHERE ledger = ?1",
     ),
     past_event(
@@ -88,7 +89,8 @@ const REPAIRS: &[TimeRepair] = &[
                          SELECT p.created_at FROM letter AS p
                          WHERE p.n < ?1 AND p.created_at <= ?2 ORDER BY p.n DESC LIMIT 1
                      ), ?2) ELSE created_at END,
-                     claimed_at = min(claimed_at, ?2), settled_at = min(settled_at, ?2)
+                     claimed_at = CASE WHEN claimed_at > ?2 THEN ?2 ELSE claimed_at END,
+                     settled_at = CASE WHEN settled_at > ?2 THEN ?2 ELSE settled_at END
                  WHERE n = ?1",
     ),
     past_event(
@@ -101,21 +103,25 @@ const REPAIRS: &[TimeRepair] = &[
         "SELECT n FROM account
                WHERE created_at > ?1 OR verified_at > ?1 OR forgotten_at > ?1 ORDER BY n",
         "UPDATE account SET
-                     created_at = min(created_at, ?2), verified_at = min(verified_at, ?2),
-                     forgotten_at = min(forgotten_at, ?2)
+                     created_at = CASE WHEN created_at > ?2 THEN ?2 ELSE created_at END,
+                     verified_at = CASE WHEN verified_at > ?2 THEN ?2 ELSE verified_at END,
+                     forgotten_at = CASE WHEN forgotten_at > ?2 THEN ?2 ELSE forgotten_at END
                  WHERE n = ?1",
     ),
     past_event(
         "SELECT n FROM hook_call
                WHERE created_at > ?1 OR released_at > ?1 OR settled_at > ?1 ORDER BY n",
         "UPDATE hook_call SET
-                     created_at = min(created_at, ?2), released_at = min(released_at, ?2),
-                     settled_at = min(settled_at, ?2)
+                     created_at = CASE WHEN created_at > ?2 THEN ?2 ELSE created_at END,
+                     released_at = CASE WHEN released_at > ?2 THEN ?2 ELSE released_at END,
+                     settled_at = CASE WHEN settled_at > ?2 THEN ?2 ELSE settled_at END
                  WHERE n = ?1",
     ),
     past_event(
         "SELECT letter FROM token WHERE used_at > ?1 OR refused_at > ?1",
-        "UPDATE token SET used_at = min(used_at, ?2), refused_at = min(refused_at, ?2)
+        "UPDATE token SET
+                     used_at = CASE WHEN used_at > ?2 THEN ?2 ELSE used_at END,
+                     refused_at = CASE WHEN refused_at > ?2 THEN ?2 ELSE refused_at END
                  WHERE letter = ?1",
     ),
     past_event(
@@ -129,14 +135,20 @@ const REPAIRS: &[TimeRepair] = &[
     TimeRepair {
         // It was sent, perhaps just now: it counts from now, and no longer than any other.
         find: "SELECT letter FROM letter_claim WHERE at > ?",
-        repair: "UPDATE OR IGNORE letter_claim SET at = ?2 WHERE letter = ?1 AND at > ?2",
+        repair: "UPDATE letter_claim SET at = ?2 WHERE letter = ?1 AND at > ?2
+                 AND NOT EXISTS (
+                     SELECT 1 FROM letter_claim AS c
+                     WHERE c.mailbox = letter_claim.mailbox AND c.letter = ?1
+                         AND c.at >= ?2 AND c.at < letter_claim.at
+                 )",
         latest: |_| Millis(0),
         becomes: Becomes::Now,
     },
     past_event(
         "SELECT n FROM notice WHERE created_at > ?1 OR claimed_at > ?1 ORDER BY n",
         "UPDATE notice SET
-                     created_at = min(created_at, ?2), claimed_at = min(claimed_at, ?2)
+                     created_at = CASE WHEN created_at > ?2 THEN ?2 ELSE created_at END,
+                     claimed_at = CASE WHEN claimed_at > ?2 THEN ?2 ELSE claimed_at END
                  WHERE n = ?1",
     ),
     // Due times.
@@ -253,10 +265,10 @@ impl Store {
                          SELECT max(received_at) AS at FROM ledger
                          UNION ALL SELECT max(at) FROM (
                              SELECT at FROM event ORDER BY n DESC LIMIT ?1
-                         )
+                         ) AS recent
                          UNION ALL SELECT max(created_at) FROM operator_key
                          UNION ALL SELECT max(expires_at) - ?2 FROM answer
-                     )",
+                     ) AS times",
                 &[&RECENT_EVENTS, &LONGEST_ANSWER],
             )?;
             Ok(latest.map(Millis::timestamp))
@@ -377,7 +389,7 @@ mod tests {
                 let mut words = repair
                     .repair
                     .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                    .skip_while(|word| ["UPDATE", "OR", "IGNORE"].contains(word));
+                    .skip_while(|word| *word == "UPDATE");
                 words.next() == Some(table)
                     && repair.repair.contains(&format!("{column} = "))
                     && repair.find.contains(&format!("{column} > "))

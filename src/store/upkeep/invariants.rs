@@ -65,10 +65,13 @@ const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "one request of an account and portal is due, or a run of them in work, if any waits",
-        "SELECT min(l.id) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
-         WHERE r.state = 'released' AND r.stopped = 0 AND r.passed = 0
-         GROUP BY r.account, r.portal
-         HAVING count(r.due_at) = 0 OR (count(r.due_at) > 1 AND min(r.due_at IS NULL OR r.in_work) = 0)",
+        "SELECT id FROM ledger WHERE n IN (
+             SELECT min(r.ledger) FROM request AS r
+             WHERE r.state = 'released' AND r.stopped = 0 AND r.passed = 0
+             GROUP BY r.account, r.portal
+             HAVING count(r.due_at) = 0 OR (count(r.due_at) > 1
+                 AND count(*) FILTER (WHERE r.due_at IS NOT NULL AND r.in_work = 0) > 0)
+         )",
     ),
     (
         "what is passed is released, and due unless it is stopped",
@@ -111,7 +114,7 @@ const INVARIANTS: &[(&str, &str)] = &[
          SELECT l.id FROM (
              SELECT * FROM unwanted EXCEPT SELECT ledger FROM dropped_content
              UNION ALL
-             SELECT * FROM (SELECT ledger FROM dropped_content EXCEPT SELECT * FROM unwanted)
+             SELECT * FROM (SELECT ledger FROM dropped_content EXCEPT SELECT * FROM unwanted) AS missing
          ) AS wrong JOIN ledger AS l ON l.n = wrong.ledger",
     ),
     (
@@ -129,8 +132,8 @@ const INVARIANTS: &[(&str, &str)] = &[
          SELECT sender FROM (
              SELECT * FROM counted EXCEPT SELECT * FROM dropped_sender
              UNION ALL
-             SELECT * FROM (SELECT * FROM dropped_sender EXCEPT SELECT * FROM counted)
-         )
+             SELECT * FROM (SELECT * FROM dropped_sender EXCEPT SELECT * FROM counted) AS missing
+         ) AS wrong
          UNION ALL
          SELECT 'all' FROM dropped_total AS t
          WHERE octets <> (
@@ -164,20 +167,22 @@ const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "what is in work is a claim of somebody, and nothing else is",
-        "SELECT hex(l.id) FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+        "SELECT l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE (r.in_work = 1) <> (r.claim IS NOT NULL) OR (r.claim IS NULL) <> (r.holder IS NULL)
          UNION ALL
-         SELECT hex(id) FROM hook_call
+         SELECT id FROM hook_call
          WHERE (in_work = 1) <> (claim IS NOT NULL) OR (claim IS NULL) <> (holder IS NULL)
          UNION ALL
-         SELECT hex(id) FROM letter
+         SELECT id FROM letter
          WHERE (state = 'claimed') <> (claim IS NOT NULL) OR (claim IS NULL) <> (holder IS NULL)",
     ),
     (
         "one call of an account and hook is due, if any waits",
-        "SELECT min(hex(c.id)) FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
-         WHERE c.state = 'waiting' AND h.events <> '[]'
-         GROUP BY c.account, c.hook HAVING count(c.due_at) <> 1",
+        "SELECT id FROM hook_call WHERE n IN (
+             SELECT min(c.n) FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
+             WHERE c.state = 'waiting' AND h.events <> '[]'
+             GROUP BY c.account, c.hook HAVING count(c.due_at) <> 1
+         )",
     ),
     (
         "the next number is above every number that was given",
@@ -195,7 +200,7 @@ const INVARIANTS: &[(&str, &str)] = &[
              UNION ALL SELECT 'claims of requests', (SELECT max(claim) FROM request)
              UNION ALL SELECT 'claims of calls', (SELECT max(claim) FROM hook_call)
              UNION ALL SELECT 'claims of mail', (SELECT max(claim) FROM letter)
-         ) WHERE given >= next_number",
+         ) AS numbers WHERE given >= next_number",
     ),
     (
         "there is a next number",
@@ -211,8 +216,8 @@ const INVARIANTS: &[(&str, &str)] = &[
          SELECT day || ' ' || portal || ' ' || verdict || ' ' || rule FROM (
              SELECT * FROM counted EXCEPT SELECT * FROM day_count
              UNION ALL
-             SELECT * FROM (SELECT * FROM day_count EXCEPT SELECT * FROM counted)
-         )",
+             SELECT * FROM (SELECT * FROM day_count EXCEPT SELECT * FROM counted) AS missing
+         ) AS wrong",
     ),
     (
         "settled requests are counted by portal and state",
@@ -223,8 +228,8 @@ const INVARIANTS: &[(&str, &str)] = &[
          SELECT portal || ' ' || state FROM (
              SELECT * FROM counted EXCEPT SELECT * FROM request_count
              UNION ALL
-             SELECT * FROM (SELECT * FROM request_count EXCEPT SELECT * FROM counted)
-         )",
+             SELECT * FROM (SELECT * FROM request_count EXCEPT SELECT * FROM counted) AS missing
+         ) AS wrong",
     ),
     (
         "what the settings dropped is counted by domain",
@@ -235,8 +240,8 @@ const INVARIANTS: &[(&str, &str)] = &[
          SELECT day || ' ' || domain FROM (
              SELECT * FROM counted EXCEPT SELECT * FROM shut_out
              UNION ALL
-             SELECT * FROM (SELECT * FROM shut_out EXCEPT SELECT * FROM counted)
-         )",
+             SELECT * FROM (SELECT * FROM shut_out EXCEPT SELECT * FROM counted) AS missing
+         ) AS wrong",
     ),
 ];
 

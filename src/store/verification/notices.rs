@@ -88,7 +88,7 @@ pub(crate) fn owe(tx: &Tx, about: &NotTaken, now: Millis) -> Result<bool, StoreE
         return Ok(false);
     }
     let waiting: i64 = tx.one(
-        "SELECT count(*) FROM (SELECT 1 FROM notice WHERE due_at IS NOT NULL LIMIT ?)",
+        "SELECT count(*) FROM (SELECT 1 FROM notice WHERE due_at IS NOT NULL LIMIT ?) AS due",
         &[&MOST_WAITING],
     )?;
     if waiting >= MOST_WAITING {

@@ -195,7 +195,7 @@ impl<'c> Shares<'c> {
                 at,
                 letter: verification_mail
             },
-            "ON CONFLICT DO NOTHING"
+            "ON CONFLICT (mailbox, at, letter) DO NOTHING"
         )? == 0
         {
             at = Millis(at.0 + 1);
@@ -250,7 +250,8 @@ impl<'c> Shares<'c> {
             )?;
             self.tx.run(
                 "INSERT INTO letter_minute (domain, minute, letters) VALUES (?1, ?2, ?3)
-                     ON CONFLICT DO UPDATE SET letters = letters + ?3",
+                     ON CONFLICT (domain, minute) DO UPDATE
+                         SET letters = letter_minute.letters + ?3",
                 &[&name, &minute, &window.taken],
             )?;
         }
@@ -300,7 +301,8 @@ pub(crate) fn bring_back(tx: &Tx, now: Millis) -> Result<(), StoreError> {
     tx.run(
         "INSERT INTO letter_minute (domain, minute, letters)
              SELECT domain, ?1, sum(letters) FROM letter_minute WHERE minute > ?1 GROUP BY domain
-             ON CONFLICT DO UPDATE SET letters = letters + excluded.letters",
+             ON CONFLICT (domain, minute) DO UPDATE
+                 SET letters = letter_minute.letters + excluded.letters",
         &[&minute],
     )?;
     tx.run("DELETE FROM letter_minute WHERE minute > ?", &[&minute])?;

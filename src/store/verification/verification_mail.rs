@@ -173,7 +173,7 @@ pub(crate) fn owe(
     // Serve it in the earlier lane, unless our relay has just refused it.
     tx.run(
         "UPDATE letter SET lane = ?2, flow = ?3, turn = ?4,
-                 due_at = CASE WHEN last_error IS NULL THEN min(due_at, ?5) ELSE due_at END
+                 due_at = CASE WHEN last_error IS NULL AND due_at > ?5 THEN ?5 ELSE due_at END
              WHERE n = ?1",
         &[&n, &place.lane, &place.flow, &place.next_turn(tx)?, &now],
     )?;

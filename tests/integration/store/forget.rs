@@ -1,6 +1,4 @@
-//! Forgetting a person: nothing of them remains in the files, and all invariants hold.
-
-use std::path::Path;
+//! Forgetting a person: nothing of them remains in the database, and all invariants hold.
 
 use vestibule::domain::{EmailAddress, Proof, RequestState, Status};
 use vestibule::mail::{Evidence, Sender};
@@ -10,17 +8,18 @@ use vestibule::store::{
 };
 
 use super::harness::{DAY, Harness, address, at, mail, operator, portal, start};
+use crate::database::Database;
 use crate::support::turns::claim_deliveries;
 
 /// Written into every place of a message that a sender controls.
-const SECRET: &str = "xylophone";
+pub const SECRET: &str = "xylophone";
 
 fn ann() -> EmailAddress {
     address("ann.xylophone@corp.example")
 }
 
 /// One of her messages, with the secret in every field.
-fn hers(number: usize) -> Arrival {
+pub fn hers(number: usize) -> Arrival {
     let id = format!("{number}.{SECRET}@corp.example");
     let mut mail = mail(&ann().to_string(), &id, start());
     mail.raw.extend(SECRET.repeat(500).into_bytes());
@@ -45,7 +44,7 @@ fn her_vacation(number: usize) -> Arrival {
 }
 
 /// Delivered, failed, waiting and held requests, a drop and a repetition.
-async fn her_life(harness: &Harness) -> Vec<ArrivalOutcome> {
+pub async fn her_life(harness: &Harness) -> Vec<ArrivalOutcome> {
     let mut entries = Vec::new();
     for number in 0..3 {
         entries.push(harness.accept(hers(number)).await);
@@ -76,7 +75,7 @@ async fn her_life(harness: &Harness) -> Vec<ArrivalOutcome> {
     entries
 }
 
-async fn forget(store: &Store, domain_too: bool) -> Result<Forgotten, StoreError> {
+pub async fn forget(store: &Store, domain_too: bool) -> Result<Forgotten, StoreError> {
     let forgetting = Forgetting {
         address: ann(),
         domain_too,
@@ -91,35 +90,11 @@ async fn assert_in_order(store: &Store) {
     assert!(violations.is_empty(), "{violations:?}");
 }
 
-/// Database files that contain a word.
-fn files_with(folder: &Path, word: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        let name = path
-            .file_name()
-            .expect("a name")
-            .to_string_lossy()
-            .into_owned();
-        if !path.is_file() || !name.starts_with("vestibule.db") || name.ends_with("-shm") {
-            continue;
-        }
-        let octets = std::fs::read(&path).expect("a file");
-        let there = octets
-            .windows(word.len())
-            .any(|part| part == word.as_bytes());
-        if there {
-            found.push(name);
-        }
-    }
-    found
-}
-
 #[tokio::test]
-async fn nothing_of_the_person_is_left_in_the_files_and_all_promises_hold() {
+async fn nothing_of_the_person_is_left_and_all_promises_hold() {
     let harness = Harness::open().await;
     let entries = her_life(&harness).await;
-    assert!(!files_with(harness.folder.path(), SECRET).is_empty());
+    assert!(!harness.database.places_with(SECRET).is_empty());
     let before = harness.store.holdings(ann()).await.expect("read");
     assert!(before.account);
     assert_eq!((before.entries, before.contents), (5, 4));
@@ -127,8 +102,8 @@ async fn nothing_of_the_person_is_left_in_the_files_and_all_promises_hold() {
 
     let forgotten = forget(&harness.store, false).await.expect("forgotten");
     assert_eq!((forgotten.entries, forgotten.discarded), (5, 2));
-    assert!(forgotten.overwritten);
-    assert_eq!(files_with(harness.folder.path(), SECRET), [""; 0]);
+    assert_eq!(forgotten.overwritten, Database::OVERWRITES);
+    assert_eq!(harness.database.places_with(SECRET), [""; 0]);
     assert_in_order(&harness.store).await;
 
     for entry in &entries {
@@ -148,19 +123,13 @@ async fn nothing_of_the_person_is_left_in_the_files_and_all_promises_hold() {
 async fn rows_that_the_schema_ties_to_an_account_are_deleted_with_it() {
     let harness = Harness::open().await;
     her_life(&harness).await;
-    let path = harness.folder.path().join("vestibule.db");
-    let connection = rusqlite::Connection::open(&path).expect("the database");
     // As a later step of the schema may add one.
-    connection
-        .execute_batch(&format!(
-            "CREATE TABLE telling (about INTEGER REFERENCES account (n) ON DELETE CASCADE, text TEXT);
-             INSERT INTO telling SELECT n, 'the {SECRET}' FROM account;"
-        ))
-        .expect("made");
+    harness.database.run(&format!(
+        "CREATE TABLE telling (about bigint REFERENCES account (n) ON DELETE CASCADE, text text);
+         INSERT INTO telling SELECT n, 'the {SECRET}' FROM account;"
+    ));
     forget(&harness.store, false).await.expect("forgotten");
-    let left: i64 = connection
-        .query_row("SELECT count(*) FROM telling", [], |row| row.get(0))
-        .expect("a number");
+    let left = harness.database.number("SELECT count(*) FROM telling");
     assert_eq!(left, 20, "those of others");
 }
 
@@ -224,7 +193,7 @@ async fn a_person_without_an_account_can_be_forgotten() {
     let before = harness.store.holdings(ann()).await.expect("read");
     assert!(!before.account && before.entries == 1, "{before:?}");
     forget(&harness.store, false).await.expect("forgotten");
-    assert_eq!(files_with(harness.folder.path(), SECRET), [""; 0]);
+    assert_eq!(harness.database.places_with(SECRET), [""; 0]);
     let listed: Listed<_> = harness
         .store
         .ledger(LedgerFilter {
@@ -262,46 +231,4 @@ async fn the_pseudonym_is_removed_when_no_request_needs_it() {
     let there = harness.store.customer(&forgotten.pseudonym).await;
     assert!(there.expect("read").is_none());
     assert_in_order(&harness.store).await;
-}
-
-#[tokio::test]
-async fn a_file_without_incremental_vacuum_is_not_reported_as_overwritten() {
-    let harness = Harness::open().await;
-    her_life(&harness).await;
-    harness.store.close().await;
-    let path = harness.folder.path().join("vestibule.db");
-    let connection = rusqlite::Connection::open(&path).expect("the database");
-    connection
-        .execute_batch("PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM;")
-        .expect("as another program would write it anew");
-    drop(connection);
-    let store = harness.again();
-    let forgotten = forget(&store, false).await.expect("forgotten");
-    assert!(!forgotten.overwritten);
-    store.close().await;
-    vestibule::store::compact(&path).expect("compacted");
-    let again = forget(&harness.again(), false).await.expect("forgotten");
-    assert!(again.overwritten);
-    assert_eq!(files_with(harness.folder.path(), SECRET), [""; 0]);
-}
-
-#[tokio::test]
-async fn expired_content_is_overwritten_by_compacting() {
-    let harness = Harness::open().await;
-    harness.accept(hers(0)).await;
-    harness.store.close().await;
-    let path = harness.folder.path().join("vestibule.db");
-    let connection = rusqlite::Connection::open(&path).expect("the database");
-    connection
-        .execute_batch("PRAGMA auto_vacuum = NONE; VACUUM; DELETE FROM content;")
-        .expect("as an old one would be");
-    drop(connection);
-    vestibule::store::compact(&path).expect("compacted");
-    let connection = rusqlite::Connection::open(&path).expect("the database");
-    let how: i64 = connection
-        .query_row("PRAGMA auto_vacuum", [], |row| row.get(0))
-        .expect("a number");
-    assert_eq!(how, 2, "incremental");
-    let raw = "Message-ID: <0.xylophone";
-    assert_eq!(files_with(harness.folder.path(), raw), [""; 0]);
 }

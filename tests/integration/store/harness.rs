@@ -1,11 +1,11 @@
-//! A store in a temporary folder with a clock that the test controls, and sample messages.
+//! A store in a database of its own with a clock that the test controls, and sample messages.
 
 use std::time::Duration;
 
+use crate::database::Database;
 use crate::support::arrival;
 use crate::support::turns::{claim_deliveries, claim_mail, settle_delivery, settle_mail};
 use jiff::{SignedDuration, Timestamp};
-use tempfile::TempDir;
 use vestibule::access::AccessSettings;
 use vestibule::config::{MailLimits, Quota};
 use vestibule::domain::{
@@ -33,7 +33,7 @@ pub const DAY: Duration = Duration::from_hours(24);
 
 pub struct Harness {
     pub store: Store,
-    pub folder: TempDir,
+    pub database: Database,
 }
 
 /// The start time of every test, plus a duration.
@@ -77,40 +77,16 @@ pub fn settings() -> AccessSettings {
 impl Harness {
     /// Opens a store with the access settings above as revision 1.
     pub async fn open() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(&folder.path().join("vestibule.db")).expect("a store");
+        let database = Database::new();
+        let store = database.open();
         let seeded = store.seed_access(settings(), start()).await;
         assert!(seeded.expect("settings"));
-        Self { store, folder }
+        Self { store, database }
     }
 
     /// Opens the same database in another process, or after a restart.
     pub fn again(&self) -> Store {
-        Store::open(&self.folder.path().join("vestibule.db")).expect("a store")
-    }
-
-    /// Simulates a crash, optionally during a checkpoint: the written files are there for
-    /// [`again`](Self::again), and the old process continues in the old folder unobserved.
-    pub fn crash(&mut self, in_the_midst: bool) -> TempDir {
-        let path = self.folder.path().join("vestibule.db");
-        let doomed = in_the_midst.then(|| {
-            let doomed = rusqlite::Connection::open(&path).expect("the database");
-            doomed
-                .execute_batch("PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE; DELETE FROM request")
-                .and_then(|()| doomed.cache_flush())
-                .expect("written, and never committed");
-            doomed
-        });
-        let next = tempfile::tempdir().expect("a folder");
-        // The log first: pages that are checkpointed meanwhile are then in both files.
-        for name in ["vestibule.db-wal", "vestibule.db"] {
-            let from = self.folder.path().join(name);
-            if from.exists() {
-                std::fs::copy(from, next.path().join(name)).expect("a copy");
-            }
-        }
-        drop(doomed);
-        std::mem::replace(&mut self.folder, next)
+        self.database.open()
     }
 
     pub async fn accept(&self, arrival: Arrival) -> ArrivalOutcome {

@@ -163,11 +163,7 @@ async fn one_message_for_two_portals_is_stored_once() {
                 .is_some()
         );
     }
-    let database = rusqlite::Connection::open(harness.folder.path().join("vestibule.db"));
-    let stored: i64 = database
-        .expect("open")
-        .query_row("SELECT count(*) FROM content", [], |row| row.get(0))
-        .expect("read");
+    let stored = harness.database.number("SELECT count(*) FROM content");
     assert_eq!(stored, 1);
 }
 

@@ -50,15 +50,8 @@ async fn kept(harness: &Harness, entries: &[ArrivalOutcome]) -> usize {
 
 async fn octets(harness: &Harness) -> u64 {
     harness.assert_sound().await;
-    let database = rusqlite::Connection::open(harness.folder.path().join("vestibule.db"));
-    database
-        .expect("open")
-        .query_row(
-            "SELECT coalesce(sum(length(raw)), 0) FROM content",
-            [],
-            |row| row.get(0),
-        )
-        .expect("read")
+    let sql = "SELECT coalesce(sum(length(raw)), 0) FROM content";
+    u64::try_from(harness.database.number(sql)).expect("a size")
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The store on real files with real syncs.
+//! The store on real databases: files of SQLite here, and PostgreSQL where `tests/postgres` includes this.
 
 mod blocked;
 mod claims;
@@ -9,8 +9,8 @@ mod denied;
 mod dropped;
 mod expected;
 mod fairness;
-mod forget;
-mod harness;
+pub mod forget;
+pub mod harness;
 mod hold_quota;
 mod holders;
 mod housekeeping;

@@ -520,7 +520,7 @@ impl Run {
                 self.open_again().await;
             }
             Step::Crash { in_the_midst } => {
-                let ruins = self.harness.crash(in_the_midst);
+                let ruins = self.harness.database.crash(in_the_midst);
                 self.store.close().await;
                 drop(ruins);
                 self.open_again().await;

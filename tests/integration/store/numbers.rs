@@ -81,11 +81,7 @@ async fn a_row_number_below_an_earlier_one_is_found() {
     harness
         .accept(mail("bob@shop.example", "1@x", start()))
         .await;
-    let neighbour = rusqlite::Connection::open(harness.folder.path().join("vestibule.db"));
-    let neighbour = neighbour.expect("the database");
-    neighbour
-        .execute("UPDATE writer SET next_number = 1", [])
-        .expect("changed");
+    harness.database.run("UPDATE writer SET next_number = 1");
     let violations = harness.store.check_invariants().await.expect("checked");
     let places: Vec<_> = violations
         .iter()

@@ -1,7 +1,7 @@
 //! Access settings as revisions, the version of the schema, and temporary failures.
 
 use vestibule::domain::Reason;
-use vestibule::store::{Store, StoreError};
+use vestibule::store::StoreError;
 
 use super::harness::{Harness, mail, operator, settings, start};
 
@@ -64,52 +64,4 @@ async fn the_next_message_is_decided_by_settings_of_another_process() {
         .await
         .expect("read");
     assert_eq!(entry.expect("there").revision, 2);
-}
-
-#[tokio::test]
-async fn a_newer_schema_is_refused() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("vestibule.db");
-    let newer = rusqlite::Connection::open(&path).expect("a database");
-    newer
-        .pragma_update(None, "user_version", 99)
-        .expect("a version");
-    drop(newer);
-    assert!(matches!(
-        Store::open(&path),
-        Err(StoreError::NewerSchema { found: 99, .. })
-    ));
-}
-
-#[tokio::test]
-async fn a_missing_folder_is_named() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let error = Store::open(&folder.path().join("none/vestibule.db")).expect_err("no folder");
-    assert!(error.to_string().contains("does not exist"), "{error}");
-}
-
-#[tokio::test]
-async fn a_file_that_is_not_a_database_is_damaged() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("vestibule.db");
-    std::fs::write(&path, [7; 8192]).expect("written");
-    assert!(matches!(Store::open(&path), Err(StoreError::Damaged(_))));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_locked_database_is_busy_and_works_again_afterwards() {
-    let harness = Harness::open().await;
-    harness.store.writable().await.expect("writable");
-    let other = rusqlite::Connection::open(harness.folder.path().join("vestibule.db"));
-    let other = other.expect("open");
-    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
-    let refused = harness
-        .store
-        .accept(mail("ann@corp.example", "1@x", start()));
-    assert!(matches!(refused.await, Err(StoreError::Busy(_))));
-    other.execute_batch("ROLLBACK").expect("unlocked");
-    let entry = harness
-        .accept(mail("ann@corp.example", "1@x", start()))
-        .await;
-    assert_eq!(entry.reason, Reason::InternalAccountCreated);
 }

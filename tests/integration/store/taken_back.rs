@@ -250,11 +250,7 @@ async fn another_spelling_of_the_mailbox_gets_that_mail_too_and_only_one() {
 async fn an_undeliverable_address_gets_no_mail_in_either_case() {
     let harness = Harness::open().await;
     refused(&harness, mail(ANN, "1@x", start())).await;
-    let path = harness.folder.path().join("vestibule.db");
-    let database = rusqlite::Connection::open(path).expect("the database");
-    database
-        .execute("UPDATE account SET undeliverable = 1", [])
-        .expect("marked");
+    harness.database.run("UPDATE account SET undeliverable = 1");
     let renewed = harness
         .store
         .renew_link(address(ANN), MailCause::Resend, at(DAY));

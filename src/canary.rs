@@ -22,7 +22,7 @@ use crate::config::{Canary, Config};
 use crate::domain::{LedgerId, RequestId, RequestState, Timestamp, canary};
 use crate::observe::events;
 use crate::observe::metrics::{self, ProcessingStep};
-use crate::store::Store;
+use crate::store::{Duty, Store};
 
 /// Interval at which the request of a canary is polled.
 const LOOK: Duration = Duration::from_millis(50);
@@ -51,9 +51,14 @@ pub async fn run(
                 }
                 continue;
             };
-            let arrived = send_and_wait(canary, &now, &store, smtp).await;
-            let is_well = tell(&arrived, well);
-            well = Some(is_well);
+            let duty = store.hold_duty(Duty::Canary, canary.interval, Timestamp::now());
+            if duty.await.unwrap_or(true) {
+                let arrived = send_and_wait(canary, &now, &store, smtp).await;
+                well = Some(tell(&arrived, well));
+            } else {
+                // Another node sends it.
+                well = None;
+            }
             report(well);
             tokio::select! {
                 () = tokio::time::sleep(canary.interval) => {}

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::domain::Timestamp;
 use crate::observe::events;
-use crate::store::{MaxDelays, Store, StoreError};
+use crate::store::{Duty, MaxDelays, Store, StoreError};
 use clock::{Clock, Movement};
 
 /// Interval between checks for due work. Holds last for days, so a minute is precise enough.
@@ -42,7 +42,13 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
     let mut needs_repair = false;
     loop {
         let now = config.borrow().clone();
-        let kept = keep(movement, &mut needs_repair, &now, &store, &shutdown);
+        let kept = async {
+            let duty = store.hold_duty(Duty::Housekeeping, INTERVAL, Timestamp::now());
+            if duty.await? {
+                keep(movement, &mut needs_repair, &now, &store, &shutdown).await?;
+            }
+            Ok::<_, StoreError>(())
+        };
         if let Err(error) = kept.await {
             events::fault("housekeeping", &error);
         }

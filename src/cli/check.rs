@@ -20,6 +20,7 @@ mod exposure;
 mod gate;
 pub(super) mod machine;
 mod mta;
+mod server;
 mod servers;
 
 /// Check the configuration, and the database, ports, certificates and destinations
@@ -117,6 +118,9 @@ pub fn run(args: Args, config: Option<&Path>) -> Result<Vec<Finding>, ConfigErro
 pub fn of(config: &Config, args: Args) -> Vec<Finding> {
     let mut findings = vec![machine::database(config)];
     findings.extend(machine::ports(config));
+    if !args.offline {
+        findings.extend(server::findings(config));
+    }
     findings.extend(certificate::finding(config));
     findings.push(certificate::authorities());
     findings.extend(settings(config));

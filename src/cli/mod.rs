@@ -20,6 +20,7 @@ mod failure;
 mod find;
 pub mod init;
 mod migrate;
+mod nodes;
 mod operators;
 mod output;
 mod paging;
@@ -113,6 +114,9 @@ enum Command {
     Backup(backup::Args),
     Compact(compact::Args),
     Migrate(migrate::Args),
+    /// Daemons that share the store
+    #[command(subcommand)]
+    Nodes(nodes::Command),
     Doctor(doctor::Args),
     /// Completions for a shell
     Completions(completions::Completions),
@@ -168,6 +172,7 @@ fn dispatch(command: Command, global: &Global, out: &mut Output) -> CommandResul
         Command::Backup(args) => backup::run(&args, global, out),
         Command::Compact(_) => compact::run(global, out),
         Command::Migrate(_) => migrate::run(global, out),
+        Command::Nodes(command) => wait(nodes::run(command, global, out)),
         Command::Doctor(args) => doctor::run(&args, global, out),
         Command::Completions(args) => completions::completions(&args, Cli::command(), out),
         Command::Man(args) => completions::man(&args, Cli::command(), out),

@@ -9,6 +9,7 @@ mod document;
 mod entry;
 mod load;
 mod mistake;
+mod postgres;
 mod retry;
 mod secret;
 mod sections;
@@ -41,6 +42,7 @@ pub use destination::{
     WebhookFormat,
 };
 pub use mistake::{ConfigErrors, Mistake};
+pub use postgres::{PostgresHost, PostgresServer, PostgresTls};
 pub use retry::Retry;
 pub use secret::{Secret, Secrets};
 pub(crate) use sections::{authserv_id, name_of_this_machine, time_zone};
@@ -54,6 +56,7 @@ pub struct Config {
     /// The name in the SMTP greeting, `Received`, Message-ID and the loop header.
     pub hostname: Domain,
     pub data_dir: PathBuf,
+    pub store: StoreConfig,
     pub site: Site,
     pub smtp: SmtpConfig,
     pub http: Http,
@@ -75,6 +78,14 @@ pub struct Config {
     pub access: AccessSettings,
     /// Files that secrets were read from.
     pub secret_files: Vec<PathBuf>,
+}
+
+/// Place of the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreConfig {
+    /// A file in `data_dir`.
+    Sqlite,
+    Postgres(Box<PostgresServer>),
 }
 
 /// Texts of pages and mail that are common to all portals.

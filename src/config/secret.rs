@@ -111,6 +111,10 @@ impl TomlSection<'_> {
     /// The secret that one of the two keys names. `None` if there is none, or if it cannot be read, which is
     /// reported.
     pub fn secret(&self, keys: Keys) -> Option<Secret> {
+        self.secret_by(keys, &self.document().secrets)
+    }
+
+    fn secret_by(&self, keys: Keys, secrets: &Secrets) -> Option<Secret> {
         self.never_inline(keys.inline, &format!("{} = \"/path/to/it\"", keys.file));
         let file = self.entry(keys.file);
         let credential = self.entry(keys.credential);
@@ -127,7 +131,17 @@ impl TomlSection<'_> {
             (None, Some(entry)) => (entry, Some(keys.file)),
         };
         let place = entry.some_text()?;
-        self.secret_at(&entry, place, credential)
+        self.secret_at_by(&entry, place, credential, secrets)
+    }
+
+    /// The password of the database, which every command needs. The service's credential serves those who may
+    /// read it.
+    pub fn secret_of_every_command(&self) -> Option<Secret> {
+        let secrets = match &self.document().secrets {
+            Secrets::Leave | Secrets::ReadFiles => Secrets::of_the_service(true),
+            read => read.clone(),
+        };
+        self.secret_by(PASSWORD, &secrets)
     }
 
     /// The secret in a file, or in a credential; in the latter case `credential` is the key that names a file
@@ -138,6 +152,16 @@ impl TomlSection<'_> {
         place: &str,
         credential: Option<&str>,
     ) -> Option<Secret> {
+        self.secret_at_by(entry, place, credential, &self.document().secrets)
+    }
+
+    fn secret_at_by(
+        &self,
+        entry: &TomlEntry<'_>,
+        place: &str,
+        credential: Option<&str>,
+        secrets: &Secrets,
+    ) -> Option<Secret> {
         let path = if let Some(file) = credential {
             if place.contains('/') || place.starts_with('.') {
                 entry.refuse(format_args!(
@@ -145,7 +169,7 @@ impl TomlSection<'_> {
                 ));
                 return None;
             }
-            let credentials = match &self.document().secrets {
+            let credentials = match secrets {
                 Secrets::Read { credentials } => credentials,
                 Secrets::ReadFiles | Secrets::Leave => return Some(Secret::default()),
             };
@@ -161,7 +185,7 @@ impl TomlSection<'_> {
         } else {
             self.document().resolve(place)
         };
-        if self.document().secrets == Secrets::Leave {
+        if *secrets == Secrets::Leave {
             return Some(Secret::default());
         }
         let secret = read(&path).map_err(|cause| entry.refuse(cause)).ok()?;

@@ -6,6 +6,7 @@
 
 mod listeners;
 mod lock;
+mod node;
 mod operator_log;
 mod signals;
 mod systemd;
@@ -156,6 +157,11 @@ impl Daemon {
             stop.clone(),
         ));
         tasks.spawn(self.store.clone().keep_heartbeat(stop.clone()));
+        tasks.spawn(node::run(
+            config.borrow().clone(),
+            self.store.clone(),
+            stop.clone(),
+        ));
         tasks.spawn(operator_log::run(self.store.clone(), stop.clone()));
         tasks.spawn(housekeeping::run(
             config.clone(),

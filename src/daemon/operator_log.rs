@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::Origin;
+use crate::domain::{Origin, Timestamp};
 use crate::observe::events;
-use crate::store::{OperatorAction, Store, StoreError, Topic};
+use crate::store::{Duty, OperatorAction, Store, StoreError, Topic};
 
 /// Interval between polls: the database changes with every message, but operators act rarely.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -27,9 +27,23 @@ pub async fn run(store: Store, shutdown: CancellationToken) {
             }
             tokio::time::sleep(PAUSE).await;
         };
+        let mut earlier = told;
         loop {
-            changes.wait().await;
-            if let Err(error) = told.go_on(&store).await {
+            match store.duty_interval() {
+                // Another node that held the duty may be gone.
+                Some(interval) => drop(tokio::time::timeout(interval, changes.wait()).await),
+                None => changes.wait().await,
+            }
+            let logging = async {
+                let duty = store.hold_duty(Duty::OperatorLog, PAUSE, Timestamp::now());
+                if duty.await? {
+                    return told.go_on(&store).await;
+                }
+                // Whoever takes the duty over repeats a little rather than leave a gap.
+                told = std::mem::replace(&mut earlier, Told::by_now(&store).await?);
+                Ok(())
+            };
+            if let Err(error) = logging.await {
                 events::fault("daemon.herald", &error);
             }
             tokio::time::sleep(PAUSE).await;
@@ -39,6 +53,7 @@ pub async fn run(store: Store, shutdown: CancellationToken) {
 }
 
 /// The last logged entry of each kind.
+#[derive(Debug, Clone, Copy)]
 struct Told {
     revision: u64,
     event: i64,

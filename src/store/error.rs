@@ -7,6 +7,9 @@ pub enum StoreError {
     Full(String),
     #[error("the database is locked by another process: {0}")]
     Busy(String),
+    /// The server of the database, or the way to it. Nothing of the operation may be relied on.
+    #[error("the database cannot be reached: {0}")]
+    Away(String),
     #[error("the database cannot be written: {0}")]
     ReadOnly(String),
     #[error("the database is damaged: {0}")]
@@ -63,7 +66,7 @@ impl StoreError {
     pub(super) fn spoils_transaction(&self) -> bool {
         matches!(
             self,
-            Self::Full(_) | Self::Busy(_) | Self::ReadOnly(_) | Self::Damaged(_)
+            Self::Full(_) | Self::Busy(_) | Self::Away(_) | Self::ReadOnly(_) | Self::Damaged(_)
         )
     }
 }

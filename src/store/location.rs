@@ -1,12 +1,16 @@
 //! The place of a database: takes what the configuration says, and gives the driver of its engine.
 
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::Config;
+use crate::config::{Config, PostgresServer, StoreConfig};
+use crate::domain::LedgerId;
+use crate::store::StoreError;
 use crate::store::engine::driver::Driver;
 use crate::store::engine::notify::Notifier;
+use crate::store::postgres::driver::PostgresDriver;
 use crate::store::sqlite::driver::SqliteDriver;
 
 /// The place of a database.
@@ -14,30 +18,72 @@ use crate::store::sqlite::driver::SqliteDriver;
 pub enum Location {
     /// A file of the embedded engine.
     File(PathBuf),
+    /// A database on a PostgreSQL server.
+    Server(Box<PostgresServer>),
 }
 
 impl Location {
     /// The place that a configuration names.
     pub fn of(config: &Config) -> Self {
-        Self::File(config.database())
+        match &config.store {
+            StoreConfig::Sqlite => Self::File(config.database()),
+            StoreConfig::Postgres(server) => Self::Server(server.clone()),
+        }
     }
 
     /// False if there is certainly no database yet.
     pub fn exists(&self) -> bool {
         match self {
             Self::File(path) => path.try_exists().unwrap_or(true),
+            Self::Server(_) => true,
         }
     }
 
     pub(super) fn driver(&self) -> Arc<dyn Driver> {
         match self {
             Self::File(path) => Arc::new(SqliteDriver::of(path)),
+            Self::Server(server) => Arc::new(PostgresDriver::of(server)),
         }
+    }
+
+    /// Id of this node among those that share the database, if it has one yet. Empty where no other node can be
+    /// there.
+    pub(super) fn node_id(&self) -> Option<String> {
+        let Self::Server(server) = self else {
+            return None;
+        };
+        let text = fs::read_to_string(server.node_file.as_ref()?).ok()?;
+        let id: LedgerId = text.trim().parse().ok()?;
+        Some(id.to_string())
+    }
+
+    /// The same, made where there is none: for the daemon, which keeps it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(super) fn make_node_id(&self) -> Result<String, StoreError> {
+        let Self::Server(server) = self else {
+            return Ok(String::new());
+        };
+        if let Some(id) = self.node_id() {
+            return Ok(id);
+        }
+        let id = LedgerId::new().to_string();
+        // Without a folder, the node is a new one each time.
+        if let Some(file) = &server.node_file {
+            let written = fs::write(file, format!("{id}\n"));
+            written.map_err(|error| StoreError::Open {
+                path: file.display().to_string(),
+                cause: error.to_string(),
+            })?;
+        }
+        Ok(id)
     }
 
     pub(super) fn notifier(&self) -> Notifier {
         match self {
             Self::File(path) => Notifier::beside(path),
+            Self::Server(_) => Notifier::alone(),
         }
     }
 }
@@ -46,6 +92,7 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
+            Self::Server(server) => server.fmt(f),
         }
     }
 }

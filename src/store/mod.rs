@@ -14,6 +14,7 @@ mod intake;
 mod ledger;
 mod location;
 mod operators;
+mod postgres;
 mod privacy;
 mod requests;
 mod rows;
@@ -47,9 +48,12 @@ pub use ledger::find::{FindFilter, MOST_NOT_INDEXED};
 pub use ledger::queue_depths::QueueDepth;
 pub use ledger::simulate::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
 pub use location::Location;
+pub use operators::duties::Duty;
 pub use operators::idempotency::{AnswerKey, Claimed, KeptAnswer};
 pub use operators::keys::{AuditEntry, AuditFilter, KeyKind, Operator, OperatorKey};
+pub use operators::nodes::Node;
 pub use operators::tokens::IssuedToken;
+pub use postgres::preflight::ServerFacts;
 pub use privacy::erase::{Forgetting, Forgotten};
 pub use privacy::export::{Holdings, PersonEvent};
 pub use requests::actions::{Request, RequestFilter};
@@ -72,9 +76,10 @@ pub use verification::verification_mail::{
     ClaimedMail, MailOutcome, TokenHashes, VerificationMail,
 };
 
-use std::cmp::Ordering;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::config::PostgresServer;
 use claims::holder::Holder;
 use engine::driver::Driver;
 use engine::health::Health;
@@ -83,6 +88,9 @@ use engine::notify::Notifier;
 use engine::readers::Readers;
 use engine::writer::Writer;
 use sql::Tx;
+
+/// A machine whose clock differs from that of the database by more is not ready.
+pub const MAX_CLOCK_OFFSET: Duration = Duration::from_secs(5);
 
 /// Handle of the database; clones share it.
 #[derive(Debug, Clone)]
@@ -111,6 +119,14 @@ pub fn migrate(location: &Location) -> Result<(usize, usize), StoreError> {
     Ok((before, now))
 }
 
+/// Settings and state of a PostgreSQL server. Blocks.
+///
+/// # Errors
+/// The server cannot be reached.
+pub fn inspect_server(server: &PostgresServer) -> Result<ServerFacts, StoreError> {
+    postgres::preflight::inspect(server)
+}
+
 impl Store {
     /// Opens the database, or creates it, and migrates its schema: for the daemon, which holds the lock of
     /// the folder.
@@ -122,7 +138,8 @@ impl Store {
         let driver = location.driver();
         driver.create()?;
         driver.migrate()?;
-        Self::start(&location, driver)
+        let node = location.make_node_id()?;
+        Self::start(&location, driver, &node)
     }
 
     /// Opens an existing database, with or without a running daemon, and does not migrate it.
@@ -133,15 +150,12 @@ impl Store {
     pub fn open_existing(location: impl Into<Location>) -> Result<Self, StoreError> {
         let location = location.into();
         let driver = location.driver();
-        let (found, known) = driver.schema()?;
-        match found.cmp(&known) {
-            Ordering::Equal => Self::start(&location, driver),
-            Ordering::Less => Err(StoreError::OlderSchema { found, known }),
-            Ordering::Greater => Err(StoreError::NewerSchema { found, known }),
-        }
+        driver.check_schema()?;
+        let node = location.node_id().unwrap_or_default();
+        Self::start(&location, driver, &node)
     }
 
-    fn start(location: &Location, driver: Arc<dyn Driver>) -> Result<Self, StoreError> {
+    fn start(location: &Location, driver: Arc<dyn Driver>, node: &str) -> Result<Self, StoreError> {
         let notifier = Arc::new(location.notifier());
         let health = Arc::new(Health::default());
         Ok(Self {
@@ -156,7 +170,7 @@ impl Store {
             notifier,
             health,
             driver,
-            holder: Holder::of_opening(),
+            holder: Holder::of_node(node),
         })
     }
 

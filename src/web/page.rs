@@ -117,6 +117,7 @@ impl IntoResponse for PageError {
                 match error {
                     StoreError::Full(_)
                     | StoreError::Busy(_)
+                    | StoreError::Away(_)
                     | StoreError::ReadOnly(_)
                     | StoreError::Closed
                     | StoreError::WriterFailed(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -40,7 +40,8 @@ pub(super) fn answer(readiness: &Readiness, store: &Store) -> Response {
     let database = store.is_writable();
     let listeners = readiness.listeners.load(Ordering::Acquire);
     let canary = *readiness.canary();
-    let status = if database && listeners && canary != Some(false) {
+    let clock = store.is_clock_right();
+    let status = if database && listeners && clock && canary != Some(false) {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
@@ -49,6 +50,7 @@ pub(super) fn answer(readiness: &Readiness, store: &Store) -> Response {
         "ready": status == StatusCode::OK,
         "database": database,
         "listeners": listeners,
+        "clock": clock,
         "canary": canary,
     });
     (status, Json(body)).into_response()

@@ -132,6 +132,7 @@ const USES: &[(&str, &[&str])] = &[
 /// Words that only these modules may contain.
 const CONFINED: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
+    ("postgres_protocol", &["store"]),
     ("mailin::", &["smtp"]),
     ("axum", &["web"]),
     (
@@ -143,7 +144,10 @@ const CONFINED: &[(&str, &[&str])] = &[
         &["verification", "outbound", "canary", "cli"],
     ),
     ("reqwest::", &["outbound", "delivery", "cli"]),
-    ("TcpStream::connect", &["verification", "outbound", "cli"]),
+    (
+        "TcpStream::connect",
+        &["verification", "outbound", "cli", "store"],
+    ),
     ("TcpListener", &["smtp", "web", "daemon", "cli"]),
     ("clap::", &["cli", "main"]),
 ];
@@ -265,12 +269,16 @@ fn only_those_who_may_speak_to_the_outside() {
                 wrong.push(format!("{}: {module} writes {word}", path.display()));
             }
         }
-        let is_engine = path.starts_with(root().join("src/store/sqlite"));
-        if code.contains("rusqlite") && !is_engine {
-            wrong.push(format!(
-                "{}: only store/sqlite may use rusqlite",
-                path.display()
-            ));
+        // Within the store, each engine's client belongs to its folder.
+        for (word, folder) in [
+            ("rusqlite", "src/store/sqlite"),
+            ("postgres_protocol", "src/store/postgres"),
+            ("TcpStream", "src/store/postgres"),
+        ] {
+            let is_engine = path.starts_with(root().join(folder));
+            if module == "store" && code.contains(word) && !is_engine {
+                wrong.push(format!("{}: only {folder} may use {word}", path.display()));
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -315,6 +323,7 @@ const STORE_FOLDERS: &[&str] = &[
     "sql",
     "engine",
     "sqlite",
+    "postgres",
     "claims",
     "audit",
     "rows",

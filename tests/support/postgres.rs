@@ -63,7 +63,8 @@ pub fn server() -> &'static Server {
 }
 
 impl Server {
-    fn start() -> Self {
+    /// Starts a server, for a test that changes its settings.
+    pub fn start() -> Self {
         let programs = programs();
         let folder = tempfile::Builder::new()
             .prefix("pg-")

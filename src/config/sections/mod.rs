@@ -11,6 +11,7 @@ mod portal;
 mod quota;
 mod retry;
 mod site;
+mod store;
 mod verification;
 
 pub(crate) use site::time_zone;
@@ -40,6 +41,7 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
         .entry("data_dir")
         .and_then(|entry| entry.path())
         .unwrap_or_else(|| "/var/lib/vestibule".into());
+    let store = store::read(&root.section("store"), &data_dir);
 
     let mut taken = listeners::UsedAddresses::default();
     let smtp_section = root.section("smtp");
@@ -131,6 +133,7 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
     Some(Config {
         hostname: hostname?,
         data_dir,
+        store: store?,
         site,
         smtp,
         http,

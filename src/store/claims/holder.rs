@@ -8,17 +8,19 @@ use crate::domain::LedgerId;
 /// A set of workers that was started together. A reload starts another set beside the old one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Holder {
+    node: Arc<str>,
     /// Identifies the open database handle; a process opens it once for its workers.
     opening: Arc<str>,
     name: Arc<str>,
 }
 
 impl Holder {
-    /// Creates the first holder of a newly opened database. If several nodes ever share a database, put the
-    /// name of the node first.
-    pub(crate) fn of_opening() -> Self {
-        let opening: Arc<str> = LedgerId::new().to_string().into();
+    /// Creates the first holder of a database newly opened at this node. The name of the node comes first; it is
+    /// empty where no other node can be there.
+    pub(crate) fn of_node(node: &str) -> Self {
+        let opening: Arc<str> = format!("{node}{}", LedgerId::new()).into();
         Self {
+            node: node.into(),
             name: Arc::clone(&opening),
             opening,
         }
@@ -30,6 +32,7 @@ impl Holder {
         let opening = Arc::clone(&self.opening);
         Self {
             name: format!("{opening}.{}", COUNT.fetch_add(1, Relaxed)).into(),
+            node: Arc::clone(&self.node),
             opening,
         }
     }
@@ -37,6 +40,11 @@ impl Holder {
     /// Name in the row of a claim; it begins with the opening.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Common prefix of the names of all holders of this node, which may have been opened before.
+    pub(crate) fn node(&self) -> &str {
+        &self.node
     }
 
     /// Common prefix of the names of all holders of this opening.

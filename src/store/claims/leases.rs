@@ -35,7 +35,7 @@ impl Lease {
         Self {
             row: 1,
             number: ClaimNumber::default(),
-            holder: Holder::of_opening(),
+            holder: Holder::of_node(""),
         }
     }
 }
@@ -182,7 +182,8 @@ macro_rules! leases {
                 " WHERE ",
                 $leased,
                 "
-                     AND (holder IS NULL OR substr(holder, 1, length(?1)) <> ?1)"
+                     AND (holder IS NULL OR substr(holder, 1, length(?1)) <> ?1
+                         AND substr(holder, 1, length(?2)) = ?2)"
             ),
         }
     };
@@ -321,9 +322,9 @@ impl Leases {
         tx.all(self.held_after, &[&holder.name(), &number.0])
     }
 
-    /// Rows held by holders of other openings. Reads the waiting rows only, not the whole table.
+    /// Rows held by earlier openings of this node. Reads the waiting rows only, not the whole table.
     pub(crate) fn held_by_others(&self, tx: &Tx, holder: &Holder) -> Result<Vec<i64>, StoreError> {
-        tx.all(self.held_by_others, &[&holder.opening()])
+        tx.all(self.held_by_others, &[&holder.opening(), &holder.node()])
     }
 }
 
@@ -396,7 +397,7 @@ impl LeaseQueue {
         self.free_all(tx, &rows, now)
     }
 
-    /// Frees the rows held by holders of other openings. Returns their number.
+    /// Frees the rows held by earlier openings of this node; those of other nodes have leases that end. Returns their number.
     pub(crate) fn end_others(
         &self,
         tx: &Tx,

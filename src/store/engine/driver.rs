@@ -1,9 +1,12 @@
 //! The driver of an engine: all that the writer, the readers and the upkeep need of a database beyond the verbs
 //! of a transaction.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::time::Duration;
 
 use crate::store::StoreError;
+use crate::store::engine::notify::Wakeups;
 use crate::store::sql::EngineSession;
 
 /// Opens sessions to one database, and takes care of it as a whole.
@@ -26,6 +29,19 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// The database cannot be read.
     fn schema(&self) -> Result<(usize, usize), StoreError>;
 
+    /// Checks that this program works with the schema.
+    ///
+    /// # Errors
+    /// `OlderSchema`, `NewerSchema`, or the database cannot be read.
+    fn check_schema(&self) -> Result<(), StoreError> {
+        let (found, known) = self.schema()?;
+        match found.cmp(&known) {
+            Ordering::Equal => Ok(()),
+            Ordering::Less => Err(StoreError::OlderSchema { found, known }),
+            Ordering::Greater => Err(StoreError::NewerSchema { found, known }),
+        }
+    }
+
     /// Opens the session of the writer, to a database with the schema of this program. `in_doubt` says that an
     /// earlier session failed while it wrote, so that what it left must be made certain first.
     ///
@@ -45,6 +61,39 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// # Errors
     /// The database cannot be written now.
     fn erase_log(&self) -> Result<bool, StoreError>;
+
+    /// Opens a listener for the commits of other processes; None where the engine does not tell of them.
+    ///
+    /// # Errors
+    /// The database cannot be reached now.
+    fn listen(&self) -> Result<Option<Box<dyn Listener>>, StoreError> {
+        Ok(None)
+    }
+
+    /// Maximum number of concurrent sessions for short reads, each with a cache of its own, and for those that
+    /// read much of the database.
+    fn readers(&self) -> (usize, usize) {
+        (4, 2)
+    }
+
+    /// Milliseconds by which the clock of this machine was ahead of the database's at the last commit.
+    fn clock_offset(&self) -> i64 {
+        0
+    }
+
+    /// Time for which a node holds a duty without renewing it. None where one daemon alone can be there.
+    fn duty_lease(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// Hears of the commits of other processes.
+pub(crate) trait Listener: Send {
+    /// Waits for the next one, a second at most. Returns the topics, which may be none. Blocks.
+    ///
+    /// # Errors
+    /// Commits may have been missed.
+    fn wait(&mut self) -> Result<Wakeups, StoreError>;
 }
 
 /// The session of the writer: one transaction after the other.
@@ -55,17 +104,21 @@ pub(crate) trait WriterSession: EngineSession + Send {
     /// Keeps the numbers that were given, for the transactions after this one.
     fn keep_numbers(&self) -> Result<(), StoreError>;
 
-    /// Commits the transaction, and returns once it is durable.
+    /// Commits the transaction, and returns once it is durable. Other processes learn of the topics, where the
+    /// engine tells them itself.
     ///
     /// # Errors
     /// Nothing was committed, or nobody can tell.
-    fn commit(&self) -> Result<(), StoreError>;
+    fn commit(&self, wakeups: Wakeups) -> Result<(), StoreError>;
 
     /// Rolls the transaction back, if one is open. Returns false if that failed.
     fn roll_back(&self) -> bool;
 
     /// False outside of a transaction, and where an error ended it.
     fn is_in_transaction(&self) -> bool;
+
+    /// True if an error occurred after which the transaction, or its part, can only be rolled back.
+    fn has_failed(&self) -> bool;
 
     /// Begins a part of a transaction that can be rolled back alone.
     fn begin_part(&self) -> Result<(), StoreError>;

@@ -2,17 +2,21 @@
 //!
 //! A worker subscribes before it looks for work, so it cannot miss a change: waiting returns at once if the
 //! counter advanced since. Another process (the command line) sends a datagram to a socket beside the
-//! database after its commits, and the daemon listens there. Nothing polls.
+//! database after its commits, and the daemon listens there; a server tells its sessions of commits itself.
+//! Nothing polls, except where a server cannot tell.
 
 use std::io;
 use std::os::unix::net::UnixDatagram as Ringer;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::net::UnixDatagram;
 use tokio::sync::watch;
 
+use crate::store::engine::driver::{Driver, Listener};
 use crate::store::{Store, StoreError};
 
 /// A kind of change that a worker waits for. Topics are separate because each needless wakeup costs a query
@@ -47,6 +51,20 @@ impl Wakeups {
     fn all() -> Self {
         Self([true; 5])
     }
+
+    pub(crate) fn any(self) -> bool {
+        self.0.contains(&true)
+    }
+
+    /// One bit for each topic, as another process is told.
+    pub(crate) fn bits(self) -> u8 {
+        let bit = |(place, is_due): (usize, &bool)| u8::from(*is_due) << place;
+        self.0.iter().enumerate().map(bit).sum()
+    }
+
+    pub(crate) fn from_bits(bits: u8) -> Self {
+        Self(std::array::from_fn(|place| bits & (1 << place) != 0))
+    }
 }
 
 /// One worker's subscription.
@@ -77,7 +95,8 @@ impl Changes {
 pub(crate) struct Notifier {
     /// One counter for each topic.
     counters: [watch::Sender<u64>; 5],
-    socket: PathBuf,
+    /// None where the engine announces changes itself.
+    socket: Option<PathBuf>,
     /// True where this process listens on the socket itself and need not send to it.
     listening: AtomicBool,
     ringer: OnceLock<Option<Ringer>>,
@@ -86,8 +105,16 @@ pub(crate) struct Notifier {
 impl Notifier {
     pub(crate) fn beside(database: &Path) -> Self {
         Self {
+            socket: Some(database.with_file_name("notify.sock")),
+            ..Self::alone()
+        }
+    }
+
+    /// A notifier that wakes only the workers of this process.
+    pub(crate) fn alone() -> Self {
+        Self {
             counters: std::array::from_fn(|_| watch::Sender::new(0)),
-            socket: database.with_file_name("notify.sock"),
+            socket: None,
             listening: AtomicBool::new(false),
             ringer: OnceLock::new(),
         }
@@ -103,7 +130,10 @@ impl Notifier {
     /// another process.
     pub(crate) fn ring(&self, wakeups: Wakeups) {
         self.wake(wakeups);
-        if wakeups.0.contains(&true) && !self.listening.load(Ordering::Relaxed) {
+        if let Some(socket) = &self.socket
+            && wakeups.any()
+            && !self.listening.load(Ordering::Relaxed)
+        {
             // Without a daemon there is no socket and no listener.
             let ringer = self.ringer.get_or_init(|| {
                 let ringer = Ringer::unbound().ok()?;
@@ -111,7 +141,7 @@ impl Notifier {
                 Some(ringer)
             });
             if let Some(ringer) = ringer {
-                let _ = ringer.send_to(b"!", &self.socket);
+                let _ = ringer.send_to(b"!", socket);
             }
         }
     }
@@ -139,25 +169,57 @@ impl Store {
     /// The socket cannot be created.
     pub fn listen_for_others(
         &self,
-    ) -> Result<impl Future<Output = ()> + Send + 'static, StoreError> {
+    ) -> Result<Pin<Box<dyn Future<Output = ()> + Send + 'static>>, StoreError> {
         let notifier = self.notifier.clone();
+        let Some(path) = notifier.socket.clone() else {
+            return Ok(Box::pin(listen(self.driver.clone(), notifier)));
+        };
         let failed = |error: io::Error| StoreError::Open {
-            path: notifier.socket.display().to_string(),
+            path: path.display().to_string(),
             cause: error.to_string(),
         };
-        match std::fs::remove_file(&notifier.socket) {
+        match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
         }
-        let socket = UnixDatagram::bind(&notifier.socket).map_err(failed)?;
+        let socket = UnixDatagram::bind(&path).map_err(failed)?;
         notifier.listening.store(true, Ordering::Relaxed);
-        Ok(async move {
+        Ok(Box::pin(async move {
             let mut one = [0; 1];
             // One look finds changes made before the socket existed.
             notifier.wake(Wakeups::all());
             while socket.recv(&mut one).await.is_ok() {
                 notifier.wake(Wakeups::all());
             }
-        })
+        }))
+    }
+}
+
+/// Interval between two looks where the engine tells nothing.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Wakes the workers when the engine tells of a commit elsewhere, and at an interval where it does not.
+async fn listen(driver: Arc<dyn Driver>, notifier: Arc<Notifier>) {
+    let mut listener: Option<Box<dyn Listener>> = None;
+    loop {
+        let (driver, held) = (driver.clone(), listener.take());
+        let heard = tokio::task::spawn_blocking(move || match held {
+            Some(mut listener) => {
+                let wakeups = listener.wait()?;
+                Ok::<_, StoreError>((Some(listener), wakeups))
+            }
+            // Commits from before the listener was opened are found by one look.
+            None => Ok((driver.listen()?, Wakeups::all())),
+        });
+        let mut is_listening = false;
+        let mut wakeups = Wakeups::all();
+        if let Ok(Ok((open, heard))) = heard.await {
+            (listener, wakeups) = (open, heard);
+            is_listening = listener.is_some();
+        }
+        notifier.wake(wakeups);
+        if !is_listening {
+            tokio::time::sleep(POLL).await;
+        }
     }
 }

@@ -11,12 +11,6 @@ use crate::store::engine::driver::{Driver, ReaderSession};
 use crate::store::engine::idle_time::{self, IdleTime};
 use crate::store::sql::Tx;
 
-/// Maximum number of concurrent readers; each has its own page cache.
-const CONNECTIONS: usize = 4;
-
-/// The same, for queries that read much of the database.
-const LONG_QUESTIONS: usize = 2;
-
 /// Runs `read` on a thread for blocking work, as soon as a connection is free.
 pub(crate) async fn run<T: Send + 'static>(
     readers: &Arc<Readers>,
@@ -55,11 +49,13 @@ impl fmt::Debug for Readers {
 
 impl Readers {
     pub(crate) fn of(driver: Arc<dyn Driver>) -> Self {
-        Self::that_rest(driver, CONNECTIONS, idle_time::LONG)
+        let (connections, _) = driver.readers();
+        Self::that_rest(driver, connections, idle_time::LONG)
     }
 
     pub(crate) fn for_long_questions(driver: Arc<dyn Driver>) -> Self {
-        Self::that_rest(driver, LONG_QUESTIONS, idle_time::LONG)
+        let (_, connections) = driver.readers();
+        Self::that_rest(driver, connections, idle_time::LONG)
     }
 
     /// Readers that close a connection after this idle time.
@@ -159,7 +155,7 @@ mod tests {
         driver.migrate().expect("a schema");
         let readers = Arc::new(Readers::of(Arc::new(driver)));
         let mut ends = Vec::new();
-        for _ in 0..CONNECTIONS {
+        for _ in 0..4 {
             let (began, begins) = mpsc::channel();
             let (end, ended) = mpsc::channel::<()>();
             let work = {

@@ -35,7 +35,7 @@ enum Message {
     Close(oneshot::Sender<()>),
 }
 
-/// Tells after each commit whether hook calls were written, and keeps the number of the last one.
+/// Tells before each commit whether hook calls were written, and keeps the number of the last one.
 pub(crate) type OwesCalls = fn(&Tx, &mut i64) -> bool;
 
 /// Handle of the writer thread, which ends when the last handle is dropped.
@@ -242,13 +242,18 @@ impl Thread {
             settings: &mut self.settings,
             wakeups: Wakeups::default(),
         };
+        let mut newest_call = self.newest_call;
         let outcome = fill(&*session, &mut work, batch, mode)
+            .and_then(|()| {
+                let owes_more = (self.owes_calls)(&*session, &mut newest_call);
+                work.wakeups.add_if(Topic::Calls, owes_more);
+                commit(&*session, work.wakeups).map_err(Failure::All)
+            })
             .and_then(|()| session.confirm().map_err(Failure::All));
-        let mut wakeups = work.wakeups;
+        let wakeups = work.wakeups;
         match &outcome {
             Ok(()) => {
-                let owes_more = (self.owes_calls)(&*session, &mut self.newest_call);
-                wakeups.add_if(Topic::Calls, owes_more);
+                self.newest_call = newest_call;
                 self.notifier.ring(wakeups);
                 self.session = Some(session);
             }
@@ -295,6 +300,14 @@ fn fill(
             job.fail(error.clone());
             Err(error)
         });
+        let run = run.and_then(|()| match session.has_failed() {
+            false => Ok(()),
+            true => {
+                let error = StoreError::Other("an operation went on after an error".to_owned());
+                job.fail(error.clone());
+                Err(error)
+            }
+        });
         match run {
             Ok(()) => {}
             Err(error) if error.spoils_transaction() || !session.is_in_transaction() => {
@@ -313,8 +326,12 @@ fn fill(
         }
     }
     session.keep_numbers()?;
+    Ok(())
+}
+
+fn commit(session: &dyn WriterSession, wakeups: Wakeups) -> Result<(), StoreError> {
     failpoint::pass("filled");
-    session.commit()?;
+    session.commit(wakeups)?;
     failpoint::pass("committed");
     Ok(())
 }

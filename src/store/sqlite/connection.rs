@@ -42,6 +42,7 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0027-destinations.sql")),
     M::up(include_str!("schema/0028-search.sql")),
     M::up(include_str!("schema/0029-queue-depths.sql")),
+    M::up(include_str!("schema/0030-nodes.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

@@ -76,6 +76,7 @@ mod tests {
 
     use super::*;
     use crate::store::engine::driver::WriterSession;
+    use crate::store::engine::notify::Wakeups;
     use crate::store::sql::EngineSession;
     use crate::store::sqlite::connection;
     use crate::store::sqlite::session::SqliteSession;
@@ -108,7 +109,7 @@ mod tests {
         assert_eq!(take(), Some(4));
         session.keep_numbers().expect("kept");
         assert_eq!(take(), None, "the transaction ends");
-        session.commit().expect("committed");
+        session.commit(Wakeups::default()).expect("committed");
 
         // Numbers that were never committed were never visible; they may be given again or wasted.
         session.begin().expect("begun");
@@ -124,7 +125,7 @@ mod tests {
             assert_eq!(session.next_number().ok(), Some(first + more));
         }
         session.keep_numbers().expect("kept");
-        session.commit().expect("committed");
+        session.commit(Wakeups::default()).expect("committed");
         first
     }
 

@@ -12,6 +12,7 @@ use super::numbers::Numbers;
 use super::{connection, file_identity::FileIdentity, memory};
 use crate::store::StoreError;
 use crate::store::engine::driver::{ReaderSession, WriterSession};
+use crate::store::engine::notify::Wakeups;
 use crate::store::sql::{Columns, EngineSession, Maintenance, Receive, Row, SqlValue, ToSql};
 
 /// A connection to the database of this engine.
@@ -70,7 +71,7 @@ impl WriterSession for SqliteSession {
         self.numbers.keep(self)
     }
 
-    fn commit(&self) -> Result<(), StoreError> {
+    fn commit(&self, _: Wakeups) -> Result<(), StoreError> {
         let committed = self.run("COMMIT", &[]).map(drop);
         if committed.is_err() {
             self.numbers.give_up();
@@ -85,6 +86,11 @@ impl WriterSession for SqliteSession {
 
     fn is_in_transaction(&self) -> bool {
         !self.connection.is_autocommit()
+    }
+
+    /// An error of a statement undoes that statement alone.
+    fn has_failed(&self) -> bool {
+        false
     }
 
     fn begin_part(&self) -> Result<(), StoreError> {

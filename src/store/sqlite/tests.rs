@@ -400,7 +400,7 @@ fn the_next_dropped_content_to_erase_is_found_by_an_index() {
 fn a_start_does_not_look_through_all_that_was_ever_delivered() {
     let folder = tempfile::tempdir().expect("a folder");
     let session = &open_database(folder.path());
-    let holder = crate::store::claims::holder::Holder::of_opening();
+    let holder = crate::store::claims::holder::Holder::of_node("");
     let tables = [
         leases::REQUESTS.leases,
         leases::HOOK_CALLS.leases,

@@ -366,6 +366,10 @@ mod tests {
         ("paused_destination.at", "`repair_small_tables`"),
         ("down_destination.since", "`repair_small_tables`"),
         ("down_destination.next_try_at", "`repair_small_tables`"),
+        ("committed.written_at", "by the clock of the database"),
+        ("node.started_at", "its next start writes it"),
+        ("node.seen_at", "renewed at an interval"),
+        ("duty.held_until", "a lease that is too long has expired"),
     ];
 
     #[test]

@@ -267,6 +267,7 @@ impl From<StoreError> for Problem {
             StoreError::Conflict { .. } => ProblemKind::SettingsChanged,
             StoreError::Full(_)
             | StoreError::Busy(_)
+            | StoreError::Away(_)
             | StoreError::ReadOnly(_)
             | StoreError::Closed
             | StoreError::WriterFailed(_) => ProblemKind::Unavailable,

@@ -46,6 +46,7 @@ impl Error {
             Self::Store(
                 StoreError::Full(_)
                 | StoreError::Busy(_)
+                | StoreError::Away(_)
                 | StoreError::ReadOnly(_)
                 | StoreError::Closed
                 | StoreError::WriterFailed(_),

@@ -123,7 +123,7 @@ async fn readiness_is_the_database_the_listeners_and_the_canary() {
     assert_eq!(before.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(
         before.body,
-        r#"{"canary":null,"database":true,"listeners":false,"ready":false}"#
+        r#"{"canary":null,"clock":true,"database":true,"listeners":false,"ready":false}"#
     );
     harness.readiness.listeners_are_up(true);
     let after = harness.get("/readyz").await;

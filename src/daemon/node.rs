@@ -1,0 +1,78 @@
+//! This node among those that share the store: records at an interval that it is there, and whether its clock
+//! can be relied on.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::domain::Timestamp;
+use crate::observe::events;
+use crate::store::{Node, Store};
+
+/// Interval between two records where other nodes can be there, and where none can.
+const INTERVAL: Duration = Duration::from_secs(10);
+const ALONE: Duration = Duration::from_mins(15);
+
+/// Records this node until `shutdown`.
+pub async fn run(config: std::sync::Arc<Config>, store: Store, shutdown: CancellationToken) {
+    let interval = store.duty_interval().map_or(ALONE, |_| INTERVAL);
+    let started_at = Timestamp::now();
+    let configuration = digest(&config);
+    let recording = async {
+        let mut failed = false;
+        loop {
+            let node = Node {
+                id: store.node_id().to_owned(),
+                name: machine_name(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                configuration: configuration.clone(),
+                clock_offset: store.clock_offset(),
+                started_at,
+                seen_at: Timestamp::now(),
+            };
+            match store.record_node(node).await {
+                Ok(()) => failed = false,
+                // Reported once: the database reports its failures itself.
+                Err(error) if !failed => {
+                    failed = true;
+                    events::fault("daemon.node", &error);
+                }
+                Err(_) => {}
+            }
+            tokio::time::sleep(interval).await;
+        }
+    };
+    shutdown.run_until_cancelled(recording).await;
+}
+
+fn machine_name() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
+}
+
+/// Digest of what must be the same on all nodes: the name against loops, the portals with their addresses and
+/// destinations, and the places of the destinations.
+fn digest(config: &Config) -> String {
+    let mut hash = Sha256::new();
+    hash.update(config.hostname.as_str());
+    for portal in &config.portals {
+        let addresses: Vec<_> = portal.addresses.iter().map(ToString::to_string).collect();
+        let line = format!(
+            "\n{} {} {}",
+            portal.name.as_str(),
+            addresses.join(" "),
+            portal.destination.as_str()
+        );
+        hash.update(line);
+    }
+    for (name, destination) in &config.destinations {
+        hash.update(format!("\n{} {}", name.as_str(), destination.kind()));
+    }
+    hash.finalize()
+        .iter()
+        .take(8)
+        .map(|octet| format!("{octet:02x}"))
+        .collect()
+}

@@ -1,0 +1,104 @@
+//! Nodes that share the store: each records at an interval that it is there, with its version, its clock, and a
+//! digest of what must be the same everywhere.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::domain::Timestamp;
+use crate::store::sql::Row;
+use crate::store::sql::sql_types::Millis;
+use crate::store::{MAX_CLOCK_OFFSET, Store, StoreError};
+
+/// A node, as it recorded itself last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Node {
+    /// Kept in its data folder.
+    pub id: String,
+    /// Name of its machine.
+    pub name: String,
+    pub version: String,
+    /// Digest of the configuration that must be the same on all nodes.
+    pub configuration: String,
+    /// Milliseconds by which its clock is ahead of the database's.
+    pub clock_offset: i64,
+    pub started_at: Timestamp,
+    pub seen_at: Timestamp,
+}
+
+/// Time after which a node that is gone is forgotten, and what its commits left behind.
+const FORGET_AFTER: Duration = Duration::from_hours(24 * 7);
+
+impl Node {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.get("id")?,
+            name: row.get("name")?,
+            version: row.get("version")?,
+            configuration: row.get("configuration")?,
+            clock_offset: row.get("clock_offset")?,
+            started_at: row.get::<_, Millis>("started_at")?.timestamp(),
+            seen_at: row.get::<_, Millis>("seen_at")?.timestamp(),
+        })
+    }
+}
+
+impl Store {
+    /// Records this node, and forgets nodes that were not seen for a week.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn record_node(&self, node: Node) -> Result<(), StoreError> {
+        self.write(move |work| {
+            let (tx, seen) = (work.tx, Millis::from(node.seen_at));
+            tx.run(
+                "INSERT INTO node (id, name, version, configuration, clock_offset, started_at, seen_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 ON CONFLICT (id) DO UPDATE SET name = ?2, version = ?3, configuration = ?4,
+                     clock_offset = ?5, started_at = ?6, seen_at = ?7",
+                &[
+                    &node.id,
+                    &node.name,
+                    &node.version,
+                    &node.configuration,
+                    &node.clock_offset,
+                    &Millis::from(node.started_at),
+                    &seen,
+                ],
+            )?;
+            let long_ago = seen.minus(FORGET_AFTER);
+            tx.run("DELETE FROM node WHERE seen_at < ?", &[&long_ago])?;
+            tx.run("DELETE FROM committed WHERE written_at < ?", &[&long_ago])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// All nodes, by name.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
+        self.read(|tx| tx.all_with("SELECT * FROM node ORDER BY name, id", &[], Node::from_row))
+            .await
+    }
+
+    /// Id of this node.
+    #[must_use]
+    pub fn node_id(&self) -> &str {
+        self.holder.node()
+    }
+
+    /// Milliseconds by which the clock of this machine was ahead of the database's at the last commit.
+    #[must_use]
+    pub fn clock_offset(&self) -> i64 {
+        self.driver.clock_offset()
+    }
+
+    /// False if this machine must not decide by its clock when something is due.
+    #[must_use]
+    pub fn is_clock_right(&self) -> bool {
+        let offset = Duration::from_millis(self.clock_offset().unsigned_abs());
+        offset <= MAX_CLOCK_OFFSET
+    }
+}

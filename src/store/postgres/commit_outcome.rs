@@ -1,0 +1,140 @@
+//! The outcome of a COMMIT. Takes a filled transaction, and says that it is durable, or that it is not certain.
+//!
+//! Each batch writes its number, which is given once, into the row of its opening in `committed`. A COMMIT whose
+//! answer is lost is looked up there, in a transaction of ours that writes: it waits for the lock that the lost
+//! one may still hold, and its own COMMIT is answered only after all that came before it in the server's log
+//! is where the server promises it to be. A notice during COMMIT means that the server gave up waiting for its
+//! standby (PostgreSQL's documentation, "Synchronous Replication"): it answers as if all were well, and so it
+//! counts as lost, too.
+
+use std::time::{Duration, Instant};
+
+use super::connection::{self, Purpose};
+use super::session::PostgresSession;
+use super::wire::{ProtocolConnection, TransactionState, text_of};
+use crate::store::StoreError;
+use crate::store::engine::notify::Wakeups;
+
+/// Time for finding the outcome, from the moment when the answer is lost.
+const LOOKING: Duration = Duration::from_secs(20);
+
+/// Pause between two attempts to connect.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What is known of a COMMIT.
+enum Outcome {
+    Committed,
+    /// Nothing of it is in the database.
+    Failed(StoreError),
+    Unknown(StoreError),
+}
+
+/// Commits the transaction of a session, as the batch of this number.
+///
+/// # Errors
+/// The transaction was not committed, or nobody can tell for now.
+pub(super) fn commit(
+    session: &PostgresSession,
+    batch: i64,
+    wakeups: Wakeups,
+) -> Result<(), StoreError> {
+    let server = &session.server;
+    let sql = format!(
+        "{}INSERT INTO committed (opening, batch, written_at)
+         VALUES ('{opening}', {batch}, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+         ON CONFLICT (opening) DO UPDATE SET batch = excluded.batch, written_at = excluded.written_at; COMMIT",
+        server.announce(wakeups),
+        opening = server.opening,
+    );
+    let outcome = send(&mut session.wire.borrow_mut(), &sql);
+    match outcome {
+        Outcome::Committed => Ok(()),
+        Outcome::Failed(error) => Err(error),
+        Outcome::Unknown(error) => look_up(session, batch, error),
+    }
+}
+
+/// Runs statements that end with COMMIT.
+fn send(wire: &mut ProtocolConnection, sql: &str) -> Outcome {
+    if let Err(error) = wire.begin_simple(sql) {
+        wire.discard_output();
+        return Outcome::Failed(error);
+    }
+    let notices = wire.notices();
+    match wire.exchange_or_message() {
+        Err(error) => Outcome::Unknown(error),
+        // The server ended the session, whatever it had done before.
+        Ok(Err(message)) if message.is_fatal => Outcome::Unknown(message.into_error()),
+        // The server rolls back what it reports as an error.
+        Ok(Err(message)) => Outcome::Failed(message.into_error()),
+        Ok(Ok(_)) if wire.notices() != notices => Outcome::Unknown(StoreError::Away(format!(
+            "PostgreSQL: {}",
+            wire.last_notice()
+        ))),
+        Ok(Ok(answer)) if answer.command == "COMMIT" && wire.state() == TransactionState::None => {
+            Outcome::Committed
+        }
+        // COMMIT of a transaction in which an error occurred answers so.
+        Ok(Ok(answer)) => Outcome::Failed(StoreError::Other(format!(
+            "COMMIT was answered by {}",
+            answer.command
+        ))),
+    }
+}
+
+/// Asks over another connection, which the session uses from then on.
+fn look_up(session: &PostgresSession, batch: i64, lost: StoreError) -> Result<(), StoreError> {
+    let deadline = Instant::now() + LOOKING;
+    let place = &session.server.place;
+    let settings = if place.pooler {
+        connection::settings(place, Purpose::Write, true)
+    } else {
+        String::new()
+    };
+    // The lock of the writer comes first; it is held until the lost transaction has ended.
+    let sql = format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {settings}
+         UPDATE writer SET next_number = next_number + 1 WHERE n = 1;
+         SELECT count(*) FROM committed WHERE opening = '{}' AND batch = {batch}",
+        session.server.opening
+    );
+    let mut last = lost;
+    while Instant::now() < deadline {
+        match ask(session, &sql, deadline) {
+            Ok(Some(true)) => return Ok(()),
+            Ok(Some(false)) => return Err(last),
+            // Its own commit is as uncertain as the first.
+            Ok(None) => {}
+            Err(error) => last = error,
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Err(StoreError::Away(format!(
+        "the outcome of a commit is unknown: {last}"
+    )))
+}
+
+/// Whether the batch is in the database; None if that could not be made certain.
+fn ask(
+    session: &PostgresSession,
+    sql: &str,
+    deadline: Instant,
+) -> Result<Option<bool>, StoreError> {
+    let place = &session.server.place;
+    let mut wire = connection::connect_before(place, Purpose::Write, Some(deadline))?;
+    let answer = wire.simple(sql)?;
+    let stands = answer
+        .rows
+        .first()
+        .and_then(|row| text_of(row, 0))
+        .as_deref()
+        == Some("1");
+    match send(&mut wire, "COMMIT") {
+        Outcome::Committed => {
+            session.replace_wire(wire);
+            Ok(Some(stands))
+        }
+        Outcome::Failed(error) => Err(error),
+        Outcome::Unknown(_) => Ok(None),
+    }
+}

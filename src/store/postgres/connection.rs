@@ -1,0 +1,248 @@
+//! Connections: tries the hosts in order, logs in, and gives a session its settings.
+
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::authentication::md5_hash;
+use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::message::backend::Message;
+use postgres_protocol::message::frontend;
+use secrecy::ExposeSecret;
+
+use super::error_codes::ServerMessage;
+use super::stream::Stream;
+use super::wire::{ProtocolConnection, text_of};
+use crate::config::{PostgresHost, PostgresServer, PostgresTls};
+use crate::store::StoreError;
+
+/// The use of a session, which decides how long it waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Write,
+    Read,
+    /// A migration rewrites tables.
+    Migrate,
+    /// Waits for notifications, this long at once.
+    Listen(Duration),
+}
+
+/// Time for which a transaction waits for the lock of another, and for which the server lets one of ours idle
+/// before it ends the session: a node that hangs holds the lock for no longer.
+const LOCK: &str = "10s";
+
+/// Time that we wait for an answer: longer than the server waits for a lock.
+const WRITING: Duration = Duration::from_secs(15);
+const READING: Duration = Duration::from_secs(120);
+const MIGRATING: Duration = Duration::from_secs(3600);
+
+/// Time for the answers to a login.
+const LOGIN: Duration = Duration::from_secs(10);
+
+impl Purpose {
+    fn timeout(self) -> Duration {
+        match self {
+            Self::Write => WRITING,
+            Self::Read => READING,
+            Self::Migrate => MIGRATING,
+            Self::Listen(wait) => wait,
+        }
+    }
+}
+
+/// Connects to the first host that accepts.
+///
+/// # Errors
+/// `Away`, with the cause of each host.
+pub(super) fn connect(
+    server: &PostgresServer,
+    purpose: Purpose,
+) -> Result<ProtocolConnection, StoreError> {
+    connect_before(server, purpose, None)
+}
+
+/// Like [`connect`], until a deadline.
+///
+/// # Errors
+/// `Away`, with the cause of each host.
+pub(super) fn connect_before(
+    server: &PostgresServer,
+    purpose: Purpose,
+    deadline: Option<Instant>,
+) -> Result<ProtocolConnection, StoreError> {
+    let mut causes = Vec::new();
+    for host in &server.hosts {
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            break;
+        }
+        match connect_to(server, host, purpose) {
+            Ok(wire) => return Ok(wire),
+            Err(error) => causes.push(error.to_string()),
+        }
+    }
+    Err(StoreError::Away(causes.join("; ")))
+}
+
+fn connect_to(
+    server: &PostgresServer,
+    host: &PostgresHost,
+    purpose: Purpose,
+) -> Result<ProtocolConnection, StoreError> {
+    let stream = Stream::connect(server, host, LOGIN)?;
+    let mut wire = ProtocolConnection::of(stream);
+    let name = format!("vestibule {}", server.schema);
+    let parameters = [
+        ("user", server.user.as_str()),
+        ("database", server.database.as_str()),
+        ("client_encoding", "UTF8"),
+        ("application_name", name.as_str()),
+    ];
+    frontend::startup_message(parameters, wire.output()).map_err(|cause| wire.fail(&cause))?;
+    wire.send()?;
+    log_in(&mut wire, server, host)?;
+    if !server.pooler {
+        wire.simple(&settings(server, purpose, false))?;
+    }
+    if server.only_writable {
+        let sql = "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean";
+        let answer = wire.simple(sql)?;
+        if answer
+            .rows
+            .first()
+            .and_then(|row| text_of(row, 0))
+            .as_deref()
+            != Some("f")
+        {
+            return Err(StoreError::Away(format!(
+                "{host}: is a standby, or read-only"
+            )));
+        }
+    }
+    let set = wire.stream().set_timeout(purpose.timeout());
+    set.map_err(|cause| wire.fail(&cause))?;
+    Ok(wire)
+}
+
+/// The settings of a session, or of a transaction behind a pooler. The settings of the role or the database may
+/// be others.
+pub(super) fn settings(server: &PostgresServer, purpose: Purpose, is_local: bool) -> String {
+    let set = if is_local { "SET LOCAL" } else { "SET" };
+    let (statement, idle) = match purpose {
+        Purpose::Write => ("0", LOCK),
+        Purpose::Read => ("110s", LOCK),
+        Purpose::Migrate | Purpose::Listen(_) => ("0", "0"),
+    };
+    let mut settings = vec![
+        ("search_path", server.schema.as_str()),
+        ("lock_timeout", LOCK),
+        ("statement_timeout", statement),
+        ("idle_in_transaction_session_timeout", idle),
+        ("enable_seqscan", "off"),
+        ("jit", "off"),
+        ("standard_conforming_strings", "on"),
+    ];
+    if !is_local {
+        settings.extend([
+            ("tcp_keepalives_idle", "5"),
+            ("tcp_keepalives_interval", "2"),
+            ("tcp_keepalives_count", "2"),
+            ("tcp_user_timeout", "10s"),
+            // A query whose node is gone ends.
+            ("client_connection_check_interval", "5s"),
+        ]);
+    }
+    let mut sql = String::new();
+    for (name, value) in settings {
+        sql.push_str(&format!("{set} {name} = '{value}';"));
+    }
+    sql
+}
+
+/// Answers what the server asks, until it is ready.
+fn log_in(
+    wire: &mut ProtocolConnection,
+    server: &PostgresServer,
+    host: &PostgresHost,
+) -> Result<(), StoreError> {
+    let password = server.password.expose_secret();
+    let needed = || {
+        if password.is_empty() {
+            return Err(StoreError::Away(format!(
+                "{host}: the server asks for a password; write password_file or credential"
+            )));
+        }
+        Ok(password.as_bytes())
+    };
+    let mut scram: Option<ScramSha256> = None;
+    loop {
+        match wire.receive()? {
+            Message::AuthenticationOk | Message::BackendKeyData(_) => {}
+            Message::AuthenticationCleartextPassword => {
+                if server.tls == PostgresTls::Disable && !host.is_local() {
+                    return Err(StoreError::Away(format!(
+                        "{host}: the server asks for the password in clear text, and the connection \
+                         is not encrypted; set password_encryption = 'scram-sha-256' there"
+                    )));
+                }
+                let password = needed()?;
+                answer(wire, |output| frontend::password_message(password, output))?;
+            }
+            Message::AuthenticationMd5Password(body) => {
+                let hash = md5_hash(server.user.as_bytes(), needed()?, body.salt());
+                answer(wire, |output| {
+                    frontend::password_message(hash.as_bytes(), output)
+                })?;
+            }
+            Message::AuthenticationSasl(body) => {
+                let mut mechanisms = body.mechanisms();
+                let has_scram = mechanisms.any(|name| Ok(name == SCRAM_SHA_256));
+                if !has_scram.unwrap_or(false) {
+                    return Err(refuse_login(host));
+                }
+                let begun = ScramSha256::new(needed()?, ChannelBinding::unsupported());
+                answer(wire, |output| {
+                    frontend::sasl_initial_response(SCRAM_SHA_256, begun.message(), output)
+                })?;
+                scram = Some(begun);
+            }
+            Message::AuthenticationSaslContinue(body) => {
+                let begun = scram.as_mut().ok_or_else(|| refuse_login(host))?;
+                begun
+                    .update(body.data())
+                    .map_err(|cause| wire.fail(&cause))?;
+                answer(wire, |output| {
+                    frontend::sasl_response(begun.message(), output)
+                })?;
+            }
+            // The server proves that it knows the password, too.
+            Message::AuthenticationSaslFinal(body) => {
+                let mut begun = scram.take().ok_or_else(|| refuse_login(host))?;
+                begun
+                    .finish(body.data())
+                    .map_err(|cause| wire.fail(&cause))?;
+            }
+            Message::ErrorResponse(body) => {
+                let message = ServerMessage::read(body.fields());
+                let cause = format!("{host}: {} ({})", message.text, message.code);
+                return Err(wire.fail(&cause));
+            }
+            // A server that skips the end of the exchange has not proved that it knows the password.
+            Message::ReadyForQuery(_) if scram.is_none() => return Ok(()),
+            _ => return Err(refuse_login(host)),
+        }
+    }
+}
+
+fn answer(
+    wire: &mut ProtocolConnection,
+    write: impl FnOnce(&mut BytesMut) -> std::io::Result<()>,
+) -> Result<(), StoreError> {
+    write(wire.output()).map_err(|cause| wire.fail(&cause))?;
+    wire.send()
+}
+
+fn refuse_login(host: &PostgresHost) -> StoreError {
+    StoreError::Away(format!(
+        "{host}: the server asks for a login that is not supported; scram-sha-256 is"
+    ))
+}

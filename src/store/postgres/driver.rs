@@ -1,0 +1,154 @@
+//! The driver of a server: opens its sessions, and keeps what they have in common.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use super::connection::{self, Purpose};
+use super::migrations;
+use super::notify::PostgresListener;
+use super::session::PostgresSession;
+use crate::config::PostgresServer;
+use crate::domain::{LedgerId, Timestamp};
+use crate::store::StoreError;
+use crate::store::engine::driver::{Driver, Listener, ReaderSession, WriterSession};
+use crate::store::engine::notify::Wakeups;
+
+/// Time after which the duties of a node that is gone are taken over.
+const DUTY_LEASE: Duration = Duration::from_secs(90);
+
+/// A database on a server, as opened by this process.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(super) place: PostgresServer,
+    /// Identifies this opening: the row of its commits, and the author of its notifications.
+    pub(super) opening: String,
+    pub(super) clock: ClockOffset,
+}
+
+/// Time of this machine against that of the server.
+#[derive(Debug, Default)]
+pub(crate) struct ClockOffset(AtomicI64);
+
+impl ClockOffset {
+    /// Records the server's time of just now, in milliseconds.
+    pub(super) fn compare(&self, server: i64) {
+        let offset = Timestamp::now().as_millisecond() - server;
+        self.0.store(offset, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Server {
+    /// The channel of the notifications: one for each schema of a database.
+    pub(super) fn channel(&self) -> String {
+        format!("vestibule_{}", self.place.schema)
+    }
+
+    /// The statement that announces a commit to other nodes; empty where nobody waits for it.
+    pub(super) fn announce(&self, wakeups: Wakeups) -> String {
+        let mut sql = String::new();
+        if wakeups.any() {
+            let _ = write!(
+                sql,
+                "SELECT pg_notify('{}', '{} {}');",
+                self.channel(),
+                self.opening,
+                wakeups.bits()
+            );
+        }
+        sql
+    }
+}
+
+/// Opens sessions of one server.
+#[derive(Debug)]
+pub(crate) struct PostgresDriver {
+    server: Arc<Server>,
+}
+
+impl PostgresDriver {
+    pub(crate) fn of(place: &PostgresServer) -> Self {
+        Self {
+            server: Arc::new(Server {
+                place: place.clone(),
+                opening: LedgerId::new().to_string(),
+                clock: ClockOffset::default(),
+            }),
+        }
+    }
+}
+
+impl Driver for PostgresDriver {
+    /// The migration does that.
+    fn create(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn migrate(&self) -> Result<(), StoreError> {
+        migrations::migrate(&self.server.place)
+    }
+
+    fn schema(&self) -> Result<(usize, usize), StoreError> {
+        let version = migrations::version(&self.server.place)?;
+        Ok((version.found, migrations::KNOWN))
+    }
+
+    fn check_schema(&self) -> Result<(), StoreError> {
+        migrations::version(&self.server.place)?.check()
+    }
+
+    /// A commit in doubt was looked up by the session itself.
+    fn open_writer(&self, _: bool) -> Result<Box<dyn WriterSession>, StoreError> {
+        let session = PostgresSession::open(&self.server, Purpose::Write)?;
+        let version = migrations::read_version(&mut session.wire.borrow_mut(), &self.server.place)?;
+        version.check()?;
+        Ok(Box::new(session))
+    }
+
+    fn open_reader(&self) -> Result<Box<dyn ReaderSession>, StoreError> {
+        Ok(Box::new(PostgresSession::open(
+            &self.server,
+            Purpose::Read,
+        )?))
+    }
+
+    /// Removes deleted rows from the tables; the server's log keeps them until it is recycled.
+    fn erase_log(&self) -> Result<bool, StoreError> {
+        let mut wire = connection::connect(&self.server.place, Purpose::Migrate)?;
+        let schema = &self.server.place.schema;
+        let tables = wire.simple(&format!(
+            "SELECT quote_ident(relname) FROM pg_class
+             WHERE relnamespace = '{schema}'::regnamespace AND relkind = 'r'"
+        ))?;
+        for row in &tables.rows {
+            if let Some(table) = super::wire::text_of(row, 0) {
+                wire.simple(&format!("VACUUM {schema}.{table}"))?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn listen(&self) -> Result<Option<Box<dyn Listener>>, StoreError> {
+        if self.server.place.pooler {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(PostgresListener::open(&self.server)?)))
+    }
+
+    fn readers(&self) -> (usize, usize) {
+        (self.server.place.readers, self.server.place.long_readers)
+    }
+
+    fn clock_offset(&self) -> i64 {
+        self.server.clock.get()
+    }
+
+    fn duty_lease(&self) -> Option<Duration> {
+        Some(DUTY_LEASE)
+    }
+}

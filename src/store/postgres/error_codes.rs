@@ -1,0 +1,66 @@
+//! Errors of the server, by their codes (PostgreSQL's documentation, appendix A).
+
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::message::backend::ErrorFields;
+
+use crate::store::StoreError;
+
+/// An error or a notice of the server.
+#[derive(Debug, Clone)]
+pub(super) struct ServerMessage {
+    /// Five letters or digits.
+    pub(super) code: String,
+    pub(super) text: String,
+    /// The server ends the session.
+    pub(super) is_fatal: bool,
+}
+
+impl ServerMessage {
+    pub(super) fn read(mut fields: ErrorFields<'_>) -> Self {
+        let mut message = Self {
+            code: String::new(),
+            text: String::new(),
+            is_fatal: false,
+        };
+        while let Ok(Some(field)) = fields.next() {
+            let value = || String::from_utf8_lossy(field.value_bytes()).into_owned();
+            match field.type_() {
+                b'C' => message.code = value(),
+                b'M' => message.text = value(),
+                // The severity that is never translated.
+                b'V' => message.is_fatal = matches!(field.value_bytes(), b"FATAL" | b"PANIC"),
+                _ => {}
+            }
+        }
+        message
+    }
+
+    pub(super) fn into_error(self) -> StoreError {
+        let text = format!("{} ({})", self.text, self.code);
+        match self.code.as_str() {
+            // The disk of the server, or a quota.
+            "53100" => StoreError::Full(text),
+            // A lock or a query took too long; a deadlock; a serialization failure.
+            "55P03" | "57014" | "40P01" | "40001" | "25P04" => StoreError::Busy(text),
+            "25006" => StoreError::ReadOnly(text),
+            "XX001" | "XX002" => StoreError::Damaged(text),
+            // A migration changed the columns of a prepared statement: the next session prepares it again.
+            "0A000" if self.text.contains("cached plan") => StoreError::Busy(text),
+            // A prepared statement that the server does not have: a pooler stands between.
+            "26000" | "42P05" => StoreError::Away(format!(
+                "{text}; behind a pooler in transaction mode write pooler = true"
+            )),
+            // Malformed JSON, and octets that are no text.
+            "22P02" | "22021" => StoreError::DamagedRow(text),
+            // The class of the connection, of resources, of an operator's intervention, and of the system.
+            code if self.is_fatal
+                || ["08", "53", "57", "58"]
+                    .iter()
+                    .any(|class| code.starts_with(class)) =>
+            {
+                StoreError::Away(text)
+            }
+            _ => StoreError::Other(text),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Care of the database, as far as it is not the server's own.
+
+use super::migrations;
+use super::session::PostgresSession;
+use crate::store::StoreError;
+use crate::store::sql::{Maintenance, Tx};
+
+impl Maintenance for PostgresSession {
+    /// Each transaction of the writer changes its row.
+    fn touch(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn size(&self) -> Result<u64, StoreError> {
+        let tx: &Tx = self;
+        tx.one(
+            "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class
+             WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'",
+            &[],
+        )
+    }
+
+    /// The server uses freed space again by itself.
+    fn unused_octets(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    fn shrinks(&self) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    fn schema(&self) -> Result<(usize, usize), StoreError> {
+        let tx: &Tx = self;
+        Ok((
+            tx.one("SELECT version FROM schema_version", &[])?,
+            migrations::KNOWN,
+        ))
+    }
+
+    /// Indexes that the server does not use, because they could not be built.
+    fn find_damage(&self, most: usize) -> Result<Vec<String>, StoreError> {
+        let tx: &Tx = self;
+        tx.all(
+            "SELECT 'index ' || indexrelid::regclass::text || ' is not valid' FROM pg_index
+             WHERE NOT indisvalid
+                 AND (SELECT relnamespace FROM pg_class WHERE oid = indrelid)
+                     = current_schema()::regnamespace
+             LIMIT ?",
+            &[&most],
+        )
+    }
+
+    /// The server checks each reference when it is written.
+    fn find_orphans(&self) -> Result<Vec<String>, StoreError> {
+        let tx: &Tx = self;
+        tx.all(
+            "SELECT conrelid::regclass::text || ' ' || conname::text FROM pg_constraint
+             WHERE contype = 'f' AND NOT convalidated
+                 AND connamespace = current_schema()::regnamespace",
+            &[],
+        )
+    }
+
+    fn columns_that_cascade(&self, table: &str) -> Result<Vec<(String, String)>, StoreError> {
+        let tx: &Tx = self;
+        tx.all(
+            "SELECT relname, attname
+             FROM pg_constraint
+             JOIN pg_class ON pg_class.oid = conrelid
+             JOIN pg_attribute ON attrelid = conrelid AND attnum = conkey[1]
+             WHERE contype = 'f' AND confdeltype = 'c' AND confrelid = to_regclass(?)
+             ORDER BY relname DESC",
+            &[&table],
+        )
+    }
+
+    /// The server has no such setting; see `erase_log` of the driver.
+    fn overwrite_what_is_freed(&self, _: bool) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn free_pages(&self) -> Result<i64, StoreError> {
+        Ok(0)
+    }
+
+    fn give_pages_back(&self, _: i64) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

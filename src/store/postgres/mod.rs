@@ -1,0 +1,16 @@
+//! The engine of several nodes: sessions of a PostgreSQL server, its schema, and what is promised when a
+//! connection breaks.
+
+mod commit_outcome;
+mod connection;
+pub(super) mod driver;
+mod error_codes;
+mod maintenance;
+mod migrations;
+mod notify;
+pub(super) mod preflight;
+mod session;
+mod statements;
+mod stream;
+mod tls;
+mod wire;

@@ -1,0 +1,139 @@
+//! The stream to one host: a socket of this machine, TCP, or TLS over TCP. Every wait has a deadline.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use postgres_protocol::message::frontend;
+use rustix::net::sockopt;
+
+use super::tls::{self, TlsStream};
+use crate::config::{PostgresHost, PostgresServer, PostgresTls};
+use crate::store::StoreError;
+
+/// Time for connecting to one address.
+const CONNECTING: Duration = Duration::from_secs(5);
+
+/// Silence after which TCP asks, twice, and time for which octets may remain without acknowledgement. A host
+/// that vanished is noticed within 10 s.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+const UNACKNOWLEDGED: u32 = 10_000;
+
+/// A stream whose reads and writes end after a time.
+pub(super) enum Stream {
+    Socket(UnixStream),
+    Tcp(TcpStream),
+    Tls(Box<TlsStream>),
+}
+
+impl Stream {
+    /// Connects to a host. Reads and writes wait for `timeout`.
+    ///
+    /// # Errors
+    /// `Away`.
+    pub(super) fn connect(
+        server: &PostgresServer,
+        host: &PostgresHost,
+        timeout: Duration,
+    ) -> Result<Self, StoreError> {
+        let away = |cause: io::Error| StoreError::Away(format!("{host}: {cause}"));
+        let (name, port) = match host {
+            PostgresHost::Socket { folder, port } => {
+                let path = folder.join(format!(".s.PGSQL.{port}"));
+                let stream = Self::Socket(UnixStream::connect(path).map_err(away)?);
+                stream.set_timeout(timeout).map_err(away)?;
+                return Ok(stream);
+            }
+            PostgresHost::Tcp { host, port } => (host.as_str(), *port),
+        };
+        let tcp = connect_to_any(name, port).map_err(away)?;
+        prepare(&tcp).map_err(away)?;
+        let mut stream = Self::Tcp(tcp);
+        stream.set_timeout(timeout).map_err(away)?;
+        if server.tls == PostgresTls::Disable {
+            return Ok(stream);
+        }
+        let mut request = BytesMut::new();
+        frontend::ssl_request(&mut request);
+        stream.write_all(&request).map_err(away)?;
+        // One octet and no more: what an attacker sends before the handshake must not count after it.
+        let mut answer = [0; 1];
+        stream.read_exact(&mut answer).map_err(away)?;
+        match (answer, stream) {
+            ([b'S'], Self::Tcp(tcp)) => Ok(Self::Tls(Box::new(tls::begin(server, name, tcp)?))),
+            _ => Err(StoreError::Away(format!(
+                "{host}: the server has no TLS; set ssl = on there, or write sslmode=disable"
+            ))),
+        }
+    }
+
+    /// Sets the time that a read or a write may take.
+    pub(super) fn set_timeout(&self, timeout: Duration) -> io::Result<()> {
+        let timeout = Some(timeout);
+        match self {
+            Self::Socket(stream) => {
+                stream.set_read_timeout(timeout)?;
+                stream.set_write_timeout(timeout)
+            }
+            Self::Tcp(stream) => set_timeout_of(stream, timeout),
+            Self::Tls(stream) => set_timeout_of(stream.get_ref(), timeout),
+        }
+    }
+}
+
+fn set_timeout_of(stream: &TcpStream, timeout: Option<Duration>) -> io::Result<()> {
+    stream.set_read_timeout(timeout)?;
+    stream.set_write_timeout(timeout)
+}
+
+/// Connects to the first address of a name that accepts.
+fn connect_to_any(name: &str, port: u16) -> io::Result<TcpStream> {
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in (name, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, CONNECTING) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEPALIVE)?;
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(2))?;
+    sockopt::set_tcp_keepcnt(stream, 2)?;
+    sockopt::set_tcp_user_timeout(stream, UNACKNOWLEDGED)?;
+    Ok(())
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Socket(stream) => stream.read(buffer),
+            Self::Tcp(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Socket(stream) => stream.write(octets),
+            Self::Tcp(stream) => stream.write(octets),
+            Self::Tls(stream) => stream.write(octets),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Socket(stream) => stream.flush(),
+            Self::Tcp(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! A connection in PostgreSQL's protocol, version 3 (PostgreSQL's documentation, chapter "Frontend/Backend
+//! Protocol"): sends messages, and collects what comes back until the server is ready again.
+//!
+//! An error of the connection, or an answer that does not fit, breaks it for good: no answer can be taken for
+//! that of another question.
+
+use std::io::{Read, Write};
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::message::backend::{DataRowBody, Message, RowDescriptionBody};
+use postgres_protocol::message::frontend;
+
+use super::error_codes::ServerMessage;
+use super::stream::Stream;
+use crate::store::StoreError;
+use crate::store::sql::{Columns, SqlValue};
+
+/// Octets read at once.
+const PIECE: usize = 32 * 1024;
+
+/// A notification of another session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Notification {
+    pub(super) channel: String,
+    pub(super) payload: String,
+}
+
+/// State of the transaction, as the server told it last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TransactionState {
+    None,
+    Open,
+    /// An error occurred in it: it can only be rolled back, to a savepoint or as a whole.
+    Failed,
+}
+
+/// One end of a connection.
+pub(super) struct ProtocolConnection {
+    stream: Stream,
+    input: BytesMut,
+    output: BytesMut,
+    state: TransactionState,
+    /// Number of notices since the connection was opened, and the last one.
+    notices: u64,
+    last_notice: Option<String>,
+    notifications: Vec<Notification>,
+    is_broken: bool,
+}
+
+/// Names and types of the columns of a result.
+#[derive(Debug)]
+pub(super) struct ResultColumns(Vec<(String, u32)>);
+
+/// What came back for one message or several.
+#[derive(Default)]
+pub(super) struct ServerAnswer {
+    /// Of the last result.
+    pub(super) columns: Option<Arc<ResultColumns>>,
+    pub(super) rows: Vec<DataRowBody>,
+    /// Of the last command: its name, and the number of rows that it returned or changed.
+    pub(super) command: String,
+    pub(super) count: usize,
+    /// More rows can be asked of the portal.
+    pub(super) has_more: bool,
+}
+
+impl std::fmt::Debug for ProtocolConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ProtocolConnection")
+    }
+}
+
+impl ProtocolConnection {
+    pub(super) fn of(stream: Stream) -> Self {
+        Self {
+            stream,
+            input: BytesMut::with_capacity(PIECE),
+            output: BytesMut::new(),
+            state: TransactionState::None,
+            notices: 0,
+            last_notice: None,
+            notifications: Vec::new(),
+            is_broken: false,
+        }
+    }
+
+    pub(super) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    pub(super) fn state(&self) -> TransactionState {
+        self.state
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    pub(super) fn notices(&self) -> u64 {
+        self.notices
+    }
+
+    pub(super) fn last_notice(&self) -> &str {
+        self.last_notice.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn take_notifications(&mut self) -> Vec<Notification> {
+        std::mem::take(&mut self.notifications)
+    }
+
+    /// The messages to send next.
+    pub(super) fn output(&mut self) -> &mut BytesMut {
+        &mut self.output
+    }
+
+    /// Takes back messages that were not sent.
+    pub(super) fn discard_output(&mut self) {
+        self.output.clear();
+    }
+
+    /// Sends the messages.
+    ///
+    /// # Errors
+    /// `Away`.
+    pub(super) fn send(&mut self) -> Result<(), StoreError> {
+        if self.is_broken {
+            return Err(StoreError::Away("the connection is broken".to_owned()));
+        }
+        let sent = self
+            .stream
+            .write_all(&self.output)
+            .and_then(|()| self.stream.flush());
+        self.output.clear();
+        // A large content is not kept in memory.
+        if self.output.capacity() > 16 * PIECE {
+            self.output = BytesMut::new();
+        }
+        sent.map_err(|cause| self.fail(&cause))
+    }
+
+    /// The next message that is about the question; waits for it.
+    ///
+    /// # Errors
+    /// `Away`.
+    pub(super) fn receive(&mut self) -> Result<Message, StoreError> {
+        loop {
+            match Message::parse(&mut self.input) {
+                Ok(Some(message)) => {
+                    if let Some(message) = self.keep_aside(message)? {
+                        return Ok(message);
+                    }
+                }
+                Ok(None) => self.read_more()?,
+                Err(cause) => return Err(self.fail(&cause)),
+            }
+        }
+    }
+
+    /// Waits for a notification, until the timeout of the stream. Returns false if none came.
+    ///
+    /// # Errors
+    /// `Away`.
+    pub(super) fn wait_for_notification(&mut self) -> Result<bool, StoreError> {
+        loop {
+            match Message::parse(&mut self.input) {
+                Ok(Some(message)) => {
+                    if self.keep_aside(message)?.is_some() {
+                        return Err(self.fail(&"an answer without a question"));
+                    }
+                    if !self.notifications.is_empty() {
+                        return Ok(true);
+                    }
+                }
+                Ok(None) => {
+                    let mut piece = [0; 4096];
+                    match self.stream.read(&mut piece) {
+                        Ok(0) => return Err(self.fail(&"the server closed the connection")),
+                        Ok(count) => self.input.extend_from_slice(&piece[..count]),
+                        Err(cause) if is_timeout(&cause) => return Ok(false),
+                        Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
+                        Err(cause) => return Err(self.fail(&cause)),
+                    }
+                }
+                Err(cause) => return Err(self.fail(&cause)),
+            }
+        }
+    }
+
+    /// Keeps what may come at any time: notices, notifications, changes of parameters.
+    fn keep_aside(&mut self, message: Message) -> Result<Option<Message>, StoreError> {
+        match message {
+            Message::NoticeResponse(body) => {
+                self.notices += 1;
+                self.last_notice = Some(ServerMessage::read(body.fields()).text);
+            }
+            Message::NotificationResponse(body) => {
+                let read = body.channel().and_then(|channel| {
+                    Ok(Notification {
+                        channel: channel.to_owned(),
+                        payload: body.message()?.to_owned(),
+                    })
+                });
+                let notification = read.map_err(|cause| self.fail(&cause))?;
+                self.notifications.push(notification);
+            }
+            Message::ParameterStatus(_) => {}
+            other => return Ok(Some(other)),
+        }
+        Ok(None)
+    }
+
+    fn read_more(&mut self) -> Result<(), StoreError> {
+        let filled = self.input.len();
+        self.input.resize(filled + PIECE, 0);
+        let read = self.stream.read(&mut self.input[filled..]);
+        self.input.truncate(filled + *read.as_ref().unwrap_or(&0));
+        match read {
+            Ok(0) => Err(self.fail(&"the server closed the connection")),
+            Ok(_) => Ok(()),
+            Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => Ok(()),
+            Err(cause) if is_timeout(&cause) => {
+                Err(self.fail(&"the server does not answer in time"))
+            }
+            Err(cause) => Err(self.fail(&cause)),
+        }
+    }
+
+    /// Breaks the connection.
+    pub(super) fn fail(&mut self, cause: &dyn std::fmt::Display) -> StoreError {
+        self.is_broken = true;
+        StoreError::Away(format!("connection to PostgreSQL: {cause}"))
+    }
+
+    /// Sends the messages, which end with a sync or are a simple query, and collects the answer.
+    ///
+    /// # Errors
+    /// That of the server, or `Away`.
+    pub(super) fn exchange(&mut self) -> Result<ServerAnswer, StoreError> {
+        self.exchange_or_message()?
+            .map_err(ServerMessage::into_error)
+    }
+
+    /// Like [`exchange`](Self::exchange), with the error of the server as it came.
+    ///
+    /// # Errors
+    /// `Away`.
+    pub(super) fn exchange_or_message(
+        &mut self,
+    ) -> Result<Result<ServerAnswer, ServerMessage>, StoreError> {
+        self.send()?;
+        let mut answer = ServerAnswer::default();
+        let mut failed: Option<ServerMessage> = None;
+        loop {
+            match self.receive()? {
+                Message::DataRow(row) => answer.rows.push(row),
+                Message::RowDescription(body) => {
+                    answer.rows.clear();
+                    let columns = ResultColumns::read(&body).map_err(|cause| self.fail(&cause))?;
+                    answer.columns = Some(Arc::new(columns));
+                }
+                Message::CommandComplete(body) => {
+                    let tag = body.tag().map_err(|cause| self.fail(&cause))?;
+                    let mut words = tag.split(' ');
+                    answer.command = words.next().unwrap_or_default().to_owned();
+                    answer.count = words
+                        .next_back()
+                        .and_then(|word| word.parse().ok())
+                        .unwrap_or(0);
+                }
+                Message::PortalSuspended => answer.has_more = true,
+                Message::ErrorResponse(body) => {
+                    let message = ServerMessage::read(body.fields());
+                    if message.is_fatal {
+                        self.is_broken = true;
+                        return Ok(Err(message));
+                    }
+                    failed.get_or_insert(message);
+                }
+                Message::ReadyForQuery(body) => {
+                    self.state = match body.status() {
+                        b'I' => TransactionState::None,
+                        b'T' => TransactionState::Open,
+                        _ => TransactionState::Failed,
+                    };
+                    return Ok(failed.map_or(Ok(answer), Err));
+                }
+                Message::ParseComplete
+                | Message::BindComplete
+                | Message::CloseComplete
+                | Message::NoData
+                | Message::EmptyQueryResponse
+                | Message::ParameterDescription(_) => {}
+                _ => return Err(self.fail(&"an unexpected message")),
+            }
+        }
+    }
+
+    /// Runs statements without parameters. The rows are those of the last result, as texts.
+    ///
+    /// # Errors
+    /// That of the server, or `Away`.
+    pub(super) fn simple(&mut self, sql: &str) -> Result<ServerAnswer, StoreError> {
+        self.begin_simple(sql)?;
+        self.exchange()
+    }
+
+    /// Puts statements without parameters into the output.
+    pub(super) fn begin_simple(&mut self, sql: &str) -> Result<(), StoreError> {
+        frontend::query(sql, &mut self.output).map_err(|cause| StoreError::Other(cause.to_string()))
+    }
+}
+
+impl Drop for ProtocolConnection {
+    fn drop(&mut self) {
+        if !self.is_broken {
+            self.output.clear();
+            frontend::terminate(&mut self.output);
+            let _ = self.send();
+        }
+    }
+}
+
+fn is_timeout(cause: &std::io::Error) -> bool {
+    matches!(
+        cause.kind(),
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+    )
+}
+
+impl ResultColumns {
+    fn read(body: &RowDescriptionBody) -> std::io::Result<Self> {
+        let fields = body.fields();
+        fields
+            .map(|field| Ok((field.name().to_owned(), field.type_oid())))
+            .collect()
+            .map(Self)
+    }
+}
+
+/// Numbers of types, fixed by the server's catalogue (`pg_type.dat`).
+mod oid {
+    pub(super) const BOOL: u32 = 16;
+    pub(super) const BYTEA: u32 = 17;
+    pub(super) const NAME: u32 = 19;
+    pub(super) const INT8: u32 = 20;
+    pub(super) const INT2: u32 = 21;
+    pub(super) const INT4: u32 = 23;
+    pub(super) const TEXT: u32 = 25;
+    pub(super) const UNKNOWN: u32 = 705;
+    pub(super) const VARCHAR: u32 = 1043;
+}
+
+/// A row with its columns, in binary format.
+pub(super) struct ResultRow<'a> {
+    columns: &'a ResultColumns,
+    row: &'a DataRowBody,
+    /// Places of the values in the row.
+    places: Vec<Option<Range<usize>>>,
+}
+
+impl<'a> ResultRow<'a> {
+    pub(super) fn of(columns: &'a ResultColumns, row: &'a DataRowBody) -> Result<Self, StoreError> {
+        let places = row
+            .ranges()
+            .collect()
+            .map_err(|cause| StoreError::Away(cause.to_string()))?;
+        Ok(Self {
+            columns,
+            row,
+            places,
+        })
+    }
+}
+
+/// The text of a column of a simple query's row.
+pub(super) fn text_of(row: &DataRowBody, column: usize) -> Option<String> {
+    let place = row.ranges().nth(column).ok()???;
+    let octets = row.buffer().get(place)?;
+    std::str::from_utf8(octets).ok().map(ToOwned::to_owned)
+}
+
+impl Columns for ResultRow<'_> {
+    fn value(&self, column: usize) -> Result<SqlValue<'_>, StoreError> {
+        let none = || StoreError::Other(format!("the result has no column {column}"));
+        let place = self.places.get(column).ok_or_else(none)?;
+        let (name, kind) = self.columns.0.get(column).ok_or_else(none)?;
+        let Some(place) = place else {
+            return Ok(SqlValue::Null);
+        };
+        let octets = self.row.buffer().get(place.clone()).ok_or_else(none)?;
+        let value = match (*kind, octets) {
+            (oid::INT8, octets) => octets.try_into().ok().map(i64::from_be_bytes),
+            (oid::INT4, octets) => octets
+                .try_into()
+                .ok()
+                .map(i32::from_be_bytes)
+                .map(i64::from),
+            (oid::INT2, octets) => octets
+                .try_into()
+                .ok()
+                .map(i16::from_be_bytes)
+                .map(i64::from),
+            (oid::BOOL, [octet]) => Some(i64::from(*octet != 0)),
+            (oid::BYTEA, octets) => return Ok(SqlValue::Blob(octets)),
+            (oid::TEXT | oid::VARCHAR | oid::NAME | oid::UNKNOWN, octets) => {
+                let text = std::str::from_utf8(octets);
+                return text
+                    .map(SqlValue::Text)
+                    .map_err(|_| StoreError::DamagedRow("a text is not UTF-8".to_owned()));
+            }
+            _ => None,
+        };
+        value.map(SqlValue::Integer).ok_or_else(|| {
+            StoreError::Other(format!(
+                "column {name} has type {kind}, which is none of ours"
+            ))
+        })
+    }
+
+    fn number(&self, name: &str) -> Option<usize> {
+        self.columns.0.iter().position(|(known, _)| known == name)
+    }
+}

@@ -1,0 +1,145 @@
+//! A proxy between the store and the server that cuts connections at a chosen step.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// A step of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// The connection ends in place of this piece from the client, counted from 1.
+    ToServer(usize),
+    /// The server has answered, and this piece of its answers does not arrive.
+    FromServer(usize),
+    /// In place of the piece from the client with this text.
+    Before(&'static str),
+    /// After the server has answered the piece with this text; the answer does not arrive.
+    After(&'static str),
+}
+
+#[derive(Default)]
+struct Plan {
+    cut: Option<Cut>,
+    to_server: usize,
+    from_server: usize,
+    /// The piece of `After` has passed.
+    has_passed: bool,
+    cuts: usize,
+}
+
+/// A running proxy; it ends with the program.
+#[derive(Clone)]
+pub struct Proxy {
+    pub port: u16,
+    plan: Arc<Mutex<Plan>>,
+}
+
+impl Proxy {
+    /// Starts one in front of the socket in a folder.
+    pub fn start(folder: PathBuf) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let proxy = Self {
+            port: listener.local_addr().expect("an address").port(),
+            plan: Arc::default(),
+        };
+        let plan = proxy.plan.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let server = UnixStream::connect(folder.join(".s.PGSQL.5432")).expect("a server");
+                serve(&plan, client, server);
+            }
+        });
+        proxy
+    }
+
+    /// The place of a schema behind the proxy.
+    pub fn url(&self, schema: &str) -> String {
+        format!(
+            "postgres://vestibule@127.0.0.1:{}/vestibule?schema={schema}",
+            self.port
+        )
+    }
+
+    /// Cuts once at this step, counted from now.
+    pub fn cut(&self, cut: Cut) {
+        *self.plan.lock().expect("a plan") = Plan {
+            cut: Some(cut),
+            ..Plan::default()
+        };
+    }
+
+    /// Cuts no more. Returns true if it did.
+    pub fn has_cut(&self) -> bool {
+        std::mem::take(&mut *self.plan.lock().expect("a plan")).cuts > 0
+    }
+}
+
+fn serve(plan: &Arc<Mutex<Plan>>, client: TcpStream, server: UnixStream) {
+    let (mut from_client, mut to_client) = (client.try_clone().expect("a stream"), client);
+    let (mut from_server, mut to_server) = (server.try_clone().expect("a stream"), server);
+    let of_client = plan.clone();
+    std::thread::spawn(move || {
+        let mut piece = vec![0; 1 << 16];
+        while let Ok(count @ 1..) = from_client.read(&mut piece) {
+            let text = String::from_utf8_lossy(&piece[..count]).into_owned();
+            if of_client.lock().expect("a plan").cuts_before(&text) {
+                let _ = from_client.shutdown(Shutdown::Both);
+                break;
+            }
+            if to_server.write_all(&piece[..count]).is_err() {
+                break;
+            }
+        }
+        let _ = to_server.shutdown(Shutdown::Both);
+    });
+    let of_server = plan.clone();
+    std::thread::spawn(move || {
+        let mut piece = vec![0; 1 << 16];
+        while let Ok(count @ 1..) = from_server.read(&mut piece) {
+            if of_server.lock().expect("a plan").cuts_after() {
+                break;
+            }
+            if to_client.write_all(&piece[..count]).is_err() {
+                break;
+            }
+        }
+        let _ = to_client.shutdown(Shutdown::Both);
+        let _ = from_server.shutdown(Shutdown::Both);
+    });
+}
+
+impl Plan {
+    fn cuts_before(&mut self, text: &str) -> bool {
+        self.to_server += 1;
+        let cuts = match self.cut {
+            Some(Cut::ToServer(number)) => self.to_server == number,
+            Some(Cut::Before(wanted)) => text.contains(wanted),
+            Some(Cut::After(wanted)) => {
+                self.has_passed |= text.contains(wanted);
+                false
+            }
+            _ => false,
+        };
+        self.count(cuts)
+    }
+
+    fn cuts_after(&mut self) -> bool {
+        self.from_server += 1;
+        let cuts = match self.cut {
+            Some(Cut::FromServer(number)) => self.from_server == number,
+            Some(Cut::After(_)) => std::mem::take(&mut self.has_passed),
+            _ => false,
+        };
+        self.count(cuts)
+    }
+
+    fn count(&mut self, cuts: bool) -> bool {
+        if cuts {
+            self.cut = None;
+            self.cuts += 1;
+        }
+        cuts
+    }
+}

@@ -1,0 +1,88 @@
+//! Sessions: what is stored over them, several at once, and what they do when the server goes away.
+
+use vestibule::store::StoreError;
+
+use crate::stores::{accept, assert_sound, count, open, open_seeded};
+use crate::support::postgres::server;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_make_one_account_of_one_sender() {
+    let schema = server().schema();
+    let first = open_seeded(&schema.url).await;
+    let second = open(&schema.url).await;
+    let mut waiting = Vec::new();
+    for number in 0..200 {
+        let store = if number % 2 == 0 { &first } else { &second }.clone();
+        waiting.push(tokio::spawn(async move {
+            let outcome = accept(&store, "ann@corp.example", &format!("m{number}@x")).await;
+            outcome.expect("accepted").ledger
+        }));
+    }
+    let mut ledgers = Vec::new();
+    for one in waiting {
+        ledgers.push(one.await.expect("no panic"));
+    }
+    ledgers.sort();
+    ledgers.dedup();
+    assert_eq!(ledgers.len(), 200);
+    let run = |sql: &str| server().run(&schema.name, sql);
+    assert_eq!(run("SELECT count(*) FROM account"), ["1"]);
+    assert_eq!(run("SELECT count(*) FROM letter"), ["1"]);
+    assert_eq!(run("SELECT count(*) FROM ledger"), ["200"]);
+    let early = "SELECT count(*) FROM ledger WHERE n >= (SELECT next_number FROM writer)";
+    assert_eq!(run(early), ["0"]);
+    assert_sound(&second).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_that_the_server_ended_are_opened_again() {
+    let schema = server().schema();
+    let store = open_seeded(&schema.url).await;
+    for round in 0..3 {
+        let id = format!("m{round}@x");
+        accept(&store, "ann@corp.example", &id)
+            .await
+            .expect("accepted");
+        store.access().await.expect("read");
+        assert_eq!(count(&schema, &id), 1);
+        let ended = server().run(
+            &schema.name,
+            &format!(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                 WHERE application_name = 'vestibule {}'",
+                schema.name
+            ),
+        );
+        assert_ne!(ended, ["0"]);
+    }
+    accept(&store, "ann@corp.example", "last@x")
+        .await
+        .expect("accepted");
+    store.access().await.expect("read");
+    assert_sound(&store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_waits_for_the_lock_answers_busy_and_goes_on() {
+    let schema = server().schema();
+    let store = open_seeded(&schema.url).await;
+    let begun = std::time::Instant::now();
+    // A session that holds the lock for longer than others wait.
+    let sql = "BEGIN; UPDATE writer SET next_number = next_number + 1; SELECT pg_sleep(14); COMMIT";
+    let (name, waiting) = (schema.name.clone(), store.clone());
+    let holder = tokio::task::spawn_blocking(move || server().run(&name, sql));
+    let held =
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'BEGIN; UPDATE writer%pg_sleep%'
+         AND wait_event = 'PgSleep'";
+    while server().run(&schema.name, held) != ["1"] {
+        tokio::task::yield_now().await;
+    }
+    let refused = accept(&waiting, "ann@corp.example", "m@x").await;
+    assert!(matches!(refused, Err(StoreError::Busy(_))), "{refused:?}");
+    holder.await.expect("it ended");
+    accept(&store, "ann@corp.example", "m@x")
+        .await
+        .expect("accepted");
+    assert_eq!(count(&schema, "m@x"), 1);
+    assert!(begun.elapsed().as_secs() < 20);
+}

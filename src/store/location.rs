@@ -109,6 +109,12 @@ impl From<&PathBuf> for Location {
     }
 }
 
+impl From<PostgresServer> for Location {
+    fn from(server: PostgresServer) -> Self {
+        Self::Server(Box::new(server))
+    }
+}
+
 impl From<&Location> for Location {
     fn from(location: &Location) -> Self {
         location.clone()

@@ -34,12 +34,12 @@ async fn a_commit_that_arrived_is_acknowledged_although_its_answer_was_lost() {
     let store = open_seeded(&proxy.url(&schema.name)).await;
     send(&store, &schema, "first@x").await;
 
-    proxy.cut(Cut::After("COMMIT"));
+    proxy.cut(Cut::After("INTO committed"));
     assert_eq!(send(&store, &schema, "answer-lost@x").await, 1);
     assert!(proxy.has_cut());
     assert_eq!(count(&schema, "answer-lost@x"), 1);
 
-    proxy.cut(Cut::Before("COMMIT"));
+    proxy.cut(Cut::Before("INTO committed"));
     let refused = accept(&store, "ann@corp.example", "never-arrived@x").await;
     assert!(matches!(refused, Err(StoreError::Away(_))), "{refused:?}");
     assert!(proxy.has_cut());

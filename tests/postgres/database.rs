@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
 use std::process::Stdio;
 
-use vestibule::store::{Location, PostgresServer, Store};
+use vestibule::config::PostgresServer;
+use vestibule::store::{Location, Store};
 
 use crate::support::postgres::{Schema, server};
 
@@ -24,7 +25,7 @@ impl Database {
 
     fn location(&self) -> Location {
         let place = PostgresServer::parse(&self.schema.url);
-        Location::Server(place.expect("a place of a store"))
+        place.expect("a place of a store").into()
     }
 
     /// Opens the store, as another process or after a restart would.

@@ -14,7 +14,7 @@ use crate::support::postgres::{Schema, server};
 
 /// The place of a store by its URL.
 pub fn location(url: &str) -> Location {
-    Location::Server(Box::new(PostgresServer::parse(url).expect(url)))
+    PostgresServer::parse(url).expect(url).into()
 }
 
 /// Opens a store at a node of its own.

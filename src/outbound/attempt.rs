@@ -12,7 +12,7 @@ pub enum Attempt {
     Retry(Cause),
     /// A permanent failure of this request.
     Refused(Cause),
-    /// A fault of our own, after which it may have been delivered or not.
+    /// It may have been delivered or not: a fault of our own, or no reply to what was sent.
     Unknown(Cause),
 }
 
@@ -24,10 +24,15 @@ impl Attempt {
         Self::Unknown(Cause::of_request("a fault in vestibule"))
     }
 
-    /// True for a failure of the destination as a whole.
+    /// The cause of a failure of the destination as a whole.
     #[must_use]
-    pub fn is_of_destination(&self) -> bool {
-        matches!(self, Self::Retry(cause) if cause.scope == Scope::Destination)
+    pub fn destination_failure(&self) -> Option<&Cause> {
+        match self {
+            Self::Retry(cause) | Self::Unknown(cause) if cause.scope == Scope::Destination => {
+                Some(cause)
+            }
+            _ => None,
+        }
     }
 }
 

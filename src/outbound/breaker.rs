@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Attempt, Scope};
+use super::Attempt;
 use crate::config::{Destination, Endpoint, Outgoing};
 use crate::domain::Timestamp;
 
@@ -54,27 +54,43 @@ impl Breaker {
     fn capacity(self, concurrency: usize, under_way: usize, now: Timestamp) -> Capacity {
         match self {
             Self::Up { .. } => Capacity::For(concurrency.saturating_sub(under_way)),
-            Self::Down { probe_at, .. } if now < probe_at => Capacity::NotBefore(probe_at),
+            Self::Down { probe_at, .. } if self.waits(now) => Capacity::NotBefore(probe_at),
             Self::Down { .. } => Capacity::For(1_usize.saturating_sub(under_way)),
+        }
+    }
+
+    /// True before the time of the trial. A trial that is further away than any wait was scheduled before
+    /// the clock was set back, and is due.
+    fn waits(self, now: Timestamp) -> bool {
+        match self {
+            Self::Up { .. } => false,
+            Self::Down {
+                probe_at,
+                wait,
+                is_requested,
+            } => {
+                let longest = if is_requested {
+                    LONGEST_REQUESTED
+                } else {
+                    wait
+                };
+                now < probe_at && probe_at <= later(now, longest)
+            }
         }
     }
 
     /// Returns the state after one more outcome.
     #[must_use]
     fn after(self, attempt: &Attempt, now: Timestamp) -> Self {
-        let cause = match (attempt, self) {
-            (Attempt::Retry(cause), _) if cause.scope == Scope::Destination => cause,
-            // Started before the destination asked for the wait.
-            (
-                _,
+        let Some(cause) = attempt.destination_failure() else {
+            return match self {
+                // Started before the destination asked for the wait.
                 Self::Down {
-                    probe_at,
-                    is_requested: true,
-                    ..
-                },
-            ) if now < probe_at => return self,
-            // The destination answered.
-            _ => return Self::default(),
+                    is_requested: true, ..
+                } if self.waits(now) => self,
+                // The destination answered.
+                _ => Self::default(),
+            };
         };
         let down = |wait: Duration| Self::Down {
             probe_at: later(now, wait),
@@ -94,7 +110,7 @@ impl Breaker {
             },
             Self::Up { .. } => down(FIRST_WAIT),
             // Started before the breaker opened, so it says nothing new.
-            Self::Down { probe_at, .. } if now < probe_at => self,
+            Self::Down { .. } if self.waits(now) => self,
             Self::Down { wait, .. } => down((wait * 2).min(LONGEST_WAIT)),
         }
     }
@@ -134,9 +150,7 @@ impl SharedBreaker {
     pub fn note(&self, attempt: &Attempt, now: Timestamp) {
         let mut state = self.lock();
         state.breaker = state.breaker.after(attempt, now);
-        if let Attempt::Retry(cause) = attempt
-            && attempt.is_of_destination()
-        {
+        if let Some(cause) = attempt.destination_failure() {
             state.last_error.clone_from(&cause.text);
         }
     }
@@ -257,6 +271,28 @@ mod tests {
             attempts.push((20, answer));
             assert_eq!(after(&attempts), Breaker::Up { failures: 0 });
         }
+    }
+
+    #[test]
+    fn a_message_without_a_reply_counts_as_a_failure() {
+        let silent = || Attempt::Unknown(Cause::of_destination("no reply to the content"));
+        let down = after(&[0, 1, 2, 3, 4].map(|at| (at, silent())));
+        assert_eq!(down.capacity(8, 0, at(5)), Capacity::NotBefore(at(19)));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_the_trial_due() {
+        let down = after(&vec![(100_000, unreachable()); 5]);
+        assert_eq!(
+            down.capacity(8, 0, at(100_000)),
+            Capacity::NotBefore(at(100_015))
+        );
+        assert_eq!(down.capacity(8, 0, at(50_000)), Capacity::For(1));
+        let down = down.after(&unreachable(), at(50_000));
+        assert_eq!(
+            down.capacity(8, 0, at(50_000)),
+            Capacity::NotBefore(at(50_030))
+        );
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl<Q: WorkQueue> Run<Q> {
         let mut is_failed = false;
         for attempt in attempts.iter().flatten() {
             // Of items that were attempted together, all can have the same failure.
-            let is_failure = attempt.is_of_destination();
+            let is_failure = attempt.destination_failure().is_some();
             if !(is_failure && is_failed) {
                 self.breaker.note(attempt, now);
             }

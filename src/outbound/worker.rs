@@ -56,7 +56,7 @@ pub struct Worker<Q: WorkQueue> {
     /// `None` if something may have become due since the last look.
     next: Option<NextWork>,
     /// No turn before this time, after a failed one.
-    setback: Timestamp,
+    setback: Instant,
     under_way: JoinSet<Vec<WorkOutcome<Q>>>,
     /// Outcomes of runs that are still under way.
     early: mpsc::UnboundedSender<Vec<WorkOutcome<Q>>>,
@@ -79,7 +79,7 @@ impl<Q: WorkQueue> Worker<Q> {
             claims_in_doubt: false,
             unsettled: Vec::new(),
             next: None,
-            setback: Timestamp::MIN,
+            setback: Instant::now(),
             under_way: JoinSet::new(),
             early,
             recorded: None,
@@ -219,19 +219,19 @@ impl<Q: WorkQueue> Worker<Q> {
         } else {
             now
         };
-        until(at.max(self.setback), now)
+        until(at, now).max(self.setback.saturating_duration_since(Instant::now()))
     }
 
     /// Settles what is done, and starts up to `capacity` runs of what is due.
     async fn step(&mut self, capacity: usize, now: Timestamp) {
-        if now < self.setback {
+        if Instant::now() < self.setback {
             return;
         }
         if capacity > 0 && self.next.is_none() && self.unsettled.is_empty() {
             // A query costs no transaction, and most changes concern something else.
             match self.queue.next().await {
                 Ok(next) => self.next = Some(next),
-                Err(error) => return self.set_back(&error, now),
+                Err(error) => return self.set_back(&error),
             }
         }
         let is_due = match self.next {
@@ -245,16 +245,16 @@ impl<Q: WorkQueue> Worker<Q> {
         }
     }
 
-    fn set_back(&mut self, error: &StoreError, now: Timestamp) {
+    fn set_back(&mut self, error: &StoreError) {
         events::fault("outbound", error);
-        self.setback = later(now, SETBACK);
+        self.setback = Instant::now() + SETBACK;
     }
 
     /// One transaction, and the start of the runs that it claimed.
     async fn turn(&mut self, most: usize, now: Timestamp) {
         if self.claims_in_doubt {
             if let Err(error) = self.queue.give_back(self.last_claim, now).await {
-                return self.set_back(&error, now);
+                return self.set_back(&error);
             }
             self.claims_in_doubt = false;
         }
@@ -265,7 +265,7 @@ impl<Q: WorkQueue> Worker<Q> {
         let turn = match self.queue.turn(&self.unsettled, most, lease, now).await {
             Ok(turn) => turn,
             Err(error) => {
-                self.set_back(&error, now);
+                self.set_back(&error);
                 return self.settle_apart(now).await;
             }
         };
@@ -275,7 +275,7 @@ impl<Q: WorkQueue> Worker<Q> {
         }
         if let Some(error) = &turn.unread {
             self.claims_in_doubt = true;
-            self.set_back(error, now);
+            self.set_back(error);
         }
         for damaged in &turn.set_aside {
             events::set_aside(damaged);

@@ -2,15 +2,16 @@
 //!
 //! A mail is a row before it is composed, and it is counted against the limits at its claim, so that a crash
 //! between sending and settling cannot cause a second mail within the limits. Right before it is sent, the
-//! claim is confirmed. At the shutdown, mail in progress is finished and settled, and what waits for a
-//! connection returns to the queue.
+//! claim is confirmed. At the shutdown, and when the server is down, mail in progress is finished and settled,
+//! and what was not attempted returns to the queue with its share of the limits.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::transport::TIME_LIMIT;
 use super::{ComposeError, MailTokens, MailTransport, compose};
 use crate::config::{Config, Retry};
 use crate::domain::{AccountId, EmailAddress, LanguagePriority, Timestamp};
@@ -26,16 +27,11 @@ use crate::store::{
 };
 use crate::templates::{Language, Templates};
 
-/// Maximum mails that are sent at the same time, each on its own connection.
+/// Maximum runs at the same time, each on its own connection.
 const CONNECTIONS: usize = 16;
 
-/// Maximum claimed and unsettled mails; more than connections, so that one transaction claims many and no
-/// connection waits for it.
-const CLAIMED: usize = 64;
-
-/// Time within which a claimed mail is sent, also if it waits for a connection; less than its lease in the
-/// database.
-const SENDING: Duration = Duration::from_mins(12);
+/// Maximum mails of a run, so that one transaction claims many and no connection waits for it.
+const RUN: usize = 4;
 
 /// Pause after a claim in which limits deferred mails: there may be more of them.
 const AFTER_DEFERRING: Duration = Duration::from_millis(10);
@@ -58,7 +54,6 @@ pub async fn run(
                     config,
                     templates: Arc::clone(&templates),
                     transport,
-                    connections: Semaphore::new(CONNECTIONS),
                 };
                 generations.start("verification mail", target, queue);
             }
@@ -73,7 +68,6 @@ struct MailQueue {
     config: Arc<Config>,
     templates: Arc<Templates>,
     transport: MailTransport,
-    connections: Semaphore,
 }
 
 /// A claimed mail with the tokens that it will contain.
@@ -95,11 +89,11 @@ impl WorkQueue for MailQueue {
     }
 
     fn concurrency(&self) -> usize {
-        CLAIMED
+        CONNECTIONS
     }
 
     fn timeout(&self) -> Duration {
-        SENDING
+        TIME_LIMIT
     }
 
     async fn next(&self) -> Result<NextWork, StoreError> {
@@ -113,7 +107,7 @@ impl WorkQueue for MailQueue {
         _: Timestamp,
         now: Timestamp,
     ) -> Result<Turn<MailTask>, StoreError> {
-        let tokens = (0..most)
+        let tokens = (0..most * RUN)
             .map(|_| MailTokens::generate())
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| StoreError::Other(error.to_string()))?;
@@ -141,11 +135,10 @@ impl WorkQueue for MailQueue {
         };
         // The mails have the tokens in this order.
         let tasks = claimed.verification_mails.into_iter().zip(tokens);
+        let tasks = tasks.map(|(mail, tokens)| MailTask { mail, tokens });
         Ok(Turn {
             settled,
-            runs: tasks
-                .map(|(mail, tokens)| vec![MailTask { mail, tokens }])
-                .collect(),
+            runs: deal(tasks.collect(), most),
             set_aside: Vec::new(),
             next,
             unread: None,
@@ -160,14 +153,10 @@ impl WorkQueue for MailQueue {
         self.store.give_back_mail(after, now).await
     }
 
-    async fn attempt(
-        &self,
-        tasks: &mut [MailTask],
-        stop: &CancellationToken,
-    ) -> Vec<Option<Attempt>> {
+    async fn attempt(&self, tasks: &mut [MailTask], _: &CancellationToken) -> Vec<Option<Attempt>> {
         let mut attempts = Vec::with_capacity(tasks.len());
         for task in tasks {
-            attempts.push(self.send(task, stop).await);
+            attempts.push(self.send(task).await);
         }
         attempts
     }
@@ -176,8 +165,7 @@ impl WorkQueue for MailQueue {
         let mail = &task.mail;
         let (account, address) = (mail.account, &mail.address);
         let Some(attempt) = attempt else {
-            let cause = "not sent before the shutdown".to_owned();
-            return MailOutcome::Retry { at: now, cause };
+            return MailOutcome::Unattempted;
         };
         failpoint::pass("letter sent");
         let retry = Retry::default();
@@ -196,10 +184,7 @@ impl WorkQueue for MailQueue {
                 MailOutcome::Retry { at, cause }
             }
             Settlement::Failed { cause } => note_refusal(account, address, cause),
-            Settlement::Unattempted => MailOutcome::Retry {
-                at: now,
-                cause: String::new(),
-            },
+            Settlement::Unattempted => MailOutcome::Unattempted,
         }
     }
 
@@ -209,14 +194,8 @@ impl WorkQueue for MailQueue {
 }
 
 impl MailQueue {
-    /// Sends the mail if this worker still holds its claim when there is a connection for it; `None` if it
-    /// was not sent.
-    async fn send(&self, task: &MailTask, stop: &CancellationToken) -> Option<Attempt> {
-        let _connection = tokio::select! {
-            biased;
-            Ok(connection) = self.connections.acquire() => connection,
-            () = stop.cancelled() => return None,
-        };
+    /// Sends the mail if this worker still holds its claim; `None` if it was not sent.
+    async fn send(&self, task: &MailTask) -> Option<Attempt> {
         let holds = self.store.confirm_claim(&task.mail, Timestamp::now()).await;
         let attempt = match holds {
             Ok(true) => self.compose_and_send(task).await,
@@ -274,6 +253,16 @@ impl MailQueue {
         }
         Ok(language)
     }
+}
+
+/// Deals the tasks out to at most `most` runs, as equal as can be, and keeps their order in each.
+fn deal<T>(tasks: Vec<T>, most: usize) -> Vec<Vec<T>> {
+    let count = most.min(tasks.len());
+    let mut runs: Vec<Vec<T>> = (0..count).map(|_| Vec::new()).collect();
+    for (place, task) in tasks.into_iter().enumerate() {
+        runs[place % count].push(task);
+    }
+    runs
 }
 
 /// The outcome for mail that cannot be composed. A template can be repaired while the mail waits.

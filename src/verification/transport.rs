@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use lettre::transport::smtp::response::{Code, Severity};
 use secrecy::ExposeSecret;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -25,8 +27,8 @@ use crate::domain::Domain;
 use crate::outbound::pool::Pool;
 use crate::outbound::{Attempt, Cause};
 
-/// Time limit for one mail, from connecting to the final reply; less than a drain may take.
-const TIME_LIMIT: Duration = Duration::from_secs(50);
+/// Time limit for one mail, from connecting to the final reply. A shutdown may end it before.
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(50);
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
 /// A connection that was idle for longer is tested with NOOP.
@@ -120,25 +122,49 @@ pub struct TransportError(lettre::transport::smtp::Error);
 impl Server {
     async fn send(&self, mail: &ComposedMail) -> Attempt {
         let host = &self.settings.host;
-        let cause = match tokio::time::timeout(TIME_LIMIT, self.try_send(mail)).await {
+        let mut is_content_sent = false;
+        let sending = self.try_send(mail, &mut is_content_sent);
+        let cause = match tokio::time::timeout(TIME_LIMIT, sending).await {
             Ok(Ok(())) => return Attempt::Delivered,
-            Ok(Err(Failure::Smtp(error))) => return judge(&error, mail),
+            Ok(Err(Failure::Smtp(error))) if !is_content_sent || error.status().is_some() => {
+                return judge(&error);
+            }
+            Ok(Err(Failure::Unfit(extension))) => {
+                let cause = format!("{host} does not offer {extension}, which this mail needs");
+                return Attempt::Refused(Cause::of_request(&cause));
+            }
             Ok(Err(error)) => format!("{host}: {error}"),
             Err(_) => format!("{host} took longer than {} s", TIME_LIMIT.as_secs()),
         };
-        Attempt::Retry(Cause::of_destination(&cause))
+        let cause = Cause::of_destination(&cause);
+        if is_content_sent {
+            // The server may have accepted the mail (RFC 5321 4.5.3.2.6).
+            Attempt::Unknown(cause)
+        } else {
+            Attempt::Retry(cause)
+        }
     }
 
-    async fn try_send(&self, mail: &ComposedMail) -> Result<(), Failure> {
+    /// Sets `is_content_sent` before the content is sent: from then on only a reply tells the outcome.
+    async fn try_send(
+        &self,
+        mail: &ComposedMail,
+        is_content_sent: &mut bool,
+    ) -> Result<(), Failure> {
         let mut connection = match self.take_idle().await {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        let sent = connection.send(&mail.envelope, &mail.content).await;
-        if !connection.has_broken() {
-            self.idle.put(connection);
+        match transact(&mut connection, mail, is_content_sent).await {
+            Ok(()) => self.idle.put(connection),
+            Err(error) => {
+                if matches!(&error, Failure::Smtp(error) if error.status().is_some()) {
+                    // A server that has just replied may wait for the QUIT; one that is slow is left alone.
+                    let _ = tokio::time::timeout(FAREWELL_LIMIT, connection.quit()).await;
+                }
+                return Err(error);
+            }
         }
-        sent?;
         Ok(())
     }
 
@@ -192,6 +218,50 @@ async fn reach(server: (&str, u16)) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// One transaction (RFC 5321 3.3), with the extensions that the mail needs.
+async fn transact(
+    connection: &mut AsyncSmtpConnection,
+    mail: &ComposedMail,
+    is_content_sent: &mut bool,
+) -> Result<(), Failure> {
+    let (from, to) = (mail.envelope.from(), mail.envelope.to());
+    let mut addresses = from.into_iter().chain(to);
+    let mut parameters = Vec::new();
+    if !addresses.all(|address| AsRef::<str>::as_ref(address).is_ascii()) {
+        if !connection
+            .server_info()
+            .supports_feature(Extension::SmtpUtfEight)
+        {
+            return Err(Failure::Unfit("SMTPUTF8 (RFC 6531)"));
+        }
+        parameters.push(MailParameter::SmtpUtfEight);
+    }
+    if !mail.content.is_ascii() {
+        if !connection
+            .server_info()
+            .supports_feature(Extension::EightBitMime)
+        {
+            return Err(Failure::Unfit("8BITMIME (RFC 6152)"));
+        }
+        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+    }
+    connection
+        .command(Mail::new(from.cloned(), parameters))
+        .await?;
+    for address in to {
+        connection
+            .command(Rcpt::new(address.clone(), Vec::new()))
+            .await?;
+    }
+    connection.command(Data).await?;
+    *is_content_sent = true;
+    let reply = connection.message(&mail.content).await?;
+    if reply.code().severity != Severity::PositiveCompletion {
+        return Err(Failure::Reply(reply.code()));
+    }
+    Ok(())
+}
+
 /// Causes of a failed attempt.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -199,24 +269,23 @@ enum Failure {
     Connect(std::io::Error),
     #[error(transparent)]
     Smtp(#[from] lettre::transport::smtp::Error),
+    /// The server lacks the extension of this name.
+    #[error("no {0}")]
+    Unfit(&'static str),
+    /// A reply to the content that is neither success nor failure.
+    #[error("{0} after the content")]
+    Reply(Code),
 }
 
 /// A 5xx is permanent, unless it concerns our client rather than the mail (RFC 4954 6: the login). Everything
 /// else, from a broken connection to a bad certificate, is temporary; it concerns the server as a whole,
 /// unless it is a reply about this mail.
-fn judge(error: &lettre::transport::smtp::Error, mail: &ComposedMail) -> Attempt {
+fn judge(error: &lettre::transport::smtp::Error) -> Attempt {
     const ABOUT_US: [u16; 7] = [421, 432, 454, 530, 534, 535, 538];
     let cause = error.to_string();
     let code = error.status().map(u16::from);
     let is_about_us = code.is_none_or(|code| ABOUT_US.contains(&code));
-    // lettre refuses to send a non-ASCII address to a server without SMTPUTF8 (RFC 6531 3.2).
-    let is_unfit = error.is_client()
-        && mail
-            .envelope
-            .to()
-            .iter()
-            .any(|address| !AsRef::<str>::as_ref(address).is_ascii());
-    if (error.is_permanent() && !is_about_us) || is_unfit {
+    if error.is_permanent() && !is_about_us {
         Attempt::Refused(Cause::of_request(&cause))
     } else if is_about_us {
         Attempt::Retry(Cause::of_destination(&cause))

@@ -181,7 +181,7 @@ impl Maildir {
                 Ok(Err(Unwritten::Failed(attempt))) => attempt,
                 Err(panic) => Attempt::of_panic(&panic),
             };
-            let is_of_all = attempt.is_of_destination();
+            let is_of_all = attempt.destination_failure().is_some();
             attempts[place] = Some(attempt);
             if is_of_all {
                 break;

@@ -425,7 +425,7 @@ async fn a_group_that_hangs_publishes_nothing_later_and_no_other_begins_meanwhil
         .attempt(group.clone(), deadline, &CancellationToken::new())
         .await;
     assert!(
-        matches!(&attempts[..], [Some(late), None, None, None] if late.is_of_destination()),
+        matches!(&attempts[..], [Some(late), None, None, None] if late.destination_failure().is_some()),
         "{attempts:?}"
     );
     // A reload makes a new client of the same Maildir.

@@ -1,4 +1,4 @@
-//! Claims of verification mail: kept alive while the mail waits for a connection, then settled.
+//! Claims of verification mail: confirmed right before the mail is sent, then settled.
 //!
 //! A claim takes a share of the rate limits. A worker that certainly sent nothing gives the share back, even
 //! if another worker holds the mail by then. A sent mail is recorded as sent, whoever holds it: so a person
@@ -81,6 +81,17 @@ pub(crate) fn settle(
             NewEvent::new("verification.sent")
                 .account(account)
                 .record(tx, &Actor::Daemon, now)?;
+        }
+        MailOutcome::Unattempted => {
+            give_back(tx, &address, n, claim.place, claim.at)?;
+            if !holds {
+                return Ok(Settled::ClaimLost);
+            }
+            back(tx, n, now, None, now)?;
+            tx.run(
+                "UPDATE letter SET attempts = attempts - 1 WHERE n = ?",
+                &[&n],
+            )?;
         }
         MailOutcome::Retry { at, cause } => {
             give_back(tx, &address, n, claim.place, claim.at)?;

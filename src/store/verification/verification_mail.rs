@@ -50,6 +50,8 @@ pub struct VerificationMail {
 #[derive(Debug, Clone)]
 pub enum MailOutcome {
     Sent,
+    /// Certainly not sent, and due as before; gives the mail's share of the limits back.
+    Unattempted,
     /// To be retried at this time; gives the mail's share of the limits back.
     Retry {
         at: Timestamp,

@@ -300,6 +300,62 @@ async fn a_mail_that_another_worker_sent_while_it_waited_for_a_connection_is_not
 }
 
 #[tokio::test]
+async fn a_server_that_is_down_gets_no_mail_of_those_that_wait() {
+    const MAILS: usize = 3 * CONNECTIONS;
+    let mut harness = Harness::open(0).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let mut config = (*harness.config).clone();
+    let Outgoing::Smtp(server) = &mut config.outgoing else {
+        panic!("a server");
+    };
+    server.port = listener.local_addr().expect("an address").port();
+    // Just enough for all of them, of one kind.
+    let limits = &mut config.verification.limits;
+    limits.per_domain_hour = u32::try_from(MAILS).expect("a number");
+    limits.total_hour = 1000;
+    (limits.sign_up_hour, limits.authenticated_hour) = (1, 1);
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    // Every connection ends before the greeting.
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            drop(connection);
+        }
+    });
+    let (reloads, receiver) = watch::channel(Arc::new(config.clone()));
+    harness.receiver = receiver;
+    for n in 0..MAILS {
+        harness.mail(&format!("person{n}@corp.example")).await;
+    }
+    let worker = harness.start();
+    let deadline = Instant::now() + TIMEOUT;
+    while connections.load(Ordering::SeqCst) < 5 {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    end(worker).await;
+    drop(reloads);
+    // Four failures do not open the breaker, and those under way when the fifth does had no answer yet.
+    let attempted = connections.load(Ordering::SeqCst);
+    assert!(attempted <= 4 + CONNECTIONS, "{attempted} attempts");
+
+    // Nothing is lost, and what was not sent has its share of the limits.
+    let tokens = (0..MAILS).map(|_| MailTokens::generate().expect("tokens").hashes());
+    let later = Timestamp::now() + Duration::from_mins(5);
+    let verification = &config.verification;
+    let (limits, ttl) = (verification.limits, verification.token_ttl);
+    let turn = harness
+        .store
+        .turn_mail([], tokens.collect(), limits, ttl, later);
+    let (_, claimed) = turn.await.expect("claimed");
+    assert_eq!(claimed.verification_mails.len(), MAILS);
+    let first_attempts = claimed.verification_mails.iter();
+    let first_attempts = first_attempts.filter(|mail| mail.attempt == 1).count();
+    assert_eq!(first_attempts, MAILS - attempted);
+}
+
+#[tokio::test]
 async fn a_folder_serves_for_trying_out() {
     let mut harness = Harness::open(0).await;
     let outgoing = harness.folder.path().join("outgoing");

@@ -3,6 +3,7 @@
 
 mod injection;
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
@@ -131,6 +132,57 @@ async fn the_reply_of_the_server_decides() {
         matches!(unfit, Attempt::Refused(_)),
         "no SMTPUTF8 there: {unfit:?}"
     );
+}
+
+/// A server that speaks as scripted, one reply to the greeting and to each command, and to the content; an
+/// empty reply closes the connection. Returns its port.
+fn scripted(replies: &'static [&'static str]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a client");
+        let mut lines = BufReader::new(stream.try_clone().expect("a copy")).lines();
+        let mut stream = stream;
+        for reply in replies {
+            if reply.is_empty() {
+                return;
+            }
+            stream.write_all(reply.as_bytes()).expect("written");
+            let in_content = reply.starts_with("354");
+            let mut received = lines.by_ref().map_while(Result::ok);
+            let _ = received.find(|line| !in_content || line == ".");
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn after_the_content_only_a_reply_tells_the_outcome() {
+    const OK: &str = "250 ok\r\n";
+    const GO: &str = "354 go\r\n";
+    let hello = "220 here\r\n";
+    let outcome = async |replies| {
+        let port = scripted(replies);
+        post(port, SmtpSecurity::None, true)
+            .send(&mail("ann@corp.example"))
+            .await
+    };
+    // Greeting, EHLO, MAIL, RCPT, DATA, the content.
+    let attempt = outcome(vec![hello, OK, OK, OK, ""].leak()).await;
+    assert!(matches!(&attempt, Attempt::Retry(_)), "{attempt:?}");
+    for silent in ["", "354 again\r\n", "nonsense\r\n"] {
+        let attempt = outcome(vec![hello, OK, OK, OK, GO, silent].leak()).await;
+        let Attempt::Unknown(_) = &attempt else {
+            panic!("{silent:?}: {attempt:?}");
+        };
+        assert!(attempt.destination_failure().is_some());
+    }
+    let attempt = outcome(vec![hello, OK, OK, OK, GO, "451 later\r\n"].leak()).await;
+    assert!(matches!(&attempt, Attempt::Retry(_)), "{attempt:?}");
+    let attempt = outcome(vec![hello, OK, OK, OK, GO, "554 no\r\n"].leak()).await;
+    assert!(matches!(&attempt, Attempt::Refused(_)), "{attempt:?}");
+    let attempt = outcome(vec![hello, OK, OK, OK, GO, OK].leak()).await;
+    assert_eq!(attempt, Attempt::Delivered);
 }
 
 #[tokio::test]

@@ -26,11 +26,18 @@ pub fn pass(place: &str) {
     static PASSED: AtomicU32 = AtomicU32::new(0);
 
     if let Some((wanted, passes)) = &*WANTED
-        && wanted.trim_start_matches("panic-") == place
+        && wanted
+            .trim_start_matches("panic-")
+            .trim_start_matches("stop-")
+            == place
         && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *passes
     {
         assert!(!wanted.starts_with("panic-"), "a test wants a fault here");
         let me = rustix::process::getpid();
+        if wanted.starts_with("stop-") {
+            let _ = rustix::process::kill_process(me, rustix::process::Signal::STOP);
+            return;
+        }
         // SIGKILL instead of an exit: nothing is flushed, closed or dropped.
         let _ = rustix::process::kill_process(me, rustix::process::Signal::KILL);
     }

@@ -7,7 +7,7 @@ use super::context::Global;
 use super::failure::{CommandError, CommandResult};
 use super::output::Output;
 use crate::daemon::Lock;
-use crate::store;
+use crate::store::{self, Location};
 
 /// Rewrite the database without unused pages, while the service is stopped
 ///
@@ -32,6 +32,11 @@ struct Done {
 
 pub fn run(global: &Global, out: &mut Output) -> CommandResult {
     let config = global.config()?;
+    if let Location::Server(server) = Location::of(&config) {
+        return Err(CommandError::Usage(format!(
+            "{server} uses freed space again by itself; to return it to the disk, its operator runs VACUUM FULL"
+        )));
+    }
     let database = config.database();
     if !database.exists() {
         return Err(CommandError::not_found("database", database.display()));

@@ -11,7 +11,8 @@ use crate::store::{self, Location};
 /// Migrate the schema of the database
 ///
 /// The daemon does this itself when it starts. This command does it earlier, to see that it works or how long
-/// it takes. It refuses while a daemon runs, which may be of an older version. Make a backup first: an older
+/// it takes. With a database in a file it refuses while a daemon runs, which may be of an older version; on a
+/// PostgreSQL server the nodes wait while it runs. Make a backup first: an older
 /// version does not open a newer schema.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -33,9 +34,13 @@ pub fn run(global: &Global, out: &mut Output) -> CommandResult {
     let config = global.config()?;
     let database = Location::of(&config);
     if !database.exists() {
-        return Err(CommandError::not_found("database", database));
+        return Err(CommandError::not_found("database", &database));
     }
-    let _lock = Lock::take(&config.data_dir)?;
+    // A server's schema is migrated beside the nodes that use it.
+    let _lock = match database {
+        Location::File(_) => Some(Lock::take(&config.data_dir)?),
+        Location::Server(_) => None,
+    };
     let (before, now) = store::migrate(&database)?;
     if out.is_json() {
         return out.object(&Migrated {

@@ -13,7 +13,7 @@ use super::{Config, Secrets};
 const DOCUMENTED: &str = include_str!("../../config/vestibule.toml");
 
 /// Keys that exclude each other within a section, or belong to another type of section.
-const ALTERNATIVES: [&str; 10] = [
+const ALTERNATIVES: [&str; 18] = [
     "destination smtp.credential",
     "destination webhook.bearer_credential",
     "destination webhook.credential",
@@ -24,6 +24,14 @@ const ALTERNATIVES: [&str; 10] = [
     "hook.header_credentials",
     "hook.secret_credential",
     "outgoing smtp.password_file",
+    "store.ca_file",
+    "store.credential",
+    "store.long_readers",
+    "store.password_file",
+    "store.pooler",
+    "store.readers",
+    "store.schema",
+    "store.url",
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -177,6 +185,42 @@ fn every_key_that_is_read_is_documented() {
         .filter(|key| !ALTERNATIVES.contains(key))
         .collect();
     assert!(unexpected.is_empty(), "not in the file: {unexpected:?}");
+}
+
+#[test]
+fn the_other_type_of_store_is_documented_with_its_defaults() {
+    let keys = |kept: &[&str]| {
+        let store = DOCUMENTED.split("\n[store]\n").nth(1).expect("a section");
+        let section = store.split("\n\n\n").next().unwrap_or_default();
+        let lines = section
+            .lines()
+            .filter_map(|line| line.strip_prefix("#     "));
+        let lines = lines.filter(|line| kept.iter().any(|key| line.starts_with(key)));
+        let lines: Vec<_> = lines.collect();
+        assert_eq!(lines.len(), kept.len(), "{section}");
+        let text = text(&[Line::Active], None).replace(
+            "[store]\n",
+            &format!("[store]\ntype = \"postgres\"\n{}\n", lines.join("\n")),
+        );
+        let file = Path::new("/etc/vestibule/vestibule.toml");
+        let config = Config::parse_with(&text, file, Secrets::Leave);
+        let config = config.unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let super::StoreConfig::Postgres(server) = config.store else {
+            panic!("{text}");
+        };
+        *server
+    };
+    let server = keys(&["url"]);
+    assert_eq!(server.hosts.len(), 2);
+    assert_eq!(
+        keys(&["url", "schema", "pooler", "readers", "long_readers"]),
+        server
+    );
+    let ca_file = keys(&["url", "ca_file"]).ca_file;
+    assert_eq!(
+        ca_file.as_deref(),
+        Some(Path::new("/etc/vestibule/postgres-ca.pem"))
+    );
 }
 
 #[test]

@@ -33,6 +33,9 @@ const LEASE_MARGIN: Duration = Duration::from_mins(1);
 /// Delay before a retry after a database error.
 const SETBACK: Duration = Duration::from_secs(1);
 
+/// Time until another look at a clock that is off.
+const CLOCK_WAIT: Duration = Duration::from_secs(5);
+
 /// Maximum sleep, so that a clock that was set wrong is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
@@ -195,6 +198,10 @@ impl<Q: WorkQueue> Worker<Q> {
         let concurrency = self.queue.concurrency();
         if self.stop.is_cancelled() {
             return (0, Timestamp::MAX);
+        }
+        // It would take over leases that have not ended, or send too early.
+        if !self.queue.store().is_clock_right() {
+            return (0, now + CLOCK_WAIT);
         }
         match self
             .breaker

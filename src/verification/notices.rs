@@ -65,6 +65,9 @@ async fn work(
     let mut post = None;
     loop {
         let now = Timestamp::now();
+        if !store.is_clock_right() {
+            return Ok(PAUSE);
+        }
         let wait = match store.next_notice().await? {
             None => return Ok(LONGEST_WAIT),
             Some(due) => Duration::try_from(due.duration_since(now)).unwrap_or_default(),

@@ -1,6 +1,9 @@
 //! The store on PostgreSQL. Each program of tests starts a server of its own (`support/postgres.rs`).
 
 mod commits;
+mod logins;
+mod nodes;
+mod pooler;
 mod proxy;
 mod schema;
 mod sessions;

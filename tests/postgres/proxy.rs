@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A step of the protocol.
@@ -34,6 +35,9 @@ struct Plan {
 pub struct Proxy {
     pub port: u16,
     plan: Arc<Mutex<Plan>>,
+    away: Arc<AtomicBool>,
+    /// Those of the clients.
+    streams: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Proxy {
@@ -43,10 +47,19 @@ impl Proxy {
         let proxy = Self {
             port: listener.local_addr().expect("an address").port(),
             plan: Arc::default(),
+            away: Arc::default(),
+            streams: Arc::default(),
         };
-        let plan = proxy.plan.clone();
+        let accepting = proxy.clone();
         std::thread::spawn(move || {
+            let plan = accepting.plan;
             for client in listener.incoming().map_while(Result::ok) {
+                let mut streams = accepting.streams.lock().expect("streams");
+                if accepting.away.load(Ordering::SeqCst) {
+                    continue;
+                }
+                streams.push(client.try_clone().expect("a stream"));
+                drop(streams);
                 let server = UnixStream::connect(folder.join(".s.PGSQL.5432")).expect("a server");
                 serve(&plan, client, server);
             }
@@ -68,6 +81,18 @@ impl Proxy {
             cut: Some(cut),
             ..Plan::default()
         };
+    }
+
+    /// Ends all connections and refuses others, until [`come_back`](Self::come_back).
+    pub fn go_away(&self) {
+        self.away.store(true, Ordering::SeqCst);
+        for stream in self.streams.lock().expect("streams").drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    pub fn come_back(&self) {
+        self.away.store(false, Ordering::SeqCst);
     }
 
     /// Cuts no more. Returns true if it did.

@@ -180,7 +180,7 @@ fn programs() -> PathBuf {
 }
 
 /// Numbers of the user `postgres` and its group.
-fn user_of_package() -> (u32, u32) {
+pub fn user_of_package() -> (u32, u32) {
     let users = std::fs::read_to_string("/etc/passwd").expect("users");
     let numbers = users.lines().find_map(|line| {
         let mut fields = line.strip_prefix("postgres:")?.split(':').skip(1);

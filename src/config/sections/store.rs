@@ -32,21 +32,23 @@ pub(super) fn read(section: &TomlSection<'_>, data_dir: &Path) -> Option<StoreCo
         return Some(StoreConfig::Sqlite);
     }
     let url = section.entry("url");
-    let schema = section.entry("schema");
+    if url.is_none() {
+        section.refuse(
+            "needs url = \"postgres://USER@HOST/DATABASE\", with several HOST:PORT between commas",
+        );
+    }
+    let server = url.and_then(|entry| entry.parse(PostgresServer::parse));
+    let schema = section
+        .entry("schema")
+        .and_then(|entry| entry.parse(PostgresServer::parse_schema));
     let ca_file = section.entry("ca_file");
     let password = section.secret_of_every_command();
     let pooler = section.switch("pooler", false);
     let readers = section.number("readers", 4, 1..=100);
     let long_readers = section.number("long_readers", 2, 1..=100);
-    let Some(url) = url else {
-        section.refuse(
-            "needs url = \"postgres://USER@HOST/DATABASE\", with several HOST:PORT between commas",
-        );
-        return None;
-    };
-    let mut server: PostgresServer = url.parse(PostgresServer::parse)?;
-    if let Some(entry) = schema {
-        server.schema = entry.parse(PostgresServer::parse_schema)?;
+    let mut server = server?;
+    if let Some(schema) = schema {
+        server.schema = schema;
     }
     if let Some(entry) = ca_file {
         let is_checked = matches!(server.tls, PostgresTls::VerifyCa | PostgresTls::VerifyFull);

@@ -89,7 +89,7 @@ fn connect_to(
     purpose: Purpose,
 ) -> Result<ProtocolConnection, StoreError> {
     let stream = Stream::connect(server, host, LOGIN)?;
-    let mut wire = ProtocolConnection::of(stream);
+    let mut wire = ProtocolConnection::of(stream, LOGIN);
     let name = format!("vestibule {}", server.schema);
     let parameters = [
         ("user", server.user.as_str()),
@@ -118,8 +118,7 @@ fn connect_to(
             )));
         }
     }
-    let set = wire.stream().set_timeout(purpose.timeout());
-    set.map_err(|cause| wire.fail(&cause))?;
+    wire.set_timeout(purpose.timeout())?;
     Ok(wire)
 }
 

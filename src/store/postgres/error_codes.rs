@@ -45,7 +45,7 @@ impl ServerMessage {
             "25006" => StoreError::ReadOnly(text),
             "XX001" | "XX002" => StoreError::Damaged(text),
             // A migration changed the columns of a prepared statement: the next session prepares it again.
-            "0A000" if self.text.contains("cached plan") => StoreError::Busy(text),
+            "0A000" if self.text.contains("cached plan") => StoreError::Away(text),
             // A prepared statement that the server does not have: a pooler stands between.
             "26000" | "42P05" => StoreError::Away(format!(
                 "{text}; behind a pooler in transaction mode write pooler = true"

@@ -7,6 +7,7 @@
 use std::io::{Read, Write};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
@@ -48,6 +49,9 @@ pub(super) struct ProtocolConnection {
     last_notice: Option<String>,
     notifications: Vec<Notification>,
     is_broken: bool,
+    /// Time that all of an answer may take, as often as something comes.
+    timeout: Duration,
+    deadline: Instant,
 }
 
 /// Names and types of the columns of a result.
@@ -74,7 +78,7 @@ impl std::fmt::Debug for ProtocolConnection {
 }
 
 impl ProtocolConnection {
-    pub(super) fn of(stream: Stream) -> Self {
+    pub(super) fn of(stream: Stream, timeout: Duration) -> Self {
         Self {
             stream,
             input: BytesMut::with_capacity(PIECE),
@@ -84,11 +88,16 @@ impl ProtocolConnection {
             last_notice: None,
             notifications: Vec::new(),
             is_broken: false,
+            timeout,
+            deadline: Instant::now() + timeout,
         }
     }
 
-    pub(super) fn stream(&self) -> &Stream {
-        &self.stream
+    /// Sets the time that an answer may take.
+    pub(super) fn set_timeout(&mut self, timeout: Duration) -> Result<(), StoreError> {
+        self.timeout = timeout;
+        let set = self.stream.set_timeout(timeout);
+        set.map_err(|cause| self.fail(&cause))
     }
 
     pub(super) fn state(&self) -> TransactionState {
@@ -129,6 +138,7 @@ impl ProtocolConnection {
         if self.is_broken {
             return Err(StoreError::Away("the connection is broken".to_owned()));
         }
+        self.deadline = Instant::now() + self.timeout;
         let sent = self
             .stream
             .write_all(&self.output)
@@ -213,6 +223,9 @@ impl ProtocolConnection {
     }
 
     fn read_more(&mut self) -> Result<(), StoreError> {
+        if Instant::now() > self.deadline {
+            return Err(self.fail(&"the server does not come to an end"));
+        }
         let filled = self.input.len();
         self.input.resize(filled + PIECE, 0);
         let read = self.stream.read(&mut self.input[filled..]);
@@ -427,11 +440,11 @@ impl Columns for ResultRow<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use std::io::Write;
     use std::os::unix::net::UnixStream;
-    use std::time::Duration;
 
-    use super::*;
+    const WAIT: Duration = Duration::from_millis(50);
 
     /// A connection whose server says these octets and then closes, or stays silent.
     fn connection(said: &[u8], closes: bool) -> (ProtocolConnection, UnixStream) {
@@ -441,8 +454,8 @@ mod tests {
             theirs.shutdown(std::net::Shutdown::Write).expect("closed");
         }
         let stream = Stream::Socket(ours);
-        stream.set_timeout(Duration::from_millis(50)).expect("set");
-        (ProtocolConnection::of(stream), theirs)
+        stream.set_timeout(WAIT).expect("set");
+        (ProtocolConnection::of(stream, WAIT), theirs)
     }
 
     fn message(tag: u8, body: &[u8]) -> Vec<u8> {
@@ -542,6 +555,17 @@ mod tests {
                 Err(error) => panic!("{name}: {error}"),
             }
         }
+    }
+
+    #[test]
+    fn a_server_that_never_comes_to_an_end_is_left() {
+        let (mut wire, mut server) = connection(&[], false);
+        let notice = message(b'N', b"VNOTICE\0C00000\0Mstill there\0\0");
+        let talking = std::thread::spawn(move || while server.write_all(&notice).is_ok() {});
+        let answer = wire.simple("SELECT n").err();
+        assert!(matches!(answer, Some(StoreError::Away(_))), "{answer:?}");
+        drop(wire);
+        talking.join().expect("no panic");
     }
 
     #[test]

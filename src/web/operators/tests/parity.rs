@@ -373,6 +373,7 @@ const OF_THE_MACHINE: &[&str] = &[
     "init",
     "man",
     "migrate",
+    "nodes list",
     "replay",
     "serve",
     "templates check",

@@ -1,0 +1,299 @@
+//! Daemons that share a store: what they promise together, and what each does when another hangs or dies.
+
+use std::time::{Duration, Instant};
+
+use crate::proxy::Proxy;
+use crate::support::client::{Smtp, http, message, send};
+use crate::support::harness::{Harness, STANDARD, Signal, wait_for};
+use crate::support::postgres::{Schema, server};
+
+fn configuration(url: &str) -> String {
+    format!("{STANDARD}\n[store]\ntype = \"postgres\"\nurl = \"{url}\"\n")
+}
+
+/// Sends a message and returns the reply.
+fn try_send(harness: &Harness, from: &str, marker: &str) -> String {
+    let sent = Smtp::connect(harness.smtp)
+        .and_then(|mut smtp| smtp.send(from, "it-help@corp.example", &message(from, marker)));
+    sent.unwrap_or_else(|error| error.to_string())
+}
+
+fn number(schema: &Schema, sql: &str) -> i64 {
+    server().run(&schema.name, sql)[0]
+        .parse()
+        .expect("a number")
+}
+
+#[test]
+fn two_nodes_make_one_account_and_one_mail_and_keep_the_quota() {
+    let schema = server().schema();
+    let nodes = [0, 1].map(|_| Harness::start(&configuration(&schema.url)));
+    std::thread::scope(|scope| {
+        for worker in 0..8 {
+            let smtp = nodes[worker % 2].smtp;
+            scope.spawn(move || {
+                for number in 0..25 {
+                    send(smtp, "ann@partner.example", &format!("m{worker}-{number}"));
+                }
+            });
+        }
+    });
+    for (sql, expected) in [
+        ("SELECT count(*) FROM account", 1),
+        ("SELECT count(*) FROM ledger", 200),
+        ("SELECT count(*) FROM letter", 1),
+        ("SELECT count(*) FROM request WHERE state = 'held'", 50),
+        (
+            "SELECT count(*) FROM ledger WHERE n >= (SELECT next_number FROM writer)",
+            0,
+        ),
+    ] {
+        assert_eq!(number(&schema, sql), expected, "{sql}");
+    }
+    // The mail leaves one of them, once, and its link works at the other.
+    let (sender, link) = wait_for("a verification mail", || {
+        let sender = nodes
+            .iter()
+            .position(|node| !node.verification_mails().is_empty())?;
+        Some((sender, nodes[sender].link_for("ann@partner.example")))
+    });
+    let path = link.split_once("/verify/").expect("a link").1;
+    let other = &nodes[1 - sender];
+    let (status, page) = http(other.http, "GET", &format!("/verify/{path}"), &[]);
+    assert_eq!(status, 200, "{page}");
+    let form: Vec<(&str, &str)> = vec![("action", "confirm")];
+    let (status, page) = http(other.http, "POST", &format!("/verify/{path}"), &form);
+    assert!(status < 400, "{page}");
+    let mails: usize = nodes
+        .iter()
+        .map(|node| node.verification_mails().len())
+        .sum();
+    assert_eq!(mails, 1);
+
+    let listed = nodes[0].json(&["nodes", "list"]);
+    assert_eq!(listed.len(), 2, "{listed:?}");
+    assert_ne!(listed[0]["id"], listed[1]["id"]);
+    assert_eq!(listed[0]["configuration"], listed[1]["configuration"]);
+    let held = "SELECT count(DISTINCT holder) FROM duty WHERE name = 'operator_log'";
+    assert_eq!(number(&schema, held), 1);
+}
+
+#[test]
+fn settings_changed_at_one_node_decide_at_the_next_message_of_the_other() {
+    let schema = server().schema();
+    let nodes = [0, 1].map(|_| Harness::start(&configuration(&schema.url)));
+    let verdict = |marker: &str| {
+        let sql = format!("SELECT verdict FROM ledger WHERE facts LIKE '%{marker}@%'");
+        server().run(&schema.name, &sql)[0].clone()
+    };
+    send(nodes[1].smtp, "eve@other.example", "before");
+    assert_eq!(verdict("before"), "dropped");
+    let allowed = nodes[0].run(&["access", "allow", "other.example"]);
+    assert_eq!(allowed.status, 0, "{}", allowed.err);
+    send(nodes[1].smtp, "eve@other.example", "after");
+    assert_eq!(verdict("after"), "held");
+}
+
+#[test]
+fn claims_of_a_killed_node_are_taken_over_when_their_lease_ends() {
+    let schema = server().schema();
+    // Its help desk never answers.
+    let hanging = configuration(&schema.url).replace(
+        "type = \"maildir\"\npath = \"desk\"",
+        "type = \"command\"\nprogram = \"/bin/sleep\"\nargs = [\"600\"]\ntimeout = \"10m\"",
+    );
+    let mut doomed = Harness::start(&hanging);
+    let claimed = "SELECT count(*) FROM request WHERE in_work = 1";
+    for action in ["add", "verify"] {
+        let done = doomed.run(&["customers", action, "bob@corp.example"]);
+        assert_eq!(done.status, 0, "{}", done.err);
+    }
+    let reply = send(doomed.smtp, "bob@corp.example", "claimed");
+    wait_for("a claim", || (number(&schema, claimed) == 1).then_some(()));
+
+    // Another node that starts leaves it alone.
+    let mut heir = Harness::start(&configuration(&schema.url));
+    send(heir.smtp, "ann@partner.example", "passes");
+    assert_eq!(number(&schema, claimed), 1);
+    doomed.kill();
+    heir.restart();
+    assert_eq!(number(&schema, claimed), 1, "its lease has not ended");
+
+    server().run(
+        &schema.name,
+        "UPDATE request SET due_at = 1 WHERE in_work = 1",
+    );
+    let delivered = wait_for("the delivery by the heir", || heir.delivered().pop());
+    let text = String::from_utf8(delivered).expect("UTF-8");
+    let id = reply.trim_end().rsplit(' ').next().expect("an id");
+    assert!(text.contains("The body of claimed."), "{text}");
+    let found = heir.json(&["explain", id]);
+    assert_eq!(found.len(), 1, "the same id");
+}
+
+#[test]
+fn a_node_that_is_stopped_with_the_lock_blocks_another_for_seconds_only() {
+    let schema = server().schema();
+    let mut stopped = Harness::at_rest(&configuration(&schema.url));
+    let other = Harness::start(&configuration(&schema.url));
+    // It stops in the midst of a transaction, before it commits.
+    assert!(stopped.restart_with(&[("VESTIBULE_FAILPOINT", "stop-filled:8")]));
+    let smtp = stopped.smtp;
+    let feeding = std::thread::spawn(move || {
+        for number in 0..20 {
+            let from = "ann@partner.example";
+            let Ok(mut client) = Smtp::connect(smtp) else {
+                return;
+            };
+            let message = message(from, &format!("stopped-{number}"));
+            let _ = client.send(from, "it-help@corp.example", &message);
+        }
+    });
+    let holds = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'vestibule {}'
+             AND state = 'idle in transaction' AND clock_timestamp() - state_change > '1 s'",
+        schema.name
+    );
+    wait_for("a node that hangs with the lock", || {
+        (number(&schema, &holds) == 1).then_some(())
+    });
+    let begin = Instant::now();
+    wait_for("mail at the other node", || {
+        let reply = try_send(&other, "bob@partner.example", "passes");
+        assert!(
+            reply.starts_with("250") || reply.starts_with("451"),
+            "{reply}"
+        );
+        reply.starts_with("250").then_some(())
+    });
+    assert!(
+        begin.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        begin.elapsed()
+    );
+
+    // It wakes, its transaction is lost, and nothing that it had in hand is acknowledged unless it is there.
+    stopped.signal(Signal::CONT);
+    wait_for("mail at the first node", || {
+        try_send(&stopped, "bob@partner.example", "again")
+            .starts_with("250")
+            .then_some(())
+    });
+    feeding.join().expect("no panic");
+    let doctor = other.json(&["doctor", "--offline"]);
+    let problems: Vec<_> = doctor
+        .iter()
+        .filter(|one| one["state"] == "problem")
+        .collect();
+    assert!(problems.is_empty(), "{problems:?}");
+}
+
+#[test]
+fn while_the_database_is_away_mail_is_deferred_and_then_taken_again() {
+    let schema = server().schema();
+    let proxy = Proxy::start(server().folder.clone());
+    let node = Harness::start(&configuration(&proxy.url(&schema.name)));
+    send(node.smtp, "ann@partner.example", "before");
+    let ready = || http(node.http, "GET", "/readyz", &[]).0;
+    wait_for("readiness", || (ready() == 200).then_some(()));
+    proxy.go_away();
+    let reply = try_send(&node, "ann@partner.example", "away");
+    assert!(reply.starts_with("451"), "{reply}");
+    assert_eq!(ready(), 503);
+    proxy.come_back();
+    wait_for("mail", || {
+        try_send(&node, "ann@partner.example", "away")
+            .starts_with("250")
+            .then_some(())
+    });
+    wait_for("readiness", || (ready() == 200).then_some(()));
+    let entries = "SELECT count(*) FROM ledger WHERE facts LIKE '%away@%' AND rule <> 1";
+    assert_eq!(number(&schema, entries), 1);
+}
+
+#[test]
+fn check_tells_of_what_the_promises_depend_on() {
+    let schema = server().schema();
+    let harness = Harness::at_rest(&configuration(&schema.url));
+    let migrated = harness.json(&["migrate"]);
+    assert_eq!(migrated[0]["schema_before"], 0);
+    assert_eq!(
+        harness.json(&["migrate"])[0]["schema_before"],
+        migrated[0]["schema"]
+    );
+    let output = harness
+        .command(&["check", "--json"])
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let state = |check: &str| {
+        let line = text
+            .lines()
+            .find(|line| line.contains(&format!("\"check\":\"{check}\"")));
+        let finding: serde_json::Value =
+            serde_json::from_str(line.unwrap_or_else(|| panic!("{check}: {text}"))).expect("JSON");
+        finding["state"].as_str().expect("a word").to_owned()
+    };
+    assert_eq!(state("store"), "ok");
+    // The server of the tests syncs nothing.
+    assert_eq!(state("store.fsync"), "problem");
+    assert_eq!(state("store.full_page_writes"), "problem");
+    assert_eq!(state("store.standbys"), "warning");
+    assert_eq!(state("store.clock"), "ok");
+
+    let away = Harness::at_rest(&configuration("postgres://u@127.0.0.1:1/d"));
+    let output = away
+        .command(&["check", "--json"])
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(
+        text.contains("\"check\":\"store\",\"state\":\"problem\""),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_node_whose_clock_is_off_is_not_ready_and_claims_nothing() {
+    let schema = server().schema();
+    let mut late = Harness::at_rest(&configuration(&schema.url));
+    let ready = |node: &Harness| http(node.http, "GET", "/readyz", &[]);
+    let is_up = late.restart_with(&[
+        ("LD_PRELOAD", libfaketime().as_str()),
+        ("FAKETIME", "-10"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ]);
+    assert!(is_up, "{}", late.log());
+    let added = late.run(&["customers", "add", "bob@corp.example"]);
+    assert_eq!(added.status, 0, "{}", added.err);
+    let (status, body) = wait_for("a clock that is off", || {
+        Some(ready(&late)).filter(|(_, body)| body.contains("\"clock\":false"))
+    });
+    assert_eq!(status, 503, "{body}");
+    // The other node does all that is due, this one included.
+    let right = Harness::start(&configuration(&schema.url));
+    right.link_for("bob@corp.example");
+    assert!(late.verification_mails().is_empty());
+    wait_for("the other node", || (ready(&right).0 == 200).then_some(()));
+    let listed = right.json(&["nodes", "list"]);
+    let offsets: Vec<_> = listed
+        .iter()
+        .map(|node| node["clock_offset"].as_i64())
+        .collect();
+    assert!(
+        offsets
+            .iter()
+            .any(|offset| offset.is_some_and(|offset| offset < -9000)),
+        "{offsets:?}"
+    );
+}
+
+/// Debian's library, which is in a folder of the machine's architecture.
+fn libfaketime() -> String {
+    let folders = std::fs::read_dir("/usr/lib").expect("a folder").flatten();
+    let library = folders
+        .map(|folder| folder.path().join("faketime/libfaketime.so.1"))
+        .find(|library| library.exists());
+    let library = library.expect("libfaketime; tests/run installs it");
+    library.to_str().expect("UTF-8").to_owned()
+}

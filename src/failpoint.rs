@@ -36,6 +36,8 @@ pub fn pass(place: &str) {
         let me = rustix::process::getpid();
         if wanted.starts_with("stop-") {
             let _ = rustix::process::kill_process(me, rustix::process::Signal::STOP);
+            // The signal may stop another thread first.
+            std::thread::sleep(std::time::Duration::from_secs(1));
             return;
         }
         // SIGKILL instead of an exit: nothing is flushed, closed or dropped.

@@ -1,6 +1,7 @@
 //! The store on PostgreSQL. Each program of tests starts a server of its own (`support/postgres.rs`).
 
 mod commits;
+mod failover;
 mod logins;
 mod nodes;
 mod pooler;

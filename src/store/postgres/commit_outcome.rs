@@ -98,19 +98,19 @@ fn look_up(session: &PostgresSession, batch: i64, lost: StoreError) -> Result<()
          SELECT count(*) FROM committed WHERE opening = '{}' AND batch = {batch}",
         session.server.opening
     );
-    let mut last = lost;
+    let mut cause = lost;
     while Instant::now() < deadline {
         match ask(session, &sql, deadline) {
             Ok(Some(true)) => return Ok(()),
-            Ok(Some(false)) => return Err(last),
+            Ok(Some(false)) => return Err(cause),
             // Its own commit is as uncertain as the first.
             Ok(None) => {}
-            Err(error) => last = error,
+            Err(error) => cause = error,
         }
         std::thread::sleep(PAUSE);
     }
     Err(StoreError::Away(format!(
-        "the outcome of a commit is unknown: {last}"
+        "the outcome of a commit is unknown: {cause}"
     )))
 }
 

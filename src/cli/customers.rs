@@ -2,6 +2,7 @@
 
 mod export;
 mod forget;
+mod import;
 
 use clap::{Args, Subcommand};
 
@@ -16,7 +17,7 @@ use crate::operations::{
     self, CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer,
     warning_about,
 };
-use crate::store::{Added, CustomerFilter, Page, RequestFilter};
+use crate::store::{Added, CustomerFilter, Page, QueuedMail, RequestFilter};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -71,6 +72,13 @@ Examples:
 Examples:
   vestibule customers resend ann@corp.example")]
     Resend(AccountArg),
+    /// List verification mail that waits: for its turn within the limits, or for the next attempt
+    #[command(after_help = "\
+Examples:
+  vestibule customers mail
+  vestibule customers mail --json")]
+    Mail(Paging),
+    Import(import::Args),
     Export(export::Args),
     Forget(forget::Args),
 }
@@ -144,6 +152,25 @@ const COLUMNS: &[TableColumn<Account>] = &[
     }),
 ];
 
+const MAIL: &[TableColumn<QueuedMail>] = &[
+    TableColumn::new("address", Layout::Whole, |queued| {
+        queued.address.to_string()
+    }),
+    TableColumn::new("kind", Layout::Word, |queued| queued.mail.kind.to_owned()),
+    TableColumn::optional(1, "portal", Layout::Whole, |queued| {
+        or_dash(queued.mail.portal.as_ref())
+    }),
+    TableColumn::new("due", Layout::Time, |queued| {
+        queued.mail.due_at.map_or_else(|| "-".to_owned(), time)
+    }),
+    TableColumn::new("attempts", Layout::Number, |queued| {
+        queued.mail.attempts.to_string()
+    }),
+    TableColumn::new("last error", Layout::Wrapped, |queued| {
+        or_dash(queued.mail.last_error.as_ref())
+    }),
+];
+
 pub async fn run(command: Command, global: &Global, out: &mut Output) -> CommandResult {
     let context = global.open().await?;
     match command {
@@ -187,6 +214,11 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
             let account = account_arg.act(&context, CustomerAction::Unblock).await?;
             tell(&account, &format!("is {} again", account.status), out)
         }
+        Command::Mail(paging) => {
+            let listed = context.store.queued_mail(paging.page()).await?;
+            out.list(&listed.rows, listed.next.as_deref(), MAIL)
+        }
+        Command::Import(args) => import::run(&context, args, out).await,
         Command::Export(args) => export::run(&context, args, out).await,
         Command::Forget(args) => forget::run(&context, args, out).await,
         Command::Resend(account_arg) => {
@@ -297,6 +329,12 @@ pub fn describe(account: &Account, out: &mut Output) -> CommandResult {
         ("id", Some(account.id.to_string())),
         ("kind", Some(account.kind.to_string())),
         ("status", Some(account.status.to_string())),
+        (
+            "deactivated",
+            account
+                .deactivated_at
+                .map(|at| format!("{} by the directory", time(at))),
+        ),
         (
             "verified",
             account

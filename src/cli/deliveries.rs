@@ -5,8 +5,10 @@ use clap::{Args, Subcommand};
 use super::context::{Context, Global, actor};
 use super::failure::{CommandError, CommandResult};
 use super::output::{Layout, Output, TableColumn, or_dash, time};
+use super::paging::Paging;
 use crate::domain::DestinationName;
 use crate::operations::{QueueStatus, find_queue, list_queues, retry_queue, set_paused};
+use crate::store::FailedCall;
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -36,7 +38,31 @@ Examples:
 Examples:
   vestibule deliveries retry directory")]
     Retry(QueueArg),
+    /// List the calls of a hook that failed for good, newest first
+    #[command(after_help = "\
+Examples:
+  vestibule deliveries failed directory
+  vestibule deliveries failed directory --json")]
+    Failed(FailedArgs),
 }
+
+#[derive(Debug, Args)]
+pub struct FailedArgs {
+    /// The hook's name in the configuration
+    #[arg(value_name = "NAME")]
+    hook: DestinationName,
+    #[command(flatten)]
+    paging: Paging,
+}
+
+const CALLS: &[TableColumn<FailedCall>] = &[
+    TableColumn::new("event", Layout::Whole, |call| call.event.clone()),
+    TableColumn::new("created", Layout::Time, |call| time(call.created_at)),
+    TableColumn::new("attempts", Layout::Number, |call| call.attempts.to_string()),
+    TableColumn::new("last error", Layout::Wrapped, |call| {
+        or_dash(call.last_error.as_ref())
+    }),
+];
 
 #[derive(Debug, Args)]
 pub struct QueueArg {
@@ -81,6 +107,11 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
         Command::Pause(which) => pause(&context, which, true, out).await,
         Command::Resume(which) => pause(&context, which, false, out).await,
         Command::Retry(which) => retry(&context, which, out).await,
+        Command::Failed(FailedArgs { hook, paging }) => {
+            check(&context, &hook)?;
+            let listed = context.store.failed_calls(hook, paging.page()).await?;
+            out.list(&listed.rows, listed.next.as_deref(), CALLS)
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::failure::{CommandError, CommandResult};
 use super::output::{Layout, Output, TableColumn, note, or_dash, time};
 use super::requests::age;
 use super::value_parser::word;
-use crate::domain::{OperatorName, Password, Role, Timestamp};
+use crate::domain::{OperatorName, Password, Role, Timestamp, TokenScope};
 use crate::operations::{
     TokenRequest, add_operator, change_password, end_all_keys, end_token, find_operator,
     make_token, remove_operator,
@@ -79,6 +79,9 @@ pub struct TokenArgs {
     /// The role: viewer reads, agent acts on customers and requests, admin changes the settings
     #[arg(long, default_value = "viewer", value_parser = word(Role::ALL, Role::as_str))]
     role: Role,
+    /// A token for the directory: it opens /scim/v2, for an operator who is admin, and nothing else
+    #[arg(long, conflicts_with = "role")]
+    scim: bool,
     /// The lifetime, such as 90d
     #[arg(long, value_name = "TIME", default_value = "90d", value_parser = age)]
     expires: Duration,
@@ -150,7 +153,10 @@ const TOKENS: &[TableColumn<IssuedToken>] = &[
     TableColumn::new("operator", Layout::Whole, |token| {
         token.operator.to_string()
     }),
-    TableColumn::new("role", Layout::Word, |token| token.role.to_string()),
+    TableColumn::new("role", Layout::Word, |token| {
+        let scope = token.scope.map(TokenScope::as_str);
+        scope.unwrap_or(token.role.as_str()).to_owned()
+    }),
     TableColumn::optional(1, "created", Layout::Time, |token| time(token.created_at)),
     TableColumn::new("expires", Layout::Time, |token| time(token.expires_at)),
     TableColumn::new("note", Layout::Text, |token| or_dash(token.note.as_ref())),
@@ -198,11 +204,16 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
 }
 
 async fn make(store: &Store, wanted: TokenArgs, out: &mut Output) -> CommandResult {
-    let (name, role) = (wanted.who.name, wanted.role);
+    let name = wanted.who.name;
+    let (role, scope) = if wanted.scim {
+        (Role::Admin, Some(TokenScope::Scim))
+    } else {
+        (wanted.role, None)
+    };
     let operator = find_operator(store, &name).await?;
     if role > operator.role {
         return Err(CommandError::Usage(format!(
-            "{name} is {}, and a token cannot be more; leave out --role {role}",
+            "{name} is {}, and a token cannot be {role}; make it for another operator or another role",
             operator.role
         )));
     }
@@ -210,6 +221,7 @@ async fn make(store: &Store, wanted: TokenArgs, out: &mut Output) -> CommandResu
         operator: name,
         role,
         lifetime: wanted.expires.try_into().unwrap_or(SignedDuration::MAX),
+        scope,
         note: wanted.note,
     };
     let made = make_token(store, request, actor()).await?;
@@ -219,9 +231,10 @@ async fn make(store: &Store, wanted: TokenArgs, out: &mut Output) -> CommandResu
     out.line(&made.token)?;
     out.flush()?;
     note(format_args!(
-        "token {} of {}, {role}, until {}; it is shown this once",
+        "token {} of {}, {}, until {}; it is shown this once",
         made.issued.id,
         made.issued.operator,
+        scope.map_or(role.as_str(), TokenScope::as_str),
         time(made.issued.expires_at)
     ));
     Ok(())

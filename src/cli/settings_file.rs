@@ -6,6 +6,7 @@ use std::path::Path;
 use super::failure::CommandError;
 use crate::access::AccessSettings;
 use crate::config::{Config, Secrets};
+use crate::operations::parse_settings;
 
 /// Reads the settings of a draft.
 ///
@@ -22,11 +23,6 @@ pub fn read(file: &Path) -> Result<AccessSettings, CommandError> {
     if is_configuration {
         return Ok(Config::parse_with(&text, file, Secrets::Leave)?.access);
     }
-    toml::from_str(&text).map_err(|error| {
-        CommandError::Usage(format!(
-            "{}: {}",
-            file.display(),
-            error.to_string().trim_end()
-        ))
-    })
+    parse_settings(&text)
+        .map_err(|error| CommandError::Usage(format!("{}: {error}", file.display())))
 }

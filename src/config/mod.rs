@@ -74,6 +74,8 @@ pub struct Config {
     pub log: Log,
     /// `None`: no canary is sent.
     pub canary: Option<Canary>,
+    /// None: no digest is sent.
+    pub digest: Option<Digest>,
     /// Used for the first revision only, including portals' overrides.
     pub access: AccessSettings,
     /// Files that secrets were read from.
@@ -244,6 +246,18 @@ pub struct Retention {
     pub ledger: Duration,
     /// Retention of calls that succeeded or failed.
     pub hook_calls: Duration,
+}
+
+/// The mail that tells operators once a day what they should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Digest {
+    /// At least one.
+    pub to: Vec<lettre::message::Mailbox>,
+    /// Time of day in the site's zone.
+    pub at: jiff::civil::Time,
+    pub language: LanguageTag,
+    /// The address of the operators' pages, without a slash at its end.
+    pub url: String,
 }
 
 /// The message that Vestibule sends to itself, and its portal.

@@ -150,6 +150,16 @@ impl Daemon {
             templates.clone(),
             stop.clone(),
         ));
+        tasks.spawn(delivery::dropped_calls::run(
+            self.store.clone(),
+            stop.clone(),
+        ));
+        tasks.spawn(verification::digest::run(
+            config.clone(),
+            self.store.clone(),
+            templates.clone(),
+            stop.clone(),
+        ));
         tasks.spawn(verification::notices::run(
             config.clone(),
             self.store.clone(),
@@ -196,7 +206,8 @@ impl Daemon {
             templates: templates.clone(),
             beside: Some(
                 web::metrics_router(self.store.clone(), self.readiness.clone())
-                    .merge(web::api_router(config.clone(), self.store.clone())),
+                    .merge(web::api_router(config.clone(), self.store.clone()))
+                    .merge(web::scim_router(config.clone(), self.store.clone())),
             ),
         });
         let is_proxy = || {

@@ -7,6 +7,7 @@
 
 mod added_headers;
 mod destinations;
+pub mod dropped_calls;
 mod hook_queue;
 mod message;
 mod original;

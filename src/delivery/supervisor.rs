@@ -49,7 +49,7 @@ async fn forget_states(generations: &Generations) {
     let forget = async {
         for down in store.down_destinations().await? {
             if !generations.is_down(&down.name) {
-                store.record_up(down.name).await?;
+                store.record_up(down.name, Timestamp::now()).await?;
             }
         }
         Ok::<_, StoreError>(())

@@ -20,7 +20,7 @@ pub enum Status {
     /// The address is not verified; requests are held.
     Pending,
     Active,
-    /// Blocked by an operator; its mail is dropped.
+    /// Blocked by an operator, or deactivated by the directory; its mail is dropped.
     Blocked,
 }
 
@@ -88,6 +88,10 @@ pub struct Account {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub refused_at: Option<Timestamp>,
+    /// Time at which the directory deactivated it; only the directory or an operator lifts that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub deactivated_at: Option<Timestamp>,
     /// Verification mails that were sent since the person last did something. After three, mail that does not
     /// pass DMARC causes no more.
     pub unanswered_mails: u32,

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// Every event that a hook can get.
-pub const HOOK_EVENTS: [&str; 15] = [
+pub const HOOK_EVENTS: [&str; 19] = [
     "account.created",
     "account.verified",
     "account.blocked",
@@ -21,6 +21,10 @@ pub const HOOK_EVENTS: [&str; 15] = [
     "verification.bounced",
     "verification.refused",
     "verification.taken_back",
+    "message.dropped",
+    "destination.down",
+    "destination.up",
+    "operator.login_failed",
 ];
 
 /// Neither an event nor a pattern for all events of a kind.

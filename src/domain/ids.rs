@@ -84,6 +84,10 @@ id!(
 );
 id!(AccountId);
 id!(
+    /// A user of the directory, as SCIM names it.
+    UserId
+);
+id!(
     /// One call of one hook about one event; stable over all attempts.
     HookCallId
 );

@@ -25,6 +25,16 @@ pub enum Role {
 
 names!(Role { Viewer => "viewer", Agent => "agent", Admin => "admin" });
 
+/// The one interface that a token opens, whatever its role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenScope {
+    /// The directory's: users only.
+    Scim,
+}
+
+names!(TokenScope { Scim => "scim" });
+
 /// A typed password. Neither `Debug` nor `Display` reveals it.
 pub struct Password(SecretString);
 

@@ -166,6 +166,8 @@ const EVENTS: &[(&str, &str)] = &[
     ("account.blocked", "Customer blocked"),
     ("account.unblocked", "Customer unblocked"),
     ("account.forgotten", "Person forgotten"),
+    ("account.made_internal", "Customer made internal"),
+    ("account.groups_changed", "Groups of the customer changed"),
     ("account.quiet_ended", "Verification mail allowed again"),
     ("account.takes_automatic", "Automatic mail of the customer"),
     ("verification.sent", "Verification mail sent"),

@@ -232,26 +232,37 @@ pub struct HookCallFields<'a> {
     pub call: HookCallId,
     /// The event that the hook is told.
     pub about: &'a str,
-    pub account: AccountId,
+    /// None for an event about no account.
+    pub account: Option<AccountId>,
     /// Counts from 1.
     pub attempt: u32,
 }
 
 pub fn hook_succeeded(call: HookCallFields) {
     event!(INFO "hook.succeeded", hook = %call.hook, call = %call.call, about = call.about,
-        account = %call.account, attempt = call.attempt);
+        account = call.account.map(display), attempt = call.attempt);
 }
 
 /// It will be retried at `next`.
 pub fn hook_deferred(call: HookCallFields, next: Timestamp, cause: &str) {
     event!(WARN "hook.deferred", hook = %call.hook, call = %call.call, about = call.about,
-        account = %call.account, attempt = call.attempt, next = display(next), cause);
+        account = call.account.map(display), attempt = call.attempt, next = display(next), cause);
 }
 
 /// The last attempt failed; an operator can retry.
 pub fn hook_failed(call: HookCallFields, cause: &str) {
     event!(ERROR "hook.failed", hook = %call.hook, call = %call.call, about = call.about,
-        account = %call.account, attempt = call.attempt, cause);
+        account = call.account.map(display), attempt = call.attempt, cause);
+}
+
+/// Every attempt at a destination or hook fails; one is made from time to time.
+pub fn destination_down(destination: &DestinationName, cause: &str) {
+    event!(WARN "destination.down", destination = %destination, cause);
+}
+
+/// A destination or hook works again, or is tried anew.
+pub fn destination_up(destination: &DestinationName) {
+    event!(INFO "destination.up", destination = %destination);
 }
 
 /// A wrong password, an unknown name, or a client that is locked out. `by` is the operator of that name, if

@@ -160,6 +160,14 @@ pub async fn list_revisions(
     Ok((steps, revisions.len() > limit))
 }
 
+/// Reads all settings from TOML, as `vestibule access export` writes it.
+///
+/// # Errors
+/// The place of the mistake, and the mistake.
+pub fn parse_settings(text: &str) -> Result<AccessSettings, String> {
+    toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())
+}
+
 #[must_use]
 pub fn compare_revisions(from: &Revision, to: &Revision) -> RevisionDifference {
     RevisionDifference {

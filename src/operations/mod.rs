@@ -10,10 +10,13 @@ mod access;
 mod bulk;
 mod customers;
 mod deliveries;
+mod directory;
 mod dropped;
 mod explain;
 mod find;
+mod import;
 mod operators;
+mod people_csv;
 mod person;
 mod person_data;
 mod requests;
@@ -23,7 +26,7 @@ mod try_address;
 
 pub use access::{
     AccessView, ChangeTerms, RevisionDifference, RevisionEntry, SettingsChanged, block_unlisted,
-    change_settings, compare_revisions, list_revisions,
+    change_settings, compare_revisions, list_revisions, parse_settings,
 };
 pub use bulk::{MOST_AT_ONCE, Outcomes, Tally};
 pub use customers::{
@@ -34,16 +37,19 @@ pub use deliveries::{
     QueueState, QueueStatus, find_queue, list_down, list_queue_states, list_queues, retry_queue,
     set_paused,
 };
+pub use directory::{UserError, create_user, remove_user, replace_user};
 pub use dropped::{
     DroppedMessage, RecoveryOutcome, is_recoverable, list_recoverable, recover, recover_many,
     recover_matching, release_dropped, release_many_dropped,
 };
 pub use explain::{Explanation, bare_message_id, explain_entry, find_entry};
 pub use find::{Found, FoundMessage, find};
+pub use import::{Import, ImportOutcome, ImportTally, ImportedPerson, import_people};
 pub use operators::{
     NewToken, TokenRequest, add_operator, change_password, end_all_keys, end_session, end_token,
     find_operator, make_token, record_failed_login, remove_operator, start_session,
 };
+pub use people_csv::{PeopleFile, PeopleFileError, PeopleLine, read_people};
 pub use person::{WayIn, WayOut, keep_sender_out, let_sender_in};
 pub use person_data::{PersonData, collect_person_data};
 pub use requests::{RequestAction, act_on_request, act_on_requests, matching_requests};

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use serde::Serialize;
 
 use crate::domain::{
-    Actor, Interface, OperatorName, PasswordHash, Role, Timestamp, Token, TokenHash,
+    Actor, Interface, OperatorName, PasswordHash, Role, Timestamp, Token, TokenHash, TokenScope,
 };
 use crate::store::{IssuedToken, KeyKind, Operator, OperatorKey, Store, StoreError};
 
@@ -71,6 +71,8 @@ pub struct TokenRequest {
     /// At most that of the operator.
     pub role: Role,
     pub lifetime: SignedDuration,
+    /// The only interface that it opens; None for all that its role opens.
+    pub scope: Option<TokenScope>,
     /// Purpose of the token.
     pub note: Option<String>,
 }
@@ -96,6 +98,7 @@ pub async fn make_token(
         operator: name,
         role,
         lifetime,
+        scope,
         note,
     } = request;
     let operator = find_operator(store, &name).await?;
@@ -108,6 +111,9 @@ pub async fn make_token(
     let (token, key) = generate(KeyKind::Token, role, lifetime)?;
     let now = Timestamp::now();
     store.make_key(name.clone(), key, by, now).await?;
+    if let Some(scope) = scope {
+        store.limit_token(key.hash, scope).await?;
+    }
     if let Some(note) = &note {
         store.note_token(key.hash, note.clone()).await?;
     }
@@ -116,6 +122,7 @@ pub async fn make_token(
             id: IssuedToken::id_of(&key.hash),
             operator: name,
             role,
+            scope,
             note,
             created_at: now,
             expires_at: key.expires_at,

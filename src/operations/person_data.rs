@@ -1,6 +1,7 @@
 //! All data about a person, for a request of theirs (GDPR, article 15).
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::{Account, EmailAddress};
 use crate::store::{
@@ -9,11 +10,13 @@ use crate::store::{
 };
 
 /// The data, without the messages themselves.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PersonData {
     pub account: Option<Account>,
     /// Newest first, as the other lists are.
     pub requests: Vec<Request>,
+    /// Entries of the ledger, each with the inputs of its decision.
+    #[schema(value_type = Vec<Object>)]
     pub ledger: Vec<LedgerEntry>,
     #[serde(rename = "letters")]
     pub verification_mails: Vec<SentMail>,

@@ -183,9 +183,15 @@ impl<Q: WorkQueue> Worker<Q> {
                     next_try_at: *next_try_at,
                     last_error: last_error.clone(),
                 };
+                if self.recorded.is_none() {
+                    events::destination_down(&down.name, &down.last_error);
+                }
                 store.record_down(down).await
             }
-            (None, Some(_)) => store.record_up(name).await,
+            (None, Some(_)) => {
+                events::destination_up(&name);
+                store.record_up(name, Timestamp::now()).await
+            }
         };
         match done {
             Ok(()) => self.recorded = state,

@@ -26,7 +26,12 @@ mod verification;
 pub use crate::domain::{MailCause, MailKind};
 pub use accounts::customers::{Added, CustomerFilter};
 pub use accounts::denied::StoppedAccounts;
+pub use accounts::directory::{
+    DirectoryEmail, DirectoryRole, DirectoryUser, NewDirectoryUser, UserFilter, UserList,
+    UserRefusal,
+};
 pub use accounts::not_me::Refused;
+pub use accounts::people::{Person, PersonChange, PersonOutcome, PersonRefusal};
 pub use accounts::replies::ReplyAnswer;
 pub use accounts::taken_back::TakenBack;
 pub use accounts::unlisted::UnlistedAccounts;
@@ -66,6 +71,7 @@ pub use sql::pagination::{Listed, Page};
 pub use sqlite::compact::{Compacted, compact};
 pub use upkeep::backup::backup;
 pub use upkeep::clock_repair::MaxDelays;
+pub use upkeep::digest::{DigestClaim, DigestContent};
 pub use upkeep::examine::{Examination, access_settings_of, examine, has_verified_accounts};
 pub use upkeep::invariants::Violation;
 pub use verification::correspondence::{QueuedMail, SentMail};

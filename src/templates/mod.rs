@@ -39,6 +39,10 @@ const TEMPLATES: &[(&str, &str)] = &[
         include_str!("../verification/templates/letter.txt"),
     ),
     (
+        "digest.txt",
+        include_str!("../verification/templates/digest.txt"),
+    ),
+    (
         "letter.html",
         include_str!("../verification/templates/letter.html"),
     ),
@@ -148,6 +152,14 @@ const TEMPLATES: &[(&str, &str)] = &[
     (
         "operators/account.html",
         include_str!("../web/operators/templates/account.html"),
+    ),
+    (
+        "operators/import.html",
+        include_str!("../web/operators/templates/import.html"),
+    ),
+    (
+        "operators/try_address.html",
+        include_str!("../web/operators/templates/try_address.html"),
     ),
     (
         "operators/mail.html",

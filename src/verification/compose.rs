@@ -271,7 +271,7 @@ fn write(
 }
 
 /// Plain ASCII is not encoded, so that the link is unbroken in the source.
-fn text_part(text: &str) -> SinglePart {
+pub(super) fn text_part(text: &str) -> SinglePart {
     let text = wrap(text);
     let part = SinglePart::builder().content_type(ContentType::TEXT_PLAIN);
     if text.is_ascii() && text.lines().all(|line| line.len() <= LONGEST_LINE) {

@@ -6,6 +6,7 @@
 
 mod compose;
 pub mod confirm;
+pub mod digest;
 mod header_fields;
 pub mod mail_queue;
 mod message_id;

@@ -2,9 +2,11 @@
 //! carries the same set of headers.
 //!
 //! [`public`] serves the pages for senders, [`operators`] the pages for operators, [`api_router`] the API,
-//! and [`metrics_router`] monitoring; [`serve`] runs any router on a listener.
+//! [`scim_router`] the directory's interface, and [`metrics_router`] monitoring; [`serve`] runs any router on a
+//! listener.
 
 mod api;
+mod bearer;
 mod connections;
 mod csrf;
 mod display;
@@ -18,6 +20,7 @@ mod public;
 mod rate_limit;
 mod ready;
 mod render;
+mod scim;
 mod serve;
 
 use std::time::Duration;
@@ -27,6 +30,7 @@ pub use metrics::metrics_router;
 pub use operators::{Operators, operators, operators_paths};
 pub use public::{Public, public, public_paths};
 pub use ready::Readiness;
+pub use scim::scim_router;
 pub use serve::serve;
 
 /// Time limit from the head of a request to its answer, including a slowly sent body.

@@ -207,7 +207,13 @@ fn keep(from: &HeaderMap, to: &mut HeaderMap) {
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     kind.is_some_and(|kind| {
-        kind.starts_with(b"application/json") || kind.starts_with(b"application/problem+json")
+        [
+            &b"application/json"[..],
+            b"application/problem+json",
+            b"application/scim+json",
+        ]
+        .iter()
+        .any(|own| kind.starts_with(own))
     })
 }
 

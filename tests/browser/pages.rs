@@ -298,6 +298,27 @@ pub const PAGES: &[Page] = &[
         "hr-system",
     ),
     page(Admin, "audit", "/audit", "/audit", "operator"),
+    page(
+        Admin,
+        "customers-import",
+        "/customers/import",
+        "/customers/import",
+        "Nothing is done yet",
+    )
+    .after(&[
+        Fill(
+            "#people",
+            "address,groups\nnew@corp.example,staff\nnot an address,\n",
+        ),
+        Press("button[value=check]"),
+    ]),
+    page(
+        Admin,
+        "access-test",
+        "/access/test",
+        "/access/test?address=bob@acme.co",
+        "Nothing is changed",
+    ),
     page(Admin, "mail", "/mail", "/mail", "within the limits"),
     page(
         Admin,

@@ -14,6 +14,7 @@ mod proxy;
 mod recipes;
 mod release;
 mod routing;
+mod scim;
 #[path = "../support/mod.rs"]
 mod support;
 mod swaks;

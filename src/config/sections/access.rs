@@ -2,6 +2,7 @@
 
 use crate::access::{Key, Overrides, Settings, Value};
 use crate::config::document::TomlSection;
+use crate::domain::GroupName;
 
 pub(super) fn site(section: &TomlSection<'_>) -> Settings {
     let mut settings = Settings::default();
@@ -36,19 +37,12 @@ fn each(section: &TomlSection<'_>, mut put: impl FnMut(Key, Value)) {
             Value::Domains(_) => entry
                 .list(|text| key.parse_pattern(text))
                 .map(Value::Domains),
-            Value::Groups(_) => entry.list(group_name).map(Value::Groups),
+            Value::Groups(_) => entry
+                .list(|text| GroupName::parse(text).map(String::from))
+                .map(Value::Groups),
         };
         if let Some(value) = value {
             put(key, value);
         }
     }
-}
-
-/// Refuses commas, which separate groups elsewhere, and control characters, which could end a header field.
-fn group_name(text: &str) -> Result<String, String> {
-    let name = text.trim();
-    if name.is_empty() || name.contains(|c: char| c.is_control() || c == ',') {
-        return Err(format!("{text:?} is not the name of a group"));
-    }
-    Ok(name.to_owned())
 }

@@ -3,6 +3,7 @@
 mod access;
 mod canary;
 mod destination;
+mod digest;
 mod endpoint;
 mod hook;
 mod listeners;
@@ -22,7 +23,9 @@ use ipnet::IpNet;
 
 use super::document::TomlSection;
 use super::units::{DAY, SECOND};
-use super::{AuthenticationConfig, Config, DroppedConfig, MailConfig, Outgoing, Retention};
+use super::{
+    AuthenticationConfig, Config, DroppedConfig, Http, MailConfig, Outgoing, Retention,
+};
 use crate::access::{AccessSettings, Enforcement};
 use crate::domain::{Domain, PortalName};
 use crate::mail::SpamMark;
@@ -54,6 +57,12 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
     let (mut portals, overrides, mut mailboxes) =
         portal::read_all(root, &known.names, &mut languages);
     let site = site::read(&root.section("site"), &mut languages, &mut portals);
+    let digest = digest::read(
+        &root.section("digest"),
+        &mut languages,
+        &site.language,
+        operators_url(&http),
+    );
     smtp.postmaster = smtp_section.entry("postmaster").and_then(|entry| {
         let name = entry.parse(PortalName::parse)?;
         if !portals.iter().any(|portal| portal.name == name) {
@@ -149,9 +158,18 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
         retention,
         log,
         canary,
+        digest,
         access,
         secret_files: root.document().secret_files.take(),
     })
+}
+
+/// The address of the operators' pages, as far as the listeners tell it.
+fn operators_url(http: &Http) -> String {
+    match http.admin_hosts.first() {
+        Some(host) => format!("https://{host}"),
+        None => format!("http://{}", http.admin_listen),
+    }
 }
 
 /// The host name of this machine; `localhost` if it is not a domain, which SMTP requires.

@@ -107,12 +107,14 @@ fn everything() {
         hook: &destination,
         call: HookCallId::new(),
         about: "account.verified",
-        account,
+        account: Some(account),
         attempt: 1,
     };
     hook_succeeded(call);
     hook_deferred(call, soon, "503 later");
     hook_failed(call, "410 gone");
+    destination_down(&destination, "connection refused");
+    destination_up(&destination);
     let operator = OperatorName::parse("root").expect("a name");
     operator_login_failed(peer, Some(&operator), "wrong password");
     access_changed(2, "operator:root", "command line");

@@ -9,13 +9,12 @@ use crate::domain::{
 };
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
-use crate::store::requests::transitions;
-use crate::store::rows::account_rows::{AccountRow, account_by_id, find_sender_account, make};
+use crate::store::rows::account_rows::{AccountRow, find_sender_account, make};
 use crate::store::sql::sql_types::{JsonColumn, Millis};
 use crate::store::sql::{Conditions, Row, Tx};
 use crate::store::verification::lanes::QueuePlace;
 use crate::store::verification::languages;
-use crate::store::verification::verification_mail::{Occasion, cancel, owe};
+use crate::store::verification::verification_mail::{Occasion, owe};
 use crate::store::{LanguageWish, Listed, MailCause, MailKind, Page, Store, StoreError, Topic};
 
 #[derive(Debug, Clone, Default)]
@@ -42,7 +41,7 @@ pub enum Added {
 
 const SHOWN: &str = "SELECT a.id, a.address, a.kind, a.status, a.verified_by, a.verified_at,
      a.groups, a.undeliverable, a.unanswered_mails, a.takes_automatic, a.created_at, a.created_by, a.key,
-     a.quiet_until, a.refused_at, a.language,
+     a.quiet_until, a.refused_at, a.language, a.deactivated_at,
      a.placeholder = 1 AND a.status = 'pending' AS placeholder,
      (SELECT count(*) FROM request AS r WHERE r.account = a.n AND r.state = 'held') AS held,
      (SELECT string_agg(portal, ' ' ORDER BY portal) FROM let_in WHERE account = a.n) AS let_in_by
@@ -74,6 +73,7 @@ fn read_account(row: &Row) -> Result<Account, StoreError> {
         unanswered_mails: row.get("unanswered_mails")?,
         quiet_until: time("quiet_until")?,
         refused_at: time("refused_at")?,
+        deactivated_at: time("deactivated_at")?,
         takes_automatic: row.get("takes_automatic")?,
         language: row.get("language")?,
         placeholder: row.get("placeholder")?,
@@ -82,7 +82,7 @@ fn read_account(row: &Row) -> Result<Account, StoreError> {
     })
 }
 
-fn account(tx: &Tx, n: i64) -> Result<Account, StoreError> {
+pub(crate) fn account(tx: &Tx, n: i64) -> Result<Account, StoreError> {
     tx.one_with(&format!("{SHOWN} WHERE a.n = ?"), &[&n], read_account)
 }
 
@@ -219,7 +219,7 @@ impl Work<'_> {
         Ok(Added::Now(account(tx, made.n)?))
     }
 
-    fn owe(
+    pub(crate) fn owe(
         &mut self,
         account: &AccountRow,
         kind: MailKind,
@@ -288,67 +288,6 @@ impl Store {
             let added = work.add(&address, portal.as_ref(), by, Some(client), now.into())?;
             languages::wish_of(work.tx, &address, &language)?;
             Ok(added)
-        })
-        .await
-    }
-
-    /// Blocks an account. Its held requests stay held, its links stop working, and requests that are released
-    /// but not delivered stop until it is unblocked.
-    pub async fn block_customer(
-        &self,
-        id: AccountId,
-        by: Actor,
-        now: Timestamp,
-    ) -> Result<Account, StoreError> {
-        self.write(move |work| {
-            let there = account_by_id(work.tx, id)?;
-            if there.status != Status::Blocked {
-                work.tx.run(
-                    "UPDATE account SET status = 'blocked' WHERE n = ?",
-                    &[&there.n],
-                )?;
-                cancel(work.tx, there.n, now.into())?;
-                transitions::stop(work.tx, there.n)?;
-                work.wakeups.add(Topic::OperatorActions);
-                NewEvent::new("account.blocked").account(there.n).record(
-                    work.tx,
-                    &by,
-                    now.into(),
-                )?;
-            }
-            account(work.tx, there.n)
-        })
-        .await
-    }
-
-    /// Unblocks an account: active if its address was verified or needed no verification, pending otherwise.
-    /// Stopped requests resume.
-    pub async fn unblock_customer(
-        &self,
-        id: AccountId,
-        by: Actor,
-        now: Timestamp,
-    ) -> Result<Account, StoreError> {
-        self.write(move |work| {
-            let there = account_by_id(work.tx, id)?;
-            if there.status == Status::Blocked {
-                work.tx.run(
-                    "UPDATE account SET status = CASE
-                         WHEN proof_needed = 0 OR verified_at IS NOT NULL THEN 'active'
-                         ELSE 'pending' END
-                     WHERE n = ?",
-                    &[&there.n],
-                )?;
-                transitions::resume(work.tx, there.n, now.into())?;
-                work.wakeups.add(Topic::Requests);
-                work.wakeups.add(Topic::OperatorActions);
-                NewEvent::new("account.unblocked").account(there.n).record(
-                    work.tx,
-                    &by,
-                    now.into(),
-                )?;
-            }
-            account(work.tx, there.n)
         })
         .await
     }

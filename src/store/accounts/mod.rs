@@ -1,8 +1,12 @@
 //! Accounts: the actions of persons and of operators on them.
 
+pub(super) mod blocks;
 pub(super) mod customers;
 pub(super) mod denied;
+pub(super) mod directory;
+pub(super) mod groups;
 pub(super) mod not_me;
+pub(super) mod people;
 pub(super) mod replies;
 pub(super) mod taken_back;
 pub(super) mod unlisted;

@@ -1,7 +1,9 @@
 //! Hook calls: claimed under a lease, settled, retried by an operator, forgotten.
 //!
-//! The calls about one account to one hook are a queue, like the requests of one account for one portal.
+//! The calls about one account to one hook are a queue, like the requests of one account for one portal. A call
+//! about no account is in no queue.
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::{AccountId, Actor, DestinationName, HookCallId, Timestamp};
 use crate::store::audit::events::NewEvent;
@@ -20,7 +22,8 @@ use crate::store::{Listed, Page, Settlement, Store, StoreError, Topic, WorkStep}
 pub struct HookCall {
     lease: Lease,
     pub id: HookCallId,
-    pub account: AccountId,
+    /// None for a call about no account.
+    pub account: Option<AccountId>,
     pub event: String,
     /// The body, the same for every attempt.
     pub payload: String,
@@ -73,7 +76,7 @@ fn take(
         let lease = leases.take(tx, n, holder, lease_until)?;
         let found = tx.one_with(
             "SELECT c.id, a.id AS account_id, c.event, c.payload, c.released_at, c.attempts
-                 FROM hook_call AS c JOIN account AS a ON a.n = c.account WHERE c.n = ?",
+                 FROM hook_call AS c LEFT JOIN account AS a ON a.n = c.account WHERE c.n = ?",
             &[&n],
             |row| read_call(row, lease.clone()),
         );
@@ -110,14 +113,14 @@ fn settle(
             return Ok(Settled::Recorded);
         }
         Settlement::Unattempted => {
-            let (account, hook): (i64, DestinationName) = HOOK_CALLS.free(tx, lease.row, 1, now)?;
+            let (account, hook): (_, DestinationName) = HOOK_CALLS.free(tx, lease.row, 1, now)?;
             HOOK_CALLS.promote(tx, account, &hook, now)?;
             return Ok(Settled::Recorded);
         }
         Settlement::Delivered => ("delivered", None),
         Settlement::Failed { cause } => ("failed", Some(cause)),
     };
-    let (account, hook): (i64, DestinationName) = tx.one(
+    let (account, hook): (Option<i64>, DestinationName) = tx.one(
         "UPDATE hook_call SET state = ?2, settled_at = ?3, due_at = NULL, in_work = 0,
                  claim = NULL, holder = NULL, last_error = coalesce(?4, last_error)
              WHERE n = ?1 RETURNING account, hook",
@@ -172,6 +175,11 @@ fn retry_failed(tx: &Tx, n: i64, now: Millis) -> Result<usize, StoreError> {
              )",
         &[&n, &now],
     )?;
+    tx.run(
+        "UPDATE hook_call SET due_at = ?2
+             WHERE n = ?1 AND account IS NULL AND state = 'waiting' AND in_work = 0",
+        &[&n, &now],
+    )?;
     Ok(changed)
 }
 
@@ -185,7 +193,7 @@ fn bring_forward(tx: &Tx, n: i64, now: Millis) -> Result<usize, StoreError> {
 }
 
 /// A call of a hook that failed for good.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct FailedCall {
     pub event: String,
     pub created_at: Timestamp,

@@ -9,6 +9,7 @@ use crate::domain::{
     AccountId, Actor, DestinationName, EmailAddress, EventPattern, HookCallId, Kind, LedgerId,
     PortalName, RequestId, RequestState, Status, Timestamp, canary,
 };
+use crate::store::audit::alone_calls::MESSAGE_DROPPED;
 use crate::store::claims::leases::HOOK_CALLS;
 use crate::store::sql::sql_types::{JsonColumn, Millis, json};
 use crate::store::sql::{Row, Tx, insert};
@@ -72,8 +73,8 @@ struct Request {
     received_at: Timestamp,
 }
 
-/// Owes a call to each hook that subscribed to this event. `name` is that of a recorded event; `account` and
-/// `entry` are the `n` of their rows.
+/// Owes a call to each hook that subscribed to this event about an account or its request. `name` is that of a
+/// recorded event; `account` and `entry` are the `n` of their rows.
 pub(crate) fn tell(
     tx: &Tx,
     name: &str,
@@ -144,7 +145,7 @@ fn told_as(name: &str) -> Option<&'static str> {
 }
 
 /// Hooks that subscribed to this event. Usually there are none, which one query tells.
-fn subscribers(tx: &Tx, event: &str) -> Result<Vec<DestinationName>, StoreError> {
+pub(crate) fn subscribers(tx: &Tx, event: &str) -> Result<Vec<DestinationName>, StoreError> {
     let mut hooks = Vec::new();
     tx.each("SELECT name, events FROM hook", &[], |row| {
         let patterns: JsonColumn<Vec<EventPattern>> = row.get(1)?;
@@ -206,11 +207,11 @@ fn of_account(tx: &Tx, n: i64) -> Result<Account, StoreError> {
 fn give_heads_back(tx: &Tx, hook: &DestinationName, now: Millis) -> Result<(), StoreError> {
     let accounts: Vec<i64> = tx.all(
         "SELECT DISTINCT c.account FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
-             WHERE c.hook = ? AND c.state = 'waiting' AND h.events = '[]'",
+             WHERE c.account IS NOT NULL AND c.hook = ? AND c.state = 'waiting' AND h.events = '[]'",
         &[&hook],
     )?;
     for account in accounts {
-        HOOK_CALLS.promote(tx, account, hook, now)?;
+        HOOK_CALLS.promote(tx, Some(account), hook, now)?;
     }
     Ok(())
 }
@@ -242,15 +243,22 @@ impl Store {
                 tx.all("SELECT name FROM hook ORDER BY name", &[])?;
             removed.retain(|name| hooks.iter().all(|(hook, _)| hook != name));
             for name in &removed {
-                let sql = "UPDATE hook SET events = '[]' WHERE name = ?";
+                let sql = "UPDATE hook SET events = '[]', told_entry = NULL WHERE name = ?";
                 tx.run(sql, &[&name])?;
             }
             for (name, events) in &hooks {
                 give_heads_back(tx, name, now)?;
+                let follows = events
+                    .iter()
+                    .any(|pattern| pattern.matches(MESSAGE_DROPPED));
+                // A hook is told of what is dropped from now on, or from where it was.
                 tx.run(
-                    "INSERT INTO hook (name, events) VALUES (?1, ?2)
-                     ON CONFLICT (name) DO UPDATE SET events = ?2",
-                    &[&name, &json(events)?],
+                    "INSERT INTO hook (name, events, told_entry)
+                     VALUES (?1, ?2, CASE WHEN ?3 = 1 THEN (SELECT coalesce(max(n), 0) FROM ledger) END)
+                     ON CONFLICT (name) DO UPDATE SET events = excluded.events,
+                         told_entry = CASE WHEN ?3 = 1
+                             THEN coalesce(hook.told_entry, excluded.told_entry) END",
+                    &[&name, &json(events)?, &follows],
                 )?;
             }
             Ok(removed)

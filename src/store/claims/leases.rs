@@ -255,7 +255,7 @@ pub(crate) const HOOK_CALLS: LeaseQueue = queue!(
     ready: "due_at IS NOT NULL",
     blocking: "state = 'waiting'",
     order: "n",
-    alone: "false",
+    alone: "account IS NULL",
     free: "in_work = 0",
     taken: "in_work = 1",
     index: "hook_call_due",
@@ -361,14 +361,17 @@ impl LeaseQueue {
         Ok((!others).then_some(now))
     }
 
-    /// Makes the next row of a queue due, after its head left.
+    /// Makes the next row of a queue due, after its head left. A row of no account is in no queue.
     pub(crate) fn promote(
         &self,
         tx: &Tx,
-        account: i64,
+        account: Option<i64>,
         place: &impl ToSql,
         now: Millis,
     ) -> Result<(), StoreError> {
+        let Some(account) = account else {
+            return Ok(());
+        };
         tx.run(self.promote, &[&account, &place, &now])?;
         Ok(())
     }
@@ -381,7 +384,7 @@ impl LeaseQueue {
         row: i64,
         unmade: u32,
         now: Millis,
-    ) -> Result<(i64, P), StoreError> {
+    ) -> Result<(Option<i64>, P), StoreError> {
         tx.one(self.free, &[&row, &now, &unmade])
     }
 

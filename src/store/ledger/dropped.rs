@@ -148,6 +148,54 @@ pub(crate) fn domains(
         .collect()
 }
 
+/// Domains of which the daily counters name the candidates.
+const MOST_CANDIDATES: usize = 200;
+
+/// The domains whose mail the access settings dropped within a time, those with the most messages first.
+/// Messages and senders are counted by an index, up to a bound for each domain.
+pub(crate) fn domains_between(
+    tx: &Tx,
+    since: Millis,
+    until: Millis,
+    limit: usize,
+) -> Result<Vec<DroppedDomain>, StoreError> {
+    let settings = settings_cache::newest(tx)?.settings;
+    let midnight = Millis(since.0.div_euclid(Millis::DAY) * Millis::DAY);
+    let candidates: Vec<(String, u64)> = tx.all(
+        "SELECT domain, CAST(sum(messages) AS bigint) AS total FROM shut_out WHERE day >= ?1
+         GROUP BY domain ORDER BY total DESC, domain LIMIT ?2",
+        &[&midnight, &MOST_CANDIDATES],
+    )?;
+    let counted = with_codes(
+        "SELECT count(*), count(DISTINCT sender) FROM (
+             SELECT sender FROM ledger INDEXED BY ledger_dropped
+             WHERE verdict = 'dropped' AND domain = ?1 AND received_at >= ?2 AND received_at < ?3
+                 AND rule IN ({refuses})
+             LIMIT ?4
+         ) AS entries",
+    );
+    let mut domains = Vec::new();
+    for (domain, _) in candidates {
+        let (messages, people): (u64, u64) =
+            tx.one(&counted, &[&domain, &since, &until, &MOST_LOOKED_THROUGH])?;
+        if messages > 0 {
+            domains.push(DroppedDomain {
+                messages,
+                people,
+                nearest: nearest(&domain, &settings).cloned(),
+                domain,
+            });
+        }
+    }
+    domains.sort_by(|a, b| {
+        b.messages
+            .cmp(&a.messages)
+            .then_with(|| a.domain.cmp(&b.domain))
+    });
+    domains.truncate(limit);
+    Ok(domains)
+}
+
 fn recoverable(
     tx: &Tx,
     pattern: Option<&DomainPattern>,

@@ -243,7 +243,8 @@ impl Store {
         .await
     }
 
-    /// Finds the operator of a key and its present role. None for an invalid key.
+    /// Finds the operator of a key and its present role. None for an invalid key, and for a token that opens
+    /// one interface only.
     pub async fn key_holder(
         &self,
         hash: TokenHash,
@@ -254,7 +255,7 @@ impl Store {
             let found: Option<(OperatorName, Role, Role)> = tx.maybe(
                 "SELECT o.name, o.role, k.role FROM operator_key AS k
                      JOIN operator AS o ON o.n = k.operator
-                     WHERE k.hash = ? AND k.kind = ? AND k.expires_at > ?",
+                     WHERE k.hash = ? AND k.kind = ? AND k.expires_at > ? AND k.scope IS NULL",
                 &[&hash, &kind.as_str(), &Millis::from(now)],
             )?;
             Ok(found.map(|(name, operators, keys)| (name, operators.min(keys))))

@@ -2,21 +2,26 @@
 
 use serde::Serialize;
 use std::fmt::Write;
+use utoipa::ToSchema;
 
-use crate::domain::{Actor, OperatorName, Role, Timestamp, TokenHash};
+use crate::domain::{Actor, OperatorName, Role, Timestamp, TokenHash, TokenScope};
 use crate::store::audit::events::NewEvent;
 use crate::store::operators::keys::{KeyKind, n_of};
 use crate::store::sql::sql_types::Millis;
 use crate::store::{Store, StoreError};
 
 /// A token or a session as shown in lists.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct IssuedToken {
     /// Prefix of its hash; not a secret.
     pub id: String,
     pub operator: OperatorName,
     /// Role of the token, capped by its operator's role.
     pub role: Role,
+    /// The only interface that it opens; absent for all that its role opens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub scope: Option<TokenScope>,
     /// Purpose of the token.
     pub note: Option<String>,
     pub created_at: Timestamp,
@@ -76,7 +81,7 @@ impl Store {
         self.read(move |tx| {
             tx.all_with(
                 "SELECT substr(k.hash, 1, 5), o.name, k.role, k.note, k.created_at,
-                     k.expires_at
+                     k.expires_at, k.scope
                  FROM operator_key AS k JOIN operator AS o ON o.n = k.operator
                  WHERE k.kind = ?3 AND k.expires_at > ?1 AND (CAST(?2 AS text) IS NULL OR o.name = ?2)
                  ORDER BY k.created_at DESC, k.hash",
@@ -89,9 +94,41 @@ impl Store {
                         note: row.get(3)?,
                         created_at: row.get::<_, Millis>(4)?.timestamp(),
                         expires_at: row.get::<_, Millis>(5)?.timestamp(),
+                        scope: row.get(6)?,
                     })
                 },
             )
+        })
+        .await
+    }
+
+    /// Finds the operator of a token, its present role, and the interface that it is limited to. None for an
+    /// invalid token.
+    pub async fn token_holder(
+        &self,
+        hash: TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<(OperatorName, Role, Option<TokenScope>)>, StoreError> {
+        self.read(move |tx| {
+            let found: Option<(OperatorName, Role, Role, Option<TokenScope>)> = tx.maybe(
+                "SELECT o.name, o.role, k.role, k.scope FROM operator_key AS k
+                     JOIN operator AS o ON o.n = k.operator
+                     WHERE k.hash = ? AND k.kind = 'token' AND k.expires_at > ?",
+                &[&hash, &Millis::from(now)],
+            )?;
+            Ok(found.map(|(name, operators, own, scope)| (name, operators.min(own), scope)))
+        })
+        .await
+    }
+
+    /// Limits the token with this hash to one interface.
+    pub async fn limit_token(&self, hash: TokenHash, scope: TokenScope) -> Result<(), StoreError> {
+        self.write(move |work| {
+            work.tx.run(
+                "UPDATE operator_key SET scope = ? WHERE hash = ? AND kind = 'token'",
+                &[&scope, &hash],
+            )?;
+            Ok(())
         })
         .await
     }

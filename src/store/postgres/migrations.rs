@@ -28,6 +28,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("schema/0030-nodes.sql"),
         works_with: 30,
     },
+    Migration {
+        number: 31,
+        sql: include_str!("schema/0031-people.sql"),
+        works_with: 31,
+    },
 ];
 
 /// Number of the newest migration that this program knows.

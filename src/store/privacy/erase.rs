@@ -65,7 +65,7 @@ impl Work<'_> {
             return Err(in_work_now());
         }
         self.tx.run(
-            "UPDATE account SET status = 'blocked' WHERE n = ?",
+            "UPDATE account SET status = 'blocked', operator_block = 1 WHERE n = ?",
             &[&account.n],
         )?;
         cancel(self.tx, account.n, now)
@@ -159,6 +159,8 @@ impl Work<'_> {
             ],
         )?;
         tx.run("UPDATE event SET detail = NULL WHERE ledger = ?", &[&n])?;
+        // The payloads contain the address of the sender.
+        tx.run("DELETE FROM hook_call WHERE entry = ?", &[&n])?;
         Ok(())
     }
 

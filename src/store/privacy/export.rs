@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use std::collections::BTreeSet;
+use utoipa::ToSchema;
 
 use crate::domain::{EmailAddress, LedgerId, PortalName, RequestState, Timestamp};
 use crate::store::rows::account_rows::find_account;
@@ -33,7 +34,7 @@ impl Holdings {
 }
 
 /// An event of the account or of one of its messages.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct PersonEvent {
     pub at: Timestamp,
     /// Name in the log.

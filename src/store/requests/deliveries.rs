@@ -207,7 +207,8 @@ pub(crate) fn settle(
             NewEvent::new("delivery.failed").detail(cause)
         }
         Settlement::Unattempted => {
-            queues.insert(REQUESTS.free(tx, n, 1, now)?);
+            let (account, portal) = REQUESTS.free(tx, n, 1, now)?;
+            queues.extend(account.map(|account| (account, portal)));
             return Ok(Settled::Recorded);
         }
     };

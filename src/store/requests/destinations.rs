@@ -4,7 +4,9 @@
 //! wants to try at once removes the row and wakes the workers, whose breaker closes when they find it gone.
 
 use crate::domain::{Actor, DestinationName, PortalName, Timestamp};
+use crate::store::audit::alone_calls;
 use crate::store::audit::events::NewEvent;
+use crate::store::engine::job::Work;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Row, Tx};
 use crate::store::{Store, StoreError, Topic};
@@ -137,6 +139,22 @@ impl Store {
     /// Records that a destination is down, or that another trial failed.
     pub async fn record_down(&self, down: DownDestination) -> Result<(), StoreError> {
         self.write(move |work| {
+            let since = Millis::from(down.since);
+            let is_known = work.tx.exists(
+                "SELECT 1 FROM down_destination WHERE destination = ?",
+                &[&down.name],
+            )?;
+            if !is_known {
+                alone_calls::tell_destination(
+                    work.tx,
+                    &down.name,
+                    true,
+                    since,
+                    &Actor::Daemon,
+                    since,
+                )?;
+                work.wakeups.add(Topic::Calls);
+            }
             work.tx.run(
                 "INSERT INTO down_destination (destination, since, next_try_at, last_error)
                  VALUES (?1, ?2, ?3, ?4)
@@ -144,7 +162,7 @@ impl Store {
                  SET next_try_at = excluded.next_try_at, last_error = excluded.last_error",
                 &[
                     &down.name,
-                    &Millis::from(down.since),
+                    &since,
                     &Millis::from(down.next_try_at),
                     &down.last_error,
                 ],
@@ -156,8 +174,9 @@ impl Store {
     }
 
     /// Records that a destination works again.
-    pub async fn record_up(&self, name: DestinationName) -> Result<(), StoreError> {
-        self.write(move |work| forget(work.tx, &name)).await
+    pub async fn record_up(&self, name: DestinationName, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |work| work.forget_down(&name, &Actor::Daemon, now.into()))
+            .await
     }
 
     /// Closes the breaker of a destination or hook for an operator, and wakes its worker.
@@ -168,7 +187,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
-            forget(work.tx, &name)?;
+            work.forget_down(&name, &by, now.into())?;
             work.wakeups.add(Topic::Requests);
             work.wakeups.add(Topic::Calls);
             work.wakeups.add(Topic::OperatorActions);
@@ -180,10 +199,22 @@ impl Store {
     }
 }
 
-fn forget(tx: &Tx, name: &DestinationName) -> Result<(), StoreError> {
-    tx.run(
-        "DELETE FROM down_destination WHERE destination = ?",
-        &[name],
-    )?;
-    Ok(())
+impl Work<'_> {
+    /// Removes the record that a destination is down, and tells hooks if there was one.
+    fn forget_down(
+        &mut self,
+        name: &DestinationName,
+        by: &Actor,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let since: Option<Millis> = self.tx.maybe(
+            "DELETE FROM down_destination WHERE destination = ? RETURNING since",
+            &[name],
+        )?;
+        if let Some(since) = since {
+            alone_calls::tell_destination(self.tx, name, false, since, by, now)?;
+            self.wakeups.add(Topic::Calls);
+        }
+        Ok(())
+    }
 }

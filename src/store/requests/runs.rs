@@ -178,7 +178,7 @@ fn turn(
         settled.push(outcome);
     }
     for (account, portal) in &queues {
-        REQUESTS.promote(tx, *account, portal, now)?;
+        REQUESTS.promote(tx, Some(*account), portal, now)?;
     }
     let is_paused = is_paused(tx, &share.destination)?;
     let runs = if is_paused || share.limits.runs == 0 {

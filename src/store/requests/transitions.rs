@@ -64,7 +64,7 @@ pub(crate) fn settle(
     }
     let (account, portal) = leave(tx, request, transition, error, now)?;
     if state == RequestState::Released {
-        REQUESTS.promote(tx, account, &portal, now)?;
+        REQUESTS.promote(tx, Some(account), &portal, now)?;
     }
     Ok(())
 }
@@ -93,7 +93,7 @@ pub(crate) fn let_pass(tx: &Tx, request: i64, now: Millis) -> Result<(), StoreEr
         "UPDATE request SET passed = 1 WHERE ledger = ? RETURNING account, portal",
         &[&request],
     )?;
-    REQUESTS.promote(tx, account, &portal, now)
+    REQUESTS.promote(tx, Some(account), &portal, now)
 }
 
 /// Lets a request that is to be retried wait for an earlier one of its queue that is due or in work: several of
@@ -137,7 +137,7 @@ pub(crate) fn resume(tx: &Tx, account: i64, now: Millis) -> Result<(), StoreErro
         &[&account, &now],
     )?;
     for portal in &portals {
-        REQUESTS.promote(tx, account, portal, now)?;
+        REQUESTS.promote(tx, Some(account), portal, now)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::{FromSql, SqlValue, ToSql};
 use crate::domain::{
     AccountId, Actor, DestinationName, EmailAddress, HookCallId, Kind, LedgerId, MailId,
     OperatorName, Origin, PortalName, RequestId, RequestState, Role, Status, Timestamp, TokenHash,
-    Verdict,
+    TokenScope, UserId, Verdict,
 };
 use crate::domain::{MailCause, MailKind};
 use crate::store::StoreError;
@@ -28,7 +28,7 @@ macro_rules! ids {
         }
     )+};
 }
-ids!(LedgerId, AccountId, HookCallId, MailId, RequestId);
+ids!(LedgerId, AccountId, HookCallId, MailId, RequestId, UserId);
 
 macro_rules! words {
     ($($word:ty),+) => {$(
@@ -46,6 +46,7 @@ macro_rules! words {
     )+};
 }
 words!(
+    TokenScope,
     Kind,
     Status,
     Origin,

@@ -426,7 +426,7 @@ fn workers_find_due_rows_by_an_index() {
             table.due_at_the_end(c, 1, &place, Millis(1))
         });
         check("the head", session, |c| {
-            table.promote(c, 1, &place, Millis(1))
+            table.promote(c, Some(1), &place, Millis(1))
         });
     }
 }

@@ -109,6 +109,22 @@ const REPAIRS: &[TimeRepair] = &[
                  WHERE n = ?1",
     ),
     past_event(
+        "SELECT n FROM account WHERE deactivated_at > ? ORDER BY n",
+        "UPDATE account SET deactivated_at = ?2 WHERE n = ?1 AND deactivated_at > ?2",
+    ),
+    past_event(
+        "SELECT n FROM directory_user WHERE created_at > ?1 OR changed_at > ?1 ORDER BY n",
+        "UPDATE directory_user SET
+                     created_at = CASE WHEN created_at > ?2 THEN ?2 ELSE created_at END,
+                     changed_at = CASE WHEN changed_at > ?2 THEN ?2 ELSE changed_at END
+                 WHERE n = ?1",
+    ),
+    // A digest of the time that never came would keep others from being sent.
+    past_event(
+        "SELECT due_at FROM digest WHERE due_at > ? ORDER BY due_at",
+        "DELETE FROM digest WHERE due_at = ?1 AND due_at > ?2",
+    ),
+    past_event(
         "SELECT n FROM hook_call
                WHERE created_at > ?1 OR released_at > ?1 OR settled_at > ?1 ORDER BY n",
         "UPDATE hook_call SET

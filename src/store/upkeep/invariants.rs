@@ -180,9 +180,19 @@ const INVARIANTS: &[(&str, &str)] = &[
         "one call of an account and hook is due, if any waits",
         "SELECT id FROM hook_call WHERE n IN (
              SELECT min(c.n) FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
-             WHERE c.state = 'waiting' AND h.events <> '[]'
+             WHERE c.state = 'waiting' AND h.events <> '[]' AND c.account IS NOT NULL
              GROUP BY c.account, c.hook HAVING count(c.due_at) <> 1
          )",
+    ),
+    (
+        "a call about no account is due, if it waits",
+        "SELECT c.id FROM hook_call AS c
+         WHERE c.state = 'waiting' AND c.account IS NULL AND c.due_at IS NULL",
+    ),
+    (
+        "an account is blocked, if an operator blocks it or the directory deactivated it",
+        "SELECT id FROM account
+         WHERE (operator_block = 1 OR deactivated_at IS NOT NULL) AND status <> 'blocked'",
     ),
     (
         "the next number is above every number that was given",
@@ -197,6 +207,7 @@ const INVARIANTS: &[(&str, &str)] = &[
              UNION ALL SELECT 'offer', (SELECT max(n) FROM offer)
              UNION ALL SELECT 'notice', (SELECT max(n) FROM notice)
              UNION ALL SELECT 'hook_call', (SELECT max(n) FROM hook_call)
+             UNION ALL SELECT 'directory_user', (SELECT max(n) FROM directory_user)
              UNION ALL SELECT 'claims of requests', (SELECT max(claim) FROM request)
              UNION ALL SELECT 'claims of calls', (SELECT max(claim) FROM hook_call)
              UNION ALL SELECT 'claims of mail', (SELECT max(claim) FROM letter)

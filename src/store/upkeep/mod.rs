@@ -3,6 +3,7 @@
 pub(super) mod backup;
 pub(super) mod canary;
 pub(super) mod clock_repair;
+pub(super) mod digest;
 pub(super) mod examine;
 pub(super) mod expired_content;
 pub(super) mod invariants;

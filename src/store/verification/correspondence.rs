@@ -64,10 +64,11 @@ impl Store {
 }
 
 /// Verification mail that waits to be sent.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct QueuedMail {
     pub account: AccountId,
     pub address: EmailAddress,
+    #[serde(flatten)]
     pub mail: SentMail,
 }
 

@@ -20,6 +20,7 @@ use crate::domain::{DomainPattern, PortalName};
 use crate::operations::{
     AccessView, AddressVerdict, ChangeTerms, RevisionDifference, RevisionEntry, SettingsChanged,
     Simulation, change_settings, compare_revisions, decide_address, input_for, list_revisions,
+    parse_settings,
 };
 use crate::store::{Revision, WhatIf};
 
@@ -391,6 +392,34 @@ pub(super) async fn remove(
         }
     })
     .await
+}
+
+/// Settings as a file has them, in place of all that are in force.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"toml": "[internal]\napproved_domains = [\"corp.example\"]\n", "dry_run": true}))]
+pub(super) struct SettingsFile {
+    /// TOML as `vestibule access export` writes it.
+    toml: String,
+    /// Only report what would change.
+    #[serde(default)]
+    #[schema(required = false)]
+    dry_run: bool,
+    /// The revision that you saw; if another one is in force, nothing changes.
+    #[schema(minimum = 0, maximum = 4_294_967_295_u32)]
+    revision: Option<u32>,
+}
+
+pub(super) async fn apply(
+    call: Call,
+    Body(file): Body<SettingsFile>,
+) -> Result<ApiJson<SettingsChanged>, Problem> {
+    let draft = parse_settings(&file.toml).map_err(|error| Problem::of_field("toml", error))?;
+    for portal in draft.portals.keys() {
+        call.app.portal(Some(portal.clone()))?;
+    }
+    let terms = terms(&call, file.dry_run, file.revision);
+    change(&call, &terms, |_| Ok(draft.clone())).await
 }
 
 fn terms(call: &Call, dry_run: bool, base: Option<u32>) -> ChangeTerms {

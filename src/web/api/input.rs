@@ -15,6 +15,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr, Required};
 use utoipa::{IntoParams, ToSchema};
 
+use super::operators::TokenId;
 use super::problem::{Problem, ProblemKind};
 
 /// Schemas by name, for the document's components.
@@ -203,6 +204,7 @@ places! {
     crate::domain::RequestId: "request", "request";
     crate::domain::LedgerId: "ledger entry", "ledger";
     crate::domain::DestinationName: "destination", "destination";
+    crate::domain::OperatorName: "operator", "operator";
 }
 
 /// An account's id or its address.
@@ -222,6 +224,22 @@ impl PathValue for Whom {
             .description(Some("The account's id, or its address"))
             .min_length(Some(1))
             .examples(["ann@corp.example"])
+            .into()
+    }
+}
+
+impl PathValue for TokenId {
+    const WHAT: &'static str = "token";
+    const NAME: &'static str = "token";
+
+    fn parse(text: &str) -> Option<Self> {
+        Some(Self(text.to_owned()))
+    }
+
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::String))
+            .pattern(Some("^[0-9a-f]{10}$"))
             .into()
     }
 }

@@ -14,9 +14,13 @@ mod document;
 mod dropped;
 mod find;
 mod idempotency;
+mod import;
 mod input;
 mod ledger;
+mod mail;
+mod operators;
 mod output;
+mod person;
 mod problem;
 mod reference;
 mod requests;
@@ -28,7 +32,6 @@ mod values;
 mod tests;
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -45,8 +48,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use super::TIME_LIMIT;
+use super::bearer::BearerGate;
 use super::page::WebPage;
-use super::rate_limit::ClientLimiter;
 use super::render::HEADERS;
 use crate::config::Config;
 use crate::domain::PortalName;
@@ -68,8 +71,7 @@ const MOST_BODY: usize = 1024 * 1024;
 struct AppState {
     config: watch::Receiver<Arc<Config>>,
     store: Store,
-    /// Failed authentications, by client.
-    failures: ClientLimiter,
+    bearer: BearerGate,
     /// The `OpenAPI` document, built at the first request for it.
     document: OnceLock<Document>,
 }
@@ -112,7 +114,7 @@ pub fn api_router(config: watch::Receiver<Arc<Config>>, store: Store) -> Router 
     let app = Arc::new(AppState {
         config,
         store,
-        failures: ClientLimiter::new(60, Duration::from_secs(5)),
+        bearer: BearerGate::new(),
         document: OnceLock::new(),
     });
     let served = routes().into_iter().fold(Router::new(), |router, route| {

@@ -3,7 +3,10 @@
 
 use super::api_route::ApiRoute;
 use super::problem::ProblemKind;
-use super::{access, customers, deliveries, dropped, find, ledger, requests, stats};
+use super::{
+    access, customers, deliveries, dropped, find, import, ledger, mail, operators, person,
+    requests, stats,
+};
 use crate::domain::Role;
 use crate::operations::{CustomerAction, RequestAction};
 
@@ -58,6 +61,10 @@ pub(super) fn routes() -> Vec<ApiRoute> {
         ApiRoute::post("/access/remove", Admin, access::remove)
             .with_summary("removeDomains", "Take domains and addresses off all lists")
             .may(&[ProblemKind::SettingsChanged]),
+        ApiRoute::post("/access/apply", Admin, access::apply)
+            .with_summary("applyAccess", "Replace all settings by those of a file")
+            .with_description("The file has the form that `vestibule access export` writes.")
+            .may(&[ProblemKind::SettingsChanged]),
         ApiRoute::get("/customers", Viewer, customers::list)
             .with_summary("listCustomers", "List accounts, by address"),
         ApiRoute::post("/customers", Agent, customers::create)
@@ -67,6 +74,9 @@ pub(super) fn routes() -> Vec<ApiRoute> {
             )
             .with_description("The address gets a verification mail, unless the access settings let its mail pass without verification.")
             .may(&[ProblemKind::AccessSettings]),
+        ApiRoute::post("/customers/import", Admin, import::import)
+            .with_summary("importCustomers", "Create or update up to 1000 accounts")
+            .with_description("An import takes nothing away: it lifts no block, and makes no internal account external and no verified address unverified. The same people again change nothing."),
         ApiRoute::get("/customers/{customer}", Viewer, customers::show)
             .with_summary("showCustomer", "Show one account"),
         ApiRoute::post(
@@ -102,6 +112,13 @@ pub(super) fn routes() -> Vec<ApiRoute> {
             "Send the verification mail again, within the limits",
         )
         .may(&[ProblemKind::NotPossible]),
+        ApiRoute::get("/customers/{customer}/export", Admin, person::export)
+            .with_summary("exportCustomer", "All data about a person, without the messages themselves")
+            .with_description("For a person who asks for their data. It works for an address without an account."),
+        ApiRoute::post("/customers/{customer}/forget", Admin, person::forget)
+            .with_summary("forgetCustomer", "Erase a person's data; it cannot be undone")
+            .with_description("An erasure that was cut off is finished by the same request.")
+            .may(&[ProblemKind::NotPossible]),
         ApiRoute::get("/requests", Viewer, requests::list)
             .with_summary("listRequests", "List requests, newest first"),
         ApiRoute::post(
@@ -200,6 +217,28 @@ pub(super) fn routes() -> Vec<ApiRoute> {
                 "Try at once all that waits for a destination, and all that failed",
             )
             .with_description("A destination that is down is tried at once, too."),
+        ApiRoute::get(
+            "/deliveries/{destination}/failed",
+            Viewer,
+            deliveries::list_failed_calls,
+        )
+        .with_summary("listFailedCalls", "List calls of a hook that failed for good"),
+        ApiRoute::get("/mail", Viewer, mail::list)
+            .with_summary("listWaitingMail", "List verification mail that waits to be sent"),
+        ApiRoute::get("/operators", Admin, operators::list)
+            .with_summary("listOperators", "List who may use the pages and the API"),
+        ApiRoute::get("/operators/{operator}/tokens", Admin, operators::tokens)
+            .with_summary("listTokens", "List the valid tokens of an operator, without their secrets"),
+        ApiRoute::post("/operators/{operator}/revoke", Admin, operators::revoke)
+            .with_summary("revokeOperator", "End all sessions and tokens of an operator"),
+        ApiRoute::post(
+            "/operators/{operator}/tokens/{token}/end",
+            Admin,
+            operators::end,
+        )
+        .with_summary("endToken", "End one token or session of an operator"),
+        ApiRoute::post("/operators/{operator}/remove", Admin, operators::remove)
+            .with_summary("removeOperator", "Remove an operator, with all sessions and tokens"),
         ApiRoute::get("/stats", Viewer, stats::show)
             .with_summary("countMessages", "Count messages and requests"),
         ApiRoute::get("/audit", Viewer, stats::audit)

@@ -23,6 +23,8 @@ const EVENTS: &[&str] = &[
     "account.added",
     "account.blocked",
     "account.forgotten",
+    "account.groups_changed",
+    "account.made_internal",
     "account.unblocked",
     "account.verified",
     "destination.paused",

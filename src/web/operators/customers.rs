@@ -88,6 +88,7 @@ fn row(account: &Account) -> Value {
         address => account.address.to_string(),
         kind => account.kind.as_str(),
         status => account.status.as_str(),
+        deactivated_at => account.deactivated_at.map(when),
         held => account.held,
         verified_by => account.verified_by.as_deref(),
         verified_at => account.verified_at.map(when),

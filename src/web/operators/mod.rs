@@ -17,6 +17,7 @@ mod failed_login;
 mod find;
 mod form_fields;
 mod hooks;
+mod import;
 mod login;
 mod mail;
 mod message;
@@ -29,6 +30,7 @@ mod period;
 mod plot;
 mod requests;
 mod simulate;
+mod try_address;
 mod why;
 
 #[cfg(test)]
@@ -150,9 +152,12 @@ fn routes() -> Vec<PageRoute> {
         PageRoute::get("/access", Session(Viewer), access::show),
         PageRoute::post("/access", Session(Admin), access::submit),
         PageRoute::get("/access/export", Session(Viewer), access::export),
+        PageRoute::get("/access/test", Session(Viewer), try_address::show),
         PageRoute::get("/customers", Session(Viewer), customers::list),
         PageRoute::get("/customers.csv", Session(Viewer), csv::customers),
         PageRoute::post("/customers", Session(Agent), customers::add),
+        PageRoute::get("/customers/import", Session(Admin), import::show),
+        PageRoute::post("/customers/import", Session(Admin), import::submit),
         PageRoute::get("/customers/{id}", Session(Viewer), customers::show),
         PageRoute::post("/customers/{id}", Session(Agent), customers::act),
         PageRoute::get("/customers/{id}/export", Session(Admin), customers::export),

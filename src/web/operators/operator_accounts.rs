@@ -11,7 +11,7 @@ use super::auth::CurrentOperator;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use super::{AppState, when};
-use crate::domain::{OperatorName, Password, PasswordHash, Role, Timestamp};
+use crate::domain::{OperatorName, Password, PasswordHash, Role, Timestamp, TokenScope};
 use crate::operations::{add_operator, change_password, end_all_keys, end_token, remove_operator};
 use crate::web::page::WebPage;
 
@@ -53,6 +53,7 @@ async fn render(
                 id => token.id.as_str(),
                 operator => token.operator.as_str(),
                 role => token.role.as_str(),
+                scope => token.scope.map(TokenScope::as_str),
                 note => token.note.as_deref(),
                 created_at => when(token.created_at),
                 expires_at => when(token.expires_at),

@@ -13,7 +13,7 @@ use super::auth::CurrentOperator;
 use super::error::Error;
 use super::form_fields::{FormFields, QueryFields};
 use super::{AppState, when};
-use crate::domain::{Password, Role, Timestamp};
+use crate::domain::{Password, Role, Timestamp, TokenScope};
 use crate::operations::{NewToken, TokenRequest, change_password, end_token, make_token};
 use crate::store::IssuedToken;
 use crate::web::display::one_line;
@@ -44,6 +44,7 @@ async fn render(
         context! {
             id => key.id.as_str(),
             role => key.role.as_str(),
+            scope => key.scope.map(TokenScope::as_str),
             note => key.note.as_deref(),
             created_at => when(key.created_at),
             expires_at => when(key.expires_at),
@@ -97,9 +98,15 @@ pub(super) async fn act(
             if !LIFETIMES.contains(&days) {
                 return Err(Error::Malformed("days cannot be that.".to_owned()));
             }
+            let scope = form.one("role").and_then(TokenScope::from_name);
+            let role = match scope {
+                Some(TokenScope::Scim) => Role::Admin,
+                None => form.read("role", Role::from_name)?.unwrap_or(Role::Viewer),
+            };
             let request = TokenRequest {
                 operator: name,
-                role: form.read("role", Role::from_name)?.unwrap_or(Role::Viewer),
+                role,
+                scope,
                 lifetime: SignedDuration::from_hours(24 * days),
                 note: form
                     .one("purpose")

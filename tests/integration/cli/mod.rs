@@ -8,6 +8,7 @@ mod explain;
 mod find;
 mod harness;
 mod help;
+mod import;
 mod narrow;
 mod operators;
 mod replay;

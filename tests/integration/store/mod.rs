@@ -1,5 +1,6 @@
 //! The store on real databases: files of SQLite here, and PostgreSQL where `tests/postgres` includes this.
 
+mod alone_calls;
 mod blocked;
 mod claims;
 mod clock_repair;
@@ -10,6 +11,7 @@ mod dropped;
 mod expected;
 mod fairness;
 pub mod forget;
+mod groups;
 pub mod harness;
 mod hold_quota;
 mod holders;

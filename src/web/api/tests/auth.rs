@@ -141,7 +141,10 @@ async fn every_route_refuses_the_role_below_its_own() {
         // A token with a higher role than its operator has.
         let boasts = key(&harness, *below, least, KeyKind::Token, hour).await;
         for token in [less, boasts] {
-            let answer = post(&harness, &token, &path, json!({})).await;
+            let body = json!({});
+            let body = (route.method == Method::POST).then_some(&body);
+            let sent = request(&route.method, &path, Some(&token), body);
+            let answer = harness.send(sent).await;
             is_problem(&answer, StatusCode::FORBIDDEN, "role", &path);
             let words = format!("it takes the role {least}, and this token is {below}'s");
             assert!(answer.body.contains(&words), "{path}: {}", answer.body);

@@ -5,6 +5,7 @@ mod access;
 mod auth;
 mod document;
 mod idempotency;
+mod people;
 mod routes;
 
 use axum::body::Body;

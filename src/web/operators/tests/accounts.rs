@@ -132,3 +132,56 @@ async fn waiting_mail_is_listed_and_a_person_is_exported_and_forgotten() {
             .is_none()
     );
 }
+
+#[tokio::test]
+async fn people_are_pasted_looked_at_and_imported_by_an_admin() {
+    let harness = Harness::open().await;
+    let (agent, admin) = (
+        harness.session(Role::Agent).await,
+        harness.session(Role::Admin).await,
+    );
+    let path = "/customers/import";
+    let refused = harness.get(&agent, path).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let text = "address;groups\r\nann@corp.example;staff\r\n<b>x</b>;\r\n";
+    let address = EmailAddress::parse("ann@corp.example").expect("an address");
+    let ann = async || harness.store.customer(&address).await.expect("read");
+    let looked = harness
+        .post(&admin, path, &[("people", text), ("action", "check")])
+        .await;
+    assert_eq!(looked.status, StatusCode::OK, "{}", looked.body);
+    assert!(
+        looked.body.contains("Nothing is done yet."),
+        "{}",
+        looked.body
+    );
+    assert!(
+        looked.body.contains("1 would be created"),
+        "{}",
+        looked.body
+    );
+    assert!(!looked.body.contains("<b>x</b>"), "{}", looked.body);
+    assert!(ann().await.is_none());
+    let done = harness
+        .post(&admin, path, &[("people", text), ("action", "import")])
+        .await;
+    assert!(done.body.contains("1 created"), "{}", done.body);
+    assert_eq!(ann().await.expect("there").groups, ["staff"]);
+    let wrong = harness.post(&admin, path, &[("people", "mail\n")]).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn an_address_is_tried() {
+    let harness = Harness::open().await;
+    let viewer = harness.session(Role::Viewer).await;
+    let page = harness
+        .get(&viewer, "/access/test?address=eve%40evil.example")
+        .await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.body);
+    assert!(page.body.contains("domain_not_allowed"), "{}", page.body);
+    let wrong = harness.get(&viewer, "/access/test?address=%3Cb%3E").await;
+    assert!(wrong.body.contains("role=\"alert\""), "{}", wrong.body);
+    let empty = harness.get(&viewer, "/access/test").await;
+    assert_eq!(empty.status, StatusCode::OK);
+}

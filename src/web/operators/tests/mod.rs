@@ -32,7 +32,7 @@ use crate::store::{
 };
 use crate::templates::built_in;
 use crate::verification::tests::sample;
-use crate::web::api_router;
+use crate::web::{api_router, scim_router};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -106,7 +106,9 @@ impl Harness {
             config: receiver,
             store: store.clone(),
             templates: built_in(),
-            beside: Some(api_router(beside, store.clone())),
+            beside: Some(
+                api_router(beside.clone(), store.clone()).merge(scim_router(beside, store.clone())),
+            ),
         });
         Self {
             router,

@@ -7,6 +7,9 @@ use crate::cli::command_paths;
 use crate::web::api;
 use crate::web::operators::routes;
 
+/// A token that leaked must not become an operator, a password or another token.
+const MAKES_NONE: &str = "- a leaked token must not make further credentials";
+
 /// Each operation; then the page, the route of the API and the command that do it, or `-` and the reason
 /// why there is none.
 const TABLE: &[[&str; 4]] = &[
@@ -26,13 +29,13 @@ const TABLE: &[[&str; 4]] = &[
     ],
     [
         "compare revisions",
-        "- each revision lists its changes",
+        "- the page lists what each revision changed",
         "GET /access/diff",
         "access diff",
     ],
     [
         "try an address",
-        "- the message page tells why",
+        "GET /access/test",
         "GET /access/test",
         "access test",
     ],
@@ -87,7 +90,7 @@ const TABLE: &[[&str; 4]] = &[
     [
         "apply a file",
         "POST /access",
-        "- a script sets values",
+        "POST /access/apply",
         "access apply",
     ],
     [
@@ -113,6 +116,18 @@ const TABLE: &[[&str; 4]] = &[
         "POST /customers",
         "POST /customers",
         "customers add",
+    ],
+    [
+        "import people",
+        "POST /customers/import",
+        "POST /customers/import",
+        "customers import",
+    ],
+    [
+        "see the form of an import",
+        "GET /customers/import",
+        "- the document describes it",
+        "customers import",
     ],
     [
         "verify",
@@ -141,13 +156,13 @@ const TABLE: &[[&str; 4]] = &[
     [
         "export a person",
         "GET /customers/{id}/export",
-        "- a person asks a person",
+        "GET /customers/{customer}/export",
         "customers export",
     ],
     [
         "forget a person",
         "POST /customers/{id}/forget",
-        "- a person asks a person",
+        "POST /customers/{customer}/forget",
         "customers forget",
     ],
     [
@@ -298,57 +313,63 @@ const TABLE: &[[&str; 4]] = &[
     [
         "see failed calls",
         "GET /hooks/{name}",
-        "- the log has them",
-        "deliveries list",
+        "GET /deliveries/{destination}/failed",
+        "deliveries failed",
     ],
     [
         "see waiting mail",
         "GET /mail",
-        "- a person reads it",
-        "customers show",
+        "GET /mail",
+        "customers mail",
     ],
     ["read the audit", "GET /audit", "GET /audit", "audit"],
     ["save the audit", "GET /audit.csv", "GET /audit", "audit"],
     [
         "list operators",
         "GET /operators",
-        "- people make credentials",
+        "GET /operators",
         "operators list",
     ],
     [
         "add an operator",
         "POST /operators",
-        "- people make credentials",
+        MAKES_NONE,
         "operators add",
     ],
     [
         "remove an operator",
         "POST /operators",
-        "- people make credentials",
+        "POST /operators/{operator}/remove",
         "operators remove",
     ],
     [
         "set a password",
         "POST /operators",
-        "- people make credentials",
+        MAKES_NONE,
         "operators password",
     ],
     [
         "end all keys",
         "POST /operators",
-        "- people make credentials",
+        "POST /operators/{operator}/revoke",
         "operators revoke",
     ],
     [
-        "list own keys",
+        "list tokens",
         "GET /account",
-        "- people make credentials",
+        "GET /operators/{operator}/tokens",
         "operators tokens",
+    ],
+    [
+        "end a token",
+        "POST /account",
+        "POST /operators/{operator}/tokens/{token}/end",
+        "operators revoke",
     ],
     [
         "make a token",
         "POST /account",
-        "- people make credentials",
+        MAKES_NONE,
         "operators token",
     ],
 ];

@@ -1,0 +1,38 @@
+//! Tells hooks of dropped messages, beside the way of the mail: looks for new ones once a second.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::Timestamp;
+use crate::observe::events;
+use crate::store::Store;
+
+/// Interval between looks for new messages.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Pause between two steps while there are many.
+const REST: Duration = Duration::from_millis(50);
+
+/// Runs until `shutdown`.
+pub async fn run(store: Store, shutdown: CancellationToken) {
+    let mut failed = false;
+    while !shutdown.is_cancelled() {
+        let pause = match store.tell_dropped(Timestamp::now()).await {
+            Ok(more) => {
+                failed = false;
+                if more { REST } else { INTERVAL }
+            }
+            Err(error) => {
+                // Reported once: the database reports its failures itself.
+                if !failed {
+                    events::fault("delivery.hooks", &error);
+                }
+                failed = true;
+                INTERVAL
+            }
+        };
+        let pause = tokio::time::sleep(pause);
+        shutdown.run_until_cancelled(pause).await;
+    }
+}

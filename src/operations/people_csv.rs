@@ -1,0 +1,297 @@
+//! A CSV file of people: takes octets, returns a person or a mistake for each line.
+//!
+//! The first line names the columns `address`, `kind`, `groups` and `verified`, in any order; only `address`
+//! must be there. Fields are separated by commas, semicolons or tabs, whichever the first line has, and quoted
+//! as RFC 4180 says. A byte order mark is skipped.
+
+use std::io::{BufRead, Read};
+
+use csv::{ByteRecord, ReaderBuilder};
+
+use crate::domain::{EmailAddress, GroupName, Kind};
+use crate::store::Person;
+
+/// A mistake that makes the whole file unreadable, or the reading of it impossible.
+#[derive(Debug, thiserror::Error)]
+pub enum PeopleFileError {
+    #[error("cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("is UTF-16; save it as \"CSV UTF-8\"")]
+    Utf16,
+    #[error("has no line with the names of the columns; the first line is {EXAMPLE}")]
+    NoHeader,
+    #[error("{0:?} is no column; the columns are address, kind, groups and verified")]
+    UnknownColumn(String),
+    #[error("the column {0} is there twice")]
+    TwiceColumn(&'static str),
+    #[error("has no column address; the first line is {EXAMPLE}")]
+    NoAddress,
+    #[error("the first line is not UTF-8; save the file as \"CSV UTF-8\"")]
+    HeaderNotUtf8,
+}
+
+/// The first line of a file with all columns.
+const EXAMPLE: &str = "address,kind,groups,verified";
+
+/// Maximum length of a line with its end, in octets.
+const LONGEST_LINE: u64 = 64 * 1024;
+
+/// Maximum length of a field that a message repeats, in characters.
+const MOST_QUOTED: usize = 80;
+
+/// Columns by their place in a line.
+#[derive(Debug, Default)]
+struct Columns {
+    count: usize,
+    address: usize,
+    kind: Option<usize>,
+    groups: Option<usize>,
+    verified: Option<usize>,
+}
+
+/// A line of a file.
+#[derive(Debug)]
+pub struct PeopleLine {
+    /// Number of the line, from 1.
+    pub line: u64,
+    /// The person, or the mistake with its remedy.
+    pub person: Result<Person, String>,
+}
+
+/// A file that is read line by line.
+#[derive(Debug)]
+pub struct PeopleFile<R> {
+    source: R,
+    delimiter: u8,
+    /// Number of the last line that was read.
+    line: u64,
+    columns: Columns,
+}
+
+impl<R: BufRead> PeopleFile<R> {
+    /// Reads the first line.
+    ///
+    /// # Errors
+    /// The file cannot be read, or its first line does not name the columns.
+    pub fn open(mut source: R) -> Result<Self, PeopleFileError> {
+        let start = source.fill_buf()?;
+        if start.starts_with(&[0xFF, 0xFE]) || start.starts_with(&[0xFE, 0xFF]) {
+            return Err(PeopleFileError::Utf16);
+        }
+        if start.starts_with(&[0xEF, 0xBB, 0xBF]) {
+            source.consume(3);
+        }
+        let header = read_line(&mut source)?
+            .and_then(Result::ok)
+            .ok_or(PeopleFileError::NoHeader)?;
+        let delimiter = find_delimiter(&header);
+        let header = split(&header, delimiter).unwrap_or_default();
+        Ok(Self {
+            source,
+            delimiter,
+            line: 1,
+            columns: Columns::of(&header)?,
+        })
+    }
+
+    /// Reads the next line; None at the end. Empty lines are skipped.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn next_line(&mut self) -> Result<Option<PeopleLine>, PeopleFileError> {
+        while let Some(read) = read_line(&mut self.source)? {
+            self.line += 1;
+            let record = read.and_then(|line| split(&line, self.delimiter));
+            let person = match record {
+                // What a spreadsheet writes for an empty row.
+                Ok(record) if record.iter().all(|field| field.trim_ascii().is_empty()) => continue,
+                Ok(record) => self.columns.person(&record),
+                Err(mistake) => Err(mistake.to_owned()),
+            };
+            return Ok(Some(PeopleLine {
+                line: self.line,
+                person,
+            }));
+        }
+        Ok(None)
+    }
+}
+
+/// Reads a line without its end; None at the end of the file, and a mistake for a line that is too long.
+fn read_line(source: &mut impl BufRead) -> std::io::Result<Option<Result<Vec<u8>, &'static str>>> {
+    let mut line = Vec::new();
+    let count = source
+        .by_ref()
+        .take(LONGEST_LINE)
+        .read_until(b'\n', &mut line)?;
+    if count == 0 {
+        return Ok(None);
+    }
+    if line.last() != Some(&b'\n') && line.len() as u64 == LONGEST_LINE {
+        skip_line(source)?;
+        return Ok(Some(Err("is longer than 64 KiB")));
+    }
+    while line
+        .last()
+        .is_some_and(|octet| matches!(octet, b'\n' | b'\r'))
+    {
+        line.pop();
+    }
+    Ok(Some(Ok(line)))
+}
+
+/// Skips what is left of a line.
+fn skip_line(source: &mut impl BufRead) -> std::io::Result<()> {
+    loop {
+        let part = source.fill_buf()?;
+        if part.is_empty() {
+            return Ok(());
+        }
+        let end = part.iter().position(|octet| *octet == b'\n');
+        let count = end.map_or(part.len(), |end| end + 1);
+        source.consume(count);
+        if end.is_some() {
+            return Ok(());
+        }
+    }
+}
+
+/// The fields of a line.
+fn split(line: &[u8], delimiter: u8) -> Result<ByteRecord, &'static str> {
+    let quotes = line.iter().filter(|octet| **octet == b'"').count();
+    if quotes % 2 == 1 {
+        return Err("has a quote that is not closed; a field cannot go over several lines");
+    }
+    let mut reader = ReaderBuilder::new()
+        .delimiter(delimiter)
+        .has_headers(false)
+        .buffer_capacity(512)
+        .from_reader(line);
+    let mut record = ByteRecord::new();
+    match reader.read_byte_record(&mut record) {
+        Ok(_) => Ok(record),
+        Err(_) => Err("is no line of CSV"),
+    }
+}
+
+/// The separator that the first line has most of.
+fn find_delimiter(first: &[u8]) -> u8 {
+    let count = |wanted: u8| first.iter().filter(|octet| **octet == wanted).count();
+    // The comma wins where the counts are equal.
+    [b'\t', b';', b',']
+        .into_iter()
+        .max_by_key(|delimiter| count(*delimiter))
+        .unwrap_or(b',')
+}
+
+impl Columns {
+    fn of(header: &ByteRecord) -> Result<Self, PeopleFileError> {
+        let mut columns = Self {
+            count: header.len(),
+            ..Self::default()
+        };
+        let mut address = None;
+        for (place, name) in header.iter().enumerate() {
+            let name = std::str::from_utf8(name).map_err(|_| PeopleFileError::HeaderNotUtf8)?;
+            let (column, known) = match name.trim().to_ascii_lowercase().as_str() {
+                "address" => (&mut address, "address"),
+                "kind" => (&mut columns.kind, "kind"),
+                "groups" => (&mut columns.groups, "groups"),
+                "verified" => (&mut columns.verified, "verified"),
+                _ => return Err(PeopleFileError::UnknownColumn(shorten(name))),
+            };
+            if column.replace(place).is_some() {
+                return Err(PeopleFileError::TwiceColumn(known));
+            }
+        }
+        columns.address = address.ok_or(PeopleFileError::NoAddress)?;
+        Ok(columns)
+    }
+
+    fn person(&self, record: &ByteRecord) -> Result<Person, String> {
+        if record.len() != self.count {
+            return Err(format!(
+                "has {} fields, and the first line has {}; put a field with a separator in it in quotes",
+                record.len(),
+                self.count
+            ));
+        }
+        let field = |place: usize| {
+            std::str::from_utf8(record.get(place).unwrap_or_default())
+                .map(str::trim)
+                .map_err(|_| "is not UTF-8; save the file as \"CSV UTF-8\"".to_owned())
+        };
+        let optional = |place: Option<usize>| place.map_or(Ok(""), field);
+        let written = field(self.address)?;
+        let address = EmailAddress::parse_customer(written)
+            .map_err(|error| format!("address: {:?}: {error}", shorten(written)))?;
+        let kind = parse_kind(optional(self.kind)?)?;
+        let groups = match optional(self.groups)? {
+            "" => None,
+            list => Some(parse_groups(list)?),
+        };
+        let verified = match optional(self.verified)?.to_ascii_lowercase().as_str() {
+            "yes" => true,
+            "no" | "" => false,
+            other => {
+                return Err(format!(
+                    "verified: {:?} is neither yes nor no",
+                    shorten(other)
+                ));
+            }
+        };
+        Ok(Person {
+            address,
+            kind,
+            groups,
+            verified,
+        })
+    }
+}
+
+fn parse_kind(text: &str) -> Result<Option<Kind>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    Kind::from_name(&text.to_ascii_lowercase())
+        .map(Some)
+        .ok_or_else(|| {
+            format!(
+                "kind: {:?} is neither internal nor external; leave it empty for what the access \
+                 settings say",
+                shorten(text)
+            )
+        })
+}
+
+/// Groups separated by semicolons.
+fn parse_groups(list: &str) -> Result<Vec<GroupName>, String> {
+    list.split(';')
+        .filter(|name| !name.trim().is_empty())
+        .map(|name| GroupName::parse(name).map_err(|error| format!("groups: {error}")))
+        .collect()
+}
+
+fn shorten(text: &str) -> String {
+    let mut short: String = text.chars().take(MOST_QUOTED).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// Reads all lines of a text, for a form.
+///
+/// # Errors
+/// The first line does not name the columns.
+pub fn read_people(text: impl Read) -> Result<Vec<PeopleLine>, PeopleFileError> {
+    let mut file = PeopleFile::open(std::io::BufReader::new(text))?;
+    let mut lines = Vec::new();
+    while let Some(line) = file.next_line()? {
+        lines.push(line);
+    }
+    Ok(lines)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! Blocked accounts. An account is blocked while an operator blocks it or the directory has deactivated it.
+//!
+//! A block lets held requests be, stops released ones, and ends the links. The directory lifts only its own
+//! deactivation; an operator lifts both.
+
+use crate::domain::{Account, AccountId, Actor, Status, Timestamp};
+use crate::store::accounts::customers::account;
+use crate::store::audit::events::NewEvent;
+use crate::store::engine::job::Work;
+use crate::store::requests::transitions;
+use crate::store::rows::account_rows::{AccountRow, account_by_id};
+use crate::store::sql::sql_types::Millis;
+use crate::store::verification::verification_mail::cancel;
+use crate::store::{Store, StoreError, Topic};
+
+/// Detail of the events that the directory causes.
+const BY_DIRECTORY: &str = "by the directory";
+
+impl Work<'_> {
+    /// Ends the access of an account that is not blocked yet.
+    fn end_access(
+        &mut self,
+        account: &AccountRow,
+        detail: Option<&str>,
+        by: &Actor,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let tx = self.tx;
+        if account.status == Status::Blocked {
+            return Ok(());
+        }
+        tx.run(
+            "UPDATE account SET status = 'blocked' WHERE n = ?",
+            &[&account.n],
+        )?;
+        cancel(tx, account.n, now)?;
+        transitions::stop(tx, account.n)?;
+        self.wakeups.add(Topic::OperatorActions);
+        let mut event = NewEvent::new("account.blocked").account(account.n);
+        if let Some(detail) = detail {
+            event = event.detail(detail);
+        }
+        event.record(tx, by, now)
+    }
+
+    /// Gives a blocked account its access back: active if its address was verified or needed no verification,
+    /// pending otherwise.
+    fn resume_access(
+        &mut self,
+        account: &AccountRow,
+        detail: Option<&str>,
+        by: &Actor,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let tx = self.tx;
+        tx.run(
+            "UPDATE account SET status = CASE
+                 WHEN proof_needed = 0 OR verified_at IS NOT NULL THEN 'active'
+                 ELSE 'pending' END
+             WHERE n = ?",
+            &[&account.n],
+        )?;
+        transitions::resume(tx, account.n, now)?;
+        self.wakeups.add(Topic::Requests);
+        self.wakeups.add(Topic::OperatorActions);
+        let mut event = NewEvent::new("account.unblocked").account(account.n);
+        if let Some(detail) = detail {
+            event = event.detail(detail);
+        }
+        event.record(tx, by, now)
+    }
+
+    /// Ends the access of an account because the directory says so. Returns false if it had before.
+    pub(crate) fn deactivate(
+        &mut self,
+        account: &AccountRow,
+        by: &Actor,
+        now: Millis,
+    ) -> Result<bool, StoreError> {
+        let changed = self.tx.run(
+            "UPDATE account SET deactivated_at = ?2 WHERE n = ?1 AND deactivated_at IS NULL",
+            &[&account.n, &now],
+        )?;
+        self.end_access(account, Some(BY_DIRECTORY), by, now)?;
+        Ok(changed > 0)
+    }
+
+    /// Lifts a deactivation by the directory, and nothing else: an account that an operator blocks, or whose
+    /// erasure was begun, stays blocked. Returns false if there was none.
+    pub(crate) fn reactivate(
+        &mut self,
+        account: &AccountRow,
+        by: &Actor,
+        now: Millis,
+    ) -> Result<bool, StoreError> {
+        let blocked: Option<bool> = self.tx.maybe(
+            "UPDATE account SET deactivated_at = NULL
+             WHERE n = ? AND deactivated_at IS NOT NULL RETURNING operator_block",
+            &[&account.n],
+        )?;
+        if blocked == Some(false) && account.status == Status::Blocked {
+            self.resume_access(account, Some(BY_DIRECTORY), by, now)?;
+        }
+        Ok(blocked.is_some())
+    }
+}
+
+impl Store {
+    /// Blocks an account. Its held requests stay held, its links stop working, and requests that are released
+    /// but not delivered stop until it is unblocked.
+    pub async fn block_customer(
+        &self,
+        id: AccountId,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Account, StoreError> {
+        self.write(move |work| {
+            let there = account_by_id(work.tx, id)?;
+            let marked = work.tx.run(
+                "UPDATE account SET operator_block = 1 WHERE n = ? AND operator_block = 0",
+                &[&there.n],
+            )?;
+            if there.status != Status::Blocked {
+                work.end_access(&there, None, &by, now.into())?;
+            } else if marked > 0 {
+                // The directory had deactivated it; from now on only an operator can lift the block.
+                work.wakeups.add(Topic::OperatorActions);
+                NewEvent::new("account.blocked").account(there.n).record(
+                    work.tx,
+                    &by,
+                    now.into(),
+                )?;
+            }
+            account(work.tx, there.n)
+        })
+        .await
+    }
+
+    /// Unblocks an account, whoever ended its access: active if its address was verified or needed no
+    /// verification, pending otherwise. Stopped requests resume.
+    pub async fn unblock_customer(
+        &self,
+        id: AccountId,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Account, StoreError> {
+        self.write(move |work| {
+            let there = account_by_id(work.tx, id)?;
+            if there.status == Status::Blocked {
+                work.tx.run(
+                    "UPDATE account SET operator_block = 0, deactivated_at = NULL WHERE n = ?",
+                    &[&there.n],
+                )?;
+                work.resume_access(&there, None, &by, now.into())?;
+            }
+            account(work.tx, there.n)
+        })
+        .await
+    }
+}

@@ -1,0 +1,483 @@
+//! Users of the directory (SCIM), each with the account of its address.
+//!
+//! The access settings decide about a new account as they do for mail. The directory vouches for the address
+//! of an account, unless requests are held for it: those were written before, by whomever, and only the person
+//! can say that they are theirs. A user that is inactive or removed has no access any more; an active one
+//! lifts nothing but that.
+
+use serde::{Deserialize, Serialize};
+
+use crate::access::Consequence;
+use crate::domain::{
+    Account, Actor, EmailAddress, GroupName, Kind, NewAccount, Origin, Timestamp, UserId,
+};
+use crate::store::accounts::customers::account;
+use crate::store::accounts::people::count_held;
+use crate::store::audit::events::NewEvent;
+use crate::store::engine::job::Work;
+use crate::store::rows::account_rows::{AccountRow, account_by_number, find_sender_account, make};
+use crate::store::sql::sql_types::{JsonColumn, Millis, json};
+use crate::store::sql::{Conditions, Row, Tx, insert};
+use crate::store::{Store, StoreError, Topic};
+
+/// An address of a user, as the directory gave it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryEmail {
+    pub value: String,
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<bool>,
+}
+
+/// A role of a user, which is a group of the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryRole {
+    pub value: GroupName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<bool>,
+}
+
+/// Attributes that are stored as they were given.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Attributes {
+    #[serde(default)]
+    emails: Vec<DirectoryEmail>,
+    #[serde(default)]
+    roles: Vec<DirectoryRole>,
+}
+
+/// A user as the directory describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDirectoryUser {
+    pub user_name: String,
+    pub external_id: Option<String>,
+    pub emails: Vec<DirectoryEmail>,
+    pub roles: Vec<DirectoryRole>,
+    pub active: bool,
+    /// The one of its addresses that it writes from.
+    pub address: EmailAddress,
+}
+
+/// A user of the directory with its account.
+#[derive(Debug, Clone)]
+pub struct DirectoryUser {
+    pub id: UserId,
+    pub user_name: String,
+    pub external_id: Option<String>,
+    pub emails: Vec<DirectoryEmail>,
+    pub roles: Vec<DirectoryRole>,
+    pub account: Account,
+    /// Counts the changes of the user.
+    pub version: i64,
+    pub created_at: Timestamp,
+    pub changed_at: Timestamp,
+}
+
+/// Reason why a user is not stored. Nothing has changed then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UserRefusal {
+    #[error("there is another user with this userName")]
+    UserNameTaken,
+    #[error("there is another user with the address {0}")]
+    AddressTaken(EmailAddress),
+    #[error(
+        "the access settings do not allow {address} ({cause}); approve or allow its domain first"
+    )]
+    NotAllowed {
+        address: EmailAddress,
+        cause: String,
+    },
+    #[error("the user was changed meanwhile")]
+    Changed,
+}
+
+/// Selection of users.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserFilter {
+    /// Not case-sensitive.
+    pub user_name: Option<String>,
+    pub external_id: Option<String>,
+    pub id: Option<UserId>,
+    /// The address of the account.
+    pub address: Option<EmailAddress>,
+}
+
+/// A part of the selected users, oldest first.
+#[derive(Debug, Clone)]
+pub struct UserList {
+    /// Number of all selected users.
+    pub total: u64,
+    pub rows: Vec<DirectoryUser>,
+}
+
+/// A stored user, without its account.
+struct UserRow {
+    n: i64,
+    account: i64,
+    user: DirectoryUser,
+}
+
+const SHOWN: &str =
+    "SELECT u.n, u.id, u.account, u.user_name, u.external_id, u.attributes, u.version,
+     u.created_at, u.changed_at FROM directory_user AS u";
+
+fn read_user(tx: &Tx, row: &Row) -> Result<UserRow, StoreError> {
+    let n_of_account: i64 = row.get("account")?;
+    let JsonColumn(Attributes { emails, roles }) = row.get("attributes")?;
+    Ok(UserRow {
+        n: row.get("n")?,
+        account: n_of_account,
+        user: DirectoryUser {
+            id: row.get("id")?,
+            user_name: row.get("user_name")?,
+            external_id: row.get("external_id")?,
+            emails,
+            roles,
+            account: account(tx, n_of_account)?,
+            version: row.get("version")?,
+            created_at: row.get::<_, Millis>("created_at")?.timestamp(),
+            changed_at: row.get::<_, Millis>("changed_at")?.timestamp(),
+        },
+    })
+}
+
+fn find(tx: &Tx, id: UserId) -> Result<Option<UserRow>, StoreError> {
+    tx.maybe_with(&format!("{SHOWN} WHERE u.id = ?"), &[&id], |row| {
+        read_user(tx, row)
+    })
+}
+
+fn require(tx: &Tx, id: UserId) -> Result<UserRow, StoreError> {
+    find(tx, id)?.ok_or_else(|| StoreError::NotFound {
+        what: "user",
+        name: id.to_string(),
+    })
+}
+
+/// Form of a userName for comparisons.
+fn user_key(user_name: &str) -> String {
+    user_name.to_lowercase()
+}
+
+pub(crate) fn list(
+    tx: &Tx,
+    filter: &UserFilter,
+    skip: u64,
+    limit: usize,
+) -> Result<UserList, StoreError> {
+    let key = filter.user_name.as_deref().map(user_key);
+    let address = filter.address.as_ref().map(EmailAddress::key);
+    let mut wanted = Conditions::new();
+    wanted.ask("u.user_key = :user", ":user", key.as_ref());
+    wanted.ask(
+        "u.external_id = :external",
+        ":external",
+        filter.external_id.as_ref(),
+    );
+    wanted.ask("u.id = :id", ":id", filter.id.as_ref());
+    wanted.ask(
+        "u.account = (SELECT n FROM account WHERE key = :address)",
+        ":address",
+        address.as_ref(),
+    );
+    let total: Vec<u64> = wanted.all_with(
+        tx,
+        &format!(
+            "SELECT count(*) FROM directory_user AS u WHERE {}",
+            wanted.sql()
+        ),
+        |row| row.get(0),
+    )?;
+    let skip = i64::try_from(skip).unwrap_or(i64::MAX);
+    wanted.bind(":limit", &limit);
+    wanted.bind(":skip", &skip);
+    let rows = wanted.all_with(
+        tx,
+        &format!(
+            "{SHOWN} WHERE {} ORDER BY u.n LIMIT :limit OFFSET :skip",
+            wanted.sql()
+        ),
+        |row| Ok(read_user(tx, row)?.user),
+    )?;
+    Ok(UserList {
+        total: total.first().copied().unwrap_or_default(),
+        rows,
+    })
+}
+
+/// The account that a user gets.
+enum Target {
+    Existing(AccountRow),
+    New(NewAccount, Vec<String>),
+}
+
+impl Work<'_> {
+    /// Finds the account for the address of a user, or what the access settings say of a new one. `own` is
+    /// the user's own row.
+    fn find_target(
+        &mut self,
+        address: &EmailAddress,
+        own: Option<i64>,
+    ) -> Result<Result<Target, UserRefusal>, StoreError> {
+        let tx = self.tx;
+        if let Some(there) = find_sender_account(tx, &address.key())? {
+            let is_taken = tx.exists(
+                "SELECT 1 FROM directory_user WHERE account = ?1 AND n <> ?2",
+                &[&there.n, &own.unwrap_or_default()],
+            )?;
+            return Ok(if is_taken {
+                Err(UserRefusal::AddressTaken(address.clone()))
+            } else {
+                Ok(Target::Existing(there))
+            });
+        }
+        let (decision, default_groups) = self.decide_person(address)?;
+        Ok(match decision.consequence {
+            Consequence::Hold(Some(new)) | Consequence::Accept(Some(new)) => {
+                let groups = match new.kind {
+                    Kind::Internal => default_groups,
+                    Kind::External => Vec::new(),
+                };
+                Ok(Target::New(new, groups))
+            }
+            _ => Err(UserRefusal::NotAllowed {
+                address: address.clone(),
+                cause: match decision.evidence {
+                    Some(evidence) => format!("{}: {evidence}", decision.reason),
+                    None => decision.reason.to_string(),
+                },
+            }),
+        })
+    }
+
+    /// Creates the account where there is none, and vouches for its address where nothing is held for it.
+    fn take_target(
+        &mut self,
+        target: Target,
+        address: &EmailAddress,
+        by: &Actor,
+        now: Millis,
+    ) -> Result<AccountRow, StoreError> {
+        let tx = self.tx;
+        let taken = match target {
+            Target::Existing(there) => there,
+            Target::New(new, groups) => {
+                let made = make(tx, address, new, &groups, Origin::Operator, None, now)?;
+                self.wakeups.add(Topic::OperatorActions);
+                NewEvent::new("account.added")
+                    .account(made.n)
+                    .record(tx, by, now)?;
+                made
+            }
+        };
+        if taken.can_be_verified() && count_held(tx, &taken)? == 0 {
+            self.vouch(&taken, by, now)?;
+        }
+        account_by_number(tx, taken.n)
+    }
+
+    /// Brings the access and the groups of an account in line with its user.
+    fn follow(
+        &mut self,
+        account: &AccountRow,
+        new: &NewDirectoryUser,
+        roles_before: &[DirectoryRole],
+        by: &Actor,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        if new.active {
+            self.reactivate(account, by, now)?;
+        } else {
+            self.deactivate(account, by, now)?;
+        }
+        if new.roles.as_slice() == roles_before {
+            return Ok(());
+        }
+        let groups: Vec<GroupName> = if new.roles.is_empty() {
+            // The directory assigns none any more: those of a new account.
+            let (_, settings) = self.settings.effective(self.tx, None)?;
+            let defaults = match account.kind {
+                Kind::Internal => settings.internal.default_groups.clone(),
+                Kind::External => Vec::new(),
+            };
+            let parse = |name: &String| GroupName::parse(name).ok();
+            defaults.iter().filter_map(parse).collect()
+        } else {
+            new.roles.iter().map(|role| role.value.clone()).collect()
+        };
+        self.set_groups(account, &groups, by, now)?;
+        Ok(())
+    }
+
+    fn is_user_name_taken(&self, user_name: &str, own: Option<i64>) -> Result<bool, StoreError> {
+        self.tx.exists(
+            "SELECT 1 FROM directory_user WHERE user_key = ?1 AND n <> ?2",
+            &[&user_key(user_name), &own.unwrap_or_default()],
+        )
+    }
+
+    fn create_user(
+        &mut self,
+        new: &NewDirectoryUser,
+        by: &Actor,
+        now: Millis,
+    ) -> Result<Result<DirectoryUser, UserRefusal>, StoreError> {
+        let tx = self.tx;
+        if self.is_user_name_taken(&new.user_name, None)? {
+            return Ok(Err(UserRefusal::UserNameTaken));
+        }
+        let target = match self.find_target(&new.address, None)? {
+            Ok(target) => target,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let account = self.take_target(target, &new.address, by, now)?;
+        self.follow(&account, new, &[], by, now)?;
+        let id = UserId::new();
+        insert!(
+            tx,
+            directory_user {
+                n: tx.next_number()?,
+                id,
+                account: account.n,
+                user_name: new.user_name,
+                user_key: user_key(&new.user_name),
+                external_id: new.external_id,
+                attributes: attributes(new)?,
+                version: 1_i64,
+                created_at: now,
+                changed_at: now
+            }
+        )?;
+        Ok(Ok(require(tx, id)?.user))
+    }
+
+    fn replace_user(
+        &mut self,
+        id: UserId,
+        version: i64,
+        new: &NewDirectoryUser,
+        by: &Actor,
+        now: Millis,
+    ) -> Result<Result<DirectoryUser, UserRefusal>, StoreError> {
+        let tx = self.tx;
+        let before = require(tx, id)?;
+        if before.user.version != version {
+            return Ok(Err(UserRefusal::Changed));
+        }
+        if self.is_user_name_taken(&new.user_name, Some(before.n))? {
+            return Ok(Err(UserRefusal::UserNameTaken));
+        }
+        let own = account_by_number(tx, before.account)?;
+        let account = if before.user.account.address.key() == new.address.key() {
+            own
+        } else {
+            let target = match self.find_target(&new.address, Some(before.n))? {
+                Ok(target) => target,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            // The earlier address is not the person's any more.
+            self.deactivate(&own, by, now)?;
+            self.take_target(target, &new.address, by, now)?
+        };
+        let roles_before = if account.n == before.account {
+            before.user.roles.as_slice()
+        } else {
+            &[]
+        };
+        self.follow(&account, new, roles_before, by, now)?;
+        let attributes = attributes(new)?;
+        tx.run(
+            "UPDATE directory_user
+             SET account = ?2, user_name = ?3, user_key = ?4, external_id = ?5, attributes = ?6,
+                 version = version + 1, changed_at = ?7
+             WHERE n = ?1",
+            &[
+                &before.n,
+                &account.n,
+                &new.user_name,
+                &user_key(&new.user_name),
+                &new.external_id,
+                &attributes,
+                &now,
+            ],
+        )?;
+        Ok(Ok(require(tx, id)?.user))
+    }
+}
+
+fn attributes(new: &NewDirectoryUser) -> Result<String, StoreError> {
+    json(&Attributes {
+        emails: new.emails.clone(),
+        roles: new.roles.clone(),
+    })
+}
+
+impl Store {
+    pub async fn directory_user(&self, id: UserId) -> Result<Option<DirectoryUser>, StoreError> {
+        self.read(move |tx| Ok(find(tx, id)?.map(|row| row.user)))
+            .await
+    }
+
+    /// Users that match the filter: up to `limit` after the first `skip`.
+    pub async fn directory_users(
+        &self,
+        filter: UserFilter,
+        skip: u64,
+        limit: usize,
+    ) -> Result<UserList, StoreError> {
+        self.read(move |tx| list(tx, &filter, skip, limit)).await
+    }
+
+    /// Creates a user of the directory, with an account where there is none for the address.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn create_user(
+        &self,
+        new: NewDirectoryUser,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Result<DirectoryUser, UserRefusal>, StoreError> {
+        self.write(move |work| work.create_user(&new, &by, now.into()))
+            .await
+    }
+
+    /// Replaces a user whose present version is `version`. Another address means another account; the
+    /// earlier one loses its access.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn replace_user(
+        &self,
+        id: UserId,
+        version: i64,
+        new: NewDirectoryUser,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Result<DirectoryUser, UserRefusal>, StoreError> {
+        self.write(move |work| work.replace_user(id, version, &new, &by, now.into()))
+            .await
+    }
+
+    /// Removes a user; its account loses its access, and stays with what belongs to it.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn remove_user(
+        &self,
+        id: UserId,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            let row = require(work.tx, id)?;
+            let account = account_by_number(work.tx, row.account)?;
+            work.deactivate(&account, &by, now.into())?;
+            work.tx
+                .run("DELETE FROM directory_user WHERE n = ?", &[&row.n])?;
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,75 @@
+//! Groups of an account, which requests carry to the help desk.
+
+use crate::domain::{Account, AccountId, Actor, GroupName, Timestamp};
+use crate::store::accounts::customers::account;
+use crate::store::audit::events::NewEvent;
+use crate::store::engine::job::Work;
+use crate::store::rows::account_rows::{AccountRow, account_by_id};
+use crate::store::sql::sql_types::{JsonColumn, Millis, json};
+use crate::store::{Store, StoreError, Topic};
+
+impl Work<'_> {
+    /// Replaces the groups of an account. Returns false if it had these already.
+    pub(crate) fn set_groups(
+        &mut self,
+        account: &AccountRow,
+        groups: &[GroupName],
+        by: &Actor,
+        now: Millis,
+    ) -> Result<bool, StoreError> {
+        let tx = self.tx;
+        if groups.len() > GroupName::MOST {
+            return Err(StoreError::NotAllowed(format!(
+                "an account has at most {} groups, and these are {}",
+                GroupName::MOST,
+                groups.len()
+            )));
+        }
+        let mut sorted = groups.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let stored: JsonColumn<Vec<String>> =
+            tx.one("SELECT groups FROM account WHERE n = ?", &[&account.n])?;
+        let mut before = stored.0;
+        before.sort_unstable();
+        let names: Vec<&str> = sorted.iter().map(GroupName::as_str).collect();
+        if before == names {
+            return Ok(false);
+        }
+        tx.run(
+            "UPDATE account SET groups = ?2 WHERE n = ?1",
+            &[&account.n, &json(&sorted)?],
+        )?;
+        self.wakeups.add(Topic::OperatorActions);
+        NewEvent::new("account.groups_changed")
+            .account(account.n)
+            .detail(if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(", ")
+            })
+            .record(tx, by, now)?;
+        Ok(true)
+    }
+}
+
+impl Store {
+    /// Replaces the groups of an account, sorted and each once. Nothing is recorded if they are the same.
+    ///
+    /// # Errors
+    /// `NotFound`; `NotAllowed` for more groups than an account can have.
+    pub async fn set_groups(
+        &self,
+        id: AccountId,
+        groups: Vec<GroupName>,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Account, StoreError> {
+        self.write(move |work| {
+            let there = account_by_id(work.tx, id)?;
+            work.set_groups(&there, &groups, &by, now.into())?;
+            account(work.tx, there.n)
+        })
+        .await
+    }
+}

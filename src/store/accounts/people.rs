@@ -1,0 +1,369 @@
+//! People in bulk: what a file or a program says of a person, brought together with the account there is.
+//!
+//! The access settings decide about a new account as they do for mail. Of an account that exists, nothing is
+//! taken: a block stays, an internal account stays internal, and a verified address stays verified. So the
+//! same people again change nothing.
+
+use crate::access::{Consequence, Decision, decide_newcomer};
+use crate::domain::{
+    Actor, EmailAddress, GroupName, Kind, NewAccount, Origin, PortalName, Proof, Reason, Status,
+    Timestamp,
+};
+use crate::store::accounts::verification::{Choice, Proved};
+use crate::store::audit::events::NewEvent;
+use crate::store::engine::job::Work;
+use crate::store::error::readable;
+use crate::store::rows::account_rows::{AccountRow, find_sender_account, make};
+use crate::store::sql::sql_types::{JsonColumn, Millis};
+use crate::store::verification::lanes::QueuePlace;
+use crate::store::{MailCause, MailKind, Store, StoreError, Topic};
+
+/// A person as a file or a program describes them.
+#[derive(Debug, Clone)]
+pub struct Person {
+    pub address: EmailAddress,
+    /// The expected kind; None for that which the access settings give.
+    pub kind: Option<Kind>,
+    /// None: the default groups for a new account, and no change for an existing one.
+    pub groups: Option<Vec<GroupName>>,
+    /// An operator vouches for the address.
+    pub verified: bool,
+}
+
+/// A change of an existing account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PersonChange {
+    MadeInternal,
+    Groups,
+    /// The address counts as verified, and so many held requests are released.
+    Verified {
+        released: usize,
+    },
+}
+
+/// Reason why a person was left out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PersonRefusal {
+    #[error("it is on the deny list; take it off that list first")]
+    Denied,
+    #[error("the access settings do not allow it ({reason}{}); approve or allow its domain first", evidence.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
+    NotAllowed {
+        reason: Reason,
+        evidence: Option<String>,
+    },
+    #[error(
+        "its domain is not approved, so it cannot be internal; approve the domain, or leave the kind empty"
+    )]
+    NotApproved,
+    #[error("its domain is approved, so it cannot be external; leave the kind empty")]
+    Approved,
+    #[error(
+        "its account is internal, and an import does not make it external; leave the kind empty"
+    )]
+    StaysInternal,
+    #[error("its account cannot be read: the row is damaged; see vestibule doctor")]
+    Damaged,
+    #[error("it has {0} groups, and an account has at most {most}", most = GroupName::MOST)]
+    TooManyGroups(usize),
+}
+
+/// Outcome for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PersonOutcome {
+    Created {
+        kind: Kind,
+        status: Status,
+    },
+    /// At least one change.
+    Changed(Vec<PersonChange>),
+    Unchanged,
+    /// The account is blocked, and stays as it is.
+    Blocked,
+    Refused(PersonRefusal),
+}
+
+/// What has to be done for a person.
+enum Plan {
+    Create(NewAccount, Vec<String>),
+    Change {
+        account: AccountRow,
+        make_internal: bool,
+        groups: bool,
+        verify: bool,
+    },
+    Blocked,
+    Refuse(PersonRefusal),
+}
+
+/// Checks the kind that a new account would get.
+fn kind_of_newcomer(decision: Decision, wanted: Option<Kind>) -> Result<NewAccount, PersonRefusal> {
+    if decision.reason == Reason::SenderDenied {
+        return Err(PersonRefusal::Denied);
+    }
+    let (Consequence::Hold(Some(new)) | Consequence::Accept(Some(new))) = decision.consequence
+    else {
+        return Err(PersonRefusal::NotAllowed {
+            reason: decision.reason,
+            evidence: decision.evidence,
+        });
+    };
+    match (wanted, new.kind) {
+        (Some(Kind::Internal), Kind::External) => Err(PersonRefusal::NotApproved),
+        (Some(Kind::External), Kind::Internal) => Err(PersonRefusal::Approved),
+        _ => Ok(new),
+    }
+}
+
+impl Work<'_> {
+    /// The decision of the site's access settings about a new account for this address, and the groups that
+    /// an internal one gets.
+    pub(crate) fn decide_person(
+        &mut self,
+        address: &EmailAddress,
+    ) -> Result<(Decision, Vec<String>), StoreError> {
+        let (_, settings) = self.settings.effective(self.tx, None)?;
+        // The settings of the site decide, looked up under a name that no portal has.
+        let nowhere = PortalName::parse("-").map_err(|e| StoreError::Other(e.to_string()))?;
+        let decision = decide_newcomer(address, &nowhere, &settings);
+        Ok((decision, settings.internal.default_groups.clone()))
+    }
+
+    fn plan(&mut self, person: &Person) -> Result<Plan, StoreError> {
+        let tx = self.tx;
+        let (decision, default_groups) = self.decide_person(&person.address)?;
+        let count = person.groups.as_ref().map_or(0, Vec::len);
+        if count > GroupName::MOST {
+            return Ok(Plan::Refuse(PersonRefusal::TooManyGroups(count)));
+        }
+        let Some(account) = find_sender_account(tx, &person.address.key())? else {
+            return Ok(match kind_of_newcomer(decision, person.kind) {
+                Ok(new) => {
+                    let is_internal = new.kind == Kind::Internal;
+                    Plan::Create(
+                        new,
+                        if is_internal {
+                            default_groups
+                        } else {
+                            Vec::new()
+                        },
+                    )
+                }
+                Err(refusal) => Plan::Refuse(refusal),
+            });
+        };
+        if account.status == Status::Blocked {
+            return Ok(Plan::Blocked);
+        }
+        let make_internal = match (person.kind, account.kind) {
+            (Some(Kind::External), Kind::Internal) => {
+                return Ok(Plan::Refuse(PersonRefusal::StaysInternal));
+            }
+            (Some(Kind::Internal), Kind::External) => {
+                if let Err(refusal) = kind_of_newcomer(decision, person.kind) {
+                    return Ok(Plan::Refuse(refusal));
+                }
+                true
+            }
+            _ => false,
+        };
+        let groups = match &person.groups {
+            Some(groups) => !has_groups(tx, &account, groups)?,
+            None => false,
+        };
+        Ok(Plan::Change {
+            make_internal,
+            groups,
+            verify: person.verified && account.can_be_verified(),
+            account,
+        })
+    }
+
+    fn put_person(
+        &mut self,
+        person: &Person,
+        dry_run: bool,
+        by: &Actor,
+        now: Millis,
+    ) -> Result<PersonOutcome, StoreError> {
+        match self.plan(person)? {
+            Plan::Create(new, default_groups) => {
+                let needs_proof = new.proof_needed && !person.verified;
+                let status = if needs_proof {
+                    Status::Pending
+                } else {
+                    Status::Active
+                };
+                if !dry_run {
+                    self.create_person(person, new, &default_groups, by, now)?;
+                }
+                Ok(PersonOutcome::Created {
+                    kind: new.kind,
+                    status,
+                })
+            }
+            Plan::Change {
+                account,
+                make_internal,
+                groups,
+                verify,
+            } => {
+                let mut changes = Vec::new();
+                if make_internal {
+                    if !dry_run {
+                        self.make_internal(&account, by, now)?;
+                    }
+                    changes.push(PersonChange::MadeInternal);
+                }
+                if groups {
+                    if let (false, Some(groups)) = (dry_run, &person.groups) {
+                        self.set_groups(&account, groups, by, now)?;
+                    }
+                    changes.push(PersonChange::Groups);
+                }
+                if verify {
+                    let released = if dry_run {
+                        count_held(self.tx, &account)?
+                    } else {
+                        self.vouch(&account, by, now)?
+                    };
+                    changes.push(PersonChange::Verified { released });
+                }
+                Ok(if changes.is_empty() {
+                    PersonOutcome::Unchanged
+                } else {
+                    PersonOutcome::Changed(changes)
+                })
+            }
+            Plan::Blocked => Ok(PersonOutcome::Blocked),
+            Plan::Refuse(refusal) => Ok(PersonOutcome::Refused(refusal)),
+        }
+    }
+
+    /// Creates an account by an operator's hand: verified where they vouch for it, otherwise with a
+    /// verification mail where one is needed.
+    fn create_person(
+        &mut self,
+        person: &Person,
+        new: NewAccount,
+        default_groups: &[String],
+        by: &Actor,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let tx = self.tx;
+        let made = make(
+            tx,
+            &person.address,
+            new,
+            default_groups,
+            Origin::Operator,
+            None,
+            now,
+        )?;
+        self.wakeups.add(Topic::OperatorActions);
+        NewEvent::new("account.added")
+            .account(made.n)
+            .record(tx, by, now)?;
+        if let Some(groups) = &person.groups {
+            self.set_groups(&made, groups, by, now)?;
+        }
+        if person.verified {
+            self.vouch(&made, by, now)?;
+        } else if made.status == Status::Pending {
+            let place = QueuePlace::of_operator(person.address.domain());
+            self.owe(
+                &made,
+                MailKind::Verification,
+                MailCause::Operator,
+                None,
+                place,
+                now,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Verifies an account by an operator's word. Returns the number of released requests.
+    pub(crate) fn vouch(
+        &mut self,
+        account: &AccountRow,
+        by: &Actor,
+        now: Millis,
+    ) -> Result<usize, StoreError> {
+        let proof = Proof::Operator(by.clone());
+        Ok(
+            match self.prove(&proof, Some(account.id), &Choice::All, now)? {
+                Proved::Now { released, .. } => released.len(),
+                Proved::Before { .. } | Proved::Expired | Proved::Unknown => 0,
+            },
+        )
+    }
+
+    fn make_internal(
+        &mut self,
+        account: &AccountRow,
+        by: &Actor,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        self.tx.run(
+            "UPDATE account SET kind = 'internal' WHERE n = ?",
+            &[&account.n],
+        )?;
+        self.wakeups.add(Topic::OperatorActions);
+        NewEvent::new("account.made_internal")
+            .account(account.n)
+            .record(self.tx, by, now)
+    }
+}
+
+/// True if the account has exactly these groups.
+fn has_groups(
+    tx: &crate::store::sql::Tx,
+    account: &AccountRow,
+    groups: &[GroupName],
+) -> Result<bool, StoreError> {
+    let stored: JsonColumn<Vec<String>> =
+        tx.one("SELECT groups FROM account WHERE n = ?", &[&account.n])?;
+    let mut stored = stored.0;
+    stored.sort_unstable();
+    let mut wanted: Vec<&str> = groups.iter().map(GroupName::as_str).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    Ok(stored == wanted)
+}
+
+/// Number of requests that wait for the verification of an account.
+pub(crate) fn count_held(
+    tx: &crate::store::sql::Tx,
+    account: &AccountRow,
+) -> Result<usize, StoreError> {
+    tx.one(
+        "SELECT count(*) FROM request WHERE account = ? AND state = 'held'",
+        &[&account.n],
+    )
+}
+
+impl Store {
+    /// Brings people together with the accounts there are, in one transaction; with `dry_run`, only tells
+    /// what would be done. The outcomes are in the order of the people.
+    ///
+    /// # Errors
+    /// The database cannot be written; nothing has changed then.
+    pub async fn put_people(
+        &self,
+        people: Vec<Person>,
+        dry_run: bool,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Vec<PersonOutcome>, StoreError> {
+        self.write(move |work| {
+            let mut outcomes = Vec::with_capacity(people.len());
+            for person in &people {
+                let outcome = work.put_person(person, dry_run, &by, now.into());
+                let damaged = PersonOutcome::Refused(PersonRefusal::Damaged);
+                outcomes.push(readable(outcome)?.unwrap_or(damaged));
+            }
+            Ok(outcomes)
+        })
+        .await
+    }
+}

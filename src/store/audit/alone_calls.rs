@@ -1,0 +1,329 @@
+//! Hook calls about no account: dropped messages, destinations that are down or up, failed logins.
+//!
+//! None of them waits for another, and few wait at a time for each hook and event, because strangers cause
+//! them. Dropped messages are told beside the way of the mail, by a cursor into the ledger that stops while
+//! too many wait: none is left out. Of the others, those beyond the bound are counted, and the next call says
+//! how many were left out.
+
+use serde::Serialize;
+
+use crate::domain::{
+    Actor, DestinationName, EmailAddress, HookCallId, LedgerId, PortalName, Reason, Timestamp,
+    Verdict, canary,
+};
+use crate::store::audit::hooks::subscribers;
+use crate::store::engine::job::Work;
+use crate::store::sql::sql_types::{Millis, json};
+use crate::store::sql::{Row, Tx, insert};
+use crate::store::{Store, StoreError, Topic};
+
+/// Maximum calls of one event that wait for one hook.
+const MOST_WAITING: u64 = 100;
+
+/// Ledger entries that are read at a time.
+const ENTRIES: usize = 200;
+
+/// The event of a dropped message.
+pub(crate) const MESSAGE_DROPPED: &str = "message.dropped";
+
+/// A message that was dropped.
+#[derive(Serialize)]
+struct DroppedMessage {
+    ledger: LedgerId,
+    portal: Option<PortalName>,
+    sender: Option<EmailAddress>,
+    domain: Option<String>,
+    reason: Reason,
+    received_at: Timestamp,
+}
+
+/// A destination or hook that went down or up.
+#[derive(Serialize)]
+struct Destination<'a> {
+    name: &'a DestinationName,
+    /// Time since which it is, or was, down.
+    since: Timestamp,
+}
+
+/// A login that failed.
+#[derive(Serialize)]
+struct Login<'a> {
+    /// The operator of that name, if there is one.
+    operator: Option<&'a str>,
+    /// The reason and the client.
+    cause: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Payload<'a, T> {
+    r#type: &'a str,
+    timestamp: Timestamp,
+    data: Data<T>,
+}
+
+#[derive(Serialize)]
+struct Data<T> {
+    #[serde(flatten)]
+    about: T,
+    by: String,
+    /// Calls that were left out before this one because too many waited.
+    #[serde(skip_serializing_if = "is_zero")]
+    left_out: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[derive(Serialize)]
+struct OfMessage {
+    message: DroppedMessage,
+}
+
+#[derive(Serialize)]
+struct OfDestination<'a> {
+    destination: Destination<'a>,
+}
+
+#[derive(Serialize)]
+struct OfLogin<'a> {
+    login: Login<'a>,
+}
+
+/// A call to be written.
+struct NewCall<'a, T> {
+    event: &'a str,
+    about: T,
+    by: &'a Actor,
+    /// The ledger entry that it is about.
+    entry: Option<i64>,
+    happened_at: Millis,
+}
+
+/// Number of calls of an event that wait for a hook, up to the bound.
+fn count_waiting(tx: &Tx, hook: &DestinationName, event: &str) -> Result<u64, StoreError> {
+    tx.one(
+        "SELECT count(*) FROM (
+             SELECT 1 FROM hook_call
+             WHERE hook = ?1 AND event = ?2 AND account IS NULL AND state = 'waiting' LIMIT ?3
+         ) AS waiting",
+        &[&hook, &event, &MOST_WAITING],
+    )
+}
+
+/// Owes a call to a hook, due at once.
+fn owe<T: Serialize>(
+    tx: &Tx,
+    hook: &DestinationName,
+    call: NewCall<'_, T>,
+    left_out: u64,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let payload = json(&Payload {
+        r#type: call.event,
+        timestamp: call.happened_at.timestamp(),
+        data: Data {
+            about: call.about,
+            by: call.by.to_string(),
+            left_out,
+        },
+    })?;
+    insert!(
+        tx,
+        hook_call {
+            n: tx.next_number()?,
+            id: HookCallId::new(),
+            hook,
+            entry: call.entry,
+            event: call.event,
+            payload,
+            created_at: now,
+            state: "waiting",
+            released_at: now,
+            due_at: now
+        }
+    )?;
+    Ok(())
+}
+
+/// Owes a call to each hook that subscribed to the event, or counts it where too many wait.
+fn tell_all<T: Serialize>(
+    tx: &Tx,
+    event: &'static str,
+    but: Option<&DestinationName>,
+    by: &Actor,
+    now: Millis,
+    about: impl Fn() -> T,
+) -> Result<(), StoreError> {
+    for hook in subscribers(tx, event)? {
+        if Some(&hook) == but {
+            continue;
+        }
+        if count_waiting(tx, &hook, event)? >= MOST_WAITING {
+            tx.run(
+                "UPDATE hook SET left_out = left_out + 1 WHERE name = ?",
+                &[&hook],
+            )?;
+            continue;
+        }
+        let left_out = tx.one("SELECT left_out FROM hook WHERE name = ?", &[&hook])?;
+        if left_out > 0 {
+            tx.run("UPDATE hook SET left_out = 0 WHERE name = ?", &[&hook])?;
+        }
+        let call = NewCall {
+            event,
+            about: about(),
+            by,
+            entry: None,
+            happened_at: now,
+        };
+        owe(tx, &hook, call, left_out, now)?;
+    }
+    Ok(())
+}
+
+/// Tells that a destination or hook went down, or up again; the hook itself is not told.
+pub(crate) fn tell_destination(
+    tx: &Tx,
+    name: &DestinationName,
+    is_down: bool,
+    since: Millis,
+    by: &Actor,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let event = if is_down {
+        "destination.down"
+    } else {
+        "destination.up"
+    };
+    tell_all(tx, event, Some(name), by, now, || OfDestination {
+        destination: Destination {
+            name,
+            since: since.timestamp(),
+        },
+    })
+}
+
+/// Tells that a login failed. `by` is the operator whose name was given.
+pub(crate) fn tell_failed_login(
+    tx: &Tx,
+    by: &Actor,
+    cause: Option<&str>,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let stored = by.to_string();
+    let operator = Actor::operator_name(&stored).filter(|name| *name != "?");
+    tell_all(
+        tx,
+        "operator.login_failed",
+        None,
+        &Actor::Person,
+        now,
+        || OfLogin {
+            login: Login { operator, cause },
+        },
+    )
+}
+
+/// A ledger entry, as far as a call is about it.
+struct Entry {
+    n: i64,
+    verdict: Verdict,
+    message: DroppedMessage,
+}
+
+fn read_entry(row: &Row) -> Result<Entry, StoreError> {
+    Ok(Entry {
+        n: row.get("n")?,
+        verdict: row.get("verdict")?,
+        message: DroppedMessage {
+            ledger: row.get("id")?,
+            portal: row.get("portal")?,
+            sender: row.get("sender")?,
+            domain: row.get("domain")?,
+            reason: row.get("reason")?,
+            received_at: row.get::<_, Millis>("received_at")?.timestamp(),
+        },
+    })
+}
+
+/// Hooks that have not been told of the newest entries and that few calls wait for, with their cursors.
+fn behind(tx: &Tx) -> Result<Vec<(DestinationName, i64)>, StoreError> {
+    let newest: i64 = tx.one("SELECT coalesce(max(n), 0) FROM ledger", &[])?;
+    let hooks: Vec<(DestinationName, i64)> = tx.all(
+        "SELECT name, told_entry FROM hook WHERE told_entry < ? ORDER BY name",
+        &[&newest],
+    )?;
+    let mut behind = Vec::new();
+    for (hook, cursor) in hooks {
+        if count_waiting(tx, &hook, MESSAGE_DROPPED)? < MOST_WAITING {
+            behind.push((hook, cursor));
+        }
+    }
+    Ok(behind)
+}
+
+impl Work<'_> {
+    /// Writes the next calls about dropped messages. Returns true if there may be more to write now.
+    fn tell_dropped(&mut self, now: Millis) -> Result<bool, StoreError> {
+        let tx = self.tx;
+        let mut more = false;
+        for (hook, cursor) in behind(tx)? {
+            let mut room = MOST_WAITING.saturating_sub(count_waiting(tx, &hook, MESSAGE_DROPPED)?);
+            let entries = tx.all_with(
+                "SELECT l.n, l.id, l.portal, l.received_at, l.verdict, l.sender, l.domain, r.reason
+                 FROM ledger AS l JOIN rule AS r ON r.number = l.rule
+                 WHERE l.n > ?1 ORDER BY l.n LIMIT ?2",
+                &[&cursor, &ENTRIES],
+                read_entry,
+            )?;
+            let mut told = cursor;
+            let is_full_page = entries.len() == ENTRIES;
+            for Entry {
+                n,
+                verdict,
+                message,
+            } in entries
+            {
+                let is_ours = message.sender.as_ref().is_some_and(canary::is_sender);
+                if verdict == Verdict::Dropped && !is_ours {
+                    if room == 0 {
+                        break;
+                    }
+                    room -= 1;
+                    let call = NewCall {
+                        event: MESSAGE_DROPPED,
+                        happened_at: message.received_at.into(),
+                        about: OfMessage { message },
+                        by: &Actor::Daemon,
+                        entry: Some(n),
+                    };
+                    owe(tx, &hook, call, 0, now)?;
+                    self.wakeups.add(Topic::Calls);
+                }
+                told = n;
+            }
+            tx.run(
+                "UPDATE hook SET told_entry = ?2 WHERE name = ?1",
+                &[&hook, &told],
+            )?;
+            more |= is_full_page && room > 0;
+        }
+        Ok(more)
+    }
+}
+
+impl Store {
+    /// Owes calls about messages that were dropped since the last time, as many as may wait. Returns true if
+    /// there may be more to write now.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn tell_dropped(&self, now: Timestamp) -> Result<bool, StoreError> {
+        if self.read(behind).await?.is_empty() {
+            return Ok(false);
+        }
+        self.write(move |work| work.tell_dropped(now.into())).await
+    }
+}

@@ -1,0 +1,211 @@
+//! The operators' digest: when it is owed, and what is in it.
+//!
+//! Each is known by the time at which it was due, and settled once over all nodes. One that was not settled,
+//! because nobody was running or no server took it, is covered by the next.
+
+use crate::domain::Timestamp;
+use crate::store::ledger::dropped::domains_between;
+use crate::store::sql::Tx;
+use crate::store::sql::sql_types::Millis;
+use crate::store::{Bounded, DownDestination, DroppedDomain, Store, StoreError};
+
+/// Domains that are listed.
+const DOMAINS: usize = 20;
+
+/// Bound of each count.
+const MOST_COUNTED: u64 = 10_000;
+
+/// Digests that are remembered.
+const KEPT: i64 = 30;
+
+/// Longest time that one digest covers.
+const LONGEST: i64 = 7 * Millis::DAY;
+
+/// A digest that is to be sent by the node that claimed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DigestClaim {
+    pub due: Timestamp,
+    /// End of the time that the one before covers.
+    pub since: Timestamp,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// People whom our mail could not reach when the one before was settled.
+    pub undeliverable_before: u64,
+}
+
+/// Content of a digest.
+#[derive(Debug, Clone, Default)]
+pub struct DigestContent {
+    /// Domains that the access settings kept out, those with the most messages first.
+    pub domains: Vec<DroppedDomain>,
+    /// Held requests that expire soon.
+    pub expiring: Bounded,
+    /// Time at which the first of them expires.
+    pub first_expiry: Option<Timestamp>,
+    /// People whom our mail cannot reach.
+    pub undeliverable: Bounded,
+    pub down: Vec<DownDestination>,
+}
+
+impl DigestContent {
+    /// True if there is nothing that an operator should know; people who could not be reached the last time
+    /// either are no news.
+    #[must_use]
+    pub fn is_empty(&self, claim: &DigestClaim) -> bool {
+        self.domains.is_empty()
+            && self.expiring.number == 0
+            && self.undeliverable.number <= claim.undeliverable_before
+            && self.down.is_empty()
+    }
+}
+
+fn claim(
+    tx: &Tx,
+    due: Millis,
+    lease_until: Millis,
+    now: Millis,
+) -> Result<Option<DigestClaim>, StoreError> {
+    let last: Option<(Millis, u64)> = tx.maybe(
+        "SELECT due_at, undeliverable FROM digest WHERE settled_at IS NOT NULL
+         ORDER BY due_at DESC LIMIT 1",
+        &[],
+    )?;
+    let Some((last, undeliverable_before)) = last else {
+        // The first one covers what comes from now on.
+        tx.run(
+            "INSERT INTO digest (due_at, claimed_until, attempts, settled_at) VALUES (?1, ?2, 0, ?2)
+             ON CONFLICT (due_at) DO UPDATE SET settled_at = excluded.settled_at",
+            &[&due, &now],
+        )?;
+        return Ok(None);
+    };
+    if last >= due {
+        return Ok(None);
+    }
+    let attempt: Option<u32> = tx.maybe(
+        "INSERT INTO digest (due_at, claimed_until, attempts) VALUES (?1, ?2, 1)
+         ON CONFLICT (due_at) DO UPDATE
+         SET claimed_until = excluded.claimed_until, attempts = digest.attempts + 1
+         WHERE digest.settled_at IS NULL AND digest.claimed_until <= ?3
+         RETURNING attempts",
+        &[&due, &lease_until, &now],
+    )?;
+    Ok(attempt.map(|attempt| DigestClaim {
+        due: due.timestamp(),
+        since: Millis(last.0.max(due.0.saturating_sub(LONGEST))).timestamp(),
+        attempt,
+        undeliverable_before,
+    }))
+}
+
+/// Held requests that expire before then, and the time at which the first does.
+fn expiring(tx: &Tx, before: Millis) -> Result<(Bounded, Option<Millis>), StoreError> {
+    let mut number = 0;
+    let mut first = None;
+    for reminded in [false, true] {
+        let (some, earliest): (u64, Option<Millis>) = tx.one(
+            "SELECT count(*), min(due_at) FROM (
+                 SELECT due_at FROM request
+                 WHERE state = 'held' AND reminded = ?1 AND due_at < ?2
+                 ORDER BY due_at LIMIT ?3
+             ) AS soon",
+            &[&reminded, &before, &(MOST_COUNTED + 1)],
+        )?;
+        number += some;
+        first = [first, earliest].into_iter().flatten().min();
+    }
+    Ok((bound_count(number), first))
+}
+
+fn bound_count(number: u64) -> Bounded {
+    Bounded {
+        number: number.min(MOST_COUNTED),
+        more: number > MOST_COUNTED,
+    }
+}
+
+impl Store {
+    /// Claims the digest that was due at `due`, for a node that sends it by `lease_until`. None if it is
+    /// settled, another node is at it, or it is the first one ever, before which there is nothing to tell.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn claim_digest(
+        &self,
+        due: Timestamp,
+        lease_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<DigestClaim>, StoreError> {
+        self.write(move |work| claim(work.tx, due.into(), lease_until.into(), now.into()))
+            .await
+    }
+
+    /// Records that the digest was sent, or that there was nothing to say.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn settle_digest(
+        &self,
+        due: Timestamp,
+        undeliverable: u64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            work.tx.run(
+                "UPDATE digest SET settled_at = ?2, undeliverable = ?3 WHERE due_at = ?1",
+                &[&Millis::from(due), &Millis::from(now), &undeliverable],
+            )?;
+            let old = Millis::from(due).0.saturating_sub(KEPT * Millis::DAY);
+            work.tx
+                .run("DELETE FROM digest WHERE due_at < ?", &[&old])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Lets the digest wait until then for the next attempt, by any node.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn put_off_digest(&self, due: Timestamp, until: Timestamp) -> Result<(), StoreError> {
+        self.write(move |work| {
+            work.tx.run(
+                "UPDATE digest SET claimed_until = ?2 WHERE due_at = ?1 AND settled_at IS NULL",
+                &[&Millis::from(due), &Millis::from(until)],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// What happened between the two times, and what an operator should know now. Requests that expire before
+    /// `soon` are counted.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn digest_content(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        soon: Timestamp,
+    ) -> Result<DigestContent, StoreError> {
+        let down = self.down_destinations().await?;
+        self.read_long(move |tx| {
+            let (expiring, first) = expiring(tx, soon.into())?;
+            let undeliverable: u64 = tx.one(
+                "SELECT count(*) FROM (
+                     SELECT 1 FROM account WHERE undeliverable = 1 LIMIT ?
+                 ) AS unreached",
+                &[&(MOST_COUNTED + 1)],
+            )?;
+            Ok(DigestContent {
+                domains: domains_between(tx, since.into(), until.into(), DOMAINS)?,
+                expiring,
+                first_expiry: first.map(Millis::timestamp),
+                undeliverable: bound_count(undeliverable),
+                down: down.clone(),
+            })
+        })
+        .await
+    }
+}

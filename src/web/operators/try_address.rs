@@ -1,0 +1,56 @@
+//! `/access/test`: what would become of ordinary mail from an address, at each portal.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use minijinja::context;
+
+use super::AppState;
+use super::auth::CurrentOperator;
+use super::error::Error;
+use super::form_fields::QueryFields;
+use crate::domain::EmailAddress;
+use crate::operations::{decide_address, input_for};
+use crate::web::page::WebPage;
+
+pub(super) async fn show(
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    QueryFields(query): QueryFields,
+) -> Result<WebPage, Error> {
+    let written = query.one("address").unwrap_or_default();
+    let parsed = EmailAddress::parse_customer(written);
+    let fault = match &parsed {
+        Err(error) if !written.is_empty() => Some(format!("{written:?}: {error}.")),
+        _ => None,
+    };
+    let (mut rows, mut customer) = (Vec::new(), None);
+    if let Ok(address) = &parsed {
+        let config = app.config();
+        let settings = app.store().access().await?.settings;
+        let account = app.store().customer(address).await?;
+        for portal in &config.portals {
+            let input = input_for(&config, &settings, account.as_ref(), address, &portal.name);
+            let verdict = decide_address(&input, account.as_ref(), address, &portal.name).0;
+            rows.push(context! {
+                portal => portal.name.as_str(),
+                verdict => verdict.verdict.as_str(),
+                reason => verdict.reason.as_str(),
+                rule => verdict.rule,
+                pattern => verdict.pattern.as_ref().map(ToString::to_string),
+                kind => verdict.account.map(|kind| kind.as_str()),
+            });
+        }
+        customer = account.map(|account| account.id.to_string());
+    }
+    Ok(operator.page(
+        "operators/try_address.html",
+        context! {
+            address => written,
+            fault => fault,
+            rows => rows,
+            customer => customer,
+        },
+    ))
+}

@@ -1,0 +1,190 @@
+//! SCIM 2.0 (RFC 7643, RFC 7644), `/scim/v2`: the interface by which a directory keeps accounts.
+//!
+//! In: requests with a token of an admin, or with one that opens nothing else. Out: users and the documents
+//! that describe them, or an error in SCIM's form. The directory sees the users that it made, and no other
+//! customer. [`filter`] and [`patch`] are pure; [`user`] translates between SCIM's representation and the
+//! store's; [`discovery`] has the documents.
+
+mod discovery;
+mod error;
+mod filter;
+mod patch;
+mod projection;
+mod user;
+mod users;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::Value;
+use tokio::sync::watch;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use super::TIME_LIMIT;
+use super::bearer::{BearerGate, TokenHolder};
+use super::rate_limit::Peer;
+use super::render::HEADERS;
+use crate::config::Config;
+use crate::domain::Role;
+use crate::observe::events;
+use crate::store::Store;
+use error::ScimError;
+
+/// Base path of the interface.
+const BASE: &str = "/scim/v2";
+
+/// Maximum size of a body, in octets. A user has some kilobytes.
+const MOST_BODY: usize = 256 * 1024;
+
+const SCIM_JSON: &str = "application/scim+json";
+
+/// State shared by the handlers.
+struct ScimState {
+    config: watch::Receiver<Arc<Config>>,
+    store: Store,
+    bearer: BearerGate,
+}
+
+impl ScimState {
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.borrow())
+    }
+}
+
+/// Builds the router of everything below `/scim/v2`, which is served beside the operators' pages.
+pub fn scim_router(config: watch::Receiver<Arc<Config>>, store: Store) -> Router {
+    let state = Arc::new(ScimState {
+        config,
+        store,
+        bearer: BearerGate::new(),
+    });
+    let below = Router::new()
+        .route("/ServiceProviderConfig", get(discovery::show_config))
+        .route("/ResourceTypes", get(discovery::list_resource_types))
+        .route("/ResourceTypes/{id}", get(discovery::show_resource_type))
+        .route("/Schemas", get(discovery::list_schemas))
+        .route("/Schemas/{id}", get(discovery::show_schema))
+        .route("/Users", get(users::list).post(users::create))
+        .route("/Users/.search", axum::routing::post(users::search))
+        .route("/.search", axum::routing::post(users::search))
+        .route(
+            "/Users/{id}",
+            get(users::show)
+                .put(users::replace)
+                .patch(users::patch)
+                .delete(users::remove),
+        )
+        .fallback(async || ScimError::not_found("there is no such endpoint"))
+        .method_not_allowed_fallback(async || ScimError::of_status(StatusCode::METHOD_NOT_ALLOWED))
+        .layer(middleware::from_fn_with_state(Arc::clone(&state), admit))
+        .with_state(state);
+    Router::new()
+        .nest(BASE, below)
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            TIME_LIMIT,
+        ))
+        .layer(CatchPanicLayer::custom(|_| {
+            events::fault("web.scim", &"a handler panicked");
+            ScimError::of_status(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+        }))
+        .layer(middleware::from_fn(finish))
+}
+
+/// Admits requests with a valid token: an admin's, or the directory's own.
+async fn admit(State(state): State<Arc<ScimState>>, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Peer>().copied();
+    let (store, config) = (&state.store, state.config());
+    let admitted = state
+        .bearer
+        .admit(store, &config, request.headers(), peer)
+        .await;
+    let holder = match admitted {
+        Ok(holder) if holder.role >= Role::Admin => holder,
+        Ok(holder) => {
+            let role = holder.role;
+            let detail = format!("it takes the token of an admin, and this one is {role}'s");
+            return ScimError::new(StatusCode::FORBIDDEN, None, detail).into_response();
+        }
+        Err(refusal) => return ScimError::from(refusal).into_response(),
+    };
+    request.extensions_mut().insert::<TokenHolder>(holder);
+    next.run(request).await
+}
+
+/// The outermost layer: turns error statuses without a body into SCIM errors and sets the common response
+/// headers.
+async fn finish(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let status = response.status();
+    let failed = status.is_client_error() || status.is_server_error();
+    if failed && response.headers().get(CONTENT_TYPE) != Some(&HeaderValue::from_static(SCIM_JSON))
+    {
+        response = ScimError::of_status(status).into_response();
+    }
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Writes a SCIM document.
+fn answer(status: StatusCode, document: &Value) -> Response {
+    let mut response = Response::new(Body::from(Bytes::from(document.to_string())));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static(SCIM_JSON);
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+/// Reads the JSON object of a body, within bounds.
+async fn read_body(request: Request) -> Result<Value, ScimError> {
+    debug_assert!(request.method() != Method::GET);
+    let essence = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .and_then(|kind| kind.split(';').next())
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    if essence != SCIM_JSON && essence != "application/json" {
+        return Err(ScimError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            None,
+            format!("send Content-Type: {SCIM_JSON}"),
+        ));
+    }
+    let body = to_bytes(request.into_body(), MOST_BODY)
+        .await
+        .map_err(|_| {
+            ScimError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                None,
+                format!("a body has at most {MOST_BODY} octets"),
+            )
+        })?;
+    let value: Value = serde_json::from_slice(&body)
+        .map_err(|error| ScimError::syntax(format!("the body: {error}")))?;
+    if value.is_object() {
+        Ok(value)
+    } else {
+        Err(ScimError::syntax("the body is no JSON object"))
+    }
+}

@@ -1,0 +1,300 @@
+//! `PATCH` (RFC 7644 3.5.2): applies operations to the attributes of a user. Pure.
+//!
+//! Entra ID and Okta differ from the RFC, and both are understood: capital letters in `op`, booleans as
+//! texts, operations without a path whose value has paths as keys, a `replace` of an address that is not
+//! there yet, and a `remove` with the values to remove.
+
+use serde_json::{Map, Value, json};
+
+use super::error::{ScimError, ScimType};
+use super::filter::{AttributePath, find_key, parse_path, parse_switch};
+
+/// Maximum number of operations of one request.
+const MOST_OPERATIONS: usize = 100;
+
+/// Maximum elements of an attribute; the user that results has fewer.
+const MOST_ELEMENTS: usize = 1000;
+
+/// Attributes of a user that are kept, and how.
+const KEPT: [(&str, &str, Shape); 5] = [
+    ("username", "userName", Shape::Single),
+    ("externalid", "externalId", Shape::Single),
+    ("active", "active", Shape::Single),
+    ("emails", "emails", Shape::Many),
+    ("roles", "roles", Shape::Many),
+];
+
+/// Attributes of RFC 7643 4.1 that are understood and not kept.
+const NOT_KEPT: [&str; 16] = [
+    "addresses",
+    "displayname",
+    "entitlements",
+    "ims",
+    "locale",
+    "name",
+    "nickname",
+    "password",
+    "phonenumbers",
+    "photos",
+    "preferredlanguage",
+    "profileurl",
+    "timezone",
+    "title",
+    "usertype",
+    "x509certificates",
+];
+
+/// Attributes that only the server sets.
+const READ_ONLY: [&str; 4] = ["id", "meta", "groups", "schemas"];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Single,
+    Many,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PatchVerb {
+    Add,
+    Replace,
+    Remove,
+}
+
+/// Applies the operations of a request, in order, to the attributes of a user.
+pub(super) fn apply(user: &mut Map<String, Value>, request: &Value) -> Result<(), ScimError> {
+    let operations = find_key(request, "operations")
+        .and_then(Value::as_array)
+        .ok_or_else(|| ScimError::syntax("there are no Operations"))?;
+    if !(1..=MOST_OPERATIONS).contains(&operations.len()) {
+        return Err(ScimError::syntax(format!(
+            "Operations: 1 to {MOST_OPERATIONS} in a request"
+        )));
+    }
+    for operation in operations {
+        let verb = find_key(operation, "op")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let verb = match verb.as_str() {
+            "add" => PatchVerb::Add,
+            "replace" => PatchVerb::Replace,
+            "remove" => PatchVerb::Remove,
+            _ => return Err(ScimError::syntax("op is add, replace or remove")),
+        };
+        let value = find_key(operation, "value");
+        match find_key(operation, "path") {
+            Some(Value::String(path)) => change(user, verb, path, value)?,
+            None | Some(Value::Null) if verb == PatchVerb::Remove => {
+                return Err(ScimError::bad(ScimType::NoTarget, "remove needs a path"));
+            }
+            None | Some(Value::Null) => {
+                let members = value
+                    .and_then(Value::as_object)
+                    .ok_or_else(|| ScimError::value("without a path, the value is an object"))?;
+                for (path, value) in members {
+                    if !READ_ONLY.contains(&path.to_ascii_lowercase().as_str()) {
+                        change(user, verb, path, Some(value))?;
+                    }
+                }
+            }
+            Some(_) => return Err(ScimError::bad(ScimType::InvalidPath, "path is a text")),
+        }
+    }
+    Ok(())
+}
+
+fn change(
+    user: &mut Map<String, Value>,
+    verb: PatchVerb,
+    path: &str,
+    value: Option<&Value>,
+) -> Result<(), ScimError> {
+    let path = parse_path(path)?;
+    if path.is_foreign || NOT_KEPT.contains(&path.attribute.as_str()) {
+        return Ok(());
+    }
+    if READ_ONLY.contains(&path.attribute.as_str()) {
+        return Err(ScimError::bad(
+            ScimType::Mutability,
+            format!("{} cannot be changed", path.attribute),
+        ));
+    }
+    let known = KEPT.iter().find(|(name, ..)| *name == path.attribute);
+    let Some((_, name, shape)) = known else {
+        return Err(ScimError::bad(
+            ScimType::InvalidPath,
+            format!("a user has no attribute {}", path.attribute),
+        ));
+    };
+    match shape {
+        Shape::Single => change_single(user, name, verb, &path, value),
+        Shape::Many => change_many(user, name, verb, &path, value),
+    }
+}
+
+fn change_single(
+    user: &mut Map<String, Value>,
+    name: &str,
+    verb: PatchVerb,
+    path: &AttributePath,
+    value: Option<&Value>,
+) -> Result<(), ScimError> {
+    if path.filter.is_some() || path.sub.is_some() {
+        return Err(ScimError::bad(
+            ScimType::InvalidPath,
+            format!("{name} has one value and no parts"),
+        ));
+    }
+    if verb == PatchVerb::Remove {
+        user.remove(name);
+        return Ok(());
+    }
+    let value = require(value)?;
+    user.insert(name.to_owned(), value.clone());
+    Ok(())
+}
+
+fn require(value: Option<&Value>) -> Result<&Value, ScimError> {
+    value.ok_or_else(|| ScimError::value("there is no value"))
+}
+
+/// The elements that a value names: an array, or one element. A text is the `value` of an element.
+fn elements(value: &Value) -> Result<Vec<Value>, ScimError> {
+    let list = match value {
+        Value::Array(list) => list.clone(),
+        Value::Null => Vec::new(),
+        other => vec![other.clone()],
+    };
+    list.into_iter()
+        .map(|element| match element {
+            Value::String(text) => Ok(json!({ "value": text })),
+            Value::Object(_) => Ok(element),
+            _ => Err(ScimError::value("an element is an object or a text")),
+        })
+        .collect()
+}
+
+fn change_many(
+    user: &mut Map<String, Value>,
+    name: &str,
+    verb: PatchVerb,
+    path: &AttributePath,
+    value: Option<&Value>,
+) -> Result<(), ScimError> {
+    let mut list = match user.remove(name) {
+        Some(Value::Array(list)) => list,
+        _ => Vec::new(),
+    };
+    match (&path.filter, &path.sub) {
+        (None, None) => change_whole(&mut list, verb, value)?,
+        _ => change_elements(&mut list, verb, path, value)?,
+    }
+    if list.len() > MOST_ELEMENTS {
+        return Err(ScimError::value(format!("{name} has too many elements")));
+    }
+    user.insert(name.to_owned(), Value::Array(list));
+    Ok(())
+}
+
+/// Changes the list itself.
+fn change_whole(
+    list: &mut Vec<Value>,
+    verb: PatchVerb,
+    value: Option<&Value>,
+) -> Result<(), ScimError> {
+    match verb {
+        PatchVerb::Replace => *list = elements(require(value)?)?,
+        PatchVerb::Add => {
+            for element in elements(require(value)?)? {
+                if list.contains(&element) {
+                    continue;
+                }
+                if is_primary(&element) {
+                    list.iter_mut().for_each(unset_primary);
+                }
+                list.push(element);
+            }
+        }
+        PatchVerb::Remove => match value {
+            None | Some(Value::Null) => list.clear(),
+            Some(value) => {
+                let removed = elements(value)?;
+                list.retain(|element| {
+                    let own = find_key(element, "value");
+                    !removed.iter().any(|gone| find_key(gone, "value") == own)
+                });
+            }
+        },
+    }
+    Ok(())
+}
+
+/// Changes the elements that a filter selects, or a part of all elements.
+fn change_elements(
+    list: &mut Vec<Value>,
+    verb: PatchVerb,
+    path: &AttributePath,
+    value: Option<&Value>,
+) -> Result<(), ScimError> {
+    let selects = |element: &Value| {
+        let filter = path.filter.as_ref();
+        filter.is_none_or(|filter| filter.matches(element))
+    };
+    if verb == PatchVerb::Remove {
+        match &path.sub {
+            None => list.retain(|element| !selects(element)),
+            Some(sub) => {
+                for element in list.iter_mut().filter(|element| selects(element)) {
+                    remove_key(element, sub);
+                }
+                // An element without a value stands for nothing.
+                list.retain(|element| find_key(element, "value").is_some());
+            }
+        }
+        return Ok(());
+    }
+    let value = require(value)?;
+    let patch = match &path.sub {
+        Some(sub) => json!({ sub: value }),
+        None if value.is_object() => value.clone(),
+        None => return Err(ScimError::value("the value of an element is an object")),
+    };
+    if !list.iter().any(selects) {
+        // Directories set an address of a type that is not there yet in this way.
+        let mut fresh = Map::new();
+        if let Some(filter) = &path.filter {
+            fresh.insert(filter.attribute.clone(), filter.value.clone());
+        }
+        list.push(Value::Object(fresh));
+    }
+    if is_primary(&patch) {
+        list.iter_mut().for_each(unset_primary);
+    }
+    for element in list.iter_mut().filter(|element| selects(element)) {
+        let members = patch.as_object().into_iter().flatten();
+        for (key, value) in members {
+            remove_key(element, key);
+            if let Some(object) = element.as_object_mut() {
+                object.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_primary(element: &Value) -> bool {
+    find_key(element, "primary").and_then(parse_switch) == Some(true)
+}
+
+/// At most one element is primary: another one that becomes it takes it away (RFC 7644 3.5.2).
+fn unset_primary(element: &mut Value) {
+    if is_primary(element) {
+        remove_key(element, "primary");
+    }
+}
+
+fn remove_key(element: &mut Value, name: &str) {
+    if let Some(object) = element.as_object_mut() {
+        object.retain(|key, _| !key.eq_ignore_ascii_case(name));
+    }
+}

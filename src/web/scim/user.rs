@@ -1,0 +1,206 @@
+//! Users in SCIM's representation: parsed from what a directory sends, written from what the store has.
+
+use serde_json::{Map, Value, json};
+
+use super::BASE;
+use super::error::ScimError;
+use super::filter::{USER, find_key, parse_switch};
+use crate::domain::{EmailAddress, GroupName, Status};
+use crate::store::{DirectoryEmail, DirectoryRole, DirectoryUser, NewDirectoryUser};
+
+/// Maximum length of a text, in octets.
+const LONGEST: usize = 512;
+
+/// Maximum addresses of a user.
+const MOST_EMAILS: usize = 20;
+
+/// Reads a user. The case of names does not matter; attributes that are not kept are ignored.
+pub(super) fn parse_user(value: &Value) -> Result<NewDirectoryUser, ScimError> {
+    let schemas = find_key(value, "schemas").and_then(Value::as_array);
+    let is_user = |schema: &Value| {
+        let name = schema.as_str().unwrap_or_default();
+        name.eq_ignore_ascii_case(USER)
+    };
+    if schemas.is_some_and(|schemas| !schemas.iter().any(is_user)) {
+        return Err(ScimError::syntax(format!("schemas: {USER} is not there")));
+    }
+    let user_name = text(value, "userName")?
+        .filter(|name| !name.trim().is_empty())
+        .ok_or_else(|| ScimError::value("userName is missing"))?;
+    let active = match find_key(value, "active") {
+        None | Some(Value::Null) => true,
+        Some(given) => {
+            parse_switch(given).ok_or_else(|| ScimError::value("active is true or false"))?
+        }
+    };
+    let emails = elements(value, "emails", MOST_EMAILS)?
+        .iter()
+        .map(|element| parse_email(element))
+        .collect::<Result<Vec<_>, _>>()?;
+    let roles = elements(value, "roles", GroupName::MOST)?
+        .iter()
+        .map(|element| parse_role(element))
+        .collect::<Result<Vec<_>, _>>()?;
+    for (name, primaries) in [
+        (
+            "emails",
+            count_primary(emails.iter().map(|email| email.primary)),
+        ),
+        (
+            "roles",
+            count_primary(roles.iter().map(|role| role.primary)),
+        ),
+    ] {
+        if primaries > 1 {
+            return Err(ScimError::value(format!("{name}: one can be primary")));
+        }
+    }
+    Ok(NewDirectoryUser {
+        address: find_address(&user_name, &emails)?,
+        user_name,
+        external_id: text(value, "externalId")?,
+        emails,
+        roles,
+        active,
+    })
+}
+
+fn count_primary(of: impl Iterator<Item = Option<bool>>) -> usize {
+    of.filter(|primary| *primary == Some(true)).count()
+}
+
+/// The address that the person writes from: the primary one, that of their work, the first, or the userName.
+fn find_address(user_name: &str, emails: &[DirectoryEmail]) -> Result<EmailAddress, ScimError> {
+    let is_work = |email: &&DirectoryEmail| {
+        let kind = email.kind.as_deref();
+        kind.is_some_and(|kind| kind.eq_ignore_ascii_case("work"))
+    };
+    let chosen = emails
+        .iter()
+        .find(|email| email.primary == Some(true))
+        .or_else(|| emails.iter().find(is_work))
+        .or_else(|| emails.first());
+    let (place, text) = match chosen {
+        Some(email) => ("emails", email.value.as_str()),
+        None => ("userName, and there are no emails", user_name),
+    };
+    EmailAddress::parse_customer(text.trim())
+        .map_err(|error| ScimError::value(format!("{place}: {text:?}: {error}")))
+}
+
+/// A text; None if it is missing, null or empty.
+fn text(value: &Value, name: &str) -> Result<Option<String>, ScimError> {
+    match find_key(value, name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(Value::String(text)) => {
+            if text.len() > LONGEST || text.chars().any(char::is_control) {
+                return Err(ScimError::value(format!(
+                    "{name} has at most {LONGEST} octets and no control characters"
+                )));
+            }
+            Ok(Some(text.clone()))
+        }
+        Some(_) => Err(ScimError::value(format!("{name} is a text"))),
+    }
+}
+
+/// The elements of a multi-valued attribute. One element can stand without its array.
+fn elements(value: &Value, name: &str, most: usize) -> Result<Vec<Value>, ScimError> {
+    let list = match find_key(value, name) {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(list)) => list.clone(),
+        Some(element) => vec![element.clone()],
+    };
+    if list.len() > most {
+        return Err(ScimError::value(format!("{name}: at most {most}")));
+    }
+    Ok(list)
+}
+
+fn required_value(element: &Value, name: &str) -> Result<String, ScimError> {
+    let value = match element {
+        Value::String(text) => Some(text.clone()),
+        element => text(element, "value")?,
+    };
+    value.ok_or_else(|| ScimError::value(format!("{name}: an element has no value")))
+}
+
+fn primary(element: &Value) -> Result<Option<bool>, ScimError> {
+    match find_key(element, "primary") {
+        None | Some(Value::Null) => Ok(None),
+        Some(given) => parse_switch(given)
+            .map(Some)
+            .ok_or_else(|| ScimError::value("primary is true or false")),
+    }
+}
+
+fn parse_email(element: &Value) -> Result<DirectoryEmail, ScimError> {
+    Ok(DirectoryEmail {
+        value: required_value(element, "emails")?,
+        kind: text(element, "type")?,
+        primary: primary(element)?,
+    })
+}
+
+fn parse_role(element: &Value) -> Result<DirectoryRole, ScimError> {
+    let name = required_value(element, "roles")?;
+    Ok(DirectoryRole {
+        value: GroupName::parse(&name)
+            .map_err(|error| ScimError::value(format!("roles: {error}")))?,
+        primary: primary(element)?,
+    })
+}
+
+/// The entity tag of a user: it changes with the user, and with the status of the account.
+pub(super) fn entity_tag(user: &DirectoryUser) -> String {
+    format!("W/\"{}-{}\"", user.version, user.account.status)
+}
+
+/// True while the person may write.
+fn is_active(user: &DirectoryUser) -> bool {
+    user.account.status != Status::Blocked
+}
+
+/// The attributes that can be changed, as `PATCH` sees them.
+pub(super) fn writable(user: &DirectoryUser) -> Map<String, Value> {
+    let mut attributes = Map::new();
+    attributes.insert("userName".to_owned(), user.user_name.clone().into());
+    if let Some(id) = &user.external_id {
+        attributes.insert("externalId".to_owned(), id.clone().into());
+    }
+    attributes.insert("active".to_owned(), is_active(user).into());
+    attributes.insert("emails".to_owned(), json!(user.emails));
+    attributes.insert("roles".to_owned(), json!(user.roles));
+    attributes
+}
+
+/// Writes a user.
+pub(super) fn show_user(user: &DirectoryUser) -> Value {
+    let mut document = writable(user);
+    for name in ["emails", "roles"] {
+        let is_empty = document
+            .get(name)
+            .and_then(Value::as_array)
+            .is_some_and(Vec::is_empty);
+        if is_empty {
+            document.remove(name);
+        }
+    }
+    document.insert("schemas".to_owned(), json!([USER]));
+    document.insert("id".to_owned(), user.id.to_string().into());
+    let meta = json!({
+        "resourceType": "User",
+        "created": user.created_at.to_string(),
+        "lastModified": user.changed_at.to_string(),
+        "location": location(user),
+        "version": entity_tag(user),
+    });
+    document.insert("meta".to_owned(), meta);
+    Value::Object(document)
+}
+
+/// The path of a user on this server.
+pub(super) fn location(user: &DirectoryUser) -> String {
+    format!("{BASE}/Users/{}", user.id)
+}

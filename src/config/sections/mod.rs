@@ -23,9 +23,7 @@ use ipnet::IpNet;
 
 use super::document::TomlSection;
 use super::units::{DAY, SECOND};
-use super::{
-    AuthenticationConfig, Config, DroppedConfig, Http, MailConfig, Outgoing, Retention,
-};
+use super::{AuthenticationConfig, Config, DroppedConfig, Http, MailConfig, Outgoing, Retention};
 use crate::access::{AccessSettings, Enforcement};
 use crate::domain::{Domain, PortalName};
 use crate::mail::SpamMark;

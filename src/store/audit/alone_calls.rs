@@ -242,7 +242,7 @@ fn read_entry(row: &Row) -> Result<Entry, StoreError> {
             portal: row.get("portal")?,
             sender: row.get("sender")?,
             domain: row.get("domain")?,
-            reason: row.get("reason")?,
+            reason: row.get("rule")?,
             received_at: row.get::<_, Millis>("received_at")?.timestamp(),
         },
     })
@@ -272,8 +272,8 @@ impl Work<'_> {
         for (hook, cursor) in behind(tx)? {
             let mut room = MOST_WAITING.saturating_sub(count_waiting(tx, &hook, MESSAGE_DROPPED)?);
             let entries = tx.all_with(
-                "SELECT l.n, l.id, l.portal, l.received_at, l.verdict, l.sender, l.domain, r.reason
-                 FROM ledger AS l JOIN rule AS r ON r.number = l.rule
+                "SELECT l.n, l.id, l.portal, l.received_at, l.verdict, l.sender, l.domain, l.rule
+                 FROM ledger AS l
                  WHERE l.n > ?1 ORDER BY l.n LIMIT ?2",
                 &[&cursor, &ENTRIES],
                 read_entry,

@@ -386,6 +386,12 @@ mod tests {
         ("node.started_at", "its next start writes it"),
         ("node.seen_at", "renewed at an interval"),
         ("duty.held_until", "a lease that is too long has expired"),
+        ("digest.due_at", "one of a time that never came is deleted"),
+        (
+            "digest.claimed_until",
+            "the next digest covers the time of this one",
+        ),
+        ("digest.settled_at", "compared with nothing"),
     ];
 
     #[test]

@@ -45,7 +45,7 @@ pub(super) fn compose_digest(
         .iter()
         .map(|down| context! { name => down.name.as_str(), since => down.since.to_string() })
         .collect();
-    let context = context! {
+    let values = context! {
         site => site.as_str(),
         zone => Zone(config.site.time_zone.clone()).value(),
         hostname => config.hostname.as_str(),
@@ -60,7 +60,7 @@ pub(super) fn compose_digest(
         has_undeliverable => content.undeliverable.number > 0,
         down => down,
     };
-    let text = templates.render("digest.txt", &language, &context)?;
+    let text = templates.render("digest.txt", &language, &values)?;
     let (subject, text) = text.split_once("\n\n").ok_or(ComposeError::NoSubject)?;
 
     let id = id_of(claim, config);
@@ -101,12 +101,12 @@ fn row(domain: &DroppedDomain, url: &str) -> Value {
     }
 }
 
-/// A domain that no mail program takes for an address: `evil[.]example`.
+/// A domain that no mail program takes for an address: `evil[.]example`. Only characters of domains and
+/// patterns are left.
 fn without_link(domain: &str) -> String {
-    let visible = |c: &char| c.is_ascii_graphic();
     domain
         .chars()
-        .filter(visible)
+        .filter(|c| c.is_ascii_alphanumeric() || "-_.*@+".contains(*c))
         .collect::<String>()
         .replace('.', "[.]")
 }

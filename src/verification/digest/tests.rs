@@ -164,9 +164,12 @@ async fn one_that_was_not_sent_is_covered_by_the_next_and_one_node_sends_it() {
     // Nobody was running for two days.
     site.drop_mail("eve@evil.example", "2026-01-12T13:00:00Z")
         .await;
-    std::fs::remove_dir(site.folder.path().join("out")).expect("removed");
+    let out = site.folder.path().join("out");
+    std::fs::remove_dir(&out).expect("removed");
+    std::fs::write(&out, "no folder").expect("written");
     site.work("2026-01-13T08:00:00Z").await;
-    std::fs::create_dir(site.folder.path().join("out")).expect("made");
+    std::fs::remove_file(&out).expect("removed");
+    std::fs::create_dir(&out).expect("made");
     // The next attempt waits for its time, and another node does not take it.
     let other = Store::open(&site.folder.path().join("vestibule.db")).expect("a database");
     let due = instant("2026-01-13T07:00:00Z");
@@ -243,10 +246,7 @@ fn strangers_make_no_link_and_no_header() {
             .expect("a message");
         assert!(parsed.bcc().is_none());
         let text = parsed.body_text(0).expect("a text").into_owned();
-        assert!(
-            !text.contains("evil.example\r") && !text.contains("://evil"),
-            "{text}"
-        );
+        assert!(!text.contains("://evil") && !text.contains("<b>"), "{text}");
         assert!(text.contains("evil[.]example"), "{text}");
         assert!(text.contains("partner[.]example"), "{text}");
         let links = text.lines().filter(|line| line.contains("://"));

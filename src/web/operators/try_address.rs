@@ -10,7 +10,7 @@ use super::AppState;
 use super::auth::CurrentOperator;
 use super::error::Error;
 use super::form_fields::QueryFields;
-use crate::domain::EmailAddress;
+use crate::domain::{EmailAddress, Kind};
 use crate::operations::{decide_address, input_for};
 use crate::web::page::WebPage;
 
@@ -39,7 +39,7 @@ pub(super) async fn show(
                 reason => verdict.reason.as_str(),
                 rule => verdict.rule,
                 pattern => verdict.pattern.as_ref().map(ToString::to_string),
-                kind => verdict.account.map(|kind| kind.as_str()),
+                kind => verdict.account.map(Kind::as_str),
             });
         }
         customer = account.map(|account| account.id.to_string());

@@ -254,7 +254,7 @@ fn change_elements(
         return Ok(());
     }
     let value = require(value)?;
-    let patch = match &path.sub {
+    let change = match &path.sub {
         Some(sub) => json!({ sub: value }),
         None if value.is_object() => value.clone(),
         None => return Err(ScimError::value("the value of an element is an object")),
@@ -267,11 +267,11 @@ fn change_elements(
         }
         list.push(Value::Object(fresh));
     }
-    if is_primary(&patch) {
+    if is_primary(&change) {
         list.iter_mut().for_each(unset_primary);
     }
     for element in list.iter_mut().filter(|element| selects(element)) {
-        let members = patch.as_object().into_iter().flatten();
+        let members = change.as_object().into_iter().flatten();
         for (key, value) in members {
             remove_key(element, key);
             if let Some(object) = element.as_object_mut() {

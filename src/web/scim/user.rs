@@ -35,11 +35,11 @@ pub(super) fn parse_user(value: &Value) -> Result<NewDirectoryUser, ScimError> {
     };
     let emails = elements(value, "emails", MOST_EMAILS)?
         .iter()
-        .map(|element| parse_email(element))
+        .map(parse_email)
         .collect::<Result<Vec<_>, _>>()?;
     let roles = elements(value, "roles", GroupName::MOST)?
         .iter()
-        .map(|element| parse_role(element))
+        .map(parse_role)
         .collect::<Result<Vec<_>, _>>()?;
     for (name, primaries) in [
         (

@@ -61,8 +61,14 @@ fn a_file_is_brought_in_once_with_an_outcome_for_each_line() {
     assert_eq!(ann[0]["groups"], serde_json::json!(["staff", "vpn users"]));
     assert_eq!(ann[0]["status"], "active");
 
-    let again = import(&["--json"]).objects();
-    let outcomes: Vec<_> = again.iter().map(|row| row["outcome"].clone()).collect();
+    let again = import(&["--json"]);
+    assert_eq!(again.status, 1);
+    let parse = |line: &str| -> serde_json::Value { serde_json::from_str(line).expect("JSON") };
+    let outcomes: Vec<_> = again
+        .out
+        .lines()
+        .map(|line| parse(line)["outcome"].clone())
+        .collect();
     assert_eq!(
         outcomes,
         ["unchanged", "unchanged", "refused", "refused", "refused"]

@@ -79,6 +79,7 @@ fn a_client_creates_finds_and_removes_a_user() {
             "--user-name",
             "Dana@corp.example",
             "--active",
+            "true",
             "--emails",
             r#"{"value": "dana@corp.example"}"#,
         ],

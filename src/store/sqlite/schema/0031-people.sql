@@ -43,7 +43,6 @@ CREATE TABLE hook_call_anew (
     id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
     hook TEXT NOT NULL,
     account INTEGER REFERENCES account (n) ON DELETE CASCADE,
-    entry INTEGER REFERENCES ledger (n) ON DELETE CASCADE,
     event TEXT NOT NULL,
     payload TEXT NOT NULL CHECK (json_valid(payload)),
     created_at INTEGER NOT NULL,
@@ -56,6 +55,7 @@ CREATE TABLE hook_call_anew (
     last_error TEXT,
     claim INTEGER,
     holder TEXT,
+    entry INTEGER REFERENCES ledger (n) ON DELETE CASCADE,
     CHECK ((state = 'waiting') = (settled_at IS NULL)),
     CHECK (due_at IS NULL OR state = 'waiting'),
     CHECK (in_work = 0 OR due_at IS NOT NULL)

@@ -211,7 +211,7 @@ impl Columns {
     fn person(&self, record: &ByteRecord) -> Result<Person, String> {
         if record.len() != self.count {
             return Err(format!(
-                "has {} fields, and the first line has {}; put a field with a separator in it in quotes",
+                "the number of fields is {}, and the first line has {}; put a field with a separator in it in quotes",
                 record.len(),
                 self.count
             ));

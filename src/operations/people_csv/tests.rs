@@ -68,7 +68,7 @@ fn each_mistake_has_its_line_and_remedy() {
         ),
         (
             "ann@corp.example,,",
-            Some("has 3 fields, and the first line has 4"),
+            Some("the number of fields is 3, and the first line has 4"),
         ),
         (
             "ann@corp.example,,a,b,c",

@@ -81,7 +81,7 @@ fn a_client_creates_finds_and_removes_a_user() {
             "--active",
             "true",
             "--emails",
-            r#"{"value": "dana@corp.example"}"#,
+            r#"[{"value": "dana@corp.example"}]"#,
         ],
     );
     assert!(created.0, "{}", created.1);

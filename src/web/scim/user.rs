@@ -162,14 +162,16 @@ fn is_active(user: &DirectoryUser) -> bool {
     user.account.status != Status::Blocked
 }
 
-/// The attributes that can be changed, as `PATCH` sees them.
+/// The attributes that can be changed, as the directory set them: `PATCH` changes these. An operator's block is
+/// none of its attributes.
 pub(super) fn writable(user: &DirectoryUser) -> Map<String, Value> {
     let mut attributes = Map::new();
     attributes.insert("userName".to_owned(), user.user_name.clone().into());
     if let Some(id) = &user.external_id {
         attributes.insert("externalId".to_owned(), id.clone().into());
     }
-    attributes.insert("active".to_owned(), is_active(user).into());
+    let is_wanted = user.account.deactivated_at.is_none();
+    attributes.insert("active".to_owned(), is_wanted.into());
     attributes.insert("emails".to_owned(), json!(user.emails));
     attributes.insert("roles".to_owned(), json!(user.roles));
     attributes
@@ -178,6 +180,7 @@ pub(super) fn writable(user: &DirectoryUser) -> Map<String, Value> {
 /// Writes a user.
 pub(super) fn show_user(user: &DirectoryUser) -> Value {
     let mut document = writable(user);
+    document.insert("active".to_owned(), is_active(user).into());
     for name in ["emails", "roles"] {
         let is_empty = document
             .get(name)

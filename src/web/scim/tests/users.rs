@@ -132,6 +132,25 @@ async fn an_inactive_user_has_no_access_and_an_operators_block_stays() {
 }
 
 #[tokio::test]
+async fn a_change_of_something_else_deactivates_nobody_whom_an_operator_blocks() {
+    let directory = Directory::open().await;
+    let user = directory.create(&ann()).await;
+    let by = Actor::operator("root", Interface::CommandLine);
+    let store = &directory.harness.store;
+    let own = account(&directory, ANN).await;
+    let blocked = act_on_customer(store, CustomerAction::Block, &own, by).await;
+    blocked.expect("blocked");
+    let rename = json!({"op": "replace", "path": "externalId", "value": "2"});
+    let patched = directory.patch(&user["id"], rename).await;
+    assert_eq!(
+        (&patched["active"], &patched["externalId"]),
+        (&json!(false), &json!("2"))
+    );
+    let own = account(&directory, ANN).await;
+    assert_eq!((own.status, own.deactivated_at), (Status::Blocked, None));
+}
+
+#[tokio::test]
 async fn a_removed_user_loses_access_and_comes_back_as_a_new_one() {
     let directory = Directory::open().await;
     let user = directory.create(&ann()).await;

@@ -15,6 +15,7 @@ use super::mail_queue::judge_compose_error;
 use crate::config::{Config, Retry};
 use crate::domain::{LanguagePriority, Timestamp};
 use crate::observe::events;
+use crate::outbound::Attempt;
 use crate::outbound::retry::{self, settlement};
 use crate::store::{Notice, Settlement, Store, Topic};
 use crate::templates::{Language, Templates};
@@ -111,6 +112,11 @@ async fn send(
         Ok(mail) => post.send(&mail).await,
         Err(error) => judge_compose_error(&error),
     };
+    if let Attempt::Unknown(cause) = &attempt {
+        // It may have arrived, and none is sent twice.
+        events::fault("verification.notices", &cause.text);
+        return Ok(());
+    }
     let retry = Retry::default();
     let begun = retry::first_attempt(&retry, notice.attempt, now);
     match settlement(&attempt, notice.attempt, begun, &retry, now) {

@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 
 use super::content::{MessageContent, PIECE};
 use super::deliveries::{self, CLAIMED, Claim, read_claim};
+use super::transitions;
 use crate::domain::{DestinationName, PortalName, Timestamp};
 use crate::store::claims::holder::Holder;
 use crate::store::claims::leases::{
@@ -100,8 +101,8 @@ impl Share {
     }
 }
 
-/// Rows of the queue of a due request, from its head on, with their size in octets. Empty if `queues` has it already, or if another worker
-/// has its head.
+/// Rows of the queue of a due request, from its head on, with their size in octets. Empty if `queues` has it
+/// already, or if another worker has its head.
 fn run(
     tx: &Tx,
     due: i64,
@@ -173,9 +174,17 @@ fn turn(
     let tx = work.tx;
     let mut queues = BTreeSet::new();
     let mut settled = Vec::with_capacity(outcomes.len());
+    let mut retried = Vec::new();
     for (lease, attempt, settlement, at) in outcomes {
         let outcome = deliveries::settle(tx, lease, *attempt, settlement, *at, &mut queues)?;
+        if outcome == Settled::Recorded && matches!(settlement, Settlement::Retry { .. }) {
+            retried.push(lease.row);
+        }
         settled.push(outcome);
+    }
+    // After all outcomes, since one may concern a later request of the same run.
+    for n in retried {
+        transitions::return_later(tx, n)?;
     }
     for (account, portal) in &queues {
         REQUESTS.promote(tx, Some(*account), portal, now)?;

@@ -112,6 +112,27 @@ pub(crate) fn wait_behind_earlier(tx: &Tx, request: i64) -> Result<(), StoreErro
     Ok(())
 }
 
+/// Returns the later requests of a run to the queue when one before them is to be tried again. They were not
+/// attempted, and must not be delivered before it.
+pub(crate) fn return_later(tx: &Tx, request: i64) -> Result<(), StoreError> {
+    let head: Option<(i64, PortalName, Millis)> = tx.maybe(
+        "SELECT account, portal, released_at FROM request
+         WHERE ledger = ? AND state = 'released' AND stopped = 0 AND passed = 0",
+        &[&request],
+    )?;
+    let Some((account, portal, released_at)) = head else {
+        return Ok(());
+    };
+    tx.run(
+        "UPDATE request SET in_work = 0, claim = NULL, holder = NULL, due_at = NULL,
+                 attempts = attempts - 1
+         WHERE account = ?1 AND portal = ?2 AND state = 'released' AND stopped = 0
+             AND passed = 0 AND in_work = 1 AND (released_at, ledger) > (?3, ?4)",
+        &[&account, &portal, &released_at, &request],
+    )?;
+    Ok(())
+}
+
 /// Stops the released requests of a newly blocked account. An attempt in progress keeps its lease; if it does
 /// not succeed, the request waits like the others.
 pub(crate) fn stop(tx: &Tx, account: i64) -> Result<(), StoreError> {

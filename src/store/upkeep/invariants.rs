@@ -64,14 +64,22 @@ const INVARIANTS: &[(&str, &str)] = &[
          WHERE r.released_by = 'rule' AND l.verdict <> 'accepted'",
     ),
     (
-        "one request of an account and portal is due, or a run of them in work, if any waits",
+        "a request of an account and portal is due or in work if any waits",
         "SELECT id FROM ledger WHERE n IN (
              SELECT min(r.ledger) FROM request AS r
              WHERE r.state = 'released' AND r.stopped = 0 AND r.passed = 0
-             GROUP BY r.account, r.portal
-             HAVING count(r.due_at) = 0 OR (count(r.due_at) > 1
-                 AND count(*) FILTER (WHERE r.due_at IS NOT NULL AND r.in_work = 0) > 0)
+             GROUP BY r.account, r.portal HAVING count(r.due_at) = 0
          )",
+    ),
+    (
+        "no request waits to be claimed behind one of its account and portal that is due or in work",
+        "SELECT l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+         WHERE r.state = 'released' AND r.stopped = 0 AND r.passed = 0
+             AND r.due_at IS NOT NULL AND r.in_work = 0
+             AND EXISTS (SELECT 1 FROM request AS q
+                 WHERE q.account = r.account AND q.portal = r.portal AND q.state = 'released'
+                     AND q.stopped = 0 AND q.passed = 0 AND q.due_at IS NOT NULL
+                     AND (q.released_at, q.ledger) < (r.released_at, r.ledger))",
     ),
     (
         "what is passed is released, and due unless it is stopped",

@@ -106,11 +106,28 @@ impl Holders {
             Settlement::Retry { .. } if claim.attempt >= PASSED_AFTER => {
                 self.passed.insert(request);
             }
-            Settlement::Retry { .. } | Settlement::Unattempted => {}
+            Settlement::Retry { .. } => self.return_later(claim),
+            Settlement::Unattempted => {}
             Settlement::Delivered | Settlement::Failed { .. } => {
                 self.passed.remove(&request);
             }
         }
+    }
+
+    /// What was claimed after a request that is to be tried again returns to the queue.
+    fn return_later(&mut self, claim: &Claim) {
+        let queue = (claim.account, claim.portal.clone());
+        let is_blocked = self.blocked.contains(&claim.account);
+        let (passed, expired) = (&self.passed, &mut self.expired);
+        self.held.retain(|other, held| {
+            let is_later =
+                held.queue == queue && held.number > claim.number() && !passed.contains(other);
+            if is_later && is_blocked {
+                // It may be stopped, and then its attempt goes on.
+                expired.insert(held.number);
+            }
+            !is_later || is_blocked
+        });
     }
 
     /// A set of workers gave back its claims after that number.

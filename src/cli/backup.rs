@@ -8,7 +8,7 @@ use super::check::machine::round_down;
 use super::context::Global;
 use super::failure::{CommandError, CommandResult};
 use super::output::{Output, note};
-use crate::store::{self, Violation};
+use crate::store::{self, Location, Violation};
 
 /// Copy the database into a file, while the daemon runs
 ///
@@ -38,9 +38,9 @@ struct Copied<'a> {
 }
 
 pub fn run(args: &Args, global: &Global, out: &mut Output) -> CommandResult {
-    let database = global.config()?.database();
+    let database = Location::of(&global.config()?);
     if !database.exists() {
-        return Err(CommandError::not_found("database", database.display()));
+        return Err(CommandError::not_found("database", database));
     }
     let folder = match args.file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

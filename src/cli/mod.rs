@@ -33,6 +33,7 @@ mod short_id;
 mod stats;
 mod tail;
 mod templates;
+mod transfer;
 mod try_address;
 mod value_parser;
 
@@ -117,6 +118,7 @@ enum Command {
     /// Daemons that share the store
     #[command(subcommand)]
     Nodes(nodes::Command),
+    Transfer(transfer::Args),
     Doctor(doctor::Args),
     /// Completions for a shell
     Completions(completions::Completions),
@@ -173,6 +175,7 @@ fn dispatch(command: Command, global: &Global, out: &mut Output) -> CommandResul
         Command::Compact(_) => compact::run(global, out),
         Command::Migrate(_) => migrate::run(global, out),
         Command::Nodes(command) => wait(nodes::run(command, global, out)),
+        Command::Transfer(args) => transfer::run(&args, global, out),
         Command::Doctor(args) => doctor::run(&args, global, out),
         Command::Completions(args) => completions::completions(&args, Cli::command(), out),
         Command::Man(args) => completions::man(&args, Cli::command(), out),

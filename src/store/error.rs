@@ -45,6 +45,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The error of a transaction that cannot begin, because `writer` has no row.
+    pub(super) fn of_moved_store() -> Self {
+        Self::ReadOnly("the store was moved to another place".to_owned())
+    }
+
     /// True if trying again is of no use.
     pub(crate) fn is_final(&self) -> bool {
         matches!(

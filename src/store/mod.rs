@@ -74,6 +74,7 @@ pub use upkeep::clock_repair::MaxDelays;
 pub use upkeep::digest::{DigestClaim, DigestContent};
 pub use upkeep::examine::{Examination, access_settings_of, examine, has_verified_accounts};
 pub use upkeep::invariants::Violation;
+pub use upkeep::transfer::{Transferred, transfer, undo_transfer};
 pub use verification::correspondence::{QueuedMail, SentMail};
 pub use verification::languages::{LanguageWish, MailLanguages};
 pub use verification::mail_claims::MailClaim;
@@ -138,7 +139,8 @@ impl Store {
     /// the folder.
     ///
     /// # Errors
-    /// A folder that is missing or not writable, a damaged file, a schema newer than this program.
+    /// A folder that is missing or not writable, a damaged file, a schema newer than this program, or a store
+    /// that was moved to another place.
     pub fn open(location: impl Into<Location>) -> Result<Self, StoreError> {
         let location = location.into();
         let driver = location.driver();
@@ -162,6 +164,7 @@ impl Store {
     }
 
     fn start(location: &Location, driver: Arc<dyn Driver>, node: &str) -> Result<Self, StoreError> {
+        upkeep::transfer::check(&*driver, location)?;
         let notifier = Arc::new(location.notifier());
         let health = Arc::new(Health::default());
         Ok(Self {

@@ -3,7 +3,7 @@
 use super::migrations;
 use super::session::PostgresSession;
 use crate::store::StoreError;
-use crate::store::sql::{Maintenance, Tx};
+use crate::store::sql::{Maintenance, TableShape, Tx};
 
 impl Maintenance for PostgresSession {
     /// Each transaction of the writer changes its row.
@@ -72,6 +72,37 @@ impl Maintenance for PostgresSession {
              ORDER BY relname DESC",
             &[&table],
         )
+    }
+
+    fn tables(&self) -> Result<Vec<TableShape>, StoreError> {
+        let tx: &Tx = self;
+        let names: Vec<String> = tx.all(
+            "SELECT relname FROM pg_class
+             WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'
+                 AND relname <> 'schema_version'
+             ORDER BY relname",
+            &[],
+        )?;
+        let shape = |name: String| {
+            let columns = "SELECT attname FROM pg_attribute
+                 WHERE attrelid = to_regclass(?) AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
+            let key = "SELECT attname FROM pg_index
+                 JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+                 WHERE indrelid = to_regclass(?) AND indisprimary
+                 ORDER BY array_position(indkey::smallint[], attnum)";
+            let refers_to = "SELECT DISTINCT relname FROM pg_constraint
+                 JOIN pg_class ON pg_class.oid = confrelid
+                 WHERE contype = 'f' AND conrelid = to_regclass(?)";
+            let columns: Vec<String> = tx.all(columns, &[&name])?;
+            let key: Vec<String> = tx.all(key, &[&name])?;
+            Ok(TableShape {
+                key: if key.is_empty() { columns.clone() } else { key },
+                columns,
+                refers_to: tx.all(refers_to, &[&name])?,
+                name,
+            })
+        };
+        names.into_iter().map(shape).collect()
     }
 
     /// The server has no such setting; see `erase_log` of the driver.

@@ -33,6 +33,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("schema/0031-people.sql"),
         works_with: 31,
     },
+    Migration {
+        number: 32,
+        sql: include_str!("schema/0032-moved.sql"),
+        works_with: 31,
+    },
 ];
 
 /// Number of the newest migration that this program knows.

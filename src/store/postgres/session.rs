@@ -127,9 +127,7 @@ impl PostgresSession {
                 self.server.clock.compare(now);
                 Ok(next - BLOCK)
             }
-            _ => Err(StoreError::Damaged(
-                "the row of the writer is missing".to_owned(),
-            )),
+            _ => Err(StoreError::of_moved_store()),
         }
     }
 

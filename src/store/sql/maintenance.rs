@@ -2,6 +2,17 @@
 
 use crate::store::StoreError;
 
+/// A table, as far as copying it needs.
+#[derive(Debug, Clone)]
+pub(crate) struct TableShape {
+    pub(crate) name: String,
+    pub(crate) columns: Vec<String>,
+    /// The columns of the primary key; all where there is none.
+    pub(crate) key: Vec<String>,
+    /// Tables that its rows refer to.
+    pub(crate) refers_to: Vec<String>,
+}
+
 /// Care of the database. All of it fails where the database cannot be read or written.
 pub(crate) trait Maintenance {
     /// Changes something, so that a commit has to be synced, without changing what is stored.
@@ -27,6 +38,9 @@ pub(crate) trait Maintenance {
 
     /// Tables, each with the column that refers to `table`, whose rows are deleted with its rows.
     fn columns_that_cascade(&self, table: &str) -> Result<Vec<(String, String)>, StoreError>;
+
+    /// The tables of the schema.
+    fn tables(&self) -> Result<Vec<TableShape>, StoreError>;
 
     /// Sets whether this session overwrites freed space: all of it, or only where that costs nothing.
     fn overwrite_what_is_freed(&self, all: bool) -> Result<(), StoreError>;

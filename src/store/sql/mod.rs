@@ -10,7 +10,7 @@ pub(super) mod sql_types;
 mod value;
 
 pub(super) use conditions::Conditions;
-pub(super) use maintenance::Maintenance;
+pub(super) use maintenance::{Maintenance, TableShape};
 pub(super) use row::{Columns, FromRow, Row};
 pub(super) use session::{EngineSession, Receive, Tx, insert};
 pub(super) use value::{Bind, FromSql, SqlValue, ToSql};

@@ -41,7 +41,15 @@ pub(crate) fn copy(
             }
         }
     }
-    // A single file, without the two extra files of a write-ahead log.
+    finish(target)
+}
+
+/// Makes a single file of a database, without the two extra files of a write-ahead log.
+pub(crate) fn leave_single_file(path: &Path) -> Result<(), StoreError> {
+    finish(Connection::open(path)?)
+}
+
+fn finish(target: Connection) -> Result<(), StoreError> {
     target.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
     target.close().map_err(|(_, error)| error)?;
     Ok(())

@@ -44,6 +44,7 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0029-queue-depths.sql")),
     M::up(include_str!("schema/0030-nodes.sql")),
     M::up(include_str!("schema/0031-people.sql")),
+    M::up(include_str!("schema/0032-moved.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

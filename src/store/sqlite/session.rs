@@ -13,7 +13,9 @@ use super::{connection, file_identity::FileIdentity, memory};
 use crate::store::StoreError;
 use crate::store::engine::driver::{ReaderSession, WriterSession};
 use crate::store::engine::notify::Wakeups;
-use crate::store::sql::{Columns, EngineSession, Maintenance, Receive, Row, SqlValue, ToSql};
+use crate::store::sql::{
+    Columns, EngineSession, Maintenance, Receive, Row, SqlValue, TableShape, ToSql, Tx,
+};
 
 /// A connection to the database of this engine.
 #[derive(Debug)]
@@ -261,6 +263,29 @@ impl Maintenance for SqliteSession {
         )?;
         let columns = statement.query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(columns.collect::<Result<_, _>>()?)
+    }
+
+    fn tables(&self) -> Result<Vec<TableShape>, StoreError> {
+        let tx: &Tx = self;
+        let names: Vec<String> = tx.all(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'
+             ORDER BY name",
+            &[],
+        )?;
+        let shape = |name: String| {
+            let columns = "SELECT name FROM pragma_table_info(?) ORDER BY cid";
+            let key = "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk";
+            let refers_to = "SELECT DISTINCT \"table\" FROM pragma_foreign_key_list(?)";
+            let columns: Vec<String> = tx.all(columns, &[&name])?;
+            let key: Vec<String> = tx.all(key, &[&name])?;
+            Ok(TableShape {
+                key: if key.is_empty() { columns.clone() } else { key },
+                columns,
+                refers_to: tx.all(refers_to, &[&name])?,
+                name,
+            })
+        };
+        names.into_iter().map(shape).collect()
     }
 
     fn overwrite_what_is_freed(&self, all: bool) -> Result<(), StoreError> {

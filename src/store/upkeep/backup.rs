@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use crate::store::sqlite::backup::copy;
+use crate::store::sql::Tx;
+use crate::store::sqlite::backup::{copy, leave_single_file};
+use crate::store::upkeep::copy_rows::{count, tables};
+use crate::store::upkeep::transfer::{self, Count};
 use crate::store::{Examination, Location, StoreError};
 
 /// Copies `database` to `file`, which must not exist, and examines the copy. The copy gets its final name
@@ -19,7 +22,7 @@ use crate::store::{Examination, Location, StoreError};
 /// # Errors
 /// The file exists, the folder is not writable, or the copy is damaged; then no file is left over.
 pub fn backup(
-    database: &Path,
+    database: &Location,
     file: &Path,
     progress: impl FnMut(u64, u64),
 ) -> Result<Examination, StoreError> {
@@ -27,13 +30,42 @@ pub fn backup(
         return Err(error_of(file, &io::ErrorKind::AlreadyExists.into()));
     }
     let draft = Draft::beside(file)?;
-    copy(database, &draft.0, progress)?;
+    match database {
+        Location::File(path) => copy(path, &draft.0, progress)?,
+        Location::Server(_) => copy_rows(database, &draft.0, progress)?,
+    }
     let found = crate::store::examine(&Location::from(&draft.0))?;
     if let Some(damage) = found.damage() {
         return Err(StoreError::Damaged(format!("{damage}; nothing was kept")));
     }
     draft.finish(file)?;
     Ok(found)
+}
+
+/// Fills a new file with the rows of another engine's database, in one snapshot, and compares them.
+fn copy_rows(
+    database: &Location,
+    draft: &Path,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<(), StoreError> {
+    let (source, target) = (database.driver(), Location::from(draft).driver());
+    source.check_schema()?;
+    target.migrate()?;
+    let writer = target.open_writer(false)?;
+    let reader = source.open_reader()?;
+    reader.begin_reading()?;
+    let tx: &Tx = &*reader;
+    let tables = tables(tx)?;
+    let next_number = tx.one("SELECT next_number FROM writer", &[])?;
+    let mut count = Count {
+        done: 0,
+        all: 2 * count(tx, &tables)?,
+        progress: &mut progress,
+    };
+    transfer::copy(tx, &*target, &*writer, &tables, next_number, &mut count)?;
+    reader.end_reading()?;
+    drop(writer);
+    leave_single_file(draft)
 }
 
 /// An unfinished copy, deleted on drop unless it is finished.

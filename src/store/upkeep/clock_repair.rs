@@ -380,6 +380,7 @@ mod tests {
         ("operator_key.created_at", "`repair_small_tables`"),
         ("operator_key.expires_at", "`repair_small_tables`"),
         ("paused_destination.at", "`repair_small_tables`"),
+        ("moved.at", "only tells when the store left"),
         ("down_destination.since", "`repair_small_tables`"),
         ("down_destination.next_try_at", "`repair_small_tables`"),
         ("committed.written_at", "by the clock of the database"),

@@ -222,8 +222,10 @@ const INVARIANTS: &[(&str, &str)] = &[
          ) AS numbers WHERE given >= next_number",
     ),
     (
-        "there is a next number",
-        "SELECT 'writer' WHERE NOT EXISTS (SELECT 1 FROM writer)",
+        "the store is here, and there is a next number",
+        "SELECT 'it was moved to ' || place FROM moved WHERE role = 'source'
+         UNION ALL
+         SELECT 'writer' WHERE NOT EXISTS (SELECT 1 FROM writer) AND NOT EXISTS (SELECT 1 FROM moved)",
     ),
     (
         "entries are counted by day",

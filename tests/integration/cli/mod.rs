@@ -16,4 +16,5 @@ mod requests;
 mod send;
 mod tail;
 mod templates;
+mod transfer;
 mod upkeep;

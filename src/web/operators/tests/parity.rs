@@ -400,6 +400,7 @@ const OF_THE_MACHINE: &[&str] = &[
     "templates check",
     "templates export",
     "templates list",
+    "transfer",
 ];
 
 #[test]

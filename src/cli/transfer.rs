@@ -1,0 +1,128 @@
+//! `transfer`: moves the store to another place, from a file to a PostgreSQL server or back.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::context::Global;
+use super::failure::{CommandError, CommandResult};
+use super::output::Output;
+use crate::config::PostgresServer;
+use crate::domain::Timestamp;
+use crate::store::{self, Location};
+
+/// Move the store to another database
+///
+/// Copies everything to an empty database, compares what arrived with what was read, and leaves the place
+/// of before closed: a daemon that still runs there answers 451, so the sending servers try again and nothing
+/// is lost. Then set [store] to the new place and start the daemon. An interrupted transfer is repeated with
+/// the same command. Make a backup first.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vestibule transfer --to 'postgres://vestibule@db.example/vestibule' \\
+      --password-file /etc/vestibule/database-password
+  vestibule transfer --to /var/lib/vestibule/vestibule.db
+  vestibule transfer --undo
+
+Exit status: 0 the store is there, 1 it is where it was, and may be closed until
+the transfer is repeated or undone.")]
+#[group(id = "what", required = true, multiple = false, args = ["to", "undo"])]
+pub struct Args {
+    /// A postgres:// URL as in [store], or a file that does not exist yet
+    #[arg(long, value_name = "URL|FILE")]
+    to: Option<String>,
+    /// The file with the password of the server
+    #[arg(long, value_name = "FILE", requires = "to")]
+    password_file: Option<PathBuf>,
+    /// The authorities of the server's certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "to")]
+    ca_file: Option<PathBuf>,
+    /// Open the configured place again, without what the other place received since
+    #[arg(long)]
+    undo: bool,
+}
+
+#[derive(Serialize)]
+struct Done {
+    from: String,
+    to: String,
+    tables: usize,
+    rows: u64,
+}
+
+#[derive(Serialize)]
+struct Undone {
+    place: String,
+    was_moved_to: String,
+}
+
+pub fn run(args: &Args, global: &Global, out: &mut Output) -> CommandResult {
+    let here = Location::of(&global.config()?);
+    if !here.exists() {
+        return Err(CommandError::not_found("database", here));
+    }
+    let Some(there) = &args.to else {
+        return undo(&here, out);
+    };
+    let there = place(there, args)?;
+    let bar = out.progress(0);
+    let done = store::transfer(&here, &there, Timestamp::now(), |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let done = done?;
+    if out.is_json() {
+        return out.object(&Done {
+            from: here.to_string(),
+            to: there.to_string(),
+            tables: done.tables,
+            rows: done.rows,
+        });
+    }
+    out.line(format_args!(
+        "{there}: {} rows of {} tables arrived and are the same\n\
+         {here}: closed; set [store] to the new place and start the daemon",
+        done.rows, done.tables
+    ))
+}
+
+fn undo(here: &Location, out: &mut Output) -> CommandResult {
+    let Some(there) = store::undo_transfer(here)? else {
+        return Err(CommandError::Failed(anyhow::anyhow!(
+            "{here} is the place of its store; there is nothing to undo"
+        )));
+    };
+    if out.is_json() {
+        return out.object(&Undone {
+            place: here.to_string(),
+            was_moved_to: there,
+        });
+    }
+    out.line(format_args!(
+        "{here}: open again, without what {there} received since"
+    ))
+}
+
+/// The place that an option names.
+fn place(text: &str, args: &Args) -> Result<Location, CommandError> {
+    if !text.contains("://") {
+        if args.password_file.is_some() || args.ca_file.is_some() {
+            return Err(CommandError::Usage(
+                "--password-file and --ca-file are of a server, and --to names a file".to_owned(),
+            ));
+        }
+        return Ok(Location::from(Path::new(text)));
+    }
+    let mut server = PostgresServer::parse(text)
+        .map_err(|cause| CommandError::Usage(format!("--to {text}: {cause}")))?;
+    if let Some(file) = &args.password_file {
+        let password = std::fs::read_to_string(file).map_err(|cause| {
+            CommandError::Failed(anyhow::anyhow!("{}: {cause}", file.display()))
+        })?;
+        server.password = password.trim_end_matches(['\r', '\n']).to_owned().into();
+    }
+    server.ca_file.clone_from(&args.ca_file);
+    Ok(Location::Server(Box::new(server)))
+}

@@ -1,0 +1,10 @@
+-- The part that this place had in a transfer of the store: closed as its source, with the next number that was
+-- taken from `writer`, or not yet complete as its target.
+CREATE TABLE moved (
+    n bigint PRIMARY KEY CHECK (n = 1),
+    role text COLLATE "C" NOT NULL CHECK (role = 'source' OR role = 'target'),
+    -- The other place.
+    place text COLLATE "C" NOT NULL,
+    at bigint NOT NULL,
+    next_number bigint
+);

@@ -1,0 +1,318 @@
+//! The move of a store to another place, whatever the engines: takes two places, and leaves all rows in the
+//! second, compared with those of the first.
+//!
+//! The first place is closed before anything is read: its row of `writer`, with which every transaction that
+//! writes begins, is taken away, in this process and in every other. So nothing is answered 250 that is not
+//! moved. An interrupted transfer is repeated, or undone.
+
+use crate::domain::Timestamp;
+use crate::store::engine::driver::Driver;
+use crate::store::engine::notify::Wakeups;
+use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{TableShape, Tx};
+use crate::store::upkeep::copy_rows::{Filling, TargetSession, count, summarize, tables};
+use crate::store::upkeep::invariants;
+use crate::store::{Location, StoreError};
+
+/// Outcome of a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transferred {
+    pub tables: usize,
+    pub rows: u64,
+}
+
+/// The part that a place had in a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Source,
+    Target,
+}
+
+impl Role {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Target => "target",
+        }
+    }
+}
+
+/// The mark of a transfer in a database.
+struct Mark {
+    role: Role,
+    /// The other place.
+    place: String,
+    next_number: Option<i64>,
+}
+
+fn find_mark(tx: &Tx) -> Result<Option<Mark>, StoreError> {
+    tx.maybe_with("SELECT role, place, next_number FROM moved", &[], |row| {
+        let role: String = row.get(0)?;
+        Ok(Mark {
+            role: match role.as_str() {
+                "source" => Role::Source,
+                _ => Role::Target,
+            },
+            place: row.get(1)?,
+            next_number: row.get(2)?,
+        })
+    })
+}
+
+/// Checks that a database is the place of its store.
+///
+/// # Errors
+/// The store was moved away, or has not arrived completely.
+pub(crate) fn check(driver: &dyn Driver, place: &Location) -> Result<(), StoreError> {
+    let session = driver.open_reader()?;
+    session.begin_reading()?;
+    let found = find_mark(&*session);
+    session.end_reading()?;
+    let Some(mark) = found? else {
+        return Ok(());
+    };
+    let cause = match mark.role {
+        Role::Source => format!(
+            "the store was moved to {}; set [store] to that place, or take the store back with \
+             `vestibule transfer --undo`",
+            mark.place
+        ),
+        Role::Target => format!(
+            "the store has not arrived completely; repeat `vestibule transfer` with the \
+             configuration of {}",
+            mark.place
+        ),
+    };
+    Err(StoreError::Open {
+        path: place.to_string(),
+        cause,
+    })
+}
+
+/// Moves a store. `progress` receives the number of rows done and the total; each row counts twice, written
+/// and compared. Blocks.
+///
+/// # Errors
+/// The second place has a store, or one of them fails; the first one stays closed until the transfer is
+/// repeated or undone.
+pub fn transfer(
+    from: &Location,
+    to: &Location,
+    now: Timestamp,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Transferred, StoreError> {
+    let (source, target) = (from.driver(), to.driver());
+    source.check_schema()?;
+    // A store of an older version is not migrated.
+    if to.exists() {
+        let (found, known) = target.schema()?;
+        if found > 0 && found < known {
+            return Err(refuse_taken(to));
+        }
+    }
+    target.create()?;
+    target.migrate()?;
+    let writer = target.open_writer(false)?;
+    prepare_target(&*writer, from, to, now)?;
+    let next_number = close_source(&*source, from, to, now)?;
+
+    let reader = source.open_reader()?;
+    reader.begin_reading()?;
+    let tx: &Tx = &*reader;
+    let tables = tables(tx)?;
+    let mut count = Count {
+        done: 0,
+        all: 2 * count(tx, &tables)?,
+        progress: &mut progress,
+    };
+    copy(tx, &*target, &*writer, &tables, next_number, &mut count)?;
+    compare_invariants(tx, &*target)?;
+    reader.end_reading()?;
+    remove_mark(&*writer)?;
+    Ok(Transferred {
+        tables: tables.len(),
+        rows: count.all / 2,
+    })
+}
+
+/// Rows done, as reported.
+pub(super) struct Count<'a> {
+    pub(super) done: u64,
+    pub(super) all: u64,
+    pub(super) progress: &'a mut dyn FnMut(u64, u64),
+}
+
+impl Count<'_> {
+    fn add(&mut self, rows: u64) {
+        self.done += rows;
+        (self.progress)(self.done, self.all);
+    }
+}
+
+/// Copies all rows, and compares them.
+///
+/// # Errors
+/// One of the databases fails, or a row did not arrive as it is.
+pub(super) fn copy(
+    source: &Tx,
+    target: &dyn Driver,
+    writer: &TargetSession,
+    tables: &[TableShape],
+    next_number: i64,
+    count: &mut Count<'_>,
+) -> Result<(), StoreError> {
+    let mut filling = Filling::begin(writer, tables)?;
+    let mut summaries = Vec::with_capacity(tables.len());
+    for table in tables {
+        summaries.push(filling.copy(source, table, &mut |rows| count.add(rows))?);
+    }
+    filling.end(next_number)?;
+    let reader = target.open_reader()?;
+    reader.begin_reading()?;
+    for (table, read) in tables.iter().zip(&summaries) {
+        let written = summarize(&*reader, table)?;
+        if written != *read {
+            return Err(StoreError::Other(format!(
+                "{}: {} rows were read, and {} that arrived are not the same",
+                read.table, read.rows, written.rows
+            )));
+        }
+        count.add(written.rows);
+    }
+    reader.end_reading()
+}
+
+fn refuse_taken(place: &Location) -> StoreError {
+    StoreError::Open {
+        path: place.to_string(),
+        cause: "there is a store already; choose another place".to_owned(),
+    }
+}
+
+/// Marks an empty database as one that is being filled.
+fn prepare_target(
+    writer: &TargetSession,
+    from: &Location,
+    to: &Location,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let tx: &Tx = writer;
+    match find_mark(tx)? {
+        // An earlier transfer did not end.
+        Some(mark) if mark.role == Role::Target => return Ok(()),
+        Some(mark) => {
+            return Err(StoreError::Open {
+                path: to.to_string(),
+                cause: format!(
+                    "there is the rest of a store that was moved to {}",
+                    mark.place
+                ),
+            });
+        }
+        None => {}
+    }
+    for table in ["access_revision", "account", "event", "ledger", "operator"] {
+        if tx.exists(&format!("SELECT 1 FROM {table} LIMIT 1"), &[])? {
+            return Err(refuse_taken(to));
+        }
+    }
+    within(writer, |tx| mark(tx, Role::Target, from, now))
+}
+
+fn mark(tx: &Tx, role: Role, other: &Location, now: Timestamp) -> Result<(), StoreError> {
+    tx.run(
+        "INSERT INTO moved (n, role, place, at, next_number)
+             SELECT 1, ?, ?, ?, next_number FROM writer",
+        &[&role.as_str(), &other.to_string(), &Millis::from(now)],
+    )?;
+    Ok(())
+}
+
+/// Closes the first place for all processes. Returns the next number.
+fn close_source(
+    source: &dyn Driver,
+    from: &Location,
+    to: &Location,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
+    let writer = source.open_writer(false)?;
+    let tx: &Tx = &*writer;
+    if let Some(found) = find_mark(tx)? {
+        if found.role == Role::Source && found.place == to.to_string() {
+            return next_number_of(&found);
+        }
+        return Err(check(source, from).err().unwrap_or(StoreError::Closed));
+    }
+    within(&*writer, |tx| {
+        mark(tx, Role::Source, to, now)?;
+        tx.run("DELETE FROM writer", &[])?;
+        Ok(())
+    })?;
+    let mark = find_mark(tx)?;
+    next_number_of(&mark.ok_or_else(|| StoreError::Other("the mark was not kept".to_owned()))?)
+}
+
+fn next_number_of(mark: &Mark) -> Result<i64, StoreError> {
+    mark.next_number
+        .ok_or_else(|| StoreError::DamagedRow("a moved store has no next number".to_owned()))
+}
+
+/// Runs a transaction.
+fn within(
+    writer: &TargetSession,
+    run: impl FnOnce(&Tx) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    writer.begin()?;
+    let done = run(writer).and_then(|()| writer.keep_numbers());
+    if let Err(error) = done {
+        writer.roll_back();
+        return Err(error);
+    }
+    writer.commit(Wakeups::default())
+}
+
+fn remove_mark(writer: &TargetSession) -> Result<(), StoreError> {
+    within(writer, |tx| tx.run("DELETE FROM moved", &[]).map(drop))
+}
+
+/// Checks that what arrived violates no invariant that the source does not.
+fn compare_invariants(source: &Tx, target: &dyn Driver) -> Result<(), StoreError> {
+    let reader = target.open_reader()?;
+    reader.begin_reading()?;
+    let found = invariants::check(&*reader)?;
+    reader.end_reading()?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let known = invariants::check(source)?;
+    match found.iter().find(|violation| !known.contains(violation)) {
+        None => Ok(()),
+        Some(new) => Err(StoreError::Damaged(format!(
+            "of what arrived, {}: {}",
+            new.invariant, new.place
+        ))),
+    }
+}
+
+/// Opens a place again whose store was moved away, or began to be. What the other place received since is not
+/// in it. Returns the other place; None if the store was not moved.
+///
+/// # Errors
+/// The database cannot be written.
+pub fn undo_transfer(place: &Location) -> Result<Option<String>, StoreError> {
+    let driver = place.driver();
+    driver.check_schema()?;
+    let writer = driver.open_writer(false)?;
+    let tx: &Tx = &*writer;
+    let Some(mark) = find_mark(tx)?.filter(|mark| mark.role == Role::Source) else {
+        return Ok(None);
+    };
+    // No transaction that writes can begin without the row. Each statement is a transaction of its own, and
+    // the mark goes last.
+    tx.run(
+        "INSERT INTO writer (n, next_number) VALUES (1, ?) ON CONFLICT (n) DO NOTHING",
+        &[&next_number_of(&mark)?],
+    )?;
+    remove_mark(&*writer)?;
+    Ok(Some(mark.place))
+}

@@ -1,0 +1,52 @@
+//! `transfer`: the store moves to another file, and the place of before is closed until that is undone. Moves
+//! between the engines are in `tests/postgres/transfer.rs`.
+
+use super::harness::Harness;
+
+#[test]
+fn a_store_moves_and_the_place_of_before_is_closed_until_that_is_undone() {
+    let harness = Harness::new();
+    let entry = harness.receive("ann@corp.example", "");
+    let file = harness.path("new.db").display().to_string();
+
+    // Nothing to undo, and no server.
+    assert_eq!(harness.run(&["transfer", "--undo"]).status, 1);
+    let both = harness.run(&["transfer", "--undo", "--to", &file]);
+    assert_eq!(both.status, 2, "{}", both.err);
+    let no_server = harness.run(&["transfer", "--to", "postgres://u:secret@h/d"]);
+    assert_eq!(no_server.status, 2);
+    assert!(no_server.err.contains("password_file"), "{}", no_server.err);
+    let file_with_password = harness.run(&["transfer", "--to", &file, "--password-file", "x"]);
+    assert_eq!(file_with_password.status, 2, "{}", file_with_password.err);
+    let itself = harness.path("data/vestibule.db").display().to_string();
+    let refused = harness.run(&["transfer", "--to", &itself]);
+    assert_eq!(refused.status, 1);
+    assert!(refused.err.contains("a store already"), "{}", refused.err);
+    assert_eq!(harness.run(&["stats"]).status, 0, "open as before");
+
+    let moved = &harness
+        .run(&["transfer", "--to", &file, "--json"])
+        .objects()[0];
+    assert!(moved["rows"].as_u64() > Some(20), "{moved}");
+    for command in [&["stats"][..], &["serve"], &["access", "show"]] {
+        let ran = harness.run(command);
+        assert_eq!(ran.status, 1, "{command:?}");
+        assert!(ran.err.contains(&file), "{}", ran.err);
+        assert!(ran.err.contains("transfer --undo"), "{}", ran.err);
+    }
+    let told = harness.run(&["doctor", "--offline"]);
+    assert_eq!(told.status, 1);
+    assert!(told.out.contains("it was moved to"), "{}", told.out);
+    let store = vestibule::store::Store::open(&harness.path("new.db")).expect("a store");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let there = runtime.block_on(store.ledger_entry(entry.ledger));
+    assert!(there.expect("read").is_some());
+    drop(store);
+
+    let undone = harness.run(&["transfer", "--undo"]);
+    assert_eq!(undone.status, 0, "{}", undone.err);
+    assert!(undone.out.contains("open again"), "{}", undone.out);
+    assert_eq!(harness.run(&["stats"]).status, 0);
+    let sound = harness.run(&["doctor", "--offline"]);
+    assert_eq!(sound.status, 0, "{}{}", sound.out, sound.err);
+}

@@ -15,6 +15,9 @@ impl Database {
     /// True if forgetting a person leaves no trace in what the disk has.
     pub const OVERWRITES: bool = true;
 
+    /// Random sequences of steps in one run of a test.
+    pub const CASES: u32 = 32;
+
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         Self { folder }

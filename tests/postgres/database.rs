@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
 use std::process::Stdio;
 
+use tempfile::TempDir;
 use vestibule::config::PostgresServer;
 use vestibule::store::{Location, Store};
 
@@ -11,21 +12,41 @@ use crate::support::postgres::{Schema, server};
 
 pub struct Database {
     schema: Schema,
+    /// The file with the id of the node.
+    folder: TempDir,
 }
 
+/// Hundreds of schemas would fill a small disk; what is in use stays.
+impl Drop for Database {
+    fn drop(&mut self) {
+        let name = &self.schema.name;
+        let sql = format!("SET lock_timeout = '1s'; DROP SCHEMA IF EXISTS {name} CASCADE");
+        let _ = server().try_run(name, &sql);
+    }
+}
+
+/// What a crash leaves for the process of before: nothing.
+pub struct Ruins;
+
 impl Database {
-    /// PostgreSQL keeps old versions of rows until it has vacuumed, and its log for longer.
-    pub const OVERWRITES: bool = false;
+    /// True if forgetting a person leaves no trace in the tables.
+    pub const OVERWRITES: bool = true;
+
+    /// Random sequences of steps in one run of a test. Each begins with a new schema, which takes longer than a
+    /// file.
+    pub const CASES: u32 = 10;
 
     pub fn new() -> Self {
         Self {
             schema: server().schema(),
+            folder: tempfile::tempdir().expect("a folder"),
         }
     }
 
-    fn location(&self) -> Location {
-        let place = PostgresServer::parse(&self.schema.url);
-        place.expect("a place of a store").into()
+    pub fn location(&self) -> Location {
+        let mut place = PostgresServer::parse(&self.schema.url).expect("a place of a store");
+        place.node_file = Some(self.folder.path().join("node-id"));
+        place.into()
     }
 
     /// Opens the store, as another process or after a restart would.
@@ -73,7 +94,7 @@ impl Database {
 
     /// Simulates a crash: the server ends all sessions of the store, optionally while a transaction is being
     /// written.
-    pub fn crash(&mut self, in_the_midst: bool) {
+    pub fn crash(&mut self, in_the_midst: bool) -> Ruins {
         let name = &self.schema.name;
         let mut doomed = in_the_midst.then(|| {
             let mut doomed = server()
@@ -99,6 +120,7 @@ impl Database {
             let _ = doomed.kill();
             let _ = doomed.wait();
         }
+        Ruins
     }
 
     /// Ends the sessions of the store, and waits until they are gone.
@@ -119,7 +141,11 @@ impl Database {
         let (mut table, mut found) = (String::new(), Vec::new());
         for line in server().dump(&self.schema.name).lines() {
             if let Some(copied) = line.strip_prefix("COPY ") {
-                copied.split(' ').next().unwrap_or_default().clone_into(&mut table);
+                copied
+                    .split(' ')
+                    .next()
+                    .unwrap_or_default()
+                    .clone_into(&mut table);
             }
             if (line.contains(word) || line.contains(&hex)) && found.last() != Some(&table) {
                 found.push(table.clone());

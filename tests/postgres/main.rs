@@ -1,6 +1,7 @@
 //! The store on PostgreSQL. Each program of tests starts a server of its own (`support/postgres.rs`).
 
 mod commits;
+mod database;
 mod failover;
 mod logins;
 mod nodes;
@@ -8,6 +9,9 @@ mod pooler;
 mod proxy;
 mod schema;
 mod sessions;
+#[path = "../integration/store/mod.rs"]
+mod store;
 mod stores;
 #[path = "../support/mod.rs"]
 mod support;
+mod transfer;

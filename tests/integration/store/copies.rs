@@ -195,16 +195,8 @@ async fn an_authenticated_copy_replaces_a_held_forgery() {
         assert_eq!(raw.expect("kept"), real_raw);
         harness.assert_sound().await;
         // Everything is forgotten after its retention time.
-        harness
-            .store
-            .expire_holds(at(20 * DAY), 100)
-            .await
-            .expect("expired");
-        harness
-            .store
-            .forget_content(at(60 * DAY), DAY, 100)
-            .await
-            .expect("forgotten");
+        harness.expire_holds(at(20 * DAY)).await;
+        harness.forget_content(at(60 * DAY), DAY).await;
         let raw = harness.store.raw(held[0].ledger).await.expect("read");
         assert_eq!(raw, None);
         harness.assert_sound().await;

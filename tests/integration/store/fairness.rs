@@ -10,6 +10,7 @@ use vestibule::mail::AuthenticationResult;
 use vestibule::store::{Arrival, LanguageWish, MailOutcome, MaxDelays, Store};
 
 use super::harness::{DAY, Harness, LIMITS, address, at, mail, minutes, operator, start, token};
+use crate::database::Database;
 use crate::support::turns::{claim_mail, settle_mail};
 
 /// Of the total, four for the pages, four for authenticated senders, twelve for all others.
@@ -244,7 +245,7 @@ fn round() -> impl Strategy<Value = Round> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: Database::CASES, ..ProptestConfig::default() })]
 
     #[test]
     fn no_hour_has_more_mail_than_the_limits_wherever_the_clock_goes(

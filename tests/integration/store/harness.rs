@@ -112,6 +112,18 @@ impl Harness {
         next.await.expect("read")
     }
 
+    /// Forgets all content that expired by then. A step of it ends early where the machine is busy.
+    pub async fn forget_content(&self, now: Timestamp, keep_settled: Duration) {
+        let step = async || self.store.forget_content(now, keep_settled, 100).await;
+        while step().await.expect("a step").more {}
+    }
+
+    /// Expires all requests that were held for too long.
+    pub async fn expire_holds(&self, now: Timestamp) {
+        let step = async || self.store.expire_holds(now, 100).await;
+        while step().await.expect("a step").more {}
+    }
+
     /// Asserts that no invariant of the database is violated.
     pub async fn assert_sound(&self) {
         let violations = self.store.check_invariants().await.expect("checked");

@@ -202,18 +202,14 @@ async fn offers_are_bounded_by_the_quota_and_the_hold_time() {
     assert!(shown[0].authenticated && !shown[1].authenticated);
 
     // Dropped content is forgotten after a week, offered content together with held content.
-    let forget = async |days: u32| {
-        let step = harness.store.forget_content(at(days * DAY), 30 * DAY, 100);
-        step.await.expect("forgotten");
-    };
-    forget(8).await;
+    harness.forget_content(at(8 * DAY), 30 * DAY).await;
     let kept = async |entry: &ArrivalOutcome| {
         let found = harness.store.ledger_entry(entry.ledger).await;
         found.expect("read").expect("there").content_kept
     };
     assert!(!kept(&later[0]).await && kept(&later[19]).await && kept(&mine).await);
     harness.assert_sound().await;
-    forget(15).await;
+    harness.forget_content(at(15 * DAY), 30 * DAY).await;
     assert!(!kept(&mine).await && !kept(&later[19]).await);
     harness.assert_sound().await;
 }

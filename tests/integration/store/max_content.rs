@@ -143,11 +143,7 @@ async fn a_lower_limit_is_kept_step_by_step_and_time_counts_down() {
     assert!(steps > 1);
     assert_eq!(octets(&harness).await, 20_000);
     assert_eq!(kept(&harness, &kept_by).await, 2);
-    harness
-        .store
-        .forget_content(at(8 * DAY), DAY, 100)
-        .await
-        .expect("forgotten");
+    harness.forget_content(at(8 * DAY), DAY).await;
     assert_eq!(octets(&harness).await, 0);
 }
 

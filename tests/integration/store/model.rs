@@ -22,6 +22,7 @@ use super::harness::{
     DAY, Harness, LIMITS, address, at, mail, operator, portal, settings, to, token,
 };
 use super::holders::{Holders, Workers};
+use crate::database::Database;
 use crate::support::turns::{claim_mail, settle_delivery, settle_mail};
 
 pub const PEOPLE: [&str; 4] = [
@@ -503,15 +504,11 @@ impl Run {
                 self.now = now + jiff::SignedDuration::from_hours(days);
             }
             Step::Tidy => {
-                store.expire_holds(now, 100).await.expect("a step");
-                store
-                    .owe_reminders(now, 3 * DAY, 100)
-                    .await
-                    .expect("a step");
-                store
-                    .forget_content(now, 20 * DAY, 100)
-                    .await
-                    .expect("a step");
+                while store.expire_holds(now, 100).await.expect("a step").more {}
+                let remind = async || store.owe_reminders(now, 3 * DAY, 100).await;
+                while remind().await.expect("a step").more {}
+                let forget = async || store.forget_content(now, 20 * DAY, 100).await;
+                while forget().await.expect("a step").more {}
                 // Small enough for something to be erased.
                 store.trim_dropped_content(500, 100).await.expect("a step");
             }
@@ -732,7 +729,7 @@ impl Run {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(32),
+        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(Database::CASES),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

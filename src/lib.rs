@@ -18,6 +18,7 @@
 //!    logs and counts, [`daemon`] assembles the parts, and [`cli`] is the command line; its queries and
 //!    actions are in [`operations`], which the pages and the API use, too.
 //!
+//! [`sso`] signs operators and customers in at the organisation's provider.
 //! [`domain`] has the types that all of them share.
 
 pub mod access;
@@ -36,6 +37,7 @@ pub mod operations;
 pub mod outbound;
 pub mod sender_auth;
 pub mod smtp;
+pub mod sso;
 pub mod store;
 pub mod templates;
 pub mod verification;

@@ -15,7 +15,7 @@ use super::value_parser::word;
 use crate::domain::{OperatorName, Password, Role, Timestamp, TokenScope};
 use crate::operations::{
     TokenRequest, add_operator, change_password, end_all_keys, end_token, find_operator,
-    make_token, remove_operator,
+    make_token, remove_operator, reset_second_factor,
 };
 use crate::store::{IssuedToken, Operator, Store};
 
@@ -45,6 +45,11 @@ Examples:
 Examples:
   vestibule operators password ann")]
     Password(PasswordArgs),
+    /// Turn off the second factor of an operator who has lost it
+    #[command(after_help = "\
+Examples:
+  vestibule operators reset-totp ann")]
+    ResetTotp(OperatorArg),
     /// Remove an operator, at once
     #[command(after_help = "\
 Examples:
@@ -134,6 +139,9 @@ pub struct AddOperator {
 const COLUMNS: &[TableColumn<Operator>] = &[
     TableColumn::new("name", Layout::Whole, |operator| operator.name.to_string()),
     TableColumn::new("role", Layout::Word, |operator| operator.role.to_string()),
+    TableColumn::optional(3, "signs in with", Layout::Word, |operator| {
+        operator.sign_in.as_str().replace('_', " ")
+    }),
     TableColumn::new("sessions", Layout::Number, |operator| {
         operator.sessions.to_string()
     }),
@@ -179,6 +187,12 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
             change_password(&store, name.clone(), hash(&password)?, actor()).await?;
             out.line(format_args!(
                 "{name} has another password; the sessions have ended"
+            ))
+        }
+        Command::ResetTotp(OperatorArg { name }) => {
+            reset_second_factor(&store, name.clone(), actor()).await?;
+            out.line(format_args!(
+                "{name} logs in with the password alone, and can set up another second factor"
             ))
         }
         Command::Remove(OperatorArg { name }) => {

@@ -32,6 +32,7 @@ use lettre::message::Mailbox as Author;
 use crate::access::{AccessSettings, Enforcement};
 use crate::domain::{
     AddressDelimiters, DestinationName, Domain, EmailAddress, LanguageTag, Mailbox, PortalName,
+    Role,
 };
 use crate::mail::{Identity, SpamMark};
 
@@ -47,7 +48,7 @@ pub use retry::Retry;
 pub use secret::{Secret, Secrets};
 pub(crate) use sections::{authserv_id, name_of_this_machine, time_zone};
 pub use server_url::SmtpUrl;
-pub(crate) use server_url::{is_private, parse_http, parse_public};
+pub(crate) use server_url::{is_private, is_secure, parse_http, parse_public};
 pub use units::{UnitError, parse_size, parse_time, show_size, show_time};
 
 /// All settings, which take effect at a restart or a reload.
@@ -66,6 +67,8 @@ pub struct Config {
     pub hooks: Vec<Hook>,
     pub verification: Verification,
     pub outgoing: Outgoing,
+    /// `None`: operators have passwords, and addresses are verified by mail only.
+    pub sso: Option<Sso>,
     pub authentication: AuthenticationConfig,
     pub mail: MailConfig,
     pub quota: Quota,
@@ -140,6 +143,28 @@ pub struct Http {
     /// Host names under which the operators' listener answers, besides IP addresses and loopback names. Lower
     /// case, without a trailing dot.
     pub admin_hosts: Vec<String>,
+    /// The operators' pages as browsers reach them, without a trailing slash; https, or http on loopback. By
+    /// default `admin_listen`, if that is a loopback address with a fixed port.
+    pub admin_url: Option<String>,
+}
+
+/// Sign-in at one OpenID provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sso {
+    /// As the provider writes it in its tokens.
+    pub issuer: String,
+    pub client_id: String,
+    pub client_secret: Secret,
+    /// Domains whose addresses can be verified by a sign-in.
+    pub domains: Vec<Domain>,
+    /// The claim that `roles` is about: its name, or the path to it with dots.
+    pub role_claim: String,
+    /// The claim with the groups that a customer's requests are handed over with.
+    pub groups_claim: String,
+    /// Requested besides `openid`.
+    pub scopes: Vec<String>,
+    /// Roles of operators by the values of the claim. Without any, operators do not sign in here.
+    pub roles: BTreeMap<String, Role>,
 }
 
 #[derive(Debug, Clone)]

@@ -91,6 +91,29 @@ pub(crate) fn parse_public(text: &str) -> Result<String, String> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
+/// Parses the issuer of an OpenID provider (OpenID Connect Discovery 1.0, 2): https, or http on loopback. The
+/// text is kept as it is, since tokens repeat it letter by letter.
+pub(crate) fn parse_provider(text: &str) -> Result<String, String> {
+    let url = parse_http(text)?;
+    if !is_secure(&url) {
+        return Err(format!(
+            "{text:?}: a provider is https:// (http:// on loopback only)"
+        ));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(format!(
+            "{text:?}: an issuer has neither query nor fragment; copy it from the provider's \
+             .well-known/openid-configuration"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// True if nobody between the two ends can read or change what is exchanged.
+pub(crate) fn is_secure(url: &Url) -> bool {
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))
+}
+
 fn parse_url(text: &str) -> Result<Url, String> {
     Url::parse(text).map_err(|cause| match cause {
         url::ParseError::RelativeUrlWithoutBase => "it does not begin with a scheme".to_owned(),

@@ -13,7 +13,7 @@ use super::{Config, Secrets};
 const DOCUMENTED: &str = include_str!("../../config/vestibule.toml");
 
 /// Keys that exclude each other within a section, or belong to another type of section.
-const ALTERNATIVES: [&str; 18] = [
+const ALTERNATIVES: [&str; 19] = [
     "destination smtp.credential",
     "destination webhook.bearer_credential",
     "destination webhook.credential",
@@ -32,6 +32,7 @@ const ALTERNATIVES: [&str; 18] = [
     "store.readers",
     "store.schema",
     "store.url",
+    "sso.client_secret_credential",
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,6 +92,7 @@ impl Etc {
         write("helpdesk.password", "one\n");
         write("desk-api.token", "two\n");
         write("desk-api.key", "three\n");
+        write("sso.secret", "four\n");
         write(
             "desk-api.secret",
             "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n",

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::tz::TimeZone;
 
-use crate::domain::{Domain, Timestamp};
+use crate::domain::{Domain, Timestamp, is_visible};
 use crate::mail::LOOP_FIELD;
 use crate::sender_auth;
 use crate::store::Claim;
@@ -56,7 +56,11 @@ pub(super) fn fields(claim: &Claim, hostname: &Domain) -> Vec<u8> {
     }
     field("X-Vestibule-Authenticated", name_authentication(claim));
     if !claim.groups.is_empty() {
-        let groups: Vec<String> = claim.groups.iter().map(|group| phrase(group)).collect();
+        let groups: Vec<String> = claim
+            .groups
+            .iter()
+            .map(|group| phrase(&escape_group(group)))
+            .collect();
         field("X-Vestibule-Groups", &groups.join(",\r\n "));
     }
     field(LOOP_FIELD, hostname.as_str());
@@ -127,6 +131,29 @@ fn word(text: &str) -> String {
         .take(100)
         .map(|c| if c.is_ascii_graphic() { c } else { '?' })
         .collect()
+}
+
+/// A group that cannot be taken for another one, or for several, by a program that decodes the list before it
+/// cuts it at the commas, or after: a comma, `%`, blanks at the ends and whatever cannot be seen become `%XX` (RFC
+/// 3986 2.1).
+pub(super) fn escape_group(group: &str) -> String {
+    let inner = group.trim_matches(char::is_whitespace);
+    let begin = group.len() - group.trim_start_matches(char::is_whitespace).len();
+    let is_inner = |place| (begin..begin + inner.len()).contains(&place);
+    let mut escaped = String::new();
+    for (place, c) in group.char_indices() {
+        let mut octets = [0; 4];
+        let text = c.encode_utf8(&mut octets);
+        let is_plain = !matches!(c, ',' | '%') && is_visible(text) || c == ' ' && is_inner(place);
+        if is_plain {
+            escaped.push(c);
+        } else {
+            for octet in text.bytes() {
+                let _ = write!(escaped, "%{octet:02X}");
+            }
+        }
+    }
+    escaped
 }
 
 /// A name: as it is if it is plain ASCII, else as encoded words (RFC 2047 2, each at most 75 characters long

@@ -93,6 +93,13 @@ impl OutgoingMessage {
         added_headers::format_verification(&self.claim)
     }
 
+    /// The groups of the account, separated by commas, which none of them contains.
+    pub fn groups(&self) -> String {
+        let groups = self.claim.groups.iter();
+        let escaped = groups.map(|group| added_headers::escape_group(group));
+        escaped.collect::<Vec<_>>().join(",")
+    }
+
     /// `operator` if an operator named the sender.
     pub fn sender_by(&self) -> Option<&'static str> {
         added_headers::sender_by(&self.claim)

@@ -117,6 +117,9 @@ pub enum Proof {
     Link(TokenHash),
     /// The verification mail was answered from the account's own address.
     Reply(TokenHash),
+    /// The person signed in at the organisation's provider, which vouches for the address, from the page behind
+    /// the link. With their groups in the directory.
+    Sso(TokenHash, Vec<String>),
     /// An operator vouches for the address.
     Operator(Actor),
 }
@@ -128,6 +131,7 @@ impl Proof {
         match self {
             Self::Link(_) => "link".to_owned(),
             Self::Reply(_) => "reply".to_owned(),
+            Self::Sso(..) => "sso".to_owned(),
             Self::Operator(actor) => actor.to_string(),
         }
     }
@@ -136,7 +140,7 @@ impl Proof {
     #[must_use]
     pub fn actor(&self) -> Actor {
         match self {
-            Self::Link(_) | Self::Reply(_) => Actor::Person,
+            Self::Link(_) | Self::Reply(_) | Self::Sso(..) => Actor::Person,
             Self::Operator(actor) => actor.clone(),
         }
     }

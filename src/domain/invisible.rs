@@ -10,7 +10,8 @@ use icu_properties::{CodePointMapData, CodePointSetData};
 /// True if every character is a visible letter, mark, number, punctuation or symbol. Format and control
 /// characters, separators, default-ignorable characters, private use, surrogates and unassigned code points
 /// are not.
-pub(super) fn is_visible(text: &str) -> bool {
+#[must_use]
+pub fn is_visible(text: &str) -> bool {
     use GeneralCategory as Category;
     text.is_ascii() && !text.bytes().any(|byte| byte <= b' ' || byte == 0x7F)
         || text.chars().all(|c| {

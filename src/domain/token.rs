@@ -10,6 +10,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// A new or presented token. Only [`Token::reveal`] shows it.
@@ -20,7 +21,7 @@ pub struct Token([u8; 32]);
 pub struct ReplyToken([u8; 16]);
 
 /// The stored form of a token.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TokenHash([u8; 32]);
 
 /// The text is not a token.
@@ -127,7 +128,7 @@ impl ReplyToken {
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// RFC 4648 6 without padding, in lower case.
-fn base32_encode(bytes: &[u8]) -> String {
+pub(super) fn base32_encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(5) * 8);
     let (mut bits, mut count) = (0_u32, 0);
     for byte in bytes {
@@ -145,7 +146,7 @@ fn base32_encode(bytes: &[u8]) -> String {
 }
 
 /// Exactly `N` bytes in their canonical encoding, in any case.
-fn base32_decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub(super) fn base32_decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != (N * 8).div_ceil(5) {
         return None;
     }
@@ -171,6 +172,11 @@ fn base32_decode<const N: usize>(text: &str) -> Option<[u8; N]> {
 }
 
 impl TokenHash {
+    #[must_use]
+    pub fn from_stored(octets: [u8; 32]) -> Self {
+        Self(octets)
+    }
+
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

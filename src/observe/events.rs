@@ -271,6 +271,11 @@ pub fn operator_login_failed(peer: IpAddr, by: Option<&OperatorName>, cause: &st
     event!(WARN "operator.login_failed", peer = %peer, by = by.map(display), cause);
 }
 
+/// An address was not verified by a sign-in at the provider. `cause` is for whoever runs the service.
+pub fn sso_failed(cause: &dyn std::fmt::Display) {
+    event!(WARN "verification.sso_failed", cause = %cause);
+}
+
 /// `origin` is the interface: `command line`, `page`, `api`, `configuration`.
 pub fn access_changed(revision: u64, by: &str, origin: &str) {
     event!(INFO "access.changed", revision, by, origin);

@@ -20,6 +20,8 @@ mod people_csv;
 mod person;
 mod person_data;
 mod requests;
+mod second_factor;
+mod sign_in;
 mod simulate;
 mod stats;
 mod try_address;
@@ -53,6 +55,11 @@ pub use people_csv::{PeopleFile, PeopleFileError, PeopleLine, read_people};
 pub use person::{WayIn, WayOut, keep_sender_out, let_sender_in};
 pub use person_data::{PersonData, collect_person_data};
 pub use requests::{RequestAction, act_on_request, act_on_requests, matching_requests};
+pub use second_factor::{
+    NewSecondFactor, add_second_factor, await_code, begin_second_factor, log_in_with_code,
+    renew_recovery_codes, reset_second_factor, turn_off_second_factor,
+};
+pub use sign_in::{SignInOutcome, begin_sign_in, sign_in_operator, take_attempt};
 pub use simulate::{PREVIEW_PERIOD, Preview, Simulation, preview};
 pub use stats::{Stats, count_messages};
 pub use try_address::{

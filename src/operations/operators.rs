@@ -131,7 +131,7 @@ pub async fn make_token(
     })
 }
 
-fn generate(
+pub(super) fn generate(
     kind: KeyKind,
     role: Role,
     lifetime: SignedDuration,

@@ -227,7 +227,7 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Timestamp> {
 }
 
 /// An error and its causes, without the URL, which may hold a secret.
-fn chain(error: &reqwest::Error) -> String {
+pub(super) fn chain(error: &reqwest::Error) -> String {
     let mut text = if error.is_timeout() {
         "no answer in time".to_owned()
     } else if error.is_connect() {

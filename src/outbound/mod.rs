@@ -7,6 +7,7 @@
 mod attempt;
 pub mod body_stream;
 pub mod breaker;
+pub mod fetch;
 mod generations;
 pub mod http;
 pub mod pool;

@@ -60,6 +60,10 @@ const TEMPLATES: &[(&str, &str)] = &[
         "expired.html",
         include_str!("../web/templates/expired.html"),
     ),
+    (
+        "lead_on.html",
+        include_str!("../web/templates/lead_on.html"),
+    ),
     ("resend.html", include_str!("../web/templates/resend.html")),
     (
         "message.html",
@@ -76,6 +80,18 @@ const TEMPLATES: &[(&str, &str)] = &[
     (
         "operators/login.html",
         include_str!("../web/operators/templates/login.html"),
+    ),
+    (
+        "operators/lead_on.html",
+        include_str!("../web/operators/templates/lead_on.html"),
+    ),
+    (
+        "operators/login_code.html",
+        include_str!("../web/operators/templates/login_code.html"),
+    ),
+    (
+        "operators/not_signed_in.html",
+        include_str!("../web/operators/templates/not_signed_in.html"),
     ),
     (
         "operators/refused.html",

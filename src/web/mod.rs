@@ -6,6 +6,7 @@
 //! listener.
 
 mod api;
+mod attempt_cookie;
 mod bearer;
 mod connections;
 mod csrf;

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    RETRY_AFTER, X_FRAME_OPTIONS,
+    RETRY_AFTER, SET_COOKIE, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
@@ -198,7 +198,11 @@ pub(super) async fn render(
 fn keep(from: &HeaderMap, to: &mut HeaderMap) {
     for (name, value) in from {
         if name != CONTENT_TYPE && name != CONTENT_LENGTH {
-            to.insert(name.clone(), value.clone());
+            if name == SET_COOKIE {
+                to.append(name, value.clone());
+            } else {
+                to.insert(name.clone(), value.clone());
+            }
         }
     }
 }

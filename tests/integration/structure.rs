@@ -64,6 +64,7 @@ const USES: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
+    ("sso", &["config", "domain", "outbound"]),
     ("outbound", &["config", "domain", "observe", "store"]),
     ("housekeeping", &["config", "domain", "observe", "store"]),
     ("canary", &["config", "domain", "observe", "store"]),
@@ -77,6 +78,7 @@ const USES: &[(&str, &[&str])] = &[
             "mail",
             "observe",
             "operations",
+            "sso",
             "store",
             "verification",
             "templates",
@@ -84,7 +86,9 @@ const USES: &[(&str, &[&str])] = &[
     ),
     (
         "operations",
-        &["access", "config", "domain", "intake", "mail", "store"],
+        &[
+            "access", "config", "domain", "intake", "mail", "sso", "store",
+        ],
     ),
     (
         "daemon",

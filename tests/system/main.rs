@@ -15,6 +15,7 @@ mod recipes;
 mod release;
 mod routing;
 mod scim;
+mod sso;
 #[path = "../support/mod.rs"]
 mod support;
 mod swaks;

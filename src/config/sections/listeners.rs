@@ -168,6 +168,15 @@ pub(super) fn http(section: &TomlSection<'_>, taken: &mut UsedAddresses) -> Http
     };
     let listen = listener("listen", "http.listen", 8080);
     let admin_listen = listener("admin_listen", "http.admin_listen", 8081);
+    let admin_url = section
+        .entry("admin_url")
+        .and_then(|entry| entry.parse(parse_origin));
+    let mut admin_hosts: Vec<String> = section
+        .entry("admin_hosts")
+        .and_then(|entry| entry.list(host_name))
+        .unwrap_or_default();
+    admin_hosts.extend(admin_url.as_deref().and_then(super::sso::host_of));
+    let is_reachable = admin_listen.ip().is_loopback() && admin_listen.port() != 0;
     Http {
         listen,
         admin_listen,
@@ -179,10 +188,19 @@ pub(super) fn http(section: &TomlSection<'_>, taken: &mut UsedAddresses) -> Http
             .entry("trusted_proxies")
             .and_then(|entry| entry.list(network))
             .unwrap_or_default(),
-        admin_hosts: section
-            .entry("admin_hosts")
-            .and_then(|entry| entry.list(host_name))
-            .unwrap_or_default(),
+        admin_hosts,
+        admin_url: admin_url.or_else(|| is_reachable.then(|| format!("http://{admin_listen}"))),
+    }
+}
+
+/// The operators' pages are at the root of their host.
+fn parse_origin(text: &str) -> Result<String, String> {
+    let url = parse_public(text)?;
+    match url.split_once("://") {
+        Some((_, rest)) if rest.contains('/') => Err(format!(
+            "{text:?}: the operators' pages are at the root of their host; leave out the path"
+        )),
+        _ => Ok(url),
     }
 }
 

@@ -12,6 +12,7 @@ mod portal;
 mod quota;
 mod retry;
 mod site;
+mod sso;
 mod store;
 mod verification;
 
@@ -82,6 +83,8 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
     let outgoing = outgoing(root);
     let quota = quota::read(&root.section("quota"), smtp.max_message_size);
 
+    let sso = sso::read(&root.section("sso"), &http);
+
     let section = root.section("authentication");
     let authentication = AuthenticationConfig {
         mode: section
@@ -149,6 +152,7 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
         hooks,
         verification: verification?,
         outgoing: outgoing?,
+        sso,
         authentication,
         mail,
         quota,

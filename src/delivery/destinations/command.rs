@@ -148,7 +148,7 @@ fn facts(outgoing: &OutgoingMessage) -> [(&'static str, String); 12] {
             "VESTIBULE_AUTHENTICATED",
             outgoing.authentication().to_owned(),
         ),
-        ("VESTIBULE_GROUPS", line(&claim.groups.join(","))),
+        ("VESTIBULE_GROUPS", outgoing.groups()),
         (
             "VESTIBULE_MESSAGE_ID",
             line(claim.message_id.as_deref().unwrap_or_default()),

@@ -1,6 +1,8 @@
 //! Verification of addresses. Opening a link changes nothing. Verifying activates the account and releases
 //! its held requests, in one transaction, exactly once.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{
     AccountId, EmailAddress, Kind, LedgerId, PortalName, Proof, RequestId, Status, Timestamp,
     TokenHash, Transition,
@@ -12,7 +14,7 @@ use crate::store::requests::hold_quota::{Offer, WaitingRequest, offers, take_bac
 use crate::store::requests::transitions;
 use crate::store::rows::account_rows::{AccountRow, account_by_id, account_by_number};
 use crate::store::rows::shown_facts::ShownFacts;
-use crate::store::sql::sql_types::Millis;
+use crate::store::sql::sql_types::{JsonColumn, Millis, json};
 use crate::store::sql::{Row, Tx};
 use crate::store::verification::tokens::{TokenRow, find_token};
 use crate::store::verification::verification_mail::cancel;
@@ -51,7 +53,8 @@ pub enum Link {
 }
 
 /// Selection of the held requests to release with the verification, and of the dropped ones to restore.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Choice {
     /// All held requests, and the offered messages that are authenticated.
     All,
@@ -199,6 +202,25 @@ pub(crate) fn portal_of_mail(tx: &Tx, n: i64) -> Result<Option<PortalName>, Stor
     tx.one("SELECT portal FROM letter WHERE n = ?", &[&n])
 }
 
+/// Maximum groups of an account that a directory adds to.
+const MOST_GROUPS: usize = 100;
+
+/// Adds the groups of the directory to those that the account has.
+fn add_groups(tx: &Tx, account: i64, groups: &[String]) -> Result<(), StoreError> {
+    let JsonColumn(mut all): JsonColumn<Vec<String>> =
+        tx.one("SELECT groups FROM account WHERE n = ?", &[&account])?;
+    for group in groups {
+        if all.len() < MOST_GROUPS && !all.contains(group) {
+            all.push(group.clone());
+        }
+    }
+    tx.run(
+        "UPDATE account SET groups = ? WHERE n = ?",
+        &[&json(&all)?, &account],
+    )?;
+    Ok(())
+}
+
 impl Work<'_> {
     pub(crate) fn prove(
         &mut self,
@@ -209,11 +231,15 @@ impl Work<'_> {
     ) -> Result<Proved, StoreError> {
         let tx = self.tx;
         let account = match proof {
-            Proof::Link(token) | Proof::Reply(token) => match standing(tx, *token, now)? {
-                LinkStanding::Unknown | LinkStanding::Refused(..) => return Ok(Proved::Unknown),
-                LinkStanding::Expired => return Ok(Proved::Expired),
-                LinkStanding::Active(account, _) | LinkStanding::Pending(account) => account,
-            },
+            Proof::Link(token) | Proof::Reply(token) | Proof::Sso(token, _) => {
+                match standing(tx, *token, now)? {
+                    LinkStanding::Unknown | LinkStanding::Refused(..) => {
+                        return Ok(Proved::Unknown);
+                    }
+                    LinkStanding::Expired => return Ok(Proved::Expired),
+                    LinkStanding::Active(account, _) | LinkStanding::Pending(account) => account,
+                }
+            }
             Proof::Operator(_) => {
                 let Some(account) = account else {
                     return Err(StoreError::NotAllowed(
@@ -256,6 +282,9 @@ impl Work<'_> {
             &[&account.n, &now],
         )?;
         tx.run("DELETE FROM let_in WHERE account = ?", &[&account.n])?;
+        if let Proof::Sso(_, groups) = proof {
+            add_groups(tx, account.n, groups)?;
+        }
         cancel(tx, account.n, now)?;
         NewEvent::new("account.verified")
             .account(account.n)

@@ -19,12 +19,35 @@ use crate::store::{Listed, Page, Store, StoreError};
 pub struct Operator {
     pub name: OperatorName,
     pub role: Role,
+    pub sign_in: SignInWay,
     /// Unexpired sessions and tokens.
     pub sessions: u64,
     pub tokens: u64,
     pub created_at: Timestamp,
     /// `operator:NAME`.
     pub created_by: String,
+}
+
+/// Evidence that an operator gives at the login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SignInWay {
+    Password,
+    /// A password and a one-time code.
+    PasswordAndCode,
+    /// The session of the organisation's OpenID provider.
+    Sso,
+}
+
+impl SignInWay {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::PasswordAndCode => "password_and_code",
+            Self::Sso => "sso",
+        }
+    }
 }
 
 /// Credentials that replace the password.
@@ -78,10 +101,60 @@ pub(crate) fn n_of(tx: &Tx, name: &OperatorName) -> Result<i64, StoreError> {
         })
 }
 
+/// Time after the last sign-in of an operator of the directory for which their tokens are valid. Whoever has
+/// left the organisation cannot sign in any more.
+const DIRECTORY_TOKENS: std::time::Duration = std::time::Duration::from_hours(30 * 24);
+
+/// Refuses a password to an operator who signs in elsewhere.
+pub(crate) fn require_password(tx: &Tx, n: i64, name: &OperatorName) -> Result<(), StoreError> {
+    let sql = "SELECT 1 FROM operator WHERE n = ? AND issuer IS NULL";
+    if tx.exists(sql, &[&n])? {
+        return Ok(());
+    }
+    Err(StoreError::NotAllowed(format!(
+        "{name} signs in at the organisation's provider and has no password here"
+    )))
+}
+
+/// Creates a key of an operator.
+pub(crate) fn insert_key(
+    tx: &Tx,
+    n: i64,
+    name: &OperatorName,
+    key: OperatorKey,
+    by: &Actor,
+    now: Millis,
+) -> Result<(), StoreError> {
+    tx.run("DELETE FROM operator_key WHERE expires_at <= ?", &[&now])?;
+    insert!(
+        tx,
+        operator_key {
+            hash: key.hash,
+            operator: n,
+            kind: key.kind.as_str(),
+            role: key.role,
+            created_at: now,
+            expires_at: Millis::from(key.expires_at)
+        }
+    )?;
+    let (event, detail) = match key.kind {
+        KeyKind::Session => ("operator.logged_in", name.to_string()),
+        KeyKind::Token => ("operator.token_made", format!("{name}, {}", key.role)),
+    };
+    NewEvent::new(event).detail(detail).record(tx, by, now)
+}
+
 fn read_operator(row: &Row) -> Result<Operator, StoreError> {
+    let issuer: Option<String> = row.get("issuer")?;
+    let code_since: Option<Millis> = row.get("totp_confirmed_at")?;
     Ok(Operator {
         name: row.get("name")?,
         role: row.get("role")?,
+        sign_in: match (issuer, code_since) {
+            (Some(_), _) => SignInWay::Sso,
+            (None, Some(_)) => SignInWay::PasswordAndCode,
+            (None, None) => SignInWay::Password,
+        },
         sessions: row.get("sessions")?,
         tokens: row.get("tokens")?,
         created_at: row.get::<_, Millis>("created_at")?.timestamp(),
@@ -94,7 +167,7 @@ impl Store {
     pub async fn operators(&self, now: Timestamp) -> Result<Vec<Operator>, StoreError> {
         self.read(move |tx| {
             tx.all_with(
-                "SELECT o.name, o.role, o.created_at, o.created_by,
+                "SELECT o.name, o.role, o.issuer, o.totp_confirmed_at, o.created_at, o.created_by,
                      count(k.hash) FILTER (WHERE k.kind = 'session') AS sessions,
                      count(k.hash) FILTER (WHERE k.kind = 'token') AS tokens
                  FROM operator AS o
@@ -167,7 +240,7 @@ impl Store {
     /// Changes the password and ends all sessions and tokens made with the old one.
     ///
     /// # Errors
-    /// `NotFound`.
+    /// `NotFound`; `NotAllowed` for an operator who signs in elsewhere.
     pub async fn change_password(
         &self,
         name: OperatorName,
@@ -177,12 +250,16 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.write(move |work| {
             let n = n_of(work.tx, &name)?;
+            require_password(work.tx, n, &name)?;
             work.tx.run(
                 "UPDATE operator SET password = ? WHERE n = ?",
                 &[&password.as_str(), &n],
             )?;
             work.tx
                 .run("DELETE FROM operator_key WHERE operator = ?", &[&n])?;
+            // The old password was right in them.
+            work.tx
+                .run("DELETE FROM sign_in_attempt WHERE operator = ?", &[&n])?;
             NewEvent::new("operator.password_changed")
                 .detail(name.to_string())
                 .record(work.tx, &by, now.into())
@@ -218,33 +295,14 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.write(move |work| {
             let n = n_of(work.tx, &name)?;
-            let now = Millis::from(now);
-            work.tx
-                .run("DELETE FROM operator_key WHERE expires_at <= ?", &[&now])?;
-            insert!(
-                work.tx,
-                operator_key {
-                    hash: key.hash,
-                    operator: n,
-                    kind: key.kind.as_str(),
-                    role: key.role,
-                    created_at: now,
-                    expires_at: Millis::from(key.expires_at)
-                }
-            )?;
-            let (event, detail) = match key.kind {
-                KeyKind::Session => ("operator.logged_in", name.to_string()),
-                KeyKind::Token => ("operator.token_made", format!("{name}, {}", key.role)),
-            };
-            NewEvent::new(event)
-                .detail(detail)
-                .record(work.tx, &by, now)
+            insert_key(work.tx, n, &name, key, &by, now.into())
         })
         .await
     }
 
     /// Finds the operator of a key and its present role. None for an invalid key, and for a token that opens
-    /// one interface only.
+    /// one interface only. A token of an operator of the directory is valid for some time after their last
+    /// sign-in.
     pub async fn key_holder(
         &self,
         hash: TokenHash,
@@ -252,11 +310,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<(OperatorName, Role)>, StoreError> {
         self.read(move |tx| {
+            let now = Millis::from(now);
             let found: Option<(OperatorName, Role, Role)> = tx.maybe(
                 "SELECT o.name, o.role, k.role FROM operator_key AS k
                      JOIN operator AS o ON o.n = k.operator
-                     WHERE k.hash = ? AND k.kind = ? AND k.expires_at > ? AND k.scope IS NULL",
-                &[&hash, &kind.as_str(), &Millis::from(now)],
+                     WHERE k.hash = ? AND k.kind = ? AND k.expires_at > ? AND k.scope IS NULL
+                         AND (k.kind = 'session' OR o.issuer IS NULL OR o.signed_in_at > ?)",
+                &[&hash, &kind.as_str(), &now, &now.minus(DIRECTORY_TOKENS)],
             )?;
             Ok(found.map(|(name, operators, keys)| (name, operators.min(keys))))
         })
@@ -288,6 +348,8 @@ impl Store {
             let ended = work
                 .tx
                 .run("DELETE FROM operator_key WHERE operator = ?", &[&n])?;
+            work.tx
+                .run("DELETE FROM sign_in_attempt WHERE operator = ?", &[&n])?;
             NewEvent::new("operator.revoked")
                 .detail(name.to_string())
                 .record(work.tx, &by, now.into())?;

@@ -36,7 +36,13 @@ const MIGRATIONS: &[Migration] = &[
     Migration {
         number: 32,
         sql: include_str!("schema/0032-moved.sql"),
-        works_with: 31,
+        works_with: 32,
+    },
+    // A program that knows of no second factor would let operators in without it.
+    Migration {
+        number: 33,
+        sql: include_str!("schema/0033-sign-in.sql"),
+        works_with: 33,
     },
 ];
 

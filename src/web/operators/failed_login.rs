@@ -5,6 +5,7 @@
 //! is in the log only. The name is recorded only if there is an operator of that name: anything else may be a
 //! password in the wrong field.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use super::AppState;
 use crate::domain::OperatorName;
 use crate::observe::events;
 use crate::operations::record_failed_login;
+use crate::sso::SsoError;
 use crate::web::rate_limit::ClientLimiter;
 
 /// Interval between two reports that a client is locked out.
@@ -28,20 +30,29 @@ const ROWS: NonZeroU32 = match NonZeroU32::new(100) {
 const ROW_EVERY: Duration = Duration::from_mins(1);
 
 /// Reasons why a login failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LoginFailure {
     WrongPassword,
     UnknownName,
+    /// The password was right, and the code of the second factor was not.
+    WrongCode,
     /// Too many attempts; the password was not checked.
     LockedOut,
+    /// The provider did not sign the person in.
+    Provider(SsoError),
+    /// None of the person's groups at the provider has a role.
+    NoRole,
 }
 
-impl LoginFailure {
-    const fn as_str(self) -> &'static str {
+impl fmt::Display for LoginFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::WrongPassword => "wrong password",
-            Self::UnknownName => "unknown name",
-            Self::LockedOut => "locked out after too many attempts",
+            Self::WrongPassword => f.write_str("wrong password"),
+            Self::UnknownName => f.write_str("unknown name"),
+            Self::WrongCode => f.write_str("wrong code after the right password"),
+            Self::LockedOut => f.write_str("locked out after too many attempts"),
+            Self::Provider(error) => write!(f, "sign-in at the provider: {error}"),
+            Self::NoRole => f.write_str("sign-in at the provider: no group with a role"),
         }
     }
 }
@@ -78,8 +89,8 @@ impl AppState {
         name: Option<OperatorName>,
         failure: LoginFailure,
     ) {
-        let cause = failure.as_str();
-        events::operator_login_failed(client, name.as_ref(), cause);
+        let cause = failure.to_string();
+        events::operator_login_failed(client, name.as_ref(), &cause);
         if self.failed_logins.rows.check().is_err() {
             return;
         }

@@ -32,6 +32,13 @@ impl Fields {
             .map(|(_, value)| value.trim())
     }
 
+    /// All names and values, in their order.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The value of a field in which white space counts.
     pub fn exactly(&self, name: &str) -> Option<&str> {
         let mut found = self.0.iter().filter(|(own, _)| own == name);

@@ -10,26 +10,33 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, http::HeaderValue};
 use jiff::SignedDuration;
 use minijinja::context;
+use url::form_urlencoded;
 
 use super::AppState;
 use super::auth::{COOKIE_NAME, CurrentOperator};
 use super::error::Error;
 use super::failed_login::LoginFailure;
 use super::form_fields::{Fields, FormFields, QueryFields};
+use super::login_code;
+use super::sso::sso_url;
 use crate::domain::{OperatorName, Password, PasswordHash};
-use crate::operations::{end_session, start_session};
+use crate::operations::{end_session, find_operator, start_session};
+use crate::store::SignInWay;
 use crate::web::page::WebPage;
 use crate::web::rate_limit::{self, Peer};
 
 /// Lifetime of a session: a working day.
-const SESSION: SignedDuration = SignedDuration::from_hours(12);
+pub(super) const SESSION: SignedDuration = SignedDuration::from_hours(12);
 
-pub(super) async fn show(QueryFields(query): QueryFields) -> WebPage {
-    form("", destination(&query), None)
+pub(super) async fn show(
+    State(app): State<Arc<AppState>>,
+    QueryFields(query): QueryFields,
+) -> WebPage {
+    form(&app, "", destination(&query), None)
 }
 
 /// The page to go on to: a path of this site, and nothing else, since anyone can write such a link.
-fn destination(fields: &Fields) -> &str {
+pub(super) fn destination(fields: &Fields) -> &str {
     let is_path = |to: &&str| {
         let rest = to.strip_prefix('/');
         rest.is_some_and(|rest| !rest.starts_with(['/', '\\']))
@@ -56,7 +63,7 @@ pub(super) async fn submit(
                 .await;
         }
         let later = "Too many attempts. Wait a minute and try again.";
-        return Ok(form(name, to, Some(later))
+        return Ok(form(&app, name, to, Some(later))
             .with_status(StatusCode::TOO_MANY_REQUESTS)
             .into_response());
     }
@@ -74,25 +81,49 @@ pub(super) async fn submit(
             None => LoginFailure::UnknownName,
         };
         app.report_failed_login(client, known, failure).await;
-        return Ok(form(name, to, Some("The name or the password is wrong."))
-            .with_status(StatusCode::UNAUTHORIZED)
-            .into_response());
+        return Ok(
+            form(&app, name, to, Some("The name or the password is wrong."))
+                .with_status(StatusCode::UNAUTHORIZED)
+                .into_response(),
+        );
     };
+    if find_operator(app.store(), &name).await?.sign_in == SignInWay::PasswordAndCode {
+        return login_code::ask(&app, &headers, name, to).await;
+    }
     let token = start_session(app.store(), name, SESSION).await?;
-    // After a proxy that terminates TLS, the cookie is restricted to TLS. On loopback there is no TLS.
-    let secure = headers
-        .get("x-forwarded-proto")
-        .is_some_and(|proto| proto == "https");
     let seconds = SESSION.as_secs();
+    let secure = is_secure(&headers);
     Ok(with_cookie(&token.reveal(), seconds, secure, to))
+}
+
+/// True after a proxy that terminates TLS: cookies are restricted to TLS then. On loopback there is no TLS.
+pub(super) fn is_secure(headers: &HeaderMap) -> bool {
+    headers
+        .get("x-forwarded-proto")
+        .is_some_and(|proto| proto == "https")
 }
 
 pub(super) async fn logout(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
 ) -> Result<Response, Error> {
+    let sign_in = find_operator(app.store(), &operator.name).await?.sign_in;
     end_session(app.store(), operator.key).await?;
-    Ok(with_cookie("", 0, false, "/login"))
+    let elsewhere = match sign_in {
+        SignInWay::Sso => app.provider_logout().await,
+        SignInWay::Password | SignInWay::PasswordAndCode => None,
+    };
+    let Some(lead_to) = elsewhere else {
+        return Ok(with_cookie("", 0, false, "/login"));
+    };
+    // No redirect: the policy lets forms lead to our own pages only.
+    let page = WebPage::new(
+        "operators/lead_on.html",
+        context! { title => "Logging out at the provider", lead_to => lead_to },
+    );
+    let mut response = page.into_response();
+    set_cookie(&mut response, "", 0, false);
+    Ok(response)
 }
 
 impl AppState {
@@ -139,7 +170,8 @@ impl AppState {
 
 /// Costs one hash, whether the name exists or not.
 fn compare(password: &Password, found: Option<PasswordHash>) -> bool {
-    let Some(hash) = found else {
+    // Operators who sign in elsewhere have an empty one.
+    let Some(hash) = found.filter(|hash| !hash.as_str().is_empty()) else {
         let _ = password.hash();
         return false;
     };
@@ -147,20 +179,30 @@ fn compare(password: &Password, found: Option<PasswordHash>) -> bool {
 }
 
 fn with_cookie(value: &str, seconds: i64, secure: bool, to: &str) -> Response {
+    let mut response = Redirect::to(to).into_response();
+    set_cookie(&mut response, value, seconds, secure);
+    response
+}
+
+/// Sets the session's cookie; an empty value for no time removes it.
+pub(super) fn set_cookie(response: &mut Response, value: &str, seconds: i64, secure: bool) {
     let secure = if secure { "; Secure" } else { "" };
     let cookie = format!(
         "{COOKIE_NAME}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
     );
-    let mut response = Redirect::to(to).into_response();
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-        response.headers_mut().insert(SET_COOKIE, cookie);
+        response.headers_mut().append(SET_COOKIE, cookie);
     }
-    response
 }
 
-fn form(name: &str, to: &str, fault: Option<&str>) -> WebPage {
+fn form(app: &AppState, name: &str, to: &str, fault: Option<&str>) -> WebPage {
+    let config = app.config();
+    let sso = sso_url(&config).map(|own| {
+        let to: String = form_urlencoded::byte_serialize(to.as_bytes()).collect();
+        format!("{own}/login/sso?to={to}")
+    });
     WebPage::new(
         "operators/login.html",
-        context! { name => name, to => to, fault => fault },
+        context! { name => name, to => to, fault => fault, sso => sso },
     )
 }

@@ -19,6 +19,7 @@ mod form_fields;
 mod hooks;
 mod import;
 mod login;
+mod login_code;
 mod mail;
 mod message;
 mod message_html;
@@ -28,8 +29,11 @@ mod overview;
 mod own_account;
 mod period;
 mod plot;
+mod qr;
 mod requests;
+mod second_factor;
 mod simulate;
+mod sso;
 mod try_address;
 mod why;
 
@@ -58,10 +62,13 @@ use super::render::{CurrentSite, Renderer, SiteContext, render};
 use crate::config::Config;
 use crate::domain::{Role, Timestamp};
 use crate::observe::events;
+use crate::sso::SingleSignOn;
 use crate::store::Store;
 use crate::templates::{Moment, Templates};
 use auth::{PageRoute, RequiredRole};
 use failed_login::FailedLogins;
+use login_code::CodeLimit;
+use sso::AttemptLimits;
 
 /// Maximum size of a form, in octets. The largest forms are lists of domains.
 const MOST_BODY: usize = 1024 * 1024;
@@ -85,6 +92,9 @@ struct AppState {
     logins: ClientLimiter,
     failed_logins: FailedLogins,
     hashing: Semaphore,
+    sso: SingleSignOn,
+    attempts: AttemptLimits,
+    codes: CodeLimit,
 }
 
 impl AppState {
@@ -112,6 +122,9 @@ pub fn operators(mut parts: Operators) -> Router {
         logins: ClientLimiter::new(10, Duration::from_secs(10)),
         failed_logins: FailedLogins::new(),
         hashing: Semaphore::new(MOST_HASHING),
+        sso: SingleSignOn::default(),
+        attempts: AttemptLimits::new(),
+        codes: CodeLimit::new(),
     });
     routes()
         .into_iter()
@@ -146,6 +159,9 @@ fn routes() -> Vec<PageRoute> {
         PageRoute::get("/assets/{name}", Nothing, asset),
         PageRoute::get("/login", Nothing, login::show),
         PageRoute::post("/login", Nothing, login::submit),
+        PageRoute::post("/login/code", Nothing, login_code::submit),
+        PageRoute::get("/login/sso", Nothing, sso::begin),
+        PageRoute::get("/login/sso/callback", Nothing, sso::callback),
         PageRoute::post("/logout", Session(Viewer), login::logout),
         PageRoute::get("/", Session(Viewer), overview::show),
         PageRoute::get("/find", Session(Viewer), find::find),
@@ -187,6 +203,11 @@ fn routes() -> Vec<PageRoute> {
         PageRoute::get("/mail", Session(Viewer), mail::list),
         PageRoute::get("/account", Session(Viewer), own_account::show),
         PageRoute::post("/account", Session(Viewer), own_account::act),
+        PageRoute::post(
+            "/account/second-factor",
+            Session(Viewer),
+            second_factor::act,
+        ),
         PageRoute::get("/operators", Session(Admin), operator_accounts::list),
         PageRoute::post("/operators", Session(Admin), operator_accounts::act),
         PageRoute::get("/audit", Session(Viewer), audit::list),

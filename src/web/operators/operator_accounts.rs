@@ -12,7 +12,9 @@ use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use super::{AppState, when};
 use crate::domain::{OperatorName, Password, PasswordHash, Role, Timestamp, TokenScope};
-use crate::operations::{add_operator, change_password, end_all_keys, end_token, remove_operator};
+use crate::operations::{
+    add_operator, change_password, end_all_keys, end_token, remove_operator, reset_second_factor,
+};
 use crate::web::page::WebPage;
 
 pub(super) async fn list(
@@ -38,6 +40,7 @@ async fn render(
             context! {
                 name => row.name.as_str(),
                 role => row.role.as_str(),
+                sign_in => row.sign_in.as_str(),
                 sessions => row.sessions,
                 tokens => row.tokens,
                 created_at => when(row.created_at),
@@ -109,6 +112,10 @@ pub(super) async fn act(
         Some("remove") => {
             remove_operator(store, name, by).await?;
             "removed"
+        }
+        Some("reset-totp") => {
+            reset_second_factor(store, name, by).await?;
+            "reset"
         }
         Some("revoke") => {
             end_all_keys(store, name, by).await?;

@@ -12,8 +12,9 @@ use minijinja::{Value, context};
 use super::auth::CurrentOperator;
 use super::error::Error;
 use super::form_fields::{FormFields, QueryFields};
+use super::second_factor::describe;
 use super::{AppState, when};
-use crate::domain::{Password, Role, Timestamp, TokenScope};
+use crate::domain::{Role, Timestamp, TokenScope};
 use crate::operations::{NewToken, TokenRequest, change_password, end_token, make_token};
 use crate::store::IssuedToken;
 use crate::web::display::one_line;
@@ -31,7 +32,7 @@ pub(super) async fn show(
     render(&app, &operator, notice).await
 }
 
-async fn render(
+pub(super) async fn render(
     app: &AppState,
     operator: &CurrentOperator,
     notice: Value,
@@ -63,6 +64,8 @@ async fn render(
             fault => (),
             token => (),
             made => (),
+            new_codes => (),
+            factor => describe(app, operator).await?,
         },
     );
     Ok(page.with(notice))
@@ -76,11 +79,7 @@ pub(super) async fn act(
     let (store, by, name) = (app.store(), operator.actor(), operator.name.clone());
     match form.one("action") {
         Some("password") => {
-            let presented = form.exactly("current").and_then(Password::for_comparison);
-            let is_right = match presented {
-                Some(password) => app.recognise(&name, password).await?,
-                None => false,
-            };
+            let is_right = app.knows_password(&operator, &form).await?;
             if !is_right {
                 let fault = "The current password is wrong.".to_owned();
                 return refuse(&app, &operator, fault).await;
@@ -126,7 +125,7 @@ pub(super) async fn act(
     }
 }
 
-async fn refuse(
+pub(super) async fn refuse(
     app: &AppState,
     operator: &CurrentOperator,
     fault: String,

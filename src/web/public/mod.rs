@@ -1,11 +1,12 @@
-//! The pages for senders. None needs a script, none sets a cookie, and none reveals whether an account
-//! exists, except to the holder of a link from the account's mail.
+//! The pages for senders. None needs a script, none sets a cookie but that of a sign-in at the organisation's
+//! provider, and none reveals whether an account exists, except to the holder of a link from the account's mail.
 
 pub(super) mod assets;
 mod home;
 mod message;
 mod resend;
 mod sign_up;
+mod sso;
 mod verify;
 
 #[cfg(test)]
@@ -38,6 +39,7 @@ use super::ready::{self, Readiness};
 use super::render::{CurrentSite, Renderer, SiteContext, render};
 use crate::config::Config;
 use crate::observe::events;
+use crate::sso::SingleSignOn;
 use crate::store::{Store, StoreError};
 use crate::templates::Templates;
 
@@ -68,6 +70,7 @@ struct AppState {
     guesses: ClientLimiter,
     errands: Arc<Semaphore>,
     renderer: Arc<Renderer>,
+    sso: SingleSignOn,
 }
 
 /// Builds the router of the public pages.
@@ -84,6 +87,7 @@ pub fn public(parts: Public) -> Router {
         guesses: ClientLimiter::new(30, Duration::from_secs(2)),
         errands: Arc::new(Semaphore::new(MOST_ERRANDS)),
         renderer: Arc::clone(&renderer),
+        sso: SingleSignOn::default(),
     });
     routes()
         .into_iter()
@@ -115,6 +119,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<AppState>>)> {
         // Variants of a link that mail programs produce.
         ("/verify/{token}/", get(verify::show).post(verify::submit)),
         ("/VERIFY/{token}", get(verify::show).post(verify::submit)),
+        ("/sso/callback", get(sso::callback)),
         ("/resend", get(resend::show).post(resend::submit)),
         ("/message/{token}", get(message::show)),
         ("/assets/{name}", get(assets::show)),

@@ -14,6 +14,7 @@ use minijinja::{Value, context};
 use serde::Deserialize;
 
 use super::super::display::one_line;
+use super::sso::is_offered;
 use super::{AppState, Client, Fields, PageError, WebPage, language};
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, PortalName, Proof, RequestId, Timestamp, Token, TokenHash};
@@ -43,6 +44,8 @@ enum Action {
     AskNotMe,
     NotMe,
     TakeBack,
+    /// Verifies by a sign-in at the organisation's provider.
+    Sso,
     /// Shows the page in another language and stores the choice for mail.
     Language,
 }
@@ -104,6 +107,7 @@ pub(super) async fn submit(
         Action::AskNotMe => app.ask_not_me(&token, link).await?,
         Action::NotMe => app.refuse(&token).await?,
         Action::TakeBack => app.take_back(&token).await?,
+        Action::Sso => return app.confirm_by_sso(&token, link, &answer, client).await,
         Action::Language => return app.speak(&token, answer.lang.as_deref()).await,
     };
     let page = app.remembering(page, &token).await?;
@@ -193,6 +197,28 @@ impl AppState {
             Proved::Expired => expired_link_page(token),
             Proved::Unknown => return Err(PageError::InvalidLink),
         })
+    }
+
+    /// Leads to the provider, with the person's choice. Only an open link has something to verify.
+    async fn confirm_by_sso(
+        &self,
+        token: &Token,
+        link: Link,
+        answer: &Answer,
+        client: std::net::IpAddr,
+    ) -> Result<Response, PageError> {
+        match &link {
+            Link::Open {
+                address,
+                requests,
+                offers,
+                ..
+            } => {
+                let choice = choice(answer, requests, offers)?;
+                self.begin_sso(token, address, choice, client).await
+            }
+            _ => Ok(render_link(&self.config(), token, link, false)?.into_response()),
+        }
     }
 
     /// Asks once more before everything is discarded. Only an open link has something to discard; an
@@ -298,6 +324,7 @@ pub(super) fn waiting(
             offers => choices(offers),
             discarded => choices(discarded),
             taken_back => taken_back,
+            sso => is_offered(config, address),
         },
     )
 }

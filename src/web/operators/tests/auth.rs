@@ -40,6 +40,9 @@ async fn only_the_way_in_is_open_to_all() {
             (Method::GET, "/assets/{name}"),
             (Method::GET, "/login"),
             (Method::POST, "/login"),
+            (Method::POST, "/login/code"),
+            (Method::GET, "/login/sso"),
+            (Method::GET, "/login/sso/callback"),
         ]
     );
     let changes_as_viewer: Vec<_> = routes()
@@ -49,7 +52,10 @@ async fn only_the_way_in_is_open_to_all() {
         })
         .map(|route| route.path)
         .collect();
-    assert_eq!(changes_as_viewer, ["/logout", "/account"]);
+    assert_eq!(
+        changes_as_viewer,
+        ["/logout", "/account", "/account/second-factor"]
+    );
 }
 
 #[tokio::test]

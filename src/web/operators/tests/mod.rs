@@ -8,6 +8,7 @@ mod messages;
 mod pages;
 mod parity;
 mod requests;
+mod second_factor;
 
 use std::sync::Arc;
 

@@ -367,6 +367,18 @@ const TABLE: &[[&str; 4]] = &[
         "operators revoke",
     ],
     [
+        "add a second factor",
+        "POST /account/second-factor",
+        "- people make credentials",
+        "- an authenticator is scanned",
+    ],
+    [
+        "reset a second factor",
+        "POST /operators",
+        "- people make credentials",
+        "operators reset-totp",
+    ],
+    [
         "make a token",
         "POST /account",
         MAKES_NONE,
@@ -379,6 +391,9 @@ const OTHERS: &[&str] = &[
     "GET /assets/{name}",
     "GET /login",
     "POST /login",
+    "POST /login/code",
+    "GET /login/sso",
+    "GET /login/sso/callback",
     "POST /logout",
     "GET /openapi.json",
 ];

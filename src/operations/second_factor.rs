@@ -1,0 +1,131 @@
+//! The second factor of operators with a password.
+
+use jiff::SignedDuration;
+
+use super::operators::generate;
+use crate::domain::{
+    Actor, OperatorName, RECOVERY_CODES, RecoveryCode, Role, SecondFactorCode, Timestamp, Token,
+    TokenError, TokenHash, TotpKey,
+};
+use crate::store::{CodeOutcome, KeyKind, Store, StoreError};
+
+/// Time from the password to the code.
+const AWAITED: SignedDuration = SignedDuration::from_mins(5);
+
+/// Texts of new recovery codes, which are shown once.
+pub type NewSecondFactor = Vec<String>;
+
+fn no_entropy(error: &TokenError) -> StoreError {
+    StoreError::Other(error.to_string())
+}
+
+fn recovery_codes() -> Result<(NewSecondFactor, Vec<TokenHash>), StoreError> {
+    let codes = (0..RECOVERY_CODES).map(|_| RecoveryCode::generate());
+    let codes = codes.collect::<Result<Vec<_>, _>>();
+    let codes = codes.map_err(|error| no_entropy(&error))?;
+    let texts = codes.iter().map(RecoveryCode::reveal).collect();
+    Ok((texts, codes.iter().map(RecoveryCode::hash).collect()))
+}
+
+/// Makes a key for the operator's authenticator. The login asks for codes once one was typed.
+///
+/// # Errors
+/// `NotFound`; `NotAllowed` if there is a second factor, or for an operator without a password.
+pub async fn begin_second_factor(store: &Store, name: OperatorName) -> Result<(), StoreError> {
+    let key = TotpKey::generate().map_err(|error| no_entropy(&error))?;
+    store.begin_second_factor(name, key).await
+}
+
+/// Turns the second factor on and returns the recovery codes; None for a wrong code. All sessions but `session`
+/// end.
+///
+/// # Errors
+/// `NotFound`; `NotAllowed` if none is pending.
+pub async fn add_second_factor(
+    store: &Store,
+    name: OperatorName,
+    code: SecondFactorCode,
+    session: TokenHash,
+    by: Actor,
+) -> Result<Option<NewSecondFactor>, StoreError> {
+    let (texts, hashes) = recovery_codes()?;
+    let now = Timestamp::now();
+    let is_right = store
+        .confirm_second_factor(name, code, hashes, session, by, now)
+        .await?;
+    Ok(is_right.then_some(texts))
+}
+
+/// Replaces the recovery codes and returns the new ones; None for a wrong code.
+///
+/// # Errors
+/// `NotFound`; `NotAllowed` without a second factor.
+pub async fn renew_recovery_codes(
+    store: &Store,
+    name: OperatorName,
+    code: SecondFactorCode,
+    by: Actor,
+) -> Result<Option<NewSecondFactor>, StoreError> {
+    let (texts, hashes) = recovery_codes()?;
+    let now = Timestamp::now();
+    let is_right = store
+        .replace_recovery_codes(name, code, hashes, by, now)
+        .await?;
+    Ok(is_right.then_some(texts))
+}
+
+/// Turns the second factor off, for the operator themselves. Returns false for a wrong code.
+///
+/// # Errors
+/// `NotFound`; `NotAllowed` without a second factor.
+pub async fn turn_off_second_factor(
+    store: &Store,
+    name: OperatorName,
+    code: SecondFactorCode,
+    by: Actor,
+) -> Result<bool, StoreError> {
+    let now = Timestamp::now();
+    store.remove_second_factor(name, Some(code), by, now).await
+}
+
+/// Turns the second factor of an operator off who has lost it.
+///
+/// # Errors
+/// `NotFound`; `NotAllowed` without a second factor.
+pub async fn reset_second_factor(
+    store: &Store,
+    name: OperatorName,
+    by: Actor,
+) -> Result<(), StoreError> {
+    let now = Timestamp::now();
+    store.remove_second_factor(name, None, by, now).await?;
+    Ok(())
+}
+
+/// Begins the second step of a login, after the password was checked. Returns the secret for the browser's
+/// cookie.
+pub async fn await_code(
+    store: &Store,
+    name: OperatorName,
+    to: String,
+) -> Result<Token, StoreError> {
+    let token = Token::generate().map_err(|error| no_entropy(&error))?;
+    let now = Timestamp::now();
+    store
+        .await_code(name, token.hash(), to, now + AWAITED, now)
+        .await?;
+    Ok(token)
+}
+
+/// Ends the second step of a login. A session's key comes with `SignedIn` only.
+pub async fn log_in_with_code(
+    store: &Store,
+    attempt: TokenHash,
+    code: Option<SecondFactorCode>,
+    lifetime: SignedDuration,
+) -> Result<(CodeOutcome, Token), StoreError> {
+    let (token, key) = generate(KeyKind::Session, Role::Admin, lifetime)?;
+    let now = Timestamp::now();
+    let outcome = store.log_in_with_code(attempt, code, key, now).await?;
+    Ok((outcome, token))
+}

@@ -1,0 +1,37 @@
+//! The process group of a program that we started: dropping it kills all of them, however the program ended.
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::Child;
+
+pub struct ProcessGroup(Option<Pid>);
+
+impl ProcessGroup {
+    /// The group of a child that leads one.
+    #[must_use]
+    pub fn of(leader: &Child) -> Self {
+        Self(
+            leader
+                .id()
+                .and_then(|id| i32::try_from(id).ok())
+                .and_then(Pid::from_raw),
+        )
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        if let Some(group) = self.0 {
+            // The processes may be gone already.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
+    /// The program ended by itself, so processes that it left running are intended.
+    pub fn forget(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for ProcessGroup {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}

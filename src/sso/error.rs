@@ -1,0 +1,29 @@
+//! Reasons why nobody was signed in.
+
+/// The log has the text; the person sees a page for the kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SsoError {
+    /// The provider cannot be reached, or answers what it must not.
+    #[error("the provider cannot be used: {0}")]
+    Provider(String),
+    /// The provider sent the browser back without a code, with an error code of RFC 6749 4.1.2.1.
+    #[error("the provider refused: {0}")]
+    Refused(String),
+    /// The browser came back with something that does not belong to its attempt.
+    #[error("the answer does not belong to this attempt: {0}")]
+    Foreign(&'static str),
+    /// The ID token is not to be believed.
+    #[error("the ID token is not valid: {0}")]
+    Token(&'static str),
+}
+
+impl SsoError {
+    pub(super) fn of_provider(what: &str, cause: impl std::fmt::Display) -> Self {
+        let line: String = format!("{what}: {cause}")
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(300)
+            .collect();
+        Self::Provider(line)
+    }
+}

@@ -1,0 +1,22 @@
+//! Sign-in at one OpenID provider, the code flow of OpenID Connect Core 1.0 with PKCE (RFC 7636).
+//!
+//! In: `[sso]`, the secret of one attempt, which only the person's browser holds, and the parameters with which
+//! the provider sent the browser back. Out: a [`SignedIn`] person, or the reason why there is none. Nothing is
+//! stored here: the pages keep attempts and sessions.
+//!
+//! What always holds: keys, codes and claims come from the one issuer of the configuration; a token is believed
+//! only with a signature by an asymmetric key of that issuer, for us, for this attempt, and in its time.
+
+mod attempt;
+mod claims;
+mod error;
+mod jwt;
+mod keys;
+mod provider;
+#[cfg(test)]
+mod tests;
+
+pub use attempt::{Callback, LoginSecret};
+pub use claims::SignedIn;
+pub use error::SsoError;
+pub use provider::{Provider, SingleSignOn};

@@ -1,0 +1,333 @@
+//! Signatures of every algorithm, and the claims of a token, at their bounds.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::rand::SystemRandom;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+    EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair,
+};
+use serde_json::{Map, Value, json};
+
+use super::claims::Claims;
+use super::jwt::SignedToken;
+use super::keys::KeySet;
+use super::{SignedIn, SsoError};
+use crate::config::Sso;
+use crate::domain::{Domain, Role, Timestamp};
+
+fn encode(octets: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(octets)
+}
+
+/// The part of a token that is signed.
+fn message(header: &Value, claims: &Value) -> String {
+    format!(
+        "{}.{}",
+        encode(header.to_string()),
+        encode(claims.to_string())
+    )
+}
+
+struct EllipticKey {
+    pair: EcdsaKeyPair,
+    jwk: Value,
+}
+
+fn elliptic(curve: &str, algorithm: &'static EcdsaSigningAlgorithm) -> EllipticKey {
+    let random = SystemRandom::new();
+    let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).expect("a key");
+    let pair = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).expect("a key");
+    let point = &pair.public_key().as_ref()[1..];
+    let (x, y) = point.split_at(point.len() / 2);
+    let jwk = json!({"kty": "EC", "crv": curve, "kid": curve, "x": encode(x), "y": encode(y)});
+    EllipticKey { pair, jwk }
+}
+
+impl EllipticKey {
+    fn sign(&self, header: &Value, claims: &Value) -> String {
+        let message = message(header, claims);
+        let random = SystemRandom::new();
+        let signature = self.pair.sign(&random, message.as_bytes()).expect("signed");
+        format!("{message}.{}", encode(signature))
+    }
+}
+
+fn set(keys: &[Value]) -> KeySet {
+    let body = json!({ "keys": keys }).to_string();
+    KeySet::parse(body.as_bytes()).expect("a set")
+}
+
+fn verify(token: &str, keys: &KeySet) -> Result<Map<String, Value>, SsoError> {
+    let token = SignedToken::parse(token)?;
+    let signing: Vec<_> = keys.for_token(&token).cloned().collect();
+    token.verify(signing.iter())
+}
+
+#[test]
+fn a_signature_counts_with_a_key_of_its_kind_only() {
+    let p256 = elliptic("P-256", &ECDSA_P256_SHA256_FIXED_SIGNING);
+    let p384 = elliptic("P-384", &ECDSA_P384_SHA384_FIXED_SIGNING);
+    let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("a key");
+    let edwards = Ed25519KeyPair::from_pkcs8(document.as_ref()).expect("a key");
+    let x = encode(edwards.public_key());
+    let edwards_jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": "Ed25519", "x": x});
+    let all = set(&[p256.jwk.clone(), p384.jwk.clone(), edwards_jwk]);
+    let claims = json!({"sub": "ann"});
+
+    let good = p256.sign(&json!({"alg": "ES256", "kid": "P-256"}), &claims);
+    for token in [
+        good.clone(),
+        p256.sign(&json!({"alg": "ES256"}), &claims),
+        p384.sign(&json!({"alg": "ES384", "typ": "jwt"}), &claims),
+    ] {
+        assert_eq!(verify(&token, &all).expect(&token)["sub"], "ann");
+    }
+    let by_edwards = message(&json!({"alg": "EdDSA", "kid": "Ed25519"}), &claims);
+    let by_edwards = format!(
+        "{by_edwards}.{}",
+        encode(edwards.sign(by_edwards.as_bytes()))
+    );
+    assert!(verify(&by_edwards, &all).is_ok());
+
+    let (signed, signature) = good.rsplit_once('.').expect("three parts");
+    let (header, payload) = signed.split_once('.').expect("three parts");
+    let of_another = encode(json!({"sub": "root"}).to_string());
+    for token in [
+        // Another key's name, another algorithm than the key's.
+        p256.sign(&json!({"alg": "ES256", "kid": "P-384"}), &claims),
+        p256.sign(&json!({"alg": "ES384"}), &claims),
+        p256.sign(&json!({"alg": "RS256"}), &claims),
+        p384.sign(&json!({"alg": "ES256"}), &claims),
+        // Algorithms that are none of ours.
+        p256.sign(&json!({"alg": "none"}), &claims),
+        p256.sign(&json!({"alg": "HS256"}), &claims),
+        p256.sign(&json!({"alg": "es256"}), &claims),
+        p256.sign(&json!({"alg": ["ES256"]}), &claims),
+        p256.sign(&json!({}), &claims),
+        // Tokens for something else.
+        p256.sign(&json!({"alg": "ES256", "typ": "logout+jwt"}), &claims),
+        p256.sign(&json!({"alg": "ES256", "crit": ["exp"]}), &claims),
+        p256.sign(&json!({"alg": "ES256"}), &json!(["sub"])),
+        // Changed, cut, or put together otherwise.
+        format!("{header}.{of_another}.{signature}"),
+        format!("{header}.{payload}."),
+        format!("{header}.{payload}"),
+        format!("{header}.{payload}.{signature}="),
+        format!("{good}."),
+        format!("{header}.{payload}.x.{signature}"),
+        format!(" {good}"),
+        String::new(),
+        ".".repeat(2),
+        format!("{good}{}", "A".repeat(70_000)),
+    ] {
+        assert!(verify(&token, &all).is_err(), "{token:.200}");
+    }
+}
+
+#[test]
+fn keys_for_other_purposes_sign_nothing() {
+    let key = elliptic("P-256", &ECDSA_P256_SHA256_FIXED_SIGNING);
+    let token = key.sign(&json!({"alg": "ES256"}), &json!({}));
+    let with = |name: &str, value: Value| {
+        let mut jwk = key.jwk.clone();
+        jwk[name] = value;
+        jwk
+    };
+    for (jwk, is_of_use) in [
+        (key.jwk.clone(), true),
+        (with("use", json!("sig")), true),
+        (with("key_ops", json!(["verify"])), true),
+        (with("alg", json!("ES256")), true),
+        (with("use", json!("enc")), false),
+        (with("key_ops", json!(["encrypt"])), false),
+        (with("alg", json!("ES384")), false),
+        (with("alg", json!("ECDH-ES")), false),
+        (with("kty", json!("oct")), false),
+        (with("crv", json!("P-384")), false),
+        (with("x", json!("AA")), false),
+        (with("x", json!(1)), false),
+        (json!("a text"), false),
+    ] {
+        let keys = set(std::slice::from_ref(&jwk));
+        assert_eq!(verify(&token, &keys).is_ok(), is_of_use, "{jwk}");
+    }
+    assert!(KeySet::parse(b"{}").is_err());
+    let many = json!({ "keys": vec![key.jwk.clone(); 101] }).to_string();
+    assert!(KeySet::parse(many.as_bytes()).is_err());
+}
+
+fn sso() -> Sso {
+    let role = |group: &str, role| (group.to_owned(), role);
+    Sso {
+        issuer: "https://id.example".to_owned(),
+        client_id: "vestibule".to_owned(),
+        client_secret: "secret".into(),
+        domains: vec![Domain::parse("corp.example").expect("a domain")],
+        role_claim: "realm.roles".to_owned(),
+        groups_claim: "groups".to_owned(),
+        scopes: Vec::new(),
+        roles: [role("admins", Role::Admin), role("readers", Role::Viewer)].into(),
+    }
+}
+
+const NOW: i64 = 1_800_000_000;
+
+fn base() -> Value {
+    json!({
+        "iss": "https://id.example", "aud": "vestibule", "sub": "1",
+        "exp": NOW + 600, "iat": NOW, "nonce": "n",
+    })
+}
+
+fn check(claims: Value) -> Result<Claims, SsoError> {
+    let Value::Object(claims) = claims else {
+        panic!("{claims}")
+    };
+    let now = Timestamp::from_second(NOW).expect("a time");
+    Claims::check(claims, &sso(), "n", now)
+}
+
+fn changed(name: &str, value: Value) -> Value {
+    let mut claims = base();
+    match value {
+        Value::Null => {
+            claims.as_object_mut().expect("an object").remove(name);
+        }
+        value => claims[name] = value,
+    }
+    claims
+}
+
+#[test]
+fn claims_count_up_to_their_bounds() {
+    for (name, value, is_valid) in [
+        ("aud", json!(["vestibule"]), true),
+        ("aud", json!([]), false),
+        ("aud", json!("Vestibule"), false),
+        ("aud", json!(1), false),
+        ("azp", json!("vestibule"), true),
+        ("azp", json!("other"), false),
+        ("azp", json!(["vestibule"]), false),
+        ("iss", json!("https://id.example/"), false),
+        ("iss", Value::Null, false),
+        ("sub", json!(7), false),
+        ("sub", json!("x".repeat(256)), false),
+        ("sub", json!("a\nb"), false),
+        ("exp", json!(NOW - 59), true),
+        ("exp", json!(NOW - 60), false),
+        ("exp", json!(1e300), true),
+        ("exp", json!("1900000000"), false),
+        ("exp", Value::Null, false),
+        ("iat", json!(NOW + 60), true),
+        ("iat", json!(NOW + 61), false),
+        ("iat", json!(NOW - 660), true),
+        ("iat", json!(NOW - 661), false),
+        ("iat", json!(-1e300), false),
+        ("iat", Value::Null, false),
+        ("nbf", json!(NOW + 60), true),
+        ("nbf", json!(NOW + 61), false),
+        ("nbf", json!("now"), false),
+        ("nonce", json!("N"), false),
+        ("nonce", json!(""), false),
+        ("nonce", Value::Null, false),
+    ] {
+        let shown = format!("{name}: {value}");
+        assert_eq!(check(changed(name, value)).is_ok(), is_valid, "{shown}");
+    }
+}
+
+fn person(claims: Value, userinfo: Option<Value>) -> SignedIn {
+    let mut claims = check(claims).unwrap_or_else(|error| panic!("{error}"));
+    if let Some(Value::Object(more)) = userinfo {
+        claims.add(more).unwrap_or_else(|error| panic!("{error}"));
+    }
+    claims.person(&sso())
+}
+
+#[test]
+fn an_address_counts_only_where_it_is_said_to_be_verified() {
+    let claims = |more: Value| {
+        let mut all = base();
+        for (name, value) in more.as_object().expect("an object") {
+            all[name] = value.clone();
+        }
+        all
+    };
+    let ann = "ann@corp.example";
+    for (own, userinfo, is_verified) in [
+        (json!({"email": ann, "email_verified": true}), None, true),
+        (json!({"email": ann, "email_verified": "true"}), None, false),
+        (json!({"email": ann, "email_verified": 1}), None, false),
+        (json!({"email": ann, "email_verified": false}), None, false),
+        (json!({"email": ann}), None, false),
+        (json!({"email": [ann], "email_verified": true}), None, false),
+        (json!({"email": "ann", "email_verified": true}), None, false),
+        (
+            json!({}),
+            Some(json!({"sub": "1", "email": ann, "email_verified": true})),
+            true,
+        ),
+        // What is said of one address is not said of another.
+        (
+            json!({"email": ann}),
+            Some(json!({"sub": "1", "email_verified": true})),
+            false,
+        ),
+        (
+            json!({"email": ann}),
+            Some(json!({"sub": "1", "email": "eve@corp.example", "email_verified": true})),
+            false,
+        ),
+        (
+            json!({"email": ann}),
+            Some(json!({"sub": "1", "email": ann, "email_verified": true})),
+            true,
+        ),
+        (
+            json!({"email_verified": true}),
+            Some(json!({"sub": "1", "email": ann})),
+            false,
+        ),
+        // The signed token has the last word.
+        (
+            json!({"email": ann, "email_verified": false}),
+            Some(json!({"sub": "1", "email": ann, "email_verified": true})),
+            false,
+        ),
+    ] {
+        let shown = format!("{own} {userinfo:?}");
+        let found = person(claims(own), userinfo);
+        assert_eq!(found.verified_address.is_some(), is_verified, "{shown}");
+    }
+    let mut other = check(base()).unwrap_or_else(|error| panic!("{error}"));
+    let Value::Object(of_another) = json!({"sub": "2", "email": ann}) else {
+        unreachable!()
+    };
+    assert!(other.add(of_another).is_err(), "userinfo of another person");
+}
+
+#[test]
+fn the_highest_role_of_the_groups_counts() {
+    for (roles, role) in [
+        (json!({"roles": ["readers", "admins"]}), Some(Role::Admin)),
+        (json!({"roles": "readers"}), Some(Role::Viewer)),
+        (
+            json!({"roles": ["Admins", "admins ", 1, null, ["admins"]]}),
+            None,
+        ),
+        (json!({"roles": {"admins": true}}), None),
+        (json!({"roles": "readers admins"}), None),
+        (json!({}), None),
+        (json!(["admins"]), None),
+    ] {
+        let mut claims = base();
+        claims["realm"] = roles.clone();
+        assert_eq!(person(claims, None).role, role, "{roles}");
+    }
+    // A claim of exactly that name comes before the path.
+    let mut claims = base();
+    claims["realm"] = json!({"roles": "admins"});
+    claims["realm.roles"] = json!("readers");
+    assert_eq!(person(claims, None).role, Some(Role::Viewer));
+}

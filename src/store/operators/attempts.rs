@@ -1,0 +1,102 @@
+//! Attempts to sign in that are under way, each bound to the secret of one browser. An attempt is used once and
+//! for a short time.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Timestamp, TokenHash};
+use crate::store::accounts::verification::Choice;
+use crate::store::sql::sql_types::{JsonColumn, Millis, json};
+use crate::store::sql::{Tx, insert};
+use crate::store::{Store, StoreError};
+
+/// Consequence of a successful attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptPurpose {
+    /// Opens a session on the operators' pages.
+    Operator {
+        /// The path to go on to.
+        to: String,
+    },
+    /// The password was right; a code of the second factor opens the session.
+    Code {
+        /// The path to go on to.
+        to: String,
+    },
+    /// Verifies the address of the link with this token.
+    Verification { token: TokenHash, choice: Choice },
+}
+
+fn forget_expired(tx: &Tx, now: Millis) -> Result<(), StoreError> {
+    tx.run("DELETE FROM sign_in_attempt WHERE expires_at <= ?", &[&now])?;
+    Ok(())
+}
+
+/// Records the begin of an attempt, and deletes expired ones.
+pub(crate) fn insert_attempt(
+    tx: &Tx,
+    hash: TokenHash,
+    operator: Option<i64>,
+    purpose: &AttemptPurpose,
+    expires_at: Millis,
+    now: Millis,
+) -> Result<(), StoreError> {
+    forget_expired(tx, now)?;
+    insert!(
+        tx,
+        sign_in_attempt {
+            hash,
+            operator,
+            purpose: json(purpose)?,
+            expires_at
+        }
+    )?;
+    Ok(())
+}
+
+/// Finds an attempt of an operator whose password was right.
+pub(crate) fn find_with_operator(
+    tx: &Tx,
+    hash: TokenHash,
+    now: Millis,
+) -> Result<Option<(i64, AttemptPurpose)>, StoreError> {
+    let found: Option<(i64, JsonColumn<_>)> = tx.maybe(
+        "SELECT operator, purpose FROM sign_in_attempt
+         WHERE hash = ? AND operator IS NOT NULL AND expires_at > ?",
+        &[&hash, &now],
+    )?;
+    Ok(found.map(|(operator, JsonColumn(purpose))| (operator, purpose)))
+}
+
+impl Store {
+    /// Records the begin of an attempt, and deletes expired ones.
+    pub async fn begin_attempt(
+        &self,
+        hash: TokenHash,
+        purpose: AttemptPurpose,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            insert_attempt(work.tx, hash, None, &purpose, expires_at.into(), now.into())
+        })
+        .await
+    }
+
+    /// Ends an attempt and returns its purpose. None if there is none of this secret, or if it has expired.
+    pub async fn take_attempt(
+        &self,
+        hash: TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<AttemptPurpose>, StoreError> {
+        self.write(move |work| {
+            forget_expired(work.tx, now.into())?;
+            let taken: Option<JsonColumn<_>> = work.tx.maybe(
+                "DELETE FROM sign_in_attempt WHERE hash = ? RETURNING purpose",
+                &[&hash],
+            )?;
+            Ok(taken.map(|JsonColumn(purpose)| purpose))
+        })
+        .await
+    }
+}

@@ -1,0 +1,140 @@
+//! Operators who sign in at the organisation's provider. They are known by issuer and subject; their name here is
+//! taken at the first sign-in, their role is that of the last one.
+
+use crate::domain::{Actor, Interface, OperatorName, Role, Timestamp};
+use crate::store::audit::events::NewEvent;
+use crate::store::operators::keys::{OperatorKey, insert_key};
+use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Tx, insert};
+use crate::store::{Store, StoreError};
+
+/// A person whom the provider vouches for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryIdentity {
+    pub issuer: String,
+    pub subject: String,
+}
+
+/// Maximum number behind a name that others have.
+const MOST_OF_A_NAME: u32 = 10_000;
+
+/// The first of `base`, `base-2`, `base-3` … that no operator has.
+fn free_name(tx: &Tx, base: &OperatorName) -> Result<OperatorName, StoreError> {
+    for number in 1..MOST_OF_A_NAME {
+        let text = match number {
+            1 => base.to_string(),
+            number => format!("{base}-{number}"),
+        };
+        let name =
+            OperatorName::parse(&text).map_err(|error| StoreError::Other(error.to_string()))?;
+        if !tx.exists("SELECT 1 FROM operator WHERE name = ?", &[&name])? {
+            return Ok(name);
+        }
+    }
+    Err(StoreError::NotAllowed(format!(
+        "there are too many operators called {base}"
+    )))
+}
+
+fn find(
+    tx: &Tx,
+    person: &DirectoryIdentity,
+) -> Result<Option<(i64, OperatorName, Role)>, StoreError> {
+    tx.maybe(
+        "SELECT n, name, role FROM operator WHERE issuer = ? AND subject = ?",
+        &[&person.issuer, &person.subject],
+    )
+}
+
+/// Creates the operator of a first sign-in.
+fn create(
+    tx: &Tx,
+    person: &DirectoryIdentity,
+    base: &OperatorName,
+    role: Role,
+    now: Millis,
+) -> Result<(i64, OperatorName), StoreError> {
+    let (n, name) = (tx.next_number()?, free_name(tx, base)?);
+    let by = Actor::operator(name.as_str(), Interface::Page);
+    insert!(
+        tx,
+        operator {
+            n,
+            name,
+            role,
+            // No password matches it.
+            password: "",
+            created_at: now,
+            created_by: by,
+            issuer: person.issuer,
+            subject: person.subject
+        }
+    )?;
+    NewEvent::new("operator.added")
+        .detail(format!("{name}, {role}, signed in at {}", person.issuer))
+        .record(tx, &by, now)?;
+    Ok((n, name))
+}
+
+impl Store {
+    /// Signs a person in: their operator is created or gets this role, and this session. `base` is the name for
+    /// a new operator. Returns the operator's name.
+    pub async fn sign_in_from_directory(
+        &self,
+        person: DirectoryIdentity,
+        base: OperatorName,
+        role: Role,
+        key: OperatorKey,
+        now: Timestamp,
+    ) -> Result<OperatorName, StoreError> {
+        self.write(move |work| {
+            let (tx, now) = (work.tx, Millis::from(now));
+            let (n, name) = match find(tx, &person)? {
+                None => create(tx, &person, &base, role, now)?,
+                Some((n, name, before)) => {
+                    if before != role {
+                        let by = Actor::operator(name.as_str(), Interface::Page);
+                        tx.run("UPDATE operator SET role = ? WHERE n = ?", &[&role, &n])?;
+                        NewEvent::new("operator.role_changed")
+                            .detail(format!("{name}, {before} to {role}"))
+                            .record(tx, &by, now)?;
+                    }
+                    (n, name)
+                }
+            };
+            tx.run(
+                "UPDATE operator SET signed_in_at = ? WHERE n = ?",
+                &[&now, &n],
+            )?;
+            let by = Actor::operator(name.as_str(), Interface::Page);
+            insert_key(tx, n, &name, key, &by, now)?;
+            Ok(name)
+        })
+        .await
+    }
+
+    /// Ends all sessions and tokens of a person who has no role any more. Returns the name of their operator,
+    /// if there is one.
+    pub async fn refuse_from_directory(
+        &self,
+        person: DirectoryIdentity,
+        now: Timestamp,
+    ) -> Result<Option<OperatorName>, StoreError> {
+        self.write(move |work| {
+            let Some((n, name, _)) = find(work.tx, &person)? else {
+                return Ok(None);
+            };
+            let ended = work
+                .tx
+                .run("DELETE FROM operator_key WHERE operator = ?", &[&n])?;
+            if ended > 0 {
+                let by = Actor::operator(name.as_str(), Interface::Page);
+                NewEvent::new("operator.revoked")
+                    .detail(name.to_string())
+                    .record(work.tx, &by, now.into())?;
+            }
+            Ok(Some(name))
+        })
+        .await
+    }
+}

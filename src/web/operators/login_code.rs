@@ -1,0 +1,125 @@
+//! `POST /login/code`: the second step of a login, for operators with a second factor.
+//!
+//! The page of this step appears only after the right password, so somebody who does not know the password learns
+//! nothing from it. Wrong codes are limited by client, as passwords are, and by operator: whoever has the
+//! password may come from many addresses.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use minijinja::context;
+
+use super::AppState;
+use super::error::Error;
+use super::failed_login::LoginFailure;
+use super::form_fields::FormFields;
+use super::login::{SESSION, is_secure, set_cookie};
+use crate::domain::{OperatorName, SecondFactorCode};
+use crate::operations::{await_code, log_in_with_code};
+use crate::store::CodeOutcome;
+use crate::web::attempt_cookie::AttemptCookie;
+use crate::web::page::WebPage;
+use crate::web::rate_limit::{self, Peer};
+
+/// Codes that an operator can try: a burst, and the interval after it. One of a million is guessed; at this
+/// rate that is one in 500 for each day that somebody with the password keeps trying.
+const CODES: NonZeroU32 = match NonZeroU32::new(5) {
+    Some(codes) => codes,
+    None => NonZeroU32::MIN,
+};
+const CODE_EVERY: Duration = Duration::from_mins(2);
+
+/// Limit of codes by operator. Names are those of operators, so memory is bounded by their number.
+pub(super) struct CodeLimit(DefaultKeyedRateLimiter<OperatorName>);
+
+impl CodeLimit {
+    pub(super) fn new() -> Self {
+        let quota = Quota::with_period(CODE_EVERY)
+            .unwrap_or(Quota::per_minute(NonZeroU32::MIN))
+            .allow_burst(CODES);
+        Self(RateLimiter::keyed(quota))
+    }
+
+    pub(super) fn take(&self, name: &OperatorName) -> bool {
+        self.0.check_key(name).is_ok()
+    }
+}
+
+pub(super) const TOO_MANY_CODES: &str =
+    "Too many codes were tried. Wait a few minutes and try again.";
+
+fn cookie(headers: &HeaderMap) -> AttemptCookie {
+    AttemptCookie::new("vestibule_code", is_secure(headers))
+}
+
+/// Asks for the code after the right password.
+pub(super) async fn ask(
+    app: &AppState,
+    headers: &HeaderMap,
+    name: OperatorName,
+    to: &str,
+) -> Result<Response, Error> {
+    let token = await_code(app.store(), name, to.to_owned()).await?;
+    let mut response = form(None).into_response();
+    cookie(headers).set(&token.reveal(), &mut response);
+    Ok(response)
+}
+
+pub(super) async fn submit(
+    State(app): State<Arc<AppState>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    FormFields(fields): FormFields,
+) -> Result<Response, Error> {
+    let peer = peer.map(|Extension(peer)| peer);
+    let client = rate_limit::client(peer, &headers, &app.config().http.trusted_proxies);
+    let cookie = cookie(&headers);
+    let Some(token) = cookie.read(&headers) else {
+        return Ok(Redirect::to("/login").into_response());
+    };
+    let now = crate::domain::Timestamp::now();
+    let Some(name) = app.store().awaited_operator(token.hash(), now).await? else {
+        let mut response = Redirect::to("/login").into_response();
+        cookie.remove(&mut response);
+        return Ok(response);
+    };
+    if !app.logins.take(client) || !app.codes.take(&name) {
+        if app.failed_logins.reports_lockout(client) {
+            app.report_failed_login(client, Some(name), LoginFailure::LockedOut)
+                .await;
+        }
+        return Ok(form(Some(TOO_MANY_CODES))
+            .with_status(StatusCode::TOO_MANY_REQUESTS)
+            .into_response());
+    }
+    let code = fields.exactly("code").and_then(SecondFactorCode::parse);
+    let (outcome, session) = log_in_with_code(app.store(), token.hash(), code, SESSION).await?;
+    let mut response = match outcome {
+        CodeOutcome::SignedIn(_, to) => {
+            let mut response = Redirect::to(&to).into_response();
+            let secure = is_secure(&headers);
+            set_cookie(&mut response, &session.reveal(), SESSION.as_secs(), secure);
+            response
+        }
+        CodeOutcome::Wrong(name) => {
+            app.report_failed_login(client, Some(name), LoginFailure::WrongCode)
+                .await;
+            let fault = "This code is wrong, or was used already.";
+            let page = form(Some(fault)).with_status(StatusCode::UNAUTHORIZED);
+            return Ok(page.into_response());
+        }
+        CodeOutcome::NoAttempt => Redirect::to("/login").into_response(),
+    };
+    cookie.remove(&mut response);
+    Ok(response)
+}
+
+fn form(fault: Option<&str>) -> WebPage {
+    WebPage::new("operators/login_code.html", context! { fault => fault })
+}

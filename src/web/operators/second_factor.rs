@@ -1,0 +1,105 @@
+//! `POST /account/second-factor`: an operator adds a second factor to their password, makes new recovery codes,
+//! or turns it off.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+use minijinja::{Value, context};
+
+use super::AppState;
+use super::auth::CurrentOperator;
+use super::error::Error;
+use super::form_fields::{Fields, FormFields};
+use super::login_code::TOO_MANY_CODES;
+use super::own_account::{refuse, render};
+use super::qr::draw;
+use crate::domain::{Password, SecondFactorCode};
+use crate::operations::{
+    add_second_factor, begin_second_factor, find_operator, renew_recovery_codes,
+    turn_off_second_factor,
+};
+use crate::store::{SecondFactor, SignInWay};
+
+/// What the account page shows of the second factor.
+pub(super) async fn describe(app: &AppState, operator: &CurrentOperator) -> Result<Value, Error> {
+    let store = app.store();
+    if find_operator(store, &operator.name).await?.sign_in == SignInWay::Sso {
+        return Ok(context! { state => "elsewhere" });
+    }
+    Ok(match store.second_factor_of(operator.name.clone()).await? {
+        SecondFactor::Off => context! { state => "off" },
+        SecondFactor::On { recovery_codes } => {
+            context! { state => "on", recovery_codes => recovery_codes }
+        }
+        SecondFactor::Pending(key) => {
+            let site = app.config().site.name.clone();
+            let uri = key.reveal_as_uri(&site, &operator.name);
+            context! {
+                state => "pending",
+                key => key.reveal(),
+                picture => draw(&uri).map(Value::from_safe_string),
+                uri => uri,
+            }
+        }
+    })
+}
+
+pub(super) async fn act(
+    State(app): State<Arc<AppState>>,
+    Extension(operator): Extension<CurrentOperator>,
+    FormFields(form): FormFields,
+) -> Result<Response, Error> {
+    let (store, by, name) = (app.store(), operator.actor(), operator.name.clone());
+    let action = form.one("action").unwrap_or_default();
+    let asks_password = matches!(action, "begin" | "off");
+    if asks_password && !app.knows_password(&operator, &form).await? {
+        let fault = "The current password is wrong.".to_owned();
+        return refuse(&app, &operator, fault).await;
+    }
+    if action == "begin" {
+        begin_second_factor(store, name).await?;
+        return Ok(Redirect::to("/account").into_response());
+    }
+    if !app.codes.take(&name) {
+        return refuse(&app, &operator, TOO_MANY_CODES.to_owned()).await;
+    }
+    let wrong = || "This code is wrong, or was used already.".to_owned();
+    let Some(code) = form.exactly("code").and_then(SecondFactorCode::parse) else {
+        return refuse(&app, &operator, wrong()).await;
+    };
+    let codes = match action {
+        "confirm" => add_second_factor(store, name, code, operator.key, by).await?,
+        "renew" => renew_recovery_codes(store, name, code, by).await?,
+        "off" => {
+            if !turn_off_second_factor(store, name, code, by).await? {
+                return refuse(&app, &operator, wrong()).await;
+            }
+            return Ok(Redirect::to("/account?done=factor-off").into_response());
+        }
+        _ => return Err(Error::Malformed("There is no such action.".to_owned())),
+    };
+    match codes {
+        Some(codes) => {
+            let notice = context! { new_codes => codes };
+            Ok(render(&app, &operator, notice).await?.into_response())
+        }
+        None => refuse(&app, &operator, wrong()).await,
+    }
+}
+
+impl AppState {
+    /// Checks the operator's own password in the field `current`.
+    pub(super) async fn knows_password(
+        &self,
+        operator: &CurrentOperator,
+        form: &Fields,
+    ) -> Result<bool, Error> {
+        let presented = form.exactly("current").and_then(Password::for_comparison);
+        match presented {
+            Some(password) => self.recognise(&operator.name, password).await,
+            None => Ok(false),
+        }
+    }
+}

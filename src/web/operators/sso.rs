@@ -1,0 +1,243 @@
+//! `GET /login/sso`, `GET /login/sso/callback`: sign-in at the organisation's provider.
+//!
+//! The first sends the browser to the provider, the second takes it back and opens a session. Both begin outside
+//! of any session, so each is limited by client, and an attempt is bound to its browser.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use minijinja::context;
+
+use super::AppState;
+use super::error::Error;
+use super::failed_login::LoginFailure;
+use super::form_fields::{Fields, QueryFields};
+use super::login::{self, SESSION};
+use crate::operations::{SignInOutcome, begin_sign_in, sign_in_operator, take_attempt};
+use crate::sso::{Callback, LoginSecret, Provider, SsoError};
+use crate::store::AttemptPurpose;
+use crate::web::attempt_cookie::AttemptCookie;
+use crate::web::page::WebPage;
+use crate::web::rate_limit::{self, ClientLimiter, Peer};
+
+/// Attempts that all clients together begin: a burst, and the interval after it. An attempt is a row for ten
+/// minutes.
+const ATTEMPTS: NonZeroU32 = match NonZeroU32::new(200) {
+    Some(attempts) => attempts,
+    None => NonZeroU32::MIN,
+};
+const ATTEMPT_EVERY: Duration = Duration::from_millis(200);
+
+/// Limits of attempts.
+pub(super) struct AttemptLimits {
+    of_client: ClientLimiter,
+    of_all: DefaultDirectRateLimiter,
+}
+
+impl AttemptLimits {
+    pub(super) fn new() -> Self {
+        let all = Quota::with_period(ATTEMPT_EVERY)
+            .unwrap_or(Quota::per_second(NonZeroU32::MIN))
+            .allow_burst(ATTEMPTS);
+        Self {
+            of_client: ClientLimiter::new(40, Duration::from_secs(3)),
+            of_all: RateLimiter::direct(all),
+        }
+    }
+
+    fn take(&self, client: std::net::IpAddr) -> bool {
+        self.of_client.take(client) && self.of_all.check().is_ok()
+    }
+}
+
+/// The provider, the address of these pages, and their cookie.
+struct Way {
+    provider: Arc<Provider>,
+    own_url: String,
+    cookie: AttemptCookie,
+}
+
+impl Way {
+    fn return_to(&self) -> String {
+        format!("{}/login/sso/callback", self.own_url)
+    }
+}
+
+impl AppState {
+    /// The way to the provider. None if operators do not sign in there.
+    fn way(&self) -> Option<Way> {
+        let config = self.config();
+        let own_url = sso_url(&config)?.to_owned();
+        Some(Way {
+            provider: self.sso.provider(&config)?,
+            cookie: AttemptCookie::new("vestibule_sign_in", own_url.starts_with("https://")),
+            own_url,
+        })
+    }
+
+    /// The address that ends the session at the provider. None if that cannot be done.
+    pub(super) async fn provider_logout(&self) -> Option<String> {
+        let way = self.way()?;
+        let return_to = format!("{}/login", way.own_url);
+        way.provider.logout_url(&return_to).await.ok().flatten()
+    }
+}
+
+/// The address of the pages to which the provider leads back; None if operators do not sign in there.
+pub(super) fn sso_url(config: &crate::config::Config) -> Option<&str> {
+    let sso = config.sso.as_ref()?;
+    config
+        .http
+        .admin_url
+        .as_deref()
+        .filter(|_| !sso.roles.is_empty())
+}
+
+pub(super) async fn begin(
+    State(app): State<Arc<AppState>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    QueryFields(query): QueryFields,
+) -> Result<Response, Error> {
+    let way = app.way().ok_or(Error::NotFound("page"))?;
+    let peer = peer.map(|Extension(peer)| peer);
+    let client = rate_limit::client(peer, &headers, &app.config().http.trusted_proxies);
+    if !app.attempts.take(client) {
+        return Ok(too_many());
+    }
+    let to = login::destination(&query).to_owned();
+    let secret = begin_sign_in(app.store(), AttemptPurpose::Operator { to }).await?;
+    let url = way
+        .provider
+        .authorization_url(&secret, &way.return_to())
+        .await;
+    match url {
+        Ok(url) => {
+            let mut response = Redirect::to(&url).into_response();
+            way.cookie.set(&secret.reveal(), &mut response);
+            Ok(response)
+        }
+        Err(error) => {
+            let failure = LoginFailure::Provider(error.clone());
+            app.report_failed_login(client, None, failure).await;
+            Ok(explain(&error))
+        }
+    }
+}
+
+pub(super) async fn callback(
+    State(app): State<Arc<AppState>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    QueryFields(query): QueryFields,
+) -> Result<Response, Error> {
+    let way = app.way().ok_or(Error::NotFound("page"))?;
+    let peer = peer.map(|Extension(peer)| peer);
+    let client = rate_limit::client(peer, &headers, &app.config().http.trusted_proxies);
+    if !app.attempts.of_client.take(client) {
+        return Ok(too_many());
+    }
+    let Some(token) = way.cookie.read(&headers) else {
+        return Ok(explain(&SsoError::Foreign("no cookie of an attempt")));
+    };
+    let secret = LoginSecret::new(token);
+    let mut response = app.finish(&way, &secret, &query, client).await?;
+    way.cookie.remove(&mut response);
+    Ok(response)
+}
+
+fn too_many() -> Response {
+    let text = "There were too many attempts. Wait a minute and try again.";
+    refuse(StatusCode::TOO_MANY_REQUESTS, text)
+}
+
+impl AppState {
+    async fn finish(
+        &self,
+        way: &Way,
+        secret: &LoginSecret,
+        query: &Fields,
+        client: std::net::IpAddr,
+    ) -> Result<Response, Error> {
+        let Some(AttemptPurpose::Operator { to }) =
+            take_attempt(self.store(), secret.hash()).await?
+        else {
+            return Ok(explain(&SsoError::Foreign("no such attempt")));
+        };
+        let return_to = way.return_to();
+        let signed_in = way.provider.sign_in(secret, read(query), &return_to).await;
+        let person = match signed_in {
+            Ok(person) => person,
+            Err(error) => {
+                let failure = LoginFailure::Provider(error.clone());
+                self.report_failed_login(client, None, failure).await;
+                return Ok(explain(&error));
+            }
+        };
+        match sign_in_operator(self.store(), person, SESSION).await? {
+            SignInOutcome::SignedIn(name, token) => {
+                let is_secure = way.own_url.starts_with("https://");
+                // A redirect would still count as led by the provider, and the browser would not send the
+                // session's cookie, which is SameSite=Strict. A page of our own leads on instead.
+                let page = WebPage::new(
+                    "operators/lead_on.html",
+                    context! { title => format!("Signed in as {name}"), lead_to => to },
+                );
+                let mut response = page.into_response();
+                login::set_cookie(&mut response, &token.reveal(), SESSION.as_secs(), is_secure);
+                Ok(response)
+            }
+            SignInOutcome::NoRole(known) => {
+                self.report_failed_login(client, known, LoginFailure::NoRole)
+                    .await;
+                let text = "The provider knows you, but none of your groups there has a role here, so \
+                            you are not signed in. Ask whoever runs this service to add you to such a \
+                            group; [sso.roles] in the configuration names them.";
+                Ok(refuse(StatusCode::FORBIDDEN, text))
+            }
+        }
+    }
+}
+
+fn read(query: &Fields) -> Callback {
+    Callback::read(query.pairs().map(|(n, v)| (n.to_owned(), v.to_owned())))
+}
+
+/// The page for an attempt that failed.
+fn explain(error: &SsoError) -> Response {
+    let (status, text) = match error {
+        SsoError::Provider(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The provider cannot be used at the moment; the log says why. Try again later, or log in \
+             with a password if you have one.",
+        ),
+        SsoError::Refused(_) => (
+            StatusCode::FORBIDDEN,
+            "The provider did not sign you in, or you cancelled it there. Try again, or ask whoever \
+             runs the provider.",
+        ),
+        SsoError::Foreign(_) => (
+            StatusCode::BAD_REQUEST,
+            "This sign-in was not begun in this browser, was used already, or is older than ten \
+             minutes. Begin again.",
+        ),
+        SsoError::Token(_) => (
+            StatusCode::FORBIDDEN,
+            "What the provider says about you cannot be trusted; the log says why. Ask whoever runs \
+             this service.",
+        ),
+    };
+    refuse(status, text)
+}
+
+fn refuse(status: StatusCode, text: &str) -> Response {
+    WebPage::new("operators/not_signed_in.html", context! { text => text })
+        .with_status(status)
+        .into_response()
+}

@@ -1,0 +1,234 @@
+//! The second factor: from its set-up to its loss.
+
+use axum::http::header::{LOCATION, SET_COOKIE};
+
+use super::*;
+use crate::domain::TotpKey;
+
+impl Harness {
+    /// Enters the password and returns the answer of the first step.
+    async fn enter_password(&self, name: &str, password: &str) -> Answer {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("name", name), ("password", password), ("to", "/messages")])
+            .finish();
+        self.send(posted("/login", None, form)).await
+    }
+
+    /// Enters a code in the second step of this cookie.
+    async fn enter_code(&self, cookie: &str, code: &str) -> Answer {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("code", code)
+            .finish();
+        self.send(posted("/login/code", Some(cookie), form)).await
+    }
+
+    async fn begin(&self, session: &Session) -> TotpKey {
+        let path = "/account/second-factor";
+        let fields = [("action", "begin"), ("current", PASSWORD)];
+        let answer = self.post(session, path, &fields).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
+        let name = OperatorName::parse("the-agent").expect("a name");
+        match self.store.second_factor_of(name).await.expect("read") {
+            crate::store::SecondFactor::Pending(key) => key,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Sets the second factor up and returns its key and the recovery codes.
+    async fn set_up(&self, session: &Session) -> (TotpKey, Vec<String>) {
+        let key = self.begin(session).await;
+        let path = "/account/second-factor";
+        let fields = [("action", "confirm"), ("code", &code(&key, 0))];
+        let answer = self.post(session, path, &fields).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        (key, codes(&answer.body))
+    }
+}
+
+/// The code of a period from the current one.
+fn code(key: &TotpKey, later: i64) -> String {
+    key.code_at(Timestamp::now() + SignedDuration::from_secs(30 * later))
+}
+
+fn codes(page: &str) -> Vec<String> {
+    let (_, list) = page.split_once("id=\"recovery-codes\">").expect("codes");
+    let list = list.split("</ul>").next().expect("an end");
+    let codes = list.split("<code>").skip(1);
+    codes
+        .map(|code| code.split('<').next().expect("text").to_owned())
+        .collect()
+}
+
+fn cookie(answer: &Answer) -> String {
+    let set = answer.headers[SET_COOKIE].to_str().expect("text");
+    set.split(';').next().expect("a pair").to_owned()
+}
+
+#[tokio::test]
+async fn a_login_takes_the_code_after_the_password_and_each_code_once() {
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Agent).await;
+    let other = harness.session(Role::Agent).await;
+    // Not without the password, and not before a code was typed.
+    let path = "/account/second-factor";
+    let without = [("action", "begin"), ("current", "wrong horse battery")];
+    let answer = harness.post(&session, path, &without).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    harness.begin(&session).await;
+    let page = harness.get(&session, "/account").await;
+    assert!(page.body.contains("<svg class=\"qr\""), "{}", page.body);
+    assert!(
+        page.body.contains("otpauth://totp/") || page.body.contains("otpauth:&#x2f;&#x2f;totp")
+    );
+    let answer = harness.enter_password("the-agent", PASSWORD).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "not asked yet");
+    let wrong = [("action", "confirm"), ("code", "000000x")];
+    let answer = harness.post(&session, path, &wrong).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    let (key, recovery) = harness.set_up(&session).await;
+    assert_eq!(recovery.len(), 10);
+    // Sessions without it have ended, this one stays.
+    assert_eq!(harness.get(&other, "/").await.status, StatusCode::SEE_OTHER);
+    let page = harness.get(&session, "/account").await;
+    assert!(
+        page.body.contains("Recovery codes left: 10"),
+        "{}",
+        page.body
+    );
+    for code in &recovery {
+        assert!(!page.body.contains(code.as_str()), "shown once");
+    }
+
+    // A wrong password is answered as ever.
+    let wrong = harness
+        .enter_password("the-agent", "correct horse batterz")
+        .await;
+    assert_eq!(wrong.status, StatusCode::UNAUTHORIZED);
+    let none = harness.enter_password("nobody", PASSWORD).await;
+    let plain = |answer: &Answer| answer.body.replace("the-agent", "").replace("nobody", "");
+    let without_time = |text: String| text.split("<footer>").next().unwrap_or_default().to_owned();
+    assert_eq!(without_time(plain(&wrong)), without_time(plain(&none)));
+    assert!(!wrong.headers.contains_key(SET_COOKIE));
+
+    let step = harness.enter_password("the-agent", PASSWORD).await;
+    assert_eq!(step.status, StatusCode::OK);
+    assert!(step.body.contains("name=\"code\""), "{}", step.body);
+    let pending = cookie(&step);
+    assert!(pending.starts_with("vestibule_code="), "{pending}");
+    let asked = Request::get("/").header(COOKIE, &pending);
+    let asked = harness
+        .send(asked.body(Body::empty()).expect("a request"))
+        .await;
+    assert_eq!(asked.status, StatusCode::SEE_OTHER, "no session yet");
+    // The code of the set-up was used. Nobody else's cookie, and no guess.
+    let stale = harness.enter_code(&pending, &code(&key, 0)).await;
+    assert_eq!(stale.status, StatusCode::UNAUTHORIZED, "used already");
+    let unknown = Token::generate().unwrap_or_else(|error| panic!("{error}"));
+    let forged = format!("vestibule_code={}", unknown.reveal());
+    for (cookie, value) in [(forged.as_str(), code(&key, 1)), ("", code(&key, 1))] {
+        let answer = harness.enter_code(cookie, &value).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER);
+        assert_eq!(answer.headers[LOCATION], "/login");
+    }
+    let fresh = code(&key, 1);
+    let answer = harness.enter_code(&pending, &fresh).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
+    assert_eq!(answer.headers[LOCATION], "/messages");
+    let session_cookie = answer.headers.get_all(SET_COOKIE).iter();
+    let set: Vec<_> = session_cookie
+        .map(|set| set.to_str().expect("text"))
+        .collect();
+    assert!(
+        set.iter().any(|set| set.starts_with("vestibule_session=")),
+        "{set:?}"
+    );
+    // The step is over.
+    let again = harness.enter_code(&pending, &code(&key, 2)).await;
+    assert_eq!(again.headers[LOCATION], "/login");
+}
+
+#[tokio::test]
+async fn a_code_and_a_recovery_code_open_once() {
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Agent).await;
+    let (key, recovery) = harness.set_up(&session).await;
+    let fresh = code(&key, 1);
+    for typed in [fresh, recovery[0].to_uppercase()] {
+        for status in [StatusCode::SEE_OTHER, StatusCode::UNAUTHORIZED] {
+            let step = harness.enter_password("the-agent", PASSWORD).await;
+            let answer = harness.enter_code(&cookie(&step), &typed).await;
+            assert_eq!(answer.status, status, "{typed}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn guessing_codes_is_bounded_for_an_operator() {
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Agent).await;
+    let (_, recovery) = harness.set_up(&session).await;
+    let mut statuses = Vec::new();
+    let step = harness.enter_password("the-agent", PASSWORD).await;
+    let pending = cookie(&step);
+    for _ in 0..6 {
+        statuses.push(harness.enter_code(&pending, "123").await.status);
+    }
+    assert_eq!(
+        statuses.last(),
+        Some(&StatusCode::TOO_MANY_REQUESTS),
+        "{statuses:?}"
+    );
+    let right = harness.enter_code(&pending, &recovery[0]).await;
+    assert_eq!(right.status, StatusCode::TOO_MANY_REQUESTS, "not looked at");
+}
+
+#[tokio::test]
+async fn a_new_password_ends_the_step_and_an_admin_resets_a_lost_factor() {
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Agent).await;
+    let (key, recovery) = harness.set_up(&session).await;
+    // Turning it off takes the password and a code.
+    let path = "/account/second-factor";
+    for fields in [
+        vec![("action", "off"), ("code", recovery[1].as_str())],
+        vec![("action", "off"), ("current", PASSWORD)],
+        vec![
+            ("action", "off"),
+            ("current", PASSWORD),
+            ("code", "123456789"),
+        ],
+        vec![("action", "begin"), ("current", PASSWORD)],
+    ] {
+        let answer = harness.post(&session, path, &fields).await;
+        assert_ne!(answer.status, StatusCode::SEE_OTHER, "{fields:?}");
+    }
+    let renewed = [("action", "renew"), ("code", recovery[1].as_str())];
+    let renewed = codes(&harness.post(&session, path, &renewed).await.body);
+    assert!(renewed.len() == 10 && !renewed.contains(&recovery[2]));
+
+    let step = harness.enter_password("the-agent", PASSWORD).await;
+    let pending = cookie(&step);
+    let admin = harness.session(Role::Admin).await;
+    let fields = [
+        ("action", "password"),
+        ("name", "the-agent"),
+        ("password", "another long password"),
+    ];
+    let changed = harness.post(&admin, "/operators", &fields).await;
+    assert_eq!(changed.status, StatusCode::SEE_OTHER);
+    let late = harness.enter_code(&pending, &code(&key, 1)).await;
+    assert_eq!(late.headers[LOCATION], "/login");
+
+    let page = harness.get(&admin, "/operators").await;
+    assert!(page.body.contains("password and code"), "{}", page.body);
+    let fields = [("action", "reset-totp"), ("name", "the-agent")];
+    let reset = harness.post(&admin, "/operators", &fields).await;
+    assert_eq!(reset.status, StatusCode::SEE_OTHER);
+    let answer = harness
+        .enter_password("the-agent", "another long password")
+        .await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "no code is asked for");
+    let again = harness.post(&admin, "/operators", &fields).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+}

@@ -1,0 +1,188 @@
+//! Verification of an address by the organisation's own sign-in: the form of `/verify/{token}` with the action
+//! `sso`, and `GET /sso/callback`.
+//!
+//! It is offered for addresses of the configured domains only. An attempt belongs to one link and one browser,
+//! and it verifies the address of the link's account, if the provider says that the person has that address.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use minijinja::context;
+use url::form_urlencoded;
+
+use super::verify::{page_after_verification, page_if_verified_before};
+use super::{AppState, Client, PageError, WebPage};
+use crate::config::Config;
+use crate::domain::{EmailAddress, Proof, Timestamp, Token, TokenHash};
+use crate::observe::events;
+use crate::operations::{begin_sign_in, take_attempt};
+use crate::sso::{Callback, LoginSecret, Provider, SignedIn, SsoError};
+use crate::store::{AttemptPurpose, Choice, Link, Proved};
+use crate::verification::confirm;
+use crate::web::attempt_cookie::AttemptCookie;
+
+/// True if a sign-in can verify this address.
+pub(super) fn is_offered(config: &Config, address: &EmailAddress) -> bool {
+    config
+        .sso
+        .as_ref()
+        .is_some_and(|sso| sso.domains.contains(address.domain()))
+}
+
+fn return_to(config: &Config) -> String {
+    format!("{}/sso/callback", config.http.public_url)
+}
+
+fn cookie(config: &Config) -> AttemptCookie {
+    let is_secure = config.http.public_url.starts_with("https://");
+    AttemptCookie::new("vestibule_verification", is_secure)
+}
+
+/// A page that says why nothing was verified, and that the link still works.
+fn refuse(status: StatusCode, why: &str) -> WebPage {
+    WebPage::message("sso.failed", &[why, "sso.use_link"]).with_status(status)
+}
+
+fn explain(error: &SsoError) -> WebPage {
+    events::sso_failed(error);
+    match error {
+        SsoError::Provider(_) => refuse(StatusCode::SERVICE_UNAVAILABLE, "sso.unavailable"),
+        SsoError::Refused(_) | SsoError::Token(_) => {
+            refuse(StatusCode::FORBIDDEN, "sso.not_confirmed")
+        }
+        SsoError::Foreign(_) => refuse(StatusCode::BAD_REQUEST, "sso.begin_again"),
+    }
+}
+
+impl AppState {
+    fn provider(&self, config: &Config) -> Result<Arc<Provider>, PageError> {
+        self.sso.provider(config).ok_or(PageError::InvalidLink)
+    }
+
+    /// Sends the holder of an open link to the provider. A page of our own leads there, since the policy lets
+    /// forms lead to our own pages only.
+    pub(super) async fn begin_sso(
+        &self,
+        token: &Token,
+        address: &EmailAddress,
+        choice: Choice,
+        client: std::net::IpAddr,
+    ) -> Result<Response, PageError> {
+        let config = self.config();
+        if !is_offered(&config, address) {
+            return Err(PageError::Malformed);
+        }
+        if !self.forms.take(client) {
+            return Err(PageError::TooMany);
+        }
+        let purpose = AttemptPurpose::Verification {
+            token: token.hash(),
+            choice,
+        };
+        let provider = self.provider(&config)?;
+        let secret = begin_sign_in(self.store(), purpose).await?;
+        let url = provider
+            .authorization_url(&secret, &return_to(&config))
+            .await;
+        let url = match url {
+            Ok(url) => url,
+            Err(error) => return Ok(explain(&error).into_response()),
+        };
+        let page = WebPage::new("lead_on.html", context! { lead_to => url });
+        let mut response = page.into_response();
+        cookie(&config).set(&secret.reveal(), &mut response);
+        Ok(response)
+    }
+
+    async fn finish_sso(
+        &self,
+        config: &Config,
+        secret: &LoginSecret,
+        callback: Callback,
+    ) -> Result<WebPage, PageError> {
+        let attempt = take_attempt(self.store(), secret.hash()).await?;
+        let Some(AttemptPurpose::Verification { token, choice }) = attempt else {
+            return Ok(refuse(StatusCode::BAD_REQUEST, "sso.begin_again"));
+        };
+        let provider = self.provider(config)?;
+        let person = provider.sign_in(secret, callback, &return_to(config)).await;
+        let page = match person {
+            Ok(person) => self.verify_by_sso(config, token, choice, person).await?,
+            Err(error) => explain(&error),
+        };
+        let remembered = self.store().find_chosen_language(token).await?;
+        Ok(WebPage { remembered, ..page })
+    }
+
+    /// Verifies the address of the link, if it is the person's.
+    async fn verify_by_sso(
+        &self,
+        config: &Config,
+        token: TokenHash,
+        choice: Choice,
+        person: SignedIn,
+    ) -> Result<WebPage, PageError> {
+        let now = Timestamp::now();
+        let (address, known, portal) = match self.store().look_at_link(token, now).await? {
+            Link::Open {
+                address,
+                requests,
+                offers,
+                ..
+            } => {
+                let offered = offers.into_iter().map(|offer| offer.request);
+                (address, requests.into_iter().chain(offered).collect(), None)
+            }
+            Link::Proved {
+                address, portal, ..
+            } => (address, Vec::new(), portal),
+            Link::Refused { .. } | Link::Expired | Link::Unknown => {
+                return Err(PageError::InvalidLink);
+            }
+        };
+        if !is_offered(config, &address) || person.verified_address.as_ref() != Some(&address) {
+            events::sso_failed(&"the provider does not say that the address is the person's");
+            return Ok(refuse(StatusCode::FORBIDDEN, "sso.not_confirmed"));
+        }
+        let proof = Proof::Sso(token, person.groups);
+        Ok(
+            match confirm::confirm(self.store(), proof, choice, now).await? {
+                Proved::Now {
+                    address,
+                    released,
+                    discarded,
+                    ..
+                } => page_after_verification(config, &address, &known, &released, discarded.len()),
+                Proved::Before { address, .. } => {
+                    page_if_verified_before(config, &address, portal.as_ref())
+                }
+                Proved::Expired | Proved::Unknown => return Err(PageError::InvalidLink),
+            },
+        )
+    }
+}
+
+pub(super) async fn callback(
+    State(app): State<Arc<AppState>>,
+    Client(client): Client,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, PageError> {
+    if !app.guesses.take(client) {
+        return Err(PageError::TooMany);
+    }
+    let config = app.config();
+    let Some(token) = cookie(&config).read(&headers) else {
+        return Ok(refuse(StatusCode::BAD_REQUEST, "sso.begin_again").into_response());
+    };
+    let query = query.unwrap_or_default();
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    let callback = Callback::read(pairs.map(|(name, value)| (name.into(), value.into())));
+    let secret = LoginSecret::new(token);
+    let page = app.finish_sso(&config, &secret, callback).await?;
+    let mut response = page.into_response();
+    cookie(&config).remove(&mut response);
+    Ok(response)
+}

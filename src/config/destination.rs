@@ -64,6 +64,22 @@ pub struct SmtpServer {
     pub login: Option<(String, Secret)>,
 }
 
+/// A login with an access token of OAuth 2 instead of a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenLogin {
+    pub user: String,
+    pub source: TokenSource,
+}
+
+/// Where the present access token comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenSource {
+    /// Another program keeps it in this file.
+    File(PathBuf),
+    /// A program that writes it to its standard output, and its arguments.
+    Command(PathBuf, Vec<String>),
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SmtpDestination {
     pub server: SmtpServer,

@@ -39,8 +39,8 @@ use crate::mail::{Identity, SpamMark};
 pub use certificate::CertificateError;
 pub use destination::{
     CommandDestination, Destination, Endpoint, EnvelopeFrom, Hook, HttpCredentials,
-    MaildirDestination, SmtpDestination, SmtpSecurity, SmtpServer, WebhookDestination,
-    WebhookFormat,
+    MaildirDestination, SmtpDestination, SmtpSecurity, SmtpServer, TokenLogin, TokenSource,
+    WebhookDestination, WebhookFormat,
 };
 pub use mistake::{ConfigErrors, Mistake};
 pub use postgres::{PostgresHost, PostgresServer, PostgresTls};
@@ -226,6 +226,8 @@ pub struct MailLimits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outgoing {
     Smtp(SmtpServer),
+    /// A server of a provider that asks for an access token (XOAUTH2); its `login` is `None`.
+    SmtpWithToken(SmtpServer, TokenLogin),
     /// One complete `.eml` for each mail in this folder.
     File(PathBuf),
 }

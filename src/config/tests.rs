@@ -13,7 +13,7 @@ use super::{Config, Secrets};
 const DOCUMENTED: &str = include_str!("../../config/vestibule.toml");
 
 /// Keys that exclude each other within a section, or belong to another type of section.
-const ALTERNATIVES: [&str; 19] = [
+const ALTERNATIVES: [&str; 21] = [
     "destination smtp.credential",
     "destination webhook.bearer_credential",
     "destination webhook.credential",
@@ -24,6 +24,8 @@ const ALTERNATIVES: [&str; 19] = [
     "hook.header_credentials",
     "hook.secret_credential",
     "outgoing smtp.password_file",
+    "outgoing smtp.token_command",
+    "outgoing smtp.token_file",
     "store.ca_file",
     "store.credential",
     "store.long_readers",

@@ -190,10 +190,13 @@ fn parse(octets: &[u8]) -> Result<AccessToken, String> {
     if octets.len() as u64 > LONGEST {
         return Err(format!("it is longer than {} KiB", LONGEST / 1024));
     }
-    let text = std::str::from_utf8(octets).map_err(|_| "it is no text")?.trim();
+    let text = std::str::from_utf8(octets)
+        .map_err(|_| "it is no text")?
+        .trim();
     let (token, seconds) = if text.starts_with('{') {
         // The cause of a mistake would repeat the text.
-        let json: JsonToken = serde_json::from_str(text).map_err(|_| "it is JSON without access_token")?;
+        let json: JsonToken =
+            serde_json::from_str(text).map_err(|_| "it is JSON without access_token")?;
         let seconds = json.expires_in.and_then(|value| {
             let written = value.as_str().and_then(|text| text.parse().ok());
             value.as_u64().or(written)
@@ -235,9 +238,21 @@ mod tests {
         for (text, token, has_end) in [
             ("ya29.abc-_~+/=\n", Some("ya29.abc-_~+/="), false),
             (r#"{"access_token": "abc"}"#, Some("abc"), false),
-            (r#"{"access_token": "abc", "expires_in": 3599}"#, Some("abc"), true),
-            (r#"{"access_token": "abc", "expires_in": "3599"}"#, Some("abc"), true),
-            (r#"{"access_token": "abc", "expires_in": "soon"}"#, Some("abc"), false),
+            (
+                r#"{"access_token": "abc", "expires_in": 3599}"#,
+                Some("abc"),
+                true,
+            ),
+            (
+                r#"{"access_token": "abc", "expires_in": "3599"}"#,
+                Some("abc"),
+                true,
+            ),
+            (
+                r#"{"access_token": "abc", "expires_in": "soon"}"#,
+                Some("abc"),
+                false,
+            ),
             ("", None, false),
             ("two words", None, false),
             ("two\nlines", None, false),
@@ -271,7 +286,10 @@ mod tests {
         // Refused: another one is fetched, but not at once.
         assert!(tokens.replace(&"1".into()).await.is_none());
         let cause = tokens.get().await.expect_err("too soon");
-        assert!(cause.to_string().contains("was run a moment ago"), "{cause}");
+        assert!(
+            cause.to_string().contains("was run a moment ago"),
+            "{cause}"
+        );
         tokio::time::pause();
         tokio::time::advance(PAUSE).await;
         tokio::time::resume();
@@ -291,7 +309,10 @@ mod tests {
         for (script, cause) in [
             ("echo hunter2 >&2; echo hunter2; exit 3", "exit status: 3"),
             ("printf 'hunter2 hunter2'", "holds no token"),
-            ("head -c 100000 /dev/zero | tr '\\0' a", "longer than 64 KiB"),
+            (
+                "head -c 100000 /dev/zero | tr '\\0' a",
+                "longer than 64 KiB",
+            ),
             ("kill -9 $$", "signal: 9"),
         ] {
             let failure = command(script).get().await.expect_err(script).to_string();
@@ -312,7 +333,10 @@ mod tests {
         let pid = folder.path().join("pid");
         let script = format!("sleep 1000 & echo $! > {}; wait", pid.display());
         let failure = command(&script).get().await.expect_err("no token");
-        assert!(failure.to_string().contains("not done within 20 s"), "{failure}");
+        assert!(
+            failure.to_string().contains("not done within 20 s"),
+            "{failure}"
+        );
         // In paused time the limit may pass before the shell has written.
         if let Ok(text) = std::fs::read_to_string(&pid)
             && let Ok(pid) = text.trim().parse::<i32>()

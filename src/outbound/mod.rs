@@ -4,6 +4,7 @@
 //! outcomes, from which the [`retry`] derives the next step; a [`breaker`] spares a destination that is
 //! down. The clients of SMTP and HTTP are here too. Nothing here knows what is sent.
 
+pub mod access_token;
 mod attempt;
 pub mod body_stream;
 pub mod breaker;
@@ -12,6 +13,7 @@ mod generations;
 pub mod http;
 pub mod pool;
 pub mod preflight;
+pub mod process_group;
 pub mod queue;
 pub mod retry;
 mod run;

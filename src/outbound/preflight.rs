@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use lettre::SmtpTransport;
 use lettre::transport::smtp::PoolConfig;
-use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use rustls::CertificateError;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::{SmtpSecurity, SmtpServer};
+use super::access_token::AccessTokens;
+use crate::config::{SmtpSecurity, SmtpServer, TokenLogin};
 use crate::domain::Domain;
 
 /// The failed step and its error.
@@ -47,11 +48,31 @@ pub enum Obstacle {
     Refusal,
 }
 
+/// Reads the present access token of a login, with its user.
+///
+/// # Errors
+/// One line without secrets.
+pub fn access_token(login: &TokenLogin) -> Result<(String, SecretString), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    let tokens = AccessTokens::new(login);
+    let token = runtime.block_on(tokens.get());
+    let token = token.map_err(|error| error.to_string())?;
+    Ok((login.user.clone(), token))
+}
+
 /// Connects, sends EHLO, negotiates TLS and logs in, as far as the configuration requires.
 ///
 /// # Errors
 /// The step that failed.
-pub fn smtp(server: &SmtpServer, hello: &Domain, timeout: Duration) -> Result<(), Trouble> {
+pub fn smtp(
+    server: &SmtpServer,
+    token: Option<&(String, SecretString)>,
+    hello: &Domain,
+    timeout: Duration,
+) -> Result<(), Trouble> {
     let verify = server.tls_verify && server.security != SmtpSecurity::Opportunistic;
     let parameters = || {
         TlsParameters::builder(server.host.clone())
@@ -80,6 +101,14 @@ pub fn smtp(server: &SmtpServer, hello: &Domain, timeout: Duration) -> Result<()
             user.clone(),
             password.expose_secret().to_owned(),
         ));
+    }
+    if let Some((user, token)) = token {
+        transport = transport
+            .authentication(vec![Mechanism::Xoauth2])
+            .credentials(Credentials::new(
+                user.clone(),
+                token.expose_secret().to_owned(),
+            ));
     }
     match transport.build().test_connection() {
         Ok(true) => Ok(()),

@@ -6,6 +6,7 @@
 
 mod folder;
 mod lockstep;
+mod xoauth2;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use lockstep::Lockstep;
 use super::ComposedMail;
 use crate::config::{Outgoing, SmtpSecurity, SmtpServer};
 use crate::domain::Domain;
+use crate::outbound::access_token::{AccessTokens, TokenFailure};
 use crate::outbound::pool::Pool;
 use crate::outbound::{Attempt, Cause};
 
@@ -52,6 +54,8 @@ enum Target {
 /// An SMTP server and its idle connections.
 struct Server {
     settings: SmtpServer,
+    /// Instead of a password.
+    tokens: Option<AccessTokens>,
     tls: TlsParameters,
     hello: ClientId,
     idle: Pool<AsyncSmtpConnection>,
@@ -61,24 +65,27 @@ impl MailTransport {
     /// # Errors
     /// A server name that no certificate can be valid for.
     pub fn new(outgoing: &Outgoing, hostname: &Domain) -> Result<Self, TransportError> {
-        let target = match outgoing {
-            Outgoing::File(folder) => Target::Folder(folder.clone()),
-            Outgoing::Smtp(settings) => {
-                // If the connection may be unencrypted, an untrusted certificate is no worse.
-                let verify =
-                    settings.tls_verify && settings.security != SmtpSecurity::Opportunistic;
-                Target::Smtp(Box::new(Server {
-                    tls: TlsParameters::builder(settings.host.clone())
-                        .dangerous_accept_invalid_certs(!verify)
-                        .dangerous_accept_invalid_hostnames(!verify)
-                        .build()
-                        .map_err(TransportError)?,
-                    settings: settings.clone(),
-                    hello: ClientId::Domain(hostname.to_string()),
-                    idle: Pool::new(KEPT, IDLE),
-                }))
+        let (settings, tokens) = match outgoing {
+            Outgoing::File(folder) => {
+                let target = Target::Folder(folder.clone());
+                return Ok(Self { target });
             }
+            Outgoing::Smtp(settings) => (settings, None),
+            Outgoing::SmtpWithToken(settings, login) => (settings, Some(AccessTokens::new(login))),
         };
+        // If the connection may be unencrypted, an untrusted certificate is no worse.
+        let verify = settings.tls_verify && settings.security != SmtpSecurity::Opportunistic;
+        let target = Target::Smtp(Box::new(Server {
+            tls: TlsParameters::builder(settings.host.clone())
+                .dangerous_accept_invalid_certs(!verify)
+                .dangerous_accept_invalid_hostnames(!verify)
+                .build()
+                .map_err(TransportError)?,
+            settings: settings.clone(),
+            tokens,
+            hello: ClientId::Domain(hostname.to_string()),
+            idle: Pool::new(KEPT, IDLE),
+        }));
         Ok(Self { target })
     }
 
@@ -179,6 +186,41 @@ impl Server {
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
+        if let Some(tokens) = &self.tokens {
+            return self.connect_with_token(tokens).await;
+        }
+        let mut connection = self.open().await?;
+        if let Some((name, password)) = &self.settings.login {
+            let credentials = Credentials::new(name.clone(), password.expose_secret().to_owned());
+            connection.auth(DEFAULT_MECHANISMS, &credentials).await?;
+        }
+        Ok(connection)
+    }
+
+    /// Logs in with the present token. If the server refuses it, and there is another one now, tries that on a new
+    /// connection.
+    async fn connect_with_token(
+        &self,
+        tokens: &AccessTokens,
+    ) -> Result<AsyncSmtpConnection, Failure> {
+        let token = tokens.get().await?;
+        let mut connection = self.open().await?;
+        let refusal = match xoauth2::log_in(&mut connection, tokens.user(), &token).await {
+            Ok(()) => return Ok(connection),
+            Err(refusal) if refusal.is_of_token => refusal,
+            Err(refusal) => return Err(refusal.into()),
+        };
+        connection.abort().await;
+        let Some(token) = tokens.replace(&token).await else {
+            return Err(refusal.into());
+        };
+        let mut connection = self.open().await?;
+        xoauth2::log_in(&mut connection, tokens.user(), &token).await?;
+        Ok(connection)
+    }
+
+    /// A connection that is encrypted as far as the configuration requires, before the login.
+    async fn open(&self) -> Result<AsyncSmtpConnection, Failure> {
         let server = (self.settings.host.as_str(), self.settings.port);
         let mut connection = if self.settings.security == SmtpSecurity::Tls {
             let tls = Some(self.tls.clone());
@@ -201,10 +243,6 @@ impl Server {
         };
         if upgrades {
             connection.starttls(self.tls.clone(), &self.hello).await?;
-        }
-        if let Some((name, password)) = &self.settings.login {
-            let credentials = Credentials::new(name.clone(), password.expose_secret().to_owned());
-            connection.auth(DEFAULT_MECHANISMS, &credentials).await?;
         }
         Ok(connection)
     }
@@ -267,6 +305,10 @@ async fn transact(
 enum Failure {
     #[error("no connection: {0}")]
     Connect(std::io::Error),
+    #[error("no access token: {0}")]
+    Token(#[from] TokenFailure),
+    #[error(transparent)]
+    Login(#[from] xoauth2::LoginRefusal),
     #[error(transparent)]
     Smtp(#[from] lettre::transport::smtp::Error),
     /// The server lacks the extension of this name.

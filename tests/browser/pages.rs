@@ -330,17 +330,6 @@ pub const PAGES: &[Page] = &[
     page(Admin, "account", "/account", "/account", "Make a token"),
     page(
         Admin,
-        "account-second-factor",
-        "/account",
-        "/account",
-        "Scan this with an authenticator",
-    )
-    .after(&[
-        Fill("#factor-current", PASSWORD),
-        Press("button[value=begin]"),
-    ]),
-    page(
-        Admin,
         "no-such-message",
         "/messages/{id}",
         "/messages/x",

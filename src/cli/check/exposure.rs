@@ -39,7 +39,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     for hook in &config.hooks {
         findings.extend(endpoint(&format!("hook {}", hook.name), &hook.endpoint));
     }
-    if let Outgoing::Smtp(smtp) = &config.outgoing {
+    if let Outgoing::Smtp(smtp) | Outgoing::SmtpWithToken(smtp, _) = &config.outgoing {
         findings.extend(server("outgoing (smtp)", smtp));
     }
     findings.extend(secret_files(config));

@@ -7,7 +7,9 @@ use std::time::Duration;
 use url::Url;
 
 use super::{Finding, label};
-use crate::config::{Config, Destination, Endpoint, Outgoing, SmtpSecurity, SmtpServer};
+use crate::config::{
+    Config, Destination, Endpoint, Outgoing, SmtpSecurity, SmtpServer, TokenLogin,
+};
 use crate::domain::is_private_address;
 use crate::outbound::preflight::{self, Obstacle};
 
@@ -21,7 +23,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
             let check = label(name, destination);
             match destination {
                 Destination::Smtp(smtp) => {
-                    probes.push(scope.spawn(move || server(check, &smtp.server, config)));
+                    probes.push(scope.spawn(move || server(check, &smtp.server, None, config)));
                 }
                 Destination::Webhook(webhook) => {
                     probes.push(scope.spawn(move || reachable(check, &webhook.endpoint)));
@@ -33,9 +35,15 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
             let check = format!("hook {}", hook.name);
             probes.push(scope.spawn(move || reachable(check, &hook.endpoint)));
         }
-        if let Outgoing::Smtp(smtp) = &config.outgoing {
-            let check = "outgoing (smtp)".to_owned();
-            probes.push(scope.spawn(move || server(check, smtp, config)));
+        let check = "outgoing (smtp)".to_owned();
+        match &config.outgoing {
+            Outgoing::Smtp(smtp) => {
+                probes.push(scope.spawn(move || server(check, smtp, None, config)));
+            }
+            Outgoing::SmtpWithToken(smtp, login) => {
+                probes.push(scope.spawn(move || server(check, smtp, Some(login), config)));
+            }
+            Outgoing::File(_) => {}
         }
         probes
             .into_iter()
@@ -44,9 +52,22 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     })
 }
 
-fn server(check: String, server: &SmtpServer, config: &Config) -> Finding {
+fn server(
+    check: String,
+    server: &SmtpServer,
+    token: Option<&TokenLogin>,
+    config: &Config,
+) -> Finding {
     let place = format!("{} port {}", server.host, server.port);
-    match preflight::smtp(server, &config.hostname, TIMEOUT) {
+    let token = match token.map(preflight::access_token).transpose() {
+        Ok(token) => token,
+        Err(cause) => {
+            let remedy = "see whether the program of token_command, or whatever writes token_file, works; \
+                          until then mail waits and is tried again";
+            return Finding::problem(check, cause, remedy);
+        }
+    };
+    match preflight::smtp(server, token.as_ref(), &config.hostname, TIMEOUT) {
         Ok(()) => {
             let protection = match server.security {
                 SmtpSecurity::None => "in the clear",
@@ -54,7 +75,7 @@ fn server(check: String, server: &SmtpServer, config: &Config) -> Finding {
                 SmtpSecurity::StartTls => "with STARTTLS",
                 SmtpSecurity::Tls => "with TLS",
             };
-            let login = if server.login.is_some() {
+            let login = if server.login.is_some() || token.is_some() {
                 " and takes the login"
             } else {
                 ""
@@ -98,7 +119,7 @@ fn remedy(obstacle: Obstacle, server: &SmtpServer) -> String {
             "renew the server's certificate; see whether both clocks are right: timedatectl".to_owned()
         }
         Obstacle::Login => {
-            "see whether username, and the password in its file or credential, are those of this server"
+            "see whether username, and the password or token beside it, are those of this server"
                 .to_owned()
         }
         Obstacle::Refusal => {

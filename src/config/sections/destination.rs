@@ -9,7 +9,7 @@ use crate::config::server_url::SmtpUrl;
 use crate::config::units::MINUTE;
 use crate::config::{
     CommandDestination, Destination, EnvelopeFrom, MaildirDestination, Outgoing, SmtpDestination,
-    SmtpSecurity, SmtpServer, WebhookDestination, WebhookFormat,
+    SmtpSecurity, SmtpServer, TokenLogin, TokenSource, WebhookDestination, WebhookFormat,
 };
 use crate::domain::{DestinationName, EmailAddress, RequestId, canary};
 
@@ -85,6 +85,9 @@ pub(super) fn outgoing(mut section: TomlSection<'_>) -> Option<Outgoing> {
     };
     if is_smtp {
         section.is_of_kind("outgoing smtp");
+        if let Some(source) = token_source(&section) {
+            return with_token(&section, source);
+        }
         return server(&section).map(Outgoing::Smtp);
     }
     section.is_of_kind("outgoing file");
@@ -94,11 +97,85 @@ pub(super) fn outgoing(mut section: TomlSection<'_>) -> Option<Outgoing> {
         .map(Outgoing::File)
 }
 
-fn server(section: &TomlSection<'_>) -> Option<SmtpServer> {
+/// Where the access token comes from. `None` without such a key.
+fn token_source(section: &TomlSection<'_>) -> Option<TokenSource> {
+    section.never_inline("token", "token_file = \"/path/to/it\"");
+    let file = section.entry("token_file");
+    let command = section.entry("token_command");
+    match (file, command) {
+        (None, None) => None,
+        (Some(_), Some(entry)) => {
+            entry.refuse("stands beside token_file; the token comes from one of the two");
+            None
+        }
+        (Some(entry), None) => entry.path().map(TokenSource::File),
+        (None, Some(entry)) => {
+            let words = entry.list(|word| Ok::<_, String>(word.to_owned()))?;
+            let mut words = words.into_iter();
+            match words.next() {
+                Some(program) if program.starts_with('/') => {
+                    Some(TokenSource::Command(program.into(), words.collect()))
+                }
+                _ => {
+                    entry.refuse(
+                        "is a list of the program, by its whole path, and its arguments; \
+                         write [\"/usr/bin/oama\", \"access\", \"help-desk@corp.example\"]",
+                    );
+                    None
+                }
+            }
+        }
+    }
+}
+
+/// A server with the login by an access token, which is a password for an hour: it goes over TLS only.
+fn with_token(section: &TomlSection<'_>, source: TokenSource) -> Option<Outgoing> {
+    let (url, tls_verify) = place(section);
+    let user = section
+        .require("username", "\"help-desk@corp.example\"")
+        .and_then(|entry| {
+            let user = entry.some_text()?;
+            if user.contains(|c: char| c.is_control()) {
+                entry.refuse("has a control character, which cannot be sent");
+            }
+            Some(user.to_owned())
+        });
+    if section.secret(PASSWORD).is_some() {
+        section.refuse("has a password beside a token; a login has one of the two");
+    }
+    let url = url?;
+    let is_here = ["127.0.0.1", "::1", "localhost"].contains(&url.host.as_str());
+    let is_safe = match url.security {
+        SmtpSecurity::StartTls | SmtpSecurity::Tls => true,
+        SmtpSecurity::None => is_here,
+        SmtpSecurity::Opportunistic => false,
+    };
+    if !is_safe {
+        section.refuse_key(
+            "url",
+            "the token would go out in the clear; write smtp+starttls:// or smtps://",
+        );
+    }
+    let server = SmtpServer {
+        host: url.host,
+        port: url.port,
+        security: url.security,
+        tls_verify,
+        login: None,
+    };
+    let user = user?;
+    Some(Outgoing::SmtpWithToken(server, TokenLogin { user, source }))
+}
+
+fn place(section: &TomlSection<'_>) -> (Option<SmtpUrl>, bool) {
     let url = section
         .require("url", "\"smtp://127.0.0.1:25\"")
         .and_then(|entry| entry.parse(SmtpUrl::parse));
-    let tls_verify = section.switch("tls_verify", true);
+    (url, section.switch("tls_verify", true))
+}
+
+fn server(section: &TomlSection<'_>) -> Option<SmtpServer> {
+    let (url, tls_verify) = place(section);
     let username = section.entry("username");
     let password = section.secret(PASSWORD);
     let has_password = [PASSWORD.file, PASSWORD.credential, PASSWORD.inline]

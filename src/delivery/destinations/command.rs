@@ -14,7 +14,7 @@
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin};
 use tokio::time::timeout;
@@ -23,6 +23,7 @@ use crate::config::CommandDestination;
 use crate::delivery::OutgoingMessage;
 use crate::delivery::message::ReadPosition;
 use crate::domain::EmailAddress;
+use crate::outbound::process_group::ProcessGroup;
 use crate::outbound::{Attempt, Cause, Scope};
 use crate::store::StoreError;
 
@@ -51,7 +52,7 @@ impl CommandRunner {
             Ok(child) => child,
             Err(e) => return Attempt::Retry(Cause::of_destination(&format!("{program}: {e}"))),
         };
-        let group = Group::of(&child);
+        let group = ProcessGroup::of(&child);
         let (mut stdin, stderr) = (child.stdin.take(), child.stderr.take());
         let mut complaint = Vec::new();
         let ended = {
@@ -195,37 +196,5 @@ fn outcome(status: ExitStatus, complaint: &str) -> Attempt {
         Attempt::Refused(cause)
     } else {
         Attempt::Retry(cause)
-    }
-}
-
-/// The process group of one attempt. Dropping it kills all of them, however the attempt ended.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(leader: &Child) -> Self {
-        Self(
-            leader
-                .id()
-                .and_then(|id| i32::try_from(id).ok())
-                .and_then(Pid::from_raw),
-        )
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(group) = self.0 {
-            // The processes may be gone already.
-            let _ = kill_process_group(group, signal);
-        }
-    }
-
-    /// The program ended by itself, so processes that it left running are intended.
-    fn forget(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.signal(Signal::KILL);
     }
 }

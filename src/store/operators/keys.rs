@@ -103,7 +103,7 @@ pub(crate) fn n_of(tx: &Tx, name: &OperatorName) -> Result<i64, StoreError> {
 
 /// Time after the last sign-in of an operator of the directory for which their tokens are valid. Whoever has
 /// left the organisation cannot sign in any more.
-const DIRECTORY_TOKENS: std::time::Duration = std::time::Duration::from_hours(30 * 24);
+pub(crate) const DIRECTORY_TOKENS: std::time::Duration = std::time::Duration::from_hours(30 * 24);
 
 /// Refuses a password to an operator who signs in elsewhere.
 pub(crate) fn require_password(tx: &Tx, n: i64, name: &OperatorName) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 //! reverse-path, so this mail has a return address.
 
 mod injection;
+mod xoauth2;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, TcpListener};

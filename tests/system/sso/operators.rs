@@ -195,7 +195,7 @@ fn an_id_token_with_any_fault_signs_nobody_in() {
         ("own-key", "no key of the provider"),
         ("changed", "no key of the provider"),
         ("none", "algorithm is not allowed"),
-        ("none-signed", "is malformed"),
+        ("none-signed", "algorithm is not allowed"),
         ("hs256", "algorithm is not allowed"),
         ("hs256-secret", "algorithm is not allowed"),
         ("huge", "larger than 256 KiB"),

@@ -205,7 +205,10 @@ mod tests {
         assert_eq!(all("a@"), ["a@"]);
         assert_eq!(all("x"), ["x"]);
         assert_eq!(all("打印机"), ["打印机", "印机"]);
-        let long: String = (0..30).map(|n| format!("{n:02}x")).collect();
+        let long: String = (0..30)
+            .map(|n| format!("{n:02}x"))
+            .collect::<Vec<_>>()
+            .concat();
         for length in 1..=LONGEST {
             for begin in 0..=long.len() - length {
                 let part = &long[begin..begin + length];

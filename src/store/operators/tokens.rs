@@ -43,7 +43,8 @@ impl IssuedToken {
 
 /// The id of a token: the first octets of its hash, in hexadecimal.
 fn id_of(begin: [u8; 5]) -> String {
-    begin.iter().map(|octet| format!("{octet:02x}")).collect()
+    let [a, b, c, d, e] = begin;
+    format!("{a:02x}{b:02x}{c:02x}{d:02x}{e:02x}")
 }
 
 /// The octets that an id stands for; None if it is none.

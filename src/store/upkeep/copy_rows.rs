@@ -171,7 +171,9 @@ pub(crate) fn summarize(tx: &Tx, table: &TableShape) -> Result<Summary, StoreErr
     let (mut rows, mut digest) = (0, Sha256::new());
     each_row(tx, table, &mut |values| {
         rows += 1;
-        values.iter().for_each(|value| value.digest(&mut digest));
+        for value in &values {
+            value.digest(&mut digest);
+        }
         Ok(())
     })?;
     Ok(Summary {
@@ -239,7 +241,9 @@ impl<'a> Filling<'a> {
         let mut octets = 0;
         each_row(source, table, &mut |mut values| {
             rows += 1;
-            values.iter().for_each(|value| value.digest(&mut digest));
+            for value in &values {
+                value.digest(&mut digest);
+            }
             octets += values.iter().map(CopiedValue::octets).sum::<usize>();
             if let Some(later) = later {
                 values[later] = CopiedValue::Null;

@@ -383,7 +383,10 @@ impl Mail {
     async fn record_strangers(&self, first: i64, many: i64) {
         let recorded = self.store.write(move |work| {
             for n in first..first + many {
-                let subject: String = (0..10).map(|place| format!("w{n}x{place} ")).collect();
+                let subject: String = (0..10)
+                    .map(|place| format!("w{n}x{place} "))
+                    .collect::<Vec<_>>()
+                    .concat();
                 insert(work.tx, n, "ann@corp.example", &subject)?;
             }
             Ok(())
@@ -463,7 +466,10 @@ async fn any_part_of_a_long_word_is_found() {
 #[tokio::test]
 async fn a_dropped_message_of_a_stranger_makes_few_rows() {
     let mail = Mail::new();
-    let subject: String = (0..100).map(|n| format!("w{n:04} ")).collect();
+    let subject: String = (0..100)
+        .map(|n| format!("w{n:04} "))
+        .collect::<Vec<_>>()
+        .concat();
     mail.record(&[("ann@corp.example", subject.as_str())]).await;
     mail.index().await;
     assert!(mail.rows().await < 200, "{}", mail.rows().await);

@@ -137,6 +137,9 @@ async fn tidy(
         if more {
             let rest = tokio::time::sleep(begin.elapsed() * REST);
             shutdown.run_until_cancelled(rest).await;
+            more = store
+                .hold_duty(Duty::Housekeeping, INTERVAL, Timestamp::now())
+                .await?;
         }
     }
     Ok(())

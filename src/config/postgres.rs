@@ -73,6 +73,12 @@ impl PostgresServer {
             .strip_prefix("postgres://")
             .or_else(|| text.strip_prefix("postgresql://"))
             .ok_or_else(|| wrong("is no postgres:// URL"))?;
+        // A password may have any character, so it is looked for before the text is taken apart.
+        if rest.rfind('@').is_some_and(|at| rest[..at].contains(':')) {
+            return Err(wrong(
+                "a password does not belong in a URL, write password_file or credential",
+            ));
+        }
         if rest.contains('#') {
             return Err(wrong("nothing can follow after #"));
         }
@@ -82,11 +88,6 @@ impl PostgresServer {
             Some((user, hosts)) => (user, hosts),
             None => ("", authority),
         };
-        if user.contains(':') {
-            return Err(wrong(
-                "a password does not belong in a URL, write password_file or credential",
-            ));
-        }
         let mut server = Self {
             hosts: Vec::new(),
             user: decode(user)?,
@@ -157,6 +158,12 @@ impl PostgresServer {
             PostgresTls::VerifyFull
         });
         Ok(server)
+    }
+
+    /// The name of the schema for a statement: it may be a word of SQL, such as `user`.
+    #[must_use]
+    pub fn quoted_schema(&self) -> String {
+        format!("\"{}\"", self.schema)
     }
 
     /// Checks the name of a schema.
@@ -330,6 +337,9 @@ mod tests {
         for (text, cause) in [
             ("mysql://u@h/d", "postgres://"),
             ("postgres://u:secret@h/d", "password_file"),
+            ("postgres://u:secret/ret@h/d", "password_file"),
+            ("postgres://u:secret?ret@h/d", "password_file"),
+            ("postgres://u:secret/r%zzet@h/d", "password_file"),
             ("postgres://u@h/d?password=x", "password_file"),
             ("postgres://h/d", "user"),
             ("postgres://u@h", "database"),

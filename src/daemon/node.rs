@@ -53,7 +53,7 @@ fn machine_name() -> String {
 }
 
 /// Digest of what must be the same on all nodes: the name against loops, the portals with their addresses and
-/// destinations, and the places of the destinations.
+/// destinations, the hooks with their events, and the types of the destinations.
 fn digest(config: &Config) -> String {
     let mut hash = Sha256::new();
     hash.update(config.hostname.as_str());
@@ -66,6 +66,10 @@ fn digest(config: &Config) -> String {
             portal.destination.as_str()
         );
         hash.update(line);
+    }
+    for hook in &config.hooks {
+        let events: Vec<_> = hook.events.iter().map(ToString::to_string).collect();
+        hash.update(format!("\n{} {}", hook.name.as_str(), events.join(" ")));
     }
     for (name, destination) in &config.destinations {
         hash.update(format!("\n{} {}", name.as_str(), destination.kind()));

@@ -2,7 +2,8 @@
 //! The command line has no log, and the parts of the daemon leave it to this module, so that nothing is
 //! logged twice.
 
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +13,9 @@ use crate::store::{Duty, OperatorAction, Store, StoreError, Topic};
 
 /// Interval between polls: the database changes with every message, but operators act rarely.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Longest time until another node notices that the one that logged is gone.
+const TAKEOVER: Duration = Duration::from_mins(3);
 
 /// Entries that are read at once; more than operators make within an interval.
 const AT_ONCE: usize = 100;
@@ -27,7 +31,7 @@ pub async fn run(store: Store, shutdown: CancellationToken) {
             }
             tokio::time::sleep(PAUSE).await;
         };
-        let mut earlier = told;
+        let mut before: VecDeque<(Instant, Told)> = VecDeque::new();
         loop {
             match store.duty_interval() {
                 // Another node that held the duty may be gone.
@@ -37,10 +41,18 @@ pub async fn run(store: Store, shutdown: CancellationToken) {
             let logging = async {
                 let duty = store.hold_duty(Duty::OperatorLog, PAUSE, Timestamp::now());
                 if duty.await? {
+                    before.clear();
                     return told.go_on(&store).await;
                 }
-                // Whoever takes the duty over repeats a little rather than leave a gap.
-                told = std::mem::replace(&mut earlier, Told::by_now(&store).await?);
+                // Whoever takes the duty over repeats some lines rather than leave a gap.
+                if before.is_empty() {
+                    before.push_back((Instant::now(), told));
+                }
+                before.push_back((Instant::now(), Told::by_now(&store).await?));
+                while before.get(1).is_some_and(|(at, _)| at.elapsed() > TAKEOVER) {
+                    before.pop_front();
+                }
+                told = before.front().map_or(told, |(_, earlier)| *earlier);
                 Ok(())
             };
             if let Err(error) = logging.await {

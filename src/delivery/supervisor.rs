@@ -1,7 +1,6 @@
 //! In: the configuration and its changes. Out: one running worker for each destination and each hook.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +12,7 @@ use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
 use crate::outbound::Generations;
 use crate::outbound::breaker::Target;
-use crate::store::{Duty, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// Rows that are removed at a time.
 const STEP: usize = 500;
@@ -62,15 +61,6 @@ async fn forget_states(generations: &Generations) {
 /// Subscribes the hooks of this configuration to future events, and removes the pending calls of other hooks.
 async fn subscribe(config: &Config, generations: &mut Generations) {
     let store = generations.store();
-    match store
-        .hold_duty(Duty::Hooks, Duration::ZERO, Timestamp::now())
-        .await
-    {
-        Ok(true) => {}
-        // The node that holds the duty subscribes what its configuration names, which is the same.
-        Ok(false) => return,
-        Err(error) => return events::fault("delivery.hooks", &error),
-    }
     let hooks = config.hooks.iter();
     let hooks = hooks.map(|hook| (hook.name.clone(), hook.events.clone()));
     match store

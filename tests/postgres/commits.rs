@@ -75,10 +75,13 @@ async fn a_connection_cut_at_any_step_loses_nothing_that_was_acknowledged() {
 async fn a_cancelled_wait_for_the_standby_is_no_acknowledgement() {
     let server = Server::start();
     let schema = server.schema();
+    let run = |sql: &str| server.run(&schema.name, sql);
+    // Whatever the role has: the warning must come, and the wait must be made.
+    run("ALTER ROLE vestibule SET client_min_messages = error");
+    run("ALTER ROLE vestibule SET synchronous_commit = off");
     let store = open_seeded(&schema.url).await;
     let first = accept(&store, "ann@corp.example", "with-standby@x").await;
     first.expect("accepted");
-    let run = |sql: &str| server.run(&schema.name, sql);
     run("ALTER SYSTEM SET synchronous_standby_names = 'absent'");
     run("SELECT pg_reload_conf()");
     let waits = format!(

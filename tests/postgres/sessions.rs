@@ -86,3 +86,46 @@ async fn a_node_that_waits_for_the_lock_answers_busy_and_goes_on() {
     assert_eq!(count(&schema, "m@x"), 1);
     assert!(begun.elapsed().as_secs() < 20);
 }
+
+/// Statements of the server fail in every second operation, after it has written, while others share its
+/// transaction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operations_that_fail_take_nothing_of_others_with_them() {
+    let schema = server().schema();
+    let store = open_seeded(&schema.url).await;
+    let run = |sql: &str| server().run(&schema.name, sql);
+    run(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN RAISE unique_violation USING MESSAGE = 'refused by a test'; END $$",
+    );
+    run("CREATE TRIGGER refuse AFTER INSERT ON content FOR EACH ROW
+         WHEN (position('bad'::bytea IN NEW.raw) > 0) EXECUTE FUNCTION refuse()");
+    let mut waiting = Vec::new();
+    for number in 0..600 {
+        let store = store.clone();
+        let kind = if number % 2 == 0 { "good" } else { "bad" };
+        waiting.push(tokio::spawn(async move {
+            let id = format!("{kind}-{number}@x");
+            (kind, accept(&store, "ann@corp.example", &id).await)
+        }));
+    }
+    for one in waiting {
+        match one.await.expect("no panic") {
+            ("good", Ok(_)) => {}
+            ("bad", Err(StoreError::Other(cause))) => {
+                assert!(cause.contains("refused by a test"), "{cause}");
+            }
+            (kind, outcome) => panic!("{kind}: {outcome:?}"),
+        }
+    }
+    assert_eq!(run("SELECT count(*) FROM ledger"), ["300"]);
+    let early = "SELECT count(*) FROM ledger WHERE n >= (SELECT next_number FROM writer)";
+    assert_eq!(run(early), ["0"]);
+    let other = open(&schema.url).await;
+    for number in 0..100 {
+        let id = format!("later-{number}@x");
+        let accepted = accept(&other, "ann@corp.example", &id).await;
+        accepted.expect("no number is given twice");
+    }
+    assert_sound(&store).await;
+}

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::UnixDatagram;
 use tokio::sync::watch;
@@ -198,9 +198,13 @@ impl Store {
 /// Interval between two looks where the engine tells nothing.
 const POLL: Duration = Duration::from_secs(1);
 
+/// Interval between two looks although the engine tells of commits.
+const LOOK: Duration = Duration::from_secs(30);
+
 /// Wakes the workers when the engine tells of a commit elsewhere, and at an interval where it does not.
 async fn listen(driver: Arc<dyn Driver>, notifier: Arc<Notifier>) {
     let mut listener: Option<Box<dyn Listener>> = None;
+    let mut all_woken = Instant::now();
     loop {
         let (driver, held) = (driver.clone(), listener.take());
         let heard = tokio::task::spawn_blocking(move || match held {
@@ -216,6 +220,11 @@ async fn listen(driver: Arc<dyn Driver>, notifier: Arc<Notifier>) {
         if let Ok(Ok((open, heard))) = heard.await {
             (listener, wakeups) = (open, heard);
             is_listening = listener.is_some();
+        }
+        // Whatever was not told is found all the same.
+        if all_woken.elapsed() > LOOK {
+            wakeups = Wakeups::all();
+            all_woken = Instant::now();
         }
         notifier.wake(wakeups);
         if !is_listening {

@@ -125,6 +125,8 @@ enum Failure {
     OneFailed,
     /// Nothing can be committed now.
     All(StoreError),
+    /// The database went away before the commit, so that nothing of the transaction is there.
+    Lost(StoreError),
 }
 
 impl From<StoreError> for Failure {
@@ -209,12 +211,13 @@ impl Thread {
     fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         self.health.begin();
         let outcome = match self.transaction(batch, Mode::Together) {
-            Err(Failure::OneFailed) => self.transaction(batch, Mode::Apart),
+            // What is lost may be committed over another connection.
+            Err(Failure::OneFailed | Failure::Lost(_)) => self.transaction(batch, Mode::Apart),
             outcome => outcome,
         };
         let outcome = match outcome {
             Ok(()) => Ok(()),
-            Err(Failure::All(error)) => Err(error),
+            Err(Failure::All(error) | Failure::Lost(error)) => Err(error),
             Err(Failure::OneFailed) => {
                 Err(StoreError::Other("an operation failed twice".to_owned()))
             }
@@ -244,6 +247,10 @@ impl Thread {
         };
         let mut newest_call = self.newest_call;
         let outcome = fill(&*session, &mut work, batch, mode)
+            .map_err(|failure| match failure {
+                Failure::All(error @ StoreError::Away(_)) => Failure::Lost(error),
+                other => other,
+            })
             .and_then(|()| {
                 let owes_more = (self.owes_calls)(&*session, &mut newest_call);
                 work.wakeups.add_if(Topic::Calls, owes_more);
@@ -314,7 +321,7 @@ fn fill(
                 return Err(Failure::All(error));
             }
             // An operation that failed before it wrote anything needs no rollback.
-            Err(_) if session.changes() == before => {}
+            Err(_) if session.changes() == before && !session.has_failed() => {}
             Err(_) if mode == Mode::Together => return Err(Failure::OneFailed),
             Err(_) => {
                 session.roll_part_back()?;

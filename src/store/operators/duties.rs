@@ -13,8 +13,6 @@ pub enum Duty {
     Housekeeping,
     /// Logs what operators did.
     OperatorLog,
-    /// Decides which hooks are called.
-    Hooks,
     Canary,
 }
 
@@ -23,7 +21,6 @@ impl Duty {
         match self {
             Self::Housekeeping => "housekeeping",
             Self::OperatorLog => "operator_log",
-            Self::Hooks => "hooks",
             Self::Canary => "canary",
         }
     }
@@ -49,7 +46,7 @@ impl Store {
         if !self.is_clock_right() {
             return Ok(false);
         }
-        let holder = self.holder.node().to_owned();
+        let holder = self.holder.opening().to_owned();
         self.write(move |work| {
             let now = Millis::from(now);
             // A lease that ends later than any that is given now comes from a clock that was wrong.

@@ -49,6 +49,7 @@ impl Store {
     /// # Errors
     /// The database cannot be written.
     pub async fn record_node(&self, node: Node) -> Result<(), StoreError> {
+        let may_forget = self.is_clock_right();
         self.write(move |work| {
             let (tx, seen) = (work.tx, Millis::from(node.seen_at));
             tx.run(
@@ -66,6 +67,9 @@ impl Store {
                     &seen,
                 ],
             )?;
+            if !may_forget {
+                return Ok(());
+            }
             let long_ago = seen.minus(FORGET_AFTER);
             tx.run("DELETE FROM node WHERE seen_at < ?", &[&long_ago])?;
             tx.run("DELETE FROM committed WHERE written_at < ?", &[&long_ago])?;

@@ -100,10 +100,11 @@ fn connect_to(
     frontend::startup_message(parameters, wire.output()).map_err(|cause| wire.fail(&cause))?;
     wire.send()?;
     log_in(&mut wire, server, host)?;
+    wire.end_login();
     if !server.pooler {
         wire.simple(&settings(server, purpose, false))?;
     }
-    if server.only_writable {
+    if server.only_writable || matches!(purpose, Purpose::Write | Purpose::Migrate) {
         let sql = "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean";
         let answer = wire.simple(sql)?;
         if answer
@@ -132,7 +133,6 @@ pub(super) fn settings(server: &PostgresServer, purpose: Purpose, is_local: bool
         Purpose::Migrate | Purpose::Listen(_) => ("0", "0"),
     };
     let mut settings = vec![
-        ("search_path", server.schema.as_str()),
         ("lock_timeout", LOCK),
         ("statement_timeout", statement),
         ("idle_in_transaction_session_timeout", idle),
@@ -150,7 +150,15 @@ pub(super) fn settings(server: &PostgresServer, purpose: Purpose, is_local: bool
             ("client_connection_check_interval", "5s"),
         ]);
     }
-    let mut sql = String::new();
+    if matches!(purpose, Purpose::Write | Purpose::Migrate) {
+        settings.extend([
+            // Without its warning, a wait for the standby that was given up would look like a success.
+            ("client_min_messages", "notice"),
+            ("synchronous_commit", "on"),
+        ]);
+    }
+    // Nobody's temporary tables come before ours.
+    let mut sql = format!("{set} search_path = {}, pg_temp;", server.quoted_schema());
     for (name, value) in settings {
         sql.push_str(&format!("{set} {name} = '{value}';"));
     }
@@ -164,6 +172,10 @@ fn log_in(
     host: &PostgresHost,
 ) -> Result<(), StoreError> {
     let password = server.password.expose_secret();
+    // Whoever stands in between could ask for the password in clear text, or accept us without it.
+    let is_verified =
+        host.is_local() || matches!(server.tls, PostgresTls::VerifyFull | PostgresTls::VerifyCa);
+    let mut has_proof = false;
     let needed = || {
         if password.is_empty() {
             return Err(StoreError::Away(format!(
@@ -177,16 +189,16 @@ fn log_in(
         match wire.receive()? {
             Message::AuthenticationOk | Message::BackendKeyData(_) => {}
             Message::AuthenticationCleartextPassword => {
-                if server.tls == PostgresTls::Disable && !host.is_local() {
-                    return Err(StoreError::Away(format!(
-                        "{host}: the server asks for the password in clear text, and the connection \
-                         is not encrypted; set password_encryption = 'scram-sha-256' there"
-                    )));
+                if !is_verified {
+                    return Err(refuse_unverified(host));
                 }
                 let password = needed()?;
                 answer(wire, |output| frontend::password_message(password, output))?;
             }
             Message::AuthenticationMd5Password(body) => {
+                if !is_verified {
+                    return Err(refuse_unverified(host));
+                }
                 let hash = md5_hash(server.user.as_bytes(), needed()?, body.salt());
                 answer(wire, |output| {
                     frontend::password_message(hash.as_bytes(), output)
@@ -219,6 +231,7 @@ fn log_in(
                 begun
                     .finish(body.data())
                     .map_err(|cause| wire.fail(&cause))?;
+                has_proof = true;
             }
             Message::ErrorResponse(body) => {
                 let message = ServerMessage::read(body.fields());
@@ -226,7 +239,12 @@ fn log_in(
                 return Err(wire.fail(&cause));
             }
             // A server that skips the end of the exchange has not proved that it knows the password.
-            Message::ReadyForQuery(_) if scram.is_none() => return Ok(()),
+            Message::ReadyForQuery(_) if scram.is_none() => {
+                if !is_verified && !has_proof && !password.is_empty() {
+                    return Err(refuse_unverified(host));
+                }
+                return Ok(());
+            }
             _ => return Err(refuse_login(host)),
         }
     }
@@ -238,6 +256,13 @@ fn answer(
 ) -> Result<(), StoreError> {
     write(wire.output()).map_err(|cause| wire.fail(&cause))?;
     wire.send()
+}
+
+fn refuse_unverified(host: &PostgresHost) -> StoreError {
+    StoreError::Away(format!(
+        "{host}: its certificate is not verified, and it does not prove that it knows the password; write \
+         sslmode=verify-full, or set password_encryption = 'scram-sha-256' there"
+    ))
 }
 
 fn refuse_login(host: &PostgresHost) -> StoreError {

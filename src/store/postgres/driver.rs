@@ -120,7 +120,7 @@ impl Driver for PostgresDriver {
     /// Removes deleted rows from the tables; the server's log keeps them until it is recycled.
     fn erase_log(&self) -> Result<bool, StoreError> {
         let mut wire = connection::connect(&self.server.place, Purpose::Migrate)?;
-        let schema = &self.server.place.schema;
+        let schema = self.server.place.quoted_schema();
         let tables = wire.simple(&format!(
             "SELECT quote_ident(relname) FROM pg_class
              WHERE relnamespace = '{schema}'::regnamespace AND relkind = 'r'"

@@ -27,8 +27,10 @@ impl ServerMessage {
             match field.type_() {
                 b'C' => message.code = value(),
                 b'M' => message.text = value(),
-                // The severity that is never translated.
-                b'V' => message.is_fatal = matches!(field.value_bytes(), b"FATAL" | b"PANIC"),
+                // The severity; poolers send only the one that a server translates, and do not translate it.
+                b'S' | b'V' => {
+                    message.is_fatal |= matches!(field.value_bytes(), b"FATAL" | b"PANIC");
+                }
                 _ => {}
             }
         }
@@ -44,8 +46,6 @@ impl ServerMessage {
             "55P03" | "57014" | "40P01" | "40001" | "25P04" => StoreError::Busy(text),
             "25006" => StoreError::ReadOnly(text),
             "XX001" | "XX002" => StoreError::Damaged(text),
-            // A migration changed the columns of a prepared statement: the next session prepares it again.
-            "0A000" if self.text.contains("cached plan") => StoreError::Away(text),
             // A prepared statement that the server does not have: a pooler stands between.
             "26000" | "42P05" => StoreError::Away(format!(
                 "{text}; behind a pooler in transaction mode write pooler = true"

@@ -91,7 +91,7 @@ pub(super) fn read_version(
         found: 0,
         works_with: 0,
     };
-    let table = format!("{}.schema_version", server.schema);
+    let table = format!("{}.schema_version", server.quoted_schema());
     let found = wire.simple(&format!("SELECT to_regclass('{table}') IS NOT NULL"))?;
     if found
         .rows
@@ -125,7 +125,7 @@ pub(super) fn migrate(server: &PostgresServer) -> Result<(), StoreError> {
     }
     create(&mut wire, server)?;
     let settings = connection::settings(server, Purpose::Migrate, true);
-    let schema = &server.schema;
+    let schema = server.quoted_schema();
     wire.simple(&format!(
         "BEGIN; {settings} LOCK TABLE {schema}.schema_version IN EXCLUSIVE MODE"
     ))?;
@@ -161,7 +161,7 @@ fn at_step(number: usize, server: &PostgresServer, error: &StoreError) -> StoreE
 
 /// Creates the schema, and the table of its version. Another node may do so at once, and be first.
 fn create(wire: &mut ProtocolConnection, server: &PostgresServer) -> Result<(), StoreError> {
-    let schema = &server.schema;
+    let schema = server.quoted_schema();
     let sql = format!(
         "DO $do$ BEGIN
              IF to_regnamespace('{schema}') IS NULL THEN CREATE SCHEMA {schema}; END IF;

@@ -18,7 +18,7 @@ pub struct ServerFacts {
     pub synchronous_commit: String,
     /// The standbys that a commit waits for; empty where it waits for none.
     pub synchronous_standbys: String,
-    /// Number of standbys that are connected.
+    /// Number of synchronous standbys that are connected; of all where the role may not know which are.
     pub standbys: u32,
     /// Milliseconds by which the clock of this machine is ahead of the server's.
     pub clock_offset: i64,
@@ -34,7 +34,8 @@ pub(in crate::store) fn inspect(server: &PostgresServer) -> Result<ServerFacts, 
         "SELECT current_setting('server_version_num'), current_setting('server_encoding'),
              current_setting('fsync'), current_setting('full_page_writes'),
              current_setting('synchronous_commit'), current_setting('synchronous_standby_names'),
-             (SELECT count(*) FROM pg_stat_replication),
+             (SELECT count(*) FROM pg_stat_replication
+                 WHERE sync_state IS NULL OR sync_state = 'sync' OR sync_state = 'quorum'),
              (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
     )?;
     let now = Timestamp::now().as_millisecond();

@@ -45,6 +45,8 @@ pub(crate) struct PostgresSession {
     depth: Cell<usize>,
     changes: Cell<u64>,
     numbers: Cell<Numbers>,
+    /// As they were when the part began.
+    numbers_before_part: Cell<Numbers>,
 }
 
 /// Numbers of the transaction.
@@ -71,6 +73,7 @@ impl PostgresSession {
             depth: Cell::new(0),
             changes: Cell::new(0),
             numbers: Cell::default(),
+            numbers_before_part: Cell::default(),
         }
     }
 
@@ -142,8 +145,9 @@ impl PostgresSession {
         let mut wire = self.wire.borrow_mut();
         let mut statements = self.statements.borrow_mut();
         let mut is_full = false;
+        let forgotten = statements.take_forgotten();
         let statement = statements.find(sql, !self.server.place.pooler, &mut is_full);
-        if is_full {
+        if is_full && !self.server.place.pooler {
             wire.simple("DEALLOCATE ALL")?;
         }
         if statement.parameters != parameters.len() {
@@ -157,12 +161,14 @@ impl PostgresSession {
         let needs_columns = rows > 0 && (is_new || statement.columns.is_none());
         let output = wire.output();
         let written = (|| {
+            for name in forgotten {
+                frontend::close(b'S', &name, output)?;
+            }
             if is_new {
                 frontend::parse(&statement.name, &statement.text, [], output)?;
             }
-            if !portal.is_empty() {
-                frontend::close(b'P', portal, output)?;
-            }
+            // One that was not read to its end is still there.
+            frontend::close(b'P', portal, output)?;
             bind(portal, &statement.name, parameters, output)?;
             if needs_columns {
                 frontend::describe(b'P', portal, output)?;
@@ -183,7 +189,14 @@ impl PostgresSession {
             Err(_) => 1,
         };
         self.changes.set(self.changes.get() + has_changed);
-        let mut answer = answer?;
+        let mut answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                // The server may have prepared it, or may have to prepare it anew after a migration.
+                statements.forget(sql);
+                return Err(error);
+            }
+        };
         statement.is_prepared = true;
         if needs_columns {
             statement.columns.clone_from(&answer.columns);
@@ -257,13 +270,8 @@ impl<'a> Depth<'a> {
     fn enter(depth: &'a Cell<usize>) -> (Self, String) {
         let number = depth.get();
         depth.set(number + 1);
-        // The portal without a name ends by itself when the next statement uses it.
-        let portal = if number == 0 {
-            String::new()
-        } else {
-            format!("p{number}")
-        };
-        (Self(depth), portal)
+        // The portal without a name would end with any statement that runs between two fetches.
+        (Self(depth), format!("p{number}"))
     }
 }
 
@@ -389,10 +397,17 @@ impl WriterSession for PostgresSession {
     }
 
     fn begin_part(&self) -> Result<(), StoreError> {
+        self.numbers_before_part.set(self.numbers.get());
         self.simple("SAVEPOINT part").map(drop)
     }
 
     fn roll_part_back(&self) -> Result<(), StoreError> {
+        // Blocks that the part reserved are given back with it, and are reserved again.
+        let (before, mut numbers) = (self.numbers_before_part.get(), self.numbers.get());
+        if numbers.end != before.end {
+            (numbers.next, numbers.end) = (before.end, before.end);
+            self.numbers.set(numbers);
+        }
         self.simple("ROLLBACK TO SAVEPOINT part").map(drop)
     }
 

@@ -31,8 +31,10 @@ pub(super) struct Statement {
 #[derive(Debug, Default)]
 pub(super) struct Statements {
     known: HashMap<Box<str>, Statement>,
-    /// Number for the name of the next one.
+    /// Number for the name of the next one. Names are not used again.
     next: u64,
+    /// Names that the server may still know.
+    forgotten: Vec<String>,
 }
 
 impl Statements {
@@ -67,9 +69,24 @@ impl Statements {
         self.known.get_mut(sql).expect("it was inserted")
     }
 
+    /// Forgets one: it is prepared anew when it is needed again.
+    pub(super) fn forget(&mut self, sql: &str) {
+        if let Some(statement) = self.known.remove(sql)
+            && !statement.name.is_empty()
+        {
+            self.forgotten.push(statement.name);
+        }
+    }
+
+    /// Names that the server has to forget, too.
+    pub(super) fn take_forgotten(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.forgotten)
+    }
+
     /// Forgets all, after the server did.
     pub(super) fn clear(&mut self) {
         self.known.clear();
+        self.forgotten.clear();
     }
 }
 

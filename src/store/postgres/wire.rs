@@ -22,6 +22,10 @@ use crate::store::sql::{Columns, SqlValue};
 /// Octets read at once.
 const PIECE: usize = 32 * 1024;
 
+/// Longest message in octets, during the login and after it. No row of ours is as long.
+const LONGEST_OF_LOGIN: usize = 64 * 1024;
+const LONGEST: usize = 64 * 1024 * 1024;
+
 /// A notification of another session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Notification {
@@ -52,6 +56,8 @@ pub(super) struct ProtocolConnection {
     /// Time that all of an answer may take, as often as something comes.
     timeout: Duration,
     deadline: Instant,
+    /// Longest message that is accepted.
+    longest: usize,
 }
 
 /// Names and types of the columns of a result.
@@ -90,7 +96,13 @@ impl ProtocolConnection {
             is_broken: false,
             timeout,
             deadline: Instant::now() + timeout,
+            longest: LONGEST_OF_LOGIN,
         }
+    }
+
+    /// Ends the login: longer messages come now.
+    pub(super) fn end_login(&mut self) {
+        self.longest = LONGEST;
     }
 
     /// Sets the time that an answer may take.
@@ -157,6 +169,7 @@ impl ProtocolConnection {
     /// `Away`.
     pub(super) fn receive(&mut self) -> Result<Message, StoreError> {
         loop {
+            self.check_length()?;
             match Message::parse(&mut self.input) {
                 Ok(Some(message)) => {
                     if let Some(message) = self.keep_aside(message)? {
@@ -175,6 +188,7 @@ impl ProtocolConnection {
     /// `Away`.
     pub(super) fn wait_for_notification(&mut self) -> Result<bool, StoreError> {
         loop {
+            self.check_length()?;
             match Message::parse(&mut self.input) {
                 Ok(Some(message)) => {
                     if self.keep_aside(message)?.is_some() {
@@ -197,6 +211,18 @@ impl ProtocolConnection {
                 Err(cause) => return Err(self.fail(&cause)),
             }
         }
+    }
+
+    /// Looks at the length of the next message before room is made for it: a server of another protocol may
+    /// begin with anything.
+    fn check_length(&mut self) -> Result<(), StoreError> {
+        if let Some(&[_, a, b, c, d]) = self.input.first_chunk() {
+            let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+            if length > self.longest {
+                return Err(self.fail(&"the answer is none of PostgreSQL's protocol"));
+            }
+        }
+        Ok(())
     }
 
     /// Keeps what may come at any time: notices, notifications, changes of parameters.
@@ -527,6 +553,7 @@ mod tests {
                 "a negative length",
                 vec![b'Z', 0xff, 0xff, 0xff, 0xff, b'I'],
             ),
+            ("another protocol", b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()),
             ("a login in the midst", message(b'R', &[0, 0, 0, 0])),
             ("a copy", message(b'G', &[0, 0, 0])),
             ("a tag without its end", message(b'C', b"SELECT 1")),

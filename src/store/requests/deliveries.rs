@@ -8,6 +8,7 @@
 mod sample;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -216,13 +217,27 @@ pub(crate) fn settle(
     Ok(Settled::Recorded)
 }
 
+/// Time after which a daemon that did not record its node is gone.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// True if a daemon recorded this node lately.
+fn is_node_at_work(tx: &Tx, node: &str, now: Millis) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM node WHERE id = ? AND seen_at > ?";
+    tx.exists(sql, &[&node, &now.minus(SILENCE)])
+}
+
 impl Store {
-    /// Ends the leases of earlier processes, on requests, hook calls and verification mails. The daemon calls
-    /// it as it starts, when nothing else can be at work.
+    /// Ends the leases of earlier processes of this node, on requests, hook calls and verification mails. The
+    /// daemon calls it as it starts.
     pub async fn end_leases(&self, now: Timestamp) -> Result<(), StoreError> {
         let holder = self.holder.clone();
+        let is_shared = self.duty_interval().is_some();
         self.write(move |work| {
             let (tx, now) = (work.tx, now.into());
+            // A daemon with a copy of this node's folder may be at work: its leases end by themselves.
+            if is_shared && is_node_at_work(tx, holder.node(), now)? {
+                return Ok(());
+            }
             for (topic, queue) in [(Topic::Requests, REQUESTS), (Topic::Calls, HOOK_CALLS)] {
                 let ended = queue.end_others(tx, &holder, now)?;
                 work.wakeups.add_if(topic, ended > 0);

@@ -126,8 +126,10 @@ pub(super) fn migrate(server: &PostgresServer) -> Result<(), StoreError> {
     create(&mut wire, server)?;
     let settings = connection::settings(server, Purpose::Migrate, true);
     let schema = server.quoted_schema();
+    // A node that migrates at this moment is waited for; the locks of tables are not.
     wire.simple(&format!(
-        "BEGIN; {settings} LOCK TABLE {schema}.schema_version IN EXCLUSIVE MODE"
+        "BEGIN; {settings} SET LOCAL lock_timeout = 0;
+         LOCK TABLE {schema}.schema_version IN EXCLUSIVE MODE; {settings}"
     ))?;
     // Another node may have been first.
     let version = read_version(&mut wire, server)?;

@@ -139,7 +139,7 @@ impl TomlSection<'_> {
     pub fn secret_of_every_command(&self) -> Option<Secret> {
         let secrets = match &self.document().secrets {
             Secrets::Leave | Secrets::ReadFiles => Secrets::of_the_service(true),
-            read => read.clone(),
+            read @ Secrets::Read { .. } => read.clone(),
         };
         self.secret_by(PASSWORD, &secrets)
     }

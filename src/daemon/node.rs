@@ -1,6 +1,7 @@
 //! This node among those that share the store: records at an interval that it is there, and whether its clock
 //! can be relied on.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -74,9 +75,9 @@ fn digest(config: &Config) -> String {
     for (name, destination) in &config.destinations {
         hash.update(format!("\n{} {}", name.as_str(), destination.kind()));
     }
-    hash.finalize()
-        .iter()
-        .take(8)
-        .map(|octet| format!("{octet:02x}"))
-        .collect()
+    let mut digest = String::new();
+    for octet in hash.finalize().iter().take(8) {
+        let _ = write!(digest, "{octet:02x}");
+    }
+    digest
 }

@@ -64,6 +64,10 @@ pub fn server() -> &'static Server {
 
 impl Server {
     /// Starts a server, for a test that changes its settings.
+    #[expect(
+        clippy::zombie_processes,
+        reason = "it ends with this program, or after it"
+    )]
     pub fn start() -> Self {
         let programs = programs();
         let folder = tempfile::Builder::new()

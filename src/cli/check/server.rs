@@ -139,6 +139,8 @@ mod tests {
     use super::*;
     use crate::cli::check::State;
 
+    type Change = fn(&mut ServerFacts);
+
     fn sound() -> ServerFacts {
         ServerFacts {
             version: 150_004,
@@ -166,14 +168,22 @@ mod tests {
     #[test]
     fn whatever_breaks_a_promise_is_found() {
         assert_eq!(states(&sound()), []);
-        let cases: &[(&str, State, fn(&mut ServerFacts))] = &[
-            ("store", State::Problem, |facts| facts.version = 139_999),
+        let cases: &[(&str, State, Change)] = &[
             ("store", State::Problem, |facts| {
-                facts.encoding = "SQL_ASCII".to_owned()
+                facts.version = 139_999;
             }),
-            ("store", State::Warning, |facts| facts.schema = 0),
-            ("store", State::Warning, |facts| facts.schema = 29),
-            ("store.fsync", State::Problem, |facts| facts.fsync = false),
+            ("store", State::Problem, |facts| {
+                facts.encoding = "SQL_ASCII".to_owned();
+            }),
+            ("store", State::Warning, |facts| {
+                facts.schema = 0;
+            }),
+            ("store", State::Warning, |facts| {
+                facts.schema = 29;
+            }),
+            ("store.fsync", State::Problem, |facts| {
+                facts.fsync = false;
+            }),
             ("store.full_page_writes", State::Problem, |facts| {
                 facts.full_page_writes = false;
             }),
@@ -189,12 +199,14 @@ mod tests {
             ("store.standbys", State::Warning, |facts| {
                 facts.synchronous_standbys.clear();
             }),
-            ("store.standbys", State::Problem, |facts| facts.standbys = 0),
-            ("store.clock", State::Problem, |facts| {
-                facts.clock_offset = -5001
+            ("store.standbys", State::Problem, |facts| {
+                facts.standbys = 0;
             }),
             ("store.clock", State::Problem, |facts| {
-                facts.clock_offset = 6000
+                facts.clock_offset = -5001;
+            }),
+            ("store.clock", State::Problem, |facts| {
+                facts.clock_offset = 6000;
             }),
         ];
         for (check, state, change) in cases {

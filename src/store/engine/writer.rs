@@ -307,13 +307,13 @@ fn fill(
             job.fail(error.clone());
             Err(error)
         });
-        let run = run.and_then(|()| match session.has_failed() {
-            false => Ok(()),
-            true => {
-                let error = StoreError::Other("an operation went on after an error".to_owned());
-                job.fail(error.clone());
-                Err(error)
+        let run = run.and_then(|()| {
+            if !session.has_failed() {
+                return Ok(());
             }
+            let error = StoreError::Other("an operation went on after an error".to_owned());
+            job.fail(error.clone());
+            Err(error)
         });
         match run {
             Ok(()) => {}

@@ -1,5 +1,6 @@
 //! Connections: tries the hosts in order, logs in, and gives a session its settings.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -33,8 +34,8 @@ const LOCK: &str = "10s";
 
 /// Time that we wait for an answer: longer than the server waits for a lock.
 const WRITING: Duration = Duration::from_secs(15);
-const READING: Duration = Duration::from_secs(120);
-const MIGRATING: Duration = Duration::from_secs(3600);
+const READING: Duration = Duration::from_mins(2);
+const MIGRATING: Duration = Duration::from_hours(1);
 
 /// Time for the answers to a login.
 const LOGIN: Duration = Duration::from_secs(10);
@@ -160,7 +161,7 @@ pub(super) fn settings(server: &PostgresServer, purpose: Purpose, is_local: bool
     // Nobody's temporary tables come before ours.
     let mut sql = format!("{set} search_path = {}, pg_temp;", server.quoted_schema());
     for (name, value) in settings {
-        sql.push_str(&format!("{set} {name} = '{value}';"));
+        let _ = write!(sql, "{set} {name} = '{value}';");
     }
     sql
 }

@@ -1,6 +1,6 @@
 //! Texts of statements: takes portable SQL with `?` or `?1` as parameters, and gives the server's, with `$1`.
 //!
-//! `?` is one more than the highest number so far, as in SQLite. Hints for the other engine's planner are left
+//! `?` is one more than the highest number so far, as in `SQLite`. Hints for the other engine's planner are left
 //! out. What is in quotes stays as it is.
 
 use std::collections::HashMap;

@@ -303,7 +303,10 @@ impl ProtocolConnection {
                 Message::CommandComplete(body) => {
                     let tag = body.tag().map_err(|cause| self.fail(&cause))?;
                     let mut words = tag.split(' ');
-                    answer.command = words.next().unwrap_or_default().to_owned();
+                    words
+                        .next()
+                        .unwrap_or_default()
+                        .clone_into(&mut answer.command);
                     answer.count = words
                         .next_back()
                         .and_then(|word| word.parse().ok())

@@ -1,14 +1,12 @@
 //! `audit`: what operators did, at the command line, on the pages and through the API.
 
-use std::time::Duration;
-
 use clap::Args;
 
 use super::context::Global;
 use super::failure::CommandResult;
 use super::output::{Layout, Output, TableColumn, or_dash, time};
 use super::paging::Paging;
-use super::requests::{age, ago};
+use super::time_range::TimeRange;
 use crate::store::{AuditEntry, AuditFilter};
 
 /// List what operators did, newest first
@@ -25,17 +23,19 @@ pub struct AuditArgs {
     /// Only this event, such as request.released
     #[arg(long, value_name = "EVENT")]
     event: Option<String>,
-    /// Only actions since then, such as 7d
-    #[arg(long, value_name = "TIME", value_parser = age)]
-    since: Option<Duration>,
+    #[command(flatten)]
+    period: TimeRange,
     #[command(flatten)]
     paging: Paging,
 }
 
 const COLUMNS: &[TableColumn<AuditEntry>] = &[
-    TableColumn::new("at", Layout::Whole, |row| time(row.at)),
-    TableColumn::new("operator", Layout::Whole, |row| row.actor.clone()),
-    TableColumn::new("from", Layout::Whole, |row| or_dash(row.origin.as_ref())),
+    TableColumn::new("at", Layout::Time, |row| time(row.at)),
+    TableColumn::new("operator", Layout::Whole, |row| {
+        let name = row.actor.strip_prefix("operator:");
+        name.unwrap_or(&row.actor).to_owned()
+    }),
+    TableColumn::optional(1, "from", Layout::Whole, |row| or_dash(row.origin.as_ref())),
     TableColumn::new("event", Layout::Whole, |row| row.event.clone()),
     TableColumn::new("account", Layout::Text, |row| or_dash(row.account.as_ref())),
     TableColumn::new("detail", Layout::Text, |row| or_dash(row.detail.as_ref())),
@@ -46,8 +46,8 @@ pub async fn run(args: AuditArgs, global: &Global, out: &mut Output) -> CommandR
     let filter = AuditFilter {
         operator: args.operator,
         event: args.event,
-        since: args.since.map(ago),
-        until: None,
+        since: args.period.since,
+        until: args.period.until,
         page: args.paging.page(),
     };
     let listed = context.store.audit(filter).await?;

@@ -8,16 +8,17 @@ use clap::{Args, Subcommand};
 
 use super::context::{Context, Global, actor};
 use super::failure::{CommandError, CommandResult};
-use super::output::{Layout, Output, TableColumn, count_of, or_dash, time};
+use super::output::{Layout, Output, TableColumn, count_of, note, or_dash, time};
 use super::paging::Paging;
 use super::requests;
+use super::time_range::TimeRange;
 use super::value_parser::word;
 use crate::domain::{Account, AccountId, EmailAddress, Kind, PortalName, Status, Timestamp};
 use crate::operations::{
     self, CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer,
     warning_about,
 };
-use crate::store::{Added, CustomerFilter, Page, QueuedMail, RequestFilter};
+use crate::store::{Added, CustomerFilter, ListOrder, Page, QueuedMail, RequestFilter};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -32,6 +33,7 @@ Examples:
   vestibule customers list
   vestibule customers list --kind external --domain partner.example
   vestibule customers list --status pending --json --limit 1000
+  vestibule customers list --since 7d --newest-first
   vestibule customers list --undeliverable")]
     List(ListCustomers),
     /// Show one account and its requests
@@ -67,7 +69,7 @@ Examples:
 Examples:
   vestibule customers unblock ann@corp.example")]
     Unblock(AccountArg),
-    /// Send the verification mail again, within the limits
+    /// Send the verification mail again, within the limits; also to a person who asked for no more mail
     #[command(after_help = "\
 Examples:
   vestibule customers resend ann@corp.example")]
@@ -100,6 +102,11 @@ pub struct ListCustomers {
     /// Only accounts with this text in their address
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
+    #[command(flatten)]
+    period: TimeRange,
+    /// List the newest first, instead of by address
+    #[arg(long)]
+    newest_first: bool,
     #[command(flatten)]
     paging: Paging,
 }
@@ -183,6 +190,9 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
                     domain: list.domain,
                     search: list.search,
                     undeliverable: list.undeliverable,
+                    created_after: list.period.since,
+                    created_before: list.period.until,
+                    order: list.newest_first.then_some(ListOrder::NewestFirst),
                     page: list.paging.page(),
                 })
                 .await?;
@@ -222,7 +232,11 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
         Command::Export(args) => export::run(&context, args, out).await,
         Command::Forget(args) => forget::run(&context, args, out).await,
         Command::Resend(account_arg) => {
+            let before = account_arg.find(&context).await?;
             let account = account_arg.act(&context, CustomerAction::Resend).await?;
+            if let Some(until) = before.quiet_until.filter(|until| *until > Timestamp::now()) {
+                note(warn_about_quiet(&before, until));
+            }
             tell(
                 &account,
                 "gets a new verification mail, as soon as the limits allow",
@@ -307,6 +321,19 @@ fn quiet(until: Timestamp, refused_at: Option<Timestamp>) -> String {
         "{}: the person said \"This was not me\"{said}; they can take it back by their link, or by \
          that of the one mail that they can ask for at /resend",
         time(until)
+    )
+}
+
+/// Warning after a mail was asked for that the person did not want.
+fn warn_about_quiet(account: &Account, until: Timestamp) -> String {
+    let said = account
+        .refused_at
+        .map_or_else(String::new, |at| format!(" on {}", time(at)));
+    format!(
+        "warning: the person said \"This was not me\"{said} and asked for no more mail until {}; \
+         this mail ends that time. vestibule customers block {} stops it",
+        time(until),
+        account.address
     )
 }
 

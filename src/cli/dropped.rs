@@ -9,8 +9,9 @@ use super::failure::{CommandError, CommandResult};
 use super::output::{Layout, Output, TableColumn, or_dash, time};
 use super::paging::Paging;
 use super::recover::{self, RecoverySelection, recover};
-use super::requests::{age, ago};
+use super::requests::{age, ago, order};
 use super::short_id::ShortId;
+use super::time_range::TimeRange;
 use super::value_parser::word;
 use crate::domain::{DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Verdict};
 use crate::operations::DroppedMessage;
@@ -29,7 +30,8 @@ pub enum Command {
 Examples:
   vestibule dropped list --limit 20
   vestibule dropped list --reason automatic --portal it
-  vestibule dropped list --sender bob@acme.example --json")]
+  vestibule dropped list --sender bob@acme.example --json
+  vestibule dropped list --sender @acme.example --since 7d")]
     List(ListDropped),
     /// Rank the domains that the access settings kept out, with the closest allowed domain
     #[command(after_help = "\
@@ -97,19 +99,24 @@ pub struct ListDropped {
     /// Only those for this portal
     #[arg(long, value_name = "NAME")]
     portal: Option<PortalName>,
-    /// Only those from this address
+    /// Only those from this address, or with this part of an address: @acme.example
     #[arg(long, value_name = "ADDRESS")]
-    sender: Option<EmailAddress>,
+    sender: Option<String>,
+    #[command(flatten)]
+    period: TimeRange,
+    /// List the oldest first
+    #[arg(long)]
+    oldest_first: bool,
     #[command(flatten)]
     paging: Paging,
 }
 
 const COLUMNS: &[TableColumn<DroppedMessage>] = &[
     TableColumn::new("ledger", Layout::Id, |dropped| dropped.ledger.to_string()),
-    TableColumn::new("received", Layout::Time, |dropped| {
+    TableColumn::optional(1, "received", Layout::Time, |dropped| {
         time(dropped.received_at)
     }),
-    TableColumn::optional(2, "portal", Layout::Whole, |dropped| {
+    TableColumn::optional(3, "portal", Layout::Whole, |dropped| {
         or_dash(dropped.portal.as_ref())
     }),
     TableColumn::new("reason", Layout::Whole, |dropped| {
@@ -118,7 +125,7 @@ const COLUMNS: &[TableColumn<DroppedMessage>] = &[
     TableColumn::new("sender", Layout::Whole, |dropped| {
         or_dash(dropped.sender.as_ref())
     }),
-    TableColumn::optional(1, "recoverable", Layout::Whole, |dropped| {
+    TableColumn::optional(2, "recoverable", Layout::Whole, |dropped| {
         match (dropped.request, dropped.recoverable) {
             (Some(_), _) => "released",
             (None, true) => "yes",
@@ -150,17 +157,20 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
     let context = global.open().await?;
     match command {
         Command::List(list) => {
-            let listed = context
-                .store
-                .ledger(LedgerFilter {
-                    verdict: Some(Verdict::Dropped),
-                    reason: list.reason,
-                    portal: context.portal(list.portal)?,
-                    sender: list.sender,
-                    page: list.paging.page(),
-                    ..LedgerFilter::default()
-                })
-                .await?;
+            let mut filter = LedgerFilter {
+                verdict: Some(Verdict::Dropped),
+                reason: list.reason,
+                portal: context.portal(list.portal)?,
+                received_after: list.period.since,
+                received_before: list.period.until,
+                order: order(list.oldest_first),
+                page: list.paging.page(),
+                ..LedgerFilter::default()
+            };
+            if let Some(sender) = &list.sender {
+                filter = filter.of_sender(sender);
+            }
+            let listed = context.store.ledger(filter).await?;
             let row = |entry| DroppedMessage::of(entry, &context.config);
             let rows: Vec<DroppedMessage> = listed.rows.into_iter().map(row).collect();
             out.list(&rows, listed.next.as_deref(), COLUMNS)

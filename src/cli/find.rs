@@ -6,8 +6,9 @@ use super::context::Global;
 use super::failure::{CommandError, CommandResult};
 use super::output::{Layout, Output, TableColumn, note, or_dash, time};
 use super::paging::Paging;
-use super::requests::{age, ago};
-use crate::domain::{Account, Timestamp, Vocabulary};
+use super::time_range::TimeRange;
+use super::value_parser::word;
+use crate::domain::{Account, PortalName, Reason, Verdict, Vocabulary};
 use crate::operations::{self, FoundMessage};
 use crate::store::FindFilter;
 
@@ -22,12 +23,17 @@ pub struct Args {
     /// Parts of the sender's address or name and words of the subject, a domain, an id or a Message-ID
     #[arg(value_name = "WORDS", required = true)]
     words: Vec<String>,
-    /// Only messages received since then: a day, a time, or how long ago, such as 7d
-    #[arg(long, value_name = "TIME", value_parser = instant)]
-    since: Option<Timestamp>,
-    /// Only messages received before then, likewise
-    #[arg(long, value_name = "TIME", value_parser = instant)]
-    until: Option<Timestamp>,
+    #[command(flatten)]
+    period: TimeRange,
+    /// Only messages of this verdict
+    #[arg(long, value_parser = word(Verdict::ALL, Verdict::as_str))]
+    verdict: Option<Verdict>,
+    /// Only messages whose verdict has this reason
+    #[arg(long, value_parser = word(Reason::ALL, Reason::as_str))]
+    reason: Option<Reason>,
+    /// Only messages for this portal
+    #[arg(long, value_name = "NAME")]
+    portal: Option<PortalName>,
     #[command(flatten)]
     paging: Paging,
 }
@@ -35,20 +41,6 @@ pub struct Args {
 /// Messages that are indexed in one step, and the time for which a command indexes.
 const STEP: usize = 25;
 const INDEXING: Duration = Duration::from_secs(2);
-
-/// A time: RFC 3339, a day in the zone of the machine, or how long ago.
-fn instant(text: &str) -> Result<Timestamp, String> {
-    if let Ok(at) = text.parse() {
-        return Ok(at);
-    }
-    if let Ok(day) = text.parse::<jiff::civil::Date>() {
-        let midnight = day.to_zoned(jiff::tz::TimeZone::system());
-        return Ok(midnight.map_err(|error| error.to_string())?.timestamp());
-    }
-    age(text).map(ago).map_err(|_| {
-        "write a day (2026-11-28), a time (2026-11-28T10:00Z), or how long ago (7d)".to_owned()
-    })
-}
 
 const CUSTOMERS: &[TableColumn<Account>] = &[
     TableColumn::new("customer", Layout::Whole, |account| {
@@ -59,13 +51,13 @@ const CUSTOMERS: &[TableColumn<Account>] = &[
 
 const MESSAGES: &[TableColumn<FoundMessage>] = &[
     TableColumn::new("ledger", Layout::Id, |message| message.ledger.to_string()),
-    TableColumn::new("received", Layout::Time, |message| {
+    TableColumn::optional(1, "received", Layout::Time, |message| {
         time(message.received_at)
     }),
     TableColumn::new("verdict", Layout::Word, |message| {
         message.verdict.to_string()
     }),
-    TableColumn::optional(1, "reason", Layout::Text, |message| {
+    TableColumn::optional(2, "reason", Layout::Text, |message| {
         let words = Vocabulary::Reason.words(message.reason.as_str());
         words.to_owned()
     }),
@@ -79,6 +71,7 @@ const MESSAGES: &[TableColumn<FoundMessage>] = &[
 
 pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult {
     let context = global.open().await?;
+    let portal = context.portal(args.portal.clone())?;
     let question = args.words.join(" ");
     let limit = args.paging.clone().page().limit;
     let mut page = args.paging.page();
@@ -93,8 +86,11 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult
             &context.store,
             FindFilter {
                 question: question.clone(),
-                since: args.since,
-                until: args.until,
+                since: args.period.since,
+                until: args.period.until,
+                verdict: args.verdict,
+                reason: args.reason,
+                portal: portal.clone(),
                 page: page.clone(),
                 ..FindFilter::default()
             },

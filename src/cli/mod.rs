@@ -33,6 +33,7 @@ mod short_id;
 mod stats;
 mod tail;
 mod templates;
+mod time_range;
 mod transfer;
 mod try_address;
 mod value_parser;

@@ -9,12 +9,13 @@ use super::failure::{CommandError, CommandResult};
 use super::output::{Layout, Output, TableColumn, note, or_dash, size, time};
 use super::paging::Paging;
 use super::short_id::ShortId;
+use super::time_range::TimeRange;
 use super::value_parser::word;
 use crate::domain::{
-    DestinationName, EmailAddress, PortalName, RequestId, RequestState, Timestamp,
+    DestinationName, EmailAddress, PortalName, Reason, RequestId, RequestState, Timestamp,
 };
 use crate::operations::{RequestAction, act_on_requests, matching_requests};
-use crate::store::{Request, RequestFilter};
+use crate::store::{ListOrder, Request, RequestFilter};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -27,7 +28,8 @@ pub enum Command {
     #[command(after_help = "\
 Examples:
   vestibule requests list --state failed
-  vestibule requests list --state held --older-than 3d
+  vestibule requests list --state held --older-than 3d --oldest-first
+  vestibule requests list --since 2026-11-01 --until 2026-11-08
   vestibule requests list --account ann@corp.example --json")]
     List(ListRequests),
     /// Show one request
@@ -72,12 +74,20 @@ pub struct ListRequests {
     /// Only requests of this account
     #[arg(long, value_name = "ADDRESS")]
     account: Option<EmailAddress>,
+    /// Only requests whose message has a verdict of this reason
+    #[arg(long, value_parser = word(Reason::ALL, Reason::as_str))]
+    reason: Option<Reason>,
+    #[command(flatten)]
+    period: TimeRange,
     /// Only requests received longer ago than this, such as 3d or 1h30m
     #[arg(long, value_name = "TIME", value_parser = age)]
     older_than: Option<Duration>,
     /// Only requests received since then
     #[arg(long, value_name = "TIME", value_parser = age)]
     newer_than: Option<Duration>,
+    /// List the oldest first
+    #[arg(long)]
+    oldest_first: bool,
     #[command(flatten)]
     paging: Paging,
 }
@@ -146,6 +156,15 @@ fn state(request: &Request) -> String {
     }
 }
 
+/// The order of a list, newest first unless asked otherwise.
+pub fn order(oldest_first: bool) -> ListOrder {
+    if oldest_first {
+        ListOrder::OldestFirst
+    } else {
+        ListOrder::NewestFirst
+    }
+}
+
 /// Parses an age, such as `3d`.
 pub fn age(text: &str) -> Result<Duration, String> {
     crate::config::parse_time(text).map_err(|error| error.to_string())
@@ -168,8 +187,13 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
                     state: list.state,
                     portal: context.portal(list.portal)?,
                     account: list.account,
-                    received_before: list.older_than.map(ago),
-                    received_after: list.newer_than.map(ago),
+                    reason: list.reason,
+                    received_before: [list.older_than.map(ago), list.period.until]
+                        .into_iter()
+                        .flatten()
+                        .min(),
+                    received_after: list.newer_than.map(ago).max(list.period.since),
+                    order: order(list.oldest_first),
                     page: list.paging.page(),
                 })
                 .await?;

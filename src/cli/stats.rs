@@ -43,9 +43,9 @@ impl<T> Share<T> {
         counts.into_iter().map(share).collect()
     }
 
-    /// Thirty characters for the largest one; a count above zero is always visible.
+    /// Twenty characters for the largest one; a count above zero is always visible.
     fn bar(&self) -> String {
-        const WIDTH: u64 = 30;
+        const WIDTH: u64 = 20;
         let eighths = (self.number * WIDTH * 8)
             .checked_div(self.most)
             .unwrap_or(0)
@@ -137,11 +137,11 @@ mod tests {
             .iter()
             .map(Share::bar)
             .collect();
-        assert_eq!(bars[0], "█".repeat(30));
-        assert_eq!(bars[1], "█".repeat(15));
+        assert_eq!(bars[0], "█".repeat(20));
+        assert_eq!(bars[1], "█".repeat(10));
         assert_eq!(bars[2], "▏");
         assert_eq!(bars[3], "");
         let share = &Share::of_all(vec![16, 9], |number| *number)[1];
-        assert_eq!(share.bar(), "█".repeat(16) + "▉");
+        assert_eq!(share.bar(), "█".repeat(11) + "▎");
     }
 }

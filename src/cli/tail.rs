@@ -202,7 +202,12 @@ fn show(entries: &[LedgerEntry], redact: bool, out: &mut Output) -> CommandResul
         let (at, id) = (clock(entry.received_at), short_id(&entry.ledger));
         // The verdict may contain the codes of its colour, which have no width.
         let start = at.len() + 2 + 8 + 2 + id.len() + 2;
-        let about = format!("{sender:<SENDER$}  {:<REASON$}  {subject}", entry.reason);
+        // Without much room, only what was dropped needs its reason.
+        let reason = match entry.verdict {
+            Verdict::Dropped => format!("{}: ", entry.reason),
+            Verdict::Accepted | Verdict::Held => String::new(),
+        };
+        let about = format!("{sender:<SENDER$}  {reason}{subject}");
         let about = cut(about.trim_end(), width.saturating_sub(start));
         out.line(format_args!("{at}  {verdict}  {id}  {about}"))?;
     }
@@ -212,9 +217,8 @@ fn show(entries: &[LedgerEntry], redact: bool, out: &mut Output) -> CommandResul
 /// From this width on, lines are whole.
 const WIDE: usize = 140;
 
-/// Columns of a sender and a reason of usual length; longer ones move what follows.
+/// Columns of a sender of usual length; a longer one moves what follows.
 const SENDER: usize = 22;
-const REASON: usize = 18;
 
 /// The time of day, for what is happening now.
 fn clock(at: Timestamp) -> String {

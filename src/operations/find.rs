@@ -126,7 +126,7 @@ async fn find_exact(
             limit: filter.page.limit,
             after: None,
         },
-        sender: None,
+        ..LedgerFilter::default()
     };
     Ok(store.recent_entries(by_message_id).await?.rows)
 }

@@ -24,7 +24,8 @@ mod upkeep;
 mod verification;
 
 pub use crate::domain::{MailCause, MailKind};
-pub use accounts::customers::{Added, CustomerFilter};
+pub use accounts::customer_lists::CustomerFilter;
+pub use accounts::customers::Added;
 pub use accounts::denied::StoppedAccounts;
 pub use accounts::directory::{
     DirectoryEmail, DirectoryRole, DirectoryUser, NewDirectoryUser, UserFilter, UserList,
@@ -70,7 +71,7 @@ pub use requests::deliveries::Claim;
 pub use requests::destinations::{DownDestination, WaitingWork};
 pub use requests::hold_quota::{Offer, WaitingRequest};
 pub use requests::runs::{Delivery, RunLimits};
-pub use sql::pagination::{Listed, Page};
+pub use sql::pagination::{ListOrder, Listed, Page};
 pub use sqlite::compact::{Compacted, compact};
 pub use upkeep::backup::backup;
 pub use upkeep::clock_repair::MaxDelays;

@@ -1,8 +1,10 @@
 //! Dates in the format of a language, in the zone of the site, with the zone's name.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use minijinja::value::Object;
+use minijinja::value::{Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State};
 
 use super::Language;
@@ -18,7 +20,12 @@ impl Object for Zone {}
 #[derive(Debug, Clone, Copy)]
 pub struct Moment(pub Timestamp);
 
-impl Object for Moment {}
+impl Object for Moment {
+    /// An empty map would be false in `if`.
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+}
 
 impl Moment {
     /// The value for a context.
@@ -144,6 +151,11 @@ mod tests {
         let zone = Zone(TimeZone::get(zone).expect("a zone"));
         let instant = instant.parse().expect("an instant");
         format_date(&texts, &language, &zone, instant).expect("a date")
+    }
+
+    #[test]
+    fn a_time_is_true_for_a_template() {
+        assert!(Moment(Timestamp::UNIX_EPOCH).value().is_true());
     }
 
     #[test]

@@ -47,6 +47,14 @@ url = "smtp://127.0.0.1:9"
 type = "command"
 program = "/bin/false"
 
+[[hook]]
+name = "directory"
+url = "http://127.0.0.1:9/people"
+allow_private = true
+events = ["account.created"]
+retry = ["1s"]
+give_up_after = "1s"
+
 [verification]
 from = "Corp Help <no-reply@corp.example>"
 

@@ -6,10 +6,12 @@
 mod ask;
 mod axe;
 mod browser;
+mod employee;
 mod help_desk;
 mod hostile;
 mod journey;
 mod look;
+mod operator;
 mod pages;
 mod session;
 mod uninvited;

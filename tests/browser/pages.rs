@@ -129,6 +129,14 @@ pub const PAGES: &[Page] = &[
     page(Public, "not-found", "/", "/nothing", "nothing here").nowhere(),
     page(
         Public,
+        "verify-was-not-you",
+        VERIFY,
+        "{other}",
+        "Was this not you?",
+    )
+    .after(&[Press("button[value=ask-not-me]")]),
+    page(
+        Public,
         "verify-not-me",
         VERIFY,
         "{other}",
@@ -297,6 +305,13 @@ pub const PAGES: &[Page] = &[
         "/deliveries",
         "hr-system",
     ),
+    page(
+        Admin,
+        "hook",
+        "/hooks/{name}",
+        "/hooks/directory",
+        "Calls that failed",
+    ),
     page(Admin, "audit", "/audit", "/audit", "operator"),
     page(
         Admin,
@@ -368,8 +383,7 @@ const NO_PAGES: &[&str] = &[
     "/dropped.csv",
     "/messages.csv",
     "/requests.csv",
-    // The help desk of these tests has no hooks, and no OpenID provider, whose ways tests/system/sso goes.
-    "/hooks/{name}",
+    // The help desk of these tests has no OpenID provider, whose ways tests/system/sso goes.
     "/login/sso",
     "/login/sso/callback",
     "/sso/callback",

@@ -1,33 +1,21 @@
-//! Accounts: listing, sign-up and the actions of operators.
+//! Accounts: sign-up and the actions of operators. [`customer_lists`](super::customer_lists) lists them.
 
 use std::net::IpAddr;
 
 use crate::access::{Consequence, Decision, decide_newcomer};
 use crate::domain::{
-    Account, AccountId, Actor, Domain, EmailAddress, Kind, NewAccount, Origin, PortalName, Reason,
-    Status, Timestamp,
+    Account, AccountId, Actor, EmailAddress, Kind, NewAccount, Origin, PortalName, Reason, Status,
+    Timestamp,
 };
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::rows::account_rows::{AccountRow, find_sender_account, make};
 use crate::store::sql::sql_types::{JsonColumn, Millis};
-use crate::store::sql::{Conditions, Row, Tx};
+use crate::store::sql::{Row, Tx};
 use crate::store::verification::lanes::QueuePlace;
 use crate::store::verification::languages;
 use crate::store::verification::verification_mail::{Occasion, owe};
-use crate::store::{LanguageWish, Listed, MailCause, MailKind, Page, Store, StoreError, Topic};
-
-#[derive(Debug, Clone, Default)]
-pub struct CustomerFilter {
-    pub kind: Option<Kind>,
-    pub status: Option<Status>,
-    pub domain: Option<String>,
-    /// Part of the address.
-    pub search: Option<String>,
-    /// Only accounts that our mail cannot reach.
-    pub undeliverable: bool,
-    pub page: Page,
-}
+use crate::store::{LanguageWish, MailCause, MailKind, Store, StoreError, Topic};
 
 /// Outcome of a request for a new account.
 #[derive(Debug, Clone)]
@@ -39,8 +27,8 @@ pub enum Added {
     NotAllowed(Decision),
 }
 
-const SHOWN: &str = "SELECT a.id, a.address, a.kind, a.status, a.verified_by, a.verified_at,
-     a.groups, a.undeliverable, a.unanswered_mails, a.takes_automatic, a.created_at, a.created_by, a.key,
+pub(super) const SHOWN: &str = "SELECT a.id, a.address, a.kind, a.status, a.verified_by, a.verified_at,
+     a.groups, a.undeliverable, a.unanswered_mails, a.takes_automatic, a.created_at, a.created_by, a.key, a.n,
      a.quiet_until, a.refused_at, a.language, a.deactivated_at,
      a.placeholder = 1 AND a.status = 'pending' AS placeholder,
      (SELECT count(*) FROM request AS r WHERE r.account = a.n AND r.state = 'held') AS held,
@@ -55,7 +43,7 @@ fn read_portals(row: &Row) -> Result<Vec<PortalName>, StoreError> {
     names.map(parse).collect()
 }
 
-fn read_account(row: &Row) -> Result<Account, StoreError> {
+pub(super) fn read_account(row: &Row) -> Result<Account, StoreError> {
     let time = |column: &str| -> Result<Option<Timestamp>, StoreError> {
         Ok(row.get::<_, Option<Millis>>(column)?.map(Millis::timestamp))
     };
@@ -84,64 +72,6 @@ fn read_account(row: &Row) -> Result<Account, StoreError> {
 
 pub(crate) fn account(tx: &Tx, n: i64) -> Result<Account, StoreError> {
     tx.one_with(&format!("{SHOWN} WHERE a.n = ?"), &[&n], read_account)
-}
-
-pub(crate) fn list(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>, StoreError> {
-    let limit = filter.page.rows();
-    // Normalized like the domains of accounts; an invalid domain matches no account.
-    let domain = filter
-        .domain
-        .as_ref()
-        .map(|text| match Domain::parse(text) {
-            Ok(domain) => domain.to_string(),
-            Err(_) => text.clone(),
-        });
-    let search = filter
-        .search
-        .as_ref()
-        .map(|part| part.to_ascii_lowercase())
-        .filter(|part| !part.is_empty());
-    let rows_wanted = limit + 1;
-    let after = filter.page.after.clone().unwrap_or_default();
-    let mut wanted = Conditions::new();
-    wanted.always("a.forgotten_at IS NULL");
-    wanted.ask("a.kind = :kind", ":kind", filter.kind.as_ref());
-    wanted.ask("a.status = :status", ":status", filter.status.as_ref());
-    wanted.ask("a.domain = :domain", ":domain", domain.as_ref());
-    wanted.ask(
-        "replace(a.key, :search, '') <> a.key",
-        ":search",
-        search.as_ref(),
-    );
-    if filter.undeliverable {
-        wanted.always("a.undeliverable = 1");
-    }
-    wanted.ask("a.key > :after", ":after", Some(&after));
-    wanted.bind(":limit", &rows_wanted);
-    // Each index is in the order of addresses, so nothing has to be sorted.
-    let index = match filter {
-        CustomerFilter {
-            undeliverable: true,
-            ..
-        } => "INDEXED BY account_undeliverable",
-        CustomerFilter {
-            domain: Some(_), ..
-        } => "INDEXED BY account_domain",
-        CustomerFilter {
-            status: Some(_), ..
-        } => "INDEXED BY account_status",
-        CustomerFilter { kind: Some(_), .. } => "INDEXED BY account_kind",
-        _ => "",
-    };
-    let rows: Vec<(Account, String)> = wanted.all_with(
-        tx,
-        &format!(
-            "{SHOWN} {index} WHERE {} ORDER BY a.key LIMIT :limit",
-            wanted.sql()
-        ),
-        |row| Ok((read_account(row)?, row.get("key")?)),
-    )?;
-    Ok(Listed::cut(rows, limit))
 }
 
 impl Work<'_> {
@@ -242,11 +172,6 @@ impl Work<'_> {
 }
 
 impl Store {
-    /// Accounts in the order of their addresses.
-    pub async fn customers(&self, filter: CustomerFilter) -> Result<Listed<Account>, StoreError> {
-        self.read(move |tx| list(tx, &filter)).await
-    }
-
     pub async fn customer(&self, address: &EmailAddress) -> Result<Option<Account>, StoreError> {
         let key = address.key();
         self.read(move |tx| {

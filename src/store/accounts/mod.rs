@@ -1,6 +1,7 @@
 //! Accounts: the actions of persons and of operators on them.
 
 pub(super) mod blocks;
+pub(super) mod customer_lists;
 pub(super) mod customers;
 pub(super) mod denied;
 pub(super) mod directory;

@@ -10,9 +10,10 @@ use crate::store::audit::events::Event;
 use crate::store::error::readable;
 use crate::store::rows::entry_ids::n_of;
 use crate::store::rows::keys::message_key;
+use crate::store::sql::filling::{STRETCH_END, unknown_cursor};
 use crate::store::sql::sql_types::{JsonColumn, Millis};
 use crate::store::sql::{Conditions, Row, Tx};
-use crate::store::{Listed, Page, Store, StoreError};
+use crate::store::{ListOrder, Listed, Page, Store, StoreError};
 
 /// One entry with the inputs of its decision, so that the decision can be explained and repeated.
 #[derive(Debug, Clone, Serialize)]
@@ -43,10 +44,30 @@ pub struct LedgerFilter {
     pub reason: Option<Reason>,
     pub portal: Option<PortalName>,
     pub sender: Option<EmailAddress>,
+    /// Part of the sender's address, which the index of `find` knows; such a list is always newest first.
+    pub sender_part: Option<String>,
     pub message_id: Option<String>,
     pub received_after: Option<Timestamp>,
     pub received_before: Option<Timestamp>,
+    pub order: ListOrder,
     pub page: Page,
+}
+
+impl LedgerFilter {
+    /// Narrows the list to a sender: an address, or a part of one.
+    #[must_use]
+    pub fn of_sender(self, text: &str) -> Self {
+        match EmailAddress::parse(text) {
+            Ok(address) => Self {
+                sender: Some(address),
+                ..self
+            },
+            Err(_) => Self {
+                sender_part: Some(text.to_owned()),
+                ..self
+            },
+        }
+    }
 }
 
 /// Columns of an entry and of its request.
@@ -101,10 +122,12 @@ pub(crate) fn by_n(tx: &Tx, n: i64) -> Result<LedgerEntry, StoreError> {
 /// see `lists`.
 pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>, StoreError> {
     let limit = filter.page.rows();
-    let after = match &filter.page.after {
-        Some(cursor) => n_of(tx, cursor)?,
-        None => i64::MAX,
-    };
+    let after = filter.page.after.as_deref();
+    let after = after.map(|cursor| match cursor.strip_prefix(STRETCH_END) {
+        Some(n) => n.parse().map_err(|_| unknown_cursor(cursor)),
+        None => n_of(tx, cursor),
+    });
+    let after = after.transpose()?;
     let sender = filter.sender.as_ref().map(EmailAddress::key);
     let domain = filter
         .sender
@@ -117,7 +140,11 @@ pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>
     let mut wanted = Conditions::new();
     wanted.ask("l.received_at >= :since", ":since", since.as_ref());
     wanted.ask("l.received_at < :before", ":before", before.as_ref());
-    wanted.ask("l.n < :after", ":after", Some(&after));
+    let goes_on = match filter.order {
+        ListOrder::NewestFirst => "l.n < :after",
+        ListOrder::OldestFirst => "l.n > :after",
+    };
+    wanted.ask(goes_on, ":after", after.as_ref());
     wanted.ask("l.verdict = :verdict", ":verdict", filter.verdict.as_ref());
     wanted.ask("l.rule = :rule", ":rule", filter.reason.as_ref());
     wanted.ask("l.portal = :portal", ":portal", filter.portal.as_ref());
@@ -158,8 +185,9 @@ pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>
     );
     wanted.bind(":limit", &rows_wanted);
     let sql = format!(
-        "{SHOWN} WHERE {} ORDER BY l.n DESC LIMIT :limit",
-        wanted.sql()
+        "{SHOWN} WHERE {} ORDER BY l.n {} LIMIT :limit",
+        wanted.sql(),
+        filter.order.direction()
     );
     let rows = wanted.all_with(tx, &sql, |row| {
         let id: LedgerId = row.get("id")?;

@@ -5,13 +5,15 @@
 //! parts. A part that very many words have is compared with the newest entries instead. A look that ends
 //! before its page is full has a cursor from which the search continues.
 
-use super::search_words::parts_of;
+use super::search_words::{fold, parts_of};
 use super::{entries, lists};
 use crate::domain::{PortalName, Reason, Timestamp, Verdict};
 use crate::store::error::readable;
+use crate::store::rows::entry_ids::n_of;
 use crate::store::sql::Tx;
+use crate::store::sql::filling::{STRETCH_END, unknown_cursor};
 use crate::store::sql::sql_types::Millis;
-use crate::store::{LedgerEntry, Listed, Page, Store, StoreError};
+use crate::store::{LedgerEntry, LedgerFilter, Listed, Page, Store, StoreError};
 
 /// Words that a part may be in, to lead.
 const MOST_WORDS: usize = 2_000;
@@ -30,12 +32,30 @@ pub const MOST_NOT_INDEXED: u64 = 1000;
 pub struct FindFilter {
     /// Parts of the sender's address and name and words of the subject; each must match.
     pub question: String,
+    /// Part of the sender's address, in addition.
+    pub sender: Option<String>,
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
     pub verdict: Option<Verdict>,
     pub reason: Option<Reason>,
     pub portal: Option<PortalName>,
     pub page: Page,
+}
+
+impl From<LedgerFilter> for FindFilter {
+    /// The list of a part of the sender's address.
+    fn from(filter: LedgerFilter) -> Self {
+        Self {
+            question: String::new(),
+            sender: filter.sender_part,
+            since: filter.received_after,
+            until: filter.received_before,
+            verdict: filter.verdict,
+            reason: filter.reason,
+            portal: filter.portal,
+            page: filter.page,
+        }
+    }
 }
 
 impl Store {
@@ -81,7 +101,13 @@ pub(crate) fn find(tx: &Tx, filter: &FindFilter) -> Result<Listed<LedgerEntry>, 
         rows: Vec::new(),
         next: None,
     };
-    let texts = parts_of(&filter.question);
+    let sender = filter.sender.as_deref().map(fold);
+    let question = format!(
+        "{} {}",
+        filter.question,
+        filter.sender.as_deref().unwrap_or("")
+    );
+    let texts = parts_of(&question);
     let mut parts = Vec::with_capacity(texts.len());
     for text in texts {
         parts.push(Part::read(tx, text)?);
@@ -94,13 +120,10 @@ pub(crate) fn find(tx: &Tx, filter: &FindFilter) -> Result<Listed<LedgerEntry>, 
         .filter(|part| part.messages.is_some())
         .min_by_key(|part| part.messages);
     let mut before = match &filter.page.after {
-        Some(cursor) => cursor
-            .strip_prefix("before-")
-            .and_then(|n| n.parse().ok())
-            .ok_or_else(|| StoreError::NotFound {
-                what: "cursor",
-                name: cursor.clone(),
-            })?,
+        Some(cursor) => match cursor.strip_prefix(STRETCH_END) {
+            Some(n) => n.parse().map_err(|_| unknown_cursor(cursor))?,
+            None => n_of(tx, cursor)?,
+        },
         None => i64::MAX,
     };
     if let Some(until) = filter.until {
@@ -118,16 +141,17 @@ pub(crate) fn find(tx: &Tx, filter: &FindFilter) -> Result<Listed<LedgerEntry>, 
             break;
         }
         if compared == MOST_COMPARED {
-            let next = Some(format!("before-{before}"));
+            let next = Some(format!("{STRETCH_END}{before}"));
             return Ok(Listed { rows, next });
         }
         compared += 1;
         if passes(tx, n, filter)?
             && (alone || has_all(tx, n, &parts)?)
             && let Some(entry) = read(tx, n)?
+            && sender.as_ref().is_none_or(|part| is_sent_by(&entry, part))
         {
             if rows.len() == limit {
-                let next = Some(format!("before-{before}"));
+                let next = Some(format!("{STRETCH_END}{before}"));
                 return Ok(Listed { rows, next });
             }
             rows.push(entry);
@@ -263,6 +287,12 @@ fn passes(tx: &Tx, n: i64, filter: &FindFilter) -> Result<bool, StoreError> {
         },
     );
     Ok(readable(found)?.flatten().unwrap_or(false))
+}
+
+/// True if the sender's address has this folded part.
+fn is_sent_by(entry: &LedgerEntry, part: &str) -> bool {
+    let sender = entry.sender.as_ref();
+    sender.is_some_and(|sender| fold(&sender.to_string()).contains(part.trim()))
 }
 
 /// Reads an entry.

@@ -7,6 +7,7 @@ pub(super) mod find;
 pub(super) mod lists;
 pub(super) mod queue_depths;
 pub(super) mod release_dropped;
+pub(super) mod request_lists;
 pub(super) mod search_index;
 mod search_words;
 pub(super) mod simulate;

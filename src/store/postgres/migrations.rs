@@ -44,6 +44,12 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("schema/0033-sign-in.sql"),
         works_with: 33,
     },
+    Migration {
+        number: 34,
+        sql: include_str!("schema/0034-lists.sql"),
+        // Only indexes.
+        works_with: 33,
+    },
 ];
 
 /// Number of the newest migration that this program knows.

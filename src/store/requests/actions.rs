@@ -3,8 +3,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{
-    AccountId, Actor, EmailAddress, LedgerId, PortalName, RequestId, RequestState, Timestamp,
-    Transition,
+    AccountId, Actor, EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState,
+    Timestamp, Transition,
 };
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
@@ -14,7 +14,7 @@ use crate::store::rows::entry_ids::n_of;
 use crate::store::rows::shown_facts::ShownFacts;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Conditions, Row, Tx};
-use crate::store::{Listed, Page, Store, StoreError, Topic};
+use crate::store::{ListOrder, Listed, Page, Store, StoreError, Topic};
 
 /// A request as shown in lists, without its content.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -44,8 +44,11 @@ pub struct RequestFilter {
     pub state: Option<RequestState>,
     pub portal: Option<PortalName>,
     pub account: Option<EmailAddress>,
+    /// Reason of the verdict on the message.
+    pub reason: Option<Reason>,
     pub received_before: Option<Timestamp>,
     pub received_after: Option<Timestamp>,
+    pub order: ListOrder,
     pub page: Page,
 }
 
@@ -86,13 +89,11 @@ pub(crate) fn by_n(tx: &Tx, n: i64) -> Result<Request, StoreError> {
     tx.one_with(&format!("{SHOWN} WHERE r.ledger = ?"), &[&n], read_request)
 }
 
-/// Lists the requests of one account, which have an index; for other filters see `lists`.
+/// Lists the requests of one account, which have an index; for other filters see `request_lists`.
 pub(crate) fn list(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>, StoreError> {
     let limit = filter.page.rows();
-    let after = match &filter.page.after {
-        Some(cursor) => n_of(tx, cursor)?,
-        None => i64::MAX,
-    };
+    let after = filter.page.after.as_deref();
+    let after = after.map(|cursor| n_of(tx, cursor)).transpose()?;
     let account: Option<i64> = match &filter.account {
         Some(address) => {
             let found = tx.maybe("SELECT n FROM account WHERE key = ?", &[&address.key()])?;
@@ -104,7 +105,12 @@ pub(crate) fn list(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>, S
     let since = filter.received_after.map(Millis::from);
     let rows_wanted = limit + 1;
     let mut wanted = Conditions::new();
-    wanted.ask("r.ledger < :after", ":after", Some(&after));
+    let goes_on = match filter.order {
+        ListOrder::NewestFirst => "r.ledger < :after",
+        ListOrder::OldestFirst => "r.ledger > :after",
+    };
+    wanted.ask(goes_on, ":after", after.as_ref());
+    wanted.ask("l.rule = :rule", ":rule", filter.reason.as_ref());
     wanted.ask("r.account = :account", ":account", account.as_ref());
     wanted.ask("r.state = :state", ":state", filter.state.as_ref());
     wanted.ask("r.portal = :portal", ":portal", filter.portal.as_ref());
@@ -114,8 +120,9 @@ pub(crate) fn list(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>, S
     let rows = wanted.all_with(
         tx,
         &format!(
-            "{SHOWN} WHERE {} ORDER BY r.ledger DESC LIMIT :limit",
-            wanted.sql()
+            "{SHOWN} WHERE {} ORDER BY r.ledger {} LIMIT :limit",
+            wanted.sql(),
+            filter.order.direction()
         ),
         |row| {
             let request = read_request(row)?;

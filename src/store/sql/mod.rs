@@ -2,6 +2,7 @@
 //! of our own. No operation knows which engine runs its statements.
 
 mod conditions;
+pub(super) mod filling;
 mod maintenance;
 pub(super) mod pagination;
 mod row;

@@ -8,6 +8,24 @@ pub struct Page {
     pub after: Option<String>,
 }
 
+/// Order of a list by time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ListOrder {
+    #[default]
+    NewestFirst,
+    OldestFirst,
+}
+
+impl ListOrder {
+    /// The direction of `ORDER BY`.
+    pub(in crate::store) fn direction(self) -> &'static str {
+        match self {
+            Self::NewestFirst => "DESC",
+            Self::OldestFirst => "ASC",
+        }
+    }
+}
+
 /// The rows of a page with the cursor of the next; without a cursor it was the last page.
 #[derive(Debug, Clone)]
 pub struct Listed<T> {
@@ -32,12 +50,21 @@ impl<T> Default for Listed<T> {
 
 impl<T> Listed<T> {
     /// Cuts rows with their cursors, of which one more than `limit` was selected.
-    pub(in crate::store) fn cut(mut rows: Vec<(T, String)>, limit: usize) -> Self {
+    pub(in crate::store) fn cut(rows: Vec<(T, String)>, limit: usize) -> Self {
+        Self::cut_at(rows, limit, None)
+    }
+
+    /// The same for a look that ended at `end`, if it did not reach the end of the list.
+    pub(in crate::store) fn cut_at(
+        mut rows: Vec<(T, String)>,
+        limit: usize,
+        end: Option<String>,
+    ) -> Self {
         let more = rows.len() > limit;
         rows.truncate(limit);
         let last = rows.last().map(|(_, cursor)| cursor.clone());
         Self {
-            next: last.filter(|_| more),
+            next: if more { last } else { end },
             rows: rows.into_iter().map(|(row, _)| row).collect(),
         }
     }

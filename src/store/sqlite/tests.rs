@@ -9,13 +9,14 @@ use crate::access::AccessSettings;
 use crate::domain::{
     DestinationName, Kind, PortalName, Reason, RequestState, Status, Timestamp, Verdict,
 };
-use crate::store::accounts::customers;
+use crate::store::accounts::customer_lists;
 use crate::store::audit::hook_calls;
 use crate::store::claims::leases;
 use crate::store::ledger::counts;
 use crate::store::ledger::dropped;
 use crate::store::ledger::find;
 use crate::store::ledger::lists;
+use crate::store::ledger::request_lists;
 use crate::store::ledger::search_index;
 use crate::store::ledger::simulate;
 use crate::store::operators::keys;
@@ -30,7 +31,8 @@ use crate::store::verification::correspondence;
 use crate::store::verification::lanes;
 use crate::store::verification::mail_queue;
 use crate::store::{
-    CustomerFilter, FindFilter, LedgerFilter, Page, RequestFilter, StoreError, WhatIf,
+    AuditFilter, CustomerFilter, FindFilter, LedgerFilter, ListOrder, Page, RequestFilter,
+    StoreError, WhatIf,
 };
 
 /// Tables that grow, and their aliases in statements.
@@ -154,18 +156,32 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
         after: after.map(ToOwned::to_owned),
     };
 
+    let orders = [ListOrder::NewestFirst, ListOrder::OldestFirst];
+    let periods = [
+        (None, None),
+        (Some(then), None),
+        (None, Some(then)),
+        (Some(then), Some(then)),
+    ];
     for verdict in [None, Some(Verdict::Dropped)] {
         for reason in [None, Some(Reason::Bounce)] {
             for portal in [None, portal()] {
-                for after in [None, Some("before-1")] {
-                    let filter = LedgerFilter {
-                        verdict,
-                        reason,
-                        portal: portal.clone(),
-                        page: page(after),
-                        ..LedgerFilter::default()
-                    };
-                    check("messages", session, |c| lists::entries(c, &filter));
+                for (since, before) in periods {
+                    for after in [None, Some("before-1")] {
+                        for order in orders {
+                            let filter = LedgerFilter {
+                                verdict,
+                                reason,
+                                portal: portal.clone(),
+                                received_after: since,
+                                received_before: before,
+                                order,
+                                page: page(after),
+                                ..LedgerFilter::default()
+                            };
+                            check("messages", session, |c| lists::entries(c, &filter));
+                        }
+                    }
                 }
             }
         }
@@ -173,17 +189,23 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
     let states = RequestState::ALL.iter().copied().map(Some);
     for state in states.chain([None]) {
         for portal in [None, portal()] {
-            for (before, since) in [(None, None), (Some(then), None), (None, Some(then))] {
-                for after in [None, Some("before-1")] {
-                    let filter = RequestFilter {
-                        state,
-                        portal: portal.clone(),
-                        received_before: before,
-                        received_after: since,
-                        page: page(after),
-                        ..RequestFilter::default()
-                    };
-                    check("requests", session, |c| lists::newest_requests(c, &filter));
+            for reason in [None, Some(Reason::AccountPending)] {
+                for (since, before) in periods {
+                    for after in [None, Some("before-1")] {
+                        for order in orders {
+                            let filter = RequestFilter {
+                                state,
+                                portal: portal.clone(),
+                                reason,
+                                received_before: before,
+                                received_after: since,
+                                order,
+                                page: page(after),
+                                ..RequestFilter::default()
+                            };
+                            check("requests", session, |c| request_lists::requests(c, &filter));
+                        }
+                    }
                 }
             }
         }
@@ -192,17 +214,37 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
         for status in [None, Some(Status::Blocked)] {
             for domain in [None, Some("corp.example".to_owned())] {
                 for search in [None, Some("ann".to_owned())] {
-                    for after in [None, Some("m@corp.example")] {
-                        for undeliverable in [false, true] {
+                    for undeliverable in [false, true] {
+                        let filter = CustomerFilter {
+                            kind,
+                            status,
+                            domain: domain.clone(),
+                            search: search.clone(),
+                            undeliverable,
+                            ..CustomerFilter::default()
+                        };
+                        for after in [None, Some("m@corp.example")] {
                             let filter = CustomerFilter {
-                                kind,
-                                status,
-                                domain: domain.clone(),
-                                search: search.clone(),
-                                undeliverable,
                                 page: page(after),
+                                ..filter.clone()
                             };
-                            check("customers", session, |c| customers::list(c, &filter));
+                            check("customers", session, |c| customer_lists::list(c, &filter));
+                        }
+                        for (since, before) in periods {
+                            for (after, order) in orders
+                                .map(|order| [(None, order), (Some("7-7"), order)])
+                                .concat()
+                            {
+                                let filter = CustomerFilter {
+                                    created_after: since,
+                                    created_before: before,
+                                    order: Some(order),
+                                    page: page(after),
+                                    ..filter.clone()
+                                };
+                                let name = "customers by time";
+                                check(name, session, |c| customer_lists::list(c, &filter));
+                            }
                         }
                     }
                 }
@@ -229,22 +271,45 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
     check("index", session, |c| search_index::next(c, 100));
     check("index", session, search_index::has_unused);
     check("not indexed", session, find::not_indexed);
-    for after in [None, Some("7")] {
-        check("queued mail", session, |c| {
-            correspondence::queued_mail(c, &page(None))
-        });
-        let hook = DestinationName::parse("directory").expect("a name");
-        check("failed calls", session, |c| {
-            hook_calls::failed_calls(c, &hook, &page(None))
-        });
-        let portals = [PortalName::parse("it").expect("a name")];
-        check("waiting requests", session, |c| {
-            destinations::waiting_requests(c, &portals)
-        });
-        check("waiting calls", session, |c| {
-            destinations::waiting_calls(c, &hook)
-        });
-        check("audit", session, |c| keys::audit(c, &page(after).into()));
+    check("queued mail", session, |c| {
+        correspondence::queued_mail(c, &page(None))
+    });
+    let hook = DestinationName::parse("directory").expect("a name");
+    check("failed calls", session, |c| {
+        hook_calls::failed_calls(c, &hook, &page(None))
+    });
+    let portals = [PortalName::parse("it").expect("a name")];
+    check("waiting requests", session, |c| {
+        destinations::waiting_requests(c, &portals)
+    });
+    check("waiting calls", session, |c| {
+        destinations::waiting_calls(c, &hook)
+    });
+    for operator in [None, Some("ann".to_owned())] {
+        for event in [None, Some("request.released".to_owned())] {
+            for (since, until) in periods {
+                for after in [None, Some("7-7")] {
+                    let filter = AuditFilter {
+                        operator: operator.clone(),
+                        event: event.clone(),
+                        since,
+                        until,
+                        page: page(after),
+                    };
+                    let plans = plans(session, |c| keys::audit(c, &filter));
+                    let index = match (&operator, &event) {
+                        (None, None) => "event_operator_time (at",
+                        (Some(_), _) => "event_operator_actor (actor=?",
+                        (None, Some(_)) => "event_operator_name (name=?",
+                    };
+                    // Without a period or a cursor, the index is read from its end.
+                    let index = index.split(" (at").next().expect("a name");
+                    assert!(plans[0].1[0].contains(index), "{plans:#?}");
+                    let sorts = |line: &String| line.contains("TEMP B-TREE");
+                    assert!(!plans[0].1.iter().any(sorts), "{plans:#?}");
+                }
+            }
+        }
     }
     check("dropped domains", session, |c| {
         dropped::domains(c, Millis(0), 20)

@@ -9,11 +9,11 @@ use super::input::{At, Body, Query, Whom};
 use super::output::{ApiJson, ListBody, Made};
 use super::problem::Problem;
 use super::values::Limit;
-use crate::domain::{Account, EmailAddress, Kind, PortalName, Status};
+use crate::domain::{Account, EmailAddress, Kind, PortalName, Status, Timestamp};
 use crate::operations::{
     CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer, warning_about,
 };
-use crate::store::{Added, CustomerFilter};
+use crate::store::{Added, CustomerFilter, ListOrder};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +32,16 @@ pub(super) struct CustomerQuery {
     #[serde(default)]
     #[param(required = false)]
     undeliverable: bool,
+    /// Only accounts made since then.
+    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
+    since: Option<Timestamp>,
+    /// Only accounts made before then.
+    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
+    until: Option<Timestamp>,
+    /// The newest first, instead of by address.
+    #[serde(default)]
+    #[param(required = false)]
+    newest_first: bool,
     /// Maximum number of accounts.
     #[serde(default)]
     #[param(inline, required = false)]
@@ -51,6 +61,9 @@ pub(super) async fn list(
         domain: filter.domain,
         search: filter.search,
         undeliverable: filter.undeliverable,
+        created_after: filter.since,
+        created_before: filter.until,
+        order: filter.newest_first.then_some(ListOrder::NewestFirst),
         page: filter.limit.page(filter.after),
     };
     Ok(call.app.store.customers(filter).await?.into())

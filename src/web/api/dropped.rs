@@ -7,8 +7,10 @@ use super::api_route::Call;
 use super::input::{At, Body, MaybeBody, Query};
 use super::output::{ApiJson, ListBody};
 use super::problem::{Problem, ProblemBody};
-use super::values::{Age, Limit, address};
-use crate::domain::{DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Verdict};
+use super::values::{Age, Limit, order};
+use crate::domain::{
+    DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict,
+};
 use crate::operations::{
     DroppedMessage, MOST_AT_ONCE, RecoveryOutcome, list_recoverable, recover as decide_again,
     recover_many as decide_many_again, release_dropped, release_many_dropped,
@@ -22,8 +24,19 @@ pub(super) struct DroppedQuery {
     reason: Option<Reason>,
     #[param(inline, nullable = false)]
     portal: Option<PortalName>,
+    /// An address, or a part of one: `@acme.example`.
     #[param(nullable = false, example = "bob@acme.example")]
     sender: Option<String>,
+    /// Only messages received since then.
+    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
+    since: Option<Timestamp>,
+    /// Only messages received before then.
+    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
+    until: Option<Timestamp>,
+    /// The oldest first.
+    #[serde(default)]
+    #[param(required = false)]
+    oldest_first: bool,
     /// Maximum number of messages.
     #[serde(default)]
     #[param(inline, required = false)]
@@ -37,15 +50,20 @@ pub(super) async fn list(
     call: Call,
     Query(filter): Query<DroppedQuery>,
 ) -> Result<ListBody<DroppedMessage>, Problem> {
-    let sender = filter.sender.as_deref();
-    let filter = LedgerFilter {
+    let sender = filter.sender;
+    let mut filter = LedgerFilter {
         verdict: Some(Verdict::Dropped),
         reason: filter.reason,
         portal: call.app.portal(filter.portal)?,
-        sender: sender.map(|text| address("sender", text)).transpose()?,
+        received_after: filter.since,
+        received_before: filter.until,
+        order: order(filter.oldest_first),
         page: filter.limit.page(filter.after),
         ..LedgerFilter::default()
     };
+    if let Some(sender) = &sender {
+        filter = filter.of_sender(sender);
+    }
     let listed = call.app.store.ledger(filter).await?;
     let config = call.app.config();
     let row = |entry| DroppedMessage::of(entry, &config);

@@ -58,6 +58,7 @@ pub(super) async fn find(
         reason: search.reason,
         portal: call.app.portal(search.portal)?,
         page: search.limit.page(search.after),
+        ..FindFilter::default()
     };
     let found = operations::find(&call.app.store, filter).await?;
     Ok(ListBody {

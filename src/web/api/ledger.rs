@@ -7,7 +7,7 @@ use super::api_route::Call;
 use super::input::{At, Query};
 use super::output::{ApiJson, ListBody, Raw};
 use super::problem::Problem;
-use super::values::{Limit, address};
+use super::values::{Limit, order};
 use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict};
 use crate::operations::{self, Explanation, bare_message_id, explain_entry};
 use crate::store::{LedgerFilter, Page};
@@ -21,6 +21,7 @@ pub(super) struct LedgerQuery {
     reason: Option<Reason>,
     #[param(inline, nullable = false)]
     portal: Option<PortalName>,
+    /// An address, or a part of one: `@corp.example`.
     #[param(nullable = false, example = "ann@corp.example")]
     sender: Option<String>,
     /// With or without its angle brackets.
@@ -32,6 +33,10 @@ pub(super) struct LedgerQuery {
     /// Only messages received before then.
     #[param(value_type = Option<String>, format = DateTime, nullable = false)]
     until: Option<Timestamp>,
+    /// The oldest first.
+    #[serde(default)]
+    #[param(required = false)]
+    oldest_first: bool,
     /// Maximum number of entries.
     #[serde(default)]
     #[param(inline, required = false)]
@@ -45,12 +50,11 @@ pub(super) async fn list(
     call: Call,
     Query(filter): Query<LedgerQuery>,
 ) -> Result<ListBody<Explanation>, Problem> {
-    let sender = filter.sender.as_deref();
-    let filter = LedgerFilter {
+    let sender = filter.sender;
+    let mut filter = LedgerFilter {
         verdict: filter.verdict,
         reason: filter.reason,
         portal: call.app.portal(filter.portal)?,
-        sender: sender.map(|text| address("sender", text)).transpose()?,
         message_id: filter
             .message_id
             .as_deref()
@@ -58,8 +62,13 @@ pub(super) async fn list(
             .map(str::to_owned),
         received_after: filter.since,
         received_before: filter.until,
+        order: order(filter.oldest_first),
         page: filter.limit.page(filter.after),
+        ..LedgerFilter::default()
     };
+    if let Some(sender) = &sender {
+        filter = filter.of_sender(sender);
+    }
     explanations(&call, filter).await
 }
 

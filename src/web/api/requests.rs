@@ -8,8 +8,8 @@ use super::api_route::{Call, Serve};
 use super::input::{At, Body, Query};
 use super::output::{ApiJson, ListBody, Raw};
 use super::problem::{Problem, ProblemBody};
-use super::values::{Age, Limit, address};
-use crate::domain::{PortalName, RequestId, RequestState};
+use super::values::{Age, Limit, address, order};
+use crate::domain::{PortalName, Reason, RequestId, RequestState, Timestamp};
 use crate::operations::{MOST_AT_ONCE, RequestAction, act_on_request, act_on_requests};
 use crate::store::{Page, Request, RequestFilter};
 
@@ -23,6 +23,19 @@ pub(super) struct RequestQuery {
     /// The account's address.
     #[param(nullable = false, example = "ann@corp.example")]
     account: Option<String>,
+    /// Reason of the verdict on the message.
+    #[param(inline, nullable = false)]
+    reason: Option<Reason>,
+    /// Only requests received since then.
+    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
+    since: Option<Timestamp>,
+    /// Only requests received before then.
+    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
+    until: Option<Timestamp>,
+    /// The oldest first.
+    #[serde(default)]
+    #[param(required = false)]
+    oldest_first: bool,
     /// Received longer ago than this.
     #[param(inline, nullable = false)]
     older_than: Option<Age>,
@@ -47,8 +60,13 @@ pub(super) async fn list(
         state: filter.state,
         portal: call.app.portal(filter.portal)?,
         account: account.map(|text| address("account", text)).transpose()?,
-        received_before: filter.older_than.map(Age::ago),
-        received_after: filter.newer_than.map(Age::ago),
+        reason: filter.reason,
+        received_before: [filter.older_than.map(Age::ago), filter.until]
+            .into_iter()
+            .flatten()
+            .min(),
+        received_after: filter.newer_than.map(Age::ago).max(filter.since),
+        order: order(filter.oldest_first),
         page: filter.limit.page(filter.after),
     };
     Ok(call.app.store.requests(filter).await?.into())

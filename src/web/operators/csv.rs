@@ -13,9 +13,8 @@ use axum::response::{IntoResponse, Response};
 use super::error::Error;
 use super::form_fields::QueryFields;
 use super::period::Period;
-use super::{AppState, audit, customers, messages, requests};
-use crate::domain::{EmailAddress, PortalName, Reason, Verdict};
-use crate::store::{LedgerEntry, LedgerFilter, Page};
+use super::{AppState, audit, customers, dropped, messages, requests};
+use crate::store::{LedgerEntry, Page};
 
 /// Maximum rows of one file.
 const MOST_ROWS: usize = 10_000;
@@ -32,7 +31,7 @@ pub(super) async fn requests(
     State(app): State<Arc<AppState>>,
     QueryFields(query): QueryFields,
 ) -> Result<Response, Error> {
-    let filter = requests::filter(&query, whole())?;
+    let filter = requests::filter(&query, &app.config(), whole())?;
     let rows = app.store().requests(filter).await?.rows;
     let lines = rows.iter().map(|request| {
         vec![
@@ -69,17 +68,7 @@ pub(super) async fn dropped_messages(
     State(app): State<Arc<AppState>>,
     QueryFields(query): QueryFields,
 ) -> Result<Response, Error> {
-    let period = Period::read(&query, &app.config().site.time_zone)?;
-    let filter = LedgerFilter {
-        verdict: Some(Verdict::Dropped),
-        reason: query.read("reason", Reason::from_name)?,
-        portal: query.read("portal", |name| PortalName::parse(name).ok())?,
-        sender: query.read("sender", |text| EmailAddress::parse(text).ok())?,
-        message_id: None,
-        received_after: period.since,
-        received_before: period.until,
-        page: whole(),
-    };
+    let filter = dropped::filter(&query, &app.config(), whole())?;
     let rows = app.store().ledger(filter).await?.rows;
     Ok(entries("dropped", &rows))
 }
@@ -105,7 +94,7 @@ pub(super) async fn customers(
     State(app): State<Arc<AppState>>,
     QueryFields(query): QueryFields,
 ) -> Result<Response, Error> {
-    let filter = customers::filter(&query, whole())?;
+    let filter = customers::filter(&query, &app.config(), whole())?;
     let rows = app.store().customers(filter).await?.rows;
     let lines = rows.iter().map(|account| {
         let text = |value: Option<String>| value.unwrap_or_default();

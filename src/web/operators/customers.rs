@@ -13,6 +13,7 @@ use super::auth::CurrentOperator;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use super::message::save_as;
+use super::period::Period;
 use super::{AppState, messages, requests, when};
 use crate::config::Config;
 use crate::domain::{Account, EmailAddress, Kind, PortalName, Status, Timestamp};
@@ -20,7 +21,7 @@ use crate::operations::{
     CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, collect_person_data,
     find_customer, forget_customer, may_get_mail, warning_about,
 };
-use crate::store::{Added, CustomerFilter, Page as Part, RequestFilter, StoreError};
+use crate::store::{Added, CustomerFilter, ListOrder, Page as Part, RequestFilter, StoreError};
 use crate::web::page::WebPage;
 
 /// Maximum events of an account that are shown.
@@ -40,7 +41,12 @@ async fn render(
     asked: &Fields,
     fault: Option<String>,
 ) -> Result<WebPage, Error> {
-    let listed = app.store().customers(filter(asked, asked.page())?).await?;
+    let config = app.config();
+    let period = Period::read(asked, &config.site.time_zone)?;
+    let listed = app
+        .store()
+        .recent_customers(filter(asked, &config, asked.page())?)
+        .await?;
     Ok(operator.page(
         "operators/customers.html",
         context! {
@@ -55,6 +61,12 @@ async fn render(
             domain => asked.one("domain"),
             search => asked.one("search"),
             undeliverable => asked.one("undeliverable") == Some("true"),
+            since => period.since_date,
+            until => period.until_date,
+            sort => asked.one("sort"),
+            by_address => asked.with("/customers", "sort", None),
+            by_time => asked.with("/customers", "sort", Some("newest")),
+            is_by_time => asked.one("sort").is_some() || period.since.is_some() || period.until.is_some(),
             portals => portals(&app.config()),
             fault => fault,
         },
@@ -62,13 +74,23 @@ async fn render(
 }
 
 /// Reads the filter of the list.
-pub(super) fn filter(asked: &Fields, page: Part) -> Result<CustomerFilter, Error> {
+pub(super) fn filter(asked: &Fields, config: &Config, page: Part) -> Result<CustomerFilter, Error> {
+    let period = Period::read(asked, &config.site.time_zone)?;
+    let order = asked.read("sort", |word| match word {
+        "address" => Some(None),
+        "newest" => Some(Some(ListOrder::NewestFirst)),
+        "oldest" => Some(Some(ListOrder::OldestFirst)),
+        _ => None,
+    })?;
     Ok(CustomerFilter {
         kind: asked.read("kind", Kind::from_name)?,
         status: asked.read("status", Status::from_name)?,
         domain: asked.one("domain").map(ToOwned::to_owned),
         search: asked.one("search").map(ToOwned::to_owned),
         undeliverable: asked.read("undeliverable", |word| word.parse().ok())? == Some(true),
+        created_after: period.since,
+        created_before: period.until,
+        order: order.flatten(),
         page,
     })
 }

@@ -72,6 +72,11 @@ fn row(queue: &QueueStatus, backlog: &[Backlog]) -> Value {
     let events = queue.events.iter().map(ToString::to_string);
     context! {
         name => queue.destination.as_str(),
+        // The filter of the requests of its one portal; with several portals, that of all requests.
+        query => match queue.portals.as_slice() {
+            [portal] => format!("&portal={portal}"),
+            _ => String::new(),
+        },
         kind => queue.kind,
         portals => portals.chain(events).collect::<Vec<_>>(),
         state => queue.state.as_str(),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use minijinja::context;
+use minijinja::{Value, context};
+use url::form_urlencoded;
 
 use super::auth::CurrentOperator;
 use super::customers::portals;
@@ -14,37 +15,94 @@ use super::form_fields::{Fields, FormFields, QueryFields};
 use super::message::read_named_sender;
 use super::period::Period;
 use super::{AppState, messages};
-use crate::domain::{
-    DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict,
-};
+use crate::config::Config;
+use crate::domain::{DomainPattern, LedgerId, PortalName, Reason, Timestamp, Verdict};
 use crate::operations::{
     MOST_AT_ONCE, Outcomes, PREVIEW_PERIOD, RecoveryOutcome, Tally, is_recoverable, recover_many,
     recover_matching, release_dropped,
 };
-use crate::store::LedgerFilter;
+use crate::store::{LedgerEntry, LedgerFilter, Listed, Page};
 use crate::web::page::WebPage;
 
 /// Length of the ranking of domains, which covers the same period as deciding again.
 const RANKED: usize = 20;
+
+/// Fields of the filter, which an action keeps.
+const FILTER: [&str; 6] = ["reason", "portal", "sender", "since", "until", "sort"];
+
+/// Reads the filter of the list from a form or a query.
+pub(super) fn filter(fields: &Fields, config: &Config, page: Page) -> Result<LedgerFilter, Error> {
+    let period = Period::read(fields, &config.site.time_zone)?;
+    let filter = LedgerFilter {
+        verdict: Some(Verdict::Dropped),
+        reason: fields.read("reason", Reason::from_name)?,
+        portal: fields.read("portal", |name| PortalName::parse(name).ok())?,
+        received_after: period.since,
+        received_before: period.until,
+        order: fields.order("/dropped")?.order,
+        page,
+        ..LedgerFilter::default()
+    };
+    Ok(match fields.one("sender") {
+        Some(text) => filter.of_sender(text),
+        None => filter,
+    })
+}
+
+/// The filter as hidden fields of a form.
+fn keep_filter(fields: &Fields) -> Vec<Value> {
+    FILTER
+        .into_iter()
+        .filter_map(|name| Some(context! { name => name, value => fields.one(name)? }))
+        .collect()
+}
+
+/// Number of matching messages that can be recovered, as far as one action can reach; None if all are shown.
+async fn matching(
+    app: &AppState,
+    asked: &Fields,
+    shown: &Listed<LedgerEntry>,
+) -> Result<Option<String>, Error> {
+    if shown.next.is_none() && asked.one("after").is_none() {
+        return Ok(None);
+    }
+    let (ids, has_more) = matching_ids(app, asked).await?;
+    let number = ids.len();
+    Ok(match (number, has_more) {
+        (0, _) => None,
+        (_, true) => Some(format!("the first {number}")),
+        (_, false) => Some(format!("all {number}")),
+    })
+}
+
+/// The matching messages that can be recovered, and whether there may be more.
+async fn matching_ids(app: &AppState, fields: &Fields) -> Result<(Vec<LedgerId>, bool), Error> {
+    let config = app.config();
+    let page = Page {
+        limit: MOST_AT_ONCE,
+        after: None,
+    };
+    let listed = app
+        .store()
+        .recent_entries(filter(fields, &config, page)?)
+        .await?;
+    let rows = listed.rows.iter();
+    let ids = rows
+        .filter(|entry| is_recoverable(entry, &config))
+        .map(|entry| entry.ledger);
+    Ok((ids.collect(), listed.next.is_some()))
+}
 
 pub(super) async fn list(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
     QueryFields(asked): QueryFields,
 ) -> Result<WebPage, Error> {
-    let period = Period::read(&asked, &app.config().site.time_zone)?;
+    let config = app.config();
+    let period = Period::read(&asked, &config.site.time_zone)?;
     let listed = app
         .store()
-        .recent_entries(LedgerFilter {
-            verdict: Some(Verdict::Dropped),
-            reason: asked.read("reason", Reason::from_name)?,
-            portal: asked.read("portal", |name| PortalName::parse(name).ok())?,
-            sender: asked.read("sender", |text| EmailAddress::parse(text).ok())?,
-            received_after: period.since,
-            received_before: period.until,
-            page: asked.page(),
-            ..LedgerFilter::default()
-        })
+        .recent_entries(filter(&asked, &config, asked.page())?)
         .await?;
     let since = Timestamp::now()
         .saturating_sub(PREVIEW_PERIOD)
@@ -76,6 +134,9 @@ pub(super) async fn list(
             newer_page => asked.newer("/dropped"),
             csv => asked.whole("/dropped.csv"),
             any => listed.rows.iter().any(|entry| is_recoverable(entry, &app.config())),
+            matching => matching(&app, &asked, &listed).await?,
+            kept => keep_filter(&asked),
+            sort => asked.order("/dropped")?.context(),
             selected => asked.one("select") == Some("page"),
             select => asked.with_selection("/dropped", asked.one("select") != Some("page")),
             domains => domains,
@@ -112,11 +173,14 @@ pub(super) async fn recover(
     let tally = if let Some(pattern) = pattern {
         recover_matching(app.store(), &config, pattern, &by).await?
     } else {
-        let ids = sent
-            .all("ledger")
-            .map(str::parse::<LedgerId>)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| Error::Malformed(format!("{error}.")))?;
+        let ids = if sent.one("every").is_some() {
+            matching_ids(&app, &sent).await?.0
+        } else {
+            sent.all("ledger")
+                .map(str::parse::<LedgerId>)
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|error| Error::Malformed(format!("{error}.")))?
+        };
         if ids.len() > MOST_AT_ONCE {
             return Err(Error::TooLarge);
         }
@@ -127,11 +191,19 @@ pub(super) async fn recover(
         }
         tally
     };
-    Ok(Redirect::to(&format!(
-        "/dropped?done=recovered&count={}&failed={}",
-        tally.done, tally.failed
-    ))
-    .into_response())
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query
+        .append_pair("done", "recovered")
+        .append_pair("count", &tally.done.to_string())
+        .append_pair("failed", &tally.failed.to_string());
+    // Back to the list with the same filter.
+    filter(&sent, &app.config(), Page::default())?;
+    for name in FILTER {
+        if let Some(value) = sent.one(name) {
+            query.append_pair(name, value);
+        }
+    }
+    Ok(Redirect::to(&format!("/dropped?{}", query.finish())).into_response())
 }
 
 /// Explains for each message why it stays dropped.

@@ -35,6 +35,7 @@ pub(super) async fn find(
             reason: asked.read("reason", Reason::from_name)?,
             portal: asked.read("portal", |name| PortalName::parse(name).ok())?,
             page: asked.page(),
+            ..FindFilter::default()
         },
     )
     .await?;

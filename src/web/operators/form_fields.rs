@@ -4,10 +4,11 @@
 use axum::Form;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
+use minijinja::{Value, context};
 use url::form_urlencoded;
 
 use super::error::Error;
-use crate::store::Page;
+use crate::store::{ListOrder, Page};
 
 /// Rows on one page.
 const ROWS: usize = 50;
@@ -115,6 +116,39 @@ impl Fields {
         }
     }
 
+    /// The address of the same list from its beginning with another value of one field; without a value, the
+    /// field is left out.
+    pub fn with(&self, path: &str, name: &str, value: Option<&str>) -> String {
+        let mut other = self.clone();
+        other.0.retain(|(own, _)| own != name);
+        if let Some(value) = value {
+            other.0.push((name.to_owned(), value.to_owned()));
+        }
+        other.address(path, &[], None)
+    }
+
+    /// The order of a list by time, as `sort` has it, and the other one, for a link.
+    pub fn order(&self, path: &str) -> Result<Sorting, Error> {
+        let is_oldest_first = self
+            .read("sort", |word| {
+                ["newest", "oldest"]
+                    .contains(&word)
+                    .then_some(word == "oldest")
+            })?
+            .unwrap_or(false);
+        Ok(if is_oldest_first {
+            Sorting {
+                order: ListOrder::OldestFirst,
+                other: self.with(path, "sort", None),
+            }
+        } else {
+            Sorting {
+                order: ListOrder::NewestFirst,
+                other: self.with(path, "sort", Some("oldest")),
+            }
+        })
+    }
+
     /// The address of the same list from its beginning, at another path.
     pub fn whole(&self, path: &str) -> String {
         self.address(path, &[], None)
@@ -138,6 +172,23 @@ impl Fields {
             path.to_owned()
         } else {
             format!("{path}?{query}")
+        }
+    }
+}
+
+/// The order of a list by time.
+pub(super) struct Sorting {
+    pub order: ListOrder,
+    /// The address of the same list in the other order.
+    other: String,
+}
+
+impl Sorting {
+    /// Values for the heading of the column of times.
+    pub fn context(&self) -> Value {
+        context! {
+            oldest => self.order == ListOrder::OldestFirst,
+            other => self.other.as_str(),
         }
     }
 }

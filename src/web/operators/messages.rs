@@ -19,7 +19,7 @@ use crate::store::{Event, LedgerEntry, LedgerFilter, Listed, Page};
 use crate::web::display::one_line;
 
 /// What the form asks for: the first of these that finds anything. A Message-ID often looks like an address;
-/// text that cannot be a sender's address may be a Message-ID.
+/// text that cannot be a sender's address may be a Message-ID or a part of an address.
 pub(super) fn filters(
     asked: &Fields,
     period: &Period,
@@ -32,18 +32,26 @@ pub(super) fn filters(
         verdict: asked.read("verdict", Verdict::from_name)?,
         reason: asked.read("reason", Reason::from_name)?,
         portal: asked.read("portal", |name| PortalName::parse(name).ok())?,
-        sender: None,
         message_id,
         received_after: period.since,
         received_before: period.until,
+        order: asked.order("/messages")?.order,
         page: page.clone(),
+        ..LedgerFilter::default()
     };
     let by_sender = sender.map(|sender| LedgerFilter {
         sender: Some(sender),
         message_id: None,
         ..by_message_id.clone()
     });
-    Ok(by_sender.into_iter().chain([by_message_id]).collect())
+    let by_part = Some(LedgerFilter {
+        sender_part: Some(what.to_owned()),
+        message_id: None,
+        ..by_message_id.clone()
+    });
+    let by_part = by_part.filter(|_| !what.is_empty());
+    let all = by_sender.into_iter().chain([by_message_id]).chain(by_part);
+    Ok(all.collect())
 }
 
 pub(super) async fn find(
@@ -79,6 +87,7 @@ pub(super) async fn find(
             reason => asked.one("reason"),
             portal => asked.one("portal"),
             search => what,
+            sort => asked.order("/messages")?.context(),
             since => period.since_date,
             until => period.until_date,
         },

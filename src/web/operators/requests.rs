@@ -15,8 +15,12 @@ use super::auth::CurrentOperator;
 use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
+use super::period::Period;
 use super::{AppState, when};
-use crate::domain::{EmailAddress, LedgerId, PortalName, RequestId, RequestState, Timestamp};
+use crate::config::Config;
+use crate::domain::{
+    EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Timestamp,
+};
 use crate::operations::{MOST_AT_ONCE, RequestAction, Tally, act_on_requests};
 use crate::store::{Listed, Page as Part, Request, RequestFilter};
 use crate::web::display::one_line;
@@ -48,8 +52,14 @@ const AGES: [Age; 6] = [
     age("over-week", "more than 7 days ago", 7 * 24, true),
 ];
 
+/// Fields of the filter, which the confirmation page and the way back keep.
+const FILTER: [&str; 8] = [
+    "state", "portal", "reason", "account", "age", "since", "until", "sort",
+];
+
 /// Reads the filter of the list from a form or a query.
-pub(super) fn filter(fields: &Fields, page: Part) -> Result<RequestFilter, Error> {
+pub(super) fn filter(fields: &Fields, config: &Config, page: Part) -> Result<RequestFilter, Error> {
+    let period = Period::read(fields, &config.site.time_zone)?;
     let age = fields.read("age", |name| AGES.iter().find(|age| age.name == name))?;
     let then = age.map(|age| {
         Timestamp::now()
@@ -61,8 +71,13 @@ pub(super) fn filter(fields: &Fields, page: Part) -> Result<RequestFilter, Error
         state: fields.read("state", RequestState::from_name)?,
         portal: fields.read("portal", |name| PortalName::parse(name).ok())?,
         account: fields.read("account", |text| EmailAddress::parse(text).ok())?,
-        received_before: then.filter(|_| over),
-        received_after: then.filter(|_| !over),
+        reason: fields.read("reason", Reason::from_name)?,
+        received_before: [then.filter(|_| over), period.until]
+            .into_iter()
+            .flatten()
+            .min(),
+        received_after: then.filter(|_| !over).max(period.since),
+        order: fields.order("/requests")?.order,
         page,
     })
 }
@@ -81,9 +96,11 @@ pub(super) async fn list(
             return Ok(Redirect::to(&format!("/messages?search={search}")).into_response());
         }
     }
+    let config = app.config();
+    let period = Period::read(&asked, &config.site.time_zone)?;
     let listed = app
         .store()
-        .recent_requests(filter(&asked, asked.page())?)
+        .recent_requests(filter(&asked, &config, asked.page())?)
         .await?;
     let is_selected = asked.one("select") == Some("page");
     let states: Vec<_> = RequestState::ALL
@@ -108,6 +125,12 @@ pub(super) async fn list(
             portal => asked.one("portal"),
             account => asked.one("account"),
             age => asked.one("age"),
+            reasons => reasons_of_requests(),
+            reason => asked.one("reason"),
+            since => period.since_date,
+            until => period.until_date,
+            sort => asked.order("/requests")?.context(),
+            kept => keep_filter(&asked),
             matching => matching(&app, &asked, &listed).await?,
             can => possible_actions(&asked, &listed)?,
             selected => is_selected,
@@ -118,6 +141,20 @@ pub(super) async fn list(
         },
     );
     Ok(page.into_response())
+}
+
+/// The filter as hidden fields of a form.
+fn keep_filter(fields: &Fields) -> Vec<Value> {
+    FILTER
+        .into_iter()
+        .filter_map(|name| Some(context! { name => name, value => fields.one(name)? }))
+        .collect()
+}
+
+/// Reasons that a request's message can have: also those of dropped messages, which an operator can release.
+fn reasons_of_requests() -> Vec<&'static str> {
+    let all = Reason::ALL.iter().map(|reason| reason.as_str());
+    all.collect()
 }
 
 /// Number of requests that match the filter, as far as one bulk action can reach; None if all are shown.
@@ -133,10 +170,13 @@ async fn matching(
         limit: MOST_AT_ONCE,
         after: None,
     };
-    let all = app.store().recent_requests(filter(asked, page)?).await?;
+    let all = app
+        .store()
+        .recent_requests(filter(asked, &app.config(), page)?)
+        .await?;
     let number = all.rows.len();
     Ok(Some(match all.next {
-        Some(_) => format!("the newest {number}"),
+        Some(_) => format!("the first {number}"),
         None => format!("all {number}"),
     }))
 }
@@ -199,13 +239,13 @@ pub(super) async fn act(
     let outcomes = act_on_requests(app.store(), act, ids, &operator.actor()).await?;
     let tally = Tally::of(&outcomes, |_| true);
     // Back to the list with the same filter.
-    filter(&sent, Part::default())?;
+    filter(&sent, &app.config(), Part::default())?;
     let mut query = form_urlencoded::Serializer::new(String::new());
     query
         .append_pair("done", act.outcome())
         .append_pair("count", &tally.done.to_string())
         .append_pair("failed", &tally.failed.to_string());
-    for name in ["state", "portal", "account", "age"] {
+    for name in FILTER {
         if let Some(value) = sent.one(name) {
             query.append_pair(name, value);
         }
@@ -225,7 +265,10 @@ async fn ask(
             limit: MOST_AT_ONCE,
             after: None,
         };
-        app.store().recent_requests(filter(sent, page)?).await?.rows
+        app.store()
+            .recent_requests(filter(sent, &app.config(), page)?)
+            .await?
+            .rows
     } else {
         let mut requests = Vec::new();
         for id in sent.all("request").take(MOST_AT_ONCE) {
@@ -239,17 +282,13 @@ async fn ask(
     let (can, cannot): (Vec<_>, Vec<_>) = requests
         .into_iter()
         .partition(|request| act.applies_to(request.state));
-    let kept: Vec<_> = ["state", "portal", "account", "age"]
-        .into_iter()
-        .filter_map(|name| Some(context! { name => name, value => sent.one(name)? }))
-        .collect();
     let page = operator.page(
         "operators/requests_confirm.html",
         context! {
             act => act.name(),
             rows => can.iter().map(row).collect::<Vec<_>>(),
             cannot => cannot.len(),
-            kept => kept,
+            kept => keep_filter(sent),
         },
     );
     Ok(page.into_response())

@@ -32,6 +32,8 @@ const COMMANDS: &[&[&str]] = &[
     &["requests", "list"],
     &["dropped", "list"],
     &["dropped", "domains"],
+    &["audit"],
+    &["find", "corp"],
     &["customers", "list"],
     &["customers", "show", SENDERS[0]],
     &["explain", SENDERS[0]],
@@ -79,6 +81,23 @@ fn a_list_has_one_line_for_each_row_and_the_subject_gets_the_rest() {
     );
     let bob = lines.iter().find(|line| line.contains(SENDERS[1]));
     assert!(bob.is_some_and(|line| line.contains('…')), "{}", ran.out);
+}
+
+#[test]
+fn a_dropped_message_has_its_sender_reason_and_subject_in_one_line() {
+    let harness = installation();
+    let sender = "a.person.with.a.name@elsewhere.example";
+    harness.receive(sender, "Subject: An offer you cannot refuse\r\n");
+    let ran = run_at(&harness, "80", &["dropped", "list"]);
+    let line = ran.out.lines().find(|line| line.contains("An offer"));
+    let line = line.expect(&ran.out);
+    assert!(
+        line.contains(sender) && line.contains("domain_not_allowed"),
+        "{}",
+        ran.out
+    );
+    let ran = run_at(&harness, "80", &["audit"]);
+    assert!(!ran.out.contains("operator:"), "{}", ran.out);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod journey;
 mod kill;
 mod languages;
 mod metrics;
+mod newcomer;
 mod not_me;
 mod old_databases;
 mod ours;

@@ -228,6 +228,9 @@ fn a_link_that_is_sent_later_offers_what_was_discarded() {
     http(harness.http, "POST", &old, &[("action", "not-me")]);
     let (status, said) = run(&harness, &["customers", "resend", "ann@corp.example"]);
     assert_eq!(status, 0, "{said}");
+    assert!(said.contains("asked for no more mail until"), "{said}");
+    let (_, said) = run(&harness, &["customers", "resend", "ann@corp.example"]);
+    assert!(!said.contains("asked for no more mail"), "{said}");
     let new = wait_for("a new link", || {
         Some(harness.link_for("ann@corp.example")).filter(|link| *link != old)
     });

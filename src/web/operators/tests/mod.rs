@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod auth;
+mod filters;
 mod lists;
 mod messages;
 mod pages;

@@ -110,6 +110,10 @@ async fn customers_are_added_verified_and_blocked() {
         assert_eq!(status("ann@corp.example").await, Some(after), "{action}");
     }
     assert_eq!(harness.states().await, [RequestState::Released]);
+    let shown = harness.get(&session, &page).await.body;
+    let verified = shown.split_once("<dt>Verified</dt>").expect("a line").1;
+    let verified = verified.split("</dd>").next().unwrap_or_default();
+    assert!(verified.contains("<time datetime="), "{verified}");
     let answer = harness.post(&session, &page, &[("action", "resend")]).await;
     assert_eq!(answer.status, StatusCode::CONFLICT);
 }

@@ -1,0 +1,30 @@
+//! `--since` and `--until`, for lists that are in the order of time.
+
+use clap::Args;
+
+use super::requests::{age, ago};
+use crate::domain::Timestamp;
+
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct TimeRange {
+    /// Only what came since then: a day, a time, or how long ago, such as 7d
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub since: Option<Timestamp>,
+    /// Only what came before then, likewise
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub until: Option<Timestamp>,
+}
+
+/// A time: RFC 3339, a day in the zone of the machine, or how long ago.
+fn instant(text: &str) -> Result<Timestamp, String> {
+    if let Ok(at) = text.parse() {
+        return Ok(at);
+    }
+    if let Ok(day) = text.parse::<jiff::civil::Date>() {
+        let midnight = day.to_zoned(jiff::tz::TimeZone::system());
+        return Ok(midnight.map_err(|error| error.to_string())?.timestamp());
+    }
+    age(text).map(ago).map_err(|_| {
+        "write a day (2026-11-28), a time (2026-11-28T10:00Z), or how long ago (7d)".to_owned()
+    })
+}

@@ -1,0 +1,346 @@
+//! Filtered lists of accounts, by address or by the time at which they were made.
+//!
+//! One index serves a list in its order. If it does not serve all of the filter, a look reads a bounded stretch
+//! of the index, and a page that is not full has a cursor from which the search continues. A condition that
+//! another index could serve is written so that it cannot: that index would have to be sorted.
+
+use super::customers::{SHOWN, read_account};
+use crate::domain::{Account, Domain, Kind, Status, Timestamp};
+use crate::store::sql::filling::{Filling, unknown_cursor};
+use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Conditions, Tx};
+use crate::store::{ListOrder, Listed, Page, Store, StoreError};
+
+/// Index entries that a look reads, if the index does not serve the whole filter.
+const STRETCH: i64 = 20_000;
+
+/// Accounts to list.
+#[derive(Debug, Clone, Default)]
+pub struct CustomerFilter {
+    pub kind: Option<Kind>,
+    pub status: Option<Status>,
+    pub domain: Option<String>,
+    /// Part of the address.
+    pub search: Option<String>,
+    /// Only accounts that our mail cannot reach.
+    pub undeliverable: bool,
+    /// Only accounts made since then.
+    pub created_after: Option<Timestamp>,
+    /// Only accounts made before then.
+    pub created_before: Option<Timestamp>,
+    /// None for the order of the addresses. A list of a period is always in the order of time.
+    pub order: Option<ListOrder>,
+    pub page: Page,
+}
+
+impl CustomerFilter {
+    /// The order, if it is that of time.
+    fn time_order(&self) -> Option<ListOrder> {
+        let has_period = self.created_after.is_some() || self.created_before.is_some();
+        self.order.or(has_period.then_some(ListOrder::NewestFirst))
+    }
+}
+
+impl Store {
+    /// Accounts. Searches until the page is full, in many short looks.
+    pub async fn customers(&self, filter: CustomerFilter) -> Result<Listed<Account>, StoreError> {
+        let mut filling = Filling::begin(&filter.page);
+        loop {
+            let look = CustomerFilter {
+                page: filling.page(),
+                ..filter.clone()
+            };
+            if filling.add(self.recent_customers(look).await?) {
+                return Ok(filling.end_at_look());
+            }
+        }
+    }
+
+    /// Accounts of one look; possibly fewer than there are.
+    pub async fn recent_customers(
+        &self,
+        filter: CustomerFilter,
+    ) -> Result<Listed<Account>, StoreError> {
+        self.read(move |tx| list(tx, &filter)).await
+    }
+}
+
+pub(crate) fn list(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>, StoreError> {
+    match filter.time_order() {
+        Some(order) => by_time(tx, filter, order),
+        None => by_address(tx, filter),
+    }
+}
+
+/// Values of the conditions, as the columns have them.
+struct Values {
+    domain: Option<String>,
+    search: Option<String>,
+}
+
+impl Values {
+    fn of(filter: &CustomerFilter) -> Self {
+        // Normalized like the domains of accounts; an invalid domain matches no account.
+        let domain = filter.domain.as_ref();
+        let domain = domain.map(|text| match Domain::parse(text) {
+            Ok(domain) => domain.to_string(),
+            Err(_) => text.clone(),
+        });
+        let search = filter.search.as_ref().map(|part| part.to_ascii_lowercase());
+        Self {
+            domain,
+            search: search.filter(|part| !part.is_empty()),
+        }
+    }
+}
+
+/// The columns of the index that serves a list by address, besides the address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Served {
+    Undeliverable,
+    Domain,
+    Status,
+    Kind,
+    Nothing,
+}
+
+impl Served {
+    fn of(filter: &CustomerFilter) -> Self {
+        if filter.undeliverable {
+            Self::Undeliverable
+        } else if filter.domain.is_some() {
+            Self::Domain
+        } else if filter.status.is_some() {
+            Self::Status
+        } else if filter.kind.is_some() {
+            Self::Kind
+        } else {
+            Self::Nothing
+        }
+    }
+}
+
+/// Adds the conditions that the index serves.
+fn ask_served<'a>(
+    wanted: &mut Conditions<'a>,
+    served: Served,
+    filter: &'a CustomerFilter,
+    values: &'a Values,
+) {
+    match served {
+        Served::Undeliverable => wanted.always("a.undeliverable = 1"),
+        Served::Domain => wanted.ask("a.domain = :domain", ":domain", values.domain.as_ref()),
+        Served::Status => wanted.ask("a.status = :status", ":status", filter.status.as_ref()),
+        Served::Kind => wanted.ask("a.kind = :kind", ":kind", filter.kind.as_ref()),
+        Served::Nothing => {}
+    }
+}
+
+/// Adds the other conditions, in a form that no index serves. Returns true if there are any.
+fn ask_rest<'a>(
+    wanted: &mut Conditions<'a>,
+    served: Served,
+    filter: &'a CustomerFilter,
+    values: &'a Values,
+) -> bool {
+    let mut is_any = false;
+    if served != Served::Undeliverable && filter.undeliverable {
+        wanted.always("a.undeliverable + 0 = 1");
+        is_any = true;
+    }
+    if served != Served::Domain && values.domain.is_some() {
+        wanted.ask(
+            "coalesce(a.domain, '') = :domain",
+            ":domain",
+            values.domain.as_ref(),
+        );
+        is_any = true;
+    }
+    if served != Served::Status && filter.status.is_some() {
+        wanted.ask(
+            "coalesce(a.status, '') = :status",
+            ":status",
+            filter.status.as_ref(),
+        );
+        is_any = true;
+    }
+    if served != Served::Kind && filter.kind.is_some() {
+        wanted.ask(
+            "coalesce(a.kind, '') = :kind",
+            ":kind",
+            filter.kind.as_ref(),
+        );
+        is_any = true;
+    }
+    if values.search.is_some() {
+        let has_part = "replace(a.key, :search, '') <> a.key";
+        wanted.ask(has_part, ":search", values.search.as_ref());
+        is_any = true;
+    }
+    is_any
+}
+
+fn by_address(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>, StoreError> {
+    let values = Values::of(filter);
+    let served = Served::of(filter);
+    let limit = filter.page.rows();
+    let rows_wanted = limit + 1;
+    let after = filter.page.after.clone().unwrap_or_default();
+
+    let mut stretch = Conditions::new();
+    ask_served(&mut stretch, served, filter, &values);
+    stretch.ask("a.key > :after", ":after", Some(&after));
+    stretch.bind(":stretch", &STRETCH);
+    let end_of_stretch = format!(
+        "SELECT a.key FROM account AS a WHERE {} ORDER BY a.key LIMIT 1 OFFSET :stretch",
+        stretch.sql()
+    );
+
+    let mut wanted = Conditions::new();
+    wanted.always("a.forgotten_at IS NULL");
+    ask_served(&mut wanted, served, filter, &values);
+    wanted.ask("a.key > :after", ":after", Some(&after));
+    let mut end: Option<String> = None;
+    if ask_rest(&mut wanted, served, filter, &values) {
+        let found = stretch.all_with(tx, &end_of_stretch, |row| row.get(0))?;
+        end = found.into_iter().next();
+    }
+    wanted.ask("a.key <= :end", ":end", end.as_ref());
+    wanted.bind(":limit", &rows_wanted);
+    let rows: Vec<(Account, String)> = wanted.all_with(
+        tx,
+        &format!("{SHOWN} WHERE {} ORDER BY a.key LIMIT :limit", wanted.sql()),
+        |row| Ok((read_account(row)?, row.get("key")?)),
+    )?;
+    Ok(Listed::cut_at(rows, limit, end))
+}
+
+/// A place in the order of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    at: Millis,
+    n: i64,
+}
+
+impl Place {
+    fn read(cursor: &str) -> Result<Self, StoreError> {
+        let place = cursor.rsplit_once('-').and_then(|(at, n)| {
+            Some(Self {
+                at: Millis(at.parse().ok()?),
+                n: n.parse().ok()?,
+            })
+        });
+        place.ok_or_else(|| unknown_cursor(cursor))
+    }
+
+    fn cursor(self) -> String {
+        format!("{}-{}", self.at.0, self.n)
+    }
+}
+
+/// Adds the end of the period, or of the earlier pages, at which a look begins.
+fn ask_start<'a>(
+    wanted: &mut Conditions<'a>,
+    order: ListOrder,
+    after: Option<&'a Place>,
+    period: &'a Millis,
+) {
+    let (goes_on, is_within) = match order {
+        ListOrder::NewestFirst => ("(a.created_at, a.n) < (:at, :number)", "a.created_at < :at"),
+        ListOrder::OldestFirst => (
+            "(a.created_at, a.n) > (:at, :number)",
+            "a.created_at >= :at",
+        ),
+    };
+    match after {
+        Some(place) => {
+            wanted.ask(goes_on, ":at", Some(&place.at));
+            wanted.bind(":number", &place.n);
+        }
+        None => wanted.ask(is_within, ":at", Some(period)),
+    }
+}
+
+/// Adds the end of the stretch, or of the period, at which a look ends.
+fn ask_end<'a>(
+    wanted: &mut Conditions<'a>,
+    order: ListOrder,
+    end: Option<&'a Place>,
+    period: Option<&'a Millis>,
+) {
+    let (is_in_stretch, is_within) = match order {
+        ListOrder::NewestFirst => (
+            "(a.created_at, a.n) >= (:end_at, :end_number)",
+            "a.created_at >= :end_at",
+        ),
+        ListOrder::OldestFirst => (
+            "(a.created_at, a.n) <= (:end_at, :end_number)",
+            "a.created_at < :end_at",
+        ),
+    };
+    match end {
+        Some(place) => {
+            wanted.ask(is_in_stretch, ":end_at", Some(&place.at));
+            wanted.bind(":end_number", &place.n);
+        }
+        None => wanted.ask(is_within, ":end_at", period),
+    }
+}
+
+fn by_time(
+    tx: &Tx,
+    filter: &CustomerFilter,
+    order: ListOrder,
+) -> Result<Listed<Account>, StoreError> {
+    let values = Values::of(filter);
+    let limit = filter.page.rows();
+    let rows_wanted = limit + 1;
+    let since = filter.created_after.map(Millis::from);
+    let before = filter.created_before.map(Millis::from);
+    let (first, last) = match order {
+        ListOrder::NewestFirst => (before.unwrap_or(Millis(i64::MAX)), since),
+        ListOrder::OldestFirst => (since.unwrap_or(Millis(i64::MIN)), before),
+    };
+    let after = filter.page.after.as_deref().map(Place::read).transpose()?;
+    let direction = order.direction();
+
+    let mut wanted = Conditions::new();
+    wanted.always("a.forgotten_at IS NULL");
+    ask_start(&mut wanted, order, after.as_ref(), &first);
+    let mut end: Option<Place> = None;
+    if ask_rest(&mut wanted, Served::Nothing, filter, &values) {
+        let mut stretch = Conditions::new();
+        ask_start(&mut stretch, order, after.as_ref(), &first);
+        ask_end(&mut stretch, order, None, last.as_ref());
+        stretch.bind(":stretch", &STRETCH);
+        let sql = format!(
+            "SELECT a.created_at, a.n FROM account AS a WHERE {}
+             ORDER BY a.created_at {direction}, a.n {direction} LIMIT 1 OFFSET :stretch",
+            stretch.sql()
+        );
+        let found = stretch.all_with(tx, &sql, |row| {
+            Ok(Place {
+                at: row.get(0)?,
+                n: row.get(1)?,
+            })
+        })?;
+        end = found.into_iter().next();
+    }
+    ask_end(&mut wanted, order, end.as_ref(), last.as_ref());
+    wanted.bind(":limit", &rows_wanted);
+    let rows: Vec<(Account, String)> = wanted.all_with(
+        tx,
+        &format!(
+            "{SHOWN} WHERE {} ORDER BY a.created_at {direction}, a.n {direction} LIMIT :limit",
+            wanted.sql()
+        ),
+        |row| {
+            let place = Place {
+                at: row.get("created_at")?,
+                n: row.get("n")?,
+            };
+            Ok((read_account(row)?, place.cursor()))
+        },
+    )?;
+    Ok(Listed::cut_at(rows, limit, end.map(Place::cursor)))
+}

@@ -1,0 +1,170 @@
+//! Filtered lists of requests, in the order of their entries.
+//!
+//! As with [entries](super::lists), a look reads a bounded range, and a page that is not full has a cursor
+//! from which the search continues.
+
+use crate::domain::RequestState;
+use crate::store::ledger::lists::{after_all_before, before_all_since};
+use crate::store::requests::actions;
+use crate::store::rows::entry_ids::n_of;
+use crate::store::sql::filling::{Filling, STRETCH_END, unknown_cursor};
+use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Conditions, Tx};
+use crate::store::{ListOrder, Listed, Request, RequestFilter, Store, StoreError};
+
+/// Range of numbers in which a look searches. A third of them or fewer are entries.
+const RANGE: i64 = 100_000;
+
+impl Store {
+    /// Requests by time of receipt. Searches until the page is full, in many short looks.
+    pub async fn requests(&self, filter: RequestFilter) -> Result<Listed<Request>, StoreError> {
+        let mut filling = Filling::begin(&filter.page);
+        loop {
+            let look = RequestFilter {
+                page: filling.page(),
+                ..filter.clone()
+            };
+            if filling.add(self.recent_requests(look).await?) {
+                return Ok(filling.end(|request| request.ledger.to_string()));
+            }
+        }
+    }
+
+    /// Requests of one look; possibly fewer than there are.
+    pub async fn recent_requests(
+        &self,
+        filter: RequestFilter,
+    ) -> Result<Listed<Request>, StoreError> {
+        self.read(move |tx| {
+            if filter.account.is_some() {
+                return actions::list(tx, &filter);
+            }
+            requests(tx, &filter)
+        })
+        .await
+    }
+}
+
+/// Numbers of the requests of a look: from `low` to below `high`.
+#[derive(Debug, Clone, Copy)]
+struct Range {
+    low: i64,
+    high: i64,
+}
+
+impl Range {
+    /// The numbers of all requests of the period.
+    fn of_period(tx: &Tx, filter: &RequestFilter) -> Result<Self, StoreError> {
+        let oldest: Option<i64> = tx.one("SELECT min(ledger) FROM request", &[])?;
+        let newest: Option<i64> = tx.one("SELECT max(ledger) FROM request", &[])?;
+        let mut range = Self {
+            low: oldest.unwrap_or(0),
+            high: newest.unwrap_or(0) + 1,
+        };
+        if let Some(before) = filter.received_before {
+            range.high = range.high.min(after_all_before(tx, before)?);
+        }
+        if let Some(since) = filter.received_after {
+            range.low = range.low.max(before_all_since(tx, since)?);
+        }
+        Ok(range)
+    }
+
+    /// Leaves out what earlier pages had.
+    fn go_on(&mut self, tx: &Tx, cursor: &str, order: ListOrder) -> Result<(), StoreError> {
+        let end = cursor.strip_prefix(STRETCH_END);
+        let end: Option<i64> = end
+            .map(|n| n.parse().map_err(|_| unknown_cursor(cursor)))
+            .transpose()?;
+        match (order, end) {
+            (ListOrder::NewestFirst, Some(end)) => self.high = self.high.min(end),
+            (ListOrder::NewestFirst, None) => self.high = self.high.min(n_of(tx, cursor)?),
+            (ListOrder::OldestFirst, Some(end)) => self.low = self.low.max(end),
+            (ListOrder::OldestFirst, None) => self.low = self.low.max(n_of(tx, cursor)? + 1),
+        }
+        Ok(())
+    }
+
+    /// Shortens the range to what one look reads. Returns the cursor of the rest, if there is one.
+    fn shorten(&mut self, order: ListOrder) -> Option<String> {
+        if self.high.saturating_sub(self.low) <= RANGE {
+            return None;
+        }
+        let end = match order {
+            ListOrder::NewestFirst => {
+                self.low = self.high - RANGE;
+                self.low
+            }
+            ListOrder::OldestFirst => {
+                self.high = self.low + RANGE;
+                self.high
+            }
+        };
+        Some(format!("{STRETCH_END}{end}"))
+    }
+}
+
+pub(crate) fn requests(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>, StoreError> {
+    let limit = filter.page.rows();
+    let order = filter.order;
+    let mut range = Range::of_period(tx, filter)?;
+    if let Some(cursor) = &filter.page.after {
+        range.go_on(tx, cursor, order)?;
+    }
+    let open = filter
+        .state
+        .filter(|state| matches!(state, RequestState::Held | RequestState::Failed));
+    // Waiting states have an index of their own; other requests are searched for in a range.
+    let is_narrowed = filter.state.is_some() || filter.portal.is_some();
+    let mut rest = None;
+    if filter.reason.is_some() || (open.is_none() && is_narrowed) {
+        rest = range.shorten(order);
+    }
+    let before = filter.received_before.map(Millis::from);
+    let since = filter.received_after.map(Millis::from);
+    let rows_wanted = limit + 1;
+    let mut wanted = Conditions::new();
+    wanted.ask("r.ledger < :high", ":high", Some(&range.high));
+    wanted.ask("r.ledger >= :low", ":low", Some(&range.low));
+    // Written so that no index by portal serves it: its rows would have to be sorted.
+    wanted.ask(
+        "coalesce(r.portal, '') = :portal",
+        ":portal",
+        filter.portal.as_ref(),
+    );
+    wanted.ask("r.received_at < :before", ":before", before.as_ref());
+    wanted.ask("r.received_at >= :since", ":since", since.as_ref());
+    wanted.ask(
+        "(SELECT l.rule FROM ledger AS l WHERE l.n = r.ledger) = :rule",
+        ":rule",
+        filter.reason.as_ref(),
+    );
+    wanted.bind(":limit", &rows_wanted);
+    // The state is part of the statement: as a parameter it would keep a partial index from being used.
+    let state = match filter.state {
+        Some(state) => format!("r.state = '{state}'"),
+        None => "true".to_owned(),
+    };
+    let mut found = wanted.all_with(
+        tx,
+        &format!(
+            "SELECT r.ledger FROM request AS r WHERE {state} AND {}
+             ORDER BY r.ledger {} LIMIT :limit",
+            wanted.sql(),
+            order.direction()
+        ),
+        |row| row.get(0),
+    )?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let rows = found
+        .iter()
+        .map(|n| actions::by_n(tx, *n))
+        .collect::<Result<Vec<_>, _>>()?;
+    let next = if more {
+        rows.last().map(|request| request.ledger.to_string())
+    } else {
+        rest
+    };
+    Ok(Listed { rows, next })
+}

@@ -1,0 +1,107 @@
+//! A page that is filled by several looks, each of which reads a bounded stretch.
+
+use super::pagination::{Listed, Page};
+use crate::store::StoreError;
+
+/// Beginning of a cursor that is the end of a stretch instead of a row.
+pub(in crate::store) const STRETCH_END: &str = "before-";
+
+/// The error for a cursor that no page ended with.
+pub(in crate::store) fn unknown_cursor(cursor: &str) -> StoreError {
+    StoreError::NotFound {
+        what: "cursor",
+        name: cursor.to_owned(),
+    }
+}
+
+/// A page under construction, filled by several looks.
+pub(in crate::store) struct Filling<T> {
+    limit: usize,
+    rows: Vec<T>,
+    /// Cursor after which the next look starts.
+    after: Option<String>,
+}
+
+impl<T> Filling<T> {
+    pub(in crate::store) fn begin(page: &Page) -> Self {
+        Self {
+            limit: page.rows(),
+            rows: Vec::new(),
+            after: page.after.clone(),
+        }
+    }
+
+    /// Parameters of the next look.
+    pub(in crate::store) fn page(&self) -> Page {
+        Page {
+            limit: self.limit - self.rows.len(),
+            after: self.after.clone(),
+        }
+    }
+
+    /// Adds the rows of a look. Returns true if it was the last: the page is full, or there are no more rows.
+    pub(in crate::store) fn add(&mut self, part: Listed<T>) -> bool {
+        self.rows.extend(part.rows);
+        self.after = part.next;
+        self.rows.len() >= self.limit || self.after.is_none()
+    }
+
+    /// Ends the page. The next page continues where the last look ended.
+    pub(in crate::store) fn end_at_look(self) -> Listed<T> {
+        Listed {
+            next: self.after,
+            rows: self.rows,
+        }
+    }
+
+    /// Ends the page. The next page continues after its last row, wherever the last look ended.
+    pub(in crate::store) fn end(self, cursor: impl Fn(&T) -> String) -> Listed<T> {
+        let last = self.rows.last().map(cursor);
+        Listed {
+            next: self.after.and(last),
+            rows: self.rows,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::LedgerId;
+
+    #[test]
+    fn a_list_continues_until_the_page_is_full_or_at_the_end() {
+        // Limit, matches of each look; then the expected number of rows and of looks, and whether there are
+        // more.
+        for (limit, looks, rows, taken, more) in [
+            (5, &[5, 1][..], 5, 1, true),
+            (5, &[0, 0, 3, 2, 7], 5, 4, true),
+            (5, &[0, 0, 3, 2], 5, 4, false),
+            (5, &[1, 0, 0], 1, 3, false),
+            (5, &[0], 0, 1, false),
+        ] {
+            let mut filling = Filling::begin(&Page {
+                limit,
+                after: Some("before-0".to_owned()),
+            });
+            let mut asked = 0;
+            loop {
+                let page = filling.page();
+                assert_eq!(page.after, Some(format!("before-{asked}")));
+                let rows = looks[asked].min(page.limit);
+                asked += 1;
+                let part = Listed {
+                    rows: (0..rows).map(|_| LedgerId::new()).collect(),
+                    next: (asked < looks.len()).then(|| format!("before-{asked}")),
+                };
+                if filling.add(part) {
+                    break;
+                }
+            }
+            let listed = filling.end(|id: &LedgerId| id.to_string());
+            assert_eq!((listed.rows.len(), asked), (rows, taken), "{looks:?}");
+            let last = listed.rows.last().map(ToString::to_string);
+            assert_eq!(listed.next, last.filter(|_| more), "{looks:?}");
+        }
+    }
+}

@@ -131,16 +131,10 @@ async fn retention_goes_past_an_entry_from_the_future() {
     assert_eq!(latest, Some(start() + DAY));
     // The entry gets the time of the one before it.
     let keep = 90 * DAY;
-    let soon = harness
-        .store
-        .forget_ledger(start() + keep + DAY / 2, keep, 10)
-        .await;
-    assert_eq!(soon.expect("forgotten").done, 2);
-    let later = harness
-        .store
-        .forget_ledger(start() + keep + 2 * DAY, keep, 10)
-        .await;
-    assert_eq!(later.expect("forgotten").done, 2);
+    let soon = harness.forget_ledger(start() + keep + DAY / 2, keep).await;
+    assert_eq!(soon, 2);
+    let later = harness.forget_ledger(start() + keep + 2 * DAY, keep).await;
+    assert_eq!(later, 2);
     harness.assert_sound().await;
 }
 

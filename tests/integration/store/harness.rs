@@ -118,6 +118,19 @@ impl Harness {
         while step().await.expect("a step").more {}
     }
 
+    /// Forgets all entries that are old enough. Returns their number.
+    pub async fn forget_ledger(&self, now: Timestamp, keep: Duration) -> usize {
+        let mut forgotten = 0;
+        loop {
+            let step = self.store.forget_ledger(now, keep, 10).await;
+            let step = step.expect("a step");
+            forgotten += step.done;
+            if !step.more {
+                return forgotten;
+            }
+        }
+    }
+
     /// Expires all requests that were held for too long.
     pub async fn expire_holds(&self, now: Timestamp) {
         let step = async || self.store.expire_holds(now, 100).await;

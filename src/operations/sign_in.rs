@@ -58,8 +58,7 @@ pub async fn sign_in_operator(
         let refused = store.refuse_from_directory(identity, now).await?;
         return Ok(SignInOutcome::NoRole(refused));
     };
-    let names = person.names.iter();
-    let base = names.filter_map(|name| name_from(name)).next();
+    let base = person.names.iter().find_map(|name| name_from(name));
     let base = match base {
         Some(name) => name,
         None => OperatorName::parse("operator").map_err(|e| StoreError::Other(e.to_string()))?,

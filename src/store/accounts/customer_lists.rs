@@ -243,7 +243,7 @@ fn ask_start<'a>(
     wanted: &mut Conditions<'a>,
     order: ListOrder,
     after: Option<&'a Place>,
-    period: &'a Millis,
+    period: Option<&'a Millis>,
 ) {
     let (goes_on, is_within) = match order {
         ListOrder::NewestFirst => ("(a.created_at, a.n) < (:at, :number)", "a.created_at < :at"),
@@ -257,7 +257,7 @@ fn ask_start<'a>(
             wanted.ask(goes_on, ":at", Some(&place.at));
             wanted.bind(":number", &place.n);
         }
-        None => wanted.ask(is_within, ":at", Some(period)),
+        None => wanted.ask(is_within, ":at", period),
     }
 }
 
@@ -306,11 +306,11 @@ fn by_time(
 
     let mut wanted = Conditions::new();
     wanted.always("a.forgotten_at IS NULL");
-    ask_start(&mut wanted, order, after.as_ref(), &first);
+    ask_start(&mut wanted, order, after.as_ref(), Some(&first));
     let mut end: Option<Place> = None;
     if ask_rest(&mut wanted, Served::Nothing, filter, &values) {
         let mut stretch = Conditions::new();
-        ask_start(&mut stretch, order, after.as_ref(), &first);
+        ask_start(&mut stretch, order, after.as_ref(), Some(&first));
         ask_end(&mut stretch, order, None, last.as_ref());
         stretch.bind(":stretch", &STRETCH);
         let sql = format!(

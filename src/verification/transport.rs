@@ -25,6 +25,7 @@ use lockstep::Lockstep;
 use super::ComposedMail;
 use crate::config::{Outgoing, SmtpSecurity, SmtpServer};
 use crate::domain::Domain;
+use crate::observe::events;
 use crate::outbound::access_token::{AccessTokens, TokenFailure};
 use crate::outbound::pool::Pool;
 use crate::outbound::{Attempt, Cause};
@@ -286,10 +287,28 @@ async fn transact(
     connection
         .command(Mail::new(from.cloned(), parameters))
         .await?;
+    let mut refused = None;
+    let mut count = 0;
     for address in to {
-        connection
-            .command(Rcpt::new(address.clone(), Vec::new()))
-            .await?;
+        let reply = connection.command(Rcpt::new(address.clone(), Vec::new()));
+        match reply.await {
+            Ok(_) => {}
+            Err(error) if error.status().is_some() => {
+                count += 1;
+                if to.len() > 1 {
+                    let cause = format_args!("a recipient was refused: {error}");
+                    events::fault("verification.mail", &cause);
+                }
+                refused = Some(error);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // One that is refused keeps the mail from none of the others.
+    if let Some(error) = refused
+        && count == to.len()
+    {
+        return Err(error.into());
     }
     connection.command(Data).await?;
     *is_content_sent = true;

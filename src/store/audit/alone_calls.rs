@@ -13,6 +13,7 @@ use crate::domain::{
 };
 use crate::store::audit::hooks::subscribers;
 use crate::store::engine::job::Work;
+use crate::store::error::readable;
 use crate::store::sql::sql_types::{Millis, json};
 use crate::store::sql::{Row, Tx, insert};
 use crate::store::{Store, StoreError, Topic};
@@ -228,14 +229,12 @@ pub(crate) fn tell_failed_login(
 
 /// A ledger entry, as far as a call is about it.
 struct Entry {
-    n: i64,
     verdict: Verdict,
     message: DroppedMessage,
 }
 
 fn read_entry(row: &Row) -> Result<Entry, StoreError> {
     Ok(Entry {
-        n: row.get("n")?,
         verdict: row.get("verdict")?,
         message: DroppedMessage {
             ledger: row.get("id")?,
@@ -276,16 +275,16 @@ impl Work<'_> {
                  FROM ledger AS l
                  WHERE l.n > ?1 ORDER BY l.n LIMIT ?2",
                 &[&cursor, &ENTRIES],
-                read_entry,
+                |row| Ok((row.get("n")?, readable(read_entry(row))?)),
             )?;
             let mut told = cursor;
             let is_full_page = entries.len() == ENTRIES;
-            for Entry {
-                n,
-                verdict,
-                message,
-            } in entries
-            {
+            for (n, entry) in entries {
+                // Nothing can be told of a damaged entry, and those after it must not wait for it.
+                let Some(Entry { verdict, message }) = entry else {
+                    told = n;
+                    continue;
+                };
                 let is_ours = message.sender.as_ref().is_some_and(canary::is_sender);
                 if verdict == Verdict::Dropped && !is_ours {
                     if room == 0 {

@@ -33,18 +33,18 @@ impl IssuedToken {
     /// same.
     #[must_use]
     pub fn id_of(hash: &TokenHash) -> String {
-        let mut id = String::new();
-        for byte in hash.as_bytes().iter().take(5) {
-            let _ = write!(id, "{byte:02x}");
-        }
-        id
+        let begin = hash.as_bytes().first_chunk();
+        begin.copied().map(id_of).unwrap_or_default()
     }
 }
 
 /// The id of a token: the first octets of its hash, in hexadecimal.
 fn id_of(begin: [u8; 5]) -> String {
-    let [a, b, c, d, e] = begin;
-    format!("{a:02x}{b:02x}{c:02x}{d:02x}{e:02x}")
+    let mut id = String::with_capacity(10);
+    for octet in begin {
+        let _ = write!(id, "{octet:02x}");
+    }
+    id
 }
 
 /// The octets that an id stands for; None if it is none.

@@ -361,6 +361,10 @@ fn repair_small_tables(tx: &Tx, now: Millis) -> Result<(), StoreError> {
         "UPDATE down_destination SET next_try_at = ?1 WHERE next_try_at > ?1",
         &[&now],
     )?;
+    tx.run(
+        "UPDATE operator SET signed_in_at = ?1 WHERE signed_in_at > ?1",
+        &[&now],
+    )?;
     Ok(())
 }
 
@@ -379,6 +383,7 @@ mod tests {
         ),
         ("operator_key.created_at", "`repair_small_tables`"),
         ("operator_key.expires_at", "`repair_small_tables`"),
+        ("operator.signed_in_at", "`repair_small_tables`"),
         ("paused_destination.at", "`repair_small_tables`"),
         ("moved.at", "only tells when the store left"),
         ("down_destination.since", "`repair_small_tables`"),

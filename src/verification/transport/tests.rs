@@ -187,6 +187,22 @@ async fn after_the_content_only_a_reply_tells_the_outcome() {
 }
 
 #[tokio::test]
+async fn one_refused_recipient_keeps_the_mail_from_no_other() {
+    let (sink, port) = sink(SslConfig::None);
+    let way_out = post(port, SmtpSecurity::None, true);
+    let to = ["550@corp.example", "ann@corp.example", "550@corp.example"];
+    let to = to.map(|to| to.parse::<Address>().expect("an address"));
+    for (count, arrived) in [(1, 0), (2, 1), (3, 2)] {
+        let mut mail = mail("ann@corp.example");
+        let from = mail.envelope.from().cloned();
+        mail.envelope = Envelope::new(from, to[..count].to_vec()).expect("recipients");
+        let attempt = way_out.send(&mail).await;
+        assert_eq!(attempt == Attempt::Delivered, count > 1, "{attempt:?}");
+        assert_eq!(sink.received.lock().expect("a lock").len(), arrived);
+    }
+}
+
+#[tokio::test]
 async fn a_refused_connection_is_a_temporary_failure() {
     // A port below the ephemeral range, so that no other process takes it meanwhile.
     let attempt = post(1, SmtpSecurity::None, true)

@@ -517,9 +517,8 @@ impl Run {
                 self.open_again().await;
             }
             Step::Crash { in_the_midst } => {
-                let ruins = self.harness.database.crash(in_the_midst);
+                let _ruins = self.harness.database.crash(in_the_midst);
                 self.store.close().await;
-                drop(ruins);
                 self.open_again().await;
             }
         }

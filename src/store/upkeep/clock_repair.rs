@@ -365,6 +365,21 @@ fn repair_small_tables(tx: &Tx, now: Millis) -> Result<(), StoreError> {
         "UPDATE operator SET signed_in_at = ?1 WHERE signed_in_at > ?1",
         &[&now],
     )?;
+    tx.run(
+        "UPDATE operator SET totp_confirmed_at = ?1 WHERE totp_confirmed_at > ?1",
+        &[&now],
+    )?;
+    // The next period at the latest: a code that was used may not count again.
+    let period = now.0 / 30_000 + 1;
+    tx.run(
+        "UPDATE operator SET totp_last_period = ?1 WHERE totp_last_period > ?1",
+        &[&period],
+    )?;
+    // Attempts to sign in last for minutes.
+    tx.run(
+        "DELETE FROM sign_in_attempt WHERE expires_at > ?1",
+        &[&Millis(now.0 + Millis::HOUR)],
+    )?;
     Ok(())
 }
 
@@ -384,6 +399,8 @@ mod tests {
         ("operator_key.created_at", "`repair_small_tables`"),
         ("operator_key.expires_at", "`repair_small_tables`"),
         ("operator.signed_in_at", "`repair_small_tables`"),
+        ("operator.totp_confirmed_at", "`repair_small_tables`"),
+        ("sign_in_attempt.expires_at", "`repair_small_tables`"),
         ("paused_destination.at", "`repair_small_tables`"),
         ("moved.at", "only tells when the store left"),
         ("down_destination.since", "`repair_small_tables`"),

@@ -6,7 +6,7 @@
 
 use super::customers::{SHOWN, read_account};
 use crate::domain::{Account, Domain, Kind, Status, Timestamp};
-use crate::store::sql::filling::{Filling, unknown_cursor};
+use crate::store::sql::page_builder::{PageBuilder, unknown_cursor};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Conditions, Tx};
 use crate::store::{ListOrder, Listed, Page, Store, StoreError};
@@ -44,14 +44,14 @@ impl CustomerFilter {
 impl Store {
     /// Accounts. Searches until the page is full, in many short looks.
     pub async fn customers(&self, filter: CustomerFilter) -> Result<Listed<Account>, StoreError> {
-        let mut filling = Filling::begin(&filter.page);
+        let mut builder = PageBuilder::begin(&filter.page);
         loop {
             let look = CustomerFilter {
-                page: filling.page(),
+                page: builder.page(),
                 ..filter.clone()
             };
-            if filling.add(self.recent_customers(look).await?) {
-                return Ok(filling.end_at_look());
+            if builder.add(self.recent_customers(look).await?) {
+                return Ok(builder.end_at_look());
             }
         }
     }

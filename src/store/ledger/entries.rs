@@ -10,7 +10,7 @@ use crate::store::audit::events::Event;
 use crate::store::error::readable;
 use crate::store::rows::entry_ids::n_of;
 use crate::store::rows::keys::message_key;
-use crate::store::sql::filling::{STRETCH_END, unknown_cursor};
+use crate::store::sql::page_builder::{STRETCH_END, unknown_cursor};
 use crate::store::sql::sql_types::{JsonColumn, Millis};
 use crate::store::sql::{Conditions, Row, Tx};
 use crate::store::{ListOrder, Listed, Page, Store, StoreError};

@@ -11,7 +11,7 @@ use crate::domain::{PortalName, Reason, Timestamp, Verdict};
 use crate::store::error::readable;
 use crate::store::rows::entry_ids::n_of;
 use crate::store::sql::Tx;
-use crate::store::sql::filling::{STRETCH_END, unknown_cursor};
+use crate::store::sql::page_builder::{STRETCH_END, unknown_cursor};
 use crate::store::sql::sql_types::Millis;
 use crate::store::{LedgerEntry, LedgerFilter, Listed, Page, Store, StoreError};
 

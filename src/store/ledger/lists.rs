@@ -9,7 +9,7 @@
 use crate::domain::{LedgerId, Timestamp};
 use crate::store::ledger::{entries, find};
 use crate::store::rows::entry_ids::id_of;
-use crate::store::sql::filling::{Filling, STRETCH_END, unknown_cursor};
+use crate::store::sql::page_builder::{PageBuilder, STRETCH_END, unknown_cursor};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Conditions, Tx};
 use crate::store::{LedgerEntry, LedgerFilter, ListOrder, Listed, Store, StoreError};
@@ -26,14 +26,14 @@ impl Store {
     /// Entries by time of receipt. Searches until the page is full, in many short looks, so
     /// that no snapshot of the database is held for long.
     pub async fn ledger(&self, filter: LedgerFilter) -> Result<Listed<LedgerEntry>, StoreError> {
-        let mut filling = Filling::begin(&filter.page);
+        let mut builder = PageBuilder::begin(&filter.page);
         loop {
             let look = LedgerFilter {
-                page: filling.page(),
+                page: builder.page(),
                 ..filter.clone()
             };
-            if filling.add(self.recent_entries(look).await?) {
-                return Ok(filling.end(|entry| entry.ledger.to_string()));
+            if builder.add(self.recent_entries(look).await?) {
+                return Ok(builder.end(|entry| entry.ledger.to_string()));
             }
         }
     }

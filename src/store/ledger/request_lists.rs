@@ -7,7 +7,7 @@ use crate::domain::RequestState;
 use crate::store::ledger::lists::{after_all_before, before_all_since};
 use crate::store::requests::actions;
 use crate::store::rows::entry_ids::n_of;
-use crate::store::sql::filling::{Filling, STRETCH_END, unknown_cursor};
+use crate::store::sql::page_builder::{PageBuilder, STRETCH_END, unknown_cursor};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Conditions, Tx};
 use crate::store::{ListOrder, Listed, Request, RequestFilter, Store, StoreError};
@@ -18,14 +18,14 @@ const RANGE: i64 = 100_000;
 impl Store {
     /// Requests by time of receipt. Searches until the page is full, in many short looks.
     pub async fn requests(&self, filter: RequestFilter) -> Result<Listed<Request>, StoreError> {
-        let mut filling = Filling::begin(&filter.page);
+        let mut builder = PageBuilder::begin(&filter.page);
         loop {
             let look = RequestFilter {
-                page: filling.page(),
+                page: builder.page(),
                 ..filter.clone()
             };
-            if filling.add(self.recent_requests(look).await?) {
-                return Ok(filling.end(|request| request.ledger.to_string()));
+            if builder.add(self.recent_requests(look).await?) {
+                return Ok(builder.end(|request| request.ledger.to_string()));
             }
         }
     }

@@ -2,8 +2,8 @@
 //! of our own. No operation knows which engine runs its statements.
 
 mod conditions;
-pub(super) mod filling;
 mod maintenance;
+pub(super) mod page_builder;
 pub(super) mod pagination;
 mod row;
 mod session;

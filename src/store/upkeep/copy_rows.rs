@@ -184,13 +184,13 @@ pub(crate) fn summarize(tx: &Tx, table: &TableShape) -> Result<Summary, StoreErr
 }
 
 /// The database that is being filled, by one transaction after the other.
-pub(crate) struct Filling<'a> {
+pub(crate) struct RowCopier<'a> {
     target: &'a TargetSession,
     /// Octets in the open transaction.
     octets: usize,
 }
 
-impl<'a> Filling<'a> {
+impl<'a> RowCopier<'a> {
     /// Begins with a database without rows of the copied tables.
     ///
     /// # Errors
@@ -200,11 +200,11 @@ impl<'a> Filling<'a> {
         tables: &[TableShape],
     ) -> Result<Self, StoreError> {
         target.begin()?;
-        let filling = Self { target, octets: 0 };
+        let copier = Self { target, octets: 0 };
         for table in tables.iter().rev() {
-            filling.clear(&table.name)?;
+            copier.clear(&table.name)?;
         }
-        Ok(filling)
+        Ok(copier)
     }
 
     fn clear(&self, table: &str) -> Result<(), StoreError> {

@@ -10,7 +10,7 @@ use crate::store::engine::driver::Driver;
 use crate::store::engine::notify::Wakeups;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{TableShape, Tx};
-use crate::store::upkeep::copy_rows::{Filling, TargetSession, count, summarize, tables};
+use crate::store::upkeep::copy_rows::{RowCopier, TargetSession, count, summarize, tables};
 use crate::store::upkeep::invariants;
 use crate::store::{Location, StoreError};
 
@@ -161,12 +161,12 @@ pub(super) fn copy(
     next_number: i64,
     count: &mut Count<'_>,
 ) -> Result<(), StoreError> {
-    let mut filling = Filling::begin(writer, tables)?;
+    let mut copier = RowCopier::begin(writer, tables)?;
     let mut summaries = Vec::with_capacity(tables.len());
     for table in tables {
-        summaries.push(filling.copy(source, table, &mut |rows| count.add(rows))?);
+        summaries.push(copier.copy(source, table, &mut |rows| count.add(rows))?);
     }
-    filling.end(next_number)?;
+    copier.end(next_number)?;
     let reader = target.open_reader()?;
     reader.begin_reading()?;
     for (table, read) in tables.iter().zip(&summaries) {

@@ -15,14 +15,14 @@ pub(in crate::store) fn unknown_cursor(cursor: &str) -> StoreError {
 }
 
 /// A page under construction, filled by several looks.
-pub(in crate::store) struct Filling<T> {
+pub(in crate::store) struct PageBuilder<T> {
     limit: usize,
     rows: Vec<T>,
     /// Cursor after which the next look starts.
     after: Option<String>,
 }
 
-impl<T> Filling<T> {
+impl<T> PageBuilder<T> {
     pub(in crate::store) fn begin(page: &Page) -> Self {
         Self {
             limit: page.rows(),
@@ -80,13 +80,13 @@ mod tests {
             (5, &[1, 0, 0], 1, 3, false),
             (5, &[0], 0, 1, false),
         ] {
-            let mut filling = Filling::begin(&Page {
+            let mut builder = PageBuilder::begin(&Page {
                 limit,
                 after: Some("before-0".to_owned()),
             });
             let mut asked = 0;
             loop {
-                let page = filling.page();
+                let page = builder.page();
                 assert_eq!(page.after, Some(format!("before-{asked}")));
                 let rows = looks[asked].min(page.limit);
                 asked += 1;
@@ -94,11 +94,11 @@ mod tests {
                     rows: (0..rows).map(|_| LedgerId::new()).collect(),
                     next: (asked < looks.len()).then(|| format!("before-{asked}")),
                 };
-                if filling.add(part) {
+                if builder.add(part) {
                     break;
                 }
             }
-            let listed = filling.end(|id: &LedgerId| id.to_string());
+            let listed = builder.end(|id: &LedgerId| id.to_string());
             assert_eq!((listed.rows.len(), asked), (rows, taken), "{looks:?}");
             let last = listed.rows.last().map(ToString::to_string);
             assert_eq!(listed.next, last.filter(|_| more), "{looks:?}");

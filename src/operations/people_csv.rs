@@ -2,9 +2,9 @@
 //!
 //! The first line names the columns `address`, `kind`, `groups` and `verified`, in any order; only `address`
 //! must be there. Fields are separated by commas, semicolons or tabs, whichever the first line has, and quoted
-//! as RFC 4180 says. A byte order mark is skipped.
+//! as RFC 4180 says. Lines end in CR, LF or both. A byte order mark is skipped.
 
-use std::io::{BufRead, Read};
+use std::io::{BufRead, ErrorKind, Read};
 
 use csv::{ByteRecord, ReaderBuilder};
 
@@ -33,8 +33,8 @@ pub enum PeopleFileError {
 /// The first line of a file with all columns.
 const EXAMPLE: &str = "address,kind,groups,verified";
 
-/// Maximum length of a line with its end, in octets.
-const LONGEST_LINE: u64 = 64 * 1024;
+/// Maximum length of a line without its end, in octets.
+const LONGEST_LINE: usize = 64 * 1024;
 
 /// Maximum length of a field that a message repeats, in characters.
 const MOST_QUOTED: usize = 80;
@@ -117,41 +117,56 @@ impl<R: BufRead> PeopleFile<R> {
     }
 }
 
-/// Reads a line without its end; None at the end of the file, and a mistake for a line that is too long.
+/// Reads a line without its end, which is CR, LF or both; None at the end of the file, and a mistake for a
+/// line that is too long.
 fn read_line(source: &mut impl BufRead) -> std::io::Result<Option<Result<Vec<u8>, &'static str>>> {
     let mut line = Vec::new();
-    let count = source
-        .by_ref()
-        .take(LONGEST_LINE)
-        .read_until(b'\n', &mut line)?;
-    if count == 0 {
-        return Ok(None);
+    let mut is_end_of_file = true;
+    let mut is_too_long = false;
+    loop {
+        let part = match source.fill_buf() {
+            Ok(part) => part,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if part.is_empty() {
+            break;
+        }
+        is_end_of_file = false;
+        let end = memchr::memchr2(b'\r', b'\n', part);
+        let (text, rest) = part.split_at(end.unwrap_or(part.len()));
+        is_too_long |= line.len() + text.len() > LONGEST_LINE;
+        if !is_too_long {
+            line.extend_from_slice(text);
+        }
+        let is_return = rest.first() == Some(&b'\r');
+        let count = text.len() + usize::from(end.is_some());
+        source.consume(count);
+        if is_return {
+            skip_line_feed(source)?;
+        }
+        if end.is_some() {
+            break;
+        }
     }
-    if line.last() != Some(&b'\n') && line.len() as u64 == LONGEST_LINE {
-        skip_line(source)?;
-        return Ok(Some(Err("is longer than 64 KiB")));
-    }
-    while line
-        .last()
-        .is_some_and(|octet| matches!(octet, b'\n' | b'\r'))
-    {
-        line.pop();
-    }
-    Ok(Some(Ok(line)))
+    Ok(match (is_end_of_file, is_too_long) {
+        (true, _) => None,
+        (false, true) => Some(Err("is longer than 64 KiB")),
+        (false, false) => Some(Ok(line)),
+    })
 }
 
-/// Skips what is left of a line.
-fn skip_line(source: &mut impl BufRead) -> std::io::Result<()> {
+/// Skips the line feed that belongs to a carriage return.
+fn skip_line_feed(source: &mut impl BufRead) -> std::io::Result<()> {
     loop {
-        let part = source.fill_buf()?;
-        if part.is_empty() {
-            return Ok(());
-        }
-        let end = part.iter().position(|octet| *octet == b'\n');
-        let count = end.map_or(part.len(), |end| end + 1);
-        source.consume(count);
-        if end.is_some() {
-            return Ok(());
+        match source.fill_buf() {
+            Ok(next) => {
+                let is_there = next.first() == Some(&b'\n');
+                source.consume(usize::from(is_there));
+                return Ok(());
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }

@@ -43,6 +43,47 @@ fn the_dialects_of_spreadsheets_say_the_same() {
 }
 
 #[test]
+fn every_end_of_a_line_ends_it() {
+    let expected =
+        "2 ann@corp.example - - true\n3 bob@corp.example - - false\n5 cid@corp.example - - false";
+    for end in ["\n", "\r\n", "\r"] {
+        let lines = [
+            "\u{feff}address,verified",
+            "ann@corp.example,yes",
+            "bob@corp.example,",
+            "",
+            "cid@corp.example,no",
+        ];
+        assert_eq!(read(lines.join(end)), expected, "{end:?}");
+        assert_eq!(read(lines.join(end) + end), expected, "{end:?} at the end");
+    }
+    // Each end is found wherever the parts that are read begin and end.
+    for capacity in 1..20 {
+        let text = "address\rann@corp.example\r\nbob@corp.example\n\rcid@corp.example\r\n";
+        let source = std::io::BufReader::with_capacity(capacity, text.as_bytes());
+        let mut file = PeopleFile::open(source).expect("columns");
+        let mut found = Vec::new();
+        while let Some(line) = file.next_line().expect("read") {
+            let person = line.person.expect("a person");
+            found.push(format!("{} {}", line.line, person.address));
+        }
+        let people = [
+            "2 ann@corp.example",
+            "3 bob@corp.example",
+            "5 cid@corp.example",
+        ];
+        assert_eq!(found, people, "{capacity}");
+    }
+    // A field cannot go over several lines, whatever their end is.
+    let said = read("address,groups\rann@corp.example,\"staff\rvpn\"\rbob@corp.example,\r");
+    assert!(
+        said.starts_with("2 has a quote that is not closed"),
+        "{said}"
+    );
+    assert!(said.ends_with("4 bob@corp.example - - false"), "{said}");
+}
+
+#[test]
 fn only_the_address_is_needed() {
     assert_eq!(
         read("address\nann@corp.example\n\n bob@corp.example\n"),

@@ -1,8 +1,8 @@
 //! Users of the directory (SCIM), each with the account of its address.
 //!
 //! The access settings decide about a new account as they do for mail. The directory vouches for the address
-//! of an account, unless requests are held for it: those were written before, by whomever, and only the person
-//! can say that they are theirs. A user that is inactive or removed has no access any more; an active one
+//! of an account, unless the settings refuse the address, the person said "This was not me", or messages wait
+//! for it: those were written before, by whomever, and only the person can say that they are theirs. A user that is inactive or removed has no access any more; an active one
 //! lifts nothing but that.
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,6 @@ use crate::domain::{
     Account, Actor, EmailAddress, GroupName, Kind, NewAccount, Origin, Timestamp, UserId,
 };
 use crate::store::accounts::customers::account;
-use crate::store::accounts::people::count_held;
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::rows::account_rows::{AccountRow, account_by_number, find_sender_account, make};
@@ -54,7 +53,8 @@ pub struct NewDirectoryUser {
     pub external_id: Option<String>,
     pub emails: Vec<DirectoryEmail>,
     pub roles: Vec<DirectoryRole>,
-    pub active: bool,
+    /// None: as it is; a new user is active.
+    pub active: Option<bool>,
     /// The one of its addresses that it writes from.
     pub address: EmailAddress,
 }
@@ -251,7 +251,7 @@ impl Work<'_> {
         })
     }
 
-    /// Creates the account where there is none, and vouches for its address where nothing is held for it.
+    /// Creates the account where there is none, and vouches for its address.
     fn take_target(
         &mut self,
         target: Target,
@@ -271,9 +271,8 @@ impl Work<'_> {
                 made
             }
         };
-        if taken.can_be_verified() && count_held(tx, &taken)? == 0 {
-            self.vouch(&taken, by, now)?;
-        }
+        let (decision, _) = self.decide_person(address)?;
+        self.vouch_by_directory(&taken, decision, by, now)?;
         account_by_number(tx, taken.n)
     }
 
@@ -282,11 +281,12 @@ impl Work<'_> {
         &mut self,
         account: &AccountRow,
         new: &NewDirectoryUser,
+        active: bool,
         roles_before: &[DirectoryRole],
         by: &Actor,
         now: Millis,
     ) -> Result<(), StoreError> {
-        if new.active {
+        if active {
             self.reactivate(account, by, now)?;
         } else {
             self.deactivate(account, by, now)?;
@@ -332,7 +332,7 @@ impl Work<'_> {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let account = self.take_target(target, &new.address, by, now)?;
-        self.follow(&account, new, &[], by, now)?;
+        self.follow(&account, new, new.active.unwrap_or(true), &[], by, now)?;
         let id = UserId::new();
         insert!(
             tx,
@@ -385,7 +385,9 @@ impl Work<'_> {
         } else {
             &[]
         };
-        self.follow(&account, new, roles_before, by, now)?;
+        let was_active = before.user.account.deactivated_at.is_none();
+        let active = new.active.unwrap_or(was_active);
+        self.follow(&account, new, active, roles_before, by, now)?;
         let attributes = attributes(new)?;
         tx.run(
             "UPDATE directory_user

@@ -12,3 +12,4 @@ pub(super) mod replies;
 pub(super) mod taken_back;
 pub(super) mod unlisted;
 pub(super) mod verification;
+pub(super) mod vouching;

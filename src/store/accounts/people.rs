@@ -6,14 +6,13 @@
 
 use crate::access::{Consequence, Decision, decide_newcomer};
 use crate::domain::{
-    Actor, EmailAddress, GroupName, Kind, NewAccount, Origin, PortalName, Proof, Reason, Status,
-    Timestamp,
+    Actor, EmailAddress, GroupName, Kind, NewAccount, Origin, PortalName, Reason, Status, Timestamp,
 };
-use crate::store::accounts::verification::{Choice, Proved};
+use crate::store::accounts::vouching::count_held;
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::error::readable;
-use crate::store::rows::account_rows::{AccountRow, find_sender_account, make};
+use crate::store::rows::account_rows::{AccountRow, find_account, make};
 use crate::store::sql::sql_types::{JsonColumn, Millis};
 use crate::store::verification::lanes::QueuePlace;
 use crate::store::{MailCause, MailKind, Store, StoreError, Topic};
@@ -61,6 +60,10 @@ pub enum PersonRefusal {
         "its account is internal, and an import does not make it external; leave the kind empty"
     )]
     StaysInternal,
+    #[error(
+        "the person said \"This was not me\", so an import does not verify it; leave verified empty, or ask the person again with vestibule customers resend"
+    )]
+    Objected,
     #[error("its account cannot be read: the row is damaged; see vestibule doctor")]
     Damaged,
     #[error("it has {0} groups, and an account has at most {most}", most = GroupName::MOST)]
@@ -95,8 +98,8 @@ enum Plan {
     Refuse(PersonRefusal),
 }
 
-/// Checks the kind that a new account would get.
-fn kind_of_newcomer(decision: Decision, wanted: Option<Kind>) -> Result<NewAccount, PersonRefusal> {
+/// The account that the access settings permit.
+pub(crate) fn permit(decision: Decision) -> Result<NewAccount, PersonRefusal> {
     if decision.reason == Reason::SenderDenied {
         return Err(PersonRefusal::Denied);
     }
@@ -107,6 +110,12 @@ fn kind_of_newcomer(decision: Decision, wanted: Option<Kind>) -> Result<NewAccou
             evidence: decision.evidence,
         });
     };
+    Ok(new)
+}
+
+/// Checks the kind that a new account would get.
+fn kind_of_newcomer(decision: Decision, wanted: Option<Kind>) -> Result<NewAccount, PersonRefusal> {
+    let new = permit(decision)?;
     match (wanted, new.kind) {
         (Some(Kind::Internal), Kind::External) => Err(PersonRefusal::NotApproved),
         (Some(Kind::External), Kind::Internal) => Err(PersonRefusal::Approved),
@@ -128,14 +137,19 @@ impl Work<'_> {
         Ok((decision, settings.internal.default_groups.clone()))
     }
 
-    fn plan(&mut self, person: &Person) -> Result<Plan, StoreError> {
+    fn plan(&mut self, person: &Person, now: Millis) -> Result<Plan, StoreError> {
         let tx = self.tx;
         let (decision, default_groups) = self.decide_person(&person.address)?;
         let count = person.groups.as_ref().map_or(0, Vec::len);
         if count > GroupName::MOST {
             return Ok(Plan::Refuse(PersonRefusal::TooManyGroups(count)));
         }
-        let Some(account) = find_sender_account(tx, &person.address.key())? else {
+        let there = find_account(tx, &person.address.key())?;
+        let verify = person.verified && there.as_ref().is_none_or(AccountRow::can_be_verified);
+        if verify && there.as_ref().is_some_and(|there| there.has_objected(now)) {
+            return Ok(Plan::Refuse(PersonRefusal::Objected));
+        }
+        let Some(account) = there.filter(|there| !there.is_placeholder) else {
             return Ok(match kind_of_newcomer(decision, person.kind) {
                 Ok(new) => {
                     let is_internal = new.kind == Kind::Internal;
@@ -153,6 +167,9 @@ impl Work<'_> {
         };
         if account.status == Status::Blocked {
             return Ok(Plan::Blocked);
+        }
+        if verify && let Err(refusal) = permit(decision.clone()) {
+            return Ok(Plan::Refuse(refusal));
         }
         let make_internal = match (person.kind, account.kind) {
             (Some(Kind::External), Kind::Internal) => {
@@ -173,7 +190,7 @@ impl Work<'_> {
         Ok(Plan::Change {
             make_internal,
             groups,
-            verify: person.verified && account.can_be_verified(),
+            verify,
             account,
         })
     }
@@ -185,7 +202,7 @@ impl Work<'_> {
         by: &Actor,
         now: Millis,
     ) -> Result<PersonOutcome, StoreError> {
-        match self.plan(person)? {
+        match self.plan(person, now)? {
             Plan::Create(new, default_groups) => {
                 let needs_proof = new.proof_needed && !person.verified;
                 let status = if needs_proof {
@@ -282,22 +299,6 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Verifies an account by an operator's word. Returns the number of released requests.
-    pub(crate) fn vouch(
-        &mut self,
-        account: &AccountRow,
-        by: &Actor,
-        now: Millis,
-    ) -> Result<usize, StoreError> {
-        let proof = Proof::Operator(by.clone());
-        Ok(
-            match self.prove(&proof, Some(account.id), &Choice::All, now)? {
-                Proved::Now { released, .. } => released.len(),
-                Proved::Before { .. } | Proved::Expired | Proved::Unknown => 0,
-            },
-        )
-    }
-
     fn make_internal(
         &mut self,
         account: &AccountRow,
@@ -329,17 +330,6 @@ fn has_groups(
     wanted.sort_unstable();
     wanted.dedup();
     Ok(stored == wanted)
-}
-
-/// Number of requests that wait for the verification of an account.
-pub(crate) fn count_held(
-    tx: &crate::store::sql::Tx,
-    account: &AccountRow,
-) -> Result<usize, StoreError> {
-    tx.one(
-        "SELECT count(*) FROM request WHERE account = ? AND state = 'held'",
-        &[&account.n],
-    )
 }
 
 impl Store {

@@ -21,6 +21,8 @@ pub(crate) struct AccountRow {
     pub(crate) verified: bool,
     undeliverable: bool,
     quiet_until: Option<Millis>,
+    /// The person said "This was not me", and nothing has ended that.
+    objected: bool,
     /// The message behind "This was not me" had passed authentication.
     refused_authenticated: bool,
     /// The account was owed the one mail that a quiet address still gets.
@@ -33,7 +35,7 @@ pub(crate) struct AccountRow {
 
 const KNOWN: &str = "n, id, kind, status, takes_automatic, undeliverable, quiet_until,
      verified_at IS NOT NULL, refused_authenticated, quiet_mailed <> 0,
-     placeholder = 1 AND status = 'pending', unanswered_mails";
+     placeholder = 1 AND status = 'pending', unanswered_mails, refused_at IS NOT NULL";
 
 /// Maximum mails to a person who does nothing about them.
 const MOST_UNANSWERED: u32 = 3;
@@ -53,6 +55,7 @@ impl AccountRow {
             quiet_mailed: row.get(9)?,
             is_placeholder: row.get(10)?,
             unanswered_mails: row.get(11)?,
+            objected: row.get(12)?,
         })
     }
 
@@ -125,11 +128,18 @@ impl AccountRow {
     pub(crate) fn speak(&mut self) {
         self.undeliverable = false;
         self.quiet_until = None;
+        self.objected = false;
     }
 
     /// End of the time in which the address gets no mail because its owner said "This was not me".
     pub(crate) fn quiet_until(&self, now: Millis) -> Option<Millis> {
         self.quiet_until.filter(|until| *until > now)
+    }
+
+    /// True where the person said "This was not me" and nothing has ended that: the quiet time may be over,
+    /// and the objection stands.
+    pub(crate) fn has_objected(&self, now: Millis) -> bool {
+        self.objected || self.quiet_until(now).is_some()
     }
 
     /// True where "This was not me" is the only thing that keeps mail from the address.
@@ -163,6 +173,7 @@ impl AccountRow {
             &[&self.n],
         )?;
         self.quiet_until = None;
+        self.objected = false;
         NewEvent::new("account.quiet_ended")
             .account(self.n)
             .detail("a message came that passes DMARC")

@@ -145,8 +145,12 @@ fn change_single(
             format!("{name} has one value and no parts"),
         ));
     }
-    if verb == PatchVerb::Remove {
-        user.remove(name);
+    let is_removed = verb == PatchVerb::Remove || value == Some(&Value::Null);
+    if is_removed {
+        // A state cannot be missing: it stays as it is.
+        if name != "active" {
+            user.remove(name);
+        }
         return Ok(());
     }
     let value = require(value)?;
@@ -259,18 +263,24 @@ fn change_elements(
         None if value.is_object() => value.clone(),
         None => return Err(ScimError::value("the value of an element is an object")),
     };
-    if !list.iter().any(selects) {
+    // Selected before anything changes: a change can be of what the filter asks for.
+    let mut selected: Vec<bool> = list.iter().map(selects).collect();
+    if !selected.contains(&true) {
         // Directories set an address of a type that is not there yet in this way.
         let mut fresh = Map::new();
         if let Some(filter) = &path.filter {
             fresh.insert(filter.attribute.clone(), filter.value.clone());
         }
         list.push(Value::Object(fresh));
+        selected.push(true);
     }
-    if is_primary(&change) {
-        list.iter_mut().for_each(unset_primary);
-    }
-    for element in list.iter_mut().filter(|element| selects(element)) {
+    for (element, is_selected) in list.iter_mut().zip(selected) {
+        if !is_selected {
+            if is_primary(&change) {
+                unset_primary(element);
+            }
+            continue;
+        }
         let members = change.as_object().into_iter().flatten();
         for (key, value) in members {
             remove_key(element, key);

@@ -28,9 +28,9 @@ pub(super) fn parse_user(value: &Value) -> Result<NewDirectoryUser, ScimError> {
         .filter(|name| !name.trim().is_empty())
         .ok_or_else(|| ScimError::value("userName is missing"))?;
     let active = match find_key(value, "active") {
-        None | Some(Value::Null) => true,
+        None | Some(Value::Null) => None,
         Some(given) => {
-            parse_switch(given).ok_or_else(|| ScimError::value("active is true or false"))?
+            Some(parse_switch(given).ok_or_else(|| ScimError::value("active is true or false"))?)
         }
     };
     let emails = elements(value, "emails", MOST_EMAILS)?
@@ -92,8 +92,15 @@ fn find_address(user_name: &str, emails: &[DirectoryEmail]) -> Result<EmailAddre
 fn text(value: &Value, name: &str) -> Result<Option<String>, ScimError> {
     match find_key(value, name) {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.is_empty() => Ok(None),
-        Some(Value::String(text)) => {
+        Some(given) => check_text(given, name),
+    }
+}
+
+/// A text of this name; None if it is empty.
+fn check_text(given: &Value, name: &str) -> Result<Option<String>, ScimError> {
+    match given {
+        Value::String(text) if text.is_empty() => Ok(None),
+        Value::String(text) => {
             if text.len() > LONGEST || text.chars().any(char::is_control) {
                 return Err(ScimError::value(format!(
                     "{name} has at most {LONGEST} octets and no control characters"
@@ -101,7 +108,7 @@ fn text(value: &Value, name: &str) -> Result<Option<String>, ScimError> {
             }
             Ok(Some(text.clone()))
         }
-        Some(_) => Err(ScimError::value(format!("{name} is a text"))),
+        _ => Err(ScimError::value(format!("{name} is a text"))),
     }
 }
 
@@ -120,7 +127,7 @@ fn elements(value: &Value, name: &str, most: usize) -> Result<Vec<Value>, ScimEr
 
 fn required_value(element: &Value, name: &str) -> Result<String, ScimError> {
     let value = match element {
-        Value::String(text) => Some(text.clone()),
+        Value::String(_) => check_text(element, name)?,
         element => text(element, "value")?,
     };
     value.ok_or_else(|| ScimError::value(format!("{name}: an element has no value")))

@@ -23,6 +23,7 @@ mod model;
 mod notices;
 mod numbers;
 mod operators;
+mod people;
 mod proofs;
 mod settings;
 mod simulate;

@@ -87,6 +87,39 @@ fn attributes_are_set_in_every_dialect() {
             json!({"value": "ann@corp.example", "type": "work"}),
         ),
         (
+            json!({"op": "replace", "path": "emails[primary eq true]", "value": {"value": "ann@new.example", "primary": true}}),
+            "/emails",
+            json!([
+                {"value": "ann@new.example", "type": "work", "primary": true},
+                {"value": "ann@home.example", "type": "home"},
+            ]),
+        ),
+        (
+            json!({"op": "replace", "path": "emails[primary eq \"True\"].primary", "value": "True"}),
+            "/emails",
+            json!([
+                {"value": "ann@corp.example", "type": "work", "primary": "True"},
+                {"value": "ann@home.example", "type": "home"},
+            ]),
+        ),
+        (
+            json!({"op": "replace", "path": "emails[primary eq false].primary", "value": true}),
+            "/emails",
+            json!([
+                {"value": "ann@corp.example", "type": "work"},
+                {"value": "ann@home.example", "type": "home", "primary": true},
+            ]),
+        ),
+        (
+            json!({"op": "replace", "path": "emails[type eq \"other\"]", "value": {"value": "a@b.example", "primary": true}}),
+            "/emails",
+            json!([
+                {"value": "ann@corp.example", "type": "work"},
+                {"value": "ann@home.example", "type": "home"},
+                {"value": "a@b.example", "type": "other", "primary": true},
+            ]),
+        ),
+        (
             json!({"op": "replace", "path": "emails", "value": [{"value": "a@b.example"}]}),
             "/emails",
             json!([{"value": "a@b.example"}]),
@@ -130,6 +163,9 @@ fn attributes_that_are_not_kept_change_nothing() {
         json!({"op": "add", "value": {"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"department": "IT"}}}),
         json!({"op": "replace", "value": {"id": "1", "schemas": [], "title": "Dr"}}),
         json!({"op": "add", "path": "emails", "value": [{"value": "ann@home.example", "type": "home"}]}),
+        json!({"op": "remove", "path": "active"}),
+        json!({"op": "replace", "path": "active", "value": null}),
+        json!({"op": "add", "value": {"Active": null}}),
     ] {
         assert_eq!(after(&operation), Value::Object(user()), "{operation}");
     }

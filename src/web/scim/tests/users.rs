@@ -132,6 +132,53 @@ async fn an_inactive_user_has_no_access_and_an_operators_block_stays() {
 }
 
 #[tokio::test]
+async fn a_request_that_says_nothing_of_active_leaves_it_as_it_is() {
+    let directory = Directory::open().await;
+    let unsaid = |active: Value| {
+        let mut user = ann();
+        let user_object = user.as_object_mut().expect("an object");
+        user_object.remove("active");
+        if active != json!("unsaid") {
+            user_object.insert("active".to_owned(), active);
+        }
+        user
+    };
+    for new in [json!("unsaid"), Value::Null] {
+        let user = directory.create(&unsaid(new)).await;
+        assert_eq!(user["active"], true, "a new user is active");
+        let path = format!("/Users/{}", user["id"].as_str().expect("an id"));
+        for active in [false, true] {
+            let set = json!({"op": "replace", "path": "active", "value": active});
+            directory.patch(&user["id"], set).await;
+            for operation in [
+                json!({"op": "remove", "path": "active"}),
+                json!({"op": "replace", "path": "active", "value": null}),
+                json!({"op": "add", "value": {"active": null, "externalId": "7"}}),
+            ] {
+                let patched = directory.patch(&user["id"], operation.clone()).await;
+                assert_eq!(patched["active"], active, "{operation}");
+            }
+            for body in [unsaid(json!("unsaid")), unsaid(Value::Null)] {
+                let put = directory.send(Method::PUT, &path, Some(&body)).await;
+                assert_eq!(document(&put, StatusCode::OK)["active"], active, "{body}");
+            }
+            let own = account(&directory, ANN).await;
+            assert_eq!(own.deactivated_at.is_none(), active);
+            // Another address is another account of the same user, in the same state.
+            for address in ["ann.bow@corp.example", ANN] {
+                let mut moved = unsaid(json!("unsaid"));
+                moved["emails"] = json!([{"value": address}]);
+                let put = directory.send(Method::PUT, &path, Some(&moved)).await;
+                assert_eq!(document(&put, StatusCode::OK)["active"], active);
+                let own = account(&directory, address).await;
+                assert_eq!(own.deactivated_at.is_none(), active, "{address}");
+            }
+        }
+        directory.send(Method::DELETE, &path, None).await;
+    }
+}
+
+#[tokio::test]
 async fn a_change_of_something_else_deactivates_nobody_whom_an_operator_blocks() {
     let directory = Directory::open().await;
     let user = directory.create(&ann()).await;
@@ -345,6 +392,12 @@ async fn bodies_are_bounded_and_of_the_right_kind() {
         json!({"userName": "a\nb", "emails": [{"value": ANN}]}),
         json!({"userName": ANN, "active": "perhaps"}),
         json!({"userName": ANN, "emails": [{"type": "work"}]}),
+        json!({"userName": ANN, "emails": [""]}),
+        json!({"userName": ANN, "emails": [ANN, "x".repeat(513)]}),
+        json!({"userName": ANN, "emails": [ANN, "b\u{7}@corp.example"]}),
+        json!({"userName": ANN, "emails": "b@corp.example\n"}),
+        json!({"userName": ANN, "roles": ["x".repeat(513)]}),
+        json!({"userName": ANN, "roles": ["staff\n"]}),
         json!({"userName": ANN, "emails": vec![json!({"value": ANN}); 21]}),
         json!({"userName": ANN, "emails": [{"value": ANN, "primary": true}, {"value": "b@corp.example", "primary": true}]}),
     ] {

@@ -1,0 +1,69 @@
+//! An operator's or a directory's word for an address, and what it does not decide.
+
+use crate::access::Decision;
+use crate::domain::{Actor, Proof};
+use crate::store::StoreError;
+use crate::store::accounts::people::permit;
+use crate::store::accounts::verification::{Choice, Proved};
+use crate::store::engine::job::Work;
+use crate::store::rows::account_rows::AccountRow;
+use crate::store::sql::Tx;
+use crate::store::sql::sql_types::Millis;
+
+/// Number of requests that wait for the verification of an account.
+pub(crate) fn count_held(tx: &Tx, account: &AccountRow) -> Result<usize, StoreError> {
+    tx.one(
+        "SELECT count(*) FROM request WHERE account = ? AND state = 'held'",
+        &[&account.n],
+    )
+}
+
+/// True if messages of an account wait for the person to say that they are theirs: held, dropped and offered,
+/// or discarded and restorable.
+fn has_waiting(tx: &Tx, account: &AccountRow, now: Millis) -> Result<bool, StoreError> {
+    Ok(count_held(tx, account)? > 0
+        || tx.exists("SELECT 1 FROM offer WHERE account = ?", &[&account.n])?
+        || tx.exists(
+            "SELECT 1 FROM request
+             WHERE account = ? AND state = 'discarded' AND restorable_until > ?",
+            &[&account.n, &now],
+        )?)
+}
+
+impl Work<'_> {
+    /// Verifies an account by an operator's word. Returns the number of released requests.
+    pub(crate) fn vouch(
+        &mut self,
+        account: &AccountRow,
+        by: &Actor,
+        now: Millis,
+    ) -> Result<usize, StoreError> {
+        let proof = Proof::Operator(by.clone());
+        Ok(
+            match self.prove(&proof, Some(account.id), &Choice::All, now)? {
+                Proved::Now { released, .. } => released.len(),
+                Proved::Before { .. } | Proved::Expired | Proved::Unknown => 0,
+            },
+        )
+    }
+
+    /// Verifies an account by a directory's word. That is about the address alone: the account stays as it is
+    /// where the access settings refuse the address, where the person said "This was not me", or where
+    /// messages wait for the person.
+    pub(crate) fn vouch_by_directory(
+        &mut self,
+        account: &AccountRow,
+        decision: Decision,
+        by: &Actor,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let stays = !account.can_be_verified()
+            || permit(decision).is_err()
+            || account.has_objected(now)
+            || has_waiting(self.tx, account, now)?;
+        if !stays {
+            self.vouch(account, by, now)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,167 @@
+//! The word of an operator's file and of the directory: it verifies nobody who objected, nobody whom the
+//! access settings refuse, and decides nothing about messages that wait for the person.
+
+use std::time::Duration;
+
+use vestibule::access::Key;
+use vestibule::config::Quota;
+use vestibule::domain::{DomainPattern, Status};
+use vestibule::store::{
+    Arrival, DirectoryUser, MailCause, NewDirectoryUser, Person, PersonChange, PersonOutcome,
+    PersonRefusal, Refused,
+};
+
+use super::harness::{DAY, Harness, address, at, mail, operator, start};
+
+const ANN: &str = "ann@corp.example";
+
+/// The directory creates Ann; returns her user.
+async fn provision(harness: &Harness, now: Duration) -> DirectoryUser {
+    let new = NewDirectoryUser {
+        user_name: ANN.to_owned(),
+        external_id: None,
+        emails: Vec::new(),
+        roles: Vec::new(),
+        active: Some(true),
+        address: address(ANN),
+    };
+    let made = harness.store.create_user(new, operator("root"), at(now));
+    made.await.expect("written").expect("created")
+}
+
+/// A file says that Ann is verified: what would be done, then what is done.
+async fn import(harness: &Harness, now: Duration) -> PersonOutcome {
+    let mut outcomes = Vec::new();
+    for dry_run in [true, false] {
+        let ann = Person {
+            address: address(ANN),
+            kind: None,
+            groups: None,
+            verified: true,
+        };
+        let put = harness
+            .store
+            .put_people(vec![ann], dry_run, operator("root"), at(now));
+        outcomes.extend(put.await.expect("put"));
+    }
+    assert_eq!(outcomes[0], outcomes[1], "a dry run says what is done");
+    outcomes.remove(1)
+}
+
+async fn status(harness: &Harness) -> Status {
+    let ann = harness.store.customer(&address(ANN)).await.expect("read");
+    ann.expect("there").status
+}
+
+/// Ann says "This was not me" to a message.
+async fn object(harness: &Harness) {
+    harness.accept(mail(ANN, "1@x", start())).await;
+    let link = harness.sent(start()).await;
+    let refused = harness.store.refuse(link, 30 * DAY, start()).await;
+    assert!(matches!(refused, Ok(Refused::Now { .. })), "{refused:?}");
+}
+
+async fn deny(harness: &Harness) {
+    let base = harness.store.access().await.expect("read");
+    let pattern = DomainPattern::parse_denied("corp.example").expect("a pattern");
+    let denied = base.settings.with_domains(None, Key::Denied, &[pattern]);
+    let changed = harness
+        .store
+        .change_access(base.number, denied, operator("root"), start());
+    changed.await.expect("changed");
+}
+
+#[tokio::test]
+async fn nobody_is_vouched_for_who_said_not_me() {
+    let harness = Harness::open().await;
+    object(&harness).await;
+    // During the quiet time and after it: it ends, the objection does not.
+    for now in [DAY, 60 * DAY] {
+        let refused = PersonOutcome::Refused(PersonRefusal::Objected);
+        assert_eq!(import(&harness, now).await, refused);
+        let user = provision(&harness, now).await;
+        assert_eq!(user.account.status, Status::Pending);
+        assert!(user.account.refused_at.is_some(), "the objection stays");
+        let removed = harness
+            .store
+            .remove_user(user.id, operator("root"), at(now));
+        removed.await.expect("removed");
+        assert_eq!(status(&harness).await, Status::Blocked);
+        let back = provision(&harness, now).await;
+        assert_eq!(back.account.status, Status::Pending);
+        let removed = harness
+            .store
+            .remove_user(back.id, operator("root"), at(now));
+        removed.await.expect("removed");
+        let by = operator("root");
+        let unblocked = harness.store.unblock_customer(user.account.id, by, at(now));
+        unblocked.await.expect("unblocked");
+    }
+    harness.assert_sound().await;
+}
+
+#[tokio::test]
+async fn what_the_person_can_restore_waits_for_them() {
+    let harness = Harness::open().await;
+    object(&harness).await;
+    // An operator lets the person decide again; the message that they discarded can still be restored.
+    let renewed = harness
+        .store
+        .renew_link(address(ANN), MailCause::Operator, at(DAY));
+    renewed.await.expect("asked again");
+    let user = provision(&harness, DAY).await;
+    assert_eq!(
+        (user.account.status, user.account.refused_at),
+        (Status::Pending, None)
+    );
+    harness.assert_sound().await;
+}
+
+#[tokio::test]
+async fn what_the_quota_dropped_waits_for_the_person() {
+    let harness = Harness::open().await;
+    for id in ["1@x", "2@x"] {
+        let message = Arrival {
+            quota: Quota {
+                requests: 1,
+                bytes: 1 << 20,
+            },
+            hold_for: Duration::from_hours(1),
+            ..mail(ANN, id, start())
+        };
+        harness.accept(message).await;
+    }
+    harness.expire_holds(at(DAY)).await;
+    let user = provision(&harness, DAY).await;
+    assert_eq!(
+        (user.account.status, user.account.held),
+        (Status::Pending, 0)
+    );
+    harness.assert_sound().await;
+}
+
+#[tokio::test]
+async fn nobody_is_vouched_for_whom_the_settings_refuse() {
+    let harness = Harness::open().await;
+    harness.accept(mail(ANN, "1@x", start())).await;
+    harness.expire_holds(at(30 * DAY)).await;
+    deny(&harness).await;
+    let refused = PersonOutcome::Refused(PersonRefusal::Denied);
+    assert_eq!(import(&harness, 30 * DAY).await, refused);
+    let user = provision(&harness, 30 * DAY).await;
+    assert_eq!(user.account.status, Status::Pending);
+    harness.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_file_verifies_whom_nothing_speaks_against() {
+    let harness = Harness::open().await;
+    harness.accept(mail(ANN, "1@x", start())).await;
+    harness.expire_holds(at(30 * DAY)).await;
+    let verified = PersonOutcome::Changed(vec![PersonChange::Verified { released: 0 }]);
+    assert_eq!(import(&harness, 30 * DAY).await, verified);
+    assert_eq!(status(&harness).await, Status::Active);
+    // Later the settings refuse the address: the same file again changes nothing.
+    deny(&harness).await;
+    assert_eq!(import(&harness, 30 * DAY).await, PersonOutcome::Unchanged);
+}

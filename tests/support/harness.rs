@@ -355,15 +355,20 @@ pub fn link_in(verification_mail: &str) -> Option<String> {
 
 /// An administrator's token.
 pub fn token(harness: &Harness) -> String {
+    token_of(harness, "ann")
+}
+
+/// The same for an operator of this name.
+pub fn token_of(harness: &Harness, operator: &str) -> String {
     let password = harness.path("password");
     fs::write(&password, "correct horse battery\n").expect("written");
-    let add = ["operators", "add", "ann", "--role", "admin"];
+    let add = ["operators", "add", operator, "--role", "admin"];
     let added = harness
         .command(&add)
         .arg("--password-file")
         .arg(&password)
         .status();
     assert!(added.expect("it runs").success());
-    let made = harness.json(&["operators", "token", "ann", "--role", "admin"]);
+    let made = harness.json(&["operators", "token", operator, "--role", "admin"]);
     made[0]["token"].as_str().expect("a token").to_owned()
 }

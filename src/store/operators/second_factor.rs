@@ -174,7 +174,7 @@ impl Store {
             )?;
             replace_codes(tx, n, &recovery_codes)?;
             tx.run(
-                "DELETE FROM operator_key WHERE operator = ? AND kind = 'session' AND hash <> ?",
+                "DELETE FROM operator_key WHERE operator = ? AND hash <> ?",
                 &[&n, &session],
             )?;
             NewEvent::new("operator.second_factor_added")

@@ -35,10 +35,10 @@ const CODES: NonZeroU32 = match NonZeroU32::new(5) {
 };
 const CODE_EVERY: Duration = Duration::from_mins(2);
 
-/// Limit of codes by operator. Names are those of operators, so memory is bounded by their number.
-pub(super) struct CodeLimit(DefaultKeyedRateLimiter<OperatorName>);
+/// Limit of codes, or of passwords typed in a session, by operator. Names are those of operators, so memory is bounded by their number.
+pub(super) struct OperatorLimit(DefaultKeyedRateLimiter<OperatorName>);
 
-impl CodeLimit {
+impl OperatorLimit {
     pub(super) fn new() -> Self {
         let quota = Quota::with_period(CODE_EVERY)
             .unwrap_or(Quota::per_minute(NonZeroU32::MIN))
@@ -50,6 +50,9 @@ impl CodeLimit {
         self.0.check_key(name).is_ok()
     }
 }
+
+pub(super) const TOO_MANY_PASSWORDS: &str =
+    "Too many passwords were tried. Wait a few minutes and try again.";
 
 pub(super) const TOO_MANY_CODES: &str =
     "Too many codes were tried. Wait a few minutes and try again.";

@@ -67,7 +67,7 @@ use crate::store::Store;
 use crate::templates::{Moment, Templates};
 use auth::{PageRoute, RequiredRole};
 use failed_login::FailedLogins;
-use login_code::CodeLimit;
+use login_code::OperatorLimit;
 use sso::AttemptLimits;
 
 /// Maximum size of a form, in octets. The largest forms are lists of domains.
@@ -94,7 +94,8 @@ struct AppState {
     hashing: Semaphore,
     sso: SingleSignOn,
     attempts: AttemptLimits,
-    codes: CodeLimit,
+    codes: OperatorLimit,
+    passwords: OperatorLimit,
 }
 
 impl AppState {
@@ -124,7 +125,8 @@ pub fn operators(mut parts: Operators) -> Router {
         hashing: Semaphore::new(MOST_HASHING),
         sso: SingleSignOn::default(),
         attempts: AttemptLimits::new(),
-        codes: CodeLimit::new(),
+        codes: OperatorLimit::new(),
+        passwords: OperatorLimit::new(),
     });
     routes()
         .into_iter()

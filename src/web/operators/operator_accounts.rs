@@ -97,6 +97,13 @@ pub(super) async fn act(
             add_operator(store, name, role, password, by).await?;
             "added"
         }
+        Some("password" | "reset-totp") if is_me => {
+            let fault =
+                "Change your own password and second factor on your account page, which asks \
+                         for what you have now."
+                    .to_owned();
+            return refuse(&app, &operator, fault).await;
+        }
         Some("password") => {
             let password = match app.new_password(&form).await? {
                 Ok(password) => password,

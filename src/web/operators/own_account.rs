@@ -79,9 +79,7 @@ pub(super) async fn act(
     let (store, by, name) = (app.store(), operator.actor(), operator.name.clone());
     match form.one("action") {
         Some("password") => {
-            let is_right = app.knows_password(&operator, &form).await?;
-            if !is_right {
-                let fault = "The current password is wrong.".to_owned();
+            if let Some(fault) = app.password_fault(&operator, &form).await? {
                 return refuse(&app, &operator, fault).await;
             }
             let password = match app.new_password(&form).await? {

@@ -12,7 +12,7 @@ use super::AppState;
 use super::auth::CurrentOperator;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields};
-use super::login_code::TOO_MANY_CODES;
+use super::login_code::{TOO_MANY_CODES, TOO_MANY_PASSWORDS};
 use super::own_account::{refuse, render};
 use super::qr::draw;
 use crate::domain::{Password, SecondFactorCode};
@@ -54,8 +54,7 @@ pub(super) async fn act(
     let (store, by, name) = (app.store(), operator.actor(), operator.name.clone());
     let action = form.one("action").unwrap_or_default();
     let asks_password = matches!(action, "begin" | "off");
-    if asks_password && !app.knows_password(&operator, &form).await? {
-        let fault = "The current password is wrong.".to_owned();
+    if asks_password && let Some(fault) = app.password_fault(&operator, &form).await? {
         return refuse(&app, &operator, fault).await;
     }
     if action == "begin" {
@@ -90,16 +89,21 @@ pub(super) async fn act(
 }
 
 impl AppState {
-    /// Checks the operator's own password in the field `current`.
-    pub(super) async fn knows_password(
+    /// Checks the operator's own password in the field `current`, within a limit: whoever has a session must
+    /// not guess. Returns what is wrong with it, None for the right one.
+    pub(super) async fn password_fault(
         &self,
         operator: &CurrentOperator,
         form: &Fields,
-    ) -> Result<bool, Error> {
-        let presented = form.exactly("current").and_then(Password::for_comparison);
-        match presented {
-            Some(password) => self.recognise(&operator.name, password).await,
-            None => Ok(false),
+    ) -> Result<Option<String>, Error> {
+        if !self.passwords.take(&operator.name) {
+            return Ok(Some(TOO_MANY_PASSWORDS.to_owned()));
         }
+        let presented = form.exactly("current").and_then(Password::for_comparison);
+        let is_right = match presented {
+            Some(password) => self.recognise(&operator.name, password).await?,
+            None => false,
+        };
+        Ok((!is_right).then(|| "The current password is wrong.".to_owned()))
     }
 }

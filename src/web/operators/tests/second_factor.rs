@@ -1,6 +1,6 @@
 //! The second factor: from its set-up to its loss.
 
-use axum::http::header::{LOCATION, SET_COOKIE};
+use axum::http::header::{AUTHORIZATION, LOCATION, SET_COOKIE};
 
 use super::*;
 use crate::domain::TotpKey;
@@ -231,4 +231,64 @@ async fn a_new_password_ends_the_step_and_an_admin_resets_a_lost_factor() {
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "no code is asked for");
     let again = harness.post(&admin, "/operators", &fields).await;
     assert_eq!(again.status, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn whoever_has_a_session_guesses_no_password_and_takes_no_factor_away() {
+    let harness = Harness::open().await;
+    let admin = harness.session(Role::Admin).await;
+    let to_account = "account page";
+    for fields in [
+        vec![("action", "reset-totp"), ("name", "the-admin")],
+        vec![
+            ("action", "password"),
+            ("name", "the-admin"),
+            ("password", "another long password"),
+        ],
+    ] {
+        let refused = harness.post(&admin, "/operators", &fields).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(refused.body.contains(to_account), "{}", refused.body);
+    }
+    let session = harness.session(Role::Agent).await;
+    let guess = [
+        ("action", "password"),
+        ("current", "wrong horse battery"),
+        ("password", "another long password"),
+    ];
+    for _ in 0..5 {
+        let wrong = harness.post(&session, "/account", &guess).await;
+        assert!(wrong.body.contains("is wrong"), "{}", wrong.body);
+    }
+    let right = [guess[0], ("current", PASSWORD), guess[2]];
+    for fields in [guess, right] {
+        let limited = harness.post(&session, "/account", &fields).await;
+        assert!(
+            limited.body.contains("Too many passwords"),
+            "{}",
+            limited.body
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_token_made_before_the_second_factor_ends_with_its_start() {
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Agent).await;
+    let fields = [("action", "token"), ("role", "viewer"), ("days", "30")];
+    let made = harness.post(&session, "/account", &fields).await;
+    let (_, rest) = made
+        .body
+        .split_once("<code id=\"token\">")
+        .expect("a token");
+    let token = rest.split('<').next().expect("its end").to_owned();
+    let ask = async || {
+        let request = Request::get("/api/v1/stats");
+        let request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        let answer = harness.send(request.body(Body::empty()).expect("a request"));
+        answer.await.status
+    };
+    assert_eq!(ask().await, StatusCode::OK);
+    harness.set_up(&session).await;
+    assert_eq!(ask().await, StatusCode::UNAUTHORIZED);
 }

@@ -2,6 +2,7 @@
 
 mod commits;
 mod database;
+mod duties;
 mod failover;
 mod logins;
 mod nodes;

@@ -1,25 +1,46 @@
 //! Ports for programs that cannot report which one they chose.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::OwnedFd;
 
-use tokio::net::TcpSocket;
+use rustix::io::{Errno, Result};
+use rustix::net::sockopt::set_socket_reuseaddr;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with};
 
-/// A loopback port that no other process gets while this exists. A program that sets `SO_REUSEADDR`, as
-/// servers do, can still listen on it, because the socket that reserves it never listens.
+/// A loopback port, of TCP and of UDP, that no other process gets while this exists. A program that sets
+/// `SO_REUSEADDR`, as servers do, can still listen on it, because the sockets that reserve it never listen.
+///
+/// They are bound to all addresses: a port that is free at 127.0.0.1 alone can be that of a connection at
+/// another address, and then nothing can listen on all of them.
 pub struct Port {
     pub address: SocketAddr,
-    _held: TcpSocket,
+    _held: [OwnedFd; 2],
 }
 
 impl Port {
     pub fn reserve() -> Self {
-        let held = TcpSocket::new_v4().expect("a socket");
-        held.set_reuseaddr(true).expect("an option");
-        held.bind(SocketAddr::from(([127, 0, 0, 1], 0)))
-            .expect("a port");
-        Self {
-            address: held.local_addr().expect("bound"),
-            _held: held,
+        loop {
+            let (tcp, port) = hold(SocketType::STREAM, 0).expect("a port of TCP");
+            match hold(SocketType::DGRAM, port) {
+                Ok((udp, _)) => {
+                    return Self {
+                        address: SocketAddr::from(([127, 0, 0, 1], port)),
+                        _held: [tcp, udp],
+                    };
+                }
+                // Another process has it of UDP.
+                Err(Errno::ADDRINUSE) => {}
+                Err(error) => panic!("a port of UDP: {error}"),
+            }
         }
     }
+}
+
+/// Binds a socket to a port at all addresses, or to any port if it is 0.
+fn hold(kind: SocketType, port: u16) -> Result<(OwnedFd, u16)> {
+    let socket = socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC, None)?;
+    set_socket_reuseaddr(&socket, true)?;
+    bind(&socket, &SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port))?;
+    let bound = SocketAddrV4::try_from(getsockname(&socket)?)?;
+    Ok((socket, bound.port()))
 }

@@ -140,13 +140,18 @@ fn shipped(file: &str, changes: &[(&str, &str)]) -> String {
     })
 }
 
-/// Vestibule behind the port of a proxy, as the install page says.
-fn vestibule_behind(port: &Port) -> Harness {
+/// Vestibule at one port, behind the port of a proxy, as the install page says.
+fn vestibule_behind(port: &Port, own: &Port) -> Harness {
     let url = format!("https://{HOST}:{}", port.address.port());
-    let configuration = STANDARD.replace(
-        "public_url = \"http://127.0.0.1:0\"",
-        &format!("public_url = \"{url}\"\ntrusted_proxies = [\"127.0.0.1\"]"),
-    );
+    let configuration = STANDARD
+        .replace(
+            "\nlisten = \"127.0.0.1:0\"",
+            &format!("\nlisten = \"{}\"", own.address),
+        )
+        .replace(
+            "public_url = \"http://127.0.0.1:0\"",
+            &format!("public_url = \"{url}\"\ntrusted_proxies = [\"127.0.0.1\"]"),
+        );
     Harness::start(&configuration)
 }
 
@@ -176,10 +181,9 @@ fn carries_a_confirmation(proxy: &Proxy, harness: &Harness) {
 
 #[test]
 fn nginx_serves_the_public_pages_over_tls() {
-    let port = Port::reserve();
-    let harness = vestibule_behind(&port);
+    let [port, plain, own] = [(); 3].map(|()| Port::reserve());
+    let harness = vestibule_behind(&port, &own);
     let upstream = format!("proxy_pass http://{}", harness.http);
-    let plain = Port::reserve();
     let mut proxy = Proxy::start(port, |folder, port| {
         let at = folder.display();
         let site = shipped(
@@ -228,10 +232,9 @@ fn nginx_serves_the_public_pages_over_tls() {
 
 #[test]
 fn caddy_serves_the_public_pages_over_tls() {
-    let port = Port::reserve();
-    let harness = vestibule_behind(&port);
+    let [port, plain, own] = [(); 3].map(|()| Port::reserve());
+    let harness = vestibule_behind(&port, &own);
     let upstream = format!("reverse_proxy {}", harness.http);
-    let plain = Port::reserve();
     let mut proxy = Proxy::start(port, |folder, port| {
         let at = folder.display();
         let site = shipped(
@@ -244,8 +247,10 @@ fn caddy_serves_the_public_pages_over_tls() {
                 ("reverse_proxy 127.0.0.1:8080", &upstream),
                 (
                     "\tlog default {",
+                    // A Port cannot be shared with a listener of HTTP/3, which sets no SO_REUSEADDR.
                     &format!(
-                        "\tadmin off\n\thttp_port {}\n\tlog default {{",
+                        "\tadmin off\n\tdefault_bind 127.0.0.1\n\thttp_port {}\n\
+                         \tservers {{\n\t\tprotocols h1 h2\n\t}}\n\tlog default {{",
                         plain.address.port()
                     ),
                 ),

@@ -1,11 +1,12 @@
 //! The writer thread: runs queued operations and answers each once it is committed and synced.
 //!
-//! It combines all waiting operations, up to a bound, into one transaction. If an operation fails or panics,
+//! It combines all waiting operations, up to a bound and for a time, into one transaction. If an operation fails or panics,
 //! it does not affect the others: the transaction is rolled back and run again with a savepoint around each
 //! operation. Failures are rare, so the common path needs no savepoints; but an operation may run twice.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -24,6 +25,9 @@ const QUEUE: usize = 1024;
 /// Maximum number of operations in one transaction, and of octets of messages.
 const MOST_OPERATIONS: usize = 512;
 const MOST_OCTETS: usize = 32 * 1024 * 1024;
+
+/// Time after which a transaction takes no further operation: other processes wait for its lock.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// Number of operations that make a burst; housekeeping alone takes fewer in a quarter of an hour.
 const BURST: usize = 100;
@@ -187,7 +191,7 @@ impl Thread {
                     next = messages.try_recv().ok();
                 }
             }
-            if !batch.is_empty() {
+            while !batch.is_empty() {
                 self.commit(&mut batch);
             }
         }
@@ -207,7 +211,7 @@ impl Thread {
         }
     }
 
-    /// Runs a batch and answers all callers.
+    /// Runs as much of a batch as one transaction takes, and answers its callers; after a failure, all of them.
     fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         self.health.begin();
         let outcome = match self.transaction(batch, Mode::Together) {
@@ -215,16 +219,17 @@ impl Thread {
             Err(Failure::OneFailed | Failure::Lost(_)) => self.transaction(batch, Mode::Apart),
             outcome => outcome,
         };
-        let outcome = match outcome {
-            Ok(()) => Ok(()),
-            Err(Failure::All(error) | Failure::Lost(error)) => Err(error),
-            Err(Failure::OneFailed) => {
-                Err(StoreError::Other("an operation failed twice".to_owned()))
-            }
+        let (done, outcome) = match outcome {
+            Ok(done) => (done, Ok(())),
+            Err(Failure::All(error) | Failure::Lost(error)) => (batch.len(), Err(error)),
+            Err(Failure::OneFailed) => (
+                batch.len(),
+                Err(StoreError::Other("an operation failed twice".to_owned())),
+            ),
         };
         self.health.record(outcome.is_ok());
-        self.operations += batch.len();
-        for job in batch.drain(..) {
+        self.operations += done;
+        for job in batch.drain(..done) {
             job.answer(outcome.clone());
         }
         failpoint::pass("answered");
@@ -233,8 +238,9 @@ impl Thread {
         }
     }
 
-    /// Runs one transaction: begins, fills and commits it; rolls back on failure.
-    fn transaction(&mut self, batch: &mut [Box<dyn Job>], mode: Mode) -> Result<(), Failure> {
+    /// Runs one transaction: begins, fills and commits it; rolls back on failure. Returns the number of
+    /// operations that it took.
+    fn transaction(&mut self, batch: &mut [Box<dyn Job>], mode: Mode) -> Result<usize, Failure> {
         let session = match self.session.take() {
             Some(session) => session,
             None => self.open_again().map_err(Failure::All)?,
@@ -251,15 +257,16 @@ impl Thread {
                 Failure::All(error @ StoreError::Away(_)) => Failure::Lost(error),
                 other => other,
             })
-            .and_then(|()| {
+            .and_then(|done| {
                 let owes_more = (self.owes_calls)(&*session, &mut newest_call);
                 work.wakeups.add_if(Topic::Calls, owes_more);
-                commit(&*session, work.wakeups).map_err(Failure::All)
-            })
-            .and_then(|()| session.confirm().map_err(Failure::All));
+                commit(&*session, work.wakeups).map_err(Failure::All)?;
+                session.confirm().map_err(Failure::All)?;
+                Ok(done)
+            });
         let wakeups = work.wakeups;
         match &outcome {
-            Ok(()) => {
+            Ok(_) => {
                 self.newest_call = newest_call;
                 self.notifier.ring(wakeups);
                 self.session = Some(session);
@@ -290,14 +297,21 @@ impl Thread {
     }
 }
 
+/// Begins a transaction and runs operations in it. Returns their number.
 fn fill(
     session: &dyn WriterSession,
     work: &mut Work,
     batch: &mut [Box<dyn Job>],
     mode: Mode,
-) -> Result<(), Failure> {
+) -> Result<usize, Failure> {
     session.begin()?;
+    let begin = Instant::now();
+    let mut done = 0;
     for job in batch {
+        if done > 0 && begin.elapsed() >= LONGEST {
+            break;
+        }
+        done += 1;
         if mode == Mode::Apart {
             session.begin_part()?;
         }
@@ -333,7 +347,7 @@ fn fill(
         }
     }
     session.keep_numbers()?;
-    Ok(())
+    Ok(done)
 }
 
 fn commit(session: &dyn WriterSession, wakeups: Wakeups) -> Result<(), StoreError> {
@@ -356,6 +370,23 @@ mod tests {
     use super::*;
     use crate::store::sqlite::driver::SqliteDriver;
 
+    /// The writer of a new database.
+    fn start(folder: &std::path::Path) -> (Arc<SqliteDriver>, Writer) {
+        let path = folder.join("vestibule.db");
+        let driver = Arc::new(SqliteDriver::of(&path));
+        driver.create().expect("a file");
+        driver.migrate().expect("a schema");
+        let notifier = Arc::new(Notifier::beside(&path));
+        let writer = Writer::start(driver.clone(), notifier, Arc::default(), |_, _| false);
+        (driver, writer.expect("a thread"))
+    }
+
+    fn paused(driver: &SqliteDriver) -> Vec<String> {
+        let tx: &Tx = &*driver.open_reader().expect("open");
+        let sql = "SELECT destination FROM paused_destination ORDER BY destination";
+        tx.all(sql, &[]).expect("names")
+    }
+
     fn pause(work: &Work, name: &str) -> Result<(), StoreError> {
         let sql = "INSERT INTO paused_destination (destination, at, by) VALUES (?, 0, 'test')";
         work.tx.run(sql, &[&name]).map(drop)
@@ -364,13 +395,7 @@ mod tests {
     #[tokio::test]
     async fn one_that_fails_or_panics_takes_nothing_of_the_others_with_it() {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("vestibule.db");
-        let driver = Arc::new(SqliteDriver::of(&path));
-        driver.create().expect("a file");
-        driver.migrate().expect("a schema");
-        let notifier = Arc::new(Notifier::beside(&path));
-        let writer = Writer::start(driver.clone(), notifier, Arc::default(), |_, _| false)
-            .expect("a thread");
+        let (driver, writer) = start(folder.path());
 
         // The first keeps the writer busy until the others wait, so that they share a transaction.
         let (all_wait, waiting) = std::sync::mpsc::channel();
@@ -399,10 +424,37 @@ mod tests {
         assert!(fault.contains("it does not"), "{fault}");
         late.expect("done");
 
-        let tx: &Tx = &*driver.open_reader().expect("open");
-        let sql = "SELECT destination FROM paused_destination ORDER BY destination";
-        let names = tx.all::<String>(sql, &[]);
-        assert_eq!(names.expect("names"), ["good", "late"]);
+        assert_eq!(paused(&driver), ["good", "late"]);
         writer.run(0, |_| Ok(())).await.expect("it goes on");
+    }
+
+    #[tokio::test]
+    async fn a_transaction_ends_before_others_wait_too_long_for_its_lock() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (driver, writer) = start(folder.path());
+        // The first keeps the writer busy until the others wait, so that they are one batch.
+        let (all_wait, waiting) = std::sync::mpsc::channel();
+        let first = writer.run(0, move |_| {
+            let _ = waiting.recv();
+            Ok(())
+        });
+        let slow = writer.run(0, |work| {
+            std::thread::sleep(LONGEST);
+            pause(work, "slow")
+        });
+        let failing = writer.run(0, |work| {
+            pause(work, "half done")?;
+            Err::<(), _>(StoreError::NotAllowed("no".to_owned()))
+        });
+        let late = writer.run(0, move |work| {
+            pause(work, "late")?;
+            Ok(paused(&driver))
+        });
+        let release = async move { all_wait.send(()) };
+        let (first, slow, failing, late, _) = tokio::join!(first, slow, failing, late, release);
+        first.expect("done");
+        slow.expect("done");
+        assert!(matches!(failing, Err(StoreError::NotAllowed(_))));
+        assert_eq!(late.expect("done"), ["slow"], "what others see meanwhile");
     }
 }

@@ -129,3 +129,43 @@ async fn operations_that_fail_take_nothing_of_others_with_them() {
     }
     assert_sound(&store).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_writes_nothing_after_a_migration_that_it_does_not_work_with() {
+    let schema = server().schema();
+    let store = open_seeded(&schema.url).await;
+    accept(&store, "ann@corp.example", "before@x")
+        .await
+        .expect("accepted");
+
+    // One that only adds something.
+    let migrate = "UPDATE schema_version SET version = version + 1";
+    server().run(&schema.name, migrate);
+    accept(&store, "ann@corp.example", "added@x")
+        .await
+        .expect("accepted");
+
+    // Another node migrates while this one waits for the lock.
+    let sql = "BEGIN; UPDATE writer SET next_number = next_number + 1;
+         UPDATE schema_version SET version = version + 1, works_with = version + 1;
+         SELECT pg_sleep(2); COMMIT";
+    let name = schema.name.clone();
+    let migrating = tokio::task::spawn_blocking(move || server().run(&name, sql));
+    let held = format!(
+        "SELECT count(*) FROM pg_locks WHERE relation = '{}.writer'::regclass
+         AND mode = 'RowExclusiveLock'",
+        schema.name
+    );
+    while server().run(&schema.name, &held) != ["1"] {
+        tokio::task::yield_now().await;
+    }
+    for id in ["waits@x", "after@x"] {
+        let refused = accept(&store, "ann@corp.example", id).await;
+        assert!(
+            matches!(refused, Err(StoreError::NewerSchema { .. })),
+            "{refused:?}"
+        );
+        assert_eq!(count(&schema, id), 0);
+    }
+    migrating.await.expect("no panic");
+}

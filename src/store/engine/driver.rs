@@ -9,6 +9,9 @@ use crate::store::StoreError;
 use crate::store::engine::notify::Wakeups;
 use crate::store::sql::EngineSession;
 
+/// Row numbers that a session of the writer reserves at once.
+pub(crate) const BLOCK: i64 = 256;
+
 /// Opens sessions to one database, and takes care of it as a whole.
 pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// Creates an empty database where there is none.
@@ -42,7 +45,7 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
         }
     }
 
-    /// Opens the session of the writer, to a database with the schema of this program. `in_doubt` says that an
+    /// Opens the session of the writer, whose transactions are of the schema of this program. `in_doubt` says that an
     /// earlier session failed while it wrote, so that what it left must be made certain first.
     ///
     /// # Errors

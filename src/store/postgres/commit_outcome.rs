@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::{self, Purpose};
 use super::session::PostgresSession;
-use super::wire::{ProtocolConnection, TransactionState, text_of};
+use super::wire::{ProtocolConnection, TransactionState};
 use crate::store::StoreError;
 use crate::store::engine::notify::Wakeups;
 
@@ -114,7 +114,7 @@ fn look_up(session: &PostgresSession, batch: i64, lost: StoreError) -> Result<()
     )))
 }
 
-/// Whether the batch is in the database; None if that could not be made certain.
+/// True if the batch is in the database; None if that could not be made certain.
 fn ask(
     session: &PostgresSession,
     sql: &str,
@@ -123,12 +123,7 @@ fn ask(
     let place = &session.server.place;
     let mut wire = connection::connect_before(place, Purpose::Write, Some(deadline))?;
     let answer = wire.simple(sql)?;
-    let stands = answer
-        .rows
-        .first()
-        .and_then(|row| text_of(row, 0))
-        .as_deref()
-        == Some("1");
+    let stands = answer.text(0).as_deref() == Some("1");
     match send(&mut wire, "COMMIT") {
         Outcome::Committed => {
             session.replace_wire(wire);

@@ -13,7 +13,7 @@ use secrecy::ExposeSecret;
 
 use super::error_codes::ServerMessage;
 use super::stream::Stream;
-use super::wire::{ProtocolConnection, text_of};
+use super::wire::ProtocolConnection;
 use crate::config::{PostgresHost, PostgresServer, PostgresTls};
 use crate::store::StoreError;
 
@@ -108,13 +108,7 @@ fn connect_to(
     if server.only_writable || matches!(purpose, Purpose::Write | Purpose::Migrate) {
         let sql = "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean";
         let answer = wire.simple(sql)?;
-        if answer
-            .rows
-            .first()
-            .and_then(|row| text_of(row, 0))
-            .as_deref()
-            != Some("f")
-        {
+        if answer.text(0).as_deref() != Some("f") {
             return Err(StoreError::Away(format!(
                 "{host}: is a standby, or read-only"
             )));

@@ -4,7 +4,7 @@
 //! which holds the lock of the version, and then that of the writer.
 
 use super::connection::{self, Purpose};
-use super::wire::{ProtocolConnection, text_of};
+use super::wire::{ProtocolConnection, ServerAnswer};
 use crate::config::PostgresServer;
 use crate::store::StoreError;
 
@@ -65,6 +65,14 @@ pub(super) struct Version {
 }
 
 impl Version {
+    /// Reads the columns `version` and `works_with`, from this one on.
+    pub(super) fn of(answer: &ServerAnswer, column: usize) -> Self {
+        Self {
+            found: answer.parse(column).unwrap_or(0),
+            works_with: answer.parse(column + 1).unwrap_or(0),
+        }
+    }
+
     /// # Errors
     /// This program does not work with it.
     pub(super) fn check(self) -> Result<(), StoreError> {
@@ -93,30 +101,16 @@ pub(super) fn read_version(
     wire: &mut ProtocolConnection,
     server: &PostgresServer,
 ) -> Result<Version, StoreError> {
-    let none = Version {
-        found: 0,
-        works_with: 0,
-    };
     let table = format!("{}.schema_version", server.quoted_schema());
     let found = wire.simple(&format!("SELECT to_regclass('{table}') IS NOT NULL"))?;
-    if found
-        .rows
-        .first()
-        .and_then(|row| text_of(row, 0))
-        .as_deref()
-        != Some("t")
-    {
-        return Ok(none);
+    if found.text(0).as_deref() != Some("t") {
+        return Ok(Version {
+            found: 0,
+            works_with: 0,
+        });
     }
     let answer = wire.simple(&format!("SELECT version, works_with FROM {table}"))?;
-    let column = |number| {
-        let row = answer.rows.first()?;
-        text_of(row, number)?.parse().ok()
-    };
-    Ok(Version {
-        found: column(0).unwrap_or(0),
-        works_with: column(1).unwrap_or(0),
-    })
+    Ok(Version::of(&answer, 0))
 }
 
 /// Creates the schema and brings it to the newest version.

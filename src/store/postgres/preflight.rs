@@ -2,7 +2,6 @@
 
 use super::connection::{self, Purpose};
 use super::migrations;
-use super::wire::text_of;
 use crate::config::PostgresServer;
 use crate::domain::Timestamp;
 use crate::store::StoreError;
@@ -39,19 +38,16 @@ pub(in crate::store) fn inspect(server: &PostgresServer) -> Result<ServerFacts, 
              (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
     )?;
     let now = Timestamp::now().as_millisecond();
-    let column = |number| {
-        let row = answer.rows.first();
-        row.and_then(|row| text_of(row, number)).unwrap_or_default()
-    };
+    let column = |number| answer.text(number).unwrap_or_default();
     Ok(ServerFacts {
-        version: column(0).parse().unwrap_or_default(),
+        version: answer.parse(0).unwrap_or_default(),
         encoding: column(1),
         fsync: column(2) == "on",
         full_page_writes: column(3) == "on",
         synchronous_commit: column(4),
         synchronous_standbys: column(5),
-        standbys: column(6).parse().unwrap_or_default(),
-        clock_offset: column(7).parse().map_or(0, |server: i64| now - server),
+        standbys: answer.parse(6).unwrap_or_default(),
+        clock_offset: answer.parse(7).map_or(0, |server: i64| now - server),
         schema,
         known_schema: migrations::KNOWN,
     })

@@ -17,15 +17,13 @@ use postgres_protocol::message::frontend;
 use super::commit_outcome;
 use super::connection::{self, Purpose};
 use super::driver::Server;
+use super::migrations::Version;
 use super::statements::Statements;
-use super::wire::{ProtocolConnection, ResultRow, ServerAnswer, TransactionState, text_of};
+use super::wire::{ProtocolConnection, ResultRow, ServerAnswer, TransactionState};
 use crate::store::StoreError;
-use crate::store::engine::driver::{ReaderSession, WriterSession};
+use crate::store::engine::driver::{BLOCK, ReaderSession, WriterSession};
 use crate::store::engine::notify::Wakeups;
 use crate::store::sql::{EngineSession, Receive, Row, SqlValue, ToSql};
-
-/// Numbers reserved at once.
-pub(super) const BLOCK: i64 = 256;
 
 /// Rows asked for at once: at first, and then.
 const FIRST_ROWS: i32 = 64;
@@ -119,19 +117,17 @@ impl PostgresSession {
         }
     }
 
-    /// Locks the row of the writer and reserves numbers. Returns the first of them.
+    /// Takes the answer to [`lock_writer`]. Returns the first of the reserved numbers.
+    ///
+    /// # Errors
+    /// The store was moved, or its schema is none that this program works with.
     fn reserve(&self, answer: &ServerAnswer) -> Result<i64, StoreError> {
-        let column = |number| {
-            let row = answer.rows.first()?;
-            text_of(row, number)?.parse::<i64>().ok()
+        let (Some(next), Some(now)) = (answer.parse::<i64>(0), answer.parse(1)) else {
+            return Err(StoreError::of_moved_store());
         };
-        match (column(0), column(1)) {
-            (Some(next), Some(now)) => {
-                self.server.clock.compare(now);
-                Ok(next - BLOCK)
-            }
-            _ => Err(StoreError::of_moved_store()),
-        }
+        self.server.clock.compare(now);
+        Version::of(answer, 2).check()?;
+        Ok(next - BLOCK)
     }
 
     /// Sends a statement with its parameters, and asks for the first rows of its result.
@@ -321,7 +317,7 @@ impl EngineSession for PostgresSession {
         }
         if numbers.next == numbers.end {
             // The row is locked, so the next block follows this one.
-            numbers.next = self.reserve(&self.simple(RESERVE)?)?;
+            numbers.next = self.reserve(&self.simple(&lock_writer())?)?;
             numbers.end = numbers.next + BLOCK;
         }
         let number = numbers.next;
@@ -353,14 +349,21 @@ impl EngineSession for PostgresSession {
     }
 }
 
-/// Locks the row of the writer until the transaction ends.
-const RESERVE: &str = "UPDATE writer SET next_number = next_number + 256 WHERE n = 1
-     RETURNING next_number, (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+/// Statements that lock the row of the writer until the transaction ends, and reserve numbers. The second one has
+/// a snapshot of its own, so that it sees the schema of a migration that held the lock before.
+fn lock_writer() -> String {
+    format!(
+        "UPDATE writer SET next_number = next_number + {BLOCK} WHERE n = 1;
+         SELECT next_number, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, version, works_with
+             FROM writer, schema_version WHERE n = 1"
+    )
+}
 
 impl WriterSession for PostgresSession {
     fn begin(&self) -> Result<(), StoreError> {
         let local = self.local_settings();
-        let sql = format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {local} {RESERVE}");
+        let lock = lock_writer();
+        let sql = format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {local} {lock}");
         let first = self.reserve(&self.begin_with(&sql)?)?;
         self.numbers.set(Numbers {
             first,

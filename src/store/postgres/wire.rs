@@ -77,6 +77,18 @@ pub(super) struct ServerAnswer {
     pub(super) has_more: bool,
 }
 
+impl ServerAnswer {
+    /// The text of a column of the first row, which came for a simple query.
+    pub(super) fn text(&self, column: usize) -> Option<String> {
+        text_of(self.rows.first()?, column)
+    }
+
+    /// The same, as another type.
+    pub(super) fn parse<T: std::str::FromStr>(&self, column: usize) -> Option<T> {
+        self.text(column)?.parse().ok()
+    }
+}
+
 impl std::fmt::Debug for ProtocolConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ProtocolConnection")

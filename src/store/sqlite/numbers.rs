@@ -9,10 +9,8 @@
 use std::cell::Cell;
 
 use crate::store::StoreError;
+use crate::store::engine::driver::BLOCK;
 use crate::store::sql::Tx;
-
-/// Numbers reserved at once.
-const BLOCK: i64 = 256;
 
 /// Row numbers of the transactions of one session.
 #[derive(Debug, Default)]

@@ -115,8 +115,9 @@ fn place(text: &str, args: &Args) -> Result<Location, CommandError> {
         }
         return Ok(Location::from(Path::new(text)));
     }
+    // The text may have a password.
     let mut server = PostgresServer::parse(text)
-        .map_err(|cause| CommandError::Usage(format!("--to {text}: {cause}")))?;
+        .map_err(|cause| CommandError::Usage(format!("--to: {cause}")))?;
     if let Some(file) = &args.password_file {
         let password = std::fs::read_to_string(file).map_err(|cause| {
             CommandError::Failed(anyhow::anyhow!("{}: {cause}", file.display()))

@@ -36,8 +36,17 @@ pub async fn run(
     shutdown: CancellationToken,
 ) {
     let sending = async {
-        // An earlier process may have been killed while its canary was on its way.
-        if let Err(error) = store.forget_canaries().await {
+        // An earlier process may have been killed while its canary was on its way; that of another node may
+        // still be.
+        let interval = config
+            .borrow()
+            .canary
+            .as_ref()
+            .map(|canary| canary.interval);
+        let duty = store.hold_duty(Duty::Canary, interval.unwrap_or_default(), Timestamp::now());
+        if duty.await.unwrap_or(false)
+            && let Err(error) = store.forget_canaries().await
+        {
             events::fault("canary", &error);
         }
         let mut well = None;

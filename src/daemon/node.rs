@@ -1,5 +1,5 @@
 //! This node among those that share the store: records at an interval that it is there, and whether its clock
-//! can be relied on.
+//! can be relied on. Reports another daemon with the same id.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub async fn run(config: std::sync::Arc<Config>, store: Store, shutdown: Cancell
     let started_at = Timestamp::now();
     let configuration = digest(&config);
     let recording = async {
-        let mut failed = false;
+        let (mut failed, mut is_recorded, mut is_copied) = (false, false, false);
         loop {
             let node = Node {
                 id: store.node_id().to_owned(),
@@ -34,7 +34,14 @@ pub async fn run(config: std::sync::Arc<Config>, store: Store, shutdown: Cancell
                 seen_at: Timestamp::now(),
             };
             match store.record_node(node).await {
-                Ok(()) => failed = false,
+                Ok(replaced) => {
+                    failed = false;
+                    if let Some(other) = replaced.filter(|_| is_recorded && !is_copied) {
+                        is_copied = true;
+                        events::fault("daemon.node", &cause_of_copy(&other));
+                    }
+                    is_recorded = true;
+                }
                 // Reported once: the database reports its failures itself.
                 Err(error) if !failed => {
                     failed = true;
@@ -46,6 +53,14 @@ pub async fn run(config: std::sync::Arc<Config>, store: Store, shutdown: Cancell
         }
     };
     shutdown.run_until_cancelled(recording).await;
+}
+
+fn cause_of_copy(other: &Node) -> String {
+    format!(
+        "the daemon on {}, started at {}, has this node's id, {}: its data_dir is a copy; stop one of them, remove \
+         the file node-id from its data_dir, and start it again",
+        other.name, other.started_at, other.id
+    )
 }
 
 fn machine_name() -> String {

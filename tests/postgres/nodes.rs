@@ -294,6 +294,72 @@ fn a_node_whose_clock_is_off_is_not_ready_and_claims_nothing() {
     );
 }
 
+#[test]
+fn a_copy_of_a_node_is_reported_by_both() {
+    let schema = server().schema();
+    let node = Harness::start(&configuration(&schema.url));
+    let mut copy = Harness::at_rest(&configuration(&schema.url));
+    std::fs::create_dir_all(copy.path("data")).expect("a folder");
+    std::fs::copy(node.path("data/node-id"), copy.path("data/node-id")).expect("a copy");
+    copy.restart();
+    wait_for("a report by each", || {
+        let is_told = |node: &Harness| node.log().contains("its data_dir is a copy");
+        (is_told(&node) && is_told(&copy)).then_some(())
+    });
+
+    // A daemon that was started again is no copy.
+    drop(node);
+    let before = copy.log().matches("its data_dir is a copy").count();
+    copy.restart();
+    let recorded = number(&schema, "SELECT seen_at FROM node");
+    wait_for("two more records", || {
+        (number(&schema, "SELECT seen_at FROM node") > recorded + 15_000).then_some(())
+    });
+    let now = copy.log().matches("its data_dir is a copy").count();
+    assert!(now <= before, "{}", copy.log());
+}
+
+#[test]
+fn a_node_that_starts_leaves_the_canary_of_another() {
+    let schema = server().schema();
+    let with_canary = format!(
+        "{}\n[canary]\ninterval = \"1m\"\n",
+        configuration(&schema.url)
+    );
+    let mut node = Harness::start(&with_canary);
+    let left = "SELECT count(*) FROM account WHERE key LIKE 'canary-%'";
+    wait_for("a canary", || {
+        http(node.http, "GET", "/readyz", &[])
+            .1
+            .contains("\"canary\":true")
+            .then_some(())
+    });
+    node.kill();
+    server().run(
+        &schema.name,
+        "INSERT INTO account (n, id, key, address, domain, kind, status, proof_needed, groups, created_at, created_by)
+             SELECT 1000000, decode(md5('canary'), 'hex'), 'canary-other@canary.invalid',
+                 'canary-other@canary.invalid', 'canary.invalid', 'external', 'active', 0, '[]', 1, 'mail';
+         UPDATE duty SET holder = 'other' WHERE name = 'canary'",
+    );
+    let is_there = || number(&schema, left) == 1;
+    assert!(is_there());
+    node.restart();
+    wait_for("readiness", || {
+        (http(node.http, "GET", "/readyz", &[]).0 == 200).then_some(())
+    });
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(is_there(), "another node waits for it");
+
+    // Nobody waits for it once that node's lease has ended.
+    server().run(
+        &schema.name,
+        "UPDATE duty SET held_until = 1 WHERE name = 'canary'",
+    );
+    node.restart();
+    wait_for("its removal", || (number(&schema, left) == 0).then_some(()));
+}
+
 /// Debian's library, which is in a folder of the machine's architecture.
 fn libfaketime() -> String {
     let folders = std::fs::read_dir("/usr/lib").expect("a folder").flatten();

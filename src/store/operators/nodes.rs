@@ -44,14 +44,22 @@ impl Node {
 }
 
 impl Store {
-    /// Records this node, and forgets nodes that were not seen for a week.
+    /// Records this node, and forgets nodes that were not seen for a week. Returns the record that it replaced, if
+    /// another daemon wrote it: an earlier one of this node or, if this one had recorded itself before, one that
+    /// has the same id.
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn record_node(&self, node: Node) -> Result<(), StoreError> {
+    pub async fn record_node(&self, node: Node) -> Result<Option<Node>, StoreError> {
         let may_forget = self.is_clock_right();
         self.write(move |work| {
             let (tx, seen) = (work.tx, Millis::from(node.seen_at));
+            let sql = "SELECT * FROM node WHERE id = ?";
+            let replaced = tx.maybe_with(sql, &[&node.id], Node::from_row)?;
+            let started = Millis::from(node.started_at);
+            let replaced = replaced.filter(|other| {
+                other.name != node.name || Millis::from(other.started_at) != started
+            });
             tx.run(
                 "INSERT INTO node (id, name, version, configuration, clock_offset, started_at, seen_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -63,17 +71,17 @@ impl Store {
                     &node.version,
                     &node.configuration,
                     &node.clock_offset,
-                    &Millis::from(node.started_at),
+                    &started,
                     &seen,
                 ],
             )?;
             if !may_forget {
-                return Ok(());
+                return Ok(replaced);
             }
             let long_ago = seen.minus(FORGET_AFTER);
             tx.run("DELETE FROM node WHERE seen_at < ?", &[&long_ago])?;
             tx.run("DELETE FROM committed WHERE written_at < ?", &[&long_ago])?;
-            Ok(())
+            Ok(replaced)
         })
         .await
     }

@@ -6,9 +6,9 @@
 //! listener.
 
 mod api;
-mod attempt_cookie;
 mod bearer;
 mod connections;
+mod cookie;
 mod csrf;
 mod display;
 mod host;

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::handler::Handler;
-use axum::http::header::COOKIE;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get, post};
@@ -22,12 +21,14 @@ use subtle::ConstantTimeEq;
 use url::form_urlencoded;
 
 use super::error::Error;
+use super::login::SESSION;
 use super::{AppState, MOST_BODY};
 use crate::domain::{
     Actor, DestinationName, Interface, OperatorName, Role, Timestamp, Token, TokenHash,
 };
 use crate::operations::list_down;
 use crate::store::KeyKind;
+use crate::web::cookie::SecretCookie;
 use crate::web::page::WebPage;
 
 pub(super) const COOKIE_NAME: &str = "vestibule_session";
@@ -189,7 +190,7 @@ fn login_address(to: &str) -> String {
 }
 
 async fn visitor(app: &AppState, headers: &HeaderMap) -> Result<Option<CurrentOperator>, Error> {
-    let Some(key) = session_key(headers) else {
+    let Some(key) = app.session_cookie(headers).read(headers) else {
         return Ok(None);
     };
     let hash = key.hash();
@@ -206,16 +207,23 @@ async fn visitor(app: &AppState, headers: &HeaderMap) -> Result<Option<CurrentOp
     }))
 }
 
-/// Reads the session's key from the cookies.
-fn session_key(headers: &HeaderMap) -> Option<Token> {
-    headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(name, _)| *name == COOKIE_NAME)
-        .find_map(|(_, value)| Token::parse(value).ok())
+impl AppState {
+    /// True if browsers reach these pages by https: cookies are restricted to it then. A proxy says so where
+    /// `http.admin_url` does not.
+    pub(super) fn is_secure(&self, headers: &HeaderMap) -> bool {
+        let is_https = |proto: &HeaderValue| proto == "https";
+        self.is_https() || headers.get("x-forwarded-proto").is_some_and(is_https)
+    }
+
+    pub(super) fn is_https(&self) -> bool {
+        let config = self.config();
+        let own_url = config.http.admin_url.as_deref();
+        own_url.is_some_and(|url| url.starts_with("https://"))
+    }
+
+    pub(super) fn session_cookie(&self, headers: &HeaderMap) -> SecretCookie {
+        SecretCookie::of_session(COOKIE_NAME, SESSION, self.is_secure(headers))
+    }
 }
 
 fn csrf(key: &Token) -> String {

@@ -3,17 +3,16 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
-use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::{Extension, http::HeaderValue};
 use jiff::SignedDuration;
 use minijinja::context;
 use url::form_urlencoded;
 
 use super::AppState;
-use super::auth::{COOKIE_NAME, CurrentOperator};
+use super::auth::CurrentOperator;
 use super::error::Error;
 use super::failed_login::LoginFailure;
 use super::form_fields::{Fields, FormFields, QueryFields};
@@ -91,21 +90,16 @@ pub(super) async fn submit(
         return login_code::ask(&app, &headers, name, to).await;
     }
     let token = start_session(app.store(), name, SESSION).await?;
-    let seconds = SESSION.as_secs();
-    let secure = is_secure(&headers);
-    Ok(with_cookie(&token.reveal(), seconds, secure, to))
-}
-
-/// True after a proxy that terminates TLS: cookies are restricted to TLS then. On loopback there is no TLS.
-pub(super) fn is_secure(headers: &HeaderMap) -> bool {
-    headers
-        .get("x-forwarded-proto")
-        .is_some_and(|proto| proto == "https")
+    let mut response = Redirect::to(to).into_response();
+    app.session_cookie(&headers)
+        .set(&token.reveal(), &mut response);
+    Ok(response)
 }
 
 pub(super) async fn logout(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
+    headers: HeaderMap,
 ) -> Result<Response, Error> {
     let sign_in = find_operator(app.store(), &operator.name).await?.sign_in;
     end_session(app.store(), operator.key).await?;
@@ -113,16 +107,16 @@ pub(super) async fn logout(
         SignInWay::Sso => app.provider_logout().await,
         SignInWay::Password | SignInWay::PasswordAndCode => None,
     };
-    let Some(lead_to) = elsewhere else {
-        return Ok(with_cookie("", 0, false, "/login"));
+    let mut response = match elsewhere {
+        None => Redirect::to("/login").into_response(),
+        // No redirect: the policy lets forms lead to our own pages only.
+        Some(lead_to) => WebPage::new(
+            "operators/lead_on.html",
+            context! { title => "Logging out at the provider", lead_to => lead_to },
+        )
+        .into_response(),
     };
-    // No redirect: the policy lets forms lead to our own pages only.
-    let page = WebPage::new(
-        "operators/lead_on.html",
-        context! { title => "Logging out at the provider", lead_to => lead_to },
-    );
-    let mut response = page.into_response();
-    set_cookie(&mut response, "", 0, false);
+    app.session_cookie(&headers).remove(&mut response);
     Ok(response)
 }
 
@@ -176,23 +170,6 @@ fn compare(password: &Password, found: Option<PasswordHash>) -> bool {
         return false;
     };
     password.matches(&hash)
-}
-
-fn with_cookie(value: &str, seconds: i64, secure: bool, to: &str) -> Response {
-    let mut response = Redirect::to(to).into_response();
-    set_cookie(&mut response, value, seconds, secure);
-    response
-}
-
-/// Sets the session's cookie; an empty value for no time removes it.
-pub(super) fn set_cookie(response: &mut Response, value: &str, seconds: i64, secure: bool) {
-    let secure = if secure { "; Secure" } else { "" };
-    let cookie = format!(
-        "{COOKIE_NAME}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
-    );
-    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-        response.headers_mut().append(SET_COOKIE, cookie);
-    }
 }
 
 fn form(app: &AppState, name: &str, to: &str, fault: Option<&str>) -> WebPage {

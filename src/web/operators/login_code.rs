@@ -19,11 +19,11 @@ use super::AppState;
 use super::error::Error;
 use super::failed_login::LoginFailure;
 use super::form_fields::FormFields;
-use super::login::{SESSION, is_secure, set_cookie};
+use super::login::SESSION;
 use crate::domain::{OperatorName, SecondFactorCode};
 use crate::operations::{await_code, log_in_with_code};
 use crate::store::CodeOutcome;
-use crate::web::attempt_cookie::AttemptCookie;
+use crate::web::cookie::SecretCookie;
 use crate::web::page::WebPage;
 use crate::web::rate_limit::{self, Peer};
 
@@ -57,8 +57,8 @@ pub(super) const TOO_MANY_PASSWORDS: &str =
 pub(super) const TOO_MANY_CODES: &str =
     "Too many codes were tried. Wait a few minutes and try again.";
 
-fn cookie(headers: &HeaderMap) -> AttemptCookie {
-    AttemptCookie::new("vestibule_code", is_secure(headers))
+fn cookie(app: &AppState, headers: &HeaderMap) -> SecretCookie {
+    SecretCookie::of_attempt("vestibule_code", app.is_secure(headers))
 }
 
 /// Asks for the code after the right password.
@@ -70,7 +70,7 @@ pub(super) async fn ask(
 ) -> Result<Response, Error> {
     let token = await_code(app.store(), name, to.to_owned()).await?;
     let mut response = form(None).into_response();
-    cookie(headers).set(&token.reveal(), &mut response);
+    cookie(app, headers).set(&token.reveal(), &mut response);
     Ok(response)
 }
 
@@ -82,7 +82,7 @@ pub(super) async fn submit(
 ) -> Result<Response, Error> {
     let peer = peer.map(|Extension(peer)| peer);
     let client = rate_limit::client(peer, &headers, &app.config().http.trusted_proxies);
-    let cookie = cookie(&headers);
+    let cookie = cookie(&app, &headers);
     let Some(token) = cookie.read(&headers) else {
         return Ok(Redirect::to("/login").into_response());
     };
@@ -106,8 +106,8 @@ pub(super) async fn submit(
     let mut response = match outcome {
         CodeOutcome::SignedIn(_, to) => {
             let mut response = Redirect::to(&to).into_response();
-            let secure = is_secure(&headers);
-            set_cookie(&mut response, &session.reveal(), SESSION.as_secs(), secure);
+            app.session_cookie(&headers)
+                .set(&session.reveal(), &mut response);
             response
         }
         CodeOutcome::Wrong(name) => {

@@ -22,7 +22,7 @@ use super::login::{self, SESSION};
 use crate::operations::{SignInOutcome, begin_sign_in, sign_in_operator, take_attempt};
 use crate::sso::{Callback, LoginSecret, Provider, SsoError};
 use crate::store::AttemptPurpose;
-use crate::web::attempt_cookie::AttemptCookie;
+use crate::web::cookie::SecretCookie;
 use crate::web::page::WebPage;
 use crate::web::rate_limit::{self, ClientLimiter, Peer};
 
@@ -60,7 +60,7 @@ impl AttemptLimits {
 struct Way {
     provider: Arc<Provider>,
     own_url: String,
-    cookie: AttemptCookie,
+    cookie: SecretCookie,
 }
 
 impl Way {
@@ -76,7 +76,7 @@ impl AppState {
         let own_url = sso_url(&config)?.to_owned();
         Some(Way {
             provider: self.sso.provider(&config)?,
-            cookie: AttemptCookie::new("vestibule_sign_in", own_url.starts_with("https://")),
+            cookie: SecretCookie::of_attempt("vestibule_sign_in", self.is_https()),
             own_url,
         })
     }
@@ -147,7 +147,7 @@ pub(super) async fn callback(
         return Ok(explain(&SsoError::Foreign("no cookie of an attempt")));
     };
     let secret = LoginSecret::new(token);
-    let mut response = app.finish(&way, &secret, &query, client).await?;
+    let mut response = app.finish(&way, &secret, &query, client, &headers).await?;
     way.cookie.remove(&mut response);
     Ok(response)
 }
@@ -164,6 +164,7 @@ impl AppState {
         secret: &LoginSecret,
         query: &Fields,
         client: std::net::IpAddr,
+        headers: &HeaderMap,
     ) -> Result<Response, Error> {
         let Some(AttemptPurpose::Operator { to }) =
             take_attempt(self.store(), secret.hash()).await?
@@ -182,7 +183,6 @@ impl AppState {
         };
         match sign_in_operator(self.store(), person, SESSION).await? {
             SignInOutcome::SignedIn(name, token) => {
-                let is_secure = way.own_url.starts_with("https://");
                 // A redirect would still count as led by the provider, and the browser would not send the
                 // session's cookie, which is SameSite=Strict. A page of our own leads on instead.
                 let page = WebPage::new(
@@ -190,7 +190,8 @@ impl AppState {
                     context! { title => format!("Signed in as {name}"), lead_to => to },
                 );
                 let mut response = page.into_response();
-                login::set_cookie(&mut response, &token.reveal(), SESSION.as_secs(), is_secure);
+                self.session_cookie(headers)
+                    .set(&token.reveal(), &mut response);
                 Ok(response)
             }
             SignInOutcome::NoRole(known) => {

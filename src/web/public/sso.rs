@@ -21,7 +21,7 @@ use crate::operations::{begin_sign_in, take_attempt};
 use crate::sso::{Callback, LoginSecret, Provider, SignedIn, SsoError};
 use crate::store::{AttemptPurpose, Choice, Link, Proved};
 use crate::verification::confirm;
-use crate::web::attempt_cookie::AttemptCookie;
+use crate::web::cookie::SecretCookie;
 
 /// True if a sign-in can verify this address.
 pub(super) fn is_offered(config: &Config, address: &EmailAddress) -> bool {
@@ -35,9 +35,9 @@ fn return_to(config: &Config) -> String {
     format!("{}/sso/callback", config.http.public_url)
 }
 
-fn cookie(config: &Config) -> AttemptCookie {
+fn cookie(config: &Config) -> SecretCookie {
     let is_secure = config.http.public_url.starts_with("https://");
-    AttemptCookie::new("vestibule_verification", is_secure)
+    SecretCookie::of_attempt("vestibule_verification", is_secure)
 }
 
 /// A page that says why nothing was verified, and that the link still works.

@@ -319,3 +319,41 @@ async fn a_name_of_another_site_is_not_answered() {
         assert_eq!(found, 421);
     }
 }
+
+#[tokio::test]
+async fn the_cookie_of_a_session_is_that_of_this_host_alone() {
+    let mut config = sample::config("");
+    config.http.admin_url = Some("https://vestibule.corp.example".to_owned());
+    let harness = Harness::with(config).await;
+    let name = harness.operator(Role::Agent).await;
+    let form = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([("name", name.as_str()), ("password", PASSWORD)])
+        .finish();
+    let answer = harness.send(posted("/login", None, form)).await;
+    let set = answer.headers[SET_COOKIE].to_str().expect("text");
+    assert!(
+        set.starts_with("__Host-vestibule_session="),
+        "the host's own: {set}"
+    );
+    assert!(set.ends_with("; SameSite=Strict; Secure"), "{set}");
+    let own = set.split(';').next().expect("a pair");
+    let other = Token::generate().unwrap_or_else(|error| panic!("{error}"));
+    let other = format!("__Host-vestibule_session={}", other.reveal());
+    for (cookies, status) in [
+        (own.to_owned(), StatusCode::OK),
+        (own.replace("__Host-", ""), StatusCode::SEE_OTHER),
+        (format!("{own}; {other}"), StatusCode::SEE_OTHER),
+        (format!("{other}; {own}"), StatusCode::SEE_OTHER),
+    ] {
+        let request = Request::get("/").header(COOKIE, &cookies);
+        let request = request.body(Body::empty()).expect("a request");
+        assert_eq!(harness.send(request).await.status, status, "{cookies}");
+    }
+    let session = harness.enter(own.to_owned()).await;
+    let answer = harness.post(&session, "/logout", &[]).await;
+    let set = answer.headers[SET_COOKIE].to_str().expect("text");
+    assert!(
+        set.starts_with("__Host-vestibule_session=; Path=/; Max-Age=0;") && set.ends_with("Secure"),
+        "{set}"
+    );
+}

@@ -1,29 +1,49 @@
-//! The cookie that binds an attempt to sign in to one browser.
+//! Cookies that hold a secret: of a session, or of an attempt to sign in that belongs to one browser.
 //!
-//! Another site leads back to us, so the cookie is `SameSite=Lax`: it comes with a link, not with a form or a
-//! picture. Where we are reached by https, its name begins with `__Host-`, so that no other host of the domain
-//! can set one (RFC 6265bis 4.1.3.2).
+//! Where we are reached by https, the name begins with `__Host-`, so that no other host of the domain can set one
+//! (RFC 6265bis 4.1.3.2).
 
 use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
+use jiff::SignedDuration;
 
 use crate::domain::Token;
 
-/// Lifetime in seconds, that of the attempt.
-const SECONDS: u32 = 600;
+/// Lifetime of an attempt, in seconds.
+const ATTEMPT: i64 = 600;
 
 /// A cookie of this name on pages that are reached by https or not.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct AttemptCookie {
+pub(super) struct SecretCookie {
     name: &'static str,
     is_secure: bool,
+    /// Lifetime in seconds.
+    lifetime: i64,
+    same_site: &'static str,
 }
 
-impl AttemptCookie {
-    /// `is_secure` if browsers reach the pages by https.
-    pub fn new(name: &'static str, is_secure: bool) -> Self {
-        Self { name, is_secure }
+impl SecretCookie {
+    /// The cookie of a session. It comes with requests of our own pages only. `is_secure` if browsers reach the
+    /// pages by https.
+    pub fn of_session(name: &'static str, lifetime: SignedDuration, is_secure: bool) -> Self {
+        Self {
+            name,
+            is_secure,
+            lifetime: lifetime.as_secs(),
+            same_site: "Strict",
+        }
+    }
+
+    /// The cookie of an attempt. Another site leads back to us, so it comes with a link, too, but not with a form
+    /// or a picture.
+    pub fn of_attempt(name: &'static str, is_secure: bool) -> Self {
+        Self {
+            name,
+            is_secure,
+            lifetime: ATTEMPT,
+            same_site: "Lax",
+        }
     }
 
     fn prefix(self) -> &'static str {
@@ -48,18 +68,18 @@ impl AttemptCookie {
     }
 
     pub fn set(self, value: &str, response: &mut Response) {
-        self.write(value, SECONDS, response);
+        self.write(value, self.lifetime, response);
     }
 
     pub fn remove(self, response: &mut Response) {
         self.write("", 0, response);
     }
 
-    fn write(self, value: &str, seconds: u32, response: &mut Response) {
-        let (prefix, name) = (self.prefix(), self.name);
+    fn write(self, value: &str, seconds: i64, response: &mut Response) {
+        let (prefix, name, same_site) = (self.prefix(), self.name, self.same_site);
         let secure = if self.is_secure { "; Secure" } else { "" };
         let cookie = format!(
-            "{prefix}{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
+            "{prefix}{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite={same_site}{secure}"
         );
         if let Ok(cookie) = HeaderValue::from_str(&cookie) {
             response.headers_mut().append(SET_COOKIE, cookie);
@@ -74,11 +94,24 @@ mod tests {
 
     #[test]
     fn the_cookie_is_that_of_this_host_alone() {
-        for (is_secure, begin, end) in [
-            (false, "way=", "; SameSite=Lax"),
-            (true, "__Host-way=", "; SameSite=Lax; Secure"),
+        let lifetime = SignedDuration::from_secs(600);
+        for (cookie, begin, end) in [
+            (
+                SecretCookie::of_attempt("way", false),
+                "way=",
+                "; SameSite=Lax",
+            ),
+            (
+                SecretCookie::of_attempt("way", true),
+                "__Host-way=",
+                "; SameSite=Lax; Secure",
+            ),
+            (
+                SecretCookie::of_session("way", lifetime, true),
+                "__Host-way=",
+                "; SameSite=Strict; Secure",
+            ),
         ] {
-            let cookie = AttemptCookie::new("way", is_secure);
             let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
             let mut response = ().into_response();
             cookie.set(&token.reveal(), &mut response);

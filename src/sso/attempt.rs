@@ -95,6 +95,14 @@ impl Callback {
         callback
     }
 
+    /// True if it answers this attempt: only the provider was told its `state`. Any site can lead a browser here
+    /// with another one, so such an answer must not end the attempt.
+    #[must_use]
+    pub fn belongs_to(&self, secret: &LoginSecret) -> bool {
+        let state = self.state.as_deref().unwrap_or_default();
+        state.as_bytes().ct_eq(secret.state().as_bytes()).into()
+    }
+
     /// Returns the code, if the answer belongs to this attempt and comes from this issuer.
     pub(super) fn check(
         self,
@@ -105,8 +113,7 @@ impl Callback {
         if self.is_ambiguous {
             return Err(SsoError::Foreign("a parameter is given twice"));
         }
-        let state = self.state.unwrap_or_default();
-        if !bool::from(state.as_bytes().ct_eq(secret.state().as_bytes())) {
+        if !self.belongs_to(secret) {
             return Err(SsoError::Foreign("another state"));
         }
         match self.issuer {

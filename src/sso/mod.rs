@@ -4,7 +4,7 @@
 //! the provider sent the browser back. Out: a [`SignedIn`] person, or the reason why there is none. Nothing is
 //! stored here: the pages keep attempts and sessions.
 //!
-//! What always holds: keys, codes and claims come from the one issuer of the configuration; a token is believed
+//! Invariants: keys, codes and claims come from the one issuer of the configuration; a token is believed
 //! only with a signature by an asymmetric key of that issuer, for us, for this attempt, and in its time.
 
 mod attempt;
@@ -14,7 +14,7 @@ mod jwt;
 mod keys;
 mod provider;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use attempt::{Callback, LoginSecret};
 pub use claims::SignedIn;

@@ -157,7 +157,7 @@ fn keys_for_other_purposes_sign_nothing() {
     assert!(KeySet::parse(many.as_bytes()).is_err());
 }
 
-fn sso() -> Sso {
+pub(crate) fn sso() -> Sso {
     let role = |group: &str, role| (group.to_owned(), role);
     Sso {
         issuer: "https://id.example".to_owned(),

@@ -17,7 +17,7 @@ use minijinja::context;
 use super::AppState;
 use super::error::Error;
 use super::failed_login::LoginFailure;
-use super::form_fields::{Fields, QueryFields};
+use super::form_fields::QueryFields;
 use super::login::{self, SESSION};
 use crate::operations::{SignInOutcome, begin_sign_in, sign_in_operator, take_attempt};
 use crate::sso::{Callback, LoginSecret, Provider, SsoError};
@@ -26,33 +26,39 @@ use crate::web::cookie::SecretCookie;
 use crate::web::page::WebPage;
 use crate::web::rate_limit::{self, ClientLimiter, Peer};
 
-/// Attempts that all clients together begin: a burst, and the interval after it. An attempt is a row for ten
-/// minutes.
-const ATTEMPTS: NonZeroU32 = match NonZeroU32::new(200) {
+/// Attempts of each share, which all its clients begin together: a burst, and the interval after it. An attempt
+/// is a row for ten minutes.
+const ATTEMPTS: NonZeroU32 = match NonZeroU32::new(100) {
     Some(attempts) => attempts,
     None => NonZeroU32::MIN,
 };
-const ATTEMPT_EVERY: Duration = Duration::from_millis(200);
+const ATTEMPT_EVERY: Duration = Duration::from_millis(400);
 
-/// Limits of attempts.
+/// Limits of attempts. They have two shares, of which one is for the first attempts of each client: so the few
+/// clients that begin many attempts do not shut everybody else out.
 pub(super) struct AttemptLimits {
     of_client: ClientLimiter,
+    first_of_client: ClientLimiter,
+    first_of_all: DefaultDirectRateLimiter,
     of_all: DefaultDirectRateLimiter,
 }
 
 impl AttemptLimits {
     pub(super) fn new() -> Self {
-        let all = Quota::with_period(ATTEMPT_EVERY)
+        let share = Quota::with_period(ATTEMPT_EVERY)
             .unwrap_or(Quota::per_second(NonZeroU32::MIN))
             .allow_burst(ATTEMPTS);
         Self {
             of_client: ClientLimiter::new(40, Duration::from_secs(3)),
-            of_all: RateLimiter::direct(all),
+            first_of_client: ClientLimiter::new(3, Duration::from_mins(3)),
+            first_of_all: RateLimiter::direct(share),
+            of_all: RateLimiter::direct(share),
         }
     }
 
     fn take(&self, client: std::net::IpAddr) -> bool {
-        self.of_client.take(client) && self.of_all.check().is_ok()
+        let is_first = || self.first_of_client.take(client) && self.first_of_all.check().is_ok();
+        self.of_client.take(client) && (is_first() || self.of_all.check().is_ok())
     }
 }
 
@@ -147,7 +153,12 @@ pub(super) async fn callback(
         return Ok(explain(&SsoError::Foreign("no cookie of an attempt")));
     };
     let secret = LoginSecret::new(token);
-    let mut response = app.finish(&way, &secret, &query, client, &headers).await?;
+    let answer = Callback::read(query.pairs().map(|(n, v)| (n.to_owned(), v.to_owned())));
+    if !answer.belongs_to(&secret) {
+        return Ok(explain(&SsoError::Foreign("another state")));
+    }
+    let finished = app.finish(&way, &secret, answer, client, &headers).await;
+    let mut response = finished?;
     way.cookie.remove(&mut response);
     Ok(response)
 }
@@ -162,7 +173,7 @@ impl AppState {
         &self,
         way: &Way,
         secret: &LoginSecret,
-        query: &Fields,
+        answer: Callback,
         client: std::net::IpAddr,
         headers: &HeaderMap,
     ) -> Result<Response, Error> {
@@ -172,7 +183,7 @@ impl AppState {
             return Ok(explain(&SsoError::Foreign("no such attempt")));
         };
         let return_to = way.return_to();
-        let signed_in = way.provider.sign_in(secret, read(query), &return_to).await;
+        let signed_in = way.provider.sign_in(secret, answer, &return_to).await;
         let person = match signed_in {
             Ok(person) => person,
             Err(error) => {
@@ -206,10 +217,6 @@ impl AppState {
     }
 }
 
-fn read(query: &Fields) -> Callback {
-    Callback::read(query.pairs().map(|(n, v)| (n.to_owned(), v.to_owned())))
-}
-
 /// The page for an attempt that failed.
 fn explain(error: &SsoError) -> Response {
     let (status, text) = match error {
@@ -241,4 +248,28 @@ fn refuse(status: StatusCode, text: &str) -> Response {
     WebPage::new("operators/not_signed_in.html", context! { text => text })
         .with_status(status)
         .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+
+    #[test]
+    fn clients_that_begin_much_leave_a_share_to_those_that_begin_little() {
+        let limits = AttemptLimits::new();
+        let client = |n: u32| IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + n));
+        let all: Vec<_> = (0..20)
+            .flat_map(|n| (0..50).map(move |_| client(n)))
+            .map(|client| limits.take(client))
+            .collect();
+        assert!(all.iter().any(|taken| !taken), "there is a limit");
+        for n in 100..110 {
+            assert!(limits.take(client(n)), "a client that begins once");
+        }
+        // Nor do many clients together begin without end.
+        let taken = (200..1000).filter(|n| limits.take(client(*n))).count();
+        assert!(taken < 200, "{taken}");
+    }
 }

@@ -181,6 +181,9 @@ pub(super) async fn callback(
     let pairs = form_urlencoded::parse(query.as_bytes());
     let callback = Callback::read(pairs.map(|(name, value)| (name.into(), value.into())));
     let secret = LoginSecret::new(token);
+    if !callback.belongs_to(&secret) {
+        return Ok(refuse(StatusCode::BAD_REQUEST, "sso.begin_again").into_response());
+    }
     let page = app.finish_sso(&config, &secret, callback).await?;
     let mut response = page.into_response();
     cookie(&config).remove(&mut response);

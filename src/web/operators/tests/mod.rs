@@ -10,6 +10,7 @@ mod pages;
 mod parity;
 mod requests;
 mod second_factor;
+mod sso;
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ mod message;
 mod pages;
 mod routes;
 mod sign_up;
+mod sso;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -27,13 +27,15 @@ fn recovery_codes() -> Result<(NewSecondFactor, Vec<TokenHash>), StoreError> {
     Ok((texts, codes.iter().map(RecoveryCode::hash).collect()))
 }
 
-/// Makes a key for the operator's authenticator. The login asks for codes once one was typed.
+/// Makes a key for the operator's authenticator and returns it, to be shown once. The login asks for codes once one
+/// was typed.
 ///
 /// # Errors
 /// `NotFound`; `NotAllowed` if there is a second factor, or for an operator without a password.
-pub async fn begin_second_factor(store: &Store, name: OperatorName) -> Result<(), StoreError> {
+pub async fn begin_second_factor(store: &Store, name: OperatorName) -> Result<TotpKey, StoreError> {
     let key = TotpKey::generate().map_err(|error| no_entropy(&error))?;
-    store.begin_second_factor(name, key).await
+    store.begin_second_factor(name, key.clone()).await?;
+    Ok(key)
 }
 
 /// Turns the second factor on and returns the recovery codes; None for a wrong code. All sessions but `session`

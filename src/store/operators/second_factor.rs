@@ -15,8 +15,8 @@ use crate::store::{Store, StoreError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecondFactor {
     Off,
-    /// Shown to the operator, who has not typed a code of it yet. The login does not ask for one.
-    Pending(TotpKey),
+    /// There is a key, of which the operator has not typed a code yet. The login does not ask for one.
+    Pending,
     On {
         /// Recovery codes that are left.
         recovery_codes: u64,
@@ -111,7 +111,10 @@ impl Store {
                 let recovery_codes = tx.one(sql, &[&n])?;
                 return Ok(SecondFactor::On { recovery_codes });
             }
-            Ok(key_of(tx, n)?.map_or(SecondFactor::Off, SecondFactor::Pending))
+            Ok(match key_of(tx, n)? {
+                Some(_) => SecondFactor::Pending,
+                None => SecondFactor::Off,
+            })
         })
         .await
     }

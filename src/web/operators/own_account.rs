@@ -65,6 +65,7 @@ pub(super) async fn render(
             token => (),
             made => (),
             new_codes => (),
+            new_key => (),
             factor => describe(app, operator).await?,
         },
     );

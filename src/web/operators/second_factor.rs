@@ -22,7 +22,7 @@ use crate::operations::{
 };
 use crate::store::{SecondFactor, SignInWay};
 
-/// What the account page shows of the second factor.
+/// Describes the second factor for the account page. A pending key is shown by [`act`] only, once.
 pub(super) async fn describe(app: &AppState, operator: &CurrentOperator) -> Result<Value, Error> {
     let store = app.store();
     if find_operator(store, &operator.name).await?.sign_in == SignInWay::Sso {
@@ -33,16 +33,7 @@ pub(super) async fn describe(app: &AppState, operator: &CurrentOperator) -> Resu
         SecondFactor::On { recovery_codes } => {
             context! { state => "on", recovery_codes => recovery_codes }
         }
-        SecondFactor::Pending(key) => {
-            let site = app.config().site.name.clone();
-            let uri = key.reveal_as_uri(&site, &operator.name);
-            context! {
-                state => "pending",
-                key => key.reveal(),
-                picture => draw(&uri).map(Value::from_safe_string),
-                uri => uri,
-            }
-        }
+        SecondFactor::Pending => context! { state => "pending" },
     })
 }
 
@@ -53,13 +44,20 @@ pub(super) async fn act(
 ) -> Result<Response, Error> {
     let (store, by, name) = (app.store(), operator.actor(), operator.name.clone());
     let action = form.one("action").unwrap_or_default();
-    let asks_password = matches!(action, "begin" | "off");
+    let asks_password = matches!(action, "begin" | "confirm" | "off");
     if asks_password && let Some(fault) = app.password_fault(&operator, &form).await? {
         return refuse(&app, &operator, fault).await;
     }
     if action == "begin" {
-        begin_second_factor(store, name).await?;
-        return Ok(Redirect::to("/account").into_response());
+        let key = begin_second_factor(store, name).await?;
+        let uri = key.reveal_as_uri(&app.config().site.name, &operator.name);
+        let new_key = context! {
+            text => key.reveal(),
+            picture => draw(&uri).map(Value::from_safe_string),
+            uri => uri,
+        };
+        let page = render(&app, &operator, context! { new_key => new_key }).await?;
+        return Ok(page.into_response());
     }
     if !app.codes.take(&name) {
         return refuse(&app, &operator, TOO_MANY_CODES.to_owned()).await;

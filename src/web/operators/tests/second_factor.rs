@@ -26,19 +26,21 @@ impl Harness {
         let path = "/account/second-factor";
         let fields = [("action", "begin"), ("current", PASSWORD)];
         let answer = self.post(session, path, &fields).await;
-        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
-        let name = OperatorName::parse("the-agent").expect("a name");
-        match self.store.second_factor_of(name).await.expect("read") {
-            crate::store::SecondFactor::Pending(key) => key,
-            other => panic!("{other:?}"),
-        }
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        assert!(answer.body.contains("<svg class=\"qr\""), "{}", answer.body);
+        assert!(answer.body.contains("otpauth://totp/"));
+        key(&answer.body)
     }
 
     /// Sets the second factor up and returns its key and the recovery codes.
     async fn set_up(&self, session: &Session) -> (TotpKey, Vec<String>) {
         let key = self.begin(session).await;
         let path = "/account/second-factor";
-        let fields = [("action", "confirm"), ("code", &code(&key, 0))];
+        let fields = [
+            ("action", "confirm"),
+            ("current", PASSWORD),
+            ("code", &code(&key, 0)),
+        ];
         let answer = self.post(session, path, &fields).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
         (key, codes(&answer.body))
@@ -48,6 +50,20 @@ impl Harness {
 /// The code of a period from the current one.
 fn code(key: &TotpKey, later: i64) -> String {
     key.code_at(Timestamp::now() + SignedDuration::from_secs(30 * later))
+}
+
+/// The key that the page shows.
+fn key(page: &str) -> TotpKey {
+    let (_, rest) = page.split_once("id=\"totp-key\">").expect("a key");
+    let text = rest.split('<').next().expect("its end").replace(' ', "");
+    let value = |c: &u8| u64::from(if *c < b'A' { c - b'2' + 26 } else { c - b'A' });
+    let octets: Vec<u8> = text
+        .as_bytes()
+        .chunks(8)
+        .map(|chunk| chunk.iter().fold(0, |bits, c| bits << 5 | value(c)))
+        .flat_map(|bits: u64| bits.to_be_bytes()[3..].to_vec())
+        .collect();
+    TotpKey::from_stored(octets.try_into().expect("160 bits"))
 }
 
 fn codes(page: &str) -> Vec<String> {
@@ -75,14 +91,13 @@ async fn a_login_takes_the_code_after_the_password_and_each_code_once() {
     let answer = harness.post(&session, path, &without).await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
     harness.begin(&session).await;
-    let page = harness.get(&session, "/account").await;
-    assert!(page.body.contains("<svg class=\"qr\""), "{}", page.body);
-    assert!(
-        page.body.contains("otpauth://totp/") || page.body.contains("otpauth:&#x2f;&#x2f;totp")
-    );
     let answer = harness.enter_password("the-agent", PASSWORD).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "not asked yet");
-    let wrong = [("action", "confirm"), ("code", "000000x")];
+    let wrong = [
+        ("action", "confirm"),
+        ("current", PASSWORD),
+        ("code", "000000x"),
+    ];
     let answer = harness.post(&session, path, &wrong).await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
 
@@ -191,17 +206,15 @@ async fn a_new_password_ends_the_step_and_an_admin_resets_a_lost_factor() {
     // Turning it off takes the password and a code.
     let path = "/account/second-factor";
     for fields in [
-        vec![("action", "off"), ("code", recovery[1].as_str())],
         vec![("action", "off"), ("current", PASSWORD)],
         vec![
             ("action", "off"),
             ("current", PASSWORD),
             ("code", "123456789"),
         ],
-        vec![("action", "begin"), ("current", PASSWORD)],
     ] {
         let answer = harness.post(&session, path, &fields).await;
-        assert_ne!(answer.status, StatusCode::SEE_OTHER, "{fields:?}");
+        assert!(answer.body.contains("This code is wrong"), "{fields:?}");
     }
     let renewed = [("action", "renew"), ("code", recovery[1].as_str())];
     let renewed = codes(&harness.post(&session, path, &renewed).await.body);
@@ -231,6 +244,40 @@ async fn a_new_password_ends_the_step_and_an_admin_resets_a_lost_factor() {
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "no code is asked for");
     let again = harness.post(&admin, "/operators", &fields).await;
     assert_eq!(again.status, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn a_session_reads_no_pending_key_and_confirms_none_without_the_password() {
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Agent).await;
+    let path = "/account/second-factor";
+    let pending = harness.begin(&session).await;
+    let page = harness.get(&session, "/account").await;
+    for text in ["totp-key", "otpauth", "class=\"qr\"", &pending.reveal()] {
+        assert!(!page.body.contains(text), "{text}: {}", page.body);
+    }
+    let code = code(&pending, 0);
+    let alone = [("action", "confirm"), ("code", code.as_str())];
+    let refused = harness.post(&session, path, &alone).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        refused.body.contains("password is wrong"),
+        "{}",
+        refused.body
+    );
+    let answer = harness.enter_password("the-agent", PASSWORD).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "not turned on");
+    let confirm = [alone[0], ("current", PASSWORD), alone[1]];
+    let answer = harness.post(&session, path, &confirm).await;
+    let recovery = codes(&answer.body);
+    // With one that is on, nothing is begun again, and it stays without the password.
+    let again = [("action", "begin"), ("current", PASSWORD)];
+    let answer = harness.post(&session, path, &again).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT, "{}", answer.body);
+    let off = [("action", "off"), ("code", recovery[0].as_str())];
+    let answer = harness.post(&session, path, &off).await;
+    assert!(answer.body.contains("password is wrong"), "{}", answer.body);
+    assert!(answer.body.contains("Recovery codes left: 10"));
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ pub struct AccessTokens {
     kept: Mutex<Kept>,
 }
 
-/// What the program said last.
+/// The token of the last run of the program, and the time of that run.
 #[derive(Default)]
 struct Kept {
     token: Option<AccessToken>,

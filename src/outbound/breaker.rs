@@ -116,7 +116,7 @@ impl Breaker {
     }
 }
 
-/// What operators are told of a destination that is down.
+/// Report to operators of a destination that is down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DownState {
     /// Time of the next trial.

@@ -313,7 +313,7 @@ fn create(part: &Path, bits: u32) -> io::Result<File> {
     Ok(file)
 }
 
-/// What the thread of a group shares with its attempt.
+/// State that the thread of a group shares with its attempt.
 struct Group {
     /// The thread publishes nothing more.
     stop: CancellationToken,

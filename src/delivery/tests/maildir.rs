@@ -269,7 +269,7 @@ async fn many_in_groups_at_a_time() {
     assert!(files(&home.path().join("tmp")).is_empty());
 }
 
-/// What stands in the way of one message keeps the later ones back, and those before it are delivered.
+/// A fault of one message keeps the later ones back, and those before it are delivered.
 #[tokio::test]
 async fn a_group_is_delivered_up_to_the_first_failure() {
     let home = tempfile::tempdir().expect("a folder");

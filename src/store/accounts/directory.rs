@@ -55,7 +55,7 @@ pub struct NewDirectoryUser {
     pub roles: Vec<DirectoryRole>,
     /// None: as it is; a new user is active.
     pub active: Option<bool>,
-    /// The one of its addresses that it writes from.
+    /// The address that the user writes from: one of `emails`, or the user name.
     pub address: EmailAddress,
 }
 

@@ -13,7 +13,7 @@ struct Provider {
     port: u16,
     /// The token that is valid now.
     valid: Arc<Mutex<String>>,
-    /// What was sent by AUTH, decoded, with whether it was taken.
+    /// Responses of AUTH, decoded; true if one was accepted.
     logins: Arc<Mutex<Vec<(String, bool)>>>,
     received: Arc<Mutex<usize>>,
 }

@@ -1,0 +1,181 @@
+//! The list of the built-in templates and assets.
+
+/// The built-in templates, by the name of the file that replaces each.
+pub(super) const TEMPLATES: &[(&str, &str)] = &[
+    (
+        "letter.txt",
+        include_str!("../verification/templates/letter.txt"),
+    ),
+    (
+        "digest.txt",
+        include_str!("../verification/templates/digest.txt"),
+    ),
+    (
+        "letter.html",
+        include_str!("../verification/templates/letter.html"),
+    ),
+    ("layout.html", include_str!("../web/templates/layout.html")),
+    ("home.html", include_str!("../web/templates/home.html")),
+    ("signup.html", include_str!("../web/templates/signup.html")),
+    ("verify.html", include_str!("../web/templates/verify.html")),
+    ("not_me.html", include_str!("../web/templates/not_me.html")),
+    ("proved.html", include_str!("../web/templates/proved.html")),
+    (
+        "refused.html",
+        include_str!("../web/templates/refused.html"),
+    ),
+    (
+        "expired.html",
+        include_str!("../web/templates/expired.html"),
+    ),
+    (
+        "lead_on.html",
+        include_str!("../web/templates/lead_on.html"),
+    ),
+    ("resend.html", include_str!("../web/templates/resend.html")),
+    (
+        "message.html",
+        include_str!("../web/templates/message.html"),
+    ),
+    (
+        "operators/layout.html",
+        include_str!("../web/operators/templates/layout.html"),
+    ),
+    (
+        "operators/macros.html",
+        include_str!("../web/operators/templates/macros.html"),
+    ),
+    (
+        "operators/login.html",
+        include_str!("../web/operators/templates/login.html"),
+    ),
+    (
+        "operators/lead_on.html",
+        include_str!("../web/operators/templates/lead_on.html"),
+    ),
+    (
+        "operators/login_code.html",
+        include_str!("../web/operators/templates/login_code.html"),
+    ),
+    (
+        "operators/not_signed_in.html",
+        include_str!("../web/operators/templates/not_signed_in.html"),
+    ),
+    (
+        "operators/refused.html",
+        include_str!("../web/operators/templates/refused.html"),
+    ),
+    (
+        "operators/overview.html",
+        include_str!("../web/operators/templates/overview.html"),
+    ),
+    (
+        "operators/plot.html",
+        include_str!("../web/operators/templates/plot.html"),
+    ),
+    (
+        "operators/access.html",
+        include_str!("../web/operators/templates/access.html"),
+    ),
+    (
+        "operators/what_if.html",
+        include_str!("../web/operators/templates/what_if.html"),
+    ),
+    (
+        "operators/access_preview.html",
+        include_str!("../web/operators/templates/access_preview.html"),
+    ),
+    (
+        "operators/allow.html",
+        include_str!("../web/operators/templates/allow.html"),
+    ),
+    (
+        "operators/customers.html",
+        include_str!("../web/operators/templates/customers.html"),
+    ),
+    (
+        "operators/customer.html",
+        include_str!("../web/operators/templates/customer.html"),
+    ),
+    (
+        "operators/requests.html",
+        include_str!("../web/operators/templates/requests.html"),
+    ),
+    (
+        "operators/requests_confirm.html",
+        include_str!("../web/operators/templates/requests_confirm.html"),
+    ),
+    (
+        "operators/messages.html",
+        include_str!("../web/operators/templates/messages.html"),
+    ),
+    (
+        "operators/message.html",
+        include_str!("../web/operators/templates/message.html"),
+    ),
+    (
+        "operators/dropped.html",
+        include_str!("../web/operators/templates/dropped.html"),
+    ),
+    (
+        "operators/recovered.html",
+        include_str!("../web/operators/templates/recovered.html"),
+    ),
+    (
+        "operators/find.html",
+        include_str!("../web/operators/templates/find.html"),
+    ),
+    (
+        "operators/deliveries.html",
+        include_str!("../web/operators/templates/deliveries.html"),
+    ),
+    (
+        "operators/operators.html",
+        include_str!("../web/operators/templates/operators.html"),
+    ),
+    (
+        "operators/account.html",
+        include_str!("../web/operators/templates/account.html"),
+    ),
+    (
+        "operators/import.html",
+        include_str!("../web/operators/templates/import.html"),
+    ),
+    (
+        "operators/try_address.html",
+        include_str!("../web/operators/templates/try_address.html"),
+    ),
+    (
+        "operators/mail.html",
+        include_str!("../web/operators/templates/mail.html"),
+    ),
+    (
+        "operators/hook.html",
+        include_str!("../web/operators/templates/hook.html"),
+    ),
+    (
+        "operators/forgotten.html",
+        include_str!("../web/operators/templates/forgotten.html"),
+    ),
+    (
+        "operators/api_reference.html",
+        include_str!("../web/operators/templates/api_reference.html"),
+    ),
+    (
+        "operators/audit.html",
+        include_str!("../web/operators/templates/audit.html"),
+    ),
+];
+
+/// Files that pages refer to, replaceable in the same way.
+pub(super) const ASSETS: &[(&str, &str)] = &[
+    (
+        "vestibule.css",
+        include_str!("../web/templates/vestibule.css"),
+    ),
+    (
+        "operators.css",
+        include_str!("../web/operators/templates/operators.css"),
+    ),
+    ("icon.svg", include_str!("../web/templates/icon.svg")),
+];

@@ -92,15 +92,6 @@ fn insert(tx: &Tx, n: i64, from: &str, subject: &str) -> Result<(), StoreError> 
         spam: [].into(),
     };
     let facts = read_mail(raw.as_bytes(), &envelope, &own);
-    row(tx, n, &json(&facts)?, &json(&envelope)?)?;
-    tx.run(
-        "INSERT INTO content (ledger, raw) VALUES (?, ?)",
-        &[&n, &raw.into_bytes()],
-    )?;
-    Ok(())
-}
-
-fn row(tx: &Tx, n: i64, facts: &str, envelope: &str) -> Result<(), StoreError> {
     tx.run(
         "INSERT INTO ledger (n, id, received_at, portal, recipient, verdict, rule, revision,
              copy_key, facts, envelope, standing)
@@ -109,9 +100,13 @@ fn row(tx: &Tx, n: i64, facts: &str, envelope: &str) -> Result<(), StoreError> {
             &n,
             &LedgerId::new(),
             &Millis(FIRST + n * Millis::MINUTE),
-            &facts,
-            &envelope,
+            &json(&facts)?,
+            &json(&envelope)?,
         ],
+    )?;
+    tx.run(
+        "INSERT INTO content (ledger, raw) VALUES (?, ?)",
+        &[&n, &raw.into_bytes()],
     )?;
     Ok(())
 }
@@ -526,5 +521,3 @@ async fn of_a_content_only_the_header_is_read() {
     });
     assert_eq!(sizes.await.expect("read"), [4096, 65_536, 24]);
 }
-
-mod speed;

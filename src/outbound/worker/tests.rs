@@ -292,7 +292,7 @@ async fn an_attempt_that_panics_is_settled_as_one_to_be_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn a_settlement_is_not_lost_while_the_database_does_not_take_it() {
     let faults = Faults {
-        settlements: 6,
+        settlements: 60,
         ..Faults::default()
     };
     let harness = Harness::with(1, 1, faults);

@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn elements_in_elements_without_end_do_no_harm() {
-        let deep = "<div><b><i>".repeat(10_000);
+        let deep = "<div><b><i>".repeat(20_000);
         let thread = std::thread::Builder::new().stack_size(2 * 1024 * 1024);
         let length = thread
             .spawn(move || clean(&deep).len())

@@ -144,6 +144,36 @@ fn postfix_carries_mail_to_the_gate() {
     carries(postfix.smtp, &harness);
 }
 
+/// The table of docs/cluster.md, while the first of the two nodes is away.
+#[test]
+fn postfix_carries_mail_to_the_node_that_is_there() {
+    let harness = Harness::start(STANDARD);
+    let away = Port::reserve();
+    let page = include_str!("../../docs/cluster.md");
+    let is_row = |line: &&str| line.starts_with("it-help@corp.example ");
+    let row = page.lines().find(is_row).expect("a row of the table");
+    let row = [("gate-a", away.address), ("gate-b", harness.smtp)]
+        .iter()
+        .fold(row.to_owned(), |row, (node, address)| {
+            let next_hop = format!("[{node}.corp.example]:2525");
+            assert!(row.contains(&next_hop), "{row}");
+            row.replace(&next_hop, &format!("[127.0.0.1]:{}", address.port()))
+        });
+    let folder = Folder::new();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
+    let transport = folder.path().join("transport");
+    fs::write(&transport, format!("{row}\n")).expect("a table");
+    let main = shipped(
+        "postfix/main.cf",
+        &[(
+            "hash:/etc/postfix/transport",
+            &format!("texthash:{}", transport.display()),
+        )],
+    );
+    let postfix = Postfix::start(&["it-help@corp.example"], &main);
+    carries(postfix.smtp, &harness);
+}
+
 /// The usual installation: the portal's domain is in `mydestination`, with the machine's own users.
 #[test]
 fn postfix_with_the_portals_domain_in_mydestination_takes_its_mail() {

@@ -8,7 +8,7 @@ use crate::access::{Consequence, Decision, decide_newcomer};
 use crate::domain::{
     Actor, EmailAddress, GroupName, Kind, NewAccount, Origin, PortalName, Reason, Status, Timestamp,
 };
-use crate::store::accounts::vouching::count_held;
+use crate::store::accounts::vouching::count_released;
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::error::readable;
@@ -85,7 +85,7 @@ pub enum PersonOutcome {
     Refused(PersonRefusal),
 }
 
-/// What has to be done for a person.
+/// The steps that bring a person in.
 enum Plan {
     Create(NewAccount, Vec<String>),
     Change {
@@ -239,7 +239,7 @@ impl Work<'_> {
                 }
                 if verify {
                     let released = if dry_run {
-                        count_held(self.tx, &account)?
+                        count_released(self.tx, &account, now)?
                     } else {
                         self.vouch(&account, by, now)?
                     };

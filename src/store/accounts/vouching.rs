@@ -6,16 +6,26 @@ use crate::store::StoreError;
 use crate::store::accounts::people::permit;
 use crate::store::accounts::verification::{Choice, Proved};
 use crate::store::engine::job::Work;
+use crate::store::requests::hold_quota::count_restored;
 use crate::store::rows::account_rows::AccountRow;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 
 /// Number of requests that wait for the verification of an account.
-pub(crate) fn count_held(tx: &Tx, account: &AccountRow) -> Result<usize, StoreError> {
+fn count_held(tx: &Tx, account: &AccountRow) -> Result<usize, StoreError> {
     tx.one(
         "SELECT count(*) FROM request WHERE account = ? AND state = 'held'",
         &[&account.n],
     )
+}
+
+/// Number of requests that [`Work::vouch`] would release.
+pub(crate) fn count_released(
+    tx: &Tx,
+    account: &AccountRow,
+    now: Millis,
+) -> Result<usize, StoreError> {
+    Ok(count_held(tx, account)? + count_restored(tx, account.n, now)?)
 }
 
 /// True if messages of an account wait for the person to say that they are theirs: held, dropped and offered,

@@ -6,6 +6,8 @@
 //! for as long as held ones, up to the size of the quota once more, and can be restored with the
 //! verification.
 
+use std::collections::BTreeSet;
+
 use crate::access::Standing;
 use crate::config::Quota;
 use crate::domain::Timestamp;
@@ -20,7 +22,7 @@ use crate::store::rows::dropped_content::{count_if_unwanted, uncount};
 use crate::store::rows::keys::{copy_key, octets, repeat_key};
 use crate::store::rows::shown_facts::ShownFacts;
 use crate::store::sql::sql_types::{JsonColumn, Millis, json};
-use crate::store::sql::{Tx, insert};
+use crate::store::sql::{FromRow, Row, Tx, insert};
 
 /// A held request as its sender sees it before releasing it.
 #[derive(Debug, Clone)]
@@ -237,6 +239,63 @@ pub(crate) fn offers(tx: &Tx, account: i64, now: Millis) -> Result<Vec<(i64, Off
     )
 }
 
+/// An offered message, as it is compared with its copies.
+struct OfferedMessage {
+    facts: Facts,
+    portal: PortalName,
+    sender: Option<String>,
+    received_at: Millis,
+    authenticated: bool,
+}
+
+impl FromRow for OfferedMessage {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            facts: row.get::<_, JsonColumn<_>>(0)?.0,
+            portal: row.get(1)?,
+            sender: row.get(2)?,
+            received_at: row.get(3)?,
+            authenticated: row.get(4)?,
+        })
+    }
+}
+
+impl OfferedMessage {
+    fn find(tx: &Tx, n: i64) -> Result<Self, StoreError> {
+        tx.one(
+            "SELECT l.facts, l.portal, l.sender, l.received_at, o.authenticated
+             FROM ledger AS l JOIN offer AS o ON o.ledger = l.n WHERE l.n = ?",
+            &[&n],
+        )
+    }
+
+    fn likeness(&self) -> Likeness<'_> {
+        Likeness {
+            message_key: repeat_key(&self.facts),
+            copy_key: copy_key(Some(&self.portal), &self.facts),
+            portal: Some(&self.portal),
+            sender_key: self.sender.as_deref(),
+            facts: &self.facts,
+            received_at: self.received_at,
+        }
+    }
+}
+
+/// Number of offers that a verification without the person's choice restores: the authenticated ones, and one
+/// of several copies.
+pub(crate) fn count_restored(tx: &Tx, account: i64, now: Millis) -> Result<usize, StoreError> {
+    let mut restored = BTreeSet::new();
+    for (n, _) in offers(tx, account, now)? {
+        let message = OfferedMessage::find(tx, n)?;
+        let like = message.likeness();
+        if message.authenticated && find_original(tx, &like, Some(n))?.is_none() {
+            let key = like.message_key;
+            restored.insert((key, key.map_or(n, |_| like.copy_key)));
+        }
+    }
+    Ok(restored.len())
+}
+
 /// Restores an offered message as a released request of an account that is active by now. Returns false if
 /// the same message already has a held, released or delivered request.
 pub(crate) fn take_back(
@@ -246,26 +305,8 @@ pub(crate) fn take_back(
     by: &Actor,
     now: Millis,
 ) -> Result<bool, StoreError> {
-    let (facts, portal, sender, received_at, authenticated): (
-        JsonColumn<Facts>,
-        PortalName,
-        Option<String>,
-        Millis,
-        bool,
-    ) = tx.one(
-        "SELECT l.facts, l.portal, l.sender, l.received_at, o.authenticated
-             FROM ledger AS l JOIN offer AS o ON o.ledger = l.n WHERE l.n = ?",
-        &[&n],
-    )?;
-    let facts = facts.0;
-    let like = Likeness {
-        message_key: repeat_key(&facts),
-        copy_key: copy_key(Some(&portal), &facts),
-        portal: Some(&portal),
-        sender_key: sender.as_deref(),
-        facts: &facts,
-        received_at,
-    };
+    let message = OfferedMessage::find(tx, n)?;
+    let like = message.likeness();
     if find_original(tx, &like, Some(n))?.is_some() {
         return Ok(false);
     }
@@ -289,12 +330,12 @@ pub(crate) fn take_back(
         request {
             ledger: n,
             account,
-            portal,
-            size: octets(facts.size),
-            received_at,
+            portal: message.portal,
+            size: octets(message.facts.size),
+            received_at: message.received_at,
             state: "held",
             due_at: now,
-            authenticated
+            authenticated: message.authenticated
         }
     )?;
     uncount(tx, n)?;

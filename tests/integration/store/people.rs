@@ -6,6 +6,7 @@ use std::time::Duration;
 use vestibule::access::Key;
 use vestibule::config::Quota;
 use vestibule::domain::{DomainPattern, Status};
+use vestibule::mail::AuthenticationResult;
 use vestibule::store::{
     Arrival, DirectoryUser, MailCause, NewDirectoryUser, Person, PersonChange, PersonOutcome,
     PersonRefusal, Refused,
@@ -164,4 +165,23 @@ async fn a_file_verifies_whom_nothing_speaks_against() {
     // Later the settings refuse the address: the same file again changes nothing.
     deny(&harness).await;
     assert_eq!(import(&harness, 30 * DAY).await, PersonOutcome::Unchanged);
+}
+
+#[tokio::test]
+async fn a_dry_run_counts_what_the_quota_dropped() {
+    let harness = Harness::open().await;
+    for id in ["1@x", "2@x", "3@x", "3@x"] {
+        let mut message = Arrival {
+            quota: Quota {
+                requests: 2,
+                bytes: 1 << 20,
+            },
+            ..mail(ANN, id, start())
+        };
+        message.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
+        harness.accept(message).await;
+    }
+    let verified = PersonOutcome::Changed(vec![PersonChange::Verified { released: 3 }]);
+    assert_eq!(import(&harness, DAY).await, verified);
+    harness.assert_sound().await;
 }

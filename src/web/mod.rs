@@ -26,6 +26,11 @@ mod serve;
 
 use std::time::Duration;
 
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+
+use crate::store::StoreError;
+
 pub use api::api_router;
 pub use metrics::metrics_router;
 pub use operators::{Operators, operators, operators_paths};
@@ -36,3 +41,28 @@ pub use serve::serve;
 
 /// Time limit from the head of a request to its answer, including a slowly sent body.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// True for a failure of the store that is answered `503`: the same request may succeed later.
+fn is_unavailable(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Full(_)
+            | StoreError::Busy(_)
+            | StoreError::Away(_)
+            | StoreError::ReadOnly(_)
+            | StoreError::Closed
+            | StoreError::WriterFailed(_)
+    )
+}
+
+/// True if a body has one of these types, whatever their parameters.
+fn has_type(headers: &HeaderMap, types: &[&str]) -> bool {
+    let written = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = written.and_then(|text| text.split(';').next());
+    essence.is_some_and(|essence| {
+        let mut types = types.iter();
+        types.any(|own| essence.trim().eq_ignore_ascii_case(own))
+    })
+}

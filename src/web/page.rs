@@ -10,6 +10,7 @@ use minijinja::{Value, context};
 use crate::domain::LanguageTag;
 use crate::observe::events;
 use crate::store::StoreError;
+use crate::web::is_unavailable;
 
 #[derive(Debug, Clone)]
 pub(super) struct WebPage {
@@ -114,14 +115,10 @@ impl IntoResponse for PageError {
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(error) => {
                 events::fault("web", &error);
-                match error {
-                    StoreError::Full(_)
-                    | StoreError::Busy(_)
-                    | StoreError::Away(_)
-                    | StoreError::ReadOnly(_)
-                    | StoreError::Closed
-                    | StoreError::WriterFailed(_) => StatusCode::SERVICE_UNAVAILABLE,
-                    _ => StatusCode::INTERNAL_SERVER_ERROR,
+                if is_unavailable(&error) {
+                    StatusCode::SERVICE_UNAVAILABLE
+                } else {
+                    StatusCode::INTERNAL_SERVER_ERROR
                 }
             }
         };

@@ -40,6 +40,16 @@ pub(super) const HEADERS: [(&str, &str); 7] = [
     ("cross-origin-resource-policy", "same-origin"),
 ];
 
+/// Sets the headers of every answer.
+pub(super) fn set_common_headers(headers: &mut HeaderMap) {
+    for (name, value) in HEADERS {
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
+}
+
 /// Roles of answers that are framed or hold a frame; they have policies of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Policy {
@@ -174,12 +184,7 @@ pub(super) async fn render(
         keep(&kept, response.headers_mut());
     }
     let headers = response.headers_mut();
-    for (name, value) in HEADERS {
-        headers.insert(
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        );
-    }
+    set_common_headers(headers);
     if let Some(policy) = policy {
         let own = HeaderValue::from_static(policy.content_security());
         headers.insert(CONTENT_SECURITY_POLICY, own);

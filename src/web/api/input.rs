@@ -5,7 +5,6 @@
 //! is the handler's `422`.
 
 use axum::body::Bytes;
-use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Method, Uri};
 use serde::de::DeserializeOwned;
 use utoipa::openapi::content::ContentBuilder;
@@ -17,6 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::operators::TokenId;
 use super::problem::{Problem, ProblemKind};
+use crate::web::has_type;
 
 /// Schemas by name, for the document's components.
 pub(super) type Schemas = Vec<(String, RefOr<Schema>)>;
@@ -93,7 +93,8 @@ impl<T: DeserializeOwned + ToSchema + Send + 'static> Input for Body<T> {
     const HAS_BODY: bool = true;
 
     fn read(request: &RawRequest) -> Result<Self, Problem> {
-        if !is_json(&request.headers) {
+        // A browser cannot send this type across sites without a preflight request.
+        if !has_type(&request.headers, &["application/json"]) {
             return Err(Problem::new(
                 ProblemKind::MediaType,
                 "send Content-Type: application/json",
@@ -137,15 +138,6 @@ impl<T: DeserializeOwned + ToSchema + Default + Send + 'static> Input for MaybeB
                 .build(),
         ))
     }
-}
-
-/// True for JSON types. A browser cannot send them across sites without a preflight request.
-fn is_json(headers: &HeaderMap) -> bool {
-    let written = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let essence = written.and_then(|text| text.split(';').next());
-    essence.is_some_and(|text| text.trim().eq_ignore_ascii_case("application/json"))
 }
 
 /// The path parameter of the route's pattern.

@@ -36,8 +36,8 @@ use std::sync::{Arc, OnceLock};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
+use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -50,7 +50,7 @@ use tower_http::timeout::TimeoutLayer;
 use super::TIME_LIMIT;
 use super::bearer::BearerGate;
 use super::page::WebPage;
-use super::render::HEADERS;
+use super::render::set_common_headers;
 use crate::config::Config;
 use crate::domain::PortalName;
 use crate::observe::events;
@@ -162,12 +162,7 @@ async fn finish(request: Request, next: Next) -> Response {
         }
     }
     let headers = response.headers_mut();
-    for (name, value) in HEADERS {
-        headers.insert(
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        );
-    }
+    set_common_headers(headers);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

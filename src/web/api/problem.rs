@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use crate::domain::{Reason, Role, Verdict};
 use crate::observe::events;
 use crate::store::StoreError;
+use crate::web::is_unavailable;
 
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -265,12 +266,7 @@ impl From<StoreError> for Problem {
             StoreError::NotFound { .. } => ProblemKind::NotFound,
             StoreError::NotAllowed(_) => ProblemKind::NotPossible,
             StoreError::Conflict { .. } => ProblemKind::SettingsChanged,
-            StoreError::Full(_)
-            | StoreError::Busy(_)
-            | StoreError::Away(_)
-            | StoreError::ReadOnly(_)
-            | StoreError::Closed
-            | StoreError::WriterFailed(_) => ProblemKind::Unavailable,
+            error if is_unavailable(error) => ProblemKind::Unavailable,
             _ => ProblemKind::PageError,
         };
         if kind.status().is_server_error() {

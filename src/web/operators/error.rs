@@ -7,6 +7,7 @@ use minijinja::context;
 use crate::domain::Role;
 use crate::observe::events;
 use crate::store::StoreError;
+use crate::web::is_unavailable;
 use crate::web::page::WebPage;
 
 #[derive(Debug)]
@@ -43,14 +44,7 @@ impl Error {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::NotAllowed(_) | Self::Store(StoreError::Conflict { .. }) => StatusCode::CONFLICT,
-            Self::Store(
-                StoreError::Full(_)
-                | StoreError::Busy(_)
-                | StoreError::Away(_)
-                | StoreError::ReadOnly(_)
-                | StoreError::Closed
-                | StoreError::WriterFailed(_),
-            ) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(error) if is_unavailable(error) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

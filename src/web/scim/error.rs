@@ -10,6 +10,7 @@ use crate::observe::events;
 use crate::operations::UserError;
 use crate::store::{StoreError, UserRefusal};
 use crate::web::bearer::BearerRefusal;
+use crate::web::is_unavailable;
 
 /// Keyword of an error of the client (RFC 7644 table 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,11 +106,7 @@ impl From<StoreError> for ScimError {
         let status = match &error {
             StoreError::NotFound { .. } => StatusCode::NOT_FOUND,
             StoreError::NotAllowed(_) => return Self::value(error.to_string()),
-            StoreError::Full(_)
-            | StoreError::Busy(_)
-            | StoreError::ReadOnly(_)
-            | StoreError::Closed
-            | StoreError::WriterFailed(_) => StatusCode::SERVICE_UNAVAILABLE,
+            error if is_unavailable(error) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status.is_server_error() {

@@ -22,7 +22,7 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -31,10 +31,10 @@ use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use super::TIME_LIMIT;
 use super::bearer::{BearerGate, TokenHolder};
 use super::rate_limit::Peer;
-use super::render::HEADERS;
+use super::render::set_common_headers;
+use super::{TIME_LIMIT, has_type};
 use crate::config::Config;
 use crate::domain::Role;
 use crate::observe::events;
@@ -134,12 +134,7 @@ async fn finish(request: Request, next: Next) -> Response {
         response = ScimError::of_status(status).into_response();
     }
     let headers = response.headers_mut();
-    for (name, value) in HEADERS {
-        headers.insert(
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        );
-    }
+    set_common_headers(headers);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
@@ -155,16 +150,7 @@ fn answer(status: StatusCode, document: &Value) -> Response {
 
 /// Reads the JSON object of a body, within bounds.
 async fn read_body(request: Request) -> Result<Value, ScimError> {
-    debug_assert!(request.method() != Method::GET);
-    let essence = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .and_then(|kind| kind.split(';').next())
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    if essence != SCIM_JSON && essence != "application/json" {
+    if !has_type(request.headers(), &[SCIM_JSON, "application/json"]) {
         return Err(ScimError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             None,

@@ -97,3 +97,10 @@ fn is_error(answer: &Answer, status: StatusCode, kind: Option<&str>) -> Value {
     assert_eq!(error["scimType"].as_str(), kind, "{error}");
     error
 }
+
+#[test]
+fn a_database_out_of_reach_is_a_temporary_error() {
+    let away = crate::store::StoreError::Away("no route".to_owned());
+    let answer = ScimError::from(away).into_response();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+}

@@ -12,8 +12,9 @@ use super::filter::{AttributePath, find_key, parse_path, parse_switch};
 /// Maximum number of operations of one request.
 const MOST_OPERATIONS: usize = 100;
 
-/// Maximum elements of an attribute; the user that results has fewer.
-const MOST_ELEMENTS: usize = 1000;
+/// Maximum elements of a value, and of an attribute while operations are applied; the user that results has
+/// fewer. Every element of a value is compared with all there are, and a part can be set for all of them.
+const MOST_ELEMENTS: usize = 200;
 
 /// Attributes of a user that are kept, and how.
 const KEPT: [(&str, &str, Shape); 5] = [
@@ -165,6 +166,9 @@ fn require(value: Option<&Value>) -> Result<&Value, ScimError> {
 /// The elements that a value names: an array, or one element. A text is the `value` of an element.
 fn elements(value: &Value) -> Result<Vec<Value>, ScimError> {
     let list = match value {
+        Value::Array(list) if list.len() > MOST_ELEMENTS => {
+            return Err(ScimError::value("a value has too many elements"));
+        }
         Value::Array(list) => list.clone(),
         Value::Null => Vec::new(),
         other => vec![other.clone()],

@@ -17,13 +17,13 @@ use super::user::{entity_tag, location, parse_user, show_user, writable};
 use super::{ScimState, answer, patch as operations_of, read_body};
 use crate::domain::{EmailAddress, UserId};
 use crate::operations::{UserError, create_user, remove_user, replace_user};
-use crate::store::{DirectoryUser, UserFilter, UserRefusal};
+use crate::store::{DirectoryUser, NewDirectoryUser, UserFilter, UserRefusal};
 use crate::web::bearer::TokenHolder;
 
 /// Maximum users in one answer.
 pub(super) const MOST_RESULTS: usize = 200;
 
-/// Repeats of a change by `PATCH` that another change of the same user came between.
+/// Repeats of a change that another change of the same user came between.
 const MOST_CONFLICTS: usize = 3;
 
 /// A query, from the parameters or from a body of `.search`.
@@ -268,6 +268,29 @@ pub(super) async fn create(
     show_one(StatusCode::CREATED, &user, query.as_deref())
 }
 
+/// Replaces a user by what `renew` makes of it; again if another change came between.
+async fn change(
+    state: &ScimState,
+    holder: &TokenHolder,
+    id: &str,
+    headers: &HeaderMap,
+    renew: impl Fn(&DirectoryUser) -> Result<NewDirectoryUser, ScimError>,
+) -> Result<DirectoryUser, ScimError> {
+    let mut conflicts = 0;
+    loop {
+        let before = find(state, id).await?;
+        check_condition(headers, &before)?;
+        let (new, config, by) = (renew(&before)?, state.config(), holder.actor());
+        let replaced = replace_user(&state.store, &config, before.id, before.version, new, by);
+        match replaced.await {
+            Err(UserError::Refused(UserRefusal::Changed)) if conflicts < MOST_CONFLICTS => {
+                conflicts += 1;
+            }
+            outcome => return Ok(outcome?),
+        }
+    }
+}
+
 pub(super) async fn replace(
     State(state): State<Arc<ScimState>>,
     Extension(holder): Extension<TokenHolder>,
@@ -277,26 +300,8 @@ pub(super) async fn replace(
 ) -> Result<Response, ScimError> {
     let headers = request.headers().clone();
     let new = parse_user(&read_body(request).await?)?;
-    let mut conflicts = 0;
-    loop {
-        let before = find(&state, &id).await?;
-        check_condition(&headers, &before)?;
-        let (config, by) = (state.config(), holder.actor());
-        let replaced = replace_user(
-            &state.store,
-            &config,
-            before.id,
-            before.version,
-            new.clone(),
-            by,
-        );
-        match replaced.await {
-            Err(UserError::Refused(UserRefusal::Changed)) if conflicts < MOST_CONFLICTS => {
-                conflicts += 1;
-            }
-            outcome => return show_one(StatusCode::OK, &outcome?, query.as_deref()),
-        }
-    }
+    let user = change(&state, &holder, &id, &headers, |_| Ok(new.clone())).await?;
+    show_one(StatusCode::OK, &user, query.as_deref())
 }
 
 pub(super) async fn patch(
@@ -308,22 +313,13 @@ pub(super) async fn patch(
 ) -> Result<Response, ScimError> {
     let headers = request.headers().clone();
     let operations = read_body(request).await?;
-    let mut conflicts = 0;
-    loop {
-        let before = find(&state, &id).await?;
-        check_condition(&headers, &before)?;
-        let mut attributes = writable(&before);
+    let apply = |before: &DirectoryUser| {
+        let mut attributes = writable(before);
         operations_of::apply(&mut attributes, &operations)?;
-        let new = parse_user(&Value::Object(attributes))?;
-        let (config, by) = (state.config(), holder.actor());
-        let replaced = replace_user(&state.store, &config, before.id, before.version, new, by);
-        match replaced.await {
-            Err(UserError::Refused(UserRefusal::Changed)) if conflicts < MOST_CONFLICTS => {
-                conflicts += 1;
-            }
-            outcome => return show_one(StatusCode::OK, &outcome?, query.as_deref()),
-        }
-    }
+        parse_user(&Value::Object(attributes))
+    };
+    let user = change(&state, &holder, &id, &headers, apply).await?;
+    show_one(StatusCode::OK, &user, query.as_deref())
 }
 
 pub(super) async fn remove(

@@ -243,3 +243,19 @@ fn filters_and_paths_are_bounded() {
         parse_filter(" URN:ietf:params:scim:schemas:core:2.0:User:UserName  EQ \"a \\\"b\" ");
     assert_eq!(filter.expect("a filter").value, json!("a \"b"));
 }
+
+#[test]
+fn values_of_many_elements_are_refused_before_they_are_compared() {
+    let many: Vec<_> = (0..201)
+        .map(|n| json!({"value": format!("r{n}")}))
+        .collect();
+    for verb in ["add", "replace", "remove"] {
+        let apply = |elements: &[Value]| {
+            let operation = json!({"op": verb, "path": "roles", "value": elements});
+            apply(&mut user(), &json!({"Operations": [operation]}))
+        };
+        assert!(apply(&many[..200]).is_ok(), "{verb}");
+        let refusal = apply(&many).expect_err(verb);
+        assert_eq!(refusal.kind(), Some(ScimType::InvalidValue), "{verb}");
+    }
+}

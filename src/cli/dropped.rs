@@ -9,12 +9,12 @@ use super::failure::{CommandError, CommandResult};
 use super::output::{Layout, Output, TableColumn, or_dash, time};
 use super::paging::Paging;
 use super::recover::{self, RecoverySelection, recover};
-use super::requests::{age, ago, order};
+use super::requests::{age, ago};
 use super::short_id::ShortId;
 use super::time_range::TimeRange;
 use super::value_parser::word;
 use crate::domain::{DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Verdict};
-use crate::operations::DroppedMessage;
+use crate::operations::{DroppedMessage, order_by_time};
 use crate::store::{DroppedDomain, LedgerFilter};
 
 #[derive(Debug, Subcommand)]
@@ -163,7 +163,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
                 portal: context.portal(list.portal)?,
                 received_after: list.period.since,
                 received_before: list.period.until,
-                order: order(list.oldest_first),
+                order: order_by_time(list.oldest_first),
                 page: list.paging.page(),
                 ..LedgerFilter::default()
             };

@@ -14,8 +14,10 @@ use super::value_parser::word;
 use crate::domain::{
     DestinationName, EmailAddress, PortalName, Reason, RequestId, RequestState, Timestamp,
 };
-use crate::operations::{RequestAction, act_on_requests, matching_requests};
-use crate::store::{ListOrder, Request, RequestFilter};
+use crate::operations::{
+    RequestAction, act_on_requests, earlier, matching_requests, order_by_time,
+};
+use crate::store::{Request, RequestFilter};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -156,15 +158,6 @@ fn state(request: &Request) -> String {
     }
 }
 
-/// The order of a list, newest first unless asked otherwise.
-pub fn order(oldest_first: bool) -> ListOrder {
-    if oldest_first {
-        ListOrder::OldestFirst
-    } else {
-        ListOrder::NewestFirst
-    }
-}
-
 /// Parses an age, such as `3d`.
 pub fn age(text: &str) -> Result<Duration, String> {
     crate::config::parse_time(text).map_err(|error| error.to_string())
@@ -188,12 +181,9 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
                     portal: context.portal(list.portal)?,
                     account: list.account,
                     reason: list.reason,
-                    received_before: [list.older_than.map(ago), list.period.until]
-                        .into_iter()
-                        .flatten()
-                        .min(),
+                    received_before: earlier(list.older_than.map(ago), list.period.until),
                     received_after: list.newer_than.map(ago).max(list.period.since),
-                    order: order(list.oldest_first),
+                    order: order_by_time(list.oldest_first),
                     page: list.paging.page(),
                 })
                 .await?;

@@ -15,6 +15,7 @@ mod dropped;
 mod explain;
 mod find;
 mod import;
+mod lists;
 mod operators;
 mod people_csv;
 mod person;
@@ -47,6 +48,7 @@ pub use dropped::{
 pub use explain::{Explanation, bare_message_id, explain_entry, find_entry};
 pub use find::{Found, FoundMessage, find};
 pub use import::{Import, ImportOutcome, ImportTally, ImportedPerson, import_people};
+pub use lists::{earlier, order_by_time};
 pub use operators::{
     NewToken, TokenRequest, add_operator, change_password, end_all_keys, end_session, end_token,
     find_operator, make_token, record_failed_login, remove_operator, start_session,

@@ -7,13 +7,14 @@ use super::api_route::Call;
 use super::input::{At, Body, MaybeBody, Query};
 use super::output::{ApiJson, ListBody};
 use super::problem::{Problem, ProblemBody};
-use super::values::{Age, Limit, order};
+use super::values::{Age, Limit};
 use crate::domain::{
     DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict,
 };
 use crate::operations::{
-    DroppedMessage, MOST_AT_ONCE, RecoveryOutcome, list_recoverable, recover as decide_again,
-    recover_many as decide_many_again, release_dropped, release_many_dropped,
+    DroppedMessage, MOST_AT_ONCE, RecoveryOutcome, list_recoverable, order_by_time,
+    recover as decide_again, recover_many as decide_many_again, release_dropped,
+    release_many_dropped,
 };
 use crate::store::{DroppedDomain, LedgerFilter};
 
@@ -57,7 +58,7 @@ pub(super) async fn list(
         portal: call.app.portal(filter.portal)?,
         received_after: filter.since,
         received_before: filter.until,
-        order: order(filter.oldest_first),
+        order: order_by_time(filter.oldest_first),
         page: filter.limit.page(filter.after),
         ..LedgerFilter::default()
     };

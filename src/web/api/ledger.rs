@@ -7,9 +7,9 @@ use super::api_route::Call;
 use super::input::{At, Query};
 use super::output::{ApiJson, ListBody, Raw};
 use super::problem::Problem;
-use super::values::{Limit, order};
+use super::values::Limit;
 use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict};
-use crate::operations::{self, Explanation, bare_message_id, explain_entry};
+use crate::operations::{self, Explanation, bare_message_id, explain_entry, order_by_time};
 use crate::store::{LedgerFilter, Page};
 
 #[derive(Deserialize, IntoParams)]
@@ -62,7 +62,7 @@ pub(super) async fn list(
             .map(str::to_owned),
         received_after: filter.since,
         received_before: filter.until,
-        order: order(filter.oldest_first),
+        order: order_by_time(filter.oldest_first),
         page: filter.limit.page(filter.after),
         ..LedgerFilter::default()
     };

@@ -8,9 +8,11 @@ use super::api_route::{Call, Serve};
 use super::input::{At, Body, Query};
 use super::output::{ApiJson, ListBody, Raw};
 use super::problem::{Problem, ProblemBody};
-use super::values::{Age, Limit, address, order};
+use super::values::{Age, Limit, address};
 use crate::domain::{PortalName, Reason, RequestId, RequestState, Timestamp};
-use crate::operations::{MOST_AT_ONCE, RequestAction, act_on_request, act_on_requests};
+use crate::operations::{
+    MOST_AT_ONCE, RequestAction, act_on_request, act_on_requests, earlier, order_by_time,
+};
 use crate::store::{Page, Request, RequestFilter};
 
 #[derive(Deserialize, IntoParams)]
@@ -61,12 +63,9 @@ pub(super) async fn list(
         portal: call.app.portal(filter.portal)?,
         account: account.map(|text| address("account", text)).transpose()?,
         reason: filter.reason,
-        received_before: [filter.older_than.map(Age::ago), filter.until]
-            .into_iter()
-            .flatten()
-            .min(),
+        received_before: earlier(filter.older_than.map(Age::ago), filter.until),
         received_after: filter.newer_than.map(Age::ago).max(filter.since),
-        order: order(filter.oldest_first),
+        order: order_by_time(filter.oldest_first),
         page: filter.limit.page(filter.after),
     };
     Ok(call.app.store.requests(filter).await?.into())

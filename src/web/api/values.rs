@@ -10,7 +10,7 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 use super::problem::Problem;
 use crate::config::parse_time;
 use crate::domain::{EmailAddress, Timestamp};
-use crate::store::{ListOrder, Page};
+use crate::store::Page;
 
 /// Rows of a list that are requested at once.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -141,15 +141,6 @@ impl ToSchema for Age {}
 pub(super) fn address(place: &str, text: &str) -> Result<EmailAddress, Problem> {
     EmailAddress::parse(text)
         .map_err(|error| Problem::of_field(place, format_args!("{text:?}: {error}")))
-}
-
-/// The order of a list, newest first unless asked otherwise.
-pub(super) fn order(oldest_first: bool) -> ListOrder {
-    if oldest_first {
-        ListOrder::OldestFirst
-    } else {
-        ListOrder::NewestFirst
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use minijinja::{Value, context};
+use minijinja::context;
 use url::form_urlencoded;
 
 use super::auth::CurrentOperator;
@@ -47,14 +47,6 @@ pub(super) fn filter(fields: &Fields, config: &Config, page: Page) -> Result<Led
         Some(text) => filter.of_sender(text),
         None => filter,
     })
-}
-
-/// The filter as hidden fields of a form.
-fn keep_filter(fields: &Fields) -> Vec<Value> {
-    FILTER
-        .into_iter()
-        .filter_map(|name| Some(context! { name => name, value => fields.one(name)? }))
-        .collect()
 }
 
 /// Number of matching messages that can be recovered, as far as one action can reach; None if all are shown.
@@ -135,7 +127,7 @@ pub(super) async fn list(
             csv => asked.whole("/dropped.csv"),
             any => listed.rows.iter().any(|entry| is_recoverable(entry, &app.config())),
             matching => matching(&app, &asked, &listed).await?,
-            kept => keep_filter(&asked),
+            kept => asked.keep(&FILTER),
             sort => asked.order("/dropped")?.context(),
             selected => asked.one("select") == Some("page"),
             select => asked.with_selection("/dropped", asked.one("select") != Some("page")),
@@ -198,11 +190,7 @@ pub(super) async fn recover(
         .append_pair("failed", &tally.failed.to_string());
     // Back to the list with the same filter.
     filter(&sent, &app.config(), Page::default())?;
-    for name in FILTER {
-        if let Some(value) = sent.one(name) {
-            query.append_pair(name, value);
-        }
-    }
+    query.extend_pairs(sent.pick(&FILTER));
     Ok(Redirect::to(&format!("/dropped?{}", query.finish())).into_response())
 }
 

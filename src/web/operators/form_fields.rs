@@ -40,6 +40,20 @@ impl Fields {
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// The fields with these names that have a value.
+    pub fn pick<'a>(&'a self, names: &'a [&'a str]) -> impl Iterator<Item = (&'a str, &'a str)> {
+        names
+            .iter()
+            .filter_map(|name| Some((*name, self.one(name)?)))
+    }
+
+    /// The same as hidden fields of a form.
+    pub fn keep(&self, names: &[&str]) -> Vec<Value> {
+        self.pick(names)
+            .map(|(name, value)| context! { name, value })
+            .collect()
+    }
+
     /// The value of a field in which white space counts.
     pub fn exactly(&self, name: &str) -> Option<&str> {
         let mut found = self.0.iter().filter(|(own, _)| own == name);

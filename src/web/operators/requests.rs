@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::domain::{
     EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Timestamp,
 };
-use crate::operations::{MOST_AT_ONCE, RequestAction, Tally, act_on_requests};
+use crate::operations::{MOST_AT_ONCE, RequestAction, Tally, act_on_requests, earlier};
 use crate::store::{Listed, Page as Part, Request, RequestFilter};
 use crate::web::display::one_line;
 
@@ -72,10 +72,7 @@ pub(super) fn filter(fields: &Fields, config: &Config, page: Part) -> Result<Req
         portal: fields.read("portal", |name| PortalName::parse(name).ok())?,
         account: fields.read("account", |text| EmailAddress::parse(text).ok())?,
         reason: fields.read("reason", Reason::from_name)?,
-        received_before: [then.filter(|_| over), period.until]
-            .into_iter()
-            .flatten()
-            .min(),
+        received_before: earlier(then.filter(|_| over), period.until),
         received_after: then.filter(|_| !over).max(period.since),
         order: fields.order("/requests")?.order,
         page,
@@ -125,12 +122,13 @@ pub(super) async fn list(
             portal => asked.one("portal"),
             account => asked.one("account"),
             age => asked.one("age"),
-            reasons => reasons_of_requests(),
+            // Also those of dropped messages, which an operator can release.
+            reasons => Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
             reason => asked.one("reason"),
             since => period.since_date,
             until => period.until_date,
             sort => asked.order("/requests")?.context(),
-            kept => keep_filter(&asked),
+            kept => asked.keep(&FILTER),
             matching => matching(&app, &asked, &listed).await?,
             can => possible_actions(&asked, &listed)?,
             selected => is_selected,
@@ -141,20 +139,6 @@ pub(super) async fn list(
         },
     );
     Ok(page.into_response())
-}
-
-/// The filter as hidden fields of a form.
-fn keep_filter(fields: &Fields) -> Vec<Value> {
-    FILTER
-        .into_iter()
-        .filter_map(|name| Some(context! { name => name, value => fields.one(name)? }))
-        .collect()
-}
-
-/// Reasons that a request's message can have: also those of dropped messages, which an operator can release.
-fn reasons_of_requests() -> Vec<&'static str> {
-    let all = Reason::ALL.iter().map(|reason| reason.as_str());
-    all.collect()
 }
 
 /// Number of requests that match the filter, as far as one bulk action can reach; None if all are shown.
@@ -245,11 +229,7 @@ pub(super) async fn act(
         .append_pair("done", act.outcome())
         .append_pair("count", &tally.done.to_string())
         .append_pair("failed", &tally.failed.to_string());
-    for name in FILTER {
-        if let Some(value) = sent.one(name) {
-            query.append_pair(name, value);
-        }
-    }
+    query.extend_pairs(sent.pick(&FILTER));
     Ok(Redirect::to(&format!("/requests?{}", query.finish())).into_response())
 }
 
@@ -288,7 +268,7 @@ async fn ask(
             act => act.name(),
             rows => can.iter().map(row).collect::<Vec<_>>(),
             cannot => cannot.len(),
-            kept => keep_filter(sent),
+            kept => sent.keep(&FILTER),
         },
     );
     Ok(page.into_response())

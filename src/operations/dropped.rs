@@ -7,7 +7,7 @@ use super::bulk::{MOST_AT_ONCE, Outcomes, Tally, bulk};
 use crate::config::Config;
 use crate::domain::{
     Actor, Domain, DomainPattern, EmailAddress, LedgerId, PortalName, Reason, RequestId, Timestamp,
-    Verdict,
+    Verdict, Vocabulary,
 };
 use crate::intake::circumstances;
 use crate::mail;
@@ -89,9 +89,13 @@ impl RecoveryOutcome {
     /// The outcome in words.
     #[must_use]
     pub fn outcome(&self) -> String {
+        let reason = Vocabulary::Reason.words(self.reason.as_str());
         match (&self.request, self.forced) {
-            (Some(_), true) => format!("released, although dropped as {}", self.reason),
-            (Some(_), false) => format!("{}, {}", self.verdict, self.reason),
+            (Some(_), true) => format!("released, although dropped: {reason}"),
+            (Some(_), false) => {
+                let verdict = Vocabulary::Verdict.words(self.verdict.as_str());
+                format!("{verdict}: {reason}")
+            }
             (None, _) => {
                 let evidence = self.evidence.as_ref();
                 let evidence = evidence.map_or_else(String::new, |text| format!(" ({text})"));
@@ -99,7 +103,7 @@ impl RecoveryOutcome {
                     Reason::Duplicate => "is a copy",
                     _ => "stays dropped",
                 };
-                format!("{stays}: {}{evidence}", self.reason)
+                format!("{stays}: {reason}{evidence}")
             }
         }
     }

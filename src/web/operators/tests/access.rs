@@ -219,7 +219,7 @@ async fn a_message_that_stays_dropped_names_the_reason_and_can_be_forced() {
     let told = harness.post(&agent, "/dropped", &fields).await;
     assert_eq!(told.status, StatusCode::OK);
     let why =
-        "stays dropped: domain_not_allowed (elsewhere.example is not in external.allowed_domains)";
+        "stays dropped: Domain not allowed (elsewhere.example is not in external.allowed_domains)";
     assert!(told.body.contains(why), "{}", told.body);
     let page = harness.get(&agent, &format!("/messages/{ledger}")).await;
     assert!(page.body.contains("id=\"release\""), "{}", page.body);

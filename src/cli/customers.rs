@@ -1,5 +1,6 @@
 //! `customers`: accounts, by address.
 
+mod describe;
 mod export;
 mod forget;
 mod import;
@@ -10,7 +11,6 @@ use super::context::{Context, Global, actor};
 use super::failure::{CommandError, CommandResult};
 use super::output::{Layout, Output, TableColumn, count_of, note, or_dash, time};
 use super::paging::Paging;
-use super::requests;
 use super::time_range::TimeRange;
 use super::value_parser::word;
 use crate::domain::{Account, AccountId, EmailAddress, Kind, PortalName, Status, Timestamp};
@@ -18,7 +18,10 @@ use crate::operations::{
     self, CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer,
     warning_about,
 };
-use crate::store::{Added, CustomerFilter, ListOrder, Page, QueuedMail, RequestFilter};
+use crate::store::{Added, CustomerFilter, ListOrder, QueuedMail};
+
+pub use describe::describe;
+use describe::{show, warn_about_quiet};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -233,10 +236,11 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
         Command::Forget(args) => forget::run(&context, args, out).await,
         Command::Resend(account_arg) => {
             let before = account_arg.find(&context).await?;
-            let account = account_arg.act(&context, CustomerAction::Resend).await?;
             if let Some(until) = before.quiet_until.filter(|until| *until > Timestamp::now()) {
                 note(warn_about_quiet(&before, until));
             }
+            let done = act_on_customer(&context.store, CustomerAction::Resend, &before, actor());
+            let account = done.await?.account;
             tell(
                 &account,
                 "gets a new verification mail, as soon as the limits allow",
@@ -284,131 +288,6 @@ async fn block_unlisted(context: &Context, dry_run: bool, out: &mut Output) -> C
         accounts.extend(context.store.customer_by_id(id).await?);
     }
     out.list(&accounts, None, COLUMNS)
-}
-
-async fn show(context: &Context, account: &Account, out: &mut Output) -> CommandResult {
-    if out.is_json() {
-        return out.object(account);
-    }
-    describe(account, out)?;
-    let requests = context
-        .store
-        .requests(RequestFilter {
-            account: Some(account.address.clone()),
-            page: Page {
-                limit: 20,
-                after: None,
-            },
-            ..RequestFilter::default()
-        })
-        .await?;
-    if !requests.rows.is_empty() {
-        out.line("")?;
-        out.table(&requests.rows, requests::COLUMNS, true)?;
-    }
-    Ok(())
-}
-
-fn list(portals: &[PortalName]) -> String {
-    let names: Vec<_> = portals.iter().map(PortalName::as_str).collect();
-    names.join(", ")
-}
-
-/// End of the period in which an address gets no mail, the reason, and the way to end it.
-fn quiet(until: Timestamp, refused_at: Option<Timestamp>) -> String {
-    let said = refused_at.map_or_else(String::new, |at| format!(" on {}", time(at)));
-    format!(
-        "{}: the person said \"This was not me\"{said}; they can take it back by their link, or by \
-         that of the one mail that they can ask for at /resend",
-        time(until)
-    )
-}
-
-/// Warning after a mail was asked for that the person did not want.
-fn warn_about_quiet(account: &Account, until: Timestamp) -> String {
-    let said = account
-        .refused_at
-        .map_or_else(String::new, |at| format!(" on {}", time(at)));
-    format!(
-        "warning: the person said \"This was not me\"{said} and asked for no more mail until {}; \
-         this mail ends that time. vestibule customers block {} stops it",
-        time(until),
-        account.address
-    )
-}
-
-/// Number of verification mails to which the person did nothing, and what follows from it.
-fn describe_unanswered(mails: u32) -> String {
-    if mails < 3 {
-        return mails.to_string();
-    }
-    format!(
-        "{mails}; no more are sent until the person asks for one or writes mail that passes DMARC, or by \
-         customers resend"
-    )
-}
-
-/// Prints an account for people.
-pub fn describe(account: &Account, out: &mut Output) -> CommandResult {
-    let yes = |flag: bool, text: &str| flag.then(|| text.to_owned());
-    out.fields(&[
-        ("address", Some(account.address.to_string())),
-        ("id", Some(account.id.to_string())),
-        ("kind", Some(account.kind.to_string())),
-        ("status", Some(account.status.to_string())),
-        (
-            "deactivated",
-            account
-                .deactivated_at
-                .map(|at| format!("{} by the directory", time(at))),
-        ),
-        (
-            "verified",
-            account
-                .verified_at
-                .map(|at| format!("{} by {}", time(at), or_dash(account.verified_by.as_ref()))),
-        ),
-        (
-            "let in by",
-            Some(list(&account.let_in_by)).filter(|portals| !portals.is_empty()),
-        ),
-        (
-            "groups",
-            Some(account.groups.join(", ")).filter(|groups| !groups.is_empty()),
-        ),
-        ("held", Some(account.held.to_string())),
-        (
-            "mail to it",
-            yes(
-                account.undeliverable,
-                "comes back; no more verification mail is sent, unless by customers resend",
-            ),
-        ),
-        (
-            "unanswered mails",
-            (account.status != Status::Active && account.unanswered_mails > 0)
-                .then(|| describe_unanswered(account.unanswered_mails)),
-        ),
-        (
-            "no mail until",
-            account
-                .quiet_until
-                .filter(|until| *until > Timestamp::now())
-                .map(|until| quiet(until, account.refused_at)),
-        ),
-        (
-            "automatic mail",
-            yes(account.takes_automatic, "is taken as if a person wrote it"),
-        ),
-        (
-            "created",
-            Some(format!(
-                "{} by {}",
-                time(account.created_at),
-                account.created_by
-            )),
-        ),
-    ])
 }
 
 async fn add_one(context: &Context, add: AddCustomer, out: &mut Output) -> CommandResult {

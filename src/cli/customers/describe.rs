@@ -1,0 +1,133 @@
+//! An account in words: `customers show`, and the warning about its quiet time.
+
+use crate::cli::context::Context;
+use crate::cli::failure::CommandResult;
+use crate::cli::output::{Output, or_dash, time};
+use crate::cli::requests;
+use crate::domain::{Account, PortalName, Status, Timestamp};
+use crate::store::{Page, RequestFilter};
+
+pub(super) async fn show(context: &Context, account: &Account, out: &mut Output) -> CommandResult {
+    if out.is_json() {
+        return out.object(account);
+    }
+    describe(account, out)?;
+    let requests = context
+        .store
+        .requests(RequestFilter {
+            account: Some(account.address.clone()),
+            page: Page {
+                limit: 20,
+                after: None,
+            },
+            ..RequestFilter::default()
+        })
+        .await?;
+    if !requests.rows.is_empty() {
+        out.line("")?;
+        out.table(&requests.rows, requests::COLUMNS, true)?;
+    }
+    Ok(())
+}
+
+fn list(portals: &[PortalName]) -> String {
+    let names: Vec<_> = portals.iter().map(PortalName::as_str).collect();
+    names.join(", ")
+}
+
+/// End of the period in which an address gets no mail, the reason, and the way to end it.
+fn quiet(until: Timestamp, refused_at: Option<Timestamp>) -> String {
+    let said = refused_at.map_or_else(String::new, |at| format!(" on {}", time(at)));
+    format!(
+        "{}: the person said \"This was not me\"{said}; they can take it back by their link, or by \
+         that of the one mail that they can ask for at /resend",
+        time(until)
+    )
+}
+
+/// Warning about a mail that the person did not want.
+pub(super) fn warn_about_quiet(account: &Account, until: Timestamp) -> String {
+    let said = account
+        .refused_at
+        .map_or_else(String::new, |at| format!(" on {}", time(at)));
+    format!(
+        "warning: the person said \"This was not me\"{said} and asked for no more mail until {}; \
+         this mail ends that time. vestibule customers block {} stops it",
+        time(until),
+        account.address
+    )
+}
+
+/// Number of verification mails to which the person did nothing, and what follows from it.
+fn describe_unanswered(mails: u32) -> String {
+    if mails < 3 {
+        return mails.to_string();
+    }
+    format!(
+        "{mails}; no more are sent until the person asks for one or writes mail that passes DMARC, or by \
+         customers resend"
+    )
+}
+
+/// Prints an account for people.
+pub fn describe(account: &Account, out: &mut Output) -> CommandResult {
+    let yes = |flag: bool, text: &str| flag.then(|| text.to_owned());
+    out.fields(&[
+        ("address", Some(account.address.to_string())),
+        ("id", Some(account.id.to_string())),
+        ("kind", Some(account.kind.to_string())),
+        ("status", Some(account.status.to_string())),
+        (
+            "deactivated",
+            account
+                .deactivated_at
+                .map(|at| format!("{} by the directory", time(at))),
+        ),
+        (
+            "verified",
+            account
+                .verified_at
+                .map(|at| format!("{} by {}", time(at), or_dash(account.verified_by.as_ref()))),
+        ),
+        (
+            "let in by",
+            Some(list(&account.let_in_by)).filter(|portals| !portals.is_empty()),
+        ),
+        (
+            "groups",
+            Some(account.groups.join(", ")).filter(|groups| !groups.is_empty()),
+        ),
+        ("held", Some(account.held.to_string())),
+        (
+            "mail to it",
+            yes(
+                account.undeliverable,
+                "comes back; no more verification mail is sent, unless by customers resend",
+            ),
+        ),
+        (
+            "unanswered mails",
+            (account.status != Status::Active && account.unanswered_mails > 0)
+                .then(|| describe_unanswered(account.unanswered_mails)),
+        ),
+        (
+            "no mail until",
+            account
+                .quiet_until
+                .filter(|until| *until > Timestamp::now())
+                .map(|until| quiet(until, account.refused_at)),
+        ),
+        (
+            "automatic mail",
+            yes(account.takes_automatic, "is taken as if a person wrote it"),
+        ),
+        (
+            "created",
+            Some(format!(
+                "{} by {}",
+                time(account.created_at),
+                account.created_by
+            )),
+        ),
+    ])
+}

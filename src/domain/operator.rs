@@ -25,7 +25,7 @@ pub enum Role {
 
 names!(Role { Viewer => "viewer", Agent => "agent", Admin => "admin" });
 
-/// The one interface that a token opens, whatever its role.
+/// Interface to which a token is limited, whatever its role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenScope {

@@ -103,7 +103,7 @@ impl<R: BufRead> PeopleFile<R> {
             self.line += 1;
             let record = read.and_then(|line| split(&line, self.delimiter));
             let person = match record {
-                // What a spreadsheet writes for an empty row.
+                // Spreadsheets write only separators for an empty row.
                 Ok(record) if record.iter().all(|field| field.trim_ascii().is_empty()) => continue,
                 Ok(record) => self.columns.person(&record),
                 Err(mistake) => Err(mistake.to_owned()),

@@ -9,7 +9,7 @@ use crate::config::is_private;
 
 const DOCUMENTED: &str = include_str!("../../../config/vestibule.toml");
 
-/// Whether a file is the documented configuration as a package installs it, without any change.
+/// True for a file that nobody has changed since the package installed it.
 pub(super) fn is_unchanged(path: &Path) -> bool {
     std::fs::read(path).is_ok_and(|text| text == DOCUMENTED.as_bytes())
 }

@@ -1,6 +1,6 @@
 use super::*;
 
-/// What a file says, a line for each of its lines.
+/// Outcomes of a file, one text a line.
 fn read(file: impl AsRef<[u8]>) -> String {
     let lines = match read_people(file.as_ref()) {
         Ok(lines) => lines,

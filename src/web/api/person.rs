@@ -42,7 +42,7 @@ pub(super) struct Forget {
     domain: bool,
 }
 
-/// What was erased.
+/// Result of an erasure.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Erased {
     /// The pseudonym of the person in the ledger.

@@ -18,7 +18,7 @@ use crate::operations::bare_message_id;
 use crate::store::{Event, LedgerEntry, LedgerFilter, Listed, Page};
 use crate::web::display::one_line;
 
-/// What the form asks for: the first of these that finds anything. A Message-ID often looks like an address;
+/// Filters for the form, in order of preference: the first that finds anything counts. A Message-ID often looks like an address;
 /// text that cannot be a sender's address may be a Message-ID or a part of an address.
 pub(super) fn filters(
     asked: &Fields,

@@ -2,6 +2,7 @@
 //! an outcome.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -131,15 +132,16 @@ impl<'a> Import<'a> {
         if self.config.is_ours(&person.address) {
             return Err(format!("{} {NOT_A_CUSTOMER}", person.address));
         }
-        match self.seen.insert(person.address.key(), line) {
-            Some(first) => {
-                self.seen.insert(person.address.key(), first);
-                Err(format!(
-                    "{} is in line {first} already; remove one of the two",
-                    person.address
-                ))
+        match self.seen.entry(person.address.key()) {
+            Entry::Occupied(first) => Err(format!(
+                "{} is in line {} already; remove one of the two",
+                person.address,
+                first.get()
+            )),
+            Entry::Vacant(place) => {
+                place.insert(line);
+                Ok(person)
             }
-            None => Ok(person),
         }
     }
 

@@ -28,6 +28,8 @@ pub enum PeopleFileError {
     NoAddress,
     #[error("the first line is not UTF-8; save the file as \"CSV UTF-8\"")]
     HeaderNotUtf8,
+    #[error("has more than {0} lines; vestibule customers import takes them")]
+    TooManyLines(usize),
 }
 
 /// The first line of a file with all columns.
@@ -298,11 +300,15 @@ fn shorten(text: &str) -> String {
 /// Reads all lines of a text, for a form.
 ///
 /// # Errors
-/// The first line does not name the columns.
-pub fn read_people(text: impl Read) -> Result<Vec<PeopleLine>, PeopleFileError> {
+/// The first line does not name the columns, or more than `most` lines follow it.
+pub fn read_people(text: impl Read, most: usize) -> Result<Vec<PeopleLine>, PeopleFileError> {
     let mut file = PeopleFile::open(std::io::BufReader::new(text))?;
     let mut lines = Vec::new();
     while let Some(line) = file.next_line()? {
+        // Every line has a person or a mistake, which are larger than a line of one letter.
+        if lines.len() == most {
+            return Err(PeopleFileError::TooManyLines(most));
+        }
         lines.push(line);
     }
     Ok(lines)

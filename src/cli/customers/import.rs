@@ -24,7 +24,7 @@ Examples:
   vestibule customers import people.csv --dry-run
   vestibule customers import people.csv
 
-Exit status: 0 all lines are in, 1 at least one line is not.")]
+Exit status: 0 no line is refused, 1 at least one is.")]
 pub struct Args {
     /// The file, in UTF-8, with commas, semicolons or tabs
     #[arg(value_name = "FILE")]

@@ -2,7 +2,7 @@ use super::*;
 
 /// Outcomes of a file, one text a line.
 fn read(file: impl AsRef<[u8]>) -> String {
-    let lines = match read_people(file.as_ref()) {
+    let lines = match read_people(file.as_ref(), 100) {
         Ok(lines) => lines,
         Err(error) => return format!("file: {error}"),
     };
@@ -162,5 +162,16 @@ fn a_line_is_bounded_and_the_next_one_is_read() {
     assert_eq!(
         said,
         "2 is longer than 64 KiB\n3 ann@corp.example - - false"
+    );
+}
+
+#[test]
+fn a_form_takes_a_number_of_lines() {
+    let text = "address\n".to_owned() + &"x\n".repeat(3);
+    assert_eq!(read_people(text.as_bytes(), 3).expect("lines").len(), 3);
+    let refusal = read_people(text.as_bytes(), 2).expect_err("too many");
+    assert!(
+        matches!(refusal, PeopleFileError::TooManyLines(2)),
+        "{refusal}"
     );
 }

@@ -45,20 +45,17 @@ pub(super) async fn submit(
 ) -> Result<WebPage, Error> {
     let text = form.exactly("people").unwrap_or_default();
     let dry_run = form.one("action") != Some("import");
-    let refuse = |fault: String| {
-        let page = render(&operator, text, context! { fault });
-        Ok(page.with_status(StatusCode::UNPROCESSABLE_ENTITY))
-    };
-    let lines = match read_people(text.as_bytes()) {
+    let lines = match read_people(text.as_bytes(), MOST_LINES) {
         Ok(lines) => lines,
-        Err(error) => return refuse(format!("The text {error}.")),
+        Err(error) => {
+            let page = render(
+                &operator,
+                text,
+                context! { fault => format!("The text {error}.") },
+            );
+            return Ok(page.with_status(StatusCode::UNPROCESSABLE_ENTITY));
+        }
     };
-    if lines.len() > MOST_LINES {
-        return refuse(format!(
-            "These are {} lines; more than {MOST_LINES} are a task for vestibule customers import.",
-            lines.len()
-        ));
-    }
     let (store, config) = (app.store(), app.config());
     let (rows, tally) = import_people(store, &config, lines, dry_run, operator.actor()).await?;
     let told: Vec<_> = rows

@@ -67,7 +67,7 @@ pub(super) async fn forget(
         ));
     }
     let store = &call.app.store;
-    if collect_person_data(store, &address).await?.is_none() {
+    if store.holdings(address.clone()).await?.is_nothing() {
         return Err(Problem::not_found("message or account of", address));
     }
     let by = call.holder.actor();

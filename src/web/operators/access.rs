@@ -19,7 +19,7 @@ use super::auth::CurrentOperator;
 use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
-use super::message::save_as;
+use super::save_as::save_as;
 use super::simulate::warning_lines;
 use super::{AppState, when};
 use crate::access::{AccessSettings, Key};

@@ -16,7 +16,7 @@ use super::message::read_named_sender;
 use super::period::Period;
 use super::{AppState, messages};
 use crate::config::Config;
-use crate::domain::{DomainPattern, LedgerId, PortalName, Reason, Timestamp, Verdict};
+use crate::domain::{DomainPattern, LedgerId, PortalName, Reason, Role, Timestamp, Verdict};
 use crate::operations::{
     MOST_AT_ONCE, Outcomes, PREVIEW_PERIOD, RecoveryOutcome, Tally, is_recoverable, recover_many,
     recover_matching, release_dropped,
@@ -126,7 +126,7 @@ pub(super) async fn list(
             newer_page => asked.newer("/dropped"),
             csv => asked.whole("/dropped.csv"),
             any => listed.rows.iter().any(|entry| is_recoverable(entry, &app.config())),
-            matching => matching(&app, &asked, &listed).await?,
+            matching => if operator.role >= Role::Agent { matching(&app, &asked, &listed).await? } else { None },
             kept => asked.keep(&FILTER),
             sort => asked.order("/dropped")?.context(),
             selected => asked.one("select") == Some("page"),

@@ -31,6 +31,7 @@ mod period;
 mod plot;
 mod qr;
 mod requests;
+mod save_as;
 mod second_factor;
 mod simulate;
 mod sso;

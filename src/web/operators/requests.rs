@@ -19,7 +19,7 @@ use super::period::Period;
 use super::{AppState, when};
 use crate::config::Config;
 use crate::domain::{
-    EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Timestamp,
+    EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Role, Timestamp,
 };
 use crate::operations::{MOST_AT_ONCE, RequestAction, Tally, act_on_requests, earlier};
 use crate::store::{Listed, Page as Part, Request, RequestFilter};
@@ -129,7 +129,7 @@ pub(super) async fn list(
             until => period.until_date,
             sort => asked.order("/requests")?.context(),
             kept => asked.keep(&FILTER),
-            matching => matching(&app, &asked, &listed).await?,
+            matching => if operator.role >= Role::Agent { matching(&app, &asked, &listed).await? } else { None },
             can => possible_actions(&asked, &listed)?,
             selected => is_selected,
             select => asked.with_selection("/requests", !is_selected),

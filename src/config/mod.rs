@@ -313,6 +313,13 @@ pub struct Log {
 }
 
 impl Config {
+    /// Issuer at whose provider operators sign in; None if they do not sign in at one.
+    #[must_use]
+    pub fn operators_issuer(&self) -> Option<String> {
+        let sso = self.sso.as_ref().filter(|sso| !sso.roles.is_empty())?;
+        Some(sso.issuer.clone())
+    }
+
     /// The mailbox of a recipient's address: exact, or without its subaddress (RFC 5233).
     #[must_use]
     pub fn mailbox(&self, recipient: &EmailAddress) -> Option<Mailbox> {

@@ -51,14 +51,14 @@ pub use import::{Import, ImportOutcome, ImportTally, ImportedPerson, import_peop
 pub use lists::{earlier, order_by_time};
 pub use operators::{
     NewToken, TokenRequest, add_operator, change_password, end_all_keys, end_session, end_token,
-    find_operator, make_token, record_failed_login, remove_operator, start_session,
+    find_operator, log_in_with_password, make_token, record_failed_login, remove_operator,
 };
 pub use people_csv::{PeopleFile, PeopleFileError, PeopleLine, read_people};
 pub use person::{WayIn, WayOut, keep_sender_out, let_sender_in};
 pub use person_data::{PersonData, collect_person_data};
 pub use requests::{RequestAction, act_on_request, act_on_requests, matching_requests};
 pub use second_factor::{
-    NewSecondFactor, add_second_factor, await_code, begin_second_factor, log_in_with_code,
+    NewSecondFactor, add_second_factor, begin_second_factor, log_in_with_code,
     renew_recovery_codes, reset_second_factor, turn_off_second_factor,
 };
 pub use sign_in::{SignInOutcome, begin_sign_in, sign_in_operator, take_attempt};

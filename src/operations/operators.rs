@@ -4,9 +4,14 @@ use jiff::SignedDuration;
 use serde::Serialize;
 
 use crate::domain::{
-    Actor, Interface, OperatorName, PasswordHash, Role, Timestamp, Token, TokenHash, TokenScope,
+    Actor, OperatorName, PasswordHash, Role, Timestamp, Token, TokenHash, TokenScope,
 };
-use crate::store::{IssuedToken, KeyKind, Operator, OperatorKey, Store, StoreError};
+use crate::store::{
+    IssuedToken, KeyKind, Operator, OperatorKey, PasswordOutcome, Store, StoreError, StoredPassword,
+};
+
+/// Time from the password to the code of the second factor.
+const CODE_AWAITED: SignedDuration = SignedDuration::from_mins(5);
 
 /// Finds the operator of that name.
 ///
@@ -172,16 +177,21 @@ pub async fn end_all_keys(
     store.end_keys_of(name, by, Timestamp::now()).await
 }
 
-/// Starts a session on the pages, after the password was checked.
-pub async fn start_session(
+/// Ends the first step of a login, after the password matched `checked`. The token is the session's key, or the
+/// secret of the wait for a code, which leads on to `to`.
+pub async fn log_in_with_password(
     store: &Store,
     name: OperatorName,
+    checked: StoredPassword,
+    to: String,
     lifetime: SignedDuration,
-) -> Result<Token, StoreError> {
-    let by = Actor::operator(name.as_str(), Interface::Page);
+) -> Result<(PasswordOutcome, Token), StoreError> {
     let (token, key) = generate(KeyKind::Session, Role::Admin, lifetime)?;
-    store.make_key(name, key, by, Timestamp::now()).await?;
-    Ok(token)
+    let now = Timestamp::now();
+    let outcome = store
+        .log_in_with_password(name, checked, key, to, now + CODE_AWAITED, now)
+        .await?;
+    Ok((outcome, token))
 }
 
 /// Ends the session with this key, at logout.

@@ -9,9 +9,6 @@ use crate::domain::{
 };
 use crate::store::{CodeOutcome, KeyKind, Store, StoreError};
 
-/// Time from the password to the code.
-const AWAITED: SignedDuration = SignedDuration::from_mins(5);
-
 /// Texts of new recovery codes, which are shown once.
 pub type NewSecondFactor = Vec<String>;
 
@@ -102,21 +99,6 @@ pub async fn reset_second_factor(
     let now = Timestamp::now();
     store.remove_second_factor(name, None, by, now).await?;
     Ok(())
-}
-
-/// Begins the second step of a login, after the password was checked. Returns the secret for the browser's
-/// cookie.
-pub async fn await_code(
-    store: &Store,
-    name: OperatorName,
-    to: String,
-) -> Result<Token, StoreError> {
-    let token = Token::generate().map_err(|error| no_entropy(&error))?;
-    let now = Timestamp::now();
-    store
-        .await_code(name, token.hash(), to, now + AWAITED, now)
-        .await?;
-    Ok(token)
 }
 
 /// Ends the second step of a login. A session's key comes with `SignedIn` only.

@@ -9,7 +9,7 @@ use axum::http::header::AUTHORIZATION;
 use super::rate_limit::{self, ClientLimiter, Peer};
 use crate::config::Config;
 use crate::domain::{Actor, Interface, OperatorName, Role, Timestamp, Token, TokenScope};
-use crate::store::{Store, StoreError};
+use crate::store::{KeyHolder, KeyKind, Store, StoreError};
 
 /// The operator that a request was authenticated as.
 #[derive(Debug, Clone)]
@@ -63,10 +63,15 @@ impl BearerGate {
         };
         if let Some(token) = presented.to_str().ok().and_then(parse_bearer) {
             let found = store
-                .token_holder(token.hash(), Timestamp::now())
+                .key_holder(
+                    token.hash(),
+                    KeyKind::Token,
+                    config.operators_issuer(),
+                    Timestamp::now(),
+                )
                 .await
                 .map_err(BearerRefusal::Store)?;
-            if let Some((name, role, scope)) = found {
+            if let Some(KeyHolder { name, role, scope }) = found {
                 return Ok(TokenHolder { name, role, scope });
             }
         }

@@ -4,3 +4,4 @@ pub(super) mod alone_calls;
 pub(super) mod events;
 pub(super) mod hook_calls;
 pub(super) mod hooks;
+pub(super) mod operator_actions;

@@ -6,13 +6,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{
-    Actor, EmailAddress, Interface, LedgerId, OperatorName, PasswordHash, Role, Timestamp,
-    TokenHash,
+    Actor, Interface, OperatorName, PasswordHash, Role, Timestamp, TokenHash, TokenScope,
 };
 use crate::store::audit::events::NewEvent;
 use crate::store::sql::sql_types::Millis;
-use crate::store::sql::{Conditions, Row, Tx, insert};
-use crate::store::{Listed, Page, Store, StoreError};
+use crate::store::sql::{Row, Tx, insert};
+use crate::store::{Store, StoreError};
 
 /// An operator as shown in lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -78,19 +77,14 @@ pub struct OperatorKey {
     pub expires_at: Timestamp,
 }
 
-/// An action of an operator, for the audit.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct AuditEntry {
-    pub at: Timestamp,
-    /// Name in the log, such as `request.released`.
-    pub event: String,
-    /// `operator:NAME`.
-    pub actor: String,
-    /// `command line`, `page` or `api`; None for actions from before this was recorded.
-    pub origin: Option<String>,
-    pub ledger: Option<LedgerId>,
-    pub account: Option<EmailAddress>,
-    pub detail: Option<String>,
+/// The operator of a valid key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyHolder {
+    pub name: OperatorName,
+    /// The lower one of the operator's present role and that of the key.
+    pub role: Role,
+    /// The only interface that the key opens; None for all that its role opens.
+    pub scope: Option<TokenScope>,
 }
 
 pub(crate) fn n_of(tx: &Tx, name: &OperatorName) -> Result<i64, StoreError> {
@@ -104,17 +98,6 @@ pub(crate) fn n_of(tx: &Tx, name: &OperatorName) -> Result<i64, StoreError> {
 /// Time after the last sign-in of an operator of the directory for which their tokens are valid. Whoever has
 /// left the organisation cannot sign in any more.
 pub(crate) const DIRECTORY_TOKENS: std::time::Duration = std::time::Duration::from_hours(30 * 24);
-
-/// Refuses a password to an operator who signs in elsewhere.
-pub(crate) fn require_password(tx: &Tx, n: i64, name: &OperatorName) -> Result<(), StoreError> {
-    let sql = "SELECT 1 FROM operator WHERE n = ? AND issuer IS NULL";
-    if tx.exists(sql, &[&n])? {
-        return Ok(());
-    }
-    Err(StoreError::NotAllowed(format!(
-        "{name} signs in at the organisation's provider and has no password here"
-    )))
-}
 
 /// Creates a key of an operator.
 pub(crate) fn insert_key(
@@ -237,51 +220,6 @@ impl Store {
         .await
     }
 
-    /// Changes the password and ends all sessions and tokens made with the old one.
-    ///
-    /// # Errors
-    /// `NotFound`; `NotAllowed` for an operator who signs in elsewhere.
-    pub async fn change_password(
-        &self,
-        name: OperatorName,
-        password: PasswordHash,
-        by: Actor,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.write(move |work| {
-            let n = n_of(work.tx, &name)?;
-            require_password(work.tx, n, &name)?;
-            work.tx.run(
-                "UPDATE operator SET password = ? WHERE n = ?",
-                &[&password.as_str(), &n],
-            )?;
-            work.tx
-                .run("DELETE FROM operator_key WHERE operator = ?", &[&n])?;
-            // The old password was right in them.
-            work.tx
-                .run("DELETE FROM sign_in_attempt WHERE operator = ?", &[&n])?;
-            NewEvent::new("operator.password_changed")
-                .detail(name.to_string())
-                .record(work.tx, &by, now.into())
-        })
-        .await
-    }
-
-    /// Password hash that a login is compared with.
-    pub async fn password_of(
-        &self,
-        name: OperatorName,
-    ) -> Result<Option<PasswordHash>, StoreError> {
-        self.read(move |tx| {
-            tx.maybe_with(
-                "SELECT password FROM operator WHERE name = ?",
-                &[&name],
-                |row| row.get(0).map(PasswordHash::from_stored),
-            )
-        })
-        .await
-    }
-
     /// Creates a key for an operator, and deletes expired keys. `by` is the person who asked for it.
     ///
     /// # Errors
@@ -300,25 +238,37 @@ impl Store {
         .await
     }
 
-    /// Finds the operator of a key and its present role. None for an invalid key, and for a token that opens
-    /// one interface only. A token of an operator of the directory is valid for some time after their last
-    /// sign-in.
+    /// Finds the operator of a key. None for an invalid key. `issuer` is that of the provider at which operators
+    /// sign in: keys of operators of another one are invalid. A token of an operator of the directory is valid
+    /// for some time after their last sign-in.
     pub async fn key_holder(
         &self,
         hash: TokenHash,
         kind: KeyKind,
+        issuer: Option<String>,
         now: Timestamp,
-    ) -> Result<Option<(OperatorName, Role)>, StoreError> {
+    ) -> Result<Option<KeyHolder>, StoreError> {
         self.read(move |tx| {
             let now = Millis::from(now);
-            let found: Option<(OperatorName, Role, Role)> = tx.maybe(
-                "SELECT o.name, o.role, k.role FROM operator_key AS k
+            let found: Option<(OperatorName, Role, Role, Option<TokenScope>)> = tx.maybe(
+                "SELECT o.name, o.role, k.role, k.scope FROM operator_key AS k
                      JOIN operator AS o ON o.n = k.operator
-                     WHERE k.hash = ? AND k.kind = ? AND k.expires_at > ? AND k.scope IS NULL
-                         AND (k.kind = 'session' OR o.issuer IS NULL OR o.signed_in_at > ?)",
-                &[&hash, &kind.as_str(), &now, &now.minus(DIRECTORY_TOKENS)],
+                     WHERE k.hash = ? AND k.kind = ? AND k.expires_at > ?
+                         AND (o.issuer IS NULL
+                             OR o.issuer = ? AND (k.kind = 'session' OR o.signed_in_at > ?))",
+                &[
+                    &hash,
+                    &kind.as_str(),
+                    &now,
+                    &issuer,
+                    &now.minus(DIRECTORY_TOKENS),
+                ],
             )?;
-            Ok(found.map(|(name, operators, keys)| (name, operators.min(keys))))
+            Ok(found.map(|(name, operators, keys, scope)| KeyHolder {
+                name,
+                role: operators.min(keys),
+                scope,
+            }))
         })
         .await
     }
@@ -375,98 +325,4 @@ impl Store {
         })
         .await
     }
-
-    /// Actions of operators, newest first.
-    pub async fn audit(
-        &self,
-        filter: impl Into<AuditFilter>,
-    ) -> Result<Listed<AuditEntry>, StoreError> {
-        let filter = filter.into();
-        self.read(move |tx| audit(tx, &filter)).await
-    }
-}
-
-/// The actions to list.
-#[derive(Debug, Clone, Default)]
-pub struct AuditFilter {
-    /// Name of the operator, or of the system user at the command line.
-    pub operator: Option<String>,
-    /// Name of the event, such as `request.released`.
-    pub event: Option<String>,
-    pub since: Option<Timestamp>,
-    /// Before this time.
-    pub until: Option<Timestamp>,
-    pub page: Page,
-}
-
-impl From<Page> for AuditFilter {
-    fn from(page: Page) -> Self {
-        Self {
-            page,
-            ..Self::default()
-        }
-    }
-}
-
-pub(crate) fn audit(tx: &Tx, filter: &AuditFilter) -> Result<Listed<AuditEntry>, StoreError> {
-    let page = &filter.page;
-    // Time and number of the last row of the page before.
-    let after = page.after.as_deref().map(|cursor| {
-        let place = cursor.split_once('-').and_then(|(at, n)| {
-            let at: i64 = at.parse().ok()?;
-            Some((Millis(at), n.parse::<i64>().ok()?))
-        });
-        place.ok_or_else(|| StoreError::NotFound {
-            what: "cursor",
-            name: cursor.to_owned(),
-        })
-    });
-    let after = after.transpose()?;
-    let rows_wanted = page.rows() + 1;
-    let mut wanted = Conditions::new();
-    if let Some((at, n)) = &after {
-        wanted.ask("(e.at, e.n) < (:at, :n)", ":at", Some(at));
-        wanted.bind(":n", n);
-    }
-    let actor = filter
-        .operator
-        .as_ref()
-        .map(|name| Actor::operator(name, Interface::Page).to_string());
-    let (since, until) = (
-        filter.since.map(Millis::from),
-        filter.until.map(Millis::from),
-    );
-    wanted.ask("e.actor = :actor", ":actor", actor.as_ref());
-    // With both, the operator's index serves the list: one operator does less than all.
-    let is_event = match actor {
-        Some(_) => "coalesce(e.name, '') = :event",
-        None => "e.name = :event",
-    };
-    wanted.ask(is_event, ":event", filter.event.as_ref());
-    wanted.ask("e.at >= :since", ":since", since.as_ref());
-    wanted.ask("e.at < :until", ":until", until.as_ref());
-    wanted.bind(":limit", &rows_wanted);
-    let sql = format!(
-        "SELECT e.n, e.at, e.name, e.actor, nullif(e.origin, '') AS origin, l.id AS ledger, a.address, e.detail
-         FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger
-         LEFT JOIN account AS a ON a.n = e.account
-         WHERE e.origin IS NOT NULL AND {}
-         ORDER BY e.at DESC, e.n DESC LIMIT :limit",
-        wanted.sql()
-    );
-    let rows = wanted.all_with(tx, &sql, |row| {
-        let n: i64 = row.get("n")?;
-        let happened = AuditEntry {
-            at: row.get::<_, Millis>("at")?.timestamp(),
-            event: row.get("name")?,
-            actor: row.get("actor")?,
-            origin: row.get("origin")?,
-            ledger: row.get("ledger")?,
-            account: row.get("address")?,
-            detail: row.get("detail")?,
-        };
-        let cursor = format!("{}-{n}", happened.at.as_millisecond());
-        Ok((happened, cursor))
-    })?;
-    Ok(Listed::cut(rows, page.rows()))
 }

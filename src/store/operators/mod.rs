@@ -7,5 +7,6 @@ pub(super) mod duties;
 pub(super) mod idempotency;
 pub(super) mod keys;
 pub(super) mod nodes;
+pub(super) mod passwords;
 pub(super) mod second_factor;
 pub(super) mod tokens;

@@ -6,7 +6,8 @@ use crate::domain::{
 };
 use crate::store::audit::events::NewEvent;
 use crate::store::operators::attempts::{self, AttemptPurpose};
-use crate::store::operators::keys::{OperatorKey, insert_key, n_of, require_password};
+use crate::store::operators::keys::{OperatorKey, insert_key, n_of};
+use crate::store::operators::passwords::require_password;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
 use crate::store::{Store, StoreError};
@@ -41,7 +42,7 @@ fn key_of(tx: &Tx, n: i64) -> Result<Option<TotpKey>, StoreError> {
 }
 
 /// True if the login asks this operator for a code.
-fn is_on(tx: &Tx, n: i64) -> Result<bool, StoreError> {
+pub(crate) fn is_on(tx: &Tx, n: i64) -> Result<bool, StoreError> {
     tx.exists(
         "SELECT 1 FROM operator WHERE n = ? AND totp_confirmed_at IS NOT NULL",
         &[&n],
@@ -254,33 +255,6 @@ impl Store {
                 .detail(name.to_string())
                 .record(tx, &by, now.into())?;
             Ok(true)
-        })
-        .await
-    }
-
-    /// Records that an operator's password was right, and that a code is still to come.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn await_code(
-        &self,
-        name: OperatorName,
-        hash: TokenHash,
-        to: String,
-        expires_at: Timestamp,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.write(move |work| {
-            let n = n_of(work.tx, &name)?;
-            let purpose = AttemptPurpose::Code { to: to.clone() };
-            attempts::insert_attempt(
-                work.tx,
-                hash,
-                Some(n),
-                &purpose,
-                expires_at.into(),
-                now.into(),
-            )
         })
         .await
     }

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::domain::{Actor, OperatorName, Role, Timestamp, TokenHash, TokenScope};
 use crate::store::audit::events::NewEvent;
-use crate::store::operators::keys::{DIRECTORY_TOKENS, KeyKind, n_of};
+use crate::store::operators::keys::{KeyKind, n_of};
 use crate::store::sql::sql_types::Millis;
 use crate::store::{Store, StoreError};
 
@@ -99,27 +99,6 @@ impl Store {
                     })
                 },
             )
-        })
-        .await
-    }
-
-    /// Finds the operator of a token, its present role, and the interface that it is limited to. None for an
-    /// invalid token. One of an operator of the directory is valid for some time after their last sign-in.
-    pub async fn token_holder(
-        &self,
-        hash: TokenHash,
-        now: Timestamp,
-    ) -> Result<Option<(OperatorName, Role, Option<TokenScope>)>, StoreError> {
-        self.read(move |tx| {
-            let now = Millis::from(now);
-            let found: Option<(OperatorName, Role, Role, Option<TokenScope>)> = tx.maybe(
-                "SELECT o.name, o.role, k.role, k.scope FROM operator_key AS k
-                     JOIN operator AS o ON o.n = k.operator
-                     WHERE k.hash = ? AND k.kind = 'token' AND k.expires_at > ?
-                         AND (o.issuer IS NULL OR o.signed_in_at > ?)",
-                &[&hash, &now, &now.minus(DIRECTORY_TOKENS)],
-            )?;
-            Ok(found.map(|(name, operators, own, scope)| (name, operators.min(own), scope)))
         })
         .await
     }

@@ -11,6 +11,7 @@ use crate::domain::{
 };
 use crate::store::accounts::customer_lists;
 use crate::store::audit::hook_calls;
+use crate::store::audit::operator_actions;
 use crate::store::claims::leases;
 use crate::store::ledger::counts;
 use crate::store::ledger::dropped;
@@ -19,7 +20,6 @@ use crate::store::ledger::lists;
 use crate::store::ledger::request_lists;
 use crate::store::ledger::search_index;
 use crate::store::ledger::simulate;
-use crate::store::operators::keys;
 use crate::store::requests::destinations;
 use crate::store::rows::copies;
 use crate::store::rows::dropped_content;
@@ -296,7 +296,7 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
                         until,
                         page: page(after),
                     };
-                    let plans = plans(session, |c| keys::audit(c, &filter));
+                    let plans = plans(session, |c| operator_actions::audit(c, &filter));
                     let index = match (&operator, &event) {
                         (None, None) => "event_operator_time (at",
                         (Some(_), _) => "event_operator_actor (actor=?",

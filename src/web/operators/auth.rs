@@ -196,11 +196,16 @@ async fn visitor(app: &AppState, headers: &HeaderMap) -> Result<Option<CurrentOp
     let hash = key.hash();
     let holder = app
         .store()
-        .key_holder(hash, KeyKind::Session, Timestamp::now())
+        .key_holder(
+            hash,
+            KeyKind::Session,
+            app.config().operators_issuer(),
+            Timestamp::now(),
+        )
         .await?;
-    Ok(holder.map(|(name, role)| CurrentOperator {
-        name,
-        role,
+    Ok(holder.map(|holder| CurrentOperator {
+        name: holder.name,
+        role: holder.role,
         key: hash,
         csrf: csrf(&key),
         down: Vec::new(),

@@ -19,8 +19,8 @@ use super::form_fields::{Fields, FormFields, QueryFields};
 use super::login_code;
 use super::sso::sso_url;
 use crate::domain::{OperatorName, Password, PasswordHash};
-use crate::operations::{end_session, find_operator, start_session};
-use crate::store::SignInWay;
+use crate::operations::{end_session, find_operator, log_in_with_password};
+use crate::store::{PasswordOutcome, SignInWay, StoredPassword};
 use crate::web::page::WebPage;
 use crate::web::rate_limit::{self, Peer};
 
@@ -69,31 +69,34 @@ pub(super) async fn submit(
     let password = fields
         .exactly("password")
         .and_then(Password::for_comparison);
-    let known = match (OperatorName::parse(name), password) {
-        (Ok(name), Some(password)) => app.recognise(&name, password).await?.then_some(name),
-        _ => None,
-    };
-    let Some(name) = known else {
-        let known = app.find_operator_name(name).await?;
-        let failure = match known {
-            Some(_) => LoginFailure::WrongPassword,
-            None => LoginFailure::UnknownName,
-        };
-        app.report_failed_login(client, known, failure).await;
-        return Ok(
-            form(&app, name, to, Some("The name or the password is wrong."))
-                .with_status(StatusCode::UNAUTHORIZED)
-                .into_response(),
-        );
-    };
-    if find_operator(app.store(), &name).await?.sign_in == SignInWay::PasswordAndCode {
-        return login_code::ask(&app, &headers, name, to).await;
+    if let (Ok(name), Some(password)) = (OperatorName::parse(name), password)
+        && let Some(checked) = app.check_password(&name, password).await?
+    {
+        let (outcome, token) =
+            log_in_with_password(app.store(), name, checked, to.to_owned(), SESSION).await?;
+        match outcome {
+            PasswordOutcome::SignedIn => {
+                let mut response = Redirect::to(to).into_response();
+                app.session_cookie(&headers)
+                    .set(&token.reveal(), &mut response);
+                return Ok(response);
+            }
+            PasswordOutcome::AwaitsCode => return Ok(login_code::ask(&app, &headers, &token)),
+            // The password is not the operator's any more.
+            PasswordOutcome::Outdated => {}
+        }
     }
-    let token = start_session(app.store(), name, SESSION).await?;
-    let mut response = Redirect::to(to).into_response();
-    app.session_cookie(&headers)
-        .set(&token.reveal(), &mut response);
-    Ok(response)
+    let known = app.find_operator_name(name).await?;
+    let failure = match known {
+        Some(_) => LoginFailure::WrongPassword,
+        None => LoginFailure::UnknownName,
+    };
+    app.report_failed_login(client, known, failure).await;
+    Ok(
+        form(&app, name, to, Some("The name or the password is wrong."))
+            .with_status(StatusCode::UNAUTHORIZED)
+            .into_response(),
+    )
 }
 
 pub(super) async fn logout(
@@ -142,34 +145,43 @@ impl AppState {
             .map_err(|error| Error::Store(crate::store::StoreError::Other(error.to_string())))
     }
 
-    /// Checks an operator's password. Hashing takes time and memory, so it runs on a blocking thread and with
-    /// bounded concurrency.
-    pub(super) async fn recognise(
+    /// Checks an operator's password and returns the stored one that it matches. Hashing takes time and memory, so
+    /// it runs on a blocking thread and with bounded concurrency.
+    async fn check_password(
         &self,
         name: &OperatorName,
         password: Password,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<StoredPassword>, Error> {
         let found = self.store().password_of(name.clone()).await?;
         let busy = |cause: &dyn std::fmt::Display| {
             Error::Store(crate::store::StoreError::Busy(cause.to_string()))
         };
         let slot = self.hashing.acquire().await.map_err(|error| busy(&error))?;
-        let matches = tokio::task::spawn_blocking(move || compare(&password, found))
+        let matching = tokio::task::spawn_blocking(move || compare(&password, found))
             .await
             .map_err(|error| busy(&error))?;
         drop(slot);
-        Ok(matches)
+        Ok(matching)
+    }
+
+    /// True if the password is the operator's.
+    pub(super) async fn recognise(
+        &self,
+        name: &OperatorName,
+        password: Password,
+    ) -> Result<bool, Error> {
+        Ok(self.check_password(name, password).await?.is_some())
     }
 }
 
 /// Costs one hash, whether the name exists or not.
-fn compare(password: &Password, found: Option<PasswordHash>) -> bool {
+fn compare(password: &Password, found: Option<StoredPassword>) -> Option<StoredPassword> {
     // Operators who sign in elsewhere have an empty one.
-    let Some(hash) = found.filter(|hash| !hash.as_str().is_empty()) else {
+    let Some(found) = found.filter(|found| !found.hash.as_str().is_empty()) else {
         let _ = password.hash();
-        return false;
+        return None;
     };
-    password.matches(&hash)
+    password.matches(&found.hash).then_some(found)
 }
 
 fn form(app: &AppState, name: &str, to: &str, fault: Option<&str>) -> WebPage {

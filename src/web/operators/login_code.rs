@@ -20,8 +20,8 @@ use super::error::Error;
 use super::failed_login::LoginFailure;
 use super::form_fields::FormFields;
 use super::login::SESSION;
-use crate::domain::{OperatorName, SecondFactorCode};
-use crate::operations::{await_code, log_in_with_code};
+use crate::domain::{OperatorName, SecondFactorCode, Token};
+use crate::operations::log_in_with_code;
 use crate::store::CodeOutcome;
 use crate::web::cookie::SecretCookie;
 use crate::web::page::WebPage;
@@ -62,16 +62,10 @@ fn cookie(app: &AppState, headers: &HeaderMap) -> SecretCookie {
 }
 
 /// Asks for the code after the right password.
-pub(super) async fn ask(
-    app: &AppState,
-    headers: &HeaderMap,
-    name: OperatorName,
-    to: &str,
-) -> Result<Response, Error> {
-    let token = await_code(app.store(), name, to.to_owned()).await?;
+pub(super) fn ask(app: &AppState, headers: &HeaderMap, attempt: &Token) -> Response {
     let mut response = form(None).into_response();
-    cookie(app, headers).set(&token.reveal(), &mut response);
-    Ok(response)
+    cookie(app, headers).set(&attempt.reveal(), &mut response);
+    response
 }
 
 pub(super) async fn submit(

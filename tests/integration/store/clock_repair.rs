@@ -169,7 +169,7 @@ async fn a_session_and_an_answer_from_the_future_end_when_others_do() {
     assert_eq!(claimed, Claimed::New);
 
     repaired(&harness).await;
-    let holder = |now| harness.store.key_holder(hash, KeyKind::Session, now);
+    let holder = |now| harness.store.key_holder(hash, KeyKind::Session, None, now);
     assert!(holder(at(DAY / 2)).await.expect("read").is_some());
     assert!(holder(at(DAY)).await.expect("read").is_none());
     let now = at(DAY / 2);

@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
-use vestibule::domain::{Actor, Interface, OperatorName, PasswordHash, Role, Token, TokenHash};
-use vestibule::store::{AnswerKey, Claimed, KeptAnswer, KeyKind, OperatorKey, Page, StoreError};
+use vestibule::domain::{
+    Actor, Interface, OperatorName, PasswordHash, Role, SecondFactorCode, Token, TokenHash, TotpKey,
+};
+use vestibule::store::{
+    AnswerKey, Claimed, DirectoryIdentity, KeptAnswer, KeyKind, OperatorKey, Page, PasswordOutcome,
+    StoreError,
+};
 
 use super::harness::{Harness, operator, start};
 
@@ -50,7 +55,7 @@ async fn a_key_is_worth_what_its_operator_may_and_for_a_time() {
     add(&harness, Role::Agent).await;
     let token = key(&harness, KeyKind::Token, Role::Viewer).await;
     let session = key(&harness, KeyKind::Session, Role::Admin).await;
-    let holder = |hash, kind, at| harness.store.key_holder(hash, kind, at);
+    let holder = |hash, kind, at| harness.store.key_holder(hash, kind, None, at);
     for (hash, kind, later, role) in [
         (token, KeyKind::Token, Duration::ZERO, Some(Role::Viewer)),
         // A role above the operator's has no effect.
@@ -62,6 +67,7 @@ async fn a_key_is_worth_what_its_operator_may_and_for_a_time() {
         (self::hash(), KeyKind::Session, Duration::ZERO, None),
     ] {
         let found = holder(hash, kind, start() + later).await.expect("read");
+        let found = found.map(|holder| (holder.name, holder.role));
         assert_eq!(found, role.map(|role| (ann(), role)), "{kind:?} {later:?}");
     }
 }
@@ -71,7 +77,9 @@ async fn keys_end_one_by_one_all_together_and_with_their_operator() {
     let harness = Harness::open().await;
     add(&harness, Role::Admin).await;
     let opens = async |hash| {
-        let found = harness.store.key_holder(hash, KeyKind::Session, start());
+        let found = harness
+            .store
+            .key_holder(hash, KeyKind::Session, None, start());
         found.await.expect("read").is_some()
     };
     let (one, two) = (
@@ -92,7 +100,7 @@ async fn keys_end_one_by_one_all_together_and_with_their_operator() {
     changed.await.expect("changed");
     assert!(!opens(three).await);
     let found = harness.store.password_of(ann()).await.expect("read");
-    assert_eq!(found, Some(new));
+    assert_eq!(found.map(|found| found.hash), Some(new));
 
     let four = key(&harness, KeyKind::Session, Role::Admin).await;
     let removed = harness.store.remove_operator(ann(), by(), start());
@@ -203,5 +211,106 @@ async fn an_answer_is_kept_for_its_operator_its_request_and_a_time() {
         (3 * HOUR, Claimed::New),
     ] {
         assert_eq!(claim(asked("a", 1), start() + later).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_login_counts_only_if_nothing_changed_while_the_password_was_compared() {
+    let harness = Harness::open().await;
+    let store = &harness.store;
+    add(&harness, Role::Admin).await;
+    let read = async || {
+        let found = store.password_of(ann()).await.expect("read");
+        found.expect("an operator")
+    };
+    let log_in = async |checked| {
+        let key = OperatorKey {
+            hash: hash(),
+            kind: KeyKind::Session,
+            role: Role::Admin,
+            expires_at: start() + HOUR,
+        };
+        let path = "/".to_owned();
+        let outcome =
+            store.log_in_with_password(ann(), checked, key, path, start() + HOUR, start());
+        (outcome.await.expect("written"), key.hash)
+    };
+    let opens = async |hash| {
+        let found = store.key_holder(hash, KeyKind::Session, None, start());
+        found.await.expect("read").is_some()
+    };
+    let (outcome, session) = log_in(read().await).await;
+    assert_eq!(outcome, PasswordOutcome::SignedIn);
+    assert!(opens(session).await);
+
+    let checked = read().await;
+    let revoked = store.end_keys_of(ann(), by(), start());
+    revoked.await.expect("revoked");
+    let (outcome, after) = log_in(checked).await;
+    assert_eq!(outcome, PasswordOutcome::Outdated, "revoked");
+    assert!(!opens(after).await);
+
+    let checked = read().await;
+    let new = PasswordHash::from_stored("$argon2id$new".to_owned());
+    let changed = store.change_password(ann(), new, by(), start());
+    changed.await.expect("changed");
+    let (outcome, after) = log_in(checked).await;
+    assert_eq!(outcome, PasswordOutcome::Outdated, "another password");
+    assert!(!opens(after).await);
+
+    let checked = read().await;
+    let totp = TotpKey::generate().unwrap_or_else(|error| panic!("{error}"));
+    let code = SecondFactorCode::parse(&totp.code_at(start())).expect("a code");
+    let begun = store.begin_second_factor(ann(), totp);
+    begun.await.expect("begun");
+    let confirmed = store.confirm_second_factor(ann(), code, vec![], session, by(), start());
+    assert!(confirmed.await.expect("confirmed"));
+    let (outcome, attempt) = log_in(checked.clone()).await;
+    assert_eq!(outcome, PasswordOutcome::AwaitsCode);
+    assert!(!opens(attempt).await);
+    let awaited = store.awaited_operator(attempt, start()).await;
+    assert_eq!(awaited.expect("read"), Some(ann()));
+
+    let removed = store.remove_operator(ann(), by(), start());
+    removed.await.expect("removed");
+    assert_eq!(
+        log_in(checked).await.0,
+        PasswordOutcome::Outdated,
+        "removed"
+    );
+}
+
+#[tokio::test]
+async fn keys_of_the_directory_count_while_its_issuer_is_the_configured_one() {
+    let harness = Harness::open().await;
+    let store = &harness.store;
+    let person = DirectoryIdentity {
+        issuer: "https://sso.example.org".to_owned(),
+        subject: "7".to_owned(),
+    };
+    let session = OperatorKey {
+        hash: hash(),
+        kind: KeyKind::Session,
+        role: Role::Admin,
+        expires_at: start() + HOUR,
+    };
+    let signed_in = store.sign_in_from_directory(person, ann(), Role::Agent, session, start());
+    assert_eq!(signed_in.await.expect("signed in"), ann());
+    let token = key(&harness, KeyKind::Token, Role::Viewer).await;
+    for (issuer, counts) in [
+        (Some("https://sso.example.org"), true),
+        (Some("https://sso.example.com"), false),
+        // Operators do not sign in at a provider any more.
+        (None, false),
+    ] {
+        for (hash, kind) in [(session.hash, KeyKind::Session), (token, KeyKind::Token)] {
+            let issuer = issuer.map(str::to_owned);
+            let found = store.key_holder(hash, kind, issuer.clone(), start()).await;
+            assert_eq!(
+                found.expect("read").is_some(),
+                counts,
+                "{kind:?} {issuer:?}"
+            );
+        }
     }
 }

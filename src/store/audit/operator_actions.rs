@@ -1,0 +1,120 @@
+//! The audit: the list of operators' actions.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::{Actor, EmailAddress, Interface, LedgerId, Timestamp};
+use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Conditions, Tx};
+use crate::store::{Listed, Page, Store, StoreError};
+
+/// An action of an operator, for the audit.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct AuditEntry {
+    pub at: Timestamp,
+    /// Name in the log, such as `request.released`.
+    pub event: String,
+    /// `operator:NAME`.
+    pub actor: String,
+    /// `command line`, `page` or `api`; None for actions from before this was recorded.
+    pub origin: Option<String>,
+    pub ledger: Option<LedgerId>,
+    pub account: Option<EmailAddress>,
+    pub detail: Option<String>,
+}
+
+/// The actions to list.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Name of the operator, or of the system user at the command line.
+    pub operator: Option<String>,
+    /// Name of the event, such as `request.released`.
+    pub event: Option<String>,
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+    pub page: Page,
+}
+
+impl From<Page> for AuditFilter {
+    fn from(page: Page) -> Self {
+        Self {
+            page,
+            ..Self::default()
+        }
+    }
+}
+
+pub(crate) fn audit(tx: &Tx, filter: &AuditFilter) -> Result<Listed<AuditEntry>, StoreError> {
+    let page = &filter.page;
+    // Time and number of the last row of the page before.
+    let after = page.after.as_deref().map(|cursor| {
+        let place = cursor.split_once('-').and_then(|(at, n)| {
+            let at: i64 = at.parse().ok()?;
+            Some((Millis(at), n.parse::<i64>().ok()?))
+        });
+        place.ok_or_else(|| StoreError::NotFound {
+            what: "cursor",
+            name: cursor.to_owned(),
+        })
+    });
+    let after = after.transpose()?;
+    let rows_wanted = page.rows() + 1;
+    let mut wanted = Conditions::new();
+    if let Some((at, n)) = &after {
+        wanted.ask("(e.at, e.n) < (:at, :n)", ":at", Some(at));
+        wanted.bind(":n", n);
+    }
+    let actor = filter
+        .operator
+        .as_ref()
+        .map(|name| Actor::operator(name, Interface::Page).to_string());
+    let (since, until) = (
+        filter.since.map(Millis::from),
+        filter.until.map(Millis::from),
+    );
+    wanted.ask("e.actor = :actor", ":actor", actor.as_ref());
+    // With both, the operator's index serves the list: one operator does less than all.
+    let is_event = match actor {
+        Some(_) => "coalesce(e.name, '') = :event",
+        None => "e.name = :event",
+    };
+    wanted.ask(is_event, ":event", filter.event.as_ref());
+    wanted.ask("e.at >= :since", ":since", since.as_ref());
+    wanted.ask("e.at < :until", ":until", until.as_ref());
+    wanted.bind(":limit", &rows_wanted);
+    let sql = format!(
+        "SELECT e.n, e.at, e.name, e.actor, nullif(e.origin, '') AS origin, l.id AS ledger, a.address, e.detail
+         FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger
+         LEFT JOIN account AS a ON a.n = e.account
+         WHERE e.origin IS NOT NULL AND {}
+         ORDER BY e.at DESC, e.n DESC LIMIT :limit",
+        wanted.sql()
+    );
+    let rows = wanted.all_with(tx, &sql, |row| {
+        let n: i64 = row.get("n")?;
+        let happened = AuditEntry {
+            at: row.get::<_, Millis>("at")?.timestamp(),
+            event: row.get("name")?,
+            actor: row.get("actor")?,
+            origin: row.get("origin")?,
+            ledger: row.get("ledger")?,
+            account: row.get("address")?,
+            detail: row.get("detail")?,
+        };
+        let cursor = format!("{}-{n}", happened.at.as_millisecond());
+        Ok((happened, cursor))
+    })?;
+    Ok(Listed::cut(rows, page.rows()))
+}
+
+impl Store {
+    /// Actions of operators, newest first.
+    pub async fn audit(
+        &self,
+        filter: impl Into<AuditFilter>,
+    ) -> Result<Listed<AuditEntry>, StoreError> {
+        let filter = filter.into();
+        self.read(move |tx| audit(tx, &filter)).await
+    }
+}

@@ -8,7 +8,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::access::Standing;
 use crate::config::Quota;
 use crate::domain::Timestamp;
 use crate::domain::{Actor, LedgerId, PortalName, Reason, RequestId};
@@ -21,7 +20,7 @@ use crate::store::rows::copies::{Likeness, find_original};
 use crate::store::rows::dropped_content::{count_if_unwanted, uncount};
 use crate::store::rows::keys::{copy_key, octets, repeat_key};
 use crate::store::rows::shown_facts::ShownFacts;
-use crate::store::sql::sql_types::{JsonColumn, Millis, json};
+use crate::store::sql::sql_types::{JsonColumn, JsonFields, Millis, json};
 use crate::store::sql::{FromRow, Row, Tx, insert};
 
 /// A held request as its sender sees it before releasing it.
@@ -119,10 +118,8 @@ fn replace(
         ))
         .record(tx, &Actor::Daemon, case.now)?;
     tx.run("DELETE FROM request WHERE ledger = ?", &[&n])?;
-    let standing = Standing {
-        account: case.full,
-        ..recorded_standing(tx, n)?
-    };
+    let mut standing = recorded_standing(tx, n)?;
+    standing.set("account", &case.full)?;
     tx.run(
         "UPDATE ledger SET verdict = 'dropped', rule = ?2, forget_at = ?3, standing = ?4
              WHERE n = ?1",
@@ -141,8 +138,8 @@ fn replace(
 }
 
 /// The standing with which an entry was decided.
-fn recorded_standing(tx: &Tx, n: i64) -> Result<Standing, StoreError> {
-    let standing: JsonColumn<Standing> =
+fn recorded_standing(tx: &Tx, n: i64) -> Result<JsonFields, StoreError> {
+    let standing: JsonColumn<JsonFields> =
         tx.one("SELECT standing FROM ledger WHERE n = ?", &[&n])?;
     Ok(standing.0)
 }
@@ -311,9 +308,7 @@ pub(crate) fn take_back(
         return Ok(false);
     }
     let mut standing = recorded_standing(tx, n)?;
-    if let Some(account) = &mut standing.account {
-        account.quota_reached = false;
-    }
+    standing.set_in("account", "quota_reached", false);
     tx.run(
         "UPDATE ledger SET verdict = 'held', rule = ?2, forget_at = NULL, copy_key = ?3,
                  standing = ?4

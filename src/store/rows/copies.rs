@@ -21,7 +21,7 @@ use crate::store::rows::dropped_content::count_if_unwanted;
 use crate::store::rows::keys::octets;
 use crate::store::rows::unwanted_content::drop_unwanted;
 use crate::store::sql::Tx;
-use crate::store::sql::sql_types::{JsonColumn, Millis, json};
+use crate::store::sql::sql_types::{JsonColumn, JsonFields, Millis, json};
 
 /// Time within which the same message counts as a copy.
 const COPY_WITHIN: Duration = Duration::from_hours(7 * 24);
@@ -125,15 +125,12 @@ pub(crate) fn upgrade(
     facts: &Facts,
     now: Millis,
 ) -> Result<(), StoreError> {
-    let (before, recorded): (i64, JsonColumn<Facts>) = tx.one(
+    let (before, JsonColumn(mut recorded)): (i64, JsonColumn<JsonFields>) = tx.one(
         "SELECT coalesce(message, n), facts FROM ledger WHERE n = ?",
         &[&original],
     )?;
-    let recorded = Facts {
-        authentication: facts.authentication.clone(),
-        size: facts.size,
-        ..recorded.0
-    };
+    recorded.set("authentication", &facts.authentication)?;
+    recorded.set("size", &facts.size)?;
     tx.run(
         "UPDATE ledger SET message = ?2, facts = ?3 WHERE n = ?1",
         &[&original, &carrier, &json(&recorded)?],

@@ -1,7 +1,7 @@
 //! Column types: ids as 16 octets, times as milliseconds, enums as words, structures as compact JSON.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::value::Bind;
 use super::{FromSql, SqlValue, ToSql};
@@ -142,6 +142,28 @@ impl FromSql for Millis {
 /// Encodes a structure for a column.
 pub(crate) fn json(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Other(error.to_string()))
+}
+
+/// A JSON object of which some fields are replaced. All others stay as they are stored, also those that only a
+/// newer version knows, which may work beside this one.
+#[derive(Deserialize, Serialize)]
+#[serde(transparent)]
+pub(crate) struct JsonFields(serde_json::Map<String, serde_json::Value>);
+
+impl JsonFields {
+    pub(crate) fn set(&mut self, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
+        let value =
+            serde_json::to_value(value).map_err(|error| StoreError::Other(error.to_string()))?;
+        self.0.insert(name.to_owned(), value);
+        Ok(())
+    }
+
+    /// Replaces a field of the object in the field `outer`, if there is one.
+    pub(crate) fn set_in(&mut self, outer: &str, name: &str, value: impl Into<serde_json::Value>) {
+        if let Some(serde_json::Value::Object(inner)) = self.0.get_mut(outer) {
+            inner.insert(name.to_owned(), value.into());
+        }
+    }
 }
 
 /// A column with a JSON structure.

@@ -143,6 +143,28 @@ async fn a_delivered_message_is_not_delivered_again_and_a_failed_one_is() {
     }
 }
 
+/// A node of a newer version may record facts that this one does not know.
+#[tokio::test]
+async fn an_upgrade_keeps_what_only_a_newer_version_knows() {
+    let harness = Harness::open().await;
+    let held = harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let newer =
+        "UPDATE ledger SET facts = replace(facts, '{\"sender\"', '{\"later\":[1],\"sender\"')
+                 WHERE id = ?";
+    assert!(harness.database.damage(newer, held.ledger.to_bytes()));
+    let real = authenticated(mail("ann@corp.example", "1@x", start()));
+    harness.accept(real).await;
+    let read = async || harness.store.ledger_entry(held.ledger).await;
+    let entry = read().await.expect("read").expect("there");
+    assert!(entry.facts.authentication.passes());
+    // Only the entry that still has the field becomes unreadable.
+    let mark = "UPDATE ledger SET facts = '{}' WHERE id = ? AND facts LIKE '%\"later\":[1]%'";
+    assert!(harness.database.damage(mark, held.ledger.to_bytes()));
+    assert!(read().await.is_err(), "the field was lost");
+}
+
 /// A forger who knows a message can send it first, with fields of their own besides those that identify it.
 /// The authenticated message replaces it.
 #[tokio::test]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::key::Key;
-use crate::domain::{DomainPattern, EmailAddress, PortalName, canary};
+use crate::domain::{DomainPattern, EmailAddress, Kind, PortalName, canary};
 
 /// Rules for customers of approved domains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -139,6 +139,15 @@ impl Settings {
     #[must_use]
     pub fn denies(&self, address: &EmailAddress) -> Option<&DomainPattern> {
         self.denied.iter().find(|pattern| pattern.denies(address))
+    }
+
+    /// Groups of a new account of this kind.
+    #[must_use]
+    pub fn default_groups(&self, kind: Kind) -> &[String] {
+        match kind {
+            Kind::Internal => &self.internal.default_groups,
+            Kind::External => &[],
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::access::{Consequence, Decision, decide_newcomer};
 use crate::domain::{
-    Account, AccountId, Actor, EmailAddress, Kind, NewAccount, Origin, PortalName, Reason, Status,
+    Account, AccountId, Actor, EmailAddress, NewAccount, Origin, PortalName, Reason, Status,
     Timestamp,
 };
 use crate::store::audit::events::NewEvent;
@@ -123,10 +123,7 @@ impl Work<'_> {
         else {
             return Ok(Added::NotAllowed(decision));
         };
-        let groups: &[String] = match new.kind {
-            Kind::Internal => &settings.internal.default_groups,
-            Kind::External => &[],
-        };
+        let groups = settings.default_groups(new.kind);
         // Anybody can sign up, so sign-up needs verification; for an account that an operator adds, the
         // settings decide as for mail.
         let new = NewAccount {

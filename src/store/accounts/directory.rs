@@ -2,14 +2,14 @@
 //!
 //! The access settings decide about a new account as they do for mail. The directory vouches for the address
 //! of an account, unless the settings refuse the address, the person said "This was not me", or messages wait
-//! for it: those were written before, by whomever, and only the person can say that they are theirs. A user that is inactive or removed has no access any more; an active one
-//! lifts nothing but that.
+//! for it: those were written before, by whomever, and only the person can say that they are theirs. A user that
+//! is inactive or removed has no access any more; an active one lifts nothing but that.
 
 use serde::{Deserialize, Serialize};
 
 use crate::access::Consequence;
 use crate::domain::{
-    Account, Actor, EmailAddress, GroupName, Kind, NewAccount, Origin, Timestamp, UserId,
+    Account, Actor, EmailAddress, GroupName, NewAccount, Origin, Timestamp, UserId,
 };
 use crate::store::accounts::customers::account;
 use crate::store::audit::events::NewEvent;
@@ -209,7 +209,7 @@ pub(crate) fn list(
 /// The account that a user gets.
 enum Target {
     Existing(AccountRow),
-    New(NewAccount, Vec<String>),
+    New(NewAccount),
 }
 
 impl Work<'_> {
@@ -232,15 +232,9 @@ impl Work<'_> {
                 Ok(Target::Existing(there))
             });
         }
-        let (decision, default_groups) = self.decide_person(address)?;
+        let decision = self.decide_person(address)?;
         Ok(match decision.consequence {
-            Consequence::Hold(Some(new)) | Consequence::Accept(Some(new)) => {
-                let groups = match new.kind {
-                    Kind::Internal => default_groups,
-                    Kind::External => Vec::new(),
-                };
-                Ok(Target::New(new, groups))
-            }
+            Consequence::Hold(Some(new)) | Consequence::Accept(Some(new)) => Ok(Target::New(new)),
             _ => Err(UserRefusal::NotAllowed {
                 address: address.clone(),
                 cause: match decision.evidence {
@@ -262,7 +256,8 @@ impl Work<'_> {
         let tx = self.tx;
         let taken = match target {
             Target::Existing(there) => there,
-            Target::New(new, groups) => {
+            Target::New(new) => {
+                let groups = self.default_groups(new.kind)?;
                 let made = make(tx, address, new, &groups, Origin::Operator, None, now)?;
                 self.wakeups.add(Topic::OperatorActions);
                 NewEvent::new("account.added")
@@ -271,7 +266,7 @@ impl Work<'_> {
                 made
             }
         };
-        let (decision, _) = self.decide_person(address)?;
+        let decision = self.decide_person(address)?;
         self.vouch_by_directory(&taken, decision, by, now)?;
         account_by_number(tx, taken.n)
     }
@@ -296,12 +291,8 @@ impl Work<'_> {
         }
         let groups: Vec<GroupName> = if new.roles.is_empty() {
             // The directory assigns none any more: those of a new account.
-            let (_, settings) = self.settings.effective(self.tx, None)?;
-            let defaults = match account.kind {
-                Kind::Internal => settings.internal.default_groups.clone(),
-                Kind::External => Vec::new(),
-            };
             let parse = |name: &String| GroupName::parse(name).ok();
+            let defaults = self.default_groups(account.kind)?;
             defaults.iter().filter_map(parse).collect()
         } else {
             new.roles.iter().map(|role| role.value.clone()).collect()

@@ -5,8 +5,25 @@ use crate::store::accounts::customers::account;
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::rows::account_rows::{AccountRow, account_by_id};
+use crate::store::sql::Tx;
 use crate::store::sql::sql_types::{JsonColumn, Millis, json};
 use crate::store::{Store, StoreError, Topic};
+
+/// The groups sorted and each once; None if the account has exactly these.
+pub(crate) fn changed_groups(
+    tx: &Tx,
+    account: i64,
+    groups: &[GroupName],
+) -> Result<Option<Vec<GroupName>>, StoreError> {
+    let mut sorted = groups.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let JsonColumn(mut before): JsonColumn<Vec<String>> =
+        tx.one("SELECT groups FROM account WHERE n = ?", &[&account])?;
+    before.sort_unstable();
+    let is_same = sorted.iter().map(GroupName::as_str).eq(&before);
+    Ok((!is_same).then_some(sorted))
+}
 
 impl Work<'_> {
     /// Replaces the groups of an account. Returns false if it had these already.
@@ -25,17 +42,10 @@ impl Work<'_> {
                 groups.len()
             )));
         }
-        let mut sorted = groups.to_vec();
-        sorted.sort_unstable();
-        sorted.dedup();
-        let stored: JsonColumn<Vec<String>> =
-            tx.one("SELECT groups FROM account WHERE n = ?", &[&account.n])?;
-        let mut before = stored.0;
-        before.sort_unstable();
-        let names: Vec<&str> = sorted.iter().map(GroupName::as_str).collect();
-        if before == names {
+        let Some(sorted) = changed_groups(tx, account.n, groups)? else {
             return Ok(false);
-        }
+        };
+        let names: Vec<&str> = sorted.iter().map(GroupName::as_str).collect();
         tx.run(
             "UPDATE account SET groups = ?2 WHERE n = ?1",
             &[&account.n, &json(&sorted)?],

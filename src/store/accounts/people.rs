@@ -8,12 +8,13 @@ use crate::access::{Consequence, Decision, decide_newcomer};
 use crate::domain::{
     Actor, EmailAddress, GroupName, Kind, NewAccount, Origin, PortalName, Reason, Status, Timestamp,
 };
+use crate::store::accounts::groups::changed_groups;
 use crate::store::accounts::vouching::count_released;
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::error::readable;
 use crate::store::rows::account_rows::{AccountRow, find_account, make};
-use crate::store::sql::sql_types::{JsonColumn, Millis};
+use crate::store::sql::sql_types::Millis;
 use crate::store::verification::lanes::QueuePlace;
 use crate::store::{MailCause, MailKind, Store, StoreError, Topic};
 
@@ -87,7 +88,7 @@ pub enum PersonOutcome {
 
 /// The steps that bring a person in.
 enum Plan {
-    Create(NewAccount, Vec<String>),
+    Create(NewAccount),
     Change {
         account: AccountRow,
         make_internal: bool,
@@ -124,22 +125,23 @@ fn kind_of_newcomer(decision: Decision, wanted: Option<Kind>) -> Result<NewAccou
 }
 
 impl Work<'_> {
-    /// The decision of the site's access settings about a new account for this address, and the groups that
-    /// an internal one gets.
-    pub(crate) fn decide_person(
-        &mut self,
-        address: &EmailAddress,
-    ) -> Result<(Decision, Vec<String>), StoreError> {
+    /// The decision of the site's access settings about a new account for this address.
+    pub(crate) fn decide_person(&mut self, address: &EmailAddress) -> Result<Decision, StoreError> {
         let (_, settings) = self.settings.effective(self.tx, None)?;
         // The settings of the site decide, looked up under a name that no portal has.
         let nowhere = PortalName::parse("-").map_err(|e| StoreError::Other(e.to_string()))?;
-        let decision = decide_newcomer(address, &nowhere, &settings);
-        Ok((decision, settings.internal.default_groups.clone()))
+        Ok(decide_newcomer(address, &nowhere, &settings))
+    }
+
+    /// Groups that the site's access settings give a new account of this kind.
+    pub(crate) fn default_groups(&mut self, kind: Kind) -> Result<Vec<String>, StoreError> {
+        let (_, settings) = self.settings.effective(self.tx, None)?;
+        Ok(settings.default_groups(kind).to_vec())
     }
 
     fn plan(&mut self, person: &Person, now: Millis) -> Result<Plan, StoreError> {
         let tx = self.tx;
-        let (decision, default_groups) = self.decide_person(&person.address)?;
+        let decision = self.decide_person(&person.address)?;
         let count = person.groups.as_ref().map_or(0, Vec::len);
         if count > GroupName::MOST {
             return Ok(Plan::Refuse(PersonRefusal::TooManyGroups(count)));
@@ -151,17 +153,7 @@ impl Work<'_> {
         }
         let Some(account) = there.filter(|there| !there.is_placeholder) else {
             return Ok(match kind_of_newcomer(decision, person.kind) {
-                Ok(new) => {
-                    let is_internal = new.kind == Kind::Internal;
-                    Plan::Create(
-                        new,
-                        if is_internal {
-                            default_groups
-                        } else {
-                            Vec::new()
-                        },
-                    )
-                }
+                Ok(new) => Plan::Create(new),
                 Err(refusal) => Plan::Refuse(refusal),
             });
         };
@@ -184,7 +176,7 @@ impl Work<'_> {
             _ => false,
         };
         let groups = match &person.groups {
-            Some(groups) => !has_groups(tx, &account, groups)?,
+            Some(groups) => changed_groups(tx, account.n, groups)?.is_some(),
             None => false,
         };
         Ok(Plan::Change {
@@ -203,7 +195,7 @@ impl Work<'_> {
         now: Millis,
     ) -> Result<PersonOutcome, StoreError> {
         match self.plan(person, now)? {
-            Plan::Create(new, default_groups) => {
+            Plan::Create(new) => {
                 let needs_proof = new.proof_needed && !person.verified;
                 let status = if needs_proof {
                     Status::Pending
@@ -211,7 +203,7 @@ impl Work<'_> {
                     Status::Active
                 };
                 if !dry_run {
-                    self.create_person(person, new, &default_groups, by, now)?;
+                    self.create_person(person, new, by, now)?;
                 }
                 Ok(PersonOutcome::Created {
                     kind: new.kind,
@@ -262,16 +254,16 @@ impl Work<'_> {
         &mut self,
         person: &Person,
         new: NewAccount,
-        default_groups: &[String],
         by: &Actor,
         now: Millis,
     ) -> Result<(), StoreError> {
         let tx = self.tx;
+        let groups = self.default_groups(new.kind)?;
         let made = make(
             tx,
             &person.address,
             new,
-            default_groups,
+            &groups,
             Origin::Operator,
             None,
             now,
@@ -314,22 +306,6 @@ impl Work<'_> {
             .account(account.n)
             .record(self.tx, by, now)
     }
-}
-
-/// True if the account has exactly these groups.
-fn has_groups(
-    tx: &crate::store::sql::Tx,
-    account: &AccountRow,
-    groups: &[GroupName],
-) -> Result<bool, StoreError> {
-    let stored: JsonColumn<Vec<String>> =
-        tx.one("SELECT groups FROM account WHERE n = ?", &[&account.n])?;
-    let mut stored = stored.0;
-    stored.sort_unstable();
-    let mut wanted: Vec<&str> = groups.iter().map(GroupName::as_str).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    Ok(stored == wanted)
 }
 
 impl Store {

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    AccountId, EmailAddress, Kind, LedgerId, PortalName, Proof, RequestId, Status, Timestamp,
-    TokenHash, Transition,
+    AccountId, EmailAddress, GroupName, Kind, LedgerId, PortalName, Proof, RequestId, Status,
+    Timestamp, TokenHash, Transition,
 };
 use crate::store::accounts::taken_back::{self, Discarded};
 use crate::store::audit::events::NewEvent;
@@ -202,15 +202,12 @@ pub(crate) fn portal_of_mail(tx: &Tx, n: i64) -> Result<Option<PortalName>, Stor
     tx.one("SELECT portal FROM letter WHERE n = ?", &[&n])
 }
 
-/// Maximum groups of an account that a directory adds to.
-const MOST_GROUPS: usize = 100;
-
 /// Adds the groups of the directory to those that the account has.
 fn add_groups(tx: &Tx, account: i64, groups: &[String]) -> Result<(), StoreError> {
     let JsonColumn(mut all): JsonColumn<Vec<String>> =
         tx.one("SELECT groups FROM account WHERE n = ?", &[&account])?;
     for group in groups {
-        if all.len() < MOST_GROUPS && !all.contains(group) {
+        if all.len() < GroupName::MOST && !all.contains(group) {
             all.push(group.clone());
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::access::{AccountStanding, Consequence, Decision, Effective};
 use crate::config::Quota;
-use crate::domain::{Actor, Kind, Origin, PortalName, RequestId, Status};
+use crate::domain::{Actor, Origin, PortalName, RequestId, Status};
 use crate::store::audit::hooks;
 use crate::store::claims::leases::REQUESTS;
 use crate::store::engine::job::Work;
@@ -68,10 +68,7 @@ impl Work<'_> {
         let created = new.is_some();
         let account = match (new, account, case.sender) {
             (Some(new), _, Some(sender)) => {
-                let groups: &[String] = match new.kind {
-                    Kind::Internal => &settings.internal.default_groups,
-                    Kind::External => &[],
-                };
+                let groups = settings.default_groups(new.kind);
                 let entry = Some(case.n);
                 make(self.tx, sender, new, groups, Origin::Mail, entry, case.now)?
             }

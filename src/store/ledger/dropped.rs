@@ -113,6 +113,23 @@ impl Store {
 /// Number of messages of a domain that are examined for different senders.
 const MOST_LOOKED_THROUGH: u32 = 20_000;
 
+fn midnight_before(at: Millis) -> Millis {
+    Millis(at.0.div_euclid(Millis::DAY) * Millis::DAY)
+}
+
+/// Domains with the messages that the daily counters have since a midnight, the most first.
+fn counted_domains(
+    tx: &Tx,
+    midnight: Millis,
+    limit: usize,
+) -> Result<Vec<(String, u64)>, StoreError> {
+    tx.all(
+        "SELECT domain, CAST(sum(messages) AS bigint) AS total FROM shut_out WHERE day >= ?1
+         GROUP BY domain ORDER BY total DESC, domain LIMIT ?2",
+        &[&midnight, &limit],
+    )
+}
+
 /// Messages are counted by the daily counters. Different senders are counted by an index, for the listed
 /// domains only.
 pub(crate) fn domains(
@@ -121,12 +138,8 @@ pub(crate) fn domains(
     limit: usize,
 ) -> Result<Vec<DroppedDomain>, StoreError> {
     let settings = settings_cache::newest(tx)?.settings;
-    let midnight = Millis(since.0.div_euclid(Millis::DAY) * Millis::DAY);
-    let domains: Vec<(String, u64)> = tx.all(
-        "SELECT domain, CAST(sum(messages) AS bigint) AS total FROM shut_out WHERE day >= ?1
-         GROUP BY domain ORDER BY total DESC, domain LIMIT ?2",
-        &[&midnight, &limit],
-    )?;
+    let midnight = midnight_before(since);
+    let domains = counted_domains(tx, midnight, limit)?;
     let people = with_codes(
         "SELECT count(DISTINCT sender) FROM (
              SELECT sender FROM ledger INDEXED BY ledger_dropped
@@ -160,12 +173,7 @@ pub(crate) fn domains_between(
     limit: usize,
 ) -> Result<Vec<DroppedDomain>, StoreError> {
     let settings = settings_cache::newest(tx)?.settings;
-    let midnight = Millis(since.0.div_euclid(Millis::DAY) * Millis::DAY);
-    let candidates: Vec<(String, u64)> = tx.all(
-        "SELECT domain, CAST(sum(messages) AS bigint) AS total FROM shut_out WHERE day >= ?1
-         GROUP BY domain ORDER BY total DESC, domain LIMIT ?2",
-        &[&midnight, &MOST_CANDIDATES],
-    )?;
+    let candidates = counted_domains(tx, midnight_before(since), MOST_CANDIDATES)?;
     let counted = with_codes(
         "SELECT count(*), count(DISTINCT sender) FROM (
              SELECT sender FROM ledger INDEXED BY ledger_dropped

@@ -144,10 +144,7 @@ impl Work<'_> {
             Consequence::Hold(Some(new)) | Consequence::Accept(Some(new)) => new.kind,
             _ => Kind::External,
         };
-        let groups: &[String] = match kind {
-            Kind::Internal => &settings.internal.default_groups,
-            Kind::External => &[],
-        };
+        let groups = settings.default_groups(kind);
         let new = NewAccount {
             kind,
             proof_needed: true,

@@ -242,9 +242,13 @@ async fn answer<I: Input, O: ApiOutput>(
     handler: impl Serve<I, O>,
 ) -> Result<Response, Problem> {
     let peer = request.extensions().get::<Peer>().copied();
-    let holder = app.admit(least, request.headers(), peer).await?;
+    let mut holder = app.admit(least, request.headers(), peer).await?;
     let makes = request.method() == Method::POST;
     let request = read::<I>(request).await?;
+    if request.method != Method::GET {
+        // The body may come slowly, and the token end meanwhile.
+        holder = app.admit(least, &request.headers, peer).await?;
+    }
     let key = if makes {
         idempotency::key(&request.headers)?
     } else {

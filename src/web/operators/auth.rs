@@ -171,9 +171,15 @@ impl Guard {
         let mut request = if self.reads {
             request
         } else {
-            own_form(request, &operator)
+            let request = own_form(request, &operator)
                 .await
-                .map_err(IntoResponse::into_response)?
+                .map_err(IntoResponse::into_response)?;
+            // The form may come slowly, and the session end meanwhile.
+            visitor(&self.app, request.headers())
+                .await
+                .and_then(|still| still.ok_or(Error::NoSession))
+                .map_err(IntoResponse::into_response)?;
+            request
         };
         request.extensions_mut().insert(operator);
         Ok(request)

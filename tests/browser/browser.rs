@@ -123,12 +123,19 @@ impl Browser {
         field.send_keys(text).await.expect("typed");
     }
 
+    /// Clicks an element. One of a page that was just replaced is looked up again.
     pub async fn press(&self, css: &str) {
-        let button = self.find(css).await;
-        button
-            .click()
-            .await
-            .unwrap_or_else(|error| panic!("{css}: {error}"));
+        while let Err(error) = self.find(css).await.click().await {
+            assert!(error.is_stale_element_reference(), "{css}: {error}");
+        }
+    }
+
+    /// Clicks an element that leads to another page, and waits for that page.
+    pub async fn follow(&self, css: &str) {
+        self.run("window.isLeft = true").await;
+        self.press(css).await;
+        self.until("return !window.isLeft && document.readyState === 'complete'")
+            .await;
     }
 
     /// Sends keys to the focused element.
@@ -182,11 +189,18 @@ impl Browser {
         ran.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
-    /// Waits until it returns true.
+    /// Waits until it returns true, also in a page that replaces this one.
     pub async fn until(&self, script: &str) {
         let begin = Instant::now();
-        while self.run(script).await != true {
-            assert!(begin.elapsed() < DEADLINE, "waited in vain for {script}");
+        loop {
+            let answer = self.client.execute(script, Vec::new()).await;
+            if matches!(answer, Ok(Value::Bool(true))) {
+                return;
+            }
+            assert!(
+                begin.elapsed() < DEADLINE,
+                "waited in vain for {script}: {answer:?}"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -91,7 +91,7 @@ impl Question<'_> {
     async fn click(&mut self, css: &str) {
         self.clicks += 1;
         assert!(self.clicks <= MOST_CLICKS, "{}: too many clicks", self.name);
-        self.browser.press(css).await;
+        self.browser.follow(css).await;
     }
 
     async fn search(&mut self, words: &str) {

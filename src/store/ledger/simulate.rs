@@ -171,7 +171,7 @@ pub(crate) fn simulate(
                  AND (?4 = 1 OR standing LIKE '%\"unverified\":true%')
              ))
              AND (CAST(?2 AS text) IS NULL OR portal = ?2) AND (CAST(?3 AS text) IS NULL OR domain = ?3)
-         ORDER BY received_at DESC",
+         ORDER BY received_at DESC, n DESC",
     );
     let parameters: [&dyn ToSql; 4] = [&since, &what.portal, &what.domain, &denial_differs];
     tx.each(&sql, &parameters, |row| {

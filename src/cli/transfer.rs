@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::context::Global;
 use super::failure::{CommandError, CommandResult};
 use super::output::Output;
-use crate::config::PostgresServer;
+use crate::config::{self, PostgresServer};
 use crate::domain::Timestamp;
 use crate::store::{self, Location};
 
@@ -119,10 +119,8 @@ fn place(text: &str, args: &Args) -> Result<Location, CommandError> {
     let mut server = PostgresServer::parse(text)
         .map_err(|cause| CommandError::Usage(format!("--to: {cause}")))?;
     if let Some(file) = &args.password_file {
-        let password = std::fs::read_to_string(file).map_err(|cause| {
-            CommandError::Failed(anyhow::anyhow!("{}: {cause}", file.display()))
-        })?;
-        server.password = password.trim_end_matches(['\r', '\n']).to_owned().into();
+        let password = config::read_secret(file);
+        server.password = password.map_err(|cause| CommandError::Failed(anyhow::anyhow!(cause)))?;
     }
     server.ca_file.clone_from(&args.ca_file);
     Ok(Location::Server(Box::new(server)))

@@ -45,7 +45,7 @@ pub use destination::{
 pub use mistake::{ConfigErrors, Mistake};
 pub use postgres::{PostgresHost, PostgresServer, PostgresTls};
 pub use retry::Retry;
-pub use secret::{Secret, Secrets};
+pub use secret::{Secret, Secrets, read as read_secret};
 pub(crate) use sections::{authserv_id, name_of_this_machine, time_zone};
 pub use server_url::SmtpUrl;
 pub(crate) use server_url::{is_private, is_secure, parse_http, parse_public};

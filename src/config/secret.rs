@@ -195,7 +195,10 @@ impl TomlSection<'_> {
 }
 
 /// The file's text without the newline that editors add at its end.
-fn read(path: &Path) -> Result<Secret, String> {
+///
+/// # Errors
+/// It cannot be read, is empty, or has more than one line.
+pub fn read(path: &Path) -> Result<Secret, String> {
     let shown = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|cause| format!("{shown} cannot be read: {}", super::why(&cause)))?;

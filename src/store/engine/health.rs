@@ -22,7 +22,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Age at which a success no longer counts: the next heartbeat is missing.
 const STALE: Duration = Duration::from_secs(90);
 
-/// A commit that takes longer hangs. Longer than it waits for a lock of another process.
+/// A commit that takes longer hangs.
 const HANGS: Duration = Duration::from_secs(8);
 
 /// The outcome of the last commit, and the end of the writer if it ended.

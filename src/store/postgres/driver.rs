@@ -49,13 +49,15 @@ impl Server {
         format!("vestibule_{}", self.place.schema)
     }
 
-    /// The statement that announces a commit to other nodes; empty where nobody waits for it.
+    /// The statement that announces a commit to other nodes; empty where nobody waits for it. A session that
+    /// listens and never reads fills the queue of the whole server: COMMIT would fail, and others look at an
+    /// interval anyway.
     pub(super) fn announce(&self, wakeups: Wakeups) -> String {
         let mut sql = String::new();
         if wakeups.any() {
             let _ = write!(
                 sql,
-                "SELECT pg_notify('{}', '{} {}');",
+                "SELECT pg_notify('{}', '{} {}') WHERE pg_notification_queue_usage() < 0.9;",
                 self.channel(),
                 self.opening,
                 wakeups.bits()
@@ -126,7 +128,7 @@ impl Driver for PostgresDriver {
              WHERE relnamespace = '{schema}'::regnamespace AND relkind = 'r'"
         ))?;
         for row in &tables.rows {
-            if let Some(table) = super::wire::text_of(row, 0) {
+            if let Some(table) = super::rows::text_of(row, 0) {
                 wire.simple(&format!("VACUUM {schema}.{table}"))?;
             }
         }

@@ -16,40 +16,24 @@ struct Migration {
     works_with: usize,
 }
 
+const fn step(number: usize, works_with: usize, sql: &'static str) -> Migration {
+    Migration {
+        number,
+        sql,
+        works_with,
+    }
+}
+
 /// The first one creates the tables as the other engine has them after its migration of that number.
 const MIGRATIONS: &[Migration] = &[
-    Migration {
-        number: 29,
-        sql: include_str!("schema/0001-foundation.sql"),
-        works_with: 29,
-    },
-    Migration {
-        number: 30,
-        sql: include_str!("schema/0030-nodes.sql"),
-        works_with: 30,
-    },
-    Migration {
-        number: 31,
-        sql: include_str!("schema/0031-people.sql"),
-        works_with: 31,
-    },
-    Migration {
-        number: 32,
-        sql: include_str!("schema/0032-moved.sql"),
-        works_with: 32,
-    },
+    step(29, 29, include_str!("schema/0001-foundation.sql")),
+    step(30, 30, include_str!("schema/0030-nodes.sql")),
+    step(31, 31, include_str!("schema/0031-people.sql")),
+    step(32, 32, include_str!("schema/0032-moved.sql")),
     // A program that knows of no second factor would let operators in without it.
-    Migration {
-        number: 33,
-        sql: include_str!("schema/0033-sign-in.sql"),
-        works_with: 33,
-    },
-    Migration {
-        number: 34,
-        sql: include_str!("schema/0034-lists.sql"),
-        // Only indexes.
-        works_with: 33,
-    },
+    step(33, 33, include_str!("schema/0033-sign-in.sql")),
+    // Only indexes.
+    step(34, 33, include_str!("schema/0034-lists.sql")),
 ];
 
 /// Number of the newest migration that this program knows.

@@ -9,6 +9,7 @@ mod maintenance;
 mod migrations;
 mod notify;
 pub(super) mod preflight;
+mod rows;
 mod session;
 mod statements;
 mod stream;

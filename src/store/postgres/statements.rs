@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::wire::ResultColumns;
+use super::rows::ResultColumns;
 
 /// Statements that a session keeps prepared. Beyond, all are prepared anew: texts with lists of conditions come
 /// in many forms.

@@ -1,13 +1,15 @@
-//! The stream to one host: a socket of this machine, TCP, or TLS over TCP. Every wait has a deadline.
+//! The stream to one host: a socket of this machine, TCP, or TLS over TCP. Connecting, each read and each write
+//! end after a time; only the look-up of a name takes what the system's resolver takes.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
-use rustix::net::sockopt;
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 
 use super::tls::{self, TlsStream};
 use crate::config::{PostgresHost, PostgresServer, PostgresTls};
@@ -42,7 +44,8 @@ impl Stream {
         let (name, port) = match host {
             PostgresHost::Socket { folder, port } => {
                 let path = folder.join(format!(".s.PGSQL.{port}"));
-                let stream = Self::Socket(UnixStream::connect(path).map_err(away)?);
+                let stream = connect_to_socket(&path, CONNECTING).map_err(away)?;
+                let stream = Self::Socket(stream);
                 stream.set_timeout(timeout).map_err(away)?;
                 return Ok(stream);
             }
@@ -86,6 +89,16 @@ impl Stream {
 fn set_timeout_of(stream: &TcpStream, timeout: Option<Duration>) -> io::Result<()> {
     stream.set_read_timeout(timeout)?;
     stream.set_write_timeout(timeout)
+}
+
+/// Connects to a socket of this machine. Without a timeout, one whose server has stopped accepting would be waited
+/// for without end.
+fn connect_to_socket(path: &Path, timeout: Duration) -> io::Result<UnixStream> {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(timeout))?;
+    net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(UnixStream::from(socket))
 }
 
 /// Connects to the first address of a name that accepts.
@@ -135,5 +148,36 @@ impl Write for Stream {
             Self::Tcp(stream) => stream.flush(),
             Self::Tls(stream) => stream.flush(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn a_socket_that_nobody_accepts_at_is_left() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        let flags = SocketFlags::CLOEXEC;
+        let server = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+        let server = server.expect("a socket");
+        let address = SocketAddrUnix::new(&path).expect("an address");
+        net::bind(&server, &address).expect("bound");
+        net::listen(&server, 0).expect("listening");
+
+        let timeout = Duration::from_millis(50);
+        let begin = Instant::now();
+        let mut waiting = Vec::new();
+        let refused = loop {
+            match connect_to_socket(&path, timeout) {
+                Ok(stream) => waiting.push(stream),
+                Err(error) => break error,
+            }
+            assert!(waiting.len() < 10, "its queue is never full");
+        };
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        assert!(begin.elapsed() < Duration::from_secs(5), "{refused}");
     }
 }

@@ -5,19 +5,17 @@
 //! that of another question.
 
 use std::io::{Read, Write};
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use fallible_iterator::FallibleIterator;
-use postgres_protocol::message::backend::{DataRowBody, Message, RowDescriptionBody};
+use postgres_protocol::message::backend::{DataRowBody, Message};
 use postgres_protocol::message::frontend;
 
 use super::error_codes::ServerMessage;
+use super::rows::{ResultColumns, text_of};
 use super::stream::Stream;
 use crate::store::StoreError;
-use crate::store::sql::{Columns, SqlValue};
 
 /// Octets read at once.
 const PIECE: usize = 32 * 1024;
@@ -59,10 +57,6 @@ pub(super) struct ProtocolConnection {
     /// Longest message that is accepted.
     longest: usize,
 }
-
-/// Names and types of the columns of a result.
-#[derive(Debug)]
-pub(super) struct ResultColumns(Vec<(String, u32)>);
 
 /// What came back for one message or several.
 #[derive(Default)]
@@ -384,104 +378,11 @@ fn is_timeout(cause: &std::io::Error) -> bool {
     )
 }
 
-impl ResultColumns {
-    fn read(body: &RowDescriptionBody) -> std::io::Result<Self> {
-        let fields = body.fields();
-        fields
-            .map(|field| Ok((field.name().to_owned(), field.type_oid())))
-            .collect()
-            .map(Self)
-    }
-}
-
-/// Numbers of types, fixed by the server's catalogue (`pg_type.dat`).
-mod oid {
-    pub(super) const BOOL: u32 = 16;
-    pub(super) const BYTEA: u32 = 17;
-    pub(super) const NAME: u32 = 19;
-    pub(super) const INT8: u32 = 20;
-    pub(super) const INT2: u32 = 21;
-    pub(super) const INT4: u32 = 23;
-    pub(super) const TEXT: u32 = 25;
-    pub(super) const UNKNOWN: u32 = 705;
-    pub(super) const VARCHAR: u32 = 1043;
-}
-
-/// A row with its columns, in binary format.
-pub(super) struct ResultRow<'a> {
-    columns: &'a ResultColumns,
-    row: &'a DataRowBody,
-    /// Places of the values in the row.
-    places: Vec<Option<Range<usize>>>,
-}
-
-impl<'a> ResultRow<'a> {
-    pub(super) fn of(columns: &'a ResultColumns, row: &'a DataRowBody) -> Result<Self, StoreError> {
-        let places = row
-            .ranges()
-            .collect()
-            .map_err(|cause| StoreError::Away(cause.to_string()))?;
-        Ok(Self {
-            columns,
-            row,
-            places,
-        })
-    }
-}
-
-/// The text of a column of a simple query's row.
-pub(super) fn text_of(row: &DataRowBody, column: usize) -> Option<String> {
-    let place = row.ranges().nth(column).ok()???;
-    let octets = row.buffer().get(place)?;
-    std::str::from_utf8(octets).ok().map(ToOwned::to_owned)
-}
-
-impl Columns for ResultRow<'_> {
-    fn value(&self, column: usize) -> Result<SqlValue<'_>, StoreError> {
-        let none = || StoreError::Other(format!("the result has no column {column}"));
-        let place = self.places.get(column).ok_or_else(none)?;
-        let (name, kind) = self.columns.0.get(column).ok_or_else(none)?;
-        let Some(place) = place else {
-            return Ok(SqlValue::Null);
-        };
-        let octets = self.row.buffer().get(place.clone()).ok_or_else(none)?;
-        let value = match (*kind, octets) {
-            (oid::INT8, octets) => octets.try_into().ok().map(i64::from_be_bytes),
-            (oid::INT4, octets) => octets
-                .try_into()
-                .ok()
-                .map(i32::from_be_bytes)
-                .map(i64::from),
-            (oid::INT2, octets) => octets
-                .try_into()
-                .ok()
-                .map(i16::from_be_bytes)
-                .map(i64::from),
-            (oid::BOOL, [octet]) => Some(i64::from(*octet != 0)),
-            (oid::BYTEA, octets) => return Ok(SqlValue::Blob(octets)),
-            (oid::TEXT | oid::VARCHAR | oid::NAME | oid::UNKNOWN, octets) => {
-                let text = std::str::from_utf8(octets);
-                return text
-                    .map(SqlValue::Text)
-                    .map_err(|_| StoreError::DamagedRow("a text is not UTF-8".to_owned()));
-            }
-            _ => None,
-        };
-        value.map(SqlValue::Integer).ok_or_else(|| {
-            StoreError::Other(format!(
-                "column {name} has type {kind}, which is none of ours"
-            ))
-        })
-    }
-
-    fn number(&self, name: &str) -> Option<usize> {
-        self.columns.0.iter().position(|(known, _)| known == name)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::postgres::rows::{ResultRow, oid};
+    use crate::store::sql::{Columns, SqlValue};
     use std::io::Write;
     use std::os::unix::net::UnixStream;
 
@@ -621,30 +522,5 @@ mod tests {
         assert_eq!((wire.notices(), wire.last_notice()), (1, "canceling wait"));
         assert_eq!(wire.state(), TransactionState::Failed);
         assert!(!wire.is_broken());
-    }
-
-    #[test]
-    fn a_value_of_another_length_or_type_is_refused() {
-        for (kind, octets, expected) in [
-            (oid::INT4, &[0, 0, 0, 5][..], Some(SqlValue::Integer(5))),
-            (oid::INT2, &[0, 5], Some(SqlValue::Integer(5))),
-            (oid::BOOL, &[1], Some(SqlValue::Integer(1))),
-            (oid::BYTEA, &[1, 2], Some(SqlValue::Blob(&[1, 2]))),
-            (oid::TEXT, "é".as_bytes(), Some(SqlValue::Text("é"))),
-            (oid::TEXT, &[0xff], None),
-            (oid::INT8, &[0, 5], None),
-            (oid::BOOL, &[], None),
-            (1700, &[0, 5], None),
-        ] {
-            let length = u32::try_from(octets.len()).expect("short").to_be_bytes();
-            let body = [&1_u16.to_be_bytes()[..], &length, octets].concat();
-            let mut buffer = BytesMut::from(message(b'D', &body).as_slice());
-            let Ok(Some(Message::DataRow(row))) = Message::parse(&mut buffer) else {
-                panic!("a row");
-            };
-            let columns = ResultColumns(vec![("n".to_owned(), kind)]);
-            let row = ResultRow::of(&columns, &row).expect("a row");
-            assert_eq!(row.value(0).ok(), expected, "{kind}");
-        }
     }
 }

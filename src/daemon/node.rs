@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::domain::Timestamp;
 use crate::observe::events;
-use crate::store::{Node, Store};
+use crate::store::{NODE_SILENCE, Node, Store};
 
 /// Interval between two records where other nodes can be there, and where none can.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -22,7 +23,9 @@ pub async fn run(config: std::sync::Arc<Config>, store: Store, shutdown: Cancell
     let started_at = Timestamp::now();
     let configuration = digest(&config);
     let recording = async {
-        let (mut failed, mut is_recorded, mut is_copied) = (false, false, false);
+        let (mut failed, mut is_copied) = (false, false);
+        // What a process of before had claimed is not yet taken up, and since when this one is recorded.
+        let (mut is_new, mut recorded) = (true, None);
         loop {
             let node = Node {
                 id: store.node_id().to_owned(),
@@ -36,11 +39,14 @@ pub async fn run(config: std::sync::Arc<Config>, store: Store, shutdown: Cancell
             match store.record_node(node).await {
                 Ok(replaced) => {
                     failed = false;
-                    if let Some(other) = replaced.filter(|_| is_recorded && !is_copied) {
+                    if let Some(other) = replaced.filter(|_| recorded.is_some() && !is_copied) {
                         is_copied = true;
                         events::fault("daemon.node", &cause_of_copy(&other));
                     }
-                    is_recorded = true;
+                    let since = *recorded.get_or_insert_with(Instant::now);
+                    if is_new && !is_copied && since.elapsed() > NODE_SILENCE {
+                        is_new = store.end_leases_alone(Timestamp::now()).await.is_err();
+                    }
                 }
                 // Reported once: the database reports its failures itself.
                 Err(error) if !failed => {

@@ -69,7 +69,7 @@ pub use privacy::erase::{Forgetting, Forgotten};
 pub use privacy::export::{Holdings, PersonEvent};
 pub use requests::actions::{Request, RequestFilter};
 pub use requests::content::{MessageContent, PIECE};
-pub use requests::deliveries::Claim;
+pub use requests::deliveries::{Claim, NODE_SILENCE};
 pub use requests::destinations::{DownDestination, WaitingWork};
 pub use requests::hold_quota::{Offer, WaitingRequest};
 pub use requests::runs::{Delivery, RunLimits};

@@ -138,6 +138,34 @@ fn claims_of_a_killed_node_are_taken_over_when_their_lease_ends() {
 }
 
 #[test]
+fn a_node_that_was_killed_takes_up_its_claims_within_a_minute() {
+    let schema = server().schema();
+    let hanging = configuration(&schema.url).replace(
+        "type = \"maildir\"\npath = \"desk\"",
+        "type = \"command\"\nprogram = \"/bin/sleep\"\nargs = [\"600\"]\ntimeout = \"10m\"",
+    );
+    let mut node = Harness::start(&hanging);
+    for action in ["add", "verify"] {
+        let done = node.run(&["customers", action, "bob@corp.example"]);
+        assert_eq!(done.status, 0, "{}", done.err);
+    }
+    send(node.smtp, "bob@corp.example", "claimed");
+    let attempts = |count: i64| {
+        let sql = "SELECT coalesce(max(attempts), 0) FROM request WHERE in_work = 1";
+        (number(&schema, sql) == count).then_some(())
+    };
+    wait_for("a claim", || attempts(1));
+    node.restart();
+    let begin = Instant::now();
+    wait_for("a second claim", || attempts(2));
+    // Its lease is of eleven minutes.
+    assert!(
+        begin.elapsed() > Duration::from_secs(25),
+        "a copy may be at work"
+    );
+}
+
+#[test]
 fn a_node_that_is_stopped_with_the_lock_blocks_another_for_seconds_only() {
     let schema = server().schema();
     let mut stopped = Harness::at_rest(&configuration(&schema.url));

@@ -1,7 +1,11 @@
 //! Sessions: what is stored over them, several at once, and what they do when the server goes away.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use vestibule::store::StoreError;
 
+use crate::proxy::Proxy;
 use crate::stores::{accept, assert_sound, count, open, open_seeded};
 use crate::support::postgres::server;
 
@@ -168,4 +172,36 @@ async fn a_node_writes_nothing_after_a_migration_that_it_does_not_work_with() {
         assert_eq!(count(&schema, id), 0);
     }
     migrating.await.expect("no panic");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_is_away_is_tried_once_and_not_by_each_connection() {
+    let schema = server().schema();
+    let away = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = away.local_addr().expect("an address").port();
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = tries.clone();
+    std::thread::spawn(move || {
+        for client in away.incoming() {
+            drop(client);
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let proxy = Proxy::start(server().folder.clone());
+    let url = proxy.url(&schema.name);
+    let store = open_seeded(&url.replace('@', &format!("@127.0.0.1:{port},"))).await;
+    accept(&store, "ann@corp.example", "first@x")
+        .await
+        .expect("accepted");
+    let before = tries.load(Ordering::SeqCst);
+    assert!(before > 0);
+    for round in 0..3 {
+        proxy.go_away();
+        proxy.come_back();
+        let id = format!("m{round}@x");
+        let accepted = accept(&store, "ann@corp.example", &id).await;
+        accepted.expect("accepted");
+        store.access().await.expect("read");
+    }
+    assert_eq!(tries.load(Ordering::SeqCst), before);
 }

@@ -311,6 +311,12 @@ impl Harness {
         send_signal(self.daemon.as_ref().expect("a running daemon"), signal);
     }
 
+    /// True until it has ended, whoever ended it.
+    pub fn is_running(&mut self) -> bool {
+        let daemon = self.daemon.as_mut();
+        daemon.is_some_and(|daemon| daemon.try_wait().expect("a child").is_none())
+    }
+
     /// Waits for the daemon to end by itself.
     pub fn exit_status(&mut self) -> Option<i32> {
         let mut daemon = self.daemon.take().expect("a running daemon");

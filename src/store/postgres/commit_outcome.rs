@@ -120,8 +120,7 @@ fn ask(
     sql: &str,
     deadline: Instant,
 ) -> Result<Option<bool>, StoreError> {
-    let place = &session.server.place;
-    let mut wire = connection::connect_before(place, Purpose::Write, Some(deadline))?;
+    let mut wire = session.server.connect(Purpose::Write, Some(deadline))?;
     let answer = wire.simple(sql)?;
     let stands = answer.text(0).as_deref() == Some("1");
     match send(&mut wire, "COMMIT") {

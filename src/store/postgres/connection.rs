@@ -1,6 +1,7 @@
 //! Connections: tries the hosts in order, logs in, and gives a session its settings.
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -59,25 +60,31 @@ pub(super) fn connect(
     server: &PostgresServer,
     purpose: Purpose,
 ) -> Result<ProtocolConnection, StoreError> {
-    connect_before(server, purpose, None)
+    connect_from(server, &AtomicUsize::new(0), purpose, None)
 }
 
-/// Like [`connect`], until a deadline.
+/// Like [`connect`], beginning with the host that accepted last, until a deadline.
 ///
 /// # Errors
 /// `Away`, with the cause of each host.
-pub(super) fn connect_before(
+pub(super) fn connect_from(
     server: &PostgresServer,
+    last: &AtomicUsize,
     purpose: Purpose,
     deadline: Option<Instant>,
 ) -> Result<ProtocolConnection, StoreError> {
     let mut causes = Vec::new();
-    for host in &server.hosts {
+    let first = last.load(Ordering::Relaxed);
+    let hosts = server.hosts.iter().enumerate().cycle().skip(first);
+    for (number, host) in hosts.take(server.hosts.len()) {
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             break;
         }
         match connect_to(server, host, purpose) {
-            Ok(wire) => return Ok(wire),
+            Ok(wire) => {
+                last.store(number, Ordering::Relaxed);
+                return Ok(wire);
+            }
             Err(error) => causes.push(error.to_string()),
         }
     }

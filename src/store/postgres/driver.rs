@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use super::connection::{self, Purpose};
 use super::migrations;
 use super::notify::PostgresListener;
 use super::session::PostgresSession;
+use super::wire::ProtocolConnection;
 use crate::config::PostgresServer;
 use crate::domain::{LedgerId, Timestamp};
 use crate::store::StoreError;
@@ -25,6 +26,8 @@ pub(crate) struct Server {
     /// Identifies this opening: the row of its commits, and the author of its notifications.
     pub(super) opening: String,
     pub(super) clock: ClockOffset,
+    /// Index of the host that accepted a connection last: one that is away costs seconds.
+    host: AtomicUsize,
 }
 
 /// Time of this machine against that of the server.
@@ -44,6 +47,15 @@ impl ClockOffset {
 }
 
 impl Server {
+    /// Connects, to the host of before if it is there.
+    pub(super) fn connect(
+        &self,
+        purpose: Purpose,
+        deadline: Option<Instant>,
+    ) -> Result<ProtocolConnection, StoreError> {
+        connection::connect_from(&self.place, &self.host, purpose, deadline)
+    }
+
     /// The channel of the notifications: one for each schema of a database.
     pub(super) fn channel(&self) -> String {
         format!("vestibule_{}", self.place.schema)
@@ -80,6 +92,7 @@ impl PostgresDriver {
                 place: place.clone(),
                 opening: LedgerId::new().to_string(),
                 clock: ClockOffset::default(),
+                host: AtomicUsize::new(0),
             }),
         }
     }
@@ -121,7 +134,7 @@ impl Driver for PostgresDriver {
 
     /// Removes deleted rows from the tables; the server's log keeps them until it is recycled.
     fn erase_log(&self) -> Result<bool, StoreError> {
-        let mut wire = connection::connect(&self.server.place, Purpose::Migrate)?;
+        let mut wire = self.server.connect(Purpose::Migrate, None)?;
         let schema = self.server.place.quoted_schema();
         let tables = wire.simple(&format!(
             "SELECT quote_ident(relname) FROM pg_class

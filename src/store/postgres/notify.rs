@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::connection::{self, Purpose};
+use super::connection::Purpose;
 use super::driver::Server;
 use super::wire::ProtocolConnection;
 use crate::store::StoreError;
@@ -25,7 +25,7 @@ pub(super) struct PostgresListener {
 
 impl PostgresListener {
     pub(super) fn open(server: &Arc<Server>) -> Result<Self, StoreError> {
-        let mut wire = connection::connect(&server.place, Purpose::Listen(WAIT))?;
+        let mut wire = server.connect(Purpose::Listen(WAIT), None)?;
         wire.simple(&format!("LISTEN {}", server.channel()))?;
         Ok(Self {
             server: server.clone(),

@@ -59,7 +59,7 @@ struct Numbers {
 
 impl PostgresSession {
     pub(super) fn open(server: &Arc<Server>, purpose: Purpose) -> Result<Self, StoreError> {
-        let wire = connection::connect(&server.place, purpose)?;
+        let wire = server.connect(purpose, None)?;
         Ok(Self::of(server, purpose, wire))
     }
 
@@ -105,7 +105,7 @@ impl PostgresSession {
                 return began;
             }
         }
-        self.replace_wire(connection::connect(&self.server.place, self.purpose)?);
+        self.replace_wire(self.server.connect(self.purpose, None)?);
         self.simple(sql)
     }
 

@@ -218,24 +218,37 @@ pub(crate) fn settle(
 }
 
 /// Time after which a daemon that did not record its node is gone.
-const SILENCE: Duration = Duration::from_secs(30);
+pub const NODE_SILENCE: Duration = Duration::from_secs(30);
 
 /// True if a daemon recorded this node lately.
 fn is_node_at_work(tx: &Tx, node: &str, now: Millis) -> Result<bool, StoreError> {
     let sql = "SELECT 1 FROM node WHERE id = ? AND seen_at > ?";
-    tx.exists(sql, &[&node, &now.minus(SILENCE)])
+    tx.exists(sql, &[&node, &now.minus(NODE_SILENCE)])
 }
 
 impl Store {
     /// Ends the leases of earlier processes of this node, on requests, hook calls and verification mails. The
-    /// daemon calls it as it starts.
+    /// daemon calls it as it starts. A daemon that recorded this node lately may be at work with a copy of its
+    /// folder: then nothing ends.
     pub async fn end_leases(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.end_leases_unless(self.duty_interval().is_some(), now)
+            .await
+    }
+
+    /// The same for a daemon that was the only one to record this node for [`NODE_SILENCE`].
+    pub async fn end_leases_alone(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.end_leases_unless(false, now).await
+    }
+
+    async fn end_leases_unless(
+        &self,
+        can_be_copied: bool,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let holder = self.holder.clone();
-        let is_shared = self.duty_interval().is_some();
         self.write(move |work| {
             let (tx, now) = (work.tx, now.into());
-            // A daemon with a copy of this node's folder may be at work: its leases end by themselves.
-            if is_shared && is_node_at_work(tx, holder.node(), now)? {
+            if can_be_copied && is_node_at_work(tx, holder.node(), now)? {
                 return Ok(());
             }
             for (topic, queue) in [(Topic::Requests, REQUESTS), (Topic::Calls, HOOK_CALLS)] {

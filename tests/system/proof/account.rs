@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
-use vestibule::domain::LedgerId;
+use serde_json::Value;
 
 use super::help_desk::{Copy, HelpDesk};
 use super::load::{Book, Fate, message, portals, recipient, sender};
+use super::rows::Rows;
 use crate::support::harness::{Harness, wait_for};
 
 /// The ledger's record of a message for one portal.
@@ -37,20 +37,31 @@ pub struct Account {
 /// # Panics
 /// If anything is inconsistent.
 pub fn settle(harness: &Harness, book: &Book, help_desk: &HelpDesk) -> Account {
+    settle_all(
+        std::slice::from_ref(harness),
+        &Rows::of(harness),
+        book,
+        help_desk,
+    )
+}
+
+/// The same for several daemons that share a store.
+///
+/// # Panics
+/// If anything is inconsistent.
+pub fn settle_all(nodes: &[Harness], rows: &Rows, book: &Book, help_desk: &HelpDesk) -> Account {
     wait_for("all deliveries", || {
-        let waiting = count(
-            harness,
-            "SELECT count(*) FROM request WHERE state = 'released'",
-        );
+        let waiting = rows.number("SELECT count(*) FROM request WHERE state = 'released'");
         (waiting == 0).then_some(())
     });
-    let entries = entries(harness);
+    let entries = entries(rows);
     let mut copies = help_desk.copies();
-    for file in harness.files("desk/new") {
+    for file in nodes.iter().flat_map(|node| node.files("desk/new")) {
         let (marker, copy) = in_maildir(&file);
         copies.entry(format!("{marker} hr")).or_default().push(copy);
     }
-    let active = addresses(harness, "SELECT key FROM account WHERE status = 'active'");
+    let active = rows.ask("SELECT key FROM account WHERE status = 'active'");
+    let active: BTreeSet<_> = active.into_iter().flatten().collect();
     let mut account = Account::default();
     let sent = book.sent();
     for (marker, ids) in &sent {
@@ -132,8 +143,10 @@ pub fn settle(harness: &Harness, book: &Book, help_desk: &HelpDesk) -> Account {
             "{address} confirmed, and it is forgotten"
         );
     }
-    account.verification_mails = verification_mails(harness);
-    let doctor = harness.command(&["doctor", "--offline", "--json"]).output();
+    account.verification_mails = verification_mails(nodes);
+    let doctor = nodes[0]
+        .command(&["doctor", "--offline", "--json"])
+        .output();
     let findings = String::from_utf8(doctor.expect("it runs").stdout).expect("UTF-8");
     for check in ["database", "ledger"] {
         let is_well = |line: &str| line.contains(&format!("{check:?}")) && line.contains("\"ok\"");
@@ -187,9 +200,9 @@ fn judge(marker: &str, entries: &[Entry], active: &BTreeSet<String>) {
 }
 
 /// At most one verification mail for each address: the limit is one an hour.
-fn verification_mails(harness: &Harness) -> usize {
+fn verification_mails(nodes: &[Harness]) -> usize {
     let mut sent: HashMap<String, usize> = HashMap::new();
-    for verification_mail in harness.verification_mails() {
+    for verification_mail in nodes.iter().flat_map(Harness::verification_mails) {
         *sent.entry(recipient(&verification_mail)).or_default() += 1;
     }
     for (address, count) in &sent {
@@ -207,57 +220,23 @@ fn in_maildir(file: &Path) -> (String, Copy) {
     Copy::read(&bytes)
 }
 
-pub fn database(harness: &Harness) -> Connection {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let database = Connection::open_with_flags(harness.path("data/vestibule.db"), flags)
-        .expect("the database");
-    database
-        .busy_timeout(std::time::Duration::from_secs(30))
-        .expect("a setting");
-    database
-}
-
-pub fn count(harness: &Harness, sql: &str) -> i64 {
-    database(harness)
-        .query_row(sql, [], |row| row.get(0))
-        .expect("a number")
-}
-
-fn addresses(harness: &Harness, sql: &str) -> BTreeSet<String> {
-    let database = database(harness);
-    let mut statement = database.prepare(sql).expect("SQL");
-    let rows = statement.query_map([], |row| row.get(0)).expect("rows");
-    rows.map(|row| row.expect("a text")).collect()
-}
-
 /// The ledger, by marker and portal.
-fn entries(harness: &Harness) -> BTreeMap<(String, String), Vec<Entry>> {
-    let database = database(harness);
-    let mut statement = database
-        .prepare(
-            "SELECT l.id, l.verdict, l.original IS NOT NULL, r.state, l.portal,
-                 json_extract(l.facts, '$.message_id')
-             FROM ledger AS l LEFT JOIN request AS r ON r.ledger = l.n",
-        )
-        .expect("SQL");
+fn entries(rows: &Rows) -> BTreeMap<(String, String), Vec<Entry>> {
+    let sql = "SELECT l.id, l.verdict, l.original, r.state, l.portal, l.facts
+         FROM ledger AS l LEFT JOIN request AS r ON r.ledger = l.n";
     let mut entries: BTreeMap<_, Vec<Entry>> = BTreeMap::new();
-    let rows = statement
-        .query_map([], |row| {
-            let id: [u8; 16] = row.get(0)?;
-            let entry = Entry {
-                id: LedgerId::from_bytes(id).to_string(),
-                verdict: row.get(1)?,
-                repeats: row.get(2)?,
-                state: row.get(3)?,
-            };
-            let message_id: String = row.get(5)?;
-            let marker = message_id.trim_end_matches("@client.example").to_owned();
-            Ok(((marker, row.get(4)?), entry))
-        })
-        .expect("rows");
-    for row in rows {
-        let (key, entry) = row.expect("a row");
-        entries.entry(key).or_default().push(entry);
+    for row in rows.ask(sql) {
+        let [id, verdict, original, state, portal, facts] =
+            <[String; 6]>::try_from(row).expect("six columns");
+        let facts: Value = serde_json::from_str(&facts).expect("JSON");
+        let message_id = facts["message_id"].as_str().expect("a Message-ID");
+        let marker = message_id.trim_end_matches("@client.example").to_owned();
+        entries.entry((marker, portal)).or_default().push(Entry {
+            id: super::rows::ledger_id(&id).to_string(),
+            verdict,
+            repeats: !original.is_empty(),
+            state: Some(state).filter(|state| !state.is_empty()),
+        });
     }
     entries
 }

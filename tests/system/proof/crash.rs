@@ -21,7 +21,7 @@ enum Death {
 }
 
 /// The failpoints of `failpoint::pass`, and how often each is passed during the start.
-const PLACES: [(&str, u64); 6] = [
+pub const PLACES: [(&str, u64); 6] = [
     ("filled", 10),
     ("committed", 10),
     ("answered", 10),

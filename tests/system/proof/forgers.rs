@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use mail_parser::MessageParser;
 
-use super::account::count;
 use super::rounds;
+use super::rows::Rows;
 use crate::support::client::{Smtp, http};
 use crate::support::harness::{Harness, STANDARD, wait_for};
 
@@ -82,7 +82,7 @@ fn verification_mails(harness: &Harness) -> Vec<String> {
     wait_for("no letter that is due", || {
         let due = "SELECT count(*) FROM letter WHERE state = 'claimed'
              OR (state = 'waiting' AND due_at <= unixepoch('subsec') * 1000)";
-        (count(harness, due) == 0).then_some(())
+        (Rows::of(harness).number(due) == 0).then_some(())
     });
     harness.verification_mails()
 }
@@ -216,7 +216,7 @@ fn forgeries_and_sign_ups_of_one_peer_do_not_keep_others_from_their_mail() {
     }
     wait_for("the accounts of those who signed up", || {
         let signed_up = "SELECT count(*) FROM account WHERE domain = 'branch.example'";
-        (count(&harness, signed_up) == 10).then_some(())
+        (Rows::of(&harness).number(signed_up) == 10).then_some(())
     });
     assert_eq!(verification_mails(&harness).len(), FORGED_PER_DOMAIN + 2);
 

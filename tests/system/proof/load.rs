@@ -2,7 +2,6 @@
 //! and sends it again; and people who press the button in their mail.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::ffi::OsString;
 use std::fmt::Write;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -151,7 +150,7 @@ pub struct Book {
     /// Addresses whose confirmation was answered with 200.
     confirmed: Mutex<BTreeSet<String>>,
     acknowledged: AtomicUsize,
-    pressed: Mutex<HashSet<OsString>>,
+    pressed: Mutex<HashSet<PathBuf>>,
     refusal: Mutex<Option<String>>,
     single: AtomicUsize,
 }
@@ -218,13 +217,13 @@ impl Book {
     }
 
     /// Presses the button in each new mail of a person who verifies.
-    fn press(&self, http: SocketAddr, verification_mails: &Path) {
+    pub fn press(&self, http: SocketAddr, verification_mails: &Path) {
         let Ok(entries) = fs::read_dir(verification_mails) else {
             return;
         };
         for entry in entries.flatten() {
-            let name = entry.file_name();
-            if name.as_encoded_bytes().starts_with(b".") || !lock(&self.pressed).insert(name) {
+            let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            if is_hidden || !lock(&self.pressed).insert(entry.path()) {
                 continue;
             }
             let verification_mail = fs::read_to_string(entry.path()).expect("a letter");
@@ -252,6 +251,13 @@ impl Book {
         self.mail(smtp, || one.take());
     }
 
+    /// Replaces the ids of the acknowledgements that another program gave by those that it got for each.
+    pub fn translate(&self, ids: impl Fn(&str) -> Vec<String>) {
+        for given in lock(&self.sent).values_mut() {
+            *given = given.iter().flat_map(|id| ids(id)).collect();
+        }
+    }
+
     /// Sends the unanswered messages, to a running daemon.
     pub fn send_the_rest(&self, smtp: SocketAddr) {
         assert!(self.mail(smtp, || None), "a daemon that lives takes it all");
@@ -267,7 +273,7 @@ pub fn recipient(verification_mail: &str) -> String {
     line.trim().to_owned()
 }
 
-/// Clients and people at work, until they are stopped or the daemon has ended.
+/// Clients and people at work, until they are stopped or the only daemon has ended.
 pub struct Load {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -275,34 +281,56 @@ pub struct Load {
 
 impl Load {
     pub fn start(harness: &Harness, book: &Arc<Book>, round: usize) -> Self {
+        Self::over(std::slice::from_ref(harness), book, round)
+    }
+
+    /// The same over several daemons: whoever is refused by one goes on at the next, and each link is opened at
+    /// another daemon than the one that sent it.
+    pub fn over(nodes: &[Harness], book: &Arc<Book>, round: usize) -> Self {
+        let hosts = nodes.iter().map(|node| node.smtp).collect();
+        let mut load = Self::of_clients(hosts, usize::MAX, book, round);
+        for (number, node) in nodes.iter().enumerate() {
+            let (book, stopping) = (book.clone(), load.stop.clone());
+            let http = nodes[(number + 1) % nodes.len()].http;
+            let verification_mails = node.path("letters");
+            load.threads.push(std::thread::spawn(move || {
+                while !stopping.load(Ordering::Relaxed) {
+                    book.press(http, &verification_mails);
+                    // People wait a little.
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            }));
+        }
+        load
+    }
+
+    /// Clients only, each with so many messages at most.
+    pub fn of_clients(hosts: Vec<SocketAddr>, most: usize, book: &Arc<Book>, round: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut threads: Vec<_> = (0..CLIENTS)
-            .map(|client| {
-                let (book, stop, smtp) = (book.clone(), stop.clone(), harness.smtp);
-                std::thread::spawn(move || {
-                    let mut dice = Dice((round * CLIENTS + client) as u64);
-                    let mut number = 0;
-                    book.mail(smtp, || {
-                        if stop.load(Ordering::Relaxed) {
-                            return None;
-                        }
-                        number += 1;
-                        let which = usize::try_from(dice.throw(FATES.len() as u64));
-                        let (word, _) = FATES[which.expect("small")];
-                        Some(format!("{word}-r{round}c{client}n{number}"))
-                    });
-                })
+        let work = |client: usize| {
+            let (book, stop, hosts) = (book.clone(), stop.clone(), hosts.clone());
+            std::thread::spawn(move || {
+                let mut dice = Dice((round * CLIENTS + client) as u64);
+                let mut number = 0;
+                let mut next = || {
+                    if number == most || stop.load(Ordering::Relaxed) {
+                        return None;
+                    }
+                    number += 1;
+                    let which = usize::try_from(dice.throw(FATES.len() as u64));
+                    let (word, _) = FATES[which.expect("small")];
+                    Some(format!("{word}-r{round}c{client}n{number}"))
+                };
+                let mut host = client;
+                while !book.mail(hosts[host % hosts.len()], &mut next)
+                    && hosts.len() > 1
+                    && !stop.load(Ordering::Relaxed)
+                {
+                    host += 1;
+                }
             })
-            .collect();
-        let (book, stopping, http) = (book.clone(), stop.clone(), harness.http);
-        let verification_mails: PathBuf = harness.path("letters");
-        threads.push(std::thread::spawn(move || {
-            while !stopping.load(Ordering::Relaxed) {
-                book.press(http, &verification_mails);
-                // People wait a little.
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        }));
+        };
+        let threads = (0..CLIENTS).map(work).collect();
         Self { stop, threads }
     }
 

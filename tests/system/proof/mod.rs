@@ -15,17 +15,20 @@ mod help_desk;
 mod hostile;
 mod injection;
 mod load;
+mod nodes;
 mod pages;
+mod rows;
 mod syncs;
 mod timing;
 
+/// True in the long form.
+fn is_long() -> bool {
+    std::env::var_os("VESTIBULE_LONG").is_some()
+}
+
 /// Number of rounds in an ordinary run and in a long one.
 fn rounds(short: usize, long: usize) -> usize {
-    if std::env::var_os("VESTIBULE_LONG").is_some() {
-        long
-    } else {
-        short
-    }
+    if is_long() { long } else { short }
 }
 
 /// Pseudo-random numbers, the same in every run unless timing affects their use.

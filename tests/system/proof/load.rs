@@ -287,8 +287,8 @@ impl Load {
     /// The same over several daemons: whoever is refused by one goes on at the next, and each link is opened at
     /// another daemon than the one that sent it.
     pub fn over(nodes: &[Harness], book: &Arc<Book>, round: usize) -> Self {
-        let hosts = nodes.iter().map(|node| node.smtp).collect();
-        let mut load = Self::of_clients(hosts, usize::MAX, book, round);
+        let hosts: Vec<_> = nodes.iter().map(|node| node.smtp).collect();
+        let mut load = Self::of_clients(&hosts, usize::MAX, book, round);
         for (number, node) in nodes.iter().enumerate() {
             let (book, stopping) = (book.clone(), load.stop.clone());
             let http = nodes[(number + 1) % nodes.len()].http;
@@ -305,10 +305,10 @@ impl Load {
     }
 
     /// Clients only, each with so many messages at most.
-    pub fn of_clients(hosts: Vec<SocketAddr>, most: usize, book: &Arc<Book>, round: usize) -> Self {
+    pub fn of_clients(hosts: &[SocketAddr], most: usize, book: &Arc<Book>, round: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let work = |client: usize| {
-            let (book, stop, hosts) = (book.clone(), stop.clone(), hosts.clone());
+            let (book, stop, hosts) = (book.clone(), stop.clone(), hosts.to_vec());
             std::thread::spawn(move || {
                 let mut dice = Dice((round * CLIENTS + client) as u64);
                 let mut number = 0;

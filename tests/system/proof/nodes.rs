@@ -120,7 +120,7 @@ fn postfix_hands_each_message_to_one_of_two_daemons_while_one_dies_hangs_or_rest
     );
     let mut round = 0;
     let mut under_load = |cluster: &mut Cluster, event: &mut dyn FnMut(&mut Cluster)| {
-        let load = Load::of_clients(vec![postfix.smtp], 60, &cluster.book, round);
+        let load = Load::of_clients(&[postfix.smtp], 60, &cluster.book, round);
         round += 1;
         cluster.wait_for_more(20);
         event(cluster);

@@ -160,12 +160,6 @@ impl Daemon {
             templates.clone(),
             stop.clone(),
         ));
-        tasks.spawn(verification::notices::run(
-            config.clone(),
-            self.store.clone(),
-            templates.clone(),
-            stop.clone(),
-        ));
         tasks.spawn(self.store.clone().keep_heartbeat(stop.clone()));
         tasks.spawn(node::run(
             config.borrow().clone(),

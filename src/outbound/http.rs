@@ -9,25 +9,20 @@
 //! | none: connecting, TLS, time over | retry, destination |
 //! | none: broken off later | retry |
 //!
-//! Redirects are not followed and no proxy is used, so the address that was checked is the one that is
-//! called. A name is resolved once for each connection, and addresses of our own network are removed from the
-//! answer: there is no second lookup that could differ.
+//! Redirects are not followed and no proxy is used, so the address that was checked is the one that is called.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
-use url::{Host, Url};
 
 use super::signature::Signature;
-use super::{Attempt, Cause, Scope, tls};
+use super::{Attempt, Cause, Scope, private_network, tls};
 use crate::config::{Endpoint, HttpCredentials};
-use crate::domain::{Timestamp, is_private_address};
+use crate::domain::Timestamp;
 
 /// Maximum octets of an error answer that are read for its cause.
 const COMPLAINT: usize = 400;
@@ -90,7 +85,7 @@ impl HttpClient {
     }
 
     async fn request(&self, meta: RequestMeta<'_>) -> Result<RequestBuilder, Cause> {
-        let url = self.url()?;
+        let url = private_network::parse_url(&self.endpoint)?;
         let client = self.client.get_or_try_init(async || self.client()).await?;
         let mut request = client
             .post(url)
@@ -119,29 +114,12 @@ impl HttpClient {
         Ok(request)
     }
 
-    /// The URL, unless its host is an address of our own network.
-    fn url(&self) -> Result<Url, Cause> {
-        let url = Url::parse(&self.endpoint.url)
-            .map_err(|e| Cause::of_destination(&format!("{}: {e}", self.endpoint.url)))?;
-        let address = match url.host() {
-            Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
-            Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
-            _ => None,
-        };
-        match address {
-            Some(address) if !self.endpoint.allow_private && is_private_address(address) => Err(
-                Cause::of_destination(&describe_private(&address.to_string())),
-            ),
-            _ => Ok(url),
-        }
-    }
-
     fn client(&self) -> Result<Client, Cause> {
         Client::builder()
             .tls_backend_preconfigured(tls::client(true)?)
             .redirect(redirect::Policy::none())
             .no_proxy()
-            .dns_resolver(Arc::new(Resolver {
+            .dns_resolver(Arc::new(private_network::Resolver {
                 allow_private: self.endpoint.allow_private,
             }))
             .timeout(self.endpoint.timeout)
@@ -159,31 +137,6 @@ fn secret_value(secret: &SecretString) -> Result<HeaderValue, Cause> {
         .map_err(|_| Cause::of_destination("a file of header_files cannot be sent as a field"))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// Resolves a name to the addresses that may be called.
-struct Resolver {
-    allow_private: bool,
-}
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let allow_private = self.allow_private;
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let addresses: Vec<SocketAddr> = found
-                .filter(|address| allow_private || !is_private_address(address.ip()))
-                .collect();
-            if addresses.is_empty() {
-                return Err(describe_private(name.as_str()).into());
-            }
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
-}
-
-fn describe_private(host: &str) -> String {
-    format!("{host} has no address outside of the own network; set allow_private if that is meant")
 }
 
 async fn answer(response: Response) -> Attempt {

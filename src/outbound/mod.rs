@@ -13,6 +13,7 @@ mod generations;
 pub mod http;
 pub mod pool;
 pub mod preflight;
+mod private_network;
 pub mod process_group;
 pub mod queue;
 pub mod retry;

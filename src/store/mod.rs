@@ -84,7 +84,7 @@ pub use upkeep::transfer::{Transferred, transfer, undo_transfer};
 pub use verification::correspondence::{QueuedMail, SentMail};
 pub use verification::languages::{LanguageWish, MailLanguages};
 pub use verification::mail_claims::MailClaim;
-pub use verification::notices::{ClaimedNotices, Notice};
+pub use verification::notices::Notice;
 pub use verification::verification_mail::{
     ClaimedMail, MailOutcome, TokenHashes, VerificationMail,
 };

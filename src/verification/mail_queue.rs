@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::notices::NoticeQueue;
 use super::transport::TIME_LIMIT;
 use super::{ComposeError, MailTokens, MailTransport, compose};
 use crate::config::{Config, Retry};
@@ -36,7 +37,7 @@ const RUN: usize = 4;
 /// Pause after a claim in which limits deferred mails: there may be more of them.
 const AFTER_DEFERRING: Duration = Duration::from_millis(10);
 
-/// Sends what is due until `shutdown`, and finishes the mail in progress.
+/// Sends verification mail and notices that are due until `shutdown`, and finishes the mail in progress.
 pub async fn run(
     config: watch::Receiver<Arc<Config>>,
     store: Store,
@@ -46,18 +47,26 @@ pub async fn run(
     let mut generations = Generations::of(config, store, shutdown);
     while generations.next().await {
         let config = Arc::clone(generations.config());
-        match MailTransport::new(&config.outgoing, &config.hostname) {
-            Ok(transport) => {
+        let transport = || MailTransport::new(&config.outgoing, &config.hostname);
+        match (transport(), transport()) {
+            (Ok(transport), Ok(of_notices)) => {
                 let target = Target::Mail(config.outgoing.clone());
                 let queue = MailQueue {
                     store: generations.store(),
-                    config,
+                    config: Arc::clone(&config),
                     templates: Arc::clone(&templates),
                     transport,
                 };
-                generations.start("verification mail", target, queue);
+                let notices = NoticeQueue {
+                    store: generations.store(),
+                    config: Arc::clone(&config),
+                    templates: Arc::clone(&templates),
+                    transport: of_notices,
+                };
+                generations.start("verification mail", target.clone(), queue);
+                generations.start("notices", target, notices);
             }
-            Err(error) => events::fault("verification.mail", &error),
+            (Err(error), _) | (_, Err(error)) => events::fault("verification.mail", &error),
         }
     }
 }

@@ -10,7 +10,7 @@ pub mod digest;
 mod header_fields;
 pub mod mail_queue;
 mod message_id;
-pub mod notices;
+mod notices;
 mod reply;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -14,7 +14,7 @@ use crate::store::audit::events::NewEvent;
 use crate::store::sql::sql_types::{JsonColumn, Millis};
 use crate::store::sql::{Tx, insert};
 use crate::store::verification::rate_limits::Shares;
-use crate::store::{Store, StoreError};
+use crate::store::{NextWork, Settled, Settlement, Store, StoreError, Turn};
 
 /// Minimum interval between two notices to a sender.
 const ONCE_IN: i64 = Millis::DAY;
@@ -44,13 +44,6 @@ pub struct Notice {
     pub languages: LanguagePriority,
     /// Number of the attempt, from 1.
     pub attempt: u32,
-}
-
-/// Notices to be sent, or the time at which to ask again.
-#[derive(Debug, Clone)]
-pub struct ClaimedNotices {
-    pub notices: Vec<Notice>,
-    pub next_due: Option<Timestamp>,
 }
 
 /// The message that a notice is about.
@@ -144,7 +137,7 @@ fn claim(
     limit: usize,
     limits: MailLimits,
     now: Millis,
-) -> Result<ClaimedNotices, StoreError> {
+) -> Result<Vec<Notice>, StoreError> {
     tx.run(
         "DELETE FROM notice WHERE created_at < ?",
         &[&now.0.saturating_sub(KEPT)],
@@ -177,66 +170,80 @@ fn claim(
         notices.push(notice);
     }
     shares.keep()?;
-    Ok(ClaimedNotices {
-        notices,
-        next_due: next_due(tx)?,
+    Ok(notices)
+}
+
+/// Records the outcome of an attempt. A notice that may have been sent, or was refused, stays claimed.
+fn settle(tx: &Tx, id: MailId, outcome: &Settlement, now: Millis) -> Result<Settled, StoreError> {
+    let due_at = match outcome {
+        Settlement::Delivered => {
+            let entry: Option<i64> = tx
+                .maybe("SELECT ledger FROM notice WHERE id = ?", &[&id])?
+                .flatten();
+            if let Some(entry) = entry {
+                NewEvent::new("sender.told")
+                    .entry(entry)
+                    .record(tx, &Actor::Daemon, now)?;
+            }
+            return Ok(Settled::Recorded);
+        }
+        Settlement::Failed { .. } => return Ok(Settled::Recorded),
+        Settlement::Retry { at, .. } => Millis::from(*at),
+        Settlement::Unattempted => now,
+    };
+    let changed = tx.run(
+        "UPDATE notice SET due_at = ?2, claimed_at = NULL, mailbox = NULL
+             WHERE id = ?1 AND due_at IS NULL",
+        &[&id, &due_at],
+    )?;
+    Ok(if changed > 0 {
+        Settled::Recorded
+    } else {
+        Settled::ClaimLost
     })
 }
 
-fn next_due(tx: &Tx) -> Result<Option<Timestamp>, StoreError> {
-    let next: Option<Millis> = tx.one(
+fn next_due(tx: &Tx) -> Result<NextWork, StoreError> {
+    let next = tx.one(
         "SELECT min(due_at) FROM notice WHERE due_at IS NOT NULL",
         &[],
     )?;
-    Ok(next.map(Millis::timestamp))
+    Ok(NextWork::at(next))
 }
 
 impl Store {
-    /// Claims up to `limit` notices that are due and within the limits.
-    pub async fn claim_notices(
+    /// Records outcomes of attempts, then claims up to `most` notices that are due and within the limits. Each is
+    /// a run of its own.
+    pub async fn turn_notices(
         &self,
-        limit: usize,
+        outcomes: Vec<(MailId, Settlement, Timestamp)>,
+        most: usize,
         limits: MailLimits,
         now: Timestamp,
-    ) -> Result<ClaimedNotices, StoreError> {
-        self.write(move |work| claim(work.tx, limit, limits, now.into()))
-            .await
+    ) -> Result<Turn<Notice>, StoreError> {
+        self.write(move |work| {
+            let tx = work.tx;
+            let settled = outcomes
+                .iter()
+                .map(|(id, outcome, at)| settle(tx, *id, outcome, (*at).into()))
+                .collect::<Result<_, _>>()?;
+            let claimed = match most {
+                0 => Vec::new(),
+                most => claim(tx, most, limits, now.into())?,
+            };
+            Ok(Turn {
+                settled,
+                runs: claimed.into_iter().map(|notice| vec![notice]).collect(),
+                set_aside: Vec::new(),
+                next: next_due(tx)?,
+                unread: None,
+            })
+        })
+        .await
     }
 
-    /// Time at which the next notice is due; None if none waits.
-    pub async fn next_notice(&self) -> Result<Option<Timestamp>, StoreError> {
+    /// Time at which the next notice is due.
+    pub async fn next_notice(&self) -> Result<NextWork, StoreError> {
         self.read(next_due).await
-    }
-
-    /// Records that a notice was sent, in the events of its entry.
-    pub async fn notice_sent(&self, id: MailId, now: Timestamp) -> Result<(), StoreError> {
-        self.write(move |work| {
-            let entry: Option<i64> = work
-                .tx
-                .maybe("SELECT ledger FROM notice WHERE id = ?", &[&id])?
-                .flatten();
-            match entry {
-                Some(entry) => NewEvent::new("sender.told").entry(entry).record(
-                    work.tx,
-                    &Actor::Daemon,
-                    now.into(),
-                ),
-                None => Ok(()),
-            }
-        })
-        .await
-    }
-
-    /// Returns a notice that was certainly not sent to the queue, until `at`.
-    pub async fn retry_notice(&self, id: MailId, at: Timestamp) -> Result<(), StoreError> {
-        self.write(move |work| {
-            work.tx.run(
-                "UPDATE notice SET due_at = ?2, claimed_at = NULL, mailbox = NULL
-                     WHERE id = ?1 AND due_at IS NULL",
-                &[&id, &Millis::from(at)],
-            )?;
-            Ok(())
-        })
-        .await
     }
 }

@@ -4,7 +4,7 @@ use vestibule::access::AccessSettings;
 use vestibule::config::MailLimits;
 use vestibule::domain::{DomainPattern, Reason, Timestamp};
 use vestibule::mail::AuthenticationResult;
-use vestibule::store::{Arrival, Notice};
+use vestibule::store::{Arrival, Notice, Settled, Settlement};
 
 use super::harness::{DAY, Harness, LIMITS, address, at, mail, operator, settings, start};
 
@@ -29,8 +29,11 @@ fn authenticated(from: &str, id: &str, now: Timestamp) -> Arrival {
 }
 
 async fn claim(harness: &Harness, limits: MailLimits, now: Timestamp) -> Vec<Notice> {
-    let claimed = harness.store.claim_notices(100, limits, now).await;
-    claimed.expect("a claim").notices
+    let claimed = harness
+        .store
+        .turn_notices(Vec::new(), 100, limits, now)
+        .await;
+    claimed.expect("a claim").runs.concat()
 }
 
 #[tokio::test]
@@ -70,8 +73,13 @@ async fn one_a_day_and_never_twice() {
         .await;
     let id = claim(&harness, LIMITS, at(3 * DAY)).await[0].id;
     for (after, expected) in [(3 * DAY + DAY / 2, 1), (5 * DAY, 0)] {
-        let retried = harness.store.retry_notice(id, at(after)).await;
-        retried.expect("retried");
+        let retry = Settlement::Retry {
+            at: at(after),
+            cause: "the relay was down".to_owned(),
+        };
+        let outcomes = vec![(id, retry, at(3 * DAY))];
+        let retried = harness.store.turn_notices(outcomes, 0, LIMITS, at(3 * DAY));
+        assert_eq!(retried.await.expect("retried").settled, [Settled::Recorded]);
         assert_eq!(claim(&harness, LIMITS, at(after)).await.len(), expected);
     }
 }

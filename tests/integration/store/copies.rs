@@ -154,8 +154,8 @@ async fn an_upgrade_keeps_what_only_a_newer_version_knows() {
         "UPDATE ledger SET facts = replace(facts, '{\"sender\"', '{\"later\":[1],\"sender\"')
                  WHERE id = ?";
     assert!(harness.database.damage(newer, held.ledger.to_bytes()));
-    let real = authenticated(mail("ann@corp.example", "1@x", start()));
-    harness.accept(real).await;
+    let second = authenticated(mail("ann@corp.example", "1@x", start()));
+    harness.accept(second).await;
     let read = async || harness.store.ledger_entry(held.ledger).await;
     let entry = read().await.expect("read").expect("there");
     assert!(entry.facts.authentication.passes());

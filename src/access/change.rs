@@ -7,8 +7,8 @@ use std::fmt;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::key::{Key, KeyError, Value};
 use super::settings::{AccessSettings, Settings};
+use super::settings_key::{Key, KeyError, Value};
 use super::warnings::Warning;
 use crate::domain::{DomainPattern, EmailAddress, PortalName};
 

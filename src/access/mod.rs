@@ -4,23 +4,22 @@
 //! Everything here is pure: no clock, no database, no network. `decide` runs inside the transaction that
 //! records its result, and again, on the recorded inputs, to explain it.
 
+mod api_schema;
 mod change;
 mod decide;
 mod explain;
-mod key;
 mod nearest;
 mod newcomer;
 mod question;
 mod rules;
-mod schema;
 mod settings;
+mod settings_key;
 mod simulate;
 mod warnings;
 
 pub use change::{Assignment, AssignmentError, Change};
 pub use decide::decide;
 pub use explain::{RuleResult, explain};
-pub use key::{Key, KeyError, Value};
 pub use nearest::nearest;
 pub use newcomer::decide_newcomer;
 pub use question::{
@@ -32,5 +31,6 @@ pub use settings::{
     AccessSettings, Effective, External, ExternalOverrides, Internal, InternalOverrides, Overrides,
     Settings, Source,
 };
+pub use settings_key::{Key, KeyError, Value};
 pub use simulate::{Compared, Comparison, Outcome, Recorded, Shift, reads_settings};
 pub use warnings::Warning;

@@ -9,7 +9,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::key::Key;
+use super::settings_key::Key;
 use crate::domain::{DomainPattern, EmailAddress, Kind, PortalName, canary};
 
 /// Rules for customers of approved domains.

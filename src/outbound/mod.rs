@@ -9,7 +9,6 @@ mod attempt;
 pub mod body_stream;
 pub mod breaker;
 pub mod fetch;
-mod generations;
 pub mod http;
 pub mod pool;
 pub mod preflight;
@@ -22,6 +21,7 @@ pub mod signature;
 pub mod smtp;
 pub mod tls;
 pub mod worker;
+mod worker_generations;
 
 pub use attempt::{Attempt, Cause, Scope};
-pub use generations::Generations;
+pub use worker_generations::Generations;

@@ -12,8 +12,8 @@ use crate::store::engine::job::Work;
 use crate::store::rows::account_rows::{AccountRow, find_sender_account, make};
 use crate::store::sql::sql_types::{JsonColumn, Millis};
 use crate::store::sql::{Row, Tx};
-use crate::store::verification::lanes::QueuePlace;
 use crate::store::verification::languages;
+use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::verification_mail::{Occasion, owe};
 use crate::store::{LanguageWish, MailCause, MailKind, Store, StoreError, Topic};
 

@@ -15,7 +15,7 @@ use crate::store::engine::job::Work;
 use crate::store::error::readable;
 use crate::store::rows::account_rows::{AccountRow, find_account, make};
 use crate::store::sql::sql_types::Millis;
-use crate::store::verification::lanes::QueuePlace;
+use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::{MailCause, MailKind, Store, StoreError, Topic};
 
 /// A person as a file or a program describes them.

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::domain::{
     AccountId, Actor, EmailAddress, Interface, Kind, LedgerId, PortalName, RequestId, Timestamp,
 };
-use crate::store::audit::{alone_calls, hooks};
+use crate::store::audit::{calls_without_account, hooks};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Row, Tx, insert};
 use crate::store::{Store, StoreError};
@@ -105,7 +105,7 @@ impl NewEvent {
             }
         )?;
         if self.name == "operator.login_failed" {
-            return alone_calls::tell_failed_login(tx, actor, detail.as_deref(), at);
+            return calls_without_account::tell_failed_login(tx, actor, detail.as_deref(), at);
         }
         hooks::tell(tx, self.name, self.account, self.ledger, actor, at)
     }

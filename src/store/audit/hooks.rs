@@ -9,7 +9,7 @@ use crate::domain::{
     AccountId, Actor, DestinationName, EmailAddress, EventPattern, HookCallId, Kind, LedgerId,
     PortalName, RequestId, RequestState, Status, Timestamp, canary,
 };
-use crate::store::audit::alone_calls::MESSAGE_DROPPED;
+use crate::store::audit::calls_without_account::MESSAGE_DROPPED;
 use crate::store::claims::leases::HOOK_CALLS;
 use crate::store::sql::sql_types::{JsonColumn, Millis, json};
 use crate::store::sql::{Row, Tx, insert};

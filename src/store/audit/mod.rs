@@ -1,6 +1,6 @@
 //! The audit: events, and the calls of hooks that they cause.
 
-pub(super) mod alone_calls;
+pub(super) mod calls_without_account;
 pub(super) mod events;
 pub(super) mod hook_calls;
 pub(super) mod hooks;

@@ -263,7 +263,7 @@ pub(crate) const HOOK_CALLS: LeaseQueue = queue!(
     due: "?2",
 );
 
-/// Verification mail, one for an account at a time. [`crate::store::verification::lanes`] has its order.
+/// Verification mail, one for an account at a time. [`crate::store::verification::mail_lanes`] has its order.
 pub(crate) const VERIFICATION_MAILS: Leases = leases!(
     "letter",
     row: "n",

@@ -13,7 +13,7 @@ use crate::domain::{
 use crate::mail::Facts;
 use crate::store::accounts::replies::{ConfirmationReply, ReplyAnswer};
 use crate::store::engine::job::Work;
-use crate::store::intake::effects::standing;
+use crate::store::intake::decision_effects::standing;
 use crate::store::intake::own_addresses::decide_own_address;
 use crate::store::intake::prepared::Prepared;
 use crate::store::requests::decided_message::DecidedMessage;
@@ -25,7 +25,7 @@ use crate::store::rows::keys::{octets, repeat_key};
 use crate::store::sql::sql_types::{Millis, json};
 use crate::store::sql::{Tx, insert};
 use crate::store::verification::bounces::note_report;
-use crate::store::verification::lanes::QueuePlace;
+use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::notices::{self, NotTaken};
 use crate::store::verification::verification_mail::{Occasion, owe};
 use crate::store::{MailCause, MailKind, Proved, Store, StoreError, Topic};

@@ -14,7 +14,7 @@ use crate::mail::{Evidence, Facts};
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::engine::settings_cache;
-use crate::store::intake::effects::standing;
+use crate::store::intake::decision_effects::standing;
 use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::hold_quota::withdraw;
 use crate::store::rows::account_rows::find_sender_account;

@@ -4,7 +4,7 @@
 //! wants to try at once removes the row and wakes the workers, whose breaker closes when they find it gone.
 
 use crate::domain::{Actor, DestinationName, PortalName, Timestamp};
-use crate::store::audit::alone_calls;
+use crate::store::audit::calls_without_account;
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::sql::sql_types::Millis;
@@ -145,7 +145,7 @@ impl Store {
                 &[&down.name],
             )?;
             if !is_known {
-                alone_calls::tell_destination(
+                calls_without_account::tell_destination(
                     work.tx,
                     &down.name,
                     true,
@@ -212,7 +212,7 @@ impl Work<'_> {
             &[name],
         )?;
         if let Some(since) = since {
-            alone_calls::tell_destination(self.tx, name, false, since, by, now)?;
+            calls_without_account::tell_destination(self.tx, name, false, since, by, now)?;
             self.wakeups.add(Topic::Calls);
         }
         Ok(())

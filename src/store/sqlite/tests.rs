@@ -28,7 +28,7 @@ use crate::store::sql::{EngineSession, Tx};
 use crate::store::sqlite::connection;
 use crate::store::sqlite::session::SqliteSession;
 use crate::store::verification::correspondence;
-use crate::store::verification::lanes;
+use crate::store::verification::mail_lanes;
 use crate::store::verification::mail_queue;
 use crate::store::{
     AuditFilter, CustomerFilter, FindFilter, LedgerFilter, ListOrder, Page, RequestFilter,
@@ -433,9 +433,9 @@ fn the_queue_of_verification_mail_is_served_in_the_order_of_an_index() {
         session.run(account, &[&n]).expect("an account");
         session.run(verification_mail, &[&n]).expect("a mail");
     }
-    for lane in lanes::Lane::ALL {
+    for lane in mail_lanes::Lane::ALL {
         check("mail", session, |c| mail_queue::due(c, lane, Millis(1), 10));
-        let place = lanes::QueuePlace { lane, flow: 1 };
+        let place = mail_lanes::QueuePlace { lane, flow: 1 };
         check("turns", session, |c| place.next_turn(c));
     }
 }

@@ -14,7 +14,7 @@ use crate::store::claims::leases::{ClaimNumber, Lease, Settled, VERIFICATION_MAI
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::verification::bounces::note_failure;
-use crate::store::verification::lanes::QueuePlace;
+use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::rate_limits::give_back;
 use crate::store::{MailOutcome, Store, StoreError, Topic, VerificationMail};
 

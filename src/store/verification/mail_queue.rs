@@ -15,8 +15,8 @@ use crate::store::rows::account_rows::{AccountRow, account_by_number};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{FromRow, Row, Tx, insert};
 use crate::store::verification::bounces::paused_until;
-use crate::store::verification::lanes::{Lane, QueuePlace};
 use crate::store::verification::mail_claims::{LEASE, MailClaim, end};
+use crate::store::verification::mail_lanes::{Lane, QueuePlace};
 use crate::store::verification::rate_limits::{Share, Shares};
 use crate::store::verification::verification_mail::{ClaimedMail, TokenHashes, VerificationMail};
 

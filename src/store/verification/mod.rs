@@ -2,9 +2,9 @@
 
 pub(super) mod bounces;
 pub(super) mod correspondence;
-pub(super) mod lanes;
 pub(super) mod languages;
 pub(super) mod mail_claims;
+pub(super) mod mail_lanes;
 pub(super) mod mail_queue;
 pub(super) mod notices;
 pub(super) mod rate_limits;

@@ -20,7 +20,7 @@ use crate::store::StoreError;
 use crate::store::rows::keys::registered_domain;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
-use crate::store::verification::lanes::{Lane, QueuePlace};
+use crate::store::verification::mail_lanes::{Lane, QueuePlace};
 
 /// Name of the counter of all verification mail.
 const TOTAL: &str = "";

@@ -16,9 +16,9 @@ use crate::store::rows::account_rows::{
 };
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
-use crate::store::verification::lanes::{Lane, QueuePlace};
 use crate::store::verification::languages::{LanguageWish, wish};
 use crate::store::verification::mail_claims::{MailClaim, settle};
+use crate::store::verification::mail_lanes::{Lane, QueuePlace};
 use crate::store::verification::mail_queue::{claim, next_due};
 use crate::store::{NextWork, Settled, Store, StoreError, Topic};
 

@@ -1,7 +1,7 @@
 //! The store on real databases: files of SQLite here, and PostgreSQL where `tests/postgres` includes this.
 
-mod alone_calls;
 mod blocked;
+mod calls_without_account;
 mod claims;
 mod clock_repair;
 mod copies;

@@ -8,7 +8,7 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{RefOr, schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::key::{Key, Value};
+use super::settings_key::{Key, Value};
 
 impl PartialSchema for Key {
     fn schema() -> RefOr<Schema> {

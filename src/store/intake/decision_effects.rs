@@ -12,8 +12,8 @@ use crate::store::requests::hold_quota::{make_room, room};
 use crate::store::rows::account_rows::{AccountRow, make};
 use crate::store::rows::keys::octets;
 use crate::store::sql::{Tx, insert};
-use crate::store::verification::lanes::QueuePlace;
 use crate::store::verification::languages;
+use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::verification_mail::{Occasion, owe};
 use crate::store::{MailCause, MailKind, StoreError, Topic};
 

@@ -9,10 +9,11 @@ use crate::proxy::{Cut, Proxy};
 use crate::stores::{accept, assert_sound, count, open_seeded};
 use crate::support::postgres::{Schema, Server, server};
 
-/// Sends a message until it is acknowledged. Returns the number of attempts.
+/// Sends a message of a new sender until it is acknowledged. Returns the number of attempts.
 async fn send(store: &vestibule::store::Store, schema: &Schema, id: &str) -> usize {
+    let from = format!("{}@corp.example", id.trim_end_matches("@x"));
     for attempt in 1..10 {
-        match accept(store, "ann@corp.example", id).await {
+        match accept(store, &from, id).await {
             Ok(_) => {
                 assert!(
                     count(schema, id) > 0,

@@ -8,6 +8,7 @@ mod logins;
 mod nodes;
 mod pooler;
 mod proxy;
+mod round_trips;
 mod schema;
 mod sessions;
 #[path = "../integration/store/mod.rs"]

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A step of the protocol.
@@ -30,12 +30,20 @@ struct Plan {
     cuts: usize,
 }
 
+#[derive(Default)]
+struct Counts {
+    /// Number of times that a client spoke after its server had.
+    round_trips: AtomicUsize,
+    commits: AtomicUsize,
+}
+
 /// A running proxy; it ends with the program.
 #[derive(Clone)]
 pub struct Proxy {
     pub port: u16,
     plan: Arc<Mutex<Plan>>,
     away: Arc<AtomicBool>,
+    counts: Arc<Counts>,
     /// Those of the clients.
     streams: Arc<Mutex<Vec<TcpStream>>>,
 }
@@ -48,6 +56,7 @@ impl Proxy {
             port: listener.local_addr().expect("an address").port(),
             plan: Arc::default(),
             away: Arc::default(),
+            counts: Arc::default(),
             streams: Arc::default(),
         };
         let accepting = proxy.clone();
@@ -61,7 +70,7 @@ impl Proxy {
                 streams.push(client.try_clone().expect("a stream"));
                 drop(streams);
                 let server = UnixStream::connect(folder.join(".s.PGSQL.5432")).expect("a server");
-                serve(&plan, client, server);
+                serve(&plan, &accepting.counts, client, server);
             }
         });
         proxy
@@ -95,13 +104,25 @@ impl Proxy {
         self.away.store(false, Ordering::SeqCst);
     }
 
+    /// Round trips of all connections so far, and transactions that wrote.
+    pub fn counts(&self) -> [usize; 2] {
+        let Counts {
+            round_trips,
+            commits,
+        } = &*self.counts;
+        [round_trips, commits].map(|count| count.load(Ordering::SeqCst))
+    }
+
     /// Cuts no more. Returns true if it did.
     pub fn has_cut(&self) -> bool {
         std::mem::take(&mut *self.plan.lock().expect("a plan")).cuts > 0
     }
 }
 
-fn serve(plan: &Arc<Mutex<Plan>>, client: TcpStream, server: UnixStream) {
+fn serve(plan: &Arc<Mutex<Plan>>, counts: &Arc<Counts>, client: TcpStream, server: UnixStream) {
+    let counts = counts.clone();
+    let has_answered = Arc::new(AtomicBool::new(true));
+    let answers = has_answered.clone();
     let (mut from_client, mut to_client) = (client.try_clone().expect("a stream"), client);
     let (mut from_server, mut to_server) = (server.try_clone().expect("a stream"), server);
     let of_client = plan.clone();
@@ -113,6 +134,11 @@ fn serve(plan: &Arc<Mutex<Plan>>, client: TcpStream, server: UnixStream) {
                 let _ = from_client.shutdown(Shutdown::Both);
                 break;
             }
+            let begins = has_answered.swap(false, Ordering::SeqCst);
+            let trips = &counts.round_trips;
+            trips.fetch_add(usize::from(begins), Ordering::SeqCst);
+            let commits = text.matches("INTO committed").count();
+            counts.commits.fetch_add(commits, Ordering::SeqCst);
             if to_server.write_all(&piece[..count]).is_err() {
                 break;
             }
@@ -126,6 +152,7 @@ fn serve(plan: &Arc<Mutex<Plan>>, client: TcpStream, server: UnixStream) {
             if of_server.lock().expect("a plan").cuts_after() {
                 break;
             }
+            answers.store(true, Ordering::SeqCst);
             if to_client.write_all(&piece[..count]).is_err() {
                 break;
             }

@@ -144,6 +144,11 @@ fn told_as(name: &str) -> Option<&'static str> {
     own.copied().or(told.map(|(_, event)| *event))
 }
 
+/// Asks [ahead](crate::store::engine::job::Operation::ask_ahead) what every event asks.
+pub(crate) fn ask_ahead(tx: &Tx) {
+    let _ = subscribers(tx, "");
+}
+
 /// Hooks that subscribed to this event. Usually there are none, which one query tells.
 pub(crate) fn subscribers(tx: &Tx, event: &str) -> Result<Vec<DestinationName>, StoreError> {
     let mut hooks = Vec::new();

@@ -117,6 +117,8 @@ pub(crate) struct LeaseQueue {
     due: &'static str,
     next_due: &'static str,
     waits: &'static str,
+    /// The table, the place, and the condition of the rows that keep later ones waiting.
+    blocking: (&'static str, &'static str, &'static str),
     promote: &'static str,
     free: &'static str,
 }
@@ -216,6 +218,7 @@ macro_rules! queue {
                 "SELECT 1 FROM ", $table, " WHERE account = ? AND ", $place, " = ? AND ",
                 $blocking, " LIMIT 1"
             ),
+            blocking: ($table, $place, $blocking),
             promote: concat!(
                 "UPDATE ", $table, " SET due_at = ?3
                  WHERE ", $row, " = (
@@ -359,6 +362,15 @@ impl LeaseQueue {
     ) -> Result<Option<Millis>, StoreError> {
         let others = tx.exists(self.waits, &[&account, &place])?;
         Ok((!others).then_some(now))
+    }
+
+    /// A question for the rows that a new one waits for, with these numbers of parameters for the account and
+    /// the place.
+    pub(crate) fn waits_of(&self, account: usize, place: usize) -> String {
+        let (table, name, blocking) = self.blocking;
+        format!(
+            "SELECT 1 FROM {table} WHERE account = ?{account} AND {name} = ?{place} AND {blocking}"
+        )
     }
 
     /// Makes the next row of a queue due, after its head left. A row of no account is in no queue.

@@ -123,6 +123,24 @@ pub(crate) trait WriterSession: EngineSession + Send {
     /// True if an error occurred after which the transaction, or its part, can only be rolled back.
     fn has_failed(&self) -> bool;
 
+    /// True if answers to questions asked ahead were forgotten, or none were asked yet, and asking ahead saves time.
+    fn has_forgotten(&self) -> bool {
+        false
+    }
+
+    /// Begins to collect questions: from now on a query asks ahead, and gives no rows.
+    fn begin_asking(&self) {}
+
+    /// Asks the collected questions. The same queries have their answers from now on, until a change.
+    fn end_asking(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Waits for the outcome of the statements that were run without waiting.
+    fn settle_late(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Begins a part of a transaction that can be rolled back alone.
     fn begin_part(&self) -> Result<(), StoreError>;
 

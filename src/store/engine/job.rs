@@ -3,6 +3,8 @@
 //! It may run twice, and the last run counts. The captured data returns to the caller to be freed, so that
 //! the single writer thread spends no time on it.
 
+use std::collections::HashSet;
+
 use tokio::sync::oneshot::{self, Receiver};
 
 use crate::store::StoreError;
@@ -16,6 +18,25 @@ pub(crate) struct Work<'a> {
     pub(crate) settings: &'a mut SettingsCache,
     /// Topics to wake, for the workers and the log.
     pub(crate) wakeups: Wakeups,
+    /// Keys of the messages that this transaction entered so far.
+    pub(crate) entered: HashSet<(i64, i64)>,
+}
+
+/// What an operation does in the transaction of the writer. It may do so twice.
+pub(crate) trait Operation<T>: Send {
+    fn run(&mut self, work: &mut Work) -> Result<T, StoreError>;
+
+    /// Asks what [`run`](Self::run) will ask, as far as that is known before. There are no answers yet.
+    fn ask_ahead(&self, _work: &mut Work) {}
+}
+
+/// An operation that asks nothing ahead.
+pub(crate) struct Closure<F>(pub(crate) F);
+
+impl<T, F: FnMut(&mut Work) -> Result<T, StoreError> + Send> Operation<T> for Closure<F> {
+    fn run(&mut self, work: &mut Work) -> Result<T, StoreError> {
+        (self.0)(work)
+    }
 }
 
 /// A queued operation.
@@ -23,37 +44,38 @@ pub(crate) trait Job: Send {
     /// Size of the captured data in octets.
     fn weight(&self) -> usize;
     fn run(&mut self, work: &mut Work) -> Result<(), StoreError>;
+    fn ask_ahead(&self, work: &mut Work);
     /// Replaces the result of the last run.
     fn fail(&mut self, error: StoreError);
     /// Sends the caller the result of the last run, or the reason why there was no commit.
     fn answer(self: Box<Self>, commit: Result<(), StoreError>);
 }
 
-/// The result, and the closure with its captured data.
-pub(crate) type JobOutcome<T, F> = (Result<T, StoreError>, F);
+/// The result, and the operation with its captured data.
+pub(crate) type JobOutcome<T, O> = (Result<T, StoreError>, O);
 
-struct Operation<F, T> {
+struct QueuedOperation<O, T> {
     weight: usize,
-    run: F,
+    operation: O,
     result: Result<T, StoreError>,
-    reply: oneshot::Sender<JobOutcome<T, F>>,
+    reply: oneshot::Sender<JobOutcome<T, O>>,
 }
 
-impl<F, T> Job for Operation<F, T>
-where
-    F: FnMut(&mut Work) -> Result<T, StoreError> + Send,
-    T: Send,
-{
+impl<O: Operation<T>, T: Send> Job for QueuedOperation<O, T> {
     fn weight(&self) -> usize {
         self.weight
     }
 
     fn run(&mut self, work: &mut Work) -> Result<(), StoreError> {
-        self.result = (self.run)(work);
+        self.result = self.operation.run(work);
         match &self.result {
             Ok(_) => Ok(()),
             Err(error) => Err(error.clone()),
         }
+    }
+
+    fn ask_ahead(&self, work: &mut Work) {
+        self.operation.ask_ahead(work);
     }
 
     fn fail(&mut self, error: StoreError) {
@@ -62,23 +84,23 @@ where
 
     fn answer(self: Box<Self>, commit: Result<(), StoreError>) {
         // Sending fails if the caller was cancelled; the commit stays valid.
-        let _ = self.reply.send((commit.and(self.result), self.run));
+        let _ = self.reply.send((commit.and(self.result), self.operation));
     }
 }
 
 /// Creates an operation for the queue, and the receiver of its outcome. `weight` is the size of the captured
 /// data in octets.
-pub(crate) fn job<F, T>(weight: usize, run: F) -> (Box<dyn Job>, Receiver<JobOutcome<T, F>>)
+pub(crate) fn job<O, T>(weight: usize, operation: O) -> (Box<dyn Job>, Receiver<JobOutcome<T, O>>)
 where
-    F: FnMut(&mut Work) -> Result<T, StoreError> + Send + 'static,
+    O: Operation<T> + 'static,
     T: Send + 'static,
 {
     let (reply, outcome) = oneshot::channel();
-    let operation = Operation {
+    let job = QueuedOperation {
         weight,
-        run,
+        operation,
         result: Err(StoreError::Closed),
         reply,
     };
-    (Box::new(operation), outcome)
+    (Box::new(job), outcome)
 }

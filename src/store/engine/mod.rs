@@ -4,6 +4,7 @@ pub(super) mod driver;
 pub(super) mod health;
 pub(super) mod idle_time;
 pub(super) mod job;
+mod lookahead;
 pub(super) mod notify;
 pub(super) mod readers;
 pub(super) mod settings_cache;

@@ -55,6 +55,8 @@ pub(crate) fn newest(tx: &Tx) -> Result<Revision, StoreError> {
     Ok(found.unwrap_or_else(Revision::defaults))
 }
 
+const NEWEST: &str = "SELECT max(number) FROM access_revision";
+
 /// Cache of the newest revision and its effective settings for each portal, for the writer, which needs them
 /// for every message. Another process may create a revision between any two transactions.
 #[derive(Default)]
@@ -76,6 +78,13 @@ impl SettingsCache {
         *self = Self::default();
     }
 
+    /// Asks ahead what [`effective`](Self::effective) will ask.
+    pub(crate) fn ask_ahead(&self, tx: &Tx) {
+        if !self.certain {
+            let _: Result<Option<u64>, _> = tx.one(NEWEST, &[]);
+        }
+    }
+
     /// Number of the revision in force, and its effective settings for `portal`.
     pub(crate) fn effective(
         &mut self,
@@ -83,7 +92,7 @@ impl SettingsCache {
         portal: Option<&PortalName>,
     ) -> Result<(u64, Arc<Effective>), StoreError> {
         if !self.certain {
-            let number: Option<u64> = tx.one("SELECT max(number) FROM access_revision", &[])?;
+            let number: Option<u64> = tx.one(NEWEST, &[])?;
             if self.newest.as_ref().map(|revision| revision.number) != Some(number.unwrap_or(0)) {
                 self.newest = Some(newest(tx)?);
                 self.effective.clear();

@@ -4,6 +4,7 @@
 //! it does not affect the others: the transaction is rolled back and run again with a savepoint around each
 //! operation. Failures are rare, so the common path needs no savepoints; but an operation may run twice.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +15,8 @@ use crate::failpoint;
 use crate::store::engine::driver::{Driver, WriterSession};
 use crate::store::engine::health::Health;
 use crate::store::engine::idle_time::{self, IdleTime};
-use crate::store::engine::job::{Job, Work, job};
+use crate::store::engine::job::{Closure, Job, Operation, Work, job};
+use crate::store::engine::lookahead::Lookahead;
 use crate::store::engine::notify::{Notifier, Wakeups};
 use crate::store::engine::settings_cache::SettingsCache;
 use crate::store::sql::Tx;
@@ -96,7 +98,16 @@ impl Writer {
         weight: usize,
         run: impl FnMut(&mut Work) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (job, answer) = job(weight, run);
+        self.run_operation(weight, Closure(run)).await
+    }
+
+    /// The same for an operation that asks ahead.
+    pub(crate) async fn run_operation<T: Send + 'static>(
+        &self,
+        weight: usize,
+        operation: impl Operation<T> + 'static,
+    ) -> Result<T, StoreError> {
+        let (job, answer) = job(weight, operation);
         let message = Message::Run(job);
         self.queue
             .send(message)
@@ -250,16 +261,25 @@ impl Thread {
             tx: &*session,
             settings: &mut self.settings,
             wakeups: Wakeups::default(),
+            entered: HashSet::new(),
         };
         let mut newest_call = self.newest_call;
         let outcome = fill(&*session, &mut work, batch, mode)
+            .and_then(|done| {
+                let owes_more = (self.owes_calls)(&*session, &mut newest_call);
+                work.wakeups.add_if(Topic::Calls, owes_more);
+                session.settle_late().map_err(of_late)?;
+                // The question may have brought the error of a statement before it.
+                if session.has_failed() {
+                    return Err(Failure::OneFailed);
+                }
+                Ok(done)
+            })
             .map_err(|failure| match failure {
                 Failure::All(error @ StoreError::Away(_)) => Failure::Lost(error),
                 other => other,
             })
             .and_then(|done| {
-                let owes_more = (self.owes_calls)(&*session, &mut newest_call);
-                work.wakeups.add_if(Topic::Calls, owes_more);
                 commit(&*session, work.wakeups).map_err(Failure::All)?;
                 session.confirm().map_err(Failure::All)?;
                 Ok(done)
@@ -307,10 +327,17 @@ fn fill(
     session.begin()?;
     let begin = Instant::now();
     let mut done = 0;
-    for job in batch {
+    let mut lookahead = Lookahead::default();
+    while done < batch.len() {
         if done > 0 && begin.elapsed() >= LONGEST {
             break;
         }
+        if mode == Mode::Together {
+            lookahead
+                .look(session, work, batch, done)
+                .map_err(of_late)?;
+        }
+        let job = &mut batch[done];
         done += 1;
         if mode == Mode::Apart {
             session.begin_part()?;
@@ -322,12 +349,18 @@ fn fill(
             Err(error)
         });
         let run = run.and_then(|()| {
-            if !session.has_failed() {
-                return Ok(());
-            }
-            let error = StoreError::Other("an operation went on after an error".to_owned());
-            job.fail(error.clone());
-            Err(error)
+            let settled = match mode {
+                Mode::Together => Ok(()),
+                Mode::Apart => session.settle_late(),
+            };
+            let outcome = settled.and_then(|()| {
+                if !session.has_failed() {
+                    return Ok(());
+                }
+                let cause = "an operation went on after an error";
+                Err(StoreError::Other(cause.to_owned()))
+            });
+            outcome.inspect_err(|error| job.fail(error.clone()))
         });
         match run {
             Ok(()) => {}
@@ -348,6 +381,15 @@ fn fill(
     }
     session.keep_numbers()?;
     Ok(done)
+}
+
+/// The failure of an operation of the batch, which shows only later.
+fn of_late(error: StoreError) -> Failure {
+    if error.spoils_transaction() {
+        Failure::All(error)
+    } else {
+        Failure::OneFailed
+    }
 }
 
 fn commit(session: &dyn WriterSession, wakeups: Wakeups) -> Result<(), StoreError> {

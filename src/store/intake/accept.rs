@@ -12,18 +12,19 @@ use crate::domain::{
 };
 use crate::mail::Facts;
 use crate::store::accounts::replies::{ConfirmationReply, ReplyAnswer};
-use crate::store::engine::job::Work;
+use crate::store::audit::hooks;
+use crate::store::engine::job::{Operation, Work};
 use crate::store::intake::decision_effects::standing;
 use crate::store::intake::own_addresses::decide_own_address;
 use crate::store::intake::prepared::Prepared;
 use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::hold_quota::{QuotaDropped, offer};
-use crate::store::rows::account_rows::{AccountRow, find_sender_account};
+use crate::store::rows::account_rows::{AccountRow, SenderAccount, find_sender_at};
 use crate::store::rows::copies::{Earlier, Likeness, find_original, upgrade};
 use crate::store::rows::dropped_content::{Author, count, is_wanted};
 use crate::store::rows::keys::{octets, repeat_key};
 use crate::store::sql::sql_types::{Millis, json};
-use crate::store::sql::{Tx, insert};
+use crate::store::sql::{Tx, insert_late};
 use crate::store::verification::bounces::note_report;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::notices::{self, NotTaken};
@@ -94,9 +95,8 @@ impl Store {
     /// Nothing was recorded, and the MTA must keep the message.
     pub async fn accept(&self, arrival: Arrival) -> Result<Vec<ArrivalOutcome>, StoreError> {
         let message = Message::prepare(arrival)?;
-        self.writer
-            .run(message.arrival.raw.len(), move |work| message.record(work))
-            .await
+        let weight = message.arrival.raw.len();
+        self.writer.run_operation(weight, message).await
     }
 }
 
@@ -119,9 +119,24 @@ struct Decided {
 
 /// Facts about a part that the decision needs.
 struct Known {
-    account: Option<AccountRow>,
+    account: Option<SenderAccount>,
     original: Option<Earlier>,
     standing: Standing,
+}
+
+impl Operation<Vec<ArrivalOutcome>> for Message {
+    fn run(&mut self, work: &mut Work) -> Result<Vec<ArrivalOutcome>, StoreError> {
+        self.record(work)
+    }
+
+    fn ask_ahead(&self, work: &mut Work) {
+        work.settings.ask_ahead(work.tx);
+        for prepared in &self.parts {
+            // Without answers there is nothing to look at, and an error shows once it is asked again.
+            let _ = self.look_up(work.tx, prepared);
+        }
+        hooks::ask_ahead(work.tx);
+    }
 }
 
 impl Message {
@@ -171,11 +186,17 @@ impl Message {
         prepared: &Prepared,
         carrier: &mut Option<i64>,
     ) -> Result<ArrivalOutcome, StoreError> {
+        let keys = self.id_key.map(|key| (key, prepared.copy_key));
+        if keys.is_some_and(|keys| work.entered.contains(&keys)) {
+            // A message of the same batch may be the one that this one repeats.
+            work.tx.forget_answers();
+        }
         let known = self.look_up(work.tx, prepared)?;
         let decided = self.decide(work, part, &known.standing)?;
         let decision = &decided.decision;
         let ledger = LedgerId::new();
         let n = self.write(work.tx, (part, prepared, ledger), &known, &decided, carrier)?;
+        work.entered.extend(keys);
         let outcome = ArrivalOutcome {
             ledger,
             portal: prepared.portal.clone(),
@@ -186,7 +207,7 @@ impl Message {
             account: known
                 .account
                 .as_ref()
-                .map(|account| (account.id, account.kind)),
+                .map(|account| (account.row.id, account.row.kind)),
             account_created: false,
             request: None,
             message_id: self.arrival.facts.message_id.clone(),
@@ -210,14 +231,14 @@ impl Message {
     /// Reads what the decision depends on.
     fn look_up(&self, tx: &Tx, prepared: &Prepared) -> Result<Known, StoreError> {
         let account = match &prepared.sender_key {
-            Some(key) => find_sender_account(tx, key)?,
+            Some(key) => find_sender_at(tx, key, prepared.portal.as_ref())?,
             None => None,
         };
         let original = self.original(tx, prepared)?;
-        let (portal, size) = (prepared.portal.as_ref(), self.arrival.facts.size);
+        let size = self.arrival.facts.size;
         let standing = Standing {
             account: match &account {
-                Some(account) => Some(standing(tx, account, portal, size, self.arrival.quota)?),
+                Some(account) => Some(standing(tx, account, size, self.arrival.quota)?),
                 None => None,
             },
             original: original.map(|earlier| earlier.original),
@@ -246,7 +267,7 @@ impl Message {
             && (decision.verdict != Verdict::Dropped || decision.reason == Reason::Bounce);
         let forgotten = decision.verdict == Verdict::Dropped && original.is_none() && is_for_portal;
         let n = tx.next_number()?;
-        insert!(
+        insert_late!(
             tx,
             ledger {
                 n,
@@ -272,7 +293,7 @@ impl Message {
         )?;
         let is_kept = original.is_none_or(|earlier| self.replaces(&earlier));
         if is_kept && carrier.is_none() && is_for_portal {
-            insert!(
+            insert_late!(
                 tx,
                 content {
                     ledger: n,
@@ -297,7 +318,7 @@ impl Message {
         if let (Reason::HoldQuota, Some(account)) = (decided.decision.reason, &known.account) {
             let dropped = QuotaDropped {
                 n,
-                account: account.n,
+                account: account.row.n,
                 authenticated: facts.authentication.passes(),
                 octets: octets(facts.size),
                 kept_otherwise_until: self.at.plus(self.arrival.keep_dropped),
@@ -345,7 +366,7 @@ impl Message {
             &mut account,
             decided.decision.consequence != Consequence::Nothing,
         ) {
-            self.end_quiet(work.tx, prepared, account)?;
+            self.end_quiet(work.tx, prepared, &mut account.row)?;
         }
         self.tell_sender(work, decided, prepared, n)?;
         let case = DecidedMessage {
@@ -478,14 +499,14 @@ impl Message {
         work: &mut Work,
         earlier: &Earlier,
         (carrier, prepared): (i64, &Prepared),
-        account: Option<AccountRow>,
+        account: Option<SenderAccount>,
     ) -> Result<(), StoreError> {
         let facts = &self.arrival.facts;
         upgrade(work.tx, earlier.n, carrier, facts, self.at)?;
         let (Some(mut account), Some(sender)) = (account, &prepared.sender) else {
             return Ok(());
         };
-        self.end_quiet(work.tx, prepared, &mut account)?;
+        self.end_quiet(work.tx, prepared, &mut account.row)?;
         let occasion = Occasion {
             kind: MailKind::Verification,
             cause: MailCause::Mail,
@@ -493,7 +514,7 @@ impl Message {
             in_reply_to: facts.message_id.as_deref(),
             place: QueuePlace::of_mail(true, None, sender.domain()),
         };
-        let is_owed = owe(work.tx, &account, &occasion, self.at)?;
+        let is_owed = owe(work.tx, &account.row, &occasion, self.at)?;
         work.wakeups.add_if(Topic::VerificationMail, is_owed);
         Ok(())
     }

@@ -1,17 +1,19 @@
 //! Applies the consequences of a decision: creates an account, a request, a verification mail. Runs in the
 //! transaction that decided, for new messages and for recovered ones.
 
+use std::sync::LazyLock;
+
 use crate::access::{AccountStanding, Consequence, Decision, Effective};
 use crate::config::Quota;
-use crate::domain::{Actor, Origin, PortalName, RequestId, Status};
+use crate::domain::{Actor, Origin, RequestId, Status};
 use crate::store::audit::hooks;
 use crate::store::claims::leases::REQUESTS;
 use crate::store::engine::job::Work;
 use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::hold_quota::{make_room, room};
-use crate::store::rows::account_rows::{AccountRow, make};
+use crate::store::rows::account_rows::{AccountRow, SenderAccount, make};
 use crate::store::rows::keys::octets;
-use crate::store::sql::{Tx, insert};
+use crate::store::sql::Tx;
 use crate::store::verification::languages;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::verification_mail::{Occasion, owe};
@@ -27,15 +29,12 @@ pub(crate) struct Applied {
 /// Reads the standing of an account, to decide about another request of `size` octets for a portal.
 pub(crate) fn standing(
     tx: &Tx,
-    account: &AccountRow,
-    portal: Option<&PortalName>,
+    account: &SenderAccount,
     size: u64,
     quota: Quota,
 ) -> Result<AccountStanding, StoreError> {
-    let unverified = match portal {
-        Some(portal) => account.is_unverified_at(tx, portal)?,
-        None => false,
-    };
+    let unverified = account.is_unverified();
+    let account = &account.row;
     let room = if account.status == Status::Pending || unverified {
         Some(room(tx, account.n, size, quota)?)
     } else {
@@ -51,6 +50,18 @@ pub(crate) fn standing(
     })
 }
 
+/// Inserts a request; a released one at the end of its queue.
+static ENTER: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "INSERT INTO request (ledger, account, portal, size, received_at, state, due_at, released_at,
+             released_by, authenticated)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6,
+             CASE WHEN ?6 = 'released' AND EXISTS ({}) THEN NULL ELSE CAST(?7 AS bigint) END,
+             ?8, ?9, ?10)",
+        REQUESTS.waits_of(2, 3)
+    )
+});
+
 impl Work<'_> {
     /// Applies the decision; returns None if it has no consequence.
     pub(crate) fn apply(
@@ -58,7 +69,7 @@ impl Work<'_> {
         case: &DecidedMessage,
         decision: &Decision,
         settings: &Effective,
-        account: Option<AccountRow>,
+        account: Option<SenderAccount>,
     ) -> Result<Option<Applied>, StoreError> {
         let (new, held) = match decision.consequence {
             Consequence::Nothing => return Ok(None),
@@ -66,13 +77,16 @@ impl Work<'_> {
             Consequence::Accept(new) => (new, false),
         };
         let created = new.is_some();
+        let is_let_in = account
+            .as_ref()
+            .is_some_and(|account| !account.is_unverified());
         let account = match (new, account, case.sender) {
             (Some(new), _, Some(sender)) => {
                 let groups = settings.default_groups(new.kind);
                 let entry = Some(case.n);
                 make(self.tx, sender, new, groups, Origin::Mail, entry, case.now)?
             }
-            (None, Some(account), _) => account,
+            (None, Some(account), _) => account.row,
             _ => return Err(StoreError::Other("a decision without a sender".to_owned())),
         };
         if held && case.full.is_some() {
@@ -94,7 +108,9 @@ impl Work<'_> {
             languages::suggest(self.tx, account.n, case.languages)?;
             self.wakeups.add_if(Topic::VerificationMail, is_owed);
         } else {
-            account.let_in(self.tx, case.portal)?;
+            if created || !is_let_in {
+                account.let_in(self.tx, case.portal)?;
+            }
             self.wakeups.add(Topic::Requests);
         }
         Ok(Some(Applied {
@@ -111,25 +127,24 @@ impl Work<'_> {
         held: bool,
     ) -> Result<(), StoreError> {
         let (state, due, released) = if held {
-            ("held", Some(case.now.plus(case.hold_for)), None)
+            ("held", case.now.plus(case.hold_for), None)
         } else {
-            let due = REQUESTS.due_at_the_end(self.tx, account.n, case.portal, case.now)?;
-            ("released", due, Some(case.now))
+            ("released", case.now, Some(case.now))
         };
-        insert!(
-            self.tx,
-            request {
-                ledger: case.n,
-                account: account.n,
-                portal: case.portal,
-                size: octets(case.size),
-                received_at: case.received_at,
-                state,
-                due_at: due,
-                released_at: released,
-                released_by: released.map(|_| "rule"),
-                authenticated: case.authenticated
-            }
+        self.tx.run_late(
+            &ENTER,
+            &[
+                &case.n,
+                &account.n,
+                &case.portal,
+                &octets(case.size),
+                &case.received_at,
+                &state,
+                &due,
+                &released,
+                &released.map(|_| "rule"),
+                &case.authenticated,
+            ],
         )?;
         let event = if held {
             "request.held"

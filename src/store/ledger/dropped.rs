@@ -17,7 +17,7 @@ use crate::store::engine::settings_cache;
 use crate::store::intake::decision_effects::standing;
 use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::hold_quota::withdraw;
-use crate::store::rows::account_rows::find_sender_account;
+use crate::store::rows::account_rows::find_sender_at;
 use crate::store::rows::copies::{Likeness, find_original};
 use crate::store::rows::dropped_content::uncount;
 use crate::store::rows::entry_ids::n_of;
@@ -356,11 +356,11 @@ impl Work<'_> {
         });
         let facts = of_today.as_ref().unwrap_or(&found.facts);
         let sender = sender_for(facts, circumstances.own_list.as_deref()).address();
+        let portal = &circumstances.portal;
         let account = match sender.map(EmailAddress::key) {
-            Some(key) => find_sender_account(tx, &key)?,
+            Some(key) => find_sender_at(tx, &key, Some(portal))?,
             None => None,
         };
-        let portal = &circumstances.portal;
         let sender_key = sender.map(EmailAddress::key);
         let like = Likeness {
             message_key: repeat_key(facts),
@@ -373,13 +373,7 @@ impl Work<'_> {
         let original = find_original(tx, &like, Some(found.n))?;
         let standing = Standing {
             account: match &account {
-                Some(account) => Some(standing(
-                    tx,
-                    account,
-                    Some(portal),
-                    facts.size,
-                    terms.quota,
-                )?),
+                Some(account) => Some(standing(tx, account, facts.size, terms.quota)?),
                 None => None,
             },
             original: original.map(|earlier| earlier.original),

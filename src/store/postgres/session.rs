@@ -5,25 +5,21 @@
 //! time, so that a question may be asked while those of another are read.
 
 use std::cell::{Cell, RefCell};
-use std::error::Error;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut, BytesMut};
-use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend;
 
-use super::commit_outcome;
 use super::connection::{self, Purpose};
 use super::driver::Server;
-use super::migrations::Version;
-use super::rows::ResultRow;
+use super::pipeline::{Asked, LATE, Pipeline};
+use super::rows::{ResultColumns, ResultRow};
 use super::statements::Statements;
+use super::transactions::lock_writer;
 use super::wire::{ProtocolConnection, ServerAnswer, TransactionState};
 use crate::store::StoreError;
-use crate::store::engine::driver::{BLOCK, ReaderSession, WriterSession};
-use crate::store::engine::notify::Wakeups;
+use crate::store::engine::driver::BLOCK;
 use crate::store::sql::{EngineSession, Receive, Row, SqlValue, ToSql};
 
 /// Rows asked for at once: at first, and then.
@@ -39,22 +35,23 @@ pub(crate) struct PostgresSession {
     pub(super) server: Arc<Server>,
     purpose: Purpose,
     pub(super) wire: RefCell<ProtocolConnection>,
-    statements: RefCell<Statements>,
+    pub(super) statements: RefCell<Statements>,
+    pub(super) pipeline: RefCell<Pipeline>,
     /// Number of results that are being read.
     depth: Cell<usize>,
-    changes: Cell<u64>,
-    numbers: Cell<Numbers>,
+    pub(super) changes: Cell<u64>,
+    pub(super) numbers: Cell<NumberBlock>,
     /// As they were when the part began.
-    numbers_before_part: Cell<Numbers>,
+    pub(super) numbers_before_part: Cell<NumberBlock>,
 }
 
 /// Numbers of the transaction.
 #[derive(Debug, Clone, Copy, Default)]
-struct Numbers {
-    first: i64,
-    next: i64,
+pub(super) struct NumberBlock {
+    pub(super) first: i64,
+    pub(super) next: i64,
     /// The first one that is not reserved; 0 outside of a transaction that writes.
-    end: i64,
+    pub(super) end: i64,
 }
 
 impl PostgresSession {
@@ -69,6 +66,7 @@ impl PostgresSession {
             purpose,
             wire: RefCell::new(wire),
             statements: RefCell::default(),
+            pipeline: RefCell::default(),
             depth: Cell::new(0),
             changes: Cell::new(0),
             numbers: Cell::default(),
@@ -78,14 +76,33 @@ impl PostgresSession {
 
     /// Runs statements without parameters.
     pub(super) fn simple(&self, sql: &str) -> Result<ServerAnswer, StoreError> {
+        self.settle_late()?;
         self.wire.borrow_mut().simple(sql)
+    }
+
+    /// Waits for the outcome of the statements that were sent without waiting.
+    pub(super) fn settle_late(&self) -> Result<(), StoreError> {
+        let mut pipeline = self.pipeline.borrow_mut();
+        pipeline.settle(
+            &mut self.wire.borrow_mut(),
+            &mut self.statements.borrow_mut(),
+        )
+    }
+
+    /// Gives up what was sent without waiting, before it is rolled back.
+    pub(super) fn give_up_late(&self) {
+        let mut pipeline = self.pipeline.borrow_mut();
+        pipeline.give_up(
+            &mut self.wire.borrow_mut(),
+            &mut self.statements.borrow_mut(),
+        );
     }
 
     pub(super) fn state(&self) -> TransactionState {
         self.wire.borrow().state()
     }
 
-    fn is_broken(&self) -> bool {
+    pub(super) fn is_broken(&self) -> bool {
         self.wire.borrow().is_broken()
     }
 
@@ -93,10 +110,11 @@ impl PostgresSession {
     pub(super) fn replace_wire(&self, wire: ProtocolConnection) {
         *self.wire.borrow_mut() = wire;
         self.statements.borrow_mut().clear();
+        self.pipeline.take();
     }
 
     /// Runs a statement that begins a transaction. A connection that broke while it was idle is replaced.
-    fn begin_with(&self, sql: &str) -> Result<ServerAnswer, StoreError> {
+    pub(super) fn begin_with(&self, sql: &str) -> Result<ServerAnswer, StoreError> {
         if !self.is_broken() {
             let start = Instant::now();
             let began = self.simple(sql);
@@ -110,25 +128,12 @@ impl PostgresSession {
     }
 
     /// Settings that a session behind a pooler has in a transaction only.
-    fn local_settings(&self) -> String {
+    pub(super) fn local_settings(&self) -> String {
         if self.server.place.pooler {
             connection::settings(&self.server.place, self.purpose, true)
         } else {
             String::new()
         }
-    }
-
-    /// Takes the answer to [`lock_writer`]. Returns the first of the reserved numbers.
-    ///
-    /// # Errors
-    /// The store was moved, or its schema is none that this program works with.
-    fn reserve(&self, answer: &ServerAnswer) -> Result<i64, StoreError> {
-        let (Some(next), Some(now)) = (answer.parse::<i64>(0), answer.parse(1)) else {
-            return Err(StoreError::of_moved_store());
-        };
-        self.server.clock.compare(now);
-        Version::of(answer, 2).check()?;
-        Ok(next - BLOCK)
     }
 
     /// Sends a statement with its parameters, and asks for the first rows of its result.
@@ -141,43 +146,22 @@ impl PostgresSession {
     ) -> Result<ServerAnswer, StoreError> {
         let mut wire = self.wire.borrow_mut();
         let mut statements = self.statements.borrow_mut();
-        let mut is_full = false;
-        let forgotten = statements.take_forgotten();
-        let statement = statements.find(sql, !self.server.place.pooler, &mut is_full);
-        if is_full && !self.server.place.pooler {
-            wire.simple("DEALLOCATE ALL")?;
+        let mut pipeline = self.pipeline.borrow_mut();
+        let has_names = !self.server.place.pooler;
+        if pipeline.is_asking() {
+            return Err(StoreError::Other(
+                "only questions are asked ahead".to_owned(),
+            ));
         }
-        if statement.parameters != parameters.len() {
-            return Err(StoreError::Other(format!(
-                "{} parameters for a statement with {}",
-                parameters.len(),
-                statement.parameters
-            )));
+        if !statements.have_room_for(sql) {
+            pipeline.settle(&mut wire, &mut statements)?;
+            statements.clear();
+            if has_names {
+                wire.simple("DEALLOCATE ALL")?;
+            }
         }
-        let is_new = !statement.is_prepared || statement.name.is_empty();
-        let needs_columns = rows > 0 && (is_new || statement.columns.is_none());
-        let output = wire.output();
-        let written = (|| {
-            for name in forgotten {
-                frontend::close(b'S', &name, output)?;
-            }
-            if is_new {
-                frontend::parse(&statement.name, &statement.text, [], output)?;
-            }
-            // One that was not read to its end is still there.
-            frontend::close(b'P', portal, output)?;
-            bind(portal, &statement.name, parameters, output)?;
-            if needs_columns {
-                frontend::describe(b'P', portal, output)?;
-            }
-            frontend::execute(portal, rows, output)?;
-            frontend::sync(output);
-            Ok::<_, std::io::Error>(())
-        })();
-        if let Err(cause) = written {
-            wire.discard_output();
-            return Err(StoreError::Other(cause.to_string()));
-        }
+        let statement = statements.write(sql, parameters, portal, rows, has_names, &mut wire)?;
+        frontend::sync(wire.output());
         let answer = wire.exchange();
         let has_changed = match &answer {
             Ok(answer) if rows == 0 => u64::try_from(answer.count).unwrap_or(1),
@@ -186,21 +170,39 @@ impl PostgresSession {
             Err(_) => 1,
         };
         self.changes.set(self.changes.get() + has_changed);
+        if has_changed > 0 {
+            pipeline.forget_answers();
+        }
         let mut answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
                 // The server may have prepared it, or may have to prepare it anew after a migration.
                 statements.forget(sql);
+                pipeline.forget_statements(&mut statements);
                 return Err(error);
             }
         };
-        statement.is_prepared = true;
-        if needs_columns {
-            statement.columns.clone_from(&answer.columns);
-        } else {
-            answer.columns.clone_from(&statement.columns);
-        }
+        pipeline.confirm();
+        statement.learn_columns(&mut answer);
         Ok(answer)
+    }
+
+    /// The answer to a question that was asked ahead; or asks it ahead, while that is done.
+    fn ask_or_find(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<Asked, StoreError> {
+        let mut pipeline = self.pipeline.borrow_mut();
+        let key = match pipeline.find(sql, parameters)? {
+            Asked::New(key) => key,
+            found => return Ok(found),
+        };
+        let mut statements = self.statements.borrow_mut();
+        // Without room, it is asked by who needs the answer.
+        if statements.have_room_for(sql) {
+            let mut wire = self.wire.borrow_mut();
+            let has_names = !self.server.place.pooler;
+            statements.write(sql, parameters, LATE, FIRST_ROWS, has_names, &mut wire)?;
+            pipeline.push_question(key, sql);
+        }
+        Ok(Asked::Ahead)
     }
 
     /// Asks for more rows of a result.
@@ -214,50 +216,19 @@ impl PostgresSession {
     }
 }
 
-/// Parameters are texts, except for octets: the server takes the type of each from the statement.
-fn bind(
-    portal: &str,
-    statement: &str,
-    parameters: &[&dyn ToSql],
-    output: &mut BytesMut,
-) -> Result<(), std::io::Error> {
-    let mut formats = Vec::with_capacity(parameters.len());
-    for parameter in parameters {
-        let found = parameter.bind(&mut |value| {
-            formats.push(i16::from(matches!(value, SqlValue::Blob(_))));
-            Ok(())
-        });
-        found.map_err(std::io::Error::other)?;
+/// Passes rows on to who asked, until they break.
+fn pass_on(
+    columns: &ResultColumns,
+    answer: &ServerAnswer,
+    receive: &mut Receive<'_>,
+) -> Result<ControlFlow<()>, StoreError> {
+    for row in &answer.rows {
+        let row = ResultRow::of(columns, row)?;
+        if receive(&Row::of(&row))?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
     }
-    let bound = frontend::bind(
-        portal,
-        statement,
-        formats,
-        parameters,
-        |parameter, output| {
-            let mut is_null = IsNull::No;
-            parameter.bind(&mut |value| {
-                match value {
-                    SqlValue::Null => is_null = IsNull::Yes,
-                    SqlValue::Integer(number) => output.put_slice(number.to_string().as_bytes()),
-                    SqlValue::Blob(octets) => output.put_slice(octets),
-                    // The server has no NUL in a text.
-                    SqlValue::Text(text) if text.contains('\0') => {
-                        output.put_slice(text.replace('\0', "\u{fffd}").as_bytes());
-                    }
-                    SqlValue::Text(text) => output.put_slice(text.as_bytes()),
-                }
-                Ok(())
-            })?;
-            Ok::<_, Box<dyn Error + Send + Sync>>(is_null)
-        },
-        [1],
-        output,
-    );
-    bound.map_err(|error| match error {
-        frontend::BindError::Conversion(cause) => std::io::Error::other(cause),
-        frontend::BindError::Serialization(cause) => cause,
-    })
+    Ok(ControlFlow::Continue(()))
 }
 
 /// Counts the results that are being read, also where reading ends early.
@@ -285,19 +256,24 @@ impl EngineSession for PostgresSession {
         parameters: &[&dyn ToSql],
         receive: &mut Receive<'_>,
     ) -> Result<(), StoreError> {
+        match self.ask_or_find(sql, parameters)? {
+            Asked::Known(answer) => {
+                let columns = answer.columns.as_ref();
+                return columns.map_or(Ok(()), |columns| {
+                    pass_on(columns, &answer, receive).map(drop)
+                });
+            }
+            Asked::New(_) | Asked::Ahead => return Ok(()),
+            Asked::No => {}
+        }
         let (_depth, portal) = Depth::enter(&self.depth);
         let mut answer = self.execute(sql, parameters, &portal, FIRST_ROWS)?;
         let Some(columns) = answer.columns.take() else {
             return Ok(());
         };
         loop {
-            for row in &answer.rows {
-                let row = ResultRow::of(&columns, row)?;
-                if let ControlFlow::Break(()) = receive(&Row::of(&row))? {
-                    return Ok(());
-                }
-            }
-            if !answer.has_more {
+            let goes_on = pass_on(&columns, &answer, receive)?;
+            if goes_on.is_break() || !answer.has_more {
                 return Ok(());
             }
             answer = self.fetch(&portal)?;
@@ -307,6 +283,24 @@ impl EngineSession for PostgresSession {
     fn run(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<usize, StoreError> {
         let (_depth, portal) = Depth::enter(&self.depth);
         Ok(self.execute(sql, parameters, &portal, 0)?.count)
+    }
+
+    fn run_late(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<(), StoreError> {
+        let has_room = self.statements.borrow().have_room_for(sql);
+        if !has_room {
+            return self.run(sql, parameters).map(drop);
+        }
+        let mut wire = self.wire.borrow_mut();
+        let mut statements = self.statements.borrow_mut();
+        let has_names = !self.server.place.pooler;
+        statements.write(sql, parameters, LATE, 0, has_names, &mut wire)?;
+        self.changes.set(self.changes.get() + 1);
+        let mut pipeline = self.pipeline.borrow_mut();
+        pipeline.push(sql, &mut wire, &mut statements)
+    }
+
+    fn forget_answers(&self) {
+        self.pipeline.borrow_mut().forget_answers();
     }
 
     fn next_number(&self) -> Result<i64, StoreError> {
@@ -348,115 +342,4 @@ impl EngineSession for PostgresSession {
             buffer.len()
         )))
     }
-}
-
-/// Statements that lock the row of the writer until the transaction ends, and reserve numbers. The second one has
-/// a snapshot of its own, so that it sees the schema of a migration that held the lock before.
-fn lock_writer() -> String {
-    format!(
-        "UPDATE writer SET next_number = next_number + {BLOCK} WHERE n = 1;
-         SELECT next_number, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, version, works_with
-             FROM writer, schema_version WHERE n = 1"
-    )
-}
-
-impl WriterSession for PostgresSession {
-    fn begin(&self) -> Result<(), StoreError> {
-        let local = self.local_settings();
-        let lock = lock_writer();
-        let sql = format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {local} {lock}");
-        let first = self.reserve(&self.begin_with(&sql)?)?;
-        self.numbers.set(Numbers {
-            first,
-            next: first,
-            end: first + BLOCK,
-        });
-        Ok(())
-    }
-
-    /// They are reserved already.
-    fn keep_numbers(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn commit(&self, wakeups: Wakeups) -> Result<(), StoreError> {
-        let batch = self.numbers.take().first;
-        commit_outcome::commit(self, batch, wakeups)
-    }
-
-    fn roll_back(&self) -> bool {
-        self.numbers.take();
-        if self.is_broken() {
-            return false;
-        }
-        self.state() == TransactionState::None || self.simple("ROLLBACK").is_ok()
-    }
-
-    fn is_in_transaction(&self) -> bool {
-        !self.is_broken() && self.state() != TransactionState::None
-    }
-
-    fn has_failed(&self) -> bool {
-        self.is_broken() || self.state() == TransactionState::Failed
-    }
-
-    fn begin_part(&self) -> Result<(), StoreError> {
-        self.numbers_before_part.set(self.numbers.get());
-        self.simple("SAVEPOINT part").map(drop)
-    }
-
-    fn roll_part_back(&self) -> Result<(), StoreError> {
-        // Blocks that the part reserved are given back with it, and are reserved again.
-        let (before, mut numbers) = (self.numbers_before_part.get(), self.numbers.get());
-        if numbers.end != before.end {
-            (numbers.next, numbers.end) = (before.end, before.end);
-            self.numbers.set(numbers);
-        }
-        self.simple("ROLLBACK TO SAVEPOINT part").map(drop)
-    }
-
-    fn end_part(&self) -> Result<(), StoreError> {
-        self.simple("RELEASE SAVEPOINT part").map(drop)
-    }
-
-    fn changes(&self) -> u64 {
-        self.changes.get()
-    }
-
-    /// The outcome of a commit says it all.
-    fn confirm(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn after_commit(&self) {}
-
-    fn free_memory(&self) {
-        self.statements.borrow_mut().clear();
-        if !self.server.place.pooler {
-            // A failure shows at the next transaction.
-            let _ = self.simple("DEALLOCATE ALL");
-        }
-    }
-}
-
-impl ReaderSession for PostgresSession {
-    fn confirm(&self) -> Result<(), StoreError> {
-        if self.is_broken() {
-            return Err(StoreError::Away("the connection is broken".to_owned()));
-        }
-        Ok(())
-    }
-
-    fn begin_reading(&self) -> Result<(), StoreError> {
-        let local = self.local_settings();
-        let sql = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {local}");
-        self.begin_with(&sql).map(drop)
-    }
-
-    fn end_reading(&self) -> Result<(), StoreError> {
-        self.simple("COMMIT").map(drop)
-    }
-
-    /// The server has the caches.
-    fn free_cache(&self) {}
 }

@@ -4,10 +4,19 @@
 //! out. What is in quotes stays as it is.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use bytes::{BufMut, BytesMut};
+use postgres_protocol::IsNull;
+use postgres_protocol::message::frontend;
+
+use super::pipeline::LATE;
 use super::rows::ResultColumns;
+use super::wire::{ProtocolConnection, ServerAnswer};
+use crate::store::StoreError;
+use crate::store::sql::{SqlValue, ToSql};
 
 /// Statements that a session keeps prepared. Beyond, all are prepared anew: texts with lists of conditions come
 /// in many forms.
@@ -17,14 +26,25 @@ const MOST: usize = 400;
 #[derive(Debug)]
 pub(super) struct Statement {
     /// Empty where the server prepares it each time.
-    pub(super) name: String,
-    pub(super) text: Arc<str>,
-    pub(super) parameters: usize,
+    name: String,
+    text: Arc<str>,
+    parameters: usize,
     /// It changes nothing.
     pub(super) only_reads: bool,
     /// Once it was prepared.
-    pub(super) columns: Option<Arc<ResultColumns>>,
-    pub(super) is_prepared: bool,
+    columns: Option<Arc<ResultColumns>>,
+    is_prepared: bool,
+}
+
+impl Statement {
+    /// Takes the columns from an answer that came with them, or completes an answer by them.
+    pub(super) fn learn_columns(&mut self, answer: &mut ServerAnswer) {
+        if answer.columns.is_some() {
+            self.columns.clone_from(&answer.columns);
+        } else {
+            answer.columns.clone_from(&self.columns);
+        }
+    }
 }
 
 /// The statements of a session, by their portable texts.
@@ -38,14 +58,64 @@ pub(super) struct Statements {
 }
 
 impl Statements {
-    /// The statement of a text. Behind a pooler it has no name. Sets `is_full` once all have to be forgotten by
-    /// the server, too.
-    pub(super) fn find(&mut self, sql: &str, has_name: bool, is_full: &mut bool) -> &mut Statement {
-        if !self.known.contains_key(sql) {
-            if self.known.len() >= MOST {
-                self.known.clear();
-                *is_full = true;
+    /// True if the text is known, or can be added before all have to be forgotten.
+    pub(super) fn have_room_for(&self, sql: &str) -> bool {
+        self.known.len() < MOST || self.known.contains_key(sql)
+    }
+
+    /// Writes the messages that run a statement and ask for the first rows of its result; none of them if the
+    /// parameters do not fit. From then on it counts as prepared.
+    pub(super) fn write(
+        &mut self,
+        sql: &str,
+        parameters: &[&dyn ToSql],
+        portal: &str,
+        rows: i32,
+        has_names: bool,
+        wire: &mut ProtocolConnection,
+    ) -> Result<&mut Statement, StoreError> {
+        let forgotten = std::mem::take(&mut self.forgotten);
+        let statement = self.find(sql, has_names);
+        if statement.parameters != parameters.len() {
+            return Err(StoreError::Other(format!(
+                "{} parameters for a statement with {}",
+                parameters.len(),
+                statement.parameters
+            )));
+        }
+        let is_new = !statement.is_prepared || statement.name.is_empty();
+        let needs_columns = rows > 0 && (is_new || statement.columns.is_none());
+        let output = wire.output();
+        let begin = output.len();
+        let written = (|| {
+            for name in forgotten {
+                frontend::close(b'S', &name, output)?;
             }
+            if is_new {
+                frontend::parse(&statement.name, &statement.text, [], output)?;
+            }
+            // One that was not read to its end is still there.
+            if portal != LATE {
+                frontend::close(b'P', portal, output)?;
+            }
+            bind(portal, &statement.name, parameters, output)?;
+            if needs_columns {
+                frontend::describe(b'P', portal, output)?;
+            }
+            frontend::execute(portal, rows, output)
+        })();
+        if let Err(cause) = written {
+            // What was written before remains.
+            output.truncate(begin);
+            return Err(StoreError::Other(cause.to_string()));
+        }
+        statement.is_prepared = true;
+        Ok(statement)
+    }
+
+    /// The statement of a text. Behind a pooler it has no name.
+    fn find(&mut self, sql: &str, has_name: bool) -> &mut Statement {
+        if !self.known.contains_key(sql) {
             let (text, parameters) = translate(sql);
             self.next += 1;
             let name = if has_name {
@@ -69,6 +139,11 @@ impl Statements {
         self.known.get_mut(sql).expect("it was inserted")
     }
 
+    /// The statement of a text that was written.
+    pub(super) fn get(&mut self, sql: &str) -> Option<&mut Statement> {
+        self.known.get_mut(sql)
+    }
+
     /// Forgets one: it is prepared anew when it is needed again.
     pub(super) fn forget(&mut self, sql: &str) {
         if let Some(statement) = self.known.remove(sql)
@@ -78,16 +153,57 @@ impl Statements {
         }
     }
 
-    /// Names that the server has to forget, too.
-    pub(super) fn take_forgotten(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.forgotten)
-    }
-
     /// Forgets all, after the server did.
     pub(super) fn clear(&mut self) {
         self.known.clear();
         self.forgotten.clear();
     }
+}
+
+/// Parameters are texts, except for octets: the server takes the type of each from the statement.
+fn bind(
+    portal: &str,
+    statement: &str,
+    parameters: &[&dyn ToSql],
+    output: &mut BytesMut,
+) -> Result<(), std::io::Error> {
+    let mut formats = Vec::with_capacity(parameters.len());
+    for parameter in parameters {
+        let found = parameter.bind(&mut |value| {
+            formats.push(i16::from(matches!(value, SqlValue::Blob(_))));
+            Ok(())
+        });
+        found.map_err(std::io::Error::other)?;
+    }
+    let bound = frontend::bind(
+        portal,
+        statement,
+        formats,
+        parameters,
+        |parameter, output| {
+            let mut is_null = IsNull::No;
+            parameter.bind(&mut |value| {
+                match value {
+                    SqlValue::Null => is_null = IsNull::Yes,
+                    SqlValue::Integer(number) => output.put_slice(number.to_string().as_bytes()),
+                    SqlValue::Blob(octets) => output.put_slice(octets),
+                    // The server has no NUL in a text.
+                    SqlValue::Text(text) if text.contains('\0') => {
+                        output.put_slice(text.replace('\0', "\u{fffd}").as_bytes());
+                    }
+                    SqlValue::Text(text) => output.put_slice(text.as_bytes()),
+                }
+                Ok(())
+            })?;
+            Ok::<_, Box<dyn Error + Send + Sync>>(is_null)
+        },
+        [1],
+        output,
+    );
+    bound.map_err(|error| match error {
+        frontend::BindError::Conversion(cause) => std::io::Error::other(cause),
+        frontend::BindError::Serialization(cause) => cause,
+    })
 }
 
 /// Translates a statement. Returns the number of its parameters, too.

@@ -83,6 +83,12 @@ impl ServerAnswer {
     }
 }
 
+impl std::fmt::Debug for ServerAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ServerAnswer")
+    }
+}
+
 impl std::fmt::Debug for ProtocolConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ProtocolConnection")
@@ -295,6 +301,35 @@ impl ProtocolConnection {
     pub(super) fn exchange_or_message(
         &mut self,
     ) -> Result<Result<ServerAnswer, ServerMessage>, StoreError> {
+        let mut last = ServerAnswer::default();
+        let ended = self.collect(|answer, has_ended| {
+            if has_ended {
+                last = std::mem::take(answer);
+            }
+        })?;
+        Ok(ended.map(|()| last))
+    }
+
+    /// Like [`exchange`](Self::exchange), with an answer for each statement.
+    ///
+    /// # Errors
+    /// That of the first statement that failed, or `Away`.
+    pub(super) fn exchange_all(&mut self) -> Result<Vec<ServerAnswer>, StoreError> {
+        let mut answers = Vec::new();
+        let ended = self.collect(|answer, has_ended| {
+            if !has_ended {
+                answers.push(std::mem::take(answer));
+            }
+        })?;
+        ended.map_err(ServerMessage::into_error)?;
+        Ok(answers)
+    }
+
+    /// Sends the messages, and passes on what came back so far whenever a statement is done, and at the end.
+    fn collect(
+        &mut self,
+        mut done: impl FnMut(&mut ServerAnswer, bool),
+    ) -> Result<Result<(), ServerMessage>, StoreError> {
         self.send()?;
         let mut answer = ServerAnswer::default();
         let mut failed: Option<ServerMessage> = None;
@@ -317,8 +352,12 @@ impl ProtocolConnection {
                         .next_back()
                         .and_then(|word| word.parse().ok())
                         .unwrap_or(0);
+                    done(&mut answer, false);
                 }
-                Message::PortalSuspended => answer.has_more = true,
+                Message::PortalSuspended => {
+                    answer.has_more = true;
+                    done(&mut answer, false);
+                }
                 Message::ErrorResponse(body) => {
                     let message = ServerMessage::read(body.fields());
                     if message.is_fatal {
@@ -333,7 +372,8 @@ impl ProtocolConnection {
                         b'T' => TransactionState::Open,
                         _ => TransactionState::Failed,
                     };
-                    return Ok(failed.map_or(Ok(answer), Err));
+                    done(&mut answer, true);
+                    return Ok(failed.map_or(Ok(()), Err));
                 }
                 Message::ParseComplete
                 | Message::BindComplete

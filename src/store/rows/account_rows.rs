@@ -69,22 +69,6 @@ impl AccountRow {
         }
     }
 
-    /// True for an active account that was never verified and that this portal never accepted.
-    pub(crate) fn is_unverified_at(
-        &self,
-        tx: &Tx,
-        portal: &PortalName,
-    ) -> Result<bool, StoreError> {
-        if self.status != Status::Active || self.verified {
-            return Ok(false);
-        }
-        let let_in = tx.exists(
-            "SELECT 1 FROM let_in WHERE account = ? AND portal = ?",
-            &[&self.n, &portal],
-        )?;
-        Ok(!let_in)
-    }
-
     /// Records that the portal accepts the account unverified. Does nothing for a verified account.
     pub(crate) fn let_in(&self, tx: &Tx, portal: &PortalName) -> Result<(), StoreError> {
         if self.status == Status::Active && !self.verified {
@@ -197,6 +181,44 @@ pub(crate) fn find_account(tx: &Tx, key: &str) -> Result<Option<AccountRow>, Sto
 pub(crate) fn find_sender_account(tx: &Tx, key: &str) -> Result<Option<AccountRow>, StoreError> {
     let found = find_account(tx, key)?;
     Ok(found.filter(|account| !account.is_placeholder))
+}
+
+/// The account of a sender, with what a portal knows of it.
+#[derive(Debug, Clone)]
+pub(crate) struct SenderAccount {
+    pub(crate) row: AccountRow,
+    /// The portal accepted it unverified before.
+    is_let_in: bool,
+}
+
+impl SenderAccount {
+    /// True for an active account that was never verified and that the portal never accepted.
+    pub(crate) fn is_unverified(&self) -> bool {
+        self.row.status == Status::Active && !self.row.verified && !self.is_let_in
+    }
+}
+
+/// Like [`find_sender_account`], for a message to a portal; None for one to our own addresses, which know no
+/// unverified account.
+pub(crate) fn find_sender_at(
+    tx: &Tx,
+    key: &str,
+    portal: Option<&PortalName>,
+) -> Result<Option<SenderAccount>, StoreError> {
+    let found = tx.maybe_with(
+        &format!(
+            "SELECT {KNOWN}, EXISTS (SELECT 1 FROM let_in WHERE account = n AND portal = ?2)
+             FROM account WHERE key = ?1"
+        ),
+        &[&key, &portal],
+        |row| {
+            Ok(SenderAccount {
+                row: AccountRow::from_row(row)?,
+                is_let_in: portal.is_none() || row.get::<usize, bool>(13)?,
+            })
+        },
+    )?;
+    Ok(found.filter(|account| !account.row.is_placeholder))
 }
 
 pub(crate) fn account_by_number(tx: &Tx, n: i64) -> Result<AccountRow, StoreError> {

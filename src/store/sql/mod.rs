@@ -13,5 +13,5 @@ mod value;
 pub(super) use conditions::Conditions;
 pub(super) use maintenance::{Maintenance, TableShape};
 pub(super) use row::{Columns, FromRow, Row};
-pub(super) use session::{EngineSession, Receive, Tx, insert};
+pub(super) use session::{EngineSession, Receive, Tx, insert, insert_late};
 pub(super) use value::{Bind, FromSql, SqlValue, ToSql};

@@ -29,6 +29,19 @@ pub(crate) trait EngineSession: Maintenance {
     /// The statement cannot be run.
     fn run(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<usize, StoreError>;
 
+    /// Runs a statement whose outcome nobody needs. Its error may come with a later statement, or with the end of
+    /// the operation. What was asked ahead stays known: who runs a statement that makes another answer of it
+    /// [forgets](Self::forget_answers) it.
+    ///
+    /// # Errors
+    /// The statement, or one before, cannot be run.
+    fn run_late(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<(), StoreError> {
+        self.run(sql, parameters).map(drop)
+    }
+
+    /// Forgets the answers to questions that were asked ahead.
+    fn forget_answers(&self) {}
+
     /// A number for a new row, higher than all before, in any table. A number that was given is not given
     /// again, unless its transaction is rolled back.
     ///
@@ -157,18 +170,31 @@ impl dyn EngineSession {
     }
 }
 
+/// Inserts a row like [`insert!`], and [does not wait](EngineSession::run_late) for the outcome.
+macro_rules! insert_late {
+    ($tx:expr, $table:ident { $($column:ident $(: $value:expr)?),+ $(,)? }) => {
+        $tx.run_late(
+            $crate::store::sql::insert!(@text $table $($column)+),
+            &[$($crate::store::sql::insert!(@value $column $($value)?)),+],
+        )
+    };
+}
+pub(crate) use insert_late;
+
 /// Inserts a row with named columns: `insert!(tx, account { n, status: "pending" })`. A column without a value
 /// takes that of the variable of its name. A text after the row ends the statement, such as a conflict clause.
 macro_rules! insert {
     ($tx:expr, $table:ident { $($column:ident $(: $value:expr)?),+ $(,)? } $(, $end:literal)?) => {
         $tx.run(
-            concat!(
-                "INSERT INTO ",
-                stringify!($table),
-                $crate::store::sql::insert!(@names $($column)+),
-                $(" ", $end,)?
-            ),
+            concat!($crate::store::sql::insert!(@text $table $($column)+), $(" ", $end,)?),
             &[$($crate::store::sql::insert!(@value $column $($value)?)),+],
+        )
+    };
+    (@text $table:ident $($column:ident)+) => {
+        concat!(
+            "INSERT INTO ",
+            stringify!($table),
+            $crate::store::sql::insert!(@names $($column)+),
         )
     };
     (@names $first:ident $($column:ident)*) => {

@@ -1,0 +1,40 @@
+//! Asks ahead what the operations of a batch will ask, so that one round trip to the database serves many.
+
+use crate::store::StoreError;
+use crate::store::engine::driver::WriterSession;
+use crate::store::engine::job::{Job, Work};
+
+/// Operations of a batch whose questions were asked ahead.
+#[derive(Default)]
+pub(super) struct Lookahead {
+    /// The first of them, and the first one after them.
+    from: usize,
+    to: usize,
+}
+
+impl Lookahead {
+    /// Asks for the operations from this one on, unless the answers are there. Where an operation changed what
+    /// had been asked, the next time asks for twice as many as had got their answers.
+    pub(super) fn look(
+        &mut self,
+        session: &dyn WriterSession,
+        work: &mut Work,
+        batch: &[Box<dyn Job>],
+        next: usize,
+    ) -> Result<(), StoreError> {
+        let is_at_the_end = self.to > 0 && next >= self.to;
+        if !session.has_forgotten() && !is_at_the_end {
+            return Ok(());
+        }
+        let most = match self.to {
+            0 => batch.len(),
+            _ => (2 * (next - self.from)).max(2),
+        };
+        (self.from, self.to) = (next, batch.len().min(next + most));
+        session.begin_asking();
+        for job in &batch[self.from..self.to] {
+            job.ask_ahead(work);
+        }
+        session.end_asking()
+    }
+}

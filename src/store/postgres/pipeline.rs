@@ -1,0 +1,247 @@
+//! The pipeline of a session: what is sent without waiting for each answer.
+//!
+//! Statements whose outcome nobody needs are sent with the next one whose outcome somebody needs. Questions of
+//! many operations are sent at once, ahead of the operations, which then find the answers here. An answer is
+//! forgotten with the first change that could make another of it; only a statement that is sent late leaves the
+//! answers, and who sends it says which of them it changes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use postgres_protocol::message::frontend;
+
+use super::statements::Statements;
+use super::wire::{ProtocolConnection, ServerAnswer};
+use crate::store::StoreError;
+use crate::store::sql::{SqlValue, ToSql};
+
+/// The portal of what is sent without waiting: each takes the place of the one before.
+pub(super) const LATE: &str = "";
+
+/// Statements sent without waiting, at most: the server's answers must fit into the buffers between us, and how
+/// long a transaction takes must be noticed.
+const MOST: usize = 192;
+
+/// Octets after which they are sent, so that the server works meanwhile.
+const SENT_AT: usize = 256 * 1024;
+
+/// Result of a question within a pipeline.
+pub(super) enum Asked {
+    Known(Arc<ServerAnswer>),
+    /// It is to be asked ahead, under this key.
+    New(Vec<u8>),
+    /// It is among those that are asked ahead.
+    Ahead,
+    No,
+}
+
+/// Statements without an outcome yet, and answers that nobody asked for yet.
+#[derive(Debug, Default)]
+pub(super) struct Pipeline {
+    /// Texts of the statements.
+    unsettled: Vec<Box<str>>,
+    /// Some of them were sent.
+    is_sent: bool,
+    is_asking: bool,
+    /// Questions to be asked ahead, by their keys, with their texts.
+    questions: Vec<(Vec<u8>, Box<str>)>,
+    /// None while it is not there yet, and for a long one.
+    answers: HashMap<Vec<u8>, Option<Arc<ServerAnswer>>>,
+    has_forgotten: bool,
+}
+
+/// A question with its parameters, as octets.
+fn key_of(sql: &str, parameters: &[&dyn ToSql]) -> Result<Vec<u8>, StoreError> {
+    let mut key = Vec::with_capacity(sql.len() + 64);
+    key.extend_from_slice(sql.as_bytes());
+    for parameter in parameters {
+        parameter.bind(&mut |value| {
+            let (kind, octets): (_, &[u8]) = match &value {
+                SqlValue::Null => (0, &[]),
+                SqlValue::Integer(number) => (1, &number.to_be_bytes()),
+                SqlValue::Text(text) => (2, text.as_bytes()),
+                SqlValue::Blob(octets) => (3, octets),
+            };
+            key.push(kind);
+            key.extend_from_slice(&octets.len().to_be_bytes());
+            key.extend_from_slice(octets);
+            Ok(())
+        })?;
+    }
+    Ok(key)
+}
+
+impl Pipeline {
+    /// Adds a statement that was written into the output of the connection.
+    pub(super) fn push(
+        &mut self,
+        sql: &str,
+        wire: &mut ProtocolConnection,
+        statements: &mut Statements,
+    ) -> Result<(), StoreError> {
+        self.unsettled.push(sql.into());
+        if self.unsettled.len() >= MOST {
+            return self.settle(wire, statements);
+        }
+        if wire.output().len() >= SENT_AT {
+            self.is_sent = true;
+            wire.send()?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the outcome of all statements.
+    ///
+    /// # Errors
+    /// That of the first one that failed.
+    pub(super) fn settle(
+        &mut self,
+        wire: &mut ProtocolConnection,
+        statements: &mut Statements,
+    ) -> Result<(), StoreError> {
+        if self.unsettled.is_empty() {
+            return Ok(());
+        }
+        frontend::sync(wire.output());
+        let settled = wire.exchange().map(drop);
+        self.take_outcome(settled, statements)
+    }
+
+    fn take_outcome(
+        &mut self,
+        outcome: Result<(), StoreError>,
+        statements: &mut Statements,
+    ) -> Result<(), StoreError> {
+        if outcome.is_err() {
+            self.forget_statements(statements);
+        }
+        self.confirm();
+        outcome
+    }
+
+    /// Records that all of them succeeded.
+    pub(super) fn confirm(&mut self) {
+        self.unsettled.clear();
+        self.is_sent = false;
+    }
+
+    /// Forgets how they were prepared, after a failure that may have come before.
+    pub(super) fn forget_statements(&mut self, statements: &mut Statements) {
+        let asked = self.questions.drain(..).map(|(_, sql)| sql);
+        for sql in self.unsettled.drain(..).chain(asked) {
+            statements.forget(&sql);
+        }
+        self.confirm();
+    }
+
+    /// Gives all of them up, before a rollback.
+    pub(super) fn give_up(&mut self, wire: &mut ProtocolConnection, statements: &mut Statements) {
+        if self.is_sent && !wire.is_broken() {
+            frontend::sync(wire.output());
+            // Whatever came of them is rolled back.
+            let _ = wire.exchange_or_message();
+        }
+        wire.discard_output();
+        self.forget_statements(statements);
+        self.is_asking = false;
+        self.forget_answers();
+    }
+
+    pub(super) fn forget_answers(&mut self) {
+        self.answers.clear();
+        self.has_forgotten = true;
+    }
+
+    /// True if answers were forgotten since questions were asked ahead.
+    pub(super) fn has_forgotten(&self) -> bool {
+        self.has_forgotten
+    }
+
+    /// Asks from now on ahead.
+    pub(super) fn begin_asking(&mut self) {
+        self.forget_answers();
+        self.is_asking = true;
+        self.has_forgotten = false;
+    }
+
+    /// Finds the answer to a question, or whether it has to be asked.
+    pub(super) fn find(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<Asked, StoreError> {
+        if !self.is_asking && self.answers.is_empty() {
+            return Ok(Asked::No);
+        }
+        let key = key_of(sql, parameters)?;
+        Ok(match self.answers.get(&key) {
+            Some(Some(answer)) => Asked::Known(answer.clone()),
+            Some(None) if self.is_asking => Asked::Ahead,
+            None if self.is_asking => Asked::New(key),
+            _ => Asked::No,
+        })
+    }
+
+    /// Adds a question that was written into the output of the connection.
+    pub(super) fn push_question(&mut self, key: Vec<u8>, sql: &str) {
+        self.answers.insert(key.clone(), None);
+        self.questions.push((key, sql.into()));
+    }
+
+    pub(super) fn is_asking(&self) -> bool {
+        self.is_asking
+    }
+
+    /// Sends the questions and keeps the answers.
+    ///
+    /// # Errors
+    /// That of a question, or of a statement that was sent late before.
+    pub(super) fn end_asking(
+        &mut self,
+        wire: &mut ProtocolConnection,
+        statements: &mut Statements,
+    ) -> Result<(), StoreError> {
+        self.is_asking = false;
+        if self.questions.is_empty() {
+            return Ok(());
+        }
+        frontend::sync(wire.output());
+        let answers = match wire.exchange_all() {
+            Ok(answers) => answers,
+            Err(error) => {
+                self.answers.clear();
+                return self.take_outcome(Err(error), statements);
+            }
+        };
+        let answers = answers.into_iter().skip(self.unsettled.len());
+        self.confirm();
+        for ((key, sql), mut answer) in self.questions.drain(..).zip(answers) {
+            if let Some(statement) = statements.get(&sql) {
+                statement.learn_columns(&mut answer);
+            }
+            // A long one is asked again by who needs it.
+            if !answer.has_more {
+                self.answers.insert(key, Some(Arc::new(answer)));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_with_other_parameters_have_other_keys() {
+        let key = |sql: &str, parameters: &[&dyn ToSql]| key_of(sql, parameters).expect("a key");
+        let one = key("a", &[&"b", &"c"]);
+        assert_eq!(one, key("a", &[&"b".to_owned(), &"c"]));
+        for other in [
+            key("a", &[&"bc", &""]),
+            key("a", &[&"b"]),
+            key("ab", &[&"c"]),
+            key("a", &[&"b", &None::<String>]),
+            key("a", &[&"b", &b"c".to_vec()]),
+            key("a", &[&"b", &99_i64]),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
+}

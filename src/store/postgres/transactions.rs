@@ -1,0 +1,161 @@
+//! Transactions of a session: those of the writer, one after the other over all nodes, and those that read.
+
+use super::commit_outcome;
+use super::migrations::Version;
+use super::session::{NumberBlock, PostgresSession};
+use super::wire::{ServerAnswer, TransactionState};
+use crate::store::StoreError;
+use crate::store::engine::driver::{BLOCK, ReaderSession, WriterSession};
+use crate::store::engine::notify::Wakeups;
+use crate::store::sql::EngineSession;
+
+/// Statements that lock the row of the writer until the transaction ends, and reserve numbers. The second one has
+/// a snapshot of its own, so that it sees the schema of a migration that held the lock before.
+pub(super) fn lock_writer() -> String {
+    format!(
+        "UPDATE writer SET next_number = next_number + {BLOCK} WHERE n = 1;
+         SELECT next_number, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, version, works_with
+             FROM writer, schema_version WHERE n = 1"
+    )
+}
+
+impl PostgresSession {
+    /// Takes the answer to [`lock_writer`]. Returns the first of the reserved numbers.
+    ///
+    /// # Errors
+    /// The store was moved, or its schema is none that this program works with.
+    pub(super) fn reserve(&self, answer: &ServerAnswer) -> Result<i64, StoreError> {
+        let (Some(next), Some(now)) = (answer.parse::<i64>(0), answer.parse(1)) else {
+            return Err(StoreError::of_moved_store());
+        };
+        self.server.clock.compare(now);
+        Version::of(answer, 2).check()?;
+        Ok(next - BLOCK)
+    }
+}
+
+impl WriterSession for PostgresSession {
+    fn begin(&self) -> Result<(), StoreError> {
+        let local = self.local_settings();
+        let lock = lock_writer();
+        let sql = format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {local} {lock}");
+        let first = self.reserve(&self.begin_with(&sql)?)?;
+        self.numbers.set(NumberBlock {
+            first,
+            next: first,
+            end: first + BLOCK,
+        });
+        self.forget_answers();
+        Ok(())
+    }
+
+    /// They are reserved already.
+    fn keep_numbers(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn commit(&self, wakeups: Wakeups) -> Result<(), StoreError> {
+        let batch = self.numbers.take().first;
+        self.settle_late()?;
+        commit_outcome::commit(self, batch, wakeups)
+    }
+
+    fn roll_back(&self) -> bool {
+        self.numbers.take();
+        self.give_up_late();
+        if self.is_broken() {
+            return false;
+        }
+        self.state() == TransactionState::None || self.simple("ROLLBACK").is_ok()
+    }
+
+    fn is_in_transaction(&self) -> bool {
+        !self.is_broken() && self.state() != TransactionState::None
+    }
+
+    fn has_failed(&self) -> bool {
+        self.is_broken() || self.state() == TransactionState::Failed
+    }
+
+    fn has_forgotten(&self) -> bool {
+        self.pipeline.borrow().has_forgotten()
+    }
+
+    fn begin_asking(&self) {
+        self.pipeline.borrow_mut().begin_asking();
+    }
+
+    fn end_asking(&self) -> Result<(), StoreError> {
+        let mut pipeline = self.pipeline.borrow_mut();
+        pipeline.end_asking(
+            &mut self.wire.borrow_mut(),
+            &mut self.statements.borrow_mut(),
+        )
+    }
+
+    fn settle_late(&self) -> Result<(), StoreError> {
+        PostgresSession::settle_late(self)
+    }
+
+    fn begin_part(&self) -> Result<(), StoreError> {
+        self.numbers_before_part.set(self.numbers.get());
+        self.simple("SAVEPOINT part").map(drop)
+    }
+
+    fn roll_part_back(&self) -> Result<(), StoreError> {
+        self.give_up_late();
+        self.forget_answers();
+        // Blocks that the part reserved are given back with it, and are reserved again.
+        let (before, mut numbers) = (self.numbers_before_part.get(), self.numbers.get());
+        if numbers.end != before.end {
+            (numbers.next, numbers.end) = (before.end, before.end);
+            self.numbers.set(numbers);
+        }
+        self.simple("ROLLBACK TO SAVEPOINT part").map(drop)
+    }
+
+    fn end_part(&self) -> Result<(), StoreError> {
+        self.simple("RELEASE SAVEPOINT part").map(drop)
+    }
+
+    fn changes(&self) -> u64 {
+        self.changes.get()
+    }
+
+    /// The outcome of a commit says it all.
+    fn confirm(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn after_commit(&self) {}
+
+    fn free_memory(&self) {
+        self.statements.borrow_mut().clear();
+        if !self.server.place.pooler {
+            // A failure shows at the next transaction.
+            let _ = self.simple("DEALLOCATE ALL");
+        }
+    }
+}
+
+impl ReaderSession for PostgresSession {
+    fn confirm(&self) -> Result<(), StoreError> {
+        if self.is_broken() {
+            return Err(StoreError::Away("the connection is broken".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn begin_reading(&self) -> Result<(), StoreError> {
+        let local = self.local_settings();
+        let sql = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {local}");
+        self.begin_with(&sql).map(drop)
+    }
+
+    fn end_reading(&self) -> Result<(), StoreError> {
+        self.simple("COMMIT").map(drop)
+    }
+
+    /// The server has the caches.
+    fn free_cache(&self) {}
+}

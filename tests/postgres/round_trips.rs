@@ -1,0 +1,176 @@
+//! Round trips between the store and the server: a number that no load of the machine changes.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Stdio};
+
+use vestibule::domain::{Reason, Verdict};
+use vestibule::store::{ArrivalOutcome, Store};
+
+use crate::proxy::Proxy;
+use crate::stores::{accept, assert_sound, count, open_seeded};
+use crate::support::postgres::{Schema, server};
+
+/// A transaction of another session that holds the lock of the writer.
+struct Lock(Child);
+
+impl Lock {
+    fn take(schema: &Schema) -> Self {
+        let mut psql = server().psql(&schema.name);
+        let mut psql = psql
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("psql");
+        let sql = "BEGIN; UPDATE writer SET next_number = next_number; SELECT 'locked';\n";
+        let input = psql.stdin.as_mut().expect("a pipe");
+        input.write_all(sql.as_bytes()).expect("written");
+        let mut said = String::new();
+        let output = psql.stdout.as_mut().expect("a pipe");
+        BufReader::new(output).read_line(&mut said).expect("read");
+        assert_eq!(said.trim(), "locked");
+        Self(psql)
+    }
+
+    /// Ends the transaction.
+    fn give_back(mut self) {
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().expect("psql").success());
+    }
+}
+
+/// Accepts messages that wait for the lock together, so that at most two transactions take them all.
+async fn accept_together(
+    store: &Store,
+    schema: &Schema,
+    messages: Vec<(String, String)>,
+) -> Vec<ArrivalOutcome> {
+    let lock = Lock::take(schema);
+    let mut waiting = Vec::new();
+    for (from, id) in messages {
+        let store = store.clone();
+        waiting.push(tokio::spawn(
+            async move { accept(&store, &from, &id).await },
+        ));
+    }
+    // This runtime has one thread, which runs each of them until it waits.
+    tokio::task::yield_now().await;
+    lock.give_back();
+    let mut outcomes = Vec::new();
+    for one in waiting {
+        outcomes.push(one.await.expect("no panic").expect("accepted"));
+    }
+    outcomes
+}
+
+/// Messages of these senders in turns.
+fn messages(senders: usize, count: usize, batch: &str) -> Vec<(String, String)> {
+    let message = |number: usize| {
+        let from = format!("p{}@partner.example", number % senders);
+        (from, format!("{batch}{number}@x"))
+    };
+    (0..count).map(message).collect()
+}
+
+/// Round trips of a transaction: it begins, asks all that its messages ask, writes all, and commits.
+const OF_A_TRANSACTION: usize = 4;
+
+#[tokio::test]
+async fn a_batch_takes_as_many_round_trips_as_a_message() {
+    let schema = server().schema();
+    let proxy = Proxy::start(server().folder.clone());
+    let store = open_seeded(&proxy.url(&schema.name)).await;
+    for senders in [20, 1] {
+        for (from, id) in messages(senders, senders, &format!("first{senders}-")) {
+            accept(&store, &from, &id).await.expect("accepted");
+        }
+        for count in [1, 60] {
+            let [trips_before, commits_before] = proxy.counts();
+            let batch = messages(senders, count, &format!("{count}of{senders}-"));
+            let outcomes = accept_together(&store, &schema, batch).await;
+            let [trips, commits] = proxy.counts();
+            let (trips, commits) = (trips - trips_before, commits - commits_before);
+            assert!(outcomes.iter().all(|one| one.verdict == Verdict::Accepted));
+            // A transaction ends after a second, on a slow machine before all messages are in it.
+            assert!(commits <= 6, "{commits} transactions");
+            assert!(
+                trips <= OF_A_TRANSACTION * commits,
+                "{trips} round trips of {count} messages in {commits} transactions"
+            );
+        }
+    }
+    assert_sound(&store).await;
+}
+
+/// What an operation of a batch asked before the others ran is forgotten where one of them changed the answer.
+#[tokio::test]
+async fn messages_of_one_batch_know_of_each_other() {
+    let schema = server().schema();
+    let store = open_seeded(&schema.url).await;
+    let mut batch = Vec::new();
+    for number in 0..60 {
+        // Each sender is new, writes twice, and the MTA repeats the first message.
+        for (kind, host) in [("a", "partner.example"), ("b", "corp.example")] {
+            let from = format!("{kind}{number}@{host}");
+            for id in ["first", "second", "first"] {
+                batch.push((from.clone(), format!("{id}.{from}")));
+            }
+        }
+    }
+    let outcomes = accept_together(&store, &schema, batch.clone()).await;
+    for (three, sent) in outcomes.chunks(3).zip(batch.chunks(3)) {
+        let [first, second, repeated] = three else {
+            panic!("three messages");
+        };
+        assert!(first.account_created && !second.account_created, "{sent:?}");
+        assert_eq!(
+            second.account.map(|(id, _)| id),
+            first.account.map(|(id, _)| id)
+        );
+        assert_eq!(repeated.reason, Reason::Duplicate, "{sent:?}");
+        assert!(repeated.request.is_none());
+    }
+    let run = |sql: &str| server().run(&schema.name, sql);
+    assert_eq!(run("SELECT count(*) FROM account"), ["120"]);
+    assert_eq!(run("SELECT count(*) FROM request"), ["240"]);
+    // Of each sender at the portal, only the first is due.
+    let due = "SELECT count(*), count(due_at) FROM request WHERE state = 'released'";
+    assert_eq!(run(due), ["120|60"]);
+    assert_eq!(run("SELECT count(*) FROM letter"), ["60"]);
+    assert_sound(&store).await;
+}
+
+/// A statement that is sent without waiting for its outcome fails for its own message, and for no other.
+#[tokio::test]
+async fn one_that_fails_late_takes_no_other_with_it() {
+    let schema = server().schema();
+    let store = open_seeded(&schema.url).await;
+    accept(&store, "p0@partner.example", "known@x")
+        .await
+        .expect("accepted");
+    let run = |sql: &str| server().run(&schema.name, sql);
+    run("ALTER TABLE content ADD CONSTRAINT no_bad CHECK (position('bad'::bytea IN raw) = 0)");
+    let lock = Lock::take(&schema);
+    let mut waiting = Vec::new();
+    for number in 0..30 {
+        let store = store.clone();
+        let id = match number % 10 {
+            7 => format!("bad{number}@x"),
+            _ => format!("good{number}@x"),
+        };
+        waiting.push(tokio::spawn(async move {
+            let outcome = accept(&store, "p0@partner.example", &id).await;
+            (outcome, id)
+        }));
+    }
+    tokio::task::yield_now().await;
+    lock.give_back();
+    for one in waiting {
+        let (outcome, id) = one.await.expect("no panic");
+        assert_eq!(outcome.is_ok(), id.starts_with("good"), "{id}: {outcome:?}");
+        assert_eq!(count(&schema, &id), usize::from(outcome.is_ok()), "{id}");
+    }
+    accept(&store, "p0@partner.example", "after@x")
+        .await
+        .expect("accepted");
+    assert_sound(&store).await;
+}

@@ -11,7 +11,11 @@
 //! CPU, and shows latencies. The three run in turn, each begins when the disk has finished all writes of the
 //! previous one, and the median of the rounds is shown. Figures of different runs are not comparable, but the
 //! ratios within a run are: `cargo bench --bench peers [-- --quick]`. A third table shows the
-//! [whole way](whole_way); `-- --whole-way` makes it alone.
+//! [whole way](whole_way); `-- --whole-way` makes it alone. `-- --targets` makes the table of [targets] in many
+//! short turns, `--turns N` says how many.
+//!
+//! Folders are deleted only at the end of all: a file system without a journal is slow to create files where
+//! others were just deleted. Before a large load, memory is touched that the machine may not have got yet.
 
 #[path = "../load/mod.rs"]
 mod load;
@@ -24,11 +28,15 @@ mod postfix;
 mod process;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod targets;
 mod whole_way;
 
+use std::any::Any;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use postfix::Postfix;
@@ -52,6 +60,14 @@ impl Load {
             octets,
             messages,
             one_each,
+        }
+    }
+
+    /// A load of fewer messages.
+    fn part(self, share: usize) -> Self {
+        Self {
+            messages: self.messages / share,
+            ..self
         }
     }
 
@@ -108,14 +124,25 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    let has = |name: &str| std::env::args().any(|argument| argument == name);
+    let arguments: Vec<String> = std::env::args().collect();
+    let has = |name: &str| arguments.iter().any(|argument| argument == name);
     let quick = has("--quick");
-    let rounds = if quick { 1 } else { ROUNDS };
-    if !has("--whole-way") {
-        accepting(quick, rounds);
-        with_own_client(quick);
+    let mut turns = arguments
+        .iter()
+        .skip_while(|word| *word != "--turns")
+        .skip(1);
+    let turns = turns.next().map(|turns| turns.parse().expect("--turns N"));
+    let rounds = turns.unwrap_or(if quick { 1 } else { ROUNDS });
+    if has("--targets") {
+        targets::table(quick, rounds);
+    } else {
+        if !has("--whole-way") {
+            accepting(quick, rounds);
+            with_own_client(quick);
+        }
+        whole_way::table(quick, rounds);
     }
-    whole_way::table(quick, rounds);
+    KEPT.lock().expect("no panic").clear();
 }
 
 fn accepting(quick: bool, rounds: usize) {
@@ -133,17 +160,10 @@ fn accepting(quick: bool, rounds: usize) {
         "×sink"
     );
     for load in LOADS {
-        let load = Load {
-            messages: if quick {
-                load.messages / 10
-            } else {
-                load.messages
-            },
-            ..load
-        };
+        let load = load.part(if quick { 10 } else { 1 });
         let mut measured: [Vec<Result>; 3] = Default::default();
         for _ in 0..rounds {
-            for (results, measure) in measured.iter_mut().zip([vestibule, postfix, sink]) {
+            for (results, measure) in measured.iter_mut().zip([of_this_build, postfix, sink]) {
                 results.push(measure(load));
             }
         }
@@ -212,14 +232,44 @@ fn paused_harness() -> Harness {
     harness
 }
 
-fn vestibule(load: Load) -> Result {
-    let harness = paused_harness();
-    measure(
+fn of_this_build(load: Load) -> Result {
+    vestibule(load, None)
+}
+
+/// Folders of all measurements.
+static KEPT: Mutex<Vec<Box<dyn Any + Send>>> = Mutex::new(Vec::new());
+
+/// Keeps the folders of a measurement until the end of all.
+fn keep(folders: impl Any + Send) {
+    KEPT.lock().expect("no panic").push(Box::new(folders));
+}
+
+/// Touches as much memory as a large load needs: a virtual machine may get it only then, at a cost that would be
+/// that of who comes first.
+fn touch_memory(octets: usize) {
+    const LARGE: usize = 100 * KIB;
+    const TOUCHED: usize = 2 << 30;
+    if octets >= LARGE {
+        std::hint::black_box(vec![1_u8; TOUCHED]);
+    }
+}
+
+fn vestibule(load: Load, program: Option<&Path>) -> Result {
+    let mut harness = Harness::at_rest(STANDARD);
+    if let Some(program) = program {
+        program.clone_into(&mut harness.program);
+    }
+    harness.restart();
+    harness.json(&["deliveries", "pause", "desk"]);
+    let result = measure(
         load,
         harness.smtp,
         "it-help@corp.example",
         harness.process(),
-    )
+    );
+    harness.kill();
+    keep(harness);
+    result
 }
 
 fn postfix(load: Load) -> Result {
@@ -229,7 +279,10 @@ fn postfix(load: Load) -> Result {
          smtpd_client_connection_count_limit = 0\nsmtpd_error_sleep_time = 0\n\
          default_process_limit = 200\nmessage_size_limit = 30000000\n",
     );
-    measure(load, postfix.smtp, "it-help@corp.example", master(&postfix))
+    let result = measure(load, postfix.smtp, "it-help@corp.example", master(&postfix));
+    postfix.stop();
+    keep(postfix);
+    result
 }
 
 /// Postfix's master process, the parent of all others.
@@ -279,6 +332,7 @@ fn settle() {
 }
 
 fn measure(load: Load, server: SocketAddr, to: &str, process: u32) -> Result {
+    touch_memory(load.octets);
     settle();
     let before = usage(process);
     let begin = Instant::now();

@@ -18,11 +18,11 @@ use std::time::Instant;
 use super::postfix::Postfix;
 use super::process::usage;
 use super::support::harness::{Harness, STANDARD, wait_for};
-use super::{Result, master, median, settle};
+use super::{Result, keep, master, median, settle, touch_memory};
 
 /// Destination of the messages.
 #[derive(Clone, Copy, PartialEq)]
-enum Destination {
+pub(super) enum Destination {
     Maildir,
     Smtp,
     Webhook,
@@ -30,11 +30,11 @@ enum Destination {
 
 /// One row of the table.
 #[derive(Clone, Copy)]
-struct Way {
+pub(super) struct Way {
     to: Destination,
     senders: usize,
     octets: usize,
-    messages: usize,
+    pub(super) messages: usize,
 }
 
 const KIB: usize = 1024;
@@ -54,7 +54,12 @@ const WAYS: [Way; 8] = [
 const CONNECTIONS: usize = 20;
 
 impl Way {
-    const fn new(to: Destination, senders: usize, octets: usize, messages: usize) -> Self {
+    pub(super) const fn new(
+        to: Destination,
+        senders: usize,
+        octets: usize,
+        messages: usize,
+    ) -> Self {
         Self {
             to,
             senders,
@@ -63,7 +68,15 @@ impl Way {
         }
     }
 
-    fn name(&self) -> String {
+    /// A way for fewer messages.
+    pub(super) fn part(self, share: usize) -> Self {
+        Self {
+            messages: self.messages / share,
+            ..self
+        }
+    }
+
+    pub(super) fn name(&self) -> String {
         let to = match self.to {
             Destination::Maildir => "Maildir",
             Destination::Smtp => "SMTP",
@@ -81,14 +94,7 @@ pub fn table(quick: bool, rounds: usize) {
         names.join(", ")
     );
     for way in WAYS {
-        let way = Way {
-            messages: if quick {
-                way.messages / 10
-            } else {
-                way.messages
-            },
-            ..way
-        };
+        let way = way.part(if quick { 10 } else { 1 });
         let mut ours: Vec<Vec<Result>> = programs.iter().map(|_| Vec::new()).collect();
         let mut theirs = Vec::new();
         for _ in 0..rounds {
@@ -122,7 +128,7 @@ fn render(result: &Result, way: Way) -> String {
 }
 
 /// Names and paths of the programs; no path for the one of this build.
-fn programs() -> Vec<(String, Option<PathBuf>)> {
+pub(super) fn programs() -> Vec<(String, Option<PathBuf>)> {
     let Ok(listed) = std::env::var("PEERS_PROGRAMS") else {
         return vec![("vestibule".to_owned(), None)];
     };
@@ -135,7 +141,7 @@ fn programs() -> Vec<(String, Option<PathBuf>)> {
         .collect()
 }
 
-fn vestibule(way: Way, program: Option<&Path>) -> Result {
+pub(super) fn vestibule(way: Way, program: Option<&Path>) -> Result {
     let arrived = Arc::new(AtomicUsize::new(0));
     let desk = "type = \"maildir\"\npath = \"desk\"";
     let configuration = match way.to {
@@ -160,13 +166,16 @@ fn vestibule(way: Way, program: Option<&Path>) -> Result {
     harness.restart();
     let new = harness.path("desk/new");
     let (smtp, process) = (harness.smtp, harness.process());
-    measure(way, smtp, process, || match way.to {
+    let result = measure(way, smtp, process, || match way.to {
         Destination::Maildir => count(&new),
         Destination::Smtp | Destination::Webhook => arrived.load(Ordering::Relaxed),
-    })
+    });
+    harness.kill();
+    keep(harness);
+    result
 }
 
-fn postfix(way: Way) -> Result {
+pub(super) fn postfix(way: Way) -> Result {
     let postfix = Postfix::start(
         &["it-help@corp.example"],
         "smtpd_client_connection_count_limit = 0\nsmtpd_error_sleep_time = 0\n\
@@ -174,7 +183,10 @@ fn postfix(way: Way) -> Result {
          virtual_destination_concurrency_limit = 20\n",
     );
     let new = postfix.folder.path().join("mail/it-help@corp.example/new");
-    measure(way, postfix.smtp, master(&postfix), || count(&new))
+    let result = measure(way, postfix.smtp, master(&postfix), || count(&new));
+    postfix.stop();
+    keep(postfix);
+    result
 }
 
 fn count(folder: &Path) -> usize {
@@ -182,6 +194,7 @@ fn count(folder: &Path) -> usize {
 }
 
 fn measure(way: Way, server: SocketAddr, process: u32, arrived: impl Fn() -> usize) -> Result {
+    touch_memory(way.octets);
     settle();
     let before = usage(process);
     let begin = Instant::now();

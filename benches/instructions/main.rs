@@ -1,5 +1,5 @@
-//! Instructions for each message, for parsing, deciding and committing: a measure that does not depend on the
-//! speed or the load of the machine.
+//! Instructions for each message, for parsing, deciding, committing, claiming and settling: a measure that does
+//! not depend on the speed or the load of the machine.
 //!
 //! This program runs itself under valgrind's cachegrind, once with N messages and once with 2N; the
 //! difference is the cost of N messages without the start. `kept.toml` beside this file has the accepted
@@ -29,9 +29,9 @@ const TIMES: usize = 7;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if let ["work", name, messages] = words.as_slice() {
+    if let ["work", name, messages, folder] = words.as_slice() {
         let work = Work::named(name).expect("a work's name");
-        work.do_it(messages.parse().expect("a number of messages"));
+        work.do_it(messages.parse().expect("a number"), Path::new(folder));
         return ExitCode::SUCCESS;
     }
     // `cargo test --benches` runs this too, only to check that it builds.
@@ -39,7 +39,10 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let kept = kept();
-    let found: Vec<(Work, u64)> = Work::ALL.map(|work| (work, each(work))).into();
+    let mut found: Vec<(Work, u64)> = Work::ALL.map(|work| (work, each(work))).into();
+    if let [.., (Work::Claim, claimed), (Work::Settle, both)] = found.as_mut_slice() {
+        *both = both.saturating_sub(*claimed);
+    }
     let grown = report(&found, &kept);
     if words.contains(&"--keep") {
         keep(&found);
@@ -95,11 +98,14 @@ fn each(work: Work) -> u64 {
 /// All instructions of a run with this many messages, in all threads and without the kernel's.
 fn count(work: Work, messages: u64) -> u64 {
     let own = std::env::current_exe().expect("this program");
+    let folder = tempfile::tempdir().expect("a folder");
+    work.prepare(folder.path());
     let output = Command::new("valgrind")
         .args(["--tool=cachegrind", "--cache-sim=no"])
         .arg("--cachegrind-out-file=/dev/null")
         .arg(own)
         .args(["work", work.name(), &messages.to_string()])
+        .arg(folder.path())
         .output()
         .expect("valgrind is missing: install Debian's package valgrind");
     let said = String::from_utf8_lossy(&output.stderr);

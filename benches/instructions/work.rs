@@ -1,12 +1,14 @@
 //! The counted work: each kind does the same for a number of messages, one after the other.
 
 use std::hint::black_box;
+use std::path::Path;
 
+use jiff::SignedDuration;
 use tokio::runtime::Builder;
 use vestibule::access::decide;
-use vestibule::domain::Timestamp;
+use vestibule::domain::{DestinationName, Timestamp};
 use vestibule::mail::read;
-use vestibule::store::Store;
+use vestibule::store::{RunLimits, Settled, Settlement, Store};
 
 use crate::questions;
 use crate::sample::{self, Sender};
@@ -19,16 +21,35 @@ pub enum Work {
     Decide,
     /// `Store::accept`, one at a time, of mail that is accepted, from facts to the synced answer.
     Commit,
+    /// Claiming requests in runs, with their content.
+    Claim,
+    /// Claiming, and then recording that all were delivered.
+    Settle,
 }
 
+/// Senders of the requests that are claimed, and requests of each: a run takes all of one.
+const SENDERS: usize = 100;
+const OF_A_SENDER: usize = 8;
+
+/// A turn takes so many runs.
+const RUNS: usize = 16;
+
 impl Work {
-    pub const ALL: [Self; 3] = [Self::Parse, Self::Decide, Self::Commit];
+    pub const ALL: [Self; 5] = [
+        Self::Parse,
+        Self::Decide,
+        Self::Commit,
+        Self::Claim,
+        Self::Settle,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Parse => "parse",
             Self::Decide => "decide",
             Self::Commit => "commit",
+            Self::Claim => "claim",
+            Self::Settle => "settle",
         }
     }
 
@@ -42,15 +63,25 @@ impl Work {
         match self {
             Self::Parse => 2000,
             Self::Decide => 20_000,
-            Self::Commit => 400,
+            Self::Commit | Self::Claim | Self::Settle => 400,
         }
     }
 
-    pub fn do_it(self, messages: u64) {
+    /// Makes what the work begins with, in a folder; not counted.
+    pub fn prepare(self, folder: &Path) {
+        if matches!(self, Self::Claim | Self::Settle) {
+            let messages = SENDERS * OF_A_SENDER;
+            accept(folder, SENDERS, u64::try_from(messages).expect("few"));
+        }
+    }
+
+    pub fn do_it(self, messages: u64, folder: &Path) {
         match self {
             Self::Parse => parse(messages),
             Self::Decide => decide_all(messages),
-            Self::Commit => commit(messages),
+            Self::Commit => accept(folder, 20, messages),
+            Self::Claim => deliver(folder, messages, false),
+            Self::Settle => deliver(folder, messages, true),
         }
     }
 }
@@ -77,15 +108,12 @@ fn decide_all(messages: u64) {
     }
 }
 
-fn commit(messages: u64) {
-    let folder = tempfile::tempdir().expect("a folder");
+fn accept(folder: &Path, senders: usize, messages: u64) {
     let config = sample::config();
-    let mut people: Vec<Sender> = (0..20)
+    let mut people: Vec<Sender> = (0..senders)
         .map(|n| Sender::new(&config, &format!("p{n}@partner.example")))
         .collect();
-    let runtime = Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(async {
-        let store = Store::open(&folder.path().join("vestibule.db")).expect("a store");
+    with_store(folder, async |store| {
         let settings = config.access.clone();
         store
             .seed_access(settings, Timestamp::now())
@@ -95,6 +123,53 @@ fn commit(messages: u64) {
         for (_, whose) in (0..messages).zip(whose) {
             store.accept(people[whose].next()).await.expect("accepted");
         }
+    });
+}
+
+/// Claims so many requests, and settles them if asked.
+fn deliver(folder: &Path, messages: u64, settles: bool) {
+    let destination = DestinationName::parse("desk").expect("a name");
+    let now = Timestamp::now();
+    let lease_until = now + SignedDuration::from_mins(10);
+    let limits = RunLimits {
+        runs: RUNS,
+        requests: OF_A_SENDER,
+        octets: u64::MAX,
+    };
+    let nothing = RunLimits { runs: 0, ..limits };
+    with_store(folder, async |store| {
+        let mut claimed = Vec::new();
+        while claimed.len() < to_usize(messages) {
+            let left = (to_usize(messages) - claimed.len()) / OF_A_SENDER;
+            let limits = RunLimits {
+                runs: RUNS.min(left),
+                ..limits
+            };
+            let portals = [sample::portal()];
+            let turn = store.turn_deliveries(&destination, &portals, [], limits, lease_until, now);
+            let turn = turn.await.expect("a turn");
+            assert!(turn.unread.is_none() && !turn.runs.is_empty(), "{turn:?}");
+            claimed.extend(turn.runs.into_iter().flatten());
+        }
+        if !settles {
+            return;
+        }
+        for some in claimed.chunks(RUNS * OF_A_SENDER) {
+            let outcomes = some
+                .iter()
+                .map(|delivery| (&delivery.claim, Settlement::Delivered, now));
+            let turn = store.turn_deliveries(&destination, &[], outcomes, nothing, now, now);
+            let settled = turn.await.expect("a turn").settled;
+            assert!(settled.iter().all(|one| *one == Settled::Recorded));
+        }
+    });
+}
+
+fn with_store(folder: &Path, work: impl AsyncFnOnce(&Store)) {
+    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let store = Store::open(&folder.join("vestibule.db")).expect("a store");
+        work(&store).await;
         store.close().await;
     });
 }

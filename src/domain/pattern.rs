@@ -87,11 +87,12 @@ impl DomainPattern {
 
     /// True for an address that this pattern of an allow list covers: its domain, or exactly this address.
     #[must_use]
+    #[inline]
     pub fn matches(&self, address: &EmailAddress) -> bool {
         match self {
-            Self::Exactly(own) => own == address.domain(),
+            Self::Exactly(own) => own.is_same(address.domain()),
             Self::Below(parent) => address.domain().is_below(parent),
-            Self::Address(own) => own.domain() == address.domain() && own == address,
+            Self::Address(own) => own.domain().is_same(address.domain()) && own == address,
         }
     }
 

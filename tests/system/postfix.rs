@@ -156,8 +156,11 @@ impl Postfix {
     /// Kills all its processes, which are in the master's process group; its folder remains as long as this value.
     /// `postfix stop` would log through a daemon that is stopping, and can wait for it without end.
     pub fn stop(&self) {
-        let file = fs::read_to_string(self.folder.path().join("spool/pid/master.pid"));
-        let process = file.ok().and_then(|text| text.trim().parse().ok());
+        let file = self.folder.path().join("spool/pid/master.pid");
+        let text = fs::read_to_string(&file);
+        // Its number may be that of another process, once this one has ended.
+        let _ = fs::remove_file(file);
+        let process = text.ok().and_then(|text| text.trim().parse().ok());
         if let Some(master) = process.and_then(Pid::from_raw) {
             let _ = kill_process_group(master, Signal::KILL);
         }

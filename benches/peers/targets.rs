@@ -20,6 +20,7 @@ enum Peer {
 }
 
 /// A load with the targets for it: the peer, the figure to reach, and the one to stretch for.
+#[derive(Clone, Copy)]
 enum Row {
     Accept(Load, &'static [(Peer, f64, f64)]),
     Whole(Way, &'static [(Peer, f64, f64)]),

@@ -20,6 +20,7 @@ mod exposure;
 mod gate;
 pub(super) mod machine;
 mod mta;
+mod nodes;
 mod server;
 mod servers;
 

@@ -7,6 +7,7 @@ mod certificate;
 mod destination;
 mod document;
 mod entry;
+mod fingerprint;
 mod load;
 mod mistake;
 mod postgres;
@@ -42,6 +43,7 @@ pub use destination::{
     MaildirDestination, SmtpDestination, SmtpSecurity, SmtpServer, TokenLogin, TokenSource,
     WebhookDestination, WebhookFormat,
 };
+pub use fingerprint::digest_of;
 pub use mistake::{ConfigErrors, Mistake};
 pub use postgres::{PostgresHost, PostgresServer, PostgresTls};
 pub use retry::Retry;

@@ -161,11 +161,7 @@ impl Daemon {
             stop.clone(),
         ));
         tasks.spawn(self.store.clone().keep_heartbeat(stop.clone()));
-        tasks.spawn(node::run(
-            config.borrow().clone(),
-            self.store.clone(),
-            stop.clone(),
-        ));
+        tasks.spawn(node::run(config.clone(), self.store.clone(), stop.clone()));
         tasks.spawn(operator_log::run(self.store.clone(), stop.clone()));
         tasks.spawn(housekeeping::run(
             config.clone(),

@@ -1,37 +1,34 @@
 //! This node among those that share the store: records at an interval that it is there, and whether its clock
 //! can be relied on. Reports another daemon with the same id.
 
-use std::fmt::Write as _;
-use std::time::Duration;
+use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, digest_of};
 use crate::domain::Timestamp;
 use crate::observe::events;
 use crate::store::{NODE_SILENCE, Node, Store};
 
-/// Interval between two records where other nodes can be there, and where none can.
-const INTERVAL: Duration = Duration::from_secs(10);
-const ALONE: Duration = Duration::from_mins(15);
-
 /// Records this node until `shutdown`.
-pub async fn run(config: std::sync::Arc<Config>, store: Store, shutdown: CancellationToken) {
-    let interval = store.duty_interval().map_or(ALONE, |_| INTERVAL);
+pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: CancellationToken) {
+    let interval = store.node_interval();
     let started_at = Timestamp::now();
-    let configuration = digest(&config);
     let recording = async {
         let (mut failed, mut is_copied) = (false, false);
         // What a process of before had claimed is not yet taken up, and since when this one is recorded.
         let (mut is_new, mut recorded) = (true, None);
         loop {
+            // A reload may have changed it.
+            let sections = config.borrow().fingerprint();
             let node = Node {
                 id: store.node_id().to_owned(),
                 name: machine_name(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
-                configuration: configuration.clone(),
+                configuration: digest_of(&sections),
+                sections,
                 clock_offset: store.clock_offset(),
                 started_at,
                 seen_at: Timestamp::now(),
@@ -72,33 +69,4 @@ fn cause_of_copy(other: &Node) -> String {
 fn machine_name() -> String {
     let name = rustix::system::uname();
     name.nodename().to_string_lossy().into_owned()
-}
-
-/// Digest of what must be the same on all nodes: the name against loops, the portals with their addresses and
-/// destinations, the hooks with their events, and the types of the destinations.
-fn digest(config: &Config) -> String {
-    let mut hash = Sha256::new();
-    hash.update(config.hostname.as_str());
-    for portal in &config.portals {
-        let addresses: Vec<_> = portal.addresses.iter().map(ToString::to_string).collect();
-        let line = format!(
-            "\n{} {} {}",
-            portal.name.as_str(),
-            addresses.join(" "),
-            portal.destination.as_str()
-        );
-        hash.update(line);
-    }
-    for hook in &config.hooks {
-        let events: Vec<_> = hook.events.iter().map(ToString::to_string).collect();
-        hash.update(format!("\n{} {}", hook.name.as_str(), events.join(" ")));
-    }
-    for (name, destination) in &config.destinations {
-        hash.update(format!("\n{} {}", name.as_str(), destination.kind()));
-    }
-    let mut digest = String::new();
-    for octet in hash.finalize().iter().take(8) {
-        let _ = write!(digest, "{octet:02x}");
-    }
-    digest
 }

@@ -130,9 +130,20 @@ pub fn canary(arrived: bool) {
     lock_counters().canary = Some(arrived);
 }
 
+/// This node, and those that share the store with it.
+#[derive(Debug, Clone, Default)]
+pub struct NodeGauges {
+    /// Number of nodes that are there, and of those that differ in version or configuration.
+    pub nodes: (usize, usize),
+    /// Each duty, and whether this node has it.
+    pub duties: Vec<(&'static str, bool)>,
+    /// Milliseconds by which its clock is ahead of the database's.
+    pub clock_offset: i64,
+}
+
 /// Writes all metrics as text: the counters, and the current state.
 #[must_use]
-pub fn write(depths: &Depths) -> String {
+pub fn write(depths: &Depths, nodes: &NodeGauges) -> String {
     let mut page = Page(String::with_capacity(8 * 1024));
     {
         let counted = lock_counters();
@@ -152,6 +163,7 @@ pub fn write(depths: &Depths) -> String {
         }
     }
     page.depths(depths);
+    page.nodes(nodes);
     page.family("vestibule_build_info", "gauge", "The version that runs.");
     let version = env!("CARGO_PKG_VERSION");
     page.line(format_args!(
@@ -205,6 +217,29 @@ impl Page {
         self.line(format_args!("{name}_count {all}"));
     }
 
+    fn nodes(&mut self, gauges: &NodeGauges) {
+        let (present, differing) = gauges.nodes;
+        let name = "vestibule_nodes";
+        self.family(name, "gauge", "Nodes that share the store and are there.");
+        self.line(format_args!("{name} {present}"));
+        let name = "vestibule_nodes_differing";
+        self.family(name, "gauge", "Those whose version or settings differ.");
+        self.line(format_args!("{name} {differing}"));
+        let name = "vestibule_duty";
+        self.family(name, "gauge", "1 where this node does it for all.");
+        for (duty, is_held) in &gauges.duties {
+            let held = u8::from(*is_held);
+            self.line(format_args!("{name}{{duty=\"{duty}\"}} {held}"));
+        }
+        let name = "vestibule_clock_offset_seconds";
+        let help = "Time by which this node's clock is ahead of the database's.";
+        self.family(name, "gauge", help);
+        let sign = if gauges.clock_offset < 0 { "-" } else { "" };
+        let offset = gauges.clock_offset.unsigned_abs();
+        let (seconds, rest) = (offset / 1000, offset % 1000);
+        self.line(format_args!("{name} {sign}{seconds}.{rest:03}"));
+    }
+
     fn depths(&mut self, depths: &Depths) {
         let name = "vestibule_requests";
         self.family(name, "gauge", "Requests that wait or were given up, now.");
@@ -240,7 +275,7 @@ mod tests {
     fn a_time_counts_in_its_bucket_and_in_all_above() {
         took(ProcessingStep::Deliver, Duration::from_millis(5));
         took(ProcessingStep::Deliver, Duration::from_hours(48));
-        let page = write(&Depths::default());
+        let page = write(&Depths::default(), &NodeGauges::default());
         let at = |bound: &str| {
             value(
                 &page,
@@ -257,14 +292,33 @@ mod tests {
 
     #[test]
     fn events_with_alerts_are_exported_at_zero() {
-        let page = write(&Depths::default());
+        let page = write(&Depths::default(), &NodeGauges::default());
         value(&page, "vestibule_events_total{event=\"config.refused\"}");
         assert_eq!(value(&page, "vestibule_letters_waiting"), "0");
     }
 
     #[test]
+    fn a_node_exports_its_duties_and_its_clock() {
+        let gauges = NodeGauges {
+            nodes: (3, 1),
+            duties: vec![("housekeeping", true), ("canary", false)],
+            clock_offset: -1205,
+        };
+        let page = write(&Depths::default(), &gauges);
+        for (series, expected) in [
+            ("vestibule_nodes", "3"),
+            ("vestibule_nodes_differing", "1"),
+            ("vestibule_duty{duty=\"housekeeping\"}", "1"),
+            ("vestibule_duty{duty=\"canary\"}", "0"),
+            ("vestibule_clock_offset_seconds", "-1.205"),
+        ] {
+            assert_eq!(value(&page, series), expected, "{series}");
+        }
+    }
+
+    #[test]
     fn every_line_is_one_that_prometheus_takes() {
-        for line in write(&Depths::default()).lines() {
+        for line in write(&Depths::default(), &NodeGauges::default()).lines() {
             let (series, number) = line.rsplit_once(' ').expect("two words");
             assert!(
                 series.starts_with("# ") || number.parse::<f64>().is_ok(),

@@ -16,6 +16,7 @@ mod explain;
 mod find;
 mod import;
 mod lists;
+mod nodes;
 mod operators;
 mod people_csv;
 mod person;
@@ -49,6 +50,7 @@ pub use explain::{Explanation, bare_message_id, explain_entry, find_entry};
 pub use find::{Found, FoundMessage, find};
 pub use import::{Import, ImportOutcome, ImportTally, ImportedPerson, import_people};
 pub use lists::{earlier, order_by_time};
+pub use nodes::{NodeStatus, compare_nodes, count_nodes, list_nodes};
 pub use operators::{
     NewToken, TokenRequest, add_operator, change_password, end_all_keys, end_session, end_token,
     find_operator, log_in_with_password, make_token, record_failed_login, remove_operator,

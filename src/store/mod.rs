@@ -60,7 +60,7 @@ pub use operators::directory::DirectoryIdentity;
 pub use operators::duties::Duty;
 pub use operators::idempotency::{AnswerKey, Claimed, KeptAnswer};
 pub use operators::keys::{KeyHolder, KeyKind, Operator, OperatorKey, SignInWay};
-pub use operators::nodes::Node;
+pub use operators::nodes::{NODE_TIMEOUT, Node};
 pub use operators::passwords::{PasswordOutcome, StoredPassword};
 pub use operators::second_factor::{CodeOutcome, SecondFactor};
 pub use operators::tokens::IssuedToken;
@@ -78,7 +78,9 @@ pub use sqlite::compact::{Compacted, compact};
 pub use upkeep::backup::backup;
 pub use upkeep::clock_repair::MaxDelays;
 pub use upkeep::digest::{DigestClaim, DigestContent};
-pub use upkeep::examine::{Examination, access_settings_of, examine, has_verified_accounts};
+pub use upkeep::examine::{
+    Examination, access_settings_of, examine, has_verified_accounts, nodes_of,
+};
 pub use upkeep::invariants::Violation;
 pub use upkeep::transfer::{Transferred, transfer, undo_transfer};
 pub use verification::correspondence::{QueuedMail, SentMail};

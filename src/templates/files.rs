@@ -150,6 +150,10 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
         include_str!("../web/operators/templates/mail.html"),
     ),
     (
+        "operators/nodes.html",
+        include_str!("../web/operators/templates/nodes.html"),
+    ),
+    (
         "operators/hook.html",
         include_str!("../web/operators/templates/hook.html"),
     ),

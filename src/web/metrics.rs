@@ -12,7 +12,8 @@ use axum::routing::get;
 
 use super::ready::{self, Readiness};
 use crate::observe::{events, metrics};
-use crate::store::Store;
+use crate::operations::{count_nodes, list_nodes};
+use crate::store::{Duty, Store, StoreError};
 
 /// The text exposition format of Prometheus.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -33,13 +34,26 @@ pub fn metrics_router(store: Store, readiness: Readiness) -> Router {
 }
 
 async fn show(State(app): State<Arc<AppState>>) -> Response {
-    match app.store.depths().await {
-        Ok(depths) => ([(CONTENT_TYPE, TEXT)], metrics::write(&depths)).into_response(),
+    match measure(&app.store).await {
+        Ok(page) => ([(CONTENT_TYPE, TEXT)], page).into_response(),
         Err(error) => {
             events::fault("web.metrics", &error);
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }
     }
+}
+
+async fn measure(store: &Store) -> Result<String, StoreError> {
+    let depths = store.depths().await?;
+    let nodes = list_nodes(store).await?;
+    let own = nodes.iter().find(|node| node.id == store.node_id());
+    let does = |duty: Duty| own.is_some_and(|own| own.duties.contains(&duty.name()));
+    let gauges = metrics::NodeGauges {
+        nodes: count_nodes(&nodes),
+        duties: Duty::ALL.map(|duty| (duty.name(), does(duty))).to_vec(),
+        clock_offset: store.clock_offset(),
+    };
+    Ok(metrics::write(&depths, &gauges))
 }
 
 async fn readyz(State(app): State<Arc<AppState>>) -> Response {

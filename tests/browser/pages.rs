@@ -335,6 +335,7 @@ pub const PAGES: &[Page] = &[
         "Nothing is changed",
     ),
     page(Admin, "mail", "/mail", "/mail", "within the limits"),
+    page(Admin, "nodes", "/nodes", "/nodes", "operator log"),
     page(
         Admin,
         "operators",

@@ -4,6 +4,7 @@ mod commits;
 mod database;
 mod duties;
 mod failover;
+mod listed_nodes;
 mod logins;
 mod nodes;
 mod pooler;

@@ -7,7 +7,7 @@ use crate::support::client::{Smtp, http, message, send};
 use crate::support::harness::{Harness, STANDARD, Signal, wait_for};
 use crate::support::postgres::{Schema, server};
 
-fn configuration(url: &str) -> String {
+pub fn configuration(url: &str) -> String {
     format!("{STANDARD}\n[store]\ntype = \"postgres\"\nurl = \"{url}\"\n")
 }
 

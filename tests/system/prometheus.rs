@@ -69,6 +69,109 @@ fn promtool(arguments: &[&str], input: &str) {
     assert!(output.status.success(), "promtool {arguments:?}: {said}");
 }
 
+/// Every query of the page, in its order.
+fn documented_queries() -> Vec<&'static str> {
+    let page = include_str!("../../docs/metrics.md");
+    let block = page.split("```promql\n").nth(1).expect("the queries");
+    let lines = block.split("```").next().unwrap_or_default().lines();
+    lines.filter(|line| !line.starts_with('#')).collect()
+}
+
+/// Two nodes of one store and one of another: what is of the store counts once for each.
+#[test]
+fn gauges_of_a_shared_store_are_not_summed_twice() {
+    let of = |metric: &str, instance: &str, labels: &str, values: &str| {
+        let job = if instance == "c" {
+            "other"
+        } else {
+            "vestibule"
+        };
+        serde_json::json!({
+            "series": format!("{metric}{{job=\"{job}\",instance=\"{instance}\"{labels}}}"),
+            "values": values,
+        })
+    };
+    let mut series = Vec::new();
+    for (instance, letters, octets, does) in [("a", 7, 100, 0), ("b", 7, 100, 1), ("c", 3, 50, 1)] {
+        let held = ",portal=\"it\",state=\"held\"";
+        let constant = |value: i32| format!("{value}x20");
+        series.push(of("vestibule_requests", instance, held, &constant(letters)));
+        series.push(of(
+            "vestibule_letters_waiting",
+            instance,
+            "",
+            &constant(letters),
+        ));
+        series.push(of(
+            "vestibule_database_bytes",
+            instance,
+            "",
+            &constant(octets),
+        ));
+        series.push(of(
+            "vestibule_duty",
+            instance,
+            ",duty=\"housekeeping\"",
+            &constant(does),
+        ));
+        // 6 messages a minute, each answered within 0.05 s.
+        let labels = ",verdict=\"accepted\",reason=\"customer\"";
+        series.push(of("vestibule_messages_total", instance, labels, "0+6x20"));
+        for (bound, growth) in [("0.025", "0x20"), ("0.05", "0+6x20"), ("+Inf", "0+6x20")] {
+            let bound = format!(",le=\"{bound}\"");
+            series.push(of(
+                "vestibule_accept_seconds_bucket",
+                instance,
+                &bound,
+                growth,
+            ));
+        }
+    }
+    let jobs = |labels: &str, ours: f64, other: f64| {
+        serde_json::json!([
+            {"labels": format!("{{job=\"other\"{labels}}}"), "value": other},
+            {"labels": format!("{{job=\"vestibule\"{labels}}}"), "value": ours},
+        ])
+    };
+    let does = |instance: &str, job: &str| {
+        let labels = format!("job=\"{job}\",instance=\"{instance}\",duty=\"housekeeping\"");
+        serde_json::json!({"labels": format!("vestibule_duty{{{labels}}}"), "value": 1})
+    };
+    let expected = [
+        jobs("", 0.2, 0.1),
+        jobs("", 0.04875, 0.04875),
+        jobs(",portal=\"it\",state=\"held\"", 7.0, 3.0),
+        serde_json::json!([{"labels": "{}", "value": 10}]),
+        jobs("", 100.0, 50.0),
+        serde_json::json!([does("b", "vestibule"), does("c", "other")]),
+    ];
+    let queries = documented_queries();
+    assert_eq!(queries.len(), expected.len(), "{queries:?}");
+    let queries: Vec<_> = queries
+        .iter()
+        .zip(expected)
+        .map(|(expr, samples)| {
+            serde_json::json!({"expr": expr, "eval_time": "15m", "exp_samples": samples})
+        })
+        .collect();
+    let alerts = concat!(env!("CARGO_MANIFEST_DIR"), "/config/prometheus-alerts.yml");
+    let waits = serde_json::json!({"eval_time": "15m", "alertname": "VestibuleDutyWithoutNode"});
+    let test = serde_json::json!({
+        "rule_files": [alerts],
+        "evaluation_interval": "1m",
+        "tests": [{
+            "interval": "1m",
+            "input_series": series,
+            "promql_expr_test": queries,
+            "alert_rule_test": [waits],
+        }],
+    });
+    let harness = Harness::at_rest(STANDARD);
+    let file = harness.path("test.yml");
+    std::fs::write(&file, test.to_string()).expect("a file");
+    promtool(&["test", "rules", &file.display().to_string()], "");
+}
+
 #[test]
 fn prometheus_takes_the_metrics_and_the_alerts() {
     let harness = Harness::start(STANDARD);

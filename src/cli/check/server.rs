@@ -1,6 +1,6 @@
 //! Findings about the PostgreSQL server that holds the store: its promises are ours.
 
-use super::Finding;
+use super::{Finding, nodes};
 use crate::config::{Config, StoreConfig};
 use crate::store::{self, Location, MAX_CLOCK_OFFSET, ServerFacts, StoreError};
 
@@ -17,6 +17,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
             findings.extend(of_settings(&facts));
             findings.push(of_standbys(&facts));
             findings.push(of_clock(facts.clock_offset));
+            findings.extend(nodes::findings(config));
             findings
         }
         Err(error @ StoreError::Away(_)) => vec![Finding::problem(

@@ -17,7 +17,10 @@ pub enum Duty {
 }
 
 impl Duty {
-    fn name(self) -> &'static str {
+    pub const ALL: [Self; 3] = [Self::Housekeeping, Self::OperatorLog, Self::Canary];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Housekeeping => "housekeeping",
             Self::OperatorLog => "operator_log",
@@ -65,6 +68,31 @@ impl Store {
             Ok(held > 0)
         })
         .await
+    }
+
+    /// The duties that a node holds now, and its id: each at most once. Empty where no other node can be there.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn held_duties(&self, now: Timestamp) -> Result<Vec<(Duty, String)>, StoreError> {
+        let rows: Vec<(String, String)> = self
+            .read(move |tx| {
+                // A holder's name begins with that of its node.
+                tx.all_with(
+                    "SELECT duty.name, node.id FROM duty JOIN node
+                         ON node.id <> '' AND substr(duty.holder, 1, length(node.id)) = node.id
+                     WHERE duty.held_until > ?",
+                    &[&Millis::from(now)],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )
+            })
+            .await?;
+        // Nodes of other versions may have others.
+        let known = |name: &str| Duty::ALL.into_iter().find(|duty| duty.name() == name);
+        let held = rows.into_iter();
+        Ok(held
+            .filter_map(|(name, node)| Some((known(&name)?, node)))
+            .collect())
     }
 
     /// Longest interval at which a duty is asked for. None where no other node can be there.

@@ -1,17 +1,16 @@
 //! Nodes that share the store: each records at an interval that it is there, with its version, its clock, and a
 //! digest of what must be the same everywhere.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use crate::domain::Timestamp;
-use crate::store::sql::Row;
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{Row, Tx};
 use crate::store::{MAX_CLOCK_OFFSET, Store, StoreError};
 
 /// A node, as it recorded itself last.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     /// Kept in its data folder.
     pub id: String,
@@ -20,6 +19,8 @@ pub struct Node {
     pub version: String,
     /// Digest of the configuration that must be the same on all nodes.
     pub configuration: String,
+    /// Digests of its parts, by the names of the sections.
+    pub sections: BTreeMap<String, String>,
     /// Milliseconds by which its clock is ahead of the database's.
     pub clock_offset: i64,
     pub started_at: Timestamp,
@@ -29,13 +30,29 @@ pub struct Node {
 /// Time after which a node that is gone is forgotten, and what its commits left behind.
 const FORGET_AFTER: Duration = Duration::from_hours(24 * 7);
 
+/// Interval between two records where other nodes can be there, and where none can.
+const RECORD_EVERY: Duration = Duration::from_secs(10);
+/// Several records are missing then.
+pub const NODE_TIMEOUT: Duration = Duration::from_mins(1);
+const ALONE: Duration = Duration::from_mins(15);
+
+/// All nodes, by name.
+pub(crate) fn all(tx: &Tx) -> Result<Vec<Node>, StoreError> {
+    let sql = "SELECT * FROM node ORDER BY name, id";
+    tx.all_with(sql, &[], Node::from_row)
+}
+
 impl Node {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
+        let sections: Option<String> = row.get("sections")?;
+        let sections = sections.unwrap_or_default();
         Ok(Self {
             id: row.get("id")?,
             name: row.get("name")?,
             version: row.get("version")?,
             configuration: row.get("configuration")?,
+            // Written by nodes of other versions, too.
+            sections: serde_json::from_str(&sections).unwrap_or_default(),
             clock_offset: row.get("clock_offset")?,
             started_at: row.get::<_, Millis>("started_at")?.timestamp(),
             seen_at: row.get::<_, Millis>("seen_at")?.timestamp(),
@@ -57,14 +74,15 @@ impl Store {
             let sql = "SELECT * FROM node WHERE id = ?";
             let replaced = tx.maybe_with(sql, &[&node.id], Node::from_row)?;
             let started = Millis::from(node.started_at);
+            let sections = serde_json::to_string(&node.sections).unwrap_or_default();
             let replaced = replaced.filter(|other| {
                 other.name != node.name || Millis::from(other.started_at) != started
             });
             tx.run(
-                "INSERT INTO node (id, name, version, configuration, clock_offset, started_at, seen_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                "INSERT INTO node (id, name, version, configuration, clock_offset, started_at, seen_at, sections)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                  ON CONFLICT (id) DO UPDATE SET name = ?2, version = ?3, configuration = ?4,
-                     clock_offset = ?5, started_at = ?6, seen_at = ?7",
+                     clock_offset = ?5, started_at = ?6, seen_at = ?7, sections = ?8",
                 &[
                     &node.id,
                     &node.name,
@@ -73,6 +91,7 @@ impl Store {
                     &node.clock_offset,
                     &started,
                     &seen,
+                    &sections,
                 ],
             )?;
             if !may_forget {
@@ -91,8 +110,19 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
-        self.read(|tx| tx.all_with("SELECT * FROM node ORDER BY name, id", &[], Node::from_row))
-            .await
+        self.read(all).await
+    }
+
+    /// Time after its last record at which a node counts as gone.
+    #[must_use]
+    pub fn node_timeout(&self) -> Duration {
+        self.duty_interval().map_or(ALONE * 2, |_| NODE_TIMEOUT)
+    }
+
+    /// Interval at which a node records itself.
+    #[must_use]
+    pub fn node_interval(&self) -> Duration {
+        self.duty_interval().map_or(ALONE, |_| RECORD_EVERY)
     }
 
     /// Id of this node.

@@ -34,6 +34,8 @@ const MIGRATIONS: &[Migration] = &[
     step(33, 33, include_str!("schema/0033-sign-in.sql")),
     // Only indexes.
     step(34, 33, include_str!("schema/0034-lists.sql")),
+    // A column that programs of before leave out.
+    step(35, 33, include_str!("schema/0035-node-sections.sql")),
 ];
 
 /// Number of the newest migration that this program knows.

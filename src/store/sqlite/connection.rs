@@ -47,6 +47,7 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0032-moved.sql")),
     M::up(include_str!("schema/0033-sign-in.sql")),
     M::up(include_str!("schema/0034-lists.sql")),
+    M::up(include_str!("schema/0035-node-sections.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

@@ -5,6 +5,7 @@ use crate::access::AccessSettings;
 use crate::domain::{DestinationName, Timestamp};
 use crate::store::engine::settings_cache;
 use crate::store::ledger::counts::{self, RequestCount};
+use crate::store::operators::nodes::{self, Node};
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::upkeep::invariants::{self, Violation};
@@ -96,6 +97,17 @@ pub fn has_verified_accounts(database: &Location) -> Result<bool, StoreError> {
     let tx: &Tx = &*database.driver().open_reader()?;
     let sql = "SELECT 1 FROM account WHERE verified_at IS NOT NULL LIMIT 1";
     tx.exists(sql, &[])
+}
+
+/// The nodes that share a store; empty if there is no database yet. Blocks.
+///
+/// # Errors
+/// Not a Vestibule database of this schema, or one that cannot be read.
+pub fn nodes_of(database: &Location) -> Result<Vec<Node>, StoreError> {
+    if !database.exists() {
+        return Ok(Vec::new());
+    }
+    nodes::all(&*database.driver().open_reader()?)
 }
 
 /// The access settings in force; `None` if there is no database, or no revision in it. Blocks.

@@ -31,7 +31,7 @@ What operators do with Vestibule, for programs. Every request but that for this 
 what was dropped, an admin changes the settings. Lists come in parts; `next` is the cursor of the next \
 one. What cannot be served is answered as RFC 9457 describes, with a `type` that stays the same.";
 
-const TAGS: [(&str, &str); 13] = [
+const TAGS: [(&str, &str); 14] = [
     ("access", "The settings that decide who gets in"),
     ("customers", "Accounts of people who write to a portal"),
     ("requests", "Messages on their way to a help desk"),
@@ -47,6 +47,7 @@ const TAGS: [(&str, &str); 13] = [
         "Where requests go, and what waits to go there",
     ),
     ("mail", "Verification mail that waits"),
+    ("nodes", "The daemons that share the database"),
     ("operators", "Who may use the pages and the API"),
     ("stats", "Counts"),
     ("audit", "What operators did"),

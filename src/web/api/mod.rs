@@ -18,6 +18,7 @@ mod import;
 mod input;
 mod ledger;
 mod mail;
+mod nodes;
 mod operators;
 mod output;
 mod person;

@@ -4,7 +4,7 @@
 use super::api_route::ApiRoute;
 use super::problem::ProblemKind;
 use super::{
-    access, customers, deliveries, dropped, find, import, ledger, mail, operators, person,
+    access, customers, deliveries, dropped, find, import, ledger, mail, nodes, operators, person,
     requests, stats,
 };
 use crate::domain::Role;
@@ -239,6 +239,10 @@ pub(super) fn routes() -> Vec<ApiRoute> {
         .with_summary("endToken", "End one token or session of an operator"),
         ApiRoute::post("/operators/{operator}/remove", Admin, operators::remove)
             .with_summary("removeOperator", "Remove an operator, with all sessions and tokens"),
+        ApiRoute::get("/nodes", Viewer, nodes::list).with_summary(
+            "listNodes",
+            "List the nodes that share the store, and how they differ",
+        ),
         ApiRoute::get("/stats", Viewer, stats::show)
             .with_summary("countMessages", "Count messages and requests"),
         ApiRoute::get("/audit", Viewer, stats::audit)

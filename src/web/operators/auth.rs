@@ -102,6 +102,8 @@ pub(super) struct CurrentOperator {
     pub csrf: String,
     /// Destinations and hooks that are down, for the banner of every page.
     pub down: Vec<DestinationName>,
+    /// True if other nodes can share the store.
+    pub shares: bool,
 }
 
 impl CurrentOperator {
@@ -121,6 +123,7 @@ impl CurrentOperator {
                     down => self.down.iter().map(ToString::to_string).collect::<Vec<_>>(),
                     acts => self.role >= Role::Agent,
                     sets => self.role >= Role::Admin,
+                    shares => self.shares,
                 },
                 ..context
             },
@@ -215,6 +218,7 @@ async fn visitor(app: &AppState, headers: &HeaderMap) -> Result<Option<CurrentOp
         key: hash,
         csrf: csrf(&key),
         down: Vec::new(),
+        shares: app.store().duty_interval().is_some(),
     }))
 }
 

@@ -24,6 +24,7 @@ mod mail;
 mod message;
 mod message_html;
 mod messages;
+mod nodes;
 mod operator_accounts;
 mod overview;
 mod own_account;
@@ -204,6 +205,7 @@ fn routes() -> Vec<PageRoute> {
         PageRoute::post("/deliveries", Session(Admin), deliveries::act),
         PageRoute::get("/hooks/{name}", Session(Viewer), hooks::show),
         PageRoute::get("/mail", Session(Viewer), mail::list),
+        PageRoute::get("/nodes", Session(Viewer), nodes::list),
         PageRoute::get("/account", Session(Viewer), own_account::show),
         PageRoute::post("/account", Session(Viewer), own_account::act),
         PageRoute::post(

@@ -316,6 +316,7 @@ const TABLE: &[[&str; 4]] = &[
         "GET /deliveries/{destination}/failed",
         "deliveries failed",
     ],
+    ["list nodes", "GET /nodes", "GET /nodes", "nodes list"],
     [
         "see waiting mail",
         "GET /mail",
@@ -409,7 +410,6 @@ const OF_THE_MACHINE: &[&str] = &[
     "init",
     "man",
     "migrate",
-    "nodes list",
     "replay",
     "serve",
     "templates check",

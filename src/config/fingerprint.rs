@@ -1,0 +1,308 @@
+//! Fingerprint of what must be the same on all nodes that share a store: a digest of each section of the
+//! configuration, as it is in force.
+//!
+//! Left out is whatever belongs to one machine (addresses to listen on, folders, programs, certificates, sizes of
+//! pools, the log), the place of the store, and access settings, which are in the store. Secrets count as there
+//! or not. A digest is of the program's own notation, so only those of one version can be compared.
+
+use std::collections::BTreeMap;
+use std::fmt::{Debug, Write as _};
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    Config, Destination, Endpoint, Hook, HttpCredentials, Outgoing, SmtpConfig, SmtpServer, Sso,
+};
+
+/// Octets of each digest: enough to see that two differ.
+const OCTETS: usize = 8;
+
+impl Config {
+    /// Digests by the names of the sections.
+    #[must_use]
+    pub fn fingerprint(&self) -> BTreeMap<String, String> {
+        // A new section has to be named here.
+        let Self {
+            hostname,
+            data_dir: _,
+            store: _,
+            site,
+            smtp,
+            http,
+            portals,
+            destinations,
+            hooks,
+            verification,
+            outgoing,
+            sso,
+            authentication,
+            mail,
+            quota,
+            dropped,
+            retention,
+            log: _,
+            canary,
+            digest,
+            access: _,
+            secret_files: _,
+        } = self;
+        let mut sections = BTreeMap::new();
+        let mut add = |name: &str, parts: &dyn Debug| {
+            sections.insert(name.to_owned(), hash(&format!("{parts:?}")));
+        };
+        add("hostname", hostname);
+        let zone = site.time_zone.iana_name();
+        add("site", &(&site.name, zone, &site.language, &site.contact));
+        add("smtp", &of_smtp(smtp));
+        // A URL without TLS is for one machine.
+        let url = Some(&http.public_url).filter(|url| url.starts_with("https://"));
+        add("http", &url);
+        add("portal", portals);
+        let destinations = destinations.iter();
+        let destinations = destinations.map(|(name, one)| (name, one.kind(), of_destination(one)));
+        add("destination", &destinations.collect::<Vec<_>>());
+        add("hook", &hooks.iter().map(of_hook).collect::<Vec<_>>());
+        let mut verification = verification.clone();
+        verification.templates = None;
+        add("verification", &verification);
+        add("outgoing", &of_outgoing(outgoing));
+        add("sso", &sso.as_ref().map(of_sso));
+        let sealers = &authentication.trusted_arc_sealers;
+        add(
+            "authentication",
+            &(authentication.mode, &authentication.authserv_id, sealers),
+        );
+        add("mail", mail);
+        add("quota", quota);
+        add("dropped", dropped);
+        add("retention", retention);
+        let canary = canary.as_ref();
+        add(
+            "canary",
+            &canary.map(|canary| (canary.interval, canary.timeout)),
+        );
+        let digest = digest.as_ref();
+        add(
+            "digest",
+            &digest.map(|one| (&one.to, one.at, &one.language)),
+        );
+        sections
+    }
+}
+
+/// One digest of a whole fingerprint.
+#[must_use]
+pub fn digest_of(fingerprint: &BTreeMap<String, String>) -> String {
+    hash(&format!("{fingerprint:?}"))
+}
+
+fn hash(text: &str) -> String {
+    let mut digest = String::new();
+    for octet in Sha256::digest(text).iter().take(OCTETS) {
+        let _ = write!(digest, "{octet:02x}");
+    }
+    digest
+}
+
+fn of_smtp(smtp: &SmtpConfig) -> impl Debug {
+    (
+        smtp.max_message_size,
+        smtp.max_header_size,
+        smtp.max_recipients,
+        smtp.postmaster.clone(),
+    )
+}
+
+/// The place that all nodes share; a Maildir and a command are of one machine.
+fn of_destination(destination: &Destination) -> Option<String> {
+    Some(match destination {
+        Destination::Smtp(smtp) => {
+            let (server, retry) = (of_server(&smtp.server), &smtp.retry);
+            format!(
+                "{:?}",
+                (server, &smtp.recipient, &smtp.envelope_from, retry)
+            )
+        }
+        Destination::Webhook(webhook) => {
+            let endpoint = of_endpoint(&webhook.endpoint);
+            let format = (webhook.format, &webhook.field, &webhook.retry);
+            format!("{:?}", (endpoint, format))
+        }
+        Destination::Maildir(_) | Destination::Command(_) => return None,
+    })
+}
+
+fn of_hook(hook: &Hook) -> impl Debug {
+    let Hook {
+        name,
+        events,
+        endpoint,
+        concurrency: _,
+        retry,
+    } = hook;
+    (name, events, of_endpoint(endpoint), retry)
+}
+
+fn of_endpoint(endpoint: &Endpoint) -> impl Debug {
+    let credentials = match &endpoint.credentials {
+        None => "",
+        Some(HttpCredentials::Bearer(_)) => "bearer",
+        Some(HttpCredentials::Basic(user, _)) => user,
+    };
+    let secrets: Vec<_> = endpoint.secret_headers.keys().collect();
+    (
+        &endpoint.url,
+        endpoint.secret.is_some(),
+        credentials,
+        &endpoint.headers,
+        secrets,
+        endpoint.allow_private,
+    )
+}
+
+fn of_server(server: &SmtpServer) -> impl Debug {
+    let user = server.login.as_ref().map(|(user, _)| user);
+    (&server.host, server.port, server.security, user)
+}
+
+fn of_outgoing(outgoing: &Outgoing) -> String {
+    match outgoing {
+        Outgoing::Smtp(server) => format!("{:?}", of_server(server)),
+        Outgoing::SmtpWithToken(server, login) => {
+            format!("{:?}", (of_server(server), &login.user))
+        }
+        Outgoing::File(_) => "file".to_owned(),
+    }
+}
+
+fn of_sso(sso: &Sso) -> impl Debug {
+    let Sso {
+        issuer,
+        client_id,
+        client_secret: _,
+        domains,
+        role_claim,
+        groups_claim,
+        scopes,
+        roles,
+    } = sso;
+    let claims = (role_claim, groups_claim, scopes, roles);
+    (issuer, client_id, domains, claims)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Secret, Secrets};
+
+    const TEXT: &str = r#"
+hostname = "gate.corp.example"
+data_dir = "/data/a"
+
+[smtp]
+listen = ["127.0.0.1:2525"]
+
+[http]
+listen = "127.0.0.1:8080"
+public_url = "https://help.corp.example"
+
+[[portal]]
+name = "it"
+title = "IT Help"
+addresses = ["it-help@corp.example"]
+destination = "desk"
+
+[destination.desk]
+type = "webhook"
+url = "https://desk.corp.example/mail"
+
+[destination.desk.headers]
+X-Team = "it"
+
+[verification]
+from = "IT Help <no-reply@corp.example>"
+
+[outgoing]
+type = "smtp"
+url = "smtp://127.0.0.1:25"
+
+[retention]
+ledger = "365d"
+
+[log]
+level = "info"
+"#;
+
+    fn fingerprint(text: &str) -> BTreeMap<String, String> {
+        let file = Path::new("/x/vestibule.toml");
+        let config = Config::parse_with(text, file, Secrets::Leave);
+        let config = config.unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        config.fingerprint()
+    }
+
+    /// Sections whose digest a change of the text changes.
+    fn changed(before: &str, after: &str) -> Vec<String> {
+        assert!(TEXT.contains(before), "{before}");
+        let (old, new) = (
+            fingerprint(TEXT),
+            fingerprint(&TEXT.replacen(before, after, 1)),
+        );
+        assert_eq!(digest_of(&old) == digest_of(&new), old == new);
+        let differs = |name: &&String| old.get(*name) != new.get(*name);
+        old.keys().filter(differs).cloned().collect()
+    }
+
+    #[test]
+    fn a_change_shows_in_its_section_and_what_belongs_to_a_machine_in_none() {
+        for (before, after, sections) in [
+            ("gate.corp", "gate2.corp", &["hostname"][..]),
+            ("https://help", "https://desk", &["http"]),
+            ("\"IT Help\"", "\"Help\"", &["portal", "site"]),
+            ("it-help@", "help@", &["portal"]),
+            (
+                "desk.corp.example/mail",
+                "desk.corp.example/in",
+                &["destination"],
+            ),
+            ("X-Team = \"it\"", "X-Team = \"hr\"", &["destination"]),
+            ("no-reply@", "noreply@", &["verification"]),
+            ("127.0.0.1:25\"", "127.0.0.1:26\"", &["outgoing"]),
+            ("365d", "366d", &["retention"]),
+            // The same in other words.
+            ("365d", "8760h", &[]),
+            ("/data/a", "/data/b", &[]),
+            ("127.0.0.1:2525", "127.0.0.1:2526", &[]),
+            ("127.0.0.1:8080", "127.0.0.1:8082", &[]),
+            ("\"info\"", "\"debug\"", &[]),
+        ] {
+            assert_eq!(changed(before, after), sections, "{after}");
+        }
+    }
+
+    #[test]
+    fn a_secret_counts_as_there_or_not_only() {
+        let with = |secret: &str| {
+            let mut endpoint = Endpoint {
+                url: "https://desk.corp.example/".to_owned(),
+                secret: None,
+                credentials: None,
+                headers: BTreeMap::new(),
+                secret_headers: BTreeMap::new(),
+                timeout: std::time::Duration::from_secs(1),
+                allow_private: false,
+            };
+            if !secret.is_empty() {
+                endpoint.secret = Some(Secret::from(secret));
+                endpoint.credentials = Some(HttpCredentials::Bearer(Secret::from(secret)));
+                let field = ("X-Key".to_owned(), Secret::from(secret));
+                endpoint.secret_headers.extend([field]);
+            }
+            format!("{:?}", of_endpoint(&endpoint))
+        };
+        assert_eq!(with("one"), with("another"));
+        assert_ne!(with("one"), with(""));
+        assert!(!with("one").contains("one"));
+    }
+}

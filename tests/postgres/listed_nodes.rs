@@ -1,0 +1,67 @@
+//! What is told about nodes that share a store: in the list, by `check`, and in the metrics.
+
+use crate::nodes::configuration;
+use crate::support::client::http;
+use crate::support::harness::{Harness, Signal, wait_for};
+use crate::support::postgres::server;
+
+/// Value of a series on the page of metrics.
+fn gauge(node: &Harness, series: &str) -> Option<String> {
+    let (_, page) = http(node.admin, "GET", "/metrics", &[]);
+    let line = page.lines().find_map(|line| line.strip_prefix(series));
+    line.map(|value| value.trim().to_owned())
+}
+
+#[test]
+fn nodes_that_differ_are_told_apart_everywhere() {
+    let schema = server().schema();
+    let first = Harness::start(&configuration(&schema.url));
+    let changed = configuration(&schema.url).replacen("title = \"", "title = \"Another ", 1);
+    assert_ne!(changed, configuration(&schema.url));
+    let second = Harness::start(&changed);
+    let listed = wait_for("both nodes in the list", || {
+        Some(first.json(&["nodes", "list"])).filter(|listed| listed.len() == 2)
+    });
+    for node in &listed {
+        let differs = node["differs"].as_array().expect("a list");
+        assert!(differs.contains(&"portal".into()), "{node}");
+        assert!(!differs.contains(&"verification".into()), "{node}");
+        assert_eq!(node["present"], true, "{node}");
+    }
+    let duties: Vec<_> = listed
+        .iter()
+        .flat_map(|node| node["duties"].as_array().expect("a list"))
+        .filter(|duty| *duty == "operator_log")
+        .collect();
+    assert_eq!(duties.len(), 1, "{listed:?}");
+
+    // check compares its configuration with what runs: its own node has it, the other does not.
+    let found = first.command(&["check", "--json"]).output();
+    let found = String::from_utf8(found.expect("it runs").stdout).expect("UTF-8");
+    let differing = "its configuration differs from this one in portal";
+    assert_eq!(found.matches(differing).count(), 1, "{found}");
+
+    // Both export the same number of nodes, and one of them each duty.
+    for node in [&first, &second] {
+        assert_eq!(gauge(node, "vestibule_nodes ").as_deref(), Some("2"));
+        assert_eq!(
+            gauge(node, "vestibule_nodes_differing ").as_deref(),
+            Some("2")
+        );
+    }
+    let does = |node: &&Harness| {
+        let series = "vestibule_duty{duty=\"operator_log\"} ";
+        gauge(node, series).as_deref() == Some("1")
+    };
+    assert_eq!(
+        [&first, &second].iter().filter(|node| does(node)).count(),
+        1
+    );
+
+    // The same settings everywhere, and nothing is left to tell.
+    std::fs::copy(first.path("vestibule.toml"), second.path("vestibule.toml")).expect("a copy");
+    second.signal(Signal::HUP);
+    wait_for("equal configurations", || {
+        (gauge(&first, "vestibule_nodes_differing ").as_deref() == Some("0")).then_some(())
+    });
+}

@@ -2,6 +2,7 @@
 
 mod commits;
 mod database;
+mod demo;
 mod duties;
 mod failover;
 mod listed_nodes;

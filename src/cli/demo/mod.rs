@@ -4,8 +4,11 @@
 //! mail is written to a file because there is no mail server to send it to, the link is opened over HTTP, and
 //! the help desk is a Maildir.
 
+mod nodes;
+mod postgres;
 mod tour;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,11 +29,15 @@ use tour::Tour;
 #[command(after_help = "\
 Examples:
   vestibule demo          prints a tour of five steps; Ctrl-C ends it
-  vestibule demo --once   opens the link itself, shows the release, and exits")]
+  vestibule demo --once   opens the link itself, shows the release, and exits
+  vestibule demo --nodes 2   two nodes on a PostgreSQL of their own, of which one is killed")]
 pub struct Args {
     /// Open the link, show the release, and exit
     #[arg(long)]
     once: bool,
+    /// Start two nodes on a PostgreSQL of their own, and kill one in the middle; needs the server's programs
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    nodes: u8,
 }
 
 /// The sample mail in the order of sending, and the purpose of each.
@@ -148,20 +155,30 @@ pub async fn run(args: Args, out: &mut Output) -> CommandResult {
     // From here on a signal ends the demo regularly, with its folder removed.
     let mut signals = Signals::new()?;
     let scene = Scene::create()?;
+    let once = args.once;
+    if args.nodes > 1 {
+        return tokio::select! {
+            outcome = nodes::show(once, &scene, out) => outcome,
+            _ = signals.next() => outcome_of_signal(once),
+        };
+    }
     let config = scene.configuration()?;
     let listeners = Listeners::bind(&config).await?;
     let daemon = Daemon::start(config, listeners).await?;
-    let once = args.once;
     let outcome = tokio::select! {
         outcome = show(args, &scene, &daemon, out) => outcome,
-        _ = signals.next() => if once {
-            Err(anyhow!("ended by a signal before all was shown").into())
-        } else {
-            Ok(())
-        },
+        _ = signals.next() => outcome_of_signal(once),
     };
     daemon.drain().await;
     outcome
+}
+
+/// Outcome of a demo that a signal ends.
+fn outcome_of_signal(once: bool) -> CommandResult {
+    if once {
+        return Err(anyhow!("ended by a signal before all was shown").into());
+    }
+    Ok(())
 }
 
 /// Without `--once` it runs until a signal, so that the result can be looked at.
@@ -177,7 +194,7 @@ async fn show(
 
     let mut rows = Vec::new();
     for (from, message, what) in SAMPLES {
-        let ledger = send(daemon, from, message).await?;
+        let ledger = send_to(smtp, from, message).await?;
         let entry = daemon.store().ledger_entry(ledger).await?;
         let entry = entry.with_context(|| format!("{ledger} is not in the ledger"))?;
         rows.push(SampleVerdict { what, entry });
@@ -201,7 +218,7 @@ async fn show(
         out.table(&all, &DELIVERED_COLUMNS, true)?;
         return Ok(());
     }
-    let password = tour::add_operator(daemon).await?;
+    let password = tour::add_operator(daemon.store()).await?;
     let tour = Tour {
         daemon,
         config: &scene.folder.join("vestibule.toml"),
@@ -214,8 +231,7 @@ async fn show(
 }
 
 /// Sends one message as an MTA would, and reads the ledger id from the answer.
-async fn send(daemon: &Daemon, from: &str, message: &[u8]) -> anyhow::Result<LedgerId> {
-    let smtp = daemon.bound_addresses().smtp[0];
+async fn send_to(smtp: SocketAddr, from: &str, message: &[u8]) -> anyhow::Result<LedgerId> {
     let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(smtp.ip().to_string())
         .port(smtp.port())
         .build();

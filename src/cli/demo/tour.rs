@@ -9,12 +9,13 @@ use crate::cli::output::Output;
 use crate::daemon::Daemon;
 use crate::domain::{Actor, Interface, OperatorName, Password, Role, Token};
 use crate::operations;
+use crate::store::Store;
 
 /// Name of the operator.
-const NAME: &str = "demo";
+pub(super) const NAME: &str = "demo";
 
 /// Adds the operator, and returns its password.
-pub(super) async fn add_operator(daemon: &Daemon) -> anyhow::Result<String> {
+pub(super) async fn add_operator(store: &Store) -> anyhow::Result<String> {
     let secret = Token::generate()?.reveal();
     let password: String = secret
         .chars()
@@ -24,7 +25,7 @@ pub(super) async fn add_operator(daemon: &Daemon) -> anyhow::Result<String> {
     let hash = Password::new(&password)?.hash()?;
     let name = OperatorName::parse(NAME).map_err(anyhow::Error::msg)?;
     let by = Actor::operator(NAME, Interface::CommandLine);
-    operations::add_operator(daemon.store(), name, Role::Admin, hash, by).await?;
+    operations::add_operator(store, name, Role::Admin, hash, by).await?;
     Ok(password)
 }
 
@@ -77,13 +78,13 @@ impl Tour<'_> {
 }
 
 /// The path of this program as a shell takes it.
-fn this_program() -> anyhow::Result<String> {
+pub(super) fn this_program() -> anyhow::Result<String> {
     let path = std::env::current_exe().context("the path of this program is unknown")?;
     Ok(quote(&path.display().to_string()))
 }
 
 /// Quotes a word for a POSIX shell where it needs that.
-fn quote(word: &str) -> String {
+pub(super) fn quote(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@,%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();

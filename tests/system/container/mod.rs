@@ -216,11 +216,25 @@ fn one_command_starts_a_container_that_holds_and_releases_a_request() {
 /// `examples/compose`, started by podman-compose in a network of its own.
 #[test]
 fn what_the_compose_file_describes_releases_a_request() {
+    test_compose(&["postfix.tar"]);
+}
+
+/// `examples/compose-postgres` in the same way: a node is killed, and the other one releases what it took.
+#[test]
+fn two_nodes_of_the_compose_file_release_what_either_took() {
+    test_compose(&["postfix.tar", "postgres.tar"]);
+}
+
+/// Runs `packaging/test-compose` with these file systems.
+fn test_compose(images: &[&str]) {
     let folder = crate::support::harness::Folder::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let tools = root.join("target/compose/bin");
-    let postfix = root.join("target/container/postfix.tar");
-    for path in [&tools, &postfix] {
+    let images = images
+        .iter()
+        .map(|name| root.join("target/container").join(name));
+    let images: Vec<_> = images.collect();
+    for path in images.iter().chain([&tools]) {
         assert!(path.exists(), "tests/run makes {}", path.display());
     }
     let path = std::env::var("PATH").expect("PATH");
@@ -228,7 +242,7 @@ fn what_the_compose_file_describes_releases_a_request() {
         Command::new(root.join("packaging/test-compose"))
             .arg(stripped(folder.path()))
             .arg(BASE)
-            .arg(postfix)
+            .args(images)
             .env("PATH", format!("{}:{path}", tools.display()))
             .env("TMPDIR", folder.path()),
     );

@@ -1,5 +1,6 @@
 //! The store on PostgreSQL. Each program of tests starts a server of its own (`support/postgres.rs`).
 
+mod balancer;
 mod commits;
 mod database;
 mod demo;

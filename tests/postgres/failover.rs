@@ -1,40 +1,45 @@
 //! The primary dies under load, and its synchronous standby is promoted: what was acknowledged is there.
 
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use tokio::task::{JoinHandle, block_in_place};
+
+use crate::patroni::Patroni;
 use crate::stores::{accept, assert_sound, open_seeded};
 use crate::support::harness::{Folder, wait_for};
 use crate::support::postgres::{programs, user_of_package};
-use vestibule::store::StoreError;
+use vestibule::store::{Store, StoreError};
 
-/// Times that the primary dies; each time with a new standby.
+fn is_long() -> bool {
+    std::env::var_os("VESTIBULE_LONG").is_some()
+}
+
+/// Times that the primary dies.
 fn rounds() -> usize {
-    if std::env::var_os("VESTIBULE_LONG").is_some() {
-        20
-    } else {
-        2
-    }
+    if is_long() { 20 } else { 2 }
 }
 
 /// Acknowledged messages between two deaths.
 const ENOUGH: usize = 60;
 
 /// Servers in a folder, each a standby of the one before it at first.
-struct Servers {
-    folder: Folder,
+pub struct Servers {
+    pub folder: Folder,
     /// Numbers of those that run.
     running: Mutex<Vec<usize>>,
 }
 
 impl Servers {
     /// The first primary, with an empty database.
-    fn start() -> Self {
+    pub fn start() -> Self {
         let servers = Self {
             folder: Folder::new(),
             running: Mutex::default(),
@@ -68,17 +73,17 @@ impl Servers {
         servers
     }
 
-    fn data(&self, number: usize) -> PathBuf {
+    pub fn data(&self, number: usize) -> PathBuf {
         self.folder.path().join(format!("data-{number}"))
     }
 
-    fn socket(&self, number: usize) -> String {
+    pub fn socket(&self, number: usize) -> String {
         let path = self.folder.path().join(format!("socket-{number}"));
         path.to_str().expect("UTF-8").to_owned()
     }
 
     /// A program of the package, as the user that the servers run as.
-    fn run(&self, program: &str, args: &[&str]) {
+    pub fn run(&self, program: &str, args: &[&str]) {
         let outcome = self.try_run(program, args);
         outcome.unwrap_or_else(|said| panic!("{program}: {said}"));
     }
@@ -104,7 +109,7 @@ impl Servers {
     }
 
     /// Gives a server its socket, and starts it.
-    fn configure(&self, number: usize) {
+    pub fn configure(&self, number: usize) {
         let socket = self.socket(number);
         fs::create_dir(&socket).expect("a folder");
         if rustix::process::getuid().is_root() {
@@ -125,7 +130,7 @@ impl Servers {
         self.running.lock().expect("numbers").push(number);
     }
 
-    fn sql(&self, number: usize, sql: &str) -> String {
+    pub fn sql(&self, number: usize, sql: &str) -> String {
         let output = Command::new(programs().join("psql"))
             .args([
                 "-X",
@@ -170,16 +175,9 @@ impl Servers {
         });
     }
 
-    /// Kills a server, all its processes at once, and promotes its standby.
+    /// Kills a server and promotes its standby.
     fn fail_over(&self, primary: usize) {
-        let file = self.data(primary).join("postmaster.pid");
-        let pid = fs::read_to_string(file).expect("a file");
-        let pid = pid.lines().next().expect("a number").to_owned();
-        // The first one would start its processes again; one of them may end by itself meanwhile.
-        let kill =
-            format!("others=$(pgrep -P {pid}); kill -9 {pid} && {{ kill -9 $others || :; }}");
-        let killed = Command::new("/bin/sh").args(["-c", &kill]).status();
-        assert!(killed.expect("it runs").success());
+        kill_server(&self.data(primary));
         self.running
             .lock()
             .expect("numbers")
@@ -210,72 +208,150 @@ impl Drop for Servers {
     }
 }
 
+/// Kills all processes of a server at once.
+pub fn kill_server(data: &Path) {
+    let Ok(file) = fs::read_to_string(data.join("postmaster.pid")) else {
+        return;
+    };
+    let pid = file.lines().next().expect("a number");
+    // The first one would start its processes again; any may end by itself meanwhile.
+    let kill = format!("others=$(pgrep -P {pid}); kill -9 {pid} $others || :");
+    let killed = Command::new("/bin/sh").args(["-c", &kill]).output();
+    assert!(killed.expect("it runs").status.success());
+}
+
+/// Senders who send one message after the other, each until it is taken, as an MTA does.
+struct Senders {
+    acknowledged: Arc<Mutex<Vec<String>>>,
+    is_over: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Senders {
+    fn start(store: &Store) -> Self {
+        let acknowledged: Arc<Mutex<Vec<String>>> = Arc::default();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let next = Arc::new(AtomicUsize::new(0));
+        let send = |_| {
+            let (store, acknowledged) = (store.clone(), acknowledged.clone());
+            let (is_over, next) = (is_over.clone(), next.clone());
+            tokio::spawn(async move {
+                while !is_over.load(Ordering::SeqCst) {
+                    let number = next.fetch_add(1, Ordering::SeqCst);
+                    let id = format!("m{number}@x");
+                    // What is beyond a sender's quota is dropped, and decided again when it is sent again.
+                    let from = format!("ann{}@corp.example", number / 500);
+                    loop {
+                        match accept(&store, &from, &id).await {
+                            Ok(_) => break,
+                            Err(
+                                StoreError::Away(_) | StoreError::Busy(_) | StoreError::ReadOnly(_),
+                            ) => {}
+                            Err(error) => panic!("{error}"),
+                        }
+                        if is_over.load(Ordering::SeqCst) {
+                            return;
+                        }
+                    }
+                    acknowledged.lock().expect("a list").push(id);
+                }
+            })
+        };
+        let tasks = (0..4).map(send).collect();
+        Self {
+            acknowledged,
+            is_over,
+            tasks,
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.acknowledged.lock().expect("a list").len()
+    }
+
+    fn wait_for_more(&self) {
+        let goal = self.count() + ENOUGH;
+        wait_for("load", || (self.count() >= goal).then_some(()));
+    }
+
+    /// Stops them, and looks for all that was acknowledged.
+    async fn end(self, store: &Store, what: &str, sql: impl Fn(&str) -> String) {
+        self.is_over.store(true, Ordering::SeqCst);
+        for task in self.tasks {
+            task.await.expect("no panic");
+        }
+        let facts = sql("SELECT facts FROM vestibule.ledger WHERE rule <> 1");
+        let ids = self.acknowledged.lock().expect("a list").clone();
+        let mut found: HashMap<&str, usize> = HashMap::new();
+        for line in facts.lines() {
+            let id = line.split('"').find(|part| part.ends_with("@x"));
+            *found.entry(id.expect("an id")).or_default() += 1;
+        }
+        for id in &ids {
+            assert_eq!(found.get(id.as_str()), Some(&1), "{id} was acknowledged");
+        }
+        assert_sound(store).await;
+        println!(
+            "{what}: {} acknowledged, 0 lost, {} repeated",
+            ids.len(),
+            sql("SELECT count(*) FROM vestibule.ledger WHERE rule = 1")
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_the_death_of_the_primary() {
     let servers = Servers::start();
     let store = open_seeded(&servers.url()).await;
-    let acknowledged: Arc<Mutex<Vec<String>>> = Arc::default();
-    let (is_over, next) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicUsize::new(0)),
-    );
-    let mut senders = Vec::new();
-    for _ in 0..4 {
-        let (store, acknowledged) = (store.clone(), acknowledged.clone());
-        let (is_over, next) = (is_over.clone(), next.clone());
-        senders.push(tokio::spawn(async move {
-            while !is_over.load(Ordering::SeqCst) {
-                let id = format!("m{}@x", next.fetch_add(1, Ordering::SeqCst));
-                // As an MTA does: again, until it is taken.
-                loop {
-                    match accept(&store, "ann@corp.example", &id).await {
-                        Ok(_) => break,
-                        Err(
-                            StoreError::Away(_) | StoreError::Busy(_) | StoreError::ReadOnly(_),
-                        ) => {}
-                        Err(error) => panic!("{error}"),
-                    }
-                    if is_over.load(Ordering::SeqCst) {
-                        return;
-                    }
-                }
-                acknowledged.lock().expect("a list").push(id);
-            }
-        }));
-    }
-    let count = || acknowledged.lock().expect("a list").len();
-    let run = tokio::task::spawn_blocking(move || {
+    let senders = Senders::start(&store);
+    block_in_place(|| {
         for primary in 0..rounds() {
             servers.add_standby(primary);
-            let before = next.load(Ordering::SeqCst);
-            wait_for("load", || {
-                (next.load(Ordering::SeqCst) > before + ENOUGH).then_some(())
-            });
+            senders.wait_for_more();
             servers.fail_over(primary);
         }
-        let before = next.load(Ordering::SeqCst);
-        wait_for("mail at the last server", || {
-            (next.load(Ordering::SeqCst) > before + ENOUGH).then_some(())
-        });
-        is_over.store(true, Ordering::SeqCst);
-        servers
+        senders.wait_for_more();
     });
-    let servers = run.await.expect("no panic");
-    for sender in senders {
-        sender.await.expect("no panic");
-    }
-    assert!(count() > ENOUGH * (rounds() + 1), "{}", count());
+    let what = format!("{} promotions", rounds());
     let sql = |sql: &str| servers.sql(rounds(), sql);
-    let facts = sql("SELECT facts FROM vestibule.ledger WHERE rule <> 1");
-    for id in acknowledged.lock().expect("a list").iter() {
-        let found = facts.matches(&format!("\"{id}\"")).count();
-        assert_eq!(found, 1, "{id} was acknowledged");
+    senders.end(&store, &what, sql).await;
+    drop(store);
+    if is_long() {
+        survives_with_patroni().await;
     }
-    println!(
-        "{} primaries died: {} acknowledged, 0 lost, {} repeated",
-        rounds(),
-        count(),
-        sql("SELECT count(*) FROM vestibule.ledger WHERE rule = 1")
-    );
-    assert_sound(&store).await;
+}
+
+/// The same with Patroni, which promotes by itself; and the standby away, for which strict mode waits.
+async fn survives_with_patroni() {
+    let mut cluster = block_in_place(Patroni::start);
+    let store = open_seeded(&cluster.url()).await;
+    let senders = Senders::start(&store);
+    block_in_place(|| {
+        for _ in 0..rounds() {
+            let leader = cluster.leader_with_standby();
+            senders.wait_for_more();
+            cluster.kill_member(leader);
+            wait_for("the promotion", || {
+                cluster.is_writable(1 - leader).then_some(())
+            });
+            cluster.start_member(leader);
+        }
+        let leader = cluster.leader_with_standby();
+        senders.wait_for_more();
+
+        cluster.kill_member(1 - leader);
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+        wait_for("a commit that waits", || {
+            (cluster.ask(leader, waits)? != "0").then_some(())
+        });
+        let before = senders.count();
+        std::thread::sleep(Duration::from_secs(40));
+        assert_eq!(senders.count(), before, "acknowledged on one disk");
+        cluster.start_member(1 - leader);
+        senders.wait_for_more();
+    });
+    let what = format!("{} deaths under Patroni, and a standby away", rounds());
+    let leader = block_in_place(|| cluster.leader_with_standby());
+    let sql = |sql: &str| cluster.ask(leader, sql).expect("an answer");
+    senders.end(&store, &what, sql).await;
 }

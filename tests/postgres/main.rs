@@ -9,8 +9,10 @@ mod failover;
 mod listed_nodes;
 mod logins;
 mod nodes;
+mod patroni;
 mod pooler;
 mod proxy;
+mod recovery;
 mod round_trips;
 mod schema;
 mod sessions;
@@ -20,3 +22,4 @@ mod stores;
 #[path = "../support/mod.rs"]
 mod support;
 mod transfer;
+mod upgrades;

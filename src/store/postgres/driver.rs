@@ -110,7 +110,7 @@ impl Driver for PostgresDriver {
 
     fn schema(&self) -> Result<(usize, usize), StoreError> {
         let version = migrations::version(&self.server.place)?;
-        Ok((version.found, migrations::KNOWN))
+        Ok((version.found, migrations::known()))
     }
 
     fn check_schema(&self) -> Result<(), StoreError> {

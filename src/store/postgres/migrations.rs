@@ -1,14 +1,36 @@
 //! The schema on the server: creates it, and brings it up to date while other nodes go on.
 //!
-//! A migration has the number of the other engine's migration with the same change. It runs in one transaction,
-//! which holds the lock of the version, and then that of the writer.
+//! A migration has the number of the other engine's migration with the same change. Each runs in a transaction of
+//! its own under the lock of the writer, for which other nodes wait. A lock of a table that is not free soon is
+//! given up and tried again later, since whoever comes after us waits behind us.
+//!
+//! What takes long on a large table has a file that begins with [`APART`]. Its statements run one by one, while
+//! other nodes write: each changes some rows under the lock and is repeated while it changes any, or builds an
+//! index CONCURRENTLY, without that lock. All of them can be run again after an interruption.
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use super::connection::{self, Purpose};
 use super::wire::{ProtocolConnection, ServerAnswer};
 use crate::config::PostgresServer;
 use crate::store::StoreError;
 
+/// First line of a migration whose statements run one by one.
+const APART: &str = "-- Apart.\n";
+
+/// Word of an index that is built while others write. It needs a session, and no transaction.
+const CONCURRENTLY: &str = " CONCURRENTLY";
+
+/// Time for which a lock is waited for at once: others wait behind us, and give up after 10 s.
+const LOCK: &str = "2s";
+
+/// Pause before the next attempt, and time after which there is none: a report can read for minutes.
+const PAUSE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_mins(10);
+
 /// A released migration never changes.
+#[derive(Clone, Copy)]
 struct Migration {
     number: usize,
     sql: &'static str,
@@ -38,8 +60,26 @@ const MIGRATIONS: &[Migration] = &[
     step(35, 33, include_str!("schema/0035-node-sections.sql")),
 ];
 
+/// Those of this program. In a build for tests, `VESTIBULE_NEXT_MIGRATIONS` can name a file with the migrations of
+/// the next release, separated by lines of `-- Next.`: programs without them work on after each.
+static KNOWN: LazyLock<Vec<Migration>> = LazyLock::new(|| {
+    let mut known = MIGRATIONS.to_vec();
+    if cfg!(debug_assertions)
+        && let Some(file) = std::env::var_os("VESTIBULE_NEXT_MIGRATIONS")
+    {
+        let newest = MIGRATIONS[MIGRATIONS.len() - 1].number;
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        for (after, sql) in text.leak().split("-- Next.\n").enumerate() {
+            known.push(step(newest + 1 + after, newest, sql));
+        }
+    }
+    known
+});
+
 /// Number of the newest migration that this program knows.
-pub(super) const KNOWN: usize = MIGRATIONS[MIGRATIONS.len() - 1].number;
+pub(super) fn known() -> usize {
+    KNOWN.last().map_or(0, |newest| newest.number)
+}
 
 /// The version of a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,17 +102,12 @@ impl Version {
     /// # Errors
     /// This program does not work with it.
     pub(super) fn check(self) -> Result<(), StoreError> {
-        if self.works_with > KNOWN {
-            return Err(StoreError::NewerSchema {
-                found: self.found,
-                known: KNOWN,
-            });
+        let (found, known) = (self.found, known());
+        if self.works_with > known {
+            return Err(StoreError::NewerSchema { found, known });
         }
-        if self.found < KNOWN {
-            return Err(StoreError::OlderSchema {
-                found: self.found,
-                known: KNOWN,
-            });
+        if found < known {
+            return Err(StoreError::OlderSchema { found, known });
         }
         Ok(())
     }
@@ -106,44 +141,116 @@ pub(super) fn read_version(
 pub(super) fn migrate(server: &PostgresServer) -> Result<(), StoreError> {
     let mut wire = connection::connect(server, Purpose::Migrate)?;
     let version = read_version(&mut wire, server)?;
-    if version.found >= KNOWN {
+    if version.found >= known() {
         return version.check();
     }
     create(&mut wire, server)?;
-    let settings = connection::settings(server, Purpose::Migrate, true);
+    // One node migrates at a time; others wait until it is done, and find the newest version then.
     let schema = server.quoted_schema();
-    // A node that migrates at this moment is waited for; the locks of tables are not.
-    wire.simple(&format!(
-        "BEGIN; {settings} SET LOCAL lock_timeout = 0;
-         LOCK TABLE {schema}.schema_version IN EXCLUSIVE MODE; {settings}"
+    let mut guard = connection::connect(server, Purpose::Migrate)?;
+    guard.simple(&format!(
+        "BEGIN; SET LOCAL lock_timeout = 0; LOCK TABLE {schema}.schema_version IN SHARE UPDATE EXCLUSIVE MODE"
     ))?;
-    // Another node may have been first.
-    let version = read_version(&mut wire, server)?;
-    if version.found >= KNOWN {
-        wire.simple("ROLLBACK")?;
-        return version.check();
-    }
-    if version.found > 0 {
-        wire.simple("UPDATE writer SET next_number = next_number + 1 WHERE n = 1")?;
-    }
-    let steps = MIGRATIONS.iter().filter(|step| step.number > version.found);
-    let mut works_with = version.works_with;
-    for step in steps {
-        wire.simple(step.sql)
-            .map_err(|error| at_step(step.number, server, &error))?;
+    let before = read_version(&mut wire, server)?;
+    let mut works_with = before.works_with;
+    for step in KNOWN.iter().filter(|step| step.number > before.found) {
+        let number = step.number;
         works_with = works_with.max(step.works_with);
+        let sql = match step.sql.strip_prefix(APART) {
+            None => step.sql.to_owned(),
+            // Nobody writes to a store that is made just now.
+            Some(statements) if before.found == 0 => statements.replace(CONCURRENTLY, ""),
+            Some(statements) => {
+                run_apart(&mut wire, server, statements)
+                    .map_err(|error| at_step(number, server, &error))?;
+                String::new()
+            }
+        };
+        // The version is written with the last of what it stands for.
+        let sql = format!(
+            "{sql}; DELETE FROM {schema}.schema_version;
+             INSERT INTO {schema}.schema_version (version, works_with) VALUES ({number}, {works_with})"
+        );
+        run_locked(&mut wire, server, before.found == 0, &sql)
+            .map_err(|error| at_step(number, server, &error))?;
     }
-    wire.simple(&format!(
-        "DELETE FROM {schema}.schema_version;
-         INSERT INTO {schema}.schema_version (version, works_with) VALUES ({KNOWN}, {works_with}); COMMIT"
-    ))?;
+    // Its end frees the others.
+    drop(guard);
+    read_version(&mut wire, server)?.check()
+}
+
+/// Runs statements in a transaction under the lock of the writer, once there is one. Returns the number of rows
+/// that the last of them changed.
+fn run_locked(
+    wire: &mut ProtocolConnection,
+    server: &PostgresServer,
+    is_new: bool,
+    sql: &str,
+) -> Result<usize, StoreError> {
+    let settings = connection::settings(server, Purpose::Migrate, true);
+    let lock = match is_new {
+        true => "",
+        false => "UPDATE writer SET next_number = next_number + 1 WHERE n = 1",
+    };
+    let begin = Instant::now();
+    loop {
+        let sql_of_begin = format!("BEGIN; {settings} SET LOCAL lock_timeout = '{LOCK}'; {lock}");
+        let outcome = wire
+            .simple(&sql_of_begin)
+            .and_then(|_| wire.simple(sql))
+            .and_then(|answer| wire.simple("COMMIT").map(|_| answer.count));
+        match outcome {
+            Err(StoreError::Busy(_)) if begin.elapsed() < PATIENCE => {
+                wire.simple("ROLLBACK")?;
+                std::thread::sleep(PAUSE);
+            }
+            Err(error) => {
+                // The end of the connection undoes it as well.
+                let _ = wire.simple("ROLLBACK");
+                return Err(error);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Runs statements one by one, each for as long as it changes rows.
+fn run_apart(
+    wire: &mut ProtocolConnection,
+    server: &PostgresServer,
+    statements: &str,
+) -> Result<(), StoreError> {
+    // What an interruption left half built.
+    let sql = format!(
+        "SELECT format('DROP INDEX %I.%I', '{}', relname) FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+         WHERE NOT indisvalid AND relnamespace = '{0}'::regnamespace",
+        server.schema
+    );
+    for row in &wire.simple(&sql)?.rows {
+        if let Some(drop_index) = super::rows::text_of(row, 0) {
+            run_locked(wire, server, false, &drop_index)?;
+        }
+    }
+    for statement in statements
+        .split(";\n")
+        .filter(|text| !text.trim().is_empty())
+    {
+        if statement.contains(CONCURRENTLY) && !server.pooler {
+            // It waits for transactions of others, and blocks nobody meanwhile.
+            wire.simple("SET lock_timeout = 0")?;
+            wire.simple(statement)?;
+            continue;
+        }
+        let statement = statement.replace(CONCURRENTLY, "");
+        while run_locked(wire, server, false, &statement)? > 0 {}
+    }
     Ok(())
 }
 
 fn at_step(number: usize, server: &PostgresServer, error: &StoreError) -> StoreError {
     StoreError::Open {
         path: server.to_string(),
-        cause: format!("migration {number} failed, and nothing has changed: {error}"),
+        cause: format!("migration {number} failed: {error}"),
     }
 }
 

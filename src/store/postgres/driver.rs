@@ -110,7 +110,7 @@ impl Driver for PostgresDriver {
 
     fn schema(&self) -> Result<(usize, usize), StoreError> {
         let version = migrations::version(&self.server.place)?;
-        Ok((version.found, migrations::known()))
+        Ok((version.found, migrations::newest()))
     }
 
     fn check_schema(&self) -> Result<(), StoreError> {

@@ -27,7 +27,7 @@ const LOCK: &str = "2s";
 
 /// Pause before the next attempt, and time after which there is none: a report can read for minutes.
 const PAUSE: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_mins(10);
+const LONGEST: Duration = Duration::from_mins(10);
 
 /// A released migration never changes.
 #[derive(Clone, Copy)]
@@ -77,7 +77,7 @@ static KNOWN: LazyLock<Vec<Migration>> = LazyLock::new(|| {
 });
 
 /// Number of the newest migration that this program knows.
-pub(super) fn known() -> usize {
+pub(super) fn newest() -> usize {
     KNOWN.last().map_or(0, |newest| newest.number)
 }
 
@@ -102,7 +102,7 @@ impl Version {
     /// # Errors
     /// This program does not work with it.
     pub(super) fn check(self) -> Result<(), StoreError> {
-        let (found, known) = (self.found, known());
+        let (found, known) = (self.found, newest());
         if self.works_with > known {
             return Err(StoreError::NewerSchema { found, known });
         }
@@ -141,7 +141,7 @@ pub(super) fn read_version(
 pub(super) fn migrate(server: &PostgresServer) -> Result<(), StoreError> {
     let mut wire = connection::connect(server, Purpose::Migrate)?;
     let version = read_version(&mut wire, server)?;
-    if version.found >= known() {
+    if version.found >= newest() {
         return version.check();
     }
     create(&mut wire, server)?;
@@ -188,9 +188,10 @@ fn run_locked(
     sql: &str,
 ) -> Result<usize, StoreError> {
     let settings = connection::settings(server, Purpose::Migrate, true);
-    let lock = match is_new {
-        true => "",
-        false => "UPDATE writer SET next_number = next_number + 1 WHERE n = 1",
+    let lock = if is_new {
+        ""
+    } else {
+        "UPDATE writer SET next_number = next_number + 1 WHERE n = 1"
     };
     let begin = Instant::now();
     loop {
@@ -200,7 +201,7 @@ fn run_locked(
             .and_then(|_| wire.simple(sql))
             .and_then(|answer| wire.simple("COMMIT").map(|_| answer.count));
         match outcome {
-            Err(StoreError::Busy(_)) if begin.elapsed() < PATIENCE => {
+            Err(StoreError::Busy(_)) if begin.elapsed() < LONGEST => {
                 wire.simple("ROLLBACK")?;
                 std::thread::sleep(PAUSE);
             }

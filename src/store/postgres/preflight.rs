@@ -49,6 +49,6 @@ pub(in crate::store) fn inspect(server: &PostgresServer) -> Result<ServerFacts, 
         standbys: answer.parse(6).unwrap_or_default(),
         clock_offset: answer.parse(7).map_or(0, |server: i64| now - server),
         schema,
-        known_schema: migrations::known(),
+        known_schema: migrations::newest(),
     })
 }

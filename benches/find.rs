@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 use ulid::Ulid;
-use vestibule::domain::{Domain, Envelope, ReversePath, Verdict};
+use vestibule::domain::{Domain, Envelope, ReversePath, Timestamp, Verdict};
 use vestibule::mail::{Identity, read};
 use vestibule::store::{FindFilter, Page, Store};
 
@@ -46,16 +46,8 @@ async fn measure(path: &Path, messages: i64) -> Vec<String> {
     println!("indexed in {:.0?}", began.elapsed());
     println!("\n| kind | question | hits | first | later |\n|---|---|---|---|---|");
     let mut slow = Vec::new();
-    for (kind, question, verdict) in questions(messages) {
-        let filter = FindFilter {
-            question: question.clone(),
-            verdict,
-            page: Page {
-                limit: 50,
-                after: None,
-            },
-            ..FindFilter::default()
-        };
+    for (kind, filter) in questions(messages) {
+        let question = filter.question.clone();
         let mut times = [Duration::ZERO; TIMES];
         let mut hits = String::new();
         for time in &mut times {
@@ -191,9 +183,18 @@ fn message(dice: &mut Dice, n: i64) -> (String, String) {
     (format!("{local}@{domain}"), words.join(" "))
 }
 
-/// Questions of each kind, each with the verdict that it is narrowed to.
-fn questions(messages: i64) -> Vec<(&'static str, String, Option<Verdict>)> {
+/// Questions of each kind.
+fn questions(messages: i64) -> Vec<(&'static str, FindFilter)> {
     let rare = word(150_123);
+    let filter = |question: &str| FindFilter {
+        question: question.to_owned(),
+        page: Page {
+            limit: 50,
+            after: None,
+        },
+        ..FindFilter::default()
+    };
+    let at = |n: i64| Timestamp::from_millisecond(FIRST + n * 60_000).ok();
     let all = [
         ("most common word", "re".to_owned()),
         ("common word", "printer".to_owned()),
@@ -235,15 +236,44 @@ fn questions(messages: i64) -> Vec<(&'static str, String, Option<Verdict>)> {
     ];
     let mut all: Vec<_> = all
         .into_iter()
-        .map(|(kind, question)| (kind, question, None))
+        .map(|(kind, question)| (kind, filter(&question)))
         .collect();
     for verdict in [Verdict::Dropped, Verdict::Accepted] {
-        all.push((
-            "common word, one verdict",
-            "printer".to_owned(),
-            Some(verdict),
-        ));
-        all.push(("one character, one verdict", "e".to_owned(), Some(verdict)));
+        for (kind, question) in [
+            ("common word, one verdict", "printer"),
+            ("one character, one verdict", "e"),
+        ] {
+            let verdict = Some(verdict);
+            all.push((
+                kind,
+                FindFilter {
+                    verdict,
+                    ..filter(question)
+                },
+            ));
+        }
+    }
+    // The last fifth, a hundredth in the middle, and the first half.
+    for (since, until) in [
+        (at(messages / 5 * 4), None),
+        (at(messages / 2), at(messages / 100 * 51)),
+        (None, at(messages / 2)),
+    ] {
+        for (kind, question) in [
+            ("common word, a period", "printer"),
+            ("rare word, a period", rare.as_str()),
+            ("two common words, a period", "printer urgent"),
+            ("domain of half, a period", "@corp.example"),
+            ("one character, a period", "e"),
+            ("no word, a period", "zyzzyva"),
+        ] {
+            let period = FindFilter {
+                since,
+                until,
+                ..filter(question)
+            };
+            all.push((kind, period));
+        }
     }
     all
 }

@@ -18,8 +18,8 @@ use crate::store::{LedgerEntry, LedgerFilter, ListOrder, Listed, Store, StoreErr
 const STRETCHES: [i64; 2] = [4_000, 200_000];
 
 /// Entries are in the order of their commits, which is nearly that of their receipt. An entry can have been
-/// overtaken only by entries within this many numbers. Each entry takes one number, and its consequences take
-/// some more.
+/// overtaken only by entries within this many numbers, which were received within an hour. Each entry takes one
+/// number, and its consequences take some more.
 const OVERTAKING: i64 = 40_000;
 
 impl Store {
@@ -213,19 +213,26 @@ fn select(
 
 /// A number that every entry received before then is below.
 pub(crate) fn after_all_before(tx: &Tx, at: Timestamp) -> Result<i64, StoreError> {
-    Ok(near(tx, at)?.unwrap_or(0).saturating_add(OVERTAKING))
+    let newest: Option<i64> = tx.one(
+        "SELECT max(n) FROM (
+             SELECT n FROM ledger WHERE received_at < ?1
+                 AND received_at >= (SELECT max(received_at) FROM ledger WHERE received_at < ?1) - ?2
+             ORDER BY received_at DESC LIMIT ?3
+         ) AS latest",
+        &[&Millis::from(at), &Millis::HOUR, &OVERTAKING],
+    )?;
+    Ok(newest.map_or(0, |n| n.saturating_add(1)))
 }
 
 /// A number that no entry received since then is below.
 pub(crate) fn before_all_since(tx: &Tx, at: Timestamp) -> Result<i64, StoreError> {
-    Ok(near(tx, at)?.unwrap_or(0).saturating_sub(OVERTAKING))
-}
-
-/// An entry received just before then.
-fn near(tx: &Tx, at: Timestamp) -> Result<Option<i64>, StoreError> {
-    tx.maybe(
-        "SELECT n FROM ledger
-             WHERE received_at < ? ORDER BY received_at DESC LIMIT 1",
-        &[&Millis::from(at)],
-    )
+    let oldest: Option<i64> = tx.one(
+        "SELECT min(n) FROM (
+             SELECT n FROM ledger WHERE received_at >= ?1
+                 AND received_at <= (SELECT min(received_at) FROM ledger WHERE received_at >= ?1) + ?2
+             ORDER BY received_at LIMIT ?3
+         ) AS earliest",
+        &[&Millis::from(at), &Millis::HOUR, &OVERTAKING],
+    )?;
+    Ok(oldest.unwrap_or(i64::MAX))
 }

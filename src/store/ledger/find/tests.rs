@@ -1,3 +1,5 @@
+mod period;
+
 use super::*;
 use crate::domain::{Actor, Domain, EmailAddress, Envelope, LedgerId, ReversePath};
 use crate::mail::{Identity, read as read_mail};

@@ -136,6 +136,10 @@ fn trouble(error: &lettre::transport::smtp::Error, timeout: Duration) -> Trouble
         .source()
         .map_or_else(|| error.to_string(), in_one_line);
     if error.is_client() {
+        // The challenge of XOAUTH2 has the cause, which lettre does not show.
+        if text.contains("challenge") {
+            return found(Obstacle::Login, "it refuses the access token".to_owned());
+        }
         let obstacle = if text.contains("STARTTLS") {
             Obstacle::StartTls
         } else {

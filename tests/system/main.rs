@@ -16,6 +16,7 @@ mod release;
 mod routing;
 mod scim;
 mod sso;
+mod submission;
 #[path = "../support/mod.rs"]
 mod support;
 mod swaks;

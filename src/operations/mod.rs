@@ -63,7 +63,7 @@ pub use second_factor::{
     NewSecondFactor, add_second_factor, begin_second_factor, log_in_with_code,
     renew_recovery_codes, reset_second_factor, turn_off_second_factor,
 };
-pub use sign_in::{SignInOutcome, begin_sign_in, sign_in_operator, take_attempt};
+pub use sign_in::{SignInOutcome, begin_sign_in, probe_provider, sign_in_operator, take_attempt};
 pub use simulate::{PREVIEW_PERIOD, Preview, Simulation, preview};
 pub use stats::{Stats, count_messages};
 pub use try_address::{

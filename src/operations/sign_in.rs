@@ -3,8 +3,9 @@
 use jiff::SignedDuration;
 
 use super::operators::generate;
+use crate::config::Sso;
 use crate::domain::{OperatorName, Role, Timestamp, Token, TokenHash};
-use crate::sso::{LoginSecret, SignedIn};
+use crate::sso::{LoginSecret, Provider, SignedIn, SsoError};
 use crate::store::{AttemptPurpose, DirectoryIdentity, KeyKind, Store, StoreError};
 
 /// Time from the begin of an attempt to its end. A person may have to find their second factor.
@@ -12,6 +13,14 @@ const ATTEMPT: SignedDuration = SignedDuration::from_mins(10);
 
 /// Octets of a name that leave room for a number behind it.
 const LONGEST_NAME: usize = 56;
+
+/// Asks the provider for its description and its keys. Returns the number of keys that may sign tokens.
+///
+/// # Errors
+/// What is wrong with the provider.
+pub async fn probe_provider(sso: &Sso) -> Result<usize, SsoError> {
+    Provider::new(sso.clone()).probe().await
+}
 
 /// Begins an attempt and returns its secret, for the browser's cookie.
 pub async fn begin_sign_in(

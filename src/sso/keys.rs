@@ -66,6 +66,10 @@ impl KeySet {
             .map(|key| &key.key)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn knows(&self, token: &SignedToken<'_>) -> bool {
         self.for_token(token).next().is_some()
     }

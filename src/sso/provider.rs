@@ -138,7 +138,8 @@ impl<T> Kept<T> {
 }
 
 impl Provider {
-    pub(super) fn new(sso: Sso) -> Self {
+    #[must_use]
+    pub fn new(sso: Sso) -> Self {
         let unknown = Quota::per_minute(NonZeroU32::MIN).allow_burst(UNKNOWN_KEYS);
         Self {
             sso,
@@ -222,6 +223,22 @@ impl Provider {
         Ok(claims.person(&self.sso))
     }
 
+    /// Fetches the description and the keys, as a sign-in does, without signing anybody in. Returns the number of
+    /// keys that may sign tokens.
+    ///
+    /// # Errors
+    /// `Provider`, also without such a key.
+    pub async fn probe(&self) -> Result<usize, SsoError> {
+        let description = self.description().await?;
+        match self.fetch_keys(&description).await?.len() {
+            0 => Err(SsoError::of_provider(
+                "its keys",
+                "none that signs with RSA, P-256, P-384 or Ed25519",
+            )),
+            keys => Ok(keys),
+        }
+    }
+
     async fn description(&self) -> Result<Arc<Description>, SsoError> {
         let mut kept = self.description.lock().await;
         match kept.fresh() {
@@ -262,15 +279,16 @@ impl Provider {
         token: &SignedToken<'_>,
     ) -> Result<Arc<KeySet>, SsoError> {
         let mut kept = self.keys.lock().await;
-        let fetch = async {
-            let url = &description.jwks_uri;
-            let body = self.fetch("keys", url, Authorization::None).await?;
-            KeySet::parse(&body).map_err(|error| SsoError::of_provider("its keys", error))
-        };
         match kept.fresh() {
             Some(keys) if keys.knows(token) || self.unknown_keys.check().is_err() => Ok(keys),
-            _ => kept.renew(fetch).await,
+            _ => kept.renew(self.fetch_keys(description)).await,
         }
+    }
+
+    async fn fetch_keys(&self, description: &Description) -> Result<KeySet, SsoError> {
+        let url = &description.jwks_uri;
+        let body = self.fetch("keys", url, Authorization::None).await?;
+        KeySet::parse(&body).map_err(|error| SsoError::of_provider("its keys", error))
     }
 
     async fn exchange(

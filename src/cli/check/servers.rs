@@ -1,4 +1,4 @@
-//! The servers for requests and verification mail, contacted without sending anything.
+//! The servers for requests and verification mail, and the OpenID provider, contacted without sending anything.
 
 use std::net::ToSocketAddrs;
 use std::thread;
@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{Finding, label};
+use super::{Finding, count_of, label};
 use crate::config::{
-    Config, Destination, Endpoint, Outgoing, SmtpSecurity, SmtpServer, TokenLogin,
+    Config, Destination, Endpoint, Outgoing, SmtpSecurity, SmtpServer, Sso, TokenLogin,
 };
 use crate::domain::is_private_address;
+use crate::operations::probe_provider;
 use crate::outbound::preflight::{self, Obstacle};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,6 +45,9 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
                 probes.push(scope.spawn(move || server(check, smtp, Some(login), config)));
             }
             Outgoing::File(_) => {}
+        }
+        if let Some(sso) = &config.sso {
+            probes.push(scope.spawn(move || provider(sso)));
         }
         probes
             .into_iter()
@@ -125,6 +129,33 @@ fn remedy(obstacle: Obstacle, server: &SmtpServer) -> String {
         Obstacle::Refusal => {
             "have it let this machine in; until then mail waits and is tried again".to_owned()
         }
+    }
+}
+
+/// The OpenID provider: its description is of this issuer, and it has keys.
+fn provider(sso: &Sso) -> Finding {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let probed = match runtime {
+        Ok(runtime) => runtime.block_on(probe_provider(sso)),
+        Err(error) => return Finding::problem("sso", error.to_string(), "see to this machine"),
+    };
+    let issuer = &sso.issuer;
+    match probed {
+        Ok(keys) => Finding::ok(
+            "sso",
+            format!("{issuer} answers and has {}", count_of(keys, "key")),
+        ),
+        Err(error) => Finding::problem(
+            "sso",
+            format!("{issuer}: {error}"),
+            format!(
+                "see what answers at {}/.well-known/openid-configuration, and write sso.issuer as it is written \
+                 there; until then nobody can sign in by the provider, while passwords go on working",
+                issuer.trim_end_matches('/')
+            ),
+        ),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sign-in at a certified OpenID provider, and all that a provider or a stranger can do wrong in it.
 
 mod browser;
+mod check;
 mod operators;
 mod provider;
 mod verification;

@@ -4,7 +4,7 @@
 //   CLIENTS: JSON of oidc-provider's clients; MODULES: the folder with node_modules
 //
 // GET /control?account=NAME&claims=JSON   sets the claims of an account
-// GET /control?fault=NAME                 the next ID tokens have this fault; empty: none
+// GET /control?fault=NAME                 the next ID tokens, or the keys, have this fault; empty: none
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
@@ -90,6 +90,7 @@ const faults = {
     const claims = JSON.parse(Buffer.from(payload, 'base64url').toString());
     return `${header}.${part({ ...claims, sub: 'ann' })}.${signature}`;
   },
+  'no-keys': (token) => token,
   replayed: () => earlier,
   huge: (token) => `${token}${'A'.repeat(300 * 1024)}`,
 };
@@ -104,6 +105,7 @@ const server = createServer((request, response) => {
     if (fault && !(fault in faults)) throw new Error(fault);
     return response.end('ok');
   }
+  if (url.pathname === '/jwks' && fault === 'no-keys') return response.end('{"keys": []}');
   if (url.pathname === '/token') {
     const end = response.end.bind(response);
     response.end = async (body) => {

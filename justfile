@@ -31,6 +31,10 @@ screens:
 release:
     packaging/release
 
+# The same in two folders, and whether all bytes are equal.
+release-twice:
+    packaging/release-twice
+
 # Review changed snapshots.
 review:
     cargo insta review

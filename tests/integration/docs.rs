@@ -365,3 +365,35 @@ fn ask(command: &[&str]) -> Option<String> {
     let ran = run(&[command, &["--help"]].concat(), &[]);
     (ran.status == 0).then_some(ran.out)
 }
+
+/// Files and images of a release are named with the version of this program, and the changelog begins with it
+/// or with what comes after it.
+#[test]
+fn the_documents_name_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut named = 0;
+    for path in pages() {
+        let text = read(&path);
+        for mark in ["vestibule-", "vestibule_", "vestibule:"] {
+            let rests = text
+                .match_indices(mark)
+                .map(|(at, _)| &text[at + mark.len()..]);
+            for rest in rests.filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
+                assert!(
+                    rest.starts_with(version),
+                    "{}: {mark}{rest:.20}",
+                    name(&path)
+                );
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 0, "no page names a file of a release");
+    let changes = read(&root().join("CHANGELOG.md"));
+    let first = changes.lines().find(|line| line.starts_with("## "));
+    let first = first.expect("a version");
+    assert!(
+        first.starts_with(&format!("## {version}")) || first == "## Unreleased",
+        "{first}"
+    );
+}

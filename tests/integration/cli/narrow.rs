@@ -1,6 +1,7 @@
 //! Output at 80 columns: nothing is wider, ids are short and accepted, subjects get what is left.
 
 use crate::support::program::{PROGRAM, Ran, run};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use super::harness::Harness;
@@ -39,6 +40,7 @@ const COMMANDS: &[&[&str]] = &[
     &["explain", SENDERS[0]],
     &["explain", SENDERS[2]],
     &["deliveries", "list"],
+    &["customers", "mail"],
     &["operators", "list"],
     &["access", "show"],
     &["access", "history"],
@@ -145,9 +147,10 @@ fn a_part_of_several_ids_lists_them_and_one_of_none_is_not_found() {
     }
 }
 
-/// Output of the command at a terminal of that width. `script` (bsdutils, which every Debian has) makes the terminal.
-fn in_a_terminal(harness: &Harness, columns: u16, arguments: &str) -> String {
-    let output = Command::new("script")
+/// The command at a terminal of that width. `script` (bsdutils, which every Debian has) makes the terminal.
+fn terminal(harness: &Harness, columns: u16, arguments: &str) -> Command {
+    let mut command = Command::new("script");
+    command
         .arg("-qec")
         .arg(format!("stty cols {columns}; exec {PROGRAM} {arguments}"))
         .arg("/dev/null")
@@ -155,7 +158,13 @@ fn in_a_terminal(harness: &Harness, columns: u16, arguments: &str) -> String {
         .env("PATH", "/usr/bin:/bin")
         .env("TERM", "xterm")
         .env("VESTIBULE_CONFIG", harness.path("vestibule.toml"))
-        .stdin(Stdio::null())
+        .stdin(Stdio::null());
+    command
+}
+
+/// Output of the command at a terminal of that width.
+fn in_a_terminal(harness: &Harness, columns: u16, arguments: &str) -> String {
+    let output = terminal(harness, columns, arguments)
         .output()
         .expect("script runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -189,5 +198,56 @@ fn the_width_is_that_of_the_terminal() {
         for line in lines {
             assert!(line.chars().count() <= usize::from(columns), "{line}");
         }
+    }
+}
+
+/// The first lines that `tail` prints at a terminal of that width.
+fn tail_in_a_terminal(harness: &Harness, columns: u16, count: usize) -> Vec<String> {
+    let mut process = terminal(harness, columns, "tail")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script runs");
+    let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+    let lines = lines
+        .take(count)
+        .map(|line| without_colours(line.expect("UTF-8").trim_end()));
+    let lines = lines.collect();
+    process.kill().expect("ended");
+    process.wait().expect("ended");
+    lines
+}
+
+#[test]
+fn tail_has_one_line_for_each_message_with_its_subject_where_the_log_may_have_it() {
+    let harness = installation();
+    for columns in [60, 80, 132] {
+        let lines = tail_in_a_terminal(&harness, columns, SENDERS.len());
+        for (line, sender) in lines.iter().zip(SENDERS) {
+            assert!(
+                line.chars().count() <= usize::from(columns),
+                "{columns}: {line}"
+            );
+            let shown = if columns < 80 { &sender[..12] } else { sender };
+            assert!(line.contains(shown), "{columns}: {line}");
+        }
+        if columns >= 80 {
+            assert!(
+                lines[1].contains("  The printer on"),
+                "{columns}: {lines:?}"
+            );
+            assert!(
+                lines[2].contains("domain_not_allowed: The"),
+                "{columns}: {lines:?}"
+            );
+        }
+    }
+    let file = harness.path("vestibule.toml");
+    let text = std::fs::read_to_string(&file).expect("the configuration");
+    std::fs::write(&file, format!("{text}\n[log]\nredact = true\n")).expect("written");
+    for line in tail_in_a_terminal(&harness, 80, SENDERS.len()) {
+        assert!(
+            !line.contains("The p") && line.contains("example"),
+            "{line}"
+        );
     }
 }

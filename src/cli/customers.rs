@@ -13,12 +13,15 @@ use super::output::{Layout, Output, TableColumn, count_of, note, or_dash, time};
 use super::paging::Paging;
 use super::time_range::TimeRange;
 use super::value_parser::word;
-use crate::domain::{Account, AccountId, EmailAddress, Kind, PortalName, Status, Timestamp};
+use crate::domain::{
+    Account, AccountId, EmailAddress, Kind, PortalName, QueuedMailState, Status, Timestamp,
+    Vocabulary,
+};
 use crate::operations::{
     self, CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer,
     warning_about,
 };
-use crate::store::{Added, CustomerFilter, ListOrder, QueuedMail};
+use crate::store::{Added, CustomerFilter, ListOrder, QueuedMail, QueuedMailFilter};
 
 pub use describe::describe;
 use describe::{show, warn_about_quiet};
@@ -81,8 +84,10 @@ Examples:
     #[command(after_help = "\
 Examples:
   vestibule customers mail
-  vestibule customers mail --json")]
-    Mail(Paging),
+  vestibule customers mail --account ann@corp.example
+  vestibule customers mail --state claimed
+  vestibule customers mail --until 1d --json")]
+    Mail(ListMail),
     Import(import::Args),
     Export(export::Args),
     Forget(forget::Args),
@@ -110,6 +115,20 @@ pub struct ListCustomers {
     /// List the newest first, instead of by address
     #[arg(long)]
     newest_first: bool,
+    #[command(flatten)]
+    paging: Paging,
+}
+
+#[derive(Debug, Args)]
+pub struct ListMail {
+    /// Only mail to this address
+    #[arg(long, value_name = "ADDRESS", value_parser = EmailAddress::parse)]
+    account: Option<EmailAddress>,
+    /// Only mail that waits, or only mail that is being sent
+    #[arg(long, value_parser = word(QueuedMailState::ALL, QueuedMailState::as_str))]
+    state: Option<QueuedMailState>,
+    #[command(flatten)]
+    period: TimeRange,
     #[command(flatten)]
     paging: Paging,
 }
@@ -166,7 +185,12 @@ const MAIL: &[TableColumn<QueuedMail>] = &[
     TableColumn::new("address", Layout::Whole, |queued| {
         queued.address.to_string()
     }),
-    TableColumn::new("kind", Layout::Word, |queued| queued.mail.kind.to_owned()),
+    TableColumn::new("kind", Layout::Word, |queued| {
+        Vocabulary::Mail.words(queued.mail.kind).to_owned()
+    }),
+    TableColumn::optional(2, "state", Layout::Word, |queued| {
+        Vocabulary::Mail.words(&queued.mail.state).to_owned()
+    }),
     TableColumn::optional(1, "portal", Layout::Whole, |queued| {
         or_dash(queued.mail.portal.as_ref())
     }),
@@ -227,8 +251,15 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
             let account = account_arg.act(&context, CustomerAction::Unblock).await?;
             tell(&account, &format!("is {} again", account.status), out)
         }
-        Command::Mail(paging) => {
-            let listed = context.store.queued_mail(paging.page()).await?;
+        Command::Mail(list) => {
+            let filter = QueuedMailFilter {
+                account: list.account,
+                state: list.state,
+                since: list.period.since,
+                until: list.period.until,
+                page: list.paging.page(),
+            };
+            let listed = context.store.queued_mail(filter).await?;
             out.list(&listed.rows, listed.next.as_deref(), MAIL)
         }
         Command::Import(args) => import::run(&context, args, out).await,

@@ -6,9 +6,10 @@ use super::context::{Context, Global, actor};
 use super::failure::{CommandError, CommandResult};
 use super::output::{Layout, Output, TableColumn, or_dash, time};
 use super::paging::Paging;
-use crate::domain::DestinationName;
+use super::time_range::TimeRange;
+use crate::domain::{DestinationName, EmailAddress, HOOK_EVENTS};
 use crate::operations::{QueueStatus, find_queue, list_queues, retry_queue, set_paused};
-use crate::store::FailedCall;
+use crate::store::{FailedCall, FailedCallFilter};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -42,7 +43,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   vestibule deliveries failed directory
-  vestibule deliveries failed directory --json")]
+  vestibule deliveries failed directory --account ann@corp.example
+  vestibule deliveries failed directory --event account.created --since 7d")]
     Failed(FailedArgs),
 }
 
@@ -51,12 +53,23 @@ pub struct FailedArgs {
     /// The hook's name in the configuration
     #[arg(value_name = "NAME")]
     hook: DestinationName,
+    /// Only calls about the account with this address
+    #[arg(long, value_name = "ADDRESS", value_parser = EmailAddress::parse)]
+    account: Option<EmailAddress>,
+    /// Only calls about this event
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(HOOK_EVENTS))]
+    event: Option<String>,
+    #[command(flatten)]
+    period: TimeRange,
     #[command(flatten)]
     paging: Paging,
 }
 
 const CALLS: &[TableColumn<FailedCall>] = &[
     TableColumn::new("event", Layout::Whole, |call| call.event.clone()),
+    TableColumn::optional(1, "address", Layout::Whole, |call| {
+        or_dash(call.address.as_ref())
+    }),
     TableColumn::new("created", Layout::Time, |call| time(call.created_at)),
     TableColumn::new("attempts", Layout::Number, |call| call.attempts.to_string()),
     TableColumn::new("last error", Layout::Wrapped, |call| {
@@ -107,9 +120,17 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
         Command::Pause(which) => pause(&context, which, true, out).await,
         Command::Resume(which) => pause(&context, which, false, out).await,
         Command::Retry(which) => retry(&context, which, out).await,
-        Command::Failed(FailedArgs { hook, paging }) => {
-            check(&context, &hook)?;
-            let listed = context.store.failed_calls(hook, paging.page()).await?;
+        Command::Failed(list) => {
+            check(&context, &list.hook)?;
+            let filter = FailedCallFilter {
+                hook: list.hook,
+                account: list.account,
+                event: list.event,
+                since: list.period.since,
+                until: list.period.until,
+                page: list.paging.page(),
+            };
+            let listed = context.store.failed_calls(filter).await?;
             out.list(&listed.rows, listed.next.as_deref(), CALLS)
         }
     }

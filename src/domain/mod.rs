@@ -49,7 +49,7 @@ pub use request_state::{RequestState, Transition};
 pub use token::{ReplyToken, Token, TokenError, TokenHash};
 pub use totp::{RECOVERY_CODES, RecoveryCode, SecondFactorCode, TotpKey};
 pub use verdict::{Class, Reason, Verdict};
-pub use verification_mail::{MailCause, MailKind};
+pub use verification_mail::{MailCause, MailKind, QueuedMailState};
 pub use words::Vocabulary;
 
 /// An instant in UTC, stored in milliseconds and shown as RFC 3339.

@@ -1,5 +1,8 @@
 //! Kinds and causes of verification mail.
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 use super::account::names;
 
 /// Kind of a verification mail.
@@ -29,6 +32,16 @@ pub enum MailCause {
     TakeBack,
 }
 
+/// State of a verification mail that is not settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum QueuedMailState {
+    /// For its turn within the limits, or for the next attempt.
+    Waiting,
+    /// A worker is sending it.
+    Claimed,
+}
+
 names!(MailKind {
     Verification => "verification",
     Reminder => "reminder",
@@ -41,4 +54,8 @@ names!(MailCause {
     Operator => "operator",
     Reply => "reply",
     TakeBack => "take_back",
+});
+names!(QueuedMailState {
+    Waiting => "waiting",
+    Claimed => "claimed",
 });

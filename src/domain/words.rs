@@ -20,6 +20,8 @@ pub enum Vocabulary {
     Class,
     /// State of a destination.
     Destination,
+    /// Kind or state of a verification mail.
+    Mail,
     Role,
     /// Names of the log and of the audit.
     Event,
@@ -30,12 +32,12 @@ pub enum Vocabulary {
 }
 
 use Vocabulary::{
-    Class, Destination, Event, Interface, Kind, Reason, Role, State, Status, Verdict,
+    Class, Destination, Event, Interface, Kind, Mail, Reason, Role, State, Status, Verdict,
 };
 
 impl Vocabulary {
     /// Every vocabulary by its name in templates.
-    pub const ALL: [(&str, Self); 11] = [
+    pub const ALL: [(&str, Self); 12] = [
         ("verdict", Verdict),
         ("reason", Reason),
         ("state", State),
@@ -43,6 +45,7 @@ impl Vocabulary {
         ("kind", Kind),
         ("class", Class),
         ("destination", Destination),
+        ("mail", Mail),
         ("role", Role),
         ("event", Event),
         ("actor", Self::Actor),
@@ -93,6 +96,13 @@ impl Vocabulary {
                 ("retrying", "Retrying"),
                 ("down", "Down"),
                 ("paused", "Paused"),
+            ],
+            Mail => &[
+                ("verification", "Verification"),
+                ("reminder", "Reminder"),
+                ("already_registered", "Already registered"),
+                ("waiting", "Waiting"),
+                ("claimed", "Being sent"),
             ],
             Role => &[("viewer", "Viewer"), ("agent", "Agent"), ("admin", "Admin")],
             Event => EVENTS,
@@ -220,7 +230,10 @@ const EVENTS: &[(&str, &str)] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Class, HOOK_EVENTS, Kind, Reason, RequestState, Role, Status, Verdict};
+    use super::super::{
+        Class, HOOK_EVENTS, Kind, MailKind, QueuedMailState, Reason, RequestState, Role, Status,
+        Verdict,
+    };
     use super::*;
 
     #[test]
@@ -236,6 +249,8 @@ mod tests {
             ("kind", codes(Kind::ALL, Kind::as_str)),
             ("class", codes(Class::ALL, Class::as_str)),
             ("role", codes(Role::ALL, Role::as_str)),
+            ("mail", codes(MailKind::ALL, MailKind::as_str)),
+            ("mail", codes(QueuedMailState::ALL, QueuedMailState::as_str)),
             ("event", HOOK_EVENTS.to_vec()),
         ] {
             let vocabulary = Vocabulary::from_name(name).expect(name);

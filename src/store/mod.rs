@@ -38,7 +38,8 @@ pub use accounts::taken_back::TakenBack;
 pub use accounts::unlisted::UnlistedAccounts;
 pub use accounts::verification::{Choice, Link, Proved};
 pub use audit::events::{Event, OperatorAction};
-pub use audit::hook_calls::{FailedCall, HookCall, HookCount};
+pub use audit::failed_calls::{FailedCall, FailedCallFilter};
+pub use audit::hook_calls::{HookCall, HookCount};
 pub use audit::operator_actions::{AuditEntry, AuditFilter};
 pub use claims::leases::{ClaimNumber, NextWork, SetAside, Settled, Settlement, Turn};
 pub use engine::notify::{Changes, Topic};
@@ -83,7 +84,7 @@ pub use upkeep::examine::{
 };
 pub use upkeep::invariants::Violation;
 pub use upkeep::transfer::{Transferred, transfer, undo_transfer};
-pub use verification::correspondence::{QueuedMail, SentMail};
+pub use verification::correspondence::{QueuedMail, QueuedMailFilter, SentMail};
 pub use verification::languages::{LanguageWish, MailLanguages};
 pub use verification::mail_claims::MailClaim;
 pub use verification::notices::Notice;

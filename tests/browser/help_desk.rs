@@ -262,6 +262,7 @@ impl HelpDesk {
             places.insert(name, id_of(&["explain", &id], "ledger"));
         }
         spread_over_days(&harness);
+        leave_work_behind(&harness);
         Self { harness, places }
     }
 
@@ -343,6 +344,21 @@ fn age_the_link_of(harness: &Harness, address: &str) {
         .expect("older");
     // The link and the reply address.
     assert_eq!(changed, 2);
+}
+
+/// Makes a verification mail wait for its next attempt, and some calls of the hook fail for good.
+fn leave_work_behind(harness: &Harness) {
+    database(harness)
+        .execute_batch(
+            "UPDATE letter SET state = 'waiting', due_at = (unixepoch() + 1800) * 1000, settled_at = NULL,
+                 attempts = 2, last_error = 'connect: Connection refused (os error 111)'
+             WHERE n = (SELECT max(l.n) FROM letter AS l JOIN account AS a ON a.n = l.account
+                 WHERE a.address = 'ernst.vogel@corp.example');
+             UPDATE hook_call SET state = 'failed', settled_at = created_at, due_at = NULL, in_work = 0,
+                 claim = NULL, holder = NULL, attempts = 7, last_error = 'HTTP 410'
+             WHERE n IN (SELECT n FROM hook_call ORDER BY n LIMIT 3);",
+        )
+        .expect("left");
 }
 
 /// Makes the mail look as if it had arrived over the last two weeks, most of it today.

@@ -310,7 +310,7 @@ pub const PAGES: &[Page] = &[
         "hook",
         "/hooks/{name}",
         "/hooks/directory",
-        "Calls that failed",
+        "HTTP 410",
     ),
     page(Admin, "audit", "/audit", "/audit", "operator"),
     page(
@@ -334,8 +334,8 @@ pub const PAGES: &[Page] = &[
         "/access/test?address=bob@acme.co",
         "Nothing is changed",
     ),
-    page(Admin, "mail", "/mail", "/mail", "within the limits"),
     page(Admin, "nodes", "/nodes", "/nodes", "operator log"),
+    page(Admin, "mail", "/mail", "/mail", "ernst.vogel@corp.example"),
     page(
         Admin,
         "operators",
@@ -382,6 +382,9 @@ const NO_PAGES: &[&str] = &[
     "/customers.csv",
     "/customers/{id}/export",
     "/dropped.csv",
+    "/find.csv",
+    "/hooks/{name}/failed.csv",
+    "/mail.csv",
     "/messages.csv",
     "/requests.csv",
     // The help desk of these tests has no OpenID provider, whose ways tests/system/sso goes.

@@ -6,8 +6,9 @@
 
 use super::customers::{SHOWN, read_account};
 use crate::domain::{Account, Domain, Kind, Status, Timestamp};
-use crate::store::sql::page_builder::{PageBuilder, unknown_cursor};
+use crate::store::sql::page_builder::PageBuilder;
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::time_place::TimePlace;
 use crate::store::sql::{Conditions, Tx};
 use crate::store::{ListOrder, Listed, Page, Store, StoreError};
 
@@ -215,34 +216,11 @@ fn by_address(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>, Store
     Ok(Listed::cut_at(rows, limit, end))
 }
 
-/// A place in the order of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    at: Millis,
-    n: i64,
-}
-
-impl Place {
-    fn read(cursor: &str) -> Result<Self, StoreError> {
-        let place = cursor.rsplit_once('-').and_then(|(at, n)| {
-            Some(Self {
-                at: Millis(at.parse().ok()?),
-                n: n.parse().ok()?,
-            })
-        });
-        place.ok_or_else(|| unknown_cursor(cursor))
-    }
-
-    fn cursor(self) -> String {
-        format!("{}-{}", self.at.0, self.n)
-    }
-}
-
 /// Adds the end of the period, or of the earlier pages, at which a look begins.
 fn ask_start<'a>(
     wanted: &mut Conditions<'a>,
     order: ListOrder,
-    after: Option<&'a Place>,
+    after: Option<&'a TimePlace>,
     period: Option<&'a Millis>,
 ) {
     let (goes_on, is_within) = match order {
@@ -265,7 +243,7 @@ fn ask_start<'a>(
 fn ask_end<'a>(
     wanted: &mut Conditions<'a>,
     order: ListOrder,
-    end: Option<&'a Place>,
+    end: Option<&'a TimePlace>,
     period: Option<&'a Millis>,
 ) {
     let (is_in_stretch, is_within) = match order {
@@ -301,13 +279,13 @@ fn by_time(
         ListOrder::NewestFirst => (before.unwrap_or(Millis(i64::MAX)), since),
         ListOrder::OldestFirst => (since.unwrap_or(Millis(i64::MIN)), before),
     };
-    let after = filter.page.after.as_deref().map(Place::read).transpose()?;
+    let after = TimePlace::before(&filter.page)?;
     let direction = order.direction();
 
     let mut wanted = Conditions::new();
     wanted.always("a.forgotten_at IS NULL");
     ask_start(&mut wanted, order, after.as_ref(), Some(&first));
-    let mut end: Option<Place> = None;
+    let mut end: Option<TimePlace> = None;
     if ask_rest(&mut wanted, Served::Nothing, filter, &values) {
         let mut stretch = Conditions::new();
         ask_start(&mut stretch, order, after.as_ref(), Some(&first));
@@ -319,7 +297,7 @@ fn by_time(
             stretch.sql()
         );
         let found = stretch.all_with(tx, &sql, |row| {
-            Ok(Place {
+            Ok(TimePlace {
                 at: row.get(0)?,
                 n: row.get(1)?,
             })
@@ -335,12 +313,12 @@ fn by_time(
             wanted.sql()
         ),
         |row| {
-            let place = Place {
+            let place = TimePlace {
                 at: row.get("created_at")?,
                 n: row.get("n")?,
             };
             Ok((read_account(row)?, place.cursor()))
         },
     )?;
-    Ok(Listed::cut_at(rows, limit, end.map(Place::cursor)))
+    Ok(Listed::cut_at(rows, limit, end.map(TimePlace::cursor)))
 }

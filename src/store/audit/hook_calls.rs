@@ -3,7 +3,6 @@
 //! The calls about one account to one hook are a queue, like the requests of one account for one portal. A call
 //! about no account is in no queue.
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::domain::{AccountId, Actor, DestinationName, HookCallId, Timestamp};
 use crate::store::audit::events::NewEvent;
@@ -15,7 +14,7 @@ use crate::store::claims::paused::is_paused;
 use crate::store::engine::time_slice::TimeSlice;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Row, Tx};
-use crate::store::{Listed, Page, Settlement, Store, StoreError, Topic, WorkStep};
+use crate::store::{Settlement, Store, StoreError, Topic, WorkStep};
 
 /// A hook call claimed by a worker.
 #[derive(Debug, Clone)]
@@ -192,56 +191,7 @@ fn bring_forward(tx: &Tx, n: i64, now: Millis) -> Result<usize, StoreError> {
     )
 }
 
-/// A call of a hook that failed for good.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct FailedCall {
-    pub event: String,
-    pub created_at: Timestamp,
-    pub attempts: u32,
-    pub last_error: Option<String>,
-}
-
-pub(crate) fn failed_calls(
-    tx: &Tx,
-    hook: &DestinationName,
-    page: &Page,
-) -> Result<Listed<FailedCall>, StoreError> {
-    let before: i64 = match &page.after {
-        None => i64::MAX,
-        Some(cursor) => cursor.parse().map_err(|_| StoreError::NotFound {
-            what: "cursor",
-            name: cursor.clone(),
-        })?,
-    };
-    let limit = page.rows();
-    let rows = tx.all_with(
-        "SELECT n, event, created_at, attempts, last_error FROM hook_call INDEXED BY hook_call_state
-         WHERE hook = ?1 AND state = 'failed' AND n < ?2 ORDER BY n DESC LIMIT ?3",
-        &[hook, &before, &(limit + 1)],
-        |row| {
-            let n: i64 = row.get(0)?;
-            let call = FailedCall {
-                event: row.get(1)?,
-                created_at: row.get::<_, Millis>(2)?.timestamp(),
-                attempts: row.get(3)?,
-                last_error: row.get(4)?,
-            };
-            Ok((call, n.to_string()))
-        },
-    )?;
-    Ok(Listed::cut(rows, limit))
-}
-
 impl Store {
-    /// Calls of a hook that failed for good, newest first.
-    pub async fn failed_calls(
-        &self,
-        hook: DestinationName,
-        page: Page,
-    ) -> Result<Listed<FailedCall>, StoreError> {
-        self.read(move |tx| failed_calls(tx, &hook, &page)).await
-    }
-
     /// Gives back the calls that this handle claimed after the claim of that number. For a worker whose claim
     /// failed but may still have been recorded.
     ///

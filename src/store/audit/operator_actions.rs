@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use crate::domain::{Actor, EmailAddress, Interface, LedgerId, Timestamp};
 use crate::store::sql::sql_types::Millis;
+use crate::store::sql::time_place::TimePlace;
 use crate::store::sql::{Conditions, Tx};
 use crate::store::{Listed, Page, Store, StoreError};
 
@@ -47,23 +48,12 @@ impl From<Page> for AuditFilter {
 
 pub(crate) fn audit(tx: &Tx, filter: &AuditFilter) -> Result<Listed<AuditEntry>, StoreError> {
     let page = &filter.page;
-    // Time and number of the last row of the page before.
-    let after = page.after.as_deref().map(|cursor| {
-        let place = cursor.split_once('-').and_then(|(at, n)| {
-            let at: i64 = at.parse().ok()?;
-            Some((Millis(at), n.parse::<i64>().ok()?))
-        });
-        place.ok_or_else(|| StoreError::NotFound {
-            what: "cursor",
-            name: cursor.to_owned(),
-        })
-    });
-    let after = after.transpose()?;
+    let after = TimePlace::before(page)?;
     let rows_wanted = page.rows() + 1;
     let mut wanted = Conditions::new();
-    if let Some((at, n)) = &after {
-        wanted.ask("(e.at, e.n) < (:at, :n)", ":at", Some(at));
-        wanted.bind(":n", n);
+    if let Some(place) = &after {
+        wanted.ask("(e.at, e.n) < (:at, :n)", ":at", Some(&place.at));
+        wanted.bind(":n", &place.n);
     }
     let actor = filter
         .operator
@@ -102,7 +92,8 @@ pub(crate) fn audit(tx: &Tx, filter: &AuditFilter) -> Result<Listed<AuditEntry>,
             account: row.get("address")?,
             detail: row.get("detail")?,
         };
-        let cursor = format!("{}-{n}", happened.at.as_millisecond());
+        let at = Millis::from(happened.at);
+        let cursor = TimePlace { at, n }.cursor();
         Ok((happened, cursor))
     })?;
     Ok(Listed::cut(rows, page.rows()))

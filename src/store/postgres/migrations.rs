@@ -54,10 +54,11 @@ const MIGRATIONS: &[Migration] = &[
     step(32, 32, include_str!("schema/0032-moved.sql")),
     // A program that knows of no second factor would let operators in without it.
     step(33, 33, include_str!("schema/0033-sign-in.sql")),
-    // Only indexes.
+    // These are only indexes.
     step(34, 33, include_str!("schema/0034-lists.sql")),
     // A column that programs of before leave out.
     step(35, 33, include_str!("schema/0035-node-sections.sql")),
+    step(36, 33, include_str!("schema/0036-waiting-lists.sql")),
 ];
 
 /// Those of this program. In a build for tests, `VESTIBULE_NEXT_MIGRATIONS` can name a file with the migrations of

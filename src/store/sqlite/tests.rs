@@ -7,10 +7,11 @@ use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
 use crate::access::AccessSettings;
 use crate::domain::{
-    DestinationName, Kind, PortalName, Reason, RequestState, Status, Timestamp, Verdict,
+    DestinationName, EmailAddress, Kind, PortalName, QueuedMailState, Reason, RequestState, Status,
+    Timestamp, Verdict,
 };
 use crate::store::accounts::customer_lists;
-use crate::store::audit::hook_calls;
+use crate::store::audit::failed_calls;
 use crate::store::audit::operator_actions;
 use crate::store::claims::leases;
 use crate::store::ledger::counts;
@@ -31,8 +32,8 @@ use crate::store::verification::correspondence;
 use crate::store::verification::mail_lanes;
 use crate::store::verification::mail_queue;
 use crate::store::{
-    AuditFilter, CustomerFilter, FindFilter, LedgerFilter, ListOrder, Page, RequestFilter,
-    StoreError, WhatIf,
+    AuditFilter, CustomerFilter, FailedCallFilter, FindFilter, LedgerFilter, ListOrder, Page,
+    QueuedMailFilter, RequestFilter, StoreError, WhatIf,
 };
 
 /// Tables that grow, and their aliases in statements.
@@ -271,13 +272,38 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
     check("index", session, |c| search_index::next(c, 100));
     check("index", session, search_index::has_unused);
     check("not indexed", session, find::not_indexed);
-    check("queued mail", session, |c| {
-        correspondence::queued_mail(c, &page(None))
-    });
     let hook = DestinationName::parse("directory").expect("a name");
-    check("failed calls", session, |c| {
-        hook_calls::failed_calls(c, &hook, &page(None))
-    });
+    let account = || Some(EmailAddress::parse("ann@corp.example").expect("an address"));
+    for account in [None, account()] {
+        for (since, until) in periods {
+            for after in [None, Some("7-7")] {
+                let states = QueuedMailState::ALL.iter().copied().map(Some);
+                for state in states.chain([None]) {
+                    let filter = QueuedMailFilter {
+                        account: account.clone(),
+                        state,
+                        since,
+                        until,
+                        page: page(after),
+                    };
+                    let list = |c: &Tx| correspondence::queued_mail(c, &filter);
+                    check("queued mail", session, list);
+                }
+                for event in [None, Some("request.released".to_owned())] {
+                    let filter = FailedCallFilter {
+                        hook: hook.clone(),
+                        account: account.clone(),
+                        event: event.clone(),
+                        since,
+                        until,
+                        page: page(after),
+                    };
+                    let list = |c: &Tx| failed_calls::failed_calls(c, &filter);
+                    check("failed calls", session, list);
+                }
+            }
+        }
+    }
     let portals = [PortalName::parse("it").expect("a name")];
     check("waiting requests", session, |c| {
         destinations::waiting_requests(c, &portals)

@@ -2,9 +2,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{AccountId, EmailAddress, MailKind, PortalName, Timestamp};
+use crate::domain::{AccountId, EmailAddress, MailKind, PortalName, QueuedMailState, Timestamp};
 use crate::store::sql::sql_types::Millis;
-use crate::store::sql::{Row, Tx};
+use crate::store::sql::time_place::TimePlace;
+use crate::store::sql::{Conditions, Row, Tx};
 use crate::store::{Listed, Page, Store, StoreError};
 
 /// One verification mail and its state.
@@ -72,42 +73,104 @@ pub struct QueuedMail {
     pub mail: SentMail,
 }
 
-/// Mail that waits, in the order in which it is due.
-pub(crate) fn queued_mail(tx: &Tx, page: &Page) -> Result<Listed<QueuedMail>, StoreError> {
-    let (due, n) = match &page.after {
-        None => (i64::MIN, i64::MIN),
-        Some(cursor) => cursor
-            .split_once('-')
-            .and_then(|(due, n)| Some((due.parse().ok()?, n.parse().ok()?)))
-            .ok_or_else(|| StoreError::NotFound {
-                what: "cursor",
-                name: cursor.clone(),
-            })?,
-    };
-    let limit = page.rows();
-    let rows = tx.all_with(
+/// Waiting mail to list.
+#[derive(Debug, Clone, Default)]
+pub struct QueuedMailFilter {
+    /// The recipient.
+    pub account: Option<EmailAddress>,
+    pub state: Option<QueuedMailState>,
+    /// Only mail that was asked for since then.
+    pub since: Option<Timestamp>,
+    /// Only mail that was asked for before then.
+    pub until: Option<Timestamp>,
+    pub page: Page,
+}
+
+impl QueuedMailFilter {
+    /// The index that has the mail in the order of the list, and the column of that order. At most one mail to
+    /// an account waits, and few are being sent: those lists are short.
+    fn order(&self) -> (&'static str, &'static str) {
+        match self {
+            Self {
+                account: Some(_), ..
+            } => ("letter_outstanding", "due_at"),
+            Self {
+                state: Some(QueuedMailState::Claimed),
+                ..
+            } => ("letter_claimed", "due_at"),
+            Self {
+                since: None,
+                until: None,
+                ..
+            } => ("letter_due", "due_at"),
+            _ => ("letter_asked", "created_at"),
+        }
+    }
+}
+
+pub(crate) fn queued_mail(
+    tx: &Tx,
+    filter: &QueuedMailFilter,
+) -> Result<Listed<QueuedMail>, StoreError> {
+    let limit = filter.page.rows();
+    let rows_wanted = limit + 1;
+    let key = filter.account.as_ref().map(EmailAddress::key);
+    let (since, until) = (
+        filter.since.map(Millis::from),
+        filter.until.map(Millis::from),
+    );
+    let after = TimePlace::before(&filter.page)?;
+    let (index, column) = filter.order();
+    let mut wanted = Conditions::new();
+    wanted.ask(
+        "l.account = (SELECT n FROM account WHERE key = :key)",
+        ":key",
+        key.as_ref(),
+    );
+    match filter.state {
+        Some(QueuedMailState::Claimed) => wanted.always("l.state = 'claimed'"),
+        Some(QueuedMailState::Waiting) => wanted.always("l.state = 'waiting'"),
+        None => {}
+    }
+    wanted.ask("l.created_at >= :since", ":since", since.as_ref());
+    wanted.ask("l.created_at < :until", ":until", until.as_ref());
+    if let Some(place) = &after {
+        let goes_on = match column {
+            "due_at" => "(l.due_at, l.n) > (:at, :n)",
+            _ => "(l.created_at, l.n) > (:at, :n)",
+        };
+        wanted.ask(goes_on, ":at", Some(&place.at));
+        wanted.bind(":n", &place.n);
+    }
+    wanted.bind(":limit", &rows_wanted);
+    let sql = format!(
         "SELECT l.n, a.id, a.address, l.created_at, l.kind, l.state, l.portal, l.due_at, l.settled_at,
              l.attempts, l.last_error
-         FROM letter AS l INDEXED BY letter_due JOIN account AS a ON a.n = l.account
-         WHERE l.due_at IS NOT NULL AND (l.due_at, l.n) > (?1, ?2)
-         ORDER BY l.due_at, l.n LIMIT ?3",
-        &[&due, &n, &(limit + 1)],
-        |row| {
-            let (due, n): (i64, i64) = (row.get("due_at")?, row.get("n")?);
-            let mail = QueuedMail {
-                account: row.get("id")?,
-                address: row.get("address")?,
-                mail: SentMail::from_row(row)?,
-            };
-            Ok((mail, format!("{due}-{n}")))
-        },
-    )?;
+         FROM letter AS l INDEXED BY {index} JOIN account AS a ON a.n = l.account
+         WHERE l.due_at IS NOT NULL AND {} ORDER BY l.{column}, l.n LIMIT :limit",
+        wanted.sql()
+    );
+    let rows = wanted.all_with(tx, &sql, |row| {
+        let place = TimePlace {
+            at: row.get(column)?,
+            n: row.get("n")?,
+        };
+        let mail = QueuedMail {
+            account: row.get("id")?,
+            address: row.get("address")?,
+            mail: SentMail::from_row(row)?,
+        };
+        Ok((mail, place.cursor()))
+    })?;
     Ok(Listed::cut(rows, limit))
 }
 
 impl Store {
-    /// Mail that waits to be sent, in the order in which it is due.
-    pub async fn queued_mail(&self, page: Page) -> Result<Listed<QueuedMail>, StoreError> {
-        self.read(move |tx| queued_mail(tx, &page)).await
+    /// Mail that waits to be sent: in the order in which it is due, or, of a period, in which it was asked for.
+    pub async fn queued_mail(
+        &self,
+        filter: QueuedMailFilter,
+    ) -> Result<Listed<QueuedMail>, StoreError> {
+        self.read(move |tx| queued_mail(tx, &filter)).await
     }
 }

@@ -1,13 +1,16 @@
 //! `/deliveries`: destinations and hooks, their queues, and pausing and resuming a destination.
 
+use serde::Deserialize;
+use utoipa::IntoParams;
+
 use super::api_route::{Call, Serve};
 use super::input::{At, Query};
 use super::output::{ApiJson, ListBody};
 use super::problem::Problem;
-use super::values::PageQuery;
-use crate::domain::DestinationName;
+use super::values::{Limit, address};
+use crate::domain::{DestinationName, HOOK_EVENTS, Timestamp};
 use crate::operations::{QueueStatus, find_queue, list_queues, retry_queue, set_paused};
-use crate::store::FailedCall;
+use crate::store::{FailedCall, FailedCallFilter};
 
 pub(super) async fn list(call: Call, (): ()) -> Result<ListBody<QueueStatus>, Problem> {
     let queues = list_queues(&call.app.store, &call.app.config()).await?;
@@ -33,13 +36,52 @@ pub(super) async fn retry(
     Ok(ApiJson(find_queue(store, &config, &name).await?))
 }
 
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FailedCallQuery {
+    /// Only calls about the account with this address.
+    #[param(nullable = false, example = "ann@corp.example")]
+    account: Option<String>,
+    /// Only calls about this event.
+    #[param(nullable = false, example = "request.released")]
+    event: Option<String>,
+    /// Only calls made since then.
+    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
+    since: Option<Timestamp>,
+    /// Only calls made before then.
+    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
+    until: Option<Timestamp>,
+    /// Maximum number of calls.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    /// `next` of the previous page.
+    #[param(nullable = false)]
+    after: Option<String>,
+}
+
 /// Calls that failed for good. A destination that is no hook has none: its failed requests are listed with the
 /// requests.
 pub(super) async fn list_failed_calls(
     call: Call,
-    (At(name), Query(part)): (At<DestinationName>, Query<PageQuery>),
+    (At(hook), Query(filter)): (At<DestinationName>, Query<FailedCallQuery>),
 ) -> Result<ListBody<FailedCall>, Problem> {
     let (config, store) = (call.app.config(), &call.app.store);
-    find_queue(store, &config, &name).await?;
-    Ok(store.failed_calls(name, part.page()).await?.into())
+    find_queue(store, &config, &hook).await?;
+    let (account, event) = (filter.account.as_deref(), filter.event.as_deref());
+    if let Some(event) = event.filter(|event| !HOOK_EVENTS.contains(event)) {
+        return Err(Problem::of_field(
+            "event",
+            format_args!("{event:?} is no event of a hook"),
+        ));
+    }
+    let filter = FailedCallFilter {
+        hook,
+        account: account.map(|text| address("account", text)).transpose()?,
+        event: filter.event,
+        since: filter.since,
+        until: filter.until,
+        page: filter.limit.page(filter.after),
+    };
+    Ok(store.failed_calls(filter).await?.into())
 }

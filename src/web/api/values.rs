@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
-use utoipa::{IntoParams, PartialSchema, ToSchema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::problem::Problem;
 use crate::config::parse_time;
@@ -64,25 +64,6 @@ impl PartialSchema for Limit {
 }
 
 impl ToSchema for Limit {}
-
-/// The part of a list without a filter.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PageQuery {
-    /// Maximum number of rows.
-    #[serde(default)]
-    #[param(inline, required = false)]
-    limit: Limit,
-    /// `next` of the previous page.
-    #[param(nullable = false)]
-    after: Option<String>,
-}
-
-impl PageQuery {
-    pub fn page(self) -> Page {
-        self.limit.page(self.after)
-    }
-}
 
 /// A time that has passed, such as `3d` or `1h30m`.
 #[derive(Debug, Clone, Copy, Deserialize)]

@@ -7,12 +7,13 @@ use axum::Extension;
 use axum::extract::State;
 use jiff::civil::Date;
 use minijinja::context;
+use url::form_urlencoded;
 
 use super::auth::CurrentOperator;
 use super::error::Error;
 use super::form_fields::{Fields, QueryFields};
 use super::{AppState, when};
-use crate::domain::Timestamp;
+use crate::domain::{EmailAddress, Timestamp};
 use crate::store::{AuditFilter, Page as Part};
 use crate::web::display::one_line;
 use crate::web::page::WebPage;
@@ -65,6 +66,13 @@ pub(super) fn filter(app: &AppState, query: &Fields, page: Part) -> Result<Audit
     })
 }
 
+/// The page of the customer with this address.
+fn customer_page(address: &EmailAddress) -> String {
+    let address = address.to_string();
+    let address: String = form_urlencoded::byte_serialize(address.as_bytes()).collect();
+    format!("/customers/{address}")
+}
+
 pub(super) async fn list(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
@@ -84,6 +92,7 @@ pub(super) async fn list(
                 actor => row.actor.strip_prefix("operator:").unwrap_or(&row.actor),
                 ledger => row.ledger.map(|id| id.to_string()),
                 account => row.account.as_ref().map(ToString::to_string),
+                customer => row.account.as_ref().map(customer_page),
                 origin => row.origin.as_deref(),
                 detail => row.detail.as_deref().map(one_line),
             }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -13,7 +13,8 @@ use axum::response::{IntoResponse, Response};
 use super::error::Error;
 use super::form_fields::QueryFields;
 use super::period::Period;
-use super::{AppState, audit, customers, dropped, messages, requests};
+use super::{AppState, audit, customers, dropped, find, hooks, mail, messages, requests};
+use crate::operations;
 use crate::store::{LedgerEntry, Page};
 
 /// Maximum rows of one file.
@@ -40,9 +41,9 @@ pub(super) async fn requests(
             request.state.to_string(),
             request.portal.to_string(),
             request.account.to_string(),
-            request.subject.clone().unwrap_or_default(),
+            or_empty(request.subject.as_ref()),
             request.attempts.to_string(),
-            request.last_error.clone().unwrap_or_default(),
+            or_empty(request.last_error.as_ref()),
         ]
     });
     let head = "id,received,state,portal,account,subject,attempts,last_error";
@@ -75,15 +76,14 @@ pub(super) async fn dropped_messages(
 
 fn entries(name: &str, rows: &[LedgerEntry]) -> Response {
     let lines = rows.iter().map(|entry| {
-        let text = |value: Option<String>| value.unwrap_or_default();
         vec![
             entry.ledger.to_string(),
             entry.received_at.to_string(),
             entry.verdict.to_string(),
             entry.reason.to_string(),
-            text(entry.portal.as_ref().map(ToString::to_string)),
-            text(entry.sender.as_ref().map(ToString::to_string)),
-            text(entry.facts.subject.clone()),
+            or_empty(entry.portal.as_ref()),
+            or_empty(entry.sender.as_ref()),
+            or_empty(entry.facts.subject.as_ref()),
         ]
     });
     let head = "ledger,received,verdict,reason,portal,sender,subject";
@@ -97,14 +97,13 @@ pub(super) async fn customers(
     let filter = customers::filter(&query, &app.config(), whole())?;
     let rows = app.store().customers(filter).await?.rows;
     let lines = rows.iter().map(|account| {
-        let text = |value: Option<String>| value.unwrap_or_default();
         vec![
             account.address.to_string(),
             account.kind.to_string(),
             account.status.to_string(),
             account.groups.join(";"),
-            text(account.verified_at.map(|at| at.to_string())),
-            text(account.verified_by.clone()),
+            or_empty(account.verified_at),
+            or_empty(account.verified_by.as_ref()),
             account.held.to_string(),
             account.created_at.to_string(),
         ]
@@ -120,15 +119,14 @@ pub(super) async fn audit(
     let filter = audit::filter(&app, &query, whole())?;
     let rows = app.store().audit(filter).await?.rows;
     let lines = rows.iter().map(|row| {
-        let text = |value: Option<String>| value.unwrap_or_default();
         vec![
             row.at.to_string(),
             row.actor.clone(),
-            text(row.origin.clone()),
+            or_empty(row.origin.as_ref()),
             row.event.clone(),
-            text(row.ledger.map(|id| id.to_string())),
-            text(row.account.as_ref().map(ToString::to_string)),
-            text(row.detail.clone()),
+            or_empty(row.ledger),
+            or_empty(row.account.as_ref()),
+            or_empty(row.detail.as_ref()),
         ]
     });
     Ok(file(
@@ -136,6 +134,86 @@ pub(super) async fn audit(
         "at,operator,from,event,ledger,account,detail",
         lines,
     ))
+}
+
+pub(super) async fn waiting_mail(
+    State(app): State<Arc<AppState>>,
+    QueryFields(query): QueryFields,
+) -> Result<Response, Error> {
+    let filter = mail::filter(&query, &app.config(), whole())?;
+    let rows = app.store().queued_mail(filter).await?.rows;
+    let lines = rows.iter().map(|queued| {
+        let mail = &queued.mail;
+        vec![
+            queued.address.to_string(),
+            mail.kind.to_owned(),
+            mail.state.clone(),
+            or_empty(mail.portal.as_ref()),
+            mail.created_at.to_string(),
+            or_empty(mail.due_at),
+            mail.attempts.to_string(),
+            or_empty(mail.last_error.as_ref()),
+        ]
+    });
+    let head = "address,kind,state,portal,created,due,attempts,last_error";
+    Ok(file("mail", head, lines))
+}
+
+pub(super) async fn failed_calls(
+    State(app): State<Arc<AppState>>,
+    Path(hook): Path<String>,
+    QueryFields(query): QueryFields,
+) -> Result<Response, Error> {
+    let filter = hooks::filter(&hook, &query, &app.config(), whole())?;
+    let rows = app.store().failed_calls(filter).await?.rows;
+    let lines = rows.iter().map(|call| {
+        vec![
+            call.created_at.to_string(),
+            call.event.clone(),
+            or_empty(call.address.as_ref()),
+            call.attempts.to_string(),
+            or_empty(call.last_error.as_ref()),
+        ]
+    });
+    let head = "created,event,address,attempts,last_error";
+    Ok(file("failed-calls", head, lines))
+}
+
+/// The messages of a search, look after look.
+pub(super) async fn found_messages(
+    State(app): State<Arc<AppState>>,
+    QueryFields(query): QueryFields,
+) -> Result<Response, Error> {
+    let mut filter = find::filter(&query, &app.config(), whole())?;
+    let mut messages = Vec::new();
+    loop {
+        filter.page.limit = MOST_ROWS - messages.len();
+        let found = operations::find(app.store(), filter.clone()).await?;
+        messages.extend(found.messages);
+        filter.page.after = found.next;
+        if filter.page.after.is_none() || messages.len() >= MOST_ROWS {
+            break;
+        }
+    }
+    let lines = messages.iter().map(|message| {
+        vec![
+            message.ledger.to_string(),
+            message.received_at.to_string(),
+            message.verdict.to_string(),
+            message.reason.to_string(),
+            or_empty(message.state),
+            or_empty(message.portal.as_ref()),
+            or_empty(message.sender.as_ref()),
+            or_empty(message.subject.as_ref()),
+        ]
+    });
+    let head = "ledger,received,verdict,reason,state,portal,sender,subject";
+    Ok(file("found", head, lines))
+}
+
+/// The text of a cell; an empty one for no value.
+fn or_empty(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
 }
 
 fn file(name: &str, head: &str, lines: impl Iterator<Item = Vec<String>>) -> Response {

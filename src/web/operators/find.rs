@@ -11,12 +11,28 @@ use minijinja::context;
 use super::auth::CurrentOperator;
 use super::customers::portals;
 use super::error::Error;
-use super::form_fields::QueryFields;
+use super::form_fields::{Fields, QueryFields};
 use super::period::Period;
 use super::{AppState, messages};
+use crate::config::Config;
 use crate::domain::{PortalName, Reason, RequestState, Verdict};
 use crate::operations;
-use crate::store::FindFilter;
+use crate::store::{FindFilter, Page};
+
+/// Reads the question and its filter.
+pub(super) fn filter(asked: &Fields, config: &Config, page: Page) -> Result<FindFilter, Error> {
+    let period = Period::read(asked, &config.site.time_zone)?;
+    Ok(FindFilter {
+        question: asked.one("q").unwrap_or_default().to_owned(),
+        since: period.since,
+        until: period.until,
+        verdict: asked.read("verdict", Verdict::from_name)?,
+        reason: asked.read("reason", Reason::from_name)?,
+        portal: asked.read("portal", |name| PortalName::parse(name).ok())?,
+        page,
+        ..FindFilter::default()
+    })
+}
 
 pub(super) async fn find(
     State(app): State<Arc<AppState>>,
@@ -24,21 +40,10 @@ pub(super) async fn find(
     QueryFields(asked): QueryFields,
 ) -> Result<Response, Error> {
     let question = asked.one("q").unwrap_or_default();
-    let period = Period::read(&asked, &app.config().site.time_zone)?;
-    let found = operations::find(
-        app.store(),
-        FindFilter {
-            question: question.to_owned(),
-            since: period.since,
-            until: period.until,
-            verdict: asked.read("verdict", Verdict::from_name)?,
-            reason: asked.read("reason", Reason::from_name)?,
-            portal: asked.read("portal", |name| PortalName::parse(name).ok())?,
-            page: asked.page(),
-            ..FindFilter::default()
-        },
-    )
-    .await?;
+    let config = app.config();
+    let period = Period::read(&asked, &config.site.time_zone)?;
+    let filter = filter(&asked, &config, asked.page())?;
+    let found = operations::find(app.store(), filter).await?;
     if let ([message], [], None) = (
         found.messages.as_slice(),
         found.customers.as_slice(),
@@ -70,10 +75,11 @@ pub(super) async fn find(
                 .collect::<Vec<_>>(),
             next_page => asked.older("/find", found.next.as_deref()),
             newer_page => asked.newer("/find"),
+            csv => asked.whole("/find.csv"),
             gap => found.explain_gap(),
             verdicts => Verdict::ALL.iter().map(|verdict| verdict.as_str()).collect::<Vec<_>>(),
             reasons => Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
-            portals => portals(&app.config()),
+            portals => portals(&config),
             verdict => asked.one("verdict"),
             reason => asked.one("reason"),
             portal => asked.one("portal"),

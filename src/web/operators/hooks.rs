@@ -1,4 +1,4 @@
-//! `/hooks/{name}`: calls of a hook that failed for good.
+//! `/hooks/{name}`: calls of a hook that failed for good, filtered by customer, event and time.
 
 use std::sync::Arc;
 
@@ -8,31 +8,56 @@ use minijinja::context;
 
 use super::auth::CurrentOperator;
 use super::error::Error;
-use super::form_fields::QueryFields;
+use super::form_fields::{Fields, QueryFields};
+use super::period::Period;
 use super::{AppState, when};
-use crate::domain::DestinationName;
+use crate::config::Config;
+use crate::domain::{DestinationName, EmailAddress, HOOK_EVENTS};
 use crate::operations::find_queue;
+use crate::store::{FailedCallFilter, Page};
 use crate::web::display::one_line;
 use crate::web::page::WebPage;
+
+/// Reads the filter of the list; the hook has to be in the configuration.
+pub(super) fn filter(
+    hook: &str,
+    asked: &Fields,
+    config: &Config,
+    page: Page,
+) -> Result<FailedCallFilter, Error> {
+    let hook = DestinationName::parse(hook).ok();
+    let hook = hook.filter(|hook| config.hooks.iter().any(|own| own.name == *hook));
+    let period = Period::read(asked, &config.site.time_zone)?;
+    let is_event = |text: &str| HOOK_EVENTS.contains(&text).then(|| text.to_owned());
+    Ok(FailedCallFilter {
+        hook: hook.ok_or(Error::NotFound("hook"))?,
+        account: asked.read("account", |text| EmailAddress::parse(text).ok())?,
+        event: asked.read("event", is_event)?,
+        since: period.since,
+        until: period.until,
+        page,
+    })
+}
 
 pub(super) async fn show(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
     Path(name): Path<String>,
-    QueryFields(query): QueryFields,
+    QueryFields(asked): QueryFields,
 ) -> Result<WebPage, Error> {
-    let name = DestinationName::parse(&name).map_err(|_| Error::NotFound("hook"))?;
-    if !app.config().hooks.iter().any(|hook| hook.name == name) {
-        return Err(Error::NotFound("hook"));
-    }
-    let queue = find_queue(app.store(), &app.config(), &name).await?;
-    let listed = app.store().failed_calls(name.clone(), query.page()).await?;
+    let config = app.config();
+    let filter = filter(&name, &asked, &config, asked.page())?;
+    let period = Period::read(&asked, &config.site.time_zone)?;
+    let queue = find_queue(app.store(), &config, &filter.hook).await?;
+    let listed = app.store().failed_calls(filter).await?;
     let rows: Vec<_> = listed
         .rows
         .iter()
         .map(|call| {
             context! {
                 event => call.event.as_str(),
+                account => call.account.map(|id| id.to_string()),
+                address => call.address.as_ref().map(ToString::to_string),
                 created_at => when(call.created_at),
                 attempts => call.attempts,
                 last_error => call.last_error.as_deref().map(one_line),
@@ -43,14 +68,20 @@ pub(super) async fn show(
     Ok(operator.page(
         "operators/hook.html",
         context! {
-            name => name.as_str(),
+            name => name,
             state => queue.state.as_str(),
             waiting => queue.waiting,
             failed => queue.failed,
             last_error => queue.last_error.as_deref().map(one_line),
             rows => rows,
-            next_page => query.older(&path, listed.next.as_deref()),
-            newer_page => query.newer(&path),
+            next_page => asked.older(&path, listed.next.as_deref()),
+            newer_page => asked.newer(&path),
+            csv => asked.whole(&format!("{path}/failed.csv")),
+            events => HOOK_EVENTS.to_vec(),
+            account => asked.one("account"),
+            event => asked.one("event"),
+            since => period.since_date,
+            until => period.until_date,
         },
     ))
 }

@@ -1,4 +1,4 @@
-//! `/mail`: verification mail that waits to be sent.
+//! `/mail`: verification mail that waits to be sent, filtered by recipient, state and time.
 
 use std::sync::Arc;
 
@@ -8,18 +8,40 @@ use minijinja::context;
 
 use super::auth::CurrentOperator;
 use super::error::Error;
-use super::form_fields::QueryFields;
+use super::form_fields::{Fields, QueryFields};
+use super::period::Period;
 use super::{AppState, when};
-use crate::domain::PortalName;
+use crate::config::Config;
+use crate::domain::{EmailAddress, PortalName, QueuedMailState};
+use crate::store::{Page, QueuedMailFilter};
 use crate::web::display::one_line;
 use crate::web::page::WebPage;
+
+/// Reads the filter of the list.
+pub(super) fn filter(
+    asked: &Fields,
+    config: &Config,
+    page: Page,
+) -> Result<QueuedMailFilter, Error> {
+    let period = Period::read(asked, &config.site.time_zone)?;
+    Ok(QueuedMailFilter {
+        account: asked.read("account", |text| EmailAddress::parse(text).ok())?,
+        state: asked.read("state", QueuedMailState::from_name)?,
+        since: period.since,
+        until: period.until,
+        page,
+    })
+}
 
 pub(super) async fn list(
     State(app): State<Arc<AppState>>,
     Extension(operator): Extension<CurrentOperator>,
-    QueryFields(query): QueryFields,
+    QueryFields(asked): QueryFields,
 ) -> Result<WebPage, Error> {
-    let listed = app.store().queued_mail(query.page()).await?;
+    let config = app.config();
+    let period = Period::read(&asked, &config.site.time_zone)?;
+    let filter = filter(&asked, &config, asked.page())?;
+    let listed = app.store().queued_mail(filter).await?;
     let rows: Vec<_> = listed
         .rows
         .iter()
@@ -28,7 +50,7 @@ pub(super) async fn list(
             context! {
                 account => queued.account.to_string(),
                 address => queued.address.to_string(),
-                kind => mail.kind.replace('_', " "),
+                kind => mail.kind,
                 state => mail.state.as_str(),
                 portal => mail.portal.as_ref().map(PortalName::as_str),
                 created_at => when(mail.created_at),
@@ -42,8 +64,14 @@ pub(super) async fn list(
         "operators/mail.html",
         context! {
             rows => rows,
-            next_page => query.older("/mail", listed.next.as_deref()),
-            newer_page => query.newer("/mail"),
+            next_page => asked.older("/mail", listed.next.as_deref()),
+            newer_page => asked.newer("/mail"),
+            csv => asked.whole("/mail.csv"),
+            states => QueuedMailState::ALL.iter().map(|state| state.as_str()).collect::<Vec<_>>(),
+            account => asked.one("account"),
+            state => asked.one("state"),
+            since => period.since_date,
+            until => period.until_date,
         },
     ))
 }

@@ -169,6 +169,7 @@ fn routes() -> Vec<PageRoute> {
         PageRoute::post("/logout", Session(Viewer), login::logout),
         PageRoute::get("/", Session(Viewer), overview::show),
         PageRoute::get("/find", Session(Viewer), find::find),
+        PageRoute::get("/find.csv", Session(Viewer), csv::found_messages),
         PageRoute::get("/access", Session(Viewer), access::show),
         PageRoute::post("/access", Session(Admin), access::submit),
         PageRoute::get("/access/export", Session(Viewer), access::export),
@@ -204,8 +205,14 @@ fn routes() -> Vec<PageRoute> {
         PageRoute::get("/deliveries", Session(Viewer), deliveries::list),
         PageRoute::post("/deliveries", Session(Admin), deliveries::act),
         PageRoute::get("/hooks/{name}", Session(Viewer), hooks::show),
+        PageRoute::get(
+            "/hooks/{name}/failed.csv",
+            Session(Viewer),
+            csv::failed_calls,
+        ),
         PageRoute::get("/mail", Session(Viewer), mail::list),
         PageRoute::get("/nodes", Session(Viewer), nodes::list),
+        PageRoute::get("/mail.csv", Session(Viewer), csv::waiting_mail),
         PageRoute::get("/account", Session(Viewer), own_account::show),
         PageRoute::post("/account", Session(Viewer), own_account::act),
         PageRoute::post(

@@ -217,6 +217,43 @@ fn a_hook_stands_beside_the_destinations() {
         "hook_unknown",
         harness.run(&["deliveries", "pause", "dir"]).shown()
     );
+
+    harness.receive("ann@corp.example", "");
+    let connection = rusqlite::Connection::open(harness.path("data/vestibule.db")).expect("opened");
+    connection
+        .execute(
+            "INSERT INTO hook_call (id, hook, account, event, payload, created_at, state, attempts,
+                 released_at, settled_at, last_error)
+             SELECT randomblob(16), 'directory', n, 'account.created', '{}', created_at, 'failed', 3, 0, 0,
+                 '410 Gone' FROM account",
+            [],
+        )
+        .expect("a failed call");
+    for (filter, count) in [
+        (&["--account", "ann@corp.example"][..], 1),
+        (&["--account", "bea@corp.example"], 0),
+        (&["--event", "account.created", "--since", "1d"], 1),
+        (&["--event", "request.held"], 0),
+        (&["--until", "1d"], 0),
+    ] {
+        let command = [&["deliveries", "failed", "directory", "--json"], filter].concat();
+        let calls = harness.run(&command).objects();
+        assert_eq!(calls.len(), count, "{filter:?}");
+    }
+    for (filter, count) in [
+        (
+            &["--account", "ann@corp.example", "--state", "waiting"][..],
+            1,
+        ),
+        (&["--account", "bea@corp.example"], 0),
+        (&["--state", "claimed"], 0),
+        (&["--until", "1d"], 0),
+        (&["--since", "1d"], 1),
+    ] {
+        let command = [&["customers", "mail", "--json"], filter].concat();
+        let mails = harness.run(&command).objects();
+        assert_eq!(mails.len(), count, "{filter:?}");
+    }
 }
 
 #[test]

@@ -27,6 +27,23 @@ async fn a_person_is_exported_and_forgotten_by_an_admin() {
     let waiting = object(&get(&harness, &agent, "/mail").await, StatusCode::OK);
     assert_eq!(waiting["items"][0]["address"], "ann@corp.example");
     assert_eq!(waiting["items"][0]["state"], "waiting");
+    for (query, count) in [
+        (
+            "account=ann@corp.example&state=waiting&since=2020-01-01T00:00:00Z",
+            1,
+        ),
+        ("account=bea@corp.example", 0),
+        ("state=claimed", 0),
+        ("until=2020-01-01T00:00:00Z", 0),
+    ] {
+        let found = get(&harness, &agent, &format!("/mail?{query}")).await;
+        let found = object(&found, StatusCode::OK);
+        assert_eq!(
+            found["items"].as_array().map(Vec::len),
+            Some(count),
+            "{query}"
+        );
+    }
 
     let forget = "/customers/ann@corp.example/forget";
     let typed = json!({"address": "ann@corp.example"});

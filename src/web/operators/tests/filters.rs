@@ -1,6 +1,8 @@
 //! Filters and orders of the lists.
 
 use super::*;
+use crate::domain::DestinationName;
+use crate::store::Settlement;
 
 /// The words after each mark on a page, up to the next tag.
 fn cells<'a>(page: &'a str, mark: &str) -> Vec<&'a str> {
@@ -29,13 +31,7 @@ async fn each_list_has_filters_for_time_sender_state_and_reason() {
     harness.mail("bea@corp.example", "three").await;
     harness.mail("eve@elsewhere.example", "four").await;
     harness.mail("mallory@else.example", "five miller").await;
-    while harness
-        .store
-        .index_entries(100)
-        .await
-        .expect("indexed")
-        .more
-    {}
+    index(&harness).await;
     let (past, future) = (days_from_now(-3), days_from_now(3));
     for (list, all, queries) in [
         (
@@ -227,4 +223,107 @@ async fn all_dropped_messages_that_match_are_recovered_at_once() {
     let answer = harness.post(&session, "/dropped", &none).await;
     let kept = "/dropped?done=recovered&count=0&failed=0&reason=bounce";
     assert_eq!(answer.headers[axum::http::header::LOCATION], kept);
+}
+
+/// Makes the calls of the hook `directory` that are due, and has them fail for good.
+async fn fail_calls(harness: &Harness) {
+    let hook = DestinationName::parse("directory").expect("a name");
+    let workers = harness.store.clone().for_workers();
+    let (now, lease) = (
+        Timestamp::now(),
+        Timestamp::now() + SignedDuration::from_mins(5),
+    );
+    loop {
+        let turn = workers.turn_hook_calls(&hook, [], 10, lease, now);
+        let calls: Vec<_> = turn.await.expect("claimed").runs.concat();
+        if calls.is_empty() {
+            return;
+        }
+        let failed = || Settlement::Failed {
+            cause: "410 Gone".to_owned(),
+        };
+        let outcomes = calls.iter().map(|call| (call, failed(), now));
+        let turn = workers.turn_hook_calls(&hook, outcomes, 0, lease, now);
+        turn.await.expect("settled");
+    }
+}
+
+#[tokio::test]
+async fn waiting_mail_and_failed_calls_are_narrowed_by_person_time_state_and_event() {
+    let config = sample::config(
+        "[[hook]]\nname = \"directory\"\nurl = \"https://directory.example/\"\n\
+         events = [\"account.created\", \"request.held\"]\n",
+    );
+    let harness = Harness::with(config).await;
+    let hooks = harness.config.hooks.iter();
+    let hooks = hooks
+        .map(|hook| (hook.name.clone(), hook.events.clone()))
+        .collect();
+    let subscribed = harness.store.subscribe_hooks(hooks, Timestamp::now());
+    subscribed.await.expect("subscribed");
+    let session = harness.session(Role::Viewer).await;
+    for name in ["ann", "bea"] {
+        harness.mail(&format!("{name}@corp.example"), "one").await;
+    }
+    fail_calls(&harness).await;
+    let (past, future) = (days_from_now(-3), days_from_now(3));
+    let (address, error) = (
+        "data-label=\"Address\" class=\"address\"><a href=",
+        "data-label=\"Error\"><bdi>",
+    );
+    for (list, mark, queries) in [
+        (
+            "/mail",
+            address,
+            [
+                (String::new(), 2),
+                ("account=ann%40corp.example".to_owned(), 1),
+                ("account=carl%40corp.example".to_owned(), 0),
+                ("state=waiting".to_owned(), 2),
+                ("state=claimed".to_owned(), 0),
+                (format!("since={past}&until={future}"), 2),
+                (format!("until={past}"), 0),
+                (format!("since={future}&state=waiting"), 0),
+            ],
+        ),
+        (
+            "/hooks/directory",
+            error,
+            [
+                (String::new(), 4),
+                ("account=ann%40corp.example".to_owned(), 2),
+                ("account=carl%40corp.example".to_owned(), 0),
+                ("event=account.created".to_owned(), 2),
+                (
+                    "event=request.held&account=bea%40corp.example".to_owned(),
+                    1,
+                ),
+                (format!("since={past}&until={future}"), 4),
+                (format!("until={past}"), 0),
+                (format!("since={future}&event=request.held"), 0),
+            ],
+        ),
+    ] {
+        for (query, expected) in queries {
+            let page = harness.get(&session, &format!("{list}?{query}")).await;
+            assert_eq!(page.status, StatusCode::OK, "{list} {query}");
+            assert_eq!(page.body.matches(mark).count(), expected, "{list} {query}");
+        }
+        for wrong in ["account=ann", "since=yesterday", "state=lost&event=lost"] {
+            let wrong = harness.get(&session, &format!("{list}?{wrong}")).await;
+            assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+        }
+    }
+    let file = harness.get(
+        &session,
+        "/hooks/directory/failed.csv?event=account.created",
+    );
+    let file = file.await.body;
+    assert_eq!(file.lines().count(), 3, "{file}");
+    assert!(
+        file.contains("account.created,bea@corp.example,1,410 Gone"),
+        "{file}"
+    );
+    let none = harness.get(&session, "/hooks/nothing/failed.csv").await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND);
 }

@@ -65,6 +65,7 @@ async fn lists_are_saved_as_csv_with_their_filter() {
     harness
         .mail("eve@elsewhere.example", "two, or \"three\"")
         .await;
+    index(&harness).await;
     for (path, lines, text) in [
         ("/requests.csv?state=held", 2, "\"'=cmd|calc\""),
         ("/requests.csv?state=failed", 1, "id,received"),
@@ -73,6 +74,10 @@ async fn lists_are_saved_as_csv_with_their_filter() {
         ("/dropped.csv", 2, "domain_not_allowed"),
         ("/customers.csv", 2, "ann@corp.example,internal,pending"),
         ("/audit.csv", 2, "operator.added"),
+        ("/find.csv?q=two", 2, "domain_not_allowed"),
+        ("/find.csv?q=two&verdict=held", 1, "ledger,received"),
+        ("/mail.csv", 2, "ann@corp.example,verification,waiting"),
+        ("/mail.csv?state=claimed", 1, "address,kind"),
     ] {
         let file = harness.get(&session, path).await;
         assert_eq!(file.status, StatusCode::OK, "{path}");
@@ -82,8 +87,23 @@ async fn lists_are_saved_as_csv_with_their_filter() {
         assert!(file.body.lines().count() >= lines, "{path}: {}", file.body);
         assert!(file.body.contains(text), "{path}: {}", file.body);
     }
-    let wrong = harness.get(&session, "/requests.csv?state=lost").await;
-    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    for wrong in [
+        "/requests.csv?state=lost",
+        "/mail.csv?state=sent",
+        "/find.csv?q=x&since=x",
+    ] {
+        let wrong = harness.get(&session, wrong).await;
+        assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    }
+    // A file has all pages of a search.
+    for n in 0..120 {
+        harness
+            .mail("eve@elsewhere.example", &format!("number {n}"))
+            .await;
+    }
+    index(&harness).await;
+    let file = harness.get(&session, "/find.csv?q=number").await;
+    assert_eq!(file.body.lines().count(), 121);
 }
 
 #[tokio::test]

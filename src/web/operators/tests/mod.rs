@@ -262,3 +262,14 @@ fn hidden(page: &str, form: &str) -> Vec<(String, String)> {
         .filter(|(name, _)| name != "csrf")
         .collect()
 }
+
+/// Indexes all messages for the search.
+async fn index(harness: &Harness) {
+    while harness
+        .store
+        .index_entries(100)
+        .await
+        .expect("indexed")
+        .more
+    {}
+}

@@ -15,6 +15,7 @@ const MAKES_NONE: &str = "- a leaked token must not make further credentials";
 const TABLE: &[[&str; 4]] = &[
     ["see the figures", "GET /", "GET /stats", "stats"],
     ["search", "GET /find", "GET /find", "find"],
+    ["save what is found", "GET /find.csv", "GET /find", "find"],
     [
         "see the settings",
         "GET /access",
@@ -318,8 +319,20 @@ const TABLE: &[[&str; 4]] = &[
     ],
     ["list nodes", "GET /nodes", "GET /nodes", "nodes list"],
     [
+        "save failed calls",
+        "GET /hooks/{name}/failed.csv",
+        "GET /deliveries/{destination}/failed",
+        "deliveries failed",
+    ],
+    [
         "see waiting mail",
         "GET /mail",
+        "GET /mail",
+        "customers mail",
+    ],
+    [
+        "save waiting mail",
+        "GET /mail.csv",
         "GET /mail",
         "customers mail",
     ],

@@ -1,0 +1,33 @@
+//! Cursors of lists in the order of time.
+
+use super::page_builder::unknown_cursor;
+use super::sql_types::Millis;
+use crate::store::{Page, StoreError};
+
+/// A place in the order of time; rows of the same time are in the order of their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::store) struct TimePlace {
+    pub(in crate::store) at: Millis,
+    pub(in crate::store) n: i64,
+}
+
+impl TimePlace {
+    /// Place of the last row of the page before.
+    pub(in crate::store) fn before(page: &Page) -> Result<Option<Self>, StoreError> {
+        page.after.as_deref().map(Self::read).transpose()
+    }
+
+    fn read(cursor: &str) -> Result<Self, StoreError> {
+        let place = cursor.rsplit_once('-').and_then(|(at, n)| {
+            Some(Self {
+                at: Millis(at.parse().ok()?),
+                n: n.parse().ok()?,
+            })
+        });
+        place.ok_or_else(|| unknown_cursor(cursor))
+    }
+
+    pub(in crate::store) fn cursor(self) -> String {
+        format!("{}-{}", self.at.0, self.n)
+    }
+}

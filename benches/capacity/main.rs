@@ -80,6 +80,16 @@ impl Shard {
         rows[0].parse().expect("a number")
     }
 
+    fn place(&self) -> PostgresServer {
+        PostgresServer::parse(&self.schema.url).expect("a place")
+    }
+
+    /// Connections that a node may open: for readers, the writer, and notifications.
+    fn most_connections(&self) -> usize {
+        let place = self.place();
+        place.readers + place.long_readers + 2
+    }
+
     /// Takes mail at a rate, or at the highest, for a time.
     fn run(&self, rate: Option<f64>, time: Duration) -> Found {
         let octets = "SELECT pg_database_size(current_database())";
@@ -101,8 +111,8 @@ impl Shard {
     }
 
     async fn feed(&self, rate: Option<f64>, time: Duration) -> (u64, Duration, usize, Duration) {
-        let place = PostgresServer::parse(&self.schema.url).expect("a place");
-        let store = Store::open(Location::Server(Box::new(place))).expect("a store");
+        let place = Location::Server(Box::new(self.place()));
+        let store = Store::open(place).expect("a store");
         let config = sample::config();
         let seeded = store
             .seed_access(config.access.clone(), Timestamp::now())
@@ -216,7 +226,11 @@ fn main() {
     show("two shards, each a fifth: the second", &together[1]);
     show("two shards, as fast as they can: the first", &saturated[0]);
     show("two shards, as fast as they can: the second", &saturated[1]);
-    println!("{} connections of a node\n", alone.connections);
+    let most = first.most_connections();
+    println!(
+        "{} connections of a node, {most} at most\n",
+        alone.connections
+    );
 
     let sum = |value: fn(&Found) -> f64| together.iter().map(value).sum::<f64>();
     let mut wrong = false;
@@ -256,7 +270,7 @@ fn main() {
         rate: highest.rate,
         entry: (alone.octets - SIZE as f64).max(0.0),
         syncs: alone.syncs / alone.rate,
-        connections: alone.connections,
+        connections: most,
         question: alone.question,
     };
     plan::show(&costs);

@@ -10,7 +10,7 @@ pub struct Costs {
     pub entry: f64,
     /// Syncs for a message at a fifth of the highest rate; fewer above it, up to one for each below.
     pub syncs: f64,
-    /// Connections of a node.
+    /// Connections of a node, at most.
     pub connections: usize,
     /// Milliseconds of a question.
     pub question: f64,

@@ -13,6 +13,7 @@ mod journey;
 mod look;
 mod operator;
 mod pages;
+mod quiet;
 mod session;
 mod uninvited;
 

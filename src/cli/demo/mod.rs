@@ -30,7 +30,7 @@ use tour::Tour;
 Examples:
   vestibule demo          prints a tour of five steps; Ctrl-C ends it
   vestibule demo --once   opens the link itself, shows the release, and exits
-  vestibule demo --nodes 2   two nodes on a PostgreSQL of their own, of which one is killed")]
+  vestibule demo --nodes 2   two nodes on a PostgreSQL; one is killed")]
 pub struct Args {
     /// Open the link, show the release, and exit
     #[arg(long)]

@@ -131,6 +131,11 @@ pub(crate) trait WriterSession: EngineSession + Send {
     /// Begins to collect questions: from now on a query asks ahead, and gives no rows.
     fn begin_asking(&self) {}
 
+    /// False once the collected questions are as many as can be asked at the same time.
+    fn can_ask(&self) -> bool {
+        true
+    }
+
     /// Asks the collected questions. The same queries have their answers from now on, until a change.
     fn end_asking(&self) -> Result<(), StoreError> {
         Ok(())

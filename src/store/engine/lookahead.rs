@@ -14,7 +14,8 @@ pub(super) struct Lookahead {
 
 impl Lookahead {
     /// Asks for the operations from this one on, unless the answers are there. Where an operation changed what
-    /// had been asked, the next time asks for twice as many as had got their answers.
+    /// had been asked, the next time asks for twice as many as had got their answers. Each time asks for as many as
+    /// the session can ask at once.
     pub(super) fn look(
         &mut self,
         session: &dyn WriterSession,
@@ -30,10 +31,14 @@ impl Lookahead {
             0 => batch.len(),
             _ => (2 * (next - self.from)).max(2),
         };
-        (self.from, self.to) = (next, batch.len().min(next + most));
+        (self.from, self.to) = (next, next);
         session.begin_asking();
-        for job in &batch[self.from..self.to] {
+        for job in batch.iter().skip(next).take(most) {
+            if !session.can_ask() {
+                break;
+            }
             job.ask_ahead(work);
+            self.to += 1;
         }
         session.end_asking()
     }

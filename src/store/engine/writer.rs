@@ -333,9 +333,12 @@ fn fill(
             break;
         }
         if mode == Mode::Together {
-            lookahead
-                .look(session, work, batch, done)
-                .map_err(of_late)?;
+            let look = AssertUnwindSafe(|| lookahead.look(session, work, batch, done));
+            let looked = catch_unwind(look).unwrap_or_else(|panic| {
+                let cause = format!("a fault in vestibule: {}", text_of(&*panic));
+                Err(StoreError::Other(cause))
+            });
+            looked.map_err(of_late)?;
         }
         let job = &mut batch[done];
         done += 1;

@@ -18,12 +18,18 @@ use crate::store::sql::{SqlValue, ToSql};
 /// The portal of what is sent without waiting: each takes the place of the one before.
 pub(super) const LATE: &str = "";
 
-/// Statements sent without waiting, at most: the server's answers must fit into the buffers between us, and how
+/// Statements that wait to be sent, at most: the server's answers must fit into the buffers between us, and how
 /// long a transaction takes must be noticed.
 const MOST: usize = 192;
 
-/// Octets after which they are sent, so that the server works meanwhile.
+/// Octets after which they are sent, and waited for. What is sent always ends with a sync: the server ends the
+/// transaction of a node that hangs only while it waits for the next sync.
 const SENT_AT: usize = 256 * 1024;
+
+/// Questions asked at once, and octets of them, at most. They must fit into the buffers between us: the server
+/// answers while it reads, and we read when all are written.
+const MOST_QUESTIONS: usize = 128;
+const MOST_ASKED_OCTETS: usize = 48 * 1024;
 
 /// Result of a question within a pipeline.
 pub(super) enum Asked {
@@ -40,9 +46,9 @@ pub(super) enum Asked {
 pub(super) struct Pipeline {
     /// Texts of the statements.
     unsettled: Vec<Box<str>>,
-    /// Some of them were sent.
-    is_sent: bool,
     is_asking: bool,
+    /// Octets of the output before the first question.
+    before_questions: usize,
     /// Questions to be asked ahead, by their keys, with their texts.
     questions: Vec<(Vec<u8>, Box<str>)>,
     /// None while it is not there yet, and for a long one.
@@ -80,12 +86,8 @@ impl Pipeline {
         statements: &mut Statements,
     ) -> Result<(), StoreError> {
         self.unsettled.push(sql.into());
-        if self.unsettled.len() >= MOST {
+        if self.unsettled.len() >= MOST || wire.output().len() >= SENT_AT {
             return self.settle(wire, statements);
-        }
-        if wire.output().len() >= SENT_AT {
-            self.is_sent = true;
-            wire.send()?;
         }
         Ok(())
     }
@@ -122,7 +124,6 @@ impl Pipeline {
     /// Records that all of them succeeded.
     pub(super) fn confirm(&mut self) {
         self.unsettled.clear();
-        self.is_sent = false;
     }
 
     /// Forgets how they were prepared, after a failure that may have come before.
@@ -136,11 +137,6 @@ impl Pipeline {
 
     /// Gives all of them up, before a rollback.
     pub(super) fn give_up(&mut self, wire: &mut ProtocolConnection, statements: &mut Statements) {
-        if self.is_sent && !wire.is_broken() {
-            frontend::sync(wire.output());
-            // Whatever came of them is rolled back.
-            let _ = wire.exchange_or_message();
-        }
         wire.discard_output();
         self.forget_statements(statements);
         self.is_asking = false;
@@ -158,10 +154,17 @@ impl Pipeline {
     }
 
     /// Asks from now on ahead.
-    pub(super) fn begin_asking(&mut self) {
+    pub(super) fn begin_asking(&mut self, wire: &mut ProtocolConnection) {
         self.forget_answers();
         self.is_asking = true;
         self.has_forgotten = false;
+        self.before_questions = wire.output().len();
+    }
+
+    /// True while another question may be asked at the same time.
+    pub(super) fn can_ask(&self, wire: &mut ProtocolConnection) -> bool {
+        let octets = wire.output().len() - self.before_questions;
+        self.questions.len() < MOST_QUESTIONS && octets < MOST_ASKED_OCTETS
     }
 
     /// Finds the answer to a question, or whether it has to be asked.
@@ -209,6 +212,11 @@ impl Pipeline {
                 return self.take_outcome(Err(error), statements);
             }
         };
+        if answers.len() != self.unsettled.len() + self.questions.len() {
+            let error = wire.fail(&"another number of answers than of questions");
+            self.answers.clear();
+            return self.take_outcome(Err(error), statements);
+        }
         let answers = answers.into_iter().skip(self.unsettled.len());
         self.confirm();
         for ((key, sql), mut answer) in self.questions.drain(..).zip(answers) {

@@ -195,9 +195,9 @@ impl PostgresSession {
             found => return Ok(found),
         };
         let mut statements = self.statements.borrow_mut();
+        let mut wire = self.wire.borrow_mut();
         // Without room, it is asked by who needs the answer.
-        if statements.have_room_for(sql) {
-            let mut wire = self.wire.borrow_mut();
+        if statements.have_room_for(sql) && pipeline.can_ask(&mut wire) {
             let has_names = !self.server.place.pooler;
             statements.write(sql, parameters, LATE, FIRST_ROWS, has_names, &mut wire)?;
             pipeline.push_question(key, sql);
@@ -208,6 +208,9 @@ impl PostgresSession {
     /// Asks for more rows of a result.
     fn fetch(&self, portal: &str) -> Result<ServerAnswer, StoreError> {
         let mut wire = self.wire.borrow_mut();
+        let mut statements = self.statements.borrow_mut();
+        let mut pipeline = self.pipeline.borrow_mut();
+        pipeline.settle(&mut wire, &mut statements)?;
         let output = wire.output();
         frontend::execute(portal, MORE_ROWS, output)
             .map_err(|cause| StoreError::Other(cause.to_string()))?;
@@ -287,7 +290,7 @@ impl EngineSession for PostgresSession {
 
     fn run_late(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<(), StoreError> {
         let has_room = self.statements.borrow().have_room_for(sql);
-        if !has_room {
+        if !has_room || self.pipeline.borrow().is_asking() {
             return self.run(sql, parameters).map(drop);
         }
         let mut wire = self.wire.borrow_mut();

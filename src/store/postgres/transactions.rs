@@ -82,7 +82,12 @@ impl WriterSession for PostgresSession {
     }
 
     fn begin_asking(&self) {
-        self.pipeline.borrow_mut().begin_asking();
+        let mut pipeline = self.pipeline.borrow_mut();
+        pipeline.begin_asking(&mut self.wire.borrow_mut());
+    }
+
+    fn can_ask(&self) -> bool {
+        self.pipeline.borrow().can_ask(&mut self.wire.borrow_mut())
     }
 
     fn end_asking(&self) -> Result<(), StoreError> {
@@ -127,7 +132,9 @@ impl WriterSession for PostgresSession {
         Ok(())
     }
 
-    fn after_commit(&self) {}
+    fn after_commit(&self) {
+        self.forget_answers();
+    }
 
     fn free_memory(&self) {
         self.statements.borrow_mut().clear();

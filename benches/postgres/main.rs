@@ -6,7 +6,6 @@
 
 mod delay;
 #[path = "../sample/mail.rs"]
-#[expect(dead_code, reason = "shared with the count of instructions")]
 mod sample;
 #[path = "../../tests/support/postgres.rs"]
 #[expect(dead_code, reason = "shared with the tests, which use all of it")]

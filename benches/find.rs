@@ -1,18 +1,25 @@
 //! The search among a million entries: the time to the first page of hits, for each kind of question.
 //!
-//! `cargo bench --bench find [-- --quick]`; `--quick` has a thousand entries. The first answer to a question is
+//! `cargo bench --bench find [-- --quick] [--server]`; `--quick` has a thousand entries, and `--server` asks the same
+//! of a PostgreSQL that the entries are moved to. The first answer to a question is
 //! reported separately: later ones find its part of the database in the page cache. Fails if a first answer
 //! takes longer than the promised tenth of a second.
+
+#[path = "../tests/support/postgres.rs"]
+#[expect(dead_code, reason = "shared with the tests, which use all of it")]
+mod server;
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
+use server::Server;
 use ulid::Ulid;
+use vestibule::config::PostgresServer;
 use vestibule::domain::{Domain, Envelope, ReversePath, Timestamp, Verdict};
 use vestibule::mail::{Identity, read};
-use vestibule::store::{FindFilter, Page, Store};
+use vestibule::store::{FindFilter, Location, Page, Store, transfer};
 
 const PROMISED: Duration = Duration::from_millis(100);
 
@@ -23,11 +30,26 @@ const TIMES: usize = 3;
 const FIRST: i64 = 1_790_000_000_000;
 
 fn main() -> ExitCode {
-    let quick = std::env::args().any(|argument| argument == "--quick");
-    let messages = if quick { 1_000 } else { 1_000_000 };
+    let has = |option: &str| std::env::args().any(|argument| argument == option);
+    let messages = if has("--quick") { 1_000 } else { 1_000_000 };
     let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("vestibule.db");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let slow = runtime.block_on(measure(&folder.path().join("vestibule.db"), messages));
+    runtime.block_on(fill(&path, messages));
+    let file = Location::from(path.as_path());
+    let mut slow = runtime.block_on(measure(&file, messages));
+    if has("--server") {
+        let server = Server::start();
+        let schema = server.schema();
+        let place = PostgresServer::parse(&schema.url).expect("a URL");
+        let place = Location::Server(Box::new(place));
+        let began = Instant::now();
+        transfer(&file, &place, Timestamp::now(), |_, _| {}).expect("moved");
+        // A server does so by itself some time after many rows came.
+        server.run(&schema.name, "ANALYZE");
+        println!("\nmoved to PostgreSQL in {:.0?}", began.elapsed());
+        slow.extend(runtime.block_on(measure(&place, messages)));
+    }
     if slow.is_empty() {
         return ExitCode::SUCCESS;
     }
@@ -35,8 +57,8 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Returns the questions whose first answer came too late.
-async fn measure(path: &Path, messages: i64) -> Vec<String> {
+/// Makes a store with that many entries, all of them indexed.
+async fn fill(path: &Path, messages: i64) {
     let store = Store::open(path).expect("a database");
     let began = Instant::now();
     record(path, messages);
@@ -44,6 +66,12 @@ async fn measure(path: &Path, messages: i64) -> Vec<String> {
     let began = Instant::now();
     while store.index_entries(200).await.expect("indexed").more {}
     println!("indexed in {:.0?}", began.elapsed());
+    store.close().await;
+}
+
+/// Returns the questions whose first answer came too late.
+async fn measure(location: &Location, messages: i64) -> Vec<String> {
+    let store = Store::open_existing(location.clone()).expect("a store");
     println!("\n| kind | question | hits | first | later |\n|---|---|---|---|---|");
     let mut slow = Vec::new();
     for (kind, filter) in questions(messages) {

@@ -38,9 +38,12 @@ const PERSON: &str = "ann@corp.example";
 struct DemoNode {
     name: &'static str,
     config: PathBuf,
-    process: Child,
+    _process: NodeProcess,
     bound: Bound,
 }
+
+/// A process that is killed when this is dropped.
+struct NodeProcess(Child);
 
 /// The addresses in a ready file.
 #[derive(Deserialize)]
@@ -71,6 +74,7 @@ impl DemoNode {
             // Ctrl-C ends the demo, which ends it.
             .process_group(0)
             .spawn()?;
+        let process = NodeProcess(process);
         let bound = wait_for("a node to start", || {
             serde_json::from_slice(&std::fs::read(&ready).ok()?).ok()
         });
@@ -81,7 +85,7 @@ impl DemoNode {
         Ok(Self {
             name,
             config,
-            process,
+            _process: process,
             bound,
         })
     }
@@ -91,10 +95,10 @@ impl DemoNode {
     }
 }
 
-impl Drop for DemoNode {
+impl Drop for NodeProcess {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -203,7 +207,13 @@ async fn send_all(first: DemoNode, second: &DemoNode) -> anyhow::Result<Sent> {
             }
         });
     }
-    is_time.notified().await;
+    tokio::select! {
+        () = is_time.notified() => {}
+        Some(sent) = senders.join_next() => {
+            sent??;
+            bail!("node a answered 250 to fewer than {BEFORE_KILL} mails");
+        }
+    }
     drop(first);
     while let Some(sent) = senders.join_next().await {
         sent??;

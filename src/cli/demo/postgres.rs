@@ -16,6 +16,7 @@ const VERSIONS: &str = "/usr/lib/postgresql";
 /// Starts the server, says so, and stops it when its input ends: with the demo, however that ends.
 const WATCH: &str = r#"
     set -eu
+    trap '' PIPE
     folder=$1; programs=$2
     "$programs/initdb" --no-locale --encoding=UTF8 --auth=trust --username=vestibule \
         --pgdata="$folder/data" >"$folder/log" 2>&1
@@ -24,11 +25,11 @@ listen_addresses = ''
 unix_socket_directories = '$folder'
 unix_socket_permissions = 0700
 END
+    trap '"$programs/pg_ctl" --pgdata="$folder/data" --mode=immediate --wait stop >/dev/null 2>&1 || :' EXIT
     "$programs/pg_ctl" --pgdata="$folder/data" --log="$folder/log" --wait --timeout=60 start >/dev/null
     "$programs/createdb" --host="$folder" --username=vestibule --encoding=UTF8 --template=template0 vestibule
     echo ready
     cat >/dev/null
-    "$programs/pg_ctl" --pgdata="$folder/data" --mode=immediate --wait stop >/dev/null 2>&1 || :
 "#;
 
 /// A running server; dropping it stops it.

@@ -17,9 +17,9 @@ use crate::store::{LedgerEntry, LedgerFilter, ListOrder, Listed, Store, StoreErr
 /// Index entries that a look reads first, and reads at most if those do not fill the page.
 const STRETCHES: [i64; 2] = [4_000, 200_000];
 
-/// Entries are in the order of their commits, which is nearly that of their receipt. An entry can have been
-/// overtaken only by entries within this many numbers, which were received within an hour. Each entry takes one
-/// number, and its consequences take some more.
+/// Number of entries next to a time that the bounds of a period are taken from. The numbers of entries are in the
+/// order of their commits, which is nearly that of their receipt; but some are overtaken, and some are recorded
+/// while the clock is slow.
 const OVERTAKING: i64 = 40_000;
 
 impl Store {
@@ -211,28 +211,25 @@ fn select(
     )
 }
 
-/// A number that every entry received before then is below.
+/// A number that every entry received before then is below, also of some that were recorded while the clock was
+/// slow.
 pub(crate) fn after_all_before(tx: &Tx, at: Timestamp) -> Result<i64, StoreError> {
     let newest: Option<i64> = tx.one(
         "SELECT max(n) FROM (
-             SELECT n FROM ledger WHERE received_at < ?1
-                 AND received_at >= (SELECT max(received_at) FROM ledger WHERE received_at < ?1) - ?2
-             ORDER BY received_at DESC LIMIT ?3
+             SELECT n FROM ledger WHERE received_at < ?1 ORDER BY received_at DESC LIMIT ?2
          ) AS latest",
-        &[&Millis::from(at), &Millis::HOUR, &OVERTAKING],
+        &[&Millis::from(at), &OVERTAKING],
     )?;
     Ok(newest.map_or(0, |n| n.saturating_add(1)))
 }
 
-/// A number that no entry received since then is below.
+/// A number that no entry received since then is below, as far as those recorded while the clock was slow are few.
 pub(crate) fn before_all_since(tx: &Tx, at: Timestamp) -> Result<i64, StoreError> {
     let oldest: Option<i64> = tx.one(
         "SELECT min(n) FROM (
-             SELECT n FROM ledger WHERE received_at >= ?1
-                 AND received_at <= (SELECT min(received_at) FROM ledger WHERE received_at >= ?1) + ?2
-             ORDER BY received_at LIMIT ?3
+             SELECT n FROM ledger WHERE received_at >= ?1 ORDER BY received_at LIMIT ?2
          ) AS earliest",
-        &[&Millis::from(at), &Millis::HOUR, &OVERTAKING],
+        &[&Millis::from(at), &OVERTAKING],
     )?;
     Ok(oldest.unwrap_or(i64::MAX))
 }

@@ -149,8 +149,10 @@ pub(super) fn migrate(server: &PostgresServer) -> Result<(), StoreError> {
     // One node migrates at a time; others wait until it is done, and find the newest version then.
     let schema = server.quoted_schema();
     let mut guard = connection::connect(server, Purpose::Migrate)?;
+    let settings = connection::settings(server, Purpose::Migrate, true);
     guard.simple(&format!(
-        "BEGIN; SET LOCAL lock_timeout = 0; LOCK TABLE {schema}.schema_version IN SHARE UPDATE EXCLUSIVE MODE"
+        "BEGIN; {settings} SET LOCAL lock_timeout = 0;
+         LOCK TABLE {schema}.schema_version IN SHARE UPDATE EXCLUSIVE MODE"
     ))?;
     let before = read_version(&mut wire, server)?;
     let mut works_with = before.works_with;
@@ -162,7 +164,7 @@ pub(super) fn migrate(server: &PostgresServer) -> Result<(), StoreError> {
             // Nobody writes to a store that is made just now.
             Some(statements) if before.found == 0 => statements.replace(CONCURRENTLY, ""),
             Some(statements) => {
-                run_apart(&mut wire, server, statements)
+                run_apart(&mut wire, server, number, statements)
                     .map_err(|error| at_step(number, server, &error))?;
                 String::new()
             }
@@ -172,7 +174,7 @@ pub(super) fn migrate(server: &PostgresServer) -> Result<(), StoreError> {
             "{sql}; DELETE FROM {schema}.schema_version;
              INSERT INTO {schema}.schema_version (version, works_with) VALUES ({number}, {works_with})"
         );
-        run_locked(&mut wire, server, before.found == 0, &sql)
+        run_locked(&mut wire, server, number, before.found == 0, &sql)
             .map_err(|error| at_step(number, server, &error))?;
     }
     // Its end frees the others.
@@ -180,11 +182,13 @@ pub(super) fn migrate(server: &PostgresServer) -> Result<(), StoreError> {
     read_version(&mut wire, server)?.check()
 }
 
-/// Runs statements in a transaction under the lock of the writer, once there is one. Returns the number of rows
-/// that the last of them changed.
+/// Runs statements of a migration in a transaction under the lock of the writer, once there is one. Returns the
+/// number of rows that the last of them changed; 0 if another node has made this migration meanwhile, after the
+/// guard's connection was lost.
 fn run_locked(
     wire: &mut ProtocolConnection,
     server: &PostgresServer,
+    number: usize,
     is_new: bool,
     sql: &str,
 ) -> Result<usize, StoreError> {
@@ -196,11 +200,22 @@ fn run_locked(
     };
     let begin = Instant::now();
     loop {
-        let sql_of_begin = format!("BEGIN; {settings} SET LOCAL lock_timeout = '{LOCK}'; {lock}");
+        // A program that hangs with the lock loses it.
+        let sql_of_begin = format!(
+            "BEGIN; {settings} SET LOCAL idle_in_transaction_session_timeout = '10s';
+             SET LOCAL lock_timeout = '{LOCK}'; {lock}"
+        );
         let outcome = wire
             .simple(&sql_of_begin)
-            .and_then(|_| wire.simple(sql))
-            .and_then(|answer| wire.simple("COMMIT").map(|_| answer.count));
+            .and_then(|_| read_version(wire, server))
+            .and_then(|version| {
+                let count = if version.found < number {
+                    wire.simple(sql)?.count
+                } else {
+                    0
+                };
+                wire.simple("COMMIT").map(|_| count)
+            });
         match outcome {
             Err(StoreError::Busy(_)) if begin.elapsed() < LONGEST => {
                 wire.simple("ROLLBACK")?;
@@ -220,6 +235,7 @@ fn run_locked(
 fn run_apart(
     wire: &mut ProtocolConnection,
     server: &PostgresServer,
+    number: usize,
     statements: &str,
 ) -> Result<(), StoreError> {
     // What an interruption left half built.
@@ -230,7 +246,7 @@ fn run_apart(
     );
     for row in &wire.simple(&sql)?.rows {
         if let Some(drop_index) = super::rows::text_of(row, 0) {
-            run_locked(wire, server, false, &drop_index)?;
+            run_locked(wire, server, number, false, &drop_index)?;
         }
     }
     for statement in statements
@@ -244,7 +260,7 @@ fn run_apart(
             continue;
         }
         let statement = statement.replace(CONCURRENTLY, "");
-        while run_locked(wire, server, false, &statement)? > 0 {}
+        while run_locked(wire, server, number, false, &statement)? > 0 {}
     }
     Ok(())
 }

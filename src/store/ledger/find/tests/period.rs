@@ -78,4 +78,19 @@ async fn a_look_begins_at_the_end_of_its_period_and_ends_at_its_beginning() {
             "{question} {since:?} {until:?}"
         );
     }
+    // Two entries of a time at which the clock was ten hours slow.
+    mail.run("UPDATE ledger SET received_at = (SELECT min(received_at) FROM ledger) - 36000000 WHERE n IN (5500, 5501)")
+        .await;
+    for (question, since, until, subjects) in [
+        (
+            "scanner",
+            Some(-660),
+            None,
+            "scanner 3000, scanner 2999, scanner 2998",
+        ),
+        ("printer", None, Some(1_000), "printer 5501, printer 5500"),
+    ] {
+        let (found, _) = look(question, since, until).await;
+        assert_eq!(found, subjects, "{question} {since:?} {until:?}");
+    }
 }

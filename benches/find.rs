@@ -130,6 +130,9 @@ fn record(path: &Path, messages: i64) {
             .expect("an entry");
     }
     drop(insert);
+    batch
+        .execute("UPDATE writer SET next_number = ?", [messages + 1])
+        .expect("the next number");
     batch.commit().expect("committed");
 }
 

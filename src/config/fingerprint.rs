@@ -1,9 +1,9 @@
 //! Fingerprint of what must be the same on all nodes that share a store: a digest of each section of the
 //! configuration, as it is in force.
 //!
-//! Left out is whatever belongs to one machine (addresses to listen on, folders, programs, certificates, sizes of
-//! pools, the log), the place of the store, and access settings, which are in the store. Secrets count as there
-//! or not. A digest is of the program's own notation, so only those of one version can be compared.
+//! Left out is whatever belongs to one machine or its place in the network (addresses to listen on, trusted peers
+//! and proxies, folders, programs, certificates, sizes of pools, times of waiting, the log), the place of the
+//! store, and access settings, which are in the store. Secrets count as there or not. A digest is of the program's own notation, so only those of one version can be compared.
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write as _};
@@ -161,8 +161,15 @@ fn of_endpoint(endpoint: &Endpoint) -> impl Debug {
 }
 
 fn of_server(server: &SmtpServer) -> impl Debug {
-    let user = server.login.as_ref().map(|(user, _)| user);
-    (&server.host, server.port, server.security, user)
+    let SmtpServer {
+        host,
+        port,
+        security,
+        tls_verify,
+        login,
+    } = server;
+    let user = login.as_ref().map(|(user, _)| user);
+    (host, port, security, tls_verify, user)
 }
 
 fn of_outgoing(outgoing: &Outgoing) -> String {
@@ -269,6 +276,11 @@ level = "info"
             ("X-Team = \"it\"", "X-Team = \"hr\"", &["destination"]),
             ("no-reply@", "noreply@", &["verification"]),
             ("127.0.0.1:25\"", "127.0.0.1:26\"", &["outgoing"]),
+            (
+                "127.0.0.1:25\"",
+                "127.0.0.1:25\"\ntls_verify = false",
+                &["outgoing"],
+            ),
             ("365d", "366d", &["retention"]),
             // The same in other words.
             ("365d", "8760h", &[]),

@@ -28,7 +28,7 @@ pub struct NodeStatus {
     pub seen_at: Timestamp,
     /// False if it has not recorded itself for longer than it should.
     pub present: bool,
-    /// What it does for all nodes: `housekeeping`, `operator_log`, `canary`.
+    /// Duties that it has for all nodes: `housekeeping`, `operator_log`, `canary`.
     #[schema(value_type = Vec<String>)]
     pub duties: Vec<&'static str>,
 }

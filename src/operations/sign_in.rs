@@ -17,7 +17,7 @@ const LONGEST_NAME: usize = 56;
 /// Asks the provider for its description and its keys. Returns the number of keys that may sign tokens.
 ///
 /// # Errors
-/// What is wrong with the provider.
+/// The provider does not answer, or its answer is wrong.
 pub async fn probe_provider(sso: &Sso) -> Result<usize, SsoError> {
     Provider::new(sso.clone()).probe().await
 }

@@ -116,11 +116,11 @@ pub fn smtp(
             obstacle: Obstacle::Refusal,
             text: "it closed the connection after the greeting".to_owned(),
         }),
-        Err(cause) => Err(trouble(&cause, timeout)),
+        Err(cause) => Err(trouble(&cause, token.is_some(), timeout)),
     }
 }
 
-fn trouble(error: &lettre::transport::smtp::Error, timeout: Duration) -> Trouble {
+fn trouble(error: &lettre::transport::smtp::Error, has_token: bool, timeout: Duration) -> Trouble {
     /// RFC 4954 6. 454 is also a reply to STARTTLS, with the same meaning: a temporary failure.
     const LOGIN: [u16; 6] = [432, 454, 530, 534, 535, 538];
     let found = |obstacle, text: String| Trouble { obstacle, text };
@@ -137,7 +137,7 @@ fn trouble(error: &lettre::transport::smtp::Error, timeout: Duration) -> Trouble
         .map_or_else(|| error.to_string(), in_one_line);
     if error.is_client() {
         // The challenge of XOAUTH2 has the cause, which lettre does not show.
-        if text.contains("challenge") {
+        if has_token && text.contains("challenge") {
             return found(Obstacle::Login, "it refuses the access token".to_owned());
         }
         let obstacle = if text.contains("STARTTLS") {

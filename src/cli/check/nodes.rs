@@ -1,5 +1,7 @@
 //! Findings about the nodes that share the store: each is compared with this program and this configuration.
 
+use std::collections::BTreeMap;
+
 use super::{Finding, count_of};
 use crate::config::Config;
 use crate::domain::Timestamp;
@@ -24,11 +26,12 @@ fn of_nodes(nodes: &[Node], config: &Config, now: Timestamp) -> Vec<Finding> {
         count => format!("{}: {}", count_of(count, "node"), names.join(", ")),
     };
     let mut findings = vec![Finding::ok("nodes", detail)];
-    findings.extend(present.into_iter().flat_map(|node| of_node(node, config)));
+    let own = config.fingerprint();
+    findings.extend(present.into_iter().flat_map(|node| of_node(node, &own)));
     findings
 }
 
-fn of_node(node: &Node, config: &Config) -> Vec<Finding> {
+fn of_node(node: &Node, own: &BTreeMap<String, String>) -> Vec<Finding> {
     let check = || format!("node {}", node.name);
     let mut findings = Vec::new();
     let offset = node.clock_offset;
@@ -52,7 +55,6 @@ fn of_node(node: &Node, config: &Config) -> Vec<Finding> {
         ));
         return findings;
     }
-    let own = config.fingerprint();
     let differing = own
         .iter()
         .filter(|(name, digest)| node.sections.get(*name) != Some(digest));

@@ -22,11 +22,11 @@ pub(crate) struct Work<'a> {
     pub(crate) entered: HashSet<(i64, i64)>,
 }
 
-/// What an operation does in the transaction of the writer. It may do so twice.
+/// Work of an operation in the transaction of the writer. It may run twice.
 pub(crate) trait Operation<T>: Send {
     fn run(&mut self, work: &mut Work) -> Result<T, StoreError>;
 
-    /// Asks what [`run`](Self::run) will ask, as far as that is known before. There are no answers yet.
+    /// Asks the questions of [`run`](Self::run) that are known before. There are no answers yet.
     fn ask_ahead(&self, _work: &mut Work) {}
 }
 

@@ -4,8 +4,8 @@
 //! its own under the lock of the writer, for which other nodes wait. A lock of a table that is not free soon is
 //! given up and tried again later, since whoever comes after us waits behind us.
 //!
-//! What takes long on a large table has a file that begins with [`APART`]. Its statements run one by one, while
-//! other nodes write: each changes some rows under the lock and is repeated while it changes any, or builds an
+//! A migration that takes long on a large table has a file that begins with [`APART`]. Its statements run one by
+//! one, while other nodes write: each changes some rows under the lock and is repeated while it changes any, or builds an
 //! index CONCURRENTLY, without that lock. All of them can be run again after an interruption.
 
 use std::sync::LazyLock;

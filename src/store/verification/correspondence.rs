@@ -87,25 +87,44 @@ pub struct QueuedMailFilter {
 }
 
 impl QueuedMailFilter {
-    /// The index that has the mail in the order of the list, and the column of that order. At most one mail to
-    /// an account waits, and few are being sent: those lists are short.
-    fn order(&self) -> (&'static str, &'static str) {
+    /// The index that has the mail in the order of the list, and that order. At most one mail to an account
+    /// waits, and few are being sent: those lists are short.
+    fn order(&self) -> (&'static str, MailOrder) {
         match self {
             Self {
                 account: Some(_), ..
-            } => ("letter_outstanding", "due_at"),
+            } => ("letter_outstanding", MailOrder::DUE),
             Self {
                 state: Some(QueuedMailState::Claimed),
                 ..
-            } => ("letter_claimed", "due_at"),
+            } => ("letter_claimed", MailOrder::DUE),
             Self {
                 since: None,
                 until: None,
                 ..
-            } => ("letter_due", "due_at"),
-            _ => ("letter_asked", "created_at"),
+            } => ("letter_due", MailOrder::DUE),
+            _ => ("letter_asked", MailOrder::ASKED),
         }
     }
+}
+
+/// An order of waiting mail.
+struct MailOrder {
+    /// The column of its time.
+    column: &'static str,
+    /// The condition of the rows after a place.
+    goes_on: &'static str,
+}
+
+impl MailOrder {
+    const DUE: Self = Self {
+        column: "due_at",
+        goes_on: "(l.due_at, l.n) > (:at, :n)",
+    };
+    const ASKED: Self = Self {
+        column: "created_at",
+        goes_on: "(l.created_at, l.n) > (:at, :n)",
+    };
 }
 
 pub(crate) fn queued_mail(
@@ -120,7 +139,7 @@ pub(crate) fn queued_mail(
         filter.until.map(Millis::from),
     );
     let after = TimePlace::before(&filter.page)?;
-    let (index, column) = filter.order();
+    let (index, MailOrder { column, goes_on }) = filter.order();
     let mut wanted = Conditions::new();
     wanted.ask(
         "l.account = (SELECT n FROM account WHERE key = :key)",
@@ -135,10 +154,6 @@ pub(crate) fn queued_mail(
     wanted.ask("l.created_at >= :since", ":since", since.as_ref());
     wanted.ask("l.created_at < :until", ":until", until.as_ref());
     if let Some(place) = &after {
-        let goes_on = match column {
-            "due_at" => "(l.due_at, l.n) > (:at, :n)",
-            _ => "(l.created_at, l.n) > (:at, :n)",
-        };
         wanted.ask(goes_on, ":at", Some(&place.at));
         wanted.bind(":n", &place.n);
     }

@@ -25,6 +25,9 @@ const LATEST: i64 = Millis::DAY;
 /// Time for which a notice is remembered.
 const KEPT: i64 = 2 * Millis::DAY;
 
+/// Maximum number of due notices that a claim looks at: those that are too late or beyond the limits are not sent.
+const LOOKED_AT: usize = 64;
+
 /// Maximum number of waiting notices; further senders get none.
 const MOST_WAITING: i64 = 1000;
 
@@ -144,7 +147,10 @@ fn claim(
     )?;
     let mut shares = Shares::at(tx, limits, now);
     let mut notices = Vec::new();
-    for (n, created_at, notice) in due(tx, limit, now)? {
+    for (n, created_at, notice) in due(tx, LOOKED_AT, now)? {
+        if notices.len() == limit {
+            break;
+        }
         let mailbox = MailboxKey::of(&notice.address, limits.delimiters);
         let was_told = tx.exists(
             "SELECT 1 FROM notice WHERE mailbox = ? AND claimed_at > ? AND n <> ?",

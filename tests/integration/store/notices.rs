@@ -85,6 +85,24 @@ async fn one_a_day_and_never_twice() {
 }
 
 #[tokio::test]
+async fn a_claim_goes_on_to_the_next_where_one_is_too_late() {
+    let harness = told().await;
+    for (from, id, at) in [
+        ("eve@evil.example", "1@x", start()),
+        ("fay@evil.example", "2@x", at(DAY + DAY / 2)),
+    ] {
+        harness.accept(authenticated(from, id, at)).await;
+    }
+    let now = at(DAY + DAY / 2);
+    let turn = harness.store.turn_notices(Vec::new(), 1, LIMITS, now).await;
+    let claimed = turn.expect("a claim").runs.concat();
+    let [notice] = claimed.as_slice() else {
+        panic!("{claimed:?}");
+    };
+    assert_eq!(notice.address, address("fay@evil.example"));
+}
+
+#[tokio::test]
 async fn a_flood_takes_a_share_of_its_own_and_none_of_verification_mail() {
     let harness = told().await;
     for n in 0..30 {

@@ -18,8 +18,6 @@ pub struct PostgresServer {
     /// The schema with the tables.
     pub schema: String,
     pub password: Secret,
-    /// Hosts that do not accept writes are passed over.
-    pub only_writable: bool,
     pub tls: PostgresTls,
     /// PEM file with the authorities that certificates must come from; the system's where there is none.
     pub ca_file: Option<PathBuf>,
@@ -94,7 +92,6 @@ impl PostgresServer {
             database: decode(database)?,
             schema: "vestibule".to_owned(),
             password: Secret::default(),
-            only_writable: true,
             tls: PostgresTls::VerifyFull,
             ca_file: None,
             pooler: false,
@@ -112,12 +109,11 @@ impl PostgresServer {
                 "user" => server.user = value,
                 "dbname" => server.database = value,
                 "schema" => server.schema = Self::parse_schema(&value)?,
+                "target_session_attrs" if matches!(&*value, "read-write" | "primary") => {}
                 "target_session_attrs" => {
-                    server.only_writable = match value.as_str() {
-                        "read-write" | "primary" => true,
-                        "any" => false,
-                        _ => return Err(wrong("target_session_attrs is read-write or any")),
-                    }
+                    return Err(wrong(
+                        "target_session_attrs is read-write: a standby is behind what was acknowledged",
+                    ));
                 }
                 "sslmode" => mode = Some(PostgresTls::parse(&value)?),
                 "sslrootcert" => return Err("write ca_file in place of sslrootcert".to_owned()),
@@ -316,7 +312,6 @@ mod tests {
             ("gate", "mail")
         );
         assert_eq!(server.tls, PostgresTls::VerifyFull, "not of this machine");
-        assert!(server.only_writable);
 
         for socket in [
             "postgres:///mail?host=/run/postgresql&user=gate&port=5433",
@@ -327,9 +322,8 @@ mod tests {
             assert_eq!(server.tls, PostgresTls::Disable);
         }
         assert_eq!(parse("postgres://u@127.0.0.1/d").tls, PostgresTls::Disable);
-        let required = parse("postgres://u@db.example/d?sslmode=require&target_session_attrs=any");
-        assert_eq!(required.tls, PostgresTls::Require);
-        assert!(!required.only_writable);
+        let required = "postgres://u@db.example/d?sslmode=require&target_session_attrs=read-write";
+        assert_eq!(parse(required).tls, PostgresTls::Require);
     }
 
     #[test]
@@ -350,6 +344,8 @@ mod tests {
             ("postgres://u@h/d?sslmode=prefer", "plain text"),
             ("postgres://u@h/d?sslrootcert=/x", "ca_file"),
             ("postgres://u@h/d?options=-c", "unknown"),
+            ("postgres://u@h/d?target_session_attrs=any", "standby"),
+            ("postgres://u@h/d?target_session_attrs=standby", "standby"),
             ("postgres://u%2@h/d", "%"),
         ] {
             let found = PostgresServer::parse(text).expect_err(text);

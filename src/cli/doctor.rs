@@ -35,6 +35,9 @@ const SKEW: Duration = Duration::from_mins(5);
 
 const RESTORE: &str = "stop the service, keep the file, and restore the last backup";
 
+/// On a server, damage that is found is an index that is not valid.
+const REBUILD: &str = "vestibule migrate builds those of its own anew; for others: REINDEX INDEX CONCURRENTLY, or DROP INDEX";
+
 pub fn run(args: &Args, global: &Global, out: &mut Output) -> CommandResult {
     let offline = args.offline;
     let mut findings = check::run(check::Args { offline }, global.config.as_deref())?;
@@ -75,7 +78,11 @@ fn inside(database: &Location, config: &Config) -> Vec<Finding> {
 
 fn file(shown: &Location, found: &Examination) -> Finding {
     if let Some(damage) = found.damage() {
-        return Finding::problem("database", format!("{shown}: {damage}"), RESTORE);
+        let remedy = match shown {
+            Location::File(_) => RESTORE,
+            Location::Server(_) => REBUILD,
+        };
+        return Finding::problem("database", format!("{shown}: {damage}"), remedy);
     }
     let detail = format!(
         "{shown} is whole: {}, {} of it unused, schema {}",

@@ -1,19 +1,21 @@
-//! `migrate`: migrates the schema of the database while no daemon uses it.
+//! `migrate`: migrates the schema of the database while no daemon uses it, or beside the nodes on a server.
 
+use anyhow::anyhow;
 use serde::Serialize;
 
 use super::context::Global;
 use super::failure::{CommandError, CommandResult};
 use super::output::Output;
 use crate::daemon::Lock;
-use crate::store::{self, Location};
+use crate::store::{self, Location, StoreError};
 
 /// Migrate the schema of the database
 ///
 /// The daemon does this itself when it starts. This command does it earlier, to see that it works or how long
-/// it takes. With a database in a file it refuses while a daemon runs, which may be of an older version; on a
-/// PostgreSQL server the nodes wait while it runs. Make a backup first: an older
-/// version does not open a newer schema.
+/// it takes. With a database in a file it refuses while a daemon runs, which may be of an older version, and a
+/// failure leaves the file as it was. On a PostgreSQL server nodes go on as far as the release notes say; the
+/// migrations before one that fails stay, and the next run goes on from there. It also builds indexes anew that
+/// an interrupted run left unusable. Make a backup first: an older version does not open a newer schema.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -21,7 +23,7 @@ Examples:
   sudo -u vestibule vestibule migrate
   sudo systemctl start vestibule
 
-Exit status: 0 the schema is up to date, 1 it is as it was.")]
+Exit status: 0 the schema is up to date, 1 it is not; the error says which it is.")]
 pub struct Args {}
 
 #[derive(Serialize)]
@@ -41,7 +43,7 @@ pub fn run(global: &Global, out: &mut Output) -> CommandResult {
         Location::File(_) => Some(Lock::take(&config.data_dir)?),
         Location::Server(_) => None,
     };
-    let (before, now) = store::migrate(&database)?;
+    let (before, now) = store::migrate(&database).map_err(|error| explain(&error, &database))?;
     if out.is_json() {
         return out.object(&Migrated {
             schema_before: before,
@@ -54,4 +56,14 @@ pub fn run(global: &Global, out: &mut Output) -> CommandResult {
     out.line(format_args!(
         "{database}: schema {before} before, {now} now"
     ))
+}
+
+/// A failure, with what is true of the schema after it.
+fn explain(error: &StoreError, database: &Location) -> CommandError {
+    CommandError::Failed(match store::schema_of(database) {
+        Ok((now, known)) if now < known => anyhow!(
+            "{error}\nthe schema is {now} now, and this program's is {known}; once the cause is gone, run it again"
+        ),
+        _ => anyhow!("{error}"),
+    })
 }

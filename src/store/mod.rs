@@ -126,13 +126,22 @@ pub struct Store {
 /// migrations before and after.
 ///
 /// # Errors
-/// A damaged file, or a schema newer than this program.
+/// A damaged file, or a schema newer than this program. [`schema_of`] says how far it came.
 pub fn migrate(location: &Location) -> Result<(usize, usize), StoreError> {
     let driver = location.driver();
     let (before, _) = driver.schema()?;
     driver.migrate()?;
+    driver.repair()?;
     let (now, _) = driver.schema()?;
     Ok((before, now))
+}
+
+/// Number of schema migrations that a database has, and that this program knows.
+///
+/// # Errors
+/// The database cannot be read.
+pub fn schema_of(location: &Location) -> Result<(usize, usize), StoreError> {
+    location.driver().schema()
 }
 
 /// Settings and state of a PostgreSQL server. Blocks.

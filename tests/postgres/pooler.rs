@@ -22,7 +22,7 @@ pub struct Pooler {
 }
 
 impl Pooler {
-    fn start() -> Self {
+    pub fn start() -> Self {
         Self::start_with("auth_type = any", &[])
     }
 
@@ -76,7 +76,7 @@ impl Pooler {
         }
     }
 
-    fn url(&self, schema: &str) -> String {
+    pub fn url(&self, schema: &str) -> String {
         format!("{}?schema={schema}", self.url_at("127.0.0.1"))
     }
 

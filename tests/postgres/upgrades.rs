@@ -156,30 +156,3 @@ fn a_cluster_is_upgraded_under_load_and_defers_no_mail() {
         assert_eq!(found, 1, "{marker}");
     }
 }
-
-/// An index that was being built when the migration was interrupted is not used, and not kept.
-#[test]
-fn a_migration_that_was_interrupted_goes_on() {
-    let schema = server().schema();
-    let url = &schema.url;
-    let node = Harness::at_rest(&format!(
-        "{STANDARD}\n[store]\ntype = \"postgres\"\nurl = \"{url}\"\n"
-    ));
-    node.json(&["migrate"]);
-    server().run(
-        &schema.name,
-        "ALTER TABLE ledger ADD COLUMN upgraded bigint; CREATE INDEX ledger_upgraded ON ledger (n);
-         UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ledger_upgraded'::regclass",
-    );
-    let next = node.write("next.sql", NEXT.split_once("-- Next.\n").expect("two").1);
-    let migrate = || {
-        let mut command = node.command(&["migrate", "--json"]);
-        command.env("VESTIBULE_NEXT_MIGRATIONS", &next);
-        assert!(command.output().expect("it runs").status.success());
-    };
-    migrate();
-    migrate();
-    let columns = "SELECT count(*) FROM pg_index WHERE indisvalid AND indnatts = 2
-         AND indexrelid = 'ledger_upgraded'::regclass";
-    assert_eq!(server().run(&schema.name, columns), ["1"]);
-}

@@ -26,6 +26,14 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// A damaged database, or a schema newer than this program.
     fn migrate(&self) -> Result<(), StoreError>;
 
+    /// Makes usable again what an interrupted migration left, and that counts as done.
+    ///
+    /// # Errors
+    /// The database cannot be written now.
+    fn repair(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Number of schema migrations that the database has, and that this program knows.
     ///
     /// # Errors

@@ -108,6 +108,10 @@ impl Driver for PostgresDriver {
         migrations::migrate(&self.server.place)
     }
 
+    fn repair(&self) -> Result<(), StoreError> {
+        migrations::repair(&self.server.place)
+    }
+
     fn schema(&self) -> Result<(usize, usize), StoreError> {
         let version = migrations::version(&self.server.place)?;
         Ok((version.found, migrations::newest()))

@@ -41,8 +41,10 @@ impl Maintenance for PostgresSession {
     fn find_damage(&self, most: usize) -> Result<Vec<String>, StoreError> {
         let tx: &Tx = self;
         tx.all(
-            "SELECT 'index ' || indexrelid::regclass::text || ' is not valid' FROM pg_index
+            "SELECT 'index ' || indexrelid::regclass::text || ' is not valid' FROM pg_index AS i
              WHERE NOT indisvalid
+                 AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index AS b
+                     WHERE b.index_relid = i.indexrelid)
                  AND (SELECT relnamespace FROM pg_class WHERE oid = indrelid)
                      = current_schema()::regnamespace
              LIMIT ?",

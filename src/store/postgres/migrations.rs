@@ -5,13 +5,14 @@
 //! given up and tried again later, since whoever comes after us waits behind us.
 //!
 //! A migration that takes long on a large table has a file that begins with [`APART`]. Its statements run one by
-//! one, while other nodes write: each changes some rows under the lock and is repeated while it changes any, or builds an
-//! index CONCURRENTLY, without that lock. All of them can be run again after an interruption.
+//! one, while other nodes write: each changes some rows under the lock and is repeated while it changes any, or
+//! [builds an index](super::index_builds) without that lock. All of them can be run again after an interruption.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use super::connection::{self, Purpose};
+use super::index_builds::IndexBuild;
 use super::wire::{ProtocolConnection, ServerAnswer};
 use crate::config::PostgresServer;
 use crate::store::StoreError;
@@ -19,15 +20,15 @@ use crate::store::StoreError;
 /// First line of a migration whose statements run one by one.
 const APART: &str = "-- Apart.\n";
 
-/// Word of an index that is built while others write. It needs a session, and no transaction.
+/// Word of an index that is built while others write.
 const CONCURRENTLY: &str = " CONCURRENTLY";
 
 /// Time for which a lock is waited for at once: others wait behind us, and give up after 10 s.
 const LOCK: &str = "2s";
 
 /// Pause before the next attempt, and time after which there is none: a report can read for minutes.
-const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_mins(10);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const LONGEST: Duration = Duration::from_mins(10);
 
 /// A released migration never changes.
 #[derive(Clone, Copy)]
@@ -165,7 +166,7 @@ pub(super) fn migrate(server: &PostgresServer) -> Result<(), StoreError> {
             Some(statements) if before.found == 0 => statements.replace(CONCURRENTLY, ""),
             Some(statements) => {
                 run_apart(&mut wire, server, number, statements)
-                    .map_err(|error| at_step(number, server, &error))?;
+                    .map_err(|error| at_step(number, server, error))?;
                 String::new()
             }
         };
@@ -175,7 +176,7 @@ pub(super) fn migrate(server: &PostgresServer) -> Result<(), StoreError> {
              INSERT INTO {schema}.schema_version (version, works_with) VALUES ({number}, {works_with})"
         );
         run_locked(&mut wire, server, number, before.found == 0, &sql)
-            .map_err(|error| at_step(number, server, &error))?;
+            .map_err(|error| at_step(number, server, error))?;
     }
     // Its end frees the others.
     drop(guard);
@@ -238,37 +239,50 @@ fn run_apart(
     number: usize,
     statements: &str,
 ) -> Result<(), StoreError> {
-    // What an interruption left half built.
-    let sql = format!(
-        "SELECT format('DROP INDEX %I.%I', '{}', relname) FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
-         WHERE NOT indisvalid AND relnamespace = '{0}'::regnamespace",
-        server.schema
-    );
-    for row in &wire.simple(&sql)?.rows {
-        if let Some(drop_index) = super::rows::text_of(row, 0) {
-            run_locked(wire, server, number, false, &drop_index)?;
+    for statement in split(statements) {
+        if let Some(build) = IndexBuild::of(statement) {
+            build.run(wire, server)?;
+        } else {
+            while run_locked(wire, server, number, false, statement)? > 0 {}
         }
-    }
-    for statement in statements
-        .split(";\n")
-        .filter(|text| !text.trim().is_empty())
-    {
-        if statement.contains(CONCURRENTLY) && !server.pooler {
-            // It waits for transactions of others, and blocks nobody meanwhile.
-            wire.simple("SET lock_timeout = 0")?;
-            wire.simple(statement)?;
-            continue;
-        }
-        let statement = statement.replace(CONCURRENTLY, "");
-        while run_locked(wire, server, number, false, &statement)? > 0 {}
     }
     Ok(())
 }
 
-fn at_step(number: usize, server: &PostgresServer, error: &StoreError) -> StoreError {
-    StoreError::Open {
-        path: server.to_string(),
-        cause: format!("migration {number} failed: {error}"),
+fn split(statements: &str) -> impl Iterator<Item = &str> {
+    let statements = statements.split(";\n");
+    statements.filter(|text| !text.trim().is_empty())
+}
+
+/// Builds the indexes anew that an interrupted migration left, and that count as built.
+///
+/// # Errors
+/// The server cannot be reached, or an index cannot be built.
+pub(super) fn repair(server: &PostgresServer) -> Result<(), StoreError> {
+    let mut wire = connection::connect(server, Purpose::Migrate)?;
+    let found = read_version(&mut wire, server)?.found;
+    for step in KNOWN.iter().filter(|step| step.number <= found) {
+        let statements = step.sql.strip_prefix(APART).unwrap_or_default();
+        for build in split(statements).filter_map(IndexBuild::of) {
+            if build.is_broken(&mut wire, server)? {
+                build
+                    .run(&mut wire, server)
+                    .map_err(|error| at_step(step.number, server, error))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The error of a migration. One that passes stays what it is.
+fn at_step(number: usize, server: &PostgresServer, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Away(cause) => StoreError::Away(format!("migration {number}: {cause}")),
+        StoreError::Busy(cause) => StoreError::Busy(format!("migration {number}: {cause}")),
+        error => StoreError::Open {
+            path: server.to_string(),
+            cause: format!("migration {number} failed: {error}"),
+        },
     }
 }
 
@@ -299,4 +313,28 @@ fn create(wire: &mut ProtocolConnection, server: &PostgresServer) -> Result<(), 
         },
         other => other,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first that came after the nodes of a release could run beside a migration.
+    const FIRST: usize = 34;
+
+    /// A plain build keeps others from writing to its table, and is made under the lock of the writer.
+    #[test]
+    fn no_index_of_a_table_with_rows_is_built_under_the_lock() {
+        for step in MIGRATIONS.iter().filter(|step| step.number >= FIRST) {
+            let is_of_new_table = |statement: &str| {
+                let table = statement.split_once(" ON ").map(|(_, rest)| rest);
+                let table = table.and_then(|rest| rest.split(' ').next());
+                table.is_some_and(|table| step.sql.contains(&format!("CREATE TABLE {table} (")))
+            };
+            for statement in split(step.sql).filter(|sql| sql.contains(" INDEX ")) {
+                let is_apart = step.sql.starts_with(APART) && IndexBuild::of(statement).is_some();
+                assert!(is_apart || is_of_new_table(statement), "{statement}");
+            }
+        }
+    }
 }

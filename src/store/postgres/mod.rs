@@ -5,6 +5,7 @@ mod commit_outcome;
 mod connection;
 pub(super) mod driver;
 mod error_codes;
+mod index_builds;
 mod maintenance;
 mod migrations;
 mod notify;

@@ -1,0 +1,147 @@
+//! Indexes that are built while others write (PostgreSQL's documentation, "Building Indexes Concurrently").
+//!
+//! In: a statement of a migration. Out: the index is there and valid, or an error. A build that is interrupted
+//! leaves an index that nobody uses, and that `IF NOT EXISTS` takes for a built one: it is removed, and no other.
+//! Each statement runs outside of a transaction and names its schema, so that it needs no session of its own, and
+//! works behind a pooler too.
+
+use std::time::Instant;
+
+use super::migrations::{LONGEST, PAUSE};
+use super::wire::ProtocolConnection;
+use crate::config::PostgresServer;
+use crate::store::StoreError;
+
+/// Beginning of such a statement, up to the name.
+const CREATE: &str = "CREATE INDEX CONCURRENTLY IF NOT EXISTS ";
+
+/// An index that a migration builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct IndexBuild<'a> {
+    pub(super) name: &'a str,
+    table: &'a str,
+    /// Columns and condition.
+    definition: &'a str,
+}
+
+/// An index of this name, as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum IndexState {
+    Missing,
+    Valid,
+    /// What an interruption left.
+    Broken,
+    /// Another session is building it.
+    UnderWay,
+}
+
+impl<'a> IndexBuild<'a> {
+    /// The build that a statement asks for, after its comments; None if it is another statement.
+    pub(super) fn of(statement: &'a str) -> Option<Self> {
+        let (_, rest) = statement.split_once(CREATE)?;
+        let (name, rest) = rest.split_once(" ON ")?;
+        let (table, definition) = rest.split_once(' ')?;
+        Some(Self {
+            name,
+            table,
+            definition: definition.trim_end_matches(['\n', ';']),
+        })
+    }
+
+    /// Builds the index, unless it is there.
+    ///
+    /// # Errors
+    /// Another relation has its name, or a session of others has been building it for long.
+    pub(super) fn run(
+        &self,
+        wire: &mut ProtocolConnection,
+        server: &PostgresServer,
+    ) -> Result<(), StoreError> {
+        if !server.pooler {
+            // It waits for transactions of others, and blocks nobody meanwhile.
+            wire.simple("SET lock_timeout = 0")?;
+        }
+        let begin = Instant::now();
+        loop {
+            match self.try_once(wire, server) {
+                Err(StoreError::Busy(_)) if begin.elapsed() < LONGEST => std::thread::sleep(PAUSE),
+                done => return done,
+            }
+        }
+    }
+
+    fn try_once(
+        &self,
+        wire: &mut ProtocolConnection,
+        server: &PostgresServer,
+    ) -> Result<(), StoreError> {
+        let schema = server.quoted_schema();
+        let Self {
+            name,
+            table,
+            definition,
+        } = self;
+        match self.state(wire, &schema)? {
+            IndexState::Valid => return Ok(()),
+            IndexState::UnderWay => {
+                return Err(StoreError::Busy(format!("another session builds {name}")));
+            }
+            IndexState::Broken => {
+                let drop_index = format!("DROP INDEX CONCURRENTLY IF EXISTS {schema}.{name}");
+                wire.simple(&drop_index)?;
+            }
+            IndexState::Missing => {}
+        }
+        wire.simple(&format!("{CREATE}{name} ON {schema}.{table} {definition}"))?;
+        match self.state(wire, &schema)? {
+            IndexState::Valid => Ok(()),
+            IndexState::Missing => Err(StoreError::Other(format!(
+                "{name} is there, and is no index of {table}: rename it"
+            ))),
+            IndexState::Broken | IndexState::UnderWay => {
+                Err(StoreError::Busy(format!("{name} is not valid yet")))
+            }
+        }
+    }
+
+    fn state(&self, wire: &mut ProtocolConnection, schema: &str) -> Result<IndexState, StoreError> {
+        let answer = wire.simple(&format!(
+            "SELECT CASE WHEN indisvalid THEN 'valid'
+                 WHEN EXISTS (SELECT FROM pg_stat_progress_create_index AS b WHERE b.index_relid = indexrelid)
+                     THEN 'under way' ELSE 'broken' END
+             FROM pg_index WHERE indexrelid = to_regclass('{schema}.{}') AND indrelid = to_regclass('{schema}.{}')",
+            self.name, self.table
+        ))?;
+        Ok(match answer.text(0).as_deref() {
+            None => IndexState::Missing,
+            Some("valid") => IndexState::Valid,
+            Some("broken") => IndexState::Broken,
+            Some(_) => IndexState::UnderWay,
+        })
+    }
+
+    /// True if it is there and cannot be used.
+    pub(super) fn is_broken(
+        &self,
+        wire: &mut ProtocolConnection,
+        server: &PostgresServer,
+    ) -> Result<bool, StoreError> {
+        Ok(self.state(wire, &server.quoted_schema())? == IndexState::Broken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_is_told_from_other_statements() {
+        let build = "-- Lists.\nCREATE INDEX CONCURRENTLY IF NOT EXISTS a ON t (b, n) WHERE b IS NOT NULL;\n";
+        let build = IndexBuild::of(build).expect("a build");
+        assert_eq!((build.name, build.table), ("a", "t"));
+        assert_eq!(build.definition, "(b, n) WHERE b IS NOT NULL");
+        for other in ["UPDATE t SET b = 1", "CREATE INDEX a ON t (b)", ""] {
+            assert_eq!(IndexBuild::of(other), None, "{other}");
+        }
+    }
+}

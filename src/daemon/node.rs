@@ -1,7 +1,9 @@
 //! This node among those that share the store: records at an interval that it is there, and whether its clock
-//! can be relied on. Reports another daemon with the same id.
+//! can be relied on. Reports another daemon with the same id, and ends the leases of a process of before once it
+//! is sure to be the only one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -18,8 +20,8 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
     let started_at = Timestamp::now();
     let recording = async {
         let (mut failed, mut is_copied) = (false, false);
-        // What a process of before had claimed is not yet taken up, and since when this one is recorded.
-        let (mut is_new, mut recorded) = (true, None);
+        // What a process of before had claimed is not yet taken up.
+        let (mut is_new, mut alone) = (true, Alone::default());
         loop {
             // A reload may have changed it.
             let sections = config.borrow().fingerprint();
@@ -36,12 +38,12 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
             match store.record_node(node).await {
                 Ok(replaced) => {
                     failed = false;
-                    if let Some(other) = replaced.filter(|_| recorded.is_some() && !is_copied) {
+                    if let Some(other) = replaced.filter(|_| alone.has_begun() && !is_copied) {
                         is_copied = true;
                         events::fault("daemon.node", &cause_of_copy(&other));
                     }
-                    let since = *recorded.get_or_insert_with(Instant::now);
-                    if is_new && !is_copied && since.elapsed() > NODE_SILENCE {
+                    alone.record(Instant::now());
+                    if is_new && !is_copied && alone.is_certain() {
                         is_new = store.end_leases_alone(Timestamp::now()).await.is_err();
                     }
                 }
@@ -58,6 +60,39 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
     shutdown.run_until_cancelled(recording).await;
 }
 
+/// Records that followed one another without a gap. While the database is away, a copy of this node records
+/// nothing either.
+#[derive(Debug, Default)]
+struct Alone {
+    has_begun: bool,
+    /// The first record after the last gap, and the last one.
+    span: Option<(Instant, Instant)>,
+}
+
+impl Alone {
+    /// Longest time between two records without a gap; a copy makes three in [`NODE_SILENCE`].
+    const GAP: Duration = Duration::from_secs(15);
+
+    fn record(&mut self, now: Instant) {
+        self.has_begun = true;
+        let span = self
+            .span
+            .filter(|(_, last)| now.duration_since(*last) <= Self::GAP);
+        self.span = Some((span.map_or(now, |(first, _)| first), now));
+    }
+
+    /// True after the first record.
+    fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    /// True if a copy would have recorded itself meanwhile.
+    fn is_certain(&self) -> bool {
+        self.span
+            .is_some_and(|(first, last)| last.duration_since(first) > NODE_SILENCE)
+    }
+}
+
 fn cause_of_copy(other: &Node) -> String {
     format!(
         "the daemon on {}, started at {}, has this node's id, {}: its data_dir is a copy; stop one of them, remove \
@@ -69,4 +104,28 @@ fn cause_of_copy(other: &Node) -> String {
 fn machine_name() -> String {
     let name = rustix::system::uname();
     name.nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_alone_after_records_without_a_gap() {
+        let begin = Instant::now();
+        let after = |seconds: &[u64]| {
+            let mut alone = Alone::default();
+            for second in seconds {
+                alone.record(begin + Duration::from_secs(*second));
+            }
+            alone.is_certain()
+        };
+        assert!(after(&[0, 10, 20, 31]));
+        assert!(!after(&[0, 10, 20, 30]), "a copy may just be about to");
+        // The database was away, or did not answer.
+        assert!(!after(&[0, 40]));
+        assert!(!after(&[0, 10, 20, 60]));
+        assert!(!after(&[0, 10, 40, 50, 60]));
+        assert!(after(&[0, 10, 40, 50, 60, 71]));
+    }
 }

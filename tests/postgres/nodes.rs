@@ -18,7 +18,7 @@ fn try_send(harness: &Harness, from: &str, marker: &str) -> String {
     sent.unwrap_or_else(|error| error.to_string())
 }
 
-fn number(schema: &Schema, sql: &str) -> i64 {
+pub fn number(schema: &Schema, sql: &str) -> i64 {
     server().run(&schema.name, sql)[0]
         .parse()
         .expect("a number")
@@ -92,77 +92,6 @@ fn settings_changed_at_one_node_decide_at_the_next_message_of_the_other() {
     assert_eq!(allowed.status, 0, "{}", allowed.err);
     send(nodes[1].smtp, "eve@other.example", "after");
     assert_eq!(verdict("after"), "accepted");
-}
-
-#[test]
-fn claims_of_a_killed_node_are_taken_over_when_their_lease_ends() {
-    let schema = server().schema();
-    // Its help desk never answers.
-    let hanging = configuration(&schema.url).replace(
-        "type = \"maildir\"\npath = \"desk\"",
-        "type = \"command\"\nprogram = \"/bin/sleep\"\nargs = [\"600\"]\ntimeout = \"10m\"",
-    );
-    let mut doomed = Harness::start(&hanging);
-    let claimed = "SELECT count(*) FROM request WHERE in_work = 1";
-    for action in ["add", "verify"] {
-        let done = doomed.run(&["customers", action, "bob@corp.example"]);
-        assert_eq!(done.status, 0, "{}", done.err);
-    }
-    let reply = send(doomed.smtp, "bob@corp.example", "claimed");
-    wait_for("a claim", || (number(&schema, claimed) == 1).then_some(()));
-
-    // Another node that starts leaves it alone.
-    let mut heir = Harness::start(&configuration(&schema.url));
-    assert_eq!(number(&schema, claimed), 1);
-    doomed.kill();
-    heir.restart();
-    assert_eq!(number(&schema, claimed), 1, "its lease has not ended");
-
-    server().run(
-        &schema.name,
-        "UPDATE request SET due_at = 1 WHERE in_work = 1",
-    );
-    // It knows when the lease was to end; after a start it looks anew.
-    heir.restart();
-    wait_for("the delivery by the heir", || {
-        let all = heir.delivered();
-        let texts = all.iter().map(|message| String::from_utf8_lossy(message));
-        texts
-            .into_iter()
-            .find(|text| text.contains("The body of claimed."))?;
-        Some(())
-    });
-    let id = reply.trim_end().rsplit(' ').next().expect("an id");
-    let found = heir.json(&["explain", id]);
-    assert_eq!(found.len(), 1, "the same id");
-}
-
-#[test]
-fn a_node_that_was_killed_takes_up_its_claims_within_a_minute() {
-    let schema = server().schema();
-    let hanging = configuration(&schema.url).replace(
-        "type = \"maildir\"\npath = \"desk\"",
-        "type = \"command\"\nprogram = \"/bin/sleep\"\nargs = [\"600\"]\ntimeout = \"10m\"",
-    );
-    let mut node = Harness::start(&hanging);
-    for action in ["add", "verify"] {
-        let done = node.run(&["customers", action, "bob@corp.example"]);
-        assert_eq!(done.status, 0, "{}", done.err);
-    }
-    send(node.smtp, "bob@corp.example", "claimed");
-    let attempts = |count: i64| {
-        let sql = "SELECT coalesce(max(attempts), 0) FROM request WHERE in_work = 1";
-        (number(&schema, sql) == count).then_some(())
-    };
-    wait_for("a claim", || attempts(1));
-    node.restart();
-    let begin = Instant::now();
-    wait_for("a second claim", || attempts(2));
-    // Its lease is of eleven minutes.
-    assert!(
-        begin.elapsed() > Duration::from_secs(25),
-        "a copy may be at work"
-    );
 }
 
 #[test]
@@ -389,7 +318,7 @@ fn a_node_that_starts_leaves_the_canary_of_another() {
 }
 
 /// Debian's library, which is in a folder of the machine's architecture.
-fn libfaketime() -> String {
+pub fn libfaketime() -> String {
     let folders = std::fs::read_dir("/usr/lib").expect("a folder").flatten();
     let library = folders
         .map(|folder| folder.path().join("faketime/libfaketime.so.1"))

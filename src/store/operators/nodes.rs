@@ -24,6 +24,7 @@ pub struct Node {
     /// Milliseconds by which its clock is ahead of the database's.
     pub clock_offset: i64,
     pub started_at: Timestamp,
+    /// By the clock of the database, once it is recorded.
     pub seen_at: Timestamp,
 }
 
@@ -68,9 +69,11 @@ impl Store {
     /// # Errors
     /// The database cannot be written.
     pub async fn record_node(&self, node: Node) -> Result<Option<Node>, StoreError> {
-        let may_forget = self.is_clock_right();
+        let driver = self.driver.clone();
         self.write(move |work| {
-            let (tx, seen) = (work.tx, Millis::from(node.seen_at));
+            // The transaction has just compared the clocks.
+            let offset = driver.clock_offset();
+            let (tx, seen) = (work.tx, Millis::from(node.seen_at).behind(offset));
             let sql = "SELECT * FROM node WHERE id = ?";
             let replaced = tx.maybe_with(sql, &[&node.id], Node::from_row)?;
             let started = Millis::from(node.started_at);
@@ -94,9 +97,6 @@ impl Store {
                     &sections,
                 ],
             )?;
-            if !may_forget {
-                return Ok(replaced);
-            }
             let long_ago = seen.minus(FORGET_AFTER);
             tx.run("DELETE FROM node WHERE seen_at < ?", &[&long_ago])?;
             tx.run("DELETE FROM committed WHERE written_at < ?", &[&long_ago])?;

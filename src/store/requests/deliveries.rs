@@ -217,7 +217,7 @@ pub(crate) fn settle(
     Ok(Settled::Recorded)
 }
 
-/// Time after which a daemon that did not record its node is gone.
+/// Time after which a daemon that did not record its node is gone, by the clock of the database.
 pub const NODE_SILENCE: Duration = Duration::from_secs(30);
 
 /// True if a daemon recorded this node lately.
@@ -228,14 +228,14 @@ fn is_node_at_work(tx: &Tx, node: &str, now: Millis) -> Result<bool, StoreError>
 
 impl Store {
     /// Ends the leases of earlier processes of this node, on requests, hook calls and verification mails. The
-    /// daemon calls it as it starts. A daemon that recorded this node lately may be at work with a copy of its
-    /// folder: then nothing ends.
+    /// daemon calls it as it starts. A daemon that recorded this node lately, by the clock of the database, may be
+    /// at work with a copy of its folder: then nothing ends.
     pub async fn end_leases(&self, now: Timestamp) -> Result<(), StoreError> {
         self.end_leases_unless(self.duty_interval().is_some(), now)
             .await
     }
 
-    /// The same for a daemon that was the only one to record this node for [`NODE_SILENCE`].
+    /// The same for a daemon that was the only one to record this node, again and again for [`NODE_SILENCE`].
     pub async fn end_leases_alone(&self, now: Timestamp) -> Result<(), StoreError> {
         self.end_leases_unless(false, now).await
     }
@@ -245,10 +245,11 @@ impl Store {
         can_be_copied: bool,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let holder = self.holder.clone();
+        let (holder, driver) = (self.holder.clone(), self.driver.clone());
         self.write(move |work| {
-            let (tx, now) = (work.tx, now.into());
-            if can_be_copied && is_node_at_work(tx, holder.node(), now)? {
+            let (tx, now) = (work.tx, Millis::from(now));
+            let here = now.behind(driver.clock_offset());
+            if can_be_copied && is_node_at_work(tx, holder.node(), here)? {
                 return Ok(());
             }
             for (topic, queue) in [(Topic::Requests, REQUESTS), (Topic::Calls, HOOK_CALLS)] {

@@ -112,6 +112,11 @@ impl Millis {
         Self(self.0.saturating_sub(millis))
     }
 
+    /// The time of a clock that is this many milliseconds behind; ahead, if they are negative.
+    pub(crate) fn behind(self, offset: i64) -> Self {
+        Self(self.0.saturating_sub(offset))
+    }
+
     pub(crate) fn timestamp(self) -> Timestamp {
         Timestamp::from_millisecond(self.0).unwrap_or(if self.0 < 0 {
             Timestamp::MIN

@@ -1,0 +1,104 @@
+//! Leases: what a node has claimed is taken over by others, and by its next process, and not before.
+
+use std::time::{Duration, Instant};
+
+use crate::nodes::{configuration, libfaketime, number};
+use crate::support::client::send;
+use crate::support::harness::{Harness, wait_for};
+use crate::support::postgres::{Schema, server};
+
+/// Attempts of the request that is claimed; 0 if none is.
+fn attempts(schema: &Schema) -> i64 {
+    let sql = "SELECT coalesce(max(attempts), 0) FROM request WHERE in_work = 1";
+    number(schema, sql)
+}
+
+/// A node that has claimed a request, for a help desk that never answers, and the reply to the MTA.
+fn start_with_a_claim(schema: &Schema) -> (Harness, String) {
+    let hanging = configuration(&schema.url).replace(
+        "type = \"maildir\"\npath = \"desk\"",
+        "type = \"command\"\nprogram = \"/bin/sleep\"\nargs = [\"600\"]\ntimeout = \"10m\"",
+    );
+    let node = Harness::start(&hanging);
+    for action in ["add", "verify"] {
+        let done = node.run(&["customers", action, "bob@corp.example"]);
+        assert_eq!(done.status, 0, "{}", done.err);
+    }
+    let reply = send(node.smtp, "bob@corp.example", "claimed");
+    wait_for("a claim", || (attempts(schema) == 1).then_some(()));
+    (node, reply)
+}
+
+#[test]
+fn claims_of_a_killed_node_are_taken_over_when_their_lease_ends() {
+    let schema = server().schema();
+    let (mut doomed, reply) = start_with_a_claim(&schema);
+    let claimed = "SELECT count(*) FROM request WHERE in_work = 1";
+
+    // Another node that starts leaves it alone.
+    let mut heir = Harness::start(&configuration(&schema.url));
+    assert_eq!(number(&schema, claimed), 1);
+    doomed.kill();
+    heir.restart();
+    assert_eq!(number(&schema, claimed), 1, "its lease has not ended");
+
+    server().run(
+        &schema.name,
+        "UPDATE request SET due_at = 1 WHERE in_work = 1",
+    );
+    // It knows when the lease was to end; after a start it looks anew.
+    heir.restart();
+    wait_for("the delivery by the heir", || {
+        let all = heir.delivered();
+        let texts = all.iter().map(|message| String::from_utf8_lossy(message));
+        texts
+            .into_iter()
+            .find(|text| text.contains("The body of claimed."))?;
+        Some(())
+    });
+    let id = reply.trim_end().rsplit(' ').next().expect("an id");
+    let found = heir.json(&["explain", id]);
+    assert_eq!(found.len(), 1, "the same id");
+}
+
+#[test]
+fn a_node_that_was_killed_takes_up_its_claims_within_a_minute() {
+    let schema = server().schema();
+    let (mut node, _) = start_with_a_claim(&schema);
+    node.restart();
+    let begin = Instant::now();
+    wait_for("a second claim", || (attempts(&schema) == 2).then_some(()));
+    // Its lease is of eleven minutes.
+    assert!(
+        begin.elapsed() > Duration::from_secs(25),
+        "a copy may be at work"
+    );
+}
+
+/// The clock of the database says since when a node has been silent.
+#[test]
+fn a_copy_whose_clock_is_ahead_ends_no_lease() {
+    let schema = server().schema();
+    let (node, _) = start_with_a_claim(&schema);
+    let mut copy = Harness::at_rest(&configuration(&schema.url));
+    std::fs::create_dir_all(copy.path("data")).expect("a folder");
+    std::fs::copy(node.path("data/node-id"), copy.path("data/node-id")).expect("a copy");
+    let is_up = copy.restart_with(&[
+        ("LD_PRELOAD", libfaketime().as_str()),
+        ("FAKETIME", "+90"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ]);
+    assert!(is_up, "{}", copy.log());
+    // It looks at the leases when it starts, and records itself the second time after that.
+    wait_for("a report", || {
+        let is_told = |node: &Harness| node.log().contains("its data_dir is a copy");
+        (is_told(&node) && is_told(&copy)).then_some(())
+    });
+    assert_eq!(attempts(&schema), 1);
+    let seen =
+        "SELECT abs(seen_at - extract(epoch FROM clock_timestamp()) * 1000)::bigint FROM node";
+    assert!(
+        number(&schema, seen) < 60_000,
+        "by the clock of the database"
+    );
+}

@@ -1,12 +1,13 @@
 //! Assembles the parts: the order in which they start, and the order in which they drain.
 //!
-//! Start: database, first settings, workers, pages, and the SMTP listener last, so that nothing is accepted
-//! before everything that handles it runs. Drain: the reverse order; the database closes last, when no part
+//! Start: sockets, database, first settings, workers, pages, and SMTP last, so that no message is taken before
+//! everything that handles it runs. Drain: the reverse order; the database closes last, when no part
 //! is left that could write.
 
 mod listeners;
 mod lock;
 mod node;
+mod opening;
 mod operator_log;
 mod signals;
 mod systemd;
@@ -29,11 +30,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::Enforcement;
 use crate::config::Config;
-use crate::domain::Timestamp;
 use crate::intake::Intake;
 use crate::observe::{Logging, events};
 use crate::sender_auth::Checker;
-use crate::store::{Location, Store};
+use crate::store::Store;
 use crate::templates::Templates;
 use crate::verification::ConfirmingWords;
 use crate::web::{Operators, Public, Readiness};
@@ -84,7 +84,7 @@ impl Stage {
 }
 
 impl Daemon {
-    /// Starts every part on these sockets.
+    /// Starts every part on these sockets, as soon as the store is open.
     ///
     /// # Errors
     /// A database that cannot be opened, a certificate that cannot be read, a bad template.
@@ -93,16 +93,10 @@ impl Daemon {
         settle_port(&mut config, &bound);
         make_private_folder(&config.data_dir)?;
         let lock = Lock::take(&config.data_dir)?;
-        let store = Store::open(Location::of(&config))?;
-        if store
-            .seed_access(config.access.clone(), Timestamp::now())
-            .await?
-        {
-            events::access_changed(1, "configuration", "configuration");
-        }
         let settings = smtp_settings(&config)?;
         let (checker, checking) = watch::channel(checker(&config)?);
         let templates = Arc::new(Templates::load(config.verification.templates.as_deref())?);
+        let store = opening::open(&config, &listeners).await?;
         let (config, watching) = watch::channel(Arc::new(config));
         let (smtp_settings, smtp_watching) = watch::channel(Arc::new(settings));
         let daemon = Self {
@@ -301,7 +295,25 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let listeners = Listeners::open(&config).await?;
-    let daemon = Daemon::start(config, listeners).await?;
+    let mut starting = Box::pin(Daemon::start(config, listeners));
+    let mut must_reload = false;
+    let daemon = loop {
+        tokio::select! {
+            started = &mut starting => break started?,
+            signal = signals.next() => match signal {
+                Signal::Stop(name) => {
+                    events::daemon_stopping(name);
+                    systemd::stopping();
+                    events::daemon_stopped();
+                    return Ok(());
+                }
+                Signal::Reload => must_reload = true,
+            },
+        }
+    };
+    if must_reload {
+        reload(&daemon, &reloading);
+    }
     if let Some(file) = ready_file {
         write_ready_file(file, daemon.bound_addresses())?;
     }

@@ -1,11 +1,13 @@
 //! `sd_notify(3)`; does nothing without systemd.
 
+use std::time::Duration;
+
 use sd_notify::NotifyState;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Reports that all listeners are up, and from then on notifies the watchdog, if there is one.
 pub fn ready() -> Option<AbortOnDropHandle<()>> {
-    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("")]);
     let interval = sd_notify::watchdog_enabled()?;
     Some(AbortOnDropHandle::new(tokio::spawn(async move {
         let mut ticks = tokio::time::interval(interval / 2);
@@ -14,6 +16,18 @@ pub fn ready() -> Option<AbortOnDropHandle<()>> {
             let _ = sd_notify::notify(&[NotifyState::Watchdog]);
         }
     })))
+}
+
+/// Asks for more time to start, from now on.
+pub fn extend_start(time: Duration) {
+    let time = time.as_micros().try_into().unwrap_or(u32::MAX);
+    let _ = sd_notify::notify(&[NotifyState::ExtendTimeoutUsec(time)]);
+}
+
+/// Tells `systemctl status` what goes on. A cause can have lines, and each would be a message of its own.
+pub fn tell(status: &str) {
+    let status = status.replace(|c: char| c.is_control(), " ");
+    let _ = sd_notify::notify(&[NotifyState::Status(&status)]);
 }
 
 pub fn stopping() {

@@ -54,6 +54,31 @@ pub async fn serve<R: MessageHandler>(
     door.tasks.wait().await;
 }
 
+/// Answers each connection with `421` until `shutdown`, while nothing can be taken yet.
+pub async fn turn_all_away(listener: TcpListener, shutdown: CancellationToken) {
+    let accepting = async {
+        loop {
+            if let Some((stream, peer)) = accept(&listener).await {
+                turn_away(stream, peer.ip().to_canonical(), &Reply::Starting);
+            }
+        }
+    };
+    shutdown.run_until_cancelled(accepting).await;
+}
+
+/// The next connection; None if accepting it failed.
+async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    match listener.accept().await {
+        Ok(accepted) => Some(accepted),
+        Err(error) if is_of_one_connection(&error) => None,
+        Err(error) => {
+            events::fault("smtp.accept", &error);
+            tokio::time::sleep(NO_DESCRIPTOR).await;
+            None
+        }
+    }
+}
+
 struct Door<R> {
     shared: Shared<R>,
     settings: watch::Receiver<Arc<ServerSettings>>,
@@ -69,15 +94,10 @@ impl<R: MessageHandler> Door<R> {
             let accepted = tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => return,
-                accepted = listener.accept() => accepted,
+                accepted = accept(&listener) => accepted,
             };
-            match accepted {
-                Ok((stream, peer)) => self.admit(stream, peer),
-                Err(error) if is_of_one_connection(&error) => {}
-                Err(error) => {
-                    events::fault("smtp.accept", &error);
-                    tokio::time::sleep(NO_DESCRIPTOR).await;
-                }
+            if let Some((stream, peer)) = accepted {
+                self.admit(stream, peer);
             }
         }
     }

@@ -28,6 +28,7 @@ pub enum Reply {
     StartBody,
     Queued(LedgerId),
 
+    Starting,
     ShuttingDown,
     TooManyConnections,
     Evicted,
@@ -86,6 +87,7 @@ impl Reply {
             Self::RecipientOk => (250, "2.1.5", "Ok"),
             Self::StartBody => (354, "", "End data with <CR><LF>.<CR><LF>"),
 
+            Self::Starting => (421, "4.3.2", "Not ready yet, try again later"),
             Self::ShuttingDown => (421, "4.3.2", "Shutting down, try again later"),
             Self::TooManyConnections => (421, "4.3.2", "Too many connections, try again later"),
             Self::Evicted => (421, "4.3.2", "Idle or slow while others wait, closing"),

@@ -10,6 +10,10 @@ pub enum StoreError {
     /// The server of the database, or the way to it. Nothing of the operation may be relied on.
     #[error("the database cannot be reached: {0}")]
     Away(String),
+    /// As it is configured, the server cannot be used; waiting does not help. Nothing of the operation may be
+    /// relied on.
+    #[error("the database cannot be used as [store] says: {0}")]
+    Refused(String),
     #[error("the database cannot be written: {0}")]
     ReadOnly(String),
     #[error("the database is damaged: {0}")]
@@ -71,7 +75,12 @@ impl StoreError {
     pub(super) fn spoils_transaction(&self) -> bool {
         matches!(
             self,
-            Self::Full(_) | Self::Busy(_) | Self::Away(_) | Self::ReadOnly(_) | Self::Damaged(_)
+            Self::Full(_)
+                | Self::Busy(_)
+                | Self::Away(_)
+                | Self::Refused(_)
+                | Self::ReadOnly(_)
+                | Self::Damaged(_)
         )
     }
 }

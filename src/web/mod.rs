@@ -35,7 +35,7 @@ pub use api::api_router;
 pub use metrics::metrics_router;
 pub use operators::{Operators, operators, operators_paths};
 pub use public::{Public, public, public_paths};
-pub use ready::Readiness;
+pub use ready::{Readiness, starting_router};
 pub use scim::scim_router;
 pub use serve::serve;
 
@@ -49,6 +49,7 @@ fn is_unavailable(error: &StoreError) -> bool {
         StoreError::Full(_)
             | StoreError::Busy(_)
             | StoreError::Away(_)
+            | StoreError::Refused(_)
             | StoreError::ReadOnly(_)
             | StoreError::Closed
             | StoreError::WriterFailed(_)

@@ -3,11 +3,15 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::Json;
 use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::json;
 
+use super::render::set_common_headers;
 use crate::store::Store;
 
 /// State of the listeners and of the last canary. Clones share the state.
@@ -37,10 +41,31 @@ impl Readiness {
 /// `200` or `503`, with the parts that are missing. The reason goes to the log only. Anyone may ask, so the
 /// answer comes from memory.
 pub(super) fn answer(readiness: &Readiness, store: &Store) -> Response {
-    let database = store.is_writable();
-    let listeners = readiness.listeners.load(Ordering::Acquire);
-    let canary = *readiness.canary();
-    let clock = store.is_clock_right();
+    show(
+        store.is_writable(),
+        readiness.listeners.load(Ordering::Acquire),
+        store.is_clock_right(),
+        *readiness.canary(),
+    )
+}
+
+/// Builds the router of a daemon whose store is not open yet.
+pub fn starting_router() -> Router {
+    let not_yet = async || {
+        let text = "The service is starting. Try again in a minute.\n";
+        (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "30")], text)
+    };
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(async || show(false, false, true, None)))
+        .fallback(not_yet)
+        .layer(map_response(async |mut response: Response| {
+            set_common_headers(response.headers_mut());
+            response
+        }))
+}
+
+fn show(database: bool, listeners: bool, clock: bool, canary: Option<bool>) -> Response {
     let status = if database && listeners && clock && canary != Some(false) {
         StatusCode::OK
     } else {

@@ -124,10 +124,29 @@ impl Servers {
             "{before}\nlisten_addresses = ''\nunix_socket_directories = '{socket}'\nfsync = off\n"
         );
         fs::write(&file, own).expect("written");
+        self.begin(number);
+    }
+
+    /// Starts a server that has its socket.
+    pub fn begin(&self, number: usize) {
+        let data = self.data(number);
         let log = self.folder.path().join(format!("log-{number}"));
         let (data, log) = (data.to_str().expect("UTF-8"), log.to_str().expect("UTF-8"));
         self.run("pg_ctl", &["-D", data, "-l", log, "-w", "start"]);
         self.running.lock().expect("numbers").push(number);
+    }
+
+    /// Stops a server without a checkpoint, so that it recovers when it begins again.
+    pub fn stop(&self, number: usize) {
+        let data = self.data(number);
+        let data = data.to_str().expect("UTF-8");
+        self.run("pg_ctl", &["-D", data, "-m", "immediate", "-w", "stop"]);
+        self.forget(number);
+    }
+
+    fn forget(&self, number: usize) {
+        let mut running = self.running.lock().expect("numbers");
+        running.retain(|other| *other != number);
     }
 
     pub fn sql(&self, number: usize, sql: &str) -> String {
@@ -178,10 +197,7 @@ impl Servers {
     /// Kills a server and promotes its standby.
     fn fail_over(&self, primary: usize) {
         kill_server(&self.data(primary));
-        self.running
-            .lock()
-            .expect("numbers")
-            .retain(|other| *other != primary);
+        self.forget(primary);
         let data = self.data(primary + 1);
         self.run(
             "pg_ctl",

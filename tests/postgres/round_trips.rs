@@ -1,42 +1,14 @@
 //! Round trips between the store and the server: a number that no load of the machine changes.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Stdio};
-
+use vestibule::config::PostgresServer;
 use vestibule::domain::{Reason, Verdict};
-use vestibule::store::{ArrivalOutcome, Store};
+use vestibule::store::{Arrival, ArrivalOutcome, Store};
 
+use crate::held::Held;
+use crate::pooler::Pooler;
 use crate::proxy::Proxy;
-use crate::stores::{accept, assert_sound, count, open_seeded};
+use crate::stores::{accept, assert_sound, count, mail, open_seeded};
 use crate::support::postgres::{Schema, server};
-
-/// A transaction of another session that holds the lock of the writer.
-struct Lock(Child);
-
-impl Lock {
-    fn take(schema: &Schema) -> Self {
-        let mut psql = server().psql(&schema.name);
-        let mut psql = psql
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("psql");
-        let sql = "BEGIN; UPDATE writer SET next_number = next_number; SELECT 'locked';\n";
-        let input = psql.stdin.as_mut().expect("a pipe");
-        input.write_all(sql.as_bytes()).expect("written");
-        let mut said = String::new();
-        let output = psql.stdout.as_mut().expect("a pipe");
-        BufReader::new(output).read_line(&mut said).expect("read");
-        assert_eq!(said.trim(), "locked");
-        Self(psql)
-    }
-
-    /// Ends the transaction.
-    fn give_back(mut self) {
-        drop(self.0.stdin.take());
-        assert!(self.0.wait().expect("psql").success());
-    }
-}
 
 /// Accepts messages that wait for the lock together, so that at most two transactions take them all.
 async fn accept_together(
@@ -44,20 +16,27 @@ async fn accept_together(
     schema: &Schema,
     messages: Vec<(String, String)>,
 ) -> Vec<ArrivalOutcome> {
-    let lock = Lock::take(schema);
+    let messages = messages.iter().map(|(from, id)| mail(from, id));
+    accept_arrivals(store, schema, messages.collect()).await
+}
+
+async fn accept_arrivals(
+    store: &Store,
+    schema: &Schema,
+    messages: Vec<Arrival>,
+) -> Vec<ArrivalOutcome> {
+    let lock = Held::lock(schema);
     let mut waiting = Vec::new();
-    for (from, id) in messages {
+    for message in messages {
         let store = store.clone();
-        waiting.push(tokio::spawn(
-            async move { accept(&store, &from, &id).await },
-        ));
+        waiting.push(tokio::spawn(async move { store.accept(message).await }));
     }
     // This runtime has one thread, which runs each of them until it waits.
     tokio::task::yield_now().await;
-    lock.give_back();
+    lock.end();
     let mut outcomes = Vec::new();
     for one in waiting {
-        outcomes.push(one.await.expect("no panic").expect("accepted"));
+        outcomes.extend(one.await.expect("no panic").expect("accepted"));
     }
     outcomes
 }
@@ -99,6 +78,45 @@ async fn a_batch_takes_as_many_round_trips_as_a_message() {
         }
     }
     assert_sound(&store).await;
+}
+
+/// The server answers questions while more of them arrive, and the answers are read when all are sent. Copies of
+/// messages with long subjects have long answers, which fill the buffers on the way.
+#[tokio::test]
+async fn questions_and_long_answers_fit_into_the_buffers_behind_a_pooler_too() {
+    const MESSAGES: usize = 500;
+    let pooler = Pooler::start();
+    for is_pooled in [false, true] {
+        let schema = server().schema();
+        let seeded = open_seeded(&schema.url).await;
+        let url = if is_pooled {
+            pooler.url(&schema.name)
+        } else {
+            schema.url.clone()
+        };
+        let mut place = PostgresServer::parse(&url).expect("a place");
+        place.pooler = is_pooled;
+        let opened = tokio::task::spawn_blocking(move || Store::open(place)).await;
+        let store = opened.expect("a thread").expect("a store");
+        let mails = || {
+            let messages = messages(MESSAGES, MESSAGES, "long").into_iter();
+            let mails = messages.map(|(from, id)| {
+                let mut mail = mail(&from, &id);
+                mail.facts.subject = Some("s".repeat(10_000));
+                mail
+            });
+            mails.collect()
+        };
+        accept_arrivals(&store, &schema, mails()).await;
+        let copies = accept_arrivals(&store, &schema, mails()).await;
+        assert!(copies.iter().all(|one| one.reason == Reason::Duplicate));
+        // More than can be asked at once were in one transaction, and none was run again apart.
+        let sql = "SELECT max(count) FROM (SELECT count(*) FROM ledger WHERE rule = 1 GROUP BY xmin::text) AS c";
+        let together = server().run(&schema.name, sql)[0].clone();
+        let together: usize = together.parse().expect("a number");
+        assert!(together > 100, "{together} of {MESSAGES}");
+        assert_sound(&seeded).await;
+    }
 }
 
 /// What an operation of a batch asked before the others ran is forgotten where one of them changed the answer.
@@ -149,7 +167,7 @@ async fn one_that_fails_late_takes_no_other_with_it() {
         .expect("accepted");
     let run = |sql: &str| server().run(&schema.name, sql);
     run("ALTER TABLE content ADD CONSTRAINT no_bad CHECK (position('bad'::bytea IN raw) = 0)");
-    let lock = Lock::take(&schema);
+    let lock = Held::lock(&schema);
     let mut waiting = Vec::new();
     for number in 0..30 {
         let store = store.clone();
@@ -163,7 +181,7 @@ async fn one_that_fails_late_takes_no_other_with_it() {
         }));
     }
     tokio::task::yield_now().await;
-    lock.give_back();
+    lock.end();
     for one in waiting {
         let (outcome, id) = one.await.expect("no panic");
         assert_eq!(outcome.is_ok(), id.starts_with("good"), "{id}: {outcome:?}");

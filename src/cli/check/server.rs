@@ -25,6 +25,11 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
             error.to_string(),
             "start the server, or correct url in [store]; mail gets 451 until it is there",
         )],
+        Err(error @ StoreError::Refused(_)) => vec![Finding::problem(
+            "store",
+            error.to_string(),
+            "correct [store], or the server: the daemon does not start",
+        )],
         Err(error) => vec![Finding::problem(
             "store",
             error.to_string(),

@@ -55,7 +55,7 @@ impl Purpose {
 /// Connects to the first host that accepts.
 ///
 /// # Errors
-/// `Away`, with the cause of each host.
+/// `Away`, with the cause of each host; `Refused` if each of them has to be configured otherwise.
 pub(super) fn connect(
     server: &PostgresServer,
     purpose: Purpose,
@@ -66,18 +66,19 @@ pub(super) fn connect(
 /// Like [`connect`], beginning with the host that accepted last, until a deadline.
 ///
 /// # Errors
-/// `Away`, with the cause of each host.
+/// As [`connect`].
 pub(super) fn connect_from(
     server: &PostgresServer,
     last: &AtomicUsize,
     purpose: Purpose,
     deadline: Option<Instant>,
 ) -> Result<ProtocolConnection, StoreError> {
-    let mut causes = Vec::new();
+    let (mut causes, mut may_come_back) = (Vec::new(), false);
     let first = last.load(Ordering::Relaxed);
     let hosts = server.hosts.iter().enumerate().cycle().skip(first);
     for (number, host) in hosts.take(server.hosts.len()) {
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            may_come_back = true;
             break;
         }
         match connect_to(server, host, purpose) {
@@ -85,10 +86,22 @@ pub(super) fn connect_from(
                 last.store(number, Ordering::Relaxed);
                 return Ok(wire);
             }
-            Err(error) => causes.push(error.to_string()),
+            Err(StoreError::Refused(cause)) => causes.push(cause),
+            Err(error) => {
+                may_come_back |= matches!(error, StoreError::Away(_) | StoreError::Busy(_));
+                causes.push(match error {
+                    StoreError::Away(cause) => cause,
+                    error => error.to_string(),
+                });
+            }
         }
     }
-    Err(StoreError::Away(causes.join("; ")))
+    let causes = causes.join("; ");
+    Err(if may_come_back {
+        StoreError::Away(causes)
+    } else {
+        StoreError::Refused(causes)
+    })
 }
 
 fn connect_to(
@@ -112,14 +125,13 @@ fn connect_to(
     if !server.pooler {
         wire.simple(&settings(server, purpose, false))?;
     }
-    if server.only_writable || matches!(purpose, Purpose::Write | Purpose::Migrate) {
-        let sql = "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean";
-        let answer = wire.simple(sql)?;
-        if answer.text(0).as_deref() != Some("f") {
-            return Err(StoreError::Away(format!(
-                "{host}: is a standby, or read-only"
-            )));
-        }
+    // A standby is behind what was acknowledged.
+    let sql =
+        "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean";
+    if wire.simple(sql)?.text(0).as_deref() != Some("f") {
+        return Err(StoreError::Away(format!(
+            "{host}: is a standby, or read-only"
+        )));
     }
     wire.set_timeout(purpose.timeout())?;
     Ok(wire)
@@ -180,7 +192,7 @@ fn log_in(
     let mut has_proof = false;
     let needed = || {
         if password.is_empty() {
-            return Err(StoreError::Away(format!(
+            return Err(StoreError::Refused(format!(
                 "{host}: the server asks for a password; write password_file or credential"
             )));
         }
@@ -238,7 +250,14 @@ fn log_in(
             Message::ErrorResponse(body) => {
                 let message = ServerMessage::read(body.fields());
                 let cause = format!("{host}: {} ({})", message.text, message.code);
-                return Err(wire.fail(&cause));
+                let away = wire.fail(&cause);
+                let remedy = match message.code.as_str() {
+                    "28P01" => "correct the user in url, and password_file or credential",
+                    "28000" | "42501" => "correct url, or let the user in at the server",
+                    "3D000" => "correct url, or make the database",
+                    _ => return Err(away),
+                };
+                return Err(StoreError::Refused(format!("{cause}; {remedy}")));
             }
             // A server that skips the end of the exchange has not proved that it knows the password.
             Message::ReadyForQuery(_) if scram.is_none() => {
@@ -261,14 +280,14 @@ fn answer(
 }
 
 fn refuse_unverified(host: &PostgresHost) -> StoreError {
-    StoreError::Away(format!(
+    StoreError::Refused(format!(
         "{host}: its certificate is not verified, and it does not prove that it knows the password; write \
          sslmode=verify-full, or set password_encryption = 'scram-sha-256' there"
     ))
 }
 
 fn refuse_login(host: &PostgresHost) -> StoreError {
-    StoreError::Away(format!(
+    StoreError::Refused(format!(
         "{host}: the server asks for a login that is not supported; scram-sha-256 is"
     ))
 }

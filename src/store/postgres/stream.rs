@@ -34,7 +34,7 @@ impl Stream {
     /// Connects to a host. Reads and writes wait for `timeout`.
     ///
     /// # Errors
-    /// `Away`.
+    /// `Away`; `Refused` if TLS has to be configured otherwise.
     pub(super) fn connect(
         server: &PostgresServer,
         host: &PostgresHost,
@@ -66,7 +66,7 @@ impl Stream {
         stream.read_exact(&mut answer).map_err(away)?;
         match (answer, stream) {
             ([b'S'], Self::Tcp(tcp)) => Ok(Self::Tls(Box::new(tls::begin(server, name, tcp)?))),
-            _ => Err(StoreError::Away(format!(
+            _ => Err(StoreError::Refused(format!(
                 "{host}: the server has no TLS; set ssl = on there, or write sslmode=disable"
             ))),
         }

@@ -30,11 +30,27 @@ pub(super) fn begin(
     stream: TcpStream,
 ) -> Result<TlsStream, StoreError> {
     let failed =
-        |cause: &dyn std::fmt::Display| StoreError::Away(format!("TLS to {host}: {cause}"));
+        |cause: &dyn std::fmt::Display| StoreError::Refused(format!("TLS to {host}: {cause}"));
     let name = ServerName::try_from(host.to_owned()).map_err(|cause| failed(&cause))?;
     let config = client_config(server).map_err(|cause| failed(&cause))?;
     let session = ClientConnection::new(Arc::new(config), name).map_err(|cause| failed(&cause))?;
     Ok(StreamOwned::new(session, stream))
+}
+
+/// True if a handshake failed because of an authority or a name that others would have to be configured for. A
+/// certificate that has expired is renewed, and a clock that is wrong is set.
+pub(super) fn is_refusal(error: &std::io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    matches!(
+        cause,
+        Some(Error::InvalidCertificate(
+            CertificateError::UnknownIssuer
+                // Of an authority with the same name.
+                | CertificateError::BadSignature
+                | CertificateError::NotValidForName
+                | CertificateError::NotValidForNameContext { .. }
+        ))
+    )
 }
 
 fn client_config(server: &PostgresServer) -> Result<ClientConfig, String> {
@@ -74,15 +90,15 @@ fn authorities(server: &PostgresServer) -> Result<RootCertStore, String> {
     };
     let shown = file.display();
     let certificates =
-        CertificateDer::pem_file_iter(file).map_err(|cause| format!("{shown}: {cause}"))?;
+        CertificateDer::pem_file_iter(file).map_err(|cause| format!("ca_file {shown}: {cause}"))?;
     for certificate in certificates {
-        let certificate = certificate.map_err(|cause| format!("{shown}: {cause}"))?;
+        let certificate = certificate.map_err(|cause| format!("ca_file {shown}: {cause}"))?;
         roots
             .add(certificate)
-            .map_err(|cause| format!("{shown}: {cause}"))?;
+            .map_err(|cause| format!("ca_file {shown}: {cause}"))?;
     }
     if roots.is_empty() {
-        return Err(format!("{shown} has no certificate"));
+        return Err(format!("ca_file {shown} has no certificate"));
     }
     Ok(roots)
 }

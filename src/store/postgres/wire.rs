@@ -15,6 +15,7 @@ use postgres_protocol::message::frontend;
 use super::error_codes::ServerMessage;
 use super::rows::{ResultColumns, text_of};
 use super::stream::Stream;
+use super::tls;
 use crate::store::StoreError;
 
 /// Octets read at once.
@@ -172,7 +173,17 @@ impl ProtocolConnection {
         if self.output.capacity() > 16 * PIECE {
             self.output = BytesMut::new();
         }
-        sent.map_err(|cause| self.fail(&cause))
+        sent.map_err(|cause| self.fail_io(&cause))
+    }
+
+    /// Breaks the connection, after an error of the stream.
+    fn fail_io(&mut self, cause: &std::io::Error) -> StoreError {
+        match self.fail(cause) {
+            StoreError::Away(cause_told) if tls::is_refusal(cause) => {
+                StoreError::Refused(format!("{cause_told}; correct ca_file, or the host in url"))
+            }
+            error => error,
+        }
     }
 
     /// The next message that is about the question; waits for it.
@@ -275,7 +286,7 @@ impl ProtocolConnection {
             Err(cause) if is_timeout(&cause) => {
                 Err(self.fail(&"the server does not answer in time"))
             }
-            Err(cause) => Err(self.fail(&cause)),
+            Err(cause) => Err(self.fail_io(&cause)),
         }
     }
 

@@ -1,0 +1,121 @@
+//! The time from the start until the store is open: a migration can take long, and the server of the database
+//! may start after this machine.
+//!
+//! In: a configuration and the sockets. Out: the open store, or the reason why waiting does not help. For a moment
+//! nobody is accepted, and connections wait in the sockets, as while one process replaces another. After that
+//! an MTA is answered `421`, so that it goes on at another node or keeps the mail, `/healthz` answers 200 and
+//! all else 503.
+
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use super::{Listeners, Stage, systemd};
+use crate::config::Config;
+use crate::domain::Timestamp;
+use crate::observe::events;
+use crate::store::{Location, Store, StoreError};
+use crate::{smtp, web};
+
+/// Time for which connections wait in the sockets.
+const HOLD: Duration = Duration::from_secs(5);
+
+/// Pause between two attempts to reach a server.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Interval at which an attempt that goes on asks systemd for more time. It is longer than it takes to see that
+/// a server is away: then `TimeoutStartSec=` ends the wait of whoever started the unit.
+const EXTENSION: Duration = Duration::from_secs(20);
+
+/// Opens the store, as soon as it can be opened.
+///
+/// # Errors
+/// A database that cannot be opened, whoever else is started.
+pub(super) async fn open(config: &Config, listeners: &Listeners) -> anyhow::Result<Store> {
+    let mut opening = std::pin::pin!(try_until_open(config));
+    if let Ok(opened) = tokio::time::timeout(HOLD, opening.as_mut()).await {
+        return opened;
+    }
+    let meanwhile = answer_meanwhile(config, listeners)?;
+    let opened = opening.await;
+    meanwhile.drain().await;
+    opened
+}
+
+async fn try_until_open(config: &Config) -> anyhow::Result<Store> {
+    let location = Location::of(config);
+    let mut told = String::new();
+    loop {
+        let error = match try_once(config, &location).await {
+            Ok(store) => return Ok(store),
+            Err(error) => error,
+        };
+        let passes = matches!(error, StoreError::Away(_) | StoreError::Busy(_));
+        if !(passes && matches!(location, Location::Server(_))) {
+            return Err(error.into());
+        }
+        let cause = error.to_string();
+        if cause != told {
+            events::fault("daemon.start", &cause);
+            systemd::tell(&format!("Waiting: {cause}"));
+            told = cause;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Opens the store and gives it its first settings, on a thread that the end of the process does not wait for.
+async fn try_once(config: &Config, location: &Location) -> Result<Store, StoreError> {
+    let (tell, mut opened) = oneshot::channel();
+    let location = location.clone();
+    std::thread::Builder::new()
+        .name("opening".to_owned())
+        .spawn(move || tell.send(Store::open(location)))
+        .map_err(|error| StoreError::Other(format!("no thread to open it with: {error}")))?;
+    let store = loop {
+        match tokio::time::timeout(EXTENSION, &mut opened).await {
+            Ok(Ok(opened)) => break opened?,
+            Ok(Err(_)) => return Err(StoreError::Other("a fault in vestibule".to_owned())),
+            Err(_) => systemd::extend_start(EXTENSION * 3),
+        }
+    };
+    let seeded = store
+        .seed_access(config.access.clone(), Timestamp::now())
+        .await?;
+    if seeded {
+        events::access_changed(1, "configuration", "configuration");
+    }
+    Ok(store)
+}
+
+/// Answers at the sockets, which stay as they are.
+fn answer_meanwhile(config: &Config, listeners: &Listeners) -> anyhow::Result<Stage> {
+    let meanwhile = Stage::default();
+    let Stage { stop, tasks } = &meanwhile;
+    for listener in &listeners.smtp {
+        tasks.spawn(smtp::turn_all_away(share(listener)?, stop.clone()));
+    }
+    for listener in [&listeners.http, &listeners.admin] {
+        let proxies = config.http.trusted_proxies.clone();
+        let is_proxy = move |peer: IpAddr| proxies.iter().any(|net| net.contains(&peer));
+        let served = web::serve(
+            share(listener)?,
+            web::starting_router(),
+            is_proxy,
+            stop.clone(),
+        );
+        tasks.spawn(served);
+    }
+    Ok(meanwhile)
+}
+
+/// Another handle of a socket that listens.
+fn share(listener: &TcpListener) -> anyhow::Result<TcpListener> {
+    let handle = listener.as_fd().try_clone_to_owned();
+    let shared = handle.and_then(|handle| TcpListener::from_std(handle.into()));
+    shared.context("cannot share a socket")
+}

@@ -21,7 +21,7 @@ mod gate;
 pub(super) mod machine;
 mod mta;
 mod nodes;
-mod server;
+mod postgres;
 mod servers;
 
 /// Check the configuration, and the database, ports, certificates and destinations
@@ -120,7 +120,7 @@ pub fn of(config: &Config, args: Args) -> Vec<Finding> {
     let mut findings = vec![machine::database(config)];
     findings.extend(machine::ports(config));
     if !args.offline {
-        findings.extend(server::findings(config));
+        findings.extend(postgres::findings(config));
     }
     findings.extend(certificate::finding(config));
     findings.push(certificate::authorities());

@@ -11,7 +11,7 @@ mod fingerprint;
 mod load;
 mod mistake;
 mod postgres;
-mod retry;
+mod retry_schedule;
 mod secret;
 mod sections;
 mod server_url;
@@ -46,7 +46,7 @@ pub use destination::{
 pub use fingerprint::digest_of;
 pub use mistake::{ConfigErrors, Mistake};
 pub use postgres::{PostgresHost, PostgresServer, PostgresTls};
-pub use retry::Retry;
+pub use retry_schedule::Retry;
 pub use secret::{Secret, Secrets, read as read_secret};
 pub(crate) use sections::{authserv_id, name_of_this_machine, time_zone};
 pub use server_url::SmtpUrl;

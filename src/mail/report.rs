@@ -6,7 +6,7 @@
 
 use super::header::{Field, Header, Section};
 use super::mime::{Entity, Media};
-use super::notice;
+use super::report_text;
 use super::smtp_reply;
 use super::text::message_id;
 use super::{Evidence, Report, ReportKind, ReportedRecipient, Sender};
@@ -45,7 +45,7 @@ pub(super) fn report(header: &Header, envelope: &Envelope, sender: &Sender) -> R
         read_parts(&message, &media, &mut report, 0);
         return Reported::Delivery(report);
     }
-    let from_a_mailer = notice::is_from_a_mailer(header, envelope, sender);
+    let from_a_mailer = report_text::is_from_a_mailer(header, envelope, sender);
     let otherwise = || {
         if is_report {
             Reported::Other(content_type(header))
@@ -64,16 +64,16 @@ pub(super) fn report(header: &Header, envelope: &Envelope, sender: &Sender) -> R
     if !from_a_mailer {
         return otherwise();
     }
-    let Some(evidence) = notice::evidence(header, &message, &media) else {
+    let Some(evidence) = report_text::evidence(header, &message, &media) else {
         return otherwise();
     };
     report.kind = ReportKind::Text;
     report.evidence = evidence;
     if report.recipients.is_empty() {
-        report.recipients = notice::recipients(header);
+        report.recipients = report_text::recipients(header);
     }
     if report.original_message_id.is_none() {
-        report.original_message_id = notice::original_message_id(&message, &media);
+        report.original_message_id = report_text::original_message_id(&message, &media);
     }
     Reported::Delivery(report)
 }

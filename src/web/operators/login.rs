@@ -14,7 +14,7 @@ use url::form_urlencoded;
 use super::AppState;
 use super::auth::CurrentOperator;
 use super::error::Error;
-use super::failed_login::LoginFailure;
+use super::failed_login_report::LoginFailure;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use super::login_code;
 use super::sso::sso_url;
@@ -55,7 +55,7 @@ pub(super) async fn submit(
     let to = destination(&fields);
     let peer = peer.map(|Extension(peer)| peer);
     let client = rate_limit::client(peer, &headers, &app.config().http.trusted_proxies);
-    if !app.logins.take(client) {
+    if !app.limits.clients.take(client) {
         if app.failed_logins.reports_lockout(client) {
             let known = app.find_operator_name(name).await?;
             app.report_failed_login(client, known, LoginFailure::LockedOut)

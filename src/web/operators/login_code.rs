@@ -4,58 +4,26 @@
 //! nothing from it. Wrong codes are limited by client, as passwords are, and by operator: whoever has the
 //! password may come from many addresses.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use minijinja::context;
 
 use super::AppState;
 use super::error::Error;
-use super::failed_login::LoginFailure;
+use super::failed_login_report::LoginFailure;
 use super::form_fields::FormFields;
 use super::login::SESSION;
-use crate::domain::{OperatorName, SecondFactorCode, Token};
+use super::login_limits::TOO_MANY_CODES;
+use crate::domain::{SecondFactorCode, Token};
 use crate::operations::log_in_with_code;
 use crate::store::CodeOutcome;
 use crate::web::cookie::SecretCookie;
 use crate::web::page::WebPage;
 use crate::web::rate_limit::{self, Peer};
-
-/// Codes that an operator can try: a burst, and the interval after it. One of a million is guessed; at this
-/// rate that is one in 500 for each day that somebody with the password keeps trying.
-const CODES: NonZeroU32 = match NonZeroU32::new(5) {
-    Some(codes) => codes,
-    None => NonZeroU32::MIN,
-};
-const CODE_EVERY: Duration = Duration::from_mins(2);
-
-/// Limit of codes, or of passwords typed in a session, by operator. Names are those of operators, so memory is bounded by their number.
-pub(super) struct OperatorLimit(DefaultKeyedRateLimiter<OperatorName>);
-
-impl OperatorLimit {
-    pub(super) fn new() -> Self {
-        let quota = Quota::with_period(CODE_EVERY)
-            .unwrap_or(Quota::per_minute(NonZeroU32::MIN))
-            .allow_burst(CODES);
-        Self(RateLimiter::keyed(quota))
-    }
-
-    pub(super) fn take(&self, name: &OperatorName) -> bool {
-        self.0.check_key(name).is_ok()
-    }
-}
-
-pub(super) const TOO_MANY_PASSWORDS: &str =
-    "Too many passwords were tried. Wait a few minutes and try again.";
-
-pub(super) const TOO_MANY_CODES: &str =
-    "Too many codes were tried. Wait a few minutes and try again.";
 
 fn cookie(app: &AppState, headers: &HeaderMap) -> SecretCookie {
     SecretCookie::of_attempt("vestibule_code", app.is_secure(headers))
@@ -86,7 +54,7 @@ pub(super) async fn submit(
         cookie.remove(&mut response);
         return Ok(response);
     };
-    if !app.logins.take(client) || !app.codes.take(&name) {
+    if !app.limits.clients.take(client) || !app.limits.codes.take(&name) {
         if app.failed_logins.reports_lockout(client) {
             app.report_failed_login(client, Some(name), LoginFailure::LockedOut)
                 .await;

@@ -13,13 +13,14 @@ mod customers;
 mod deliveries;
 mod dropped;
 mod error;
-mod failed_login;
+mod failed_login_report;
 mod find;
 mod form_fields;
 mod hooks;
 mod import;
 mod login;
 mod login_code;
+mod login_limits;
 mod mail;
 mod message;
 mod message_html;
@@ -43,7 +44,6 @@ mod why;
 pub(super) mod tests;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -59,7 +59,6 @@ use super::TIME_LIMIT;
 use super::csrf::own_forms_only;
 use super::host::own_hosts_only;
 use super::public::assets;
-use super::rate_limit::ClientLimiter;
 use super::render::{CurrentSite, Renderer, SiteContext, render};
 use crate::config::Config;
 use crate::domain::{Role, Timestamp};
@@ -68,8 +67,8 @@ use crate::sso::SingleSignOn;
 use crate::store::Store;
 use crate::templates::{Moment, Templates};
 use auth::{PageRoute, RequiredRole};
-use failed_login::FailedLogins;
-use login_code::OperatorLimit;
+use failed_login_report::FailedLogins;
+use login_limits::LoginLimits;
 use sso::AttemptLimits;
 
 /// Maximum size of a form, in octets. The largest forms are lists of domains.
@@ -91,13 +90,11 @@ pub struct Operators {
 /// The state of the handlers.
 struct AppState {
     parts: Operators,
-    logins: ClientLimiter,
+    limits: LoginLimits,
     failed_logins: FailedLogins,
     hashing: Semaphore,
     sso: SingleSignOn,
     attempts: AttemptLimits,
-    codes: OperatorLimit,
-    passwords: OperatorLimit,
 }
 
 impl AppState {
@@ -122,13 +119,11 @@ pub fn operators(mut parts: Operators) -> Router {
     let site: CurrentSite = Arc::new(move || SiteContext::in_english(&config.borrow()));
     let app = Arc::new(AppState {
         parts,
-        logins: ClientLimiter::new(10, Duration::from_secs(10)),
+        limits: LoginLimits::new(),
         failed_logins: FailedLogins::new(),
         hashing: Semaphore::new(MOST_HASHING),
         sso: SingleSignOn::default(),
         attempts: AttemptLimits::new(),
-        codes: OperatorLimit::new(),
-        passwords: OperatorLimit::new(),
     });
     routes()
         .into_iter()

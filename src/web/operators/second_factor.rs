@@ -12,7 +12,7 @@ use super::AppState;
 use super::auth::CurrentOperator;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields};
-use super::login_code::{TOO_MANY_CODES, TOO_MANY_PASSWORDS};
+use super::login_limits::{TOO_MANY_CODES, TOO_MANY_PASSWORDS};
 use super::own_account::{refuse, render};
 use super::qr::draw;
 use crate::domain::{Password, SecondFactorCode};
@@ -59,7 +59,7 @@ pub(super) async fn act(
         let page = render(&app, &operator, context! { new_key => new_key }).await?;
         return Ok(page.into_response());
     }
-    if !app.codes.take(&name) {
+    if !app.limits.codes.take(&name) {
         return refuse(&app, &operator, TOO_MANY_CODES.to_owned()).await;
     }
     let wrong = || "This code is wrong, or was used already.".to_owned();
@@ -94,7 +94,7 @@ impl AppState {
         operator: &CurrentOperator,
         form: &Fields,
     ) -> Result<Option<String>, Error> {
-        if !self.passwords.take(&operator.name) {
+        if !self.limits.passwords.take(&operator.name) {
             return Ok(Some(TOO_MANY_PASSWORDS.to_owned()));
         }
         let presented = form.exactly("current").and_then(Password::for_comparison);

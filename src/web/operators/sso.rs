@@ -16,7 +16,7 @@ use minijinja::context;
 
 use super::AppState;
 use super::error::Error;
-use super::failed_login::LoginFailure;
+use super::failed_login_report::LoginFailure;
 use super::form_fields::QueryFields;
 use super::login::{self, SESSION};
 use crate::operations::{SignInOutcome, begin_sign_in, sign_in_operator, take_attempt};

@@ -1,0 +1,64 @@
+//! Limits of the attempts to log in with a password or a code.
+//!
+//! A client that reaches its limit is locked out, whatever it sends. Whoever has the password of an operator may
+//! come from many addresses, so codes are limited by operator, too. Sign-ins at the provider have limits of
+//! their own ([`AttemptLimits`](super::sso::AttemptLimits)).
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+use crate::domain::OperatorName;
+use crate::web::rate_limit::ClientLimiter;
+
+pub(super) const TOO_MANY_PASSWORDS: &str =
+    "Too many passwords were tried. Wait a few minutes and try again.";
+
+pub(super) const TOO_MANY_CODES: &str =
+    "Too many codes were tried. Wait a few minutes and try again.";
+
+/// Attempts of a client: a burst, and the interval after it.
+const ATTEMPTS: u32 = 10;
+const ATTEMPT_EVERY: Duration = Duration::from_secs(10);
+
+/// Codes that an operator can try: a burst, and the interval after it. One of a million is guessed; at this
+/// rate that is one in 500 for each day that somebody with the password keeps trying.
+const CODES: NonZeroU32 = match NonZeroU32::new(5) {
+    Some(codes) => codes,
+    None => NonZeroU32::MIN,
+};
+const CODE_EVERY: Duration = Duration::from_mins(2);
+
+pub(super) struct LoginLimits {
+    pub(super) clients: ClientLimiter,
+    pub(super) codes: OperatorLimit,
+    /// Limit of the passwords typed in a session.
+    pub(super) passwords: OperatorLimit,
+}
+
+impl LoginLimits {
+    pub(super) fn new() -> Self {
+        Self {
+            clients: ClientLimiter::new(ATTEMPTS, ATTEMPT_EVERY),
+            codes: OperatorLimit::new(),
+            passwords: OperatorLimit::new(),
+        }
+    }
+}
+
+/// Limit of [`CODES`] by operator. Names are those of operators, so memory is bounded by their number.
+pub(super) struct OperatorLimit(DefaultKeyedRateLimiter<OperatorName>);
+
+impl OperatorLimit {
+    fn new() -> Self {
+        let quota = Quota::with_period(CODE_EVERY)
+            .unwrap_or(Quota::per_minute(NonZeroU32::MIN))
+            .allow_burst(CODES);
+        Self(RateLimiter::keyed(quota))
+    }
+
+    pub(super) fn take(&self, name: &OperatorName) -> bool {
+        self.0.check_key(name).is_ok()
+    }
+}

@@ -42,7 +42,8 @@ pub(super) async fn open(config: &Config, listeners: &Listeners) -> anyhow::Resu
     }
     let meanwhile = answer_meanwhile(config, listeners)?;
     let opened = opening.await;
-    meanwhile.drain().await;
+    // Nobody waits for clients that are slow.
+    meanwhile.stop.cancel();
     opened
 }
 

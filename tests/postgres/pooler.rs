@@ -36,14 +36,15 @@ impl Pooler {
              [pgbouncer]
              listen_addr = 127.0.0.1
              listen_port = {}
-             unix_socket_dir =
+             unix_socket_dir = {}
              {settings}
              pool_mode = transaction
              default_pool_size = 20
              ignore_startup_parameters = extra_float_digits
              ",
             server().folder.display(),
-            port.address.port()
+            port.address.port(),
+            folder.path().display()
         );
         let unindented: Vec<_> = configuration.lines().map(str::trim).collect();
         let file = folder.path().join("pgbouncer.ini");
@@ -78,6 +79,12 @@ impl Pooler {
 
     pub fn url(&self, schema: &str) -> String {
         format!("{}?schema={schema}", self.url_at("127.0.0.1"))
+    }
+
+    /// The place of a schema behind the pooler's own socket, whose buffers are smaller than those of TCP.
+    pub fn url_of_socket(&self, schema: &str) -> String {
+        let (folder, port) = (self.folder.path().display(), self.port.address.port());
+        format!("postgres://vestibule@/vestibule?host={folder}&port={port}&schema={schema}")
     }
 
     /// The database under a name of this machine.

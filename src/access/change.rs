@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::settings::{AccessSettings, Settings};
 use super::settings_key::{Key, KeyError, Value};
 use super::warnings::Warning;
-use crate::domain::{DomainPattern, EmailAddress, PortalName};
+use crate::domain::{DomainPattern, EmailAddress, PatternList, PortalName};
 
 /// One setting that differs between two states.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -92,13 +92,13 @@ impl AccessSettings {
         key: Key,
         patterns: &[DomainPattern],
     ) -> Self {
-        let mut list = self.domains(portal, key);
+        let mut list = self.domains(portal, key).to_vec();
         for pattern in patterns {
             if !list.contains(pattern) {
                 list.push(pattern.clone());
             }
         }
-        self.with_list(portal, key, list)
+        self.with_list(portal, key, list.into())
     }
 
     /// Returns these settings without some patterns, in whichever of the three lists they are, and the
@@ -117,7 +117,7 @@ impl AccessSettings {
             Key::Denied,
         ] {
             let before = settings.domains(portal, key);
-            let after: Vec<_> = before
+            let after: PatternList = before
                 .iter()
                 .filter(|pattern| !patterns.contains(pattern))
                 .cloned()
@@ -182,14 +182,14 @@ impl AccessSettings {
         warnings
     }
 
-    fn domains(&self, portal: Option<&PortalName>, key: Key) -> Vec<DomainPattern> {
+    fn domains(&self, portal: Option<&PortalName>, key: Key) -> PatternList {
         match key.of(&self.effective(portal)) {
             Value::Domains(patterns) => patterns,
-            Value::Switch(_) | Value::Groups(_) => Vec::new(),
+            Value::Switch(_) | Value::Groups(_) => PatternList::default(),
         }
     }
 
-    fn with_list(&self, portal: Option<&PortalName>, key: Key, list: Vec<DomainPattern>) -> Self {
+    fn with_list(&self, portal: Option<&PortalName>, key: Key, list: PatternList) -> Self {
         if list == self.domains(portal, key) {
             return self.clone();
         }
@@ -274,13 +274,9 @@ impl Settings {
         let approved = internal.enabled.then_some(&internal.approved_domains);
         let allowed = (external.allow_portal_only_accounts && external.restrict_domains)
             .then_some(&external.allowed_domains);
-        self.denies(address).or_else(|| {
-            approved
-                .into_iter()
-                .chain(allowed)
-                .flatten()
-                .find(|pattern| pattern.matches(address))
-        })
+        let mut admitting = approved.into_iter().chain(allowed);
+        self.denies(address)
+            .or_else(|| admitting.find_map(|list| list.find_match(address)))
     }
 }
 
@@ -339,7 +335,7 @@ mod tests {
             &[pattern("more.example")],
         );
         assert_eq!(
-            own.effective(Some(&portal())).external.allowed_domains,
+            *own.effective(Some(&portal())).external.allowed_domains,
             [pattern("partner.example"), pattern("more.example")]
         );
         assert_eq!(own.site, site.site);
@@ -385,8 +381,8 @@ mod tests {
     #[test]
     fn the_deciding_pattern_is_that_of_the_rules() {
         let mut settings = Settings::default();
-        settings.internal.approved_domains = vec![pattern("*.corp.example")];
-        settings.external.allowed_domains = vec![pattern("partner.example")];
+        settings.internal.approved_domains = vec![pattern("*.corp.example")].into();
+        settings.external.allowed_domains = vec![pattern("partner.example")].into();
         let domain = |text: &str| EmailAddress::parse(&format!("ann@{text}")).expect(text);
         assert_eq!(
             settings.pattern_for(&domain("a.corp.example")),
@@ -400,7 +396,7 @@ mod tests {
         );
         settings.internal.enabled = false;
         assert_eq!(settings.pattern_for(&domain("a.corp.example")), None);
-        settings.denied = vec![pattern("ann@partner.example")];
+        settings.denied = vec![pattern("ann@partner.example")].into();
         assert_eq!(
             settings.pattern_for(&domain("partner.example")),
             Some(&pattern("ann@partner.example"))

@@ -78,7 +78,8 @@ mod tests {
         let mut settings = AccessSettings::default();
         settings.site.external.allowed_domains = ["acme.com", "*.partner.example", "example.org"]
             .map(|text| DomainPattern::parse(text).expect(text))
-            .to_vec();
+            .to_vec()
+            .into();
         for (domain, near) in [
             ("acme.co", Some("acme.com")),
             ("acme.co.uk", Some("acme.com")),

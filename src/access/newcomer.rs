@@ -66,9 +66,9 @@ mod tests {
     fn the_address_alone_decides() {
         let pattern = |text: &str| DomainPattern::parse(text).expect(text);
         let mut settings = Settings::default();
-        settings.internal.approved_domains = vec![pattern("corp.example")];
+        settings.internal.approved_domains = vec![pattern("corp.example")].into();
         settings.external.restrict_domains = true;
-        settings.external.allowed_domains = vec![pattern("partner.example")];
+        settings.external.allowed_domains = vec![pattern("partner.example")].into();
         let portal = PortalName::parse("it").expect("a name");
         for (address, reason) in [
             ("ann@corp.example", Reason::InternalAccountCreated),

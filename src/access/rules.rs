@@ -1,7 +1,7 @@
 //! The table of rules, in the order in which they are asked. The first rule that matches decides.
 
 use super::question::{Consequence, Enforcement, Question};
-use crate::domain::{DomainPattern, Kind, NewAccount, Reason, Status, Verdict};
+use crate::domain::{DomainPattern, Kind, NewAccount, PatternList, Reason, Status, Verdict};
 use crate::mail::{AuthenticationFailure, ReportKind, Sender};
 
 /// Maximum number of Received fields (RFC 5321 6.3 asks for a limit of at least 100 hops for relays; a help
@@ -483,13 +483,12 @@ fn standing(status: Option<Status>) -> String {
 /// The pattern that matches the sender or the sender's domain.
 fn matching<'a>(
     question: &Question<'a>,
-    patterns: &'a [DomainPattern],
+    patterns: &'a PatternList,
 ) -> Result<&'a DomainPattern, String> {
     let Some(address) = question.sender().address() else {
         return Err("nothing".to_owned());
     };
     patterns
-        .iter()
-        .find(|pattern| pattern.matches(address))
+        .find_match(address)
         .ok_or_else(|| address.domain().to_string())
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::settings_key::Key;
-use crate::domain::{DomainPattern, EmailAddress, Kind, PortalName, canary};
+use crate::domain::{DomainPattern, EmailAddress, Kind, PatternList, PortalName, canary};
 
 /// Rules for customers of approved domains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -19,7 +19,8 @@ pub struct Internal {
     /// Use approved domains to give new customers an internal account.
     pub enabled: bool,
     /// Domains and addresses whose senders become internal.
-    pub approved_domains: Vec<DomainPattern>,
+    #[schema(value_type = Vec<DomainPattern>)]
+    pub approved_domains: PatternList,
     /// Groups of every new internal account.
     pub default_groups: Vec<String>,
 }
@@ -37,7 +38,8 @@ pub struct External {
     /// Only `allowed_domains` may get an external account.
     pub restrict_domains: bool,
     /// The allow list.
-    pub allowed_domains: Vec<DomainPattern>,
+    #[schema(value_type = Vec<DomainPattern>)]
+    pub allowed_domains: PatternList,
     /// External customers, too, must verify their address before a mailed request passes.
     pub verify: bool,
     /// Tell an authenticated sender, rarely, that mail from their domain is not accepted and whom to ask.
@@ -48,7 +50,7 @@ impl Default for Internal {
     fn default() -> Self {
         Self {
             enabled: true,
-            approved_domains: Vec::new(),
+            approved_domains: PatternList::default(),
             default_groups: Vec::new(),
         }
     }
@@ -59,7 +61,7 @@ impl Default for External {
         Self {
             allow_portal_only_accounts: true,
             restrict_domains: false,
-            allowed_domains: Vec::new(),
+            allowed_domains: PatternList::default(),
             verify: false,
             tell_refused: false,
         }
@@ -72,7 +74,8 @@ impl Default for External {
 pub struct Settings {
     /// The deny list: senders whose mail is never accepted, with or without an account.
     #[serde(deserialize_with = "deserialize_denied")]
-    pub denied: Vec<DomainPattern>,
+    #[schema(value_type = Vec<DomainPattern>)]
+    pub denied: PatternList,
     pub internal: Internal,
     pub external: External,
 }
@@ -85,7 +88,8 @@ pub struct Overrides {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "deserialize_denied_override"
     )]
-    pub denied: Option<Vec<DomainPattern>>,
+    #[schema(value_type = Option<Vec<DomainPattern>>)]
+    pub denied: Option<PatternList>,
     #[serde(skip_serializing_if = "InternalOverrides::is_empty")]
     pub internal: InternalOverrides,
     #[serde(skip_serializing_if = "ExternalOverrides::is_empty")]
@@ -98,7 +102,8 @@ pub struct InternalOverrides {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub approved_domains: Option<Vec<DomainPattern>>,
+    #[schema(value_type = Option<Vec<DomainPattern>>)]
+    pub approved_domains: Option<PatternList>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_groups: Option<Vec<String>>,
 }
@@ -111,7 +116,8 @@ pub struct ExternalOverrides {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restrict_domains: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub allowed_domains: Option<Vec<DomainPattern>>,
+    #[schema(value_type = Option<Vec<DomainPattern>>)]
+    pub allowed_domains: Option<PatternList>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,9 +125,7 @@ pub struct ExternalOverrides {
 }
 
 /// Parses patterns of the deny list, which may be public suffixes.
-fn deserialize_denied<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<DomainPattern>, D::Error> {
+fn deserialize_denied<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PatternList, D::Error> {
     Vec::<String>::deserialize(deserializer)?
         .iter()
         .map(|text| DomainPattern::parse_denied(text).map_err(D::Error::custom))
@@ -130,7 +134,7 @@ fn deserialize_denied<'de, D: Deserializer<'de>>(
 
 fn deserialize_denied_override<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<Option<Vec<DomainPattern>>, D::Error> {
+) -> Result<Option<PatternList>, D::Error> {
     deserialize_denied(deserializer).map(Some)
 }
 
@@ -138,7 +142,7 @@ impl Settings {
     /// The pattern of the deny list that matches this address.
     #[must_use]
     pub fn denies(&self, address: &EmailAddress) -> Option<&DomainPattern> {
-        self.denied.iter().find(|pattern| pattern.denies(address))
+        self.denied.find_denial(address)
     }
 
     /// Groups of a new account of this kind.
@@ -239,7 +243,7 @@ mod tests {
     fn a_portal_overrides_one_setting_and_inherits_the_rest() {
         let portal = PortalName::parse("it").expect("a name");
         let mut access = AccessSettings::default();
-        access.site.internal.approved_domains = vec![pattern("corp.example")];
+        access.site.internal.approved_domains = vec![pattern("corp.example")].into();
         let mut own = Overrides::default();
         Key::ExternalVerify.put_override(&mut own, Some(Value::Switch(true)));
         access.portals.insert(portal.clone(), own);
@@ -247,7 +251,7 @@ mod tests {
         let effective = access.effective(Some(&portal));
         assert!(effective.external.verify);
         assert_eq!(
-            effective.internal.approved_domains,
+            *effective.internal.approved_domains,
             [pattern("corp.example")]
         );
         assert!(!access.effective(None).external.verify);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::settings::{Overrides, Settings};
-use crate::domain::{DomainPattern, PatternError};
+use crate::domain::{DomainPattern, PatternError, PatternList};
 
 /// Settings by name: the one table behind `set`, `show`, `diff` and the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,7 +24,7 @@ pub enum Key {
 #[serde(untagged)]
 pub enum Value {
     Switch(bool),
-    Domains(Vec<DomainPattern>),
+    Domains(PatternList),
     Groups(Vec<String>),
 }
 
@@ -123,7 +123,7 @@ impl Key {
             },
             Self::InternalApprovedDomains | Self::ExternalAllowedDomains | Self::Denied => items()
                 .map(|item| self.parse_pattern(item))
-                .collect::<Result<Vec<_>, _>>()
+                .collect::<Result<_, _>>()
                 .map(Value::Domains)
                 .map_err(|cause| KeyError::Pattern {
                     key: self.as_str(),

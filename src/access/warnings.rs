@@ -182,9 +182,11 @@ mod tests {
             pattern("intern.corp"),
             pattern("ann@gmail.com"),
             pattern("bob@outlook.com"),
-        ];
-        settings.external.allowed_domains = vec![pattern("gmail.com"), pattern("partner.com")];
-        settings.denied = vec![pattern("eve@partner.com"), pattern("outlook.com")];
+        ]
+        .into();
+        settings.external.allowed_domains =
+            vec![pattern("gmail.com"), pattern("partner.com")].into();
+        settings.denied = vec![pattern("eve@partner.com"), pattern("outlook.com")].into();
         assert_eq!(
             settings.warnings(),
             [

@@ -227,11 +227,13 @@ fn quoted_if_needed(content: &str) -> String {
 
 impl PartialEq for EmailAddress {
     fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
+        self.domain == other.domain && self.local.eq_ignore_ascii_case(&other.local)
     }
 }
 
 impl Eq for EmailAddress {}
+
+/// Equal addresses have equal keys.
 
 impl std::hash::Hash for EmailAddress {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {

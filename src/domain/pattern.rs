@@ -87,12 +87,11 @@ impl DomainPattern {
 
     /// True for an address that this pattern of an allow list covers: its domain, or exactly this address.
     #[must_use]
-    #[inline]
     pub fn matches(&self, address: &EmailAddress) -> bool {
         match self {
-            Self::Exactly(own) => own.is_same(address.domain()),
+            Self::Exactly(own) => own == address.domain(),
             Self::Below(parent) => address.domain().is_below(parent),
-            Self::Address(own) => own.domain().is_same(address.domain()) && own == address,
+            Self::Address(own) => own == address,
         }
     }
 
@@ -105,11 +104,34 @@ impl DomainPattern {
     pub fn denies(&self, address: &EmailAddress) -> bool {
         match self {
             Self::Address(own) => {
-                let key = |address| MailboxKey::of(address, AddressDelimiters::PLUS);
-                own == address || own.detail().is_none() && key(own) == key(address)
+                own == address || self.denied_mailbox() == Some(Self::mailbox(address))
             }
             _ => self.matches(address),
         }
+    }
+
+    /// The patterns that match an address: the address, its domain, and the subdomains of each domain above it.
+    pub(super) fn all_for(address: &EmailAddress) -> impl Iterator<Item = Self> {
+        let domain = address.domain();
+        [
+            Self::Address(address.clone()),
+            Self::Exactly(domain.clone()),
+        ]
+        .into_iter()
+        .chain(domain.parents().map(Self::Below))
+    }
+
+    /// The mailbox that this pattern of the deny list stands for.
+    pub(super) fn denied_mailbox(&self) -> Option<MailboxKey> {
+        match self {
+            Self::Address(own) if own.detail().is_none() => Some(Self::mailbox(own)),
+            _ => None,
+        }
+    }
+
+    /// The mailbox by which the deny list compares an address.
+    pub(super) fn mailbox(address: &EmailAddress) -> MailboxKey {
+        MailboxKey::of(address, AddressDelimiters::PLUS)
     }
 
     /// True if `self` matches every address that `other` matches.

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::bulk::{Tally, bulk};
 use crate::access::{AccessSettings, Change, External, Internal, Key, Overrides, Source, Warning};
-use crate::domain::{Actor, DomainPattern, PortalName, Timestamp};
+use crate::domain::{Actor, DomainPattern, PatternList, PortalName, Timestamp};
 use crate::store::{Revision, StoppedAccounts, Store, StoreError, UnlistedAccounts};
 
 /// Maximum retries of a change that conflicts with another change.
@@ -24,7 +24,8 @@ pub struct AccessView {
     /// The portal of these settings; absent for the site's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub for_portal: Option<PortalName>,
-    pub denied: Vec<DomainPattern>,
+    #[schema(value_type = Vec<DomainPattern>)]
+    pub denied: PatternList,
     pub internal: Internal,
     pub external: External,
     /// Overrides of portals; absent where there are none, and for one portal's settings.

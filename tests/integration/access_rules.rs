@@ -6,7 +6,7 @@ use vestibule::access::{
     Settings, Standing, decide, explain,
 };
 use vestibule::domain::{
-    DomainPattern, EmailAddress, Kind, LedgerId, NewAccount, Reason, Status, Verdict,
+    DomainPattern, EmailAddress, Kind, LedgerId, NewAccount, PatternList, Reason, Status, Verdict,
 };
 use vestibule::mail::{
     Authentication, AuthenticationFault, AuthenticationResult, DmarcPolicy, Evidence, Facts,
@@ -81,7 +81,7 @@ fn sender_domain(case: &Case) -> DomainPattern {
     DomainPattern::parse(domain.as_deref().unwrap_or("customer.example")).expect("a pattern")
 }
 
-fn patterns(texts: &[&str]) -> Vec<DomainPattern> {
+fn patterns(texts: &[&str]) -> PatternList {
     let parsed = texts.iter().map(|text| DomainPattern::parse_denied(text));
     parsed.collect::<Result<_, _>>().expect("patterns")
 }
@@ -113,7 +113,7 @@ fn make_match(rule: u8, case: &mut Case) {
         }
         5 => {
             let pattern = sender_domain(case);
-            case.settings.denied.push(pattern);
+            case.settings.denied = vec![pattern].into();
         }
         6 => {
             case.account(Status::Blocked);
@@ -136,7 +136,7 @@ fn make_match(rule: u8, case: &mut Case) {
         }
         14 => {
             let pattern = sender_domain(case);
-            case.settings.internal.approved_domains.push(pattern);
+            case.settings.internal.approved_domains = vec![pattern].into();
         }
         15 => case.settings.external.allow_portal_only_accounts = false,
         16 => case.settings.external.restrict_domains = true,
@@ -476,7 +476,7 @@ fn exceptions_and_limits_of_the_rows() {
                 make_match(14, c);
                 let pattern = sender_domain(c);
                 c.settings.external.restrict_domains = true;
-                c.settings.external.allowed_domains.push(pattern);
+                c.settings.external.allowed_domains = vec![pattern].into();
             },
             14,
         ),
@@ -493,7 +493,7 @@ fn exceptions_and_limits_of_the_rows() {
             |c| {
                 let pattern = sender_domain(c);
                 c.settings.external.restrict_domains = true;
-                c.settings.external.allowed_domains.push(pattern);
+                c.settings.external.allowed_domains = vec![pattern].into();
             },
             17,
         ),
@@ -606,8 +606,7 @@ fn exceptions_and_limits_of_the_rows() {
         (
             "the list means nothing while domains are not restricted",
             |c| {
-                c.settings.external.allowed_domains =
-                    vec![DomainPattern::parse("other.example").expect("a pattern")];
+                c.settings.external.allowed_domains = patterns(&["other.example"]);
             },
             17,
         ),
@@ -628,8 +627,7 @@ fn after_a_list_of_the_portal_the_author_is_the_sender() {
         author: usable("ann@corp.example"),
         field: "X-Original-From".to_owned(),
     });
-    case.settings.internal.approved_domains =
-        vec![DomainPattern::parse("corp.example").expect("a pattern")];
+    case.settings.internal.approved_domains = patterns(&["corp.example"]);
     assert_eq!(
         case.decide().rule,
         17,

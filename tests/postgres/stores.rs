@@ -29,7 +29,7 @@ pub async fn open_seeded(url: &str) -> Store {
     let store = open(url).await;
     let mut settings = AccessSettings::default();
     let pattern = DomainPattern::parse("corp.example").expect("a pattern");
-    settings.site.internal.approved_domains = vec![pattern];
+    settings.site.internal.approved_domains = vec![pattern].into();
     let seeded = store.seed_access(settings, Timestamp::now()).await;
     seeded.expect("settings");
     store

@@ -36,7 +36,7 @@ fn each(section: &TomlSection<'_>, mut put: impl FnMut(Key, Value)) {
             Value::Switch(_) => entry.switch().map(Value::Switch),
             Value::Domains(_) => entry
                 .list(|text| key.parse_pattern(text))
-                .map(Value::Domains),
+                .map(|patterns| Value::Domains(patterns.into())),
             Value::Groups(_) => entry
                 .list(|text| GroupName::parse(text).map(String::from))
                 .map(Value::Groups),

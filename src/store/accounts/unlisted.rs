@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::{AccessSettings, Effective};
-use crate::domain::{AccountId, DomainPattern, EmailAddress, canary};
+use crate::domain::{AccountId, EmailAddress, PatternList, canary};
 use crate::store::engine::settings_cache::newest;
 use crate::store::sql::Tx;
 use crate::store::{Store, StoreError};
@@ -86,7 +86,7 @@ fn lets_everybody_in(scope: &Effective) -> bool {
 
 /// True if a newcomer with this address would get an account somewhere, verified or not.
 fn is_let_in(scopes: &[Effective], address: &EmailAddress) -> bool {
-    let is_on = |list: &[DomainPattern]| list.iter().any(|pattern| pattern.matches(address));
+    let is_on = |list: &PatternList| list.find_match(address).is_some();
     scopes.iter().any(|scope| {
         let is_listed = || is_on(&scope.external.allowed_domains);
         (scope.internal.enabled && is_on(&scope.internal.approved_domains))

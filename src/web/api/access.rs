@@ -216,7 +216,7 @@ fn assignment(name: &str, given: Option<&Given>) -> Result<Assignment, Problem> 
         (_, None) => None,
         (Value::Switch(_), Some(Given::Switch(on))) => Some(Value::Switch(*on)),
         (Value::Domains(_), Some(Given::List(domains))) => {
-            Some(Value::Domains(patterns(name, key, domains)?))
+            Some(Value::Domains(patterns(name, key, domains)?.into()))
         }
         (Value::Groups(_), Some(Given::List(groups))) => {
             let good = |group: &String| {

@@ -10,8 +10,8 @@ use crate::store::LedgerEntry;
 
 /// True for an address of an approved domain.
 fn is_colleague(address: &EmailAddress, settings: &Effective) -> bool {
-    let approved = &settings.internal.approved_domains;
-    settings.internal.enabled && approved.iter().any(|pattern| pattern.matches(address))
+    let internal = &settings.internal;
+    internal.enabled && internal.approved_domains.find_match(address).is_some()
 }
 
 /// The badge of an entry; None where nothing was checked or there is no sender.

@@ -23,7 +23,7 @@ fn pattern(text: &str) -> DomainPattern {
 fn restricted() -> AccessSettings {
     let mut settings = settings();
     settings.site.external.restrict_domains = true;
-    settings.site.external.allowed_domains = vec![pattern("partner.example")];
+    settings.site.external.allowed_domains = vec![pattern("partner.example")].into();
     settings
 }
 
@@ -49,11 +49,8 @@ async fn a_message_dropped_by_mistake_is_recovered_after_the_settings_change() {
     assert!(matches!(still, Recovered::StillDropped(_)), "{still:?}");
 
     let mut wider = restricted();
-    wider
-        .site
-        .external
-        .allowed_domains
-        .push(pattern("shop.example"));
+    wider.site.external.allowed_domains =
+        vec![pattern("partner.example"), pattern("shop.example")].into();
     set(&harness, 2, wider).await;
     let found = harness
         .store

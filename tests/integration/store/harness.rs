@@ -69,7 +69,7 @@ pub fn portal(name: &str) -> PortalName {
 pub fn settings() -> AccessSettings {
     let mut settings = AccessSettings::default();
     let pattern = DomainPattern::parse("corp.example").expect("a pattern");
-    settings.site.internal.approved_domains = vec![pattern];
+    settings.site.internal.approved_domains = vec![pattern].into();
     settings.site.internal.default_groups = vec!["desk-users".to_owned()];
     settings
 }

@@ -422,7 +422,8 @@ impl Run {
                 if which == 4 {
                     changed.site.denied = DENIED
                         .map(|denied| DomainPattern::parse(denied).expect(denied))
-                        .to_vec();
+                        .to_vec()
+                        .into();
                 }
                 let base = store.access().await.expect("read").number;
                 let made = store.change_access(base, changed, by, now).await;

@@ -13,7 +13,7 @@ async fn told() -> Harness {
     let mut settings: AccessSettings = settings();
     settings.site.external.restrict_domains = true;
     settings.site.external.allowed_domains =
-        vec![DomainPattern::parse("partner.example").expect("a pattern")];
+        vec![DomainPattern::parse("partner.example").expect("a pattern")].into();
     settings.site.external.tell_refused = true;
     let changed = harness
         .store

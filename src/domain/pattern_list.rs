@@ -1,0 +1,219 @@
+//! Lists of patterns of the access settings, which every message is looked up in.
+//!
+//! The keys of the index are the patterns themselves, so an address is found by the equality that all else compares
+//! with. [`DomainPattern::matches`] and [`DomainPattern::denies`] define the result; a property test compares.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::address::EmailAddress;
+use super::mailbox_key::MailboxKey;
+use super::pattern::DomainPattern;
+
+/// Patterns in the order of the settings. Copies share the patterns and the index, so the portals that inherit a
+/// list cost nothing.
+#[derive(Clone, Default)]
+pub struct PatternList(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    patterns: Vec<DomainPattern>,
+    /// Built by the first search.
+    index: OnceLock<Index>,
+}
+
+/// The first place of each pattern.
+#[derive(Default)]
+struct Index {
+    patterns: HashMap<DomainPattern, usize>,
+    /// Patterns that deny a whole mailbox.
+    mailboxes: HashMap<MailboxKey, usize>,
+}
+
+/// Maximum length of a list that is searched one by one, which takes less time than the index.
+const FEW: usize = 16;
+
+impl PatternList {
+    /// The first pattern of an allow list that covers this address.
+    #[must_use]
+    pub fn find_match(&self, address: &EmailAddress) -> Option<&DomainPattern> {
+        if self.len() <= FEW {
+            return self.iter().find(|pattern| pattern.matches(address));
+        }
+        self.get(self.index().matches(address).min()?)
+    }
+
+    /// The first pattern of the deny list that covers this address.
+    #[must_use]
+    pub fn find_denial(&self, address: &EmailAddress) -> Option<&DomainPattern> {
+        if self.len() <= FEW {
+            return self.iter().find(|pattern| pattern.denies(address));
+        }
+        let index = self.index();
+        let mailbox = index.mailboxes.get(&DomainPattern::mailbox(address));
+        self.get(index.matches(address).chain(mailbox.copied()).min()?)
+    }
+
+    fn index(&self) -> &Index {
+        self.0.index.get_or_init(|| Index::of(self))
+    }
+}
+
+impl Index {
+    fn of(patterns: &[DomainPattern]) -> Self {
+        let mut index = Self::default();
+        for (place, pattern) in patterns.iter().enumerate() {
+            index.patterns.entry(pattern.clone()).or_insert(place);
+            if let Some(mailbox) = pattern.denied_mailbox() {
+                index.mailboxes.entry(mailbox).or_insert(place);
+            }
+        }
+        index
+    }
+
+    fn matches(&self, address: &EmailAddress) -> impl Iterator<Item = usize> {
+        DomainPattern::all_for(address)
+            .filter_map(|pattern| self.patterns.get(&pattern))
+            .copied()
+    }
+}
+
+impl Deref for PatternList {
+    type Target = [DomainPattern];
+    fn deref(&self) -> &[DomainPattern] {
+        &self.0.patterns
+    }
+}
+
+impl<'a> IntoIterator for &'a PatternList {
+    type Item = &'a DomainPattern;
+    type IntoIter = std::slice::Iter<'a, DomainPattern>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl From<Vec<DomainPattern>> for PatternList {
+    fn from(patterns: Vec<DomainPattern>) -> Self {
+        Self(Arc::new(Shared {
+            patterns,
+            index: OnceLock::new(),
+        }))
+    }
+}
+
+impl FromIterator<DomainPattern> for PatternList {
+    fn from_iter<T: IntoIterator<Item = DomainPattern>>(patterns: T) -> Self {
+        Vec::from_iter(patterns).into()
+    }
+}
+
+impl PartialEq for PatternList {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || **self == **other
+    }
+}
+
+impl Eq for PatternList {}
+
+impl fmt::Debug for PatternList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.patterns.fmt(f)
+    }
+}
+
+impl Serialize for PatternList {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.patterns.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for PatternList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Self::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    const LABELS: [&str; 6] = ["a", "b", "Corp", "bücher", "xn--bcher-kva", "example"];
+    const LOCALS: [&str; 8] = [
+        "ann", "ANN", "a.n.n", "ann+x", "\"a..n\"", "dörte", "DÖRTE", "+x",
+    ];
+
+    /// Names that are often the same, above or below each other, in any case and form.
+    fn any_domain() -> impl Strategy<Value = String> {
+        let labels = prop::collection::vec(select(&LABELS[..]), 0..4).prop_map(|labels| {
+            let below: String = labels.iter().map(|label| format!("{label}.")).collect();
+            format!("{below}example")
+        });
+        let providers = select(&["gmail.com", "GoogleMail.com", "me.com", "icloud.com"][..]);
+        (labels, providers, 0..4_u8, any::<bool>()).prop_map(|(own, provider, kind, upper)| {
+            let name = if kind == 0 { provider.to_owned() } else { own };
+            if upper { name.to_uppercase() } else { name }
+        })
+    }
+
+    fn any_address() -> impl Strategy<Value = EmailAddress> {
+        (select(&LOCALS[..]), any_domain()).prop_map(|(local, domain)| {
+            EmailAddress::from_parts(local, &domain).expect("an address")
+        })
+    }
+
+    fn any_pattern() -> impl Strategy<Value = DomainPattern> {
+        let parse = |text: &str| DomainPattern::parse_denied(text).expect("a pattern");
+        prop_oneof![
+            any_domain().prop_map(move |domain| parse(&domain)),
+            any_domain().prop_map(move |domain| parse(&format!("*.{domain}"))),
+            any_address().prop_map(move |address| parse(&address.to_string())),
+        ]
+    }
+
+    proptest! {
+        /// The index finds the pattern that comes first in the list, whatever the list and the address are.
+        #[test]
+        fn the_index_finds_what_a_search_one_by_one_finds(
+            patterns in prop::collection::vec(any_pattern(), 0..60),
+            addresses in prop::collection::vec(any_address(), 1..20),
+        ) {
+            let list = PatternList::from(patterns);
+            let first = |found: Option<&DomainPattern>| found.map(std::ptr::from_ref);
+            for address in &addresses {
+                let matching = list.iter().find(|pattern| pattern.matches(address));
+                let denying = list.iter().find(|pattern| pattern.denies(address));
+                prop_assert_eq!(first(list.find_match(address)), first(matching));
+                prop_assert_eq!(first(list.find_denial(address)), first(denying));
+            }
+        }
+
+        #[test]
+        fn a_pattern_matches_an_address_if_it_is_one_of_all_for_it(
+            pattern in any_pattern(),
+            address in any_address(),
+        ) {
+            let is_one = DomainPattern::all_for(&address).any(|one| one == pattern);
+            prop_assert_eq!(is_one, pattern.matches(&address));
+        }
+    }
+
+    #[test]
+    fn copies_share_what_a_search_built() {
+        let names = (0..=FEW).map(|n| format!("d{n}.example"));
+        let list: PatternList = names
+            .map(|name| DomainPattern::parse(&name).expect("a pattern"))
+            .collect();
+        let copy = list.clone();
+        let address = EmailAddress::parse("ann@d3.example").expect("an address");
+        assert_eq!(list.find_match(&address), list.get(3));
+        assert!(copy.0.index.get().is_some());
+    }
+}

@@ -1,8 +1,9 @@
 //! Round trips between the store and the server: a number that no load of the machine changes.
 
+use jiff::SignedDuration;
 use vestibule::config::PostgresServer;
-use vestibule::domain::{Reason, Verdict};
-use vestibule::store::{Arrival, ArrivalOutcome, Store};
+use vestibule::domain::{DestinationName, PortalName, Reason, Timestamp, Verdict};
+use vestibule::store::{Arrival, ArrivalOutcome, RunLimits, Settled, Settlement, Store};
 
 use crate::held::Held;
 use crate::pooler::Pooler;
@@ -120,6 +121,47 @@ async fn questions_and_long_answers_fit_into_the_buffers_behind_a_pooler_too() {
         assert!(alone < 10, "{alone} of {}", 2 * count);
         assert_sound(&seeded).await;
     }
+}
+
+#[tokio::test]
+async fn a_run_is_settled_in_as_many_round_trips_as_a_request() {
+    let schema = server().schema();
+    let proxy = Proxy::start(server().folder.clone());
+    let store = open_seeded(&proxy.url(&schema.name)).await;
+    for (from, id) in messages(1, 122, "run") {
+        accept(&store, &from, &id).await.expect("accepted");
+    }
+    let desk = DestinationName::parse("desk").expect("a name");
+    let portals = [PortalName::parse("it").expect("a name")];
+    let now = Timestamp::now();
+    let lease_until = now + SignedDuration::from_hours(1);
+    let mut trips = Vec::new();
+    for requests in [1, 60, 1, 60] {
+        let limits = RunLimits {
+            runs: 1,
+            requests,
+            octets: u64::MAX,
+        };
+        let turn = store.turn_deliveries(&desk, &portals, [], limits, lease_until, now);
+        let run = turn.await.expect("claimed").runs.concat();
+        assert_eq!(run.len(), requests);
+        let [before, commits_before] = proxy.counts();
+        let outcomes = run
+            .iter()
+            .map(|delivery| (&delivery.claim, Settlement::Delivered, now));
+        let nothing = RunLimits { runs: 0, ..limits };
+        let turn = store.turn_deliveries(&desk, &portals, outcomes, nothing, lease_until, now);
+        let settled = turn.await.expect("settled").settled;
+        let [after, commits] = proxy.counts();
+        assert_eq!(settled, vec![Settled::Recorded; requests]);
+        assert_eq!(commits - commits_before, 1);
+        trips.push(after - before);
+    }
+    assert_eq!(trips[0], trips[1], "{trips:?}");
+    assert_eq!(trips[2], trips[3], "{trips:?}");
+    let delivered = "SELECT count(*) FROM request WHERE state = 'delivered'";
+    assert_eq!(server().run(&schema.name, delivered), ["122"]);
+    assert_sound(&store).await;
 }
 
 /// What an operation of a batch asked before the others ran is forgotten where one of them changed the answer.

@@ -9,7 +9,7 @@ use crate::domain::{
 };
 use crate::store::audit::{calls_without_account, hooks};
 use crate::store::sql::sql_types::Millis;
-use crate::store::sql::{Row, Tx, insert};
+use crate::store::sql::{Row, Tx, insert_late};
 use crate::store::{Store, StoreError};
 
 /// An action of an operator, with the details that the log reports.
@@ -91,7 +91,7 @@ impl NewEvent {
             (None, Some(note)) => Some(format!("note: {note}")),
             (detail, None) => detail,
         };
-        insert!(
+        insert_late!(
             tx,
             event {
                 n: tx.next_number()?,

@@ -121,6 +121,7 @@ pub(crate) struct LeaseQueue {
     blocking: (&'static str, &'static str, &'static str),
     promote: &'static str,
     free: &'static str,
+    queue_of: &'static str,
 }
 
 /// `free` and `taken` set the columns that mark a row as free or claimed; `leased` selects the claimed rows
@@ -140,7 +141,7 @@ macro_rules! leases {
                      holder = ?3, attempts = attempts + 1
                  WHERE ",
                 $row,
-                " = ?1 RETURNING claim"
+                " = ?1"
             ),
             holds: concat!(
                 "SELECT 1 FROM ",
@@ -205,6 +206,10 @@ macro_rules! queue {
                 "UPDATE ", $table, " SET ", $free, ", due_at = CASE WHEN ", $alone, " THEN CAST(?2 AS bigint) END,
                      claim = NULL, holder = NULL, attempts = attempts - ?3
                  WHERE ", $row, " = ?1 RETURNING account, ", $place
+            ),
+            queue_of: concat!(
+                "SELECT account, ", $place, " FROM ", $table, " WHERE ", $row,
+                " = ? AND claim = ? AND holder = ?"
             ),
             due: concat!(
                 "SELECT due_at, ", $row, " FROM ", $table, " WHERE ", $place, " = ? AND ", $ready,
@@ -287,7 +292,9 @@ impl Leases {
         until: Millis,
     ) -> Result<Lease, StoreError> {
         let number = tx.next_number()?;
-        let number = tx.one(self.take, &[&row, &until, &holder.name(), &number])?;
+        tx.run_late(self.take, &[&row, &until, &holder.name(), &number])?;
+        // Another operation may have asked ahead who holds the row.
+        tx.forget_answers();
         Ok(Lease {
             row,
             number: ClaimNumber(number),
@@ -384,8 +391,21 @@ impl LeaseQueue {
         let Some(account) = account else {
             return Ok(());
         };
-        tx.run(self.promote, &[&account, &place, &now])?;
-        Ok(())
+        tx.run_late(self.promote, &[&account, &place, &now])
+    }
+
+    /// Account and place of a claimed row; None if another holder took it over or it was given back.
+    pub(crate) fn queue_of<A: FromSql, P: FromSql>(
+        &self,
+        tx: &Tx,
+        lease: &Lease,
+    ) -> Result<Option<(A, P)>, StoreError> {
+        let held = &[
+            &lease.row as &dyn ToSql,
+            &lease.number.0,
+            &lease.holder.name(),
+        ];
+        tx.maybe(self.queue_of, held)
     }
 
     /// Ends the lease of a row without an outcome; `unmade` is the number of counted attempts that were not

@@ -23,18 +23,23 @@ impl MessageContent {
         self.size
     }
 
-    /// The content of an entry with up to `most` of its first octets; None once it has expired.
+    /// The content of an entry with up to `most` of its first octets; None once it has expired. A short one is read
+    /// as a whole with its place.
     pub(crate) fn open(
         store: &Store,
         tx: &Tx,
-        ledger: LedgerId,
+        entry: i64,
         most: u64,
     ) -> Result<Option<(Self, Vec<u8>)>, StoreError> {
-        let found: Option<(i64, u64)> = tx.maybe(OF_ENTRY, &[&ledger])?;
-        let Some((row, size)) = found else {
+        let found: Option<(i64, u64, Option<Vec<u8>>)> =
+            tx.maybe(OF_ENTRY, &[&entry, &most.min(PIECE)])?;
+        let Some((row, size, whole)) = found else {
             return Ok(None);
         };
-        let first = part(tx, row, 0, size.min(most))?;
+        let first = match whole {
+            Some(whole) => whole,
+            None => part(tx, row, 0, size.min(most))?,
+        };
         let store = store.clone();
         Ok(Some((Self { store, row, size }, first)))
     }
@@ -58,10 +63,11 @@ fn part(tx: &Tx, row: i64, from: u64, length: u64) -> Result<Vec<u8>, StoreError
     Ok(part)
 }
 
-const OF_ENTRY: &str = "SELECT c.ledger, length(c.raw) FROM ledger AS l
-     LEFT JOIN ledger AS o ON o.n = l.original
+const OF_ENTRY: &str = "SELECT c.ledger, length(c.raw),
+         CASE WHEN length(c.raw) <= CAST(?2 AS bigint) THEN c.raw END
+     FROM ledger AS l LEFT JOIN ledger AS o ON o.n = l.original
      JOIN content AS c ON c.ledger = coalesce(o.message, o.n, l.message, l.n)
-     WHERE l.id = ?";
+     WHERE l.n = ?1";
 
 impl Store {
     /// The message of an entry with up to `most` of its first octets; None once its content has expired.
@@ -74,8 +80,11 @@ impl Store {
         most: u64,
     ) -> Result<Option<(MessageContent, Vec<u8>)>, StoreError> {
         let store = self.clone();
-        self.read(move |tx| MessageContent::open(&store, tx, ledger, most))
-            .await
+        self.read(move |tx| {
+            let entry = tx.maybe("SELECT n FROM ledger WHERE id = ?", &[&ledger])?;
+            entry.map_or(Ok(None), |n| MessageContent::open(&store, tx, n, most))
+        })
+        .await
     }
 
     /// The message as received, octet for octet; None once its content has expired.

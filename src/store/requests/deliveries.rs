@@ -168,7 +168,8 @@ pub(crate) fn set_aside(
     Ok(Some(SetAside { what, cause }))
 }
 
-/// Records the outcome of a claimed request. Its queue is one of `queues`, if its next request may be due.
+/// Records the outcome of a claimed request, without forgetting what was asked ahead. Its queue is one of `queues`,
+/// if its next request may be due.
 pub(crate) fn settle(
     tx: &Tx,
     lease: &Lease,
@@ -177,13 +178,14 @@ pub(crate) fn settle(
     now: Millis,
     queues: &mut BTreeSet<(i64, PortalName)>,
 ) -> Result<Settled, StoreError> {
-    if !REQUESTS.leases.holds(tx, lease)? {
+    let Some(queue) = REQUESTS.queue_of(tx, lease)? else {
         return Ok(Settled::ClaimLost);
-    }
+    };
     let n = lease.row;
     let event = match settlement {
         Settlement::Delivered => {
-            queues.insert(transitions::leave(tx, n, Transition::Deliver, None, now)?);
+            transitions::leave(tx, n, Transition::Deliver, None, now)?;
+            queues.insert(queue);
             NewEvent::new("delivery.succeeded")
         }
         Settlement::Retry { at, cause } => {
@@ -198,13 +200,8 @@ pub(crate) fn settle(
         }
         Settlement::Failed { cause } => {
             let cause = cause.as_str();
-            queues.insert(transitions::leave(
-                tx,
-                n,
-                Transition::Fail,
-                Some(cause),
-                now,
-            )?);
+            transitions::leave(tx, n, Transition::Fail, Some(cause), now)?;
+            queues.insert(queue);
             NewEvent::new("delivery.failed").detail(cause)
         }
         Settlement::Unattempted => {

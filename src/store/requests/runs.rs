@@ -13,12 +13,13 @@ use super::content::{MessageContent, PIECE};
 use super::deliveries::{self, CLAIMED, Claim, read_claim};
 use super::transitions;
 use crate::domain::{DestinationName, PortalName, Timestamp};
+use crate::store::audit::hooks;
 use crate::store::claims::holder::Holder;
 use crate::store::claims::leases::{
     Lease, NextWork, REQUESTS, SetAside, Settled, Settlement, Turn,
 };
 use crate::store::claims::paused::is_paused;
-use crate::store::engine::job::Work;
+use crate::store::engine::job::{Operation, Work};
 use crate::store::engine::notify::Topic;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{FromRow, Tx};
@@ -164,6 +165,29 @@ fn next_due(tx: &Tx, portals: &[PortalName]) -> Result<Option<Millis>, StoreErro
     Ok(next)
 }
 
+/// The operation of a turn.
+struct Settling {
+    outcomes: Vec<Outcome>,
+    share: Share,
+    now: Millis,
+}
+
+impl Operation<Turn<Lease>> for Settling {
+    fn run(&mut self, work: &mut Work) -> Result<Turn<Lease>, StoreError> {
+        turn(work, &self.outcomes, &self.share, self.now)
+    }
+
+    fn ask_ahead(&self, work: &mut Work) {
+        // An error shows once it is asked again.
+        for (lease, ..) in &self.outcomes {
+            let _ = REQUESTS.queue_of::<i64, PortalName>(work.tx, lease);
+        }
+        if !self.outcomes.is_empty() {
+            hooks::ask_ahead(work.tx);
+        }
+    }
+}
+
 /// The transaction of a turn.
 fn turn(
     work: &mut Work,
@@ -189,6 +213,8 @@ fn turn(
     for (account, portal) in &queues {
         REQUESTS.promote(tx, Some(*account), portal, now)?;
     }
+    // Later operations of the transaction see what became of these requests.
+    tx.forget_answers();
     let is_paused = is_paused(tx, &share.destination)?;
     let runs = if is_paused || share.limits.runs == 0 {
         // The next of these queues may be due: wake the worker that claims.
@@ -227,7 +253,7 @@ fn read(store: &Store, tx: &Tx, runs: Vec<Vec<Lease>>) -> Result<(Runs, DamagedR
         for lease in leases {
             match tx.maybe_with(CLAIMED, &[&lease.row], |row| read_claim(row, &lease)) {
                 Ok(Some(claim)) => run.push(Delivery {
-                    content: MessageContent::open(store, tx, claim.ledger, PIECE),
+                    content: MessageContent::open(store, tx, lease.row, PIECE),
                     claim,
                 }),
                 // A row that was forgotten meanwhile belongs to no worker.
@@ -265,10 +291,12 @@ impl Store {
             holder: self.holder.clone(),
             lease_until: lease_until.into(),
         };
-        let outcomes: Vec<Outcome> = outcomes.collect();
-        let turn = self
-            .write(move |work| turn(work, &outcomes, &share, now.into()))
-            .await?;
+        let settling = Settling {
+            outcomes: outcomes.collect(),
+            share,
+            now: now.into(),
+        };
+        let turn = self.writer.run_operation(0, settling).await?;
         let mut read = Turn {
             settled: turn.settled,
             runs: Vec::new(),

@@ -53,8 +53,9 @@ pub(crate) fn settle(
     error: Option<&str>,
     now: Millis,
 ) -> Result<(), StoreError> {
-    let state: RequestState = tx
-        .maybe("SELECT state FROM request WHERE ledger = ?", &[&request])?
+    let sql = "SELECT state, account, portal FROM request WHERE ledger = ?";
+    let (state, account, portal): (RequestState, i64, PortalName) = tx
+        .maybe(sql, &[&request])?
         .ok_or_else(|| missing(request))?;
     if state.after(transition).is_none() {
         return Err(StoreError::NotAllowed(format!(
@@ -62,29 +63,30 @@ pub(crate) fn settle(
             transition.target()
         )));
     }
-    let (account, portal) = leave(tx, request, transition, error, now)?;
+    leave(tx, request, transition, error, now)?;
+    tx.forget_answers();
     if state == RequestState::Released {
         REQUESTS.promote(tx, Some(account), &portal, now)?;
     }
     Ok(())
 }
 
-/// Settles a request without a look at its state and the next of its queue. Returns its account and portal.
+/// Settles a request without a look at its state and the next of its queue, and without
+/// [forgetting](crate::store::sql::EngineSession::forget_answers) what was asked about it ahead.
 pub(crate) fn leave(
     tx: &Tx,
     request: i64,
     transition: Transition,
     error: Option<&str>,
     now: Millis,
-) -> Result<(i64, PortalName), StoreError> {
-    tx.maybe(
+) -> Result<(), StoreError> {
+    tx.run_late(
         "UPDATE request
              SET state = ?2, settled_at = ?3, due_at = NULL, in_work = 0, claim = NULL,
                  holder = NULL, stopped = 0, passed = 0, last_error = coalesce(?4, last_error)
-             WHERE ledger = ?1 RETURNING account, portal",
+             WHERE ledger = ?1",
         &[&request, &transition.target(), &now, &error],
-    )?
-    .ok_or_else(|| missing(request))
+    )
 }
 
 /// Lets the next request of the queue pass one that failed once more.

@@ -23,7 +23,7 @@ Examples:
   sudo -u vestibule vestibule migrate
   sudo systemctl start vestibule
 
-Exit status: 0 the schema is up to date, 1 it is not; the error says which it is.")]
+Exit status: 0 the schema is up to date, 1 it is not; the error says how far.")]
 pub struct Args {}
 
 #[derive(Serialize)]

@@ -19,6 +19,8 @@ pub struct Listeners {
     pub smtp: Vec<TcpListener>,
     pub http: TcpListener,
     pub admin: TcpListener,
+    /// Some are systemd's, which keeps them open.
+    pub are_inherited: bool,
 }
 
 /// The actual addresses of the listeners, as in the ready file.
@@ -48,6 +50,7 @@ impl Listeners {
     }
 
     async fn bind_missing(inherited: Inherited, config: &Config) -> anyhow::Result<Self> {
+        let are_inherited = !inherited.smtp.is_empty();
         let mut smtp = inherited.smtp;
         if smtp.is_empty() {
             for address in &config.smtp.listen {
@@ -62,7 +65,12 @@ impl Listeners {
             Some(admin) => admin,
             None => bind(config.http.admin_listen, "http.admin_listen").await?,
         };
-        Ok(Self { smtp, http, admin })
+        Ok(Self {
+            smtp,
+            http,
+            admin,
+            are_inherited,
+        })
     }
 
     /// # Errors

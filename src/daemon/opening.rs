@@ -24,8 +24,14 @@ use crate::{smtp, web};
 /// Time for which connections wait in the sockets.
 const HOLD: Duration = Duration::from_secs(5);
 
+/// Time for which a start that failed answers those who wait in the sockets of systemd.
+const ANSWERING: Duration = Duration::from_secs(5);
+
 /// Pause between two attempts to reach a server.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// The same where its disk is full, or where it can be read only: each attempt makes others wait.
+const LONG_PAUSE: Duration = Duration::from_mins(1);
 
 /// Interval at which an attempt that goes on asks systemd for more time. It is longer than it takes to see that
 /// a server is away: then `TimeoutStartSec=` ends the wait of whoever started the unit.
@@ -34,14 +40,23 @@ const EXTENSION: Duration = Duration::from_secs(20);
 /// Opens the store, as soon as it can be opened.
 ///
 /// # Errors
-/// A database that cannot be opened, whoever else is started.
+/// A database that cannot be opened, whatever else is started.
 pub(super) async fn open(config: &Config, listeners: &Listeners) -> anyhow::Result<Store> {
     let mut opening = std::pin::pin!(try_until_open(config));
-    if let Ok(opened) = tokio::time::timeout(HOLD, opening.as_mut()).await {
-        return opened;
-    }
+    let opened = match tokio::time::timeout(HOLD, opening.as_mut()).await {
+        Ok(Err(error)) if listeners.are_inherited => Some(Err(error)),
+        Ok(opened) => return opened,
+        Err(_) => None,
+    };
     let meanwhile = answer_meanwhile(config, listeners)?;
-    let opened = opening.await;
+    let opened = match opened {
+        None => opening.await,
+        // systemd keeps its sockets open: an MTA would wait in them until a start succeeds.
+        Some(failed) => {
+            tokio::time::sleep(ANSWERING).await;
+            failed
+        }
+    };
     // Nobody waits for clients that are slow.
     meanwhile.stop.cancel();
     opened
@@ -55,8 +70,7 @@ async fn try_until_open(config: &Config) -> anyhow::Result<Store> {
             Ok(store) => return Ok(store),
             Err(error) => error,
         };
-        let passes = matches!(error, StoreError::Away(_) | StoreError::Busy(_));
-        if !(passes && matches!(location, Location::Server(_))) {
+        if !(error.passes() && matches!(location, Location::Server(_))) {
             return Err(error.into());
         }
         let cause = error.to_string();
@@ -65,7 +79,8 @@ async fn try_until_open(config: &Config) -> anyhow::Result<Store> {
             systemd::tell(&format!("Waiting: {cause}"));
             told = cause;
         }
-        tokio::time::sleep(PAUSE).await;
+        let is_soon = matches!(error, StoreError::Away(_) | StoreError::Busy(_));
+        tokio::time::sleep(if is_soon { PAUSE } else { LONG_PAUSE }).await;
     }
 }
 
@@ -81,7 +96,10 @@ async fn try_once(config: &Config, location: &Location) -> Result<Store, StoreEr
         match tokio::time::timeout(EXTENSION, &mut opened).await {
             Ok(Ok(opened)) => break opened?,
             Ok(Err(_)) => return Err(StoreError::Other("a fault in vestibule".to_owned())),
-            Err(_) => systemd::extend_start(EXTENSION * 3),
+            Err(_) => {
+                systemd::extend_start(EXTENSION * 3);
+                systemd::tell("Opening the store: a migration, or a server that answers slowly");
+            }
         }
     };
     let seeded = store

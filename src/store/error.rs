@@ -66,6 +66,14 @@ impl StoreError {
         )
     }
 
+    /// True if the server of a database can recover from it by itself, or by the care of whoever keeps it.
+    pub(crate) fn passes(&self) -> bool {
+        matches!(
+            self,
+            Self::Away(_) | Self::Busy(_) | Self::Full(_) | Self::ReadOnly(_)
+        )
+    }
+
     /// True where one row cannot be read, although the database can.
     pub(super) fn is_of_row(&self) -> bool {
         matches!(self, Self::DamagedRow(_))

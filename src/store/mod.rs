@@ -157,12 +157,21 @@ impl Store {
     /// the folder.
     ///
     /// # Errors
-    /// A folder that is missing or not writable, a damaged file, a schema newer than this program, or a store
-    /// that was moved to another place.
+    /// A folder that is missing or not writable, a damaged file, a schema newer than this program, a store that
+    /// was moved to another place, or an empty database of a node that served one.
     pub fn open(location: impl Into<Location>) -> Result<Self, StoreError> {
         let location = location.into();
         let driver = location.driver();
         driver.create()?;
+        // A node takes no mail into a database that was made anew, before what it held is restored.
+        if location.node_id().is_some() && driver.schema()?.0 == 0 {
+            return Err(StoreError::Open {
+                path: location.to_string(),
+                cause: "the database is empty, and this node has served one: restore it; \
+                        `vestibule migrate` makes a new store"
+                    .to_owned(),
+            });
+        }
         driver.migrate()?;
         let node = location.make_node_id()?;
         Self::start(&location, driver, &node)

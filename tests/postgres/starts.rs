@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::failover::Servers;
 use crate::held::Held;
 use crate::nodes::configuration;
-use crate::support::client::{send, try_http};
+use crate::support::client::{Smtp, message, send, try_http};
 use crate::support::harness::{Harness, Signal, send_signal, wait_for};
 use crate::support::port::Port;
 use crate::support::postgres::server;
@@ -198,4 +198,49 @@ fn systemd_is_asked_for_more_time_while_a_node_migrates() {
     lock.end();
     node.notification("READY=1");
     node.assert_takes_mail();
+}
+
+/// A server that was set up anew, and not restored yet.
+#[test]
+fn an_empty_database_is_no_new_store_for_a_node_that_served_one() {
+    let schema = server().schema();
+    let mut node = Harness::start(&configuration(&schema.url));
+    node.kill();
+    let anew = format!("DROP SCHEMA {0} CASCADE; CREATE SCHEMA {0}", schema.name);
+    server().run("public", &anew);
+    assert!(!node.restart_with(&[]));
+    let log = node.log();
+    assert!(log.contains("the database is empty"), "{log}");
+    assert!(log.contains("vestibule migrate"), "{log}");
+    let tables =
+        "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace";
+    assert_eq!(server().run(&schema.name, tables), ["0"]);
+    node.json(&["migrate"]);
+    node.restart();
+    send(node.smtp, "ann@corp.example", "taken");
+}
+
+/// A standby without the tail of the log becomes the primary: the last migrations are gone.
+#[test]
+fn a_node_whose_migration_a_failover_lost_starts_again_and_migrates() {
+    let schema = server().schema();
+    let newest = "SELECT version FROM schema_version";
+    let mut node = Harness::start(&configuration(&schema.url));
+    send(node.smtp, "ann@corp.example", "taken");
+    let version = server().run(&schema.name, newest);
+    server().run(&schema.name, "UPDATE schema_version SET version = 35");
+    // Each transaction fails now, and the first one ends the process.
+    let message = message("ann@corp.example", "not taken");
+    let told = Smtp::connect(node.smtp)
+        .and_then(|mut mta| mta.send("ann@corp.example", "it-help@corp.example", &message));
+    assert!(
+        !told.as_ref().is_ok_and(|reply| reply.starts_with("250")),
+        "{told:?}"
+    );
+    assert_eq!(node.exit_status(), Some(1));
+    let log = node.log();
+    assert!(log.contains("the database has schema 35"), "{log}");
+    node.restart();
+    assert_eq!(server().run(&schema.name, newest), version);
+    send(node.smtp, "ann@corp.example", "taken again");
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -100,6 +101,26 @@ fn a_socket_of_another_name_is_refused_with_the_remedy() {
         "{}",
         harness.log()
     );
+}
+
+/// Otherwise an MTA waits for minutes in a socket that systemd keeps open, and goes on to no other node.
+#[test]
+fn a_start_that_fails_answers_those_who_wait_in_the_sockets() {
+    let harness = Harness::at_rest(STANDARD);
+    fs::create_dir_all(harness.path("data")).expect("a folder");
+    harness.write("data/vestibule.db", &"no database".repeat(1000));
+    let port = Port::reserve();
+    let mut running = Activated::start(
+        &harness,
+        &[("smtp", port.address)],
+        &format!("exec {PROGRAM} serve"),
+    );
+    let mut stream = TcpStream::connect(port.address).expect("the socket listens");
+    let mut greeting = String::new();
+    stream.read_to_string(&mut greeting).expect("a greeting");
+    assert!(greeting.starts_with("421 4.3.2 "), "{greeting}");
+    assert_eq!(running.wait(), Some(1));
+    assert!(harness.log().contains("vestibule.db"), "{}", harness.log());
 }
 
 /// Five processes after one another on the same sockets, under load: each connection is accepted, and each

@@ -25,11 +25,11 @@ const STALE: Duration = Duration::from_secs(90);
 /// A commit that takes longer hangs.
 const HANGS: Duration = Duration::from_secs(8);
 
-/// The outcome of the last commit, and the end of the writer if it ended.
+/// The outcome of the last commit, and the error that ended the writer.
 #[derive(Debug)]
 pub(crate) struct Health {
     commits: Mutex<Commits>,
-    failure: watch::Sender<Option<String>>,
+    failure: watch::Sender<Option<StoreError>>,
 }
 
 #[derive(Debug, Default)]
@@ -69,14 +69,14 @@ impl Health {
         };
     }
 
-    /// Records that the writer ended by a fault and will not come back.
-    pub(crate) fn fail(&self, cause: String) {
+    /// Records that the writer ended, or can store nothing until the process starts again.
+    pub(crate) fn fail(&self, cause: StoreError) {
         self.record(false);
         self.failure.send_replace(Some(cause));
     }
 
-    /// The fault that ended the writer.
-    pub(crate) fn failure(&self) -> Option<String> {
+    /// The error that ended the writer.
+    pub(crate) fn failure(&self) -> Option<StoreError> {
         self.failure.borrow().clone()
     }
 
@@ -129,12 +129,12 @@ impl Store {
         .await;
     }
 
-    /// Resolves with the cause when the writer has ended by a fault. It does not come back: the
+    /// Resolves with the cause when the writer has ended. It does not come back: the
     /// process has to end, so that its supervisor starts it again.
     pub async fn wait_for_failure(&self) -> StoreError {
         let mut failure = self.health.failure.subscribe();
         match failure.wait_for(Option::is_some).await {
-            Ok(cause) => StoreError::WriterFailed(cause.clone().unwrap_or_default()),
+            Ok(cause) => cause.clone().unwrap_or(StoreError::Closed),
             Err(_) => StoreError::Closed,
         }
     }

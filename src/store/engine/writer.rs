@@ -84,7 +84,7 @@ impl Writer {
             .spawn(move || {
                 // A panic outside of an operation leaves a state that cannot be trusted.
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(|| thread.run(messages))) {
-                    ends.fail(text_of(&*panic).to_owned());
+                    ends.fail(StoreError::WriterFailed(text_of(&*panic).to_owned()));
                 }
             })
             .map_err(|error| StoreError::Other(format!("no thread to write with: {error}")))?;
@@ -120,9 +120,7 @@ impl Writer {
 
     /// The reason why operations are not run any more.
     fn closing_error(&self) -> StoreError {
-        self.health
-            .failure()
-            .map_or(StoreError::Closed, StoreError::WriterFailed)
+        self.health.failure().unwrap_or(StoreError::Closed)
     }
 
     /// Resolves when all queued operations are done and the database is closed.
@@ -239,6 +237,10 @@ impl Thread {
             ),
         };
         self.health.record(outcome.is_ok());
+        // A server that lost a migration in a failover: only a start migrates.
+        if let Err(error @ StoreError::OlderSchema { .. }) = &outcome {
+            self.health.fail(error.clone());
+        }
         self.operations += done;
         for job in batch.drain(..done) {
             job.answer(outcome.clone());

@@ -88,7 +88,7 @@ pub(super) fn connect_from(
             }
             Err(StoreError::Refused(cause)) => causes.push(cause),
             Err(error) => {
-                may_come_back |= matches!(error, StoreError::Away(_) | StoreError::Busy(_));
+                may_come_back |= error.passes();
                 causes.push(match error {
                     StoreError::Away(cause) => cause,
                     error => error.to_string(),

@@ -5,12 +5,15 @@
 //! Each statement runs outside of a transaction and names its schema, so that it needs no session of its own, and
 //! works behind a pooler too.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::migrations::{LONGEST, PAUSE};
 use super::wire::ProtocolConnection;
 use crate::config::PostgresServer;
 use crate::store::StoreError;
+
+/// Time that a build may take: it waits for every transaction of others that is older, and for a large table.
+const LONGEST_BUILD: Duration = Duration::from_hours(24);
 
 /// Beginning of such a statement, up to the name.
 const CREATE: &str = "CREATE INDEX CONCURRENTLY IF NOT EXISTS ";
@@ -57,10 +60,13 @@ impl<'a> IndexBuild<'a> {
         wire: &mut ProtocolConnection,
         server: &PostgresServer,
     ) -> Result<(), StoreError> {
-        if !server.pooler {
+        if server.pooler {
+            refuse_limits(wire, server)?;
+        } else {
             // It waits for transactions of others, and blocks nobody meanwhile.
             wire.simple("SET lock_timeout = 0")?;
         }
+        wire.set_timeout(LONGEST_BUILD)?;
         let begin = Instant::now();
         loop {
             match self.try_once(wire, server) {
@@ -92,7 +98,15 @@ impl<'a> IndexBuild<'a> {
             }
             IndexState::Missing => {}
         }
-        wire.simple(&format!("{CREATE}{name} ON {schema}.{table} {definition}"))?;
+        let built = wire.simple(&format!("{CREATE}{name} ON {schema}.{table} {definition}"));
+        if let Err(error @ StoreError::Full(_)) = built {
+            // It takes room that the nodes need, until the next attempt.
+            let _ = wire.simple(&format!(
+                "DROP INDEX CONCURRENTLY IF EXISTS {schema}.{name}"
+            ));
+            return Err(error);
+        }
+        built?;
         match self.state(wire, &schema)? {
             IndexState::Valid => Ok(()),
             IndexState::Missing => Err(StoreError::Other(format!(
@@ -119,15 +133,24 @@ impl<'a> IndexBuild<'a> {
             Some(_) => IndexState::UnderWay,
         })
     }
+}
 
-    /// True if it is there and cannot be used.
-    pub(super) fn is_broken(
-        &self,
-        wire: &mut ProtocolConnection,
-        server: &PostgresServer,
-    ) -> Result<bool, StoreError> {
-        Ok(self.state(wire, &server.quoted_schema())? == IndexState::Broken)
+/// A role behind a pooler keeps its own limits, which would end each build.
+fn refuse_limits(wire: &mut ProtocolConnection, server: &PostgresServer) -> Result<(), StoreError> {
+    for name in ["statement_timeout", "lock_timeout"] {
+        let limit = wire.simple(&format!("SHOW {name}"))?.text(0);
+        if let Some(limit) = limit.filter(|limit| limit != "0") {
+            return Err(StoreError::Open {
+                path: server.to_string(),
+                cause: format!(
+                    "{name} = {limit} would end the build of an index behind a pooler; run \
+                     `vestibule migrate` with a url of the server itself, or: ALTER ROLE {} SET {name} = 0",
+                    server.user
+                ),
+            });
+        }
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -151,10 +151,16 @@ pub(super) fn migrate(server: &PostgresServer) -> Result<(), StoreError> {
     let schema = server.quoted_schema();
     let mut guard = connection::connect(server, Purpose::Migrate)?;
     let settings = connection::settings(server, Purpose::Migrate, true);
-    guard.simple(&format!(
-        "BEGIN; {settings} SET LOCAL lock_timeout = 0;
+    let lock = format!(
+        "BEGIN; {settings} SET LOCAL lock_timeout = '30s';
          LOCK TABLE {schema}.schema_version IN SHARE UPDATE EXCLUSIVE MODE"
-    ))?;
+    );
+    guard.simple(&lock).map_err(|error| match error {
+        StoreError::Busy(_) => {
+            StoreError::Busy("another node migrates it, or hangs while it does".to_owned())
+        }
+        other => other,
+    })?;
     let before = read_version(&mut wire, server)?;
     let mut works_with = before.works_with;
     for step in KNOWN.iter().filter(|step| step.number > before.found) {
@@ -254,7 +260,7 @@ fn split(statements: &str) -> impl Iterator<Item = &str> {
     statements.filter(|text| !text.trim().is_empty())
 }
 
-/// Builds the indexes anew that an interrupted migration left, and that count as built.
+/// Builds the indexes of earlier migrations that are not there, or that an interruption left half built.
 ///
 /// # Errors
 /// The server cannot be reached, or an index cannot be built.
@@ -264,11 +270,9 @@ pub(super) fn repair(server: &PostgresServer) -> Result<(), StoreError> {
     for step in KNOWN.iter().filter(|step| step.number <= found) {
         let statements = step.sql.strip_prefix(APART).unwrap_or_default();
         for build in split(statements).filter_map(IndexBuild::of) {
-            if build.is_broken(&mut wire, server)? {
-                build
-                    .run(&mut wire, server)
-                    .map_err(|error| at_step(step.number, server, error))?;
-            }
+            build
+                .run(&mut wire, server)
+                .map_err(|error| at_step(step.number, server, error))?;
         }
     }
     Ok(())
@@ -276,9 +280,12 @@ pub(super) fn repair(server: &PostgresServer) -> Result<(), StoreError> {
 
 /// The error of a migration. One that passes stays what it is.
 fn at_step(number: usize, server: &PostgresServer, error: StoreError) -> StoreError {
+    let of_step = |cause| format!("migration {number}: {cause}");
     match error {
-        StoreError::Away(cause) => StoreError::Away(format!("migration {number}: {cause}")),
-        StoreError::Busy(cause) => StoreError::Busy(format!("migration {number}: {cause}")),
+        StoreError::Away(cause) => StoreError::Away(of_step(cause)),
+        StoreError::Busy(cause) => StoreError::Busy(of_step(cause)),
+        StoreError::Full(cause) => StoreError::Full(of_step(cause)),
+        StoreError::ReadOnly(cause) => StoreError::ReadOnly(of_step(cause)),
         error => StoreError::Open {
             path: server.to_string(),
             cause: format!("migration {number} failed: {error}"),

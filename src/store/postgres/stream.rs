@@ -66,8 +66,12 @@ impl Stream {
         stream.read_exact(&mut answer).map_err(away)?;
         match (answer, stream) {
             ([b'S'], Self::Tcp(tcp)) => Ok(Self::Tls(Box::new(tls::begin(server, name, tcp)?))),
-            _ => Err(StoreError::Refused(format!(
+            ([b'N'], _) => Err(StoreError::Refused(format!(
                 "{host}: the server has no TLS; set ssl = on there, or write sslmode=disable"
+            ))),
+            // A server without memory for another process sends an error at once.
+            _ => Err(StoreError::Away(format!(
+                "{host}: the server accepts no session"
             ))),
         }
     }

@@ -244,16 +244,17 @@ impl Store {
     ) -> Result<(), StoreError> {
         let (holder, driver) = (self.holder.clone(), self.driver.clone());
         self.write(move |work| {
-            let (tx, now) = (work.tx, Millis::from(now));
-            let here = now.behind(driver.clock_offset());
+            let tx = work.tx;
+            // By the clock of the database, as the other nodes look for what is due.
+            let here = Millis::from(now).behind(driver.clock_offset());
             if can_be_copied && is_node_at_work(tx, holder.node(), here)? {
                 return Ok(());
             }
             for (topic, queue) in [(Topic::Requests, REQUESTS), (Topic::Calls, HOOK_CALLS)] {
-                let ended = queue.end_others(tx, &holder, now)?;
+                let ended = queue.end_others(tx, &holder, here)?;
                 work.wakeups.add_if(topic, ended > 0);
             }
-            let ended = mail_claims::end_others(tx, &holder, now)?;
+            let ended = mail_claims::end_others(tx, &holder, here)?;
             work.wakeups.add_if(Topic::VerificationMail, ended > 0);
             Ok(())
         })

@@ -63,7 +63,8 @@ impl Work {
         match self {
             Self::Parse => 2000,
             Self::Decide => 20_000,
-            Self::Commit | Self::Claim | Self::Settle => 400,
+            Self::Commit => 200,
+            Self::Claim | Self::Settle => 400,
         }
     }
 

@@ -288,6 +288,20 @@ fn only_those_who_may_speak_to_the_outside() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The package denies `unsafe`, and one file allows it (decision 13).
+#[test]
+fn one_file_is_unsafe() {
+    let allowing: Vec<_> = ["src", "tests", "benches", "examples"]
+        .into_iter()
+        .flat_map(|folder| files_below(&root().join(folder), "rs"))
+        .filter(|path| {
+            let text = fs::read_to_string(path).expect("UTF-8");
+            text.contains(concat!("(unsafe", "_code"))
+        })
+        .collect();
+    assert_eq!(allowing, [root().join("src/store/sqlite/vfs.rs")]);
+}
+
 /// Only the harness names the binary, so that every test runs it without the environment of the machine.
 #[test]
 fn only_the_harness_runs_the_binary() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use rusqlite_migration::{M, MigrationDefinitionError, Migrations};
 
+use super::vfs;
 use crate::store::StoreError;
 
 /// Schema migrations, one file each. A released migration never changes.
@@ -103,12 +104,18 @@ fn check(connection: &Connection) -> Result<(), StoreError> {
     }
 }
 
+/// Opens a connection whose writes are gathered.
+fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    match vfs::register() {
+        Some(name) => Connection::open_with_flags_and_vfs(path, flags, name),
+        None => Connection::open_with_flags(path, flags),
+    }
+    .map_err(|error| opening(path, error))
+}
+
 fn open_writing(path: &Path) -> Result<Connection, StoreError> {
-    let connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )
-    .map_err(|error| opening(path, error))?;
+    let connection = open_to_write(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // auto_vacuum comes first: it takes effect only before the first table is created, and journal_mode
@@ -132,11 +139,7 @@ fn open_writing(path: &Path) -> Result<Connection, StoreError> {
 
 /// Opens a connection that only checkpoints.
 pub(crate) fn copying(path: &Path) -> Result<Connection, StoreError> {
-    let connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )
-    .map_err(|error| opening(path, error))?;
+    let connection = open_to_write(path)?;
     connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")?;
     Ok(connection)
 }

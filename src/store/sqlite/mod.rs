@@ -6,9 +6,12 @@ pub(super) mod compact;
 pub(super) mod connection;
 pub(super) mod driver;
 mod file_identity;
+mod gather;
 mod memory;
 mod numbers;
 mod result_codes;
 pub(super) mod session;
 #[cfg(test)]
 mod tests;
+mod vfs;
+mod wal_index;

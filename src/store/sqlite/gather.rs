@@ -1,0 +1,214 @@
+//! Gathers the writes of a connection into few: frames of a commit, and pages of a checkpoint.
+//!
+//! `SQLite` writes each page of the log in two calls, its header and itself, and each page of a checkpoint in one.
+//! Here, writes that continue each other are kept until about 120 KiB are together, and then written as one.
+//!
+//! A write that is kept has not failed yet, so each is written in a call that can still fail, before anybody
+//! relies on it:
+//!
+//! - The frames of a transaction are written when the last page of the frame with the commit mark arrives: before
+//!   the log is synced, and before the index of the log tells other connections of the commit.
+//! - Frames that are kept when the lock of the writer is released were rolled back. They are dropped, because
+//!   another process may write frames of its own to their places.
+//! - A write that does not continue the last one is not kept: it may be the header of a commit, rewritten alone.
+//! - Frames that could not be written are still kept, so that a commit that succeeds has written all of them.
+//! - The pages of a checkpoint are written before the last page of which the index of the log says that it will be
+//!   copied, because nothing that follows that page has to succeed before the copy counts as done.
+
+use std::ffi::c_int;
+
+/// Outcome of a call, with the result code of `SQLite` where it failed.
+pub(super) type Outcome = Result<(), c_int>;
+
+/// The file below, in which reads and writes take place.
+pub(super) trait Below {
+    /// Writes all octets, or fails.
+    fn write(&self, octets: &[u8], offset: u64) -> Outcome;
+    /// Reads as many octets as asked for, or fails.
+    fn read(&self, octets: &mut [u8], offset: u64) -> Outcome;
+}
+
+/// Length of the header before each page of the log (<https://www.sqlite.org/fileformat2.html#wal_frame>).
+const FRAME_HEADER: usize = 24;
+
+/// Maximum number of octets that are kept: 30 frames with pages of 4 KiB.
+const CAPACITY: usize = 30 * (FRAME_HEADER + 4096);
+
+/// Writes that continue each other.
+#[derive(Debug, Default)]
+struct Gathered {
+    octets: Vec<u8>,
+    /// Place at which the next write continues the last one.
+    end: Option<u64>,
+}
+
+impl Gathered {
+    fn append(&mut self, below: &impl Below, octets: &[u8], offset: u64) -> Outcome {
+        if self.octets.len() + octets.len() > CAPACITY {
+            self.flush(below)?;
+        }
+        if self.octets.capacity() == 0 {
+            self.octets.reserve_exact(CAPACITY);
+        }
+        self.octets.extend_from_slice(octets);
+        self.end = Some(offset + octets.len() as u64);
+        Ok(())
+    }
+
+    /// Writes what is kept; after a failure it is still kept.
+    fn flush(&mut self, below: &impl Below) -> Outcome {
+        if !self.octets.is_empty() {
+            below.write(&self.octets, self.start())?;
+            self.octets.clear();
+        }
+        Ok(())
+    }
+
+    fn start(&self) -> u64 {
+        self.end.unwrap_or(0) - self.octets.len() as u64
+    }
+
+    fn read(&mut self, below: &impl Below, octets: &mut [u8], offset: u64) -> Outcome {
+        let (start, end) = (self.start(), self.start() + self.octets.len() as u64);
+        let last = offset + octets.len() as u64;
+        if offset >= start && last <= end {
+            let skipped = usize::try_from(offset - start).unwrap_or(0);
+            octets.copy_from_slice(&self.octets[skipped..skipped + octets.len()]);
+            return Ok(());
+        }
+        if offset < end && last > start {
+            self.flush(below)?;
+        }
+        below.read(octets, offset)
+    }
+}
+
+/// A copy of pages from the log into the database.
+#[derive(Debug)]
+struct Copying {
+    /// Number of a page that will be copied for certain; those after it may be.
+    certain: u32,
+    /// A call failed, so that the copy will not count.
+    has_failed: bool,
+}
+
+/// The kept writes of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Writes {
+    log: Gathered,
+    /// The last frame that was begun has the commit mark.
+    is_committing: bool,
+    database: Gathered,
+    copying: Option<Copying>,
+}
+
+impl Writes {
+    pub(super) fn write_log(&mut self, below: &impl Below, octets: &[u8], offset: u64) -> Outcome {
+        // A page is never as short as a header, and the header of the log is longer.
+        let is_header = octets.len() == FRAME_HEADER;
+        if is_header {
+            self.is_committing = octets[4..8] != [0; 4];
+        }
+        if self.log.end != Some(offset) || octets.len() > CAPACITY {
+            self.log.flush(below)?;
+            below.write(octets, offset)?;
+            self.log.end = Some(offset + octets.len() as u64);
+            return Ok(());
+        }
+        self.log.append(below, octets, offset)?;
+        if self.is_committing && !is_header {
+            self.log.flush(below)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn read_log(
+        &mut self,
+        below: &impl Below,
+        octets: &mut [u8],
+        offset: u64,
+    ) -> Outcome {
+        let outcome = self.log.read(below, octets, offset);
+        if let Some(copying) = &mut self.copying {
+            copying.has_failed |= outcome.is_err();
+        }
+        outcome
+    }
+
+    pub(super) fn flush_log(&mut self, below: &impl Below) -> Outcome {
+        self.log.flush(below)
+    }
+
+    /// Drops the frames of a transaction that did not end with a commit.
+    pub(super) fn release_log(&mut self) {
+        if self.keep_frames() {
+            self.log.octets.clear();
+            self.log.end = None;
+        }
+    }
+
+    /// True if frames are kept, which only the connection itself may read.
+    pub(super) fn keep_frames(&self) -> bool {
+        !self.log.octets.is_empty()
+    }
+
+    /// Begins a copy in which the page of this number will be written. None if nobody knows one.
+    pub(super) fn begin_copy(&mut self, certain: Option<u32>) {
+        self.copying = certain.map(|certain| Copying {
+            certain,
+            has_failed: false,
+        });
+    }
+
+    pub(super) fn write_page(&mut self, below: &impl Below, octets: &[u8], offset: u64) -> Outcome {
+        let Some(copying) = &mut self.copying else {
+            return below.write(octets, offset);
+        };
+        let mut write = || {
+            if self.database.end != Some(offset) {
+                self.database.flush(below)?;
+            }
+            self.database.append(below, octets, offset)?;
+            if offset / octets.len() as u64 + 1 >= u64::from(copying.certain) {
+                self.database.flush(below)?;
+            }
+            Ok(())
+        };
+        let outcome = write();
+        copying.has_failed |= outcome.is_err();
+        outcome
+    }
+
+    pub(super) fn read_database(
+        &mut self,
+        below: &impl Below,
+        octets: &mut [u8],
+        offset: u64,
+    ) -> Outcome {
+        self.database.read(below, octets, offset)
+    }
+
+    pub(super) fn flush_database(&mut self, below: &impl Below) -> Outcome {
+        self.database.flush(below)
+    }
+
+    /// Ends a copy.
+    ///
+    /// # Errors
+    /// Pages could not be written, and the copy will count as done all the same.
+    pub(super) fn end_copy(&mut self, below: &impl Below) -> Outcome {
+        let has_failed = self
+            .copying
+            .take()
+            .is_some_and(|copying| copying.has_failed);
+        let outcome = if has_failed || self.database.octets.is_empty() {
+            Ok(())
+        } else {
+            #[cfg(test)]
+            super::vfs::tests::faults::note_late();
+            self.database.flush(below)
+        };
+        self.database = Gathered::default();
+        outcome
+    }
+}

@@ -1,0 +1,59 @@
+//! The index of the log, which all connections share (<https://www.sqlite.org/walformat.html>).
+//!
+//! In: its memory, in regions. Out: a page that the checkpoint that begins now will copy, as late in the file as
+//! possible. A checkpoint copies pages in the order of their numbers.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Size of a region of the index, in numbers and in octets.
+pub(super) const REGION: usize = 8192;
+pub(super) const REGION_OCTETS: i32 = 32_768;
+
+/// Version of the format.
+const VERSION: u32 = 3_007_000;
+
+/// Places in the first region, by numbers: the header in force and the state of checkpoints.
+const VERSION_AT: usize = 0;
+const FRAMES_AT: usize = 4;
+const PAGES_AT: usize = 5;
+const COPIED_AT: usize = 24;
+const TO_COPY_AT: usize = 32;
+/// Place of the first page number in the first region; in the others it is 0.
+const FIRST_AT: usize = 34;
+/// Number of page numbers in each region but the first.
+const NUMBERS: usize = 4096;
+
+/// Number of a page that will be copied, so that nothing before it can be the last. None if there is none for
+/// certain. The caller holds the locks of a checkpoint.
+///
+/// A page is copied if its newest frame is one of those to be copied. The checkpoint looks at the log as it was a
+/// moment ago, and this looks at it now; so a page with a frame that was added since may be copied or not, and is
+/// not what is returned. The same frames, added since, are those of pages beyond the end of the database then.
+pub(super) fn find_certain_page<'a>(
+    region: impl Fn(usize) -> Option<&'a [AtomicU32]>,
+) -> Option<u32> {
+    let first = region(0)?;
+    let number = |at: usize| first.get(at).map(|number| number.load(Ordering::SeqCst));
+    if number(VERSION_AT)? != VERSION {
+        return None;
+    }
+    let (copied, to_copy) = (number(COPIED_AT)?, number(TO_COPY_AT)?);
+    let (frames, pages) = (number(FRAMES_AT)?, number(PAGES_AT)?);
+    let page_of = |frame: u32| {
+        let place = usize::try_from(frame).ok()?.checked_sub(1)? + FIRST_AT;
+        let page = region(place / NUMBERS)?.get(place % NUMBERS)?;
+        Some(page.load(Ordering::SeqCst))
+    };
+    let newer = (to_copy + 1..=frames)
+        .map(page_of)
+        .collect::<Option<HashSet<u32>>>()?;
+    let mut certain = None;
+    for frame in copied + 1..=to_copy {
+        let page = page_of(frame)?;
+        if page <= pages && !newer.contains(&page) {
+            certain = certain.max(Some(page));
+        }
+    }
+    certain
+}

@@ -148,7 +148,7 @@ fn every_250_comes_after_the_sync_of_its_message() {
     let trace = harness.path("trace");
     let before = weeks();
     let mut strace = Command::new("strace")
-        .args(["-f", "-y", "-xx", "-s", "70000", "-o"])
+        .args(["-f", "-y", "-xx", "-s", "130000", "-o"])
         .arg(&trace)
         .args([
             "-e",

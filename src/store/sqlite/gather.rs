@@ -18,14 +18,14 @@
 use std::ffi::c_int;
 
 /// Outcome of a call, with the result code of `SQLite` where it failed.
-pub(super) type Outcome = Result<(), c_int>;
+pub(super) type FileResult = Result<(), c_int>;
 
 /// The file below, in which reads and writes take place.
 pub(super) trait Below {
     /// Writes all octets, or fails.
-    fn write(&self, octets: &[u8], offset: u64) -> Outcome;
+    fn write(&self, octets: &[u8], offset: u64) -> FileResult;
     /// Reads as many octets as asked for, or fails.
-    fn read(&self, octets: &mut [u8], offset: u64) -> Outcome;
+    fn read(&self, octets: &mut [u8], offset: u64) -> FileResult;
 }
 
 /// Length of the header before each page of the log (<https://www.sqlite.org/fileformat2.html#wal_frame>).
@@ -43,7 +43,7 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn append(&mut self, below: &impl Below, octets: &[u8], offset: u64) -> Outcome {
+    fn append(&mut self, below: &impl Below, octets: &[u8], offset: u64) -> FileResult {
         if self.octets.len() + octets.len() > CAPACITY {
             self.flush(below)?;
         }
@@ -56,7 +56,7 @@ impl Gathered {
     }
 
     /// Writes what is kept; after a failure it is still kept.
-    fn flush(&mut self, below: &impl Below) -> Outcome {
+    fn flush(&mut self, below: &impl Below) -> FileResult {
         if !self.octets.is_empty() {
             below.write(&self.octets, self.start())?;
             self.octets.clear();
@@ -68,7 +68,7 @@ impl Gathered {
         self.end.unwrap_or(0) - self.octets.len() as u64
     }
 
-    fn read(&mut self, below: &impl Below, octets: &mut [u8], offset: u64) -> Outcome {
+    fn read(&mut self, below: &impl Below, octets: &mut [u8], offset: u64) -> FileResult {
         let (start, end) = (self.start(), self.start() + self.octets.len() as u64);
         let last = offset + octets.len() as u64;
         if offset >= start && last <= end {
@@ -103,7 +103,12 @@ pub(super) struct Writes {
 }
 
 impl Writes {
-    pub(super) fn write_log(&mut self, below: &impl Below, octets: &[u8], offset: u64) -> Outcome {
+    pub(super) fn write_log(
+        &mut self,
+        below: &impl Below,
+        octets: &[u8],
+        offset: u64,
+    ) -> FileResult {
         // A page is never as short as a header, and the header of the log is longer.
         let is_header = octets.len() == FRAME_HEADER;
         if is_header {
@@ -127,7 +132,7 @@ impl Writes {
         below: &impl Below,
         octets: &mut [u8],
         offset: u64,
-    ) -> Outcome {
+    ) -> FileResult {
         let outcome = self.log.read(below, octets, offset);
         if let Some(copying) = &mut self.copying {
             copying.has_failed |= outcome.is_err();
@@ -135,7 +140,7 @@ impl Writes {
         outcome
     }
 
-    pub(super) fn flush_log(&mut self, below: &impl Below) -> Outcome {
+    pub(super) fn flush_log(&mut self, below: &impl Below) -> FileResult {
         self.log.flush(below)
     }
 
@@ -160,7 +165,12 @@ impl Writes {
         });
     }
 
-    pub(super) fn write_page(&mut self, below: &impl Below, octets: &[u8], offset: u64) -> Outcome {
+    pub(super) fn write_page(
+        &mut self,
+        below: &impl Below,
+        octets: &[u8],
+        offset: u64,
+    ) -> FileResult {
         let Some(copying) = &mut self.copying else {
             return below.write(octets, offset);
         };
@@ -184,11 +194,11 @@ impl Writes {
         below: &impl Below,
         octets: &mut [u8],
         offset: u64,
-    ) -> Outcome {
+    ) -> FileResult {
         self.database.read(below, octets, offset)
     }
 
-    pub(super) fn flush_database(&mut self, below: &impl Below) -> Outcome {
+    pub(super) fn flush_database(&mut self, below: &impl Below) -> FileResult {
         self.database.flush(below)
     }
 
@@ -196,7 +206,7 @@ impl Writes {
     ///
     /// # Errors
     /// Pages could not be written, and the copy will count as done all the same.
-    pub(super) fn end_copy(&mut self, below: &impl Below) -> Outcome {
+    pub(super) fn end_copy(&mut self, below: &impl Below) -> FileResult {
         let has_failed = self
             .copying
             .take()

@@ -17,7 +17,7 @@ use std::sync::atomic::AtomicU32;
 
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_io_methods, sqlite3_vfs};
 
-use super::gather::{Below, Outcome, Writes};
+use super::gather::{Below, FileResult, Writes};
 use super::wal_index::{REGION, REGION_OCTETS, find_certain_page};
 
 #[cfg(test)]
@@ -178,7 +178,7 @@ macro_rules! below {
 }
 
 impl Below for BelowFile {
-    fn write(&self, octets: &[u8], offset: u64) -> Outcome {
+    fn write(&self, octets: &[u8], offset: u64) -> FileResult {
         #[cfg(test)]
         tests::faults::pass(octets, |part| {
             below!(
@@ -198,7 +198,7 @@ impl Below for BelowFile {
         ))
     }
 
-    fn read(&self, octets: &mut [u8], offset: u64) -> Outcome {
+    fn read(&self, octets: &mut [u8], offset: u64) -> FileResult {
         let length = length(octets);
         outcome(below!(
             self,
@@ -210,7 +210,7 @@ impl Below for BelowFile {
     }
 }
 
-fn outcome(code: c_int) -> Outcome {
+fn outcome(code: c_int) -> FileResult {
     if code == ffi::SQLITE_OK {
         Ok(())
     } else {
@@ -218,7 +218,7 @@ fn outcome(code: c_int) -> Outcome {
     }
 }
 
-fn code(outcome: Outcome) -> c_int {
+fn code(outcome: FileResult) -> c_int {
     outcome.err().unwrap_or(ffi::SQLITE_OK)
 }
 
@@ -301,7 +301,7 @@ unsafe extern "C" fn write(
 }
 
 /// Writes what is kept for this file.
-unsafe fn flush(file: *mut sqlite3_file) -> Outcome {
+unsafe fn flush(file: *mut sqlite3_file) -> FileResult {
     // SAFETY: SQLite called a method of it.
     let (is_log, below, writes) = unsafe { parts(file) };
     if is_log {

@@ -10,6 +10,7 @@
 //!   the log is synced, and before the index of the log tells other connections of the commit.
 //! - Frames that are kept when the lock of the writer is released were rolled back. They are dropped, because
 //!   another process may write frames of its own to their places.
+//! - Without that lock, as in a connection that keeps all locks, frames are written at once.
 //! - A write that does not continue the last one is not kept: it may be the header of a commit, rewritten alone.
 //! - Frames that could not be written are still kept, so that a commit that succeeds has written all of them.
 //! - The pages of a checkpoint are written before the last page of which the index of the log says that it will be
@@ -33,6 +34,9 @@ const FRAME_HEADER: usize = 24;
 
 /// Maximum number of octets that are kept: 30 frames with pages of 4 KiB.
 const CAPACITY: usize = 30 * (FRAME_HEADER + 4096);
+
+// The `unix` VFS looks at the lowest 17 bits of a length.
+const _: () = assert!(CAPACITY < 1 << 17);
 
 /// Writes that continue each other.
 #[derive(Debug, Default)]
@@ -96,10 +100,14 @@ struct Copying {
 #[derive(Debug, Default)]
 pub(super) struct Writes {
     log: Gathered,
+    /// The connection has the lock of the writer, and will tell when it releases it.
+    is_writer: bool,
     /// The last frame that was begun has the commit mark.
     is_committing: bool,
     database: Gathered,
     copying: Option<Copying>,
+    /// The connection shares the index of the log with others.
+    pub(super) has_index: bool,
 }
 
 impl Writes {
@@ -114,7 +122,7 @@ impl Writes {
         if is_header {
             self.is_committing = octets[4..8] != [0; 4];
         }
-        if self.log.end != Some(offset) || octets.len() > CAPACITY {
+        if !self.is_writer || self.log.end != Some(offset) || octets.len() > CAPACITY {
             self.log.flush(below)?;
             below.write(octets, offset)?;
             self.log.end = Some(offset + octets.len() as u64);
@@ -144,8 +152,14 @@ impl Writes {
         self.log.flush(below)
     }
 
+    /// Begins to gather frames: the connection has the lock of the writer.
+    pub(super) fn take_log(&mut self) {
+        self.is_writer = true;
+    }
+
     /// Drops the frames of a transaction that did not end with a commit.
     pub(super) fn release_log(&mut self) {
+        self.is_writer = false;
         if self.keep_frames() {
             self.log.octets.clear();
             self.log.end = None;

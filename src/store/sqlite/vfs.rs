@@ -117,11 +117,14 @@ unsafe extern "C" fn open(
         // SAFETY: the database of a log is open.
         let is_ours = unsafe { ptr::eq((*database).pMethods, &raw const METHODS) };
         // SAFETY: a file with these methods was filled by this function.
-        if is_ours {
-            unsafe { (*database.cast::<File>()).writes }
-        } else {
-            ptr::null_mut()
-        }
+        let shared = is_ours.then(|| unsafe { parts(database) });
+        shared.map_or(ptr::null_mut(), |(_, file, writes)| {
+            if file.has_whole_pages() {
+                ptr::from_mut(writes)
+            } else {
+                ptr::null_mut()
+            }
+        })
     } else if flags & ffi::SQLITE_OPEN_MAIN_DB != 0 {
         Box::into_raw(Box::default())
     } else {
@@ -318,7 +321,8 @@ unsafe extern "C" fn file_control(
 ) -> c_int {
     // SAFETY: SQLite called it.
     let (is_log, below, writes) = unsafe { parts(file) };
-    if !is_log && operation == ffi::SQLITE_FCNTL_CKPT_START {
+    // A connection that keeps all locks has an index of its own.
+    if !is_log && operation == ffi::SQLITE_FCNTL_CKPT_START && writes.has_index {
         writes.begin_copy(find_certain_page(|region| below.region(region)));
     }
     // SQLite does not look at the outcome. All pages up to the last one were written, or failed, before; if anything
@@ -330,6 +334,12 @@ unsafe extern "C" fn file_control(
 }
 
 impl BelowFile {
+    /// True if a log has each page in one write. Otherwise a part of one can be as short as a header.
+    fn has_whole_pages(self) -> bool {
+        let characteristics = below!(self, xDeviceCharacteristics);
+        characteristics & ffi::SQLITE_IOCAP_POWERSAFE_OVERWRITE != 0
+    }
+
     /// A region of the index of the log, if it is there.
     fn region<'a>(self, region: usize) -> Option<&'a [AtomicU32]> {
         let mut memory = ptr::null_mut();
@@ -339,10 +349,23 @@ impl BelowFile {
             return None;
         }
         // SAFETY: a region has this size, begins at the beginning of a page of memory, and stays mapped until the
-        // log is closed, which is after the checkpoint. Other connections may change it, with atomic operations or
-        // under locks that the checkpoint holds.
+        // log is closed, which is after the checkpoint. A writer may change it meanwhile, word by word; a value of
+        // before or after is as good here (`find_certain_page`).
         Some(unsafe { std::slice::from_raw_parts(memory.cast::<AtomicU32>(), REGION) })
     }
+}
+
+unsafe extern "C" fn shm_map(
+    file: *mut sqlite3_file,
+    region: c_int,
+    size: c_int,
+    extend: c_int,
+    memory: *mut *mut c_void,
+) -> c_int {
+    // SAFETY: SQLite called it.
+    let (_, below, writes) = unsafe { parts(file) };
+    writes.has_index = true;
+    below!(below, xShmMap, region, size, extend, memory)
 }
 
 unsafe extern "C" fn shm_lock(
@@ -353,19 +376,25 @@ unsafe extern "C" fn shm_lock(
 ) -> c_int {
     // SAFETY: SQLite called it.
     let (_, below, writes) = unsafe { parts(file) };
-    if offset == WRITE_LOCK && flags == ffi::SQLITE_SHM_UNLOCK | ffi::SQLITE_SHM_EXCLUSIVE {
+    let is_of_writer = offset == WRITE_LOCK && flags & ffi::SQLITE_SHM_EXCLUSIVE != 0;
+    if is_of_writer && flags & ffi::SQLITE_SHM_UNLOCK != 0 {
         writes.release_log();
     }
-    below!(below, xShmLock, offset, amount, flags)
+    let code = below!(below, xShmLock, offset, amount, flags);
+    if is_of_writer && flags & ffi::SQLITE_SHM_LOCK != 0 && code == ffi::SQLITE_OK {
+        writes.take_log();
+    }
+    code
 }
 
 unsafe extern "C" fn shm_barrier(file: *mut sqlite3_file) {
     // SAFETY: SQLite called it.
     let (_, below, writes) = unsafe { parts(file) };
-    debug_assert!(
-        !writes.keep_frames(),
-        "the index tells of frames that are not written"
-    );
+    // The index would tell of frames that are not written. It is not valid yet, so whoever reads it next looks at
+    // the log instead, where the commit is not. No version of SQLite that we know comes here.
+    if writes.keep_frames() {
+        std::process::abort();
+    }
     // SAFETY: the file is open, so it has methods.
     if let Some(method) = unsafe { (*(*below.0).pMethods).xShmBarrier } {
         // SAFETY: as above.
@@ -402,5 +431,4 @@ pass!(unlock, xUnlock, level: c_int);
 pass!(check_reserved_lock, xCheckReservedLock, is_reserved: *mut c_int);
 pass!(sector_size, xSectorSize);
 pass!(device_characteristics, xDeviceCharacteristics);
-pass!(shm_map, xShmMap, region: c_int, size: c_int, extend: c_int, memory: *mut *mut c_void);
 pass!(shm_unmap, xShmUnmap, delete: c_int);

@@ -15,8 +15,9 @@ const VERSION: u32 = 3_007_000;
 
 /// Places in the first region, by numbers: the header in force and the state of checkpoints.
 const VERSION_AT: usize = 0;
-const FRAMES_AT: usize = 4;
 const PAGES_AT: usize = 5;
+/// In the other copy of the header, which is written first.
+const FRAMES_AT: usize = 12 + 4;
 const COPIED_AT: usize = 24;
 const TO_COPY_AT: usize = 32;
 /// Place of the first page number in the first region; in the others it is 0.
@@ -39,7 +40,9 @@ pub(super) fn find_certain_page<'a>(
         return None;
     }
     let (copied, to_copy) = (number(COPIED_AT)?, number(TO_COPY_AT)?);
-    let (frames, pages) = (number(FRAMES_AT)?, number(PAGES_AT)?);
+    // In this order: a commit that comes in between is among the frames.
+    let pages = number(PAGES_AT)?;
+    let frames = number(FRAMES_AT)?;
     let page_of = |frame: u32| {
         let place = usize::try_from(frame).ok()?.checked_sub(1)? + FIRST_AT;
         let page = region(place / NUMBERS)?.get(place % NUMBERS)?;

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use rusqlite::{Connection, Error};
 
@@ -405,6 +407,66 @@ fn frames_that_were_rolled_back_do_not_overwrite_those_of_another_process() {
     let expected = Model::from([(2, (90_000, 0)), (3, (90_000, 0))]);
     check(&other, &expected, "two rows");
     check_after_death(&path, &expected, "two rows");
+}
+
+/// The same of a connection that keeps all locks: it does not tell when it releases that of the writer.
+#[test]
+fn frames_of_a_connection_that_keeps_its_locks_are_written_at_once() {
+    let (_folder, path) = new_database();
+    let writer = gathering(&path, "FULL");
+    writer
+        .execute_batch(
+            "PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE;
+             INSERT INTO filling VALUES (1, zeroblob(90000));
+             PRAGMA locking_mode = NORMAL; ROLLBACK",
+        )
+        .or_else(none)
+        .expect("rolled back");
+    let other = plain(&path);
+    let mut expected = Model::new();
+    for (connection, key) in [(&other, 2), (&writer, 3)] {
+        connection
+            .execute("INSERT INTO filling VALUES (?, zeroblob(90000))", [key])
+            .expect("committed");
+        expected.insert(key, (90_000, 0));
+        check(connection, &expected, "committed");
+        check_after_death(&path, &expected, "committed");
+    }
+}
+
+/// The checkpoint works beside the writer, as in the daemon.
+#[test]
+fn pages_are_copied_while_the_writer_grows_and_shrinks_the_database() {
+    let (_folder, path) = new_database();
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let copies = scope.spawn(|| {
+            let copier = gathering(&path, "FULL");
+            let mut copies = 0;
+            while !is_done.load(Ordering::Relaxed) {
+                let (copied, late) = copier
+                    .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+                        row.get::<_, i64>(2)
+                    })
+                    .map(|copied| (copied, faults::late()))
+                    .expect("a copy");
+                assert_eq!(late, 0);
+                copies += i64::from(copied > 0);
+            }
+            copies
+        });
+        let (mut model, mut dice) = (Model::new(), Dice(7));
+        let (writer, reader) = (gathering(&path, "FULL"), plain(&path));
+        for step in 0..150 {
+            model = transact(&writer, &model, &mut dice).expect("committed");
+            assert!(content(&reader) == model, "step {step}: other rows");
+        }
+        is_done.store(true, Ordering::Relaxed);
+        assert!(copies.join().expect("no panic") > 0, "nothing was copied");
+        check(&reader, &model, "the end");
+        drop((writer, reader));
+        check(&plain(&path), &model, "closed");
+    });
 }
 
 /// A message of a megabyte has some 260 pages, which were 520 writes to the log and 260 to the database.

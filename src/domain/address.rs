@@ -233,8 +233,7 @@ impl PartialEq for EmailAddress {
 
 impl Eq for EmailAddress {}
 
-/// Equal addresses have equal keys.
-
+// Equal addresses have equal keys.
 impl std::hash::Hash for EmailAddress {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.key().hash(state);

@@ -153,7 +153,7 @@ mod tests {
     /// Names that are often the same, above or below each other, in any case and form.
     fn any_domain() -> impl Strategy<Value = String> {
         let labels = prop::collection::vec(select(&LABELS[..]), 0..4).prop_map(|labels| {
-            let below: String = labels.iter().map(|label| format!("{label}.")).collect();
+            let below: String = labels.iter().flat_map(|label| [label, "."]).collect();
             format!("{below}example")
         });
         let providers = select(&["gmail.com", "GoogleMail.com", "me.com", "icloud.com"][..]);

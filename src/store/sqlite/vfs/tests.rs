@@ -440,20 +440,18 @@ fn pages_are_copied_while_the_writer_grows_and_shrinks_the_database() {
     let (_folder, path) = new_database();
     let is_done = AtomicBool::new(false);
     thread::scope(|scope| {
-        let copies = scope.spawn(|| {
-            let copier = gathering(&path, "FULL");
-            let mut copies = 0;
+        let copying = scope.spawn(|| {
+            let checkpoints = gathering(&path, "FULL");
+            let mut pages = 0;
             while !is_done.load(Ordering::Relaxed) {
-                let (copied, late) = copier
+                pages += checkpoints
                     .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
                         row.get::<_, i64>(2)
                     })
-                    .map(|copied| (copied, faults::late()))
                     .expect("a copy");
-                assert_eq!(late, 0);
-                copies += i64::from(copied > 0);
+                assert_eq!(faults::late(), 0);
             }
-            copies
+            pages
         });
         let (mut model, mut dice) = (Model::new(), Dice(7));
         let (writer, reader) = (gathering(&path, "FULL"), plain(&path));
@@ -462,7 +460,7 @@ fn pages_are_copied_while_the_writer_grows_and_shrinks_the_database() {
             assert!(content(&reader) == model, "step {step}: other rows");
         }
         is_done.store(true, Ordering::Relaxed);
-        assert!(copies.join().expect("no panic") > 0, "nothing was copied");
+        assert!(copying.join().expect("no panic") > 0, "nothing was copied");
         check(&reader, &model, "the end");
         drop((writer, reader));
         check(&plain(&path), &model, "closed");

@@ -120,7 +120,11 @@ fn a_start_that_fails_answers_those_who_wait_in_the_sockets() {
     stream.read_to_string(&mut greeting).expect("a greeting");
     assert!(greeting.starts_with("421 4.3.2 "), "{greeting}");
     assert_eq!(running.wait(), Some(1));
-    assert!(harness.log().contains("vestibule.db"), "{}", harness.log());
+    assert!(
+        harness.log().contains("not a database"),
+        "{}",
+        harness.log()
+    );
 }
 
 /// Five processes after one another on the same sockets, under load: each connection is accepted, and each

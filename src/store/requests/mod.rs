@@ -3,9 +3,9 @@
 pub(super) mod actions;
 pub(super) mod content;
 pub(super) mod decided_message;
-pub(super) mod deliveries;
+pub(super) mod delivery_claims;
+pub(super) mod delivery_queue;
 pub(super) mod destinations;
 pub(super) mod hold_quota;
 pub(super) mod link_key;
-pub(super) mod runs;
 pub(super) mod transitions;

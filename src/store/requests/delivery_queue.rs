@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::content::{MessageContent, PIECE};
-use super::deliveries::{self, CLAIMED, Claim, read_claim};
+use super::delivery_claims::{self, CLAIMED, Claim, read_claim};
 use super::transitions;
 use crate::domain::{DestinationName, PortalName, Timestamp};
 use crate::store::audit::hooks;
@@ -200,7 +200,7 @@ fn turn(
     let mut settled = Vec::with_capacity(outcomes.len());
     let mut retried = Vec::new();
     for (lease, attempt, settlement, at) in outcomes {
-        let outcome = deliveries::settle(tx, lease, *attempt, settlement, *at, &mut queues)?;
+        let outcome = delivery_claims::settle(tx, lease, *attempt, settlement, *at, &mut queues)?;
         if outcome == Settled::Recorded && matches!(settlement, Settlement::Retry { .. }) {
             retried.push(lease.row);
         }
@@ -332,7 +332,7 @@ impl Store {
                 let mut all = Vec::with_capacity(damaged.len());
                 for (lease, cause) in &damaged {
                     let now = now.into();
-                    all.extend(deliveries::set_aside(work.tx, lease, cause, now)?);
+                    all.extend(delivery_claims::set_aside(work.tx, lease, cause, now)?);
                 }
                 Ok(all)
             })

@@ -1,4 +1,5 @@
-//! Deliveries: a worker claims a released request under a lease, delivers it and settles it.
+//! Claims of released requests: reads them, settles them, gives them back. [`delivery_queue`](super::delivery_queue)
+//! chooses what is claimed, and [`leases`](crate::store::claims::leases) how.
 //!
 //! A request with an expired lease can be claimed again: delivery is at least once, with the same request id.
 //! Requests of one account for one portal are claimed one at a time, oldest first. A request with a damaged

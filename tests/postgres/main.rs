@@ -18,6 +18,7 @@ mod proxy;
 mod recovery;
 mod round_trips;
 mod schema;
+mod search;
 mod sessions;
 mod starts;
 #[path = "../integration/store/mod.rs"]

@@ -1,18 +1,21 @@
 //! The ledger: one entry for each message and portal that was answered 250, with all later events.
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use crate::access::{Circumstances, Standing, number_of, sender_for};
 use crate::domain::{
-    Actor, EmailAddress, Envelope, LedgerId, PortalName, Reason, RequestId, Timestamp, Verdict,
+    Actor, EmailAddress, Envelope, LedgerId, PortalName, Reason, RequestId, RequestState,
+    Timestamp, Verdict,
 };
 use crate::mail::Facts;
 use crate::store::audit::events::Event;
 use crate::store::error::readable;
 use crate::store::rows::entry_ids::n_of;
 use crate::store::rows::keys::message_key;
-use crate::store::sql::page_builder::{STRETCH_END, unknown_cursor};
+use crate::store::sql::page_builder::end_of_stretch;
 use crate::store::sql::sql_types::{JsonColumn, Millis};
-use crate::store::sql::{Conditions, Row, Tx};
+use crate::store::sql::{Conditions, Row, Tx, list_of};
 use crate::store::{ListOrder, Listed, Page, Store, StoreError};
 
 /// One entry with the inputs of its decision, so that the decision can be explained and repeated.
@@ -29,6 +32,8 @@ pub struct LedgerEntry {
     pub sender: Option<EmailAddress>,
     pub account: Option<EmailAddress>,
     pub request: Option<RequestId>,
+    #[serde(skip)]
+    pub request_state: Option<RequestState>,
     pub recipient: String,
     pub envelope: Envelope,
     pub facts: Facts,
@@ -71,20 +76,23 @@ impl LedgerFilter {
 }
 
 /// Columns of an entry and of its request.
-const SHOWN: &str = "SELECT l.id, l.portal, l.received_at, l.verdict, l.rule,
+const SHOWN: &str = "SELECT l.n, l.id, l.portal, l.received_at, l.verdict, l.rule,
      l.revision, l.recipient, l.envelope, l.facts, l.circumstances, l.standing,
      (SELECT address FROM account WHERE key = l.sender) AS account,
-     EXISTS (SELECT 1 FROM request AS r WHERE r.ledger = coalesce(l.original, l.n)) AS has_request,
+     (SELECT r.state FROM request AS r WHERE r.ledger = coalesce(l.original, l.n)) AS state,
      o.id AS original_id,
      EXISTS (
          SELECT 1 FROM content AS c WHERE c.ledger = coalesce(o.message, o.n, l.message, l.n)
      ) AS content_kept
      FROM ledger AS l LEFT JOIN ledger AS o ON o.n = l.original";
 
+/// Entries that one statement reads.
+const READ_AT_ONCE: usize = 64;
+
 fn read_entry(row: &Row) -> Result<LedgerEntry, StoreError> {
     let ledger: LedgerId = row.get("id")?;
     let original: Option<LedgerId> = row.get("original_id")?;
-    let has_request: bool = row.get("has_request")?;
+    let request_state: Option<RequestState> = row.get("state")?;
     let facts: Facts = row.get::<_, JsonColumn<_>>("facts")?.0;
     let circumstances: Option<Circumstances> = row
         .get::<_, Option<JsonColumn<_>>>("circumstances")?
@@ -103,7 +111,9 @@ fn read_entry(row: &Row) -> Result<LedgerEntry, StoreError> {
         revision: row.get("revision")?,
         sender: sender_for(&facts, own_list).address().cloned(),
         account: row.get("account")?,
-        request: has_request.then(|| RequestId::from_bytes(original.unwrap_or(ledger).to_bytes())),
+        request: request_state
+            .map(|_| RequestId::from_bytes(original.unwrap_or(ledger).to_bytes())),
+        request_state,
         recipient: row.get("recipient")?,
         envelope: row.get::<_, JsonColumn<_>>("envelope")?.0,
         facts,
@@ -113,9 +123,20 @@ fn read_entry(row: &Row) -> Result<LedgerEntry, StoreError> {
     })
 }
 
-/// Reads an entry that is known to exist.
-pub(crate) fn by_n(tx: &Tx, n: i64) -> Result<LedgerEntry, StoreError> {
-    tx.one_with(&format!("{SHOWN} WHERE l.n = ?"), &[&n], read_entry)
+/// Reads entries by their numbers, in this order. A damaged one is left out; `doctor` names it.
+pub(crate) fn by_numbers(tx: &Tx, numbers: &[i64]) -> Result<Vec<(i64, LedgerEntry)>, StoreError> {
+    let sql = format!("{SHOWN} WHERE {}", tx.is_among("l.n", "?"));
+    let mut found = HashMap::with_capacity(numbers.len());
+    for some in numbers.chunks(READ_AT_ONCE) {
+        tx.each(&sql, &[&list_of(some)], |row| {
+            if let Some(entry) = readable(read_entry(row))? {
+                found.insert(row.get::<_, i64>("n")?, entry);
+            }
+            Ok(())
+        })?;
+    }
+    let in_order = numbers.iter().filter_map(|n| found.remove_entry(n));
+    Ok(in_order.collect())
 }
 
 /// Lists entries of one sender or with one Message-ID, which have an index, or all of them; for other filters
@@ -123,11 +144,11 @@ pub(crate) fn by_n(tx: &Tx, n: i64) -> Result<LedgerEntry, StoreError> {
 pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>, StoreError> {
     let limit = filter.page.rows();
     let after = filter.page.after.as_deref();
-    let after = after.map(|cursor| match cursor.strip_prefix(STRETCH_END) {
-        Some(n) => n.parse().map_err(|_| unknown_cursor(cursor)),
+    let after = after.map(|cursor| match end_of_stretch(cursor)? {
+        Some((n, _)) => Ok(n),
         None => n_of(tx, cursor),
     });
-    let after = after.transpose()?;
+    let after: Option<i64> = after.transpose()?;
     let sender = filter.sender.as_ref().map(EmailAddress::key);
     let domain = filter
         .sender

@@ -1,28 +1,56 @@
 //! Finds entries by parts of the sender's address and name and of the subject, newest first.
 //!
-//! A question is answered by the index of [`search_index`](super::search_index), in one bounded look: the
-//! part that the fewest entries have leads, and the words of each of its entries are compared with the other
-//! parts. A part that very many words have is compared with the newest entries instead. A look that ends
-//! before its page is full has a cursor from which the search continues.
+//! A question is answered by the index of [`search_index`](super::search_index), in one bounded look, with few
+//! statements however many words and entries there are. The look goes through [windows](window) of the numbers
+//! of entries, from the newest downwards, until its page is full or its bounds are reached. In a window the
+//! entries of the rarest parts are intersected, and those that remain are compared with the other parts. A look
+//! that ends before its page is full has a cursor from which the search continues.
 
+mod parts;
+mod window;
+
+use self::parts::Parts;
+use self::window::Window;
 use super::search_words::{fold, parts_of};
 use super::{entries, lists};
 use crate::domain::{PortalName, Reason, Timestamp, Verdict};
-use crate::store::error::readable;
 use crate::store::rows::entry_ids::n_of;
 use crate::store::sql::Tx;
-use crate::store::sql::page_builder::{STRETCH_END, unknown_cursor};
-use crate::store::sql::sql_types::Millis;
+use crate::store::sql::page_builder::{cursor_before, end_of_stretch};
 use crate::store::{LedgerEntry, LedgerFilter, Listed, Page, Store, StoreError};
 
-/// Words that a part may be in, to lead.
-const MOST_WORDS: usize = 2_000;
+/// SearchBounds of the work of one look.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SearchBounds {
+    /// Words that a part may be in, for their entries to be looked up.
+    words: usize,
+    /// Entries of the rarest part that are all compared with the other parts, whose entries are not read then.
+    few: i64,
+    /// Entries of the parts that are read, and those that are compared, about; and the same of the first window.
+    /// Each window has several times as many as the one before.
+    read: i64,
+    first_read: i64,
+    compared: usize,
+    first_compared: usize,
+    /// Numbers in the first window, at most, if there are more entries than may be read: a word may be in use only
+    /// lately.
+    first_width: i64,
+}
 
-/// Entries that a look compares.
-const MOST_COMPARED: usize = 2_000;
+impl SearchBounds {
+    const OF_A_LOOK: Self = Self {
+        words: 3_000,
+        few: 1_000,
+        read: 60_000,
+        first_read: 4_000,
+        compared: 2_000,
+        first_compared: 250,
+        first_width: 50_000,
+    };
+}
 
-/// Entries that are read at a time, of one word or of the newest.
-const CHUNK: usize = 100;
+/// A window has so many times what the one before had.
+const GROWTH: u8 = 4;
 
 /// Entries that are not indexed are counted up to this number.
 pub const MOST_NOT_INDEXED: u64 = 1000;
@@ -40,6 +68,17 @@ pub struct FindFilter {
     pub reason: Option<Reason>,
     pub portal: Option<PortalName>,
     pub page: Page,
+}
+
+impl FindFilter {
+    /// True if not all entries that have the parts are wanted.
+    fn is_narrowed(&self) -> bool {
+        self.since.is_some()
+            || self.until.is_some()
+            || self.verdict.is_some()
+            || self.reason.is_some()
+            || self.portal.is_some()
+    }
 }
 
 impl From<LedgerFilter> for FindFilter {
@@ -87,221 +126,184 @@ pub(crate) fn not_indexed(tx: &Tx) -> Result<u64, StoreError> {
     )
 }
 
-/// A part of the question, with the words that have it.
-struct Part {
-    text: String,
-    words: Vec<i64>,
-    /// Entries that have one of these words, if there are not too many words.
-    messages: Option<u64>,
-}
-
 pub(crate) fn find(tx: &Tx, filter: &FindFilter) -> Result<Listed<LedgerEntry>, StoreError> {
-    let limit = filter.page.rows();
-    let none = Listed {
-        rows: Vec::new(),
-        next: None,
-    };
-    let sender = filter.sender.as_deref().map(fold);
-    let question = format!(
-        "{} {}",
-        filter.question,
-        filter.sender.as_deref().unwrap_or("")
-    );
+    find_within(tx, filter, &SearchBounds::OF_A_LOOK)
+}
+
+fn find_within(
+    tx: &Tx,
+    filter: &FindFilter,
+    bounds: &SearchBounds,
+) -> Result<Listed<LedgerEntry>, StoreError> {
+    let sender = filter.sender.as_deref();
+    let question = format!("{} {}", filter.question, sender.unwrap_or(""));
     let texts = parts_of(&question);
-    let mut parts = Vec::with_capacity(texts.len());
-    for text in texts {
-        parts.push(Part::read(tx, text)?);
+    if texts.is_empty() {
+        return Ok(Listed::default());
     }
-    if parts.is_empty() || parts.iter().any(|part| part.messages == Some(0)) {
-        return Ok(none);
+    let parts = Parts::read(tx, &texts, bounds)?;
+    if parts.find_nothing() {
+        return Ok(Listed::default());
     }
-    let lead = parts
-        .iter()
-        .filter(|part| part.messages.is_some())
-        .min_by_key(|part| part.messages);
-    let mut before = match &filter.page.after {
-        Some(cursor) => match cursor.strip_prefix(STRETCH_END) {
-            Some(n) => n.parse().map_err(|_| unknown_cursor(cursor))?,
-            None => n_of(tx, cursor)?,
-        },
-        None => i64::MAX,
+    let mut look = Look::begin(tx, filter, &parts, bounds)?;
+    let wanted = filter.page.rows() + 1;
+    let mut found = Vec::new();
+    while let Some(window) = look.next_window(wanted - found.len()) {
+        let mut searched = window.search(tx, &parts, filter)?;
+        look.go_on(searched.end, searched.compared);
+        if let Some(sender) = sender {
+            searched.hits = keep_sent_by(tx, &searched.hits, sender)?;
+        }
+        found.extend(searched.hits);
+    }
+    let next = if found.len() == wanted {
+        found.pop();
+        found.last().copied()
+    } else {
+        Some(look.before).filter(|_| !look.is_at_end())
     };
-    if let Some(until) = filter.until {
-        before = before.min(lists::after_all_before(tx, until)?);
+    let rows = entries::by_numbers(tx, &found)?;
+    Ok(Listed {
+        rows: rows.into_iter().map(|(_, entry)| entry).collect(),
+        next: next.map(|n| cursor_before(n, look.oldest)),
+    })
+}
+
+/// What a search has left, and its look may still do.
+struct Look {
+    /// The entries before this number are left, down to the oldest of the period where that is known.
+    before: i64,
+    oldest: Option<i64>,
+    /// The oldest entry of all; the numbers from there on; and the entries among these that the parts have that
+    /// are read.
+    first: i64,
+    span: i64,
+    entries: i64,
+    /// Numbers in the next window.
+    width: i64,
+    left_to_read: i64,
+    compares: bool,
+    compared_next: usize,
+    left_to_compare: usize,
+}
+
+impl Look {
+    fn begin(
+        tx: &Tx,
+        filter: &FindFilter,
+        parts: &Parts,
+        bounds: &SearchBounds,
+    ) -> Result<Self, StoreError> {
+        let (before, oldest) = match filter.page.after.as_deref() {
+            Some(cursor) => match end_of_stretch(cursor)? {
+                Some(end) => end,
+                None => (n_of(tx, cursor)?, None),
+            },
+            None => (i64::MAX, None),
+        };
+        let mut look = Self {
+            before: before.min(parts.newest.saturating_add(1)),
+            oldest,
+            first: parts.oldest,
+            span: parts.newest.saturating_sub(parts.oldest).max(0) + 1,
+            entries: parts.entries(),
+            width: i64::MAX,
+            left_to_read: bounds.read,
+            compares: filter.is_narrowed() || !parts.to_compare().is_empty(),
+            compared_next: bounds.first_compared,
+            left_to_compare: bounds.compared,
+        };
+        // Of one part alone each entry is a hit.
+        let first_read = if parts.are_one() && !look.compares {
+            let wanted = i64::try_from(filter.page.rows() + 1).unwrap_or(bounds.read);
+            (2 * wanted).max(parts.words())
+        } else {
+            bounds.first_read
+        };
+        // All of them are read and compared in one look, whatever the period is.
+        let can_be_compared = i64::try_from(bounds.compared).unwrap_or(i64::MAX);
+        if (1..=first_read.min(can_be_compared)).contains(&look.entries) {
+            return Ok(look);
+        }
+        look.width = look.numbers_with(first_read);
+        if look.entries > bounds.read {
+            look.width = look.width.min(bounds.first_width);
+        }
+        look.keep_within(tx, filter)?;
+        Ok(look)
     }
-    let oldest = match filter.since {
-        Some(since) => lists::before_all_since(tx, since)?,
-        None => 0,
-    };
-    let alone = parts.len() == 1 && lead.is_some();
-    let (mut rows, mut compared) = (Vec::new(), 0);
-    let mut candidates = lead.map_or_else(|| Candidates::All(Vec::new()), Part::candidates);
-    while let Some(n) = candidates.next(tx, before)? {
-        if n < oldest {
-            break;
-        }
-        if compared == MOST_COMPARED {
-            let next = Some(format!("{STRETCH_END}{before}"));
-            return Ok(Listed { rows, next });
-        }
-        compared += 1;
-        if passes(tx, n, filter)?
-            && (alone || has_all(tx, n, &parts)?)
-            && let Some(entry) = read(tx, n)?
-            && sender.as_ref().is_none_or(|part| is_sent_by(&entry, part))
-        {
-            if rows.len() == limit {
-                let next = Some(format!("{STRETCH_END}{before}"));
-                return Ok(Listed { rows, next });
-            }
-            rows.push(entry);
-        }
-        before = n;
-    }
-    Ok(Listed { rows, next: None })
-}
 
-/// The next entries of one word, newest first.
-struct Postings {
-    word: i64,
-    /// Oldest first, so that the newest is at the end.
-    entries: Vec<i64>,
-    /// The rows after these were not read.
-    more: bool,
-}
-
-/// The entries to compare, newest first.
-enum Candidates {
-    /// Those that have one of the words of a part.
-    OfPart(Vec<Postings>),
-    /// Those that have words at all.
-    All(Vec<i64>),
-}
-
-impl Candidates {
-    fn next(&mut self, tx: &Tx, before: i64) -> Result<Option<i64>, StoreError> {
-        match self {
-            Self::OfPart(words) => {
-                let mut newest = None;
-                for word in words.iter_mut() {
-                    while word.entries.last().is_some_and(|n| *n >= before) {
-                        word.entries.pop();
-                    }
-                    if word.entries.is_empty() && word.more {
-                        word.read(tx, before)?;
-                    }
-                    newest = newest.max(word.entries.last().copied());
-                }
-                words.retain(|word| word.more || !word.entries.is_empty());
-                Ok(newest)
-            }
-            Self::All(entries) => {
-                if entries.is_empty() {
-                    *entries = tx.all(
-                        "SELECT DISTINCT ledger FROM search_entry INDEXED BY search_entry_ledger
-                         WHERE ledger < ?1 ORDER BY ledger DESC LIMIT ?2",
-                        &[&before, &CHUNK],
-                    )?;
-                    entries.reverse();
-                }
-                Ok(entries.pop())
-            }
+    /// Leaves out what is certainly not of the period.
+    fn keep_within(&mut self, tx: &Tx, filter: &FindFilter) -> Result<(), StoreError> {
+        // An earlier look did this.
+        if self.oldest.is_some() {
+            return Ok(());
         }
-    }
-}
-
-impl Postings {
-    fn read(&mut self, tx: &Tx, before: i64) -> Result<(), StoreError> {
-        self.entries = tx.all(
-            "SELECT ledger FROM search_entry WHERE word = ?1 AND ledger < ?2
-             ORDER BY ledger DESC LIMIT ?3",
-            &[&self.word, &before, &CHUNK],
-        )?;
-        self.more = self.entries.len() == CHUNK;
-        self.entries.reverse();
+        if let Some(until) = filter.until {
+            self.before = self.before.min(lists::after_all_before(tx, until)?);
+        }
+        if let Some(since) = filter.since {
+            self.oldest = Some(lists::before_all_since(tx, since)?);
+        }
         Ok(())
     }
-}
 
-impl Part {
-    fn read(tx: &Tx, text: String) -> Result<Self, StoreError> {
-        let end = format!("{text}{}", char::MAX);
-        let found: Vec<(i64, u64)> = tx.all(
-            "SELECT DISTINCT e.word, w.messages FROM search_ending AS e
-                 CROSS JOIN search_word AS w
-             WHERE w.number = e.word AND e.ending >= ?1 AND e.ending < ?2 LIMIT ?3",
-            &[&text, &end, &(MOST_WORDS + 1)],
-        )?;
-        let messages = found.iter().map(|(_, messages)| messages).sum();
-        Ok(Self {
-            text,
-            messages: (found.len() <= MOST_WORDS).then_some(messages),
-            words: found.into_iter().map(|(word, _)| word).collect(),
+    /// Numbers among which the parts have so many entries.
+    fn numbers_with(&self, entries: i64) -> i64 {
+        let numbers = self.span.saturating_mul(entries).checked_div(self.entries);
+        numbers.map_or(i64::MAX, |numbers| numbers.max(1))
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.before <= self.oldest.unwrap_or(self.first).max(self.first)
+    }
+
+    /// The next window; None at the end of the search or of the look, or if nothing more is wanted.
+    fn next_window(&self, wanted: usize) -> Option<Window> {
+        let may_go_on = self.left_to_read > 0 && self.left_to_compare > 0;
+        if wanted == 0 || !may_go_on || self.is_at_end() {
+            return None;
+        }
+        let width = self.width.min(self.numbers_with(self.left_to_read));
+        let first = self.before.saturating_sub(width);
+        Some(Window {
+            first: first.max(self.oldest.unwrap_or(self.first)),
+            last: self.before - 1,
+            compared: if self.compares {
+                self.compared_next.min(self.left_to_compare)
+            } else {
+                wanted
+            },
+            wanted,
         })
     }
 
-    fn candidates(&self) -> Candidates {
-        let postings = self.words.iter().map(|word| Postings {
-            word: *word,
-            entries: Vec::new(),
-            more: true,
-        });
-        Candidates::OfPart(postings.collect())
+    /// Goes on after a window that was searched down to a number.
+    fn go_on(&mut self, end: i64, compared: usize) {
+        let numbers = self.before.saturating_sub(end);
+        let read = self.entries.saturating_mul(numbers) / self.span;
+        self.left_to_read -= read.max(1);
+        if self.compares {
+            self.left_to_compare -= compared;
+        }
+        self.before = end;
+        self.width = self.width.saturating_mul(GROWTH.into());
+        self.compared_next = self.compared_next.saturating_mul(GROWTH.into());
     }
 }
 
-/// True if each part is in a word of the entry.
-fn has_all(tx: &Tx, n: i64, parts: &[Part]) -> Result<bool, StoreError> {
-    let words: Vec<String> = tx.all(
-        "SELECT w.word FROM search_entry AS e INDEXED BY search_entry_ledger
-             CROSS JOIN search_word AS w
-         WHERE w.number = e.word AND e.ledger = ?",
-        &[&n],
-    )?;
-    let has = |part: &Part| words.iter().any(|word| word.contains(&part.text));
-    Ok(parts.iter().all(has))
-}
-
-/// True if an entry passes the other filters. The entry as a whole is read only then, and if it has all parts.
-fn passes(tx: &Tx, n: i64, filter: &FindFilter) -> Result<bool, StoreError> {
-    let all = filter.since.is_none()
-        && filter.until.is_none()
-        && filter.verdict.is_none()
-        && filter.reason.is_none()
-        && filter.portal.is_none();
-    if all {
-        return Ok(true);
-    }
-    let found = tx.maybe_with(
-        "SELECT received_at, verdict, rule, portal FROM ledger WHERE n = ?",
-        &[&n],
-        |row| {
-            let received_at = row.get::<_, Millis>(0)?.timestamp();
-            let (verdict, reason): (Verdict, Reason) = (row.get(1)?, row.get(2)?);
-            let portal: Option<PortalName> = row.get(3)?;
-            Ok(filter.since.is_none_or(|since| received_at >= since)
-                && filter.until.is_none_or(|until| received_at < until)
-                && filter.verdict.is_none_or(|wanted| verdict == wanted)
-                && filter.reason.is_none_or(|wanted| reason == wanted)
-                && (filter.portal.is_none() || portal == filter.portal))
-        },
-    );
-    Ok(readable(found)?.flatten().unwrap_or(false))
+/// Those of the entries that were sent by an address with this part.
+fn keep_sent_by(tx: &Tx, numbers: &[i64], sender: &str) -> Result<Vec<i64>, StoreError> {
+    let part = fold(sender);
+    let mut entries = entries::by_numbers(tx, numbers)?;
+    entries.retain(|(_, entry)| is_sent_by(entry, part.trim()));
+    Ok(entries.into_iter().map(|(n, _)| n).collect())
 }
 
 /// True if the sender's address has this folded part.
 fn is_sent_by(entry: &LedgerEntry, part: &str) -> bool {
     let sender = entry.sender.as_ref();
-    sender.is_some_and(|sender| fold(&sender.to_string()).contains(part.trim()))
-}
-
-/// Reads an entry.
-fn read(tx: &Tx, n: i64) -> Result<Option<LedgerEntry>, StoreError> {
-    match entries::by_n(tx, n) {
-        // It is not shown; `doctor` names it.
-        Err(cause) if cause.is_of_row() => Ok(None),
-        entry => entry.map(Some),
-    }
+    sender.is_some_and(|sender| fold(&sender.to_string()).contains(part))
 }
 
 #[cfg(test)]

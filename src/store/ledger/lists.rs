@@ -4,7 +4,7 @@
 //! If that does not fill a page, the page ends early with a cursor from which the search continues; lists for
 //! callers that can wait continue by themselves.
 //!
-//! The matching rows of one page are read afterwards, one by one.
+//! The matching rows of one page are read afterwards.
 
 use crate::domain::{LedgerId, Timestamp};
 use crate::store::ledger::{entries, find};
@@ -136,14 +136,8 @@ pub(crate) fn entries(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEnt
     }
     let more = found.len() > limit;
     found.truncate(limit);
-    let mut rows = Vec::with_capacity(found.len());
-    for n in &found {
-        match entries::by_n(tx, *n) {
-            // It is not shown; `doctor` names it.
-            Err(cause) if cause.is_of_row() => {}
-            entry => rows.push(entry?),
-        }
-    }
+    let rows = entries::by_numbers(tx, &found)?;
+    let rows = rows.into_iter().map(|(_, entry)| entry).collect();
     let next = if more {
         let last = found.last().map(|n| id_of(tx, *n));
         last.transpose()?.map(|id| id.to_string())

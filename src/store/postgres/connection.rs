@@ -164,6 +164,14 @@ pub(super) fn settings(server: &PostgresServer, purpose: Purpose, is_local: bool
             ("client_connection_check_interval", "5s"),
         ]);
     }
+    if purpose == Purpose::Read {
+        // What is read is bounded by the first rows of an index, in its order, where a bitmap has all of them;
+        // and each statement is written for the same index, whatever the values are.
+        settings.extend([
+            ("enable_bitmapscan", "off"),
+            ("plan_cache_mode", "force_generic_plan"),
+        ]);
+    }
     if matches!(purpose, Purpose::Write | Purpose::Migrate) {
         settings.extend([
             // Without its warning, a wait for the standby that was given up would look like a success.

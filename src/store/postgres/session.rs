@@ -306,6 +306,11 @@ impl EngineSession for PostgresSession {
         self.pipeline.borrow_mut().forget_answers();
     }
 
+    fn is_among(&self, number: &str, list: &str) -> String {
+        // The list is read once for the statement, and not for each number.
+        format!("{number} = ANY ((SELECT string_to_array({list}, ',')::bigint[])::bigint[])")
+    }
+
     fn next_number(&self) -> Result<i64, StoreError> {
         let mut numbers = self.numbers.get();
         if numbers.end == 0 {

@@ -15,4 +15,4 @@ pub(super) use conditions::Conditions;
 pub(super) use maintenance::{Maintenance, TableShape};
 pub(super) use row::{Columns, FromRow, Row};
 pub(super) use session::{EngineSession, Receive, Tx, insert, insert_late};
-pub(super) use value::{Bind, FromSql, SqlValue, ToSql};
+pub(super) use value::{Bind, FromSql, SqlValue, ToSql, list_of};

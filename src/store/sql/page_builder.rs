@@ -14,6 +14,27 @@ pub(in crate::store) fn unknown_cursor(cursor: &str) -> StoreError {
     }
 }
 
+/// The cursor of a stretch that ended before an entry, with the oldest entry of the period if that is known: to
+/// find it takes long.
+pub(in crate::store) fn cursor_before(n: i64, oldest: Option<i64>) -> String {
+    let oldest = oldest.map(|oldest| format!("-{oldest}"));
+    format!("{STRETCH_END}{n}{}", oldest.unwrap_or_default())
+}
+
+/// Reads [such a cursor](cursor_before); None if it is a row.
+pub(in crate::store) fn end_of_stretch(
+    cursor: &str,
+) -> Result<Option<(i64, Option<i64>)>, StoreError> {
+    let Some(end) = cursor.strip_prefix(STRETCH_END) else {
+        return Ok(None);
+    };
+    let read = |number: &str| number.parse().map_err(|_| unknown_cursor(cursor));
+    Ok(Some(match end.split_once('-') {
+        Some((n, oldest)) => (read(n)?, Some(read(oldest)?)),
+        None => (read(end)?, None),
+    }))
+}
+
 /// A page under construction, filled by several looks.
 pub(in crate::store) struct PageBuilder<T> {
     limit: usize,

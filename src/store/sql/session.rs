@@ -42,6 +42,10 @@ pub(crate) trait EngineSession: Maintenance {
     /// Forgets the answers to questions that were asked ahead.
     fn forget_answers(&self) {}
 
+    /// The condition that a number is in a list, which is a parameter: a text such as `1,2,3`. The number may be
+    /// looked up in an index.
+    fn is_among(&self, number: &str, list: &str) -> String;
+
     /// A number for a new row, higher than all before, in any table. A number that was given is not given
     /// again, unless its transaction is rolled back.
     ///

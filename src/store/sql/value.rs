@@ -47,6 +47,12 @@ impl<'a> SqlValue<'a> {
     }
 }
 
+/// A list of numbers as a parameter, for [`is_among`](super::EngineSession::is_among).
+pub(crate) fn list_of(numbers: &[i64]) -> String {
+    let numbers: Vec<_> = numbers.iter().map(ToString::to_string).collect();
+    numbers.join(",")
+}
+
 /// A parameter of a statement.
 pub(crate) trait ToSql {
     /// Passes the value to `bind`, which copies it.

@@ -195,6 +195,10 @@ impl EngineSession for SqliteSession {
         Ok(statement.raw_execute()?)
     }
 
+    fn is_among(&self, number: &str, list: &str) -> String {
+        format!("{number} IN (SELECT value FROM json_each('[' || {list} || ']'))")
+    }
+
     fn next_number(&self) -> Result<i64, StoreError> {
         self.numbers.give()
     }

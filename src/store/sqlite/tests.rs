@@ -252,23 +252,6 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
             }
         }
     }
-    for question in ["miller", "vpn miller@corp"] {
-        for verdict in [None, Some(Verdict::Dropped)] {
-            for (since, until) in [(None, None), (Some(then), Some(then))] {
-                for after in [None, Some("before-7")] {
-                    let filter = FindFilter {
-                        question: question.to_owned(),
-                        since,
-                        until,
-                        verdict,
-                        page: page(after),
-                        ..FindFilter::default()
-                    };
-                    check("find", session, |c| find::find(c, &filter));
-                }
-            }
-        }
-    }
     check("index", session, |c| search_index::next(c, 100));
     check("index", session, search_index::has_unused);
     check("not indexed", session, find::not_indexed);
@@ -502,6 +485,53 @@ fn a_start_does_not_look_through_all_that_was_ever_delivered() {
         check("a failed claim", session, |c| {
             table.held_after(c, &holder, leases::ClaimNumber::default())
         });
+    }
+}
+
+/// A search looks all up by an index. It sorts what it reads in one window, and that has a bound.
+#[test]
+fn a_search_scans_no_table_that_grows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let session = &open_database(folder.path());
+    // `vpn` is in one word, `miller` in a few, and `e` in more than are looked up.
+    let filled = session.connection.execute_batch(
+        "INSERT INTO search_word VALUES (1, 'vpn', 90000), (2, 'miller@', 70000), (3, 'millers', 9000);
+         INSERT INTO search_ending VALUES ('vpn', 1), ('miller@', 2), ('millers', 3);
+         WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 9000)
+         INSERT INTO search_ending SELECT 'e' || n, n FROM numbers;
+         UPDATE search_progress SET ledger = 1000000;",
+    );
+    filled.expect("filled");
+    let then = Timestamp::from_second(1_800_000_000).ok();
+    for (question, least) in [
+        ("vpn", 2),
+        ("vpn miller", 2),
+        ("vpn e", 2),
+        ("e", 2),
+        ("x", 1),
+    ] {
+        for (verdict, since) in [(None, None), (Some(Verdict::Dropped), None), (None, then)] {
+            for after in [None, Some("before-700000")] {
+                let filter = FindFilter {
+                    question: question.to_owned(),
+                    since,
+                    verdict,
+                    page: Page {
+                        limit: 50,
+                        after: after.map(str::to_owned),
+                    },
+                    ..FindFilter::default()
+                };
+                let plans = plans(session, |c| find::find(c, &filter));
+                assert!(plans.len() <= 10, "{question}: {} statements", plans.len());
+                assert!(plans.len() >= least, "{question}");
+                for (sql, plan) in plans {
+                    let scans = |line: &&String| line.starts_with("SCAN") && is_large(line);
+                    let scan = plan.iter().find(scans);
+                    assert_eq!(scan, None, "{question}:\n{sql}\n{plan:#?}");
+                }
+            }
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod denied;
 mod dropped;
 mod expected;
 mod fairness;
+mod find;
 pub mod forget;
 mod groups;
 pub mod harness;

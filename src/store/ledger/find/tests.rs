@@ -1,3 +1,4 @@
+mod exact;
 mod period;
 
 use super::*;

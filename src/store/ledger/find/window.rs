@@ -1,0 +1,154 @@
+//! One window of a search: a range of the numbers of entries, which one statement searches.
+
+use super::FindFilter;
+use super::parts::{Part, Parts};
+use crate::store::StoreError;
+use crate::store::sql::sql_types::Millis;
+use crate::store::sql::{ToSql, Tx};
+
+/// A range of numbers, and bounds of what is done in it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    /// The first and the last number of the range.
+    pub(super) first: i64,
+    pub(super) last: i64,
+    /// Entries that are compared, and hits that are wanted, at most.
+    pub(super) compared: usize,
+    pub(super) wanted: usize,
+}
+
+/// Outcome of a window.
+pub(super) struct Searched {
+    /// Numbers of entries, the newest first.
+    pub(super) hits: Vec<i64>,
+    pub(super) compared: usize,
+    /// The number down to which all was searched.
+    pub(super) end: i64,
+}
+
+/// Parameters of a statement under construction.
+#[derive(Default)]
+struct Parameters<'a>(Vec<&'a dyn ToSql>);
+
+impl<'a> Parameters<'a> {
+    /// Adds a value and returns its mark.
+    fn bind(&mut self, value: &'a dyn ToSql) -> String {
+        self.0.push(value);
+        format!("?{}", self.0.len())
+    }
+}
+
+impl Window {
+    /// Finds the entries that have all parts and pass the filter.
+    ///
+    /// The statement leaves no choice to a planner that knows little of the tables: what is compared is a
+    /// subquery for each entry, and not a join.
+    pub(super) fn search(
+        self,
+        tx: &Tx,
+        parts: &Parts,
+        filter: &FindFilter,
+    ) -> Result<Searched, StoreError> {
+        let times = [filter.since, filter.until].map(|time| time.map(Millis::from));
+        let mut values = Parameters::default();
+        let [first, last] = [&self.first, &self.last].map(|n| values.bind(n));
+        let [compared, wanted] = [&self.compared, &self.wanted].map(|n| values.bind(n));
+        let mut sets = Vec::new();
+        for words in parts.read_words() {
+            sets.push(format!(
+                "SELECT e.ledger FROM search_entry AS e
+                 WHERE {} AND e.ledger BETWEEN {first} AND {last}",
+                tx.is_among("e.word", &values.bind(&words.list))
+            ));
+        }
+        let candidates = match sets.as_slice() {
+            [] => format!("SELECT n FROM ledger WHERE n BETWEEN {first} AND {last}"),
+            [alone] => alone.replacen("SELECT", "SELECT DISTINCT", 1),
+            several => several.join(" INTERSECT "),
+        };
+        let mut conditions = conditions_of_entry(&mut values, filter, &times);
+        for part in parts.to_compare() {
+            conditions.push(condition_of_part(tx, &mut values, part));
+        }
+        let sql = format!(
+            "WITH candidates (ledger) AS MATERIALIZED ({candidates} ORDER BY 1 DESC LIMIT {compared})
+             SELECT count(*), min(ledger) FROM candidates
+             UNION ALL
+             SELECT -1, hits.ledger FROM (
+                 SELECT candidates.ledger FROM candidates WHERE {}
+                 ORDER BY candidates.ledger DESC LIMIT {wanted}
+             ) AS hits",
+            match conditions.as_slice() {
+                [] => "true".to_owned(),
+                all => all.join(" AND "),
+            }
+        );
+        let mut searched = Searched {
+            hits: Vec::new(),
+            compared: 0,
+            end: self.first,
+        };
+        tx.each(&sql, &values.0, |row| {
+            let (count, n): (i64, Option<i64>) = (row.get(0)?, row.get(1)?);
+            match (usize::try_from(count), n) {
+                (Err(_), Some(hit)) => searched.hits.push(hit),
+                (Ok(count), Some(oldest)) => {
+                    searched.compared = count;
+                    if count == self.compared {
+                        searched.end = oldest;
+                    }
+                }
+                (_, None) => {}
+            }
+            Ok(())
+        })?;
+        searched.hits.sort_unstable_by(|one, other| other.cmp(one));
+        if searched.hits.len() == self.wanted {
+            searched.end = searched.hits.last().copied().unwrap_or(self.first);
+        }
+        Ok(searched)
+    }
+}
+
+/// The condition that an entry passes the filter; none where that lets all pass.
+fn conditions_of_entry<'a>(
+    values: &mut Parameters<'a>,
+    filter: &'a FindFilter,
+    [since, until]: &'a [Option<Millis>; 2],
+) -> Vec<String> {
+    let asked: [(_, Option<&'a dyn ToSql>); 5] = [
+        ("l.received_at >=", since.as_ref().map(|at| at as _)),
+        ("l.received_at <", until.as_ref().map(|at| at as _)),
+        ("l.verdict =", filter.verdict.as_ref().map(|one| one as _)),
+        ("l.rule =", filter.reason.as_ref().map(|one| one as _)),
+        ("l.portal =", filter.portal.as_ref().map(|one| one as _)),
+    ];
+    let asked: Vec<_> = asked
+        .into_iter()
+        .filter_map(|(condition, value)| Some((condition, value?)))
+        .map(|(condition, value)| format!("{condition} {}", values.bind(value)))
+        .collect();
+    if asked.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "(SELECT 1 FROM ledger AS l WHERE l.n = candidates.ledger AND {}) = 1",
+        asked.join(" AND ")
+    )]
+}
+
+/// The condition that a word of an entry has a part. The plus sign keeps the words from being looked up one by
+/// one: an entry has few itself.
+fn condition_of_part<'a>(tx: &Tx, values: &mut Parameters<'a>, part: &'a Part) -> String {
+    let has_part = match part.words.as_ref().filter(|words| words.are_few()) {
+        Some(words) => tx.is_among("+e.word", &values.bind(&words.list)),
+        None => format!(
+            "(SELECT w.word FROM search_word AS w WHERE w.number = e.word) LIKE {} ESCAPE '!'",
+            values.bind(&part.pattern)
+        ),
+    };
+    format!(
+        "(SELECT 1 FROM search_entry AS e INDEXED BY search_entry_ledger
+          WHERE e.ledger = candidates.ledger AND {has_part} LIMIT 1) = 1"
+    )
+}

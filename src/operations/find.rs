@@ -19,6 +19,9 @@ use crate::store::{
 /// Customers that are listed before the messages.
 const CUSTOMERS: usize = 5;
 
+/// Messages with one Message-ID that come before all others.
+const SAME_MESSAGE_ID: usize = 200;
+
 /// A message that was found.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct FoundMessage {
@@ -76,40 +79,43 @@ fn explain_gap(not_indexed: u64) -> Option<String> {
 /// is searched too.
 pub async fn find(store: &Store, filter: FindFilter) -> Result<Found, StoreError> {
     let question = filter.question.trim().to_owned();
+    let is_first_page = filter.page.after.is_none();
+    let is_exact = question.starts_with('<') || !question.contains('@');
     let mut found = Found {
         customers: Vec::new(),
-        entries: find_exact(store, &question, &filter).await?,
+        entries: Vec::new(),
         messages: Vec::new(),
         next: None,
         not_indexed: store.not_indexed().await?,
     };
-    let is_exact = question.starts_with('<') || !question.contains('@');
-    if found.entries.is_empty() || !is_exact {
-        if filter.page.after.is_none() {
+    let mut exact = Vec::new();
+    // Later pages leave out what was first.
+    if is_first_page || !is_exact {
+        exact = find_exact(store, &question, &filter).await?;
+    }
+    if exact.is_empty() || !is_exact {
+        if is_first_page {
             found.customers = find_customers(store, &question).await?;
         }
-        let listed = store.find_entries(filter).await?;
-        let first: BTreeSet<LedgerId> = found.entries.iter().map(|entry| entry.ledger).collect();
-        let others = listed.rows.into_iter();
-        found
-            .entries
-            .extend(others.filter(|entry| !first.contains(&entry.ledger)));
-        found.next = listed.next;
+        let first: BTreeSet<LedgerId> = exact.iter().map(|entry| entry.ledger).collect();
+        let mut listed = store.find_entries(filter).await?;
+        listed.rows.retain(|entry| !first.contains(&entry.ledger));
+        (found.entries, found.next) = (listed.rows, listed.next);
     }
-    for entry in &found.entries {
-        found.messages.push(describe_message(store, entry).await?);
+    if is_first_page {
+        found.entries.splice(..0, exact);
     }
+    found.messages = found.entries.iter().map(describe_message).collect();
     Ok(found)
 }
 
-/// The entry with this id, or the entries with this Message-ID, on the first page.
+/// The entry with this id, or the entries with this Message-ID.
 async fn find_exact(
     store: &Store,
     question: &str,
     filter: &FindFilter,
 ) -> Result<Vec<LedgerEntry>, StoreError> {
-    if filter.page.after.is_some() || question.is_empty() || question.contains(char::is_whitespace)
-    {
+    if question.is_empty() || question.contains(char::is_whitespace) {
         return Ok(Vec::new());
     }
     if let Some(entry) = find_entry(store, question).await? {
@@ -123,7 +129,7 @@ async fn find_exact(
         received_after: filter.since,
         received_before: filter.until,
         page: Page {
-            limit: filter.page.limit,
+            limit: SAME_MESSAGE_ID,
             after: None,
         },
         ..LedgerFilter::default()
@@ -147,12 +153,8 @@ async fn find_customers(store: &Store, question: &str) -> Result<Vec<Account>, S
     Ok(store.customers(by_address).await?.rows)
 }
 
-async fn describe_message(store: &Store, entry: &LedgerEntry) -> Result<FoundMessage, StoreError> {
-    let state = match entry.request {
-        Some(id) => store.request(id).await?.map(|request| request.state),
-        None => None,
-    };
-    Ok(FoundMessage {
+fn describe_message(entry: &LedgerEntry) -> FoundMessage {
+    FoundMessage {
         ledger: entry.ledger,
         received_at: entry.received_at,
         portal: entry.portal.clone(),
@@ -161,8 +163,8 @@ async fn describe_message(store: &Store, entry: &LedgerEntry) -> Result<FoundMes
         verdict: entry.verdict,
         reason: entry.reason,
         request: entry.request,
-        state,
-    })
+        state: entry.request_state,
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! a cell gets an apostrophe in front, which spreadsheets do not show.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::{Path, State};
 use axum::http::HeaderValue;
@@ -14,11 +15,14 @@ use super::error::Error;
 use super::form_fields::QueryFields;
 use super::period::Period;
 use super::{AppState, audit, customers, dropped, find, hooks, mail, messages, requests};
-use crate::operations;
-use crate::store::{LedgerEntry, Page};
+use crate::operations::{self, FoundMessage};
+use crate::store::{FindFilter, LedgerEntry, Page, Store};
 
 /// Maximum rows of one file.
 const MOST_ROWS: usize = 10_000;
+
+/// Time for the looks of a search, well below the time limit of a request.
+const LONGEST_SEARCH: Duration = Duration::from_secs(20);
 
 /// The first page with all rows of a file.
 fn whole() -> Page {
@@ -179,22 +183,12 @@ pub(super) async fn failed_calls(
     Ok(file("failed-calls", head, lines))
 }
 
-/// The messages of a search, look after look.
 pub(super) async fn found_messages(
     State(app): State<Arc<AppState>>,
     QueryFields(query): QueryFields,
 ) -> Result<Response, Error> {
-    let mut filter = find::filter(&query, &app.config(), whole())?;
-    let mut messages = Vec::new();
-    loop {
-        filter.page.limit = MOST_ROWS - messages.len();
-        let found = operations::find(app.store(), filter.clone()).await?;
-        messages.extend(found.messages);
-        filter.page.after = found.next;
-        if filter.page.after.is_none() || messages.len() >= MOST_ROWS {
-            break;
-        }
-    }
+    let filter = find::filter(&query, &app.config(), whole())?;
+    let messages = find_all(app.store(), filter, LONGEST_SEARCH).await?;
     let lines = messages.iter().map(|message| {
         vec![
             message.ledger.to_string(),
@@ -209,6 +203,34 @@ pub(super) async fn found_messages(
     });
     let head = "ledger,received,verdict,reason,state,portal,sender,subject";
     Ok(file("found", head, lines))
+}
+
+/// The messages of a search, look after look: all that there are, up to the rows of a file.
+///
+/// # Errors
+/// It takes longer than `most`.
+async fn find_all(
+    store: &Store,
+    mut filter: FindFilter,
+    most: Duration,
+) -> Result<Vec<FoundMessage>, Error> {
+    let (begin, mut messages) = (Instant::now(), Vec::new());
+    loop {
+        if begin.elapsed() >= most {
+            return Err(Error::NotAllowed(
+                "the search takes too long to be saved; narrow it by days or by more words"
+                    .to_owned(),
+            ));
+        }
+        filter.page.limit = MOST_ROWS - messages.len();
+        let found = operations::find(store, filter.clone()).await?;
+        messages.extend(found.messages);
+        filter.page.after = found.next;
+        if filter.page.after.is_none() || messages.len() >= MOST_ROWS {
+            messages.truncate(MOST_ROWS);
+            return Ok(messages);
+        }
+    }
 }
 
 /// The text of a cell; an empty one for no value.
@@ -256,6 +278,16 @@ fn cell(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_search_is_saved_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("vestibule.db")).expect("a store");
+        let find = async |time| find_all(&store, FindFilter::default(), time).await;
+        assert!(matches!(find(LONGEST_SEARCH).await, Ok(all) if all.is_empty()));
+        let late = find(Duration::ZERO).await;
+        assert!(matches!(late, Err(Error::NotAllowed(_))), "{late:?}");
+    }
 
     #[test]
     fn a_cell_is_one_cell_and_never_a_formula() {

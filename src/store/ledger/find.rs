@@ -19,7 +19,7 @@ use crate::store::sql::Tx;
 use crate::store::sql::page_builder::{cursor_before, end_of_stretch};
 use crate::store::{LedgerEntry, LedgerFilter, Listed, Page, Store, StoreError};
 
-/// SearchBounds of the work of one look.
+/// Bounds of the work of one look.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SearchBounds {
     /// Words that a part may be in, for their entries to be looked up.

@@ -12,7 +12,7 @@ const AS_LONG: i64 = 16;
 /// The parts of a question, and the numbers of the entries that are indexed.
 pub(super) struct Parts {
     /// The rarest first; those in too many words last.
-    all: Vec<Part>,
+    all: Vec<QuestionPart>,
     /// Number of those whose entries are read. What is in all of these is compared with the other parts.
     read: usize,
     /// Numbers of the oldest entry, and of the one up to which all are indexed.
@@ -21,7 +21,7 @@ pub(super) struct Parts {
 }
 
 /// A part of a question.
-pub(super) struct Part {
+pub(super) struct QuestionPart {
     /// For `LIKE`, with `!` before what is not to be a wildcard: the part in any place.
     pub(super) pattern: String,
     /// None if it is in more words than are looked up.
@@ -93,7 +93,7 @@ impl Parts {
                     entries: entries.unwrap_or(0),
                 };
                 let is_in_few = usize::try_from(count).is_ok_and(|count| count <= bounds.words);
-                found.all.push(Part {
+                found.all.push(QuestionPart {
                     pattern: pattern_of(text),
                     words: Some(words).filter(|_| is_in_few),
                 });
@@ -108,14 +108,14 @@ impl Parts {
 
     /// Decides which of the parts are read, and which are compared.
     fn plan(&mut self, few: i64) {
-        self.all.sort_by_key(Part::entries);
-        let rarest = self.all.first().map_or(0, Part::entries);
+        self.all.sort_by_key(QuestionPart::entries);
+        let rarest = self.all.first().map_or(0, QuestionPart::entries);
         let most = if rarest > few {
             rarest.saturating_mul(AS_LONG)
         } else {
             rarest
         };
-        let is_read = |part: &&Part| part.words.is_some() && part.entries() <= most;
+        let is_read = |part: &&QuestionPart| part.words.is_some() && part.entries() <= most;
         self.read = self.all.iter().take_while(is_read).count();
     }
 
@@ -141,13 +141,16 @@ impl Parts {
     }
 
     /// Those that the entries are compared with.
-    pub(super) fn to_compare(&self) -> &[Part] {
+    pub(super) fn to_compare(&self) -> &[QuestionPart] {
         &self.all[self.read..]
     }
 
     /// Entries of the parts that are read.
     pub(super) fn entries(&self) -> i64 {
-        self.all[..self.read].iter().map(Part::entries).sum()
+        self.all[..self.read]
+            .iter()
+            .map(QuestionPart::entries)
+            .sum()
     }
 }
 
@@ -158,7 +161,7 @@ impl Words {
     }
 }
 
-impl Part {
+impl QuestionPart {
     fn entries(&self) -> i64 {
         self.words.as_ref().map_or(i64::MAX, |words| words.entries)
     }

@@ -1,7 +1,7 @@
 //! One window of a search: a range of the numbers of entries, which one statement searches.
 
 use super::FindFilter;
-use super::parts::{Part, Parts};
+use super::parts::{Parts, QuestionPart};
 use crate::store::StoreError;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{ToSql, Tx};
@@ -139,7 +139,7 @@ fn conditions_of_entry<'a>(
 
 /// The condition that a word of an entry has a part. The plus sign keeps the words from being looked up one by
 /// one: an entry has few itself.
-fn condition_of_part<'a>(tx: &Tx, values: &mut Parameters<'a>, part: &'a Part) -> String {
+fn condition_of_part<'a>(tx: &Tx, values: &mut Parameters<'a>, part: &'a QuestionPart) -> String {
     let has_part = match part.words.as_ref().filter(|words| words.are_few()) {
         Some(words) => tx.is_among("+e.word", &values.bind(&words.list)),
         None => format!(

@@ -1,5 +1,6 @@
 //! Daemons that share a store: what they promise together, and what each does when another hangs or dies.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::proxy::Proxy;
@@ -94,32 +95,48 @@ fn settings_changed_at_one_node_decide_at_the_next_message_of_the_other() {
     assert_eq!(verdict("after"), "accepted");
 }
 
+/// Sends mail until the node answers no more.
+fn feed(smtp: SocketAddr) {
+    let from = "ann@partner.example";
+    for number in 0..20 {
+        let message = message(from, &format!("stopped-{number}"));
+        let sent = Smtp::connect(smtp)
+            .and_then(|mut client| client.send(from, "it-help@corp.example", &message));
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
 #[test]
 fn a_node_that_is_stopped_with_the_lock_blocks_another_for_seconds_only() {
     let schema = server().schema();
     let mut stopped = Harness::at_rest(&configuration(&schema.url));
     let other = Harness::start(&configuration(&schema.url));
-    // It stops in the midst of a transaction, before it commits.
-    assert!(stopped.restart_with(&[("VESTIBULE_FAILPOINT", "stop-filled:8")]));
-    let smtp = stopped.smtp;
-    let feeding = std::thread::spawn(move || {
-        for number in 0..20 {
-            let from = "ann@partner.example";
-            let Ok(mut client) = Smtp::connect(smtp) else {
-                return;
-            };
-            let message = message(from, &format!("stopped-{number}"));
-            let _ = client.send(from, "it-help@corp.example", &message);
-        }
-    });
     let holds = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'vestibule {}'
              AND state = 'idle in transaction' AND clock_timestamp() - state_change > '1 s'",
         schema.name
     );
-    wait_for("a node that hangs with the lock", || {
-        (number(&schema, &holds) == 1).then_some(())
-    });
+    // It stops in the midst of a transaction, before it commits. One that asks nothing, such as the record of the
+    // node, has not begun at the server then: another one is stopped instead.
+    let stop_in = |transaction: usize, stopped: &mut Harness| {
+        let place = format!("stop-filled:{transaction}");
+        assert!(stopped.restart_with(&[("VESTIBULE_FAILPOINT", &place)]));
+        let smtp = stopped.smtp;
+        let feeding = std::thread::spawn(move || feed(smtp));
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_secs(20) {
+            if number(&schema, &holds) == 1 {
+                return Some(feeding);
+            }
+        }
+        stopped.kill();
+        feeding.join().expect("no panic");
+        None
+    };
+    let feeding = (8..16).find_map(|transaction| stop_in(transaction, &mut stopped));
+    let feeding = feeding.expect("a node that hangs with the lock");
     let begin = Instant::now();
     wait_for("mail at the other node", || {
         let reply = try_send(&other, "bob@partner.example", "passes");

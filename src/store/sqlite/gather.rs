@@ -13,6 +13,8 @@
 //! - Without that lock, as in a connection that keeps all locks, frames are written at once.
 //! - A write that does not continue the last one is not kept: it may be the header of a commit, rewritten alone.
 //! - Frames that could not be written are still kept, so that a commit that succeeds has written all of them.
+//! - The log is extended with zeros before frames are written beyond its end: `ext4` that fails in the midst of a
+//!   sync reports success for new blocks that it does not keep, and keeps blocks that were there.
 //! - The pages of a checkpoint are written before the last page of which the index of the log says that it will be
 //!   copied, because nothing that follows that page has to succeed before the copy counts as done.
 
@@ -27,6 +29,9 @@ pub(super) trait Below {
     fn write(&self, octets: &[u8], offset: u64) -> FileResult;
     /// Reads as many octets as asked for, or fails.
     fn read(&self, octets: &mut [u8], offset: u64) -> FileResult;
+    /// Extends the file with zeros to this place and [`EXTENSION`] beyond, and syncs it, unless it is as long.
+    /// Returns its length, which is shorter if the disk is full.
+    fn extend(&self, end: u64) -> u64;
 }
 
 /// Length of the header before each page of the log (<https://www.sqlite.org/fileformat2.html#wal_frame>).
@@ -37,6 +42,9 @@ const CAPACITY: usize = 30 * (FRAME_HEADER + 4096);
 
 // The `unix` VFS looks at the lowest 17 bits of a length.
 const _: () = assert!(CAPACITY < 1 << 17);
+
+/// Length by which the log is extended.
+pub(super) const EXTENSION: u64 = 1 << 20;
 
 /// Writes that continue each other.
 #[derive(Debug, Default)]
@@ -102,6 +110,8 @@ pub(super) struct Writes {
     log: Gathered,
     /// The connection has the lock of the writer, and will tell when it releases it.
     is_writer: bool,
+    /// Length of the log, as far as this transaction knows.
+    length: u64,
     /// The last frame that was begun has the commit mark.
     is_committing: bool,
     database: Gathered,
@@ -122,10 +132,14 @@ impl Writes {
         if is_header {
             self.is_committing = octets[4..8] != [0; 4];
         }
+        let end = offset + octets.len() as u64;
+        if self.is_writer && end > self.length {
+            self.length = below.extend(end);
+        }
         if !self.is_writer || self.log.end != Some(offset) || octets.len() > CAPACITY {
             self.log.flush(below)?;
             below.write(octets, offset)?;
-            self.log.end = Some(offset + octets.len() as u64);
+            self.log.end = Some(end);
             return Ok(());
         }
         self.log.append(below, octets, offset)?;
@@ -155,6 +169,8 @@ impl Writes {
     /// Begins to gather frames: the connection has the lock of the writer.
     pub(super) fn take_log(&mut self) {
         self.is_writer = true;
+        // Another process may have shortened it.
+        self.length = 0;
     }
 
     /// Drops the frames of a transaction that did not end with a commit.

@@ -17,7 +17,7 @@ use std::sync::atomic::AtomicU32;
 
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_io_methods, sqlite3_vfs};
 
-use super::gather::{Below, FileResult, Writes};
+use super::gather::{Below, EXTENSION, FileResult, Writes};
 use super::wal_index::{REGION, REGION_OCTETS, find_certain_page};
 
 #[cfg(test)]
@@ -26,6 +26,9 @@ pub(super) mod tests;
 /// Name of the layer, and of the VFS below it.
 const NAME: &CStr = c"gathering";
 const BELOW: &CStr = c"unix";
+
+/// A part by which the log is extended.
+static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
 /// Lock of the connection that writes to the log, by its place among those of the index of the log.
 const WRITE_LOCK: c_int = 0;
@@ -210,6 +213,23 @@ impl Below for BelowFile {
             length,
             place(offset)
         ))
+    }
+
+    fn extend(&self, end: u64) -> u64 {
+        let mut length = 0;
+        if below!(self, xFileSize, &raw mut length) != ffi::SQLITE_OK {
+            return 0;
+        }
+        let before = u64::try_from(length).unwrap_or(0);
+        if before >= end {
+            return before;
+        }
+        let mut length = before;
+        while length < end + EXTENSION && self.write(&ZEROS, length).is_ok() {
+            length += ZEROS.len() as u64;
+        }
+        let is_synced = outcome(below!(self, xSync, ffi::SQLITE_SYNC_FULL)).is_ok();
+        if is_synced { length } else { before }
     }
 }
 

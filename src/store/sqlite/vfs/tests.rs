@@ -10,6 +10,7 @@ use std::thread;
 use rusqlite::{Connection, Error};
 
 use crate::store::sqlite::connection;
+use crate::store::sqlite::gather::EXTENSION;
 
 /// Faults below the layer, for the connections of one thread.
 pub(in crate::store::sqlite) mod faults {
@@ -476,6 +477,13 @@ fn the_writes_are_few() {
         .execute("PRAGMA cache_size = -8192", [])
         .or_else(|_| Ok::<_, Error>(0))
         .expect("set");
+    // The log is as long as it needs to be after this.
+    writer
+        .execute_batch(
+            "INSERT INTO filling VALUES (0, zeroblob(1048576)); PRAGMA wal_checkpoint(PASSIVE)",
+        )
+        .or_else(none)
+        .expect("committed");
     faults::sizes();
     writer
         .execute("INSERT INTO filling VALUES (1, zeroblob(1048576))", [])
@@ -487,6 +495,27 @@ fn the_writes_are_few() {
         .expect("copied");
     let to_the_database = faults::sizes();
     assert!(to_the_database.len() < 15, "{to_the_database:?}");
+}
+
+/// A commit changes only blocks that the log had before, and that are on the disk.
+#[test]
+fn frames_are_written_where_the_log_has_zeros() {
+    let (_folder, path) = new_database();
+    let log = path.with_extension("db-wal");
+    let writer = gathering(&path, "FULL");
+    let mut expected = Model::new();
+    let mut length = 0;
+    for key in 0..40 {
+        writer
+            .execute("INSERT INTO filling VALUES (?, zeroblob(90000))", [key])
+            .expect("committed");
+        expected.insert(key, (90_000, 0));
+        let before = length;
+        length = fs::metadata(&log).expect("a log").len();
+        assert!(length == before || length >= before + EXTENSION, "{length}");
+        check_after_death(&path, &expected, "zeros at the end");
+    }
+    assert!(length < 40 * 90_000 + 4 * EXTENSION, "{length}");
 }
 
 /// Other files, such as the copies of `VACUUM`, are not changed by the layer.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::nodes::{configuration, libfaketime, number};
+use crate::stores::{accept, open_seeded};
 use crate::support::client::send;
 use crate::support::harness::{Harness, wait_for};
 use crate::support::postgres::{Schema, server};
@@ -101,4 +102,17 @@ fn a_copy_whose_clock_is_ahead_ends_no_lease() {
         number(&schema, seen) < 60_000,
         "by the clock of the database"
     );
+}
+
+/// A lease that a start ends would otherwise be due a millisecond late.
+#[tokio::test]
+async fn the_clock_of_a_database_on_this_machine_is_never_ahead() {
+    let schema = server().schema();
+    let store = open_seeded(&schema.url).await;
+    for number in 0..50 {
+        let accepted = accept(&store, "bob@corp.example", &format!("{number}@x")).await;
+        accepted.expect("accepted");
+        let offset = store.clock_offset();
+        assert!(offset >= 0, "ahead by {} ms", -offset);
+    }
 }

@@ -35,7 +35,7 @@ pub(in crate::store) fn inspect(server: &PostgresServer) -> Result<ServerFacts, 
              current_setting('synchronous_commit'), current_setting('synchronous_standby_names'),
              (SELECT count(*) FROM pg_stat_replication
                  WHERE sync_state IS NULL OR sync_state = 'sync' OR sync_state = 'quorum'),
-             (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+             floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
     )?;
     let now = Timestamp::now().as_millisecond();
     let column = |number| answer.text(number).unwrap_or_default();

@@ -14,7 +14,7 @@ use crate::store::sql::EngineSession;
 pub(super) fn lock_writer() -> String {
     format!(
         "UPDATE writer SET next_number = next_number + {BLOCK} WHERE n = 1;
-         SELECT next_number, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, version, works_with
+         SELECT next_number, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, version, works_with
              FROM writer, schema_version WHERE n = 1"
     )
 }

@@ -36,7 +36,7 @@ const SKEW: Duration = Duration::from_mins(5);
 const RESTORE: &str = "stop the service, keep the file, and restore the last backup";
 
 /// On a server, damage that is found is an index that is not valid.
-const REBUILD: &str = "vestibule migrate builds those of its own anew; for others: REINDEX INDEX CONCURRENTLY, or DROP INDEX";
+const REBUILD: &str = "run vestibule migrate, which rebuilds Vestibule's own indexes; for any other: REINDEX INDEX CONCURRENTLY or DROP INDEX";
 
 pub fn run(args: &Args, global: &Global, out: &mut Output) -> CommandResult {
     let offline = args.offline;

@@ -23,7 +23,8 @@ Examples:
   sudo -u vestibule vestibule migrate
   sudo systemctl start vestibule
 
-Exit status: 0 the schema is up to date, 1 it is not; the error says how far.")]
+Exit status: 0 the schema is up to date, 1 it is not or lacks an index; the
+error has the cause.")]
 pub struct Args {}
 
 #[derive(Serialize)]

@@ -112,7 +112,7 @@ impl PostgresServer {
                 "target_session_attrs" if matches!(&*value, "read-write" | "primary") => {}
                 "target_session_attrs" => {
                     return Err(wrong(
-                        "target_session_attrs is read-write: a standby is behind what was acknowledged",
+                        "target_session_attrs must be read-write or primary: a standby may lack acknowledged messages",
                     ));
                 }
                 "sslmode" => mode = Some(PostgresTls::parse(&value)?),

@@ -19,7 +19,7 @@ pub struct Listeners {
     pub smtp: Vec<TcpListener>,
     pub http: TcpListener,
     pub admin: TcpListener,
-    /// Some are systemd's, which keeps them open.
+    /// Those of SMTP are systemd's, which keeps them open.
     pub are_inherited: bool,
 }
 

@@ -20,7 +20,7 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
     let started_at = Timestamp::now();
     let recording = async {
         let (mut failed, mut is_copied) = (false, false);
-        // What a process of before had claimed is not yet taken up.
+        // Claims of the process of before are not yet taken up.
         let (mut is_new, mut alone) = (true, Alone::default());
         loop {
             // A reload may have changed it.
@@ -64,7 +64,6 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
 /// nothing either.
 #[derive(Debug, Default)]
 struct Alone {
-    has_begun: bool,
     /// The first record after the last gap, and the last one.
     span: Option<(Instant, Instant)>,
 }
@@ -74,7 +73,6 @@ impl Alone {
     const GAP: Duration = Duration::from_secs(15);
 
     fn record(&mut self, now: Instant) {
-        self.has_begun = true;
         let span = self
             .span
             .filter(|(_, last)| now.duration_since(*last) <= Self::GAP);
@@ -83,7 +81,7 @@ impl Alone {
 
     /// True after the first record.
     fn has_begun(&self) -> bool {
-        self.has_begun
+        self.span.is_some()
     }
 
     /// True if a copy would have recorded itself meanwhile.

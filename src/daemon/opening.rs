@@ -24,7 +24,7 @@ use crate::{smtp, web};
 /// Time for which connections wait in the sockets.
 const HOLD: Duration = Duration::from_secs(5);
 
-/// Time for which a start that failed answers those who wait in the sockets of systemd.
+/// Time for which a failed start answers clients that wait in the sockets of systemd.
 const ANSWERING: Duration = Duration::from_secs(5);
 
 /// Pause between two attempts to reach a server.
@@ -40,7 +40,7 @@ const EXTENSION: Duration = Duration::from_secs(20);
 /// Opens the store, as soon as it can be opened.
 ///
 /// # Errors
-/// A database that cannot be opened, whatever else is started.
+/// The database cannot be opened, and waiting does not help.
 pub(super) async fn open(config: &Config, listeners: &Listeners) -> anyhow::Result<Store> {
     let mut opening = std::pin::pin!(try_until_open(config));
     let opened = match tokio::time::timeout(HOLD, opening.as_mut()).await {
@@ -57,7 +57,7 @@ pub(super) async fn open(config: &Config, listeners: &Listeners) -> anyhow::Resu
             failed
         }
     };
-    // Nobody waits for clients that are slow.
+    // It does not wait for slow clients.
     meanwhile.stop.cancel();
     opened
 }
@@ -91,11 +91,17 @@ async fn try_once(config: &Config, location: &Location) -> Result<Store, StoreEr
     std::thread::Builder::new()
         .name("opening".to_owned())
         .spawn(move || tell.send(Store::open(location)))
-        .map_err(|error| StoreError::Other(format!("no thread to open it with: {error}")))?;
+        .map_err(|error| {
+            StoreError::Other(format!("cannot start a thread to open the store: {error}"))
+        })?;
     let store = loop {
         match tokio::time::timeout(EXTENSION, &mut opened).await {
             Ok(Ok(opened)) => break opened?,
-            Ok(Err(_)) => return Err(StoreError::Other("a fault in vestibule".to_owned())),
+            Ok(Err(_)) => {
+                return Err(StoreError::Other(
+                    "the thread that opens the store panicked".to_owned(),
+                ));
+            }
             Err(_) => {
                 systemd::extend_start(EXTENSION * 3);
                 systemd::tell("Opening the store: a migration, or a server that answers slowly");

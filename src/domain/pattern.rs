@@ -104,7 +104,10 @@ impl DomainPattern {
     pub fn denies(&self, address: &EmailAddress) -> bool {
         match self {
             Self::Address(own) => {
-                own == address || self.denied_mailbox() == Some(Self::mailbox(address))
+                own == address
+                    || self
+                        .denied_mailbox()
+                        .is_some_and(|denied| denied == Self::mailbox(address))
             }
             _ => self.matches(address),
         }

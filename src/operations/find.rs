@@ -19,8 +19,8 @@ use crate::store::{
 /// Customers that are listed before the messages.
 const CUSTOMERS: usize = 5;
 
-/// Messages with one Message-ID that come before all others.
-const SAME_MESSAGE_ID: usize = 200;
+/// Messages with a Message-ID that looks like an address, which come before all others. Senders choose theirs.
+const SAME_MESSAGE_ID: usize = 10;
 
 /// A message that was found.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -91,7 +91,12 @@ pub async fn find(store: &Store, filter: FindFilter) -> Result<Found, StoreError
     let mut exact = Vec::new();
     // Later pages leave out what was first.
     if is_first_page || !is_exact {
-        exact = find_exact(store, &question, &filter).await?;
+        let most = if is_exact {
+            filter.page.limit
+        } else {
+            SAME_MESSAGE_ID
+        };
+        exact = find_exact(store, &question, &filter, most).await?;
     }
     if exact.is_empty() || !is_exact {
         if is_first_page {
@@ -114,6 +119,7 @@ async fn find_exact(
     store: &Store,
     question: &str,
     filter: &FindFilter,
+    most: usize,
 ) -> Result<Vec<LedgerEntry>, StoreError> {
     if question.is_empty() || question.contains(char::is_whitespace) {
         return Ok(Vec::new());
@@ -129,7 +135,7 @@ async fn find_exact(
         received_after: filter.since,
         received_before: filter.until,
         page: Page {
-            limit: SAME_MESSAGE_ID,
+            limit: most,
             after: None,
         },
         ..LedgerFilter::default()

@@ -12,7 +12,7 @@ pub enum StoreError {
     Away(String),
     /// As it is configured, the server cannot be used; waiting does not help. Nothing of the operation may be
     /// relied on.
-    #[error("the database cannot be used as [store] says: {0}")]
+    #[error("the settings in [store] do not work: {0}")]
     Refused(String),
     #[error("the database cannot be written: {0}")]
     ReadOnly(String),
@@ -66,7 +66,7 @@ impl StoreError {
         )
     }
 
-    /// True if the server of a database can recover from it by itself, or by the care of whoever keeps it.
+    /// True if it can pass without a change of our configuration.
     pub(crate) fn passes(&self) -> bool {
         matches!(
             self,

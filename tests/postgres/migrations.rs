@@ -4,7 +4,7 @@
 use std::process::{Child, Output, Stdio};
 
 use crate::held::Held;
-use crate::nodes::configuration;
+use crate::nodes::{configuration, number};
 use crate::pooler::Pooler;
 use crate::support::harness::{Harness, wait_for};
 use crate::support::postgres::{Schema, server};
@@ -23,12 +23,6 @@ fn migrated() -> (Schema, Harness) {
     let node = Harness::at_rest(&configuration(&schema.url));
     node.json(&["migrate"]);
     (schema, node)
-}
-
-fn number(schema: &Schema, sql: &str) -> i64 {
-    server().run(&schema.name, sql)[0]
-        .parse()
-        .expect("a number")
 }
 
 /// Takes a database back to the migration before the lists got their indexes.

@@ -26,7 +26,7 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// A damaged database, or a schema newer than this program.
     fn migrate(&self) -> Result<(), StoreError>;
 
-    /// Makes usable again what an interrupted migration left, and that counts as done.
+    /// Builds the indexes anew that an interrupted migration left unusable although it counts as done.
     ///
     /// # Errors
     /// The database cannot be written now.

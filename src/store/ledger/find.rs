@@ -26,8 +26,7 @@ pub(crate) struct SearchBounds {
     words: usize,
     /// Entries of the rarest part that are all compared with the other parts, whose entries are not read then.
     few: i64,
-    /// Entries of the parts that are read, and those that are compared, about; and the same of the first window.
-    /// Each window has several times as many as the one before.
+    /// Approximate numbers of entries that are read and compared: in the whole look, and in its first window.
     read: i64,
     first_read: i64,
     compared: usize,
@@ -49,7 +48,7 @@ impl SearchBounds {
     };
 }
 
-/// A window has so many times what the one before had.
+/// Factor by which each window is larger than the one before.
 const GROWTH: u8 = 4;
 
 /// Entries that are not indexed are counted up to this number.
@@ -71,7 +70,7 @@ pub struct FindFilter {
 }
 
 impl FindFilter {
-    /// True if not all entries that have the parts are wanted.
+    /// True if it asks for more than the parts.
     fn is_narrowed(&self) -> bool {
         self.since.is_some()
             || self.until.is_some()
@@ -147,35 +146,43 @@ fn find_within(
     }
     let mut look = Look::begin(tx, filter, &parts, bounds)?;
     let wanted = filter.page.rows() + 1;
-    let mut found = Vec::new();
+    let sender = sender.map(fold);
+    let sender = sender.as_deref().map(str::trim);
+    let mut found: Vec<(i64, LedgerEntry)> = Vec::new();
     while let Some(window) = look.next_window(wanted - found.len()) {
-        let mut searched = window.search(tx, &parts, filter)?;
-        look.go_on(searched.end, searched.compared);
-        if let Some(sender) = sender {
-            searched.hits = keep_sent_by(tx, &searched.hits, sender)?;
+        let searched = window.search(tx, &parts, filter)?;
+        let mut read = entries::by_numbers(tx, &searched.hits)?;
+        let compared = match sender {
+            _ if look.compares => searched.compared,
+            // Anybody can write the part into a subject.
+            Some(_) => searched.hits.len(),
+            None => 0,
+        };
+        look.go_on(searched.end, compared);
+        if let Some(part) = sender {
+            read.retain(|(_, entry)| is_sent_by(entry, part));
         }
-        found.extend(searched.hits);
+        found.extend(read);
     }
     let next = if found.len() == wanted {
         found.pop();
-        found.last().copied()
+        found.last().map(|(n, _)| *n)
     } else {
         Some(look.before).filter(|_| !look.is_at_end())
     };
-    let rows = entries::by_numbers(tx, &found)?;
     Ok(Listed {
-        rows: rows.into_iter().map(|(_, entry)| entry).collect(),
+        rows: found.into_iter().map(|(_, entry)| entry).collect(),
         next: next.map(|n| cursor_before(n, look.oldest)),
     })
 }
 
-/// What a search has left, and its look may still do.
+/// Progress of one look of a search: the entries that are left, and the work that it may still do.
 struct Look {
-    /// The entries before this number are left, down to the oldest of the period where that is known.
+    /// Exclusive upper end of the numbers that are left, and the lower end if the period has one.
     before: i64,
     oldest: Option<i64>,
-    /// The oldest entry of all; the numbers from there on; and the entries among these that the parts have that
-    /// are read.
+    /// Number of the oldest entry; count of the numbers from there to the newest; estimated entries of the parts
+    /// that are read.
     first: i64,
     span: i64,
     entries: i64,
@@ -239,7 +246,8 @@ impl Look {
         if self.oldest.is_some() {
             return Ok(());
         }
-        if let Some(until) = filter.until {
+        // Later pages begin before it.
+        if let Some(until) = filter.until.filter(|_| filter.page.after.is_none()) {
             self.before = self.before.min(lists::after_all_before(tx, until)?);
         }
         if let Some(since) = filter.since {
@@ -283,21 +291,11 @@ impl Look {
         let numbers = self.before.saturating_sub(end);
         let read = self.entries.saturating_mul(numbers) / self.span;
         self.left_to_read -= read.max(1);
-        if self.compares {
-            self.left_to_compare -= compared;
-        }
+        self.left_to_compare = self.left_to_compare.saturating_sub(compared);
         self.before = end;
         self.width = self.width.saturating_mul(GROWTH.into());
         self.compared_next = self.compared_next.saturating_mul(GROWTH.into());
     }
-}
-
-/// Those of the entries that were sent by an address with this part.
-fn keep_sent_by(tx: &Tx, numbers: &[i64], sender: &str) -> Result<Vec<i64>, StoreError> {
-    let part = fold(sender);
-    let mut entries = entries::by_numbers(tx, numbers)?;
-    entries.retain(|(_, entry)| is_sent_by(entry, part.trim()));
-    Ok(entries.into_iter().map(|(n, _)| n).collect())
 }
 
 /// True if the sender's address has this folded part.

@@ -21,7 +21,7 @@ const LOOKING: Duration = Duration::from_secs(20);
 /// Pause between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What is known of a COMMIT.
+/// Outcome of a COMMIT, as far as it is known.
 enum Outcome {
     Committed,
     /// Nothing of it is in the database.
@@ -41,7 +41,7 @@ pub(super) fn commit(
     let server = &session.server;
     let sql = format!(
         "{}INSERT INTO committed (opening, batch, written_at)
-         VALUES ('{opening}', {batch}, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+         VALUES ('{opening}', {batch}, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)
          ON CONFLICT (opening) DO UPDATE SET batch = excluded.batch, written_at = excluded.written_at; COMMIT",
         server.announce(wakeups),
         opening = server.opening,

@@ -42,7 +42,7 @@ const MIGRATING: Duration = Duration::from_hours(1);
 const LOGIN: Duration = Duration::from_secs(10);
 
 impl Purpose {
-    fn timeout(self) -> Duration {
+    pub(super) fn timeout(self) -> Duration {
         match self {
             Self::Write => WRITING,
             Self::Read => READING,
@@ -165,8 +165,8 @@ pub(super) fn settings(server: &PostgresServer, purpose: Purpose, is_local: bool
         ]);
     }
     if purpose == Purpose::Read {
-        // What is read is bounded by the first rows of an index, in its order, where a bitmap has all of them;
-        // and each statement is written for the same index, whatever the values are.
+        // Statements read the first rows of an index in its order, where a bitmap has all of them first; and each is
+        // written for one index, whatever the values are.
         settings.extend([
             ("enable_bitmapscan", "off"),
             ("plan_cache_mode", "force_generic_plan"),

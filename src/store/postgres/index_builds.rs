@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::connection::Purpose;
 use super::migrations::{LONGEST, PAUSE};
 use super::wire::ProtocolConnection;
 use crate::config::PostgresServer;
@@ -21,7 +22,7 @@ const CREATE: &str = "CREATE INDEX CONCURRENTLY IF NOT EXISTS ";
 /// An index that a migration builds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct IndexBuild<'a> {
-    pub(super) name: &'a str,
+    name: &'a str,
     table: &'a str,
     /// Columns and condition.
     definition: &'a str,
@@ -32,7 +33,7 @@ pub(super) struct IndexBuild<'a> {
 enum IndexState {
     Missing,
     Valid,
-    /// What an interruption left.
+    /// Left by an interrupted build.
     Broken,
     /// Another session is building it.
     UnderWay,
@@ -60,6 +61,9 @@ impl<'a> IndexBuild<'a> {
         wire: &mut ProtocolConnection,
         server: &PostgresServer,
     ) -> Result<(), StoreError> {
+        if self.state(wire, &server.quoted_schema())? == IndexState::Valid {
+            return Ok(());
+        }
         if server.pooler {
             refuse_limits(wire, server)?;
         } else {
@@ -68,12 +72,13 @@ impl<'a> IndexBuild<'a> {
         }
         wire.set_timeout(LONGEST_BUILD)?;
         let begin = Instant::now();
-        loop {
+        let built = loop {
             match self.try_once(wire, server) {
                 Err(StoreError::Busy(_)) if begin.elapsed() < LONGEST => std::thread::sleep(PAUSE),
-                done => return done,
+                done => break done,
             }
-        }
+        };
+        built.and_then(|()| wire.set_timeout(Purpose::Migrate.timeout()))
     }
 
     fn try_once(
@@ -87,30 +92,26 @@ impl<'a> IndexBuild<'a> {
             table,
             definition,
         } = self;
+        let drop_index = format!("DROP INDEX CONCURRENTLY IF EXISTS {schema}.{name}");
         match self.state(wire, &schema)? {
             IndexState::Valid => return Ok(()),
             IndexState::UnderWay => {
                 return Err(StoreError::Busy(format!("another session builds {name}")));
             }
-            IndexState::Broken => {
-                let drop_index = format!("DROP INDEX CONCURRENTLY IF EXISTS {schema}.{name}");
-                wire.simple(&drop_index)?;
-            }
+            IndexState::Broken => drop(wire.simple(&drop_index)?),
             IndexState::Missing => {}
         }
         let built = wire.simple(&format!("{CREATE}{name} ON {schema}.{table} {definition}"));
         if let Err(error @ StoreError::Full(_)) = built {
             // It takes room that the nodes need, until the next attempt.
-            let _ = wire.simple(&format!(
-                "DROP INDEX CONCURRENTLY IF EXISTS {schema}.{name}"
-            ));
+            let _ = wire.simple(&drop_index);
             return Err(error);
         }
         built?;
         match self.state(wire, &schema)? {
             IndexState::Valid => Ok(()),
             IndexState::Missing => Err(StoreError::Other(format!(
-                "{name} is there, and is no index of {table}: rename it"
+                "{name} exists and is not an index of {table}: rename it"
             ))),
             IndexState::Broken | IndexState::UnderWay => {
                 Err(StoreError::Busy(format!("{name} is not valid yet")))

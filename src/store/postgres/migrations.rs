@@ -278,7 +278,7 @@ pub(super) fn repair(server: &PostgresServer) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The error of a migration. One that passes stays what it is.
+/// Adds the number of the migration. An error that passes keeps its kind, so that the caller tries again.
 fn at_step(number: usize, server: &PostgresServer, error: StoreError) -> StoreError {
     let of_step = |cause| format!("migration {number}: {cause}");
     match error {

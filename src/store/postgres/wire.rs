@@ -59,7 +59,7 @@ pub(super) struct ProtocolConnection {
     longest: usize,
 }
 
-/// What came back for one message or several.
+/// Answer of the server to one message or several.
 #[derive(Default)]
 pub(super) struct ServerAnswer {
     /// Of the last result.

@@ -16,7 +16,7 @@
 //! - The log is extended with zeros before frames are written beyond its end: `ext4` that fails in the midst of a
 //!   sync reports success for new blocks that it does not keep, and keeps blocks that were there.
 //! - The pages of a checkpoint are written before the last page of which the index of the log says that it will be
-//!   copied, because nothing that follows that page has to succeed before the copy counts as done.
+//!   copied, because the copy can count as done after that page without another call that can fail.
 
 use std::ffi::c_int;
 
@@ -176,14 +176,14 @@ impl Writes {
     /// Drops the frames of a transaction that did not end with a commit.
     pub(super) fn release_log(&mut self) {
         self.is_writer = false;
-        if self.keep_frames() {
+        if self.has_kept_frames() {
             self.log.octets.clear();
             self.log.end = None;
         }
     }
 
-    /// True if frames are kept, which only the connection itself may read.
-    pub(super) fn keep_frames(&self) -> bool {
+    /// True if there are frames that are not in the file yet.
+    pub(super) fn has_kept_frames(&self) -> bool {
         !self.log.octets.is_empty()
     }
 

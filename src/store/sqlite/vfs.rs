@@ -345,8 +345,8 @@ unsafe extern "C" fn file_control(
     if !is_log && operation == ffi::SQLITE_FCNTL_CKPT_START && writes.has_index {
         writes.begin_copy(find_certain_page(|region| below.region(region)));
     }
-    // SQLite does not look at the outcome. All pages up to the last one were written, or failed, before; if anything
-    // is left that cannot be written, nobody may believe that it was copied.
+    // SQLite does not look at the outcome. All pages up to the last one were written, or failed, before; if pages are
+    // left and cannot be written, the process ends, since SQLite would count them as copied.
     if !is_log && operation == ffi::SQLITE_FCNTL_CKPT_DONE && writes.end_copy(&below).is_err() {
         std::process::abort();
     }
@@ -412,7 +412,7 @@ unsafe extern "C" fn shm_barrier(file: *mut sqlite3_file) {
     let (_, below, writes) = unsafe { parts(file) };
     // The index would tell of frames that are not written. It is not valid yet, so whoever reads it next looks at
     // the log instead, where the commit is not. No version of SQLite that we know comes here.
-    if writes.keep_frames() {
+    if writes.has_kept_frames() {
         std::process::abort();
     }
     // SAFETY: the file is open, so it has methods.

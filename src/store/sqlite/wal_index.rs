@@ -28,9 +28,9 @@ const NUMBERS: usize = 4096;
 /// Number of a page that will be copied, so that nothing before it can be the last. None if there is none for
 /// certain. The caller holds the locks of a checkpoint.
 ///
-/// A page is copied if its newest frame is one of those to be copied. The checkpoint looks at the log as it was a
-/// moment ago, and this looks at it now; so a page with a frame that was added since may be copied or not, and is
-/// not what is returned. The same frames, added since, are those of pages beyond the end of the database then.
+/// A page is copied if its newest frame is one of those to be copied. The checkpoint has an earlier view of the log
+/// than this function. A page with a newer frame may be copied or not, so it is never returned. A page beyond the
+/// earlier end of the database has newer frames only.
 pub(super) fn find_certain_page<'a>(
     region: impl Fn(usize) -> Option<&'a [AtomicU32]>,
 ) -> Option<u32> {

@@ -31,7 +31,8 @@ pub(super) struct Search {
     reason: Option<Reason>,
     #[param(inline, nullable = false)]
     portal: Option<PortalName>,
-    /// Maximum number of messages.
+    /// Maximum number of messages. The first page has up to 10 more, if the question is their Message-ID and
+    /// looks like an address.
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,

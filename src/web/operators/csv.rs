@@ -21,7 +21,7 @@ use crate::store::{FindFilter, LedgerEntry, Page, Store};
 /// Maximum rows of one file.
 const MOST_ROWS: usize = 10_000;
 
-/// Time for the looks of a search, well below the time limit of a request.
+/// Maximum time to collect the messages of a search; well below the time limit of a request.
 const LONGEST_SEARCH: Duration = Duration::from_secs(20);
 
 /// The first page with all rows of a file.
@@ -205,7 +205,7 @@ pub(super) async fn found_messages(
     Ok(file("found", head, lines))
 }
 
-/// The messages of a search, look after look: all that there are, up to the rows of a file.
+/// Reads all messages of a search, up to [`MOST_ROWS`].
 ///
 /// # Errors
 /// It takes longer than `most`.

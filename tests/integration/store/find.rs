@@ -19,13 +19,7 @@ const MAILS: &[(&str, &str)] = &[
     ("anna.miller@corp.example", "re 100 and 1000 printers"),
 ];
 
-async fn open() -> Harness {
-    let harness = Harness::open().await;
-    for (n, (from, subject)) in (0..).zip(MAILS) {
-        let mut arrival = mail(from, &format!("{n}@x"), minutes(n));
-        arrival.facts.subject = Some((*subject).to_owned());
-        harness.accept(arrival).await;
-    }
+async fn index(harness: &Harness) {
     while harness
         .store
         .index_entries(100)
@@ -33,6 +27,16 @@ async fn open() -> Harness {
         .expect("indexed")
         .more
     {}
+}
+
+async fn open() -> Harness {
+    let harness = Harness::open().await;
+    for (n, (from, subject)) in (0..).zip(MAILS) {
+        let mut arrival = mail(from, &format!("{n}@x"), minutes(n));
+        arrival.facts.subject = Some((*subject).to_owned());
+        harness.accept(arrival).await;
+    }
+    index(&harness).await;
     harness
 }
 
@@ -132,13 +136,7 @@ async fn no_page_repeats_an_exact_hit() {
         arrival.facts.subject = Some(format!("more {n}"));
         harness.accept(arrival).await;
     }
-    while harness
-        .store
-        .index_entries(100)
-        .await
-        .expect("indexed")
-        .more
-    {}
+    index(&harness).await;
     let mut filter = FindFilter {
         question: "ann@partner.example".to_owned(),
         page: Page {

@@ -13,7 +13,7 @@ const AS_LONG: i64 = 16;
 pub(super) struct Parts {
     /// The rarest first; those in too many words last.
     all: Vec<QuestionPart>,
-    /// Number of those whose entries are read. What is in all of these is compared with the other parts.
+    /// Number of the leading parts, whose entries are read and intersected; the result is compared with the rest.
     read: usize,
     /// Numbers of the oldest entry, and of the one up to which all are indexed.
     pub(super) oldest: i64,
@@ -22,13 +22,13 @@ pub(super) struct Parts {
 
 /// A part of a question.
 pub(super) struct QuestionPart {
-    /// For `LIKE`, with `!` before what is not to be a wildcard: the part in any place.
+    /// Pattern for `LIKE` that finds the part in any place; `!` escapes wildcards.
     pub(super) pattern: String,
     /// None if it is in more words than are looked up.
     pub(super) words: Option<Words>,
 }
 
-/// Words of a part that those of an entry are looked for among; to read the text of each takes as long as more.
+/// Words of a part up to which those of an entry are compared by number; with more, reading their texts is as fast.
 const FEW_WORDS: i64 = 16;
 
 /// The words that have a part.

@@ -113,7 +113,7 @@ impl Dice {
     }
 }
 
-/// What the table holds: keys, each with the length and the octet of its value.
+/// Expected content of the table: for each key, the length of its value and the octet that it repeats.
 type Model = BTreeMap<u64, (u64, u64)>;
 
 fn content(connection: &Connection) -> Model {

@@ -193,13 +193,7 @@ async fn all_dropped_messages_that_match_are_recovered_at_once() {
         harness.mail(&format!("p{n}@elsewhere.example"), "no").await;
     }
     harness.mail("eve@other.example", "no").await;
-    while harness
-        .store
-        .index_entries(100)
-        .await
-        .expect("indexed")
-        .more
-    {}
+    index(&harness).await;
     let list = "/dropped?sender=@elsewhere.example";
     let page = harness.get(&session, list).await.body;
     assert!(page.contains("all 60 that match"), "{page}");

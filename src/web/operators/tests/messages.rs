@@ -269,13 +269,7 @@ async fn the_search_of_every_page_finds_messages_and_customers_as_text() {
         .mail("eve@elsewhere.example", "Printer <script>1</script>")
         .await;
     harness.mail("ann@corp.example", "Screen").await;
-    while harness
-        .store
-        .index_entries(100)
-        .await
-        .expect("indexed")
-        .more
-    {}
+    index(&harness).await;
     let home = harness.get(&session, "/").await;
     assert!(home.body.contains("action=\"/find\""), "{}", home.body);
     for (path, shown) in [

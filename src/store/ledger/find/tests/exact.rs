@@ -68,7 +68,7 @@ impl Recorded {
         Self { mail, entries }
     }
 
-    /// What each entry is compared with one by one, newest first.
+    /// The expected hits, newest first: each entry is compared with the question.
     fn expect(&self, question: &str, period: std::ops::Range<usize>) -> Vec<String> {
         let parts = parts_of(question);
         let has = |words: &[String]| {

@@ -11,19 +11,18 @@
 )]
 
 mod plan;
-#[expect(dead_code, reason = "shared with tests, which dump schemas")]
-#[path = "../../tests/support/postgres.rs"]
-mod postgres;
 #[path = "../sample/mail.rs"]
 mod sample;
+#[path = "../sample/server.rs"]
+mod server;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use plan::Costs;
-use postgres::{Schema, Server};
 use sample::{SIZE, Sender};
+use server::postgres::{Schema, Server};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -62,14 +61,9 @@ struct Found {
 
 impl Shard {
     fn start() -> Self {
-        let server = Server::start();
-        for setting in ["fsync", "full_page_writes"] {
-            server.run("public", &format!("ALTER SYSTEM SET {setting} = on"));
-        }
-        server.run("public", "SELECT pg_reload_conf()");
+        let server = server::start_syncing();
         let schema = server.schema();
         let shard = Self { server, schema };
-        assert!(shard.ask("SELECT (current_setting('fsync') = 'on')::int") > 0.5);
         // Its schema, and its senders' accounts.
         shard.run(None, Duration::from_secs(2));
         shard

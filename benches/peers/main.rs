@@ -12,7 +12,7 @@
 //! previous one, and the median of the rounds is shown. Figures of different runs are not comparable, but the
 //! ratios within a run are: `cargo bench --bench peers [-- --quick]`. A third table shows the
 //! [whole way](whole_way); `-- --whole-way` makes it alone. `-- --targets` makes the table of [targets] in many
-//! short turns, `--turns N` says how many.
+//! short turns, `--turns N` says how many, and `--rows TEXT` measures those whose name begins with it.
 //!
 //! Folders are deleted only at the end of all: a file system without a journal is slow to create files where
 //! others were just deleted. Before a large load, memory is touched that the machine may not have got yet.
@@ -26,6 +26,8 @@ mod load;
 )]
 mod postfix;
 mod process;
+#[path = "../sample/server.rs"]
+mod server;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 mod targets;
@@ -41,6 +43,7 @@ use std::time::{Duration, Instant};
 
 use postfix::Postfix;
 use process::{Usage, usage};
+use server::postgres::Server;
 use support::harness::{Harness, STANDARD, wait_for};
 
 /// One row of the table: concurrent connections, octets of a message, total messages, and whether each
@@ -127,14 +130,14 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let has = |name: &str| arguments.iter().any(|argument| argument == name);
     let quick = has("--quick");
-    let mut turns = arguments
-        .iter()
-        .skip_while(|word| *word != "--turns")
-        .skip(1);
-    let turns = turns.next().map(|turns| turns.parse().expect("--turns N"));
+    let value_of = |name: &str| {
+        let mut values = arguments.iter().skip_while(|word| *word != name).skip(1);
+        values.next()
+    };
+    let turns = value_of("--turns").map(|turns| turns.parse().expect("--turns N"));
     let rounds = turns.unwrap_or(if quick { 1 } else { ROUNDS });
     if has("--targets") {
-        targets::table(quick, rounds);
+        targets::table(quick, rounds, value_of("--rows").map_or("", String::as_str));
     } else {
         if !has("--whole-way") {
             accepting(quick, rounds);
@@ -233,7 +236,7 @@ fn paused_harness() -> Harness {
 }
 
 fn of_this_build(load: Load) -> Result {
-    vestibule(load, None)
+    vestibule(load, None, None)
 }
 
 /// Folders of all measurements.
@@ -254,8 +257,13 @@ fn touch_memory(octets: usize) {
     }
 }
 
-fn vestibule(load: Load, program: Option<&Path>) -> Result {
-    let mut harness = Harness::at_rest(STANDARD);
+/// The store is in a file, or in a schema of a server that syncs.
+fn vestibule(load: Load, program: Option<&Path>, server: Option<&Server>) -> Result {
+    let schema = server.map(Server::schema);
+    let store = schema.as_ref().map_or_else(String::new, |schema| {
+        format!("[store]\ntype = \"postgres\"\nurl = \"{}\"\n", schema.url)
+    });
+    let mut harness = Harness::at_rest(&format!("{STANDARD}\n{store}"));
     if let Some(program) = program {
         program.clone_into(&mut harness.program);
     }

@@ -4,7 +4,10 @@
 //! With two programs in `PEERS_PROGRAMS`, the first is what was before, and the second takes turns with it.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
+use super::server;
+use super::server::postgres::Server;
 use super::whole_way::{self, Destination, Way, programs};
 use super::{KIB, Load, Result, median, postfix, sink, vestibule};
 
@@ -23,10 +26,12 @@ enum Peer {
 #[derive(Clone, Copy)]
 enum Row {
     Accept(Load, &'static [(Peer, f64, f64)]),
+    /// Accepting into a store on PostgreSQL.
+    OnPostgres(Load, &'static [(Peer, f64, f64)]),
     Whole(Way, &'static [(Peer, f64, f64)]),
 }
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 11] = [
     Row::Accept(
         Load::new(20, 5 * KIB, 4000, false),
         &[
@@ -67,24 +72,41 @@ const ROWS: [Row; 9] = [
         Way::new(Destination::Webhook, 20, 5 * KIB, 2000),
         &[(Peer::Before, 3.0, 3.5)],
     ),
+    Row::OnPostgres(
+        Load::new(20, 5 * KIB, 4000, false),
+        &[(Peer::Postfix, 3.0, 3.0)],
+    ),
+    Row::OnPostgres(
+        Load::new(100, 5 * KIB, 4000, false),
+        &[(Peer::Postfix, 3.0, 3.0)],
+    ),
 ];
+
+/// The server of the rows on PostgreSQL.
+static SYNCING: OnceLock<Server> = OnceLock::new();
 
 impl Row {
     fn name(&self) -> String {
         match self {
             Self::Accept(load, _) => format!("accept {}", load.name()),
+            Self::OnPostgres(load, _) => format!("PostgreSQL, accept {}", load.name()),
             Self::Whole(way, _) => way.name(),
         }
     }
 
     fn targets(&self) -> &'static [(Peer, f64, f64)] {
-        let (Self::Accept(_, targets) | Self::Whole(_, targets)) = self;
+        let (Self::Accept(_, targets) | Self::OnPostgres(_, targets) | Self::Whole(_, targets)) =
+            self;
         targets
     }
 
     fn ours(&self, program: Option<&Path>, share: usize) -> Result {
         match *self {
-            Self::Accept(load, _) => vestibule(load.part(share), program),
+            Self::Accept(load, _) => vestibule(load.part(share), program, None),
+            Self::OnPostgres(load, _) => {
+                let server = SYNCING.get_or_init(server::start_syncing);
+                vestibule(load.part(share), program, Some(server))
+            }
             Self::Whole(way, _) => whole_way::vestibule(way.part(share), program),
         }
     }
@@ -92,7 +114,9 @@ impl Row {
     /// The peer's; None for one that does not do this work.
     fn theirs(&self, peer: Peer, share: usize) -> Option<Result> {
         match (*self, peer) {
-            (Self::Accept(load, _), Peer::Postfix) => Some(postfix(load.part(share))),
+            (Self::Accept(load, _) | Self::OnPostgres(load, _), Peer::Postfix) => {
+                Some(postfix(load.part(share)))
+            }
             (Self::Accept(load, _), Peer::Sink) => Some(sink(load.part(share))),
             (Self::Whole(way, _), Peer::Postfix) => Some(whole_way::postfix(way.part(share))),
             _ => None,
@@ -102,14 +126,15 @@ impl Row {
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     fn cpu(&self, result: &Result, share: usize) -> f64 {
         let messages = match self {
-            Self::Accept(load, _) => load.part(share).messages,
+            Self::Accept(load, _) | Self::OnPostgres(load, _) => load.part(share).messages,
             Self::Whole(way, _) => way.part(share).messages,
         };
         result.cpu.as_micros() as f64 / messages as f64
     }
 }
 
-pub fn table(quick: bool, turns: usize) {
+/// Measures the rows whose name begins with `text`.
+pub fn table(quick: bool, turns: usize, text: &str) {
     let share = if quick { 10 } else { 1 };
     let programs = programs();
     let names: Vec<_> = programs.iter().map(|(name, _)| name.as_str()).collect();
@@ -118,30 +143,41 @@ pub fn table(quick: bool, turns: usize) {
         names.join(" | ")
     );
     println!("|---|---|{}---|---|", "---|".repeat(names.len()));
-    for row in ROWS {
+    for row in ROWS.iter().filter(|row| row.name().starts_with(text)) {
         let mut ours: Vec<Vec<Result>> = programs.iter().map(|_| Vec::new()).collect();
         let targets = row.targets();
+        // A program of before had no other store.
+        let skipped = match row {
+            Row::OnPostgres(..) => programs.len() - 1,
+            Row::Accept(..) | Row::Whole(..) => 0,
+        };
         let mut theirs: Vec<Vec<Result>> = targets.iter().map(|_| Vec::new()).collect();
         for _ in 0..turns {
-            for ((_, program), results) in programs.iter().zip(&mut ours) {
+            for ((_, program), results) in programs.iter().zip(&mut ours).skip(skipped) {
                 results.push(row.ours(program.as_deref(), share));
             }
             for ((peer, ..), results) in targets.iter().zip(&mut theirs) {
                 results.extend(row.theirs(*peer, share));
             }
         }
-        let ours: Vec<Result> = ours.into_iter().map(median).collect();
+        let ours: Vec<Option<Result>> = ours
+            .into_iter()
+            .map(|results| (!results.is_empty()).then(|| median(results)))
+            .collect();
         for ((peer, reach, stretch), theirs) in targets.iter().zip(theirs) {
             let rate = match peer {
                 Peer::Cpu => None,
-                Peer::Before => ours.first().map(|first| first.rate),
+                Peer::Before => ours.first().copied().flatten().map(|first| first.rate),
                 Peer::Postfix | Peer::Sink => Some(median(theirs).rate),
             };
             let figures: Vec<String> = ours
                 .iter()
-                .map(|result| match rate {
-                    Some(rate) => format!("{:.2} × ({:.0}/s)", result.rate / rate, result.rate),
-                    None => format!("{:.0} µs", row.cpu(result, share)),
+                .map(|result| match (result, rate) {
+                    (None, _) => "–".to_owned(),
+                    (Some(result), Some(rate)) => {
+                        format!("{:.2} × ({:.0}/s)", result.rate / rate, result.rate)
+                    }
+                    (Some(result), None) => format!("{:.0} µs", row.cpu(result, share)),
                 })
                 .collect();
             let peer = match (peer, rate) {

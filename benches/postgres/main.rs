@@ -7,15 +7,13 @@
 mod delay;
 #[path = "../sample/mail.rs"]
 mod sample;
-#[path = "../../tests/support/postgres.rs"]
-#[expect(dead_code, reason = "shared with the tests, which use all of it")]
+#[path = "../sample/server.rs"]
 mod server;
 
 use std::time::{Duration, Instant};
 
 use delay::DelayingProxy;
 use sample::Sender;
-use server::Server;
 use vestibule::config::PostgresServer;
 use vestibule::domain::Timestamp;
 use vestibule::store::{Location, Store};
@@ -36,14 +34,7 @@ fn main() {
     }
     let is_quick = std::env::args().any(|argument| argument == "--quick");
     let (turns, messages) = if is_quick { (3, 1000) } else { (9, 4000) };
-    let server = Server::start();
-    for setting in ["fsync", "full_page_writes"] {
-        server.run("public", &format!("ALTER SYSTEM SET {setting} = on"));
-    }
-    server.run("public", "SELECT pg_reload_conf()");
-    while server.run("public", "SHOW fsync") != ["on"] {
-        std::thread::yield_now();
-    }
+    let server = server::start_syncing();
     let proxy = DelayingProxy::start(server.folder.clone(), DELAY);
     println!(
         "{:>16} {:>10} {:>14} {:>7}   wanted: {} and × {}",

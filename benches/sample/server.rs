@@ -1,0 +1,19 @@
+//! A PostgreSQL server that syncs, unlike that of the tests.
+
+#[path = "../../tests/support/postgres.rs"]
+#[allow(dead_code, reason = "shared with the tests, which use all of it")]
+pub mod postgres;
+
+use postgres::Server;
+
+pub fn start_syncing() -> Server {
+    let server = Server::start();
+    for setting in ["fsync", "full_page_writes"] {
+        server.run("public", &format!("ALTER SYSTEM SET {setting} = on"));
+    }
+    server.run("public", "SELECT pg_reload_conf()");
+    while server.run("public", "SHOW fsync") != ["on"] {
+        std::thread::yield_now();
+    }
+    server
+}

@@ -1,9 +1,9 @@
 //! Time-driven work: expires holds, sends one reminder, and deletes content and old entries.
 //!
-//! Every step is bounded in rows and in time, so that it never blocks the writer for long. Between steps
-//! there is a pause that leaves nine tenths of the time to mail. The clock is only compared with times in the
-//! database, so a clock that jumps makes steps run early or late but never twice; and nothing is deleted
-//! while the clock has just jumped ahead.
+//! Every step is bounded in rows and in time, so that it never blocks the writer for long. A pause after each
+//! round leaves nine tenths of the time to mail. The clock is only compared with times in the database, so a
+//! clock that jumps makes steps run early or late, but never twice. For a day after a jump ahead, nothing is
+//! deleted.
 
 mod clock;
 pub mod search_index;
@@ -24,7 +24,7 @@ use clock::{Clock, Movement};
 const INTERVAL: Duration = Duration::from_mins(1);
 
 /// The pause between two rounds, as a multiple of the duration of a round.
-const REST: u32 = 10;
+const PAUSE_FACTOR: u32 = 10;
 
 /// Maximum rows that a step touches.
 const STEP: usize = 100;
@@ -82,7 +82,8 @@ async fn keep(
             *needs_repair = true;
         }
     }
-    // A clock that was wrong between two checks affects only what was written then.
+    // The clock may have been wrong only between two checks: they do not see it, but times written then are in the
+    // future.
     let now = Timestamp::now();
     let latest = store.latest_time().await?;
     *needs_repair |= latest.is_some_and(|latest| latest > now + clock::BACK);
@@ -135,8 +136,8 @@ async fn tidy(
             || calls.more
             || pages.more;
         if more {
-            let rest = tokio::time::sleep(begin.elapsed() * REST);
-            shutdown.run_until_cancelled(rest).await;
+            let pause = tokio::time::sleep(begin.elapsed() * PAUSE_FACTOR);
+            shutdown.run_until_cancelled(pause).await;
             more = store
                 .hold_duty(Duty::Housekeeping, INTERVAL, Timestamp::now())
                 .await?;

@@ -213,7 +213,7 @@ fn settings(config: &Config) -> Vec<Finding> {
             findings.push(Finding::warning(
                 check,
                 warning.to_string(),
-                "leave it if it is meant; it counts for the first start only",
+                "leave it if that is intended; it counts for the first start only",
             ));
             said.push(warning);
         }

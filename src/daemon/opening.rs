@@ -122,7 +122,7 @@ fn answer_meanwhile(config: &Config, listeners: &Listeners) -> anyhow::Result<St
     let meanwhile = Stage::default();
     let Stage { stop, tasks } = &meanwhile;
     for listener in &listeners.smtp {
-        tasks.spawn(smtp::turn_all_away(share(listener)?, stop.clone()));
+        tasks.spawn(smtp::reject_all(share(listener)?, stop.clone()));
     }
     for listener in [&listeners.http, &listeners.admin] {
         let proxies = config.http.trusted_proxies.clone();

@@ -14,7 +14,7 @@ use crate::mail::LOOP_FIELD;
 use crate::sender_auth;
 use crate::store::Claim;
 
-/// The value of `X-Vestibule-Verified`: the way and the time of this request's verification.
+/// The value of `X-Vestibule-Verified`: the method and time of this request's verification.
 pub(super) fn format_verification(claim: &Claim) -> String {
     if let Some(operator) = &claim.released_by {
         return format!("operator {} {}", word(operator), seconds(claim.released_at));
@@ -133,9 +133,8 @@ fn word(text: &str) -> String {
         .collect()
 }
 
-/// A group that cannot be taken for another one, or for several, by a program that decodes the list before it
-/// cuts it at the commas, or after: a comma, `%`, blanks at the ends and whatever cannot be seen become `%XX` (RFC
-/// 3986 2.1).
+/// Percent-escapes a group (RFC 3986 2.1): commas, `%`, blanks at the ends and invisible characters. So a program
+/// reads the same groups whether it splits the list at commas before or after decoding.
 pub(super) fn escape_group(group: &str) -> String {
     let inner = group.trim_matches(char::is_whitespace);
     let begin = group.len() - group.trim_start_matches(char::is_whitespace).len();
@@ -156,8 +155,8 @@ pub(super) fn escape_group(group: &str) -> String {
     escaped
 }
 
-/// A name: as it is if it is plain ASCII, else as encoded words (RFC 2047 2, each at most 75 characters long
-/// and of whole characters).
+/// Formats a name: unchanged if it is short plain ASCII, otherwise as encoded words (RFC 2047 2) of at most 75
+/// characters that split no character.
 fn phrase(text: &str) -> String {
     const OCTETS: usize = 42;
     let plain = |c: char| c == ' ' || c.is_ascii_graphic() && c != ',';

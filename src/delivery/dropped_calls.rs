@@ -1,4 +1,4 @@
-//! Tells hooks of dropped messages, beside the way of the mail: looks for new ones once a second.
+//! Calls hooks for dropped messages, off the mail path: looks for new messages once a second.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::store::Store;
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Pause between two steps while there are many.
-const REST: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs until `shutdown`.
 pub async fn run(store: Store, shutdown: CancellationToken) {
@@ -21,7 +21,7 @@ pub async fn run(store: Store, shutdown: CancellationToken) {
         let pause = match store.tell_dropped(Timestamp::now()).await {
             Ok(more) => {
                 failed = false;
-                if more { REST } else { INTERVAL }
+                if more { PAUSE } else { INTERVAL }
             }
             Err(error) => {
                 // Reported once: the database reports its failures itself.

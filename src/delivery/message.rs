@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::stripped_headers;
+use super::stripped_headers::{self, is_empty_line};
 use crate::domain::Domain;
 use crate::store::{MessageContent, PIECE, StoreError};
 
@@ -58,7 +58,7 @@ impl DeliveredMessage {
     }
 
     pub(super) fn in_memory(added: Vec<u8>, raw: Vec<u8>, hostname: &Domain) -> Self {
-        let kept = stripped_headers::foreign(&raw, hostname);
+        let kept = stripped_headers::kept_ranges(&raw, hostname);
         Self {
             added,
             start: raw,
@@ -67,7 +67,7 @@ impl DeliveredMessage {
         }
     }
 
-    /// A message whose first piece cannot be made.
+    /// A message that panics when it is read: its kept range is outside of its content.
     #[cfg(test)]
     pub(super) fn panicking() -> Self {
         Self {
@@ -119,25 +119,23 @@ impl DeliveredMessage {
         u64::try_from(kept).unwrap_or(u64::MAX) + rest
     }
 
-    /// Never: there is always a `Received` field.
+    /// True if there are no octets to deliver.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The message in one piece, for uses that need all of it.
     pub async fn to_vec(&self) -> Result<Vec<u8>, StoreError> {
-        let mut whole = Vec::with_capacity(usize::try_from(self.len()).unwrap_or_default());
-        let mut place = ReadPosition::default();
-        while let Some(piece) = self.piece(&mut place).await? {
-            whole.extend_from_slice(&piece);
-        }
-        Ok(whole)
+        self.read_from(ReadPosition::default()).await
     }
 
     /// The original message: without the added fields and without fields of our own names from outside.
     pub async fn original(&self) -> Result<Vec<u8>, StoreError> {
+        self.read_from(ReadPosition::ORIGINAL).await
+    }
+
+    async fn read_from(&self, mut place: ReadPosition) -> Result<Vec<u8>, StoreError> {
         let mut whole = Vec::with_capacity(usize::try_from(self.len()).unwrap_or_default());
-        let mut place = ReadPosition::ORIGINAL;
         while let Some(piece) = self.piece(&mut place).await? {
             whole.extend_from_slice(&piece);
         }
@@ -165,10 +163,6 @@ impl DeliveredMessage {
 
 fn has_whole_header(start: &[u8]) -> bool {
     start.split_inclusive(|&b| b == b'\n').any(is_empty_line)
-}
-
-fn is_empty_line(line: &[u8]) -> bool {
-    matches!(line, b"\r\n" | b"\n")
 }
 
 fn octets(bytes: &[u8]) -> u64 {

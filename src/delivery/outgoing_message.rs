@@ -88,7 +88,7 @@ impl OutgoingMessage {
         Ok(Some(format!("{}/message/{token}", links.public_url)))
     }
 
-    /// The way and the time of the address's verification, or `no`.
+    /// The method and time of the address's verification, or `no`.
     pub fn verification(&self) -> String {
         added_headers::format_verification(&self.claim)
     }

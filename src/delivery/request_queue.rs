@@ -102,8 +102,8 @@ impl RequestQueue {
         (places, messages)
     }
 
-    /// Reads what is needed of the content. An error of our own store does not count as an attempt at once,
-    /// unless others would have to wait.
+    /// Opens a message. An error of our own store is retried for [`READING`] before it counts as a failed attempt,
+    /// unless other messages would have to wait for it.
     async fn open(&self, delivery: &mut Delivery) -> Result<OutgoingMessage, Attempt> {
         let claim = &delivery.claim;
         let mut content = std::mem::replace(&mut delivery.content, Ok(None));

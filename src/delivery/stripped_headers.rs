@@ -22,7 +22,7 @@ const PREFIX: &[u8] = b"x-vestibule-";
 const RESULTS: &[u8] = b"authentication-results:";
 
 /// The ranges of `raw` that are delivered, in order.
-pub(super) fn foreign(raw: &[u8], hostname: &Domain) -> Vec<Range<usize>> {
+pub(super) fn kept_ranges(raw: &[u8], hostname: &Domain) -> Vec<Range<usize>> {
     let mut kept = Kept::default();
     // A later MTA would take an mbox line for the end of the header section.
     let start = mbox_lines(raw);
@@ -37,7 +37,7 @@ pub(super) fn foreign(raw: &[u8], hostname: &Domain) -> Vec<Range<usize>> {
         if at == start && is_blank(field[0]) {
             // A continuation line without a field: after our fields it would become part of the last of them.
             kept.skip(start..end);
-        } else if let Some(mark) = first_mark(field, hostname) {
+        } else if let Some(mark) = find_own_field(field, hostname) {
             if field[..mark].iter().any(u8::is_ascii_graphic) {
                 // Our field begins after a line end that only some readers see. The end of the physical line
                 // remains.
@@ -69,7 +69,7 @@ fn end_of_field(raw: &[u8], start: usize) -> usize {
 }
 
 /// Position in `field` where a line begins with one of our names, under any reading of "line".
-fn first_mark(field: &[u8], hostname: &Domain) -> Option<usize> {
+fn find_own_field(field: &[u8], hostname: &Domain) -> Option<usize> {
     let mut start = 0;
     let mut name = Name::default();
     for (i, &byte) in field.iter().enumerate() {
@@ -144,7 +144,7 @@ fn is_blank(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }
 
-fn is_empty_line(line: &[u8]) -> bool {
+pub(super) fn is_empty_line(line: &[u8]) -> bool {
     line == b"\r\n" || line == b"\n"
 }
 

@@ -42,7 +42,7 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
     }
 }
 
-/// Removes the record of destinations that are not down any more: the daemon or their settings are new.
+/// Removes the records of destinations that are no longer down: the daemon restarted, or their settings changed.
 async fn forget_states(generations: &Generations) {
     let store = generations.store();
     let forget = async {

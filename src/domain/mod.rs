@@ -28,7 +28,7 @@ mod token;
 mod totp;
 mod verdict;
 mod verification_mail;
-mod words;
+mod vocabulary;
 
 pub use account::{Account, Kind, NewAccount, Origin, Status};
 pub use actor::{Actor, Interface, Proof};
@@ -52,7 +52,7 @@ pub use token::{ReplyToken, Token, TokenError, TokenHash};
 pub use totp::{RECOVERY_CODES, RecoveryCode, SecondFactorCode, TotpKey};
 pub use verdict::{Class, Reason, Verdict};
 pub use verification_mail::{MailCause, MailKind, QueuedMailState};
-pub use words::Vocabulary;
+pub use vocabulary::Vocabulary;
 
 /// An instant in UTC, stored in milliseconds and shown as RFC 3339.
 pub use jiff::Timestamp;

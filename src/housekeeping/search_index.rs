@@ -1,4 +1,4 @@
-//! Fills the index of `find` beside the way of the mail.
+//! Fills the index of `find` off the mail path.
 //!
 //! It looks for new messages once a second and indexes them in short steps. While there are many, it pauses
 //! for a multiple of the duration of each step, so that mail comes first.
@@ -14,7 +14,7 @@ use crate::store::Store;
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The pause between two steps, as a multiple of the duration of a step.
-const REST: u32 = 4;
+const PAUSE_FACTOR: u32 = 4;
 
 /// Maximum messages of a step: about those that it writes in its time.
 const STEP: usize = 25;
@@ -25,7 +25,7 @@ pub async fn run(store: Store, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
         let begin = Instant::now();
         let pause = match store.index_entries(STEP).await {
-            Ok(step) if step.more => begin.elapsed() * REST,
+            Ok(step) if step.more => begin.elapsed() * PAUSE_FACTOR,
             Ok(_) => {
                 failed = false;
                 INTERVAL

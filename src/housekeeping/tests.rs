@@ -22,7 +22,7 @@ async fn overdue(store: &Store, config: &Config, people: usize) {
 }
 
 /// Tidies up and returns the total length of the pauses.
-async fn measure_rest(people: usize) -> Duration {
+async fn measure_pauses(people: usize) -> Duration {
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
     let config = sample::config("");
@@ -33,7 +33,7 @@ async fn measure_rest(people: usize) -> Duration {
     let begin = time::Instant::now();
     let tidied = tidy(&config, &store, &CancellationToken::new()).await;
     tidied.expect("the database");
-    let rested = begin.elapsed();
+    let paused = begin.elapsed();
     let filter = CustomerFilter {
         page: Page {
             limit: 1000,
@@ -44,18 +44,18 @@ async fn measure_rest(people: usize) -> Duration {
     let customers = store.customers(filter).await.expect("read").rows;
     assert_eq!(customers.len(), people);
     assert!(customers.iter().all(|customer| customer.held == 0));
-    rested
+    paused
 }
 
 #[tokio::test(start_paused = true)]
 async fn it_pauses_between_rounds_and_not_after_the_last() {
     // One row is one round however slow the machine is; more rows share a round as long as time allows.
-    assert_eq!(measure_rest(1).await, Duration::ZERO, "one round");
+    assert_eq!(measure_pauses(1).await, Duration::ZERO, "one round");
     let begin = Instant::now();
-    let rested = measure_rest(2 * STEP).await;
+    let paused = measure_pauses(2 * STEP).await;
     // The length of a pause depends on the duration of the work; its existence does not.
-    assert!(!rested.is_zero(), "no rest");
-    assert!(rested <= begin.elapsed() * REST + Duration::from_millis(10));
+    assert!(!paused.is_zero(), "no pause");
+    assert!(paused <= begin.elapsed() * PAUSE_FACTOR + Duration::from_millis(10));
 }
 
 #[tokio::test]

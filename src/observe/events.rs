@@ -271,7 +271,7 @@ pub fn operator_login_failed(peer: IpAddr, by: Option<&OperatorName>, cause: &st
     event!(WARN "operator.login_failed", peer = %peer, by = by.map(display), cause);
 }
 
-/// An address was not verified by a sign-in at the provider. `cause` is for whoever runs the service.
+/// A sign-in at the provider did not verify an address. `cause` is for the operator.
 pub fn sso_failed(cause: &dyn std::fmt::Display) {
     event!(WARN "verification.sso_failed", cause = %cause);
 }

@@ -210,7 +210,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// The same within quotes.
+/// A text for use within quotes: like [`Escaped`], with quotes and backslashes escaped as well.
 struct Quoted<'a>(&'a str);
 
 impl fmt::Display for Quoted<'_> {

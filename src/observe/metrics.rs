@@ -54,12 +54,12 @@ impl ProcessingStep {
         (
             Self::Commit,
             "vestibule_commit_seconds",
-            "Until the database had a message committed and synced.",
+            "Time until the database had committed and synced a message.",
         ),
         (
             Self::Verify,
             "vestibule_verify_seconds",
-            "From a new account to the proof of its address.",
+            "From a new account to the verification of its address.",
         ),
         (
             Self::Deliver,
@@ -156,7 +156,7 @@ pub fn write(depths: &Depths, nodes: &NodeGauges) -> String {
         page.family(
             name,
             "gauge",
-            "Whether our last message to ourselves arrived.",
+            "1 if the last canary arrived, 0 if it did not.",
         );
         if let Some(arrived) = counted.canary {
             page.line(format_args!("{name} {}", u8::from(arrived)));
@@ -186,7 +186,11 @@ impl Page {
 
     fn messages(&mut self, counted: &Counted) {
         let name = "vestibule_messages_total";
-        self.family(name, "counter", "Messages answered 250, for each portal.");
+        self.family(
+            name,
+            "counter",
+            "Messages answered 250, counted once for each portal.",
+        );
         for ((verdict, reason), count) in &counted.messages {
             self.line(format_args!(
                 "{name}{{verdict=\"{verdict}\",reason=\"{reason}\"}} {count}"
@@ -220,13 +224,17 @@ impl Page {
     fn nodes(&mut self, gauges: &NodeGauges) {
         let (present, differing) = gauges.nodes;
         let name = "vestibule_nodes";
-        self.family(name, "gauge", "Nodes that share the store and are there.");
+        self.family(name, "gauge", "Nodes that share the store and are alive.");
         self.line(format_args!("{name} {present}"));
         let name = "vestibule_nodes_differing";
-        self.family(name, "gauge", "Those whose version or settings differ.");
+        self.family(name, "gauge", "Nodes whose version or settings differ.");
         self.line(format_args!("{name} {differing}"));
         let name = "vestibule_duty";
-        self.family(name, "gauge", "1 where this node does it for all.");
+        self.family(
+            name,
+            "gauge",
+            "1 if this node performs the duty for all nodes.",
+        );
         for (duty, is_held) in &gauges.duties {
             let held = u8::from(*is_held);
             self.line(format_args!("{name}{{duty=\"{duty}\"}} {held}"));
@@ -242,7 +250,11 @@ impl Page {
 
     fn depths(&mut self, depths: &Depths) {
         let name = "vestibule_requests";
-        self.family(name, "gauge", "Requests that wait or were given up, now.");
+        self.family(
+            name,
+            "gauge",
+            "Requests that are held, released or failed now.",
+        );
         for count in &depths.requests {
             // A portal's name has only letters, digits and hyphens, so nothing needs escaping.
             self.line(format_args!(

@@ -39,7 +39,7 @@ pub enum InitError {
     Before(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
 
-/// The log of this process. Dropping it waits until the last line is written.
+/// The log of this process. Dropping it waits for the last line to be written, two seconds at most.
 #[derive(Debug)]
 pub struct Logging {
     how: Arc<RwLock<How>>,

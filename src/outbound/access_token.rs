@@ -1,5 +1,5 @@
-//! Access tokens of OAuth 2 for the login at a mail server (XOAUTH2). In: a file or a program that another
-//! program keeps supplied. Out: the present token.
+//! Access tokens of OAuth 2 for the login at a mail server (XOAUTH2). In: a file that another program keeps up to
+//! date, or a program that prints a token. Out: the current token.
 //!
 //! A file is read for each login. A program is run when there is no token, when the token expires, and when the
 //! server refuses it; not more often than every ten seconds. Its output is bounded in size and time, and appears
@@ -192,10 +192,10 @@ fn parse(octets: &[u8]) -> Result<AccessToken, String> {
         return Err(format!("it is longer than {} KiB", LONGEST / 1024));
     }
     let text = std::str::from_utf8(octets)
-        .map_err(|_| "it is no text")?
+        .map_err(|_| "it is not text")?
         .trim();
     let (token, seconds) = if text.starts_with('{') {
-        // The cause of a mistake would repeat the text.
+        // The parser's error could quote the text, which holds the token.
         let json: JsonToken =
             serde_json::from_str(text).map_err(|_| "it is JSON without access_token")?;
         let seconds = json.expires_in.and_then(|value| {
@@ -206,9 +206,9 @@ fn parse(octets: &[u8]) -> Result<AccessToken, String> {
     } else {
         (text.to_owned(), None)
     };
-    // RFC 6750 2.1 is narrower, and providers are not. A control character would end the token.
+    // RFC 6750 2.1 allows fewer characters, but providers use others. A control character would end the token.
     if token.is_empty() || !token.bytes().all(|octet| octet.is_ascii_graphic()) {
-        return Err("it holds no token: one line, or JSON with access_token".to_owned());
+        return Err("it holds no token; expected one line, or JSON with access_token".to_owned());
     }
     let ends = seconds.map(|seconds| {
         let usable = Duration::from_secs(seconds.min(31_536_000)).saturating_sub(RESERVE);

@@ -1,8 +1,8 @@
 //! In: a URL of a provider that the operator named. Out: the status and the body of its answer, bounded in size
 //! and time.
 //!
-//! Redirects are not followed and no proxy is used, so nobody but the named host is asked. Its addresses may be
-//! of our own network, where companies have their providers.
+//! Redirects are not followed and no proxy is used, so only the named host is contacted. It may be in our own
+//! network, where companies run their identity providers.
 
 use std::time::Duration;
 
@@ -103,7 +103,7 @@ async fn exchange(
     let status = response.status();
     if status.is_redirection() {
         return Err(FetchError(format!(
-            "{status}: it redirects to another address, and that is not followed"
+            "{status}: it redirects to another address, and redirects are not followed"
         )));
     }
     let mut body = Vec::new();

@@ -6,8 +6,8 @@
 //! | 400, 413, 415, 422 | refused: the same message would be refused again |
 //! | 3xx, 401, 404, 405, 407, 410, 429, 502, 503, 504 | retry, destination |
 //! | any other | retry |
-//! | none: connecting, TLS, time over | retry, destination |
-//! | none: broken off later | retry |
+//! | none: connection or TLS failed, timeout | retry, destination |
+//! | none: the connection broke later | retry |
 //!
 //! Redirects are not followed and no proxy is used, so the address that was checked is the one that is called.
 
@@ -19,13 +19,13 @@ use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
-use super::signature::Signature;
+use super::webhook_signature::{self, Signature};
 use super::{Attempt, Cause, Scope, private_network, tls};
 use crate::config::{Endpoint, HttpCredentials};
 use crate::domain::Timestamp;
 
 /// Maximum octets of an error answer that are read for its cause.
-const COMPLAINT: usize = 400;
+const MAX_ERROR_BODY: usize = 400;
 
 /// An endpoint with its connections.
 pub struct HttpClient {
@@ -61,7 +61,9 @@ impl HttpClient {
             return Ok(None);
         };
         let begun = Signature::begin(secret, id, seconds).ok_or_else(|| {
-            Cause::of_destination("secret_file holds no key; it is base64 behind whsec_")
+            Cause::of_destination(
+                "secret_file holds no key; expected base64, after whsec_ or alone",
+            )
         })?;
         Ok(Some(begun))
     }
@@ -94,7 +96,7 @@ impl HttpClient {
             .header("webhook-timestamp", meta.seconds)
             .header("idempotency-key", meta.id);
         if let Some(signature) = meta.signature {
-            request = request.header("webhook-signature", signature.end());
+            request = request.header(webhook_signature::FIELD, signature.end());
         }
         request = match &self.endpoint.credentials {
             Some(HttpCredentials::Bearer(token)) => {
@@ -133,8 +135,9 @@ impl HttpClient {
 
 /// Marks a secret as sensitive, so that neither a log nor the debug output of the request shows it.
 fn secret_value(secret: &SecretString) -> Result<HeaderValue, Cause> {
-    let mut value = HeaderValue::from_str(secret.expose_secret().trim())
-        .map_err(|_| Cause::of_destination("a file of header_files cannot be sent as a field"))?;
+    let mut value = HeaderValue::from_str(secret.expose_secret().trim()).map_err(|_| {
+        Cause::of_destination("the content of a file in header_files is not a valid header value")
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -148,7 +151,7 @@ async fn answer(response: Response) -> Attempt {
         300..=399 | 401 | 404 | 405 | 407 | 410 | 429 | 502..=504 => (false, Scope::Destination),
         _ => (false, Scope::Request),
     };
-    let mut cause = Cause::new(&complaint(status, response).await, scope);
+    let mut cause = Cause::new(&describe_error(status, response).await, scope);
     if is_refused {
         return Attempt::Refused(cause);
     }
@@ -157,12 +160,12 @@ async fn answer(response: Response) -> Attempt {
 }
 
 /// The status and the beginning of the body of an error answer.
-async fn complaint(status: StatusCode, mut response: Response) -> String {
+async fn describe_error(status: StatusCode, mut response: Response) -> String {
     let mut text = Vec::new();
     while let Ok(Some(piece)) = response.chunk().await {
-        let wanted = COMPLAINT.saturating_sub(text.len()).min(piece.len());
+        let wanted = MAX_ERROR_BODY.saturating_sub(text.len()).min(piece.len());
         text.extend_from_slice(&piece[..wanted]);
-        if text.len() == COMPLAINT {
+        if text.len() == MAX_ERROR_BODY {
             break;
         }
     }
@@ -186,7 +189,7 @@ pub(super) fn chain(error: &reqwest::Error) -> String {
     } else if error.is_connect() {
         "connect".to_owned()
     } else {
-        "broken off".to_owned()
+        "the connection broke".to_owned()
     };
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

@@ -1,8 +1,8 @@
-//! In: queues of what goes out. Out: [`Attempt`]s, each settled in its queue.
+//! In: queues of outgoing messages and calls. Out: [`Attempt`]s, each settled in its queue.
 //!
-//! A [`worker`] claims from one queue, makes attempts and settles them. Every attempt has one of three
-//! outcomes, from which the [`retry`] derives the next step; a [`breaker`] spares a destination that is
-//! down. The clients of SMTP and HTTP are here too. Nothing here knows what is sent.
+//! A [`worker`] claims from one queue, makes attempts and settles them. Every attempt has an outcome, from which
+//! [`retry`] derives the next step; a [`breaker`] spares a destination that is down. The clients of SMTP and HTTP
+//! are here too. Nothing here knows what is sent.
 
 pub mod access_token;
 mod attempt;
@@ -17,9 +17,9 @@ pub mod process_group;
 pub mod queue;
 pub mod retry;
 mod run;
-pub mod signature;
 pub mod smtp;
 pub mod tls;
+pub mod webhook_signature;
 pub mod worker;
 mod worker_generations;
 

@@ -54,5 +54,5 @@ impl Resolve for Resolver {
 }
 
 fn describe_private(host: &str) -> String {
-    format!("{host} has no address outside of the own network; set allow_private if that is meant")
+    format!("{host} has only addresses in private networks; set allow_private if that is intended")
 }

@@ -1,4 +1,5 @@
-//! The process group of a program that we started: dropping it kills all of them, however the program ended.
+//! The process group of a program that we started. Dropping it kills every process in it, unless
+//! [`forget`](ProcessGroup::forget) was called.
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Child;
@@ -24,7 +25,7 @@ impl ProcessGroup {
         }
     }
 
-    /// The program ended by itself, so processes that it left running are intended.
+    /// Leaves the processes running: the program ended by itself, so they are intended.
     pub fn forget(mut self) {
         self.0 = None;
     }

@@ -36,7 +36,7 @@ pub trait WorkQueue: Send + Sync + 'static {
         false
     }
 
-    /// Time of the next attempt.
+    /// Finds when the next item is due, if any waits and the queue is not paused.
     fn next(&self) -> impl Future<Output = Result<NextWork, StoreError>> + Send;
 
     /// Settles outcomes and then claims up to `most` runs, in one transaction.
@@ -57,8 +57,8 @@ pub trait WorkQueue: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// One attempt for each item; `None` for one that was not attempted, because another one before it has to
-    /// be retried or because of the `stop`. May take out of the items what only an attempt needs.
+    /// Makes one attempt for each item. Returns `None` for an item that was not attempted, because an earlier one has
+    /// to be retried or `stop` was cancelled. May move data out of the items that only an attempt needs.
     fn attempt(
         &self,
         claims: &mut [Self::Claim],

@@ -78,7 +78,7 @@ pub fn settlement(
 
 /// The time of the first attempt, if each later one was made when it was due.
 pub fn first_attempt(retry: &Retry, attempt: u32, now: Timestamp) -> Timestamp {
-    /// Further attempts are as good as this one: it is longer ago than any retries go on.
+    /// Counting stops here: no schedule goes on for as long as this many attempts.
     const MOST: u32 = 10_000;
     let waited: Duration = (1..attempt.min(MOST)).map(|n| retry.wait_after(n)).sum();
     now.checked_sub(waited).unwrap_or(Timestamp::MIN)

@@ -73,8 +73,8 @@ impl<Q: WorkQueue> Run<Q> {
         end.is_ok_and(|end| end <= self.lease)
     }
 
-    /// Attempts these items. If that takes longer than the run may, what is not attempted is returned
-    /// meanwhile. An action of an operator stops what is attempted together.
+    /// Attempts these items. When the time of the run is up, the remaining items are returned while the attempt goes
+    /// on. An operator's action stops an attempt at several items together.
     async fn attempt(
         &mut self,
         claims: &mut [Q::Claim],
@@ -109,8 +109,8 @@ impl<Q: WorkQueue> Run<Q> {
         }
     }
 
-    /// Updates the breaker. That is before the settlement, so that everyone who finds it recorded finds the
-    /// breaker updated, even if a reload came in between.
+    /// Updates the breaker. The outcome is settled only later, so whoever sees the settlement sees the new state of
+    /// the breaker, even across a reload.
     fn note(&self, attempts: &[Option<Attempt>]) {
         let now = Timestamp::now();
         let mut is_failed = false;

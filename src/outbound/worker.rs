@@ -4,10 +4,10 @@
 //! attempt, and settles what is done in the same transaction. Then it sleeps until something is due,
 //! something changed or it is told to stop. On shutdown it claims no more and finishes its attempts.
 //!
-//! The items of a run are attempted in order. The first that has to be retried ends the run, and so do an
-//! action of an operator and the shutdown: what was not attempted returns to the queue. It also returns when
-//! the run has taken [`RUN_TIME`], while the attempt in progress goes on, so that a slow destination keeps no
-//! request from being discarded, and little is repeated after a crash.
+//! The items of a run are attempted in order. The run ends at the first item that has to be retried, at an
+//! operator's action and at shutdown; the items not yet attempted return to the queue. They also return once the
+//! run has taken [`RUN_TIME`], while the attempt in progress goes on. So requests of a slow destination can still
+//! be discarded, and little is repeated after a crash.
 //!
 //! The outcome of an attempt is settled by its claim. A settlement that the database rejects is retried for
 //! as long as the lease lasts, so that a database error does not cause a second delivery.
@@ -41,10 +41,10 @@ const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
 /// Time for which a free slot may wait for others to become free. A turn is a transaction of its own, so it
 /// should fill several slots.
-const COMPANY: Duration = Duration::from_millis(2);
+const GATHER: Duration = Duration::from_millis(2);
 
 /// Idle time after which connections are closed.
-const RESTFUL: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The worker of one queue.
 pub struct Worker<Q: WorkQueue> {
@@ -87,7 +87,7 @@ impl<Q: WorkQueue> Worker<Q> {
             early,
             recorded: None,
         };
-        let mut is_rested = true;
+        let mut is_closed_idle = true;
         let mut free_since: Option<Instant> = None;
         while !(stop.is_cancelled() && worker.under_way.is_empty()) {
             worker.follow_state().await;
@@ -95,26 +95,26 @@ impl<Q: WorkQueue> Worker<Q> {
             let now = Timestamp::now();
             let (capacity, _) = worker.capacity(now);
             let is_few = capacity * 4 < worker.queue.concurrency() && !worker.under_way.is_empty();
-            let mut company = Duration::ZERO;
+            let mut gather = Duration::ZERO;
             if is_few && (capacity > 0 || !worker.unsettled.is_empty()) {
                 let since = *free_since.get_or_insert_with(Instant::now);
-                company = COMPANY.saturating_sub(since.elapsed());
+                gather = GATHER.saturating_sub(since.elapsed());
             }
-            if company.is_zero() {
+            if gather.is_zero() {
                 free_since = None;
                 worker.step(capacity, now).await;
             }
             let is_idle = worker.under_way.is_empty();
-            is_rested &= is_idle;
-            let wait = if company.is_zero() {
+            is_closed_idle &= is_idle;
+            let wait = if gather.is_zero() {
                 worker.wait(now)
             } else {
-                company
+                gather
             };
-            let (wait, is_last) = if is_rested || wait < RESTFUL || !is_idle {
+            let (wait, is_last) = if is_closed_idle || wait < IDLE_TIMEOUT || !is_idle {
                 (wait, false)
             } else {
-                (RESTFUL, true)
+                (IDLE_TIMEOUT, true)
             };
             // While the destination is paused, changes need no look at the database.
             let is_paused = worker.next == Some(NextWork::Paused);
@@ -136,7 +136,7 @@ impl<Q: WorkQueue> Worker<Q> {
                 () = sleep(wait) => {
                     if is_last {
                         worker.queue.close_idle().await;
-                        is_rested = true;
+                        is_closed_idle = true;
                     }
                 }
             }
@@ -150,8 +150,8 @@ impl<Q: WorkQueue> Worker<Q> {
         worker.queue.close_idle().await;
     }
 
-    /// Records for operators that the destination is down or up again, and closes the breaker if an operator
-    /// did: then the record is gone.
+    /// Records for operators that the destination is down or up again. If an operator removed the record, closes the
+    /// breaker.
     async fn follow_state(&mut self) {
         let state = self.breaker.down_state();
         let Some(name) = self.queue.name().cloned() else {
@@ -205,7 +205,7 @@ impl<Q: WorkQueue> Worker<Q> {
         if self.stop.is_cancelled() {
             return (0, Timestamp::MAX);
         }
-        // It would take over leases that have not ended, or send too early.
+        // With a wrong clock, this worker would take over leases that have not expired, or send too early.
         if !self.queue.store().is_clock_right() {
             return (0, now + CLOCK_WAIT);
         }
@@ -263,7 +263,7 @@ impl<Q: WorkQueue> Worker<Q> {
         self.setback = Instant::now() + SETBACK;
     }
 
-    /// One transaction, and the start of the runs that it claimed.
+    /// Settles and claims in one transaction, and starts the runs that it claimed.
     async fn turn(&mut self, most: usize, now: Timestamp) {
         if self.claims_in_doubt {
             if let Err(error) = self.queue.give_back(self.last_claim, now).await {
@@ -294,7 +294,7 @@ impl<Q: WorkQueue> Worker<Q> {
             events::set_aside(damaged);
         }
         self.next = Some(match turn.next {
-            // What is due cannot be claimed: something is odd, and must not keep this worker busy.
+            // Something is due but cannot be claimed. Wait, so that this worker does not spin.
             NextWork::Due(due) if most > 0 && turn.runs.is_empty() && due <= now => {
                 NextWork::Due(later(now, SETBACK))
             }

@@ -40,8 +40,8 @@ pub enum CheckerError {
     #[error("authentication.resolvers cannot be used: {0}")]
     Resolver(String),
     #[error(
-        "no sender can be checked: this machine knows no certificate authority, without which the \
-         DNS client does not begin; install ca-certificates"
+        "no sender can be checked: this machine has no certificate authorities, and the DNS client does not start \
+         without them; install ca-certificates"
     )]
     Authorities,
 }
@@ -55,7 +55,7 @@ pub struct Checker {
 struct Shared {
     dns: MessageAuthenticator,
     turns: Semaphore,
-    patience: Duration,
+    timeout: Duration,
     outages: Outages,
     /// Machines that hand mail to us, whose Received fields are trusted.
     ours: Vec<IpNet>,
@@ -84,7 +84,7 @@ impl Checker {
             shared: Arc::new(Shared {
                 dns: resolver::resolver(&settings.resolvers, settings.timeout)?,
                 turns: Semaphore::new(AT_ONCE),
-                patience: settings.timeout,
+                timeout: settings.timeout,
                 outages: Outages::default(),
                 ours: trusted_peers.to_vec(),
                 hostname: hostname.clone(),
@@ -131,7 +131,7 @@ async fn catch_panic<T>(work: impl Future<Output = T>) -> Option<T> {
 
 impl Shared {
     async fn find_arc_sealer(&self, raw: &[u8], author: &VouchedAuthor) -> Option<String> {
-        let deadline = Instant::now() + self.patience;
+        let deadline = Instant::now() + self.timeout;
         let signed = Signed::read(raw, None);
         let message = &signed.message;
         if signed.chain_refused.is_some() || arc::newest_sealer(message, &self.trusted).is_none() {
@@ -152,11 +152,11 @@ impl Shared {
         author: Option<&VouchedAuthor>,
     ) -> Authentication {
         let start = Instant::now();
-        let mut first = start + self.patience * 3 / 4;
-        let mut deadline = start + self.patience;
+        let mut first = start + self.timeout * 3 / 4;
+        let mut deadline = start + self.timeout;
         let turn = timeout_at(first, self.turns.acquire()).await;
-        let in_vain = from.is_some_and(|from| self.outages.has(from, start));
-        if turn.is_err() || in_vain {
+        let has_outage = from.is_some_and(|from| self.outages.has(from, start));
+        if turn.is_err() || has_outage {
             // Queries from here on have no time left: they are answered from the cache or not at all.
             (first, deadline) = (start, start);
         }
@@ -186,7 +186,7 @@ impl Shared {
         let chain = chain.unwrap_or_else(|_| arc::output_without_answer());
 
         let dmarc = match from {
-            None => dmarc::nobody(),
+            None => dmarc::finding_without_sender(),
             Some(from) => {
                 let vouchers = Vouchers::for_domain(from, &own, spf.as_ref());
                 match timeout_at(deadline, dmarc::verify(dns, message, &vouchers)).await {
@@ -195,7 +195,7 @@ impl Shared {
                 }
             }
         };
-        if let Some(from) = from.filter(|_| !in_vain && turn.is_ok()) {
+        if let Some(from) = from.filter(|_| !has_outage && turn.is_ok()) {
             let failed = dmarc.0.result == AuthenticationResult::TempError;
             self.outages.note(from, failed, Instant::now());
         }

@@ -3,6 +3,7 @@
 //! Takes the message as `mail-auth` parses it. Returns a finding for each signature, and the valid ones for
 //! DMARC.
 
+use mail_auth::common::crypto::Algorithm;
 use mail_auth::dkim::{DkimError, Signature};
 use mail_auth::{AuthenticatedMessage, DkimOutput, DkimResult, DnsError, Error};
 
@@ -13,6 +14,9 @@ use crate::mail::{AuthenticationDetail, AuthenticationMethod, AuthenticationResu
 /// Maximum number of verified signatures (RFC 6376 6.1 leaves it to us). Each costs a query and a
 /// verification.
 pub(super) const MOST_SIGNATURES: usize = 8;
+
+/// Maximum number of field names in one signature.
+pub(super) const MOST_NAMES: usize = 250;
 
 /// The finding about each verified signature.
 pub(super) fn findings(outputs: &[DkimOutput<'_>]) -> Vec<AuthenticationDetail> {
@@ -36,6 +40,27 @@ pub(super) fn outputs_without_answer<'x>(
         .iter()
         .map(|header| DkimOutput::temp_err(no_answer()).with_signature(&header.header))
         .collect()
+}
+
+/// Rules of DKIM that `mail-auth` leaves to its caller. It rejects RSA keys of fewer than 1024 bits itself
+/// (RFC 8301 3.2).
+pub(super) fn refusal(signature: &Signature) -> Option<(AuthenticationResult, &'static str)> {
+    // RFC 6376 5.4: From is always signed; a signature without it says nothing about the author.
+    let is_from = |name: &String| name.trim().eq_ignore_ascii_case("from");
+    if !signature.h.iter().any(is_from) {
+        return Some((AuthenticationResult::PermError, "From is not signed"));
+    }
+    // RFC 8301 3.1: such signatures fail permanently.
+    if signature.a == Algorithm::RsaSha1 {
+        return Some((
+            AuthenticationResult::PermError,
+            "rsa-sha1 is no longer valid",
+        ));
+    }
+    if signature.h.len() > MOST_NAMES {
+        return Some((AuthenticationResult::Policy, "too many fields are signed"));
+    }
+    None
 }
 
 /// The finding about a message without signatures.

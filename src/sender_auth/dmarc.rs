@@ -95,11 +95,11 @@ pub(super) fn finding(
         // SPF was never queried, so a failure of DKIM alone proves nothing against the domain.
         DmarcResult::Fail(_) if spf_unknown => (
             AuthenticationResult::None,
-            Some("not judged, as SPF could not be asked".to_owned()),
+            Some("not evaluated, because SPF could not be queried".to_owned()),
         ),
         DmarcResult::Fail(_) => (
             AuthenticationResult::Fail,
-            Some("neither DKIM nor SPF vouch for the domain in From".to_owned()),
+            Some("neither DKIM nor SPF vouches for the domain in From".to_owned()),
         ),
         DmarcResult::TempError(_) => (AuthenticationResult::TempError, Some(NO_ANSWER.to_owned())),
         DmarcResult::PermError(error) => (AuthenticationResult::PermError, Some(reason(&error))),
@@ -127,7 +127,7 @@ pub(super) fn finding_without_answer(from: &str) -> (AuthenticationDetail, Optio
 }
 
 /// The finding about a message without a usable author.
-pub(super) fn nobody() -> (AuthenticationDetail, Option<DmarcPolicy>) {
+pub(super) fn finding_without_sender() -> (AuthenticationDetail, Option<DmarcPolicy>) {
     let detail = AuthenticationDetail {
         method: AuthenticationMethod::Dmarc,
         result: AuthenticationResult::None,

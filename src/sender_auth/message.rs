@@ -4,14 +4,14 @@
 //! number of names in a signature. So both are bounded here, before anything is computed or queried.
 
 use mail_auth::arc::{self, ArcError};
-use mail_auth::common::crypto::{Algorithm, HashAlgorithm};
+use mail_auth::common::crypto::HashAlgorithm;
 use mail_auth::common::headers::Header;
 use mail_auth::dkim::{Canonicalization, DkimError, Signature};
 use mail_auth::{AuthenticatedMessage, Error};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::alignment::may_be_one_organisation;
-use super::dkim::{MOST_SIGNATURES, finding};
+use super::dkim::{MOST_NAMES, MOST_SIGNATURES, finding, refusal};
 use super::raw_fields::RawFields;
 use crate::mail::{AuthenticationDetail, AuthenticationResult, mbox_lines};
 
@@ -22,9 +22,6 @@ const MOST_LINES: usize = 10_000;
 /// Maximum size in octets of a parsed field. Signatures have a few hundred; parsing takes up to thirty times
 /// the size.
 const MOST_FIELD: usize = 16 * 1024;
-
-/// Maximum number of field names in one signature.
-const MOST_NAMES: usize = 250;
 
 /// Maximum number of sets in a chain (RFC 8617 4.2.1).
 const MOST_SETS: usize = 50;
@@ -332,26 +329,6 @@ pub(super) fn is_plain(message: &AuthenticatedMessage<'_>, field: &str) -> bool 
         .map(|(name, _)| name)
         .filter(|name| name.trim_ascii().eq_ignore_ascii_case(field.as_bytes()));
     fields.next().is_some_and(|name| name.len() == field.len()) && fields.next().is_none()
-}
-
-/// Rules of DKIM that `mail-auth` leaves to its caller.
-fn refusal(signature: &Signature) -> Option<(AuthenticationResult, &'static str)> {
-    // RFC 6376 5.4: From is always signed; a signature without it says nothing about the author.
-    let is_from = |name: &String| name.trim().eq_ignore_ascii_case("from");
-    if !signature.h.iter().any(is_from) {
-        return Some((AuthenticationResult::PermError, "From is not signed"));
-    }
-    // RFC 8301 3.1: such signatures fail permanently.
-    if signature.a == Algorithm::RsaSha1 {
-        return Some((
-            AuthenticationResult::PermError,
-            "rsa-sha1 is no longer valid",
-        ));
-    }
-    if signature.h.len() > MOST_NAMES {
-        return Some((AuthenticationResult::Policy, "too many fields are signed"));
-    }
-    None
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Domains whose DNS recently failed to answer (RFC 9520: failures are to be cached, too).
+//! Domains whose DNS recently failed to answer (RFC 9520: failures must be cached, too).
 //!
 //! Without this cache, every message of such a domain would wait for the same timeout. Only DMARC failures of
 //! the From domain are recorded: if other names counted, a forger could use one of their own names that

@@ -1,8 +1,8 @@
-//! The header split into fields exactly as `mail-auth` does, so that the same octets are hashed.
+//! Splits a header into fields exactly as `mail-auth` does, so that the same octets are hashed.
 //!
 //! Takes a raw message; returns name and value of each field, unparsed, and the start of the body.
-//! `mail-auth` parses every field that it knows, which takes up to a hundred times the size of a hostile one.
-//! Here a field is parsed only after its size was checked.
+//! `mail-auth` parses every field that it knows, which for a hostile field takes up to a hundred times its size in
+//! memory. Here a field is parsed only after its size was checked.
 
 use memchr::{memchr, memchr2};
 

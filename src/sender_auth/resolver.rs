@@ -23,10 +23,10 @@ const SHORTEST_NEGATIVE: Duration = Duration::from_secs(30);
 /// Maximum number of concurrent queries on one connection to a server.
 const OPEN_QUESTIONS: usize = 2048;
 
-/// `patience` is the timeout for one message; within it, a query without an answer is repeated.
+/// `timeout` is the timeout for one message; within it, a query without an answer is repeated.
 pub(super) fn resolver(
     servers: &[SocketAddr],
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<MessageAuthenticator, CheckerError> {
     let (config, mut options) = if servers.is_empty() {
         read_system_conf().map_err(|cause| CheckerError::System(cause.to_string()))?
@@ -35,7 +35,7 @@ pub(super) fn resolver(
         let config = ResolverConfig::from_parts(None, Vec::new(), servers);
         (config, ResolverOpts::default())
     };
-    options.timeout = (patience / 3).max(Duration::from_millis(10));
+    options.timeout = (timeout / 3).max(Duration::from_millis(10));
     options.attempts = 1;
     options.edns0 = true;
     options.cache_size = REMEMBERED;

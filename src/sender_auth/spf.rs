@@ -18,9 +18,9 @@ use crate::mail::{AuthenticationDetail, AuthenticationMethod, AuthenticationResu
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SpfQuery {
     Ask(SpfIdentity),
-    /// The message has no identity for SPF, which the sender caused.
+    /// The message gives SPF no identity to check; the sender caused that.
     NoDomain(&'static str),
-    /// We lack information about the client, which the sender did not cause.
+    /// We lack information about the client; the sender did not cause that.
     Unknown(&'static str),
 }
 
@@ -44,7 +44,7 @@ impl SpfQuery {
                 helo,
                 told_by,
             } => (*address, helo.as_deref().unwrap_or_default(), *told_by),
-            Client::Inside => return Self::Unknown("no client outside the house"),
+            Client::Inside => return Self::Unknown("no client outside our own machines"),
             Client::Unreadable => {
                 return Self::Unknown("the MTA's Received field does not name the client");
             }

@@ -146,7 +146,7 @@ impl Reservation<'_> {
         self.has_reserve || octets <= self.octets
     }
 
-    /// Octets that would be free for others without this message.
+    /// Octets reserved for this message; at least 1 while it holds the reserve.
     #[must_use]
     pub fn octets(&self) -> usize {
         self.octets.max(usize::from(self.has_reserve))

@@ -2,16 +2,12 @@
 
 use super::reply::Reply;
 
-/// RFC 5321 4.5.3.1.4 gives a command 512 octets with its CRLF; MAIL gets 26 more for SIZE (RFC
-/// 1870 3), 17 for BODY (RFC 6152 2) and 10 for SMTPUTF8 (RFC 6531 3.4).
-pub const MAX_LINE: usize = 512 + 26 + 17 + 10;
-
 /// The commands with a reply of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     Helo,
     Ehlo,
-    MailParameters,
+    Mail,
     Rcpt,
     Data,
     Rset,
@@ -30,7 +26,7 @@ pub enum Verb {
 const VERBS: &[(&str, Verb)] = &[
     ("EHLO", Verb::Ehlo),
     ("HELO", Verb::Helo),
-    ("MAIL", Verb::MailParameters),
+    ("MAIL", Verb::Mail),
     ("RCPT", Verb::Rcpt),
     ("DATA", Verb::Data),
     ("RSET", Verb::Rset),
@@ -102,7 +98,7 @@ mod tests {
             ("quit ", Verb::Quit, ""),
             (
                 "mAiL   FROM:<a@b.example> SIZE=1 ",
-                Verb::MailParameters,
+                Verb::Mail,
                 "FROM:<a@b.example> SIZE=1",
             ),
             ("NOOP\tfor you", Verb::Noop, "for you"),

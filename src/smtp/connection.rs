@@ -12,8 +12,11 @@ use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
-use super::command::MAX_LINE;
 use super::reply::Reply;
+
+/// RFC 5321 4.5.3.1.4 gives a command 512 octets with its CRLF; MAIL gets 26 more for SIZE (RFC
+/// 1870 3), 17 for BODY (RFC 6152 2) and 10 for SMTPUTF8 (RFC 6531 3.4).
+const MAX_LINE: usize = 512 + 26 + 17 + 10;
 
 /// Buffer size for a group of commands, which is the cost of an idle connection.
 const COMMANDS: usize = 4 * 1024;
@@ -33,7 +36,7 @@ pub enum ConnectionEnd {
     TimedOut,
     #[error("shutting down")]
     Leaving,
-    #[error("another client was given the seat")]
+    #[error("the slot was given to another client")]
     Evicted,
     #[error("{0}")]
     Io(#[from] io::Error),

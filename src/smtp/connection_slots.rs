@@ -44,12 +44,12 @@ pub struct ConnectionSlots {
 #[derive(Default)]
 struct Taken {
     next: u64,
-    connection_slots: HashMap<u64, Arc<Mark>>,
+    by_id: HashMap<u64, Arc<SlotState>>,
     by_peer: HashMap<IpAddr, usize>,
 }
 
 /// State of the connection in a slot.
-struct Mark {
+struct SlotState {
     peer: IpAddr,
     /// Time since which we wait for it; [`BUSY`] otherwise.
     waiting_since: AtomicU64,
@@ -62,7 +62,7 @@ struct Mark {
     evicted: CancellationToken,
 }
 
-impl Mark {
+impl SlotState {
     fn waits_since(&self) -> u64 {
         self.waiting_since.load(Ordering::Relaxed)
     }
@@ -83,7 +83,7 @@ impl Mark {
         self.rate().is_some_and(|rate| rate.is_slow(now))
     }
 
-    /// True if it is not idle only because it sends something from time to time.
+    /// True if it would be idle but for the little that it sends from time to time.
     fn lingers(&self, latest: u64, now: Instant) -> bool {
         self.is_waited_for()
             && self.last_message.load(Ordering::Relaxed) <= latest
@@ -97,7 +97,7 @@ const BUSY: u64 = u64::MAX;
 pub struct Slot {
     connection_slots: Arc<ConnectionSlots>,
     id: u64,
-    mark: Arc<Mark>,
+    state: Arc<SlotState>,
 }
 
 impl ConnectionSlots {
@@ -115,14 +115,14 @@ impl ConnectionSlots {
         let tenth = max / 10;
         let has_many = taken.by_peer.get(&peer).is_some_and(|own| *own >= tenth);
         let room = if has_many { max - tenth } else { max };
-        if taken.connection_slots.len() >= room {
+        if taken.by_id.len() >= room {
             // A peer with many connections loses one of its own.
-            let is_full = taken.connection_slots.len() >= max;
-            self.send_away(&mut taken, |mark| is_full || mark.peer == peer)?;
+            let is_full = taken.by_id.len() >= max;
+            self.send_away(&mut taken, |state| is_full || state.peer == peer)?;
         }
         let id = taken.next;
         taken.next += 1;
-        let mark = Arc::new(Mark {
+        let state = Arc::new(SlotState {
             peer,
             waiting_since: AtomicU64::new(BUSY),
             memory: AtomicUsize::new(0),
@@ -130,18 +130,18 @@ impl ConnectionSlots {
             rate: Mutex::default(),
             evicted: CancellationToken::new(),
         });
-        taken.connection_slots.insert(id, Arc::clone(&mark));
+        taken.by_id.insert(id, Arc::clone(&state));
         *taken.by_peer.entry(peer).or_default() += 1;
         Some(Slot {
             connection_slots: Arc::clone(self),
             id,
-            mark,
+            state,
         })
     }
 
     /// Evicts the longest-idle of these connections, if it was idle for long enough. It sends its final reply
     /// without a slot.
-    fn send_away(&self, taken: &mut Taken, these: impl Fn(&Mark) -> bool) -> Option<()> {
+    fn send_away(&self, taken: &mut Taken, these: impl Fn(&SlotState) -> bool) -> Option<()> {
         let before = |time: Duration| {
             let millis = u64::try_from(time.as_millis()).unwrap_or(BUSY);
             self.now().checked_sub(millis)
@@ -149,18 +149,18 @@ impl ConnectionSlots {
         let latest = before(IDLE_LIMIT)?;
         let these = || {
             taken
-                .connection_slots
+                .by_id
                 .iter()
-                .filter(|(_, mark)| these(mark))
+                .filter(|(_, state)| these(state))
         };
         let idle = these()
-            .filter(|(_, mark)| mark.waits_since() <= latest)
-            .min_by_key(|(_, mark)| mark.waits_since());
+            .filter(|(_, state)| state.waits_since() <= latest)
+            .min_by_key(|(_, state)| state.waits_since());
         let lingering = || {
             let (latest, now) = (before(NO_MESSAGE_LIMIT)?, Instant::now());
             these()
-                .filter(|(_, mark)| mark.lingers(latest, now))
-                .min_by_key(|(_, mark)| mark.last_message.load(Ordering::Relaxed))
+                .filter(|(_, state)| state.lingers(latest, now))
+                .min_by_key(|(_, state)| state.last_message.load(Ordering::Relaxed))
         };
         let id = *idle.or_else(lingering)?.0;
         taken.evict(id);
@@ -175,32 +175,32 @@ impl ConnectionSlots {
         let now = Instant::now();
         let mut taken = self.lock();
         let mut held: HashMap<IpAddr, usize> = HashMap::from([(peer, 0)]);
-        for mark in taken.connection_slots.values() {
-            let octets = mark.memory();
+        for state in taken.by_id.values() {
+            let octets = state.memory();
             if octets > 0 {
-                *held.entry(mark.peer).or_default() += octets;
+                *held.entry(state.peer).or_default() += octets;
             }
         }
-        let reservation = held.values().sum::<usize>() / held.len();
-        let of_peer = |mark: &Mark| held.get(&mark.peer).copied().unwrap_or(0);
+        let fair_share = held.values().sum::<usize>() / held.len();
+        let of_peer = |state: &SlotState| held.get(&state.peer).copied().unwrap_or(0);
         let candidates = || {
-            let connection_slots = taken.connection_slots.iter();
-            connection_slots.filter(|(_, mark)| mark.memory() > 0 && mark.is_waited_for())
+            let connection_slots = taken.by_id.iter();
+            connection_slots.filter(|(_, state)| state.memory() > 0 && state.is_waited_for())
         };
         let slow = candidates()
-            .filter(|(_, mark)| {
-                latest.is_some_and(|latest| mark.waits_since() <= latest) || mark.is_slow(now)
+            .filter(|(_, state)| {
+                latest.is_some_and(|latest| state.waits_since() <= latest) || state.is_slow(now)
             })
-            .max_by_key(|(_, mark)| (of_peer(mark), Reverse(mark.waits_since())));
+            .max_by_key(|(_, state)| (of_peer(state), Reverse(state.waits_since())));
         let beyond_its_share = || {
             candidates()
-                .filter(|(_, mark)| of_peer(mark) > reservation)
-                .min_by_key(|(_, mark)| {
-                    let rate = mark.rate().and_then(|rate| rate.octets_a_second(now));
+                .filter(|(_, state)| of_peer(state) > fair_share)
+                .min_by_key(|(_, state)| {
+                    let rate = state.rate().and_then(|rate| rate.octets_a_second(now));
                     rate.unwrap_or(u64::MAX)
                 })
         };
-        let insists = waited >= IDLE_LIMIT && held[&peer] < reservation;
+        let insists = waited >= IDLE_LIMIT && held[&peer] < fair_share;
         let victim = slow.or_else(|| insists.then(beyond_its_share).flatten());
         if let Some(id) = victim.map(|(id, _)| *id) {
             taken.evict(id);
@@ -218,20 +218,20 @@ impl ConnectionSlots {
 
 impl Taken {
     fn evict(&mut self, id: u64) {
-        if let Some(mark) = self.connection_slots.get(&id) {
-            mark.evicted.cancel();
+        if let Some(state) = self.by_id.get(&id) {
+            state.evicted.cancel();
         }
         self.remove(id);
     }
 
     fn remove(&mut self, id: u64) {
-        let Some(mark) = self.connection_slots.remove(&id) else {
+        let Some(state) = self.by_id.remove(&id) else {
             return;
         };
-        if let Some(own) = self.by_peer.get_mut(&mark.peer) {
+        if let Some(own) = self.by_peer.get_mut(&state.peer) {
             *own -= 1;
             if *own == 0 {
-                self.by_peer.remove(&mark.peer);
+                self.by_peer.remove(&state.peer);
             }
         }
     }
@@ -241,36 +241,36 @@ impl Slot {
     /// Records that we wait for the client from now on.
     pub fn waits(&self) {
         let now = self.connection_slots.now();
-        self.mark.waiting_since.store(now, Ordering::Relaxed);
+        self.state.waiting_since.store(now, Ordering::Relaxed);
     }
 
     /// Records that the client sent something.
     pub fn is_busy(&self) {
-        self.mark.waiting_since.store(BUSY, Ordering::Relaxed);
+        self.state.waiting_since.store(BUSY, Ordering::Relaxed);
     }
 
     /// Records the octets of the budget that the connection holds.
     pub fn has_memory(&self, octets: usize) {
-        self.mark.memory.store(octets, Ordering::Relaxed);
+        self.state.memory.store(octets, Ordering::Relaxed);
     }
 
     /// Records the start of a message.
     pub fn message_begins(&self) {
-        *self.mark.rate() = Some(Rate::begin(Instant::now()));
+        *self.state.rate() = Some(Rate::begin(Instant::now()));
     }
 
     /// Records received octets of the message.
     pub fn record(&self, octets: usize) {
-        if let Some(rate) = self.mark.rate().as_mut() {
+        if let Some(rate) = self.state.rate().as_mut() {
             rate.record(octets, Instant::now());
         }
     }
 
     /// Records the end of the message.
     pub fn message_ends(&self) {
-        *self.mark.rate() = None;
+        *self.state.rate() = None;
         let now = self.connection_slots.now();
-        self.mark.last_message.store(now, Ordering::Relaxed);
+        self.state.last_message.store(now, Ordering::Relaxed);
     }
 
     /// Waits for memory of the budget, and evicts others that hold some meanwhile. The time does not count as
@@ -283,16 +283,16 @@ impl Slot {
             .is_err()
         {
             self.connection_slots
-                .evict_for_memory(self.mark.peer, began.elapsed());
+                .evict_for_memory(self.state.peer, began.elapsed());
         }
-        if let Some(rate) = self.mark.rate().as_mut() {
+        if let Some(rate) = self.state.rate().as_mut() {
             rate.pause(began.elapsed());
         }
     }
 
     /// Returns when this connection is evicted in favour of others.
     pub async fn wait_for_eviction(&self) {
-        self.mark.evicted.cancelled().await;
+        self.state.evicted.cancelled().await;
     }
 }
 
@@ -319,17 +319,17 @@ mod tests {
         assert!(take().is_none(), "nobody has waited long");
         advance(Duration::from_secs(9)).await;
 
-        let fourth = take().expect("the seat of the first");
-        assert!(first.mark.evicted.is_cancelled());
-        assert!(!second.mark.evicted.is_cancelled());
+        let fourth = take().expect("the slot of the first");
+        assert!(first.state.evicted.is_cancelled());
+        assert!(!second.state.evicted.is_cancelled());
         assert!(take().is_none(), "the second has waited nine seconds");
         second.is_busy();
         advance(Duration::from_mins(10)).await;
         assert!(take().is_none(), "all are busy");
-        assert!(!busy.mark.evicted.is_cancelled());
+        assert!(!busy.state.evicted.is_cancelled());
 
         drop(first);
-        assert!(take().is_none(), "its seat is another's");
+        assert!(take().is_none(), "its slot is another's");
         drop(fourth);
         assert!(take().is_some());
     }
@@ -340,7 +340,7 @@ mod tests {
         let take = || {
             connection_slots
                 .take(10, [127, 0, 0, 1].into())
-                .expect("a seat")
+                .expect("a slot")
         };
         let (without, with, busy, waiting) = (take(), take(), take(), take());
         without.waits();
@@ -354,12 +354,12 @@ mod tests {
         memory.await.expect("who has memory goes");
         assert!(begin.elapsed() >= IDLE_LIMIT, "{:?}", begin.elapsed());
         assert!(begin.elapsed() < IDLE_LIMIT + 2 * EVICTION_INTERVAL);
-        let idle_limit = tokio::time::timeout(Duration::from_hours(1), async {
+        let starved = tokio::time::timeout(Duration::from_hours(1), async {
             waiting.acquire_evicting(std::future::pending()).await;
         });
-        assert!(idle_limit.await.is_err(), "nobody has any to spare");
-        assert!(!without.mark.evicted.is_cancelled() && !busy.mark.evicted.is_cancelled());
-        assert_eq!(connection_slots.lock().connection_slots.len(), 3);
+        assert!(starved.await.is_err(), "nobody has any to spare");
+        assert!(!without.state.evicted.is_cancelled() && !busy.state.evicted.is_cancelled());
+        assert_eq!(connection_slots.lock().by_id.len(), 3);
     }
 
     #[tokio::test(start_paused = true)]
@@ -368,7 +368,7 @@ mod tests {
         let take = || {
             connection_slots
                 .take(100, [127, 0, 0, 1].into())
-                .expect("a seat")
+                .expect("a slot")
         };
         let trickling: Vec<_> = (0..40).map(|_| take()).collect();
         for slot in &trickling {
@@ -381,7 +381,7 @@ mod tests {
         let gone = || {
             let connection_slots = trickling.iter();
             connection_slots
-                .filter(|slot| slot.mark.evicted.is_cancelled())
+                .filter(|slot| slot.state.evicted.is_cancelled())
                 .count()
         };
         let trickle = async {
@@ -403,14 +403,14 @@ mod tests {
     async fn a_fast_peer_loses_memory_beyond_its_share() {
         let connection_slots = Arc::new(ConnectionSlots::new());
         let [greedy, modest] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from);
-        let take = |peer| connection_slots.take(100, peer).expect("a seat");
+        let take = |peer| connection_slots.take(100, peer).expect("a slot");
         let fast: Vec<_> = (0..4).map(|_| take(greedy)).collect();
         for slot in &fast {
             slot.has_memory(8 << 20);
             slot.message_begins();
             slot.waits();
         }
-        let gone = || fast.iter().any(|slot| slot.mark.evicted.is_cancelled());
+        let gone = || fast.iter().any(|slot| slot.state.evicted.is_cancelled());
         let send = async |until: Duration| {
             let begin = Instant::now();
             while !gone() && begin.elapsed() < until {
@@ -430,7 +430,7 @@ mod tests {
         take(modest)
             .acquire_evicting(send(Duration::from_mins(1)))
             .await;
-        assert!(fast[0].mark.evicted.is_cancelled(), "the slowest goes");
+        assert!(fast[0].state.evicted.is_cancelled(), "the slowest goes");
         assert!(
             begin.elapsed() <= IDLE_LIMIT + 2 * EVICTION_INTERVAL,
             "{:?}",
@@ -446,7 +446,7 @@ mod tests {
         for slot in rest {
             slot.waits();
         }
-        assert!(rest.iter().all(|slot| !slot.mark.evicted.is_cancelled()));
+        assert!(rest.iter().all(|slot| !slot.state.evicted.is_cancelled()));
     }
 
     #[tokio::test(start_paused = true)]
@@ -465,8 +465,8 @@ mod tests {
             }
             assert_eq!(take().is_some(), second == 59, "{second}");
         }
-        assert!(talking.mark.evicted.is_cancelled());
-        assert!(!working.mark.evicted.is_cancelled());
+        assert!(talking.state.evicted.is_cancelled());
+        assert!(!working.state.evicted.is_cancelled());
     }
 
     #[tokio::test(start_paused = true)]
@@ -476,7 +476,7 @@ mod tests {
         let take = |peer| connection_slots.take(20, peer);
         let held: Vec<_> = std::iter::from_fn(|| take(greedy)).collect();
         assert_eq!(held.len(), 18);
-        let first = take(modest).expect("a seat is kept");
+        let first = take(modest).expect("a slot is kept");
         let second = take(modest).expect("and another");
         assert!(take(modest).is_none(), "all are taken");
         drop(first);
@@ -492,7 +492,7 @@ mod tests {
         second.waits();
         advance(IDLE_LIMIT).await;
         let again = take(greedy).expect("in place of one of its own");
-        assert!(!first.mark.evicted.is_cancelled() && !second.mark.evicted.is_cancelled());
+        assert!(!first.state.evicted.is_cancelled() && !second.state.evicted.is_cancelled());
         assert_eq!(connection_slots.lock().by_peer[&greedy], 18);
         drop((held, again, first, second));
         assert!(connection_slots.lock().by_peer.is_empty());

@@ -18,8 +18,8 @@ use super::session::{Session, Shared};
 use super::settings::ServerSettings;
 use crate::observe::events;
 
-/// Pause when the system has no file descriptor for another connection.
-const NO_DESCRIPTOR: Duration = Duration::from_millis(100);
+/// Pause after a failed accept, for example when there is no free file descriptor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves all listeners until `shutdown`. From then on no connection is accepted and no transaction begins;
 /// returns when those in progress are finished.
@@ -38,7 +38,7 @@ pub async fn serve<R: MessageHandler>(
         let largest = settings.max_message_size.saturating_add(to_read);
         Budget::new(settings.memory_budget, largest)
     };
-    let door = Arc::new(Door {
+    let acceptor = Arc::new(Acceptor {
         shared: Shared { handler, budget },
         settings,
         connection_slots: Arc::new(ConnectionSlots::new()),
@@ -46,20 +46,19 @@ pub async fn serve<R: MessageHandler>(
         tasks: TaskTracker::new(),
     });
     for listener in listeners {
-        let door_keeper = Arc::clone(&door);
-        door.tasks
-            .spawn(async move { door_keeper.keep(listener).await });
+        let accepting = Arc::clone(&acceptor).accept_all(listener);
+        acceptor.tasks.spawn(accepting);
     }
-    door.tasks.close();
-    door.tasks.wait().await;
+    acceptor.tasks.close();
+    acceptor.tasks.wait().await;
 }
 
-/// Answers each connection with `421` until `shutdown`, while nothing can be taken yet.
-pub async fn turn_all_away(listener: TcpListener, shutdown: CancellationToken) {
+/// Answers each connection with `421` until `shutdown`: the server is not ready yet.
+pub async fn reject_all(listener: TcpListener, shutdown: CancellationToken) {
     let accepting = async {
         loop {
             if let Some((stream, peer)) = accept(&listener).await {
-                turn_away(stream, peer.ip().to_canonical(), &Reply::Starting);
+                reject(stream, peer.ip().to_canonical(), &Reply::Starting);
             }
         }
     };
@@ -73,13 +72,14 @@ async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
         Err(error) if is_of_one_connection(&error) => None,
         Err(error) => {
             events::fault("smtp.accept", &error);
-            tokio::time::sleep(NO_DESCRIPTOR).await;
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             None
         }
     }
 }
 
-struct Door<R> {
+/// Accepts the connections of all listeners.
+struct Acceptor<R> {
     shared: Shared<R>,
     settings: watch::Receiver<Arc<ServerSettings>>,
     connection_slots: Arc<ConnectionSlots>,
@@ -87,9 +87,9 @@ struct Door<R> {
     tasks: TaskTracker,
 }
 
-impl<R: MessageHandler> Door<R> {
+impl<R: MessageHandler> Acceptor<R> {
     /// Accepts connections of one listener until shutdown.
-    async fn keep(self: Arc<Self>, listener: TcpListener) {
+    async fn accept_all(self: Arc<Self>, listener: TcpListener) {
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -97,34 +97,34 @@ impl<R: MessageHandler> Door<R> {
                 accepted = accept(&listener) => accepted,
             };
             if let Some((stream, peer)) = accepted {
-                self.admit(stream, peer);
+                self.serve_or_reject(stream, peer);
             }
         }
     }
 
     /// Serves a client, or refuses it with a greeting that gives the reason.
-    fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+    fn serve_or_reject(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let peer = peer.ip().to_canonical();
         let settings = Arc::clone(&self.settings.borrow());
         if !settings.trusts(peer) {
-            return turn_away(stream, peer, &Reply::Untrusted);
+            return reject(stream, peer, &Reply::Untrusted);
         }
         let Some(slot) = self.connection_slots.take(settings.max_connections, peer) else {
-            return turn_away(stream, peer, &Reply::TooManyConnections);
+            return reject(stream, peer, &Reply::TooManyConnections);
         };
         events::smtp_connected(peer);
         // We buffer replies ourselves; written ones must be sent at once.
         if let Err(error) = stream.set_nodelay(true) {
             return Reply::ConnectionEnd.log(peer, Some(&error.to_string()));
         }
-        let door = Arc::clone(self);
+        let acceptor = Arc::clone(self);
         self.tasks.spawn(async move {
             let session = Session {
-                shared: &door.shared,
+                shared: &acceptor.shared,
                 settings,
                 peer,
                 slot,
-                leave: door.shutdown.child_token(),
+                leave: acceptor.shutdown.child_token(),
             };
             session.run(stream).await;
         });
@@ -142,7 +142,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Sends one line and closes. The line fits into the socket's buffer, so nothing waits for the client.
-fn turn_away(stream: TcpStream, peer: IpAddr, reply: &Reply) {
+fn reject(stream: TcpStream, peer: IpAddr, reply: &Reply) {
     reply.log(peer, None);
     let mut line = Vec::new();
     reply.write_to(&mut line);

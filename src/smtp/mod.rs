@@ -32,5 +32,5 @@ pub mod tls;
 mod xforward;
 
 pub use handler::{DataOutcome, MessageHandler, TryLater, UnknownRecipient};
-pub use listener::{serve, turn_all_away};
+pub use listener::{reject_all, serve};
 pub use settings::{ServerSettings, Tls};

@@ -130,8 +130,8 @@ impl<R: MessageHandler> Protocol<R> {
         let Command { verb, argument } = command;
         Ok(match verb {
             Verb::Ehlo | Verb::Helo => self.hello(verb, argument)?.into(),
-            Verb::MailParameters if leaving => Response::close(Reply::ShuttingDown),
-            Verb::MailParameters => self.mail(argument)?.into(),
+            Verb::Mail if leaving => Response::close(Reply::ShuttingDown),
+            Verb::Mail => self.mail(argument)?.into(),
             Verb::Rcpt => self.rcpt(argument)?.into(),
             Verb::Data => self.data(argument)?,
             Verb::Rset => {
@@ -208,7 +208,7 @@ impl<R: MessageHandler> Protocol<R> {
 
     fn rcpt(&mut self, argument: &str) -> Result<Reply, Reply> {
         let address = extensions::recipient(argument)?;
-        // A wrong order of commands takes precedence, which mailin detects.
+        // A command out of order takes precedence; mailin detects it.
         let mailbox = match &self.phase {
             Phase::Addressed(mail, recipients) => {
                 if !address.is_ascii() && !mail.smtputf8 {

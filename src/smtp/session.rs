@@ -76,7 +76,7 @@ impl<R: MessageHandler> Session<'_, R> {
         mut connection: Connection<S>,
         protocol: &mut Protocol<R>,
     ) -> Option<S> {
-        let last_word = match self.exchange(&mut connection, protocol).await {
+        let final_reply = match self.exchange(&mut connection, protocol).await {
             Ok(End::StartTls) => return Some(connection.into_stream()),
             Ok(End::Done) => None,
             Err(ConnectionEnd::Leaving) => Some(Reply::ShuttingDown),
@@ -89,7 +89,7 @@ impl<R: MessageHandler> Session<'_, R> {
                 return None;
             }
         };
-        if let Some(reply) = last_word {
+        if let Some(reply) = final_reply {
             self.say(&mut connection, &reply);
         }
         connection.close(LINGER).await;

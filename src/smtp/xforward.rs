@@ -28,7 +28,7 @@ pub fn update(known: &mut ForwardedClient, argument: &str) -> Result<(), Reply> 
         match name.as_str() {
             "NAME" => client.name = value,
             "HELO" => client.helo = value,
-            // May be something else than an IP address, for mail that did not come over a network.
+            // May be something other than an IP address, for mail that did not come over a network.
             "ADDR" => client.address = value.as_deref().and_then(address),
             _ => {}
         }

@@ -11,7 +11,7 @@ use crate::domain::{EmailAddress, Role, Timestamp};
 /// Seconds by which the clocks of the provider and this machine may differ.
 const SKEW: i64 = 60;
 
-/// Seconds from the issue of a token to its use. The browser's way back takes none: the token is fetched here.
+/// Maximum age of a token in seconds. Tokens are fetched directly from the provider, so the browser adds no delay.
 const OLDEST: i64 = 10 * 60;
 
 /// Maximum values of a claim with several, and maximum octets of one.
@@ -60,7 +60,7 @@ impl Claims {
         }
         let subject = text("sub").unwrap_or_default();
         if subject.is_empty() || subject.len() > LONGEST || subject.chars().any(char::is_control) {
-            return Err(SsoError::Token("it names nobody"));
+            return Err(SsoError::Token("it has no usable subject"));
         }
         let now = now.as_second();
         let time = |name: &str| claims.get(name).and_then(seconds);
@@ -91,7 +91,7 @@ impl Claims {
         self.text("sub").unwrap_or_default()
     }
 
-    /// True if a claim that we use may stand at the userinfo endpoint only (5.4).
+    /// True if the token lacks a claim that we use: it may be available only from the userinfo endpoint (5.4).
     pub(super) fn lack_any(&self, sso: &Sso) -> bool {
         let is_absent = |path: &str| find(&self.0, path).is_none();
         is_absent("email")
@@ -115,7 +115,7 @@ impl Claims {
         Ok(())
     }
 
-    /// `email_verified` says something about the address beside it only.
+    /// `email_verified` applies only to the `email` of the same source.
     fn add_address(&mut self, more: &Map<String, Value>) {
         let copy = |own: &mut Map<String, Value>, name: &str| {
             own.remove(name);

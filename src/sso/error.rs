@@ -3,7 +3,7 @@
 /// The log has the text; the person sees a page for the kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SsoError {
-    /// The provider cannot be reached, or answers what it must not.
+    /// The provider cannot be reached, or its answer is not valid.
     #[error("the provider cannot be used: {0}")]
     Provider(String),
     /// The provider sent the browser back without a code, with an error code of RFC 6749 4.1.2.1.
@@ -12,7 +12,7 @@ pub enum SsoError {
     /// The browser came back with something that does not belong to its attempt.
     #[error("the answer does not belong to this attempt: {0}")]
     Foreign(&'static str),
-    /// The ID token is not to be believed.
+    /// The ID token is not valid.
     #[error("the ID token is not valid: {0}")]
     Token(&'static str),
 }

@@ -1,8 +1,8 @@
 //! The provider: its description (OpenID Connect Discovery 1.0, 4), its keys, and the exchange of a code.
 //!
-//! Both are fetched when they are needed and kept for an hour. Keys are fetched again for a token of an unknown
-//! key, at a bounded rate, and nothing is asked again right after a failure, so a stranger at the login cannot
-//! make us flood the provider.
+//! Description and keys are fetched when they are needed and kept for an hour. Keys are fetched again for a token
+//! that an unknown key signed, at a bounded rate, and no fetch is repeated right after a failure. So a stranger at
+//! the login cannot make us flood the provider.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -150,7 +150,7 @@ impl Provider {
         }
     }
 
-    /// The address at which the browser begins, and from which the provider sends it to `return_to`.
+    /// The address to send the browser to; the provider then redirects it to `return_to`.
     ///
     /// # Errors
     /// `Provider`.
@@ -257,7 +257,7 @@ impl Provider {
             let said = &description.issuer;
             return Err(SsoError::of_provider(
                 "its description is of another issuer",
-                format_args!("{said:?}; sso.issuer must be written like that"),
+                format_args!("{said:?}; sso.issuer must be exactly this"),
             ));
         }
         for address in [
@@ -355,7 +355,7 @@ impl Provider {
         let login = Authorization::Bearer(access);
         let body = self.fetch("userinfo endpoint", address, login).await?;
         serde_json::from_slice(&body)
-            .map_err(|_| SsoError::of_provider("its userinfo endpoint", "the answer is no JSON"))
+            .map_err(|_| SsoError::of_provider("its userinfo endpoint", "the answer is not JSON"))
     }
 
     async fn fetch(

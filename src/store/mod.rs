@@ -202,7 +202,7 @@ impl Store {
                 audit::hooks::owes_more,
             )?,
             readers: Arc::new(Readers::of(driver.clone())),
-            long_readers: Arc::new(Readers::for_long_questions(driver.clone())),
+            long_readers: Arc::new(Readers::for_long_reads(driver.clone())),
             notifier,
             health,
             driver,

@@ -6,16 +6,16 @@
 
 mod compose;
 pub mod confirm;
+mod confirming_words;
 pub mod digest;
 mod header_fields;
 pub mod mail_queue;
 mod message_id;
 mod notices;
-mod reply;
 #[cfg(test)]
 pub(crate) mod tests;
 mod transport;
 
 pub use compose::{ComposeError, ComposedMail, MailTokens, compose};
-pub use reply::ConfirmingWords;
+pub use confirming_words::ConfirmingWords;
 pub use transport::{MailTransport, TransportError};

@@ -42,7 +42,7 @@ pub(super) fn authorities() -> Finding {
     match rustls_native_certs::load_native_certs().certs.len() {
         0 => Finding::problem(
             check,
-            "this machine knows no certificate authority: no server's TLS can be verified, and no \
+            "this machine has no certificate authorities: no server's TLS can be verified, and no \
              sender is checked",
             "install ca-certificates",
         ),

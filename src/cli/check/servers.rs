@@ -169,10 +169,8 @@ fn reachable(check: String, endpoint: &Endpoint) -> Finding {
     if !endpoint.allow_private && is_of_the_own_network(&host, port) {
         return Finding::problem(
             check,
-            format!(
-                "{host} has no address outside of the own network, so that nothing is sent there"
-            ),
-            "write allow_private = true beside the URL if it is meant",
+            format!("{host} has only addresses in private networks, so nothing is sent there"),
+            "write allow_private = true beside the URL if that is intended",
         );
     }
     match preflight::tcp(host.trim_matches(['[', ']']), port, TIMEOUT) {

@@ -19,7 +19,7 @@ pub(super) fn read(section: &TomlSection<'_>, example: &str) -> Option<Endpoint>
         let url = entry.parse(parse_http)?;
         if is_private(&url) && !allow_private {
             entry.refuse(format_args!(
-                "{} is not on the Internet; write allow_private = true beside it if it is meant",
+                "{} is not on the Internet; write allow_private = true beside it if that is intended",
                 url.host_str().unwrap_or_default()
             ));
         }

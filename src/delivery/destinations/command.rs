@@ -28,10 +28,10 @@ use crate::outbound::{Attempt, Cause, Scope};
 use crate::store::StoreError;
 
 /// Time between SIGTERM and SIGKILL.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const TERM_GRACE: Duration = Duration::from_secs(2);
 
 /// Maximum octets of standard error that are kept.
-const COMPLAINT: usize = 400;
+const MAX_STDERR: usize = 400;
 
 /// A program that takes messages.
 #[derive(Debug)]
@@ -54,13 +54,13 @@ impl CommandRunner {
         };
         let group = ProcessGroup::of(&child);
         let (mut stdin, stderr) = (child.stdin.take(), child.stderr.take());
-        let mut complaint = Vec::new();
+        let mut stderr_text = Vec::new();
         let ended = {
-            let listening = async {
-                listen(stderr, &mut complaint).await;
+            let reading = async {
+                read_stderr(stderr, &mut stderr_text).await;
                 Ok(())
             };
-            let exchange = async { tokio::try_join!(feed(&mut stdin, outgoing), listening) };
+            let exchange = async { tokio::try_join!(feed(&mut stdin, outgoing), reading) };
             tokio::pin!(exchange);
             let running = async {
                 tokio::select! {
@@ -81,7 +81,7 @@ impl CommandRunner {
         match ended {
             Ok(Ok(Ok(status))) => {
                 group.forget();
-                outcome(status, &String::from_utf8_lossy(&complaint))
+                outcome(status, &String::from_utf8_lossy(&stderr_text))
             }
             Ok(Ok(Err(e))) => Attempt::Retry(Cause::of_request(&format!("{program}: {e}"))),
             Ok(Err(unread)) => {
@@ -93,7 +93,7 @@ impl CommandRunner {
             }
             Err(_) => {
                 group.signal(Signal::TERM);
-                let _ = timeout(LAST_WORDS, child.wait()).await;
+                let _ = timeout(TERM_GRACE, child.wait()).await;
                 Attempt::Retry(Cause::of_request(&format!(
                     "{program}: not done within {} s",
                     self.config.timeout.as_secs_f32()
@@ -174,16 +174,16 @@ async fn feed(
 }
 
 /// Reads to the end and keeps the beginning.
-async fn listen(stderr: Option<ChildStderr>, kept: &mut Vec<u8>) {
+async fn read_stderr(stderr: Option<ChildStderr>, kept: &mut Vec<u8>) {
     let Some(mut stderr) = stderr else { return };
     let mut buffer = [0; 1024];
     while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
-        let wanted = COMPLAINT.saturating_sub(kept.len()).min(count);
+        let wanted = MAX_STDERR.saturating_sub(kept.len()).min(count);
         kept.extend_from_slice(&buffer[..wanted]);
     }
 }
 
-fn outcome(status: ExitStatus, complaint: &str) -> Attempt {
+fn outcome(status: ExitStatus, stderr_text: &str) -> Attempt {
     // Shells and many wrappers exit with 126 and 127 if a program cannot be run or found.
     let (is_refused, scope) = match status.code() {
         Some(0) => return Attempt::Delivered,
@@ -191,7 +191,7 @@ fn outcome(status: ExitStatus, complaint: &str) -> Attempt {
         Some(64 | 69 | 71..=74 | 78 | 126 | 127) => (false, Scope::Destination),
         Some(_) => (true, Scope::Request),
     };
-    let cause = Cause::new(&format!("{status} {complaint}"), scope);
+    let cause = Cause::new(&format!("{status} {stderr_text}"), scope);
     if is_refused {
         Attempt::Refused(cause)
     } else {

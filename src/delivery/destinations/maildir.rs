@@ -75,9 +75,9 @@ impl Maildir {
         }
     }
 
-    /// Delivers a group of messages: all are written, then synced, then renamed in order. `None` for those
-    /// that were not attempted: from the first failure of the storage on, or because of the `stop`. A fault of
-    /// one message concerns only it and the later ones of its account and portal.
+    /// Delivers a group of messages: writes all, then syncs them, then renames them in order. Returns `None` for
+    /// each message that was not attempted, because the storage failed earlier or `stop` was cancelled. A fault of
+    /// one message also stops the later messages of its account and portal, but no others.
     pub(in crate::delivery) async fn attempt(
         &self,
         messages: Vec<Arc<OutgoingMessage>>,
@@ -107,7 +107,7 @@ impl Maildir {
             Ok(Err(panic)) => Attempt::of_panic(&panic.to_string()),
             Err(_) => Attempt::Retry(Cause::of_destination("the storage took too long")),
         };
-        // Before the look at what has begun.
+        // Cancel before reading `begun`, so that no later message becomes visible.
         group.stop.cancel();
         fail(group.begun.load(Ordering::SeqCst), &failure, count)
     }
@@ -138,7 +138,7 @@ impl Maildir {
         let outcome = if published.is_empty() {
             Attempt::Delivered
         } else {
-            // After a fault they are visible nevertheless: the repeats have to look for them.
+            // They are visible even if this sync fails, so a retry has to look for them.
             let synced = sync_folder(&self.path.join("new"));
             synced.map_or_else(Attempt::from, |()| Attempt::Delivered)
         };
@@ -206,8 +206,8 @@ impl Maildir {
             return Ok(Written::Before);
         }
         let attempt = outgoing.claim().attempt;
-        // A name of its own for each attempt: an earlier one that storage held up beyond its time may still be
-        // writing. Without its file it publishes nothing.
+        // Each attempt has its own file name: an earlier attempt that the storage still blocks may go on writing.
+        // Once its file is removed it can publish nothing.
         let of_attempt = |attempt| self.path.join("tmp").join(format!("{name}.{attempt}"));
         let (part, whole) = (of_attempt(attempt), self.path.join("new").join(&name));
         if attempt > 1 {
@@ -315,10 +315,10 @@ fn create(part: &Path, bits: u32) -> io::Result<File> {
 
 /// State that the thread of a group shares with its attempt.
 struct Group {
-    /// The thread publishes nothing more.
+    /// Cancelled when the thread must publish nothing more.
     stop: CancellationToken,
-    /// Place after the last message that may be visible. It is set before the `stop` is checked, so that whoever
-    /// cancels first and reads then knows all that may become visible.
+    /// Number of messages, from the first on, that may be visible. It is set before `stop` is checked, so whoever
+    /// cancels `stop` and then reads this number knows every message that may become visible.
     begun: AtomicUsize,
 }
 
@@ -334,7 +334,8 @@ impl<T: Into<Attempt>> From<T> for Unwritten {
     }
 }
 
-/// The outcomes of a group that failed after the first of it were `begun`.
+/// Outcomes of a group that failed: the `failure` for the first `begun` messages, at least one, which may have been
+/// published, and `None` for the others.
 fn fail(begun: usize, failure: &Attempt, count: usize) -> Vec<Option<Attempt>> {
     let mut attempts = vec![Some(failure.clone()); begun.clamp(1, count.max(1))];
     attempts.resize(count, None);

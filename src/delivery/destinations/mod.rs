@@ -79,7 +79,7 @@ impl DestinationClient {
         self.timeout
     }
 
-    /// True if many messages are delivered at the cost of few when they are attempted together.
+    /// True if attempting many messages together costs little more than attempting one.
     pub fn takes_together(&self) -> bool {
         matches!(self.protocol, Protocol::Maildir(_))
     }

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn without_marks(raw: &[u8]) -> Vec<u8> {
+fn strip(raw: &[u8]) -> Vec<u8> {
     let hostname = Domain::parse("gate.corp.example").expect("a domain");
-    foreign(raw, &hostname)
+    kept_ranges(raw, &hostname)
         .into_iter()
         .flat_map(|range| raw[range].to_vec())
         .collect()
@@ -91,7 +91,7 @@ fn fields_of_our_names_are_left_out_however_written() {
         ),
         ("", ""),
     ] {
-        let shown = String::from_utf8(without_marks(came.as_bytes())).expect("ASCII");
+        let shown = String::from_utf8(strip(came.as_bytes())).expect("ASCII");
         assert_eq!(shown, passed_on, "{came:?}");
     }
 }
@@ -137,7 +137,7 @@ fn results_that_claim_our_name_are_left_out() {
             "X-Authentication-Results: gate.corp.example; none\r\n\r\n",
         ),
     ] {
-        let shown = String::from_utf8(without_marks(came.as_bytes())).expect("ASCII");
+        let shown = String::from_utf8(strip(came.as_bytes())).expect("ASCII");
         assert_eq!(shown, passed_on, "{came:?}");
     }
 }
@@ -204,7 +204,7 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn no_reader_finds_a_field_of_ours_from_outside(raw in hostile()) {
-        let passed_on = without_marks(&raw);
+        let passed_on = strip(&raw);
         for line in generous_lines(&passed_on) {
             prop_assert!(!is_forged(&line), "{:?}", String::from_utf8_lossy(&line));
         }
@@ -223,7 +223,7 @@ proptest! {
         }
         message.extend_from_slice(b"\r\n");
         message.extend_from_slice(&body);
-        let passed_on = without_marks(&message);
+        let passed_on = strip(&message);
         prop_assert!(passed_on.ends_with(&body));
     }
 
@@ -232,6 +232,6 @@ proptest! {
         let small = raw.to_ascii_lowercase();
         prop_assume!(!small.windows(4).any(|w| w == b"vest"));
         prop_assume!(!raw.first().is_some_and(|&b| is_blank(b)));
-        prop_assert_eq!(without_marks(&raw), raw);
+        prop_assert_eq!(strip(&raw), raw);
     }
 }

@@ -16,7 +16,7 @@ use super::*;
 use crate::config::{Endpoint, HttpCredentials, Retry, WebhookDestination, WebhookFormat};
 use crate::delivery::destinations::webhook::Webhook;
 use crate::domain::Timestamp;
-use crate::outbound::signature;
+use crate::outbound::webhook_signature;
 
 #[derive(Debug, Deserialize)]
 struct Case {
@@ -191,7 +191,7 @@ async fn a_raw_message_is_posted_as_it_is_and_signed() {
         .parse()
         .expect("seconds");
     assert!((before..=Timestamp::now().as_second()).contains(&seconds));
-    let signature = signature::sign(&secret, &id, seconds, &posted.body);
+    let signature = webhook_signature::sign(&secret, &id, seconds, &posted.body);
     assert_eq!(field("webhook-signature"), signature.as_deref());
 }
 
@@ -226,7 +226,7 @@ async fn a_form_has_the_message_in_base64_and_is_signed_as_it_is_sent() {
     assert_eq!(message, whole(&outgoing).await);
     let id = outgoing.claim().request().to_string();
     let seconds = posted.fields["webhook-timestamp"].parse().expect("seconds");
-    let signature = signature::sign(&secret, &id, seconds, &posted.body);
+    let signature = webhook_signature::sign(&secret, &id, seconds, &posted.body);
     assert_eq!(
         Some(&posted.fields["webhook-signature"]),
         signature.as_ref()

@@ -1,7 +1,7 @@
 //! One connection to an SMTP server: commands in, replies out, and a message piece by piece.
 //!
-//! Replies are bounded. No octet of the server counts as a reply to a later command: input that arrives
-//! before TLS begins ends the connection.
+//! Replies are bounded. Octets that arrive before TLS begins never count as replies within TLS: they end the
+//! connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use super::wire::Wire;
 const LONGEST_REPLY: u64 = 16 * 1024;
 
 /// Time limit of the server's reply to QUIT or before it closes.
-pub const LAST_WORDS: Duration = Duration::from_secs(2);
+pub const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
@@ -39,7 +39,7 @@ pub struct Offers {
     pub eight_bit: bool,
     pub utf8: bool,
     pub starttls: bool,
-    /// Maximum message size (RFC 1870); zero if not announced.
+    /// Maximum message size (RFC 1870), zero for no fixed maximum; `None` if SIZE is not offered.
     pub size: Option<u64>,
     login: Option<Mechanism>,
 }
@@ -129,7 +129,7 @@ impl SmtpConnection {
         self.command("STARTTLS").await?.expect(2)?;
         if !self.stream.buffer().is_empty() {
             return Err(SmtpFault::Broken(
-                "the server said more than it was asked".to_owned(),
+                "the server sent data before TLS began".to_owned(),
             ));
         }
         let stream = encrypt(self.stream.into_inner(), tls, host).await?;
@@ -194,7 +194,7 @@ impl SmtpConnection {
             return Ok(());
         };
         // A server may reply and close the connection while we are still writing.
-        match timeout(LAST_WORDS, self.reply()).await {
+        match timeout(CLOSING_TIMEOUT, self.reply()).await {
             Ok(Ok(reply)) if reply.code >= 400 => Err(reply.into_fault()),
             _ => Err(error.into()),
         }
@@ -216,7 +216,7 @@ impl SmtpConnection {
             let line = line.trim_end();
             let code = line.get(..3).and_then(|code| code.parse().ok());
             let (Some(code @ 200..=599), behind) = (code, line.get(3..).unwrap_or_default()) else {
-                return Err(SmtpFault::Broken(format!("{line:?} is no SMTP")));
+                return Err(SmtpFault::Broken(format!("{line:?} is not an SMTP reply")));
             };
             if !text.is_empty() {
                 text.push('\n');
@@ -262,7 +262,7 @@ async fn encrypt(
     host: &str,
 ) -> Result<Box<dyn Stream>, SmtpFault> {
     let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-        SmtpFault::Broken(format!("{host} is no name that a certificate could have"))
+        SmtpFault::Broken(format!("{host} is not a name that a certificate can have"))
     })?;
     Ok(Box::new(
         TlsConnector::from(tls).connect(name, stream).await?,

@@ -265,10 +265,10 @@ impl Harness {
 async fn slots_that_become_free_at_nearly_the_same_time_are_filled_together() {
     let harness = Harness::of(16);
     harness.claims(&[16]).await;
-    harness.end(1, COMPANY / 2).await;
+    harness.end(1, GATHER / 2).await;
     harness.end(1, Duration::ZERO).await;
     harness.claims(&[16, 2]).await;
-    harness.end(1, COMPANY / 2).await;
+    harness.end(1, GATHER / 2).await;
     harness.claims(&[16, 2, 1]).await;
     harness.close().await;
 }
@@ -311,7 +311,7 @@ async fn a_claim_that_failed_is_given_back_while_others_are_under_way() {
     let harness = Harness::of(2);
     harness.claims(&[2]).await;
     harness.queue.faults().claims = 1;
-    harness.end(1, COMPANY).await;
+    harness.end(1, GATHER).await;
     harness.claims(&[2, 1]).await;
     let given_back = harness.queue.faults().given_back;
     assert_eq!(given_back, 1);

@@ -38,7 +38,7 @@ fn protocol() -> Protocol<Desk> {
 #[derive(Debug, Clone, Copy)]
 enum Said {
     Ehlo,
-    MailParameters,
+    Mail,
     Rcpt,
     Stranger,
     /// DATA, and if it is accepted, true for a message within the size limit.
@@ -60,7 +60,7 @@ impl Model {
     /// The expected reply code of `said`, and the next state.
     fn expect(self, said: Said) -> (u16, Self) {
         match (said, self) {
-            (Said::MailParameters, Self::Greeted) => (250, Self::Sender(0)),
+            (Said::Mail, Self::Greeted) => (250, Self::Sender(0)),
             (Said::Rcpt, Self::Sender(count)) if count < 3 => (250, Self::Sender(count + 1)),
             (Said::Rcpt | Said::Stranger, Self::Sender(count)) if count >= 3 => {
                 (452, Self::Sender(count))
@@ -71,9 +71,7 @@ impl Model {
             (Said::Ehlo | Said::Rset, _) => (250, Self::Greeted),
             (Said::Noop, state) => (250, state),
             (Said::Rubbish, state) => (500, state),
-            (Said::MailParameters | Said::Rcpt | Said::Stranger | Said::Data(_), state) => {
-                (503, state)
-            }
+            (Said::Mail | Said::Rcpt | Said::Stranger | Said::Data(_), state) => (503, state),
         }
     }
 }
@@ -82,7 +80,7 @@ proptest! {
     #[test]
     fn any_order_of_commands(said in prop::collection::vec(
         prop::sample::select(vec![
-            Said::Ehlo, Said::MailParameters, Said::Rcpt, Said::Rcpt, Said::Stranger, Said::Data(true),
+            Said::Ehlo, Said::Mail, Said::Rcpt, Said::Rcpt, Said::Stranger, Said::Data(true),
             Said::Data(false), Said::Rset, Said::Noop, Said::Rubbish,
         ]),
         0..40,
@@ -92,7 +90,7 @@ proptest! {
         for said in said {
             let line: &[u8] = match said {
                 Said::Ehlo => b"EHLO mta.example",
-                Said::MailParameters => b"MAIL FROM:<>",
+                Said::Mail => b"MAIL FROM:<>",
                 Said::Rcpt => b"RCPT TO:<it@corp.example>",
                 Said::Stranger => b"RCPT TO:<no@corp.example>",
                 Said::Data(_) => b"DATA",

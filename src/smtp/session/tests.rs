@@ -46,7 +46,7 @@ fn settings() -> ServerSettings {
 fn session(settings: ServerSettings, pipe: usize) -> (DuplexStream, JoinHandle<Vec<usize>>) {
     let slot = Arc::new(ConnectionSlots::new())
         .take(1, PEER)
-        .expect("the first seat");
+        .expect("the first slot");
     session_in_slot(slot, settings, pipe)
 }
 
@@ -205,7 +205,7 @@ async fn an_idle_connection_is_evicted() {
     ] {
         let connection_slots = Arc::new(ConnectionSlots::new());
         let (mut client, task) = session_in_slot(
-            connection_slots.take(1, PEER).expect("a seat"),
+            connection_slots.take(1, PEER).expect("a slot"),
             settings(),
             10_000,
         );

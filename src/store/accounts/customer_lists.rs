@@ -1,8 +1,8 @@
 //! Filtered lists of accounts, by address or by the time at which they were made.
 //!
-//! One index serves a list in its order. If it does not serve all of the filter, a look reads a bounded stretch
-//! of the index, and a page that is not full has a cursor from which the search continues. A condition that
-//! another index could serve is written so that it cannot: that index would have to be sorted.
+//! One index gives the rows of a list in its order. If the index does not cover the whole filter, a look reads a
+//! bounded part of the index, and a page that is not full has a cursor from which the search continues. Conditions
+//! that another index covers are written so that it cannot be used: its rows would have to be sorted.
 
 use super::customers::{SHOWN, read_account};
 use crate::domain::{Account, Domain, Kind, Status, Timestamp};

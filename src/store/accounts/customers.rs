@@ -20,8 +20,9 @@ use crate::store::{LanguageWish, MailCause, MailKind, Store, StoreError, Topic};
 /// Outcome of a request for a new account.
 #[derive(Debug, Clone)]
 pub enum Added {
-    /// Created, or it existed already; a verification mail is owed either way.
+    /// Created; a verification mail is owed if it is pending.
     Now(Account),
+    /// It existed already.
     Before(Account),
     /// The access settings do not allow it.
     NotAllowed(Decision),

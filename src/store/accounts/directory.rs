@@ -1,9 +1,9 @@
 //! Users of the directory (SCIM), each with the account of its address.
 //!
-//! The access settings decide about a new account as they do for mail. The directory vouches for the address
-//! of an account, unless the settings refuse the address, the person said "This was not me", or messages wait
-//! for it: those were written before, by whomever, and only the person can say that they are theirs. A user that
-//! is inactive or removed has no access any more; an active one lifts nothing but that.
+//! The access settings decide about a new account as they do for mail. The directory vouches for the address of
+//! an account, unless the settings refuse the address, the person said "This was not me", or messages wait for it.
+//! Anybody may have written those, so only the person can say that they are theirs. An inactive or removed user
+//! loses access; an active user regains only the access that the directory took away.
 
 use serde::{Deserialize, Serialize};
 

@@ -37,7 +37,7 @@ impl Work<'_> {
         let tx = self.tx;
         if groups.len() > GroupName::MOST {
             return Err(StoreError::NotAllowed(format!(
-                "an account has at most {} groups, and these are {}",
+                "an account has at most {} groups, and {} are given",
                 GroupName::MOST,
                 groups.len()
             )));

@@ -56,7 +56,7 @@ fn refused_too_late(
         )?;
         NewEvent::new("verification.refused")
             .account(account.n)
-            .detail("the address was proved before")
+            .detail("the address was verified before")
             .record(tx, &Actor::Person, now)?;
     }
     Ok(Refused::TooLate {

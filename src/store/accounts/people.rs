@@ -1,8 +1,8 @@
-//! People in bulk: what a file or a program says of a person, brought together with the account there is.
+//! Import of people: reconciles the people that a file or a program lists with the existing accounts.
 //!
-//! The access settings decide about a new account as they do for mail. Of an account that exists, nothing is
-//! taken: a block stays, an internal account stays internal, and a verified address stays verified. So the
-//! same people again change nothing.
+//! The access settings decide about a new account as they do for mail. An existing account loses nothing: a block
+//! stays, an internal account stays internal, and a verified address stays verified. So importing the same people
+//! again changes nothing.
 
 use crate::access::{Consequence, Decision, decide_newcomer};
 use crate::domain::{
@@ -35,7 +35,7 @@ pub struct Person {
 pub enum PersonChange {
     MadeInternal,
     Groups,
-    /// The address counts as verified, and so many held requests are released.
+    /// The address counts as verified, and `released` held requests are released.
     Verified {
         released: usize,
     },
@@ -309,8 +309,8 @@ impl Work<'_> {
 }
 
 impl Store {
-    /// Brings people together with the accounts there are, in one transaction; with `dry_run`, only tells
-    /// what would be done. The outcomes are in the order of the people.
+    /// Reconciles people with the existing accounts in one transaction; with `dry_run`, only reports what would change.
+    /// The outcomes are in the order of the people.
     ///
     /// # Errors
     /// The database cannot be written; nothing has changed then.

@@ -57,7 +57,7 @@ impl Work<'_> {
             return ignore(
                 reply,
                 None,
-                "no reply address of ours, or not any more",
+                "the reply address is unknown or no longer valid",
                 now,
                 tx,
             );
@@ -102,7 +102,7 @@ impl Work<'_> {
         ignore(reply, Some(&account), cause, now, tx)
     }
 
-    /// Owes a mail with instructions, but none in answer to such a mail, and no second one.
+    /// Owes a mail with instructions, but only one, and none if the answer was to such a mail.
     fn tell_what_to_do(
         &mut self,
         account: &AccountRow,

@@ -1,5 +1,5 @@
-//! Active accounts that the access settings would not let in today: they were made while the gate was more
-//! open, and keep their access until an operator blocks them.
+//! Active accounts that the access settings would not let in today: they were created while the settings were less
+//! strict, and keep their access until an operator blocks them.
 
 use std::ops::ControlFlow;
 
@@ -21,9 +21,9 @@ pub struct UnlistedAccounts {
 }
 
 impl Store {
-    /// Finds the active accounts that neither the site nor a portal would let in as newcomers, at most `most`
-    /// addresses. None if `before` let none of them in either, so that the change concerns nobody. Reads all
-    /// active accounts.
+    /// Finds the active accounts that neither the site nor a portal would let in as newcomers, and lists at most `most`
+    /// addresses. Empty if `before` let none of them in either: the change affects nobody. Reads all active
+    /// accounts.
     pub async fn unlisted_accounts(
         &self,
         before: &AccessSettings,

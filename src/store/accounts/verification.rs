@@ -58,7 +58,7 @@ pub enum Link {
 pub enum Choice {
     /// All held requests, and the offered messages that are authenticated.
     All,
-    /// The same without these, which the person saw and deselected; held ones are discarded.
+    /// As [`All`](Self::All), except these, which the person saw and deselected; held ones are discarded.
     Without(Vec<RequestId>),
     /// The person's selection on the page.
     Picked {
@@ -202,7 +202,7 @@ pub(crate) fn portal_of_mail(tx: &Tx, n: i64) -> Result<Option<PortalName>, Stor
     tx.one("SELECT portal FROM letter WHERE n = ?", &[&n])
 }
 
-/// Adds the groups of the directory to those that the account has.
+/// Adds the groups that the sign-in provider named to those that the account has.
 fn add_groups(tx: &Tx, account: i64, groups: &[String]) -> Result<(), StoreError> {
     let JsonColumn(mut all): JsonColumn<Vec<String>> =
         tx.one("SELECT groups FROM account WHERE n = ?", &[&account])?;
@@ -240,7 +240,7 @@ impl Work<'_> {
             Proof::Operator(_) => {
                 let Some(account) = account else {
                     return Err(StoreError::NotAllowed(
-                        "an operator's word is about one account".to_owned(),
+                        "an operator must name the account to verify".to_owned(),
                     ));
                 };
                 account_by_id(tx, account)?

@@ -1,4 +1,4 @@
-//! An operator's or a directory's word for an address, and what it does not decide.
+//! Verification on the word of an operator or of the directory, and its limits.
 
 use crate::access::Decision;
 use crate::domain::{Actor, Proof};
@@ -57,8 +57,8 @@ impl Work<'_> {
         )
     }
 
-    /// Verifies an account by a directory's word. That is about the address alone: the account stays as it is
-    /// where the access settings refuse the address, where the person said "This was not me", or where
+    /// Verifies an account on the word of the directory, which vouches for the address, not for messages. So the
+    /// account stays unchanged if the access settings refuse the address, the person said "This was not me", or
     /// messages wait for the person.
     pub(crate) fn vouch_by_directory(
         &mut self,

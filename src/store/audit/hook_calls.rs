@@ -348,9 +348,9 @@ impl Store {
             let rows = rest.clone();
             let (taken, done) = self
                 .write(move |work| {
-                    let mut pace = TimeSlice::of(RETRIED_AT_ONCE);
+                    let mut slice = TimeSlice::of(RETRIED_AT_ONCE);
                     let (mut taken, mut done) = (0, 0);
-                    pace.each(rows.clone(), |n| {
+                    slice.each(rows.clone(), |n| {
                         taken += 1;
                         done += change(work.tx, n)?;
                         Ok(())

@@ -144,8 +144,8 @@ fn told_as(name: &str) -> Option<&'static str> {
     own.copied().or(told.map(|(_, event)| *event))
 }
 
-/// Asks [ahead](crate::store::engine::job::Operation::ask_ahead) what every event asks.
-pub(crate) fn ask_ahead(tx: &Tx) {
+/// Asks [ahead](crate::store::engine::job::Operation::prefetch) what every event asks.
+pub(crate) fn prefetch(tx: &Tx) {
     let _ = subscribers(tx, "");
 }
 

@@ -1,5 +1,5 @@
-//! The driver of an engine: all that the writer, the readers and the upkeep need of a database beyond the verbs
-//! of a transaction.
+//! The driver of an engine: everything that the writer, the readers and the upkeep need from a database besides
+//! reads and writes within a transaction.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -53,8 +53,9 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
         }
     }
 
-    /// Opens the session of the writer, whose transactions are of the schema of this program. `in_doubt` says that an
-    /// earlier session failed while it wrote, so that what it left must be made certain first.
+    /// Opens the session of the writer, whose transactions fail if the schema is not that of this program. `in_doubt`
+    /// means that an earlier session failed while it wrote, so that what readers may have seen of that must be made
+    /// durable first.
     ///
     /// # Errors
     /// The database cannot be written now.
@@ -66,8 +67,8 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// The database cannot be read now.
     fn open_reader(&self) -> Result<Box<dyn ReaderSession>, StoreError>;
 
-    /// Removes what was deleted from where it still lies beside the tables, such as a log. Returns false if
-    /// something remains, and repeating it may help. Blocks.
+    /// Erases deleted data that remains outside of the tables, such as in a log. Returns false if some remains, and a
+    /// repeat may help. Blocks.
     ///
     /// # Errors
     /// The database cannot be written now.
@@ -92,13 +93,13 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
         0
     }
 
-    /// Time for which a node holds a duty without renewing it. None where one daemon alone can be there.
+    /// Time for which a node holds a duty without renewing it. None if only one daemon can use the database.
     fn duty_lease(&self) -> Option<Duration> {
         None
     }
 }
 
-/// Hears of the commits of other processes.
+/// Receives the commits of other processes.
 pub(crate) trait Listener: Send {
     /// Waits for the next one, a second at most. Returns the topics, which may be none. Blocks.
     ///
@@ -112,14 +113,14 @@ pub(crate) trait WriterSession: EngineSession + Send {
     /// Begins a transaction that writes, alone of all sessions.
     fn begin(&self) -> Result<(), StoreError>;
 
-    /// Keeps the numbers that were given, for the transactions after this one.
+    /// Reserves the row numbers that the transaction used, so that no later one uses them again.
     fn keep_numbers(&self) -> Result<(), StoreError>;
 
-    /// Commits the transaction, and returns once it is durable. Other processes learn of the topics, where the
-    /// engine tells them itself.
+    /// Commits the transaction, and returns once it is durable. Notifies other processes of the topics, if the engine
+    /// does that itself.
     ///
     /// # Errors
-    /// Nothing was committed, or nobody can tell.
+    /// Nothing was committed, or the outcome is unknown.
     fn commit(&self, wakeups: Wakeups) -> Result<(), StoreError>;
 
     /// Rolls the transaction back, if one is open. Returns false if that failed.
@@ -131,21 +132,21 @@ pub(crate) trait WriterSession: EngineSession + Send {
     /// True if an error occurred after which the transaction, or its part, can only be rolled back.
     fn has_failed(&self) -> bool;
 
-    /// True if answers to questions asked ahead were forgotten, or none were asked yet, and asking ahead saves time.
-    fn has_forgotten(&self) -> bool {
+    /// True if prefetched results were discarded, or nothing was prefetched yet, and prefetching saves time.
+    fn needs_prefetch(&self) -> bool {
         false
     }
 
-    /// Begins to collect questions: from now on a query asks ahead, and gives no rows.
-    fn begin_asking(&self) {}
+    /// Begins to prefetch: from now on a query is only collected, and returns no rows.
+    fn begin_prefetch(&self) {}
 
-    /// False once the collected questions are as many as can be asked at the same time.
-    fn can_ask(&self) -> bool {
+    /// False once no further query can be collected.
+    fn can_prefetch(&self) -> bool {
         true
     }
 
-    /// Asks the collected questions. The same queries have their answers from now on, until a change.
-    fn end_asking(&self) -> Result<(), StoreError> {
+    /// Runs the collected queries. The same queries use these results from now on, until a change.
+    fn end_prefetch(&self) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -155,11 +156,11 @@ pub(crate) trait WriterSession: EngineSession + Send {
     }
 
     /// Begins a part of a transaction that can be rolled back alone.
-    fn begin_part(&self) -> Result<(), StoreError>;
+    fn begin_savepoint(&self) -> Result<(), StoreError>;
 
-    fn roll_part_back(&self) -> Result<(), StoreError>;
+    fn roll_back_to_savepoint(&self) -> Result<(), StoreError>;
 
-    fn end_part(&self) -> Result<(), StoreError>;
+    fn release_savepoint(&self) -> Result<(), StoreError>;
 
     /// A number that changes with every change of the database by this session.
     fn changes(&self) -> u64;

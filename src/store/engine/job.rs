@@ -27,7 +27,7 @@ pub(crate) trait Operation<T>: Send {
     fn run(&mut self, work: &mut Work) -> Result<T, StoreError>;
 
     /// Asks the questions of [`run`](Self::run) that are known before. There are no answers yet.
-    fn ask_ahead(&self, _work: &mut Work) {}
+    fn prefetch(&self, _work: &mut Work) {}
 }
 
 /// An operation that asks nothing ahead.
@@ -44,7 +44,7 @@ pub(crate) trait Job: Send {
     /// Size of the captured data in octets.
     fn weight(&self) -> usize;
     fn run(&mut self, work: &mut Work) -> Result<(), StoreError>;
-    fn ask_ahead(&self, work: &mut Work);
+    fn prefetch(&self, work: &mut Work);
     /// Replaces the result of the last run.
     fn fail(&mut self, error: StoreError);
     /// Sends the caller the result of the last run, or the reason why there was no commit.
@@ -74,8 +74,8 @@ impl<O: Operation<T>, T: Send> Job for QueuedOperation<O, T> {
         }
     }
 
-    fn ask_ahead(&self, work: &mut Work) {
-        self.operation.ask_ahead(work);
+    fn prefetch(&self, work: &mut Work) {
+        self.operation.prefetch(work);
     }
 
     fn fail(&mut self, error: StoreError) {

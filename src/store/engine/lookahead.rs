@@ -13,9 +13,9 @@ pub(super) struct Lookahead {
 }
 
 impl Lookahead {
-    /// Asks for the operations from this one on, unless the answers are there. Where an operation changed what
-    /// had been asked, the next time asks for twice as many as had got their answers. Each time asks for as many as
-    /// the session can ask at once.
+    /// Prefetches for the operations from `next` on, unless the results are there. After an operation changed what was
+    /// prefetched, the next prefetch covers twice as many operations as the last one served. None covers more than the
+    /// session can collect at once.
     pub(super) fn look(
         &mut self,
         session: &dyn WriterSession,
@@ -24,7 +24,7 @@ impl Lookahead {
         next: usize,
     ) -> Result<(), StoreError> {
         let is_at_the_end = self.to > 0 && next >= self.to;
-        if !session.has_forgotten() && !is_at_the_end {
+        if !session.needs_prefetch() && !is_at_the_end {
             return Ok(());
         }
         let most = match self.to {
@@ -32,14 +32,14 @@ impl Lookahead {
             _ => (2 * (next - self.from)).max(2),
         };
         (self.from, self.to) = (next, next);
-        session.begin_asking();
+        session.begin_prefetch();
         for job in batch.iter().skip(next).take(most) {
-            if !session.can_ask() {
+            if !session.can_prefetch() {
                 break;
             }
-            job.ask_ahead(work);
+            job.prefetch(work);
             self.to += 1;
         }
-        session.end_asking()
+        session.end_prefetch()
     }
 }

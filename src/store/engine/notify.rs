@@ -2,8 +2,8 @@
 //!
 //! A worker subscribes before it looks for work, so it cannot miss a change: waiting returns at once if the
 //! counter advanced since. Another process (the command line) sends a datagram to a socket beside the
-//! database after its commits, and the daemon listens there; a server tells its sessions of commits itself.
-//! Nothing polls, except where a server cannot tell.
+//! database after its commits, and the daemon listens there. A server notifies its sessions itself; in case a
+//! notification is lost, all workers also look every 30 seconds, or every second if it cannot notify.
 
 use std::io;
 use std::os::unix::net::UnixDatagram as Ringer;

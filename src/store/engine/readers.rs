@@ -50,16 +50,20 @@ impl fmt::Debug for Readers {
 impl Readers {
     pub(crate) fn of(driver: Arc<dyn Driver>) -> Self {
         let (connections, _) = driver.readers();
-        Self::that_rest(driver, connections, idle_time::LONG)
+        Self::with_idle_timeout(driver, connections, idle_time::LONG)
     }
 
-    pub(crate) fn for_long_questions(driver: Arc<dyn Driver>) -> Self {
+    pub(crate) fn for_long_reads(driver: Arc<dyn Driver>) -> Self {
         let (_, connections) = driver.readers();
-        Self::that_rest(driver, connections, idle_time::LONG)
+        Self::with_idle_timeout(driver, connections, idle_time::LONG)
     }
 
     /// Readers that close a connection after this idle time.
-    pub(crate) fn that_rest(driver: Arc<dyn Driver>, connections: usize, long: Duration) -> Self {
+    pub(crate) fn with_idle_timeout(
+        driver: Arc<dyn Driver>,
+        connections: usize,
+        long: Duration,
+    ) -> Self {
         Self {
             driver,
             idle: Mutex::new(Vec::new()),

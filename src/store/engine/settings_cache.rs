@@ -79,7 +79,7 @@ impl SettingsCache {
     }
 
     /// Asks ahead what [`effective`](Self::effective) will ask.
-    pub(crate) fn ask_ahead(&self, tx: &Tx) {
+    pub(crate) fn prefetch(&self, tx: &Tx) {
         if !self.certain {
             let _: Result<Option<u64>, _> = tx.one(NEWEST, &[]);
         }

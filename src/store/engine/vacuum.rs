@@ -7,19 +7,19 @@ use crate::store::{Store, StoreError};
 /// Free pages that are kept, because the next messages need them at once.
 const SPARE_PAGES: i64 = 10_000;
 
-/// Maximum number of clock checks in a step, and number of pages returned between two checks. That number is
-/// small because returning one page may read several distant ones.
+/// Maximum number of clock checks in a step, and number of pages returned between two of them. Few pages, because
+/// returning one may read several distant ones.
 const LOOKS: usize = 125;
 const PAGES: i64 = 4;
 
-/// Returns free pages in one step, until only `spare` are left. There is more work unless that is reached, or
-/// the file has no incremental vacuum because another program wrote it; then it keeps its pages until it is
-/// compacted.
+/// Returns free pages in one step, until only `spare` are left. The step reports no more work once that is reached,
+/// or if it freed nothing: a file that another program wrote has no incremental vacuum, and keeps its free pages
+/// until it is compacted.
 pub(crate) fn shorten(tx: &Tx, spare: i64) -> Result<Shortened, StoreError> {
     let before = tx.free_pages()?;
     let mut left = before;
-    let mut pace = TimeSlice::of(LOOKS);
-    while left > spare && pace.goes_on() {
+    let mut slice = TimeSlice::of(LOOKS);
+    while left > spare && slice.goes_on() {
         let most = PAGES.min(left - spare);
         tx.give_pages_back(most)?;
         left = tx.free_pages()?;
@@ -27,7 +27,7 @@ pub(crate) fn shorten(tx: &Tx, spare: i64) -> Result<Shortened, StoreError> {
     let given = usize::try_from(before - left).unwrap_or(0);
     Ok(Shortened {
         left,
-        step: pace.step(given, left > spare && left < before),
+        step: slice.step(given, left > spare && left < before),
     })
 }
 

@@ -101,7 +101,7 @@ impl Writer {
         self.run_operation(weight, Closure(run)).await
     }
 
-    /// The same for an operation that asks ahead.
+    /// Runs an operation as [`run`](Self::run) does, after its prefetch.
     pub(crate) async fn run_operation<T: Send + 'static>(
         &self,
         weight: usize,
@@ -237,7 +237,7 @@ impl Thread {
             ),
         };
         self.health.record(outcome.is_ok());
-        // A server that lost a migration in a failover: only a start migrates.
+        // A server can lose a migration in a failover, and only a restart of this process migrates again.
         if let Err(error @ StoreError::OlderSchema { .. }) = &outcome {
             self.health.fail(error.clone());
         }
@@ -271,7 +271,7 @@ impl Thread {
                 let owes_more = (self.owes_calls)(&*session, &mut newest_call);
                 work.wakeups.add_if(Topic::Calls, owes_more);
                 session.settle_late().map_err(of_late)?;
-                // The question may have brought the error of a statement before it.
+                // The query of `owes_calls` may have reported the error of an earlier statement.
                 if session.has_failed() {
                     return Err(Failure::OneFailed);
                 }
@@ -345,7 +345,7 @@ fn fill(
         let job = &mut batch[done];
         done += 1;
         if mode == Mode::Apart {
-            session.begin_part()?;
+            session.begin_savepoint()?;
         }
         let before = session.changes();
         let run = catch_unwind(AssertUnwindSafe(|| job.run(work))).unwrap_or_else(|panic| {
@@ -376,12 +376,12 @@ fn fill(
             Err(_) if session.changes() == before && !session.has_failed() => {}
             Err(_) if mode == Mode::Together => return Err(Failure::OneFailed),
             Err(_) => {
-                session.roll_part_back()?;
+                session.roll_back_to_savepoint()?;
                 work.settings.forget();
             }
         }
         if mode == Mode::Apart {
-            session.end_part()?;
+            session.release_savepoint()?;
         }
     }
     session.keep_numbers()?;

@@ -129,13 +129,13 @@ impl Operation<Vec<ArrivalOutcome>> for Message {
         self.record(work)
     }
 
-    fn ask_ahead(&self, work: &mut Work) {
-        work.settings.ask_ahead(work.tx);
+    fn prefetch(&self, work: &mut Work) {
+        work.settings.prefetch(work.tx);
         for prepared in &self.parts {
             // Without answers there is nothing to look at, and an error shows once it is asked again.
             let _ = self.look_up(work.tx, prepared);
         }
-        hooks::ask_ahead(work.tx);
+        hooks::prefetch(work.tx);
     }
 }
 

@@ -179,13 +179,13 @@ fn find_unused(tx: &Tx, limit: usize) -> Result<Vec<(i64, String)>, StoreError> 
 
 /// Writes one row of each kind in turn for as long as mail can wait, so that none waits for the others.
 pub(crate) fn write(tx: &Tx, batch: Batch) -> Result<WorkStep<usize>, StoreError> {
-    let mut pace = TimeSlice::of(usize::MAX);
+    let mut slice = TimeSlice::of(usize::MAX);
     let (mut done, mut more, mut words) = (0, batch.more, HashMap::new());
     let mut again = batch.again.into_iter();
     let mut next = batch.next.into_iter();
     let mut unused = batch.unused.into_iter();
     while again.len() + next.len() + unused.len() > 0 {
-        if !pace.goes_on() {
+        if !slice.goes_on() {
             more = true;
             break;
         }
@@ -207,7 +207,7 @@ pub(crate) fn write(tx: &Tx, batch: Batch) -> Result<WorkStep<usize>, StoreError
             advance(tx, entry.n)?;
         }
     }
-    Ok(pace.step(done, more))
+    Ok(slice.step(done, more))
 }
 
 /// True if an entry after the one up to which all are indexed was neither erased nor rewritten nor indexed
@@ -299,8 +299,8 @@ fn advance(tx: &Tx, n: i64) -> Result<(), StoreError> {
 
 /// Removes words that no entry has any more, for as long as mail can wait.
 pub(crate) fn remove_unused(tx: &Tx) -> Result<(), StoreError> {
-    let mut pace = TimeSlice::of(UNUSED);
-    pace.each(find_unused(tx, UNUSED)?, |(number, word)| {
+    let mut slice = TimeSlice::of(UNUSED);
+    slice.each(find_unused(tx, UNUSED)?, |(number, word)| {
         remove(tx, number, &word)
     })?;
     Ok(())

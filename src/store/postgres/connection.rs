@@ -38,6 +38,9 @@ const WRITING: Duration = Duration::from_secs(15);
 const READING: Duration = Duration::from_mins(2);
 const MIGRATING: Duration = Duration::from_hours(1);
 
+/// Time for connecting to one address of a host.
+pub(super) const CONNECTING: Duration = Duration::from_secs(5);
+
 /// Time for the answers to a login.
 const LOGIN: Duration = Duration::from_secs(10);
 

@@ -53,7 +53,7 @@ pub(super) struct Pipeline {
     questions: Vec<(Vec<u8>, Box<str>)>,
     /// None while it is not there yet, and for a long one.
     answers: HashMap<Vec<u8>, Option<Arc<ServerAnswer>>>,
-    has_forgotten: bool,
+    needs_prefetch: bool,
 }
 
 /// A question with its parameters, as octets.
@@ -145,24 +145,24 @@ impl Pipeline {
 
     pub(super) fn forget_answers(&mut self) {
         self.answers.clear();
-        self.has_forgotten = true;
+        self.needs_prefetch = true;
     }
 
     /// True if answers were forgotten since questions were asked ahead.
-    pub(super) fn has_forgotten(&self) -> bool {
-        self.has_forgotten
+    pub(super) fn needs_prefetch(&self) -> bool {
+        self.needs_prefetch
     }
 
     /// Asks from now on ahead.
-    pub(super) fn begin_asking(&mut self, wire: &mut ProtocolConnection) {
+    pub(super) fn begin_prefetch(&mut self, wire: &mut ProtocolConnection) {
         self.forget_answers();
         self.is_asking = true;
-        self.has_forgotten = false;
+        self.needs_prefetch = false;
         self.before_questions = wire.output().len();
     }
 
     /// True while another question may be asked at the same time.
-    pub(super) fn can_ask(&self, wire: &mut ProtocolConnection) -> bool {
+    pub(super) fn can_prefetch(&self, wire: &mut ProtocolConnection) -> bool {
         let octets = wire.output().len() - self.before_questions;
         self.questions.len() < MOST_QUESTIONS && octets < MOST_ASKED_OCTETS
     }
@@ -195,7 +195,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// That of a question, or of a statement that was sent late before.
-    pub(super) fn end_asking(
+    pub(super) fn end_prefetch(
         &mut self,
         wire: &mut ProtocolConnection,
         statements: &mut Statements,

@@ -197,7 +197,7 @@ impl PostgresSession {
         let mut statements = self.statements.borrow_mut();
         let mut wire = self.wire.borrow_mut();
         // Without room, it is asked by who needs the answer.
-        if statements.have_room_for(sql) && pipeline.can_ask(&mut wire) {
+        if statements.have_room_for(sql) && pipeline.can_prefetch(&mut wire) {
             let has_names = !self.server.place.pooler;
             statements.write(sql, parameters, LATE, FIRST_ROWS, has_names, &mut wire)?;
             pipeline.push_question(key, sql);

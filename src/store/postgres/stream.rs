@@ -11,12 +11,10 @@ use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 
+use super::connection::CONNECTING;
 use super::tls::{self, TlsStream};
 use crate::config::{PostgresHost, PostgresServer, PostgresTls};
 use crate::store::StoreError;
-
-/// Time for connecting to one address.
-const CONNECTING: Duration = Duration::from_secs(5);
 
 /// Silence after which TCP asks, twice, and time for which octets may remain without acknowledgement. A host
 /// that vanished is noticed within 10 s.

@@ -77,22 +77,24 @@ impl WriterSession for PostgresSession {
         self.is_broken() || self.state() == TransactionState::Failed
     }
 
-    fn has_forgotten(&self) -> bool {
-        self.pipeline.borrow().has_forgotten()
+    fn needs_prefetch(&self) -> bool {
+        self.pipeline.borrow().needs_prefetch()
     }
 
-    fn begin_asking(&self) {
+    fn begin_prefetch(&self) {
         let mut pipeline = self.pipeline.borrow_mut();
-        pipeline.begin_asking(&mut self.wire.borrow_mut());
+        pipeline.begin_prefetch(&mut self.wire.borrow_mut());
     }
 
-    fn can_ask(&self) -> bool {
-        self.pipeline.borrow().can_ask(&mut self.wire.borrow_mut())
+    fn can_prefetch(&self) -> bool {
+        self.pipeline
+            .borrow()
+            .can_prefetch(&mut self.wire.borrow_mut())
     }
 
-    fn end_asking(&self) -> Result<(), StoreError> {
+    fn end_prefetch(&self) -> Result<(), StoreError> {
         let mut pipeline = self.pipeline.borrow_mut();
-        pipeline.end_asking(
+        pipeline.end_prefetch(
             &mut self.wire.borrow_mut(),
             &mut self.statements.borrow_mut(),
         )
@@ -102,12 +104,12 @@ impl WriterSession for PostgresSession {
         PostgresSession::settle_late(self)
     }
 
-    fn begin_part(&self) -> Result<(), StoreError> {
+    fn begin_savepoint(&self) -> Result<(), StoreError> {
         self.numbers_before_part.set(self.numbers.get());
         self.simple("SAVEPOINT part").map(drop)
     }
 
-    fn roll_part_back(&self) -> Result<(), StoreError> {
+    fn roll_back_to_savepoint(&self) -> Result<(), StoreError> {
         self.give_up_late();
         self.forget_answers();
         // Blocks that the part reserved are given back with it, and are reserved again.
@@ -119,7 +121,7 @@ impl WriterSession for PostgresSession {
         self.simple("ROLLBACK TO SAVEPOINT part").map(drop)
     }
 
-    fn end_part(&self) -> Result<(), StoreError> {
+    fn release_savepoint(&self) -> Result<(), StoreError> {
         self.simple("RELEASE SAVEPOINT part").map(drop)
     }
 

@@ -177,13 +177,13 @@ impl Operation<Turn<Lease>> for Settling {
         turn(work, &self.outcomes, &self.share, self.now)
     }
 
-    fn ask_ahead(&self, work: &mut Work) {
+    fn prefetch(&self, work: &mut Work) {
         // An error shows once it is asked again.
         for (lease, ..) in &self.outcomes {
             let _ = REQUESTS.queue_of::<i64, PortalName>(work.tx, lease);
         }
         if !self.outcomes.is_empty() {
-            hooks::ask_ahead(work.tx);
+            hooks::prefetch(work.tx);
         }
     }
 }

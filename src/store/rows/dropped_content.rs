@@ -201,19 +201,19 @@ impl Store {
         }
         self.write(move |work| {
             let tx = work.tx;
-            let mut pace = TimeSlice::of(rows);
+            let mut slice = TimeSlice::of(rows);
             let mut erased = 0;
             while total(tx)? > limit {
                 let Some(next) = next_to_go(tx)? else {
                     break;
                 };
-                if !pace.goes_on() {
-                    return Ok(pace.step(erased, true));
+                if !slice.goes_on() {
+                    return Ok(slice.step(erased, true));
                 }
                 erase(tx, next)?;
                 erased += 1;
             }
-            Ok(pace.step(erased, false))
+            Ok(slice.step(erased, false))
         })
         .await
     }

@@ -109,7 +109,7 @@ mod tests {
         readers.read(|_| Ok(())).expect("read");
         assert_eq!(readers.idle(), 3, "they may be needed again");
 
-        let readers = Readers::that_rest(driver, 4, Duration::ZERO);
+        let readers = Readers::with_idle_timeout(driver, 4, Duration::ZERO);
         all_at_once(&readers);
         let read = |tx: &Tx| Ok(read_again(tx));
         readers.read(read).expect("read");

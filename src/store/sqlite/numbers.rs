@@ -101,10 +101,10 @@ mod tests {
         session.begin().expect("begun");
         assert_eq!([take(), take()], [Some(1), Some(2)]);
         // A part is rolled back, and its numbers are not given to the next part.
-        session.begin_part().expect("begun");
+        session.begin_savepoint().expect("begun");
         assert_eq!(take(), Some(3));
-        session.roll_part_back().expect("rolled back");
-        session.end_part().expect("ended");
+        session.roll_back_to_savepoint().expect("rolled back");
+        session.release_savepoint().expect("ended");
         assert_eq!(take(), Some(4));
         session.keep_numbers().expect("kept");
         assert_eq!(take(), None, "the transaction ends");

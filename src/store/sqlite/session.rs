@@ -95,15 +95,15 @@ impl WriterSession for SqliteSession {
         false
     }
 
-    fn begin_part(&self) -> Result<(), StoreError> {
+    fn begin_savepoint(&self) -> Result<(), StoreError> {
         self.run("SAVEPOINT part", &[]).map(drop)
     }
 
-    fn roll_part_back(&self) -> Result<(), StoreError> {
+    fn roll_back_to_savepoint(&self) -> Result<(), StoreError> {
         self.run("ROLLBACK TO part", &[]).map(drop)
     }
 
-    fn end_part(&self) -> Result<(), StoreError> {
+    fn release_savepoint(&self) -> Result<(), StoreError> {
         self.run("RELEASE part", &[]).map(drop)
     }
 

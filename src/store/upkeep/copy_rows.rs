@@ -1,8 +1,8 @@
 //! Copies of whole stores, row by row, between any two engines: takes a snapshot of one database, and fills
 //! another that has the same schema.
 //!
-//! The tables, their keys and what they refer to are asked of the database, so that a table of a later
-//! migration is copied as well. Each is compared by the number and a digest of its rows.
+//! The tables, their keys and their references are read from the database, so that a table of a later migration is
+//! copied as well. Each table is compared by the number and a digest of its rows.
 
 use sha2::{Digest, Sha256};
 
@@ -32,7 +32,7 @@ pub(crate) struct Summary {
     digest: [u8; 32],
 }
 
-/// A value as it is copied. A text has no NUL, which one of the engines cannot hold.
+/// A value as it is copied. NUL in a text is replaced, because PostgreSQL cannot store it.
 enum CopiedValue {
     Null,
     Integer(i64),
@@ -299,7 +299,7 @@ impl<'a> RowCopier<'a> {
         Ok(())
     }
 
-    /// Sets the entries under which the content of others is stored.
+    /// Restores the references of entries to the entry that holds their content.
     fn refer_to_messages(&mut self, source: &Tx) -> Result<(), StoreError> {
         source.each(
             "SELECT n, message FROM ledger WHERE message IS NOT NULL",

@@ -15,13 +15,13 @@ const DOMAINS: usize = 20;
 /// Bound of each count.
 const MOST_COUNTED: u64 = 10_000;
 
-/// Digests that are remembered.
+/// Days for which a digest is kept.
 const KEPT: i64 = 30;
 
 /// Longest time that one digest covers.
 const LONGEST: i64 = 7 * Millis::DAY;
 
-/// A digest that is to be sent by the node that claimed it.
+/// A digest that the node that claimed it has to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DigestClaim {
     pub due: Timestamp,
@@ -48,8 +48,8 @@ pub struct DigestContent {
 }
 
 impl DigestContent {
-    /// True if there is nothing that an operator should know; people who could not be reached the last time
-    /// either are no news.
+    /// True if there is nothing that an operator should know. People who could not be reached at the time of the last
+    /// digest either are not news.
     #[must_use]
     pub fn is_empty(&self, claim: &DigestClaim) -> bool {
         self.domains.is_empty()
@@ -125,8 +125,8 @@ fn bound_count(number: u64) -> Bounded {
 }
 
 impl Store {
-    /// Claims the digest that was due at `due`, for a node that sends it by `lease_until`. None if it is
-    /// settled, another node is at it, or it is the first one ever, before which there is nothing to tell.
+    /// Claims the digest that was due at `due`, for a node that sends it by `lease_until`. None if it is settled,
+    /// another node has claimed it, or there was no digest before: then there is no period to report on.
     ///
     /// # Errors
     /// The database cannot be written.

@@ -1,4 +1,4 @@
-//! Examination of a whole database without changing it: takes its place, returns its numbers and the violated
+//! Examination of a whole database without changing it: takes a location, returns figures and the violated
 //! invariants. Works on a copy and on the live database, beside a running daemon.
 
 use crate::access::AccessSettings;

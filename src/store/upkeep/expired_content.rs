@@ -25,7 +25,7 @@ pub(crate) fn forget_content(
     keep_settled: Duration,
     limit: usize,
 ) -> Result<WorkStep<usize>, StoreError> {
-    let mut pace = TimeSlice::of(limit);
+    let mut slice = TimeSlice::of(limit);
     let mut unwanted: Vec<Unwanted> = tx.all_with(
         "SELECT n FROM ledger WHERE forget_at <= ? ORDER BY forget_at LIMIT ?",
         &[&now, &limit],
@@ -53,7 +53,7 @@ pub(crate) fn forget_content(
         unwanted.extend(settled);
     }
     let mut done = 0;
-    let more = pace.each(unwanted, |entry| {
+    let more = slice.each(unwanted, |entry| {
         let (n, sql) = match entry {
             Unwanted::Dropped(n) => (n, "UPDATE ledger SET forget_at = NULL WHERE n = ?"),
             Unwanted::Settled(n) => (n, "UPDATE request SET kept = 0 WHERE ledger = ?"),
@@ -69,7 +69,7 @@ pub(crate) fn forget_content(
         done += 1;
         Ok(())
     })?;
-    Ok(pace.step(done, more))
+    Ok(slice.step(done, more))
 }
 
 /// Counts the remaining content of a settled request, if a dropped entry of the same message needs it.

@@ -54,12 +54,12 @@ const INVARIANTS: &[(&str, &str)] = &[
              AND EXISTS (SELECT 1 FROM request WHERE account = a.n AND state = 'held')",
     ),
     (
-        "what was released by a proof is of an account that was proved",
+        "a request that a verification released belongs to a verified account",
         "SELECT a.address FROM request AS r JOIN account AS a ON a.n = r.account
          WHERE r.released_by = 'proof' AND a.verified_at IS NULL",
     ),
     (
-        "what was released by a rule was accepted",
+        "a request that a rule released was accepted",
         "SELECT l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.released_by = 'rule' AND l.verdict <> 'accepted'",
     ),
@@ -82,12 +82,12 @@ const INVARIANTS: &[(&str, &str)] = &[
                      AND (q.released_at, q.ledger) < (r.released_at, r.ledger))",
     ),
     (
-        "what is passed is released, and due unless it is stopped",
+        "a request that was passed over is released, and due unless it is stopped",
         "SELECT l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.passed = 1 AND (r.state <> 'released' OR (r.due_at IS NULL AND r.stopped = 0))",
     ),
     (
-        "what is stopped is released, of a blocked account, and not due unless it is in work",
+        "a stopped request is released, belongs to a blocked account, and is not due unless it is in work",
         "SELECT l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
              JOIN account AS a ON a.n = r.account
          WHERE r.stopped = 1 AND (r.state <> 'released' OR a.status <> 'blocked'
@@ -149,7 +149,7 @@ const INVARIANTS: &[(&str, &str)] = &[
          )",
     ),
     (
-        "what is offered was dropped by the quota and is kept",
+        "an offered message was dropped by the quota and is kept",
         "SELECT l.id FROM offer AS o JOIN ledger AS l ON l.n = o.ledger
          WHERE l.rule <> {hold_quota} OR l.forget_at IS NULL",
     ),
@@ -158,7 +158,7 @@ const INVARIANTS: &[(&str, &str)] = &[
         "SELECT id FROM ledger WHERE forget_at IS NOT NULL AND verdict <> 'dropped'",
     ),
     (
-        "of a forgotten account nothing waits, and no content, letter or link is there",
+        "a forgotten account has no waiting request, content, verification mail or link",
         "SELECT a.address FROM account AS a
          WHERE forgotten_at IS NOT NULL AND (
              EXISTS (SELECT 1 FROM request AS r WHERE r.account = a.n
@@ -174,7 +174,7 @@ const INVARIANTS: &[(&str, &str)] = &[
              AND a.status <> 'pending' AND (a.status <> 'active' OR a.verified_at IS NOT NULL)",
     ),
     (
-        "what is in work is a claim of somebody, and nothing else is",
+        "a row is in work exactly if it has a claim and a holder",
         "SELECT l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE (r.in_work = 1) <> (r.claim IS NOT NULL) OR (r.claim IS NULL) <> (r.holder IS NULL)
          UNION ALL

@@ -1,7 +1,7 @@
 //! Housekeeping: holds expire, reminders are owed, content and old entries are forgotten.
 //!
-//! Each operation is one step: it takes at most `limit` rows and ends early after [`LONGEST`], so that mail
-//! never waits long for one. Where no index leads to the rows, a reader looks them up first. A step reports
+//! Each operation is one step: it takes at most `limit` rows and ends early when its time slice is used up, so that
+//! mail never waits long for one. Where no index leads to the rows, a reader looks them up first. A step reports
 //! whether there is more work, and the caller calls again.
 
 use std::time::Duration;
@@ -107,26 +107,26 @@ impl Store {
         }
         self.write(move |work| {
             let mut done = 0;
-            let mut pace = TimeSlice::of(limit);
-            let more = pace.each(rows.clone(), |n| {
+            let mut slice = TimeSlice::of(limit);
+            let more = slice.each(rows.clone(), |n| {
                 done += work.tx.run(sql, &[&n])?;
                 Ok(())
             })?;
-            Ok(pace.step(done, more))
+            Ok(slice.step(done, more))
         })
         .await
     }
 }
 
 fn expire(tx: &Tx, now: Millis, limit: usize) -> Result<WorkStep<Vec<RequestId>>, StoreError> {
-    let mut pace = TimeSlice::of(limit);
+    let mut slice = TimeSlice::of(limit);
     let due: Vec<(i64, LedgerId)> = tx.all(
         "SELECT r.ledger, l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.state = 'held' AND r.reminded IN (0, 1) AND r.due_at <= ? LIMIT ?",
         &[&now, &limit],
     )?;
     let mut expired = Vec::with_capacity(due.len());
-    let more = pace.each(due, |(n, ledger)| {
+    let more = slice.each(due, |(n, ledger)| {
         transitions::settle(tx, n, Transition::Expire, None, now)?;
         NewEvent::new("request.expired")
             .entry(n)
@@ -134,7 +134,7 @@ fn expire(tx: &Tx, now: Millis, limit: usize) -> Result<WorkStep<Vec<RequestId>>
         expired.push(RequestId::from_bytes(ledger.to_bytes()));
         Ok(())
     })?;
-    Ok(pace.step(expired, more))
+    Ok(slice.step(expired, more))
 }
 
 impl Work<'_> {
@@ -144,7 +144,7 @@ impl Work<'_> {
         remind_before: Duration,
         limit: usize,
     ) -> Result<WorkStep<usize>, StoreError> {
-        let mut pace = TimeSlice::of(limit);
+        let mut slice = TimeSlice::of(limit);
         let tx = self.tx;
         let soon: Vec<(i64, PortalName)> = tx.all(
             "SELECT account, portal FROM request
@@ -152,7 +152,7 @@ impl Work<'_> {
             &[&now.plus(remind_before), &limit],
         )?;
         let mut reminded = 0;
-        let more = pace.each(soon, |(n, portal)| {
+        let more = slice.each(soon, |(n, portal)| {
             // One reminder covers all held requests of an account, so a later row may be done already.
             let holds = tx.run(
                 "UPDATE request SET reminded = 1
@@ -185,7 +185,7 @@ impl Work<'_> {
             reminded += 1;
             Ok(())
         })?;
-        Ok(pace.step(reminded, more))
+        Ok(slice.step(reminded, more))
     }
 }
 
@@ -247,7 +247,7 @@ fn forget_traces(
     before: Millis,
     limit: usize,
 ) -> Result<WorkStep<usize>, StoreError> {
-    let pace = TimeSlice::of(limit);
+    let slice = TimeSlice::of(limit);
     let tokens = tx.run(
         "DELETE FROM token WHERE hash IN (
                  SELECT hash FROM token WHERE expires_at < ? ORDER BY expires_at LIMIT ?
@@ -276,5 +276,5 @@ fn forget_traces(
         &[&now, &limit],
     )?;
     let most = tokens.max(claims).max(minutes).max(answers);
-    Ok(pace.step(most, most >= limit))
+    Ok(slice.step(most, most >= limit))
 }

@@ -1,9 +1,8 @@
-//! The move of a store to another place, whatever the engines: takes two places, and leaves all rows in the
-//! second, compared with those of the first.
+//! Moves a store to another location, between any two engines: copies all rows and compares them with the source.
 //!
-//! The first place is closed before anything is read: its row of `writer`, with which every transaction that
-//! writes begins, is taken away, in this process and in every other. So nothing is answered 250 that is not
-//! moved. An interrupted transfer is repeated, or undone.
+//! The source is closed before anything is read: its row of `writer` is deleted, and without it no process can begin
+//! a transaction that writes. So no message is answered 250 that is not moved. An interrupted transfer is repeated,
+//! or undone.
 
 use crate::domain::Timestamp;
 use crate::store::engine::driver::Driver;
@@ -37,18 +36,18 @@ impl Role {
     }
 }
 
-/// The mark of a transfer in a database.
-struct Mark {
+/// Record of a transfer in a database.
+struct TransferRecord {
     role: Role,
     /// The other place.
     place: String,
     next_number: Option<i64>,
 }
 
-fn find_mark(tx: &Tx) -> Result<Option<Mark>, StoreError> {
+fn find_transfer_record(tx: &Tx) -> Result<Option<TransferRecord>, StoreError> {
     tx.maybe_with("SELECT role, place, next_number FROM moved", &[], |row| {
         let role: String = row.get(0)?;
-        Ok(Mark {
+        Ok(TransferRecord {
             role: match role.as_str() {
                 "source" => Role::Source,
                 _ => Role::Target,
@@ -66,21 +65,21 @@ fn find_mark(tx: &Tx) -> Result<Option<Mark>, StoreError> {
 pub(crate) fn check(driver: &dyn Driver, place: &Location) -> Result<(), StoreError> {
     let session = driver.open_reader()?;
     session.begin_reading()?;
-    let found = find_mark(&*session);
+    let found = find_transfer_record(&*session);
     session.end_reading()?;
-    let Some(mark) = found? else {
+    let Some(record) = found? else {
         return Ok(());
     };
-    let cause = match mark.role {
+    let cause = match record.role {
         Role::Source => format!(
             "the store was moved to {}; set [store] to that place, or take the store back with \
              `vestibule transfer --undo`",
-            mark.place
+            record.place
         ),
         Role::Target => format!(
             "the store has not arrived completely; repeat `vestibule transfer` with the \
              configuration of {}",
-            mark.place
+            record.place
         ),
     };
     Err(StoreError::Open {
@@ -173,7 +172,7 @@ pub(super) fn copy(
         let written = summarize(&*reader, table)?;
         if written != *read {
             return Err(StoreError::Other(format!(
-                "{}: {} rows were read, and {} that arrived are not the same",
+                "{}: {} rows were read, and the {} rows written differ from them",
                 read.table, read.rows, written.rows
             )));
         }
@@ -185,7 +184,7 @@ pub(super) fn copy(
 fn refuse_taken(place: &Location) -> StoreError {
     StoreError::Open {
         path: place.to_string(),
-        cause: "there is a store already; choose another place".to_owned(),
+        cause: "it holds a store already; choose another place".to_owned(),
     }
 }
 
@@ -197,15 +196,15 @@ fn prepare_target(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let tx: &Tx = writer;
-    match find_mark(tx)? {
+    match find_transfer_record(tx)? {
         // An earlier transfer did not end.
-        Some(mark) if mark.role == Role::Target => return Ok(()),
-        Some(mark) => {
+        Some(record) if record.role == Role::Target => return Ok(()),
+        Some(record) => {
             return Err(StoreError::Open {
                 path: to.to_string(),
                 cause: format!(
-                    "there is the rest of a store that was moved to {}",
-                    mark.place
+                    "it holds the remains of a store that was moved to {}",
+                    record.place
                 ),
             });
         }
@@ -216,10 +215,10 @@ fn prepare_target(
             return Err(refuse_taken(to));
         }
     }
-    within(writer, |tx| mark(tx, Role::Target, from, now))
+    within(writer, |tx| record(tx, Role::Target, from, now))
 }
 
-fn mark(tx: &Tx, role: Role, other: &Location, now: Timestamp) -> Result<(), StoreError> {
+fn record(tx: &Tx, role: Role, other: &Location, now: Timestamp) -> Result<(), StoreError> {
     tx.run(
         "INSERT INTO moved (n, role, place, at, next_number)
              SELECT 1, ?, ?, ?, next_number FROM writer",
@@ -237,23 +236,24 @@ fn close_source(
 ) -> Result<i64, StoreError> {
     let writer = source.open_writer(false)?;
     let tx: &Tx = &*writer;
-    if let Some(found) = find_mark(tx)? {
+    if let Some(found) = find_transfer_record(tx)? {
         if found.role == Role::Source && found.place == to.to_string() {
             return next_number_of(&found);
         }
         return Err(check(source, from).err().unwrap_or(StoreError::Closed));
     }
     within(&*writer, |tx| {
-        mark(tx, Role::Source, to, now)?;
+        record(tx, Role::Source, to, now)?;
         tx.run("DELETE FROM writer", &[])?;
         Ok(())
     })?;
-    let mark = find_mark(tx)?;
-    next_number_of(&mark.ok_or_else(|| StoreError::Other("the mark was not kept".to_owned()))?)
+    let record = find_transfer_record(tx)?;
+    next_number_of(&record.ok_or_else(|| StoreError::Other("the record was not kept".to_owned()))?)
 }
 
-fn next_number_of(mark: &Mark) -> Result<i64, StoreError> {
-    mark.next_number
+fn next_number_of(record: &TransferRecord) -> Result<i64, StoreError> {
+    record
+        .next_number
         .ok_or_else(|| StoreError::DamagedRow("a moved store has no next number".to_owned()))
 }
 
@@ -275,7 +275,7 @@ fn remove_mark(writer: &TargetSession) -> Result<(), StoreError> {
     within(writer, |tx| tx.run("DELETE FROM moved", &[]).map(drop))
 }
 
-/// Checks that what arrived violates no invariant that the source does not.
+/// Checks that the copy violates no invariant that the source did not violate already.
 fn compare_invariants(source: &Tx, target: &dyn Driver) -> Result<(), StoreError> {
     let reader = target.open_reader()?;
     reader.begin_reading()?;
@@ -288,14 +288,14 @@ fn compare_invariants(source: &Tx, target: &dyn Driver) -> Result<(), StoreError
     match found.iter().find(|violation| !known.contains(violation)) {
         None => Ok(()),
         Some(new) => Err(StoreError::Damaged(format!(
-            "of what arrived, {}: {}",
+            "the copy violates an invariant: {}: {}",
             new.invariant, new.place
         ))),
     }
 }
 
-/// Opens a place again whose store was moved away, or began to be. What the other place received since is not
-/// in it. Returns the other place; None if the store was not moved.
+/// Reopens a place whose store was moved away, or whose transfer began. It does not have what the other place
+/// received since. Returns the other place; None if the store was not moved.
 ///
 /// # Errors
 /// The database cannot be written.
@@ -304,15 +304,16 @@ pub fn undo_transfer(place: &Location) -> Result<Option<String>, StoreError> {
     driver.check_schema()?;
     let writer = driver.open_writer(false)?;
     let tx: &Tx = &*writer;
-    let Some(mark) = find_mark(tx)?.filter(|mark| mark.role == Role::Source) else {
+    let Some(record) = find_transfer_record(tx)?.filter(|record| record.role == Role::Source)
+    else {
         return Ok(None);
     };
     // No transaction that writes can begin without the row. Each statement is a transaction of its own, and
-    // the mark goes last.
+    // the record goes last.
     tx.run(
         "INSERT INTO writer (n, next_number) VALUES (1, ?) ON CONFLICT (n) DO NOTHING",
-        &[&next_number_of(&mark)?],
+        &[&next_number_of(&record)?],
     )?;
     remove_mark(&*writer)?;
-    Ok(Some(mark.place))
+    Ok(Some(record.place))
 }

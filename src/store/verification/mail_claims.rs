@@ -152,8 +152,8 @@ fn back(tx: &Tx, n: i64, due: Millis, error: Option<&str>, now: Millis) -> Resul
     }
 }
 
-/// Returns the mails held by holders of other openings to the queue, and returns their number. They keep
-/// their share of the limits: they may have been sent.
+/// Puts the mails that earlier openings of this node had claimed back into the queue, and returns their number.
+/// They keep their share of the limits: they may have been sent.
 pub(crate) fn end_others(tx: &Tx, holder: &Holder, now: Millis) -> Result<usize, StoreError> {
     let verification_mails = VERIFICATION_MAILS.held_by_others(tx, holder)?;
     for n in &verification_mails {

@@ -6,8 +6,8 @@
 //! forger can cause many. A minute counts until all of it is more than an hour old, so the limit is never
 //! exceeded, and a mail is at most a minute late.
 //!
-//! Counts only ever grow. Counts in the future, by a clock that was set back since or by another process,
-//! apply too.
+//! A count is lowered only for a mail that was certainly not sent. Counts in the future, written by a clock that was
+//! set back since or by another process, apply too.
 //!
 //! A limit has parts: for mail from the pages, for mail to senders, and for the unauthenticated share of the
 //! latter. So no kind of mail can use up the share of another.

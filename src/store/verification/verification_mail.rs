@@ -103,8 +103,8 @@ pub(crate) struct Occasion<'a> {
 }
 
 impl Occasion<'_> {
-    /// True if the person asked for the mail, wrote the message that causes it, or an operator asked: the
-    /// mails before it do not count any more.
+    /// True if the person asked for the mail or wrote the message that causes it, or an operator asked. Then earlier
+    /// mails no longer count as unanswered.
     fn starts_anew(&self) -> bool {
         match self.cause {
             MailCause::Mail => {
@@ -276,7 +276,7 @@ impl Store {
                 settled.push(settle(tx, claim, outcome, *at)?);
             }
             let claimed = claim(tx, &tokens, &holder, limits, token_ttl, now.into())?;
-            // The worker that claims is another one.
+            // This caller claims nothing, so wake the worker that does.
             let is_changed = tokens.is_empty() && settled.contains(&Settled::Recorded);
             work.wakeups.add_if(Topic::VerificationMail, is_changed);
             Ok((settled, claimed))
@@ -298,7 +298,7 @@ impl Store {
             .await
     }
 
-    /// The same for a client of the pages, which has its own share of their mail.
+    /// As [`renew_link`](Self::renew_link), for a client of the pages, which has its own share of the limits.
     pub async fn renew_link_for(
         &self,
         address: EmailAddress,
@@ -325,7 +325,7 @@ impl Store {
         .await
     }
 
-    /// The same for the account of an expired link.
+    /// Owes a new link to the account of an expired link.
     pub async fn renew_expired_link(
         &self,
         token: TokenHash,

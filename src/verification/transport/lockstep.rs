@@ -90,7 +90,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lockstep<S> {
             buffer.set_filled(before);
             return Poll::Ready(Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                "the server said more than it was asked, ahead of TLS",
+                "the server sent data before TLS began",
             )));
         }
         if self.phase == Phase::Upgrading && self.reply.is_positive() {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use vestibule::config::Config;
 use vestibule::delivery;
 use vestibule::domain::{Actor, DestinationName, Interface, RequestState, Timestamp};
-use vestibule::outbound::signature;
+use vestibule::outbound::webhook_signature;
 
 use super::harness::{Harness, until};
 use super::help_desk::{HelpDesk, MailTransport};
@@ -86,7 +86,7 @@ async fn events_of_an_account_are_told_in_order_and_signed() {
         let secret = SecretString::from(SECRET);
         let (seconds, signature) = &post.signed;
         let seconds = seconds.parse().expect("seconds");
-        let expected = signature::sign(&secret, &post.id, seconds, &post.body);
+        let expected = webhook_signature::sign(&secret, &post.id, seconds, &post.body);
         assert_eq!(Some(signature), expected.as_ref());
         let account = &event["data"]["account"];
         assert_eq!(account["address"], "customer1@shop.example");

@@ -139,7 +139,7 @@ async fn the_client_is_found_by_xforward_or_in_the_trace() {
             "of the house",
             &local,
             plain.clone(),
-            "none: no client outside the house",
+            "none: no client outside our own machines",
         ),
         (
             "unreadable",

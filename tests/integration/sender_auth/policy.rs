@@ -140,7 +140,7 @@ async fn without_an_spf_check_dmarc_does_not_fail() {
         .await;
     assert_eq!(
         said(&found, AuthenticationMethod::Dmarc),
-        "none: not judged, as SPF could not be asked"
+        "none: not evaluated, because SPF could not be queried"
     );
     assert_eq!(found.dmarc_policy, Some(DmarcPolicy::Reject));
     assert!(!found.fails());

@@ -217,3 +217,27 @@ async fn many_signatures_are_not_many_questions() {
     assert!(found.details.len() < 30, "{}", found.details.len());
     assert!(harness.dns.asked().len() < 20, "{:?}", harness.dns.asked());
 }
+
+#[tokio::test]
+async fn a_key_of_fewer_than_1024_bits_does_not_count() {
+    let short = include_str!("../../../testdata/authentication/rsa768.pub").trim();
+    let long = include_str!("../../../testdata/authentication/rsa1024.pub").trim();
+    let zone = format!(
+        "rsa768._domainkey.corp.example TXT v=DKIM1; k=rsa; p={short}\n\
+         rsa1024._domainkey.corp.example TXT v=DKIM1; k=rsa; p={long}\n"
+    );
+    let harness = Harness::new(&zone).await;
+    for (raw, result) in [
+        (
+            include_str!("../../../testdata/authentication/rsa768.eml"),
+            AuthenticationResult::Fail,
+        ),
+        (
+            include_str!("../../../testdata/authentication/rsa1024.eml"),
+            AuthenticationResult::Pass,
+        ),
+    ] {
+        let found = harness.check(raw, "", "corp.example").await;
+        assert_eq!(found.dkim, Some(result), "{raw}");
+    }
+}

@@ -21,7 +21,7 @@ use crate::delivery::OutgoingMessage;
 use crate::delivery::message::ReadPosition;
 use crate::domain::Domain;
 use crate::outbound::pool::Pool;
-use crate::outbound::smtp::connection::{LAST_WORDS, SmtpConnection};
+use crate::outbound::smtp::connection::{CLOSING_TIMEOUT, SmtpConnection};
 use crate::outbound::smtp::reply::{self, SmtpFault, SmtpStep};
 use crate::outbound::{Attempt, Cause, tls};
 use crate::store::StoreError;
@@ -230,7 +230,7 @@ impl SmtpClient {
     /// Sends QUIT and closes the idle connections.
     pub(in crate::delivery) async fn close_idle(&self) {
         for mut connection in self.idle.drain() {
-            let _ = timeout(LAST_WORDS, connection.command("QUIT")).await;
+            let _ = timeout(CLOSING_TIMEOUT, connection.command("QUIT")).await;
         }
     }
 

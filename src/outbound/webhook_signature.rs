@@ -1,4 +1,4 @@
-//! In: a webhook's body. Out: its signature as defined by Standard Webhooks.
+//! The signature of a webhook's body, as Standard Webhooks defines it.
 //!
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 
@@ -7,6 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
+
+/// Header field of the signature.
+pub const FIELD: &str = "webhook-signature";
 
 /// An unfinished signature: HMAC-SHA256 of id, time and body. The body is added in pieces.
 pub struct Signature(Hmac<Sha256>);
@@ -27,7 +30,7 @@ impl Signature {
         self.0.update(piece);
     }
 
-    /// The value of `webhook-signature`.
+    /// The value of [`FIELD`].
     pub fn end(self) -> String {
         format!("v1,{}", STANDARD.encode(self.0.finalize().into_bytes()))
     }

@@ -170,6 +170,7 @@ pub(super) async fn render(
         request.headers(),
     );
     request.extensions_mut().insert(asked.clone());
+    let path = request.uri().path().to_owned();
     let refresh = (request.method() == Method::GET).then(|| Refresh::of(request.uri()));
     let mut response = next.run(request).await;
     let policy = response.extensions_mut().remove::<Policy>();
@@ -180,7 +181,7 @@ pub(super) async fn render(
     });
     if let Some(page) = page {
         let kept = std::mem::take(response.headers_mut());
-        response = renderer.render(&page, &asked, &site(), refresh.unwrap_or_default());
+        response = renderer.render(&page, &asked, &site(), &path, refresh.unwrap_or_default());
         keep(&kept, response.headers_mut());
     }
     let headers = response.headers_mut();
@@ -232,10 +233,12 @@ impl Renderer {
         page: &WebPage,
         asked: &RequestedLanguage,
         site: &SiteContext,
+        path: &str,
         refresh: Refresh,
     ) -> Response {
         let own = context! {
             site => site.name.as_str(),
+            path => path,
             as_of => Moment(Timestamp::now()).value(),
             refresh => context! { on => refresh.on, url => refresh.url },
             portal_titles => Value::from_pairs(site.portal_titles.clone()),

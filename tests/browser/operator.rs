@@ -167,9 +167,12 @@ async fn ten_questions_take_three_clicks_at_most() {
     assert!(ask.first_row().await.contains("@acme.co"));
 
     let mut ask = begin("Does each help desk take its requests, and what is wrong?").await;
+    browser.see("The destination “hr-system” is down.").await;
     ask.click("#down a").await;
     browser.see("hr-system").await;
     browser.see("Connection refused").await;
+    let itself = browser.find_all("#down a").await;
+    assert!(itself.is_empty(), "no link leads to its own page");
 
     let mut ask = begin("Why was this newsletter dropped, and by which header field?").await;
     ask.search("digest").await;

@@ -180,7 +180,7 @@ pub const PAGES: &[Page] = &[
         "find-none",
         "/find",
         "/find?q=unheard-of",
-        "No message has this",
+        "No customer and no message matches.",
     ),
     page(Admin, "access", "/access", "/access", "Approved domains"),
     page(

@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::{Value, context};
 
-use super::access_form::{self as form, Shown};
+use super::access_form::{self as form, FieldFault, Shown};
 use super::auth::CurrentOperator;
 use super::customers::portals;
 use super::error::Error;
@@ -86,10 +86,12 @@ pub(super) async fn submit(
         ..View::new(&revision)
     };
     if revision.number != base {
-        return app.turn_back(&operator, typed, overtaken(&revision)).await;
+        return app
+            .turn_back(&operator, typed, overtaken(&revision).into())
+            .await;
     }
     let drafted = match sent.one("file") {
-        Some(_) => app.settings_of_file(&sent),
+        Some(_) => app.settings_of_file(&sent).map_err(FieldFault::from),
         None => form::draft(&sent, &revision.settings, portal.as_ref()),
     };
     let draft = match drafted {
@@ -140,7 +142,8 @@ pub(super) async fn submit(
                 values: form::values_of(&sent, &revision.settings, portal.as_ref()),
                 ..View::new(&revision)
             };
-            app.turn_back(&operator, view, overtaken(&revision)).await
+            app.turn_back(&operator, view, overtaken(&revision).into())
+                .await
         }
         Err(error) => Err(error.into()),
     }
@@ -161,7 +164,7 @@ struct View<'a> {
     values: Shown,
     /// A preview was requested, and there is nothing to save.
     unchanged: bool,
-    fault: Option<String>,
+    fault: Option<FieldFault>,
     done: Option<&'a str>,
 }
 
@@ -216,7 +219,7 @@ impl AppState {
         &self,
         operator: &CurrentOperator,
         view: View<'_>,
-        fault: String,
+        fault: FieldFault,
     ) -> Result<Response, Error> {
         let view = View {
             fault: Some(fault),
@@ -262,7 +265,7 @@ impl AppState {
                 overrides => overrides(settings),
                 warnings => warning_lines(&warnings),
                 unchanged => view.unchanged,
-                fault => view.fault,
+                fault => view.fault.as_ref().map(FieldFault::context),
                 done => view.done,
                 history => history,
             },

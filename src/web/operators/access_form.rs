@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use minijinja::{Value, context};
 
 use super::form_fields::Fields;
-use crate::access::{self, AccessSettings, Assignment, Key, Settings, Source};
+use crate::access::{self, AccessSettings, Assignment, Key, KeyError, Settings, Source};
 use crate::domain::{DomainPattern, PortalName};
 
 /// The fields of the form, by the name of the setting.
@@ -58,15 +58,44 @@ pub(super) fn hidden_fields(sent: &Fields) -> Vec<Value> {
         .collect()
 }
 
+/// The message about what was typed, and the setting whose field is wrong.
+pub(super) struct FieldFault {
+    key: Option<Key>,
+    text: String,
+}
+
+impl FieldFault {
+    fn of(key: Key, error: KeyError) -> Self {
+        let text = match error {
+            KeyError::Pattern { cause, .. } => format!("{cause}."),
+            error => format!("{error}."),
+        };
+        Self {
+            key: Some(key),
+            text,
+        }
+    }
+
+    pub fn context(&self) -> Value {
+        context! { key => self.key.map(Key::as_str), text => self.text.as_str() }
+    }
+}
+
+impl From<String> for FieldFault {
+    fn from(text: String) -> Self {
+        Self { key: None, text }
+    }
+}
+
 /// Parses the fields into settings.
 ///
 /// # Errors
-/// Returns the messages of the invalid values.
+/// Returns the message of the first invalid value.
 pub(super) fn draft(
     sent: &Fields,
     settings: &AccessSettings,
     portal: Option<&PortalName>,
-) -> Result<AccessSettings, String> {
+) -> Result<AccessSettings, FieldFault> {
     let assignments = Key::ALL
         .into_iter()
         .map(|key| {
@@ -81,16 +110,18 @@ pub(super) fn draft(
                     .unwrap_or_default()
                     .replace(['\r', '\n'], ","),
             };
-            let value = key.parse_value(&text).map_err(|error| error.to_string())?;
+            let value = key
+                .parse_value(&text)
+                .map_err(|error| FieldFault::of(key, error))?;
             Ok(Assignment {
                 key,
                 value: Some(value),
             })
         })
-        .collect::<Result<Vec<_>, String>>()?;
+        .collect::<Result<Vec<_>, FieldFault>>()?;
     settings
         .with(portal, &assignments)
-        .map_err(|error| error.to_string())
+        .map_err(|error| format!("{error}.").into())
 }
 
 /// A field, and for a portal the site's value, which it may inherit.

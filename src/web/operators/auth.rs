@@ -100,8 +100,8 @@ pub(super) struct CurrentOperator {
     /// The CSRF token in every form of this session. It is derived from the session's key, which cannot be
     /// computed from it.
     pub csrf: String,
-    /// Destinations and hooks that are down, for the banner of every page.
-    pub down: Vec<DestinationName>,
+    /// Destinations and hooks that are down, each with its kind, for the banner of every page.
+    pub down: Vec<(DestinationName, &'static str)>,
     /// True if other nodes can share the store.
     pub shares: bool,
 }
@@ -113,21 +113,32 @@ impl CurrentOperator {
 
     /// Builds a page with the operator's details that every page shows.
     pub fn page(&self, template: &'static str, context: Value) -> WebPage {
-        WebPage::new(
-            template,
-            context! {
-                me => context! {
-                    name => self.name.as_str(),
-                    role => self.role.as_str(),
-                    csrf => self.csrf.as_str(),
-                    down => self.down.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                    acts => self.role >= Role::Agent,
-                    sets => self.role >= Role::Admin,
-                    shares => self.shares,
-                },
-                ..context
+        WebPage::new(template, context! { ..self.details(), ..context })
+    }
+
+    fn details(&self) -> Value {
+        let down = self.down.iter();
+        context! {
+            me => context! {
+                name => self.name.as_str(),
+                role => self.role.as_str(),
+                csrf => self.csrf.as_str(),
+                down => down
+                    .map(|(name, kind)| context! { name => name.as_str(), kind => *kind })
+                    .collect::<Vec<_>>(),
+                acts => self.role >= Role::Agent,
+                sets => self.role >= Role::Admin,
+                shares => self.shares,
             },
-        )
+        }
+    }
+
+    /// Adds these details to a page that was made without them: that of an error.
+    fn complete(&self, mut response: Response) -> Response {
+        if let Some(page) = response.extensions_mut().remove::<WebPage>() {
+            response.extensions_mut().insert(page.with(self.details()));
+        }
+        response
     }
 }
 
@@ -145,13 +156,20 @@ async fn gate(State(guard): State<Guard>, request: Request, next: Next) -> Respo
         return next.run(request).await;
     };
     match guard.admit(least, request).await {
-        Ok(request) => next.run(request).await,
+        Ok((operator, mut request)) => {
+            request.extensions_mut().insert(operator.clone());
+            operator.complete(next.run(request).await)
+        }
         Err(turned_away) => turned_away,
     }
 }
 
 impl Guard {
-    async fn admit(&self, least: Role, request: Request) -> Result<Request, Response> {
+    async fn admit(
+        &self,
+        least: Role,
+        request: Request,
+    ) -> Result<(CurrentOperator, Request), Response> {
         let Some(operator) = visitor(&self.app, request.headers())
             .await
             .map_err(IntoResponse::into_response)?
@@ -165,18 +183,26 @@ impl Guard {
             });
         };
         if operator.role < least {
-            return Err(Error::Role(least).into_response());
+            return Err(operator.complete(Error::Role(least).into_response()));
         }
         let mut operator = operator;
-        let down = list_down(self.app.store(), &self.app.config()).await;
-        let down = down.map_err(|error| Error::from(error).into_response())?;
-        operator.down = down.into_iter().map(|down| down.name).collect();
-        let mut request = if self.reads {
+        let config = self.app.config();
+        let down = list_down(self.app.store(), &config).await;
+        let down = down.map_err(|error| operator.complete(Error::from(error).into_response()))?;
+        let kind = |name: &DestinationName| {
+            let is_hook = config.hooks.iter().any(|hook| hook.name == *name);
+            if is_hook { "hook" } else { "destination" }
+        };
+        operator.down = down
+            .into_iter()
+            .map(|down| (down.name.clone(), kind(&down.name)))
+            .collect();
+        let request = if self.reads {
             request
         } else {
             let request = own_form(request, &operator)
                 .await
-                .map_err(IntoResponse::into_response)?;
+                .map_err(|error| operator.complete(error.into_response()))?;
             // The form may come slowly, and the session end meanwhile.
             visitor(&self.app, request.headers())
                 .await
@@ -184,8 +210,7 @@ impl Guard {
                 .map_err(IntoResponse::into_response)?;
             request
         };
-        request.extensions_mut().insert(operator);
-        Ok(request)
+        Ok((operator, request))
     }
 }
 

@@ -64,6 +64,7 @@ async fn render(
             since => period.since_date,
             until => period.until_date,
             sort => asked.one("sort"),
+            filtered => asked.is_filtered(),
             by_address => asked.with("/customers", "sort", None),
             by_time => asked.with("/customers", "sort", Some("newest")),
             is_by_time => asked.one("sort").is_some() || period.since.is_some() || period.until.is_some(),

@@ -68,8 +68,6 @@ fn row(queue: &QueueStatus, backlog: &[Backlog]) -> Value {
         let more = found.requests.more;
         Some(Bounded { number, more }.to_string()).filter(|_| !queue.portals.is_empty())
     };
-    let portals = queue.portals.iter().map(ToString::to_string);
-    let events = queue.events.iter().map(ToString::to_string);
     context! {
         name => queue.destination.as_str(),
         // The filter of the requests of its one portal; with several portals, that of all requests.
@@ -78,7 +76,8 @@ fn row(queue: &QueueStatus, backlog: &[Backlog]) -> Value {
             _ => String::new(),
         },
         kind => queue.kind,
-        portals => portals.chain(events).collect::<Vec<_>>(),
+        portals => queue.portals.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        events => queue.events.iter().map(ToString::to_string).collect::<Vec<_>>(),
         state => queue.state.as_str(),
         paused => queue.state == QueueState::Paused,
         down_since => queue.down_since.map(when),

@@ -128,6 +128,7 @@ pub(super) async fn list(
             any => listed.rows.iter().any(|entry| is_recoverable(entry, &app.config())),
             matching => if operator.role >= Role::Agent { matching(&app, &asked, &listed).await? } else { None },
             kept => asked.keep(&FILTER),
+            filtered => asked.is_filtered(),
             sort => asked.order("/dropped")?.context(),
             selected => asked.one("select") == Some("page"),
             select => asked.with_selection("/dropped", asked.one("select") != Some("page")),

@@ -71,7 +71,7 @@ impl Error {
                 "Nothing was changed. Choose fewer and do it again.".to_owned(),
             ),
             Self::Malformed(why) => ("This cannot be understood", why.clone()),
-            Self::NotFound(what) => ("There is nothing here", format!("There is no such {what}.")),
+            Self::NotFound(what) => ("Not found", format!("There is no such {what}.")),
             Self::NotAllowed(why) => ("This cannot be done", format!("{why}.")),
             Self::Store(StoreError::Conflict { .. }) => (
                 "The settings were changed meanwhile",

@@ -80,6 +80,7 @@ pub(super) async fn find(
             next_page => asked.older("/messages", listed.next.as_deref()),
             newer_page => asked.newer("/messages"),
             csv => asked.whole("/messages.csv"),
+            filtered => asked.is_filtered(),
             verdicts => Verdict::ALL.iter().map(|verdict| verdict.as_str()).collect::<Vec<_>>(),
             reasons => Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
             portals => portals(&app.config()),

@@ -129,6 +129,7 @@ pub(super) async fn show(
             queues => queues(&backlog, &app),
             bounded => backlog.iter().any(|backlog| backlog.requests.more),
             depths => depths_over_time(&depths, now, period),
+            any_waited => depths.iter().any(|depth| depth.held + depth.released + depth.failed > 0),
             any_depths => !depths.is_empty(),
             times => verification_times(&times),
             verified => times.len(),

@@ -12,9 +12,9 @@ const TOP: u64 = 16;
 const SCALE: u64 = 44;
 const WIDTH: u64 = 400;
 const BAR: u64 = 20;
-const LENGTH: u64 = 220;
+const LENGTH: u64 = 180;
 /// Width of the names of bars, and of the values behind them.
-const NAMES: u64 = 160;
+const NAMES: u64 = 200;
 const VALUES: u64 = 64;
 
 /// Columns that have their value above them, and columns of which each has a label.
@@ -59,13 +59,14 @@ impl Plot<'_> {
     /// Draws columns from left to right, as of days.
     pub fn columns(&self, bars: &[Bar]) -> Value {
         let top = round_up(bars.iter().map(Bar::total).max().unwrap_or(0));
-        let width = WIDTH / (bars.len() as u64).max(1);
+        let count = (bars.len() as u64).max(1);
+        let width = WIDTH / count;
         let gap = (width / 6).min(8);
         let step = bars.len().div_ceil(MOST_LABELS).max(1);
         let columns: Vec<_> = (0..)
             .zip(bars)
             .map(|(place, bar)| {
-                let x = SCALE + place * width;
+                let x = SCALE + place * WIDTH / count;
                 let mut floor = TOP + HEIGHT;
                 let pieces: Vec<_> = self
                     .pieces
@@ -77,12 +78,18 @@ impl Plot<'_> {
                         rectangle(piece.class, x + gap, floor, width - 2 * gap, height)
                     })
                     .collect();
-                let labelled = usize::try_from(place).unwrap_or(0) % step == 0;
+                let position = usize::try_from(place).unwrap_or(0);
+                // A label stands in the middle of the columns that it is common to.
+                let alike = bars[position..].iter();
+                let alike = alike.take_while(|next| bar.label.is_some() && next.label == bar.label);
+                let alike = (alike.count() as u64).max(1);
                 let total = bar.total();
                 context! {
-                    label => labelled.then(|| bar.label.as_ref().unwrap_or(&bar.name).as_str()),
-                    x => x + width / 2,
-                    y => TOP + HEIGHT + 15,
+                    label => (position % step == 0).then(|| bar.label.as_ref().unwrap_or(&bar.name).as_str()),
+                    // Left out where there is little room; the last is kept.
+                    spare => ((bars.len() - 1) / step - position / step) % 2 == 1,
+                    x => x + alike * width / 2,
+                    y => TOP + HEIGHT + 18,
                     anchor => "middle",
                     value => (bars.len() <= MOST_VALUES && total > 0).then(|| total.to_string()),
                     value_x => x + width / 2,
@@ -101,7 +108,7 @@ impl Plot<'_> {
                 context! { number => number, y => y, text_y => y + 4 }
             })
             .collect();
-        self.draw(columns, lines, SCALE + WIDTH, TOP + HEIGHT + 20)
+        self.draw(columns, lines, SCALE + WIDTH, TOP + HEIGHT + 24)
     }
 
     /// Draws bars below each other, with their names before and their values behind them.
@@ -124,6 +131,7 @@ impl Plot<'_> {
                     .collect();
                 context! {
                     label => shorten(&bar.name),
+                    spare => false,
                     x => NAMES - 6,
                     y => place * BAR + BAR - 6,
                     anchor => "end",
@@ -305,6 +313,21 @@ mod tests {
         assert!(at(&plot, 0).get_attr("value").expect("a value").is_none());
         let labels = (0..30).filter(|n| !at(&plot, *n).get_attr("label").expect("it").is_none());
         assert_eq!(labels.count(), 8);
+        let spares = (0..30).filter(|n| at(&plot, *n).get_attr("spare").expect("it").is_true());
+        let spares: Vec<_> = spares.filter(|n| n % 4 == 0).collect();
+        assert_eq!(spares, [0, 8, 16, 24], "every other, and not the last");
+        // Four columns of one day.
+        let day = |n: u64| Bar {
+            label: Some((n / 4).to_string()),
+            ..bar([1, 0, 0])
+        };
+        let days: Vec<_> = (0..28).map(day).collect();
+        let plot = PLOT.columns(&days);
+        let middle = |n: usize| u64::try_from(at(&plot, n).get_attr("x").expect("x"));
+        assert_eq!(
+            middle(4).expect("a number"),
+            SCALE + 4 * WIDTH / 28 + 2 * (WIDTH / 28)
+        );
         for (number, end) in [
             (0, 1),
             (1, 1),

@@ -52,6 +52,12 @@ const AGES: [Age; 6] = [
     age("over-week", "more than 7 days ago", 7 * 24, true),
 ];
 
+const ACTIONS: [RequestAction; 3] = [
+    RequestAction::Release,
+    RequestAction::Discard,
+    RequestAction::Retry,
+];
+
 /// Fields of the filter, which the confirmation page and the way back keep.
 const FILTER: [&str; 8] = [
     "state", "portal", "reason", "account", "age", "since", "until", "sort",
@@ -115,6 +121,7 @@ pub(super) async fn list(
             next_page => asked.older("/requests", listed.next.as_deref()),
             newer_page => asked.newer("/requests"),
             csv => asked.whole("/requests.csv"),
+            filtered => asked.is_filtered(),
             states => states,
             portals => portals(&app.config()),
             ages => ages,
@@ -197,6 +204,7 @@ pub(super) fn row(request: &Request) -> Value {
         subject => request.subject.as_deref().map(one_line).filter(|text| !text.is_empty()),
         received_at => when(request.received_at),
         attempts => request.attempts,
+        can_any => ACTIONS.iter().any(|action| action.applies_to(request.state)),
         last_error => request.last_error.as_deref().map(one_line),
     }
 }

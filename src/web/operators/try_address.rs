@@ -10,7 +10,8 @@ use super::AppState;
 use super::auth::CurrentOperator;
 use super::error::Error;
 use super::form_fields::QueryFields;
-use crate::domain::{EmailAddress, Kind};
+use crate::access::RULES;
+use crate::domain::{EmailAddress, Kind, Reason};
 use crate::operations::{decide_address, input_for};
 use crate::web::page::WebPage;
 
@@ -25,7 +26,7 @@ pub(super) async fn show(
         Err(error) if !written.is_empty() => Some(format!("{written:?}: {error}.")),
         _ => None,
     };
-    let (mut rows, mut customer) = (Vec::new(), None);
+    let (mut rows, mut customer, mut allowable) = (Vec::new(), None, None);
     if let Ok(address) = &parsed {
         let config = app.config();
         let settings = app.store().access().await?.settings;
@@ -33,11 +34,15 @@ pub(super) async fn show(
         for portal in &config.portals {
             let input = input_for(&config, &settings, account.as_ref(), address, &portal.name);
             let verdict = decide_address(&input, account.as_ref(), address, &portal.name).0;
+            if verdict.reason == Reason::DomainNotAllowed {
+                allowable = Some(verdict.domain.to_string());
+            }
             rows.push(context! {
                 portal => portal.name.as_str(),
                 verdict => verdict.verdict.as_str(),
                 reason => verdict.reason.as_str(),
                 rule => verdict.rule,
+                title => RULES.iter().find(|rule| rule.number == verdict.rule).map(|rule| rule.title),
                 pattern => verdict.pattern.as_ref().map(ToString::to_string),
                 kind => verdict.account.map(Kind::as_str),
             });
@@ -51,6 +56,7 @@ pub(super) async fn show(
             fault => fault,
             rows => rows,
             customer => customer,
+            allowable => allowable,
         },
     ))
 }

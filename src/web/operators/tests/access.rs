@@ -99,6 +99,14 @@ async fn a_pattern_that_is_none_is_refused_with_the_reason_and_what_was_typed() 
     let answer = harness.post(&session, "/access", &form).await;
     assert_eq!(answer.status, StatusCode::CONFLICT);
     assert!(answer.body.contains("public suffix"), "{}", answer.body);
+    for shown in [
+        "<a href=\"#internal.approved_domains\">Approved domains</a>: ",
+        "aria-invalid=\"true\" aria-describedby=\"internal.approved_domains-fault ",
+        "id=\"internal.approved_domains-fault\"",
+    ] {
+        assert_eq!(answer.body.matches(shown).count(), 1, "{shown}");
+    }
+    assert_eq!(answer.body.matches("aria-invalid").count(), 1);
     assert!(
         answer.body.contains(">\nco.uk</textarea>"),
         "{}",

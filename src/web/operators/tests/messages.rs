@@ -281,8 +281,14 @@ async fn the_search_of_every_page_finds_messages_and_customers_as_text() {
         ),
         ("/find?q=nn%40corp", ">ann@corp.example</a>"),
         ("/find?q=%3Cscript%3E", "value=\"&lt;script&gt;\""),
-        ("/find?q=screen&verdict=dropped", "No message has this"),
-        ("/find?q=screen&until=2020-01-01", "No message has this"),
+        (
+            "/find?q=screen&verdict=dropped",
+            "No customer and no message matches.",
+        ),
+        (
+            "/find?q=screen&until=2020-01-01",
+            "No customer and no message matches.",
+        ),
         ("/find", "Each word must match."),
     ] {
         let page = harness.get(&session, path).await;

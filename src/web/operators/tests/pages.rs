@@ -71,6 +71,83 @@ async fn every_page_is_shown_and_nothing_of_a_stranger_becomes_markup() {
 }
 
 #[tokio::test]
+async fn the_menu_is_on_every_page_and_marks_the_section() {
+    let harness = Harness::open().await;
+    let held = harness.mail("ann@corp.example", "one").await.ledger;
+    let agent = harness.session(Role::Agent).await;
+    for (path, status, marked) in [
+        ("/", StatusCode::OK, "/\" aria-current=\"page\""),
+        ("/access", StatusCode::OK, "/access\" aria-current=\"page\""),
+        (
+            "/access/test",
+            StatusCode::OK,
+            "/access\" aria-current=\"true\"",
+        ),
+        (
+            &format!("/messages/{held}"),
+            StatusCode::OK,
+            "/messages\" aria-current=\"true\"",
+        ),
+        (
+            "/messages/x",
+            StatusCode::NOT_FOUND,
+            "/messages\" aria-current=\"true\"",
+        ),
+        (
+            "/messages?verdict=lost",
+            StatusCode::BAD_REQUEST,
+            "/messages\" aria-current=\"page\"",
+        ),
+        (
+            "/customers/import",
+            StatusCode::FORBIDDEN,
+            "/customers\" aria-current=\"true\"",
+        ),
+        (
+            "/hooks/none",
+            StatusCode::NOT_FOUND,
+            "/deliveries\" aria-current=\"true\"",
+        ),
+    ] {
+        let page = harness.get(&agent, path).await;
+        assert_eq!(page.status, status, "{path}");
+        let (_, menu) = page
+            .body
+            .split_once("<nav aria-label=\"Pages\">")
+            .expect(path);
+        let menu = menu.split("</nav>").next().unwrap_or_default();
+        assert_eq!(menu.matches("aria-current").count(), 1, "{path}: {menu}");
+        assert!(
+            menu.contains(&format!("<a href=\"{marked}")),
+            "{path}: {menu}"
+        );
+        assert!(page.body.contains("action=\"/logout\""), "{path}");
+    }
+    let forged = harness.send(posted("/customers", Some(&agent.cookie), String::new()));
+    let forged = forged.await;
+    assert_eq!(forged.status, StatusCode::FORBIDDEN);
+    assert!(forged.body.contains("action=\"/logout\""));
+}
+
+#[tokio::test]
+async fn a_long_filter_is_open_only_while_it_filters() {
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Viewer).await;
+    for path in ["/messages", "/requests", "/customers", "/dropped"] {
+        for (query, is_open) in [
+            ("", false),
+            ("?refresh=on&sort=oldest", false),
+            ("?portal=&since=2026-11-01", true),
+        ] {
+            let page = harness.get(&session, &format!("{path}{query}")).await;
+            let open = page.body.contains("<details class=\"filter-switch\" open>");
+            assert_eq!(open, is_open, "{path}{query}");
+            assert!(page.body.contains("<details class=\"filter-switch\""));
+        }
+    }
+}
+
+#[tokio::test]
 async fn customers_are_added_verified_and_blocked() {
     let harness = Harness::open().await;
     let session = harness.session(Role::Agent).await;
@@ -144,9 +221,18 @@ async fn a_customer_has_a_history() {
     let path = format!("/customers/{}", ann.expect("an account").id);
     harness.post(&session, &path, &[("action", "block")]).await;
     let page = harness.get(&session, &path).await;
-    for shown in ["account.created", "account.blocked", "operator:the-agent"] {
+    let today = Timestamp::now().strftime("%Y-").to_string();
+    for shown in [
+        "account.created",
+        "account.blocked",
+        "operator:the-agent",
+        &format!("<td data-label=\"At\" class=\"when\">{today}"),
+    ] {
         assert!(page.body.contains(shown), "{shown}: {}", page.body);
     }
+    // A cell without a value is empty: a card leaves it out.
+    let audit = harness.get(&session, "/audit").await.body;
+    assert!(audit.contains("<td data-label=\"About\"></td>"), "{audit}");
 }
 
 #[tokio::test]

@@ -191,53 +191,57 @@ mod tests {
     #[test]
     fn an_hour_that_comes_twice_has_two_names() {
         for (zone, instant, expected) in [
-            ("UTC", "2025-03-09T14:05:00Z", "9 March 2025, 14:05 UTC"),
+            (
+                "UTC",
+                "2025-03-09T14:05:00Z",
+                "9\u{a0}March 2025, 14:05\u{a0}UTC",
+            ),
             (
                 "Europe/Berlin",
                 "2025-10-26T00:30:00Z",
-                "26 October 2025, 02:30 CEST",
+                "26\u{a0}October 2025, 02:30\u{a0}CEST",
             ),
             (
                 "Europe/Berlin",
                 "2025-10-26T01:30:00Z",
-                "26 October 2025, 02:30 CET",
+                "26\u{a0}October 2025, 02:30\u{a0}CET",
             ),
             (
                 "Europe/Berlin",
                 "2025-03-30T00:59:59Z",
-                "30 March 2025, 01:59 CET",
+                "30\u{a0}March 2025, 01:59\u{a0}CET",
             ),
             (
                 "Europe/Berlin",
                 "2025-03-30T01:00:00Z",
-                "30 March 2025, 03:00 CEST",
+                "30\u{a0}March 2025, 03:00\u{a0}CEST",
             ),
             (
                 "America/Sao_Paulo",
                 "2025-01-01T01:00:00Z",
-                "31 December 2024, 22:00 UTC-03:00",
+                "31\u{a0}December 2024, 22:00\u{a0}UTC-03:00",
             ),
             (
                 "Asia/Kathmandu",
                 "2025-12-31T18:15:00Z",
-                "1 January 2026, 00:00 UTC+05:45",
+                "1\u{a0}January 2026, 00:00\u{a0}UTC+05:45",
             ),
             (
                 "Australia/Lord_Howe",
                 "2025-04-05T15:00:00Z",
-                "6 April 2025, 01:30 UTC+10:30",
+                "6\u{a0}April 2025, 01:30\u{a0}UTC+10:30",
             ),
             (
                 "Etc/GMT+12",
                 "2025-01-01T11:00:00Z",
-                "31 December 2024, 23:00 UTC-12:00",
+                "31\u{a0}December 2024, 23:00\u{a0}UTC-12:00",
             ),
         ] {
             assert_eq!(at(zone, instant, "en"), expected, "{zone}");
         }
         assert_eq!(
             at("Europe/Berlin", "2025-07-01T10:00:00Z", "de"),
-            "1. Juli 2025, 12:00 CEST"
+            "1.\u{a0}Juli 2025, 12:00\u{a0}CEST"
         );
     }
 }

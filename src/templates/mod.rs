@@ -92,7 +92,13 @@ impl Templates {
                 let instant: Timestamp = instant.parse().map_err(|cause: jiff::Error| {
                     Error::new(ErrorKind::InvalidOperation, cause.to_string())
                 })?;
-                dates::format_date(&of_date, &language_of(state), &Zone::of(state), instant)
+                let language = language_of(state);
+                let date = dates::format_date(&of_date, &language, &Zone::of(state), instant)?;
+                Ok(if *state.auto_escape() == AutoEscape::Html {
+                    date
+                } else {
+                    date.replace(NO_BREAK_SPACE, " ")
+                })
             },
         );
         filters::add(&mut environment);
@@ -244,6 +250,10 @@ fn own_file(folder: Option<&Path>, name: &str) -> Result<Option<String>, Templat
         Err(cause) => Err(TemplatesError::Unreadable { path, cause }),
     }
 }
+
+/// The space at which a browser breaks no line. A plain text has none of it: English mail stays ASCII, and its
+/// link unbroken.
+const NO_BREAK_SPACE: char = '\u{a0}';
 
 /// `t('key', name=value)`: the text in the page's language with its placeholders filled. With `count`, the
 /// text in the plural form of that number.

@@ -387,11 +387,15 @@ mod tests {
         for (name, count, expected) in [
             ("verify.hint", 102, "Dve"),
             ("verify.hint", 3, "Druge"),
-            ("verify.waiting", 1, "One message from it is waiting"),
+            (
+                "verify.waiting",
+                1,
+                "One message from this address is waiting",
+            ),
             (
                 "verify.waiting",
                 101,
-                "{count} messages from it are waiting",
+                "{count} messages from this address are waiting",
             ),
         ] {
             let text = texts.get_plural(&slovene, name, count);

@@ -12,6 +12,12 @@ use crate::observe::events;
 use crate::store::StoreError;
 use crate::web::is_unavailable;
 
+/// Link to the start page.
+pub(super) const HOME: (&str, &str) = ("/", "action.home");
+
+/// Link to the form that asks for a new link.
+pub(super) const NEW_LINK: (&str, &str) = ("/resend", "resend.title");
+
 #[derive(Debug, Clone)]
 pub(super) struct WebPage {
     pub status: StatusCode,
@@ -64,7 +70,16 @@ impl WebPage {
         };
         let title = format!("error.{nearest}");
         let page = Self::message(&title, &[format!("{title}_lead").as_str()]);
-        page.with_status(status)
+        page.with_links(&[HOME]).with_status(status)
+    }
+
+    /// Adds links to the end of a page of [`message`](Self::message): each a path and the name of its text.
+    pub fn with_links(self, links: &[(&str, &str)]) -> Self {
+        let links: Vec<Value> = links
+            .iter()
+            .map(|&(to, text)| context! { to => to, text => text })
+            .collect();
+        self.with(context! { links => links })
     }
 }
 
@@ -86,6 +101,8 @@ pub(super) enum PageError {
     CrossSite,
     /// The link does not exist or has expired. The page does not tell which.
     InvalidLink,
+    /// No public page has this address.
+    NotFound,
     TooMany,
     /// Too many background tasks are running.
     Busy,
@@ -103,10 +120,13 @@ impl IntoResponse for PageError {
         let status = match self {
             Self::InvalidLink => {
                 return WebPage::message("error.invalid_link", &["error.invalid_link_lead"])
-                    .with(context! {
-                        links => vec![context! { to => "/resend", text => "action.new_link" }],
-                    })
+                    .with_links(&[NEW_LINK])
                     .with_status(StatusCode::NOT_FOUND)
+                    .into_response();
+            }
+            Self::NotFound => {
+                return WebPage::of_status(StatusCode::NOT_FOUND)
+                    .with_links(&[HOME, NEW_LINK])
                     .into_response();
             }
             Self::Malformed => StatusCode::BAD_REQUEST,

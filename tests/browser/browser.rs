@@ -232,9 +232,13 @@ impl Browser {
     pub async fn picture(&self) -> Vec<u8> {
         let metrics = self.tell("Page.getLayoutMetrics", json!({})).await;
         let size = &metrics["cssContentSize"];
+        // Beyond the window only where the page is: otherwise a page from right to left is moved in its picture.
+        let extends = |side: &str, window: &str| {
+            size[side].as_f64() > metrics["cssLayoutViewport"][window].as_f64()
+        };
         let how = json!({
             "format": "png",
-            "captureBeyondViewport": true,
+            "captureBeyondViewport": extends("width", "clientWidth") || extends("height", "clientHeight"),
             "clip": { "x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1 },
         });
         let shot = self.tell("Page.captureScreenshot", how).await;

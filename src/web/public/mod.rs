@@ -33,7 +33,7 @@ use tower_http::timeout::TimeoutLayer;
 use super::TIME_LIMIT;
 use super::csrf::own_forms_only;
 use super::language::{self, RequestedLanguage};
-use super::page::{PageError, WebPage};
+use super::page::{HOME, NEW_LINK, PageError, WebPage};
 use super::rate_limit::{self, ClientLimiter, Peer};
 use super::ready::{self, Readiness};
 use super::render::{CurrentSite, Renderer, SiteContext, render};
@@ -94,7 +94,7 @@ pub fn public(parts: Public) -> Router {
         .fold(Router::new(), |router, (path, methods)| {
             router.route(path, methods)
         })
-        .fallback(async || StatusCode::NOT_FOUND)
+        .fallback(async || PageError::NotFound)
         .method_not_allowed_fallback(async || StatusCode::METHOD_NOT_ALLOWED)
         .with_state(app)
         .layer(DefaultBodyLimit::max(MOST_BODY))

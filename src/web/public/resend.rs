@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use minijinja::context;
 use serde::Deserialize;
 
-use super::{AppState, Client, Fields, PageError, RequestedLanguage, WebPage};
+use super::{AppState, Client, Fields, HOME, PageError, RequestedLanguage, WebPage};
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, Timestamp, Token};
 use crate::store::MailCause;
@@ -73,7 +73,9 @@ pub(super) fn sent_page(config: &Config) -> WebPage {
         "resend.sent_refused",
         no_mail,
     ];
-    WebPage::message("resend.sent", &lines).with(context! { contact => contact })
+    WebPage::message("resend.sent", &lines)
+        .with(context! { contact => contact, answers_form => true })
+        .with_links(&[HOME])
 }
 
 /// The text for people who get no mail, with the contact of this portal or of the only one.

@@ -12,7 +12,7 @@ use minijinja::{Value, context};
 use serde::Deserialize;
 
 use super::resend::no_mail;
-use super::{AppState, Client, Fields, PageError, RequestedLanguage, WebPage};
+use super::{AppState, Client, Fields, HOME, NEW_LINK, PageError, RequestedLanguage, WebPage};
 use crate::access::{Consequence, decide_newcomer};
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, Origin, Timestamp};
@@ -74,8 +74,7 @@ pub(super) async fn submit(
     let answer = if may {
         sent_page(&config, &address, portal)
     } else {
-        let contact = portal.and_then(|portal| portal.contact.as_deref());
-        closed_page(&address, contact.or(config.site.contact.as_deref()))
+        closed_page(&config, &address, portal)
     };
     let store = app.store().clone();
     let name = portal.map(|portal| portal.name.clone());
@@ -137,24 +136,34 @@ pub(super) fn sent_page(
         "resend.sent_refused",
         no_mail,
     ];
-    WebPage::message("sign_up.sent", &lines).with(context! {
-        address => address.to_string(),
-        contact => contact,
-        links => vec![context! { to => "/resend", text => "action.new_link" }],
-    })
+    WebPage::message("sign_up.sent", &lines)
+        .with(context! {
+            address => address.to_string(),
+            contact => contact,
+            answers_form => true,
+        })
+        .with_links(&[NEW_LINK])
 }
 
-/// The answer for a domain that may not sign up. `contact` is the person to ask, if configured.
-pub(super) fn closed_page(address: &EmailAddress, contact: Option<&str>) -> WebPage {
+/// The answer for a domain that may not sign up, with the portal or the site as what it is closed for.
+pub(super) fn closed_page(
+    config: &Config,
+    address: &EmailAddress,
+    portal: Option<&Portal>,
+) -> WebPage {
+    let contact = portal.and_then(|portal| portal.contact.as_deref());
+    let contact = contact.or(config.site.contact.as_deref());
     let lines: &[&str] = match contact {
         Some(_) => &["sign_up.closed_lead", "sign_up.closed_contact"],
         None => &["sign_up.closed_lead"],
     };
     WebPage::message("sign_up.closed", lines)
         .with(context! {
+            portal => portal.map_or(&config.site.name, |portal| &portal.title).as_str(),
             domain => address.domain().to_unicode(),
             contact => contact.unwrap_or_default(),
-            links => vec![context! { to => "/", text => "action.home" }],
+            answers_form => true,
         })
+        .with_links(&[("/signup", "sign_up.title"), HOME])
         .with_status(StatusCode::FORBIDDEN)
 }

@@ -83,7 +83,7 @@ fn render_link(
         } => waiting(config, &address, (&requests, &offers), taken_back),
         Link::Proved {
             address, portal, ..
-        } => page_if_verified_before(config, &address, portal.as_ref()),
+        } => page_of_verified_link(config, &address, portal.as_ref()),
         Link::Refused {
             address,
             quiet_until,
@@ -192,7 +192,7 @@ impl AppState {
                 ..
             } => page_after_verification(&config, &address, &known, &released, discarded.len()),
             Proved::Before { address, .. } => {
-                page_if_verified_before(&config, &address, portal.as_ref())
+                page_of_verified_link(&config, &address, portal.as_ref())
             }
             Proved::Expired => expired_link_page(token),
             Proved::Unknown => return Err(PageError::InvalidLink),
@@ -367,6 +367,15 @@ pub(super) fn page_if_verified_before(
     )
 }
 
+/// The same behind a link, whose holder may object to the verification.
+pub(super) fn page_of_verified_link(
+    config: &Config,
+    address: &EmailAddress,
+    portal: Option<&PortalName>,
+) -> WebPage {
+    page_if_verified_before(config, address, portal).with(context! { may_object => true })
+}
+
 /// With links to the portals concerned, or to the only one there is.
 fn verified_page<'a>(
     config: &Config,
@@ -392,10 +401,10 @@ fn verified_page<'a>(
 }
 
 /// The question whether it was really somebody else, with the number of messages that wait.
-pub(super) fn ask_not_me(address: &EmailAddress, number: usize) -> WebPage {
+pub(super) fn ask_not_me(address: &EmailAddress, waiting: usize) -> WebPage {
     WebPage::new(
         "not_me.html",
-        context! { address => address.to_string(), number => number },
+        context! { address => address.to_string(), waiting => waiting },
     )
 }
 

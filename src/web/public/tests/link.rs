@@ -32,6 +32,7 @@ async fn looking_changes_nothing_and_the_button_releases_once() {
     for again in [harness.post(&link, &form).await, harness.get(&link).await] {
         assert_eq!(again.status, StatusCode::OK);
         assert!(again.body.contains("already confirmed"), "{}", again.body);
+        assert!(!again.body.contains("From now on"), "{}", again.body);
     }
 }
 
@@ -123,7 +124,7 @@ async fn this_was_not_me_asks_once_more_with_the_number_of_messages() {
     let asked = harness.post(&link, "action=ask-not-me").await;
     assert_eq!(asked.status, StatusCode::OK);
     for part in [
-        "Waiting messages that will be discarded: 2.",
+        "2 waiting messages will be discarded.",
         r#"value="not-me""#,
         "ann@corp.example",
     ] {
@@ -134,7 +135,7 @@ async fn this_was_not_me_asks_once_more_with_the_number_of_messages() {
     let refused = harness.post(&link, "action=not-me").await.body;
     assert_eq!(harness.state(held).await, "discarded");
     assert!(
-        refused.contains("nobody can release what you refused"),
+        refused.contains("nobody can pass on what you refused"),
         "{refused}"
     );
 }
@@ -146,6 +147,11 @@ async fn this_was_not_me_after_a_confirmation_says_that_it_was_confirmed() {
     let link = harness.link().await;
     harness.post(&link, "action=confirm").await;
     for _ in 0..2 {
+        let opened = harness.get(&link).await.body;
+        assert!(
+            opened.contains(r#"name="action" value="not-me""#),
+            "{opened}"
+        );
         let pressed = harness.post(&link, "action=not-me").await;
         assert_eq!(pressed.status, StatusCode::OK);
         assert!(!pressed.body.contains("nothing more to do"));
@@ -201,6 +207,9 @@ async fn an_expired_link_offers_a_new_one_and_releases_nothing() {
     ] {
         assert_eq!(answer.status, StatusCode::OK);
         assert!(answer.body.contains("This link has expired"));
+        // The messages may expire before the new link is asked for.
+        assert!(!answer.body.contains("kept"), "{}", answer.body);
+        assert!(answer.body.contains("shows what is still waiting"));
         assert!(answer.body.contains(&format!(
             r#"<input type="hidden" name="token" value="{}">"#,
             token.reveal()

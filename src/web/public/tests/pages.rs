@@ -84,11 +84,11 @@ fn pages() -> Vec<(String, WebPage)> {
         ),
         (
             "sign-up-closed".to_owned(),
-            sign_up::closed_page(&ann, config.portals[0].contact.as_deref()),
+            sign_up::closed_page(&config, &ann, config.portals.first()),
         ),
         (
             "sign-up-closed-no-contact".to_owned(),
-            sign_up::closed_page(&ann, None),
+            sign_up::closed_page(&config, &ann, None),
         ),
         (
             "verify".to_owned(),
@@ -119,10 +119,15 @@ fn pages() -> Vec<(String, WebPage)> {
             verify::page_if_verified_before(&config, &ann, Some(&it)),
         ),
         (
+            "proved-link".to_owned(),
+            verify::page_of_verified_link(&config, &ann, Some(&it)),
+        ),
+        (
             "verify-taken-back".to_owned(),
             verify::waiting(&config, &ann, (&held, &[]), true),
         ),
         ("not-me".to_owned(), verify::ask_not_me(&ann, 2)),
+        ("not-me-none".to_owned(), verify::ask_not_me(&ann, 0)),
         (
             "refused".to_owned(),
             verify::refusal_page(&ann, Some(soon), Some(soon), false),
@@ -151,6 +156,7 @@ fn pages() -> Vec<(String, WebPage)> {
         ),
         ("resend-sent".to_owned(), resend::sent_page(&config)),
         ("invalid-link".to_owned(), page_of(PageError::InvalidLink)),
+        ("not-found".to_owned(), page_of(PageError::NotFound)),
     ];
     for status in [400, 401, 403, 404, 405, 408, 413, 429, 500, 502, 503] {
         let status = StatusCode::from_u16(status).expect("a status");
@@ -207,6 +213,44 @@ fn every_page_is_whole_in_every_language() {
                 assert!(!tags.contains(forbidden), "{name}: {forbidden}");
             }
         }
+    }
+}
+
+/// The question says how many messages it is about, in the plural form of the language, and nothing of
+/// messages where none waits.
+#[test]
+fn the_question_counts_the_messages() {
+    let ann = EmailAddress::parse("ann@corp.example").expect("an address");
+    let templates = built_in();
+    for (tag, waiting, expected) in [
+        ("en", 1, "One waiting message will be discarded."),
+        ("en", 2, "2 waiting messages will be discarded."),
+        ("cs", 3, "3 čekající zprávy budou vyřazeny."),
+        ("pl", 5, "5 oczekujących wiadomości zostanie odrzuconych."),
+        ("ar", 2, "ستُستبعد رسالتان منتظرتان."),
+    ] {
+        let html = rendered(
+            &verify::ask_not_me(&ann, waiting),
+            &templates.language(Some(tag)),
+        );
+        assert!(html.contains(expected), "{html}");
+    }
+    let html = rendered(&verify::ask_not_me(&ann, 0), &Language::default());
+    assert!(!html.contains("waiting message"), "{html}");
+}
+
+/// A page behind a link has a form for an objection; the same page after a sign-in has none, since its address
+/// takes no form.
+#[test]
+fn an_objection_to_a_verification_takes_the_link() {
+    let config = sample::config("");
+    let ann = EmailAddress::parse("ann@corp.example").expect("an address");
+    for (page, expected) in [
+        (verify::page_of_verified_link(&config, &ann, None), true),
+        (verify::page_if_verified_before(&config, &ann, None), false),
+    ] {
+        let html = rendered(&page, &Language::default());
+        assert_eq!(html.contains(r#"value="not-me""#), expected, "{html}");
     }
 }
 

@@ -93,6 +93,15 @@ async fn the_language_follows_the_browser() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_not_there_leads_on() {
+    let harness = Harness::open().await;
+    let page = harness.get("/nothing?lang=de").await.body;
+    for link in ["/?lang=de", "/resend?lang=de"] {
+        assert!(page.contains(&format!(r#"<p><a href="{link}">"#)), "{page}");
+    }
+}
+
+#[tokio::test]
 async fn forms_that_cannot_be_understood() {
     let harness = Harness::open().await;
     harness.mail("ann@corp.example", "one").await;

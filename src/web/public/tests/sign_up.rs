@@ -109,11 +109,31 @@ async fn a_refused_domain_is_told_so_with_the_contact() {
     assert!(
         answer
             .body
-            .contains("addresses at other.example is not open")
+            .contains("For IT Help, sign-up with addresses at other.example is not open")
     );
+    assert!(answer.body.contains(r#"<a href="/signup">"#));
     assert!(answer.body.contains("it-office@corp.example"));
     harness.errands().await;
     assert!(harness.verification_mail().await.is_none());
+}
+
+/// In another language, its address would show the empty form, as if nothing had been sent.
+#[tokio::test]
+async fn the_answer_to_a_form_has_no_switch_of_language() {
+    const SWITCH: &str = r#"<select id="lang""#;
+    let harness = Harness::open().await;
+    for (path, form) in [
+        ("/signup", "email=new@corp.example&portal=it"),
+        ("/signup", "email=x@other.example&portal=it"),
+        ("/resend", "email=new@corp.example"),
+    ] {
+        let opened = harness.get(path).await.body;
+        assert!(opened.contains(SWITCH), "{opened}");
+        let answered = harness.post(path, form).await.body;
+        assert!(!answered.contains(SWITCH), "{answered}");
+        assert!(answered.contains("<a href="), "it leads on: {answered}");
+    }
+    harness.errands().await;
 }
 
 #[tokio::test]

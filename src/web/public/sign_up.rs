@@ -164,6 +164,6 @@ pub(super) fn closed_page(
             contact => contact.unwrap_or_default(),
             answers_form => true,
         })
-        .with_links(&[("/signup", "sign_up.title"), HOME])
+        .with_links(&[("/signup", "action.back"), HOME])
         .with_status(StatusCode::FORBIDDEN)
 }

@@ -147,12 +147,7 @@ impl ConnectionSlots {
             self.now().checked_sub(millis)
         };
         let latest = before(IDLE_LIMIT)?;
-        let these = || {
-            taken
-                .by_id
-                .iter()
-                .filter(|(_, state)| these(state))
-        };
+        let these = || taken.by_id.iter().filter(|(_, state)| these(state));
         let idle = these()
             .filter(|(_, state)| state.waits_since() <= latest)
             .min_by_key(|(_, state)| state.waits_since());

@@ -11,6 +11,9 @@
 )]
 
 mod plan;
+#[path = "../../tests/support/postgres.rs"]
+#[expect(dead_code, reason = "shared with the tests, which use all of it")]
+mod postgres;
 #[path = "../sample/mail.rs"]
 mod sample;
 #[path = "../sample/server.rs"]
@@ -21,8 +24,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use plan::Costs;
+use postgres::{Schema, Server};
 use sample::{SIZE, Sender};
-use server::postgres::{Schema, Server};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;

@@ -43,8 +43,8 @@ use std::time::{Duration, Instant};
 
 use postfix::Postfix;
 use process::{Usage, usage};
-use server::postgres::Server;
 use support::harness::{Harness, STANDARD, wait_for};
+use support::postgres::{self, Server};
 
 /// One row of the table: concurrent connections, octets of a message, total messages, and whether each
 /// connection carries only one message.

@@ -6,10 +6,9 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use super::server;
-use super::server::postgres::Server;
 use super::whole_way::{self, Destination, Way, programs};
 use super::{KIB, Load, Result, median, postfix, sink, vestibule};
+use super::{Server, server};
 
 /// What a row is compared with.
 #[derive(Clone, Copy, PartialEq)]

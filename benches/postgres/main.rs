@@ -5,6 +5,9 @@
 //! on another machine: `cargo bench --bench postgres [-- --quick]`.
 
 mod delay;
+#[path = "../../tests/support/postgres.rs"]
+#[expect(dead_code, reason = "shared with the tests, which use all of it")]
+mod postgres;
 #[path = "../sample/mail.rs"]
 mod sample;
 #[path = "../sample/server.rs"]

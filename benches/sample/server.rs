@@ -1,10 +1,6 @@
 //! A PostgreSQL server that syncs, unlike that of the tests.
 
-#[path = "../../tests/support/postgres.rs"]
-#[allow(dead_code, reason = "shared with the tests, which use all of it")]
-pub mod postgres;
-
-use postgres::Server;
+use crate::postgres::Server;
 
 pub fn start_syncing() -> Server {
     let server = Server::start();

@@ -1,7 +1,9 @@
 //! The page of a verification link under maximum load, alone and while mail arrives.
 //!
-//! `cargo bench --bench public_pages [-- --quick]`. The daemon is the one of this build; the client is `wrk`
-//! (Debian's package of that name), which shares the same cores.
+//! `cargo bench --bench public_pages [-- --quick] [--large]`. The daemon is the one of this build; the client is
+//! `wrk` (Debian's package of that name), which shares the same cores. With `--large` the database has a million
+//! requests, and a further row has four operators beside the mail, who ask without a pause what other settings
+//! would have decided over ninety days.
 
 #[expect(
     dead_code,
@@ -12,27 +14,45 @@ mod load;
 mod process;
 #[path = "sample/mail.rs"]
 mod sample;
+#[path = "seed/mod.rs"]
+mod seed;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use crate::support::turns::{claim_mail, settle_mail};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use load::Load;
 use process::usage;
 use sample::Sender;
+use seed::Size;
 use support::harness::{Harness, STANDARD};
 use tokio::runtime::Runtime;
-use vestibule::domain::{Timestamp, Token};
-use vestibule::store::{MailOutcome, Store};
+use vestibule::domain::{
+    Actor, DomainPattern, Interface, OperatorName, Password, Role, Timestamp, Token,
+};
+use vestibule::store::{KeyKind, MailOutcome, OperatorKey, Store};
 
 /// Held requests that the page shows.
 const WAITING: usize = 3;
 
 /// Enough that none of them has many requests in the queue.
 const SENDERS: &str = "2000";
+
+/// A domain whose senders may become customers under the settings of the large database.
+const CUSTOMERS: &str = "d1.customer.example";
+
+/// Keeps everything, so that housekeeping finds nothing to do.
+const KEEP: &str = "\n[retention]\nledger = \"3650d\"\ndelivered_content = \"3650d\"\n";
+
+/// Operators who ask at the same time.
+const OPERATORS: usize = 4;
 
 fn main() {
     // `cargo test --benches` runs this too, only to check that it builds.
@@ -42,8 +62,19 @@ fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let seconds: u32 = if quick { 3 } else { 15 };
     let load = Load::build();
-    let token = Token::generate().expect("a token");
-    let harness = Harness::start_with(STANDARD, |folder| fill(folder, &token));
+    let large = std::env::args().any(|argument| argument == "--large");
+    let [token, key] = [(); 2].map(|()| Token::generate().expect("a token"));
+    let configuration = STANDARD.replace("partner.example", CUSTOMERS) + KEEP;
+    let harness = Harness::start_with(&configuration, |folder| {
+        let data = folder.join("data");
+        std::fs::create_dir_all(&data).expect("the data folder");
+        let path = data.join("vestibule.db");
+        if large {
+            let size = if quick { Size::SMALL } else { Size::LARGE };
+            seed::seed(&path, &size, Timestamp::now());
+        }
+        fill(&path, &token, &key);
+    });
     harness.json(&["deliveries", "pause", "desk"]);
     let page = format!("http://{}/verify/{}", harness.http, token.reveal());
 
@@ -65,7 +96,8 @@ fn main() {
     );
 
     let messages = if quick { "10000" } else { "40000" };
-    let senders = ["--senders", SENDERS];
+    let from = format!("bob%@{CUSTOMERS}");
+    let senders = ["--from", &from, "--senders", SENDERS];
     // The first mail of each sender creates an account.
     load.run(
         harness.smtp,
@@ -82,43 +114,79 @@ fn main() {
         reason = "a number of messages"
     )]
     let enough = (half * f64::from(seconds + 3)) as u64;
-    let mail = load.start(
-        harness.smtp,
-        &[
-            senders.as_slice(),
-            &[
-                "--messages",
-                &enough.to_string(),
-                "--rate",
-                &format!("{half:.0}"),
-            ],
-        ]
-        .concat(),
-    );
-    // Some of the mail before, some after.
-    std::thread::sleep(Duration::from_secs(1));
-    let pages = ask(&harness, &page, 20, seconds);
-    let kept_up = mail.report().rate;
-    row(
-        &format!("with {kept_up:.0} messages/s of {half:.0} wanted"),
-        &pages,
-        "99 %: ≤ 20 ms",
-    );
+    let with_mail = |also: &str| {
+        let (enough, rate) = (enough.to_string(), format!("{half:.0}"));
+        let at_half = ["--messages", &enough, "--rate", &rate];
+        let mail = load.start(harness.smtp, &[senders.as_slice(), &at_half].concat());
+        // Some of the mail before, some after.
+        std::thread::sleep(Duration::from_secs(1));
+        let pages = ask(&harness, &page, 20, seconds);
+        let kept_up = mail.report().rate;
+        let what = format!("with {kept_up:.0} messages/s of {half:.0} wanted{also}");
+        row(&what, &pages, "99 %: ≤ 20 ms");
+    };
+    with_mail("");
+    if large {
+        let is_over = AtomicBool::new(false);
+        let answered: usize = std::thread::scope(|scope| {
+            let ask = || ask_without_pause(harness.admin, &key, &is_over);
+            let operators = [(); OPERATORS].map(|()| scope.spawn(ask));
+            with_mail(", and questions");
+            is_over.store(true, Ordering::Relaxed);
+            let each = operators.map(|operator| operator.join().expect("an operator"));
+            each.into_iter().sum()
+        });
+        println!("questions answered to {OPERATORS} operators: {answered}");
+    }
     println!("\nmail alone, 20 connections: {:.0} messages/s", whole.rate);
 }
 
-/// Held requests, and the link to them.
-fn fill(folder: &Path, token: &Token) {
-    let data = folder.join("data");
-    std::fs::create_dir_all(&data).expect("the data folder");
+/// Asks what would have been decided under other settings. Returns the number of answers.
+fn ask_without_pause(admin: SocketAddr, key: &Token, is_over: &AtomicBool) -> usize {
+    let question = r#"{"settings": {"external.restrict_domains": false}, "since": "90d"}"#;
+    let mut answers = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        let mut stream = TcpStream::connect(admin).expect("a connection");
+        write!(
+            stream,
+            "POST /api/v1/access/simulate HTTP/1.1\r\nHost: {admin}\r\nAuthorization: Bearer {}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{question}",
+            key.reveal(),
+            question.len()
+        )
+        .expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        answers += 1;
+    }
+    answers
+}
+
+/// Held requests, the link to them, and an operator with this key.
+fn fill(path: &Path, token: &Token, key: &Token) {
     let config = sample::config();
     let now = Timestamp::now();
     Runtime::new().expect("a runtime").block_on(async {
-        let store = Store::open(&data.join("vestibule.db")).expect("a database");
-        store
-            .seed_access(config.access.clone(), now)
-            .await
-            .expect("settings");
+        let store = Store::open(path).expect("a database");
+        let mut settings = config.access.clone();
+        let customers = DomainPattern::parse(CUSTOMERS).expect("a pattern");
+        settings.site.external.allowed_domains = vec![customers].into();
+        store.seed_access(settings, now).await.expect("settings");
+        let name = OperatorName::parse("bench").expect("a name");
+        let password = Password::new("correct horse battery").expect("long enough");
+        let hash = password.hash().expect("a hash");
+        let by = Actor::operator("root", Interface::CommandLine);
+        let added = store.add_operator(name.clone(), Role::Admin, hash, by.clone(), now);
+        added.await.expect("an operator");
+        let of_operator = OperatorKey {
+            hash: key.hash(),
+            kind: KeyKind::Token,
+            role: Role::Admin,
+            expires_at: now + SignedDuration::from_hours(1),
+        };
+        let made = store.make_key(name, of_operator, by, now);
+        made.await.expect("a key");
         let mut ann = Sender::new(&config, "ann@corp.example");
         for _ in 0..WAITING {
             store.accept(ann.next()).await.expect("accepted");

@@ -42,7 +42,7 @@ fn check_names_what_is_wrong_with_the_provider() {
     };
     // As the provider does not write it.
     let slash = format!("{issuer}/");
-    let words = format!("another issuer: \"{issuer}\"; sso.issuer must be written like that");
+    let words = format!("another issuer: \"{issuer}\"; sso.issuer must be exactly this");
     is_problem(&organisation, &slash, &words);
     is_problem(
         &organisation,

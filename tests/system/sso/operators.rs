@@ -189,7 +189,7 @@ fn an_id_token_with_any_fault_signs_nobody_in() {
         ("nonce", "belongs to another attempt"),
         ("no-nonce", "belongs to another attempt"),
         ("replayed", "belongs to another attempt"),
-        ("nobody", "names nobody"),
+        ("nobody", "no usable subject"),
         ("crit", "unknown extension"),
         ("stranger", "no key of the provider"),
         ("own-key", "no key of the provider"),

@@ -30,8 +30,9 @@ pub(super) trait Below {
     /// Reads as many octets as asked for, or fails.
     fn read(&self, octets: &mut [u8], offset: u64) -> FileResult;
     /// Extends the file with zeros to this place and [`EXTENSION`] beyond, and syncs it, unless it is as long.
-    /// Returns its length, which is shorter if the disk is full.
-    fn extend(&self, end: u64) -> u64;
+    /// Returns its length, which is shorter if the disk is full. Any other failure is that of the commit: the kernel
+    /// reports a failed sync once, so the sync of the commit could succeed.
+    fn extend(&self, end: u64) -> Result<u64, c_int>;
 }
 
 /// Length of the header before each page of the log (<https://www.sqlite.org/fileformat2.html#wal_frame>).
@@ -134,7 +135,7 @@ impl Writes {
         }
         let end = offset + octets.len() as u64;
         if self.is_writer && end > self.length {
-            self.length = below.extend(end);
+            self.length = below.extend(end)?;
         }
         if !self.is_writer || self.log.end != Some(offset) || octets.len() > CAPACITY {
             self.log.flush(below)?;

@@ -215,21 +215,24 @@ impl Below for BelowFile {
         ))
     }
 
-    fn extend(&self, end: u64) -> u64 {
+    fn extend(&self, end: u64) -> Result<u64, c_int> {
         let mut length = 0;
-        if below!(self, xFileSize, &raw mut length) != ffi::SQLITE_OK {
-            return 0;
+        outcome(below!(self, xFileSize, &raw mut length))?;
+        let mut length = u64::try_from(length).unwrap_or(0);
+        if length >= end {
+            return Ok(length);
         }
-        let before = u64::try_from(length).unwrap_or(0);
-        if before >= end {
-            return before;
+        while length < end + EXTENSION {
+            match self.write(&ZEROS, length) {
+                Ok(()) => length += ZEROS.len() as u64,
+                Err(ffi::SQLITE_FULL) => break,
+                Err(code) => return Err(code),
+            }
         }
-        let mut length = before;
-        while length < end + EXTENSION && self.write(&ZEROS, length).is_ok() {
-            length += ZEROS.len() as u64;
-        }
-        let is_synced = outcome(below!(self, xSync, ffi::SQLITE_SYNC_FULL)).is_ok();
-        if is_synced { length } else { before }
+        #[cfg(test)]
+        tests::faults::pass_sync()?;
+        outcome(below!(self, xSync, ffi::SQLITE_SYNC_FULL))?;
+        Ok(length)
     }
 }
 

@@ -34,6 +34,20 @@ pub(in crate::store::sqlite) mod faults {
         static SIZES: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
         static OCCURRED: Cell<bool> = const { Cell::new(false) };
         static LATE: Cell<usize> = const { Cell::new(0) };
+        static SYNC_FAILS: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Lets the next sync of an extension of the log fail.
+    pub(in crate::store::sqlite) fn fail_sync() {
+        SYNC_FAILS.set(true);
+    }
+
+    /// Called before each of these syncs.
+    pub(in crate::store::sqlite) fn pass_sync() -> Result<(), c_int> {
+        if SYNC_FAILS.take() {
+            return Err(ffi::SQLITE_IOERR_FSYNC);
+        }
+        Ok(())
     }
 
     /// Lets writes fail: `times` of them, after as many as `after`.
@@ -516,6 +530,22 @@ fn frames_are_written_where_the_log_has_zeros() {
         check_after_death(&path, &expected, "zeros at the end");
     }
     assert!(length < 40 * 90_000 + 4 * EXTENSION, "{length}");
+}
+
+/// The kernel reports a failed sync once: the sync of the commit that follows could succeed.
+#[test]
+fn a_commit_fails_with_the_sync_of_the_zeros() {
+    let (_folder, path) = new_database();
+    let writer = gathering(&path, "FULL");
+    let insert = "INSERT INTO filling VALUES (1, zeroblob(90000))";
+    faults::fail_sync();
+    writer.execute(insert, []).expect_err("the sync failed");
+    writer.execute(insert, []).expect("committed");
+    check_after_death(
+        &path,
+        &Model::from([(1, (90_000, 0))]),
+        "after a failed sync",
+    );
 }
 
 /// Other files, such as the copies of `VACUUM`, are not changed by the layer.

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use load::Load;
 use rusqlite::{Connection, OpenFlags};
 use sample::Sender;
-use seed::Size;
+use seed::{CUSTOMERS, KEEP, Size};
 use support::harness::{Harness, STANDARD};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -55,12 +55,6 @@ const QUICK: Effort = Effort {
     accounts: 30,
     growing: 2000,
 };
-
-/// A domain whose senders may become customers under the settings of the large database.
-const CUSTOMERS: &str = "d1.customer.example";
-
-/// Keeps everything, so that housekeeping finds nothing to do.
-const KEEP: &str = "\n[retention]\nledger = \"3650d\"\ndelivered_content = \"3650d\"\n";
 
 /// A third of the entries are too old, and expired requests are deleted at once.
 const FORGET: &str = "\n[retention]\nledger = \"60d\"\ndelivered_content = \"1s\"\n";

@@ -31,7 +31,7 @@ use jiff::SignedDuration;
 use load::Load;
 use process::usage;
 use sample::Sender;
-use seed::Size;
+use seed::{CUSTOMERS, KEEP, Size};
 use support::harness::{Harness, STANDARD};
 use tokio::runtime::Runtime;
 use vestibule::domain::{
@@ -44,12 +44,6 @@ const WAITING: usize = 3;
 
 /// Enough that none of them has many requests in the queue.
 const SENDERS: &str = "2000";
-
-/// A domain whose senders may become customers under the settings of the large database.
-const CUSTOMERS: &str = "d1.customer.example";
-
-/// Keeps everything, so that housekeeping finds nothing to do.
-const KEEP: &str = "\n[retention]\nledger = \"3650d\"\ndelivered_content = \"3650d\"\n";
 
 /// Operators who ask at the same time.
 const OPERATORS: usize = 4;

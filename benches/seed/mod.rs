@@ -53,6 +53,14 @@ impl Size {
     };
 }
 
+/// A domain whose senders may become customers under the settings of the large database.
+#[allow(dead_code, reason = "not every bench sends mail")]
+pub const CUSTOMERS: &str = "d1.customer.example";
+
+/// Keeps everything, so that housekeeping finds nothing to do.
+#[allow(dead_code, reason = "not every bench runs a daemon")]
+pub const KEEP: &str = "\n[retention]\nledger = \"3650d\"\ndelivered_content = \"3650d\"\n";
+
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// Number of the newest entries, which have their content.

@@ -20,7 +20,7 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
     let started_at = Timestamp::now();
     let recording = async {
         let (mut failed, mut is_copied) = (false, false);
-        // Claims of the process of before are not yet taken up.
+        // Claims of the previous process are not taken up yet.
         let (mut is_new, mut alone) = (true, Alone::default());
         loop {
             // A reload may have changed it.

@@ -87,7 +87,7 @@ impl<Q: WorkQueue> Worker<Q> {
             early,
             recorded: None,
         };
-        let mut is_closed_idle = true;
+        let mut has_closed_idle = true;
         let mut free_since: Option<Instant> = None;
         while !(stop.is_cancelled() && worker.under_way.is_empty()) {
             worker.follow_state().await;
@@ -105,13 +105,13 @@ impl<Q: WorkQueue> Worker<Q> {
                 worker.step(capacity, now).await;
             }
             let is_idle = worker.under_way.is_empty();
-            is_closed_idle &= is_idle;
+            has_closed_idle &= is_idle;
             let wait = if gather.is_zero() {
                 worker.wait(now)
             } else {
                 gather
             };
-            let (wait, is_last) = if is_closed_idle || wait < IDLE_TIMEOUT || !is_idle {
+            let (wait, is_last) = if has_closed_idle || wait < IDLE_TIMEOUT || !is_idle {
                 (wait, false)
             } else {
                 (IDLE_TIMEOUT, true)
@@ -136,7 +136,7 @@ impl<Q: WorkQueue> Worker<Q> {
                 () = sleep(wait) => {
                     if is_last {
                         worker.queue.close_idle().await;
-                        is_closed_idle = true;
+                        has_closed_idle = true;
                     }
                 }
             }

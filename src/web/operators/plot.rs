@@ -79,7 +79,7 @@ impl Plot<'_> {
                     })
                     .collect();
                 let position = usize::try_from(place).unwrap_or(0);
-                // A label stands in the middle of the columns that it is common to.
+                // A label stands in the middle of the columns that share it.
                 let alike = bars[position..].iter();
                 let alike = alike.take_while(|next| bar.label.is_some() && next.label == bar.label);
                 let alike = (alike.count() as u64).max(1);

@@ -367,7 +367,7 @@ pub(super) fn page_if_verified_before(
     )
 }
 
-/// The same behind a link, whose holder may object to the verification.
+/// The page of an address that was verified before, behind a link: its holder may object to the verification.
 pub(super) fn page_of_verified_link(
     config: &Config,
     address: &EmailAddress,

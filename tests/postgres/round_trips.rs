@@ -123,6 +123,42 @@ async fn questions_and_long_answers_fit_into_the_buffers_behind_a_pooler_too() {
     }
 }
 
+/// What the server does once for a statement is done for many rows.
+#[tokio::test]
+async fn the_rows_of_a_batch_are_inserted_by_few_statements() {
+    let schema = server().schema();
+    let store = open_seeded(&schema.url).await;
+    let run = |sql: &str| server().run(&schema.name, sql);
+    for senders in [60, 1] {
+        for (from, id) in messages(senders, senders, &format!("first{senders}-")) {
+            accept(&store, &from, &id).await.expect("accepted");
+        }
+        let known: i64 = run("SELECT max(n) FROM ledger")[0]
+            .parse()
+            .expect("a number");
+        accept_together(
+            &store,
+            &schema,
+            messages(senders, 60, &format!("of{senders}-")),
+        )
+        .await;
+        for (table, number) in [
+            ("ledger", "n"),
+            ("content", "ledger"),
+            ("request", "ledger"),
+        ] {
+            let statements = format!(
+                "SELECT count(*), count(DISTINCT (xmin::text, cmin::text)) <= 30
+                 FROM {table} WHERE {number} > {known}"
+            );
+            assert_eq!(run(&statements), ["60|t"], "{table} of {senders} senders");
+        }
+    }
+    let counted = "SELECT sum(messages) = (SELECT count(*) FROM ledger) FROM day_count";
+    assert_eq!(run(counted), ["t"]);
+    assert_sound(&store).await;
+}
+
 #[tokio::test]
 async fn a_run_is_settled_in_as_many_round_trips_as_a_request() {
     let schema = server().schema();

@@ -138,7 +138,9 @@ pub(crate) trait WriterSession: EngineSession + Send {
     }
 
     /// Begins to prefetch: from now on a query is only collected, and returns no rows.
-    fn begin_prefetch(&self) {}
+    fn begin_prefetch(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// False once no further query can be collected.
     fn can_prefetch(&self) -> bool {

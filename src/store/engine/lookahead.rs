@@ -32,7 +32,7 @@ impl Lookahead {
             _ => (2 * (next - self.from)).max(2),
         };
         (self.from, self.to) = (next, next);
-        session.begin_prefetch();
+        session.begin_prefetch()?;
         for job in batch.iter().skip(next).take(most) {
             if !session.can_prefetch() {
                 break;

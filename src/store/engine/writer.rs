@@ -31,6 +31,12 @@ const MOST_OCTETS: usize = 32 * 1024 * 1024;
 /// Time after which a transaction takes no further operation: other processes wait for its lock.
 const LONGEST: Duration = Duration::from_secs(1);
 
+/// Whoever was answered often comes back at once. After a transaction of several operations, the next one waits for
+/// as many, for this part of the time that the last one took, and while one comes in each of these pauses. A short
+/// transaction is not worth a pause.
+const WAIT_PART: u32 = 8;
+const PAUSE: Duration = Duration::from_micros(50);
+
 /// Number of operations that make a burst; housekeeping alone takes fewer in a quarter of an hour.
 const BURST: usize = 100;
 
@@ -76,6 +82,8 @@ impl Writer {
             owes_calls,
             newest_call: 0,
             operations: 0,
+            answered: 0,
+            wait_until: Instant::now(),
             health: health.clone(),
         };
         let ends = health.clone();
@@ -168,6 +176,9 @@ struct Thread {
     newest_call: i64,
     /// Operations since memory was last freed.
     operations: usize,
+    /// Number of operations that the last transaction answered, and time until which they are waited for.
+    answered: usize,
+    wait_until: Instant,
     health: Arc<Health>,
 }
 
@@ -198,6 +209,12 @@ impl Thread {
                 }
                 if batch.len() < MOST_OPERATIONS && octets < MOST_OCTETS {
                     next = messages.try_recv().ok();
+                    let others_may_come = batch.len() < self.answered;
+                    if next.is_none() && others_may_come && Instant::now() + PAUSE < self.wait_until
+                    {
+                        std::thread::sleep(PAUSE);
+                        next = messages.try_recv().ok();
+                    }
                 }
             }
             while !batch.is_empty() {
@@ -223,6 +240,7 @@ impl Thread {
     /// Runs as much of a batch as one transaction takes, and answers its callers; after a failure, all of them.
     fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         self.health.begin();
+        let begin = Instant::now();
         let outcome = match self.transaction(batch, Mode::Together) {
             // What is lost may be committed over another connection.
             Err(Failure::OneFailed | Failure::Lost(_)) => self.transaction(batch, Mode::Apart),
@@ -242,6 +260,8 @@ impl Thread {
             self.health.fail(error.clone());
         }
         self.operations += done;
+        self.answered = done;
+        self.wait_until = Instant::now() + begin.elapsed() / WAIT_PART;
         for job in batch.drain(..done) {
             job.answer(outcome.clone());
         }

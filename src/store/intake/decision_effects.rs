@@ -13,7 +13,7 @@ use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::hold_quota::{make_room, room};
 use crate::store::rows::account_rows::{AccountRow, SenderAccount, make};
 use crate::store::rows::keys::octets;
-use crate::store::sql::Tx;
+use crate::store::sql::{InsertQueue, LateInsert, LateTable, Tx};
 use crate::store::verification::languages;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::verification_mail::{Occasion, owe};
@@ -131,8 +131,17 @@ impl Work<'_> {
         } else {
             ("released", case.now, Some(case.now))
         };
-        self.tx.run_late(
-            &ENTER,
+        let enter = LateInsert {
+            table: LateTable::Request,
+            sql: &ENTER,
+            // One that is released waits for those of its account and portal that are.
+            queue: released.is_some().then_some(InsertQueue {
+                by: &[1, 2, 5],
+                due: 6,
+            }),
+        };
+        self.tx.insert_late(
+            enter,
             &[
                 &case.n,
                 &account.n,

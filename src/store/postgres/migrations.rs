@@ -60,6 +60,8 @@ const MIGRATIONS: &[Migration] = &[
     // A column that programs of before leave out.
     step(35, 33, include_str!("schema/0035-node-sections.sql")),
     step(36, 33, include_str!("schema/0036-waiting-lists.sql")),
+    // Rows of one statement are counted once.
+    step(37, 33, include_str!("schema/0037-counted-together.sql")),
 ];
 
 /// Those of this program. In a build for tests, `VESTIBULE_NEXT_MIGRATIONS` can name a file with the migrations of

@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use postgres_protocol::message::frontend;
 
+use super::late_rows::LateRows;
+use super::parameters::Parameters;
 use super::statements::Statements;
 use super::wire::{ProtocolConnection, ServerAnswer};
 use crate::store::StoreError;
-use crate::store::sql::{SqlValue, ToSql};
+use crate::store::sql::{LateInsert, SqlValue, ToSql};
 
 /// The portal of what is sent without waiting: each takes the place of the one before.
 pub(super) const LATE: &str = "";
@@ -22,9 +24,9 @@ pub(super) const LATE: &str = "";
 /// long a transaction takes must be noticed.
 const MOST: usize = 192;
 
-/// Octets after which they are sent, and waited for. What is sent always ends with a sync: the server ends the
-/// transaction of a node that hangs only while it waits for the next sync.
-const SENT_AT: usize = 256 * 1024;
+/// Octets after which they are sent, so that the server works on them while more are made. What is sent always ends
+/// with a sync: the server ends the transaction of a node that hangs only while it waits for the next sync.
+const SENT_AT: usize = 32 * 1024;
 
 /// Questions asked at once, and octets of them, at most. They must fit into the buffers between us: the server
 /// answers while it reads, and we read when all are written.
@@ -44,6 +46,8 @@ pub(super) enum Asked {
 /// Statements without an outcome yet, and answers that nobody asked for yet.
 #[derive(Debug, Default)]
 pub(super) struct Pipeline {
+    /// Rows that are not among the statements yet.
+    rows: LateRows,
     /// Texts of the statements.
     unsettled: Vec<Box<str>>,
     is_asking: bool,
@@ -78,6 +82,39 @@ fn key_of(sql: &str, parameters: &[&dyn ToSql]) -> Result<Vec<u8>, StoreError> {
 }
 
 impl Pipeline {
+    /// Adds a row, to be inserted with others.
+    pub(super) fn push_row(
+        &mut self,
+        insert: LateInsert<'_>,
+        parameters: &[&dyn ToSql],
+        wire: &mut ProtocolConnection,
+        statements: &mut Statements,
+    ) -> Result<(), StoreError> {
+        let row = Parameters::of(parameters)?;
+        if !self.rows.have_room_for(insert.sql) {
+            self.write_rows(wire, statements)?;
+        }
+        self.rows.push(insert, row);
+        Ok(())
+    }
+
+    /// Writes the statements that insert the rows. Whatever is not such a row comes after them.
+    pub(super) fn write_rows(
+        &mut self,
+        wire: &mut ProtocolConnection,
+        statements: &mut Statements,
+    ) -> Result<(), StoreError> {
+        for group in self.rows.take() {
+            let mut from = 0;
+            for rows in group.sizes() {
+                let name = statements.write_rows(&group, from, rows, wire)?;
+                self.push(&name, wire, statements)?;
+                from += rows;
+            }
+        }
+        Ok(())
+    }
+
     /// Adds a statement that was written into the output of the connection.
     pub(super) fn push(
         &mut self,
@@ -86,8 +123,11 @@ impl Pipeline {
         statements: &mut Statements,
     ) -> Result<(), StoreError> {
         self.unsettled.push(sql.into());
-        if self.unsettled.len() >= MOST || wire.output().len() >= SENT_AT {
+        if self.unsettled.len() >= MOST {
             return self.settle(wire, statements);
+        }
+        if wire.output().len() >= SENT_AT {
+            return wire.send_ahead();
         }
         Ok(())
     }
@@ -101,6 +141,7 @@ impl Pipeline {
         wire: &mut ProtocolConnection,
         statements: &mut Statements,
     ) -> Result<(), StoreError> {
+        self.write_rows(wire, statements)?;
         if self.unsettled.is_empty() {
             return Ok(());
         }
@@ -137,7 +178,9 @@ impl Pipeline {
 
     /// Gives all of them up, before a rollback.
     pub(super) fn give_up(&mut self, wire: &mut ProtocolConnection, statements: &mut Statements) {
+        self.rows.take();
         wire.discard_output();
+        wire.pass_over_ahead();
         self.forget_statements(statements);
         self.is_asking = false;
         self.forget_answers();
@@ -154,11 +197,17 @@ impl Pipeline {
     }
 
     /// Asks from now on ahead.
-    pub(super) fn begin_prefetch(&mut self, wire: &mut ProtocolConnection) {
+    pub(super) fn begin_prefetch(
+        &mut self,
+        wire: &mut ProtocolConnection,
+        statements: &mut Statements,
+    ) -> Result<(), StoreError> {
+        self.write_rows(wire, statements)?;
         self.forget_answers();
         self.is_asking = true;
         self.needs_prefetch = false;
         self.before_questions = wire.output().len();
+        Ok(())
     }
 
     /// True while another question may be asked at the same time.

@@ -20,7 +20,7 @@ use super::transactions::lock_writer;
 use super::wire::{ProtocolConnection, ServerAnswer, TransactionState};
 use crate::store::StoreError;
 use crate::store::engine::driver::BLOCK;
-use crate::store::sql::{EngineSession, Receive, Row, SqlValue, ToSql};
+use crate::store::sql::{EngineSession, LateInsert, Receive, Row, SqlValue, ToSql};
 
 /// Rows asked for at once: at first, and then.
 const FIRST_ROWS: i32 = 64;
@@ -65,7 +65,7 @@ impl PostgresSession {
             server: server.clone(),
             purpose,
             wire: RefCell::new(wire),
-            statements: RefCell::default(),
+            statements: RefCell::new(Statements::new(!server.place.pooler)),
             pipeline: RefCell::default(),
             depth: Cell::new(0),
             changes: Cell::new(0),
@@ -147,20 +147,20 @@ impl PostgresSession {
         let mut wire = self.wire.borrow_mut();
         let mut statements = self.statements.borrow_mut();
         let mut pipeline = self.pipeline.borrow_mut();
-        let has_names = !self.server.place.pooler;
         if pipeline.is_asking() {
             return Err(StoreError::Other(
                 "only questions are asked ahead".to_owned(),
             ));
         }
+        pipeline.write_rows(&mut wire, &mut statements)?;
         if !statements.have_room_for(sql) {
             pipeline.settle(&mut wire, &mut statements)?;
             statements.clear();
-            if has_names {
+            if statements.have_names() {
                 wire.simple("DEALLOCATE ALL")?;
             }
         }
-        let statement = statements.write(sql, parameters, portal, rows, has_names, &mut wire)?;
+        let statement = statements.write(sql, parameters, portal, rows, &mut wire)?;
         frontend::sync(wire.output());
         let answer = wire.exchange();
         let has_changed = match &answer {
@@ -198,8 +198,7 @@ impl PostgresSession {
         let mut wire = self.wire.borrow_mut();
         // Without room, it is asked by who needs the answer.
         if statements.have_room_for(sql) && pipeline.can_prefetch(&mut wire) {
-            let has_names = !self.server.place.pooler;
-            statements.write(sql, parameters, LATE, FIRST_ROWS, has_names, &mut wire)?;
+            statements.write(sql, parameters, LATE, FIRST_ROWS, &mut wire)?;
             pipeline.push_question(key, sql);
         }
         Ok(Asked::Ahead)
@@ -295,11 +294,26 @@ impl EngineSession for PostgresSession {
         }
         let mut wire = self.wire.borrow_mut();
         let mut statements = self.statements.borrow_mut();
-        let has_names = !self.server.place.pooler;
-        statements.write(sql, parameters, LATE, 0, has_names, &mut wire)?;
-        self.changes.set(self.changes.get() + 1);
         let mut pipeline = self.pipeline.borrow_mut();
+        pipeline.write_rows(&mut wire, &mut statements)?;
+        statements.write(sql, parameters, LATE, 0, &mut wire)?;
+        self.changes.set(self.changes.get() + 1);
         pipeline.push(sql, &mut wire, &mut statements)
+    }
+
+    fn insert_late(
+        &self,
+        insert: LateInsert<'_>,
+        parameters: &[&dyn ToSql],
+    ) -> Result<(), StoreError> {
+        if self.pipeline.borrow().is_asking() {
+            return self.run(insert.sql, parameters).map(drop);
+        }
+        let mut wire = self.wire.borrow_mut();
+        let mut statements = self.statements.borrow_mut();
+        let mut pipeline = self.pipeline.borrow_mut();
+        self.changes.set(self.changes.get() + 1);
+        pipeline.push_row(insert, parameters, &mut wire, &mut statements)
     }
 
     fn forget_answers(&self) {

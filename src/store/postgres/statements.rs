@@ -4,19 +4,19 @@
 //! out. What is in quotes stays as it is.
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::{BufMut, BytesMut};
-use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend;
 
+use super::late_rows::RowGroup;
+use super::parameters::Parameters;
 use super::pipeline::LATE;
 use super::rows::ResultColumns;
 use super::wire::{ProtocolConnection, ServerAnswer};
 use crate::store::StoreError;
-use crate::store::sql::{SqlValue, ToSql};
+use crate::store::sql::ToSql;
 
 /// Statements that a session keeps prepared. Beyond, all are prepared anew: texts with lists of conditions come
 /// in many forms.
@@ -48,8 +48,10 @@ impl Statement {
 }
 
 /// The statements of a session, by their portable texts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Statements {
+    /// False behind a pooler: each statement is prepared each time.
+    have_names: bool,
     known: HashMap<Box<str>, Statement>,
     /// Number for the name of the next one. Names are not used again.
     next: u64,
@@ -58,9 +60,22 @@ pub(super) struct Statements {
 }
 
 impl Statements {
+    pub(super) fn new(have_names: bool) -> Self {
+        Self {
+            have_names,
+            known: HashMap::new(),
+            next: 0,
+            forgotten: Vec::new(),
+        }
+    }
+
     /// True if the text is known, or can be added before all have to be forgotten.
     pub(super) fn have_room_for(&self, sql: &str) -> bool {
         self.known.len() < MOST || self.known.contains_key(sql)
+    }
+
+    pub(super) fn have_names(&self) -> bool {
+        self.have_names
     }
 
     /// Writes the messages that run a statement and ask for the first rows of its result; none of them if the
@@ -71,15 +86,44 @@ impl Statements {
         parameters: &[&dyn ToSql],
         portal: &str,
         rows: i32,
-        has_names: bool,
+        wire: &mut ProtocolConnection,
+    ) -> Result<&mut Statement, StoreError> {
+        let parameters = Parameters::of(parameters)?;
+        let places = 0..parameters.len();
+        self.add(sql, || translate(sql, 0));
+        self.write_added(sql, (&parameters, places), portal, rows, wire)
+    }
+
+    /// Writes the messages that insert rows of a group, from one on, and returns the name of the statement here.
+    pub(super) fn write_rows(
+        &mut self,
+        group: &RowGroup,
+        from: usize,
+        rows: usize,
+        wire: &mut ProtocolConnection,
+    ) -> Result<Box<str>, StoreError> {
+        let width = group.width();
+        let places = from * width..(from + rows) * width;
+        let name = format!("{rows} rows: {}", group.sql);
+        self.add(&name, || translate_rows(&group.sql, rows));
+        self.write_added(&name, (&group.parameters, places), LATE, 0, wire)?;
+        Ok(name.into())
+    }
+
+    fn write_added(
+        &mut self,
+        sql: &str,
+        (parameters, places): (&Parameters, Range<usize>),
+        portal: &str,
+        rows: i32,
         wire: &mut ProtocolConnection,
     ) -> Result<&mut Statement, StoreError> {
         let forgotten = std::mem::take(&mut self.forgotten);
-        let statement = self.find(sql, has_names);
-        if statement.parameters != parameters.len() {
+        let statement = self.known.get_mut(sql).expect("it was added");
+        if statement.parameters != places.len() {
             return Err(StoreError::Other(format!(
                 "{} parameters for a statement with {}",
-                parameters.len(),
+                places.len(),
                 statement.parameters
             )));
         }
@@ -98,7 +142,7 @@ impl Statements {
             if portal != LATE {
                 frontend::close(b'P', portal, output)?;
             }
-            bind(portal, &statement.name, parameters, output)?;
+            parameters.bind(portal, &statement.name, places, output)?;
             if needs_columns {
                 frontend::describe(b'P', portal, output)?;
             }
@@ -113,30 +157,30 @@ impl Statements {
         Ok(statement)
     }
 
-    /// The statement of a text. Behind a pooler it has no name.
-    fn find(&mut self, sql: &str, has_name: bool) -> &mut Statement {
-        if !self.known.contains_key(sql) {
-            let (text, parameters) = translate(sql);
-            self.next += 1;
-            let name = if has_name {
-                format!("s{}", self.next)
-            } else {
-                String::new()
-            };
-            let statement = Statement {
-                name,
-                only_reads: text
-                    .trim_start()
-                    .get(..6)
-                    .is_some_and(|word| word.eq_ignore_ascii_case("SELECT")),
-                text: text.into(),
-                parameters,
-                columns: None,
-                is_prepared: false,
-            };
-            self.known.insert(sql.into(), statement);
+    /// Adds a statement unless it is known. Behind a pooler it has no name.
+    fn add(&mut self, sql: &str, translate: impl FnOnce() -> (String, usize)) {
+        if self.known.contains_key(sql) {
+            return;
         }
-        self.known.get_mut(sql).expect("it was inserted")
+        let (text, parameters) = translate();
+        self.next += 1;
+        let name = if self.have_names {
+            format!("s{}", self.next)
+        } else {
+            String::new()
+        };
+        let statement = Statement {
+            name,
+            only_reads: text
+                .trim_start()
+                .get(..6)
+                .is_some_and(|word| word.eq_ignore_ascii_case("SELECT")),
+            text: text.into(),
+            parameters,
+            columns: None,
+            is_prepared: false,
+        };
+        self.known.insert(sql.into(), statement);
     }
 
     /// The statement of a text that was written.
@@ -160,56 +204,26 @@ impl Statements {
     }
 }
 
-/// Parameters are texts, except for octets: the server takes the type of each from the statement.
-fn bind(
-    portal: &str,
-    statement: &str,
-    parameters: &[&dyn ToSql],
-    output: &mut BytesMut,
-) -> Result<(), std::io::Error> {
-    let mut formats = Vec::with_capacity(parameters.len());
-    for parameter in parameters {
-        let found = parameter.bind(&mut |value| {
-            formats.push(i16::from(matches!(value, SqlValue::Blob(_))));
-            Ok(())
-        });
-        found.map_err(std::io::Error::other)?;
+/// Translates a statement that inserts one row, `INSERT INTO … VALUES (…)`, into one that inserts several.
+fn translate_rows(sql: &str, rows: usize) -> (String, usize) {
+    const VALUES: &str = " VALUES ";
+    let head = sql.find(VALUES).map_or(sql.len(), |at| at + VALUES.len());
+    let (mut text, mut parameters) = translate(&sql[..head], 0);
+    for row in 0..rows {
+        let (values, highest) = translate(&sql[head..], parameters);
+        if row > 0 {
+            text.push_str(", ");
+        }
+        text.push_str(&values);
+        parameters = highest;
     }
-    let bound = frontend::bind(
-        portal,
-        statement,
-        formats,
-        parameters,
-        |parameter, output| {
-            let mut is_null = IsNull::No;
-            parameter.bind(&mut |value| {
-                match value {
-                    SqlValue::Null => is_null = IsNull::Yes,
-                    SqlValue::Integer(number) => output.put_slice(number.to_string().as_bytes()),
-                    SqlValue::Blob(octets) => output.put_slice(octets),
-                    // The server has no NUL in a text.
-                    SqlValue::Text(text) if text.contains('\0') => {
-                        output.put_slice(text.replace('\0', "\u{fffd}").as_bytes());
-                    }
-                    SqlValue::Text(text) => output.put_slice(text.as_bytes()),
-                }
-                Ok(())
-            })?;
-            Ok::<_, Box<dyn Error + Send + Sync>>(is_null)
-        },
-        [1],
-        output,
-    );
-    bound.map_err(|error| match error {
-        frontend::BindError::Conversion(cause) => std::io::Error::other(cause),
-        frontend::BindError::Serialization(cause) => cause,
-    })
+    (text, parameters)
 }
 
-/// Translates a statement. Returns the number of its parameters, too.
-fn translate(sql: &str) -> (String, usize) {
+/// Translates a statement whose parameters follow others. Returns the number of the last one, too.
+fn translate(sql: &str, before: usize) -> (String, usize) {
     let mut text = String::with_capacity(sql.len() + 16);
-    let mut highest = 0;
+    let mut highest = before;
     let mut rest = sql;
     while let Some(place) = rest.find(['?', '\'', '"', 'I', 'N']) {
         text.push_str(&rest[..place]);
@@ -218,7 +232,8 @@ fn translate(sql: &str) -> (String, usize) {
         let is_word = !text.ends_with(|c: char| c.is_alphanumeric() || c == '_');
         if mark == b'?' {
             let digits = rest[1..].bytes().take_while(u8::is_ascii_digit).count();
-            let number = rest[1..=digits].parse().unwrap_or(highest + 1);
+            let number: Option<usize> = rest[1..=digits].parse().ok();
+            let number = number.map_or(highest + 1, |number| before + number);
             highest = highest.max(number);
             let _ = write!(text, "${number}");
             rest = &rest[1 + digits..];
@@ -274,7 +289,19 @@ mod tests {
             ("'unfinished ?", "'unfinished ?", 0),
             ("é = ? -- ñ", "é = $1 -- ñ", 1),
         ] {
-            assert_eq!(translate(sql), (text.to_owned(), parameters), "{sql}");
+            assert_eq!(translate(sql, 0), (text.to_owned(), parameters), "{sql}");
         }
+    }
+
+    #[test]
+    fn a_row_is_repeated_with_parameters_of_its_own() {
+        let inserted = translate_rows("INSERT INTO a (b, c) VALUES (?, ?)", 2);
+        let text = "INSERT INTO a (b, c) VALUES ($1, $2), ($3, $4)";
+        assert_eq!(inserted, (text.to_owned(), 4));
+        let inserted = translate_rows("INSERT INTO a (b, c) VALUES (?2, '?' || ?1 || ?2)", 2);
+        let text = "INSERT INTO a (b, c) VALUES ($2, '?' || $1 || $2), ($4, '?' || $3 || $4)";
+        assert_eq!(inserted, (text.to_owned(), 4));
+        let one = "INSERT INTO a (b) VALUES (?)";
+        assert_eq!(translate_rows(one, 1), translate(one, 0));
     }
 }

@@ -81,9 +81,12 @@ impl WriterSession for PostgresSession {
         self.pipeline.borrow().needs_prefetch()
     }
 
-    fn begin_prefetch(&self) {
+    fn begin_prefetch(&self) -> Result<(), StoreError> {
         let mut pipeline = self.pipeline.borrow_mut();
-        pipeline.begin_prefetch(&mut self.wire.borrow_mut());
+        pipeline.begin_prefetch(
+            &mut self.wire.borrow_mut(),
+            &mut self.statements.borrow_mut(),
+        )
     }
 
     fn can_prefetch(&self) -> bool {

@@ -51,6 +51,8 @@ pub(super) struct ProtocolConnection {
     notices: u64,
     last_notice: Option<String>,
     notifications: Vec<Notification>,
+    /// Syncs that were sent ahead, to which the server still has to answer that it is ready.
+    ahead: usize,
     is_broken: bool,
     /// Time that all of an answer may take, as often as something comes.
     timeout: Duration,
@@ -106,6 +108,7 @@ impl ProtocolConnection {
             notices: 0,
             last_notice: None,
             notifications: Vec::new(),
+            ahead: 0,
             is_broken: false,
             timeout,
             deadline: Instant::now() + timeout,
@@ -296,6 +299,25 @@ impl ProtocolConnection {
         StoreError::Away(format!("connection to PostgreSQL: {cause}"))
     }
 
+    /// Sends the messages and a sync without waiting for the answer, which comes with the next one that is waited for.
+    /// It must fit into the buffers between us.
+    ///
+    /// # Errors
+    /// `Away`.
+    pub(super) fn send_ahead(&mut self) -> Result<(), StoreError> {
+        frontend::sync(&mut self.output);
+        self.ahead += 1;
+        self.send()
+    }
+
+    /// Waits until the server has answered all that was sent ahead.
+    pub(super) fn pass_over_ahead(&mut self) {
+        if self.ahead > 0 && !self.is_broken {
+            // An error of the connection shows at its next use.
+            let _ = self.read_answers(|_, _| {});
+        }
+    }
+
     /// Sends the messages, which end with a sync or are a simple query, and collects the answer.
     ///
     /// # Errors
@@ -339,9 +361,18 @@ impl ProtocolConnection {
     /// Sends the messages, and passes on what came back so far whenever a statement is done, and at the end.
     fn collect(
         &mut self,
+        done: impl FnMut(&mut ServerAnswer, bool),
+    ) -> Result<Result<(), ServerMessage>, StoreError> {
+        self.ahead += 1;
+        self.send()?;
+        self.read_answers(done)
+    }
+
+    /// Reads until the server has answered everything.
+    fn read_answers(
+        &mut self,
         mut done: impl FnMut(&mut ServerAnswer, bool),
     ) -> Result<Result<(), ServerMessage>, StoreError> {
-        self.send()?;
         let mut answer = ServerAnswer::default();
         let mut failed: Option<ServerMessage> = None;
         loop {
@@ -383,8 +414,11 @@ impl ProtocolConnection {
                         b'T' => TransactionState::Open,
                         _ => TransactionState::Failed,
                     };
-                    done(&mut answer, true);
-                    return Ok(failed.map_or(Ok(()), Err));
+                    self.ahead -= 1;
+                    if self.ahead == 0 {
+                        done(&mut answer, true);
+                        return Ok(failed.map_or(Ok(()), Err));
+                    }
                 }
                 Message::ParseComplete
                 | Message::BindComplete

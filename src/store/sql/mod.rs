@@ -14,5 +14,7 @@ mod value;
 pub(super) use conditions::Conditions;
 pub(super) use maintenance::{Maintenance, TableShape};
 pub(super) use row::{Columns, FromRow, Row};
-pub(super) use session::{EngineSession, Receive, Tx, insert, insert_late};
+pub(super) use session::{
+    EngineSession, InsertQueue, LateInsert, LateTable, Receive, Tx, insert, insert_late,
+};
 pub(super) use value::{Bind, FromSql, SqlValue, ToSql, list_of};

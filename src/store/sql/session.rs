@@ -7,6 +7,33 @@ use std::ops::ControlFlow;
 use super::{FromRow, Maintenance, Row, ToSql};
 use crate::store::StoreError;
 
+/// Tables of the rows that are [inserted late](EngineSession::insert_late), each after those it refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum LateTable {
+    Ledger,
+    Content,
+    Request,
+    Event,
+}
+
+/// A statement that inserts one row, `INSERT INTO … VALUES (…)`, and could as well insert several.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LateInsert<'a> {
+    pub(crate) table: LateTable,
+    pub(crate) sql: &'a str,
+    /// For a row that is due unless another one of its queue is there.
+    pub(crate) queue: Option<InsertQueue>,
+}
+
+/// Places of parameters: the statement looks for other rows of the queue, and finds none that it inserts itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InsertQueue {
+    /// Rows of one queue have the same.
+    pub(crate) by: &'static [usize],
+    /// NULL for a row that waits for another one.
+    pub(crate) due: usize,
+}
+
 /// Receives the rows of a result one by one, until it breaks.
 pub(crate) type Receive<'a> = dyn FnMut(&Row<'_>) -> Result<ControlFlow<()>, StoreError> + 'a;
 
@@ -37,6 +64,19 @@ pub(crate) trait EngineSession: Maintenance {
     /// The statement, or one before, cannot be run.
     fn run_late(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<(), StoreError> {
         self.run(sql, parameters).map(drop)
+    }
+
+    /// Inserts a row like [`run_late`](Self::run_late). It may be inserted together with other rows of its table, after
+    /// rows of other tables that come later.
+    ///
+    /// # Errors
+    /// The statement, or one before, cannot be run.
+    fn insert_late(
+        &self,
+        insert: LateInsert<'_>,
+        parameters: &[&dyn ToSql],
+    ) -> Result<(), StoreError> {
+        self.run(insert.sql, parameters).map(drop)
     }
 
     /// Forgets the answers to questions that were asked ahead.
@@ -174,14 +214,21 @@ impl dyn EngineSession {
     }
 }
 
-/// Inserts a row like [`insert!`], and [does not wait](EngineSession::run_late) for the outcome.
+/// Inserts a row like [`insert!`], [late](EngineSession::insert_late).
 macro_rules! insert_late {
     ($tx:expr, $table:ident { $($column:ident $(: $value:expr)?),+ $(,)? }) => {
-        $tx.run_late(
-            $crate::store::sql::insert!(@text $table $($column)+),
+        $tx.insert_late(
+            $crate::store::sql::LateInsert {
+                table: $crate::store::sql::insert_late!(@table $table),
+                sql: $crate::store::sql::insert!(@text $table $($column)+),
+                queue: None,
+            },
             &[$($crate::store::sql::insert!(@value $column $($value)?)),+],
         )
     };
+    (@table ledger) => { $crate::store::sql::LateTable::Ledger };
+    (@table content) => { $crate::store::sql::LateTable::Content };
+    (@table event) => { $crate::store::sql::LateTable::Event };
 }
 pub(crate) use insert_late;
 

@@ -50,6 +50,7 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0034-lists.sql")),
     M::up(include_str!("schema/0035-node-sections.sql")),
     M::up(include_str!("schema/0036-waiting-lists.sql")),
+    M::up(include_str!("schema/0037-counted-together.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

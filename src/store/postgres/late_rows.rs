@@ -1,0 +1,165 @@
+//! Rows that are inserted late: those of a table by one statement, and tables in the order of their references.
+//!
+//! Most of what the server does for a small row it does once for a statement: it reads the constraints of the
+//! table, opens its indexes, and prepares what its triggers run.
+
+use super::parameters::Parameters;
+use crate::store::sql::{InsertQueue, LateInsert, LateTable};
+
+/// Rows of one statement, at most. A statement is prepared for each power of two up to this.
+const MOST: usize = 16;
+
+/// Octets of rows that wait, at most, besides those of the last row.
+const MOST_OCTETS: usize = 256 * 1024;
+
+/// Rows of one statement.
+#[derive(Debug)]
+pub(super) struct RowGroup {
+    table: LateTable,
+    pub(super) sql: Box<str>,
+    pub(super) parameters: Parameters,
+    rows: usize,
+}
+
+impl RowGroup {
+    /// Number of parameters of a row.
+    pub(super) fn width(&self) -> usize {
+        self.parameters.len() / self.rows
+    }
+
+    /// Sizes of the statements that insert the rows.
+    pub(super) fn sizes(&self) -> impl Iterator<Item = usize> + use<> {
+        let mut left = self.rows;
+        std::iter::from_fn(move || {
+            let size = left.checked_ilog2().map(|power| 1 << power);
+            left -= size.unwrap_or(0);
+            size
+        })
+    }
+
+    /// True if a row is of the same queue as one of the group.
+    fn has_of_queue(&self, row: &Parameters, queue: InsertQueue) -> bool {
+        let width = self.width();
+        (0..self.rows).any(|earlier| {
+            let value = |place: &usize| self.parameters.value(earlier * width + place);
+            let mut places = queue.by.iter();
+            places.all(|place| value(place) == row.value(*place))
+        })
+    }
+}
+
+/// Rows that wait.
+#[derive(Debug, Default)]
+pub(super) struct LateRows {
+    /// In the order of their tables.
+    groups: Vec<RowGroup>,
+    octets: usize,
+}
+
+impl LateRows {
+    /// True if another row of the statement can wait together with the others.
+    pub(super) fn have_room_for(&self, sql: &str) -> bool {
+        let mut groups = self.groups.iter();
+        self.octets < MOST_OCTETS && !groups.any(|group| *group.sql == *sql && group.rows == MOST)
+    }
+
+    pub(super) fn push(&mut self, insert: LateInsert<'_>, mut row: Parameters) {
+        self.octets += row.octets();
+        let mut groups = self.groups.iter_mut();
+        if let Some(group) = groups.find(|group| *group.sql == *insert.sql) {
+            if let Some(queue) = insert.queue
+                && group.has_of_queue(&row, queue)
+            {
+                row.set_null(queue.due);
+            }
+            group.parameters.append(&row);
+            group.rows += 1;
+            return;
+        }
+        let place = self
+            .groups
+            .partition_point(|group| group.table <= insert.table);
+        let group = RowGroup {
+            table: insert.table,
+            sql: insert.sql.into(),
+            parameters: row,
+            rows: 1,
+        };
+        self.groups.insert(place, group);
+    }
+
+    pub(super) fn take(&mut self) -> Vec<RowGroup> {
+        self.octets = 0;
+        std::mem::take(&mut self.groups)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sql::ToSql;
+
+    const ENTRY: LateInsert = LateInsert {
+        table: LateTable::Ledger,
+        sql: "an entry",
+        queue: None,
+    };
+    const REQUEST: LateInsert = LateInsert {
+        table: LateTable::Request,
+        sql: "a request",
+        queue: Some(InsertQueue {
+            by: &[0, 1],
+            due: 2,
+        }),
+    };
+
+    fn push(rows: &mut LateRows, insert: LateInsert, row: &[&dyn ToSql]) {
+        rows.push(insert, Parameters::of(row).expect("values"));
+    }
+
+    #[test]
+    fn tables_come_in_the_order_of_their_references() {
+        let mut rows = LateRows::default();
+        push(&mut rows, REQUEST, &[&1, &"it", &7]);
+        push(&mut rows, ENTRY, &[&1]);
+        push(&mut rows, ENTRY, &[&2]);
+        let groups = rows.take();
+        let found: Vec<_> = groups
+            .iter()
+            .map(|group| (&*group.sql, group.rows, group.width()))
+            .collect();
+        assert_eq!(found, [("an entry", 2, 1), ("a request", 1, 3)]);
+        assert!(rows.take().is_empty());
+    }
+
+    #[test]
+    fn only_the_first_of_a_queue_is_due() {
+        let mut rows = LateRows::default();
+        push(&mut rows, REQUEST, &[&1, &"it", &7]);
+        push(&mut rows, REQUEST, &[&1, &"hr", &7]);
+        push(&mut rows, REQUEST, &[&2, &"it", &7]);
+        push(&mut rows, REQUEST, &[&1, &"it", &7]);
+        let groups = rows.take();
+        let due = |row: usize| groups[0].parameters.value(row * 3 + 2);
+        let seven = Some(&b"7"[..]);
+        assert_eq!([0, 1, 2, 3].map(due), [seven, seven, seven, None]);
+    }
+
+    #[test]
+    fn a_statement_has_a_power_of_two_of_rows_and_no_more_than_fit() {
+        let mut rows = LateRows::default();
+        for count in 0..MOST {
+            assert!(rows.have_room_for(ENTRY.sql), "{count}");
+            push(&mut rows, ENTRY, &[&1]);
+        }
+        assert!(!rows.have_room_for(ENTRY.sql) && rows.have_room_for(REQUEST.sql));
+        let sizes = |rows: &mut LateRows| rows.take()[0].sizes().collect::<Vec<_>>();
+        assert_eq!(sizes(&mut rows), [MOST]);
+        for _ in 0..11 {
+            push(&mut rows, ENTRY, &[&1]);
+        }
+        assert_eq!(sizes(&mut rows), [8, 2, 1]);
+        push(&mut rows, ENTRY, &[&vec![0_u8; MOST_OCTETS]]);
+        assert!(!rows.have_room_for(REQUEST.sql));
+    }
+}

@@ -1,0 +1,1 @@
+-- Only the other engine counts the entries of a statement together: here each statement inserts one.

@@ -25,7 +25,7 @@ use jiff::Timestamp;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Kwargs;
 use minijinja::{
-    AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value,
+    AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value, context,
     escape_formatter,
 };
 
@@ -56,6 +56,17 @@ pub struct Templates {
     environment: Environment<'static>,
     texts: Arc<Texts>,
     assets: BTreeMap<&'static str, Cow<'static, str>>,
+    language_menu: Value,
+}
+
+/// A language without a name for itself in its texts has its tag.
+fn menu_of(texts: &Texts) -> Value {
+    let mut languages: Vec<&Language> = texts.languages().collect();
+    languages.sort_by_key(|language| texts.name(language).to_lowercase());
+    languages
+        .into_iter()
+        .map(|language| context! { name => texts.name(language), tag => language.as_str() })
+        .collect()
 }
 
 impl Templates {
@@ -109,6 +120,7 @@ impl Templates {
         }
         Ok(Self {
             environment,
+            language_menu: menu_of(&texts),
             texts,
             assets,
         })
@@ -133,10 +145,10 @@ impl Templates {
         self.texts.get(language, name)
     }
 
-    /// A language's name for itself; its tag if its texts do not have it.
+    /// The supported languages with their names for themselves, by these names, as templates take them.
     #[must_use]
-    pub fn name_of<'a>(&'a self, language: &'a Language) -> &'a str {
-        self.texts.name(language)
+    pub fn language_menu(&self) -> Value {
+        self.language_menu.clone()
     }
 
     /// The supported languages.

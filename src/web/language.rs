@@ -62,20 +62,11 @@ impl RequestedLanguage {
 
     /// Template data: the languages to choose from, and the choice as a query for links.
     pub fn context(&self, templates: &Templates) -> Value {
-        let mut languages: Vec<(&str, &str)> = templates
-            .languages()
-            .map(|language| (templates.name_of(language), language.as_str()))
-            .collect();
-        languages.sort_by_key(|(name, _)| name.to_lowercase());
-        let languages: Vec<Value> = languages
-            .into_iter()
-            .map(|(name, tag)| context! { name => name, tag => tag })
-            .collect();
         let query = match &self.chosen {
             Some(language) => format!("?lang={}", language.as_str()),
             None => String::new(),
         };
-        context! { languages => languages, query => query }
+        context! { languages => templates.language_menu(), query => query }
     }
 }
 

@@ -31,7 +31,8 @@ const INVISIBLE: [&[u8]; 5] = [b"\xc2\xad", b"\xe2\x80\x8b", b"<wbr>", b"&shy;",
 /// Indices of the characters of each token, at most `most` in total.
 pub(super) fn tokens(text: &[u8], own: &OwnLinks, most: usize) -> Vec<Vec<usize>> {
     let mut found = Vec::new();
-    for (end, start) in words("verify", &SLASHES, text) {
+    let breaks = breaks(text);
+    for (end, start) in words("verify", &SLASHES, text, &breaks) {
         let run = characters(text, start, LINK);
         if run.len() == LINK && run.iter().all(|at| is_base32(text[*at])) {
             found.push(run);
@@ -40,7 +41,7 @@ pub(super) fn tokens(text: &[u8], own: &OwnLinks, most: usize) -> Vec<Vec<usize>
         }
     }
     let locals = own.reply.iter();
-    for (_, start) in locals.flat_map(|local| words(local, &PLUSES, text)) {
+    for (_, start) in locals.flat_map(|local| words(local, &PLUSES, text, &breaks)) {
         let run = characters(text, start, BASE64URL);
         if run.len() == BASE64URL {
             found.push(run);
@@ -57,8 +58,8 @@ pub(super) fn tokens(text: &[u8], own: &OwnLinks, most: usize) -> Vec<Vec<usize>
 }
 
 /// Ends of a word that is followed by one of the marks, and of the mark. Matches the word as given, in lower
-/// case, in upper case and capitalized.
-fn words(word: &str, marks: &[&str], text: &[u8]) -> Vec<(usize, usize)> {
+/// case, in upper case and capitalized. `breaks` are those of the text.
+fn words(word: &str, marks: &[&str], text: &[u8], breaks: &[usize]) -> Vec<(usize, usize)> {
     let mut found = BTreeSet::new();
     let mut take = |end: usize| {
         found.extend(behind_any(text, end, marks).map(|start| (end, start)));
@@ -69,30 +70,30 @@ fn words(word: &str, marks: &[&str], text: &[u8]) -> Vec<(usize, usize)> {
         }
     }
     let word = word.as_bytes();
-    for line_end in memchr::memchr_iter(b'\n', text) {
-        let end = end_of_content(text, line_end);
+    for end in breaks {
         for length in 1..word.len().min(end + 1) {
             let start = end - length;
-            if text[start..end].eq_ignore_ascii_case(&word[..length])
+            if text[start..*end].eq_ignore_ascii_case(&word[..length])
                 && let Some(end) = behind(text, start, word)
             {
                 take(end);
             }
         }
     }
+    found.into_iter().collect()
+}
+
+/// Where a word can be broken: before line ends and invisible content.
+fn breaks(text: &[u8]) -> Vec<usize> {
+    let line_ends = memchr::memchr_iter(b'\n', text);
+    let mut found: Vec<usize> = line_ends.map(|end| end_of_content(text, end)).collect();
+    let is_ascii = text.is_ascii();
     for invisible in INVISIBLE {
-        for end in memmem::find_iter(text, invisible) {
-            for length in 1..word.len().min(end + 1) {
-                let start = end - length;
-                if text[start..end].eq_ignore_ascii_case(&word[..length])
-                    && let Some(end) = behind(text, start, word)
-                {
-                    take(end);
-                }
-            }
+        if invisible.is_ascii() || !is_ascii {
+            found.extend(memmem::find_iter(text, invisible));
         }
     }
-    found.into_iter().collect()
+    found
 }
 
 pub(super) fn spellings(word: &str) -> BTreeSet<String> {

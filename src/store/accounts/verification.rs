@@ -16,6 +16,7 @@ use crate::store::rows::account_rows::{AccountRow, account_by_id, account_by_num
 use crate::store::rows::shown_facts::ShownFacts;
 use crate::store::sql::sql_types::{JsonColumn, Millis, json};
 use crate::store::sql::{Row, Tx};
+use crate::store::verification::languages;
 use crate::store::verification::tokens::{TokenRow, find_token};
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Store, StoreError, Topic};
@@ -349,6 +350,19 @@ impl Store {
     /// Reads the state of a link. Changes nothing.
     pub async fn look_at_link(&self, token: TokenHash, now: Timestamp) -> Result<Link, StoreError> {
         self.read(move |tx| look(tx, token, now.into())).await
+    }
+
+    /// Reads the state of a link, and the language that the person with it chose, if any. Changes nothing.
+    pub async fn visit_link(
+        &self,
+        token: TokenHash,
+        now: Timestamp,
+    ) -> Result<(Link, Option<LanguageTag>), StoreError> {
+        self.read(move |tx| {
+            let link = look(tx, token, now.into())?;
+            Ok((link, languages::chosen_with(tx, token)?))
+        })
+        .await
     }
 
     /// Verifies an address; the only operation that does. `account` names the account if an operator vouches

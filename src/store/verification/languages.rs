@@ -151,14 +151,15 @@ impl Store {
         &self,
         token: TokenHash,
     ) -> Result<Option<LanguageTag>, StoreError> {
-        self.read(move |tx| {
-            let tag: Option<Option<String>> = tx.maybe(
-                "SELECT a.language FROM token AS t JOIN account AS a ON a.n = t.account
-                     WHERE t.hash = ?",
-                &[&token],
-            )?;
-            Ok(tag.flatten().and_then(|tag| LanguageTag::parse(&tag).ok()))
-        })
-        .await
+        self.read(move |tx| chosen_with(tx, token)).await
     }
+}
+
+/// Language that the person with a link chose, if any.
+pub(crate) fn chosen_with(tx: &Tx, token: TokenHash) -> Result<Option<LanguageTag>, StoreError> {
+    let tag: Option<Option<String>> = tx.maybe(
+        "SELECT a.language FROM token AS t JOIN account AS a ON a.n = t.account WHERE t.hash = ?",
+        &[&token],
+    )?;
+    Ok(tag.flatten().and_then(|tag| LanguageTag::parse(&tag).ok()))
 }

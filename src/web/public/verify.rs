@@ -17,7 +17,9 @@ use super::super::display::one_line;
 use super::sso::is_offered;
 use super::{AppState, Client, Fields, PageError, WebPage, language};
 use crate::config::{Config, Portal};
-use crate::domain::{EmailAddress, PortalName, Proof, RequestId, Timestamp, Token, TokenHash};
+use crate::domain::{
+    EmailAddress, LanguageTag, PortalName, Proof, RequestId, Timestamp, Token, TokenHash,
+};
 use crate::observe::events;
 use crate::store::{Choice, Link, Offer, Proved, Refused, TakenBack, WaitingRequest};
 use crate::verification::confirm;
@@ -56,15 +58,15 @@ pub(super) async fn show(
     Client(client): Client,
 ) -> Result<WebPage, PageError> {
     let config = app.config();
-    let (token, link) = app.look(&token, client).await?;
+    let visit = app.visit(&token, client).await?;
     if let Link::Open {
         account, address, ..
-    } = &link
+    } = &visit.link
     {
         events::verification_opened(*account, address);
     }
-    let page = render_link(&config, &token, link, false)?;
-    app.remembering(page, &token).await
+    let page = render_link(&config, &visit.token, visit.link, false)?;
+    Ok(remembering(page, visit.language))
 }
 
 /// The page of a link's target. `taken_back`: the refusal was withdrawn just now.
@@ -101,7 +103,11 @@ pub(super) async fn submit(
     Client(client): Client,
     Fields(answer): Fields<Answer>,
 ) -> Result<Response, PageError> {
-    let (token, link) = app.look(&token, client).await?;
+    let Visit {
+        token,
+        link,
+        language,
+    } = app.visit(&token, client).await?;
     let page = match answer.action {
         Action::Confirm => app.confirm(&token, link, &answer).await?,
         Action::AskNotMe => app.ask_not_me(&token, link).await?,
@@ -110,14 +116,29 @@ pub(super) async fn submit(
         Action::Sso => return app.confirm_by_sso(&token, link, &answer, client).await,
         Action::Language => return app.speak(&token, answer.lang.as_deref()).await,
     };
-    let page = app.remembering(page, &token).await?;
-    Ok(page.into_response())
+    Ok(remembering(page, language).into_response())
+}
+
+/// A request with a link that is known.
+struct Visit {
+    token: Token,
+    link: Link,
+    /// Chosen by the holder of the link.
+    language: Option<LanguageTag>,
+}
+
+/// Renders a page in the language that the holder of the link chose; the same choice holds for mail.
+fn remembering(page: WebPage, remembered: Option<LanguageTag>) -> WebPage {
+    WebPage {
+        remembered,
+        ..page.with(context! { keeps_language => true })
+    }
 }
 
 impl AppState {
     /// Finds the target of a link. Guessing is bounded: each invalid link counts against the client's rate
     /// limit, and beyond it the database is not queried.
-    async fn look(&self, text: &str, client: std::net::IpAddr) -> Result<(Token, Link), PageError> {
+    async fn visit(&self, text: &str, client: std::net::IpAddr) -> Result<Visit, PageError> {
         let guessed = || {
             if self.guesses.take(client) {
                 PageError::InvalidLink
@@ -126,23 +147,15 @@ impl AppState {
             }
         };
         let token = Token::parse_link(text).map_err(|_| guessed())?;
-        match self
-            .store()
-            .look_at_link(token.hash(), Timestamp::now())
-            .await?
-        {
-            Link::Unknown => Err(guessed()),
-            link => Ok((token, link)),
+        let visited = self.store().visit_link(token.hash(), Timestamp::now());
+        match visited.await? {
+            (Link::Unknown, _) => Err(guessed()),
+            (link, language) => Ok(Visit {
+                token,
+                link,
+                language,
+            }),
         }
-    }
-
-    /// Renders a page in the language that the holder of the link chose; the same choice holds for mail.
-    async fn remembering(&self, page: WebPage, token: &Token) -> Result<WebPage, PageError> {
-        let remembered = self.store().find_chosen_language(token.hash()).await?;
-        Ok(WebPage {
-            remembered,
-            ..page.with(context! { keeps_language => true })
-        })
     }
 
     /// Stores the language that the holder of a link chose and redirects to the page in it. An unsupported

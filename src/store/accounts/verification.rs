@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    AccountId, EmailAddress, GroupName, Kind, LedgerId, PortalName, Proof, RequestId, Status,
-    Timestamp, TokenHash, Transition,
+    AccountId, EmailAddress, GroupName, Kind, LanguageTag, LedgerId, PortalName, Proof, RequestId,
+    Status, Timestamp, TokenHash, Transition,
 };
 use crate::store::accounts::taken_back::{self, Discarded};
 use crate::store::audit::events::NewEvent;

@@ -120,9 +120,9 @@ mod tests {
     #[test]
     fn tables_come_in_the_order_of_their_references() {
         let mut rows = LateRows::default();
-        push(&mut rows, REQUEST, &[&1, &"it", &7]);
-        push(&mut rows, ENTRY, &[&1]);
-        push(&mut rows, ENTRY, &[&2]);
+        push(&mut rows, REQUEST, &[&1_i64, &"it", &7_i64]);
+        push(&mut rows, ENTRY, &[&1_i64]);
+        push(&mut rows, ENTRY, &[&2_i64]);
         let groups = rows.take();
         let found: Vec<_> = groups
             .iter()
@@ -135,10 +135,10 @@ mod tests {
     #[test]
     fn only_the_first_of_a_queue_is_due() {
         let mut rows = LateRows::default();
-        push(&mut rows, REQUEST, &[&1, &"it", &7]);
-        push(&mut rows, REQUEST, &[&1, &"hr", &7]);
-        push(&mut rows, REQUEST, &[&2, &"it", &7]);
-        push(&mut rows, REQUEST, &[&1, &"it", &7]);
+        push(&mut rows, REQUEST, &[&1_i64, &"it", &7_i64]);
+        push(&mut rows, REQUEST, &[&1_i64, &"hr", &7_i64]);
+        push(&mut rows, REQUEST, &[&2_i64, &"it", &7_i64]);
+        push(&mut rows, REQUEST, &[&1_i64, &"it", &7_i64]);
         let groups = rows.take();
         let due = |row: usize| groups[0].parameters.value(row * 3 + 2);
         let seven = Some(&b"7"[..]);
@@ -150,13 +150,13 @@ mod tests {
         let mut rows = LateRows::default();
         for count in 0..MOST {
             assert!(rows.have_room_for(ENTRY.sql), "{count}");
-            push(&mut rows, ENTRY, &[&1]);
+            push(&mut rows, ENTRY, &[&1_i64]);
         }
         assert!(!rows.have_room_for(ENTRY.sql) && rows.have_room_for(REQUEST.sql));
         let sizes = |rows: &mut LateRows| rows.take()[0].sizes().collect::<Vec<_>>();
         assert_eq!(sizes(&mut rows), [MOST]);
         for _ in 0..11 {
-            push(&mut rows, ENTRY, &[&1]);
+            push(&mut rows, ENTRY, &[&1_i64]);
         }
         assert_eq!(sizes(&mut rows), [8, 2, 1]);
         push(&mut rows, ENTRY, &[&vec![0_u8; MOST_OCTETS]]);

@@ -16,7 +16,7 @@ use super::recover::{RecoverySelection, recover as take_up};
 use super::requests::{age, ago};
 use super::{settings_file, try_address};
 use crate::access::{Assignment, Key};
-use crate::domain::{DomainPattern, EmailAddress, PortalName};
+use crate::domain::{DomainPattern, EmailAddress, PortalName, join};
 use change::change;
 
 #[derive(Debug, Subcommand)]
@@ -283,7 +283,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
                     [] => Ok(settings),
                     unknown => Err(CommandError::NotFound(format!(
                         "no list has {}; see vestibule access show",
-                        list(unknown)
+                        join(unknown, ", ")
                     ))),
                 }
             })
@@ -326,9 +326,4 @@ async fn add(context: &Context, key: Key, domains: PatternArgs, out: &mut Output
         Ok(settings.with_domains(portal.as_ref(), key, &domains.patterns))
     })
     .await
-}
-
-fn list(patterns: &[DomainPattern]) -> String {
-    let names: Vec<_> = patterns.iter().map(ToString::to_string).collect();
-    names.join(", ")
 }

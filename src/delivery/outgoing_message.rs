@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{DeliveredMessage, added_headers};
-use crate::domain::{Domain, Timestamp};
+use crate::domain::{Domain, Timestamp, join};
 use crate::store::{Claim, MessageContent, Store, StoreError};
 
 /// Lifetime of a link to a message, counted from the attempt that sends the link.
@@ -97,7 +97,7 @@ impl OutgoingMessage {
     pub fn groups(&self) -> String {
         let groups = self.claim.groups.iter();
         let escaped = groups.map(|group| added_headers::escape_group(group));
-        escaped.collect::<Vec<_>>().join(",")
+        join(escaped, ",")
     }
 
     /// `operator` if an operator named the sender.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{Language, TemplatesError, own_file};
-use crate::domain::LanguageTag;
+use crate::domain::{LanguageTag, join};
 
 /// The built-in languages, each with the name of its file.
 pub(super) const BUILT_IN: &[(&str, &str, &str)] = &[
@@ -245,7 +245,7 @@ fn check(table: &Table, english: &Table) -> Result<(), TextsFault> {
             return Err(TextsFault::Placeholder {
                 text: name.clone(),
                 placeholder: (*other).to_owned(),
-                known: known.into_iter().collect::<Vec<_>>().join(", "),
+                known: join(known, ", "),
             });
         }
     }

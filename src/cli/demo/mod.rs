@@ -17,7 +17,7 @@ use lettre::address::Envelope;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
 use super::failure::{CommandError, CommandResult};
-use super::output::{Layout, Output, TableColumn};
+use super::output::{Output, TableColumn, columns};
 use crate::config::Config;
 use crate::daemon::{Daemon, Listeners, Signals};
 use crate::domain::LedgerId;
@@ -116,20 +116,12 @@ struct SampleVerdict {
     entry: LedgerEntry,
 }
 
-const VERDICT_COLUMNS: [TableColumn<SampleVerdict>; 4] = [
-    TableColumn::new("message", Layout::Whole, |row: &SampleVerdict| {
-        row.what.to_owned()
-    }),
-    TableColumn::new("sender", Layout::Whole, |row: &SampleVerdict| {
-        row.entry.facts.sender.addr_spec().unwrap_or("-").to_owned()
-    }),
-    TableColumn::new("verdict", Layout::Word, |row: &SampleVerdict| {
-        row.entry.verdict.to_string()
-    }),
-    TableColumn::new("reason", Layout::Whole, |row: &SampleVerdict| {
-        row.entry.reason.to_string()
-    }),
-];
+const VERDICT_COLUMNS: &[TableColumn<SampleVerdict>] = columns! { row: SampleVerdict;
+    "message" Whole => row.what,
+    "sender" Whole => row.entry.facts.sender.addr_spec().unwrap_or("-"),
+    "verdict" Word => row.entry.verdict,
+    "reason" Whole => row.entry.reason,
+};
 
 /// A delivered message.
 struct DeliveredMessage {
@@ -138,17 +130,11 @@ struct DeliveredMessage {
     verified: String,
 }
 
-const DELIVERED_COLUMNS: [TableColumn<DeliveredMessage>; 3] = [
-    TableColumn::new("subject", Layout::Whole, |row: &DeliveredMessage| {
-        row.subject.clone()
-    }),
-    TableColumn::new("account", Layout::Whole, |row: &DeliveredMessage| {
-        row.account.clone()
-    }),
-    TableColumn::new("verified", Layout::Whole, |row: &DeliveredMessage| {
-        row.verified.clone()
-    }),
-];
+const DELIVERED_COLUMNS: &[TableColumn<DeliveredMessage>] = columns! { row: DeliveredMessage;
+    "subject" Whole => row.subject,
+    "account" Whole => row.account,
+    "verified" Whole => row.verified,
+};
 
 /// Runs the demo. Every deviation is a failure, so the demo is a test of the installation, too.
 pub async fn run(args: Args, out: &mut Output) -> CommandResult {
@@ -199,7 +185,7 @@ async fn show(
         let entry = entry.with_context(|| format!("{ledger} is not in the ledger"))?;
         rows.push(SampleVerdict { what, entry });
     }
-    out.table(&rows, &VERDICT_COLUMNS, true)?;
+    out.table(&rows, VERDICT_COLUMNS, true)?;
 
     let verification_mails = scene.folder.join("letters");
     let link = wait_for("the verification mail", || link_in(&verification_mails)).await?;
@@ -215,7 +201,7 @@ async fn show(
         })
         .await?;
         out.line("\nThe button behind the link was pressed. At the help desk now:\n")?;
-        out.table(&all, &DELIVERED_COLUMNS, true)?;
+        out.table(&all, DELIVERED_COLUMNS, true)?;
         return Ok(());
     }
     let password = tour::add_operator(daemon.store()).await?;

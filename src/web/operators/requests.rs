@@ -273,7 +273,7 @@ async fn ask(
     let page = operator.page(
         "operators/requests_confirm.html",
         context! {
-            act => act.name(),
+            act => act.as_str(),
             rows => can.iter().map(row).collect::<Vec<_>>(),
             cannot => cannot.len(),
             kept => sent.keep(&FILTER),

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::output::wrap;
+use super::output::{count_of, wrap};
 use crate::access::Enforcement;
 use crate::config::{Config, ConfigErrors, Destination};
 use crate::store::{Location, has_verified_accounts};
@@ -297,13 +297,6 @@ impl fmt::Display for State {
             Self::Warning => "warning",
             Self::Problem => "PROBLEM",
         })
-    }
-}
-
-pub(super) fn count_of(count: usize, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        count => format!("{count} {what}s"),
     }
 }
 

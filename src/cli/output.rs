@@ -286,6 +286,15 @@ pub fn progress_first() -> ProgressBar {
     )
 }
 
+/// Returns a function that shows the done part of all work on a bar.
+pub fn advance(bar: &ProgressBar) -> impl Fn(u64, u64) + Send + 'static {
+    let bar = bar.clone();
+    move |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    }
+}
+
 /// Hidden if standard error is not a terminal.
 fn bar(length: u64, template: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
@@ -367,12 +376,9 @@ pub fn or_dash<T: Display>(value: Option<&T>) -> String {
 }
 
 /// A number of things for people: `1 account`, `2 accounts`.
-pub fn count_of(number: u64, what: &str) -> String {
-    if number == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{number} {what}s")
-    }
+pub fn count_of<N: Copy + Display + PartialEq + From<u8>>(number: N, what: &str) -> String {
+    let plural = if number == N::from(1) { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 /// Formats octets for people.

@@ -179,7 +179,7 @@ impl EmailAddress {
         }
     }
 
-    fn unquote(&self) -> &str {
+    pub(super) fn unquote(&self) -> &str {
         let inner = self.local.strip_prefix('"');
         inner
             .and_then(|inner| inner.strip_suffix('"'))

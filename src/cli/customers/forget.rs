@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cli::context::{Context, actor};
 use crate::cli::failure::{CommandError, CommandResult};
-use crate::cli::output::{Output, fields, note};
+use crate::cli::output::{Output, advance, fields, note};
 use crate::config::Hook;
 use crate::domain::{EmailAddress, join};
 use crate::operations::forget_customer;
@@ -58,11 +58,7 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResu
         ask(&address)?;
     }
     let bar = out.progress(0);
-    let progress = |some, all| {
-        bar.set_length(all);
-        bar.set_position(some);
-    };
-    let (store, by) = (&context.store, actor());
+    let (store, by, progress) = (&context.store, actor(), advance(&bar));
     let done = forget_customer(store, address.clone(), args.domain, by, progress).await;
     bar.finish_and_clear();
     let done = done?;

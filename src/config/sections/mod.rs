@@ -100,23 +100,12 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
         authserv_id: section
             .entry("authserv_id")
             .and_then(|entry| entry.parse_unless_empty(authserv_id)),
-        resolvers: section
-            .entry("resolvers")
-            .and_then(|entry| entry.list(resolver))
-            .unwrap_or_default(),
+        resolvers: section.list("resolvers", resolver),
         timeout: section.time("timeout", 5 * SECOND),
-        trusted_arc_sealers: section
-            .entry("trusted_arc_sealers")
-            .and_then(|entry| entry.list(arc_sealer))
-            .unwrap_or_default(),
+        trusted_arc_sealers: section.list("trusted_arc_sealers", arc_sealer),
     };
     let mail = MailConfig {
-        spam: root
-            .section("mail")
-            .entry("spam")
-            .and_then(|entry| entry.list(SpamMark::parse))
-            .unwrap_or_default()
-            .into(),
+        spam: root.section("mail").list("spam", SpamMark::parse).into(),
     };
     let section = root.section("dropped");
     let dropped = DroppedConfig {

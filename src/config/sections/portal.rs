@@ -124,10 +124,7 @@ fn read(
         entry.parse_unless_empty(|text| parse_http(text).map(|_| text.to_owned()))
     });
     let contact = optional_text(section, "contact");
-    let list_ids = section
-        .entry("list_ids")
-        .and_then(|entry| entry.list(list_id))
-        .unwrap_or_default();
+    let list_ids = section.list("list_ids", list_id);
     let automatic_mail = section.switch("automatic_mail", false);
     let own = access::overrides(section.section("access"));
 

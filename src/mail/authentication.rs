@@ -75,11 +75,11 @@ impl Results<'_> {
         };
         match taken {
             Ok(false) if self.found.evidence.is_some() => {}
-            Ok(_) => self.found.evidence = Some(Evidence::of(field)),
+            Ok(_) => self.found.evidence = Some(Evidence::of(*field)),
             Err(fault) => {
                 self.found = Authentication {
                     fault: Some(fault),
-                    evidence: Some(Evidence::of(field)),
+                    evidence: Some(Evidence::of(*field)),
                     ..Authentication::default()
                 }
             }

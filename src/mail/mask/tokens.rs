@@ -69,26 +69,17 @@ fn words(word: &str, marks: &[&str], text: &[u8]) -> Vec<(usize, usize)> {
         }
     }
     let word = word.as_bytes();
-    for line_end in memchr::memchr_iter(b'\n', text) {
-        let end = end_of_content(text, line_end);
+    let lines = memchr::memchr_iter(b'\n', text).map(|at| end_of_content(text, at));
+    let invisible = INVISIBLE
+        .iter()
+        .flat_map(|mark| memmem::find_iter(text, mark));
+    for end in lines.chain(invisible) {
         for length in 1..word.len().min(end + 1) {
             let start = end - length;
             if text[start..end].eq_ignore_ascii_case(&word[..length])
                 && let Some(end) = behind(text, start, word)
             {
                 take(end);
-            }
-        }
-    }
-    for invisible in INVISIBLE {
-        for end in memmem::find_iter(text, invisible) {
-            for length in 1..word.len().min(end + 1) {
-                let start = end - length;
-                if text[start..end].eq_ignore_ascii_case(&word[..length])
-                    && let Some(end) = behind(text, start, word)
-                {
-                    take(end);
-                }
             }
         }
     }

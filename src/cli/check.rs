@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::output::{count_of, wrap};
 use crate::access::Enforcement;
-use crate::config::{Config, ConfigErrors, Destination};
+use crate::config::{Config, ConfigErrors, Destination, Secrets};
 use crate::store::{Location, has_verified_accounts};
 use crate::templates::Templates;
 
@@ -99,7 +99,7 @@ impl Finding {
 /// Errors of the configuration (exit status 2).
 pub fn run(args: Args, config: Option<&Path>) -> Result<Vec<Finding>, ConfigErrors> {
     let path = Config::path(config);
-    let config = Config::load_as_the_service(Some(&path), !args.offline)?;
+    let config = Config::load_with(Some(&path), Secrets::of_the_service(!args.offline))?;
     let mut findings = vec![Finding::ok(
         "configuration",
         format!(

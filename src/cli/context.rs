@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::failure::CommandError;
-use crate::config::{Config, Destination};
+use crate::config::{Config, Destination, Secrets};
 use crate::domain::{Actor, DestinationName, Interface, PortalName, Timestamp, join};
 use crate::store::{Location, Store};
 
@@ -36,7 +36,7 @@ pub struct Context {
 impl Global {
     /// The configuration without its secrets, which the operator may not be allowed to read.
     pub fn config(&self) -> Result<Config, CommandError> {
-        Ok(Config::load_without_secrets(self.config.as_deref())?)
+        Ok(Config::load_with(self.config.as_deref(), Secrets::Leave)?)
     }
 
     /// Opens the database of this configuration, the same one as the daemon's. Only the daemon creates it:

@@ -40,45 +40,24 @@ pub struct Args {
     nodes: u8,
 }
 
-/// The sample mail in the order of sending, and the purpose of each.
-const SAMPLES: [(&str, &[u8], &str); 8] = [
-    (
-        "ann@corp.example",
-        include_bytes!("1-employee.eml"),
-        "an employee's first mail",
-    ),
-    (
-        "ann@corp.example",
-        include_bytes!("2-employee-again.eml"),
-        "and her second",
-    ),
-    (
-        "bob@partner.example",
-        include_bytes!("3-customer.eml"),
-        "a customer on the allow list",
-    ),
-    (
-        "eve@elsewhere.example",
-        include_bytes!("4-stranger.eml"),
-        "somebody who is not",
-    ),
-    (
-        "x@evil.example",
-        include_bytes!("5-forged.eml"),
-        "a forged display name",
-    ),
-    (
-        "carol@corp.example",
-        include_bytes!("6-vacation.eml"),
-        "an out-of-office note",
-    ),
-    (
-        "news@partner.example",
-        include_bytes!("7-newsletter.eml"),
-        "a newsletter",
-    ),
-    ("", include_bytes!("8-report.eml"), "a delivery report"),
-];
+/// Sample mail. A row has the sender, the file and the purpose.
+macro_rules! samples {
+    ($($from:literal $file:literal $purpose:literal;)+) => {
+        [$(($from, include_bytes!($file), $purpose)),+]
+    };
+}
+
+/// The sample mail in the order of sending.
+const SAMPLES: [(&str, &[u8], &str); 8] = samples! {
+    "ann@corp.example" "1-employee.eml" "an employee's first mail";
+    "ann@corp.example" "2-employee-again.eml" "and her second";
+    "bob@partner.example" "3-customer.eml" "a customer on the allow list";
+    "eve@elsewhere.example" "4-stranger.eml" "somebody who is not";
+    "x@evil.example" "5-forged.eml" "a forged display name";
+    "carol@corp.example" "6-vacation.eml" "an out-of-office note";
+    "news@partner.example" "7-newsletter.eml" "a newsletter";
+    "" "8-report.eml" "a delivery report";
+};
 
 /// Time limit of every step of the demo.
 const TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,17 +1,14 @@
 //! `/audit`: operators' actions, newest first, from the command line, the API and these pages; filtered by
 //! who, what and when.
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::extract::State;
 use jiff::civil::Date;
 use minijinja::context;
 use url::form_urlencoded;
 
-use super::auth::CurrentOperator;
+use super::auth::Call;
 use super::error::Error;
 use super::form_fields::{Fields, QueryFields};
+use super::period::Period;
 use super::{AppState, when};
 use crate::domain::{EmailAddress, Timestamp};
 use crate::store::{AuditFilter, Page as Part};
@@ -54,14 +51,11 @@ fn customer_page(address: &EmailAddress) -> String {
     format!("/customers/{address}")
 }
 
-pub(super) async fn list(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    QueryFields(asked): QueryFields,
-) -> Result<WebPage, Error> {
-    let listed = app
+pub(super) async fn list(call: Call, QueryFields(asked): QueryFields) -> Result<WebPage, Error> {
+    let listed = call
+        .app
         .store()
-        .audit(filter(&app, &asked, asked.page())?)
+        .audit(filter(&call.app, &asked, asked.page())?)
         .await?;
     let rows: Vec<_> = listed
         .rows
@@ -79,17 +73,14 @@ pub(super) async fn list(
             }
         })
         .collect();
-    Ok(operator.page(
+    Ok(call.operator.page(
         "operators/audit.html",
         context! {
-        rows => rows,
-        events => EVENTS.split(' ').collect::<Vec<_>>(),
-        operator => asked.one("operator"),
-        event => asked.one("event"),
-        since => asked.one("since"),
-        until => asked.one("until"),
-        next_page => asked.older("/audit", listed.next.as_deref()),
-        newer_page => asked.newer("/audit"),
-        csv => asked.whole("/audit.csv") },
+            rows => rows,
+            events => EVENTS.split(' ').collect::<Vec<_>>(),
+            since => asked.one("since"),
+            until => asked.one("until"),
+            ..asked.list("/audit", listed.next.as_deref(), &Period::default(), &["operator", "event"])
+        },
     ))
 }

@@ -1,4 +1,5 @@
-//! What the queues of verification mail and notices have in common.
+//! The sending of composed mail, and the choice of its language, for the queues of verification mail and
+//! notices.
 
 use std::sync::Arc;
 

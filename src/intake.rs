@@ -41,6 +41,7 @@ pub struct Intake {
     /// `None` if nothing is to be checked, or if our MTA is trusted and no ARC sealer is.
     checker: watch::Receiver<Option<Checker>>,
     store: Store,
+    /// The words by which a reply confirms.
     words: ConfirmingWords,
 }
 
@@ -50,19 +51,14 @@ impl Intake {
         config: watch::Receiver<Arc<Config>>,
         checker: watch::Receiver<Option<Checker>>,
         store: Store,
+        words: ConfirmingWords,
     ) -> Self {
         Self {
             config,
             checker,
             store,
-            words: ConfirmingWords::default(),
+            words,
         }
-    }
-
-    /// The same, with the words by which a reply confirms.
-    #[must_use]
-    pub fn with_words(self, words: ConfirmingWords) -> Self {
-        Self { words, ..self }
     }
 
     async fn take(
@@ -102,9 +98,7 @@ impl Intake {
         metrics::took(ProcessingStep::Commit, begin.elapsed());
         Ok(entries)
     }
-}
 
-impl Intake {
     /// The answer in a reply to a verification mail; parsed only if the message is one.
     fn answer(
         &self,
@@ -251,7 +245,7 @@ async fn authenticate(
 ) {
     let author = VouchedAuthor::of(facts);
     if config.authentication.authserv_id.is_none() {
-        let from = facts.from_domain();
+        let from = facts.sender.domain();
         facts.authentication = checker
             .check(raw, envelope, from.as_ref(), author.as_ref())
             .await;

@@ -1,7 +1,5 @@
 //! API schemas of settings and their values that a derive cannot express.
 
-use std::borrow::Cow;
-
 use utoipa::openapi::schema::{
     AnyOfBuilder, ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type,
 };
@@ -20,11 +18,7 @@ impl PartialSchema for Key {
     }
 }
 
-impl ToSchema for Key {
-    fn name() -> Cow<'static, str> {
-        Cow::Borrowed("Key")
-    }
-}
+impl ToSchema for Key {}
 
 /// A boolean or a list. Both kinds of lists are lists of strings, and an empty one is either.
 impl PartialSchema for Value {
@@ -40,8 +34,4 @@ impl PartialSchema for Value {
     }
 }
 
-impl ToSchema for Value {
-    fn name() -> Cow<'static, str> {
-        Cow::Borrowed("Value")
-    }
-}
+impl ToSchema for Value {}

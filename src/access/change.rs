@@ -134,16 +134,20 @@ impl AccessSettings {
     #[must_use]
     pub fn changes_to(&self, after: &Self) -> Vec<Change> {
         let mut changes = Vec::new();
-        for key in Key::ALL {
-            let (old, new) = (key.of(&self.site), key.of(&after.site));
-            if old != new {
+        let mut compare = |key, portal: Option<&PortalName>, before, after| {
+            if before != after {
+                let portal = portal.cloned();
                 changes.push(Change {
                     key,
-                    portal: None,
-                    before: Some(old),
-                    after: Some(new),
+                    portal,
+                    before,
+                    after,
                 });
             }
+        };
+        for key in Key::ALL {
+            let (old, new) = (key.of(&self.site), key.of(&after.site));
+            compare(key, None, Some(old), Some(new));
         }
         let mut portals: Vec<_> = self.portals.keys().chain(after.portals.keys()).collect();
         portals.sort();
@@ -154,15 +158,7 @@ impl AccessSettings {
                 key.of_overrides(own)
             };
             for key in Key::ALL {
-                let (old, new) = (value(self, key), value(after, key));
-                if old != new {
-                    changes.push(Change {
-                        key,
-                        portal: Some(portal.clone()),
-                        before: old,
-                        after: new,
-                    });
-                }
+                compare(key, Some(portal), value(self, key), value(after, key));
             }
         }
         changes

@@ -54,19 +54,7 @@ fn changes(one: &str, other: &str) -> usize {
     if one.len().abs_diff(other.len()) > FAR {
         return FAR + 1;
     }
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.bytes().enumerate() {
-        let mut before = i;
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-        for (j, b) in other.bytes().enumerate() {
-            let replaced = before + usize::from(a != b);
-            before = row[j + 1];
-            row[j + 1] = replaced.min(before + 1).min(row[j] + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
+    strsim::levenshtein(one, other)
 }
 
 #[cfg(test)]

@@ -49,128 +49,44 @@ pub(super) enum RuleOutcome {
     Passed(Option<String>),
 }
 
+/// A table of rules. A row has the number, the reason, the groups, the function and the title.
+macro_rules! rules {
+    ($($number:literal $reason:ident [$($group:ident)*] $examine:ident $title:literal;)+) => {
+        [$(Rule {
+            number: $number,
+            reason: Reason::$reason,
+            title: $title,
+            groups: &[$(RuleGroup::$group),*],
+            examine: $examine,
+        }),+]
+    };
+}
+
 /// The rules; each has its position as its number. The ledger stores a code of the reason, not this number.
-pub static RULES: [Rule; 17] = [
-    Rule {
-        number: 1,
-        reason: Reason::Duplicate,
-        title: "the same message came within the last 7 days",
-        groups: &[],
-        examine: duplicate,
-    },
-    Rule {
-        number: 2,
-        reason: Reason::Bounce,
-        title: "it is a delivery report",
-        groups: &[],
-        examine: bounce,
-    },
-    Rule {
-        number: 3,
-        reason: Reason::Loop,
-        title: "it is a mail loop",
-        groups: &[],
-        examine: goes_round,
-    },
-    Rule {
-        number: 4,
-        reason: Reason::SenderUnusable,
-        title: "it has no usable sender",
-        groups: &[],
-        examine: sender_unusable,
-    },
-    Rule {
-        number: 5,
-        reason: Reason::SenderDenied,
-        title: "the sender is on the deny list",
-        groups: &[],
-        examine: sender_denied,
-    },
-    Rule {
-        number: 6,
-        reason: Reason::AccountBlocked,
-        title: "the account is blocked",
-        groups: &[RuleGroup::AfterDenial],
-        examine: account_blocked,
-    },
-    Rule {
-        number: 7,
-        reason: Reason::Spam,
-        title: "our own MTA marked it as spam",
-        groups: &[RuleGroup::AfterDenial],
-        examine: spam,
-    },
-    Rule {
-        number: 8,
-        reason: Reason::Automatic,
-        title: "a program wrote it",
-        groups: &[RuleGroup::AfterDenial],
-        examine: automatic,
-    },
-    Rule {
-        number: 9,
-        reason: Reason::Bulk,
-        title: "it came through a list or a mailing",
-        groups: &[RuleGroup::AfterDenial],
-        examine: bulk,
-    },
-    Rule {
-        number: 10,
-        reason: Reason::AuthenticationFailed,
-        title: "sender authentication is enforced and fails",
-        groups: &[RuleGroup::AfterDenial],
-        examine: authentication_failed,
-    },
-    Rule {
-        number: 11,
-        reason: Reason::AccountActive,
-        title: "the account is active, and verified or let in by this portal",
-        groups: &[RuleGroup::AfterDenial],
-        examine: account_active,
-    },
-    Rule {
-        number: 12,
-        reason: Reason::HoldQuota,
-        title: "the account has as much waiting as it may",
-        groups: &[RuleGroup::AfterDenial],
-        examine: hold_quota,
-    },
-    Rule {
-        number: 13,
-        reason: Reason::AccountPending,
-        title: "the account waits for verification",
-        groups: &[RuleGroup::AfterDenial],
-        examine: account_pending,
-    },
-    Rule {
-        number: 14,
-        reason: Reason::InternalAccountCreated,
-        title: "the domain is approved",
-        groups: &[RuleGroup::ReadsSettings],
-        examine: domain_approved,
-    },
-    Rule {
-        number: 15,
-        reason: Reason::ExternalAccountsDisabled,
-        title: "portal-only accounts are not allowed",
-        groups: &[RuleGroup::ReadsSettings, RuleGroup::Refuses],
-        examine: external_accounts_disabled,
-    },
-    Rule {
-        number: 16,
-        reason: Reason::DomainNotAllowed,
-        title: "external domains are restricted and this one is not on the list",
-        groups: &[RuleGroup::ReadsSettings, RuleGroup::Refuses],
-        examine: domain_not_allowed,
-    },
-    Rule {
-        number: 17,
-        reason: Reason::ExternalAccountCreated,
-        title: "anyone else gets an external account",
-        groups: &[RuleGroup::ReadsSettings],
-        examine: external_account,
-    },
-];
+pub static RULES: [Rule; 17] = rules! {
+    1 Duplicate [] duplicate "the same message came within the last 7 days";
+    2 Bounce [] bounce "it is a delivery report";
+    3 Loop [] goes_round "it is a mail loop";
+    4 SenderUnusable [] sender_unusable "it has no usable sender";
+    5 SenderDenied [] sender_denied "the sender is on the deny list";
+    6 AccountBlocked [AfterDenial] account_blocked "the account is blocked";
+    7 Spam [AfterDenial] spam "our own MTA marked it as spam";
+    8 Automatic [AfterDenial] automatic "a program wrote it";
+    9 Bulk [AfterDenial] bulk "it came through a list or a mailing";
+    10 AuthenticationFailed [AfterDenial] authentication_failed
+        "sender authentication is enforced and fails";
+    11 AccountActive [AfterDenial] account_active
+        "the account is active, and verified or let in by this portal";
+    12 HoldQuota [AfterDenial] hold_quota "the account has as much waiting as it may";
+    13 AccountPending [AfterDenial] account_pending "the account waits for verification";
+    14 InternalAccountCreated [ReadsSettings] domain_approved "the domain is approved";
+    15 ExternalAccountsDisabled [ReadsSettings Refuses] external_accounts_disabled
+        "portal-only accounts are not allowed";
+    16 DomainNotAllowed [ReadsSettings Refuses] domain_not_allowed
+        "external domains are restricted and this one is not on the list";
+    17 ExternalAccountCreated [ReadsSettings] external_account
+        "anyone else gets an external account";
+};
 
 /// Number of answers to a verification mail, which the rules do not decide.
 const CONFIRMATION: u8 = 18;

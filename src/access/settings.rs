@@ -90,9 +90,9 @@ pub struct Overrides {
     )]
     #[schema(value_type = Option<Vec<DomainPattern>>)]
     pub denied: Option<PatternList>,
-    #[serde(skip_serializing_if = "InternalOverrides::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub internal: InternalOverrides,
-    #[serde(skip_serializing_if = "ExternalOverrides::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub external: ExternalOverrides,
 }
 
@@ -155,16 +155,8 @@ impl Settings {
     }
 }
 
-impl InternalOverrides {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-impl ExternalOverrides {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Overrides {

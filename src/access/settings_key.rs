@@ -3,21 +3,7 @@
 use serde::Serialize;
 
 use super::settings::{Overrides, Settings};
-use crate::domain::{DomainPattern, PatternError, PatternList};
-
-/// Settings by name: the one table behind `set`, `show`, `diff` and the pages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Key {
-    InternalEnabled,
-    InternalApprovedDomains,
-    InternalDefaultGroups,
-    ExternalAllowPortalOnlyAccounts,
-    ExternalRestrictDomains,
-    ExternalAllowedDomains,
-    ExternalVerify,
-    ExternalTellRefused,
-    Denied,
-}
+use crate::domain::{DomainPattern, PatternError, PatternList, join};
 
 /// Value of one setting, of any type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -32,10 +18,7 @@ impl std::fmt::Display for Value {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Switch(on) => write!(f, "{on}"),
-            Self::Domains(patterns) => {
-                let names: Vec<_> = patterns.iter().map(ToString::to_string).collect();
-                f.write_str(&names.join(", "))
-            }
+            Self::Domains(patterns) => f.write_str(&join(patterns.iter(), ", ")),
             Self::Groups(groups) => f.write_str(&groups.join(", ")),
         }
     }
@@ -55,35 +38,77 @@ pub enum KeyError {
     },
 }
 
-impl Key {
-    pub const ALL: [Self; 9] = [
-        Self::InternalEnabled,
-        Self::InternalApprovedDomains,
-        Self::InternalDefaultGroups,
-        Self::ExternalAllowPortalOnlyAccounts,
-        Self::ExternalRestrictDomains,
-        Self::ExternalAllowedDomains,
-        Self::ExternalVerify,
-        Self::ExternalTellRefused,
-        Self::Denied,
-    ];
-
-    /// Name in the configuration, the commands and the API.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::InternalEnabled => "internal.enabled",
-            Self::InternalApprovedDomains => "internal.approved_domains",
-            Self::InternalDefaultGroups => "internal.default_groups",
-            Self::ExternalAllowPortalOnlyAccounts => "external.allow_portal_only_accounts",
-            Self::ExternalRestrictDomains => "external.restrict_domains",
-            Self::ExternalAllowedDomains => "external.allowed_domains",
-            Self::ExternalVerify => "external.verify",
-            Self::ExternalTellRefused => "external.tell_refused",
-            Self::Denied => "denied",
+/// Defines [`Key`]. A row has the variant, the name, the type of the value and the path of the field.
+macro_rules! keys {
+    ($($key:ident $name:literal $type:ident $($field:ident).+;)+) => {
+        /// Settings by name: the one table behind `set`, `show`, `diff` and the pages.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Key {
+            $($key),+
         }
-    }
 
+        impl Key {
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$key),+];
+
+            /// Name in the configuration, the commands and the API.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$key => $name),+
+                }
+            }
+
+            /// The value of this setting.
+            #[must_use]
+            pub fn of(self, settings: &Settings) -> Value {
+                match self {
+                    $(Self::$key => Value::$type(ToOwned::to_owned(&settings.$($field).+))),+
+                }
+            }
+
+            /// The portal's own value, if it has one.
+            #[must_use]
+            pub fn of_overrides(self, own: &Overrides) -> Option<Value> {
+                match self {
+                    $(Self::$key => ToOwned::to_owned(&own.$($field).+).map(Value::$type)),+
+                }
+            }
+
+            /// Sets the value. A value of another setting's type changes nothing.
+            pub fn put(self, settings: &mut Settings, value: Value) {
+                match (self, value) {
+                    $((Self::$key, Value::$type(value)) => settings.$($field).+ = value,)+
+                    _ => debug_assert!(false, "{} takes another type", self.as_str()),
+                }
+            }
+
+            /// The same for a portal; `None` removes the override, so that the site's value is inherited.
+            pub fn put_override(self, own: &mut Overrides, value: Option<Value>) {
+                match self {
+                    $(Self::$key => own.$($field).+ = match value {
+                        Some(Value::$type(value)) => Some(value),
+                        _ => None,
+                    },)+
+                }
+            }
+        }
+    };
+}
+
+keys! {
+    InternalEnabled "internal.enabled" Switch internal.enabled;
+    InternalApprovedDomains "internal.approved_domains" Domains internal.approved_domains;
+    InternalDefaultGroups "internal.default_groups" Groups internal.default_groups;
+    ExternalAllowPortalOnlyAccounts "external.allow_portal_only_accounts" Switch
+        external.allow_portal_only_accounts;
+    ExternalRestrictDomains "external.restrict_domains" Switch external.restrict_domains;
+    ExternalAllowedDomains "external.allowed_domains" Domains external.allowed_domains;
+    ExternalVerify "external.verify" Switch external.verify;
+    ExternalTellRefused "external.tell_refused" Switch external.tell_refused;
+    Denied "denied" Domains denied;
+}
+
+impl Key {
     /// Finds a key by its name.
     ///
     /// # Errors
@@ -108,12 +133,8 @@ impl Key {
                 .map(str::trim)
                 .filter(|item| !item.is_empty())
         };
-        match self {
-            Self::InternalEnabled
-            | Self::ExternalAllowPortalOnlyAccounts
-            | Self::ExternalRestrictDomains
-            | Self::ExternalVerify
-            | Self::ExternalTellRefused => match text.trim() {
+        match self.of(&Settings::default()) {
+            Value::Switch(_) => match text.trim() {
                 "true" => Ok(Value::Switch(true)),
                 "false" => Ok(Value::Switch(false)),
                 _ => Err(KeyError::NotASwitch {
@@ -121,7 +142,7 @@ impl Key {
                     value: text.to_owned(),
                 }),
             },
-            Self::InternalApprovedDomains | Self::ExternalAllowedDomains | Self::Denied => items()
+            Value::Domains(_) => items()
                 .map(|item| self.parse_pattern(item))
                 .collect::<Result<_, _>>()
                 .map(Value::Domains)
@@ -129,9 +150,7 @@ impl Key {
                     key: self.as_str(),
                     cause,
                 }),
-            Self::InternalDefaultGroups => {
-                Ok(Value::Groups(items().map(ToOwned::to_owned).collect()))
-            }
+            Value::Groups(_) => Ok(Value::Groups(items().map(ToOwned::to_owned).collect())),
         }
     }
 
@@ -143,116 +162,6 @@ impl Key {
         match self {
             Self::Denied => DomainPattern::parse_denied(text),
             _ => DomainPattern::parse(text),
-        }
-    }
-
-    /// The value of this setting.
-    #[must_use]
-    pub fn of(self, settings: &Settings) -> Value {
-        let Settings {
-            denied,
-            internal,
-            external,
-        } = settings;
-        match self {
-            Self::InternalEnabled => Value::Switch(internal.enabled),
-            Self::InternalApprovedDomains => Value::Domains(internal.approved_domains.clone()),
-            Self::InternalDefaultGroups => Value::Groups(internal.default_groups.clone()),
-            Self::ExternalAllowPortalOnlyAccounts => {
-                Value::Switch(external.allow_portal_only_accounts)
-            }
-            Self::ExternalRestrictDomains => Value::Switch(external.restrict_domains),
-            Self::ExternalAllowedDomains => Value::Domains(external.allowed_domains.clone()),
-            Self::ExternalVerify => Value::Switch(external.verify),
-            Self::ExternalTellRefused => Value::Switch(external.tell_refused),
-            Self::Denied => Value::Domains(denied.clone()),
-        }
-    }
-
-    /// The portal's own value, if it has one.
-    #[must_use]
-    pub fn of_overrides(self, own: &Overrides) -> Option<Value> {
-        let Overrides {
-            denied,
-            internal,
-            external,
-        } = own;
-        match self {
-            Self::InternalEnabled => internal.enabled.map(Value::Switch),
-            Self::InternalApprovedDomains => internal.approved_domains.clone().map(Value::Domains),
-            Self::InternalDefaultGroups => internal.default_groups.clone().map(Value::Groups),
-            Self::ExternalAllowPortalOnlyAccounts => {
-                external.allow_portal_only_accounts.map(Value::Switch)
-            }
-            Self::ExternalRestrictDomains => external.restrict_domains.map(Value::Switch),
-            Self::ExternalAllowedDomains => external.allowed_domains.clone().map(Value::Domains),
-            Self::ExternalVerify => external.verify.map(Value::Switch),
-            Self::ExternalTellRefused => external.tell_refused.map(Value::Switch),
-            Self::Denied => denied.clone().map(Value::Domains),
-        }
-    }
-
-    /// Sets the value. A value of another setting's type changes nothing.
-    pub fn put(self, settings: &mut Settings, value: Value) {
-        let Settings {
-            denied,
-            internal,
-            external,
-        } = settings;
-        match (self, value) {
-            (Self::InternalEnabled, Value::Switch(on)) => internal.enabled = on,
-            (Self::InternalApprovedDomains, Value::Domains(patterns)) => {
-                internal.approved_domains = patterns;
-            }
-            (Self::InternalDefaultGroups, Value::Groups(groups)) => {
-                internal.default_groups = groups;
-            }
-            (Self::ExternalAllowPortalOnlyAccounts, Value::Switch(on)) => {
-                external.allow_portal_only_accounts = on;
-            }
-            (Self::ExternalRestrictDomains, Value::Switch(on)) => external.restrict_domains = on,
-            (Self::ExternalAllowedDomains, Value::Domains(patterns)) => {
-                external.allowed_domains = patterns;
-            }
-            (Self::ExternalVerify, Value::Switch(on)) => external.verify = on,
-            (Self::ExternalTellRefused, Value::Switch(on)) => external.tell_refused = on,
-            (Self::Denied, Value::Domains(patterns)) => *denied = patterns,
-            _ => debug_assert!(false, "{} takes another type", self.as_str()),
-        }
-    }
-
-    /// The same for a portal; `None` removes the override, so that the site's value is inherited.
-    pub fn put_override(self, own: &mut Overrides, value: Option<Value>) {
-        let Overrides {
-            denied,
-            internal,
-            external,
-        } = own;
-        let switch = |value: Option<Value>| match value {
-            Some(Value::Switch(on)) => Some(on),
-            _ => None,
-        };
-        let domains = |value: Option<Value>| match value {
-            Some(Value::Domains(patterns)) => Some(patterns),
-            _ => None,
-        };
-        match self {
-            Self::InternalEnabled => internal.enabled = switch(value),
-            Self::InternalApprovedDomains => internal.approved_domains = domains(value),
-            Self::InternalDefaultGroups => {
-                internal.default_groups = match value {
-                    Some(Value::Groups(groups)) => Some(groups),
-                    _ => None,
-                };
-            }
-            Self::ExternalAllowPortalOnlyAccounts => {
-                external.allow_portal_only_accounts = switch(value);
-            }
-            Self::ExternalRestrictDomains => external.restrict_domains = switch(value),
-            Self::ExternalAllowedDomains => external.allowed_domains = domains(value),
-            Self::ExternalVerify => external.verify = switch(value),
-            Self::ExternalTellRefused => external.tell_refused = switch(value),
-            Self::Denied => *denied = domains(value),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Warnings about settings that are valid but probably unintended.
 
 use super::settings::{AccessSettings, Settings};
-use crate::domain::{Domain, DomainPattern, public_suffix};
+use crate::domain::{DomainPattern, public_suffix};
 
 /// A valid but probably unintended setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,70 +26,8 @@ pub enum Warning {
     UnknownTopLevel(DomainPattern),
 }
 
-/// Domains where anyone can open a mailbox. Incomplete, which is enough for a warning.
-const MAILBOX_PROVIDERS: &[&str] = &[
-    "126.com",
-    "163.com",
-    "aol.com",
-    "bk.ru",
-    "comcast.net",
-    "fastmail.com",
-    "free.fr",
-    "freenet.de",
-    "gmail.com",
-    "gmx.at",
-    "gmx.ch",
-    "gmx.com",
-    "gmx.de",
-    "gmx.net",
-    "googlemail.com",
-    "hey.com",
-    "hotmail.co.uk",
-    "hotmail.com",
-    "hotmail.de",
-    "hotmail.fr",
-    "hotmail.it",
-    "hushmail.com",
-    "icloud.com",
-    "inbox.ru",
-    "laposte.net",
-    "libero.it",
-    "list.ru",
-    "live.com",
-    "mac.com",
-    "mail.com",
-    "mail.ru",
-    "mailbox.org",
-    "me.com",
-    "msn.com",
-    "naver.com",
-    "orange.fr",
-    "outlook.com",
-    "outlook.de",
-    "pm.me",
-    "posteo.de",
-    "proton.me",
-    "protonmail.com",
-    "qq.com",
-    "rediffmail.com",
-    "rocketmail.com",
-    "seznam.cz",
-    "t-online.de",
-    "tutanota.com",
-    "tuta.io",
-    "wanadoo.fr",
-    "web.de",
-    "wp.pl",
-    "yahoo.co.jp",
-    "yahoo.co.uk",
-    "yahoo.com",
-    "yahoo.de",
-    "yahoo.fr",
-    "yandex.com",
-    "yandex.ru",
-    "ymail.com",
-    "zoho.com",
-];
+/// Domains where anyone can open a mailbox, one a line. Incomplete, which is enough for a warning.
+const MAILBOX_PROVIDERS: &str = include_str!("mailbox_providers.txt");
 
 impl Settings {
     /// Warnings about these settings.
@@ -99,18 +37,16 @@ impl Settings {
         let allowed = &self.external.allowed_domains;
         let denied = &self.denied;
         let mut warnings = Vec::new();
-        for pattern in approved {
-            let is_domain = !matches!(pattern, DomainPattern::Address(_));
-            if is_domain && MAILBOX_PROVIDERS.contains(&pattern.domain().as_str()) {
-                warnings.push(Warning::MailboxProvider(pattern.clone()));
-            }
-        }
-        for pattern in allowed {
-            let is_domain = !matches!(pattern, DomainPattern::Address(_));
-            if is_domain && MAILBOX_PROVIDERS.contains(&pattern.domain().as_str()) {
-                warnings.push(Warning::AllowedMailboxProvider(pattern.clone()));
-            }
-        }
+        let is_provider = |pattern: &&DomainPattern| {
+            !matches!(pattern, DomainPattern::Address(_))
+                && MAILBOX_PROVIDERS
+                    .lines()
+                    .any(|name| name == pattern.domain().as_str())
+        };
+        let providers = approved.iter().filter(is_provider).cloned();
+        warnings.extend(providers.map(Warning::MailboxProvider));
+        let providers = allowed.iter().filter(is_provider).cloned();
+        warnings.extend(providers.map(Warning::AllowedMailboxProvider));
         for list in [approved, allowed, denied] {
             for (place, narrow) in list.iter().enumerate() {
                 let wide = list.iter().enumerate().find(|(other, wide)| {
@@ -140,7 +76,7 @@ impl Settings {
             }
         }
         for pattern in approved.iter().chain(allowed).chain(denied) {
-            if !is_known_top_level(pattern.domain()) {
+            if !public_suffix::is_known_top_level(pattern.domain().as_str()) {
                 warnings.push(Warning::UnknownTopLevel(pattern.clone()));
             }
         }
@@ -157,11 +93,6 @@ impl AccessSettings {
         warnings.retain(|warning| !known.contains(warning));
         warnings
     }
-}
-
-/// True if the last label is on the Public Suffix List, rather than matched by its default rule.
-fn is_known_top_level(domain: &Domain) -> bool {
-    public_suffix::is_known_top_level(domain.as_str())
 }
 
 #[cfg(test)]

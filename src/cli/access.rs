@@ -4,7 +4,7 @@ mod change;
 mod show;
 mod simulate;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -15,8 +15,8 @@ use super::output::Output;
 use super::recover::{RecoverySelection, recover as take_up};
 use super::requests::{age, ago};
 use super::{settings_file, try_address};
-use crate::access::{Assignment, Key};
-use crate::domain::{DomainPattern, EmailAddress, PortalName};
+use crate::access::{AccessSettings, Assignment, Key};
+use crate::domain::{DomainPattern, EmailAddress, PortalName, join};
 use change::change;
 
 #[derive(Debug, Subcommand)]
@@ -129,14 +129,20 @@ pub struct DryRun {
 }
 
 #[derive(Debug, Args)]
+pub struct ChangeScope {
+    #[command(flatten)]
+    whose: PortalScope,
+    #[command(flatten)]
+    how: DryRun,
+}
+
+#[derive(Debug, Args)]
 pub struct SetArgs {
     /// Settings and values; lists are comma-separated, `inherit` removes a portal's override
     #[arg(value_name = "KEY=VALUE", required = true, value_parser = Assignment::parse)]
     assignments: Vec<Assignment>,
     #[command(flatten)]
-    whose: PortalScope,
-    #[command(flatten)]
-    how: DryRun,
+    scope: ChangeScope,
 }
 
 #[derive(Debug, Args)]
@@ -145,9 +151,7 @@ pub struct PatternArgs {
     #[arg(value_name = "DOMAIN", required = true, value_parser = DomainPattern::parse)]
     patterns: Vec<DomainPattern>,
     #[command(flatten)]
-    whose: PortalScope,
-    #[command(flatten)]
-    how: DryRun,
+    scope: ChangeScope,
 }
 
 /// As [`PatternArgs`], for the deny list, which may hold a public suffix.
@@ -157,25 +161,7 @@ pub struct DeniedPatterns {
     #[arg(value_name = "PATTERN", required = true, value_parser = DomainPattern::parse_denied)]
     patterns: Vec<DomainPattern>,
     #[command(flatten)]
-    whose: PortalScope,
-    #[command(flatten)]
-    how: DryRun,
-}
-
-impl From<DeniedPatterns> for PatternArgs {
-    fn from(
-        DeniedPatterns {
-            patterns,
-            whose,
-            how,
-        }: DeniedPatterns,
-    ) -> Self {
-        Self {
-            patterns,
-            whose,
-            how,
-        }
-    }
+    scope: ChangeScope,
 }
 
 #[derive(Debug, Args)]
@@ -254,36 +240,39 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
     match command {
         Command::Show(whose) => show::show(&context, whose.portal, out).await,
         Command::Set(set) => {
-            let portal = context.portal(set.whose.portal)?;
-            change(&context, set.how.dry_run, out, |settings| {
+            let portal = context.portal(set.scope.whose.portal)?;
+            change(&context, set.scope.how.dry_run, out, |settings| {
                 settings
                     .with(portal.as_ref(), &set.assignments)
                     .map_err(|error| CommandError::Usage(error.to_string()))
             })
             .await
         }
-        Command::Approve(domains) => {
-            add(&context, Key::InternalApprovedDomains, domains, out).await
+        Command::Approve(PatternArgs { patterns, scope }) => {
+            let key = Key::InternalApprovedDomains;
+            add(&context, key, &patterns, scope, out).await
         }
         Command::Allow(Allow { domains, recover }) => {
-            let patterns = domains.patterns.clone();
-            add(&context, Key::ExternalAllowedDomains, domains, out).await?;
+            let PatternArgs { patterns, scope } = domains;
+            let key = Key::ExternalAllowedDomains;
+            add(&context, key, &patterns, scope, out).await?;
             if recover {
                 take_up(&context, RecoverySelection::Domains(patterns), out).await?;
             }
             Ok(())
         }
-        Command::Deny(patterns) => add(&context, Key::Denied, patterns.into(), out).await,
-        Command::Remove(domains) => {
-            let portal = context.portal(domains.whose.portal)?;
-            change(&context, domains.how.dry_run, out, |settings| {
-                let (settings, unknown) =
-                    settings.without_domains(portal.as_ref(), &domains.patterns);
+        Command::Deny(DeniedPatterns { patterns, scope }) => {
+            add(&context, Key::Denied, &patterns, scope, out).await
+        }
+        Command::Remove(DeniedPatterns { patterns, scope }) => {
+            let portal = context.portal(scope.whose.portal)?;
+            change(&context, scope.how.dry_run, out, |settings| {
+                let (settings, unknown) = settings.without_domains(portal.as_ref(), &patterns);
                 match unknown.as_slice() {
                     [] => Ok(settings),
                     unknown => Err(CommandError::NotFound(format!(
                         "no list has {}; see vestibule access show",
-                        list(unknown)
+                        join(unknown, ", ")
                     ))),
                 }
             })
@@ -293,10 +282,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
         Command::Diff(diff) => show::diff(&context, diff.from, diff.to, out).await,
         Command::Export(export) => show::export(&context, export.revision, out).await,
         Command::Apply(apply) => {
-            let draft = settings_file::read(&apply.file)?;
-            for portal in draft.portals.keys() {
-                context.portal(Some(portal.clone()))?;
-            }
+            let draft = read_draft(&context, &apply.file)?;
             change(&context, apply.how.dry_run, out, |_| Ok(draft.clone())).await
         }
         Command::Test(test) => {
@@ -309,10 +295,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
             try_address::run(&context, &test.address, portal, draft, out).await
         }
         Command::Simulate(simulate) => {
-            let draft = settings_file::read(&simulate.file)?;
-            for portal in draft.portals.keys() {
-                context.portal(Some(portal.clone()))?;
-            }
+            let draft = read_draft(&context, &simulate.file)?;
             let portal = context.portal(simulate.portal)?;
             let most = usize::try_from(simulate.limit).unwrap_or(usize::MAX);
             simulate::run(&context, draft, portal, ago(simulate.since), most, out).await
@@ -320,15 +303,25 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
     }
 }
 
-async fn add(context: &Context, key: Key, domains: PatternArgs, out: &mut Output) -> CommandResult {
-    let portal = context.portal(domains.whose.portal)?;
-    change(context, domains.how.dry_run, out, |settings| {
-        Ok(settings.with_domains(portal.as_ref(), key, &domains.patterns))
+async fn add(
+    context: &Context,
+    key: Key,
+    patterns: &[DomainPattern],
+    scope: ChangeScope,
+    out: &mut Output,
+) -> CommandResult {
+    let portal = context.portal(scope.whose.portal)?;
+    change(context, scope.how.dry_run, out, |settings| {
+        Ok(settings.with_domains(portal.as_ref(), key, patterns))
     })
     .await
 }
 
-fn list(patterns: &[DomainPattern]) -> String {
-    let names: Vec<_> = patterns.iter().map(ToString::to_string).collect();
-    names.join(", ")
+/// Reads settings whose portals are all in the configuration.
+fn read_draft(context: &Context, file: &Path) -> Result<AccessSettings, CommandError> {
+    let draft = settings_file::read(file)?;
+    for portal in draft.portals.keys() {
+        context.portal(Some(portal.clone()))?;
+    }
+    Ok(draft)
 }

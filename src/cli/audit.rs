@@ -4,9 +4,10 @@ use clap::Args;
 
 use super::context::Global;
 use super::failure::CommandResult;
-use super::output::{Layout, Output, TableColumn, or_dash, time};
+use super::output::{Output, TableColumn, columns, or_dash, time};
 use super::paging::Paging;
 use super::time_range::TimeRange;
+use crate::domain::Actor;
 use crate::store::{AuditEntry, AuditFilter};
 
 /// List what operators did, newest first
@@ -29,17 +30,14 @@ pub struct AuditArgs {
     paging: Paging,
 }
 
-const COLUMNS: &[TableColumn<AuditEntry>] = &[
-    TableColumn::new("at", Layout::Time, |row| time(row.at)),
-    TableColumn::new("operator", Layout::Whole, |row| {
-        let name = row.actor.strip_prefix("operator:");
-        name.unwrap_or(&row.actor).to_owned()
-    }),
-    TableColumn::optional(1, "from", Layout::Whole, |row| or_dash(row.origin.as_ref())),
-    TableColumn::new("event", Layout::Whole, |row| row.event.clone()),
-    TableColumn::new("account", Layout::Text, |row| or_dash(row.account.as_ref())),
-    TableColumn::new("detail", Layout::Text, |row| or_dash(row.detail.as_ref())),
-];
+const COLUMNS: &[TableColumn<AuditEntry>] = columns! { row: AuditEntry;
+    "at" Time => time(row.at),
+    "operator" Whole => Actor::operator_name(&row.actor).unwrap_or(&row.actor),
+    "from" Whole 1 => or_dash(row.origin.as_ref()),
+    "event" Whole => row.event,
+    "account" Text => or_dash(row.account.as_ref()),
+    "detail" Text => or_dash(row.detail.as_ref()),
+};
 
 pub async fn run(args: AuditArgs, global: &Global, out: &mut Output) -> CommandResult {
     let context = global.open().await?;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::check::machine::round_down;
 use super::context::Global;
 use super::failure::{CommandError, CommandResult};
-use super::output::{Output, note};
+use super::output::{Output, advance, note};
 use crate::store::{self, Location, Violation};
 
 /// Copy the database into a file, while the daemon runs
@@ -53,10 +53,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> CommandResult {
         )));
     }
     let bar = out.progress(0);
-    let found = store::backup(&database, &args.file, |done, all| {
-        bar.set_length(all);
-        bar.set_position(done);
-    });
+    let found = store::backup(&database, &args.file, advance(&bar));
     bar.finish_and_clear();
     let found = found?;
     let file = args.file.display().to_string();

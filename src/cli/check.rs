@@ -9,9 +9,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::output::wrap;
+use super::output::{count_of, wrap};
 use crate::access::Enforcement;
-use crate::config::{Config, ConfigErrors, Destination};
+use crate::config::{Config, ConfigErrors, Destination, Secrets};
 use crate::store::{Location, has_verified_accounts};
 use crate::templates::Templates;
 
@@ -99,7 +99,7 @@ impl Finding {
 /// Errors of the configuration (exit status 2).
 pub fn run(args: Args, config: Option<&Path>) -> Result<Vec<Finding>, ConfigErrors> {
     let path = Config::path(config);
-    let config = Config::load_as_the_service(Some(&path), !args.offline)?;
+    let config = Config::load_with(Some(&path), Secrets::of_the_service(!args.offline))?;
     let mut findings = vec![Finding::ok(
         "configuration",
         format!(
@@ -297,13 +297,6 @@ impl fmt::Display for State {
             Self::Warning => "warning",
             Self::Problem => "PROBLEM",
         })
-    }
-}
-
-pub(super) fn count_of(count: usize, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        count => format!("{count} {what}s"),
     }
 }
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::failure::CommandError;
-use crate::config::{Config, Destination};
-use crate::domain::{Actor, DestinationName, Interface, PortalName, Timestamp};
+use crate::config::{Config, Destination, Secrets};
+use crate::domain::{Actor, DestinationName, Interface, PortalName, Timestamp, join};
 use crate::store::{Location, Store};
 
 /// Options that every command takes.
@@ -36,7 +36,7 @@ pub struct Context {
 impl Global {
     /// The configuration without its secrets, which the operator may not be allowed to read.
     pub fn config(&self) -> Result<Config, CommandError> {
-        Ok(Config::load_without_secrets(self.config.as_deref())?)
+        Ok(Config::load_with(self.config.as_deref(), Secrets::Leave)?)
     }
 
     /// Opens the database of this configuration, the same one as the daemon's. Only the daemon creates it:
@@ -61,15 +61,9 @@ impl Context {
     /// A destination of the configuration; an unknown name is a usage error.
     pub fn destination(&self, name: &DestinationName) -> Result<&Destination, CommandError> {
         self.config.destinations.get(name).ok_or_else(|| {
-            let known: Vec<_> = self
-                .config
-                .destinations
-                .keys()
-                .map(DestinationName::as_str)
-                .collect();
             CommandError::Usage(format!(
                 "there is no destination {name}; the destinations are {}",
-                known.join(", ")
+                join(self.config.destinations.keys(), ", ")
             ))
         })
     }
@@ -78,15 +72,10 @@ impl Context {
     pub fn portal(&self, name: Option<PortalName>) -> Result<Option<PortalName>, CommandError> {
         match name {
             Some(name) if self.config.portal(&name).is_none() => {
-                let known: Vec<_> = self
-                    .config
-                    .portals
-                    .iter()
-                    .map(|portal| portal.name.as_str())
-                    .collect();
+                let known = self.config.portals.iter().map(|portal| &portal.name);
                 Err(CommandError::Usage(format!(
                     "there is no portal {name}; the portals are {}",
-                    known.join(", ")
+                    join(known, ", ")
                 )))
             }
             name => Ok(name),

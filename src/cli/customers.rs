@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::context::{Context, Global, actor};
 use super::failure::{CommandError, CommandResult};
-use super::output::{Layout, Output, TableColumn, count_of, note, or_dash, time};
+use super::output::{Output, TableColumn, columns, count_of, note, or_dash, time};
 use super::paging::Paging;
 use super::time_range::TimeRange;
 use super::value_parser::word;
@@ -163,47 +163,25 @@ pub struct AddCustomer {
     portal: Option<PortalName>,
 }
 
-const COLUMNS: &[TableColumn<Account>] = &[
-    TableColumn::new("address", Layout::Whole, |account| {
-        account.address.to_string()
-    }),
-    TableColumn::new("kind", Layout::Word, |account| account.kind.to_string()),
-    TableColumn::new("status", Layout::Word, |account| account.status.to_string()),
-    TableColumn::new("held", Layout::Number, |account| account.held.to_string()),
-    TableColumn::optional(1, "verified by", Layout::Text, |account| {
-        or_dash(account.verified_by.as_ref())
-    }),
-    TableColumn::optional(2, "created", Layout::Time, |account| {
-        time(account.created_at)
-    }),
-    TableColumn::optional(3, "by", Layout::Whole, |account| {
-        account.created_by.to_string()
-    }),
-];
+const COLUMNS: &[TableColumn<Account>] = columns! { account: Account;
+    "address" Whole => account.address,
+    "kind" Word => account.kind,
+    "status" Word => account.status,
+    "held" Number => account.held,
+    "verified by" Text 1 => or_dash(account.verified_by.as_ref()),
+    "created" Time 2 => time(account.created_at),
+    "by" Whole 3 => account.created_by,
+};
 
-const MAIL: &[TableColumn<QueuedMail>] = &[
-    TableColumn::new("address", Layout::Whole, |queued| {
-        queued.address.to_string()
-    }),
-    TableColumn::new("kind", Layout::Word, |queued| {
-        Vocabulary::Mail.words(queued.mail.kind).to_owned()
-    }),
-    TableColumn::optional(2, "state", Layout::Word, |queued| {
-        Vocabulary::Mail.words(&queued.mail.state).to_owned()
-    }),
-    TableColumn::optional(1, "portal", Layout::Whole, |queued| {
-        or_dash(queued.mail.portal.as_ref())
-    }),
-    TableColumn::new("due", Layout::Time, |queued| {
-        queued.mail.due_at.map_or_else(|| "-".to_owned(), time)
-    }),
-    TableColumn::new("attempts", Layout::Number, |queued| {
-        queued.mail.attempts.to_string()
-    }),
-    TableColumn::new("last error", Layout::Wrapped, |queued| {
-        or_dash(queued.mail.last_error.as_ref())
-    }),
-];
+const MAIL: &[TableColumn<QueuedMail>] = columns! { queued: QueuedMail;
+    "address" Whole => queued.address,
+    "kind" Word => Vocabulary::Mail.words(queued.mail.kind),
+    "state" Word 2 => Vocabulary::Mail.words(&queued.mail.state),
+    "portal" Whole 1 => or_dash(queued.mail.portal.as_ref()),
+    "due" Time => queued.mail.due_at.map_or_else(|| "-".to_owned(), time),
+    "attempts" Number => queued.mail.attempts,
+    "last error" Wrapped => or_dash(queued.mail.last_error.as_ref()),
+};
 
 pub async fn run(command: Command, global: &Global, out: &mut Output) -> CommandResult {
     let context = global.open().await?;

@@ -4,10 +4,10 @@ use clap::{Args, Subcommand};
 
 use super::context::{Context, Global, actor};
 use super::failure::{CommandError, CommandResult};
-use super::output::{Layout, Output, TableColumn, or_dash, time};
+use super::output::{Output, TableColumn, columns, or_dash, time};
 use super::paging::Paging;
 use super::time_range::TimeRange;
-use crate::domain::{DestinationName, EmailAddress, HOOK_EVENTS};
+use crate::domain::{DestinationName, EmailAddress, HOOK_EVENTS, join};
 use crate::operations::{QueueStatus, find_queue, list_queues, retry_queue, set_paused};
 use crate::store::{FailedCall, FailedCallFilter};
 
@@ -65,17 +65,13 @@ pub struct FailedArgs {
     paging: Paging,
 }
 
-const CALLS: &[TableColumn<FailedCall>] = &[
-    TableColumn::new("event", Layout::Whole, |call| call.event.clone()),
-    TableColumn::optional(1, "address", Layout::Whole, |call| {
-        or_dash(call.address.as_ref())
-    }),
-    TableColumn::new("created", Layout::Time, |call| time(call.created_at)),
-    TableColumn::new("attempts", Layout::Number, |call| call.attempts.to_string()),
-    TableColumn::new("last error", Layout::Wrapped, |call| {
-        or_dash(call.last_error.as_ref())
-    }),
-];
+const CALLS: &[TableColumn<FailedCall>] = columns! { call: FailedCall;
+    "event" Whole => call.event,
+    "address" Whole 1 => or_dash(call.address.as_ref()),
+    "created" Time => time(call.created_at),
+    "attempts" Number => call.attempts,
+    "last error" Wrapped => or_dash(call.last_error.as_ref()),
+};
 
 #[derive(Debug, Args)]
 pub struct QueueArg {
@@ -84,31 +80,21 @@ pub struct QueueArg {
     destination: DestinationName,
 }
 
-const COLUMNS: &[TableColumn<QueueStatus>] = &[
-    TableColumn::new("destination", Layout::Whole, |queue| {
-        queue.destination.to_string()
-    }),
-    TableColumn::optional(1, "type", Layout::Whole, |queue| queue.kind.to_owned()),
-    TableColumn::new("state", Layout::Word, |queue| {
-        queue.state.as_str().to_owned()
-    }),
-    TableColumn::new("waiting", Layout::Number, |queue| queue.waiting.to_string()),
-    TableColumn::new("failed", Layout::Number, |queue| queue.failed.to_string()),
-    TableColumn::optional(2, "oldest", Layout::Whole, |queue| {
-        queue.oldest_waiting.map_or_else(|| "-".to_owned(), time)
-    }),
-    TableColumn::optional(3, "next try", Layout::Whole, |queue| {
-        queue.next_try_at.map_or_else(|| "-".to_owned(), time)
-    }),
-    TableColumn::new("last error", Layout::Wrapped, |queue| {
-        or_dash(queue.last_error.as_ref())
-    }),
-    TableColumn::new("for", Layout::Wrapped, |queue| {
+const COLUMNS: &[TableColumn<QueueStatus>] = columns! { queue: QueueStatus;
+    "destination" Whole => queue.destination,
+    "type" Whole 1 => queue.kind,
+    "state" Word => queue.state.as_str(),
+    "waiting" Number => queue.waiting,
+    "failed" Number => queue.failed,
+    "oldest" Whole 2 => queue.oldest_waiting.map_or_else(|| "-".to_owned(), time),
+    "next try" Whole 3 => queue.next_try_at.map_or_else(|| "-".to_owned(), time),
+    "last error" Wrapped => or_dash(queue.last_error.as_ref()),
+    "for" Wrapped => {
         let portals = queue.portals.iter().map(ToString::to_string);
         let events = queue.events.iter().map(ToString::to_string);
-        portals.chain(events).collect::<Vec<_>>().join(", ")
-    }),
-];
+        join(portals.chain(events), ", ")
+    },
+};
 
 pub async fn run(command: Command, global: &Global, out: &mut Output) -> CommandResult {
     let context = global.open().await?;
@@ -144,10 +130,9 @@ fn check(context: &Context, name: &DestinationName) -> CommandResult {
     if known.contains(&name) {
         return Ok(());
     }
-    let known: Vec<_> = known.into_iter().map(DestinationName::as_str).collect();
     Err(CommandError::NotFound(format!(
         "there is no destination or hook {name}; there are {}",
-        known.join(", ")
+        join(known, ", ")
     )))
 }
 

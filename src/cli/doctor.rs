@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::check::machine::round_down;
-use super::check::{self, Finding, count_of};
+use super::check::{self, Finding};
 use super::context::Global;
 use super::failure::CommandResult;
-use super::output::Output;
+use super::output::{Output, count_of};
 use crate::config::Config;
 use crate::domain::{RequestState, Timestamp};
 use crate::store::{self, Examination, Location, StoreError};

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::context::{Context, Global};
 use super::failure::{CommandError, CommandResult};
-use super::output::{Layout, Output, TableColumn, or_dash, time};
+use super::output::{Output, TableColumn, columns, or_dash, time};
 use super::paging::Paging;
 use super::recover::{self, RecoverySelection, recover};
 use super::requests::{age, ago};
@@ -111,47 +111,26 @@ pub struct ListDropped {
     paging: Paging,
 }
 
-const COLUMNS: &[TableColumn<DroppedMessage>] = &[
-    TableColumn::new("ledger", Layout::Id, |dropped| dropped.ledger.to_string()),
-    TableColumn::optional(1, "received", Layout::Time, |dropped| {
-        time(dropped.received_at)
-    }),
-    TableColumn::optional(3, "portal", Layout::Whole, |dropped| {
-        or_dash(dropped.portal.as_ref())
-    }),
-    TableColumn::new("reason", Layout::Whole, |dropped| {
-        dropped.reason.to_string()
-    }),
-    TableColumn::new("sender", Layout::Whole, |dropped| {
-        or_dash(dropped.sender.as_ref())
-    }),
-    TableColumn::optional(2, "recoverable", Layout::Whole, |dropped| {
-        match (dropped.request, dropped.recoverable) {
-            (Some(_), _) => "released",
-            (None, true) => "yes",
-            (None, false) => "no",
-        }
-        .to_owned()
-    }),
-    TableColumn::new("subject", Layout::Text, |dropped| {
-        or_dash(dropped.subject.as_ref())
-    }),
-];
+const COLUMNS: &[TableColumn<DroppedMessage>] = columns! { dropped: DroppedMessage;
+    "ledger" Id => dropped.ledger,
+    "received" Time 1 => time(dropped.received_at),
+    "portal" Whole 3 => or_dash(dropped.portal.as_ref()),
+    "reason" Whole => dropped.reason,
+    "sender" Whole => or_dash(dropped.sender.as_ref()),
+    "recoverable" Whole 2 => match (dropped.request, dropped.recoverable) {
+        (Some(_), _) => "released",
+        (None, true) => "yes",
+        (None, false) => "no",
+    },
+    "subject" Text => or_dash(dropped.subject.as_ref()),
+};
 
-const DOMAINS: &[TableColumn<DroppedDomain>] = &[
-    TableColumn::new("domain", Layout::Whole, |row: &DroppedDomain| {
-        row.domain.clone()
-    }),
-    TableColumn::new("messages", Layout::Number, |row: &DroppedDomain| {
-        row.messages.to_string()
-    }),
-    TableColumn::new("people", Layout::Number, |row: &DroppedDomain| {
-        row.people.to_string()
-    }),
-    TableColumn::new("nearest that may", Layout::Whole, |row: &DroppedDomain| {
-        or_dash(row.nearest.as_ref())
-    }),
-];
+const DOMAINS: &[TableColumn<DroppedDomain>] = columns! { row: DroppedDomain;
+    "domain" Whole => row.domain,
+    "messages" Number => row.messages,
+    "people" Number => row.people,
+    "nearest that may" Whole => or_dash(row.nearest.as_ref()),
+};
 
 pub async fn run(command: Command, global: &Global, out: &mut Output) -> CommandResult {
     let context = global.open().await?;

@@ -3,7 +3,7 @@
 use super::context::{Context, Global};
 use super::customers::describe;
 use super::failure::{CommandError, CommandResult};
-use super::output::{Layout, Output, TableColumn, or_dash, size, time};
+use super::output::{Output, TableColumn, columns, fields, or_dash, size, time};
 use super::paging::Paging;
 use super::short_id::ShortId;
 use crate::access::RuleResult;
@@ -140,24 +140,7 @@ async fn list(context: &Context, listed: Listed<LedgerEntry>, out: &mut Output) 
         }
         return out.list(&rows, listed.next.as_deref(), &[]);
     }
-    out.list(
-        &listed.rows,
-        listed.next.as_deref(),
-        &[
-            TableColumn::new("ledger", Layout::Id, |entry: &LedgerEntry| {
-                entry.ledger.to_string()
-            }),
-            TableColumn::new("received", Layout::Time, |entry| time(entry.received_at)),
-            TableColumn::optional(1, "portal", Layout::Whole, |entry| {
-                or_dash(entry.portal.as_ref())
-            }),
-            TableColumn::new("verdict", Layout::Word, |entry| entry.verdict.to_string()),
-            TableColumn::new("reason", Layout::Whole, |entry| entry.reason.to_string()),
-            TableColumn::new("subject", Layout::Text, |entry| {
-                or_dash(entry.facts.subject.as_ref())
-            }),
-        ],
-    )?;
+    out.list(&listed.rows, listed.next.as_deref(), ENTRIES)?;
     out.hint("why: vestibule explain LEDGER")
 }
 
@@ -169,102 +152,45 @@ fn show(explanation: &Explanation, out: &mut Output) -> CommandResult {
     let finding = |evidence: Option<&crate::mail::Evidence>| {
         evidence.map(|evidence| format!("yes ({evidence})"))
     };
-    out.fields(&[
-        ("ledger", Some(explanation.ledger.to_string())),
-        ("verdict", Some(explanation.verdict.to_string())),
-        ("reason", Some(explanation.reason.to_string())),
-        ("received", Some(time(explanation.received_at))),
-        (
-            "for",
-            Some(match &explanation.portal {
-                Some(portal) => format!("{portal} ({})", explanation.recipient),
-                None => explanation.recipient.clone(),
-            }),
-        ),
-        (
-            "from",
-            facts
-                .sender
-                .addr_spec()
-                .map(ToOwned::to_owned)
-                .or_else(|| Some("nobody that can be told".to_owned())),
-        ),
-        (
-            "author",
-            facts
-                .author_behind_list
-                .as_ref()
-                .zip(explanation.sender.as_ref())
-                .map(|(behind, sender)| format!("{sender}, behind the list {}", behind.list)),
-        ),
-        ("subject", facts.subject.clone()),
-        ("message id", facts.message_id.clone()),
-        ("size", Some(size(facts.size))),
-        (
-            "masked",
-            (facts.masked_links > 0).then(|| {
-                format!(
-                    "{} of our verification links or reply addresses, overwritten with x",
-                    facts.masked_links
-                )
-            }),
-        ),
-        (
-            "left out",
-            facts
-                .mbox_line
-                .as_ref()
-                .map(|line| format!("{line} (on top of the header)")),
-        ),
-        (
-            "automatic",
-            finding(
-                facts
-                    .automatic
-                    .as_ref()
-                    .or(facts.presumed_automatic.as_ref()),
-            ),
-        ),
-        ("bulk", finding(facts.bulk.as_ref())),
-        (
-            "report",
-            finding(facts.report.as_ref().map(|report| &report.evidence)),
-        ),
-        (
-            "authentication",
-            facts
-                .authentication
-                .evidence
-                .as_ref()
-                .map(ToString::to_string),
-        ),
-        (
-            "account",
-            explanation.account.as_ref().map(ToString::to_string),
-        ),
-        (
-            "request",
-            explanation.request.map(|id| match explanation.state {
-                Some(state) => format!("{id}, {state}"),
-                None => id.to_string(),
-            }),
-        ),
-        (
-            "letter",
-            explanation.verification_mail.as_ref().map(outstanding),
-        ),
-        (
-            "content",
-            Some(
-                if explanation.content_kept {
-                    "kept"
-                } else {
-                    "not kept any more"
-                }
-                .to_owned(),
-            ),
-        ),
-    ])?;
+    let author = facts
+        .author_behind_list
+        .as_ref()
+        .zip(explanation.sender.as_ref());
+    let automatic = facts
+        .automatic
+        .as_ref()
+        .or(facts.presumed_automatic.as_ref());
+    let masked = Some(facts.masked_links).filter(|links| *links > 0);
+    out.fields(fields! {
+        "ledger" => Some(explanation.ledger),
+        "verdict" => Some(explanation.verdict),
+        "reason" => Some(explanation.reason),
+        "received" => Some(time(explanation.received_at)),
+        "for" => Some(match &explanation.portal {
+            Some(portal) => format!("{portal} ({})", explanation.recipient),
+            None => explanation.recipient.clone(),
+        }),
+        "from" => facts.sender.addr_spec().or(Some("nobody that can be told")),
+        "author" => author.map(|(behind, by)| format!("{by}, behind the list {}", behind.list)),
+        "subject" => facts.subject.as_ref(),
+        "message id" => facts.message_id.as_ref(),
+        "size" => Some(size(facts.size)),
+        "masked" => masked.map(|links| {
+            format!("{links} of our verification links or reply addresses, overwritten with x")
+        }),
+        "left out" => facts.mbox_line.as_ref().map(|line| format!("{line} (on top of the header)")),
+        "automatic" => finding(automatic),
+        "bulk" => finding(facts.bulk.as_ref()),
+        "report" => finding(facts.report.as_ref().map(|report| &report.evidence)),
+        "authentication" => facts.authentication.evidence.as_ref(),
+        "account" => explanation.account.as_ref(),
+        "request" => explanation.request.map(|id| match explanation.state {
+            Some(state) => format!("{id}, {state}"),
+            None => id.to_string(),
+        }),
+        "letter" => explanation.verification_mail.as_ref().map(outstanding),
+        "content" => Some(if explanation.content_kept { "kept" } else { "not kept any more" }),
+    })?;
     if !explanation.rules.is_empty() {
         out.line("")?;
         out.heading(&format!(
@@ -300,49 +226,34 @@ fn outstanding(verification_mail: &SentMail) -> String {
     }
 }
 
-const VERIFICATION_MAILS: &[TableColumn<SentMail>] = &[
-    TableColumn::new("letter", Layout::Whole, |verification_mail| {
-        verification_mail.kind.to_owned()
-    }),
-    TableColumn::new("asked for", Layout::Time, |verification_mail| {
-        time(verification_mail.created_at)
-    }),
-    TableColumn::new("state", Layout::Word, |verification_mail| {
-        verification_mail.state.clone()
-    }),
-    TableColumn::new("at", Layout::Time, |verification_mail| {
-        or_dash(
-            verification_mail
-                .settled_at
-                .or(verification_mail.due_at)
-                .map(time)
-                .as_ref(),
-        )
-    }),
-    TableColumn::optional(1, "attempts", Layout::Number, |verification_mail| {
-        verification_mail.attempts.to_string()
-    }),
-    TableColumn::new("last error", Layout::Wrapped, |verification_mail| {
-        or_dash(verification_mail.last_error.as_ref())
-    }),
-];
+const ENTRIES: &[TableColumn<LedgerEntry>] = columns! { entry: LedgerEntry;
+    "ledger" Id => entry.ledger,
+    "received" Time => time(entry.received_at),
+    "portal" Whole 1 => or_dash(entry.portal.as_ref()),
+    "verdict" Word => entry.verdict,
+    "reason" Whole => entry.reason,
+    "subject" Text => or_dash(entry.facts.subject.as_ref()),
+};
 
-const RULES: &[TableColumn<RuleResult>] = &[
-    TableColumn::new("", Layout::Whole, |rule| {
-        if rule.matched { "✓" } else { "·" }.to_owned()
-    }),
-    TableColumn::new("rule", Layout::Number, |rule| rule.rule.to_string()),
-    TableColumn::new("asks", Layout::Whole, |rule| rule.title.to_owned()),
-    TableColumn::new("evidence", Layout::Wrapped, |rule| {
-        rule.evidence.clone().unwrap_or_default()
-    }),
-];
+const VERIFICATION_MAILS: &[TableColumn<SentMail>] = columns! { mail: SentMail;
+    "letter" Whole => mail.kind,
+    "asked for" Time => time(mail.created_at),
+    "state" Word => mail.state,
+    "at" Time => or_dash(mail.settled_at.or(mail.due_at).map(time).as_ref()),
+    "attempts" Number 1 => mail.attempts,
+    "last error" Wrapped => or_dash(mail.last_error.as_ref()),
+};
 
-const EVENTS: &[TableColumn<Event>] = &[
-    TableColumn::new("at", Layout::Time, |event| time(event.at)),
-    TableColumn::new("event", Layout::Whole, |event| event.event.clone()),
-    TableColumn::optional(1, "by", Layout::Whole, |event| event.actor.clone()),
-    TableColumn::new("detail", Layout::Wrapped, |event| {
-        event.detail.clone().unwrap_or_default()
-    }),
-];
+const RULES: &[TableColumn<RuleResult>] = columns! { rule: RuleResult;
+    "" Whole => if rule.matched { "✓" } else { "·" },
+    "rule" Number => rule.rule,
+    "asks" Whole => rule.title,
+    "evidence" Wrapped => rule.evidence.clone().unwrap_or_default(),
+};
+
+const EVENTS: &[TableColumn<Event>] = columns! { event: Event;
+    "at" Time => time(event.at),
+    "event" Whole => event.event,
+    "by" Whole 1 => event.actor,
+    "detail" Wrapped => event.detail.clone().unwrap_or_default(),
+};

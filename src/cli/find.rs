@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::context::Global;
 use super::failure::{CommandError, CommandResult};
-use super::output::{Layout, Output, TableColumn, note, or_dash, time};
+use super::output::{Output, TableColumn, columns, note, or_dash, time};
 use super::paging::Paging;
 use super::time_range::TimeRange;
 use super::value_parser::word;
@@ -42,32 +42,19 @@ pub struct Args {
 const STEP: usize = 25;
 const INDEXING: Duration = Duration::from_secs(2);
 
-const CUSTOMERS: &[TableColumn<Account>] = &[
-    TableColumn::new("customer", Layout::Whole, |account| {
-        account.address.to_string()
-    }),
-    TableColumn::new("status", Layout::Word, |account| account.status.to_string()),
-];
+const CUSTOMERS: &[TableColumn<Account>] = columns! { account: Account;
+    "customer" Whole => account.address,
+    "status" Word => account.status,
+};
 
-const MESSAGES: &[TableColumn<FoundMessage>] = &[
-    TableColumn::new("ledger", Layout::Id, |message| message.ledger.to_string()),
-    TableColumn::optional(1, "received", Layout::Time, |message| {
-        time(message.received_at)
-    }),
-    TableColumn::new("verdict", Layout::Word, |message| {
-        message.verdict.to_string()
-    }),
-    TableColumn::optional(2, "reason", Layout::Text, |message| {
-        let words = Vocabulary::Reason.words(message.reason.as_str());
-        words.to_owned()
-    }),
-    TableColumn::new("sender", Layout::Text, |message| {
-        or_dash(message.sender.as_ref())
-    }),
-    TableColumn::new("subject", Layout::Text, |message| {
-        or_dash(message.subject.as_ref())
-    }),
-];
+const MESSAGES: &[TableColumn<FoundMessage>] = columns! { message: FoundMessage;
+    "ledger" Id => message.ledger,
+    "received" Time 1 => time(message.received_at),
+    "verdict" Word => message.verdict,
+    "reason" Text 2 => Vocabulary::Reason.words(message.reason.as_str()),
+    "sender" Text => or_dash(message.sender.as_ref()),
+    "subject" Text => or_dash(message.subject.as_ref()),
+};
 
 pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult {
     let context = global.open().await?;

@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::context::Global;
 use super::failure::CommandResult;
-use super::output::{Layout, Output, TableColumn, time};
+use super::output::{Output, TableColumn, columns, time};
 use crate::operations::{NodeStatus, list_nodes};
 
 #[derive(Debug, Subcommand)]
@@ -21,21 +21,17 @@ Examples:
     List,
 }
 
-const COLUMNS: &[TableColumn<NodeStatus>] = &[
-    TableColumn::new("node", Layout::Whole, |node| node.name.clone()),
-    TableColumn::optional(3, "id", Layout::Whole, |node| node.id.clone()),
-    TableColumn::new("version", Layout::Word, |node| node.version.clone()),
-    TableColumn::new("seen", Layout::Whole, |node| time(node.seen_at)),
-    TableColumn::optional(1, "started", Layout::Whole, |node| time(node.started_at)),
-    TableColumn::new("clock", Layout::Number, |node| {
-        format!("{:+.1} s", seconds(node.clock_offset))
-    }),
-    TableColumn::optional(2, "duties", Layout::Whole, |node| node.duties.join(" ")),
-    TableColumn::optional(4, "configuration", Layout::Word, |node| {
-        node.configuration.chars().take(8).collect()
-    }),
-    TableColumn::new("differs in", Layout::Whole, |node| node.differs.join(" ")),
-];
+const COLUMNS: &[TableColumn<NodeStatus>] = columns! { node: NodeStatus;
+    "node" Whole => node.name,
+    "id" Whole 3 => node.id,
+    "version" Word => node.version,
+    "seen" Whole => time(node.seen_at),
+    "started" Whole 1 => time(node.started_at),
+    "clock" Number => format!("{:+.1} s", seconds(node.clock_offset)),
+    "duties" Whole 2 => node.duties.join(" "),
+    "configuration" Word 4 => node.configuration.chars().take(8).collect::<String>(),
+    "differs in" Whole => node.differs.join(" "),
+};
 
 #[expect(
     clippy::cast_precision_loss,

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 
 use super::context::{Global, actor};
 use super::failure::{CommandError, CommandResult};
-use super::output::{Layout, Output, TableColumn, note, or_dash, time};
+use super::output::{Output, TableColumn, columns, note, or_dash, time};
 use super::requests::age;
 use super::value_parser::word;
 use crate::domain::{OperatorName, Password, Role, Timestamp, TokenScope};
@@ -136,39 +136,24 @@ pub struct AddOperator {
     role: Role,
 }
 
-const COLUMNS: &[TableColumn<Operator>] = &[
-    TableColumn::new("name", Layout::Whole, |operator| operator.name.to_string()),
-    TableColumn::new("role", Layout::Word, |operator| operator.role.to_string()),
-    TableColumn::optional(3, "signs in with", Layout::Word, |operator| {
-        operator.sign_in.as_str().replace('_', " ")
-    }),
-    TableColumn::new("sessions", Layout::Number, |operator| {
-        operator.sessions.to_string()
-    }),
-    TableColumn::new("tokens", Layout::Number, |operator| {
-        operator.tokens.to_string()
-    }),
-    TableColumn::new("created", Layout::Time, |operator| {
-        time(operator.created_at)
-    }),
-    TableColumn::optional(2, "by", Layout::Text, |operator| {
-        operator.created_by.clone()
-    }),
-];
+const COLUMNS: &[TableColumn<Operator>] = columns! { operator: Operator;
+    "name" Whole => operator.name,
+    "role" Word => operator.role,
+    "signs in with" Word 3 => operator.sign_in.as_str().replace('_', " "),
+    "sessions" Number => operator.sessions,
+    "tokens" Number => operator.tokens,
+    "created" Time => time(operator.created_at),
+    "by" Text 2 => operator.created_by,
+};
 
-const TOKENS: &[TableColumn<IssuedToken>] = &[
-    TableColumn::new("id", Layout::Whole, |token| token.id.clone()),
-    TableColumn::new("operator", Layout::Whole, |token| {
-        token.operator.to_string()
-    }),
-    TableColumn::new("role", Layout::Word, |token| {
-        let scope = token.scope.map(TokenScope::as_str);
-        scope.unwrap_or(token.role.as_str()).to_owned()
-    }),
-    TableColumn::optional(1, "created", Layout::Time, |token| time(token.created_at)),
-    TableColumn::new("expires", Layout::Time, |token| time(token.expires_at)),
-    TableColumn::new("note", Layout::Text, |token| or_dash(token.note.as_ref())),
-];
+const TOKENS: &[TableColumn<IssuedToken>] = columns! { token: IssuedToken;
+    "id" Whole => token.id,
+    "operator" Whole => token.operator,
+    "role" Word => token.scope.map_or(token.role.as_str(), TokenScope::as_str),
+    "created" Time 1 => time(token.created_at),
+    "expires" Time => time(token.expires_at),
+    "note" Text => or_dash(token.note.as_ref()),
+};
 
 pub async fn run(command: Command, global: &Global, out: &mut Output) -> CommandResult {
     let store = global.open().await?.store;

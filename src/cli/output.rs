@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::failure::CommandError;
 use crate::observe::Escaped;
-use table::ColumnLayout;
+pub use table::{ColumnLayout, cut, short_id, wrap};
 
 /// Layout of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,39 +36,33 @@ pub enum Layout {
 
 /// One column of a list: its title, its layout and its value for a row.
 pub struct TableColumn<T> {
-    pub title: &'static str,
-    pub layout: Layout,
+    pub layout: ColumnLayout,
     pub cell: fn(&T) -> String,
-    /// If the terminal is too narrow, the columns with the highest number are left out first; those with 0
-    /// never.
-    pub optional: u8,
 }
 
-impl<T> TableColumn<T> {
-    pub const fn new(title: &'static str, layout: Layout, cell: fn(&T) -> String) -> Self {
-        Self {
-            title,
-            layout,
-            cell,
-            optional: 0,
-        }
-    }
-
-    /// A column that may be left out: those with the highest number first.
-    pub const fn optional(
-        optional: u8,
-        title: &'static str,
-        layout: Layout,
-        cell: fn(&T) -> String,
-    ) -> Self {
-        Self {
-            title,
-            layout,
-            cell,
-            optional,
-        }
-    }
+/// Columns of a table, one a line: `"title" Layout => value`. A number after the layout makes a column
+/// optional.
+macro_rules! columns {
+    ($row:ident: $type:ty; $($title:literal $layout:ident $($optional:literal)? => $cell:expr,)+) => {
+        &[$($crate::cli::output::TableColumn {
+            layout: $crate::cli::output::ColumnLayout {
+                title: $title,
+                layout: $crate::cli::output::Layout::$layout,
+                optional: 0 $(+ $optional)?,
+            },
+            cell: |$row: &$type| ToString::to_string(&$cell),
+        }),+]
+    };
 }
+pub(super) use columns;
+
+/// Names and values for [`Output::fields`], one a line.
+macro_rules! fields {
+    ($($name:literal => $value:expr,)+) => {
+        &[$(($name, Option::map($value, |value| ToString::to_string(&value)))),+]
+    };
+}
+pub(super) use fields;
 
 /// Standard output and its format.
 pub struct Output {
@@ -183,14 +177,7 @@ impl Output {
         columns: &[TableColumn<T>],
         header: bool,
     ) -> Result<(), CommandError> {
-        let layouts: Vec<_> = columns
-            .iter()
-            .map(|column| ColumnLayout {
-                title: column.title,
-                layout: column.layout,
-                optional: column.optional,
-            })
-            .collect();
+        let layouts: Vec<_> = columns.iter().map(|column| column.layout).collect();
         let cells: Vec<Vec<String>> = rows
             .iter()
             .map(|row| {
@@ -214,9 +201,9 @@ impl Output {
     }
 
     /// The text of a line, with colours where the output has them.
-    fn paint(&self, line: &table::TableLine, is_header: bool) -> String {
+    fn paint(&self, line: &[table::Cell], is_header: bool) -> String {
         let mut text = String::new();
-        for cell in &line.cells {
+        for cell in line {
             let colour = (self.colour && cell.layout == Layout::Word)
                 .then(|| colour_of(&cell.text))
                 .flatten();
@@ -299,6 +286,15 @@ pub fn progress_first() -> ProgressBar {
     )
 }
 
+/// Returns a function that shows the done part of all work on a bar.
+pub fn advance(bar: &ProgressBar) -> impl Fn(u64, u64) + Send + 'static {
+    let bar = bar.clone();
+    move |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    }
+}
+
 /// Hidden if standard error is not a terminal.
 fn bar(length: u64, template: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
@@ -369,21 +365,6 @@ fn width_of(stdout: &std::io::Stdout, is_terminal: bool) -> Option<usize> {
         .filter(|width| *width > 0)
 }
 
-/// A text in at most that number of columns, with an ellipsis where it is cut.
-pub fn cut(text: &str, width: usize) -> String {
-    table::cut(text, width)
-}
-
-/// A text in lines of at most that number of columns.
-pub fn wrap(text: &str, width: usize) -> Vec<String> {
-    table::wrap(text, width)
-}
-
-/// The end of an id, which commands accept as well.
-pub fn short_id(id: &impl Display) -> String {
-    table::short_id(&id.to_string()).to_owned()
-}
-
 /// A time as lists show it, to the second.
 pub fn time(at: crate::domain::Timestamp) -> String {
     format!("{at:.0}")
@@ -395,12 +376,9 @@ pub fn or_dash<T: Display>(value: Option<&T>) -> String {
 }
 
 /// A number of things for people: `1 account`, `2 accounts`.
-pub fn count_of(number: u64, what: &str) -> String {
-    if number == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{number} {what}s")
-    }
+pub fn count_of<N: Copy + Display + PartialEq + From<u8>>(number: N, what: &str) -> String {
+    let plural = if number == N::from(1) { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 /// Formats octets for people.

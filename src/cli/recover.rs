@@ -2,7 +2,7 @@
 
 use super::context::{Context, actor};
 use super::failure::{CommandError, CommandResult};
-use super::output::{Layout, Output, TableColumn, note, or_dash};
+use super::output::{Output, TableColumn, columns, note, or_dash};
 use crate::domain::{DomainPattern, EmailAddress, LedgerId};
 use crate::operations::{
     Outcomes, RecoveryOutcome, list_recoverable, recover_many, release_many_dropped,
@@ -17,25 +17,13 @@ pub enum RecoverySelection {
     All,
 }
 
-const COLUMNS: &[TableColumn<RecoveryOutcome>] = &[
-    TableColumn::new("ledger", Layout::Id, |row: &RecoveryOutcome| {
-        row.ledger.to_string()
-    }),
-    TableColumn::new("verdict", Layout::Word, |row: &RecoveryOutcome| {
-        row.verdict.to_string()
-    }),
-    TableColumn::new("reason", Layout::Whole, |row: &RecoveryOutcome| {
-        row.reason.to_string()
-    }),
-    TableColumn::new("request", Layout::Id, |row: &RecoveryOutcome| {
-        or_dash(row.request.as_ref())
-    }),
-    TableColumn::new(
-        "what became of it",
-        Layout::Wrapped,
-        RecoveryOutcome::outcome,
-    ),
-];
+const COLUMNS: &[TableColumn<RecoveryOutcome>] = columns! { row: RecoveryOutcome;
+    "ledger" Id => row.ledger,
+    "verdict" Word => row.verdict,
+    "reason" Whole => row.reason,
+    "request" Id => or_dash(row.request.as_ref()),
+    "what became of it" Wrapped => row.outcome(),
+};
 
 /// Decides them again by the current settings, oldest first. The results are printed even after an error.
 /// Returns the number of new requests.

@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args, Subcommand};
 
 use super::context::{Context, Global, actor};
 use super::failure::{CommandError, CommandResult};
-use super::output::{Layout, Output, TableColumn, note, or_dash, size, time};
+use super::output::{Output, TableColumn, columns, fields, note, or_dash, size, time};
 use super::paging::Paging;
 use super::short_id::ShortId;
 use super::time_range::TimeRange;
@@ -131,23 +131,15 @@ pub struct RetryArgs {
 }
 
 /// Columns of lists of requests.
-pub const COLUMNS: &[TableColumn<Request>] = &[
-    TableColumn::new("id", Layout::Id, |request| request.id.to_string()),
-    TableColumn::optional(1, "received", Layout::Time, |request| {
-        time(request.received_at)
-    }),
-    TableColumn::optional(2, "portal", Layout::Whole, |request| {
-        request.portal.to_string()
-    }),
-    TableColumn::new("state", Layout::Word, state),
-    TableColumn::new("account", Layout::Whole, |request| {
-        request.account.to_string()
-    }),
-    TableColumn::optional(3, "size", Layout::Number, |request| size(request.size)),
-    TableColumn::new("subject", Layout::Text, |request| {
-        or_dash(request.subject.as_ref())
-    }),
-];
+pub const COLUMNS: &[TableColumn<Request>] = columns! { request: Request;
+    "id" Id => request.id,
+    "received" Time 1 => time(request.received_at),
+    "portal" Whole 2 => request.portal,
+    "state" Word => state(request),
+    "account" Whole => request.account,
+    "size" Number 3 => size(request.size),
+    "subject" Text => or_dash(request.subject.as_ref()),
+};
 
 /// The state, with a remark if deliveries of a released request keep failing.
 fn state(request: &Request) -> String {
@@ -291,24 +283,21 @@ fn show(request: &Request, out: &mut Output) -> CommandResult {
     if out.is_json() {
         return out.object(request);
     }
-    out.fields(&[
-        ("id", Some(request.id.to_string())),
-        ("state", Some(state(request))),
-        ("portal", Some(request.portal.to_string())),
-        ("account", Some(request.account.to_string())),
-        ("subject", request.subject.clone()),
-        ("message id", request.message_id.clone()),
-        ("size", Some(size(request.size))),
-        ("received", Some(time(request.received_at))),
-        ("released", request.released_at.map(time)),
-        ("settled", request.settled_at.map(time)),
-        (
-            "attempts",
-            request.released_at.map(|_| request.attempts.to_string()),
-        ),
-        ("next attempt", request.next_attempt_at.map(time)),
-        ("last error", request.last_error.clone()),
-        ("ledger", Some(request.ledger.to_string())),
-    ])?;
+    out.fields(fields! {
+        "id" => Some(request.id),
+        "state" => Some(state(request)),
+        "portal" => Some(&request.portal),
+        "account" => Some(&request.account),
+        "subject" => request.subject.as_ref(),
+        "message id" => request.message_id.as_ref(),
+        "size" => Some(size(request.size)),
+        "received" => Some(time(request.received_at)),
+        "released" => request.released_at.map(time),
+        "settled" => request.settled_at.map(time),
+        "attempts" => request.released_at.map(|_| request.attempts),
+        "next attempt" => request.next_attempt_at.map(time),
+        "last error" => request.last_error.as_ref(),
+        "ledger" => Some(request.ledger),
+    })?;
     out.hint(format_args!("why: vestibule explain {}", request.ledger))
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use super::context::Context;
 use super::failure::CommandError;
-use crate::domain::{LedgerId, RequestId};
+use crate::domain::{LedgerId, RequestId, join};
 
 /// Fewer characters would match too many ids.
 const SHORTEST: usize = 4;
@@ -56,11 +56,11 @@ impl ShortId {
                 } else {
                     ""
                 };
-                let listed = found.iter().take(MOST_LISTED).map(ToString::to_string);
+                let listed = found.iter().take(MOST_LISTED);
                 Err(CommandError::Usage(format!(
                     "{} is a part of several ids: {}{more}; write more of it",
                     self.0,
-                    listed.collect::<Vec<_>>().join(", ")
+                    join(listed, ", ")
                 )))
             }
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::context::Global;
 use super::failure::CommandResult;
-use super::output::{Layout, Output, TableColumn, note, or_dash, time};
+use super::output::{Output, TableColumn, columns, note, or_dash, time};
 use super::requests::{age, ago};
 use crate::domain::PortalName;
 use crate::operations::count_messages;
@@ -61,34 +61,26 @@ impl<T> Share<T> {
     }
 }
 
-const ENTRIES: &[TableColumn<Share<EntryCount>>] = &[
-    TableColumn::new("portal", Layout::Whole, |share| {
-        or_dash(share.count.portal.as_ref())
-    }),
-    TableColumn::new("verdict", Layout::Word, |share| {
-        share.count.verdict.to_string()
-    }),
-    TableColumn::new("reason", Layout::Whole, |share| {
-        share.count.reason.to_string()
-    }),
-    TableColumn::new("messages", Layout::Number, |share| share.number.to_string()),
-    TableColumn::new("", Layout::Text, Share::bar),
-];
+const ENTRIES: &[TableColumn<Share<EntryCount>>] = columns! { share: Share<EntryCount>;
+    "portal" Whole => or_dash(share.count.portal.as_ref()),
+    "verdict" Word => share.count.verdict,
+    "reason" Whole => share.count.reason,
+    "messages" Number => share.number,
+    "" Text => share.bar(),
+};
 
-const REQUESTS: &[TableColumn<Share<RequestCount>>] = &[
-    TableColumn::new("portal", Layout::Whole, |share| {
-        share.count.portal.to_string()
-    }),
-    TableColumn::new("state", Layout::Word, |share| share.count.state.to_string()),
-    TableColumn::new("requests", Layout::Number, |share| share.number.to_string()),
-    TableColumn::new("", Layout::Text, Share::bar),
-];
+const REQUESTS: &[TableColumn<Share<RequestCount>>] = columns! { share: Share<RequestCount>;
+    "portal" Whole => share.count.portal,
+    "state" Word => share.count.state,
+    "requests" Number => share.number,
+    "" Text => share.bar(),
+};
 
-const HELD: &[TableColumn<HeldDomain>] = &[
-    TableColumn::new("domain", Layout::Whole, |held| held.domain.clone()),
-    TableColumn::new("messages", Layout::Number, |held| held.messages.to_string()),
-    TableColumn::new("people", Layout::Number, |held| held.people.to_string()),
-];
+const HELD: &[TableColumn<HeldDomain>] = columns! { held: HeldDomain;
+    "domain" Whole => held.domain,
+    "messages" Number => held.messages,
+    "people" Number => held.people,
+};
 
 pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult {
     let context = global.open().await?;

@@ -199,7 +199,8 @@ fn show(entries: &[LedgerEntry], redact: bool, out: &mut Output) -> CommandResul
             out.line(line.trim_end())?;
             continue;
         };
-        let (at, id) = (clock(entry.received_at), short_id(&entry.ledger));
+        let (at, ledger) = (clock(entry.received_at), entry.ledger.to_string());
+        let id = short_id(&ledger);
         // The verdict may contain the codes of its colour, which have no width.
         let start = at.len() + 2 + 8 + 2 + id.len() + 2;
         // Without much room, only what was dropped needs its reason.

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::context::Global;
 use super::failure::{CommandError, CommandResult};
-use super::output::{Layout, Output, TableColumn, note};
+use super::output::{Output, TableColumn, columns, note};
 use crate::templates::{self, Templates};
 
 #[derive(Debug, Subcommand)]
@@ -63,12 +63,10 @@ struct File {
     octets: usize,
 }
 
-const COLUMNS: &[TableColumn<File>] = &[
-    TableColumn::new("file", Layout::Whole, |file: &File| file.file.to_owned()),
-    TableColumn::new("octets", Layout::Number, |file: &File| {
-        file.octets.to_string()
-    }),
-];
+const COLUMNS: &[TableColumn<File>] = columns! { file: File;
+    "file" Whole => file.file,
+    "octets" Number => file.octets,
+};
 
 pub fn run(command: Command, global: &Global, out: &mut Output) -> CommandResult {
     match command {

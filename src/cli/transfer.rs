@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::context::Global;
 use super::failure::{CommandError, CommandResult};
-use super::output::Output;
+use super::output::{Output, advance};
 use crate::config::{self, PostgresServer};
 use crate::domain::Timestamp;
 use crate::store::{self, Location};
@@ -67,10 +67,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> CommandResult {
     };
     let there = place(there, args)?;
     let bar = out.progress(0);
-    let done = store::transfer(&here, &there, Timestamp::now(), |done, all| {
-        bar.set_length(all);
-        bar.set_position(done);
-    });
+    let done = store::transfer(&here, &there, Timestamp::now(), advance(&bar));
     bar.finish_and_clear();
     let done = done?;
     if out.is_json() {

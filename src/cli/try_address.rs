@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::failure::{CommandError, CommandResult};
-use super::output::Output;
+use super::output::{Output, fields};
 use crate::access::{AccessSettings, explain};
 use crate::domain::{Account, EmailAddress, PortalName};
 use crate::operations::{decide_address, input_for};
@@ -55,32 +55,19 @@ fn one(
     let title = explain(&asked.question())
         .pop()
         .map_or("", |rule| rule.title);
-    out.fields(&[
-        ("address", Some(address.to_string())),
-        ("portal", Some(portal.to_string())),
-        ("verdict", Some(decision.verdict.to_string())),
-        (
-            "because",
-            Some(format!(
-                "rule {}, {}{}",
-                decision.rule,
-                title,
-                decision
-                    .evidence
-                    .filter(|evidence| *evidence != title)
-                    .map(|evidence| format!(" ({evidence})"))
-                    .unwrap_or_default()
-            )),
-        ),
-        ("reason", Some(decision.reason.to_string())),
-        ("pattern", tested.pattern.as_ref().map(ToString::to_string)),
-        (
-            "account",
-            Some(match (account, tested.account) {
-                (Some(account), _) => format!("{}, {}", account.kind, account.status),
-                (None, Some(kind)) => format!("would be {kind}"),
-                (None, None) => "none".to_owned(),
-            }),
-        ),
-    ])
+    let evidence = decision.evidence.filter(|evidence| *evidence != title);
+    let evidence = evidence.map_or_else(String::new, |evidence| format!(" ({evidence})"));
+    out.fields(fields! {
+        "address" => Some(address),
+        "portal" => Some(portal),
+        "verdict" => Some(decision.verdict),
+        "because" => Some(format!("rule {}, {title}{evidence}", decision.rule)),
+        "reason" => Some(decision.reason),
+        "pattern" => tested.pattern.as_ref(),
+        "account" => Some(match (account, tested.account) {
+            (Some(account), _) => format!("{}, {}", account.kind, account.status),
+            (None, Some(kind)) => format!("would be {kind}"),
+            (None, None) => "none".to_owned(),
+        }),
+    })
 }

@@ -282,6 +282,17 @@ impl<'d> TomlSection<'d> {
         sections
     }
 
+    /// The items of a list; an absent one is empty.
+    pub fn list<T, E: Display>(
+        &self,
+        key: &'static str,
+        parse: impl FnMut(&str) -> Result<T, E>,
+    ) -> Vec<T> {
+        self.entry(key)
+            .and_then(|entry| entry.list(parse))
+            .unwrap_or_default()
+    }
+
     pub fn size(&self, key: &'static str, default: u64) -> u64 {
         self.entry(key)
             .and_then(|entry| entry.size())

@@ -42,24 +42,11 @@ impl Config {
         Self::load_with(given, Secrets::of_the_environment())
     }
 
-    /// The same for commands that examine the service from outside; `logs_in` if they need its credentials.
+    /// [`load`](Self::load) with a given source of secrets.
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn load_as_the_service(given: Option<&Path>, logs_in: bool) -> Result<Self, ConfigErrors> {
-        Self::load_with(given, Secrets::of_the_service(logs_in))
-    }
-
-    /// The same without opening secrets, certificates and keys, for commands that only use the database:
-    /// their users may not be allowed to read those. Every password is empty.
-    ///
-    /// # Errors
-    /// As [`load`](Self::load).
-    pub fn load_without_secrets(given: Option<&Path>) -> Result<Self, ConfigErrors> {
-        Self::load_with(given, Secrets::Leave)
-    }
-
-    fn load_with(given: Option<&Path>, secrets: Secrets) -> Result<Self, ConfigErrors> {
+    pub fn load_with(given: Option<&Path>, secrets: Secrets) -> Result<Self, ConfigErrors> {
         let path = Self::path(given);
         let text = std::fs::read(&path).map_err(|cause| {
             let remedy = match cause.kind() {

@@ -1,5 +1,6 @@
 //! Mistakes of a configuration, each with its place and the remedy.
 
+use crate::domain::join;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,8 @@ pub struct Mistake {
 }
 
 /// All mistakes of one file, in the order of its lines. Never empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", join(.mistakes, "\n"))]
 pub struct ConfigErrors {
     mistakes: Vec<Mistake>,
 }
@@ -54,18 +56,3 @@ impl fmt::Display for Mistake {
         write!(f, " {}", self.what)
     }
 }
-
-/// One mistake a line.
-impl fmt::Display for ConfigErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, mistake) in self.mistakes.iter().enumerate() {
-            if place > 0 {
-                f.write_str("\n")?;
-            }
-            mistake.fmt(f)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for ConfigErrors {}

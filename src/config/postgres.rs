@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::Secret;
+use crate::domain::join;
 
 /// A PostgreSQL database with what is needed to connect to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,11 +239,10 @@ impl std::fmt::Display for PostgresHost {
 /// The database without its hosts' secrets, as an operator names it.
 impl std::fmt::Display for PostgresServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let hosts: Vec<_> = self.hosts.iter().map(ToString::to_string).collect();
         write!(
             f,
             "PostgreSQL {} (database {}, schema {})",
-            hosts.join(","),
+            join(&self.hosts, ","),
             self.database,
             self.schema
         )

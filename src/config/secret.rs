@@ -114,6 +114,16 @@ impl TomlSection<'_> {
         self.secret_by(keys, &self.document().secrets)
     }
 
+    /// True if the section has a key of this secret, even a refused one.
+    pub fn has_secret(&self, keys: Keys) -> bool {
+        let Keys {
+            file,
+            credential,
+            inline,
+        } = keys;
+        [file, credential, inline].iter().any(|key| self.has(key))
+    }
+
     fn secret_by(&self, keys: Keys, secrets: &Secrets) -> Option<Secret> {
         self.never_inline(keys.inline, &format!("{} = \"/path/to/it\"", keys.file));
         let file = self.entry(keys.file);
@@ -131,7 +141,7 @@ impl TomlSection<'_> {
             (None, Some(entry)) => (entry, Some(keys.file)),
         };
         let place = entry.some_text()?;
-        self.secret_at_by(&entry, place, credential, secrets)
+        self.secret_at(&entry, place, credential, secrets)
     }
 
     /// The password of the database, which every command needs. The service's credential serves those who may
@@ -147,15 +157,6 @@ impl TomlSection<'_> {
     /// The secret in a file, or in a credential; in the latter case `credential` is the key that names a file
     /// instead. `entry` is the place of a mistake.
     pub fn secret_at(
-        &self,
-        entry: &TomlEntry<'_>,
-        place: &str,
-        credential: Option<&str>,
-    ) -> Option<Secret> {
-        self.secret_at_by(entry, place, credential, &self.document().secrets)
-    }
-
-    fn secret_at_by(
         &self,
         entry: &TomlEntry<'_>,
         place: &str,

@@ -130,42 +130,32 @@ impl Daemon {
         config: &watch::Receiver<Arc<Config>>,
         templates: &Arc<Templates>,
     ) -> anyhow::Result<()> {
-        let Stage { stop, tasks } = &self.workers;
-        let listening = self.store.listen_for_others()?;
+        let (Stage { stop, tasks }, store) = (&self.workers, &self.store);
+        let listening = store.listen_for_others()?;
         tasks.spawn(stop.clone().run_until_cancelled_owned(listening));
-        tasks.spawn(delivery::run(
-            config.clone(),
-            self.store.clone(),
-            stop.clone(),
-        ));
+        tasks.spawn(delivery::run(config.clone(), store.clone(), stop.clone()));
         tasks.spawn(verification::mail_queue::run(
             config.clone(),
-            self.store.clone(),
+            store.clone(),
             templates.clone(),
             stop.clone(),
         ));
-        tasks.spawn(delivery::dropped_calls::run(
-            self.store.clone(),
-            stop.clone(),
-        ));
+        tasks.spawn(delivery::dropped_calls::run(store.clone(), stop.clone()));
         tasks.spawn(verification::digest::run(
             config.clone(),
-            self.store.clone(),
+            store.clone(),
             templates.clone(),
             stop.clone(),
         ));
-        tasks.spawn(self.store.clone().keep_heartbeat(stop.clone()));
-        tasks.spawn(node::run(config.clone(), self.store.clone(), stop.clone()));
-        tasks.spawn(operator_log::run(self.store.clone(), stop.clone()));
+        tasks.spawn(store.clone().keep_heartbeat(stop.clone()));
+        tasks.spawn(node::run(config.clone(), store.clone(), stop.clone()));
+        tasks.spawn(operator_log::run(store.clone(), stop.clone()));
         tasks.spawn(housekeeping::run(
             config.clone(),
-            self.store.clone(),
+            store.clone(),
             stop.clone(),
         ));
-        tasks.spawn(housekeeping::search_index::run(
-            self.store.clone(),
-            stop.clone(),
-        ));
+        tasks.spawn(housekeeping::search_index::run(store.clone(), stop.clone()));
         Ok(())
     }
 
@@ -214,7 +204,7 @@ impl Daemon {
         listeners: Vec<TcpListener>,
     ) {
         let words = ConfirmingWords::of(templates);
-        let intake = Intake::new(config.clone(), checker, self.store.clone()).with_words(words);
+        let intake = Intake::new(config.clone(), checker, self.store.clone(), words);
         let intake = Arc::new(intake);
         let Stage { stop, tasks } = &self.intake;
         if let Some(&listening) = self.bound.smtp.first() {

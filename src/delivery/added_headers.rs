@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::tz::TimeZone;
 
-use crate::domain::{Domain, Timestamp, is_visible};
+use crate::domain::{Domain, Timestamp, is_visible, join};
 use crate::mail::LOOP_FIELD;
 use crate::sender_auth;
 use crate::store::Claim;
@@ -56,12 +56,9 @@ pub(super) fn fields(claim: &Claim, hostname: &Domain) -> Vec<u8> {
     }
     field("X-Vestibule-Authenticated", name_authentication(claim));
     if !claim.groups.is_empty() {
-        let groups: Vec<String> = claim
-            .groups
-            .iter()
-            .map(|group| phrase(&escape_group(group)))
-            .collect();
-        field("X-Vestibule-Groups", &groups.join(",\r\n "));
+        let groups = claim.groups.iter();
+        let groups = groups.map(|group| phrase(&escape_group(group)));
+        field("X-Vestibule-Groups", &join(groups, ",\r\n "));
     }
     field(LOOP_FIELD, hostname.as_str());
     text.into_bytes()

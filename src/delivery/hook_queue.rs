@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Hook, Retry};
 use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
-use crate::outbound::http::{HttpClient, RequestMeta};
+use crate::outbound::http::HttpClient;
 use crate::outbound::queue::{WorkOutcome, WorkQueue};
 use crate::outbound::retry::settlement;
 use crate::outbound::{Attempt, Cause};
@@ -40,21 +40,7 @@ impl HookQueue {
 
     async fn call(&self, call: &HookCall) -> Attempt {
         let id = call.id.to_string();
-        let seconds = Timestamp::now().as_second();
-        let mut signature = match self.client.signature(&id, seconds) {
-            Ok(signature) => signature,
-            Err(cause) => return Attempt::Retry(cause),
-        };
-        if let Some(signature) = &mut signature {
-            signature.add(call.payload.as_bytes());
-        }
-        let meta = RequestMeta {
-            id: &id,
-            seconds,
-            content_type: "application/json",
-            signature,
-        };
-        let post = self.client.post(meta, call.payload.clone());
+        let post = self.client.post_json(&id, call.payload.clone().into());
         tokio::time::timeout(self.timeout, post)
             .await
             .unwrap_or_else(|_| Attempt::Retry(Cause::of_destination("no answer in time")))
@@ -65,16 +51,14 @@ impl WorkQueue for HookQueue {
     type Claim = HookCall;
     type Settlement = Settlement;
 
+    const TOPIC: Topic = Topic::Calls;
+
     fn name(&self) -> Option<&DestinationName> {
         Some(&self.name)
     }
 
     fn store(&self) -> &Store {
         &self.store
-    }
-
-    fn topic(&self) -> Topic {
-        Topic::Calls
     }
 
     fn concurrency(&self) -> usize {

@@ -105,7 +105,7 @@ impl DeliveredMessage {
     }
 
     /// Length in octets.
-    pub fn len(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         octets(&self.added) + self.original_len()
     }
 
@@ -119,11 +119,6 @@ impl DeliveredMessage {
         u64::try_from(kept).unwrap_or(u64::MAX) + rest
     }
 
-    /// True if there are no octets to deliver.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// The message in one piece, for uses that need all of it.
     pub async fn to_vec(&self) -> Result<Vec<u8>, StoreError> {
         self.read_from(ReadPosition::default()).await
@@ -135,7 +130,7 @@ impl DeliveredMessage {
     }
 
     async fn read_from(&self, mut place: ReadPosition) -> Result<Vec<u8>, StoreError> {
-        let mut whole = Vec::with_capacity(usize::try_from(self.len()).unwrap_or_default());
+        let mut whole = Vec::with_capacity(usize::try_from(self.size()).unwrap_or_default());
         while let Some(piece) = self.piece(&mut place).await? {
             whole.extend_from_slice(&piece);
         }
@@ -199,7 +194,7 @@ mod tests {
             let raw = format!("{on_top}From: a@b.example\r\n\r\nFrom here on\r\n");
             let expected = b"Received: here\r\nFrom: a@b.example\r\n\r\nFrom here on\r\n";
             let message = message(raw.as_bytes());
-            assert_eq!(message.len(), octets(expected), "{on_top}");
+            assert_eq!(message.size(), octets(expected), "{on_top}");
             assert_eq!(whole(&message), expected, "{on_top}");
         }
     }
@@ -212,7 +207,7 @@ mod tests {
             let mut expected = b"Received: here\r\nFrom: a@b.example\r\n\r\n".to_vec();
             expected.extend_from_slice(&body);
             let message = message(&raw);
-            prop_assert_eq!(message.len(), octets(&expected));
+            prop_assert_eq!(message.size(), octets(&expected));
             prop_assert_eq!(whole(&message), expected);
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{DeliveredMessage, added_headers};
-use crate::domain::{Domain, Timestamp};
+use crate::domain::{Domain, Timestamp, join};
 use crate::store::{Claim, MessageContent, Store, StoreError};
 
 /// Lifetime of a link to a message, counted from the attempt that sends the link.
@@ -88,25 +88,10 @@ impl OutgoingMessage {
         Ok(Some(format!("{}/message/{token}", links.public_url)))
     }
 
-    /// The method and time of the address's verification, or `no`.
-    pub fn verification(&self) -> String {
-        added_headers::format_verification(&self.claim)
-    }
-
     /// The groups of the account, separated by commas, which none of them contains.
     pub fn groups(&self) -> String {
         let groups = self.claim.groups.iter();
         let escaped = groups.map(|group| added_headers::escape_group(group));
-        escaped.collect::<Vec<_>>().join(",")
-    }
-
-    /// `operator` if an operator named the sender.
-    pub fn sender_by(&self) -> Option<&'static str> {
-        added_headers::sender_by(&self.claim)
-    }
-
-    /// The DMARC result of this message: `pass`, `fail`, `none` or `temperror`.
-    pub fn authentication(&self) -> &'static str {
-        added_headers::name_authentication(&self.claim)
+        join(escaped, ",")
     }
 }

@@ -67,9 +67,7 @@ impl RequestQueue {
             },
         }
     }
-}
 
-impl RequestQueue {
     /// Opens messages, each with its place in `deliveries`. One that cannot be opened has its outcome in
     /// `attempts`; if that is a retry, the later ones of its account and portal are left out.
     async fn open_all(
@@ -127,7 +125,7 @@ impl RequestQueue {
             events::fault("delivery", &error);
             let is_last = self.attempts_together() || Instant::now() + wait > deadline;
             if error.is_final() || is_last {
-                return Err(Attempt::Retry(Cause::of_request(&error.to_string())));
+                return Err(error.into());
             }
             tokio::time::sleep(wait).await;
             wait *= 2;
@@ -140,16 +138,14 @@ impl WorkQueue for RequestQueue {
     type Claim = Delivery;
     type Settlement = Settlement;
 
+    const TOPIC: Topic = Topic::Requests;
+
     fn name(&self) -> Option<&DestinationName> {
         Some(&self.name)
     }
 
     fn store(&self) -> &Store {
         &self.links.store
-    }
-
-    fn topic(&self) -> Topic {
-        Topic::Requests
     }
 
     fn concurrency(&self) -> usize {

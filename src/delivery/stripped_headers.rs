@@ -71,17 +71,18 @@ fn end_of_field(raw: &[u8], start: usize) -> usize {
 /// Position in `field` where a line begins with one of our names, under any reading of "line".
 fn find_own_field(field: &[u8], hostname: &Domain) -> Option<usize> {
     let mut start = 0;
-    let mut name = Name::default();
+    let mut matched: Matched = [Some(0); 2];
     for (i, &byte) in field.iter().enumerate() {
         if may_end_line(byte) {
             start = i + 1;
-            name = Name::default();
+            matched = [Some(0); 2];
         } else if i == start && i > 0 && is_blank(byte) {
-            name = Name::of_another();
-        } else if byte.is_ascii_graphic() && name.may_be_ours() {
-            name.push(byte);
-            let is_ours = name.has_prefix()
-                || name.is_results() && claims_to_be_ours(&field[i + 1..], hostname);
+            matched = [None; 2];
+        } else if byte.is_ascii_graphic() && matched.iter().any(Option::is_some) {
+            push(&mut matched, byte);
+            let is_ours = matched[0] == Some(PREFIX.len())
+                || matched[1] == Some(RESULTS.len())
+                    && claims_to_be_ours(&field[i + 1..], hostname);
             if is_ours {
                 return Some(start);
             }
@@ -90,48 +91,15 @@ fn find_own_field(field: &[u8], hostname: &Domain) -> Option<usize> {
     None
 }
 
-/// Progress of matching each of our names since a line began; `None` once it cannot match any more.
-struct Name {
-    prefix: Option<usize>,
-    results: Option<usize>,
-}
+/// Octets of each of our names that a line has so far; `None` once it cannot match any more.
+type Matched = [Option<usize>; 2];
 
-impl Default for Name {
-    fn default() -> Self {
-        Self {
-            prefix: Some(0),
-            results: Some(0),
-        }
-    }
-}
-
-impl Name {
-    fn of_another() -> Self {
-        Self {
-            prefix: None,
-            results: None,
-        }
-    }
-
-    fn may_be_ours(&self) -> bool {
-        self.prefix.is_some() || self.results.is_some()
-    }
-
-    fn push(&mut self, byte: u8) {
-        let plain = if byte == b'_' { b'-' } else { byte }.to_ascii_lowercase();
-        for (seen, name) in [(&mut self.prefix, PREFIX), (&mut self.results, RESULTS)] {
-            *seen = seen
-                .filter(|count| name.get(*count) == Some(&plain))
-                .map(|count| count + 1);
-        }
-    }
-
-    fn has_prefix(&self) -> bool {
-        self.prefix == Some(PREFIX.len())
-    }
-
-    fn is_results(&self) -> bool {
-        self.results == Some(RESULTS.len())
+fn push(matched: &mut Matched, byte: u8) {
+    let plain = if byte == b'_' { b'-' } else { byte }.to_ascii_lowercase();
+    for (seen, name) in matched.iter_mut().zip([PREFIX, RESULTS]) {
+        *seen = seen
+            .filter(|count| name.get(*count) == Some(&plain))
+            .map(|count| count + 1);
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::TokenHash;
+use super::account::names;
 
 /// The interface through which an operator acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,23 +14,8 @@ pub enum Interface {
     Api,
 }
 
-impl Interface {
-    /// The stored spelling, in the column `origin`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::CommandLine => "command line",
-            Self::Page => "page",
-            Self::Api => "api",
-        }
-    }
-}
-
-impl fmt::Display for Interface {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
+// The column `origin` has these words.
+names!(Interface { CommandLine => "command line", Page => "page", Api => "api" });
 
 /// The person or program that did something. `Display` gives the stored spelling: `operator:NAME`, `person`
 /// or `daemon`.

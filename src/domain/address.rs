@@ -5,12 +5,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::domain_name::{Domain, DomainError};
 use super::invisible::{is_nfkc, is_visible};
+use super::text_type::text_type;
 
 /// A mailbox at a domain. Two addresses are the same account if their [`key`](Self::key)s are equal: the
 /// domain's ASCII form and the local part without regard to the case of ASCII letters.
@@ -179,7 +179,7 @@ impl EmailAddress {
         }
     }
 
-    fn unquote(&self) -> &str {
+    pub(super) fn unquote(&self) -> &str {
         let inner = self.local.strip_prefix('"');
         inner
             .and_then(|inner| inner.strip_suffix('"'))
@@ -246,25 +246,7 @@ impl fmt::Display for EmailAddress {
     }
 }
 
-impl FromStr for EmailAddress {
-    type Err = AddressError;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::parse(text)
-    }
-}
-
-impl TryFrom<String> for EmailAddress {
-    type Error = AddressError;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text)
-    }
-}
-
-impl From<EmailAddress> for String {
-    fn from(address: EmailAddress) -> Self {
-        address.to_string()
-    }
-}
+text_type!(EmailAddress, AddressError);
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,6 @@
 //! API schemas of the nouns that are strings in JSON: a pattern and an example for each. Enums and structures
 //! get theirs from a derive.
 
-use std::borrow::Cow;
-
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{RefOr, schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -24,11 +22,7 @@ macro_rules! text {
             }
         }
 
-        impl ToSchema for $type {
-            fn name() -> Cow<'static, str> {
-                Cow::Borrowed(stringify!($type))
-            }
-        }
+        impl ToSchema for $type {}
     )+};
 }
 

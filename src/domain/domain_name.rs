@@ -4,12 +4,12 @@
 //! UTS 46 (RFC 5890 A-labels) without a trailing dot.
 
 use std::fmt;
-use std::str::FromStr;
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use serde::{Deserialize, Serialize};
 
 use super::invisible::{is_nfkc, is_visible};
+use super::text_type::text_type;
 
 /// A domain name: lower case, A-labels, no trailing dot, at most 253 octets (RFC 1035 2.3.4).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -178,26 +178,8 @@ impl fmt::Display for Domain {
     }
 }
 
-impl FromStr for Domain {
-    type Err = DomainError;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::parse(text)
-    }
-}
-
-impl TryFrom<String> for Domain {
-    type Error = DomainError;
-    /// The stored form is ASCII.
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse_mapped(&text)
-    }
-}
-
-impl From<Domain> for String {
-    fn from(domain: Domain) -> Self {
-        domain.0
-    }
-}
+// The stored form is ASCII.
+text_type!(Domain, DomainError, parse_mapped);
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::invisible::is_visible;
+use super::text_type::text_type;
 
 /// Name of a group: 1 to 255 octets of visible characters and single spaces, without a comma or semicolon,
 /// which separate groups in header fields and files.
@@ -56,18 +57,7 @@ impl fmt::Display for GroupName {
     }
 }
 
-impl TryFrom<String> for GroupName {
-    type Error = GroupNameError;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text)
-    }
-}
-
-impl From<GroupName> for String {
-    fn from(name: GroupName) -> Self {
-        name.0
-    }
-}
+text_type!(GroupName, GroupNameError);
 
 #[cfg(test)]
 mod tests {

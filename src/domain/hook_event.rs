@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::text_type::text_type;
+
 /// Every event that a hook can get.
 pub const HOOK_EVENTS: [&str; 19] = [
     "account.created",
@@ -65,18 +67,7 @@ impl fmt::Display for EventPattern {
     }
 }
 
-impl TryFrom<String> for EventPattern {
-    type Error = EventPatternError;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text)
-    }
-}
-
-impl From<EventPattern> for String {
-    fn from(pattern: EventPattern) -> Self {
-        pattern.0
-    }
-}
+text_type!(EventPattern, EventPatternError);
 
 #[cfg(test)]
 mod tests {

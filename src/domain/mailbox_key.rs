@@ -69,19 +69,17 @@ const PROVIDERS: &[Provider] = &[
     },
 ];
 
+fn provider_of(domain: &str) -> Option<&'static Provider> {
+    let mut providers = PROVIDERS.iter();
+    providers.find(|provider| provider.domains.contains(&domain))
+}
+
 impl MailboxKey {
     /// The mailbox of an address.
     #[must_use]
     pub fn of(address: &EmailAddress, delimiters: AddressDelimiters) -> Self {
         let domain = address.domain().as_str();
-        let provider = PROVIDERS
-            .iter()
-            .find(|provider| provider.domains.contains(&domain));
-        let local = address.local();
-        let local = local
-            .strip_prefix('"')
-            .and_then(|local| local.strip_suffix('"'))
-            .unwrap_or(local);
+        let (provider, local) = (provider_of(domain), address.unquote());
         let begins_detail = |c: char| delimiters.contains(c) || provider.is_some() && c == '+';
         // A delimiter in first place does not begin a detail (Postfix, `split_addr`).
         let end = local
@@ -102,10 +100,7 @@ impl MailboxKey {
     /// Domains at which other addresses of the same mailbox may be.
     pub fn domains_of(address: &EmailAddress) -> impl Iterator<Item = &str> {
         let own = address.domain().as_str();
-        let known = PROVIDERS
-            .iter()
-            .find(|provider| provider.domains.contains(&own))
-            .map_or(&[][..], |provider| provider.domains);
+        let known = provider_of(own).map_or(&[][..], |provider| provider.domains);
         let others = known.iter().copied().filter(move |other| *other != own);
         std::iter::once(own).chain(others)
     }

@@ -4,13 +4,12 @@
 //! HMAC-SHA-256 over everything before it. So a link names its message and its expiry, and only the owner of
 //! the key can create one.
 
-use std::fmt;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::token::{hidden_debug, random};
 use super::{LedgerId, Timestamp, TokenError};
 
 /// Longer than any valid link.
@@ -20,11 +19,7 @@ const MAX_LENGTH: usize = 128;
 #[derive(Clone)]
 pub struct LinkKey([u8; 32]);
 
-impl fmt::Debug for LinkKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LinkKey(…)")
-    }
-}
+hidden_debug!(LinkKey);
 
 impl LinkKey {
     /// Creates a random key.
@@ -32,9 +27,7 @@ impl LinkKey {
     /// # Errors
     /// Only if the operating system has no random numbers.
     pub fn generate() -> Result<Self, TokenError> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|e| TokenError::NoEntropy(e.to_string()))?;
-        Ok(Self(bytes))
+        random().map(Self)
     }
 
     #[must_use]

@@ -1,6 +1,17 @@
-//! IP addresses that are not on the public Internet.
+//! IP addresses: their form in mail, and those that are not on the public Internet.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::strip_prefix_any_case;
+
+/// Parses the content of an address literal (RFC 5321 4.1.3) or a bare address, without its zone (RFC 4007
+/// 11). An IPv4-mapped address becomes an IPv4 address.
+#[must_use]
+pub fn parse_address(text: &str) -> Option<IpAddr> {
+    let address = strip_prefix_any_case(text, "IPv6:").unwrap_or(text);
+    let address: IpAddr = address.split('%').next()?.parse().ok()?;
+    Some(address.to_canonical())
+}
 
 /// True if no host on the public Internet has this address (IANA special-purpose registries).
 #[must_use]

@@ -1,13 +1,12 @@
 //! Operators: their roles and passwords.
 
-use std::fmt;
-
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::account::names;
+use super::token::hidden_debug;
 
 /// Permissions of an operator. Each role includes those before it.
 #[derive(
@@ -112,11 +111,7 @@ impl PasswordHash {
     }
 }
 
-impl fmt::Debug for PasswordHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PasswordHash(…)")
-    }
-}
+hidden_debug!(PasswordHash);
 
 #[cfg(test)]
 mod tests {

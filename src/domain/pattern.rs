@@ -1,7 +1,6 @@
 //! Patterns of the access settings: `example.com`, `*.example.com` or `ann@example.com`.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +8,7 @@ use super::address::{AddressError, EmailAddress};
 use super::domain_name::{Domain, DomainError};
 use super::mailbox_key::{AddressDelimiters, MailboxKey};
 use super::public_suffix;
+use super::text_type::text_type;
 
 /// `example.com` means that domain only; `*.example.com` any subdomain, not the domain itself;
 /// `ann@example.com` one address.
@@ -174,25 +174,7 @@ impl fmt::Display for DomainPattern {
     }
 }
 
-impl FromStr for DomainPattern {
-    type Err = PatternError;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::parse(text)
-    }
-}
-
-impl TryFrom<String> for DomainPattern {
-    type Error = PatternError;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text)
-    }
-}
-
-impl From<DomainPattern> for String {
-    fn from(pattern: DomainPattern) -> Self {
-        pattern.to_string()
-    }
-}
+text_type!(DomainPattern, PatternError);
 
 #[cfg(test)]
 mod tests {

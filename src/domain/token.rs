@@ -6,8 +6,6 @@
 //! The token itself exists only in the mail and in the person's browser. The database and the logs get its
 //! SHA-256, and [`Token`] has neither `Debug` nor `Display`, so that it cannot leak by accident.
 
-use std::fmt;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -33,15 +31,35 @@ pub enum TokenError {
     NoEntropy(String),
 }
 
+/// Shows only the name of a secret type.
+macro_rules! hidden_debug {
+    ($type:ident) => {
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($type), "(…)"))
+            }
+        }
+    };
+}
+pub(super) use hidden_debug;
+
+/// Random octets.
+///
+/// # Errors
+/// Only if the operating system has no random numbers.
+pub(super) fn random<const N: usize>() -> Result<[u8; N], TokenError> {
+    let mut octets = [0; N];
+    getrandom::fill(&mut octets).map_err(|e| TokenError::NoEntropy(e.to_string()))?;
+    Ok(octets)
+}
+
 impl Token {
     /// Creates a new one.
     ///
     /// # Errors
     /// Only if the operating system has no random numbers.
     pub fn generate() -> Result<Self, TokenError> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|e| TokenError::NoEntropy(e.to_string()))?;
-        Ok(Self(bytes))
+        random().map(Self)
     }
 
     /// Parses the 43 characters of unpadded base64url (RFC 4648 5).
@@ -100,9 +118,7 @@ impl ReplyToken {
     /// # Errors
     /// Only if the operating system has no random numbers.
     pub fn generate() -> Result<Self, TokenError> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(|e| TokenError::NoEntropy(e.to_string()))?;
-        Ok(Self(bytes))
+        random().map(Self)
     }
 
     /// Parses the 26 characters of an address, in any case.
@@ -183,11 +199,7 @@ impl TokenHash {
     }
 }
 
-impl fmt::Debug for TokenHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenHash(…)")
-    }
-}
+hidden_debug!(TokenHash);
 
 #[cfg(test)]
 mod tests {

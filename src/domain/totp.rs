@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use url::form_urlencoded::byte_serialize;
 
-use super::token::{base32_decode, base32_encode};
+use super::token::{base32_decode, base32_encode, hidden_debug, random};
 use super::{OperatorName, Timestamp, TokenError, TokenHash};
 
 /// Seconds for which a code stands.
@@ -106,11 +106,7 @@ impl TotpKey {
     }
 }
 
-impl std::fmt::Debug for TotpKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TotpKey(…)")
-    }
-}
+hidden_debug!(TotpKey);
 
 /// Something typed as a second factor.
 pub enum SecondFactorCode {
@@ -164,12 +160,6 @@ fn hash(octets: &[u8; 10]) -> TokenHash {
     digest.update("vestibule recovery code ");
     digest.update(octets);
     TokenHash::from_stored(digest.finalize().into())
-}
-
-fn random<const N: usize>() -> Result<[u8; N], TokenError> {
-    let mut octets = [0; N];
-    getrandom::fill(&mut octets).map_err(|e| TokenError::NoEntropy(e.to_string()))?;
-    Ok(octets)
 }
 
 /// Groups of four characters.

@@ -4,6 +4,7 @@
 //! stands for itself.
 
 use super::Actor;
+use super::account::names;
 
 /// The table that a code belongs to. `held` is a verdict and a state, with different words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,31 +36,23 @@ use Vocabulary::{
     Class, Destination, Event, Interface, Kind, Mail, Reason, Role, State, Status, Verdict,
 };
 
+// Templates use these names.
+names!(Vocabulary {
+    Verdict => "verdict",
+    Reason => "reason",
+    State => "state",
+    Status => "status",
+    Kind => "kind",
+    Class => "class",
+    Destination => "destination",
+    Mail => "mail",
+    Role => "role",
+    Event => "event",
+    Actor => "actor",
+    Interface => "interface",
+});
+
 impl Vocabulary {
-    /// Every vocabulary by its name in templates.
-    pub const ALL: [(&str, Self); 12] = [
-        ("verdict", Verdict),
-        ("reason", Reason),
-        ("state", State),
-        ("status", Status),
-        ("kind", Kind),
-        ("class", Class),
-        ("destination", Destination),
-        ("mail", Mail),
-        ("role", Role),
-        ("event", Event),
-        ("actor", Self::Actor),
-        ("interface", Interface),
-    ];
-
-    /// Finds the vocabulary with this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        let mut all = Self::ALL.iter();
-        all.find(|(own, _)| *own == name)
-            .map(|(_, vocabulary)| *vocabulary)
-    }
-
     /// The plain words of a code; the code itself if the table lacks it.
     #[must_use]
     pub fn words(self, code: &str) -> &str {

@@ -75,11 +75,11 @@ impl Results<'_> {
         };
         match taken {
             Ok(false) if self.found.evidence.is_some() => {}
-            Ok(_) => self.found.evidence = Some(Evidence::of(field)),
+            Ok(_) => self.found.evidence = Some(Evidence::of(*field)),
             Err(fault) => {
                 self.found = Authentication {
                     fault: Some(fault),
-                    evidence: Some(Evidence::of(field)),
+                    evidence: Some(Evidence::of(*field)),
                     ..Authentication::default()
                 }
             }
@@ -189,17 +189,10 @@ fn contains(text: &str, part: &str) -> bool {
 
 /// RFC 8601 2.7, and the `hardfail` of its predecessors.
 fn value_of(word: &str) -> Option<AuthenticationResult> {
-    Some(match word.to_ascii_lowercase().as_str() {
-        "pass" => AuthenticationResult::Pass,
-        "fail" | "hardfail" => AuthenticationResult::Fail,
-        "softfail" => AuthenticationResult::SoftFail,
-        "neutral" => AuthenticationResult::Neutral,
-        "policy" => AuthenticationResult::Policy,
-        "none" => AuthenticationResult::None,
-        "temperror" => AuthenticationResult::TempError,
-        "permerror" => AuthenticationResult::PermError,
-        _ => return None,
-    })
+    match word.to_ascii_lowercase().as_str() {
+        "hardfail" => Some(AuthenticationResult::Fail),
+        word => AuthenticationResult::from_name(word),
+    }
 }
 
 /// The domain's published policy: a property of type `policy`, or, as most programs write it, `p=` or
@@ -232,12 +225,7 @@ fn policy(result: &MethodResult, domain: Option<&Domain>) -> Option<DmarcPolicy>
 }
 
 fn policy_of(word: &str) -> Option<DmarcPolicy> {
-    match word.to_ascii_lowercase().as_str() {
-        "none" => Some(DmarcPolicy::None),
-        "quarantine" => Some(DmarcPolicy::Quarantine),
-        "reject" => Some(DmarcPolicy::Reject),
-        _ => None,
-    }
+    DmarcPolicy::from_name(&word.to_ascii_lowercase())
 }
 
 /// True if the value of an `ARC-Authentication-Results` field of this instance contains a DMARC pass for this

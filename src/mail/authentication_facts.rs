@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Evidence;
+use crate::domain::names;
 
 /// Results of a method (RFC 8601 2.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -19,35 +20,25 @@ pub enum AuthenticationResult {
     PermError,
 }
 
-impl AuthenticationResult {
-    /// Keyword in an `Authentication-Results` field.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Fail => "fail",
-            Self::SoftFail => "softfail",
-            Self::Neutral => "neutral",
-            Self::Policy => "policy",
-            Self::None => "none",
-            Self::TempError => "temperror",
-            Self::PermError => "permerror",
-        }
-    }
-}
-
-impl AuthenticationMethod {
-    /// Keyword in an `Authentication-Results` field.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Dmarc => "dmarc",
-            Self::Spf => "spf",
-            Self::Dkim => "dkim",
-            Self::Arc => "arc",
-        }
-    }
-}
+// The keywords of an `Authentication-Results` field.
+names!(AuthenticationResult {
+    Pass => "pass",
+    Fail => "fail",
+    SoftFail => "softfail",
+    Neutral => "neutral",
+    Policy => "policy",
+    None => "none",
+    TempError => "temperror",
+    PermError => "permerror",
+});
+names!(AuthenticationMethod { Dmarc => "dmarc", Spf => "spf", Dkim => "dkim", Arc => "arc" });
+names!(DmarcPolicy { None => "none", Quarantine => "quarantine", Reject => "reject" });
+names!(AuthenticationOutcome {
+    Pass => "pass",
+    Fail => "fail",
+    None => "none",
+    TempError => "temperror",
+});
 
 /// Policy of the domain's DMARC record (RFC 7489 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -84,6 +75,22 @@ pub struct AuthenticationDetail {
     pub properties: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+impl AuthenticationDetail {
+    /// A finding without properties.
+    pub(crate) fn new(
+        method: AuthenticationMethod,
+        result: AuthenticationResult,
+        reason: Option<String>,
+    ) -> Self {
+        Self {
+            method,
+            result,
+            properties: Vec::new(),
+            reason,
+        }
+    }
 }
 
 /// Reason why the results of our own MTA cannot be used.
@@ -123,18 +130,6 @@ pub enum AuthenticationOutcome {
     TempError,
 }
 
-impl AuthenticationOutcome {
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Fail => "fail",
-            Self::None => "none",
-            Self::TempError => "temperror",
-        }
-    }
-}
-
 /// Results of authenticating the From domain.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Authentication {
@@ -143,7 +138,7 @@ pub struct Authentication {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dmarc_policy: Option<DmarcPolicy>,
     /// The DMARC result of our MTA does not name its domain.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dmarc_unnamed: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spf: Option<AuthenticationResult>,
@@ -152,7 +147,7 @@ pub struct Authentication {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arc: Option<AuthenticationResult>,
     /// SPF or DKIM passed for a domain of the organization in From.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub aligned: bool,
     /// Reason why none of our MTA's results are recorded above; a failure if authentication is enforced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,14 +161,6 @@ pub struct Authentication {
     /// Finding of each method of our own check.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<AuthenticationDetail>,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 impl Authentication {
@@ -244,20 +231,28 @@ impl Authentication {
         (!texts.is_empty()).then(|| texts.join("; "))
     }
 
+    /// The methods that have a result.
+    pub(crate) fn by_method(
+        &self,
+    ) -> impl Iterator<Item = (AuthenticationMethod, AuthenticationResult)> {
+        let methods = [
+            (AuthenticationMethod::Dmarc, self.dmarc),
+            (AuthenticationMethod::Spf, self.spf),
+            (AuthenticationMethod::Dkim, self.dkim),
+            (AuthenticationMethod::Arc, self.arc),
+        ];
+        let results = methods.into_iter();
+        results.filter_map(|(method, result)| Some((method, result?)))
+    }
+
     /// The field that was used, or the result of each method of our own with the reason of the first.
     fn results(&self) -> Option<String> {
         if let Some(evidence) = &self.evidence {
             return Some(evidence.to_string());
         }
-        let methods = [
-            ("dmarc", self.dmarc),
-            ("spf", self.spf),
-            ("dkim", self.dkim),
-            ("arc", self.arc),
-        ];
-        let results: Vec<_> = methods
-            .iter()
-            .filter_map(|(name, result)| Some(format!("{name}={}", (*result)?.as_str())))
+        let results: Vec<_> = self
+            .by_method()
+            .map(|(method, result)| format!("{method}={result}"))
             .collect();
         let reason = self
             .details

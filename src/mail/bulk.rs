@@ -40,7 +40,7 @@ pub(super) fn bulk(header: &Header, envelope: &Envelope) -> Option<Evidence> {
         .iter()
         .find_map(|sign| header.first(sign).filter(is_sign))
         .or_else(precedence)
-        .map(|field| Evidence::of(&field))
+        .map(Evidence::of)
 }
 
 fn is_bulk(field: &Field) -> bool {

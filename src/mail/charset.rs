@@ -5,6 +5,9 @@
 //! contradict it: UTF-8 or ISO-2022-JP with a label of ASCII, or with none. Invalid octets are replaced,
 //! never dropped.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use super::{codepages, iso2022};
@@ -27,61 +30,37 @@ enum Charset {
     Utf32 {
         is_little: bool,
     },
-    /// Index of a code page of DOS.
-    CodePage(usize),
+    /// The upper half of a code page of DOS.
+    CodePage(&'static str),
 }
 
-/// Names that `encoding_rs` does not know, without separators.
-const ALIASES: [(&str, &str); 48] = [
-    ("ansi", "windows-1252"),
-    ("ansi1251", "windows-1251"),
-    ("ansi936", "gbk"),
-    ("big5eten", "big5"),
-    ("cp10000", "macintosh"),
-    ("cp1361", "euc-kr"),
-    ("cp20127", "us-ascii"),
-    ("cp20866", "koi8-r"),
-    ("cp21866", "koi8-u"),
-    ("cp51932", "euc-jp"),
-    ("cp51936", "gbk"),
-    ("cp51949", "euc-kr"),
-    ("cp54936", "gb18030"),
-    ("cp65001", "utf-8"),
-    ("cp866", "ibm866"),
-    ("cp874", "windows-874"),
-    ("cp932", "shift_jis"),
-    ("cp936", "gbk"),
-    ("cp943", "shift_jis"),
-    ("cp943c", "shift_jis"),
-    ("cp949", "euc-kr"),
-    ("cp950", "big5"),
-    ("eucgb2312cn", "gbk"),
-    ("euccn", "gbk"),
-    ("eucjis2004", "euc-jp"),
-    ("eucjisx0213", "euc-jp"),
-    ("eucjp", "euc-jp"),
-    ("eucjpms", "euc-jp"),
-    ("gb180302000", "gb18030"),
-    ("gb231280", "gbk"),
-    ("isolatin1", "windows-1252"),
-    ("johab", "euc-kr"),
-    ("koi8", "koi8-r"),
-    ("koi8ru", "koi8-u"),
-    ("latin9", "iso-8859-15"),
-    ("latin0", "iso-8859-15"),
-    ("latin10", "iso-8859-16"),
-    ("macroman", "macintosh"),
-    ("mscp932", "shift_jis"),
-    ("pck", "shift_jis"),
-    ("shiftjis2004", "shift_jis"),
-    ("shiftjisx0213", "shift_jis"),
-    ("uhc", "euc-kr"),
-    ("ujis", "euc-jp"),
-    ("unicode", "utf-16"),
-    ("utf8mb4", "utf-8"),
-    ("utf8sig", "utf-8"),
-    ("windows31j", "shift_jis"),
-];
+/// A line for each label of `encoding_rs`: the label, and names that it does not know, without separators.
+const LABELS: &str = "\
+big5 big5eten cp950
+euc-jp cp51932 eucjis2004 eucjisx0213 eucjp eucjpms ujis
+euc-kr cp1361 cp51949 cp949 johab uhc
+gb18030 cp54936 gb180302000
+gbk ansi936 cp51936 cp936 eucgb2312cn euccn gb231280
+ibm866 cp866
+iso-8859-15 latin9 latin0
+iso-8859-16 latin10
+koi8-r cp20866 koi8
+koi8-u cp21866 koi8ru
+macintosh cp10000 macroman
+shift_jis cp932 cp943 cp943c mscp932 pck shiftjis2004 shiftjisx0213 windows31j
+us-ascii cp20127
+utf-16 unicode
+utf-8 cp65001 utf8mb4 utf8sig
+windows-1251 ansi1251
+windows-1252 ansi isolatin1
+windows-874 cp874";
+
+/// The labels by the names of the table.
+static ALIASES: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
+    let lines = LABELS.lines().filter_map(|line| line.split_once(' '));
+    let aliases = lines.flat_map(|(label, names)| names.split(' ').map(move |name| (name, label)));
+    aliases.collect()
+});
 
 /// Names of ASCII, and names for an unknown charset (RFC 1428 3), without separators.
 const ASCII: [&str; 22] = [
@@ -151,8 +130,9 @@ fn whatwg(name: &str, bare: &str) -> Option<Charset> {
         return Some(Charset::CodePage(page));
     }
     let numbered = number.map(|number| format!("cp{number}"));
-    let alias = |bare: &str| ALIASES.iter().find(|(known, _)| *known == bare);
-    let known = alias(bare).or_else(|| alias(numbered.as_deref()?));
+    let known = ALIASES
+        .get(bare)
+        .or_else(|| ALIASES.get(numbered.as_deref()?));
     // With other separators: iso8859_1, iso_8859-15:1998, windows1252, latin-1.
     let hyphens = name.replace(['_', ' '], "-");
     let part = || {
@@ -175,7 +155,7 @@ fn whatwg(name: &str, bare: &str) -> Option<Charset> {
     };
     let windows = || Some(format!("windows-{}", number?));
     let encoding = match known {
-        Some((_, label)) => Encoding::for_label(label.as_bytes()),
+        Some(label) => Encoding::for_label(label.as_bytes()),
         None => Encoding::for_label(name.as_bytes())
             .or_else(|| Encoding::for_label(hyphens.as_bytes()))
             .or_else(|| Encoding::for_label(bare.as_bytes()))
@@ -262,12 +242,8 @@ fn utf7(octets: &[u8]) -> String {
             });
             continue;
         }
-        let is_verification_mail =
-            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-        let length = rest
-            .iter()
-            .take_while(|byte| is_verification_mail(byte))
-            .count();
+        let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+        let length = rest.iter().take_while(|byte| is_base64(byte)).count();
         if length == 0 {
             text.push('+');
         } else {

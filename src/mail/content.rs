@@ -7,7 +7,7 @@
 //! the text contains nothing that moves a cursor or changes the direction of text; HTML is as hostile as it
 //! came.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use mail_parser::decoders::html::html_to_text;
 
@@ -178,8 +178,8 @@ struct Parts<'a, 's> {
     attachments: Vec<Part<'a, 's>>,
     /// Indices of the multipart/alternative parts.
     alternatives: HashSet<usize>,
-    /// For each of these, the branches in it that contain plain text.
-    plain_branches: HashMap<usize, Branches>,
+    /// Each of these with a branch in it that contains plain text.
+    plain_branches: BTreeSet<(usize, usize)>,
 }
 
 /// An inline text.
@@ -189,11 +189,6 @@ struct TextPart<'a, 's> {
     text: String,
 }
 
-struct Branches {
-    first: usize,
-    has_more: bool,
-}
-
 impl<'a, 's> Parts<'a, 's> {
     /// Decodes at most `room` octets of text in total.
     fn of(structure: &'s Structure<'a>, room: usize) -> Self {
@@ -201,7 +196,7 @@ impl<'a, 's> Parts<'a, 's> {
             texts: Vec::new(),
             attachments: Vec::new(),
             alternatives: HashSet::new(),
-            plain_branches: HashMap::new(),
+            plain_branches: BTreeSet::new(),
         };
         let mut room = room;
         let mut is_first = true;
@@ -232,7 +227,7 @@ impl<'a, 's> Parts<'a, 's> {
             } else {
                 let text = decode(&part, &media, is_html, &mut room);
                 if !is_html && !text.trim().is_empty() {
-                    parts.has_plain(&part);
+                    parts.record_plain(&part);
                 }
                 parts.texts.push(TextPart {
                     part,
@@ -246,16 +241,9 @@ impl<'a, 's> Parts<'a, 's> {
     }
 
     /// Records the branches of alternatives that contain a plain text.
-    fn has_plain(&mut self, part: &Part<'a, 's>) {
-        for (alternative, branch) in self.alternatives(part) {
-            self.plain_branches
-                .entry(alternative)
-                .and_modify(|known| known.has_more |= known.first != branch)
-                .or_insert(Branches {
-                    first: branch,
-                    has_more: false,
-                });
-        }
+    fn record_plain(&mut self, part: &Part<'a, 's>) {
+        let branches = self.alternatives(part);
+        self.plain_branches.extend(branches);
     }
 
     /// Alternatives around a part, each with its direct child that contains the part.
@@ -276,9 +264,9 @@ impl<'a, 's> Parts<'a, 's> {
         self.alternatives(part)
             .into_iter()
             .any(|(alternative, branch)| {
-                self.plain_branches
-                    .get(&alternative)
-                    .is_some_and(|plain| plain.has_more || plain.first != branch)
+                let all = (alternative, usize::MIN)..=(alternative, usize::MAX);
+                let mut plain = self.plain_branches.range(all);
+                plain.any(|(_, plain)| *plain != branch)
             })
     }
 
@@ -368,7 +356,7 @@ fn attachment(part: &Part) -> Attachment {
             .and_then(|found| found.filename)
             .or_else(|| media.name()),
         content_type: media.kind().to_owned(),
-        content_id: content_id.as_ref().and_then(super::text::message_id),
+        content_id: content_id.and_then(super::text::message_id),
         octets: if part.is_message() {
             part.body().to_vec()
         } else {

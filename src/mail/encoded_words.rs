@@ -188,40 +188,40 @@ fn flush(run: &mut Vec<Word>, piece: &mut impl FnMut(Piece)) {
     let label = Label::parse(first.charset);
     let mut octets = Vec::new();
     // Base64 characters cut off within an octet continue in the next word.
-    let mut verification_mails: Vec<u8> = Vec::new();
+    let mut characters: Vec<u8> = Vec::new();
     for word in run.iter() {
         if word.is_base64 {
-            verification_mails.extend_from_slice(word.text);
+            characters.extend_from_slice(word.text);
             if !is_cut(word.text) {
-                octets.extend(base64(&std::mem::take(&mut verification_mails)));
+                octets.extend(base64(&std::mem::take(&mut characters)));
             }
         } else {
-            octets.extend(base64(&std::mem::take(&mut verification_mails)));
+            octets.extend(base64(&std::mem::take(&mut characters)));
             octets.extend(q_decode(word.text));
         }
     }
-    octets.extend(base64(&verification_mails));
+    octets.extend(base64(&characters));
     run.clear();
     piece(Piece::Encoded(charset::decode(&octets, label.as_ref())));
 }
 
 /// True for base64 cut off within an octet: neither padded nor whole, and the spare bits are not all zero.
 fn is_cut(text: &[u8]) -> bool {
-    let verification_mails: Vec<u8> = text
+    let characters: Vec<u8> = text
         .iter()
         .copied()
         .filter(|b| !b.is_ascii_whitespace())
         .collect();
-    if verification_mails.contains(&b'=') {
+    if characters.contains(&b'=') {
         return false;
     }
-    let zero_ends: &[u8] = match verification_mails.len() % 4 {
+    let zero_ends: &[u8] = match characters.len() % 4 {
         0 => return false,
         2 => b"AQgw",
         3 => b"AEIMQUYcgkosw048",
         _ => b"",
     };
-    !verification_mails
+    !characters
         .last()
         .is_some_and(|last| zero_ends.contains(last))
 }

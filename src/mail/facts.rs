@@ -70,6 +70,24 @@ impl Sender {
             Self::Unusable { written, .. } => written.as_deref(),
         }
     }
+
+    /// Domain of the single address in From, usable or not: it has to vouch for the message, even if it is a
+    /// mailing list's and not the author's.
+    #[must_use]
+    pub fn domain(&self) -> Option<Domain> {
+        let address = match self.address() {
+            Some(address) => address.clone(),
+            None => EmailAddress::parse(self.addr_spec()?).ok()?,
+        };
+        Some(address.domain().clone())
+    }
+
+    pub(super) fn unusable(fault: SenderFault) -> Self {
+        Self::Unusable {
+            fault,
+            written: None,
+        }
+    }
 }
 
 /// Reason why there is no usable sender.
@@ -143,15 +161,6 @@ pub struct Report {
     /// Message-ID of the reported message, without angle brackets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original_message_id: Option<String>,
-}
-
-/// Domain of the single address in From, usable or not.
-pub(super) fn domain_of(from: &Sender) -> Option<Domain> {
-    let address = match from.address() {
-        Some(address) => address.clone(),
-        None => EmailAddress::parse(from.addr_spec()?).ok()?,
-    };
-    Some(address.domain().clone())
 }
 
 /// SHA-256 over everything that stays the same when an MTA sends the same message again: the body and the
@@ -252,13 +261,6 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl Facts {
-    /// The domain that has to vouch for the message: the one in From as written, even if it is a mailing
-    /// list's and not the author's.
-    #[must_use]
-    pub fn from_domain(&self) -> Option<Domain> {
-        domain_of(&self.sender)
-    }
-
     /// Reason why the message fails enforced authentication, as one by the sender in From or by the author
     /// behind the list.
     #[must_use]
@@ -301,11 +303,10 @@ impl Facts {
     /// Evidence for [`class`](Self::class).
     #[must_use]
     pub fn evidence(&self) -> Option<&Evidence> {
-        match self.class() {
-            Class::Bounce => self.report.as_ref().map(|report| &report.evidence),
-            Class::Automatic => self.automatic.as_ref().or(self.presumed_automatic.as_ref()),
-            Class::Bulk => self.bulk.as_ref(),
-            Class::Normal => None,
-        }
+        let report = self.report.as_ref().map(|report| &report.evidence);
+        report
+            .or(self.automatic.as_ref())
+            .or(self.presumed_automatic.as_ref())
+            .or(self.bulk.as_ref())
     }
 }

@@ -94,14 +94,13 @@ fn date(value: &str) -> Option<String> {
 /// `23-Nov-26` as `23 Nov 26`: a hyphen before or after a letter does not begin a zone.
 fn split_hyphens(value: &str) -> String {
     let octets = value.as_bytes();
-    let is_verification_mail = |place: Option<usize>| {
+    let is_alphabetic = |place: Option<usize>| {
         place
             .and_then(|place| octets.get(place))
             .is_some_and(u8::is_ascii_alphabetic)
     };
     let replace = |(place, c): (usize, char)| {
-        let is_between =
-            is_verification_mail(place.checked_sub(1)) || is_verification_mail(Some(place + 1));
+        let is_between = is_alphabetic(place.checked_sub(1)) || is_alphabetic(Some(place + 1));
         if c == '-' && is_between { ' ' } else { c }
     };
     value.char_indices().map(replace).collect()

@@ -37,7 +37,7 @@ impl HeaderView {
     pub fn of(raw: &[u8]) -> Self {
         let section = Section::of(raw);
         let decoded = |name| {
-            let text = decode_unstructured(&section.first(name)?)?;
+            let text = decode_unstructured(section.first(name)?)?;
             Some(truncate(&text, MAX_VALUE)).filter(|text| !text.is_empty())
         };
         let lines = section.fields().take(MAX_FIELDS).map(|field| HeaderLine {

@@ -7,14 +7,12 @@
 //! whole field contains one `@`, encoded-words included, so that no reader can find another address in it.
 //! Quoted strings and comments must be closed, because readers disagree about the text after an unclosed one.
 
-use base64::Engine;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use mail_parser::decoders::charsets::map::charset_decoder;
 use memchr::memmem;
 
 use super::mailbox::{AddrSpec, domain, is_atext, is_encoded_word};
 use super::tokens::{HeaderToken, Scanner};
+use super::transfer;
 
 /// Finds the only address of a field.
 pub(super) fn only_mailbox(value: &[u8]) -> Option<AddrSpec<'_>> {
@@ -143,24 +141,8 @@ fn decode_q(text: &[u8]) -> Vec<u8> {
 
 /// RFC 2047 4.1, without characters outside of base64.
 fn decode_b(text: &[u8]) -> Vec<u8> {
-    const LENIENT: GeneralPurpose = GeneralPurpose::new(
-        &STANDARD,
-        GeneralPurposeConfig::new()
-            .with_decode_allow_trailing_bits(true)
-            .with_decode_padding_mode(DecodePaddingMode::RequireNone),
-    );
     text.split(|&byte| byte == b'=')
-        .flat_map(|piece| {
-            let mut piece: Vec<u8> = piece
-                .iter()
-                .copied()
-                .filter(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(byte))
-                .collect();
-            if piece.len() % 4 == 1 {
-                piece.pop();
-            }
-            LENIENT.decode(piece).unwrap_or_default()
-        })
+        .flat_map(transfer::base64)
         .collect()
 }
 

@@ -124,11 +124,11 @@ fn author_given(
     let original = "X-Original-From";
     match only(header, original) {
         Some(Ok(field)) => Some((original, author(&field))),
-        Some(Err(fault)) => Some((original, unusable(fault))),
+        Some(Err(fault)) => Some((original, Sender::unusable(fault))),
         None => {
             let sender = match only(header, "Reply-To")? {
                 Ok(field) => other_than(&field, is_list)?,
-                Err(fault) => unusable(fault),
+                Err(fault) => Sender::unusable(fault),
             };
             Some(("Reply-To", sender))
         }
@@ -145,13 +145,6 @@ fn only<'a>(header: &Header<'a>, name: &'static str) -> Option<Result<Field<'a>,
     })
 }
 
-fn unusable(fault: SenderFault) -> Sender {
-    Sender::Unusable {
-        fault,
-        written: None,
-    }
-}
-
 /// The single address besides the list's own; None if there is only the list's.
 fn other_than(field: &Field, is_list: &impl Fn(&str) -> bool) -> Option<Sender> {
     let value = field.unfold();
@@ -161,7 +154,7 @@ fn other_than(field: &Field, is_list: &impl Fn(&str) -> bool) -> Option<Sender> 
             return match only_mailbox(&value) {
                 Some(address) if is_list(&address.addr_spec()) => None,
                 Some(address) if field.certain => Some(usable(&address, true)),
-                _ => Some(unusable(fault)),
+                _ => Some(Sender::unusable(fault)),
             };
         }
     };
@@ -172,7 +165,7 @@ fn other_than(field: &Field, is_list: &impl Fn(&str) -> bool) -> Option<Sender> 
     match others[..] {
         [] => None,
         [one] if field.certain => Some(usable(one, false)),
-        _ => Some(unusable(SenderFault::SeveralAuthors)),
+        _ => Some(Sender::unusable(SenderFault::SeveralAuthors)),
     }
 }
 

@@ -33,42 +33,11 @@ const BLOCKS: [(u32, u32, Script); 14] = [
     (0x20000, 0x323AF, Script::EastAsian),
 ];
 
-/// Lower-case letters that look like a Latin one.
-const TWINS: [(char, char); 33] = [
-    ('а', 'a'),
-    ('в', 'b'),
-    ('с', 'c'),
-    ('ԁ', 'd'),
-    ('е', 'e'),
-    ('һ', 'h'),
-    ('і', 'i'),
-    ('ј', 'j'),
-    ('к', 'k'),
-    ('ӏ', 'l'),
-    ('м', 'm'),
-    ('п', 'n'),
-    ('о', 'o'),
-    ('р', 'p'),
-    ('ԛ', 'q'),
-    ('ѕ', 's'),
-    ('т', 't'),
-    ('ѵ', 'v'),
-    ('ԝ', 'w'),
-    ('х', 'x'),
-    ('у', 'y'),
-    ('ɑ', 'a'),
-    ('α', 'a'),
-    ('ε', 'e'),
-    ('ι', 'i'),
-    ('κ', 'k'),
-    ('ν', 'v'),
-    ('ο', 'o'),
-    ('ρ', 'p'),
-    ('τ', 't'),
-    ('υ', 'u'),
-    ('χ', 'x'),
-    ('ı', 'i'),
-];
+/// Lower-case letters that look like a Latin one, and below them the Latin ones.
+const TWINS: (&str, &str) = (
+    "авсԁеһіјкӏмпорԛѕтѵԝхуɑαεικνορτυχı",
+    "abcdehijklmnopqstvwxyaaeikvoptuxi",
+);
 
 /// A warning about a domain, if there is one.
 pub(super) fn lookalike(domain: &Domain) -> Option<String> {
@@ -86,11 +55,11 @@ pub(super) fn lookalike(domain: &Domain) -> Option<String> {
         .then(|| format!("{shown} ({domain}) mixes scripts"))
 }
 
-fn as_latin(verification_mail: char) -> char {
-    TWINS
-        .iter()
-        .find(|(twin, _)| *twin == verification_mail)
-        .map_or(verification_mail, |(_, latin)| *latin)
+fn as_latin(letter: char) -> char {
+    let mut twins = TWINS.0.chars().zip(TWINS.1.chars());
+    twins
+        .find(|(twin, _)| *twin == letter)
+        .map_or(letter, |(_, latin)| latin)
 }
 
 fn mixes_scripts(label: &str) -> bool {
@@ -107,8 +76,8 @@ fn mixes_scripts(label: &str) -> bool {
     false
 }
 
-fn script(verification_mail: char) -> Script {
-    let code = u32::from(verification_mail);
+fn script(letter: char) -> Script {
+    let code = u32::from(letter);
     BLOCKS
         .iter()
         .find(|(first, last, _)| (*first..=*last).contains(&code))
@@ -118,6 +87,12 @@ fn script(verification_mail: char) -> Script {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_twin_has_its_letter() {
+        assert_eq!(TWINS.0.chars().count(), TWINS.1.len());
+        assert!(TWINS.1.bytes().all(|letter| letter.is_ascii_lowercase()));
+    }
 
     #[test]
     fn lookalike_letters_and_mixed_scripts_are_reported() {

@@ -50,7 +50,7 @@ pub struct Masked {
 #[must_use]
 pub fn mask(raw: &[u8], own: &OwnLinks) -> Option<Masked> {
     let mut edits = Edits::default();
-    Search { own }.message(raw, 0, &mut edits);
+    mask_message(own, raw, 0, &mut edits);
     if edits.octets.is_empty() {
         return None;
     }
@@ -77,72 +77,66 @@ impl Edits {
     }
 }
 
-struct Search<'a> {
-    own: &'a OwnLinks,
+fn mask_message(own: &OwnLinks, raw: &[u8], level: u8, edits: &mut Edits) {
+    for token in tokens(raw, own, MOST_EDITS) {
+        if edits.octets.len() >= MOST_EDITS {
+            return;
+        }
+        edits.links.extend(token.first());
+        edits.octets.extend(token.iter().map(|at| (*at, b'x')));
+    }
+    if level >= MOST_LEVELS {
+        return;
+    }
+    mask_encoded_words(own, raw, edits);
+    let mut parts = encoded_parts(raw).peekable();
+    while let Some(part) = parts.next() {
+        let end = parts.peek().map_or(raw.len(), |next| next.field);
+        if part.body < end {
+            let mut view = View::default();
+            view.take(raw, part.body, end, part.coding);
+            mask_decoded(own, &view, raw, level + 1, edits);
+        }
+    }
 }
 
-impl Search<'_> {
-    fn message(&self, raw: &[u8], level: u8, edits: &mut Edits) {
-        for token in tokens(raw, self.own, MOST_EDITS) {
-            if edits.octets.len() >= MOST_EDITS {
-                return;
-            }
-            edits.links.extend(token.first());
-            edits.octets.extend(token.iter().map(|at| (*at, b'x')));
-        }
-        if level >= MOST_LEVELS {
-            return;
-        }
-        self.encoded_words(raw, edits);
-        let mut parts = encoded_parts(raw).peekable();
-        while let Some(part) = parts.next() {
-            let end = parts.peek().map_or(raw.len(), |next| next.field);
-            if part.body < end {
-                let mut view = View::default();
-                view.take(raw, part.body, end, part.coding);
-                self.mask_decoded(&view, raw, level + 1, edits);
-            }
-        }
+/// Decoded content may be a message with encoded parts of its own.
+fn mask_decoded(own: &OwnLinks, view: &View, raw: &[u8], level: u8, edits: &mut Edits) {
+    if view.text.is_empty() {
+        return;
     }
+    let mut inner = Edits::default();
+    mask_message(own, &view.text, level, &mut inner);
+    let links = inner.links.iter();
+    edits
+        .links
+        .extend(links.filter_map(|at| view.source(*at, raw)));
+    for (at, octet) in inner.octets {
+        view.overwrite(at, octet, raw, edits);
+    }
+}
 
-    /// Decoded content may be a message with encoded parts of its own.
-    fn mask_decoded(&self, view: &View, raw: &[u8], level: u8, edits: &mut Edits) {
-        if view.text.is_empty() {
-            return;
+/// Runs of encoded-words, which readers join: a link is longer than one of them may be.
+fn mask_encoded_words(own: &OwnLinks, raw: &[u8], edits: &mut Edits) {
+    let mut view = View::default();
+    let mut last_end = None;
+    let mut from = 0;
+    while let Some(at) = memmem::find(&raw[from..], b"=?").map(|at| at + from) {
+        let Some(word) = EncodedWord::at(raw, at) else {
+            from = at + 2;
+            continue;
+        };
+        let joins =
+            last_end.is_some_and(|end: usize| raw[end..at].iter().all(u8::is_ascii_whitespace));
+        if !joins || view.text.len() > LONGEST_WORDS {
+            mask_decoded(own, &view, raw, MOST_LEVELS, edits);
+            view = View::default();
         }
-        let mut inner = Edits::default();
-        self.message(&view.text, level, &mut inner);
-        let links = inner.links.iter();
-        edits
-            .links
-            .extend(links.filter_map(|at| view.source(*at, raw)));
-        for (at, octet) in inner.octets {
-            view.overwrite(at, octet, raw, edits);
-        }
+        view.take(raw, word.from, word.to, word.coding);
+        last_end = Some(word.to + 2);
+        from = word.to + 2;
     }
-
-    /// Runs of encoded-words, which readers join: a link is longer than one of them may be.
-    fn encoded_words(&self, raw: &[u8], edits: &mut Edits) {
-        let mut view = View::default();
-        let mut last_end = None;
-        let mut from = 0;
-        while let Some(at) = memmem::find(&raw[from..], b"=?").map(|at| at + from) {
-            let Some(word) = EncodedWord::at(raw, at) else {
-                from = at + 2;
-                continue;
-            };
-            let joins =
-                last_end.is_some_and(|end: usize| raw[end..at].iter().all(u8::is_ascii_whitespace));
-            if !joins || view.text.len() > LONGEST_WORDS {
-                self.mask_decoded(&view, raw, MOST_LEVELS, edits);
-                view = View::default();
-            }
-            view.take(raw, word.from, word.to, word.coding);
-            last_end = Some(word.to + 2);
-            from = word.to + 2;
-        }
-        self.mask_decoded(&view, raw, MOST_LEVELS, edits);
-    }
+    mask_decoded(own, &view, raw, MOST_LEVELS, edits);
 }
 
 /// `=?charset?B?text?=` or with `Q`; the position of its text.

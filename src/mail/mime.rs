@@ -4,47 +4,30 @@
 pub(super) use super::media::Media;
 
 use super::header::Section;
-use super::structure::{Part, Structure};
+use super::structure::Structure;
 use super::transfer::{self, TransferEncoding};
 
-/// A header with the content below it: a message or a part of one.
-#[derive(Clone, Copy)]
-pub(super) struct Entity<'a> {
-    pub(super) header: Section<'a>,
-}
-
-impl<'a> Entity<'a> {
-    #[cfg(test)]
-    pub(super) fn of(raw: &'a [u8]) -> Self {
-        Self {
-            header: Section::of(raw),
-        }
-    }
-
+impl<'a> Section<'a> {
     pub(super) fn media(&self) -> Media {
-        self.header
-            .first("Content-Type")
+        self.first("Content-Type")
             .and_then(|field| Media::parse(field.value))
             .unwrap_or_default()
     }
 
     /// Direct parts of a multipart; none of anything else.
-    pub(super) fn parts(&self, media: &Media) -> impl Iterator<Item = Entity<'a>> + use<'a> {
-        let structure = Structure::below(self.header.body, media);
-        let entity = |part: Part<'a, '_>| Entity {
-            header: part.section(),
-        };
+    pub(super) fn parts(&self, media: &Media) -> impl Iterator<Item = Self> + use<'a> {
+        let structure = Structure::below(self.body, media);
         let parts: Vec<_> = structure
             .iter()
-            .flat_map(|structure| structure.root().children().map(entity))
+            .flat_map(|structure| structure.root().children().map(|part| part.section()))
             .collect();
         parts.into_iter()
     }
 
     /// The first `most` octets of the body, without the transfer encoding.
     pub(super) fn decode(&self, most: usize) -> Vec<u8> {
-        let body = &self.header.body[..self.header.body.len().min(most)];
-        transfer::decode(body, TransferEncoding::of(&self.header))
+        let body = &self.body[..self.body.len().min(most)];
+        transfer::decode(body, TransferEncoding::of(self))
     }
 }
 
@@ -53,7 +36,7 @@ mod tests {
     use super::*;
 
     fn kinds(raw: &str) -> Vec<String> {
-        let entity = Entity::of(raw.as_bytes());
+        let entity = Section::of(raw.as_bytes());
         let media = entity.media();
         entity
             .parts(&media)
@@ -82,8 +65,8 @@ mod tests {
             ("8bit", "hello world", "hello world"),
         ] {
             let raw = format!("Content-Transfer-Encoding: {encoding}\r\n\r\n{body}");
-            assert_eq!(Entity::of(raw.as_bytes()).decode(64), text.as_bytes());
+            assert_eq!(Section::of(raw.as_bytes()).decode(64), text.as_bytes());
         }
-        assert_eq!(Entity::of(b"\r\nhello world").decode(5), b"hello");
+        assert_eq!(Section::of(b"\r\nhello world").decode(5), b"hello");
     }
 }

@@ -59,6 +59,7 @@ pub use facts::{
 pub use failure::Failure;
 pub use fields::MessageFields;
 pub use first_line::first_line;
+pub use header::mbox_lines;
 pub use header_view::{HeaderLine, HeaderView};
 pub use mask::{Masked, OwnLinks, mask};
 pub use media::Media;
@@ -84,12 +85,6 @@ pub struct Identity {
     pub spam: Arc<[SpamMark]>,
 }
 
-/// Length of the mbox lines at the top of a message, which are not part of it.
-#[must_use]
-pub fn mbox_lines(raw: &[u8]) -> usize {
-    header::mbox_lines(raw)
-}
-
 /// Field that marks messages that passed this installation, with our hostname as its value.
 pub const LOOP_FIELD: &str = "X-Vestibule-Loop";
 
@@ -105,7 +100,7 @@ fn mbox_line(raw: &[u8]) -> Option<Evidence> {
 pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
     let header = Header::of(raw);
     let from = sender::sender(&header);
-    let from_domain = facts::domain_of(&from);
+    let from_domain = from.domain();
     let list_author::Resolved {
         sender,
         author_behind_list,
@@ -121,18 +116,13 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
     };
     let mut senders = vec![&sender];
     senders.extend(author_behind_list.as_ref().map(|behind| &behind.author));
-    let message_id = header
-        .first("Message-ID")
-        .as_ref()
-        .and_then(text::message_id);
+    let message_id = header.first("Message-ID").and_then(text::message_id);
     Facts {
         date: match message_id {
             Some(_) => None,
             None => header
                 .section
-                .fields()
-                .find(|field| field.is("Date"))
-                .as_ref()
+                .first("Date")
                 .and_then(text::decode_unstructured),
         },
         automatic: automatic::automatic(&header, envelope, &senders, subject.as_deref())
@@ -174,7 +164,7 @@ fn own_mark(header: &Header, own: &Identity) -> Option<Evidence> {
     header
         .all(LOOP_FIELD)
         .find(|field| field.text().eq_ignore_ascii_case(own.hostname.as_str()))
-        .map(|field| Evidence::of(&field))
+        .map(Evidence::of)
 }
 
 fn received_fields(header: &Header) -> u32 {

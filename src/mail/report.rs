@@ -5,7 +5,7 @@
 //! message, as people forward them, does not count.
 
 use super::header::{Field, Header, Section};
-use super::mime::{Entity, Media};
+use super::mime::Media;
 use super::report_text;
 use super::smtp_reply;
 use super::text::message_id;
@@ -31,9 +31,7 @@ pub(super) enum Reported {
 
 /// Parses a report.
 pub(super) fn report(header: &Header, envelope: &Envelope, sender: &Sender) -> Reported {
-    let message = Entity {
-        header: header.section,
-    };
+    let message = header.section;
     let media = message.media();
     let is_report = media.is("multipart/report");
     let stated = media.report_type().filter(|_| is_report).map(stated_kind);
@@ -80,7 +78,7 @@ pub(super) fn report(header: &Header, envelope: &Envelope, sender: &Sender) -> R
 
 fn content_type(header: &Header) -> Evidence {
     let field = header.section.first("Content-Type");
-    field.map_or_else(|| Evidence::new("Content-Type", b""), |f| Evidence::of(&f))
+    field.map_or_else(|| Evidence::new("Content-Type", b""), Evidence::of)
 }
 
 fn start(header: &Header, kind: ReportKind) -> Report {
@@ -104,64 +102,51 @@ fn stated_kind(report_type: &str) -> Option<ReportKind> {
 
 /// Reads the parts of a report. Returns the kind of the first machine-readable one.
 fn read_parts(
-    entity: &Entity,
+    section: &Section,
     media: &Media,
     report: &mut Report,
     level: usize,
 ) -> Option<ReportKind> {
     let mut kind = machine_readable(media);
     if kind.is_some() {
-        read_status(entity, report);
+        read_status(section, report);
         return kind;
     }
     if level == MOST_LEVELS {
         return None;
     }
-    for part in entity.parts(media) {
+    for part in section.parts(media) {
         let media = part.media();
         if media.is_multipart() || machine_readable(&media).is_some() {
             let found = read_parts(&part, &media, report, level + 1);
             kind = kind.or(found);
         } else if is_returned_message(&media) && report.original_message_id.is_none() {
             let original = part.decode(MOST_STATUS);
-            let field = Section::of(&original)
-                .first("Message-ID")
-                .as_ref()
-                .and_then(message_id);
-            report.original_message_id = field;
+            let field = Section::of(&original).first("Message-ID");
+            report.original_message_id = field.and_then(message_id);
         }
     }
     kind
 }
 
 fn machine_readable(media: &Media) -> Option<ReportKind> {
-    const KINDS: [(&str, ReportKind); 4] = [
-        ("message/delivery-status", ReportKind::Dsn),
-        ("message/global-delivery-status", ReportKind::Dsn),
-        ("message/disposition-notification", ReportKind::Mdn),
-        ("message/global-disposition-notification", ReportKind::Mdn),
-    ];
-    KINDS
-        .iter()
-        .find(|(name, _)| media.is(name))
-        .map(|(_, kind)| *kind)
+    stated_kind(media.kind().strip_prefix("message/")?)
 }
 
 fn is_returned_message(media: &Media) -> bool {
-    [
-        "message/rfc822",
-        "message/global",
-        "text/rfc822-headers",
-        "message/rfc822-headers",
-        "message/global-headers",
-    ]
-    .iter()
-    .any(|name| media.is(name))
+    matches!(
+        media.kind(),
+        "message/rfc822"
+            | "message/global"
+            | "text/rfc822-headers"
+            | "message/rfc822-headers"
+            | "message/global-headers"
+    )
 }
 
 /// The groups of fields of RFC 3464 2.1; RFC 8098 3.1 has one group with a recipient in it.
-fn read_status(entity: &Entity, report: &mut Report) {
-    let text = entity.decode(MOST_STATUS);
+fn read_status(section: &Section, report: &mut Report) {
+    let text = section.decode(MOST_STATUS);
     let mut rest: &[u8] = &text;
     while !rest.is_empty() {
         let group = Section::of(rest);
@@ -210,7 +195,7 @@ fn read_status_field(field: &Field, recipient: &mut ReportedRecipient, report: &
     } else if field.is("Status") {
         recipient.status = status_code(word());
     } else if field.is("Original-Message-ID") {
-        report.original_message_id = message_id(field);
+        report.original_message_id = message_id(*field);
     }
 }
 

@@ -5,7 +5,7 @@
 //! as a combination: a subject and a phrase.
 
 use super::header::{Field, Header, Section};
-use super::mime::{Entity, Media};
+use super::mime::Media;
 use super::text::{decode_unstructured, message_id};
 use super::{Evidence, ReportedRecipient, Sender};
 use crate::domain::{Envelope, ReversePath};
@@ -191,12 +191,12 @@ pub(super) fn is_from_a_mailer(header: &Header, envelope: &Envelope, sender: &Se
 
 /// Searches a message of a mail server for the form of a report: Exim's field, or a known subject with one of
 /// the phrases near the beginning of the text.
-pub(super) fn evidence(header: &Header, message: &Entity, media: &Media) -> Option<Evidence> {
+pub(super) fn evidence(header: &Header, message: &Section, media: &Media) -> Option<Evidence> {
     if let Some(field) = header.first("X-Failed-Recipients") {
-        return Some(Evidence::of(&field));
+        return Some(Evidence::of(field));
     }
     let field = header.first("Subject")?;
-    let subject = decode_unstructured(&field)?.to_lowercase();
+    let subject = decode_unstructured(field)?.to_lowercase();
     let subject = without_tags(&subject);
     if !SUBJECTS.iter().any(|start| subject.starts_with(start)) {
         return None;
@@ -205,7 +205,7 @@ pub(super) fn evidence(header: &Header, message: &Entity, media: &Media) -> Opti
     PHRASES
         .iter()
         .any(|phrase| opening.contains(phrase))
-        .then(|| Evidence::of(&field))
+        .then(|| Evidence::of(field))
 }
 
 /// The subject without the decoration of some mail servers: `*** … ***`, `[Postmaster] …`.
@@ -242,17 +242,17 @@ pub(super) fn recipients(header: &Header) -> Vec<ReportedRecipient> {
 }
 
 /// The first Message-ID in the body: that of the returned message after the text.
-pub(super) fn original_message_id(message: &Entity, media: &Media) -> Option<String> {
+pub(super) fn original_message_id(message: &Section, media: &Media) -> Option<String> {
     let text = first_text(message, media);
     let line = text.split(|&byte| byte == b'\n').find(|line| {
         line.get(..11)
             .is_some_and(|name| name.eq_ignore_ascii_case(b"message-id:"))
     })?;
-    message_id(&Section::of(line).fields().next()?)
+    message_id(Section::of(line).fields().next()?)
 }
 
 /// The beginning of the text, in lower case, with single spaces.
-fn opening(message: &Entity, media: &Media) -> String {
+fn opening(message: &Section, media: &Media) -> String {
     let text = first_text(message, media);
     let text = String::from_utf8_lossy(&text[..text.len().min(OPENING)]);
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -260,7 +260,7 @@ fn opening(message: &Entity, media: &Media) -> String {
 }
 
 /// The first part without parts of its own; an invalid multipart without parts counts as text, too.
-fn first_text(message: &Entity, media: &Media) -> Vec<u8> {
+fn first_text(message: &Section, media: &Media) -> Vec<u8> {
     let mut part = *message;
     let mut inner = part.parts(media).next();
     for _ in 0..MOST_LEVELS {

@@ -22,10 +22,7 @@ pub(super) fn sender(header: &Header) -> Sender {
         (None, _) => SenderFault::Missing,
         (Some(field), None) => return author(&field),
     };
-    Sender::Unusable {
-        fault,
-        written: None,
-    }
+    Sender::unusable(fault)
 }
 
 /// Parses a field that has to name one author.
@@ -45,10 +42,7 @@ pub(super) fn author(field: &Field) -> Sender {
     } else {
         SenderFault::Ambiguous("the header is broken by a line that is no field".to_owned())
     };
-    Sender::Unusable {
-        fault,
-        written: None,
-    }
+    Sender::unusable(fault)
 }
 
 /// Checks that an account can have this address. An unusable address is still shown as written.

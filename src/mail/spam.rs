@@ -58,7 +58,7 @@ pub(super) fn mark(section: &Section, marks: &[SpamMark]) -> Option<Evidence> {
     }
     above_our_received(section.fields())
         .find(|field| marks.iter().any(|mark| mark.is(field)))
-        .map(|field| Evidence::of(&field))
+        .map(Evidence::of)
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memmem};
+use memchr::memmem;
 
-use super::header::{Section, is_header_line, mbox_lines};
+use super::header::{Section, is_header_line, line_end, mbox_lines};
 use super::media::Media;
 use super::transfer::{self, TransferEncoding};
 
@@ -214,11 +214,10 @@ impl<'a, 's> Part<'a, 's> {
 }
 
 fn media(section: &Section, in_digest: bool) -> Media {
-    match section.first("Content-Type") {
-        Some(field) => Media::parse(field.value).unwrap_or_default(),
-        None if in_digest => Media::message(),
-        None => Media::default(),
+    if in_digest && section.first("Content-Type").is_none() {
+        return Media::message();
     }
+    section.media()
 }
 
 /// A multipart or message whose end was not found yet.
@@ -418,17 +417,12 @@ impl Walk<'_> {
             self.boundaries -= usize::from(open.boundary.is_some());
             let node = &mut self.nodes[open.node];
             node.body.end = before.len().max(node.body.start);
-            // The first part would be the next node.
+            // A multipart without parts is a leaf: its first part would be the next node.
             if open.node + 1 == count {
                 node.kind = Kind::Leaf;
             }
         }
     }
-}
-
-/// End of the line at `start`, including its LF.
-fn line_end(bytes: &[u8], start: usize) -> usize {
-    memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |length| start + length + 1)
 }
 
 #[cfg(test)]

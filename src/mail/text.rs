@@ -19,7 +19,7 @@ const MOST_EVIDENCE: usize = 200;
 
 impl Evidence {
     /// The field as evidence: unfolded, on one line, shortened.
-    pub(super) fn of(field: &Field) -> Self {
+    pub(super) fn of(field: Field) -> Self {
         Self::new(field.name, field.value)
     }
 
@@ -61,8 +61,8 @@ pub(super) fn is_unsafe(c: char) -> bool {
 }
 
 /// Decoded text with single spaces; None if nothing is left.
-pub(super) fn decode_unstructured(field: &Field) -> Option<String> {
-    decode_unstructured_in(field, None)
+pub(super) fn decode_unstructured(field: Field) -> Option<String> {
+    decode_unstructured_in(&field, None)
 }
 
 /// The Subject of a message, in which raw octets may be in the charset of the body.
@@ -105,7 +105,7 @@ fn one_line(text: &str) -> Option<String> {
 }
 
 /// Content of the first angle brackets of a Message-ID or the like, or else the whole value.
-pub(super) fn message_id(field: &Field) -> Option<String> {
+pub(super) fn message_id(field: Field) -> Option<String> {
     let bytes = &field.value[..field.value.len().min(MOST_TEXT)];
     let text = lossy(bytes);
     let id = match text.split_once('<') {
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     fn subject(raw: &[u8]) -> Option<String> {
-        decode_unstructured(&Header::of(raw).first("Subject").expect("a subject"))
+        decode_unstructured(Header::of(raw).first("Subject").expect("a subject"))
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
             ("Message-ID: <>\r\n", None),
         ] {
             let field = Header::of(raw.as_bytes()).first("Message-ID");
-            assert_eq!(message_id(&field.expect("an id")).as_deref(), id, "{raw}");
+            assert_eq!(message_id(field.expect("an id")).as_deref(), id, "{raw}");
         }
     }
 }

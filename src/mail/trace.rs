@@ -4,9 +4,8 @@
 //! at the top, so the fields above that of our MTA are its own. An MTA that passes mail to a filter and takes
 //! it back from the same machine adds a Received field each time; these are skipped.
 
-use std::net::IpAddr;
-
 use super::header::Field;
+use crate::domain::parse_address;
 
 /// The fields above the Received field of our own MTA.
 pub(super) fn above_our_received<'a>(
@@ -22,19 +21,9 @@ pub(super) fn is_from_this_machine(field: &Field) -> bool {
     let text = field.text();
     let mut addresses = text
         .split(|c: char| c.is_whitespace() || "()[]<>;,=\"".contains(c))
-        .filter_map(address)
+        .filter_map(parse_address)
         .peekable();
     addresses.peek().is_some() && addresses.all(|address| address.is_loopback())
-}
-
-/// Content of an address literal (RFC 5321 4.1.3), or a bare address.
-fn address(word: &str) -> Option<IpAddr> {
-    let address = match word.get(..5) {
-        Some(tag) if tag.eq_ignore_ascii_case("ipv6:") => &word[5..],
-        _ => word,
-    };
-    let address: IpAddr = address.split('%').next()?.parse().ok()?;
-    Some(address.to_canonical())
 }
 
 #[cfg(test)]

@@ -103,15 +103,22 @@ impl Quantum {
     }
 }
 
-fn sextet(byte: u8) -> Option<u8> {
-    match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' => Some(62),
-        b'/' => Some(63),
-        _ => None,
+pub(super) const BASE64: &[u8; 64] =
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// Value of each character of base64; 64 for others.
+const VALUES: [u8; 256] = {
+    let mut values = [64; 256];
+    let mut value = 0_u8;
+    while value < 64 {
+        values[BASE64[value as usize] as usize] = value;
+        value += 1;
     }
+    values
+};
+
+pub(super) fn sextet(byte: u8) -> Option<u8> {
+    Some(VALUES[usize::from(byte)]).filter(|value| *value < 64)
 }
 
 /// RFC 2045 6.7. An invalid escape stays as it is.
@@ -167,16 +174,16 @@ fn decode_uuencoded(body: &[u8]) -> Vec<u8> {
         if line == b"end" {
             break;
         }
-        let Some((&length, verification_mails)) = line.split_first() else {
+        let Some((&length, characters)) = line.split_first() else {
             continue;
         };
         let bits = |place: usize| {
-            verification_mails
+            characters
                 .get(place)
                 .map_or(0, |b| b.wrapping_sub(b' ') & 0x3f)
         };
         let length = usize::from(length.wrapping_sub(b' ') & 0x3f);
-        for octet in 0..length.min(verification_mails.len()) {
+        for octet in 0..length.min(characters.len()) {
             let (group, place) = (octet / 3 * 4, octet % 3);
             octets.push(match place {
                 0 => bits(group) << 2 | bits(group + 1) >> 4,

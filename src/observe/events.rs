@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::{TARGET, metrics};
 use crate::domain::{
     AccountId, DestinationName, EmailAddress, HookCallId, Kind, LedgerId, OperatorName, Origin,
-    PortalName, RequestId, Timestamp, Verdict,
+    PortalName, RequestId, Timestamp, Verdict, join,
 };
 use crate::store::{ArrivalOutcome, SetAside};
 
@@ -307,9 +307,8 @@ pub fn canary_recovered() {
 
 /// All listeners are up.
 pub fn daemon_started(smtp: &[SocketAddr], http: SocketAddr, admin: SocketAddr) {
-    let smtp: Vec<_> = smtp.iter().map(ToString::to_string).collect();
     event!(INFO "daemon.started", version = env!("CARGO_PKG_VERSION"),
-        smtp = smtp.join(","), http = %http, admin = %admin);
+        smtp = join(smtp, ","), http = %http, admin = %admin);
 }
 
 /// The drain begins. `cause` is the signal.

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::domain::{
-    Account, AccountId, Actor, EmailAddress, PortalName, Proof, Status, Timestamp,
+    Account, AccountId, Actor, EmailAddress, PortalName, Proof, Status, Timestamp, names,
 };
 use crate::mail::is_program;
 use crate::store::{Added, Choice, Forgetting, Forgotten, MailCause, Proved, Store, StoreError};
@@ -75,18 +75,14 @@ pub struct CustomerOutcome {
     pub released: Option<usize>,
 }
 
-impl CustomerAction {
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "verify" => Some(Self::Verify),
-            "block" => Some(Self::Block),
-            "unblock" => Some(Self::Unblock),
-            "resend" => Some(Self::Resend),
-            _ => None,
-        }
-    }
+names!(CustomerAction {
+    Verify => "verify",
+    Block => "block",
+    Unblock => "unblock",
+    Resend => "resend",
+});
 
+impl CustomerAction {
     /// The word for the result: `verified`, `blocked`, `unblocked` or `resent`.
     #[must_use]
     pub fn outcome(self) -> &'static str {

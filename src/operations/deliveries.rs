@@ -5,7 +5,9 @@ use utoipa::ToSchema;
 
 use super::requests::{RequestAction, act_on_requests, matching_requests};
 use crate::config::Config;
-use crate::domain::{Actor, DestinationName, EventPattern, PortalName, RequestState, Timestamp};
+use crate::domain::{
+    Actor, DestinationName, EventPattern, PortalName, RequestState, Timestamp, names,
+};
 use crate::store::{DownDestination, RequestCount, RequestFilter, Store, StoreError, WaitingWork};
 
 /// A destination, or a hook, and its queue.
@@ -56,17 +58,7 @@ pub enum QueueState {
     Paused,
 }
 
-impl QueueState {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Retrying => "retrying",
-            Self::Down => "down",
-            Self::Paused => "paused",
-        }
-    }
-}
+names!(QueueState { Up => "up", Retrying => "retrying", Down => "down", Paused => "paused" });
 
 impl QueueStatus {
     /// Adds what waits and whether it is down. Not called before the portals of the queue are known.

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::customers::NOT_A_CUSTOMER;
 use super::people_csv::PeopleLine;
 use crate::config::Config;
-use crate::domain::{Actor, Timestamp};
+use crate::domain::{Actor, Timestamp, names};
 use crate::store::{Person, PersonChange, PersonOutcome, Store, StoreError};
 
 /// People in one transaction: few, so that mail does not wait for them.
@@ -28,18 +28,13 @@ pub enum ImportOutcome {
     Refused,
 }
 
-impl ImportOutcome {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Changed => "changed",
-            Self::Unchanged => "unchanged",
-            Self::Blocked => "blocked",
-            Self::Refused => "refused",
-        }
-    }
-}
+names!(ImportOutcome {
+    Created => "created",
+    Changed => "changed",
+    Unchanged => "unchanged",
+    Blocked => "blocked",
+    Refused => "refused",
+});
 
 /// A person of an import, and what became of them.
 #[derive(Debug, Clone, Serialize, ToSchema)]

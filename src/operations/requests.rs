@@ -1,7 +1,7 @@
 //! Operators' actions on requests, one or many.
 
 use super::bulk::{MOST_AT_ONCE, Outcomes, bulk};
-use crate::domain::{Actor, RequestId, RequestState, Timestamp, Transition};
+use crate::domain::{Actor, RequestId, RequestState, Timestamp, Transition, names};
 use crate::store::{Page, Request, RequestFilter, Store, StoreError};
 
 /// Actions on a request.
@@ -12,26 +12,9 @@ pub enum RequestAction {
     Retry,
 }
 
+names!(RequestAction { Release => "release", Discard => "discard", Retry => "retry" });
+
 impl RequestAction {
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "release" => Some(Self::Release),
-            "discard" => Some(Self::Discard),
-            "retry" => Some(Self::Retry),
-            _ => None,
-        }
-    }
-
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Release => "release",
-            Self::Discard => "discard",
-            Self::Retry => "retry",
-        }
-    }
-
     /// True if the action is possible in this state, as far as the state tells.
     #[must_use]
     pub fn applies_to(self, state: RequestState) -> bool {

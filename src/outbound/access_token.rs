@@ -96,10 +96,8 @@ impl AccessTokens {
         }
         kept.token = None;
         kept.asked = Some(Instant::now());
-        let output = run(program, args)
-            .await
-            .map_err(|cause| TokenFailure(format!("{shown}: {cause}")))?;
-        let token = parse(&output).map_err(|cause| TokenFailure(format!("{shown}: {cause}")))?;
+        let token = run(program, args).await.and_then(|output| parse(&output));
+        let token = token.map_err(|cause| TokenFailure(format!("{shown}: {cause}")))?;
         let text = token.text.clone();
         kept.token = Some(token);
         Ok(text)
@@ -126,10 +124,9 @@ async fn read_file(path: &Path) -> Result<SecretString, TokenFailure> {
         file.take(LONGEST + 1).read_to_end(&mut octets).await?;
         Ok::<_, std::io::Error>(octets)
     };
-    let octets = read
-        .await
-        .map_err(|error| TokenFailure(format!("{shown}: {error}")))?;
-    let token = parse(&octets).map_err(|cause| TokenFailure(format!("{shown}: {cause}")))?;
+    let octets = read.await.map_err(|error| error.to_string());
+    let token = octets.and_then(|octets| parse(&octets));
+    let token = token.map_err(|cause| TokenFailure(format!("{shown}: {cause}")))?;
     Ok(token.text)
 }
 

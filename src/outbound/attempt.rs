@@ -2,6 +2,7 @@
 
 use crate::domain::Timestamp;
 use crate::observe::events;
+use crate::store::StoreError;
 
 /// Outcome of an attempt to deliver one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,5 +82,18 @@ impl Cause {
             scope,
             not_before: None,
         }
+    }
+}
+
+/// The message could not be read, so nothing is wrong with the destination.
+impl From<StoreError> for Cause {
+    fn from(error: StoreError) -> Self {
+        Self::of_request(&error.to_string())
+    }
+}
+
+impl From<StoreError> for Attempt {
+    fn from(error: StoreError) -> Self {
+        Self::Retry(error.into())
     }
 }

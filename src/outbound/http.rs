@@ -86,6 +86,25 @@ impl HttpClient {
         }
     }
 
+    /// Posts JSON, signed if there is a secret.
+    pub async fn post_json(&self, id: &str, body: Vec<u8>) -> Attempt {
+        let seconds = Timestamp::now().as_second();
+        let mut signature = match self.signature(id, seconds) {
+            Ok(signature) => signature,
+            Err(cause) => return Attempt::Retry(cause),
+        };
+        if let Some(signature) = &mut signature {
+            signature.add(&body);
+        }
+        let meta = RequestMeta {
+            id,
+            seconds,
+            content_type: "application/json",
+            signature,
+        };
+        self.post(meta, body).await
+    }
+
     async fn request(&self, meta: RequestMeta<'_>) -> Result<RequestBuilder, Cause> {
         let url = private_network::parse_url(&self.endpoint)?;
         let client = self.client.get_or_try_init(async || self.client()).await?;

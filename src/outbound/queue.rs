@@ -15,15 +15,15 @@ pub trait WorkQueue: Send + Sync + 'static {
     /// The record of an outcome.
     type Settlement: Clone + Send + Sync + 'static;
 
+    /// Topic of the wakeups that tell of new items.
+    const TOPIC: Topic;
+
     /// Name by which operators know the place; its state is recorded under it.
     fn name(&self) -> Option<&DestinationName> {
         None
     }
 
     fn store(&self) -> &Store;
-
-    /// Topic of the wakeups that tell of new items.
-    fn topic(&self) -> Topic;
 
     /// Maximum number of concurrent runs.
     fn concurrency(&self) -> usize;

@@ -72,7 +72,7 @@ impl<Q: WorkQueue> Worker<Q> {
     /// Works until `stop`, and until all attempts have ended then.
     pub async fn run(queue: Q, breaker: SharedBreaker, stop: CancellationToken) {
         let (early, mut outcomes) = mpsc::unbounded_channel();
-        let mut arrivals = queue.store().subscribe(queue.topic());
+        let mut arrivals = queue.store().subscribe(Q::TOPIC);
         let mut worker = Self {
             actions: queue.store().subscribe(Topic::OperatorActions),
             queue: Arc::new(queue),

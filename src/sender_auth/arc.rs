@@ -12,7 +12,7 @@ use mail_auth::{ArcOutput, AuthenticatedMessage, DkimResult, DnsError, Error};
 use super::message::is_plain;
 use super::reason::reason;
 use super::results_field::truncate;
-use crate::domain::Domain;
+use crate::domain::{Domain, join};
 use crate::mail::{
     AuthenticationDetail, AuthenticationMethod, AuthenticationResult, Facts,
     dmarc_pass_in_arc_results,
@@ -106,23 +106,16 @@ pub(super) fn finding(output: &ArcOutput<'_>, is_sealed: bool) -> Authentication
             (AuthenticationResult::Fail, Some(reason(error)))
         }
     };
-    let sealers: Vec<String> = output
-        .sets()
-        .iter()
-        .rev()
-        .take(MOST_NAMED)
-        .map(|set| truncate(&set.seal.header.d))
-        .collect();
-    let sealed = (!sealers.is_empty()).then(|| format!("sealed by {}", sealers.join(", ")));
-    AuthenticationDetail {
-        method: AuthenticationMethod::Arc,
-        result,
-        properties: Vec::new(),
-        reason: match (why, sealed) {
-            (Some(why), Some(sealed)) => Some(format!("{why}; {sealed}")),
-            (why, sealed) => why.or(sealed),
-        },
-    }
+    let sealed = (!output.sets().is_empty()).then(|| {
+        let last = output.sets().iter().rev().take(MOST_NAMED);
+        let sealers = last.map(|set| truncate(&set.seal.header.d));
+        format!("sealed by {}", join(sealers, ", "))
+    });
+    let reason = match (why, sealed) {
+        (Some(why), Some(sealed)) => Some(format!("{why}; {sealed}")),
+        (why, sealed) => why.or(sealed),
+    };
+    AuthenticationDetail::new(AuthenticationMethod::Arc, result, reason)
 }
 
 /// Output for a chain that was not verified for lack of time.
@@ -133,10 +126,6 @@ pub(super) fn output_without_answer<'x>() -> ArcOutput<'x> {
 
 /// Finding for a chain that is not verified.
 pub(super) fn unverified_finding(why: &str) -> AuthenticationDetail {
-    AuthenticationDetail {
-        method: AuthenticationMethod::Arc,
-        result: AuthenticationResult::Fail,
-        properties: Vec::new(),
-        reason: Some(why.to_owned()),
-    }
+    let (method, result) = (AuthenticationMethod::Arc, AuthenticationResult::Fail);
+    AuthenticationDetail::new(method, result, Some(why.to_owned()))
 }

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::domain::Envelope;
+use crate::domain::{Envelope, parse_address, strip_prefix_any_case};
 
 /// Maximum number of own machines that are followed, more than any message passes.
 const MOST_HOPS: usize = 20;
@@ -191,7 +191,7 @@ impl Told {
         let address = words().find_map(parse_literal).or_else(|| {
             let mut words = words();
             let word = words.next()?;
-            words.next().is_none().then(|| parse(word))?
+            words.next().is_none().then(|| parse_address(word))?
         })?;
         Some(Self {
             address,
@@ -209,9 +209,7 @@ fn helo_of(comment: &str) -> Option<String> {
 }
 
 fn name_given(word: &str) -> Option<&str> {
-    word.get(..5)
-        .filter(|start| start.eq_ignore_ascii_case("helo="))
-        .map(|_| &word[5..])
+    strip_prefix_any_case(word, "helo=")
 }
 
 /// `[192.0.2.1]` or `[IPv6:2001:db8::1]`, optionally with a port after it.
@@ -221,20 +219,7 @@ fn parse_literal(word: &str) -> Option<IpAddr> {
     if !port.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    parse(literal)
-}
-
-fn parse(literal: &str) -> Option<IpAddr> {
-    let address = match literal.get(..5) {
-        Some(tag) if tag.eq_ignore_ascii_case("ipv6:") => &literal[5..],
-        _ => literal,
-    };
-    // A zone (RFC 4007 11) names the network of a link-local address.
-    let address = address.split('%').next().unwrap_or_default();
-    address
-        .parse()
-        .ok()
-        .map(|address: IpAddr| address.to_canonical())
+    parse_address(literal)
 }
 
 #[cfg(test)]

@@ -105,42 +105,27 @@ pub(super) fn finding(
         DmarcResult::PermError(error) => (AuthenticationResult::PermError, Some(reason(&error))),
     };
     let mut properties = vec![property("header.from", from)];
-    properties.extend(policy.map(|policy| property("policy.dmarc", word(policy))));
+    properties.extend(policy.map(|policy| property("policy.dmarc", policy.as_str())));
     let detail = AuthenticationDetail {
-        method: AuthenticationMethod::Dmarc,
-        result,
         properties,
-        reason,
+        ..AuthenticationDetail::new(AuthenticationMethod::Dmarc, result, reason)
     };
     (detail, policy)
 }
 
 /// The finding if there was no time to query the policy.
 pub(super) fn finding_without_answer(from: &str) -> (AuthenticationDetail, Option<DmarcPolicy>) {
+    let (method, result) = (AuthenticationMethod::Dmarc, AuthenticationResult::TempError);
     let detail = AuthenticationDetail {
-        method: AuthenticationMethod::Dmarc,
-        result: AuthenticationResult::TempError,
         properties: vec![property("header.from", from)],
-        reason: Some(NO_ANSWER.to_owned()),
+        ..AuthenticationDetail::new(method, result, Some(NO_ANSWER.to_owned()))
     };
     (detail, None)
 }
 
 /// The finding about a message without a usable author.
 pub(super) fn finding_without_sender() -> (AuthenticationDetail, Option<DmarcPolicy>) {
-    let detail = AuthenticationDetail {
-        method: AuthenticationMethod::Dmarc,
-        result: AuthenticationResult::None,
-        properties: Vec::new(),
-        reason: Some("no usable sender".to_owned()),
-    };
-    (detail, None)
-}
-
-fn word(policy: DmarcPolicy) -> &'static str {
-    match policy {
-        DmarcPolicy::None => "none",
-        DmarcPolicy::Quarantine => "quarantine",
-        DmarcPolicy::Reject => "reject",
-    }
+    let (method, result) = (AuthenticationMethod::Dmarc, AuthenticationResult::None);
+    let reason = Some("no usable sender".to_owned());
+    (AuthenticationDetail::new(method, result, reason), None)
 }

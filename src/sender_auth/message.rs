@@ -180,46 +180,41 @@ impl<'x> Signed<'x> {
 
     fn read_link(&mut self, kind: usize, name: &'x [u8], value: &'x [u8]) {
         let message = &mut self.message;
-        let (count, error) = match kind {
-            0 => match arc::Seal::parse(value) {
-                Ok(seal) => {
-                    message.as_headers.push(Header::new(name, value, seal));
-                    (message.as_headers.len(), None)
-                }
-                Err(error) => (0, Some(error)),
-            },
+        let kept = match kind {
+            0 => keep(
+                &mut message.as_headers,
+                name,
+                value,
+                arc::Seal::parse(value),
+            ),
             1 => match arc::Signature::parse(value) {
                 Ok(signature) if signature.h.len() > MOST_NAMES => {
                     return self.refuse_chain("too many fields are signed");
                 }
-                Ok(signature) if signature.l > 0 => {
-                    (0, Some(Error::Arc(ArcError::SignatureLength)))
-                }
+                Ok(signature) if signature.l > 0 => Err(Error::Arc(ArcError::SignatureLength)),
                 Ok(mut signature) => {
                     signature.z = Vec::new();
-                    message
-                        .ams_headers
-                        .push(Header::new(name, value, signature));
-                    (message.ams_headers.len(), None)
+                    keep(&mut message.ams_headers, name, value, Ok(signature))
                 }
-                Err(error) => (0, Some(error)),
+                Err(error) => Err(error),
             },
-            _ => match arc::Results::parse(value) {
-                Ok(results) => {
-                    message.aar_headers.push(Header::new(name, value, results));
-                    (message.aar_headers.len(), None)
-                }
-                Err(error) => (0, Some(error)),
-            },
+            _ => keep(
+                &mut message.aar_headers,
+                name,
+                value,
+                arc::Results::parse(value),
+            ),
         };
-        if let Some(error) = error {
-            // One is enough to break the chain.
-            if !message.has_arc_errors {
-                message.errors.push(Header::new(name, value, error));
+        match kept {
+            Ok(count) if count > MOST_SETS => self.refuse_chain("the chain is too long"),
+            Ok(_) => {}
+            Err(error) => {
+                // One is enough to break the chain.
+                if !message.has_arc_errors {
+                    message.errors.push(Header::new(name, value, error));
+                }
+                message.has_arc_errors = true;
             }
-            message.has_arc_errors = true;
-        } else if count > MOST_SETS {
-            self.refuse_chain("the chain is too long");
         }
     }
 
@@ -285,6 +280,17 @@ fn fields(raw: &[u8]) -> AuthenticatedMessage<'_> {
 }
 
 /// True if the field has this name; `wanted` is in lower case.
+/// Keeps a parsed field of the chain. Returns the number of fields of its kind.
+fn keep<'x, T>(
+    kept: &mut Vec<Header<'x, T>>,
+    name: &'x [u8],
+    value: &'x [u8],
+    parsed: Result<T, Error>,
+) -> Result<usize, Error> {
+    kept.push(Header::new(name, value, parsed?));
+    Ok(kept.len())
+}
+
 fn is(name: &[u8], wanted: &[u8]) -> bool {
     name.trim_ascii().eq_ignore_ascii_case(wanted)
 }

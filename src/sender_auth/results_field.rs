@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use crate::domain::Domain;
-use crate::mail::{Authentication, AuthenticationDetail, AuthenticationMethod};
+use crate::mail::{Authentication, AuthenticationDetail};
 
 /// Maximum length of an address (RFC 5321 4.5.3.1).
 const LONGEST: usize = 320;
@@ -46,22 +46,11 @@ pub fn field(found: &Authentication, hostname: &Domain) -> Option<String> {
 
 /// Results of a trusted MTA, repeated under our name.
 fn told_by_another(found: &Authentication) -> Vec<AuthenticationDetail> {
-    [
-        (AuthenticationMethod::Dmarc, found.dmarc),
-        (AuthenticationMethod::Spf, found.spf),
-        (AuthenticationMethod::Dkim, found.dkim),
-        (AuthenticationMethod::Arc, found.arc),
-    ]
-    .into_iter()
-    .filter_map(|(method, result)| {
-        Some(AuthenticationDetail {
-            method,
-            result: result?,
-            properties: Vec::new(),
-            reason: Some("as the MTA found".to_owned()),
-        })
-    })
-    .collect()
+    let results = found.by_method();
+    let reason = || Some("as the MTA found".to_owned());
+    results
+        .map(|(method, result)| AuthenticationDetail::new(method, result, reason()))
+        .collect()
 }
 
 /// Puts each part on its own line, so that no line gets near the 998 octets of RFC 5322 2.1.1.
@@ -151,7 +140,7 @@ fn authserv_id(value: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::AuthenticationResult;
+    use crate::mail::{AuthenticationMethod, AuthenticationResult};
 
     fn hostname() -> Domain {
         Domain::parse("gate.corp.example").expect("a domain")

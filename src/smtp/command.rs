@@ -23,39 +23,6 @@ pub enum Verb {
     Http,
 }
 
-const VERBS: &[(&str, Verb)] = &[
-    ("EHLO", Verb::Ehlo),
-    ("HELO", Verb::Helo),
-    ("MAIL", Verb::Mail),
-    ("RCPT", Verb::Rcpt),
-    ("DATA", Verb::Data),
-    ("RSET", Verb::Rset),
-    ("NOOP", Verb::Noop),
-    ("QUIT", Verb::Quit),
-    ("VRFY", Verb::Vrfy),
-    ("HELP", Verb::Help),
-    ("STARTTLS", Verb::StartTls),
-    ("XFORWARD", Verb::Xforward),
-    ("AUTH", Verb::NotOffered),
-    ("BDAT", Verb::NotOffered),
-    ("ETRN", Verb::NotOffered),
-    ("EXPN", Verb::NotOffered),
-    ("LHLO", Verb::NotOffered),
-    ("SAML", Verb::NotOffered),
-    ("SEND", Verb::NotOffered),
-    ("SOML", Verb::NotOffered),
-    ("TURN", Verb::NotOffered),
-    ("XCLIENT", Verb::NotOffered),
-    ("CONNECT", Verb::Http),
-    ("DELETE", Verb::Http),
-    ("GET", Verb::Http),
-    ("HEAD", Verb::Http),
-    ("OPTIONS", Verb::Http),
-    ("PATCH", Verb::Http),
-    ("POST", Verb::Http),
-    ("PUT", Verb::Http),
-];
-
 /// A command with a parsed verb and an unparsed argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Command<'a> {
@@ -76,14 +43,30 @@ impl<'a> Command<'a> {
             return Err(Reply::NotText);
         }
         let (word, argument) = text.split_once([' ', '\t']).unwrap_or((text, ""));
-        VERBS
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(word))
-            .map(|(_, verb)| Self {
-                verb: *verb,
-                argument: argument.trim_matches([' ', '\t']),
-            })
-            .ok_or(Reply::UnknownCommand)
+        let verb = match word.to_ascii_uppercase().as_str() {
+            "EHLO" => Verb::Ehlo,
+            "HELO" => Verb::Helo,
+            "MAIL" => Verb::Mail,
+            "RCPT" => Verb::Rcpt,
+            "DATA" => Verb::Data,
+            "RSET" => Verb::Rset,
+            "NOOP" => Verb::Noop,
+            "QUIT" => Verb::Quit,
+            "VRFY" => Verb::Vrfy,
+            "HELP" => Verb::Help,
+            "STARTTLS" => Verb::StartTls,
+            "XFORWARD" => Verb::Xforward,
+            "AUTH" | "BDAT" | "ETRN" | "EXPN" | "LHLO" | "SAML" | "SEND" | "SOML" | "TURN"
+            | "XCLIENT" => Verb::NotOffered,
+            "CONNECT" | "DELETE" | "GET" | "HEAD" | "OPTIONS" | "PATCH" | "POST" | "PUT" => {
+                Verb::Http
+            }
+            _ => return Err(Reply::UnknownCommand),
+        };
+        Ok(Self {
+            verb,
+            argument: argument.trim_matches([' ', '\t']),
+        })
     }
 }
 

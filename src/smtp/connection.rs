@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::reply::Reply;
@@ -33,7 +34,7 @@ pub enum ConnectionEnd {
     #[error("the client closed the connection")]
     Closed,
     #[error("the client took too long")]
-    TimedOut,
+    TimedOut(#[from] Elapsed),
     #[error("shutting down")]
     Leaving,
     #[error("the slot was given to another client")]
@@ -165,11 +166,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.flush(deadline).await?;
         debug_assert!(self.input.is_empty());
         self.input.reserve_exact(room);
-        match timeout_at(deadline, self.stream.read_buf(&mut self.input)).await {
-            Ok(Ok(0)) => Err(ConnectionEnd::Closed),
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(ConnectionEnd::TimedOut),
+        match timeout_at(deadline, self.stream.read_buf(&mut self.input)).await?? {
+            0 => Err(ConnectionEnd::Closed),
+            _ => Ok(()),
         }
     }
 
@@ -189,10 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             self.stream.flush().await
         };
-        match timeout_at(deadline, write).await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(ConnectionEnd::TimedOut),
-        }
+        Ok(timeout_at(deadline, write).await??)
     }
 
     /// Sends the final reply and closes. Input that the client still sends is read and discarded for a while:

@@ -7,7 +7,7 @@ use super::path;
 use super::reply::Reply;
 use super::settings::ServerSettings;
 use super::xforward;
-use crate::domain::ReversePath;
+use crate::domain::{ReversePath, strip_prefix_any_case};
 
 /// Lines of the reply to EHLO after the hostname.
 #[must_use]
@@ -41,7 +41,7 @@ impl MailParameters {
     /// # Errors
     /// The reply that names the mistake.
     pub fn read(argument: &str) -> Result<Self, Reply> {
-        let path = after_keyword(argument, "FROM:").ok_or(Reply::Arguments)?;
+        let path = strip_prefix_any_case(argument, "FROM:").ok_or(Reply::Arguments)?;
         let (mailbox, parameters) = path::split(path).ok_or(Reply::SenderSyntax)?;
         let mut mail = Self {
             reverse_path: if mailbox.is_empty() {
@@ -82,17 +82,12 @@ impl MailParameters {
 /// # Errors
 /// The reply that names the mistake.
 pub fn recipient(argument: &str) -> Result<&str, Reply> {
-    let path = after_keyword(argument, "TO:").ok_or(Reply::Arguments)?;
+    let path = strip_prefix_any_case(argument, "TO:").ok_or(Reply::Arguments)?;
     match path::split(path) {
         None | Some(("", _)) => Err(Reply::RecipientSyntax),
         Some((mailbox, "")) => Ok(mailbox),
         Some(_) => Err(Reply::UnknownParameter),
     }
-}
-
-fn after_keyword<'a>(argument: &'a str, keyword: &str) -> Option<&'a str> {
-    let (head, tail) = argument.split_at_checked(keyword.len())?;
-    head.eq_ignore_ascii_case(keyword).then_some(tail)
 }
 
 /// RFC 1870 4: up to twenty digits. A value beyond a `u64` exceeds every limit.

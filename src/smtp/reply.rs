@@ -69,9 +69,8 @@ impl Reply {
     fn parts(&self) -> (u16, &'static str, Cow<'static, str>) {
         let (code, enhanced, text) = match self {
             Self::Greeting(host) => return (220, "", format!("{host} ESMTP Vestibule").into()),
-            Self::Hello(host) => return (250, "", host.as_str().to_owned().into()),
-            Self::Extensions { hostname, .. } => {
-                return (250, "", hostname.as_str().to_owned().into());
+            Self::Hello(host) | Self::Extensions { hostname: host, .. } => {
+                return (250, "", host.as_str().to_owned().into());
             }
             Self::Queued(id) => return (250, "2.0.0", format!("Ok: queued as {id}").into()),
             Self::Ok => (250, "2.0.0", "Ok"),

@@ -81,7 +81,7 @@ impl<R: MessageHandler> Session<'_, R> {
             Ok(End::Done) => None,
             Err(ConnectionEnd::Leaving) => Some(Reply::ShuttingDown),
             Err(ConnectionEnd::Evicted) => Some(Reply::Evicted),
-            Err(ConnectionEnd::TimedOut) => Some(Reply::TimedOut),
+            Err(ConnectionEnd::TimedOut(_)) => Some(Reply::TimedOut),
             Err(broken @ (ConnectionEnd::Closed | ConnectionEnd::Io(_))) => {
                 if protocol.in_transaction() {
                     Reply::ConnectionEnd.log(self.peer, Some(&broken.to_string()));
@@ -153,17 +153,16 @@ impl<R: MessageHandler> Session<'_, R> {
 
     /// Waits for a reason to end the connection other than the client's own timeouts.
     async fn interrupt(&self, in_transaction: bool) -> ConnectionEnd {
+        // On shutdown, a client between the commands of a transaction gets a moment for the next one.
+        let leaving = async {
+            self.leave.cancelled().await;
+            if in_transaction {
+                tokio::time::sleep(LAST_COMMAND).await;
+            }
+        };
         tokio::select! {
-            () = self.leaving(in_transaction) => ConnectionEnd::Leaving,
+            () = leaving => ConnectionEnd::Leaving,
             () = self.slot.wait_for_eviction() => ConnectionEnd::Evicted,
-        }
-    }
-
-    /// On shutdown, a client between the commands of a transaction gets a moment for the next one.
-    async fn leaving(&self, in_transaction: bool) {
-        self.leave.cancelled().await;
-        if in_transaction {
-            tokio::time::sleep(LAST_COMMAND).await;
         }
     }
 

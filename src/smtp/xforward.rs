@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use super::reply::Reply;
-use crate::domain::ForwardedClient;
+use crate::domain::{ForwardedClient, strip_prefix_any_case};
 
 /// Attributes offered in EHLO. Only `NAME`, `ADDR` and `HELO` are kept.
 pub const ATTRIBUTES: &[&str] = &["NAME", "ADDR", "PORT", "PROTO", "HELO", "IDENT", "SOURCE"];
@@ -43,11 +43,8 @@ pub fn update(known: &mut ForwardedClient, argument: &str) -> Result<(), Reply> 
 
 /// An address as RFC 5321 4.1.3 writes it, without brackets.
 fn address(text: &str) -> Option<IpAddr> {
-    let v6 = text
-        .split_at_checked(5)
-        .filter(|(tag, _)| tag.eq_ignore_ascii_case("IPV6:"))
-        .map(|(_, address)| address);
-    v6.unwrap_or(text).parse().ok()
+    let address = strip_prefix_any_case(text, "IPv6:").unwrap_or(text);
+    address.parse().ok()
 }
 
 /// Decodes xtext; None for a value that means unknown.

@@ -55,12 +55,6 @@ impl SingleSignOn {
     }
 }
 
-impl std::fmt::Debug for SingleSignOn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SingleSignOn")
-    }
-}
-
 /// One provider and what is known about it.
 pub struct Provider {
     sso: Sso,

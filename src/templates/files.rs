@@ -1,185 +1,33 @@
 //! The list of the built-in templates and assets.
 
+/// Files of some folders: the name under which an operator's folder replaces each, and its text. A row has the
+/// folder, the prefix of the names and the files.
+macro_rules! files {
+    ($($folder:literal $prefix:literal: $($file:literal)+;)+) => {
+        &[$($((concat!($prefix, $file), include_str!(concat!($folder, $file)))),+),+]
+    };
+}
+
 /// The built-in templates, by the name of the file that replaces each.
-pub(super) const TEMPLATES: &[(&str, &str)] = &[
-    (
-        "letter.txt",
-        include_str!("../verification/templates/letter.txt"),
-    ),
-    (
-        "digest.txt",
-        include_str!("../verification/templates/digest.txt"),
-    ),
-    (
-        "letter.html",
-        include_str!("../verification/templates/letter.html"),
-    ),
-    ("layout.html", include_str!("../web/templates/layout.html")),
-    ("home.html", include_str!("../web/templates/home.html")),
-    ("signup.html", include_str!("../web/templates/signup.html")),
-    ("verify.html", include_str!("../web/templates/verify.html")),
-    ("not_me.html", include_str!("../web/templates/not_me.html")),
-    ("proved.html", include_str!("../web/templates/proved.html")),
-    (
-        "refused.html",
-        include_str!("../web/templates/refused.html"),
-    ),
-    (
-        "expired.html",
-        include_str!("../web/templates/expired.html"),
-    ),
-    (
-        "lead_on.html",
-        include_str!("../web/templates/lead_on.html"),
-    ),
-    ("resend.html", include_str!("../web/templates/resend.html")),
-    (
-        "message.html",
-        include_str!("../web/templates/message.html"),
-    ),
-    (
-        "operators/layout.html",
-        include_str!("../web/operators/templates/layout.html"),
-    ),
-    (
-        "operators/macros.html",
-        include_str!("../web/operators/templates/macros.html"),
-    ),
-    (
-        "operators/login.html",
-        include_str!("../web/operators/templates/login.html"),
-    ),
-    (
-        "operators/lead_on.html",
-        include_str!("../web/operators/templates/lead_on.html"),
-    ),
-    (
-        "operators/login_code.html",
-        include_str!("../web/operators/templates/login_code.html"),
-    ),
-    (
-        "operators/not_signed_in.html",
-        include_str!("../web/operators/templates/not_signed_in.html"),
-    ),
-    (
-        "operators/refused.html",
-        include_str!("../web/operators/templates/refused.html"),
-    ),
-    (
-        "operators/overview.html",
-        include_str!("../web/operators/templates/overview.html"),
-    ),
-    (
-        "operators/plot.html",
-        include_str!("../web/operators/templates/plot.html"),
-    ),
-    (
-        "operators/access.html",
-        include_str!("../web/operators/templates/access.html"),
-    ),
-    (
-        "operators/what_if.html",
-        include_str!("../web/operators/templates/what_if.html"),
-    ),
-    (
-        "operators/access_preview.html",
-        include_str!("../web/operators/templates/access_preview.html"),
-    ),
-    (
-        "operators/allow.html",
-        include_str!("../web/operators/templates/allow.html"),
-    ),
-    (
-        "operators/customers.html",
-        include_str!("../web/operators/templates/customers.html"),
-    ),
-    (
-        "operators/customer.html",
-        include_str!("../web/operators/templates/customer.html"),
-    ),
-    (
-        "operators/requests.html",
-        include_str!("../web/operators/templates/requests.html"),
-    ),
-    (
-        "operators/requests_confirm.html",
-        include_str!("../web/operators/templates/requests_confirm.html"),
-    ),
-    (
-        "operators/messages.html",
-        include_str!("../web/operators/templates/messages.html"),
-    ),
-    (
-        "operators/message.html",
-        include_str!("../web/operators/templates/message.html"),
-    ),
-    (
-        "operators/dropped.html",
-        include_str!("../web/operators/templates/dropped.html"),
-    ),
-    (
-        "operators/recovered.html",
-        include_str!("../web/operators/templates/recovered.html"),
-    ),
-    (
-        "operators/find.html",
-        include_str!("../web/operators/templates/find.html"),
-    ),
-    (
-        "operators/deliveries.html",
-        include_str!("../web/operators/templates/deliveries.html"),
-    ),
-    (
-        "operators/operators.html",
-        include_str!("../web/operators/templates/operators.html"),
-    ),
-    (
-        "operators/account.html",
-        include_str!("../web/operators/templates/account.html"),
-    ),
-    (
-        "operators/import.html",
-        include_str!("../web/operators/templates/import.html"),
-    ),
-    (
-        "operators/try_address.html",
-        include_str!("../web/operators/templates/try_address.html"),
-    ),
-    (
-        "operators/mail.html",
-        include_str!("../web/operators/templates/mail.html"),
-    ),
-    (
-        "operators/nodes.html",
-        include_str!("../web/operators/templates/nodes.html"),
-    ),
-    (
-        "operators/hook.html",
-        include_str!("../web/operators/templates/hook.html"),
-    ),
-    (
-        "operators/forgotten.html",
-        include_str!("../web/operators/templates/forgotten.html"),
-    ),
-    (
-        "operators/api_reference.html",
-        include_str!("../web/operators/templates/api_reference.html"),
-    ),
-    (
-        "operators/audit.html",
-        include_str!("../web/operators/templates/audit.html"),
-    ),
-];
+pub(super) const TEMPLATES: &[(&str, &str)] = files! {
+    "../verification/templates/" "":
+        "letter.txt" "digest.txt" "letter.html";
+    "../web/templates/" "":
+        "layout.html" "home.html" "signup.html" "verify.html" "not_me.html" "proved.html"
+        "refused.html" "expired.html" "lead_on.html" "resend.html" "message.html";
+    "../web/operators/templates/" "operators/":
+        "layout.html" "macros.html" "login.html" "lead_on.html" "login_code.html"
+        "not_signed_in.html" "refused.html" "overview.html" "plot.html" "access.html"
+        "what_if.html" "access_preview.html" "allow.html" "customers.html" "customer.html"
+        "requests.html" "requests_confirm.html" "messages.html" "message.html" "dropped.html"
+        "recovered.html" "find.html" "deliveries.html" "operators.html" "account.html"
+        "import.html" "try_address.html" "mail.html" "nodes.html" "hook.html" "forgotten.html"
+        "api_reference.html" "audit.html";
+};
 
 /// Files that pages refer to, replaceable in the same way.
-pub(super) const ASSETS: &[(&str, &str)] = &[
-    (
-        "vestibule.css",
-        include_str!("../web/templates/vestibule.css"),
-    ),
-    (
-        "operators.css",
-        include_str!("../web/operators/templates/operators.css"),
-    ),
-    ("icon.svg", include_str!("../web/templates/icon.svg")),
-];
+pub(super) const ASSETS: &[(&str, &str)] = files! {
+    "../web/templates/" "": "vestibule.css";
+    "../web/operators/templates/" "": "operators.css";
+    "../web/templates/" "": "icon.svg";
+};

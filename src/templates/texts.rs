@@ -10,32 +10,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{Language, TemplatesError, own_file};
-use crate::domain::LanguageTag;
+use crate::domain::{LanguageTag, join};
 
-/// The built-in languages, each with the name of its file.
-pub(super) const BUILT_IN: &[(&str, &str, &str)] = &[
-    ("ar", "texts.ar.toml", include_str!("texts.ar.toml")),
-    ("cs", "texts.cs.toml", include_str!("texts.cs.toml")),
-    ("de", "texts.de.toml", include_str!("texts.de.toml")),
-    ("en", "texts.en.toml", include_str!("texts.en.toml")),
-    ("es", "texts.es.toml", include_str!("texts.es.toml")),
-    ("fr", "texts.fr.toml", include_str!("texts.fr.toml")),
-    ("it", "texts.it.toml", include_str!("texts.it.toml")),
-    ("ja", "texts.ja.toml", include_str!("texts.ja.toml")),
-    ("nl", "texts.nl.toml", include_str!("texts.nl.toml")),
-    ("pl", "texts.pl.toml", include_str!("texts.pl.toml")),
-    (
-        "pt-BR",
-        "texts.pt-BR.toml",
-        include_str!("texts.pt-BR.toml"),
-    ),
-    ("sv", "texts.sv.toml", include_str!("texts.sv.toml")),
-    (
-        "zh-Hans",
-        "texts.zh-Hans.toml",
-        include_str!("texts.zh-Hans.toml"),
-    ),
-];
+/// Languages, each with the name and the content of its file.
+macro_rules! languages {
+    ($($tag:literal)+) => {
+        &[$((
+            $tag,
+            concat!("texts.", $tag, ".toml"),
+            include_str!(concat!("texts.", $tag, ".toml")),
+        )),+]
+    };
+}
+
+/// The built-in languages.
+pub(super) const BUILT_IN: &[(&str, &str, &str)] =
+    languages!("ar" "cs" "de" "en" "es" "fr" "it" "ja" "nl" "pl" "pt-BR" "sv" "zh-Hans");
 
 /// Placeholders that any text of a mail may use, even if the English one does not. `address` is from version
 /// 0.1 and stands for an address without its local part.
@@ -245,7 +235,7 @@ fn check(table: &Table, english: &Table) -> Result<(), TextsFault> {
             return Err(TextsFault::Placeholder {
                 text: name.clone(),
                 placeholder: (*other).to_owned(),
-                known: known.into_iter().collect::<Vec<_>>().join(", "),
+                known: join(known, ", "),
             });
         }
     }

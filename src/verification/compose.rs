@@ -14,8 +14,7 @@ use lettre::message::header::{
 use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
 use minijinja::context;
 
-use super::header_fields::{AutoResponseSuppress, AutoSubmitted, ContentLanguage, LoopMark};
-use super::message_id;
+use super::{header_fields, message_id};
 use crate::config::Config;
 use crate::domain::{EmailAddress, MailId, PortalName, Reason, ReplyToken, Token, TokenError};
 use crate::store::{MailCause, MailKind, Notice, TokenHashes, VerificationMail};
@@ -229,7 +228,7 @@ fn write(
     let html = templates.render("letter.html", language, &context)?;
     let (subject, text) = text.split_once("\n\n").ok_or(ComposeError::NoSubject)?;
 
-    let to = mailbox(outline.address)?;
+    let to = address_of(outline.address.local(), outline.address)?;
     let mut builder = Message::builder()
         .from(from.clone())
         .to(Mailbox::new(None, to.clone()))
@@ -243,10 +242,10 @@ fn write(
             "<{}@{}>",
             outline.id, config.hostname
         )))
-        .header(ContentLanguage(language.as_str().to_owned()))
-        .header(AutoSubmitted)
-        .header(AutoResponseSuppress)
-        .header(LoopMark(config.hostname.to_string()))
+        .raw_header(header_fields::content_language(language))
+        .raw_header(header_fields::auto_submitted("auto-replied"))
+        .raw_header(header_fields::auto_response_suppress())
+        .raw_header(header_fields::loop_mark(&config.hostname))
         .envelope(Envelope::new(return_path(outline, config)?, vec![to])?);
     if let Some(address) = reply_to {
         builder = builder.reply_to(Mailbox::new(None, address));
@@ -357,11 +356,6 @@ fn return_path(outline: &Outline, config: &Config) -> Result<Option<Address>, Co
 fn with_detail(address: &EmailAddress, detail: &str) -> Result<Address, ComposeError> {
     let local = format!("{}+{detail}", address.local());
     address_of(&local, address)
-}
-
-/// The recipient's mailbox; the store returns usable addresses only.
-fn mailbox(address: &EmailAddress) -> Result<Address, ComposeError> {
-    address_of(address.local(), address)
 }
 
 fn address_of(local: &str, whole: &EmailAddress) -> Result<Address, ComposeError> {

@@ -11,17 +11,18 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::mailer::Mailer;
 use super::notices::NoticeQueue;
-use super::transport::TIME_LIMIT;
-use super::{ComposeError, MailTokens, MailTransport, compose};
+use super::transport::{TIME_LIMIT, TransportError};
+use super::{MailTokens, MailTransport, compose};
 use crate::config::{Config, Retry};
-use crate::domain::{AccountId, EmailAddress, LanguagePriority, Timestamp};
+use crate::domain::{LanguagePriority, Timestamp};
 use crate::failpoint;
 use crate::observe::events;
 use crate::outbound::breaker::Target;
 use crate::outbound::queue::{WorkOutcome, WorkQueue};
 use crate::outbound::retry::{self, settlement};
-use crate::outbound::{Attempt, Cause, Generations};
+use crate::outbound::{Attempt, Generations};
 use crate::store::{
     ClaimNumber, MailOutcome, NextWork, Settlement, Store, StoreError, Topic, Turn,
     VerificationMail,
@@ -47,24 +48,19 @@ pub async fn run(
     let mut generations = Generations::of(config, store, shutdown);
     while generations.next().await {
         let config = Arc::clone(generations.config());
-        let transport = || MailTransport::new(&config.outgoing, &config.hostname);
-        match (transport(), transport()) {
-            (Ok(transport), Ok(of_notices)) => {
+        let mailer = || -> Result<_, TransportError> {
+            Ok(Mailer {
+                store: generations.store(),
+                config: Arc::clone(&config),
+                templates: Arc::clone(&templates),
+                transport: MailTransport::new(&config.outgoing, &config.hostname)?,
+            })
+        };
+        match (mailer(), mailer()) {
+            (Ok(of_mail), Ok(of_notices)) => {
                 let target = Target::Mail(config.outgoing.clone());
-                let queue = MailQueue {
-                    store: generations.store(),
-                    config: Arc::clone(&config),
-                    templates: Arc::clone(&templates),
-                    transport,
-                };
-                let notices = NoticeQueue {
-                    store: generations.store(),
-                    config: Arc::clone(&config),
-                    templates: Arc::clone(&templates),
-                    transport: of_notices,
-                };
-                generations.start("verification mail", target.clone(), queue);
-                generations.start("notices", target, notices);
+                generations.start("verification mail", target.clone(), MailQueue(of_mail));
+                generations.start("notices", target, NoticeQueue(of_notices));
             }
             (Err(error), _) | (_, Err(error)) => events::fault("verification.mail", &error),
         }
@@ -72,12 +68,7 @@ pub async fn run(
 }
 
 /// The queue of verification mail.
-struct MailQueue {
-    store: Store,
-    config: Arc<Config>,
-    templates: Arc<Templates>,
-    transport: MailTransport,
-}
+struct MailQueue(Mailer);
 
 /// A claimed mail with the tokens that it will contain.
 struct MailTask {
@@ -89,12 +80,10 @@ impl WorkQueue for MailQueue {
     type Claim = MailTask;
     type Settlement = MailOutcome;
 
-    fn store(&self) -> &Store {
-        &self.store
-    }
+    const TOPIC: Topic = Topic::VerificationMail;
 
-    fn topic(&self) -> Topic {
-        Topic::VerificationMail
+    fn store(&self) -> &Store {
+        &self.0.store
     }
 
     fn concurrency(&self) -> usize {
@@ -106,7 +95,7 @@ impl WorkQueue for MailQueue {
     }
 
     async fn next(&self) -> Result<NextWork, StoreError> {
-        self.store.next_mail().await
+        self.0.store.next_mail().await
     }
 
     async fn turn(
@@ -123,8 +112,9 @@ impl WorkQueue for MailQueue {
         let outcomes = outcomes
             .iter()
             .map(|done| (&done.claim.mail, done.settlement.clone(), done.at));
-        let verification = &self.config.verification;
+        let verification = &self.0.config.verification;
         let (settled, claimed) = self
+            .0
             .store
             .turn_mail(
                 outcomes,
@@ -159,7 +149,7 @@ impl WorkQueue for MailQueue {
     }
 
     async fn give_back(&self, after: ClaimNumber, now: Timestamp) -> Result<(), StoreError> {
-        self.store.give_back_mail(after, now).await
+        self.0.store.give_back_mail(after, now).await
     }
 
     async fn attempt(&self, tasks: &mut [MailTask], _: &CancellationToken) -> Vec<Option<Attempt>> {
@@ -192,20 +182,27 @@ impl WorkQueue for MailQueue {
                 events::verification_deferred(account, address, at, &cause);
                 MailOutcome::Retry { at, cause }
             }
-            Settlement::Failed { cause } => note_refusal(account, address, cause),
+            Settlement::Failed { cause } => {
+                events::verification_bounced(account, Some(address), None, &cause);
+                MailOutcome::Refused { cause }
+            }
             Settlement::Unattempted => MailOutcome::Unattempted,
         }
     }
 
     async fn close_idle(&self) {
-        self.transport.close_idle().await;
+        self.0.transport.close_idle().await;
     }
 }
 
 impl MailQueue {
     /// Sends the mail if this worker still holds its claim; `None` if it was not sent.
     async fn send(&self, task: &MailTask) -> Option<Attempt> {
-        let holds = self.store.confirm_claim(&task.mail, Timestamp::now()).await;
+        let holds = self
+            .0
+            .store
+            .confirm_claim(&task.mail, Timestamp::now())
+            .await;
         let attempt = match holds {
             Ok(true) => self.compose_and_send(task).await,
             // Another worker sends it, or has sent it.
@@ -214,7 +211,7 @@ impl MailQueue {
         };
         Some(attempt.unwrap_or_else(|error| {
             events::fault("verification.mail", &error);
-            Attempt::Retry(Cause::of_request(&error.to_string()))
+            error.into()
         }))
     }
 
@@ -223,42 +220,26 @@ impl MailQueue {
         let composed = compose(
             &task.mail,
             &task.tokens,
-            &self.config,
-            &self.templates,
+            &self.0.config,
+            &self.0.templates,
             &language,
             Timestamp::now(),
         );
-        Ok(match composed {
-            Ok(mail) => self.transport.send(&mail).await,
-            Err(error) => judge_compose_error(&error),
-        })
+        Ok(self.0.send(composed).await)
     }
 
     /// The language of the mail: the person's choice, else that of their message or browser, else the
     /// portal's, else the site's. It is recorded, since its word confirms a reply; English is assumed if
     /// nothing is recorded.
     async fn language(&self, mail: &VerificationMail) -> Result<Language, StoreError> {
-        let asked = self.store.find_mail_languages(mail.id).await?;
-        let portal = mail.portal.as_ref();
-        let portal = portal.and_then(|name| self.config.portal(name));
-        let wanted = [
-            asked.chosen.map(LanguagePriority::from),
-            Some(asked.wanted),
-            portal
-                .and_then(|portal| portal.language.clone())
-                .map(LanguagePriority::from),
-            Some(self.config.site.language.clone().into()),
-        ];
-        let found = wanted
-            .iter()
-            .flatten()
-            .find_map(|list| self.templates.choose(list));
-        let language = found.unwrap_or_default();
-        if language != Language::default()
-            || wanted[1].as_ref().is_some_and(|list| !list.is_empty())
-        {
+        let asked = self.0.store.find_mail_languages(mail.id).await?;
+        let has_wish = !asked.wanted.is_empty();
+        let chosen = asked.chosen.map(LanguagePriority::from);
+        let wanted = chosen.into_iter().chain([asked.wanted]);
+        let language = self.0.choose_language(wanted, mail.portal.as_ref());
+        if language != Language::default() || has_wish {
             let tag = language.tag().clone();
-            self.store.note_mail_language(mail.id, tag).await?;
+            self.0.store.note_mail_language(mail.id, tag).await?;
         }
         Ok(language)
     }
@@ -272,20 +253,6 @@ fn deal<T>(tasks: Vec<T>, most: usize) -> Vec<Vec<T>> {
         runs[place % count].push(task);
     }
     runs
-}
-
-/// The outcome for mail that cannot be composed. A template can be repaired while the mail waits.
-pub(super) fn judge_compose_error(error: &ComposeError) -> Attempt {
-    let cause = Cause::of_request(&error.to_string());
-    match error {
-        ComposeError::Templates(_) | ComposeError::NoSubject => Attempt::Retry(cause),
-        _ => Attempt::Refused(cause),
-    }
-}
-
-fn note_refusal(account: AccountId, address: &EmailAddress, cause: String) -> MailOutcome {
-    events::verification_bounced(account, Some(address), None, &cause);
-    MailOutcome::Refused { cause }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod confirming_words;
 pub mod digest;
 mod header_fields;
 pub mod mail_queue;
+mod mailer;
 mod message_id;
 mod notices;
 #[cfg(test)]

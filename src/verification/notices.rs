@@ -4,42 +4,32 @@
 //! A notice is a courtesy: it is tried a few times within a day, under the same Message-ID, and one that may have
 //! been sent before a crash is not sent again.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::MailTransport;
 use super::compose::compose_notice;
-use super::mail_queue::judge_compose_error;
+use super::mailer::Mailer;
 use super::transport::TIME_LIMIT;
-use crate::config::{Config, Retry};
-use crate::domain::{LanguagePriority, Timestamp};
+use crate::config::Retry;
+use crate::domain::Timestamp;
 use crate::observe::events;
 use crate::outbound::queue::{WorkOutcome, WorkQueue};
 use crate::outbound::retry::{self, settlement};
 use crate::outbound::{Attempt, Cause};
 use crate::store::{ClaimNumber, NextWork, Notice, Settlement, Store, StoreError, Topic, Turn};
-use crate::templates::{Language, Templates};
 
 /// The queue of notices.
-pub(super) struct NoticeQueue {
-    pub(super) store: Store,
-    pub(super) config: Arc<Config>,
-    pub(super) templates: Arc<Templates>,
-    pub(super) transport: MailTransport,
-}
+pub(super) struct NoticeQueue(pub(super) Mailer);
 
 impl WorkQueue for NoticeQueue {
     type Claim = Notice;
     type Settlement = Settlement;
 
-    fn store(&self) -> &Store {
-        &self.store
-    }
+    const TOPIC: Topic = Topic::Notices;
 
-    fn topic(&self) -> Topic {
-        Topic::Notices
+    fn store(&self) -> &Store {
+        &self.0.store
     }
 
     fn concurrency(&self) -> usize {
@@ -51,7 +41,7 @@ impl WorkQueue for NoticeQueue {
     }
 
     async fn next(&self) -> Result<NextWork, StoreError> {
-        self.store.next_notice().await
+        self.0.store.next_notice().await
     }
 
     async fn turn(
@@ -65,8 +55,8 @@ impl WorkQueue for NoticeQueue {
             .iter()
             .map(|done| (done.claim.id, done.settlement.clone(), done.at))
             .collect();
-        let limits = self.config.verification.limits;
-        self.store.turn_notices(outcomes, most, limits, now).await
+        let limits = self.0.config.verification.limits;
+        self.0.store.turn_notices(outcomes, most, limits, now).await
     }
 
     fn number(_: &Notice) -> ClaimNumber {
@@ -110,37 +100,19 @@ impl WorkQueue for NoticeQueue {
     }
 
     async fn close_idle(&self) {
-        self.transport.close_idle().await;
+        self.0.transport.close_idle().await;
     }
 }
 
 impl NoticeQueue {
     async fn send(&self, notice: &Notice) -> Attempt {
-        let (config, templates) = (&self.config, &self.templates);
+        let (config, templates) = (&self.0.config, &self.0.templates);
         if config.is_ours(&notice.address) {
             return Attempt::Refused(Cause::of_request("it is one of our own addresses"));
         }
-        let language = language(config, templates, notice);
-        match compose_notice(notice, config, templates, &language, Timestamp::now()) {
-            Ok(mail) => self.transport.send(&mail).await,
-            Err(error) => judge_compose_error(&error),
-        }
+        let wanted = [notice.languages.clone()];
+        let language = self.0.choose_language(wanted, Some(&notice.portal));
+        let composed = compose_notice(notice, config, templates, &language, Timestamp::now());
+        self.0.send(composed).await
     }
-}
-
-/// The language of the message, else the portal's, else the site's.
-fn language(config: &Config, templates: &Templates, notice: &Notice) -> Language {
-    let portal = config.portal(&notice.portal);
-    let wanted = [
-        Some(notice.languages.clone()),
-        portal
-            .and_then(|portal| portal.language.clone())
-            .map(LanguagePriority::from),
-        Some(config.site.language.clone().into()),
-    ];
-    let found = wanted
-        .iter()
-        .flatten()
-        .find_map(|list| templates.choose(list));
-    found.unwrap_or_default()
 }

@@ -26,8 +26,10 @@ mod serve;
 
 use std::time::Duration;
 
-use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
+use axum::body::Body;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
 
 use crate::store::StoreError;
 
@@ -54,6 +56,15 @@ fn is_unavailable(error: &StoreError) -> bool {
             | StoreError::Closed
             | StoreError::WriterFailed(_)
     )
+}
+
+/// An answer that a browser saves instead of opening it.
+fn attachment(body: impl Into<Body>, kind: &'static str, disposition: &str) -> Response {
+    let disposition = HeaderValue::from_str(disposition);
+    let disposition = disposition.unwrap_or(HeaderValue::from_static("attachment"));
+    let kind = HeaderValue::from_static(kind);
+    let headers = [(CONTENT_TYPE, kind), (CONTENT_DISPOSITION, disposition)];
+    (headers, body.into()).into_response()
 }
 
 /// True if a body has one of these types, whatever their parameters.

@@ -49,6 +49,13 @@ const MOST_CLIENTS: usize = 50_000;
 /// Interval, in requests, at which clients with a full bucket are forgotten.
 const SWEEP_AFTER: usize = 10_000;
 
+/// A burst of at least 1, then one each `every`, which is above zero.
+pub(super) fn quota(burst: u32, every: Duration) -> Quota {
+    let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
+    let steady = Quota::with_period(every).unwrap_or(Quota::per_second(NonZeroU32::MIN));
+    steady.allow_burst(burst)
+}
+
 /// A token bucket for each client: a burst, then one token each `every`.
 pub(super) struct ClientLimiter {
     limiter: DefaultKeyedRateLimiter<IpAddr>,
@@ -58,12 +65,8 @@ pub(super) struct ClientLimiter {
 impl ClientLimiter {
     /// `at_once` is at least 1, `every` above zero.
     pub fn new(at_once: u32, every: Duration) -> Self {
-        let at_once = NonZeroU32::new(at_once).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::with_period(every)
-            .unwrap_or(Quota::per_second(NonZeroU32::MIN))
-            .allow_burst(at_once);
         Self {
-            limiter: RateLimiter::keyed(quota),
+            limiter: RateLimiter::keyed(quota(at_once, every)),
             asked: AtomicUsize::new(0),
         }
     }

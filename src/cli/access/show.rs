@@ -4,9 +4,9 @@ use super::change::warn;
 use crate::access::{AccessSettings, Key, Source};
 use crate::cli::context::Context;
 use crate::cli::failure::{CommandError, CommandResult};
-use crate::cli::output::{Layout, Output, TableColumn, note, time};
-use crate::domain::PortalName;
-use crate::operations::{AccessView, compare_revisions, list_revisions};
+use crate::cli::output::{Output, TableColumn, columns, note, time};
+use crate::domain::{PortalName, join};
+use crate::operations::{AccessView, RevisionEntry, compare_revisions, list_revisions};
 use crate::store::Revision;
 
 /// One setting in the output of `show`.
@@ -15,6 +15,16 @@ struct Setting {
     value: String,
     source: Source,
 }
+
+const SETTINGS: &[TableColumn<Setting>] = columns! { row: Setting;
+    "setting" Whole => row.key.as_str(),
+    "value" Wrapped => if row.value.is_empty() { "(empty)" } else { &row.value },
+    "from" Whole 1 => match row.source {
+        Source::Default => "default",
+        Source::Site => "site",
+        Source::Portal => "portal",
+    },
+};
 
 pub async fn show(
     context: &Context,
@@ -40,28 +50,7 @@ pub async fn show(
             source: settings.source(*key, portal.as_ref()),
         })
         .collect();
-    out.table(
-        &rows,
-        &[
-            TableColumn::new("setting", Layout::Whole, |row| row.key.as_str().to_owned()),
-            TableColumn::new("value", Layout::Wrapped, |row| {
-                if row.value.is_empty() {
-                    "(empty)".to_owned()
-                } else {
-                    row.value.clone()
-                }
-            }),
-            TableColumn::optional(1, "from", Layout::Whole, |row| {
-                match row.source {
-                    Source::Default => "default",
-                    Source::Site => "site",
-                    Source::Portal => "portal",
-                }
-                .to_owned()
-            }),
-        ],
-        true,
-    )?;
+    out.table(&rows, SETTINGS, true)?;
     if portal.is_none() && !settings.portals.is_empty() {
         out.line("")?;
         let overridden = AccessSettings {
@@ -88,23 +77,18 @@ pub async fn show(
     warn(&warnings, out)
 }
 
+const STEPS: &[TableColumn<RevisionEntry>] = columns! { step: RevisionEntry;
+    "revision" Number => step.revision,
+    "at" Time => time(step.at),
+    "by" Whole => step.by,
+    "from" Whole => step.origin,
+    "changes" Wrapped => join(&step.changes, "; "),
+};
+
 pub async fn history(context: &Context, limit: u32, out: &mut Output) -> CommandResult {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let (steps, _) = list_revisions(&context.store, limit, None).await?;
-    out.list(
-        &steps,
-        None,
-        &[
-            TableColumn::new("revision", Layout::Number, |step| step.revision.to_string()),
-            TableColumn::new("at", Layout::Time, |step| time(step.at)),
-            TableColumn::new("by", Layout::Whole, |step| step.by.clone()),
-            TableColumn::new("from", Layout::Whole, |step| step.origin.clone()),
-            TableColumn::new("changes", Layout::Wrapped, |step| {
-                let changes: Vec<_> = step.changes.iter().map(ToString::to_string).collect();
-                changes.join("; ")
-            }),
-        ],
-    )
+    out.list(&steps, None, STEPS)
 }
 
 pub async fn diff(

@@ -4,50 +4,28 @@ use super::change::warn;
 use crate::access::AccessSettings;
 use crate::cli::context::Context;
 use crate::cli::failure::CommandResult;
-use crate::cli::output::{Layout, Output, TableColumn, count_of, or_dash, progress_first, time};
+use crate::cli::output::{Output, TableColumn, columns, count_of, or_dash, progress_first, time};
 use crate::domain::{PortalName, Timestamp};
 use crate::operations::Simulation;
 use crate::store::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
 
-const DOMAINS: &[TableColumn<DomainShift>] = &[
-    TableColumn::new("domain", Layout::Whole, |row: &DomainShift| {
-        row.domain.clone()
-    }),
-    TableColumn::optional(3, "portal", Layout::Whole, |row: &DomainShift| {
-        row.portal.to_string()
-    }),
-    TableColumn::new("would go", Layout::Whole, |row: &DomainShift| {
-        row.shift().to_string()
-    }),
-    TableColumn::new("messages", Layout::Number, |row: &DomainShift| {
-        row.messages.to_string()
-    }),
-    TableColumn::optional(2, "people", Layout::Number, |row: &DomainShift| {
-        row.people.to_string()
-    }),
-    TableColumn::new("reason then", Layout::Whole, |row: &DomainShift| {
-        row.after.reason.to_string()
-    }),
-];
+const DOMAINS: &[TableColumn<DomainShift>] = columns! { row: DomainShift;
+    "domain" Whole => row.domain,
+    "portal" Whole 3 => row.portal,
+    "would go" Whole => row.shift(),
+    "messages" Number => row.messages,
+    "people" Number 2 => row.people,
+    "reason then" Whole => row.after.reason,
+};
 
-const EXAMPLES: &[TableColumn<Example>] = &[
-    TableColumn::new("ledger", Layout::Id, |row: &Example| row.ledger.to_string()),
-    TableColumn::new("received", Layout::Time, |row: &Example| {
-        time(row.received_at)
-    }),
-    TableColumn::optional(1, "portal", Layout::Whole, |row: &Example| {
-        row.portal.to_string()
-    }),
-    TableColumn::new("would go", Layout::Whole, |row: &Example| {
-        row.shift().to_string()
-    }),
-    TableColumn::new("sender", Layout::Whole, |row: &Example| {
-        or_dash(row.sender.as_ref())
-    }),
-    TableColumn::new("subject", Layout::Text, |row: &Example| {
-        or_dash(row.subject.as_ref())
-    }),
-];
+const EXAMPLES: &[TableColumn<Example>] = columns! { row: Example;
+    "ledger" Id => row.ledger,
+    "received" Time => time(row.received_at),
+    "portal" Whole 1 => row.portal,
+    "would go" Whole => row.shift(),
+    "sender" Whole => or_dash(row.sender.as_ref()),
+    "subject" Text => or_dash(row.subject.as_ref()),
+};
 
 pub async fn run(
     context: &Context,

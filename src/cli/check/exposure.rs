@@ -11,7 +11,7 @@ use url::Url;
 
 use super::{Finding, label};
 use crate::config::{Config, Destination, Endpoint, Outgoing, SmtpSecurity, SmtpServer};
-use crate::domain::is_private_address;
+use crate::domain::{is_private_address, join};
 
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -69,11 +69,7 @@ fn operators_port(config: &Config) -> Option<Finding> {
 }
 
 fn trust(check: &str, trusted: &[IpNet], detail: &str, remedy: &str) -> Option<Finding> {
-    let shown = trusted
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let shown = join(trusted, ", ");
     is_most_of_the_internet(trusted)
         .then(|| Finding::warning(check, format!("{shown}: {detail}"), remedy))
 }

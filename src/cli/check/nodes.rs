@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Finding, count_of};
+use super::Finding;
+use crate::cli::output::count_of;
 use crate::config::Config;
 use crate::domain::Timestamp;
 use crate::store::{self, Location, MAX_CLOCK_OFFSET, NODE_TIMEOUT, Node};

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{Finding, count_of, label};
+use super::{Finding, label};
+use crate::cli::output::count_of;
 use crate::config::{
     Config, Destination, Endpoint, Outgoing, SmtpSecurity, SmtpServer, Sso, TokenLogin,
 };

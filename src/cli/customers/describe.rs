@@ -2,9 +2,9 @@
 
 use crate::cli::context::Context;
 use crate::cli::failure::CommandResult;
-use crate::cli::output::{Output, or_dash, time};
+use crate::cli::output::{Output, fields, or_dash, time};
 use crate::cli::requests;
-use crate::domain::{Account, PortalName, Status, Timestamp};
+use crate::domain::{Account, Status, Timestamp, join};
 use crate::store::{Page, RequestFilter};
 
 pub(super) async fn show(context: &Context, account: &Account, out: &mut Output) -> CommandResult {
@@ -28,11 +28,6 @@ pub(super) async fn show(context: &Context, account: &Account, out: &mut Output)
         out.table(&requests.rows, requests::COLUMNS, true)?;
     }
     Ok(())
-}
-
-fn list(portals: &[PortalName]) -> String {
-    let names: Vec<_> = portals.iter().map(PortalName::as_str).collect();
-    names.join(", ")
 }
 
 /// End of the period in which an address gets no mail, the reason, and the way to end it.
@@ -71,63 +66,28 @@ fn describe_unanswered(mails: u32) -> String {
 
 /// Prints an account for people.
 pub fn describe(account: &Account, out: &mut Output) -> CommandResult {
-    let yes = |flag: bool, text: &str| flag.then(|| text.to_owned());
-    out.fields(&[
-        ("address", Some(account.address.to_string())),
-        ("id", Some(account.id.to_string())),
-        ("kind", Some(account.kind.to_string())),
-        ("status", Some(account.status.to_string())),
-        (
-            "deactivated",
-            account
-                .deactivated_at
-                .map(|at| format!("{} by the directory", time(at))),
+    let verified_by = or_dash(account.verified_by.as_ref());
+    let unanswered = (account.status != Status::Active && account.unanswered_mails > 0)
+        .then(|| describe_unanswered(account.unanswered_mails));
+    let quiet_until = account
+        .quiet_until
+        .filter(|until| *until > Timestamp::now());
+    out.fields(fields! {
+        "address" => Some(&account.address),
+        "id" => Some(account.id),
+        "kind" => Some(account.kind),
+        "status" => Some(account.status),
+        "deactivated" => account.deactivated_at.map(|at| format!("{} by the directory", time(at))),
+        "verified" => account.verified_at.map(|at| format!("{} by {verified_by}", time(at))),
+        "let in by" => Some(join(&account.let_in_by, ", ")).filter(|portals| !portals.is_empty()),
+        "groups" => Some(account.groups.join(", ")).filter(|groups| !groups.is_empty()),
+        "held" => Some(account.held),
+        "mail to it" => account.undeliverable.then_some(
+            "comes back; no more verification mail is sent, unless by customers resend",
         ),
-        (
-            "verified",
-            account
-                .verified_at
-                .map(|at| format!("{} by {}", time(at), or_dash(account.verified_by.as_ref()))),
-        ),
-        (
-            "let in by",
-            Some(list(&account.let_in_by)).filter(|portals| !portals.is_empty()),
-        ),
-        (
-            "groups",
-            Some(account.groups.join(", ")).filter(|groups| !groups.is_empty()),
-        ),
-        ("held", Some(account.held.to_string())),
-        (
-            "mail to it",
-            yes(
-                account.undeliverable,
-                "comes back; no more verification mail is sent, unless by customers resend",
-            ),
-        ),
-        (
-            "unanswered mails",
-            (account.status != Status::Active && account.unanswered_mails > 0)
-                .then(|| describe_unanswered(account.unanswered_mails)),
-        ),
-        (
-            "no mail until",
-            account
-                .quiet_until
-                .filter(|until| *until > Timestamp::now())
-                .map(|until| quiet(until, account.refused_at)),
-        ),
-        (
-            "automatic mail",
-            yes(account.takes_automatic, "is taken as if a person wrote it"),
-        ),
-        (
-            "created",
-            Some(format!(
-                "{} by {}",
-                time(account.created_at),
-                account.created_by
-            )),
-        ),
-    ])
+        "unanswered mails" => unanswered,
+        "no mail until" => quiet_until.map(|until| quiet(until, account.refused_at)),
+        "automatic mail" => account.takes_automatic.then_some("is taken as if a person wrote it"),
+        "created" => Some(format!("{} by {}", time(account.created_at), account.created_by)),
+    })
 }

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use crate::cli::context::{Context, actor};
 use crate::cli::failure::{CommandError, CommandResult};
-use crate::cli::output::{Output, note};
+use crate::cli::output::{Output, advance, fields, note};
 use crate::config::Hook;
-use crate::domain::EmailAddress;
+use crate::domain::{EmailAddress, join};
 use crate::operations::forget_customer;
 use crate::store::{Forgotten, Holdings};
 
@@ -58,11 +58,7 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResu
         ask(&address)?;
     }
     let bar = out.progress(0);
-    let progress = |some, all| {
-        bar.set_length(all);
-        bar.set_position(some);
-    };
-    let (store, by) = (&context.store, actor());
+    let (store, by, progress) = (&context.store, actor(), advance(&bar));
     let done = forget_customer(store, address.clone(), args.domain, by, progress).await;
     bar.finish_and_clear();
     let done = done?;
@@ -94,46 +90,36 @@ fn describe(
     let some = |count: u64, what: &str| (count > 0).then(|| format!("{count} {what}"));
     let waiting = before.held + before.released;
     out.line(format_args!("{address} is to be forgotten:"))?;
-    out.fields(&[
-        ("  account", before.account.then(|| "removed".to_owned())),
-        (
-            "  waiting",
-            some(waiting, "discarded, which nobody has got"),
-        ),
-        ("  contents", some(before.contents, "removed")),
-        (
-            "  letters",
-            some(before.verification_mails, "removed, with their links"),
-        ),
-        ("  ledger", some(before.entries, "put under a pseudonym")),
-        ("  delivered", describe_deliveries(before)),
-        ("  told", describe_hooks(before, hooks)),
-    ])?;
+    out.fields(fields! {
+        "  account" => before.account.then_some("removed"),
+        "  waiting" => some(waiting, "discarded, which nobody has got"),
+        "  contents" => some(before.contents, "removed"),
+        "  letters" => some(before.verification_mails, "removed, with their links"),
+        "  ledger" => some(before.entries, "put under a pseudonym"),
+        "  delivered" => describe_deliveries(before),
+        "  told" => describe_hooks(before, hooks),
+    })?;
     out.flush()
 }
 
 /// Copies that are outside this installation.
 fn describe_deliveries(before: &Holdings) -> Option<String> {
-    let by_portal: Vec<_> = before
-        .delivered
-        .iter()
-        .map(|(portal, count)| format!("{count} for {portal}"))
-        .collect();
-    (!by_portal.is_empty()).then(|| {
+    let by_portal = before.delivered.iter();
+    let by_portal = by_portal.map(|(portal, count)| format!("{count} for {portal}"));
+    (!before.delivered.is_empty()).then(|| {
         format!(
             "{}; the help desk has those copies, and must forget them itself",
-            by_portal.join(", ")
+            join(by_portal, ", ")
         )
     })
 }
 
 /// Systems that may know the account and are not told of its deletion.
 fn describe_hooks(before: &Holdings, hooks: &[Hook]) -> Option<String> {
-    let names: Vec<_> = hooks.iter().map(|hook| hook.name.as_str()).collect();
-    (before.account && !names.is_empty()).then(|| {
+    (before.account && !hooks.is_empty()).then(|| {
         format!(
             "the hooks {} of what happened to the account; what is behind them must forget it itself",
-            names.join(", ")
+            join(hooks.iter().map(|hook| &hook.name), ", ")
         )
     })
 }
@@ -165,24 +151,15 @@ fn tell(
     out: &mut Output,
 ) -> CommandResult {
     out.line(format_args!("{address} is forgotten"))?;
-    out.fields(&[
-        ("entries", Some(done.entries.to_string())),
-        ("known as", Some(done.pseudonym.to_string())),
-        (
-            "discarded",
-            Some(done.discarded.to_string()).filter(|_| done.discarded > 0),
-        ),
-        ("contents", Some(before.contents.to_string())),
-        ("letters", Some(before.verification_mails.to_string())),
-        ("delivered", describe_deliveries(before)),
-        ("told", describe_hooks(before, hooks)),
-        (
-            "elsewhere",
-            Some("backups and the log of before still have it".to_owned()),
-        ),
-        (
-            "from now on",
-            Some("mail from the address is from somebody new".to_owned()),
-        ),
-    ])
+    out.fields(fields! {
+        "entries" => Some(done.entries),
+        "known as" => Some(&done.pseudonym),
+        "discarded" => Some(done.discarded).filter(|count| *count > 0),
+        "contents" => Some(before.contents),
+        "letters" => Some(before.verification_mails),
+        "delivered" => describe_deliveries(before),
+        "told" => describe_hooks(before, hooks),
+        "elsewhere" => Some("backups and the log of before still have it"),
+        "from now on" => Some("mail from the address is from somebody new"),
+    })
 }

@@ -1,10 +1,8 @@
 //! `customers import`: people from a CSV file.
 
 use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read};
+use std::io::{BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
-
-use indicatif::ProgressBar;
 
 use crate::cli::context::{Context, actor};
 use crate::cli::failure::{CommandError, CommandResult};
@@ -34,20 +32,6 @@ pub struct Args {
     dry_run: bool,
 }
 
-/// Octets read so far, on a progress bar.
-struct Counted<R> {
-    source: R,
-    bar: ProgressBar,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.source.read(buffer)?;
-        self.bar.inc(u64::try_from(count).unwrap_or_default());
-        Ok(count)
-    }
-}
-
 pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResult {
     let Args {
         file: path,
@@ -59,8 +43,7 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResu
         _ => CommandError::Usage(format!("{name}: {cause}")),
     })?;
     let size = file.metadata().map_or(0, |metadata| metadata.len());
-    let bar = out.progress(size);
-    let source = BufReader::new(Counted { source: file, bar });
+    let source = BufReader::new(out.progress(size).wrap_read(file));
     let refused = |error| CommandError::Usage(format!("{name}: {error}"));
     let mut people = PeopleFile::open(source).map_err(refused)?;
     let mut import = Import::new(&context.store, &context.config, dry_run, actor());

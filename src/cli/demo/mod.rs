@@ -17,7 +17,7 @@ use lettre::address::Envelope;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
 use super::failure::{CommandError, CommandResult};
-use super::output::{Layout, Output, TableColumn};
+use super::output::{Output, TableColumn, columns};
 use crate::config::Config;
 use crate::daemon::{Daemon, Listeners, Signals};
 use crate::domain::LedgerId;
@@ -40,45 +40,24 @@ pub struct Args {
     nodes: u8,
 }
 
-/// The sample mail in the order of sending, and the purpose of each.
-const SAMPLES: [(&str, &[u8], &str); 8] = [
-    (
-        "ann@corp.example",
-        include_bytes!("1-employee.eml"),
-        "an employee's first mail",
-    ),
-    (
-        "ann@corp.example",
-        include_bytes!("2-employee-again.eml"),
-        "and her second",
-    ),
-    (
-        "bob@partner.example",
-        include_bytes!("3-customer.eml"),
-        "a customer on the allow list",
-    ),
-    (
-        "eve@elsewhere.example",
-        include_bytes!("4-stranger.eml"),
-        "somebody who is not",
-    ),
-    (
-        "x@evil.example",
-        include_bytes!("5-forged.eml"),
-        "a forged display name",
-    ),
-    (
-        "carol@corp.example",
-        include_bytes!("6-vacation.eml"),
-        "an out-of-office note",
-    ),
-    (
-        "news@partner.example",
-        include_bytes!("7-newsletter.eml"),
-        "a newsletter",
-    ),
-    ("", include_bytes!("8-report.eml"), "a delivery report"),
-];
+/// Sample mail. A row has the sender, the file and the purpose.
+macro_rules! samples {
+    ($($from:literal $file:literal $purpose:literal;)+) => {
+        [$(($from, include_bytes!($file), $purpose)),+]
+    };
+}
+
+/// The sample mail in the order of sending.
+const SAMPLES: [(&str, &[u8], &str); 8] = samples! {
+    "ann@corp.example" "1-employee.eml" "an employee's first mail";
+    "ann@corp.example" "2-employee-again.eml" "and her second";
+    "bob@partner.example" "3-customer.eml" "a customer on the allow list";
+    "eve@elsewhere.example" "4-stranger.eml" "somebody who is not";
+    "x@evil.example" "5-forged.eml" "a forged display name";
+    "carol@corp.example" "6-vacation.eml" "an out-of-office note";
+    "news@partner.example" "7-newsletter.eml" "a newsletter";
+    "" "8-report.eml" "a delivery report";
+};
 
 /// Time limit of every step of the demo.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -116,20 +95,12 @@ struct SampleVerdict {
     entry: LedgerEntry,
 }
 
-const VERDICT_COLUMNS: [TableColumn<SampleVerdict>; 4] = [
-    TableColumn::new("message", Layout::Whole, |row: &SampleVerdict| {
-        row.what.to_owned()
-    }),
-    TableColumn::new("sender", Layout::Whole, |row: &SampleVerdict| {
-        row.entry.facts.sender.addr_spec().unwrap_or("-").to_owned()
-    }),
-    TableColumn::new("verdict", Layout::Word, |row: &SampleVerdict| {
-        row.entry.verdict.to_string()
-    }),
-    TableColumn::new("reason", Layout::Whole, |row: &SampleVerdict| {
-        row.entry.reason.to_string()
-    }),
-];
+const VERDICT_COLUMNS: &[TableColumn<SampleVerdict>] = columns! { row: SampleVerdict;
+    "message" Whole => row.what,
+    "sender" Whole => row.entry.facts.sender.addr_spec().unwrap_or("-"),
+    "verdict" Word => row.entry.verdict,
+    "reason" Whole => row.entry.reason,
+};
 
 /// A delivered message.
 struct DeliveredMessage {
@@ -138,17 +109,11 @@ struct DeliveredMessage {
     verified: String,
 }
 
-const DELIVERED_COLUMNS: [TableColumn<DeliveredMessage>; 3] = [
-    TableColumn::new("subject", Layout::Whole, |row: &DeliveredMessage| {
-        row.subject.clone()
-    }),
-    TableColumn::new("account", Layout::Whole, |row: &DeliveredMessage| {
-        row.account.clone()
-    }),
-    TableColumn::new("verified", Layout::Whole, |row: &DeliveredMessage| {
-        row.verified.clone()
-    }),
-];
+const DELIVERED_COLUMNS: &[TableColumn<DeliveredMessage>] = columns! { row: DeliveredMessage;
+    "subject" Whole => row.subject,
+    "account" Whole => row.account,
+    "verified" Whole => row.verified,
+};
 
 /// Runs the demo. Every deviation is a failure, so the demo is a test of the installation, too.
 pub async fn run(args: Args, out: &mut Output) -> CommandResult {
@@ -199,7 +164,7 @@ async fn show(
         let entry = entry.with_context(|| format!("{ledger} is not in the ledger"))?;
         rows.push(SampleVerdict { what, entry });
     }
-    out.table(&rows, &VERDICT_COLUMNS, true)?;
+    out.table(&rows, VERDICT_COLUMNS, true)?;
 
     let verification_mails = scene.folder.join("letters");
     let link = wait_for("the verification mail", || link_in(&verification_mails)).await?;
@@ -215,7 +180,7 @@ async fn show(
         })
         .await?;
         out.line("\nThe button behind the link was pressed. At the help desk now:\n")?;
-        out.table(&all, &DELIVERED_COLUMNS, true)?;
+        out.table(&all, DELIVERED_COLUMNS, true)?;
         return Ok(());
     }
     let password = tour::add_operator(daemon.store()).await?;

@@ -19,7 +19,7 @@ use super::postgres::DemoServer;
 use super::tour::{self, quote, this_program};
 use super::{Scene, link_in, press, read_delivered, send_to, wait_for};
 use crate::cli::failure::CommandError;
-use crate::cli::output::{Layout, Output, TableColumn};
+use crate::cli::output::{Output, TableColumn, columns};
 use crate::config::Config;
 use crate::store::{Location, Store};
 
@@ -105,10 +105,10 @@ impl Drop for NodeProcess {
 /// Counts of the whole demo, a line each.
 type Count = (&'static str, usize);
 
-const COUNT_COLUMNS: [TableColumn<Count>; 2] = [
-    TableColumn::new("messages", Layout::Whole, |row: &Count| row.0.to_owned()),
-    TableColumn::new("", Layout::Number, |row: &Count| row.1.to_string()),
-];
+const COUNT_COLUMNS: &[TableColumn<Count>] = columns! { row: Count;
+    "messages" Whole => row.0,
+    "" Number => row.1,
+};
 
 /// Shows it, and without `once` runs until a signal.
 pub(super) async fn show(once: bool, scene: &Scene, out: &mut Output) -> Result<(), CommandError> {
@@ -156,7 +156,7 @@ pub(super) async fn show(once: bool, scene: &Scene, out: &mut Output) -> Result<
         ("lost", lost),
         ("twice at the help desk", repeated),
     ];
-    out.table(&counts, &COUNT_COLUMNS, true)?;
+    out.table(&counts, COUNT_COLUMNS, true)?;
     if lost + repeated > 0 {
         return Err(anyhow::anyhow!("a message was lost or repeated").into());
     }

@@ -3,7 +3,7 @@
 use lettre::message::Mailbox as Author;
 
 use crate::config::{name_of_this_machine, time_zone};
-use crate::domain::{Domain, DomainPattern, EmailAddress, LanguageTag, PortalName};
+use crate::domain::{Domain, DomainPattern, EmailAddress, LanguageTag, PortalName, join};
 
 /// All answers, validated as the configuration validates them.
 #[derive(Debug, Clone)]
@@ -186,6 +186,5 @@ fn list_or_none(patterns: &[DomainPattern]) -> String {
     if patterns.is_empty() {
         return "none".to_owned();
     }
-    let patterns: Vec<_> = patterns.iter().map(ToString::to_string).collect();
-    patterns.join(", ")
+    join(patterns, ", ")
 }

@@ -6,6 +6,7 @@ use url::Url;
 
 use super::answers::{Answers, DestinationType, Others};
 use crate::config::is_private;
+use crate::domain::join;
 
 const DOCUMENTED: &str = include_str!("../../../config/vestibule.toml");
 
@@ -23,62 +24,49 @@ impl Document {
         self.0 = self.0.replacen(line, by, 1);
     }
 
-    /// Replaces a line with a key and a value.
-    fn set(&mut self, line: &str, key: &str, value: &impl ToString) {
-        self.replace(&format!("{line}\n"), &format!("{key} = {}\n", quote(value)));
+    /// Replaces the value in a line, which may be commented out.
+    fn set(&mut self, line: &str, value: &impl ToString) {
+        self.set_value(line, &quote(value));
     }
 
-    fn set_list(&mut self, line: &str, key: &str, values: &[impl ToString]) {
-        let values: Vec<_> = values.iter().map(quote).collect();
-        self.replace(
-            &format!("{line}\n"),
-            &format!("{key} = [{}]\n", values.join(", ")),
-        );
+    fn set_list(&mut self, line: &str, values: &[impl ToString]) {
+        self.set_value(line, &format!("[{}]", join(values.iter().map(quote), ", ")));
+    }
+
+    fn set_value(&mut self, line: &str, value: &str) {
+        let key = line.split(" = ").next().unwrap_or_default();
+        let key = key.trim_start_matches(['#', ' ']);
+        self.replace(&format!("{line}\n"), &format!("{key} = {value}\n"));
     }
 }
 
 /// Renders the configuration.
 pub(super) fn render(answers: &Answers) -> String {
     let mut text = Document(DOCUMENTED.to_owned());
-    text.set(
-        "hostname = \"gate.corp.example\"",
-        "hostname",
-        &answers.hostname,
-    );
-    text.set(
-        "#data_dir = \"/var/lib/vestibule\"",
-        "data_dir",
-        &answers.data_dir,
-    );
-    text.set("#   name = \"Corp Help\"", "name", &answers.organisation());
-    text.set(
-        "#   time_zone = \"Europe/Berlin\"",
-        "time_zone",
-        &answers.time_zone,
-    );
-    text.set("#language = \"en\"", "language", &answers.language);
+    text.set("hostname = \"gate.corp.example\"", &answers.hostname);
+    text.set("#data_dir = \"/var/lib/vestibule\"", &answers.data_dir);
+    text.set("#   name = \"Corp Help\"", &answers.organisation());
+    text.set("#   time_zone = \"Europe/Berlin\"", &answers.time_zone);
+    text.set("#language = \"en\"", &answers.language);
     if let Some(contact) = &answers.contact {
-        text.set("#   contact = \"+1 555 0100\"", "contact", contact);
+        text.set("#   contact = \"+1 555 0100\"", contact);
     }
     text.set(
         "#public_url = \"http://127.0.0.1:8080\"",
-        "public_url",
         &answers.public_url,
     );
     text.replace(
         "\nname = \"it\"\n",
         &format!("\nname = {}\n", quote(&answers.portal)),
     );
-    text.set("title = \"IT Help\"", "title", &answers.title);
+    text.set("title = \"IT Help\"", &answers.title);
     text.set_list(
         "addresses = [\"it-help@corp.example\"]",
-        "addresses",
         &[answers.address()],
     );
     set_destination(&mut text, answers);
     text.set(
         "\nfrom = \"IT Help <no-reply@corp.example>\"",
-        "\nfrom",
         &answers.author(),
     );
     text.replace(
@@ -86,10 +74,10 @@ pub(super) fn render(answers: &Answers) -> String {
         &format!("type = \"smtp\"\nurl = {}\n", quote(&answers.outgoing)),
     );
     if let Some(id) = &answers.authserv_id {
-        text.set("#authserv_id = \"\"", "authserv_id", id);
+        text.set("#authserv_id = \"\"", id);
     }
     let mode = if answers.enforce { "enforce" } else { "report" };
-    text.set("#mode = \"report\"", "mode", &mode);
+    text.set("#mode = \"report\"", &mode);
     set_access(&mut text, answers);
     text.0
 }
@@ -97,13 +85,9 @@ pub(super) fn render(answers: &Answers) -> String {
 fn set_destination(text: &mut Document, answers: &Answers) {
     let place = answers.destination_place();
     if answers.destination == DestinationType::Smtp {
-        text.set("url = \"smtp://127.0.0.1:2526\"", "url", &place);
+        text.set("url = \"smtp://127.0.0.1:2526\"", &place);
         if let Some(recipient) = &answers.recipient {
-            text.set(
-                "#   recipient = \"queue@desk.internal\"",
-                "recipient",
-                recipient,
-            );
+            text.set("#   recipient = \"queue@desk.internal\"", recipient);
         }
         return;
     }
@@ -130,11 +114,7 @@ fn set_destination(text: &mut Document, answers: &Answers) {
 
 fn set_access(text: &mut Document, answers: &Answers) {
     if !answers.approved.is_empty() {
-        text.set_list(
-            "#internal.approved_domains = []",
-            "internal.approved_domains",
-            &answers.approved,
-        );
+        text.set_list("#internal.approved_domains = []", &answers.approved);
     }
     if answers.others != Others::Nobody {
         text.replace(
@@ -148,11 +128,7 @@ fn set_access(text: &mut Document, answers: &Answers) {
                 "#external.restrict_domains = false\n",
                 "external.restrict_domains = true\n",
             );
-            text.set_list(
-                "#external.allowed_domains = []",
-                "external.allowed_domains",
-                &answers.allowed,
-            );
+            text.set_list("#external.allowed_domains = []", &answers.allowed);
         }
         Others::Verified => {
             text.replace("#external.verify = false\n", "external.verify = true\n");

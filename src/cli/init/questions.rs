@@ -8,7 +8,7 @@ use super::answers::{Answers, DestinationType, Others};
 use crate::cli::failure::CommandError;
 use crate::config::{SmtpUrl, authserv_id, parse_http, parse_public, time_zone};
 use crate::domain::{
-    BUILT_IN_LANGUAGES, Domain, DomainPattern, EmailAddress, LanguageTag, PortalName,
+    BUILT_IN_LANGUAGES, Domain, DomainPattern, EmailAddress, LanguageTag, PortalName, join,
 };
 
 /// One question; the default may depend on earlier answers.
@@ -103,10 +103,7 @@ pub(super) const QUESTIONS: &[InitQuestion] = &[
         text: "Name of this machine, for SMTP",
         explanation: "",
         default: |answers| Ok(answers.hostname.to_string()),
-        take: |answers, text| {
-            answers.hostname = Domain::parse(text).map_err(|cause| cause.to_string())?;
-            Ok(())
-        },
+        take: |answers, text| set(&mut answers.hostname, Domain::parse(text)),
     },
     InitQuestion {
         option: "data-dir",
@@ -128,10 +125,7 @@ pub(super) const QUESTIONS: &[InitQuestion] = &[
         text: "Name of your organisation, as people see it",
         explanation: "",
         default: |answers| Ok(answers.organisation()),
-        take: |answers, text| {
-            answers.organisation = Some(one_line(text)?);
-            Ok(())
-        },
+        take: |answers, text| set(&mut answers.organisation, one_line(text).map(Some)),
     },
     InitQuestion {
         option: "language",
@@ -181,10 +175,7 @@ pub(super) const QUESTIONS: &[InitQuestion] = &[
         explanation: "Links in mail begin with it: https://help.corp.example, at a proxy with TLS\n\
                       (docs/install.md). The default reaches this machine only.",
         default: |answers| Ok(answers.public_url.clone()),
-        take: |answers, text| {
-            answers.public_url = parse_public(text)?;
-            Ok(())
-        },
+        take: |answers, text| set(&mut answers.public_url, parse_public(text)),
     },
     InitQuestion {
         option: "portal",
@@ -192,10 +183,7 @@ pub(super) const QUESTIONS: &[InitQuestion] = &[
         text: "Short name of the first portal",
         explanation: "A portal is one service that takes requests by mail.",
         default: |answers| Ok(answers.portal.to_string()),
-        take: |answers, text| {
-            answers.portal = PortalName::parse(text).map_err(|cause| cause.to_string())?;
-            Ok(())
-        },
+        take: |answers, text| set(&mut answers.portal, PortalName::parse(text)),
     },
     InitQuestion {
         option: "title",
@@ -203,10 +191,7 @@ pub(super) const QUESTIONS: &[InitQuestion] = &[
         text: "Its title, as people see it",
         explanation: "",
         default: |answers| Ok(answers.title.clone()),
-        take: |answers, text| {
-            answers.title = one_line(text)?;
-            Ok(())
-        },
+        take: |answers, text| set(&mut answers.title, one_line(text)),
     },
     InitQuestion {
         option: "address",
@@ -214,10 +199,7 @@ pub(super) const QUESTIONS: &[InitQuestion] = &[
         text: "Its email address",
         explanation: "",
         default: |answers| Ok(answers.address()),
-        take: |answers, text| {
-            answers.address = Some(address(text)?);
-            Ok(())
-        },
+        take: |answers, text| set(&mut answers.address, address(text).map(Some)),
     },
     InitQuestion {
         option: "destination",
@@ -310,10 +292,7 @@ pub(super) const QUESTIONS: &[InitQuestion] = &[
         text: "Domains of your own people, separated by commas, or none",
         explanation: "They verify their address once by a link; then their mail passes.",
         default: |answers| Ok(answers.format_approved()),
-        take: |answers, text| {
-            answers.approved = patterns(text)?;
-            Ok(())
-        },
+        take: |answers, text| set(&mut answers.approved, patterns(text)),
     },
     InitQuestion {
         option: "others",
@@ -338,10 +317,7 @@ pub(super) const QUESTIONS: &[InitQuestion] = &[
             Others::Listed => Ok(answers.format_allowed()),
             _ => Err("needs --others listed"),
         },
-        take: |answers, text| {
-            answers.allowed = patterns(text)?;
-            Ok(())
-        },
+        take: |answers, text| set(&mut answers.allowed, patterns(text)),
     },
     InitQuestion {
         option: "authserv-id",
@@ -399,10 +375,15 @@ fn patterns(text: &str) -> Result<Vec<DomainPattern>, String> {
         .collect()
 }
 
+fn set<T, E: ToString>(answer: &mut T, parsed: Result<T, E>) -> Result<(), String> {
+    *answer = parsed.map_err(|cause| cause.to_string())?;
+    Ok(())
+}
+
 fn choice<T: Copy>(text: &str, all: &[T], name: fn(T) -> &'static str) -> Result<T, String> {
     let found = all.iter().copied().find(|word| name(*word) == text);
     found.ok_or_else(|| {
-        let names: Vec<_> = all.iter().map(|word| name(*word)).collect();
-        format!("answer {}", names.join(" or "))
+        let names = all.iter().map(|word| name(*word));
+        format!("answer {}", join(names, " or "))
     })
 }

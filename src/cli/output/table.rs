@@ -26,25 +26,22 @@ const INDENT: usize = 6;
 /// Characters of a shortened id: its random end, which tells ids of the same time apart.
 const SHORT_ID: usize = 8;
 
-/// Layout of one column for the renderer.
+/// Title and layout of one column.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ColumnLayout {
+pub struct ColumnLayout {
     pub title: &'static str,
     pub layout: Layout,
-    /// The columns with the highest number are left out first; those with 0 never.
+    /// If the terminal is too narrow, the columns with the highest number are left out first; those with 0
+    /// never.
     pub optional: u8,
 }
 
 /// A rendered table.
 pub(super) struct Rendered {
-    pub lines: Vec<TableLine>,
+    /// Lines of cells; the last cell may continue a wrapped one.
+    pub lines: Vec<Vec<Cell>>,
     /// Titles of the columns that were left out.
     pub left_out: Vec<&'static str>,
-}
-
-/// A line of cells; the last one may continue a wrapped cell.
-pub(super) struct TableLine {
-    pub cells: Vec<Cell>,
 }
 
 /// Padded text of a column.
@@ -220,7 +217,7 @@ fn lines_of(
     widths: &[usize],
     wraps_below: bool,
     width: Option<usize>,
-) -> Vec<TableLine> {
+) -> Vec<Vec<Cell>> {
     let wrapped = columns
         .iter()
         .position(|column| column.layout == Layout::Wrapped)
@@ -238,13 +235,13 @@ fn lines_of(
         lines.extend(
             rest.into_iter()
                 .filter(|text| !text.is_empty())
-                .map(|text| TableLine {
-                    cells: vec![Cell {
+                .map(|text| {
+                    vec![Cell {
                         before: INDENT,
                         text,
                         after: 0,
                         layout: Layout::Wrapped,
-                    }],
+                    }]
                 }),
         );
         return lines;
@@ -260,7 +257,7 @@ fn lines_of(
     lines
 }
 
-fn line(columns: &[ColumnLayout], row: &[String], widths: &[usize]) -> TableLine {
+fn line(columns: &[ColumnLayout], row: &[String], widths: &[usize]) -> Vec<Cell> {
     let shown = columns.iter().zip(row).zip(widths);
     let cells = shown
         // A column without any value takes no place.
@@ -279,13 +276,11 @@ fn line(columns: &[ColumnLayout], row: &[String], widths: &[usize]) -> TableLine
                 layout: column.layout,
             }
         });
-    TableLine {
-        cells: cells.collect(),
-    }
+    cells.collect()
 }
 
-/// The last characters of an id; other texts as they are.
-pub(super) fn short_id(text: &str) -> &str {
+/// The last characters of an id, which commands accept as well; other texts as they are.
+pub fn short_id(text: &str) -> &str {
     let is_id = text.len() == 26 && text.bytes().all(|octet| octet.is_ascii_alphanumeric());
     if is_id {
         &text[text.len() - SHORT_ID..]
@@ -308,7 +303,7 @@ pub(super) fn short_time(text: &str, now_year: &str) -> String {
 }
 
 /// Cuts a text to a width in columns, with an ellipsis.
-pub(super) fn cut(text: &str, width: usize) -> String {
+pub fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
@@ -331,7 +326,7 @@ pub(super) fn cut(text: &str, width: usize) -> String {
 }
 
 /// Breaks a text at spaces; a word that is wider than the line, anywhere.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines = vec![String::new()];
     let mut used = 0;
@@ -414,8 +409,8 @@ mod tests {
     }
 
     fn text(rendered: &Rendered) -> Vec<String> {
-        let line = |line: &TableLine| {
-            let cells = line.cells.iter().map(|cell| {
+        let line = |line: &Vec<Cell>| {
+            let cells = line.iter().map(|cell| {
                 let (before, after) = (" ".repeat(cell.before), " ".repeat(cell.after));
                 format!("{before}{}{after}", cell.text)
             });

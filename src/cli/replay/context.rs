@@ -62,13 +62,13 @@ impl Ground {
         let draft = access.map(settings_file::read).transpose()?;
         let (config, database, origin) = match find(global, messages) {
             Found::InUse(file) => {
-                let config = Config::load_without_secrets(file.as_deref())?;
+                let config = Config::load_with(file.as_deref(), Secrets::Leave)?;
                 let origin = Config::path(file.as_deref()).display().to_string();
                 let database = Some(Location::of(&config)).filter(Location::exists);
                 (config, database, origin)
             }
             Found::Beside(file) => {
-                let config = Config::load_without_secrets(Some(&file))?;
+                let config = Config::load_with(Some(&file), Secrets::Leave)?;
                 (config, None, file.display().to_string())
             }
             Found::Nowhere => {

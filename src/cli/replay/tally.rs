@@ -11,7 +11,6 @@ use super::decide::ReplayRow;
 use super::expect::{Difference, Expectations};
 use crate::cli::failure::{CommandError, CommandResult};
 use crate::cli::output::{Output, cut, note};
-use crate::domain::Verdict;
 use crate::observe::Escaped;
 
 pub struct ReplayTally<'a> {
@@ -169,11 +168,7 @@ fn show(row: &ReplayRow, out: &mut Output) -> CommandResult {
         return out.object(row);
     }
     let from = row.from.as_deref().unwrap_or("-");
-    let verdict = match row.verdict {
-        Verdict::Accepted => out.word("accepted", 8),
-        Verdict::Held => out.word("held", 8),
-        Verdict::Dropped => out.word("dropped", 8),
-    };
+    let verdict = out.word(row.verdict.as_str(), 8);
     let (from, file) = (Escaped(from).to_string(), Escaped(&row.file).to_string());
     let Some(width) = out.width().filter(|width| *width < WIDE) else {
         return out.line(format_args!(

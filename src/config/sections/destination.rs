@@ -16,19 +16,14 @@ use crate::domain::{DestinationName, EmailAddress, RequestId, canary};
 /// More concurrent deliveries would amount to an attack on the help desk.
 const MOST_AT_ONCE: usize = 100;
 
-#[derive(Clone, Copy)]
-enum Type {
-    Smtp,
-    Maildir,
-    Webhook,
-    Command,
-}
+/// Reads the keys of a destination of one type.
+type Reader = fn(&TomlSection<'_>) -> Option<Destination>;
 
-const TYPES: [(&str, Type); 4] = [
-    ("smtp", Type::Smtp),
-    ("maildir", Type::Maildir),
-    ("webhook", Type::Webhook),
-    ("command", Type::Command),
+const TYPES: [(&str, Reader); 4] = [
+    ("smtp", |keys| smtp(keys).map(Destination::Smtp)),
+    ("maildir", |keys| maildir(keys).map(Destination::Maildir)),
+    ("webhook", |keys| webhook(keys).map(Destination::Webhook)),
+    ("command", |keys| command(keys).map(Destination::Command)),
 ];
 
 /// Destinations of the file. The names of invalid ones are known, too, so that portals that refer to them get
@@ -58,20 +53,15 @@ pub(super) fn read_all(section: TomlSection<'_>) -> Known {
 }
 
 fn read(mut section: TomlSection<'_>) -> Option<Destination> {
-    let Some((word, kind)) = section
+    let Some((word, reader)) = section
         .require("type", "\"smtp\" (or maildir, webhook, command)")
-        .and_then(|entry| entry.choice(&TYPES.map(|(word, kind)| (word, (word, kind)))))
+        .and_then(|entry| entry.choice(&TYPES.map(|(word, reader)| (word, (word, reader)))))
     else {
         section.is_given_up();
         return None;
     };
     section.is_of_kind(&format!("destination {word}"));
-    match kind {
-        Type::Smtp => smtp(&section).map(Destination::Smtp),
-        Type::Maildir => maildir(&section).map(Destination::Maildir),
-        Type::Webhook => webhook(&section).map(Destination::Webhook),
-        Type::Command => command(&section).map(Destination::Command),
-    }
+    reader(&section)
 }
 
 /// `[outgoing]`: a server with the keys of a destination of that type, or a folder.
@@ -178,10 +168,7 @@ fn server(section: &TomlSection<'_>) -> Option<SmtpServer> {
     let (url, tls_verify) = place(section);
     let username = section.entry("username");
     let password = section.secret(PASSWORD);
-    let has_password = [PASSWORD.file, PASSWORD.credential, PASSWORD.inline]
-        .into_iter()
-        .any(|key| section.has(key));
-    let login = match (&username, has_password) {
+    let login = match (&username, section.has_secret(PASSWORD)) {
         (Some(entry), false) => {
             entry.refuse("needs a password; write password_file or credential beside it");
             None
@@ -322,10 +309,7 @@ fn command(section: &TomlSection<'_>) -> Option<CommandDestination> {
             }
             Some(section.document().resolve(written))
         });
-    let args = section
-        .entry("args")
-        .and_then(|entry| entry.list(without_nul))
-        .unwrap_or_default();
+    let args = section.list("args", without_nul);
     let environment = section
         .entry("environment")
         .and_then(|entry| {

@@ -15,10 +15,7 @@ pub(super) fn read<'d>(
     site_language: &LanguageTag,
     operators_url: String,
 ) -> Option<Digest> {
-    let to = section
-        .entry("to")
-        .and_then(|entry| entry.list(mailbox))
-        .unwrap_or_default();
+    let to = section.list("to", mailbox);
     let at = section
         .entry("at")
         .and_then(|entry| entry.parse(time_of_day));

@@ -62,15 +62,14 @@ fn credentials(section: &TomlSection<'_>) -> Option<HttpCredentials> {
     let bearer = section.secret(BEARER);
     let username = section.entry("username");
     let password = section.secret(PASSWORD);
-    let has = |keys: [&str; 3]| keys.into_iter().any(|key| section.has(key));
-    let has_password = has([PASSWORD.file, PASSWORD.credential, PASSWORD.inline]);
+    let has_password = section.has_secret(PASSWORD);
     match username {
         None if has_password => {
             section.refuse("a password needs a user; write username beside it");
             None
         }
         None => bearer.map(HttpCredentials::Bearer),
-        Some(entry) if has([BEARER.file, BEARER.credential, BEARER.inline]) => {
+        Some(entry) if section.has_secret(BEARER) => {
             entry.refuse("stands beside a bearer token; a post has one login");
             None
         }
@@ -93,6 +92,7 @@ fn secret_headers(
     section: &TomlSection<'_>,
     headers: &BTreeMap<String, String>,
 ) -> BTreeMap<String, Secret> {
+    let source = &section.document().secrets;
     let mut secrets = BTreeMap::new();
     for (key, credential) in [
         ("header_files", None),
@@ -106,7 +106,7 @@ fn secret_headers(
                 entry.refuse(not_a_field(&name));
             } else if headers.contains_key(&name) || secrets.contains_key(&name) {
                 entry.refuse(format_args!("{name} is given twice"));
-            } else if let Some(secret) = section.secret_at(&entry, &place, credential) {
+            } else if let Some(secret) = section.secret_at(&entry, &place, credential, source) {
                 secrets.insert(name, secret);
             }
         }

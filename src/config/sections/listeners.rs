@@ -171,10 +171,7 @@ pub(super) fn http(section: &TomlSection<'_>, taken: &mut UsedAddresses) -> Http
     let admin_url = section
         .entry("admin_url")
         .and_then(|entry| entry.parse(parse_origin));
-    let mut admin_hosts: Vec<String> = section
-        .entry("admin_hosts")
-        .and_then(|entry| entry.list(host_name))
-        .unwrap_or_default();
+    let mut admin_hosts: Vec<String> = section.list("admin_hosts", host_name);
     admin_hosts.extend(admin_url.as_deref().and_then(super::sso::host_of));
     let is_reachable = admin_listen.ip().is_loopback() && admin_listen.port() != 0;
     Http {
@@ -184,10 +181,7 @@ pub(super) fn http(section: &TomlSection<'_>, taken: &mut UsedAddresses) -> Http
             .entry("public_url")
             .and_then(|entry| entry.parse(parse_public))
             .unwrap_or_else(|| "http://127.0.0.1:8080".to_owned()),
-        trusted_proxies: section
-            .entry("trusted_proxies")
-            .and_then(|entry| entry.list(network))
-            .unwrap_or_default(),
+        trusted_proxies: section.list("trusted_proxies", network),
         admin_hosts,
         admin_url: admin_url.or_else(|| is_reachable.then(|| format!("http://{admin_listen}"))),
     }

@@ -26,7 +26,7 @@ use super::document::TomlSection;
 use super::units::{DAY, SECOND};
 use super::{AuthenticationConfig, Config, DroppedConfig, Http, MailConfig, Outgoing, Retention};
 use crate::access::{AccessSettings, Enforcement};
-use crate::domain::{Domain, PortalName};
+use crate::domain::{Domain, PortalName, join};
 use crate::mail::SpamMark;
 
 /// Reads the whole file. `None` if a value without a default could not be read, which is reported.
@@ -65,11 +65,11 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
     smtp.postmaster = smtp_section.entry("postmaster").and_then(|entry| {
         let name = entry.parse(PortalName::parse)?;
         if !portals.iter().any(|portal| portal.name == name) {
-            let names: Vec<_> = portals.iter().map(|portal| portal.name.as_str()).collect();
+            let names = portals.iter().map(|portal| &portal.name);
             entry.refuse(format_args!(
                 "there is no portal {:?}; name one of {}",
                 name.as_str(),
-                names.join(", ")
+                join(names, ", ")
             ));
         }
         Some(name)
@@ -100,23 +100,12 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
         authserv_id: section
             .entry("authserv_id")
             .and_then(|entry| entry.parse_unless_empty(authserv_id)),
-        resolvers: section
-            .entry("resolvers")
-            .and_then(|entry| entry.list(resolver))
-            .unwrap_or_default(),
+        resolvers: section.list("resolvers", resolver),
         timeout: section.time("timeout", 5 * SECOND),
-        trusted_arc_sealers: section
-            .entry("trusted_arc_sealers")
-            .and_then(|entry| entry.list(arc_sealer))
-            .unwrap_or_default(),
+        trusted_arc_sealers: section.list("trusted_arc_sealers", arc_sealer),
     };
     let mail = MailConfig {
-        spam: root
-            .section("mail")
-            .entry("spam")
-            .and_then(|entry| entry.list(SpamMark::parse))
-            .unwrap_or_default()
-            .into(),
+        spam: root.section("mail").list("spam", SpamMark::parse).into(),
     };
     let section = root.section("dropped");
     let dropped = DroppedConfig {

@@ -10,7 +10,7 @@ use crate::config::Portal;
 use crate::config::document::{TomlSection, nearest};
 use crate::config::entry::TomlEntry;
 use crate::config::server_url::parse_http;
-use crate::domain::{DestinationName, EmailAddress, PortalName, canary};
+use crate::domain::{DestinationName, EmailAddress, PortalName, canary, join};
 
 /// Every mailbox that accepts mail, with its owner.
 #[derive(Default)]
@@ -124,10 +124,7 @@ fn read(
         entry.parse_unless_empty(|text| parse_http(text).map(|_| text.to_owned()))
     });
     let contact = optional_text(section, "contact");
-    let list_ids = section
-        .entry("list_ids")
-        .and_then(|entry| entry.list(list_id))
-        .unwrap_or_default();
+    let list_ids = section.list("list_ids", list_id);
     let automatic_mail = section.switch("automatic_mail", false);
     let own = access::overrides(section.section("access"));
 
@@ -154,13 +151,12 @@ fn no_such_destination(name: &DestinationName, known: &BTreeSet<DestinationName>
     if let Some(meant) = nearest(name, known.iter().map(DestinationName::as_str)) {
         return format!("there is no destination {name:?}; did you mean {meant:?}?");
     }
-    let known: Vec<_> = known.iter().map(DestinationName::as_str).collect();
     if known.is_empty() {
         format!("there is no destination {name:?}; write [destination.{name}]")
     } else {
         format!(
             "there is no destination {name:?}; write [destination.{name}], or name one of {}",
-            known.join(", ")
+            join(known, ", ")
         )
     }
 }

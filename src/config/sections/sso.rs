@@ -33,20 +33,14 @@ pub(super) fn read(section: &TomlSection<'_>, http: &Http) -> Option<Sso> {
     let client_id = section
         .require("client_id", "\"vestibule\"")
         .and_then(|entry| entry.parse(visible_text));
-    let has_secret = [CLIENT_SECRET.file, CLIENT_SECRET.credential]
-        .into_iter()
-        .any(|key| section.has(key));
     let client_secret = section.secret(CLIENT_SECRET);
-    if !has_secret && !section.has(CLIENT_SECRET.inline) {
+    if !section.has_secret(CLIENT_SECRET) {
         section.refuse(
             "needs the secret of the client; write client_secret_file = \"/path/to/it\" or \
              client_secret_credential",
         );
     }
-    let domains = section
-        .entry("domains")
-        .and_then(|entry| entry.list(domain))
-        .unwrap_or_default();
+    let domains = section.list("domains", domain);
     let claim = |key: &'static str| {
         section
             .entry(key)

@@ -20,8 +20,8 @@ use tokio::process::{Child, ChildStderr, ChildStdin};
 use tokio::time::timeout;
 
 use crate::config::CommandDestination;
-use crate::delivery::OutgoingMessage;
 use crate::delivery::message::ReadPosition;
+use crate::delivery::{OutgoingMessage, added_headers};
 use crate::domain::EmailAddress;
 use crate::outbound::process_group::ProcessGroup;
 use crate::outbound::{Attempt, Cause, Scope};
@@ -89,7 +89,7 @@ impl CommandRunner {
                 // ends.
                 group.signal(Signal::KILL);
                 let _ = child.wait().await;
-                Attempt::Retry(Cause::of_request(&unread.to_string()))
+                unread.into()
             }
             Err(_) => {
                 group.signal(Signal::TERM);
@@ -140,14 +140,19 @@ fn facts(outgoing: &OutgoingMessage) -> [(&'static str, String); 12] {
         ),
         ("VESTIBULE_SENDER", claim.address.as_argument()),
         ("VESTIBULE_ACCOUNT", claim.kind.to_string()),
-        ("VESTIBULE_VERIFIED", outgoing.verification()),
+        (
+            "VESTIBULE_VERIFIED",
+            added_headers::format_verification(claim),
+        ),
         (
             "VESTIBULE_SENDER_BY",
-            outgoing.sender_by().unwrap_or_default().to_owned(),
+            added_headers::sender_by(claim)
+                .unwrap_or_default()
+                .to_owned(),
         ),
         (
             "VESTIBULE_AUTHENTICATED",
-            outgoing.authentication().to_owned(),
+            added_headers::name_authentication(claim).to_owned(),
         ),
         ("VESTIBULE_GROUPS", outgoing.groups()),
         (

@@ -27,7 +27,6 @@ use crate::delivery::message::ReadPosition;
 use crate::domain::Domain;
 use crate::observe::catch_panic;
 use crate::outbound::{Attempt, Cause};
-use crate::store::StoreError;
 
 /// Groups of messages that are written at the same time: one is written while the other is recorded.
 pub(in crate::delivery) const CONCURRENCY: usize = 2;
@@ -288,16 +287,14 @@ impl Maildir {
             // The mode is set explicitly: the umask would clear the bits that `group` asks for.
             builder
                 .create(&folder)
-                .and_then(|()| fs::set_permissions(&folder, mode(self.modes.folder)))
+                .and_then(|()| {
+                    fs::set_permissions(&folder, Permissions::from_mode(self.modes.folder))
+                })
                 .map_err(at(&folder))?;
         }
         sync_folder(&self.path)?;
         self.path.parent().map_or(Ok(()), sync_folder)
     }
-}
-
-fn mode(bits: u32) -> Permissions {
-    Permissions::from_mode(bits)
 }
 
 fn create(part: &Path, bits: u32) -> io::Result<File> {
@@ -308,7 +305,7 @@ fn create(part: &Path, bits: u32) -> io::Result<File> {
         .mode(0o600)
         .open(part)?;
     if bits != 0o600 {
-        file.set_permissions(mode(bits))?;
+        file.set_permissions(Permissions::from_mode(bits))?;
     }
     Ok(file)
 }
@@ -367,8 +364,7 @@ impl Written {
         let mut place = ReadPosition::default();
         loop {
             let piece = outgoing.message().piece(&mut place).await;
-            let damaged = |error: StoreError| Attempt::Retry(Cause::of_request(&error.to_string()));
-            let Some(piece) = piece.map_err(damaged)? else {
+            let Some(piece) = piece? else {
                 return Ok(());
             };
             if group.stop.is_cancelled() {

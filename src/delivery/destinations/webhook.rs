@@ -58,7 +58,7 @@ impl Webhook {
         let mut octets = 0;
         let mut reading = Reading::new(Arc::clone(outgoing), form.clone());
         // Content-Length is sent before the body, too; the length of a form is known only after it was read.
-        while let Some(piece) = reading.next().await.map_err(unreadable)? {
+        while let Some(piece) = reading.next().await? {
             octets += u64::try_from(piece.len()).unwrap_or_default();
             if let Some(signature) = &mut signature {
                 signature.add(&piece);
@@ -84,14 +84,11 @@ impl Webhook {
     async fn json(&self, outgoing: &Arc<OutgoingMessage>) -> Result<Attempt, Cause> {
         let is_long = outgoing.message().original_len() > webhook_json::MAX_RAW;
         let raw_url = if is_long {
-            outgoing
-                .raw_url(Timestamp::now())
-                .await
-                .map_err(unreadable)?
+            outgoing.raw_url(Timestamp::now()).await?
         } else {
             None
         };
-        let raw = outgoing.message().original().await.map_err(unreadable)?;
+        let raw = outgoing.message().original().await?;
         let making = Arc::clone(outgoing);
         // Parsing takes time, and a message may make the parser fail.
         let made =
@@ -104,24 +101,8 @@ impl Webhook {
             }
         };
         let id = outgoing.claim().request().to_string();
-        let seconds = Timestamp::now().as_second();
-        let mut signature = self.client.signature(&id, seconds)?;
-        if let Some(signature) = &mut signature {
-            signature.add(&body);
-        }
-        let meta = RequestMeta {
-            id: &id,
-            seconds,
-            content_type: "application/json",
-            signature,
-        };
-        Ok(self.client.post(meta, body).await)
+        Ok(self.client.post_json(&id, body).await)
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
-fn unreadable(error: StoreError) -> Cause {
-    Cause::of_request(&error.to_string())
 }
 
 /// Body formats of a message.

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use mail_parser::{Address, HeaderValue};
 use serde::Serialize;
 
-use crate::delivery::OutgoingMessage;
+use crate::delivery::{OutgoingMessage, added_headers};
 use crate::domain::{Kind, LedgerId, PortalName, RequestId, Timestamp};
 use crate::mail::{self, Content, MessageFields};
 
@@ -100,14 +100,14 @@ pub(super) fn body(outgoing: &OutgoingMessage, raw: &[u8], raw_url: Option<Strin
             account: Account {
                 address: claim.address.to_string(),
                 kind: claim.kind,
-                verified: outgoing.verification(),
-                sender_by: outgoing.sender_by(),
+                verified: added_headers::format_verification(claim),
+                sender_by: added_headers::sender_by(claim),
                 groups: &claim.groups,
             },
             received_at: claim.received_at,
             message_id: claim.message_id.as_deref(),
             message: Parts {
-                authentication: outgoing.authentication(),
+                authentication: added_headers::name_authentication(claim),
                 raw: raw_url.is_none().then(|| STANDARD.encode(raw)),
                 raw_url,
                 ..parts(raw)

@@ -4,6 +4,7 @@
 //! decoded again from there.
 
 use super::Edits;
+use crate::mail::transfer::{self, BASE64};
 
 /// Number of decoded octets between two marks.
 const STRIDE: usize = 256;
@@ -113,7 +114,7 @@ impl View {
                 let at = &at[..count];
                 let mut group = at
                     .iter()
-                    .map(|at| base64_value(edits.octet(raw, *at)).unwrap_or(0))
+                    .map(|at| transfer::sextet(edits.octet(raw, *at)).unwrap_or(0))
                     .fold(0_u32, |group, value| group << 6 | u32::from(value));
                 group <<= 6 * (4 - count);
                 let shift = 8 * (2 - offset);
@@ -150,7 +151,7 @@ impl Unit {
             let octet = *raw[..to].get(at)?;
             if octet == b'=' {
                 let rest = &raw[at + 1..to];
-                if let Some(value) = rest.get(..2).and_then(hex) {
+                if let Some(value) = transfer::hex_octet(rest) {
                     return Some(Self::one(value, Source::Hex(at), at + 3));
                 }
                 if coding == Coding::QuotedPrintable
@@ -171,7 +172,7 @@ impl Unit {
         let mut bits = 0_u32;
         while at < to && count < 4 {
             let octet = raw[at];
-            if let Some(value) = base64_value(octet) {
+            if let Some(value) = transfer::sextet(octet) {
                 bits = bits << 6 | u32::from(value);
                 places[count] = at;
                 count += 1;
@@ -195,28 +196,6 @@ impl Unit {
             next: at,
         })
     }
-}
-
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// Value of each character; 64 for others.
-const VALUES: [u8; 256] = {
-    let mut values = [64; 256];
-    let mut value = 0_u8;
-    while value < 64 {
-        values[BASE64[value as usize] as usize] = value;
-        value += 1;
-    }
-    values
-};
-
-fn base64_value(octet: u8) -> Option<u8> {
-    Some(VALUES[usize::from(octet)]).filter(|value| *value < 64)
-}
-
-fn hex(digits: &[u8]) -> Option<u8> {
-    let digit = |octet: u8| char::from(octet).to_digit(16);
-    u8::try_from(digit(digits[0])? * 16 + digit(digits[1])?).ok()
 }
 
 /// Length of the remainder of a soft line break after its `=`.

@@ -78,29 +78,21 @@ impl Offers {
 }
 
 impl SmtpConnection {
-    /// Connects without TLS. Nagle's algorithm is off, so that the end of a message does not wait for an
-    /// acknowledgement of the octets before it.
-    pub async fn tcp(host: &str, port: u16) -> Result<TcpStream, SmtpFault> {
-        let stream = TcpStream::connect((host, port)).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    }
-
-    /// Connects with TLS from the first byte.
-    pub async fn over_tls(
-        stream: TcpStream,
-        tls: Arc<ClientConfig>,
+    /// Connects, with TLS from the first octet if `tls` is given, and reads greeting and EHLO. Nagle's
+    /// algorithm is off, so that the end of a message does not wait for an acknowledgement of the octets
+    /// before it.
+    pub async fn open(
         host: &str,
+        port: u16,
+        tls: Option<Arc<ClientConfig>>,
         hello: &str,
     ) -> Result<Self, SmtpFault> {
-        Self::greet(encrypt(Box::new(stream), tls, host).await?, hello).await
-    }
-
-    pub async fn in_clear(stream: TcpStream, hello: &str) -> Result<Self, SmtpFault> {
-        Self::greet(Box::new(stream), hello).await
-    }
-
-    async fn greet(stream: Box<dyn Stream>, hello: &str) -> Result<Self, SmtpFault> {
+        let stream = TcpStream::connect((host, port)).await?;
+        stream.set_nodelay(true)?;
+        let stream: Box<dyn Stream> = match tls {
+            Some(tls) => encrypt(Box::new(stream), tls, host).await?,
+            None => Box::new(stream),
+        };
         let mut connection = Self {
             stream: BufReader::new(stream),
             offers: Offers::default(),

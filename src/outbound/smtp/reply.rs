@@ -14,6 +14,7 @@
 use std::io;
 use std::time::Duration;
 
+use crate::domain::names;
 use crate::outbound::{Attempt, Cause, Scope};
 
 /// The server's reply.
@@ -71,19 +72,15 @@ pub enum SmtpStep {
     Content,
 }
 
-impl SmtpStep {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::StartTls => "STARTTLS",
-            Self::Auth => "AUTH",
-            Self::Mail => "MAIL",
-            Self::Rcpt => "RCPT",
-            Self::Data => "DATA",
-            Self::Content => "message",
-        }
-    }
-}
+names!(SmtpStep {
+    Connect => "connect",
+    StartTls => "STARTTLS",
+    Auth => "AUTH",
+    Mail => "MAIL",
+    Rcpt => "RCPT",
+    Data => "DATA",
+    Content => "message",
+});
 
 /// Failures of a step.
 #[derive(Debug)]
@@ -103,7 +100,6 @@ impl SmtpFault {
     }
 
     fn cause(&self, step: SmtpStep, scope: Scope) -> Cause {
-        let step = step.name();
         let text = match self {
             Self::Reply { code, text } => format!("{step}: {code} {text}"),
             Self::Broken(text) => format!("{step}: {text}"),

@@ -64,12 +64,10 @@ impl WorkQueue for Arc<Endless> {
     type Claim = usize;
     type Settlement = Settlement;
 
+    const TOPIC: Topic = Topic::Requests;
+
     fn store(&self) -> &Store {
         &self.store
-    }
-
-    fn topic(&self) -> Topic {
-        Topic::Requests
     }
 
     fn concurrency(&self) -> usize {

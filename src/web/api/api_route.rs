@@ -99,23 +99,7 @@ where
 }
 
 impl ApiRoute {
-    pub fn get<I: Input, O: ApiOutput>(
-        path: &'static str,
-        role: Role,
-        handler: impl Serve<I, O>,
-    ) -> Self {
-        Self::new(Method::GET, path, role, handler)
-    }
-
-    pub fn post<I: Input, O: ApiOutput>(
-        path: &'static str,
-        role: Role,
-        handler: impl Serve<I, O>,
-    ) -> Self {
-        Self::new(Method::POST, path, role, handler)
-    }
-
-    fn new<I: Input, O: ApiOutput>(
+    pub fn new<I: Input, O: ApiOutput>(
         method: Method,
         path: &'static str,
         least: Role,

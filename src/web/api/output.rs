@@ -1,7 +1,7 @@
 //! Types of answers, each of which writes and documents itself.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -16,6 +16,7 @@ use super::input::{Schemas, schema_ref};
 use crate::domain::LedgerId;
 use crate::observe::events;
 use crate::store::Listed;
+use crate::web::attachment;
 
 /// An answer of a handler.
 pub(super) trait ApiOutput: Send + 'static {
@@ -139,14 +140,8 @@ pub(super) struct Raw {
 
 impl ApiOutput for Raw {
     fn answer(self) -> Response {
-        let name = format!("attachment; filename=\"{}.eml\"", self.ledger);
-        let mut response = Response::new(Body::from(self.octets));
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("message/rfc822"));
-        if let Ok(name) = HeaderValue::from_str(&name) {
-            headers.insert(CONTENT_DISPOSITION, name);
-        }
-        response
+        let disposition = format!("attachment; filename=\"{}.eml\"", self.ledger);
+        attachment(self.octets, "message/rfc822", &disposition)
     }
 
     fn describe(_: &mut Schemas) -> Vec<(StatusCode, ResponseDoc)> {

@@ -15,146 +15,60 @@ use crate::web::is_unavailable;
 
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
-/// Kinds of problems.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ProblemKind {
-    Malformed,
-    NoToken,
-    InvalidToken,
-    Role,
-    NotFound,
-    Method,
-    Timeout,
-    NotPossible,
-    SettingsChanged,
-    Underway,
-    TooLarge,
-    MediaType,
-    Refused,
-    AccessSettings,
-    KeyReused,
-    TooMany,
-    PageError,
-    Unavailable,
+/// Defines [`ProblemKind`]. A row has the kind, its status, the last segment of its type URI and its title.
+macro_rules! kinds {
+    ($($kind:ident $status:ident $segment:literal $title:literal;)+) => {
+        /// Kinds of problems.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum ProblemKind {
+            $($kind),+
+        }
+
+        impl ProblemKind {
+            pub const ALL: &[Self] = &[$(Self::$kind),+];
+
+            /// The status, the last segment of the type URI, and the title.
+            pub const fn words(self) -> (StatusCode, &'static str, &'static str) {
+                match self {
+                    $(Self::$kind => (StatusCode::$status, $segment, $title)),+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    Malformed BAD_REQUEST "malformed"
+        "The request does not have the form that the document describes";
+    NoToken UNAUTHORIZED "no-token" "There is no token";
+    InvalidToken UNAUTHORIZED "invalid-token" "The token opens nothing";
+    Role FORBIDDEN "role" "The token's role is not enough";
+    NotFound NOT_FOUND "not-found" "There is no such thing";
+    Method METHOD_NOT_ALLOWED "method" "This cannot be done here";
+    Timeout REQUEST_TIMEOUT "timeout" "The request took too long";
+    NotPossible CONFLICT "not-possible" "This cannot be done as things stand";
+    SettingsChanged CONFLICT "settings-changed" "The settings were changed meanwhile";
+    Underway CONFLICT "underway" "The same request is being worked on";
+    TooLarge PAYLOAD_TOO_LARGE "too-large" "The body is too large";
+    MediaType UNSUPPORTED_MEDIA_TYPE "media-type" "The body has to be JSON";
+    Refused UNPROCESSABLE_ENTITY "refused"
+        "The request has the right form and a value that cannot be";
+    AccessSettings UNPROCESSABLE_ENTITY "access-settings" "The access settings do not allow it";
+    KeyReused UNPROCESSABLE_ENTITY "key-reused" "The Idempotency-Key was another request's";
+    TooMany TOO_MANY_REQUESTS "too-many" "Too many tokens that open nothing";
+    PageError INTERNAL_SERVER_ERROR "fault" "Something went wrong on our side";
+    Unavailable SERVICE_UNAVAILABLE "unavailable" "The database cannot be used at the moment";
 }
 
 impl ProblemKind {
-    pub const ALL: [Self; 18] = [
-        Self::Malformed,
-        Self::NoToken,
-        Self::InvalidToken,
-        Self::Role,
-        Self::NotFound,
-        Self::Method,
-        Self::Timeout,
-        Self::NotPossible,
-        Self::SettingsChanged,
-        Self::Underway,
-        Self::TooLarge,
-        Self::MediaType,
-        Self::Refused,
-        Self::AccessSettings,
-        Self::KeyReused,
-        Self::TooMany,
-        Self::PageError,
-        Self::Unavailable,
-    ];
-
-    /// The status, the last segment of the type URI, and the title.
-    pub const fn words(self) -> (StatusCode, &'static str, &'static str) {
-        match self {
-            Self::Malformed => (
-                StatusCode::BAD_REQUEST,
-                "malformed",
-                "The request does not have the form that the document describes",
-            ),
-            Self::NoToken => (StatusCode::UNAUTHORIZED, "no-token", "There is no token"),
-            Self::InvalidToken => (
-                StatusCode::UNAUTHORIZED,
-                "invalid-token",
-                "The token opens nothing",
-            ),
-            Self::Role => (
-                StatusCode::FORBIDDEN,
-                "role",
-                "The token's role is not enough",
-            ),
-            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
-            Self::Method => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method",
-                "This cannot be done here",
-            ),
-            Self::Timeout => (
-                StatusCode::REQUEST_TIMEOUT,
-                "timeout",
-                "The request took too long",
-            ),
-            Self::NotPossible => (
-                StatusCode::CONFLICT,
-                "not-possible",
-                "This cannot be done as things stand",
-            ),
-            Self::SettingsChanged => (
-                StatusCode::CONFLICT,
-                "settings-changed",
-                "The settings were changed meanwhile",
-            ),
-            Self::Underway => (
-                StatusCode::CONFLICT,
-                "underway",
-                "The same request is being worked on",
-            ),
-            Self::TooLarge => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too-large",
-                "The body is too large",
-            ),
-            Self::MediaType => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "media-type",
-                "The body has to be JSON",
-            ),
-            Self::Refused => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "refused",
-                "The request has the right form and a value that cannot be",
-            ),
-            Self::AccessSettings => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "access-settings",
-                "The access settings do not allow it",
-            ),
-            Self::KeyReused => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "key-reused",
-                "The Idempotency-Key was another request's",
-            ),
-            Self::TooMany => (
-                StatusCode::TOO_MANY_REQUESTS,
-                "too-many",
-                "Too many tokens that open nothing",
-            ),
-            Self::PageError => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "fault",
-                "Something went wrong on our side",
-            ),
-            Self::Unavailable => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "The database cannot be used at the moment",
-            ),
-        }
-    }
-
     pub fn status(self) -> StatusCode {
         self.words().0
     }
 
     /// The kind for a response that has no body.
     pub fn of_status(status: StatusCode) -> Self {
-        let same = Self::ALL.into_iter().find(|kind| kind.status() == status);
+        let mut all = Self::ALL.iter().copied();
+        let same = all.find(|kind| kind.status() == status);
         same.unwrap_or(if status.is_server_error() {
             Self::PageError
         } else {

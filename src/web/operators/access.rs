@@ -8,14 +8,13 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::{Value, context};
 
 use super::access_form::{self as form, FieldFault, Shown};
-use super::auth::CurrentOperator;
+use super::auth::{Call, CurrentOperator};
 use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
@@ -31,20 +30,16 @@ use crate::web::page::WebPage;
 /// Number of revisions that the page lists.
 const HISTORY: usize = 10;
 
-pub(super) async fn show(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    QueryFields(asked): QueryFields,
-) -> Result<WebPage, Error> {
-    let portal = app.portal(&asked)?;
-    let revision = app.store().access().await?;
+pub(super) async fn show(call: Call, QueryFields(asked): QueryFields) -> Result<WebPage, Error> {
+    let portal = call.app.portal(&asked)?;
+    let revision = call.app.store().access().await?;
     let view = View {
         portal: portal.as_ref(),
         values: form::effective(&revision.settings, portal.as_ref()),
         done: asked.one("done"),
         ..View::new(&revision)
     };
-    Ok(app.page(&operator, view).await?)
+    Ok(call.app.page(&call.operator, view).await?)
 }
 
 /// Actions of the buttons of the form and its preview.
@@ -67,50 +62,50 @@ impl Step {
     }
 }
 
-pub(super) async fn submit(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    FormFields(sent): FormFields,
-) -> Result<Response, Error> {
-    let portal = app.portal(&sent)?;
+pub(super) async fn submit(call: Call, FormFields(sent): FormFields) -> Result<Response, Error> {
+    let portal = call.app.portal(&sent)?;
     let step = sent
         .read("action", Step::from_name)?
         .ok_or_else(|| Error::Malformed("There is no action.".to_owned()))?;
     let base: u64 = sent
         .read("revision", |text| text.parse().ok())?
         .ok_or_else(|| Error::Malformed("There is no revision.".to_owned()))?;
-    let revision = app.store().access().await?;
+    let revision = call.app.store().access().await?;
     let typed = View {
         portal: portal.as_ref(),
         values: form::values_of(&sent, &revision.settings, portal.as_ref()),
         ..View::new(&revision)
     };
     if revision.number != base {
-        return app
-            .turn_back(&operator, typed, overtaken(&revision).into())
+        return call
+            .app
+            .turn_back(&call.operator, typed, overtaken(&revision).into())
             .await;
     }
     let drafted = match sent.one("file") {
-        Some(_) => app.settings_of_file(&sent).map_err(FieldFault::from),
+        Some(_) => call.app.settings_of_file(&sent).map_err(FieldFault::from),
         None => form::draft(&sent, &revision.settings, portal.as_ref()),
     };
     let draft = match drafted {
         Ok(draft) => draft,
-        Err(fault) => return app.turn_back(&operator, typed, fault).await,
+        Err(fault) => return call.app.turn_back(&call.operator, typed, fault).await,
     };
     if step == Step::Edit {
-        return Ok(app.page(&operator, typed).await?.into_response());
+        return Ok(call.app.page(&call.operator, typed).await?.into_response());
     }
     if revision.settings.changes_to(&draft).is_empty() {
         let view = View {
             unchanged: true,
             ..typed
         };
-        return Ok(app.page(&operator, view).await?.into_response());
+        return Ok(call.app.page(&call.operator, view).await?.into_response());
     }
     if step == Step::Preview {
-        let simulation = app.simulation(&revision.settings, &draft, None).await?;
-        let page = operator.page(
+        let simulation = call
+            .app
+            .simulation(&revision.settings, &draft, None)
+            .await?;
+        let page = call.operator.page(
             "operators/access_preview.html",
             context! {
                 revision => base,
@@ -122,27 +117,28 @@ pub(super) async fn submit(
         return Ok(page.into_response());
     }
     let terms = ChangeTerms {
-        by: operator.actor(),
+        by: call.operator.actor(),
         dry_run: false,
         base: Some(base),
     };
-    let saved = change_settings(app.store(), &terms, |_| Ok(draft.clone()));
+    let saved = change_settings(call.app.store(), &terms, |_| Ok(draft.clone()));
     match saved.await {
         Ok(_) => {
             if sent.one("block_unlisted").is_some() {
-                block_unlisted(app.store(), &terms.by).await?;
+                block_unlisted(call.app.store(), &terms.by).await?;
             }
             let portal = portal.map_or(String::new(), |portal| format!("&portal={portal}"));
             Ok(Redirect::to(&format!("/access?done=saved{portal}")).into_response())
         }
         Err(StoreError::Conflict { .. }) => {
-            let revision = app.store().access().await?;
+            let revision = call.app.store().access().await?;
             let view = View {
                 portal: portal.as_ref(),
                 values: form::values_of(&sent, &revision.settings, portal.as_ref()),
                 ..View::new(&revision)
             };
-            app.turn_back(&operator, view, overtaken(&revision).into())
+            call.app
+                .turn_back(&call.operator, view, overtaken(&revision).into())
                 .await
         }
         Err(error) => Err(error.into()),

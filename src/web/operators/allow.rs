@@ -1,15 +1,11 @@
 //! `/dropped/allow`: allows a domain whose mail was dropped and recovers that mail. A preview shows the
 //! change; confirming makes exactly that change, unless the settings were changed meanwhile.
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::context;
 
 use super::AppState;
-use super::auth::CurrentOperator;
+use super::auth::{Call, CurrentOperator};
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use crate::access::{AccessSettings, Key};
@@ -37,43 +33,35 @@ fn draft(settings: &AccessSettings, pattern: &DomainPattern) -> AccessSettings {
     settings.with_domains(None, Key::ExternalAllowedDomains, patterns)
 }
 
-pub(super) async fn show(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    QueryFields(asked): QueryFields,
-) -> Result<WebPage, Error> {
+pub(super) async fn show(call: Call, QueryFields(asked): QueryFields) -> Result<WebPage, Error> {
     let pattern = read_domain(&asked)?;
-    app.allowing(&operator, &pattern, false).await
+    call.app.allowing(&call.operator, &pattern, false).await
 }
 
-pub(super) async fn submit(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    FormFields(sent): FormFields,
-) -> Result<Response, Error> {
+pub(super) async fn submit(call: Call, FormFields(sent): FormFields) -> Result<Response, Error> {
     let pattern = read_domain(&sent)?;
     let base: u64 = sent
         .read("revision", |text| text.parse().ok())?
         .ok_or_else(|| Error::Malformed("There is no revision.".to_owned()))?;
     let terms = ChangeTerms {
-        by: operator.actor(),
+        by: call.operator.actor(),
         dry_run: false,
         base: Some(base),
     };
-    let allowed = change_settings(app.store(), &terms, |settings| {
+    let allowed = change_settings(call.app.store(), &terms, |settings| {
         Ok::<_, StoreError>(draft(settings, &pattern))
     });
     match allowed.await {
         Ok(_) => {}
         Err(StoreError::Conflict { .. }) => {
-            let page = app.allowing(&operator, &pattern, true).await?;
+            let page = call.app.allowing(&call.operator, &pattern, true).await?;
             let page = page.with_status(axum::http::StatusCode::CONFLICT);
             return Ok(page.into_response());
         }
         Err(error) => return Err(error.into()),
     }
-    let (config, by) = (app.config(), operator.actor());
-    let tally = recover_matching(app.store(), &config, pattern.clone(), &by).await?;
+    let (config, by) = (call.app.config(), call.operator.actor());
+    let tally = recover_matching(call.app.store(), &config, pattern.clone(), &by).await?;
     let to = format!(
         "/dropped?done=allowed&domain={}&count={}&failed={}",
         pattern.domain(),

@@ -1,50 +1,28 @@
 //! `/audit`: operators' actions, newest first, from the command line, the API and these pages; filtered by
 //! who, what and when.
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::extract::State;
 use jiff::civil::Date;
 use minijinja::context;
 use url::form_urlencoded;
 
-use super::auth::CurrentOperator;
+use super::auth::Call;
 use super::error::Error;
 use super::form_fields::{Fields, QueryFields};
+use super::period::Period;
 use super::{AppState, when};
 use crate::domain::{EmailAddress, Timestamp};
 use crate::store::{AuditFilter, Page as Part};
 use crate::web::display::one_line;
 use crate::web::page::WebPage;
 
-/// Events that the filter offers.
-const EVENTS: &[&str] = &[
-    "access.changed",
-    "account.added",
-    "account.blocked",
-    "account.forgotten",
-    "account.groups_changed",
-    "account.made_internal",
-    "account.unblocked",
-    "account.verified",
-    "destination.paused",
-    "destination.resumed",
-    "destination.retried",
-    "hook.retried",
-    "operator.added",
-    "operator.logged_in",
-    "operator.login_failed",
-    "operator.password_changed",
-    "operator.removed",
-    "operator.revoked",
-    "operator.token_ended",
-    "operator.token_made",
-    "request.discarded",
-    "request.recovered",
-    "request.released",
-    "verification.requested",
-];
+/// Events that the filter offers, separated by spaces.
+const EVENTS: &str = "\
+    access.changed account.added account.blocked account.forgotten account.groups_changed \
+    account.made_internal account.unblocked account.verified destination.paused \
+    destination.resumed destination.retried hook.retried operator.added operator.logged_in \
+    operator.login_failed operator.password_changed operator.removed operator.revoked \
+    operator.token_ended operator.token_made request.discarded request.recovered request.released \
+    verification.requested";
 
 /// Reads the filter; days are those of the site's time zone, and both are included.
 pub(super) fn filter(app: &AppState, query: &Fields, page: Part) -> Result<AuditFilter, Error> {
@@ -73,14 +51,11 @@ fn customer_page(address: &EmailAddress) -> String {
     format!("/customers/{address}")
 }
 
-pub(super) async fn list(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    QueryFields(asked): QueryFields,
-) -> Result<WebPage, Error> {
-    let listed = app
+pub(super) async fn list(call: Call, QueryFields(asked): QueryFields) -> Result<WebPage, Error> {
+    let listed = call
+        .app
         .store()
-        .audit(filter(&app, &asked, asked.page())?)
+        .audit(filter(&call.app, &asked, asked.page())?)
         .await?;
     let rows: Vec<_> = listed
         .rows
@@ -98,17 +73,14 @@ pub(super) async fn list(
             }
         })
         .collect();
-    Ok(operator.page(
+    Ok(call.operator.page(
         "operators/audit.html",
         context! {
-        rows => rows,
-        events => EVENTS.to_vec(),
-        operator => asked.one("operator"),
-        event => asked.one("event"),
-        since => asked.one("since"),
-        until => asked.one("until"),
-        next_page => asked.older("/audit", listed.next.as_deref()),
-        newer_page => asked.newer("/audit"),
-        csv => asked.whole("/audit.csv") },
+            rows => rows,
+            events => EVENTS.split(' ').collect::<Vec<_>>(),
+            since => asked.one("since"),
+            until => asked.one("until"),
+            ..asked.list("/audit", listed.next.as_deref(), &Period::default(), &["operator", "event"])
+        },
     ))
 }

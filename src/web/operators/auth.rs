@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::handler::Handler;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -51,26 +52,17 @@ pub(super) struct PageRoute {
 }
 
 impl PageRoute {
-    pub fn get<H, T>(path: &'static str, required: RequiredRole, handler: H) -> Self
-    where
-        H: Handler<T, Arc<AppState>>,
-        T: 'static,
-    {
-        let (method, handler) = (Method::GET, get(handler));
-        Self {
-            method,
-            path,
-            required,
-            handler,
-        }
-    }
-
-    pub fn post<H, T>(path: &'static str, required: RequiredRole, handler: H) -> Self
-    where
-        H: Handler<T, Arc<AppState>>,
-        T: 'static,
-    {
-        let (method, handler) = (Method::POST, post(handler));
+    pub fn new<T: 'static>(
+        method: Method,
+        path: &'static str,
+        required: RequiredRole,
+        handler: impl Handler<T, Arc<AppState>>,
+    ) -> Self {
+        let handler = if method == Method::GET {
+            get(handler)
+        } else {
+            post(handler)
+        };
         Self {
             method,
             path,
@@ -104,6 +96,24 @@ pub(super) struct CurrentOperator {
     pub down: Vec<(DestinationName, &'static str)>,
     /// True if other nodes can share the store.
     pub shares: bool,
+}
+
+/// The state and the operator, for a handler behind the check.
+pub(super) struct Call {
+    pub app: Arc<AppState>,
+    pub operator: CurrentOperator,
+}
+
+impl FromRequestParts<Arc<AppState>> for Call {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Self, Error> {
+        let operator = parts.extensions.get().cloned();
+        Ok(Self {
+            app: Arc::clone(app),
+            operator: operator.ok_or(Error::NoSession)?,
+        })
+    }
 }
 
 impl CurrentOperator {

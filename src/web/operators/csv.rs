@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{Path, State};
-use axum::http::HeaderValue;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::error::Error;
 use super::form_fields::QueryFields;
@@ -17,6 +15,7 @@ use super::period::Period;
 use super::{AppState, audit, customers, dropped, find, hooks, mail, messages, requests};
 use crate::operations::{self, FoundMessage};
 use crate::store::{FindFilter, LedgerEntry, Page, Store};
+use crate::web::attachment;
 
 /// Maximum rows of one file.
 const MOST_ROWS: usize = 10_000;
@@ -245,17 +244,8 @@ fn file(name: &str, head: &str, lines: impl Iterator<Item = Vec<String>>) -> Res
         text.push_str(&cells.join(","));
         text.push_str("\r\n");
     }
-    let mut response = text.into_response();
-    let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/csv; charset=utf-8"),
-    );
     let disposition = format!("attachment; filename=\"{name}.csv\"");
-    if let Ok(disposition) = HeaderValue::from_str(&disposition) {
-        headers.insert(CONTENT_DISPOSITION, disposition);
-    }
-    response
+    attachment(text, "text/csv; charset=utf-8", &disposition)
 }
 
 /// A cell, quoted where it has to be. No part of it is a formula, whatever a spreadsheet takes for the

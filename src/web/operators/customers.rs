@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::{Value, context};
 use url::form_urlencoded;
 
-use super::auth::CurrentOperator;
+use super::auth::Call;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use super::period::Period;
@@ -27,52 +26,37 @@ use crate::web::page::WebPage;
 /// Maximum events of an account that are shown.
 const HISTORY: usize = 100;
 
-pub(super) async fn list(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    QueryFields(asked): QueryFields,
-) -> Result<WebPage, Error> {
-    render(&app, &operator, &asked, None).await
+pub(super) async fn list(call: Call, QueryFields(asked): QueryFields) -> Result<WebPage, Error> {
+    render(&call, &asked, None).await
 }
 
-async fn render(
-    app: &AppState,
-    operator: &CurrentOperator,
-    asked: &Fields,
-    fault: Option<String>,
-) -> Result<WebPage, Error> {
-    let config = app.config();
+async fn render(call: &Call, asked: &Fields, fault: Option<String>) -> Result<WebPage, Error> {
+    let config = call.app.config();
     let period = Period::read(asked, &config.site.time_zone)?;
-    let listed = app
+    let listed = call
+        .app
         .store()
         .recent_customers(filter(asked, &config, asked.page())?)
         .await?;
-    Ok(operator.page(
+    Ok(call.operator.page(
         "operators/customers.html",
         context! {
             rows => listed.rows.iter().map(row).collect::<Vec<_>>(),
-            next_page => asked.older("/customers", listed.next.as_deref()),
-            newer_page => asked.newer("/customers"),
-            csv => asked.whole("/customers.csv"),
             kinds => Kind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
             statuses => Status::ALL.iter().map(|status| status.as_str()).collect::<Vec<_>>(),
-            kind => asked.one("kind"),
-            status => asked.one("status"),
-            domain => asked.one("domain"),
-            search => asked.one("search"),
             undeliverable => asked.one("undeliverable") == Some("true"),
-            since => period.since_date,
-            until => period.until_date,
-            sort => asked.one("sort"),
-            filtered => asked.is_filtered(),
             by_address => asked.with("/customers", "sort", None),
             by_time => asked.with("/customers", "sort", Some("newest")),
             is_by_time => asked.one("sort").is_some() || period.since.is_some() || period.until.is_some(),
-            portals => portals(&app.config()),
+            portals => portals(&call.app.config()),
             fault => fault,
+            ..asked.list("/customers", listed.next.as_deref(), &period, &FILTER)
         },
     ))
 }
+
+/// Fields of the filter beside the period.
+const FILTER: [&str; 5] = ["kind", "status", "domain", "search", "sort"];
 
 /// Reads the filter of the list.
 pub(super) fn filter(asked: &Fields, config: &Config, page: Part) -> Result<CustomerFilter, Error> {
@@ -126,20 +110,16 @@ fn row(account: &Account) -> Value {
     }
 }
 
-pub(super) async fn add(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    FormFields(sent): FormFields,
-) -> Result<Response, Error> {
+pub(super) async fn add(call: Call, FormFields(sent): FormFields) -> Result<Response, Error> {
     let written = sent.one("address").unwrap_or_default();
     let portal = sent.read("portal", |name| PortalName::parse(name).ok())?;
     if let Some(portal) = &portal
-        && app.config().portal(portal).is_none()
+        && call.app.config().portal(portal).is_none()
     {
         return Err(Error::NotFound("portal"));
     }
     let refused = async |why: String| {
-        let page = render(&app, &operator, &Fields::default(), Some(why)).await?;
+        let page = render(&call, &Fields::default(), Some(why)).await?;
         let page = page.with_status(StatusCode::UNPROCESSABLE_ENTITY);
         Ok::<_, Error>(page.into_response())
     };
@@ -147,13 +127,13 @@ pub(super) async fn add(
         Ok(address) => address,
         Err(error) => return refused(format!("{written:?}: {error}.")).await,
     };
-    let config = app.config();
+    let config = call.app.config();
     let added = add_customer(
-        app.store(),
+        call.app.store(),
         &config,
         address.clone(),
         portal,
-        operator.actor(),
+        call.operator.actor(),
     );
     let Some(added) = added.await? else {
         return refused(format!("{address} {NOT_A_CUSTOMER}.")).await;
@@ -187,13 +167,13 @@ async fn find(app: &AppState, id: &str) -> Result<Account, Error> {
 }
 
 pub(super) async fn show(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
+    call: Call,
     Path(id): Path<String>,
     QueryFields(asked): QueryFields,
 ) -> Result<WebPage, Error> {
-    let account = find(&app, &id).await?;
-    let listed = app
+    let account = find(&call.app, &id).await?;
+    let listed = call
+        .app
         .store()
         .requests(RequestFilter {
             account: Some(account.address.clone()),
@@ -204,8 +184,8 @@ pub(super) async fn show(
             ..RequestFilter::default()
         })
         .await?;
-    let history = app.store().history_of(account.id, HISTORY).await?;
-    Ok(operator.page(
+    let history = call.app.store().history_of(account.id, HISTORY).await?;
+    Ok(call.operator.page(
         "operators/customer.html",
         context! {
             account => row(&account),
@@ -220,16 +200,15 @@ pub(super) async fn show(
 }
 
 pub(super) async fn act(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
+    call: Call,
     Path(id): Path<String>,
     FormFields(sent): FormFields,
 ) -> Result<Redirect, Error> {
     let action = sent
         .read("action", CustomerAction::from_name)?
         .ok_or_else(|| Error::Malformed("There is no action.".to_owned()))?;
-    let account = find(&app, &id).await?;
-    act_on_customer(app.store(), action, &account, operator.actor()).await?;
+    let account = find(&call.app, &id).await?;
+    act_on_customer(call.app.store(), action, &account, call.operator.actor()).await?;
     let done = action.outcome();
     Ok(Redirect::to(&format!(
         "/customers/{}?done={done}",
@@ -252,12 +231,11 @@ pub(super) async fn export(
 
 /// Erases the person's data, if the address was typed again. It cannot be undone.
 pub(super) async fn forget(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
+    call: Call,
     Path(id): Path<String>,
     FormFields(sent): FormFields,
 ) -> Result<WebPage, Error> {
-    let account = find(&app, &id).await?;
+    let account = find(&call.app, &id).await?;
     let typed = sent.one("address").unwrap_or_default();
     if !typed.eq_ignore_ascii_case(&account.address.to_string()) {
         return Err(Error::NotAllowed(
@@ -266,16 +244,16 @@ pub(super) async fn forget(
         ));
     }
     let domain_too = sent.one("domain").is_some();
-    let by = operator.actor();
+    let by = call.operator.actor();
     let done = forget_customer(
-        app.store(),
+        call.app.store(),
         account.address.clone(),
         domain_too,
         by,
         |_, _| {},
     );
     let done = done.await?;
-    Ok(operator.page(
+    Ok(call.operator.page(
         "operators/forgotten.html",
         context! {
             address => account.address.to_string(),

@@ -1,45 +1,33 @@
 //! `/deliveries`: destinations and hooks with their state and queues; pausing, resuming and trying again.
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::extract::State;
 use axum::response::Redirect;
 use minijinja::{Value, context};
 
-use super::auth::CurrentOperator;
+use super::auth::Call;
 use super::error::Error;
 use super::form_fields::{FormFields, QueryFields};
-use super::{AppState, when};
+use super::when;
 use crate::domain::{DestinationName, RequestState};
 use crate::operations::{QueueState, QueueStatus, list_queue_states, retry_queue, set_paused};
 use crate::store::{Backlog, Bounded};
 use crate::web::display::one_line;
 use crate::web::page::WebPage;
 
-pub(super) async fn list(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    QueryFields(asked): QueryFields,
-) -> Result<WebPage, Error> {
-    let queues = list_queue_states(app.store(), &app.config()).await?;
-    let backlog = app.store().backlog().await?;
+pub(super) async fn list(call: Call, QueryFields(asked): QueryFields) -> Result<WebPage, Error> {
+    let queues = list_queue_states(call.app.store(), &call.app.config()).await?;
+    let backlog = call.app.store().backlog().await?;
     let rows: Vec<_> = queues.iter().map(|queue| row(queue, &backlog)).collect();
-    Ok(operator.page(
+    Ok(call.operator.page(
         "operators/deliveries.html",
         context! { rows => rows, done => asked.one("done") },
     ))
 }
 
-pub(super) async fn act(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    FormFields(sent): FormFields,
-) -> Result<Redirect, Error> {
+pub(super) async fn act(call: Call, FormFields(sent): FormFields) -> Result<Redirect, Error> {
     let name = sent
         .read("destination", |name| DestinationName::parse(name).ok())?
         .ok_or(Error::NotFound("destination"))?;
-    let (store, config, by) = (app.store(), app.config(), operator.actor());
+    let (store, config, by) = (call.app.store(), call.app.config(), call.operator.actor());
     let done = match sent.one("action") {
         Some("pause") => {
             set_paused(store, &config, &name, true, by).await?;

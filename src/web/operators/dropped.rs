@@ -1,14 +1,11 @@
 //! `/dropped`: dropped messages, the domains they came from, and their recovery.
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use minijinja::context;
+use minijinja::value::Serde;
+use minijinja::{Value, context};
 use url::form_urlencoded;
 
-use super::auth::CurrentOperator;
+use super::auth::{Call, CurrentOperator};
 use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
@@ -85,89 +82,62 @@ async fn matching_ids(app: &AppState, fields: &Fields) -> Result<(Vec<LedgerId>,
     Ok((ids.collect(), listed.next.is_some()))
 }
 
-pub(super) async fn list(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    QueryFields(asked): QueryFields,
-) -> Result<WebPage, Error> {
-    let config = app.config();
+pub(super) async fn list(call: Call, QueryFields(asked): QueryFields) -> Result<WebPage, Error> {
+    let config = call.app.config();
     let period = Period::read(&asked, &config.site.time_zone)?;
-    let listed = app
+    let listed = call
+        .app
         .store()
         .recent_entries(filter(&asked, &config, asked.page())?)
         .await?;
     let since = Timestamp::now()
         .saturating_sub(PREVIEW_PERIOD)
         .unwrap_or(Timestamp::MIN);
-    let domains = app.store().dropped_domains(since, RANKED).await?;
-    let domains: Vec<_> = domains
-        .iter()
-        .map(|domain| {
-            context! {
-                domain => domain.domain.as_str(),
-                messages => domain.messages,
-                people => domain.people,
-                nearest => domain.nearest.as_ref().map(ToString::to_string),
-            }
-        })
-        .collect();
-    Ok(operator.page(
+    let domains = call.app.store().dropped_domains(since, RANKED).await?;
+    Ok(call.operator.page(
         "operators/dropped.html",
         context! {
             rows => listed
                 .rows
                 .iter()
                 .map(|entry| context! {
-                    recoverable => is_recoverable(entry, &app.config()),
+                    recoverable => is_recoverable(entry, &call.app.config()),
                     ..messages::row(entry)
                 })
                 .collect::<Vec<_>>(),
-            next_page => asked.older("/dropped", listed.next.as_deref()),
-            newer_page => asked.newer("/dropped"),
-            csv => asked.whole("/dropped.csv"),
-            any => listed.rows.iter().any(|entry| is_recoverable(entry, &app.config())),
-            matching => if operator.role >= Role::Agent { matching(&app, &asked, &listed).await? } else { None },
+            any => listed.rows.iter().any(|entry| is_recoverable(entry, &call.app.config())),
+            matching => if call.operator.role >= Role::Agent { matching(&call.app, &asked, &listed).await? } else { None },
             kept => asked.keep(&FILTER),
-            filtered => asked.is_filtered(),
             sort => asked.order("/dropped")?.context(),
             selected => asked.one("select") == Some("page"),
             select => asked.with_selection("/dropped", asked.one("select") != Some("page")),
-            domains => domains,
+            domains => Value::from(Serde(&domains)),
             reasons => Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
-            portals => portals(&app.config()),
-            reason => asked.one("reason"),
-            portal => asked.one("portal"),
-            sender => asked.one("sender"),
-            from_day => period.since_date,
-            to_day => period.until_date,
-            done => asked.one("done"),
+            portals => portals(&call.app.config()),
+            from_day => period.since_date.as_deref(),
+            to_day => period.until_date.as_deref(),
             allowed => asked.one("domain"),
-            count => asked.one("count"),
-            failed => asked.one("failed"),
+            ..asked.list("/dropped", listed.next.as_deref(), &period, &FILTER)
         },
     ))
 }
 
 /// Recovers messages by id, or all of a domain, or releases one as it is.
-pub(super) async fn recover(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    FormFields(sent): FormFields,
-) -> Result<Response, Error> {
+pub(super) async fn recover(call: Call, FormFields(sent): FormFields) -> Result<Response, Error> {
     match sent.one("action") {
         None | Some("recover") => {}
-        Some("force") => return release(&app, &operator, &sent).await,
+        Some("force") => return release(&call, &sent).await,
         Some(other) => {
             return Err(Error::Malformed(format!("action cannot be {other:?}.")));
         }
     }
     let pattern = sent.read("domain", |text| DomainPattern::parse(text).ok())?;
-    let (config, by) = (app.config(), operator.actor());
+    let (config, by) = (call.app.config(), call.operator.actor());
     let tally = if let Some(pattern) = pattern {
-        recover_matching(app.store(), &config, pattern, &by).await?
+        recover_matching(call.app.store(), &config, pattern, &by).await?
     } else {
         let ids = if sent.one("every").is_some() {
-            matching_ids(&app, &sent).await?.0
+            matching_ids(&call.app, &sent).await?.0
         } else {
             sent.all("ledger")
                 .map(str::parse::<LedgerId>)
@@ -177,10 +147,10 @@ pub(super) async fn recover(
         if ids.len() > MOST_AT_ONCE {
             return Err(Error::TooLarge);
         }
-        let outcomes = recover_many(app.store(), &config, ids, &by).await?;
+        let outcomes = recover_many(call.app.store(), &config, ids, &by).await?;
         let tally = Tally::of(&outcomes, RecoveryOutcome::is_request);
         if tally.failed > 0 {
-            return Ok(report(&operator, &tally, &outcomes).into_response());
+            return Ok(report(&call.operator, &tally, &outcomes).into_response());
         }
         tally
     };
@@ -190,7 +160,7 @@ pub(super) async fn recover(
         .append_pair("count", &tally.done.to_string())
         .append_pair("failed", &tally.failed.to_string());
     // Back to the list with the same filter.
-    filter(&sent, &app.config(), Page::default())?;
+    filter(&sent, &call.app.config(), Page::default())?;
     query.extend_pairs(sent.pick(&FILTER));
     Ok(Redirect::to(&format!("/dropped?{}", query.finish())).into_response())
 }
@@ -220,16 +190,12 @@ fn report(
 }
 
 /// Releases one message as it is.
-async fn release(
-    app: &AppState,
-    operator: &CurrentOperator,
-    sent: &Fields,
-) -> Result<Response, Error> {
+async fn release(call: &Call, sent: &Fields) -> Result<Response, Error> {
     let ledger: LedgerId = sent
         .read("ledger", |text| text.parse().ok())?
         .ok_or_else(|| Error::Malformed("There is no ledger entry.".to_owned()))?;
     let named = read_named_sender(sent)?;
-    let (config, by) = (app.config(), operator.actor());
-    release_dropped(app.store(), &config, ledger, named, by).await?;
+    let (config, by) = (call.app.config(), call.operator.actor());
+    release_dropped(call.app.store(), &config, ledger, named, by).await?;
     Ok(Redirect::to(&format!("/messages/{ledger}?done=released")).into_response())
 }

@@ -7,26 +7,22 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::{DefaultDirectRateLimiter, RateLimiter};
 
 use super::AppState;
 use crate::domain::OperatorName;
 use crate::observe::events;
 use crate::operations::record_failed_login;
 use crate::sso::SsoError;
-use crate::web::rate_limit::ClientLimiter;
+use crate::web::rate_limit::{ClientLimiter, quota};
 
 /// Interval between two reports that a client is locked out.
 const LOCKED_OUT_EVERY: Duration = Duration::from_mins(10);
 
 /// Burst of rows, and the interval of the rows after it: 1,440 a day.
-const ROWS: NonZeroU32 = match NonZeroU32::new(100) {
-    Some(rows) => rows,
-    None => NonZeroU32::MIN,
-};
+const ROWS: u32 = 100;
 const ROW_EVERY: Duration = Duration::from_mins(1);
 
 /// Reasons why a login failed.
@@ -65,12 +61,9 @@ pub(super) struct FailedLogins {
 
 impl FailedLogins {
     pub(super) fn new() -> Self {
-        let rows = Quota::with_period(ROW_EVERY)
-            .unwrap_or(Quota::per_minute(NonZeroU32::MIN))
-            .allow_burst(ROWS);
         Self {
             lockouts: ClientLimiter::new(1, LOCKED_OUT_EVERY),
-            rows: RateLimiter::direct(rows),
+            rows: RateLimiter::direct(quota(ROWS, ROW_EVERY)),
         }
     }
 

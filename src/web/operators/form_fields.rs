@@ -8,6 +8,7 @@ use minijinja::{Value, context};
 use url::form_urlencoded;
 
 use super::error::Error;
+use super::period::Period;
 use crate::store::{ListOrder, Page};
 
 /// Rows on one page.
@@ -98,6 +99,24 @@ impl Fields {
         filled.any(|(name, _)| {
             !PAGE_FIELDS.contains(&name.as_str()) && !["sort", "refresh"].contains(&name.as_str())
         })
+    }
+
+    /// Values that every list shows: the links to its pages and its file, the outcome of an action, the period, and
+    /// the other fields of the filter as they were typed.
+    pub fn list(&self, path: &str, next: Option<&str>, period: &Period, typed: &[&str]) -> Value {
+        let typed = typed.iter().map(|name| (*name, self.one(name)));
+        context! {
+            next_page => self.older(path, next),
+            newer_page => self.newer(path),
+            csv => self.whole(&format!("{path}.csv")),
+            filtered => self.is_filtered(),
+            done => self.one("done"),
+            count => self.one("count"),
+            failed => self.one("failed"),
+            since => period.since_date.as_deref(),
+            until => period.until_date.as_deref(),
+            ..Value::from_pairs(typed)
+        }
     }
 
     /// The requested page of a list.

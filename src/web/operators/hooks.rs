@@ -1,16 +1,13 @@
 //! `/hooks/{name}`: calls of a hook that failed for good, filtered by customer, event and time.
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use minijinja::context;
 
-use super::auth::CurrentOperator;
+use super::auth::Call;
 use super::error::Error;
 use super::form_fields::{Fields, QueryFields};
 use super::period::Period;
-use super::{AppState, when};
+use super::when;
 use crate::config::Config;
 use crate::domain::{DestinationName, EmailAddress, HOOK_EVENTS};
 use crate::operations::find_queue;
@@ -40,16 +37,15 @@ pub(super) fn filter(
 }
 
 pub(super) async fn show(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
+    call: Call,
     Path(name): Path<String>,
     QueryFields(asked): QueryFields,
 ) -> Result<WebPage, Error> {
-    let config = app.config();
+    let config = call.app.config();
     let filter = filter(&name, &asked, &config, asked.page())?;
     let period = Period::read(&asked, &config.site.time_zone)?;
-    let queue = find_queue(app.store(), &config, &filter.hook).await?;
-    let listed = app.store().failed_calls(filter).await?;
+    let queue = find_queue(call.app.store(), &config, &filter.hook).await?;
+    let listed = call.app.store().failed_calls(filter).await?;
     let rows: Vec<_> = listed
         .rows
         .iter()
@@ -65,7 +61,7 @@ pub(super) async fn show(
         })
         .collect();
     let path = format!("/hooks/{name}");
-    Ok(operator.page(
+    Ok(call.operator.page(
         "operators/hook.html",
         context! {
             name => name,
@@ -74,14 +70,9 @@ pub(super) async fn show(
             failed => queue.failed,
             last_error => queue.last_error.as_deref().map(one_line),
             rows => rows,
-            next_page => asked.older(&path, listed.next.as_deref()),
-            newer_page => asked.newer(&path),
             csv => asked.whole(&format!("{path}/failed.csv")),
             events => HOOK_EVENTS.to_vec(),
-            account => asked.one("account"),
-            event => asked.one("event"),
-            since => period.since_date,
-            until => period.until_date,
+            ..asked.list(&path, listed.next.as_deref(), &period, &["account", "event"])
         },
     ))
 }

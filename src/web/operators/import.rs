@@ -1,15 +1,11 @@
 //! `/customers/import`: people in bulk, pasted as CSV. What would be done is shown first.
 
-use std::sync::Arc;
-
 use axum::Extension;
-use axum::extract::State;
 use axum::http::StatusCode;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 
-use super::AppState;
-use super::auth::CurrentOperator;
+use super::auth::{Call, CurrentOperator};
 use super::error::Error;
 use super::form_fields::FormFields;
 use crate::operations::{ImportOutcome, ImportedPerson, import_people, read_people};
@@ -38,26 +34,23 @@ fn render(operator: &CurrentOperator, text: &str, outcome: Value) -> WebPage {
         .with(outcome)
 }
 
-pub(super) async fn submit(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    FormFields(form): FormFields,
-) -> Result<WebPage, Error> {
+pub(super) async fn submit(call: Call, FormFields(form): FormFields) -> Result<WebPage, Error> {
     let text = form.exactly("people").unwrap_or_default();
     let dry_run = form.one("action") != Some("import");
     let lines = match read_people(text.as_bytes(), MOST_LINES) {
         Ok(lines) => lines,
         Err(error) => {
             let page = render(
-                &operator,
+                &call.operator,
                 text,
                 context! { fault => format!("The text {error}.") },
             );
             return Ok(page.with_status(StatusCode::UNPROCESSABLE_ENTITY));
         }
     };
-    let (store, config) = (app.store(), app.config());
-    let (rows, tally) = import_people(store, &config, lines, dry_run, operator.actor()).await?;
+    let (store, config) = (call.app.store(), call.app.config());
+    let (rows, tally) =
+        import_people(store, &config, lines, dry_run, call.operator.actor()).await?;
     let told: Vec<_> = rows
         .iter()
         .filter(|row| row.outcome != ImportOutcome::Unchanged)
@@ -69,7 +62,7 @@ pub(super) async fn submit(
         tally => Value::from(Serde(tally)),
         is_report => true,
     };
-    Ok(render(&operator, text, outcome))
+    Ok(render(&call.operator, text, outcome))
 }
 
 fn row(person: &ImportedPerson) -> Value {

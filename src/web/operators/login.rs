@@ -12,7 +12,7 @@ use minijinja::context;
 use url::form_urlencoded;
 
 use super::AppState;
-use super::auth::CurrentOperator;
+use super::auth::Call;
 use super::error::Error;
 use super::failed_login_report::LoginFailure;
 use super::form_fields::{Fields, FormFields, QueryFields};
@@ -99,15 +99,13 @@ pub(super) async fn submit(
     )
 }
 
-pub(super) async fn logout(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    headers: HeaderMap,
-) -> Result<Response, Error> {
-    let sign_in = find_operator(app.store(), &operator.name).await?.sign_in;
-    end_session(app.store(), operator.key).await?;
+pub(super) async fn logout(call: Call, headers: HeaderMap) -> Result<Response, Error> {
+    let sign_in = find_operator(call.app.store(), &call.operator.name)
+        .await?
+        .sign_in;
+    end_session(call.app.store(), call.operator.key).await?;
     let elsewhere = match sign_in {
-        SignInWay::Sso => app.provider_logout().await,
+        SignInWay::Sso => call.app.provider_logout().await,
         SignInWay::Password | SignInWay::PasswordAndCode => None,
     };
     let mut response = match elsewhere {
@@ -119,7 +117,7 @@ pub(super) async fn logout(
         )
         .into_response(),
     };
-    app.session_cookie(&headers).remove(&mut response);
+    call.app.session_cookie(&headers).remove(&mut response);
     Ok(response)
 }
 

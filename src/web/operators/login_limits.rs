@@ -4,13 +4,12 @@
 //! come from many addresses, so codes are limited by operator, too. Sign-ins at the provider have limits of
 //! their own ([`AttemptLimits`](super::sso::AttemptLimits)).
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultKeyedRateLimiter, RateLimiter};
 
 use crate::domain::OperatorName;
-use crate::web::rate_limit::ClientLimiter;
+use crate::web::rate_limit::{ClientLimiter, quota};
 
 pub(super) const TOO_MANY_PASSWORDS: &str =
     "Too many passwords were tried. Wait a few minutes and try again.";
@@ -24,10 +23,7 @@ const ATTEMPT_EVERY: Duration = Duration::from_secs(10);
 
 /// Codes that an operator can try: a burst, and the interval after it. One of a million is guessed; at this
 /// rate that is one in 500 for each day that somebody with the password keeps trying.
-const CODES: NonZeroU32 = match NonZeroU32::new(5) {
-    Some(codes) => codes,
-    None => NonZeroU32::MIN,
-};
+const CODES: u32 = 5;
 const CODE_EVERY: Duration = Duration::from_mins(2);
 
 pub(super) struct LoginLimits {
@@ -52,10 +48,7 @@ pub(super) struct OperatorLimit(DefaultKeyedRateLimiter<OperatorName>);
 
 impl OperatorLimit {
     fn new() -> Self {
-        let quota = Quota::with_period(CODE_EVERY)
-            .unwrap_or(Quota::per_minute(NonZeroU32::MIN))
-            .allow_burst(CODES);
-        Self(RateLimiter::keyed(quota))
+        Self(RateLimiter::keyed(quota(CODES, CODE_EVERY)))
     }
 
     pub(super) fn take(&self, name: &OperatorName) -> bool {

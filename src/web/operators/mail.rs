@@ -1,16 +1,12 @@
 //! `/mail`: verification mail that waits to be sent, filtered by recipient, state and time.
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::extract::State;
 use minijinja::context;
 
-use super::auth::CurrentOperator;
+use super::auth::Call;
 use super::error::Error;
 use super::form_fields::{Fields, QueryFields};
 use super::period::Period;
-use super::{AppState, when};
+use super::when;
 use crate::config::Config;
 use crate::domain::{EmailAddress, PortalName, QueuedMailState};
 use crate::store::{Page, QueuedMailFilter};
@@ -33,15 +29,11 @@ pub(super) fn filter(
     })
 }
 
-pub(super) async fn list(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    QueryFields(asked): QueryFields,
-) -> Result<WebPage, Error> {
-    let config = app.config();
+pub(super) async fn list(call: Call, QueryFields(asked): QueryFields) -> Result<WebPage, Error> {
+    let config = call.app.config();
     let period = Period::read(&asked, &config.site.time_zone)?;
     let filter = filter(&asked, &config, asked.page())?;
-    let listed = app.store().queued_mail(filter).await?;
+    let listed = call.app.store().queued_mail(filter).await?;
     let rows: Vec<_> = listed
         .rows
         .iter()
@@ -60,18 +52,12 @@ pub(super) async fn list(
             }
         })
         .collect();
-    Ok(operator.page(
+    Ok(call.operator.page(
         "operators/mail.html",
         context! {
             rows => rows,
-            next_page => asked.older("/mail", listed.next.as_deref()),
-            newer_page => asked.newer("/mail"),
-            csv => asked.whole("/mail.csv"),
             states => QueuedMailState::ALL.iter().map(|state| state.as_str()).collect::<Vec<_>>(),
-            account => asked.one("account"),
-            state => asked.one("state"),
-            since => period.since_date,
-            until => period.until_date,
+            ..asked.list("/mail", listed.next.as_deref(), &period, &["account", "state"])
         },
     ))
 }

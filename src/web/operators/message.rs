@@ -6,19 +6,19 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
+use minijinja::value::Serde;
 use minijinja::{Value, context};
 
-use super::auth::CurrentOperator;
+use super::auth::Call;
 use super::authentication_badge::badge;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use super::messages::{event_row, row};
 use super::save_as::{file_name, save_as, with_ending};
 use super::{AppState, why};
-use crate::access::{AccessSettings, RuleResult};
+use crate::access::AccessSettings;
 use crate::domain::{
     Account, EmailAddress, LedgerId, Reason, RequestState, ReversePath, Role, Verdict,
 };
@@ -73,26 +73,25 @@ async fn read_content(app: &AppState, entry: &LedgerEntry) -> Result<Content, Er
 }
 
 pub(super) async fn show(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
+    call: Call,
     Path(id): Path<String>,
     QueryFields(query): QueryFields,
 ) -> Result<Response, Error> {
-    let entry = find(&app, &id).await?;
+    let entry = find(&call.app, &id).await?;
     let Explanation {
         rules,
         events,
         state,
         ..
-    } = explain_entry(app.store(), entry.clone()).await?;
-    let account = find_account(&app, &entry).await?;
-    let content = read_content(&app, &entry).await?;
-    let settings = app.store().access().await?.settings;
+    } = explain_entry(call.app.store(), entry.clone()).await?;
+    let account = find_account(&call.app, &entry).await?;
+    let content = read_content(&call.app, &entry).await?;
+    let settings = call.app.store().access().await?.settings;
     let effective = settings.effective(entry.portal.as_ref());
     let facts = &entry.facts;
     let evidence = |found: Option<&Evidence>| found.map(ToString::to_string);
     let has_html = content.has_html;
-    let page = operator.page(
+    let page = call.operator.page(
         "operators/message.html",
         context! {
             entry => row(&entry),
@@ -102,24 +101,19 @@ pub(super) async fn show(
             envelope => envelope(&entry),
             attachments => attachments(&content.attachments.0),
             more_attachments => content.attachments.1,
-            actions => actions(&app, &operator, &entry, state, account.as_ref(), &settings),
+            actions => actions(&call, &entry, state, account.as_ref(), &settings),
             message_id => facts.message_id.as_deref().map(one_line),
             size => facts.size,
             class => facts.class().as_str(),
             automatic => evidence(facts.automatic.as_ref().or(facts.presumed_automatic.as_ref())),
             bulk => evidence(facts.bulk.as_ref()),
             authentication => facts.authentication.summary().as_deref().map(one_line),
-            account => account.map(|account| context! {
-                id => account.id.to_string(),
-                address => account.address.to_string(),
-                kind => account.kind.as_str(),
-                status => account.status.as_str(),
-            }),
+            account => account.map(|account| Value::from(Serde(account))),
             request => entry.request.map(|id| id.to_string()),
             state => state.map(RequestState::as_str),
             revision => entry.revision,
-            rules => rules.iter().map(rule).collect::<Vec<_>>(),
-            decided => rules.iter().find(|rule| rule.matched).map(rule),
+            rules => Value::from(Serde(&rules)),
+            decided => rules.iter().find(|rule| rule.matched).map(|rule| Value::from(Serde(rule))),
             events => events.iter().map(event_row).collect::<Vec<_>>(),
             text => content.text,
             has_html => has_html,
@@ -131,15 +125,6 @@ pub(super) async fn show(
         response.extensions_mut().insert(Policy::Framing);
     }
     Ok(response)
-}
-
-fn rule(rule: &RuleResult) -> Value {
-    context! {
-        rule => rule.rule,
-        title => rule.title,
-        matched => rule.matched,
-        evidence => rule.evidence.as_deref(),
-    }
 }
 
 /// The fields that people look at first, and all others. The address in From is the one that the rules read:
@@ -222,16 +207,15 @@ fn octets(size: usize) -> String {
 
 /// The buttons of the page: only those that can do something, for this operator.
 fn actions(
-    app: &AppState,
-    operator: &CurrentOperator,
+    call: &Call,
     entry: &LedgerEntry,
     state: Option<RequestState>,
     account: Option<&Account>,
     settings: &AccessSettings,
 ) -> Value {
-    let may = |role: Role| operator.role >= role;
+    let may = |role: Role| call.operator.role >= role;
     let applies = |action: RequestAction| state.is_some_and(|state| action.applies_to(state));
-    let is_dropped = is_recoverable(entry, &app.config());
+    let is_dropped = is_recoverable(entry, &call.app.config());
     let way_in = WayIn::of(entry, account).filter(|_| is_dropped || account.is_some());
     let way_out = WayOut::of(entry, account, settings);
     let domain = entry
@@ -267,21 +251,20 @@ fn actions(
 
 /// Does what a button says, with the operator's note for the audit, and returns to the page.
 pub(super) async fn act(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
+    call: Call,
     Path(id): Path<String>,
     FormFields(form): FormFields,
 ) -> Result<Redirect, Error> {
-    let entry = find(&app, &id).await?;
-    let account = find_account(&app, &entry).await?;
-    let (store, config) = (app.store(), app.config());
+    let entry = find(&call.app, &id).await?;
+    let account = find_account(&call.app, &entry).await?;
+    let (store, config) = (call.app.store(), call.app.config());
     let note = form
         .one("note")
         .map(one_line)
         .filter(|note| !note.is_empty());
-    let by = operator.actor().with_note(note.as_deref());
+    let by = call.operator.actor().with_note(note.as_deref());
     let require = |role: Role| {
-        if operator.role >= role {
+        if call.operator.role >= role {
             Ok(())
         } else {
             Err(Error::Role(role))

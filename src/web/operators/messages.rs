@@ -1,18 +1,14 @@
 //! `/messages`: searches the ledger. One message is shown by [`message`](super::message).
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::{Value, context};
 
-use super::auth::CurrentOperator;
+use super::auth::Call;
 use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, QueryFields};
 use super::period::Period;
-use super::{AppState, when};
+use super::when;
 use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, Verdict};
 use crate::operations::bare_message_id;
 use crate::store::{Event, LedgerEntry, LedgerFilter, Listed, Page};
@@ -54,43 +50,31 @@ pub(super) fn filters(
     Ok(all.collect())
 }
 
-pub(super) async fn find(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    QueryFields(asked): QueryFields,
-) -> Result<Response, Error> {
+pub(super) async fn find(call: Call, QueryFields(asked): QueryFields) -> Result<Response, Error> {
     let what = asked.one("search").unwrap_or_default();
     if let Ok(id) = what.parse::<LedgerId>()
-        && app.store().ledger_entry(id).await?.is_some()
+        && call.app.store().ledger_entry(id).await?.is_some()
     {
         return Ok(Redirect::to(&format!("/messages/{id}")).into_response());
     }
-    let period = Period::read(&asked, &app.config().site.time_zone)?;
+    let period = Period::read(&asked, &call.app.config().site.time_zone)?;
     let mut listed = Listed::default();
     for filter in filters(&asked, &period, &asked.page())? {
-        listed = app.store().recent_entries(filter).await?;
+        listed = call.app.store().recent_entries(filter).await?;
         if !listed.rows.is_empty() {
             break;
         }
     }
-    let page = operator.page(
+    let page = call.operator.page(
         "operators/messages.html",
         context! {
             rows => listed.rows.iter().map(row).collect::<Vec<_>>(),
-            next_page => asked.older("/messages", listed.next.as_deref()),
-            newer_page => asked.newer("/messages"),
-            csv => asked.whole("/messages.csv"),
-            filtered => asked.is_filtered(),
             verdicts => Verdict::ALL.iter().map(|verdict| verdict.as_str()).collect::<Vec<_>>(),
             reasons => Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
-            portals => portals(&app.config()),
-            verdict => asked.one("verdict"),
-            reason => asked.one("reason"),
-            portal => asked.one("portal"),
+            portals => portals(&call.app.config()),
             search => what,
             sort => asked.order("/messages")?.context(),
-            since => period.since_date,
-            until => period.until_date,
+            ..asked.list("/messages", listed.next.as_deref(), &period, &["verdict", "reason", "portal"])
         },
     );
     Ok(page.into_response())

@@ -149,77 +149,72 @@ pub fn operators(mut parts: Operators) -> Router {
         .layer(middleware::from_fn_with_state(hosts, own_hosts_only))
 }
 
+/// A table of pages. A row has the method, the path, the required role and the handler.
+macro_rules! pages {
+    ($($method:ident $path:literal, $required:expr, $handler:expr;)+) => {
+        vec![$(PageRoute::new(Method::$method, $path, $required, $handler)),+]
+    };
+}
+
 /// All routes. Reading requires a viewer; acting on customers, requests and dropped messages an agent;
 /// changing settings an admin.
 fn routes() -> Vec<PageRoute> {
     use RequiredRole::{Nothing, Session};
     use Role::{Admin, Agent, Viewer};
-    vec![
-        PageRoute::get("/assets/{name}", Nothing, asset),
-        PageRoute::get("/login", Nothing, login::show),
-        PageRoute::post("/login", Nothing, login::submit),
-        PageRoute::post("/login/code", Nothing, login_code::submit),
-        PageRoute::get("/login/sso", Nothing, sso::begin),
-        PageRoute::get("/login/sso/callback", Nothing, sso::callback),
-        PageRoute::post("/logout", Session(Viewer), login::logout),
-        PageRoute::get("/", Session(Viewer), overview::show),
-        PageRoute::get("/find", Session(Viewer), find::find),
-        PageRoute::get("/find.csv", Session(Viewer), csv::found_messages),
-        PageRoute::get("/access", Session(Viewer), access::show),
-        PageRoute::post("/access", Session(Admin), access::submit),
-        PageRoute::get("/access/export", Session(Viewer), access::export),
-        PageRoute::get("/access/test", Session(Viewer), try_address::show),
-        PageRoute::get("/customers", Session(Viewer), customers::list),
-        PageRoute::get("/customers.csv", Session(Viewer), csv::customers),
-        PageRoute::post("/customers", Session(Agent), customers::add),
-        PageRoute::get("/customers/import", Session(Admin), import::show),
-        PageRoute::post("/customers/import", Session(Admin), import::submit),
-        PageRoute::get("/customers/{id}", Session(Viewer), customers::show),
-        PageRoute::post("/customers/{id}", Session(Agent), customers::act),
-        PageRoute::get("/customers/{id}/export", Session(Admin), customers::export),
-        PageRoute::post("/customers/{id}/forget", Session(Admin), customers::forget),
-        PageRoute::get("/requests", Session(Viewer), requests::list),
-        PageRoute::get("/requests.csv", Session(Viewer), csv::requests),
-        PageRoute::post("/requests", Session(Agent), requests::act),
-        PageRoute::get("/messages", Session(Viewer), messages::find),
-        PageRoute::get("/messages.csv", Session(Viewer), csv::messages),
-        PageRoute::get("/messages/{id}", Session(Viewer), message::show),
-        PageRoute::post("/messages/{id}", Session(Agent), message::act),
-        PageRoute::get("/messages/{id}/html", Session(Viewer), message_html::show),
-        PageRoute::get(
-            "/messages/{id}/attachments/{place}",
-            Session(Viewer),
-            message::attachment,
-        ),
-        PageRoute::get("/messages/{id}/raw", Session(Viewer), message::raw),
-        PageRoute::get("/dropped", Session(Viewer), dropped::list),
-        PageRoute::get("/dropped.csv", Session(Viewer), csv::dropped_messages),
-        PageRoute::post("/dropped", Session(Agent), dropped::recover),
-        PageRoute::get("/dropped/allow", Session(Admin), allow::show),
-        PageRoute::post("/dropped/allow", Session(Admin), allow::submit),
-        PageRoute::get("/deliveries", Session(Viewer), deliveries::list),
-        PageRoute::post("/deliveries", Session(Admin), deliveries::act),
-        PageRoute::get("/hooks/{name}", Session(Viewer), hooks::show),
-        PageRoute::get(
-            "/hooks/{name}/failed.csv",
-            Session(Viewer),
-            csv::failed_calls,
-        ),
-        PageRoute::get("/mail", Session(Viewer), mail::list),
-        PageRoute::get("/nodes", Session(Viewer), nodes::list),
-        PageRoute::get("/mail.csv", Session(Viewer), csv::waiting_mail),
-        PageRoute::get("/account", Session(Viewer), own_account::show),
-        PageRoute::post("/account", Session(Viewer), own_account::act),
-        PageRoute::post(
-            "/account/second-factor",
-            Session(Viewer),
-            second_factor::act,
-        ),
-        PageRoute::get("/operators", Session(Admin), operator_accounts::list),
-        PageRoute::post("/operators", Session(Admin), operator_accounts::act),
-        PageRoute::get("/audit", Session(Viewer), audit::list),
-        PageRoute::get("/audit.csv", Session(Viewer), csv::audit),
-    ]
+    pages! {
+        GET "/assets/{name}", Nothing, asset;
+        GET "/login", Nothing, login::show;
+        POST "/login", Nothing, login::submit;
+        POST "/login/code", Nothing, login_code::submit;
+        GET "/login/sso", Nothing, sso::begin;
+        GET "/login/sso/callback", Nothing, sso::callback;
+        POST "/logout", Session(Viewer), login::logout;
+        GET "/", Session(Viewer), overview::show;
+        GET "/find", Session(Viewer), find::find;
+        GET "/find.csv", Session(Viewer), csv::found_messages;
+        GET "/access", Session(Viewer), access::show;
+        POST "/access", Session(Admin), access::submit;
+        GET "/access/export", Session(Viewer), access::export;
+        GET "/access/test", Session(Viewer), try_address::show;
+        GET "/customers", Session(Viewer), customers::list;
+        GET "/customers.csv", Session(Viewer), csv::customers;
+        POST "/customers", Session(Agent), customers::add;
+        GET "/customers/import", Session(Admin), import::show;
+        POST "/customers/import", Session(Admin), import::submit;
+        GET "/customers/{id}", Session(Viewer), customers::show;
+        POST "/customers/{id}", Session(Agent), customers::act;
+        GET "/customers/{id}/export", Session(Admin), customers::export;
+        POST "/customers/{id}/forget", Session(Admin), customers::forget;
+        GET "/requests", Session(Viewer), requests::list;
+        GET "/requests.csv", Session(Viewer), csv::requests;
+        POST "/requests", Session(Agent), requests::act;
+        GET "/messages", Session(Viewer), messages::find;
+        GET "/messages.csv", Session(Viewer), csv::messages;
+        GET "/messages/{id}", Session(Viewer), message::show;
+        POST "/messages/{id}", Session(Agent), message::act;
+        GET "/messages/{id}/html", Session(Viewer), message_html::show;
+        GET "/messages/{id}/attachments/{place}", Session(Viewer), message::attachment;
+        GET "/messages/{id}/raw", Session(Viewer), message::raw;
+        GET "/dropped", Session(Viewer), dropped::list;
+        GET "/dropped.csv", Session(Viewer), csv::dropped_messages;
+        POST "/dropped", Session(Agent), dropped::recover;
+        GET "/dropped/allow", Session(Admin), allow::show;
+        POST "/dropped/allow", Session(Admin), allow::submit;
+        GET "/deliveries", Session(Viewer), deliveries::list;
+        POST "/deliveries", Session(Admin), deliveries::act;
+        GET "/hooks/{name}", Session(Viewer), hooks::show;
+        GET "/hooks/{name}/failed.csv", Session(Viewer), csv::failed_calls;
+        GET "/mail", Session(Viewer), mail::list;
+        GET "/nodes", Session(Viewer), nodes::list;
+        GET "/mail.csv", Session(Viewer), csv::waiting_mail;
+        GET "/account", Session(Viewer), own_account::show;
+        POST "/account", Session(Viewer), own_account::act;
+        POST "/account/second-factor", Session(Viewer), second_factor::act;
+        GET "/operators", Session(Admin), operator_accounts::list;
+        POST "/operators", Session(Admin), operator_accounts::act;
+        GET "/audit", Session(Viewer), audit::list;
+        GET "/audit.csv", Session(Viewer), csv::audit;
+    }
 }
 
 /// Paths that answer `GET`, so that a test can fetch every page.

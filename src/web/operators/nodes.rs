@@ -1,26 +1,19 @@
 //! `/nodes`: the daemons that share the store, and how they differ.
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::extract::State;
 use minijinja::context;
 
-use super::auth::CurrentOperator;
+use super::auth::Call;
 use super::error::Error;
-use super::{AppState, when};
+use super::when;
 use crate::operations::{count_nodes, list_nodes};
 use crate::store::MAX_CLOCK_OFFSET;
 use crate::web::display::one_line;
 use crate::web::page::WebPage;
 
-pub(super) async fn list(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-) -> Result<WebPage, Error> {
-    let nodes = list_nodes(app.store()).await?;
+pub(super) async fn list(call: Call) -> Result<WebPage, Error> {
+    let nodes = list_nodes(call.app.store()).await?;
     let (present, differing) = count_nodes(&nodes);
-    let own = app.store().node_id();
+    let own = call.app.store().node_id();
     let rows: Vec<_> = nodes
         .iter()
         .map(|node| {
@@ -43,13 +36,13 @@ pub(super) async fn list(
             }
         })
         .collect();
-    Ok(operator.page(
+    Ok(call.operator.page(
         "operators/nodes.html",
         context! {
             rows => rows,
             present => present,
             differing => differing,
-            is_shared => app.store().duty_interval().is_some(),
+            is_shared => call.app.store().duty_interval().is_some(),
         },
     ))
 }

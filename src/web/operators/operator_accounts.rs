@@ -1,13 +1,9 @@
 //! `/operators`: who may use these pages and the API. For admins.
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::context;
 
-use super::auth::CurrentOperator;
+use super::auth::Call;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use super::{AppState, when};
@@ -17,23 +13,14 @@ use crate::operations::{
 };
 use crate::web::page::WebPage;
 
-pub(super) async fn list(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    QueryFields(query): QueryFields,
-) -> Result<WebPage, Error> {
-    render(&app, &operator, query.one("done"), None).await
+pub(super) async fn list(call: Call, QueryFields(query): QueryFields) -> Result<WebPage, Error> {
+    render(&call, query.one("done"), None).await
 }
 
-async fn render(
-    app: &AppState,
-    operator: &CurrentOperator,
-    done: Option<&str>,
-    fault: Option<String>,
-) -> Result<WebPage, Error> {
+async fn render(call: &Call, done: Option<&str>, fault: Option<String>) -> Result<WebPage, Error> {
     let now = Timestamp::now();
-    let operators = app.store().operators(now).await?;
-    let tokens = app.store().tokens(None, now).await?;
+    let operators = call.app.store().operators(now).await?;
+    let tokens = call.app.store().tokens(None, now).await?;
     let rows: Vec<_> = operators
         .iter()
         .map(|row| {
@@ -45,7 +32,7 @@ async fn render(
                 tokens => row.tokens,
                 created_at => when(row.created_at),
                 created_by => row.created_by.as_str(),
-                is_me => row.name == operator.name,
+                is_me => row.name == call.operator.name,
             }
         })
         .collect();
@@ -63,7 +50,7 @@ async fn render(
             }
         })
         .collect();
-    Ok(operator.page(
+    Ok(call.operator.page(
         "operators/operators.html",
         context! {
             rows => rows,
@@ -75,24 +62,20 @@ async fn render(
     ))
 }
 
-pub(super) async fn act(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    FormFields(form): FormFields,
-) -> Result<Response, Error> {
-    let (store, by) = (app.store(), operator.actor());
+pub(super) async fn act(call: Call, FormFields(form): FormFields) -> Result<Response, Error> {
+    let (store, by) = (call.app.store(), call.operator.actor());
     let name = form.one("name").unwrap_or_default();
     let name = match OperatorName::parse(name) {
         Ok(name) => name,
-        Err(error) => return refuse(&app, &operator, format!("{name:?}: {error}.")).await,
+        Err(error) => return refuse(&call, format!("{name:?}: {error}.")).await,
     };
-    let is_me = name == operator.name;
+    let is_me = name == call.operator.name;
     let done = match form.one("action") {
         Some("add") => {
             let role = form.read("role", Role::from_name)?.unwrap_or(Role::Viewer);
-            let password = match app.new_password(&form).await? {
+            let password = match call.app.new_password(&form).await? {
                 Ok(password) => password,
-                Err(fault) => return refuse(&app, &operator, fault).await,
+                Err(fault) => return refuse(&call, fault).await,
             };
             add_operator(store, name, role, password, by).await?;
             "added"
@@ -102,19 +85,19 @@ pub(super) async fn act(
                 "Change your own password and second factor on your account page, which asks \
                          for what you have now."
                     .to_owned();
-            return refuse(&app, &operator, fault).await;
+            return refuse(&call, fault).await;
         }
         Some("password") => {
-            let password = match app.new_password(&form).await? {
+            let password = match call.app.new_password(&form).await? {
                 Ok(password) => password,
-                Err(fault) => return refuse(&app, &operator, fault).await,
+                Err(fault) => return refuse(&call, fault).await,
             };
             change_password(store, name, password, by).await?;
             "password"
         }
         Some("remove") if is_me => {
             let fault = "You cannot remove yourself; another admin can.".to_owned();
-            return refuse(&app, &operator, fault).await;
+            return refuse(&call, fault).await;
         }
         Some("remove") => {
             remove_operator(store, name, by).await?;
@@ -138,12 +121,8 @@ pub(super) async fn act(
     Ok(Redirect::to(&format!("/operators?done={done}")).into_response())
 }
 
-async fn refuse(
-    app: &AppState,
-    operator: &CurrentOperator,
-    fault: String,
-) -> Result<Response, Error> {
-    let page = render(app, operator, None, Some(fault)).await?;
+async fn refuse(call: &Call, fault: String) -> Result<Response, Error> {
+    let page = render(call, None, Some(fault)).await?;
     let status = axum::http::StatusCode::UNPROCESSABLE_ENTITY;
     Ok(page.with_status(status).into_response())
 }

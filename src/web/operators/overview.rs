@@ -2,16 +2,13 @@
 //! not grow with the ledger: entries are counted by day as they arrive, queues up to a bound and by hour.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
-use axum::extract::State;
 use jiff::SignedDuration;
 use minijinja::{Value, context};
 
 use super::AppState;
-use super::auth::CurrentOperator;
+use super::auth::Call;
 use super::error::Error;
 use super::form_fields::QueryFields;
 use super::plot::{Bar, Piece, Plot};
@@ -72,16 +69,12 @@ const STEPS: [(&str, Duration); 8] = [
     ("longer", Duration::MAX),
 ];
 
-pub(super) async fn show(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    QueryFields(asked): QueryFields,
-) -> Result<WebPage, Error> {
+pub(super) async fn show(call: Call, QueryFields(asked): QueryFields) -> Result<WebPage, Error> {
     let now = Timestamp::now();
     let period = asked.read("period", |name| PERIODS.iter().find(|own| own.name == name))?;
     let period = period.unwrap_or(&PERIODS[0]);
     let since = midnight(now, period.days);
-    let store = app.store();
+    let store = call.app.store();
     let days = store.by_day(since).await?;
     let backlog = store.backlog().await?;
     let depths = store.queue_depths(since).await?;
@@ -111,7 +104,7 @@ pub(super) async fn show(
     let periods = PERIODS.iter().map(|own| {
         context! { name => own.name, words => own.words, current => own.name == period.name }
     });
-    Ok(operator.page(
+    Ok(call.operator.page(
         "operators/overview.html",
         context! {
             period => period.words,
@@ -126,7 +119,7 @@ pub(super) async fn show(
             reasons => reasons,
             paused => paused.iter().map(ToString::to_string).collect::<Vec<_>>(),
             verdicts => verdicts(&days, now, period),
-            queues => queues(&backlog, &app),
+            queues => queues(&backlog, &call.app),
             bounded => backlog.iter().any(|backlog| backlog.requests.more),
             depths => depths_over_time(&depths, now, period),
             any_waited => depths.iter().any(|depth| depth.held + depth.released + depth.failed > 0),

@@ -1,19 +1,15 @@
 //! `/account`: an operator's own password, sessions and API tokens.
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::SignedDuration;
 use minijinja::{Value, context};
 
-use super::auth::CurrentOperator;
+use super::auth::Call;
 use super::error::Error;
 use super::form_fields::{FormFields, QueryFields};
 use super::second_factor::describe;
-use super::{AppState, when};
+use super::when;
 use crate::domain::{Role, Timestamp, TokenScope};
 use crate::operations::{NewToken, TokenRequest, change_password, end_token, make_token};
 use crate::store::IssuedToken;
@@ -23,24 +19,24 @@ use crate::web::page::WebPage;
 /// Lifetimes that the form offers, in days.
 const LIFETIMES: [i64; 4] = [7, 30, 90, 365];
 
-pub(super) async fn show(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    QueryFields(query): QueryFields,
-) -> Result<WebPage, Error> {
+pub(super) async fn show(call: Call, QueryFields(query): QueryFields) -> Result<WebPage, Error> {
     let notice = context! { done => query.one("done") };
-    render(&app, &operator, notice).await
+    render(&call, notice).await
 }
 
-pub(super) async fn render(
-    app: &AppState,
-    operator: &CurrentOperator,
-    notice: Value,
-) -> Result<WebPage, Error> {
+pub(super) async fn render(call: &Call, notice: Value) -> Result<WebPage, Error> {
     let now = Timestamp::now();
-    let sessions = app.store().sessions(operator.name.clone(), now).await?;
-    let tokens = app.store().tokens(Some(operator.name.clone()), now).await?;
-    let own = IssuedToken::id_of(&operator.key);
+    let sessions = call
+        .app
+        .store()
+        .sessions(call.operator.name.clone(), now)
+        .await?;
+    let tokens = call
+        .app
+        .store()
+        .tokens(Some(call.operator.name.clone()), now)
+        .await?;
+    let own = IssuedToken::id_of(&call.operator.key);
     let row = |key: &IssuedToken| {
         context! {
             id => key.id.as_str(),
@@ -52,8 +48,8 @@ pub(super) async fn render(
             is_this => key.id == own,
         }
     };
-    let roles = Role::ALL.iter().filter(|role| **role <= operator.role);
-    let page = operator.page(
+    let roles = Role::ALL.iter().filter(|role| **role <= call.operator.role);
+    let page = call.operator.page(
         "operators/account.html",
         context! {
             sessions => sessions.iter().map(row).collect::<Vec<_>>(),
@@ -66,26 +62,26 @@ pub(super) async fn render(
             made => (),
             new_codes => (),
             new_key => (),
-            factor => describe(app, operator).await?,
+            factor => describe(call).await?,
         },
     );
     Ok(page.with(notice))
 }
 
-pub(super) async fn act(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    FormFields(form): FormFields,
-) -> Result<Response, Error> {
-    let (store, by, name) = (app.store(), operator.actor(), operator.name.clone());
+pub(super) async fn act(call: Call, FormFields(form): FormFields) -> Result<Response, Error> {
+    let (store, by, name) = (
+        call.app.store(),
+        call.operator.actor(),
+        call.operator.name.clone(),
+    );
     match form.one("action") {
         Some("password") => {
-            if let Some(fault) = app.password_fault(&operator, &form).await? {
-                return refuse(&app, &operator, fault).await;
+            if let Some(fault) = call.app.password_fault(&call.operator, &form).await? {
+                return refuse(&call, fault).await;
             }
-            let password = match app.new_password(&form).await? {
+            let password = match call.app.new_password(&form).await? {
                 Ok(password) => password,
-                Err(fault) => return refuse(&app, &operator, fault).await,
+                Err(fault) => return refuse(&call, fault).await,
             };
             change_password(store, name, password, by).await?;
             // All sessions have ended, this one, too.
@@ -113,7 +109,7 @@ pub(super) async fn act(
             };
             let NewToken { issued, token } = make_token(store, request, by).await?;
             let notice = context! { token => token, made => issued.id };
-            Ok(render(&app, &operator, notice).await?.into_response())
+            Ok(render(&call, notice).await?.into_response())
         }
         Some("end") => {
             let id = form.one("key").unwrap_or_default().to_owned();
@@ -124,12 +120,8 @@ pub(super) async fn act(
     }
 }
 
-pub(super) async fn refuse(
-    app: &AppState,
-    operator: &CurrentOperator,
-    fault: String,
-) -> Result<Response, Error> {
-    let page = render(app, operator, context! { fault => fault }).await?;
+pub(super) async fn refuse(call: &Call, fault: String) -> Result<Response, Error> {
+    let page = render(call, context! { fault => fault }).await?;
     Ok(page
         .with_status(StatusCode::UNPROCESSABLE_ENTITY)
         .into_response())

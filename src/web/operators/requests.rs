@@ -2,16 +2,12 @@
 //! discards and retries them in bulk. A bulk action asks for confirmation first: the confirmation page holds
 //! exactly the requests that it shows.
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::SignedDuration;
 use minijinja::{Value, context};
 use url::form_urlencoded;
 
-use super::auth::CurrentOperator;
+use super::auth::Call;
 use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
@@ -86,8 +82,7 @@ pub(super) fn filter(fields: &Fields, config: &Config, page: Part) -> Result<Req
 }
 
 pub(super) async fn list(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
+    call: Call,
     QueryFields(mut asked): QueryFields,
 ) -> Result<Response, Error> {
     if let Some(search) = asked.one("search") {
@@ -99,9 +94,10 @@ pub(super) async fn list(
             return Ok(Redirect::to(&format!("/messages?search={search}")).into_response());
         }
     }
-    let config = app.config();
+    let config = call.app.config();
     let period = Period::read(&asked, &config.site.time_zone)?;
-    let listed = app
+    let listed = call
+        .app
         .store()
         .recent_requests(filter(&asked, &config, asked.page())?)
         .await?;
@@ -114,35 +110,22 @@ pub(super) async fn list(
         .iter()
         .map(|age| context! { name => age.name, words => age.words })
         .collect();
-    let page = operator.page(
+    let page = call.operator.page(
         "operators/requests.html",
         context! {
             rows => listed.rows.iter().map(row).collect::<Vec<_>>(),
-            next_page => asked.older("/requests", listed.next.as_deref()),
-            newer_page => asked.newer("/requests"),
-            csv => asked.whole("/requests.csv"),
-            filtered => asked.is_filtered(),
             states => states,
-            portals => portals(&app.config()),
+            portals => portals(&call.app.config()),
             ages => ages,
-            state => asked.one("state"),
-            portal => asked.one("portal"),
-            account => asked.one("account"),
-            age => asked.one("age"),
             // Also those of dropped messages, which an operator can release.
             reasons => Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
-            reason => asked.one("reason"),
-            since => period.since_date,
-            until => period.until_date,
             sort => asked.order("/requests")?.context(),
             kept => asked.keep(&FILTER),
-            matching => if operator.role >= Role::Agent { matching(&app, &asked, &listed).await? } else { None },
+            matching => if call.operator.role >= Role::Agent { matching(&call.app, &asked, &listed).await? } else { None },
             can => possible_actions(&asked, &listed)?,
             selected => is_selected,
             select => asked.with_selection("/requests", !is_selected),
-            done => asked.one("done"),
-            count => asked.one("count"),
-            failed => asked.one("failed"),
+            ..asked.list("/requests", listed.next.as_deref(), &period, &FILTER)
         },
     );
     Ok(page.into_response())
@@ -209,16 +192,12 @@ pub(super) fn row(request: &Request) -> Value {
     }
 }
 
-pub(super) async fn act(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    FormFields(sent): FormFields,
-) -> Result<Response, Error> {
+pub(super) async fn act(call: Call, FormFields(sent): FormFields) -> Result<Response, Error> {
     let act = sent
         .read("action", RequestAction::from_name)?
         .ok_or_else(|| Error::Malformed("There is no action.".to_owned()))?;
     if sent.one("ask").is_some() {
-        return ask(&app, &operator, &sent, act).await;
+        return ask(&call, &sent, act).await;
     }
     let ids = sent
         .all("request")
@@ -228,10 +207,10 @@ pub(super) async fn act(
     if ids.len() > MOST_AT_ONCE {
         return Err(Error::TooLarge);
     }
-    let outcomes = act_on_requests(app.store(), act, ids, &operator.actor()).await?;
+    let outcomes = act_on_requests(call.app.store(), act, ids, &call.operator.actor()).await?;
     let tally = Tally::of(&outcomes, |_| true);
     // Back to the list with the same filter.
-    filter(&sent, &app.config(), Part::default())?;
+    filter(&sent, &call.app.config(), Part::default())?;
     let mut query = form_urlencoded::Serializer::new(String::new());
     query
         .append_pair("done", act.outcome())
@@ -242,19 +221,15 @@ pub(super) async fn act(
 }
 
 /// Shows the requests that a bulk action would affect: the ticked ones, or all that match the filter.
-async fn ask(
-    app: &AppState,
-    operator: &CurrentOperator,
-    sent: &Fields,
-    act: RequestAction,
-) -> Result<Response, Error> {
+async fn ask(call: &Call, sent: &Fields, act: RequestAction) -> Result<Response, Error> {
     let requests = if sent.one("every").is_some() {
         let page = Part {
             limit: MOST_AT_ONCE,
             after: None,
         };
-        app.store()
-            .recent_requests(filter(sent, &app.config(), page)?)
+        call.app
+            .store()
+            .recent_requests(filter(sent, &call.app.config(), page)?)
             .await?
             .rows
     } else {
@@ -263,17 +238,17 @@ async fn ask(
             let id: RequestId = id
                 .parse()
                 .map_err(|error| Error::Malformed(format!("{error}.")))?;
-            requests.extend(app.store().request(id).await?);
+            requests.extend(call.app.store().request(id).await?);
         }
         requests
     };
     let (can, cannot): (Vec<_>, Vec<_>) = requests
         .into_iter()
         .partition(|request| act.applies_to(request.state));
-    let page = operator.page(
+    let page = call.operator.page(
         "operators/requests_confirm.html",
         context! {
-            act => act.name(),
+            act => act.as_str(),
             rows => can.iter().map(row).collect::<Vec<_>>(),
             cannot => cannot.len(),
             kept => sent.keep(&FILTER),

@@ -2,10 +2,9 @@
 
 use std::fmt::Write;
 
-use axum::http::HeaderValue;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
+use crate::web::attachment;
 use crate::web::display::one_line;
 
 /// A file name in one line. If it is cut, its ending stays, which says what opens it.
@@ -47,18 +46,7 @@ pub(super) fn save_as(octets: Vec<u8>, name: &str) -> Response {
         }
     }
     let disposition = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{extended}");
-    let mut response = octets.into_response();
-    let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/octet-stream"),
-    );
-    let disposition = HeaderValue::from_str(&disposition);
-    headers.insert(
-        CONTENT_DISPOSITION,
-        disposition.unwrap_or(HeaderValue::from_static("attachment")),
-    );
-    response
+    attachment(octets, "application/octet-stream", &disposition)
 }
 
 #[cfg(test)]

@@ -1,15 +1,11 @@
 //! `POST /account/second-factor`: an operator adds a second factor to their password, makes new recovery codes,
 //! or turns it off.
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::{Value, context};
 
 use super::AppState;
-use super::auth::CurrentOperator;
+use super::auth::{Call, CurrentOperator};
 use super::error::Error;
 use super::form_fields::{Fields, FormFields};
 use super::login_limits::{TOO_MANY_CODES, TOO_MANY_PASSWORDS};
@@ -23,55 +19,57 @@ use crate::operations::{
 use crate::store::{SecondFactor, SignInWay};
 
 /// Describes the second factor for the account page. A pending key is shown by [`act`] only, once.
-pub(super) async fn describe(app: &AppState, operator: &CurrentOperator) -> Result<Value, Error> {
-    let store = app.store();
-    if find_operator(store, &operator.name).await?.sign_in == SignInWay::Sso {
+pub(super) async fn describe(call: &Call) -> Result<Value, Error> {
+    let store = call.app.store();
+    if find_operator(store, &call.operator.name).await?.sign_in == SignInWay::Sso {
         return Ok(context! { state => "elsewhere" });
     }
-    Ok(match store.second_factor_of(operator.name.clone()).await? {
-        SecondFactor::Off => context! { state => "off" },
-        SecondFactor::On { recovery_codes } => {
-            context! { state => "on", recovery_codes => recovery_codes }
-        }
-        SecondFactor::Pending => context! { state => "pending" },
-    })
+    Ok(
+        match store.second_factor_of(call.operator.name.clone()).await? {
+            SecondFactor::Off => context! { state => "off" },
+            SecondFactor::On { recovery_codes } => {
+                context! { state => "on", recovery_codes => recovery_codes }
+            }
+            SecondFactor::Pending => context! { state => "pending" },
+        },
+    )
 }
 
-pub(super) async fn act(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    FormFields(form): FormFields,
-) -> Result<Response, Error> {
-    let (store, by, name) = (app.store(), operator.actor(), operator.name.clone());
+pub(super) async fn act(call: Call, FormFields(form): FormFields) -> Result<Response, Error> {
+    let (store, by, name) = (
+        call.app.store(),
+        call.operator.actor(),
+        call.operator.name.clone(),
+    );
     let action = form.one("action").unwrap_or_default();
     let asks_password = matches!(action, "begin" | "confirm" | "off");
-    if asks_password && let Some(fault) = app.password_fault(&operator, &form).await? {
-        return refuse(&app, &operator, fault).await;
+    if asks_password && let Some(fault) = call.app.password_fault(&call.operator, &form).await? {
+        return refuse(&call, fault).await;
     }
     if action == "begin" {
         let key = begin_second_factor(store, name).await?;
-        let uri = key.reveal_as_uri(&app.config().site.name, &operator.name);
+        let uri = key.reveal_as_uri(&call.app.config().site.name, &call.operator.name);
         let new_key = context! {
             text => key.reveal(),
             picture => draw(&uri).map(Value::from_safe_string),
             uri => uri,
         };
-        let page = render(&app, &operator, context! { new_key => new_key }).await?;
+        let page = render(&call, context! { new_key => new_key }).await?;
         return Ok(page.into_response());
     }
-    if !app.limits.codes.take(&name) {
-        return refuse(&app, &operator, TOO_MANY_CODES.to_owned()).await;
+    if !call.app.limits.codes.take(&name) {
+        return refuse(&call, TOO_MANY_CODES.to_owned()).await;
     }
     let wrong = || "This code is wrong, or was used already.".to_owned();
     let Some(code) = form.exactly("code").and_then(SecondFactorCode::parse) else {
-        return refuse(&app, &operator, wrong()).await;
+        return refuse(&call, wrong()).await;
     };
     let codes = match action {
-        "confirm" => add_second_factor(store, name, code, operator.key, by).await?,
+        "confirm" => add_second_factor(store, name, code, call.operator.key, by).await?,
         "renew" => renew_recovery_codes(store, name, code, by).await?,
         "off" => {
             if !turn_off_second_factor(store, name, code, by).await? {
-                return refuse(&app, &operator, wrong()).await;
+                return refuse(&call, wrong()).await;
             }
             return Ok(Redirect::to("/account?done=factor-off").into_response());
         }
@@ -80,9 +78,9 @@ pub(super) async fn act(
     match codes {
         Some(codes) => {
             let notice = context! { new_codes => codes };
-            Ok(render(&app, &operator, notice).await?.into_response())
+            Ok(render(&call, notice).await?.into_response())
         }
-        None => refuse(&app, &operator, wrong()).await,
+        None => refuse(&call, wrong()).await,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Effects of a draft of the access settings, as pages show them: the changed settings, the warnings, and the
 //! messages of the last 30 days decided again.
 
+use minijinja::value::Serde;
 use minijinja::{Value, context};
 
 use super::{AppState, when};
@@ -43,14 +44,8 @@ impl AppState {
         Ok(context! {
             changes => changes.iter().map(ToString::to_string).collect::<Vec<_>>(),
             warnings => warning_lines(&warnings),
-            stops => stops.map(|stops| context! {
-                accounts => stops.accounts,
-                addresses => stops.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            }),
-            unlisted => unlisted.map(|unlisted| context! {
-                accounts => unlisted.accounts,
-                addresses => unlisted.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            }),
+            stops => stops.map(|stops| Value::from(Serde(stops))),
+            unlisted => unlisted.map(|unlisted| Value::from(Serde(unlisted))),
             ..effect(&simulated)
         })
     }
@@ -70,18 +65,6 @@ fn shift_words(shift: Shift) -> String {
 }
 
 fn effect(simulated: &Simulated) -> Value {
-    let shifts: Vec<_> = simulated
-        .shifts
-        .iter()
-        .map(|shift| {
-            context! {
-                from => shift.from.as_str(),
-                to => shift.to.as_str(),
-                messages => shift.messages,
-                people => shift.people,
-            }
-        })
-        .collect();
     let domains: Vec<_> = simulated
         .domains
         .iter()
@@ -113,7 +96,7 @@ fn effect(simulated: &Simulated) -> Value {
     context! {
         messages => simulated.messages,
         changed => simulated.changed,
-        shifts => shifts,
+        shifts => Value::from(Serde(&simulated.shifts)),
         domains => domains,
         domains_changed => simulated.domains_changed,
         examples => examples,

@@ -3,7 +3,6 @@
 //! The first sends the browser to the provider, the second takes it back and opens a session. Both begin outside
 //! of any session, so each is limited by client, and an attempt is bound to its browser.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::{DefaultDirectRateLimiter, RateLimiter};
 use minijinja::context;
 
 use super::AppState;
@@ -24,14 +23,11 @@ use crate::sso::{Callback, LoginSecret, Provider, SsoError};
 use crate::store::AttemptPurpose;
 use crate::web::cookie::SecretCookie;
 use crate::web::page::WebPage;
-use crate::web::rate_limit::{self, ClientLimiter, Peer};
+use crate::web::rate_limit::{self, ClientLimiter, Peer, quota};
 
 /// Attempts of each share, which all its clients begin together: a burst, and the interval after it. An attempt
 /// is a row for ten minutes.
-const ATTEMPTS: NonZeroU32 = match NonZeroU32::new(100) {
-    Some(attempts) => attempts,
-    None => NonZeroU32::MIN,
-};
+const ATTEMPTS: u32 = 100;
 const ATTEMPT_EVERY: Duration = Duration::from_millis(400);
 
 /// Limits of attempts. They have two shares, of which one is for the first attempts of each client: so the few
@@ -45,9 +41,7 @@ pub(super) struct AttemptLimits {
 
 impl AttemptLimits {
     pub(super) fn new() -> Self {
-        let share = Quota::with_period(ATTEMPT_EVERY)
-            .unwrap_or(Quota::per_second(NonZeroU32::MIN))
-            .allow_burst(ATTEMPTS);
+        let share = quota(ATTEMPTS, ATTEMPT_EVERY);
         Self {
             of_client: ClientLimiter::new(40, Duration::from_secs(3)),
             first_of_client: ClientLimiter::new(3, Duration::from_mins(3)),

@@ -1,13 +1,8 @@
 //! `/access/test`: what would become of ordinary mail from an address, at each portal.
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::extract::State;
 use minijinja::context;
 
-use super::AppState;
-use super::auth::CurrentOperator;
+use super::auth::Call;
 use super::error::Error;
 use super::form_fields::QueryFields;
 use crate::access::RULES;
@@ -15,11 +10,7 @@ use crate::domain::{EmailAddress, Kind, Reason};
 use crate::operations::{decide_address, input_for};
 use crate::web::page::WebPage;
 
-pub(super) async fn show(
-    State(app): State<Arc<AppState>>,
-    Extension(operator): Extension<CurrentOperator>,
-    QueryFields(query): QueryFields,
-) -> Result<WebPage, Error> {
+pub(super) async fn show(call: Call, QueryFields(query): QueryFields) -> Result<WebPage, Error> {
     let written = query.one("address").unwrap_or_default();
     let parsed = EmailAddress::parse_customer(written);
     let fault = match &parsed {
@@ -28,9 +19,9 @@ pub(super) async fn show(
     };
     let (mut rows, mut customer, mut allowable) = (Vec::new(), None, None);
     if let Ok(address) = &parsed {
-        let config = app.config();
-        let settings = app.store().access().await?.settings;
-        let account = app.store().customer(address).await?;
+        let config = call.app.config();
+        let settings = call.app.store().access().await?.settings;
+        let account = call.app.store().customer(address).await?;
         for portal in &config.portals {
             let input = input_for(&config, &settings, account.as_ref(), address, &portal.name);
             let verdict = decide_address(&input, account.as_ref(), address, &portal.name).0;
@@ -49,7 +40,7 @@ pub(super) async fn show(
         }
         customer = account.map(|account| account.id.to_string());
     }
-    Ok(operator.page(
+    Ok(call.operator.page(
         "operators/try_address.html",
         context! {
             address => written,

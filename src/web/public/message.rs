@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::{AppState, Client, PageError, WebPage};
 use crate::delivery::OriginalMessage;
 use crate::domain::Timestamp;
+use crate::web::attachment;
 
 pub(super) async fn show(
     State(app): State<Arc<AppState>>,
@@ -32,12 +32,7 @@ pub(super) async fn show(
     let Some(original) = OriginalMessage::open(ledger, app.store(), &hostname).await? else {
         return Ok(WebPage::of_status(StatusCode::GONE).into_response());
     };
-    let mut response = Body::new(original.into_body()).into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("message/rfc822"));
-    let name = format!("attachment; filename=\"{ledger}.eml\"");
-    if let Ok(name) = HeaderValue::from_str(&name) {
-        headers.insert(CONTENT_DISPOSITION, name);
-    }
-    Ok(response)
+    let body = Body::new(original.into_body());
+    let disposition = format!("attachment; filename=\"{ledger}.eml\"");
+    Ok(attachment(body, "message/rfc822", &disposition))
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::error::ScimError;
 use super::filter::USER;
 use super::users::MOST_RESULTS;
-use super::{BASE, answer};
+use super::{BASE, answer, list_answer};
 
 /// The schemas, each as a document: that of a user, and those of the three discovery documents (RFC 7643 8.7).
 const SCHEMAS: [&str; 4] = [
@@ -45,16 +45,7 @@ fn resource_type() -> Value {
 }
 
 fn list(resources: &[Value]) -> Response {
-    answer(
-        StatusCode::OK,
-        &json!({
-            "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
-            "totalResults": resources.len(),
-            "startIndex": 1,
-            "itemsPerPage": resources.len(),
-            "Resources": resources,
-        }),
-    )
+    list_answer(resources.len(), 1, resources)
 }
 
 pub(super) async fn show_config() -> Response {

@@ -3,6 +3,7 @@
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde_json::json;
 
 use super::answer;
@@ -13,7 +14,8 @@ use crate::web::bearer::BearerRefusal;
 use crate::web::is_unavailable;
 
 /// Keyword of an error of the client (RFC 7644 table 9).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) enum ScimType {
     InvalidFilter,
     Uniqueness,
@@ -22,20 +24,6 @@ pub(super) enum ScimType {
     InvalidPath,
     NoTarget,
     InvalidValue,
-}
-
-impl ScimType {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidFilter => "invalidFilter",
-            Self::Uniqueness => "uniqueness",
-            Self::Mutability => "mutability",
-            Self::InvalidSyntax => "invalidSyntax",
-            Self::InvalidPath => "invalidPath",
-            Self::NoTarget => "noTarget",
-            Self::InvalidValue => "invalidValue",
-        }
-    }
 }
 
 /// An error with its status.
@@ -144,7 +132,7 @@ impl IntoResponse for ScimError {
             "detail": self.detail,
         });
         if let Some(kind) = self.kind {
-            document["scimType"] = kind.as_str().into();
+            document["scimType"] = json!(kind);
         }
         let mut response = answer(self.status, &document);
         let headers = response.headers_mut();

@@ -26,7 +26,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -146,6 +147,20 @@ fn answer(status: StatusCode, document: &Value) -> Response {
     let kind = HeaderValue::from_static(SCIM_JSON);
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response
+}
+
+/// Writes a list, or a page of one that begins at `start`.
+fn list_answer(total: impl Serialize, start: impl Serialize, resources: &[Value]) -> Response {
+    answer(
+        StatusCode::OK,
+        &json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+            "totalResults": total,
+            "startIndex": start,
+            "itemsPerPage": resources.len(),
+            "Resources": resources,
+        }),
+    )
 }
 
 /// Reads the JSON object of a body, within bounds.

@@ -25,25 +25,10 @@ const KEPT: [(&str, &str, Shape); 5] = [
     ("roles", "roles", Shape::Many),
 ];
 
-/// Attributes of RFC 7643 4.1 that are understood and not kept.
-const NOT_KEPT: [&str; 16] = [
-    "addresses",
-    "displayname",
-    "entitlements",
-    "ims",
-    "locale",
-    "name",
-    "nickname",
-    "password",
-    "phonenumbers",
-    "photos",
-    "preferredlanguage",
-    "profileurl",
-    "timezone",
-    "title",
-    "usertype",
-    "x509certificates",
-];
+/// Attributes of RFC 7643 4.1 that are understood and not kept, separated by spaces.
+const NOT_KEPT: &str = "\
+    addresses displayname entitlements ims locale name nickname password phonenumbers photos \
+    preferredlanguage profileurl timezone title usertype x509certificates";
 
 /// Attributes that only the server sets.
 const READ_ONLY: [&str; 4] = ["id", "meta", "groups", "schemas"];
@@ -111,7 +96,7 @@ fn change(
     value: Option<&Value>,
 ) -> Result<(), ScimError> {
     let path = parse_path(path)?;
-    if path.is_foreign || NOT_KEPT.contains(&path.attribute.as_str()) {
+    if path.is_foreign || NOT_KEPT.split(' ').any(|name| name == path.attribute) {
         return Ok(());
     }
     if READ_ONLY.contains(&path.attribute.as_str()) {

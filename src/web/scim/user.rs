@@ -27,12 +27,7 @@ pub(super) fn parse_user(value: &Value) -> Result<NewDirectoryUser, ScimError> {
     let user_name = text(value, "userName")?
         .filter(|name| !name.trim().is_empty())
         .ok_or_else(|| ScimError::value("userName is missing"))?;
-    let active = match find_key(value, "active") {
-        None | Some(Value::Null) => None,
-        Some(given) => {
-            Some(parse_switch(given).ok_or_else(|| ScimError::value("active is true or false"))?)
-        }
-    };
+    let active = switch(value, "active")?;
     let emails = elements(value, "emails", MOST_EMAILS)?
         .iter()
         .map(parse_email)
@@ -41,20 +36,8 @@ pub(super) fn parse_user(value: &Value) -> Result<NewDirectoryUser, ScimError> {
         .iter()
         .map(parse_role)
         .collect::<Result<Vec<_>, _>>()?;
-    for (name, primaries) in [
-        (
-            "emails",
-            count_primary(emails.iter().map(|email| email.primary)),
-        ),
-        (
-            "roles",
-            count_primary(roles.iter().map(|role| role.primary)),
-        ),
-    ] {
-        if primaries > 1 {
-            return Err(ScimError::value(format!("{name}: one can be primary")));
-        }
-    }
+    check_primary("emails", emails.iter().map(|email| email.primary))?;
+    check_primary("roles", roles.iter().map(|role| role.primary))?;
     Ok(NewDirectoryUser {
         address: find_address(&user_name, &emails)?,
         user_name,
@@ -65,8 +48,11 @@ pub(super) fn parse_user(value: &Value) -> Result<NewDirectoryUser, ScimError> {
     })
 }
 
-fn count_primary(of: impl Iterator<Item = Option<bool>>) -> usize {
-    of.filter(|primary| *primary == Some(true)).count()
+fn check_primary(name: &str, of: impl Iterator<Item = Option<bool>>) -> Result<(), ScimError> {
+    if of.filter(|primary| *primary == Some(true)).count() > 1 {
+        return Err(ScimError::value(format!("{name}: one can be primary")));
+    }
+    Ok(())
 }
 
 /// The address that the person writes from: the primary one, that of their work, the first, or the userName.
@@ -133,12 +119,12 @@ fn required_value(element: &Value, name: &str) -> Result<String, ScimError> {
     value.ok_or_else(|| ScimError::value(format!("{name}: an element has no value")))
 }
 
-fn primary(element: &Value) -> Result<Option<bool>, ScimError> {
-    match find_key(element, "primary") {
+fn switch(value: &Value, name: &str) -> Result<Option<bool>, ScimError> {
+    match find_key(value, name) {
         None | Some(Value::Null) => Ok(None),
         Some(given) => parse_switch(given)
             .map(Some)
-            .ok_or_else(|| ScimError::value("primary is true or false")),
+            .ok_or_else(|| ScimError::value(format!("{name} is true or false"))),
     }
 }
 
@@ -146,7 +132,7 @@ fn parse_email(element: &Value) -> Result<DirectoryEmail, ScimError> {
     Ok(DirectoryEmail {
         value: required_value(element, "emails")?,
         kind: text(element, "type")?,
-        primary: primary(element)?,
+        primary: switch(element, "primary")?,
     })
 }
 
@@ -155,7 +141,7 @@ fn parse_role(element: &Value) -> Result<DirectoryRole, ScimError> {
     Ok(DirectoryRole {
         value: GroupName::parse(&name)
             .map_err(|error| ScimError::value(format!("roles: {error}")))?,
-        primary: primary(element)?,
+        primary: switch(element, "primary")?,
     })
 }
 

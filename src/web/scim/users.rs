@@ -7,14 +7,15 @@ use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::header::{CONTENT_LOCATION, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use url::form_urlencoded;
 
 use super::error::{ScimError, ScimType};
 use super::filter::{ScimFilter, find_key, parse_filter};
 use super::projection::Projection;
 use super::user::{entity_tag, location, parse_user, show_user, writable};
-use super::{ScimState, answer, patch as operations_of, read_body};
+use super::{ScimState, answer, list_answer, patch as operations_of, read_body};
 use crate::domain::{EmailAddress, UserId};
 use crate::operations::{UserError, create_user, remove_user, replace_user};
 use crate::store::{DirectoryUser, NewDirectoryUser, UserFilter, UserRefusal};
@@ -76,39 +77,28 @@ impl UserQuery {
     }
 
     fn from_body(body: &Value) -> Result<Self, ScimError> {
-        let list = |name| -> Result<Vec<String>, ScimError> {
-            match find_key(body, name) {
-                None | Some(Value::Null) => Ok(Vec::new()),
-                Some(Value::Array(list)) => list
-                    .iter()
-                    .map(|name| name.as_str().map(str::to_owned))
-                    .collect::<Option<_>>()
-                    .ok_or_else(|| ScimError::value(format!("{name} is a list of names"))),
-                Some(_) => Err(ScimError::value(format!("{name} is a list of names"))),
-            }
-        };
-        let number = |name| -> Result<Option<i64>, ScimError> {
-            match find_key(body, name) {
-                None | Some(Value::Null) => Ok(None),
-                Some(number) => number
-                    .as_i64()
-                    .map(Some)
-                    .ok_or_else(|| ScimError::value(format!("{name} is a number"))),
-            }
-        };
-        let filter = match find_key(body, "filter") {
-            None | Some(Value::Null) => None,
-            Some(Value::String(filter)) => Some(filter.clone()),
-            Some(_) => return Err(ScimError::value("filter is a text")),
-        };
-        let projection = Projection::parse(&list("attributes")?, &list("excludedAttributes")?)?;
+        let list = |name| member::<Vec<String>>(body, name, "a list of names");
+        let projection = Projection::parse(
+            &list("attributes")?.unwrap_or_default(),
+            &list("excludedAttributes")?.unwrap_or_default(),
+        )?;
         Ok(Self::of(
-            filter,
-            number("startIndex")?,
-            number("count")?,
+            member(body, "filter", "a text")?,
+            member(body, "startIndex", "a number")?,
+            member(body, "count", "a number")?,
             projection,
         ))
     }
+}
+
+/// Reads a member of a body; None if it is missing or null. `what` names the type for people.
+fn member<T: DeserializeOwned>(
+    body: &Value,
+    name: &str,
+    what: &str,
+) -> Result<Option<T>, ScimError> {
+    let value = find_key(body, name).cloned().unwrap_or_default();
+    serde_json::from_value(value).map_err(|_| ScimError::value(format!("{name} is {what}")))
 }
 
 fn names(list: &str) -> Vec<String> {
@@ -169,16 +159,7 @@ async fn find_users(state: &ScimState, query: UserQuery) -> Result<Response, Sci
         .iter()
         .map(|user| query.projection.apply(show_user(user)))
         .collect();
-    Ok(answer(
-        StatusCode::OK,
-        &json!({
-            "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
-            "totalResults": total,
-            "startIndex": query.start_index,
-            "itemsPerPage": resources.len(),
-            "Resources": resources,
-        }),
-    ))
+    Ok(list_answer(total, query.start_index, &resources))
 }
 
 pub(super) async fn list(

@@ -109,7 +109,7 @@ async fn vouched(harness: &Harness, raw: &str) -> bool {
     let read = Envelope::of_file(ReversePath::Unknown);
     let facts = mail::read(raw.as_bytes(), &read, &own);
     let author = VouchedAuthor::of(&facts).expect("an author");
-    let from = facts.from_domain();
+    let from = facts.sender.domain();
     let envelope = envelope("x@other.example");
     let check = harness
         .checker

@@ -10,6 +10,7 @@ use vestibule::domain::{EmailAddress, Mailbox, PortalName, Reason, Recipient, Ti
 use vestibule::intake::Intake;
 use vestibule::smtp::{DataOutcome, MessageHandler};
 use vestibule::store::{LedgerEntry, Store};
+use vestibule::verification::ConfirmingWords;
 
 use super::harness::{CLIENT, Harness, envelope};
 
@@ -73,7 +74,7 @@ async fn decided(mail_from: &str, fields: &str) -> LedgerEntry {
         address: "it-help@corp.example".to_owned(),
         mailbox: Mailbox::Portal(PortalName::parse("it").expect("a name")),
     }];
-    let intake = Intake::new(config, checker, store.clone());
+    let intake = Intake::new(config, checker, store.clone(), ConfirmingWords::default());
     let receipt = intake.receive(envelope, raw.into_bytes()).await;
     let DataOutcome::Stored(id) = receipt else {
         panic!("{receipt:?}")

@@ -87,37 +87,26 @@ impl SmtpClient {
         let message = outgoing.message();
         let needs = match message.is_ascii().await {
             Ok(is_ascii) => Needs {
-                octets: message.len(),
+                octets: message.size(),
                 is_ascii,
                 has_utf8_header: outgoing.claim().envelope.smtputf8 && message.has_utf8_header(),
             },
-            Err(error) => return Attempt::Retry(Cause::of_request(&error.to_string())),
+            Err(error) => return error.into(),
         };
-        if let Some((mut connection, _)) = self.idle.take() {
-            match self
-                .transact(&mut connection, &envelope, &needs, outgoing)
-                .await
-            {
-                Ok(()) => {
-                    self.idle.put(connection);
-                    return Attempt::Delivered;
-                }
+        let transact = |connection| self.transact(connection, &envelope, &needs, outgoing);
+        if let Some((connection, _)) = self.idle.take() {
+            match transact(connection).await {
+                Ok(()) => return Attempt::Delivered,
                 Err(Failure::Failed(attempt)) => return attempt,
                 Err(Failure::Stale(_)) => {}
             }
         }
-        let mut connection = match self.connect().await {
+        let connection = match self.connect().await {
             Ok(connection) => connection,
             Err(cause) => return Attempt::Retry(cause),
         };
-        match self
-            .transact(&mut connection, &envelope, &needs, outgoing)
-            .await
-        {
-            Ok(()) => {
-                self.idle.put(connection);
-                Attempt::Delivered
-            }
+        match transact(connection).await {
+            Ok(()) => Attempt::Delivered,
             Err(Failure::Stale(attempt) | Failure::Failed(attempt)) => attempt,
         }
     }
@@ -157,13 +146,7 @@ impl SmtpClient {
         } else {
             None
         };
-        let opening = async {
-            let stream = SmtpConnection::tcp(&server.host, server.port).await?;
-            match tls {
-                Some(tls) => SmtpConnection::over_tls(stream, tls, &server.host, &self.hello).await,
-                None => SmtpConnection::in_clear(stream, &self.hello).await,
-            }
-        };
+        let opening = SmtpConnection::open(&server.host, server.port, tls, &self.hello);
         within(self.time_limit.connect, opening)
             .await
             .map_err(|fault| reply::before_mail(SmtpStep::Connect, &fault))
@@ -179,7 +162,7 @@ impl SmtpClient {
 
     async fn transact(
         &self,
-        connection: &mut SmtpConnection,
+        mut connection: SmtpConnection,
         envelope: &DeliveryEnvelope,
         needs: &Needs,
         outgoing: &OutgoingMessage,
@@ -213,7 +196,7 @@ impl SmtpClient {
         let sending = async {
             let mut data = connection.data();
             let mut place = ReadPosition::default();
-            while let Some(piece) = message.piece(&mut place).await.map_err(unreadable)? {
+            while let Some(piece) = message.piece(&mut place).await? {
                 data.write(&piece)
                     .await
                     .map_err(failed(SmtpStep::Content))?;
@@ -224,7 +207,9 @@ impl SmtpClient {
         let time_limit = self.time_limit.message;
         timeout(time_limit, sending)
             .await
-            .unwrap_or_else(|_| Err(failed(SmtpStep::Content)(SmtpFault::Silent(time_limit))))
+            .unwrap_or_else(|_| Err(failed(SmtpStep::Content)(SmtpFault::Silent(time_limit))))?;
+        self.idle.put(connection);
+        Ok(())
     }
 
     /// Sends QUIT and closes the idle connections.
@@ -254,7 +239,8 @@ async fn within<T>(
 }
 
 /// The message could not be read to its end, so the final dot was not sent.
-#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
-fn unreadable(error: StoreError) -> Failure {
-    Failure::Failed(Attempt::Retry(Cause::of_request(&error.to_string())))
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
 }

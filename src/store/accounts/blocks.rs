@@ -29,10 +29,8 @@ impl Work<'_> {
         if account.status == Status::Blocked {
             return Ok(());
         }
-        tx.run(
-            "UPDATE account SET status = 'blocked' WHERE n = ?",
-            &[&account.n],
-        )?;
+        let sql = "UPDATE account SET status = 'blocked' WHERE n = ?";
+        tx.run(sql, &[&account.n])?;
         cancel(tx, account.n, now)?;
         transitions::stop(tx, account.n)?;
         self.wakeups.add(Topic::OperatorActions);
@@ -77,10 +75,8 @@ impl Work<'_> {
         by: &Actor,
         now: Millis,
     ) -> Result<bool, StoreError> {
-        let changed = self.tx.run(
-            "UPDATE account SET deactivated_at = ?2 WHERE n = ?1 AND deactivated_at IS NULL",
-            &[&account.n, &now],
-        )?;
+        let sql = "UPDATE account SET deactivated_at = ?2 WHERE n = ?1 AND deactivated_at IS NULL";
+        let changed = self.tx.run(sql, &[&account.n, &now])?;
         self.end_access(account, Some(BY_DIRECTORY), by, now)?;
         Ok(changed > 0)
     }
@@ -116,10 +112,8 @@ impl Store {
     ) -> Result<Account, StoreError> {
         self.write(move |work| {
             let there = account_by_id(work.tx, id)?;
-            let marked = work.tx.run(
-                "UPDATE account SET operator_block = 1 WHERE n = ? AND operator_block = 0",
-                &[&there.n],
-            )?;
+            let sql = "UPDATE account SET operator_block = 1 WHERE n = ? AND operator_block = 0";
+            let marked = work.tx.run(sql, &[&there.n])?;
             if there.status != Status::Blocked {
                 work.end_access(&there, None, &by, now.into())?;
             } else if marked > 0 {

@@ -222,10 +222,8 @@ impl Work<'_> {
     ) -> Result<Result<Target, UserRefusal>, StoreError> {
         let tx = self.tx;
         if let Some(there) = find_sender_account(tx, &address.key())? {
-            let is_taken = tx.exists(
-                "SELECT 1 FROM directory_user WHERE account = ?1 AND n <> ?2",
-                &[&there.n, &own.unwrap_or_default()],
-            )?;
+            let sql = "SELECT 1 FROM directory_user WHERE account = ?1 AND n <> ?2";
+            let is_taken = tx.exists(sql, &[&there.n, &own.unwrap_or_default()])?;
             return Ok(if is_taken {
                 Err(UserRefusal::AddressTaken(address.clone()))
             } else {
@@ -302,10 +300,9 @@ impl Work<'_> {
     }
 
     fn is_user_name_taken(&self, user_name: &str, own: Option<i64>) -> Result<bool, StoreError> {
-        self.tx.exists(
-            "SELECT 1 FROM directory_user WHERE user_key = ?1 AND n <> ?2",
-            &[&user_key(user_name), &own.unwrap_or_default()],
-        )
+        let sql = "SELECT 1 FROM directory_user WHERE user_key = ?1 AND n <> ?2";
+        self.tx
+            .exists(sql, &[&user_key(user_name), &own.unwrap_or_default()])
     }
 
     fn create_user(

@@ -46,10 +46,8 @@ impl Work<'_> {
             return Ok(false);
         };
         let names: Vec<&str> = sorted.iter().map(GroupName::as_str).collect();
-        tx.run(
-            "UPDATE account SET groups = ?2 WHERE n = ?1",
-            &[&account.n, &json(&sorted)?],
-        )?;
+        let sql = "UPDATE account SET groups = ?2 WHERE n = ?1";
+        tx.run(sql, &[&account.n, &json(&sorted)?])?;
         self.wakeups.add(Topic::OperatorActions);
         NewEvent::new("account.groups_changed")
             .account(account.n)

@@ -50,10 +50,8 @@ fn refused_too_late(
     now: Millis,
 ) -> Result<Refused, StoreError> {
     if !found.refused {
-        tx.run(
-            "UPDATE token SET refused_at = ?2 WHERE hash = ?1",
-            &[&token, &now],
-        )?;
+        let sql = "UPDATE token SET refused_at = ?2 WHERE hash = ?1";
+        tx.run(sql, &[&token, &now])?;
         NewEvent::new("verification.refused")
             .account(account.n)
             .detail("the address was verified before")
@@ -83,10 +81,8 @@ impl Work<'_> {
             }
             LinkStanding::Pending(account) => account,
         };
-        let restorable_until: Option<Millis> = tx.one(
-            "SELECT max(expires_at) FROM token WHERE account = ?",
-            &[&account.n],
-        )?;
+        let sql = "SELECT max(expires_at) FROM token WHERE account = ?";
+        let restorable_until: Option<Millis> = tx.one(sql, &[&account.n])?;
         tx.run(
             "UPDATE account SET quiet_until = ?2, refused_at = ?3, quiet_mailed = 0,
                      unanswered_mails = 0,
@@ -99,10 +95,8 @@ impl Work<'_> {
                  WHERE n = ?1",
             &[&account.n, &now.plus(quiet_for), &now],
         )?;
-        tx.run(
-            "UPDATE token SET refused_at = ?2 WHERE account = ?1",
-            &[&account.n, &now],
-        )?;
+        let sql = "UPDATE token SET refused_at = ?2 WHERE account = ?1";
+        tx.run(sql, &[&account.n, &now])?;
         cancel(tx, account.n, now)?;
         NewEvent::new("verification.refused")
             .account(account.n)
@@ -110,10 +104,8 @@ impl Work<'_> {
         let mut discarded = Vec::new();
         for (n, request) in list_held(tx, account.n)? {
             transitions::settle(tx, n, Transition::Discard, None, now)?;
-            tx.run(
-                "UPDATE request SET restorable_until = ?2 WHERE ledger = ?1",
-                &[&n, &restorable_until],
-            )?;
+            let sql = "UPDATE request SET restorable_until = ?2 WHERE ledger = ?1";
+            tx.run(sql, &[&n, &restorable_until])?;
             NewEvent::new("request.discarded")
                 .entry(n)
                 .record(tx, &Actor::Person, now)?;

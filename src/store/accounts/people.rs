@@ -297,10 +297,8 @@ impl Work<'_> {
         by: &Actor,
         now: Millis,
     ) -> Result<(), StoreError> {
-        self.tx.run(
-            "UPDATE account SET kind = 'internal' WHERE n = ?",
-            &[&account.n],
-        )?;
+        let sql = "UPDATE account SET kind = 'internal' WHERE n = ?";
+        self.tx.run(sql, &[&account.n])?;
         self.wakeups.add(Topic::OperatorActions);
         NewEvent::new("account.made_internal")
             .account(account.n)

@@ -157,10 +157,8 @@ impl Work<'_> {
                  WHERE n = ?",
             &[&account.n],
         )?;
-        tx.run(
-            "UPDATE token SET refused_at = NULL WHERE account = ?",
-            &[&account.n],
-        )?;
+        let sql = "UPDATE token SET refused_at = NULL WHERE account = ?";
+        tx.run(sql, &[&account.n])?;
         // Cancels the mail that would say how to take it back.
         cancel(tx, account.n, now)?;
         NewEvent::new("verification.taken_back")

@@ -211,10 +211,8 @@ fn add_groups(tx: &Tx, account: i64, groups: &[String]) -> Result<(), StoreError
             all.push(group.clone());
         }
     }
-    tx.run(
-        "UPDATE account SET groups = ? WHERE n = ?",
-        &[&json(&all)?, &account],
-    )?;
+    let sql = "UPDATE account SET groups = ? WHERE n = ?";
+    tx.run(sql, &[&json(&all)?, &account])?;
     Ok(())
 }
 
@@ -274,10 +272,8 @@ impl Work<'_> {
                  WHERE n = ?1 RETURNING created_at",
             &[&account.n, &proof.name(), &now],
         )?;
-        tx.run(
-            "UPDATE token SET used_at = ?2 WHERE account = ?1 AND used_at IS NULL",
-            &[&account.n, &now],
-        )?;
+        let sql = "UPDATE token SET used_at = ?2 WHERE account = ?1 AND used_at IS NULL";
+        tx.run(sql, &[&account.n, &now])?;
         tx.run("DELETE FROM let_in WHERE account = ?", &[&account.n])?;
         if let Proof::Sso(_, groups) = proof {
             add_groups(tx, account.n, groups)?;

@@ -13,10 +13,8 @@ use crate::store::sql::sql_types::Millis;
 
 /// Number of requests that wait for the verification of an account.
 fn count_held(tx: &Tx, account: &AccountRow) -> Result<usize, StoreError> {
-    tx.one(
-        "SELECT count(*) FROM request WHERE account = ? AND state = 'held'",
-        &[&account.n],
-    )
+    let sql = "SELECT count(*) FROM request WHERE account = ? AND state = 'held'";
+    tx.one(sql, &[&account.n])
 }
 
 /// Number of requests that [`Work::vouch`] would release.

@@ -162,10 +162,8 @@ fn tell_all<T: Serialize>(
             continue;
         }
         if count_waiting(tx, &hook, event)? >= MOST_WAITING {
-            tx.run(
-                "UPDATE hook SET left_out = left_out + 1 WHERE name = ?",
-                &[&hook],
-            )?;
+            let sql = "UPDATE hook SET left_out = left_out + 1 WHERE name = ?";
+            tx.run(sql, &[&hook])?;
             continue;
         }
         let left_out = tx.one("SELECT left_out FROM hook WHERE name = ?", &[&hook])?;
@@ -250,10 +248,8 @@ fn read_entry(row: &Row) -> Result<Entry, StoreError> {
 /// Hooks that have not been told of the newest entries and that few calls wait for, with their cursors.
 fn behind(tx: &Tx) -> Result<Vec<(DestinationName, i64)>, StoreError> {
     let newest: i64 = tx.one("SELECT coalesce(max(n), 0) FROM ledger", &[])?;
-    let hooks: Vec<(DestinationName, i64)> = tx.all(
-        "SELECT name, told_entry FROM hook WHERE told_entry < ? ORDER BY name",
-        &[&newest],
-    )?;
+    let sql = "SELECT name, told_entry FROM hook WHERE told_entry < ? ORDER BY name";
+    let hooks: Vec<(DestinationName, i64)> = tx.all(sql, &[&newest])?;
     let mut behind = Vec::new();
     for (hook, cursor) in hooks {
         if count_waiting(tx, &hook, MESSAGE_DROPPED)? < MOST_WAITING {
@@ -303,10 +299,8 @@ impl Work<'_> {
                 }
                 told = n;
             }
-            tx.run(
-                "UPDATE hook SET told_entry = ?2 WHERE name = ?1",
-                &[&hook, &told],
-            )?;
+            let sql = "UPDATE hook SET told_entry = ?2 WHERE name = ?1";
+            tx.run(sql, &[&hook, &told])?;
             more |= is_full_page && room > 0;
         }
         Ok(more)

@@ -270,10 +270,8 @@ impl Store {
     pub async fn hook_count(&self, hook: DestinationName) -> Result<HookCount, StoreError> {
         self.read(move |tx| {
             let count = |state: &str| -> Result<u64, StoreError> {
-                tx.one(
-                    "SELECT count(*) FROM hook_call WHERE hook = ? AND state = ?",
-                    &[&hook, &state],
-                )
+                let sql = "SELECT count(*) FROM hook_call WHERE hook = ? AND state = ?";
+                tx.one(sql, &[&hook, &state])
             };
             Ok(HookCount {
                 waiting: count("waiting")?,

@@ -6,8 +6,6 @@ use crate::store::sql::Tx;
 
 /// True if an operator paused the destination or hook.
 pub(crate) fn is_paused(tx: &Tx, name: &DestinationName) -> Result<bool, StoreError> {
-    tx.exists(
-        "SELECT 1 FROM paused_destination WHERE destination = ?",
-        &[&name],
-    )
+    let sql = "SELECT 1 FROM paused_destination WHERE destination = ?";
+    tx.exists(sql, &[&name])
 }

@@ -277,10 +277,8 @@ fn ids_with_part(tx: &Tx, part: &str, most: usize) -> Result<Vec<LedgerId>, Stor
     // Each character has five bits; the octets that the part has whole are compared by the database.
     if let Ok(end) = format!("{}{part}", "0".repeat(missing)).parse::<LedgerId>() {
         let from = 16 - part.len().min(DIGITS) * 5 / 8;
-        let ends = tx.all::<LedgerId>(
-            "SELECT id FROM ledger WHERE substr(id, ?1) = ?2",
-            &[&(from + 1), &end.to_bytes()[from..].to_vec()],
-        )?;
+        let sql = "SELECT id FROM ledger WHERE substr(id, ?1) = ?2";
+        let ends = tx.all::<LedgerId>(sql, &[&(from + 1), &end.to_bytes()[from..].to_vec()])?;
         for id in ends {
             if id.to_string().ends_with(part) && !found.contains(&id) {
                 found.push(id);

@@ -86,10 +86,8 @@ impl Store {
 }
 
 fn of_hour(tx: &Tx, hour: i64) -> Result<Option<QueueDepth>, StoreError> {
-    tx.maybe(
-        "SELECT hour, held, released, failed FROM queue_depth WHERE hour = ?",
-        &[&hour],
-    )
+    let sql = "SELECT hour, held, released, failed FROM queue_depth WHERE hour = ?";
+    tx.maybe(sql, &[&hour])
 }
 
 fn sample(tx: &Tx, hour: i64) -> Result<QueueDepth, StoreError> {

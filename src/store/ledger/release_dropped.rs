@@ -97,10 +97,8 @@ impl Work<'_> {
         let copy_key = like.copy_key;
         let account = self.account_of(&forced, by, now)?;
         insert_request(self.tx, &forced, account.n, by, now)?;
-        self.tx.run(
-            "UPDATE ledger SET forget_at = NULL, copy_key = ?2 WHERE n = ?1",
-            &[&found.n, &copy_key],
-        )?;
+        let sql = "UPDATE ledger SET forget_at = NULL, copy_key = ?2 WHERE n = ?1";
+        self.tx.run(sql, &[&found.n, &copy_key])?;
         withdraw(self.tx, found.n)?;
         uncount(self.tx, found.n)?;
         let whose = if forced.named {

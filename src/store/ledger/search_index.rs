@@ -257,10 +257,8 @@ fn add(tx: &Tx, entry: &Indexed, words: &mut HashMap<String, i64>) -> Result<(),
             "ON CONFLICT (word, ledger) DO NOTHING"
         )?;
         if added == 1 {
-            tx.run(
-                "UPDATE search_word SET messages = messages + 1 WHERE number = ?",
-                &[&word],
-            )?;
+            let sql = "UPDATE search_word SET messages = messages + 1 WHERE number = ?";
+            tx.run(sql, &[&word])?;
         }
     }
     Ok(())
@@ -290,10 +288,8 @@ fn number_of(tx: &Tx, word: &str) -> Result<i64, StoreError> {
 }
 
 fn advance(tx: &Tx, n: i64) -> Result<(), StoreError> {
-    tx.run(
-        "UPDATE search_progress SET ledger = ?1 WHERE ledger < ?1",
-        &[&n],
-    )?;
+    let sql = "UPDATE search_progress SET ledger = ?1 WHERE ledger < ?1";
+    tx.run(sql, &[&n])?;
     Ok(())
 }
 
@@ -308,16 +304,12 @@ pub(crate) fn remove_unused(tx: &Tx) -> Result<(), StoreError> {
 
 /// Removes a word, unless an entry has got it meanwhile.
 fn remove(tx: &Tx, number: i64, word: &str) -> Result<(), StoreError> {
-    let removed = tx.run(
-        "DELETE FROM search_word WHERE number = ? AND messages = 0",
-        &[&number],
-    )?;
+    let sql = "DELETE FROM search_word WHERE number = ? AND messages = 0";
+    let removed = tx.run(sql, &[&number])?;
     if removed == 1 {
         for ending in endings(word) {
-            tx.run(
-                "DELETE FROM search_ending WHERE ending = ? AND word = ?",
-                &[&ending, &number],
-            )?;
+            let sql = "DELETE FROM search_ending WHERE ending = ? AND word = ?";
+            tx.run(sql, &[&ending, &number])?;
         }
     }
     Ok(())

@@ -91,10 +91,8 @@ impl Store {
     ) -> Result<Option<AttemptPurpose>, StoreError> {
         self.write(move |work| {
             forget_expired(work.tx, now.into())?;
-            let taken: Option<JsonColumn<_>> = work.tx.maybe(
-                "DELETE FROM sign_in_attempt WHERE hash = ? RETURNING purpose",
-                &[&hash],
-            )?;
+            let sql = "DELETE FROM sign_in_attempt WHERE hash = ? RETURNING purpose";
+            let taken: Option<JsonColumn<_>> = work.tx.maybe(sql, &[&hash])?;
             Ok(taken.map(|JsonColumn(purpose)| purpose))
         })
         .await

@@ -40,10 +40,8 @@ fn find(
     tx: &Tx,
     person: &DirectoryIdentity,
 ) -> Result<Option<(i64, OperatorName, Role)>, StoreError> {
-    tx.maybe(
-        "SELECT n, name, role FROM operator WHERE issuer = ? AND subject = ?",
-        &[&person.issuer, &person.subject],
-    )
+    let sql = "SELECT n, name, role FROM operator WHERE issuer = ? AND subject = ?";
+    tx.maybe(sql, &[&person.issuer, &person.subject])
 }
 
 /// Creates the operator of a first sign-in.
@@ -102,10 +100,8 @@ impl Store {
                     (n, name)
                 }
             };
-            tx.run(
-                "UPDATE operator SET signed_in_at = ? WHERE n = ?",
-                &[&now, &n],
-            )?;
+            let sql = "UPDATE operator SET signed_in_at = ? WHERE n = ?";
+            tx.run(sql, &[&now, &n])?;
             let by = Actor::operator(name.as_str(), Interface::Page);
             insert_key(tx, n, &name, key, &by, now)?;
             Ok(name)

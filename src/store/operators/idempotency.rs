@@ -70,10 +70,8 @@ impl Store {
     ) -> Result<Claimed, StoreError> {
         self.write(move |work| {
             let n = n_of(work.tx, &asked.operator)?;
-            work.tx.run(
-                "DELETE FROM answer WHERE operator = ? AND key = ? AND expires_at <= ?",
-                &[&n, &asked.key, &Millis::from(now)],
-            )?;
+            let sql = "DELETE FROM answer WHERE operator = ? AND key = ? AND expires_at <= ?";
+            work.tx.run(sql, &[&n, &asked.key, &Millis::from(now)])?;
             if let Some(claimed) = find_answer(work.tx, n, &asked)? {
                 return Ok(claimed);
             }
@@ -122,10 +120,8 @@ impl Store {
     pub async fn give_up_answer(&self, asked: AnswerKey) -> Result<(), StoreError> {
         self.write(move |work| {
             let n = n_of(work.tx, &asked.operator)?;
-            work.tx.run(
-                "DELETE FROM answer WHERE operator = ? AND key = ? AND status IS NULL",
-                &[&n, &asked.key],
-            )?;
+            let sql = "DELETE FROM answer WHERE operator = ? AND key = ? AND status IS NULL";
+            work.tx.run(sql, &[&n, &asked.key])?;
             Ok(())
         })
         .await

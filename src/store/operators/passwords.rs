@@ -113,10 +113,8 @@ impl Store {
         self.write(move |work| {
             let n = n_of(work.tx, &name)?;
             require_password(work.tx, n, &name)?;
-            work.tx.run(
-                "UPDATE operator SET password = ? WHERE n = ?",
-                &[&password.as_str(), &n],
-            )?;
+            let sql = "UPDATE operator SET password = ? WHERE n = ?";
+            work.tx.run(sql, &[&password.as_str(), &n])?;
             work.tx
                 .run("DELETE FROM operator_key WHERE operator = ?", &[&n])?;
             // The old password was right in them.

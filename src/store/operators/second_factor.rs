@@ -43,10 +43,8 @@ fn key_of(tx: &Tx, n: i64) -> Result<Option<TotpKey>, StoreError> {
 
 /// True if the login asks this operator for a code.
 pub(crate) fn is_on(tx: &Tx, n: i64) -> Result<bool, StoreError> {
-    tx.exists(
-        "SELECT 1 FROM operator WHERE n = ? AND totp_confirmed_at IS NOT NULL",
-        &[&n],
-    )
+    let sql = "SELECT 1 FROM operator WHERE n = ? AND totp_confirmed_at IS NOT NULL";
+    tx.exists(sql, &[&n])
 }
 
 /// Uses a code up. False if it is none, or was used before.
@@ -65,17 +63,13 @@ fn take_code(
             let Some(period) = key.and_then(|key| key.period_of(code, now, used)) else {
                 return Ok(false);
             };
-            tx.run(
-                "UPDATE operator SET totp_last_period = ? WHERE n = ?",
-                &[&period, &n],
-            )?;
+            let sql = "UPDATE operator SET totp_last_period = ? WHERE n = ?";
+            tx.run(sql, &[&period, &n])?;
             Ok(true)
         }
         SecondFactorCode::Recovery(hash) => {
-            let taken = tx.run(
-                "DELETE FROM recovery_code WHERE operator = ? AND hash = ?",
-                &[&n, hash],
-            )?;
+            let sql = "DELETE FROM recovery_code WHERE operator = ? AND hash = ?";
+            let taken = tx.run(sql, &[&n, hash])?;
             if taken > 0 {
                 let by = Actor::operator(name.as_str(), Interface::Page);
                 NewEvent::new("operator.recovery_code_used")
@@ -172,15 +166,11 @@ impl Store {
             if !is_of_key || !take_code(tx, n, &name, &code, now)? {
                 return Ok(false);
             }
-            tx.run(
-                "UPDATE operator SET totp_confirmed_at = ? WHERE n = ?",
-                &[&Millis::from(now), &n],
-            )?;
+            let sql = "UPDATE operator SET totp_confirmed_at = ? WHERE n = ?";
+            tx.run(sql, &[&Millis::from(now), &n])?;
             replace_codes(tx, n, &recovery_codes)?;
-            tx.run(
-                "DELETE FROM operator_key WHERE operator = ? AND hash <> ?",
-                &[&n, &session],
-            )?;
+            let sql = "DELETE FROM operator_key WHERE operator = ? AND hash <> ?";
+            tx.run(sql, &[&n, &session])?;
             NewEvent::new("operator.second_factor_added")
                 .detail(name.to_string())
                 .record(tx, &by, now.into())?;

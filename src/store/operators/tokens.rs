@@ -106,10 +106,8 @@ impl Store {
     /// Limits the token with this hash to one interface.
     pub async fn limit_token(&self, hash: TokenHash, scope: TokenScope) -> Result<(), StoreError> {
         self.write(move |work| {
-            work.tx.run(
-                "UPDATE operator_key SET scope = ? WHERE hash = ? AND kind = 'token'",
-                &[&scope, &hash],
-            )?;
+            let sql = "UPDATE operator_key SET scope = ? WHERE hash = ? AND kind = 'token'";
+            work.tx.run(sql, &[&scope, &hash])?;
             Ok(())
         })
         .await
@@ -118,10 +116,8 @@ impl Store {
     /// Sets the note of the token with this hash.
     pub async fn note_token(&self, hash: TokenHash, note: String) -> Result<(), StoreError> {
         self.write(move |work| {
-            work.tx.run(
-                "UPDATE operator_key SET note = ? WHERE hash = ? AND kind = 'token'",
-                &[&note, &hash],
-            )?;
+            let sql = "UPDATE operator_key SET note = ? WHERE hash = ? AND kind = 'token'";
+            work.tx.run(sql, &[&note, &hash])?;
             Ok(())
         })
         .await

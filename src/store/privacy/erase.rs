@@ -57,17 +57,13 @@ impl Work<'_> {
         let Some(account) = find_account(self.tx, key)? else {
             return Ok(());
         };
-        let in_work = self.tx.exists(
-            "SELECT 1 FROM request WHERE account = ? AND state = 'released' AND in_work = 1",
-            &[&account.n],
-        )?;
+        let sql = "SELECT 1 FROM request WHERE account = ? AND state = 'released' AND in_work = 1";
+        let in_work = self.tx.exists(sql, &[&account.n])?;
         if in_work {
             return Err(in_work_now());
         }
-        self.tx.run(
-            "UPDATE account SET status = 'blocked', operator_block = 1 WHERE n = ?",
-            &[&account.n],
-        )?;
+        let sql = "UPDATE account SET status = 'blocked', operator_block = 1 WHERE n = ?";
+        self.tx.run(sql, &[&account.n])?;
         cancel(self.tx, account.n, now)
     }
 
@@ -110,10 +106,8 @@ impl Work<'_> {
             self.wakeups.add(Topic::Requests);
             self.wakeups.add(Topic::OperatorActions);
         }
-        tx.run(
-            "UPDATE request SET kept = 0, last_error = NULL WHERE ledger = ?",
-            &[&n],
-        )?;
+        let sql = "UPDATE request SET kept = 0, last_error = NULL WHERE ledger = ?";
+        tx.run(sql, &[&n])?;
         Ok(waits)
     }
 
@@ -168,10 +162,8 @@ impl Work<'_> {
     fn finish(&mut self, forgetting: &Forgetting, pseudonym: &Pseudonym) -> Result<(), StoreError> {
         let tx = self.tx;
         let now = Millis::from(forgetting.now);
-        tx.run(
-            "DELETE FROM notice WHERE sender = ?",
-            &[&forgetting.address.key()],
-        )?;
+        let sql = "DELETE FROM notice WHERE sender = ?";
+        tx.run(sql, &[&forgetting.address.key()])?;
         let mut event = NewEvent::new("account.forgotten");
         if let Some(account) = find_account(tx, &forgetting.address.key())? {
             forget_claims(tx, account.n)?;
@@ -203,16 +195,12 @@ impl Work<'_> {
                 &[&account.n],
             )?;
         }
-        tx.run(
-            "UPDATE event SET detail = NULL WHERE account = ?",
-            &[&account.n],
-        )?;
+        let sql = "UPDATE event SET detail = NULL WHERE account = ?";
+        tx.run(sql, &[&account.n])?;
         // The payloads of hook calls contain the address.
         tx.run("DELETE FROM hook_call WHERE account = ?", &[&account.n])?;
-        let needed = tx.exists(
-            "SELECT 1 FROM request WHERE account = ? LIMIT 1",
-            &[&account.n],
-        )?;
+        let sql = "SELECT 1 FROM request WHERE account = ? LIMIT 1";
+        let needed = tx.exists(sql, &[&account.n])?;
         if needed {
             tx.run(
                 "UPDATE account SET id = ?2, key = ?3, address = ?4, domain = ?5,

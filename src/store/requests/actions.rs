@@ -216,10 +216,8 @@ impl Work<'_> {
                 "the content of request {id} was forgotten when its time was over"
             )));
         }
-        self.tx.run(
-            "UPDATE request SET kept = 1, restorable_until = NULL WHERE ledger = ?",
-            &[&n],
-        )?;
+        let sql = "UPDATE request SET kept = 1, restorable_until = NULL WHERE ledger = ?";
+        self.tx.run(sql, &[&n])?;
         uncount(self.tx, n)?;
         match state {
             RequestState::Failed => transitions::retry(self.tx, n, now)?,

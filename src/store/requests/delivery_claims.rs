@@ -282,10 +282,8 @@ impl Store {
     /// Destinations that an operator paused.
     pub async fn paused_destinations(&self) -> Result<Vec<DestinationName>, StoreError> {
         self.read(|tx| {
-            tx.all(
-                "SELECT destination FROM paused_destination ORDER BY destination",
-                &[],
-            )
+            let sql = "SELECT destination FROM paused_destination ORDER BY destination";
+            tx.all(sql, &[])
         })
         .await
     }

@@ -147,10 +147,8 @@ fn run(
     })?;
     if !rows.contains(&due) {
         // It waits for those before it.
-        tx.run(
-            "UPDATE request SET due_at = NULL WHERE ledger = ? AND in_work = 0",
-            &[&due],
-        )?;
+        let sql = "UPDATE request SET due_at = NULL WHERE ledger = ? AND in_work = 0";
+        tx.run(sql, &[&due])?;
     }
     queues.insert((account, portal));
     Ok((rows, octets))

@@ -128,10 +128,8 @@ impl Store {
     /// True while the destination is recorded as down.
     pub async fn is_down(&self, name: DestinationName) -> Result<bool, StoreError> {
         self.read(move |tx| {
-            tx.exists(
-                "SELECT 1 FROM down_destination WHERE destination = ?",
-                &[&name],
-            )
+            let sql = "SELECT 1 FROM down_destination WHERE destination = ?";
+            tx.exists(sql, &[&name])
         })
         .await
     }
@@ -140,10 +138,8 @@ impl Store {
     pub async fn record_down(&self, down: DownDestination) -> Result<(), StoreError> {
         self.write(move |work| {
             let since = Millis::from(down.since);
-            let is_known = work.tx.exists(
-                "SELECT 1 FROM down_destination WHERE destination = ?",
-                &[&down.name],
-            )?;
+            let sql = "SELECT 1 FROM down_destination WHERE destination = ?";
+            let is_known = work.tx.exists(sql, &[&down.name])?;
             if !is_known {
                 calls_without_account::tell_destination(
                     work.tx,
@@ -207,10 +203,8 @@ impl Work<'_> {
         by: &Actor,
         now: Millis,
     ) -> Result<(), StoreError> {
-        let since: Option<Millis> = self.tx.maybe(
-            "DELETE FROM down_destination WHERE destination = ? RETURNING since",
-            &[name],
-        )?;
+        let sql = "DELETE FROM down_destination WHERE destination = ? RETURNING since";
+        let since: Option<Millis> = self.tx.maybe(sql, &[name])?;
         if let Some(since) = since {
             calls_without_account::tell_destination(self.tx, name, false, since, by, now)?;
             self.wakeups.add(Topic::Calls);

@@ -197,10 +197,8 @@ pub(crate) fn offer(
 }
 
 fn keep_until(tx: &Tx, n: i64, until: Millis) -> Result<(), StoreError> {
-    tx.run(
-        "UPDATE ledger SET forget_at = ?2 WHERE n = ?1 AND forget_at IS NOT NULL",
-        &[&n, &until],
-    )?;
+    let sql = "UPDATE ledger SET forget_at = ?2 WHERE n = ?1 AND forget_at IS NOT NULL";
+    tx.run(sql, &[&n, &until])?;
     Ok(())
 }
 

@@ -25,10 +25,8 @@ pub(crate) fn retry(tx: &Tx, request: i64, now: Millis) -> Result<(), StoreError
 }
 
 fn enqueue(tx: &Tx, request: i64, by: Option<&str>, now: Millis) -> Result<(), StoreError> {
-    let (account, portal): (i64, PortalName) = tx.one(
-        "SELECT account, portal FROM request WHERE ledger = ?",
-        &[&request],
-    )?;
+    let sql = "SELECT account, portal FROM request WHERE ledger = ?";
+    let (account, portal): (i64, PortalName) = tx.one(sql, &[&request])?;
     let due = REQUESTS.due_at_the_end(tx, account, &portal, now)?;
     let changed = tx.run(
         "UPDATE request
@@ -91,10 +89,8 @@ pub(crate) fn leave(
 
 /// Lets the next request of the queue pass one that failed once more.
 pub(crate) fn let_pass(tx: &Tx, request: i64, now: Millis) -> Result<(), StoreError> {
-    let (account, portal): (i64, PortalName) = tx.one(
-        "UPDATE request SET passed = 1 WHERE ledger = ? RETURNING account, portal",
-        &[&request],
-    )?;
+    let sql = "UPDATE request SET passed = 1 WHERE ledger = ? RETURNING account, portal";
+    let (account, portal): (i64, PortalName) = tx.one(sql, &[&request])?;
     REQUESTS.promote(tx, Some(account), &portal, now)
 }
 

@@ -100,10 +100,8 @@ impl AccountRow {
     /// Records that the person did something, or wrote: mail to the account starts anew.
     pub(crate) fn reset_unanswered_mails(&self, tx: &Tx) -> Result<(), StoreError> {
         if self.unanswered_mails > 0 {
-            tx.run(
-                "UPDATE account SET unanswered_mails = 0 WHERE n = ?",
-                &[&self.n],
-            )?;
+            let sql = "UPDATE account SET unanswered_mails = 0 WHERE n = ?";
+            tx.run(sql, &[&self.n])?;
         }
         Ok(())
     }
@@ -138,10 +136,8 @@ impl AccountRow {
 
     /// Records that the account gets that mail.
     pub(crate) fn mail_once(&self, tx: &Tx) -> Result<(), StoreError> {
-        tx.run(
-            "UPDATE account SET quiet_mailed = -1 WHERE n = ?",
-            &[&self.n],
-        )?;
+        let sql = "UPDATE account SET quiet_mailed = -1 WHERE n = ?";
+        tx.run(sql, &[&self.n])?;
         Ok(())
     }
 

@@ -131,14 +131,10 @@ pub(crate) fn upgrade(
     )?;
     recorded.set("authentication", &facts.authentication)?;
     recorded.set("size", &facts.size)?;
-    tx.run(
-        "UPDATE ledger SET message = ?2, facts = ?3 WHERE n = ?1",
-        &[&original, &carrier, &json(&recorded)?],
-    )?;
-    tx.run(
-        "UPDATE request SET authenticated = 1, size = ?2 WHERE ledger = ?1",
-        &[&original, &octets(facts.size)],
-    )?;
+    let sql = "UPDATE ledger SET message = ?2, facts = ?3 WHERE n = ?1";
+    tx.run(sql, &[&original, &carrier, &json(&recorded)?])?;
+    let sql = "UPDATE request SET authenticated = 1, size = ?2 WHERE ledger = ?1";
+    tx.run(sql, &[&original, &octets(facts.size)])?;
     drop_unwanted(tx, before)?;
     count_if_unwanted(tx, before)?;
     NewEvent::new("request.authenticated")

@@ -45,10 +45,8 @@ impl Author<'_> {
         if total(tx)? < limit / 2 {
             return Ok(false);
         }
-        let has_some = tx.exists(
-            "SELECT 1 FROM dropped_sender WHERE swarm = 0 AND sender = ?",
-            &[&name],
-        )?;
+        let sql = "SELECT 1 FROM dropped_sender WHERE swarm = 0 AND sender = ?";
+        let has_some = tx.exists(sql, &[&name])?;
         let is_known = has_some
             || tx.exists(
                 "SELECT 1 FROM account WHERE domain = ? LIMIT 1",

@@ -35,10 +35,8 @@ fn accounts(tx: &Tx) -> Result<Vec<(i64, String)>, StoreError> {
 }
 
 fn forget(tx: &Tx, account: i64, key: &str) -> Result<(), StoreError> {
-    tx.run(
-        "DELETE FROM ledger WHERE n IN (SELECT ledger FROM request WHERE account = ?)",
-        &[&account],
-    )?;
+    let sql = "DELETE FROM ledger WHERE n IN (SELECT ledger FROM request WHERE account = ?)";
+    tx.run(sql, &[&account])?;
     tx.run(
         "DELETE FROM ledger
              WHERE verdict = 'dropped' AND domain = ? AND sender = ? AND portal = ?",

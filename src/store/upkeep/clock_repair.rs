@@ -349,37 +349,23 @@ fn repair_small_tables(tx: &Tx, now: Millis) -> Result<(), StoreError> {
              WHERE created_at > ?1",
         &[&now],
     )?;
-    tx.run(
-        "UPDATE paused_destination SET at = ?1 WHERE at > ?1",
-        &[&now],
-    )?;
-    tx.run(
-        "UPDATE down_destination SET since = ?1 WHERE since > ?1",
-        &[&now],
-    )?;
-    tx.run(
-        "UPDATE down_destination SET next_try_at = ?1 WHERE next_try_at > ?1",
-        &[&now],
-    )?;
-    tx.run(
-        "UPDATE operator SET signed_in_at = ?1 WHERE signed_in_at > ?1",
-        &[&now],
-    )?;
-    tx.run(
-        "UPDATE operator SET totp_confirmed_at = ?1 WHERE totp_confirmed_at > ?1",
-        &[&now],
-    )?;
+    let sql = "UPDATE paused_destination SET at = ?1 WHERE at > ?1";
+    tx.run(sql, &[&now])?;
+    let sql = "UPDATE down_destination SET since = ?1 WHERE since > ?1";
+    tx.run(sql, &[&now])?;
+    let sql = "UPDATE down_destination SET next_try_at = ?1 WHERE next_try_at > ?1";
+    tx.run(sql, &[&now])?;
+    let sql = "UPDATE operator SET signed_in_at = ?1 WHERE signed_in_at > ?1";
+    tx.run(sql, &[&now])?;
+    let sql = "UPDATE operator SET totp_confirmed_at = ?1 WHERE totp_confirmed_at > ?1";
+    tx.run(sql, &[&now])?;
     // The next period at the latest: a code that was used may not count again.
     let period = now.0 / 30_000 + 1;
-    tx.run(
-        "UPDATE operator SET totp_last_period = ?1 WHERE totp_last_period > ?1",
-        &[&period],
-    )?;
+    let sql = "UPDATE operator SET totp_last_period = ?1 WHERE totp_last_period > ?1";
+    tx.run(sql, &[&period])?;
     // Attempts to sign in last for minutes.
-    tx.run(
-        "DELETE FROM sign_in_attempt WHERE expires_at > ?1",
-        &[&Millis(now.0 + Millis::HOUR)],
-    )?;
+    let sql = "DELETE FROM sign_in_attempt WHERE expires_at > ?1";
+    tx.run(sql, &[&Millis(now.0 + Millis::HOUR)])?;
     Ok(())
 }
 

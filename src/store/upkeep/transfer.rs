@@ -310,10 +310,8 @@ pub fn undo_transfer(place: &Location) -> Result<Option<String>, StoreError> {
     };
     // No transaction that writes can begin without the row. Each statement is a transaction of its own, and
     // the record goes last.
-    tx.run(
-        "INSERT INTO writer (n, next_number) VALUES (1, ?) ON CONFLICT (n) DO NOTHING",
-        &[&next_number_of(&record)?],
-    )?;
+    let sql = "INSERT INTO writer (n, next_number) VALUES (1, ?) ON CONFLICT (n) DO NOTHING";
+    tx.run(sql, &[&next_number_of(&record)?])?;
     remove_mark(&*writer)?;
     Ok(Some(record.place))
 }

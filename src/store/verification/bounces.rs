@@ -77,10 +77,8 @@ pub(crate) fn note_failure(
     if failure != Failure::Lasting {
         return Ok(None);
     }
-    let marked = tx.maybe(
-        "UPDATE account SET undeliverable = 1 WHERE n = ? AND undeliverable = 0 RETURNING id",
-        &[&account],
-    )?;
+    let sql = "UPDATE account SET undeliverable = 1 WHERE n = ? AND undeliverable = 0 RETURNING id";
+    let marked = tx.maybe(sql, &[&account])?;
     Ok(marked)
 }
 

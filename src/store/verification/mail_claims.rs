@@ -88,10 +88,8 @@ pub(crate) fn settle(
                 return Ok(Settled::ClaimLost);
             }
             back(tx, n, now, None, now)?;
-            tx.run(
-                "UPDATE letter SET attempts = attempts - 1 WHERE n = ?",
-                &[&n],
-            )?;
+            let sql = "UPDATE letter SET attempts = attempts - 1 WHERE n = ?";
+            tx.run(sql, &[&n])?;
         }
         MailOutcome::Retry { at, cause } => {
             give_back(tx, &address, n, claim.place, claim.at)?;
@@ -115,10 +113,8 @@ pub(crate) fn settle(
 
 /// Counts a mail that the person may have received.
 fn count_unanswered(tx: &Tx, account: i64) -> Result<(), StoreError> {
-    tx.run(
-        "UPDATE account SET unanswered_mails = unanswered_mails + 1 WHERE n = ?",
-        &[&account],
-    )?;
+    let sql = "UPDATE account SET unanswered_mails = unanswered_mails + 1 WHERE n = ?";
+    tx.run(sql, &[&account])?;
     Ok(())
 }
 
@@ -216,10 +212,8 @@ impl Store {
         self.write(move |work| {
             let holds = VERIFICATION_MAILS.holds(work.tx, &claim.lease)?;
             if holds {
-                work.tx.run(
-                    "UPDATE letter SET due_at = ?2 WHERE n = ?1",
-                    &[&claim.lease.row, &now.plus(LEASE)],
-                )?;
+                let sql = "UPDATE letter SET due_at = ?2 WHERE n = ?1";
+                work.tx.run(sql, &[&claim.lease.row, &now.plus(LEASE)])?;
             }
             Ok(holds)
         })

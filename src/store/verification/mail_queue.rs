@@ -126,10 +126,8 @@ fn read_recipient(
 
 /// Number of held requests of an account, and the time at which the first expires.
 fn waiting(tx: &Tx, account: i64) -> Result<(u32, Option<Millis>), StoreError> {
-    tx.one(
-        "SELECT count(*), min(due_at) FROM request WHERE account = ? AND state = 'held'",
-        &[&account],
-    )
+    let sql = "SELECT count(*), min(due_at) FROM request WHERE account = ? AND state = 'held'";
+    tx.one(sql, &[&account])
 }
 
 /// Due mails of a lane in service order: by turns, and first come, first served within a turn. In the lane
@@ -226,16 +224,12 @@ pub(crate) fn claim(
             }
         };
         for n in quiet_accounts {
-            tx.run(
-                "UPDATE account SET quiet_mailed = ?2 WHERE n = ?1",
-                &[&n, &verification_mail.n],
-            )?;
+            let sql = "UPDATE account SET quiet_mailed = ?2 WHERE n = ?1";
+            tx.run(sql, &[&n, &verification_mail.n])?;
         }
         let lease = VERIFICATION_MAILS.take(tx, verification_mail.n, holder, now.plus(LEASE))?;
-        tx.run(
-            "UPDATE letter SET claimed_at = ?2 WHERE n = ?1",
-            &[&verification_mail.n, &claimed_at],
-        )?;
+        let sql = "UPDATE letter SET claimed_at = ?2 WHERE n = ?1";
+        tx.run(sql, &[&verification_mail.n, &claimed_at])?;
         if verification_mail.kind != MailKind::AlreadyRegistered {
             for hash in [Some(token.link), token.reply].into_iter().flatten() {
                 insert!(
@@ -275,8 +269,6 @@ pub(crate) fn claim(
 
 /// Time at which the next mail is due; None if none waits.
 pub(crate) fn next_due(tx: &Tx) -> Result<Option<Millis>, StoreError> {
-    tx.one(
-        "SELECT min(due_at) FROM letter WHERE due_at IS NOT NULL",
-        &[],
-    )
+    let sql = "SELECT min(due_at) FROM letter WHERE due_at IS NOT NULL";
+    tx.one(sql, &[])
 }

@@ -83,10 +83,8 @@ pub(crate) fn owe(tx: &Tx, about: &NotTaken, now: Millis) -> Result<bool, StoreE
     if was_told {
         return Ok(false);
     }
-    let waiting: i64 = tx.one(
-        "SELECT count(*) FROM (SELECT 1 FROM notice WHERE due_at IS NOT NULL LIMIT ?) AS due",
-        &[&MOST_WAITING],
-    )?;
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM notice WHERE due_at IS NOT NULL LIMIT ?) AS due";
+    let waiting: i64 = tx.one(sql, &[&MOST_WAITING])?;
     if waiting >= MOST_WAITING {
         return Ok(false);
     }
@@ -141,10 +139,8 @@ fn claim(
     limits: MailLimits,
     now: Millis,
 ) -> Result<Vec<Notice>, StoreError> {
-    tx.run(
-        "DELETE FROM notice WHERE created_at < ?",
-        &[&now.0.saturating_sub(KEPT)],
-    )?;
+    let sql = "DELETE FROM notice WHERE created_at < ?";
+    tx.run(sql, &[&now.0.saturating_sub(KEPT)])?;
     let mut shares = Shares::at(tx, limits, now);
     let mut notices = Vec::new();
     for (n, created_at, notice) in due(tx, LOOKED_AT, now)? {
@@ -161,10 +157,8 @@ fn claim(
             continue;
         }
         if let Some(free_at) = shares.take_for_notice(&notice.address)? {
-            tx.run(
-                "UPDATE notice SET due_at = ?2 WHERE n = ?1",
-                &[&n, &free_at],
-            )?;
+            let sql = "UPDATE notice SET due_at = ?2 WHERE n = ?1";
+            tx.run(sql, &[&n, &free_at])?;
             continue;
         }
         tx.run(
@@ -210,10 +204,8 @@ fn settle(tx: &Tx, id: MailId, outcome: &Settlement, now: Millis) -> Result<Sett
 }
 
 fn next_due(tx: &Tx) -> Result<NextWork, StoreError> {
-    let next = tx.one(
-        "SELECT min(due_at) FROM notice WHERE due_at IS NOT NULL",
-        &[],
-    )?;
+    let sql = "SELECT min(due_at) FROM notice WHERE due_at IS NOT NULL";
+    let next = tx.one(sql, &[])?;
     Ok(NextWork::at(next))
 }
 

@@ -244,10 +244,8 @@ impl<'c> Shares<'c> {
     pub(crate) fn keep(self) -> Result<(), StoreError> {
         let minute = minute_of(self.now);
         for (name, window) in self.windows.iter().filter(|(_, window)| window.taken > 0) {
-            self.tx.run(
-                "DELETE FROM letter_minute WHERE domain = ? AND minute < ?",
-                &[&name, &(minute - MINUTES)],
-            )?;
+            let sql = "DELETE FROM letter_minute WHERE domain = ? AND minute < ?";
+            self.tx.run(sql, &[&name, &(minute - MINUTES)])?;
             self.tx.run(
                 "INSERT INTO letter_minute (domain, minute, letters) VALUES (?1, ?2, ?3)
                      ON CONFLICT (domain, minute) DO UPDATE
@@ -267,10 +265,8 @@ pub(crate) fn give_back(
     place: QueuePlace,
     claimed_at: Millis,
 ) -> Result<(), StoreError> {
-    let there = tx.run(
-        "DELETE FROM letter_claim WHERE letter = ? AND at = ?",
-        &[&verification_mail, &claimed_at],
-    )?;
+    let sql = "DELETE FROM letter_claim WHERE letter = ? AND at = ?";
+    let there = tx.run(sql, &[&verification_mail, &claimed_at])?;
     if there == 0 {
         return Ok(());
     }

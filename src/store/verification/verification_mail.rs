@@ -334,10 +334,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(move |work| {
-            let account: Option<i64> = work.tx.maybe(
-                "SELECT account FROM token WHERE hash = ? AND refused_at IS NULL",
-                &[&token],
-            )?;
+            let sql = "SELECT account FROM token WHERE hash = ? AND refused_at IS NULL";
+            let account: Option<i64> = work.tx.maybe(sql, &[&token])?;
             if let Some(n) = account {
                 let account = account_by_number(work.tx, n)?;
                 let cause = MailCause::Resend;

@@ -59,7 +59,7 @@ macro_rules! names {
         }
     };
 }
-pub(super) use names;
+pub(crate) use names;
 
 names!(Kind { Internal => "internal", External => "external" });
 names!(Status { Pending => "pending", Active => "active", Blocked => "blocked" });

@@ -30,6 +30,7 @@ mod verdict;
 mod verification_mail;
 mod vocabulary;
 
+pub(crate) use account::names;
 pub use account::{Account, Kind, NewAccount, Origin, Status};
 pub use actor::{Actor, Interface, Proof};
 pub use address::{AddressError, EmailAddress};

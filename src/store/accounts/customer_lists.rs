@@ -4,12 +4,12 @@
 //! bounded part of the index, and a page that is not full has a cursor from which the search continues. Conditions
 //! that another index covers are written so that it cannot be used: its rows would have to be sorted.
 
-use super::customers::{SHOWN, read_account};
+use super::customers::SHOWN;
 use crate::domain::{Account, Domain, Kind, Status, Timestamp};
 use crate::store::sql::page_builder::PageBuilder;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::time_place::TimePlace;
-use crate::store::sql::{Conditions, Tx};
+use crate::store::sql::{Conditions, FromRow, Tx};
 use crate::store::{ListOrder, Listed, Page, Store, StoreError};
 
 /// Index entries that a look reads, if the index does not serve the whole filter.
@@ -211,7 +211,7 @@ fn by_address(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>, Store
     let rows: Vec<(Account, String)> = wanted.all_with(
         tx,
         &format!("{SHOWN} WHERE {} ORDER BY a.key LIMIT :limit", wanted.sql()),
-        |row| Ok((read_account(row)?, row.get("key")?)),
+        |row| Ok((Account::from_row(row)?, row.get("key")?)),
     )?;
     Ok(Listed::cut_at(rows, limit, end))
 }
@@ -296,12 +296,7 @@ fn by_time(
              ORDER BY a.created_at {direction}, a.n {direction} LIMIT 1 OFFSET :stretch",
             stretch.sql()
         );
-        let found = stretch.all_with(tx, &sql, |row| {
-            Ok(TimePlace {
-                at: row.get(0)?,
-                n: row.get(1)?,
-            })
-        })?;
+        let found = stretch.all_with(tx, &sql, |row| TimePlace::of_row(row, "created_at"))?;
         end = found.into_iter().next();
     }
     ask_end(&mut wanted, order, end.as_ref(), last.as_ref());
@@ -313,11 +308,8 @@ fn by_time(
             wanted.sql()
         ),
         |row| {
-            let place = TimePlace {
-                at: row.get("created_at")?,
-                n: row.get("n")?,
-            };
-            Ok((read_account(row)?, place.cursor()))
+            let place = TimePlace::of_row(row, "created_at")?;
+            Ok((Account::from_row(row)?, place.cursor()))
         },
     )?;
     Ok(Listed::cut_at(rows, limit, end.map(TimePlace::cursor)))

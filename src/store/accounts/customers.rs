@@ -10,7 +10,7 @@ use crate::domain::{
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::rows::account_rows::{AccountRow, find_sender_account, make};
-use crate::store::sql::sql_types::{JsonColumn, Millis};
+use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::{Row, Tx};
 use crate::store::verification::languages;
 use crate::store::verification::mail_lanes::QueuePlace;
@@ -44,35 +44,14 @@ fn read_portals(row: &Row) -> Result<Vec<PortalName>, StoreError> {
     names.map(parse).collect()
 }
 
-pub(super) fn read_account(row: &Row) -> Result<Account, StoreError> {
-    let time = |column: &str| -> Result<Option<Timestamp>, StoreError> {
-        Ok(row.get::<_, Option<Millis>>(column)?.map(Millis::timestamp))
-    };
-    Ok(Account {
-        id: row.get("id")?,
-        address: row.get("address")?,
-        kind: row.get("kind")?,
-        status: row.get("status")?,
-        verified_by: row.get("verified_by")?,
-        verified_at: time("verified_at")?,
-        groups: row.get::<_, JsonColumn<_>>("groups")?.0,
-        held: row.get("held")?,
-        let_in_by: read_portals(row)?,
-        undeliverable: row.get("undeliverable")?,
-        unanswered_mails: row.get("unanswered_mails")?,
-        quiet_until: time("quiet_until")?,
-        refused_at: time("refused_at")?,
-        deactivated_at: time("deactivated_at")?,
-        takes_automatic: row.get("takes_automatic")?,
-        language: row.get("language")?,
-        placeholder: row.get("placeholder")?,
-        created_at: row.get::<_, Millis>("created_at")?.timestamp(),
-        created_by: row.get("created_by")?,
-    })
-}
+from_row!(
+    Account, row: id, address, kind, status, verified_by, verified_at, groups, held,
+    let_in_by = read_portals(row)?, undeliverable, unanswered_mails, quiet_until, refused_at,
+    deactivated_at, takes_automatic, language, placeholder, created_at, created_by,
+);
 
 pub(crate) fn account(tx: &Tx, n: i64) -> Result<Account, StoreError> {
-    tx.one_with(&format!("{SHOWN} WHERE a.n = ?"), &[&n], read_account)
+    tx.one(&format!("{SHOWN} WHERE a.n = ?"), &[&n])
 }
 
 impl Work<'_> {
@@ -172,14 +151,12 @@ impl Work<'_> {
 impl Store {
     pub async fn customer(&self, address: &EmailAddress) -> Result<Option<Account>, StoreError> {
         let key = address.key();
-        self.read(move |tx| {
-            tx.maybe_with(&format!("{SHOWN} WHERE a.key = ?"), &[&key], read_account)
-        })
-        .await
+        self.read(move |tx| tx.maybe(&format!("{SHOWN} WHERE a.key = ?"), &[&key]))
+            .await
     }
 
     pub async fn customer_by_id(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
-        self.read(move |tx| tx.maybe_with(&format!("{SHOWN} WHERE a.id = ?"), &[&id], read_account))
+        self.read(move |tx| tx.maybe(&format!("{SHOWN} WHERE a.id = ?"), &[&id]))
             .await
     }
 

@@ -15,7 +15,7 @@ use crate::store::accounts::customers::account;
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::rows::account_rows::{AccountRow, account_by_number, find_sender_account, make};
-use crate::store::sql::sql_types::{JsonColumn, Millis, json};
+use crate::store::sql::sql_types::{Millis, json, json_columns};
 use crate::store::sql::{Conditions, Row, Tx, insert};
 use crate::store::{Store, StoreError, Topic};
 
@@ -45,6 +45,7 @@ struct Attributes {
     #[serde(default)]
     roles: Vec<DirectoryRole>,
 }
+json_columns!(Attributes);
 
 /// A user as the directory describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +125,7 @@ const SHOWN: &str =
 
 fn read_user(tx: &Tx, row: &Row) -> Result<UserRow, StoreError> {
     let n_of_account: i64 = row.get("account")?;
-    let JsonColumn(Attributes { emails, roles }) = row.get("attributes")?;
+    let Attributes { emails, roles } = row.get("attributes")?;
     Ok(UserRow {
         n: row.get("n")?,
         account: n_of_account,
@@ -136,8 +137,8 @@ fn read_user(tx: &Tx, row: &Row) -> Result<UserRow, StoreError> {
             roles,
             account: account(tx, n_of_account)?,
             version: row.get("version")?,
-            created_at: row.get::<_, Millis>("created_at")?.timestamp(),
-            changed_at: row.get::<_, Millis>("changed_at")?.timestamp(),
+            created_at: row.get("created_at")?,
+            changed_at: row.get("changed_at")?,
         },
     })
 }

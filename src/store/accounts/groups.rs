@@ -6,7 +6,7 @@ use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::rows::account_rows::{AccountRow, account_by_id};
 use crate::store::sql::Tx;
-use crate::store::sql::sql_types::{JsonColumn, Millis, json};
+use crate::store::sql::sql_types::{Millis, json};
 use crate::store::{Store, StoreError, Topic};
 
 /// The groups sorted and each once; None if the account has exactly these.
@@ -18,8 +18,7 @@ pub(crate) fn changed_groups(
     let mut sorted = groups.to_vec();
     sorted.sort_unstable();
     sorted.dedup();
-    let JsonColumn(mut before): JsonColumn<Vec<String>> =
-        tx.one("SELECT groups FROM account WHERE n = ?", &[&account])?;
+    let mut before: Vec<String> = tx.one("SELECT groups FROM account WHERE n = ?", &[&account])?;
     before.sort_unstable();
     let is_same = sorted.iter().map(GroupName::as_str).eq(&before);
     Ok((!is_same).then_some(sorted))

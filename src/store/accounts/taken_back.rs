@@ -4,9 +4,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{
-    AccountId, Actor, EmailAddress, LedgerId, PortalName, RequestId, Timestamp, TokenHash,
-};
+use crate::domain::{AccountId, Actor, EmailAddress, PortalName, RequestId, Timestamp, TokenHash};
 use crate::mail::Facts;
 use crate::store::accounts::verification::{LinkStanding, standing};
 use crate::store::audit::events::NewEvent;
@@ -17,8 +15,8 @@ use crate::store::requests::hold_quota::Offer;
 use crate::store::requests::hold_quota::WaitingRequest;
 use crate::store::rows::copies::{Likeness, find_original};
 use crate::store::rows::keys::{copy_key, repeat_key};
-use crate::store::sql::sql_types::{JsonColumn, Millis};
-use crate::store::sql::{FromRow, Row, Tx};
+use crate::store::sql::sql_types::{Millis, from_row};
+use crate::store::sql::{FromRow, Tx};
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Store, StoreError};
 
@@ -45,6 +43,7 @@ pub(crate) struct Discarded {
     facts: Facts,
     received_at: Millis,
 }
+from_row!(Discarded, row: n, id, portal, sender, facts, received_at);
 
 /// Requests of an account that only the person can restore, and still can at `after`.
 pub(crate) fn list_discarded(
@@ -64,20 +63,6 @@ pub(crate) fn list_discarded(
         |row| readable(Discarded::from_row(row)),
     )?;
     Ok(found.into_iter().flatten().collect())
-}
-
-impl FromRow for Discarded {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        let ledger: LedgerId = row.get(1)?;
-        Ok(Self {
-            n: row.get(0)?,
-            id: RequestId::from_bytes(ledger.to_bytes()),
-            portal: row.get(2)?,
-            sender: row.get(3)?,
-            facts: row.get::<_, JsonColumn<_>>(4)?.0,
-            received_at: row.get(5)?,
-        })
-    }
 }
 
 impl Discarded {

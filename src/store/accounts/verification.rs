@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    AccountId, EmailAddress, GroupName, Kind, LedgerId, PortalName, Proof, RequestId, Status,
-    Timestamp, TokenHash, Transition,
+    AccountId, EmailAddress, GroupName, Kind, PortalName, Proof, RequestId, Status, Timestamp,
+    TokenHash, Transition,
 };
 use crate::store::accounts::taken_back::{self, Discarded};
 use crate::store::audit::events::NewEvent;
@@ -13,9 +13,8 @@ use crate::store::engine::job::Work;
 use crate::store::requests::hold_quota::{Offer, WaitingRequest, offers, take_back};
 use crate::store::requests::transitions;
 use crate::store::rows::account_rows::{AccountRow, account_by_id, account_by_number};
-use crate::store::rows::shown_facts::ShownFacts;
-use crate::store::sql::sql_types::{JsonColumn, Millis, json};
-use crate::store::sql::{Row, Tx};
+use crate::store::sql::sql_types::{Millis, json};
+use crate::store::sql::{FromRow, Tx};
 use crate::store::verification::tokens::{TokenRow, find_token};
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Store, StoreError, Topic};
@@ -139,25 +138,12 @@ pub(crate) fn standing(tx: &Tx, token: TokenHash, now: Millis) -> Result<LinkSta
 
 /// Held requests: the `n` of each and what its sender sees of it.
 pub(crate) fn list_held(tx: &Tx, account: i64) -> Result<Vec<(i64, WaitingRequest)>, StoreError> {
-    let waiting = |row: &Row| {
-        let ledger: LedgerId = row.get("id")?;
-        let facts: ShownFacts = row.get("facts")?;
-        Ok((
-            row.get("n")?,
-            WaitingRequest {
-                id: RequestId::from_bytes(ledger.to_bytes()),
-                portal: row.get("portal")?,
-                subject: facts.subject,
-                received_at: row.get::<_, Millis>("received_at")?.timestamp(),
-            },
-        ))
-    };
     tx.all_with(
         "SELECT l.n, l.id, r.portal, r.received_at, l.facts
          FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.account = ? AND r.state = 'held' ORDER BY l.n",
         &[&account],
-        waiting,
+        |row| Ok((row.get("n")?, WaitingRequest::from_row(row)?)),
     )
 }
 
@@ -204,8 +190,7 @@ pub(crate) fn portal_of_mail(tx: &Tx, n: i64) -> Result<Option<PortalName>, Stor
 
 /// Adds the groups that the sign-in provider named to those that the account has.
 fn add_groups(tx: &Tx, account: i64, groups: &[String]) -> Result<(), StoreError> {
-    let JsonColumn(mut all): JsonColumn<Vec<String>> =
-        tx.one("SELECT groups FROM account WHERE n = ?", &[&account])?;
+    let mut all: Vec<String> = tx.one("SELECT groups FROM account WHERE n = ?", &[&account])?;
     for group in groups {
         if all.len() < GroupName::MOST && !all.contains(group) {
             all.push(group.clone());

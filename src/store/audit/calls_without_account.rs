@@ -14,8 +14,8 @@ use crate::domain::{
 use crate::store::audit::hooks::subscribers;
 use crate::store::engine::job::Work;
 use crate::store::error::readable;
-use crate::store::sql::sql_types::{Millis, json};
-use crate::store::sql::{Row, Tx, insert};
+use crate::store::sql::sql_types::{Millis, from_row, json};
+use crate::store::sql::{FromRow, Tx, insert};
 use crate::store::{Store, StoreError, Topic};
 
 /// Maximum calls of one event that wait for one hook.
@@ -37,6 +37,7 @@ struct DroppedMessage {
     reason: Reason,
     received_at: Timestamp,
 }
+from_row!(DroppedMessage, row: ledger, portal, sender, domain, reason, received_at);
 
 /// A destination or hook that went down or up.
 #[derive(Serialize)]
@@ -230,20 +231,7 @@ struct Entry {
     verdict: Verdict,
     message: DroppedMessage,
 }
-
-fn read_entry(row: &Row) -> Result<Entry, StoreError> {
-    Ok(Entry {
-        verdict: row.get("verdict")?,
-        message: DroppedMessage {
-            ledger: row.get("id")?,
-            portal: row.get("portal")?,
-            sender: row.get("sender")?,
-            domain: row.get("domain")?,
-            reason: row.get("rule")?,
-            received_at: row.get::<_, Millis>("received_at")?.timestamp(),
-        },
-    })
-}
+from_row!(Entry, row: verdict, message = DroppedMessage::from_row(row)?);
 
 /// Hooks that have not been told of the newest entries and that few calls wait for, with their cursors.
 fn behind(tx: &Tx) -> Result<Vec<(DestinationName, i64)>, StoreError> {
@@ -267,11 +255,10 @@ impl Work<'_> {
         for (hook, cursor) in behind(tx)? {
             let mut room = MOST_WAITING.saturating_sub(count_waiting(tx, &hook, MESSAGE_DROPPED)?);
             let entries = tx.all_with(
-                "SELECT l.n, l.id, l.portal, l.received_at, l.verdict, l.sender, l.domain, l.rule
-                 FROM ledger AS l
-                 WHERE l.n > ?1 ORDER BY l.n LIMIT ?2",
+                "SELECT n, id AS ledger, portal, received_at, verdict, sender, domain, rule AS reason
+                 FROM ledger WHERE n > ?1 ORDER BY n LIMIT ?2",
                 &[&cursor, &ENTRIES],
-                |row| Ok((row.get("n")?, readable(read_entry(row))?)),
+                |row| Ok((row.get("n")?, readable(Entry::from_row(row))?)),
             )?;
             let mut told = cursor;
             let is_full_page = entries.len() == ENTRIES;

@@ -4,9 +4,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{AccountId, DestinationName, EmailAddress, Timestamp};
-use crate::store::sql::sql_types::Millis;
+use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::time_place::TimePlace;
-use crate::store::sql::{Conditions, Tx};
+use crate::store::sql::{Conditions, FromRow, Tx};
 use crate::store::{Listed, Page, Store, StoreError};
 
 /// A call of a hook that failed for good.
@@ -20,6 +20,7 @@ pub struct FailedCall {
     pub attempts: u32,
     pub last_error: Option<String>,
 }
+from_row!(FailedCall, row: event, account, address, created_at, attempts, last_error);
 
 /// Failed calls to list.
 #[derive(Debug, Clone)]
@@ -69,22 +70,14 @@ pub(crate) fn failed_calls(
     }
     wanted.bind(":limit", &rows_wanted);
     let sql = format!(
-        "SELECT c.n, c.event, a.id, a.address, c.created_at, c.attempts, c.last_error
+        "SELECT c.n, c.event, a.id AS account, a.address, c.created_at, c.attempts, c.last_error
          FROM hook_call AS c INDEXED BY {index} LEFT JOIN account AS a ON a.n = c.account
          WHERE c.state = 'failed' AND {} ORDER BY c.created_at DESC, c.n DESC LIMIT :limit",
         wanted.sql()
     );
     let rows = wanted.all_with(tx, &sql, |row| {
-        let (at, n): (Millis, i64) = (row.get("created_at")?, row.get("n")?);
-        let call = FailedCall {
-            event: row.get("event")?,
-            account: row.get("id")?,
-            address: row.get("address")?,
-            created_at: at.timestamp(),
-            attempts: row.get("attempts")?,
-            last_error: row.get("last_error")?,
-        };
-        Ok((call, TimePlace { at, n }.cursor()))
+        let cursor = TimePlace::of_row(row, "created_at")?.cursor();
+        Ok((FailedCall::from_row(row)?, cursor))
     })?;
     Ok(Listed::cut(rows, limit))
 }

@@ -54,7 +54,7 @@ fn read_call(row: &Row, lease: Lease) -> Result<HookCall, StoreError> {
         account: row.get("account_id")?,
         event: row.get("event")?,
         payload: row.get("payload")?,
-        released_at: row.get::<_, Millis>("released_at")?.timestamp(),
+        released_at: row.get("released_at")?,
         attempt: row.get("attempts")?,
     })
 }

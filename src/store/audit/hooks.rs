@@ -11,8 +11,8 @@ use crate::domain::{
 };
 use crate::store::audit::calls_without_account::MESSAGE_DROPPED;
 use crate::store::claims::leases::HOOK_CALLS;
-use crate::store::sql::sql_types::{JsonColumn, Millis, json};
-use crate::store::sql::{Row, Tx, insert};
+use crate::store::sql::sql_types::{Millis, from_row, json};
+use crate::store::sql::{FromRow, Tx, insert};
 use crate::store::{Store, StoreError};
 
 /// Recorded events with their names for hooks; other events are not sent to hooks.
@@ -63,6 +63,9 @@ struct Account {
     verified_at: Option<Timestamp>,
     created_at: Timestamp,
 }
+from_row!(
+    Account, row: id, address, kind, status, groups, verified_by, verified_at, created_at,
+);
 
 #[derive(Serialize)]
 struct Request {
@@ -72,6 +75,7 @@ struct Request {
     state: RequestState,
     received_at: Timestamp,
 }
+from_row!(Request, row: id, ledger, portal, state, received_at);
 
 /// Owes a call to each hook that subscribed to this event about an account or its request. `name` is that of a
 /// recorded event; `account` and `entry` are the `n` of their rows.
@@ -153,8 +157,8 @@ pub(crate) fn prefetch(tx: &Tx) {
 pub(crate) fn subscribers(tx: &Tx, event: &str) -> Result<Vec<DestinationName>, StoreError> {
     let mut hooks = Vec::new();
     tx.each("SELECT name, events FROM hook", &[], |row| {
-        let patterns: JsonColumn<Vec<EventPattern>> = row.get(1)?;
-        if patterns.0.iter().any(|pattern| pattern.matches(event)) {
+        let patterns: Vec<EventPattern> = row.get(1)?;
+        if patterns.iter().any(|pattern| pattern.matches(event)) {
             hooks.push(row.get(0)?);
         }
         Ok(())
@@ -163,47 +167,19 @@ pub(crate) fn subscribers(tx: &Tx, event: &str) -> Result<Vec<DestinationName>, 
 }
 
 fn of_entry(tx: &Tx, entry: i64) -> Result<Option<(i64, Request)>, StoreError> {
-    let request = |row: &Row| {
-        let ledger: LedgerId = row.get("id")?;
-        Ok((
-            row.get("account")?,
-            Request {
-                id: RequestId::from_bytes(ledger.to_bytes()),
-                ledger,
-                portal: row.get("portal")?,
-                state: row.get("state")?,
-                received_at: row.get::<_, Millis>("received_at")?.timestamp(),
-            },
-        ))
-    };
     tx.maybe_with(
-        "SELECT l.id, r.account, r.portal, r.state, r.received_at
+        "SELECT l.id, l.id AS ledger, r.account, r.portal, r.state, r.received_at
              FROM request AS r JOIN ledger AS l ON l.n = r.ledger WHERE r.ledger = ?",
         &[&entry],
-        request,
+        |row| Ok((row.get("account")?, Request::from_row(row)?)),
     )
 }
 
 fn of_account(tx: &Tx, n: i64) -> Result<Account, StoreError> {
-    let account = |row: &Row| {
-        Ok(Account {
-            id: row.get("id")?,
-            address: row.get("address")?,
-            kind: row.get("kind")?,
-            status: row.get("status")?,
-            groups: row.get::<_, JsonColumn<_>>("groups")?.0,
-            verified_by: row.get("verified_by")?,
-            verified_at: row
-                .get::<_, Option<Millis>>("verified_at")?
-                .map(Millis::timestamp),
-            created_at: row.get::<_, Millis>("created_at")?.timestamp(),
-        })
-    };
-    tx.one_with(
+    tx.one(
         "SELECT id, address, kind, status, groups, verified_by, verified_at, created_at
              FROM account WHERE n = ?",
         &[&n],
-        account,
     )
 }
 

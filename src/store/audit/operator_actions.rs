@@ -4,9 +4,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{Actor, EmailAddress, Interface, LedgerId, Timestamp};
-use crate::store::sql::sql_types::Millis;
+use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::time_place::TimePlace;
-use crate::store::sql::{Conditions, Tx};
+use crate::store::sql::{Conditions, FromRow, Tx};
 use crate::store::{Listed, Page, Store, StoreError};
 
 /// An action of an operator, for the audit.
@@ -23,6 +23,7 @@ pub struct AuditEntry {
     pub account: Option<EmailAddress>,
     pub detail: Option<String>,
 }
+from_row!(AuditEntry, row: at, event, actor, origin, ledger, account, detail);
 
 /// The actions to list.
 #[derive(Debug, Clone, Default)]
@@ -74,7 +75,8 @@ pub(crate) fn audit(tx: &Tx, filter: &AuditFilter) -> Result<Listed<AuditEntry>,
     wanted.ask("e.at < :until", ":until", until.as_ref());
     wanted.bind(":limit", &rows_wanted);
     let sql = format!(
-        "SELECT e.n, e.at, e.name, e.actor, nullif(e.origin, '') AS origin, l.id AS ledger, a.address, e.detail
+        "SELECT e.n, e.at, e.name AS event, e.actor, nullif(e.origin, '') AS origin, l.id AS ledger,
+             a.address AS account, e.detail
          FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger
          LEFT JOIN account AS a ON a.n = e.account
          WHERE e.origin IS NOT NULL AND {}
@@ -82,19 +84,8 @@ pub(crate) fn audit(tx: &Tx, filter: &AuditFilter) -> Result<Listed<AuditEntry>,
         wanted.sql()
     );
     let rows = wanted.all_with(tx, &sql, |row| {
-        let n: i64 = row.get("n")?;
-        let happened = AuditEntry {
-            at: row.get::<_, Millis>("at")?.timestamp(),
-            event: row.get("name")?,
-            actor: row.get("actor")?,
-            origin: row.get("origin")?,
-            ledger: row.get("ledger")?,
-            account: row.get("address")?,
-            detail: row.get("detail")?,
-        };
-        let at = Millis::from(happened.at);
-        let cursor = TimePlace { at, n }.cursor();
-        Ok((happened, cursor))
+        let cursor = TimePlace::of_row(row, "at")?.cursor();
+        Ok((AuditEntry::from_row(row)?, cursor))
     })?;
     Ok(Listed::cut(rows, page.rows()))
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::domain::{PortalName, Reason, RequestState, Timestamp, Verdict};
 use crate::store::rows::reason_codes::with_codes;
 use crate::store::sql::Tx;
-use crate::store::sql::sql_types::Millis;
+use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::{Store, StoreError};
 
 /// Number of ledger entries with the same portal, verdict and reason.
@@ -19,6 +19,7 @@ pub struct EntryCount {
     pub reason: Reason,
     pub messages: u64,
 }
+from_row!(EntryCount, row: portal, verdict, reason, messages);
 
 /// Number of requests for one portal in one state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -27,6 +28,7 @@ pub struct RequestCount {
     pub state: RequestState,
     pub requests: u64,
 }
+from_row!(RequestCount, row: portal, state, requests);
 
 /// A domain with held mail. Many senders of one domain at once are rarely real people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -35,6 +37,7 @@ pub struct HeldDomain {
     pub messages: u64,
     pub people: u64,
 }
+from_row!(HeldDomain, row: domain, messages, people);
 
 /// All counts, in the order of portals, then of the documentation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
@@ -67,6 +70,7 @@ pub struct DayCount {
     pub reason: Reason,
     pub messages: u64,
 }
+from_row!(DayCount, row: day, verdict, reason, messages);
 
 /// A count that stops at a bound.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -162,9 +166,9 @@ impl Store {
 /// entries, up to a bound.
 fn held_domains(tx: &Tx, since: Timestamp) -> Result<Vec<HeldDomain>, StoreError> {
     const FIRST: u32 = 5;
-    tx.all_with(
+    tx.all(
         &with_codes(
-            "SELECT domain, count(*) AS messages, count(DISTINCT sender) FROM (
+            "SELECT domain, count(*) AS messages, count(DISTINCT sender) AS people FROM (
              SELECT domain, sender FROM ledger
              WHERE received_at >= ?1 AND (verdict = 'held' OR rule = {hold_quota})
                  AND rule <> {duplicate} AND domain IS NOT NULL
@@ -173,13 +177,6 @@ fn held_domains(tx: &Tx, since: Timestamp) -> Result<Vec<HeldDomain>, StoreError
          GROUP BY domain ORDER BY messages DESC, domain LIMIT ?3",
         ),
         &[&Millis::from(since), &MOST_COUNTED, &FIRST],
-        |row| {
-            Ok(HeldDomain {
-                domain: row.get(0)?,
-                messages: row.get(1)?,
-                people: row.get(2)?,
-            })
-        },
     )
 }
 
@@ -187,8 +184,8 @@ fn held_domains(tx: &Tx, since: Timestamp) -> Result<Vec<HeldDomain>, StoreError
 pub(crate) fn entries(tx: &Tx, since: Timestamp) -> Result<Vec<EntryCount>, StoreError> {
     let since = Millis::from(since);
     let midnight = Millis((since.0 + Millis::DAY - 1).div_euclid(Millis::DAY) * Millis::DAY);
-    tx.all_with(
-        "SELECT portal, verdict, rule, CAST(sum(messages) AS bigint) FROM (
+    tx.all(
+        "SELECT portal, verdict, rule AS reason, CAST(sum(messages) AS bigint) AS messages FROM (
              SELECT portal, verdict, rule, count(*) AS messages FROM ledger
              WHERE received_at >= ?1 AND received_at < ?2 GROUP BY portal, verdict, rule
              UNION ALL
@@ -196,28 +193,20 @@ pub(crate) fn entries(tx: &Tx, since: Timestamp) -> Result<Vec<EntryCount>, Stor
          ) AS counted
          GROUP BY portal, verdict, rule",
         &[&since, &midnight],
-        |row| {
-            Ok(EntryCount {
-                portal: row.get(0)?,
-                verdict: row.get(1)?,
-                reason: row.get(2)?,
-                messages: row.get(3)?,
-            })
-        },
     )
 }
 
 /// Waiting requests by the indexes that hold them and no others, settled ones by what was counted.
 pub(crate) fn requests(tx: &Tx) -> Result<Vec<RequestCount>, StoreError> {
-    let mut counts = count(
-        tx,
-        "SELECT portal, 'held', count(*) FROM request INDEXED BY request_open
+    let mut counts: Vec<RequestCount> = tx.all(
+        "SELECT portal, 'held' AS state, count(*) AS requests FROM request INDEXED BY request_open
          WHERE state = 'held' GROUP BY portal
          UNION ALL
          SELECT portal, 'released', count(*) FROM request INDEXED BY request_due
          WHERE state = 'released' AND portal > '' GROUP BY portal
          UNION ALL
          SELECT portal, state, requests FROM request_count",
+        &[],
     )?;
     counts.sort_by(|a, b| (&a.portal, a.state.as_str()).cmp(&(&b.portal, b.state.as_str())));
     Ok(counts)
@@ -225,18 +214,10 @@ pub(crate) fn requests(tx: &Tx) -> Result<Vec<RequestCount>, StoreError> {
 
 pub(crate) fn by_day(tx: &Tx, since: Millis) -> Result<Vec<DayCount>, StoreError> {
     let midnight = Millis(since.0.div_euclid(Millis::DAY) * Millis::DAY);
-    tx.all_with(
-        "SELECT day, verdict, rule, CAST(sum(messages) AS bigint) FROM day_count
+    tx.all(
+        "SELECT day, verdict, rule AS reason, CAST(sum(messages) AS bigint) AS messages FROM day_count
          WHERE day >= ?1 GROUP BY day, verdict, rule",
         &[&midnight],
-        |row| {
-            Ok(DayCount {
-                day: row.get::<_, Millis>(0)?.timestamp(),
-                verdict: row.get(1)?,
-                reason: row.get(2)?,
-                messages: row.get(3)?,
-            })
-        },
     )
 }
 
@@ -282,23 +263,14 @@ pub(crate) fn backlog(tx: &Tx, state: RequestState) -> Result<Backlog, StoreErro
 
 /// Counts each state with its own partial index.
 fn waiting(tx: &Tx) -> Result<Vec<RequestCount>, StoreError> {
-    count(
-        tx,
-        "SELECT portal, 'held', count(*) FROM request WHERE state = 'held' GROUP BY portal
+    tx.all(
+        "SELECT portal, 'held' AS state, count(*) AS requests
+         FROM request WHERE state = 'held' GROUP BY portal
          UNION ALL
          SELECT portal, 'released', count(*) FROM request WHERE state = 'released' GROUP BY portal
          UNION ALL
          SELECT portal, 'failed', count(*) FROM request
          WHERE state = 'failed' AND settled_at IS NOT NULL AND kept = 1 GROUP BY portal",
+        &[],
     )
-}
-
-fn count(tx: &Tx, sql: &str) -> Result<Vec<RequestCount>, StoreError> {
-    tx.all_with(sql, &[], |row| {
-        Ok(RequestCount {
-            portal: row.get(0)?,
-            state: row.get(1)?,
-            requests: row.get(2)?,
-        })
-    })
 }

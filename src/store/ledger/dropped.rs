@@ -23,7 +23,7 @@ use crate::store::rows::dropped_content::uncount;
 use crate::store::rows::entry_ids::n_of;
 use crate::store::rows::keys::{copy_key, repeat_key};
 use crate::store::rows::reason_codes::with_codes;
-use crate::store::sql::sql_types::{JsonColumn, Millis, json};
+use crate::store::sql::sql_types::{Millis, from_row, json};
 use crate::store::sql::{Conditions, Tx};
 use crate::store::{Listed, Page, Store, StoreError, Topic};
 
@@ -262,6 +262,10 @@ pub(crate) struct DroppedEntry {
     original: Option<LedgerId>,
     request: Option<RequestState>,
 }
+from_row!(
+    DroppedEntry, row: n, received_at, reason, revision, facts, circumstances, kept, dropped, original,
+    request,
+);
 
 impl DroppedEntry {
     /// Circumstances of an entry that can become a request.
@@ -307,27 +311,16 @@ impl DroppedEntry {
 }
 
 pub(crate) fn find(tx: &Tx, ledger: LedgerId) -> Result<DroppedEntry, StoreError> {
-    tx.maybe_with(
-        "SELECT l.n, l.received_at, l.rule, l.revision, l.facts, l.circumstances,
-                 EXISTS (SELECT 1 FROM content AS c WHERE c.ledger = coalesce(l.message, l.n)),
-                 l.verdict = 'dropped', (SELECT id FROM ledger WHERE n = l.original),
-                 (SELECT state FROM request WHERE ledger = l.n)
+    tx.maybe(
+        "SELECT l.n, l.received_at, l.rule AS reason, l.revision, l.facts, l.circumstances,
+                 EXISTS (
+                     SELECT 1 FROM content AS c WHERE c.ledger = coalesce(l.message, l.n)
+                 ) AS kept,
+                 l.verdict = 'dropped' AS dropped,
+                 (SELECT id FROM ledger WHERE n = l.original) AS original,
+                 (SELECT state FROM request WHERE ledger = l.n) AS request
              FROM ledger AS l WHERE l.id = ?",
         &[&ledger],
-        |row| {
-            Ok(DroppedEntry {
-                n: row.get(0)?,
-                received_at: row.get(1)?,
-                reason: row.get(2)?,
-                revision: row.get(3)?,
-                facts: row.get::<_, JsonColumn<_>>(4)?.0,
-                circumstances: row.get::<_, Option<JsonColumn<_>>>(5)?.map(|json| json.0),
-                kept: row.get(6)?,
-                dropped: row.get(7)?,
-                original: row.get(8)?,
-                request: row.get(9)?,
-            })
-        },
     )?
     .ok_or_else(|| StoreError::NotFound {
         what: "ledger entry",

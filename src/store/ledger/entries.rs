@@ -14,7 +14,7 @@ use crate::store::error::readable;
 use crate::store::rows::entry_ids::n_of;
 use crate::store::rows::keys::message_key;
 use crate::store::sql::page_builder::end_of_stretch;
-use crate::store::sql::sql_types::{JsonColumn, Millis};
+use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Conditions, Row, Tx, list_of};
 use crate::store::{ListOrder, Listed, Page, Store, StoreError};
 
@@ -91,12 +91,10 @@ const READ_AT_ONCE: usize = 64;
 
 fn read_entry(row: &Row) -> Result<LedgerEntry, StoreError> {
     let ledger: LedgerId = row.get("id")?;
-    let original: Option<LedgerId> = row.get("original_id")?;
+    let original: Option<RequestId> = row.get("original_id")?;
     let request_state: Option<RequestState> = row.get("state")?;
-    let facts: Facts = row.get::<_, JsonColumn<_>>("facts")?.0;
-    let circumstances: Option<Circumstances> = row
-        .get::<_, Option<JsonColumn<_>>>("circumstances")?
-        .map(|json| json.0);
+    let facts: Facts = row.get("facts")?;
+    let circumstances: Option<Circumstances> = row.get("circumstances")?;
     let own_list = circumstances
         .as_ref()
         .and_then(|circumstances| circumstances.own_list.as_deref());
@@ -104,21 +102,24 @@ fn read_entry(row: &Row) -> Result<LedgerEntry, StoreError> {
     Ok(LedgerEntry {
         ledger,
         portal: row.get("portal")?,
-        received_at: row.get::<_, Millis>("received_at")?.timestamp(),
+        received_at: row.get("received_at")?,
         verdict: row.get("verdict")?,
         reason,
         rule: number_of(reason),
         revision: row.get("revision")?,
         sender: sender_for(&facts, own_list).address().cloned(),
         account: row.get("account")?,
-        request: request_state
-            .map(|_| RequestId::from_bytes(original.unwrap_or(ledger).to_bytes())),
+        request: match (request_state, original) {
+            (Some(_), None) => Some(row.get("id")?),
+            (Some(_), original) => original,
+            (None, _) => None,
+        },
         request_state,
         recipient: row.get("recipient")?,
-        envelope: row.get::<_, JsonColumn<_>>("envelope")?.0,
+        envelope: row.get("envelope")?,
         facts,
         circumstances,
-        standing: row.get::<_, JsonColumn<_>>("standing")?.0,
+        standing: row.get("standing")?,
         content_kept: row.get("content_kept")?,
     })
 }
@@ -237,8 +238,8 @@ fn events(tx: &Tx, id: LedgerId) -> Result<Vec<Event>, StoreError> {
     let Some((n, account, received_at, verdict)) = found else {
         return Ok(Vec::new());
     };
-    let mut events: Vec<Event> = tx.all_with(
-        "SELECT at, name, actor, detail, n FROM event WHERE ledger = ?1
+    let mut events: Vec<Event> = tx.all(
+        "SELECT at, name AS event, actor, detail, n FROM event WHERE ledger = ?1
          UNION
          SELECT at, name, actor, detail, n FROM event
          WHERE account = ?2 AND ledger IS NULL AND at >= coalesce(
@@ -247,7 +248,6 @@ fn events(tx: &Tx, id: LedgerId) -> Result<Vec<Event>, StoreError> {
              ?3)
          ORDER BY at, n",
         &[&n, &account, &received_at, &verdict],
-        Event::from_row,
     )?;
     // The entry itself is the first event; a stored row for each message would add nothing.
     let before = events.partition_point(|event| event.at < received_at.timestamp());

@@ -11,7 +11,8 @@ use crate::store::ledger::{entries, find};
 use crate::store::rows::entry_ids::id_of;
 use crate::store::sql::page_builder::{PageBuilder, STRETCH_END, unknown_cursor};
 use crate::store::sql::sql_types::Millis;
-use crate::store::sql::{Conditions, Tx};
+use crate::store::sql::time_place::TimePlace;
+use crate::store::sql::{Conditions, Row, Tx};
 use crate::store::{LedgerEntry, LedgerFilter, ListOrder, Listed, Store, StoreError};
 
 /// Index entries that a look reads first, and reads at most if those do not fill the page.
@@ -56,47 +57,27 @@ impl Store {
     }
 }
 
-/// A place in the order of time, from which a list goes on in its direction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    at: Millis,
-    n: i64,
+const NEWEST: TimePlace = TimePlace {
+    at: Millis(i64::MAX),
+    n: i64::MAX,
+};
+
+/// The place before all entries of that time.
+fn before(at: Millis) -> TimePlace {
+    TimePlace { at, n: i64::MIN }
 }
 
-impl Place {
-    const NEWEST: Self = Self {
-        at: Millis(i64::MAX),
-        n: i64::MAX,
-    };
-    const OLDEST: Self = Self {
-        at: Millis(i64::MIN),
-        n: i64::MIN,
-    };
-
-    /// The place before all entries of that time.
-    fn before(at: Millis) -> Self {
-        Self { at, n: i64::MIN }
+/// Place of an entry, or of the end of a stretch.
+fn place_of(tx: &Tx, cursor: &str) -> Result<TimePlace, StoreError> {
+    if let Some(millis) = cursor.strip_prefix(STRETCH_END) {
+        let at = millis.parse().map_err(|_| unknown_cursor(cursor))?;
+        return Ok(before(Millis(at)));
     }
-
-    /// Place of an entry, or of the end of a stretch.
-    fn read(tx: &Tx, cursor: &str) -> Result<Self, StoreError> {
-        if let Some(millis) = cursor.strip_prefix(STRETCH_END) {
-            let at = millis.parse().map_err(|_| unknown_cursor(cursor))?;
-            return Ok(Self::before(Millis(at)));
-        }
-        let id: LedgerId = cursor.parse().map_err(|_| unknown_cursor(cursor))?;
-        tx.maybe_with(
-            "SELECT received_at, n FROM ledger WHERE id = ?",
-            &[&id],
-            |row| {
-                Ok(Self {
-                    at: row.get(0)?,
-                    n: row.get(1)?,
-                })
-            },
-        )?
+    let id: LedgerId = cursor.parse().map_err(|_| unknown_cursor(cursor))?;
+    let sql = "SELECT received_at, n FROM ledger WHERE id = ?";
+    let read = |row: &Row| TimePlace::of_row(row, "received_at");
+    tx.maybe_with(sql, &[&id], read)?
         .ok_or_else(|| unknown_cursor(cursor))
-    }
 }
 
 pub(crate) fn entries(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>, StoreError> {
@@ -104,15 +85,15 @@ pub(crate) fn entries(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEnt
     let since = filter.received_after.map(Millis::from);
     let until = filter.received_before.map(Millis::from);
     let cursor = filter.page.after.as_deref();
-    let cursor = cursor.map(|cursor| Place::read(tx, cursor)).transpose()?;
+    let cursor = cursor.map(|cursor| place_of(tx, cursor)).transpose()?;
     // The list goes from one end of the period to the other.
     let (start, last) = match filter.order {
         ListOrder::NewestFirst => {
-            let newest = until.map_or(Place::NEWEST, Place::before);
+            let newest = until.map_or(NEWEST, before);
             (cursor.map_or(newest, |place| place.min(newest)), since)
         }
         ListOrder::OldestFirst => {
-            let oldest = since.map_or(Place::OLDEST, Place::before);
+            let oldest = since.map_or(before(Millis(i64::MIN)), before);
             (cursor.map_or(oldest, |place| place.max(oldest)), until)
         }
     };
@@ -152,7 +133,7 @@ pub(crate) fn entries(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEnt
 /// the rows since then; the oldest first: those before then.
 fn end_of(
     tx: &Tx,
-    start: Place,
+    start: TimePlace,
     stretch: i64,
     order: ListOrder,
 ) -> Result<Option<Millis>, StoreError> {
@@ -177,7 +158,7 @@ fn end_of(
 fn select(
     tx: &Tx,
     filter: &LedgerFilter,
-    start: Place,
+    start: TimePlace,
     end: Option<Millis>,
     rows_wanted: usize,
 ) -> Result<Vec<i64>, StoreError> {

@@ -13,8 +13,7 @@ use super::search_words::{MOST, MOST_OF_STRANGER, endings, words_of};
 use crate::access::{Circumstances, sender_for};
 use crate::mail::{Facts, HeaderView};
 use crate::store::engine::time_slice::{TimeSlice, WorkStep};
-use crate::store::sql::sql_types::JsonColumn;
-use crate::store::sql::{Row, Tx, insert};
+use crate::store::sql::{FromRow, Row, Tx, insert};
 use crate::store::{Store, StoreError};
 
 /// Octets at the beginning of a message in which its From field is looked for: those of the first look, and
@@ -71,12 +70,11 @@ pub(crate) fn next(tx: &Tx, limit: usize) -> Result<Batch, StoreError> {
          ORDER BY ledger LIMIT ?",
         &[&limit],
     )?;
-    let found = tx.all_with(
+    let found: Vec<Unindexed> = tx.all(
         &format!(
             "{UNINDEXED} WHERE l.n > (SELECT ledger FROM search_progress) ORDER BY l.n LIMIT ?"
         ),
         &[&limit],
-        Unindexed::from_row,
     )?;
     let next: Vec<_> = found
         .into_iter()
@@ -107,22 +105,22 @@ struct Unindexed {
     is_of_stranger: bool,
 }
 
-impl Unindexed {
+impl FromRow for Unindexed {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
-        let facts = row.get::<_, JsonColumn<_>>(1).ok();
-        let circumstances = row.get::<_, Option<JsonColumn<Circumstances>>>(2);
-        let circumstances = circumstances.ok().flatten();
+        let circumstances: Option<Circumstances> = row.get(2).ok().flatten();
         let carrier: Option<i64> = row.get(3)?;
         let size: Option<usize> = row.get(4)?;
         Ok(Self {
             n: row.get(0)?,
-            facts: facts.map(|json| json.0),
-            own_list: circumstances.and_then(|json| json.0.own_list),
+            facts: row.get(1).ok(),
+            own_list: circumstances.and_then(|then| then.own_list),
             content: carrier.zip(size),
             is_of_stranger: row.get(5)?,
         })
     }
+}
 
+impl Unindexed {
     /// Makes the words.
     fn index(self, tx: &Tx) -> Result<Indexed, StoreError> {
         let mut indexed = Indexed {
@@ -228,11 +226,7 @@ fn replace(tx: &Tx, n: i64, words: &mut HashMap<String, i64>) -> Result<(), Stor
         return Ok(());
     }
     tx.run("DELETE FROM search_entry WHERE ledger = ?", &[&n])?;
-    let found = tx.maybe_with(
-        &format!("{UNINDEXED} WHERE l.n = ?"),
-        &[&n],
-        Unindexed::from_row,
-    )?;
+    let found: Option<Unindexed> = tx.maybe(&format!("{UNINDEXED} WHERE l.n = ?"), &[&n])?;
     match found {
         Some(entry) => add(tx, &entry.index(tx)?, words),
         None => Ok(()),

@@ -16,7 +16,7 @@ use crate::store::engine::settings_cache;
 use crate::store::error::readable;
 use crate::store::rows::reason_codes::with_codes;
 use crate::store::rows::shown_facts::ShownFacts;
-use crate::store::sql::sql_types::{JsonColumn, Millis};
+use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{ToSql, Tx};
 use crate::store::{Store, StoreError};
 
@@ -228,18 +228,12 @@ pub(crate) fn simulate(
 
 /// Decides one entry again from its recorded inputs.
 fn decide_again(tx: &Tx, comparison: &Comparison, n: i64) -> Result<Option<Shift>, StoreError> {
-    let found = tx.one::<(
-        JsonColumn<Facts>,
-        Option<JsonColumn<Circumstances>>,
-        JsonColumn<Standing>,
-    )>(
-        "SELECT facts, circumstances, standing FROM ledger WHERE n = ?",
-        &[&n],
-    );
+    let sql = "SELECT facts, circumstances, standing FROM ledger WHERE n = ?";
+    let found = tx.one::<(Facts, Option<Circumstances>, Standing)>(sql, &[&n]);
     let Some((facts, Some(circumstances), standing)) = readable(found)? else {
         return Ok(None);
     };
-    Ok(comparison.decide_again(&facts.0, &circumstances.0, &standing.0))
+    Ok(comparison.decide_again(&facts, &circumstances, &standing))
 }
 
 /// Number of messages in that time, and of those whose decision read the settings.
@@ -308,7 +302,7 @@ fn examples(tx: &Tx, newest: &[(i64, Shift)]) -> Result<Vec<Example>, StoreError
             |row| {
                 Ok(Example {
                     ledger: row.get(0)?,
-                    received_at: row.get::<_, Millis>(1)?.timestamp(),
+                    received_at: row.get(1)?,
                     portal: row.get(2)?,
                     sender: row.get(3)?,
                     subject: row.get::<_, ShownFacts>(4)?.subject,

@@ -62,11 +62,7 @@ impl Store {
             if number == 0 {
                 return Ok(Some(Revision::defaults()));
             }
-            tx.maybe_with(
-                "SELECT * FROM access_revision WHERE number = ?",
-                &[&number],
-                Revision::from_row,
-            )
+            tx.maybe("SELECT * FROM access_revision WHERE number = ?", &[&number])
         })
         .await
     }
@@ -82,13 +78,9 @@ impl Store {
         number: u64,
         limit: usize,
     ) -> Result<Vec<Revision>, StoreError> {
-        let number = i64::try_from(number).unwrap_or(i64::MAX);
         self.read(move |tx| {
-            tx.all_with(
-                "SELECT * FROM access_revision WHERE number < ? ORDER BY number DESC LIMIT ?",
-                &[&number, &limit],
-                Revision::from_row,
-            )
+            let sql = "SELECT * FROM access_revision WHERE number < ? ORDER BY number DESC LIMIT ?";
+            tx.all(sql, &[&number, &limit])
         })
         .await
     }

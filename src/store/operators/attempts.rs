@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Timestamp, TokenHash};
 use crate::store::accounts::verification::Choice;
-use crate::store::sql::sql_types::{JsonColumn, Millis, json};
+use crate::store::sql::sql_types::{Millis, json, json_columns};
 use crate::store::sql::{Tx, insert};
 use crate::store::{Store, StoreError};
 
@@ -26,6 +26,7 @@ pub enum AttemptPurpose {
     /// Verifies the address of the link with this token.
     Verification { token: TokenHash, choice: Choice },
 }
+json_columns!(AttemptPurpose);
 
 fn forget_expired(tx: &Tx, now: Millis) -> Result<(), StoreError> {
     tx.run("DELETE FROM sign_in_attempt WHERE expires_at <= ?", &[&now])?;
@@ -60,12 +61,11 @@ pub(crate) fn find_with_operator(
     hash: TokenHash,
     now: Millis,
 ) -> Result<Option<(i64, AttemptPurpose)>, StoreError> {
-    let found: Option<(i64, JsonColumn<_>)> = tx.maybe(
+    tx.maybe(
         "SELECT operator, purpose FROM sign_in_attempt
          WHERE hash = ? AND operator IS NOT NULL AND expires_at > ?",
         &[&hash, &now],
-    )?;
-    Ok(found.map(|(operator, JsonColumn(purpose))| (operator, purpose)))
+    )
 }
 
 impl Store {
@@ -92,8 +92,7 @@ impl Store {
         self.write(move |work| {
             forget_expired(work.tx, now.into())?;
             let sql = "DELETE FROM sign_in_attempt WHERE hash = ? RETURNING purpose";
-            let taken: Option<JsonColumn<_>> = work.tx.maybe(sql, &[&hash])?;
-            Ok(taken.map(|JsonColumn(purpose)| purpose))
+            work.tx.maybe(sql, &[&hash])
         })
         .await
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, names};
 use crate::store::sql::sql_types::Millis;
 use crate::store::{Store, StoreError};
 
@@ -15,19 +15,11 @@ pub enum Duty {
     OperatorLog,
     Canary,
 }
-
-impl Duty {
-    pub const ALL: [Self; 3] = [Self::Housekeeping, Self::OperatorLog, Self::Canary];
-
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Housekeeping => "housekeeping",
-            Self::OperatorLog => "operator_log",
-            Self::Canary => "canary",
-        }
-    }
-}
+names!(Duty {
+    Housekeeping => "housekeeping",
+    OperatorLog => "operator_log",
+    Canary => "canary",
+});
 
 impl Store {
     /// Takes or renews a duty, for a node that asks again after this time. Returns false if another node holds
@@ -58,7 +50,7 @@ impl Store {
                  ON CONFLICT (name) DO UPDATE SET holder = ?2, held_until = ?3
                  WHERE duty.holder = ?2 OR duty.held_until <= ?4 OR duty.held_until > ?5",
                 &[
-                    &duty.name(),
+                    &duty.as_str(),
                     &holder,
                     &now.plus(lease),
                     &now,
@@ -78,20 +70,18 @@ impl Store {
         let rows: Vec<(String, String)> = self
             .read(move |tx| {
                 // A holder's name begins with that of its node.
-                tx.all_with(
+                tx.all(
                     "SELECT duty.name, node.id FROM duty JOIN node
                          ON node.id <> '' AND substr(duty.holder, 1, length(node.id)) = node.id
                      WHERE duty.held_until > ?",
-                    &[&Millis::from(now)],
-                    |row| Ok((row.get(0)?, row.get(1)?)),
+                    &[&now],
                 )
             })
             .await?;
         // Nodes of other versions may have others.
-        let known = |name: &str| Duty::ALL.into_iter().find(|duty| duty.name() == name);
         let held = rows.into_iter();
         Ok(held
-            .filter_map(|(name, node)| Some((known(&name)?, node)))
+            .filter_map(|(name, node)| Some((Duty::from_name(&name)?, node)))
             .collect())
     }
 

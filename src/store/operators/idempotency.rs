@@ -3,7 +3,7 @@
 
 use crate::domain::{OperatorName, Timestamp};
 use crate::store::operators::keys::n_of;
-use crate::store::sql::sql_types::{JsonColumn, Millis, json};
+use crate::store::sql::sql_types::{Millis, json};
 use crate::store::sql::{Tx, insert};
 use crate::store::{Store, StoreError};
 
@@ -49,7 +49,7 @@ fn find_answer(tx: &Tx, n: i64, asked: &AnswerKey) -> Result<Option<Claimed>, St
                 None => Claimed::Underway,
                 Some(status) => Claimed::Answered(KeptAnswer {
                     status,
-                    head: row.get::<_, JsonColumn<_>>(2)?.0,
+                    head: row.get(2)?,
                     body: row.get(3)?,
                 }),
             })

@@ -6,11 +6,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{
-    Actor, Interface, OperatorName, PasswordHash, Role, Timestamp, TokenHash, TokenScope,
+    Actor, Interface, OperatorName, PasswordHash, Role, Timestamp, TokenHash, TokenScope, names,
 };
 use crate::store::audit::events::NewEvent;
-use crate::store::sql::sql_types::Millis;
-use crate::store::sql::{Row, Tx, insert};
+use crate::store::sql::sql_types::{Millis, from_row, words};
+use crate::store::sql::{Tx, insert};
 use crate::store::{Store, StoreError};
 
 /// An operator as shown in lists.
@@ -26,6 +26,7 @@ pub struct Operator {
     /// `operator:NAME`.
     pub created_by: String,
 }
+from_row!(Operator, row: name, role, sign_in, sessions, tokens, created_at, created_by);
 
 /// Evidence that an operator gives at the login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -38,16 +39,11 @@ pub enum SignInWay {
     Sso,
 }
 
-impl SignInWay {
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Password => "password",
-            Self::PasswordAndCode => "password_and_code",
-            Self::Sso => "sso",
-        }
-    }
-}
+names!(SignInWay {
+    Password => "password",
+    PasswordAndCode => "password_and_code",
+    Sso => "sso",
+});
 
 /// Credentials that replace the password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,14 +54,8 @@ pub enum KeyKind {
     Token,
 }
 
-impl KeyKind {
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Session => "session",
-            Self::Token => "token",
-        }
-    }
-}
+names!(KeyKind { Session => "session", Token => "token" });
+words!(SignInWay, KeyKind);
 
 /// A key to be created.
 #[derive(Debug, Clone, Copy)]
@@ -114,7 +104,7 @@ pub(crate) fn insert_key(
         operator_key {
             hash: key.hash,
             operator: n,
-            kind: key.kind.as_str(),
+            kind: key.kind,
             role: key.role,
             created_at: now,
             expires_at: Millis::from(key.expires_at)
@@ -127,37 +117,21 @@ pub(crate) fn insert_key(
     NewEvent::new(event).detail(detail).record(tx, by, now)
 }
 
-fn read_operator(row: &Row) -> Result<Operator, StoreError> {
-    let issuer: Option<String> = row.get("issuer")?;
-    let code_since: Option<Millis> = row.get("totp_confirmed_at")?;
-    Ok(Operator {
-        name: row.get("name")?,
-        role: row.get("role")?,
-        sign_in: match (issuer, code_since) {
-            (Some(_), _) => SignInWay::Sso,
-            (None, Some(_)) => SignInWay::PasswordAndCode,
-            (None, None) => SignInWay::Password,
-        },
-        sessions: row.get("sessions")?,
-        tokens: row.get("tokens")?,
-        created_at: row.get::<_, Millis>("created_at")?.timestamp(),
-        created_by: row.get("created_by")?,
-    })
-}
-
 impl Store {
     /// Operators in the order of their names.
     pub async fn operators(&self, now: Timestamp) -> Result<Vec<Operator>, StoreError> {
         self.read(move |tx| {
-            tx.all_with(
-                "SELECT o.name, o.role, o.issuer, o.totp_confirmed_at, o.created_at, o.created_by,
+            tx.all(
+                "SELECT o.name, o.role, o.created_at, o.created_by,
+                     CASE WHEN o.issuer IS NOT NULL THEN 'sso'
+                         WHEN o.totp_confirmed_at IS NOT NULL THEN 'password_and_code'
+                         ELSE 'password' END AS sign_in,
                      count(k.hash) FILTER (WHERE k.kind = 'session') AS sessions,
                      count(k.hash) FILTER (WHERE k.kind = 'token') AS tokens
                  FROM operator AS o
                  LEFT JOIN operator_key AS k ON k.operator = o.n AND k.expires_at > ?
                  GROUP BY o.n ORDER BY o.name",
-                &[&Millis::from(now)],
-                read_operator,
+                &[&now],
             )
         })
         .await

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::Timestamp;
-use crate::store::sql::sql_types::Millis;
-use crate::store::sql::{Row, Tx};
+use crate::store::sql::Tx;
+use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::{MAX_CLOCK_OFFSET, Store, StoreError};
 
 /// A node, as it recorded itself last.
@@ -39,27 +39,15 @@ const ALONE: Duration = Duration::from_mins(15);
 
 /// All nodes, by name.
 pub(crate) fn all(tx: &Tx) -> Result<Vec<Node>, StoreError> {
-    let sql = "SELECT * FROM node ORDER BY name, id";
-    tx.all_with(sql, &[], Node::from_row)
+    tx.all("SELECT * FROM node ORDER BY name, id", &[])
 }
 
-impl Node {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        let sections: Option<String> = row.get("sections")?;
-        let sections = sections.unwrap_or_default();
-        Ok(Self {
-            id: row.get("id")?,
-            name: row.get("name")?,
-            version: row.get("version")?,
-            configuration: row.get("configuration")?,
-            // Written by nodes of other versions, too.
-            sections: serde_json::from_str(&sections).unwrap_or_default(),
-            clock_offset: row.get("clock_offset")?,
-            started_at: row.get::<_, Millis>("started_at")?.timestamp(),
-            seen_at: row.get::<_, Millis>("seen_at")?.timestamp(),
-        })
-    }
-}
+from_row!(
+    Node, row: id, name, version, configuration,
+    // Written by nodes of other versions, too.
+    sections = serde_json::from_str(row.value("sections")?.text_or_empty()).unwrap_or_default(),
+    clock_offset, started_at, seen_at,
+);
 
 impl Store {
     /// Records this node, and forgets nodes that were not seen for a week. Returns the record that it replaced, if
@@ -75,7 +63,7 @@ impl Store {
             let offset = driver.clock_offset();
             let (tx, seen) = (work.tx, Millis::from(node.seen_at).behind(offset));
             let sql = "SELECT * FROM node WHERE id = ?";
-            let replaced = tx.maybe_with(sql, &[&node.id], Node::from_row)?;
+            let replaced: Option<Node> = tx.maybe(sql, &[&node.id])?;
             let started = Millis::from(node.started_at);
             let sections = serde_json::to_string(&node.sections).unwrap_or_default();
             let replaced = replaced.filter(|other| {

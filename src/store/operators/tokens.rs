@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::domain::{Actor, OperatorName, Role, Timestamp, TokenHash, TokenScope};
 use crate::store::audit::events::NewEvent;
 use crate::store::operators::keys::{KeyKind, n_of};
-use crate::store::sql::sql_types::Millis;
+use crate::store::sql::sql_types::from_row;
 use crate::store::{Store, StoreError};
 
 /// A token or a session as shown in lists.
@@ -27,6 +27,9 @@ pub struct IssuedToken {
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
 }
+from_row!(
+    IssuedToken, row: id = id_of(row.get("id")?), operator, role, scope, note, created_at, expires_at,
+);
 
 impl IssuedToken {
     /// Id of the token with this hash: 40 bits of it, so that no two tokens of one installation have the
@@ -80,24 +83,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<IssuedToken>, StoreError> {
         self.read(move |tx| {
-            tx.all_with(
-                "SELECT substr(k.hash, 1, 5), o.name, k.role, k.note, k.created_at,
+            tx.all(
+                "SELECT substr(k.hash, 1, 5) AS id, o.name AS operator, k.role, k.note, k.created_at,
                      k.expires_at, k.scope
                  FROM operator_key AS k JOIN operator AS o ON o.n = k.operator
                  WHERE k.kind = ?3 AND k.expires_at > ?1 AND (CAST(?2 AS text) IS NULL OR o.name = ?2)
                  ORDER BY k.created_at DESC, k.hash",
-                &[&Millis::from(now), &of, &kind.as_str()],
-                |row| {
-                    Ok(IssuedToken {
-                        id: id_of(row.get(0)?),
-                        operator: row.get(1)?,
-                        role: row.get(2)?,
-                        note: row.get(3)?,
-                        created_at: row.get::<_, Millis>(4)?.timestamp(),
-                        expires_at: row.get::<_, Millis>(5)?.timestamp(),
-                        scope: row.get(6)?,
-                    })
-                },
+                &[&now, &of, &kind],
             )
         })
         .await

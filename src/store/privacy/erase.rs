@@ -7,7 +7,8 @@
 //! it. Later mail from the address is mail from an unknown sender.
 use serde::Serialize;
 
-use crate::domain::{Actor, EmailAddress, RequestState, Timestamp, Transition};
+use crate::domain::{Actor, EmailAddress, Envelope, RequestState, Timestamp, Transition};
+use crate::mail::Facts;
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::engine::vacuum::shorten;
@@ -19,7 +20,7 @@ use crate::store::privacy::pseudonym::{
 use crate::store::requests::transitions;
 use crate::store::rows::account_rows::{AccountRow, find_account};
 use crate::store::rows::unwanted_content::drop_content;
-use crate::store::sql::sql_types::{JsonColumn, Millis, json};
+use crate::store::sql::sql_types::{Millis, json};
 use crate::store::verification::rate_limits::forget_claims;
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Store, StoreError, Topic};
@@ -114,17 +115,8 @@ impl Work<'_> {
     /// Rewrites the entry under the pseudonym; an entry by another author only loses its content.
     fn rewrite(&self, n: i64, pseudonym: Option<&Pseudonym>) -> Result<(), StoreError> {
         let tx = self.tx;
-        let found = tx.maybe_with(
-            "SELECT facts, envelope, recipient FROM ledger WHERE n = ?",
-            &[&n],
-            |row| {
-                Ok((
-                    row.get::<_, JsonColumn<_>>(0)?.0,
-                    row.get::<_, JsonColumn<_>>(1)?.0,
-                    row.get::<_, String>(2)?,
-                ))
-            },
-        );
+        let sql = "SELECT facts, envelope, recipient FROM ledger WHERE n = ?";
+        let found = tx.maybe::<(Facts, Envelope, String)>(sql, &[&n]);
         let Some(found) = readable(found)? else {
             // The content of a damaged entry is unknown, so all of it is deleted.
             tx.run("DELETE FROM ledger WHERE n = ?", &[&n])?;

@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 
 use crate::domain::{EmailAddress, LedgerId, PortalName, RequestState, Timestamp};
 use crate::store::rows::account_rows::find_account;
-use crate::store::sql::sql_types::Millis;
-use crate::store::sql::{Row, Tx};
+use crate::store::sql::Tx;
+use crate::store::sql::sql_types::from_row;
 use crate::store::{Store, StoreError};
 
 /// Summary of the data stored about an address.
@@ -44,18 +44,7 @@ pub struct PersonEvent {
     pub ledger: Option<LedgerId>,
     pub detail: Option<String>,
 }
-
-impl PersonEvent {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            at: row.get::<_, Millis>(0)?.timestamp(),
-            event: row.get(1)?,
-            actor: row.get(2)?,
-            ledger: row.get(3)?,
-            detail: row.get(4)?,
-        })
-    }
-}
+from_row!(PersonEvent, row: at, event, actor, ledger, detail);
 
 /// Entries of messages that the person wrote, and entries about mail to the person.
 #[derive(Debug, Default)]
@@ -144,19 +133,19 @@ fn search_words(tx: &Tx, address: &EmailAddress) -> Result<Vec<String>, StoreErr
 fn events(tx: &Tx, address: &EmailAddress) -> Result<Vec<PersonEvent>, StoreError> {
     let mut events = Vec::new();
     let mut take = |sql: &str, n: i64| -> Result<(), StoreError> {
-        events.extend(tx.all_with(sql, &[&n], PersonEvent::from_row)?);
+        events.extend(tx.all::<PersonEvent>(sql, &[&n])?);
         Ok(())
     };
     if let Some(account) = find_account(tx, &address.key())? {
         take(
-            "SELECT e.at, e.name, e.actor, l.id, e.detail
+            "SELECT e.at, e.name AS event, e.actor, l.id AS ledger, e.detail
              FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger WHERE e.account = ?",
             account.n,
         )?;
     }
     for n in entries(tx, address)?.own {
         take(
-            "SELECT e.at, e.name, e.actor, l.id, e.detail
+            "SELECT e.at, e.name AS event, e.actor, l.id AS ledger, e.detail
              FROM event AS e JOIN ledger AS l ON l.n = e.ledger
              WHERE e.ledger = ? AND e.account IS NULL",
             n,

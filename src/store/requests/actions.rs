@@ -58,15 +58,12 @@ const SHOWN: &str = "SELECT l.id, a.address, a.id AS account_id, r.portal, r.sta
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account";
 
 fn read_request(row: &Row) -> Result<Request, StoreError> {
-    let ledger: LedgerId = row.get("id")?;
     let state: RequestState = row.get("state")?;
     let facts: ShownFacts = row.get("facts")?;
-    let time = |column: &str| -> Result<Option<Timestamp>, StoreError> {
-        Ok(row.get::<_, Option<Millis>>(column)?.map(Millis::timestamp))
-    };
+    let due_at: Option<Timestamp> = row.get("due_at")?;
     Ok(Request {
-        id: RequestId::from_bytes(ledger.to_bytes()),
-        ledger,
+        id: row.get("id")?,
+        ledger: row.get("id")?,
         account: row.get("address")?,
         account_id: row.get("account_id")?,
         portal: row.get("portal")?,
@@ -74,11 +71,11 @@ fn read_request(row: &Row) -> Result<Request, StoreError> {
         subject: facts.subject,
         message_id: facts.message_id,
         size: row.get("size")?,
-        received_at: row.get::<_, Millis>("received_at")?.timestamp(),
-        released_at: time("released_at")?,
-        settled_at: time("settled_at")?,
+        received_at: row.get("received_at")?,
+        released_at: row.get("released_at")?,
+        settled_at: row.get("settled_at")?,
         attempts: row.get("attempts")?,
-        next_attempt_at: time("due_at")?.filter(|_| state == RequestState::Released),
+        next_attempt_at: due_at.filter(|_| state == RequestState::Released),
         last_error: row.get("last_error")?,
         failing: row.get("passed")?,
     })

@@ -25,7 +25,7 @@ use crate::store::claims::leases::{
 };
 use crate::store::requests::transitions;
 use crate::store::rows::entry_ids::id_of;
-use crate::store::sql::sql_types::{JsonColumn, Millis};
+use crate::store::sql::sql_types::{Millis, json_columns};
 use crate::store::sql::{Row, Tx};
 use crate::store::verification::mail_claims;
 use crate::store::{Store, StoreError, Topic};
@@ -94,6 +94,8 @@ struct ToldCircumstances {
     enforcement: Enforcement,
 }
 
+json_columns!(ToldFacts, ToldCircumstances);
+
 pub(crate) const CLAIMED: &str = "SELECT l.id, l.recipient, l.envelope, l.received_at,
      l.facts, l.circumstances, r.portal, r.size, r.attempts, r.released_at, r.released_by,
      r.sender_named,
@@ -102,17 +104,15 @@ pub(crate) const CLAIMED: &str = "SELECT l.id, l.recipient, l.envelope, l.receiv
      WHERE r.ledger = ?";
 
 pub(crate) fn read_claim(row: &Row, lease: &Lease) -> Result<Claim, StoreError> {
-    let ledger: LedgerId = row.get("id")?;
     let verified_by: Option<String> = row.get("verified_by")?;
     let verified_at: Option<Millis> = row.get("verified_at")?;
     let released_by: String = row.get("released_by")?;
     let released_at: Millis = row.get("released_at")?;
     let operator = Actor::operator_name(&released_by).map(str::to_owned);
     let received_at: Millis = row.get("received_at")?;
-    let JsonColumn(facts): JsonColumn<ToldFacts> = row.get("facts")?;
-    let circumstances: Option<JsonColumn<ToldCircumstances>> = row.get("circumstances")?;
-    let is_enforced =
-        |told: JsonColumn<ToldCircumstances>| told.0.enforcement == Enforcement::Enforce;
+    let facts: ToldFacts = row.get("facts")?;
+    let circumstances: Option<ToldCircumstances> = row.get("circumstances")?;
+    let is_enforced = |told: ToldCircumstances| told.enforcement == Enforcement::Enforce;
     // A rule releases what it accepts when it comes. A retry releases it again, and makes no verification
     // since then one of this request.
     let covered_until = match &*released_by {
@@ -121,20 +121,20 @@ pub(crate) fn read_claim(row: &Row, lease: &Lease) -> Result<Claim, StoreError> 
     };
     let counts = operator.is_none() && verified_at.is_some_and(|at| at <= covered_until);
     Ok(Claim {
-        request: RequestId::from_bytes(ledger.to_bytes()),
+        request: row.get("id")?,
         lease: lease.clone(),
-        ledger,
+        ledger: row.get("id")?,
         portal: row.get("portal")?,
         account: row.get("account_id")?,
         address: row.get("address")?,
         kind: row.get("kind")?,
-        groups: row.get::<_, JsonColumn<_>>("groups")?.0,
+        groups: row.get("groups")?,
         verified: verified_by
             .zip(verified_at.map(Millis::timestamp))
             .filter(|_| counts),
         released_by: operator,
         sender_named: row.get("sender_named")?,
-        envelope: row.get::<_, JsonColumn<_>>("envelope")?.0,
+        envelope: row.get("envelope")?,
         authentication: facts.authentication,
         authentication_enforced: circumstances.is_some_and(is_enforced),
         recipient: row.get("recipient")?,

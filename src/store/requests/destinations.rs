@@ -7,7 +7,7 @@ use crate::domain::{Actor, DestinationName, PortalName, Timestamp};
 use crate::store::audit::calls_without_account;
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
-use crate::store::sql::sql_types::Millis;
+use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::{Row, Tx};
 use crate::store::{Store, StoreError, Topic};
 
@@ -23,6 +23,7 @@ pub struct DownDestination {
     pub next_try_at: Timestamp,
     pub last_error: String,
 }
+from_row!(DownDestination, row: name, since, next_try_at, last_error);
 
 /// Work that waits for a destination or hook. For queues of more than a thousand accounts it is an estimate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,11 +45,9 @@ impl WaitingWork {
     }
 
     fn add_row(&mut self, row: &Row) -> Result<(), StoreError> {
-        let due: Millis = row.get("due_at")?;
-        let since: Millis = row.get("released_at")?;
         self.add(Self {
-            oldest: Some(since.timestamp()),
-            next_attempt_at: Some(due.timestamp()),
+            oldest: Some(row.get("released_at")?),
+            next_attempt_at: Some(row.get("due_at")?),
             last_error: row.get("last_error")?,
         });
         Ok(())
@@ -108,18 +107,10 @@ impl Store {
     /// Destinations and hooks that are down, by name.
     pub async fn down_destinations(&self) -> Result<Vec<DownDestination>, StoreError> {
         self.read(|tx| {
-            tx.all_with(
-                "SELECT destination, since, next_try_at, last_error FROM down_destination
+            tx.all(
+                "SELECT destination AS name, since, next_try_at, last_error FROM down_destination
                  ORDER BY destination",
                 &[],
-                |row| {
-                    Ok(DownDestination {
-                        name: row.get(0)?,
-                        since: row.get::<_, Millis>(1)?.timestamp(),
-                        next_try_at: row.get::<_, Millis>(2)?.timestamp(),
-                        last_error: row.get(3)?,
-                    })
-                },
             )
         })
         .await

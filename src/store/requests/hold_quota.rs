@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use crate::config::Quota;
 use crate::domain::Timestamp;
-use crate::domain::{Actor, LedgerId, PortalName, Reason, RequestId};
+use crate::domain::{Actor, PortalName, Reason, RequestId};
 use crate::mail::Facts;
 use crate::store::StoreError;
 use crate::store::audit::events::NewEvent;
@@ -20,8 +20,8 @@ use crate::store::rows::copies::{Likeness, find_original};
 use crate::store::rows::dropped_content::{count_if_unwanted, uncount};
 use crate::store::rows::keys::{copy_key, octets, repeat_key};
 use crate::store::rows::shown_facts::ShownFacts;
-use crate::store::sql::sql_types::{JsonColumn, JsonFields, Millis, json};
-use crate::store::sql::{FromRow, Row, Tx, insert};
+use crate::store::sql::sql_types::{JsonFields, Millis, from_row, json};
+use crate::store::sql::{FromRow, Tx, insert};
 
 /// A held request as its sender sees it before releasing it.
 #[derive(Debug, Clone)]
@@ -31,6 +31,9 @@ pub struct WaitingRequest {
     pub subject: Option<String>,
     pub received_at: Timestamp,
 }
+from_row!(
+    WaitingRequest, row: id, portal, subject = row.get::<_, ShownFacts>("facts")?.subject, received_at,
+);
 
 /// A dropped message that its sender may restore while verifying the address.
 #[derive(Debug, Clone)]
@@ -42,14 +45,7 @@ pub struct Offer {
     /// is restored only if they select it.
     pub discarded: bool,
 }
-
-/// Number and size of the held requests of an account.
-struct Held {
-    requests: i64,
-    bytes: i64,
-    unauthenticated_requests: i64,
-    unauthenticated_bytes: i64,
-}
+from_row!(Offer, row: request = WaitingRequest::from_row(row)?, authenticated, discarded = false);
 
 /// The room that the quota leaves for another request of `size` octets.
 pub(crate) struct Room {
@@ -59,33 +55,22 @@ pub(crate) struct Room {
 }
 
 pub(crate) fn room(tx: &Tx, account: i64, size: u64, quota: Quota) -> Result<Room, StoreError> {
-    let held = tx.one_with(
+    // Of all held requests, and of the unauthenticated ones.
+    let (requests, bytes, forgeable_requests, forgeable_bytes): (i64, i64, i64, i64) = tx.one(
         "SELECT count(*), CAST(coalesce(sum(size), 0) AS bigint),
                  count(*) FILTER (WHERE authenticated = 0),
                  CAST(coalesce(sum(size) FILTER (WHERE authenticated = 0), 0) AS bigint)
              FROM request WHERE account = ? AND state = 'held'",
         &[&account],
-        |row| {
-            Ok(Held {
-                requests: row.get(0)?,
-                bytes: row.get(1)?,
-                unauthenticated_requests: row.get(2)?,
-                unauthenticated_bytes: row.get(3)?,
-            })
-        },
     )?;
     let full = |requests: i64, bytes: i64| {
         requests >= i64::from(quota.requests)
             || bytes.saturating_add(octets(size)) > octets(quota.bytes)
     };
-    let quota_reached = full(held.requests, held.bytes);
+    let quota_reached = full(requests, bytes);
     Ok(Room {
         quota_reached,
-        can_replace: quota_reached
-            && !full(
-                held.requests - held.unauthenticated_requests,
-                held.bytes - held.unauthenticated_bytes,
-            ),
+        can_replace: quota_reached && !full(requests - forgeable_requests, bytes - forgeable_bytes),
     })
 }
 
@@ -118,7 +103,7 @@ fn replace(
         ))
         .record(tx, &Actor::Daemon, case.now)?;
     tx.run("DELETE FROM request WHERE ledger = ?", &[&n])?;
-    let mut standing = recorded_standing(tx, n)?;
+    let mut standing: JsonFields = tx.one(STANDING, &[&n])?;
     standing.set("account", &case.full)?;
     tx.run(
         "UPDATE ledger SET verdict = 'dropped', rule = ?2, forget_at = ?3, standing = ?4
@@ -138,11 +123,7 @@ fn replace(
 }
 
 /// The standing with which an entry was decided.
-fn recorded_standing(tx: &Tx, n: i64) -> Result<JsonFields, StoreError> {
-    let standing: JsonColumn<JsonFields> =
-        tx.one("SELECT standing FROM ledger WHERE n = ?", &[&n])?;
-    Ok(standing.0)
-}
+const STANDING: &str = "SELECT standing FROM ledger WHERE n = ?";
 
 /// A message that the quota dropped.
 pub(crate) struct QuotaDropped {
@@ -216,21 +197,7 @@ pub(crate) fn offers(tx: &Tx, account: i64, now: Millis) -> Result<Vec<(i64, Off
              JOIN content AS c ON c.ledger = coalesce(l.message, l.n)
          WHERE o.account = ? AND l.forget_at > ? ORDER BY l.n",
         &[&account, &now],
-        |row| {
-            let ledger: LedgerId = row.get(1)?;
-            let facts: ShownFacts = row.get(3)?;
-            let offer = Offer {
-                request: WaitingRequest {
-                    id: RequestId::from_bytes(ledger.to_bytes()),
-                    portal: row.get(2)?,
-                    subject: facts.subject,
-                    received_at: row.get::<_, Millis>(4)?.timestamp(),
-                },
-                authenticated: row.get(5)?,
-                discarded: false,
-            };
-            Ok((row.get(0)?, offer))
-        },
+        |row| Ok((row.get("n")?, Offer::from_row(row)?)),
     )
 }
 
@@ -242,18 +209,7 @@ struct OfferedMessage {
     received_at: Millis,
     authenticated: bool,
 }
-
-impl FromRow for OfferedMessage {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            facts: row.get::<_, JsonColumn<_>>(0)?.0,
-            portal: row.get(1)?,
-            sender: row.get(2)?,
-            received_at: row.get(3)?,
-            authenticated: row.get(4)?,
-        })
-    }
-}
+from_row!(OfferedMessage, row: facts, portal, sender, received_at, authenticated);
 
 impl OfferedMessage {
     fn find(tx: &Tx, n: i64) -> Result<Self, StoreError> {
@@ -305,7 +261,7 @@ pub(crate) fn take_back(
     if find_original(tx, &like, Some(n))?.is_some() {
         return Ok(false);
     }
-    let mut standing = recorded_standing(tx, n)?;
+    let mut standing: JsonFields = tx.one(STANDING, &[&n])?;
     standing.set_in("account", "quota_reached", false);
     tx.run(
         "UPDATE ledger SET verdict = 'held', rule = ?2, forget_at = NULL, copy_key = ?3,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::access::Original;
-use crate::domain::{Actor, PortalName, Reason, RequestId};
+use crate::domain::{Actor, PortalName, Reason};
 use crate::mail::{Facts, Fingerprint};
 use crate::store::StoreError;
 use crate::store::audit::events::NewEvent;
@@ -21,7 +21,7 @@ use crate::store::rows::dropped_content::count_if_unwanted;
 use crate::store::rows::keys::octets;
 use crate::store::rows::unwanted_content::drop_unwanted;
 use crate::store::sql::Tx;
-use crate::store::sql::sql_types::{JsonColumn, JsonFields, Millis, json};
+use crate::store::sql::sql_types::{JsonFields, Millis, json, json_columns};
 
 /// Time within which the same message counts as a copy.
 const COPY_WITHIN: Duration = Duration::from_hours(7 * 24);
@@ -54,6 +54,7 @@ struct Identity {
     date: Option<String>,
     fingerprint: Fingerprint,
 }
+json_columns!(Identity);
 
 impl Identity {
     fn is_of(&self, facts: &Facts) -> bool {
@@ -94,19 +95,18 @@ pub(crate) fn find_original(
         ],
         &mut |row| {
             // A damaged entry is not known to be the same message.
-            let identity: Option<JsonColumn<Identity>> = readable(row.get(5))?;
-            if !identity.is_some_and(|identity| identity.0.is_of(like.facts)) {
+            let identity: Option<Identity> = readable(row.get(5))?;
+            if !identity.is_some_and(|identity| identity.is_of(like.facts)) {
                 return Ok(ControlFlow::Continue(()));
             }
-            let ledger: crate::domain::LedgerId = row.get(1)?;
             let has_request: bool = row.get(3)?;
             let held: Option<bool> = row.get(4)?;
             found = Some(Earlier {
                 n: row.get(0)?,
                 original: Original {
-                    ledger,
+                    ledger: row.get(1)?,
                     verdict: row.get(2)?,
-                    request: has_request.then(|| RequestId::from_bytes(ledger.to_bytes())),
+                    request: has_request.then(|| row.get(1)).transpose()?,
                 },
                 held_unauthenticated: held.unwrap_or(false),
             });
@@ -125,7 +125,7 @@ pub(crate) fn upgrade(
     facts: &Facts,
     now: Millis,
 ) -> Result<(), StoreError> {
-    let (before, JsonColumn(mut recorded)): (i64, JsonColumn<JsonFields>) = tx.one(
+    let (before, mut recorded): (i64, JsonFields) = tx.one(
         "SELECT coalesce(message, n), facts FROM ledger WHERE n = ?",
         &[&original],
     )?;

@@ -1,16 +1,19 @@
 //! Column types: ids as 16 octets, times as milliseconds, enums as words, structures as compact JSON.
 
-use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::value::Bind;
 use super::{FromSql, SqlValue, ToSql};
+use crate::access::{AccessSettings, Circumstances, Standing};
 use crate::domain::{
-    AccountId, Actor, DestinationName, EmailAddress, HookCallId, Kind, LedgerId, MailId,
-    OperatorName, Origin, PortalName, RequestId, RequestState, Role, Status, Timestamp, TokenHash,
-    TokenScope, UserId, Verdict,
+    AccountId, Actor, DestinationName, EmailAddress, Envelope, EventPattern, HookCallId, Kind,
+    LedgerId, MailId, OperatorName, Origin, PortalName, RequestId, RequestState, Role, Status,
+    Timestamp, TokenHash, TokenScope, UserId, Verdict,
 };
 use crate::domain::{MailCause, MailKind};
+use crate::mail::Facts;
 use crate::store::StoreError;
 
 macro_rules! ids {
@@ -30,21 +33,28 @@ macro_rules! ids {
 }
 ids!(LedgerId, AccountId, HookCallId, MailId, RequestId, UserId);
 
+/// Enums whose columns have the names of their values.
 macro_rules! words {
     ($($word:ty),+) => {$(
-        impl ToSql for $word {
-            fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-                bind(SqlValue::Text(self.as_str()))
+        impl $crate::store::sql::ToSql for $word {
+            fn bind(
+                &self,
+                bind: &mut $crate::store::sql::Bind<'_>,
+            ) -> Result<(), $crate::store::StoreError> {
+                bind($crate::store::sql::SqlValue::Text(self.as_str()))
             }
         }
 
-        impl FromSql for $word {
-            fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+        impl $crate::store::sql::FromSql for $word {
+            fn from_sql(
+                value: $crate::store::sql::SqlValue<'_>,
+            ) -> Result<Self, $crate::store::StoreError> {
                 Self::from_name(value.text()?).ok_or_else(|| value.mismatch("a value of its column"))
             }
         }
     )+};
 }
+pub(crate) use words;
 words!(
     TokenScope,
     Kind,
@@ -144,6 +154,18 @@ impl FromSql for Millis {
     }
 }
 
+impl ToSql for Timestamp {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+        Millis::from(*self).bind(bind)
+    }
+}
+
+impl FromSql for Timestamp {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+        Millis::from_sql(value).map(Millis::timestamp)
+    }
+}
+
 /// Encodes a structure for a column.
 pub(crate) fn json(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Other(error.to_string()))
@@ -171,13 +193,51 @@ impl JsonFields {
     }
 }
 
-/// A column with a JSON structure.
-pub(crate) struct JsonColumn<T>(pub(crate) T);
+/// Types whose columns have JSON.
+macro_rules! json_columns {
+    ($($type:ty),+ $(,)?) => {$(
+        impl $crate::store::sql::FromSql for $type {
+            fn from_sql(
+                value: $crate::store::sql::SqlValue<'_>,
+            ) -> Result<Self, $crate::store::StoreError> {
+                serde_json::from_str(value.text()?)
+                    .map_err(|error| $crate::store::StoreError::DamagedRow(error.to_string()))
+            }
+        }
+    )+};
+}
+pub(crate) use json_columns;
+json_columns!(
+    AccessSettings,
+    Circumstances,
+    Envelope,
+    Facts,
+    JsonFields,
+    Standing,
+    Vec<EventPattern>,
+    Vec<String>,
+    Vec<(String, String)>,
+);
 
-impl<T: DeserializeOwned> FromSql for JsonColumn<T> {
+impl<T: FromSql> FromSql for Arc<T> {
     fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
-        serde_json::from_str(value.text()?)
-            .map(Self)
-            .map_err(|error| StoreError::DamagedRow(error.to_string()))
+        T::from_sql(value).map(Self::new)
     }
 }
+
+/// Reads a struct from a row: each field from the column of its name, or by an expression in which `row` is the
+/// row: `from_row!(SentMail, row: created_at, kind = row.get::<_, MailKind>("kind")?.as_str(), state);`
+macro_rules! from_row {
+    ($type:ty, $row:ident: $($field:ident $(= $value:expr)?),+ $(,)?) => {
+        impl $crate::store::sql::FromRow for $type {
+            fn from_row(
+                $row: &$crate::store::sql::Row,
+            ) -> Result<Self, $crate::store::StoreError> {
+                Ok(Self { $($field: from_row!(@field $row $field $($value)?)),+ })
+            }
+        }
+    };
+    (@field $row:ident $field:ident) => { $row.get(stringify!($field))? };
+    (@field $row:ident $field:ident $value:expr) => { $value };
+}
+pub(crate) use from_row;

@@ -1,5 +1,6 @@
 //! Cursors of lists in the order of time.
 
+use super::Row;
 use super::page_builder::unknown_cursor;
 use super::sql_types::Millis;
 use crate::store::{Page, StoreError};
@@ -12,6 +13,12 @@ pub(in crate::store) struct TimePlace {
 }
 
 impl TimePlace {
+    /// Place of a row by its column `n` and that of its time.
+    pub(in crate::store) fn of_row(row: &Row, time: &str) -> Result<Self, StoreError> {
+        let (at, n) = (row.get(time)?, row.get("n")?);
+        Ok(Self { at, n })
+    }
+
     /// Place of the last row of the page before.
     pub(in crate::store) fn before(page: &Page) -> Result<Option<Self>, StoreError> {
         page.after.as_deref().map(Self::read).transpose()

@@ -10,7 +10,6 @@ use crate::access::{Circumstances, Standing};
 use crate::domain::{EmailAddress, Envelope, LedgerId};
 use crate::mail::Facts;
 use crate::store::rows::reason_codes::with_codes;
-use crate::store::sql::sql_types::JsonColumn;
 use crate::store::sql::{FromSql, Row, SqlValue, Tx};
 use crate::store::{Store, StoreError};
 
@@ -322,15 +321,15 @@ fn check_rows(tx: &Tx) -> Result<Vec<Violation>, StoreError> {
     check(
         "SELECT id, facts, envelope, standing, circumstances, recipient FROM ledger",
         |row| {
-            damage::<JsonColumn<Facts>>(row, 1)
-                .or_else(|| damage::<JsonColumn<Envelope>>(row, 2))
-                .or_else(|| damage::<JsonColumn<Standing>>(row, 3))
-                .or_else(|| damage::<Option<JsonColumn<Circumstances>>>(row, 4))
+            damage::<Facts>(row, 1)
+                .or_else(|| damage::<Envelope>(row, 2))
+                .or_else(|| damage::<Standing>(row, 3))
+                .or_else(|| damage::<Option<Circumstances>>(row, 4))
                 .or_else(|| damage::<String>(row, 5))
         },
     )?;
     check("SELECT id, groups, address FROM account", |row| {
-        damage::<JsonColumn<Vec<String>>>(row, 1).or_else(|| damage::<EmailAddress>(row, 2))
+        damage::<Vec<String>>(row, 1).or_else(|| damage::<EmailAddress>(row, 2))
     })?;
     Ok(violations)
 }

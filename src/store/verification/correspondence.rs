@@ -3,9 +3,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{AccountId, EmailAddress, MailKind, PortalName, QueuedMailState, Timestamp};
-use crate::store::sql::sql_types::Millis;
+use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::time_place::TimePlace;
-use crate::store::sql::{Conditions, Row, Tx};
+use crate::store::sql::{Conditions, FromRow, Tx};
 use crate::store::{Listed, Page, Store, StoreError};
 
 /// One verification mail and its state.
@@ -25,30 +25,16 @@ pub struct SentMail {
     pub last_error: Option<String>,
 }
 
-impl SentMail {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        let instant = |column: &str| -> Result<Option<Timestamp>, StoreError> {
-            Ok(row.get::<_, Option<Millis>>(column)?.map(Millis::timestamp))
-        };
-        Ok(Self {
-            created_at: row.get::<_, Millis>("created_at")?.timestamp(),
-            kind: row.get::<_, MailKind>("kind")?.as_str(),
-            state: row.get("state")?,
-            portal: row.get("portal")?,
-            due_at: instant("due_at")?,
-            settled_at: instant("settled_at")?,
-            attempts: row.get("attempts")?,
-            last_error: row.get("last_error")?,
-        })
-    }
-}
+from_row!(
+    SentMail, row: created_at, kind = row.get::<_, MailKind>("kind")?.as_str(), state, portal, due_at,
+    settled_at, attempts, last_error,
+);
 
 fn mail_to(tx: &Tx, key: &str, limit: usize) -> Result<Vec<SentMail>, StoreError> {
-    tx.all_with(
+    tx.all(
         "SELECT created_at, kind, state, portal, due_at, settled_at, attempts, last_error
          FROM letter WHERE account = (SELECT n FROM account WHERE key = ?) ORDER BY n DESC LIMIT ?",
         &[&key, &limit],
-        SentMail::from_row,
     )
 }
 
@@ -72,6 +58,7 @@ pub struct QueuedMail {
     #[serde(flatten)]
     pub mail: SentMail,
 }
+from_row!(QueuedMail, row: account, address, mail = SentMail::from_row(row)?);
 
 /// Waiting mail to list.
 #[derive(Debug, Clone, Default)]
@@ -159,23 +146,15 @@ pub(crate) fn queued_mail(
     }
     wanted.bind(":limit", &rows_wanted);
     let sql = format!(
-        "SELECT l.n, a.id, a.address, l.created_at, l.kind, l.state, l.portal, l.due_at, l.settled_at,
+        "SELECT l.n, a.id AS account, a.address, l.created_at, l.kind, l.state, l.portal, l.due_at, l.settled_at,
              l.attempts, l.last_error
          FROM letter AS l INDEXED BY {index} JOIN account AS a ON a.n = l.account
          WHERE l.due_at IS NOT NULL AND {} ORDER BY l.{column}, l.n LIMIT :limit",
         wanted.sql()
     );
     let rows = wanted.all_with(tx, &sql, |row| {
-        let place = TimePlace {
-            at: row.get(column)?,
-            n: row.get("n")?,
-        };
-        let mail = QueuedMail {
-            account: row.get("id")?,
-            address: row.get("address")?,
-            mail: SentMail::from_row(row)?,
-        };
-        Ok((mail, place.cursor()))
+        let cursor = TimePlace::of_row(row, column)?.cursor();
+        Ok((QueuedMail::from_row(row)?, cursor))
     })?;
     Ok(Listed::cut(rows, limit))
 }

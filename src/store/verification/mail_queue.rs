@@ -12,8 +12,8 @@ use crate::store::claims::holder::Holder;
 use crate::store::claims::leases::VERIFICATION_MAILS;
 use crate::store::error::readable;
 use crate::store::rows::account_rows::{AccountRow, account_by_number};
-use crate::store::sql::sql_types::Millis;
-use crate::store::sql::{FromRow, Row, Tx, insert};
+use crate::store::sql::sql_types::{Millis, from_row};
+use crate::store::sql::{FromRow, Tx, insert};
 use crate::store::verification::bounces::paused_until;
 use crate::store::verification::mail_claims::{LEASE, MailClaim, end};
 use crate::store::verification::mail_lanes::{Lane, QueuePlace};
@@ -39,25 +39,14 @@ pub(crate) struct Due {
     place: QueuePlace,
 }
 
-impl Due {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            n: row.get("n")?,
-            id: row.get("id")?,
-            kind: row.get("kind")?,
-            cause: row.get("cause")?,
-            // If the row is damaged, the mail is sent without them.
-            portal: row.get("portal").unwrap_or_default(),
-            in_reply_to: row.get("in_reply_to").unwrap_or_default(),
-            attempts: row.get("attempts")?,
-            account: row.get("account")?,
-            place: QueuePlace {
-                lane: row.get("lane")?,
-                flow: row.get("flow")?,
-            },
-        })
-    }
+// If the row is damaged, the mail is sent without a portal and without the message that it replies to.
+from_row!(
+    Due, row: n, id, kind, cause, portal = row.get("portal").unwrap_or_default(),
+    in_reply_to = row.get("in_reply_to").unwrap_or_default(), attempts, account,
+    place = QueuePlace { lane: row.get("lane")?, flow: row.get("flow")? },
+);
 
+impl Due {
     /// True if there is still a reason to send it.
     fn is_needed(&self, account: &AccountRow, waiting: u32, now: Millis) -> bool {
         let may_be_mailed = match self.cause {
@@ -136,13 +125,12 @@ fn waiting(tx: &Tx, account: i64) -> Result<(u32, Option<Millis>), StoreError> {
 pub(crate) fn due(tx: &Tx, lane: Lane, now: Millis, most: usize) -> Result<Vec<Due>, StoreError> {
     let limit = i64::try_from(most).unwrap_or(i64::MAX);
     let look = |order: &str, limit: i64| -> Result<Vec<Due>, StoreError> {
-        tx.all_with(
+        tx.all(
             &format!(
                 "SELECT n, id, kind, cause, portal, in_reply_to, attempts, account, lane, flow
                  FROM letter WHERE lane = ? AND due_at <= ? ORDER BY due_at, turn, {order} LIMIT ?"
             ),
             &[&lane, &now, &limit],
-            Due::from_row,
         )
     };
     let oldest = look("n", limit)?;

@@ -11,7 +11,7 @@ use crate::domain::{
 };
 use crate::mail::{Facts, is_program};
 use crate::store::audit::events::NewEvent;
-use crate::store::sql::sql_types::{JsonColumn, Millis};
+use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
 use crate::store::verification::rate_limits::Shares;
 use crate::store::{NextWork, Settled, Settlement, Store, StoreError, Turn};
@@ -117,7 +117,7 @@ fn due(tx: &Tx, limit: usize, now: Millis) -> Result<Vec<(i64, Millis, Notice)>,
             let reason: String = row.get("reason")?;
             let attempts: u32 = row.get("attempts")?;
             // A damaged entry does not keep the sender from being notified.
-            let facts: Option<JsonColumn<Facts>> = row.get("facts").unwrap_or_default();
+            let facts: Option<Facts> = row.get("facts").unwrap_or_default();
             let notice = Notice {
                 id: row.get("id")?,
                 ledger: row.get("entry")?,
@@ -125,7 +125,7 @@ fn due(tx: &Tx, limit: usize, now: Millis) -> Result<Vec<(i64, Millis, Notice)>,
                 portal: row.get("portal")?,
                 reason: Reason::from_name(&reason).unwrap_or(Reason::DomainNotAllowed),
                 in_reply_to: row.get("in_reply_to")?,
-                languages: facts.map(|facts| facts.0.languages).unwrap_or_default(),
+                languages: facts.map(|facts| facts.languages).unwrap_or_default(),
                 attempt: attempts + 1,
             };
             Ok((row.get(0)?, row.get(1)?, notice))

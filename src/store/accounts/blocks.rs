@@ -5,7 +5,7 @@
 
 use crate::domain::{Account, AccountId, Actor, Status, Timestamp};
 use crate::store::accounts::customers::account;
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::{NewEvent, record_of_account};
 use crate::store::engine::job::Work;
 use crate::store::requests::transitions;
 use crate::store::rows::account_rows::{AccountRow, account_by_id};
@@ -119,11 +119,7 @@ impl Store {
             } else if marked > 0 {
                 // The directory had deactivated it; from now on only an operator can lift the block.
                 work.wakeups.add(Topic::OperatorActions);
-                NewEvent::new("account.blocked").account(there.n).record(
-                    work.tx,
-                    &by,
-                    now.into(),
-                )?;
+                record_of_account(work.tx, "account.blocked", there.n, &by, now.into())?;
             }
             account(work.tx, there.n)
         })

@@ -7,7 +7,7 @@ use crate::domain::{
     Account, AccountId, Actor, EmailAddress, NewAccount, Origin, PortalName, Reason, Status,
     Timestamp,
 };
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::record_of_account;
 use crate::store::engine::job::Work;
 use crate::store::rows::account_rows::{AccountRow, find_sender_account, make};
 use crate::store::sql::sql_types::{Millis, from_row};
@@ -113,9 +113,7 @@ impl Work<'_> {
         let made = make(tx, address, new, groups, origin, None, now)?;
         if origin == Origin::Operator {
             self.wakeups.add(Topic::OperatorActions);
-            NewEvent::new("account.added")
-                .account(made.n)
-                .record(tx, by, now)?;
+            record_of_account(tx, "account.added", made.n, by, now)?;
         }
         if let Some(portal) = portal {
             made.let_in(tx, portal)?;

@@ -12,7 +12,7 @@ use crate::domain::{
     Account, Actor, EmailAddress, GroupName, NewAccount, Origin, Timestamp, UserId,
 };
 use crate::store::accounts::customers::account;
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::record_of_account;
 use crate::store::engine::job::Work;
 use crate::store::rows::account_rows::{AccountRow, account_by_number, find_sender_account, make};
 use crate::store::sql::sql_types::{Millis, json, json_columns};
@@ -259,9 +259,7 @@ impl Work<'_> {
                 let groups = self.default_groups(new.kind)?;
                 let made = make(tx, address, new, &groups, Origin::Operator, None, now)?;
                 self.wakeups.add(Topic::OperatorActions);
-                NewEvent::new("account.added")
-                    .account(made.n)
-                    .record(tx, by, now)?;
+                record_of_account(tx, "account.added", made.n, by, now)?;
                 made
             }
         };

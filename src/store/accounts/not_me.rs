@@ -8,7 +8,7 @@ use crate::domain::{
     AccountId, Actor, EmailAddress, PortalName, RequestId, Timestamp, TokenHash, Transition,
 };
 use crate::store::accounts::verification::{LinkStanding, list_held, portal_of_mail, standing};
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::{NewEvent, record_of_account, record_of_entry};
 use crate::store::engine::job::Work;
 use crate::store::requests::transitions;
 use crate::store::rows::account_rows::AccountRow;
@@ -98,17 +98,13 @@ impl Work<'_> {
         let sql = "UPDATE token SET refused_at = ?2 WHERE account = ?1";
         tx.run(sql, &[&account.n, &now])?;
         cancel(tx, account.n, now)?;
-        NewEvent::new("verification.refused")
-            .account(account.n)
-            .record(tx, &Actor::Person, now)?;
+        record_of_account(tx, "verification.refused", account.n, &Actor::Person, now)?;
         let mut discarded = Vec::new();
         for (n, request) in list_held(tx, account.n)? {
             transitions::settle(tx, n, Transition::Discard, None, now)?;
             let sql = "UPDATE request SET restorable_until = ?2 WHERE ledger = ?1";
             tx.run(sql, &[&n, &restorable_until])?;
-            NewEvent::new("request.discarded")
-                .entry(n)
-                .record(tx, &Actor::Person, now)?;
+            record_of_entry(tx, "request.discarded", n, &Actor::Person, now)?;
             discarded.push(request.id);
         }
         Ok(Refused::Now {

@@ -10,7 +10,7 @@ use crate::domain::{
 };
 use crate::store::accounts::groups::changed_groups;
 use crate::store::accounts::vouching::count_released;
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::record_of_account;
 use crate::store::engine::job::Work;
 use crate::store::error::readable;
 use crate::store::rows::account_rows::{AccountRow, find_account, make};
@@ -269,9 +269,7 @@ impl Work<'_> {
             now,
         )?;
         self.wakeups.add(Topic::OperatorActions);
-        NewEvent::new("account.added")
-            .account(made.n)
-            .record(tx, by, now)?;
+        record_of_account(tx, "account.added", made.n, by, now)?;
         if let Some(groups) = &person.groups {
             self.set_groups(&made, groups, by, now)?;
         }
@@ -300,9 +298,7 @@ impl Work<'_> {
         let sql = "UPDATE account SET kind = 'internal' WHERE n = ?";
         self.tx.run(sql, &[&account.n])?;
         self.wakeups.add(Topic::OperatorActions);
-        NewEvent::new("account.made_internal")
-            .account(account.n)
-            .record(self.tx, by, now)
+        record_of_account(self.tx, "account.made_internal", account.n, by, now)
     }
 }
 

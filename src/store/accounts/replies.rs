@@ -140,12 +140,10 @@ fn ignore(
     now: Millis,
     tx: &Tx,
 ) -> Result<Option<Proved>, StoreError> {
-    let mut event = NewEvent::new("verification.reply_ignored")
+    NewEvent::new("verification.reply_ignored")
         .entry(reply.n)
-        .detail(cause);
-    if let Some(account) = account {
-        event = event.account(account.n);
-    }
-    event.record(tx, &Actor::Daemon, now)?;
+        .account(account.map(|account| account.n))
+        .detail(cause)
+        .record(tx, &Actor::Daemon, now)?;
     Ok(None)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::domain::{AccountId, Actor, EmailAddress, PortalName, RequestId, Timestamp, TokenHash};
 use crate::mail::Facts;
 use crate::store::accounts::verification::{LinkStanding, standing};
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::{NewEvent, record_of_entry};
 use crate::store::audit::hooks;
 use crate::store::engine::job::Work;
 use crate::store::error::readable;
@@ -105,9 +105,7 @@ fn restore(tx: &Tx, request: &Discarded, due_at: Millis, now: Millis) -> Result<
              WHERE ledger = ?1",
         &[&request.n, &due_at],
     )?;
-    NewEvent::new("request.restored")
-        .entry(request.n)
-        .record(tx, &Actor::Person, now)?;
+    record_of_entry(tx, "request.restored", request.n, &Actor::Person, now)?;
     hooks::tell(
         tx,
         "request.held",

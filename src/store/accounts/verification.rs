@@ -8,7 +8,7 @@ use crate::domain::{
     TokenHash, Transition,
 };
 use crate::store::accounts::taken_back::{self, Discarded};
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::{NewEvent, record_of_entry};
 use crate::store::engine::job::Work;
 use crate::store::requests::hold_quota::{Offer, WaitingRequest, offers, take_back};
 use crate::store::requests::transitions;
@@ -285,9 +285,7 @@ impl Work<'_> {
         }
         for (n, offer) in offers(tx, account.n, now)? {
             if choice.takes_back(&offer) && take_back(tx, account.n, n, &by, now)? {
-                NewEvent::new("request.released")
-                    .entry(n)
-                    .record(tx, &by, now)?;
+                record_of_entry(tx, "request.released", n, &by, now)?;
                 released.push((offer.request.id, offer.request.portal));
             }
         }
@@ -297,9 +295,7 @@ impl Work<'_> {
             let (n, offer) = (request.n, request.offer());
             if choice.takes_back(&offer) && !has_copy {
                 transitions::release(tx, n, "proof", now)?;
-                NewEvent::new("request.released")
-                    .entry(n)
-                    .record(tx, &by, now)?;
+                record_of_entry(tx, "request.released", n, &by, now)?;
                 released.push((offer.request.id, offer.request.portal));
             }
         }

@@ -57,13 +57,13 @@ impl NewEvent {
         }
     }
 
-    pub(crate) fn entry(mut self, n: i64) -> Self {
-        self.ledger = Some(n);
+    pub(crate) fn entry(mut self, n: impl Into<Option<i64>>) -> Self {
+        self.ledger = n.into();
         self
     }
 
-    pub(crate) fn account(mut self, n: i64) -> Self {
-        self.account = Some(n);
+    pub(crate) fn account(mut self, n: impl Into<Option<i64>>) -> Self {
+        self.account = n.into();
         self
     }
 
@@ -96,6 +96,28 @@ impl NewEvent {
         }
         hooks::tell(tx, self.name, self.account, self.ledger, actor, at)
     }
+}
+
+/// Records an event of an entry that needs no detail.
+pub(crate) fn record_of_entry(
+    tx: &Tx,
+    name: &'static str,
+    n: i64,
+    by: &Actor,
+    at: Millis,
+) -> Result<(), StoreError> {
+    NewEvent::new(name).entry(n).record(tx, by, at)
+}
+
+/// Records an event of an account that needs no detail.
+pub(crate) fn record_of_account(
+    tx: &Tx,
+    name: &'static str,
+    n: i64,
+    by: &Actor,
+    at: Millis,
+) -> Result<(), StoreError> {
+    NewEvent::new(name).account(n).record(tx, by, at)
 }
 
 /// Number of the newest event.

@@ -11,7 +11,7 @@ use crate::domain::{
     Verdict,
 };
 use crate::mail::{Evidence, Facts};
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::{NewEvent, record_of_account};
 use crate::store::engine::job::Work;
 use crate::store::engine::settings_cache;
 use crate::store::intake::decision_effects::standing;
@@ -418,9 +418,7 @@ impl Work<'_> {
         withdraw(tx, found.n)?;
         uncount(tx, found.n)?;
         if followed.created {
-            NewEvent::new("account.added")
-                .account(followed.account.n)
-                .record(tx, by, now)?;
+            record_of_account(tx, "account.added", followed.account.n, by, now)?;
         }
         NewEvent::new("request.recovered")
             .entry(found.n)

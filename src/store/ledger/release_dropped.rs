@@ -8,7 +8,7 @@ use crate::access::{Circumstances, Consequence, decide_newcomer, sender_for};
 use crate::domain::{
     Actor, EmailAddress, Kind, LedgerId, NewAccount, Origin, PortalName, RequestId, Timestamp,
 };
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::{NewEvent, record_of_account, record_of_entry};
 use crate::store::claims::leases::REQUESTS;
 use crate::store::engine::job::Work;
 use crate::store::ledger::dropped::{DroppedEntry, Recovered, find};
@@ -113,9 +113,7 @@ impl Work<'_> {
                 found.reason, found.revision
             ))
             .record(self.tx, by, now)?;
-        NewEvent::new("request.released")
-            .entry(found.n)
-            .record(self.tx, by, now)?;
+        record_of_entry(self.tx, "request.released", found.n, by, now)?;
         self.wakeups.add(Topic::Requests);
         self.wakeups.add(Topic::OperatorActions);
         Ok(Recovered::Forced {
@@ -150,9 +148,7 @@ impl Work<'_> {
         let (origin, entry) = (Origin::Operator, Some(forced.found.n));
         let made = make(tx, forced.sender, new, groups, origin, entry, now)?;
         tx.run("UPDATE account SET placeholder = 1 WHERE n = ?", &[&made.n])?;
-        NewEvent::new("account.added")
-            .account(made.n)
-            .record(tx, by, now)?;
+        record_of_account(tx, "account.added", made.n, by, now)?;
         Ok(made)
     }
 }

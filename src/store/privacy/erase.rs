@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::domain::{Actor, EmailAddress, Envelope, RequestState, Timestamp, Transition};
 use crate::mail::Facts;
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::{NewEvent, record_of_entry};
 use crate::store::engine::job::Work;
 use crate::store::engine::vacuum::shorten;
 use crate::store::error::readable;
@@ -101,9 +101,7 @@ impl Work<'_> {
         let waits = state.after(Transition::Discard).is_some();
         if waits {
             transitions::settle(tx, n, Transition::Discard, None, now)?;
-            NewEvent::new("request.discarded")
-                .entry(n)
-                .record(tx, by, now)?;
+            record_of_entry(tx, "request.discarded", n, by, now)?;
             self.wakeups.add(Topic::Requests);
             self.wakeups.add(Topic::OperatorActions);
         }

@@ -6,7 +6,7 @@ use crate::domain::{
     AccountId, Actor, EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState,
     Timestamp, Transition,
 };
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::record_of_entry;
 use crate::store::engine::job::Work;
 use crate::store::requests::transitions;
 use crate::store::rows::dropped_content::uncount;
@@ -220,9 +220,7 @@ impl Work<'_> {
             RequestState::Failed => transitions::retry(self.tx, n, now)?,
             _ => transitions::release(self.tx, n, &by.to_string(), now)?,
         }
-        NewEvent::new("request.released")
-            .entry(n)
-            .record(self.tx, by, now)?;
+        record_of_entry(self.tx, "request.released", n, by, now)?;
         self.wakeups.add(Topic::Requests);
         self.wakeups.add(Topic::OperatorActions);
         self.find(id)
@@ -241,9 +239,7 @@ impl Work<'_> {
         transitions::settle(self.tx, n, Transition::Discard, None, now)?;
         self.wakeups.add(Topic::Requests);
         self.wakeups.add(Topic::OperatorActions);
-        NewEvent::new("request.discarded")
-            .entry(n)
-            .record(self.tx, by, now)?;
+        record_of_entry(self.tx, "request.discarded", n, by, now)?;
         self.find(id)
     }
 

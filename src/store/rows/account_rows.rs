@@ -278,10 +278,9 @@ pub(crate) fn make(
         ],
         AccountRow::from_row,
     )?;
-    let mut created = NewEvent::new("account.created").account(made.n);
-    if let Some(entry) = entry {
-        created = created.entry(entry);
-    }
-    created.record(tx, &Actor::Daemon, now)?;
+    NewEvent::new("account.created")
+        .account(made.n)
+        .entry(entry)
+        .record(tx, &Actor::Daemon, now)?;
     Ok(made)
 }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::domain::{Actor, LedgerId, PortalName, RequestId, Timestamp, Transition};
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::record_of_entry;
 use crate::store::engine::job::Work;
 use crate::store::engine::time_slice::{TimeSlice, WorkStep};
 use crate::store::requests::transitions;
@@ -128,9 +128,7 @@ fn expire(tx: &Tx, now: Millis, limit: usize) -> Result<WorkStep<Vec<RequestId>>
     let mut expired = Vec::with_capacity(due.len());
     let more = slice.each(due, |(n, ledger)| {
         transitions::settle(tx, n, Transition::Expire, None, now)?;
-        NewEvent::new("request.expired")
-            .entry(n)
-            .record(tx, &Actor::Daemon, now)?;
+        record_of_entry(tx, "request.expired", n, &Actor::Daemon, now)?;
         expired.push(RequestId::from_bytes(ledger.to_bytes()));
         Ok(())
     })?;

@@ -67,13 +67,11 @@ pub(crate) fn note_failure(
         Failure::Lasting => "lasting",
         _ => "passing",
     };
-    let mut event = NewEvent::new("verification.bounced")
+    NewEvent::new("verification.bounced")
         .account(account)
-        .detail(word);
-    if let Some(entry) = entry {
-        event = event.entry(entry);
-    }
-    event.record(tx, &Actor::Daemon, now)?;
+        .entry(entry)
+        .detail(word)
+        .record(tx, &Actor::Daemon, now)?;
     if failure != Failure::Lasting {
         return Ok(None);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::domain::{Actor, EmailAddress, Timestamp};
 use crate::mail::Failure;
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::{NewEvent, record_of_account};
 use crate::store::claims::holder::Holder;
 use crate::store::claims::leases::{ClaimNumber, Lease, Settled, VERIFICATION_MAILS};
 use crate::store::sql::Tx;
@@ -78,9 +78,7 @@ pub(crate) fn settle(
         MailOutcome::Sent if is_owed => {
             end(tx, n, "sent", None, now)?;
             count_unanswered(tx, account)?;
-            NewEvent::new("verification.sent")
-                .account(account)
-                .record(tx, &Actor::Daemon, now)?;
+            record_of_account(tx, "verification.sent", account, &Actor::Daemon, now)?;
         }
         MailOutcome::Unattempted => {
             give_back(tx, &address, n, claim.place, claim.at)?;

@@ -10,7 +10,7 @@ use crate::domain::{
     ReversePath, Timestamp,
 };
 use crate::mail::{Facts, is_program};
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::record_of_entry;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
 use crate::store::verification::rate_limits::Shares;
@@ -181,9 +181,7 @@ fn settle(tx: &Tx, id: MailId, outcome: &Settlement, now: Millis) -> Result<Sett
                 .maybe("SELECT ledger FROM notice WHERE id = ?", &[&id])?
                 .flatten();
             if let Some(entry) = entry {
-                NewEvent::new("sender.told")
-                    .entry(entry)
-                    .record(tx, &Actor::Daemon, now)?;
+                record_of_entry(tx, "sender.told", entry, &Actor::Daemon, now)?;
             }
             return Ok(Settled::Recorded);
         }

@@ -72,10 +72,7 @@ impl Location {
         // Without a folder, the node is a new one each time.
         if let Some(file) = &server.node_file {
             let written = fs::write(file, format!("{id}\n"));
-            written.map_err(|error| StoreError::Open {
-                path: file.display().to_string(),
-                cause: error.to_string(),
-            })?;
+            written.map_err(|error| StoreError::open(file.display(), error))?;
         }
         Ok(id)
     }

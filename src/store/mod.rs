@@ -165,12 +165,9 @@ impl Store {
         driver.create()?;
         // A node takes no mail into a database that was made anew, before what it held is restored.
         if location.node_id().is_some() && driver.schema()?.0 == 0 {
-            return Err(StoreError::Open {
-                path: location.to_string(),
-                cause: "the database is empty, and this node has served one: restore it; \
-                        `vestibule migrate` makes a new store"
-                    .to_owned(),
-            });
+            let cause = "the database is empty, and this node has served one: restore it; \
+                         `vestibule migrate` makes a new store";
+            return Err(StoreError::open(location, cause));
         }
         driver.migrate()?;
         let node = location.make_node_id()?;

@@ -150,10 +150,7 @@ fn find(tx: &Tx, id: UserId) -> Result<Option<UserRow>, StoreError> {
 }
 
 fn require(tx: &Tx, id: UserId) -> Result<UserRow, StoreError> {
-    find(tx, id)?.ok_or_else(|| StoreError::NotFound {
-        what: "user",
-        name: id.to_string(),
-    })
+    find(tx, id)?.ok_or_else(|| StoreError::not_found("user", id))
 }
 
 /// Form of a userName for comparisons.

@@ -174,10 +174,7 @@ impl Store {
         let Some(path) = notifier.socket.clone() else {
             return Ok(Box::pin(listen(self.driver.clone(), notifier)));
         };
-        let failed = |error: io::Error| StoreError::Open {
-            path: path.display().to_string(),
-            cause: error.to_string(),
-        };
+        let failed = |error: io::Error| StoreError::open(path.display(), error);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}

@@ -24,7 +24,7 @@ pub(crate) async fn run<T: Send + 'static>(
         found
     })
     .await
-    .map_err(|error| StoreError::Other(format!("a fault in vestibule: {error}")))?
+    .map_err(StoreError::fault)?
 }
 
 pub(crate) struct Readers {

@@ -336,10 +336,8 @@ fn fill(
         }
         if mode == Mode::Together {
             let look = AssertUnwindSafe(|| lookahead.look(session, work, batch, done));
-            let looked = catch_unwind(look).unwrap_or_else(|panic| {
-                let cause = format!("a fault in vestibule: {}", text_of(&*panic));
-                Err(StoreError::Other(cause))
-            });
+            let looked =
+                catch_unwind(look).unwrap_or_else(|panic| Err(StoreError::fault(text_of(&*panic))));
             looked.map_err(of_late)?;
         }
         let job = &mut batch[done];
@@ -349,7 +347,7 @@ fn fill(
         }
         let before = session.changes();
         let run = catch_unwind(AssertUnwindSafe(|| job.run(work))).unwrap_or_else(|panic| {
-            let error = StoreError::Other(format!("a fault in vestibule: {}", text_of(&*panic)));
+            let error = StoreError::fault(text_of(&*panic));
             job.fail(error.clone());
             Err(error)
         });

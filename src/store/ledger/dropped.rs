@@ -322,10 +322,7 @@ pub(crate) fn find(tx: &Tx, ledger: LedgerId) -> Result<DroppedEntry, StoreError
              FROM ledger AS l WHERE l.id = ?",
         &[&ledger],
     )?
-    .ok_or_else(|| StoreError::NotFound {
-        what: "ledger entry",
-        name: ledger.to_string(),
-    })
+    .ok_or_else(|| StoreError::not_found("ledger entry", ledger))
 }
 
 impl Work<'_> {

@@ -283,8 +283,7 @@ fn rank(
         .map(|((domain, portal, shift), tally)| {
             Ok(DomainShift {
                 domain,
-                portal: PortalName::parse(&portal)
-                    .map_err(|error| StoreError::Other(error.to_string()))?,
+                portal: PortalName::parse(&portal).map_err(StoreError::other)?,
                 before: shift.before,
                 after: shift.after,
                 messages: tally.messages,

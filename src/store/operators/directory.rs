@@ -25,8 +25,7 @@ fn free_name(tx: &Tx, base: &OperatorName) -> Result<OperatorName, StoreError> {
             1 => base.to_string(),
             number => format!("{base}-{number}"),
         };
-        let name =
-            OperatorName::parse(&text).map_err(|error| StoreError::Other(error.to_string()))?;
+        let name = OperatorName::parse(&text).map_err(StoreError::other)?;
         if !tx.exists("SELECT 1 FROM operator WHERE name = ?", &[&name])? {
             return Ok(name);
         }

@@ -79,10 +79,7 @@ pub struct KeyHolder {
 
 pub(crate) fn n_of(tx: &Tx, name: &OperatorName) -> Result<i64, StoreError> {
     tx.maybe("SELECT n FROM operator WHERE name = ?", &[&name])?
-        .ok_or_else(|| StoreError::NotFound {
-            what: "operator",
-            name: name.to_string(),
-        })
+        .ok_or_else(|| StoreError::not_found("operator", name))
 }
 
 /// Time after the last sign-in of an operator of the directory for which their tokens are valid. Whoever has

@@ -136,10 +136,7 @@ impl Store {
                 None => 0,
             };
             if ended == 0 {
-                return Err(StoreError::NotFound {
-                    what: "token",
-                    name: id.clone(),
-                });
+                return Err(StoreError::not_found("token", &id));
             }
             NewEvent::new("operator.token_ended")
                 .detail(format!("{name}, {id}"))

@@ -141,14 +141,14 @@ fn refuse_limits(wire: &mut ProtocolConnection, server: &PostgresServer) -> Resu
     for name in ["statement_timeout", "lock_timeout"] {
         let limit = wire.simple(&format!("SHOW {name}"))?.text(0);
         if let Some(limit) = limit.filter(|limit| limit != "0") {
-            return Err(StoreError::Open {
-                path: server.to_string(),
-                cause: format!(
+            return Err(StoreError::open(
+                server,
+                format!(
                     "{name} = {limit} would end the build of an index behind a pooler; run \
                      `vestibule migrate` with a url of the server itself, or: ALTER ROLE {} SET {name} = 0",
                     server.user
                 ),
-            });
+            ));
         }
     }
     Ok(())

@@ -408,7 +408,7 @@ impl ProtocolConnection {
 
     /// Puts statements without parameters into the output.
     pub(super) fn begin_simple(&mut self, sql: &str) -> Result<(), StoreError> {
-        frontend::query(sql, &mut self.output).map_err(|cause| StoreError::Other(cause.to_string()))
+        frontend::query(sql, &mut self.output).map_err(StoreError::other)
     }
 }
 

@@ -305,6 +305,6 @@ impl Store {
         let driver = self.driver.clone();
         tokio::task::spawn_blocking(move || driver.erase_log())
             .await
-            .map_err(|error| StoreError::Other(format!("a fault in vestibule: {error}")))?
+            .map_err(StoreError::fault)?
     }
 }

@@ -145,17 +145,11 @@ impl Work<'_> {
                  FROM ledger AS l JOIN request AS r ON r.ledger = l.n WHERE l.id = ?",
                 &[&id],
             )?
-            .ok_or_else(|| StoreError::NotFound {
-                what: "request",
-                name: id.to_string(),
-            })
+            .ok_or_else(|| StoreError::not_found("request", id))
     }
 
     fn find(&self, id: RequestId) -> Result<Request, StoreError> {
-        one(self.tx, id)?.ok_or_else(|| StoreError::NotFound {
-            what: "request",
-            name: id.to_string(),
-        })
+        one(self.tx, id)?.ok_or_else(|| StoreError::not_found("request", id))
     }
 
     fn release(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request, StoreError> {

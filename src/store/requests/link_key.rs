@@ -28,7 +28,7 @@ impl Store {
         if let Some(key) = self.find_link_key().await? {
             return Ok(key);
         }
-        let new = LinkKey::generate().map_err(|error| StoreError::Other(error.to_string()))?;
+        let new = LinkKey::generate().map_err(StoreError::other)?;
         self.write(move |work| {
             insert!(
                 work.tx,

@@ -231,10 +231,7 @@ pub(crate) fn account_by_id(tx: &Tx, id: AccountId) -> Result<AccountRow, StoreE
         &[&id],
         AccountRow::from_row,
     )?
-    .ok_or_else(|| StoreError::NotFound {
-        what: "account",
-        name: id.to_string(),
-    })
+    .ok_or_else(|| StoreError::not_found("account", id))
 }
 
 /// Creates the account that a decision calls for; a placeholder becomes that account. `entry` is the

@@ -3,19 +3,16 @@
 use crate::domain::LedgerId;
 use crate::store::StoreError;
 use crate::store::sql::Tx;
+use crate::store::sql::page_builder::unknown_cursor;
 
 /// Number of the entry with this id, which is the cursor of a list.
 ///
 /// # Errors
 /// `NotFound`.
 pub(crate) fn n_of(tx: &Tx, cursor: &str) -> Result<i64, StoreError> {
-    let unknown = || StoreError::NotFound {
-        what: "cursor",
-        name: cursor.to_owned(),
-    };
-    let id: LedgerId = cursor.parse().map_err(|_| unknown())?;
+    let id: LedgerId = cursor.parse().map_err(|_| unknown_cursor(cursor))?;
     tx.maybe("SELECT n FROM ledger WHERE id = ?", &[&id])?
-        .ok_or_else(unknown)
+        .ok_or_else(|| unknown_cursor(cursor))
 }
 
 /// Id of the entry with this number.

@@ -8,10 +8,7 @@ pub(in crate::store) const STRETCH_END: &str = "before-";
 
 /// The error for a cursor that no page ended with.
 pub(in crate::store) fn unknown_cursor(cursor: &str) -> StoreError {
-    StoreError::NotFound {
-        what: "cursor",
-        name: cursor.to_owned(),
-    }
+    StoreError::not_found("cursor", cursor)
 }
 
 /// The cursor of a stretch that ended before an entry, with the oldest entry of the period if that is known: to

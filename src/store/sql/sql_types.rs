@@ -168,7 +168,7 @@ impl FromSql for Timestamp {
 
 /// Encodes a structure for a column.
 pub(crate) fn json(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Other(error.to_string()))
+    serde_json::to_string(value).map_err(StoreError::other)
 }
 
 /// A JSON object of which some fields are replaced. All others stay as they are stored, also those that only a
@@ -179,8 +179,7 @@ pub(crate) struct JsonFields(serde_json::Map<String, serde_json::Value>);
 
 impl JsonFields {
     pub(crate) fn set(&mut self, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
-        let value =
-            serde_json::to_value(value).map_err(|error| StoreError::Other(error.to_string()))?;
+        let value = serde_json::to_value(value).map_err(StoreError::other)?;
         self.0.insert(name.to_owned(), value);
         Ok(())
     }

@@ -63,13 +63,13 @@ const STATEMENTS: usize = 200;
 pub(crate) fn create(path: &Path) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     if !folder.as_os_str().is_empty() && !folder.is_dir() {
-        return Err(StoreError::Open {
-            path: path.display().to_string(),
-            cause: format!(
+        return Err(StoreError::open(
+            path.display(),
+            format!(
                 "the folder {} does not exist; create it, or set data_dir",
                 folder.display()
             ),
-        });
+        ));
     }
     OpenOptions::new()
         .create(true)
@@ -77,10 +77,7 @@ pub(crate) fn create(path: &Path) -> Result<(), StoreError> {
         .mode(0o600)
         .open(path)
         .map(drop)
-        .map_err(|error| StoreError::Open {
-            path: path.display().to_string(),
-            cause: error.to_string(),
-        })
+        .map_err(|error| StoreError::open(path.display(), error))
 }
 
 /// Opens the writer's connection, to a database with the schema of this program.
@@ -228,10 +225,7 @@ fn apply_steps(path: &Path, connection: &mut Connection) -> Result<(), StoreErro
                 return Err(opening(path, err));
             }
             Err(other) if last => {
-                return Err(StoreError::Open {
-                    path: path.display().to_string(),
-                    cause: other.to_string(),
-                });
+                return Err(StoreError::open(path.display(), other));
             }
             Err(_) => {}
         }
@@ -241,10 +235,9 @@ fn apply_steps(path: &Path, connection: &mut Connection) -> Result<(), StoreErro
 
 fn opening(path: &Path, error: rusqlite::Error) -> StoreError {
     match StoreError::from(error) {
-        StoreError::ReadOnly(cause) | StoreError::Other(cause) => StoreError::Open {
-            path: path.display().to_string(),
-            cause,
-        },
+        StoreError::ReadOnly(cause) | StoreError::Other(cause) => {
+            StoreError::open(path.display(), cause)
+        }
         known => known,
     }
 }

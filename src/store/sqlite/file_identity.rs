@@ -41,10 +41,7 @@ impl FileIdentity {
                 None => "is not there any more; put it back, or restore a backup",
                 Some(_) => "was replaced while it was open",
             };
-            return Err(StoreError::Open {
-                path: file.display().to_string(),
-                cause: cause.to_owned(),
-            });
+            return Err(StoreError::open(file.display(), cause));
         }
         Ok(())
     }

@@ -121,8 +121,5 @@ fn error_of(file: &Path, error: &io::Error) -> StoreError {
         }
         _ => error.to_string(),
     };
-    StoreError::Open {
-        path: file.display().to_string(),
-        cause,
-    }
+    StoreError::open(file.display(), cause)
 }

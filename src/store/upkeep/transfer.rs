@@ -82,10 +82,7 @@ pub(crate) fn check(driver: &dyn Driver, place: &Location) -> Result<(), StoreEr
             record.place
         ),
     };
-    Err(StoreError::Open {
-        path: place.to_string(),
-        cause,
-    })
+    Err(StoreError::open(place, cause))
 }
 
 /// Moves a store. `progress` receives the number of rows done and the total; each row counts twice, written
@@ -182,10 +179,7 @@ pub(super) fn copy(
 }
 
 fn refuse_taken(place: &Location) -> StoreError {
-    StoreError::Open {
-        path: place.to_string(),
-        cause: "it holds a store already; choose another place".to_owned(),
-    }
+    StoreError::open(place, "it holds a store already; choose another place")
 }
 
 /// Marks an empty database as one that is being filled.
@@ -200,13 +194,13 @@ fn prepare_target(
         // An earlier transfer did not end.
         Some(record) if record.role == Role::Target => return Ok(()),
         Some(record) => {
-            return Err(StoreError::Open {
-                path: to.to_string(),
-                cause: format!(
+            return Err(StoreError::open(
+                to,
+                format!(
                     "it holds the remains of a store that was moved to {}",
                     record.place
                 ),
-            });
+            ));
         }
         None => {}
     }

@@ -166,42 +166,26 @@ pub(crate) fn list(
 ) -> Result<UserList, StoreError> {
     let key = filter.user_name.as_deref().map(user_key);
     let address = filter.address.as_ref().map(EmailAddress::key);
-    let mut wanted = Conditions::new();
-    wanted.ask("u.user_key = :user", ":user", key.as_ref());
+    let mut wanted = Conditions::default();
+    wanted.ask("u.user_key = ?", key.as_ref());
+    wanted.ask("u.external_id = ?", filter.external_id.as_ref());
+    wanted.ask("u.id = ?", filter.id.as_ref());
     wanted.ask(
-        "u.external_id = :external",
-        ":external",
-        filter.external_id.as_ref(),
-    );
-    wanted.ask("u.id = :id", ":id", filter.id.as_ref());
-    wanted.ask(
-        "u.account = (SELECT n FROM account WHERE key = :address)",
-        ":address",
+        "u.account = (SELECT n FROM account WHERE key = ?)",
         address.as_ref(),
     );
-    let total: Vec<u64> = wanted.all_with(
-        tx,
-        &format!(
-            "SELECT count(*) FROM directory_user AS u WHERE {}",
-            wanted.sql()
-        ),
-        |row| row.get(0),
-    )?;
-    let skip = i64::try_from(skip).unwrap_or(i64::MAX);
-    wanted.bind(":limit", &limit);
-    wanted.bind(":skip", &skip);
-    let rows = wanted.all_with(
-        tx,
-        &format!(
-            "{SHOWN} WHERE {} ORDER BY u.n LIMIT :limit OFFSET :skip",
-            wanted.sql()
-        ),
-        |row| Ok(read_user(tx, row)?.user),
-    )?;
-    Ok(UserList {
-        total: total.first().copied().unwrap_or_default(),
-        rows,
-    })
+    let sql = format!(
+        "SELECT count(*) FROM directory_user AS u WHERE {}",
+        wanted.sql()
+    );
+    let total = tx.one(&sql, wanted.values())?;
+    let (most, offset) = (wanted.bind(&limit), wanted.bind(&skip));
+    let sql = format!(
+        "{SHOWN} WHERE {} ORDER BY u.n LIMIT {most} OFFSET {offset}",
+        wanted.sql()
+    );
+    let rows = tx.all_with(&sql, wanted.values(), |row| Ok(read_user(tx, row)?.user))?;
+    Ok(UserList { total, rows })
 }
 
 /// The account that a user gets.

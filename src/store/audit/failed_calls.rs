@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{AccountId, DestinationName, EmailAddress, Timestamp};
-use crate::store::sql::sql_types::{Millis, from_row};
+use crate::store::sql::sql_types::from_row;
 use crate::store::sql::time_place::TimePlace;
 use crate::store::sql::{Conditions, FromRow, Tx};
 use crate::store::{Listed, Page, Store, StoreError};
@@ -41,45 +41,33 @@ pub(crate) fn failed_calls(
     tx: &Tx,
     filter: &FailedCallFilter,
 ) -> Result<Listed<FailedCall>, StoreError> {
-    let limit = filter.page.rows();
-    let rows_wanted = limit + 1;
     let key = filter.account.as_ref().map(EmailAddress::key);
-    let (since, until) = (
-        filter.since.map(Millis::from),
-        filter.until.map(Millis::from),
-    );
     let after = TimePlace::before(&filter.page)?;
     let index = match (&key, &filter.event) {
         (Some(_), _) => "hook_call_failed_account",
         (None, Some(_)) => "hook_call_failed_event",
         (None, None) => "hook_call_failed",
     };
-    let mut wanted = Conditions::new();
-    wanted.ask("c.hook = :hook", ":hook", Some(&filter.hook));
+    let mut wanted = Conditions::default();
+    wanted.ask("c.hook = ?", Some(&filter.hook));
     wanted.ask(
-        "c.account = (SELECT n FROM account WHERE key = :key)",
-        ":key",
+        "c.account = (SELECT n FROM account WHERE key = ?)",
         key.as_ref(),
     );
-    wanted.ask("c.event = :event", ":event", filter.event.as_ref());
-    wanted.ask("c.created_at >= :since", ":since", since.as_ref());
-    wanted.ask("c.created_at < :until", ":until", until.as_ref());
-    if let Some(place) = &after {
-        wanted.ask("(c.created_at, c.n) < (:at, :n)", ":at", Some(&place.at));
-        wanted.bind(":n", &place.n);
-    }
-    wanted.bind(":limit", &rows_wanted);
+    wanted.ask("c.event = ?", filter.event.as_ref());
+    wanted.ask("c.created_at >= ?", filter.since.as_ref());
+    wanted.ask("c.created_at < ?", filter.until.as_ref());
+    wanted.ask_place("(c.created_at, c.n) <", after.as_ref());
     let sql = format!(
         "SELECT c.n, c.event, a.id AS account, a.address, c.created_at, c.attempts, c.last_error
          FROM hook_call AS c INDEXED BY {index} LEFT JOIN account AS a ON a.n = c.account
-         WHERE c.state = 'failed' AND {} ORDER BY c.created_at DESC, c.n DESC LIMIT :limit",
+         WHERE c.state = 'failed' AND {} ORDER BY c.created_at DESC, c.n DESC",
         wanted.sql()
     );
-    let rows = wanted.all_with(tx, &sql, |row| {
+    wanted.page(tx, &sql, &filter.page, |row| {
         let cursor = TimePlace::of_row(row, "created_at")?.cursor();
         Ok((FailedCall::from_row(row)?, cursor))
-    })?;
-    Ok(Listed::cut(rows, limit))
+    })
 }
 
 impl Store {

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{Actor, EmailAddress, Interface, LedgerId, Timestamp};
-use crate::store::sql::sql_types::{Millis, from_row};
+use crate::store::sql::sql_types::from_row;
 use crate::store::sql::time_place::TimePlace;
 use crate::store::sql::{Conditions, FromRow, Tx};
 use crate::store::{Listed, Page, Store, StoreError};
@@ -48,46 +48,35 @@ impl From<Page> for AuditFilter {
 }
 
 pub(crate) fn audit(tx: &Tx, filter: &AuditFilter) -> Result<Listed<AuditEntry>, StoreError> {
-    let page = &filter.page;
-    let after = TimePlace::before(page)?;
-    let rows_wanted = page.rows() + 1;
-    let mut wanted = Conditions::new();
-    if let Some(place) = &after {
-        wanted.ask("(e.at, e.n) < (:at, :n)", ":at", Some(&place.at));
-        wanted.bind(":n", &place.n);
-    }
+    let after = TimePlace::before(&filter.page)?;
+    let mut wanted = Conditions::default();
+    wanted.ask_place("(e.at, e.n) <", after.as_ref());
     let actor = filter
         .operator
         .as_ref()
         .map(|name| Actor::operator(name, Interface::Page).to_string());
-    let (since, until) = (
-        filter.since.map(Millis::from),
-        filter.until.map(Millis::from),
-    );
-    wanted.ask("e.actor = :actor", ":actor", actor.as_ref());
+    wanted.ask("e.actor = ?", actor.as_ref());
     // With both, the operator's index serves the list: one operator does less than all.
     let is_event = match actor {
-        Some(_) => "coalesce(e.name, '') = :event",
-        None => "e.name = :event",
+        Some(_) => "coalesce(e.name, '') = ?",
+        None => "e.name = ?",
     };
-    wanted.ask(is_event, ":event", filter.event.as_ref());
-    wanted.ask("e.at >= :since", ":since", since.as_ref());
-    wanted.ask("e.at < :until", ":until", until.as_ref());
-    wanted.bind(":limit", &rows_wanted);
+    wanted.ask(is_event, filter.event.as_ref());
+    wanted.ask("e.at >= ?", filter.since.as_ref());
+    wanted.ask("e.at < ?", filter.until.as_ref());
     let sql = format!(
         "SELECT e.n, e.at, e.name AS event, e.actor, nullif(e.origin, '') AS origin, l.id AS ledger,
              a.address AS account, e.detail
          FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger
          LEFT JOIN account AS a ON a.n = e.account
          WHERE e.origin IS NOT NULL AND {}
-         ORDER BY e.at DESC, e.n DESC LIMIT :limit",
+         ORDER BY e.at DESC, e.n DESC",
         wanted.sql()
     );
-    let rows = wanted.all_with(tx, &sql, |row| {
+    wanted.page(tx, &sql, &filter.page, |row| {
         let cursor = TimePlace::of_row(row, "at")?.cursor();
         Ok((AuditEntry::from_row(row)?, cursor))
-    })?;
-    Ok(Listed::cut(rows, page.rows()))
+    })
 }
 
 impl Store {

@@ -209,8 +209,6 @@ fn recoverable(
     pattern: Option<&DomainPattern>,
     page: &Page,
 ) -> Result<Listed<LedgerId>, StoreError> {
-    let limit = page.rows();
-    let rows_wanted = limit + 1;
     let after = match &page.after {
         Some(cursor) => n_of(tx, cursor)?,
         None => 0,
@@ -225,27 +223,24 @@ fn recoverable(
             Some(address.key()),
         ),
     };
-    let mut wanted = Conditions::new();
-    wanted.ask("l.n > :after", ":after", Some(&after));
-    wanted.ask("l.domain = :domain", ":domain", exactly.as_ref());
-    wanted.ask("l.sender = :sender", ":sender", sender.as_ref());
+    let mut wanted = Conditions::default();
+    wanted.ask("l.n > ?", Some(&after));
+    wanted.ask("l.domain = ?", exactly.as_ref());
+    wanted.ask("l.sender = ?", sender.as_ref());
     wanted.ask(
-        "substr(l.domain, length(l.domain) - length(:below) + 1) = :below",
-        ":below",
+        "substr(l.domain, length(l.domain) - length(?) + 1) = ?",
         below.as_ref(),
     );
-    wanted.bind(":limit", &rows_wanted);
     let sql = format!(
         "SELECT l.id FROM ledger AS l
          WHERE l.verdict = 'dropped' AND l.forget_at IS NOT NULL AND l.portal IS NOT NULL AND {}
-         ORDER BY l.n LIMIT :limit",
+         ORDER BY l.n",
         wanted.sql()
     );
-    let rows = wanted.all_with(tx, &sql, |row| {
+    wanted.page(tx, &sql, page, |row| {
         let ledger: LedgerId = row.get(0)?;
         Ok((ledger, ledger.to_string()))
-    })?;
-    Ok(Listed::cut(rows, limit))
+    })
 }
 
 /// A dropped entry with the inputs of its decision.

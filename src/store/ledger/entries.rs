@@ -143,7 +143,6 @@ pub(crate) fn by_numbers(tx: &Tx, numbers: &[i64]) -> Result<Vec<(i64, LedgerEnt
 /// Lists entries of one sender or with one Message-ID, which have an index, or all of them; for other filters
 /// see `lists`.
 pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>, StoreError> {
-    let limit = filter.page.rows();
     let after = filter.page.after.as_deref();
     let after = after.map(|cursor| match end_of_stretch(cursor)? {
         Some((n, _)) => Ok(n),
@@ -156,62 +155,55 @@ pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>
         .as_ref()
         .map(|sender| sender.domain().as_str());
     let key = filter.message_id.as_deref().map(message_key);
-    let since = filter.received_after.map(Millis::from);
-    let before = filter.received_before.map(Millis::from);
-    let rows_wanted = limit + 1;
-    let mut wanted = Conditions::new();
-    wanted.ask("l.received_at >= :since", ":since", since.as_ref());
-    wanted.ask("l.received_at < :before", ":before", before.as_ref());
+    let mut wanted = Conditions::default();
+    wanted.ask("l.received_at >= ?", filter.received_after.as_ref());
+    wanted.ask("l.received_at < ?", filter.received_before.as_ref());
     let goes_on = match filter.order {
-        ListOrder::NewestFirst => "l.n < :after",
-        ListOrder::OldestFirst => "l.n > :after",
+        ListOrder::NewestFirst => "l.n < ?",
+        ListOrder::OldestFirst => "l.n > ?",
     };
-    wanted.ask(goes_on, ":after", after.as_ref());
-    wanted.ask("l.verdict = :verdict", ":verdict", filter.verdict.as_ref());
-    wanted.ask("l.rule = :rule", ":rule", filter.reason.as_ref());
-    wanted.ask("l.portal = :portal", ":portal", filter.portal.as_ref());
+    wanted.ask(goes_on, after.as_ref());
+    wanted.ask("l.verdict = ?", filter.verdict.as_ref());
+    wanted.ask("l.rule = ?", filter.reason.as_ref());
+    wanted.ask("l.portal = ?", filter.portal.as_ref());
     // Entries with a request are found by the account, dropped ones by the domain, and their copies by the
     // original.
-    wanted.ask(
-        "l.n IN (
+    if let (Some(sender), Some(domain)) = (&sender, &domain) {
+        let (sender, domain) = (wanted.bind(sender), wanted.bind(domain));
+        wanted.always(&format!(
+            "l.n IN (
              WITH firsts (n) AS (
                  SELECT r.ledger FROM request AS r JOIN account AS a ON a.n = r.account
-                 WHERE a.key = :sender
+                 WHERE a.key = {sender}
                  UNION ALL
                  SELECT d.n FROM ledger AS d
-                 WHERE d.verdict = 'dropped' AND d.domain = :domain AND d.sender = :sender
+                 WHERE d.verdict = 'dropped' AND d.domain = {domain} AND d.sender = {sender}
              )
              SELECT n FROM firsts
              UNION
              SELECT again.n FROM firsts CROSS JOIN ledger AS again
              WHERE again.original = firsts.n
-         )",
-        ":sender",
-        sender.as_ref(),
-    );
-    if let Some(domain) = &domain {
-        wanted.bind(":domain", domain);
+         )"
+        ));
     }
     wanted.ask(
         "l.n IN (
              WITH firsts (n) AS (
-                 SELECT f.n FROM ledger AS f WHERE f.message_key = :key AND f.original IS NULL
+                 SELECT f.n FROM ledger AS f WHERE f.message_key = ? AND f.original IS NULL
              )
              SELECT n FROM firsts
              UNION
              SELECT again.n FROM firsts CROSS JOIN ledger AS again
              WHERE again.original = firsts.n
          )",
-        ":key",
         key.as_ref(),
     );
-    wanted.bind(":limit", &rows_wanted);
     let sql = format!(
-        "{SHOWN} WHERE {} ORDER BY l.n {} LIMIT :limit",
+        "{SHOWN} WHERE {} ORDER BY l.n {}",
         wanted.sql(),
         filter.order.direction()
     );
-    let rows = wanted.all_with(tx, &sql, |row| {
+    let Listed { rows, next } = wanted.page(tx, &sql, &filter.page, |row| {
         let id: LedgerId = row.get("id")?;
         // A damaged entry is left out; `doctor` names it. The key of a Message-ID only finds candidates.
         let entry = readable(read_entry(row))?.filter(|entry| {
@@ -220,7 +212,6 @@ pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>
         });
         Ok((entry, id.to_string()))
     })?;
-    let Listed { rows, next } = Listed::cut(rows, limit);
     Ok(Listed {
         rows: rows.into_iter().flatten().collect(),
         next,

@@ -163,27 +163,21 @@ fn select(
     rows_wanted: usize,
 ) -> Result<Vec<i64>, StoreError> {
     let (goes_on, is_within) = match filter.order {
-        ListOrder::NewestFirst => ("(received_at, n) < (:at, :n)", "received_at >= :end"),
-        ListOrder::OldestFirst => ("(received_at, n) > (:at, :n)", "received_at < :end"),
+        ListOrder::NewestFirst => ("(received_at, n) <", "received_at >= ?"),
+        ListOrder::OldestFirst => ("(received_at, n) >", "received_at < ?"),
     };
-    let mut wanted = Conditions::new();
-    wanted.ask(goes_on, ":at", Some(&start.at));
-    wanted.bind(":n", &start.n);
-    wanted.ask(is_within, ":end", end.as_ref());
-    wanted.ask("verdict = :verdict", ":verdict", filter.verdict.as_ref());
-    wanted.ask("rule = :rule", ":rule", filter.reason.as_ref());
-    wanted.ask("portal = :portal", ":portal", filter.portal.as_ref());
-    wanted.bind(":limit", &rows_wanted);
-    wanted.all_with(
-        tx,
-        &format!(
-            "SELECT n FROM ledger WHERE {} ORDER BY received_at {direction}, n {direction}
-             LIMIT :limit",
-            wanted.sql(),
-            direction = filter.order.direction()
-        ),
-        |row| row.get(0),
-    )
+    let mut wanted = Conditions::default();
+    wanted.ask_place(goes_on, Some(&start));
+    wanted.ask(is_within, end.as_ref());
+    wanted.ask("verdict = ?", filter.verdict.as_ref());
+    wanted.ask("rule = ?", filter.reason.as_ref());
+    wanted.ask("portal = ?", filter.portal.as_ref());
+    let (limit, direction) = (wanted.bind(&rows_wanted), filter.order.direction());
+    let sql = format!(
+        "SELECT n FROM ledger WHERE {} ORDER BY received_at {direction}, n {direction} LIMIT {limit}",
+        wanted.sql()
+    );
+    tx.all(&sql, wanted.values())
 }
 
 /// A number that every entry received before then is below, also of some that were recorded while the clock was

@@ -88,7 +88,6 @@ pub(crate) fn by_n(tx: &Tx, n: i64) -> Result<Request, StoreError> {
 
 /// Lists the requests of one account, which have an index; for other filters see `request_lists`.
 pub(crate) fn list(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>, StoreError> {
-    let limit = filter.page.rows();
     let after = filter.page.after.as_deref();
     let after = after.map(|cursor| n_of(tx, cursor)).transpose()?;
     let account: Option<i64> = match &filter.account {
@@ -98,36 +97,28 @@ pub(crate) fn list(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>, S
         }
         None => None,
     };
-    let before = filter.received_before.map(Millis::from);
-    let since = filter.received_after.map(Millis::from);
-    let rows_wanted = limit + 1;
-    let mut wanted = Conditions::new();
+    let mut wanted = Conditions::default();
     let goes_on = match filter.order {
-        ListOrder::NewestFirst => "r.ledger < :after",
-        ListOrder::OldestFirst => "r.ledger > :after",
+        ListOrder::NewestFirst => "r.ledger < ?",
+        ListOrder::OldestFirst => "r.ledger > ?",
     };
-    wanted.ask(goes_on, ":after", after.as_ref());
-    wanted.ask("l.rule = :rule", ":rule", filter.reason.as_ref());
-    wanted.ask("r.account = :account", ":account", account.as_ref());
-    wanted.ask("r.state = :state", ":state", filter.state.as_ref());
-    wanted.ask("r.portal = :portal", ":portal", filter.portal.as_ref());
-    wanted.ask("r.received_at < :before", ":before", before.as_ref());
-    wanted.ask("r.received_at >= :since", ":since", since.as_ref());
-    wanted.bind(":limit", &rows_wanted);
-    let rows = wanted.all_with(
-        tx,
-        &format!(
-            "{SHOWN} WHERE {} ORDER BY r.ledger {} LIMIT :limit",
-            wanted.sql(),
-            filter.order.direction()
-        ),
-        |row| {
-            let request = read_request(row)?;
-            let cursor = request.ledger.to_string();
-            Ok((request, cursor))
-        },
-    )?;
-    Ok(Listed::cut(rows, limit))
+    wanted.ask(goes_on, after.as_ref());
+    wanted.ask("l.rule = ?", filter.reason.as_ref());
+    wanted.ask("r.account = ?", account.as_ref());
+    wanted.ask("r.state = ?", filter.state.as_ref());
+    wanted.ask("r.portal = ?", filter.portal.as_ref());
+    wanted.ask("r.received_at < ?", filter.received_before.as_ref());
+    wanted.ask("r.received_at >= ?", filter.received_after.as_ref());
+    let sql = format!(
+        "{SHOWN} WHERE {} ORDER BY r.ledger {}",
+        wanted.sql(),
+        filter.order.direction()
+    );
+    wanted.page(tx, &sql, &filter.page, |row| {
+        let request = read_request(row)?;
+        let cursor = request.ledger.to_string();
+        Ok((request, cursor))
+    })
 }
 
 fn one(tx: &Tx, id: RequestId) -> Result<Option<Request>, StoreError> {

@@ -3,7 +3,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{AccountId, EmailAddress, MailKind, PortalName, QueuedMailState, Timestamp};
-use crate::store::sql::sql_types::{Millis, from_row};
+use crate::store::sql::sql_types::from_row;
 use crate::store::sql::time_place::TimePlace;
 use crate::store::sql::{Conditions, FromRow, Tx};
 use crate::store::{Listed, Page, Store, StoreError};
@@ -74,63 +74,37 @@ pub struct QueuedMailFilter {
 }
 
 impl QueuedMailFilter {
-    /// The index that has the mail in the order of the list, and that order. At most one mail to an account
+    /// The index that has the mail in the order of the list, and the column of that order. At most one mail to an account
     /// waits, and few are being sent: those lists are short.
-    fn order(&self) -> (&'static str, MailOrder) {
+    fn order(&self) -> (&'static str, &'static str) {
         match self {
             Self {
                 account: Some(_), ..
-            } => ("letter_outstanding", MailOrder::DUE),
+            } => ("letter_outstanding", "due_at"),
             Self {
                 state: Some(QueuedMailState::Claimed),
                 ..
-            } => ("letter_claimed", MailOrder::DUE),
+            } => ("letter_claimed", "due_at"),
             Self {
                 since: None,
                 until: None,
                 ..
-            } => ("letter_due", MailOrder::DUE),
-            _ => ("letter_asked", MailOrder::ASKED),
+            } => ("letter_due", "due_at"),
+            _ => ("letter_asked", "created_at"),
         }
     }
-}
-
-/// An order of waiting mail.
-struct MailOrder {
-    /// The column of its time.
-    column: &'static str,
-    /// The condition of the rows after a place.
-    goes_on: &'static str,
-}
-
-impl MailOrder {
-    const DUE: Self = Self {
-        column: "due_at",
-        goes_on: "(l.due_at, l.n) > (:at, :n)",
-    };
-    const ASKED: Self = Self {
-        column: "created_at",
-        goes_on: "(l.created_at, l.n) > (:at, :n)",
-    };
 }
 
 pub(crate) fn queued_mail(
     tx: &Tx,
     filter: &QueuedMailFilter,
 ) -> Result<Listed<QueuedMail>, StoreError> {
-    let limit = filter.page.rows();
-    let rows_wanted = limit + 1;
     let key = filter.account.as_ref().map(EmailAddress::key);
-    let (since, until) = (
-        filter.since.map(Millis::from),
-        filter.until.map(Millis::from),
-    );
     let after = TimePlace::before(&filter.page)?;
-    let (index, MailOrder { column, goes_on }) = filter.order();
-    let mut wanted = Conditions::new();
+    let (index, column) = filter.order();
+    let mut wanted = Conditions::default();
     wanted.ask(
-        "l.account = (SELECT n FROM account WHERE key = :key)",
-        ":key",
+        "l.account = (SELECT n FROM account WHERE key = ?)",
         key.as_ref(),
     );
     match filter.state {
@@ -138,25 +112,20 @@ pub(crate) fn queued_mail(
         Some(QueuedMailState::Waiting) => wanted.always("l.state = 'waiting'"),
         None => {}
     }
-    wanted.ask("l.created_at >= :since", ":since", since.as_ref());
-    wanted.ask("l.created_at < :until", ":until", until.as_ref());
-    if let Some(place) = &after {
-        wanted.ask(goes_on, ":at", Some(&place.at));
-        wanted.bind(":n", &place.n);
-    }
-    wanted.bind(":limit", &rows_wanted);
+    wanted.ask("l.created_at >= ?", filter.since.as_ref());
+    wanted.ask("l.created_at < ?", filter.until.as_ref());
+    wanted.ask_place(&format!("(l.{column}, l.n) >"), after.as_ref());
     let sql = format!(
         "SELECT l.n, a.id AS account, a.address, l.created_at, l.kind, l.state, l.portal, l.due_at, l.settled_at,
              l.attempts, l.last_error
          FROM letter AS l INDEXED BY {index} JOIN account AS a ON a.n = l.account
-         WHERE l.due_at IS NOT NULL AND {} ORDER BY l.{column}, l.n LIMIT :limit",
+         WHERE l.due_at IS NOT NULL AND {} ORDER BY l.{column}, l.n",
         wanted.sql()
     );
-    let rows = wanted.all_with(tx, &sql, |row| {
+    wanted.page(tx, &sql, &filter.page, |row| {
         let cursor = TimePlace::of_row(row, column)?.cursor();
         Ok((QueuedMail::from_row(row)?, cursor))
-    })?;
-    Ok(Listed::cut(rows, limit))
+    })
 }
 
 impl Store {

@@ -80,7 +80,7 @@ impl Location {
     pub(super) fn notifier(&self) -> Notifier {
         match self {
             Self::File(path) => Notifier::beside(path),
-            Self::Server(_) => Notifier::alone(),
+            Self::Server(_) => Notifier::default(),
         }
     }
 }

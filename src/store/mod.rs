@@ -101,7 +101,7 @@ use engine::driver::Driver;
 use engine::health::Health;
 use engine::job::Work;
 use engine::notify::Notifier;
-use engine::readers::Readers;
+use engine::readers::{IDLE, Readers};
 use engine::writer::Writer;
 use sql::Tx;
 
@@ -191,6 +191,8 @@ impl Store {
         upkeep::transfer::check(&*driver, location)?;
         let notifier = Arc::new(location.notifier());
         let health = Arc::new(Health::default());
+        let (short, long) = driver.readers();
+        let readers = |connections| Arc::new(Readers::new(driver.clone(), connections, IDLE));
         Ok(Self {
             writer: Writer::start(
                 driver.clone(),
@@ -198,8 +200,8 @@ impl Store {
                 health.clone(),
                 audit::hooks::owes_more,
             )?,
-            readers: Arc::new(Readers::of(driver.clone())),
-            long_readers: Arc::new(Readers::for_long_reads(driver.clone())),
+            readers: readers(short),
+            long_readers: readers(long),
             notifier,
             health,
             driver,

@@ -11,7 +11,7 @@ use crate::domain::{
     Actor, DestinationName, EmailAddress, HookCallId, LedgerId, PortalName, Reason, Timestamp,
     Verdict, canary,
 };
-use crate::store::audit::hooks::subscribers;
+use crate::store::audit::hooks::{Payload, subscribers};
 use crate::store::engine::job::Work;
 use crate::store::error::readable;
 use crate::store::sql::sql_types::{Millis, from_row, json};
@@ -39,34 +39,30 @@ struct DroppedMessage {
 }
 from_row!(DroppedMessage, row: ledger, portal, sender, domain, reason, received_at);
 
-/// A destination or hook that went down or up.
+/// What a call is about.
 #[derive(Serialize)]
-struct Destination<'a> {
-    name: &'a DestinationName,
-    /// Time since which it is, or was, down.
-    since: Timestamp,
-}
-
-/// A login that failed.
-#[derive(Serialize)]
-struct Login<'a> {
-    /// The operator of that name, if there is one.
-    operator: Option<&'a str>,
-    /// The reason and the client.
-    cause: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Payload<'a, T> {
-    r#type: &'a str,
-    timestamp: Timestamp,
-    data: Data<T>,
+#[serde(rename_all = "snake_case")]
+enum About<'a> {
+    Message(DroppedMessage),
+    /// A destination or hook that went down or up.
+    Destination {
+        name: &'a DestinationName,
+        /// Time since which it is, or was, down.
+        since: Timestamp,
+    },
+    /// A login that failed.
+    Login {
+        /// The operator of that name, if there is one.
+        operator: Option<&'a str>,
+        /// The reason and the client.
+        cause: Option<&'a str>,
+    },
 }
 
 #[derive(Serialize)]
-struct Data<T> {
+struct Data<'a> {
     #[serde(flatten)]
-    about: T,
+    about: &'a About<'a>,
     by: String,
     /// Calls that were left out before this one because too many waited.
     #[serde(skip_serializing_if = "is_zero")]
@@ -78,25 +74,10 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-#[derive(Serialize)]
-struct OfMessage {
-    message: DroppedMessage,
-}
-
-#[derive(Serialize)]
-struct OfDestination<'a> {
-    destination: Destination<'a>,
-}
-
-#[derive(Serialize)]
-struct OfLogin<'a> {
-    login: Login<'a>,
-}
-
 /// A call to be written.
-struct NewCall<'a, T> {
+struct NewCall<'a> {
     event: &'a str,
-    about: T,
+    about: &'a About<'a>,
     by: &'a Actor,
     /// The ledger entry that it is about.
     entry: Option<i64>,
@@ -115,10 +96,10 @@ fn count_waiting(tx: &Tx, hook: &DestinationName, event: &str) -> Result<u64, St
 }
 
 /// Owes a call to a hook, due at once.
-fn owe<T: Serialize>(
+fn owe(
     tx: &Tx,
     hook: &DestinationName,
-    call: NewCall<'_, T>,
+    call: NewCall<'_>,
     left_out: u64,
     now: Millis,
 ) -> Result<(), StoreError> {
@@ -150,13 +131,13 @@ fn owe<T: Serialize>(
 }
 
 /// Owes a call to each hook that subscribed to the event, or counts it where too many wait.
-fn tell_all<T: Serialize>(
+fn tell_all(
     tx: &Tx,
     event: &'static str,
     but: Option<&DestinationName>,
     by: &Actor,
     now: Millis,
-    about: impl Fn() -> T,
+    about: &About,
 ) -> Result<(), StoreError> {
     for hook in subscribers(tx, event)? {
         if Some(&hook) == but {
@@ -173,7 +154,7 @@ fn tell_all<T: Serialize>(
         }
         let call = NewCall {
             event,
-            about: about(),
+            about,
             by,
             entry: None,
             happened_at: now,
@@ -197,12 +178,9 @@ pub(crate) fn tell_destination(
     } else {
         "destination.up"
     };
-    tell_all(tx, event, Some(name), by, now, || OfDestination {
-        destination: Destination {
-            name,
-            since: since.timestamp(),
-        },
-    })
+    let since = since.timestamp();
+    let about = About::Destination { name, since };
+    tell_all(tx, event, Some(name), by, now, &about)
 }
 
 /// Tells that a login failed. `by` is the operator whose name was given.
@@ -214,16 +192,8 @@ pub(crate) fn tell_failed_login(
 ) -> Result<(), StoreError> {
     let stored = by.to_string();
     let operator = Actor::operator_name(&stored).filter(|name| *name != "?");
-    tell_all(
-        tx,
-        "operator.login_failed",
-        None,
-        &Actor::Person,
-        now,
-        || OfLogin {
-            login: Login { operator, cause },
-        },
-    )
+    let (event, about) = ("operator.login_failed", About::Login { operator, cause });
+    tell_all(tx, event, None, &Actor::Person, now, &about)
 }
 
 /// A ledger entry, as far as a call is about it.
@@ -277,7 +247,7 @@ impl Work<'_> {
                     let call = NewCall {
                         event: MESSAGE_DROPPED,
                         happened_at: message.received_at.into(),
-                        about: OfMessage { message },
+                        about: &About::Message(message),
                         by: &Actor::Daemon,
                         entry: Some(n),
                     };

@@ -37,10 +37,10 @@ const OF_REQUESTS: [&str; 2] = ["request.held", "request.released"];
 
 /// Body of a call as Standard Webhooks recommends: a type, a time and data.
 #[derive(Serialize)]
-struct Payload {
-    r#type: &'static str,
-    timestamp: Timestamp,
-    data: Data,
+pub(crate) struct Payload<'a, T> {
+    pub(crate) r#type: &'a str,
+    pub(crate) timestamp: Timestamp,
+    pub(crate) data: T,
 }
 
 #[derive(Serialize)]

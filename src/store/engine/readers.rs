@@ -2,14 +2,18 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::store::StoreError;
 use crate::store::engine::driver::{Driver, ReaderSession};
-use crate::store::engine::idle_time::{self, IdleTime};
 use crate::store::sql::Tx;
+
+/// Idle time of a session after which it frees memory. Shorter than the interval between two rounds of housekeeping,
+/// longer than a person looks at a page. No timer wakes for it: the next user after an idle period looks, and
+/// housekeeping comes every minute.
+pub(crate) const IDLE: Duration = Duration::from_secs(30);
 
 /// Runs `read` on a thread for blocking work, as soon as a connection is free.
 pub(crate) async fn run<T: Send + 'static>(
@@ -31,14 +35,13 @@ pub(crate) struct Readers {
     driver: Arc<dyn Driver>,
     idle: Mutex<Vec<Idle>>,
     permits: Arc<Semaphore>,
-    /// Idle time after which a connection is closed.
-    long: Duration,
+    idle_timeout: Duration,
 }
 
 /// An idle connection.
 struct Idle {
     session: Box<dyn ReaderSession>,
-    time: IdleTime,
+    since: Instant,
 }
 
 impl fmt::Debug for Readers {
@@ -48,27 +51,13 @@ impl fmt::Debug for Readers {
 }
 
 impl Readers {
-    pub(crate) fn of(driver: Arc<dyn Driver>) -> Self {
-        let (connections, _) = driver.readers();
-        Self::with_idle_timeout(driver, connections, idle_time::LONG)
-    }
-
-    pub(crate) fn for_long_reads(driver: Arc<dyn Driver>) -> Self {
-        let (_, connections) = driver.readers();
-        Self::with_idle_timeout(driver, connections, idle_time::LONG)
-    }
-
-    /// Readers that close a connection after this idle time.
-    pub(crate) fn with_idle_timeout(
-        driver: Arc<dyn Driver>,
-        connections: usize,
-        long: Duration,
-    ) -> Self {
+    /// A pool of so many connections, each of which is closed after this idle time.
+    pub(crate) fn new(driver: Arc<dyn Driver>, connections: usize, idle_timeout: Duration) -> Self {
         Self {
             driver,
             idle: Mutex::new(Vec::new()),
             permits: Arc::new(Semaphore::new(connections)),
-            long,
+            idle_timeout,
         }
     }
 
@@ -90,7 +79,7 @@ impl Readers {
         let idle = self.lock().pop();
         let session = match idle {
             Some(idle) if idle.session.confirm().is_ok() => {
-                if idle.time.is_long() {
+                if self.has_expired(&idle) {
                     idle.session.free_cache();
                 }
                 idle.session
@@ -114,15 +103,17 @@ impl Readers {
     /// Last in, first out, so that unneeded connections become idle and are closed.
     fn put_back(&self, session: Box<dyn ReaderSession>) {
         let mut idle = self.lock();
-        let unneeded: Vec<_> = idle.extract_if(.., |idle| idle.time.is_long()).collect();
+        let unneeded: Vec<_> = idle.extract_if(.., |idle| self.has_expired(idle)).collect();
         if !self.permits.is_closed() {
-            idle.push(Idle {
-                session,
-                time: IdleTime::begin(self.long),
-            });
+            let since = Instant::now();
+            idle.push(Idle { session, since });
         }
         drop(idle);
         drop(unneeded);
+    }
+
+    fn has_expired(&self, idle: &Idle) -> bool {
+        idle.since.elapsed() >= self.idle_timeout
     }
 
     #[cfg(test)]
@@ -157,7 +148,7 @@ mod tests {
         let driver = SqliteDriver::of(&path);
         driver.create().expect("a file");
         driver.migrate().expect("a schema");
-        let readers = Arc::new(Readers::of(Arc::new(driver)));
+        let readers = Arc::new(Readers::new(Arc::new(driver), 4, IDLE));
         let mut ends = Vec::new();
         for _ in 0..4 {
             let (began, begins) = mpsc::channel();
@@ -193,7 +184,7 @@ mod tests {
         let driver = SqliteDriver::of(&path);
         driver.create().expect("a file");
         driver.migrate().expect("a schema");
-        let readers = Arc::new(Readers::of(Arc::new(driver)));
+        let readers = Arc::new(Readers::new(Arc::new(driver), 4, IDLE));
         run(&readers, |_| Ok(())).await.expect("a connection");
         readers.close();
         let read = run(&readers, |_| Ok(())).await;

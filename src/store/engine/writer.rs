@@ -14,10 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::failpoint;
 use crate::store::engine::driver::{Driver, WriterSession};
 use crate::store::engine::health::Health;
-use crate::store::engine::idle_time::{self, IdleTime};
 use crate::store::engine::job::{Closure, Job, Operation, Work, job};
 use crate::store::engine::lookahead::Lookahead;
 use crate::store::engine::notify::{Notifier, Wakeups};
+use crate::store::engine::readers::IDLE;
 use crate::store::engine::settings_cache::SettingsCache;
 use crate::store::sql::Tx;
 use crate::store::{StoreError, Topic};
@@ -45,16 +45,10 @@ enum Message {
 pub(crate) type OwesCalls = fn(&Tx, &mut i64) -> bool;
 
 /// Handle of the writer thread, which ends when the last handle is dropped.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Writer {
     queue: mpsc::Sender<Message>,
     health: Arc<Health>,
-}
-
-impl std::fmt::Debug for Writer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Writer")
-    }
 }
 
 impl Writer {
@@ -176,11 +170,11 @@ impl Thread {
         let mut batch = Vec::with_capacity(MOST_OPERATIONS);
         let mut closing = Vec::new();
         loop {
-            let idle = IdleTime::begin(idle_time::LONG);
+            let idle_since = Instant::now();
             let Some(first) = messages.blocking_recv() else {
                 break;
             };
-            if idle.is_long() {
+            if idle_since.elapsed() >= IDLE {
                 self.forget_what_a_burst_left();
             }
             let mut octets = 0;

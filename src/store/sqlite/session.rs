@@ -229,8 +229,9 @@ impl Maintenance for SqliteSession {
     }
 
     fn unused_octets(&self) -> Result<u64, StoreError> {
+        let tx: &Tx = self;
         let sql = "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size";
-        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
+        tx.one(sql, &[])
     }
 
     fn shrinks(&self) -> Result<bool, StoreError> {
@@ -241,55 +242,40 @@ impl Maintenance for SqliteSession {
     }
 
     fn find_damage(&self, most: usize) -> Result<Vec<String>, StoreError> {
-        let sql = format!("PRAGMA integrity_check({most})");
-        let mut statement = self.connection.prepare(&sql)?;
-        let places = statement.query_map([], |row| row.get::<_, String>(0))?;
-        let mut places = places.collect::<Result<Vec<_>, _>>()?;
+        let tx: &Tx = self;
+        let mut places: Vec<String> = tx.all(&format!("PRAGMA integrity_check({most})"), &[])?;
         places.retain(|place| place != "ok");
         Ok(places)
     }
 
     fn find_orphans(&self) -> Result<Vec<String>, StoreError> {
-        let mut statement = self.connection.prepare("PRAGMA foreign_key_check")?;
-        let places = statement.query_map([], |row| {
+        let tx: &Tx = self;
+        tx.all_with("PRAGMA foreign_key_check", &[], |row| {
             let (table, row): (String, Option<i64>) = (row.get(0)?, row.get(1)?);
             Ok(format!("{table} {}", row.unwrap_or_default()))
-        })?;
-        Ok(places.collect::<Result<_, _>>()?)
+        })
     }
 
     fn columns_that_cascade(&self, table: &str) -> Result<Vec<(String, String)>, StoreError> {
-        let mut statement = self.connection.prepare(
+        let tx: &Tx = self;
+        tx.all(
             "SELECT tables.name, keys.\"from\"
              FROM sqlite_schema AS tables, pragma_foreign_key_list(tables.name) AS keys
              WHERE tables.type = 'table' AND keys.\"table\" = ? AND keys.on_delete = 'CASCADE'
              ORDER BY tables.name DESC",
-        )?;
-        let columns = statement.query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(columns.collect::<Result<_, _>>()?)
+            &[&table],
+        )
     }
 
     fn tables(&self) -> Result<Vec<TableShape>, StoreError> {
-        let tx: &Tx = self;
-        let names: Vec<String> = tx.all(
+        TableShape::of_tables(
+            self,
             "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'
              ORDER BY name",
-            &[],
-        )?;
-        let shape = |name: String| {
-            let columns = "SELECT name FROM pragma_table_info(?) ORDER BY cid";
-            let key = "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk";
-            let refers_to = "SELECT DISTINCT \"table\" FROM pragma_foreign_key_list(?)";
-            let columns: Vec<String> = tx.all(columns, &[&name])?;
-            let key: Vec<String> = tx.all(key, &[&name])?;
-            Ok(TableShape {
-                key: if key.is_empty() { columns.clone() } else { key },
-                columns,
-                refers_to: tx.all(refers_to, &[&name])?,
-                name,
-            })
-        };
-        names.into_iter().map(shape).collect()
+            "SELECT name FROM pragma_table_info(?) ORDER BY cid",
+            "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk",
+            "SELECT DISTINCT \"table\" FROM pragma_foreign_key_list(?)",
+        )
     }
 
     fn overwrite_what_is_freed(&self, all: bool) -> Result<(), StoreError> {

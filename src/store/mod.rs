@@ -109,6 +109,8 @@ use sql::Tx;
 pub const MAX_CLOCK_OFFSET: Duration = Duration::from_secs(5);
 
 /// Handle of the database; clones share it.
+///
+/// Every operation fails if the database cannot be read or written; the errors that an operation names are others.
 #[derive(Debug, Clone)]
 pub struct Store {
     writer: Writer,

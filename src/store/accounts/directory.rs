@@ -400,9 +400,6 @@ impl Store {
     }
 
     /// Creates a user of the directory, with an account where there is none for the address.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn create_user(
         &self,
         new: NewDirectoryUser,

@@ -14,7 +14,6 @@ use crate::store::error::readable;
 use crate::store::requests::hold_quota::Offer;
 use crate::store::requests::hold_quota::WaitingRequest;
 use crate::store::rows::copies::{Likeness, find_original};
-use crate::store::rows::keys::{copy_key, repeat_key};
 use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::{FromRow, Tx};
 use crate::store::verification::verification_mail::cancel;
@@ -82,14 +81,8 @@ impl Discarded {
 
     /// True if the same message already has a held, released or delivered request.
     pub(crate) fn has_copy(&self, tx: &Tx) -> Result<bool, StoreError> {
-        let like = Likeness {
-            message_key: repeat_key(&self.facts),
-            copy_key: copy_key(Some(&self.portal), &self.facts),
-            portal: Some(&self.portal),
-            sender_key: self.sender.as_deref(),
-            facts: &self.facts,
-            received_at: self.received_at,
-        };
+        let sender_key = self.sender.as_deref();
+        let like = Likeness::of(&self.facts, &self.portal, sender_key, self.received_at);
         Ok(find_original(tx, &like, Some(self.n))?.is_some())
     }
 }

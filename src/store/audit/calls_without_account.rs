@@ -267,9 +267,6 @@ impl Work<'_> {
 impl Store {
     /// Owes calls about messages that were dropped since the last time, as many as may wait. Returns true if
     /// there may be more to write now.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn tell_dropped(&self, now: Timestamp) -> Result<bool, StoreError> {
         if self.read(behind).await?.is_empty() {
             return Ok(false);

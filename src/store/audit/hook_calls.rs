@@ -194,9 +194,6 @@ fn bring_forward(tx: &Tx, n: i64, now: Millis) -> Result<usize, StoreError> {
 impl Store {
     /// Gives back the calls that this handle claimed after the claim of that number. For a worker whose claim
     /// failed but may still have been recorded.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn give_back_hook_calls(
         &self,
         after: ClaimNumber,
@@ -213,9 +210,6 @@ impl Store {
     }
 
     /// Time at which a call of this hook can be claimed.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn next_hook_work(&self, hook: &DestinationName) -> Result<NextWork, StoreError> {
         let hook = hook.clone();
         self.read(move |tx| next(tx, &hook)).await
@@ -223,9 +217,6 @@ impl Store {
 
     /// Records outcomes in order, then claims up to `limit` due calls of this hook, unless it is paused. A
     /// call whose row is damaged fails instead.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn turn_hook_calls<'a>(
         &self,
         hook: &DestinationName,
@@ -264,9 +255,6 @@ impl Store {
     }
 
     /// Counts the waiting and failed calls of a hook.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn hook_count(&self, hook: DestinationName) -> Result<HookCount, StoreError> {
         self.read(move |tx| {
             let count = |state: &str| -> Result<u64, StoreError> {
@@ -363,9 +351,6 @@ impl Store {
     }
 
     /// Forgets up to `limit` calls that were settled longer than `keep` ago.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn forget_hook_calls(
         &self,
         now: Timestamp,

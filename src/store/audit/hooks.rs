@@ -210,9 +210,6 @@ pub(crate) fn owes_more(tx: &Tx, newest: &mut i64) -> bool {
 impl Store {
     /// Replaces the set of subscribed hooks by that of the configuration. A hook that is not in it is owed no
     /// further calls, and its name is returned until its calls are removed.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn subscribe_hooks(
         &self,
         hooks: Vec<(DestinationName, Vec<EventPattern>)>,
@@ -248,9 +245,6 @@ impl Store {
     }
 
     /// Removes up to `limit` calls of a removed hook, and the hook itself with the last of them.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn remove_hook(
         &self,
         name: DestinationName,

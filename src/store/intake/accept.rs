@@ -277,7 +277,7 @@ impl Message {
                 recipient: prepared.recipient,
                 verdict: decision.verdict,
                 rule: decision.reason,
-                revision: i64::try_from(decided.revision).unwrap_or(i64::MAX),
+                revision: decided.revision,
                 sender: prepared.sender_key,
                 domain: prepared.sender.as_ref().map(|s| s.domain().as_str()),
                 original: original.map(|earlier| earlier.n),

@@ -41,10 +41,7 @@ impl Prepared {
             sender_key: sender.as_ref().map(EmailAddress::key),
             sender,
             copy_key: copy_key(portal.as_ref(), facts),
-            circumstances: match circumstances {
-                Some(known) => Some(json(known)?),
-                None => None,
-            },
+            circumstances: circumstances.map(json).transpose()?,
             verification_mail: facts
                 .report
                 .as_ref()

@@ -80,6 +80,19 @@ pub struct Bounded {
     pub more: bool,
 }
 
+impl Bounded {
+    /// Bound of each count.
+    pub(in crate::store) const MOST: u64 = 10_000;
+
+    /// A count of rows, of which one more than the bound were selected.
+    pub(in crate::store) fn of(found: u64) -> Self {
+        Self {
+            number: found.min(Self::MOST),
+            more: found > Self::MOST,
+        }
+    }
+}
+
 impl std::fmt::Display for Bounded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}{}", self.number, if self.more { "+" } else { "" })
@@ -94,9 +107,6 @@ pub struct Backlog {
     /// The same by portal, of the counted requests only.
     pub by_portal: Vec<(PortalName, u64)>,
 }
-
-/// Bound of each count.
-const MOST_COUNTED: u64 = 10_000;
 
 impl Store {
     /// Messages since the day of `since`, by day. Read from counters that every entry updates.
@@ -176,7 +186,7 @@ fn held_domains(tx: &Tx, since: Timestamp) -> Result<Vec<HeldDomain>, StoreError
          ) AS newest
          GROUP BY domain ORDER BY messages DESC, domain LIMIT ?3",
         ),
-        &[&Millis::from(since), &MOST_COUNTED, &FIRST],
+        &[&Millis::from(since), &Bounded::MOST, &FIRST],
     )
 }
 
@@ -226,7 +236,7 @@ pub(crate) fn proof_times(tx: &Tx, since: Millis) -> Result<Vec<Duration>, Store
         "SELECT verified_at - created_at FROM account INDEXED BY account_verified
          WHERE verified_at >= ?1 AND substr(verified_by, 1, 9) <> 'operator:'
          ORDER BY verified_at DESC LIMIT ?2",
-        &[&since, &MOST_COUNTED],
+        &[&since, &Bounded::MOST],
         |row| {
             let millis: i64 = row.get(0)?;
             Ok(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
@@ -248,15 +258,12 @@ pub(crate) fn backlog(tx: &Tx, state: RequestState) -> Result<Backlog, StoreErro
         &format!(
             "SELECT portal, count(*) FROM (SELECT portal FROM {rows} LIMIT ?) AS counted GROUP BY portal",
         ),
-        &[&(MOST_COUNTED + 1)],
+        &[&(Bounded::MOST + 1)],
     )?;
     let found: u64 = by_portal.iter().map(|(_, requests)| requests).sum();
     Ok(Backlog {
         state,
-        requests: Bounded {
-            number: found.min(MOST_COUNTED),
-            more: found > MOST_COUNTED,
-        },
+        requests: Bounded::of(found),
         by_portal,
     })
 }

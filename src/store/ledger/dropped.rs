@@ -21,7 +21,6 @@ use crate::store::rows::account_rows::find_sender_at;
 use crate::store::rows::copies::{Likeness, find_original};
 use crate::store::rows::dropped_content::uncount;
 use crate::store::rows::entry_ids::n_of;
-use crate::store::rows::keys::{copy_key, repeat_key};
 use crate::store::rows::reason_codes::with_codes;
 use crate::store::sql::sql_types::{Millis, from_row, json};
 use crate::store::sql::{Conditions, Tx};
@@ -342,19 +341,12 @@ impl Work<'_> {
         let facts = of_today.as_ref().unwrap_or(&found.facts);
         let sender = sender_for(facts, circumstances.own_list.as_deref()).address();
         let portal = &circumstances.portal;
-        let account = match sender.map(EmailAddress::key) {
-            Some(key) => find_sender_at(tx, &key, Some(portal))?,
+        let sender_key = sender.map(EmailAddress::key);
+        let account = match &sender_key {
+            Some(key) => find_sender_at(tx, key, Some(portal))?,
             None => None,
         };
-        let sender_key = sender.map(EmailAddress::key);
-        let like = Likeness {
-            message_key: repeat_key(facts),
-            copy_key: copy_key(Some(portal), facts),
-            portal: Some(portal),
-            sender_key: sender_key.as_deref(),
-            facts,
-            received_at: found.received_at,
-        };
+        let like = Likeness::of(facts, portal, sender_key.as_deref(), found.received_at);
         let original = find_original(tx, &like, Some(found.n))?;
         let standing = Standing {
             account: match &account {
@@ -398,7 +390,7 @@ impl Work<'_> {
                 &found.n,
                 &decision.verdict,
                 &decision.reason,
-                &i64::try_from(revision).unwrap_or(i64::MAX),
+                &revision,
                 &json(&standing)?,
                 &like.copy_key,
                 &json(circumstances)?,

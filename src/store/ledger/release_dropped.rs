@@ -16,7 +16,6 @@ use crate::store::requests::hold_quota::withdraw;
 use crate::store::rows::account_rows::{AccountRow, find_account, make};
 use crate::store::rows::copies::{Likeness, find_original};
 use crate::store::rows::dropped_content::uncount;
-use crate::store::rows::keys::{copy_key, octets, repeat_key};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
 use crate::store::{Store, StoreError, Topic};
@@ -87,7 +86,8 @@ impl Work<'_> {
             named: named.is_some(),
         };
         let written_key = written.map(EmailAddress::key);
-        let like = forced.likeness(written_key.as_deref());
+        let (facts, portal) = (&found.facts, &circumstances.portal);
+        let like = Likeness::of(facts, portal, written_key.as_deref(), found.received_at);
         if let Some(earlier) = find_original(self.tx, &like, Some(found.n))? {
             return refused(format!(
                 "is a copy of {}, which is a request already",
@@ -153,21 +153,6 @@ impl Work<'_> {
     }
 }
 
-impl Forced<'_> {
-    fn likeness<'a>(&'a self, sender_key: Option<&'a str>) -> Likeness<'a> {
-        let facts = &self.found.facts;
-        let portal = &self.circumstances.portal;
-        Likeness {
-            message_key: repeat_key(facts),
-            copy_key: copy_key(Some(portal), facts),
-            portal: Some(portal),
-            sender_key,
-            facts,
-            received_at: self.found.received_at,
-        }
-    }
-}
-
 fn insert_request(
     tx: &Tx,
     forced: &Forced,
@@ -184,7 +169,7 @@ fn insert_request(
             ledger: forced.found.n,
             account,
             portal,
-            size: octets(facts.size),
+            size: facts.size,
             received_at: forced.found.received_at,
             state: "released",
             due_at: due,

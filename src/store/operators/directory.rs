@@ -119,9 +119,8 @@ impl Store {
             let Some((n, name, _)) = find(work.tx, &person)? else {
                 return Ok(None);
             };
-            let ended = work
-                .tx
-                .run("DELETE FROM operator_key WHERE operator = ?", &[&n])?;
+            let sql = "DELETE FROM operator_key WHERE operator = ?";
+            let ended = work.tx.run(sql, &[&n])?;
             if ended > 0 {
                 let by = Actor::operator(name.as_str(), Interface::Page);
                 NewEvent::new("operator.revoked")

@@ -63,9 +63,6 @@ impl Store {
     }
 
     /// The duties that a node holds now, and its id: each at most once. Empty where no other node can be there.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn held_duties(&self, now: Timestamp) -> Result<Vec<(Duty, String)>, StoreError> {
         let rows: Vec<(String, String)> = self
             .read(move |tx| {

@@ -266,9 +266,8 @@ impl Store {
     ) -> Result<usize, StoreError> {
         self.write(move |work| {
             let n = n_of(work.tx, &name)?;
-            let ended = work
-                .tx
-                .run("DELETE FROM operator_key WHERE operator = ?", &[&n])?;
+            let sql = "DELETE FROM operator_key WHERE operator = ?";
+            let ended = work.tx.run(sql, &[&n])?;
             work.tx
                 .run("DELETE FROM sign_in_attempt WHERE operator = ?", &[&n])?;
             NewEvent::new("operator.revoked")

@@ -53,9 +53,6 @@ impl Store {
     /// Records this node, and forgets nodes that were not seen for a week. Returns the record that it replaced, if
     /// another daemon wrote it: an earlier one of this node or, if this one had recorded itself before, one that
     /// has the same id.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn record_node(&self, node: Node) -> Result<Option<Node>, StoreError> {
         let driver = self.driver.clone();
         self.write(move |work| {
@@ -94,9 +91,6 @@ impl Store {
     }
 
     /// All nodes, by name.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
         self.read(all).await
     }

@@ -1,7 +1,6 @@
 //! API tokens: created once, listed without the secret, ended one by one.
 
 use serde::Serialize;
-use std::fmt::Write;
 use utoipa::ToSchema;
 
 use crate::domain::{Actor, OperatorName, Role, Timestamp, TokenHash, TokenScope};
@@ -43,11 +42,8 @@ impl IssuedToken {
 
 /// The id of a token: the first octets of its hash, in hexadecimal.
 fn id_of(begin: [u8; 5]) -> String {
-    let mut id = String::with_capacity(10);
-    for octet in begin {
-        let _ = write!(id, "{octet:02x}");
-    }
-    id
+    let [a, b, c, d, e] = begin;
+    format!("{:010x}", u64::from_be_bytes([0, 0, 0, a, b, c, d, e]))
 }
 
 /// The octets that an id stands for; None if it is none.

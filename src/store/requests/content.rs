@@ -71,9 +71,6 @@ const OF_ENTRY: &str = "SELECT c.ledger, length(c.raw),
 
 impl Store {
     /// The message of an entry with up to `most` of its first octets; None once its content has expired.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn content(
         &self,
         ledger: LedgerId,

@@ -18,7 +18,8 @@ use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::transitions;
 use crate::store::rows::copies::{Likeness, find_original};
 use crate::store::rows::dropped_content::{count_if_unwanted, uncount};
-use crate::store::rows::keys::{copy_key, octets, repeat_key};
+use crate::store::rows::entry_ids::carrier_of;
+use crate::store::rows::keys::octets;
 use crate::store::rows::shown_facts::ShownFacts;
 use crate::store::sql::sql_types::{JsonFields, Millis, from_row, json};
 use crate::store::sql::{FromRow, Tx, insert};
@@ -117,8 +118,7 @@ fn replace(
         octets: size,
         kept_otherwise_until: until,
     };
-    let carrier: i64 = tx.one("SELECT coalesce(message, n) FROM ledger WHERE n = ?", &[&n])?;
-    count_if_unwanted(tx, carrier)?;
+    count_if_unwanted(tx, carrier_of(tx, n)?)?;
     offer(tx, &dropped, until, case.quota)
 }
 
@@ -221,14 +221,8 @@ impl OfferedMessage {
     }
 
     fn likeness(&self) -> Likeness<'_> {
-        Likeness {
-            message_key: repeat_key(&self.facts),
-            copy_key: copy_key(Some(&self.portal), &self.facts),
-            portal: Some(&self.portal),
-            sender_key: self.sender.as_deref(),
-            facts: &self.facts,
-            received_at: self.received_at,
-        }
+        let sender_key = self.sender.as_deref();
+        Likeness::of(&self.facts, &self.portal, sender_key, self.received_at)
     }
 }
 
@@ -280,7 +274,7 @@ pub(crate) fn take_back(
             ledger: n,
             account,
             portal: message.portal,
-            size: octets(message.facts.size),
+            size: message.facts.size,
             received_at: message.received_at,
             state: "held",
             due_at: now,

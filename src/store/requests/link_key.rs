@@ -13,9 +13,6 @@ fn find(tx: &Tx) -> Result<Option<LinkKey>, StoreError> {
 
 impl Store {
     /// The key; None if no link was ever made.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn find_link_key(&self) -> Result<Option<LinkKey>, StoreError> {
         self.read(find).await
     }

@@ -37,7 +37,10 @@ fn enqueue(tx: &Tx, request: i64, by: Option<&str>, now: Millis) -> Result<(), S
              WHERE ledger = ?1",
         &[&request, &now, &by, &due],
     )?;
-    one(changed, request)
+    if changed != 1 {
+        return Err(missing(request));
+    }
+    Ok(())
 }
 
 /// Settles a request, and makes the next of its queue due.
@@ -159,14 +162,6 @@ pub(crate) fn resume(tx: &Tx, account: i64, now: Millis) -> Result<(), StoreErro
         REQUESTS.promote(tx, Some(account), portal, now)?;
     }
     Ok(())
-}
-
-fn one(changed: usize, request: i64) -> Result<(), StoreError> {
-    if changed == 1 {
-        Ok(())
-    } else {
-        Err(missing(request))
-    }
 }
 
 fn missing(request: i64) -> StoreError {

@@ -18,7 +18,7 @@ use crate::store::StoreError;
 use crate::store::audit::events::NewEvent;
 use crate::store::error::readable;
 use crate::store::rows::dropped_content::count_if_unwanted;
-use crate::store::rows::keys::octets;
+use crate::store::rows::keys::{copy_key, repeat_key};
 use crate::store::rows::unwanted_content::drop_unwanted;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::{JsonFields, Millis, json, json_columns};
@@ -36,6 +36,24 @@ pub(crate) struct Likeness<'a> {
     pub(crate) sender_key: Option<&'a str>,
     pub(crate) facts: &'a Facts,
     pub(crate) received_at: Millis,
+}
+
+impl<'a> Likeness<'a> {
+    pub(crate) fn of(
+        facts: &'a Facts,
+        portal: &'a PortalName,
+        sender_key: Option<&'a str>,
+        received_at: Millis,
+    ) -> Self {
+        Self {
+            message_key: repeat_key(facts),
+            copy_key: copy_key(Some(portal), facts),
+            portal: Some(portal),
+            sender_key,
+            facts,
+            received_at,
+        }
+    }
 }
 
 /// The original of a copy.
@@ -134,7 +152,7 @@ pub(crate) fn upgrade(
     let sql = "UPDATE ledger SET message = ?2, facts = ?3 WHERE n = ?1";
     tx.run(sql, &[&original, &carrier, &json(&recorded)?])?;
     let sql = "UPDATE request SET authenticated = 1, size = ?2 WHERE ledger = ?1";
-    tx.run(sql, &[&original, &octets(facts.size)])?;
+    tx.run(sql, &[&original, &facts.size])?;
     drop_unwanted(tx, before)?;
     count_if_unwanted(tx, before)?;
     NewEvent::new("request.authenticated")

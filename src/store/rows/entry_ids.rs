@@ -19,3 +19,8 @@ pub(crate) fn n_of(tx: &Tx, cursor: &str) -> Result<i64, StoreError> {
 pub(crate) fn id_of(tx: &Tx, n: i64) -> Result<LedgerId, StoreError> {
     tx.one("SELECT id FROM ledger WHERE n = ?", &[&n])
 }
+
+/// Number of the entry under which the content of this entry is stored.
+pub(crate) fn carrier_of(tx: &Tx, n: i64) -> Result<i64, StoreError> {
+    tx.one("SELECT coalesce(message, n) FROM ledger WHERE n = ?", &[&n])
+}

@@ -90,21 +90,28 @@ macro_rules! integers {
 }
 integers!(u8, u16, u32, u64, usize);
 
-impl ToSql for i64 {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-        bind(SqlValue::Integer(*self))
-    }
+/// Parameters by the value that each is: `to_sql!(bool: is => SqlValue::Integer(i64::from(*is)))`.
+macro_rules! to_sql {
+    ($($type:ty: $parameter:ident => $value:expr);+ $(;)?) => {$(
+        impl ToSql for $type {
+            fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+                let $parameter = self;
+                bind($value)
+            }
+        }
+    )+};
 }
+to_sql!(
+    i64: number => SqlValue::Integer(*number);
+    bool: is => SqlValue::Integer(i64::from(*is));
+    str: text => SqlValue::Text(text);
+    String: text => SqlValue::Text(text);
+    Vec<u8>: octets => SqlValue::Blob(octets);
+);
 
 impl FromSql for i64 {
     fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
         value.integer()
-    }
-}
-
-impl ToSql for bool {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-        bind(SqlValue::Integer(i64::from(*self)))
     }
 }
 
@@ -114,27 +121,9 @@ impl FromSql for bool {
     }
 }
 
-impl ToSql for str {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-        bind(SqlValue::Text(self))
-    }
-}
-
-impl ToSql for String {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-        bind(SqlValue::Text(self))
-    }
-}
-
 impl FromSql for String {
     fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
         Ok(value.text()?.to_owned())
-    }
-}
-
-impl ToSql for Vec<u8> {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-        bind(SqlValue::Blob(self))
     }
 }
 

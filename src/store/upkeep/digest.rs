@@ -12,9 +12,6 @@ use crate::store::{Bounded, DownDestination, DroppedDomain, Store, StoreError};
 /// Domains that are listed.
 const DOMAINS: usize = 20;
 
-/// Bound of each count.
-const MOST_COUNTED: u64 = 10_000;
-
 /// Days for which a digest is kept.
 const KEPT: i64 = 30;
 
@@ -109,27 +106,17 @@ fn expiring(tx: &Tx, before: Millis) -> Result<(Bounded, Option<Millis>), StoreE
                  WHERE state = 'held' AND reminded = ?1 AND due_at < ?2
                  ORDER BY due_at LIMIT ?3
              ) AS soon",
-            &[&reminded, &before, &(MOST_COUNTED + 1)],
+            &[&reminded, &before, &(Bounded::MOST + 1)],
         )?;
         number += some;
         first = [first, earliest].into_iter().flatten().min();
     }
-    Ok((bound_count(number), first))
-}
-
-fn bound_count(number: u64) -> Bounded {
-    Bounded {
-        number: number.min(MOST_COUNTED),
-        more: number > MOST_COUNTED,
-    }
+    Ok((Bounded::of(number), first))
 }
 
 impl Store {
     /// Claims the digest that was due at `due`, for a node that sends it by `lease_until`. None if it is settled,
     /// another node has claimed it, or there was no digest before: then there is no period to report on.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn claim_digest(
         &self,
         due: Timestamp,
@@ -141,9 +128,6 @@ impl Store {
     }
 
     /// Records that the digest was sent, or that there was nothing to say.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn settle_digest(
         &self,
         due: Timestamp,
@@ -164,9 +148,6 @@ impl Store {
     }
 
     /// Lets the digest wait until then for the next attempt, by any node.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn put_off_digest(&self, due: Timestamp, until: Timestamp) -> Result<(), StoreError> {
         self.write(move |work| {
             work.tx.run(
@@ -180,9 +161,6 @@ impl Store {
 
     /// What happened between the two times, and what an operator should know now. Requests that expire before
     /// `soon` are counted.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn digest_content(
         &self,
         since: Timestamp,
@@ -196,13 +174,13 @@ impl Store {
                 "SELECT count(*) FROM (
                      SELECT 1 FROM account WHERE undeliverable = 1 LIMIT ?
                  ) AS unreached",
-                &[&(MOST_COUNTED + 1)],
+                &[&(Bounded::MOST + 1)],
             )?;
             Ok(DigestContent {
                 domains: domains_between(tx, since.into(), until.into(), DOMAINS)?,
                 expiring,
                 first_expiry: first.map(Millis::timestamp),
-                undeliverable: bound_count(undeliverable),
+                undeliverable: Bounded::of(undeliverable),
                 down: down.clone(),
             })
         })

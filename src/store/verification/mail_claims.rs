@@ -220,9 +220,6 @@ impl Store {
 
     /// Gives back the mails that this handle claimed after the claim of that number, with their share of the
     /// limits. For a worker whose claim failed but may still have been recorded.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn give_back_mail(
         &self,
         after: ClaimNumber,

@@ -123,21 +123,20 @@ fn waiting(tx: &Tx, account: i64) -> Result<(u32, Option<Millis>), StoreError> {
 /// for others, every second place goes to the newest mail, so that a flood does not delay everyone who comes
 /// after it.
 pub(crate) fn due(tx: &Tx, lane: Lane, now: Millis, most: usize) -> Result<Vec<Due>, StoreError> {
-    let limit = i64::try_from(most).unwrap_or(i64::MAX);
-    let look = |order: &str, limit: i64| -> Result<Vec<Due>, StoreError> {
+    let look = |order: &str| -> Result<Vec<Due>, StoreError> {
         tx.all(
             &format!(
                 "SELECT n, id, kind, cause, portal, in_reply_to, attempts, account, lane, flow
                  FROM letter WHERE lane = ? AND due_at <= ? ORDER BY due_at, turn, {order} LIMIT ?"
             ),
-            &[&lane, &now, &limit],
+            &[&lane, &now, &most],
         )
     };
-    let oldest = look("n", limit)?;
+    let oldest = look("n")?;
     if lane != Lane::Others || oldest.len() < 2 {
         return Ok(oldest);
     }
-    let newest = look("n DESC", limit)?;
+    let newest = look("n DESC")?;
     let mut seen = HashSet::with_capacity(most);
     let mut due: Vec<Due> = oldest
         .into_iter()

@@ -242,9 +242,6 @@ fn renew(
 
 impl Store {
     /// Time at which a mail can be claimed.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn next_mail(&self) -> Result<NextWork, StoreError> {
         self.read(|tx| next_due(tx).map(NextWork::at)).await
     }
@@ -253,9 +250,6 @@ impl Store {
     /// and stores the hash of the token that each will contain, in one transaction. A sent mail is recorded as
     /// sent even when the claim is lost, unless another outcome was recorded. Mails to accounts that no longer
     /// need verification are dropped.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn turn_mail<'a>(
         &self,
         outcomes: impl IntoIterator<Item = (&'a VerificationMail, MailOutcome, Timestamp)>,

@@ -69,13 +69,12 @@ impl Work<'_> {
             Actor::Person => Origin::SignUp,
             Actor::Daemon => Origin::Mail,
         };
-        let place = match origin {
-            Origin::SignUp => QueuePlace::of_page(client, address.domain()),
-            Origin::Mail | Origin::Operator => QueuePlace::of_operator(address.domain()),
-        };
-        let cause = match origin {
-            Origin::SignUp => MailCause::SignUp,
-            Origin::Mail | Origin::Operator => MailCause::Operator,
+        let domain = address.domain();
+        let (place, cause) = match origin {
+            Origin::SignUp => (QueuePlace::of_page(client, domain), MailCause::SignUp),
+            Origin::Mail | Origin::Operator => {
+                (QueuePlace::of_operator(domain), MailCause::Operator)
+            }
         };
         let (_, settings) = self.settings.effective(tx, portal)?;
         // Without a portal, the settings of the site decide, looked up under a name that no portal has.

@@ -259,15 +259,8 @@ impl Work<'_> {
     ) -> Result<(), StoreError> {
         let tx = self.tx;
         let groups = self.default_groups(new.kind)?;
-        let made = make(
-            tx,
-            &person.address,
-            new,
-            &groups,
-            Origin::Operator,
-            None,
-            now,
-        )?;
+        let (address, origin) = (&person.address, Origin::Operator);
+        let made = make(tx, address, new, &groups, origin, None, now)?;
         self.wakeups.add(Topic::OperatorActions);
         record_of_account(tx, "account.added", made.n, by, now)?;
         if let Some(groups) = &person.groups {
@@ -276,15 +269,9 @@ impl Work<'_> {
         if person.verified {
             self.vouch(&made, by, now)?;
         } else if made.status == Status::Pending {
-            let place = QueuePlace::of_operator(person.address.domain());
-            self.owe(
-                &made,
-                MailKind::Verification,
-                MailCause::Operator,
-                None,
-                place,
-                now,
-            )?;
+            let (kind, cause) = (MailKind::Verification, MailCause::Operator);
+            let place = QueuePlace::of_operator(address.domain());
+            self.owe(&made, kind, cause, None, place, now)?;
         }
         Ok(())
     }

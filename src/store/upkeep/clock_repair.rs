@@ -202,7 +202,7 @@ impl Store {
     /// Latest time of any write, as far as an index or the newest rows show.
     pub async fn latest_time(&self) -> Result<Option<Timestamp>, StoreError> {
         self.read(|tx| {
-            let latest: Option<Millis> = tx.one(
+            tx.one(
                 "SELECT max(at) FROM (
                          SELECT max(received_at) AS at FROM ledger
                          UNION ALL SELECT max(at) FROM (
@@ -212,8 +212,7 @@ impl Store {
                          UNION ALL SELECT max(expires_at) - ?2 FROM answer
                      ) AS times",
                 &[&RECENT_EVENTS, &LONGEST_ANSWER],
-            )?;
-            Ok(latest.map(Millis::timestamp))
+            )
         })
         .await
     }

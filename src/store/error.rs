@@ -50,6 +50,9 @@ pub enum StoreError {
     Other(String),
 }
 
+/// A result of the store.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
 impl StoreError {
     pub(super) fn not_found(what: &'static str, name: impl Display) -> Self {
         let name = name.to_string();
@@ -116,7 +119,7 @@ impl StoreError {
 }
 
 /// Value of a row; None if the row is damaged.
-pub(super) fn readable<T>(found: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+pub(super) fn readable<T>(found: Result<T>) -> Result<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),
         Err(cause) if cause.is_of_row() => Ok(None),

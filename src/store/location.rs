@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use crate::config::{Config, PostgresServer, StoreConfig};
 use crate::domain::LedgerId;
-use crate::store::StoreError;
 use crate::store::engine::driver::Driver;
 use crate::store::engine::notify::Notifier;
 use crate::store::postgres::driver::PostgresDriver;
 use crate::store::sqlite::driver::SqliteDriver;
+use crate::store::{Result, StoreError};
 
 /// The place of a database.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ impl Location {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub(super) fn make_node_id(&self) -> Result<String, StoreError> {
+    pub(super) fn make_node_id(&self) -> Result<String> {
         let Self::Server(server) = self else {
             return Ok(String::new());
         };

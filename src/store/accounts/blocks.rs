@@ -11,7 +11,7 @@ use crate::store::requests::transitions;
 use crate::store::rows::account_rows::{AccountRow, account_by_id};
 use crate::store::sql::sql_types::Millis;
 use crate::store::verification::verification_mail::cancel;
-use crate::store::{Store, StoreError, Topic};
+use crate::store::{Result, Store, Topic};
 
 /// Detail of the events that the directory causes.
 const BY_DIRECTORY: &str = "by the directory";
@@ -24,7 +24,7 @@ impl Work<'_> {
         detail: Option<&str>,
         by: &Actor,
         now: Millis,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let tx = self.tx;
         if account.status == Status::Blocked {
             return Ok(());
@@ -49,7 +49,7 @@ impl Work<'_> {
         detail: Option<&str>,
         by: &Actor,
         now: Millis,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let tx = self.tx;
         tx.run(
             "UPDATE account SET status = CASE
@@ -74,7 +74,7 @@ impl Work<'_> {
         account: &AccountRow,
         by: &Actor,
         now: Millis,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let sql = "UPDATE account SET deactivated_at = ?2 WHERE n = ?1 AND deactivated_at IS NULL";
         let changed = self.tx.run(sql, &[&account.n, &now])?;
         self.end_access(account, Some(BY_DIRECTORY), by, now)?;
@@ -88,7 +88,7 @@ impl Work<'_> {
         account: &AccountRow,
         by: &Actor,
         now: Millis,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let blocked: Option<bool> = self.tx.maybe(
             "UPDATE account SET deactivated_at = NULL
              WHERE n = ? AND deactivated_at IS NOT NULL RETURNING operator_block",
@@ -109,7 +109,7 @@ impl Store {
         id: AccountId,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Account, StoreError> {
+    ) -> Result<Account> {
         self.write(move |work| {
             let there = account_by_id(work.tx, id)?;
             let sql = "UPDATE account SET operator_block = 1 WHERE n = ? AND operator_block = 0";
@@ -133,7 +133,7 @@ impl Store {
         id: AccountId,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Account, StoreError> {
+    ) -> Result<Account> {
         self.write(move |work| {
             let there = account_by_id(work.tx, id)?;
             if there.status == Status::Blocked {

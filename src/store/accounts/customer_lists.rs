@@ -10,7 +10,7 @@ use crate::store::sql::page_builder::PageBuilder;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::time_place::TimePlace;
 use crate::store::sql::{Conditions, FromRow, Row, Tx};
-use crate::store::{ListOrder, Listed, Page, Store, StoreError};
+use crate::store::{ListOrder, Listed, Page, Result, Store};
 
 /// Index entries that a look reads, if the index does not serve the whole filter.
 const STRETCH: i64 = 20_000;
@@ -44,7 +44,7 @@ impl CustomerFilter {
 
 impl Store {
     /// Accounts. Searches until the page is full, in many short looks.
-    pub async fn customers(&self, filter: CustomerFilter) -> Result<Listed<Account>, StoreError> {
+    pub async fn customers(&self, filter: CustomerFilter) -> Result<Listed<Account>> {
         let mut builder = PageBuilder::begin(&filter.page);
         loop {
             let look = CustomerFilter {
@@ -58,15 +58,12 @@ impl Store {
     }
 
     /// Accounts of one look; possibly fewer than there are.
-    pub async fn recent_customers(
-        &self,
-        filter: CustomerFilter,
-    ) -> Result<Listed<Account>, StoreError> {
+    pub async fn recent_customers(&self, filter: CustomerFilter) -> Result<Listed<Account>> {
         self.read(move |tx| list(tx, &filter)).await
     }
 }
 
-pub(crate) fn list(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>, StoreError> {
+pub(crate) fn list(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>> {
     match filter.time_order() {
         Some(order) => by_time(tx, filter, order),
         None => by_address(tx, filter),
@@ -161,7 +158,7 @@ fn ask_rest<'a>(
     wanted.len() > before
 }
 
-fn by_address(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>, StoreError> {
+fn by_address(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>> {
     let values = Values::of(filter);
     let served = Served::of(filter);
     let limit = filter.page.rows();
@@ -206,11 +203,7 @@ fn ask_bound<'a>(
     }
 }
 
-fn by_time(
-    tx: &Tx,
-    filter: &CustomerFilter,
-    order: ListOrder,
-) -> Result<Listed<Account>, StoreError> {
+fn by_time(tx: &Tx, filter: &CustomerFilter, order: ListOrder) -> Result<Listed<Account>> {
     let values = Values::of(filter);
     let limit = filter.page.rows();
     let rows_wanted = limit + 1;

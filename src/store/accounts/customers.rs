@@ -15,7 +15,7 @@ use crate::store::sql::{Row, Tx};
 use crate::store::verification::languages;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::verification_mail::{Occasion, owe};
-use crate::store::{LanguageWish, MailCause, MailKind, Store, StoreError, Topic};
+use crate::store::{LanguageWish, MailCause, MailKind, Result, Store, StoreError, Topic};
 
 /// Outcome of a request for a new account.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ pub(super) const SHOWN: &str = "SELECT a.id, a.address, a.kind, a.status, a.veri
      FROM account AS a";
 
 /// The portals that let the account in.
-fn read_portals(row: &Row) -> Result<Vec<PortalName>, StoreError> {
+fn read_portals(row: &Row) -> Result<Vec<PortalName>> {
     let value = row.value("let_in_by")?;
     let names = value.text_or_empty().split_whitespace();
     let parse = |name| PortalName::parse(name).map_err(|_| value.mismatch("names of portals"));
@@ -50,7 +50,7 @@ from_row!(
     deactivated_at, takes_automatic, language, placeholder, created_at, created_by,
 );
 
-pub(crate) fn account(tx: &Tx, n: i64) -> Result<Account, StoreError> {
+pub(crate) fn account(tx: &Tx, n: i64) -> Result<Account> {
     tx.one(&format!("{SHOWN} WHERE a.n = ?"), &[&n])
 }
 
@@ -62,7 +62,7 @@ impl Work<'_> {
         by: &Actor,
         client: Option<IpAddr>,
         now: Millis,
-    ) -> Result<Added, StoreError> {
+    ) -> Result<Added> {
         let tx = self.tx;
         let origin = match by {
             Actor::Operator { .. } => Origin::Operator,
@@ -131,7 +131,7 @@ impl Work<'_> {
         portal: Option<&PortalName>,
         place: QueuePlace,
         now: Millis,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let occasion = Occasion {
             kind,
             cause,
@@ -146,13 +146,13 @@ impl Work<'_> {
 }
 
 impl Store {
-    pub async fn customer(&self, address: &EmailAddress) -> Result<Option<Account>, StoreError> {
+    pub async fn customer(&self, address: &EmailAddress) -> Result<Option<Account>> {
         let key = address.key();
         self.read(move |tx| tx.maybe(&format!("{SHOWN} WHERE a.key = ?"), &[&key]))
             .await
     }
 
-    pub async fn customer_by_id(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+    pub async fn customer_by_id(&self, id: AccountId) -> Result<Option<Account>> {
         self.read(move |tx| tx.maybe(&format!("{SHOWN} WHERE a.id = ?"), &[&id]))
             .await
     }
@@ -166,7 +166,7 @@ impl Store {
         portal: Option<PortalName>,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Added, StoreError> {
+    ) -> Result<Added> {
         self.write(move |work| work.add(&address, portal.as_ref(), &by, None, now.into()))
             .await
     }
@@ -179,7 +179,7 @@ impl Store {
         client: IpAddr,
         language: LanguageWish,
         now: Timestamp,
-    ) -> Result<Added, StoreError> {
+    ) -> Result<Added> {
         self.write(move |work| {
             let by = &Actor::Person;
             let added = work.add(&address, portal.as_ref(), by, Some(client), now.into())?;

@@ -17,7 +17,7 @@ use crate::store::engine::job::Work;
 use crate::store::rows::account_rows::{AccountRow, account_by_number, find_sender_account, make};
 use crate::store::sql::sql_types::{Millis, json, json_columns};
 use crate::store::sql::{Conditions, Row, Tx, insert};
-use crate::store::{Store, StoreError, Topic};
+use crate::store::{Result, Store, StoreError, Topic};
 
 /// An address of a user, as the directory gave it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,7 +123,7 @@ const SHOWN: &str =
     "SELECT u.n, u.id, u.account, u.user_name, u.external_id, u.attributes, u.version,
      u.created_at, u.changed_at FROM directory_user AS u";
 
-fn read_user(tx: &Tx, row: &Row) -> Result<UserRow, StoreError> {
+fn read_user(tx: &Tx, row: &Row) -> Result<UserRow> {
     let n_of_account: i64 = row.get("account")?;
     let Attributes { emails, roles } = row.get("attributes")?;
     Ok(UserRow {
@@ -143,13 +143,13 @@ fn read_user(tx: &Tx, row: &Row) -> Result<UserRow, StoreError> {
     })
 }
 
-fn find(tx: &Tx, id: UserId) -> Result<Option<UserRow>, StoreError> {
+fn find(tx: &Tx, id: UserId) -> Result<Option<UserRow>> {
     tx.maybe_with(&format!("{SHOWN} WHERE u.id = ?"), &[&id], |row| {
         read_user(tx, row)
     })
 }
 
-fn require(tx: &Tx, id: UserId) -> Result<UserRow, StoreError> {
+fn require(tx: &Tx, id: UserId) -> Result<UserRow> {
     find(tx, id)?.ok_or_else(|| StoreError::not_found("user", id))
 }
 
@@ -158,12 +158,7 @@ fn user_key(user_name: &str) -> String {
     user_name.to_lowercase()
 }
 
-pub(crate) fn list(
-    tx: &Tx,
-    filter: &UserFilter,
-    skip: u64,
-    limit: usize,
-) -> Result<UserList, StoreError> {
+pub(crate) fn list(tx: &Tx, filter: &UserFilter, skip: u64, limit: usize) -> Result<UserList> {
     let key = filter.user_name.as_deref().map(user_key);
     let address = filter.address.as_ref().map(EmailAddress::key);
     let mut wanted = Conditions::default();
@@ -201,7 +196,7 @@ impl Work<'_> {
         &mut self,
         address: &EmailAddress,
         own: Option<i64>,
-    ) -> Result<Result<Target, UserRefusal>, StoreError> {
+    ) -> Result<Result<Target, UserRefusal>> {
         let tx = self.tx;
         if let Some(there) = find_sender_account(tx, &address.key())? {
             let sql = "SELECT 1 FROM directory_user WHERE account = ?1 AND n <> ?2";
@@ -232,7 +227,7 @@ impl Work<'_> {
         address: &EmailAddress,
         by: &Actor,
         now: Millis,
-    ) -> Result<AccountRow, StoreError> {
+    ) -> Result<AccountRow> {
         let tx = self.tx;
         let taken = match target {
             Target::Existing(there) => there,
@@ -258,7 +253,7 @@ impl Work<'_> {
         roles_before: &[DirectoryRole],
         by: &Actor,
         now: Millis,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         if active {
             self.reactivate(account, by, now)?;
         } else {
@@ -279,7 +274,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn is_user_name_taken(&self, user_name: &str, own: Option<i64>) -> Result<bool, StoreError> {
+    fn is_user_name_taken(&self, user_name: &str, own: Option<i64>) -> Result<bool> {
         let sql = "SELECT 1 FROM directory_user WHERE user_key = ?1 AND n <> ?2";
         self.tx
             .exists(sql, &[&user_key(user_name), &own.unwrap_or_default()])
@@ -290,7 +285,7 @@ impl Work<'_> {
         new: &NewDirectoryUser,
         by: &Actor,
         now: Millis,
-    ) -> Result<Result<DirectoryUser, UserRefusal>, StoreError> {
+    ) -> Result<Result<DirectoryUser, UserRefusal>> {
         let tx = self.tx;
         if self.is_user_name_taken(&new.user_name, None)? {
             return Ok(Err(UserRefusal::UserNameTaken));
@@ -327,7 +322,7 @@ impl Work<'_> {
         new: &NewDirectoryUser,
         by: &Actor,
         now: Millis,
-    ) -> Result<Result<DirectoryUser, UserRefusal>, StoreError> {
+    ) -> Result<Result<DirectoryUser, UserRefusal>> {
         let tx = self.tx;
         let before = require(tx, id)?;
         if before.user.version != version {
@@ -376,7 +371,7 @@ impl Work<'_> {
     }
 }
 
-fn attributes(new: &NewDirectoryUser) -> Result<String, StoreError> {
+fn attributes(new: &NewDirectoryUser) -> Result<String> {
     json(&Attributes {
         emails: new.emails.clone(),
         roles: new.roles.clone(),
@@ -384,7 +379,7 @@ fn attributes(new: &NewDirectoryUser) -> Result<String, StoreError> {
 }
 
 impl Store {
-    pub async fn directory_user(&self, id: UserId) -> Result<Option<DirectoryUser>, StoreError> {
+    pub async fn directory_user(&self, id: UserId) -> Result<Option<DirectoryUser>> {
         self.read(move |tx| Ok(find(tx, id)?.map(|row| row.user)))
             .await
     }
@@ -395,7 +390,7 @@ impl Store {
         filter: UserFilter,
         skip: u64,
         limit: usize,
-    ) -> Result<UserList, StoreError> {
+    ) -> Result<UserList> {
         self.read(move |tx| list(tx, &filter, skip, limit)).await
     }
 
@@ -405,7 +400,7 @@ impl Store {
         new: NewDirectoryUser,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Result<DirectoryUser, UserRefusal>, StoreError> {
+    ) -> Result<Result<DirectoryUser, UserRefusal>> {
         self.write(move |work| work.create_user(&new, &by, now.into()))
             .await
     }
@@ -422,7 +417,7 @@ impl Store {
         new: NewDirectoryUser,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Result<DirectoryUser, UserRefusal>, StoreError> {
+    ) -> Result<Result<DirectoryUser, UserRefusal>> {
         self.write(move |work| work.replace_user(id, version, &new, &by, now.into()))
             .await
     }
@@ -431,12 +426,7 @@ impl Store {
     ///
     /// # Errors
     /// `NotFound`.
-    pub async fn remove_user(
-        &self,
-        id: UserId,
-        by: Actor,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub async fn remove_user(&self, id: UserId, by: Actor, now: Timestamp) -> Result<()> {
         self.write(move |work| {
             let row = require(work.tx, id)?;
             let account = account_by_number(work.tx, row.account)?;

@@ -7,14 +7,14 @@ use crate::store::engine::job::Work;
 use crate::store::rows::account_rows::{AccountRow, account_by_id};
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::{Millis, json};
-use crate::store::{Store, StoreError, Topic};
+use crate::store::{Result, Store, StoreError, Topic};
 
 /// The groups sorted and each once; None if the account has exactly these.
 pub(crate) fn changed_groups(
     tx: &Tx,
     account: i64,
     groups: &[GroupName],
-) -> Result<Option<Vec<GroupName>>, StoreError> {
+) -> Result<Option<Vec<GroupName>>> {
     let mut sorted = groups.to_vec();
     sorted.sort_unstable();
     sorted.dedup();
@@ -32,7 +32,7 @@ impl Work<'_> {
         groups: &[GroupName],
         by: &Actor,
         now: Millis,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let tx = self.tx;
         if groups.len() > GroupName::MOST {
             return Err(StoreError::NotAllowed(format!(
@@ -71,7 +71,7 @@ impl Store {
         groups: Vec<GroupName>,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Account, StoreError> {
+    ) -> Result<Account> {
         self.write(move |work| {
             let there = account_by_id(work.tx, id)?;
             work.set_groups(&there, &groups, &by, now.into())?;

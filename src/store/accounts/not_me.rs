@@ -16,7 +16,7 @@ use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::verification::tokens::TokenRow;
 use crate::store::verification::verification_mail::cancel;
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 /// Effect of "This was not me".
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ fn refused_too_late(
     account: &AccountRow,
     found: &TokenRow,
     now: Millis,
-) -> Result<Refused, StoreError> {
+) -> Result<Refused> {
     if !found.refused {
         let sql = "UPDATE token SET refused_at = ?2 WHERE hash = ?1";
         tx.run(sql, &[&token, &now])?;
@@ -65,12 +65,7 @@ fn refused_too_late(
 }
 
 impl Work<'_> {
-    fn refuse(
-        &mut self,
-        token: TokenHash,
-        quiet_for: Duration,
-        now: Millis,
-    ) -> Result<Refused, StoreError> {
+    fn refuse(&mut self, token: TokenHash, quiet_for: Duration, now: Millis) -> Result<Refused> {
         let tx = self.tx;
         let account = match standing(tx, token, now)? {
             LinkStanding::Unknown => return Ok(Refused::Unknown),
@@ -123,7 +118,7 @@ impl Store {
         token: TokenHash,
         quiet_for: Duration,
         now: Timestamp,
-    ) -> Result<Refused, StoreError> {
+    ) -> Result<Refused> {
         self.write(move |work| work.refuse(token, quiet_for, now.into()))
             .await
     }

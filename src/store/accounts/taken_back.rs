@@ -17,7 +17,7 @@ use crate::store::rows::copies::{Likeness, find_original};
 use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::{FromRow, Tx};
 use crate::store::verification::verification_mail::cancel;
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 /// Outcome of taking it back.
 #[derive(Debug, Clone)]
@@ -45,11 +45,7 @@ pub(crate) struct Discarded {
 from_row!(Discarded, row: n, id, portal, sender, facts, received_at);
 
 /// Requests of an account that only the person can restore, and still can at `after`.
-pub(crate) fn list_discarded(
-    tx: &Tx,
-    account: i64,
-    after: Millis,
-) -> Result<Vec<Discarded>, StoreError> {
+pub(crate) fn list_discarded(tx: &Tx, account: i64, after: Millis) -> Result<Vec<Discarded>> {
     // A damaged request cannot be compared with others, and stays discarded.
     let found = tx.all_with(
         "SELECT l.n, l.id, r.portal, l.sender, l.facts, l.received_at
@@ -80,7 +76,7 @@ impl Discarded {
     }
 
     /// True if the same message already has a held, released or delivered request.
-    pub(crate) fn has_copy(&self, tx: &Tx) -> Result<bool, StoreError> {
+    pub(crate) fn has_copy(&self, tx: &Tx) -> Result<bool> {
         let sender_key = self.sender.as_deref();
         let like = Likeness::of(&self.facts, &self.portal, sender_key, self.received_at);
         Ok(find_original(tx, &like, Some(self.n))?.is_some())
@@ -88,7 +84,7 @@ impl Discarded {
 }
 
 /// Returns false if the same message already has a held, released or delivered request.
-fn restore(tx: &Tx, request: &Discarded, due_at: Millis, now: Millis) -> Result<bool, StoreError> {
+fn restore(tx: &Tx, request: &Discarded, due_at: Millis, now: Millis) -> Result<bool> {
     if request.has_copy(tx)? {
         return Ok(false);
     }
@@ -116,7 +112,7 @@ impl Work<'_> {
         token: TokenHash,
         hold_for: Duration,
         now: Millis,
-    ) -> Result<TakenBack, StoreError> {
+    ) -> Result<TakenBack> {
         let tx = self.tx;
         let (account, found) = match standing(tx, token, now)? {
             LinkStanding::Unknown => return Ok(TakenBack::Unknown),
@@ -163,7 +159,7 @@ impl Store {
         token: TokenHash,
         hold_for: Duration,
         now: Timestamp,
-    ) -> Result<TakenBack, StoreError> {
+    ) -> Result<TakenBack> {
         self.write(move |work| work.take_back_refusal(token, hold_for, now.into()))
             .await
     }

@@ -17,7 +17,7 @@ use crate::store::sql::sql_types::{Millis, json};
 use crate::store::sql::{FromRow, Tx};
 use crate::store::verification::tokens::{TokenRow, find_token};
 use crate::store::verification::verification_mail::cancel;
-use crate::store::{Store, StoreError, Topic};
+use crate::store::{Result, Store, StoreError, Topic};
 
 /// State of a link.
 #[derive(Debug, Clone)]
@@ -119,7 +119,7 @@ pub(crate) enum LinkStanding {
     Pending(AccountRow),
 }
 
-pub(crate) fn standing(tx: &Tx, token: TokenHash, now: Millis) -> Result<LinkStanding, StoreError> {
+pub(crate) fn standing(tx: &Tx, token: TokenHash, now: Millis) -> Result<LinkStanding> {
     let Some(found) = find_token(tx, token)? else {
         return Ok(LinkStanding::Unknown);
     };
@@ -137,7 +137,7 @@ pub(crate) fn standing(tx: &Tx, token: TokenHash, now: Millis) -> Result<LinkSta
 }
 
 /// Held requests: the `n` of each and what its sender sees of it.
-pub(crate) fn list_held(tx: &Tx, account: i64) -> Result<Vec<(i64, WaitingRequest)>, StoreError> {
+pub(crate) fn list_held(tx: &Tx, account: i64) -> Result<Vec<(i64, WaitingRequest)>> {
     tx.all_with(
         "SELECT l.n, l.id, r.portal, r.received_at, l.facts
          FROM request AS r JOIN ledger AS l ON l.n = r.ledger
@@ -147,7 +147,7 @@ pub(crate) fn list_held(tx: &Tx, account: i64) -> Result<Vec<(i64, WaitingReques
     )
 }
 
-fn look(tx: &Tx, token: TokenHash, now: Millis) -> Result<Link, StoreError> {
+fn look(tx: &Tx, token: TokenHash, now: Millis) -> Result<Link> {
     Ok(match standing(tx, token, now)? {
         LinkStanding::Unknown => Link::Unknown,
         LinkStanding::Expired => Link::Expired,
@@ -184,12 +184,12 @@ fn look(tx: &Tx, token: TokenHash, now: Millis) -> Result<Link, StoreError> {
     })
 }
 
-pub(crate) fn portal_of_mail(tx: &Tx, n: i64) -> Result<Option<PortalName>, StoreError> {
+pub(crate) fn portal_of_mail(tx: &Tx, n: i64) -> Result<Option<PortalName>> {
     tx.one("SELECT portal FROM letter WHERE n = ?", &[&n])
 }
 
 /// Adds the groups that the sign-in provider named to those that the account has.
-fn add_groups(tx: &Tx, account: i64, groups: &[String]) -> Result<(), StoreError> {
+fn add_groups(tx: &Tx, account: i64, groups: &[String]) -> Result<()> {
     let mut all: Vec<String> = tx.one("SELECT groups FROM account WHERE n = ?", &[&account])?;
     for group in groups {
         if all.len() < GroupName::MOST && !all.contains(group) {
@@ -208,7 +208,7 @@ impl Work<'_> {
         account: Option<AccountId>,
         choice: &Choice,
         now: Millis,
-    ) -> Result<Proved, StoreError> {
+    ) -> Result<Proved> {
         let tx = self.tx;
         let account = match proof {
             Proof::Link(token) | Proof::Reply(token) | Proof::Sso(token, _) => {
@@ -246,7 +246,7 @@ impl Work<'_> {
         proof: &Proof,
         choice: &Choice,
         now: Millis,
-    ) -> Result<Proved, StoreError> {
+    ) -> Result<Proved> {
         let tx = self.tx;
         let by = proof.actor();
         // Mail to the address arrives, whatever was recorded about it before.
@@ -324,7 +324,7 @@ impl Work<'_> {
 
 impl Store {
     /// Reads the state of a link. Changes nothing.
-    pub async fn look_at_link(&self, token: TokenHash, now: Timestamp) -> Result<Link, StoreError> {
+    pub async fn look_at_link(&self, token: TokenHash, now: Timestamp) -> Result<Link> {
         self.read(move |tx| look(tx, token, now.into())).await
     }
 
@@ -339,7 +339,7 @@ impl Store {
         account: Option<AccountId>,
         choice: Choice,
         now: Timestamp,
-    ) -> Result<Proved, StoreError> {
+    ) -> Result<Proved> {
         self.write(move |work| work.prove(&proof, account, &choice, now.into()))
             .await
     }

@@ -16,7 +16,7 @@ use crate::store::engine::job::Work;
 use crate::store::error::readable;
 use crate::store::sql::sql_types::{Millis, from_row, json};
 use crate::store::sql::{FromRow, Tx, insert};
-use crate::store::{Store, StoreError, Topic};
+use crate::store::{Result, Store, Topic};
 
 /// Maximum calls of one event that wait for one hook.
 const MOST_WAITING: u64 = 100;
@@ -85,7 +85,7 @@ struct NewCall<'a> {
 }
 
 /// Number of calls of an event that wait for a hook, up to the bound.
-fn count_waiting(tx: &Tx, hook: &DestinationName, event: &str) -> Result<u64, StoreError> {
+fn count_waiting(tx: &Tx, hook: &DestinationName, event: &str) -> Result<u64> {
     tx.one(
         "SELECT count(*) FROM (
              SELECT 1 FROM hook_call
@@ -102,7 +102,7 @@ fn owe(
     call: NewCall<'_>,
     left_out: u64,
     now: Millis,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let payload = json(&Payload {
         r#type: call.event,
         timestamp: call.happened_at.timestamp(),
@@ -138,7 +138,7 @@ fn tell_all(
     by: &Actor,
     now: Millis,
     about: &About,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     for hook in subscribers(tx, event)? {
         if Some(&hook) == but {
             continue;
@@ -172,7 +172,7 @@ pub(crate) fn tell_destination(
     since: Millis,
     by: &Actor,
     now: Millis,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let event = if is_down {
         "destination.down"
     } else {
@@ -189,7 +189,7 @@ pub(crate) fn tell_failed_login(
     by: &Actor,
     cause: Option<&str>,
     now: Millis,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let stored = by.to_string();
     let operator = Actor::operator_name(&stored).filter(|name| *name != "?");
     let (event, about) = ("operator.login_failed", About::Login { operator, cause });
@@ -204,7 +204,7 @@ struct Entry {
 from_row!(Entry, row: verdict, message = DroppedMessage::from_row(row)?);
 
 /// Hooks that have not been told of the newest entries and that few calls wait for, with their cursors.
-fn behind(tx: &Tx) -> Result<Vec<(DestinationName, i64)>, StoreError> {
+fn behind(tx: &Tx) -> Result<Vec<(DestinationName, i64)>> {
     let newest: i64 = tx.one("SELECT coalesce(max(n), 0) FROM ledger", &[])?;
     let sql = "SELECT name, told_entry FROM hook WHERE told_entry < ? ORDER BY name";
     let hooks: Vec<(DestinationName, i64)> = tx.all(sql, &[&newest])?;
@@ -219,7 +219,7 @@ fn behind(tx: &Tx) -> Result<Vec<(DestinationName, i64)>, StoreError> {
 
 impl Work<'_> {
     /// Writes the next calls about dropped messages. Returns true if there may be more to write now.
-    fn tell_dropped(&mut self, now: Millis) -> Result<bool, StoreError> {
+    fn tell_dropped(&mut self, now: Millis) -> Result<bool> {
         let tx = self.tx;
         let mut more = false;
         for (hook, cursor) in behind(tx)? {
@@ -267,7 +267,7 @@ impl Work<'_> {
 impl Store {
     /// Owes calls about messages that were dropped since the last time, as many as may wait. Returns true if
     /// there may be more to write now.
-    pub async fn tell_dropped(&self, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn tell_dropped(&self, now: Timestamp) -> Result<bool> {
         if self.read(behind).await?.is_empty() {
             return Ok(false);
         }

@@ -10,7 +10,7 @@ use crate::domain::{
 use crate::store::audit::{calls_without_account, hooks};
 use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::{Tx, insert_late};
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 /// An action of an operator, with the details that the log reports.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ impl NewEvent {
         self
     }
 
-    pub(crate) fn record(self, tx: &Tx, actor: &Actor, at: Millis) -> Result<(), StoreError> {
+    pub(crate) fn record(self, tx: &Tx, actor: &Actor, at: Millis) -> Result<()> {
         let detail = match (self.detail, actor.note()) {
             (Some(detail), Some(note)) => Some(format!("{detail}; note: {note}")),
             (None, Some(note)) => Some(format!("note: {note}")),
@@ -105,7 +105,7 @@ pub(crate) fn record_of_entry(
     n: i64,
     by: &Actor,
     at: Millis,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     NewEvent::new(name).entry(n).record(tx, by, at)
 }
 
@@ -116,12 +116,12 @@ pub(crate) fn record_of_account(
     n: i64,
     by: &Actor,
     at: Millis,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     NewEvent::new(name).account(n).record(tx, by, at)
 }
 
 /// Number of the newest event.
-pub(crate) fn newest(tx: &Tx) -> Result<i64, StoreError> {
+pub(crate) fn newest(tx: &Tx) -> Result<i64> {
     tx.one("SELECT coalesce(max(n), 0) FROM event", &[])
 }
 
@@ -139,16 +139,12 @@ from_row!(Event, row: at, event, actor, detail);
 
 impl Store {
     /// Number of the newest event.
-    pub async fn newest_event(&self) -> Result<i64, StoreError> {
+    pub async fn newest_event(&self) -> Result<i64> {
         self.read(newest).await
     }
 
     /// Events of an account, newest first: of the account, its mail and its links, not of its requests.
-    pub async fn history_of(
-        &self,
-        account: AccountId,
-        limit: usize,
-    ) -> Result<Vec<Event>, StoreError> {
+    pub async fn history_of(&self, account: AccountId, limit: usize) -> Result<Vec<Event>> {
         self.read(move |tx| {
             tx.all(
                 "SELECT at, name AS event, actor, detail FROM event
@@ -161,11 +157,7 @@ impl Store {
     }
 
     /// Actions of operators after the event `n`, oldest first.
-    pub async fn operator_events_since(
-        &self,
-        n: i64,
-        limit: usize,
-    ) -> Result<Vec<OperatorAction>, StoreError> {
+    pub async fn operator_events_since(&self, n: i64, limit: usize) -> Result<Vec<OperatorAction>> {
         self.read(move |tx| {
             tx.all(
                 "SELECT e.n, e.name AS event, e.actor AS by, nullif(e.origin, '') AS origin,

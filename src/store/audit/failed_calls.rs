@@ -7,7 +7,7 @@ use crate::domain::{AccountId, DestinationName, EmailAddress, Timestamp};
 use crate::store::sql::sql_types::from_row;
 use crate::store::sql::time_place::TimePlace;
 use crate::store::sql::{Conditions, FromRow, Tx};
-use crate::store::{Listed, Page, Store, StoreError};
+use crate::store::{Listed, Page, Result, Store};
 
 /// A call of a hook that failed for good.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -37,10 +37,7 @@ pub struct FailedCallFilter {
 
 /// Each of the three indexes has the calls of a hook in the order of time. One account has few calls, so its
 /// index serves a list by account and event.
-pub(crate) fn failed_calls(
-    tx: &Tx,
-    filter: &FailedCallFilter,
-) -> Result<Listed<FailedCall>, StoreError> {
+pub(crate) fn failed_calls(tx: &Tx, filter: &FailedCallFilter) -> Result<Listed<FailedCall>> {
     let key = filter.account.as_ref().map(EmailAddress::key);
     let after = TimePlace::before(&filter.page)?;
     let index = match (&key, &filter.event) {
@@ -72,10 +69,7 @@ pub(crate) fn failed_calls(
 
 impl Store {
     /// Calls of a hook that failed for good, newest first.
-    pub async fn failed_calls(
-        &self,
-        filter: FailedCallFilter,
-    ) -> Result<Listed<FailedCall>, StoreError> {
+    pub async fn failed_calls(&self, filter: FailedCallFilter) -> Result<Listed<FailedCall>> {
         self.read(move |tx| failed_calls(tx, &filter)).await
     }
 }

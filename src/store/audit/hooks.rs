@@ -13,7 +13,7 @@ use crate::store::audit::calls_without_account::MESSAGE_DROPPED;
 use crate::store::claims::leases::HOOK_CALLS;
 use crate::store::sql::sql_types::{Millis, from_row, json};
 use crate::store::sql::{FromRow, Tx, insert};
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 /// Recorded events with their names for hooks; other events are not sent to hooks.
 const TOLD: [(&str, &str); 13] = [
@@ -86,7 +86,7 @@ pub(crate) fn tell(
     entry: Option<i64>,
     by: &Actor,
     now: Millis,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let Some(event) = told_as(name) else {
         return Ok(());
     };
@@ -154,7 +154,7 @@ pub(crate) fn prefetch(tx: &Tx) {
 }
 
 /// Hooks that subscribed to this event. Usually there are none, which one query tells.
-pub(crate) fn subscribers(tx: &Tx, event: &str) -> Result<Vec<DestinationName>, StoreError> {
+pub(crate) fn subscribers(tx: &Tx, event: &str) -> Result<Vec<DestinationName>> {
     let mut hooks = Vec::new();
     tx.each("SELECT name, events FROM hook", &[], |row| {
         let patterns: Vec<EventPattern> = row.get(1)?;
@@ -166,7 +166,7 @@ pub(crate) fn subscribers(tx: &Tx, event: &str) -> Result<Vec<DestinationName>, 
     Ok(hooks)
 }
 
-fn of_entry(tx: &Tx, entry: i64) -> Result<Option<(i64, Request)>, StoreError> {
+fn of_entry(tx: &Tx, entry: i64) -> Result<Option<(i64, Request)>> {
     tx.maybe_with(
         "SELECT l.id, l.id AS ledger, r.account, r.portal, r.state, r.received_at
              FROM request AS r JOIN ledger AS l ON l.n = r.ledger WHERE r.ledger = ?",
@@ -175,7 +175,7 @@ fn of_entry(tx: &Tx, entry: i64) -> Result<Option<(i64, Request)>, StoreError> {
     )
 }
 
-fn of_account(tx: &Tx, n: i64) -> Result<Account, StoreError> {
+fn of_account(tx: &Tx, n: i64) -> Result<Account> {
     tx.one(
         "SELECT id, address, kind, status, groups, verified_by, verified_at, created_at
              FROM account WHERE n = ?",
@@ -185,7 +185,7 @@ fn of_account(tx: &Tx, n: i64) -> Result<Account, StoreError> {
 
 /// Restores a hook whose calls were being removed: of the calls that are left, the oldest of each account is
 /// due again.
-fn give_heads_back(tx: &Tx, hook: &DestinationName, now: Millis) -> Result<(), StoreError> {
+fn give_heads_back(tx: &Tx, hook: &DestinationName, now: Millis) -> Result<()> {
     let accounts: Vec<i64> = tx.all(
         "SELECT DISTINCT c.account FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
              WHERE c.account IS NOT NULL AND c.hook = ? AND c.state = 'waiting' AND h.events = '[]'",
@@ -214,7 +214,7 @@ impl Store {
         &self,
         hooks: Vec<(DestinationName, Vec<EventPattern>)>,
         now: Timestamp,
-    ) -> Result<Vec<DestinationName>, StoreError> {
+    ) -> Result<Vec<DestinationName>> {
         self.write(move |work| {
             let (tx, now) = (work.tx, now.into());
             let mut removed: Vec<DestinationName> =
@@ -245,11 +245,7 @@ impl Store {
     }
 
     /// Removes up to `limit` calls of a removed hook, and the hook itself with the last of them.
-    pub async fn remove_hook(
-        &self,
-        name: DestinationName,
-        limit: usize,
-    ) -> Result<usize, StoreError> {
+    pub async fn remove_hook(&self, name: DestinationName, limit: usize) -> Result<usize> {
         self.write(move |work| {
             let removed = work.tx.run(
                 "DELETE FROM hook_call WHERE n IN (

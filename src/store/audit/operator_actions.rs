@@ -7,7 +7,7 @@ use crate::domain::{Actor, EmailAddress, Interface, LedgerId, Timestamp};
 use crate::store::sql::sql_types::from_row;
 use crate::store::sql::time_place::TimePlace;
 use crate::store::sql::{Conditions, FromRow, Tx};
-use crate::store::{Listed, Page, Store, StoreError};
+use crate::store::{Listed, Page, Result, Store};
 
 /// An action of an operator, for the audit.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -47,7 +47,7 @@ impl From<Page> for AuditFilter {
     }
 }
 
-pub(crate) fn audit(tx: &Tx, filter: &AuditFilter) -> Result<Listed<AuditEntry>, StoreError> {
+pub(crate) fn audit(tx: &Tx, filter: &AuditFilter) -> Result<Listed<AuditEntry>> {
     let after = TimePlace::before(&filter.page)?;
     let mut wanted = Conditions::default();
     wanted.ask_place("(e.at, e.n) <", after.as_ref());
@@ -81,10 +81,7 @@ pub(crate) fn audit(tx: &Tx, filter: &AuditFilter) -> Result<Listed<AuditEntry>,
 
 impl Store {
     /// Actions of operators, newest first.
-    pub async fn audit(
-        &self,
-        filter: impl Into<AuditFilter>,
-    ) -> Result<Listed<AuditEntry>, StoreError> {
+    pub async fn audit(&self, filter: impl Into<AuditFilter>) -> Result<Listed<AuditEntry>> {
         let filter = filter.into();
         self.read(move |tx| audit(tx, &filter)).await
     }

@@ -17,7 +17,7 @@ use tokio::net::UnixDatagram;
 use tokio::sync::watch;
 
 use crate::store::engine::driver::{Driver, Listener};
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store, StoreError};
 
 /// A kind of change that a worker waits for. Topics are separate because each needless wakeup costs a query
 /// of the database, with every message that arrives.
@@ -154,9 +154,7 @@ impl Store {
     ///
     /// # Errors
     /// The socket cannot be created.
-    pub fn listen_for_others(
-        &self,
-    ) -> Result<Pin<Box<dyn Future<Output = ()> + Send + 'static>>, StoreError> {
+    pub fn listen_for_others(&self) -> Result<Pin<Box<dyn Future<Output = ()> + Send + 'static>>> {
         let notifier = self.notifier.clone();
         let Some(path) = notifier.socket.clone() else {
             return Ok(Box::pin(listen(self.driver.clone(), notifier)));

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::store::StoreError;
 use crate::store::engine::driver::{Driver, ReaderSession};
 use crate::store::sql::Tx;
+use crate::store::{Result, StoreError};
 
 /// Idle time of a session after which it frees memory. Shorter than the interval between two rounds of housekeeping,
 /// longer than a person looks at a page. No timer wakes for it: the next user after an idle period looks, and
@@ -18,8 +18,8 @@ pub(crate) const IDLE: Duration = Duration::from_secs(30);
 /// Runs `read` on a thread for blocking work, as soon as a connection is free.
 pub(crate) async fn run<T: Send + 'static>(
     readers: &Arc<Readers>,
-    read: impl FnOnce(&Tx) -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
+    read: impl FnOnce(&Tx) -> Result<T> + Send + 'static,
+) -> Result<T> {
     let permit = readers.permit().await?;
     let readers = readers.clone();
     tokio::task::spawn_blocking(move || {
@@ -63,7 +63,7 @@ impl Readers {
 
     /// Waits for a free connection. The permit belongs to the work and not to the caller: work continues
     /// after its caller is cancelled, and still occupies its connection.
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+    async fn permit(&self) -> Result<OwnedSemaphorePermit> {
         self.permits
             .clone()
             .acquire_owned()
@@ -72,10 +72,7 @@ impl Readers {
     }
 
     /// Runs `read` on one snapshot of the database, whatever is committed meanwhile. Blocks.
-    pub(crate) fn read<T>(
-        &self,
-        read: impl FnOnce(&Tx) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Tx) -> Result<T>) -> Result<T> {
         let idle = self.lock().pop();
         let session = match idle {
             Some(idle) if idle.session.confirm().is_ok() => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::access::{AccessSettings, Effective};
 use crate::domain::{PortalName, Timestamp};
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::from_row;
 
@@ -37,7 +37,7 @@ impl Revision {
 }
 from_row!(Revision, row: number, at, by, origin, settings);
 
-pub(crate) fn newest(tx: &Tx) -> Result<Revision, StoreError> {
+pub(crate) fn newest(tx: &Tx) -> Result<Revision> {
     let sql = "SELECT * FROM access_revision ORDER BY number DESC LIMIT 1";
     let found: Option<Revision> = tx.maybe(sql, &[])?;
     Ok(found.unwrap_or_else(Revision::defaults))
@@ -78,7 +78,7 @@ impl SettingsCache {
         &mut self,
         tx: &Tx,
         portal: Option<&PortalName>,
-    ) -> Result<(u64, Arc<Effective>), StoreError> {
+    ) -> Result<(u64, Arc<Effective>)> {
         if !self.certain {
             let number: Option<u64> = tx.one(NEWEST, &[])?;
             if self.newest.as_ref().map(|revision| revision.number) != Some(number.unwrap_or(0)) {

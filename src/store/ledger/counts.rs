@@ -8,7 +8,7 @@ use crate::domain::{PortalName, Reason, RequestState, Timestamp, Verdict};
 use crate::store::rows::reason_codes::with_codes;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::{Millis, from_row};
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 /// Number of ledger entries with the same portal, verdict and reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -110,12 +110,12 @@ pub struct Backlog {
 
 impl Store {
     /// Messages since the day of `since`, by day. Read from counters that every entry updates.
-    pub async fn by_day(&self, since: Timestamp) -> Result<Vec<DayCount>, StoreError> {
+    pub async fn by_day(&self, since: Timestamp) -> Result<Vec<DayCount>> {
         self.read(move |tx| by_day(tx, since.into())).await
     }
 
     /// Held, released and failed requests. The time it takes does not grow with the backlog.
-    pub async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
+    pub async fn backlog(&self) -> Result<Vec<Backlog>> {
         self.read(|tx| {
             [
                 RequestState::Held,
@@ -131,13 +131,13 @@ impl Store {
 
     /// Times from the creation of an account to its verification by the person, for verifications since then;
     /// without those by an operator. Only the newest, up to a bound.
-    pub async fn proof_times(&self, since: Timestamp) -> Result<Vec<Duration>, StoreError> {
+    pub async fn proof_times(&self, since: Timestamp) -> Result<Vec<Duration>> {
         self.read_long(move |tx| proof_times(tx, since.into()))
             .await
     }
 
     /// Current queue lengths. Cheap enough to poll: it reads nothing that is settled.
-    pub async fn depths(&self) -> Result<Depths, StoreError> {
+    pub async fn depths(&self) -> Result<Depths> {
         self.read(|tx| {
             Ok(Depths {
                 requests: waiting(tx)?,
@@ -150,12 +150,12 @@ impl Store {
     }
 
     /// Requests by portal and state. Reads what waits, and counters of what is settled.
-    pub async fn request_counts(&self) -> Result<Vec<RequestCount>, StoreError> {
+    pub async fn request_counts(&self) -> Result<Vec<RequestCount>> {
         self.read(requests).await
     }
 
     /// Counts messages since then and everything current.
-    pub async fn counts(&self, since: Timestamp) -> Result<Counts, StoreError> {
+    pub async fn counts(&self, since: Timestamp) -> Result<Counts> {
         self.read_long(move |tx| {
             Ok(Counts {
                 entries: entries(tx, since)?,
@@ -174,7 +174,7 @@ impl Store {
 
 /// Domains of messages that were held or dropped by the hold quota, without duplicates. Of the newest
 /// entries, up to a bound.
-fn held_domains(tx: &Tx, since: Timestamp) -> Result<Vec<HeldDomain>, StoreError> {
+fn held_domains(tx: &Tx, since: Timestamp) -> Result<Vec<HeldDomain>> {
     const FIRST: u32 = 5;
     tx.all(
         &with_codes(
@@ -191,7 +191,7 @@ fn held_domains(tx: &Tx, since: Timestamp) -> Result<Vec<HeldDomain>, StoreError
 }
 
 /// Counts whole days by the counters, and the part of the first day by the index on time.
-pub(crate) fn entries(tx: &Tx, since: Timestamp) -> Result<Vec<EntryCount>, StoreError> {
+pub(crate) fn entries(tx: &Tx, since: Timestamp) -> Result<Vec<EntryCount>> {
     let since = Millis::from(since);
     let midnight = Millis((since.0 + Millis::DAY - 1).div_euclid(Millis::DAY) * Millis::DAY);
     tx.all(
@@ -207,7 +207,7 @@ pub(crate) fn entries(tx: &Tx, since: Timestamp) -> Result<Vec<EntryCount>, Stor
 }
 
 /// Waiting requests by the indexes that hold them and no others, settled ones by what was counted.
-pub(crate) fn requests(tx: &Tx) -> Result<Vec<RequestCount>, StoreError> {
+pub(crate) fn requests(tx: &Tx) -> Result<Vec<RequestCount>> {
     let mut counts: Vec<RequestCount> = tx.all(
         "SELECT portal, 'held' AS state, count(*) AS requests FROM request INDEXED BY request_open
          WHERE state = 'held' GROUP BY portal
@@ -222,7 +222,7 @@ pub(crate) fn requests(tx: &Tx) -> Result<Vec<RequestCount>, StoreError> {
     Ok(counts)
 }
 
-pub(crate) fn by_day(tx: &Tx, since: Millis) -> Result<Vec<DayCount>, StoreError> {
+pub(crate) fn by_day(tx: &Tx, since: Millis) -> Result<Vec<DayCount>> {
     let midnight = Millis(since.0.div_euclid(Millis::DAY) * Millis::DAY);
     tx.all(
         "SELECT day, verdict, rule AS reason, CAST(sum(messages) AS bigint) AS messages FROM day_count
@@ -231,7 +231,7 @@ pub(crate) fn by_day(tx: &Tx, since: Millis) -> Result<Vec<DayCount>, StoreError
     )
 }
 
-pub(crate) fn proof_times(tx: &Tx, since: Millis) -> Result<Vec<Duration>, StoreError> {
+pub(crate) fn proof_times(tx: &Tx, since: Millis) -> Result<Vec<Duration>> {
     tx.all_with(
         "SELECT verified_at - created_at FROM account INDEXED BY account_verified
          WHERE verified_at >= ?1 AND substr(verified_by, 1, 9) <> 'operator:'
@@ -244,7 +244,7 @@ pub(crate) fn proof_times(tx: &Tx, since: Millis) -> Result<Vec<Duration>, Store
     )
 }
 
-pub(crate) fn backlog(tx: &Tx, state: RequestState) -> Result<Backlog, StoreError> {
+pub(crate) fn backlog(tx: &Tx, state: RequestState) -> Result<Backlog> {
     let rows = match state {
         RequestState::Released => {
             "request INDEXED BY request_due WHERE state = 'released' AND portal > ''"
@@ -269,7 +269,7 @@ pub(crate) fn backlog(tx: &Tx, state: RequestState) -> Result<Backlog, StoreErro
 }
 
 /// Counts each state with its own partial index.
-fn waiting(tx: &Tx) -> Result<Vec<RequestCount>, StoreError> {
+fn waiting(tx: &Tx) -> Result<Vec<RequestCount>> {
     tx.all(
         "SELECT portal, 'held' AS state, count(*) AS requests
          FROM request WHERE state = 'held' GROUP BY portal

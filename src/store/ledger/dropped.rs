@@ -24,7 +24,7 @@ use crate::store::rows::entry_ids::n_of;
 use crate::store::rows::reason_codes::with_codes;
 use crate::store::sql::sql_types::{Millis, from_row, json};
 use crate::store::sql::{Conditions, Tx};
-use crate::store::{Listed, Page, Store, StoreError, Topic};
+use crate::store::{Listed, Page, Result, Store, StoreError, Topic};
 
 /// A domain whose mail the access settings dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -76,7 +76,7 @@ impl Store {
         &self,
         since: Timestamp,
         limit: usize,
-    ) -> Result<Vec<DroppedDomain>, StoreError> {
+    ) -> Result<Vec<DroppedDomain>> {
         self.read_long(move |tx| domains(tx, since.into(), limit))
             .await
     }
@@ -87,7 +87,7 @@ impl Store {
         &self,
         pattern: Option<DomainPattern>,
         page: Page,
-    ) -> Result<Listed<LedgerId>, StoreError> {
+    ) -> Result<Listed<LedgerId>> {
         self.read_long(move |tx| recoverable(tx, pattern.as_ref(), &page))
             .await
     }
@@ -103,7 +103,7 @@ impl Store {
         terms: Terms,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Recovered, StoreError> {
+    ) -> Result<Recovered> {
         self.write(move |work| work.recover(ledger, &terms, &by, now.into()))
             .await
     }
@@ -117,11 +117,7 @@ fn midnight_before(at: Millis) -> Millis {
 }
 
 /// Domains with the messages that the daily counters have since a midnight, the most first.
-fn counted_domains(
-    tx: &Tx,
-    midnight: Millis,
-    limit: usize,
-) -> Result<Vec<(String, u64)>, StoreError> {
+fn counted_domains(tx: &Tx, midnight: Millis, limit: usize) -> Result<Vec<(String, u64)>> {
     tx.all(
         "SELECT domain, CAST(sum(messages) AS bigint) AS total FROM shut_out WHERE day >= ?1
          GROUP BY domain ORDER BY total DESC, domain LIMIT ?2",
@@ -131,11 +127,7 @@ fn counted_domains(
 
 /// Messages are counted by the daily counters. Different senders are counted by an index, for the listed
 /// domains only.
-pub(crate) fn domains(
-    tx: &Tx,
-    since: Millis,
-    limit: usize,
-) -> Result<Vec<DroppedDomain>, StoreError> {
+pub(crate) fn domains(tx: &Tx, since: Millis, limit: usize) -> Result<Vec<DroppedDomain>> {
     let settings = settings_cache::newest(tx)?.settings;
     let midnight = midnight_before(since);
     let domains = counted_domains(tx, midnight, limit)?;
@@ -170,7 +162,7 @@ pub(crate) fn domains_between(
     since: Millis,
     until: Millis,
     limit: usize,
-) -> Result<Vec<DroppedDomain>, StoreError> {
+) -> Result<Vec<DroppedDomain>> {
     let settings = settings_cache::newest(tx)?.settings;
     let candidates = counted_domains(tx, midnight_before(since), MOST_CANDIDATES)?;
     let counted = with_codes(
@@ -203,11 +195,7 @@ pub(crate) fn domains_between(
     Ok(domains)
 }
 
-fn recoverable(
-    tx: &Tx,
-    pattern: Option<&DomainPattern>,
-    page: &Page,
-) -> Result<Listed<LedgerId>, StoreError> {
+fn recoverable(tx: &Tx, pattern: Option<&DomainPattern>, page: &Page) -> Result<Listed<LedgerId>> {
     let after = match &page.after {
         Some(cursor) => n_of(tx, cursor)?,
         None => 0,
@@ -266,7 +254,7 @@ impl DroppedEntry {
     ///
     /// # Errors
     /// `NotAllowed` with the reason why it cannot.
-    pub(crate) fn recoverable(&self, ledger: LedgerId) -> Result<&Circumstances, StoreError> {
+    pub(crate) fn recoverable(&self, ledger: LedgerId) -> Result<&Circumstances> {
         let refused = |why: String| Err(StoreError::NotAllowed(format!("{ledger} {why}")));
         match (self.dropped, self.request) {
             (true, Some(state)) => {
@@ -304,7 +292,7 @@ impl DroppedEntry {
     }
 }
 
-pub(crate) fn find(tx: &Tx, ledger: LedgerId) -> Result<DroppedEntry, StoreError> {
+pub(crate) fn find(tx: &Tx, ledger: LedgerId) -> Result<DroppedEntry> {
     tx.maybe(
         "SELECT l.n, l.received_at, l.rule AS reason, l.revision, l.facts, l.circumstances,
                  EXISTS (
@@ -326,7 +314,7 @@ impl Work<'_> {
         terms: &Terms,
         by: &Actor,
         now: Millis,
-    ) -> Result<Recovered, StoreError> {
+    ) -> Result<Recovered> {
         let tx = self.tx;
         let found = find(tx, ledger)?;
         let of_then = found.recoverable(ledger)?;

@@ -16,7 +16,7 @@ use crate::store::rows::keys::message_key;
 use crate::store::sql::page_builder::end_of_stretch;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Conditions, Row, Tx, list_of};
-use crate::store::{ListOrder, Listed, Page, Store, StoreError};
+use crate::store::{ListOrder, Listed, Page, Result, Store};
 
 /// One entry with the inputs of its decision, so that the decision can be explained and repeated.
 #[derive(Debug, Clone, Serialize)]
@@ -89,7 +89,7 @@ const SHOWN: &str = "SELECT l.n, l.id, l.portal, l.received_at, l.verdict, l.rul
 /// Entries that one statement reads.
 const READ_AT_ONCE: usize = 64;
 
-fn read_entry(row: &Row) -> Result<LedgerEntry, StoreError> {
+fn read_entry(row: &Row) -> Result<LedgerEntry> {
     let ledger: LedgerId = row.get("id")?;
     let original: Option<RequestId> = row.get("original_id")?;
     let request_state: Option<RequestState> = row.get("state")?;
@@ -125,7 +125,7 @@ fn read_entry(row: &Row) -> Result<LedgerEntry, StoreError> {
 }
 
 /// Reads entries by their numbers, in this order. A damaged one is left out; `doctor` names it.
-pub(crate) fn by_numbers(tx: &Tx, numbers: &[i64]) -> Result<Vec<(i64, LedgerEntry)>, StoreError> {
+pub(crate) fn by_numbers(tx: &Tx, numbers: &[i64]) -> Result<Vec<(i64, LedgerEntry)>> {
     let sql = format!("{SHOWN} WHERE {}", tx.is_among("l.n", "?"));
     let mut found = HashMap::with_capacity(numbers.len());
     for some in numbers.chunks(READ_AT_ONCE) {
@@ -142,7 +142,7 @@ pub(crate) fn by_numbers(tx: &Tx, numbers: &[i64]) -> Result<Vec<(i64, LedgerEnt
 
 /// Lists entries of one sender or with one Message-ID, which have an index, or all of them; for other filters
 /// see `lists`.
-pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>, StoreError> {
+pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>> {
     let after = filter.page.after.as_deref();
     let after = after.map(|cursor| match end_of_stretch(cursor)? {
         Some((n, _)) => Ok(n),
@@ -220,7 +220,7 @@ pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>
 
 /// Events of the entry, and of its account from then on. The verification mail for a held request may have
 /// been sent before the request arrived.
-fn events(tx: &Tx, id: LedgerId) -> Result<Vec<Event>, StoreError> {
+fn events(tx: &Tx, id: LedgerId) -> Result<Vec<Event>> {
     let found: Option<(i64, Option<i64>, Millis, Verdict)> = tx.maybe(
         "SELECT n, (SELECT n FROM account WHERE key = sender), received_at, verdict
              FROM ledger WHERE id = ?",
@@ -254,7 +254,7 @@ fn events(tx: &Tx, id: LedgerId) -> Result<Vec<Event>, StoreError> {
 
 /// Finds ids that begin or end with a part of one, at most `most`. The beginning is found by the index; the
 /// end, by reading the index.
-fn ids_with_part(tx: &Tx, part: &str, most: usize) -> Result<Vec<LedgerId>, StoreError> {
+fn ids_with_part(tx: &Tx, part: &str, most: usize) -> Result<Vec<LedgerId>> {
     const DIGITS: usize = 26;
     let missing = DIGITS.saturating_sub(part.len());
     let bound = |digit: &str| format!("{part}{}", digit.repeat(missing)).parse::<LedgerId>();
@@ -282,24 +282,20 @@ fn ids_with_part(tx: &Tx, part: &str, most: usize) -> Result<Vec<LedgerId>, Stor
 
 impl Store {
     /// Finds the entries whose id begins or ends with a part of one, in capitals; at most `most`.
-    pub async fn entries_with_id_part(
-        &self,
-        part: &str,
-        most: usize,
-    ) -> Result<Vec<LedgerId>, StoreError> {
+    pub async fn entries_with_id_part(&self, part: &str, most: usize) -> Result<Vec<LedgerId>> {
         let part = part.to_owned();
         self.read_long(move |tx| ids_with_part(tx, &part, most))
             .await
     }
 
-    pub async fn ledger_entry(&self, id: LedgerId) -> Result<Option<LedgerEntry>, StoreError> {
+    pub async fn ledger_entry(&self, id: LedgerId) -> Result<Option<LedgerEntry>> {
         self.read(move |tx| tx.maybe_with(&format!("{SHOWN} WHERE l.id = ?"), &[&id], read_entry))
             .await
     }
 
     /// Entries in the order of their commits, newest first: new entries come first, whatever their time of
     /// receipt.
-    pub async fn newest_entries(&self, page: Page) -> Result<Listed<LedgerEntry>, StoreError> {
+    pub async fn newest_entries(&self, page: Page) -> Result<Listed<LedgerEntry>> {
         let filter = LedgerFilter {
             page,
             ..LedgerFilter::default()
@@ -308,7 +304,7 @@ impl Store {
     }
 
     /// All events of an entry, oldest first.
-    pub async fn events(&self, id: LedgerId) -> Result<Vec<Event>, StoreError> {
+    pub async fn events(&self, id: LedgerId) -> Result<Vec<Event>> {
         self.read(move |tx| events(tx, id)).await
     }
 }

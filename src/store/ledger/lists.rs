@@ -13,7 +13,7 @@ use crate::store::sql::page_builder::{PageBuilder, STRETCH_END, unknown_cursor};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::time_place::TimePlace;
 use crate::store::sql::{Conditions, Row, Tx};
-use crate::store::{LedgerEntry, LedgerFilter, ListOrder, Listed, Store, StoreError};
+use crate::store::{LedgerEntry, LedgerFilter, ListOrder, Listed, Result, Store};
 
 /// Index entries that a look reads first, and reads at most if those do not fill the page.
 const STRETCHES: [i64; 2] = [4_000, 200_000];
@@ -26,7 +26,7 @@ const OVERTAKING: i64 = 40_000;
 impl Store {
     /// Entries by time of receipt. Searches until the page is full, in many short looks, so
     /// that no snapshot of the database is held for long.
-    pub async fn ledger(&self, filter: LedgerFilter) -> Result<Listed<LedgerEntry>, StoreError> {
+    pub async fn ledger(&self, filter: LedgerFilter) -> Result<Listed<LedgerEntry>> {
         let mut builder = PageBuilder::begin(&filter.page);
         loop {
             let look = LedgerFilter {
@@ -40,10 +40,7 @@ impl Store {
     }
 
     /// Entries of one look by time of receipt; possibly fewer than there are.
-    pub async fn recent_entries(
-        &self,
-        filter: LedgerFilter,
-    ) -> Result<Listed<LedgerEntry>, StoreError> {
+    pub async fn recent_entries(&self, filter: LedgerFilter) -> Result<Listed<LedgerEntry>> {
         self.read(move |tx| {
             if filter.sender.is_some() || filter.message_id.is_some() {
                 return entries::list(tx, &filter);
@@ -68,7 +65,7 @@ fn before(at: Millis) -> TimePlace {
 }
 
 /// Place of an entry, or of the end of a stretch.
-fn place_of(tx: &Tx, cursor: &str) -> Result<TimePlace, StoreError> {
+fn place_of(tx: &Tx, cursor: &str) -> Result<TimePlace> {
     if let Some(millis) = cursor.strip_prefix(STRETCH_END) {
         let at = millis.parse().map_err(|_| unknown_cursor(cursor))?;
         return Ok(before(Millis(at)));
@@ -80,7 +77,7 @@ fn place_of(tx: &Tx, cursor: &str) -> Result<TimePlace, StoreError> {
         .ok_or_else(|| unknown_cursor(cursor))
 }
 
-pub(crate) fn entries(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>, StoreError> {
+pub(crate) fn entries(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>> {
     let limit = filter.page.rows();
     let since = filter.received_after.map(Millis::from);
     let until = filter.received_before.map(Millis::from);
@@ -131,12 +128,7 @@ pub(crate) fn entries(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEnt
 
 /// Time at which a stretch of so many rows ends; None if there are fewer. The newest first: the stretch has
 /// the rows since then; the oldest first: those before then.
-fn end_of(
-    tx: &Tx,
-    start: TimePlace,
-    stretch: i64,
-    order: ListOrder,
-) -> Result<Option<Millis>, StoreError> {
+fn end_of(tx: &Tx, start: TimePlace, stretch: i64, order: ListOrder) -> Result<Option<Millis>> {
     match order {
         ListOrder::NewestFirst => tx.maybe(
             "SELECT received_at FROM ledger
@@ -161,7 +153,7 @@ fn select(
     start: TimePlace,
     end: Option<Millis>,
     rows_wanted: usize,
-) -> Result<Vec<i64>, StoreError> {
+) -> Result<Vec<i64>> {
     let (goes_on, is_within) = match filter.order {
         ListOrder::NewestFirst => ("(received_at, n) <", "received_at >= ?"),
         ListOrder::OldestFirst => ("(received_at, n) >", "received_at < ?"),
@@ -182,7 +174,7 @@ fn select(
 
 /// A number that every entry received before then is below, also of some that were recorded while the clock was
 /// slow.
-pub(crate) fn after_all_before(tx: &Tx, at: Timestamp) -> Result<i64, StoreError> {
+pub(crate) fn after_all_before(tx: &Tx, at: Timestamp) -> Result<i64> {
     let newest: Option<i64> = tx.one(
         "SELECT max(n) FROM (
              SELECT n FROM ledger WHERE received_at < ?1 ORDER BY received_at DESC LIMIT ?2
@@ -193,7 +185,7 @@ pub(crate) fn after_all_before(tx: &Tx, at: Timestamp) -> Result<i64, StoreError
 }
 
 /// A number that no entry received since then is below, as far as those recorded while the clock was slow are few.
-pub(crate) fn before_all_since(tx: &Tx, at: Timestamp) -> Result<i64, StoreError> {
+pub(crate) fn before_all_since(tx: &Tx, at: Timestamp) -> Result<i64> {
     let oldest: Option<i64> = tx.one(
         "SELECT min(n) FROM (
              SELECT n FROM ledger WHERE received_at >= ?1 ORDER BY received_at LIMIT ?2

@@ -18,7 +18,7 @@ use crate::store::rows::copies::{Likeness, find_original};
 use crate::store::rows::dropped_content::uncount;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
-use crate::store::{Store, StoreError, Topic};
+use crate::store::{Result, Store, StoreError, Topic};
 
 /// A message with its sender, which an operator may have named.
 struct Forced<'a> {
@@ -40,7 +40,7 @@ impl Store {
         named: Option<EmailAddress>,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Recovered, StoreError> {
+    ) -> Result<Recovered> {
         self.write(move |work| work.release_dropped(ledger, named.as_ref(), &by, now.into()))
             .await
     }
@@ -53,7 +53,7 @@ impl Work<'_> {
         named: Option<&EmailAddress>,
         by: &Actor,
         now: Millis,
-    ) -> Result<Recovered, StoreError> {
+    ) -> Result<Recovered> {
         let found = find(self.tx, ledger)?;
         let circumstances = found.recoverable(ledger)?;
         let written = sender_for(&found.facts, circumstances.own_list.as_deref()).address();
@@ -123,12 +123,7 @@ impl Work<'_> {
     }
 
     /// The existing account, unchanged, or a new pending one.
-    fn account_of(
-        &mut self,
-        forced: &Forced,
-        by: &Actor,
-        now: Millis,
-    ) -> Result<AccountRow, StoreError> {
+    fn account_of(&mut self, forced: &Forced, by: &Actor, now: Millis) -> Result<AccountRow> {
         let tx = self.tx;
         if let Some(account) = find_account(tx, &forced.sender.key())? {
             return Ok(account);
@@ -153,13 +148,7 @@ impl Work<'_> {
     }
 }
 
-fn insert_request(
-    tx: &Tx,
-    forced: &Forced,
-    account: i64,
-    by: &Actor,
-    now: Millis,
-) -> Result<(), StoreError> {
+fn insert_request(tx: &Tx, forced: &Forced, account: i64, by: &Actor, now: Millis) -> Result<()> {
     let portal = &forced.circumstances.portal;
     let facts = &forced.found.facts;
     let due = REQUESTS.due_at_the_end(tx, account, portal, now)?;

@@ -9,14 +9,14 @@ use crate::store::requests::actions;
 use crate::store::rows::entry_ids::n_of;
 use crate::store::sql::page_builder::{PageBuilder, STRETCH_END, unknown_cursor};
 use crate::store::sql::{Conditions, Tx};
-use crate::store::{ListOrder, Listed, Request, RequestFilter, Store, StoreError};
+use crate::store::{ListOrder, Listed, Request, RequestFilter, Result, Store};
 
 /// Range of numbers in which a look searches. A third of them or fewer are entries.
 const RANGE: i64 = 100_000;
 
 impl Store {
     /// Requests by time of receipt. Searches until the page is full, in many short looks.
-    pub async fn requests(&self, filter: RequestFilter) -> Result<Listed<Request>, StoreError> {
+    pub async fn requests(&self, filter: RequestFilter) -> Result<Listed<Request>> {
         let mut builder = PageBuilder::begin(&filter.page);
         loop {
             let look = RequestFilter {
@@ -30,10 +30,7 @@ impl Store {
     }
 
     /// Requests of one look; possibly fewer than there are.
-    pub async fn recent_requests(
-        &self,
-        filter: RequestFilter,
-    ) -> Result<Listed<Request>, StoreError> {
+    pub async fn recent_requests(&self, filter: RequestFilter) -> Result<Listed<Request>> {
         self.read(move |tx| {
             if filter.account.is_some() {
                 return actions::list(tx, &filter);
@@ -53,7 +50,7 @@ struct Range {
 
 impl Range {
     /// The numbers of all requests of the period.
-    fn of_period(tx: &Tx, filter: &RequestFilter) -> Result<Self, StoreError> {
+    fn of_period(tx: &Tx, filter: &RequestFilter) -> Result<Self> {
         let oldest: Option<i64> = tx.one("SELECT min(ledger) FROM request", &[])?;
         let newest: Option<i64> = tx.one("SELECT max(ledger) FROM request", &[])?;
         let mut range = Self {
@@ -70,7 +67,7 @@ impl Range {
     }
 
     /// Leaves out what earlier pages had.
-    fn go_on(&mut self, tx: &Tx, cursor: &str, order: ListOrder) -> Result<(), StoreError> {
+    fn go_on(&mut self, tx: &Tx, cursor: &str, order: ListOrder) -> Result<()> {
         let end = cursor.strip_prefix(STRETCH_END);
         let end: Option<i64> = end
             .map(|n| n.parse().map_err(|_| unknown_cursor(cursor)))
@@ -103,7 +100,7 @@ impl Range {
     }
 }
 
-pub(crate) fn requests(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>, StoreError> {
+pub(crate) fn requests(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>> {
     let limit = filter.page.rows();
     let order = filter.order;
     let mut range = Range::of_period(tx, filter)?;

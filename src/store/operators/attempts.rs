@@ -7,7 +7,7 @@ use crate::domain::{Timestamp, TokenHash};
 use crate::store::accounts::verification::Choice;
 use crate::store::sql::sql_types::{Millis, json, json_columns};
 use crate::store::sql::{Tx, insert};
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 /// Consequence of a successful attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub enum AttemptPurpose {
 }
 json_columns!(AttemptPurpose);
 
-fn forget_expired(tx: &Tx, now: Millis) -> Result<(), StoreError> {
+fn forget_expired(tx: &Tx, now: Millis) -> Result<()> {
     tx.run("DELETE FROM sign_in_attempt WHERE expires_at <= ?", &[&now])?;
     Ok(())
 }
@@ -41,7 +41,7 @@ pub(crate) fn insert_attempt(
     purpose: &AttemptPurpose,
     expires_at: Millis,
     now: Millis,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     forget_expired(tx, now)?;
     insert!(
         tx,
@@ -60,7 +60,7 @@ pub(crate) fn find_with_operator(
     tx: &Tx,
     hash: TokenHash,
     now: Millis,
-) -> Result<Option<(i64, AttemptPurpose)>, StoreError> {
+) -> Result<Option<(i64, AttemptPurpose)>> {
     tx.maybe(
         "SELECT operator, purpose FROM sign_in_attempt
          WHERE hash = ? AND operator IS NOT NULL AND expires_at > ?",
@@ -76,7 +76,7 @@ impl Store {
         purpose: AttemptPurpose,
         expires_at: Timestamp,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.write(move |work| {
             insert_attempt(work.tx, hash, None, &purpose, expires_at.into(), now.into())
         })
@@ -88,7 +88,7 @@ impl Store {
         &self,
         hash: TokenHash,
         now: Timestamp,
-    ) -> Result<Option<AttemptPurpose>, StoreError> {
+    ) -> Result<Option<AttemptPurpose>> {
         self.write(move |work| {
             forget_expired(work.tx, now.into())?;
             let sql = "DELETE FROM sign_in_attempt WHERE hash = ? RETURNING purpose";

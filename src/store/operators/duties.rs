@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::{Timestamp, names};
 use crate::store::sql::sql_types::Millis;
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 /// A kind of work that is done once, however many nodes there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Store {
         duty: Duty,
         again_after: Duration,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let Some(shortest) = self.driver.duty_lease() else {
             return Ok(true);
         };
@@ -63,7 +63,7 @@ impl Store {
     }
 
     /// The duties that a node holds now, and its id: each at most once. Empty where no other node can be there.
-    pub async fn held_duties(&self, now: Timestamp) -> Result<Vec<(Duty, String)>, StoreError> {
+    pub async fn held_duties(&self, now: Timestamp) -> Result<Vec<(Duty, String)>> {
         let rows: Vec<(String, String)> = self
             .read(move |tx| {
                 // A holder's name begins with that of its node.

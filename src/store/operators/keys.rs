@@ -11,7 +11,7 @@ use crate::domain::{
 use crate::store::audit::events::NewEvent;
 use crate::store::sql::sql_types::{Millis, from_row, words};
 use crate::store::sql::{Tx, insert};
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store, StoreError};
 
 /// An operator as shown in lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -77,7 +77,7 @@ pub struct KeyHolder {
     pub scope: Option<TokenScope>,
 }
 
-pub(crate) fn n_of(tx: &Tx, name: &OperatorName) -> Result<i64, StoreError> {
+pub(crate) fn n_of(tx: &Tx, name: &OperatorName) -> Result<i64> {
     tx.maybe("SELECT n FROM operator WHERE name = ?", &[&name])?
         .ok_or_else(|| StoreError::not_found("operator", name))
 }
@@ -94,7 +94,7 @@ pub(crate) fn insert_key(
     key: OperatorKey,
     by: &Actor,
     now: Millis,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     tx.run("DELETE FROM operator_key WHERE expires_at <= ?", &[&now])?;
     insert!(
         tx,
@@ -116,7 +116,7 @@ pub(crate) fn insert_key(
 
 impl Store {
     /// Operators in the order of their names.
-    pub async fn operators(&self, now: Timestamp) -> Result<Vec<Operator>, StoreError> {
+    pub async fn operators(&self, now: Timestamp) -> Result<Vec<Operator>> {
         self.read(move |tx| {
             tx.all(
                 "SELECT o.name, o.role, o.created_at, o.created_by,
@@ -145,7 +145,7 @@ impl Store {
         password: PasswordHash,
         by: Actor,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.write(move |work| {
             let added = insert!(
                 work.tx,
@@ -180,7 +180,7 @@ impl Store {
         name: OperatorName,
         by: Actor,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.write(move |work| {
             let n = n_of(work.tx, &name)?;
             work.tx.run("DELETE FROM operator WHERE n = ?", &[&n])?;
@@ -201,7 +201,7 @@ impl Store {
         key: OperatorKey,
         by: Actor,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.write(move |work| {
             let n = n_of(work.tx, &name)?;
             insert_key(work.tx, n, &name, key, &by, now.into())
@@ -218,7 +218,7 @@ impl Store {
         kind: KeyKind,
         issuer: Option<String>,
         now: Timestamp,
-    ) -> Result<Option<KeyHolder>, StoreError> {
+    ) -> Result<Option<KeyHolder>> {
         self.read(move |tx| {
             let now = Millis::from(now);
             let found: Option<(OperatorName, Role, Role, Option<TokenScope>)> = tx.maybe(
@@ -245,7 +245,7 @@ impl Store {
     }
 
     /// Ends one key at logout.
-    pub async fn end_key(&self, hash: TokenHash) -> Result<(), StoreError> {
+    pub async fn end_key(&self, hash: TokenHash) -> Result<()> {
         self.write(move |work| {
             work.tx
                 .run("DELETE FROM operator_key WHERE hash = ?", &[&hash])?;
@@ -263,7 +263,7 @@ impl Store {
         name: OperatorName,
         by: Actor,
         now: Timestamp,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<usize> {
         self.write(move |work| {
             let n = n_of(work.tx, &name)?;
             let sql = "DELETE FROM operator_key WHERE operator = ?";
@@ -284,7 +284,7 @@ impl Store {
         name: Option<OperatorName>,
         detail: String,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         // No operator can have this name.
         let name = name.as_ref().map_or("?", OperatorName::as_str);
         let by = Actor::operator(name, Interface::Page);

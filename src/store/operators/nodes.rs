@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::domain::Timestamp;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::{Millis, from_row};
-use crate::store::{MAX_CLOCK_OFFSET, Store, StoreError};
+use crate::store::{MAX_CLOCK_OFFSET, Result, Store};
 
 /// A node, as it recorded itself last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub const NODE_TIMEOUT: Duration = Duration::from_mins(1);
 const ALONE: Duration = Duration::from_mins(15);
 
 /// All nodes, by name.
-pub(crate) fn all(tx: &Tx) -> Result<Vec<Node>, StoreError> {
+pub(crate) fn all(tx: &Tx) -> Result<Vec<Node>> {
     tx.all("SELECT * FROM node ORDER BY name, id", &[])
 }
 
@@ -53,7 +53,7 @@ impl Store {
     /// Records this node, and forgets nodes that were not seen for a week. Returns the record that it replaced, if
     /// another daemon wrote it: an earlier one of this node or, if this one had recorded itself before, one that
     /// has the same id.
-    pub async fn record_node(&self, node: Node) -> Result<Option<Node>, StoreError> {
+    pub async fn record_node(&self, node: Node) -> Result<Option<Node>> {
         let driver = self.driver.clone();
         self.write(move |work| {
             // The transaction has just compared the clocks.
@@ -91,7 +91,7 @@ impl Store {
     }
 
     /// All nodes, by name.
-    pub async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
+    pub async fn nodes(&self) -> Result<Vec<Node>> {
         self.read(all).await
     }
 

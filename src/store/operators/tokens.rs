@@ -7,7 +7,7 @@ use crate::domain::{Actor, OperatorName, Role, Timestamp, TokenHash, TokenScope}
 use crate::store::audit::events::NewEvent;
 use crate::store::operators::keys::{KeyKind, n_of};
 use crate::store::sql::sql_types::from_row;
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store, StoreError};
 
 /// A token or a session as shown in lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -59,16 +59,12 @@ impl Store {
         &self,
         of: Option<OperatorName>,
         now: Timestamp,
-    ) -> Result<Vec<IssuedToken>, StoreError> {
+    ) -> Result<Vec<IssuedToken>> {
         self.keys(KeyKind::Token, of, now).await
     }
 
     /// Unexpired sessions of an operator on the pages, newest first.
-    pub async fn sessions(
-        &self,
-        of: OperatorName,
-        now: Timestamp,
-    ) -> Result<Vec<IssuedToken>, StoreError> {
+    pub async fn sessions(&self, of: OperatorName, now: Timestamp) -> Result<Vec<IssuedToken>> {
         self.keys(KeyKind::Session, Some(of), now).await
     }
 
@@ -77,7 +73,7 @@ impl Store {
         kind: KeyKind,
         of: Option<OperatorName>,
         now: Timestamp,
-    ) -> Result<Vec<IssuedToken>, StoreError> {
+    ) -> Result<Vec<IssuedToken>> {
         self.read(move |tx| {
             tx.all(
                 "SELECT substr(k.hash, 1, 5) AS id, o.name AS operator, k.role, k.note, k.created_at,
@@ -92,7 +88,7 @@ impl Store {
     }
 
     /// Limits the token with this hash to one interface.
-    pub async fn limit_token(&self, hash: TokenHash, scope: TokenScope) -> Result<(), StoreError> {
+    pub async fn limit_token(&self, hash: TokenHash, scope: TokenScope) -> Result<()> {
         self.write(move |work| {
             let sql = "UPDATE operator_key SET scope = ? WHERE hash = ? AND kind = 'token'";
             work.tx.run(sql, &[&scope, &hash])?;
@@ -102,7 +98,7 @@ impl Store {
     }
 
     /// Sets the note of the token with this hash.
-    pub async fn note_token(&self, hash: TokenHash, note: String) -> Result<(), StoreError> {
+    pub async fn note_token(&self, hash: TokenHash, note: String) -> Result<()> {
         self.write(move |work| {
             let sql = "UPDATE operator_key SET note = ? WHERE hash = ? AND kind = 'token'";
             work.tx.run(sql, &[&note, &hash])?;
@@ -121,7 +117,7 @@ impl Store {
         id: String,
         by: Actor,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.write(move |work| {
             let n = n_of(work.tx, &name)?;
             let ended = match begin_of_hash(&id) {

@@ -2,11 +2,11 @@
 
 use super::migrations;
 use super::session::PostgresSession;
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::sql::{Maintenance, TableShape, Tx};
 
 impl Maintenance for PostgresSession {
-    fn size(&self) -> Result<u64, StoreError> {
+    fn size(&self) -> Result<u64> {
         let tx: &Tx = self;
         tx.one(
             "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class
@@ -15,7 +15,7 @@ impl Maintenance for PostgresSession {
         )
     }
 
-    fn schema(&self) -> Result<(usize, usize), StoreError> {
+    fn schema(&self) -> Result<(usize, usize)> {
         let tx: &Tx = self;
         Ok((
             tx.one("SELECT version FROM schema_version", &[])?,
@@ -24,7 +24,7 @@ impl Maintenance for PostgresSession {
     }
 
     /// Indexes that the server does not use, because they could not be built.
-    fn find_damage(&self, most: usize) -> Result<Vec<String>, StoreError> {
+    fn find_damage(&self, most: usize) -> Result<Vec<String>> {
         let tx: &Tx = self;
         tx.all(
             "SELECT 'index ' || indexrelid::regclass::text || ' is not valid' FROM pg_index AS i
@@ -39,7 +39,7 @@ impl Maintenance for PostgresSession {
     }
 
     /// The server checks each reference when it is written.
-    fn find_orphans(&self) -> Result<Vec<String>, StoreError> {
+    fn find_orphans(&self) -> Result<Vec<String>> {
         let tx: &Tx = self;
         tx.all(
             "SELECT conrelid::regclass::text || ' ' || conname::text FROM pg_constraint
@@ -49,7 +49,7 @@ impl Maintenance for PostgresSession {
         )
     }
 
-    fn columns_that_cascade(&self, table: &str) -> Result<Vec<(String, String)>, StoreError> {
+    fn columns_that_cascade(&self, table: &str) -> Result<Vec<(String, String)>> {
         let tx: &Tx = self;
         tx.all(
             "SELECT relname, attname
@@ -62,7 +62,7 @@ impl Maintenance for PostgresSession {
         )
     }
 
-    fn tables(&self) -> Result<Vec<TableShape>, StoreError> {
+    fn tables(&self) -> Result<Vec<TableShape>> {
         TableShape::of_tables(
             self,
             "SELECT relname FROM pg_class

@@ -14,7 +14,7 @@ use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, 
 use super::connection::CONNECTING;
 use super::tls::{self, TlsStream};
 use crate::config::{PostgresHost, PostgresServer, PostgresTls};
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// Silence after which TCP asks, twice, and time for which octets may remain without acknowledgement. A host
 /// that vanished is noticed within 10 s.
@@ -41,7 +41,7 @@ impl Stream {
         server: &PostgresServer,
         host: &PostgresHost,
         timeout: Duration,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self> {
         let away = |cause: io::Error| StoreError::Away(format!("{host}: {cause}"));
         let (name, port) = match host {
             PostgresHost::Socket { folder, port } => {

@@ -23,7 +23,7 @@ use crate::store::rows::unwanted_content::drop_content;
 use crate::store::sql::sql_types::{Millis, json};
 use crate::store::verification::rate_limits::forget_claims;
 use crate::store::verification::verification_mail::cancel;
-use crate::store::{Store, StoreError, Topic};
+use crate::store::{Result, Store, StoreError, Topic};
 
 /// Number of entries in one transaction.
 const STEP: usize = 20;
@@ -54,7 +54,7 @@ pub struct Forgotten {
 
 impl Work<'_> {
     /// Blocks the account, so that nothing new arrives. Pages freed by this connection are overwritten.
-    fn begin(&mut self, key: &str, now: Millis) -> Result<(), StoreError> {
+    fn begin(&mut self, key: &str, now: Millis) -> Result<()> {
         let Some(account) = find_account(self.tx, key)? else {
             return Ok(());
         };
@@ -75,7 +75,7 @@ impl Work<'_> {
         pseudonym: &Pseudonym,
         by: &Actor,
         now: Millis,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<u64> {
         let mut discarded = 0;
         for &(n, own) in entries {
             if own {
@@ -88,7 +88,7 @@ impl Work<'_> {
     }
 
     /// Discards the request of an entry in any state, and releases its content.
-    fn discard_whatever(&mut self, n: i64, by: &Actor, now: Millis) -> Result<bool, StoreError> {
+    fn discard_whatever(&mut self, n: i64, by: &Actor, now: Millis) -> Result<bool> {
         let tx = self.tx;
         let found: Option<(RequestState, bool)> =
             tx.maybe("SELECT state, in_work FROM request WHERE ledger = ?", &[&n])?;
@@ -111,7 +111,7 @@ impl Work<'_> {
     }
 
     /// Rewrites the entry under the pseudonym; an entry by another author only loses its content.
-    fn rewrite(&self, n: i64, pseudonym: Option<&Pseudonym>) -> Result<(), StoreError> {
+    fn rewrite(&self, n: i64, pseudonym: Option<&Pseudonym>) -> Result<()> {
         let tx = self.tx;
         let sql = "SELECT facts, envelope, recipient FROM ledger WHERE n = ?";
         let found = tx.maybe::<(Facts, Envelope, String)>(sql, &[&n]);
@@ -149,7 +149,7 @@ impl Work<'_> {
     }
 
     /// Removes the account itself, once only requests without content refer to it.
-    fn finish(&mut self, forgetting: &Forgetting, pseudonym: &Pseudonym) -> Result<(), StoreError> {
+    fn finish(&mut self, forgetting: &Forgetting, pseudonym: &Pseudonym) -> Result<()> {
         let tx = self.tx;
         let now = Millis::from(forgetting.now);
         let sql = "DELETE FROM notice WHERE sender = ?";
@@ -172,7 +172,7 @@ impl Work<'_> {
         account: &AccountRow,
         pseudonym: &Pseudonym,
         now: Millis,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let tx = self.tx;
         // Rows that belong to the account, such as verification mails and links. Events stay, for the audit, as long
         // as the account does.
@@ -230,7 +230,7 @@ impl Store {
         &self,
         forgetting: Forgetting,
         mut progress: impl FnMut(u64, u64),
-    ) -> Result<Forgotten, StoreError> {
+    ) -> Result<Forgotten> {
         let now = Millis::from(forgetting.now);
         let by = forgetting.by.clone();
         let address = forgetting.address.clone();
@@ -269,7 +269,7 @@ impl Store {
     }
 
     /// Deletes the stored API answers, which may be about anybody; a repeated request is executed again.
-    async fn forget_answers(&self) -> Result<(), StoreError> {
+    async fn forget_answers(&self) -> Result<()> {
         let newest: i64 = self
             .read(|tx| tx.one("SELECT coalesce(max(n), 0) FROM answer", &[]))
             .await?;
@@ -292,7 +292,7 @@ impl Store {
     }
 
     /// Returns the free pages to the file system and empties the log. Returns true if both succeeded.
-    async fn overwrite_what_was_freed(&self) -> Result<bool, StoreError> {
+    async fn overwrite_what_was_freed(&self) -> Result<bool> {
         loop {
             let shortened = self.write(|work| shorten(work.tx, 0)).await?;
             if shortened.left == 0 {

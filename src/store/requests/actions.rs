@@ -14,7 +14,7 @@ use crate::store::rows::entry_ids::n_of;
 use crate::store::rows::shown_facts::ShownFacts;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Conditions, Row, Tx};
-use crate::store::{ListOrder, Listed, Page, Store, StoreError, Topic};
+use crate::store::{ListOrder, Listed, Page, Result, Store, StoreError, Topic};
 
 /// A request as shown in lists, without its content.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -57,7 +57,7 @@ const SHOWN: &str = "SELECT l.id, a.address, a.id AS account_id, r.portal, r.sta
      CASE r.stopped WHEN 0 THEN r.last_error ELSE 'stopped: the account is blocked' END AS last_error
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account";
 
-fn read_request(row: &Row) -> Result<Request, StoreError> {
+fn read_request(row: &Row) -> Result<Request> {
     let state: RequestState = row.get("state")?;
     let facts: ShownFacts = row.get("facts")?;
     let due_at: Option<Timestamp> = row.get("due_at")?;
@@ -82,12 +82,12 @@ fn read_request(row: &Row) -> Result<Request, StoreError> {
 }
 
 /// Reads a request that is known to exist.
-pub(crate) fn by_n(tx: &Tx, n: i64) -> Result<Request, StoreError> {
+pub(crate) fn by_n(tx: &Tx, n: i64) -> Result<Request> {
     tx.one_with(&format!("{SHOWN} WHERE r.ledger = ?"), &[&n], read_request)
 }
 
 /// Lists the requests of one account, which have an index; for other filters see `request_lists`.
-pub(crate) fn list(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>, StoreError> {
+pub(crate) fn list(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>> {
     let after = filter.page.after.as_deref();
     let after = after.map(|cursor| n_of(tx, cursor)).transpose()?;
     let account: Option<i64> = match &filter.account {
@@ -121,13 +121,13 @@ pub(crate) fn list(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>, S
     })
 }
 
-fn one(tx: &Tx, id: RequestId) -> Result<Option<Request>, StoreError> {
+fn one(tx: &Tx, id: RequestId) -> Result<Option<Request>> {
     tx.maybe_with(&format!("{SHOWN} WHERE l.id = ?"), &[&id], read_request)
 }
 
 impl Work<'_> {
     /// The state of a request, its `n`, and true if its content exists.
-    fn request(&self, id: RequestId) -> Result<(i64, RequestState, bool), StoreError> {
+    fn request(&self, id: RequestId) -> Result<(i64, RequestState, bool)> {
         self.tx
             .maybe(
                 "SELECT l.n, r.state, EXISTS (
@@ -139,11 +139,11 @@ impl Work<'_> {
             .ok_or_else(|| StoreError::not_found("request", id))
     }
 
-    fn find(&self, id: RequestId) -> Result<Request, StoreError> {
+    fn find(&self, id: RequestId) -> Result<Request> {
         one(self.tx, id)?.ok_or_else(|| StoreError::not_found("request", id))
     }
 
-    fn release(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request, StoreError> {
+    fn release(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request> {
         let (n, state, content) = self.request(id)?;
         if let Some(until) = self.is_the_persons_until(n, now)? {
             let until = until.timestamp();
@@ -164,7 +164,7 @@ impl Work<'_> {
     }
 
     /// True if the address of its account is verified: then no link takes anything back.
-    fn is_verified(&self, n: i64) -> Result<bool, StoreError> {
+    fn is_verified(&self, n: i64) -> Result<bool> {
         self.tx.exists(
             "SELECT 1 FROM request AS r JOIN account AS a ON a.n = r.account
              WHERE r.ledger = ? AND a.status = 'active' AND a.verified_at IS NOT NULL",
@@ -173,7 +173,7 @@ impl Work<'_> {
     }
 
     /// End of the time in which only the person can restore it.
-    fn is_the_persons_until(&self, n: i64, now: Millis) -> Result<Option<Millis>, StoreError> {
+    fn is_the_persons_until(&self, n: i64, now: Millis) -> Result<Option<Millis>> {
         let until: Option<Millis> = self
             .tx
             .maybe(
@@ -192,7 +192,7 @@ impl Work<'_> {
         content: bool,
         by: &Actor,
         now: Millis,
-    ) -> Result<Request, StoreError> {
+    ) -> Result<Request> {
         if !content {
             return Err(StoreError::NotAllowed(format!(
                 "the content of request {id} was forgotten when its time was over"
@@ -211,7 +211,7 @@ impl Work<'_> {
         self.find(id)
     }
 
-    fn discard(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request, StoreError> {
+    fn discard(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request> {
         let (n, state, _) = self.request(id)?;
         if state.after(Transition::Discard).is_none() {
             return Err(not_possible(id, state, "discarded"));
@@ -228,12 +228,12 @@ impl Work<'_> {
         self.find(id)
     }
 
-    fn is_in_work(&self, n: i64) -> Result<bool, StoreError> {
+    fn is_in_work(&self, n: i64) -> Result<bool> {
         self.tx
             .one("SELECT in_work FROM request WHERE ledger = ?", &[&n])
     }
 
-    fn retry(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request, StoreError> {
+    fn retry(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request> {
         let (n, state, content) = self.request(id)?;
         match state {
             RequestState::Failed => self.let_go(n, id, state, content, by, now),
@@ -257,7 +257,7 @@ fn not_possible(id: RequestId, state: RequestState, what: &str) -> StoreError {
 }
 
 impl Store {
-    pub async fn request(&self, id: RequestId) -> Result<Option<Request>, StoreError> {
+    pub async fn request(&self, id: RequestId) -> Result<Option<Request>> {
         self.read(move |tx| one(tx, id)).await
     }
 
@@ -271,7 +271,7 @@ impl Store {
         id: RequestId,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Request, StoreError> {
+    ) -> Result<Request> {
         self.write(move |work| work.release(id, &by, now.into()))
             .await
     }
@@ -282,18 +282,13 @@ impl Store {
         id: RequestId,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Request, StoreError> {
+    ) -> Result<Request> {
         self.write(move |work| work.discard(id, &by, now.into()))
             .await
     }
 
     /// Retries a failed request for an operator; a released one becomes due at once.
-    pub async fn retry_request(
-        &self,
-        id: RequestId,
-        by: Actor,
-        now: Timestamp,
-    ) -> Result<Request, StoreError> {
+    pub async fn retry_request(&self, id: RequestId, by: Actor, now: Timestamp) -> Result<Request> {
         self.write(move |work| work.retry(id, &by, now.into()))
             .await
     }

@@ -12,7 +12,7 @@ use crate::config::Quota;
 use crate::domain::Timestamp;
 use crate::domain::{Actor, PortalName, Reason, RequestId};
 use crate::mail::Facts;
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::audit::events::NewEvent;
 use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::transitions;
@@ -55,7 +55,7 @@ pub(crate) struct Room {
     pub(crate) can_replace: bool,
 }
 
-pub(crate) fn room(tx: &Tx, account: i64, size: u64, quota: Quota) -> Result<Room, StoreError> {
+pub(crate) fn room(tx: &Tx, account: i64, size: u64, quota: Quota) -> Result<Room> {
     // Of all held requests, and of the unauthenticated ones.
     let (requests, bytes, forgeable_requests, forgeable_bytes): (i64, i64, i64, i64) = tx.one(
         "SELECT count(*), CAST(coalesce(sum(size), 0) AS bigint),
@@ -76,7 +76,7 @@ pub(crate) fn room(tx: &Tx, account: i64, size: u64, quota: Quota) -> Result<Roo
 }
 
 /// Makes room for a request by dropping the oldest unauthenticated ones, which are offered from now on.
-pub(crate) fn make_room(tx: &Tx, account: i64, case: &DecidedMessage) -> Result<(), StoreError> {
+pub(crate) fn make_room(tx: &Tx, account: i64, case: &DecidedMessage) -> Result<()> {
     while room(tx, account, case.size, case.quota)?.quota_reached {
         let oldest = tx.one(
             "SELECT ledger, size, due_at FROM request
@@ -94,7 +94,7 @@ fn replace(
     account: i64,
     (n, size, until): (i64, i64, Millis),
     case: &DecidedMessage,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     // Recorded while the request that it is about still exists.
     NewEvent::new("request.replaced")
         .entry(n)
@@ -137,12 +137,7 @@ pub(crate) struct QuotaDropped {
 
 /// Offers the message and keeps its content until then. If there are too many offers, the oldest
 /// unauthenticated one is withdrawn.
-pub(crate) fn offer(
-    tx: &Tx,
-    dropped: &QuotaDropped,
-    until: Millis,
-    quota: Quota,
-) -> Result<(), StoreError> {
+pub(crate) fn offer(tx: &Tx, dropped: &QuotaDropped, until: Millis, quota: Quota) -> Result<()> {
     insert!(
         tx,
         offer {
@@ -177,20 +172,20 @@ pub(crate) fn offer(
     Ok(())
 }
 
-fn keep_until(tx: &Tx, n: i64, until: Millis) -> Result<(), StoreError> {
+fn keep_until(tx: &Tx, n: i64, until: Millis) -> Result<()> {
     let sql = "UPDATE ledger SET forget_at = ?2 WHERE n = ?1 AND forget_at IS NOT NULL";
     tx.run(sql, &[&n, &until])?;
     Ok(())
 }
 
 /// Withdraws an offer.
-pub(crate) fn withdraw(tx: &Tx, n: i64) -> Result<(), StoreError> {
+pub(crate) fn withdraw(tx: &Tx, n: i64) -> Result<()> {
     tx.run("DELETE FROM offer WHERE ledger = ?", &[&n])?;
     Ok(())
 }
 
 /// Offers of an account, oldest first.
-pub(crate) fn offers(tx: &Tx, account: i64, now: Millis) -> Result<Vec<(i64, Offer)>, StoreError> {
+pub(crate) fn offers(tx: &Tx, account: i64, now: Millis) -> Result<Vec<(i64, Offer)>> {
     tx.all_with(
         "SELECT l.n, l.id, l.portal, l.facts, l.received_at, o.authenticated
          FROM offer AS o JOIN ledger AS l ON l.n = o.ledger
@@ -212,7 +207,7 @@ struct OfferedMessage {
 from_row!(OfferedMessage, row: facts, portal, sender, received_at, authenticated);
 
 impl OfferedMessage {
-    fn find(tx: &Tx, n: i64) -> Result<Self, StoreError> {
+    fn find(tx: &Tx, n: i64) -> Result<Self> {
         tx.one(
             "SELECT l.facts, l.portal, l.sender, l.received_at, o.authenticated
              FROM ledger AS l JOIN offer AS o ON o.ledger = l.n WHERE l.n = ?",
@@ -228,7 +223,7 @@ impl OfferedMessage {
 
 /// Number of offers that a verification without the person's choice restores: the authenticated ones, and one
 /// of several copies.
-pub(crate) fn count_restored(tx: &Tx, account: i64, now: Millis) -> Result<usize, StoreError> {
+pub(crate) fn count_restored(tx: &Tx, account: i64, now: Millis) -> Result<usize> {
     let mut restored = BTreeSet::new();
     for (n, _) in offers(tx, account, now)? {
         let message = OfferedMessage::find(tx, n)?;
@@ -243,13 +238,7 @@ pub(crate) fn count_restored(tx: &Tx, account: i64, now: Millis) -> Result<usize
 
 /// Restores an offered message as a released request of an account that is active by now. Returns false if
 /// the same message already has a held, released or delivered request.
-pub(crate) fn take_back(
-    tx: &Tx,
-    account: i64,
-    n: i64,
-    by: &Actor,
-    now: Millis,
-) -> Result<bool, StoreError> {
+pub(crate) fn take_back(tx: &Tx, account: i64, n: i64, by: &Actor, now: Millis) -> Result<bool> {
     let message = OfferedMessage::find(tx, n)?;
     let like = message.likeness();
     if find_original(tx, &like, Some(n))?.is_some() {

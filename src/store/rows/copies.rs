@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::access::Original;
 use crate::domain::{Actor, PortalName, Reason};
 use crate::mail::{Facts, Fingerprint};
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::audit::events::NewEvent;
 use crate::store::error::readable;
 use crate::store::rows::dropped_content::count_if_unwanted;
@@ -87,7 +87,7 @@ pub(crate) fn find_original(
     tx: &Tx,
     like: &Likeness,
     itself: Option<i64>,
-) -> Result<Option<Earlier>, StoreError> {
+) -> Result<Option<Earlier>> {
     let Some(message_key) = like.message_key else {
         return Ok(None);
     };
@@ -142,7 +142,7 @@ pub(crate) fn upgrade(
     carrier: i64,
     facts: &Facts,
     now: Millis,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let (before, mut recorded): (i64, JsonFields) = tx.one(
         "SELECT coalesce(message, n), facts FROM ledger WHERE n = ?",
         &[&original],

@@ -3,7 +3,7 @@
 
 use super::time_place::TimePlace;
 use super::{Row, ToSql, Tx};
-use crate::store::{Listed, Page, StoreError};
+use crate::store::{Listed, Page, Result};
 
 /// Conditions with the values of their numbered parameters.
 #[derive(Default)]
@@ -66,8 +66,8 @@ impl<'a> Conditions<'a> {
         tx: &Tx,
         sql: &str,
         page: &Page,
-        read: impl FnMut(&Row) -> Result<(T, String), StoreError>,
-    ) -> Result<Listed<T>, StoreError> {
+        read: impl FnMut(&Row) -> Result<(T, String)>,
+    ) -> Result<Listed<T>> {
         let limit = page.rows() + 1;
         let mut values: Vec<&dyn ToSql> = self.values;
         values.push(&limit);

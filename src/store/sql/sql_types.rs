@@ -14,18 +14,18 @@ use crate::domain::{
 };
 use crate::domain::{MailCause, MailKind};
 use crate::mail::Facts;
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 macro_rules! ids {
     ($($id:ty),+) => {$(
         impl ToSql for $id {
-            fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+            fn bind(&self, bind: &mut Bind<'_>) -> Result<()> {
                 bind(SqlValue::Blob(&self.to_bytes()))
             }
         }
 
         impl FromSql for $id {
-            fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+            fn from_sql(value: SqlValue<'_>) -> Result<Self> {
                 <[u8; 16]>::from_sql(value).map(Self::from_bytes)
             }
         }
@@ -37,18 +37,13 @@ ids!(LedgerId, AccountId, HookCallId, MailId, RequestId, UserId);
 macro_rules! words {
     ($($word:ty),+) => {$(
         impl $crate::store::sql::ToSql for $word {
-            fn bind(
-                &self,
-                bind: &mut $crate::store::sql::Bind<'_>,
-            ) -> Result<(), $crate::store::StoreError> {
+            fn bind(&self, bind: &mut $crate::store::sql::Bind<'_>) -> $crate::store::Result<()> {
                 bind($crate::store::sql::SqlValue::Text(self.as_str()))
             }
         }
 
         impl $crate::store::sql::FromSql for $word {
-            fn from_sql(
-                value: $crate::store::sql::SqlValue<'_>,
-            ) -> Result<Self, $crate::store::StoreError> {
+            fn from_sql(value: $crate::store::sql::SqlValue<'_>) -> $crate::store::Result<Self> {
                 Self::from_name(value.text()?).ok_or_else(|| value.mismatch("a value of its column"))
             }
         }
@@ -70,13 +65,13 @@ words!(
 macro_rules! names {
     ($($name:ty),+) => {$(
         impl ToSql for $name {
-            fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+            fn bind(&self, bind: &mut Bind<'_>) -> Result<()> {
                 bind(SqlValue::Text(self.as_str()))
             }
         }
 
         impl FromSql for $name {
-            fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+            fn from_sql(value: SqlValue<'_>) -> Result<Self> {
                 Self::parse(value.text()?).map_err(|_| value.mismatch("a name"))
             }
         }
@@ -85,19 +80,19 @@ macro_rules! names {
 names!(PortalName, DestinationName, OperatorName);
 
 impl FromSql for EmailAddress {
-    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self> {
         Self::parse_stored(value.text()?).map_err(|_| value.mismatch("an address"))
     }
 }
 
 impl ToSql for Actor {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<()> {
         bind(SqlValue::Text(&self.to_string()))
     }
 }
 
 impl ToSql for TokenHash {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<()> {
         bind(SqlValue::Blob(self.as_bytes()))
     }
 }
@@ -143,31 +138,31 @@ impl From<Timestamp> for Millis {
 }
 
 impl ToSql for Millis {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<()> {
         bind(SqlValue::Integer(self.0))
     }
 }
 
 impl FromSql for Millis {
-    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self> {
         i64::from_sql(value).map(Self)
     }
 }
 
 impl ToSql for Timestamp {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<()> {
         Millis::from(*self).bind(bind)
     }
 }
 
 impl FromSql for Timestamp {
-    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self> {
         Millis::from_sql(value).map(Millis::timestamp)
     }
 }
 
 /// Encodes a structure for a column.
-pub(crate) fn json(value: &impl Serialize) -> Result<String, StoreError> {
+pub(crate) fn json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(StoreError::other)
 }
 
@@ -178,7 +173,7 @@ pub(crate) fn json(value: &impl Serialize) -> Result<String, StoreError> {
 pub(crate) struct JsonFields(serde_json::Map<String, serde_json::Value>);
 
 impl JsonFields {
-    pub(crate) fn set(&mut self, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
+    pub(crate) fn set(&mut self, name: &str, value: &impl Serialize) -> Result<()> {
         let value = serde_json::to_value(value).map_err(StoreError::other)?;
         self.0.insert(name.to_owned(), value);
         Ok(())
@@ -196,9 +191,7 @@ impl JsonFields {
 macro_rules! json_columns {
     ($($type:ty),+ $(,)?) => {$(
         impl $crate::store::sql::FromSql for $type {
-            fn from_sql(
-                value: $crate::store::sql::SqlValue<'_>,
-            ) -> Result<Self, $crate::store::StoreError> {
+            fn from_sql(value: $crate::store::sql::SqlValue<'_>) -> $crate::store::Result<Self> {
                 serde_json::from_str(value.text()?)
                     .map_err(|error| $crate::store::StoreError::DamagedRow(error.to_string()))
             }
@@ -219,7 +212,7 @@ json_columns!(
 );
 
 impl<T: FromSql> FromSql for Arc<T> {
-    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self> {
         T::from_sql(value).map(Self::new)
     }
 }
@@ -229,9 +222,7 @@ impl<T: FromSql> FromSql for Arc<T> {
 macro_rules! from_row {
     ($type:ty, $row:ident: $($field:ident $(= $value:expr)?),+ $(,)?) => {
         impl $crate::store::sql::FromRow for $type {
-            fn from_row(
-                $row: &$crate::store::sql::Row,
-            ) -> Result<Self, $crate::store::StoreError> {
+            fn from_row($row: &$crate::store::sql::Row) -> $crate::store::Result<Self> {
                 Ok(Self { $($field: from_row!(@field $row $field $($value)?)),+ })
             }
         }

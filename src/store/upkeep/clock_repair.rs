@@ -12,7 +12,7 @@ use crate::domain::Timestamp;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::verification::rate_limits::bring_back;
-use crate::store::{Store, StoreError, Topic};
+use crate::store::{Result, Store, Topic};
 
 /// Upper bound for the pauses between attempts that are not configured (four hours at most) and for all
 /// leases. A longer configured pause is cut to this.
@@ -200,7 +200,7 @@ const REPAIRS: &[TimeRepair] = &[
 
 impl Store {
     /// Latest time of any write, as far as an index or the newest rows show.
-    pub async fn latest_time(&self) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn latest_time(&self) -> Result<Option<Timestamp>> {
         self.read(|tx| {
             tx.one(
                 "SELECT max(at) FROM (
@@ -226,7 +226,7 @@ impl Store {
         now: Timestamp,
         delays: MaxDelays,
         limit: usize,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<usize> {
         let now = Millis::from(now);
         let mut repaired = 0;
         for repair in REPAIRS {
@@ -264,7 +264,7 @@ impl Store {
 
 /// Repairs tables with one row for each destination, session or token. A session keeps its intended length,
 /// from now on.
-fn repair_small_tables(tx: &Tx, now: Millis) -> Result<(), StoreError> {
+fn repair_small_tables(tx: &Tx, now: Millis) -> Result<()> {
     for sql in [
         "UPDATE operator_key SET expires_at = expires_at - (created_at - ?1), created_at = ?1
              WHERE created_at > ?1",

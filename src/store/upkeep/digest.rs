@@ -7,7 +7,7 @@ use crate::domain::Timestamp;
 use crate::store::ledger::dropped::domains_between;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
-use crate::store::{Bounded, DownDestination, DroppedDomain, Store, StoreError};
+use crate::store::{Bounded, DownDestination, DroppedDomain, Result, Store};
 
 /// Domains that are listed.
 const DOMAINS: usize = 20;
@@ -56,12 +56,7 @@ impl DigestContent {
     }
 }
 
-fn claim(
-    tx: &Tx,
-    due: Millis,
-    lease_until: Millis,
-    now: Millis,
-) -> Result<Option<DigestClaim>, StoreError> {
+fn claim(tx: &Tx, due: Millis, lease_until: Millis, now: Millis) -> Result<Option<DigestClaim>> {
     let last: Option<(Millis, u64)> = tx.maybe(
         "SELECT due_at, undeliverable FROM digest WHERE settled_at IS NOT NULL
          ORDER BY due_at DESC LIMIT 1",
@@ -96,7 +91,7 @@ fn claim(
 }
 
 /// Held requests that expire before then, and the time at which the first does.
-fn expiring(tx: &Tx, before: Millis) -> Result<(Bounded, Option<Millis>), StoreError> {
+fn expiring(tx: &Tx, before: Millis) -> Result<(Bounded, Option<Millis>)> {
     let mut number = 0;
     let mut first = None;
     for reminded in [false, true] {
@@ -122,7 +117,7 @@ impl Store {
         due: Timestamp,
         lease_until: Timestamp,
         now: Timestamp,
-    ) -> Result<Option<DigestClaim>, StoreError> {
+    ) -> Result<Option<DigestClaim>> {
         self.write(move |work| claim(work.tx, due.into(), lease_until.into(), now.into()))
             .await
     }
@@ -133,7 +128,7 @@ impl Store {
         due: Timestamp,
         undeliverable: u64,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.write(move |work| {
             work.tx.run(
                 "UPDATE digest SET settled_at = ?2, undeliverable = ?3 WHERE due_at = ?1",
@@ -148,7 +143,7 @@ impl Store {
     }
 
     /// Lets the digest wait until then for the next attempt, by any node.
-    pub async fn put_off_digest(&self, due: Timestamp, until: Timestamp) -> Result<(), StoreError> {
+    pub async fn put_off_digest(&self, due: Timestamp, until: Timestamp) -> Result<()> {
         self.write(move |work| {
             work.tx.run(
                 "UPDATE digest SET claimed_until = ?2 WHERE due_at = ?1 AND settled_at IS NULL",
@@ -166,7 +161,7 @@ impl Store {
         since: Timestamp,
         until: Timestamp,
         soon: Timestamp,
-    ) -> Result<DigestContent, StoreError> {
+    ) -> Result<DigestContent> {
         let down = self.down_destinations().await?;
         self.read_long(move |tx| {
             let (expiring, first) = expiring(tx, soon.into())?;

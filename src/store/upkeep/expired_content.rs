@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::domain::RequestState;
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::engine::time_slice::{TimeSlice, WorkStep};
 use crate::store::requests::hold_quota::withdraw;
 use crate::store::rows::dropped_content::count_if_unwanted;
@@ -25,7 +25,7 @@ pub(crate) fn forget_content(
     now: Millis,
     keep_settled: Duration,
     limit: usize,
-) -> Result<WorkStep<usize>, StoreError> {
+) -> Result<WorkStep<usize>> {
     let mut slice = TimeSlice::of(limit);
     let mut unwanted: Vec<Unwanted> = tx.all_with(
         "SELECT n FROM ledger WHERE forget_at <= ? ORDER BY forget_at LIMIT ?",

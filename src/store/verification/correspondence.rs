@@ -6,7 +6,7 @@ use crate::domain::{AccountId, EmailAddress, MailKind, PortalName, QueuedMailSta
 use crate::store::sql::sql_types::from_row;
 use crate::store::sql::time_place::TimePlace;
 use crate::store::sql::{Conditions, FromRow, Tx};
-use crate::store::{Listed, Page, Store, StoreError};
+use crate::store::{Listed, Page, Result, Store};
 
 /// One verification mail and its state.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -30,7 +30,7 @@ from_row!(
     settled_at, attempts, last_error,
 );
 
-fn mail_to(tx: &Tx, key: &str, limit: usize) -> Result<Vec<SentMail>, StoreError> {
+fn mail_to(tx: &Tx, key: &str, limit: usize) -> Result<Vec<SentMail>> {
     tx.all(
         "SELECT created_at, kind, state, portal, due_at, settled_at, attempts, last_error
          FROM letter WHERE account = (SELECT n FROM account WHERE key = ?) ORDER BY n DESC LIMIT ?",
@@ -40,11 +40,7 @@ fn mail_to(tx: &Tx, key: &str, limit: usize) -> Result<Vec<SentMail>, StoreError
 
 impl Store {
     /// Mail to an account, newest first.
-    pub async fn mail_to(
-        &self,
-        address: &EmailAddress,
-        limit: usize,
-    ) -> Result<Vec<SentMail>, StoreError> {
+    pub async fn mail_to(&self, address: &EmailAddress, limit: usize) -> Result<Vec<SentMail>> {
         let key = address.key();
         self.read(move |tx| mail_to(tx, &key, limit)).await
     }
@@ -95,10 +91,7 @@ impl QueuedMailFilter {
     }
 }
 
-pub(crate) fn queued_mail(
-    tx: &Tx,
-    filter: &QueuedMailFilter,
-) -> Result<Listed<QueuedMail>, StoreError> {
+pub(crate) fn queued_mail(tx: &Tx, filter: &QueuedMailFilter) -> Result<Listed<QueuedMail>> {
     let key = filter.account.as_ref().map(EmailAddress::key);
     let after = TimePlace::before(&filter.page)?;
     let (index, column) = filter.order();
@@ -130,10 +123,7 @@ pub(crate) fn queued_mail(
 
 impl Store {
     /// Mail that waits to be sent: in the order in which it is due, or, of a period, in which it was asked for.
-    pub async fn queued_mail(
-        &self,
-        filter: QueuedMailFilter,
-    ) -> Result<Listed<QueuedMail>, StoreError> {
+    pub async fn queued_mail(&self, filter: QueuedMailFilter) -> Result<Listed<QueuedMail>> {
         self.read(move |tx| queued_mail(tx, &filter)).await
     }
 }

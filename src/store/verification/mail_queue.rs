@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::MailLimits;
 use crate::domain::{EmailAddress, MailId, MailboxKey, PortalName, Status};
 use crate::domain::{MailCause, MailKind};
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::claims::holder::Holder;
 use crate::store::claims::leases::VERIFICATION_MAILS;
 use crate::store::error::readable;
@@ -71,7 +71,7 @@ fn mailbox_quiet(
     (verification_mail, cause): (i64, MailCause),
     limits: MailLimits,
     now: Millis,
-) -> Result<Quiet, StoreError> {
+) -> Result<Quiet> {
     let key = MailboxKey::of(address, limits.delimiters);
     let asks = matches!(cause, MailCause::Resend | MailCause::SignUp);
     let mut quiet_accounts = Vec::new();
@@ -106,7 +106,7 @@ enum Quiet {
 fn read_recipient(
     tx: &Tx,
     verification_mail: &Due,
-) -> Result<(AccountRow, u32, Option<Millis>, EmailAddress), StoreError> {
+) -> Result<(AccountRow, u32, Option<Millis>, EmailAddress)> {
     let account = account_by_number(tx, verification_mail.account)?;
     let (waiting, expires) = waiting(tx, verification_mail.account)?;
     let address = account.address(tx)?;
@@ -114,7 +114,7 @@ fn read_recipient(
 }
 
 /// Number of held requests of an account, and the time at which the first expires.
-fn waiting(tx: &Tx, account: i64) -> Result<(u32, Option<Millis>), StoreError> {
+fn waiting(tx: &Tx, account: i64) -> Result<(u32, Option<Millis>)> {
     let sql = "SELECT count(*), min(due_at) FROM request WHERE account = ? AND state = 'held'";
     tx.one(sql, &[&account])
 }
@@ -122,8 +122,8 @@ fn waiting(tx: &Tx, account: i64) -> Result<(u32, Option<Millis>), StoreError> {
 /// Due mails of a lane in service order: by turns, and first come, first served within a turn. In the lane
 /// for others, every second place goes to the newest mail, so that a flood does not delay everyone who comes
 /// after it.
-pub(crate) fn due(tx: &Tx, lane: Lane, now: Millis, most: usize) -> Result<Vec<Due>, StoreError> {
-    let look = |order: &str| -> Result<Vec<Due>, StoreError> {
+pub(crate) fn due(tx: &Tx, lane: Lane, now: Millis, most: usize) -> Result<Vec<Due>> {
+    let look = |order: &str| -> Result<Vec<Due>> {
         tx.all(
             &format!(
                 "SELECT n, id, kind, cause, portal, in_reply_to, attempts, account, lane, flow
@@ -156,7 +156,7 @@ pub(crate) fn claim(
     limits: MailLimits,
     token_ttl: Duration,
     now: Millis,
-) -> Result<ClaimedMail, StoreError> {
+) -> Result<ClaimedMail> {
     let mut claimed = ClaimedMail {
         verification_mails: Vec::new(),
         next_due: None,
@@ -255,7 +255,7 @@ pub(crate) fn claim(
 }
 
 /// Time at which the next mail is due; None if none waits.
-pub(crate) fn next_due(tx: &Tx) -> Result<Option<Millis>, StoreError> {
+pub(crate) fn next_due(tx: &Tx) -> Result<Option<Millis>> {
     let sql = "SELECT min(due_at) FROM letter WHERE due_at IS NOT NULL";
     tx.one(sql, &[])
 }

@@ -14,7 +14,7 @@ use crate::store::audit::events::record_of_entry;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
 use crate::store::verification::rate_limits::Shares;
-use crate::store::{NextWork, Settled, Settlement, Store, StoreError, Turn};
+use crate::store::{NextWork, Result, Settled, Settlement, Store, Turn};
 
 /// Minimum interval between two notices to a sender.
 const ONCE_IN: i64 = Millis::DAY;
@@ -73,7 +73,7 @@ pub(crate) fn reaches_a_person(
 }
 
 /// Owes a notice, unless the sender got one within a day or is about to. Returns true if one is owed.
-pub(crate) fn owe(tx: &Tx, about: &NotTaken, now: Millis) -> Result<bool, StoreError> {
+pub(crate) fn owe(tx: &Tx, about: &NotTaken, now: Millis) -> Result<bool> {
     let key = about.sender.key();
     let was_told = tx.exists(
         "SELECT 1 FROM notice
@@ -106,7 +106,7 @@ pub(crate) fn owe(tx: &Tx, about: &NotTaken, now: Millis) -> Result<bool, StoreE
     Ok(true)
 }
 
-fn due(tx: &Tx, limit: usize, now: Millis) -> Result<Vec<(i64, Millis, Notice)>, StoreError> {
+fn due(tx: &Tx, limit: usize, now: Millis) -> Result<Vec<(i64, Millis, Notice)>> {
     tx.all_with(
         "SELECT o.n, o.created_at, o.id, l.id AS entry, o.address, o.portal, o.reason,
              o.in_reply_to, o.attempts, l.facts
@@ -133,12 +133,7 @@ fn due(tx: &Tx, limit: usize, now: Millis) -> Result<Vec<(i64, Millis, Notice)>,
     )
 }
 
-fn claim(
-    tx: &Tx,
-    limit: usize,
-    limits: MailLimits,
-    now: Millis,
-) -> Result<Vec<Notice>, StoreError> {
+fn claim(tx: &Tx, limit: usize, limits: MailLimits, now: Millis) -> Result<Vec<Notice>> {
     let sql = "DELETE FROM notice WHERE created_at < ?";
     tx.run(sql, &[&now.0.saturating_sub(KEPT)])?;
     let mut shares = Shares::at(tx, limits, now);
@@ -174,7 +169,7 @@ fn claim(
 }
 
 /// Records the outcome of an attempt. A notice that may have been sent, or was refused, stays claimed.
-fn settle(tx: &Tx, id: MailId, outcome: &Settlement, now: Millis) -> Result<Settled, StoreError> {
+fn settle(tx: &Tx, id: MailId, outcome: &Settlement, now: Millis) -> Result<Settled> {
     let due_at = match outcome {
         Settlement::Delivered => {
             let entry: Option<i64> = tx
@@ -201,7 +196,7 @@ fn settle(tx: &Tx, id: MailId, outcome: &Settlement, now: Millis) -> Result<Sett
     })
 }
 
-fn next_due(tx: &Tx) -> Result<NextWork, StoreError> {
+fn next_due(tx: &Tx) -> Result<NextWork> {
     let sql = "SELECT min(due_at) FROM notice WHERE due_at IS NOT NULL";
     let next = tx.one(sql, &[])?;
     Ok(NextWork::at(next))
@@ -216,7 +211,7 @@ impl Store {
         most: usize,
         limits: MailLimits,
         now: Timestamp,
-    ) -> Result<Turn<Notice>, StoreError> {
+    ) -> Result<Turn<Notice>> {
         self.write(move |work| {
             let tx = work.tx;
             let settled = outcomes
@@ -239,7 +234,7 @@ impl Store {
     }
 
     /// Time at which the next notice is due.
-    pub async fn next_notice(&self) -> Result<NextWork, StoreError> {
+    pub async fn next_notice(&self) -> Result<NextWork> {
         self.read(next_due).await
     }
 }

@@ -1,7 +1,7 @@
 //! Tokens of links, by their hashes.
 
 use crate::domain::TokenHash;
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::{Millis, from_row};
 
@@ -14,7 +14,7 @@ pub(crate) struct TokenRow {
 }
 from_row!(TokenRow, row: account, verification_mail, expires_at, refused);
 
-pub(crate) fn find_token(tx: &Tx, token: TokenHash) -> Result<Option<TokenRow>, StoreError> {
+pub(crate) fn find_token(tx: &Tx, token: TokenHash) -> Result<Option<TokenRow>> {
     tx.maybe(
         "SELECT account, letter AS verification_mail, expires_at, refused_at IS NOT NULL AS refused
          FROM token WHERE hash = ?",

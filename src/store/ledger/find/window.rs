@@ -2,7 +2,7 @@
 
 use super::FindFilter;
 use super::parts::{Parts, QuestionPart};
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::sql::{Conditions, Tx};
 
 /// A range of numbers, and bounds of what is done in it.
@@ -30,12 +30,7 @@ impl Window {
     ///
     /// The statement leaves no choice to a planner that knows little of the tables: what is compared is a
     /// subquery for each entry, and not a join.
-    pub(super) fn search(
-        self,
-        tx: &Tx,
-        parts: &Parts,
-        filter: &FindFilter,
-    ) -> Result<Searched, StoreError> {
+    pub(super) fn search(self, tx: &Tx, parts: &Parts, filter: &FindFilter) -> Result<Searched> {
         let mut values = Conditions::default();
         values.ask("l.received_at >= ?", filter.since.as_ref());
         values.ask("l.received_at < ?", filter.until.as_ref());

@@ -96,13 +96,7 @@ fn count_waiting(tx: &Tx, hook: &DestinationName, event: &str) -> Result<u64> {
 }
 
 /// Owes a call to a hook, due at once.
-fn owe(
-    tx: &Tx,
-    hook: &DestinationName,
-    call: NewCall<'_>,
-    left_out: u64,
-    now: Millis,
-) -> Result<()> {
+fn owe(tx: &Tx, hook: &DestinationName, call: &NewCall, left_out: u64, now: Millis) -> Result<()> {
     let payload = json(&Payload {
         r#type: call.event,
         timestamp: call.happened_at.timestamp(),
@@ -159,7 +153,7 @@ fn tell_all(
             entry: None,
             happened_at: now,
         };
-        owe(tx, &hook, call, left_out, now)?;
+        owe(tx, &hook, &call, left_out, now)?;
     }
     Ok(())
 }
@@ -251,7 +245,7 @@ impl Work<'_> {
                         by: &Actor::Daemon,
                         entry: Some(n),
                     };
-                    owe(tx, &hook, call, 0, now)?;
+                    owe(tx, &hook, &call, 0, now)?;
                     self.wakeups.add(Topic::Calls);
                 }
                 told = n;

@@ -42,8 +42,9 @@ impl IssuedToken {
 
 /// The id of a token: the first octets of its hash, in hexadecimal.
 fn id_of(begin: [u8; 5]) -> String {
-    let [a, b, c, d, e] = begin;
-    format!("{:010x}", u64::from_be_bytes([0, 0, 0, a, b, c, d, e]))
+    let mut number = [0; 8];
+    number[3..].copy_from_slice(&begin);
+    format!("{:010x}", u64::from_be_bytes(number))
 }
 
 /// The octets that an id stands for; None if it is none.

@@ -143,10 +143,8 @@ pub(crate) fn upgrade(
     facts: &Facts,
     now: Millis,
 ) -> Result<()> {
-    let (before, mut recorded): (i64, JsonFields) = tx.one(
-        "SELECT coalesce(message, n), facts FROM ledger WHERE n = ?",
-        &[&original],
-    )?;
+    let sql = "SELECT coalesce(message, n), facts FROM ledger WHERE n = ?";
+    let (before, mut recorded): (i64, JsonFields) = tx.one(sql, &[&original])?;
     recorded.set("authentication", &facts.authentication)?;
     recorded.set("size", &facts.size)?;
     let sql = "UPDATE ledger SET message = ?2, facts = ?3 WHERE n = ?1";

@@ -41,7 +41,7 @@ pub async fn list_nodes(store: &Store) -> Result<Vec<NodeStatus>, StoreError> {
     let now = Timestamp::now();
     let mut nodes = compare_nodes(store.nodes().await?, store.node_timeout(), now);
     if store.duty_interval().is_none() {
-        let duties = Duty::ALL.map(Duty::name).to_vec();
+        let duties: Vec<_> = Duty::ALL.iter().map(|duty| duty.as_str()).collect();
         for node in &mut nodes {
             node.duties.clone_from(&duties);
         }
@@ -49,7 +49,7 @@ pub async fn list_nodes(store: &Store) -> Result<Vec<NodeStatus>, StoreError> {
     }
     for (duty, id) in store.held_duties(now).await? {
         if let Some(holder) = nodes.iter_mut().find(|node| node.id == id) {
-            holder.duties.push(duty.name());
+            holder.duties.push(duty.as_str());
         }
     }
     Ok(nodes)

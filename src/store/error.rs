@@ -1,5 +1,7 @@
 //! Errors of the database.
 
+use std::fmt::Display;
+
 /// A failure of the store. Its kind determines the SMTP reply.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -48,7 +50,30 @@ pub enum StoreError {
     Other(String),
 }
 
+/// A result of the store.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
 impl StoreError {
+    pub(super) fn not_found(what: &'static str, name: impl Display) -> Self {
+        let name = name.to_string();
+        Self::NotFound { what, name }
+    }
+
+    /// The error of a file or a server.
+    pub(super) fn open(path: impl Display, cause: impl Display) -> Self {
+        let (path, cause) = (path.to_string(), cause.to_string());
+        Self::Open { path, cause }
+    }
+
+    pub(super) fn other(cause: impl Display) -> Self {
+        Self::Other(cause.to_string())
+    }
+
+    /// The error of an operation that panicked.
+    pub(super) fn fault(cause: impl Display) -> Self {
+        Self::Other(format!("a fault in vestibule: {cause}"))
+    }
+
     /// The error of a transaction that cannot begin, because `writer` has no row.
     pub(super) fn of_moved_store() -> Self {
         Self::ReadOnly("the store was moved to another place".to_owned())
@@ -94,7 +119,7 @@ impl StoreError {
 }
 
 /// Value of a row; None if the row is damaged.
-pub(super) fn readable<T>(found: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+pub(super) fn readable<T>(found: Result<T>) -> Result<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),
         Err(cause) if cause.is_of_row() => Ok(None),

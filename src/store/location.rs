@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use crate::config::{Config, PostgresServer, StoreConfig};
 use crate::domain::LedgerId;
-use crate::store::StoreError;
 use crate::store::engine::driver::Driver;
 use crate::store::engine::notify::Notifier;
 use crate::store::postgres::driver::PostgresDriver;
 use crate::store::sqlite::driver::SqliteDriver;
+use crate::store::{Result, StoreError};
 
 /// The place of a database.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ impl Location {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub(super) fn make_node_id(&self) -> Result<String, StoreError> {
+    pub(super) fn make_node_id(&self) -> Result<String> {
         let Self::Server(server) = self else {
             return Ok(String::new());
         };
@@ -72,10 +72,7 @@ impl Location {
         // Without a folder, the node is a new one each time.
         if let Some(file) = &server.node_file {
             let written = fs::write(file, format!("{id}\n"));
-            written.map_err(|error| StoreError::Open {
-                path: file.display().to_string(),
-                cause: error.to_string(),
-            })?;
+            written.map_err(|error| StoreError::open(file.display(), error))?;
         }
         Ok(id)
     }
@@ -83,7 +80,7 @@ impl Location {
     pub(super) fn notifier(&self) -> Notifier {
         match self {
             Self::File(path) => Notifier::beside(path),
-            Self::Server(_) => Notifier::alone(),
+            Self::Server(_) => Notifier::default(),
         }
     }
 }

@@ -45,7 +45,7 @@ pub use claims::leases::{ClaimNumber, NextWork, SetAside, Settled, Settlement, T
 pub use engine::notify::{Changes, Topic};
 pub use engine::settings_cache::Revision;
 pub use engine::time_slice::WorkStep;
-pub use error::StoreError;
+pub use error::{Result, StoreError};
 pub use intake::accept::{Arrival, ArrivalOutcome, ArrivalPart};
 pub use ledger::counts::{
     Backlog, Bounded, Counts, DayCount, Depths, EntryCount, HeldDomain, RequestCount,
@@ -101,7 +101,7 @@ use engine::driver::Driver;
 use engine::health::Health;
 use engine::job::Work;
 use engine::notify::Notifier;
-use engine::readers::Readers;
+use engine::readers::{IDLE, Readers};
 use engine::writer::Writer;
 use sql::Tx;
 
@@ -109,6 +109,8 @@ use sql::Tx;
 pub const MAX_CLOCK_OFFSET: Duration = Duration::from_secs(5);
 
 /// Handle of the database; clones share it.
+///
+/// Every operation fails if the database cannot be read or written; the errors that an operation names are others.
 #[derive(Debug, Clone)]
 pub struct Store {
     writer: Writer,
@@ -127,7 +129,7 @@ pub struct Store {
 ///
 /// # Errors
 /// A damaged file, or a schema newer than this program. [`schema_of`] says how far it came.
-pub fn migrate(location: &Location) -> Result<(usize, usize), StoreError> {
+pub fn migrate(location: &Location) -> Result<(usize, usize)> {
     let driver = location.driver();
     let (before, _) = driver.schema()?;
     driver.migrate()?;
@@ -140,7 +142,7 @@ pub fn migrate(location: &Location) -> Result<(usize, usize), StoreError> {
 ///
 /// # Errors
 /// The database cannot be read.
-pub fn schema_of(location: &Location) -> Result<(usize, usize), StoreError> {
+pub fn schema_of(location: &Location) -> Result<(usize, usize)> {
     location.driver().schema()
 }
 
@@ -148,7 +150,7 @@ pub fn schema_of(location: &Location) -> Result<(usize, usize), StoreError> {
 ///
 /// # Errors
 /// The server cannot be reached.
-pub fn inspect_server(server: &PostgresServer) -> Result<ServerFacts, StoreError> {
+pub fn inspect_server(server: &PostgresServer) -> Result<ServerFacts> {
     postgres::preflight::inspect(server)
 }
 
@@ -159,18 +161,15 @@ impl Store {
     /// # Errors
     /// A folder that is missing or not writable, a damaged file, a schema newer than this program, a store that
     /// was moved to another place, or an empty database of a node that served one.
-    pub fn open(location: impl Into<Location>) -> Result<Self, StoreError> {
+    pub fn open(location: impl Into<Location>) -> Result<Self> {
         let location = location.into();
         let driver = location.driver();
         driver.create()?;
         // A node takes no mail into a database that was made anew, before what it held is restored.
         if location.node_id().is_some() && driver.schema()?.0 == 0 {
-            return Err(StoreError::Open {
-                path: location.to_string(),
-                cause: "the database is empty, and this node has served one: restore it; \
-                        `vestibule migrate` makes a new store"
-                    .to_owned(),
-            });
+            let cause = "the database is empty, and this node has served one: restore it; \
+                         `vestibule migrate` makes a new store";
+            return Err(StoreError::open(location, cause));
         }
         driver.migrate()?;
         let node = location.make_node_id()?;
@@ -182,7 +181,7 @@ impl Store {
     /// # Errors
     /// As [`open`](Self::open), and a schema older than this program, which a running daemon of an older
     /// version may still use.
-    pub fn open_existing(location: impl Into<Location>) -> Result<Self, StoreError> {
+    pub fn open_existing(location: impl Into<Location>) -> Result<Self> {
         let location = location.into();
         let driver = location.driver();
         driver.check_schema()?;
@@ -190,10 +189,12 @@ impl Store {
         Self::start(&location, driver, &node)
     }
 
-    fn start(location: &Location, driver: Arc<dyn Driver>, node: &str) -> Result<Self, StoreError> {
+    fn start(location: &Location, driver: Arc<dyn Driver>, node: &str) -> Result<Self> {
         upkeep::transfer::check(&*driver, location)?;
         let notifier = Arc::new(location.notifier());
         let health = Arc::new(Health::default());
+        let (short, long) = driver.readers();
+        let readers = |connections| Arc::new(Readers::new(driver.clone(), connections, IDLE));
         Ok(Self {
             writer: Writer::start(
                 driver.clone(),
@@ -201,8 +202,8 @@ impl Store {
                 health.clone(),
                 audit::hooks::owes_more,
             )?,
-            readers: Arc::new(Readers::of(driver.clone())),
-            long_readers: Arc::new(Readers::for_long_reads(driver.clone())),
+            readers: readers(short),
+            long_readers: readers(long),
             notifier,
             health,
             driver,
@@ -221,7 +222,7 @@ impl Store {
     ///
     /// # Errors
     /// The reason why nothing can be committed now.
-    pub async fn writable(&self) -> Result<(), StoreError> {
+    pub async fn writable(&self) -> Result<()> {
         self.write(|work| work.tx.touch()).await
     }
 
@@ -235,23 +236,23 @@ impl Store {
 
     async fn write<T: Send + 'static>(
         &self,
-        run: impl FnMut(&mut Work) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
+        run: impl FnMut(&mut Work) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         self.writer.run(0, run).await
     }
 
     async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Tx) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
+        read: impl FnOnce(&Tx) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         engine::readers::run(&self.readers, read).await
     }
 
     /// Like [`read`](Self::read), for a query that reads much of the database.
     async fn read_long<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Tx) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
+        read: impl FnOnce(&Tx) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         engine::readers::run(&self.long_readers, read).await
     }
 }

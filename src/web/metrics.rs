@@ -47,10 +47,13 @@ async fn measure(store: &Store) -> Result<String, StoreError> {
     let depths = store.depths().await?;
     let nodes = list_nodes(store).await?;
     let own = nodes.iter().find(|node| node.id == store.node_id());
-    let does = |duty: Duty| own.is_some_and(|own| own.duties.contains(&duty.name()));
+    let does = |duty: Duty| own.is_some_and(|own| own.duties.contains(&duty.as_str()));
     let gauges = metrics::NodeGauges {
         nodes: count_nodes(&nodes),
-        duties: Duty::ALL.map(|duty| (duty.name(), does(duty))).to_vec(),
+        duties: Duty::ALL
+            .iter()
+            .map(|duty| (duty.as_str(), does(*duty)))
+            .collect(),
         clock_offset: store.clock_offset(),
     };
     Ok(metrics::write(&depths, &gauges))

@@ -5,13 +5,13 @@
 
 use crate::domain::{Account, AccountId, Actor, Status, Timestamp};
 use crate::store::accounts::customers::account;
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::{NewEvent, record_of_account};
 use crate::store::engine::job::Work;
 use crate::store::requests::transitions;
 use crate::store::rows::account_rows::{AccountRow, account_by_id};
 use crate::store::sql::sql_types::Millis;
 use crate::store::verification::verification_mail::cancel;
-use crate::store::{Store, StoreError, Topic};
+use crate::store::{Result, Store, Topic};
 
 /// Detail of the events that the directory causes.
 const BY_DIRECTORY: &str = "by the directory";
@@ -24,15 +24,13 @@ impl Work<'_> {
         detail: Option<&str>,
         by: &Actor,
         now: Millis,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let tx = self.tx;
         if account.status == Status::Blocked {
             return Ok(());
         }
-        tx.run(
-            "UPDATE account SET status = 'blocked' WHERE n = ?",
-            &[&account.n],
-        )?;
+        let sql = "UPDATE account SET status = 'blocked' WHERE n = ?";
+        tx.run(sql, &[&account.n])?;
         cancel(tx, account.n, now)?;
         transitions::stop(tx, account.n)?;
         self.wakeups.add(Topic::OperatorActions);
@@ -51,7 +49,7 @@ impl Work<'_> {
         detail: Option<&str>,
         by: &Actor,
         now: Millis,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let tx = self.tx;
         tx.run(
             "UPDATE account SET status = CASE
@@ -76,11 +74,9 @@ impl Work<'_> {
         account: &AccountRow,
         by: &Actor,
         now: Millis,
-    ) -> Result<bool, StoreError> {
-        let changed = self.tx.run(
-            "UPDATE account SET deactivated_at = ?2 WHERE n = ?1 AND deactivated_at IS NULL",
-            &[&account.n, &now],
-        )?;
+    ) -> Result<bool> {
+        let sql = "UPDATE account SET deactivated_at = ?2 WHERE n = ?1 AND deactivated_at IS NULL";
+        let changed = self.tx.run(sql, &[&account.n, &now])?;
         self.end_access(account, Some(BY_DIRECTORY), by, now)?;
         Ok(changed > 0)
     }
@@ -92,7 +88,7 @@ impl Work<'_> {
         account: &AccountRow,
         by: &Actor,
         now: Millis,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let blocked: Option<bool> = self.tx.maybe(
             "UPDATE account SET deactivated_at = NULL
              WHERE n = ? AND deactivated_at IS NOT NULL RETURNING operator_block",
@@ -113,23 +109,17 @@ impl Store {
         id: AccountId,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Account, StoreError> {
+    ) -> Result<Account> {
         self.write(move |work| {
             let there = account_by_id(work.tx, id)?;
-            let marked = work.tx.run(
-                "UPDATE account SET operator_block = 1 WHERE n = ? AND operator_block = 0",
-                &[&there.n],
-            )?;
+            let sql = "UPDATE account SET operator_block = 1 WHERE n = ? AND operator_block = 0";
+            let marked = work.tx.run(sql, &[&there.n])?;
             if there.status != Status::Blocked {
                 work.end_access(&there, None, &by, now.into())?;
             } else if marked > 0 {
                 // The directory had deactivated it; from now on only an operator can lift the block.
                 work.wakeups.add(Topic::OperatorActions);
-                NewEvent::new("account.blocked").account(there.n).record(
-                    work.tx,
-                    &by,
-                    now.into(),
-                )?;
+                record_of_account(work.tx, "account.blocked", there.n, &by, now.into())?;
             }
             account(work.tx, there.n)
         })
@@ -143,7 +133,7 @@ impl Store {
         id: AccountId,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Account, StoreError> {
+    ) -> Result<Account> {
         self.write(move |work| {
             let there = account_by_id(work.tx, id)?;
             if there.status == Status::Blocked {

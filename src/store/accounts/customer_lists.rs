@@ -4,13 +4,13 @@
 //! bounded part of the index, and a page that is not full has a cursor from which the search continues. Conditions
 //! that another index covers are written so that it cannot be used: its rows would have to be sorted.
 
-use super::customers::{SHOWN, read_account};
+use super::customers::SHOWN;
 use crate::domain::{Account, Domain, Kind, Status, Timestamp};
 use crate::store::sql::page_builder::PageBuilder;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::time_place::TimePlace;
-use crate::store::sql::{Conditions, Tx};
-use crate::store::{ListOrder, Listed, Page, Store, StoreError};
+use crate::store::sql::{Conditions, FromRow, Row, Tx};
+use crate::store::{ListOrder, Listed, Page, Result, Store};
 
 /// Index entries that a look reads, if the index does not serve the whole filter.
 const STRETCH: i64 = 20_000;
@@ -44,7 +44,7 @@ impl CustomerFilter {
 
 impl Store {
     /// Accounts. Searches until the page is full, in many short looks.
-    pub async fn customers(&self, filter: CustomerFilter) -> Result<Listed<Account>, StoreError> {
+    pub async fn customers(&self, filter: CustomerFilter) -> Result<Listed<Account>> {
         let mut builder = PageBuilder::begin(&filter.page);
         loop {
             let look = CustomerFilter {
@@ -58,15 +58,12 @@ impl Store {
     }
 
     /// Accounts of one look; possibly fewer than there are.
-    pub async fn recent_customers(
-        &self,
-        filter: CustomerFilter,
-    ) -> Result<Listed<Account>, StoreError> {
+    pub async fn recent_customers(&self, filter: CustomerFilter) -> Result<Listed<Account>> {
         self.read(move |tx| list(tx, &filter)).await
     }
 }
 
-pub(crate) fn list(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>, StoreError> {
+pub(crate) fn list(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>> {
     match filter.time_order() {
         Some(order) => by_time(tx, filter, order),
         None => by_address(tx, filter),
@@ -130,9 +127,9 @@ fn ask_served<'a>(
 ) {
     match served {
         Served::Undeliverable => wanted.always("a.undeliverable = 1"),
-        Served::Domain => wanted.ask("a.domain = :domain", ":domain", values.domain.as_ref()),
-        Served::Status => wanted.ask("a.status = :status", ":status", filter.status.as_ref()),
-        Served::Kind => wanted.ask("a.kind = :kind", ":kind", filter.kind.as_ref()),
+        Served::Domain => wanted.ask("a.domain = ?", values.domain.as_ref()),
+        Served::Status => wanted.ask("a.status = ?", filter.status.as_ref()),
+        Served::Kind => wanted.ask("a.kind = ?", filter.kind.as_ref()),
         Served::Nothing => {}
     }
 }
@@ -144,132 +141,69 @@ fn ask_rest<'a>(
     filter: &'a CustomerFilter,
     values: &'a Values,
 ) -> bool {
-    let mut is_any = false;
+    let before = wanted.len();
     if served != Served::Undeliverable && filter.undeliverable {
         wanted.always("a.undeliverable + 0 = 1");
-        is_any = true;
     }
-    if served != Served::Domain && values.domain.is_some() {
-        wanted.ask(
-            "coalesce(a.domain, '') = :domain",
-            ":domain",
-            values.domain.as_ref(),
-        );
-        is_any = true;
+    if served != Served::Domain {
+        wanted.ask("coalesce(a.domain, '') = ?", values.domain.as_ref());
     }
-    if served != Served::Status && filter.status.is_some() {
-        wanted.ask(
-            "coalesce(a.status, '') = :status",
-            ":status",
-            filter.status.as_ref(),
-        );
-        is_any = true;
+    if served != Served::Status {
+        wanted.ask("coalesce(a.status, '') = ?", filter.status.as_ref());
     }
-    if served != Served::Kind && filter.kind.is_some() {
-        wanted.ask(
-            "coalesce(a.kind, '') = :kind",
-            ":kind",
-            filter.kind.as_ref(),
-        );
-        is_any = true;
+    if served != Served::Kind {
+        wanted.ask("coalesce(a.kind, '') = ?", filter.kind.as_ref());
     }
-    if values.search.is_some() {
-        let has_part = "replace(a.key, :search, '') <> a.key";
-        wanted.ask(has_part, ":search", values.search.as_ref());
-        is_any = true;
-    }
-    is_any
+    wanted.ask("replace(a.key, ?, '') <> a.key", values.search.as_ref());
+    wanted.len() > before
 }
 
-fn by_address(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>, StoreError> {
+fn by_address(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>> {
     let values = Values::of(filter);
     let served = Served::of(filter);
     let limit = filter.page.rows();
     let rows_wanted = limit + 1;
     let after = filter.page.after.clone().unwrap_or_default();
 
-    let mut stretch = Conditions::new();
+    let mut stretch = Conditions::default();
     ask_served(&mut stretch, served, filter, &values);
-    stretch.ask("a.key > :after", ":after", Some(&after));
-    stretch.bind(":stretch", &STRETCH);
+    stretch.ask("a.key > ?", Some(&after));
+    let offset = stretch.bind(&STRETCH);
     let end_of_stretch = format!(
-        "SELECT a.key FROM account AS a WHERE {} ORDER BY a.key LIMIT 1 OFFSET :stretch",
+        "SELECT a.key FROM account AS a WHERE {} ORDER BY a.key LIMIT 1 OFFSET {offset}",
         stretch.sql()
     );
 
-    let mut wanted = Conditions::new();
+    let mut wanted = Conditions::default();
     wanted.always("a.forgotten_at IS NULL");
     ask_served(&mut wanted, served, filter, &values);
-    wanted.ask("a.key > :after", ":after", Some(&after));
+    wanted.ask("a.key > ?", Some(&after));
     let mut end: Option<String> = None;
     if ask_rest(&mut wanted, served, filter, &values) {
-        let found = stretch.all_with(tx, &end_of_stretch, |row| row.get(0))?;
-        end = found.into_iter().next();
+        end = tx.maybe(&end_of_stretch, stretch.values())?;
     }
-    wanted.ask("a.key <= :end", ":end", end.as_ref());
-    wanted.bind(":limit", &rows_wanted);
-    let rows: Vec<(Account, String)> = wanted.all_with(
-        tx,
-        &format!("{SHOWN} WHERE {} ORDER BY a.key LIMIT :limit", wanted.sql()),
-        |row| Ok((read_account(row)?, row.get("key")?)),
-    )?;
+    wanted.ask("a.key <= ?", end.as_ref());
+    let most = wanted.bind(&rows_wanted);
+    let sql = format!("{SHOWN} WHERE {} ORDER BY a.key LIMIT {most}", wanted.sql());
+    let read = |row: &Row| Ok((Account::from_row(row)?, row.get("key")?));
+    let rows = tx.all_with(&sql, wanted.values(), read)?;
     Ok(Listed::cut_at(rows, limit, end))
 }
 
-/// Adds the end of the period, or of the earlier pages, at which a look begins.
-fn ask_start<'a>(
+/// Adds the condition of one end of a look: a place, or without one, an end of the period.
+fn ask_bound<'a>(
     wanted: &mut Conditions<'a>,
-    order: ListOrder,
-    after: Option<&'a TimePlace>,
+    (of_place, of_period): (&str, &str),
+    place: Option<&'a TimePlace>,
     period: Option<&'a Millis>,
 ) {
-    let (goes_on, is_within) = match order {
-        ListOrder::NewestFirst => ("(a.created_at, a.n) < (:at, :number)", "a.created_at < :at"),
-        ListOrder::OldestFirst => (
-            "(a.created_at, a.n) > (:at, :number)",
-            "a.created_at >= :at",
-        ),
-    };
-    match after {
-        Some(place) => {
-            wanted.ask(goes_on, ":at", Some(&place.at));
-            wanted.bind(":number", &place.n);
-        }
-        None => wanted.ask(is_within, ":at", period),
+    match place {
+        Some(_) => wanted.ask_place(&format!("(a.created_at, a.n) {of_place}"), place),
+        None => wanted.ask(&format!("a.created_at {of_period} ?"), period),
     }
 }
 
-/// Adds the end of the stretch, or of the period, at which a look ends.
-fn ask_end<'a>(
-    wanted: &mut Conditions<'a>,
-    order: ListOrder,
-    end: Option<&'a TimePlace>,
-    period: Option<&'a Millis>,
-) {
-    let (is_in_stretch, is_within) = match order {
-        ListOrder::NewestFirst => (
-            "(a.created_at, a.n) >= (:end_at, :end_number)",
-            "a.created_at >= :end_at",
-        ),
-        ListOrder::OldestFirst => (
-            "(a.created_at, a.n) <= (:end_at, :end_number)",
-            "a.created_at < :end_at",
-        ),
-    };
-    match end {
-        Some(place) => {
-            wanted.ask(is_in_stretch, ":end_at", Some(&place.at));
-            wanted.bind(":end_number", &place.n);
-        }
-        None => wanted.ask(is_within, ":end_at", period),
-    }
-}
-
-fn by_time(
-    tx: &Tx,
-    filter: &CustomerFilter,
-    order: ListOrder,
-) -> Result<Listed<Account>, StoreError> {
+fn by_time(tx: &Tx, filter: &CustomerFilter, order: ListOrder) -> Result<Listed<Account>> {
     let values = Values::of(filter);
     let limit = filter.page.rows();
     let rows_wanted = limit + 1;
@@ -279,46 +213,39 @@ fn by_time(
         ListOrder::NewestFirst => (before.unwrap_or(Millis(i64::MAX)), since),
         ListOrder::OldestFirst => (since.unwrap_or(Millis(i64::MIN)), before),
     };
+    let (begins, ends) = match order {
+        ListOrder::NewestFirst => (("<", "<"), (">=", ">=")),
+        ListOrder::OldestFirst => ((">", ">="), ("<=", "<")),
+    };
     let after = TimePlace::before(&filter.page)?;
     let direction = order.direction();
 
-    let mut wanted = Conditions::new();
+    let mut wanted = Conditions::default();
     wanted.always("a.forgotten_at IS NULL");
-    ask_start(&mut wanted, order, after.as_ref(), Some(&first));
+    ask_bound(&mut wanted, begins, after.as_ref(), Some(&first));
     let mut end: Option<TimePlace> = None;
     if ask_rest(&mut wanted, Served::Nothing, filter, &values) {
-        let mut stretch = Conditions::new();
-        ask_start(&mut stretch, order, after.as_ref(), Some(&first));
-        ask_end(&mut stretch, order, None, last.as_ref());
-        stretch.bind(":stretch", &STRETCH);
+        let mut stretch = Conditions::default();
+        ask_bound(&mut stretch, begins, after.as_ref(), Some(&first));
+        ask_bound(&mut stretch, ends, None, last.as_ref());
+        let offset = stretch.bind(&STRETCH);
         let sql = format!(
             "SELECT a.created_at, a.n FROM account AS a WHERE {}
-             ORDER BY a.created_at {direction}, a.n {direction} LIMIT 1 OFFSET :stretch",
+             ORDER BY a.created_at {direction}, a.n {direction} LIMIT 1 OFFSET {offset}",
             stretch.sql()
         );
-        let found = stretch.all_with(tx, &sql, |row| {
-            Ok(TimePlace {
-                at: row.get(0)?,
-                n: row.get(1)?,
-            })
-        })?;
-        end = found.into_iter().next();
+        let read = |row: &Row| TimePlace::of_row(row, "created_at");
+        end = tx.maybe_with(&sql, stretch.values(), read)?;
     }
-    ask_end(&mut wanted, order, end.as_ref(), last.as_ref());
-    wanted.bind(":limit", &rows_wanted);
-    let rows: Vec<(Account, String)> = wanted.all_with(
-        tx,
-        &format!(
-            "{SHOWN} WHERE {} ORDER BY a.created_at {direction}, a.n {direction} LIMIT :limit",
-            wanted.sql()
-        ),
-        |row| {
-            let place = TimePlace {
-                at: row.get("created_at")?,
-                n: row.get("n")?,
-            };
-            Ok((read_account(row)?, place.cursor()))
-        },
-    )?;
+    ask_bound(&mut wanted, ends, end.as_ref(), last.as_ref());
+    let most = wanted.bind(&rows_wanted);
+    let sql = format!(
+        "{SHOWN} WHERE {} ORDER BY a.created_at {direction}, a.n {direction} LIMIT {most}",
+        wanted.sql()
+    );
+    let rows = tx.all_with(&sql, wanted.values(), |row| {
+        let place = TimePlace::of_row(row, "created_at")?;
+        Ok((Account::from_row(row)?, place.cursor()))
+    })?;
     Ok(Listed::cut_at(rows, limit, end.map(TimePlace::cursor)))
 }

@@ -7,15 +7,15 @@ use crate::domain::{
     Account, AccountId, Actor, EmailAddress, NewAccount, Origin, PortalName, Reason, Status,
     Timestamp,
 };
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::record_of_account;
 use crate::store::engine::job::Work;
 use crate::store::rows::account_rows::{AccountRow, find_sender_account, make};
-use crate::store::sql::sql_types::{JsonColumn, Millis};
+use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::{Row, Tx};
 use crate::store::verification::languages;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::verification_mail::{Occasion, owe};
-use crate::store::{LanguageWish, MailCause, MailKind, Store, StoreError, Topic};
+use crate::store::{LanguageWish, MailCause, MailKind, Result, Store, StoreError, Topic};
 
 /// Outcome of a request for a new account.
 #[derive(Debug, Clone)]
@@ -37,42 +37,21 @@ pub(super) const SHOWN: &str = "SELECT a.id, a.address, a.kind, a.status, a.veri
      FROM account AS a";
 
 /// The portals that let the account in.
-fn read_portals(row: &Row) -> Result<Vec<PortalName>, StoreError> {
+fn read_portals(row: &Row) -> Result<Vec<PortalName>> {
     let value = row.value("let_in_by")?;
     let names = value.text_or_empty().split_whitespace();
     let parse = |name| PortalName::parse(name).map_err(|_| value.mismatch("names of portals"));
     names.map(parse).collect()
 }
 
-pub(super) fn read_account(row: &Row) -> Result<Account, StoreError> {
-    let time = |column: &str| -> Result<Option<Timestamp>, StoreError> {
-        Ok(row.get::<_, Option<Millis>>(column)?.map(Millis::timestamp))
-    };
-    Ok(Account {
-        id: row.get("id")?,
-        address: row.get("address")?,
-        kind: row.get("kind")?,
-        status: row.get("status")?,
-        verified_by: row.get("verified_by")?,
-        verified_at: time("verified_at")?,
-        groups: row.get::<_, JsonColumn<_>>("groups")?.0,
-        held: row.get("held")?,
-        let_in_by: read_portals(row)?,
-        undeliverable: row.get("undeliverable")?,
-        unanswered_mails: row.get("unanswered_mails")?,
-        quiet_until: time("quiet_until")?,
-        refused_at: time("refused_at")?,
-        deactivated_at: time("deactivated_at")?,
-        takes_automatic: row.get("takes_automatic")?,
-        language: row.get("language")?,
-        placeholder: row.get("placeholder")?,
-        created_at: row.get::<_, Millis>("created_at")?.timestamp(),
-        created_by: row.get("created_by")?,
-    })
-}
+from_row!(
+    Account, row: id, address, kind, status, verified_by, verified_at, groups, held,
+    let_in_by = read_portals(row)?, undeliverable, unanswered_mails, quiet_until, refused_at,
+    deactivated_at, takes_automatic, language, placeholder, created_at, created_by,
+);
 
-pub(crate) fn account(tx: &Tx, n: i64) -> Result<Account, StoreError> {
-    tx.one_with(&format!("{SHOWN} WHERE a.n = ?"), &[&n], read_account)
+pub(crate) fn account(tx: &Tx, n: i64) -> Result<Account> {
+    tx.one(&format!("{SHOWN} WHERE a.n = ?"), &[&n])
 }
 
 impl Work<'_> {
@@ -83,20 +62,19 @@ impl Work<'_> {
         by: &Actor,
         client: Option<IpAddr>,
         now: Millis,
-    ) -> Result<Added, StoreError> {
+    ) -> Result<Added> {
         let tx = self.tx;
         let origin = match by {
             Actor::Operator { .. } => Origin::Operator,
             Actor::Person => Origin::SignUp,
             Actor::Daemon => Origin::Mail,
         };
-        let place = match origin {
-            Origin::SignUp => QueuePlace::of_page(client, address.domain()),
-            Origin::Mail | Origin::Operator => QueuePlace::of_operator(address.domain()),
-        };
-        let cause = match origin {
-            Origin::SignUp => MailCause::SignUp,
-            Origin::Mail | Origin::Operator => MailCause::Operator,
+        let domain = address.domain();
+        let (place, cause) = match origin {
+            Origin::SignUp => (QueuePlace::of_page(client, domain), MailCause::SignUp),
+            Origin::Mail | Origin::Operator => {
+                (QueuePlace::of_operator(domain), MailCause::Operator)
+            }
         };
         let (_, settings) = self.settings.effective(tx, portal)?;
         // Without a portal, the settings of the site decide, looked up under a name that no portal has.
@@ -134,9 +112,7 @@ impl Work<'_> {
         let made = make(tx, address, new, groups, origin, None, now)?;
         if origin == Origin::Operator {
             self.wakeups.add(Topic::OperatorActions);
-            NewEvent::new("account.added")
-                .account(made.n)
-                .record(tx, by, now)?;
+            record_of_account(tx, "account.added", made.n, by, now)?;
         }
         if let Some(portal) = portal {
             made.let_in(tx, portal)?;
@@ -155,7 +131,7 @@ impl Work<'_> {
         portal: Option<&PortalName>,
         place: QueuePlace,
         now: Millis,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let occasion = Occasion {
             kind,
             cause,
@@ -170,16 +146,14 @@ impl Work<'_> {
 }
 
 impl Store {
-    pub async fn customer(&self, address: &EmailAddress) -> Result<Option<Account>, StoreError> {
+    pub async fn customer(&self, address: &EmailAddress) -> Result<Option<Account>> {
         let key = address.key();
-        self.read(move |tx| {
-            tx.maybe_with(&format!("{SHOWN} WHERE a.key = ?"), &[&key], read_account)
-        })
-        .await
+        self.read(move |tx| tx.maybe(&format!("{SHOWN} WHERE a.key = ?"), &[&key]))
+            .await
     }
 
-    pub async fn customer_by_id(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
-        self.read(move |tx| tx.maybe_with(&format!("{SHOWN} WHERE a.id = ?"), &[&id], read_account))
+    pub async fn customer_by_id(&self, id: AccountId) -> Result<Option<Account>> {
+        self.read(move |tx| tx.maybe(&format!("{SHOWN} WHERE a.id = ?"), &[&id]))
             .await
     }
 
@@ -192,7 +166,7 @@ impl Store {
         portal: Option<PortalName>,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Added, StoreError> {
+    ) -> Result<Added> {
         self.write(move |work| work.add(&address, portal.as_ref(), &by, None, now.into()))
             .await
     }
@@ -205,7 +179,7 @@ impl Store {
         client: IpAddr,
         language: LanguageWish,
         now: Timestamp,
-    ) -> Result<Added, StoreError> {
+    ) -> Result<Added> {
         self.write(move |work| {
             let by = &Actor::Person;
             let added = work.add(&address, portal.as_ref(), by, Some(client), now.into())?;

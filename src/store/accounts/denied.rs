@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::access::{AccessSettings, Effective};
 use crate::domain::{DomainPattern, EmailAddress, MailboxKey};
 use crate::store::sql::Tx;
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 /// Accounts whose mail was accepted or held and will now be dropped.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
@@ -26,7 +26,7 @@ impl Store {
         before: &AccessSettings,
         after: &AccessSettings,
         most: usize,
-    ) -> Result<StoppedAccounts, StoreError> {
+    ) -> Result<StoppedAccounts> {
         let scopes = changed_scopes(before, after);
         if scopes.is_empty() {
             return Ok(StoppedAccounts::default());
@@ -49,7 +49,7 @@ fn list_stopped(
     tx: &Tx,
     scopes: &[(Effective, Effective)],
     most: usize,
-) -> Result<StoppedAccounts, StoreError> {
+) -> Result<StoppedAccounts> {
     let mut found: BTreeMap<(String, String), EmailAddress> = BTreeMap::new();
     let new = scopes.iter().flat_map(|(before, after)| {
         let is_new = |pattern: &&DomainPattern| !before.denied.contains(pattern);
@@ -73,7 +73,7 @@ fn list_stopped(
 }
 
 /// Accounts that a pattern denies, found by the index on their domains.
-fn accounts_of(tx: &Tx, pattern: &DomainPattern) -> Result<Vec<EmailAddress>, StoreError> {
+fn accounts_of(tx: &Tx, pattern: &DomainPattern) -> Result<Vec<EmailAddress>> {
     let (condition, domains) = match pattern {
         DomainPattern::Exactly(domain) => ("domain = ?", vec![domain.to_string()]),
         DomainPattern::Address(address) => {

@@ -12,12 +12,12 @@ use crate::domain::{
     Account, Actor, EmailAddress, GroupName, NewAccount, Origin, Timestamp, UserId,
 };
 use crate::store::accounts::customers::account;
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::record_of_account;
 use crate::store::engine::job::Work;
 use crate::store::rows::account_rows::{AccountRow, account_by_number, find_sender_account, make};
-use crate::store::sql::sql_types::{JsonColumn, Millis, json};
+use crate::store::sql::sql_types::{Millis, json, json_columns};
 use crate::store::sql::{Conditions, Row, Tx, insert};
-use crate::store::{Store, StoreError, Topic};
+use crate::store::{Result, Store, StoreError, Topic};
 
 /// An address of a user, as the directory gave it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,7 @@ struct Attributes {
     #[serde(default)]
     roles: Vec<DirectoryRole>,
 }
+json_columns!(Attributes);
 
 /// A user as the directory describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,9 +123,9 @@ const SHOWN: &str =
     "SELECT u.n, u.id, u.account, u.user_name, u.external_id, u.attributes, u.version,
      u.created_at, u.changed_at FROM directory_user AS u";
 
-fn read_user(tx: &Tx, row: &Row) -> Result<UserRow, StoreError> {
+fn read_user(tx: &Tx, row: &Row) -> Result<UserRow> {
     let n_of_account: i64 = row.get("account")?;
-    let JsonColumn(Attributes { emails, roles }) = row.get("attributes")?;
+    let Attributes { emails, roles } = row.get("attributes")?;
     Ok(UserRow {
         n: row.get("n")?,
         account: n_of_account,
@@ -136,23 +137,20 @@ fn read_user(tx: &Tx, row: &Row) -> Result<UserRow, StoreError> {
             roles,
             account: account(tx, n_of_account)?,
             version: row.get("version")?,
-            created_at: row.get::<_, Millis>("created_at")?.timestamp(),
-            changed_at: row.get::<_, Millis>("changed_at")?.timestamp(),
+            created_at: row.get("created_at")?,
+            changed_at: row.get("changed_at")?,
         },
     })
 }
 
-fn find(tx: &Tx, id: UserId) -> Result<Option<UserRow>, StoreError> {
+fn find(tx: &Tx, id: UserId) -> Result<Option<UserRow>> {
     tx.maybe_with(&format!("{SHOWN} WHERE u.id = ?"), &[&id], |row| {
         read_user(tx, row)
     })
 }
 
-fn require(tx: &Tx, id: UserId) -> Result<UserRow, StoreError> {
-    find(tx, id)?.ok_or_else(|| StoreError::NotFound {
-        what: "user",
-        name: id.to_string(),
-    })
+fn require(tx: &Tx, id: UserId) -> Result<UserRow> {
+    find(tx, id)?.ok_or_else(|| StoreError::not_found("user", id))
 }
 
 /// Form of a userName for comparisons.
@@ -160,50 +158,29 @@ fn user_key(user_name: &str) -> String {
     user_name.to_lowercase()
 }
 
-pub(crate) fn list(
-    tx: &Tx,
-    filter: &UserFilter,
-    skip: u64,
-    limit: usize,
-) -> Result<UserList, StoreError> {
+pub(crate) fn list(tx: &Tx, filter: &UserFilter, skip: u64, limit: usize) -> Result<UserList> {
     let key = filter.user_name.as_deref().map(user_key);
     let address = filter.address.as_ref().map(EmailAddress::key);
-    let mut wanted = Conditions::new();
-    wanted.ask("u.user_key = :user", ":user", key.as_ref());
+    let mut wanted = Conditions::default();
+    wanted.ask("u.user_key = ?", key.as_ref());
+    wanted.ask("u.external_id = ?", filter.external_id.as_ref());
+    wanted.ask("u.id = ?", filter.id.as_ref());
     wanted.ask(
-        "u.external_id = :external",
-        ":external",
-        filter.external_id.as_ref(),
-    );
-    wanted.ask("u.id = :id", ":id", filter.id.as_ref());
-    wanted.ask(
-        "u.account = (SELECT n FROM account WHERE key = :address)",
-        ":address",
+        "u.account = (SELECT n FROM account WHERE key = ?)",
         address.as_ref(),
     );
-    let total: Vec<u64> = wanted.all_with(
-        tx,
-        &format!(
-            "SELECT count(*) FROM directory_user AS u WHERE {}",
-            wanted.sql()
-        ),
-        |row| row.get(0),
-    )?;
-    let skip = i64::try_from(skip).unwrap_or(i64::MAX);
-    wanted.bind(":limit", &limit);
-    wanted.bind(":skip", &skip);
-    let rows = wanted.all_with(
-        tx,
-        &format!(
-            "{SHOWN} WHERE {} ORDER BY u.n LIMIT :limit OFFSET :skip",
-            wanted.sql()
-        ),
-        |row| Ok(read_user(tx, row)?.user),
-    )?;
-    Ok(UserList {
-        total: total.first().copied().unwrap_or_default(),
-        rows,
-    })
+    let sql = format!(
+        "SELECT count(*) FROM directory_user AS u WHERE {}",
+        wanted.sql()
+    );
+    let total = tx.one(&sql, wanted.values())?;
+    let (most, offset) = (wanted.bind(&limit), wanted.bind(&skip));
+    let sql = format!(
+        "{SHOWN} WHERE {} ORDER BY u.n LIMIT {most} OFFSET {offset}",
+        wanted.sql()
+    );
+    let rows = tx.all_with(&sql, wanted.values(), |row| Ok(read_user(tx, row)?.user))?;
+    Ok(UserList { total, rows })
 }
 
 /// The account that a user gets.
@@ -219,13 +196,11 @@ impl Work<'_> {
         &mut self,
         address: &EmailAddress,
         own: Option<i64>,
-    ) -> Result<Result<Target, UserRefusal>, StoreError> {
+    ) -> Result<Result<Target, UserRefusal>> {
         let tx = self.tx;
         if let Some(there) = find_sender_account(tx, &address.key())? {
-            let is_taken = tx.exists(
-                "SELECT 1 FROM directory_user WHERE account = ?1 AND n <> ?2",
-                &[&there.n, &own.unwrap_or_default()],
-            )?;
+            let sql = "SELECT 1 FROM directory_user WHERE account = ?1 AND n <> ?2";
+            let is_taken = tx.exists(sql, &[&there.n, &own.unwrap_or_default()])?;
             return Ok(if is_taken {
                 Err(UserRefusal::AddressTaken(address.clone()))
             } else {
@@ -252,7 +227,7 @@ impl Work<'_> {
         address: &EmailAddress,
         by: &Actor,
         now: Millis,
-    ) -> Result<AccountRow, StoreError> {
+    ) -> Result<AccountRow> {
         let tx = self.tx;
         let taken = match target {
             Target::Existing(there) => there,
@@ -260,9 +235,7 @@ impl Work<'_> {
                 let groups = self.default_groups(new.kind)?;
                 let made = make(tx, address, new, &groups, Origin::Operator, None, now)?;
                 self.wakeups.add(Topic::OperatorActions);
-                NewEvent::new("account.added")
-                    .account(made.n)
-                    .record(tx, by, now)?;
+                record_of_account(tx, "account.added", made.n, by, now)?;
                 made
             }
         };
@@ -280,7 +253,7 @@ impl Work<'_> {
         roles_before: &[DirectoryRole],
         by: &Actor,
         now: Millis,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         if active {
             self.reactivate(account, by, now)?;
         } else {
@@ -301,11 +274,10 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn is_user_name_taken(&self, user_name: &str, own: Option<i64>) -> Result<bool, StoreError> {
-        self.tx.exists(
-            "SELECT 1 FROM directory_user WHERE user_key = ?1 AND n <> ?2",
-            &[&user_key(user_name), &own.unwrap_or_default()],
-        )
+    fn is_user_name_taken(&self, user_name: &str, own: Option<i64>) -> Result<bool> {
+        let sql = "SELECT 1 FROM directory_user WHERE user_key = ?1 AND n <> ?2";
+        self.tx
+            .exists(sql, &[&user_key(user_name), &own.unwrap_or_default()])
     }
 
     fn create_user(
@@ -313,7 +285,7 @@ impl Work<'_> {
         new: &NewDirectoryUser,
         by: &Actor,
         now: Millis,
-    ) -> Result<Result<DirectoryUser, UserRefusal>, StoreError> {
+    ) -> Result<Result<DirectoryUser, UserRefusal>> {
         let tx = self.tx;
         if self.is_user_name_taken(&new.user_name, None)? {
             return Ok(Err(UserRefusal::UserNameTaken));
@@ -350,7 +322,7 @@ impl Work<'_> {
         new: &NewDirectoryUser,
         by: &Actor,
         now: Millis,
-    ) -> Result<Result<DirectoryUser, UserRefusal>, StoreError> {
+    ) -> Result<Result<DirectoryUser, UserRefusal>> {
         let tx = self.tx;
         let before = require(tx, id)?;
         if before.user.version != version {
@@ -399,7 +371,7 @@ impl Work<'_> {
     }
 }
 
-fn attributes(new: &NewDirectoryUser) -> Result<String, StoreError> {
+fn attributes(new: &NewDirectoryUser) -> Result<String> {
     json(&Attributes {
         emails: new.emails.clone(),
         roles: new.roles.clone(),
@@ -407,7 +379,7 @@ fn attributes(new: &NewDirectoryUser) -> Result<String, StoreError> {
 }
 
 impl Store {
-    pub async fn directory_user(&self, id: UserId) -> Result<Option<DirectoryUser>, StoreError> {
+    pub async fn directory_user(&self, id: UserId) -> Result<Option<DirectoryUser>> {
         self.read(move |tx| Ok(find(tx, id)?.map(|row| row.user)))
             .await
     }
@@ -418,20 +390,17 @@ impl Store {
         filter: UserFilter,
         skip: u64,
         limit: usize,
-    ) -> Result<UserList, StoreError> {
+    ) -> Result<UserList> {
         self.read(move |tx| list(tx, &filter, skip, limit)).await
     }
 
     /// Creates a user of the directory, with an account where there is none for the address.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn create_user(
         &self,
         new: NewDirectoryUser,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Result<DirectoryUser, UserRefusal>, StoreError> {
+    ) -> Result<Result<DirectoryUser, UserRefusal>> {
         self.write(move |work| work.create_user(&new, &by, now.into()))
             .await
     }
@@ -448,7 +417,7 @@ impl Store {
         new: NewDirectoryUser,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Result<DirectoryUser, UserRefusal>, StoreError> {
+    ) -> Result<Result<DirectoryUser, UserRefusal>> {
         self.write(move |work| work.replace_user(id, version, &new, &by, now.into()))
             .await
     }
@@ -457,12 +426,7 @@ impl Store {
     ///
     /// # Errors
     /// `NotFound`.
-    pub async fn remove_user(
-        &self,
-        id: UserId,
-        by: Actor,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub async fn remove_user(&self, id: UserId, by: Actor, now: Timestamp) -> Result<()> {
         self.write(move |work| {
             let row = require(work.tx, id)?;
             let account = account_by_number(work.tx, row.account)?;

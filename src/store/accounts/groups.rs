@@ -6,20 +6,19 @@ use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::rows::account_rows::{AccountRow, account_by_id};
 use crate::store::sql::Tx;
-use crate::store::sql::sql_types::{JsonColumn, Millis, json};
-use crate::store::{Store, StoreError, Topic};
+use crate::store::sql::sql_types::{Millis, json};
+use crate::store::{Result, Store, StoreError, Topic};
 
 /// The groups sorted and each once; None if the account has exactly these.
 pub(crate) fn changed_groups(
     tx: &Tx,
     account: i64,
     groups: &[GroupName],
-) -> Result<Option<Vec<GroupName>>, StoreError> {
+) -> Result<Option<Vec<GroupName>>> {
     let mut sorted = groups.to_vec();
     sorted.sort_unstable();
     sorted.dedup();
-    let JsonColumn(mut before): JsonColumn<Vec<String>> =
-        tx.one("SELECT groups FROM account WHERE n = ?", &[&account])?;
+    let mut before: Vec<String> = tx.one("SELECT groups FROM account WHERE n = ?", &[&account])?;
     before.sort_unstable();
     let is_same = sorted.iter().map(GroupName::as_str).eq(&before);
     Ok((!is_same).then_some(sorted))
@@ -33,7 +32,7 @@ impl Work<'_> {
         groups: &[GroupName],
         by: &Actor,
         now: Millis,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let tx = self.tx;
         if groups.len() > GroupName::MOST {
             return Err(StoreError::NotAllowed(format!(
@@ -46,10 +45,8 @@ impl Work<'_> {
             return Ok(false);
         };
         let names: Vec<&str> = sorted.iter().map(GroupName::as_str).collect();
-        tx.run(
-            "UPDATE account SET groups = ?2 WHERE n = ?1",
-            &[&account.n, &json(&sorted)?],
-        )?;
+        let sql = "UPDATE account SET groups = ?2 WHERE n = ?1";
+        tx.run(sql, &[&account.n, &json(&sorted)?])?;
         self.wakeups.add(Topic::OperatorActions);
         NewEvent::new("account.groups_changed")
             .account(account.n)
@@ -74,7 +71,7 @@ impl Store {
         groups: Vec<GroupName>,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Account, StoreError> {
+    ) -> Result<Account> {
         self.write(move |work| {
             let there = account_by_id(work.tx, id)?;
             work.set_groups(&there, &groups, &by, now.into())?;

@@ -8,7 +8,7 @@ use crate::domain::{
     AccountId, Actor, EmailAddress, PortalName, RequestId, Timestamp, TokenHash, Transition,
 };
 use crate::store::accounts::verification::{LinkStanding, list_held, portal_of_mail, standing};
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::{NewEvent, record_of_account, record_of_entry};
 use crate::store::engine::job::Work;
 use crate::store::requests::transitions;
 use crate::store::rows::account_rows::AccountRow;
@@ -16,7 +16,7 @@ use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::verification::tokens::TokenRow;
 use crate::store::verification::verification_mail::cancel;
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 /// Effect of "This was not me".
 #[derive(Debug, Clone)]
@@ -48,12 +48,10 @@ fn refused_too_late(
     account: &AccountRow,
     found: &TokenRow,
     now: Millis,
-) -> Result<Refused, StoreError> {
+) -> Result<Refused> {
     if !found.refused {
-        tx.run(
-            "UPDATE token SET refused_at = ?2 WHERE hash = ?1",
-            &[&token, &now],
-        )?;
+        let sql = "UPDATE token SET refused_at = ?2 WHERE hash = ?1";
+        tx.run(sql, &[&token, &now])?;
         NewEvent::new("verification.refused")
             .account(account.n)
             .detail("the address was verified before")
@@ -67,12 +65,7 @@ fn refused_too_late(
 }
 
 impl Work<'_> {
-    fn refuse(
-        &mut self,
-        token: TokenHash,
-        quiet_for: Duration,
-        now: Millis,
-    ) -> Result<Refused, StoreError> {
+    fn refuse(&mut self, token: TokenHash, quiet_for: Duration, now: Millis) -> Result<Refused> {
         let tx = self.tx;
         let account = match standing(tx, token, now)? {
             LinkStanding::Unknown => return Ok(Refused::Unknown),
@@ -83,10 +76,8 @@ impl Work<'_> {
             }
             LinkStanding::Pending(account) => account,
         };
-        let restorable_until: Option<Millis> = tx.one(
-            "SELECT max(expires_at) FROM token WHERE account = ?",
-            &[&account.n],
-        )?;
+        let sql = "SELECT max(expires_at) FROM token WHERE account = ?";
+        let restorable_until: Option<Millis> = tx.one(sql, &[&account.n])?;
         tx.run(
             "UPDATE account SET quiet_until = ?2, refused_at = ?3, quiet_mailed = 0,
                      unanswered_mails = 0,
@@ -99,24 +90,16 @@ impl Work<'_> {
                  WHERE n = ?1",
             &[&account.n, &now.plus(quiet_for), &now],
         )?;
-        tx.run(
-            "UPDATE token SET refused_at = ?2 WHERE account = ?1",
-            &[&account.n, &now],
-        )?;
+        let sql = "UPDATE token SET refused_at = ?2 WHERE account = ?1";
+        tx.run(sql, &[&account.n, &now])?;
         cancel(tx, account.n, now)?;
-        NewEvent::new("verification.refused")
-            .account(account.n)
-            .record(tx, &Actor::Person, now)?;
+        record_of_account(tx, "verification.refused", account.n, &Actor::Person, now)?;
         let mut discarded = Vec::new();
         for (n, request) in list_held(tx, account.n)? {
             transitions::settle(tx, n, Transition::Discard, None, now)?;
-            tx.run(
-                "UPDATE request SET restorable_until = ?2 WHERE ledger = ?1",
-                &[&n, &restorable_until],
-            )?;
-            NewEvent::new("request.discarded")
-                .entry(n)
-                .record(tx, &Actor::Person, now)?;
+            let sql = "UPDATE request SET restorable_until = ?2 WHERE ledger = ?1";
+            tx.run(sql, &[&n, &restorable_until])?;
+            record_of_entry(tx, "request.discarded", n, &Actor::Person, now)?;
             discarded.push(request.id);
         }
         Ok(Refused::Now {
@@ -135,7 +118,7 @@ impl Store {
         token: TokenHash,
         quiet_for: Duration,
         now: Timestamp,
-    ) -> Result<Refused, StoreError> {
+    ) -> Result<Refused> {
         self.write(move |work| work.refuse(token, quiet_for, now.into()))
             .await
     }

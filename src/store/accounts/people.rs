@@ -10,13 +10,13 @@ use crate::domain::{
 };
 use crate::store::accounts::groups::changed_groups;
 use crate::store::accounts::vouching::count_released;
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::record_of_account;
 use crate::store::engine::job::Work;
 use crate::store::error::readable;
 use crate::store::rows::account_rows::{AccountRow, find_account, make};
 use crate::store::sql::sql_types::Millis;
 use crate::store::verification::mail_lanes::QueuePlace;
-use crate::store::{MailCause, MailKind, Store, StoreError, Topic};
+use crate::store::{MailCause, MailKind, Result, Store, StoreError, Topic};
 
 /// A person as a file or a program describes them.
 #[derive(Debug, Clone)]
@@ -126,7 +126,7 @@ fn kind_of_newcomer(decision: Decision, wanted: Option<Kind>) -> Result<NewAccou
 
 impl Work<'_> {
     /// The decision of the site's access settings about a new account for this address.
-    pub(crate) fn decide_person(&mut self, address: &EmailAddress) -> Result<Decision, StoreError> {
+    pub(crate) fn decide_person(&mut self, address: &EmailAddress) -> Result<Decision> {
         let (_, settings) = self.settings.effective(self.tx, None)?;
         // The settings of the site decide, looked up under a name that no portal has.
         let nowhere = PortalName::parse("-").map_err(|e| StoreError::Other(e.to_string()))?;
@@ -134,12 +134,12 @@ impl Work<'_> {
     }
 
     /// Groups that the site's access settings give a new account of this kind.
-    pub(crate) fn default_groups(&mut self, kind: Kind) -> Result<Vec<String>, StoreError> {
+    pub(crate) fn default_groups(&mut self, kind: Kind) -> Result<Vec<String>> {
         let (_, settings) = self.settings.effective(self.tx, None)?;
         Ok(settings.default_groups(kind).to_vec())
     }
 
-    fn plan(&mut self, person: &Person, now: Millis) -> Result<Plan, StoreError> {
+    fn plan(&mut self, person: &Person, now: Millis) -> Result<Plan> {
         let tx = self.tx;
         let decision = self.decide_person(&person.address)?;
         let count = person.groups.as_ref().map_or(0, Vec::len);
@@ -193,7 +193,7 @@ impl Work<'_> {
         dry_run: bool,
         by: &Actor,
         now: Millis,
-    ) -> Result<PersonOutcome, StoreError> {
+    ) -> Result<PersonOutcome> {
         match self.plan(person, now)? {
             Plan::Create(new) => {
                 let needs_proof = new.proof_needed && !person.verified;
@@ -256,55 +256,31 @@ impl Work<'_> {
         new: NewAccount,
         by: &Actor,
         now: Millis,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let tx = self.tx;
         let groups = self.default_groups(new.kind)?;
-        let made = make(
-            tx,
-            &person.address,
-            new,
-            &groups,
-            Origin::Operator,
-            None,
-            now,
-        )?;
+        let (address, origin) = (&person.address, Origin::Operator);
+        let made = make(tx, address, new, &groups, origin, None, now)?;
         self.wakeups.add(Topic::OperatorActions);
-        NewEvent::new("account.added")
-            .account(made.n)
-            .record(tx, by, now)?;
+        record_of_account(tx, "account.added", made.n, by, now)?;
         if let Some(groups) = &person.groups {
             self.set_groups(&made, groups, by, now)?;
         }
         if person.verified {
             self.vouch(&made, by, now)?;
         } else if made.status == Status::Pending {
-            let place = QueuePlace::of_operator(person.address.domain());
-            self.owe(
-                &made,
-                MailKind::Verification,
-                MailCause::Operator,
-                None,
-                place,
-                now,
-            )?;
+            let (kind, cause) = (MailKind::Verification, MailCause::Operator);
+            let place = QueuePlace::of_operator(address.domain());
+            self.owe(&made, kind, cause, None, place, now)?;
         }
         Ok(())
     }
 
-    fn make_internal(
-        &mut self,
-        account: &AccountRow,
-        by: &Actor,
-        now: Millis,
-    ) -> Result<(), StoreError> {
-        self.tx.run(
-            "UPDATE account SET kind = 'internal' WHERE n = ?",
-            &[&account.n],
-        )?;
+    fn make_internal(&mut self, account: &AccountRow, by: &Actor, now: Millis) -> Result<()> {
+        let sql = "UPDATE account SET kind = 'internal' WHERE n = ?";
+        self.tx.run(sql, &[&account.n])?;
         self.wakeups.add(Topic::OperatorActions);
-        NewEvent::new("account.made_internal")
-            .account(account.n)
-            .record(self.tx, by, now)
+        record_of_account(self.tx, "account.made_internal", account.n, by, now)
     }
 }
 
@@ -320,7 +296,7 @@ impl Store {
         dry_run: bool,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Vec<PersonOutcome>, StoreError> {
+    ) -> Result<Vec<PersonOutcome>> {
         self.write(move |work| {
             let mut outcomes = Vec::with_capacity(people.len());
             for person in &people {

@@ -15,7 +15,7 @@ use crate::store::verification::languages;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::tokens::{TokenRow, find_token};
 use crate::store::verification::verification_mail::{Occasion, owe};
-use crate::store::{StoreError, Topic};
+use crate::store::{Result, Topic};
 
 /// Content of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Work<'_> {
         &mut self,
         reply: &ConfirmationReply,
         now: Millis,
-    ) -> Result<Option<Proved>, StoreError> {
+    ) -> Result<Option<Proved>> {
         let tx = self.tx;
         let found = match reply.token {
             Some(token) => find_token(tx, token)?.map(|found| (token, found)),
@@ -108,7 +108,7 @@ impl Work<'_> {
         account: &AccountRow,
         found: &TokenRow,
         now: Millis,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let tx = self.tx;
         let told: bool = tx.one(
             "SELECT EXISTS (SELECT 1 FROM letter
@@ -139,13 +139,11 @@ fn ignore(
     cause: &str,
     now: Millis,
     tx: &Tx,
-) -> Result<Option<Proved>, StoreError> {
-    let mut event = NewEvent::new("verification.reply_ignored")
+) -> Result<Option<Proved>> {
+    NewEvent::new("verification.reply_ignored")
         .entry(reply.n)
-        .detail(cause);
-    if let Some(account) = account {
-        event = event.account(account.n);
-    }
-    event.record(tx, &Actor::Daemon, now)?;
+        .account(account.map(|account| account.n))
+        .detail(cause)
+        .record(tx, &Actor::Daemon, now)?;
     Ok(None)
 }

@@ -4,23 +4,20 @@
 
 use std::time::Duration;
 
-use crate::domain::{
-    AccountId, Actor, EmailAddress, LedgerId, PortalName, RequestId, Timestamp, TokenHash,
-};
+use crate::domain::{AccountId, Actor, EmailAddress, PortalName, RequestId, Timestamp, TokenHash};
 use crate::mail::Facts;
 use crate::store::accounts::verification::{LinkStanding, standing};
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::{NewEvent, record_of_entry};
 use crate::store::audit::hooks;
 use crate::store::engine::job::Work;
 use crate::store::error::readable;
 use crate::store::requests::hold_quota::Offer;
 use crate::store::requests::hold_quota::WaitingRequest;
 use crate::store::rows::copies::{Likeness, find_original};
-use crate::store::rows::keys::{copy_key, repeat_key};
-use crate::store::sql::sql_types::{JsonColumn, Millis};
-use crate::store::sql::{FromRow, Row, Tx};
+use crate::store::sql::sql_types::{Millis, from_row};
+use crate::store::sql::{FromRow, Tx};
 use crate::store::verification::verification_mail::cancel;
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 /// Outcome of taking it back.
 #[derive(Debug, Clone)]
@@ -45,13 +42,10 @@ pub(crate) struct Discarded {
     facts: Facts,
     received_at: Millis,
 }
+from_row!(Discarded, row: n, id, portal, sender, facts, received_at);
 
 /// Requests of an account that only the person can restore, and still can at `after`.
-pub(crate) fn list_discarded(
-    tx: &Tx,
-    account: i64,
-    after: Millis,
-) -> Result<Vec<Discarded>, StoreError> {
+pub(crate) fn list_discarded(tx: &Tx, account: i64, after: Millis) -> Result<Vec<Discarded>> {
     // A damaged request cannot be compared with others, and stays discarded.
     let found = tx.all_with(
         "SELECT l.n, l.id, r.portal, l.sender, l.facts, l.received_at
@@ -64,20 +58,6 @@ pub(crate) fn list_discarded(
         |row| readable(Discarded::from_row(row)),
     )?;
     Ok(found.into_iter().flatten().collect())
-}
-
-impl FromRow for Discarded {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        let ledger: LedgerId = row.get(1)?;
-        Ok(Self {
-            n: row.get(0)?,
-            id: RequestId::from_bytes(ledger.to_bytes()),
-            portal: row.get(2)?,
-            sender: row.get(3)?,
-            facts: row.get::<_, JsonColumn<_>>(4)?.0,
-            received_at: row.get(5)?,
-        })
-    }
 }
 
 impl Discarded {
@@ -96,21 +76,15 @@ impl Discarded {
     }
 
     /// True if the same message already has a held, released or delivered request.
-    pub(crate) fn has_copy(&self, tx: &Tx) -> Result<bool, StoreError> {
-        let like = Likeness {
-            message_key: repeat_key(&self.facts),
-            copy_key: copy_key(Some(&self.portal), &self.facts),
-            portal: Some(&self.portal),
-            sender_key: self.sender.as_deref(),
-            facts: &self.facts,
-            received_at: self.received_at,
-        };
+    pub(crate) fn has_copy(&self, tx: &Tx) -> Result<bool> {
+        let sender_key = self.sender.as_deref();
+        let like = Likeness::of(&self.facts, &self.portal, sender_key, self.received_at);
         Ok(find_original(tx, &like, Some(self.n))?.is_some())
     }
 }
 
 /// Returns false if the same message already has a held, released or delivered request.
-fn restore(tx: &Tx, request: &Discarded, due_at: Millis, now: Millis) -> Result<bool, StoreError> {
+fn restore(tx: &Tx, request: &Discarded, due_at: Millis, now: Millis) -> Result<bool> {
     if request.has_copy(tx)? {
         return Ok(false);
     }
@@ -120,9 +94,7 @@ fn restore(tx: &Tx, request: &Discarded, due_at: Millis, now: Millis) -> Result<
              WHERE ledger = ?1",
         &[&request.n, &due_at],
     )?;
-    NewEvent::new("request.restored")
-        .entry(request.n)
-        .record(tx, &Actor::Person, now)?;
+    record_of_entry(tx, "request.restored", request.n, &Actor::Person, now)?;
     hooks::tell(
         tx,
         "request.held",
@@ -140,7 +112,7 @@ impl Work<'_> {
         token: TokenHash,
         hold_for: Duration,
         now: Millis,
-    ) -> Result<TakenBack, StoreError> {
+    ) -> Result<TakenBack> {
         let tx = self.tx;
         let (account, found) = match standing(tx, token, now)? {
             LinkStanding::Unknown => return Ok(TakenBack::Unknown),
@@ -157,10 +129,8 @@ impl Work<'_> {
                  WHERE n = ?",
             &[&account.n],
         )?;
-        tx.run(
-            "UPDATE token SET refused_at = NULL WHERE account = ?",
-            &[&account.n],
-        )?;
+        let sql = "UPDATE token SET refused_at = NULL WHERE account = ?";
+        tx.run(sql, &[&account.n])?;
         // Cancels the mail that would say how to take it back.
         cancel(tx, account.n, now)?;
         NewEvent::new("verification.taken_back")
@@ -189,7 +159,7 @@ impl Store {
         token: TokenHash,
         hold_for: Duration,
         now: Timestamp,
-    ) -> Result<TakenBack, StoreError> {
+    ) -> Result<TakenBack> {
         self.write(move |work| work.take_back_refusal(token, hold_for, now.into()))
             .await
     }

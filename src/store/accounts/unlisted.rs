@@ -10,7 +10,7 @@ use crate::access::{AccessSettings, Effective};
 use crate::domain::{AccountId, EmailAddress, PatternList, canary};
 use crate::store::engine::settings_cache::newest;
 use crate::store::sql::Tx;
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 /// Active accounts that are on none of the lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
@@ -29,7 +29,7 @@ impl Store {
         before: &AccessSettings,
         after: &AccessSettings,
         most: usize,
-    ) -> Result<UnlistedAccounts, StoreError> {
+    ) -> Result<UnlistedAccounts> {
         let (before, after) = (scopes(before), scopes(after));
         if before == after || after.iter().any(lets_everybody_in) {
             return Ok(UnlistedAccounts::default());
@@ -57,7 +57,7 @@ impl Store {
     }
 
     /// The ids of all active accounts that the current settings would not let in.
-    pub async fn unlisted_account_ids(&self) -> Result<Vec<AccountId>, StoreError> {
+    pub async fn unlisted_account_ids(&self) -> Result<Vec<AccountId>> {
         self.read_long(|tx| {
             let scopes = scopes(&newest(tx)?.settings);
             let mut ids = Vec::new();
@@ -95,7 +95,7 @@ fn is_let_in(scopes: &[Effective], address: &EmailAddress) -> bool {
     })
 }
 
-fn each_active(tx: &Tx, mut visit: impl FnMut(AccountId, EmailAddress)) -> Result<(), StoreError> {
+fn each_active(tx: &Tx, mut visit: impl FnMut(AccountId, EmailAddress)) -> Result<()> {
     let sql = "SELECT id, address FROM account INDEXED BY account_status
          WHERE status = 'active' AND forgotten_at IS NULL ORDER BY key";
     tx.query(sql, &[], &mut |row| {

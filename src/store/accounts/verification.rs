@@ -4,22 +4,21 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    AccountId, EmailAddress, GroupName, Kind, LanguageTag, LedgerId, PortalName, Proof, RequestId,
-    Status, Timestamp, TokenHash, Transition,
+    AccountId, EmailAddress, GroupName, Kind, LanguageTag, PortalName, Proof, RequestId, Status,
+    Timestamp, TokenHash, Transition,
 };
 use crate::store::accounts::taken_back::{self, Discarded};
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::{NewEvent, record_of_entry};
 use crate::store::engine::job::Work;
 use crate::store::requests::hold_quota::{Offer, WaitingRequest, offers, take_back};
 use crate::store::requests::transitions;
 use crate::store::rows::account_rows::{AccountRow, account_by_id, account_by_number};
-use crate::store::rows::shown_facts::ShownFacts;
-use crate::store::sql::sql_types::{JsonColumn, Millis, json};
-use crate::store::sql::{Row, Tx};
+use crate::store::sql::sql_types::{Millis, json};
+use crate::store::sql::{FromRow, Tx};
 use crate::store::verification::languages;
 use crate::store::verification::tokens::{TokenRow, find_token};
 use crate::store::verification::verification_mail::cancel;
-use crate::store::{Store, StoreError, Topic};
+use crate::store::{Result, Store, StoreError, Topic};
 
 /// State of a link.
 #[derive(Debug, Clone)]
@@ -121,7 +120,7 @@ pub(crate) enum LinkStanding {
     Pending(AccountRow),
 }
 
-pub(crate) fn standing(tx: &Tx, token: TokenHash, now: Millis) -> Result<LinkStanding, StoreError> {
+pub(crate) fn standing(tx: &Tx, token: TokenHash, now: Millis) -> Result<LinkStanding> {
     let Some(found) = find_token(tx, token)? else {
         return Ok(LinkStanding::Unknown);
     };
@@ -139,30 +138,17 @@ pub(crate) fn standing(tx: &Tx, token: TokenHash, now: Millis) -> Result<LinkSta
 }
 
 /// Held requests: the `n` of each and what its sender sees of it.
-pub(crate) fn list_held(tx: &Tx, account: i64) -> Result<Vec<(i64, WaitingRequest)>, StoreError> {
-    let waiting = |row: &Row| {
-        let ledger: LedgerId = row.get("id")?;
-        let facts: ShownFacts = row.get("facts")?;
-        Ok((
-            row.get("n")?,
-            WaitingRequest {
-                id: RequestId::from_bytes(ledger.to_bytes()),
-                portal: row.get("portal")?,
-                subject: facts.subject,
-                received_at: row.get::<_, Millis>("received_at")?.timestamp(),
-            },
-        ))
-    };
+pub(crate) fn list_held(tx: &Tx, account: i64) -> Result<Vec<(i64, WaitingRequest)>> {
     tx.all_with(
         "SELECT l.n, l.id, r.portal, r.received_at, l.facts
          FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.account = ? AND r.state = 'held' ORDER BY l.n",
         &[&account],
-        waiting,
+        |row| Ok((row.get("n")?, WaitingRequest::from_row(row)?)),
     )
 }
 
-fn look(tx: &Tx, token: TokenHash, now: Millis) -> Result<Link, StoreError> {
+fn look(tx: &Tx, token: TokenHash, now: Millis) -> Result<Link> {
     Ok(match standing(tx, token, now)? {
         LinkStanding::Unknown => Link::Unknown,
         LinkStanding::Expired => Link::Expired,
@@ -199,23 +185,20 @@ fn look(tx: &Tx, token: TokenHash, now: Millis) -> Result<Link, StoreError> {
     })
 }
 
-pub(crate) fn portal_of_mail(tx: &Tx, n: i64) -> Result<Option<PortalName>, StoreError> {
+pub(crate) fn portal_of_mail(tx: &Tx, n: i64) -> Result<Option<PortalName>> {
     tx.one("SELECT portal FROM letter WHERE n = ?", &[&n])
 }
 
 /// Adds the groups that the sign-in provider named to those that the account has.
-fn add_groups(tx: &Tx, account: i64, groups: &[String]) -> Result<(), StoreError> {
-    let JsonColumn(mut all): JsonColumn<Vec<String>> =
-        tx.one("SELECT groups FROM account WHERE n = ?", &[&account])?;
+fn add_groups(tx: &Tx, account: i64, groups: &[String]) -> Result<()> {
+    let mut all: Vec<String> = tx.one("SELECT groups FROM account WHERE n = ?", &[&account])?;
     for group in groups {
         if all.len() < GroupName::MOST && !all.contains(group) {
             all.push(group.clone());
         }
     }
-    tx.run(
-        "UPDATE account SET groups = ? WHERE n = ?",
-        &[&json(&all)?, &account],
-    )?;
+    let sql = "UPDATE account SET groups = ? WHERE n = ?";
+    tx.run(sql, &[&json(&all)?, &account])?;
     Ok(())
 }
 
@@ -226,7 +209,7 @@ impl Work<'_> {
         account: Option<AccountId>,
         choice: &Choice,
         now: Millis,
-    ) -> Result<Proved, StoreError> {
+    ) -> Result<Proved> {
         let tx = self.tx;
         let account = match proof {
             Proof::Link(token) | Proof::Reply(token) | Proof::Sso(token, _) => {
@@ -264,7 +247,7 @@ impl Work<'_> {
         proof: &Proof,
         choice: &Choice,
         now: Millis,
-    ) -> Result<Proved, StoreError> {
+    ) -> Result<Proved> {
         let tx = self.tx;
         let by = proof.actor();
         // Mail to the address arrives, whatever was recorded about it before.
@@ -275,10 +258,8 @@ impl Work<'_> {
                  WHERE n = ?1 RETURNING created_at",
             &[&account.n, &proof.name(), &now],
         )?;
-        tx.run(
-            "UPDATE token SET used_at = ?2 WHERE account = ?1 AND used_at IS NULL",
-            &[&account.n, &now],
-        )?;
+        let sql = "UPDATE token SET used_at = ?2 WHERE account = ?1 AND used_at IS NULL";
+        tx.run(sql, &[&account.n, &now])?;
         tx.run("DELETE FROM let_in WHERE account = ?", &[&account.n])?;
         if let Proof::Sso(_, groups) = proof {
             add_groups(tx, account.n, groups)?;
@@ -305,9 +286,7 @@ impl Work<'_> {
         }
         for (n, offer) in offers(tx, account.n, now)? {
             if choice.takes_back(&offer) && take_back(tx, account.n, n, &by, now)? {
-                NewEvent::new("request.released")
-                    .entry(n)
-                    .record(tx, &by, now)?;
+                record_of_entry(tx, "request.released", n, &by, now)?;
                 released.push((offer.request.id, offer.request.portal));
             }
         }
@@ -317,9 +296,7 @@ impl Work<'_> {
             let (n, offer) = (request.n, request.offer());
             if choice.takes_back(&offer) && !has_copy {
                 transitions::release(tx, n, "proof", now)?;
-                NewEvent::new("request.released")
-                    .entry(n)
-                    .record(tx, &by, now)?;
+                record_of_entry(tx, "request.released", n, &by, now)?;
                 released.push((offer.request.id, offer.request.portal));
             }
         }
@@ -348,7 +325,7 @@ impl Work<'_> {
 
 impl Store {
     /// Reads the state of a link. Changes nothing.
-    pub async fn look_at_link(&self, token: TokenHash, now: Timestamp) -> Result<Link, StoreError> {
+    pub async fn look_at_link(&self, token: TokenHash, now: Timestamp) -> Result<Link> {
         self.read(move |tx| look(tx, token, now.into())).await
     }
 
@@ -357,7 +334,7 @@ impl Store {
         &self,
         token: TokenHash,
         now: Timestamp,
-    ) -> Result<(Link, Option<LanguageTag>), StoreError> {
+    ) -> Result<(Link, Option<LanguageTag>)> {
         self.read(move |tx| {
             let link = look(tx, token, now.into())?;
             Ok((link, languages::chosen_with(tx, token)?))
@@ -376,7 +353,7 @@ impl Store {
         account: Option<AccountId>,
         choice: Choice,
         now: Timestamp,
-    ) -> Result<Proved, StoreError> {
+    ) -> Result<Proved> {
         self.write(move |work| work.prove(&proof, account, &choice, now.into()))
             .await
     }

@@ -2,7 +2,7 @@
 
 use crate::access::Decision;
 use crate::domain::{Actor, Proof};
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::accounts::people::permit;
 use crate::store::accounts::verification::{Choice, Proved};
 use crate::store::engine::job::Work;
@@ -12,25 +12,19 @@ use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 
 /// Number of requests that wait for the verification of an account.
-fn count_held(tx: &Tx, account: &AccountRow) -> Result<usize, StoreError> {
-    tx.one(
-        "SELECT count(*) FROM request WHERE account = ? AND state = 'held'",
-        &[&account.n],
-    )
+fn count_held(tx: &Tx, account: &AccountRow) -> Result<usize> {
+    let sql = "SELECT count(*) FROM request WHERE account = ? AND state = 'held'";
+    tx.one(sql, &[&account.n])
 }
 
 /// Number of requests that [`Work::vouch`] would release.
-pub(crate) fn count_released(
-    tx: &Tx,
-    account: &AccountRow,
-    now: Millis,
-) -> Result<usize, StoreError> {
+pub(crate) fn count_released(tx: &Tx, account: &AccountRow, now: Millis) -> Result<usize> {
     Ok(count_held(tx, account)? + count_restored(tx, account.n, now)?)
 }
 
 /// True if messages of an account wait for the person to say that they are theirs: held, dropped and offered,
 /// or discarded and restorable.
-fn has_waiting(tx: &Tx, account: &AccountRow, now: Millis) -> Result<bool, StoreError> {
+fn has_waiting(tx: &Tx, account: &AccountRow, now: Millis) -> Result<bool> {
     Ok(count_held(tx, account)? > 0
         || tx.exists("SELECT 1 FROM offer WHERE account = ?", &[&account.n])?
         || tx.exists(
@@ -42,12 +36,7 @@ fn has_waiting(tx: &Tx, account: &AccountRow, now: Millis) -> Result<bool, Store
 
 impl Work<'_> {
     /// Verifies an account by an operator's word. Returns the number of released requests.
-    pub(crate) fn vouch(
-        &mut self,
-        account: &AccountRow,
-        by: &Actor,
-        now: Millis,
-    ) -> Result<usize, StoreError> {
+    pub(crate) fn vouch(&mut self, account: &AccountRow, by: &Actor, now: Millis) -> Result<usize> {
         let proof = Proof::Operator(by.clone());
         Ok(
             match self.prove(&proof, Some(account.id), &Choice::All, now)? {
@@ -66,7 +55,7 @@ impl Work<'_> {
         decision: Decision,
         by: &Actor,
         now: Millis,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let stays = !account.can_be_verified()
             || permit(decision).is_err()
             || account.has_objected(now)

@@ -11,12 +11,12 @@ use crate::domain::{
     Actor, DestinationName, EmailAddress, HookCallId, LedgerId, PortalName, Reason, Timestamp,
     Verdict, canary,
 };
-use crate::store::audit::hooks::subscribers;
+use crate::store::audit::hooks::{Payload, subscribers};
 use crate::store::engine::job::Work;
 use crate::store::error::readable;
-use crate::store::sql::sql_types::{Millis, json};
-use crate::store::sql::{Row, Tx, insert};
-use crate::store::{Store, StoreError, Topic};
+use crate::store::sql::sql_types::{Millis, from_row, json};
+use crate::store::sql::{FromRow, Tx, insert};
+use crate::store::{Result, Store, Topic};
 
 /// Maximum calls of one event that wait for one hook.
 const MOST_WAITING: u64 = 100;
@@ -37,35 +37,32 @@ struct DroppedMessage {
     reason: Reason,
     received_at: Timestamp,
 }
+from_row!(DroppedMessage, row: ledger, portal, sender, domain, reason, received_at);
 
-/// A destination or hook that went down or up.
+/// What a call is about.
 #[derive(Serialize)]
-struct Destination<'a> {
-    name: &'a DestinationName,
-    /// Time since which it is, or was, down.
-    since: Timestamp,
-}
-
-/// A login that failed.
-#[derive(Serialize)]
-struct Login<'a> {
-    /// The operator of that name, if there is one.
-    operator: Option<&'a str>,
-    /// The reason and the client.
-    cause: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Payload<'a, T> {
-    r#type: &'a str,
-    timestamp: Timestamp,
-    data: Data<T>,
+#[serde(rename_all = "snake_case")]
+enum About<'a> {
+    Message(DroppedMessage),
+    /// A destination or hook that went down or up.
+    Destination {
+        name: &'a DestinationName,
+        /// Time since which it is, or was, down.
+        since: Timestamp,
+    },
+    /// A login that failed.
+    Login {
+        /// The operator of that name, if there is one.
+        operator: Option<&'a str>,
+        /// The reason and the client.
+        cause: Option<&'a str>,
+    },
 }
 
 #[derive(Serialize)]
-struct Data<T> {
+struct Data<'a> {
     #[serde(flatten)]
-    about: T,
+    about: &'a About<'a>,
     by: String,
     /// Calls that were left out before this one because too many waited.
     #[serde(skip_serializing_if = "is_zero")]
@@ -77,25 +74,10 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-#[derive(Serialize)]
-struct OfMessage {
-    message: DroppedMessage,
-}
-
-#[derive(Serialize)]
-struct OfDestination<'a> {
-    destination: Destination<'a>,
-}
-
-#[derive(Serialize)]
-struct OfLogin<'a> {
-    login: Login<'a>,
-}
-
 /// A call to be written.
-struct NewCall<'a, T> {
+struct NewCall<'a> {
     event: &'a str,
-    about: T,
+    about: &'a About<'a>,
     by: &'a Actor,
     /// The ledger entry that it is about.
     entry: Option<i64>,
@@ -103,7 +85,7 @@ struct NewCall<'a, T> {
 }
 
 /// Number of calls of an event that wait for a hook, up to the bound.
-fn count_waiting(tx: &Tx, hook: &DestinationName, event: &str) -> Result<u64, StoreError> {
+fn count_waiting(tx: &Tx, hook: &DestinationName, event: &str) -> Result<u64> {
     tx.one(
         "SELECT count(*) FROM (
              SELECT 1 FROM hook_call
@@ -114,13 +96,7 @@ fn count_waiting(tx: &Tx, hook: &DestinationName, event: &str) -> Result<u64, St
 }
 
 /// Owes a call to a hook, due at once.
-fn owe<T: Serialize>(
-    tx: &Tx,
-    hook: &DestinationName,
-    call: NewCall<'_, T>,
-    left_out: u64,
-    now: Millis,
-) -> Result<(), StoreError> {
+fn owe(tx: &Tx, hook: &DestinationName, call: &NewCall, left_out: u64, now: Millis) -> Result<()> {
     let payload = json(&Payload {
         r#type: call.event,
         timestamp: call.happened_at.timestamp(),
@@ -149,23 +125,21 @@ fn owe<T: Serialize>(
 }
 
 /// Owes a call to each hook that subscribed to the event, or counts it where too many wait.
-fn tell_all<T: Serialize>(
+fn tell_all(
     tx: &Tx,
     event: &'static str,
     but: Option<&DestinationName>,
     by: &Actor,
     now: Millis,
-    about: impl Fn() -> T,
-) -> Result<(), StoreError> {
+    about: &About,
+) -> Result<()> {
     for hook in subscribers(tx, event)? {
         if Some(&hook) == but {
             continue;
         }
         if count_waiting(tx, &hook, event)? >= MOST_WAITING {
-            tx.run(
-                "UPDATE hook SET left_out = left_out + 1 WHERE name = ?",
-                &[&hook],
-            )?;
+            let sql = "UPDATE hook SET left_out = left_out + 1 WHERE name = ?";
+            tx.run(sql, &[&hook])?;
             continue;
         }
         let left_out = tx.one("SELECT left_out FROM hook WHERE name = ?", &[&hook])?;
@@ -174,12 +148,12 @@ fn tell_all<T: Serialize>(
         }
         let call = NewCall {
             event,
-            about: about(),
+            about,
             by,
             entry: None,
             happened_at: now,
         };
-        owe(tx, &hook, call, left_out, now)?;
+        owe(tx, &hook, &call, left_out, now)?;
     }
     Ok(())
 }
@@ -192,18 +166,15 @@ pub(crate) fn tell_destination(
     since: Millis,
     by: &Actor,
     now: Millis,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let event = if is_down {
         "destination.down"
     } else {
         "destination.up"
     };
-    tell_all(tx, event, Some(name), by, now, || OfDestination {
-        destination: Destination {
-            name,
-            since: since.timestamp(),
-        },
-    })
+    let since = since.timestamp();
+    let about = About::Destination { name, since };
+    tell_all(tx, event, Some(name), by, now, &about)
 }
 
 /// Tells that a login failed. `by` is the operator whose name was given.
@@ -212,19 +183,11 @@ pub(crate) fn tell_failed_login(
     by: &Actor,
     cause: Option<&str>,
     now: Millis,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let stored = by.to_string();
     let operator = Actor::operator_name(&stored).filter(|name| *name != "?");
-    tell_all(
-        tx,
-        "operator.login_failed",
-        None,
-        &Actor::Person,
-        now,
-        || OfLogin {
-            login: Login { operator, cause },
-        },
-    )
+    let (event, about) = ("operator.login_failed", About::Login { operator, cause });
+    tell_all(tx, event, None, &Actor::Person, now, &about)
 }
 
 /// A ledger entry, as far as a call is about it.
@@ -232,28 +195,13 @@ struct Entry {
     verdict: Verdict,
     message: DroppedMessage,
 }
-
-fn read_entry(row: &Row) -> Result<Entry, StoreError> {
-    Ok(Entry {
-        verdict: row.get("verdict")?,
-        message: DroppedMessage {
-            ledger: row.get("id")?,
-            portal: row.get("portal")?,
-            sender: row.get("sender")?,
-            domain: row.get("domain")?,
-            reason: row.get("rule")?,
-            received_at: row.get::<_, Millis>("received_at")?.timestamp(),
-        },
-    })
-}
+from_row!(Entry, row: verdict, message = DroppedMessage::from_row(row)?);
 
 /// Hooks that have not been told of the newest entries and that few calls wait for, with their cursors.
-fn behind(tx: &Tx) -> Result<Vec<(DestinationName, i64)>, StoreError> {
+fn behind(tx: &Tx) -> Result<Vec<(DestinationName, i64)>> {
     let newest: i64 = tx.one("SELECT coalesce(max(n), 0) FROM ledger", &[])?;
-    let hooks: Vec<(DestinationName, i64)> = tx.all(
-        "SELECT name, told_entry FROM hook WHERE told_entry < ? ORDER BY name",
-        &[&newest],
-    )?;
+    let sql = "SELECT name, told_entry FROM hook WHERE told_entry < ? ORDER BY name";
+    let hooks: Vec<(DestinationName, i64)> = tx.all(sql, &[&newest])?;
     let mut behind = Vec::new();
     for (hook, cursor) in hooks {
         if count_waiting(tx, &hook, MESSAGE_DROPPED)? < MOST_WAITING {
@@ -265,17 +213,16 @@ fn behind(tx: &Tx) -> Result<Vec<(DestinationName, i64)>, StoreError> {
 
 impl Work<'_> {
     /// Writes the next calls about dropped messages. Returns true if there may be more to write now.
-    fn tell_dropped(&mut self, now: Millis) -> Result<bool, StoreError> {
+    fn tell_dropped(&mut self, now: Millis) -> Result<bool> {
         let tx = self.tx;
         let mut more = false;
         for (hook, cursor) in behind(tx)? {
             let mut room = MOST_WAITING.saturating_sub(count_waiting(tx, &hook, MESSAGE_DROPPED)?);
             let entries = tx.all_with(
-                "SELECT l.n, l.id, l.portal, l.received_at, l.verdict, l.sender, l.domain, l.rule
-                 FROM ledger AS l
-                 WHERE l.n > ?1 ORDER BY l.n LIMIT ?2",
+                "SELECT n, id AS ledger, portal, received_at, verdict, sender, domain, rule AS reason
+                 FROM ledger WHERE n > ?1 ORDER BY n LIMIT ?2",
                 &[&cursor, &ENTRIES],
-                |row| Ok((row.get("n")?, readable(read_entry(row))?)),
+                |row| Ok((row.get("n")?, readable(Entry::from_row(row))?)),
             )?;
             let mut told = cursor;
             let is_full_page = entries.len() == ENTRIES;
@@ -294,19 +241,17 @@ impl Work<'_> {
                     let call = NewCall {
                         event: MESSAGE_DROPPED,
                         happened_at: message.received_at.into(),
-                        about: OfMessage { message },
+                        about: &About::Message(message),
                         by: &Actor::Daemon,
                         entry: Some(n),
                     };
-                    owe(tx, &hook, call, 0, now)?;
+                    owe(tx, &hook, &call, 0, now)?;
                     self.wakeups.add(Topic::Calls);
                 }
                 told = n;
             }
-            tx.run(
-                "UPDATE hook SET told_entry = ?2 WHERE name = ?1",
-                &[&hook, &told],
-            )?;
+            let sql = "UPDATE hook SET told_entry = ?2 WHERE name = ?1";
+            tx.run(sql, &[&hook, &told])?;
             more |= is_full_page && room > 0;
         }
         Ok(more)
@@ -316,10 +261,7 @@ impl Work<'_> {
 impl Store {
     /// Owes calls about messages that were dropped since the last time, as many as may wait. Returns true if
     /// there may be more to write now.
-    ///
-    /// # Errors
-    /// The database cannot be written.
-    pub async fn tell_dropped(&self, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn tell_dropped(&self, now: Timestamp) -> Result<bool> {
         if self.read(behind).await?.is_empty() {
             return Ok(false);
         }

@@ -8,9 +8,9 @@ use crate::domain::{
     AccountId, Actor, EmailAddress, Interface, Kind, LedgerId, PortalName, RequestId, Timestamp,
 };
 use crate::store::audit::{calls_without_account, hooks};
-use crate::store::sql::sql_types::Millis;
-use crate::store::sql::{Row, Tx, insert_late};
-use crate::store::{Store, StoreError};
+use crate::store::sql::sql_types::{Millis, from_row};
+use crate::store::sql::{Tx, insert_late};
+use crate::store::{Result, Store};
 
 /// An action of an operator, with the details that the log reports.
 #[derive(Debug, Clone)]
@@ -27,30 +27,17 @@ pub struct OperatorAction {
     pub account: Option<(AccountId, EmailAddress, Kind)>,
     pub request: Option<(RequestId, LedgerId, PortalName)>,
 }
-
-impl OperatorAction {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        let account: Option<AccountId> = row.get("account")?;
-        let portal: Option<PortalName> = row.get("portal")?;
-        Ok(Self {
-            n: row.get("n")?,
-            event: row.get("name")?,
-            by: row.get("actor")?,
-            origin: row.get("origin")?,
-            account: match account {
-                Some(id) => Some((id, row.get("address")?, row.get("kind")?)),
-                None => None,
-            },
-            request: match portal {
-                Some(portal) => {
-                    let ledger: LedgerId = row.get("ledger")?;
-                    Some((RequestId::from_bytes(ledger.to_bytes()), ledger, portal))
-                }
-                None => None,
-            },
-        })
-    }
-}
+from_row!(
+    OperatorAction, row: n, event, by, origin,
+    account = match row.get("account")? {
+        Some(id) => Some((id, row.get("address")?, row.get("kind")?)),
+        None => None,
+    },
+    request = match row.get("portal")? {
+        Some(portal) => Some((row.get("ledger")?, row.get("ledger")?, portal)),
+        None => None,
+    },
+);
 
 /// An event to be recorded. `ledger` and `account` are the `n` of their rows.
 pub(crate) struct NewEvent {
@@ -70,13 +57,13 @@ impl NewEvent {
         }
     }
 
-    pub(crate) fn entry(mut self, n: i64) -> Self {
-        self.ledger = Some(n);
+    pub(crate) fn entry(mut self, n: impl Into<Option<i64>>) -> Self {
+        self.ledger = n.into();
         self
     }
 
-    pub(crate) fn account(mut self, n: i64) -> Self {
-        self.account = Some(n);
+    pub(crate) fn account(mut self, n: impl Into<Option<i64>>) -> Self {
+        self.account = n.into();
         self
     }
 
@@ -85,7 +72,7 @@ impl NewEvent {
         self
     }
 
-    pub(crate) fn record(self, tx: &Tx, actor: &Actor, at: Millis) -> Result<(), StoreError> {
+    pub(crate) fn record(self, tx: &Tx, actor: &Actor, at: Millis) -> Result<()> {
         let detail = match (self.detail, actor.note()) {
             (Some(detail), Some(note)) => Some(format!("{detail}; note: {note}")),
             (None, Some(note)) => Some(format!("note: {note}")),
@@ -111,8 +98,30 @@ impl NewEvent {
     }
 }
 
+/// Records an event of an entry that needs no detail.
+pub(crate) fn record_of_entry(
+    tx: &Tx,
+    name: &'static str,
+    n: i64,
+    by: &Actor,
+    at: Millis,
+) -> Result<()> {
+    NewEvent::new(name).entry(n).record(tx, by, at)
+}
+
+/// Records an event of an account that needs no detail.
+pub(crate) fn record_of_account(
+    tx: &Tx,
+    name: &'static str,
+    n: i64,
+    by: &Actor,
+    at: Millis,
+) -> Result<()> {
+    NewEvent::new(name).account(n).record(tx, by, at)
+}
+
 /// Number of the newest event.
-pub(crate) fn newest(tx: &Tx) -> Result<i64, StoreError> {
+pub(crate) fn newest(tx: &Tx) -> Result<i64> {
     tx.one("SELECT coalesce(max(n), 0) FROM event", &[])
 }
 
@@ -126,56 +135,40 @@ pub struct Event {
     pub actor: String,
     pub detail: Option<String>,
 }
-
-impl Event {
-    pub(in crate::store) fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            at: row.get::<_, Millis>("at")?.timestamp(),
-            event: row.get("name")?,
-            actor: row.get("actor")?,
-            detail: row.get("detail")?,
-        })
-    }
-}
+from_row!(Event, row: at, event, actor, detail);
 
 impl Store {
     /// Number of the newest event.
-    pub async fn newest_event(&self) -> Result<i64, StoreError> {
+    pub async fn newest_event(&self) -> Result<i64> {
         self.read(newest).await
     }
 
     /// Events of an account, newest first: of the account, its mail and its links, not of its requests.
-    pub async fn history_of(
-        &self,
-        account: AccountId,
-        limit: usize,
-    ) -> Result<Vec<Event>, StoreError> {
+    pub async fn history_of(&self, account: AccountId, limit: usize) -> Result<Vec<Event>> {
         self.read(move |tx| {
-            tx.all_with(
-                "SELECT at, name, actor, detail FROM event
+            tx.all(
+                "SELECT at, name AS event, actor, detail FROM event
                  WHERE account = (SELECT n FROM account WHERE id = ?)
                  ORDER BY n DESC LIMIT ?",
                 &[&account, &limit],
-                Event::from_row,
             )
         })
         .await
     }
 
     /// Actions of operators after the event `n`, oldest first.
-    pub async fn operator_events_since(
-        &self,
-        n: i64,
-        limit: usize,
-    ) -> Result<Vec<OperatorAction>, StoreError> {
+    pub async fn operator_events_since(&self, n: i64, limit: usize) -> Result<Vec<OperatorAction>> {
         self.read(move |tx| {
-            tx.all_with("SELECT e.n, e.name, e.actor, nullif(e.origin, '') AS origin, a.id AS account, a.address, a.kind, l.id AS ledger,
-                     r.portal
+            tx.all(
+                "SELECT e.n, e.name AS event, e.actor AS by, nullif(e.origin, '') AS origin,
+                     a.id AS account, a.address, a.kind, l.id AS ledger, r.portal
                  FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger
                      LEFT JOIN request AS r ON r.ledger = e.ledger
                      LEFT JOIN account AS a ON a.n = coalesce(e.account, r.account)
                  WHERE e.n > ? AND e.origin IS NOT NULL
-                 ORDER BY e.n LIMIT ?", &[&n, &limit], OperatorAction::from_row)
+                 ORDER BY e.n LIMIT ?",
+                &[&n, &limit],
+            )
         })
         .await
     }

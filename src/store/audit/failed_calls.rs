@@ -4,10 +4,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{AccountId, DestinationName, EmailAddress, Timestamp};
-use crate::store::sql::sql_types::Millis;
+use crate::store::sql::sql_types::from_row;
 use crate::store::sql::time_place::TimePlace;
-use crate::store::sql::{Conditions, Tx};
-use crate::store::{Listed, Page, Store, StoreError};
+use crate::store::sql::{Conditions, FromRow, Tx};
+use crate::store::{Listed, Page, Result, Store};
 
 /// A call of a hook that failed for good.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -20,6 +20,7 @@ pub struct FailedCall {
     pub attempts: u32,
     pub last_error: Option<String>,
 }
+from_row!(FailedCall, row: event, account, address, created_at, attempts, last_error);
 
 /// Failed calls to list.
 #[derive(Debug, Clone)]
@@ -36,65 +37,39 @@ pub struct FailedCallFilter {
 
 /// Each of the three indexes has the calls of a hook in the order of time. One account has few calls, so its
 /// index serves a list by account and event.
-pub(crate) fn failed_calls(
-    tx: &Tx,
-    filter: &FailedCallFilter,
-) -> Result<Listed<FailedCall>, StoreError> {
-    let limit = filter.page.rows();
-    let rows_wanted = limit + 1;
+pub(crate) fn failed_calls(tx: &Tx, filter: &FailedCallFilter) -> Result<Listed<FailedCall>> {
     let key = filter.account.as_ref().map(EmailAddress::key);
-    let (since, until) = (
-        filter.since.map(Millis::from),
-        filter.until.map(Millis::from),
-    );
     let after = TimePlace::before(&filter.page)?;
     let index = match (&key, &filter.event) {
         (Some(_), _) => "hook_call_failed_account",
         (None, Some(_)) => "hook_call_failed_event",
         (None, None) => "hook_call_failed",
     };
-    let mut wanted = Conditions::new();
-    wanted.ask("c.hook = :hook", ":hook", Some(&filter.hook));
+    let mut wanted = Conditions::default();
+    wanted.ask("c.hook = ?", Some(&filter.hook));
     wanted.ask(
-        "c.account = (SELECT n FROM account WHERE key = :key)",
-        ":key",
+        "c.account = (SELECT n FROM account WHERE key = ?)",
         key.as_ref(),
     );
-    wanted.ask("c.event = :event", ":event", filter.event.as_ref());
-    wanted.ask("c.created_at >= :since", ":since", since.as_ref());
-    wanted.ask("c.created_at < :until", ":until", until.as_ref());
-    if let Some(place) = &after {
-        wanted.ask("(c.created_at, c.n) < (:at, :n)", ":at", Some(&place.at));
-        wanted.bind(":n", &place.n);
-    }
-    wanted.bind(":limit", &rows_wanted);
+    wanted.ask("c.event = ?", filter.event.as_ref());
+    wanted.ask("c.created_at >= ?", filter.since.as_ref());
+    wanted.ask("c.created_at < ?", filter.until.as_ref());
+    wanted.ask_place("(c.created_at, c.n) <", after.as_ref());
     let sql = format!(
-        "SELECT c.n, c.event, a.id, a.address, c.created_at, c.attempts, c.last_error
+        "SELECT c.n, c.event, a.id AS account, a.address, c.created_at, c.attempts, c.last_error
          FROM hook_call AS c INDEXED BY {index} LEFT JOIN account AS a ON a.n = c.account
-         WHERE c.state = 'failed' AND {} ORDER BY c.created_at DESC, c.n DESC LIMIT :limit",
+         WHERE c.state = 'failed' AND {} ORDER BY c.created_at DESC, c.n DESC",
         wanted.sql()
     );
-    let rows = wanted.all_with(tx, &sql, |row| {
-        let (at, n): (Millis, i64) = (row.get("created_at")?, row.get("n")?);
-        let call = FailedCall {
-            event: row.get("event")?,
-            account: row.get("id")?,
-            address: row.get("address")?,
-            created_at: at.timestamp(),
-            attempts: row.get("attempts")?,
-            last_error: row.get("last_error")?,
-        };
-        Ok((call, TimePlace { at, n }.cursor()))
-    })?;
-    Ok(Listed::cut(rows, limit))
+    wanted.page(tx, &sql, &filter.page, |row| {
+        let cursor = TimePlace::of_row(row, "created_at")?.cursor();
+        Ok((FailedCall::from_row(row)?, cursor))
+    })
 }
 
 impl Store {
     /// Calls of a hook that failed for good, newest first.
-    pub async fn failed_calls(
-        &self,
-        filter: FailedCallFilter,
-    ) -> Result<Listed<FailedCall>, StoreError> {
+    pub async fn failed_calls(&self, filter: FailedCallFilter) -> Result<Listed<FailedCall>> {
         self.read(move |tx| failed_calls(tx, &filter)).await
     }
 }

@@ -14,7 +14,7 @@ use crate::store::claims::paused::is_paused;
 use crate::store::engine::time_slice::TimeSlice;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Row, Tx};
-use crate::store::{Settlement, Store, StoreError, Topic, WorkStep};
+use crate::store::{Result, Settlement, Store, Topic, WorkStep};
 
 /// A hook call claimed by a worker.
 #[derive(Debug, Clone)]
@@ -47,14 +47,14 @@ pub struct HookCount {
     pub failed: u64,
 }
 
-fn read_call(row: &Row, lease: Lease) -> Result<HookCall, StoreError> {
+fn read_call(row: &Row, lease: Lease) -> Result<HookCall> {
     Ok(HookCall {
         lease,
         id: row.get("id")?,
         account: row.get("account_id")?,
         event: row.get("event")?,
         payload: row.get("payload")?,
-        released_at: row.get::<_, Millis>("released_at")?.timestamp(),
+        released_at: row.get("released_at")?,
         attempt: row.get("attempts")?,
     })
 }
@@ -67,7 +67,7 @@ fn take(
     holder: &Holder,
     lease_until: Millis,
     now: Millis,
-) -> Result<(Vec<HookCall>, Vec<SetAside>), StoreError> {
+) -> Result<(Vec<HookCall>, Vec<SetAside>)> {
     let due = HOOK_CALLS.due(tx, hook, limit, now)?;
     let (mut claims, mut set_aside) = (Vec::new(), Vec::new());
     for (_, n) in due {
@@ -96,12 +96,7 @@ fn take(
     Ok((claims, set_aside))
 }
 
-fn settle(
-    tx: &Tx,
-    lease: &Lease,
-    settlement: &Settlement,
-    now: Millis,
-) -> Result<Settled, StoreError> {
+fn settle(tx: &Tx, lease: &Lease, settlement: &Settlement, now: Millis) -> Result<Settled> {
     if !HOOK_CALLS.leases.holds(tx, lease)? {
         return Ok(Settled::ClaimLost);
     }
@@ -129,7 +124,7 @@ fn settle(
     Ok(Settled::Recorded)
 }
 
-fn next(tx: &Tx, hook: &DestinationName) -> Result<NextWork, StoreError> {
+fn next(tx: &Tx, hook: &DestinationName) -> Result<NextWork> {
     if is_paused(tx, hook)? {
         return Ok(NextWork::Paused);
     }
@@ -149,7 +144,7 @@ const PUT_OFF: &str = "SELECT n FROM hook_call INDEXED BY hook_call_due
 
 /// Puts a failed call back into its queue. The oldest call of the queue is due now, unless a worker has one
 /// of them.
-fn retry_failed(tx: &Tx, n: i64, now: Millis) -> Result<usize, StoreError> {
+fn retry_failed(tx: &Tx, n: i64, now: Millis) -> Result<usize> {
     let changed = tx.run(
         "UPDATE hook_call SET state = 'waiting', settled_at = NULL, released_at = ?2,
                  attempts = 0, due_at = NULL
@@ -183,7 +178,7 @@ fn retry_failed(tx: &Tx, n: i64, now: Millis) -> Result<usize, StoreError> {
 }
 
 /// Makes the head of a queue due now.
-fn bring_forward(tx: &Tx, n: i64, now: Millis) -> Result<usize, StoreError> {
+fn bring_forward(tx: &Tx, n: i64, now: Millis) -> Result<usize> {
     tx.run(
         "UPDATE hook_call SET due_at = ?2
              WHERE n = ?1 AND state = 'waiting' AND in_work = 0 AND due_at > ?2",
@@ -194,14 +189,7 @@ fn bring_forward(tx: &Tx, n: i64, now: Millis) -> Result<usize, StoreError> {
 impl Store {
     /// Gives back the calls that this handle claimed after the claim of that number. For a worker whose claim
     /// failed but may still have been recorded.
-    ///
-    /// # Errors
-    /// The database cannot be written.
-    pub async fn give_back_hook_calls(
-        &self,
-        after: ClaimNumber,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub async fn give_back_hook_calls(&self, after: ClaimNumber, now: Timestamp) -> Result<()> {
         let holder = self.holder.clone();
         self.write(move |work| {
             let (tx, now) = (work.tx, now.into());
@@ -213,19 +201,13 @@ impl Store {
     }
 
     /// Time at which a call of this hook can be claimed.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn next_hook_work(&self, hook: &DestinationName) -> Result<NextWork, StoreError> {
+    pub async fn next_hook_work(&self, hook: &DestinationName) -> Result<NextWork> {
         let hook = hook.clone();
         self.read(move |tx| next(tx, &hook)).await
     }
 
     /// Records outcomes in order, then claims up to `limit` due calls of this hook, unless it is paused. A
     /// call whose row is damaged fails instead.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn turn_hook_calls<'a>(
         &self,
         hook: &DestinationName,
@@ -233,7 +215,7 @@ impl Store {
         limit: usize,
         lease_until: Timestamp,
         now: Timestamp,
-    ) -> Result<Turn<HookCall>, StoreError> {
+    ) -> Result<Turn<HookCall>> {
         let outcomes: Vec<(Lease, Settlement, Millis)> = outcomes
             .into_iter()
             .map(|(call, settlement, at)| (call.lease.clone(), settlement, at.into()))
@@ -264,16 +246,11 @@ impl Store {
     }
 
     /// Counts the waiting and failed calls of a hook.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn hook_count(&self, hook: DestinationName) -> Result<HookCount, StoreError> {
+    pub async fn hook_count(&self, hook: DestinationName) -> Result<HookCount> {
         self.read(move |tx| {
-            let count = |state: &str| -> Result<u64, StoreError> {
-                tx.one(
-                    "SELECT count(*) FROM hook_call WHERE hook = ? AND state = ?",
-                    &[&hook, &state],
-                )
+            let count = |state: &str| -> Result<u64> {
+                let sql = "SELECT count(*) FROM hook_call WHERE hook = ? AND state = ?";
+                tx.one(sql, &[&hook, &state])
             };
             Ok(HookCount {
                 waiting: count("waiting")?,
@@ -293,7 +270,7 @@ impl Store {
         hook: DestinationName,
         by: Actor,
         now: Timestamp,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<usize> {
         let now = Millis::from(now);
         let mut failed = 0;
         loop {
@@ -331,7 +308,7 @@ impl Store {
         hook: &DestinationName,
         sql: &'static str,
         now: Millis,
-    ) -> Result<Vec<i64>, StoreError> {
+    ) -> Result<Vec<i64>> {
         let hook = hook.clone();
         self.read(move |tx| tx.all(sql, &[&hook, &now, &RETRIED_AT_ONCE]))
             .await
@@ -341,8 +318,8 @@ impl Store {
     async fn step(
         &self,
         rows: Vec<i64>,
-        change: impl Fn(&Tx, i64) -> Result<usize, StoreError> + Send + Copy + 'static,
-    ) -> Result<usize, StoreError> {
+        change: impl Fn(&Tx, i64) -> Result<usize> + Send + Copy + 'static,
+    ) -> Result<usize> {
         let (mut rest, mut changed) = (rows, 0);
         while !rest.is_empty() {
             let rows = rest.clone();
@@ -365,15 +342,12 @@ impl Store {
     }
 
     /// Forgets up to `limit` calls that were settled longer than `keep` ago.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn forget_hook_calls(
         &self,
         now: Timestamp,
         keep: std::time::Duration,
         limit: usize,
-    ) -> Result<WorkStep<usize>, StoreError> {
+    ) -> Result<WorkStep<usize>> {
         self.write(move |work| {
             let begin = std::time::Instant::now();
             let done = work.tx.run(

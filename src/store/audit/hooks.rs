@@ -11,9 +11,9 @@ use crate::domain::{
 };
 use crate::store::audit::calls_without_account::MESSAGE_DROPPED;
 use crate::store::claims::leases::HOOK_CALLS;
-use crate::store::sql::sql_types::{JsonColumn, Millis, json};
-use crate::store::sql::{Row, Tx, insert};
-use crate::store::{Store, StoreError};
+use crate::store::sql::sql_types::{Millis, from_row, json};
+use crate::store::sql::{FromRow, Tx, insert};
+use crate::store::{Result, Store};
 
 /// Recorded events with their names for hooks; other events are not sent to hooks.
 const TOLD: [(&str, &str); 13] = [
@@ -37,10 +37,10 @@ const OF_REQUESTS: [&str; 2] = ["request.held", "request.released"];
 
 /// Body of a call as Standard Webhooks recommends: a type, a time and data.
 #[derive(Serialize)]
-struct Payload {
-    r#type: &'static str,
-    timestamp: Timestamp,
-    data: Data,
+pub(crate) struct Payload<'a, T> {
+    pub(crate) r#type: &'a str,
+    pub(crate) timestamp: Timestamp,
+    pub(crate) data: T,
 }
 
 #[derive(Serialize)]
@@ -63,6 +63,9 @@ struct Account {
     verified_at: Option<Timestamp>,
     created_at: Timestamp,
 }
+from_row!(
+    Account, row: id, address, kind, status, groups, verified_by, verified_at, created_at,
+);
 
 #[derive(Serialize)]
 struct Request {
@@ -72,6 +75,7 @@ struct Request {
     state: RequestState,
     received_at: Timestamp,
 }
+from_row!(Request, row: id, ledger, portal, state, received_at);
 
 /// Owes a call to each hook that subscribed to this event about an account or its request. `name` is that of a
 /// recorded event; `account` and `entry` are the `n` of their rows.
@@ -82,7 +86,7 @@ pub(crate) fn tell(
     entry: Option<i64>,
     by: &Actor,
     now: Millis,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let Some(event) = told_as(name) else {
         return Ok(());
     };
@@ -150,11 +154,11 @@ pub(crate) fn prefetch(tx: &Tx) {
 }
 
 /// Hooks that subscribed to this event. Usually there are none, which one query tells.
-pub(crate) fn subscribers(tx: &Tx, event: &str) -> Result<Vec<DestinationName>, StoreError> {
+pub(crate) fn subscribers(tx: &Tx, event: &str) -> Result<Vec<DestinationName>> {
     let mut hooks = Vec::new();
     tx.each("SELECT name, events FROM hook", &[], |row| {
-        let patterns: JsonColumn<Vec<EventPattern>> = row.get(1)?;
-        if patterns.0.iter().any(|pattern| pattern.matches(event)) {
+        let patterns: Vec<EventPattern> = row.get(1)?;
+        if patterns.iter().any(|pattern| pattern.matches(event)) {
             hooks.push(row.get(0)?);
         }
         Ok(())
@@ -162,54 +166,26 @@ pub(crate) fn subscribers(tx: &Tx, event: &str) -> Result<Vec<DestinationName>, 
     Ok(hooks)
 }
 
-fn of_entry(tx: &Tx, entry: i64) -> Result<Option<(i64, Request)>, StoreError> {
-    let request = |row: &Row| {
-        let ledger: LedgerId = row.get("id")?;
-        Ok((
-            row.get("account")?,
-            Request {
-                id: RequestId::from_bytes(ledger.to_bytes()),
-                ledger,
-                portal: row.get("portal")?,
-                state: row.get("state")?,
-                received_at: row.get::<_, Millis>("received_at")?.timestamp(),
-            },
-        ))
-    };
+fn of_entry(tx: &Tx, entry: i64) -> Result<Option<(i64, Request)>> {
     tx.maybe_with(
-        "SELECT l.id, r.account, r.portal, r.state, r.received_at
+        "SELECT l.id, l.id AS ledger, r.account, r.portal, r.state, r.received_at
              FROM request AS r JOIN ledger AS l ON l.n = r.ledger WHERE r.ledger = ?",
         &[&entry],
-        request,
+        |row| Ok((row.get("account")?, Request::from_row(row)?)),
     )
 }
 
-fn of_account(tx: &Tx, n: i64) -> Result<Account, StoreError> {
-    let account = |row: &Row| {
-        Ok(Account {
-            id: row.get("id")?,
-            address: row.get("address")?,
-            kind: row.get("kind")?,
-            status: row.get("status")?,
-            groups: row.get::<_, JsonColumn<_>>("groups")?.0,
-            verified_by: row.get("verified_by")?,
-            verified_at: row
-                .get::<_, Option<Millis>>("verified_at")?
-                .map(Millis::timestamp),
-            created_at: row.get::<_, Millis>("created_at")?.timestamp(),
-        })
-    };
-    tx.one_with(
+fn of_account(tx: &Tx, n: i64) -> Result<Account> {
+    tx.one(
         "SELECT id, address, kind, status, groups, verified_by, verified_at, created_at
              FROM account WHERE n = ?",
         &[&n],
-        account,
     )
 }
 
 /// Restores a hook whose calls were being removed: of the calls that are left, the oldest of each account is
 /// due again.
-fn give_heads_back(tx: &Tx, hook: &DestinationName, now: Millis) -> Result<(), StoreError> {
+fn give_heads_back(tx: &Tx, hook: &DestinationName, now: Millis) -> Result<()> {
     let accounts: Vec<i64> = tx.all(
         "SELECT DISTINCT c.account FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
              WHERE c.account IS NOT NULL AND c.hook = ? AND c.state = 'waiting' AND h.events = '[]'",
@@ -234,14 +210,11 @@ pub(crate) fn owes_more(tx: &Tx, newest: &mut i64) -> bool {
 impl Store {
     /// Replaces the set of subscribed hooks by that of the configuration. A hook that is not in it is owed no
     /// further calls, and its name is returned until its calls are removed.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn subscribe_hooks(
         &self,
         hooks: Vec<(DestinationName, Vec<EventPattern>)>,
         now: Timestamp,
-    ) -> Result<Vec<DestinationName>, StoreError> {
+    ) -> Result<Vec<DestinationName>> {
         self.write(move |work| {
             let (tx, now) = (work.tx, now.into());
             let mut removed: Vec<DestinationName> =
@@ -272,14 +245,7 @@ impl Store {
     }
 
     /// Removes up to `limit` calls of a removed hook, and the hook itself with the last of them.
-    ///
-    /// # Errors
-    /// The database cannot be written.
-    pub async fn remove_hook(
-        &self,
-        name: DestinationName,
-        limit: usize,
-    ) -> Result<usize, StoreError> {
+    pub async fn remove_hook(&self, name: DestinationName, limit: usize) -> Result<usize> {
         self.write(move |work| {
             let removed = work.tx.run(
                 "DELETE FROM hook_call WHERE n IN (

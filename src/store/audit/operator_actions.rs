@@ -4,10 +4,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{Actor, EmailAddress, Interface, LedgerId, Timestamp};
-use crate::store::sql::sql_types::Millis;
+use crate::store::sql::sql_types::from_row;
 use crate::store::sql::time_place::TimePlace;
-use crate::store::sql::{Conditions, Tx};
-use crate::store::{Listed, Page, Store, StoreError};
+use crate::store::sql::{Conditions, FromRow, Tx};
+use crate::store::{Listed, Page, Result, Store};
 
 /// An action of an operator, for the audit.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -23,6 +23,7 @@ pub struct AuditEntry {
     pub account: Option<EmailAddress>,
     pub detail: Option<String>,
 }
+from_row!(AuditEntry, row: at, event, actor, origin, ledger, account, detail);
 
 /// The actions to list.
 #[derive(Debug, Clone, Default)]
@@ -46,65 +47,41 @@ impl From<Page> for AuditFilter {
     }
 }
 
-pub(crate) fn audit(tx: &Tx, filter: &AuditFilter) -> Result<Listed<AuditEntry>, StoreError> {
-    let page = &filter.page;
-    let after = TimePlace::before(page)?;
-    let rows_wanted = page.rows() + 1;
-    let mut wanted = Conditions::new();
-    if let Some(place) = &after {
-        wanted.ask("(e.at, e.n) < (:at, :n)", ":at", Some(&place.at));
-        wanted.bind(":n", &place.n);
-    }
+pub(crate) fn audit(tx: &Tx, filter: &AuditFilter) -> Result<Listed<AuditEntry>> {
+    let after = TimePlace::before(&filter.page)?;
+    let mut wanted = Conditions::default();
+    wanted.ask_place("(e.at, e.n) <", after.as_ref());
     let actor = filter
         .operator
         .as_ref()
         .map(|name| Actor::operator(name, Interface::Page).to_string());
-    let (since, until) = (
-        filter.since.map(Millis::from),
-        filter.until.map(Millis::from),
-    );
-    wanted.ask("e.actor = :actor", ":actor", actor.as_ref());
+    wanted.ask("e.actor = ?", actor.as_ref());
     // With both, the operator's index serves the list: one operator does less than all.
     let is_event = match actor {
-        Some(_) => "coalesce(e.name, '') = :event",
-        None => "e.name = :event",
+        Some(_) => "coalesce(e.name, '') = ?",
+        None => "e.name = ?",
     };
-    wanted.ask(is_event, ":event", filter.event.as_ref());
-    wanted.ask("e.at >= :since", ":since", since.as_ref());
-    wanted.ask("e.at < :until", ":until", until.as_ref());
-    wanted.bind(":limit", &rows_wanted);
+    wanted.ask(is_event, filter.event.as_ref());
+    wanted.ask("e.at >= ?", filter.since.as_ref());
+    wanted.ask("e.at < ?", filter.until.as_ref());
     let sql = format!(
-        "SELECT e.n, e.at, e.name, e.actor, nullif(e.origin, '') AS origin, l.id AS ledger, a.address, e.detail
+        "SELECT e.n, e.at, e.name AS event, e.actor, nullif(e.origin, '') AS origin, l.id AS ledger,
+             a.address AS account, e.detail
          FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger
          LEFT JOIN account AS a ON a.n = e.account
          WHERE e.origin IS NOT NULL AND {}
-         ORDER BY e.at DESC, e.n DESC LIMIT :limit",
+         ORDER BY e.at DESC, e.n DESC",
         wanted.sql()
     );
-    let rows = wanted.all_with(tx, &sql, |row| {
-        let n: i64 = row.get("n")?;
-        let happened = AuditEntry {
-            at: row.get::<_, Millis>("at")?.timestamp(),
-            event: row.get("name")?,
-            actor: row.get("actor")?,
-            origin: row.get("origin")?,
-            ledger: row.get("ledger")?,
-            account: row.get("address")?,
-            detail: row.get("detail")?,
-        };
-        let at = Millis::from(happened.at);
-        let cursor = TimePlace { at, n }.cursor();
-        Ok((happened, cursor))
-    })?;
-    Ok(Listed::cut(rows, page.rows()))
+    wanted.page(tx, &sql, &filter.page, |row| {
+        let cursor = TimePlace::of_row(row, "at")?.cursor();
+        Ok((AuditEntry::from_row(row)?, cursor))
+    })
 }
 
 impl Store {
     /// Actions of operators, newest first.
-    pub async fn audit(
-        &self,
-        filter: impl Into<AuditFilter>,
-    ) -> Result<Listed<AuditEntry>, StoreError> {
+    pub async fn audit(&self, filter: impl Into<AuditFilter>) -> Result<Listed<AuditEntry>> {
         let filter = filter.into();
         self.read(move |tx| audit(tx, &filter)).await
     }

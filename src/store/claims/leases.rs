@@ -10,10 +10,10 @@
 use std::collections::BTreeSet;
 
 use crate::domain::Timestamp;
-use crate::store::StoreError;
 use crate::store::claims::holder::Holder;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{FromSql, ToSql, Tx};
+use crate::store::{Result, StoreError};
 
 /// Number of a claim. A later claim has a higher number; the default is below all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -284,13 +284,7 @@ pub(crate) const VERIFICATION_MAILS: Leases = leases!(
 
 impl Leases {
     /// Leases a row to a holder until then, whoever held it before.
-    pub(crate) fn take(
-        &self,
-        tx: &Tx,
-        row: i64,
-        holder: &Holder,
-        until: Millis,
-    ) -> Result<Lease, StoreError> {
+    pub(crate) fn take(&self, tx: &Tx, row: i64, holder: &Holder, until: Millis) -> Result<Lease> {
         let number = tx.next_number()?;
         tx.run_late(self.take, &[&row, &until, &holder.name(), &number])?;
         // Another operation may have asked ahead who holds the row.
@@ -303,7 +297,7 @@ impl Leases {
     }
 
     /// True unless another holder took the row over or it was given back.
-    pub(crate) fn holds(&self, tx: &Tx, lease: &Lease) -> Result<bool, StoreError> {
+    pub(crate) fn holds(&self, tx: &Tx, lease: &Lease) -> Result<bool> {
         tx.exists(
             self.holds,
             &[&lease.row, &lease.number.0, &lease.holder.name()],
@@ -317,7 +311,7 @@ impl Leases {
         row: i64,
         due: Millis,
         error: Option<&str>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         tx.run(self.put_back, &[&row, &due, &error])?;
         Ok(())
     }
@@ -328,12 +322,12 @@ impl Leases {
         tx: &Tx,
         holder: &Holder,
         number: ClaimNumber,
-    ) -> Result<Vec<i64>, StoreError> {
+    ) -> Result<Vec<i64>> {
         tx.all(self.held_after, &[&holder.name(), &number.0])
     }
 
     /// Rows held by earlier openings of this node. Reads the waiting rows only, not the whole table.
-    pub(crate) fn held_by_others(&self, tx: &Tx, holder: &Holder) -> Result<Vec<i64>, StoreError> {
+    pub(crate) fn held_by_others(&self, tx: &Tx, holder: &Holder) -> Result<Vec<i64>> {
         tx.all(self.held_by_others, &[&holder.opening(), &holder.node()])
     }
 }
@@ -346,16 +340,12 @@ impl LeaseQueue {
         place: &impl ToSql,
         limit: usize,
         now: Millis,
-    ) -> Result<Vec<(Millis, i64)>, StoreError> {
+    ) -> Result<Vec<(Millis, i64)>> {
         tx.all(self.due, &[&place, &now, &limit])
     }
 
     /// Time at which the next row of a place is due; None if none waits.
-    pub(crate) fn next_due(
-        &self,
-        tx: &Tx,
-        place: &impl ToSql,
-    ) -> Result<Option<Millis>, StoreError> {
+    pub(crate) fn next_due(&self, tx: &Tx, place: &impl ToSql) -> Result<Option<Millis>> {
         Ok(tx.maybe(self.next_due, &[&place])?.flatten())
     }
 
@@ -366,7 +356,7 @@ impl LeaseQueue {
         account: i64,
         place: &impl ToSql,
         now: Millis,
-    ) -> Result<Option<Millis>, StoreError> {
+    ) -> Result<Option<Millis>> {
         let others = tx.exists(self.waits, &[&account, &place])?;
         Ok((!others).then_some(now))
     }
@@ -387,7 +377,7 @@ impl LeaseQueue {
         account: Option<i64>,
         place: &impl ToSql,
         now: Millis,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let Some(account) = account else {
             return Ok(());
         };
@@ -399,7 +389,7 @@ impl LeaseQueue {
         &self,
         tx: &Tx,
         lease: &Lease,
-    ) -> Result<Option<(A, P)>, StoreError> {
+    ) -> Result<Option<(A, P)>> {
         let held = &[
             &lease.row as &dyn ToSql,
             &lease.number.0,
@@ -416,7 +406,7 @@ impl LeaseQueue {
         row: i64,
         unmade: u32,
         now: Millis,
-    ) -> Result<(Option<i64>, P), StoreError> {
+    ) -> Result<(Option<i64>, P)> {
         tx.one(self.free, &[&row, &now, &unmade])
     }
 
@@ -427,24 +417,19 @@ impl LeaseQueue {
         holder: &Holder,
         number: ClaimNumber,
         now: Millis,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<usize> {
         let rows = self.leases.held_after(tx, holder, number)?;
         self.free_all(tx, &rows, now)
     }
 
     /// Frees the rows held by earlier openings of this node; those of other nodes have leases that end. Returns their number.
-    pub(crate) fn end_others(
-        &self,
-        tx: &Tx,
-        holder: &Holder,
-        now: Millis,
-    ) -> Result<usize, StoreError> {
+    pub(crate) fn end_others(&self, tx: &Tx, holder: &Holder, now: Millis) -> Result<usize> {
         let rows = self.leases.held_by_others(tx, holder)?;
         self.free_all(tx, &rows, now)
     }
 
     /// Only the heads of the queues become due, so that the order stays.
-    fn free_all(&self, tx: &Tx, rows: &[i64], now: Millis) -> Result<usize, StoreError> {
+    fn free_all(&self, tx: &Tx, rows: &[i64], now: Millis) -> Result<usize> {
         let mut queues = BTreeSet::new();
         for row in rows {
             queues.insert(self.free::<String>(tx, *row, 0, now)?);

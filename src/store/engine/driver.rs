@@ -5,9 +5,9 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::time::Duration;
 
-use crate::store::StoreError;
 use crate::store::engine::notify::Wakeups;
 use crate::store::sql::EngineSession;
+use crate::store::{Result, StoreError};
 
 /// Row numbers that a session of the writer reserves at once.
 pub(crate) const BLOCK: i64 = 256;
@@ -18,19 +18,19 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The place is missing or not writable.
-    fn create(&self) -> Result<(), StoreError>;
+    fn create(&self) -> Result<()>;
 
     /// Migrates the schema to the newest version. Several processes may do so at once.
     ///
     /// # Errors
     /// A damaged database, or a schema newer than this program.
-    fn migrate(&self) -> Result<(), StoreError>;
+    fn migrate(&self) -> Result<()>;
 
     /// Builds the indexes anew that an interrupted migration left unusable although it counts as done.
     ///
     /// # Errors
     /// The database cannot be written now.
-    fn repair(&self) -> Result<(), StoreError> {
+    fn repair(&self) -> Result<()> {
         Ok(())
     }
 
@@ -38,13 +38,13 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The database cannot be read.
-    fn schema(&self) -> Result<(usize, usize), StoreError>;
+    fn schema(&self) -> Result<(usize, usize)>;
 
     /// Checks that this program works with the schema.
     ///
     /// # Errors
     /// `OlderSchema`, `NewerSchema`, or the database cannot be read.
-    fn check_schema(&self) -> Result<(), StoreError> {
+    fn check_schema(&self) -> Result<()> {
         let (found, known) = self.schema()?;
         match found.cmp(&known) {
             Ordering::Equal => Ok(()),
@@ -59,26 +59,26 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The database cannot be written now.
-    fn open_writer(&self, in_doubt: bool) -> Result<Box<dyn WriterSession>, StoreError>;
+    fn open_writer(&self, in_doubt: bool) -> Result<Box<dyn WriterSession>>;
 
     /// Opens a session that only reads.
     ///
     /// # Errors
     /// The database cannot be read now.
-    fn open_reader(&self) -> Result<Box<dyn ReaderSession>, StoreError>;
+    fn open_reader(&self) -> Result<Box<dyn ReaderSession>>;
 
     /// Erases deleted data that remains outside of the tables, such as in a log. Returns false if some remains, and a
     /// repeat may help. Blocks.
     ///
     /// # Errors
     /// The database cannot be written now.
-    fn erase_log(&self) -> Result<bool, StoreError>;
+    fn erase_log(&self) -> Result<bool>;
 
     /// Opens a listener for the commits of other processes; None where the engine does not tell of them.
     ///
     /// # Errors
     /// The database cannot be reached now.
-    fn listen(&self) -> Result<Option<Box<dyn Listener>>, StoreError> {
+    fn listen(&self) -> Result<Option<Box<dyn Listener>>> {
         Ok(None)
     }
 
@@ -105,23 +105,23 @@ pub(crate) trait Listener: Send {
     ///
     /// # Errors
     /// Commits may have been missed.
-    fn wait(&mut self) -> Result<Wakeups, StoreError>;
+    fn wait(&mut self) -> Result<Wakeups>;
 }
 
 /// The session of the writer: one transaction after the other.
 pub(crate) trait WriterSession: EngineSession + Send {
     /// Begins a transaction that writes, alone of all sessions.
-    fn begin(&self) -> Result<(), StoreError>;
+    fn begin(&self) -> Result<()>;
 
     /// Reserves the row numbers that the transaction used, so that no later one uses them again.
-    fn keep_numbers(&self) -> Result<(), StoreError>;
+    fn keep_numbers(&self) -> Result<()>;
 
     /// Commits the transaction, and returns once it is durable. Notifies other processes of the topics, if the engine
     /// does that itself.
     ///
     /// # Errors
     /// Nothing was committed, or the outcome is unknown.
-    fn commit(&self, wakeups: Wakeups) -> Result<(), StoreError>;
+    fn commit(&self, wakeups: Wakeups) -> Result<()>;
 
     /// Rolls the transaction back, if one is open. Returns false if that failed.
     fn roll_back(&self) -> bool;
@@ -138,7 +138,7 @@ pub(crate) trait WriterSession: EngineSession + Send {
     }
 
     /// Begins to prefetch: from now on a query is only collected, and returns no rows.
-    fn begin_prefetch(&self) -> Result<(), StoreError> {
+    fn begin_prefetch(&self) -> Result<()> {
         Ok(())
     }
 
@@ -148,27 +148,27 @@ pub(crate) trait WriterSession: EngineSession + Send {
     }
 
     /// Runs the collected queries. The same queries use these results from now on, until a change.
-    fn end_prefetch(&self) -> Result<(), StoreError> {
+    fn end_prefetch(&self) -> Result<()> {
         Ok(())
     }
 
     /// Waits for the outcome of the statements that were run without waiting.
-    fn settle_late(&self) -> Result<(), StoreError> {
+    fn settle_late(&self) -> Result<()> {
         Ok(())
     }
 
     /// Begins a part of a transaction that can be rolled back alone.
-    fn begin_savepoint(&self) -> Result<(), StoreError>;
+    fn begin_savepoint(&self) -> Result<()>;
 
-    fn roll_back_to_savepoint(&self) -> Result<(), StoreError>;
+    fn roll_back_to_savepoint(&self) -> Result<()>;
 
-    fn release_savepoint(&self) -> Result<(), StoreError>;
+    fn release_savepoint(&self) -> Result<()>;
 
     /// A number that changes with every change of the database by this session.
     fn changes(&self) -> u64;
 
     /// Checks after a commit that it went to the database that others see.
-    fn confirm(&self) -> Result<(), StoreError>;
+    fn confirm(&self) -> Result<()>;
 
     /// Called after the callers of a commit were answered.
     fn after_commit(&self);
@@ -180,12 +180,12 @@ pub(crate) trait WriterSession: EngineSession + Send {
 /// A session of the readers: one snapshot after the other.
 pub(crate) trait ReaderSession: EngineSession + Send {
     /// Checks that the session can be used again after an idle time.
-    fn confirm(&self) -> Result<(), StoreError>;
+    fn confirm(&self) -> Result<()>;
 
     /// Begins a transaction that reads one snapshot of the database.
-    fn begin_reading(&self) -> Result<(), StoreError>;
+    fn begin_reading(&self) -> Result<()>;
 
-    fn end_reading(&self) -> Result<(), StoreError>;
+    fn end_reading(&self) -> Result<()>;
 
     /// Frees memory after an idle time.
     fn free_cache(&self);

@@ -26,7 +26,7 @@ const STALE: Duration = Duration::from_secs(90);
 const HANGS: Duration = Duration::from_secs(8);
 
 /// The outcome of the last commit, and the error that ended the writer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Health {
     commits: Mutex<Commits>,
     failure: watch::Sender<Option<StoreError>>,
@@ -43,15 +43,6 @@ struct Commits {
 struct Commit {
     at: Instant,
     succeeded: bool,
-}
-
-impl Default for Health {
-    fn default() -> Self {
-        Self {
-            commits: Mutex::default(),
-            failure: watch::Sender::new(None),
-        }
-    }
 }
 
 impl Health {

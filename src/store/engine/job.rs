@@ -7,10 +7,10 @@ use std::collections::HashSet;
 
 use tokio::sync::oneshot::{self, Receiver};
 
-use crate::store::StoreError;
 use crate::store::engine::notify::Wakeups;
 use crate::store::engine::settings_cache::SettingsCache;
 use crate::store::sql::Tx;
+use crate::store::{Result, StoreError};
 
 /// Context of an operation.
 pub(crate) struct Work<'a> {
@@ -24,7 +24,7 @@ pub(crate) struct Work<'a> {
 
 /// Work of an operation in the transaction of the writer. It may run twice.
 pub(crate) trait Operation<T>: Send {
-    fn run(&mut self, work: &mut Work) -> Result<T, StoreError>;
+    fn run(&mut self, work: &mut Work) -> Result<T>;
 
     /// Asks the questions of [`run`](Self::run) that are known before. There are no answers yet.
     fn prefetch(&self, _work: &mut Work) {}
@@ -33,8 +33,8 @@ pub(crate) trait Operation<T>: Send {
 /// An operation that asks nothing ahead.
 pub(crate) struct Closure<F>(pub(crate) F);
 
-impl<T, F: FnMut(&mut Work) -> Result<T, StoreError> + Send> Operation<T> for Closure<F> {
-    fn run(&mut self, work: &mut Work) -> Result<T, StoreError> {
+impl<T, F: FnMut(&mut Work) -> Result<T> + Send> Operation<T> for Closure<F> {
+    fn run(&mut self, work: &mut Work) -> Result<T> {
         (self.0)(work)
     }
 }
@@ -43,21 +43,21 @@ impl<T, F: FnMut(&mut Work) -> Result<T, StoreError> + Send> Operation<T> for Cl
 pub(crate) trait Job: Send {
     /// Size of the captured data in octets.
     fn weight(&self) -> usize;
-    fn run(&mut self, work: &mut Work) -> Result<(), StoreError>;
+    fn run(&mut self, work: &mut Work) -> Result<()>;
     fn prefetch(&self, work: &mut Work);
     /// Replaces the result of the last run.
     fn fail(&mut self, error: StoreError);
     /// Sends the caller the result of the last run, or the reason why there was no commit.
-    fn answer(self: Box<Self>, commit: Result<(), StoreError>);
+    fn answer(self: Box<Self>, commit: Result<()>);
 }
 
 /// The result, and the operation with its captured data.
-pub(crate) type JobOutcome<T, O> = (Result<T, StoreError>, O);
+pub(crate) type JobOutcome<T, O> = (Result<T>, O);
 
 struct QueuedOperation<O, T> {
     weight: usize,
     operation: O,
-    result: Result<T, StoreError>,
+    result: Result<T>,
     reply: oneshot::Sender<JobOutcome<T, O>>,
 }
 
@@ -66,7 +66,7 @@ impl<O: Operation<T>, T: Send> Job for QueuedOperation<O, T> {
         self.weight
     }
 
-    fn run(&mut self, work: &mut Work) -> Result<(), StoreError> {
+    fn run(&mut self, work: &mut Work) -> Result<()> {
         self.result = self.operation.run(work);
         match &self.result {
             Ok(_) => Ok(()),
@@ -82,7 +82,7 @@ impl<O: Operation<T>, T: Send> Job for QueuedOperation<O, T> {
         self.result = Err(error);
     }
 
-    fn answer(self: Box<Self>, commit: Result<(), StoreError>) {
+    fn answer(self: Box<Self>, commit: Result<()>) {
         // Sending fails if the caller was cancelled; the commit stays valid.
         let _ = self.reply.send((commit.and(self.result), self.operation));
     }

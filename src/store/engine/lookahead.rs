@@ -1,6 +1,6 @@
 //! Asks ahead what the operations of a batch will ask, so that one round trip to the database serves many.
 
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::engine::driver::WriterSession;
 use crate::store::engine::job::{Job, Work};
 
@@ -22,7 +22,7 @@ impl Lookahead {
         work: &mut Work,
         batch: &[Box<dyn Job>],
         next: usize,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let is_at_the_end = self.to > 0 && next >= self.to;
         if !session.needs_prefetch() && !is_at_the_end {
             return Ok(());

@@ -2,7 +2,6 @@
 
 pub(super) mod driver;
 pub(super) mod health;
-pub(super) mod idle_time;
 pub(super) mod job;
 mod lookahead;
 pub(super) mod notify;

@@ -17,7 +17,7 @@ use tokio::net::UnixDatagram;
 use tokio::sync::watch;
 
 use crate::store::engine::driver::{Driver, Listener};
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store, StoreError};
 
 /// A kind of change that a worker waits for. Topics are separate because each needless wakeup costs a query
 /// of the database, with every message that arrives.
@@ -35,35 +35,32 @@ pub enum Topic {
     Notices,
 }
 
-/// The topics in which a transaction made something due.
+/// The topics in which a transaction made something due: one bit for each.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Wakeups([bool; 5]);
+pub(crate) struct Wakeups(u8);
 
 impl Wakeups {
+    const ALL: Self = Self(u8::MAX);
+
     pub(crate) fn add(&mut self, topic: Topic) {
-        self.0[topic as usize] = true;
+        self.add_if(topic, true);
     }
 
     pub(crate) fn add_if(&mut self, topic: Topic, is_due: bool) {
-        self.0[topic as usize] |= is_due;
-    }
-
-    fn all() -> Self {
-        Self([true; 5])
+        self.0 |= u8::from(is_due) << topic as u8;
     }
 
     pub(crate) fn any(self) -> bool {
-        self.0.contains(&true)
+        self.0 != 0
     }
 
-    /// One bit for each topic, as another process is told.
+    /// The bits, as another process is told.
     pub(crate) fn bits(self) -> u8 {
-        let bit = |(place, is_due): (usize, &bool)| u8::from(*is_due) << place;
-        self.0.iter().enumerate().map(bit).sum()
+        self.0
     }
 
     pub(crate) fn from_bits(bits: u8) -> Self {
-        Self(std::array::from_fn(|place| bits & (1 << place) != 0))
+        Self(bits)
     }
 }
 
@@ -90,8 +87,8 @@ impl Changes {
     }
 }
 
-/// Sender side of [`Changes`].
-#[derive(Debug)]
+/// Sender side of [`Changes`]. The default wakes only the workers of this process.
+#[derive(Debug, Default)]
 pub(crate) struct Notifier {
     /// One counter for each topic.
     counters: [watch::Sender<u64>; 5],
@@ -106,17 +103,7 @@ impl Notifier {
     pub(crate) fn beside(database: &Path) -> Self {
         Self {
             socket: Some(database.with_file_name("notify.sock")),
-            ..Self::alone()
-        }
-    }
-
-    /// A notifier that wakes only the workers of this process.
-    pub(crate) fn alone() -> Self {
-        Self {
-            counters: std::array::from_fn(|_| watch::Sender::new(0)),
-            socket: None,
-            listening: AtomicBool::new(false),
-            ringer: OnceLock::new(),
+            ..Self::default()
         }
     }
 
@@ -147,8 +134,8 @@ impl Notifier {
     }
 
     fn wake(&self, wakeups: Wakeups) {
-        for (counter, wakeups) in self.counters.iter().zip(wakeups.0) {
-            if wakeups {
+        for (place, counter) in self.counters.iter().enumerate() {
+            if wakeups.0 & (1 << place) != 0 {
                 counter.send_modify(|count| *count += 1);
             }
         }
@@ -167,17 +154,12 @@ impl Store {
     ///
     /// # Errors
     /// The socket cannot be created.
-    pub fn listen_for_others(
-        &self,
-    ) -> Result<Pin<Box<dyn Future<Output = ()> + Send + 'static>>, StoreError> {
+    pub fn listen_for_others(&self) -> Result<Pin<Box<dyn Future<Output = ()> + Send + 'static>>> {
         let notifier = self.notifier.clone();
         let Some(path) = notifier.socket.clone() else {
             return Ok(Box::pin(listen(self.driver.clone(), notifier)));
         };
-        let failed = |error: io::Error| StoreError::Open {
-            path: path.display().to_string(),
-            cause: error.to_string(),
-        };
+        let failed = |error: io::Error| StoreError::open(path.display(), error);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
@@ -187,9 +169,9 @@ impl Store {
         Ok(Box::pin(async move {
             let mut one = [0; 1];
             // One look finds changes made before the socket existed.
-            notifier.wake(Wakeups::all());
+            notifier.wake(Wakeups::ALL);
             while socket.recv(&mut one).await.is_ok() {
-                notifier.wake(Wakeups::all());
+                notifier.wake(Wakeups::ALL);
             }
         }))
     }
@@ -213,17 +195,17 @@ async fn listen(driver: Arc<dyn Driver>, notifier: Arc<Notifier>) {
                 Ok::<_, StoreError>((Some(listener), wakeups))
             }
             // Commits from before the listener was opened are found by one look.
-            None => Ok((driver.listen()?, Wakeups::all())),
+            None => Ok((driver.listen()?, Wakeups::ALL)),
         });
         let mut is_listening = false;
-        let mut wakeups = Wakeups::all();
+        let mut wakeups = Wakeups::ALL;
         if let Ok(Ok((open, heard))) = heard.await {
             (listener, wakeups) = (open, heard);
             is_listening = listener.is_some();
         }
         // Whatever was not told is found all the same.
         if all_woken.elapsed() > LOOK {
-            wakeups = Wakeups::all();
+            wakeups = Wakeups::ALL;
             all_woken = Instant::now();
         }
         notifier.wake(wakeups);

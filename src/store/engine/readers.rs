@@ -2,20 +2,24 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::store::StoreError;
 use crate::store::engine::driver::{Driver, ReaderSession};
-use crate::store::engine::idle_time::{self, IdleTime};
 use crate::store::sql::Tx;
+use crate::store::{Result, StoreError};
+
+/// Idle time of a session after which it frees memory. Shorter than the interval between two rounds of housekeeping,
+/// longer than a person looks at a page. No timer wakes for it: the next user after an idle period looks, and
+/// housekeeping comes every minute.
+pub(crate) const IDLE: Duration = Duration::from_secs(30);
 
 /// Runs `read` on a thread for blocking work, as soon as a connection is free.
 pub(crate) async fn run<T: Send + 'static>(
     readers: &Arc<Readers>,
-    read: impl FnOnce(&Tx) -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
+    read: impl FnOnce(&Tx) -> Result<T> + Send + 'static,
+) -> Result<T> {
     let permit = readers.permit().await?;
     let readers = readers.clone();
     tokio::task::spawn_blocking(move || {
@@ -24,21 +28,20 @@ pub(crate) async fn run<T: Send + 'static>(
         found
     })
     .await
-    .map_err(|error| StoreError::Other(format!("a fault in vestibule: {error}")))?
+    .map_err(StoreError::fault)?
 }
 
 pub(crate) struct Readers {
     driver: Arc<dyn Driver>,
     idle: Mutex<Vec<Idle>>,
     permits: Arc<Semaphore>,
-    /// Idle time after which a connection is closed.
-    long: Duration,
+    idle_timeout: Duration,
 }
 
 /// An idle connection.
 struct Idle {
     session: Box<dyn ReaderSession>,
-    time: IdleTime,
+    since: Instant,
 }
 
 impl fmt::Debug for Readers {
@@ -48,33 +51,19 @@ impl fmt::Debug for Readers {
 }
 
 impl Readers {
-    pub(crate) fn of(driver: Arc<dyn Driver>) -> Self {
-        let (connections, _) = driver.readers();
-        Self::with_idle_timeout(driver, connections, idle_time::LONG)
-    }
-
-    pub(crate) fn for_long_reads(driver: Arc<dyn Driver>) -> Self {
-        let (_, connections) = driver.readers();
-        Self::with_idle_timeout(driver, connections, idle_time::LONG)
-    }
-
-    /// Readers that close a connection after this idle time.
-    pub(crate) fn with_idle_timeout(
-        driver: Arc<dyn Driver>,
-        connections: usize,
-        long: Duration,
-    ) -> Self {
+    /// A pool of so many connections, each of which is closed after this idle time.
+    pub(crate) fn new(driver: Arc<dyn Driver>, connections: usize, idle_timeout: Duration) -> Self {
         Self {
             driver,
             idle: Mutex::new(Vec::new()),
             permits: Arc::new(Semaphore::new(connections)),
-            long,
+            idle_timeout,
         }
     }
 
     /// Waits for a free connection. The permit belongs to the work and not to the caller: work continues
     /// after its caller is cancelled, and still occupies its connection.
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+    async fn permit(&self) -> Result<OwnedSemaphorePermit> {
         self.permits
             .clone()
             .acquire_owned()
@@ -83,14 +72,11 @@ impl Readers {
     }
 
     /// Runs `read` on one snapshot of the database, whatever is committed meanwhile. Blocks.
-    pub(crate) fn read<T>(
-        &self,
-        read: impl FnOnce(&Tx) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Tx) -> Result<T>) -> Result<T> {
         let idle = self.lock().pop();
         let session = match idle {
             Some(idle) if idle.session.confirm().is_ok() => {
-                if idle.time.is_long() {
+                if self.has_expired(&idle) {
                     idle.session.free_cache();
                 }
                 idle.session
@@ -114,15 +100,17 @@ impl Readers {
     /// Last in, first out, so that unneeded connections become idle and are closed.
     fn put_back(&self, session: Box<dyn ReaderSession>) {
         let mut idle = self.lock();
-        let unneeded: Vec<_> = idle.extract_if(.., |idle| idle.time.is_long()).collect();
+        let unneeded: Vec<_> = idle.extract_if(.., |idle| self.has_expired(idle)).collect();
         if !self.permits.is_closed() {
-            idle.push(Idle {
-                session,
-                time: IdleTime::begin(self.long),
-            });
+            let since = Instant::now();
+            idle.push(Idle { session, since });
         }
         drop(idle);
         drop(unneeded);
+    }
+
+    fn has_expired(&self, idle: &Idle) -> bool {
+        idle.since.elapsed() >= self.idle_timeout
     }
 
     #[cfg(test)]
@@ -157,7 +145,7 @@ mod tests {
         let driver = SqliteDriver::of(&path);
         driver.create().expect("a file");
         driver.migrate().expect("a schema");
-        let readers = Arc::new(Readers::of(Arc::new(driver)));
+        let readers = Arc::new(Readers::new(Arc::new(driver), 4, IDLE));
         let mut ends = Vec::new();
         for _ in 0..4 {
             let (began, begins) = mpsc::channel();
@@ -193,7 +181,7 @@ mod tests {
         let driver = SqliteDriver::of(&path);
         driver.create().expect("a file");
         driver.migrate().expect("a schema");
-        let readers = Arc::new(Readers::of(Arc::new(driver)));
+        let readers = Arc::new(Readers::new(Arc::new(driver), 4, IDLE));
         run(&readers, |_| Ok(())).await.expect("a connection");
         readers.close();
         let read = run(&readers, |_| Ok(())).await;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::access::{AccessSettings, Effective};
 use crate::domain::{PortalName, Timestamp};
-use crate::store::StoreError;
-use crate::store::sql::sql_types::{JsonColumn, Millis};
-use crate::store::sql::{Row, Tx};
+use crate::store::Result;
+use crate::store::sql::Tx;
+use crate::store::sql::sql_types::from_row;
 
 /// A revision of the access settings.
 #[derive(Debug, Clone, Serialize)]
@@ -34,24 +34,12 @@ impl Revision {
             settings: Arc::default(),
         }
     }
-
-    pub(in crate::store) fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            number: row.get("number")?,
-            at: row.get::<_, Millis>("at")?.timestamp(),
-            by: row.get("by")?,
-            origin: row.get("origin")?,
-            settings: Arc::new(row.get::<_, JsonColumn<_>>("settings")?.0),
-        })
-    }
 }
+from_row!(Revision, row: number, at, by, origin, settings);
 
-pub(crate) fn newest(tx: &Tx) -> Result<Revision, StoreError> {
-    let found = tx.maybe_with(
-        "SELECT * FROM access_revision ORDER BY number DESC LIMIT 1",
-        &[],
-        Revision::from_row,
-    )?;
+pub(crate) fn newest(tx: &Tx) -> Result<Revision> {
+    let sql = "SELECT * FROM access_revision ORDER BY number DESC LIMIT 1";
+    let found: Option<Revision> = tx.maybe(sql, &[])?;
     Ok(found.unwrap_or_else(Revision::defaults))
 }
 
@@ -90,7 +78,7 @@ impl SettingsCache {
         &mut self,
         tx: &Tx,
         portal: Option<&PortalName>,
-    ) -> Result<(u64, Arc<Effective>), StoreError> {
+    ) -> Result<(u64, Arc<Effective>)> {
         if !self.certain {
             let number: Option<u64> = tx.one(NEWEST, &[])?;
             if self.newest.as_ref().map(|revision| revision.number) != Some(number.unwrap_or(0)) {

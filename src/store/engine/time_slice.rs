@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::store::StoreError;
+use crate::store::Result;
 
 /// Duration of a step without its commit. At least one row is processed.
 const LONGEST: Duration = Duration::from_millis(8);
@@ -56,8 +56,8 @@ impl TimeSlice {
     pub(crate) fn each<T>(
         &mut self,
         rows: Vec<T>,
-        mut one: impl FnMut(T) -> Result<(), StoreError>,
-    ) -> Result<bool, StoreError> {
+        mut one: impl FnMut(T) -> Result<()>,
+    ) -> Result<bool> {
         let full = rows.len() >= self.limit;
         for row in rows {
             if !self.goes_on() {

@@ -2,7 +2,7 @@
 
 use crate::store::engine::time_slice::{TimeSlice, WorkStep};
 use crate::store::sql::{Maintenance, Tx};
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 /// Free pages that are kept, because the next messages need them at once.
 const SPARE_PAGES: i64 = 10_000;
@@ -15,7 +15,7 @@ const PAGES: i64 = 4;
 /// Returns free pages in one step, until only `spare` are left. The step reports no more work once that is reached,
 /// or if it freed nothing: a file that another program wrote has no incremental vacuum, and keeps its free pages
 /// until it is compacted.
-pub(crate) fn shorten(tx: &Tx, spare: i64) -> Result<Shortened, StoreError> {
+pub(crate) fn shorten(tx: &Tx, spare: i64) -> Result<Shortened> {
     let before = tx.free_pages()?;
     let mut left = before;
     let mut slice = TimeSlice::of(LOOKS);
@@ -40,7 +40,7 @@ pub(crate) struct Shortened {
 
 impl Store {
     /// Returns some free pages to the file system, if there are many.
-    pub async fn give_pages_back(&self) -> Result<WorkStep<usize>, StoreError> {
+    pub async fn give_pages_back(&self) -> Result<WorkStep<usize>> {
         if self.read(Maintenance::free_pages).await? <= SPARE_PAGES {
             return Ok(WorkStep::default());
         }

@@ -14,13 +14,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::failpoint;
 use crate::store::engine::driver::{Driver, WriterSession};
 use crate::store::engine::health::Health;
-use crate::store::engine::idle_time::{self, IdleTime};
 use crate::store::engine::job::{Closure, Job, Operation, Work, job};
 use crate::store::engine::lookahead::Lookahead;
 use crate::store::engine::notify::{Notifier, Wakeups};
+use crate::store::engine::readers::IDLE;
 use crate::store::engine::settings_cache::SettingsCache;
 use crate::store::sql::Tx;
-use crate::store::{StoreError, Topic};
+use crate::store::{Result, StoreError, Topic};
 
 /// Maximum number of queued operations; further callers wait for room.
 const QUEUE: usize = 1024;
@@ -51,16 +51,10 @@ enum Message {
 pub(crate) type OwesCalls = fn(&Tx, &mut i64) -> bool;
 
 /// Handle of the writer thread, which ends when the last handle is dropped.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Writer {
     queue: mpsc::Sender<Message>,
     health: Arc<Health>,
-}
-
-impl std::fmt::Debug for Writer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Writer")
-    }
 }
 
 impl Writer {
@@ -70,7 +64,7 @@ impl Writer {
         notifier: Arc<Notifier>,
         health: Arc<Health>,
         owes_calls: OwesCalls,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self> {
         let session = driver.open_writer(false)?;
         let (queue, messages) = mpsc::channel(QUEUE);
         let thread = Thread {
@@ -104,8 +98,8 @@ impl Writer {
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         weight: usize,
-        run: impl FnMut(&mut Work) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
+        run: impl FnMut(&mut Work) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         self.run_operation(weight, Closure(run)).await
     }
 
@@ -114,7 +108,7 @@ impl Writer {
         &self,
         weight: usize,
         operation: impl Operation<T> + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T> {
         let (job, answer) = job(weight, operation);
         let message = Message::Run(job);
         self.queue
@@ -187,11 +181,11 @@ impl Thread {
         let mut batch = Vec::with_capacity(MOST_OPERATIONS);
         let mut closing = Vec::new();
         loop {
-            let idle = IdleTime::begin(idle_time::LONG);
+            let idle_since = Instant::now();
             let Some(first) = messages.blocking_recv() else {
                 break;
             };
-            if idle.is_long() {
+            if idle_since.elapsed() >= IDLE {
                 self.forget_what_a_burst_left();
             }
             let mut octets = 0;
@@ -332,7 +326,7 @@ impl Thread {
     }
 
     /// Opens another session after a failure.
-    fn open_again(&mut self) -> Result<Box<dyn WriterSession>, StoreError> {
+    fn open_again(&mut self) -> Result<Box<dyn WriterSession>> {
         let session = self.driver.open_writer(self.in_doubt)?;
         self.in_doubt = false;
         Ok(session)
@@ -356,10 +350,8 @@ fn fill(
         }
         if mode == Mode::Together {
             let look = AssertUnwindSafe(|| lookahead.look(session, work, batch, done));
-            let looked = catch_unwind(look).unwrap_or_else(|panic| {
-                let cause = format!("a fault in vestibule: {}", text_of(&*panic));
-                Err(StoreError::Other(cause))
-            });
+            let looked =
+                catch_unwind(look).unwrap_or_else(|panic| Err(StoreError::fault(text_of(&*panic))));
             looked.map_err(of_late)?;
         }
         let job = &mut batch[done];
@@ -369,7 +361,7 @@ fn fill(
         }
         let before = session.changes();
         let run = catch_unwind(AssertUnwindSafe(|| job.run(work))).unwrap_or_else(|panic| {
-            let error = StoreError::Other(format!("a fault in vestibule: {}", text_of(&*panic)));
+            let error = StoreError::fault(text_of(&*panic));
             job.fail(error.clone());
             Err(error)
         });
@@ -417,7 +409,7 @@ fn of_late(error: StoreError) -> Failure {
     }
 }
 
-fn commit(session: &dyn WriterSession, wakeups: Wakeups) -> Result<(), StoreError> {
+fn commit(session: &dyn WriterSession, wakeups: Wakeups) -> Result<()> {
     failpoint::pass("filled");
     session.commit(wakeups)?;
     failpoint::pass("committed");
@@ -454,7 +446,7 @@ mod tests {
         tx.all(sql, &[]).expect("names")
     }
 
-    fn pause(work: &Work, name: &str) -> Result<(), StoreError> {
+    fn pause(work: &Work, name: &str) -> Result<()> {
         let sql = "INSERT INTO paused_destination (destination, at, by) VALUES (?, 0, 'test')";
         work.tx.run(sql, &[&name]).map(drop)
     }

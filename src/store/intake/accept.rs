@@ -29,7 +29,7 @@ use crate::store::verification::bounces::note_report;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::notices::{self, NotTaken};
 use crate::store::verification::verification_mail::{Occasion, owe};
-use crate::store::{MailCause, MailKind, Proved, Store, StoreError, Topic};
+use crate::store::{MailCause, MailKind, Proved, Result, Store, Topic};
 
 /// A complete message to be stored.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl Store {
     ///
     /// # Errors
     /// Nothing was recorded, and the MTA must keep the message.
-    pub async fn accept(&self, arrival: Arrival) -> Result<Vec<ArrivalOutcome>, StoreError> {
+    pub async fn accept(&self, arrival: Arrival) -> Result<Vec<ArrivalOutcome>> {
         let message = Message::prepare(arrival)?;
         let weight = message.arrival.raw.len();
         self.writer.run_operation(weight, message).await
@@ -125,7 +125,7 @@ struct Known {
 }
 
 impl Operation<Vec<ArrivalOutcome>> for Message {
-    fn run(&mut self, work: &mut Work) -> Result<Vec<ArrivalOutcome>, StoreError> {
+    fn run(&mut self, work: &mut Work) -> Result<Vec<ArrivalOutcome>> {
         self.record(work)
     }
 
@@ -140,7 +140,7 @@ impl Operation<Vec<ArrivalOutcome>> for Message {
 }
 
 impl Message {
-    fn prepare(arrival: Arrival) -> Result<Self, StoreError> {
+    fn prepare(arrival: Arrival) -> Result<Self> {
         let facts = &arrival.facts;
         let parts = arrival
             .parts
@@ -157,7 +157,7 @@ impl Message {
         })
     }
 
-    fn record(&self, work: &mut Work) -> Result<Vec<ArrivalOutcome>, StoreError> {
+    fn record(&self, work: &mut Work) -> Result<Vec<ArrivalOutcome>> {
         let mut entries = Vec::with_capacity(self.parts.len());
         // Entry under which the content is stored, once for all entries.
         let mut carrier = None;
@@ -185,7 +185,7 @@ impl Message {
         part: &ArrivalPart,
         prepared: &Prepared,
         carrier: &mut Option<i64>,
-    ) -> Result<ArrivalOutcome, StoreError> {
+    ) -> Result<ArrivalOutcome> {
         let keys = self.id_key.map(|key| (key, prepared.copy_key));
         if keys.is_some_and(|keys| work.entered.contains(&keys)) {
             // A message of the same batch may be the one that this one repeats.
@@ -229,7 +229,7 @@ impl Message {
     }
 
     /// Reads what the decision depends on.
-    fn look_up(&self, tx: &Tx, prepared: &Prepared) -> Result<Known, StoreError> {
+    fn look_up(&self, tx: &Tx, prepared: &Prepared) -> Result<Known> {
         let account = match &prepared.sender_key {
             Some(key) => find_sender_at(tx, key, prepared.portal.as_ref())?,
             None => None,
@@ -258,7 +258,7 @@ impl Message {
         known: &Known,
         decided: &Decided,
         carrier: &mut Option<i64>,
-    ) -> Result<i64, StoreError> {
+    ) -> Result<i64> {
         let (decision, original) = (&decided.decision, known.original);
         // A message to our own addresses may contain a token, in its fields or in a returned verification
         // mail.
@@ -277,7 +277,7 @@ impl Message {
                 recipient: prepared.recipient,
                 verdict: decision.verdict,
                 rule: decision.reason,
-                revision: i64::try_from(decided.revision).unwrap_or(i64::MAX),
+                revision: decided.revision,
                 sender: prepared.sender_key,
                 domain: prepared.sender.as_ref().map(|s| s.domain().as_str()),
                 original: original.map(|earlier| earlier.n),
@@ -313,7 +313,7 @@ impl Message {
         known: Known,
         decided: &Decided,
         mut outcome: ArrivalOutcome,
-    ) -> Result<ArrivalOutcome, StoreError> {
+    ) -> Result<ArrivalOutcome> {
         let facts = &self.arrival.facts;
         if let (Reason::HoldQuota, Some(account)) = (decided.decision.reason, &known.account) {
             let dropped = QuotaDropped {
@@ -357,7 +357,7 @@ impl Message {
         prepared: &Prepared,
         n: i64,
         entry: &mut ArrivalOutcome,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let Some(portal) = &prepared.portal else {
             return Ok(());
         };
@@ -393,12 +393,7 @@ impl Message {
         }
         Ok(())
     }
-    fn decide(
-        &self,
-        work: &mut Work,
-        part: &ArrivalPart,
-        standing: &Standing,
-    ) -> Result<Decided, StoreError> {
+    fn decide(&self, work: &mut Work, part: &ArrivalPart, standing: &Standing) -> Result<Decided> {
         let facts = &self.arrival.facts;
         let portal = match part {
             ArrivalPart::Portal { circumstances, .. } => Some(&circumstances.portal),
@@ -428,7 +423,7 @@ impl Message {
     }
 
     /// Finds the entry for the same portal that this message repeats.
-    fn original(&self, tx: &Tx, prepared: &Prepared) -> Result<Option<Earlier>, StoreError> {
+    fn original(&self, tx: &Tx, prepared: &Prepared) -> Result<Option<Earlier>> {
         let like = Likeness {
             message_key: self.id_key,
             copy_key: prepared.copy_key,
@@ -447,7 +442,7 @@ impl Message {
         decided: &Decided,
         prepared: &Prepared,
         n: i64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let reason = decided.decision.reason;
         let is_refused = matches!(
             reason,
@@ -478,12 +473,7 @@ impl Message {
     }
 
     /// Ends the quiet time of a sender when an authenticated message from them arrives.
-    fn end_quiet(
-        &self,
-        tx: &Tx,
-        prepared: &Prepared,
-        account: &mut AccountRow,
-    ) -> Result<(), StoreError> {
+    fn end_quiet(&self, tx: &Tx, prepared: &Prepared, account: &mut AccountRow) -> Result<()> {
         let facts = &self.arrival.facts;
         // Authentication of a mailing list says nothing about the author.
         if facts.authentication.passes_dmarc() && prepared.sender.as_ref() == facts.sender.address()
@@ -500,7 +490,7 @@ impl Message {
         earlier: &Earlier,
         (carrier, prepared): (i64, &Prepared),
         account: Option<SenderAccount>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let facts = &self.arrival.facts;
         upgrade(work.tx, earlier.n, carrier, facts, self.at)?;
         let (Some(mut account), Some(sender)) = (account, &prepared.sender) else {

@@ -17,7 +17,7 @@ use crate::store::sql::{InsertQueue, LateInsert, LateTable, Tx};
 use crate::store::verification::languages;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::verification_mail::{Occasion, owe};
-use crate::store::{MailCause, MailKind, StoreError, Topic};
+use crate::store::{MailCause, MailKind, Result, StoreError, Topic};
 
 /// The applied consequences.
 pub(crate) struct Applied {
@@ -32,7 +32,7 @@ pub(crate) fn standing(
     account: &SenderAccount,
     size: u64,
     quota: Quota,
-) -> Result<AccountStanding, StoreError> {
+) -> Result<AccountStanding> {
     let unverified = account.is_unverified();
     let account = &account.row;
     let room = if account.status == Status::Pending || unverified {
@@ -70,7 +70,7 @@ impl Work<'_> {
         decision: &Decision,
         settings: &Effective,
         account: Option<SenderAccount>,
-    ) -> Result<Option<Applied>, StoreError> {
+    ) -> Result<Option<Applied>> {
         let (new, held) = match decision.consequence {
             Consequence::Nothing => return Ok(None),
             Consequence::Hold(new) => (new, true),
@@ -120,12 +120,7 @@ impl Work<'_> {
         }))
     }
 
-    fn request_of(
-        &self,
-        case: &DecidedMessage,
-        account: &AccountRow,
-        held: bool,
-    ) -> Result<(), StoreError> {
+    fn request_of(&self, case: &DecidedMessage, account: &AccountRow, held: bool) -> Result<()> {
         let (state, due, released) = if held {
             ("held", case.now.plus(case.hold_for), None)
         } else {

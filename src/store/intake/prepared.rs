@@ -3,7 +3,7 @@
 use crate::access::sender_for;
 use crate::domain::{EmailAddress, MailId, PortalName};
 use crate::mail::Facts;
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::intake::accept::ArrivalPart;
 use crate::store::rows::keys::copy_key;
 use crate::store::sql::sql_types::json;
@@ -23,7 +23,7 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    pub(crate) fn of(part: &ArrivalPart, facts: &Facts) -> Result<Self, StoreError> {
+    pub(crate) fn of(part: &ArrivalPart, facts: &Facts) -> Result<Self> {
         let (recipient, circumstances) = match part {
             ArrivalPart::Portal {
                 recipient,
@@ -41,10 +41,7 @@ impl Prepared {
             sender_key: sender.as_ref().map(EmailAddress::key),
             sender,
             copy_key: copy_key(portal.as_ref(), facts),
-            circumstances: match circumstances {
-                Some(known) => Some(json(known)?),
-                None => None,
-            },
+            circumstances: circumstances.map(json).transpose()?,
             verification_mail: facts
                 .report
                 .as_ref()

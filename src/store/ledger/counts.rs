@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use crate::domain::{PortalName, Reason, RequestState, Timestamp, Verdict};
 use crate::store::rows::reason_codes::with_codes;
 use crate::store::sql::Tx;
-use crate::store::sql::sql_types::Millis;
-use crate::store::{Store, StoreError};
+use crate::store::sql::sql_types::{Millis, from_row};
+use crate::store::{Result, Store};
 
 /// Number of ledger entries with the same portal, verdict and reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -19,6 +19,7 @@ pub struct EntryCount {
     pub reason: Reason,
     pub messages: u64,
 }
+from_row!(EntryCount, row: portal, verdict, reason, messages);
 
 /// Number of requests for one portal in one state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -27,6 +28,7 @@ pub struct RequestCount {
     pub state: RequestState,
     pub requests: u64,
 }
+from_row!(RequestCount, row: portal, state, requests);
 
 /// A domain with held mail. Many senders of one domain at once are rarely real people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -35,6 +37,7 @@ pub struct HeldDomain {
     pub messages: u64,
     pub people: u64,
 }
+from_row!(HeldDomain, row: domain, messages, people);
 
 /// All counts, in the order of portals, then of the documentation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
@@ -67,6 +70,7 @@ pub struct DayCount {
     pub reason: Reason,
     pub messages: u64,
 }
+from_row!(DayCount, row: day, verdict, reason, messages);
 
 /// A count that stops at a bound.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -74,6 +78,19 @@ pub struct Bounded {
     pub number: u64,
     /// True if there are more.
     pub more: bool,
+}
+
+impl Bounded {
+    /// Bound of each count.
+    pub(in crate::store) const MOST: u64 = 10_000;
+
+    /// A count of rows, of which one more than the bound were selected.
+    pub(in crate::store) fn of(found: u64) -> Self {
+        Self {
+            number: found.min(Self::MOST),
+            more: found > Self::MOST,
+        }
+    }
 }
 
 impl std::fmt::Display for Bounded {
@@ -91,17 +108,14 @@ pub struct Backlog {
     pub by_portal: Vec<(PortalName, u64)>,
 }
 
-/// Bound of each count.
-const MOST_COUNTED: u64 = 10_000;
-
 impl Store {
     /// Messages since the day of `since`, by day. Read from counters that every entry updates.
-    pub async fn by_day(&self, since: Timestamp) -> Result<Vec<DayCount>, StoreError> {
+    pub async fn by_day(&self, since: Timestamp) -> Result<Vec<DayCount>> {
         self.read(move |tx| by_day(tx, since.into())).await
     }
 
     /// Held, released and failed requests. The time it takes does not grow with the backlog.
-    pub async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
+    pub async fn backlog(&self) -> Result<Vec<Backlog>> {
         self.read(|tx| {
             [
                 RequestState::Held,
@@ -117,13 +131,13 @@ impl Store {
 
     /// Times from the creation of an account to its verification by the person, for verifications since then;
     /// without those by an operator. Only the newest, up to a bound.
-    pub async fn proof_times(&self, since: Timestamp) -> Result<Vec<Duration>, StoreError> {
+    pub async fn proof_times(&self, since: Timestamp) -> Result<Vec<Duration>> {
         self.read_long(move |tx| proof_times(tx, since.into()))
             .await
     }
 
     /// Current queue lengths. Cheap enough to poll: it reads nothing that is settled.
-    pub async fn depths(&self) -> Result<Depths, StoreError> {
+    pub async fn depths(&self) -> Result<Depths> {
         self.read(|tx| {
             Ok(Depths {
                 requests: waiting(tx)?,
@@ -136,12 +150,12 @@ impl Store {
     }
 
     /// Requests by portal and state. Reads what waits, and counters of what is settled.
-    pub async fn request_counts(&self) -> Result<Vec<RequestCount>, StoreError> {
+    pub async fn request_counts(&self) -> Result<Vec<RequestCount>> {
         self.read(requests).await
     }
 
     /// Counts messages since then and everything current.
-    pub async fn counts(&self, since: Timestamp) -> Result<Counts, StoreError> {
+    pub async fn counts(&self, since: Timestamp) -> Result<Counts> {
         self.read_long(move |tx| {
             Ok(Counts {
                 entries: entries(tx, since)?,
@@ -160,11 +174,11 @@ impl Store {
 
 /// Domains of messages that were held or dropped by the hold quota, without duplicates. Of the newest
 /// entries, up to a bound.
-fn held_domains(tx: &Tx, since: Timestamp) -> Result<Vec<HeldDomain>, StoreError> {
+fn held_domains(tx: &Tx, since: Timestamp) -> Result<Vec<HeldDomain>> {
     const FIRST: u32 = 5;
-    tx.all_with(
+    tx.all(
         &with_codes(
-            "SELECT domain, count(*) AS messages, count(DISTINCT sender) FROM (
+            "SELECT domain, count(*) AS messages, count(DISTINCT sender) AS people FROM (
              SELECT domain, sender FROM ledger
              WHERE received_at >= ?1 AND (verdict = 'held' OR rule = {hold_quota})
                  AND rule <> {duplicate} AND domain IS NOT NULL
@@ -172,23 +186,16 @@ fn held_domains(tx: &Tx, since: Timestamp) -> Result<Vec<HeldDomain>, StoreError
          ) AS newest
          GROUP BY domain ORDER BY messages DESC, domain LIMIT ?3",
         ),
-        &[&Millis::from(since), &MOST_COUNTED, &FIRST],
-        |row| {
-            Ok(HeldDomain {
-                domain: row.get(0)?,
-                messages: row.get(1)?,
-                people: row.get(2)?,
-            })
-        },
+        &[&Millis::from(since), &Bounded::MOST, &FIRST],
     )
 }
 
 /// Counts whole days by the counters, and the part of the first day by the index on time.
-pub(crate) fn entries(tx: &Tx, since: Timestamp) -> Result<Vec<EntryCount>, StoreError> {
+pub(crate) fn entries(tx: &Tx, since: Timestamp) -> Result<Vec<EntryCount>> {
     let since = Millis::from(since);
     let midnight = Millis((since.0 + Millis::DAY - 1).div_euclid(Millis::DAY) * Millis::DAY);
-    tx.all_with(
-        "SELECT portal, verdict, rule, CAST(sum(messages) AS bigint) FROM (
+    tx.all(
+        "SELECT portal, verdict, rule AS reason, CAST(sum(messages) AS bigint) AS messages FROM (
              SELECT portal, verdict, rule, count(*) AS messages FROM ledger
              WHERE received_at >= ?1 AND received_at < ?2 GROUP BY portal, verdict, rule
              UNION ALL
@@ -196,56 +203,40 @@ pub(crate) fn entries(tx: &Tx, since: Timestamp) -> Result<Vec<EntryCount>, Stor
          ) AS counted
          GROUP BY portal, verdict, rule",
         &[&since, &midnight],
-        |row| {
-            Ok(EntryCount {
-                portal: row.get(0)?,
-                verdict: row.get(1)?,
-                reason: row.get(2)?,
-                messages: row.get(3)?,
-            })
-        },
     )
 }
 
 /// Waiting requests by the indexes that hold them and no others, settled ones by what was counted.
-pub(crate) fn requests(tx: &Tx) -> Result<Vec<RequestCount>, StoreError> {
-    let mut counts = count(
-        tx,
-        "SELECT portal, 'held', count(*) FROM request INDEXED BY request_open
+pub(crate) fn requests(tx: &Tx) -> Result<Vec<RequestCount>> {
+    let mut counts: Vec<RequestCount> = tx.all(
+        "SELECT portal, 'held' AS state, count(*) AS requests FROM request INDEXED BY request_open
          WHERE state = 'held' GROUP BY portal
          UNION ALL
          SELECT portal, 'released', count(*) FROM request INDEXED BY request_due
          WHERE state = 'released' AND portal > '' GROUP BY portal
          UNION ALL
          SELECT portal, state, requests FROM request_count",
+        &[],
     )?;
     counts.sort_by(|a, b| (&a.portal, a.state.as_str()).cmp(&(&b.portal, b.state.as_str())));
     Ok(counts)
 }
 
-pub(crate) fn by_day(tx: &Tx, since: Millis) -> Result<Vec<DayCount>, StoreError> {
+pub(crate) fn by_day(tx: &Tx, since: Millis) -> Result<Vec<DayCount>> {
     let midnight = Millis(since.0.div_euclid(Millis::DAY) * Millis::DAY);
-    tx.all_with(
-        "SELECT day, verdict, rule, CAST(sum(messages) AS bigint) FROM day_count
+    tx.all(
+        "SELECT day, verdict, rule AS reason, CAST(sum(messages) AS bigint) AS messages FROM day_count
          WHERE day >= ?1 GROUP BY day, verdict, rule",
         &[&midnight],
-        |row| {
-            Ok(DayCount {
-                day: row.get::<_, Millis>(0)?.timestamp(),
-                verdict: row.get(1)?,
-                reason: row.get(2)?,
-                messages: row.get(3)?,
-            })
-        },
     )
 }
 
-pub(crate) fn proof_times(tx: &Tx, since: Millis) -> Result<Vec<Duration>, StoreError> {
+pub(crate) fn proof_times(tx: &Tx, since: Millis) -> Result<Vec<Duration>> {
     tx.all_with(
         "SELECT verified_at - created_at FROM account INDEXED BY account_verified
          WHERE verified_at >= ?1 AND substr(verified_by, 1, 9) <> 'operator:'
          ORDER BY verified_at DESC LIMIT ?2",
-        &[&since, &MOST_COUNTED],
+        &[&since, &Bounded::MOST],
         |row| {
             let millis: i64 = row.get(0)?;
             Ok(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
@@ -253,7 +244,7 @@ pub(crate) fn proof_times(tx: &Tx, since: Millis) -> Result<Vec<Duration>, Store
     )
 }
 
-pub(crate) fn backlog(tx: &Tx, state: RequestState) -> Result<Backlog, StoreError> {
+pub(crate) fn backlog(tx: &Tx, state: RequestState) -> Result<Backlog> {
     let rows = match state {
         RequestState::Released => {
             "request INDEXED BY request_due WHERE state = 'released' AND portal > ''"
@@ -267,38 +258,26 @@ pub(crate) fn backlog(tx: &Tx, state: RequestState) -> Result<Backlog, StoreErro
         &format!(
             "SELECT portal, count(*) FROM (SELECT portal FROM {rows} LIMIT ?) AS counted GROUP BY portal",
         ),
-        &[&(MOST_COUNTED + 1)],
+        &[&(Bounded::MOST + 1)],
     )?;
     let found: u64 = by_portal.iter().map(|(_, requests)| requests).sum();
     Ok(Backlog {
         state,
-        requests: Bounded {
-            number: found.min(MOST_COUNTED),
-            more: found > MOST_COUNTED,
-        },
+        requests: Bounded::of(found),
         by_portal,
     })
 }
 
 /// Counts each state with its own partial index.
-fn waiting(tx: &Tx) -> Result<Vec<RequestCount>, StoreError> {
-    count(
-        tx,
-        "SELECT portal, 'held', count(*) FROM request WHERE state = 'held' GROUP BY portal
+fn waiting(tx: &Tx) -> Result<Vec<RequestCount>> {
+    tx.all(
+        "SELECT portal, 'held' AS state, count(*) AS requests
+         FROM request WHERE state = 'held' GROUP BY portal
          UNION ALL
          SELECT portal, 'released', count(*) FROM request WHERE state = 'released' GROUP BY portal
          UNION ALL
          SELECT portal, 'failed', count(*) FROM request
          WHERE state = 'failed' AND settled_at IS NOT NULL AND kept = 1 GROUP BY portal",
+        &[],
     )
-}
-
-fn count(tx: &Tx, sql: &str) -> Result<Vec<RequestCount>, StoreError> {
-    tx.all_with(sql, &[], |row| {
-        Ok(RequestCount {
-            portal: row.get(0)?,
-            state: row.get(1)?,
-            requests: row.get(2)?,
-        })
-    })
 }

@@ -11,7 +11,7 @@ use crate::domain::{
     Verdict,
 };
 use crate::mail::{Evidence, Facts};
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::{NewEvent, record_of_account};
 use crate::store::engine::job::Work;
 use crate::store::engine::settings_cache;
 use crate::store::intake::decision_effects::standing;
@@ -21,11 +21,10 @@ use crate::store::rows::account_rows::find_sender_at;
 use crate::store::rows::copies::{Likeness, find_original};
 use crate::store::rows::dropped_content::uncount;
 use crate::store::rows::entry_ids::n_of;
-use crate::store::rows::keys::{copy_key, repeat_key};
 use crate::store::rows::reason_codes::with_codes;
-use crate::store::sql::sql_types::{JsonColumn, Millis, json};
+use crate::store::sql::sql_types::{Millis, from_row, json};
 use crate::store::sql::{Conditions, Tx};
-use crate::store::{Listed, Page, Store, StoreError, Topic};
+use crate::store::{Listed, Page, Result, Store, StoreError, Topic};
 
 /// A domain whose mail the access settings dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -77,7 +76,7 @@ impl Store {
         &self,
         since: Timestamp,
         limit: usize,
-    ) -> Result<Vec<DroppedDomain>, StoreError> {
+    ) -> Result<Vec<DroppedDomain>> {
         self.read_long(move |tx| domains(tx, since.into(), limit))
             .await
     }
@@ -88,7 +87,7 @@ impl Store {
         &self,
         pattern: Option<DomainPattern>,
         page: Page,
-    ) -> Result<Listed<LedgerId>, StoreError> {
+    ) -> Result<Listed<LedgerId>> {
         self.read_long(move |tx| recoverable(tx, pattern.as_ref(), &page))
             .await
     }
@@ -104,7 +103,7 @@ impl Store {
         terms: Terms,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Recovered, StoreError> {
+    ) -> Result<Recovered> {
         self.write(move |work| work.recover(ledger, &terms, &by, now.into()))
             .await
     }
@@ -118,11 +117,7 @@ fn midnight_before(at: Millis) -> Millis {
 }
 
 /// Domains with the messages that the daily counters have since a midnight, the most first.
-fn counted_domains(
-    tx: &Tx,
-    midnight: Millis,
-    limit: usize,
-) -> Result<Vec<(String, u64)>, StoreError> {
+fn counted_domains(tx: &Tx, midnight: Millis, limit: usize) -> Result<Vec<(String, u64)>> {
     tx.all(
         "SELECT domain, CAST(sum(messages) AS bigint) AS total FROM shut_out WHERE day >= ?1
          GROUP BY domain ORDER BY total DESC, domain LIMIT ?2",
@@ -132,11 +127,7 @@ fn counted_domains(
 
 /// Messages are counted by the daily counters. Different senders are counted by an index, for the listed
 /// domains only.
-pub(crate) fn domains(
-    tx: &Tx,
-    since: Millis,
-    limit: usize,
-) -> Result<Vec<DroppedDomain>, StoreError> {
+pub(crate) fn domains(tx: &Tx, since: Millis, limit: usize) -> Result<Vec<DroppedDomain>> {
     let settings = settings_cache::newest(tx)?.settings;
     let midnight = midnight_before(since);
     let domains = counted_domains(tx, midnight, limit)?;
@@ -171,7 +162,7 @@ pub(crate) fn domains_between(
     since: Millis,
     until: Millis,
     limit: usize,
-) -> Result<Vec<DroppedDomain>, StoreError> {
+) -> Result<Vec<DroppedDomain>> {
     let settings = settings_cache::newest(tx)?.settings;
     let candidates = counted_domains(tx, midnight_before(since), MOST_CANDIDATES)?;
     let counted = with_codes(
@@ -204,13 +195,7 @@ pub(crate) fn domains_between(
     Ok(domains)
 }
 
-fn recoverable(
-    tx: &Tx,
-    pattern: Option<&DomainPattern>,
-    page: &Page,
-) -> Result<Listed<LedgerId>, StoreError> {
-    let limit = page.rows();
-    let rows_wanted = limit + 1;
+fn recoverable(tx: &Tx, pattern: Option<&DomainPattern>, page: &Page) -> Result<Listed<LedgerId>> {
     let after = match &page.after {
         Some(cursor) => n_of(tx, cursor)?,
         None => 0,
@@ -225,27 +210,24 @@ fn recoverable(
             Some(address.key()),
         ),
     };
-    let mut wanted = Conditions::new();
-    wanted.ask("l.n > :after", ":after", Some(&after));
-    wanted.ask("l.domain = :domain", ":domain", exactly.as_ref());
-    wanted.ask("l.sender = :sender", ":sender", sender.as_ref());
+    let mut wanted = Conditions::default();
+    wanted.ask("l.n > ?", Some(&after));
+    wanted.ask("l.domain = ?", exactly.as_ref());
+    wanted.ask("l.sender = ?", sender.as_ref());
     wanted.ask(
-        "substr(l.domain, length(l.domain) - length(:below) + 1) = :below",
-        ":below",
+        "substr(l.domain, length(l.domain) - length(?) + 1) = ?",
         below.as_ref(),
     );
-    wanted.bind(":limit", &rows_wanted);
     let sql = format!(
         "SELECT l.id FROM ledger AS l
          WHERE l.verdict = 'dropped' AND l.forget_at IS NOT NULL AND l.portal IS NOT NULL AND {}
-         ORDER BY l.n LIMIT :limit",
+         ORDER BY l.n",
         wanted.sql()
     );
-    let rows = wanted.all_with(tx, &sql, |row| {
+    wanted.page(tx, &sql, page, |row| {
         let ledger: LedgerId = row.get(0)?;
         Ok((ledger, ledger.to_string()))
-    })?;
-    Ok(Listed::cut(rows, limit))
+    })
 }
 
 /// A dropped entry with the inputs of its decision.
@@ -262,13 +244,17 @@ pub(crate) struct DroppedEntry {
     original: Option<LedgerId>,
     request: Option<RequestState>,
 }
+from_row!(
+    DroppedEntry, row: n, received_at, reason, revision, facts, circumstances, kept, dropped, original,
+    request,
+);
 
 impl DroppedEntry {
     /// Circumstances of an entry that can become a request.
     ///
     /// # Errors
     /// `NotAllowed` with the reason why it cannot.
-    pub(crate) fn recoverable(&self, ledger: LedgerId) -> Result<&Circumstances, StoreError> {
+    pub(crate) fn recoverable(&self, ledger: LedgerId) -> Result<&Circumstances> {
         let refused = |why: String| Err(StoreError::NotAllowed(format!("{ledger} {why}")));
         match (self.dropped, self.request) {
             (true, Some(state)) => {
@@ -306,33 +292,19 @@ impl DroppedEntry {
     }
 }
 
-pub(crate) fn find(tx: &Tx, ledger: LedgerId) -> Result<DroppedEntry, StoreError> {
-    tx.maybe_with(
-        "SELECT l.n, l.received_at, l.rule, l.revision, l.facts, l.circumstances,
-                 EXISTS (SELECT 1 FROM content AS c WHERE c.ledger = coalesce(l.message, l.n)),
-                 l.verdict = 'dropped', (SELECT id FROM ledger WHERE n = l.original),
-                 (SELECT state FROM request WHERE ledger = l.n)
+pub(crate) fn find(tx: &Tx, ledger: LedgerId) -> Result<DroppedEntry> {
+    tx.maybe(
+        "SELECT l.n, l.received_at, l.rule AS reason, l.revision, l.facts, l.circumstances,
+                 EXISTS (
+                     SELECT 1 FROM content AS c WHERE c.ledger = coalesce(l.message, l.n)
+                 ) AS kept,
+                 l.verdict = 'dropped' AS dropped,
+                 (SELECT id FROM ledger WHERE n = l.original) AS original,
+                 (SELECT state FROM request WHERE ledger = l.n) AS request
              FROM ledger AS l WHERE l.id = ?",
         &[&ledger],
-        |row| {
-            Ok(DroppedEntry {
-                n: row.get(0)?,
-                received_at: row.get(1)?,
-                reason: row.get(2)?,
-                revision: row.get(3)?,
-                facts: row.get::<_, JsonColumn<_>>(4)?.0,
-                circumstances: row.get::<_, Option<JsonColumn<_>>>(5)?.map(|json| json.0),
-                kept: row.get(6)?,
-                dropped: row.get(7)?,
-                original: row.get(8)?,
-                request: row.get(9)?,
-            })
-        },
     )?
-    .ok_or_else(|| StoreError::NotFound {
-        what: "ledger entry",
-        name: ledger.to_string(),
-    })
+    .ok_or_else(|| StoreError::not_found("ledger entry", ledger))
 }
 
 impl Work<'_> {
@@ -342,7 +314,7 @@ impl Work<'_> {
         terms: &Terms,
         by: &Actor,
         now: Millis,
-    ) -> Result<Recovered, StoreError> {
+    ) -> Result<Recovered> {
         let tx = self.tx;
         let found = find(tx, ledger)?;
         let of_then = found.recoverable(ledger)?;
@@ -357,19 +329,12 @@ impl Work<'_> {
         let facts = of_today.as_ref().unwrap_or(&found.facts);
         let sender = sender_for(facts, circumstances.own_list.as_deref()).address();
         let portal = &circumstances.portal;
-        let account = match sender.map(EmailAddress::key) {
-            Some(key) => find_sender_at(tx, &key, Some(portal))?,
+        let sender_key = sender.map(EmailAddress::key);
+        let account = match &sender_key {
+            Some(key) => find_sender_at(tx, key, Some(portal))?,
             None => None,
         };
-        let sender_key = sender.map(EmailAddress::key);
-        let like = Likeness {
-            message_key: repeat_key(facts),
-            copy_key: copy_key(Some(portal), facts),
-            portal: Some(portal),
-            sender_key: sender_key.as_deref(),
-            facts,
-            received_at: found.received_at,
-        };
+        let like = Likeness::of(facts, portal, sender_key.as_deref(), found.received_at);
         let original = find_original(tx, &like, Some(found.n))?;
         let standing = Standing {
             account: match &account {
@@ -413,7 +378,7 @@ impl Work<'_> {
                 &found.n,
                 &decision.verdict,
                 &decision.reason,
-                &i64::try_from(revision).unwrap_or(i64::MAX),
+                &revision,
                 &json(&standing)?,
                 &like.copy_key,
                 &json(circumstances)?,
@@ -425,9 +390,7 @@ impl Work<'_> {
         withdraw(tx, found.n)?;
         uncount(tx, found.n)?;
         if followed.created {
-            NewEvent::new("account.added")
-                .account(followed.account.n)
-                .record(tx, by, now)?;
+            record_of_account(tx, "account.added", followed.account.n, by, now)?;
         }
         NewEvent::new("request.recovered")
             .entry(found.n)

@@ -14,9 +14,9 @@ use crate::store::error::readable;
 use crate::store::rows::entry_ids::n_of;
 use crate::store::rows::keys::message_key;
 use crate::store::sql::page_builder::end_of_stretch;
-use crate::store::sql::sql_types::{JsonColumn, Millis};
+use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Conditions, Row, Tx, list_of};
-use crate::store::{ListOrder, Listed, Page, Store, StoreError};
+use crate::store::{ListOrder, Listed, Page, Result, Store};
 
 /// One entry with the inputs of its decision, so that the decision can be explained and repeated.
 #[derive(Debug, Clone, Serialize)]
@@ -89,14 +89,12 @@ const SHOWN: &str = "SELECT l.n, l.id, l.portal, l.received_at, l.verdict, l.rul
 /// Entries that one statement reads.
 const READ_AT_ONCE: usize = 64;
 
-fn read_entry(row: &Row) -> Result<LedgerEntry, StoreError> {
+fn read_entry(row: &Row) -> Result<LedgerEntry> {
     let ledger: LedgerId = row.get("id")?;
-    let original: Option<LedgerId> = row.get("original_id")?;
+    let original: Option<RequestId> = row.get("original_id")?;
     let request_state: Option<RequestState> = row.get("state")?;
-    let facts: Facts = row.get::<_, JsonColumn<_>>("facts")?.0;
-    let circumstances: Option<Circumstances> = row
-        .get::<_, Option<JsonColumn<_>>>("circumstances")?
-        .map(|json| json.0);
+    let facts: Facts = row.get("facts")?;
+    let circumstances: Option<Circumstances> = row.get("circumstances")?;
     let own_list = circumstances
         .as_ref()
         .and_then(|circumstances| circumstances.own_list.as_deref());
@@ -104,27 +102,30 @@ fn read_entry(row: &Row) -> Result<LedgerEntry, StoreError> {
     Ok(LedgerEntry {
         ledger,
         portal: row.get("portal")?,
-        received_at: row.get::<_, Millis>("received_at")?.timestamp(),
+        received_at: row.get("received_at")?,
         verdict: row.get("verdict")?,
         reason,
         rule: number_of(reason),
         revision: row.get("revision")?,
         sender: sender_for(&facts, own_list).address().cloned(),
         account: row.get("account")?,
-        request: request_state
-            .map(|_| RequestId::from_bytes(original.unwrap_or(ledger).to_bytes())),
+        request: match (request_state, original) {
+            (Some(_), None) => Some(row.get("id")?),
+            (Some(_), original) => original,
+            (None, _) => None,
+        },
         request_state,
         recipient: row.get("recipient")?,
-        envelope: row.get::<_, JsonColumn<_>>("envelope")?.0,
+        envelope: row.get("envelope")?,
         facts,
         circumstances,
-        standing: row.get::<_, JsonColumn<_>>("standing")?.0,
+        standing: row.get("standing")?,
         content_kept: row.get("content_kept")?,
     })
 }
 
 /// Reads entries by their numbers, in this order. A damaged one is left out; `doctor` names it.
-pub(crate) fn by_numbers(tx: &Tx, numbers: &[i64]) -> Result<Vec<(i64, LedgerEntry)>, StoreError> {
+pub(crate) fn by_numbers(tx: &Tx, numbers: &[i64]) -> Result<Vec<(i64, LedgerEntry)>> {
     let sql = format!("{SHOWN} WHERE {}", tx.is_among("l.n", "?"));
     let mut found = HashMap::with_capacity(numbers.len());
     for some in numbers.chunks(READ_AT_ONCE) {
@@ -141,8 +142,7 @@ pub(crate) fn by_numbers(tx: &Tx, numbers: &[i64]) -> Result<Vec<(i64, LedgerEnt
 
 /// Lists entries of one sender or with one Message-ID, which have an index, or all of them; for other filters
 /// see `lists`.
-pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>, StoreError> {
-    let limit = filter.page.rows();
+pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>> {
     let after = filter.page.after.as_deref();
     let after = after.map(|cursor| match end_of_stretch(cursor)? {
         Some((n, _)) => Ok(n),
@@ -155,62 +155,55 @@ pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>
         .as_ref()
         .map(|sender| sender.domain().as_str());
     let key = filter.message_id.as_deref().map(message_key);
-    let since = filter.received_after.map(Millis::from);
-    let before = filter.received_before.map(Millis::from);
-    let rows_wanted = limit + 1;
-    let mut wanted = Conditions::new();
-    wanted.ask("l.received_at >= :since", ":since", since.as_ref());
-    wanted.ask("l.received_at < :before", ":before", before.as_ref());
+    let mut wanted = Conditions::default();
+    wanted.ask("l.received_at >= ?", filter.received_after.as_ref());
+    wanted.ask("l.received_at < ?", filter.received_before.as_ref());
     let goes_on = match filter.order {
-        ListOrder::NewestFirst => "l.n < :after",
-        ListOrder::OldestFirst => "l.n > :after",
+        ListOrder::NewestFirst => "l.n < ?",
+        ListOrder::OldestFirst => "l.n > ?",
     };
-    wanted.ask(goes_on, ":after", after.as_ref());
-    wanted.ask("l.verdict = :verdict", ":verdict", filter.verdict.as_ref());
-    wanted.ask("l.rule = :rule", ":rule", filter.reason.as_ref());
-    wanted.ask("l.portal = :portal", ":portal", filter.portal.as_ref());
+    wanted.ask(goes_on, after.as_ref());
+    wanted.ask("l.verdict = ?", filter.verdict.as_ref());
+    wanted.ask("l.rule = ?", filter.reason.as_ref());
+    wanted.ask("l.portal = ?", filter.portal.as_ref());
     // Entries with a request are found by the account, dropped ones by the domain, and their copies by the
     // original.
-    wanted.ask(
-        "l.n IN (
+    if let (Some(sender), Some(domain)) = (&sender, &domain) {
+        let (sender, domain) = (wanted.bind(sender), wanted.bind(domain));
+        wanted.always(&format!(
+            "l.n IN (
              WITH firsts (n) AS (
                  SELECT r.ledger FROM request AS r JOIN account AS a ON a.n = r.account
-                 WHERE a.key = :sender
+                 WHERE a.key = {sender}
                  UNION ALL
                  SELECT d.n FROM ledger AS d
-                 WHERE d.verdict = 'dropped' AND d.domain = :domain AND d.sender = :sender
+                 WHERE d.verdict = 'dropped' AND d.domain = {domain} AND d.sender = {sender}
              )
              SELECT n FROM firsts
              UNION
              SELECT again.n FROM firsts CROSS JOIN ledger AS again
              WHERE again.original = firsts.n
-         )",
-        ":sender",
-        sender.as_ref(),
-    );
-    if let Some(domain) = &domain {
-        wanted.bind(":domain", domain);
+         )"
+        ));
     }
     wanted.ask(
         "l.n IN (
              WITH firsts (n) AS (
-                 SELECT f.n FROM ledger AS f WHERE f.message_key = :key AND f.original IS NULL
+                 SELECT f.n FROM ledger AS f WHERE f.message_key = ? AND f.original IS NULL
              )
              SELECT n FROM firsts
              UNION
              SELECT again.n FROM firsts CROSS JOIN ledger AS again
              WHERE again.original = firsts.n
          )",
-        ":key",
         key.as_ref(),
     );
-    wanted.bind(":limit", &rows_wanted);
     let sql = format!(
-        "{SHOWN} WHERE {} ORDER BY l.n {} LIMIT :limit",
+        "{SHOWN} WHERE {} ORDER BY l.n {}",
         wanted.sql(),
         filter.order.direction()
     );
-    let rows = wanted.all_with(tx, &sql, |row| {
+    let Listed { rows, next } = wanted.page(tx, &sql, &filter.page, |row| {
         let id: LedgerId = row.get("id")?;
         // A damaged entry is left out; `doctor` names it. The key of a Message-ID only finds candidates.
         let entry = readable(read_entry(row))?.filter(|entry| {
@@ -219,7 +212,6 @@ pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>
         });
         Ok((entry, id.to_string()))
     })?;
-    let Listed { rows, next } = Listed::cut(rows, limit);
     Ok(Listed {
         rows: rows.into_iter().flatten().collect(),
         next,
@@ -228,7 +220,7 @@ pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>
 
 /// Events of the entry, and of its account from then on. The verification mail for a held request may have
 /// been sent before the request arrived.
-fn events(tx: &Tx, id: LedgerId) -> Result<Vec<Event>, StoreError> {
+fn events(tx: &Tx, id: LedgerId) -> Result<Vec<Event>> {
     let found: Option<(i64, Option<i64>, Millis, Verdict)> = tx.maybe(
         "SELECT n, (SELECT n FROM account WHERE key = sender), received_at, verdict
              FROM ledger WHERE id = ?",
@@ -237,8 +229,8 @@ fn events(tx: &Tx, id: LedgerId) -> Result<Vec<Event>, StoreError> {
     let Some((n, account, received_at, verdict)) = found else {
         return Ok(Vec::new());
     };
-    let mut events: Vec<Event> = tx.all_with(
-        "SELECT at, name, actor, detail, n FROM event WHERE ledger = ?1
+    let mut events: Vec<Event> = tx.all(
+        "SELECT at, name AS event, actor, detail, n FROM event WHERE ledger = ?1
          UNION
          SELECT at, name, actor, detail, n FROM event
          WHERE account = ?2 AND ledger IS NULL AND at >= coalesce(
@@ -247,7 +239,6 @@ fn events(tx: &Tx, id: LedgerId) -> Result<Vec<Event>, StoreError> {
              ?3)
          ORDER BY at, n",
         &[&n, &account, &received_at, &verdict],
-        Event::from_row,
     )?;
     // The entry itself is the first event; a stored row for each message would add nothing.
     let before = events.partition_point(|event| event.at < received_at.timestamp());
@@ -263,7 +254,7 @@ fn events(tx: &Tx, id: LedgerId) -> Result<Vec<Event>, StoreError> {
 
 /// Finds ids that begin or end with a part of one, at most `most`. The beginning is found by the index; the
 /// end, by reading the index.
-fn ids_with_part(tx: &Tx, part: &str, most: usize) -> Result<Vec<LedgerId>, StoreError> {
+fn ids_with_part(tx: &Tx, part: &str, most: usize) -> Result<Vec<LedgerId>> {
     const DIGITS: usize = 26;
     let missing = DIGITS.saturating_sub(part.len());
     let bound = |digit: &str| format!("{part}{}", digit.repeat(missing)).parse::<LedgerId>();
@@ -277,10 +268,8 @@ fn ids_with_part(tx: &Tx, part: &str, most: usize) -> Result<Vec<LedgerId>, Stor
     // Each character has five bits; the octets that the part has whole are compared by the database.
     if let Ok(end) = format!("{}{part}", "0".repeat(missing)).parse::<LedgerId>() {
         let from = 16 - part.len().min(DIGITS) * 5 / 8;
-        let ends = tx.all::<LedgerId>(
-            "SELECT id FROM ledger WHERE substr(id, ?1) = ?2",
-            &[&(from + 1), &end.to_bytes()[from..].to_vec()],
-        )?;
+        let sql = "SELECT id FROM ledger WHERE substr(id, ?1) = ?2";
+        let ends = tx.all::<LedgerId>(sql, &[&(from + 1), &end.to_bytes()[from..].to_vec()])?;
         for id in ends {
             if id.to_string().ends_with(part) && !found.contains(&id) {
                 found.push(id);
@@ -293,24 +282,20 @@ fn ids_with_part(tx: &Tx, part: &str, most: usize) -> Result<Vec<LedgerId>, Stor
 
 impl Store {
     /// Finds the entries whose id begins or ends with a part of one, in capitals; at most `most`.
-    pub async fn entries_with_id_part(
-        &self,
-        part: &str,
-        most: usize,
-    ) -> Result<Vec<LedgerId>, StoreError> {
+    pub async fn entries_with_id_part(&self, part: &str, most: usize) -> Result<Vec<LedgerId>> {
         let part = part.to_owned();
         self.read_long(move |tx| ids_with_part(tx, &part, most))
             .await
     }
 
-    pub async fn ledger_entry(&self, id: LedgerId) -> Result<Option<LedgerEntry>, StoreError> {
+    pub async fn ledger_entry(&self, id: LedgerId) -> Result<Option<LedgerEntry>> {
         self.read(move |tx| tx.maybe_with(&format!("{SHOWN} WHERE l.id = ?"), &[&id], read_entry))
             .await
     }
 
     /// Entries in the order of their commits, newest first: new entries come first, whatever their time of
     /// receipt.
-    pub async fn newest_entries(&self, page: Page) -> Result<Listed<LedgerEntry>, StoreError> {
+    pub async fn newest_entries(&self, page: Page) -> Result<Listed<LedgerEntry>> {
         let filter = LedgerFilter {
             page,
             ..LedgerFilter::default()
@@ -319,7 +304,7 @@ impl Store {
     }
 
     /// All events of an entry, oldest first.
-    pub async fn events(&self, id: LedgerId) -> Result<Vec<Event>, StoreError> {
+    pub async fn events(&self, id: LedgerId) -> Result<Vec<Event>> {
         self.read(move |tx| events(tx, id)).await
     }
 }

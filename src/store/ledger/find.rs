@@ -17,7 +17,7 @@ use crate::domain::{PortalName, Reason, Timestamp, Verdict};
 use crate::store::rows::entry_ids::n_of;
 use crate::store::sql::Tx;
 use crate::store::sql::page_builder::{cursor_before, end_of_stretch};
-use crate::store::{LedgerEntry, LedgerFilter, Listed, Page, Store, StoreError};
+use crate::store::{LedgerEntry, LedgerFilter, Listed, Page, Result, Store};
 
 /// Bounds of the work of one look.
 #[derive(Debug, Clone, Copy)]
@@ -99,20 +99,17 @@ impl From<LedgerFilter> for FindFilter {
 impl Store {
     /// Entries of one look, in the order of their commits, newest first; possibly fewer than there are.
     /// Without anything to search for there are none.
-    pub async fn find_entries(
-        &self,
-        filter: FindFilter,
-    ) -> Result<Listed<LedgerEntry>, StoreError> {
+    pub async fn find_entries(&self, filter: FindFilter) -> Result<Listed<LedgerEntry>> {
         self.read(move |tx| find(tx, &filter)).await
     }
 
     /// Number of entries that are not indexed yet or changed since, up to [`MOST_NOT_INDEXED`].
-    pub async fn not_indexed(&self) -> Result<u64, StoreError> {
+    pub async fn not_indexed(&self) -> Result<u64> {
         self.read(not_indexed).await
     }
 }
 
-pub(crate) fn not_indexed(tx: &Tx) -> Result<u64, StoreError> {
+pub(crate) fn not_indexed(tx: &Tx) -> Result<u64> {
     tx.one(
         "SELECT count(*) FROM (
              SELECT n FROM ledger WHERE n > (SELECT ledger FROM search_progress)
@@ -125,15 +122,11 @@ pub(crate) fn not_indexed(tx: &Tx) -> Result<u64, StoreError> {
     )
 }
 
-pub(crate) fn find(tx: &Tx, filter: &FindFilter) -> Result<Listed<LedgerEntry>, StoreError> {
+pub(crate) fn find(tx: &Tx, filter: &FindFilter) -> Result<Listed<LedgerEntry>> {
     find_within(tx, filter, &SearchBounds::OF_A_LOOK)
 }
 
-fn find_within(
-    tx: &Tx,
-    filter: &FindFilter,
-    bounds: &SearchBounds,
-) -> Result<Listed<LedgerEntry>, StoreError> {
+fn find_within(tx: &Tx, filter: &FindFilter, bounds: &SearchBounds) -> Result<Listed<LedgerEntry>> {
     let sender = filter.sender.as_deref();
     let question = format!("{} {}", filter.question, sender.unwrap_or(""));
     let texts = parts_of(&question);
@@ -195,12 +188,7 @@ struct Look {
 }
 
 impl Look {
-    fn begin(
-        tx: &Tx,
-        filter: &FindFilter,
-        parts: &Parts,
-        bounds: &SearchBounds,
-    ) -> Result<Self, StoreError> {
+    fn begin(tx: &Tx, filter: &FindFilter, parts: &Parts, bounds: &SearchBounds) -> Result<Self> {
         let (before, oldest) = match filter.page.after.as_deref() {
             Some(cursor) => match end_of_stretch(cursor)? {
                 Some(end) => end,
@@ -241,7 +229,7 @@ impl Look {
     }
 
     /// Leaves out what is certainly not of the period.
-    fn keep_within(&mut self, tx: &Tx, filter: &FindFilter) -> Result<(), StoreError> {
+    fn keep_within(&mut self, tx: &Tx, filter: &FindFilter) -> Result<()> {
         // An earlier look did this.
         if self.oldest.is_some() {
             return Ok(());

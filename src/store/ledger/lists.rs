@@ -11,8 +11,9 @@ use crate::store::ledger::{entries, find};
 use crate::store::rows::entry_ids::id_of;
 use crate::store::sql::page_builder::{PageBuilder, STRETCH_END, unknown_cursor};
 use crate::store::sql::sql_types::Millis;
-use crate::store::sql::{Conditions, Tx};
-use crate::store::{LedgerEntry, LedgerFilter, ListOrder, Listed, Store, StoreError};
+use crate::store::sql::time_place::TimePlace;
+use crate::store::sql::{Conditions, Row, Tx};
+use crate::store::{LedgerEntry, LedgerFilter, ListOrder, Listed, Result, Store};
 
 /// Index entries that a look reads first, and reads at most if those do not fill the page.
 const STRETCHES: [i64; 2] = [4_000, 200_000];
@@ -25,7 +26,7 @@ const OVERTAKING: i64 = 40_000;
 impl Store {
     /// Entries by time of receipt. Searches until the page is full, in many short looks, so
     /// that no snapshot of the database is held for long.
-    pub async fn ledger(&self, filter: LedgerFilter) -> Result<Listed<LedgerEntry>, StoreError> {
+    pub async fn ledger(&self, filter: LedgerFilter) -> Result<Listed<LedgerEntry>> {
         let mut builder = PageBuilder::begin(&filter.page);
         loop {
             let look = LedgerFilter {
@@ -39,10 +40,7 @@ impl Store {
     }
 
     /// Entries of one look by time of receipt; possibly fewer than there are.
-    pub async fn recent_entries(
-        &self,
-        filter: LedgerFilter,
-    ) -> Result<Listed<LedgerEntry>, StoreError> {
+    pub async fn recent_entries(&self, filter: LedgerFilter) -> Result<Listed<LedgerEntry>> {
         self.read(move |tx| {
             if filter.sender.is_some() || filter.message_id.is_some() {
                 return entries::list(tx, &filter);
@@ -56,63 +54,43 @@ impl Store {
     }
 }
 
-/// A place in the order of time, from which a list goes on in its direction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    at: Millis,
-    n: i64,
+const NEWEST: TimePlace = TimePlace {
+    at: Millis(i64::MAX),
+    n: i64::MAX,
+};
+
+/// The place before all entries of that time.
+fn before(at: Millis) -> TimePlace {
+    TimePlace { at, n: i64::MIN }
 }
 
-impl Place {
-    const NEWEST: Self = Self {
-        at: Millis(i64::MAX),
-        n: i64::MAX,
-    };
-    const OLDEST: Self = Self {
-        at: Millis(i64::MIN),
-        n: i64::MIN,
-    };
-
-    /// The place before all entries of that time.
-    fn before(at: Millis) -> Self {
-        Self { at, n: i64::MIN }
+/// Place of an entry, or of the end of a stretch.
+fn place_of(tx: &Tx, cursor: &str) -> Result<TimePlace> {
+    if let Some(millis) = cursor.strip_prefix(STRETCH_END) {
+        let at = millis.parse().map_err(|_| unknown_cursor(cursor))?;
+        return Ok(before(Millis(at)));
     }
-
-    /// Place of an entry, or of the end of a stretch.
-    fn read(tx: &Tx, cursor: &str) -> Result<Self, StoreError> {
-        if let Some(millis) = cursor.strip_prefix(STRETCH_END) {
-            let at = millis.parse().map_err(|_| unknown_cursor(cursor))?;
-            return Ok(Self::before(Millis(at)));
-        }
-        let id: LedgerId = cursor.parse().map_err(|_| unknown_cursor(cursor))?;
-        tx.maybe_with(
-            "SELECT received_at, n FROM ledger WHERE id = ?",
-            &[&id],
-            |row| {
-                Ok(Self {
-                    at: row.get(0)?,
-                    n: row.get(1)?,
-                })
-            },
-        )?
+    let id: LedgerId = cursor.parse().map_err(|_| unknown_cursor(cursor))?;
+    let sql = "SELECT received_at, n FROM ledger WHERE id = ?";
+    let read = |row: &Row| TimePlace::of_row(row, "received_at");
+    tx.maybe_with(sql, &[&id], read)?
         .ok_or_else(|| unknown_cursor(cursor))
-    }
 }
 
-pub(crate) fn entries(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>, StoreError> {
+pub(crate) fn entries(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>> {
     let limit = filter.page.rows();
     let since = filter.received_after.map(Millis::from);
     let until = filter.received_before.map(Millis::from);
     let cursor = filter.page.after.as_deref();
-    let cursor = cursor.map(|cursor| Place::read(tx, cursor)).transpose()?;
+    let cursor = cursor.map(|cursor| place_of(tx, cursor)).transpose()?;
     // The list goes from one end of the period to the other.
     let (start, last) = match filter.order {
         ListOrder::NewestFirst => {
-            let newest = until.map_or(Place::NEWEST, Place::before);
+            let newest = until.map_or(NEWEST, before);
             (cursor.map_or(newest, |place| place.min(newest)), since)
         }
         ListOrder::OldestFirst => {
-            let oldest = since.map_or(Place::OLDEST, Place::before);
+            let oldest = since.map_or(before(Millis(i64::MIN)), before);
             (cursor.map_or(oldest, |place| place.max(oldest)), until)
         }
     };
@@ -150,12 +128,7 @@ pub(crate) fn entries(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEnt
 
 /// Time at which a stretch of so many rows ends; None if there are fewer. The newest first: the stretch has
 /// the rows since then; the oldest first: those before then.
-fn end_of(
-    tx: &Tx,
-    start: Place,
-    stretch: i64,
-    order: ListOrder,
-) -> Result<Option<Millis>, StoreError> {
+fn end_of(tx: &Tx, start: TimePlace, stretch: i64, order: ListOrder) -> Result<Option<Millis>> {
     match order {
         ListOrder::NewestFirst => tx.maybe(
             "SELECT received_at FROM ledger
@@ -177,37 +150,31 @@ fn end_of(
 fn select(
     tx: &Tx,
     filter: &LedgerFilter,
-    start: Place,
+    start: TimePlace,
     end: Option<Millis>,
     rows_wanted: usize,
-) -> Result<Vec<i64>, StoreError> {
+) -> Result<Vec<i64>> {
     let (goes_on, is_within) = match filter.order {
-        ListOrder::NewestFirst => ("(received_at, n) < (:at, :n)", "received_at >= :end"),
-        ListOrder::OldestFirst => ("(received_at, n) > (:at, :n)", "received_at < :end"),
+        ListOrder::NewestFirst => ("(received_at, n) <", "received_at >= ?"),
+        ListOrder::OldestFirst => ("(received_at, n) >", "received_at < ?"),
     };
-    let mut wanted = Conditions::new();
-    wanted.ask(goes_on, ":at", Some(&start.at));
-    wanted.bind(":n", &start.n);
-    wanted.ask(is_within, ":end", end.as_ref());
-    wanted.ask("verdict = :verdict", ":verdict", filter.verdict.as_ref());
-    wanted.ask("rule = :rule", ":rule", filter.reason.as_ref());
-    wanted.ask("portal = :portal", ":portal", filter.portal.as_ref());
-    wanted.bind(":limit", &rows_wanted);
-    wanted.all_with(
-        tx,
-        &format!(
-            "SELECT n FROM ledger WHERE {} ORDER BY received_at {direction}, n {direction}
-             LIMIT :limit",
-            wanted.sql(),
-            direction = filter.order.direction()
-        ),
-        |row| row.get(0),
-    )
+    let mut wanted = Conditions::default();
+    wanted.ask_place(goes_on, Some(&start));
+    wanted.ask(is_within, end.as_ref());
+    wanted.ask("verdict = ?", filter.verdict.as_ref());
+    wanted.ask("rule = ?", filter.reason.as_ref());
+    wanted.ask("portal = ?", filter.portal.as_ref());
+    let (limit, direction) = (wanted.bind(&rows_wanted), filter.order.direction());
+    let sql = format!(
+        "SELECT n FROM ledger WHERE {} ORDER BY received_at {direction}, n {direction} LIMIT {limit}",
+        wanted.sql()
+    );
+    tx.all(&sql, wanted.values())
 }
 
 /// A number that every entry received before then is below, also of some that were recorded while the clock was
 /// slow.
-pub(crate) fn after_all_before(tx: &Tx, at: Timestamp) -> Result<i64, StoreError> {
+pub(crate) fn after_all_before(tx: &Tx, at: Timestamp) -> Result<i64> {
     let newest: Option<i64> = tx.one(
         "SELECT max(n) FROM (
              SELECT n FROM ledger WHERE received_at < ?1 ORDER BY received_at DESC LIMIT ?2
@@ -218,7 +185,7 @@ pub(crate) fn after_all_before(tx: &Tx, at: Timestamp) -> Result<i64, StoreError
 }
 
 /// A number that no entry received since then is below, as far as those recorded while the clock was slow are few.
-pub(crate) fn before_all_since(tx: &Tx, at: Timestamp) -> Result<i64, StoreError> {
+pub(crate) fn before_all_since(tx: &Tx, at: Timestamp) -> Result<i64> {
     let oldest: Option<i64> = tx.one(
         "SELECT min(n) FROM (
              SELECT n FROM ledger WHERE received_at >= ?1 ORDER BY received_at LIMIT ?2

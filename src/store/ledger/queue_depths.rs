@@ -3,7 +3,7 @@
 use crate::domain::{RequestState, Timestamp};
 use crate::store::ledger::counts::backlog;
 use crate::store::sql::{FromRow, Row, Tx};
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store, StoreError};
 
 const HOUR: i64 = 3600;
 
@@ -21,7 +21,7 @@ pub struct QueueDepth {
 }
 
 impl FromRow for QueueDepth {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
+    fn from_row(row: &Row) -> Result<Self> {
         let hour: i64 = row.get("hour")?;
         Ok(Self {
             hour: Timestamp::from_second(hour.saturating_mul(HOUR)).unwrap_or(Timestamp::MIN),
@@ -47,7 +47,7 @@ impl QueueDepth {
 impl Store {
     /// Records how long the queues are now, if no sample of this hour had each as long. So there are few
     /// writes however often it is called.
-    pub async fn sample_queues(&self, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn sample_queues(&self, now: Timestamp) -> Result<()> {
         let hour = now.as_second().div_euclid(HOUR);
         let changed = self.read(move |tx| {
             let now = sample(tx, hour)?;
@@ -73,7 +73,7 @@ impl Store {
     }
 
     /// The samples since then, oldest first.
-    pub async fn queue_depths(&self, since: Timestamp) -> Result<Vec<QueueDepth>, StoreError> {
+    pub async fn queue_depths(&self, since: Timestamp) -> Result<Vec<QueueDepth>> {
         let hour = since.as_second().div_euclid(HOUR);
         self.read(move |tx| {
             tx.all(
@@ -85,14 +85,12 @@ impl Store {
     }
 }
 
-fn of_hour(tx: &Tx, hour: i64) -> Result<Option<QueueDepth>, StoreError> {
-    tx.maybe(
-        "SELECT hour, held, released, failed FROM queue_depth WHERE hour = ?",
-        &[&hour],
-    )
+fn of_hour(tx: &Tx, hour: i64) -> Result<Option<QueueDepth>> {
+    let sql = "SELECT hour, held, released, failed FROM queue_depth WHERE hour = ?";
+    tx.maybe(sql, &[&hour])
 }
 
-fn sample(tx: &Tx, hour: i64) -> Result<QueueDepth, StoreError> {
+fn sample(tx: &Tx, hour: i64) -> Result<QueueDepth> {
     let count = |state| Ok::<_, StoreError>(backlog(tx, state)?.requests.number);
     Ok(QueueDepth {
         hour: Timestamp::from_second(hour.saturating_mul(HOUR)).unwrap_or(Timestamp::MIN),

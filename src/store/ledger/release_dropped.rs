@@ -8,7 +8,7 @@ use crate::access::{Circumstances, Consequence, decide_newcomer, sender_for};
 use crate::domain::{
     Actor, EmailAddress, Kind, LedgerId, NewAccount, Origin, PortalName, RequestId, Timestamp,
 };
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::{NewEvent, record_of_account, record_of_entry};
 use crate::store::claims::leases::REQUESTS;
 use crate::store::engine::job::Work;
 use crate::store::ledger::dropped::{DroppedEntry, Recovered, find};
@@ -16,10 +16,9 @@ use crate::store::requests::hold_quota::withdraw;
 use crate::store::rows::account_rows::{AccountRow, find_account, make};
 use crate::store::rows::copies::{Likeness, find_original};
 use crate::store::rows::dropped_content::uncount;
-use crate::store::rows::keys::{copy_key, octets, repeat_key};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
-use crate::store::{Store, StoreError, Topic};
+use crate::store::{Result, Store, StoreError, Topic};
 
 /// A message with its sender, which an operator may have named.
 struct Forced<'a> {
@@ -41,7 +40,7 @@ impl Store {
         named: Option<EmailAddress>,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Recovered, StoreError> {
+    ) -> Result<Recovered> {
         self.write(move |work| work.release_dropped(ledger, named.as_ref(), &by, now.into()))
             .await
     }
@@ -54,7 +53,7 @@ impl Work<'_> {
         named: Option<&EmailAddress>,
         by: &Actor,
         now: Millis,
-    ) -> Result<Recovered, StoreError> {
+    ) -> Result<Recovered> {
         let found = find(self.tx, ledger)?;
         let circumstances = found.recoverable(ledger)?;
         let written = sender_for(&found.facts, circumstances.own_list.as_deref()).address();
@@ -87,7 +86,8 @@ impl Work<'_> {
             named: named.is_some(),
         };
         let written_key = written.map(EmailAddress::key);
-        let like = forced.likeness(written_key.as_deref());
+        let (facts, portal) = (&found.facts, &circumstances.portal);
+        let like = Likeness::of(facts, portal, written_key.as_deref(), found.received_at);
         if let Some(earlier) = find_original(self.tx, &like, Some(found.n))? {
             return refused(format!(
                 "is a copy of {}, which is a request already",
@@ -97,10 +97,8 @@ impl Work<'_> {
         let copy_key = like.copy_key;
         let account = self.account_of(&forced, by, now)?;
         insert_request(self.tx, &forced, account.n, by, now)?;
-        self.tx.run(
-            "UPDATE ledger SET forget_at = NULL, copy_key = ?2 WHERE n = ?1",
-            &[&found.n, &copy_key],
-        )?;
+        let sql = "UPDATE ledger SET forget_at = NULL, copy_key = ?2 WHERE n = ?1";
+        self.tx.run(sql, &[&found.n, &copy_key])?;
         withdraw(self.tx, found.n)?;
         uncount(self.tx, found.n)?;
         let whose = if forced.named {
@@ -115,9 +113,7 @@ impl Work<'_> {
                 found.reason, found.revision
             ))
             .record(self.tx, by, now)?;
-        NewEvent::new("request.released")
-            .entry(found.n)
-            .record(self.tx, by, now)?;
+        record_of_entry(self.tx, "request.released", found.n, by, now)?;
         self.wakeups.add(Topic::Requests);
         self.wakeups.add(Topic::OperatorActions);
         Ok(Recovered::Forced {
@@ -127,12 +123,7 @@ impl Work<'_> {
     }
 
     /// The existing account, unchanged, or a new pending one.
-    fn account_of(
-        &mut self,
-        forced: &Forced,
-        by: &Actor,
-        now: Millis,
-    ) -> Result<AccountRow, StoreError> {
+    fn account_of(&mut self, forced: &Forced, by: &Actor, now: Millis) -> Result<AccountRow> {
         let tx = self.tx;
         if let Some(account) = find_account(tx, &forced.sender.key())? {
             return Ok(account);
@@ -152,35 +143,12 @@ impl Work<'_> {
         let (origin, entry) = (Origin::Operator, Some(forced.found.n));
         let made = make(tx, forced.sender, new, groups, origin, entry, now)?;
         tx.run("UPDATE account SET placeholder = 1 WHERE n = ?", &[&made.n])?;
-        NewEvent::new("account.added")
-            .account(made.n)
-            .record(tx, by, now)?;
+        record_of_account(tx, "account.added", made.n, by, now)?;
         Ok(made)
     }
 }
 
-impl Forced<'_> {
-    fn likeness<'a>(&'a self, sender_key: Option<&'a str>) -> Likeness<'a> {
-        let facts = &self.found.facts;
-        let portal = &self.circumstances.portal;
-        Likeness {
-            message_key: repeat_key(facts),
-            copy_key: copy_key(Some(portal), facts),
-            portal: Some(portal),
-            sender_key,
-            facts,
-            received_at: self.found.received_at,
-        }
-    }
-}
-
-fn insert_request(
-    tx: &Tx,
-    forced: &Forced,
-    account: i64,
-    by: &Actor,
-    now: Millis,
-) -> Result<(), StoreError> {
+fn insert_request(tx: &Tx, forced: &Forced, account: i64, by: &Actor, now: Millis) -> Result<()> {
     let portal = &forced.circumstances.portal;
     let facts = &forced.found.facts;
     let due = REQUESTS.due_at_the_end(tx, account, portal, now)?;
@@ -190,7 +158,7 @@ fn insert_request(
             ledger: forced.found.n,
             account,
             portal,
-            size: octets(facts.size),
+            size: facts.size,
             received_at: forced.found.received_at,
             state: "released",
             due_at: due,

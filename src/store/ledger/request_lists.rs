@@ -8,16 +8,15 @@ use crate::store::ledger::lists::{after_all_before, before_all_since};
 use crate::store::requests::actions;
 use crate::store::rows::entry_ids::n_of;
 use crate::store::sql::page_builder::{PageBuilder, STRETCH_END, unknown_cursor};
-use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Conditions, Tx};
-use crate::store::{ListOrder, Listed, Request, RequestFilter, Store, StoreError};
+use crate::store::{ListOrder, Listed, Request, RequestFilter, Result, Store};
 
 /// Range of numbers in which a look searches. A third of them or fewer are entries.
 const RANGE: i64 = 100_000;
 
 impl Store {
     /// Requests by time of receipt. Searches until the page is full, in many short looks.
-    pub async fn requests(&self, filter: RequestFilter) -> Result<Listed<Request>, StoreError> {
+    pub async fn requests(&self, filter: RequestFilter) -> Result<Listed<Request>> {
         let mut builder = PageBuilder::begin(&filter.page);
         loop {
             let look = RequestFilter {
@@ -31,10 +30,7 @@ impl Store {
     }
 
     /// Requests of one look; possibly fewer than there are.
-    pub async fn recent_requests(
-        &self,
-        filter: RequestFilter,
-    ) -> Result<Listed<Request>, StoreError> {
+    pub async fn recent_requests(&self, filter: RequestFilter) -> Result<Listed<Request>> {
         self.read(move |tx| {
             if filter.account.is_some() {
                 return actions::list(tx, &filter);
@@ -54,7 +50,7 @@ struct Range {
 
 impl Range {
     /// The numbers of all requests of the period.
-    fn of_period(tx: &Tx, filter: &RequestFilter) -> Result<Self, StoreError> {
+    fn of_period(tx: &Tx, filter: &RequestFilter) -> Result<Self> {
         let oldest: Option<i64> = tx.one("SELECT min(ledger) FROM request", &[])?;
         let newest: Option<i64> = tx.one("SELECT max(ledger) FROM request", &[])?;
         let mut range = Self {
@@ -71,7 +67,7 @@ impl Range {
     }
 
     /// Leaves out what earlier pages had.
-    fn go_on(&mut self, tx: &Tx, cursor: &str, order: ListOrder) -> Result<(), StoreError> {
+    fn go_on(&mut self, tx: &Tx, cursor: &str, order: ListOrder) -> Result<()> {
         let end = cursor.strip_prefix(STRETCH_END);
         let end: Option<i64> = end
             .map(|n| n.parse().map_err(|_| unknown_cursor(cursor)))
@@ -104,7 +100,7 @@ impl Range {
     }
 }
 
-pub(crate) fn requests(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>, StoreError> {
+pub(crate) fn requests(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>> {
     let limit = filter.page.rows();
     let order = filter.order;
     let mut range = Range::of_period(tx, filter)?;
@@ -120,41 +116,31 @@ pub(crate) fn requests(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request
     if filter.reason.is_some() || (open.is_none() && is_narrowed) {
         rest = range.shorten(order);
     }
-    let before = filter.received_before.map(Millis::from);
-    let since = filter.received_after.map(Millis::from);
     let rows_wanted = limit + 1;
-    let mut wanted = Conditions::new();
-    wanted.ask("r.ledger < :high", ":high", Some(&range.high));
-    wanted.ask("r.ledger >= :low", ":low", Some(&range.low));
+    let mut wanted = Conditions::default();
+    wanted.ask("r.ledger < ?", Some(&range.high));
+    wanted.ask("r.ledger >= ?", Some(&range.low));
     // Written so that no index by portal serves it: its rows would have to be sorted.
+    wanted.ask("coalesce(r.portal, '') = ?", filter.portal.as_ref());
+    wanted.ask("r.received_at < ?", filter.received_before.as_ref());
+    wanted.ask("r.received_at >= ?", filter.received_after.as_ref());
     wanted.ask(
-        "coalesce(r.portal, '') = :portal",
-        ":portal",
-        filter.portal.as_ref(),
-    );
-    wanted.ask("r.received_at < :before", ":before", before.as_ref());
-    wanted.ask("r.received_at >= :since", ":since", since.as_ref());
-    wanted.ask(
-        "(SELECT l.rule FROM ledger AS l WHERE l.n = r.ledger) = :rule",
-        ":rule",
+        "(SELECT l.rule FROM ledger AS l WHERE l.n = r.ledger) = ?",
         filter.reason.as_ref(),
     );
-    wanted.bind(":limit", &rows_wanted);
+    let limit_wanted = wanted.bind(&rows_wanted);
     // The state is part of the statement: as a parameter it would keep a partial index from being used.
     let state = match filter.state {
         Some(state) => format!("r.state = '{state}'"),
         None => "true".to_owned(),
     };
-    let mut found = wanted.all_with(
-        tx,
-        &format!(
-            "SELECT r.ledger FROM request AS r WHERE {state} AND {}
-             ORDER BY r.ledger {} LIMIT :limit",
-            wanted.sql(),
-            order.direction()
-        ),
-        |row| row.get(0),
-    )?;
+    let sql = format!(
+        "SELECT r.ledger FROM request AS r WHERE {state} AND {}
+         ORDER BY r.ledger {} LIMIT {limit_wanted}",
+        wanted.sql(),
+        order.direction()
+    );
+    let mut found: Vec<i64> = tx.all(&sql, wanted.values())?;
     let more = found.len() > limit;
     found.truncate(limit);
     let rows = found

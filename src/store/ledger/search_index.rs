@@ -13,9 +13,8 @@ use super::search_words::{MOST, MOST_OF_STRANGER, endings, words_of};
 use crate::access::{Circumstances, sender_for};
 use crate::mail::{Facts, HeaderView};
 use crate::store::engine::time_slice::{TimeSlice, WorkStep};
-use crate::store::sql::sql_types::JsonColumn;
-use crate::store::sql::{Row, Tx, insert};
-use crate::store::{Store, StoreError};
+use crate::store::sql::{FromRow, Row, Tx, insert};
+use crate::store::{Result, Store};
 
 /// Octets at the beginning of a message in which its From field is looked for: those of the first look, and
 /// at most.
@@ -48,7 +47,7 @@ pub(crate) struct Batch {
 impl Store {
     /// Indexes at most `limit` entries that are new, and as many that changed, and removes as many words that
     /// no entry has any more. Returns the number of entries that were indexed, and whether there is more to do.
-    pub async fn index_entries(&self, limit: usize) -> Result<WorkStep<usize>, StoreError> {
+    pub async fn index_entries(&self, limit: usize) -> Result<WorkStep<usize>> {
         let batch = self.read_long(move |tx| next(tx, limit)).await?;
         if batch.again.is_empty() && batch.next.is_empty() && batch.unused.is_empty() {
             return Ok(WorkStep::default());
@@ -57,7 +56,7 @@ impl Store {
     }
 
     /// Removes every word that no entry has any more, in short steps: for a person who is forgotten.
-    pub(crate) async fn remove_unused_words(&self) -> Result<(), StoreError> {
+    pub(crate) async fn remove_unused_words(&self) -> Result<()> {
         while self.read(has_unused).await? {
             self.write(|work| remove_unused(work.tx)).await?;
         }
@@ -65,18 +64,17 @@ impl Store {
     }
 }
 
-pub(crate) fn next(tx: &Tx, limit: usize) -> Result<Batch, StoreError> {
+pub(crate) fn next(tx: &Tx, limit: usize) -> Result<Batch> {
     let again: Vec<i64> = tx.all(
         "SELECT ledger FROM search_due AS due WHERE ledger <= (SELECT ledger FROM search_progress)
          ORDER BY ledger LIMIT ?",
         &[&limit],
     )?;
-    let found = tx.all_with(
+    let found: Vec<Unindexed> = tx.all(
         &format!(
             "{UNINDEXED} WHERE l.n > (SELECT ledger FROM search_progress) ORDER BY l.n LIMIT ?"
         ),
         &[&limit],
-        Unindexed::from_row,
     )?;
     let next: Vec<_> = found
         .into_iter()
@@ -107,24 +105,24 @@ struct Unindexed {
     is_of_stranger: bool,
 }
 
-impl Unindexed {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        let facts = row.get::<_, JsonColumn<_>>(1).ok();
-        let circumstances = row.get::<_, Option<JsonColumn<Circumstances>>>(2);
-        let circumstances = circumstances.ok().flatten();
+impl FromRow for Unindexed {
+    fn from_row(row: &Row) -> Result<Self> {
+        let circumstances: Option<Circumstances> = row.get(2).ok().flatten();
         let carrier: Option<i64> = row.get(3)?;
         let size: Option<usize> = row.get(4)?;
         Ok(Self {
             n: row.get(0)?,
-            facts: facts.map(|json| json.0),
-            own_list: circumstances.and_then(|json| json.0.own_list),
+            facts: row.get(1).ok(),
+            own_list: circumstances.and_then(|then| then.own_list),
             content: carrier.zip(size),
             is_of_stranger: row.get(5)?,
         })
     }
+}
 
+impl Unindexed {
     /// Makes the words.
-    fn index(self, tx: &Tx) -> Result<Indexed, StoreError> {
+    fn index(self, tx: &Tx) -> Result<Indexed> {
         let mut indexed = Indexed {
             n: self.n,
             words: Vec::new(),
@@ -152,7 +150,7 @@ impl Unindexed {
 }
 
 /// Reads the header of a content, and not much of its body.
-pub(crate) fn read_header(tx: &Tx, carrier: i64, size: usize) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn read_header(tx: &Tx, carrier: i64, size: usize) -> Result<Vec<u8>> {
     let mut header = vec![0; size.min(FIRST_LOOK)];
     tx.read_content(carrier, 0, &mut header)?;
     let is_whole = |raw: &[u8]| {
@@ -165,11 +163,11 @@ pub(crate) fn read_header(tx: &Tx, carrier: i64, size: usize) -> Result<Vec<u8>,
     Ok(header)
 }
 
-pub(crate) fn has_unused(tx: &Tx) -> Result<bool, StoreError> {
+pub(crate) fn has_unused(tx: &Tx) -> Result<bool> {
     Ok(!find_unused(tx, 1)?.is_empty())
 }
 
-fn find_unused(tx: &Tx, limit: usize) -> Result<Vec<(i64, String)>, StoreError> {
+fn find_unused(tx: &Tx, limit: usize) -> Result<Vec<(i64, String)>> {
     tx.all(
         "SELECT number, word FROM search_word INDEXED BY search_word_unused
          WHERE messages = 0 LIMIT ?",
@@ -178,7 +176,7 @@ fn find_unused(tx: &Tx, limit: usize) -> Result<Vec<(i64, String)>, StoreError> 
 }
 
 /// Writes one row of each kind in turn for as long as mail can wait, so that none waits for the others.
-pub(crate) fn write(tx: &Tx, batch: Batch) -> Result<WorkStep<usize>, StoreError> {
+pub(crate) fn write(tx: &Tx, batch: Batch) -> Result<WorkStep<usize>> {
     let mut slice = TimeSlice::of(usize::MAX);
     let (mut done, mut more, mut words) = (0, batch.more, HashMap::new());
     let mut again = batch.again.into_iter();
@@ -212,7 +210,7 @@ pub(crate) fn write(tx: &Tx, batch: Batch) -> Result<WorkStep<usize>, StoreError
 
 /// True if an entry after the one up to which all are indexed was neither erased nor rewritten nor indexed
 /// since it was committed. A rewritten one is due, and stays so until it is indexed.
-fn is_unchanged(tx: &Tx, n: i64) -> Result<bool, StoreError> {
+fn is_unchanged(tx: &Tx, n: i64) -> Result<bool> {
     tx.exists(
         "SELECT 1 FROM ledger AS l WHERE n = ?1
              AND n > (SELECT ledger FROM search_progress)
@@ -222,24 +220,20 @@ fn is_unchanged(tx: &Tx, n: i64) -> Result<bool, StoreError> {
 }
 
 /// Makes and writes the words of an entry that is due, in one transaction.
-fn replace(tx: &Tx, n: i64, words: &mut HashMap<String, i64>) -> Result<(), StoreError> {
+fn replace(tx: &Tx, n: i64, words: &mut HashMap<String, i64>) -> Result<()> {
     // Another process may have indexed it meanwhile.
     if tx.run("DELETE FROM search_due WHERE ledger = ?", &[&n])? == 0 {
         return Ok(());
     }
     tx.run("DELETE FROM search_entry WHERE ledger = ?", &[&n])?;
-    let found = tx.maybe_with(
-        &format!("{UNINDEXED} WHERE l.n = ?"),
-        &[&n],
-        Unindexed::from_row,
-    )?;
+    let found: Option<Unindexed> = tx.maybe(&format!("{UNINDEXED} WHERE l.n = ?"), &[&n])?;
     match found {
         Some(entry) => add(tx, &entry.index(tx)?, words),
         None => Ok(()),
     }
 }
 
-fn add(tx: &Tx, entry: &Indexed, words: &mut HashMap<String, i64>) -> Result<(), StoreError> {
+fn add(tx: &Tx, entry: &Indexed, words: &mut HashMap<String, i64>) -> Result<()> {
     for text in &entry.words {
         let word = if let Some(number) = words.get(text) {
             *number
@@ -257,17 +251,15 @@ fn add(tx: &Tx, entry: &Indexed, words: &mut HashMap<String, i64>) -> Result<(),
             "ON CONFLICT (word, ledger) DO NOTHING"
         )?;
         if added == 1 {
-            tx.run(
-                "UPDATE search_word SET messages = messages + 1 WHERE number = ?",
-                &[&word],
-            )?;
+            let sql = "UPDATE search_word SET messages = messages + 1 WHERE number = ?";
+            tx.run(sql, &[&word])?;
         }
     }
     Ok(())
 }
 
 /// Finds the number of a word, or adds the word with its endings.
-fn number_of(tx: &Tx, word: &str) -> Result<i64, StoreError> {
+fn number_of(tx: &Tx, word: &str) -> Result<i64> {
     if let Some(number) = tx.maybe("SELECT number FROM search_word WHERE word = ?", &[&word])? {
         return Ok(number);
     }
@@ -289,16 +281,14 @@ fn number_of(tx: &Tx, word: &str) -> Result<i64, StoreError> {
     Ok(number)
 }
 
-fn advance(tx: &Tx, n: i64) -> Result<(), StoreError> {
-    tx.run(
-        "UPDATE search_progress SET ledger = ?1 WHERE ledger < ?1",
-        &[&n],
-    )?;
+fn advance(tx: &Tx, n: i64) -> Result<()> {
+    let sql = "UPDATE search_progress SET ledger = ?1 WHERE ledger < ?1";
+    tx.run(sql, &[&n])?;
     Ok(())
 }
 
 /// Removes words that no entry has any more, for as long as mail can wait.
-pub(crate) fn remove_unused(tx: &Tx) -> Result<(), StoreError> {
+pub(crate) fn remove_unused(tx: &Tx) -> Result<()> {
     let mut slice = TimeSlice::of(UNUSED);
     slice.each(find_unused(tx, UNUSED)?, |(number, word)| {
         remove(tx, number, &word)
@@ -307,17 +297,13 @@ pub(crate) fn remove_unused(tx: &Tx) -> Result<(), StoreError> {
 }
 
 /// Removes a word, unless an entry has got it meanwhile.
-fn remove(tx: &Tx, number: i64, word: &str) -> Result<(), StoreError> {
-    let removed = tx.run(
-        "DELETE FROM search_word WHERE number = ? AND messages = 0",
-        &[&number],
-    )?;
+fn remove(tx: &Tx, number: i64, word: &str) -> Result<()> {
+    let sql = "DELETE FROM search_word WHERE number = ? AND messages = 0";
+    let removed = tx.run(sql, &[&number])?;
     if removed == 1 {
         for ending in endings(word) {
-            tx.run(
-                "DELETE FROM search_ending WHERE ending = ? AND word = ?",
-                &[&ending, &number],
-            )?;
+            let sql = "DELETE FROM search_ending WHERE ending = ? AND word = ?";
+            tx.run(sql, &[&ending, &number])?;
         }
     }
     Ok(())

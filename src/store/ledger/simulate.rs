@@ -16,9 +16,9 @@ use crate::store::engine::settings_cache;
 use crate::store::error::readable;
 use crate::store::rows::reason_codes::with_codes;
 use crate::store::rows::shown_facts::ShownFacts;
-use crate::store::sql::sql_types::{JsonColumn, Millis};
+use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{ToSql, Tx};
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store, StoreError};
 
 /// Rows between two progress reports.
 const STRIDE: u64 = 4096;
@@ -116,7 +116,7 @@ impl Store {
         &self,
         what: WhatIf,
         progress: impl FnMut(u64, u64) + Send + 'static,
-    ) -> Result<Simulated, StoreError> {
+    ) -> Result<Simulated> {
         self.read_long(move |tx| simulate(tx, &what, progress))
             .await
     }
@@ -144,7 +144,7 @@ pub(crate) fn simulate(
     tx: &Tx,
     what: &WhatIf,
     mut progress: impl FnMut(u64, u64),
-) -> Result<Simulated, StoreError> {
+) -> Result<Simulated> {
     let revision = settings_cache::newest(tx)?;
     let (messages, newcomers) = count(tx, what)?;
     let mut comparison = Comparison::new(&revision.settings, &what.draft);
@@ -227,23 +227,17 @@ pub(crate) fn simulate(
 }
 
 /// Decides one entry again from its recorded inputs.
-fn decide_again(tx: &Tx, comparison: &Comparison, n: i64) -> Result<Option<Shift>, StoreError> {
-    let found = tx.one::<(
-        JsonColumn<Facts>,
-        Option<JsonColumn<Circumstances>>,
-        JsonColumn<Standing>,
-    )>(
-        "SELECT facts, circumstances, standing FROM ledger WHERE n = ?",
-        &[&n],
-    );
+fn decide_again(tx: &Tx, comparison: &Comparison, n: i64) -> Result<Option<Shift>> {
+    let sql = "SELECT facts, circumstances, standing FROM ledger WHERE n = ?";
+    let found = tx.one::<(Facts, Option<Circumstances>, Standing)>(sql, &[&n]);
     let Some((facts, Some(circumstances), standing)) = readable(found)? else {
         return Ok(None);
     };
-    Ok(comparison.decide_again(&facts.0, &circumstances.0, &standing.0))
+    Ok(comparison.decide_again(&facts, &circumstances, &standing))
 }
 
 /// Number of messages in that time, and of those whose decision read the settings.
-fn count(tx: &Tx, what: &WhatIf) -> Result<(u64, u64), StoreError> {
+fn count(tx: &Tx, what: &WhatIf) -> Result<(u64, u64)> {
     let sql = if what.domain.is_none() {
         // Reads the index only.
         "SELECT count(*), count(*) FILTER (WHERE rule IN ({reads_settings}))
@@ -273,10 +267,7 @@ fn ranked_shifts(shifts: impl Iterator<Item = (Verdict, Verdict, Tally)>) -> Vec
     counts
 }
 
-fn rank(
-    domains: HashMap<(String, String, Shift), Tally>,
-    most: usize,
-) -> Result<Vec<DomainShift>, StoreError> {
+fn rank(domains: HashMap<(String, String, Shift), Tally>, most: usize) -> Result<Vec<DomainShift>> {
     let mut ranking: Vec<_> = domains.into_iter().collect();
     ranking.sort_by(|((one, portal, _), few), ((other, beside, _), many)| {
         (many.messages.cmp(&few.messages))
@@ -289,8 +280,7 @@ fn rank(
         .map(|((domain, portal, shift), tally)| {
             Ok(DomainShift {
                 domain,
-                portal: PortalName::parse(&portal)
-                    .map_err(|error| StoreError::Other(error.to_string()))?,
+                portal: PortalName::parse(&portal).map_err(StoreError::other)?,
                 before: shift.before,
                 after: shift.after,
                 messages: tally.messages,
@@ -300,7 +290,7 @@ fn rank(
         .collect()
 }
 
-fn examples(tx: &Tx, newest: &[(i64, Shift)]) -> Result<Vec<Example>, StoreError> {
+fn examples(tx: &Tx, newest: &[(i64, Shift)]) -> Result<Vec<Example>> {
     let example = |(n, shift): &(i64, Shift)| {
         tx.one_with(
             "SELECT id, received_at, portal, sender, facts FROM ledger WHERE n = ?",
@@ -308,7 +298,7 @@ fn examples(tx: &Tx, newest: &[(i64, Shift)]) -> Result<Vec<Example>, StoreError
             |row| {
                 Ok(Example {
                     ledger: row.get(0)?,
-                    received_at: row.get::<_, Millis>(1)?.timestamp(),
+                    received_at: row.get(1)?,
                     portal: row.get(2)?,
                     sender: row.get(3)?,
                     subject: row.get::<_, ShownFacts>(4)?.subject,

@@ -9,9 +9,9 @@ use crate::store::engine::job::Work;
 use crate::store::engine::settings_cache::{Revision, newest};
 use crate::store::sql::insert;
 use crate::store::sql::sql_types::{Millis, json};
-use crate::store::{Store, StoreError, Topic};
+use crate::store::{Result, Store, StoreError, Topic};
 
-fn record(work: &mut Work, revision: &Revision, by: &Actor) -> Result<(), StoreError> {
+fn record(work: &mut Work, revision: &Revision, by: &Actor) -> Result<()> {
     insert!(
         work.tx,
         access_revision {
@@ -30,11 +30,7 @@ fn record(work: &mut Work, revision: &Revision, by: &Actor) -> Result<(), StoreE
 
 impl Store {
     /// Creates the first revision if there is none. Returns true if it did.
-    pub async fn seed_access(
-        &self,
-        settings: AccessSettings,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    pub async fn seed_access(&self, settings: AccessSettings, now: Timestamp) -> Result<bool> {
         let settings = Arc::new(settings);
         self.write(move |work| {
             if newest(work.tx)?.number > 0 {
@@ -53,42 +49,30 @@ impl Store {
     }
 
     /// The settings in force: the defaults, as revision 0, when nothing was ever set.
-    pub async fn access(&self) -> Result<Revision, StoreError> {
+    pub async fn access(&self) -> Result<Revision> {
         self.read(newest).await
     }
 
-    pub async fn revision(&self, number: u64) -> Result<Option<Revision>, StoreError> {
+    pub async fn revision(&self, number: u64) -> Result<Option<Revision>> {
         self.read(move |tx| {
             if number == 0 {
                 return Ok(Some(Revision::defaults()));
             }
-            tx.maybe_with(
-                "SELECT * FROM access_revision WHERE number = ?",
-                &[&number],
-                Revision::from_row,
-            )
+            tx.maybe("SELECT * FROM access_revision WHERE number = ?", &[&number])
         })
         .await
     }
 
     /// Revisions, newest first.
-    pub async fn access_history(&self, limit: usize) -> Result<Vec<Revision>, StoreError> {
+    pub async fn access_history(&self, limit: usize) -> Result<Vec<Revision>> {
         self.access_history_before(u64::MAX, limit).await
     }
 
     /// Revisions before `number`, newest first.
-    pub async fn access_history_before(
-        &self,
-        number: u64,
-        limit: usize,
-    ) -> Result<Vec<Revision>, StoreError> {
-        let number = i64::try_from(number).unwrap_or(i64::MAX);
+    pub async fn access_history_before(&self, number: u64, limit: usize) -> Result<Vec<Revision>> {
         self.read(move |tx| {
-            tx.all_with(
-                "SELECT * FROM access_revision WHERE number < ? ORDER BY number DESC LIMIT ?",
-                &[&number, &limit],
-                Revision::from_row,
-            )
+            let sql = "SELECT * FROM access_revision WHERE number < ? ORDER BY number DESC LIMIT ?";
+            tx.all(sql, &[&number, &limit])
         })
         .await
     }
@@ -103,7 +87,7 @@ impl Store {
         settings: AccessSettings,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Revision, StoreError> {
+    ) -> Result<Revision> {
         let settings = Arc::new(settings);
         self.write(move |work| {
             let found = newest(work.tx)?.number;

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Timestamp, TokenHash};
 use crate::store::accounts::verification::Choice;
-use crate::store::sql::sql_types::{JsonColumn, Millis, json};
+use crate::store::sql::sql_types::{Millis, json, json_columns};
 use crate::store::sql::{Tx, insert};
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 /// Consequence of a successful attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,8 +26,9 @@ pub enum AttemptPurpose {
     /// Verifies the address of the link with this token.
     Verification { token: TokenHash, choice: Choice },
 }
+json_columns!(AttemptPurpose);
 
-fn forget_expired(tx: &Tx, now: Millis) -> Result<(), StoreError> {
+fn forget_expired(tx: &Tx, now: Millis) -> Result<()> {
     tx.run("DELETE FROM sign_in_attempt WHERE expires_at <= ?", &[&now])?;
     Ok(())
 }
@@ -40,7 +41,7 @@ pub(crate) fn insert_attempt(
     purpose: &AttemptPurpose,
     expires_at: Millis,
     now: Millis,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     forget_expired(tx, now)?;
     insert!(
         tx,
@@ -59,13 +60,12 @@ pub(crate) fn find_with_operator(
     tx: &Tx,
     hash: TokenHash,
     now: Millis,
-) -> Result<Option<(i64, AttemptPurpose)>, StoreError> {
-    let found: Option<(i64, JsonColumn<_>)> = tx.maybe(
+) -> Result<Option<(i64, AttemptPurpose)>> {
+    tx.maybe(
         "SELECT operator, purpose FROM sign_in_attempt
          WHERE hash = ? AND operator IS NOT NULL AND expires_at > ?",
         &[&hash, &now],
-    )?;
-    Ok(found.map(|(operator, JsonColumn(purpose))| (operator, purpose)))
+    )
 }
 
 impl Store {
@@ -76,7 +76,7 @@ impl Store {
         purpose: AttemptPurpose,
         expires_at: Timestamp,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.write(move |work| {
             insert_attempt(work.tx, hash, None, &purpose, expires_at.into(), now.into())
         })
@@ -88,14 +88,11 @@ impl Store {
         &self,
         hash: TokenHash,
         now: Timestamp,
-    ) -> Result<Option<AttemptPurpose>, StoreError> {
+    ) -> Result<Option<AttemptPurpose>> {
         self.write(move |work| {
             forget_expired(work.tx, now.into())?;
-            let taken: Option<JsonColumn<_>> = work.tx.maybe(
-                "DELETE FROM sign_in_attempt WHERE hash = ? RETURNING purpose",
-                &[&hash],
-            )?;
-            Ok(taken.map(|JsonColumn(purpose)| purpose))
+            let sql = "DELETE FROM sign_in_attempt WHERE hash = ? RETURNING purpose";
+            work.tx.maybe(sql, &[&hash])
         })
         .await
     }

@@ -6,7 +6,7 @@ use crate::store::audit::events::NewEvent;
 use crate::store::operators::keys::{OperatorKey, insert_key};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store, StoreError};
 
 /// A person whom the provider vouches for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,14 +19,13 @@ pub struct DirectoryIdentity {
 const MOST_OF_A_NAME: u32 = 10_000;
 
 /// The first of `base`, `base-2`, `base-3` … that no operator has.
-fn free_name(tx: &Tx, base: &OperatorName) -> Result<OperatorName, StoreError> {
+fn free_name(tx: &Tx, base: &OperatorName) -> Result<OperatorName> {
     for number in 1..MOST_OF_A_NAME {
         let text = match number {
             1 => base.to_string(),
             number => format!("{base}-{number}"),
         };
-        let name =
-            OperatorName::parse(&text).map_err(|error| StoreError::Other(error.to_string()))?;
+        let name = OperatorName::parse(&text).map_err(StoreError::other)?;
         if !tx.exists("SELECT 1 FROM operator WHERE name = ?", &[&name])? {
             return Ok(name);
         }
@@ -36,14 +35,9 @@ fn free_name(tx: &Tx, base: &OperatorName) -> Result<OperatorName, StoreError> {
     )))
 }
 
-fn find(
-    tx: &Tx,
-    person: &DirectoryIdentity,
-) -> Result<Option<(i64, OperatorName, Role)>, StoreError> {
-    tx.maybe(
-        "SELECT n, name, role FROM operator WHERE issuer = ? AND subject = ?",
-        &[&person.issuer, &person.subject],
-    )
+fn find(tx: &Tx, person: &DirectoryIdentity) -> Result<Option<(i64, OperatorName, Role)>> {
+    let sql = "SELECT n, name, role FROM operator WHERE issuer = ? AND subject = ?";
+    tx.maybe(sql, &[&person.issuer, &person.subject])
 }
 
 /// Creates the operator of a first sign-in.
@@ -53,7 +47,7 @@ fn create(
     base: &OperatorName,
     role: Role,
     now: Millis,
-) -> Result<(i64, OperatorName), StoreError> {
+) -> Result<(i64, OperatorName)> {
     let (n, name) = (tx.next_number()?, free_name(tx, base)?);
     let by = Actor::operator(name.as_str(), Interface::Page);
     insert!(
@@ -86,7 +80,7 @@ impl Store {
         role: Role,
         key: OperatorKey,
         now: Timestamp,
-    ) -> Result<OperatorName, StoreError> {
+    ) -> Result<OperatorName> {
         self.write(move |work| {
             let (tx, now) = (work.tx, Millis::from(now));
             let (n, name) = match find(tx, &person)? {
@@ -102,10 +96,8 @@ impl Store {
                     (n, name)
                 }
             };
-            tx.run(
-                "UPDATE operator SET signed_in_at = ? WHERE n = ?",
-                &[&now, &n],
-            )?;
+            let sql = "UPDATE operator SET signed_in_at = ? WHERE n = ?";
+            tx.run(sql, &[&now, &n])?;
             let by = Actor::operator(name.as_str(), Interface::Page);
             insert_key(tx, n, &name, key, &by, now)?;
             Ok(name)
@@ -119,14 +111,13 @@ impl Store {
         &self,
         person: DirectoryIdentity,
         now: Timestamp,
-    ) -> Result<Option<OperatorName>, StoreError> {
+    ) -> Result<Option<OperatorName>> {
         self.write(move |work| {
             let Some((n, name, _)) = find(work.tx, &person)? else {
                 return Ok(None);
             };
-            let ended = work
-                .tx
-                .run("DELETE FROM operator_key WHERE operator = ?", &[&n])?;
+            let sql = "DELETE FROM operator_key WHERE operator = ?";
+            let ended = work.tx.run(sql, &[&n])?;
             if ended > 0 {
                 let by = Actor::operator(name.as_str(), Interface::Page);
                 NewEvent::new("operator.revoked")

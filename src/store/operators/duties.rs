@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, names};
 use crate::store::sql::sql_types::Millis;
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 /// A kind of work that is done once, however many nodes there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,19 +15,11 @@ pub enum Duty {
     OperatorLog,
     Canary,
 }
-
-impl Duty {
-    pub const ALL: [Self; 3] = [Self::Housekeeping, Self::OperatorLog, Self::Canary];
-
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Housekeeping => "housekeeping",
-            Self::OperatorLog => "operator_log",
-            Self::Canary => "canary",
-        }
-    }
-}
+names!(Duty {
+    Housekeeping => "housekeeping",
+    OperatorLog => "operator_log",
+    Canary => "canary",
+});
 
 impl Store {
     /// Takes or renews a duty, for a node that asks again after this time. Returns false if another node holds
@@ -40,7 +32,7 @@ impl Store {
         duty: Duty,
         again_after: Duration,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let Some(shortest) = self.driver.duty_lease() else {
             return Ok(true);
         };
@@ -58,7 +50,7 @@ impl Store {
                  ON CONFLICT (name) DO UPDATE SET holder = ?2, held_until = ?3
                  WHERE duty.holder = ?2 OR duty.held_until <= ?4 OR duty.held_until > ?5",
                 &[
-                    &duty.name(),
+                    &duty.as_str(),
                     &holder,
                     &now.plus(lease),
                     &now,
@@ -71,27 +63,22 @@ impl Store {
     }
 
     /// The duties that a node holds now, and its id: each at most once. Empty where no other node can be there.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn held_duties(&self, now: Timestamp) -> Result<Vec<(Duty, String)>, StoreError> {
+    pub async fn held_duties(&self, now: Timestamp) -> Result<Vec<(Duty, String)>> {
         let rows: Vec<(String, String)> = self
             .read(move |tx| {
                 // A holder's name begins with that of its node.
-                tx.all_with(
+                tx.all(
                     "SELECT duty.name, node.id FROM duty JOIN node
                          ON node.id <> '' AND substr(duty.holder, 1, length(node.id)) = node.id
                      WHERE duty.held_until > ?",
-                    &[&Millis::from(now)],
-                    |row| Ok((row.get(0)?, row.get(1)?)),
+                    &[&now],
                 )
             })
             .await?;
         // Nodes of other versions may have others.
-        let known = |name: &str| Duty::ALL.into_iter().find(|duty| duty.name() == name);
         let held = rows.into_iter();
         Ok(held
-            .filter_map(|(name, node)| Some((known(&name)?, node)))
+            .filter_map(|(name, node)| Some((Duty::from_name(&name)?, node)))
             .collect())
     }
 

@@ -3,9 +3,9 @@
 
 use crate::domain::{OperatorName, Timestamp};
 use crate::store::operators::keys::n_of;
-use crate::store::sql::sql_types::{JsonColumn, Millis, json};
+use crate::store::sql::sql_types::{Millis, json};
 use crate::store::sql::{Tx, insert};
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 /// An operator's key with the hash of the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub enum Claimed {
     Other,
 }
 
-fn find_answer(tx: &Tx, n: i64, asked: &AnswerKey) -> Result<Option<Claimed>, StoreError> {
+fn find_answer(tx: &Tx, n: i64, asked: &AnswerKey) -> Result<Option<Claimed>> {
     tx.maybe_with(
         "SELECT request, status, head, body FROM answer WHERE operator = ? AND key = ?",
         &[&n, &asked.key],
@@ -49,7 +49,7 @@ fn find_answer(tx: &Tx, n: i64, asked: &AnswerKey) -> Result<Option<Claimed>, St
                 None => Claimed::Underway,
                 Some(status) => Claimed::Answered(KeptAnswer {
                     status,
-                    head: row.get::<_, JsonColumn<_>>(2)?.0,
+                    head: row.get(2)?,
                     body: row.get(3)?,
                 }),
             })
@@ -67,13 +67,11 @@ impl Store {
         asked: AnswerKey,
         until: Timestamp,
         now: Timestamp,
-    ) -> Result<Claimed, StoreError> {
+    ) -> Result<Claimed> {
         self.write(move |work| {
             let n = n_of(work.tx, &asked.operator)?;
-            work.tx.run(
-                "DELETE FROM answer WHERE operator = ? AND key = ? AND expires_at <= ?",
-                &[&n, &asked.key, &Millis::from(now)],
-            )?;
+            let sql = "DELETE FROM answer WHERE operator = ? AND key = ? AND expires_at <= ?";
+            work.tx.run(sql, &[&n, &asked.key, &Millis::from(now)])?;
             if let Some(claimed) = find_answer(work.tx, n, &asked)? {
                 return Ok(claimed);
             }
@@ -98,7 +96,7 @@ impl Store {
         asked: AnswerKey,
         answer: KeptAnswer,
         until: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.write(move |work| {
             let n = n_of(work.tx, &asked.operator)?;
             work.tx.run(
@@ -119,13 +117,11 @@ impl Store {
     }
 
     /// Gives up a key whose request failed, so that the next one may try.
-    pub async fn give_up_answer(&self, asked: AnswerKey) -> Result<(), StoreError> {
+    pub async fn give_up_answer(&self, asked: AnswerKey) -> Result<()> {
         self.write(move |work| {
             let n = n_of(work.tx, &asked.operator)?;
-            work.tx.run(
-                "DELETE FROM answer WHERE operator = ? AND key = ? AND status IS NULL",
-                &[&n, &asked.key],
-            )?;
+            let sql = "DELETE FROM answer WHERE operator = ? AND key = ? AND status IS NULL";
+            work.tx.run(sql, &[&n, &asked.key])?;
             Ok(())
         })
         .await

@@ -6,12 +6,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{
-    Actor, Interface, OperatorName, PasswordHash, Role, Timestamp, TokenHash, TokenScope,
+    Actor, Interface, OperatorName, PasswordHash, Role, Timestamp, TokenHash, TokenScope, names,
 };
 use crate::store::audit::events::NewEvent;
-use crate::store::sql::sql_types::Millis;
-use crate::store::sql::{Row, Tx, insert};
-use crate::store::{Store, StoreError};
+use crate::store::sql::sql_types::{Millis, from_row, words};
+use crate::store::sql::{Tx, insert};
+use crate::store::{Result, Store, StoreError};
 
 /// An operator as shown in lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -26,6 +26,7 @@ pub struct Operator {
     /// `operator:NAME`.
     pub created_by: String,
 }
+from_row!(Operator, row: name, role, sign_in, sessions, tokens, created_at, created_by);
 
 /// Evidence that an operator gives at the login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -38,16 +39,11 @@ pub enum SignInWay {
     Sso,
 }
 
-impl SignInWay {
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Password => "password",
-            Self::PasswordAndCode => "password_and_code",
-            Self::Sso => "sso",
-        }
-    }
-}
+names!(SignInWay {
+    Password => "password",
+    PasswordAndCode => "password_and_code",
+    Sso => "sso",
+});
 
 /// Credentials that replace the password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,14 +54,8 @@ pub enum KeyKind {
     Token,
 }
 
-impl KeyKind {
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Session => "session",
-            Self::Token => "token",
-        }
-    }
-}
+names!(KeyKind { Session => "session", Token => "token" });
+words!(SignInWay, KeyKind);
 
 /// A key to be created.
 #[derive(Debug, Clone, Copy)]
@@ -87,12 +77,9 @@ pub struct KeyHolder {
     pub scope: Option<TokenScope>,
 }
 
-pub(crate) fn n_of(tx: &Tx, name: &OperatorName) -> Result<i64, StoreError> {
+pub(crate) fn n_of(tx: &Tx, name: &OperatorName) -> Result<i64> {
     tx.maybe("SELECT n FROM operator WHERE name = ?", &[&name])?
-        .ok_or_else(|| StoreError::NotFound {
-            what: "operator",
-            name: name.to_string(),
-        })
+        .ok_or_else(|| StoreError::not_found("operator", name))
 }
 
 /// Time after the last sign-in of an operator of the directory for which their tokens are valid. Whoever has
@@ -107,14 +94,14 @@ pub(crate) fn insert_key(
     key: OperatorKey,
     by: &Actor,
     now: Millis,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     tx.run("DELETE FROM operator_key WHERE expires_at <= ?", &[&now])?;
     insert!(
         tx,
         operator_key {
             hash: key.hash,
             operator: n,
-            kind: key.kind.as_str(),
+            kind: key.kind,
             role: key.role,
             created_at: now,
             expires_at: Millis::from(key.expires_at)
@@ -127,37 +114,21 @@ pub(crate) fn insert_key(
     NewEvent::new(event).detail(detail).record(tx, by, now)
 }
 
-fn read_operator(row: &Row) -> Result<Operator, StoreError> {
-    let issuer: Option<String> = row.get("issuer")?;
-    let code_since: Option<Millis> = row.get("totp_confirmed_at")?;
-    Ok(Operator {
-        name: row.get("name")?,
-        role: row.get("role")?,
-        sign_in: match (issuer, code_since) {
-            (Some(_), _) => SignInWay::Sso,
-            (None, Some(_)) => SignInWay::PasswordAndCode,
-            (None, None) => SignInWay::Password,
-        },
-        sessions: row.get("sessions")?,
-        tokens: row.get("tokens")?,
-        created_at: row.get::<_, Millis>("created_at")?.timestamp(),
-        created_by: row.get("created_by")?,
-    })
-}
-
 impl Store {
     /// Operators in the order of their names.
-    pub async fn operators(&self, now: Timestamp) -> Result<Vec<Operator>, StoreError> {
+    pub async fn operators(&self, now: Timestamp) -> Result<Vec<Operator>> {
         self.read(move |tx| {
-            tx.all_with(
-                "SELECT o.name, o.role, o.issuer, o.totp_confirmed_at, o.created_at, o.created_by,
+            tx.all(
+                "SELECT o.name, o.role, o.created_at, o.created_by,
+                     CASE WHEN o.issuer IS NOT NULL THEN 'sso'
+                         WHEN o.totp_confirmed_at IS NOT NULL THEN 'password_and_code'
+                         ELSE 'password' END AS sign_in,
                      count(k.hash) FILTER (WHERE k.kind = 'session') AS sessions,
                      count(k.hash) FILTER (WHERE k.kind = 'token') AS tokens
                  FROM operator AS o
                  LEFT JOIN operator_key AS k ON k.operator = o.n AND k.expires_at > ?
                  GROUP BY o.n ORDER BY o.name",
-                &[&Millis::from(now)],
-                read_operator,
+                &[&now],
             )
         })
         .await
@@ -174,7 +145,7 @@ impl Store {
         password: PasswordHash,
         by: Actor,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.write(move |work| {
             let added = insert!(
                 work.tx,
@@ -209,7 +180,7 @@ impl Store {
         name: OperatorName,
         by: Actor,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.write(move |work| {
             let n = n_of(work.tx, &name)?;
             work.tx.run("DELETE FROM operator WHERE n = ?", &[&n])?;
@@ -230,7 +201,7 @@ impl Store {
         key: OperatorKey,
         by: Actor,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.write(move |work| {
             let n = n_of(work.tx, &name)?;
             insert_key(work.tx, n, &name, key, &by, now.into())
@@ -247,7 +218,7 @@ impl Store {
         kind: KeyKind,
         issuer: Option<String>,
         now: Timestamp,
-    ) -> Result<Option<KeyHolder>, StoreError> {
+    ) -> Result<Option<KeyHolder>> {
         self.read(move |tx| {
             let now = Millis::from(now);
             let found: Option<(OperatorName, Role, Role, Option<TokenScope>)> = tx.maybe(
@@ -274,7 +245,7 @@ impl Store {
     }
 
     /// Ends one key at logout.
-    pub async fn end_key(&self, hash: TokenHash) -> Result<(), StoreError> {
+    pub async fn end_key(&self, hash: TokenHash) -> Result<()> {
         self.write(move |work| {
             work.tx
                 .run("DELETE FROM operator_key WHERE hash = ?", &[&hash])?;
@@ -292,12 +263,11 @@ impl Store {
         name: OperatorName,
         by: Actor,
         now: Timestamp,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<usize> {
         self.write(move |work| {
             let n = n_of(work.tx, &name)?;
-            let ended = work
-                .tx
-                .run("DELETE FROM operator_key WHERE operator = ?", &[&n])?;
+            let sql = "DELETE FROM operator_key WHERE operator = ?";
+            let ended = work.tx.run(sql, &[&n])?;
             work.tx
                 .run("DELETE FROM sign_in_attempt WHERE operator = ?", &[&n])?;
             NewEvent::new("operator.revoked")
@@ -314,7 +284,7 @@ impl Store {
         name: Option<OperatorName>,
         detail: String,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         // No operator can have this name.
         let name = name.as_ref().map_or("?", OperatorName::as_str);
         let by = Actor::operator(name, Interface::Page);

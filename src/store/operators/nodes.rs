@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::Timestamp;
-use crate::store::sql::sql_types::Millis;
-use crate::store::sql::{Row, Tx};
-use crate::store::{MAX_CLOCK_OFFSET, Store, StoreError};
+use crate::store::sql::Tx;
+use crate::store::sql::sql_types::{Millis, from_row};
+use crate::store::{MAX_CLOCK_OFFSET, Result, Store};
 
 /// A node, as it recorded itself last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,44 +38,29 @@ pub const NODE_TIMEOUT: Duration = Duration::from_mins(1);
 const ALONE: Duration = Duration::from_mins(15);
 
 /// All nodes, by name.
-pub(crate) fn all(tx: &Tx) -> Result<Vec<Node>, StoreError> {
-    let sql = "SELECT * FROM node ORDER BY name, id";
-    tx.all_with(sql, &[], Node::from_row)
+pub(crate) fn all(tx: &Tx) -> Result<Vec<Node>> {
+    tx.all("SELECT * FROM node ORDER BY name, id", &[])
 }
 
-impl Node {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        let sections: Option<String> = row.get("sections")?;
-        let sections = sections.unwrap_or_default();
-        Ok(Self {
-            id: row.get("id")?,
-            name: row.get("name")?,
-            version: row.get("version")?,
-            configuration: row.get("configuration")?,
-            // Written by nodes of other versions, too.
-            sections: serde_json::from_str(&sections).unwrap_or_default(),
-            clock_offset: row.get("clock_offset")?,
-            started_at: row.get::<_, Millis>("started_at")?.timestamp(),
-            seen_at: row.get::<_, Millis>("seen_at")?.timestamp(),
-        })
-    }
-}
+from_row!(
+    Node, row: id, name, version, configuration,
+    // Written by nodes of other versions, too.
+    sections = serde_json::from_str(row.value("sections")?.text_or_empty()).unwrap_or_default(),
+    clock_offset, started_at, seen_at,
+);
 
 impl Store {
     /// Records this node, and forgets nodes that were not seen for a week. Returns the record that it replaced, if
     /// another daemon wrote it: an earlier one of this node or, if this one had recorded itself before, one that
     /// has the same id.
-    ///
-    /// # Errors
-    /// The database cannot be written.
-    pub async fn record_node(&self, node: Node) -> Result<Option<Node>, StoreError> {
+    pub async fn record_node(&self, node: Node) -> Result<Option<Node>> {
         let driver = self.driver.clone();
         self.write(move |work| {
             // The transaction has just compared the clocks.
             let offset = driver.clock_offset();
             let (tx, seen) = (work.tx, Millis::from(node.seen_at).behind(offset));
             let sql = "SELECT * FROM node WHERE id = ?";
-            let replaced = tx.maybe_with(sql, &[&node.id], Node::from_row)?;
+            let replaced: Option<Node> = tx.maybe(sql, &[&node.id])?;
             let started = Millis::from(node.started_at);
             let sections = serde_json::to_string(&node.sections).unwrap_or_default();
             let replaced = replaced.filter(|other| {
@@ -106,10 +91,7 @@ impl Store {
     }
 
     /// All nodes, by name.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
+    pub async fn nodes(&self) -> Result<Vec<Node>> {
         self.read(all).await
     }
 

@@ -9,7 +9,7 @@ use crate::store::operators::attempts::{AttemptPurpose, insert_attempt};
 use crate::store::operators::keys::{OperatorKey, insert_key, n_of};
 use crate::store::operators::second_factor::is_on;
 use crate::store::sql::Tx;
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store, StoreError};
 
 /// A password hash that a login is compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub enum PasswordOutcome {
 }
 
 /// Refuses a password to an operator who signs in elsewhere.
-pub(crate) fn require_password(tx: &Tx, n: i64, name: &OperatorName) -> Result<(), StoreError> {
+pub(crate) fn require_password(tx: &Tx, n: i64, name: &OperatorName) -> Result<()> {
     let sql = "SELECT 1 FROM operator WHERE n = ? AND issuer IS NULL";
     if tx.exists(sql, &[&n])? {
         return Ok(());
@@ -40,7 +40,7 @@ pub(crate) fn require_password(tx: &Tx, n: i64, name: &OperatorName) -> Result<(
     )))
 }
 
-fn find_password(tx: &Tx, name: &OperatorName) -> Result<Option<StoredPassword>, StoreError> {
+fn find_password(tx: &Tx, name: &OperatorName) -> Result<Option<StoredPassword>> {
     let hash: Option<String> = tx.maybe("SELECT password FROM operator WHERE name = ?", &[name])?;
     let Some(hash) = hash else { return Ok(None) };
     let last_revoked = tx.one(
@@ -56,10 +56,7 @@ fn find_password(tx: &Tx, name: &OperatorName) -> Result<Option<StoredPassword>,
 
 impl Store {
     /// The password hash that a login is compared with.
-    pub async fn password_of(
-        &self,
-        name: OperatorName,
-    ) -> Result<Option<StoredPassword>, StoreError> {
+    pub async fn password_of(&self, name: OperatorName) -> Result<Option<StoredPassword>> {
         self.read(move |tx| find_password(tx, &name)).await
     }
 
@@ -73,7 +70,7 @@ impl Store {
         to: String,
         code_until: Timestamp,
         now: Timestamp,
-    ) -> Result<PasswordOutcome, StoreError> {
+    ) -> Result<PasswordOutcome> {
         self.write(move |work| {
             let tx = work.tx;
             if find_password(tx, &name)?.as_ref() != Some(&checked) {
@@ -109,14 +106,12 @@ impl Store {
         password: PasswordHash,
         by: Actor,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.write(move |work| {
             let n = n_of(work.tx, &name)?;
             require_password(work.tx, n, &name)?;
-            work.tx.run(
-                "UPDATE operator SET password = ? WHERE n = ?",
-                &[&password.as_str(), &n],
-            )?;
+            let sql = "UPDATE operator SET password = ? WHERE n = ?";
+            work.tx.run(sql, &[&password.as_str(), &n])?;
             work.tx
                 .run("DELETE FROM operator_key WHERE operator = ?", &[&n])?;
             // The old password was right in them.

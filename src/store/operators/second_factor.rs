@@ -10,7 +10,7 @@ use crate::store::operators::keys::{OperatorKey, insert_key, n_of};
 use crate::store::operators::passwords::require_password;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store, StoreError};
 
 /// State of an operator's second factor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub enum CodeOutcome {
     NoAttempt,
 }
 
-fn key_of(tx: &Tx, n: i64) -> Result<Option<TotpKey>, StoreError> {
+fn key_of(tx: &Tx, n: i64) -> Result<Option<TotpKey>> {
     let key: Option<[u8; 20]> = tx
         .maybe("SELECT totp_key FROM operator WHERE n = ?", &[&n])?
         .flatten();
@@ -42,11 +42,9 @@ fn key_of(tx: &Tx, n: i64) -> Result<Option<TotpKey>, StoreError> {
 }
 
 /// True if the login asks this operator for a code.
-pub(crate) fn is_on(tx: &Tx, n: i64) -> Result<bool, StoreError> {
-    tx.exists(
-        "SELECT 1 FROM operator WHERE n = ? AND totp_confirmed_at IS NOT NULL",
-        &[&n],
-    )
+pub(crate) fn is_on(tx: &Tx, n: i64) -> Result<bool> {
+    let sql = "SELECT 1 FROM operator WHERE n = ? AND totp_confirmed_at IS NOT NULL";
+    tx.exists(sql, &[&n])
 }
 
 /// Uses a code up. False if it is none, or was used before.
@@ -56,7 +54,7 @@ fn take_code(
     name: &OperatorName,
     code: &SecondFactorCode,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<bool> {
     match code {
         SecondFactorCode::Totp(code) => {
             let used: Option<i64> =
@@ -65,17 +63,13 @@ fn take_code(
             let Some(period) = key.and_then(|key| key.period_of(code, now, used)) else {
                 return Ok(false);
             };
-            tx.run(
-                "UPDATE operator SET totp_last_period = ? WHERE n = ?",
-                &[&period, &n],
-            )?;
+            let sql = "UPDATE operator SET totp_last_period = ? WHERE n = ?";
+            tx.run(sql, &[&period, &n])?;
             Ok(true)
         }
         SecondFactorCode::Recovery(hash) => {
-            let taken = tx.run(
-                "DELETE FROM recovery_code WHERE operator = ? AND hash = ?",
-                &[&n, hash],
-            )?;
+            let sql = "DELETE FROM recovery_code WHERE operator = ? AND hash = ?";
+            let taken = tx.run(sql, &[&n, hash])?;
             if taken > 0 {
                 let by = Actor::operator(name.as_str(), Interface::Page);
                 NewEvent::new("operator.recovery_code_used")
@@ -87,7 +81,7 @@ fn take_code(
     }
 }
 
-fn replace_codes(tx: &Tx, n: i64, hashes: &[TokenHash]) -> Result<(), StoreError> {
+fn replace_codes(tx: &Tx, n: i64, hashes: &[TokenHash]) -> Result<()> {
     tx.run("DELETE FROM recovery_code WHERE operator = ?", &[&n])?;
     for hash in hashes {
         insert!(
@@ -104,7 +98,7 @@ fn replace_codes(tx: &Tx, n: i64, hashes: &[TokenHash]) -> Result<(), StoreError
 impl Store {
     /// # Errors
     /// `NotFound`.
-    pub async fn second_factor_of(&self, name: OperatorName) -> Result<SecondFactor, StoreError> {
+    pub async fn second_factor_of(&self, name: OperatorName) -> Result<SecondFactor> {
         self.read(move |tx| {
             let n = n_of(tx, &name)?;
             if is_on(tx, n)? {
@@ -124,11 +118,7 @@ impl Store {
     ///
     /// # Errors
     /// `NotFound`; `NotAllowed` if there is a second factor, or for an operator without a password.
-    pub async fn begin_second_factor(
-        &self,
-        name: OperatorName,
-        key: TotpKey,
-    ) -> Result<(), StoreError> {
+    pub async fn begin_second_factor(&self, name: OperatorName, key: TotpKey) -> Result<()> {
         self.write(move |work| {
             let n = n_of(work.tx, &name)?;
             require_password(work.tx, n, &name)?;
@@ -160,7 +150,7 @@ impl Store {
         session: TokenHash,
         by: Actor,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         self.write(move |work| {
             let (tx, n) = (work.tx, n_of(work.tx, &name)?);
             if is_on(tx, n)? || key_of(tx, n)?.is_none() {
@@ -172,15 +162,11 @@ impl Store {
             if !is_of_key || !take_code(tx, n, &name, &code, now)? {
                 return Ok(false);
             }
-            tx.run(
-                "UPDATE operator SET totp_confirmed_at = ? WHERE n = ?",
-                &[&Millis::from(now), &n],
-            )?;
+            let sql = "UPDATE operator SET totp_confirmed_at = ? WHERE n = ?";
+            tx.run(sql, &[&Millis::from(now), &n])?;
             replace_codes(tx, n, &recovery_codes)?;
-            tx.run(
-                "DELETE FROM operator_key WHERE operator = ? AND hash <> ?",
-                &[&n, &session],
-            )?;
+            let sql = "DELETE FROM operator_key WHERE operator = ? AND hash <> ?";
+            tx.run(sql, &[&n, &session])?;
             NewEvent::new("operator.second_factor_added")
                 .detail(name.to_string())
                 .record(tx, &by, now.into())?;
@@ -200,7 +186,7 @@ impl Store {
         recovery_codes: Vec<TokenHash>,
         by: Actor,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         self.write(move |work| {
             let (tx, n) = (work.tx, n_of(work.tx, &name)?);
             if !is_on(tx, n)? {
@@ -231,7 +217,7 @@ impl Store {
         code: Option<SecondFactorCode>,
         by: Actor,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         self.write(move |work| {
             let (tx, n) = (work.tx, n_of(work.tx, &name)?);
             if key_of(tx, n)?.is_none() {
@@ -264,7 +250,7 @@ impl Store {
         &self,
         hash: TokenHash,
         now: Timestamp,
-    ) -> Result<Option<OperatorName>, StoreError> {
+    ) -> Result<Option<OperatorName>> {
         self.read(move |tx| {
             tx.maybe(
                 "SELECT o.name FROM sign_in_attempt AS a JOIN operator AS o ON o.n = a.operator
@@ -282,7 +268,7 @@ impl Store {
         code: Option<SecondFactorCode>,
         key: OperatorKey,
         now: Timestamp,
-    ) -> Result<CodeOutcome, StoreError> {
+    ) -> Result<CodeOutcome> {
         self.write(move |work| {
             let tx = work.tx;
             let Some((n, AttemptPurpose::Code { to })) =

@@ -1,14 +1,13 @@
 //! API tokens: created once, listed without the secret, ended one by one.
 
 use serde::Serialize;
-use std::fmt::Write;
 use utoipa::ToSchema;
 
 use crate::domain::{Actor, OperatorName, Role, Timestamp, TokenHash, TokenScope};
 use crate::store::audit::events::NewEvent;
 use crate::store::operators::keys::{KeyKind, n_of};
-use crate::store::sql::sql_types::Millis;
-use crate::store::{Store, StoreError};
+use crate::store::sql::sql_types::from_row;
+use crate::store::{Result, Store, StoreError};
 
 /// A token or a session as shown in lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -27,6 +26,9 @@ pub struct IssuedToken {
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
 }
+from_row!(
+    IssuedToken, row: id = id_of(row.get("id")?), operator, role, scope, note, created_at, expires_at,
+);
 
 impl IssuedToken {
     /// Id of the token with this hash: 40 bits of it, so that no two tokens of one installation have the
@@ -40,11 +42,9 @@ impl IssuedToken {
 
 /// The id of a token: the first octets of its hash, in hexadecimal.
 fn id_of(begin: [u8; 5]) -> String {
-    let mut id = String::with_capacity(10);
-    for octet in begin {
-        let _ = write!(id, "{octet:02x}");
-    }
-    id
+    let mut number = [0; 8];
+    number[3..].copy_from_slice(&begin);
+    format!("{:010x}", u64::from_be_bytes(number))
 }
 
 /// The octets that an id stands for; None if it is none.
@@ -60,16 +60,12 @@ impl Store {
         &self,
         of: Option<OperatorName>,
         now: Timestamp,
-    ) -> Result<Vec<IssuedToken>, StoreError> {
+    ) -> Result<Vec<IssuedToken>> {
         self.keys(KeyKind::Token, of, now).await
     }
 
     /// Unexpired sessions of an operator on the pages, newest first.
-    pub async fn sessions(
-        &self,
-        of: OperatorName,
-        now: Timestamp,
-    ) -> Result<Vec<IssuedToken>, StoreError> {
+    pub async fn sessions(&self, of: OperatorName, now: Timestamp) -> Result<Vec<IssuedToken>> {
         self.keys(KeyKind::Session, Some(of), now).await
     }
 
@@ -78,50 +74,35 @@ impl Store {
         kind: KeyKind,
         of: Option<OperatorName>,
         now: Timestamp,
-    ) -> Result<Vec<IssuedToken>, StoreError> {
+    ) -> Result<Vec<IssuedToken>> {
         self.read(move |tx| {
-            tx.all_with(
-                "SELECT substr(k.hash, 1, 5), o.name, k.role, k.note, k.created_at,
+            tx.all(
+                "SELECT substr(k.hash, 1, 5) AS id, o.name AS operator, k.role, k.note, k.created_at,
                      k.expires_at, k.scope
                  FROM operator_key AS k JOIN operator AS o ON o.n = k.operator
                  WHERE k.kind = ?3 AND k.expires_at > ?1 AND (CAST(?2 AS text) IS NULL OR o.name = ?2)
                  ORDER BY k.created_at DESC, k.hash",
-                &[&Millis::from(now), &of, &kind.as_str()],
-                |row| {
-                    Ok(IssuedToken {
-                        id: id_of(row.get(0)?),
-                        operator: row.get(1)?,
-                        role: row.get(2)?,
-                        note: row.get(3)?,
-                        created_at: row.get::<_, Millis>(4)?.timestamp(),
-                        expires_at: row.get::<_, Millis>(5)?.timestamp(),
-                        scope: row.get(6)?,
-                    })
-                },
+                &[&now, &of, &kind],
             )
         })
         .await
     }
 
     /// Limits the token with this hash to one interface.
-    pub async fn limit_token(&self, hash: TokenHash, scope: TokenScope) -> Result<(), StoreError> {
+    pub async fn limit_token(&self, hash: TokenHash, scope: TokenScope) -> Result<()> {
         self.write(move |work| {
-            work.tx.run(
-                "UPDATE operator_key SET scope = ? WHERE hash = ? AND kind = 'token'",
-                &[&scope, &hash],
-            )?;
+            let sql = "UPDATE operator_key SET scope = ? WHERE hash = ? AND kind = 'token'";
+            work.tx.run(sql, &[&scope, &hash])?;
             Ok(())
         })
         .await
     }
 
     /// Sets the note of the token with this hash.
-    pub async fn note_token(&self, hash: TokenHash, note: String) -> Result<(), StoreError> {
+    pub async fn note_token(&self, hash: TokenHash, note: String) -> Result<()> {
         self.write(move |work| {
-            work.tx.run(
-                "UPDATE operator_key SET note = ? WHERE hash = ? AND kind = 'token'",
-                &[&note, &hash],
-            )?;
+            let sql = "UPDATE operator_key SET note = ? WHERE hash = ? AND kind = 'token'";
+            work.tx.run(sql, &[&note, &hash])?;
             Ok(())
         })
         .await
@@ -137,7 +118,7 @@ impl Store {
         id: String,
         by: Actor,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.write(move |work| {
             let n = n_of(work.tx, &name)?;
             let ended = match begin_of_hash(&id) {
@@ -148,10 +129,7 @@ impl Store {
                 None => 0,
             };
             if ended == 0 {
-                return Err(StoreError::NotFound {
-                    what: "token",
-                    name: id.clone(),
-                });
+                return Err(StoreError::not_found("token", &id));
             }
             NewEvent::new("operator.token_ended")
                 .detail(format!("{name}, {id}"))

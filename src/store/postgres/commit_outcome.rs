@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use super::connection::{self, Purpose};
 use super::session::PostgresSession;
 use super::wire::{ProtocolConnection, TransactionState};
-use crate::store::StoreError;
 use crate::store::engine::notify::Wakeups;
+use crate::store::{Result, StoreError};
 
 /// Time for finding the outcome, from the moment when the answer is lost.
 const LOOKING: Duration = Duration::from_secs(20);
@@ -33,11 +33,7 @@ enum Outcome {
 ///
 /// # Errors
 /// The transaction was not committed, or nobody can tell for now.
-pub(super) fn commit(
-    session: &PostgresSession,
-    batch: i64,
-    wakeups: Wakeups,
-) -> Result<(), StoreError> {
+pub(super) fn commit(session: &PostgresSession, batch: i64, wakeups: Wakeups) -> Result<()> {
     let server = &session.server;
     let sql = format!(
         "{}INSERT INTO committed (opening, batch, written_at)
@@ -83,7 +79,7 @@ fn send(wire: &mut ProtocolConnection, sql: &str) -> Outcome {
 }
 
 /// Asks over another connection, which the session uses from then on.
-fn look_up(session: &PostgresSession, batch: i64, lost: StoreError) -> Result<(), StoreError> {
+fn look_up(session: &PostgresSession, batch: i64, lost: StoreError) -> Result<()> {
     let deadline = Instant::now() + LOOKING;
     let place = &session.server.place;
     let settings = if place.pooler {
@@ -115,11 +111,7 @@ fn look_up(session: &PostgresSession, batch: i64, lost: StoreError) -> Result<()
 }
 
 /// True if the batch is in the database; None if that could not be made certain.
-fn ask(
-    session: &PostgresSession,
-    sql: &str,
-    deadline: Instant,
-) -> Result<Option<bool>, StoreError> {
+fn ask(session: &PostgresSession, sql: &str, deadline: Instant) -> Result<Option<bool>> {
     let mut wire = session.server.connect(Purpose::Write, Some(deadline))?;
     let answer = wire.simple(sql)?;
     let stands = answer.text(0).as_deref() == Some("1");

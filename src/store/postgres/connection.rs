@@ -16,7 +16,7 @@ use super::error_codes::ServerMessage;
 use super::stream::Stream;
 use super::wire::ProtocolConnection;
 use crate::config::{PostgresHost, PostgresServer, PostgresTls};
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// The use of a session, which decides how long it waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,10 +59,7 @@ impl Purpose {
 ///
 /// # Errors
 /// `Away`, with the cause of each host; `Refused` if each of them has to be configured otherwise.
-pub(super) fn connect(
-    server: &PostgresServer,
-    purpose: Purpose,
-) -> Result<ProtocolConnection, StoreError> {
+pub(super) fn connect(server: &PostgresServer, purpose: Purpose) -> Result<ProtocolConnection> {
     connect_from(server, &AtomicUsize::new(0), purpose, None)
 }
 
@@ -75,7 +72,7 @@ pub(super) fn connect_from(
     last: &AtomicUsize,
     purpose: Purpose,
     deadline: Option<Instant>,
-) -> Result<ProtocolConnection, StoreError> {
+) -> Result<ProtocolConnection> {
     let (mut causes, mut may_come_back) = (Vec::new(), false);
     let first = last.load(Ordering::Relaxed);
     let hosts = server.hosts.iter().enumerate().cycle().skip(first);
@@ -111,7 +108,7 @@ fn connect_to(
     server: &PostgresServer,
     host: &PostgresHost,
     purpose: Purpose,
-) -> Result<ProtocolConnection, StoreError> {
+) -> Result<ProtocolConnection> {
     let stream = Stream::connect(server, host, LOGIN)?;
     let mut wire = ProtocolConnection::of(stream, LOGIN);
     let name = format!("vestibule {}", server.schema);
@@ -195,7 +192,7 @@ fn log_in(
     wire: &mut ProtocolConnection,
     server: &PostgresServer,
     host: &PostgresHost,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let password = server.password.expose_secret();
     // Whoever stands in between could ask for the password in clear text, or accept us without it.
     let is_verified =
@@ -285,7 +282,7 @@ fn log_in(
 fn answer(
     wire: &mut ProtocolConnection,
     write: impl FnOnce(&mut BytesMut) -> std::io::Result<()>,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     write(wire.output()).map_err(|cause| wire.fail(&cause))?;
     wire.send()
 }

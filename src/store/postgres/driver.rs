@@ -12,7 +12,7 @@ use super::session::PostgresSession;
 use super::wire::ProtocolConnection;
 use crate::config::PostgresServer;
 use crate::domain::{LedgerId, Timestamp};
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::engine::driver::{Driver, Listener, ReaderSession, WriterSession};
 use crate::store::engine::notify::Wakeups;
 
@@ -52,7 +52,7 @@ impl Server {
         &self,
         purpose: Purpose,
         deadline: Option<Instant>,
-    ) -> Result<ProtocolConnection, StoreError> {
+    ) -> Result<ProtocolConnection> {
         connection::connect_from(&self.place, &self.host, purpose, deadline)
     }
 
@@ -100,36 +100,36 @@ impl PostgresDriver {
 
 impl Driver for PostgresDriver {
     /// The migration does that.
-    fn create(&self) -> Result<(), StoreError> {
+    fn create(&self) -> Result<()> {
         Ok(())
     }
 
-    fn migrate(&self) -> Result<(), StoreError> {
+    fn migrate(&self) -> Result<()> {
         migrations::migrate(&self.server.place)
     }
 
-    fn repair(&self) -> Result<(), StoreError> {
+    fn repair(&self) -> Result<()> {
         migrations::repair(&self.server.place)
     }
 
-    fn schema(&self) -> Result<(usize, usize), StoreError> {
+    fn schema(&self) -> Result<(usize, usize)> {
         let version = migrations::version(&self.server.place)?;
         Ok((version.found, migrations::newest()))
     }
 
-    fn check_schema(&self) -> Result<(), StoreError> {
+    fn check_schema(&self) -> Result<()> {
         migrations::version(&self.server.place)?.check()
     }
 
     /// A commit in doubt was looked up by the session itself, and each transaction looks at the schema.
-    fn open_writer(&self, _: bool) -> Result<Box<dyn WriterSession>, StoreError> {
+    fn open_writer(&self, _: bool) -> Result<Box<dyn WriterSession>> {
         Ok(Box::new(PostgresSession::open(
             &self.server,
             Purpose::Write,
         )?))
     }
 
-    fn open_reader(&self) -> Result<Box<dyn ReaderSession>, StoreError> {
+    fn open_reader(&self) -> Result<Box<dyn ReaderSession>> {
         Ok(Box::new(PostgresSession::open(
             &self.server,
             Purpose::Read,
@@ -137,7 +137,7 @@ impl Driver for PostgresDriver {
     }
 
     /// Removes deleted rows from the tables; the server's log keeps them until it is recycled.
-    fn erase_log(&self) -> Result<bool, StoreError> {
+    fn erase_log(&self) -> Result<bool> {
         let mut wire = self.server.connect(Purpose::Migrate, None)?;
         let schema = self.server.place.quoted_schema();
         let tables = wire.simple(&format!(
@@ -152,7 +152,7 @@ impl Driver for PostgresDriver {
         Ok(true)
     }
 
-    fn listen(&self) -> Result<Option<Box<dyn Listener>>, StoreError> {
+    fn listen(&self) -> Result<Option<Box<dyn Listener>>> {
         if self.server.place.pooler {
             return Ok(None);
         }

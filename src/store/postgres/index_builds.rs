@@ -11,7 +11,7 @@ use super::connection::Purpose;
 use super::migrations::{LONGEST, PAUSE};
 use super::wire::ProtocolConnection;
 use crate::config::PostgresServer;
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// Time that a build may take: it waits for every transaction of others that is older, and for a large table.
 const LONGEST_BUILD: Duration = Duration::from_hours(24);
@@ -56,11 +56,7 @@ impl<'a> IndexBuild<'a> {
     ///
     /// # Errors
     /// Another relation has its name, or a session of others has been building it for long.
-    pub(super) fn run(
-        &self,
-        wire: &mut ProtocolConnection,
-        server: &PostgresServer,
-    ) -> Result<(), StoreError> {
+    pub(super) fn run(&self, wire: &mut ProtocolConnection, server: &PostgresServer) -> Result<()> {
         if self.state(wire, &server.quoted_schema())? == IndexState::Valid {
             return Ok(());
         }
@@ -81,11 +77,7 @@ impl<'a> IndexBuild<'a> {
         built.and_then(|()| wire.set_timeout(Purpose::Migrate.timeout()))
     }
 
-    fn try_once(
-        &self,
-        wire: &mut ProtocolConnection,
-        server: &PostgresServer,
-    ) -> Result<(), StoreError> {
+    fn try_once(&self, wire: &mut ProtocolConnection, server: &PostgresServer) -> Result<()> {
         let schema = server.quoted_schema();
         let Self {
             name,
@@ -119,7 +111,7 @@ impl<'a> IndexBuild<'a> {
         }
     }
 
-    fn state(&self, wire: &mut ProtocolConnection, schema: &str) -> Result<IndexState, StoreError> {
+    fn state(&self, wire: &mut ProtocolConnection, schema: &str) -> Result<IndexState> {
         let answer = wire.simple(&format!(
             "SELECT CASE WHEN indisvalid THEN 'valid'
                  WHEN EXISTS (SELECT FROM pg_stat_progress_create_index AS b WHERE b.index_relid = indexrelid)
@@ -137,18 +129,18 @@ impl<'a> IndexBuild<'a> {
 }
 
 /// A role behind a pooler keeps its own limits, which would end each build.
-fn refuse_limits(wire: &mut ProtocolConnection, server: &PostgresServer) -> Result<(), StoreError> {
+fn refuse_limits(wire: &mut ProtocolConnection, server: &PostgresServer) -> Result<()> {
     for name in ["statement_timeout", "lock_timeout"] {
         let limit = wire.simple(&format!("SHOW {name}"))?.text(0);
         if let Some(limit) = limit.filter(|limit| limit != "0") {
-            return Err(StoreError::Open {
-                path: server.to_string(),
-                cause: format!(
+            return Err(StoreError::open(
+                server,
+                format!(
                     "{name} = {limit} would end the build of an index behind a pooler; run \
                      `vestibule migrate` with a url of the server itself, or: ALTER ROLE {} SET {name} = 0",
                     server.user
                 ),
-            });
+            ));
         }
     }
     Ok(())

@@ -2,16 +2,11 @@
 
 use super::migrations;
 use super::session::PostgresSession;
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::sql::{Maintenance, TableShape, Tx};
 
 impl Maintenance for PostgresSession {
-    /// Each transaction of the writer changes its row.
-    fn touch(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn size(&self) -> Result<u64, StoreError> {
+    fn size(&self) -> Result<u64> {
         let tx: &Tx = self;
         tx.one(
             "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class
@@ -20,16 +15,7 @@ impl Maintenance for PostgresSession {
         )
     }
 
-    /// The server uses freed space again by itself.
-    fn unused_octets(&self) -> Result<u64, StoreError> {
-        Ok(0)
-    }
-
-    fn shrinks(&self) -> Result<bool, StoreError> {
-        Ok(true)
-    }
-
-    fn schema(&self) -> Result<(usize, usize), StoreError> {
+    fn schema(&self) -> Result<(usize, usize)> {
         let tx: &Tx = self;
         Ok((
             tx.one("SELECT version FROM schema_version", &[])?,
@@ -38,7 +24,7 @@ impl Maintenance for PostgresSession {
     }
 
     /// Indexes that the server does not use, because they could not be built.
-    fn find_damage(&self, most: usize) -> Result<Vec<String>, StoreError> {
+    fn find_damage(&self, most: usize) -> Result<Vec<String>> {
         let tx: &Tx = self;
         tx.all(
             "SELECT 'index ' || indexrelid::regclass::text || ' is not valid' FROM pg_index AS i
@@ -53,7 +39,7 @@ impl Maintenance for PostgresSession {
     }
 
     /// The server checks each reference when it is written.
-    fn find_orphans(&self) -> Result<Vec<String>, StoreError> {
+    fn find_orphans(&self) -> Result<Vec<String>> {
         let tx: &Tx = self;
         tx.all(
             "SELECT conrelid::regclass::text || ' ' || conname::text FROM pg_constraint
@@ -63,7 +49,7 @@ impl Maintenance for PostgresSession {
         )
     }
 
-    fn columns_that_cascade(&self, table: &str) -> Result<Vec<(String, String)>, StoreError> {
+    fn columns_that_cascade(&self, table: &str) -> Result<Vec<(String, String)>> {
         let tx: &Tx = self;
         tx.all(
             "SELECT relname, attname
@@ -76,47 +62,21 @@ impl Maintenance for PostgresSession {
         )
     }
 
-    fn tables(&self) -> Result<Vec<TableShape>, StoreError> {
-        let tx: &Tx = self;
-        let names: Vec<String> = tx.all(
+    fn tables(&self) -> Result<Vec<TableShape>> {
+        TableShape::of_tables(
+            self,
             "SELECT relname FROM pg_class
              WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'
                  AND relname <> 'schema_version'
              ORDER BY relname",
-            &[],
-        )?;
-        let shape = |name: String| {
-            let columns = "SELECT attname FROM pg_attribute
-                 WHERE attrelid = to_regclass(?) AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
-            let key = "SELECT attname FROM pg_index
-                 JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
-                 WHERE indrelid = to_regclass(?) AND indisprimary
-                 ORDER BY array_position(indkey::smallint[], attnum)";
-            let refers_to = "SELECT DISTINCT relname FROM pg_constraint
-                 JOIN pg_class ON pg_class.oid = confrelid
-                 WHERE contype = 'f' AND conrelid = to_regclass(?)";
-            let columns: Vec<String> = tx.all(columns, &[&name])?;
-            let key: Vec<String> = tx.all(key, &[&name])?;
-            Ok(TableShape {
-                key: if key.is_empty() { columns.clone() } else { key },
-                columns,
-                refers_to: tx.all(refers_to, &[&name])?,
-                name,
-            })
-        };
-        names.into_iter().map(shape).collect()
-    }
-
-    /// The server has no such setting; see `erase_log` of the driver.
-    fn overwrite_what_is_freed(&self, _: bool) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn free_pages(&self) -> Result<i64, StoreError> {
-        Ok(0)
-    }
-
-    fn give_pages_back(&self, _: i64) -> Result<(), StoreError> {
-        Ok(())
+            "SELECT attname FROM pg_attribute
+             WHERE attrelid = to_regclass(?) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+            "SELECT attname FROM pg_index
+             JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+             WHERE indrelid = to_regclass(?) AND indisprimary
+             ORDER BY array_position(indkey::smallint[], attnum)",
+            "SELECT DISTINCT relname FROM pg_constraint JOIN pg_class ON pg_class.oid = confrelid
+             WHERE contype = 'f' AND conrelid = to_regclass(?)",
+        )
     }
 }

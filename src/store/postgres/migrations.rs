@@ -15,7 +15,7 @@ use super::connection::{self, Purpose};
 use super::index_builds::IndexBuild;
 use super::wire::{ProtocolConnection, ServerAnswer};
 use crate::config::PostgresServer;
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// First line of a migration whose statements run one by one.
 const APART: &str = "-- Apart.\n";
@@ -105,7 +105,7 @@ impl Version {
 
     /// # Errors
     /// This program does not work with it.
-    pub(super) fn check(self) -> Result<(), StoreError> {
+    pub(super) fn check(self) -> Result<()> {
         let (found, known) = (self.found, newest());
         if self.works_with > known {
             return Err(StoreError::NewerSchema { found, known });
@@ -118,14 +118,14 @@ impl Version {
 }
 
 /// Reads the version.
-pub(super) fn version(server: &PostgresServer) -> Result<Version, StoreError> {
+pub(super) fn version(server: &PostgresServer) -> Result<Version> {
     read_version(&mut connection::connect(server, Purpose::Read)?, server)
 }
 
 pub(super) fn read_version(
     wire: &mut ProtocolConnection,
     server: &PostgresServer,
-) -> Result<Version, StoreError> {
+) -> Result<Version> {
     let table = format!("{}.schema_version", server.quoted_schema());
     let found = wire.simple(&format!("SELECT to_regclass('{table}') IS NOT NULL"))?;
     if found.text(0).as_deref() != Some("t") {
@@ -142,7 +142,7 @@ pub(super) fn read_version(
 ///
 /// # Errors
 /// The schema is newer than this program, or the role may not create it.
-pub(super) fn migrate(server: &PostgresServer) -> Result<(), StoreError> {
+pub(super) fn migrate(server: &PostgresServer) -> Result<()> {
     let mut wire = connection::connect(server, Purpose::Migrate)?;
     let version = read_version(&mut wire, server)?;
     if version.found >= newest() {
@@ -200,7 +200,7 @@ fn run_locked(
     number: usize,
     is_new: bool,
     sql: &str,
-) -> Result<usize, StoreError> {
+) -> Result<usize> {
     let settings = connection::settings(server, Purpose::Migrate, true);
     let lock = if is_new {
         ""
@@ -246,7 +246,7 @@ fn run_apart(
     server: &PostgresServer,
     number: usize,
     statements: &str,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     for statement in split(statements) {
         if let Some(build) = IndexBuild::of(statement) {
             build.run(wire, server)?;
@@ -266,7 +266,7 @@ fn split(statements: &str) -> impl Iterator<Item = &str> {
 ///
 /// # Errors
 /// The server cannot be reached, or an index cannot be built.
-pub(super) fn repair(server: &PostgresServer) -> Result<(), StoreError> {
+pub(super) fn repair(server: &PostgresServer) -> Result<()> {
     let mut wire = connection::connect(server, Purpose::Migrate)?;
     let found = read_version(&mut wire, server)?.found;
     for step in KNOWN.iter().filter(|step| step.number <= found) {
@@ -296,7 +296,7 @@ fn at_step(number: usize, server: &PostgresServer, error: StoreError) -> StoreEr
 }
 
 /// Creates the schema, and the table of its version. Another node may do so at once, and be first.
-fn create(wire: &mut ProtocolConnection, server: &PostgresServer) -> Result<(), StoreError> {
+fn create(wire: &mut ProtocolConnection, server: &PostgresServer) -> Result<()> {
     let schema = server.quoted_schema();
     let sql = format!(
         "DO $do$ BEGIN

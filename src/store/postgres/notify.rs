@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::connection::Purpose;
 use super::driver::Server;
 use super::wire::ProtocolConnection;
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::engine::driver::Listener;
 use crate::store::engine::notify::Wakeups;
 
@@ -24,7 +24,7 @@ pub(super) struct PostgresListener {
 }
 
 impl PostgresListener {
-    pub(super) fn open(server: &Arc<Server>) -> Result<Self, StoreError> {
+    pub(super) fn open(server: &Arc<Server>) -> Result<Self> {
         let mut wire = server.connect(Purpose::Listen(WAIT), None)?;
         wire.simple(&format!("LISTEN {}", server.channel()))?;
         Ok(Self {
@@ -36,7 +36,7 @@ impl PostgresListener {
 }
 
 impl Listener for PostgresListener {
-    fn wait(&mut self) -> Result<Wakeups, StoreError> {
+    fn wait(&mut self) -> Result<Wakeups> {
         if self.wire.wait_for_notification()? {
             self.heard = Instant::now();
         } else if self.heard.elapsed() > SILENCE {

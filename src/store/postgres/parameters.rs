@@ -8,7 +8,7 @@ use bytes::{BufMut, BytesMut};
 use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend;
 
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::sql::{SqlValue, ToSql};
 
 /// Format code of octets, and of everything else.
@@ -25,7 +25,7 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
-    pub(super) fn of(parameters: &[&dyn ToSql]) -> Result<Self, StoreError> {
+    pub(super) fn of(parameters: &[&dyn ToSql]) -> Result<Self> {
         let mut encoded = Self::default();
         for parameter in parameters {
             parameter.bind(&mut |value| {

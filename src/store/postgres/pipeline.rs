@@ -14,7 +14,7 @@ use super::late_rows::LateRows;
 use super::parameters::Parameters;
 use super::statements::Statements;
 use super::wire::{ProtocolConnection, ServerAnswer};
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::sql::{LateInsert, SqlValue, ToSql};
 
 /// The portal of what is sent without waiting: each takes the place of the one before.
@@ -61,7 +61,7 @@ pub(super) struct Pipeline {
 }
 
 /// A question with its parameters, as octets.
-fn key_of(sql: &str, parameters: &[&dyn ToSql]) -> Result<Vec<u8>, StoreError> {
+fn key_of(sql: &str, parameters: &[&dyn ToSql]) -> Result<Vec<u8>> {
     let mut key = Vec::with_capacity(sql.len() + 64);
     key.extend_from_slice(sql.as_bytes());
     for parameter in parameters {
@@ -89,7 +89,7 @@ impl Pipeline {
         parameters: &[&dyn ToSql],
         wire: &mut ProtocolConnection,
         statements: &mut Statements,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let row = Parameters::of(parameters)?;
         if !self.rows.have_room_for(insert.sql) {
             self.write_rows(wire, statements)?;
@@ -103,7 +103,7 @@ impl Pipeline {
         &mut self,
         wire: &mut ProtocolConnection,
         statements: &mut Statements,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         for group in self.rows.take() {
             let mut from = 0;
             for rows in group.sizes() {
@@ -121,7 +121,7 @@ impl Pipeline {
         sql: &str,
         wire: &mut ProtocolConnection,
         statements: &mut Statements,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.unsettled.push(sql.into());
         if self.unsettled.len() >= MOST {
             return self.settle(wire, statements);
@@ -140,7 +140,7 @@ impl Pipeline {
         &mut self,
         wire: &mut ProtocolConnection,
         statements: &mut Statements,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.write_rows(wire, statements)?;
         if self.unsettled.is_empty() {
             return Ok(());
@@ -150,11 +150,7 @@ impl Pipeline {
         self.take_outcome(settled, statements)
     }
 
-    fn take_outcome(
-        &mut self,
-        outcome: Result<(), StoreError>,
-        statements: &mut Statements,
-    ) -> Result<(), StoreError> {
+    fn take_outcome(&mut self, outcome: Result<()>, statements: &mut Statements) -> Result<()> {
         if outcome.is_err() {
             self.forget_statements(statements);
         }
@@ -201,7 +197,7 @@ impl Pipeline {
         &mut self,
         wire: &mut ProtocolConnection,
         statements: &mut Statements,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.write_rows(wire, statements)?;
         self.forget_answers();
         self.is_asking = true;
@@ -217,7 +213,7 @@ impl Pipeline {
     }
 
     /// Finds the answer to a question, or whether it has to be asked.
-    pub(super) fn find(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<Asked, StoreError> {
+    pub(super) fn find(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<Asked> {
         if !self.is_asking && self.answers.is_empty() {
             return Ok(Asked::No);
         }
@@ -248,7 +244,7 @@ impl Pipeline {
         &mut self,
         wire: &mut ProtocolConnection,
         statements: &mut Statements,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.is_asking = false;
         if self.questions.is_empty() {
             return Ok(());

@@ -4,7 +4,7 @@ use super::connection::{self, Purpose};
 use super::migrations;
 use crate::config::PostgresServer;
 use crate::domain::Timestamp;
-use crate::store::StoreError;
+use crate::store::Result;
 
 /// Settings and state of a PostgreSQL server, as a session of ours sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct ServerFacts {
     pub known_schema: usize,
 }
 
-pub(in crate::store) fn inspect(server: &PostgresServer) -> Result<ServerFacts, StoreError> {
+pub(in crate::store) fn inspect(server: &PostgresServer) -> Result<ServerFacts> {
     let mut session = connection::connect(server, Purpose::Read)?;
     let schema = migrations::read_version(&mut session, server)?.found;
     let answer = session.simple(

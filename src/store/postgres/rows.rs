@@ -5,8 +5,8 @@ use std::ops::Range;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::{DataRowBody, RowDescriptionBody};
 
-use crate::store::StoreError;
 use crate::store::sql::{Columns, SqlValue};
+use crate::store::{Result, StoreError};
 
 /// Names and types of the columns of a result.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(super) struct ResultRow<'a> {
 }
 
 impl<'a> ResultRow<'a> {
-    pub(super) fn of(columns: &'a ResultColumns, row: &'a DataRowBody) -> Result<Self, StoreError> {
+    pub(super) fn of(columns: &'a ResultColumns, row: &'a DataRowBody) -> Result<Self> {
         let places = row
             .ranges()
             .collect()
@@ -65,7 +65,7 @@ pub(super) fn text_of(row: &DataRowBody, column: usize) -> Option<String> {
 }
 
 impl Columns for ResultRow<'_> {
-    fn value(&self, column: usize) -> Result<SqlValue<'_>, StoreError> {
+    fn value(&self, column: usize) -> Result<SqlValue<'_>> {
         let none = || StoreError::Other(format!("the result has no column {column}"));
         let place = self.places.get(column).ok_or_else(none)?;
         let (name, kind) = self.columns.0.get(column).ok_or_else(none)?;

@@ -18,9 +18,9 @@ use super::rows::{ResultColumns, ResultRow};
 use super::statements::Statements;
 use super::transactions::lock_writer;
 use super::wire::{ProtocolConnection, ServerAnswer, TransactionState};
-use crate::store::StoreError;
 use crate::store::engine::driver::BLOCK;
 use crate::store::sql::{EngineSession, LateInsert, Receive, Row, SqlValue, ToSql};
+use crate::store::{Result, StoreError};
 
 /// Rows asked for at once: at first, and then.
 const FIRST_ROWS: i32 = 64;
@@ -55,7 +55,7 @@ pub(super) struct NumberBlock {
 }
 
 impl PostgresSession {
-    pub(super) fn open(server: &Arc<Server>, purpose: Purpose) -> Result<Self, StoreError> {
+    pub(super) fn open(server: &Arc<Server>, purpose: Purpose) -> Result<Self> {
         let wire = server.connect(purpose, None)?;
         Ok(Self::of(server, purpose, wire))
     }
@@ -75,13 +75,13 @@ impl PostgresSession {
     }
 
     /// Runs statements without parameters.
-    pub(super) fn simple(&self, sql: &str) -> Result<ServerAnswer, StoreError> {
+    pub(super) fn simple(&self, sql: &str) -> Result<ServerAnswer> {
         self.settle_late()?;
         self.wire.borrow_mut().simple(sql)
     }
 
     /// Waits for the outcome of the statements that were sent without waiting.
-    pub(super) fn settle_late(&self) -> Result<(), StoreError> {
+    pub(super) fn settle_late(&self) -> Result<()> {
         let mut pipeline = self.pipeline.borrow_mut();
         pipeline.settle(
             &mut self.wire.borrow_mut(),
@@ -114,7 +114,7 @@ impl PostgresSession {
     }
 
     /// Runs a statement that begins a transaction. A connection that broke while it was idle is replaced.
-    pub(super) fn begin_with(&self, sql: &str) -> Result<ServerAnswer, StoreError> {
+    pub(super) fn begin_with(&self, sql: &str) -> Result<ServerAnswer> {
         if !self.is_broken() {
             let start = Instant::now();
             let began = self.simple(sql);
@@ -143,7 +143,7 @@ impl PostgresSession {
         parameters: &[&dyn ToSql],
         portal: &str,
         rows: i32,
-    ) -> Result<ServerAnswer, StoreError> {
+    ) -> Result<ServerAnswer> {
         let mut wire = self.wire.borrow_mut();
         let mut statements = self.statements.borrow_mut();
         let mut pipeline = self.pipeline.borrow_mut();
@@ -188,7 +188,7 @@ impl PostgresSession {
     }
 
     /// The answer to a question that was asked ahead; or asks it ahead, while that is done.
-    fn ask_or_find(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<Asked, StoreError> {
+    fn ask_or_find(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<Asked> {
         let mut pipeline = self.pipeline.borrow_mut();
         let key = match pipeline.find(sql, parameters)? {
             Asked::New(key) => key,
@@ -205,7 +205,7 @@ impl PostgresSession {
     }
 
     /// Asks for more rows of a result.
-    fn fetch(&self, portal: &str) -> Result<ServerAnswer, StoreError> {
+    fn fetch(&self, portal: &str) -> Result<ServerAnswer> {
         let mut wire = self.wire.borrow_mut();
         let mut statements = self.statements.borrow_mut();
         let mut pipeline = self.pipeline.borrow_mut();
@@ -223,7 +223,7 @@ fn pass_on(
     columns: &ResultColumns,
     answer: &ServerAnswer,
     receive: &mut Receive<'_>,
-) -> Result<ControlFlow<()>, StoreError> {
+) -> Result<ControlFlow<()>> {
     for row in &answer.rows {
         let row = ResultRow::of(columns, row)?;
         if receive(&Row::of(&row))?.is_break() {
@@ -252,12 +252,7 @@ impl Drop for Depth<'_> {
 }
 
 impl EngineSession for PostgresSession {
-    fn query(
-        &self,
-        sql: &str,
-        parameters: &[&dyn ToSql],
-        receive: &mut Receive<'_>,
-    ) -> Result<(), StoreError> {
+    fn query(&self, sql: &str, parameters: &[&dyn ToSql], receive: &mut Receive<'_>) -> Result<()> {
         match self.ask_or_find(sql, parameters)? {
             Asked::Known(answer) => {
                 let columns = answer.columns.as_ref();
@@ -282,12 +277,12 @@ impl EngineSession for PostgresSession {
         }
     }
 
-    fn run(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<usize, StoreError> {
+    fn run(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<usize> {
         let (_depth, portal) = Depth::enter(&self.depth);
         Ok(self.execute(sql, parameters, &portal, 0)?.count)
     }
 
-    fn run_late(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<(), StoreError> {
+    fn run_late(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<()> {
         let has_room = self.statements.borrow().have_room_for(sql);
         if !has_room || self.pipeline.borrow().is_asking() {
             return self.run(sql, parameters).map(drop);
@@ -301,11 +296,7 @@ impl EngineSession for PostgresSession {
         pipeline.push(sql, &mut wire, &mut statements)
     }
 
-    fn insert_late(
-        &self,
-        insert: LateInsert<'_>,
-        parameters: &[&dyn ToSql],
-    ) -> Result<(), StoreError> {
+    fn insert_late(&self, insert: LateInsert<'_>, parameters: &[&dyn ToSql]) -> Result<()> {
         if self.pipeline.borrow().is_asking() {
             return self.run(insert.sql, parameters).map(drop);
         }
@@ -325,7 +316,7 @@ impl EngineSession for PostgresSession {
         format!("{number} = ANY ((SELECT string_to_array({list}, ',')::bigint[])::bigint[])")
     }
 
-    fn next_number(&self) -> Result<i64, StoreError> {
+    fn next_number(&self) -> Result<i64> {
         let mut numbers = self.numbers.get();
         if numbers.end == 0 {
             return Err(StoreError::Other(
@@ -343,7 +334,7 @@ impl EngineSession for PostgresSession {
         Ok(number)
     }
 
-    fn read_content(&self, entry: i64, offset: usize, buffer: &mut [u8]) -> Result<(), StoreError> {
+    fn read_content(&self, entry: i64, offset: usize, buffer: &mut [u8]) -> Result<()> {
         let sql = "SELECT substring(raw FROM ?1 FOR ?2) FROM content WHERE ledger = ?3";
         let parameters: &[&dyn ToSql] = &[&(offset + 1), &buffer.len(), &entry];
         let mut found = false;

@@ -15,8 +15,8 @@ use super::parameters::Parameters;
 use super::pipeline::LATE;
 use super::rows::ResultColumns;
 use super::wire::{ProtocolConnection, ServerAnswer};
-use crate::store::StoreError;
 use crate::store::sql::ToSql;
+use crate::store::{Result, StoreError};
 
 /// Statements that a session keeps prepared. Beyond, all are prepared anew: texts with lists of conditions come
 /// in many forms.
@@ -87,7 +87,7 @@ impl Statements {
         portal: &str,
         rows: i32,
         wire: &mut ProtocolConnection,
-    ) -> Result<&mut Statement, StoreError> {
+    ) -> Result<&mut Statement> {
         let parameters = Parameters::of(parameters)?;
         let places = 0..parameters.len();
         self.add(sql, || translate(sql, 0));
@@ -101,7 +101,7 @@ impl Statements {
         from: usize,
         rows: usize,
         wire: &mut ProtocolConnection,
-    ) -> Result<Box<str>, StoreError> {
+    ) -> Result<Box<str>> {
         let width = group.width();
         let places = from * width..(from + rows) * width;
         let name = format!("{rows} rows: {}", group.sql);
@@ -117,7 +117,7 @@ impl Statements {
         portal: &str,
         rows: i32,
         wire: &mut ProtocolConnection,
-    ) -> Result<&mut Statement, StoreError> {
+    ) -> Result<&mut Statement> {
         let forgotten = std::mem::take(&mut self.forgotten);
         let statement = self.known.get_mut(sql).expect("it was added");
         if statement.parameters != places.len() {

@@ -14,7 +14,7 @@ use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, 
 use super::connection::CONNECTING;
 use super::tls::{self, TlsStream};
 use crate::config::{PostgresHost, PostgresServer, PostgresTls};
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// Silence after which TCP asks, twice, and time for which octets may remain without acknowledgement. A host
 /// that vanished is noticed within 10 s.
@@ -28,6 +28,10 @@ pub(super) enum Stream {
     Tls(Box<TlsStream>),
 }
 
+trait ReadWrite: Read + Write {}
+
+impl<T: Read + Write> ReadWrite for T {}
+
 impl Stream {
     /// Connects to a host. Reads and writes wait for `timeout`.
     ///
@@ -37,7 +41,7 @@ impl Stream {
         server: &PostgresServer,
         host: &PostgresHost,
         timeout: Duration,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self> {
         let away = |cause: io::Error| StoreError::Away(format!("{host}: {cause}"));
         let (name, port) = match host {
             PostgresHost::Socket { folder, port } => {
@@ -71,6 +75,14 @@ impl Stream {
             _ => Err(StoreError::Away(format!(
                 "{host}: the server accepts no session"
             ))),
+        }
+    }
+
+    fn io(&mut self) -> &mut dyn ReadWrite {
+        match self {
+            Self::Socket(stream) => stream,
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => stream,
         }
     }
 
@@ -127,29 +139,17 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Socket(stream) => stream.read(buffer),
-            Self::Tcp(stream) => stream.read(buffer),
-            Self::Tls(stream) => stream.read(buffer),
-        }
+        self.io().read(buffer)
     }
 }
 
 impl Write for Stream {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Socket(stream) => stream.write(octets),
-            Self::Tcp(stream) => stream.write(octets),
-            Self::Tls(stream) => stream.write(octets),
-        }
+        self.io().write(octets)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Socket(stream) => stream.flush(),
-            Self::Tcp(stream) => stream.flush(),
-            Self::Tls(stream) => stream.flush(),
-        }
+        self.io().flush()
     }
 }
 

@@ -14,7 +14,7 @@ use rustls::{
 };
 
 use crate::config::{PostgresServer, PostgresTls};
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// A TCP connection with TLS.
 pub(super) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
@@ -24,11 +24,7 @@ pub(super) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 /// # Errors
 /// Authorities that cannot be read, or a name that no certificate can have. The handshake follows with the
 /// first octets.
-pub(super) fn begin(
-    server: &PostgresServer,
-    host: &str,
-    stream: TcpStream,
-) -> Result<TlsStream, StoreError> {
+pub(super) fn begin(server: &PostgresServer, host: &str, stream: TcpStream) -> Result<TlsStream> {
     let failed =
         |cause: &dyn std::fmt::Display| StoreError::Refused(format!("TLS to {host}: {cause}"));
     let name = ServerName::try_from(host.to_owned()).map_err(|cause| failed(&cause))?;

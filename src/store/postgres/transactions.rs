@@ -4,10 +4,10 @@ use super::commit_outcome;
 use super::migrations::Version;
 use super::session::{NumberBlock, PostgresSession};
 use super::wire::{ServerAnswer, TransactionState};
-use crate::store::StoreError;
 use crate::store::engine::driver::{BLOCK, ReaderSession, WriterSession};
 use crate::store::engine::notify::Wakeups;
 use crate::store::sql::EngineSession;
+use crate::store::{Result, StoreError};
 
 /// Statements that lock the row of the writer until the transaction ends, and reserve numbers. The second one has
 /// a snapshot of its own, so that it sees the schema of a migration that held the lock before.
@@ -24,7 +24,7 @@ impl PostgresSession {
     ///
     /// # Errors
     /// The store was moved, or its schema is none that this program works with.
-    pub(super) fn reserve(&self, answer: &ServerAnswer) -> Result<i64, StoreError> {
+    pub(super) fn reserve(&self, answer: &ServerAnswer) -> Result<i64> {
         let (Some(next), Some(now)) = (answer.parse::<i64>(0), answer.parse(1)) else {
             return Err(StoreError::of_moved_store());
         };
@@ -35,7 +35,7 @@ impl PostgresSession {
 }
 
 impl WriterSession for PostgresSession {
-    fn begin(&self) -> Result<(), StoreError> {
+    fn begin(&self) -> Result<()> {
         let local = self.local_settings();
         let lock = lock_writer();
         let sql = format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {local} {lock}");
@@ -50,11 +50,11 @@ impl WriterSession for PostgresSession {
     }
 
     /// They are reserved already.
-    fn keep_numbers(&self) -> Result<(), StoreError> {
+    fn keep_numbers(&self) -> Result<()> {
         Ok(())
     }
 
-    fn commit(&self, wakeups: Wakeups) -> Result<(), StoreError> {
+    fn commit(&self, wakeups: Wakeups) -> Result<()> {
         let batch = self.numbers.take().first;
         self.settle_late()?;
         commit_outcome::commit(self, batch, wakeups)
@@ -81,7 +81,7 @@ impl WriterSession for PostgresSession {
         self.pipeline.borrow().needs_prefetch()
     }
 
-    fn begin_prefetch(&self) -> Result<(), StoreError> {
+    fn begin_prefetch(&self) -> Result<()> {
         let mut pipeline = self.pipeline.borrow_mut();
         pipeline.begin_prefetch(
             &mut self.wire.borrow_mut(),
@@ -95,7 +95,7 @@ impl WriterSession for PostgresSession {
             .can_prefetch(&mut self.wire.borrow_mut())
     }
 
-    fn end_prefetch(&self) -> Result<(), StoreError> {
+    fn end_prefetch(&self) -> Result<()> {
         let mut pipeline = self.pipeline.borrow_mut();
         pipeline.end_prefetch(
             &mut self.wire.borrow_mut(),
@@ -103,16 +103,16 @@ impl WriterSession for PostgresSession {
         )
     }
 
-    fn settle_late(&self) -> Result<(), StoreError> {
+    fn settle_late(&self) -> Result<()> {
         PostgresSession::settle_late(self)
     }
 
-    fn begin_savepoint(&self) -> Result<(), StoreError> {
+    fn begin_savepoint(&self) -> Result<()> {
         self.numbers_before_part.set(self.numbers.get());
         self.simple("SAVEPOINT part").map(drop)
     }
 
-    fn roll_back_to_savepoint(&self) -> Result<(), StoreError> {
+    fn roll_back_to_savepoint(&self) -> Result<()> {
         self.give_up_late();
         self.forget_answers();
         // Blocks that the part reserved are given back with it, and are reserved again.
@@ -124,7 +124,7 @@ impl WriterSession for PostgresSession {
         self.simple("ROLLBACK TO SAVEPOINT part").map(drop)
     }
 
-    fn release_savepoint(&self) -> Result<(), StoreError> {
+    fn release_savepoint(&self) -> Result<()> {
         self.simple("RELEASE SAVEPOINT part").map(drop)
     }
 
@@ -133,7 +133,7 @@ impl WriterSession for PostgresSession {
     }
 
     /// The outcome of a commit says it all.
-    fn confirm(&self) -> Result<(), StoreError> {
+    fn confirm(&self) -> Result<()> {
         Ok(())
     }
 
@@ -151,20 +151,20 @@ impl WriterSession for PostgresSession {
 }
 
 impl ReaderSession for PostgresSession {
-    fn confirm(&self) -> Result<(), StoreError> {
+    fn confirm(&self) -> Result<()> {
         if self.is_broken() {
             return Err(StoreError::Away("the connection is broken".to_owned()));
         }
         Ok(())
     }
 
-    fn begin_reading(&self) -> Result<(), StoreError> {
+    fn begin_reading(&self) -> Result<()> {
         let local = self.local_settings();
         let sql = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {local}");
         self.begin_with(&sql).map(drop)
     }
 
-    fn end_reading(&self) -> Result<(), StoreError> {
+    fn end_reading(&self) -> Result<()> {
         self.simple("COMMIT").map(drop)
     }
 

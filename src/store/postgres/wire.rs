@@ -16,7 +16,7 @@ use super::error_codes::ServerMessage;
 use super::rows::{ResultColumns, text_of};
 use super::stream::Stream;
 use super::tls;
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// Octets read at once.
 const PIECE: usize = 32 * 1024;
@@ -122,7 +122,7 @@ impl ProtocolConnection {
     }
 
     /// Sets the time that an answer may take.
-    pub(super) fn set_timeout(&mut self, timeout: Duration) -> Result<(), StoreError> {
+    pub(super) fn set_timeout(&mut self, timeout: Duration) -> Result<()> {
         self.timeout = timeout;
         let set = self.stream.set_timeout(timeout);
         set.map_err(|cause| self.fail(&cause))
@@ -162,7 +162,7 @@ impl ProtocolConnection {
     ///
     /// # Errors
     /// `Away`.
-    pub(super) fn send(&mut self) -> Result<(), StoreError> {
+    pub(super) fn send(&mut self) -> Result<()> {
         if self.is_broken {
             return Err(StoreError::Away("the connection is broken".to_owned()));
         }
@@ -193,7 +193,7 @@ impl ProtocolConnection {
     ///
     /// # Errors
     /// `Away`.
-    pub(super) fn receive(&mut self) -> Result<Message, StoreError> {
+    pub(super) fn receive(&mut self) -> Result<Message> {
         loop {
             self.check_length()?;
             match Message::parse(&mut self.input) {
@@ -212,7 +212,7 @@ impl ProtocolConnection {
     ///
     /// # Errors
     /// `Away`.
-    pub(super) fn wait_for_notification(&mut self) -> Result<bool, StoreError> {
+    pub(super) fn wait_for_notification(&mut self) -> Result<bool> {
         loop {
             self.check_length()?;
             match Message::parse(&mut self.input) {
@@ -241,7 +241,7 @@ impl ProtocolConnection {
 
     /// Looks at the length of the next message before room is made for it: a server of another protocol may
     /// begin with anything.
-    fn check_length(&mut self) -> Result<(), StoreError> {
+    fn check_length(&mut self) -> Result<()> {
         if let Some(&[_, a, b, c, d]) = self.input.first_chunk() {
             let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
             if length > self.longest {
@@ -252,7 +252,7 @@ impl ProtocolConnection {
     }
 
     /// Keeps what may come at any time: notices, notifications, changes of parameters.
-    fn keep_aside(&mut self, message: Message) -> Result<Option<Message>, StoreError> {
+    fn keep_aside(&mut self, message: Message) -> Result<Option<Message>> {
         match message {
             Message::NoticeResponse(body) => {
                 self.notices += 1;
@@ -274,7 +274,7 @@ impl ProtocolConnection {
         Ok(None)
     }
 
-    fn read_more(&mut self) -> Result<(), StoreError> {
+    fn read_more(&mut self) -> Result<()> {
         if Instant::now() > self.deadline {
             return Err(self.fail(&"the server does not come to an end"));
         }
@@ -304,7 +304,7 @@ impl ProtocolConnection {
     ///
     /// # Errors
     /// `Away`.
-    pub(super) fn send_ahead(&mut self) -> Result<(), StoreError> {
+    pub(super) fn send_ahead(&mut self) -> Result<()> {
         frontend::sync(&mut self.output);
         self.ahead += 1;
         self.send()
@@ -322,7 +322,7 @@ impl ProtocolConnection {
     ///
     /// # Errors
     /// That of the server, or `Away`.
-    pub(super) fn exchange(&mut self) -> Result<ServerAnswer, StoreError> {
+    pub(super) fn exchange(&mut self) -> Result<ServerAnswer> {
         self.exchange_or_message()?
             .map_err(ServerMessage::into_error)
     }
@@ -331,9 +331,7 @@ impl ProtocolConnection {
     ///
     /// # Errors
     /// `Away`.
-    pub(super) fn exchange_or_message(
-        &mut self,
-    ) -> Result<Result<ServerAnswer, ServerMessage>, StoreError> {
+    pub(super) fn exchange_or_message(&mut self) -> Result<Result<ServerAnswer, ServerMessage>> {
         let mut last = ServerAnswer::default();
         let ended = self.collect(|answer, has_ended| {
             if has_ended {
@@ -347,7 +345,7 @@ impl ProtocolConnection {
     ///
     /// # Errors
     /// That of the first statement that failed, or `Away`.
-    pub(super) fn exchange_all(&mut self) -> Result<Vec<ServerAnswer>, StoreError> {
+    pub(super) fn exchange_all(&mut self) -> Result<Vec<ServerAnswer>> {
         let mut answers = Vec::new();
         let ended = self.collect(|answer, has_ended| {
             if !has_ended {
@@ -362,7 +360,7 @@ impl ProtocolConnection {
     fn collect(
         &mut self,
         done: impl FnMut(&mut ServerAnswer, bool),
-    ) -> Result<Result<(), ServerMessage>, StoreError> {
+    ) -> Result<Result<(), ServerMessage>> {
         self.ahead += 1;
         self.send()?;
         self.read_answers(done)
@@ -372,7 +370,7 @@ impl ProtocolConnection {
     fn read_answers(
         &mut self,
         mut done: impl FnMut(&mut ServerAnswer, bool),
-    ) -> Result<Result<(), ServerMessage>, StoreError> {
+    ) -> Result<Result<(), ServerMessage>> {
         let mut answer = ServerAnswer::default();
         let mut failed: Option<ServerMessage> = None;
         loop {
@@ -435,14 +433,14 @@ impl ProtocolConnection {
     ///
     /// # Errors
     /// That of the server, or `Away`.
-    pub(super) fn simple(&mut self, sql: &str) -> Result<ServerAnswer, StoreError> {
+    pub(super) fn simple(&mut self, sql: &str) -> Result<ServerAnswer> {
         self.begin_simple(sql)?;
         self.exchange()
     }
 
     /// Puts statements without parameters into the output.
-    pub(super) fn begin_simple(&mut self, sql: &str) -> Result<(), StoreError> {
-        frontend::query(sql, &mut self.output).map_err(|cause| StoreError::Other(cause.to_string()))
+    pub(super) fn begin_simple(&mut self, sql: &str) -> Result<()> {
+        frontend::query(sql, &mut self.output).map_err(StoreError::other)
     }
 }
 

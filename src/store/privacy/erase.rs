@@ -7,8 +7,9 @@
 //! it. Later mail from the address is mail from an unknown sender.
 use serde::Serialize;
 
-use crate::domain::{Actor, EmailAddress, RequestState, Timestamp, Transition};
-use crate::store::audit::events::NewEvent;
+use crate::domain::{Actor, EmailAddress, Envelope, RequestState, Timestamp, Transition};
+use crate::mail::Facts;
+use crate::store::audit::events::{NewEvent, record_of_entry};
 use crate::store::engine::job::Work;
 use crate::store::engine::vacuum::shorten;
 use crate::store::error::readable;
@@ -19,10 +20,10 @@ use crate::store::privacy::pseudonym::{
 use crate::store::requests::transitions;
 use crate::store::rows::account_rows::{AccountRow, find_account};
 use crate::store::rows::unwanted_content::drop_content;
-use crate::store::sql::sql_types::{JsonColumn, Millis, json};
+use crate::store::sql::sql_types::{Millis, json};
 use crate::store::verification::rate_limits::forget_claims;
 use crate::store::verification::verification_mail::cancel;
-use crate::store::{Store, StoreError, Topic};
+use crate::store::{Result, Store, StoreError, Topic};
 
 /// Number of entries in one transaction.
 const STEP: usize = 20;
@@ -53,21 +54,17 @@ pub struct Forgotten {
 
 impl Work<'_> {
     /// Blocks the account, so that nothing new arrives. Pages freed by this connection are overwritten.
-    fn begin(&mut self, key: &str, now: Millis) -> Result<(), StoreError> {
+    fn begin(&mut self, key: &str, now: Millis) -> Result<()> {
         let Some(account) = find_account(self.tx, key)? else {
             return Ok(());
         };
-        let in_work = self.tx.exists(
-            "SELECT 1 FROM request WHERE account = ? AND state = 'released' AND in_work = 1",
-            &[&account.n],
-        )?;
+        let sql = "SELECT 1 FROM request WHERE account = ? AND state = 'released' AND in_work = 1";
+        let in_work = self.tx.exists(sql, &[&account.n])?;
         if in_work {
             return Err(in_work_now());
         }
-        self.tx.run(
-            "UPDATE account SET status = 'blocked', operator_block = 1 WHERE n = ?",
-            &[&account.n],
-        )?;
+        let sql = "UPDATE account SET status = 'blocked', operator_block = 1 WHERE n = ?";
+        self.tx.run(sql, &[&account.n])?;
         cancel(self.tx, account.n, now)
     }
 
@@ -78,7 +75,7 @@ impl Work<'_> {
         pseudonym: &Pseudonym,
         by: &Actor,
         now: Millis,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<u64> {
         let mut discarded = 0;
         for &(n, own) in entries {
             if own {
@@ -91,7 +88,7 @@ impl Work<'_> {
     }
 
     /// Discards the request of an entry in any state, and releases its content.
-    fn discard_whatever(&mut self, n: i64, by: &Actor, now: Millis) -> Result<bool, StoreError> {
+    fn discard_whatever(&mut self, n: i64, by: &Actor, now: Millis) -> Result<bool> {
         let tx = self.tx;
         let found: Option<(RequestState, bool)> =
             tx.maybe("SELECT state, in_work FROM request WHERE ledger = ?", &[&n])?;
@@ -104,33 +101,20 @@ impl Work<'_> {
         let waits = state.after(Transition::Discard).is_some();
         if waits {
             transitions::settle(tx, n, Transition::Discard, None, now)?;
-            NewEvent::new("request.discarded")
-                .entry(n)
-                .record(tx, by, now)?;
+            record_of_entry(tx, "request.discarded", n, by, now)?;
             self.wakeups.add(Topic::Requests);
             self.wakeups.add(Topic::OperatorActions);
         }
-        tx.run(
-            "UPDATE request SET kept = 0, last_error = NULL WHERE ledger = ?",
-            &[&n],
-        )?;
+        let sql = "UPDATE request SET kept = 0, last_error = NULL WHERE ledger = ?";
+        tx.run(sql, &[&n])?;
         Ok(waits)
     }
 
     /// Rewrites the entry under the pseudonym; an entry by another author only loses its content.
-    fn rewrite(&self, n: i64, pseudonym: Option<&Pseudonym>) -> Result<(), StoreError> {
+    fn rewrite(&self, n: i64, pseudonym: Option<&Pseudonym>) -> Result<()> {
         let tx = self.tx;
-        let found = tx.maybe_with(
-            "SELECT facts, envelope, recipient FROM ledger WHERE n = ?",
-            &[&n],
-            |row| {
-                Ok((
-                    row.get::<_, JsonColumn<_>>(0)?.0,
-                    row.get::<_, JsonColumn<_>>(1)?.0,
-                    row.get::<_, String>(2)?,
-                ))
-            },
-        );
+        let sql = "SELECT facts, envelope, recipient FROM ledger WHERE n = ?";
+        let found = tx.maybe::<(Facts, Envelope, String)>(sql, &[&n]);
         let Some(found) = readable(found)? else {
             // The content of a damaged entry is unknown, so all of it is deleted.
             tx.run("DELETE FROM ledger WHERE n = ?", &[&n])?;
@@ -165,13 +149,11 @@ impl Work<'_> {
     }
 
     /// Removes the account itself, once only requests without content refer to it.
-    fn finish(&mut self, forgetting: &Forgetting, pseudonym: &Pseudonym) -> Result<(), StoreError> {
+    fn finish(&mut self, forgetting: &Forgetting, pseudonym: &Pseudonym) -> Result<()> {
         let tx = self.tx;
         let now = Millis::from(forgetting.now);
-        tx.run(
-            "DELETE FROM notice WHERE sender = ?",
-            &[&forgetting.address.key()],
-        )?;
+        let sql = "DELETE FROM notice WHERE sender = ?";
+        tx.run(sql, &[&forgetting.address.key()])?;
         let mut event = NewEvent::new("account.forgotten");
         if let Some(account) = find_account(tx, &forgetting.address.key())? {
             forget_claims(tx, account.n)?;
@@ -190,7 +172,7 @@ impl Work<'_> {
         account: &AccountRow,
         pseudonym: &Pseudonym,
         now: Millis,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let tx = self.tx;
         // Rows that belong to the account, such as verification mails and links. Events stay, for the audit, as long
         // as the account does.
@@ -203,16 +185,12 @@ impl Work<'_> {
                 &[&account.n],
             )?;
         }
-        tx.run(
-            "UPDATE event SET detail = NULL WHERE account = ?",
-            &[&account.n],
-        )?;
+        let sql = "UPDATE event SET detail = NULL WHERE account = ?";
+        tx.run(sql, &[&account.n])?;
         // The payloads of hook calls contain the address.
         tx.run("DELETE FROM hook_call WHERE account = ?", &[&account.n])?;
-        let needed = tx.exists(
-            "SELECT 1 FROM request WHERE account = ? LIMIT 1",
-            &[&account.n],
-        )?;
+        let sql = "SELECT 1 FROM request WHERE account = ? LIMIT 1";
+        let needed = tx.exists(sql, &[&account.n])?;
         if needed {
             tx.run(
                 "UPDATE account SET id = ?2, key = ?3, address = ?4, domain = ?5,
@@ -252,7 +230,7 @@ impl Store {
         &self,
         forgetting: Forgetting,
         mut progress: impl FnMut(u64, u64),
-    ) -> Result<Forgotten, StoreError> {
+    ) -> Result<Forgotten> {
         let now = Millis::from(forgetting.now);
         let by = forgetting.by.clone();
         let address = forgetting.address.clone();
@@ -291,7 +269,7 @@ impl Store {
     }
 
     /// Deletes the stored API answers, which may be about anybody; a repeated request is executed again.
-    async fn forget_answers(&self) -> Result<(), StoreError> {
+    async fn forget_answers(&self) -> Result<()> {
         let newest: i64 = self
             .read(|tx| tx.one("SELECT coalesce(max(n), 0) FROM answer", &[]))
             .await?;
@@ -314,7 +292,7 @@ impl Store {
     }
 
     /// Returns the free pages to the file system and empties the log. Returns true if both succeeded.
-    async fn overwrite_what_was_freed(&self) -> Result<bool, StoreError> {
+    async fn overwrite_what_was_freed(&self) -> Result<bool> {
         loop {
             let shortened = self.write(|work| shorten(work.tx, 0)).await?;
             if shortened.left == 0 {
@@ -327,6 +305,6 @@ impl Store {
         let driver = self.driver.clone();
         tokio::task::spawn_blocking(move || driver.erase_log())
             .await
-            .map_err(|error| StoreError::Other(format!("a fault in vestibule: {error}")))?
+            .map_err(StoreError::fault)?
     }
 }

@@ -6,9 +6,9 @@ use utoipa::ToSchema;
 
 use crate::domain::{EmailAddress, LedgerId, PortalName, RequestState, Timestamp};
 use crate::store::rows::account_rows::find_account;
-use crate::store::sql::sql_types::Millis;
-use crate::store::sql::{Row, Tx};
-use crate::store::{Store, StoreError};
+use crate::store::sql::Tx;
+use crate::store::sql::sql_types::from_row;
+use crate::store::{Result, Store};
 
 /// Summary of the data stored about an address.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -44,18 +44,7 @@ pub struct PersonEvent {
     pub ledger: Option<LedgerId>,
     pub detail: Option<String>,
 }
-
-impl PersonEvent {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            at: row.get::<_, Millis>(0)?.timestamp(),
-            event: row.get(1)?,
-            actor: row.get(2)?,
-            ledger: row.get(3)?,
-            detail: row.get(4)?,
-        })
-    }
-}
+from_row!(PersonEvent, row: at, event, actor, ledger, detail);
 
 /// Entries of messages that the person wrote, and entries about mail to the person.
 #[derive(Debug, Default)]
@@ -64,7 +53,7 @@ pub(crate) struct PersonEntries {
     pub(crate) about: BTreeSet<i64>,
 }
 
-pub(crate) fn entries(tx: &Tx, address: &EmailAddress) -> Result<PersonEntries, StoreError> {
+pub(crate) fn entries(tx: &Tx, address: &EmailAddress) -> Result<PersonEntries> {
     let key = address.key();
     let mut found = PersonEntries::default();
     if let Some(account) = find_account(tx, &key)? {
@@ -91,7 +80,7 @@ pub(crate) fn entries(tx: &Tx, address: &EmailAddress) -> Result<PersonEntries, 
     Ok(found)
 }
 
-fn holdings(tx: &Tx, address: &EmailAddress) -> Result<Holdings, StoreError> {
+fn holdings(tx: &Tx, address: &EmailAddress) -> Result<Holdings> {
     let found = entries(tx, address)?;
     let mut holdings = Holdings {
         entries: found.own.len() as u64,
@@ -127,7 +116,7 @@ fn holdings(tx: &Tx, address: &EmailAddress) -> Result<Holdings, StoreError> {
     Ok(holdings)
 }
 
-fn search_words(tx: &Tx, address: &EmailAddress) -> Result<Vec<String>, StoreError> {
+fn search_words(tx: &Tx, address: &EmailAddress) -> Result<Vec<String>> {
     let mut words = BTreeSet::new();
     for n in entries(tx, address)?.own {
         words.extend(tx.all::<String>(
@@ -141,22 +130,22 @@ fn search_words(tx: &Tx, address: &EmailAddress) -> Result<Vec<String>, StoreErr
 }
 
 /// Events of the account and of each entry; oldest first.
-fn events(tx: &Tx, address: &EmailAddress) -> Result<Vec<PersonEvent>, StoreError> {
+fn events(tx: &Tx, address: &EmailAddress) -> Result<Vec<PersonEvent>> {
     let mut events = Vec::new();
-    let mut take = |sql: &str, n: i64| -> Result<(), StoreError> {
-        events.extend(tx.all_with(sql, &[&n], PersonEvent::from_row)?);
+    let mut take = |sql: &str, n: i64| -> Result<()> {
+        events.extend(tx.all::<PersonEvent>(sql, &[&n])?);
         Ok(())
     };
     if let Some(account) = find_account(tx, &address.key())? {
         take(
-            "SELECT e.at, e.name, e.actor, l.id, e.detail
+            "SELECT e.at, e.name AS event, e.actor, l.id AS ledger, e.detail
              FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger WHERE e.account = ?",
             account.n,
         )?;
     }
     for n in entries(tx, address)?.own {
         take(
-            "SELECT e.at, e.name, e.actor, l.id, e.detail
+            "SELECT e.at, e.name AS event, e.actor, l.id AS ledger, e.detail
              FROM event AS e JOIN ledger AS l ON l.n = e.ledger
              WHERE e.ledger = ? AND e.account IS NULL",
             n,
@@ -168,20 +157,17 @@ fn events(tx: &Tx, address: &EmailAddress) -> Result<Vec<PersonEvent>, StoreErro
 
 impl Store {
     /// Summarises the data stored about an address, so that an operator knows what forgetting it removes.
-    pub async fn holdings(&self, address: EmailAddress) -> Result<Holdings, StoreError> {
+    pub async fn holdings(&self, address: EmailAddress) -> Result<Holdings> {
         self.read_long(move |tx| holdings(tx, &address)).await
     }
 
     /// All events of the account and of its messages.
-    pub async fn events_about(
-        &self,
-        address: EmailAddress,
-    ) -> Result<Vec<PersonEvent>, StoreError> {
+    pub async fn events_about(&self, address: EmailAddress) -> Result<Vec<PersonEvent>> {
         self.read_long(move |tx| events(tx, &address)).await
     }
 
     /// The words by which the search finds the messages of an address, each once.
-    pub async fn search_words_of(&self, address: EmailAddress) -> Result<Vec<String>, StoreError> {
+    pub async fn search_words_of(&self, address: EmailAddress) -> Result<Vec<String>> {
         self.read_long(move |tx| search_words(tx, &address)).await
     }
 }

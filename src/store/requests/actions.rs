@@ -6,7 +6,7 @@ use crate::domain::{
     AccountId, Actor, EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState,
     Timestamp, Transition,
 };
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::record_of_entry;
 use crate::store::engine::job::Work;
 use crate::store::requests::transitions;
 use crate::store::rows::dropped_content::uncount;
@@ -14,7 +14,7 @@ use crate::store::rows::entry_ids::n_of;
 use crate::store::rows::shown_facts::ShownFacts;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Conditions, Row, Tx};
-use crate::store::{ListOrder, Listed, Page, Store, StoreError, Topic};
+use crate::store::{ListOrder, Listed, Page, Result, Store, StoreError, Topic};
 
 /// A request as shown in lists, without its content.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -57,16 +57,13 @@ const SHOWN: &str = "SELECT l.id, a.address, a.id AS account_id, r.portal, r.sta
      CASE r.stopped WHEN 0 THEN r.last_error ELSE 'stopped: the account is blocked' END AS last_error
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account";
 
-fn read_request(row: &Row) -> Result<Request, StoreError> {
-    let ledger: LedgerId = row.get("id")?;
+fn read_request(row: &Row) -> Result<Request> {
     let state: RequestState = row.get("state")?;
     let facts: ShownFacts = row.get("facts")?;
-    let time = |column: &str| -> Result<Option<Timestamp>, StoreError> {
-        Ok(row.get::<_, Option<Millis>>(column)?.map(Millis::timestamp))
-    };
+    let due_at: Option<Timestamp> = row.get("due_at")?;
     Ok(Request {
-        id: RequestId::from_bytes(ledger.to_bytes()),
-        ledger,
+        id: row.get("id")?,
+        ledger: row.get("id")?,
         account: row.get("address")?,
         account_id: row.get("account_id")?,
         portal: row.get("portal")?,
@@ -74,24 +71,23 @@ fn read_request(row: &Row) -> Result<Request, StoreError> {
         subject: facts.subject,
         message_id: facts.message_id,
         size: row.get("size")?,
-        received_at: row.get::<_, Millis>("received_at")?.timestamp(),
-        released_at: time("released_at")?,
-        settled_at: time("settled_at")?,
+        received_at: row.get("received_at")?,
+        released_at: row.get("released_at")?,
+        settled_at: row.get("settled_at")?,
         attempts: row.get("attempts")?,
-        next_attempt_at: time("due_at")?.filter(|_| state == RequestState::Released),
+        next_attempt_at: due_at.filter(|_| state == RequestState::Released),
         last_error: row.get("last_error")?,
         failing: row.get("passed")?,
     })
 }
 
 /// Reads a request that is known to exist.
-pub(crate) fn by_n(tx: &Tx, n: i64) -> Result<Request, StoreError> {
+pub(crate) fn by_n(tx: &Tx, n: i64) -> Result<Request> {
     tx.one_with(&format!("{SHOWN} WHERE r.ledger = ?"), &[&n], read_request)
 }
 
 /// Lists the requests of one account, which have an index; for other filters see `request_lists`.
-pub(crate) fn list(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>, StoreError> {
-    let limit = filter.page.rows();
+pub(crate) fn list(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>> {
     let after = filter.page.after.as_deref();
     let after = after.map(|cursor| n_of(tx, cursor)).transpose()?;
     let account: Option<i64> = match &filter.account {
@@ -101,45 +97,37 @@ pub(crate) fn list(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>, S
         }
         None => None,
     };
-    let before = filter.received_before.map(Millis::from);
-    let since = filter.received_after.map(Millis::from);
-    let rows_wanted = limit + 1;
-    let mut wanted = Conditions::new();
+    let mut wanted = Conditions::default();
     let goes_on = match filter.order {
-        ListOrder::NewestFirst => "r.ledger < :after",
-        ListOrder::OldestFirst => "r.ledger > :after",
+        ListOrder::NewestFirst => "r.ledger < ?",
+        ListOrder::OldestFirst => "r.ledger > ?",
     };
-    wanted.ask(goes_on, ":after", after.as_ref());
-    wanted.ask("l.rule = :rule", ":rule", filter.reason.as_ref());
-    wanted.ask("r.account = :account", ":account", account.as_ref());
-    wanted.ask("r.state = :state", ":state", filter.state.as_ref());
-    wanted.ask("r.portal = :portal", ":portal", filter.portal.as_ref());
-    wanted.ask("r.received_at < :before", ":before", before.as_ref());
-    wanted.ask("r.received_at >= :since", ":since", since.as_ref());
-    wanted.bind(":limit", &rows_wanted);
-    let rows = wanted.all_with(
-        tx,
-        &format!(
-            "{SHOWN} WHERE {} ORDER BY r.ledger {} LIMIT :limit",
-            wanted.sql(),
-            filter.order.direction()
-        ),
-        |row| {
-            let request = read_request(row)?;
-            let cursor = request.ledger.to_string();
-            Ok((request, cursor))
-        },
-    )?;
-    Ok(Listed::cut(rows, limit))
+    wanted.ask(goes_on, after.as_ref());
+    wanted.ask("l.rule = ?", filter.reason.as_ref());
+    wanted.ask("r.account = ?", account.as_ref());
+    wanted.ask("r.state = ?", filter.state.as_ref());
+    wanted.ask("r.portal = ?", filter.portal.as_ref());
+    wanted.ask("r.received_at < ?", filter.received_before.as_ref());
+    wanted.ask("r.received_at >= ?", filter.received_after.as_ref());
+    let sql = format!(
+        "{SHOWN} WHERE {} ORDER BY r.ledger {}",
+        wanted.sql(),
+        filter.order.direction()
+    );
+    wanted.page(tx, &sql, &filter.page, |row| {
+        let request = read_request(row)?;
+        let cursor = request.ledger.to_string();
+        Ok((request, cursor))
+    })
 }
 
-fn one(tx: &Tx, id: RequestId) -> Result<Option<Request>, StoreError> {
+fn one(tx: &Tx, id: RequestId) -> Result<Option<Request>> {
     tx.maybe_with(&format!("{SHOWN} WHERE l.id = ?"), &[&id], read_request)
 }
 
 impl Work<'_> {
     /// The state of a request, its `n`, and true if its content exists.
-    fn request(&self, id: RequestId) -> Result<(i64, RequestState, bool), StoreError> {
+    fn request(&self, id: RequestId) -> Result<(i64, RequestState, bool)> {
         self.tx
             .maybe(
                 "SELECT l.n, r.state, EXISTS (
@@ -148,20 +136,14 @@ impl Work<'_> {
                  FROM ledger AS l JOIN request AS r ON r.ledger = l.n WHERE l.id = ?",
                 &[&id],
             )?
-            .ok_or_else(|| StoreError::NotFound {
-                what: "request",
-                name: id.to_string(),
-            })
+            .ok_or_else(|| StoreError::not_found("request", id))
     }
 
-    fn find(&self, id: RequestId) -> Result<Request, StoreError> {
-        one(self.tx, id)?.ok_or_else(|| StoreError::NotFound {
-            what: "request",
-            name: id.to_string(),
-        })
+    fn find(&self, id: RequestId) -> Result<Request> {
+        one(self.tx, id)?.ok_or_else(|| StoreError::not_found("request", id))
     }
 
-    fn release(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request, StoreError> {
+    fn release(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request> {
         let (n, state, content) = self.request(id)?;
         if let Some(until) = self.is_the_persons_until(n, now)? {
             let until = until.timestamp();
@@ -182,7 +164,7 @@ impl Work<'_> {
     }
 
     /// True if the address of its account is verified: then no link takes anything back.
-    fn is_verified(&self, n: i64) -> Result<bool, StoreError> {
+    fn is_verified(&self, n: i64) -> Result<bool> {
         self.tx.exists(
             "SELECT 1 FROM request AS r JOIN account AS a ON a.n = r.account
              WHERE r.ledger = ? AND a.status = 'active' AND a.verified_at IS NOT NULL",
@@ -191,7 +173,7 @@ impl Work<'_> {
     }
 
     /// End of the time in which only the person can restore it.
-    fn is_the_persons_until(&self, n: i64, now: Millis) -> Result<Option<Millis>, StoreError> {
+    fn is_the_persons_until(&self, n: i64, now: Millis) -> Result<Option<Millis>> {
         let until: Option<Millis> = self
             .tx
             .maybe(
@@ -210,30 +192,26 @@ impl Work<'_> {
         content: bool,
         by: &Actor,
         now: Millis,
-    ) -> Result<Request, StoreError> {
+    ) -> Result<Request> {
         if !content {
             return Err(StoreError::NotAllowed(format!(
                 "the content of request {id} was forgotten when its time was over"
             )));
         }
-        self.tx.run(
-            "UPDATE request SET kept = 1, restorable_until = NULL WHERE ledger = ?",
-            &[&n],
-        )?;
+        let sql = "UPDATE request SET kept = 1, restorable_until = NULL WHERE ledger = ?";
+        self.tx.run(sql, &[&n])?;
         uncount(self.tx, n)?;
         match state {
             RequestState::Failed => transitions::retry(self.tx, n, now)?,
             _ => transitions::release(self.tx, n, &by.to_string(), now)?,
         }
-        NewEvent::new("request.released")
-            .entry(n)
-            .record(self.tx, by, now)?;
+        record_of_entry(self.tx, "request.released", n, by, now)?;
         self.wakeups.add(Topic::Requests);
         self.wakeups.add(Topic::OperatorActions);
         self.find(id)
     }
 
-    fn discard(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request, StoreError> {
+    fn discard(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request> {
         let (n, state, _) = self.request(id)?;
         if state.after(Transition::Discard).is_none() {
             return Err(not_possible(id, state, "discarded"));
@@ -246,18 +224,16 @@ impl Work<'_> {
         transitions::settle(self.tx, n, Transition::Discard, None, now)?;
         self.wakeups.add(Topic::Requests);
         self.wakeups.add(Topic::OperatorActions);
-        NewEvent::new("request.discarded")
-            .entry(n)
-            .record(self.tx, by, now)?;
+        record_of_entry(self.tx, "request.discarded", n, by, now)?;
         self.find(id)
     }
 
-    fn is_in_work(&self, n: i64) -> Result<bool, StoreError> {
+    fn is_in_work(&self, n: i64) -> Result<bool> {
         self.tx
             .one("SELECT in_work FROM request WHERE ledger = ?", &[&n])
     }
 
-    fn retry(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request, StoreError> {
+    fn retry(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request> {
         let (n, state, content) = self.request(id)?;
         match state {
             RequestState::Failed => self.let_go(n, id, state, content, by, now),
@@ -281,7 +257,7 @@ fn not_possible(id: RequestId, state: RequestState, what: &str) -> StoreError {
 }
 
 impl Store {
-    pub async fn request(&self, id: RequestId) -> Result<Option<Request>, StoreError> {
+    pub async fn request(&self, id: RequestId) -> Result<Option<Request>> {
         self.read(move |tx| one(tx, id)).await
     }
 
@@ -295,7 +271,7 @@ impl Store {
         id: RequestId,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Request, StoreError> {
+    ) -> Result<Request> {
         self.write(move |work| work.release(id, &by, now.into()))
             .await
     }
@@ -306,18 +282,13 @@ impl Store {
         id: RequestId,
         by: Actor,
         now: Timestamp,
-    ) -> Result<Request, StoreError> {
+    ) -> Result<Request> {
         self.write(move |work| work.discard(id, &by, now.into()))
             .await
     }
 
     /// Retries a failed request for an operator; a released one becomes due at once.
-    pub async fn retry_request(
-        &self,
-        id: RequestId,
-        by: Actor,
-        now: Timestamp,
-    ) -> Result<Request, StoreError> {
+    pub async fn retry_request(&self, id: RequestId, by: Actor, now: Timestamp) -> Result<Request> {
         self.write(move |work| work.retry(id, &by, now.into()))
             .await
     }

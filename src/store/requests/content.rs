@@ -2,7 +2,7 @@
 
 use crate::domain::LedgerId;
 use crate::store::sql::Tx;
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store, StoreError};
 
 /// Octets of a message that are read at a time.
 pub const PIECE: u64 = 64 * 1024;
@@ -30,7 +30,7 @@ impl MessageContent {
         tx: &Tx,
         entry: i64,
         most: u64,
-    ) -> Result<Option<(Self, Vec<u8>)>, StoreError> {
+    ) -> Result<Option<(Self, Vec<u8>)>> {
         let found: Option<(i64, u64, Option<Vec<u8>>)> =
             tx.maybe(OF_ENTRY, &[&entry, &most.min(PIECE)])?;
         let Some((row, size, whole)) = found else {
@@ -48,7 +48,7 @@ impl MessageContent {
     ///
     /// # Errors
     /// The content is gone, or the disk cannot be read.
-    pub async fn read(&self, from: u64, most: u64) -> Result<Vec<u8>, StoreError> {
+    pub async fn read(&self, from: u64, most: u64) -> Result<Vec<u8>> {
         let row = self.row;
         let length = most.min(self.size.saturating_sub(from));
         self.store.read(move |tx| part(tx, row, from, length)).await
@@ -56,7 +56,7 @@ impl MessageContent {
 }
 
 /// Reads each piece in its own transaction, so that a slow destination does not keep the log from shrinking.
-fn part(tx: &Tx, row: i64, from: u64, length: u64) -> Result<Vec<u8>, StoreError> {
+fn part(tx: &Tx, row: i64, from: u64, length: u64) -> Result<Vec<u8>> {
     let wrong = |_| StoreError::Other("a message larger than memory".to_owned());
     let mut part = vec![0; usize::try_from(length).map_err(wrong)?];
     tx.read_content(row, usize::try_from(from).map_err(wrong)?, &mut part)?;
@@ -71,14 +71,11 @@ const OF_ENTRY: &str = "SELECT c.ledger, length(c.raw),
 
 impl Store {
     /// The message of an entry with up to `most` of its first octets; None once its content has expired.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn content(
         &self,
         ledger: LedgerId,
         most: u64,
-    ) -> Result<Option<(MessageContent, Vec<u8>)>, StoreError> {
+    ) -> Result<Option<(MessageContent, Vec<u8>)>> {
         let store = self.clone();
         self.read(move |tx| {
             let entry = tx.maybe("SELECT n FROM ledger WHERE id = ?", &[&ledger])?;
@@ -88,7 +85,7 @@ impl Store {
     }
 
     /// The message as received, octet for octet; None once its content has expired.
-    pub async fn raw(&self, ledger: LedgerId) -> Result<Option<Vec<u8>>, StoreError> {
+    pub async fn raw(&self, ledger: LedgerId) -> Result<Option<Vec<u8>>> {
         let whole = self.content(ledger, u64::MAX).await?;
         Ok(whole.map(|(_, raw)| raw))
     }

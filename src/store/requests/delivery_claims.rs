@@ -25,10 +25,10 @@ use crate::store::claims::leases::{
 };
 use crate::store::requests::transitions;
 use crate::store::rows::entry_ids::id_of;
-use crate::store::sql::sql_types::{JsonColumn, Millis};
+use crate::store::sql::sql_types::{Millis, json_columns};
 use crate::store::sql::{Row, Tx};
 use crate::store::verification::mail_claims;
-use crate::store::{Store, StoreError, Topic};
+use crate::store::{Result, Store, StoreError, Topic};
 
 /// A released request claimed by a worker. Only the store creates one, and only from a released request:
 /// there is no other way to a destination.
@@ -94,6 +94,8 @@ struct ToldCircumstances {
     enforcement: Enforcement,
 }
 
+json_columns!(ToldFacts, ToldCircumstances);
+
 pub(crate) const CLAIMED: &str = "SELECT l.id, l.recipient, l.envelope, l.received_at,
      l.facts, l.circumstances, r.portal, r.size, r.attempts, r.released_at, r.released_by,
      r.sender_named,
@@ -101,18 +103,16 @@ pub(crate) const CLAIMED: &str = "SELECT l.id, l.recipient, l.envelope, l.receiv
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account
      WHERE r.ledger = ?";
 
-pub(crate) fn read_claim(row: &Row, lease: &Lease) -> Result<Claim, StoreError> {
-    let ledger: LedgerId = row.get("id")?;
+pub(crate) fn read_claim(row: &Row, lease: &Lease) -> Result<Claim> {
     let verified_by: Option<String> = row.get("verified_by")?;
     let verified_at: Option<Millis> = row.get("verified_at")?;
     let released_by: String = row.get("released_by")?;
     let released_at: Millis = row.get("released_at")?;
     let operator = Actor::operator_name(&released_by).map(str::to_owned);
     let received_at: Millis = row.get("received_at")?;
-    let JsonColumn(facts): JsonColumn<ToldFacts> = row.get("facts")?;
-    let circumstances: Option<JsonColumn<ToldCircumstances>> = row.get("circumstances")?;
-    let is_enforced =
-        |told: JsonColumn<ToldCircumstances>| told.0.enforcement == Enforcement::Enforce;
+    let facts: ToldFacts = row.get("facts")?;
+    let circumstances: Option<ToldCircumstances> = row.get("circumstances")?;
+    let is_enforced = |told: ToldCircumstances| told.enforcement == Enforcement::Enforce;
     // A rule releases what it accepts when it comes. A retry releases it again, and makes no verification
     // since then one of this request.
     let covered_until = match &*released_by {
@@ -121,20 +121,20 @@ pub(crate) fn read_claim(row: &Row, lease: &Lease) -> Result<Claim, StoreError> 
     };
     let counts = operator.is_none() && verified_at.is_some_and(|at| at <= covered_until);
     Ok(Claim {
-        request: RequestId::from_bytes(ledger.to_bytes()),
+        request: row.get("id")?,
         lease: lease.clone(),
-        ledger,
+        ledger: row.get("id")?,
         portal: row.get("portal")?,
         account: row.get("account_id")?,
         address: row.get("address")?,
         kind: row.get("kind")?,
-        groups: row.get::<_, JsonColumn<_>>("groups")?.0,
+        groups: row.get("groups")?,
         verified: verified_by
             .zip(verified_at.map(Millis::timestamp))
             .filter(|_| counts),
         released_by: operator,
         sender_named: row.get("sender_named")?,
-        envelope: row.get::<_, JsonColumn<_>>("envelope")?.0,
+        envelope: row.get("envelope")?,
         authentication: facts.authentication,
         authentication_enforced: circumstances.is_some_and(is_enforced),
         recipient: row.get("recipient")?,
@@ -153,7 +153,7 @@ pub(crate) fn set_aside(
     lease: &Lease,
     cause: &StoreError,
     now: Millis,
-) -> Result<Option<SetAside>, StoreError> {
+) -> Result<Option<SetAside>> {
     let n = lease.row;
     if !REQUESTS.leases.holds(tx, lease)? {
         return Ok(None);
@@ -178,7 +178,7 @@ pub(crate) fn settle(
     settlement: &Settlement,
     now: Millis,
     queues: &mut BTreeSet<(i64, PortalName)>,
-) -> Result<Settled, StoreError> {
+) -> Result<Settled> {
     let Some(queue) = REQUESTS.queue_of(tx, lease)? else {
         return Ok(Settled::ClaimLost);
     };
@@ -219,7 +219,7 @@ pub(crate) fn settle(
 pub const NODE_SILENCE: Duration = Duration::from_secs(30);
 
 /// True if a daemon recorded this node lately.
-fn is_node_at_work(tx: &Tx, node: &str, now: Millis) -> Result<bool, StoreError> {
+fn is_node_at_work(tx: &Tx, node: &str, now: Millis) -> Result<bool> {
     let sql = "SELECT 1 FROM node WHERE id = ? AND seen_at > ?";
     tx.exists(sql, &[&node, &now.minus(NODE_SILENCE)])
 }
@@ -228,21 +228,17 @@ impl Store {
     /// Ends the leases of earlier processes of this node, on requests, hook calls and verification mails. The
     /// daemon calls it as it starts. A daemon that recorded this node lately, by the clock of the database, may be
     /// at work with a copy of its folder: then nothing ends.
-    pub async fn end_leases(&self, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn end_leases(&self, now: Timestamp) -> Result<()> {
         self.end_leases_unless(self.duty_interval().is_some(), now)
             .await
     }
 
     /// The same for a daemon that was the only one to record this node, again and again for [`NODE_SILENCE`].
-    pub async fn end_leases_alone(&self, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn end_leases_alone(&self, now: Timestamp) -> Result<()> {
         self.end_leases_unless(false, now).await
     }
 
-    async fn end_leases_unless(
-        &self,
-        can_be_copied: bool,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    async fn end_leases_unless(&self, can_be_copied: bool, now: Timestamp) -> Result<()> {
         let (holder, driver) = (self.holder.clone(), self.driver.clone());
         self.write(move |work| {
             let tx = work.tx;
@@ -264,11 +260,7 @@ impl Store {
 
     /// Gives back the requests that this handle claimed after the claim of that number. For a worker whose
     /// claim failed but may still have been recorded.
-    pub async fn give_back_deliveries(
-        &self,
-        after: ClaimNumber,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub async fn give_back_deliveries(&self, after: ClaimNumber, now: Timestamp) -> Result<()> {
         let holder = self.holder.clone();
         self.write(move |work| {
             let (tx, now) = (work.tx, now.into());
@@ -280,12 +272,10 @@ impl Store {
     }
 
     /// Destinations that an operator paused.
-    pub async fn paused_destinations(&self) -> Result<Vec<DestinationName>, StoreError> {
+    pub async fn paused_destinations(&self) -> Result<Vec<DestinationName>> {
         self.read(|tx| {
-            tx.all(
-                "SELECT destination FROM paused_destination ORDER BY destination",
-                &[],
-            )
+            let sql = "SELECT destination FROM paused_destination ORDER BY destination";
+            tx.all(sql, &[])
         })
         .await
     }
@@ -296,7 +286,7 @@ impl Store {
         paused: bool,
         by: Actor,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.write(move |work| {
             let now = Millis::from(now);
             let (changed, name) = if paused {

@@ -23,7 +23,7 @@ use crate::store::engine::job::{Operation, Work};
 use crate::store::engine::notify::Topic;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{FromRow, Tx};
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store, StoreError};
 
 /// Maximum requests of a turn: the writer serves others too.
 const MOST_REQUESTS: usize = 128;
@@ -47,7 +47,7 @@ pub struct RunLimits {
 pub struct Delivery {
     pub claim: Claim,
     /// None if it is not kept any more.
-    pub content: Result<Option<(MessageContent, Vec<u8>)>, StoreError>,
+    pub content: Result<Option<(MessageContent, Vec<u8>)>>,
 }
 
 /// An outcome to be recorded, with the time of it.
@@ -64,7 +64,7 @@ struct Share {
 
 impl Share {
     /// Claims the beginnings of the queues whose heads are due, oldest first.
-    fn take(&self, tx: &Tx, now: Millis) -> Result<Vec<Vec<Lease>>, StoreError> {
+    fn take(&self, tx: &Tx, now: Millis) -> Result<Vec<Vec<Lease>>> {
         let mut due: Vec<(Millis, i64)> = Vec::new();
         for portal in &self.portals {
             due.extend(REQUESTS.due(tx, portal, self.limits.runs, now)?);
@@ -97,7 +97,7 @@ impl Share {
         Ok(runs)
     }
 
-    fn next(&self, tx: &Tx) -> Result<NextWork, StoreError> {
+    fn next(&self, tx: &Tx) -> Result<NextWork> {
         next_due(tx, &self.portals).map(NextWork::at)
     }
 }
@@ -110,7 +110,7 @@ fn run(
     most: usize,
     now: Millis,
     queues: &mut BTreeSet<(i64, PortalName)>,
-) -> Result<(Vec<i64>, u64), StoreError> {
+) -> Result<(Vec<i64>, u64)> {
     let (account, portal, passed, is_expired, size): (i64, PortalName, bool, bool, u64) = tx.one(
         "SELECT account, portal, passed, in_work, size FROM request WHERE ledger = ?",
         &[&due],
@@ -147,16 +147,14 @@ fn run(
     })?;
     if !rows.contains(&due) {
         // It waits for those before it.
-        tx.run(
-            "UPDATE request SET due_at = NULL WHERE ledger = ? AND in_work = 0",
-            &[&due],
-        )?;
+        let sql = "UPDATE request SET due_at = NULL WHERE ledger = ? AND in_work = 0";
+        tx.run(sql, &[&due])?;
     }
     queues.insert((account, portal));
     Ok((rows, octets))
 }
 
-fn next_due(tx: &Tx, portals: &[PortalName]) -> Result<Option<Millis>, StoreError> {
+fn next_due(tx: &Tx, portals: &[PortalName]) -> Result<Option<Millis>> {
     let mut next: Option<Millis> = None;
     for portal in portals {
         let of_portal = REQUESTS.next_due(tx, portal)?;
@@ -173,7 +171,7 @@ struct Settling {
 }
 
 impl Operation<Turn<Lease>> for Settling {
-    fn run(&mut self, work: &mut Work) -> Result<Turn<Lease>, StoreError> {
+    fn run(&mut self, work: &mut Work) -> Result<Turn<Lease>> {
         turn(work, &self.outcomes, &self.share, self.now)
     }
 
@@ -189,12 +187,7 @@ impl Operation<Turn<Lease>> for Settling {
 }
 
 /// The transaction of a turn.
-fn turn(
-    work: &mut Work,
-    outcomes: &[Outcome],
-    share: &Share,
-    now: Millis,
-) -> Result<Turn<Lease>, StoreError> {
+fn turn(work: &mut Work, outcomes: &[Outcome], share: &Share, now: Millis) -> Result<Turn<Lease>> {
     let tx = work.tx;
     let mut queues = BTreeSet::new();
     let mut settled = Vec::with_capacity(outcomes.len());
@@ -245,7 +238,7 @@ type Runs = Vec<Vec<Delivery>>;
 type DamagedRows = Vec<(Lease, StoreError)>;
 
 /// Reads what was claimed, with the damaged rows.
-fn read(store: &Store, tx: &Tx, runs: Vec<Vec<Lease>>) -> Result<(Runs, DamagedRows), StoreError> {
+fn read(store: &Store, tx: &Tx, runs: Vec<Vec<Lease>>) -> Result<(Runs, DamagedRows)> {
     let mut damaged = Vec::new();
     let mut all = Vec::with_capacity(runs.len());
     for leases in runs {
@@ -280,7 +273,7 @@ impl Store {
         limits: RunLimits,
         lease_until: Timestamp,
         now: Timestamp,
-    ) -> Result<Turn<Delivery>, StoreError> {
+    ) -> Result<Turn<Delivery>> {
         let outcomes = outcomes.into_iter().map(|(claim, settlement, at)| {
             (claim.lease.clone(), claim.attempt, settlement, at.into())
         });
@@ -316,7 +309,7 @@ impl Store {
         &self,
         runs: Vec<Vec<Lease>>,
         now: Timestamp,
-    ) -> Result<(Vec<Vec<Delivery>>, Vec<SetAside>), StoreError> {
+    ) -> Result<(Vec<Vec<Delivery>>, Vec<SetAside>)> {
         if runs.is_empty() {
             return Ok((Vec::new(), Vec::new()));
         }
@@ -345,7 +338,7 @@ impl Store {
         &self,
         destination: &DestinationName,
         portals: &[PortalName],
-    ) -> Result<NextWork, StoreError> {
+    ) -> Result<NextWork> {
         let (destination, portals) = (destination.clone(), portals.to_vec());
         self.read(move |tx| {
             if is_paused(tx, &destination)? {

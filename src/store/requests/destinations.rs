@@ -7,9 +7,9 @@ use crate::domain::{Actor, DestinationName, PortalName, Timestamp};
 use crate::store::audit::calls_without_account;
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
-use crate::store::sql::sql_types::Millis;
+use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::{Row, Tx};
-use crate::store::{Store, StoreError, Topic};
+use crate::store::{Result, Store, Topic};
 
 /// Rows at either end of a queue that are examined for the oldest and for the last error.
 const MOST_EXAMINED: u32 = 500;
@@ -23,6 +23,7 @@ pub struct DownDestination {
     pub next_try_at: Timestamp,
     pub last_error: String,
 }
+from_row!(DownDestination, row: name, since, next_try_at, last_error);
 
 /// Work that waits for a destination or hook. For queues of more than a thousand accounts it is an estimate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,12 +44,10 @@ impl WaitingWork {
         self.last_error = self.last_error.take().or(other.last_error);
     }
 
-    fn add_row(&mut self, row: &Row) -> Result<(), StoreError> {
-        let due: Millis = row.get("due_at")?;
-        let since: Millis = row.get("released_at")?;
+    fn add_row(&mut self, row: &Row) -> Result<()> {
         self.add(Self {
-            oldest: Some(since.timestamp()),
-            next_attempt_at: Some(due.timestamp()),
+            oldest: Some(row.get("released_at")?),
+            next_attempt_at: Some(row.get("due_at")?),
             last_error: row.get("last_error")?,
         });
         Ok(())
@@ -71,7 +70,7 @@ const CALLS: [&str; 2] = [
      WHERE hook = ?1 AND due_at > 0 ORDER BY due_at DESC LIMIT ?2",
 ];
 
-fn examine(tx: &Tx, statements: [&str; 2], place: &str) -> Result<WaitingWork, StoreError> {
+fn examine(tx: &Tx, statements: [&str; 2], place: &str) -> Result<WaitingWork> {
     let mut work = WaitingWork::default();
     for sql in statements {
         tx.each(sql, &[&place, &MOST_EXAMINED], |row| work.add_row(row))?;
@@ -79,7 +78,7 @@ fn examine(tx: &Tx, statements: [&str; 2], place: &str) -> Result<WaitingWork, S
     Ok(work)
 }
 
-pub(crate) fn waiting_requests(tx: &Tx, portals: &[PortalName]) -> Result<WaitingWork, StoreError> {
+pub(crate) fn waiting_requests(tx: &Tx, portals: &[PortalName]) -> Result<WaitingWork> {
     let mut work = WaitingWork::default();
     for portal in portals {
         work.add(examine(tx, REQUESTS, portal.as_str())?);
@@ -87,63 +86,48 @@ pub(crate) fn waiting_requests(tx: &Tx, portals: &[PortalName]) -> Result<Waitin
     Ok(work)
 }
 
-pub(crate) fn waiting_calls(tx: &Tx, hook: &DestinationName) -> Result<WaitingWork, StoreError> {
+pub(crate) fn waiting_calls(tx: &Tx, hook: &DestinationName) -> Result<WaitingWork> {
     examine(tx, CALLS, hook.as_str())
 }
 
 impl Store {
     /// Requests that wait for the destination of these portals.
-    pub async fn waiting_requests(
-        &self,
-        portals: Vec<PortalName>,
-    ) -> Result<WaitingWork, StoreError> {
+    pub async fn waiting_requests(&self, portals: Vec<PortalName>) -> Result<WaitingWork> {
         self.read(move |tx| waiting_requests(tx, &portals)).await
     }
 
     /// Calls that wait for a hook.
-    pub async fn waiting_calls(&self, hook: DestinationName) -> Result<WaitingWork, StoreError> {
+    pub async fn waiting_calls(&self, hook: DestinationName) -> Result<WaitingWork> {
         self.read(move |tx| waiting_calls(tx, &hook)).await
     }
 
     /// Destinations and hooks that are down, by name.
-    pub async fn down_destinations(&self) -> Result<Vec<DownDestination>, StoreError> {
+    pub async fn down_destinations(&self) -> Result<Vec<DownDestination>> {
         self.read(|tx| {
-            tx.all_with(
-                "SELECT destination, since, next_try_at, last_error FROM down_destination
+            tx.all(
+                "SELECT destination AS name, since, next_try_at, last_error FROM down_destination
                  ORDER BY destination",
                 &[],
-                |row| {
-                    Ok(DownDestination {
-                        name: row.get(0)?,
-                        since: row.get::<_, Millis>(1)?.timestamp(),
-                        next_try_at: row.get::<_, Millis>(2)?.timestamp(),
-                        last_error: row.get(3)?,
-                    })
-                },
             )
         })
         .await
     }
 
     /// True while the destination is recorded as down.
-    pub async fn is_down(&self, name: DestinationName) -> Result<bool, StoreError> {
+    pub async fn is_down(&self, name: DestinationName) -> Result<bool> {
         self.read(move |tx| {
-            tx.exists(
-                "SELECT 1 FROM down_destination WHERE destination = ?",
-                &[&name],
-            )
+            let sql = "SELECT 1 FROM down_destination WHERE destination = ?";
+            tx.exists(sql, &[&name])
         })
         .await
     }
 
     /// Records that a destination is down, or that another trial failed.
-    pub async fn record_down(&self, down: DownDestination) -> Result<(), StoreError> {
+    pub async fn record_down(&self, down: DownDestination) -> Result<()> {
         self.write(move |work| {
             let since = Millis::from(down.since);
-            let is_known = work.tx.exists(
-                "SELECT 1 FROM down_destination WHERE destination = ?",
-                &[&down.name],
-            )?;
+            let sql = "SELECT 1 FROM down_destination WHERE destination = ?";
+            let is_known = work.tx.exists(sql, &[&down.name])?;
             if !is_known {
                 calls_without_account::tell_destination(
                     work.tx,
@@ -174,7 +158,7 @@ impl Store {
     }
 
     /// Records that a destination works again.
-    pub async fn record_up(&self, name: DestinationName, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn record_up(&self, name: DestinationName, now: Timestamp) -> Result<()> {
         self.write(move |work| work.forget_down(&name, &Actor::Daemon, now.into()))
             .await
     }
@@ -185,7 +169,7 @@ impl Store {
         name: DestinationName,
         by: Actor,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.write(move |work| {
             work.forget_down(&name, &by, now.into())?;
             work.wakeups.add(Topic::Requests);
@@ -201,16 +185,9 @@ impl Store {
 
 impl Work<'_> {
     /// Removes the record that a destination is down, and tells hooks if there was one.
-    fn forget_down(
-        &mut self,
-        name: &DestinationName,
-        by: &Actor,
-        now: Millis,
-    ) -> Result<(), StoreError> {
-        let since: Option<Millis> = self.tx.maybe(
-            "DELETE FROM down_destination WHERE destination = ? RETURNING since",
-            &[name],
-        )?;
+    fn forget_down(&mut self, name: &DestinationName, by: &Actor, now: Millis) -> Result<()> {
+        let sql = "DELETE FROM down_destination WHERE destination = ? RETURNING since";
+        let since: Option<Millis> = self.tx.maybe(sql, &[name])?;
         if let Some(since) = since {
             calls_without_account::tell_destination(self.tx, name, false, since, by, now)?;
             self.wakeups.add(Topic::Calls);

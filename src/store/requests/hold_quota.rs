@@ -10,18 +10,19 @@ use std::collections::BTreeSet;
 
 use crate::config::Quota;
 use crate::domain::Timestamp;
-use crate::domain::{Actor, LedgerId, PortalName, Reason, RequestId};
+use crate::domain::{Actor, PortalName, Reason, RequestId};
 use crate::mail::Facts;
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::audit::events::NewEvent;
 use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::transitions;
 use crate::store::rows::copies::{Likeness, find_original};
 use crate::store::rows::dropped_content::{count_if_unwanted, uncount};
-use crate::store::rows::keys::{copy_key, octets, repeat_key};
+use crate::store::rows::entry_ids::carrier_of;
+use crate::store::rows::keys::octets;
 use crate::store::rows::shown_facts::ShownFacts;
-use crate::store::sql::sql_types::{JsonColumn, JsonFields, Millis, json};
-use crate::store::sql::{FromRow, Row, Tx, insert};
+use crate::store::sql::sql_types::{JsonFields, Millis, from_row, json};
+use crate::store::sql::{FromRow, Tx, insert};
 
 /// A held request as its sender sees it before releasing it.
 #[derive(Debug, Clone)]
@@ -31,6 +32,9 @@ pub struct WaitingRequest {
     pub subject: Option<String>,
     pub received_at: Timestamp,
 }
+from_row!(
+    WaitingRequest, row: id, portal, subject = row.get::<_, ShownFacts>("facts")?.subject, received_at,
+);
 
 /// A dropped message that its sender may restore while verifying the address.
 #[derive(Debug, Clone)]
@@ -42,14 +46,7 @@ pub struct Offer {
     /// is restored only if they select it.
     pub discarded: bool,
 }
-
-/// Number and size of the held requests of an account.
-struct Held {
-    requests: i64,
-    bytes: i64,
-    unauthenticated_requests: i64,
-    unauthenticated_bytes: i64,
-}
+from_row!(Offer, row: request = WaitingRequest::from_row(row)?, authenticated, discarded = false);
 
 /// The room that the quota leaves for another request of `size` octets.
 pub(crate) struct Room {
@@ -58,39 +55,28 @@ pub(crate) struct Room {
     pub(crate) can_replace: bool,
 }
 
-pub(crate) fn room(tx: &Tx, account: i64, size: u64, quota: Quota) -> Result<Room, StoreError> {
-    let held = tx.one_with(
+pub(crate) fn room(tx: &Tx, account: i64, size: u64, quota: Quota) -> Result<Room> {
+    // Of all held requests, and of the unauthenticated ones.
+    let (requests, bytes, forgeable_requests, forgeable_bytes): (i64, i64, i64, i64) = tx.one(
         "SELECT count(*), CAST(coalesce(sum(size), 0) AS bigint),
                  count(*) FILTER (WHERE authenticated = 0),
                  CAST(coalesce(sum(size) FILTER (WHERE authenticated = 0), 0) AS bigint)
              FROM request WHERE account = ? AND state = 'held'",
         &[&account],
-        |row| {
-            Ok(Held {
-                requests: row.get(0)?,
-                bytes: row.get(1)?,
-                unauthenticated_requests: row.get(2)?,
-                unauthenticated_bytes: row.get(3)?,
-            })
-        },
     )?;
     let full = |requests: i64, bytes: i64| {
         requests >= i64::from(quota.requests)
             || bytes.saturating_add(octets(size)) > octets(quota.bytes)
     };
-    let quota_reached = full(held.requests, held.bytes);
+    let quota_reached = full(requests, bytes);
     Ok(Room {
         quota_reached,
-        can_replace: quota_reached
-            && !full(
-                held.requests - held.unauthenticated_requests,
-                held.bytes - held.unauthenticated_bytes,
-            ),
+        can_replace: quota_reached && !full(requests - forgeable_requests, bytes - forgeable_bytes),
     })
 }
 
 /// Makes room for a request by dropping the oldest unauthenticated ones, which are offered from now on.
-pub(crate) fn make_room(tx: &Tx, account: i64, case: &DecidedMessage) -> Result<(), StoreError> {
+pub(crate) fn make_room(tx: &Tx, account: i64, case: &DecidedMessage) -> Result<()> {
     while room(tx, account, case.size, case.quota)?.quota_reached {
         let oldest = tx.one(
             "SELECT ledger, size, due_at FROM request
@@ -108,7 +94,7 @@ fn replace(
     account: i64,
     (n, size, until): (i64, i64, Millis),
     case: &DecidedMessage,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     // Recorded while the request that it is about still exists.
     NewEvent::new("request.replaced")
         .entry(n)
@@ -118,7 +104,7 @@ fn replace(
         ))
         .record(tx, &Actor::Daemon, case.now)?;
     tx.run("DELETE FROM request WHERE ledger = ?", &[&n])?;
-    let mut standing = recorded_standing(tx, n)?;
+    let mut standing: JsonFields = tx.one(STANDING, &[&n])?;
     standing.set("account", &case.full)?;
     tx.run(
         "UPDATE ledger SET verdict = 'dropped', rule = ?2, forget_at = ?3, standing = ?4
@@ -132,17 +118,12 @@ fn replace(
         octets: size,
         kept_otherwise_until: until,
     };
-    let carrier: i64 = tx.one("SELECT coalesce(message, n) FROM ledger WHERE n = ?", &[&n])?;
-    count_if_unwanted(tx, carrier)?;
+    count_if_unwanted(tx, carrier_of(tx, n)?)?;
     offer(tx, &dropped, until, case.quota)
 }
 
 /// The standing with which an entry was decided.
-fn recorded_standing(tx: &Tx, n: i64) -> Result<JsonFields, StoreError> {
-    let standing: JsonColumn<JsonFields> =
-        tx.one("SELECT standing FROM ledger WHERE n = ?", &[&n])?;
-    Ok(standing.0)
-}
+const STANDING: &str = "SELECT standing FROM ledger WHERE n = ?";
 
 /// A message that the quota dropped.
 pub(crate) struct QuotaDropped {
@@ -156,12 +137,7 @@ pub(crate) struct QuotaDropped {
 
 /// Offers the message and keeps its content until then. If there are too many offers, the oldest
 /// unauthenticated one is withdrawn.
-pub(crate) fn offer(
-    tx: &Tx,
-    dropped: &QuotaDropped,
-    until: Millis,
-    quota: Quota,
-) -> Result<(), StoreError> {
+pub(crate) fn offer(tx: &Tx, dropped: &QuotaDropped, until: Millis, quota: Quota) -> Result<()> {
     insert!(
         tx,
         offer {
@@ -196,43 +172,27 @@ pub(crate) fn offer(
     Ok(())
 }
 
-fn keep_until(tx: &Tx, n: i64, until: Millis) -> Result<(), StoreError> {
-    tx.run(
-        "UPDATE ledger SET forget_at = ?2 WHERE n = ?1 AND forget_at IS NOT NULL",
-        &[&n, &until],
-    )?;
+fn keep_until(tx: &Tx, n: i64, until: Millis) -> Result<()> {
+    let sql = "UPDATE ledger SET forget_at = ?2 WHERE n = ?1 AND forget_at IS NOT NULL";
+    tx.run(sql, &[&n, &until])?;
     Ok(())
 }
 
 /// Withdraws an offer.
-pub(crate) fn withdraw(tx: &Tx, n: i64) -> Result<(), StoreError> {
+pub(crate) fn withdraw(tx: &Tx, n: i64) -> Result<()> {
     tx.run("DELETE FROM offer WHERE ledger = ?", &[&n])?;
     Ok(())
 }
 
 /// Offers of an account, oldest first.
-pub(crate) fn offers(tx: &Tx, account: i64, now: Millis) -> Result<Vec<(i64, Offer)>, StoreError> {
+pub(crate) fn offers(tx: &Tx, account: i64, now: Millis) -> Result<Vec<(i64, Offer)>> {
     tx.all_with(
         "SELECT l.n, l.id, l.portal, l.facts, l.received_at, o.authenticated
          FROM offer AS o JOIN ledger AS l ON l.n = o.ledger
              JOIN content AS c ON c.ledger = coalesce(l.message, l.n)
          WHERE o.account = ? AND l.forget_at > ? ORDER BY l.n",
         &[&account, &now],
-        |row| {
-            let ledger: LedgerId = row.get(1)?;
-            let facts: ShownFacts = row.get(3)?;
-            let offer = Offer {
-                request: WaitingRequest {
-                    id: RequestId::from_bytes(ledger.to_bytes()),
-                    portal: row.get(2)?,
-                    subject: facts.subject,
-                    received_at: row.get::<_, Millis>(4)?.timestamp(),
-                },
-                authenticated: row.get(5)?,
-                discarded: false,
-            };
-            Ok((row.get(0)?, offer))
-        },
+        |row| Ok((row.get("n")?, Offer::from_row(row)?)),
     )
 }
 
@@ -244,21 +204,10 @@ struct OfferedMessage {
     received_at: Millis,
     authenticated: bool,
 }
-
-impl FromRow for OfferedMessage {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            facts: row.get::<_, JsonColumn<_>>(0)?.0,
-            portal: row.get(1)?,
-            sender: row.get(2)?,
-            received_at: row.get(3)?,
-            authenticated: row.get(4)?,
-        })
-    }
-}
+from_row!(OfferedMessage, row: facts, portal, sender, received_at, authenticated);
 
 impl OfferedMessage {
-    fn find(tx: &Tx, n: i64) -> Result<Self, StoreError> {
+    fn find(tx: &Tx, n: i64) -> Result<Self> {
         tx.one(
             "SELECT l.facts, l.portal, l.sender, l.received_at, o.authenticated
              FROM ledger AS l JOIN offer AS o ON o.ledger = l.n WHERE l.n = ?",
@@ -267,20 +216,14 @@ impl OfferedMessage {
     }
 
     fn likeness(&self) -> Likeness<'_> {
-        Likeness {
-            message_key: repeat_key(&self.facts),
-            copy_key: copy_key(Some(&self.portal), &self.facts),
-            portal: Some(&self.portal),
-            sender_key: self.sender.as_deref(),
-            facts: &self.facts,
-            received_at: self.received_at,
-        }
+        let sender_key = self.sender.as_deref();
+        Likeness::of(&self.facts, &self.portal, sender_key, self.received_at)
     }
 }
 
 /// Number of offers that a verification without the person's choice restores: the authenticated ones, and one
 /// of several copies.
-pub(crate) fn count_restored(tx: &Tx, account: i64, now: Millis) -> Result<usize, StoreError> {
+pub(crate) fn count_restored(tx: &Tx, account: i64, now: Millis) -> Result<usize> {
     let mut restored = BTreeSet::new();
     for (n, _) in offers(tx, account, now)? {
         let message = OfferedMessage::find(tx, n)?;
@@ -295,19 +238,13 @@ pub(crate) fn count_restored(tx: &Tx, account: i64, now: Millis) -> Result<usize
 
 /// Restores an offered message as a released request of an account that is active by now. Returns false if
 /// the same message already has a held, released or delivered request.
-pub(crate) fn take_back(
-    tx: &Tx,
-    account: i64,
-    n: i64,
-    by: &Actor,
-    now: Millis,
-) -> Result<bool, StoreError> {
+pub(crate) fn take_back(tx: &Tx, account: i64, n: i64, by: &Actor, now: Millis) -> Result<bool> {
     let message = OfferedMessage::find(tx, n)?;
     let like = message.likeness();
     if find_original(tx, &like, Some(n))?.is_some() {
         return Ok(false);
     }
-    let mut standing = recorded_standing(tx, n)?;
+    let mut standing: JsonFields = tx.one(STANDING, &[&n])?;
     standing.set_in("account", "quota_reached", false);
     tx.run(
         "UPDATE ledger SET verdict = 'held', rule = ?2, forget_at = NULL, copy_key = ?3,
@@ -326,7 +263,7 @@ pub(crate) fn take_back(
             ledger: n,
             account,
             portal: message.portal,
-            size: octets(message.facts.size),
+            size: message.facts.size,
             received_at: message.received_at,
             state: "held",
             due_at: now,

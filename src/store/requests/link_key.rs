@@ -2,21 +2,18 @@
 
 use crate::domain::LinkKey;
 use crate::store::sql::{Tx, insert};
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store, StoreError};
 
 const KEY: &str = "SELECT key FROM link_key";
 
-fn find(tx: &Tx) -> Result<Option<LinkKey>, StoreError> {
+fn find(tx: &Tx) -> Result<Option<LinkKey>> {
     let key = tx.maybe(KEY, &[])?;
     Ok(key.map(LinkKey::from_bytes))
 }
 
 impl Store {
     /// The key; None if no link was ever made.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn find_link_key(&self) -> Result<Option<LinkKey>, StoreError> {
+    pub async fn find_link_key(&self) -> Result<Option<LinkKey>> {
         self.read(find).await
     }
 
@@ -24,11 +21,11 @@ impl Store {
     ///
     /// # Errors
     /// The database cannot be read or written, or there are no random numbers.
-    pub async fn link_key(&self) -> Result<LinkKey, StoreError> {
+    pub async fn link_key(&self) -> Result<LinkKey> {
         if let Some(key) = self.find_link_key().await? {
             return Ok(key);
         }
-        let new = LinkKey::generate().map_err(|error| StoreError::Other(error.to_string()))?;
+        let new = LinkKey::generate().map_err(StoreError::other)?;
         self.write(move |work| {
             insert!(
                 work.tx,

@@ -6,29 +6,27 @@
 //! queue: it is retried on its own, and the next request becomes the head.
 
 use crate::domain::{PortalName, RequestState, Transition};
-use crate::store::StoreError;
 use crate::store::claims::leases::REQUESTS;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
+use crate::store::{Result, StoreError};
 
 /// Failed attempts after which a request no longer blocks the later ones of its queue.
 pub(crate) const MAX_BLOCKING_ATTEMPTS: u32 = 5;
 
 /// Puts a request at the end of its queue. `by` is `rule`, `proof` or `operator:NAME`.
-pub(crate) fn release(tx: &Tx, request: i64, by: &str, now: Millis) -> Result<(), StoreError> {
+pub(crate) fn release(tx: &Tx, request: i64, by: &str, now: Millis) -> Result<()> {
     enqueue(tx, request, Some(by), now)
 }
 
 /// Puts a failed request at the end of its queue again. `released_by` stays unchanged.
-pub(crate) fn retry(tx: &Tx, request: i64, now: Millis) -> Result<(), StoreError> {
+pub(crate) fn retry(tx: &Tx, request: i64, now: Millis) -> Result<()> {
     enqueue(tx, request, None, now)
 }
 
-fn enqueue(tx: &Tx, request: i64, by: Option<&str>, now: Millis) -> Result<(), StoreError> {
-    let (account, portal): (i64, PortalName) = tx.one(
-        "SELECT account, portal FROM request WHERE ledger = ?",
-        &[&request],
-    )?;
+fn enqueue(tx: &Tx, request: i64, by: Option<&str>, now: Millis) -> Result<()> {
+    let sql = "SELECT account, portal FROM request WHERE ledger = ?";
+    let (account, portal): (i64, PortalName) = tx.one(sql, &[&request])?;
     let due = REQUESTS.due_at_the_end(tx, account, &portal, now)?;
     let changed = tx.run(
         "UPDATE request
@@ -39,7 +37,10 @@ fn enqueue(tx: &Tx, request: i64, by: Option<&str>, now: Millis) -> Result<(), S
              WHERE ledger = ?1",
         &[&request, &now, &by, &due],
     )?;
-    one(changed, request)
+    if changed != 1 {
+        return Err(missing(request));
+    }
+    Ok(())
 }
 
 /// Settles a request, and makes the next of its queue due.
@@ -52,7 +53,7 @@ pub(crate) fn settle(
     transition: Transition,
     error: Option<&str>,
     now: Millis,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let sql = "SELECT state, account, portal FROM request WHERE ledger = ?";
     let (state, account, portal): (RequestState, i64, PortalName) = tx
         .maybe(sql, &[&request])?
@@ -79,7 +80,7 @@ pub(crate) fn leave(
     transition: Transition,
     error: Option<&str>,
     now: Millis,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     tx.run_late(
         "UPDATE request
              SET state = ?2, settled_at = ?3, due_at = NULL, in_work = 0, claim = NULL,
@@ -90,17 +91,15 @@ pub(crate) fn leave(
 }
 
 /// Lets the next request of the queue pass one that failed once more.
-pub(crate) fn let_pass(tx: &Tx, request: i64, now: Millis) -> Result<(), StoreError> {
-    let (account, portal): (i64, PortalName) = tx.one(
-        "UPDATE request SET passed = 1 WHERE ledger = ? RETURNING account, portal",
-        &[&request],
-    )?;
+pub(crate) fn let_pass(tx: &Tx, request: i64, now: Millis) -> Result<()> {
+    let sql = "UPDATE request SET passed = 1 WHERE ledger = ? RETURNING account, portal";
+    let (account, portal): (i64, PortalName) = tx.one(sql, &[&request])?;
     REQUESTS.promote(tx, Some(account), &portal, now)
 }
 
 /// Lets a request that is to be retried wait for an earlier one of its queue that is due or in work: several of
 /// a run can fail together, and the later ones must not overtake.
-pub(crate) fn wait_behind_earlier(tx: &Tx, request: i64) -> Result<(), StoreError> {
+pub(crate) fn wait_behind_earlier(tx: &Tx, request: i64) -> Result<()> {
     tx.run(
         "UPDATE request AS r SET due_at = NULL
          WHERE ledger = ?1 AND passed = 0 AND EXISTS (
@@ -116,7 +115,7 @@ pub(crate) fn wait_behind_earlier(tx: &Tx, request: i64) -> Result<(), StoreErro
 
 /// Returns the later requests of a run to the queue when one before them is to be tried again. They were not
 /// attempted, and must not be delivered before it.
-pub(crate) fn return_later(tx: &Tx, request: i64) -> Result<(), StoreError> {
+pub(crate) fn return_later(tx: &Tx, request: i64) -> Result<()> {
     let head: Option<(i64, PortalName, Millis)> = tx.maybe(
         "SELECT account, portal, released_at FROM request
          WHERE ledger = ? AND state = 'released' AND stopped = 0 AND passed = 0",
@@ -137,7 +136,7 @@ pub(crate) fn return_later(tx: &Tx, request: i64) -> Result<(), StoreError> {
 
 /// Stops the released requests of a newly blocked account. An attempt in progress keeps its lease; if it does
 /// not succeed, the request waits like the others.
-pub(crate) fn stop(tx: &Tx, account: i64) -> Result<(), StoreError> {
+pub(crate) fn stop(tx: &Tx, account: i64) -> Result<()> {
     tx.run(
         "UPDATE request SET stopped = 1, due_at = CASE in_work WHEN 1 THEN due_at END
              WHERE account = ? AND state = 'released'",
@@ -147,7 +146,7 @@ pub(crate) fn stop(tx: &Tx, account: i64) -> Result<(), StoreError> {
 }
 
 /// Resumes stopped requests: the head of each queue is due.
-pub(crate) fn resume(tx: &Tx, account: i64, now: Millis) -> Result<(), StoreError> {
+pub(crate) fn resume(tx: &Tx, account: i64, now: Millis) -> Result<()> {
     let portals: Vec<PortalName> = tx.all(
         "SELECT DISTINCT portal FROM request
              WHERE account = ? AND state = 'released' AND stopped = 1",
@@ -163,14 +162,6 @@ pub(crate) fn resume(tx: &Tx, account: i64, now: Millis) -> Result<(), StoreErro
         REQUESTS.promote(tx, Some(account), portal, now)?;
     }
     Ok(())
-}
-
-fn one(changed: usize, request: i64) -> Result<(), StoreError> {
-    if changed == 1 {
-        Ok(())
-    } else {
-        Err(missing(request))
-    }
 }
 
 fn missing(request: i64) -> StoreError {

@@ -1,10 +1,10 @@
 //! Account rows as the other operations read them: identity, status, and whether mail may be sent.
 
 use crate::domain::{AccountId, Actor, EmailAddress, Kind, NewAccount, Origin, PortalName, Status};
-use crate::store::StoreError;
 use crate::store::audit::events::NewEvent;
 use crate::store::sql::sql_types::{Millis, json};
 use crate::store::sql::{Row, Tx, insert};
+use crate::store::{Result, StoreError};
 
 /// The columns of an account that the operations of the store need.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ const KNOWN: &str = "n, id, kind, status, takes_automatic, undeliverable, quiet_
 const MOST_UNANSWERED: u32 = 3;
 
 impl AccountRow {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
+    fn from_row(row: &Row) -> Result<Self> {
         Ok(Self {
             n: row.get(0)?,
             id: row.get(1)?,
@@ -70,7 +70,7 @@ impl AccountRow {
     }
 
     /// Records that the portal accepts the account unverified. Does nothing for a verified account.
-    pub(crate) fn let_in(&self, tx: &Tx, portal: &PortalName) -> Result<(), StoreError> {
+    pub(crate) fn let_in(&self, tx: &Tx, portal: &PortalName) -> Result<()> {
         if self.status == Status::Active && !self.verified {
             insert!(
                 tx,
@@ -98,12 +98,10 @@ impl AccountRow {
     }
 
     /// Records that the person did something, or wrote: mail to the account starts anew.
-    pub(crate) fn reset_unanswered_mails(&self, tx: &Tx) -> Result<(), StoreError> {
+    pub(crate) fn reset_unanswered_mails(&self, tx: &Tx) -> Result<()> {
         if self.unanswered_mails > 0 {
-            tx.run(
-                "UPDATE account SET unanswered_mails = 0 WHERE n = ?",
-                &[&self.n],
-            )?;
+            let sql = "UPDATE account SET unanswered_mails = 0 WHERE n = ?";
+            tx.run(sql, &[&self.n])?;
         }
         Ok(())
     }
@@ -137,17 +135,15 @@ impl AccountRow {
     }
 
     /// Records that the account gets that mail.
-    pub(crate) fn mail_once(&self, tx: &Tx) -> Result<(), StoreError> {
-        tx.run(
-            "UPDATE account SET quiet_mailed = -1 WHERE n = ?",
-            &[&self.n],
-        )?;
+    pub(crate) fn mail_once(&self, tx: &Tx) -> Result<()> {
+        let sql = "UPDATE account SET quiet_mailed = -1 WHERE n = ?";
+        tx.run(sql, &[&self.n])?;
         Ok(())
     }
 
     /// Handles a message from this account that passes DMARC: its owner wrote it, so mail to it may resume.
     /// Does nothing where the refused message had passed as well.
-    pub(crate) fn wrote_again(&mut self, tx: &Tx, now: Millis) -> Result<(), StoreError> {
+    pub(crate) fn wrote_again(&mut self, tx: &Tx, now: Millis) -> Result<()> {
         if self.quiet_until(now).is_none() || self.refused_authenticated {
             return Ok(());
         }
@@ -164,12 +160,12 @@ impl AccountRow {
             .record(tx, &Actor::Daemon, now)
     }
 
-    pub(crate) fn address(&self, tx: &Tx) -> Result<EmailAddress, StoreError> {
+    pub(crate) fn address(&self, tx: &Tx) -> Result<EmailAddress> {
         tx.one("SELECT address FROM account WHERE n = ?", &[&self.n])
     }
 }
 
-pub(crate) fn find_account(tx: &Tx, key: &str) -> Result<Option<AccountRow>, StoreError> {
+pub(crate) fn find_account(tx: &Tx, key: &str) -> Result<Option<AccountRow>> {
     tx.maybe_with(
         &format!("SELECT {KNOWN} FROM account WHERE key = ?"),
         &[&key],
@@ -178,7 +174,7 @@ pub(crate) fn find_account(tx: &Tx, key: &str) -> Result<Option<AccountRow>, Sto
 }
 
 /// The account of a sender, for a decision: a placeholder counts as none.
-pub(crate) fn find_sender_account(tx: &Tx, key: &str) -> Result<Option<AccountRow>, StoreError> {
+pub(crate) fn find_sender_account(tx: &Tx, key: &str) -> Result<Option<AccountRow>> {
     let found = find_account(tx, key)?;
     Ok(found.filter(|account| !account.is_placeholder))
 }
@@ -204,7 +200,7 @@ pub(crate) fn find_sender_at(
     tx: &Tx,
     key: &str,
     portal: Option<&PortalName>,
-) -> Result<Option<SenderAccount>, StoreError> {
+) -> Result<Option<SenderAccount>> {
     let found = tx.maybe_with(
         &format!(
             "SELECT {KNOWN}, EXISTS (SELECT 1 FROM let_in WHERE account = n AND portal = ?2)
@@ -221,7 +217,7 @@ pub(crate) fn find_sender_at(
     Ok(found.filter(|account| !account.row.is_placeholder))
 }
 
-pub(crate) fn account_by_number(tx: &Tx, n: i64) -> Result<AccountRow, StoreError> {
+pub(crate) fn account_by_number(tx: &Tx, n: i64) -> Result<AccountRow> {
     tx.one_with(
         &format!("SELECT {KNOWN} FROM account WHERE n = ?"),
         &[&n],
@@ -229,16 +225,13 @@ pub(crate) fn account_by_number(tx: &Tx, n: i64) -> Result<AccountRow, StoreErro
     )
 }
 
-pub(crate) fn account_by_id(tx: &Tx, id: AccountId) -> Result<AccountRow, StoreError> {
+pub(crate) fn account_by_id(tx: &Tx, id: AccountId) -> Result<AccountRow> {
     tx.maybe_with(
         &format!("SELECT {KNOWN} FROM account WHERE id = ?"),
         &[&id],
         AccountRow::from_row,
     )?
-    .ok_or_else(|| StoreError::NotFound {
-        what: "account",
-        name: id.to_string(),
-    })
+    .ok_or_else(|| StoreError::not_found("account", id))
 }
 
 /// Creates the account that a decision calls for; a placeholder becomes that account. `entry` is the
@@ -251,7 +244,7 @@ pub(crate) fn make(
     origin: Origin,
     entry: Option<i64>,
     now: Millis,
-) -> Result<AccountRow, StoreError> {
+) -> Result<AccountRow> {
     let status = if new.proof_needed {
         Status::Pending
     } else {
@@ -282,10 +275,9 @@ pub(crate) fn make(
         ],
         AccountRow::from_row,
     )?;
-    let mut created = NewEvent::new("account.created").account(made.n);
-    if let Some(entry) = entry {
-        created = created.entry(entry);
-    }
-    created.record(tx, &Actor::Daemon, now)?;
+    NewEvent::new("account.created")
+        .account(made.n)
+        .entry(entry)
+        .record(tx, &Actor::Daemon, now)?;
     Ok(made)
 }

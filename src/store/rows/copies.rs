@@ -12,16 +12,16 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::access::Original;
-use crate::domain::{Actor, PortalName, Reason, RequestId};
+use crate::domain::{Actor, PortalName, Reason};
 use crate::mail::{Facts, Fingerprint};
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::audit::events::NewEvent;
 use crate::store::error::readable;
 use crate::store::rows::dropped_content::count_if_unwanted;
-use crate::store::rows::keys::octets;
+use crate::store::rows::keys::{copy_key, repeat_key};
 use crate::store::rows::unwanted_content::drop_unwanted;
 use crate::store::sql::Tx;
-use crate::store::sql::sql_types::{JsonColumn, JsonFields, Millis, json};
+use crate::store::sql::sql_types::{JsonFields, Millis, json, json_columns};
 
 /// Time within which the same message counts as a copy.
 const COPY_WITHIN: Duration = Duration::from_hours(7 * 24);
@@ -36,6 +36,24 @@ pub(crate) struct Likeness<'a> {
     pub(crate) sender_key: Option<&'a str>,
     pub(crate) facts: &'a Facts,
     pub(crate) received_at: Millis,
+}
+
+impl<'a> Likeness<'a> {
+    pub(crate) fn of(
+        facts: &'a Facts,
+        portal: &'a PortalName,
+        sender_key: Option<&'a str>,
+        received_at: Millis,
+    ) -> Self {
+        Self {
+            message_key: repeat_key(facts),
+            copy_key: copy_key(Some(portal), facts),
+            portal: Some(portal),
+            sender_key,
+            facts,
+            received_at,
+        }
+    }
 }
 
 /// The original of a copy.
@@ -54,6 +72,7 @@ struct Identity {
     date: Option<String>,
     fingerprint: Fingerprint,
 }
+json_columns!(Identity);
 
 impl Identity {
     fn is_of(&self, facts: &Facts) -> bool {
@@ -68,7 +87,7 @@ pub(crate) fn find_original(
     tx: &Tx,
     like: &Likeness,
     itself: Option<i64>,
-) -> Result<Option<Earlier>, StoreError> {
+) -> Result<Option<Earlier>> {
     let Some(message_key) = like.message_key else {
         return Ok(None);
     };
@@ -94,19 +113,18 @@ pub(crate) fn find_original(
         ],
         &mut |row| {
             // A damaged entry is not known to be the same message.
-            let identity: Option<JsonColumn<Identity>> = readable(row.get(5))?;
-            if !identity.is_some_and(|identity| identity.0.is_of(like.facts)) {
+            let identity: Option<Identity> = readable(row.get(5))?;
+            if !identity.is_some_and(|identity| identity.is_of(like.facts)) {
                 return Ok(ControlFlow::Continue(()));
             }
-            let ledger: crate::domain::LedgerId = row.get(1)?;
             let has_request: bool = row.get(3)?;
             let held: Option<bool> = row.get(4)?;
             found = Some(Earlier {
                 n: row.get(0)?,
                 original: Original {
-                    ledger,
+                    ledger: row.get(1)?,
                     verdict: row.get(2)?,
-                    request: has_request.then(|| RequestId::from_bytes(ledger.to_bytes())),
+                    request: has_request.then(|| row.get(1)).transpose()?,
                 },
                 held_unauthenticated: held.unwrap_or(false),
             });
@@ -124,21 +142,15 @@ pub(crate) fn upgrade(
     carrier: i64,
     facts: &Facts,
     now: Millis,
-) -> Result<(), StoreError> {
-    let (before, JsonColumn(mut recorded)): (i64, JsonColumn<JsonFields>) = tx.one(
-        "SELECT coalesce(message, n), facts FROM ledger WHERE n = ?",
-        &[&original],
-    )?;
+) -> Result<()> {
+    let sql = "SELECT coalesce(message, n), facts FROM ledger WHERE n = ?";
+    let (before, mut recorded): (i64, JsonFields) = tx.one(sql, &[&original])?;
     recorded.set("authentication", &facts.authentication)?;
     recorded.set("size", &facts.size)?;
-    tx.run(
-        "UPDATE ledger SET message = ?2, facts = ?3 WHERE n = ?1",
-        &[&original, &carrier, &json(&recorded)?],
-    )?;
-    tx.run(
-        "UPDATE request SET authenticated = 1, size = ?2 WHERE ledger = ?1",
-        &[&original, &octets(facts.size)],
-    )?;
+    let sql = "UPDATE ledger SET message = ?2, facts = ?3 WHERE n = ?1";
+    tx.run(sql, &[&original, &carrier, &json(&recorded)?])?;
+    let sql = "UPDATE request SET authenticated = 1, size = ?2 WHERE ledger = ?1";
+    tx.run(sql, &[&original, &facts.size])?;
     drop_unwanted(tx, before)?;
     count_if_unwanted(tx, before)?;
     NewEvent::new("request.authenticated")

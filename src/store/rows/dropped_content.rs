@@ -13,7 +13,7 @@ use crate::store::engine::time_slice::{TimeSlice, WorkStep};
 use crate::store::rows::keys::octets;
 use crate::store::rows::keys::registered_domain;
 use crate::store::sql::Tx;
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 /// Maximum number of contents erased in the transaction of a new message; housekeeping erases the others.
 const MOST_AT_ONCE: usize = 64;
@@ -38,17 +38,15 @@ impl Author<'_> {
     }
 
     /// True if the message counts towards the swarm of unknown domains.
-    fn is_of_the_swarm(&self, tx: &Tx, name: &str, limit: i64) -> Result<bool, StoreError> {
+    fn is_of_the_swarm(&self, tx: &Tx, name: &str, limit: i64) -> Result<bool> {
         let (false, Some(sender)) = (self.authenticated, self.sender) else {
             return Ok(false);
         };
         if total(tx)? < limit / 2 {
             return Ok(false);
         }
-        let has_some = tx.exists(
-            "SELECT 1 FROM dropped_sender WHERE swarm = 0 AND sender = ?",
-            &[&name],
-        )?;
+        let sql = "SELECT 1 FROM dropped_sender WHERE swarm = 0 AND sender = ?";
+        let has_some = tx.exists(sql, &[&name])?;
         let is_known = has_some
             || tx.exists(
                 "SELECT 1 FROM account WHERE domain = ? LIMIT 1",
@@ -59,12 +57,12 @@ impl Author<'_> {
 }
 
 /// Total size of dropped content in octets.
-fn total(tx: &Tx) -> Result<i64, StoreError> {
+fn total(tx: &Tx) -> Result<i64> {
     tx.one("SELECT CAST(sum(octets) AS bigint) FROM dropped_total", &[])
 }
 
 /// Counts the content stored under an entry, unless a request needs it, and makes room for it.
-pub(crate) fn count(tx: &Tx, carrier: i64, author: &Author, limit: u64) -> Result<(), StoreError> {
+pub(crate) fn count(tx: &Tx, carrier: i64, author: &Author, limit: u64) -> Result<()> {
     let limit = octets(limit);
     let name = author.name();
     let swarm = author.is_of_the_swarm(tx, &name, limit)?;
@@ -95,7 +93,7 @@ pub(crate) fn count(tx: &Tx, carrier: i64, author: &Author, limit: u64) -> Resul
 }
 
 /// True if a request needs the content stored under an entry.
-pub(crate) fn is_wanted(tx: &Tx, carrier: i64) -> Result<bool, StoreError> {
+pub(crate) fn is_wanted(tx: &Tx, carrier: i64) -> Result<bool> {
     tx.exists(
         "SELECT 1 FROM ledger AS other JOIN request AS r ON r.ledger = other.n
              WHERE (other.n = ?1 OR other.message = ?1)
@@ -106,7 +104,7 @@ pub(crate) fn is_wanted(tx: &Tx, carrier: i64) -> Result<bool, StoreError> {
 
 /// Counts what remains of a content after its last request released it, because a dropped entry of the same
 /// message still needs it.
-pub(crate) fn count_if_unwanted(tx: &Tx, carrier: i64) -> Result<(), StoreError> {
+pub(crate) fn count_if_unwanted(tx: &Tx, carrier: i64) -> Result<()> {
     if is_wanted(tx, carrier)? {
         return Ok(());
     }
@@ -122,7 +120,7 @@ pub(crate) fn count_if_unwanted(tx: &Tx, carrier: i64) -> Result<(), StoreError>
 }
 
 /// Stops counting the content of this entry, because a request needs it from now on.
-pub(crate) fn uncount(tx: &Tx, entry: i64) -> Result<(), StoreError> {
+pub(crate) fn uncount(tx: &Tx, entry: i64) -> Result<()> {
     tx.run(
         "DELETE FROM dropped_content
              WHERE ledger = (SELECT coalesce(message, n) FROM ledger WHERE n = ?)",
@@ -132,15 +130,15 @@ pub(crate) fn uncount(tx: &Tx, entry: i64) -> Result<(), StoreError> {
 }
 
 /// Finds the content to erase next: the oldest of the domain with the most content, or of the swarm.
-pub(crate) fn next_to_go(tx: &Tx) -> Result<Option<i64>, StoreError> {
-    let most = |swarm: bool| -> Result<Option<(String, i64)>, StoreError> {
+pub(crate) fn next_to_go(tx: &Tx) -> Result<Option<i64>> {
+    let most = |swarm: bool| -> Result<Option<(String, i64)>> {
         tx.maybe(
             "SELECT sender, octets FROM dropped_sender WHERE swarm = ?
                  ORDER BY octets DESC LIMIT 1",
             &[&swarm],
         )
     };
-    let oldest_of = |swarm: bool, sender: &str| -> Result<Option<i64>, StoreError> {
+    let oldest_of = |swarm: bool, sender: &str| -> Result<Option<i64>> {
         tx.maybe(
             "SELECT ledger FROM dropped_content WHERE swarm = ? AND sender = ?
                  ORDER BY ledger LIMIT 1",
@@ -166,7 +164,7 @@ pub(crate) fn next_to_go(tx: &Tx) -> Result<Option<i64>, StoreError> {
 }
 
 /// Erases a content; the entries that refer to it stay.
-fn erase(tx: &Tx, carrier: i64) -> Result<(), StoreError> {
+fn erase(tx: &Tx, carrier: i64) -> Result<()> {
     for (condition, sql) in [
         ("n", "UPDATE ledger SET forget_at = NULL WHERE n = ?"),
         (
@@ -189,11 +187,7 @@ fn erase(tx: &Tx, carrier: i64) -> Result<(), StoreError> {
 impl Store {
     /// Erases dropped content over the limit, in one step. Returns the number of messages that lost their
     /// content.
-    pub async fn trim_dropped_content(
-        &self,
-        limit: u64,
-        rows: usize,
-    ) -> Result<WorkStep<usize>, StoreError> {
+    pub async fn trim_dropped_content(&self, limit: u64, rows: usize) -> Result<WorkStep<usize>> {
         let limit = octets(limit);
         let over = self.read(move |tx| Ok(total(tx)? > limit)).await?;
         if !over {

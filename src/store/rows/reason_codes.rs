@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use crate::access::RuleGroup;
 use crate::domain::Reason;
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::sql::{Bind, FromSql, SqlValue, ToSql};
 
 /// Code of a reason.
@@ -36,13 +36,13 @@ const fn code(reason: Reason) -> u8 {
 }
 
 impl ToSql for Reason {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<()> {
         code(*self).bind(bind)
     }
 }
 
 impl FromSql for Reason {
-    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self> {
         let number = value.integer()?;
         Self::ALL
             .iter()

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::sql::{FromSql, SqlValue};
 
 /// Subject and Message-ID of a message. Those of a damaged entry are unknown, and the entry is shown without.
@@ -13,7 +13,7 @@ pub(crate) struct ShownFacts {
 }
 
 impl FromSql for ShownFacts {
-    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self> {
         Ok(serde_json::from_str(value.text_or_empty()).unwrap_or_default())
     }
 }

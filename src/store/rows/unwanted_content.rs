@@ -1,11 +1,11 @@
 //! Content that no entry needs: several entries may share one, which stays as long as one of them needs it.
 
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::sql::Tx;
 
 /// Deletes the content of an entry, unless this entry or another of the same message needs it: an unexpired
 /// dropped one, or a request that is kept.
-pub(crate) fn drop_content(tx: &Tx, n: i64) -> Result<(), StoreError> {
+pub(crate) fn drop_content(tx: &Tx, n: i64) -> Result<()> {
     let carrier: Option<i64> =
         tx.maybe("SELECT coalesce(message, n) FROM ledger WHERE n = ?", &[&n])?;
     match carrier {
@@ -15,7 +15,7 @@ pub(crate) fn drop_content(tx: &Tx, n: i64) -> Result<(), StoreError> {
 }
 
 /// Deletes the content stored under an entry, unless an entry of the same message needs it.
-pub(crate) fn drop_unwanted(tx: &Tx, carrier: i64) -> Result<(), StoreError> {
+pub(crate) fn drop_unwanted(tx: &Tx, carrier: i64) -> Result<()> {
     tx.run(
         "DELETE FROM content
              WHERE ledger = ?1

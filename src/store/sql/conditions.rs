@@ -1,48 +1,48 @@
 //! Conditions of a list's filter. Only conditions with a value enter the statement, so that the planner can
 //! choose an index; the values are always parameters.
 
-use std::fmt::Write as _;
-
+use super::time_place::TimePlace;
 use super::{Row, ToSql, Tx};
-use crate::store::StoreError;
+use crate::store::{Listed, Page, Result};
 
-/// Conditions with the values of their named parameters.
+/// Conditions with the values of their numbered parameters.
+#[derive(Default)]
 pub(crate) struct Conditions<'a> {
-    sql: Vec<&'static str>,
-    names: Vec<&'static str>,
+    sql: Vec<String>,
     values: Vec<&'a dyn ToSql>,
 }
 
 impl<'a> Conditions<'a> {
-    pub(crate) fn new() -> Self {
-        Self {
-            sql: Vec::new(),
-            names: Vec::new(),
-            values: Vec::new(),
-        }
-    }
-
-    /// Adds a condition on the parameter `name`, if it has a value.
-    pub(crate) fn ask<T: ToSql>(
-        &mut self,
-        sql: &'static str,
-        name: &'static str,
-        value: Option<&'a T>,
-    ) {
-        if let Some(value) = value {
-            self.sql.push(sql);
-            self.bind(name, value);
-        }
-    }
-
-    /// Adds a condition without a parameter.
-    pub(crate) fn always(&mut self, sql: &'static str) {
-        self.sql.push(sql);
-    }
-
-    pub(crate) fn bind<T: ToSql>(&mut self, name: &'static str, value: &'a T) {
-        self.names.push(name);
+    /// Adds a value, and returns the parameter that stands for it.
+    pub(crate) fn bind(&mut self, value: &'a dyn ToSql) -> String {
         self.values.push(value);
+        format!("?{}", self.values.len())
+    }
+
+    /// Adds a condition in which `?` stands for the value, if there is one.
+    pub(crate) fn ask<T: ToSql>(&mut self, sql: &str, value: Option<&'a T>) {
+        if let Some(value) = value {
+            let parameter = self.bind(value);
+            self.sql.push(sql.replace('?', &parameter));
+        }
+    }
+
+    /// Adds a comparison with a place, if there is one: `ask_place("(e.at, e.n) <", after)`.
+    pub(crate) fn ask_place(&mut self, sql: &str, place: Option<&'a TimePlace>) {
+        if let Some(place) = place {
+            let (at, n) = (self.bind(&place.at), self.bind(&place.n));
+            self.sql.push(format!("{sql} ({at}, {n})"));
+        }
+    }
+
+    /// Adds a condition as it is.
+    pub(crate) fn always(&mut self, sql: &str) {
+        self.sql.push(sql.to_owned());
+    }
+
+    /// Number of conditions.
+    pub(crate) fn len(&self) -> usize {
+        self.sql.len()
     }
 
     /// The conditions for `WHERE`.
@@ -54,39 +54,24 @@ impl<'a> Conditions<'a> {
         }
     }
 
-    /// A statement with the conditions in it, with numbers in place of the names of parameters.
-    fn number_parameters(&self, sql: &str) -> String {
-        let mut text = String::with_capacity(sql.len());
-        let mut left = sql;
-        while let Some(place) = left.find(':') {
-            let (before, rest) = left.split_at(place);
-            let end = rest[1..]
-                .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                .map_or(rest.len(), |end| end + 1);
-            let (name, after) = rest.split_at(end);
-            text.push_str(before);
-            match self.names.iter().position(|known| *known == name) {
-                Some(number) => {
-                    let _ = write!(text, "?{}", number + 1);
-                }
-                None => text.push_str(name),
-            }
-            left = after;
-        }
-        text.push_str(left);
-        text
+    /// The parameters of a statement with these conditions.
+    pub(crate) fn values(&self) -> &[&'a dyn ToSql] {
+        &self.values
     }
 
-    /// All rows of a statement with these conditions and named parameters, read by `read`.
-    ///
-    /// # Errors
-    /// The statement cannot be run, or those of `read`.
-    pub(crate) fn all_with<T>(
-        &self,
+    /// A page of the rows of a statement with these conditions and without LIMIT. `read` returns each row with its
+    /// cursor.
+    pub(crate) fn page<T>(
+        self,
         tx: &Tx,
         sql: &str,
-        read: impl FnMut(&Row) -> Result<T, StoreError>,
-    ) -> Result<Vec<T>, StoreError> {
-        tx.all_with(&self.number_parameters(sql), &self.values, read)
+        page: &Page,
+        read: impl FnMut(&Row) -> Result<(T, String)>,
+    ) -> Result<Listed<T>> {
+        let limit = page.rows() + 1;
+        let mut values: Vec<&dyn ToSql> = self.values;
+        values.push(&limit);
+        let rows = tx.all_with(&format!("{sql} LIMIT ?{}", values.len()), &values, read)?;
+        Ok(Listed::cut(rows, page.rows()))
     }
 }

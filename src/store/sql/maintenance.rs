@@ -1,6 +1,7 @@
 //! Maintenance of an engine's files, for which there is no portable statement.
 
-use crate::store::StoreError;
+use super::Tx;
+use crate::store::Result;
 
 /// A table, as far as copying it needs.
 #[derive(Debug, Clone)]
@@ -15,39 +16,80 @@ pub(crate) struct TableShape {
 
 /// Care of the database. All of it fails where the database cannot be read or written.
 pub(crate) trait Maintenance {
-    /// Changes something, so that a commit has to be synced, without changing what is stored.
-    fn touch(&self) -> Result<(), StoreError>;
+    /// Changes something, so that a commit has to be synced, without changing what is stored. Does nothing where each
+    /// transaction of the writer changes something.
+    fn touch(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Size of the database in octets.
-    fn size(&self) -> Result<u64, StoreError>;
+    fn size(&self) -> Result<u64>;
 
-    /// Number of octets that could be returned to the file system.
-    fn unused_octets(&self) -> Result<u64, StoreError>;
+    /// Number of octets that could be returned to the file system; 0 where the engine uses freed space again by itself.
+    fn unused_octets(&self) -> Result<u64> {
+        Ok(0)
+    }
 
     /// True if the database returns unused space by itself.
-    fn shrinks(&self) -> Result<bool, StoreError>;
+    fn shrinks(&self) -> Result<bool> {
+        Ok(true)
+    }
 
     /// Number of schema migrations that the database has, and that this program knows.
-    fn schema(&self) -> Result<(usize, usize), StoreError>;
+    fn schema(&self) -> Result<(usize, usize)>;
 
     /// The first signs of a damaged file, at most `most`.
-    fn find_damage(&self, most: usize) -> Result<Vec<String>, StoreError>;
+    fn find_damage(&self, most: usize) -> Result<Vec<String>>;
 
     /// Rows that refer to a row that is not there.
-    fn find_orphans(&self) -> Result<Vec<String>, StoreError>;
+    fn find_orphans(&self) -> Result<Vec<String>>;
 
     /// Tables, each with the column that refers to `table`, whose rows are deleted with its rows.
-    fn columns_that_cascade(&self, table: &str) -> Result<Vec<(String, String)>, StoreError>;
+    fn columns_that_cascade(&self, table: &str) -> Result<Vec<(String, String)>>;
 
     /// The tables of the schema.
-    fn tables(&self) -> Result<Vec<TableShape>, StoreError>;
+    fn tables(&self) -> Result<Vec<TableShape>>;
 
-    /// Sets whether this session overwrites freed space: all of it, or only where that costs nothing.
-    fn overwrite_what_is_freed(&self, all: bool) -> Result<(), StoreError>;
+    /// Sets whether this session overwrites freed space: all of it, or only where that costs nothing. An engine without
+    /// such a setting has `erase_log` of its driver.
+    fn overwrite_what_is_freed(&self, _all: bool) -> Result<()> {
+        Ok(())
+    }
 
     /// Number of pages that could be returned to the file system.
-    fn free_pages(&self) -> Result<i64, StoreError>;
+    fn free_pages(&self) -> Result<i64> {
+        Ok(0)
+    }
 
     /// Returns up to `most` of them.
-    fn give_pages_back(&self, most: i64) -> Result<(), StoreError>;
+    fn give_pages_back(&self, _most: i64) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl TableShape {
+    /// The shapes of tables, by the statements that select the names of all, and the columns, the key and the
+    /// references of one.
+    pub(crate) fn of_tables(
+        tx: &Tx,
+        names: &str,
+        columns: &str,
+        key: &str,
+        refers_to: &str,
+    ) -> Result<Vec<Self>> {
+        let shape = |name: String| {
+            let columns: Vec<String> = tx.all(columns, &[&name])?;
+            let key: Vec<String> = tx.all(key, &[&name])?;
+            Ok(Self {
+                key: if key.is_empty() { columns.clone() } else { key },
+                columns,
+                refers_to: tx.all(refers_to, &[&name])?,
+                name,
+            })
+        };
+        tx.all::<String>(names, &[])?
+            .into_iter()
+            .map(shape)
+            .collect()
+    }
 }

@@ -1,17 +1,14 @@
 //! A page that is filled by several looks, each of which reads a bounded stretch.
 
 use super::pagination::{Listed, Page};
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// Beginning of a cursor that is the end of a stretch instead of a row.
 pub(in crate::store) const STRETCH_END: &str = "before-";
 
 /// The error for a cursor that no page ended with.
 pub(in crate::store) fn unknown_cursor(cursor: &str) -> StoreError {
-    StoreError::NotFound {
-        what: "cursor",
-        name: cursor.to_owned(),
-    }
+    StoreError::not_found("cursor", cursor)
 }
 
 /// The cursor of a stretch that ended before an entry, with the oldest entry of the period if that is known: to
@@ -22,9 +19,7 @@ pub(in crate::store) fn cursor_before(n: i64, oldest: Option<i64>) -> String {
 }
 
 /// Reads [such a cursor](cursor_before); None if it is a row.
-pub(in crate::store) fn end_of_stretch(
-    cursor: &str,
-) -> Result<Option<(i64, Option<i64>)>, StoreError> {
+pub(in crate::store) fn end_of_stretch(cursor: &str) -> Result<Option<(i64, Option<i64>)>> {
     let Some(end) = cursor.strip_prefix(STRETCH_END) else {
         return Ok(None);
     };

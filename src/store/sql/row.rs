@@ -1,7 +1,7 @@
 //! Rows: columns by number or name, decoded into the types of the program.
 
 use super::{FromSql, SqlValue};
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// The columns of a row as an engine offers them.
 pub(crate) trait Columns {
@@ -9,7 +9,7 @@ pub(crate) trait Columns {
     ///
     /// # Errors
     /// There is no such column, or the value is of no type of ours.
-    fn value(&self, column: usize) -> Result<SqlValue<'_>, StoreError>;
+    fn value(&self, column: usize) -> Result<SqlValue<'_>>;
 
     /// Number of the column with this name.
     fn number(&self, name: &str) -> Option<usize>;
@@ -20,17 +20,17 @@ pub(crate) struct Row<'a>(&'a dyn Columns);
 
 /// The number or the name of a column.
 pub(crate) trait ColumnKey: Copy {
-    fn number(self, columns: &dyn Columns) -> Result<usize, StoreError>;
+    fn number(self, columns: &dyn Columns) -> Result<usize>;
 }
 
 impl ColumnKey for usize {
-    fn number(self, _: &dyn Columns) -> Result<usize, StoreError> {
+    fn number(self, _: &dyn Columns) -> Result<usize> {
         Ok(self)
     }
 }
 
 impl ColumnKey for &str {
-    fn number(self, columns: &dyn Columns) -> Result<usize, StoreError> {
+    fn number(self, columns: &dyn Columns) -> Result<usize> {
         let unknown = || StoreError::Other(format!("the result has no column {self}"));
         columns.number(self).ok_or_else(unknown)
     }
@@ -45,7 +45,7 @@ impl<'a> Row<'a> {
     ///
     /// # Errors
     /// `DamagedRow` for a value of the wrong type.
-    pub(crate) fn get<C: ColumnKey, T: FromSql>(&self, column: C) -> Result<T, StoreError> {
+    pub(crate) fn get<C: ColumnKey, T: FromSql>(&self, column: C) -> Result<T> {
         T::from_sql(self.value(column)?)
     }
 
@@ -53,7 +53,7 @@ impl<'a> Row<'a> {
     ///
     /// # Errors
     /// There is no such column.
-    pub(crate) fn value<C: ColumnKey>(&self, column: C) -> Result<SqlValue<'_>, StoreError> {
+    pub(crate) fn value<C: ColumnKey>(&self, column: C) -> Result<SqlValue<'_>> {
         self.0.value(column.number(self.0)?)
     }
 }
@@ -62,11 +62,11 @@ impl<'a> Row<'a> {
 pub(crate) trait FromRow: Sized {
     /// # Errors
     /// `DamagedRow` for a value of the wrong type.
-    fn from_row(row: &Row) -> Result<Self, StoreError>;
+    fn from_row(row: &Row) -> Result<Self>;
 }
 
 impl<T: FromSql> FromRow for T {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
+    fn from_row(row: &Row) -> Result<Self> {
         row.get(0)
     }
 }
@@ -74,7 +74,7 @@ impl<T: FromSql> FromRow for T {
 macro_rules! tuples {
     ($($($column:ident $number:literal),+;)+) => {$(
         impl<$($column: FromSql),+> FromRow for ($($column,)+) {
-            fn from_row(row: &Row) -> Result<Self, StoreError> {
+            fn from_row(row: &Row) -> Result<Self> {
                 Ok(($(row.get::<usize, $column>($number)?,)+))
             }
         }

@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 
 use super::{FromRow, Maintenance, Row, ToSql};
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// Tables of the rows that are [inserted late](EngineSession::insert_late), each after those it refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,7 +35,7 @@ pub(crate) struct InsertQueue {
 }
 
 /// Receives the rows of a result one by one, until it breaks.
-pub(crate) type Receive<'a> = dyn FnMut(&Row<'_>) -> Result<ControlFlow<()>, StoreError> + 'a;
+pub(crate) type Receive<'a> = dyn FnMut(&Row<'_>) -> Result<ControlFlow<()>> + 'a;
 
 /// A connection of an engine, within a transaction. [`Tx`] has the verbs that operations use.
 pub(crate) trait EngineSession: Maintenance {
@@ -43,18 +43,13 @@ pub(crate) trait EngineSession: Maintenance {
     ///
     /// # Errors
     /// The statement cannot be run, or those of `receive`.
-    fn query(
-        &self,
-        sql: &str,
-        parameters: &[&dyn ToSql],
-        receive: &mut Receive<'_>,
-    ) -> Result<(), StoreError>;
+    fn query(&self, sql: &str, parameters: &[&dyn ToSql], receive: &mut Receive<'_>) -> Result<()>;
 
     /// Runs a statement and returns the number of rows that it changed.
     ///
     /// # Errors
     /// The statement cannot be run.
-    fn run(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<usize, StoreError>;
+    fn run(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<usize>;
 
     /// Runs a statement whose outcome nobody needs. Its error may come with a later statement, or with the end of
     /// the operation. What was asked ahead stays known: who runs a statement that makes another answer of it
@@ -62,7 +57,7 @@ pub(crate) trait EngineSession: Maintenance {
     ///
     /// # Errors
     /// The statement, or one before, cannot be run.
-    fn run_late(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<(), StoreError> {
+    fn run_late(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<()> {
         self.run(sql, parameters).map(drop)
     }
 
@@ -71,11 +66,7 @@ pub(crate) trait EngineSession: Maintenance {
     ///
     /// # Errors
     /// The statement, or one before, cannot be run.
-    fn insert_late(
-        &self,
-        insert: LateInsert<'_>,
-        parameters: &[&dyn ToSql],
-    ) -> Result<(), StoreError> {
+    fn insert_late(&self, insert: LateInsert<'_>, parameters: &[&dyn ToSql]) -> Result<()> {
         self.run(insert.sql, parameters).map(drop)
     }
 
@@ -91,13 +82,13 @@ pub(crate) trait EngineSession: Maintenance {
     ///
     /// # Errors
     /// The transaction only reads.
-    fn next_number(&self) -> Result<i64, StoreError>;
+    fn next_number(&self) -> Result<i64>;
 
     /// Fills a buffer with the content stored under an entry, from an offset.
     ///
     /// # Errors
     /// There is no such content, or it ends before.
-    fn read_content(&self, entry: i64, offset: usize, buffer: &mut [u8]) -> Result<(), StoreError>;
+    fn read_content(&self, entry: i64, offset: usize, buffer: &mut [u8]) -> Result<()>;
 }
 
 /// A transaction, as operations see it.
@@ -108,11 +99,7 @@ impl dyn EngineSession {
     ///
     /// # Errors
     /// There is none.
-    pub(crate) fn one<T: FromRow>(
-        &self,
-        sql: &str,
-        parameters: &[&dyn ToSql],
-    ) -> Result<T, StoreError> {
+    pub(crate) fn one<T: FromRow>(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<T> {
         self.one_with(sql, parameters, T::from_row)
     }
 
@@ -124,8 +111,8 @@ impl dyn EngineSession {
         &self,
         sql: &str,
         parameters: &[&dyn ToSql],
-        read: impl FnOnce(&Row) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+        read: impl FnOnce(&Row) -> Result<T>,
+    ) -> Result<T> {
         self.maybe_with(sql, parameters, read)?
             .ok_or_else(|| StoreError::Other(format!("no row for: {sql}")))
     }
@@ -138,7 +125,7 @@ impl dyn EngineSession {
         &self,
         sql: &str,
         parameters: &[&dyn ToSql],
-    ) -> Result<Option<T>, StoreError> {
+    ) -> Result<Option<T>> {
         self.maybe_with(sql, parameters, T::from_row)
     }
 
@@ -150,8 +137,8 @@ impl dyn EngineSession {
         &self,
         sql: &str,
         parameters: &[&dyn ToSql],
-        read: impl FnOnce(&Row) -> Result<T, StoreError>,
-    ) -> Result<Option<T>, StoreError> {
+        read: impl FnOnce(&Row) -> Result<T>,
+    ) -> Result<Option<T>> {
         let (mut read, mut found) = (Some(read), None);
         self.query(sql, parameters, &mut |row| {
             found = read.take().map(|read| read(row)).transpose()?;
@@ -164,7 +151,7 @@ impl dyn EngineSession {
     ///
     /// # Errors
     /// The statement cannot be run.
-    pub(crate) fn exists(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<bool, StoreError> {
+    pub(crate) fn exists(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<bool> {
         Ok(self.maybe_with(sql, parameters, |_| Ok(()))?.is_some())
     }
 
@@ -172,11 +159,7 @@ impl dyn EngineSession {
     ///
     /// # Errors
     /// The statement cannot be run, or a row is damaged.
-    pub(crate) fn all<T: FromRow>(
-        &self,
-        sql: &str,
-        parameters: &[&dyn ToSql],
-    ) -> Result<Vec<T>, StoreError> {
+    pub(crate) fn all<T: FromRow>(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<Vec<T>> {
         self.all_with(sql, parameters, T::from_row)
     }
 
@@ -188,8 +171,8 @@ impl dyn EngineSession {
         &self,
         sql: &str,
         parameters: &[&dyn ToSql],
-        mut read: impl FnMut(&Row) -> Result<T, StoreError>,
-    ) -> Result<Vec<T>, StoreError> {
+        mut read: impl FnMut(&Row) -> Result<T>,
+    ) -> Result<Vec<T>> {
         let mut rows = Vec::new();
         self.each(sql, parameters, |row| {
             rows.push(read(row)?);
@@ -206,8 +189,8 @@ impl dyn EngineSession {
         &self,
         sql: &str,
         parameters: &[&dyn ToSql],
-        mut take: impl FnMut(&Row) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+        mut take: impl FnMut(&Row) -> Result<()>,
+    ) -> Result<()> {
         self.query(sql, parameters, &mut |row| {
             take(row).map(ControlFlow::Continue)
         })

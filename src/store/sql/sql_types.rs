@@ -1,28 +1,31 @@
 //! Column types: ids as 16 octets, times as milliseconds, enums as words, structures as compact JSON.
 
-use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::value::Bind;
 use super::{FromSql, SqlValue, ToSql};
+use crate::access::{AccessSettings, Circumstances, Standing};
 use crate::domain::{
-    AccountId, Actor, DestinationName, EmailAddress, HookCallId, Kind, LedgerId, MailId,
-    OperatorName, Origin, PortalName, RequestId, RequestState, Role, Status, Timestamp, TokenHash,
-    TokenScope, UserId, Verdict,
+    AccountId, Actor, DestinationName, EmailAddress, Envelope, EventPattern, HookCallId, Kind,
+    LedgerId, MailId, OperatorName, Origin, PortalName, RequestId, RequestState, Role, Status,
+    Timestamp, TokenHash, TokenScope, UserId, Verdict,
 };
 use crate::domain::{MailCause, MailKind};
-use crate::store::StoreError;
+use crate::mail::Facts;
+use crate::store::{Result, StoreError};
 
 macro_rules! ids {
     ($($id:ty),+) => {$(
         impl ToSql for $id {
-            fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+            fn bind(&self, bind: &mut Bind<'_>) -> Result<()> {
                 bind(SqlValue::Blob(&self.to_bytes()))
             }
         }
 
         impl FromSql for $id {
-            fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+            fn from_sql(value: SqlValue<'_>) -> Result<Self> {
                 <[u8; 16]>::from_sql(value).map(Self::from_bytes)
             }
         }
@@ -30,21 +33,23 @@ macro_rules! ids {
 }
 ids!(LedgerId, AccountId, HookCallId, MailId, RequestId, UserId);
 
+/// Enums whose columns have the names of their values.
 macro_rules! words {
     ($($word:ty),+) => {$(
-        impl ToSql for $word {
-            fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-                bind(SqlValue::Text(self.as_str()))
+        impl $crate::store::sql::ToSql for $word {
+            fn bind(&self, bind: &mut $crate::store::sql::Bind<'_>) -> $crate::store::Result<()> {
+                bind($crate::store::sql::SqlValue::Text(self.as_str()))
             }
         }
 
-        impl FromSql for $word {
-            fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+        impl $crate::store::sql::FromSql for $word {
+            fn from_sql(value: $crate::store::sql::SqlValue<'_>) -> $crate::store::Result<Self> {
                 Self::from_name(value.text()?).ok_or_else(|| value.mismatch("a value of its column"))
             }
         }
     )+};
 }
+pub(crate) use words;
 words!(
     TokenScope,
     Kind,
@@ -60,13 +65,13 @@ words!(
 macro_rules! names {
     ($($name:ty),+) => {$(
         impl ToSql for $name {
-            fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+            fn bind(&self, bind: &mut Bind<'_>) -> Result<()> {
                 bind(SqlValue::Text(self.as_str()))
             }
         }
 
         impl FromSql for $name {
-            fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+            fn from_sql(value: SqlValue<'_>) -> Result<Self> {
                 Self::parse(value.text()?).map_err(|_| value.mismatch("a name"))
             }
         }
@@ -75,19 +80,19 @@ macro_rules! names {
 names!(PortalName, DestinationName, OperatorName);
 
 impl FromSql for EmailAddress {
-    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self> {
         Self::parse_stored(value.text()?).map_err(|_| value.mismatch("an address"))
     }
 }
 
 impl ToSql for Actor {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<()> {
         bind(SqlValue::Text(&self.to_string()))
     }
 }
 
 impl ToSql for TokenHash {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<()> {
         bind(SqlValue::Blob(self.as_bytes()))
     }
 }
@@ -133,20 +138,32 @@ impl From<Timestamp> for Millis {
 }
 
 impl ToSql for Millis {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<()> {
         bind(SqlValue::Integer(self.0))
     }
 }
 
 impl FromSql for Millis {
-    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self> {
         i64::from_sql(value).map(Self)
     }
 }
 
+impl ToSql for Timestamp {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<()> {
+        Millis::from(*self).bind(bind)
+    }
+}
+
+impl FromSql for Timestamp {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self> {
+        Millis::from_sql(value).map(Millis::timestamp)
+    }
+}
+
 /// Encodes a structure for a column.
-pub(crate) fn json(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Other(error.to_string()))
+pub(crate) fn json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(StoreError::other)
 }
 
 /// A JSON object of which some fields are replaced. All others stay as they are stored, also those that only a
@@ -156,9 +173,8 @@ pub(crate) fn json(value: &impl Serialize) -> Result<String, StoreError> {
 pub(crate) struct JsonFields(serde_json::Map<String, serde_json::Value>);
 
 impl JsonFields {
-    pub(crate) fn set(&mut self, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
-        let value =
-            serde_json::to_value(value).map_err(|error| StoreError::Other(error.to_string()))?;
+    pub(crate) fn set(&mut self, name: &str, value: &impl Serialize) -> Result<()> {
+        let value = serde_json::to_value(value).map_err(StoreError::other)?;
         self.0.insert(name.to_owned(), value);
         Ok(())
     }
@@ -171,13 +187,47 @@ impl JsonFields {
     }
 }
 
-/// A column with a JSON structure.
-pub(crate) struct JsonColumn<T>(pub(crate) T);
+/// Types whose columns have JSON.
+macro_rules! json_columns {
+    ($($type:ty),+ $(,)?) => {$(
+        impl $crate::store::sql::FromSql for $type {
+            fn from_sql(value: $crate::store::sql::SqlValue<'_>) -> $crate::store::Result<Self> {
+                serde_json::from_str(value.text()?)
+                    .map_err(|error| $crate::store::StoreError::DamagedRow(error.to_string()))
+            }
+        }
+    )+};
+}
+pub(crate) use json_columns;
+json_columns!(
+    AccessSettings,
+    Circumstances,
+    Envelope,
+    Facts,
+    JsonFields,
+    Standing,
+    Vec<EventPattern>,
+    Vec<String>,
+    Vec<(String, String)>,
+);
 
-impl<T: DeserializeOwned> FromSql for JsonColumn<T> {
-    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
-        serde_json::from_str(value.text()?)
-            .map(Self)
-            .map_err(|error| StoreError::DamagedRow(error.to_string()))
+impl<T: FromSql> FromSql for Arc<T> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self> {
+        T::from_sql(value).map(Self::new)
     }
 }
+
+/// Reads a struct from a row: each field from the column of its name, or by an expression in which `row` is the
+/// row: `from_row!(SentMail, row: created_at, kind = row.get::<_, MailKind>("kind")?.as_str(), state);`
+macro_rules! from_row {
+    ($type:ty, $row:ident: $($field:ident $(= $value:expr)?),+ $(,)?) => {
+        impl $crate::store::sql::FromRow for $type {
+            fn from_row($row: &$crate::store::sql::Row) -> $crate::store::Result<Self> {
+                Ok(Self { $($field: from_row!(@field $row $field $($value)?)),+ })
+            }
+        }
+    };
+    (@field $row:ident $field:ident) => { $row.get(stringify!($field))? };
+    (@field $row:ident $field:ident $value:expr) => { $value };
+}
+pub(crate) use from_row;

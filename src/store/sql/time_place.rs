@@ -1,8 +1,9 @@
 //! Cursors of lists in the order of time.
 
+use super::Row;
 use super::page_builder::unknown_cursor;
 use super::sql_types::Millis;
-use crate::store::{Page, StoreError};
+use crate::store::{Page, Result};
 
 /// A place in the order of time; rows of the same time are in the order of their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,12 +13,18 @@ pub(in crate::store) struct TimePlace {
 }
 
 impl TimePlace {
+    /// Place of a row by its column `n` and that of its time.
+    pub(in crate::store) fn of_row(row: &Row, time: &str) -> Result<Self> {
+        let (at, n) = (row.get(time)?, row.get("n")?);
+        Ok(Self { at, n })
+    }
+
     /// Place of the last row of the page before.
-    pub(in crate::store) fn before(page: &Page) -> Result<Option<Self>, StoreError> {
+    pub(in crate::store) fn before(page: &Page) -> Result<Option<Self>> {
         page.after.as_deref().map(Self::read).transpose()
     }
 
-    fn read(cursor: &str) -> Result<Self, StoreError> {
+    fn read(cursor: &str) -> Result<Self> {
         let place = cursor.rsplit_once('-').and_then(|(at, n)| {
             Some(Self {
                 at: Millis(at.parse().ok()?),

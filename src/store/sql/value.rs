@@ -1,6 +1,6 @@
 //! Values of columns and parameters, and their conversion from and to the types of the program.
 
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// A value of a column or a parameter. Both engines store these and no others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(crate) enum SqlValue<'a> {
 impl<'a> SqlValue<'a> {
     /// # Errors
     /// `DamagedRow` for a value of another type.
-    pub(crate) fn text(self) -> Result<&'a str, StoreError> {
+    pub(crate) fn text(self) -> Result<&'a str> {
         match self {
             Self::Text(text) => Ok(text),
             other => Err(other.mismatch("a text")),
@@ -23,7 +23,7 @@ impl<'a> SqlValue<'a> {
 
     /// # Errors
     /// `DamagedRow` for a value of another type.
-    pub(crate) fn integer(self) -> Result<i64, StoreError> {
+    pub(crate) fn integer(self) -> Result<i64> {
         match self {
             Self::Integer(number) => Ok(number),
             other => Err(other.mismatch("a number")),
@@ -59,29 +59,29 @@ pub(crate) trait ToSql {
     ///
     /// # Errors
     /// Those of `bind`.
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError>;
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<()>;
 }
 
 /// Receives the value of a parameter.
-pub(crate) type Bind<'a> = dyn FnMut(SqlValue<'_>) -> Result<(), StoreError> + 'a;
+pub(crate) type Bind<'a> = dyn FnMut(SqlValue<'_>) -> Result<()> + 'a;
 
 /// The type of a column.
 pub(crate) trait FromSql: Sized {
     /// # Errors
     /// `DamagedRow` for a value that the column should not have.
-    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError>;
+    fn from_sql(value: SqlValue<'_>) -> Result<Self>;
 }
 
 macro_rules! integers {
     ($($number:ty),+) => {$(
         impl ToSql for $number {
-            fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+            fn bind(&self, bind: &mut Bind<'_>) -> Result<()> {
                 bind(SqlValue::Integer(i64::try_from(*self).unwrap_or(i64::MAX)))
             }
         }
 
         impl FromSql for $number {
-            fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+            fn from_sql(value: SqlValue<'_>) -> Result<Self> {
                 let number = value.integer()?;
                 Self::try_from(number).map_err(|_| value.mismatch("in the range of its column"))
             }
@@ -90,56 +90,45 @@ macro_rules! integers {
 }
 integers!(u8, u16, u32, u64, usize);
 
-impl ToSql for i64 {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-        bind(SqlValue::Integer(*self))
-    }
+/// Parameters by the value that each is: `to_sql!(bool: is => SqlValue::Integer(i64::from(*is)))`.
+macro_rules! to_sql {
+    ($($type:ty: $parameter:ident => $value:expr);+ $(;)?) => {$(
+        impl ToSql for $type {
+            fn bind(&self, bind: &mut Bind<'_>) -> Result<()> {
+                let $parameter = self;
+                bind($value)
+            }
+        }
+    )+};
 }
+to_sql!(
+    i64: number => SqlValue::Integer(*number);
+    bool: is => SqlValue::Integer(i64::from(*is));
+    str: text => SqlValue::Text(text);
+    String: text => SqlValue::Text(text);
+    Vec<u8>: octets => SqlValue::Blob(octets);
+);
 
 impl FromSql for i64 {
-    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self> {
         value.integer()
     }
 }
 
-impl ToSql for bool {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-        bind(SqlValue::Integer(i64::from(*self)))
-    }
-}
-
 impl FromSql for bool {
-    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self> {
         Ok(value.integer()? != 0)
     }
 }
 
-impl ToSql for str {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-        bind(SqlValue::Text(self))
-    }
-}
-
-impl ToSql for String {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-        bind(SqlValue::Text(self))
-    }
-}
-
 impl FromSql for String {
-    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self> {
         Ok(value.text()?.to_owned())
     }
 }
 
-impl ToSql for Vec<u8> {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
-        bind(SqlValue::Blob(self))
-    }
-}
-
 impl FromSql for Vec<u8> {
-    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self> {
         match value {
             SqlValue::Blob(octets) => Ok(octets.to_vec()),
             other => Err(other.mismatch("octets")),
@@ -148,13 +137,13 @@ impl FromSql for Vec<u8> {
 }
 
 impl<const N: usize> ToSql for [u8; N] {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<()> {
         bind(SqlValue::Blob(self))
     }
 }
 
 impl<const N: usize> FromSql for [u8; N] {
-    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self> {
         match value {
             SqlValue::Blob(octets) => octets.try_into().ok(),
             _ => None,
@@ -164,13 +153,13 @@ impl<const N: usize> FromSql for [u8; N] {
 }
 
 impl<T: ToSql + ?Sized> ToSql for &T {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<()> {
         (**self).bind(bind)
     }
 }
 
 impl<T: ToSql> ToSql for Option<T> {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<()> {
         match self {
             Some(value) => value.bind(bind),
             None => bind(SqlValue::Null),
@@ -179,7 +168,7 @@ impl<T: ToSql> ToSql for Option<T> {
 }
 
 impl<T: FromSql> FromSql for Option<T> {
-    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self> {
         match value {
             SqlValue::Null => Ok(None),
             value => T::from_sql(value).map(Some),

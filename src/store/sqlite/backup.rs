@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::connection;
-use crate::store::StoreError;
+use crate::store::Result;
 
 /// Pages copied between two progress reports.
 const PAGES: i32 = 1024;
@@ -20,7 +20,7 @@ pub(crate) fn copy(
     database: &Path,
     draft: &Path,
     mut progress: impl FnMut(u64, u64),
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let source = connection::reading(database)?;
     let page: u64 = source.query_row("PRAGMA page_size", [], |row| row.get(0))?;
     // One read transaction for all pages: writers continue, and the copy need not restart.
@@ -45,11 +45,11 @@ pub(crate) fn copy(
 }
 
 /// Makes a single file of a database, without the two extra files of a write-ahead log.
-pub(crate) fn leave_single_file(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn leave_single_file(path: &Path) -> Result<()> {
     finish(Connection::open(path)?)
 }
 
-fn finish(target: Connection) -> Result<(), StoreError> {
+fn finish(target: Connection) -> Result<()> {
     target.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
     target.close().map_err(|(_, error)| error)?;
     Ok(())

@@ -12,9 +12,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rusqlite::Connection;
 
-use crate::store::StoreError;
 use crate::store::sqlite::connection;
 use crate::store::sqlite::file_identity::FileIdentity;
+use crate::store::{Result, StoreError};
 
 /// Length of the log, in pages, that is worth a copy: 24 MiB. A longer log holds more versions of the same
 /// page, of which only one is copied.
@@ -37,7 +37,7 @@ pub(crate) struct Checkpointer {
 
 impl Checkpointer {
     /// Starts the thread; it ends when this is dropped.
-    pub(crate) fn start(path: PathBuf) -> Result<Self, StoreError> {
+    pub(crate) fn start(path: PathBuf) -> Result<Self> {
         let (notifier, rung) = sync_channel(1);
         let copying = Arc::new(AtomicBool::new(false));
         let flag = copying.clone();

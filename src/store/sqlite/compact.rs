@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use crate::store::StoreError;
 use crate::store::sqlite::connection;
+use crate::store::{Result, StoreError};
 
 /// Size of the file in octets, before and after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Compacted {
 ///
 /// # Errors
 /// Another process has it open, the disk is full, or it is damaged; then nothing has changed.
-pub fn compact(database: &Path) -> Result<Compacted, StoreError> {
+pub fn compact(database: &Path) -> Result<Compacted> {
     let connection = connection::writing(database)?;
     let before = connection::octets(&connection)?;
     connection.execute_batch("VACUUM")?;

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use rusqlite_migration::{M, MigrationDefinitionError, Migrations};
 
 use super::vfs;
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// Schema migrations, one file each. A released migration never changes.
 const STEPS: &[M] = &[
@@ -61,16 +61,16 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENTS: usize = 200;
 
 /// Creates the file if there is none, with access for its owner only: it holds people's mail.
-pub(crate) fn create(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn create(path: &Path) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     if !folder.as_os_str().is_empty() && !folder.is_dir() {
-        return Err(StoreError::Open {
-            path: path.display().to_string(),
-            cause: format!(
+        return Err(StoreError::open(
+            path.display(),
+            format!(
                 "the folder {} does not exist; create it, or set data_dir",
                 folder.display()
             ),
-        });
+        ));
     }
     OpenOptions::new()
         .create(true)
@@ -78,25 +78,22 @@ pub(crate) fn create(path: &Path) -> Result<(), StoreError> {
         .mode(0o600)
         .open(path)
         .map(drop)
-        .map_err(|error| StoreError::Open {
-            path: path.display().to_string(),
-            cause: error.to_string(),
-        })
+        .map_err(|error| StoreError::open(path.display(), error))
 }
 
 /// Opens the writer's connection, to a database with the schema of this program.
-pub(crate) fn writing(path: &Path) -> Result<Connection, StoreError> {
+pub(crate) fn writing(path: &Path) -> Result<Connection> {
     let connection = open_writing(path)?;
     check(&connection)?;
     Ok(connection)
 }
 
 /// Migrates the schema to the newest version, or creates it in a new file.
-pub(crate) fn migrate(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn migrate(path: &Path) -> Result<()> {
     apply_steps(path, &mut open_writing(path)?)
 }
 
-fn check(connection: &Connection) -> Result<(), StoreError> {
+fn check(connection: &Connection) -> Result<()> {
     let (found, known) = schema(connection)?;
     match found.cmp(&known) {
         Ordering::Equal => Ok(()),
@@ -106,7 +103,7 @@ fn check(connection: &Connection) -> Result<(), StoreError> {
 }
 
 /// Opens a connection whose writes are gathered.
-fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
+fn open_to_write(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     match vfs::register() {
         Some(name) => Connection::open_with_flags_and_vfs(path, flags, name),
@@ -115,7 +112,7 @@ fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
     .map_err(|error| opening(path, error))
 }
 
-fn open_writing(path: &Path) -> Result<Connection, StoreError> {
+fn open_writing(path: &Path) -> Result<Connection> {
     let connection = open_to_write(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -139,7 +136,7 @@ fn open_writing(path: &Path) -> Result<Connection, StoreError> {
 }
 
 /// Opens a connection that only checkpoints.
-pub(crate) fn copying(path: &Path) -> Result<Connection, StoreError> {
+pub(crate) fn copying(path: &Path) -> Result<Connection> {
     let connection = open_to_write(path)?;
     connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")?;
     Ok(connection)
@@ -151,7 +148,7 @@ const ATTEMPTS: u32 = 100;
 
 /// Copies the whole log into the database and truncates it, so that no old data remains in it. Returns false
 /// if a reader kept it open throughout. Blocks.
-pub(crate) fn empty_log(connection: &Connection) -> Result<bool, StoreError> {
+pub(crate) fn empty_log(connection: &Connection) -> Result<bool> {
     connection.busy_timeout(EMPTYING)?;
     for _ in 0..ATTEMPTS {
         // Copy most of it without blocking the writer, and the remainder while it waits.
@@ -167,7 +164,7 @@ pub(crate) fn empty_log(connection: &Connection) -> Result<bool, StoreError> {
 }
 
 /// Copies the whole log into the database, so that the log restarts before anything relies on it again.
-pub(crate) fn begin_log_anew(connection: &Connection) -> Result<(), StoreError> {
+pub(crate) fn begin_log_anew(connection: &Connection) -> Result<()> {
     let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
     let is_busy: bool = connection.query_row(checkpoint, [], |row| row.get(0))?;
     if is_busy {
@@ -179,7 +176,7 @@ pub(crate) fn begin_log_anew(connection: &Connection) -> Result<(), StoreError> 
 }
 
 /// Opens a read-only connection.
-pub(crate) fn reading(path: &Path) -> Result<Connection, StoreError> {
+pub(crate) fn reading(path: &Path) -> Result<Connection> {
     let connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -196,18 +193,18 @@ pub(crate) fn reading(path: &Path) -> Result<Connection, StoreError> {
 }
 
 /// Size of the database in octets.
-pub(super) fn octets(connection: &Connection) -> Result<u64, StoreError> {
+pub(super) fn octets(connection: &Connection) -> Result<u64> {
     let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
     Ok(connection.query_row(sql, [], |row| row.get(0))?)
 }
 
 /// Number of schema migrations that a database has, and that this program knows.
-pub(crate) fn schema(connection: &Connection) -> Result<(usize, usize), StoreError> {
+pub(crate) fn schema(connection: &Connection) -> Result<(usize, usize)> {
     let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     Ok((found, STEPS.len()))
 }
 
-fn apply_steps(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
+fn apply_steps(path: &Path, connection: &mut Connection) -> Result<()> {
     // Another process may migrate at the same time, and the version is read outside of the migration's
     // transaction. The process that comes second then finds the migration done, so it tries once more.
     for last in [false, true] {
@@ -229,10 +226,7 @@ fn apply_steps(path: &Path, connection: &mut Connection) -> Result<(), StoreErro
                 return Err(opening(path, err));
             }
             Err(other) if last => {
-                return Err(StoreError::Open {
-                    path: path.display().to_string(),
-                    cause: other.to_string(),
-                });
+                return Err(StoreError::open(path.display(), other));
             }
             Err(_) => {}
         }
@@ -242,10 +236,9 @@ fn apply_steps(path: &Path, connection: &mut Connection) -> Result<(), StoreErro
 
 fn opening(path: &Path, error: rusqlite::Error) -> StoreError {
     match StoreError::from(error) {
-        StoreError::ReadOnly(cause) | StoreError::Other(cause) => StoreError::Open {
-            path: path.display().to_string(),
-            cause,
-        },
+        StoreError::ReadOnly(cause) | StoreError::Other(cause) => {
+            StoreError::open(path.display(), cause)
+        }
         known => known,
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::checkpoint::Checkpointer;
 use super::connection;
 use super::session::SqliteSession;
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::engine::driver::{Driver, ReaderSession, WriterSession};
 
 /// A database in a file.
@@ -23,22 +23,22 @@ impl SqliteDriver {
 }
 
 impl Driver for SqliteDriver {
-    fn create(&self) -> Result<(), StoreError> {
+    fn create(&self) -> Result<()> {
         connection::create(&self.path)
     }
 
-    fn migrate(&self) -> Result<(), StoreError> {
+    fn migrate(&self) -> Result<()> {
         connection::migrate(&self.path)
     }
 
-    fn schema(&self) -> Result<(usize, usize), StoreError> {
+    fn schema(&self) -> Result<(usize, usize)> {
         connection::schema(&connection::reading(&self.path)?)
     }
 
     /// The kernel marks pages that it failed to sync as clean and does not write them again, although readers
     /// of the log still see them. So after a failure, the whole log is copied into the database first, and the
     /// log restarts.
-    fn open_writer(&self, in_doubt: bool) -> Result<Box<dyn WriterSession>, StoreError> {
+    fn open_writer(&self, in_doubt: bool) -> Result<Box<dyn WriterSession>> {
         let session = SqliteSession::writing(&self.path)?;
         if in_doubt {
             session.begin_log_anew()?;
@@ -47,11 +47,11 @@ impl Driver for SqliteDriver {
         Ok(Box::new(session.with_checkpoints(checkpointer)))
     }
 
-    fn open_reader(&self) -> Result<Box<dyn ReaderSession>, StoreError> {
+    fn open_reader(&self) -> Result<Box<dyn ReaderSession>> {
         Ok(Box::new(SqliteSession::reading(&self.path)?))
     }
 
-    fn erase_log(&self) -> Result<bool, StoreError> {
+    fn erase_log(&self) -> Result<bool> {
         connection::empty_log(&connection::copying(&self.path)?)
     }
 }

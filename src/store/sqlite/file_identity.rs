@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// The database and its write-ahead log, as identified when a connection was opened.
 #[derive(Debug)]
@@ -34,17 +34,14 @@ impl FileIdentity {
     ///
     /// # Errors
     /// Names the file that is missing or was replaced.
-    pub(crate) fn confirm(&self) -> Result<(), StoreError> {
+    pub(crate) fn confirm(&self) -> Result<()> {
         for (file, identity_then) in &self.files {
             let cause = match identity(file) {
                 now if now == *identity_then => continue,
                 None => "is not there any more; put it back, or restore a backup",
                 Some(_) => "was replaced while it was open",
             };
-            return Err(StoreError::Open {
-                path: file.display().to_string(),
-                cause: cause.to_owned(),
-            });
+            return Err(StoreError::open(file.display(), cause));
         }
         Ok(())
     }

@@ -26,7 +26,7 @@ mod tests {
     use super::*;
     use crate::store::StoreError;
     use crate::store::engine::driver::{ReaderSession, WriterSession};
-    use crate::store::engine::readers::Readers;
+    use crate::store::engine::readers::{IDLE, Readers};
     use crate::store::sql::Tx;
     use crate::store::sqlite::driver::SqliteDriver;
     use crate::store::sqlite::session::SqliteSession;
@@ -104,12 +104,12 @@ mod tests {
             });
         };
         let driver = Arc::new(SqliteDriver::of(&path));
-        let readers = Readers::of(driver.clone());
+        let readers = Readers::new(driver.clone(), 4, IDLE);
         all_at_once(&readers);
         readers.read(|_| Ok(())).expect("read");
         assert_eq!(readers.idle(), 3, "they may be needed again");
 
-        let readers = Readers::with_idle_timeout(driver, 4, Duration::ZERO);
+        let readers = Readers::new(driver, 4, Duration::ZERO);
         all_at_once(&readers);
         let read = |tx: &Tx| Ok(read_again(tx));
         readers.read(read).expect("read");

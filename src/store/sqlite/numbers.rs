@@ -8,9 +8,9 @@
 
 use std::cell::Cell;
 
-use crate::store::StoreError;
 use crate::store::engine::driver::BLOCK;
 use crate::store::sql::Tx;
+use crate::store::{Result, StoreError};
 
 /// Row numbers of the transactions of one session.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub(crate) struct Numbers {
 
 impl Numbers {
     /// Reads the row, in a transaction that already holds the write lock.
-    pub(crate) fn begin(&self, tx: &Tx) -> Result<(), StoreError> {
+    pub(crate) fn begin(&self, tx: &Tx) -> Result<()> {
         let row = tx.maybe("SELECT next_number FROM writer", &[])?;
         let row = row.ok_or_else(StoreError::of_moved_store)?;
         // Another process took the block that begins where ours ends, or the transaction that reserved ours
@@ -38,7 +38,7 @@ impl Numbers {
     }
 
     /// Reserves the numbers that the transaction used beyond the block, before it is committed.
-    pub(crate) fn keep(&self, tx: &Tx) -> Result<(), StoreError> {
+    pub(crate) fn keep(&self, tx: &Tx) -> Result<()> {
         self.open.set(false);
         let next = self.next.get();
         if next > self.reserved.get() {
@@ -59,7 +59,7 @@ impl Numbers {
     ///
     /// # Errors
     /// No transaction of the writer is open.
-    pub(crate) fn give(&self) -> Result<i64, StoreError> {
+    pub(crate) fn give(&self) -> Result<i64> {
         if !self.open.get() {
             return Err(StoreError::Other(
                 "a number was requested outside of a transaction of the writer".to_owned(),

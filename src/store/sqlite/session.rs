@@ -10,12 +10,12 @@ use rusqlite::{Connection, Statement};
 use super::checkpoint::Checkpointer;
 use super::numbers::Numbers;
 use super::{connection, file_identity::FileIdentity, memory};
-use crate::store::StoreError;
 use crate::store::engine::driver::{ReaderSession, WriterSession};
 use crate::store::engine::notify::Wakeups;
 use crate::store::sql::{
     Columns, EngineSession, Maintenance, Receive, Row, SqlValue, TableShape, ToSql, Tx,
 };
+use crate::store::{Result, StoreError};
 
 /// A connection to the database of this engine.
 #[derive(Debug)]
@@ -29,14 +29,14 @@ pub(crate) struct SqliteSession {
 
 impl SqliteSession {
     /// Opens the connection of the writer.
-    pub(crate) fn writing(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn writing(path: &Path) -> Result<Self> {
         let connection = connection::writing(path)?;
         Checkpointer::watch(&connection);
         Ok(Self::of(path, connection))
     }
 
     /// Opens a connection that only reads.
-    pub(crate) fn reading(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn reading(path: &Path) -> Result<Self> {
         Ok(Self::of(path, connection::reading(path)?))
     }
 
@@ -58,22 +58,22 @@ impl SqliteSession {
     }
 
     /// Copies the whole log into the database, so that the log restarts before anything relies on it again.
-    pub(crate) fn begin_log_anew(&self) -> Result<(), StoreError> {
+    pub(crate) fn begin_log_anew(&self) -> Result<()> {
         connection::begin_log_anew(&self.connection)
     }
 }
 
 impl WriterSession for SqliteSession {
-    fn begin(&self) -> Result<(), StoreError> {
+    fn begin(&self) -> Result<()> {
         self.run("BEGIN IMMEDIATE", &[])?;
         self.numbers.begin(self)
     }
 
-    fn keep_numbers(&self) -> Result<(), StoreError> {
+    fn keep_numbers(&self) -> Result<()> {
         self.numbers.keep(self)
     }
 
-    fn commit(&self, _: Wakeups) -> Result<(), StoreError> {
+    fn commit(&self, _: Wakeups) -> Result<()> {
         let committed = self.run("COMMIT", &[]).map(drop);
         if committed.is_err() {
             self.numbers.give_up();
@@ -95,15 +95,15 @@ impl WriterSession for SqliteSession {
         false
     }
 
-    fn begin_savepoint(&self) -> Result<(), StoreError> {
+    fn begin_savepoint(&self) -> Result<()> {
         self.run("SAVEPOINT part", &[]).map(drop)
     }
 
-    fn roll_back_to_savepoint(&self) -> Result<(), StoreError> {
+    fn roll_back_to_savepoint(&self) -> Result<()> {
         self.run("ROLLBACK TO part", &[]).map(drop)
     }
 
-    fn release_savepoint(&self) -> Result<(), StoreError> {
+    fn release_savepoint(&self) -> Result<()> {
         self.run("RELEASE part", &[]).map(drop)
     }
 
@@ -112,7 +112,7 @@ impl WriterSession for SqliteSession {
     }
 
     /// Checks that the files are still those at their path.
-    fn confirm(&self) -> Result<(), StoreError> {
+    fn confirm(&self) -> Result<()> {
         self.identity.confirm()
     }
 
@@ -130,15 +130,15 @@ impl WriterSession for SqliteSession {
 
 impl ReaderSession for SqliteSession {
     /// Checks that the files are still those at their path.
-    fn confirm(&self) -> Result<(), StoreError> {
+    fn confirm(&self) -> Result<()> {
         self.identity.confirm()
     }
 
-    fn begin_reading(&self) -> Result<(), StoreError> {
+    fn begin_reading(&self) -> Result<()> {
         self.run("BEGIN DEFERRED", &[]).map(drop)
     }
 
-    fn end_reading(&self) -> Result<(), StoreError> {
+    fn end_reading(&self) -> Result<()> {
         self.run("COMMIT", &[]).map(drop)
     }
 
@@ -149,7 +149,7 @@ impl ReaderSession for SqliteSession {
 }
 
 /// Binds these parameters to a prepared statement.
-fn bind(statement: &mut Statement, parameters: &[&dyn ToSql]) -> Result<(), StoreError> {
+fn bind(statement: &mut Statement, parameters: &[&dyn ToSql]) -> Result<()> {
     let expected = statement.parameter_count();
     if expected != parameters.len() {
         return Err(StoreError::Other(format!(
@@ -172,12 +172,7 @@ fn bind(statement: &mut Statement, parameters: &[&dyn ToSql]) -> Result<(), Stor
 }
 
 impl EngineSession for SqliteSession {
-    fn query(
-        &self,
-        sql: &str,
-        parameters: &[&dyn ToSql],
-        receive: &mut Receive<'_>,
-    ) -> Result<(), StoreError> {
+    fn query(&self, sql: &str, parameters: &[&dyn ToSql], receive: &mut Receive<'_>) -> Result<()> {
         let mut statement = self.connection.prepare_cached(sql)?;
         bind(&mut statement, parameters)?;
         let mut rows = statement.raw_query();
@@ -189,7 +184,7 @@ impl EngineSession for SqliteSession {
         Ok(())
     }
 
-    fn run(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<usize, StoreError> {
+    fn run(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<usize> {
         let mut statement = self.connection.prepare_cached(sql)?;
         bind(&mut statement, parameters)?;
         Ok(statement.raw_execute()?)
@@ -199,11 +194,11 @@ impl EngineSession for SqliteSession {
         format!("{number} IN (SELECT value FROM json_each('[' || {list} || ']'))")
     }
 
-    fn next_number(&self) -> Result<i64, StoreError> {
+    fn next_number(&self) -> Result<i64> {
         self.numbers.give()
     }
 
-    fn read_content(&self, entry: i64, offset: usize, buffer: &mut [u8]) -> Result<(), StoreError> {
+    fn read_content(&self, entry: i64, offset: usize, buffer: &mut [u8]) -> Result<()> {
         let content = self
             .connection
             .blob_open("main", "content", "raw", entry, true)?;
@@ -212,7 +207,7 @@ impl EngineSession for SqliteSession {
 }
 
 impl Maintenance for SqliteSession {
-    fn touch(&self) -> Result<(), StoreError> {
+    fn touch(&self) -> Result<()> {
         // Rewrites the same value: it still dirties a page, so COMMIT must sync.
         let (version, _) = self.schema()?;
         Ok(self
@@ -220,90 +215,76 @@ impl Maintenance for SqliteSession {
             .pragma_update(None, "user_version", version)?)
     }
 
-    fn size(&self) -> Result<u64, StoreError> {
+    fn size(&self) -> Result<u64> {
         connection::octets(&self.connection)
     }
 
-    fn schema(&self) -> Result<(usize, usize), StoreError> {
+    fn schema(&self) -> Result<(usize, usize)> {
         connection::schema(&self.connection)
     }
 
-    fn unused_octets(&self) -> Result<u64, StoreError> {
+    fn unused_octets(&self) -> Result<u64> {
+        let tx: &Tx = self;
         let sql = "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size";
-        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
+        tx.one(sql, &[])
     }
 
-    fn shrinks(&self) -> Result<bool, StoreError> {
+    fn shrinks(&self) -> Result<bool> {
         let kind: i64 = self
             .connection
             .query_row("PRAGMA auto_vacuum", [], |row| row.get(0))?;
         Ok(kind == 2)
     }
 
-    fn find_damage(&self, most: usize) -> Result<Vec<String>, StoreError> {
-        let sql = format!("PRAGMA integrity_check({most})");
-        let mut statement = self.connection.prepare(&sql)?;
-        let places = statement.query_map([], |row| row.get::<_, String>(0))?;
-        let mut places = places.collect::<Result<Vec<_>, _>>()?;
+    fn find_damage(&self, most: usize) -> Result<Vec<String>> {
+        let tx: &Tx = self;
+        let mut places: Vec<String> = tx.all(&format!("PRAGMA integrity_check({most})"), &[])?;
         places.retain(|place| place != "ok");
         Ok(places)
     }
 
-    fn find_orphans(&self) -> Result<Vec<String>, StoreError> {
-        let mut statement = self.connection.prepare("PRAGMA foreign_key_check")?;
-        let places = statement.query_map([], |row| {
+    fn find_orphans(&self) -> Result<Vec<String>> {
+        let tx: &Tx = self;
+        tx.all_with("PRAGMA foreign_key_check", &[], |row| {
             let (table, row): (String, Option<i64>) = (row.get(0)?, row.get(1)?);
             Ok(format!("{table} {}", row.unwrap_or_default()))
-        })?;
-        Ok(places.collect::<Result<_, _>>()?)
+        })
     }
 
-    fn columns_that_cascade(&self, table: &str) -> Result<Vec<(String, String)>, StoreError> {
-        let mut statement = self.connection.prepare(
+    fn columns_that_cascade(&self, table: &str) -> Result<Vec<(String, String)>> {
+        let tx: &Tx = self;
+        tx.all(
             "SELECT tables.name, keys.\"from\"
              FROM sqlite_schema AS tables, pragma_foreign_key_list(tables.name) AS keys
              WHERE tables.type = 'table' AND keys.\"table\" = ? AND keys.on_delete = 'CASCADE'
              ORDER BY tables.name DESC",
-        )?;
-        let columns = statement.query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(columns.collect::<Result<_, _>>()?)
+            &[&table],
+        )
     }
 
-    fn tables(&self) -> Result<Vec<TableShape>, StoreError> {
-        let tx: &Tx = self;
-        let names: Vec<String> = tx.all(
+    fn tables(&self) -> Result<Vec<TableShape>> {
+        TableShape::of_tables(
+            self,
             "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'
              ORDER BY name",
-            &[],
-        )?;
-        let shape = |name: String| {
-            let columns = "SELECT name FROM pragma_table_info(?) ORDER BY cid";
-            let key = "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk";
-            let refers_to = "SELECT DISTINCT \"table\" FROM pragma_foreign_key_list(?)";
-            let columns: Vec<String> = tx.all(columns, &[&name])?;
-            let key: Vec<String> = tx.all(key, &[&name])?;
-            Ok(TableShape {
-                key: if key.is_empty() { columns.clone() } else { key },
-                columns,
-                refers_to: tx.all(refers_to, &[&name])?,
-                name,
-            })
-        };
-        names.into_iter().map(shape).collect()
+            "SELECT name FROM pragma_table_info(?) ORDER BY cid",
+            "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk",
+            "SELECT DISTINCT \"table\" FROM pragma_foreign_key_list(?)",
+        )
     }
 
-    fn overwrite_what_is_freed(&self, all: bool) -> Result<(), StoreError> {
+    fn overwrite_what_is_freed(&self, all: bool) -> Result<()> {
         let sql = format!("PRAGMA secure_delete = {}", if all { "ON" } else { "FAST" });
         Ok(self.connection.query_row(&sql, [], |_| Ok(()))?)
     }
 
-    fn free_pages(&self) -> Result<i64, StoreError> {
+    fn free_pages(&self) -> Result<i64> {
         Ok(self
             .connection
             .query_row("PRAGMA freelist_count", [], |row| row.get(0))?)
     }
 
-    fn give_pages_back(&self, most: i64) -> Result<(), StoreError> {
+    fn give_pages_back(&self, most: i64) -> Result<()> {
         Ok(self
             .connection
             .pragma(None, "incremental_vacuum", most, |_| Ok(()))?)
@@ -311,7 +292,7 @@ impl Maintenance for SqliteSession {
 }
 
 impl Columns for rusqlite::Row<'_> {
-    fn value(&self, column: usize) -> Result<SqlValue<'_>, StoreError> {
+    fn value(&self, column: usize) -> Result<SqlValue<'_>> {
         Ok(match self.get_ref(column)? {
             ValueRef::Null => SqlValue::Null,
             ValueRef::Integer(number) => SqlValue::Integer(number),

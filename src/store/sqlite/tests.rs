@@ -33,7 +33,7 @@ use crate::store::verification::mail_lanes;
 use crate::store::verification::mail_queue;
 use crate::store::{
     AuditFilter, CustomerFilter, FailedCallFilter, FindFilter, LedgerFilter, ListOrder, Page,
-    QueuedMailFilter, RequestFilter, StoreError, WhatIf,
+    QueuedMailFilter, RequestFilter, Result, WhatIf,
 };
 
 /// Tables that grow, and their aliases in statements.
@@ -74,7 +74,7 @@ fn note(event: TraceEvent) {
 /// The statements of one operation, each with its plan.
 fn plans<T>(
     session: &SqliteSession,
-    operation: impl Fn(&Tx) -> Result<T, StoreError>,
+    operation: impl Fn(&Tx) -> Result<T>,
 ) -> Vec<(String, Vec<String>)> {
     let connection = &session.connection;
     ASKED.with_borrow_mut(Vec::clear);
@@ -101,7 +101,7 @@ fn plans<T>(
         .collect()
 }
 
-fn check<T>(name: &str, session: &SqliteSession, operation: impl Fn(&Tx) -> Result<T, StoreError>) {
+fn check<T>(name: &str, session: &SqliteSession, operation: impl Fn(&Tx) -> Result<T>) {
     let plans = plans(session, operation);
     assert!(!plans.is_empty(), "{name} asks something");
     for (sql, plan) in plans {

@@ -14,7 +14,7 @@ use crate::store::sql::Tx;
 use crate::store::sqlite::backup::{copy, leave_single_file};
 use crate::store::upkeep::copy_rows::{count, tables};
 use crate::store::upkeep::transfer::{self, Count};
-use crate::store::{Examination, Location, StoreError};
+use crate::store::{Examination, Location, Result, StoreError};
 
 /// Copies `database` to `file`, which must not exist, and examines the copy. The copy gets its final name
 /// only when it is complete and on disk. `progress` receives the octets copied and the total. Blocks.
@@ -25,7 +25,7 @@ pub fn backup(
     database: &Location,
     file: &Path,
     progress: impl FnMut(u64, u64),
-) -> Result<Examination, StoreError> {
+) -> Result<Examination> {
     if file.exists() {
         return Err(error_of(file, &io::ErrorKind::AlreadyExists.into()));
     }
@@ -43,11 +43,7 @@ pub fn backup(
 }
 
 /// Fills a new file with the rows of another engine's database, in one snapshot, and compares them.
-fn copy_rows(
-    database: &Location,
-    draft: &Path,
-    mut progress: impl FnMut(u64, u64),
-) -> Result<(), StoreError> {
+fn copy_rows(database: &Location, draft: &Path, mut progress: impl FnMut(u64, u64)) -> Result<()> {
     let (source, target) = (database.driver(), Location::from(draft).driver());
     source.check_schema()?;
     target.migrate()?;
@@ -73,7 +69,7 @@ struct Draft(PathBuf);
 
 impl Draft {
     /// Creates the file with access for its owner only: it holds people's mail.
-    fn beside(file: &Path) -> Result<Self, StoreError> {
+    fn beside(file: &Path) -> Result<Self> {
         let mut name = file.as_os_str().to_owned();
         name.push(".incomplete");
         let draft = PathBuf::from(name);
@@ -86,7 +82,7 @@ impl Draft {
         Ok(Self(draft))
     }
 
-    fn finish(self, file: &Path) -> Result<(), StoreError> {
+    fn finish(self, file: &Path) -> Result<()> {
         let folder = match file.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
@@ -121,8 +117,5 @@ fn error_of(file: &Path, error: &io::Error) -> StoreError {
         }
         _ => error.to_string(),
     };
-    StoreError::Open {
-        path: file.display().to_string(),
-        cause,
-    }
+    StoreError::open(file.display(), cause)
 }

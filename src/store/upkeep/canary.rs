@@ -5,11 +5,11 @@
 
 use crate::domain::canary;
 use crate::store::sql::Tx;
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 impl Store {
     /// Removes all canaries and the accounts of their senders.
-    pub async fn forget_canaries(&self) -> Result<(), StoreError> {
+    pub async fn forget_canaries(&self) -> Result<()> {
         let there = self.read(accounts).await?;
         if there.is_empty() {
             return Ok(());
@@ -25,7 +25,7 @@ impl Store {
 }
 
 /// Accounts whose key begins with the canary prefix, without those that other messages created.
-fn accounts(tx: &Tx) -> Result<Vec<(i64, String)>, StoreError> {
+fn accounts(tx: &Tx) -> Result<Vec<(i64, String)>> {
     tx.all(
         "SELECT n, key FROM account AS a
          WHERE key >= 'canary-' AND key < 'canary.' AND domain = ?1 AND created_by = 'mail'
@@ -34,11 +34,9 @@ fn accounts(tx: &Tx) -> Result<Vec<(i64, String)>, StoreError> {
     )
 }
 
-fn forget(tx: &Tx, account: i64, key: &str) -> Result<(), StoreError> {
-    tx.run(
-        "DELETE FROM ledger WHERE n IN (SELECT ledger FROM request WHERE account = ?)",
-        &[&account],
-    )?;
+fn forget(tx: &Tx, account: i64, key: &str) -> Result<()> {
+    let sql = "DELETE FROM ledger WHERE n IN (SELECT ledger FROM request WHERE account = ?)";
+    tx.run(sql, &[&account])?;
     tx.run(
         "DELETE FROM ledger
              WHERE verdict = 'dropped' AND domain = ? AND sender = ? AND portal = ?",

@@ -12,7 +12,7 @@ use crate::domain::Timestamp;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::verification::rate_limits::bring_back;
-use crate::store::{Store, StoreError, Topic};
+use crate::store::{Result, Store, Topic};
 
 /// Upper bound for the pauses between attempts that are not configured (four hours at most) and for all
 /// leases. A longer configured pause is cut to this.
@@ -57,6 +57,54 @@ const fn past_event(find: &'static str, repair: &'static str) -> TimeRepair {
     }
 }
 
+/// Times of events that have happened, with the key of their table: `past!(operator[n]: created_at)`.
+macro_rules! past {
+    ($table:ident[$key:ident]: $first:ident $(, $column:ident)*) => {
+        past_event(
+            concat!(
+                "SELECT ", stringify!($key), " FROM ", stringify!($table),
+                " WHERE ", stringify!($first), " > ?1", $(" OR ", stringify!($column), " > ?1",)*
+                " ORDER BY ", stringify!($key),
+            ),
+            concat!(
+                "UPDATE ", stringify!($table), " SET ", past!(@set $first), $(", ", past!(@set $column),)*
+                " WHERE ", stringify!($key), " = ?1",
+            ),
+        )
+    };
+    (@set $column:ident) => {
+        concat!(
+            stringify!($column), " = CASE WHEN ", stringify!($column), " > ?2 THEN ?2 ELSE ",
+            stringify!($column), " END",
+        )
+    };
+}
+
+/// A due or expiry time, with the conditions of the rows that are found and of those that are repaired, its latest
+/// value, and what it becomes: `planned!(letter[n]: due_at if "state = 'claimed' AND ", "" => latest, Latest)`.
+macro_rules! planned {
+    ($table:ident[$key:ident]: $column:ident => $latest:expr, $becomes:ident) => {
+        planned!($table[$key]: $column if "", "" => $latest, $becomes)
+    };
+    (
+        $table:ident[$key:ident]: $column:ident if $found:literal, $repaired:literal
+        => $latest:expr, $becomes:ident
+    ) => {
+        TimeRepair {
+            find: concat!(
+                "SELECT ", stringify!($key), " FROM ", stringify!($table),
+                " WHERE ", $found, stringify!($column), " > ?",
+            ),
+            repair: concat!(
+                "UPDATE ", stringify!($table), " SET ", stringify!($column), " = ?2 WHERE ",
+                stringify!($key), " = ?1 AND ", $repaired, stringify!($column), " > ?2",
+            ),
+            latest: $latest,
+            becomes: Becomes::$becomes,
+        }
+    };
+}
+
 #[derive(Clone, Copy)]
 enum Becomes {
     Now,
@@ -99,54 +147,19 @@ const REPAIRS: &[TimeRepair] = &[
                      SELECT at FROM event WHERE n < ?1 AND at <= ?2 ORDER BY n DESC LIMIT 1
                  ), ?2) WHERE n = ?1 AND at > ?2",
     ),
-    past_event(
-        "SELECT n FROM account
-               WHERE created_at > ?1 OR verified_at > ?1 OR forgotten_at > ?1 ORDER BY n",
-        "UPDATE account SET
-                     created_at = CASE WHEN created_at > ?2 THEN ?2 ELSE created_at END,
-                     verified_at = CASE WHEN verified_at > ?2 THEN ?2 ELSE verified_at END,
-                     forgotten_at = CASE WHEN forgotten_at > ?2 THEN ?2 ELSE forgotten_at END
-                 WHERE n = ?1",
-    ),
-    past_event(
-        "SELECT n FROM account WHERE deactivated_at > ? ORDER BY n",
-        "UPDATE account SET deactivated_at = ?2 WHERE n = ?1 AND deactivated_at > ?2",
-    ),
-    past_event(
-        "SELECT n FROM directory_user WHERE created_at > ?1 OR changed_at > ?1 ORDER BY n",
-        "UPDATE directory_user SET
-                     created_at = CASE WHEN created_at > ?2 THEN ?2 ELSE created_at END,
-                     changed_at = CASE WHEN changed_at > ?2 THEN ?2 ELSE changed_at END
-                 WHERE n = ?1",
-    ),
+    past!(account[n]: created_at, verified_at, forgotten_at),
+    past!(account[n]: deactivated_at),
+    past!(account[n]: refused_at),
+    past!(directory_user[n]: created_at, changed_at),
+    past!(hook_call[n]: created_at, released_at, settled_at),
+    past!(token[letter]: used_at, refused_at),
+    past!(access_revision[number]: at),
+    past!(operator[n]: created_at),
+    past!(notice[n]: created_at, claimed_at),
     // A digest of the time that never came would keep others from being sent.
     past_event(
         "SELECT due_at FROM digest WHERE due_at > ? ORDER BY due_at",
         "DELETE FROM digest WHERE due_at = ?1 AND due_at > ?2",
-    ),
-    past_event(
-        "SELECT n FROM hook_call
-               WHERE created_at > ?1 OR released_at > ?1 OR settled_at > ?1 ORDER BY n",
-        "UPDATE hook_call SET
-                     created_at = CASE WHEN created_at > ?2 THEN ?2 ELSE created_at END,
-                     released_at = CASE WHEN released_at > ?2 THEN ?2 ELSE released_at END,
-                     settled_at = CASE WHEN settled_at > ?2 THEN ?2 ELSE settled_at END
-                 WHERE n = ?1",
-    ),
-    past_event(
-        "SELECT letter FROM token WHERE used_at > ?1 OR refused_at > ?1",
-        "UPDATE token SET
-                     used_at = CASE WHEN used_at > ?2 THEN ?2 ELSE used_at END,
-                     refused_at = CASE WHEN refused_at > ?2 THEN ?2 ELSE refused_at END
-                 WHERE letter = ?1",
-    ),
-    past_event(
-        "SELECT number FROM access_revision WHERE at > ? ORDER BY number",
-        "UPDATE access_revision SET at = ?2 WHERE number = ?1 AND at > ?2",
-    ),
-    past_event(
-        "SELECT n FROM operator WHERE created_at > ?",
-        "UPDATE operator SET created_at = ?2 WHERE n = ?1 AND created_at > ?2",
     ),
     TimeRepair {
         // It was sent, perhaps just now: it counts from now, and no longer than any other.
@@ -160,123 +173,36 @@ const REPAIRS: &[TimeRepair] = &[
         latest: |_| Millis(0),
         becomes: Becomes::Now,
     },
-    past_event(
-        "SELECT n FROM notice WHERE created_at > ?1 OR claimed_at > ?1 ORDER BY n",
-        "UPDATE notice SET
-                     created_at = CASE WHEN created_at > ?2 THEN ?2 ELSE created_at END,
-                     claimed_at = CASE WHEN claimed_at > ?2 THEN ?2 ELSE claimed_at END
-                 WHERE n = ?1",
-    ),
     // Due times.
-    TimeRepair {
-        find: "SELECT n FROM notice WHERE due_at > ?",
-        repair: "UPDATE notice SET due_at = ?2 WHERE n = ?1 AND due_at > ?2",
-        latest: |_| Millis(LONGEST_PAUSE),
-        becomes: Becomes::Now,
-    },
-    TimeRepair {
-        find: "SELECT ledger FROM request
-               WHERE state = 'released' AND in_work = 0 AND due_at > ?",
-        repair: "UPDATE request SET due_at = ?2
-                 WHERE ledger = ?1 AND state = 'released' AND in_work = 0 AND due_at > ?2",
-        latest: |_| Millis(LONGEST_PAUSE),
-        becomes: Becomes::Now,
-    },
-    TimeRepair {
-        // A worker may hold it.
-        find: "SELECT ledger FROM request
-               WHERE state = 'released' AND in_work = 1 AND due_at > ?",
-        repair: "UPDATE request SET due_at = ?2
-                 WHERE ledger = ?1 AND state = 'released' AND due_at > ?2",
-        latest: |_| Millis(LONGEST_PAUSE),
-        becomes: Becomes::Latest,
-    },
-    TimeRepair {
-        find: "SELECT ledger FROM request
-               WHERE state = 'held' AND reminded IN (0, 1) AND due_at > ?",
-        repair: "UPDATE request SET due_at = ?2
-                 WHERE ledger = ?1 AND state = 'held' AND due_at > ?2",
-        latest: |delays| Millis(0).plus(delays.hold_for),
-        becomes: Becomes::Latest,
-    },
-    TimeRepair {
-        // The limits are checked again when it is claimed.
-        find: "SELECT n FROM letter WHERE state = 'waiting' AND due_at > ?",
-        repair: "UPDATE letter SET due_at = ?2
-                 WHERE n = ?1 AND state = 'waiting' AND due_at > ?2",
-        latest: |_| Millis(0),
-        becomes: Becomes::Now,
-    },
-    TimeRepair {
-        find: "SELECT n FROM letter WHERE state = 'claimed' AND due_at > ?",
-        repair: "UPDATE letter SET due_at = ?2 WHERE n = ?1 AND due_at > ?2",
-        latest: |_| Millis(Millis::HOUR),
-        becomes: Becomes::Latest,
-    },
-    TimeRepair {
-        find: "SELECT n FROM hook_call WHERE in_work = 0 AND due_at > ?",
-        repair: "UPDATE hook_call SET due_at = ?2 WHERE n = ?1 AND in_work = 0 AND due_at > ?2",
-        latest: |_| Millis(LONGEST_PAUSE),
-        becomes: Becomes::Now,
-    },
-    TimeRepair {
-        find: "SELECT n FROM hook_call WHERE in_work = 1 AND due_at > ?",
-        repair: "UPDATE hook_call SET due_at = ?2 WHERE n = ?1 AND due_at > ?2",
-        latest: |_| Millis(LONGEST_PAUSE),
-        becomes: Becomes::Latest,
-    },
-    // Expiry times.
-    TimeRepair {
-        find: "SELECT n FROM ledger WHERE forget_at > ?",
-        repair: "UPDATE ledger SET forget_at = ?2 WHERE n = ?1 AND forget_at > ?2",
-        // Content that the hold quota dropped is kept as long as held content.
-        latest: |delays| Millis(0).plus(delays.keep_dropped.max(delays.hold_for)),
-        becomes: Becomes::Latest,
-    },
-    TimeRepair {
-        find: "SELECT n FROM offer WHERE kept_otherwise_until > ?",
-        repair: "UPDATE offer SET kept_otherwise_until = ?2
-                 WHERE n = ?1 AND kept_otherwise_until > ?2",
-        latest: |delays| Millis(0).plus(delays.keep_dropped),
-        becomes: Becomes::Latest,
-    },
-    TimeRepair {
-        find: "SELECT letter FROM token WHERE expires_at > ?",
-        repair: "UPDATE token SET expires_at = ?2 WHERE letter = ?1 AND expires_at > ?2",
-        latest: |delays| Millis(0).plus(delays.token_ttl),
-        becomes: Becomes::Latest,
-    },
-    TimeRepair {
-        find: "SELECT n FROM account WHERE quiet_until > ?",
-        repair: "UPDATE account SET quiet_until = ?2 WHERE n = ?1 AND quiet_until > ?2",
-        latest: |delays| Millis(0).plus(delays.quiet_for),
-        becomes: Becomes::Latest,
-    },
-    past_event(
-        "SELECT n FROM account WHERE refused_at > ?",
-        "UPDATE account SET refused_at = ?2 WHERE n = ?1 AND refused_at > ?2",
-    ),
-    TimeRepair {
-        find: "SELECT ledger FROM request
-               WHERE state = 'discarded' AND restorable_until > ? ORDER BY ledger",
-        repair: "UPDATE request SET restorable_until = ?2
-                 WHERE ledger = ?1 AND restorable_until > ?2",
-        latest: |delays| Millis(0).plus(delays.token_ttl),
-        becomes: Becomes::Latest,
-    },
-    TimeRepair {
-        find: "SELECT n FROM answer WHERE expires_at > ?",
-        repair: "UPDATE answer SET expires_at = ?2 WHERE n = ?1 AND expires_at > ?2",
-        latest: |_| Millis(LONGEST_ANSWER),
-        becomes: Becomes::Latest,
-    },
+    planned!(notice[n]: due_at => |_| Millis(LONGEST_PAUSE), Now),
+    planned!(request[ledger]: due_at if "state = 'released' AND in_work = 0 AND ",
+        "state = 'released' AND in_work = 0 AND " => |_| Millis(LONGEST_PAUSE), Now),
+    // A worker may hold it.
+    planned!(request[ledger]: due_at if "state = 'released' AND in_work = 1 AND ",
+        "state = 'released' AND " => |_| Millis(LONGEST_PAUSE), Latest),
+    planned!(request[ledger]: due_at if "state = 'held' AND reminded IN (0, 1) AND ",
+        "state = 'held' AND " => |delays| Millis(0).plus(delays.hold_for), Latest),
+    // The limits are checked again when it is claimed.
+    planned!(letter[n]: due_at if "state = 'waiting' AND ", "state = 'waiting' AND " => |_| Millis(0), Now),
+    planned!(letter[n]: due_at if "state = 'claimed' AND ", "" => |_| Millis(Millis::HOUR), Latest),
+    planned!(hook_call[n]: due_at if "in_work = 0 AND ", "in_work = 0 AND " => |_| Millis(LONGEST_PAUSE), Now),
+    planned!(hook_call[n]: due_at if "in_work = 1 AND ", "" => |_| Millis(LONGEST_PAUSE), Latest),
+    // Expiry times. Content that the hold quota dropped is kept as long as held content.
+    planned!(ledger[n]: forget_at
+        => |delays| Millis(0).plus(delays.keep_dropped.max(delays.hold_for)), Latest),
+    planned!(offer[n]: kept_otherwise_until => |delays| Millis(0).plus(delays.keep_dropped), Latest),
+    planned!(token[letter]: expires_at => |delays| Millis(0).plus(delays.token_ttl), Latest),
+    planned!(account[n]: quiet_until => |delays| Millis(0).plus(delays.quiet_for), Latest),
+    planned!(request[ledger]: restorable_until if "state = 'discarded' AND ", ""
+        => |delays| Millis(0).plus(delays.token_ttl), Latest),
+    planned!(answer[n]: expires_at => |_| Millis(LONGEST_ANSWER), Latest),
 ];
 
 impl Store {
     /// Latest time of any write, as far as an index or the newest rows show.
-    pub async fn latest_time(&self) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn latest_time(&self) -> Result<Option<Timestamp>> {
         self.read(|tx| {
-            let latest: Option<Millis> = tx.one(
+            tx.one(
                 "SELECT max(at) FROM (
                          SELECT max(received_at) AS at FROM ledger
                          UNION ALL SELECT max(at) FROM (
@@ -286,8 +212,7 @@ impl Store {
                          UNION ALL SELECT max(expires_at) - ?2 FROM answer
                      ) AS times",
                 &[&RECENT_EVENTS, &LONGEST_ANSWER],
-            )?;
-            Ok(latest.map(Millis::timestamp))
+            )
         })
         .await
     }
@@ -301,7 +226,7 @@ impl Store {
         now: Timestamp,
         delays: MaxDelays,
         limit: usize,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<usize> {
         let now = Millis::from(now);
         let mut repaired = 0;
         for repair in REPAIRS {
@@ -310,8 +235,8 @@ impl Store {
                 Becomes::Now => now,
                 Becomes::Latest => latest,
             };
-            let found = self
-                .read_long(move |tx| find(tx, repair.find, latest))
+            let found: Vec<i64> = self
+                .read_long(move |tx| tx.all(repair.find, &[&latest]))
                 .await?;
             repaired += found.len();
             for some in found.chunks(limit) {
@@ -337,49 +262,27 @@ impl Store {
     }
 }
 
-fn find(tx: &Tx, sql: &str, after: Millis) -> Result<Vec<i64>, StoreError> {
-    tx.all(sql, &[&after])
-}
-
 /// Repairs tables with one row for each destination, session or token. A session keeps its intended length,
 /// from now on.
-fn repair_small_tables(tx: &Tx, now: Millis) -> Result<(), StoreError> {
-    tx.run(
+fn repair_small_tables(tx: &Tx, now: Millis) -> Result<()> {
+    for sql in [
         "UPDATE operator_key SET expires_at = expires_at - (created_at - ?1), created_at = ?1
              WHERE created_at > ?1",
-        &[&now],
-    )?;
-    tx.run(
         "UPDATE paused_destination SET at = ?1 WHERE at > ?1",
-        &[&now],
-    )?;
-    tx.run(
         "UPDATE down_destination SET since = ?1 WHERE since > ?1",
-        &[&now],
-    )?;
-    tx.run(
         "UPDATE down_destination SET next_try_at = ?1 WHERE next_try_at > ?1",
-        &[&now],
-    )?;
-    tx.run(
         "UPDATE operator SET signed_in_at = ?1 WHERE signed_in_at > ?1",
-        &[&now],
-    )?;
-    tx.run(
         "UPDATE operator SET totp_confirmed_at = ?1 WHERE totp_confirmed_at > ?1",
-        &[&now],
-    )?;
+    ] {
+        tx.run(sql, &[&now])?;
+    }
     // The next period at the latest: a code that was used may not count again.
     let period = now.0 / 30_000 + 1;
-    tx.run(
-        "UPDATE operator SET totp_last_period = ?1 WHERE totp_last_period > ?1",
-        &[&period],
-    )?;
+    let sql = "UPDATE operator SET totp_last_period = ?1 WHERE totp_last_period > ?1";
+    tx.run(sql, &[&period])?;
     // Attempts to sign in last for minutes.
-    tx.run(
-        "DELETE FROM sign_in_attempt WHERE expires_at > ?1",
-        &[&Millis(now.0 + Millis::HOUR)],
-    )?;
+    let sql = "DELETE FROM sign_in_attempt WHERE expires_at > ?1";
+    tx.run(sql, &[&Millis(now.0 + Millis::HOUR)])?;
     Ok(())
 }
 

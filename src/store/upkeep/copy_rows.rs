@@ -6,10 +6,10 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::store::StoreError;
 use crate::store::engine::driver::WriterSession;
 use crate::store::engine::notify::Wakeups;
 use crate::store::sql::{Bind, Row, SqlValue, TableShape, ToSql, Tx};
+use crate::store::{Result, StoreError};
 
 /// The session that fills a database.
 pub(crate) type TargetSession = dyn WriterSession;
@@ -85,7 +85,7 @@ impl CopiedValue {
 }
 
 impl ToSql for CopiedValue {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<()> {
         bind(self.as_value())
     }
 }
@@ -95,7 +95,7 @@ impl ToSql for CopiedValue {
 ///
 /// # Errors
 /// The database cannot be read.
-pub(crate) fn tables(tx: &Tx) -> Result<Vec<TableShape>, StoreError> {
+pub(crate) fn tables(tx: &Tx) -> Result<Vec<TableShape>> {
     let mut left = tx.tables()?;
     left.retain(|table| !OF_THE_PLACE.contains(&table.name.as_str()));
     let mut sorted: Vec<TableShape> = Vec::with_capacity(left.len());
@@ -128,7 +128,7 @@ pub(crate) fn tables(tx: &Tx) -> Result<Vec<TableShape>, StoreError> {
 ///
 /// # Errors
 /// The database cannot be read.
-pub(crate) fn count(tx: &Tx, tables: &[TableShape]) -> Result<u64, StoreError> {
+pub(crate) fn count(tx: &Tx, tables: &[TableShape]) -> Result<u64> {
     let mut rows = 0;
     for table in tables {
         rows += tx.one::<u64>(&format!("SELECT count(*) FROM {}", table.name), &[])?;
@@ -140,10 +140,10 @@ pub(crate) fn count(tx: &Tx, tables: &[TableShape]) -> Result<u64, StoreError> {
 fn each_row(
     tx: &Tx,
     table: &TableShape,
-    take: &mut dyn FnMut(Vec<CopiedValue>) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
+    take: &mut dyn FnMut(Vec<CopiedValue>) -> Result<()>,
+) -> Result<()> {
     let (name, columns, key) = (&table.name, table.columns.join(", "), table.key.join(", "));
-    let values = |row: &Row| -> Result<Vec<CopiedValue>, StoreError> {
+    let values = |row: &Row| -> Result<Vec<CopiedValue>> {
         let values = (0..table.columns.len()).map(|column| Ok(CopiedValue::of(row.value(column)?)));
         values.collect()
     };
@@ -167,7 +167,7 @@ fn each_row(
 ///
 /// # Errors
 /// The database cannot be read.
-pub(crate) fn summarize(tx: &Tx, table: &TableShape) -> Result<Summary, StoreError> {
+pub(crate) fn summarize(tx: &Tx, table: &TableShape) -> Result<Summary> {
     let (mut rows, mut digest) = (0, Sha256::new());
     each_row(tx, table, &mut |values| {
         rows += 1;
@@ -195,10 +195,7 @@ impl<'a> RowCopier<'a> {
     ///
     /// # Errors
     /// It cannot be written.
-    pub(crate) fn begin(
-        target: &'a TargetSession,
-        tables: &[TableShape],
-    ) -> Result<Self, StoreError> {
+    pub(crate) fn begin(target: &'a TargetSession, tables: &[TableShape]) -> Result<Self> {
         target.begin()?;
         let copier = Self { target, octets: 0 };
         for table in tables.iter().rev() {
@@ -207,12 +204,12 @@ impl<'a> RowCopier<'a> {
         Ok(copier)
     }
 
-    fn clear(&self, table: &str) -> Result<(), StoreError> {
+    fn clear(&self, table: &str) -> Result<()> {
         self.target.run(&format!("DELETE FROM {table}"), &[])?;
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), StoreError> {
+    fn commit(&mut self) -> Result<()> {
         self.octets = 0;
         self.target.keep_numbers()?;
         self.target.commit(Wakeups::default())
@@ -228,7 +225,7 @@ impl<'a> RowCopier<'a> {
         source: &Tx,
         table: &TableShape,
         progress: &mut dyn FnMut(u64),
-    ) -> Result<Summary, StoreError> {
+    ) -> Result<Summary> {
         // A trigger may have counted in it.
         self.clear(&table.name)?;
         // An entry may refer to a later one, which is not there yet.
@@ -274,7 +271,7 @@ impl<'a> RowCopier<'a> {
         table: &TableShape,
         rows: &[Vec<CopiedValue>],
         octets: usize,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -300,7 +297,7 @@ impl<'a> RowCopier<'a> {
     }
 
     /// Restores the references of entries to the entry that holds their content.
-    fn refer_to_messages(&mut self, source: &Tx) -> Result<(), StoreError> {
+    fn refer_to_messages(&mut self, source: &Tx) -> Result<()> {
         source.each(
             "SELECT n, message FROM ledger WHERE message IS NOT NULL",
             &[],
@@ -317,7 +314,7 @@ impl<'a> RowCopier<'a> {
     ///
     /// # Errors
     /// The database cannot be written.
-    pub(crate) fn end(mut self, next_number: i64) -> Result<(), StoreError> {
+    pub(crate) fn end(mut self, next_number: i64) -> Result<()> {
         let sql = "UPDATE writer SET next_number = ?";
         self.target.run(sql, &[&next_number])?;
         self.commit()

@@ -7,13 +7,10 @@ use crate::domain::Timestamp;
 use crate::store::ledger::dropped::domains_between;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
-use crate::store::{Bounded, DownDestination, DroppedDomain, Store, StoreError};
+use crate::store::{Bounded, DownDestination, DroppedDomain, Result, Store};
 
 /// Domains that are listed.
 const DOMAINS: usize = 20;
-
-/// Bound of each count.
-const MOST_COUNTED: u64 = 10_000;
 
 /// Days for which a digest is kept.
 const KEPT: i64 = 30;
@@ -59,12 +56,7 @@ impl DigestContent {
     }
 }
 
-fn claim(
-    tx: &Tx,
-    due: Millis,
-    lease_until: Millis,
-    now: Millis,
-) -> Result<Option<DigestClaim>, StoreError> {
+fn claim(tx: &Tx, due: Millis, lease_until: Millis, now: Millis) -> Result<Option<DigestClaim>> {
     let last: Option<(Millis, u64)> = tx.maybe(
         "SELECT due_at, undeliverable FROM digest WHERE settled_at IS NOT NULL
          ORDER BY due_at DESC LIMIT 1",
@@ -99,7 +91,7 @@ fn claim(
 }
 
 /// Held requests that expire before then, and the time at which the first does.
-fn expiring(tx: &Tx, before: Millis) -> Result<(Bounded, Option<Millis>), StoreError> {
+fn expiring(tx: &Tx, before: Millis) -> Result<(Bounded, Option<Millis>)> {
     let mut number = 0;
     let mut first = None;
     for reminded in [false, true] {
@@ -109,47 +101,34 @@ fn expiring(tx: &Tx, before: Millis) -> Result<(Bounded, Option<Millis>), StoreE
                  WHERE state = 'held' AND reminded = ?1 AND due_at < ?2
                  ORDER BY due_at LIMIT ?3
              ) AS soon",
-            &[&reminded, &before, &(MOST_COUNTED + 1)],
+            &[&reminded, &before, &(Bounded::MOST + 1)],
         )?;
         number += some;
         first = [first, earliest].into_iter().flatten().min();
     }
-    Ok((bound_count(number), first))
-}
-
-fn bound_count(number: u64) -> Bounded {
-    Bounded {
-        number: number.min(MOST_COUNTED),
-        more: number > MOST_COUNTED,
-    }
+    Ok((Bounded::of(number), first))
 }
 
 impl Store {
     /// Claims the digest that was due at `due`, for a node that sends it by `lease_until`. None if it is settled,
     /// another node has claimed it, or there was no digest before: then there is no period to report on.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn claim_digest(
         &self,
         due: Timestamp,
         lease_until: Timestamp,
         now: Timestamp,
-    ) -> Result<Option<DigestClaim>, StoreError> {
+    ) -> Result<Option<DigestClaim>> {
         self.write(move |work| claim(work.tx, due.into(), lease_until.into(), now.into()))
             .await
     }
 
     /// Records that the digest was sent, or that there was nothing to say.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn settle_digest(
         &self,
         due: Timestamp,
         undeliverable: u64,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.write(move |work| {
             work.tx.run(
                 "UPDATE digest SET settled_at = ?2, undeliverable = ?3 WHERE due_at = ?1",
@@ -164,10 +143,7 @@ impl Store {
     }
 
     /// Lets the digest wait until then for the next attempt, by any node.
-    ///
-    /// # Errors
-    /// The database cannot be written.
-    pub async fn put_off_digest(&self, due: Timestamp, until: Timestamp) -> Result<(), StoreError> {
+    pub async fn put_off_digest(&self, due: Timestamp, until: Timestamp) -> Result<()> {
         self.write(move |work| {
             work.tx.run(
                 "UPDATE digest SET claimed_until = ?2 WHERE due_at = ?1 AND settled_at IS NULL",
@@ -180,15 +156,12 @@ impl Store {
 
     /// What happened between the two times, and what an operator should know now. Requests that expire before
     /// `soon` are counted.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub async fn digest_content(
         &self,
         since: Timestamp,
         until: Timestamp,
         soon: Timestamp,
-    ) -> Result<DigestContent, StoreError> {
+    ) -> Result<DigestContent> {
         let down = self.down_destinations().await?;
         self.read_long(move |tx| {
             let (expiring, first) = expiring(tx, soon.into())?;
@@ -196,13 +169,13 @@ impl Store {
                 "SELECT count(*) FROM (
                      SELECT 1 FROM account WHERE undeliverable = 1 LIMIT ?
                  ) AS unreached",
-                &[&(MOST_COUNTED + 1)],
+                &[&(Bounded::MOST + 1)],
             )?;
             Ok(DigestContent {
                 domains: domains_between(tx, since.into(), until.into(), DOMAINS)?,
                 expiring,
                 first_expiry: first.map(Millis::timestamp),
-                undeliverable: bound_count(undeliverable),
+                undeliverable: Bounded::of(undeliverable),
                 down: down.clone(),
             })
         })

@@ -9,7 +9,7 @@ use crate::store::operators::nodes::{self, Node};
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::upkeep::invariants::{self, Violation};
-use crate::store::{Location, StoreError};
+use crate::store::{Location, Result, StoreError};
 
 /// Result of an examination.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ impl Examination {
 ///
 /// # Errors
 /// Not a Vestibule database, a schema that this program does not know, or a database too damaged to be read.
-pub fn examine(database: &Location) -> Result<Examination, StoreError> {
+pub fn examine(database: &Location) -> Result<Examination> {
     let session = database.driver().open_reader()?;
     // One snapshot of the database, whatever is committed meanwhile.
     session.begin_reading()?;
@@ -90,7 +90,7 @@ pub fn examine(database: &Location) -> Result<Examination, StoreError> {
 ///
 /// # Errors
 /// Not a Vestibule database, or one that cannot be read.
-pub fn has_verified_accounts(database: &Location) -> Result<bool, StoreError> {
+pub fn has_verified_accounts(database: &Location) -> Result<bool> {
     if !database.exists() {
         return Ok(false);
     }
@@ -103,7 +103,7 @@ pub fn has_verified_accounts(database: &Location) -> Result<bool, StoreError> {
 ///
 /// # Errors
 /// Not a Vestibule database of this schema, or one that cannot be read.
-pub fn nodes_of(database: &Location) -> Result<Vec<Node>, StoreError> {
+pub fn nodes_of(database: &Location) -> Result<Vec<Node>> {
     if !database.exists() {
         return Ok(Vec::new());
     }
@@ -114,7 +114,7 @@ pub fn nodes_of(database: &Location) -> Result<Vec<Node>, StoreError> {
 ///
 /// # Errors
 /// Not a Vestibule database, or one that cannot be read.
-pub fn access_settings_of(database: &Location) -> Result<Option<AccessSettings>, StoreError> {
+pub fn access_settings_of(database: &Location) -> Result<Option<AccessSettings>> {
     if !database.exists() {
         return Ok(None);
     }

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use crate::domain::RequestState;
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::engine::time_slice::{TimeSlice, WorkStep};
 use crate::store::requests::hold_quota::withdraw;
 use crate::store::rows::dropped_content::count_if_unwanted;
+use crate::store::rows::entry_ids::carrier_of;
 use crate::store::rows::unwanted_content::drop_content;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
@@ -24,7 +25,7 @@ pub(crate) fn forget_content(
     now: Millis,
     keep_settled: Duration,
     limit: usize,
-) -> Result<WorkStep<usize>, StoreError> {
+) -> Result<WorkStep<usize>> {
     let mut slice = TimeSlice::of(limit);
     let mut unwanted: Vec<Unwanted> = tx.all_with(
         "SELECT n FROM ledger WHERE forget_at <= ? ORDER BY forget_at LIMIT ?",
@@ -64,16 +65,11 @@ pub(crate) fn forget_content(
         }
         drop_content(tx, n)?;
         if let Unwanted::Settled(n) = entry {
-            count_if_unwanted_by(tx, n)?;
+            // An unexpired dropped entry of the same message may need it.
+            count_if_unwanted(tx, carrier_of(tx, n)?)?;
         }
         done += 1;
         Ok(())
     })?;
     Ok(slice.step(done, more))
-}
-
-/// Counts the remaining content of a settled request, if a dropped entry of the same message needs it.
-fn count_if_unwanted_by(tx: &Tx, n: i64) -> Result<(), StoreError> {
-    let carrier: i64 = tx.one("SELECT coalesce(message, n) FROM ledger WHERE n = ?", &[&n])?;
-    count_if_unwanted(tx, carrier)
 }

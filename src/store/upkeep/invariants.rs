@@ -10,9 +10,8 @@ use crate::access::{Circumstances, Standing};
 use crate::domain::{EmailAddress, Envelope, LedgerId};
 use crate::mail::Facts;
 use crate::store::rows::reason_codes::with_codes;
-use crate::store::sql::sql_types::JsonColumn;
 use crate::store::sql::{FromSql, Row, SqlValue, Tx};
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 /// A violated invariant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -274,12 +273,12 @@ const MOST: usize = 100;
 
 impl Store {
     /// Checks all invariants and the file. Takes long on a large database, but blocks nothing else.
-    pub async fn check_invariants(&self) -> Result<Vec<Violation>, StoreError> {
+    pub async fn check_invariants(&self) -> Result<Vec<Violation>> {
         self.read_long(check).await
     }
 }
 
-pub(crate) fn check(tx: &Tx) -> Result<Vec<Violation>, StoreError> {
+pub(crate) fn check(tx: &Tx) -> Result<Vec<Violation>> {
     let mut violations = Vec::new();
     for &(invariant, sql) in INVARIANTS {
         let sql = format!("{} LIMIT {MOST}", with_codes(sql));
@@ -298,7 +297,7 @@ pub(crate) fn check(tx: &Tx) -> Result<Vec<Violation>, StoreError> {
 }
 
 /// Entries and accounts with a part that cannot be decoded.
-fn check_rows(tx: &Tx) -> Result<Vec<Violation>, StoreError> {
+fn check_rows(tx: &Tx) -> Result<Vec<Violation>> {
     fn damage<T: FromSql>(row: &Row, column: usize) -> Option<String> {
         row.get::<_, T>(column).err().map(|cause| cause.to_string())
     }
@@ -322,15 +321,15 @@ fn check_rows(tx: &Tx) -> Result<Vec<Violation>, StoreError> {
     check(
         "SELECT id, facts, envelope, standing, circumstances, recipient FROM ledger",
         |row| {
-            damage::<JsonColumn<Facts>>(row, 1)
-                .or_else(|| damage::<JsonColumn<Envelope>>(row, 2))
-                .or_else(|| damage::<JsonColumn<Standing>>(row, 3))
-                .or_else(|| damage::<Option<JsonColumn<Circumstances>>>(row, 4))
+            damage::<Facts>(row, 1)
+                .or_else(|| damage::<Envelope>(row, 2))
+                .or_else(|| damage::<Standing>(row, 3))
+                .or_else(|| damage::<Option<Circumstances>>(row, 4))
                 .or_else(|| damage::<String>(row, 5))
         },
     )?;
     check("SELECT id, groups, address FROM account", |row| {
-        damage::<JsonColumn<Vec<String>>>(row, 1).or_else(|| damage::<EmailAddress>(row, 2))
+        damage::<Vec<String>>(row, 1).or_else(|| damage::<EmailAddress>(row, 2))
     })?;
     Ok(violations)
 }
@@ -349,7 +348,7 @@ fn place(value: SqlValue) -> String {
 }
 
 /// Checks the integrity of the file, with any schema.
-pub(crate) fn check_file(tx: &Tx) -> Result<Vec<Violation>, StoreError> {
+pub(crate) fn check_file(tx: &Tx) -> Result<Vec<Violation>> {
     let places = tx.find_damage(MOST)?.into_iter();
     let violation = |place| Violation {
         invariant: WHOLE,

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::domain::{Actor, LedgerId, PortalName, RequestId, Timestamp, Transition};
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::record_of_entry;
 use crate::store::engine::job::Work;
 use crate::store::engine::time_slice::{TimeSlice, WorkStep};
 use crate::store::requests::transitions;
@@ -17,7 +17,7 @@ use crate::store::sql::sql_types::Millis;
 use crate::store::upkeep::expired_content::forget_content;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::verification_mail::{Occasion, owe};
-use crate::store::{MailCause, MailKind, Store, StoreError, Topic};
+use crate::store::{MailCause, MailKind, Result, Store, Topic};
 use std::ops::ControlFlow;
 
 impl Store {
@@ -26,7 +26,7 @@ impl Store {
         &self,
         now: Timestamp,
         limit: usize,
-    ) -> Result<WorkStep<Vec<RequestId>>, StoreError> {
+    ) -> Result<WorkStep<Vec<RequestId>>> {
         self.write(move |work| expire(work.tx, now.into(), limit))
             .await
     }
@@ -38,7 +38,7 @@ impl Store {
         now: Timestamp,
         remind_before: Duration,
         limit: usize,
-    ) -> Result<WorkStep<usize>, StoreError> {
+    ) -> Result<WorkStep<usize>> {
         self.write(move |work| work.remind(now.into(), remind_before, limit))
             .await
     }
@@ -50,7 +50,7 @@ impl Store {
         now: Timestamp,
         keep_settled: Duration,
         limit: usize,
-    ) -> Result<WorkStep<usize>, StoreError> {
+    ) -> Result<WorkStep<usize>> {
         self.write(move |work| forget_content(work.tx, now.into(), keep_settled, limit))
             .await
     }
@@ -62,7 +62,7 @@ impl Store {
         now: Timestamp,
         keep: Duration,
         limit: usize,
-    ) -> Result<WorkStep<usize>, StoreError> {
+    ) -> Result<WorkStep<usize>> {
         let before = Millis::from(now).minus(keep);
         let old = self.read(move |tx| old_entries(tx, before, limit)).await?;
         self.delete(old, limit, FORGET_ENTRY).await
@@ -75,7 +75,7 @@ impl Store {
         now: Timestamp,
         keep: Duration,
         limit: usize,
-    ) -> Result<WorkStep<usize>, StoreError> {
+    ) -> Result<WorkStep<usize>> {
         let now = Millis::from(now);
         let before = now.minus(keep);
         let verification_mails = self.read(move |tx| old_mail(tx, before, limit)).await?;
@@ -101,7 +101,7 @@ impl Store {
         rows: Vec<i64>,
         limit: usize,
         sql: &'static str,
-    ) -> Result<WorkStep<usize>, StoreError> {
+    ) -> Result<WorkStep<usize>> {
         if rows.is_empty() {
             return Ok(WorkStep::default());
         }
@@ -118,7 +118,7 @@ impl Store {
     }
 }
 
-fn expire(tx: &Tx, now: Millis, limit: usize) -> Result<WorkStep<Vec<RequestId>>, StoreError> {
+fn expire(tx: &Tx, now: Millis, limit: usize) -> Result<WorkStep<Vec<RequestId>>> {
     let mut slice = TimeSlice::of(limit);
     let due: Vec<(i64, LedgerId)> = tx.all(
         "SELECT r.ledger, l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
@@ -128,9 +128,7 @@ fn expire(tx: &Tx, now: Millis, limit: usize) -> Result<WorkStep<Vec<RequestId>>
     let mut expired = Vec::with_capacity(due.len());
     let more = slice.each(due, |(n, ledger)| {
         transitions::settle(tx, n, Transition::Expire, None, now)?;
-        NewEvent::new("request.expired")
-            .entry(n)
-            .record(tx, &Actor::Daemon, now)?;
+        record_of_entry(tx, "request.expired", n, &Actor::Daemon, now)?;
         expired.push(RequestId::from_bytes(ledger.to_bytes()));
         Ok(())
     })?;
@@ -143,7 +141,7 @@ impl Work<'_> {
         now: Millis,
         remind_before: Duration,
         limit: usize,
-    ) -> Result<WorkStep<usize>, StoreError> {
+    ) -> Result<WorkStep<usize>> {
         let mut slice = TimeSlice::of(limit);
         let tx = self.tx;
         let soon: Vec<(i64, PortalName)> = tx.all(
@@ -197,7 +195,7 @@ const FORGET_ENTRY: &str = "DELETE FROM ledger AS l WHERE n = ?
          WHERE other.message = l.n AND r.settled_at IS NULL
      )";
 
-fn old_entries(tx: &Tx, before: Millis, limit: usize) -> Result<Vec<i64>, StoreError> {
+fn old_entries(tx: &Tx, before: Millis, limit: usize) -> Result<Vec<i64>> {
     let sql = "SELECT l.n, l.received_at, EXISTS (
              SELECT 1 FROM request AS r WHERE r.ledger = l.n AND r.settled_at IS NULL
          ) OR EXISTS (
@@ -208,14 +206,14 @@ fn old_entries(tx: &Tx, before: Millis, limit: usize) -> Result<Vec<i64>, StoreE
     old(tx, sql, before, limit)
 }
 
-fn old_mail(tx: &Tx, before: Millis, limit: usize) -> Result<Vec<i64>, StoreError> {
+fn old_mail(tx: &Tx, before: Millis, limit: usize) -> Result<Vec<i64>> {
     let sql = "SELECT n, created_at, due_at IS NOT NULL FROM letter ORDER BY n";
     old(tx, sql, before, limit)
 }
 
 /// Rows older than `before`, without those that still wait. The query yields numbers in the order of time, so the
 /// first row that is recent enough ends the search.
-fn old(tx: &Tx, sql: &str, before: Millis, limit: usize) -> Result<Vec<i64>, StoreError> {
+fn old(tx: &Tx, sql: &str, before: Millis, limit: usize) -> Result<Vec<i64>> {
     let mut old = Vec::new();
     tx.query(sql, &[], &mut |row| {
         if old.len() >= limit || row.get::<_, Millis>(1)? >= before {
@@ -231,7 +229,7 @@ fn old(tx: &Tx, sql: &str, before: Millis, limit: usize) -> Result<Vec<i64>, Sto
 }
 
 /// Accounts of forgotten people that no request refers to any more.
-fn unneeded_names(tx: &Tx, limit: usize) -> Result<Vec<i64>, StoreError> {
+fn unneeded_names(tx: &Tx, limit: usize) -> Result<Vec<i64>> {
     tx.all(
         "SELECT n FROM account AS a WHERE forgotten_at IS NOT NULL
              AND NOT EXISTS (SELECT 1 FROM request WHERE account = a.n) LIMIT ?",
@@ -241,12 +239,7 @@ fn unneeded_names(tx: &Tx, limit: usize) -> Result<Vec<i64>, StoreError> {
 
 /// Forgets links so old that nobody follows them any more (they are then unknown rather than expired), counts
 /// of the mail limits, and stored API answers. `done` is the largest of the numbers of each kind.
-fn forget_traces(
-    tx: &Tx,
-    now: Millis,
-    before: Millis,
-    limit: usize,
-) -> Result<WorkStep<usize>, StoreError> {
+fn forget_traces(tx: &Tx, now: Millis, before: Millis, limit: usize) -> Result<WorkStep<usize>> {
     let slice = TimeSlice::of(limit);
     let tokens = tx.run(
         "DELETE FROM token WHERE hash IN (

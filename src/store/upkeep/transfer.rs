@@ -11,7 +11,7 @@ use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{TableShape, Tx};
 use crate::store::upkeep::copy_rows::{RowCopier, TargetSession, count, summarize, tables};
 use crate::store::upkeep::invariants;
-use crate::store::{Location, StoreError};
+use crate::store::{Location, Result, StoreError};
 
 /// Outcome of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ struct TransferRecord {
     next_number: Option<i64>,
 }
 
-fn find_transfer_record(tx: &Tx) -> Result<Option<TransferRecord>, StoreError> {
+fn find_transfer_record(tx: &Tx) -> Result<Option<TransferRecord>> {
     tx.maybe_with("SELECT role, place, next_number FROM moved", &[], |row| {
         let role: String = row.get(0)?;
         Ok(TransferRecord {
@@ -62,7 +62,7 @@ fn find_transfer_record(tx: &Tx) -> Result<Option<TransferRecord>, StoreError> {
 ///
 /// # Errors
 /// The store was moved away, or has not arrived completely.
-pub(crate) fn check(driver: &dyn Driver, place: &Location) -> Result<(), StoreError> {
+pub(crate) fn check(driver: &dyn Driver, place: &Location) -> Result<()> {
     let session = driver.open_reader()?;
     session.begin_reading()?;
     let found = find_transfer_record(&*session);
@@ -82,10 +82,7 @@ pub(crate) fn check(driver: &dyn Driver, place: &Location) -> Result<(), StoreEr
             record.place
         ),
     };
-    Err(StoreError::Open {
-        path: place.to_string(),
-        cause,
-    })
+    Err(StoreError::open(place, cause))
 }
 
 /// Moves a store. `progress` receives the number of rows done and the total; each row counts twice, written
@@ -99,7 +96,7 @@ pub fn transfer(
     to: &Location,
     now: Timestamp,
     mut progress: impl FnMut(u64, u64),
-) -> Result<Transferred, StoreError> {
+) -> Result<Transferred> {
     let (source, target) = (from.driver(), to.driver());
     source.check_schema()?;
     // A store of an older version is not migrated.
@@ -159,7 +156,7 @@ pub(super) fn copy(
     tables: &[TableShape],
     next_number: i64,
     count: &mut Count<'_>,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let mut copier = RowCopier::begin(writer, tables)?;
     let mut summaries = Vec::with_capacity(tables.len());
     for table in tables {
@@ -182,10 +179,7 @@ pub(super) fn copy(
 }
 
 fn refuse_taken(place: &Location) -> StoreError {
-    StoreError::Open {
-        path: place.to_string(),
-        cause: "it holds a store already; choose another place".to_owned(),
-    }
+    StoreError::open(place, "it holds a store already; choose another place")
 }
 
 /// Marks an empty database as one that is being filled.
@@ -194,19 +188,19 @@ fn prepare_target(
     from: &Location,
     to: &Location,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let tx: &Tx = writer;
     match find_transfer_record(tx)? {
         // An earlier transfer did not end.
         Some(record) if record.role == Role::Target => return Ok(()),
         Some(record) => {
-            return Err(StoreError::Open {
-                path: to.to_string(),
-                cause: format!(
+            return Err(StoreError::open(
+                to,
+                format!(
                     "it holds the remains of a store that was moved to {}",
                     record.place
                 ),
-            });
+            ));
         }
         None => {}
     }
@@ -218,7 +212,7 @@ fn prepare_target(
     within(writer, |tx| record(tx, Role::Target, from, now))
 }
 
-fn record(tx: &Tx, role: Role, other: &Location, now: Timestamp) -> Result<(), StoreError> {
+fn record(tx: &Tx, role: Role, other: &Location, now: Timestamp) -> Result<()> {
     tx.run(
         "INSERT INTO moved (n, role, place, at, next_number)
              SELECT 1, ?, ?, ?, next_number FROM writer",
@@ -233,7 +227,7 @@ fn close_source(
     from: &Location,
     to: &Location,
     now: Timestamp,
-) -> Result<i64, StoreError> {
+) -> Result<i64> {
     let writer = source.open_writer(false)?;
     let tx: &Tx = &*writer;
     if let Some(found) = find_transfer_record(tx)? {
@@ -251,17 +245,14 @@ fn close_source(
     next_number_of(&record.ok_or_else(|| StoreError::Other("the record was not kept".to_owned()))?)
 }
 
-fn next_number_of(record: &TransferRecord) -> Result<i64, StoreError> {
+fn next_number_of(record: &TransferRecord) -> Result<i64> {
     record
         .next_number
         .ok_or_else(|| StoreError::DamagedRow("a moved store has no next number".to_owned()))
 }
 
 /// Runs a transaction.
-fn within(
-    writer: &TargetSession,
-    run: impl FnOnce(&Tx) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
+fn within(writer: &TargetSession, run: impl FnOnce(&Tx) -> Result<()>) -> Result<()> {
     writer.begin()?;
     let done = run(writer).and_then(|()| writer.keep_numbers());
     if let Err(error) = done {
@@ -271,12 +262,12 @@ fn within(
     writer.commit(Wakeups::default())
 }
 
-fn remove_mark(writer: &TargetSession) -> Result<(), StoreError> {
+fn remove_mark(writer: &TargetSession) -> Result<()> {
     within(writer, |tx| tx.run("DELETE FROM moved", &[]).map(drop))
 }
 
 /// Checks that the copy violates no invariant that the source did not violate already.
-fn compare_invariants(source: &Tx, target: &dyn Driver) -> Result<(), StoreError> {
+fn compare_invariants(source: &Tx, target: &dyn Driver) -> Result<()> {
     let reader = target.open_reader()?;
     reader.begin_reading()?;
     let found = invariants::check(&*reader)?;
@@ -299,7 +290,7 @@ fn compare_invariants(source: &Tx, target: &dyn Driver) -> Result<(), StoreError
 ///
 /// # Errors
 /// The database cannot be written.
-pub fn undo_transfer(place: &Location) -> Result<Option<String>, StoreError> {
+pub fn undo_transfer(place: &Location) -> Result<Option<String>> {
     let driver = place.driver();
     driver.check_schema()?;
     let writer = driver.open_writer(false)?;
@@ -310,10 +301,8 @@ pub fn undo_transfer(place: &Location) -> Result<Option<String>, StoreError> {
     };
     // No transaction that writes can begin without the row. Each statement is a transaction of its own, and
     // the record goes last.
-    tx.run(
-        "INSERT INTO writer (n, next_number) VALUES (1, ?) ON CONFLICT (n) DO NOTHING",
-        &[&next_number_of(&record)?],
-    )?;
+    let sql = "INSERT INTO writer (n, next_number) VALUES (1, ?) ON CONFLICT (n) DO NOTHING";
+    tx.run(sql, &[&next_number_of(&record)?])?;
     remove_mark(&*writer)?;
     Ok(Some(record.place))
 }

@@ -3,7 +3,7 @@
 
 use crate::domain::{AccountId, Actor, EmailAddress, MailId};
 use crate::mail::{Failure, Report};
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::audit::events::NewEvent;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
@@ -37,7 +37,7 @@ pub(crate) fn note_report(
     verification_mail: MailId,
     entry: i64,
     now: Millis,
-) -> Result<Option<AccountId>, StoreError> {
+) -> Result<Option<AccountId>> {
     let found: Option<(i64, EmailAddress)> = tx.maybe(
         "SELECT account.n, address FROM letter JOIN account ON account.n = letter.account
              WHERE letter.id = ?",
@@ -59,7 +59,7 @@ pub(crate) fn note_failure(
     entry: Option<i64>,
     failure: Failure,
     now: Millis,
-) -> Result<Option<AccountId>, StoreError> {
+) -> Result<Option<AccountId>> {
     if failure == Failure::None {
         return Ok(None);
     }
@@ -67,30 +67,22 @@ pub(crate) fn note_failure(
         Failure::Lasting => "lasting",
         _ => "passing",
     };
-    let mut event = NewEvent::new("verification.bounced")
+    NewEvent::new("verification.bounced")
         .account(account)
-        .detail(word);
-    if let Some(entry) = entry {
-        event = event.entry(entry);
-    }
-    event.record(tx, &Actor::Daemon, now)?;
+        .entry(entry)
+        .detail(word)
+        .record(tx, &Actor::Daemon, now)?;
     if failure != Failure::Lasting {
         return Ok(None);
     }
-    let marked = tx.maybe(
-        "UPDATE account SET undeliverable = 1 WHERE n = ? AND undeliverable = 0 RETURNING id",
-        &[&account],
-    )?;
+    let sql = "UPDATE account SET undeliverable = 1 WHERE n = ? AND undeliverable = 0 RETURNING id";
+    let marked = tx.maybe(sql, &[&account])?;
     Ok(marked)
 }
 
 /// End of the pause for an account with too many temporary failures; None if mail may go at once. Temporary
 /// failures never end mail for good: the pause grows with their number, and they expire.
-pub(crate) fn paused_until(
-    tx: &Tx,
-    account: i64,
-    now: Millis,
-) -> Result<Option<Millis>, StoreError> {
+pub(crate) fn paused_until(tx: &Tx, account: i64, now: Millis) -> Result<Option<Millis>> {
     let (failures, last): (u32, Option<Millis>) = tx.one(
         "SELECT count(*), max(at) FROM event
              WHERE account = ? AND name = 'verification.bounced' AND detail = 'passing' AND at > ?",

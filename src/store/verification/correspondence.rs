@@ -3,10 +3,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{AccountId, EmailAddress, MailKind, PortalName, QueuedMailState, Timestamp};
-use crate::store::sql::sql_types::Millis;
+use crate::store::sql::sql_types::from_row;
 use crate::store::sql::time_place::TimePlace;
-use crate::store::sql::{Conditions, Row, Tx};
-use crate::store::{Listed, Page, Store, StoreError};
+use crate::store::sql::{Conditions, FromRow, Tx};
+use crate::store::{Listed, Page, Result, Store};
 
 /// One verification mail and its state.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -25,40 +25,22 @@ pub struct SentMail {
     pub last_error: Option<String>,
 }
 
-impl SentMail {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        let instant = |column: &str| -> Result<Option<Timestamp>, StoreError> {
-            Ok(row.get::<_, Option<Millis>>(column)?.map(Millis::timestamp))
-        };
-        Ok(Self {
-            created_at: row.get::<_, Millis>("created_at")?.timestamp(),
-            kind: row.get::<_, MailKind>("kind")?.as_str(),
-            state: row.get("state")?,
-            portal: row.get("portal")?,
-            due_at: instant("due_at")?,
-            settled_at: instant("settled_at")?,
-            attempts: row.get("attempts")?,
-            last_error: row.get("last_error")?,
-        })
-    }
-}
+from_row!(
+    SentMail, row: created_at, kind = row.get::<_, MailKind>("kind")?.as_str(), state, portal, due_at,
+    settled_at, attempts, last_error,
+);
 
-fn mail_to(tx: &Tx, key: &str, limit: usize) -> Result<Vec<SentMail>, StoreError> {
-    tx.all_with(
+fn mail_to(tx: &Tx, key: &str, limit: usize) -> Result<Vec<SentMail>> {
+    tx.all(
         "SELECT created_at, kind, state, portal, due_at, settled_at, attempts, last_error
          FROM letter WHERE account = (SELECT n FROM account WHERE key = ?) ORDER BY n DESC LIMIT ?",
         &[&key, &limit],
-        SentMail::from_row,
     )
 }
 
 impl Store {
     /// Mail to an account, newest first.
-    pub async fn mail_to(
-        &self,
-        address: &EmailAddress,
-        limit: usize,
-    ) -> Result<Vec<SentMail>, StoreError> {
+    pub async fn mail_to(&self, address: &EmailAddress, limit: usize) -> Result<Vec<SentMail>> {
         let key = address.key();
         self.read(move |tx| mail_to(tx, &key, limit)).await
     }
@@ -72,6 +54,7 @@ pub struct QueuedMail {
     #[serde(flatten)]
     pub mail: SentMail,
 }
+from_row!(QueuedMail, row: account, address, mail = SentMail::from_row(row)?);
 
 /// Waiting mail to list.
 #[derive(Debug, Clone, Default)]
@@ -87,63 +70,34 @@ pub struct QueuedMailFilter {
 }
 
 impl QueuedMailFilter {
-    /// The index that has the mail in the order of the list, and that order. At most one mail to an account
+    /// The index that has the mail in the order of the list, and the column of that order. At most one mail to an account
     /// waits, and few are being sent: those lists are short.
-    fn order(&self) -> (&'static str, MailOrder) {
+    fn order(&self) -> (&'static str, &'static str) {
         match self {
             Self {
                 account: Some(_), ..
-            } => ("letter_outstanding", MailOrder::DUE),
+            } => ("letter_outstanding", "due_at"),
             Self {
                 state: Some(QueuedMailState::Claimed),
                 ..
-            } => ("letter_claimed", MailOrder::DUE),
+            } => ("letter_claimed", "due_at"),
             Self {
                 since: None,
                 until: None,
                 ..
-            } => ("letter_due", MailOrder::DUE),
-            _ => ("letter_asked", MailOrder::ASKED),
+            } => ("letter_due", "due_at"),
+            _ => ("letter_asked", "created_at"),
         }
     }
 }
 
-/// An order of waiting mail.
-struct MailOrder {
-    /// The column of its time.
-    column: &'static str,
-    /// The condition of the rows after a place.
-    goes_on: &'static str,
-}
-
-impl MailOrder {
-    const DUE: Self = Self {
-        column: "due_at",
-        goes_on: "(l.due_at, l.n) > (:at, :n)",
-    };
-    const ASKED: Self = Self {
-        column: "created_at",
-        goes_on: "(l.created_at, l.n) > (:at, :n)",
-    };
-}
-
-pub(crate) fn queued_mail(
-    tx: &Tx,
-    filter: &QueuedMailFilter,
-) -> Result<Listed<QueuedMail>, StoreError> {
-    let limit = filter.page.rows();
-    let rows_wanted = limit + 1;
+pub(crate) fn queued_mail(tx: &Tx, filter: &QueuedMailFilter) -> Result<Listed<QueuedMail>> {
     let key = filter.account.as_ref().map(EmailAddress::key);
-    let (since, until) = (
-        filter.since.map(Millis::from),
-        filter.until.map(Millis::from),
-    );
     let after = TimePlace::before(&filter.page)?;
-    let (index, MailOrder { column, goes_on }) = filter.order();
-    let mut wanted = Conditions::new();
+    let (index, column) = filter.order();
+    let mut wanted = Conditions::default();
     wanted.ask(
-        "l.account = (SELECT n FROM account WHERE key = :key)",
-        ":key",
+        "l.account = (SELECT n FROM account WHERE key = ?)",
         key.as_ref(),
     );
     match filter.state {
@@ -151,41 +105,25 @@ pub(crate) fn queued_mail(
         Some(QueuedMailState::Waiting) => wanted.always("l.state = 'waiting'"),
         None => {}
     }
-    wanted.ask("l.created_at >= :since", ":since", since.as_ref());
-    wanted.ask("l.created_at < :until", ":until", until.as_ref());
-    if let Some(place) = &after {
-        wanted.ask(goes_on, ":at", Some(&place.at));
-        wanted.bind(":n", &place.n);
-    }
-    wanted.bind(":limit", &rows_wanted);
+    wanted.ask("l.created_at >= ?", filter.since.as_ref());
+    wanted.ask("l.created_at < ?", filter.until.as_ref());
+    wanted.ask_place(&format!("(l.{column}, l.n) >"), after.as_ref());
     let sql = format!(
-        "SELECT l.n, a.id, a.address, l.created_at, l.kind, l.state, l.portal, l.due_at, l.settled_at,
+        "SELECT l.n, a.id AS account, a.address, l.created_at, l.kind, l.state, l.portal, l.due_at, l.settled_at,
              l.attempts, l.last_error
          FROM letter AS l INDEXED BY {index} JOIN account AS a ON a.n = l.account
-         WHERE l.due_at IS NOT NULL AND {} ORDER BY l.{column}, l.n LIMIT :limit",
+         WHERE l.due_at IS NOT NULL AND {} ORDER BY l.{column}, l.n",
         wanted.sql()
     );
-    let rows = wanted.all_with(tx, &sql, |row| {
-        let place = TimePlace {
-            at: row.get(column)?,
-            n: row.get("n")?,
-        };
-        let mail = QueuedMail {
-            account: row.get("id")?,
-            address: row.get("address")?,
-            mail: SentMail::from_row(row)?,
-        };
-        Ok((mail, place.cursor()))
-    })?;
-    Ok(Listed::cut(rows, limit))
+    wanted.page(tx, &sql, &filter.page, |row| {
+        let cursor = TimePlace::of_row(row, column)?.cursor();
+        Ok((QueuedMail::from_row(row)?, cursor))
+    })
 }
 
 impl Store {
     /// Mail that waits to be sent: in the order in which it is due, or, of a period, in which it was asked for.
-    pub async fn queued_mail(
-        &self,
-        filter: QueuedMailFilter,
-    ) -> Result<Listed<QueuedMail>, StoreError> {
+    pub async fn queued_mail(&self, filter: QueuedMailFilter) -> Result<Listed<QueuedMail>> {
         self.read(move |tx| queued_mail(tx, &filter)).await
     }
 }

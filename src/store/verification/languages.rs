@@ -5,7 +5,7 @@ use crate::domain::{EmailAddress, LanguagePriority, LanguageTag, MailId, TokenHa
 use crate::store::rows::account_rows::find_account;
 use crate::store::sql::Tx;
 use crate::store::verification::tokens::find_token;
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 /// Language preferences of a person on a page.
 #[derive(Debug, Clone, Default)]
@@ -27,11 +27,7 @@ pub struct MailLanguages {
 }
 
 /// Records the languages of the sender of a held message, for the verification mail.
-pub(crate) fn suggest(
-    tx: &Tx,
-    account: i64,
-    languages: &LanguagePriority,
-) -> Result<(), StoreError> {
+pub(crate) fn suggest(tx: &Tx, account: i64, languages: &LanguagePriority) -> Result<()> {
     if !languages.is_empty() {
         tx.run(
             "UPDATE letter SET language = ?2
@@ -45,7 +41,7 @@ pub(crate) fn suggest(
 
 /// Records the preferences from a page, for the mail that results. A choice also applies to later mail until
 /// the address is verified: from then on only the holder of a link can choose.
-pub(crate) fn wish(tx: &Tx, account: i64, wish: &LanguageWish) -> Result<(), StoreError> {
+pub(crate) fn wish(tx: &Tx, account: i64, wish: &LanguageWish) -> Result<()> {
     if let Some(chosen) = &wish.chosen {
         tx.run(
             "UPDATE account SET language = ?2
@@ -67,11 +63,7 @@ pub(crate) fn wish(tx: &Tx, account: i64, wish: &LanguageWish) -> Result<(), Sto
 }
 
 /// Like [`wish`], for the account with this address if there is one.
-pub(crate) fn wish_of(
-    tx: &Tx,
-    address: &EmailAddress,
-    asked: &LanguageWish,
-) -> Result<(), StoreError> {
+pub(crate) fn wish_of(tx: &Tx, address: &EmailAddress, asked: &LanguageWish) -> Result<()> {
     match find_account(tx, &address.key())? {
         Some(account) => wish(tx, account.n, asked),
         None => Ok(()),
@@ -79,7 +71,7 @@ pub(crate) fn wish_of(
 }
 
 /// Language that a mail was sent in.
-pub(crate) fn of_mail(tx: &Tx, n: i64) -> Result<LanguageTag, StoreError> {
+pub(crate) fn of_mail(tx: &Tx, n: i64) -> Result<LanguageTag> {
     let tag: Option<String> = tx.one("SELECT language FROM letter WHERE n = ?", &[&n])?;
     Ok(tag
         .and_then(|tag| LanguageTag::parse(&tag).ok())
@@ -88,10 +80,7 @@ pub(crate) fn of_mail(tx: &Tx, n: i64) -> Result<LanguageTag, StoreError> {
 
 impl Store {
     /// Candidates for the language of a claimed mail.
-    pub async fn find_mail_languages(
-        &self,
-        verification_mail: MailId,
-    ) -> Result<MailLanguages, StoreError> {
+    pub async fn find_mail_languages(&self, verification_mail: MailId) -> Result<MailLanguages> {
         self.read(move |tx| {
             let found: Option<(Option<String>, Option<String>)> = tx.maybe(
                 "SELECT a.language, coalesce(l.language, (
@@ -116,7 +105,7 @@ impl Store {
         &self,
         verification_mail: MailId,
         language: LanguageTag,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.write(move |work| {
             work.tx.run(
                 "UPDATE letter SET language = ?2 WHERE id = ?1",
@@ -128,11 +117,7 @@ impl Store {
     }
 
     /// Stores the language that the holder of a link chose; does nothing if there is no such link.
-    pub async fn choose_language(
-        &self,
-        token: TokenHash,
-        language: LanguageTag,
-    ) -> Result<(), StoreError> {
+    pub async fn choose_language(&self, token: TokenHash, language: LanguageTag) -> Result<()> {
         self.write(move |work| {
             if let Some(found) = find_token(work.tx, token)? {
                 work.tx.run(
@@ -147,16 +132,13 @@ impl Store {
     }
 
     /// Language that the person with this link chose, if any.
-    pub async fn find_chosen_language(
-        &self,
-        token: TokenHash,
-    ) -> Result<Option<LanguageTag>, StoreError> {
+    pub async fn find_chosen_language(&self, token: TokenHash) -> Result<Option<LanguageTag>> {
         self.read(move |tx| chosen_with(tx, token)).await
     }
 }
 
 /// Language that the person with a link chose, if any.
-pub(crate) fn chosen_with(tx: &Tx, token: TokenHash) -> Result<Option<LanguageTag>, StoreError> {
+pub(crate) fn chosen_with(tx: &Tx, token: TokenHash) -> Result<Option<LanguageTag>> {
     let tag: Option<Option<String>> = tx.maybe(
         "SELECT a.language FROM token AS t JOIN account AS a ON a.n = t.account WHERE t.hash = ?",
         &[&token],

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::domain::{Actor, EmailAddress, Timestamp};
 use crate::mail::Failure;
-use crate::store::audit::events::NewEvent;
+use crate::store::audit::events::{NewEvent, record_of_account};
 use crate::store::claims::holder::Holder;
 use crate::store::claims::leases::{ClaimNumber, Lease, Settled, VERIFICATION_MAILS};
 use crate::store::sql::Tx;
@@ -16,7 +16,7 @@ use crate::store::sql::sql_types::Millis;
 use crate::store::verification::bounces::note_failure;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::rate_limits::give_back;
-use crate::store::{MailOutcome, Store, StoreError, Topic, VerificationMail};
+use crate::store::{MailOutcome, Result, Store, Topic, VerificationMail};
 
 /// Length of a lease.
 pub(crate) const LEASE: Duration = Duration::from_mins(15);
@@ -63,7 +63,7 @@ pub(crate) fn settle(
     claim: &MailClaim,
     outcome: &MailOutcome,
     now: Millis,
-) -> Result<Settled, StoreError> {
+) -> Result<Settled> {
     let n = claim.lease.row;
     let found: Option<(i64, EmailAddress, bool)> = tx.maybe(
         "SELECT account, address, state = 'waiting' OR state = 'claimed'
@@ -78,9 +78,7 @@ pub(crate) fn settle(
         MailOutcome::Sent if is_owed => {
             end(tx, n, "sent", None, now)?;
             count_unanswered(tx, account)?;
-            NewEvent::new("verification.sent")
-                .account(account)
-                .record(tx, &Actor::Daemon, now)?;
+            record_of_account(tx, "verification.sent", account, &Actor::Daemon, now)?;
         }
         MailOutcome::Unattempted => {
             give_back(tx, &address, n, claim.place, claim.at)?;
@@ -88,10 +86,8 @@ pub(crate) fn settle(
                 return Ok(Settled::ClaimLost);
             }
             back(tx, n, now, None, now)?;
-            tx.run(
-                "UPDATE letter SET attempts = attempts - 1 WHERE n = ?",
-                &[&n],
-            )?;
+            let sql = "UPDATE letter SET attempts = attempts - 1 WHERE n = ?";
+            tx.run(sql, &[&n])?;
         }
         MailOutcome::Retry { at, cause } => {
             give_back(tx, &address, n, claim.place, claim.at)?;
@@ -114,22 +110,13 @@ pub(crate) fn settle(
 }
 
 /// Counts a mail that the person may have received.
-fn count_unanswered(tx: &Tx, account: i64) -> Result<(), StoreError> {
-    tx.run(
-        "UPDATE account SET unanswered_mails = unanswered_mails + 1 WHERE n = ?",
-        &[&account],
-    )?;
+fn count_unanswered(tx: &Tx, account: i64) -> Result<()> {
+    let sql = "UPDATE account SET unanswered_mails = unanswered_mails + 1 WHERE n = ?";
+    tx.run(sql, &[&account])?;
     Ok(())
 }
 
-fn put_back(
-    tx: &Tx,
-    n: i64,
-    account: i64,
-    due: Millis,
-    cause: &str,
-    now: Millis,
-) -> Result<(), StoreError> {
+fn put_back(tx: &Tx, n: i64, account: i64, due: Millis, cause: &str, now: Millis) -> Result<()> {
     back(tx, n, due, Some(cause), now)?;
     NewEvent::new("verification.deferred")
         .account(account)
@@ -138,7 +125,7 @@ fn put_back(
 }
 
 /// Returns a mail to the queue, if there is still a reason to send it.
-fn back(tx: &Tx, n: i64, due: Millis, error: Option<&str>, now: Millis) -> Result<(), StoreError> {
+fn back(tx: &Tx, n: i64, due: Millis, error: Option<&str>, now: Millis) -> Result<()> {
     let is_needed: bool = tx.one(
         "SELECT t.kind = 'already_registered' OR a.status = 'pending'
                  OR (a.status = 'active' AND a.verified_at IS NULL)
@@ -154,7 +141,7 @@ fn back(tx: &Tx, n: i64, due: Millis, error: Option<&str>, now: Millis) -> Resul
 
 /// Puts the mails that earlier openings of this node had claimed back into the queue, and returns their number.
 /// They keep their share of the limits: they may have been sent.
-pub(crate) fn end_others(tx: &Tx, holder: &Holder, now: Millis) -> Result<usize, StoreError> {
+pub(crate) fn end_others(tx: &Tx, holder: &Holder, now: Millis) -> Result<usize> {
     let verification_mails = VERIFICATION_MAILS.held_by_others(tx, holder)?;
     for n in &verification_mails {
         back(tx, *n, now, None, now)?;
@@ -163,13 +150,7 @@ pub(crate) fn end_others(tx: &Tx, holder: &Holder, now: Millis) -> Result<usize,
 }
 
 /// Ends a mail, whoever holds it.
-pub(crate) fn end(
-    tx: &Tx,
-    n: i64,
-    state: &str,
-    error: Option<&str>,
-    now: Millis,
-) -> Result<(), StoreError> {
+pub(crate) fn end(tx: &Tx, n: i64, state: &str, error: Option<&str>, now: Millis) -> Result<()> {
     tx.run(
         "UPDATE letter SET state = ?2, due_at = NULL, settled_at = ?3, last_error = ?4,
                  claim = NULL, holder = NULL
@@ -180,7 +161,7 @@ pub(crate) fn end(
 }
 
 /// Gives back the share of a mail that no worker received.
-fn give_share_back(tx: &Tx, n: i64) -> Result<(), StoreError> {
+fn give_share_back(tx: &Tx, n: i64) -> Result<()> {
     let (address, place, at) = tx.one_with(
         "SELECT address, lane, flow, claimed_at
              FROM letter JOIN account ON account.n = letter.account WHERE letter.n = ?",
@@ -206,7 +187,7 @@ impl Store {
         &self,
         verification_mail: &VerificationMail,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let claim = verification_mail.claim.clone();
         let now = Millis::from(now);
         if now <= claim.at.plus(FRESH) {
@@ -216,10 +197,8 @@ impl Store {
         self.write(move |work| {
             let holds = VERIFICATION_MAILS.holds(work.tx, &claim.lease)?;
             if holds {
-                work.tx.run(
-                    "UPDATE letter SET due_at = ?2 WHERE n = ?1",
-                    &[&claim.lease.row, &now.plus(LEASE)],
-                )?;
+                let sql = "UPDATE letter SET due_at = ?2 WHERE n = ?1";
+                work.tx.run(sql, &[&claim.lease.row, &now.plus(LEASE)])?;
             }
             Ok(holds)
         })
@@ -228,14 +207,7 @@ impl Store {
 
     /// Gives back the mails that this handle claimed after the claim of that number, with their share of the
     /// limits. For a worker whose claim failed but may still have been recorded.
-    ///
-    /// # Errors
-    /// The database cannot be written.
-    pub async fn give_back_mail(
-        &self,
-        after: ClaimNumber,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub async fn give_back_mail(&self, after: ClaimNumber, now: Timestamp) -> Result<()> {
         let holder = self.holder.clone();
         self.write(move |work| {
             let (tx, now) = (work.tx, now.into());

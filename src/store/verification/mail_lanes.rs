@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
 use crate::domain::Domain;
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::rows::keys::{registered_domain, short};
 use crate::store::sql::{Bind, FromSql, SqlValue, ToSql, Tx};
 
@@ -28,13 +28,13 @@ impl Lane {
 }
 
 impl ToSql for Lane {
-    fn bind(&self, bind: &mut Bind<'_>) -> Result<(), StoreError> {
+    fn bind(&self, bind: &mut Bind<'_>) -> Result<()> {
         bind(SqlValue::Integer(*self as i64))
     }
 }
 
 impl FromSql for Lane {
-    fn from_sql(value: SqlValue<'_>) -> Result<Self, StoreError> {
+    fn from_sql(value: SqlValue<'_>) -> Result<Self> {
         Ok(match value.integer()? {
             0 => Self::Authenticated,
             1 => Self::Pages,
@@ -81,7 +81,7 @@ impl QueuePlace {
     }
 
     /// Turn of a new mail: after the other mails of its flow, and not before the current turn.
-    pub(crate) fn next_turn(self, tx: &Tx) -> Result<i64, StoreError> {
+    pub(crate) fn next_turn(self, tx: &Tx) -> Result<i64> {
         let last: Option<i64> = tx.maybe(
             "SELECT turn FROM letter WHERE flow = ? AND lane = ? AND due_at IS NOT NULL
                  ORDER BY turn DESC LIMIT 1",

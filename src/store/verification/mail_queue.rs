@@ -7,13 +7,13 @@ use std::time::Duration;
 use crate::config::MailLimits;
 use crate::domain::{EmailAddress, MailId, MailboxKey, PortalName, Status};
 use crate::domain::{MailCause, MailKind};
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::claims::holder::Holder;
 use crate::store::claims::leases::VERIFICATION_MAILS;
 use crate::store::error::readable;
 use crate::store::rows::account_rows::{AccountRow, account_by_number};
-use crate::store::sql::sql_types::Millis;
-use crate::store::sql::{FromRow, Row, Tx, insert};
+use crate::store::sql::sql_types::{Millis, from_row};
+use crate::store::sql::{FromRow, Tx, insert};
 use crate::store::verification::bounces::paused_until;
 use crate::store::verification::mail_claims::{LEASE, MailClaim, end};
 use crate::store::verification::mail_lanes::{Lane, QueuePlace};
@@ -39,25 +39,14 @@ pub(crate) struct Due {
     place: QueuePlace,
 }
 
-impl Due {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            n: row.get("n")?,
-            id: row.get("id")?,
-            kind: row.get("kind")?,
-            cause: row.get("cause")?,
-            // If the row is damaged, the mail is sent without them.
-            portal: row.get("portal").unwrap_or_default(),
-            in_reply_to: row.get("in_reply_to").unwrap_or_default(),
-            attempts: row.get("attempts")?,
-            account: row.get("account")?,
-            place: QueuePlace {
-                lane: row.get("lane")?,
-                flow: row.get("flow")?,
-            },
-        })
-    }
+// If the row is damaged, the mail is sent without a portal and without the message that it replies to.
+from_row!(
+    Due, row: n, id, kind, cause, portal = row.get("portal").unwrap_or_default(),
+    in_reply_to = row.get("in_reply_to").unwrap_or_default(), attempts, account,
+    place = QueuePlace { lane: row.get("lane")?, flow: row.get("flow")? },
+);
 
+impl Due {
     /// True if there is still a reason to send it.
     fn is_needed(&self, account: &AccountRow, waiting: u32, now: Millis) -> bool {
         let may_be_mailed = match self.cause {
@@ -82,7 +71,7 @@ fn mailbox_quiet(
     (verification_mail, cause): (i64, MailCause),
     limits: MailLimits,
     now: Millis,
-) -> Result<Quiet, StoreError> {
+) -> Result<Quiet> {
     let key = MailboxKey::of(address, limits.delimiters);
     let asks = matches!(cause, MailCause::Resend | MailCause::SignUp);
     let mut quiet_accounts = Vec::new();
@@ -117,7 +106,7 @@ enum Quiet {
 fn read_recipient(
     tx: &Tx,
     verification_mail: &Due,
-) -> Result<(AccountRow, u32, Option<Millis>, EmailAddress), StoreError> {
+) -> Result<(AccountRow, u32, Option<Millis>, EmailAddress)> {
     let account = account_by_number(tx, verification_mail.account)?;
     let (waiting, expires) = waiting(tx, verification_mail.account)?;
     let address = account.address(tx)?;
@@ -125,33 +114,29 @@ fn read_recipient(
 }
 
 /// Number of held requests of an account, and the time at which the first expires.
-fn waiting(tx: &Tx, account: i64) -> Result<(u32, Option<Millis>), StoreError> {
-    tx.one(
-        "SELECT count(*), min(due_at) FROM request WHERE account = ? AND state = 'held'",
-        &[&account],
-    )
+fn waiting(tx: &Tx, account: i64) -> Result<(u32, Option<Millis>)> {
+    let sql = "SELECT count(*), min(due_at) FROM request WHERE account = ? AND state = 'held'";
+    tx.one(sql, &[&account])
 }
 
 /// Due mails of a lane in service order: by turns, and first come, first served within a turn. In the lane
 /// for others, every second place goes to the newest mail, so that a flood does not delay everyone who comes
 /// after it.
-pub(crate) fn due(tx: &Tx, lane: Lane, now: Millis, most: usize) -> Result<Vec<Due>, StoreError> {
-    let limit = i64::try_from(most).unwrap_or(i64::MAX);
-    let look = |order: &str, limit: i64| -> Result<Vec<Due>, StoreError> {
-        tx.all_with(
+pub(crate) fn due(tx: &Tx, lane: Lane, now: Millis, most: usize) -> Result<Vec<Due>> {
+    let look = |order: &str| -> Result<Vec<Due>> {
+        tx.all(
             &format!(
                 "SELECT n, id, kind, cause, portal, in_reply_to, attempts, account, lane, flow
                  FROM letter WHERE lane = ? AND due_at <= ? ORDER BY due_at, turn, {order} LIMIT ?"
             ),
-            &[&lane, &now, &limit],
-            Due::from_row,
+            &[&lane, &now, &most],
         )
     };
-    let oldest = look("n", limit)?;
+    let oldest = look("n")?;
     if lane != Lane::Others || oldest.len() < 2 {
         return Ok(oldest);
     }
-    let newest = look("n DESC", limit)?;
+    let newest = look("n DESC")?;
     let mut seen = HashSet::with_capacity(most);
     let mut due: Vec<Due> = oldest
         .into_iter()
@@ -171,7 +156,7 @@ pub(crate) fn claim(
     limits: MailLimits,
     token_ttl: Duration,
     now: Millis,
-) -> Result<ClaimedMail, StoreError> {
+) -> Result<ClaimedMail> {
     let mut claimed = ClaimedMail {
         verification_mails: Vec::new(),
         next_due: None,
@@ -226,16 +211,12 @@ pub(crate) fn claim(
             }
         };
         for n in quiet_accounts {
-            tx.run(
-                "UPDATE account SET quiet_mailed = ?2 WHERE n = ?1",
-                &[&n, &verification_mail.n],
-            )?;
+            let sql = "UPDATE account SET quiet_mailed = ?2 WHERE n = ?1";
+            tx.run(sql, &[&n, &verification_mail.n])?;
         }
         let lease = VERIFICATION_MAILS.take(tx, verification_mail.n, holder, now.plus(LEASE))?;
-        tx.run(
-            "UPDATE letter SET claimed_at = ?2 WHERE n = ?1",
-            &[&verification_mail.n, &claimed_at],
-        )?;
+        let sql = "UPDATE letter SET claimed_at = ?2 WHERE n = ?1";
+        tx.run(sql, &[&verification_mail.n, &claimed_at])?;
         if verification_mail.kind != MailKind::AlreadyRegistered {
             for hash in [Some(token.link), token.reply].into_iter().flatten() {
                 insert!(
@@ -274,9 +255,7 @@ pub(crate) fn claim(
 }
 
 /// Time at which the next mail is due; None if none waits.
-pub(crate) fn next_due(tx: &Tx) -> Result<Option<Millis>, StoreError> {
-    tx.one(
-        "SELECT min(due_at) FROM letter WHERE due_at IS NOT NULL",
-        &[],
-    )
+pub(crate) fn next_due(tx: &Tx) -> Result<Option<Millis>> {
+    let sql = "SELECT min(due_at) FROM letter WHERE due_at IS NOT NULL";
+    tx.one(sql, &[])
 }

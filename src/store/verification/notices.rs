@@ -10,11 +10,11 @@ use crate::domain::{
     ReversePath, Timestamp,
 };
 use crate::mail::{Facts, is_program};
-use crate::store::audit::events::NewEvent;
-use crate::store::sql::sql_types::{JsonColumn, Millis};
+use crate::store::audit::events::record_of_entry;
+use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
 use crate::store::verification::rate_limits::Shares;
-use crate::store::{NextWork, Settled, Settlement, Store, StoreError, Turn};
+use crate::store::{NextWork, Result, Settled, Settlement, Store, Turn};
 
 /// Minimum interval between two notices to a sender.
 const ONCE_IN: i64 = Millis::DAY;
@@ -73,7 +73,7 @@ pub(crate) fn reaches_a_person(
 }
 
 /// Owes a notice, unless the sender got one within a day or is about to. Returns true if one is owed.
-pub(crate) fn owe(tx: &Tx, about: &NotTaken, now: Millis) -> Result<bool, StoreError> {
+pub(crate) fn owe(tx: &Tx, about: &NotTaken, now: Millis) -> Result<bool> {
     let key = about.sender.key();
     let was_told = tx.exists(
         "SELECT 1 FROM notice
@@ -83,10 +83,8 @@ pub(crate) fn owe(tx: &Tx, about: &NotTaken, now: Millis) -> Result<bool, StoreE
     if was_told {
         return Ok(false);
     }
-    let waiting: i64 = tx.one(
-        "SELECT count(*) FROM (SELECT 1 FROM notice WHERE due_at IS NOT NULL LIMIT ?) AS due",
-        &[&MOST_WAITING],
-    )?;
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM notice WHERE due_at IS NOT NULL LIMIT ?) AS due";
+    let waiting: i64 = tx.one(sql, &[&MOST_WAITING])?;
     if waiting >= MOST_WAITING {
         return Ok(false);
     }
@@ -108,7 +106,7 @@ pub(crate) fn owe(tx: &Tx, about: &NotTaken, now: Millis) -> Result<bool, StoreE
     Ok(true)
 }
 
-fn due(tx: &Tx, limit: usize, now: Millis) -> Result<Vec<(i64, Millis, Notice)>, StoreError> {
+fn due(tx: &Tx, limit: usize, now: Millis) -> Result<Vec<(i64, Millis, Notice)>> {
     tx.all_with(
         "SELECT o.n, o.created_at, o.id, l.id AS entry, o.address, o.portal, o.reason,
              o.in_reply_to, o.attempts, l.facts
@@ -119,7 +117,7 @@ fn due(tx: &Tx, limit: usize, now: Millis) -> Result<Vec<(i64, Millis, Notice)>,
             let reason: String = row.get("reason")?;
             let attempts: u32 = row.get("attempts")?;
             // A damaged entry does not keep the sender from being notified.
-            let facts: Option<JsonColumn<Facts>> = row.get("facts").unwrap_or_default();
+            let facts: Option<Facts> = row.get("facts").unwrap_or_default();
             let notice = Notice {
                 id: row.get("id")?,
                 ledger: row.get("entry")?,
@@ -127,7 +125,7 @@ fn due(tx: &Tx, limit: usize, now: Millis) -> Result<Vec<(i64, Millis, Notice)>,
                 portal: row.get("portal")?,
                 reason: Reason::from_name(&reason).unwrap_or(Reason::DomainNotAllowed),
                 in_reply_to: row.get("in_reply_to")?,
-                languages: facts.map(|facts| facts.0.languages).unwrap_or_default(),
+                languages: facts.map(|facts| facts.languages).unwrap_or_default(),
                 attempt: attempts + 1,
             };
             Ok((row.get(0)?, row.get(1)?, notice))
@@ -135,16 +133,9 @@ fn due(tx: &Tx, limit: usize, now: Millis) -> Result<Vec<(i64, Millis, Notice)>,
     )
 }
 
-fn claim(
-    tx: &Tx,
-    limit: usize,
-    limits: MailLimits,
-    now: Millis,
-) -> Result<Vec<Notice>, StoreError> {
-    tx.run(
-        "DELETE FROM notice WHERE created_at < ?",
-        &[&now.0.saturating_sub(KEPT)],
-    )?;
+fn claim(tx: &Tx, limit: usize, limits: MailLimits, now: Millis) -> Result<Vec<Notice>> {
+    let sql = "DELETE FROM notice WHERE created_at < ?";
+    tx.run(sql, &[&now.0.saturating_sub(KEPT)])?;
     let mut shares = Shares::at(tx, limits, now);
     let mut notices = Vec::new();
     for (n, created_at, notice) in due(tx, LOOKED_AT, now)? {
@@ -161,10 +152,8 @@ fn claim(
             continue;
         }
         if let Some(free_at) = shares.take_for_notice(&notice.address)? {
-            tx.run(
-                "UPDATE notice SET due_at = ?2 WHERE n = ?1",
-                &[&n, &free_at],
-            )?;
+            let sql = "UPDATE notice SET due_at = ?2 WHERE n = ?1";
+            tx.run(sql, &[&n, &free_at])?;
             continue;
         }
         tx.run(
@@ -180,16 +169,14 @@ fn claim(
 }
 
 /// Records the outcome of an attempt. A notice that may have been sent, or was refused, stays claimed.
-fn settle(tx: &Tx, id: MailId, outcome: &Settlement, now: Millis) -> Result<Settled, StoreError> {
+fn settle(tx: &Tx, id: MailId, outcome: &Settlement, now: Millis) -> Result<Settled> {
     let due_at = match outcome {
         Settlement::Delivered => {
             let entry: Option<i64> = tx
                 .maybe("SELECT ledger FROM notice WHERE id = ?", &[&id])?
                 .flatten();
             if let Some(entry) = entry {
-                NewEvent::new("sender.told")
-                    .entry(entry)
-                    .record(tx, &Actor::Daemon, now)?;
+                record_of_entry(tx, "sender.told", entry, &Actor::Daemon, now)?;
             }
             return Ok(Settled::Recorded);
         }
@@ -209,11 +196,9 @@ fn settle(tx: &Tx, id: MailId, outcome: &Settlement, now: Millis) -> Result<Sett
     })
 }
 
-fn next_due(tx: &Tx) -> Result<NextWork, StoreError> {
-    let next = tx.one(
-        "SELECT min(due_at) FROM notice WHERE due_at IS NOT NULL",
-        &[],
-    )?;
+fn next_due(tx: &Tx) -> Result<NextWork> {
+    let sql = "SELECT min(due_at) FROM notice WHERE due_at IS NOT NULL";
+    let next = tx.one(sql, &[])?;
     Ok(NextWork::at(next))
 }
 
@@ -226,7 +211,7 @@ impl Store {
         most: usize,
         limits: MailLimits,
         now: Timestamp,
-    ) -> Result<Turn<Notice>, StoreError> {
+    ) -> Result<Turn<Notice>> {
         self.write(move |work| {
             let tx = work.tx;
             let settled = outcomes
@@ -249,7 +234,7 @@ impl Store {
     }
 
     /// Time at which the next notice is due.
-    pub async fn next_notice(&self) -> Result<NextWork, StoreError> {
+    pub async fn next_notice(&self) -> Result<NextWork> {
         self.read(next_due).await
     }
 }

@@ -16,11 +16,11 @@ use std::collections::HashMap;
 
 use crate::config::MailLimits;
 use crate::domain::{AddressDelimiters, EmailAddress, MailboxKey};
-use crate::store::StoreError;
 use crate::store::rows::keys::registered_domain;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
 use crate::store::verification::mail_lanes::{Lane, QueuePlace};
+use crate::store::{Result, StoreError};
 
 /// Name of the counter of all verification mail.
 const TOTAL: &str = "";
@@ -128,7 +128,7 @@ impl<'c> Shares<'c> {
         address: &EmailAddress,
         verification_mail: i64,
         place: QueuePlace,
-    ) -> Result<Share, StoreError> {
+    ) -> Result<Share> {
         let mailbox = MailboxKey::of(address, self.limits.delimiters);
         let mailbox = mailbox.as_str();
         let limits = self.limits;
@@ -161,10 +161,7 @@ impl<'c> Shares<'c> {
 
     /// Takes a share for a notice, apart from verification mail: a tenth of the limits of its domain and of
     /// the total, and at least one. Returns the time at which it may ask again, or None if it was taken.
-    pub(crate) fn take_for_notice(
-        &mut self,
-        address: &EmailAddress,
-    ) -> Result<Option<Millis>, StoreError> {
+    pub(crate) fn take_for_notice(&mut self, address: &EmailAddress) -> Result<Option<Millis>> {
         let now = self.now;
         let domain = registered_domain(address.domain());
         let counters = [
@@ -186,7 +183,7 @@ impl<'c> Shares<'c> {
 
     /// Records a claim at the first time, from now on, without another claim of the same mail: a clock that
     /// was set back can show the same time again.
-    fn record(&self, mailbox: &str, verification_mail: i64) -> Result<Millis, StoreError> {
+    fn record(&self, mailbox: &str, verification_mail: i64) -> Result<Millis> {
         let mut at = self.now;
         while insert!(
             self.tx,
@@ -204,12 +201,7 @@ impl<'c> Shares<'c> {
     }
 
     /// Time at which the oldest of the claims that use up the limit is `span` old.
-    fn mailbox_free_at(
-        &self,
-        mailbox: &str,
-        limit: u32,
-        span: i64,
-    ) -> Result<Option<Millis>, StoreError> {
+    fn mailbox_free_at(&self, mailbox: &str, limit: u32, span: i64) -> Result<Option<Millis>> {
         let Some(others) = limit.checked_sub(1) else {
             return Ok(Some(Millis(self.now.0.saturating_add(span))));
         };
@@ -221,7 +213,7 @@ impl<'c> Shares<'c> {
         Ok(oldest.map(|at| Millis(at.saturating_add(span))))
     }
 
-    fn window(&mut self, name: &str) -> Result<&mut Window, StoreError> {
+    fn window(&mut self, name: &str) -> Result<&mut Window> {
         if !self.windows.contains_key(name) {
             let minutes: Vec<(i64, u32)> = self.tx.all(
                 "SELECT minute, letters FROM letter_minute
@@ -241,13 +233,11 @@ impl<'c> Shares<'c> {
     }
 
     /// Adds the taken mails to the counts; the claims are rows already.
-    pub(crate) fn keep(self) -> Result<(), StoreError> {
+    pub(crate) fn keep(self) -> Result<()> {
         let minute = minute_of(self.now);
         for (name, window) in self.windows.iter().filter(|(_, window)| window.taken > 0) {
-            self.tx.run(
-                "DELETE FROM letter_minute WHERE domain = ? AND minute < ?",
-                &[&name, &(minute - MINUTES)],
-            )?;
+            let sql = "DELETE FROM letter_minute WHERE domain = ? AND minute < ?";
+            self.tx.run(sql, &[&name, &(minute - MINUTES)])?;
             self.tx.run(
                 "INSERT INTO letter_minute (domain, minute, letters) VALUES (?1, ?2, ?3)
                      ON CONFLICT (domain, minute) DO UPDATE
@@ -266,11 +256,9 @@ pub(crate) fn give_back(
     verification_mail: i64,
     place: QueuePlace,
     claimed_at: Millis,
-) -> Result<(), StoreError> {
-    let there = tx.run(
-        "DELETE FROM letter_claim WHERE letter = ? AND at = ?",
-        &[&verification_mail, &claimed_at],
-    )?;
+) -> Result<()> {
+    let sql = "DELETE FROM letter_claim WHERE letter = ? AND at = ?";
+    let there = tx.run(sql, &[&verification_mail, &claimed_at])?;
     if there == 0 {
         return Ok(());
     }
@@ -296,7 +284,7 @@ pub(crate) fn give_back(
 }
 
 /// Moves counts that a wrong clock dated in the future to this minute: they stand for sent mails.
-pub(crate) fn bring_back(tx: &Tx, now: Millis) -> Result<(), StoreError> {
+pub(crate) fn bring_back(tx: &Tx, now: Millis) -> Result<()> {
     let minute = minute_of(now);
     tx.run(
         "INSERT INTO letter_minute (domain, minute, letters)
@@ -310,7 +298,7 @@ pub(crate) fn bring_back(tx: &Tx, now: Millis) -> Result<(), StoreError> {
 }
 
 /// Forgets the claims of an account's verification mails. Those of other addresses of the same mailbox stay.
-pub(crate) fn forget_claims(tx: &Tx, account: i64) -> Result<(), StoreError> {
+pub(crate) fn forget_claims(tx: &Tx, account: i64) -> Result<()> {
     tx.run(
         "DELETE FROM letter_claim
              WHERE letter IN (SELECT n FROM letter WHERE account = ?)",

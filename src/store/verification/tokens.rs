@@ -1,9 +1,9 @@
 //! Tokens of links, by their hashes.
 
 use crate::domain::TokenHash;
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::sql::Tx;
-use crate::store::sql::sql_types::Millis;
+use crate::store::sql::sql_types::{Millis, from_row};
 
 /// A token as stored, whether it is still valid or not.
 pub(crate) struct TokenRow {
@@ -12,18 +12,12 @@ pub(crate) struct TokenRow {
     pub(crate) expires_at: Millis,
     pub(crate) refused: bool,
 }
+from_row!(TokenRow, row: account, verification_mail, expires_at, refused);
 
-pub(crate) fn find_token(tx: &Tx, token: TokenHash) -> Result<Option<TokenRow>, StoreError> {
-    tx.maybe_with(
-        "SELECT account, letter, expires_at, refused_at IS NOT NULL FROM token WHERE hash = ?",
+pub(crate) fn find_token(tx: &Tx, token: TokenHash) -> Result<Option<TokenRow>> {
+    tx.maybe(
+        "SELECT account, letter AS verification_mail, expires_at, refused_at IS NOT NULL AS refused
+         FROM token WHERE hash = ?",
         &[&token],
-        |row| {
-            Ok(TokenRow {
-                account: row.get(0)?,
-                verification_mail: row.get(1)?,
-                expires_at: row.get(2)?,
-                refused: row.get(3)?,
-            })
-        },
     )
 }

@@ -20,7 +20,7 @@ use crate::store::verification::languages::{LanguageWish, wish};
 use crate::store::verification::mail_claims::{MailClaim, settle};
 use crate::store::verification::mail_lanes::{Lane, QueuePlace};
 use crate::store::verification::mail_queue::{claim, next_due};
-use crate::store::{NextWork, Settled, Store, StoreError, Topic};
+use crate::store::{NextWork, Result, Settled, Store, Topic};
 
 /// A mail to be sent now. Contains nothing that the sender of a message wrote, except the Message-ID that it
 /// answers.
@@ -121,12 +121,7 @@ impl Occasion<'_> {
 
 /// Owes a mail, unless one is on its way, the address may get none, or the person did nothing about several.
 /// Returns true if one has become due.
-pub(crate) fn owe(
-    tx: &Tx,
-    account: &AccountRow,
-    occasion: &Occasion,
-    now: Millis,
-) -> Result<bool, StoreError> {
+pub(crate) fn owe(tx: &Tx, account: &AccountRow, occasion: &Occasion, now: Millis) -> Result<bool> {
     let asks = matches!(occasion.cause, MailCause::Resend | MailCause::SignUp);
     let cause = if !account.is_quiet(now) {
         occasion.cause
@@ -183,7 +178,7 @@ pub(crate) fn owe(
 }
 
 /// Cancels the waiting mails of an account.
-pub(crate) fn cancel(tx: &Tx, account: i64, now: Millis) -> Result<(), StoreError> {
+pub(crate) fn cancel(tx: &Tx, account: i64, now: Millis) -> Result<()> {
     tx.run(
         "UPDATE letter SET state = 'cancelled', due_at = NULL, settled_at = ?2
              WHERE account = ?1 AND state = 'waiting' AND due_at IS NOT NULL",
@@ -199,7 +194,7 @@ fn renew(
     cause: MailCause,
     client: Option<IpAddr>,
     now: Millis,
-) -> Result<bool, StoreError> {
+) -> Result<bool> {
     if !account.can_be_verified() {
         return Ok(false);
     }
@@ -242,10 +237,7 @@ fn renew(
 
 impl Store {
     /// Time at which a mail can be claimed.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn next_mail(&self) -> Result<NextWork, StoreError> {
+    pub async fn next_mail(&self) -> Result<NextWork> {
         self.read(|tx| next_due(tx).map(NextWork::at)).await
     }
 
@@ -253,9 +245,6 @@ impl Store {
     /// and stores the hash of the token that each will contain, in one transaction. A sent mail is recorded as
     /// sent even when the claim is lost, unless another outcome was recorded. Mails to accounts that no longer
     /// need verification are dropped.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn turn_mail<'a>(
         &self,
         outcomes: impl IntoIterator<Item = (&'a VerificationMail, MailOutcome, Timestamp)>,
@@ -263,7 +252,7 @@ impl Store {
         limits: MailLimits,
         token_ttl: Duration,
         now: Timestamp,
-    ) -> Result<(Vec<Settled>, ClaimedMail), StoreError> {
+    ) -> Result<(Vec<Settled>, ClaimedMail)> {
         let outcomes: Vec<(MailClaim, MailOutcome, Millis)> = outcomes
             .into_iter()
             .map(|(mail, outcome, at)| (mail.claim.clone(), outcome, at.into()))
@@ -292,7 +281,7 @@ impl Store {
         address: EmailAddress,
         cause: MailCause,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let language = LanguageWish::default();
         self.renew_link_for(address, cause, None, language, now)
             .await
@@ -306,7 +295,7 @@ impl Store {
         client: Option<IpAddr>,
         language: LanguageWish,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let key = address.key();
         self.write(move |work| {
             // Nobody asked for the account of a placeholder but an operator.
@@ -332,12 +321,10 @@ impl Store {
         client: Option<IpAddr>,
         language: LanguageWish,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.write(move |work| {
-            let account: Option<i64> = work.tx.maybe(
-                "SELECT account FROM token WHERE hash = ? AND refused_at IS NULL",
-                &[&token],
-            )?;
+            let sql = "SELECT account FROM token WHERE hash = ? AND refused_at IS NULL";
+            let account: Option<i64> = work.tx.maybe(sql, &[&token])?;
             if let Some(n) = account {
                 let account = account_by_number(work.tx, n)?;
                 let cause = MailCause::Resend;

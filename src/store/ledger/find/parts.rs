@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::SearchBounds;
-use crate::store::StoreError;
+use crate::store::Result;
 use crate::store::sql::{ToSql, Tx};
 
 /// Entries of another part that are read in the time in which one entry is compared.
@@ -42,11 +42,7 @@ pub(super) struct Words {
 
 impl Parts {
     /// Finds the words of all parts, in one statement.
-    pub(super) fn read(
-        tx: &Tx,
-        texts: &[String],
-        bounds: &SearchBounds,
-    ) -> Result<Self, StoreError> {
+    pub(super) fn read(tx: &Tx, texts: &[String], bounds: &SearchBounds) -> Result<Self> {
         let limit = bounds.words + 1;
         let among = tx.is_among("w.number", "counted.list");
         let mut sql =

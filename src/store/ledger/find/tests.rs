@@ -86,7 +86,7 @@ impl Mail {
     }
 }
 
-fn insert(tx: &Tx, n: i64, from: &str, subject: &str) -> Result<(), StoreError> {
+fn insert(tx: &Tx, n: i64, from: &str, subject: &str) -> Result<()> {
     let raw = format!("From: {from}\r\nSubject: {subject}\r\n\r\nHello.\r\n");
     let envelope = Envelope::of_file(ReversePath::Null);
     let own = Identity {

@@ -2,9 +2,8 @@
 
 use super::FindFilter;
 use super::parts::{Parts, QuestionPart};
-use crate::store::StoreError;
-use crate::store::sql::sql_types::Millis;
-use crate::store::sql::{ToSql, Tx};
+use crate::store::Result;
+use crate::store::sql::{Conditions, Tx};
 
 /// A range of numbers, and bounds of what is done in it.
 #[derive(Debug, Clone, Copy)]
@@ -26,31 +25,25 @@ pub(super) struct Searched {
     pub(super) end: i64,
 }
 
-/// Parameters of a statement under construction.
-#[derive(Default)]
-struct Parameters<'a>(Vec<&'a dyn ToSql>);
-
-impl<'a> Parameters<'a> {
-    /// Adds a value and returns its mark.
-    fn bind(&mut self, value: &'a dyn ToSql) -> String {
-        self.0.push(value);
-        format!("?{}", self.0.len())
-    }
-}
-
 impl Window {
     /// Finds the entries that have all parts and pass the filter.
     ///
     /// The statement leaves no choice to a planner that knows little of the tables: what is compared is a
     /// subquery for each entry, and not a join.
-    pub(super) fn search(
-        self,
-        tx: &Tx,
-        parts: &Parts,
-        filter: &FindFilter,
-    ) -> Result<Searched, StoreError> {
-        let times = [filter.since, filter.until].map(|time| time.map(Millis::from));
-        let mut values = Parameters::default();
+    pub(super) fn search(self, tx: &Tx, parts: &Parts, filter: &FindFilter) -> Result<Searched> {
+        let mut values = Conditions::default();
+        values.ask("l.received_at >= ?", filter.since.as_ref());
+        values.ask("l.received_at < ?", filter.until.as_ref());
+        values.ask("l.verdict = ?", filter.verdict.as_ref());
+        values.ask("l.rule = ?", filter.reason.as_ref());
+        values.ask("l.portal = ?", filter.portal.as_ref());
+        let mut conditions = Vec::new();
+        if values.len() > 0 {
+            conditions.push(format!(
+                "(SELECT 1 FROM ledger AS l WHERE l.n = candidates.ledger AND {}) = 1",
+                values.sql()
+            ));
+        }
         let [first, last] = [&self.first, &self.last].map(|n| values.bind(n));
         let [compared, wanted] = [&self.compared, &self.wanted].map(|n| values.bind(n));
         let mut sets = Vec::new();
@@ -66,7 +59,6 @@ impl Window {
             [alone] => alone.replacen("SELECT", "SELECT DISTINCT", 1),
             several => several.join(" INTERSECT "),
         };
-        let mut conditions = conditions_of_entry(&mut values, filter, &times);
         for part in parts.to_compare() {
             conditions.push(condition_of_part(tx, &mut values, part));
         }
@@ -88,7 +80,7 @@ impl Window {
             compared: 0,
             end: self.first,
         };
-        tx.each(&sql, &values.0, |row| {
+        tx.each(&sql, values.values(), |row| {
             let (count, n): (i64, Option<i64>) = (row.get(0)?, row.get(1)?);
             match (usize::try_from(count), n) {
                 (Err(_), Some(hit)) => searched.hits.push(hit),
@@ -110,36 +102,9 @@ impl Window {
     }
 }
 
-/// The condition that an entry passes the filter; none where that lets all pass.
-fn conditions_of_entry<'a>(
-    values: &mut Parameters<'a>,
-    filter: &'a FindFilter,
-    [since, until]: &'a [Option<Millis>; 2],
-) -> Vec<String> {
-    let asked: [(_, Option<&'a dyn ToSql>); 5] = [
-        ("l.received_at >=", since.as_ref().map(|at| at as _)),
-        ("l.received_at <", until.as_ref().map(|at| at as _)),
-        ("l.verdict =", filter.verdict.as_ref().map(|one| one as _)),
-        ("l.rule =", filter.reason.as_ref().map(|one| one as _)),
-        ("l.portal =", filter.portal.as_ref().map(|one| one as _)),
-    ];
-    let asked: Vec<_> = asked
-        .into_iter()
-        .filter_map(|(condition, value)| Some((condition, value?)))
-        .map(|(condition, value)| format!("{condition} {}", values.bind(value)))
-        .collect();
-    if asked.is_empty() {
-        return Vec::new();
-    }
-    vec![format!(
-        "(SELECT 1 FROM ledger AS l WHERE l.n = candidates.ledger AND {}) = 1",
-        asked.join(" AND ")
-    )]
-}
-
 /// The condition that a word of an entry has a part. The plus sign keeps the words from being looked up one by
 /// one: an entry has few itself.
-fn condition_of_part<'a>(tx: &Tx, values: &mut Parameters<'a>, part: &'a QuestionPart) -> String {
+fn condition_of_part<'a>(tx: &Tx, values: &mut Conditions<'a>, part: &'a QuestionPart) -> String {
     let has_part = match part.words.as_ref().filter(|words| words.are_few()) {
         Some(words) => tx.is_among("+e.word", &values.bind(&words.list)),
         None => format!(

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::bulk::{Tally, bulk};
 use crate::access::{AccessSettings, Change, External, Internal, Key, Overrides, Source, Warning};
 use crate::domain::{Actor, DomainPattern, PatternList, PortalName, Timestamp};
-use crate::store::{Revision, StoppedAccounts, Store, StoreError, UnlistedAccounts};
+use crate::store::{Result, Revision, StoppedAccounts, Store, StoreError, UnlistedAccounts};
 
 /// Maximum retries of a change that conflicts with another change.
 const MOST_CONFLICTS: u32 = 5;
@@ -111,7 +111,7 @@ pub async fn find_stopped_accounts(
     store: &Store,
     before: &AccessSettings,
     after: &AccessSettings,
-) -> Result<Option<StoppedAccounts>, StoreError> {
+) -> Result<Option<StoppedAccounts>> {
     let stops = store.stopped_accounts(before, after, MOST_STOPPED).await?;
     Ok((stops.accounts > 0).then_some(stops))
 }
@@ -121,13 +121,13 @@ pub async fn find_unlisted_accounts(
     store: &Store,
     before: &AccessSettings,
     after: &AccessSettings,
-) -> Result<Option<UnlistedAccounts>, StoreError> {
+) -> Result<Option<UnlistedAccounts>> {
     let unlisted = store.unlisted_accounts(before, after, MOST_STOPPED).await?;
     Ok((unlisted.accounts > 0).then_some(unlisted))
 }
 
 /// Blocks all active accounts that the current settings would not let in. Returns their number.
-pub async fn block_unlisted(store: &Store, by: &Actor) -> Result<u64, StoreError> {
+pub async fn block_unlisted(store: &Store, by: &Actor) -> Result<u64> {
     let ids = store.unlisted_account_ids().await?;
     let now = Timestamp::now();
     let outcomes = bulk(ids, |id| store.block_customer(id, by.clone(), now)).await?;
@@ -139,7 +139,7 @@ pub async fn list_revisions(
     store: &Store,
     limit: usize,
     before: Option<u64>,
-) -> Result<(Vec<RevisionEntry>, bool), StoreError> {
+) -> Result<(Vec<RevisionEntry>, bool)> {
     // One more, to compare the oldest shown revision with.
     let revisions = store
         .access_history_before(before.unwrap_or(u64::MAX), limit.saturating_add(1))

@@ -5,26 +5,23 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
 
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// Maximum items of one request or one form, and of one group of actions.
 pub const MOST_AT_ONCE: usize = 1000;
 
 /// The outcome of each item, in their order.
-pub type Outcomes<T, R> = Vec<(T, Result<R, StoreError>)>;
+pub type Outcomes<T, R> = Vec<(T, Result<R>)>;
 
 /// Runs the action for each of `items`, a thousand at a time.
 ///
 /// # Errors
 /// The first internal error, if it prevented every action of a group: the database is full or gone. An
 /// internal error of one item, and an action that is not possible, is the outcome of that item.
-pub async fn bulk<T, R, F>(
-    items: Vec<T>,
-    act: impl Fn(T) -> F,
-) -> Result<Outcomes<T, R>, StoreError>
+pub async fn bulk<T, R, F>(items: Vec<T>, act: impl Fn(T) -> F) -> Result<Outcomes<T, R>>
 where
     T: Copy,
-    F: Future<Output = Result<R, StoreError>>,
+    F: Future<Output = Result<R>>,
 {
     let mut outcomes = Vec::with_capacity(items.len());
     for group in items.chunks(MOST_AT_ONCE) {
@@ -83,9 +80,8 @@ pub struct Tally {
 
 impl Tally {
     /// Counts outcomes. `is_done` is true for an action that changed something.
-    pub fn of<T, R>(outcomes: &[(T, Result<R, StoreError>)], is_done: impl Fn(&R) -> bool) -> Self {
-        let done =
-            |(_, outcome): &&(T, Result<R, StoreError>)| outcome.as_ref().is_ok_and(&is_done);
+    pub fn of<T, R>(outcomes: &[(T, Result<R>)], is_done: impl Fn(&R) -> bool) -> Self {
+        let done = |(_, outcome): &&(T, Result<R>)| outcome.as_ref().is_ok_and(&is_done);
         let done = outcomes.iter().filter(done).count();
         Self {
             done,

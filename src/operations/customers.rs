@@ -5,7 +5,9 @@ use crate::domain::{
     Account, AccountId, Actor, EmailAddress, PortalName, Proof, Status, Timestamp, names,
 };
 use crate::mail::is_program;
-use crate::store::{Added, Choice, Forgetting, Forgotten, MailCause, Proved, Store, StoreError};
+use crate::store::{
+    Added, Choice, Forgetting, Forgotten, MailCause, Proved, Result, Store, StoreError,
+};
 
 /// Reason why an address of this installation is refused.
 pub const NOT_A_CUSTOMER: &str = "is an address of this Vestibule (a portal's, or one that it sends \
@@ -27,7 +29,7 @@ pub fn warning_about(address: &EmailAddress) -> Option<String> {
 }
 
 /// Finds the account with this id or address. None for a text that is neither.
-pub async fn find_customer(store: &Store, text: &str) -> Result<Option<Account>, StoreError> {
+pub async fn find_customer(store: &Store, text: &str) -> Result<Option<Account>> {
     if let Ok(id) = text.parse::<AccountId>() {
         return store.customer_by_id(id).await;
     }
@@ -48,7 +50,7 @@ pub async fn add_customer(
     address: EmailAddress,
     portal: Option<PortalName>,
     by: Actor,
-) -> Result<Option<Added>, StoreError> {
+) -> Result<Option<Added>> {
     if config.is_ours(&address) {
         return Ok(None);
     }
@@ -105,7 +107,7 @@ pub async fn act_on_customer(
     action: CustomerAction,
     account: &Account,
     by: Actor,
-) -> Result<CustomerOutcome, StoreError> {
+) -> Result<CustomerOutcome> {
     let (id, now) = (account.id, Timestamp::now());
     let mut released = None;
     let account = match action {
@@ -136,7 +138,7 @@ pub async fn act_on_customer(
 }
 
 /// Refuses verification mail to an account that needs none or cannot get it.
-pub fn may_get_mail(account: &Account) -> Result<(), StoreError> {
+pub fn may_get_mail(account: &Account) -> Result<()> {
     let address = &account.address;
     let needs_none = match account.status {
         Status::Pending => None,
@@ -156,7 +158,7 @@ pub fn may_get_mail(account: &Account) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn reload(store: &Store, id: AccountId) -> Result<Account, StoreError> {
+async fn reload(store: &Store, id: AccountId) -> Result<Account> {
     let account = store.customer_by_id(id).await?;
     account.ok_or_else(|| StoreError::NotFound {
         what: "account",
@@ -174,7 +176,7 @@ pub async fn forget_customer(
     domain_too: bool,
     by: Actor,
     progress: impl FnMut(u64, u64),
-) -> Result<Forgotten, StoreError> {
+) -> Result<Forgotten> {
     let forgetting = Forgetting {
         address,
         domain_too,

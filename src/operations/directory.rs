@@ -3,7 +3,7 @@
 use super::customers::NOT_A_CUSTOMER;
 use crate::config::Config;
 use crate::domain::{Actor, Timestamp, UserId};
-use crate::store::{DirectoryUser, NewDirectoryUser, Store, StoreError, UserRefusal};
+use crate::store::{DirectoryUser, NewDirectoryUser, Result, Store, StoreError, UserRefusal};
 
 /// Reason why a user cannot be stored.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -58,6 +58,6 @@ pub async fn replace_user(
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn remove_user(store: &Store, id: UserId, by: Actor) -> Result<(), StoreError> {
+pub async fn remove_user(store: &Store, id: UserId, by: Actor) -> Result<()> {
     store.remove_user(id, by, Timestamp::now()).await
 }

@@ -11,7 +11,7 @@ use crate::domain::{
 };
 use crate::intake::circumstances;
 use crate::mail;
-use crate::store::{LedgerEntry, Page, Recovered, Store, StoreError, Terms, Today};
+use crate::store::{LedgerEntry, Page, Recovered, Result, Store, StoreError, Terms, Today};
 
 /// One dropped message.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -113,11 +113,7 @@ impl RecoveryOutcome {
 const PART: usize = 500;
 
 /// Finds the entry, if its portal exists: otherwise there would be no destination for the message.
-async fn find_with_portal(
-    store: &Store,
-    config: &Config,
-    ledger: LedgerId,
-) -> Result<LedgerEntry, StoreError> {
+async fn find_with_portal(store: &Store, config: &Config, ledger: LedgerId) -> Result<LedgerEntry> {
     let entry = store.ledger_entry(ledger).await?;
     let entry = entry.ok_or_else(|| StoreError::NotFound {
         what: "ledger entry",
@@ -132,11 +128,7 @@ async fn find_with_portal(
 }
 
 /// The current configuration's view of an earlier message; `None` if it came for no portal.
-async fn today(
-    store: &Store,
-    config: &Config,
-    entry: LedgerEntry,
-) -> Result<Option<Today>, StoreError> {
+async fn today(store: &Store, config: &Config, entry: LedgerEntry) -> Result<Option<Today>> {
     let Some(portal) = &entry.portal else {
         return Ok(None);
     };
@@ -174,7 +166,7 @@ pub async fn release_dropped(
     ledger: LedgerId,
     named: Option<EmailAddress>,
     by: Actor,
-) -> Result<RecoveryOutcome, StoreError> {
+) -> Result<RecoveryOutcome> {
     let entry = find_with_portal(store, config, ledger).await?;
     if let Some(named) = named.as_ref().filter(|named| config.is_ours(named)) {
         return Err(StoreError::NotAllowed(format!(
@@ -195,7 +187,7 @@ pub async fn recover(
     config: &Config,
     ledger: LedgerId,
     by: Actor,
-) -> Result<RecoveryOutcome, StoreError> {
+) -> Result<RecoveryOutcome> {
     let entry = find_with_portal(store, config, ledger).await?;
     let verdict = entry.verdict;
     let terms = Terms {
@@ -247,7 +239,7 @@ pub async fn list_recoverable(
     store: &Store,
     pattern: Option<DomainPattern>,
     most: usize,
-) -> Result<Vec<LedgerId>, StoreError> {
+) -> Result<Vec<LedgerId>> {
     let mut entries = Vec::new();
     let mut after = None;
     loop {
@@ -271,7 +263,7 @@ pub async fn recover_many(
     config: &Config,
     ids: Vec<LedgerId>,
     by: &Actor,
-) -> Result<Outcomes<LedgerId, RecoveryOutcome>, StoreError> {
+) -> Result<Outcomes<LedgerId, RecoveryOutcome>> {
     bulk(ids, |id| recover(store, config, id, by.clone())).await
 }
 
@@ -285,7 +277,7 @@ pub async fn release_many_dropped(
     ids: Vec<LedgerId>,
     named: Option<&EmailAddress>,
     by: &Actor,
-) -> Result<Outcomes<LedgerId, RecoveryOutcome>, StoreError> {
+) -> Result<Outcomes<LedgerId, RecoveryOutcome>> {
     bulk(ids, |id| {
         release_dropped(store, config, id, named.cloned(), by.clone())
     })
@@ -301,7 +293,7 @@ pub async fn recover_matching(
     config: &Config,
     pattern: DomainPattern,
     by: &Actor,
-) -> Result<Tally, StoreError> {
+) -> Result<Tally> {
     let ids = list_recoverable(store, Some(pattern), MOST_MATCHING).await?;
     let outcomes = recover_many(store, config, ids, by).await?;
     Ok(Tally::of(&outcomes, RecoveryOutcome::is_request))

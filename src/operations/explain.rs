@@ -11,7 +11,7 @@ use crate::domain::{
     EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Timestamp, Verdict,
 };
 use crate::mail::Facts;
-use crate::store::{Event, LedgerEntry, SentMail, Store, StoreError};
+use crate::store::{Event, LedgerEntry, Result, SentMail, Store};
 
 /// One entry explained.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -42,7 +42,7 @@ pub struct Explanation {
 }
 
 /// Finds the entry with this id, or the entry of the request with this id.
-pub async fn find_entry(store: &Store, text: &str) -> Result<Option<LedgerEntry>, StoreError> {
+pub async fn find_entry(store: &Store, text: &str) -> Result<Option<LedgerEntry>> {
     if let Ok(id) = text.parse::<LedgerId>()
         && let Some(entry) = store.ledger_entry(id).await?
     {
@@ -66,7 +66,7 @@ pub fn bare_message_id(text: &str) -> &str {
 }
 
 /// Evaluates the rules again.
-pub async fn explain_entry(store: &Store, entry: LedgerEntry) -> Result<Explanation, StoreError> {
+pub async fn explain_entry(store: &Store, entry: LedgerEntry) -> Result<Explanation> {
     let rules = match &entry.circumstances {
         Some(circumstances) => {
             let settings = store

@@ -12,8 +12,7 @@ use crate::domain::{
     Verdict,
 };
 use crate::store::{
-    CustomerFilter, FindFilter, LedgerEntry, LedgerFilter, MOST_NOT_INDEXED, Page, Store,
-    StoreError,
+    CustomerFilter, FindFilter, LedgerEntry, LedgerFilter, MOST_NOT_INDEXED, Page, Result, Store,
 };
 
 /// Customers that are listed before the messages.
@@ -77,7 +76,7 @@ fn explain_gap(not_indexed: u64) -> Option<String> {
 /// Searches. An id finds that message alone, and so does a Message-ID in angle brackets. A Message-ID
 /// without them may look like an address, and senders choose theirs: its messages come first, and all else
 /// is searched too.
-pub async fn find(store: &Store, filter: FindFilter) -> Result<Found, StoreError> {
+pub async fn find(store: &Store, filter: FindFilter) -> Result<Found> {
     let question = filter.question.trim().to_owned();
     let is_first_page = filter.page.after.is_none();
     let is_exact = question.starts_with('<') || !question.contains('@');
@@ -120,7 +119,7 @@ async fn find_exact(
     question: &str,
     filter: &FindFilter,
     most: usize,
-) -> Result<Vec<LedgerEntry>, StoreError> {
+) -> Result<Vec<LedgerEntry>> {
     if question.is_empty() || question.contains(char::is_whitespace) {
         return Ok(Vec::new());
     }
@@ -143,7 +142,7 @@ async fn find_exact(
     Ok(store.recent_entries(by_message_id).await?.rows)
 }
 
-async fn find_customers(store: &Store, question: &str) -> Result<Vec<Account>, StoreError> {
+async fn find_customers(store: &Store, question: &str) -> Result<Vec<Account>> {
     // Words of a subject are in no address.
     if question.is_empty() || question.contains(char::is_whitespace) {
         return Ok(Vec::new());

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::Timestamp;
-use crate::store::{Duty, Node, Store, StoreError};
+use crate::store::{Duty, Node, Result, Store};
 
 /// A node, as it recorded itself last, beside the others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -37,7 +37,7 @@ pub struct NodeStatus {
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn list_nodes(store: &Store) -> Result<Vec<NodeStatus>, StoreError> {
+pub async fn list_nodes(store: &Store) -> Result<Vec<NodeStatus>> {
     let now = Timestamp::now();
     let mut nodes = compare_nodes(store.nodes().await?, store.node_timeout(), now);
     if store.duty_interval().is_none() {

@@ -7,7 +7,8 @@ use crate::domain::{
     Actor, OperatorName, PasswordHash, Role, Timestamp, Token, TokenHash, TokenScope,
 };
 use crate::store::{
-    IssuedToken, KeyKind, Operator, OperatorKey, PasswordOutcome, Store, StoreError, StoredPassword,
+    IssuedToken, KeyKind, Operator, OperatorKey, PasswordOutcome, Result, Store, StoreError,
+    StoredPassword,
 };
 
 /// Time from the password to the code of the second factor.
@@ -17,7 +18,7 @@ const CODE_AWAITED: SignedDuration = SignedDuration::from_mins(5);
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn find_operator(store: &Store, name: &OperatorName) -> Result<Operator, StoreError> {
+pub async fn find_operator(store: &Store, name: &OperatorName) -> Result<Operator> {
     let operators = store.operators(Timestamp::now()).await?;
     let found = operators
         .into_iter()
@@ -38,7 +39,7 @@ pub async fn add_operator(
     role: Role,
     password: PasswordHash,
     by: Actor,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let now = Timestamp::now();
     store.add_operator(name, role, password, by, now).await
 }
@@ -47,11 +48,7 @@ pub async fn add_operator(
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn remove_operator(
-    store: &Store,
-    name: OperatorName,
-    by: Actor,
-) -> Result<(), StoreError> {
+pub async fn remove_operator(store: &Store, name: OperatorName, by: Actor) -> Result<()> {
     store.remove_operator(name, by, Timestamp::now()).await
 }
 
@@ -64,7 +61,7 @@ pub async fn change_password(
     name: OperatorName,
     password: PasswordHash,
     by: Actor,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let now = Timestamp::now();
     store.change_password(name, password, by, now).await
 }
@@ -94,11 +91,7 @@ pub struct NewToken {
 ///
 /// # Errors
 /// `NotFound`; `NotAllowed` for a role above that of the operator.
-pub async fn make_token(
-    store: &Store,
-    request: TokenRequest,
-    by: Actor,
-) -> Result<NewToken, StoreError> {
+pub async fn make_token(store: &Store, request: TokenRequest, by: Actor) -> Result<NewToken> {
     let TokenRequest {
         operator: name,
         role,
@@ -140,7 +133,7 @@ pub(super) fn generate(
     kind: KeyKind,
     role: Role,
     lifetime: SignedDuration,
-) -> Result<(Token, OperatorKey), StoreError> {
+) -> Result<(Token, OperatorKey)> {
     let token = Token::generate().map_err(|error| StoreError::Other(error.to_string()))?;
     let expires_at = Timestamp::now().saturating_add(lifetime);
     let key = OperatorKey {
@@ -156,12 +149,7 @@ pub(super) fn generate(
 ///
 /// # Errors
 /// `NotFound`: the operator, or a token of theirs with this id.
-pub async fn end_token(
-    store: &Store,
-    name: OperatorName,
-    id: String,
-    by: Actor,
-) -> Result<(), StoreError> {
+pub async fn end_token(store: &Store, name: OperatorName, id: String, by: Actor) -> Result<()> {
     store.end_token(name, id, by, Timestamp::now()).await
 }
 
@@ -169,11 +157,7 @@ pub async fn end_token(
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn end_all_keys(
-    store: &Store,
-    name: OperatorName,
-    by: Actor,
-) -> Result<usize, StoreError> {
+pub async fn end_all_keys(store: &Store, name: OperatorName, by: Actor) -> Result<usize> {
     store.end_keys_of(name, by, Timestamp::now()).await
 }
 
@@ -185,7 +169,7 @@ pub async fn log_in_with_password(
     checked: StoredPassword,
     to: String,
     lifetime: SignedDuration,
-) -> Result<(PasswordOutcome, Token), StoreError> {
+) -> Result<(PasswordOutcome, Token)> {
     let (token, key) = generate(KeyKind::Session, Role::Admin, lifetime)?;
     let now = Timestamp::now();
     let outcome = store
@@ -195,7 +179,7 @@ pub async fn log_in_with_password(
 }
 
 /// Ends the session with this key, at logout.
-pub async fn end_session(store: &Store, key: TokenHash) -> Result<(), StoreError> {
+pub async fn end_session(store: &Store, key: TokenHash) -> Result<()> {
     store.end_key(key).await
 }
 
@@ -204,7 +188,7 @@ pub async fn record_failed_login(
     store: &Store,
     name: Option<OperatorName>,
     detail: String,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let now = Timestamp::now();
     store.record_failed_login(name, detail, now).await
 }

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::domain::{
     Account, Actor, DomainPattern, EmailAddress, PortalName, Reason, Role, Status, Verdict,
 };
-use crate::store::{LedgerEntry, Store, StoreError};
+use crate::store::{LedgerEntry, Result, Store, StoreError};
 
 /// Ways to let the sender of a message in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub async fn let_sender_in(
     entry: &LedgerEntry,
     account: Option<&Account>,
     by: Actor,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     match (WayIn::of(entry, account), account) {
         (Some(WayIn::Verify), Some(account)) => {
             act_on_customer(store, CustomerAction::Verify, account, by.clone()).await?;
@@ -142,7 +142,7 @@ pub async fn keep_sender_out(
     entry: &LedgerEntry,
     account: Option<&Account>,
     by: Actor,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     if let Some(account) = account {
         act_on_customer(store, CustomerAction::Block, account, by).await?;
         return Ok(());
@@ -155,7 +155,7 @@ pub async fn keep_sender_out(
     .await
 }
 
-fn sender_of(entry: &LedgerEntry) -> Result<EmailAddress, StoreError> {
+fn sender_of(entry: &LedgerEntry) -> Result<EmailAddress> {
     let sender = entry.sender.clone();
     sender.ok_or_else(|| StoreError::NotAllowed("the message has no usable sender".to_owned()))
 }
@@ -174,7 +174,7 @@ async fn change(
     store: &Store,
     by: Actor,
     how: impl Fn(&AccessSettings) -> AccessSettings,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let terms = ChangeTerms {
         by,
         dry_run: false,

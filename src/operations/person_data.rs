@@ -5,8 +5,7 @@ use utoipa::ToSchema;
 
 use crate::domain::{Account, EmailAddress};
 use crate::store::{
-    LedgerEntry, LedgerFilter, Page, PersonEvent, Request, RequestFilter, SentMail, Store,
-    StoreError,
+    LedgerEntry, LedgerFilter, Page, PersonEvent, Request, RequestFilter, Result, SentMail, Store,
 };
 
 /// The data, without the messages themselves.
@@ -32,7 +31,7 @@ const VERIFICATION_MAILS: usize = 1_000_000;
 pub async fn collect_person_data(
     store: &Store,
     address: &EmailAddress,
-) -> Result<Option<PersonData>, StoreError> {
+) -> Result<Option<PersonData>> {
     if store.holdings(address.clone()).await?.is_nothing() {
         return Ok(None);
     }
@@ -46,7 +45,7 @@ pub async fn collect_person_data(
     }))
 }
 
-async fn all_requests(store: &Store, address: &EmailAddress) -> Result<Vec<Request>, StoreError> {
+async fn all_requests(store: &Store, address: &EmailAddress) -> Result<Vec<Request>> {
     let mut rows = Vec::new();
     let mut after = None;
     loop {
@@ -64,10 +63,7 @@ async fn all_requests(store: &Store, address: &EmailAddress) -> Result<Vec<Reque
     }
 }
 
-async fn all_entries(
-    store: &Store,
-    address: &EmailAddress,
-) -> Result<Vec<LedgerEntry>, StoreError> {
+async fn all_entries(store: &Store, address: &EmailAddress) -> Result<Vec<LedgerEntry>> {
     let mut rows = Vec::new();
     let mut after = None;
     loop {

@@ -7,7 +7,7 @@ use crate::domain::{
     Actor, OperatorName, RECOVERY_CODES, RecoveryCode, Role, SecondFactorCode, Timestamp, Token,
     TokenError, TokenHash, TotpKey,
 };
-use crate::store::{CodeOutcome, KeyKind, Store, StoreError};
+use crate::store::{CodeOutcome, KeyKind, Result, Store, StoreError};
 
 /// Texts of new recovery codes, which are shown once.
 pub type NewSecondFactor = Vec<String>;
@@ -16,7 +16,7 @@ fn no_entropy(error: &TokenError) -> StoreError {
     StoreError::Other(error.to_string())
 }
 
-fn recovery_codes() -> Result<(NewSecondFactor, Vec<TokenHash>), StoreError> {
+fn recovery_codes() -> Result<(NewSecondFactor, Vec<TokenHash>)> {
     let codes = (0..RECOVERY_CODES).map(|_| RecoveryCode::generate());
     let codes = codes.collect::<Result<Vec<_>, _>>();
     let codes = codes.map_err(|error| no_entropy(&error))?;
@@ -29,7 +29,7 @@ fn recovery_codes() -> Result<(NewSecondFactor, Vec<TokenHash>), StoreError> {
 ///
 /// # Errors
 /// `NotFound`; `NotAllowed` if there is a second factor, or for an operator without a password.
-pub async fn begin_second_factor(store: &Store, name: OperatorName) -> Result<TotpKey, StoreError> {
+pub async fn begin_second_factor(store: &Store, name: OperatorName) -> Result<TotpKey> {
     let key = TotpKey::generate().map_err(|error| no_entropy(&error))?;
     store.begin_second_factor(name, key.clone()).await?;
     Ok(key)
@@ -46,7 +46,7 @@ pub async fn add_second_factor(
     code: SecondFactorCode,
     session: TokenHash,
     by: Actor,
-) -> Result<Option<NewSecondFactor>, StoreError> {
+) -> Result<Option<NewSecondFactor>> {
     let (texts, hashes) = recovery_codes()?;
     let now = Timestamp::now();
     let is_right = store
@@ -64,7 +64,7 @@ pub async fn renew_recovery_codes(
     name: OperatorName,
     code: SecondFactorCode,
     by: Actor,
-) -> Result<Option<NewSecondFactor>, StoreError> {
+) -> Result<Option<NewSecondFactor>> {
     let (texts, hashes) = recovery_codes()?;
     let now = Timestamp::now();
     let is_right = store
@@ -82,7 +82,7 @@ pub async fn turn_off_second_factor(
     name: OperatorName,
     code: SecondFactorCode,
     by: Actor,
-) -> Result<bool, StoreError> {
+) -> Result<bool> {
     let now = Timestamp::now();
     store.remove_second_factor(name, Some(code), by, now).await
 }
@@ -91,11 +91,7 @@ pub async fn turn_off_second_factor(
 ///
 /// # Errors
 /// `NotFound`; `NotAllowed` without a second factor.
-pub async fn reset_second_factor(
-    store: &Store,
-    name: OperatorName,
-    by: Actor,
-) -> Result<(), StoreError> {
+pub async fn reset_second_factor(store: &Store, name: OperatorName, by: Actor) -> Result<()> {
     let now = Timestamp::now();
     store.remove_second_factor(name, None, by, now).await?;
     Ok(())
@@ -107,7 +103,7 @@ pub async fn log_in_with_code(
     attempt: TokenHash,
     code: Option<SecondFactorCode>,
     lifetime: SignedDuration,
-) -> Result<(CodeOutcome, Token), StoreError> {
+) -> Result<(CodeOutcome, Token)> {
     let (token, key) = generate(KeyKind::Session, Role::Admin, lifetime)?;
     let now = Timestamp::now();
     let outcome = store.log_in_with_code(attempt, code, key, now).await?;

@@ -6,7 +6,7 @@ use super::operators::generate;
 use crate::config::Sso;
 use crate::domain::{OperatorName, Role, Timestamp, Token, TokenHash};
 use crate::sso::{LoginSecret, Provider, SignedIn, SsoError};
-use crate::store::{AttemptPurpose, DirectoryIdentity, KeyKind, Store, StoreError};
+use crate::store::{AttemptPurpose, DirectoryIdentity, KeyKind, Result, Store, StoreError};
 
 /// Time from the begin of an attempt to its end. A person may have to find their second factor.
 const ATTEMPT: SignedDuration = SignedDuration::from_mins(10);
@@ -23,10 +23,7 @@ pub async fn probe_provider(sso: &Sso) -> Result<usize, SsoError> {
 }
 
 /// Begins an attempt and returns its secret, for the browser's cookie.
-pub async fn begin_sign_in(
-    store: &Store,
-    purpose: AttemptPurpose,
-) -> Result<LoginSecret, StoreError> {
+pub async fn begin_sign_in(store: &Store, purpose: AttemptPurpose) -> Result<LoginSecret> {
     let token = Token::generate().map_err(|error| StoreError::Other(error.to_string()))?;
     let secret = LoginSecret::new(token);
     let now = Timestamp::now();
@@ -37,10 +34,7 @@ pub async fn begin_sign_in(
 }
 
 /// Ends an attempt and returns its purpose. None if there is none, or if it has expired.
-pub async fn take_attempt(
-    store: &Store,
-    hash: TokenHash,
-) -> Result<Option<AttemptPurpose>, StoreError> {
+pub async fn take_attempt(store: &Store, hash: TokenHash) -> Result<Option<AttemptPurpose>> {
     store.take_attempt(hash, Timestamp::now()).await
 }
 
@@ -57,7 +51,7 @@ pub async fn sign_in_operator(
     store: &Store,
     person: SignedIn,
     lifetime: SignedDuration,
-) -> Result<SignInOutcome, StoreError> {
+) -> Result<SignInOutcome> {
     let now = Timestamp::now();
     let identity = DirectoryIdentity {
         issuer: person.issuer,

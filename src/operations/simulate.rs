@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::access::{find_stopped_accounts, find_unlisted_accounts};
 use crate::access::{AccessSettings, Change, Warning};
 use crate::domain::Timestamp;
-use crate::store::{Simulated, StoppedAccounts, Store, StoreError, UnlistedAccounts, WhatIf};
+use crate::store::{Result, Simulated, StoppedAccounts, Store, UnlistedAccounts, WhatIf};
 
 /// Period whose messages a preview decides again.
 pub const PREVIEW_PERIOD: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -55,7 +55,7 @@ pub async fn preview(
     draft: &AccessSettings,
     domain: Option<String>,
     most: usize,
-) -> Result<Preview, StoreError> {
+) -> Result<Preview> {
     let since = Timestamp::now().saturating_sub(PREVIEW_PERIOD);
     let what = WhatIf {
         draft: draft.clone(),

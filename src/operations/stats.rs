@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{PortalName, Timestamp};
-use crate::store::{EntryCount, HeldDomain, RequestCount, Store, StoreError};
+use crate::store::{EntryCount, HeldDomain, RequestCount, Result, Store};
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Stats {
@@ -25,7 +25,7 @@ pub async fn count_messages(
     store: &Store,
     since: Timestamp,
     portal: Option<&PortalName>,
-) -> Result<Stats, StoreError> {
+) -> Result<Stats> {
     let mut counts = store.counts(since).await?;
     if portal.is_some() {
         // These are counted over all portals.

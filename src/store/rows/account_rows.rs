@@ -3,7 +3,7 @@
 use crate::domain::{AccountId, Actor, EmailAddress, Kind, NewAccount, Origin, PortalName, Status};
 use crate::store::audit::events::NewEvent;
 use crate::store::sql::sql_types::{Millis, json};
-use crate::store::sql::{Row, Tx, insert};
+use crate::store::sql::{FromRow, Row, Tx, insert};
 use crate::store::{Result, StoreError};
 
 /// The columns of an account that the operations of the store need.
@@ -40,7 +40,8 @@ const KNOWN: &str = "n, id, kind, status, takes_automatic, undeliverable, quiet_
 /// Maximum mails to a person who does nothing about them.
 const MOST_UNANSWERED: u32 = 3;
 
-impl AccountRow {
+/// By the numbers of the columns, as every message reads one.
+impl FromRow for AccountRow {
     fn from_row(row: &Row) -> Result<Self> {
         Ok(Self {
             n: row.get(0)?,
@@ -58,7 +59,9 @@ impl AccountRow {
             objected: row.get(12)?,
         })
     }
+}
 
+impl AccountRow {
     /// True where verification changes something: the account is pending, or active only for portals that
     /// accept it unverified.
     pub(crate) fn can_be_verified(&self) -> bool {
@@ -166,11 +169,8 @@ impl AccountRow {
 }
 
 pub(crate) fn find_account(tx: &Tx, key: &str) -> Result<Option<AccountRow>> {
-    tx.maybe_with(
-        &format!("SELECT {KNOWN} FROM account WHERE key = ?"),
-        &[&key],
-        AccountRow::from_row,
-    )
+    let sql = format!("SELECT {KNOWN} FROM account WHERE key = ?");
+    tx.maybe(&sql, &[&key])
 }
 
 /// The account of a sender, for a decision: a placeholder counts as none.
@@ -218,20 +218,13 @@ pub(crate) fn find_sender_at(
 }
 
 pub(crate) fn account_by_number(tx: &Tx, n: i64) -> Result<AccountRow> {
-    tx.one_with(
-        &format!("SELECT {KNOWN} FROM account WHERE n = ?"),
-        &[&n],
-        AccountRow::from_row,
-    )
+    tx.one(&format!("SELECT {KNOWN} FROM account WHERE n = ?"), &[&n])
 }
 
 pub(crate) fn account_by_id(tx: &Tx, id: AccountId) -> Result<AccountRow> {
-    tx.maybe_with(
-        &format!("SELECT {KNOWN} FROM account WHERE id = ?"),
-        &[&id],
-        AccountRow::from_row,
-    )?
-    .ok_or_else(|| StoreError::not_found("account", id))
+    let sql = format!("SELECT {KNOWN} FROM account WHERE id = ?");
+    tx.maybe(&sql, &[&id])?
+        .ok_or_else(|| StoreError::not_found("account", id))
 }
 
 /// Creates the account that a decision calls for; a placeholder becomes that account. `entry` is the
@@ -250,7 +243,7 @@ pub(crate) fn make(
     } else {
         Status::Active
     };
-    let made = tx.one_with(
+    let made: AccountRow = tx.one(
         &format!(
             "INSERT INTO account (n, id, key, address, domain, kind, status, proof_needed, groups,
                  created_at, created_by)
@@ -273,7 +266,6 @@ pub(crate) fn make(
             &now,
             &origin,
         ],
-        AccountRow::from_row,
     )?;
     NewEvent::new("account.created")
         .account(made.n)

@@ -63,7 +63,7 @@ fn is_unavailable(error: &StoreError) -> bool {
 }
 
 /// Bounds the time of requests, and answers 500 if a handler panics. `place` names the router in the log.
-fn bound(router: Router, place: &'static str) -> Router {
+fn limit(router: Router, place: &'static str) -> Router {
     let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIME_LIMIT);
     let panics = CatchPanicLayer::custom(move |_| {
         events::fault(place, &"a handler panicked");

@@ -47,7 +47,7 @@ use minijinja::value::Serde;
 use tokio::sync::watch;
 
 use super::bearer::BearerGate;
-use super::bound;
+use super::limit;
 use super::page::WebPage;
 use super::render::set_common_headers;
 use crate::config::Config;
@@ -124,7 +124,7 @@ pub fn api_router(config: watch::Receiver<Arc<Config>>, store: Store) -> Router 
         .fallback(async || Problem::bare(ProblemKind::NotFound))
         .method_not_allowed_fallback(async || Problem::bare(ProblemKind::Method))
         .with_state(app);
-    bound(Router::new().nest("/api", below), "web.api").layer(middleware::from_fn(finish))
+    limit(Router::new().nest("/api", below), "web.api").layer(middleware::from_fn(finish))
 }
 
 /// The document as a page for people; as public as the document is.

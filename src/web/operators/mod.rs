@@ -53,9 +53,9 @@ use axum::response::Response;
 use minijinja::Value;
 use tokio::sync::{Semaphore, watch};
 
-use super::bound;
 use super::csrf::own_forms_only;
 use super::host::own_hosts_only;
+use super::limit;
 use super::public::assets;
 use super::render::{CurrentSite, Renderer, SiteContext, render};
 use crate::config::Config;
@@ -134,7 +134,7 @@ pub fn operators(mut parts: Operators) -> Router {
         .layer(DefaultBodyLimit::max(MOST_BODY))
         .layer(middleware::from_fn(own_forms_only))
         .merge(beside);
-    bound(router, "web.operators")
+    limit(router, "web.operators")
         .layer(middleware::from_fn_with_state((renderer, site), render))
         .layer(middleware::from_fn_with_state(hosts, own_hosts_only))
 }

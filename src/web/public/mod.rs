@@ -28,9 +28,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
-use super::bound;
 use super::csrf::own_forms_only;
 use super::language::{self, RequestedLanguage};
+use super::limit;
 use super::page::{HOME, NEW_LINK, PageError, WebPage};
 use super::rate_limit::{self, ClientLimiter, Peer};
 use super::ready::{self, Readiness};
@@ -97,7 +97,7 @@ pub fn public(parts: Public) -> Router {
         .with_state(app)
         .layer(DefaultBodyLimit::max(MOST_BODY))
         .layer(middleware::from_fn(own_forms_only));
-    bound(router, "web").layer(middleware::from_fn_with_state((renderer, site), render))
+    limit(router, "web").layer(middleware::from_fn_with_state((renderer, site), render))
 }
 
 /// All routes, so that a test can check the headers of each.

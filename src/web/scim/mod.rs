@@ -33,7 +33,7 @@ use tokio::sync::watch;
 use super::bearer::{BearerGate, TokenHolder};
 use super::rate_limit::Peer;
 use super::render::set_common_headers;
-use super::{bound, has_type};
+use super::{has_type, limit};
 use crate::config::Config;
 use crate::domain::Role;
 use crate::store::Store;
@@ -87,7 +87,7 @@ pub fn scim_router(config: watch::Receiver<Arc<Config>>, store: Store) -> Router
         .method_not_allowed_fallback(async || ScimError::of_status(StatusCode::METHOD_NOT_ALLOWED))
         .layer(middleware::from_fn_with_state(Arc::clone(&state), admit))
         .with_state(state);
-    bound(Router::new().nest(BASE, below), "web.scim").layer(middleware::from_fn(finish))
+    limit(Router::new().nest(BASE, below), "web.scim").layer(middleware::from_fn(finish))
 }
 
 /// Admits requests with a valid token: an admin's, or the directory's own.

@@ -26,11 +26,15 @@ mod serve;
 
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
 
+use crate::observe::events;
 use crate::store::StoreError;
 
 pub use api::api_router;
@@ -56,6 +60,16 @@ fn is_unavailable(error: &StoreError) -> bool {
             | StoreError::Closed
             | StoreError::WriterFailed(_)
     )
+}
+
+/// Bounds the time of requests, and answers 500 if a handler panics. `place` names the router in the log.
+fn limit(router: Router, place: &'static str) -> Router {
+    let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIME_LIMIT);
+    let panics = CatchPanicLayer::custom(move |_| {
+        events::fault(place, &"a handler panicked");
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    });
+    router.layer(timeout).layer(panics)
 }
 
 /// An answer that a browser saves instead of opening it.

@@ -10,7 +10,7 @@ use utoipa::openapi::schema::{
 };
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use super::api_route::Call;
+use super::api_route::{Call, Serve};
 use super::input::{Body, Query};
 use super::output::{ApiJson, ListBody};
 use super::problem::Problem;
@@ -256,8 +256,7 @@ pub(super) async fn set(
 ) -> Result<ApiJson<SettingsChanged>, Problem> {
     let portal = call.app.portal(set.portal)?;
     let assignments = set.settings.assignments()?;
-    let terms = terms(&call, set.dry_run, set.revision);
-    change(&call, &terms, |settings| {
+    change(&call, set.dry_run, set.revision, |settings| {
         with(settings, portal.as_ref(), &assignments)
     })
     .await
@@ -338,39 +337,16 @@ impl Patterns {
     }
 }
 
-pub(super) async fn approve(
-    call: Call,
-    Body(domains): Body<Patterns>,
-) -> Result<ApiJson<SettingsChanged>, Problem> {
-    add(&call, Key::InternalApprovedDomains, domains).await
-}
-
-pub(super) async fn allow(
-    call: Call,
-    Body(domains): Body<Patterns>,
-) -> Result<ApiJson<SettingsChanged>, Problem> {
-    add(&call, Key::ExternalAllowedDomains, domains).await
-}
-
-pub(super) async fn deny(
-    call: Call,
-    Body(domains): Body<Patterns>,
-) -> Result<ApiJson<SettingsChanged>, Problem> {
-    add(&call, Key::Denied, domains).await
-}
-
-async fn add(
-    call: &Call,
-    key: Key,
-    domains: Patterns,
-) -> Result<ApiJson<SettingsChanged>, Problem> {
-    let patterns = domains.patterns(key)?;
-    let portal = call.app.portal(domains.portal)?;
-    let terms = terms(call, domains.dry_run, domains.revision);
-    change(call, &terms, |settings| {
-        Ok(settings.with_domains(portal.as_ref(), key, &patterns))
-    })
-    .await
+/// Makes a handler that adds domains and addresses to this list.
+pub(super) fn add(key: Key) -> impl Serve<Body<Patterns>, ApiJson<SettingsChanged>> {
+    move |call: Call, Body(domains): Body<Patterns>| async move {
+        let patterns = domains.patterns(key)?;
+        let portal = call.app.portal(domains.portal)?;
+        change(&call, domains.dry_run, domains.revision, |settings| {
+            Ok(settings.with_domains(portal.as_ref(), key, &patterns))
+        })
+        .await
+    }
 }
 
 pub(super) async fn remove(
@@ -380,8 +356,7 @@ pub(super) async fn remove(
     // A pattern that is valid in any list can be removed from it.
     let patterns = domains.patterns(Key::Denied)?;
     let portal = call.app.portal(domains.portal)?;
-    let terms = terms(&call, domains.dry_run, domains.revision);
-    change(&call, &terms, |settings| {
+    change(&call, domains.dry_run, domains.revision, |settings| {
         let (settings, unknown) = settings.without_domains(portal.as_ref(), &patterns);
         match unknown.first() {
             None => Ok(settings),
@@ -418,23 +393,20 @@ pub(super) async fn apply(
     for portal in draft.portals.keys() {
         call.app.portal(Some(portal.clone()))?;
     }
-    let terms = terms(&call, file.dry_run, file.revision);
-    change(&call, &terms, |_| Ok(draft.clone())).await
-}
-
-fn terms(call: &Call, dry_run: bool, base: Option<u32>) -> ChangeTerms {
-    ChangeTerms {
-        by: call.holder.actor(),
-        dry_run,
-        base: base.map(u64::from),
-    }
+    change(&call, file.dry_run, file.revision, |_| Ok(draft.clone())).await
 }
 
 async fn change(
     call: &Call,
-    terms: &ChangeTerms,
+    dry_run: bool,
+    base: Option<u32>,
     how: impl Fn(&AccessSettings) -> Result<AccessSettings, Problem>,
 ) -> Result<ApiJson<SettingsChanged>, Problem> {
-    let (changed, _) = change_settings(&call.app.store, terms, how).await?;
+    let terms = ChangeTerms {
+        by: call.holder.actor(),
+        dry_run,
+        base: base.map(u64::from),
+    };
+    let (changed, _) = change_settings(&call.app.store, &terms, how).await?;
     Ok(ApiJson(changed))
 }

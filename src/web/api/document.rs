@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa::openapi::content::ContentBuilder;
@@ -141,10 +141,7 @@ fn in_camel_case(name: &str) -> String {
 }
 
 pub(super) fn answer(document: &Bytes) -> Response {
-    let mut response = Response::new(Body::from(document.clone()));
-    let kind = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    response
+    ([(CONTENT_TYPE, "application/json")], document.clone()).into_response()
 }
 
 pub(super) fn response() -> (StatusCode, ResponseDoc) {

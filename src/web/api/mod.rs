@@ -45,16 +45,13 @@ use axum::routing::get;
 use minijinja::context;
 use minijinja::value::Serde;
 use tokio::sync::watch;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::TimeoutLayer;
 
-use super::TIME_LIMIT;
 use super::bearer::BearerGate;
+use super::limit;
 use super::page::WebPage;
 use super::render::set_common_headers;
 use crate::config::Config;
 use crate::domain::PortalName;
-use crate::observe::events;
 use crate::store::Store;
 use problem::{Problem, ProblemKind};
 use reference::Reference;
@@ -127,17 +124,7 @@ pub fn api_router(config: watch::Receiver<Arc<Config>>, store: Store) -> Router 
         .fallback(async || Problem::bare(ProblemKind::NotFound))
         .method_not_allowed_fallback(async || Problem::bare(ProblemKind::Method))
         .with_state(app);
-    Router::new()
-        .nest("/api", below)
-        .layer(TimeoutLayer::with_status_code(
-            ProblemKind::Timeout.status(),
-            TIME_LIMIT,
-        ))
-        .layer(CatchPanicLayer::custom(|_| {
-            events::fault("web.api", &"a handler panicked");
-            Problem::bare(ProblemKind::PageError).into_response()
-        }))
-        .layer(middleware::from_fn(finish))
+    limit(Router::new().nest("/api", below), "web.api").layer(middleware::from_fn(finish))
 }
 
 /// The document as a page for people; as public as the document is.

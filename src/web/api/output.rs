@@ -1,6 +1,5 @@
 //! Types of answers, each of which writes and documents itself.
 
-use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -167,13 +166,7 @@ fn response(description: &str, schema: RefOr<Schema>) -> ResponseBuilder {
 
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
-        Ok(body) => {
-            let mut response = Response::new(Body::from(body));
-            *response.status_mut() = status;
-            let kind = HeaderValue::from_static("application/json");
-            response.headers_mut().insert(CONTENT_TYPE, kind);
-            response
-        }
+        Ok(body) => (status, [(CONTENT_TYPE, "application/json")], body).into_response(),
         Err(error) => {
             events::fault("web.api", &error);
             StatusCode::INTERNAL_SERVER_ERROR.into_response()

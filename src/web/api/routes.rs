@@ -9,6 +9,7 @@ use super::{
     access, customers, deliveries, dropped, find, import, ledger, mail, nodes, operators, person,
     requests, stats,
 };
+use crate::access::Key;
 use crate::domain::Role;
 use crate::operations::{CustomerAction, RequestAction};
 
@@ -45,13 +46,15 @@ pub(super) fn routes() -> Vec<ApiRoute> {
             "Each message is decided again with the account that its sender had when it came. \
              Nothing is changed.";
         POST "/access/set", Admin, access::set, "setAccess", may SettingsChanged, "Change settings";
-        POST "/access/approve", Admin, access::approve, "approveDomains", may SettingsChanged,
+        POST "/access/approve", Admin, access::add(Key::InternalApprovedDomains),
+            "approveDomains", may SettingsChanged,
             "Add approved domains",
             "Their senders become internal customers.";
-        POST "/access/allow", Admin, access::allow, "allowDomains", may SettingsChanged,
+        POST "/access/allow", Admin, access::add(Key::ExternalAllowedDomains),
+            "allowDomains", may SettingsChanged,
             "Add domains to the allow list",
             "Their senders may become external customers.";
-        POST "/access/deny", Admin, access::deny, "denySenders", may SettingsChanged,
+        POST "/access/deny", Admin, access::add(Key::Denied), "denySenders", may SettingsChanged,
             "Add domains and addresses to the deny list",
             "Their mail is never taken, whoever has an account. A dry run tells which accounts \
              that stops.";

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::{Value, context};
 
 use super::access_form::{self as form, FieldFault, Shown};
-use super::auth::{Call, CurrentOperator};
+use super::auth::{CurrentOperator, PageCall};
 use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
@@ -30,7 +30,10 @@ use crate::web::page::WebPage;
 /// Number of revisions that the page lists.
 const HISTORY: usize = 10;
 
-pub(super) async fn show(call: Call, QueryFields(asked): QueryFields) -> Result<WebPage, Error> {
+pub(super) async fn show(
+    call: PageCall,
+    QueryFields(asked): QueryFields,
+) -> Result<WebPage, Error> {
     let portal = call.app.portal(&asked)?;
     let revision = call.app.store().access().await?;
     let view = View {
@@ -62,7 +65,10 @@ impl Step {
     }
 }
 
-pub(super) async fn submit(call: Call, FormFields(sent): FormFields) -> Result<Response, Error> {
+pub(super) async fn submit(
+    call: PageCall,
+    FormFields(sent): FormFields,
+) -> Result<Response, Error> {
     let portal = call.app.portal(&sent)?;
     let step = sent
         .read("action", Step::from_name)?

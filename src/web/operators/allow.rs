@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::context;
 
 use super::AppState;
-use super::auth::{Call, CurrentOperator};
+use super::auth::{CurrentOperator, PageCall};
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use crate::access::{AccessSettings, Key};
@@ -33,12 +33,18 @@ fn draft(settings: &AccessSettings, pattern: &DomainPattern) -> AccessSettings {
     settings.with_domains(None, Key::ExternalAllowedDomains, patterns)
 }
 
-pub(super) async fn show(call: Call, QueryFields(asked): QueryFields) -> Result<WebPage, Error> {
+pub(super) async fn show(
+    call: PageCall,
+    QueryFields(asked): QueryFields,
+) -> Result<WebPage, Error> {
     let pattern = read_domain(&asked)?;
     call.app.allowing(&call.operator, &pattern, false).await
 }
 
-pub(super) async fn submit(call: Call, FormFields(sent): FormFields) -> Result<Response, Error> {
+pub(super) async fn submit(
+    call: PageCall,
+    FormFields(sent): FormFields,
+) -> Result<Response, Error> {
     let pattern = read_domain(&sent)?;
     let base: u64 = sent
         .read("revision", |text| text.parse().ok())?

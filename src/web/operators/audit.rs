@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use minijinja::context;
 use url::form_urlencoded;
 
-use super::auth::Call;
+use super::auth::PageCall;
 use super::error::Error;
 use super::form_fields::{Fields, QueryFields};
 use super::period::Period;
@@ -51,7 +51,10 @@ fn customer_page(address: &EmailAddress) -> String {
     format!("/customers/{address}")
 }
 
-pub(super) async fn list(call: Call, QueryFields(asked): QueryFields) -> Result<WebPage, Error> {
+pub(super) async fn list(
+    call: PageCall,
+    QueryFields(asked): QueryFields,
+) -> Result<WebPage, Error> {
     let listed = call
         .app
         .store()

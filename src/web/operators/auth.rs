@@ -99,12 +99,12 @@ pub(super) struct CurrentOperator {
 }
 
 /// The state and the operator, for a handler behind the check.
-pub(super) struct Call {
+pub(super) struct PageCall {
     pub app: Arc<AppState>,
     pub operator: CurrentOperator,
 }
 
-impl FromRequestParts<Arc<AppState>> for Call {
+impl FromRequestParts<Arc<AppState>> for PageCall {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Self, Error> {

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::{Value, context};
 use url::form_urlencoded;
 
-use super::auth::Call;
+use super::auth::PageCall;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use super::period::Period;
@@ -26,11 +26,14 @@ use crate::web::page::WebPage;
 /// Maximum events of an account that are shown.
 const HISTORY: usize = 100;
 
-pub(super) async fn list(call: Call, QueryFields(asked): QueryFields) -> Result<WebPage, Error> {
+pub(super) async fn list(
+    call: PageCall,
+    QueryFields(asked): QueryFields,
+) -> Result<WebPage, Error> {
     render(&call, &asked, None).await
 }
 
-async fn render(call: &Call, asked: &Fields, fault: Option<String>) -> Result<WebPage, Error> {
+async fn render(call: &PageCall, asked: &Fields, fault: Option<String>) -> Result<WebPage, Error> {
     let config = call.app.config();
     let period = Period::read(asked, &config.site.time_zone)?;
     let listed = call
@@ -110,7 +113,7 @@ fn row(account: &Account) -> Value {
     }
 }
 
-pub(super) async fn add(call: Call, FormFields(sent): FormFields) -> Result<Response, Error> {
+pub(super) async fn add(call: PageCall, FormFields(sent): FormFields) -> Result<Response, Error> {
     let written = sent.one("address").unwrap_or_default();
     let portal = sent.read("portal", |name| PortalName::parse(name).ok())?;
     if let Some(portal) = &portal
@@ -167,7 +170,7 @@ async fn find(app: &AppState, id: &str) -> Result<Account, Error> {
 }
 
 pub(super) async fn show(
-    call: Call,
+    call: PageCall,
     Path(id): Path<String>,
     QueryFields(asked): QueryFields,
 ) -> Result<WebPage, Error> {
@@ -200,7 +203,7 @@ pub(super) async fn show(
 }
 
 pub(super) async fn act(
-    call: Call,
+    call: PageCall,
     Path(id): Path<String>,
     FormFields(sent): FormFields,
 ) -> Result<Redirect, Error> {
@@ -231,7 +234,7 @@ pub(super) async fn export(
 
 /// Erases the person's data, if the address was typed again. It cannot be undone.
 pub(super) async fn forget(
-    call: Call,
+    call: PageCall,
     Path(id): Path<String>,
     FormFields(sent): FormFields,
 ) -> Result<WebPage, Error> {

@@ -3,7 +3,7 @@
 use axum::response::Redirect;
 use minijinja::{Value, context};
 
-use super::auth::Call;
+use super::auth::PageCall;
 use super::error::Error;
 use super::form_fields::{FormFields, QueryFields};
 use super::when;
@@ -13,7 +13,10 @@ use crate::store::{Backlog, Bounded};
 use crate::web::display::one_line;
 use crate::web::page::WebPage;
 
-pub(super) async fn list(call: Call, QueryFields(asked): QueryFields) -> Result<WebPage, Error> {
+pub(super) async fn list(
+    call: PageCall,
+    QueryFields(asked): QueryFields,
+) -> Result<WebPage, Error> {
     let queues = list_queue_states(call.app.store(), &call.app.config()).await?;
     let backlog = call.app.store().backlog().await?;
     let rows: Vec<_> = queues.iter().map(|queue| row(queue, &backlog)).collect();
@@ -23,7 +26,7 @@ pub(super) async fn list(call: Call, QueryFields(asked): QueryFields) -> Result<
     ))
 }
 
-pub(super) async fn act(call: Call, FormFields(sent): FormFields) -> Result<Redirect, Error> {
+pub(super) async fn act(call: PageCall, FormFields(sent): FormFields) -> Result<Redirect, Error> {
     let name = sent
         .read("destination", |name| DestinationName::parse(name).ok())?
         .ok_or(Error::NotFound("destination"))?;

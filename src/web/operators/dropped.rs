@@ -5,7 +5,7 @@ use minijinja::value::Serde;
 use minijinja::{Value, context};
 use url::form_urlencoded;
 
-use super::auth::{Call, CurrentOperator};
+use super::auth::{CurrentOperator, PageCall};
 use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
@@ -82,7 +82,10 @@ async fn matching_ids(app: &AppState, fields: &Fields) -> Result<(Vec<LedgerId>,
     Ok((ids.collect(), listed.next.is_some()))
 }
 
-pub(super) async fn list(call: Call, QueryFields(asked): QueryFields) -> Result<WebPage, Error> {
+pub(super) async fn list(
+    call: PageCall,
+    QueryFields(asked): QueryFields,
+) -> Result<WebPage, Error> {
     let config = call.app.config();
     let period = Period::read(&asked, &config.site.time_zone)?;
     let listed = call
@@ -123,7 +126,10 @@ pub(super) async fn list(call: Call, QueryFields(asked): QueryFields) -> Result<
 }
 
 /// Recovers messages by id, or all of a domain, or releases one as it is.
-pub(super) async fn recover(call: Call, FormFields(sent): FormFields) -> Result<Response, Error> {
+pub(super) async fn recover(
+    call: PageCall,
+    FormFields(sent): FormFields,
+) -> Result<Response, Error> {
     match sent.one("action") {
         None | Some("recover") => {}
         Some("force") => return release(&call, &sent).await,
@@ -190,7 +196,7 @@ fn report(
 }
 
 /// Releases one message as it is.
-async fn release(call: &Call, sent: &Fields) -> Result<Response, Error> {
+async fn release(call: &PageCall, sent: &Fields) -> Result<Response, Error> {
     let ledger: LedgerId = sent
         .read("ledger", |text| text.parse().ok())?
         .ok_or_else(|| Error::Malformed("There is no ledger entry.".to_owned()))?;

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 
-use super::auth::Call;
+use super::auth::PageCall;
 use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, QueryFields};
@@ -31,7 +31,10 @@ pub(super) fn filter(asked: &Fields, config: &Config, page: Page) -> Result<Find
     })
 }
 
-pub(super) async fn find(call: Call, QueryFields(asked): QueryFields) -> Result<Response, Error> {
+pub(super) async fn find(
+    call: PageCall,
+    QueryFields(asked): QueryFields,
+) -> Result<Response, Error> {
     let question = asked.one("q").unwrap_or_default();
     let config = call.app.config();
     let period = Period::read(&asked, &config.site.time_zone)?;

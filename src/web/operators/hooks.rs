@@ -3,7 +3,7 @@
 use axum::extract::Path;
 use minijinja::context;
 
-use super::auth::Call;
+use super::auth::PageCall;
 use super::error::Error;
 use super::form_fields::{Fields, QueryFields};
 use super::period::Period;
@@ -37,7 +37,7 @@ pub(super) fn filter(
 }
 
 pub(super) async fn show(
-    call: Call,
+    call: PageCall,
     Path(name): Path<String>,
     QueryFields(asked): QueryFields,
 ) -> Result<WebPage, Error> {

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 
-use super::auth::{Call, CurrentOperator};
+use super::auth::{CurrentOperator, PageCall};
 use super::error::Error;
 use super::form_fields::FormFields;
 use crate::operations::{ImportOutcome, ImportedPerson, import_people, read_people};
@@ -34,7 +34,7 @@ fn render(operator: &CurrentOperator, text: &str, outcome: Value) -> WebPage {
         .with(outcome)
 }
 
-pub(super) async fn submit(call: Call, FormFields(form): FormFields) -> Result<WebPage, Error> {
+pub(super) async fn submit(call: PageCall, FormFields(form): FormFields) -> Result<WebPage, Error> {
     let text = form.exactly("people").unwrap_or_default();
     let dry_run = form.one("action") != Some("import");
     let lines = match read_people(text.as_bytes(), MOST_LINES) {

@@ -12,7 +12,7 @@ use minijinja::context;
 use url::form_urlencoded;
 
 use super::AppState;
-use super::auth::Call;
+use super::auth::PageCall;
 use super::error::Error;
 use super::failed_login_report::LoginFailure;
 use super::form_fields::{Fields, FormFields, QueryFields};
@@ -20,7 +20,7 @@ use super::login_code;
 use super::sso::sso_url;
 use crate::domain::{OperatorName, Password, PasswordHash};
 use crate::operations::{end_session, find_operator, log_in_with_password};
-use crate::store::{PasswordOutcome, SignInWay, StoredPassword};
+use crate::store::{PasswordOutcome, SignInWay, StoreError, StoredPassword};
 use crate::web::page::WebPage;
 use crate::web::rate_limit::{self, Peer};
 
@@ -99,7 +99,7 @@ pub(super) async fn submit(
     )
 }
 
-pub(super) async fn logout(call: Call, headers: HeaderMap) -> Result<Response, Error> {
+pub(super) async fn logout(call: PageCall, headers: HeaderMap) -> Result<Response, Error> {
     let sign_in = find_operator(call.app.store(), &call.operator.name)
         .await?
         .sign_in;
@@ -133,33 +133,31 @@ impl AppState {
 
     /// Hashes a new password, with the same bounds as the check of one.
     pub(super) async fn hash(&self, password: Password) -> Result<PasswordHash, Error> {
-        let busy = |cause: &dyn std::fmt::Display| {
-            Error::Store(crate::store::StoreError::Busy(cause.to_string()))
-        };
-        let slot = self.hashing.acquire().await.map_err(|error| busy(&error))?;
-        let hash = tokio::task::spawn_blocking(move || password.hash()).await;
-        drop(slot);
-        hash.map_err(|error| busy(&error))?
-            .map_err(|error| Error::Store(crate::store::StoreError::Other(error.to_string())))
+        let hash = self.run_hashing(move || password.hash()).await?;
+        hash.map_err(|error| Error::Store(StoreError::Other(error.to_string())))
     }
 
-    /// Checks an operator's password and returns the stored one that it matches. Hashing takes time and memory, so
-    /// it runs on a blocking thread and with bounded concurrency.
+    /// Hashing takes time and memory, so it runs on a blocking thread and with bounded concurrency.
+    async fn run_hashing<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let busy =
+            |cause: &dyn std::fmt::Display| Error::Store(StoreError::Busy(cause.to_string()));
+        let slot = self.hashing.acquire().await.map_err(|error| busy(&error))?;
+        let done = tokio::task::spawn_blocking(work).await;
+        drop(slot);
+        done.map_err(|error| busy(&error))
+    }
+
+    /// Checks an operator's password and returns the stored one that it matches.
     async fn check_password(
         &self,
         name: &OperatorName,
         password: Password,
     ) -> Result<Option<StoredPassword>, Error> {
         let found = self.store().password_of(name.clone()).await?;
-        let busy = |cause: &dyn std::fmt::Display| {
-            Error::Store(crate::store::StoreError::Busy(cause.to_string()))
-        };
-        let slot = self.hashing.acquire().await.map_err(|error| busy(&error))?;
-        let matching = tokio::task::spawn_blocking(move || compare(&password, found))
-            .await
-            .map_err(|error| busy(&error))?;
-        drop(slot);
-        Ok(matching)
+        self.run_hashing(move || compare(&password, found)).await
     }
 
     /// True if the password is the operator's.

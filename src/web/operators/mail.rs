@@ -2,7 +2,7 @@
 
 use minijinja::context;
 
-use super::auth::Call;
+use super::auth::PageCall;
 use super::error::Error;
 use super::form_fields::{Fields, QueryFields};
 use super::period::Period;
@@ -29,7 +29,10 @@ pub(super) fn filter(
     })
 }
 
-pub(super) async fn list(call: Call, QueryFields(asked): QueryFields) -> Result<WebPage, Error> {
+pub(super) async fn list(
+    call: PageCall,
+    QueryFields(asked): QueryFields,
+) -> Result<WebPage, Error> {
     let config = call.app.config();
     let period = Period::read(&asked, &config.site.time_zone)?;
     let filter = filter(&asked, &config, asked.page())?;

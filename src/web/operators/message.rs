@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 
-use super::auth::Call;
+use super::auth::PageCall;
 use super::authentication_badge::badge;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
@@ -73,7 +73,7 @@ async fn read_content(app: &AppState, entry: &LedgerEntry) -> Result<Content, Er
 }
 
 pub(super) async fn show(
-    call: Call,
+    call: PageCall,
     Path(id): Path<String>,
     QueryFields(query): QueryFields,
 ) -> Result<Response, Error> {
@@ -207,7 +207,7 @@ fn octets(size: usize) -> String {
 
 /// The buttons of the page: only those that can do something, for this operator.
 fn actions(
-    call: &Call,
+    call: &PageCall,
     entry: &LedgerEntry,
     state: Option<RequestState>,
     account: Option<&Account>,
@@ -251,7 +251,7 @@ fn actions(
 
 /// Does what a button says, with the operator's note for the audit, and returns to the page.
 pub(super) async fn act(
-    call: Call,
+    call: PageCall,
     Path(id): Path<String>,
     FormFields(form): FormFields,
 ) -> Result<Redirect, Error> {

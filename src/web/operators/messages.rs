@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::{Value, context};
 
-use super::auth::Call;
+use super::auth::PageCall;
 use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, QueryFields};
@@ -50,7 +50,10 @@ pub(super) fn filters(
     Ok(all.collect())
 }
 
-pub(super) async fn find(call: Call, QueryFields(asked): QueryFields) -> Result<Response, Error> {
+pub(super) async fn find(
+    call: PageCall,
+    QueryFields(asked): QueryFields,
+) -> Result<Response, Error> {
     let what = asked.one("search").unwrap_or_default();
     if let Ok(id) = what.parse::<LedgerId>()
         && call.app.store().ledger_entry(id).await?.is_some()

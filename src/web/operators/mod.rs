@@ -49,20 +49,17 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use minijinja::Value;
 use tokio::sync::{Semaphore, watch};
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::TimeoutLayer;
 
-use super::TIME_LIMIT;
 use super::csrf::own_forms_only;
 use super::host::own_hosts_only;
+use super::limit;
 use super::public::assets;
 use super::render::{CurrentSite, Renderer, SiteContext, render};
 use crate::config::Config;
 use crate::domain::{Role, Timestamp};
-use crate::observe::events;
 use crate::sso::SingleSignOn;
 use crate::store::Store;
 use crate::templates::{Moment, Templates};
@@ -125,7 +122,7 @@ pub fn operators(mut parts: Operators) -> Router {
         sso: SingleSignOn::default(),
         attempts: AttemptLimits::new(),
     });
-    routes()
+    let router = routes()
         .into_iter()
         .map(|route| route.guard(&app))
         .fold(Router::new(), |router, (path, methods)| {
@@ -136,15 +133,8 @@ pub fn operators(mut parts: Operators) -> Router {
         .with_state(app)
         .layer(DefaultBodyLimit::max(MOST_BODY))
         .layer(middleware::from_fn(own_forms_only))
-        .merge(beside)
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::REQUEST_TIMEOUT,
-            TIME_LIMIT,
-        ))
-        .layer(CatchPanicLayer::custom(|_| {
-            events::fault("web.operators", &"a handler panicked");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }))
+        .merge(beside);
+    limit(router, "web.operators")
         .layer(middleware::from_fn_with_state((renderer, site), render))
         .layer(middleware::from_fn_with_state(hosts, own_hosts_only))
 }

@@ -2,7 +2,7 @@
 
 use minijinja::context;
 
-use super::auth::Call;
+use super::auth::PageCall;
 use super::error::Error;
 use super::when;
 use crate::operations::{count_nodes, list_nodes};
@@ -10,7 +10,7 @@ use crate::store::MAX_CLOCK_OFFSET;
 use crate::web::display::one_line;
 use crate::web::page::WebPage;
 
-pub(super) async fn list(call: Call) -> Result<WebPage, Error> {
+pub(super) async fn list(call: PageCall) -> Result<WebPage, Error> {
     let nodes = list_nodes(call.app.store()).await?;
     let (present, differing) = count_nodes(&nodes);
     let own = call.app.store().node_id();

@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::context;
 
-use super::auth::Call;
+use super::auth::PageCall;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use super::{AppState, when};
@@ -13,11 +13,18 @@ use crate::operations::{
 };
 use crate::web::page::WebPage;
 
-pub(super) async fn list(call: Call, QueryFields(query): QueryFields) -> Result<WebPage, Error> {
+pub(super) async fn list(
+    call: PageCall,
+    QueryFields(query): QueryFields,
+) -> Result<WebPage, Error> {
     render(&call, query.one("done"), None).await
 }
 
-async fn render(call: &Call, done: Option<&str>, fault: Option<String>) -> Result<WebPage, Error> {
+async fn render(
+    call: &PageCall,
+    done: Option<&str>,
+    fault: Option<String>,
+) -> Result<WebPage, Error> {
     let now = Timestamp::now();
     let operators = call.app.store().operators(now).await?;
     let tokens = call.app.store().tokens(None, now).await?;
@@ -62,7 +69,7 @@ async fn render(call: &Call, done: Option<&str>, fault: Option<String>) -> Resul
     ))
 }
 
-pub(super) async fn act(call: Call, FormFields(form): FormFields) -> Result<Response, Error> {
+pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<Response, Error> {
     let (store, by) = (call.app.store(), call.operator.actor());
     let name = form.one("name").unwrap_or_default();
     let name = match OperatorName::parse(name) {
@@ -121,7 +128,7 @@ pub(super) async fn act(call: Call, FormFields(form): FormFields) -> Result<Resp
     Ok(Redirect::to(&format!("/operators?done={done}")).into_response())
 }
 
-async fn refuse(call: &Call, fault: String) -> Result<Response, Error> {
+async fn refuse(call: &PageCall, fault: String) -> Result<Response, Error> {
     let page = render(call, None, Some(fault)).await?;
     let status = axum::http::StatusCode::UNPROCESSABLE_ENTITY;
     Ok(page.with_status(status).into_response())

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use minijinja::{Value, context};
 
 use super::AppState;
-use super::auth::Call;
+use super::auth::PageCall;
 use super::error::Error;
 use super::form_fields::QueryFields;
 use super::plot::{Bar, Piece, Plot};
@@ -69,7 +69,10 @@ const STEPS: [(&str, Duration); 8] = [
     ("longer", Duration::MAX),
 ];
 
-pub(super) async fn show(call: Call, QueryFields(asked): QueryFields) -> Result<WebPage, Error> {
+pub(super) async fn show(
+    call: PageCall,
+    QueryFields(asked): QueryFields,
+) -> Result<WebPage, Error> {
     let now = Timestamp::now();
     let period = asked.read("period", |name| PERIODS.iter().find(|own| own.name == name))?;
     let period = period.unwrap_or(&PERIODS[0]);

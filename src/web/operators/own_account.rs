@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use jiff::SignedDuration;
 use minijinja::{Value, context};
 
-use super::auth::Call;
+use super::auth::PageCall;
 use super::error::Error;
 use super::form_fields::{FormFields, QueryFields};
 use super::second_factor::describe;
@@ -19,12 +19,15 @@ use crate::web::page::WebPage;
 /// Lifetimes that the form offers, in days.
 const LIFETIMES: [i64; 4] = [7, 30, 90, 365];
 
-pub(super) async fn show(call: Call, QueryFields(query): QueryFields) -> Result<WebPage, Error> {
+pub(super) async fn show(
+    call: PageCall,
+    QueryFields(query): QueryFields,
+) -> Result<WebPage, Error> {
     let notice = context! { done => query.one("done") };
     render(&call, notice).await
 }
 
-pub(super) async fn render(call: &Call, notice: Value) -> Result<WebPage, Error> {
+pub(super) async fn render(call: &PageCall, notice: Value) -> Result<WebPage, Error> {
     let now = Timestamp::now();
     let sessions = call
         .app
@@ -68,7 +71,7 @@ pub(super) async fn render(call: &Call, notice: Value) -> Result<WebPage, Error>
     Ok(page.with(notice))
 }
 
-pub(super) async fn act(call: Call, FormFields(form): FormFields) -> Result<Response, Error> {
+pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<Response, Error> {
     let (store, by, name) = (
         call.app.store(),
         call.operator.actor(),
@@ -120,7 +123,7 @@ pub(super) async fn act(call: Call, FormFields(form): FormFields) -> Result<Resp
     }
 }
 
-pub(super) async fn refuse(call: &Call, fault: String) -> Result<Response, Error> {
+pub(super) async fn refuse(call: &PageCall, fault: String) -> Result<Response, Error> {
     let page = render(call, context! { fault => fault }).await?;
     Ok(page
         .with_status(StatusCode::UNPROCESSABLE_ENTITY)

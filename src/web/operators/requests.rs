@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use minijinja::{Value, context};
 use url::form_urlencoded;
 
-use super::auth::Call;
+use super::auth::PageCall;
 use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
@@ -82,7 +82,7 @@ pub(super) fn filter(fields: &Fields, config: &Config, page: Part) -> Result<Req
 }
 
 pub(super) async fn list(
-    call: Call,
+    call: PageCall,
     QueryFields(mut asked): QueryFields,
 ) -> Result<Response, Error> {
     if let Some(search) = asked.one("search") {
@@ -192,7 +192,7 @@ pub(super) fn row(request: &Request) -> Value {
     }
 }
 
-pub(super) async fn act(call: Call, FormFields(sent): FormFields) -> Result<Response, Error> {
+pub(super) async fn act(call: PageCall, FormFields(sent): FormFields) -> Result<Response, Error> {
     let act = sent
         .read("action", RequestAction::from_name)?
         .ok_or_else(|| Error::Malformed("There is no action.".to_owned()))?;
@@ -221,7 +221,7 @@ pub(super) async fn act(call: Call, FormFields(sent): FormFields) -> Result<Resp
 }
 
 /// Shows the requests that a bulk action would affect: the ticked ones, or all that match the filter.
-async fn ask(call: &Call, sent: &Fields, act: RequestAction) -> Result<Response, Error> {
+async fn ask(call: &PageCall, sent: &Fields, act: RequestAction) -> Result<Response, Error> {
     let requests = if sent.one("every").is_some() {
         let page = Part {
             limit: MOST_AT_ONCE,

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::{Value, context};
 
 use super::AppState;
-use super::auth::{Call, CurrentOperator};
+use super::auth::{CurrentOperator, PageCall};
 use super::error::Error;
 use super::form_fields::{Fields, FormFields};
 use super::login_limits::{TOO_MANY_CODES, TOO_MANY_PASSWORDS};
@@ -19,7 +19,7 @@ use crate::operations::{
 use crate::store::{SecondFactor, SignInWay};
 
 /// Describes the second factor for the account page. A pending key is shown by [`act`] only, once.
-pub(super) async fn describe(call: &Call) -> Result<Value, Error> {
+pub(super) async fn describe(call: &PageCall) -> Result<Value, Error> {
     let store = call.app.store();
     if find_operator(store, &call.operator.name).await?.sign_in == SignInWay::Sso {
         return Ok(context! { state => "elsewhere" });
@@ -35,7 +35,7 @@ pub(super) async fn describe(call: &Call) -> Result<Value, Error> {
     )
 }
 
-pub(super) async fn act(call: Call, FormFields(form): FormFields) -> Result<Response, Error> {
+pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<Response, Error> {
     let (store, by, name) = (
         call.app.store(),
         call.operator.actor(),

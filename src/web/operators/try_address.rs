@@ -2,7 +2,7 @@
 
 use minijinja::context;
 
-use super::auth::Call;
+use super::auth::PageCall;
 use super::error::Error;
 use super::form_fields::QueryFields;
 use crate::access::RULES;
@@ -10,7 +10,10 @@ use crate::domain::{EmailAddress, Kind, Reason};
 use crate::operations::{decide_address, input_for};
 use crate::web::page::WebPage;
 
-pub(super) async fn show(call: Call, QueryFields(query): QueryFields) -> Result<WebPage, Error> {
+pub(super) async fn show(
+    call: PageCall,
+    QueryFields(query): QueryFields,
+) -> Result<WebPage, Error> {
     let written = query.one("address").unwrap_or_default();
     let parsed = EmailAddress::parse_customer(written);
     let fault = match &parsed {

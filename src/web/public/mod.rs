@@ -27,12 +27,10 @@ use axum_extra::extract::Form;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::TimeoutLayer;
 
-use super::TIME_LIMIT;
 use super::csrf::own_forms_only;
 use super::language::{self, RequestedLanguage};
+use super::limit;
 use super::page::{HOME, NEW_LINK, PageError, WebPage};
 use super::rate_limit::{self, ClientLimiter, Peer};
 use super::ready::{self, Readiness};
@@ -89,7 +87,7 @@ pub fn public(parts: Public) -> Router {
         renderer: Arc::clone(&renderer),
         sso: SingleSignOn::default(),
     });
-    routes()
+    let router = routes()
         .into_iter()
         .fold(Router::new(), |router, (path, methods)| {
             router.route(path, methods)
@@ -98,16 +96,8 @@ pub fn public(parts: Public) -> Router {
         .method_not_allowed_fallback(async || StatusCode::METHOD_NOT_ALLOWED)
         .with_state(app)
         .layer(DefaultBodyLimit::max(MOST_BODY))
-        .layer(middleware::from_fn(own_forms_only))
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::REQUEST_TIMEOUT,
-            TIME_LIMIT,
-        ))
-        .layer(CatchPanicLayer::custom(|_| {
-            events::fault("web", &"a handler panicked");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }))
-        .layer(middleware::from_fn_with_state((renderer, site), render))
+        .layer(middleware::from_fn(own_forms_only));
+    limit(router, "web").layer(middleware::from_fn_with_state((renderer, site), render))
 }
 
 /// All routes, so that a test can check the headers of each.

@@ -19,7 +19,7 @@ mod tests;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
@@ -29,16 +29,13 @@ use axum::routing::get;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::TimeoutLayer;
 
 use super::bearer::{BearerGate, TokenHolder};
 use super::rate_limit::Peer;
 use super::render::set_common_headers;
-use super::{TIME_LIMIT, has_type};
+use super::{has_type, limit};
 use crate::config::Config;
 use crate::domain::Role;
-use crate::observe::events;
 use crate::store::Store;
 use error::ScimError;
 
@@ -90,17 +87,7 @@ pub fn scim_router(config: watch::Receiver<Arc<Config>>, store: Store) -> Router
         .method_not_allowed_fallback(async || ScimError::of_status(StatusCode::METHOD_NOT_ALLOWED))
         .layer(middleware::from_fn_with_state(Arc::clone(&state), admit))
         .with_state(state);
-    Router::new()
-        .nest(BASE, below)
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::REQUEST_TIMEOUT,
-            TIME_LIMIT,
-        ))
-        .layer(CatchPanicLayer::custom(|_| {
-            events::fault("web.scim", &"a handler panicked");
-            ScimError::of_status(StatusCode::INTERNAL_SERVER_ERROR).into_response()
-        }))
-        .layer(middleware::from_fn(finish))
+    limit(Router::new().nest(BASE, below), "web.scim").layer(middleware::from_fn(finish))
 }
 
 /// Admits requests with a valid token: an admin's, or the directory's own.
@@ -142,11 +129,7 @@ async fn finish(request: Request, next: Next) -> Response {
 
 /// Writes a SCIM document.
 fn answer(status: StatusCode, document: &Value) -> Response {
-    let mut response = Response::new(Body::from(Bytes::from(document.to_string())));
-    *response.status_mut() = status;
-    let kind = HeaderValue::from_static(SCIM_JSON);
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    response
+    (status, [(CONTENT_TYPE, SCIM_JSON)], document.to_string()).into_response()
 }
 
 /// Writes a list, or a page of one that begins at `start`.

@@ -8,7 +8,9 @@ use crate::config::Config;
 use crate::domain::{
     Actor, DestinationName, EventPattern, PortalName, RequestState, Timestamp, names,
 };
-use crate::store::{DownDestination, RequestCount, RequestFilter, Store, StoreError, WaitingWork};
+use crate::store::{
+    DownDestination, RequestCount, RequestFilter, Result, Store, StoreError, WaitingWork,
+};
 
 /// A destination, or a hook, and its queue.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -90,7 +92,7 @@ impl QueueStatus {
 const HOOK: &str = "hook";
 
 /// All queues, the destinations by name, then the hooks, with the numbers of what waits and failed.
-pub async fn list_queues(store: &Store, config: &Config) -> Result<Vec<QueueStatus>, StoreError> {
+pub async fn list_queues(store: &Store, config: &Config) -> Result<Vec<QueueStatus>> {
     let mut queues = list_queue_states(store, config).await?;
     let counts = store.request_counts().await?;
     for queue in queues.iter_mut().filter(|queue| queue.kind != HOOK) {
@@ -107,10 +109,7 @@ pub async fn list_queues(store: &Store, config: &Config) -> Result<Vec<QueueStat
 }
 
 /// The same, without counting requests, which takes time where many wait: their numbers are 0.
-pub async fn list_queue_states(
-    store: &Store,
-    config: &Config,
-) -> Result<Vec<QueueStatus>, StoreError> {
+pub async fn list_queue_states(store: &Store, config: &Config) -> Result<Vec<QueueStatus>> {
     let paused = store.paused_destinations().await?;
     let down = store.down_destinations().await?;
     let empty = |name: &DestinationName, kind| QueueStatus {
@@ -157,7 +156,7 @@ pub async fn list_queue_states(
 }
 
 /// Destinations and hooks of the configuration that are down.
-pub async fn list_down(store: &Store, config: &Config) -> Result<Vec<DownDestination>, StoreError> {
+pub async fn list_down(store: &Store, config: &Config) -> Result<Vec<DownDestination>> {
     let mut down = store.down_destinations().await?;
     let paused = store.paused_destinations().await?;
     down.retain(|down| kind_of_queue(config, &down.name).is_ok() && !paused.contains(&down.name));
@@ -172,7 +171,7 @@ pub async fn find_queue(
     store: &Store,
     config: &Config,
     name: &DestinationName,
-) -> Result<QueueStatus, StoreError> {
+) -> Result<QueueStatus> {
     kind_of_queue(config, name)?;
     let queues = list_queues(store, config).await?;
     let found = queues.into_iter().find(|queue| queue.destination == *name);
@@ -185,7 +184,7 @@ enum QueueKind {
     Hook,
 }
 
-fn kind_of_queue(config: &Config, name: &DestinationName) -> Result<QueueKind, StoreError> {
+fn kind_of_queue(config: &Config, name: &DestinationName) -> Result<QueueKind> {
     if config.destinations.contains_key(name) {
         Ok(QueueKind::Destination)
     } else if config.hooks.iter().any(|hook| hook.name == *name) {
@@ -212,7 +211,7 @@ pub async fn set_paused(
     name: &DestinationName,
     paused: bool,
     by: Actor,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     kind_of_queue(config, name)?;
     let now = Timestamp::now();
     store.pause_destination(name.clone(), paused, by, now).await
@@ -228,7 +227,7 @@ pub async fn retry_queue(
     config: &Config,
     name: &DestinationName,
     by: Actor,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     if let QueueKind::Hook = kind_of_queue(config, name)? {
         let now = Timestamp::now();
         store

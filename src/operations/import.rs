@@ -11,7 +11,7 @@ use super::customers::NOT_A_CUSTOMER;
 use super::people_csv::PeopleLine;
 use crate::config::Config;
 use crate::domain::{Actor, Timestamp, names};
-use crate::store::{Person, PersonChange, PersonOutcome, Store, StoreError};
+use crate::store::{Person, PersonChange, PersonOutcome, Result, Store};
 
 /// People in one transaction: few, so that mail does not wait for them.
 const AT_ONCE: usize = 50;
@@ -105,7 +105,7 @@ impl<'a> Import<'a> {
     ///
     /// # Errors
     /// The database cannot be written; what was returned before is done.
-    pub async fn take(&mut self, line: PeopleLine) -> Result<Vec<ImportedPerson>, StoreError> {
+    pub async fn take(&mut self, line: PeopleLine) -> Result<Vec<ImportedPerson>> {
         let PeopleLine { line, person } = line;
         let address = person
             .as_ref()
@@ -144,7 +144,7 @@ impl<'a> Import<'a> {
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn flush(&mut self) -> Result<Vec<ImportedPerson>, StoreError> {
+    pub async fn flush(&mut self) -> Result<Vec<ImportedPerson>> {
         let waiting = std::mem::take(&mut self.waiting);
         let people: Vec<Person> = waiting
             .iter()
@@ -212,7 +212,7 @@ pub async fn import_people(
     lines: Vec<PeopleLine>,
     dry_run: bool,
     by: Actor,
-) -> Result<(Vec<ImportedPerson>, ImportTally), StoreError> {
+) -> Result<(Vec<ImportedPerson>, ImportTally)> {
     let mut import = Import::new(store, config, dry_run, by);
     let mut rows = Vec::with_capacity(lines.len());
     for line in lines {

@@ -2,7 +2,7 @@
 
 use super::bulk::{MOST_AT_ONCE, Outcomes, bulk};
 use crate::domain::{Actor, RequestId, RequestState, Timestamp, Transition, names};
-use crate::store::{Page, Request, RequestFilter, Store, StoreError};
+use crate::store::{Page, Request, RequestFilter, Result, Store};
 
 /// Actions on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub async fn act_on_request(
     action: RequestAction,
     id: RequestId,
     by: Actor,
-) -> Result<Request, StoreError> {
+) -> Result<Request> {
     let now = Timestamp::now();
     match action {
         RequestAction::Release => store.release_request(id, by, now).await,
@@ -65,7 +65,7 @@ pub async fn act_on_requests(
     action: RequestAction,
     ids: Vec<RequestId>,
     by: &Actor,
-) -> Result<Outcomes<RequestId, Request>, StoreError> {
+) -> Result<Outcomes<RequestId, Request>> {
     bulk(ids, |id| act_on_request(store, action, id, by.clone())).await
 }
 
@@ -75,7 +75,7 @@ pub async fn matching_requests(
     store: &Store,
     filter: RequestFilter,
     most: usize,
-) -> Result<Vec<RequestId>, StoreError> {
+) -> Result<Vec<RequestId>> {
     let mut ids = Vec::new();
     let mut after = filter.page.after.clone();
     while ids.len() < most {

@@ -56,6 +56,9 @@ fn messages(senders: usize, count: usize, batch: &str) -> Vec<(String, String)> 
 /// Round trips of a transaction: it begins, asks all that its messages ask, writes all, and commits.
 const OF_A_TRANSACTION: usize = 4;
 
+/// Rows that are sent while more are made. Nobody waits for the answer, but the proxy counts that it came.
+const SENT_AHEAD: usize = 16;
+
 #[tokio::test]
 async fn a_batch_takes_as_many_round_trips_as_a_message() {
     let schema = server().schema();
@@ -75,7 +78,7 @@ async fn a_batch_takes_as_many_round_trips_as_a_message() {
             // A transaction ends after a second, on a slow machine before all messages are in it.
             assert!(commits <= 6, "{commits} transactions");
             assert!(
-                trips <= OF_A_TRANSACTION * commits,
+                trips <= OF_A_TRANSACTION * commits + count / SENT_AHEAD,
                 "{trips} round trips of {count} messages in {commits} transactions"
             );
         }

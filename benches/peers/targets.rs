@@ -151,8 +151,13 @@ pub fn table(quick: bool, turns: usize, text: &str) {
             Row::Accept(..) | Row::Whole(..) => 0,
         };
         let mut theirs: Vec<Vec<Result>> = targets.iter().map(|_| Vec::new()).collect();
-        for _ in 0..turns {
-            for ((_, program), results) in programs.iter().zip(&mut ours).skip(skipped) {
+        for turn in 0..turns {
+            let mut measured: Vec<_> = programs.iter().zip(&mut ours).skip(skipped).collect();
+            // What runs first in a turn is at a disadvantage.
+            if turn % 2 == 1 {
+                measured.reverse();
+            }
+            for ((_, program), results) in measured {
                 results.push(row.ours(program.as_deref(), share));
             }
             for ((peer, ..), results) in targets.iter().zip(&mut theirs) {

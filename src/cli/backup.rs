@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::check::machine::round_down;
+use super::check::resources::round_down;
 use super::context::Global;
 use super::failure::{CommandError, CommandResult};
 use super::output::{Output, advance, note};

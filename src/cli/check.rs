@@ -18,10 +18,10 @@ use crate::templates::Templates;
 mod certificate;
 mod exposure;
 mod gate;
-pub(super) mod machine;
 mod mta;
 mod nodes;
 mod postgres;
+pub(super) mod resources;
 mod servers;
 
 /// Check the configuration, and the database, ports, certificates and destinations
@@ -117,8 +117,8 @@ pub fn run(args: Args, config: Option<&Path>) -> Result<Vec<Finding>, ConfigErro
 /// Findings about a loaded configuration.
 #[must_use]
 pub fn of(config: &Config, args: Args) -> Vec<Finding> {
-    let mut findings = vec![machine::database(config)];
-    findings.extend(machine::ports(config));
+    let mut findings = vec![resources::database(config)];
+    findings.extend(resources::ports(config));
     if !args.offline {
         findings.extend(postgres::findings(config));
     }
@@ -129,7 +129,7 @@ pub fn of(config: &Config, args: Args) -> Vec<Finding> {
     findings.extend(exposure::findings(config));
     findings.extend(authentication(config));
     findings.extend(templates(config));
-    findings.extend(machine::folders_and_programs(config));
+    findings.extend(resources::folders_and_programs(config));
     if !args.offline {
         findings.extend(servers::findings(config));
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::check::machine::round_down;
+use super::check::resources::round_down;
 use super::context::Global;
 use super::failure::{CommandError, CommandResult};
 use super::output::Output;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::check::machine::round_down;
+use super::check::resources::round_down;
 use super::check::{self, Finding};
 use super::context::Global;
 use super::failure::CommandResult;

@@ -1,7 +1,7 @@
 //! Output of commands: JSON with `--json`, aligned tables otherwise, colour on a terminal only.
 //!
-//! All text from mail passes through this module on its way to a terminal. Characters that could control the
-//! terminal or reverse the line are escaped.
+//! Tables, lists and headings escape characters that could control the terminal or reverse the line. Single lines
+//! do not: text from mail is [`Escaped`] before it is in one.
 
 mod table;
 

@@ -9,7 +9,6 @@ mod api;
 mod bearer;
 mod connections;
 mod cookie;
-mod csrf;
 mod display;
 mod host;
 mod language;
@@ -21,6 +20,7 @@ mod public;
 mod rate_limit;
 mod ready;
 mod render;
+mod same_origin;
 mod scim;
 mod serve;
 

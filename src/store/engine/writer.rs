@@ -31,10 +31,10 @@ const MOST_OCTETS: usize = 32 * 1024 * 1024;
 /// Time after which a transaction takes no further operation: other processes wait for its lock.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Whoever was answered often comes back at once. After a transaction of several operations, the next one waits for
-/// as many, for this part of the time that the last one took, and while one comes in each of these pauses. A short
-/// transaction is not worth a pause.
-const WAIT_PART: u32 = 8;
+/// Callers that were just answered often come back at once. So the next transaction waits until it has as many
+/// operations, for at most this fraction of the time that the last one took, and only while an operation arrives in
+/// each pause. A short transaction is not worth a pause.
+const WAIT_DIVISOR: u32 = 8;
 const PAUSE: Duration = Duration::from_micros(50);
 
 /// Number of operations that make a burst; housekeeping alone takes fewer in a quarter of an hour.
@@ -170,8 +170,9 @@ struct Thread {
     newest_call: i64,
     /// Operations since memory was last freed.
     operations: usize,
-    /// Number of operations that the last transaction answered, and time until which they are waited for.
+    /// Number of operations that the last transaction answered.
     answered: usize,
+    /// Until then, as many are waited for.
     wait_until: Instant,
     health: Arc<Health>,
 }
@@ -236,7 +237,7 @@ impl Thread {
         self.health.begin();
         let begin = Instant::now();
         let outcome = match self.transaction(batch, Mode::Together) {
-            // What is lost may be committed over another connection.
+            // After the connection was lost nothing is committed, and another one is tried once.
             Err(Failure::OneFailed | Failure::Lost(_)) => self.transaction(batch, Mode::Apart),
             outcome => outcome,
         };
@@ -255,7 +256,7 @@ impl Thread {
         }
         self.operations += done;
         self.answered = done;
-        self.wait_until = Instant::now() + begin.elapsed() / WAIT_PART;
+        self.wait_until = Instant::now() + begin.elapsed() / WAIT_DIVISOR;
         for job in batch.drain(..done) {
             job.answer(outcome.clone());
         }

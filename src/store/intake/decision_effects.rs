@@ -131,7 +131,7 @@ impl Work<'_> {
             sql: &ENTER,
             // One that is released waits for those of its account and portal that are.
             queue: released.is_some().then_some(InsertQueue {
-                by: &[1, 2, 5],
+                key: &[1, 2, 5],
                 due: 6,
             }),
         };

@@ -1,18 +1,19 @@
-//! Rows that are inserted late: those of a table by one statement, and tables in the order of their references.
+//! Rows that wait to be inserted: those with the same text of a statement together, and each table after those that
+//! it refers to.
 //!
-//! Most of what the server does for a small row it does once for a statement: it reads the constraints of the
-//! table, opens its indexes, and prepares what its triggers run.
+//! For a small row most of the server's work is done for the statement: it reads the constraints of the table,
+//! opens its indexes, and prepares what its triggers run. So rows share a statement.
 
 use super::parameters::Parameters;
 use crate::store::sql::{InsertQueue, LateInsert, LateTable};
 
-/// Rows of one statement, at most. A statement is prepared for each power of two up to this.
-const MOST: usize = 16;
+/// Maximum number of rows of a statement. One is prepared for each power of two up to this.
+const MOST_ROWS: usize = 16;
 
-/// Octets of rows that wait, at most, besides those of the last row.
+/// Maximum number of octets of waiting rows; the last row may exceed it.
 const MOST_OCTETS: usize = 256 * 1024;
 
-/// Rows of one statement.
+/// Rows with the same text of a statement.
 #[derive(Debug)]
 pub(super) struct RowGroup {
     table: LateTable,
@@ -27,8 +28,8 @@ impl RowGroup {
         self.parameters.len() / self.rows
     }
 
-    /// Sizes of the statements that insert the rows.
-    pub(super) fn sizes(&self) -> impl Iterator<Item = usize> + use<> {
+    /// Numbers of rows of the statements that insert them: powers of two, the largest first.
+    pub(super) fn statement_sizes(&self) -> impl Iterator<Item = usize> + use<> {
         let mut left = self.rows;
         std::iter::from_fn(move || {
             let size = left.checked_ilog2().map(|power| 1 << power);
@@ -37,13 +38,13 @@ impl RowGroup {
         })
     }
 
-    /// True if a row is of the same queue as one of the group.
-    fn has_of_queue(&self, row: &Parameters, queue: InsertQueue) -> bool {
+    /// True if the group has a row of this row's queue.
+    fn has_row_of_queue(&self, row: &Parameters, queue: InsertQueue) -> bool {
         let width = self.width();
         (0..self.rows).any(|earlier| {
-            let value = |place: &usize| self.parameters.value(earlier * width + place);
-            let mut places = queue.by.iter();
-            places.all(|place| value(place) == row.value(*place))
+            let value = |index: &usize| self.parameters.value(earlier * width + index);
+            let mut indexes = queue.key.iter();
+            indexes.all(|index| value(index) == row.value(*index))
         })
     }
 }
@@ -57,18 +58,21 @@ pub(super) struct LateRows {
 }
 
 impl LateRows {
-    /// True if another row of the statement can wait together with the others.
+    /// False if the waiting rows must be written before another row of this statement is added.
     pub(super) fn have_room_for(&self, sql: &str) -> bool {
         let mut groups = self.groups.iter();
-        self.octets < MOST_OCTETS && !groups.any(|group| *group.sql == *sql && group.rows == MOST)
+        self.octets < MOST_OCTETS
+            && !groups.any(|group| *group.sql == *sql && group.rows == MOST_ROWS)
     }
 
+    /// Adds a row. A statement does not see the rows that it inserts itself, so one whose queue has a row in the group
+    /// is marked here as waiting for it.
     pub(super) fn push(&mut self, insert: LateInsert<'_>, mut row: Parameters) {
-        self.octets += row.octets();
+        self.octets += row.size();
         let mut groups = self.groups.iter_mut();
         if let Some(group) = groups.find(|group| *group.sql == *insert.sql) {
             if let Some(queue) = insert.queue
-                && group.has_of_queue(&row, queue)
+                && group.has_row_of_queue(&row, queue)
             {
                 row.set_null(queue.due);
             }
@@ -108,7 +112,7 @@ mod tests {
         table: LateTable::Request,
         sql: "a request",
         queue: Some(InsertQueue {
-            by: &[0, 1],
+            key: &[0, 1],
             due: 2,
         }),
     };
@@ -148,13 +152,13 @@ mod tests {
     #[test]
     fn a_statement_has_a_power_of_two_of_rows_and_no_more_than_fit() {
         let mut rows = LateRows::default();
-        for count in 0..MOST {
+        for count in 0..MOST_ROWS {
             assert!(rows.have_room_for(ENTRY.sql), "{count}");
             push(&mut rows, ENTRY, &[&1_i64]);
         }
         assert!(!rows.have_room_for(ENTRY.sql) && rows.have_room_for(REQUEST.sql));
-        let sizes = |rows: &mut LateRows| rows.take()[0].sizes().collect::<Vec<_>>();
-        assert_eq!(sizes(&mut rows), [MOST]);
+        let sizes = |rows: &mut LateRows| rows.take()[0].statement_sizes().collect::<Vec<_>>();
+        assert_eq!(sizes(&mut rows), [MOST_ROWS]);
         for _ in 0..11 {
             push(&mut rows, ENTRY, &[&1_i64]);
         }

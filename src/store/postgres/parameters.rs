@@ -1,5 +1,5 @@
-//! Parameters of statements, as the server takes them: texts, except for octets. The server takes the type of each
-//! from the statement.
+//! Parameters of statements, as the server takes them: blobs in binary, everything else as text. The server infers
+//! the type of each from the statement.
 
 use std::error::Error;
 use std::ops::Range;
@@ -11,15 +11,16 @@ use postgres_protocol::message::frontend;
 use crate::store::Result;
 use crate::store::sql::{SqlValue, ToSql};
 
-/// Format code of octets, and of everything else.
+/// Format code of blobs, and of all columns of results.
 const BINARY: i16 = 1;
+/// Format code of everything else.
 const TEXT: i16 = 0;
 
 /// Parameters of one statement, or of several rows to insert.
 #[derive(Debug, Default)]
 pub(super) struct Parameters {
     formats: Vec<i16>,
-    /// Places in the octets; None for NULL.
+    /// Ranges of `octets`; None for NULL.
     values: Vec<Option<Range<usize>>>,
     octets: BytesMut,
 }
@@ -46,7 +47,7 @@ impl Parameters {
                 format = BINARY;
                 self.octets.put_slice(octets);
             }
-            // The server has no NUL in a text.
+            // A text of PostgreSQL cannot contain NUL.
             SqlValue::Text(text) if text.contains('\0') => {
                 let text = text.replace('\0', "\u{fffd}");
                 self.octets.put_slice(text.as_bytes());
@@ -59,17 +60,17 @@ impl Parameters {
             .push((!is_null).then(|| begin..self.octets.len()));
     }
 
-    pub(super) fn set_null(&mut self, place: usize) {
-        self.values[place] = None;
+    pub(super) fn set_null(&mut self, index: usize) {
+        self.values[index] = None;
     }
 
-    pub(super) fn append(&mut self, others: &Self) {
+    pub(super) fn append(&mut self, other: &Self) {
         let begin = self.octets.len();
         let moved = |value: Range<usize>| begin + value.start..begin + value.end;
-        self.formats.extend_from_slice(&others.formats);
+        self.formats.extend_from_slice(&other.formats);
         self.values
-            .extend(others.values.iter().map(|value| value.clone().map(moved)));
-        self.octets.extend_from_slice(&others.octets);
+            .extend(other.values.iter().map(|value| value.clone().map(moved)));
+        self.octets.extend_from_slice(&other.octets);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -77,30 +78,30 @@ impl Parameters {
     }
 
     /// Octets of all values.
-    pub(super) fn octets(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         self.octets.len()
     }
 
     /// A value as the server takes it; None for NULL.
-    pub(super) fn value(&self, place: usize) -> Option<&[u8]> {
-        Some(&self.octets[self.values[place].clone()?])
+    pub(super) fn value(&self, index: usize) -> Option<&[u8]> {
+        Some(&self.octets[self.values[index].clone()?])
     }
 
-    /// Writes the message that binds some of them to a statement.
+    /// Writes the message that binds the parameters at these indexes to a statement.
     pub(super) fn bind(
         &self,
         portal: &str,
         statement: &str,
-        places: Range<usize>,
+        indexes: Range<usize>,
         output: &mut BytesMut,
     ) -> Result<(), std::io::Error> {
         let bound = frontend::bind(
             portal,
             statement,
-            self.formats[places.clone()].iter().copied(),
-            places,
-            |place, output| {
-                let Some(value) = self.value(place) else {
+            self.formats[indexes.clone()].iter().copied(),
+            indexes,
+            |index, output| {
+                let Some(value) = self.value(index) else {
                     return Ok(IsNull::Yes);
                 };
                 output.put_slice(value);

@@ -1,9 +1,8 @@
 //! The pipeline of a session: what is sent without waiting for each answer.
 //!
-//! Statements whose outcome nobody needs are sent with the next one whose outcome somebody needs. Questions of
-//! many operations are sent at once, ahead of the operations, which then find the answers here. An answer is
-//! forgotten with the first change that could make another of it; only a statement that is sent late leaves the
-//! answers, and who sends it says which of them it changes.
+//! A statement whose outcome nobody needs yet goes out with the next one that is waited for. Questions of many
+//! operations are sent at once, ahead of the operations, which then find the answers here. Any change forgets all
+//! answers. Only a statement that is sent late leaves them: its caller forgets them if it changes one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,12 +19,13 @@ use crate::store::sql::{LateInsert, SqlValue, ToSql};
 /// The portal of what is sent without waiting: each takes the place of the one before.
 pub(super) const LATE: &str = "";
 
-/// Statements that wait to be sent, at most: the server's answers must fit into the buffers between us, and how
-/// long a transaction takes must be noticed.
-const MOST: usize = 192;
+/// Maximum number of statements without an outcome: the server's answers must fit into the buffers between us, and
+/// the writer must notice in time that its transaction takes too long.
+const MOST_STATEMENTS: usize = 192;
 
 /// Octets after which they are sent, so that the server works on them while more are made. What is sent always ends
-/// with a sync: the server ends the transaction of a node that hangs only while it waits for the next sync.
+/// with a sync: only after one does the server count how long a session with a transaction is idle, and end that of
+/// a node that hangs.
 const SENT_AT: usize = 32 * 1024;
 
 /// Questions asked at once, and octets of them, at most. They must fit into the buffers between us: the server
@@ -40,6 +40,7 @@ pub(super) enum Asked {
     New(Vec<u8>),
     /// It is among those that are asked ahead.
     Ahead,
+    /// It was not asked ahead.
     No,
 }
 
@@ -48,14 +49,14 @@ pub(super) enum Asked {
 pub(super) struct Pipeline {
     /// Rows that are not among the statements yet.
     rows: LateRows,
-    /// Texts of the statements.
+    /// Keys of the statements whose outcome is unknown.
     unsettled: Vec<Box<str>>,
     is_asking: bool,
     /// Octets of the output before the first question.
     before_questions: usize,
     /// Questions to be asked ahead, by their keys, with their texts.
     questions: Vec<(Vec<u8>, Box<str>)>,
-    /// None while it is not there yet, and for a long one.
+    /// None until the answer is there, and for one of several parts.
     answers: HashMap<Vec<u8>, Option<Arc<ServerAnswer>>>,
     needs_prefetch: bool,
 }
@@ -106,7 +107,7 @@ impl Pipeline {
     ) -> Result<()> {
         for group in self.rows.take() {
             let mut from = 0;
-            for rows in group.sizes() {
+            for rows in group.statement_sizes() {
                 let name = statements.write_rows(&group, from, rows, wire)?;
                 self.push(&name, wire, statements)?;
                 from += rows;
@@ -123,11 +124,11 @@ impl Pipeline {
         statements: &mut Statements,
     ) -> Result<()> {
         self.unsettled.push(sql.into());
-        if self.unsettled.len() >= MOST {
+        if self.unsettled.len() >= MOST_STATEMENTS {
             return self.settle(wire, statements);
         }
         if wire.output().len() >= SENT_AT {
-            return wire.send_ahead();
+            return wire.send_early();
         }
         Ok(())
     }
@@ -158,12 +159,12 @@ impl Pipeline {
         outcome
     }
 
-    /// Records that all of them succeeded.
+    /// Records that all unsettled statements succeeded.
     pub(super) fn confirm(&mut self) {
         self.unsettled.clear();
     }
 
-    /// Forgets how they were prepared, after a failure that may have come before.
+    /// Forgets that the unsettled statements are prepared: the failure may have come before the server did so.
     pub(super) fn forget_statements(&mut self, statements: &mut Statements) {
         let asked = self.questions.drain(..).map(|(_, sql)| sql);
         for sql in self.unsettled.drain(..).chain(asked) {
@@ -172,11 +173,11 @@ impl Pipeline {
         self.confirm();
     }
 
-    /// Gives all of them up, before a rollback.
+    /// Gives up what is not settled, before a rollback.
     pub(super) fn give_up(&mut self, wire: &mut ProtocolConnection, statements: &mut Statements) {
         self.rows.take();
         wire.discard_output();
-        wire.pass_over_ahead();
+        wire.pass_over_early();
         self.forget_statements(statements);
         self.is_asking = false;
         self.forget_answers();
@@ -192,7 +193,7 @@ impl Pipeline {
         self.needs_prefetch
     }
 
-    /// Asks from now on ahead.
+    /// From now on questions are collected and not asked.
     pub(super) fn begin_prefetch(
         &mut self,
         wire: &mut ProtocolConnection,
@@ -258,7 +259,7 @@ impl Pipeline {
             }
         };
         if answers.len() != self.unsettled.len() + self.questions.len() {
-            let error = wire.fail(&"another number of answers than of questions");
+            let error = wire.fail(&"the number of answers differs from that of the questions");
             self.answers.clear();
             return self.take_outcome(Err(error), statements);
         }
@@ -268,7 +269,7 @@ impl Pipeline {
             if let Some(statement) = statements.get(&sql) {
                 statement.learn_columns(&mut answer);
             }
-            // A long one is asked again by who needs it.
+            // A longer answer is not kept: the operation that needs it asks again.
             if !answer.has_more {
                 self.answers.insert(key, Some(Arc::new(answer)));
             }

@@ -51,8 +51,8 @@ pub(super) struct ProtocolConnection {
     notices: u64,
     last_notice: Option<String>,
     notifications: Vec<Notification>,
-    /// Syncs that were sent ahead, to which the server still has to answer that it is ready.
-    ahead: usize,
+    /// Number of syncs and queries to which the server still has to answer that it is ready.
+    unanswered: usize,
     is_broken: bool,
     /// Time that all of an answer may take, as often as something comes.
     timeout: Duration,
@@ -108,7 +108,7 @@ impl ProtocolConnection {
             notices: 0,
             last_notice: None,
             notifications: Vec::new(),
-            ahead: 0,
+            unanswered: 0,
             is_broken: false,
             timeout,
             deadline: Instant::now() + timeout,
@@ -304,15 +304,15 @@ impl ProtocolConnection {
     ///
     /// # Errors
     /// `Away`.
-    pub(super) fn send_ahead(&mut self) -> Result<()> {
+    pub(super) fn send_early(&mut self) -> Result<()> {
         frontend::sync(&mut self.output);
-        self.ahead += 1;
+        self.unanswered += 1;
         self.send()
     }
 
-    /// Waits until the server has answered all that was sent ahead.
-    pub(super) fn pass_over_ahead(&mut self) {
-        if self.ahead > 0 && !self.is_broken {
+    /// Waits until the server has answered all that was sent early.
+    pub(super) fn pass_over_early(&mut self) {
+        if self.unanswered > 0 && !self.is_broken {
             // An error of the connection shows at its next use.
             let _ = self.read_answers(|_, _| {});
         }
@@ -361,7 +361,7 @@ impl ProtocolConnection {
         &mut self,
         done: impl FnMut(&mut ServerAnswer, bool),
     ) -> Result<Result<(), ServerMessage>> {
-        self.ahead += 1;
+        self.unanswered += 1;
         self.send()?;
         self.read_answers(done)
     }
@@ -412,8 +412,8 @@ impl ProtocolConnection {
                         b'T' => TransactionState::Open,
                         _ => TransactionState::Failed,
                     };
-                    self.ahead -= 1;
-                    if self.ahead == 0 {
+                    self.unanswered -= 1;
+                    if self.unanswered == 0 {
                         done(&mut answer, true);
                         return Ok(failed.map_or(Ok(()), Err));
                     }

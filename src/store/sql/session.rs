@@ -1,13 +1,15 @@
-//! The session of an engine with the verbs in which all operations speak to it.
+//! The session of an engine, and the verbs in which all operations speak to it.
 //!
-//! Statements have numbered parameters, `?` or `?1`. Those with a constant text are prepared once.
+//! Statements have numbered parameters, `?` or `?1`. Each text is prepared once, so texts are constant where they can
+//! be.
 
 use std::ops::ControlFlow;
 
 use super::{FromRow, Maintenance, Row, ToSql};
 use crate::store::{Result, StoreError};
 
-/// Tables of the rows that are [inserted late](EngineSession::insert_late), each after those it refers to.
+/// Tables of the rows that are [inserted late](EngineSession::insert_late), in the order in which they are inserted:
+/// each after those that it refers to. The order of the variants matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum LateTable {
     Ledger,
@@ -16,7 +18,7 @@ pub(crate) enum LateTable {
     Event,
 }
 
-/// A statement that inserts one row, `INSERT INTO … VALUES (…)`, and could as well insert several.
+/// A statement that inserts one row, `INSERT INTO … VALUES (…)`. The engine may make one of it that inserts several.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LateInsert<'a> {
     pub(crate) table: LateTable,
@@ -25,12 +27,13 @@ pub(crate) struct LateInsert<'a> {
     pub(crate) queue: Option<InsertQueue>,
 }
 
-/// Places of parameters: the statement looks for other rows of the queue, and finds none that it inserts itself.
+/// For a statement that makes its row due only if its queue has no earlier one. A statement does not see rows that it
+/// inserts itself, so the engine compares these parameters, which are given by their indexes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InsertQueue {
-    /// Rows of one queue have the same.
-    pub(crate) by: &'static [usize],
-    /// NULL for a row that waits for another one.
+    /// Those that name the queue.
+    pub(crate) key: &'static [usize],
+    /// The one that becomes NULL if an earlier row of the queue is in the same statement.
     pub(crate) due: usize,
 }
 
@@ -52,8 +55,8 @@ pub(crate) trait EngineSession: Maintenance {
     fn run(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<usize>;
 
     /// Runs a statement whose outcome nobody needs. Its error may come with a later statement, or with the end of
-    /// the operation. What was asked ahead stays known: who runs a statement that makes another answer of it
-    /// [forgets](Self::forget_answers) it.
+    /// the operation. What was asked ahead stays known: a caller whose statement changes an answer
+    /// [forgets](Self::forget_answers) all.
     ///
     /// # Errors
     /// The statement, or one before, cannot be run.
@@ -61,8 +64,8 @@ pub(crate) trait EngineSession: Maintenance {
         self.run(sql, parameters).map(drop)
     }
 
-    /// Inserts a row like [`run_late`](Self::run_late). It may be inserted together with other rows of its table, after
-    /// rows of other tables that come later.
+    /// Inserts a row like [`run_late`](Self::run_late). The engine may insert it together with later ones of its table,
+    /// after rows of other tables that the operation inserts later. Any query sees it.
     ///
     /// # Errors
     /// The statement, or one before, cannot be run.
@@ -197,7 +200,7 @@ impl dyn EngineSession {
     }
 }
 
-/// Inserts a row like [`insert!`], [late](EngineSession::insert_late).
+/// Inserts a row like [`insert!`], [late](EngineSession::insert_late). A request has a queue, so there is no form for it.
 macro_rules! insert_late {
     ($tx:expr, $table:ident { $($column:ident $(: $value:expr)?),+ $(,)? }) => {
         $tx.insert_late(

@@ -14,7 +14,7 @@ use crate::store::requests::transitions;
 use crate::store::rows::account_rows::account_by_number;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
-use crate::store::upkeep::expired_content::forget_content;
+use crate::store::upkeep::forget_content::forget_content;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::verification_mail::{Occasion, owe};
 use crate::store::{MailCause, MailKind, Result, Store, Topic};

@@ -53,11 +53,11 @@ use axum::response::Response;
 use minijinja::Value;
 use tokio::sync::{Semaphore, watch};
 
-use super::csrf::own_forms_only;
 use super::host::own_hosts_only;
 use super::limit;
 use super::public::assets;
 use super::render::{CurrentSite, Renderer, SiteContext, render};
+use super::same_origin::own_forms_only;
 use crate::config::Config;
 use crate::domain::{Role, Timestamp};
 use crate::sso::SingleSignOn;
@@ -146,8 +146,8 @@ macro_rules! pages {
     };
 }
 
-/// All routes. Reading requires a viewer; acting on customers, requests and dropped messages an agent;
-/// changing settings an admin.
+/// All routes. A viewer reads and manages the own account; an agent acts on customers, requests and dropped
+/// messages; an admin does what concerns everyone: settings, imports, personal data, deliveries, operators.
 fn routes() -> Vec<PageRoute> {
     use RequiredRole::{Nothing, Session};
     use Role::{Admin, Agent, Viewer};

@@ -28,13 +28,13 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
-use super::csrf::own_forms_only;
 use super::language::{self, RequestedLanguage};
 use super::limit;
 use super::page::{HOME, NEW_LINK, PageError, WebPage};
 use super::rate_limit::{self, ClientLimiter, Peer};
 use super::ready::{self, Readiness};
 use super::render::{CurrentSite, Renderer, SiteContext, render};
+use super::same_origin::own_forms_only;
 use crate::config::Config;
 use crate::observe::events;
 use crate::sso::SingleSignOn;

@@ -1,7 +1,8 @@
-//! Protection against cross-site requests: only forms of our own pages are accepted.
+//! Protection of the public pages against cross-site requests: only forms of our own pages are accepted. Those of the
+//! operators' pages have a token of the session, which `operators::auth` checks.
 //!
-//! A forger does not know the token in the address. This check is the second line of defence, and the only
-//! one for forms without a token. Browsers send the origin of a form in `Sec-Fetch-Site`, older ones in
+//! A forger does not know the token in the address of a link. This check is the second line of defence, and the only
+//! one for forms without such an address. Browsers send the origin of a form in `Sec-Fetch-Site`, older ones in
 //! `Origin`; the latter is `null` from our own pages too, since they send no referrer. Clients other than
 //! browsers send neither field and carry no cookies of other people.
 

@@ -5,7 +5,7 @@
 
 use crate::domain::RequestState;
 use crate::store::ledger::lists::{after_all_before, before_all_since};
-use crate::store::requests::actions;
+use crate::store::requests::request;
 use crate::store::rows::entry_ids::n_of;
 use crate::store::sql::page_builder::{PageBuilder, STRETCH_END, unknown_cursor};
 use crate::store::sql::{Conditions, Tx};
@@ -33,7 +33,7 @@ impl Store {
     pub async fn recent_requests(&self, filter: RequestFilter) -> Result<Listed<Request>> {
         self.read(move |tx| {
             if filter.account.is_some() {
-                return actions::list(tx, &filter);
+                return request::list(tx, &filter);
             }
             requests(tx, &filter)
         })
@@ -145,7 +145,7 @@ pub(crate) fn requests(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request
     found.truncate(limit);
     let rows = found
         .iter()
-        .map(|n| actions::by_n(tx, *n))
+        .map(|n| request::by_n(tx, *n))
         .collect::<Result<Vec<_>, _>>()?;
     let next = if more {
         rows.last().map(|request| request.ledger.to_string())

@@ -1,129 +1,13 @@
-//! Requests: listing, and the actions of operators.
-use serde::Serialize;
-use utoipa::ToSchema;
+//! What operators do to a request: release, discard, retry.
 
-use crate::domain::{
-    AccountId, Actor, EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState,
-    Timestamp, Transition,
-};
+use crate::domain::{Actor, RequestId, RequestState, Timestamp, Transition};
 use crate::store::audit::events::record_of_entry;
 use crate::store::engine::job::Work;
+use crate::store::requests::request::{self, Request};
 use crate::store::requests::transitions;
 use crate::store::rows::dropped_content::uncount;
-use crate::store::rows::entry_ids::n_of;
-use crate::store::rows::shown_facts::ShownFacts;
 use crate::store::sql::sql_types::Millis;
-use crate::store::sql::{Conditions, Row, Tx};
-use crate::store::{ListOrder, Listed, Page, Result, Store, StoreError, Topic};
-
-/// A request as shown in lists, without its content.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Request {
-    pub id: RequestId,
-    pub ledger: LedgerId,
-    /// The account's address.
-    pub account: EmailAddress,
-    pub account_id: AccountId,
-    pub portal: PortalName,
-    pub state: RequestState,
-    pub subject: Option<String>,
-    pub message_id: Option<String>,
-    pub size: u64,
-    pub received_at: Timestamp,
-    pub released_at: Option<Timestamp>,
-    pub settled_at: Option<Timestamp>,
-    pub attempts: u32,
-    pub next_attempt_at: Option<Timestamp>,
-    pub last_error: Option<String>,
-    /// It failed five times or more, and no longer blocks later requests of its account.
-    pub failing: bool,
-}
-
-#[derive(Debug, Clone, Default)]
-pub struct RequestFilter {
-    pub state: Option<RequestState>,
-    pub portal: Option<PortalName>,
-    pub account: Option<EmailAddress>,
-    /// Reason of the verdict on the message.
-    pub reason: Option<Reason>,
-    pub received_before: Option<Timestamp>,
-    pub received_after: Option<Timestamp>,
-    pub order: ListOrder,
-    pub page: Page,
-}
-
-const SHOWN: &str = "SELECT l.id, a.address, a.id AS account_id, r.portal, r.state,
-     l.facts, r.size, r.received_at, r.released_at, r.settled_at, r.attempts, r.due_at, r.passed,
-     CASE r.stopped WHEN 0 THEN r.last_error ELSE 'stopped: the account is blocked' END AS last_error
-     FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account";
-
-fn read_request(row: &Row) -> Result<Request> {
-    let state: RequestState = row.get("state")?;
-    let facts: ShownFacts = row.get("facts")?;
-    let due_at: Option<Timestamp> = row.get("due_at")?;
-    Ok(Request {
-        id: row.get("id")?,
-        ledger: row.get("id")?,
-        account: row.get("address")?,
-        account_id: row.get("account_id")?,
-        portal: row.get("portal")?,
-        state,
-        subject: facts.subject,
-        message_id: facts.message_id,
-        size: row.get("size")?,
-        received_at: row.get("received_at")?,
-        released_at: row.get("released_at")?,
-        settled_at: row.get("settled_at")?,
-        attempts: row.get("attempts")?,
-        next_attempt_at: due_at.filter(|_| state == RequestState::Released),
-        last_error: row.get("last_error")?,
-        failing: row.get("passed")?,
-    })
-}
-
-/// Reads a request that is known to exist.
-pub(crate) fn by_n(tx: &Tx, n: i64) -> Result<Request> {
-    tx.one_with(&format!("{SHOWN} WHERE r.ledger = ?"), &[&n], read_request)
-}
-
-/// Lists the requests of one account, which have an index; for other filters see `request_lists`.
-pub(crate) fn list(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>> {
-    let after = filter.page.after.as_deref();
-    let after = after.map(|cursor| n_of(tx, cursor)).transpose()?;
-    let account: Option<i64> = match &filter.account {
-        Some(address) => {
-            let found = tx.maybe("SELECT n FROM account WHERE key = ?", &[&address.key()])?;
-            Some(found.unwrap_or(-1))
-        }
-        None => None,
-    };
-    let mut wanted = Conditions::default();
-    let goes_on = match filter.order {
-        ListOrder::NewestFirst => "r.ledger < ?",
-        ListOrder::OldestFirst => "r.ledger > ?",
-    };
-    wanted.ask(goes_on, after.as_ref());
-    wanted.ask("l.rule = ?", filter.reason.as_ref());
-    wanted.ask("r.account = ?", account.as_ref());
-    wanted.ask("r.state = ?", filter.state.as_ref());
-    wanted.ask("r.portal = ?", filter.portal.as_ref());
-    wanted.ask("r.received_at < ?", filter.received_before.as_ref());
-    wanted.ask("r.received_at >= ?", filter.received_after.as_ref());
-    let sql = format!(
-        "{SHOWN} WHERE {} ORDER BY r.ledger {}",
-        wanted.sql(),
-        filter.order.direction()
-    );
-    wanted.page(tx, &sql, &filter.page, |row| {
-        let request = read_request(row)?;
-        let cursor = request.ledger.to_string();
-        Ok((request, cursor))
-    })
-}
-
-fn one(tx: &Tx, id: RequestId) -> Result<Option<Request>> {
-    tx.maybe_with(&format!("{SHOWN} WHERE l.id = ?"), &[&id], read_request)
-}
+use crate::store::{Result, Store, StoreError, Topic};
 
 impl Work<'_> {
     /// The state of a request, its `n`, and true if its content exists.
@@ -140,7 +24,7 @@ impl Work<'_> {
     }
 
     fn find(&self, id: RequestId) -> Result<Request> {
-        one(self.tx, id)?.ok_or_else(|| StoreError::not_found("request", id))
+        request::by_id(self.tx, id)?.ok_or_else(|| StoreError::not_found("request", id))
     }
 
     fn release(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request> {
@@ -257,10 +141,6 @@ fn not_possible(id: RequestId, state: RequestState, what: &str) -> StoreError {
 }
 
 impl Store {
-    pub async fn request(&self, id: RequestId) -> Result<Option<Request>> {
-        self.read(move |tx| one(tx, id)).await
-    }
-
     /// Releases one request (held, discarded, expired, failed) without verification of the account, for an
     /// operator.
     ///

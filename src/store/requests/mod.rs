@@ -8,4 +8,5 @@ pub(super) mod delivery_queue;
 pub(super) mod destinations;
 pub(super) mod hold_quota;
 pub(super) mod link_key;
+pub(super) mod request;
 pub(super) mod transitions;

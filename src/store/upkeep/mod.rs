@@ -7,6 +7,7 @@ pub(super) mod copy_rows;
 pub(super) mod digest;
 pub(super) mod examine;
 pub(super) mod forget_content;
+pub(super) mod holds;
 pub(super) mod invariants;
 pub(super) mod retention;
 pub(super) mod transfer;

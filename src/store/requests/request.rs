@@ -8,7 +8,6 @@ use crate::domain::{
 };
 use crate::store::rows::entry_ids::n_of;
 use crate::store::rows::shown_facts::ShownFacts;
-use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Conditions, Row, Tx};
 use crate::store::{ListOrder, Listed, Page, Result, Store};
 

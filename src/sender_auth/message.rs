@@ -279,7 +279,6 @@ fn fields(raw: &[u8]) -> AuthenticatedMessage<'_> {
     message
 }
 
-/// True if the field has this name; `wanted` is in lower case.
 /// Keeps a parsed field of the chain. Returns the number of fields of its kind.
 fn keep<'x, T>(
     kept: &mut Vec<Header<'x, T>>,
@@ -291,6 +290,7 @@ fn keep<'x, T>(
     Ok(kept.len())
 }
 
+/// True if the field has this name; `wanted` is in lower case.
 fn is(name: &[u8], wanted: &[u8]) -> bool {
     name.trim_ascii().eq_ignore_ascii_case(wanted)
 }

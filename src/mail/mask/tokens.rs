@@ -30,9 +30,17 @@ const INVISIBLE: [&[u8]; 5] = [b"\xc2\xad", b"\xe2\x80\x8b", b"<wbr>", b"&shy;",
 
 /// Indices of the characters of each token, at most `most` in total.
 pub(super) fn tokens(text: &[u8], own: &OwnLinks, most: usize) -> Vec<Vec<usize>> {
+    let mut links = Word::of("verify", &SLASHES, text);
+    let locals = own.reply.iter();
+    let mut replies: Vec<Word> = locals.map(|local| Word::of(local, &PLUSES, text)).collect();
+    for end in breaks(text) {
+        links.find_broken(text, end);
+        for local in &mut replies {
+            local.find_broken(text, end);
+        }
+    }
     let mut found = Vec::new();
-    let breaks = breaks(text);
-    for (end, start) in words("verify", &SLASHES, text, &breaks) {
+    for (end, start) in links.found {
         let run = characters(text, start, LINK);
         if run.len() == LINK && run.iter().all(|at| is_base32(text[*at])) {
             found.push(run);
@@ -40,8 +48,7 @@ pub(super) fn tokens(text: &[u8], own: &OwnLinks, most: usize) -> Vec<Vec<usize>
             found.push(run[..BASE64URL].to_vec());
         }
     }
-    let locals = own.reply.iter();
-    for (_, start) in locals.flat_map(|local| words(local, &PLUSES, text, &breaks)) {
+    for (_, start) in replies.into_iter().flat_map(|local| local.found) {
         let run = characters(text, start, BASE64URL);
         if run.len() == BASE64URL {
             found.push(run);
@@ -57,43 +64,56 @@ pub(super) fn tokens(text: &[u8], own: &OwnLinks, most: usize) -> Vec<Vec<usize>
     found
 }
 
-/// Ends of a word that is followed by one of the marks, and of the mark. Matches the word as given, in lower
-/// case, in upper case and capitalized. `breaks` are those of the text.
-fn words(word: &str, marks: &[&str], text: &[u8], breaks: &[usize]) -> Vec<(usize, usize)> {
-    let mut found = BTreeSet::new();
-    let mut take = |end: usize| {
-        found.extend(behind_any(text, end, marks).map(|start| (end, start)));
-    };
-    for spelling in spellings(word) {
-        for at in memmem::find_iter(text, spelling.as_bytes()) {
-            take(at + spelling.len());
+/// A word that is followed by one of the marks. Matches the word as given, in lower case, in upper case and
+/// capitalized.
+struct Word<'a> {
+    word: &'a str,
+    marks: &'a [&'a str],
+    /// Ends of the word, and of the mark.
+    found: BTreeSet<(usize, usize)>,
+}
+
+impl<'a> Word<'a> {
+    /// Finds the word where it is whole.
+    fn of(word: &'a str, marks: &'a [&'a str], text: &[u8]) -> Self {
+        let found = BTreeSet::new();
+        let mut this = Self { word, marks, found };
+        for spelling in spellings(word) {
+            for at in memmem::find_iter(text, spelling.as_bytes()) {
+                this.take(text, at + spelling.len());
+            }
         }
+        this
     }
-    let word = word.as_bytes();
-    for end in breaks {
+
+    fn take(&mut self, text: &[u8], end: usize) {
+        let start = behind_any(text, end, self.marks);
+        self.found.extend(start.map(|start| (end, start)));
+    }
+
+    /// Finds the word if it is broken here.
+    fn find_broken(&mut self, text: &[u8], end: usize) {
+        let word = self.word.as_bytes();
         for length in 1..word.len().min(end + 1) {
             let start = end - length;
-            if text[start..*end].eq_ignore_ascii_case(&word[..length])
+            if text[start..end].eq_ignore_ascii_case(&word[..length])
                 && let Some(end) = behind(text, start, word)
             {
-                take(end);
+                self.take(text, end);
             }
         }
     }
-    found.into_iter().collect()
 }
 
 /// Where a word can be broken: before line ends and invisible content.
-fn breaks(text: &[u8]) -> Vec<usize> {
-    let line_ends = memchr::memchr_iter(b'\n', text);
-    let mut found: Vec<usize> = line_ends.map(|end| end_of_content(text, end)).collect();
+fn breaks(text: &[u8]) -> impl Iterator<Item = usize> {
+    let line_ends = memchr::memchr_iter(b'\n', text).map(|end| end_of_content(text, end));
     let is_ascii = text.is_ascii();
-    for invisible in INVISIBLE {
-        if invisible.is_ascii() || !is_ascii {
-            found.extend(memmem::find_iter(text, invisible));
-        }
-    }
-    found
+    let invisible = INVISIBLE
+        .iter()
+        .filter(move |mark| mark.is_ascii() || !is_ascii)
+        .flat_map(|mark| memmem::find_iter(text, mark));
+    line_ends.chain(invisible)
 }
 
 pub(super) fn spellings(word: &str) -> BTreeSet<String> {

@@ -60,7 +60,7 @@ const MIGRATIONS: &[Migration] = &[
     // A column that programs of before leave out.
     step(35, 33, include_str!("schema/0035-node-sections.sql")),
     step(36, 33, include_str!("schema/0036-waiting-lists.sql")),
-    // Rows of one statement are counted once.
+    // The rows of one statement are counted together.
     step(37, 33, include_str!("schema/0037-counted-together.sql")),
 ];
 

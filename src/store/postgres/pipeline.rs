@@ -19,8 +19,7 @@ use crate::store::sql::{LateInsert, SqlValue, ToSql};
 /// The portal of what is sent without waiting: each takes the place of the one before.
 pub(super) const LATE: &str = "";
 
-/// Maximum number of statements without an outcome: the server's answers must fit into the buffers between us, and
-/// the writer must notice in time that its transaction takes too long.
+/// Maximum number of statements without an outcome: the server's answers must fit into the buffers between us.
 const MOST_STATEMENTS: usize = 192;
 
 /// Octets after which they are sent, so that the server works on them while more are made. What is sent always ends
@@ -59,6 +58,8 @@ pub(super) struct Pipeline {
     /// None until the answer is there, and for one of several parts.
     answers: HashMap<Vec<u8>, Option<Arc<ServerAnswer>>>,
     needs_prefetch: bool,
+    /// Rows were lost, since their statement could not be written.
+    has_lost: bool,
 }
 
 /// A question with its parameters, as octets.
@@ -108,7 +109,8 @@ impl Pipeline {
         for group in self.rows.take() {
             let mut from = 0;
             for rows in group.statement_sizes() {
-                let name = statements.write_rows(&group, from, rows, wire)?;
+                let written = statements.write_rows(&group, from, rows, wire);
+                let name = written.inspect_err(|_| self.has_lost = true)?;
                 self.push(&name, wire, statements)?;
                 from += rows;
             }
@@ -176,11 +178,17 @@ impl Pipeline {
     /// Gives up what is not settled, before a rollback.
     pub(super) fn give_up(&mut self, wire: &mut ProtocolConnection, statements: &mut Statements) {
         self.rows.take();
+        self.has_lost = false;
         wire.discard_output();
         wire.pass_over_early();
         self.forget_statements(statements);
         self.is_asking = false;
         self.forget_answers();
+    }
+
+    /// True if the transaction lacks rows, although the server knows of no error.
+    pub(super) fn has_lost_rows(&self) -> bool {
+        self.has_lost
     }
 
     pub(super) fn forget_answers(&mut self) {
@@ -280,7 +288,33 @@ impl Pipeline {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
     use super::*;
+    use crate::store::postgres::stream::Stream;
+    use crate::store::sql::LateTable;
+
+    /// Nobody on the server's side would notice that they are missing.
+    #[test]
+    fn rows_whose_statement_cannot_be_written_fail_the_transaction() {
+        let (ours, _theirs) = UnixStream::pair().expect("a pair");
+        let mut wire = ProtocolConnection::of(Stream::Socket(ours), Duration::from_secs(1));
+        let (mut statements, mut pipeline) = (Statements::new(true), Pipeline::default());
+        let insert = LateInsert {
+            table: LateTable::Event,
+            sql: "INSERT INTO event (n, at) VALUES (?, ?)",
+            queue: None,
+        };
+        let one_of_two: &[&dyn ToSql] = &[&1_i64];
+        let pushed = pipeline.push_row(insert, one_of_two, &mut wire, &mut statements);
+        pushed.expect("it waits");
+        assert!(!pipeline.has_lost_rows());
+        let settled = pipeline.settle(&mut wire, &mut statements);
+        assert!(settled.is_err() && pipeline.has_lost_rows());
+        pipeline.give_up(&mut wire, &mut statements);
+        assert!(!pipeline.has_lost_rows());
+    }
 
     #[test]
     fn questions_with_other_parameters_have_other_keys() {

@@ -74,7 +74,9 @@ impl WriterSession for PostgresSession {
     }
 
     fn has_failed(&self) -> bool {
-        self.is_broken() || self.state() == TransactionState::Failed
+        self.is_broken()
+            || self.state() == TransactionState::Failed
+            || self.pipeline.borrow().has_lost_rows()
     }
 
     fn needs_prefetch(&self) -> bool {

@@ -313,6 +313,7 @@ impl ProtocolConnection {
     /// Waits until the server has answered all that was sent early.
     pub(super) fn pass_over_early(&mut self) {
         if self.unanswered > 0 && !self.is_broken {
+            self.deadline = Instant::now() + self.timeout;
             // An error of the connection shows at its next use.
             let _ = self.read_answers(|_, _| {});
         }

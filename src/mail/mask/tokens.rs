@@ -67,7 +67,7 @@ pub(super) fn tokens(text: &[u8], own: &OwnLinks, most: usize) -> Vec<Vec<usize>
 /// A word that is followed by one of the marks. Matches the word as given, in lower case, in upper case and
 /// capitalized.
 struct Word<'a> {
-    word: &'a str,
+    letters: &'a str,
     marks: &'a [&'a str],
     /// Ends of the word, and of the mark.
     found: BTreeSet<(usize, usize)>,
@@ -77,7 +77,11 @@ impl<'a> Word<'a> {
     /// Finds the word where it is whole.
     fn of(word: &'a str, marks: &'a [&'a str], text: &[u8]) -> Self {
         let found = BTreeSet::new();
-        let mut this = Self { word, marks, found };
+        let mut this = Self {
+            letters: word,
+            marks,
+            found,
+        };
         for spelling in spellings(word) {
             for at in memmem::find_iter(text, spelling.as_bytes()) {
                 this.take(text, at + spelling.len());
@@ -93,7 +97,7 @@ impl<'a> Word<'a> {
 
     /// Finds the word if it is broken here.
     fn find_broken(&mut self, text: &[u8], end: usize) {
-        let word = self.word.as_bytes();
+        let word = self.letters.as_bytes();
         for length in 1..word.len().min(end + 1) {
             let start = end - length;
             if text[start..end].eq_ignore_ascii_case(&word[..length])

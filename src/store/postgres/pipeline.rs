@@ -303,7 +303,7 @@ mod tests {
         let (mut statements, mut pipeline) = (Statements::new(true), Pipeline::default());
         let insert = LateInsert {
             table: LateTable::Event,
-            sql: "INSERT INTO event (n, at) VALUES (?, ?)",
+            sql: "INSERT INTO a (b, c) VALUES (?, ?)",
             queue: None,
         };
         let one_of_two: &[&dyn ToSql] = &[&1_i64];

@@ -28,7 +28,15 @@ async fn a_list_leads_back_to_what_is_newer() {
     let rows = |page: &str| page.matches("data-label=\"Received\"").count();
     assert_eq!([rows(&first), rows(&second), rows(&third)], [50, 50, 20]);
     let back = link(&third, "prev").expect("newer");
-    assert_eq!(harness.get(&session, &back).await.body, second);
+    let again = harness.get(&session, &back).await.body;
+    // The time of the page can be another.
+    let table = |page: &str| {
+        page.split("<tbody>")
+            .nth(1)
+            .map(str::to_owned)
+            .expect("rows")
+    };
+    assert_eq!(table(&again), table(&second));
     let back = link(&second, "prev").expect("newer");
     assert_eq!(back, "/requests?state=held");
 }

@@ -88,6 +88,22 @@ fn lists_get_their_indexes_while_nodes_write() {
     assert_eq!(number(&schema, "SELECT count(*) FROM event"), 3);
 }
 
+/// A report that reads for minutes keeps no writer waiting behind the migration.
+#[test]
+fn entries_are_counted_together_from_a_migration_that_lets_readers_pass() {
+    let (schema, node) = migrated();
+    let run = |sql: &str| server().run(&schema.name, sql);
+    run("DROP TRIGGER ledger_counted ON ledger; DROP FUNCTION count_entries;
+         CREATE TRIGGER ledger_counted AFTER INSERT ON ledger FOR EACH ROW EXECUTE FUNCTION count_entry();
+         UPDATE schema_version SET version = 36");
+    let report = Held::begin(&schema, "SELECT count(*) FROM ledger");
+    node.json(&["migrate"]);
+    report.end();
+    let of_statements = "SELECT count(*) FROM pg_trigger
+         WHERE tgname = 'ledger_counted' AND tgrelid = 'ledger'::regclass AND tgtype & 1 = 0";
+    assert_eq!(number(&schema, of_statements), 1);
+}
+
 #[test]
 fn an_index_is_built_beside_others_behind_a_pooler() {
     let (schema, _) = migrated();

@@ -54,21 +54,23 @@ impl RowGroup {
 pub(super) struct LateRows {
     /// In the order of their tables.
     groups: Vec<RowGroup>,
-    octets: usize,
 }
 
 impl LateRows {
     /// False if the waiting rows must be written before another row of this statement is added.
     pub(super) fn have_room_for(&self, sql: &str) -> bool {
-        let mut groups = self.groups.iter();
-        self.octets < MOST_OCTETS
-            && !groups.any(|group| *group.sql == *sql && group.rows == MOST_ROWS)
+        let octets: usize = self
+            .groups
+            .iter()
+            .map(|group| group.parameters.size())
+            .sum();
+        let is_full = |group: &RowGroup| *group.sql == *sql && group.rows == MOST_ROWS;
+        octets < MOST_OCTETS && !self.groups.iter().any(is_full)
     }
 
     /// Adds a row. A statement does not see the rows that it inserts itself, so one whose queue has a row in the group
     /// is marked here as waiting for it.
     pub(super) fn push(&mut self, insert: LateInsert<'_>, mut row: Parameters) {
-        self.octets += row.size();
         let mut groups = self.groups.iter_mut();
         if let Some(group) = groups.find(|group| *group.sql == *insert.sql) {
             if let Some(queue) = insert.queue
@@ -93,7 +95,6 @@ impl LateRows {
     }
 
     pub(super) fn take(&mut self) -> Vec<RowGroup> {
-        self.octets = 0;
         std::mem::take(&mut self.groups)
     }
 }

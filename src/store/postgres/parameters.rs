@@ -16,8 +16,8 @@ const BINARY: i16 = 1;
 /// Format code of everything else.
 const TEXT: i16 = 0;
 
-/// Parameters of one statement, or of several rows to insert.
-#[derive(Debug, Default)]
+/// Parameters of one statement, or of several rows to insert. Those that are equal are the same to the server.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Parameters {
     formats: Vec<i16>,
     /// Ranges of `octets`; None for NULL.
@@ -26,6 +26,8 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
+    /// # Errors
+    /// A value that cannot be written.
     pub(super) fn of(parameters: &[&dyn ToSql]) -> Result<Self> {
         let mut encoded = Self::default();
         for parameter in parameters {

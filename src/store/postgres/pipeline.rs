@@ -14,7 +14,7 @@ use super::parameters::Parameters;
 use super::statements::Statements;
 use super::wire::{ProtocolConnection, ServerAnswer};
 use crate::store::Result;
-use crate::store::sql::{LateInsert, SqlValue, ToSql};
+use crate::store::sql::{LateInsert, ToSql};
 
 /// The portal of what is sent without waiting: each takes the place of the one before.
 pub(super) const LATE: &str = "";
@@ -35,8 +35,8 @@ const MOST_ASKED_OCTETS: usize = 48 * 1024;
 /// Result of a question within a pipeline.
 pub(super) enum Asked {
     Known(Arc<ServerAnswer>),
-    /// It is to be asked ahead, under this key.
-    New(Vec<u8>),
+    /// It is to be asked ahead.
+    New(Question),
     /// It is among those that are asked ahead.
     Ahead,
     /// It was not asked ahead.
@@ -53,34 +53,20 @@ pub(super) struct Pipeline {
     is_asking: bool,
     /// Octets of the output before the first question.
     before_questions: usize,
-    /// Questions to be asked ahead, by their keys, with their texts.
-    questions: Vec<(Vec<u8>, Box<str>)>,
+    /// To be asked ahead.
+    questions: Vec<Question>,
     /// None until the answer is there, and for one of several parts.
-    answers: HashMap<Vec<u8>, Option<Arc<ServerAnswer>>>,
+    answers: HashMap<Question, Option<Arc<ServerAnswer>>>,
     needs_prefetch: bool,
     /// Rows were lost, since their statement could not be written.
     has_lost: bool,
 }
 
-/// A question with its parameters, as octets.
-fn key_of(sql: &str, parameters: &[&dyn ToSql]) -> Result<Vec<u8>> {
-    let mut key = Vec::with_capacity(sql.len() + 64);
-    key.extend_from_slice(sql.as_bytes());
-    for parameter in parameters {
-        parameter.bind(&mut |value| {
-            let (kind, octets): (_, &[u8]) = match &value {
-                SqlValue::Null => (0, &[]),
-                SqlValue::Integer(number) => (1, &number.to_be_bytes()),
-                SqlValue::Text(text) => (2, text.as_bytes()),
-                SqlValue::Blob(octets) => (3, octets),
-            };
-            key.push(kind);
-            key.extend_from_slice(&octets.len().to_be_bytes());
-            key.extend_from_slice(octets);
-            Ok(())
-        })?;
-    }
-    Ok(key)
+/// A question: the text of its statement, with the parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Question {
+    pub(super) sql: Box<str>,
+    pub(super) parameters: Parameters,
 }
 
 impl Pipeline {
@@ -110,8 +96,8 @@ impl Pipeline {
             let mut from = 0;
             for rows in group.statement_sizes() {
                 let written = statements.write_rows(&group, from, rows, wire);
-                let name = written.inspect_err(|_| self.has_lost = true)?;
-                self.push(&name, wire, statements)?;
+                let key = written.inspect_err(|_| self.has_lost = true)?;
+                self.push(&key, wire, statements)?;
                 from += rows;
             }
         }
@@ -168,7 +154,7 @@ impl Pipeline {
 
     /// Forgets that the unsettled statements are prepared: the failure may have come before the server did so.
     pub(super) fn forget_statements(&mut self, statements: &mut Statements) {
-        let asked = self.questions.drain(..).map(|(_, sql)| sql);
+        let asked = self.questions.drain(..).map(|question| question.sql);
         for sql in self.unsettled.drain(..).chain(asked) {
             statements.forget(&sql);
         }
@@ -226,19 +212,22 @@ impl Pipeline {
         if !self.is_asking && self.answers.is_empty() {
             return Ok(Asked::No);
         }
-        let key = key_of(sql, parameters)?;
-        Ok(match self.answers.get(&key) {
+        let question = Question {
+            sql: sql.into(),
+            parameters: Parameters::of(parameters)?,
+        };
+        Ok(match self.answers.get(&question) {
             Some(Some(answer)) => Asked::Known(answer.clone()),
             Some(None) if self.is_asking => Asked::Ahead,
-            None if self.is_asking => Asked::New(key),
+            None if self.is_asking => Asked::New(question),
             _ => Asked::No,
         })
     }
 
     /// Adds a question that was written into the output of the connection.
-    pub(super) fn push_question(&mut self, key: Vec<u8>, sql: &str) {
-        self.answers.insert(key.clone(), None);
-        self.questions.push((key, sql.into()));
+    pub(super) fn push_question(&mut self, question: Question) {
+        self.answers.insert(question.clone(), None);
+        self.questions.push(question);
     }
 
     pub(super) fn is_asking(&self) -> bool {
@@ -273,13 +262,13 @@ impl Pipeline {
         }
         let answers = answers.into_iter().skip(self.unsettled.len());
         self.confirm();
-        for ((key, sql), mut answer) in self.questions.drain(..).zip(answers) {
-            if let Some(statement) = statements.get(&sql) {
+        for (question, mut answer) in self.questions.drain(..).zip(answers) {
+            if let Some(statement) = statements.get(&question.sql) {
                 statement.learn_columns(&mut answer);
             }
             // A longer answer is not kept: the operation that needs it asks again.
             if !answer.has_more {
-                self.answers.insert(key, Some(Arc::new(answer)));
+                self.answers.insert(question, Some(Arc::new(answer)));
             }
         }
         Ok(())
@@ -318,7 +307,10 @@ mod tests {
 
     #[test]
     fn questions_with_other_parameters_have_other_keys() {
-        let key = |sql: &str, parameters: &[&dyn ToSql]| key_of(sql, parameters).expect("a key");
+        let key = |sql: &str, parameters: &[&dyn ToSql]| Question {
+            sql: sql.into(),
+            parameters: Parameters::of(parameters).expect("values"),
+        };
         let one = key("a", &[&"b", &"c"]);
         assert_eq!(one, key("a", &[&"b".to_owned(), &"c"]));
         for other in [

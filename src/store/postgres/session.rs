@@ -13,6 +13,7 @@ use postgres_protocol::message::frontend;
 
 use super::connection::{self, Purpose};
 use super::driver::Server;
+use super::parameters::Parameters;
 use super::pipeline::{Asked, LATE, Pipeline};
 use super::rows::{ResultColumns, ResultRow};
 use super::statements::Statements;
@@ -160,7 +161,8 @@ impl PostgresSession {
                 wire.simple("DEALLOCATE ALL")?;
             }
         }
-        let statement = statements.write(sql, parameters, portal, rows, &mut wire)?;
+        let parameters = Parameters::of(parameters)?;
+        let statement = statements.write(sql, &parameters, portal, rows, &mut wire)?;
         frontend::sync(wire.output());
         let answer = wire.exchange();
         let has_changed = match &answer {
@@ -190,16 +192,16 @@ impl PostgresSession {
     /// The answer to a question that was asked ahead; or asks it ahead, while that is done.
     fn ask_or_find(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<Asked> {
         let mut pipeline = self.pipeline.borrow_mut();
-        let key = match pipeline.find(sql, parameters)? {
-            Asked::New(key) => key,
+        let question = match pipeline.find(sql, parameters)? {
+            Asked::New(question) => question,
             found => return Ok(found),
         };
         let mut statements = self.statements.borrow_mut();
         let mut wire = self.wire.borrow_mut();
         // Without room, it is asked by who needs the answer.
         if statements.have_room_for(sql) && pipeline.can_prefetch(&mut wire) {
-            statements.write(sql, parameters, LATE, FIRST_ROWS, &mut wire)?;
-            pipeline.push_question(key, sql);
+            statements.write(sql, &question.parameters, LATE, FIRST_ROWS, &mut wire)?;
+            pipeline.push_question(question);
         }
         Ok(Asked::Ahead)
     }
@@ -291,7 +293,7 @@ impl EngineSession for PostgresSession {
         let mut statements = self.statements.borrow_mut();
         let mut pipeline = self.pipeline.borrow_mut();
         pipeline.write_rows(&mut wire, &mut statements)?;
-        statements.write(sql, parameters, LATE, 0, &mut wire)?;
+        statements.write(sql, &Parameters::of(parameters)?, LATE, 0, &mut wire)?;
         self.changes.set(self.changes.get() + 1);
         pipeline.push(sql, &mut wire, &mut statements)
     }

@@ -15,7 +15,6 @@ use super::parameters::Parameters;
 use super::pipeline::LATE;
 use super::rows::ResultColumns;
 use super::wire::{ProtocolConnection, ServerAnswer};
-use crate::store::sql::ToSql;
 use crate::store::{Result, StoreError};
 
 /// Statements that a session keeps prepared. Beyond, all are prepared anew: texts with lists of conditions come
@@ -47,7 +46,7 @@ impl Statement {
     }
 }
 
-/// The statements of a session, by their portable texts.
+/// The statements of a session, by their keys: the portable text, or for several rows their number with it.
 #[derive(Debug)]
 pub(super) struct Statements {
     /// False behind a pooler: each statement is prepared each time.
@@ -83,18 +82,17 @@ impl Statements {
     pub(super) fn write(
         &mut self,
         sql: &str,
-        parameters: &[&dyn ToSql],
+        parameters: &Parameters,
         portal: &str,
         rows: i32,
         wire: &mut ProtocolConnection,
     ) -> Result<&mut Statement> {
-        let parameters = Parameters::of(parameters)?;
-        let places = 0..parameters.len();
+        let indexes = 0..parameters.len();
         self.add(sql, || translate(sql, 0));
-        self.write_added(sql, (&parameters, places), portal, rows, wire)
+        self.write_added(sql, (parameters, indexes), portal, rows, wire)
     }
 
-    /// Writes the messages that insert rows of a group, from one on, and returns the name of the statement here.
+    /// Writes the messages that insert rows of a group, from this one on. Returns the key of their statement.
     pub(super) fn write_rows(
         &mut self,
         group: &RowGroup,
@@ -103,27 +101,27 @@ impl Statements {
         wire: &mut ProtocolConnection,
     ) -> Result<Box<str>> {
         let width = group.width();
-        let places = from * width..(from + rows) * width;
-        let name = format!("{rows} rows: {}", group.sql);
-        self.add(&name, || translate_rows(&group.sql, rows));
-        self.write_added(&name, (&group.parameters, places), LATE, 0, wire)?;
-        Ok(name.into())
+        let indexes = from * width..(from + rows) * width;
+        let key = format!("{rows} rows: {}", group.sql);
+        self.add(&key, || translate_rows(&group.sql, rows));
+        self.write_added(&key, (&group.parameters, indexes), LATE, 0, wire)?;
+        Ok(key.into())
     }
 
     fn write_added(
         &mut self,
-        sql: &str,
-        (parameters, places): (&Parameters, Range<usize>),
+        key: &str,
+        (parameters, indexes): (&Parameters, Range<usize>),
         portal: &str,
         rows: i32,
         wire: &mut ProtocolConnection,
     ) -> Result<&mut Statement> {
         let forgotten = std::mem::take(&mut self.forgotten);
-        let statement = self.known.get_mut(sql).expect("it was added");
-        if statement.parameters != places.len() {
+        let statement = self.known.get_mut(key).expect("it was added");
+        if statement.parameters != indexes.len() {
             return Err(StoreError::Other(format!(
                 "{} parameters for a statement with {}",
-                places.len(),
+                indexes.len(),
                 statement.parameters
             )));
         }
@@ -142,7 +140,7 @@ impl Statements {
             if portal != LATE {
                 frontend::close(b'P', portal, output)?;
             }
-            parameters.bind(portal, &statement.name, places, output)?;
+            parameters.bind(portal, &statement.name, indexes, output)?;
             if needs_columns {
                 frontend::describe(b'P', portal, output)?;
             }
@@ -158,8 +156,8 @@ impl Statements {
     }
 
     /// Adds a statement unless it is known. Behind a pooler it has no name.
-    fn add(&mut self, sql: &str, translate: impl FnOnce() -> (String, usize)) {
-        if self.known.contains_key(sql) {
+    fn add(&mut self, key: &str, translate: impl FnOnce() -> (String, usize)) {
+        if self.known.contains_key(key) {
             return;
         }
         let (text, parameters) = translate();
@@ -180,7 +178,7 @@ impl Statements {
             columns: None,
             is_prepared: false,
         };
-        self.known.insert(sql.into(), statement);
+        self.known.insert(key.into(), statement);
     }
 
     /// The statement of a text that was written.

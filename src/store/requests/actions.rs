@@ -1,4 +1,4 @@
-//! What operators do to a request: release, discard, retry.
+//! Actions of operators on a request: release, discard, retry.
 
 use crate::domain::{Actor, RequestId, RequestState, Timestamp, Transition};
 use crate::store::audit::events::record_of_entry;

@@ -33,7 +33,7 @@ pub(crate) struct LateInsert<'a> {
 pub(crate) struct InsertQueue {
     /// Those that name the queue.
     pub(crate) key: &'static [usize],
-    /// The one that becomes NULL if an earlier row of the queue is in the same statement.
+    /// Becomes NULL if an earlier row of the queue is in the same statement.
     pub(crate) due: usize,
 }
 

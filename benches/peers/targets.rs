@@ -153,7 +153,7 @@ pub fn table(quick: bool, turns: usize, text: &str) {
         let mut theirs: Vec<Vec<Result>> = targets.iter().map(|_| Vec::new()).collect();
         for turn in 0..turns {
             let mut measured: Vec<_> = programs.iter().zip(&mut ours).skip(skipped).collect();
-            // What runs first in a turn is at a disadvantage.
+            // The first program of a turn is at a disadvantage, so every other turn begins with the last.
             if turn % 2 == 1 {
                 measured.reverse();
             }

@@ -286,7 +286,7 @@ pub fn progress_first() -> ProgressBar {
     )
 }
 
-/// Returns a function that shows the done part of all work on a bar.
+/// Returns a callback for a long work that shows on the bar how much of all is done.
 pub fn advance(bar: &ProgressBar) -> impl Fn(u64, u64) + Send + 'static {
     let bar = bar.clone();
     move |done, all| {

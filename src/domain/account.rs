@@ -1,5 +1,6 @@
 //! Accounts: customers, by email address.
 
+use super::keywords::keywords;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -33,37 +34,9 @@ pub enum Origin {
     Operator,
 }
 
-macro_rules! names {
-    ($type:ident { $($variant:ident => $name:literal),+ $(,)? }) => {
-        impl $type {
-            /// Every value, in the order of the documentation.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
-
-            /// Name in JSON, tables, logs and the database.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name),+ }
-            }
-
-            /// Finds the value with this name.
-            #[must_use]
-            pub fn from_name(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|value| value.as_str() == name)
-            }
-        }
-
-        impl std::fmt::Display for $type {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-    };
-}
-pub(crate) use names;
-
-names!(Kind { Internal => "internal", External => "external" });
-names!(Status { Pending => "pending", Active => "active", Blocked => "blocked" });
-names!(Origin { Mail => "mail", SignUp => "sign_up", Operator => "operator" });
+keywords!(Kind { Internal => "internal", External => "external" });
+keywords!(Status { Pending => "pending", Active => "active", Blocked => "blocked" });
+keywords!(Origin { Mail => "mail", SignUp => "sign_up", Operator => "operator" });
 
 /// A customer as the store knows them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::TokenHash;
-use super::account::names;
+use super::keywords::keywords;
 
 /// The interface through which an operator acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum Interface {
 }
 
 // The column `origin` has these words.
-names!(Interface { CommandLine => "command line", Page => "page", Api => "api" });
+keywords!(Interface { CommandLine => "command line", Page => "page", Api => "api" });
 
 /// The person or program that did something. `Display` gives the stored spelling: `operator:NAME`, `person`
 /// or `daemon`.

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::account::names;
+use super::keywords::keywords;
 use super::token::hidden_debug;
 
 /// Permissions of an operator. Each role includes those before it.
@@ -22,7 +22,7 @@ pub enum Role {
     Admin,
 }
 
-names!(Role { Viewer => "viewer", Agent => "agent", Admin => "admin" });
+keywords!(Role { Viewer => "viewer", Agent => "agent", Admin => "admin" });
 
 /// Interface to which a token is limited, whatever its role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -32,7 +32,7 @@ pub enum TokenScope {
     Scim,
 }
 
-names!(TokenScope { Scim => "scim" });
+keywords!(TokenScope { Scim => "scim" });
 
 /// A typed password. Neither `Debug` nor `Display` reveals it.
 pub struct Password(SecretString);

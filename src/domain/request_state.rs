@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::account::names;
+use super::keywords::keywords;
 
 /// State of a request.
 ///
@@ -33,7 +33,7 @@ pub enum RequestState {
     Expired,
 }
 
-names!(RequestState {
+keywords!(RequestState {
     Held => "held",
     Released => "released",
     Delivered => "delivered",

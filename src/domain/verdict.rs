@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::account::names;
+use super::keywords::keywords;
 
 /// Verdict about a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -52,9 +52,9 @@ pub enum Class {
     Bounce,
 }
 
-names!(Verdict { Accepted => "accepted", Held => "held", Dropped => "dropped" });
-names!(Class { Normal => "normal", Automatic => "automatic", Bulk => "bulk", Bounce => "bounce" });
-names!(Reason {
+keywords!(Verdict { Accepted => "accepted", Held => "held", Dropped => "dropped" });
+keywords!(Class { Normal => "normal", Automatic => "automatic", Bulk => "bulk", Bounce => "bounce" });
+keywords!(Reason {
     Duplicate => "duplicate",
     Bounce => "bounce",
     Loop => "loop",

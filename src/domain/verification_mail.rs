@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::account::names;
+use super::keywords::keywords;
 
 /// Kind of a verification mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +42,12 @@ pub enum QueuedMailState {
     Claimed,
 }
 
-names!(MailKind {
+keywords!(MailKind {
     Verification => "verification",
     Reminder => "reminder",
     AlreadyRegistered => "already_registered",
 });
-names!(MailCause {
+keywords!(MailCause {
     Mail => "mail",
     SignUp => "sign_up",
     Resend => "resend",
@@ -55,7 +55,7 @@ names!(MailCause {
     Reply => "reply",
     TakeBack => "take_back",
 });
-names!(QueuedMailState {
+keywords!(QueuedMailState {
     Waiting => "waiting",
     Claimed => "claimed",
 });

@@ -4,7 +4,7 @@
 //! stands for itself.
 
 use super::Actor;
-use super::account::names;
+use super::keywords::keywords;
 
 /// The table that a code belongs to. `held` is a verdict and a state, with different words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ use Vocabulary::{
 };
 
 // Templates use these names.
-names!(Vocabulary {
+keywords!(Vocabulary {
     Verdict => "verdict",
     Reason => "reason",
     State => "state",

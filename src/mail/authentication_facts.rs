@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Evidence;
-use crate::domain::names;
+use crate::domain::keywords;
 
 /// Results of a method (RFC 8601 2.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -21,7 +21,7 @@ pub enum AuthenticationResult {
 }
 
 // The keywords of an `Authentication-Results` field.
-names!(AuthenticationResult {
+keywords!(AuthenticationResult {
     Pass => "pass",
     Fail => "fail",
     SoftFail => "softfail",
@@ -31,9 +31,9 @@ names!(AuthenticationResult {
     TempError => "temperror",
     PermError => "permerror",
 });
-names!(AuthenticationMethod { Dmarc => "dmarc", Spf => "spf", Dkim => "dkim", Arc => "arc" });
-names!(DmarcPolicy { None => "none", Quarantine => "quarantine", Reject => "reject" });
-names!(AuthenticationOutcome {
+keywords!(AuthenticationMethod { Dmarc => "dmarc", Spf => "spf", Dkim => "dkim", Arc => "arc" });
+keywords!(DmarcPolicy { None => "none", Quarantine => "quarantine", Reject => "reject" });
+keywords!(AuthenticationOutcome {
     Pass => "pass",
     Fail => "fail",
     None => "none",

@@ -227,7 +227,7 @@ fn is_cut(text: &[u8]) -> bool {
 }
 
 /// RFC 2047 4.2. An invalid escape stays as it is.
-fn q_decode(text: &[u8]) -> Vec<u8> {
+pub(super) fn q_decode(text: &[u8]) -> Vec<u8> {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&first, after)) = rest.split_first() {

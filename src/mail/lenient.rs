@@ -10,6 +10,7 @@
 use mail_parser::decoders::charsets::map::charset_decoder;
 use memchr::memmem;
 
+use super::encoded_words;
 use super::mailbox::{AddrSpec, domain, is_atext, is_encoded_word};
 use super::tokens::{HeaderToken, Scanner};
 use super::transfer;
@@ -85,7 +86,7 @@ fn hides_an_at(value: &[u8]) -> bool {
         };
         let end = memmem::find(text, b"?=").unwrap_or(text.len());
         let bytes = match encoding {
-            b'q' | b'Q' => decode_q(&text[..end]),
+            b'q' | b'Q' => encoded_words::q_decode(&text[..end]),
             b'b' | b'B' => decode_b(&text[..end]),
             _ => continue,
         };
@@ -115,28 +116,6 @@ fn decode(charset: &[u8], bytes: &[u8]) -> Option<String> {
             .map(|decoder| decoder(bytes))
             .filter(|text| !text.contains(char::REPLACEMENT_CHARACTER)),
     }
-}
-
-/// RFC 2047 4.2, with any other characters unchanged.
-fn decode_q(text: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&byte, after)) = rest.split_first() {
-        let digits = after
-            .get(..2)
-            .and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(decoded) if byte == b'=' => {
-                bytes.push(decoded);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(byte);
-                rest = after;
-            }
-        }
-    }
-    bytes
 }
 
 /// RFC 2047 4.1, without characters outside of base64.

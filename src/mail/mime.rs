@@ -1,5 +1,5 @@
-//! Parts of a message as far as reports need them: one level of the
-//! [`Structure`](super::structure::Structure) at a time, so that the caller counts the levels.
+//! Media type, parts and decoded body of a [`Section`]. Its parts are one level of the
+//! [`Structure`](super::structure::Structure), so that the caller counts the levels.
 
 pub(super) use super::media::Media;
 

@@ -4,14 +4,14 @@
 //! Takes the raw message; returns its parts in document order, each with the octets of its header and its
 //! body. Nothing is decoded or copied. A delimiter begins at the start of a line and fills the line except
 //! for trailing blanks; a delimiter of an outer multipart ends all parts within. Every octet of a body is
-//! read once, front to back. Content nested deeper than [`MAX_DEPTH`] or after [`MAX_PARTS`] is one leaf, so
+//! read once, front to back ([`walk`]). Content nested deeper than [`MAX_DEPTH`] or after [`MAX_PARTS`] is one leaf, so
 //! time and memory are proportional to the size of the message.
+
+mod walk;
 
 use std::ops::Range;
 
-use memchr::memmem;
-
-use super::header::{Section, is_header_line, line_end, mbox_lines};
+use super::header::Section;
 use super::media::Media;
 use super::transfer::{self, TransferEncoding};
 
@@ -62,19 +62,9 @@ impl<'a> Structure<'a> {
     /// Parses a message. A mailbox line above the header is not part of it.
     #[must_use]
     pub fn of(raw: &'a [u8]) -> Self {
-        let mut walk = Walk {
-            raw,
-            at: mbox_lines(raw),
-            most: MAX_PARTS,
-            nodes: Vec::new(),
-            open: Vec::new(),
-            boundaries: 0,
-        };
-        let found = walk.entity(None, false);
-        walk.run(found);
         Self {
             raw,
-            nodes: walk.nodes,
+            nodes: walk::message(raw),
         }
     }
 
@@ -82,26 +72,9 @@ impl<'a> Structure<'a> {
     /// here.
     pub(super) fn below(body: &'a [u8], media: &Media) -> Option<Self> {
         let boundary = Some(media.boundary().filter(|_| media.is_multipart())?);
-        let mut walk = Walk {
-            raw: body,
-            at: 0,
-            most: MAX_PARTS_BELOW,
-            nodes: Vec::new(),
-            open: Vec::new(),
-            boundaries: 1,
-        };
-        let node = walk.push(None, false, 0..0);
-        walk.nodes[node].kind = Kind::Multipart;
-        walk.open.push(Open {
-            node,
-            boundary,
-            is_digest: media.is("multipart/digest"),
-        });
-        let found = walk.next_delimiter_from_here();
-        walk.run(found);
         Some(Self {
             raw: body,
-            nodes: walk.nodes,
+            nodes: walk::multipart(body, boundary, media.is("multipart/digest")),
         })
     }
 
@@ -218,211 +191,6 @@ fn media(section: &Section, in_digest: bool) -> Media {
         return Media::message();
     }
     section.media()
-}
-
-/// A multipart or message whose end was not found yet.
-struct Open {
-    node: usize,
-    /// None for a message, and after the closing delimiter: only the end of an outer part ends it.
-    boundary: Option<Vec<u8>>,
-    is_digest: bool,
-}
-
-/// State of one pass over the message.
-struct Walk<'a> {
-    raw: &'a [u8],
-    at: usize,
-    /// Maximum number of parts; the last one contains the remainder.
-    most: usize,
-    nodes: Vec<Node>,
-    open: Vec<Open>,
-    /// Number of elements of `open` with a boundary.
-    boundaries: usize,
-}
-
-/// A line that is a delimiter.
-struct Delimiter {
-    /// Index in `open`.
-    of: usize,
-    is_last: bool,
-    /// Start of the line, and of the next one.
-    line: Range<usize>,
-}
-
-impl Walk<'_> {
-    /// Proceeds from delimiter to delimiter.
-    fn run(&mut self, mut found: Option<Delimiter>) {
-        while let Some(delimiter) = found {
-            self.close_down_to(delimiter.of + 1, delimiter.line.start);
-            self.at = delimiter.line.end;
-            let outer = &self.open[delimiter.of];
-            let (parent, in_digest) = (outer.node, outer.is_digest);
-            found = if delimiter.is_last {
-                self.open[delimiter.of].boundary = None;
-                self.boundaries -= 1;
-                self.next_delimiter()
-            } else if self.nodes.len() + 1 < self.most {
-                self.entity(Some(parent), in_digest)
-            } else {
-                let rest = self.raw.len();
-                self.push(
-                    Some(parent),
-                    false,
-                    delimiter.line.start..delimiter.line.start,
-                );
-                if let Some(node) = self.nodes.last_mut() {
-                    node.body = delimiter.line.start..rest;
-                }
-                None
-            };
-        }
-        self.close_down_to(0, self.raw.len());
-    }
-
-    /// Reads a header, and those of messages nested directly in it, up to a body. Returns the delimiter that
-    /// ends it.
-    fn entity(&mut self, parent: Option<usize>, in_digest: bool) -> Option<Delimiter> {
-        let (mut parent, mut in_digest) = (parent, in_digest);
-        loop {
-            let start = self.at;
-            let delimiter = self.header();
-            let end = delimiter.as_ref().map_or(self.at, |found| found.line.start);
-            let node = self.push(parent, in_digest, start..end);
-            self.nodes[node].body = self.at.min(self.raw.len())..self.raw.len();
-            if let Some(delimiter) = delimiter {
-                self.nodes[node].body = end..end;
-                return Some(delimiter);
-            }
-            let section = Section::split(&self.raw[start..end], b"");
-            let media = media(&section, in_digest);
-            let has_room = self.open.len() < MAX_DEPTH && self.nodes.len() + 1 < self.most;
-            if media.is_multipart() && has_room {
-                if let Some(boundary) = media.boundary() {
-                    self.boundaries += 1;
-                    self.open.push(Open {
-                        node,
-                        boundary: Some(boundary),
-                        is_digest: media.is("multipart/digest"),
-                    });
-                    self.nodes[node].kind = Kind::Multipart;
-                    return self.next_delimiter_from_here();
-                }
-            } else if media.is_message() && has_room && TransferEncoding::of(&section).is_identity()
-            {
-                self.open.push(Open {
-                    node,
-                    boundary: None,
-                    is_digest: false,
-                });
-                self.nodes[node].kind = Kind::Message;
-                self.at += mbox_lines(&self.raw[self.at..]);
-                (parent, in_digest) = (Some(node), false);
-                continue;
-            }
-            self.open.push(Open {
-                node,
-                boundary: None,
-                is_digest: false,
-            });
-            return self.next_delimiter_from_here();
-        }
-    }
-
-    fn push(&mut self, parent: Option<usize>, in_digest: bool, header: Range<usize>) -> usize {
-        let end = header.end;
-        self.nodes.push(Node {
-            header,
-            body: end..end,
-            parent,
-            kind: Kind::Leaf,
-            in_digest,
-        });
-        self.nodes.len() - 1
-    }
-
-    /// Proceeds to the start of the body: after an empty line, or to the first line that is not a field.
-    /// Returns the delimiter, if one comes before a body.
-    fn header(&mut self) -> Option<Delimiter> {
-        while self.at < self.raw.len() {
-            let end = line_end(self.raw, self.at);
-            let line = &self.raw[self.at..end];
-            if let Some(delimiter) = self.delimiter(self.at) {
-                return Some(delimiter);
-            }
-            if matches!(line, b"\n" | b"\r\n") {
-                self.at = end;
-                return None;
-            }
-            if !is_header_line(line) {
-                return None;
-            }
-            self.at = end;
-        }
-        None
-    }
-
-    /// The first delimiter, including the line that begins here.
-    fn next_delimiter_from_here(&self) -> Option<Delimiter> {
-        self.delimiter(self.at).or_else(|| self.next_delimiter())
-    }
-
-    /// The first delimiter after the line that begins here.
-    fn next_delimiter(&self) -> Option<Delimiter> {
-        if self.boundaries == 0 {
-            return None;
-        }
-        // The line end before the current line counts, too.
-        let from = self.at.saturating_sub(1);
-        memmem::find_iter(&self.raw[from..], b"\n--")
-            .find_map(|offset| self.delimiter(from + offset + 1))
-    }
-
-    /// Checks the line at `start` for a delimiter, innermost multipart first.
-    fn delimiter(&self, start: usize) -> Option<Delimiter> {
-        if self.boundaries == 0 {
-            return None;
-        }
-        let token = self.raw[start..].strip_prefix(b"--")?;
-        let end = line_end(self.raw, start);
-        let token = token[..end - start - 2].trim_ascii_end();
-        for (of, open) in self.open.iter().enumerate().rev() {
-            let Some(boundary) = &open.boundary else {
-                continue;
-            };
-            let Some(rest) = token.strip_prefix(boundary.as_slice()) else {
-                continue;
-            };
-            if rest.is_empty() || rest == b"--" {
-                return Some(Delimiter {
-                    of,
-                    is_last: !rest.is_empty(),
-                    line: start..end,
-                });
-            }
-        }
-        None
-    }
-
-    /// Ends all open parts except the first `kept`, before the line that begins at `line`.
-    fn close_down_to(&mut self, kept: usize, line: usize) {
-        let before = &self.raw[..line];
-        let before = if line < self.raw.len() {
-            let before = before.strip_suffix(b"\n").unwrap_or(before);
-            before.strip_suffix(b"\r").unwrap_or(before)
-        } else {
-            before
-        };
-        let count = self.nodes.len();
-        for open in self.open.drain(kept..) {
-            self.boundaries -= usize::from(open.boundary.is_some());
-            let node = &mut self.nodes[open.node];
-            node.body.end = before.len().max(node.body.start);
-            // A multipart without parts is a leaf: its first part would be the next node.
-            if open.node + 1 == count {
-                node.kind = Kind::Leaf;
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::domain::{
-    Account, AccountId, Actor, EmailAddress, PortalName, Proof, Status, Timestamp, names,
+    Account, AccountId, Actor, EmailAddress, PortalName, Proof, Status, Timestamp, keywords,
 };
 use crate::mail::is_program;
 use crate::store::{
@@ -77,7 +77,7 @@ pub struct CustomerOutcome {
     pub released: Option<usize>,
 }
 
-names!(CustomerAction {
+keywords!(CustomerAction {
     Verify => "verify",
     Block => "block",
     Unblock => "unblock",
@@ -160,10 +160,7 @@ pub fn may_get_mail(account: &Account) -> Result<()> {
 
 async fn reload(store: &Store, id: AccountId) -> Result<Account> {
     let account = store.customer_by_id(id).await?;
-    account.ok_or_else(|| StoreError::NotFound {
-        what: "account",
-        name: id.to_string(),
-    })
+    account.ok_or_else(|| StoreError::not_found("account", id))
 }
 
 /// Erases a person's data; `progress` gets the number of finished and of all steps.

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::requests::{RequestAction, act_on_requests, matching_requests};
 use crate::config::Config;
 use crate::domain::{
-    Actor, DestinationName, EventPattern, PortalName, RequestState, Timestamp, names,
+    Actor, DestinationName, EventPattern, PortalName, RequestState, Timestamp, keywords,
 };
 use crate::store::{
     DownDestination, RequestCount, RequestFilter, Result, Store, StoreError, WaitingWork,
@@ -60,7 +60,7 @@ pub enum QueueState {
     Paused,
 }
 
-names!(QueueState { Up => "up", Retrying => "retrying", Down => "down", Paused => "paused" });
+keywords!(QueueState { Up => "up", Retrying => "retrying", Down => "down", Paused => "paused" });
 
 impl QueueStatus {
     /// Adds what waits and whether it is down. Not called before the portals of the queue are known.
@@ -195,10 +195,7 @@ fn kind_of_queue(config: &Config, name: &DestinationName) -> Result<QueueKind> {
 }
 
 fn unknown_queue(name: &DestinationName) -> StoreError {
-    StoreError::NotFound {
-        what: "destination",
-        name: name.to_string(),
-    }
+    StoreError::not_found("destination", name)
 }
 
 /// Pauses or resumes a destination or hook.

@@ -115,10 +115,7 @@ const PART: usize = 500;
 /// Finds the entry, if its portal exists: otherwise there would be no destination for the message.
 async fn find_with_portal(store: &Store, config: &Config, ledger: LedgerId) -> Result<LedgerEntry> {
     let entry = store.ledger_entry(ledger).await?;
-    let entry = entry.ok_or_else(|| StoreError::NotFound {
-        what: "ledger entry",
-        name: ledger.to_string(),
-    })?;
+    let entry = entry.ok_or_else(|| StoreError::not_found("ledger entry", ledger))?;
     match &entry.portal {
         Some(portal) if config.portal(portal).is_none() => Err(StoreError::NotAllowed(format!(
             "{ledger} came for the portal {portal}, which the configuration does not have any more"

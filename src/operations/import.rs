@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::customers::NOT_A_CUSTOMER;
 use super::people_csv::PeopleLine;
 use crate::config::Config;
-use crate::domain::{Actor, Timestamp, names};
+use crate::domain::{Actor, Timestamp, keywords};
 use crate::store::{Person, PersonChange, PersonOutcome, Result, Store};
 
 /// People in one transaction: few, so that mail does not wait for them.
@@ -28,7 +28,7 @@ pub enum ImportOutcome {
     Refused,
 }
 
-names!(ImportOutcome {
+keywords!(ImportOutcome {
     Created => "created",
     Changed => "changed",
     Unchanged => "unchanged",

@@ -23,10 +23,7 @@ pub async fn find_operator(store: &Store, name: &OperatorName) -> Result<Operato
     let found = operators
         .into_iter()
         .find(|operator| operator.name == *name);
-    found.ok_or_else(|| StoreError::NotFound {
-        what: "operator",
-        name: name.to_string(),
-    })
+    found.ok_or_else(|| StoreError::not_found("operator", name))
 }
 
 /// Adds an operator.

@@ -1,7 +1,7 @@
 //! Operators' actions on requests, one or many.
 
 use super::bulk::{MOST_AT_ONCE, Outcomes, bulk};
-use crate::domain::{Actor, RequestId, RequestState, Timestamp, Transition, names};
+use crate::domain::{Actor, RequestId, RequestState, Timestamp, Transition, keywords};
 use crate::store::{Page, Request, RequestFilter, Result, Store};
 
 /// Actions on a request.
@@ -12,7 +12,7 @@ pub enum RequestAction {
     Retry,
 }
 
-names!(RequestAction { Release => "release", Discard => "discard", Retry => "retry" });
+keywords!(RequestAction { Release => "release", Discard => "discard", Retry => "retry" });
 
 impl RequestAction {
     /// True if the action is possible in this state, as far as the state tells.

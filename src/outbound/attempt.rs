@@ -85,7 +85,7 @@ impl Cause {
     }
 }
 
-/// The message could not be read, so nothing is wrong with the destination.
+/// The store failed, so nothing is wrong with the destination.
 impl From<StoreError> for Cause {
     fn from(error: StoreError) -> Self {
         Self::of_request(&error.to_string())

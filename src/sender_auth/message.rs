@@ -29,6 +29,20 @@ const MOST_SETS: usize = 50;
 /// Octets above which hashing takes long enough to delay other tasks on this thread.
 const HASH_IN_PLACE: usize = 128 * 1024;
 
+/// Fields of each set of a chain (RFC 8617 4.1).
+#[derive(Clone, Copy)]
+enum ChainField {
+    Seal,
+    Signature,
+    Results,
+}
+
+const CHAIN: [(&[u8], ChainField); 3] = [
+    (b"arc-seal", ChainField::Seal),
+    (b"arc-message-signature", ChainField::Signature),
+    (b"arc-authentication-results", ChainField::Results),
+];
+
 /// A message with its signatures, sorted.
 pub(super) struct Signed<'x> {
     /// With the signatures that can count for the domain in From, and the ARC chain.
@@ -154,19 +168,15 @@ impl<'x> Signed<'x> {
     fn read_chain(&mut self) {
         let all = std::mem::take(&mut self.message.headers);
         for &(name, value) in &all {
-            let kinds: [&[u8]; 3] = [
-                b"arc-seal",
-                b"arc-message-signature",
-                b"arc-authentication-results",
-            ];
-            let Some(kind) = kinds.iter().position(|kind| is(name, kind)) else {
+            let mut fields = CHAIN.iter();
+            let Some((_, field)) = fields.find(|(field, _)| is(name, field)) else {
                 continue;
             };
             self.is_sealed = true;
             if value.len() > MOST_FIELD {
                 self.refuse_chain("a field of the chain is too long");
             } else if self.chain_refused.is_none() {
-                self.read_link(kind, name, value);
+                self.read_chain_field(*field, name, value);
             }
         }
         self.message.headers = all;
@@ -178,16 +188,16 @@ impl<'x> Signed<'x> {
         }
     }
 
-    fn read_link(&mut self, kind: usize, name: &'x [u8], value: &'x [u8]) {
+    fn read_chain_field(&mut self, field: ChainField, name: &'x [u8], value: &'x [u8]) {
         let message = &mut self.message;
-        let kept = match kind {
-            0 => keep(
+        let kept = match field {
+            ChainField::Seal => keep(
                 &mut message.as_headers,
                 name,
                 value,
                 arc::Seal::parse(value),
             ),
-            1 => match arc::Signature::parse(value) {
+            ChainField::Signature => match arc::Signature::parse(value) {
                 Ok(signature) if signature.h.len() > MOST_NAMES => {
                     return self.refuse_chain("too many fields are signed");
                 }
@@ -198,7 +208,7 @@ impl<'x> Signed<'x> {
                 }
                 Err(error) => Err(error),
             },
-            _ => keep(
+            ChainField::Results => keep(
                 &mut message.aar_headers,
                 name,
                 value,

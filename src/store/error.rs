@@ -54,12 +54,12 @@ pub enum StoreError {
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 impl StoreError {
-    pub(super) fn not_found(what: &'static str, name: impl Display) -> Self {
+    pub(crate) fn not_found(what: &'static str, name: impl Display) -> Self {
         let name = name.to_string();
         Self::NotFound { what, name }
     }
 
-    /// The error of a file or a server.
+    /// The error of a file or a server that cannot be opened.
     pub(super) fn open(path: impl Display, cause: impl Display) -> Self {
         let (path, cause) = (path.to_string(), cause.to_string());
         Self::Open { path, cause }

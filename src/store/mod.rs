@@ -101,7 +101,7 @@ use engine::driver::Driver;
 use engine::health::Health;
 use engine::job::Work;
 use engine::notify::Notifier;
-use engine::readers::{IDLE, Readers};
+use engine::readers::{IDLE_TIMEOUT, Readers};
 use engine::writer::Writer;
 use sql::Tx;
 
@@ -110,7 +110,8 @@ pub const MAX_CLOCK_OFFSET: Duration = Duration::from_secs(5);
 
 /// Handle of the database; clones share it.
 ///
-/// Every operation fails if the database cannot be read or written; the errors that an operation names are others.
+/// Every operation fails if the database cannot be read or written. The doc of an operation names only its other
+/// errors.
 #[derive(Debug, Clone)]
 pub struct Store {
     writer: Writer,
@@ -194,7 +195,8 @@ impl Store {
         let notifier = Arc::new(location.notifier());
         let health = Arc::new(Health::default());
         let (short, long) = driver.readers();
-        let readers = |connections| Arc::new(Readers::new(driver.clone(), connections, IDLE));
+        let readers =
+            |connections| Arc::new(Readers::new(driver.clone(), connections, IDLE_TIMEOUT));
         Ok(Self {
             writer: Writer::start(
                 driver.clone(),

@@ -59,7 +59,7 @@ pub struct Templates {
     language_menu: Value,
 }
 
-/// A language without a name for itself in its texts has its tag.
+/// The menu of languages, sorted by their names for themselves. A language without such a name has its tag.
 fn menu_of(texts: &Texts) -> Value {
     let mut languages: Vec<&Language> = texts.languages().collect();
     languages.sort_by_key(|language| texts.name(language).to_lowercase());
@@ -145,7 +145,7 @@ impl Templates {
         self.texts.get(language, name)
     }
 
-    /// The supported languages with their names for themselves, by these names, as templates take them.
+    /// The supported languages, each with its name for itself and its tag, sorted by name, for templates.
     #[must_use]
     pub fn language_menu(&self) -> Value {
         self.language_menu.clone()

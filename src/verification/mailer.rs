@@ -11,7 +11,7 @@ use crate::outbound::{Attempt, Cause};
 use crate::store::Store;
 use crate::templates::{Language, Templates};
 
-/// Composes and sends mail.
+/// Store, settings, texts and transport of a queue of mail.
 pub(super) struct Mailer {
     pub store: Store,
     pub config: Arc<Config>,
@@ -35,7 +35,8 @@ impl Mailer {
         found.unwrap_or_default()
     }
 
-    /// Sends a mail. If it cannot be composed, its template can be repaired while it waits.
+    /// Sends a composed mail. A failure of its template is retried, since it can be repaired; any other failure to
+    /// compose is final.
     pub async fn send(&self, composed: Result<ComposedMail, ComposeError>) -> Attempt {
         let error = match composed {
             Ok(mail) => return self.transport.send(&mail).await,

@@ -1,8 +1,9 @@
-//! Protection of the public pages against cross-site requests: only forms of our own pages are accepted. Those of the
-//! operators' pages have a token of the session, which `operators::auth` checks.
+//! Protection against cross-site requests, for the public and the operators' pages: only forms of our own pages are
+//! accepted.
 //!
-//! A forger does not know the token in the address of a link. This check is the second line of defence, and the only
-//! one for forms without such an address. Browsers send the origin of a form in `Sec-Fetch-Site`, older ones in
+//! Most forms have a second protection: a forger knows neither the token in the address of a link nor the one in the
+//! forms of a session, which `operators::auth` checks. For sign-up, a new link and the login this check is the only
+//! one. Browsers send the origin of a form in `Sec-Fetch-Site`, older ones in
 //! `Origin`; the latter is `null` from our own pages too, since they send no referrer. Clients other than
 //! browsers send neither field and carry no cookies of other people.
 

@@ -56,7 +56,8 @@ fn messages(senders: usize, count: usize, batch: &str) -> Vec<(String, String)> 
 /// Round trips of a transaction: it begins, asks all that its messages ask, writes all, and commits.
 const OF_A_TRANSACTION: usize = 4;
 
-/// Rows that are sent while more are made. Nobody waits for the answer, but the proxy counts that it came.
+/// Rows of a statement that is sent while later messages are decided: `MOST_ROWS` of `store/postgres/late_rows.rs`.
+/// Nobody waits for its answer, but the proxy counts it.
 const SENT_AHEAD: usize = 16;
 
 #[tokio::test]
@@ -126,7 +127,7 @@ async fn questions_and_long_answers_fit_into_the_buffers_behind_a_pooler_too() {
     }
 }
 
-/// What the server does once for a statement is done for many rows.
+/// Most of the server's work for a small row is done once for each statement, so rows share statements.
 #[tokio::test]
 async fn the_rows_of_a_batch_are_inserted_by_few_statements() {
     let schema = server().schema();

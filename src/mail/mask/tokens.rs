@@ -109,7 +109,7 @@ impl<'a> Word<'a> {
     }
 }
 
-/// Where a word can be broken: before line ends and invisible content.
+/// Positions at which a word can be broken: before line ends and invisible content.
 fn breaks(text: &[u8]) -> impl Iterator<Item = usize> {
     let line_ends = memchr::memchr_iter(b'\n', text).map(|end| end_of_content(text, end));
     let is_ascii = text.is_ascii();

@@ -14,7 +14,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::domain::names;
+use crate::domain::keywords;
 use crate::outbound::{Attempt, Cause, Scope};
 
 /// The server's reply.
@@ -72,7 +72,7 @@ pub enum SmtpStep {
     Content,
 }
 
-names!(SmtpStep {
+keywords!(SmtpStep {
     Connect => "connect",
     StartTls => "STARTTLS",
     Auth => "AUTH",

@@ -190,7 +190,7 @@ fn by_address(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>> {
     Ok(Listed::cut_at(rows, limit, end))
 }
 
-/// Adds the condition of one end of a look: a place, or without one, an end of the period.
+/// Adds the condition of one end of a look: a place or, without one, an end of the period.
 fn ask_bound<'a>(
     wanted: &mut Conditions<'a>,
     (of_place, of_period): (&str, &str),

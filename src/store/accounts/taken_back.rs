@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::domain::{AccountId, Actor, EmailAddress, PortalName, RequestId, Timestamp, TokenHash};
 use crate::mail::Facts;
 use crate::store::accounts::verification::{LinkStanding, standing};
-use crate::store::audit::events::{NewEvent, record_of_entry};
+use crate::store::audit::events::{record_of_account, record_of_entry};
 use crate::store::audit::hooks;
 use crate::store::engine::job::Work;
 use crate::store::error::readable;
@@ -133,9 +133,13 @@ impl Work<'_> {
         tx.run(sql, &[&account.n])?;
         // Cancels the mail that would say how to take it back.
         cancel(tx, account.n, now)?;
-        NewEvent::new("verification.taken_back")
-            .account(account.n)
-            .record(tx, &Actor::Person, now)?;
+        record_of_account(
+            tx,
+            "verification.taken_back",
+            account.n,
+            &Actor::Person,
+            now,
+        )?;
         let mut restored = Vec::new();
         for request in list_discarded(tx, account.n, Millis(i64::MIN))? {
             let due_at = request.received_at.plus(hold_for).max(found.expires_at);

@@ -39,7 +39,7 @@ struct DroppedMessage {
 }
 from_row!(DroppedMessage, row: ledger, portal, sender, domain, reason, received_at);
 
-/// What a call is about.
+/// Subject of a call.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum About<'a> {

@@ -13,7 +13,7 @@ use crate::store::{Result, StoreError};
 /// Idle time of a session after which it frees memory. Shorter than the interval between two rounds of housekeeping,
 /// longer than a person looks at a page. No timer wakes for it: the next user after an idle period looks, and
 /// housekeeping comes every minute.
-pub(crate) const IDLE: Duration = Duration::from_secs(30);
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Runs `read` on a thread for blocking work, as soon as a connection is free.
 pub(crate) async fn run<T: Send + 'static>(
@@ -51,7 +51,7 @@ impl fmt::Debug for Readers {
 }
 
 impl Readers {
-    /// A pool of so many connections, each of which is closed after this idle time.
+    /// A pool of at most `connections` connections, each closed after `idle_timeout`.
     pub(crate) fn new(driver: Arc<dyn Driver>, connections: usize, idle_timeout: Duration) -> Self {
         Self {
             driver,
@@ -145,7 +145,7 @@ mod tests {
         let driver = SqliteDriver::of(&path);
         driver.create().expect("a file");
         driver.migrate().expect("a schema");
-        let readers = Arc::new(Readers::new(Arc::new(driver), 4, IDLE));
+        let readers = Arc::new(Readers::new(Arc::new(driver), 4, IDLE_TIMEOUT));
         let mut ends = Vec::new();
         for _ in 0..4 {
             let (began, begins) = mpsc::channel();
@@ -181,7 +181,7 @@ mod tests {
         let driver = SqliteDriver::of(&path);
         driver.create().expect("a file");
         driver.migrate().expect("a schema");
-        let readers = Arc::new(Readers::new(Arc::new(driver), 4, IDLE));
+        let readers = Arc::new(Readers::new(Arc::new(driver), 4, IDLE_TIMEOUT));
         run(&readers, |_| Ok(())).await.expect("a connection");
         readers.close();
         let read = run(&readers, |_| Ok(())).await;

@@ -17,7 +17,7 @@ use crate::store::engine::health::Health;
 use crate::store::engine::job::{Closure, Job, Operation, Work, job};
 use crate::store::engine::lookahead::Lookahead;
 use crate::store::engine::notify::{Notifier, Wakeups};
-use crate::store::engine::readers::IDLE;
+use crate::store::engine::readers::IDLE_TIMEOUT;
 use crate::store::engine::settings_cache::SettingsCache;
 use crate::store::sql::Tx;
 use crate::store::{Result, StoreError, Topic};
@@ -186,7 +186,7 @@ impl Thread {
             let Some(first) = messages.blocking_recv() else {
                 break;
             };
-            if idle_since.elapsed() >= IDLE {
+            if idle_since.elapsed() >= IDLE_TIMEOUT {
                 self.forget_what_a_burst_left();
             }
             let mut octets = 0;

@@ -60,7 +60,7 @@ const NEWEST: TimePlace = TimePlace {
 };
 
 /// The place before all entries of that time.
-fn before(at: Millis) -> TimePlace {
+fn start_of(at: Millis) -> TimePlace {
     TimePlace { at, n: i64::MIN }
 }
 
@@ -68,7 +68,7 @@ fn before(at: Millis) -> TimePlace {
 fn place_of(tx: &Tx, cursor: &str) -> Result<TimePlace> {
     if let Some(millis) = cursor.strip_prefix(STRETCH_END) {
         let at = millis.parse().map_err(|_| unknown_cursor(cursor))?;
-        return Ok(before(Millis(at)));
+        return Ok(start_of(Millis(at)));
     }
     let id: LedgerId = cursor.parse().map_err(|_| unknown_cursor(cursor))?;
     let sql = "SELECT received_at, n FROM ledger WHERE id = ?";
@@ -86,11 +86,11 @@ pub(crate) fn entries(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEnt
     // The list goes from one end of the period to the other.
     let (start, last) = match filter.order {
         ListOrder::NewestFirst => {
-            let newest = until.map_or(NEWEST, before);
+            let newest = until.map_or(NEWEST, start_of);
             (cursor.map_or(newest, |place| place.min(newest)), since)
         }
         ListOrder::OldestFirst => {
-            let oldest = since.map_or(before(Millis(i64::MIN)), before);
+            let oldest = since.map_or(start_of(Millis(i64::MIN)), start_of);
             (cursor.map_or(oldest, |place| place.max(oldest)), until)
         }
     };

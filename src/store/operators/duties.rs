@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Timestamp, names};
+use crate::domain::{Timestamp, keywords};
 use crate::store::sql::sql_types::Millis;
 use crate::store::{Result, Store};
 
@@ -15,7 +15,7 @@ pub enum Duty {
     OperatorLog,
     Canary,
 }
-names!(Duty {
+keywords!(Duty {
     Housekeeping => "housekeeping",
     OperatorLog => "operator_log",
     Canary => "canary",

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{
-    Actor, Interface, OperatorName, PasswordHash, Role, Timestamp, TokenHash, TokenScope, names,
+    Actor, Interface, OperatorName, PasswordHash, Role, Timestamp, TokenHash, TokenScope, keywords,
 };
 use crate::store::audit::events::NewEvent;
 use crate::store::sql::sql_types::{Millis, from_row, words};
@@ -39,7 +39,7 @@ pub enum SignInWay {
     Sso,
 }
 
-names!(SignInWay {
+keywords!(SignInWay {
     Password => "password",
     PasswordAndCode => "password_and_code",
     Sso => "sso",
@@ -54,7 +54,7 @@ pub enum KeyKind {
     Token,
 }
 
-names!(KeyKind { Session => "session", Token => "token" });
+keywords!(KeyKind { Session => "session", Token => "token" });
 words!(SignInWay, KeyKind);
 
 /// A key to be created.

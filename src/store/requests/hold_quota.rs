@@ -56,8 +56,8 @@ pub(crate) struct Room {
 }
 
 pub(crate) fn room(tx: &Tx, account: i64, size: u64, quota: Quota) -> Result<Room> {
-    // Of all held requests, and of the unauthenticated ones.
-    let (requests, bytes, forgeable_requests, forgeable_bytes): (i64, i64, i64, i64) = tx.one(
+    // Number and octets of all held requests, then of the unauthenticated ones.
+    let (requests, bytes, unproven_requests, unproven_bytes): (i64, i64, i64, i64) = tx.one(
         "SELECT count(*), CAST(coalesce(sum(size), 0) AS bigint),
                  count(*) FILTER (WHERE authenticated = 0),
                  CAST(coalesce(sum(size) FILTER (WHERE authenticated = 0), 0) AS bigint)
@@ -71,7 +71,7 @@ pub(crate) fn room(tx: &Tx, account: i64, size: u64, quota: Quota) -> Result<Roo
     let quota_reached = full(requests, bytes);
     Ok(Room {
         quota_reached,
-        can_replace: quota_reached && !full(requests - forgeable_requests, bytes - forgeable_bytes),
+        can_replace: quota_reached && !full(requests - unproven_requests, bytes - unproven_bytes),
     })
 }
 
@@ -122,7 +122,7 @@ fn replace(
     offer(tx, &dropped, until, case.quota)
 }
 
-/// The standing with which an entry was decided.
+/// Selects the standing with which an entry was decided.
 const STANDING: &str = "SELECT standing FROM ledger WHERE n = ?";
 
 /// A message that the quota dropped.

@@ -1,7 +1,7 @@
 //! The session of an engine, and the verbs in which all operations speak to it.
 //!
-//! Statements have numbered parameters, `?` or `?1`. Each text is prepared once, so texts are constant where they can
-//! be.
+//! Statements have numbered parameters, `?` or `?1`. Prepared statements are kept by their texts, so texts are
+//! constant where they can be.
 
 use std::ops::ControlFlow;
 
@@ -9,7 +9,7 @@ use super::{FromRow, Maintenance, Row, ToSql};
 use crate::store::{Result, StoreError};
 
 /// Tables of the rows that are [inserted late](EngineSession::insert_late), in the order in which they are inserted:
-/// each after those that it refers to. The order of the variants matters.
+/// each after those that it refers to; `Ord` is this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum LateTable {
     Ledger,
@@ -23,17 +23,17 @@ pub(crate) enum LateTable {
 pub(crate) struct LateInsert<'a> {
     pub(crate) table: LateTable,
     pub(crate) sql: &'a str,
-    /// For a row that is due unless another one of its queue is there.
+    /// Queue of the row, if it is due only as the first of one.
     pub(crate) queue: Option<InsertQueue>,
 }
 
-/// For a statement that makes its row due only if its queue has no earlier one. A statement does not see rows that it
-/// inserts itself, so the engine compares these parameters, which are given by their indexes.
+/// Parameters of a row whose statement makes it due only if its queue has no earlier row, by their indexes from 0. A
+/// statement does not see rows that it inserts itself, so the engine compares these parameters.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InsertQueue {
-    /// Those that name the queue.
+    /// Parameters that name the queue.
     pub(crate) key: &'static [usize],
-    /// Becomes NULL if an earlier row of the queue is in the same statement.
+    /// Parameter of the due time, which becomes NULL if an earlier row of the queue is in the same statement.
     pub(crate) due: usize,
 }
 
@@ -70,7 +70,7 @@ pub(crate) trait EngineSession: Maintenance {
     /// # Errors
     /// The statement, or one before, cannot be run.
     fn insert_late(&self, insert: LateInsert<'_>, parameters: &[&dyn ToSql]) -> Result<()> {
-        self.run(insert.sql, parameters).map(drop)
+        self.run_late(insert.sql, parameters)
     }
 
     /// Forgets the answers to questions that were asked ahead.
@@ -200,7 +200,7 @@ impl dyn EngineSession {
     }
 }
 
-/// Inserts a row like [`insert!`], [late](EngineSession::insert_late). A request has a queue, so there is no form for it.
+/// Inserts a row like [`insert!`], [late](EngineSession::insert_late). Requests have a queue and no form here.
 macro_rules! insert_late {
     ($tx:expr, $table:ident { $($column:ident $(: $value:expr)?),+ $(,)? }) => {
         $tx.insert_late(

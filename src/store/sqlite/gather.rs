@@ -30,8 +30,8 @@ pub(super) trait Below {
     /// Reads as many octets as asked for, or fails.
     fn read(&self, octets: &mut [u8], offset: u64) -> FileResult;
     /// Extends the file with zeros to this place and [`EXTENSION`] beyond, and syncs it, unless it is as long.
-    /// Returns its length, which is shorter if the disk is full. Any other failure is that of the commit: the kernel
-    /// reports a failed sync once, so the sync of the commit could succeed.
+    /// Returns its length, which is shorter if the zeros cannot be written. A failed sync is that of the commit: the
+    /// kernel reports it once, so the sync of the commit could succeed.
     fn extend(&self, end: u64) -> Result<u64, c_int>;
 }
 

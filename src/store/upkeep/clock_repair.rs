@@ -38,7 +38,7 @@ pub struct MaxDelays {
 
 /// The repair of one kind of time.
 struct TimeRepair {
-    /// Selects the keys of the rows with a time after `?1`, in row order.
+    /// Selects the keys of the rows with a time after `?1`; in row order where a row takes the time of the one before.
     find: &'static str,
     /// Sets the time of row `?1` to `?2`.
     repair: &'static str,
@@ -67,7 +67,8 @@ macro_rules! past {
                 " ORDER BY ", stringify!($key),
             ),
             concat!(
-                "UPDATE ", stringify!($table), " SET ", past!(@set $first), $(", ", past!(@set $column),)*
+                "UPDATE ", stringify!($table), " SET ", past!(@set $first),
+                $(", ", past!(@set $column),)*
                 " WHERE ", stringify!($key), " = ?1",
             ),
         )
@@ -183,14 +184,17 @@ const REPAIRS: &[TimeRepair] = &[
     planned!(request[ledger]: due_at if "state = 'held' AND reminded IN (0, 1) AND ",
         "state = 'held' AND " => |delays| Millis(0).plus(delays.hold_for), Latest),
     // The limits are checked again when it is claimed.
-    planned!(letter[n]: due_at if "state = 'waiting' AND ", "state = 'waiting' AND " => |_| Millis(0), Now),
+    planned!(letter[n]: due_at if "state = 'waiting' AND ",
+        "state = 'waiting' AND " => |_| Millis(0), Now),
     planned!(letter[n]: due_at if "state = 'claimed' AND ", "" => |_| Millis(Millis::HOUR), Latest),
-    planned!(hook_call[n]: due_at if "in_work = 0 AND ", "in_work = 0 AND " => |_| Millis(LONGEST_PAUSE), Now),
+    planned!(hook_call[n]: due_at if "in_work = 0 AND ",
+        "in_work = 0 AND " => |_| Millis(LONGEST_PAUSE), Now),
     planned!(hook_call[n]: due_at if "in_work = 1 AND ", "" => |_| Millis(LONGEST_PAUSE), Latest),
     // Expiry times. Content that the hold quota dropped is kept as long as held content.
     planned!(ledger[n]: forget_at
         => |delays| Millis(0).plus(delays.keep_dropped.max(delays.hold_for)), Latest),
-    planned!(offer[n]: kept_otherwise_until => |delays| Millis(0).plus(delays.keep_dropped), Latest),
+    planned!(offer[n]: kept_otherwise_until
+        => |delays| Millis(0).plus(delays.keep_dropped), Latest),
     planned!(token[letter]: expires_at => |delays| Millis(0).plus(delays.token_ttl), Latest),
     planned!(account[n]: quiet_until => |delays| Millis(0).plus(delays.quiet_for), Latest),
     planned!(request[ledger]: restorable_until if "state = 'discarded' AND ", ""

@@ -154,8 +154,8 @@ impl Store {
         .await
     }
 
-    /// What happened between the two times, and what an operator should know now. Requests that expire before
-    /// `soon` are counted.
+    /// Content of the digest of a period: its events, and what an operator should know now. Requests that expire
+    /// before `soon` are counted.
     pub async fn digest_content(
         &self,
         since: Timestamp,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Actor, LedgerId, PortalName, RequestId, Timestamp, Transition};
+use crate::domain::{Actor, PortalName, RequestId, Timestamp, Transition};
 use crate::store::audit::events::record_of_entry;
 use crate::store::engine::job::Work;
 use crate::store::engine::time_slice::{TimeSlice, WorkStep};
@@ -41,16 +41,16 @@ impl Store {
 
 fn expire(tx: &Tx, now: Millis, limit: usize) -> Result<WorkStep<Vec<RequestId>>> {
     let mut slice = TimeSlice::of(limit);
-    let due: Vec<(i64, LedgerId)> = tx.all(
+    let due: Vec<(i64, RequestId)> = tx.all(
         "SELECT r.ledger, l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.state = 'held' AND r.reminded IN (0, 1) AND r.due_at <= ? LIMIT ?",
         &[&now, &limit],
     )?;
     let mut expired = Vec::with_capacity(due.len());
-    let more = slice.each(due, |(n, ledger)| {
+    let more = slice.each(due, |(n, request)| {
         transitions::settle(tx, n, Transition::Expire, None, now)?;
         record_of_entry(tx, "request.expired", n, &Actor::Daemon, now)?;
-        expired.push(RequestId::from_bytes(ledger.to_bytes()));
+        expired.push(request);
         Ok(())
     })?;
     Ok(slice.step(expired, more))

@@ -70,8 +70,8 @@ pub struct QueuedMailFilter {
 }
 
 impl QueuedMailFilter {
-    /// The index that has the mail in the order of the list, and the column of that order. At most one mail to an account
-    /// waits, and few are being sent: those lists are short.
+    /// The index that has the mail in the order of the list, and the column of that order. At most one mail to an
+    /// account waits, and few are being sent: those lists are short.
     fn order(&self) -> (&'static str, &'static str) {
         match self {
             Self {

@@ -178,9 +178,9 @@ impl ApiRoute {
         self
     }
 
-    /// Adds problems that only this route returns.
-    pub fn may(mut self, kinds: &[ProblemKind]) -> Self {
-        self.problems.extend(kinds);
+    /// Adds a problem that only this route returns.
+    pub fn may(mut self, kind: ProblemKind) -> Self {
+        self.problems.push(kind);
         self
     }
 

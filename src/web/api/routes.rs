@@ -13,8 +13,8 @@ use crate::access::Key;
 use crate::domain::Role;
 use crate::operations::{CustomerAction, RequestAction};
 
-/// A table of routes. A row has the method, the path, the least role, the handler, the id of the operation, a
-/// problem that only some routes return, a summary and a description.
+/// A table of routes. A row has the method, the path, the least role, the handler, the id of the operation, for some a
+/// problem that only they return, a summary, and for some a description.
 macro_rules! routes {
     ($($method:ident $path:literal, $role:ident, $handler:expr, $id:literal $(, may $kind:ident)?,
         $summary:literal $(, $description:literal)?;)+) => {
@@ -23,7 +23,7 @@ macro_rules! routes {
             $(ApiRoute::new(Method::$method, $path, $role, $handler)
                 .with_summary($id, $summary)
                 $(.with_description($description))?
-                $(.may(&[ProblemKind::$kind]))?,)+
+                $(.may(ProblemKind::$kind))?,)+
         ]
     };
 }

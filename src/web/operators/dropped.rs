@@ -104,11 +104,11 @@ pub(super) async fn list(
                 .rows
                 .iter()
                 .map(|entry| context! {
-                    recoverable => is_recoverable(entry, &call.app.config()),
+                    recoverable => is_recoverable(entry, &config),
                     ..messages::row(entry)
                 })
                 .collect::<Vec<_>>(),
-            any => listed.rows.iter().any(|entry| is_recoverable(entry, &call.app.config())),
+            any => listed.rows.iter().any(|entry| is_recoverable(entry, &config)),
             matching => if call.operator.role >= Role::Agent { matching(&call.app, &asked, &listed).await? } else { None },
             kept => asked.keep(&FILTER),
             sort => asked.order("/dropped")?.context(),
@@ -116,7 +116,7 @@ pub(super) async fn list(
             select => asked.with_selection("/dropped", asked.one("select") != Some("page")),
             domains => Value::from(Serde(&domains)),
             reasons => Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
-            portals => portals(&call.app.config()),
+            portals => portals(&config),
             from_day => period.since_date.as_deref(),
             to_day => period.until_date.as_deref(),
             allowed => asked.one("domain"),

@@ -137,17 +137,21 @@ impl AppState {
         hash.map_err(|error| Error::Store(StoreError::Other(error.to_string())))
     }
 
-    /// Hashing takes time and memory, so it runs on a blocking thread and with bounded concurrency.
+    /// Runs a hashing on a blocking thread. It takes time and memory, so few run at once. The slot belongs to the
+    /// work: a client that goes away does not free it early.
     async fn run_hashing<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
         let busy =
             |cause: &dyn std::fmt::Display| Error::Store(StoreError::Busy(cause.to_string()));
-        let slot = self.hashing.acquire().await.map_err(|error| busy(&error))?;
-        let done = tokio::task::spawn_blocking(work).await;
-        drop(slot);
-        done.map_err(|error| busy(&error))
+        let slot = Arc::clone(&self.hashing).acquire_owned().await;
+        let slot = slot.map_err(|error| busy(&error))?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _slot = slot;
+            work()
+        });
+        done.await.map_err(|error| busy(&error))
     }
 
     /// Checks an operator's password and returns the stored one that it matches.

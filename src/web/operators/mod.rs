@@ -89,7 +89,7 @@ struct AppState {
     parts: Operators,
     limits: LoginLimits,
     failed_logins: FailedLogins,
-    hashing: Semaphore,
+    hashing: Arc<Semaphore>,
     sso: SingleSignOn,
     attempts: AttemptLimits,
 }
@@ -118,7 +118,7 @@ pub fn operators(mut parts: Operators) -> Router {
         parts,
         limits: LoginLimits::new(),
         failed_logins: FailedLogins::new(),
-        hashing: Semaphore::new(MOST_HASHING),
+        hashing: Arc::new(Semaphore::new(MOST_HASHING)),
         sso: SingleSignOn::default(),
         attempts: AttemptLimits::new(),
     });

@@ -3,6 +3,7 @@
 
 pub(super) mod assets;
 mod home;
+mod link_pages;
 mod message;
 mod resend;
 mod sign_up;

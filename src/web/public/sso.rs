@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use minijinja::context;
 use url::form_urlencoded;
 
-use super::verify::{page_after_verification, page_if_verified_before};
+use super::link_pages::{page_after_verification, page_if_verified_before};
 use super::{AppState, Client, PageError, WebPage};
 use crate::config::Config;
 use crate::domain::{EmailAddress, Proof, Timestamp, Token, TokenHash};

@@ -10,16 +10,16 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
-use minijinja::{Value, context};
+use minijinja::context;
 use serde::Deserialize;
 
-use super::super::display::one_line;
-use super::sso::is_offered;
-use super::{AppState, Client, Fields, PageError, WebPage, language};
-use crate::config::{Config, Portal};
-use crate::domain::{
-    EmailAddress, LanguageTag, PortalName, Proof, RequestId, Timestamp, Token, TokenHash,
+use super::link_pages::{
+    ask_not_me, expired_link_page, page_after_verification, page_if_refused_too_late,
+    page_of_verified_link, refusal_page, waiting,
 };
+use super::{AppState, Client, Fields, PageError, WebPage, language};
+use crate::config::Config;
+use crate::domain::{LanguageTag, Proof, RequestId, Timestamp, Token, TokenHash};
 use crate::observe::events;
 use crate::store::{Choice, Link, Offer, Proved, Refused, TakenBack, WaitingRequest};
 use crate::verification::confirm;
@@ -66,7 +66,7 @@ pub(super) async fn show(
         events::verification_opened(*account, address);
     }
     let page = render_link(&config, &visit.token, visit.link, false)?;
-    Ok(remembering(page, visit.language))
+    Ok(with_language(page, visit.language))
 }
 
 /// The page of a link's target. `taken_back`: the refusal was withdrawn just now.
@@ -116,7 +116,7 @@ pub(super) async fn submit(
         Action::Sso => return app.confirm_by_sso(&token, link, &answer, client).await,
         Action::Language => return app.speak(&token, answer.lang.as_deref()).await,
     };
-    Ok(remembering(page, language).into_response())
+    Ok(with_language(page, language).into_response())
 }
 
 /// A request with a link that is known.
@@ -127,8 +127,8 @@ struct Visit {
     language: Option<LanguageTag>,
 }
 
-/// Renders a page in the language that the holder of the link chose; the same choice holds for mail.
-fn remembering(page: WebPage, remembered: Option<LanguageTag>) -> WebPage {
+/// Sets the language that the holder of the link chose, which also holds for mail.
+fn with_language(page: WebPage, remembered: Option<LanguageTag>) -> WebPage {
     WebPage {
         remembered,
         ..page.with(context! { keeps_language => true })
@@ -136,8 +136,8 @@ fn remembering(page: WebPage, remembered: Option<LanguageTag>) -> WebPage {
 }
 
 impl AppState {
-    /// Finds the target of a link. Guessing is bounded: each invalid link counts against the client's rate
-    /// limit, and beyond it the database is not queried.
+    /// Finds the target of a link, and the language that its holder chose. Each invalid link counts against the
+    /// client's rate limit; beyond it the answer is 429. The link is looked up first, so a valid one always opens.
     async fn visit(&self, text: &str, client: std::net::IpAddr) -> Result<Visit, PageError> {
         let guessed = || {
             if self.guesses.take(client) {
@@ -306,179 +306,4 @@ fn choice(answer: &Answer, held: &[WaitingRequest], offers: &[Offer]) -> Result<
         left_out: shown.difference(&ticked).copied().collect(),
         ticked: ticked.into_iter().collect(),
     })
-}
-
-pub(super) fn waiting(
-    config: &Config,
-    address: &EmailAddress,
-    (requests, offers): (&[WaitingRequest], &[Offer]),
-    taken_back: bool,
-) -> WebPage {
-    let requests: Vec<Value> = requests
-        .iter()
-        .map(|request| describe(config, request))
-        .collect();
-    let (discarded, offers): (Vec<&Offer>, Vec<&Offer>) =
-        offers.iter().partition(|offer| offer.discarded);
-    let choices = |offers: Vec<&Offer>| -> Vec<Value> {
-        let shown = offers.into_iter().map(|offer| {
-            context! {
-                ticked => offer.authenticated,
-                ..describe(config, &offer.request)
-            }
-        });
-        shown.collect()
-    };
-    WebPage::new(
-        "verify.html",
-        context! {
-            address => address.to_string(),
-            requests => requests,
-            offers => choices(offers),
-            discarded => choices(discarded),
-            taken_back => taken_back,
-            sso => is_offered(config, address),
-        },
-    )
-}
-
-pub(super) fn page_after_verification(
-    config: &Config,
-    address: &EmailAddress,
-    held: &[WaitingRequest],
-    released: &[(RequestId, PortalName)],
-    discarded: usize,
-) -> WebPage {
-    let shown: Vec<Value> = released
-        .iter()
-        .map(|(id, portal)| {
-            held.iter().find(|request| request.id == *id).map_or_else(
-                || context! { portal => title(config, portal), subject => "", received_at => "" },
-                |request| describe(config, request),
-            )
-        })
-        .collect();
-    let portals: BTreeSet<_> = released.iter().map(|(_, portal)| portal).collect();
-    verified_page(
-        config,
-        address,
-        context! { now => true, released => shown, discarded => discarded },
-        portals.into_iter(),
-    )
-}
-
-pub(super) fn page_if_verified_before(
-    config: &Config,
-    address: &EmailAddress,
-    portal: Option<&PortalName>,
-) -> WebPage {
-    verified_page(
-        config,
-        address,
-        context! { now => false, released => Vec::<Value>::new(), discarded => 0 },
-        portal.into_iter(),
-    )
-}
-
-/// The page of an address that was verified before, behind a link: its holder may object to the verification.
-pub(super) fn page_of_verified_link(
-    config: &Config,
-    address: &EmailAddress,
-    portal: Option<&PortalName>,
-) -> WebPage {
-    page_if_verified_before(config, address, portal).with(context! { may_object => true })
-}
-
-/// With links to the portals concerned, or to the only one there is.
-fn verified_page<'a>(
-    config: &Config,
-    address: &EmailAddress,
-    what: Value,
-    portals: impl Iterator<Item = &'a PortalName>,
-) -> WebPage {
-    let mut concerned: Vec<&Portal> = portals.filter_map(|name| config.portal(name)).collect();
-    if let ([], [only]) = (concerned.as_slice(), config.portals.as_slice()) {
-        concerned.push(only);
-    }
-    let onward: Vec<Value> = concerned
-        .iter()
-        .filter_map(|portal| {
-            let url = portal.url.as_deref()?;
-            Some(context! { title => portal.title.as_str(), url => url })
-        })
-        .collect();
-    WebPage::new("proved.html", what).with(context! {
-        address => address.to_string(),
-        onward => onward,
-    })
-}
-
-/// The question whether it was really somebody else, with the number of messages that wait.
-pub(super) fn ask_not_me(address: &EmailAddress, waiting: usize) -> WebPage {
-    WebPage::new(
-        "not_me.html",
-        context! { address => address.to_string(), waiting => waiting },
-    )
-}
-
-/// The recorded refusal: its end, and how to withdraw it.
-pub(super) fn refusal_page(
-    address: &EmailAddress,
-    quiet_until: Option<Timestamp>,
-    valid_until: Option<Timestamp>,
-    may_ask: bool,
-) -> WebPage {
-    WebPage::new(
-        "refused.html",
-        context! {
-            address => address.to_string(),
-            quiet_until => quiet_until.map(|at| at.to_string()),
-            valid_until => valid_until.map(|at| at.to_string()),
-            may_ask => may_ask,
-        },
-    )
-}
-
-/// The address is verified and stays so. Names the contact of the portal concerned or of the only one.
-pub(super) fn page_if_refused_too_late(
-    config: &Config,
-    address: &EmailAddress,
-    portal: Option<&PortalName>,
-) -> WebPage {
-    let portal = match (portal, config.portals.as_slice()) {
-        (Some(name), _) => config.portal(name),
-        (None, [only]) => Some(only),
-        (None, _) => None,
-    };
-    let contact = portal
-        .and_then(|portal| portal.contact.as_deref())
-        .or(config.site.contact.as_deref());
-    let whom = match contact {
-        Some(_) => "refused.too_late_contact",
-        None => "refused.too_late_nobody",
-    };
-    WebPage::message("refused.title", &["refused.too_late", whom]).with(context! {
-        address => address.to_string(),
-        contact => contact.unwrap_or_default(),
-    })
-}
-
-pub(super) fn expired_link_page(token: &Token) -> WebPage {
-    WebPage::new("expired.html", context! { token => token.reveal() })
-}
-
-fn describe(config: &Config, request: &WaitingRequest) -> Value {
-    context! {
-        id => request.id.to_string(),
-        portal => title(config, &request.portal),
-        subject => one_line(request.subject.as_deref().unwrap_or_default()),
-        received_at => request.received_at.to_string(),
-    }
-}
-
-/// Display name of a portal; its plain name if it is not configured any more.
-fn title(config: &Config, name: &PortalName) -> String {
-    config
-        .portal(name)
-        .map_or_else(|| name.to_string(), |portal| portal.title.clone())
 }

@@ -5,7 +5,7 @@ use minijinja::Value;
 use axum::response::IntoResponse;
 
 use super::super::super::render::Renderer;
-use super::super::{PageError, WebPage, assets, home, resend, sign_up, verify};
+use super::super::{PageError, WebPage, assets, home, link_pages, resend, sign_up};
 use super::*;
 use crate::domain::PortalName;
 use crate::store::{Offer, WaitingRequest};
@@ -92,63 +92,63 @@ fn pages() -> Vec<(String, WebPage)> {
         ),
         (
             "verify".to_owned(),
-            verify::waiting(&config, &ann, (&held, &[]), false),
+            link_pages::waiting(&config, &ann, (&held, &[]), false),
         ),
         (
             "verify-one".to_owned(),
-            verify::waiting(&config, &ann, (&held[..1], &[]), false),
+            link_pages::waiting(&config, &ann, (&held[..1], &[]), false),
         ),
         (
             "verify-offers".to_owned(),
-            verify::waiting(&config, &ann, (&held[..1], &offers()), false),
+            link_pages::waiting(&config, &ann, (&held[..1], &offers()), false),
         ),
         (
             "verify-none".to_owned(),
-            verify::waiting(&config, &ann, (&[], &[]), false),
+            link_pages::waiting(&config, &ann, (&[], &[]), false),
         ),
         (
             "proved".to_owned(),
-            verify::page_after_verification(&config, &ann, &held, &released, 1),
+            link_pages::page_after_verification(&config, &ann, &held, &released, 1),
         ),
         (
             "proved-late".to_owned(),
-            verify::page_after_verification(&config, &ann, &[], &released, 0),
+            link_pages::page_after_verification(&config, &ann, &[], &released, 0),
         ),
         (
             "proved-before".to_owned(),
-            verify::page_if_verified_before(&config, &ann, Some(&it)),
+            link_pages::page_if_verified_before(&config, &ann, Some(&it)),
         ),
         (
             "proved-link".to_owned(),
-            verify::page_of_verified_link(&config, &ann, Some(&it)),
+            link_pages::page_of_verified_link(&config, &ann, Some(&it)),
         ),
         (
             "verify-taken-back".to_owned(),
-            verify::waiting(&config, &ann, (&held, &[]), true),
+            link_pages::waiting(&config, &ann, (&held, &[]), true),
         ),
-        ("not-me".to_owned(), verify::ask_not_me(&ann, 2)),
-        ("not-me-none".to_owned(), verify::ask_not_me(&ann, 0)),
+        ("not-me".to_owned(), link_pages::ask_not_me(&ann, 2)),
+        ("not-me-none".to_owned(), link_pages::ask_not_me(&ann, 0)),
         (
             "refused".to_owned(),
-            verify::refusal_page(&ann, Some(soon), Some(soon), false),
+            link_pages::refusal_page(&ann, Some(soon), Some(soon), false),
         ),
         (
             "refused-expired".to_owned(),
-            verify::refusal_page(&ann, Some(soon), None, true),
+            link_pages::refusal_page(&ann, Some(soon), None, true),
         ),
         (
             "refused-before".to_owned(),
-            verify::refusal_page(&ann, None, None, false),
+            link_pages::refusal_page(&ann, None, None, false),
         ),
         (
             "refused-too-late".to_owned(),
-            verify::page_if_refused_too_late(&config, &ann, Some(&it)),
+            link_pages::page_if_refused_too_late(&config, &ann, Some(&it)),
         ),
         (
             "refused-too-late-no-contact".to_owned(),
-            verify::page_if_refused_too_late(&config, &ann, None),
+            link_pages::page_if_refused_too_late(&config, &ann, None),
         ),
-        ("expired".to_owned(), verify::expired_link_page(&token)),
+        ("expired".to_owned(), link_pages::expired_link_page(&token)),
         ("resend".to_owned(), resend::form("", None)),
         (
             "resend-fault".to_owned(),
@@ -230,12 +230,12 @@ fn the_question_counts_the_messages() {
         ("ar", 2, "ستُستبعد رسالتان منتظرتان."),
     ] {
         let html = rendered(
-            &verify::ask_not_me(&ann, waiting),
+            &link_pages::ask_not_me(&ann, waiting),
             &templates.language(Some(tag)),
         );
         assert!(html.contains(expected), "{html}");
     }
-    let html = rendered(&verify::ask_not_me(&ann, 0), &Language::default());
+    let html = rendered(&link_pages::ask_not_me(&ann, 0), &Language::default());
     assert!(!html.contains("waiting message"), "{html}");
 }
 
@@ -246,8 +246,11 @@ fn an_objection_to_a_verification_takes_the_link() {
     let config = sample::config("");
     let ann = EmailAddress::parse("ann@corp.example").expect("an address");
     for (page, expected) in [
-        (verify::page_of_verified_link(&config, &ann, None), true),
-        (verify::page_if_verified_before(&config, &ann, None), false),
+        (link_pages::page_of_verified_link(&config, &ann, None), true),
+        (
+            link_pages::page_if_verified_before(&config, &ann, None),
+            false,
+        ),
     ] {
         let html = rendered(&page, &Language::default());
         assert_eq!(html.contains(r#"value="not-me""#), expected, "{html}");

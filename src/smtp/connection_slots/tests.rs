@@ -1,0 +1,193 @@
+use tokio::time::advance;
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_idle_connection_is_evicted() {
+    let connection_slots = Arc::new(ConnectionSlots::new());
+    let take = || connection_slots.take(3, [127, 0, 0, 1].into());
+    let (busy, first, second) = (take().expect("1"), take().expect("2"), take().expect("3"));
+    first.waits();
+    advance(Duration::from_secs(1)).await;
+    second.waits();
+    assert!(take().is_none(), "nobody has waited long");
+    advance(Duration::from_secs(9)).await;
+
+    let fourth = take().expect("the slot of the first");
+    assert!(first.state.evicted.is_cancelled());
+    assert!(!second.state.evicted.is_cancelled());
+    assert!(take().is_none(), "the second has waited nine seconds");
+    second.is_busy();
+    advance(Duration::from_mins(10)).await;
+    assert!(take().is_none(), "all are busy");
+    assert!(!busy.state.evicted.is_cancelled());
+
+    drop(first);
+    assert!(take().is_none(), "its slot is another's");
+    drop(fourth);
+    assert!(take().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_connections_with_memory_are_evicted_for_memory() {
+    let connection_slots = Arc::new(ConnectionSlots::new());
+    let take = || {
+        connection_slots
+            .take(10, [127, 0, 0, 1].into())
+            .expect("a slot")
+    };
+    let (without, with, busy, waiting) = (take(), take(), take(), take());
+    without.waits();
+    with.has_memory(1);
+    with.waits();
+    busy.has_memory(1);
+    let begin = Instant::now();
+    let memory = tokio::time::timeout(Duration::from_mins(1), async {
+        waiting.acquire_evicting(with.wait_for_eviction()).await;
+    });
+    memory.await.expect("who has memory goes");
+    assert!(begin.elapsed() >= IDLE_LIMIT, "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < IDLE_LIMIT + 2 * EVICTION_INTERVAL);
+    let starved = tokio::time::timeout(Duration::from_hours(1), async {
+        waiting.acquire_evicting(std::future::pending()).await;
+    });
+    assert!(starved.await.is_err(), "nobody has any to spare");
+    assert!(!without.state.evicted.is_cancelled() && !busy.state.evicted.is_cancelled());
+    assert_eq!(connection_slots.lock().by_id.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trickle_keeps_no_memory_that_others_wait_for() {
+    let connection_slots = Arc::new(ConnectionSlots::new());
+    let take = || {
+        connection_slots
+            .take(100, [127, 0, 0, 1].into())
+            .expect("a slot")
+    };
+    let trickling: Vec<_> = (0..40).map(|_| take()).collect();
+    for slot in &trickling {
+        slot.has_memory(8 << 20);
+        slot.message_begins();
+        slot.record(8 << 20);
+        slot.waits();
+    }
+    let waiting = take();
+    let gone = || {
+        let connection_slots = trickling.iter();
+        connection_slots
+            .filter(|slot| slot.state.evicted.is_cancelled())
+            .count()
+    };
+    let trickle = async {
+        while gone() == 0 {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            for slot in &trickling {
+                slot.record(5000);
+                slot.is_busy();
+                slot.waits();
+            }
+        }
+    };
+    let begin = Instant::now();
+    waiting.acquire_evicting(trickle).await;
+    assert!(begin.elapsed() <= 3 * IDLE_LIMIT, "{:?}", begin.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fast_peer_loses_memory_beyond_its_share() {
+    let connection_slots = Arc::new(ConnectionSlots::new());
+    let [greedy, modest] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from);
+    let take = |peer| connection_slots.take(100, peer).expect("a slot");
+    let fast: Vec<_> = (0..4).map(|_| take(greedy)).collect();
+    for slot in &fast {
+        slot.has_memory(8 << 20);
+        slot.message_begins();
+        slot.waits();
+    }
+    let gone = || fast.iter().any(|slot| slot.state.evicted.is_cancelled());
+    let send = async |until: Duration| {
+        let begin = Instant::now();
+        while !gone() && begin.elapsed() < until {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            for (rate, slot) in fast.iter().enumerate() {
+                slot.record(100_000 * (rate + 1));
+                slot.waits();
+            }
+        }
+    };
+    // Another connection of the same peer waits like everyone else.
+    take(greedy)
+        .acquire_evicting(send(Duration::from_mins(1)))
+        .await;
+    assert!(!gone());
+    let begin = Instant::now();
+    take(modest)
+        .acquire_evicting(send(Duration::from_mins(1)))
+        .await;
+    assert!(fast[0].state.evicted.is_cancelled(), "the slowest goes");
+    assert!(
+        begin.elapsed() <= IDLE_LIMIT + 2 * EVICTION_INTERVAL,
+        "{:?}",
+        begin.elapsed()
+    );
+
+    // Nothing is evicted for a peer that has its share already.
+    let slot = take(modest);
+    slot.has_memory(20 << 20);
+    let rest = &fast[1..];
+    slot.acquire_evicting(tokio::time::sleep(Duration::from_secs(9)))
+        .await;
+    for slot in rest {
+        slot.waits();
+    }
+    assert!(rest.iter().all(|slot| !slot.state.evicted.is_cancelled()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn occasional_commands_do_not_keep_a_slot() {
+    let connection_slots = Arc::new(ConnectionSlots::new());
+    let take = || connection_slots.take(2, [127, 0, 0, 1].into());
+    let (talking, working) = (take().expect("1"), take().expect("2"));
+    for second in 0..60 {
+        advance(Duration::from_secs(1)).await;
+        for slot in [&talking, &working] {
+            slot.is_busy();
+            slot.waits();
+        }
+        if second % 10 == 0 {
+            working.message_ends();
+        }
+        assert_eq!(take().is_some(), second == 59, "{second}");
+    }
+    assert!(talking.state.evicted.is_cancelled());
+    assert!(!working.state.evicted.is_cancelled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_peer_leaves_a_tenth_to_the_others() {
+    let connection_slots = Arc::new(ConnectionSlots::new());
+    let [greedy, modest] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from);
+    let take = |peer| connection_slots.take(20, peer);
+    let held: Vec<_> = std::iter::from_fn(|| take(greedy)).collect();
+    assert_eq!(held.len(), 18);
+    let first = take(modest).expect("a slot is kept");
+    let second = take(modest).expect("and another");
+    assert!(take(modest).is_none(), "all are taken");
+    drop(first);
+    assert!(take(greedy).is_none(), "it is not for who has many");
+    let first = take(modest).expect("it is for who has few");
+
+    // If the greedy peer insists, it loses one of its own connections, never another's.
+    for slot in &held {
+        slot.waits();
+    }
+    advance(Duration::from_secs(5)).await;
+    first.waits();
+    second.waits();
+    advance(IDLE_LIMIT).await;
+    let again = take(greedy).expect("in place of one of its own");
+    assert!(!first.state.evicted.is_cancelled() && !second.state.evicted.is_cancelled());
+    assert_eq!(connection_slots.lock().by_peer[&greedy], 18);
+    drop((held, again, first, second));
+    assert!(connection_slots.lock().by_peer.is_empty());
+}

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::SignedDuration;
 use minijinja::context;
+use tokio::sync::Semaphore;
 use url::form_urlencoded;
 
 use super::AppState;
@@ -133,25 +134,8 @@ impl AppState {
 
     /// Hashes a new password, with the same bounds as the check of one.
     pub(super) async fn hash(&self, password: Password) -> Result<PasswordHash, Error> {
-        let hash = self.run_hashing(move || password.hash()).await?;
+        let hash = run_hashing(&self.hashing, move || password.hash()).await?;
         hash.map_err(|error| Error::Store(StoreError::Other(error.to_string())))
-    }
-
-    /// Runs a hashing on a blocking thread. It takes time and memory, so few run at once. The slot belongs to the
-    /// work: a client that goes away does not free it early.
-    async fn run_hashing<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Error> {
-        let busy =
-            |cause: &dyn std::fmt::Display| Error::Store(StoreError::Busy(cause.to_string()));
-        let slot = Arc::clone(&self.hashing).acquire_owned().await;
-        let slot = slot.map_err(|error| busy(&error))?;
-        let done = tokio::task::spawn_blocking(move || {
-            let _slot = slot;
-            work()
-        });
-        done.await.map_err(|error| busy(&error))
     }
 
     /// Checks an operator's password and returns the stored one that it matches.
@@ -161,7 +145,7 @@ impl AppState {
         password: Password,
     ) -> Result<Option<StoredPassword>, Error> {
         let found = self.store().password_of(name.clone()).await?;
-        self.run_hashing(move || compare(&password, found)).await
+        run_hashing(&self.hashing, move || compare(&password, found)).await
     }
 
     /// True if the password is the operator's.
@@ -194,4 +178,49 @@ fn form(app: &AppState, name: &str, to: &str, fault: Option<&str>) -> WebPage {
         "operators/login.html",
         context! { name => name, to => to, fault => fault, sso => sso },
     )
+}
+
+/// Runs a hashing on a blocking thread. It takes time and memory, so few run at once. The slot belongs to the work: a
+/// client that goes away does not free it early.
+async fn run_hashing<T: Send + 'static>(
+    slots: &Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    let busy = |cause: &dyn std::fmt::Display| Error::Store(StoreError::Busy(cause.to_string()));
+    let slot = Arc::clone(slots).acquire_owned().await;
+    let slot = slot.map_err(|error| busy(&error))?;
+    let done = tokio::task::spawn_blocking(move || {
+        let _slot = slot;
+        work()
+    });
+    done.await.map_err(|error| busy(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_goes_away_frees_no_slot_of_hashing() {
+        let slots = Arc::new(Semaphore::new(1));
+        let (began, begins) = mpsc::channel();
+        let (end, ended) = mpsc::channel::<()>();
+        let of_client = Arc::clone(&slots);
+        let client = tokio::spawn(async move {
+            let work = move || {
+                let _ = began.send(());
+                let _ = ended.recv();
+            };
+            run_hashing(&of_client, work).await.is_ok()
+        });
+        let start = tokio::task::spawn_blocking(move || begins.recv()).await;
+        start.expect("a thread").expect("it began");
+        client.abort();
+        assert!(client.await.is_err_and(|error| error.is_cancelled()));
+        assert_eq!(slots.available_permits(), 0);
+        drop(end);
+        assert!(run_hashing(&slots, || ()).await.is_ok());
+    }
 }

@@ -3,6 +3,7 @@
 //! Tables, lists and headings escape characters that could control the terminal or reverse the line. Single lines
 //! do not: text from mail is [`Escaped`] before it is in one.
 
+mod shorten;
 mod table;
 
 use std::fmt::{Display, Write as _};
@@ -13,7 +14,8 @@ use serde::Serialize;
 
 use super::failure::CommandError;
 use crate::observe::Escaped;
-pub use table::{ColumnLayout, cut, short_id, wrap};
+pub use shorten::{cut, short_id, wrap};
+pub use table::ColumnLayout;
 
 /// Layout of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -237,7 +239,7 @@ impl Output {
             }
             let room = self.width.map(|all| all.saturating_sub(width + 2));
             let parts = match room {
-                Some(room) if room >= NARROWEST_VALUE => table::wrap(&value, room),
+                Some(room) if room >= NARROWEST_VALUE => wrap(&value, room),
                 _ => vec![value],
             };
             for (place, part) in parts.iter().enumerate() {

@@ -28,6 +28,7 @@ mod messages;
 mod nodes;
 mod operator_accounts;
 mod overview;
+mod overview_plots;
 mod own_account;
 mod period;
 mod plot;

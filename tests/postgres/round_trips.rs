@@ -56,9 +56,9 @@ fn messages(senders: usize, count: usize, batch: &str) -> Vec<(String, String)> 
 /// Round trips of a transaction: it begins, asks all that its messages ask, writes all, and commits.
 const OF_A_TRANSACTION: usize = 4;
 
-/// Rows of a statement that is sent while later messages are decided: `MOST_ROWS` of `store/postgres/late_rows.rs`.
+/// Rows of a statement that is sent while later messages are decided: `MOST_ROWS` of `store/postgres/deferred_rows.rs`.
 /// Nobody waits for its answer, but the proxy counts it.
-const SENT_AHEAD: usize = 16;
+const MOST_ROWS: usize = 16;
 
 #[tokio::test]
 async fn a_batch_takes_as_many_round_trips_as_a_message() {
@@ -79,7 +79,7 @@ async fn a_batch_takes_as_many_round_trips_as_a_message() {
             // A transaction ends after a second, on a slow machine before all messages are in it.
             assert!(commits <= 6, "{commits} transactions");
             assert!(
-                trips <= OF_A_TRANSACTION * commits + count / SENT_AHEAD,
+                trips <= OF_A_TRANSACTION * commits + count / MOST_ROWS,
                 "{trips} round trips of {count} messages in {commits} transactions"
             );
         }

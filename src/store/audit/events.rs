@@ -9,7 +9,7 @@ use crate::domain::{
 };
 use crate::store::audit::{calls_without_account, hooks};
 use crate::store::sql::sql_types::{Millis, from_row};
-use crate::store::sql::{Tx, insert_late};
+use crate::store::sql::{Tx, insert_deferred};
 use crate::store::{Result, Store};
 
 /// An action of an operator, with the details that the log reports.
@@ -78,7 +78,7 @@ impl NewEvent {
             (None, Some(note)) => Some(format!("note: {note}")),
             (detail, None) => detail,
         };
-        insert_late!(
+        insert_deferred!(
             tx,
             event {
                 n: tx.next_number()?,

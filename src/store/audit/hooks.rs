@@ -148,7 +148,7 @@ fn told_as(name: &str) -> Option<&'static str> {
     own.copied().or(told.map(|(_, event)| *event))
 }
 
-/// Asks [ahead](crate::store::engine::job::Operation::prefetch) what every event asks.
+/// [Prefetches](crate::store::engine::job::Operation::prefetch) the queries of every event.
 pub(crate) fn prefetch(tx: &Tx) {
     let _ = subscribers(tx, "");
 }

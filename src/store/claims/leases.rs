@@ -286,9 +286,9 @@ impl Leases {
     /// Leases a row to a holder until then, whoever held it before.
     pub(crate) fn take(&self, tx: &Tx, row: i64, holder: &Holder, until: Millis) -> Result<Lease> {
         let number = tx.next_number()?;
-        tx.run_late(self.take, &[&row, &until, &holder.name(), &number])?;
-        // Another operation may have asked ahead who holds the row.
-        tx.forget_answers();
+        tx.run_deferred(self.take, &[&row, &until, &holder.name(), &number])?;
+        // Another operation may have prefetched the holder of the row.
+        tx.forget_prefetched();
         Ok(Lease {
             row,
             number: ClaimNumber(number),
@@ -381,7 +381,7 @@ impl LeaseQueue {
         let Some(account) = account else {
             return Ok(());
         };
-        tx.run_late(self.promote, &[&account, &place, &now])
+        tx.run_deferred(self.promote, &[&account, &place, &now])
     }
 
     /// Account and place of a claimed row; None if another holder took it over or it was given back.

@@ -152,8 +152,8 @@ pub(crate) trait WriterSession: EngineSession + Send {
         Ok(())
     }
 
-    /// Waits for the outcome of the statements that were run without waiting.
-    fn settle_late(&self) -> Result<()> {
+    /// Waits for the outcome of the deferred statements.
+    fn settle_deferred(&self) -> Result<()> {
         Ok(())
     }
 

@@ -26,11 +26,11 @@ pub(crate) struct Work<'a> {
 pub(crate) trait Operation<T>: Send {
     fn run(&mut self, work: &mut Work) -> Result<T>;
 
-    /// Asks the questions of [`run`](Self::run) that are known before. There are no answers yet.
+    /// Runs those queries of [`run`](Self::run) that are known beforehand. They return no rows yet.
     fn prefetch(&self, _work: &mut Work) {}
 }
 
-/// An operation that asks nothing ahead.
+/// An operation that prefetches nothing.
 pub(crate) struct Closure<F>(pub(crate) F);
 
 impl<T, F: FnMut(&mut Work) -> Result<T> + Send> Operation<T> for Closure<F> {

@@ -3,8 +3,8 @@
 pub(super) mod driver;
 pub(super) mod health;
 pub(super) mod job;
-mod lookahead;
 pub(super) mod notify;
+mod prefetcher;
 pub(super) mod readers;
 pub(super) mod settings_cache;
 pub(super) mod time_slice;

@@ -66,7 +66,7 @@ impl SettingsCache {
         *self = Self::default();
     }
 
-    /// Asks ahead what [`effective`](Self::effective) will ask.
+    /// Prefetches the queries of [`effective`](Self::effective).
     pub(crate) fn prefetch(&self, tx: &Tx) {
         if !self.certain {
             let _: Result<Option<u64>, _> = tx.one(NEWEST, &[]);

@@ -15,8 +15,8 @@ use crate::failpoint;
 use crate::store::engine::driver::{Driver, WriterSession};
 use crate::store::engine::health::Health;
 use crate::store::engine::job::{Closure, Job, Operation, Work, job};
-use crate::store::engine::lookahead::Lookahead;
 use crate::store::engine::notify::{Notifier, Wakeups};
+use crate::store::engine::prefetcher::Prefetcher;
 use crate::store::engine::readers::IDLE_TIMEOUT;
 use crate::store::engine::settings_cache::SettingsCache;
 use crate::store::sql::Tx;
@@ -285,7 +285,7 @@ impl Thread {
             .and_then(|done| {
                 let owes_more = (self.owes_calls)(&*session, &mut newest_call);
                 work.wakeups.add_if(Topic::Calls, owes_more);
-                session.settle_late().map_err(of_late)?;
+                session.settle_deferred().map_err(of_deferred)?;
                 // The query of `owes_calls` may have reported the error of an earlier statement.
                 if session.has_failed() {
                     return Err(Failure::OneFailed);
@@ -344,16 +344,16 @@ fn fill(
     session.begin()?;
     let begin = Instant::now();
     let mut done = 0;
-    let mut lookahead = Lookahead::default();
+    let mut prefetcher = Prefetcher::default();
     while done < batch.len() {
         if done > 0 && begin.elapsed() >= LONGEST {
             break;
         }
         if mode == Mode::Together {
-            let look = AssertUnwindSafe(|| lookahead.look(session, work, batch, done));
-            let looked =
-                catch_unwind(look).unwrap_or_else(|panic| Err(StoreError::fault(text_of(&*panic))));
-            looked.map_err(of_late)?;
+            let prefetch = AssertUnwindSafe(|| prefetcher.prefetch(session, work, batch, done));
+            let outcome = catch_unwind(prefetch)
+                .unwrap_or_else(|panic| Err(StoreError::fault(text_of(&*panic))));
+            outcome.map_err(of_deferred)?;
         }
         let job = &mut batch[done];
         done += 1;
@@ -369,7 +369,7 @@ fn fill(
         let run = run.and_then(|()| {
             let settled = match mode {
                 Mode::Together => Ok(()),
-                Mode::Apart => session.settle_late(),
+                Mode::Apart => session.settle_deferred(),
             };
             let outcome = settled.and_then(|()| {
                 if !session.has_failed() {
@@ -402,7 +402,7 @@ fn fill(
 }
 
 /// The failure of an operation of the batch, which shows only later.
-fn of_late(error: StoreError) -> Failure {
+fn of_deferred(error: StoreError) -> Failure {
     if error.spoils_transaction() {
         Failure::All(error)
     } else {

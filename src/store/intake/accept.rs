@@ -24,7 +24,7 @@ use crate::store::rows::copies::{Earlier, Likeness, find_original, upgrade};
 use crate::store::rows::dropped_content::{Author, count, is_wanted};
 use crate::store::rows::keys::{octets, repeat_key};
 use crate::store::sql::sql_types::{Millis, json};
-use crate::store::sql::{Tx, insert_late};
+use crate::store::sql::{Tx, insert_deferred};
 use crate::store::verification::bounces::note_report;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::notices::{self, NotTaken};
@@ -189,7 +189,7 @@ impl Message {
         let keys = self.id_key.map(|key| (key, prepared.copy_key));
         if keys.is_some_and(|keys| work.entered.contains(&keys)) {
             // A message of the same batch may be the one that this one repeats.
-            work.tx.forget_answers();
+            work.tx.forget_prefetched();
         }
         let known = self.look_up(work.tx, prepared)?;
         let decided = self.decide(work, part, &known.standing)?;
@@ -267,7 +267,7 @@ impl Message {
             && (decision.verdict != Verdict::Dropped || decision.reason == Reason::Bounce);
         let forgotten = decision.verdict == Verdict::Dropped && original.is_none() && is_for_portal;
         let n = tx.next_number()?;
-        insert_late!(
+        insert_deferred!(
             tx,
             ledger {
                 n,
@@ -293,7 +293,7 @@ impl Message {
         )?;
         let is_kept = original.is_none_or(|earlier| self.replaces(&earlier));
         if is_kept && carrier.is_none() && is_for_portal {
-            insert_late!(
+            insert_deferred!(
                 tx,
                 content {
                     ledger: n,

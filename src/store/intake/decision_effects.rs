@@ -13,7 +13,7 @@ use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::hold_quota::{make_room, room};
 use crate::store::rows::account_rows::{AccountRow, SenderAccount, make};
 use crate::store::rows::keys::octets;
-use crate::store::sql::{InsertQueue, LateInsert, LateTable, Tx};
+use crate::store::sql::{DeferredInsert, DeferredTable, InsertQueue, Tx};
 use crate::store::verification::languages;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::verification_mail::{Occasion, owe};
@@ -126,8 +126,8 @@ impl Work<'_> {
         } else {
             ("released", case.now, Some(case.now))
         };
-        let enter = LateInsert {
-            table: LateTable::Request,
+        let enter = DeferredInsert {
+            table: DeferredTable::Request,
             sql: &ENTER,
             // Account, portal and state; the due time. Held requests share the statement and keep no other waiting,
             // so the state is part of the key.
@@ -136,7 +136,7 @@ impl Work<'_> {
                 due: 6,
             }),
         };
-        self.tx.insert_late(
+        self.tx.insert_deferred(
             enter,
             &[
                 &case.n,

@@ -1,79 +1,80 @@
-//! The pipeline of a session: what is sent without waiting for each answer.
+//! The pipeline of a session: deferred statements and prefetched queries, which share round trips.
 //!
-//! A statement whose outcome nobody needs yet goes out with the next one that is waited for. Questions of many
-//! operations are sent at once, ahead of the operations, which then find the answers here. Any change forgets all
-//! answers. Only a statement that is sent late leaves them: its caller forgets them if it changes one.
+//! A deferred statement is sent with the next one whose outcome is awaited. The queries of many operations are
+//! prefetched together, before the operations run, which then find the answers here. Any change discards all
+//! answers, except that of a deferred statement: its caller discards them if the statement changes one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use postgres_protocol::message::frontend;
 
-use super::late_rows::LateRows;
+use super::deferred_rows::DeferredRows;
 use super::parameters::Parameters;
 use super::statements::Statements;
 use super::wire::{ProtocolConnection, ServerAnswer};
 use crate::store::Result;
-use crate::store::sql::{LateInsert, ToSql};
+use crate::store::sql::{DeferredInsert, ToSql};
 
-/// The portal of what is sent without waiting: each takes the place of the one before.
-pub(super) const LATE: &str = "";
+/// The portal of deferred statements and prefetched queries: each use replaces the one before.
+pub(super) const UNNAMED_PORTAL: &str = "";
 
-/// Maximum number of statements without an outcome: the server's answers must fit into the buffers between us.
+/// Maximum number of unsettled statements: the server's answers must fit into the socket buffers.
 const MOST_STATEMENTS: usize = 192;
 
-/// Octets after which they are sent, so that the server works on them while more are made. What is sent always ends
-/// with a sync: only after one does the server count how long a session with a transaction is idle, and end that of
-/// a node that hangs.
+/// Octets after which deferred statements are sent, so that the server runs them while more are written. They always
+/// end with a Sync message: only after one does the server's timeout for idle transactions run, which ends the
+/// transaction of a node that hangs.
 const SENT_AT: usize = 32 * 1024;
 
-/// Questions asked at once, and octets of them, at most. They must fit into the buffers between us: the server
-/// answers while it reads, and we read when all are written.
-const MOST_QUESTIONS: usize = 128;
-const MOST_ASKED_OCTETS: usize = 48 * 1024;
+/// Maximum number of prefetched queries, and of their octets. They must fit into the socket buffers: the server
+/// answers while it reads, and the session reads once all are written.
+const MOST_QUERIES: usize = 128;
+const MOST_QUERY_OCTETS: usize = 48 * 1024;
 
-/// Result of a question within a pipeline.
-pub(super) enum Asked {
-    Known(Arc<ServerAnswer>),
-    /// It is to be asked ahead.
-    New(Question),
-    /// It is among those that are asked ahead.
-    Ahead,
-    /// It was not asked ahead.
-    No,
+/// Result of looking up a query among the prefetched ones.
+pub(super) enum Prefetched {
+    Answered(Arc<ServerAnswer>),
+    /// Not collected yet: it can be prefetched.
+    New(PrefetchedQuery),
+    /// Collected, without an answer yet.
+    Pending,
+    /// Not prefetched: it needs a round trip of its own.
+    Missing,
 }
 
-/// Statements without an outcome yet, and answers that nobody asked for yet.
+/// Statements without an outcome yet, and prefetched answers.
 #[derive(Debug, Default)]
 pub(super) struct Pipeline {
-    /// Rows that are not among the statements yet.
-    rows: LateRows,
+    /// Rows whose statements are not written yet.
+    rows: DeferredRows,
     /// Keys of the statements whose outcome is unknown.
     unsettled: Vec<Box<str>>,
-    is_asking: bool,
-    /// Octets of the output before the first question.
-    before_questions: usize,
-    /// To be asked ahead.
-    questions: Vec<Question>,
-    /// None until the answer is there, and for one of several parts.
-    answers: HashMap<Question, Option<Arc<ServerAnswer>>>,
+    /// True while queries are collected to be prefetched.
+    is_collecting: bool,
+    /// Length of the output before the first collected query, in octets.
+    before_queries: usize,
+    /// Collected queries.
+    queries: Vec<PrefetchedQuery>,
+    /// None until the answer arrives, and for an answer that did not end with its first rows.
+    answers: HashMap<PrefetchedQuery, Option<Arc<ServerAnswer>>>,
     needs_prefetch: bool,
-    /// Rows were lost, since their statement could not be written.
+    /// True if rows were lost because their statement could not be written.
     has_lost: bool,
 }
 
-/// A question: the text of its statement, with the parameters.
+/// Key of a prefetched query: the text of its statement, and its parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Question {
+pub(super) struct PrefetchedQuery {
     pub(super) sql: Box<str>,
     pub(super) parameters: Parameters,
 }
 
 impl Pipeline {
-    /// Adds a row, to be inserted with others.
+    /// Adds a row that is inserted together with others.
     pub(super) fn push_row(
         &mut self,
-        insert: LateInsert<'_>,
+        insert: DeferredInsert<'_>,
         parameters: &[&dyn ToSql],
         wire: &mut ProtocolConnection,
         statements: &mut Statements,
@@ -86,7 +87,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Writes the statements that insert the rows. Whatever is not such a row comes after them.
+    /// Writes the statements that insert the waiting rows. Must come before any other statement is written.
     pub(super) fn write_rows(
         &mut self,
         wire: &mut ProtocolConnection,
@@ -104,7 +105,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Adds a statement that was written into the output of the connection.
+    /// Adds a deferred statement that was written into the output of the connection.
     pub(super) fn push(
         &mut self,
         sql: &str,
@@ -124,7 +125,7 @@ impl Pipeline {
     /// Waits for the outcome of all statements.
     ///
     /// # Errors
-    /// That of the first one that failed.
+    /// The error of the first statement that failed.
     pub(super) fn settle(
         &mut self,
         wire: &mut ProtocolConnection,
@@ -143,108 +144,109 @@ impl Pipeline {
         if outcome.is_err() {
             self.forget_statements(statements);
         }
-        self.confirm();
+        self.mark_settled();
         outcome
     }
 
     /// Records that all unsettled statements succeeded.
-    pub(super) fn confirm(&mut self) {
+    pub(super) fn mark_settled(&mut self) {
         self.unsettled.clear();
     }
 
-    /// Forgets that the unsettled statements are prepared: the failure may have come before the server did so.
+    /// Forgets that the unsettled statements are prepared: the server may have failed before it prepared them.
     pub(super) fn forget_statements(&mut self, statements: &mut Statements) {
-        let asked = self.questions.drain(..).map(|question| question.sql);
-        for sql in self.unsettled.drain(..).chain(asked) {
+        let collected = self.queries.drain(..).map(|query| query.sql);
+        for sql in self.unsettled.drain(..).chain(collected) {
             statements.forget(&sql);
         }
-        self.confirm();
+        self.mark_settled();
     }
 
-    /// Gives up what is not settled, before a rollback.
-    pub(super) fn give_up(&mut self, wire: &mut ProtocolConnection, statements: &mut Statements) {
+    /// Discards whatever is not settled, before a rollback.
+    pub(super) fn discard(&mut self, wire: &mut ProtocolConnection, statements: &mut Statements) {
         self.rows.take();
         self.has_lost = false;
         wire.discard_output();
         wire.pass_over_early();
         self.forget_statements(statements);
-        self.is_asking = false;
-        self.forget_answers();
+        self.is_collecting = false;
+        self.forget_prefetched();
     }
 
-    /// True if the transaction lacks rows, although the server knows of no error.
+    /// True if the transaction lacks rows, although the server reported no error.
     pub(super) fn has_lost_rows(&self) -> bool {
         self.has_lost
     }
 
-    pub(super) fn forget_answers(&mut self) {
+    /// Discards the prefetched answers, which a change may have made stale.
+    pub(super) fn forget_prefetched(&mut self) {
         self.answers.clear();
         self.needs_prefetch = true;
     }
 
-    /// True if answers were forgotten since questions were asked ahead.
+    /// True if prefetched answers were discarded since.
     pub(super) fn needs_prefetch(&self) -> bool {
         self.needs_prefetch
     }
 
-    /// From now on questions are collected and not asked.
+    /// Begins to collect queries instead of running them.
     pub(super) fn begin_prefetch(
         &mut self,
         wire: &mut ProtocolConnection,
         statements: &mut Statements,
     ) -> Result<()> {
         self.write_rows(wire, statements)?;
-        self.forget_answers();
-        self.is_asking = true;
+        self.forget_prefetched();
+        self.is_collecting = true;
         self.needs_prefetch = false;
-        self.before_questions = wire.output().len();
+        self.before_queries = wire.output().len();
         Ok(())
     }
 
-    /// True while another question may be asked at the same time.
+    /// True while another query can be collected.
     pub(super) fn can_prefetch(&self, wire: &mut ProtocolConnection) -> bool {
-        let octets = wire.output().len() - self.before_questions;
-        self.questions.len() < MOST_QUESTIONS && octets < MOST_ASKED_OCTETS
+        let octets = wire.output().len() - self.before_queries;
+        self.queries.len() < MOST_QUERIES && octets < MOST_QUERY_OCTETS
     }
 
-    /// Finds the answer to a question, or whether it has to be asked.
-    pub(super) fn find(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<Asked> {
-        if !self.is_asking && self.answers.is_empty() {
-            return Ok(Asked::No);
+    /// Looks up a query among the prefetched ones.
+    pub(super) fn find(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<Prefetched> {
+        if !self.is_collecting && self.answers.is_empty() {
+            return Ok(Prefetched::Missing);
         }
-        let question = Question {
+        let query = PrefetchedQuery {
             sql: sql.into(),
             parameters: Parameters::of(parameters)?,
         };
-        Ok(match self.answers.get(&question) {
-            Some(Some(answer)) => Asked::Known(answer.clone()),
-            Some(None) if self.is_asking => Asked::Ahead,
-            None if self.is_asking => Asked::New(question),
-            _ => Asked::No,
+        Ok(match self.answers.get(&query) {
+            Some(Some(answer)) => Prefetched::Answered(answer.clone()),
+            Some(None) if self.is_collecting => Prefetched::Pending,
+            None if self.is_collecting => Prefetched::New(query),
+            _ => Prefetched::Missing,
         })
     }
 
-    /// Adds a question that was written into the output of the connection.
-    pub(super) fn push_question(&mut self, question: Question) {
-        self.answers.insert(question.clone(), None);
-        self.questions.push(question);
+    /// Collects a query that was written into the output of the connection.
+    pub(super) fn push_query(&mut self, query: PrefetchedQuery) {
+        self.answers.insert(query.clone(), None);
+        self.queries.push(query);
     }
 
-    pub(super) fn is_asking(&self) -> bool {
-        self.is_asking
+    pub(super) fn is_collecting(&self) -> bool {
+        self.is_collecting
     }
 
-    /// Sends the questions and keeps the answers.
+    /// Sends the collected queries and keeps their answers.
     ///
     /// # Errors
-    /// That of a question, or of a statement that was sent late before.
+    /// The error of a query, or of a deferred statement before them.
     pub(super) fn end_prefetch(
         &mut self,
         wire: &mut ProtocolConnection,
         statements: &mut Statements,
     ) -> Result<()> {
-        self.is_asking = false;
-        if self.questions.is_empty() {
+        self.is_collecting = false;
+        if self.queries.is_empty() {
             return Ok(());
         }
         frontend::sync(wire.output());
@@ -255,20 +257,20 @@ impl Pipeline {
                 return self.take_outcome(Err(error), statements);
             }
         };
-        if answers.len() != self.unsettled.len() + self.questions.len() {
-            let error = wire.fail(&"the number of answers differs from that of the questions");
+        if answers.len() != self.unsettled.len() + self.queries.len() {
+            let error = wire.fail(&"the number of answers differs from that of the queries");
             self.answers.clear();
             return self.take_outcome(Err(error), statements);
         }
         let answers = answers.into_iter().skip(self.unsettled.len());
-        self.confirm();
-        for (question, mut answer) in self.questions.drain(..).zip(answers) {
-            if let Some(statement) = statements.get(&question.sql) {
+        self.mark_settled();
+        for (query, mut answer) in self.queries.drain(..).zip(answers) {
+            if let Some(statement) = statements.get(&query.sql) {
                 statement.learn_columns(&mut answer);
             }
-            // A longer answer is not kept: the operation that needs it asks again.
+            // A longer answer is not kept: the operation that needs it runs the query again.
             if !answer.has_more {
-                self.answers.insert(question, Some(Arc::new(answer)));
+                self.answers.insert(query, Some(Arc::new(answer)));
             }
         }
         Ok(())
@@ -282,16 +284,16 @@ mod tests {
 
     use super::*;
     use crate::store::postgres::stream::Stream;
-    use crate::store::sql::LateTable;
+    use crate::store::sql::DeferredTable;
 
-    /// Nobody on the server's side would notice that they are missing.
+    /// The server cannot notice that they are missing.
     #[test]
     fn rows_whose_statement_cannot_be_written_fail_the_transaction() {
         let (ours, _theirs) = UnixStream::pair().expect("a pair");
         let mut wire = ProtocolConnection::of(Stream::Socket(ours), Duration::from_secs(1));
         let (mut statements, mut pipeline) = (Statements::new(true), Pipeline::default());
-        let insert = LateInsert {
-            table: LateTable::Event,
+        let insert = DeferredInsert {
+            table: DeferredTable::Event,
             sql: "INSERT INTO a (b, c) VALUES (?, ?)",
             queue: None,
         };
@@ -301,13 +303,13 @@ mod tests {
         assert!(!pipeline.has_lost_rows());
         let settled = pipeline.settle(&mut wire, &mut statements);
         assert!(settled.is_err() && pipeline.has_lost_rows());
-        pipeline.give_up(&mut wire, &mut statements);
+        pipeline.discard(&mut wire, &mut statements);
         assert!(!pipeline.has_lost_rows());
     }
 
     #[test]
-    fn questions_with_other_parameters_have_other_keys() {
-        let key = |sql: &str, parameters: &[&dyn ToSql]| Question {
+    fn queries_with_other_parameters_have_other_keys() {
+        let key = |sql: &str, parameters: &[&dyn ToSql]| PrefetchedQuery {
             sql: sql.into(),
             parameters: Parameters::of(parameters).expect("values"),
         };

@@ -1,8 +1,8 @@
 //! Sessions: a connection with its prepared statements and the numbers of its transaction.
 //!
-//! A transaction that writes begins by locking the one row of `writer`, so that transactions of all nodes follow
-//! one after the other, and their numbers follow the order of commits. Rows are read from a portal, some at a
-//! time, so that a question may be asked while those of another are read.
+//! A transaction that writes begins by locking the one row of `writer`, so that the transactions of all nodes run
+//! one after the other, and their numbers follow the order of commits. Rows are fetched from a portal in batches, so
+//! that another query can run while the rows of one are read.
 
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
@@ -14,16 +14,16 @@ use postgres_protocol::message::frontend;
 use super::connection::{self, Purpose};
 use super::driver::Server;
 use super::parameters::Parameters;
-use super::pipeline::{Asked, LATE, Pipeline};
+use super::pipeline::{Pipeline, Prefetched, UNNAMED_PORTAL};
 use super::rows::{ResultColumns, ResultRow};
 use super::statements::Statements;
 use super::transactions::lock_writer;
 use super::wire::{ProtocolConnection, ServerAnswer, TransactionState};
 use crate::store::engine::driver::BLOCK;
-use crate::store::sql::{EngineSession, LateInsert, Receive, Row, SqlValue, ToSql};
+use crate::store::sql::{DeferredInsert, EngineSession, Receive, Row, SqlValue, ToSql};
 use crate::store::{Result, StoreError};
 
-/// Rows asked for at once: at first, and then.
+/// Rows of the first fetch from a portal, and of each later one.
 const FIRST_ROWS: i32 = 64;
 const MORE_ROWS: i32 = 512;
 
@@ -42,7 +42,7 @@ pub(crate) struct PostgresSession {
     depth: Cell<usize>,
     pub(super) changes: Cell<u64>,
     pub(super) numbers: Cell<NumberBlock>,
-    /// As they were when the part began.
+    /// Numbers at the savepoint.
     pub(super) numbers_before_part: Cell<NumberBlock>,
 }
 
@@ -77,12 +77,12 @@ impl PostgresSession {
 
     /// Runs statements without parameters.
     pub(super) fn simple(&self, sql: &str) -> Result<ServerAnswer> {
-        self.settle_late()?;
+        self.settle_deferred()?;
         self.wire.borrow_mut().simple(sql)
     }
 
-    /// Waits for the outcome of the statements that were sent without waiting.
-    pub(super) fn settle_late(&self) -> Result<()> {
+    /// Waits for the outcome of the deferred statements.
+    pub(super) fn settle_deferred(&self) -> Result<()> {
         let mut pipeline = self.pipeline.borrow_mut();
         pipeline.settle(
             &mut self.wire.borrow_mut(),
@@ -90,10 +90,10 @@ impl PostgresSession {
         )
     }
 
-    /// Gives up what was sent without waiting, before it is rolled back.
-    pub(super) fn give_up_late(&self) {
+    /// Discards the deferred statements, before a rollback.
+    pub(super) fn discard_deferred(&self) {
         let mut pipeline = self.pipeline.borrow_mut();
-        pipeline.give_up(
+        pipeline.discard(
             &mut self.wire.borrow_mut(),
             &mut self.statements.borrow_mut(),
         );
@@ -148,9 +148,9 @@ impl PostgresSession {
         let mut wire = self.wire.borrow_mut();
         let mut statements = self.statements.borrow_mut();
         let mut pipeline = self.pipeline.borrow_mut();
-        if pipeline.is_asking() {
+        if pipeline.is_collecting() {
             return Err(StoreError::Other(
-                "only questions are asked ahead".to_owned(),
+                "only queries can be prefetched".to_owned(),
             ));
         }
         pipeline.write_rows(&mut wire, &mut statements)?;
@@ -173,7 +173,7 @@ impl PostgresSession {
         };
         self.changes.set(self.changes.get() + has_changed);
         if has_changed > 0 {
-            pipeline.forget_answers();
+            pipeline.forget_prefetched();
         }
         let mut answer = match answer {
             Ok(answer) => answer,
@@ -184,26 +184,32 @@ impl PostgresSession {
                 return Err(error);
             }
         };
-        pipeline.confirm();
+        pipeline.mark_settled();
         statement.learn_columns(&mut answer);
         Ok(answer)
     }
 
-    /// The answer to a question that was asked ahead; or asks it ahead, while that is done.
-    fn ask_or_find(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<Asked> {
+    /// Returns the answer to a prefetched query, or collects the query while queries are collected.
+    fn find_or_collect(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<Prefetched> {
         let mut pipeline = self.pipeline.borrow_mut();
-        let question = match pipeline.find(sql, parameters)? {
-            Asked::New(question) => question,
+        let query = match pipeline.find(sql, parameters)? {
+            Prefetched::New(query) => query,
             found => return Ok(found),
         };
         let mut statements = self.statements.borrow_mut();
         let mut wire = self.wire.borrow_mut();
-        // Without room, it is asked by who needs the answer.
+        // Without room, the operation that needs the answer runs the query itself.
         if statements.have_room_for(sql) && pipeline.can_prefetch(&mut wire) {
-            statements.write(sql, &question.parameters, LATE, FIRST_ROWS, &mut wire)?;
-            pipeline.push_question(question);
+            statements.write(
+                sql,
+                &query.parameters,
+                UNNAMED_PORTAL,
+                FIRST_ROWS,
+                &mut wire,
+            )?;
+            pipeline.push_query(query);
         }
-        Ok(Asked::Ahead)
+        Ok(Prefetched::Pending)
     }
 
     /// Asks for more rows of a result.
@@ -220,7 +226,7 @@ impl PostgresSession {
     }
 }
 
-/// Passes rows on to who asked, until they break.
+/// Passes rows on to the receiver, until it breaks.
 fn pass_on(
     columns: &ResultColumns,
     answer: &ServerAnswer,
@@ -255,15 +261,15 @@ impl Drop for Depth<'_> {
 
 impl EngineSession for PostgresSession {
     fn query(&self, sql: &str, parameters: &[&dyn ToSql], receive: &mut Receive<'_>) -> Result<()> {
-        match self.ask_or_find(sql, parameters)? {
-            Asked::Known(answer) => {
+        match self.find_or_collect(sql, parameters)? {
+            Prefetched::Answered(answer) => {
                 let columns = answer.columns.as_ref();
                 return columns.map_or(Ok(()), |columns| {
                     pass_on(columns, &answer, receive).map(drop)
                 });
             }
-            Asked::New(_) | Asked::Ahead => return Ok(()),
-            Asked::No => {}
+            Prefetched::New(_) | Prefetched::Pending => return Ok(()),
+            Prefetched::Missing => {}
         }
         let (_depth, portal) = Depth::enter(&self.depth);
         let mut answer = self.execute(sql, parameters, &portal, FIRST_ROWS)?;
@@ -284,22 +290,28 @@ impl EngineSession for PostgresSession {
         Ok(self.execute(sql, parameters, &portal, 0)?.count)
     }
 
-    fn run_late(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<()> {
+    fn run_deferred(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<()> {
         let has_room = self.statements.borrow().have_room_for(sql);
-        if !has_room || self.pipeline.borrow().is_asking() {
+        if !has_room || self.pipeline.borrow().is_collecting() {
             return self.run(sql, parameters).map(drop);
         }
         let mut wire = self.wire.borrow_mut();
         let mut statements = self.statements.borrow_mut();
         let mut pipeline = self.pipeline.borrow_mut();
         pipeline.write_rows(&mut wire, &mut statements)?;
-        statements.write(sql, &Parameters::of(parameters)?, LATE, 0, &mut wire)?;
+        statements.write(
+            sql,
+            &Parameters::of(parameters)?,
+            UNNAMED_PORTAL,
+            0,
+            &mut wire,
+        )?;
         self.changes.set(self.changes.get() + 1);
         pipeline.push(sql, &mut wire, &mut statements)
     }
 
-    fn insert_late(&self, insert: LateInsert<'_>, parameters: &[&dyn ToSql]) -> Result<()> {
-        if self.pipeline.borrow().is_asking() {
+    fn insert_deferred(&self, insert: DeferredInsert<'_>, parameters: &[&dyn ToSql]) -> Result<()> {
+        if self.pipeline.borrow().is_collecting() {
             return self.run(insert.sql, parameters).map(drop);
         }
         let mut wire = self.wire.borrow_mut();
@@ -309,8 +321,8 @@ impl EngineSession for PostgresSession {
         pipeline.push_row(insert, parameters, &mut wire, &mut statements)
     }
 
-    fn forget_answers(&self) {
-        self.pipeline.borrow_mut().forget_answers();
+    fn forget_prefetched(&self) {
+        self.pipeline.borrow_mut().forget_prefetched();
     }
 
     fn is_among(&self, number: &str, list: &str) -> String {

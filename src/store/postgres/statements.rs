@@ -1,7 +1,8 @@
-//! Texts of statements: takes portable SQL with `?` or `?1` as parameters, and gives the server's, with `$1`.
+//! Prepared statements of a session, and the translation of portable SQL, with `?` or `?1` as parameters, into the
+//! server's, with `$1`.
 //!
-//! `?` is one more than the highest number so far, as in `SQLite`. Hints for the other engine's planner are left
-//! out. What is in quotes stays as it is.
+//! `?` is one more than the highest number so far, as in `SQLite`. Hints for `SQLite`'s planner are removed. Quoted
+//! text is copied unchanged.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -10,15 +11,15 @@ use std::sync::Arc;
 
 use postgres_protocol::message::frontend;
 
-use super::late_rows::RowGroup;
+use super::deferred_rows::RowGroup;
 use super::parameters::Parameters;
-use super::pipeline::LATE;
+use super::pipeline::UNNAMED_PORTAL;
 use super::rows::ResultColumns;
 use super::wire::{ProtocolConnection, ServerAnswer};
 use crate::store::{Result, StoreError};
 
-/// Statements that a session keeps prepared. Beyond, all are prepared anew: texts with lists of conditions come
-/// in many forms.
+/// Maximum number of statements that a session keeps prepared. Beyond it, all are dropped and prepared anew: a list
+/// with filters has many forms.
 const MOST: usize = 400;
 
 /// A statement as the server knows it.
@@ -28,15 +29,15 @@ pub(super) struct Statement {
     name: String,
     text: Arc<str>,
     parameters: usize,
-    /// It changes nothing.
+    /// True for a SELECT.
     pub(super) only_reads: bool,
-    /// Once it was prepared.
+    /// Known once the statement was described.
     columns: Option<Arc<ResultColumns>>,
     is_prepared: bool,
 }
 
 impl Statement {
-    /// Takes the columns from an answer that came with them, or completes an answer by them.
+    /// Takes the columns from an answer that has them, or adds them to an answer that does not.
     pub(super) fn learn_columns(&mut self, answer: &mut ServerAnswer) {
         if answer.columns.is_some() {
             self.columns.clone_from(&answer.columns);
@@ -68,7 +69,7 @@ impl Statements {
         }
     }
 
-    /// True if the text is known, or can be added before all have to be forgotten.
+    /// True if the statement is known, or can be added without dropping the others.
     pub(super) fn have_room_for(&self, sql: &str) -> bool {
         self.known.len() < MOST || self.known.contains_key(sql)
     }
@@ -77,8 +78,8 @@ impl Statements {
         self.have_names
     }
 
-    /// Writes the messages that run a statement and ask for the first rows of its result; none of them if the
-    /// parameters do not fit. From then on it counts as prepared.
+    /// Writes the messages that run a statement and fetch the first rows of its result, or none of them if the number of
+    /// parameters is wrong. The statement counts as prepared from then on.
     pub(super) fn write(
         &mut self,
         sql: &str,
@@ -92,7 +93,8 @@ impl Statements {
         self.write_added(sql, (parameters, indexes), portal, rows, wire)
     }
 
-    /// Writes the messages that insert rows of a group, from this one on. Returns the key of their statement.
+    /// Writes the messages that insert `rows` rows of a group, beginning with row `from`. Returns the key of their
+    /// statement.
     pub(super) fn write_rows(
         &mut self,
         group: &RowGroup,
@@ -103,8 +105,8 @@ impl Statements {
         let width = group.width();
         let indexes = from * width..(from + rows) * width;
         let key = format!("{rows} rows: {}", group.sql);
-        self.add(&key, || translate_rows(&group.sql, rows));
-        self.write_added(&key, (&group.parameters, indexes), LATE, 0, wire)?;
+        self.add(&key, || transdeferred_rows(&group.sql, rows));
+        self.write_added(&key, (&group.parameters, indexes), UNNAMED_PORTAL, 0, wire)?;
         Ok(key.into())
     }
 
@@ -116,7 +118,6 @@ impl Statements {
         rows: i32,
         wire: &mut ProtocolConnection,
     ) -> Result<&mut Statement> {
-        let forgotten = std::mem::take(&mut self.forgotten);
         let statement = self.known.get_mut(key).expect("it was added");
         if statement.parameters != indexes.len() {
             return Err(StoreError::Other(format!(
@@ -125,6 +126,7 @@ impl Statements {
                 statement.parameters
             )));
         }
+        let forgotten = std::mem::take(&mut self.forgotten);
         let is_new = !statement.is_prepared || statement.name.is_empty();
         let needs_columns = rows > 0 && (is_new || statement.columns.is_none());
         let output = wire.output();
@@ -136,8 +138,8 @@ impl Statements {
             if is_new {
                 frontend::parse(&statement.name, &statement.text, [], output)?;
             }
-            // One that was not read to its end is still there.
-            if portal != LATE {
+            // A portal that was not read to its end still exists.
+            if portal != UNNAMED_PORTAL {
                 frontend::close(b'P', portal, output)?;
             }
             parameters.bind(portal, &statement.name, indexes, output)?;
@@ -147,7 +149,7 @@ impl Statements {
             frontend::execute(portal, rows, output)
         })();
         if let Err(cause) = written {
-            // What was written before remains.
+            // Earlier messages remain.
             output.truncate(begin);
             return Err(StoreError::Other(cause.to_string()));
         }
@@ -181,12 +183,12 @@ impl Statements {
         self.known.insert(key.into(), statement);
     }
 
-    /// The statement of a text that was written.
+    /// Finds a statement by its text.
     pub(super) fn get(&mut self, sql: &str) -> Option<&mut Statement> {
         self.known.get_mut(sql)
     }
 
-    /// Forgets one: it is prepared anew when it is needed again.
+    /// Forgets a statement: it is prepared anew when it is next used.
     pub(super) fn forget(&mut self, sql: &str) {
         if let Some(statement) = self.known.remove(sql)
             && !statement.name.is_empty()
@@ -195,7 +197,7 @@ impl Statements {
         }
     }
 
-    /// Forgets all, after the server did.
+    /// Forgets all statements, after the server did.
     pub(super) fn clear(&mut self) {
         self.known.clear();
         self.forgotten.clear();
@@ -203,7 +205,7 @@ impl Statements {
 }
 
 /// Translates a statement that inserts one row, `INSERT INTO … VALUES (…)`, into one that inserts several.
-fn translate_rows(sql: &str, rows: usize) -> (String, usize) {
+fn transdeferred_rows(sql: &str, rows: usize) -> (String, usize) {
     const VALUES: &str = " VALUES ";
     let head = sql.find(VALUES).map_or(sql.len(), |at| at + VALUES.len());
     let (mut text, mut parameters) = translate(&sql[..head], 0);
@@ -218,7 +220,7 @@ fn translate_rows(sql: &str, rows: usize) -> (String, usize) {
     (text, parameters)
 }
 
-/// Translates a statement whose parameters follow others. Returns the number of the last one, too.
+/// Translates a statement whose parameters are numbered after `before`. Also returns the highest number.
 fn translate(sql: &str, before: usize) -> (String, usize) {
     let mut text = String::with_capacity(sql.len() + 16);
     let mut highest = before;
@@ -293,13 +295,13 @@ mod tests {
 
     #[test]
     fn a_row_is_repeated_with_parameters_of_its_own() {
-        let inserted = translate_rows("INSERT INTO a (b, c) VALUES (?, ?)", 2);
+        let inserted = transdeferred_rows("INSERT INTO a (b, c) VALUES (?, ?)", 2);
         let text = "INSERT INTO a (b, c) VALUES ($1, $2), ($3, $4)";
         assert_eq!(inserted, (text.to_owned(), 4));
-        let inserted = translate_rows("INSERT INTO a (b, c) VALUES (?2, '?' || ?1 || ?2)", 2);
+        let inserted = transdeferred_rows("INSERT INTO a (b, c) VALUES (?2, '?' || ?1 || ?2)", 2);
         let text = "INSERT INTO a (b, c) VALUES ($2, '?' || $1 || $2), ($4, '?' || $3 || $4)";
         assert_eq!(inserted, (text.to_owned(), 4));
         let one = "INSERT INTO a (b) VALUES (?)";
-        assert_eq!(translate_rows(one, 1), translate(one, 0));
+        assert_eq!(transdeferred_rows(one, 1), translate(one, 0));
     }
 }

@@ -45,7 +45,7 @@ impl WriterSession for PostgresSession {
             next: first,
             end: first + BLOCK,
         });
-        self.forget_answers();
+        self.forget_prefetched();
         Ok(())
     }
 
@@ -56,13 +56,13 @@ impl WriterSession for PostgresSession {
 
     fn commit(&self, wakeups: Wakeups) -> Result<()> {
         let batch = self.numbers.take().first;
-        self.settle_late()?;
+        self.settle_deferred()?;
         commit_outcome::commit(self, batch, wakeups)
     }
 
     fn roll_back(&self) -> bool {
         self.numbers.take();
-        self.give_up_late();
+        self.discard_deferred();
         if self.is_broken() {
             return false;
         }
@@ -105,8 +105,8 @@ impl WriterSession for PostgresSession {
         )
     }
 
-    fn settle_late(&self) -> Result<()> {
-        PostgresSession::settle_late(self)
+    fn settle_deferred(&self) -> Result<()> {
+        PostgresSession::settle_deferred(self)
     }
 
     fn begin_savepoint(&self) -> Result<()> {
@@ -115,8 +115,8 @@ impl WriterSession for PostgresSession {
     }
 
     fn roll_back_to_savepoint(&self) -> Result<()> {
-        self.give_up_late();
-        self.forget_answers();
+        self.discard_deferred();
+        self.forget_prefetched();
         // Blocks that the part reserved are given back with it, and are reserved again.
         let (before, mut numbers) = (self.numbers_before_part.get(), self.numbers.get());
         if numbers.end != before.end {
@@ -140,7 +140,7 @@ impl WriterSession for PostgresSession {
     }
 
     fn after_commit(&self) {
-        self.forget_answers();
+        self.forget_prefetched();
     }
 
     fn free_memory(&self) {

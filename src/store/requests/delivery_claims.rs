@@ -169,7 +169,7 @@ pub(crate) fn set_aside(
     Ok(Some(SetAside { what, cause }))
 }
 
-/// Records the outcome of a claimed request, without forgetting what was asked ahead. Its queue is one of `queues`,
+/// Records the outcome of a claimed request, without discarding prefetched answers. Its queue is one of `queues`,
 /// if its next request may be due.
 pub(crate) fn settle(
     tx: &Tx,

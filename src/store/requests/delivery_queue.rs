@@ -207,7 +207,7 @@ fn turn(work: &mut Work, outcomes: &[Outcome], share: &Share, now: Millis) -> Re
         REQUESTS.promote(tx, Some(*account), portal, now)?;
     }
     // Later operations of the transaction see what became of these requests.
-    tx.forget_answers();
+    tx.forget_prefetched();
     let is_paused = is_paused(tx, &share.destination)?;
     let runs = if is_paused || share.limits.runs == 0 {
         // The next of these queues may be due: wake the worker that claims.

@@ -65,7 +65,7 @@ pub(crate) fn settle(
         )));
     }
     leave(tx, request, transition, error, now)?;
-    tx.forget_answers();
+    tx.forget_prefetched();
     if state == RequestState::Released {
         REQUESTS.promote(tx, Some(account), &portal, now)?;
     }
@@ -73,7 +73,7 @@ pub(crate) fn settle(
 }
 
 /// Settles a request without a look at its state and the next of its queue, and without
-/// [forgetting](crate::store::sql::EngineSession::forget_answers) what was asked about it ahead.
+/// [discarding](crate::store::sql::EngineSession::forget_prefetched) the prefetched answers about it.
 pub(crate) fn leave(
     tx: &Tx,
     request: i64,
@@ -81,7 +81,7 @@ pub(crate) fn leave(
     error: Option<&str>,
     now: Millis,
 ) -> Result<()> {
-    tx.run_late(
+    tx.run_deferred(
         "UPDATE request
              SET state = ?2, settled_at = ?3, due_at = NULL, in_work = 0, claim = NULL,
                  holder = NULL, stopped = 0, passed = 0, last_error = coalesce(?4, last_error)

@@ -15,6 +15,6 @@ pub(super) use conditions::Conditions;
 pub(super) use maintenance::{Maintenance, TableShape};
 pub(super) use row::{Columns, FromRow, Row};
 pub(super) use session::{
-    EngineSession, InsertQueue, LateInsert, LateTable, Receive, Tx, insert, insert_late,
+    DeferredInsert, DeferredTable, EngineSession, InsertQueue, Receive, Tx, insert, insert_deferred,
 };
 pub(super) use value::{Bind, FromSql, SqlValue, ToSql, list_of};

@@ -8,22 +8,22 @@ use std::ops::ControlFlow;
 use super::{FromRow, Maintenance, Row, ToSql};
 use crate::store::{Result, StoreError};
 
-/// Tables of the rows that are [inserted late](EngineSession::insert_late), in the order in which they are inserted:
-/// each after those that it refers to; `Ord` is this order.
+/// Tables of [deferred rows](EngineSession::insert_deferred), in the order in which they are inserted: each after the
+/// tables that it references. `Ord` is this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum LateTable {
+pub(crate) enum DeferredTable {
     Ledger,
     Content,
     Request,
     Event,
 }
 
-/// A statement that inserts one row, `INSERT INTO … VALUES (…)`. The engine may make one of it that inserts several.
+/// A statement that inserts one row, `INSERT INTO … VALUES (…)`. The engine may extend it to several rows.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct LateInsert<'a> {
-    pub(crate) table: LateTable,
+pub(crate) struct DeferredInsert<'a> {
+    pub(crate) table: DeferredTable,
     pub(crate) sql: &'a str,
-    /// Queue of the row, if it is due only as the first of one.
+    /// Queue of the row, if it is due only as the first of its queue.
     pub(crate) queue: Option<InsertQueue>,
 }
 
@@ -54,27 +54,27 @@ pub(crate) trait EngineSession: Maintenance {
     /// The statement cannot be run.
     fn run(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<usize>;
 
-    /// Runs a statement whose outcome nobody needs. Its error may come with a later statement, or with the end of
-    /// the operation. What was asked ahead stays known: a caller whose statement changes an answer
-    /// [forgets](Self::forget_answers) all.
+    /// Runs a statement whose outcome the caller does not need. Its error may be reported by a later statement, or at
+    /// the end of the operation. Prefetched answers are kept: a caller whose statement changes one
+    /// [discards](Self::forget_prefetched) them all.
     ///
     /// # Errors
     /// The statement, or one before, cannot be run.
-    fn run_late(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<()> {
+    fn run_deferred(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<()> {
         self.run(sql, parameters).map(drop)
     }
 
-    /// Inserts a row like [`run_late`](Self::run_late). The engine may insert it together with later ones of its table,
-    /// after rows of other tables that the operation inserts later. Any query sees it.
+    /// Inserts a row like [`run_deferred`](Self::run_deferred). The engine may insert it together with later rows of its
+    /// table, after rows of other tables that the operation inserts later. Any query sees it.
     ///
     /// # Errors
     /// The statement, or one before, cannot be run.
-    fn insert_late(&self, insert: LateInsert<'_>, parameters: &[&dyn ToSql]) -> Result<()> {
-        self.run_late(insert.sql, parameters)
+    fn insert_deferred(&self, insert: DeferredInsert<'_>, parameters: &[&dyn ToSql]) -> Result<()> {
+        self.run_deferred(insert.sql, parameters)
     }
 
-    /// Forgets the answers to questions that were asked ahead.
-    fn forget_answers(&self) {}
+    /// Discards the answers to prefetched queries.
+    fn forget_prefetched(&self) {}
 
     /// The condition that a number is in a list, which is a parameter: a text such as `1,2,3`. The number may be
     /// looked up in an index.
@@ -200,23 +200,24 @@ impl dyn EngineSession {
     }
 }
 
-/// Inserts a row like [`insert!`], [late](EngineSession::insert_late). Requests have a queue and no form here.
-macro_rules! insert_late {
+/// Inserts a row like [`insert!`], but [deferred](EngineSession::insert_deferred). There is no form for requests, which
+/// have a queue.
+macro_rules! insert_deferred {
     ($tx:expr, $table:ident { $($column:ident $(: $value:expr)?),+ $(,)? }) => {
-        $tx.insert_late(
-            $crate::store::sql::LateInsert {
-                table: $crate::store::sql::insert_late!(@table $table),
+        $tx.insert_deferred(
+            $crate::store::sql::DeferredInsert {
+                table: $crate::store::sql::insert_deferred!(@table $table),
                 sql: $crate::store::sql::insert!(@text $table $($column)+),
                 queue: None,
             },
             &[$($crate::store::sql::insert!(@value $column $($value)?)),+],
         )
     };
-    (@table ledger) => { $crate::store::sql::LateTable::Ledger };
-    (@table content) => { $crate::store::sql::LateTable::Content };
-    (@table event) => { $crate::store::sql::LateTable::Event };
+    (@table ledger) => { $crate::store::sql::DeferredTable::Ledger };
+    (@table content) => { $crate::store::sql::DeferredTable::Content };
+    (@table event) => { $crate::store::sql::DeferredTable::Event };
 }
-pub(crate) use insert_late;
+pub(crate) use insert_deferred;
 
 /// Inserts a row with named columns: `insert!(tx, account { n, status: "pending" })`. A column without a value
 /// takes that of the variable of its name. A text after the row ends the statement, such as a conflict clause.

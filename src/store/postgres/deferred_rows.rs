@@ -1,22 +1,22 @@
-//! Rows that wait to be inserted: those with the same text of a statement together, and each table after those that
-//! it refers to.
+//! Rows that wait to be inserted: those of the same statement together, and each table after the tables that it
+//! references.
 //!
-//! For a small row most of the server's work is done for the statement: it reads the constraints of the table,
-//! opens its indexes, and prepares what its triggers run. So rows share a statement.
+//! For a small row the server spends most of its time on the statement: it reads the constraints of the table, opens
+//! its indexes and prepares its triggers. So rows share a statement.
 
 use super::parameters::Parameters;
-use crate::store::sql::{InsertQueue, LateInsert, LateTable};
+use crate::store::sql::{DeferredInsert, DeferredTable, InsertQueue};
 
-/// Maximum number of rows of a statement. One is prepared for each power of two up to this.
+/// Maximum number of rows of a statement. One statement is prepared for each power of two up to this.
 const MOST_ROWS: usize = 16;
 
 /// Maximum number of octets of waiting rows; the last row may exceed it.
 const MOST_OCTETS: usize = 256 * 1024;
 
-/// Rows with the same text of a statement.
+/// Rows of the same statement.
 #[derive(Debug)]
 pub(super) struct RowGroup {
-    table: LateTable,
+    table: DeferredTable,
     pub(super) sql: Box<str>,
     pub(super) parameters: Parameters,
     rows: usize,
@@ -28,7 +28,7 @@ impl RowGroup {
         self.parameters.len() / self.rows
     }
 
-    /// Numbers of rows of the statements that insert them: powers of two, the largest first.
+    /// Sizes of the statements that insert the group, in rows: powers of two, the largest first.
     pub(super) fn statement_sizes(&self) -> impl Iterator<Item = usize> + use<> {
         let mut left = self.rows;
         std::iter::from_fn(move || {
@@ -38,7 +38,7 @@ impl RowGroup {
         })
     }
 
-    /// True if the group has a row of this row's queue.
+    /// True if the group has an earlier row of the same queue.
     fn has_row_of_queue(&self, row: &Parameters, queue: InsertQueue) -> bool {
         let width = self.width();
         (0..self.rows).any(|earlier| {
@@ -49,14 +49,14 @@ impl RowGroup {
     }
 }
 
-/// Rows that wait.
+/// Waiting rows.
 #[derive(Debug, Default)]
-pub(super) struct LateRows {
+pub(super) struct DeferredRows {
     /// In the order of their tables.
     groups: Vec<RowGroup>,
 }
 
-impl LateRows {
+impl DeferredRows {
     /// False if the waiting rows must be written before another row of this statement is added.
     pub(super) fn have_room_for(&self, sql: &str) -> bool {
         let octets: usize = self
@@ -68,9 +68,9 @@ impl LateRows {
         octets < MOST_OCTETS && !self.groups.iter().any(is_full)
     }
 
-    /// Adds a row. A statement does not see the rows that it inserts itself, so one whose queue has a row in the group
-    /// is marked here as waiting for it.
-    pub(super) fn push(&mut self, insert: LateInsert<'_>, mut row: Parameters) {
+    /// Adds a row. A statement does not see the rows that it inserts itself, so a row whose queue already has one in
+    /// the group loses its due time here.
+    pub(super) fn push(&mut self, insert: DeferredInsert<'_>, mut row: Parameters) {
         let mut groups = self.groups.iter_mut();
         if let Some(group) = groups.find(|group| *group.sql == *insert.sql) {
             if let Some(queue) = insert.queue
@@ -104,13 +104,13 @@ mod tests {
     use super::*;
     use crate::store::sql::ToSql;
 
-    const ENTRY: LateInsert = LateInsert {
-        table: LateTable::Ledger,
+    const ENTRY: DeferredInsert = DeferredInsert {
+        table: DeferredTable::Ledger,
         sql: "an entry",
         queue: None,
     };
-    const REQUEST: LateInsert = LateInsert {
-        table: LateTable::Request,
+    const REQUEST: DeferredInsert = DeferredInsert {
+        table: DeferredTable::Request,
         sql: "a request",
         queue: Some(InsertQueue {
             key: &[0, 1],
@@ -118,13 +118,13 @@ mod tests {
         }),
     };
 
-    fn push(rows: &mut LateRows, insert: LateInsert, row: &[&dyn ToSql]) {
+    fn push(rows: &mut DeferredRows, insert: DeferredInsert, row: &[&dyn ToSql]) {
         rows.push(insert, Parameters::of(row).expect("values"));
     }
 
     #[test]
     fn tables_come_in_the_order_of_their_references() {
-        let mut rows = LateRows::default();
+        let mut rows = DeferredRows::default();
         push(&mut rows, REQUEST, &[&1_i64, &"it", &7_i64]);
         push(&mut rows, ENTRY, &[&1_i64]);
         push(&mut rows, ENTRY, &[&2_i64]);
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn only_the_first_of_a_queue_is_due() {
-        let mut rows = LateRows::default();
+        let mut rows = DeferredRows::default();
         push(&mut rows, REQUEST, &[&1_i64, &"it", &7_i64]);
         push(&mut rows, REQUEST, &[&1_i64, &"hr", &7_i64]);
         push(&mut rows, REQUEST, &[&2_i64, &"it", &7_i64]);
@@ -152,13 +152,13 @@ mod tests {
 
     #[test]
     fn a_statement_has_a_power_of_two_of_rows_and_no_more_than_fit() {
-        let mut rows = LateRows::default();
+        let mut rows = DeferredRows::default();
         for count in 0..MOST_ROWS {
             assert!(rows.have_room_for(ENTRY.sql), "{count}");
             push(&mut rows, ENTRY, &[&1_i64]);
         }
         assert!(!rows.have_room_for(ENTRY.sql) && rows.have_room_for(REQUEST.sql));
-        let sizes = |rows: &mut LateRows| rows.take()[0].statement_sizes().collect::<Vec<_>>();
+        let sizes = |rows: &mut DeferredRows| rows.take()[0].statement_sizes().collect::<Vec<_>>();
         assert_eq!(sizes(&mut rows), [MOST_ROWS]);
         for _ in 0..11 {
             push(&mut rows, ENTRY, &[&1_i64]);

@@ -255,6 +255,6 @@ impl Store {
         &self,
         read: impl FnOnce(&Tx) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        engine::readers::run(&self.long_readers, read).await
+        engine::readers::run_long(&self.long_readers, read).await
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::store::engine::driver::{Driver, ReaderSession};
 use crate::store::sql::Tx;
@@ -14,6 +14,10 @@ use crate::store::{Result, StoreError};
 /// longer than a person looks at a page. No timer wakes for it: the next user after an idle period looks, and
 /// housekeeping comes every minute.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Nice value of the threads of long reads: of a processor that both want, a short read or the writer gets about nine
+/// times as much (`setpriority(2)`, `sched(7)`).
+const LONG_READ_NICENESS: i32 = 10;
 
 /// Runs `read` on a thread for blocking work, as soon as a connection is free.
 pub(crate) async fn run<T: Send + 'static>(
@@ -29,6 +33,29 @@ pub(crate) async fn run<T: Send + 'static>(
     })
     .await
     .map_err(StoreError::fault)?
+}
+
+/// Like [`run`], for a read that takes long: it has a thread of its own, which yields the processor to others.
+pub(crate) async fn run_long<T: Send + 'static>(
+    readers: &Arc<Readers>,
+    read: impl FnOnce(&Tx) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let permit = readers.permit().await?;
+    let readers = readers.clone();
+    let (reply, outcome) = oneshot::channel();
+    let work = move || {
+        // On Linux this concerns the calling thread alone. Where it is not allowed, the read is only less considerate.
+        let _ = rustix::process::setpriority_process(None, LONG_READ_NICENESS);
+        let found = readers.read(read);
+        drop(permit);
+        let _ = reply.send(found);
+    };
+    std::thread::Builder::new()
+        .name("long-read".to_owned())
+        .spawn(work)
+        .map_err(StoreError::fault)?;
+    let panicked = |_| StoreError::fault("a long read panicked");
+    outcome.await.map_err(panicked)?
 }
 
 pub(crate) struct Readers {
@@ -138,14 +165,19 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn work_whose_caller_went_away_keeps_its_connection() {
+    /// An empty database and its readers.
+    fn empty(connections: usize) -> (tempfile::TempDir, Arc<Readers>) {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("vestibule.db");
-        let driver = SqliteDriver::of(&path);
+        let driver = SqliteDriver::of(&folder.path().join("vestibule.db"));
         driver.create().expect("a file");
         driver.migrate().expect("a schema");
-        let readers = Arc::new(Readers::new(Arc::new(driver), 4, IDLE_TIMEOUT));
+        let readers = Readers::new(Arc::new(driver), connections, IDLE_TIMEOUT);
+        (folder, Arc::new(readers))
+    }
+
+    #[tokio::test]
+    async fn work_whose_caller_went_away_keeps_its_connection() {
+        let (_folder, readers) = empty(4);
         let mut ends = Vec::new();
         for _ in 0..4 {
             let (began, begins) = mpsc::channel();
@@ -174,14 +206,29 @@ mod tests {
         run(&readers, |_| Ok(())).await.expect("a free connection");
     }
 
+    /// It runs beside the pages of people and the writer, for seconds.
+    #[tokio::test]
+    async fn a_long_read_has_a_lower_priority_than_all_others() {
+        let (_folder, readers) = empty(1);
+        let priority = || rustix::process::getpriority_process(None).expect("a priority");
+        let before = priority();
+        let long = run_long(&readers, move |_| Ok(priority())).await;
+        assert_eq!(long.expect("read"), before + LONG_READ_NICENESS);
+        let short = run(&readers, move |_| Ok(priority())).await;
+        assert_eq!((short.expect("read"), priority()), (before, before));
+    }
+
+    #[tokio::test]
+    async fn a_long_read_that_panics_fails_and_keeps_no_connection() {
+        let (_folder, readers) = empty(1);
+        let read = run_long(&readers, |_| -> Result<()> { panic!("of this test") }).await;
+        assert!(matches!(read, Err(StoreError::Other(_))), "{read:?}");
+        run_long(&readers, |_| Ok(())).await.expect("a connection");
+    }
+
     #[tokio::test]
     async fn a_closed_store_reads_nothing() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("vestibule.db");
-        let driver = SqliteDriver::of(&path);
-        driver.create().expect("a file");
-        driver.migrate().expect("a schema");
-        let readers = Arc::new(Readers::new(Arc::new(driver), 4, IDLE_TIMEOUT));
+        let (_folder, readers) = empty(4);
         run(&readers, |_| Ok(())).await.expect("a connection");
         readers.close();
         let read = run(&readers, |_| Ok(())).await;

@@ -1,5 +1,5 @@
-//! The outcome of a COMMIT. Takes a filled transaction. It is durable, or was not committed, or its outcome is
-//! reported as unknown.
+//! The outcome of a COMMIT. Takes a filled transaction, and reports that it is durable, that it was not committed,
+//! or that its outcome is unknown.
 //!
 //! Each batch writes its unique number into the row of its opening in `committed`. If the answer to a COMMIT is
 //! lost, another transaction looks the number up there. It writes, too: so it waits for the lock that the lost

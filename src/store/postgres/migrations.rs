@@ -35,7 +35,7 @@ pub(super) const LONGEST: Duration = Duration::from_mins(10);
 struct Migration {
     number: usize,
     sql: &'static str,
-    /// Number of the newest migration that a program must know at least to go on working after this one.
+    /// Programs whose newest migration has this number, or a later one, go on working after it.
     works_with: usize,
 }
 
@@ -91,7 +91,7 @@ pub(super) fn newest() -> usize {
 pub(super) struct Version {
     /// Number of its newest migration; 0 where there is no schema yet.
     pub(super) found: usize,
-    /// Number of the newest migration that a program must know at least to work with it.
+    /// Programs whose newest migration has this number, or a later one, work with it.
     pub(super) works_with: usize,
 }
 

@@ -1,8 +1,8 @@
 //! Health of the writer, kept in memory so that a readiness check costs no transaction.
 //!
 //! In: the outcome of every commit. While nothing else commits, a heartbeat does so at an interval: it writes one
-//! page, so that a full disk is noticed even while no mail arrives. Out: whether the last commit succeeded and is
-//! recent, and none hangs.
+//! page, so that a full disk is noticed even while no mail arrives.
+//! Out: whether the last commit succeeded and is recent, and none hangs.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -14,8 +14,8 @@ pub struct Compacted {
 }
 
 /// Rewrites the whole database with the schema of this program. Needs as much free disk space as the result takes,
-/// and as much memory, because `SQLite` keeps its temporary database there. Afterwards no deleted data remains in
-/// the files, and the file returns free pages by itself, whichever program created it. Blocks.
+/// and as much memory: `temp_store` is `MEMORY`, so `SQLite` builds the copy there. Afterwards no deleted data
+/// remains in the files, and the file returns free pages by itself, whichever program created it. Blocks.
 ///
 /// # Errors
 /// Another process has it open, the disk is full, or it is damaged; then nothing has changed.

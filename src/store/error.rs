@@ -9,11 +9,11 @@ pub enum StoreError {
     Full(String),
     #[error("the database is locked by another process: {0}")]
     Busy(String),
-    /// The server of the database, or the way to it. Nothing of the operation may be relied on.
+    /// The database server or the network failed. The operation may or may not have taken effect.
     #[error("the database cannot be reached: {0}")]
     Away(String),
-    /// As it is configured, the server cannot be used; waiting does not help. Nothing of the operation may be
-    /// relied on.
+    /// The server cannot be used as configured, and waiting does not help. The operation may or may not have taken
+    /// effect.
     #[error("the settings in [store] do not work: {0}")]
     Refused(String),
     #[error("the database cannot be written: {0}")]
@@ -79,7 +79,7 @@ impl StoreError {
         Self::ReadOnly("the store was moved to another place".to_owned())
     }
 
-    /// True if trying again is of no use.
+    /// True if a retry cannot help.
     pub(crate) fn is_final(&self) -> bool {
         matches!(
             self,
@@ -91,7 +91,7 @@ impl StoreError {
         )
     }
 
-    /// True if it can pass without a change of our configuration.
+    /// True if the error is temporary: it can pass without a change of our configuration.
     pub(crate) fn passes(&self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! The place of a database: takes what the configuration says, and gives the driver of its engine.
+//! The place of a database: takes the configuration, and returns the driver of its engine.
 
 use std::fmt;
 use std::fs;
@@ -46,8 +46,8 @@ impl Location {
         }
     }
 
-    /// Id of this node among those that share the database, if it has one yet. Empty where no other node can be
-    /// there.
+    /// Id of this node among those that share the database. None if it has none yet, or if the engine has only one
+    /// node.
     pub(super) fn node_id(&self) -> Option<String> {
         let Self::Server(server) = self else {
             return None;
@@ -57,7 +57,8 @@ impl Location {
         Some(id.to_string())
     }
 
-    /// The same, made where there is none: for the daemon, which keeps it.
+    /// Like [`node_id`](Self::node_id), for the daemon: creates and stores an id if there is none. Empty if the
+    /// engine has only one node.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -69,7 +70,7 @@ impl Location {
             return Ok(id);
         }
         let id = LedgerId::new().to_string();
-        // Without a folder, the node is a new one each time.
+        // Without a file for its id, the node is a new one at each start.
         if let Some(file) = &server.node_file {
             let written = fs::write(file, format!("{id}\n"));
             written.map_err(|error| StoreError::open(file.display(), error))?;

@@ -1,9 +1,9 @@
 //! The store: the only module with SQL, offered as operations of the domain: accept, verify, claim, settle.
 //!
-//! One writer thread combines waiting operations, up to a bound, into one transaction, and answers each
-//! caller after the commit is synced (WAL, `synchronous = FULL`). Readers have their own connections. Every
-//! operation takes the time as an argument, so that tests control the clock. No operation awaits anything but
-//! the writer, and none opens a network connection: mail and deliveries are rows first.
+//! One writer thread combines waiting operations, up to a bound, into one transaction, and answers each caller
+//! after the commit is durable (`synchronous = FULL` of `SQLite`, `synchronous_commit = on` of PostgreSQL). Readers
+//! have their own connections. Every operation takes the time as an argument, so that tests control the clock. No
+//! operation waits for anything but the database: mail and deliveries are rows first.
 
 mod accounts;
 mod audit;
@@ -105,7 +105,7 @@ use engine::readers::{IDLE_TIMEOUT, Readers};
 use engine::writer::Writer;
 use sql::Tx;
 
-/// A machine whose clock differs from that of the database by more is not ready.
+/// Maximum difference between the clocks of this machine and of the database. Beyond it, the daemon is not ready.
 pub const MAX_CLOCK_OFFSET: Duration = Duration::from_secs(5);
 
 /// Handle of the database; clones share it.
@@ -129,7 +129,8 @@ pub struct Store {
 /// migrations before and after.
 ///
 /// # Errors
-/// A damaged file, or a schema newer than this program. [`schema_of`] says how far it came.
+/// A damaged file, or a schema newer than this program. After an error, [`schema_of`] says how far the migration
+/// came.
 pub fn migrate(location: &Location) -> Result<(usize, usize)> {
     let driver = location.driver();
     let (before, _) = driver.schema()?;
@@ -139,7 +140,7 @@ pub fn migrate(location: &Location) -> Result<(usize, usize)> {
     Ok((before, now))
 }
 
-/// Number of schema migrations that a database has, and that this program knows.
+/// Numbers of schema migrations: applied to a database, and known to this program.
 ///
 /// # Errors
 /// The database cannot be read.
@@ -166,7 +167,8 @@ impl Store {
         let location = location.into();
         let driver = location.driver();
         driver.create()?;
-        // A node takes no mail into a database that was made anew, before what it held is restored.
+        // A node accepts no mail into a newly created database before the contents of the one that it served are
+        // restored.
         if location.node_id().is_some() && driver.schema()?.0 == 0 {
             let cause = "the database is empty, and this node has served one: restore it; \
                          `vestibule migrate` makes a new store";
@@ -213,7 +215,7 @@ impl Store {
         })
     }
 
-    /// Another handle for another set of workers: its claims are not given back by others.
+    /// A handle for another set of workers, with claims of its own: other handles do not give them back.
     #[must_use]
     pub fn for_workers(self) -> Self {
         let holder = self.holder.another();

@@ -65,7 +65,7 @@ fn people_are_sent_to_a_node_that_is_ready() {
         assert!(!log.contains("[ALERT]"), "{log}");
         is_served().then_some(())
     });
-    // It takes turns, so it has noticed once two in a row are served.
+    // The balancer alternates, so it has noticed once two requests in a row are served.
     nodes[0].kill();
     wait_for("pages by the other node", || {
         (is_served() && is_served()).then_some(())

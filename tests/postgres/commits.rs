@@ -71,13 +71,13 @@ async fn a_connection_cut_at_any_step_loses_nothing_that_was_acknowledged() {
     assert_sound(&store).await;
 }
 
-/// A wait for the standby that an operator cancels is answered as if all were well, with a warning.
+/// If an operator cancels the wait for the standby, the server reports success, with a warning.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancelled_wait_for_the_standby_is_no_acknowledgement() {
     let server = Server::start();
     let schema = server.schema();
     let run = |sql: &str| server.run(&schema.name, sql);
-    // Whatever the role has: the warning must come, and the wait must be made.
+    // Whatever the settings of the role, the commit must wait, and the warning must arrive.
     run("ALTER ROLE vestibule SET client_min_messages = error");
     run("ALTER ROLE vestibule SET synchronous_commit = off");
     let store = open_seeded(&schema.url).await;
@@ -95,7 +95,7 @@ async fn a_cancelled_wait_for_the_standby_is_no_acknowledgement() {
         let waiting = tokio::spawn(async move { accept(&sender, "ann@corp.example", &sent).await });
         let mut ended = 0;
         while !waiting.is_finished() {
-            // That of the message, and those that look for its outcome.
+            // The session of the message, and those that look up its outcome.
             let found = server.try_run(&schema.name, &format!("SELECT count({end}(pid)) {waits}"));
             ended += found.map_or(0, |rows| rows[0].parse::<usize>().expect("a number"));
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -107,7 +107,7 @@ async fn a_cancelled_wait_for_the_standby_is_no_acknowledgement() {
         );
         assert!(ended > 1, "{end}: {ended}");
     }
-    // The standby is back: it goes on by itself.
+    // No standby is needed any more: the store recovers by itself.
     run("ALTER SYSTEM SET synchronous_standby_names = ''");
     run("SELECT pg_reload_conf()");
     let again = async {

@@ -16,7 +16,7 @@ pub struct Database {
     folder: TempDir,
 }
 
-/// Hundreds of schemas would fill a small disk; what is in use stays.
+/// Drops the schema, unless it is in use: hundreds would fill a small disk.
 impl Drop for Database {
     fn drop(&mut self) {
         let name = &self.schema.name;
@@ -25,15 +25,15 @@ impl Drop for Database {
     }
 }
 
-/// What a crash leaves for the process of before: nothing.
+/// What a crash leaves behind in the process that crashed: nothing.
 pub struct Ruins;
 
 impl Database {
     /// True if forgetting a person leaves no trace in the tables.
     pub const OVERWRITES: bool = true;
 
-    /// Random sequences of steps in one run of a test. Each begins with a new schema, which takes longer than a
-    /// file.
+    /// Number of random sequences of steps in one run of a test. Each begins with a new schema, which takes longer
+    /// than a file.
     pub const CASES: u32 = 10;
 
     pub fn new() -> Self {
@@ -54,12 +54,12 @@ impl Database {
         Store::open(self.location()).expect("a store")
     }
 
-    /// Runs statements past the store.
+    /// Runs statements directly in the database.
     pub fn run(&self, sql: &str) {
         server().run(&self.schema.name, sql);
     }
 
-    /// A number that the database tells.
+    /// Runs a query that returns one number.
     pub fn number(&self, sql: &str) -> i64 {
         let rows = server().run(&self.schema.name, sql);
         rows[0].parse().expect("a number")
@@ -132,7 +132,7 @@ impl Database {
         ));
     }
 
-    /// Tables in whose rows a word is.
+    /// Tables that contain a word in their rows.
     pub fn places_with(&self, word: &str) -> Vec<String> {
         let mut hex = String::new();
         for octet in word.bytes() {

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::support::harness::{Folder, Signal, send_signal};
 use crate::support::program::{PROGRAM, vestibule};
 
-/// A folder that the server's user may pass.
+/// A folder that the server's user may traverse.
 fn folder() -> Folder {
     let folder = Folder::new();
     set_permissions(folder.path(), Permissions::from_mode(0o711)).expect("permissions");

@@ -18,7 +18,7 @@ async fn one_node_has_a_duty_until_its_lease_ends() {
     for duty in [Duty::Housekeeping, Duty::OperatorLog, Duty::Canary] {
         assert!(first.hold_duty(duty, ASKED, now).await.expect("asked"));
         assert!(!second.hold_duty(duty, ASKED, now).await.expect("asked"));
-        // Renewed, and each duty by itself.
+        // Each duty is renewed by itself.
         let later = now + ASKED;
         assert!(first.hold_duty(duty, ASKED, later).await.expect("asked"));
         let old_end = now + Duration::from_secs(91);

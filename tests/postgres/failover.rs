@@ -22,18 +22,18 @@ fn is_long() -> bool {
     std::env::var_os("VESTIBULE_LONG").is_some()
 }
 
-/// Times that the primary dies.
+/// Number of times that the primary dies.
 fn rounds() -> usize {
     if is_long() { 20 } else { 2 }
 }
 
-/// Acknowledged messages between two deaths.
+/// Number of acknowledged messages between two of these times.
 const ENOUGH: usize = 60;
 
-/// Servers in a folder, each a standby of the one before it at first.
+/// Servers in a folder, each created as a standby of the one before it.
 pub struct Servers {
     pub folder: Folder,
-    /// Numbers of those that run.
+    /// Numbers of the running servers.
     running: Mutex<Vec<usize>>,
 }
 
@@ -82,13 +82,13 @@ impl Servers {
         path.to_str().expect("UTF-8").to_owned()
     }
 
-    /// A program of the package, as the user that the servers run as.
+    /// Runs a program of the package, as the user that the servers run as.
     pub fn run(&self, program: &str, args: &[&str]) {
         let outcome = self.try_run(program, args);
         outcome.unwrap_or_else(|said| panic!("{program}: {said}"));
     }
 
-    /// The same, with what a program said that failed.
+    /// Like [`run`](Self::run), but returns the output of a program that failed.
     fn try_run(&self, program: &str, args: &[&str]) -> Result<(), String> {
         let mut command = Command::new(programs().join(program));
         command
@@ -166,7 +166,7 @@ impl Servers {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// Makes a synchronous standby of a server, and waits until commits wait for it.
+    /// Adds a synchronous standby of a server, and waits until commits wait for it.
     fn add_standby(&self, primary: usize) {
         let number = primary + 1;
         let (name, data) = (format!("s{number}"), self.data(number));
@@ -182,7 +182,7 @@ impl Servers {
             ],
         );
         self.configure(number);
-        // Only now: the copy must not wait for itself when it is promoted.
+        // Set only now, because the copy must not wait for itself when it is promoted.
         self.sql(
             primary,
             &format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'"),
@@ -230,13 +230,13 @@ pub fn kill_server(data: &Path) {
         return;
     };
     let pid = file.lines().next().expect("a number");
-    // The first one would start its processes again; any may end by itself meanwhile.
+    // The postmaster would restart its processes; any of them may exit by itself meanwhile.
     let kill = format!("others=$(pgrep -P {pid}); kill -9 {pid} $others || :");
     let killed = Command::new("/bin/sh").args(["-c", &kill]).output();
     assert!(killed.expect("it runs").status.success());
 }
 
-/// Senders who send one message after the other, each until it is taken, as an MTA does.
+/// Senders that send one message after another, and retry each until it is accepted, as an MTA does.
 struct Senders {
     acknowledged: Arc<Mutex<Vec<String>>>,
     is_over: Arc<AtomicBool>,
@@ -255,7 +255,7 @@ impl Senders {
                 while !is_over.load(Ordering::SeqCst) {
                     let number = next.fetch_add(1, Ordering::SeqCst);
                     let id = format!("m{number}@x");
-                    // What is beyond a sender's quota is dropped, and decided again when it is sent again.
+                    // A message beyond a sender's quota is dropped, and decided again when it is sent again.
                     let from = format!("ann{}@corp.example", number / 500);
                     loop {
                         match accept(&store, &from, &id).await {
@@ -290,7 +290,7 @@ impl Senders {
         wait_for("load", || (self.count() >= goal).then_some(()));
     }
 
-    /// Stops them, and looks for all that was acknowledged.
+    /// Stops the senders, and checks that everything acknowledged is stored.
     async fn end(self, store: &Store, what: &str, sql: impl Fn(&str) -> String) {
         self.is_over.store(true, Ordering::SeqCst);
         for task in self.tasks {
@@ -337,7 +337,7 @@ async fn what_was_acknowledged_survives_the_death_of_the_primary() {
     }
 }
 
-/// The same with Patroni, which promotes by itself; and the standby away, for which strict mode waits.
+/// The same with Patroni, which promotes by itself; then with the standby away, for which strict mode waits.
 async fn survives_with_patroni() {
     let mut cluster = block_in_place(Patroni::start);
     let store = open_seeded(&cluster.url()).await;

@@ -37,7 +37,7 @@ impl Held {
     }
 }
 
-/// A test that fails leaves no lock to others.
+/// Releases the locks even if the test fails.
 impl Drop for Held {
     fn drop(&mut self) {
         let _ = self.0.kill();

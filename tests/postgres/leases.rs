@@ -1,4 +1,5 @@
-//! Leases: what a node has claimed is taken over by others, and by its next process, and not before.
+//! Leases: other nodes take over a claim when its lease ends; the same node's next process does so within a minute,
+//! but not while a copy of the node may be at work.
 
 use std::time::{Duration, Instant};
 
@@ -36,7 +37,7 @@ fn claims_of_a_killed_node_are_taken_over_when_their_lease_ends() {
     let (mut doomed, reply) = start_with_a_claim(&schema);
     let claimed = "SELECT count(*) FROM request WHERE in_work = 1";
 
-    // Another node that starts leaves it alone.
+    // Another node that starts leaves the claim alone.
     let mut heir = Harness::start(&configuration(&schema.url));
     assert_eq!(number(&schema, claimed), 1);
     doomed.kill();
@@ -47,7 +48,7 @@ fn claims_of_a_killed_node_are_taken_over_when_their_lease_ends() {
         &schema.name,
         "UPDATE request SET due_at = 1 WHERE in_work = 1",
     );
-    // It knows when the lease was to end; after a start it looks anew.
+    // The heir remembers when the lease was to end; after a restart it looks again.
     heir.restart();
     wait_for("the delivery by the heir", || {
         let all = heir.delivered();
@@ -69,7 +70,7 @@ fn a_node_that_was_killed_takes_up_its_claims_within_a_minute() {
     node.restart();
     let begin = Instant::now();
     wait_for("a second claim", || (attempts(&schema) == 2).then_some(()));
-    // Its lease is of eleven minutes.
+    // Its lease lasts eleven minutes.
     assert!(
         begin.elapsed() > Duration::from_secs(25),
         "a copy may be at work"
@@ -90,7 +91,7 @@ fn a_copy_whose_clock_is_ahead_ends_no_lease() {
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
     ]);
     assert!(is_up, "{}", copy.log());
-    // It looks at the leases when it starts, and records itself the second time after that.
+    // The copy looks at the leases when it starts, and records itself for the second time after that.
     wait_for("a report", || {
         let is_told = |node: &Harness| node.log().contains("its data_dir is a copy");
         (is_told(&node) && is_told(&copy)).then_some(())

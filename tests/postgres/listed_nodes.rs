@@ -1,4 +1,4 @@
-//! What is told about nodes that share a store: in the list, by `check`, and in the metrics.
+//! Reports about nodes that share a store: in the list, by `check`, and in the metrics.
 
 use crate::nodes::configuration;
 use crate::support::client::http;
@@ -35,7 +35,8 @@ fn nodes_that_differ_are_told_apart_everywhere() {
         .collect();
     assert_eq!(duties.len(), 1, "{listed:?}");
 
-    // check compares its configuration with what runs: its own node has it, the other does not.
+    // `check` compares its configuration with those of the running nodes: its own node has the same, the other does
+    // not.
     let found = first.command(&["check", "--json"]).output();
     let found = String::from_utf8(found.expect("it runs").stdout).expect("UTF-8");
     let differing = "its configuration differs from this one in portal";
@@ -58,7 +59,7 @@ fn nodes_that_differ_are_told_apart_everywhere() {
         1
     );
 
-    // The same settings everywhere, and nothing is left to tell.
+    // With the same settings everywhere, nothing is left to report.
     std::fs::copy(first.path("vestibule.toml"), second.path("vestibule.toml")).expect("a copy");
     second.signal(Signal::HUP);
     wait_for("equal configurations", || {

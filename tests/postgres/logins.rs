@@ -1,4 +1,4 @@
-//! Logins: certificates and passwords, against `PgBouncer` in the place of the server.
+//! Logins: certificates and passwords, against `PgBouncer` in place of the server.
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use vestibule::config::{PostgresServer, Secret};
@@ -41,7 +41,7 @@ fn the_certificate_of_the_server_is_checked_as_far_as_sslmode_says() {
         ("verify-full", "127.0.0.1", Some("authority.pem"), false),
         ("verify-full", "localhost", Some("other.pem"), false),
         ("verify-full", "localhost", Some("key.pem"), false),
-        // The authorities of the system do not know it.
+        // The system's authorities do not include it.
         ("verify-full", "localhost", None, false),
         ("verify-ca", "127.0.0.1", Some("authority.pem"), true),
         ("verify-ca", "127.0.0.1", Some("other.pem"), false),

@@ -1,4 +1,4 @@
-//! The store on PostgreSQL. Each program of tests starts a server of its own (`support/postgres.rs`).
+//! The store on PostgreSQL. Each test program starts a server of its own (`support/postgres.rs`).
 
 mod balancer;
 mod commits;

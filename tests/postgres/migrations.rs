@@ -1,5 +1,5 @@
-//! Migrations of a database with nodes at work: what they wait for, whom they keep waiting, and what a failure
-//! leaves.
+//! Migrations of a database with nodes at work: what they wait for, what they block, and what a failure leaves
+//! behind.
 
 use std::process::{Child, Output, Stdio};
 
@@ -9,7 +9,7 @@ use crate::pooler::Pooler;
 use crate::support::harness::{Harness, wait_for};
 use crate::support::postgres::{Schema, server};
 
-/// A migration of the next release, of statements that run one by one.
+/// A migration of the next release, whose statements run one by one.
 const APART: &str = "\
 -- Apart.
 ALTER TABLE ledger ADD COLUMN IF NOT EXISTS upgraded bigint;
@@ -17,7 +17,7 @@ UPDATE ledger SET upgraded = 2 WHERE n IN (SELECT n FROM ledger WHERE upgraded I
 CREATE INDEX CONCURRENTLY IF NOT EXISTS ledger_upgraded ON ledger (upgraded, n);
 ";
 
-/// A schema with all migrations, and a configuration of it in a folder.
+/// A schema with all migrations, and a configuration for it in a folder.
 fn migrated() -> (Schema, Harness) {
     let schema = server().schema();
     let node = Harness::at_rest(&configuration(&schema.url));
@@ -36,7 +36,7 @@ fn go_back(schema: &Schema) {
     );
 }
 
-/// `migrate` of a program whose next release has these migrations.
+/// Runs `migrate` of a program whose next release has these migrations.
 fn migrate_to(node: &Harness, next: &str) -> Output {
     let next = node.write("next.sql", next);
     let mut command = node.command(&["migrate", "--json"]);
@@ -74,7 +74,7 @@ fn lists_get_their_indexes_while_nodes_write() {
          WHERE indisvalid AND relnamespace = current_schema()::regnamespace";
     let indexes = number(&schema, valid);
     go_back(&schema);
-    // A transaction that has written, and does not come to an end: the build waits for it.
+    // A transaction that has written and stays open: the build waits for it.
     let slow = Held::begin(&schema, "LOCK TABLE event IN ROW EXCLUSIVE MODE");
     let mut migration = node
         .command(&["migrate", "--json"])
@@ -128,8 +128,8 @@ fn an_index_is_built_beside_others_behind_a_pooler() {
     assert_eq!(number(&schema, valid), 1);
 }
 
-/// An index that was being built when the migration was interrupted is not used, and not kept. That of an
-/// operator is not ours.
+/// An index that was being built when the migration was interrupted is neither used nor kept. An operator's index
+/// is left alone.
 #[test]
 fn a_migration_that_was_interrupted_goes_on() {
     let (schema, node) = migrated();
@@ -175,8 +175,8 @@ fn an_index_that_is_not_valid_is_found_and_built_anew() {
     assert!(told.contains("\"state\":\"ok\""), "{told}");
 }
 
-/// What is true of the schema after a failure: the migrations before it stay, and so does what one of those
-/// that run one by one has done.
+/// After a failure, the migrations before it stay applied, and so do the finished statements of one whose
+/// statements run one by one.
 #[test]
 fn a_migration_that_fails_says_how_far_it_came() {
     let (schema, node) = migrated();

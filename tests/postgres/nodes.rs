@@ -118,8 +118,8 @@ fn a_node_that_is_stopped_with_the_lock_blocks_another_for_seconds_only() {
              AND state = 'idle in transaction' AND clock_timestamp() - state_change > '1 s'",
         schema.name
     );
-    // It stops in the midst of a transaction, before it commits. One that asks nothing, such as the record of the
-    // node, has not begun at the server then: another one is stopped instead.
+    // The node stops in the middle of a transaction, before it commits. A transaction without a query, such as that
+    // of the node's record, has not begun on the server by then: another one is stopped instead.
     let stop_in = |transaction: usize, stopped: &mut Harness| {
         let place = format!("stop-filled:{transaction}");
         assert!(stopped.restart_with(&[("VESTIBULE_FAILPOINT", &place)]));
@@ -152,7 +152,7 @@ fn a_node_that_is_stopped_with_the_lock_blocks_another_for_seconds_only() {
         begin.elapsed()
     );
 
-    // It wakes, its transaction is lost, and nothing that it had in hand is acknowledged unless it is there.
+    // The node wakes and its transaction is lost. None of its messages is acknowledged unless it is stored.
     stopped.signal(Signal::CONT);
     wait_for("mail at the first node", || {
         try_send(&stopped, "bob@partner.example", "again")
@@ -250,7 +250,7 @@ fn a_node_whose_clock_is_off_is_not_ready_and_claims_nothing() {
         Some(ready(&late)).filter(|(_, body)| body.contains("\"clock\":false"))
     });
     assert_eq!(status, 503, "{body}");
-    // The other node does all that is due, this one included.
+    // The other node does everything that is due, including the work of this one.
     let right = Harness::start(&configuration(&schema.url));
     right.link_for("bob@corp.example");
     assert!(late.verification_mails().is_empty());
@@ -281,7 +281,7 @@ fn a_copy_of_a_node_is_reported_by_both() {
         (is_told(&node) && is_told(&copy)).then_some(())
     });
 
-    // A daemon that was started again is no copy.
+    // A daemon that was restarted is not a copy.
     drop(node);
     let before = copy.log().matches("its data_dir is a copy").count();
     copy.restart();
@@ -325,7 +325,7 @@ fn a_node_that_starts_leaves_the_canary_of_another() {
     std::thread::sleep(Duration::from_secs(1));
     assert!(is_there(), "another node waits for it");
 
-    // Nobody waits for it once that node's lease has ended.
+    // It is removed once that node's lease has ended.
     server().run(
         &schema.name,
         "UPDATE duty SET held_until = 1 WHERE name = 'canary'",

@@ -1,5 +1,5 @@
-//! Two servers that Patroni looks after, with etcd; in strictly synchronous mode, as docs/cluster.md asks for.
-//! They are Debian's packages, which `tests/run --long` installs.
+//! Two servers that Patroni manages, with etcd; in strictly synchronous mode, as docs/cluster.md asks for. They are
+//! Debian's packages, which `tests/run --long` installs.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -16,7 +16,7 @@ use crate::support::postgres::{programs, user_of_package};
 /// One server with its Patroni.
 struct Member {
     name: &'static str,
-    /// Of PostgreSQL and of Patroni.
+    /// Ports of PostgreSQL and of Patroni.
     ports: [Port; 2],
     patroni: Option<Child>,
 }
@@ -24,7 +24,7 @@ struct Member {
 /// The cluster. Its processes end with it.
 pub struct Patroni {
     folder: Folder,
-    /// Of clients and of peers.
+    /// Ports for clients and for peers.
     etcd_ports: [Port; 2],
     etcd: Option<Child>,
     members: [Member; 2],
@@ -73,7 +73,7 @@ impl Patroni {
         cluster
     }
 
-    /// A program as the user that the servers run as, with a log of its own.
+    /// A command that runs as the servers' user, with its output in the log.
     fn program(&self, name: &str) -> Command {
         let mut command = Command::new(name);
         let log = fs::File::options()

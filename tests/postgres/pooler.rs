@@ -87,7 +87,7 @@ impl Pooler {
         format!("postgres://vestibule@/vestibule?host={folder}&port={port}&schema={schema}")
     }
 
-    /// The database under a name of this machine.
+    /// The place of the database, by a name of this machine.
     pub fn url_at(&self, host: &str) -> String {
         let port = self.port.address.port();
         format!("postgres://vestibule@{host}:{port}/vestibule")

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// A step of the protocol.
+/// A step of the protocol at which a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
     /// The connection ends in place of this piece from the client, counted from 1.
@@ -32,7 +32,7 @@ struct Plan {
 
 #[derive(Default)]
 struct Counts {
-    /// Number of times that a client spoke after its server had.
+    /// Number of times that a client sent something after its server had.
     round_trips: AtomicUsize,
     commits: AtomicUsize,
 }
@@ -44,7 +44,7 @@ pub struct Proxy {
     plan: Arc<Mutex<Plan>>,
     away: Arc<AtomicBool>,
     counts: Arc<Counts>,
-    /// Those of the clients.
+    /// Streams of the clients.
     streams: Arc<Mutex<Vec<TcpStream>>>,
 }
 
@@ -113,7 +113,7 @@ impl Proxy {
         [round_trips, commits].map(|count| count.load(Ordering::SeqCst))
     }
 
-    /// Cuts no more. Returns true if it did.
+    /// Stops cutting. Returns true if a connection was cut.
     pub fn has_cut(&self) -> bool {
         std::mem::take(&mut *self.plan.lock().expect("a plan")).cuts > 0
     }

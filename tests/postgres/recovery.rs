@@ -1,4 +1,4 @@
-//! Restoring a store by the server's own ways: to a point in time, and from a dump.
+//! Restoring a store by the server's own means: to a point in time, and from a dump.
 
 use std::fs;
 use std::process::Command;
@@ -49,7 +49,7 @@ fn counts(servers: &Servers, database: &str) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// What the daemon's own check of a store finds.
+/// Asserts that `doctor` finds the store well.
 fn assert_well(url: &str) {
     let node = Harness::at_rest(&format!(
         "{STANDARD}\n[store]\ntype = \"postgres\"\nurl = \"{url}\"\n"
@@ -96,7 +96,7 @@ async fn a_store_is_restored_to_a_point_in_time_and_from_a_dump() {
     let moment = sql("SELECT clock_timestamp()");
     accept_some(&store, 60..90).await;
     drop(store);
-    // A mistake, and all that was logged until then in the archive.
+    // An operator's mistake, with everything logged up to it in the archive.
     sql("DROP SCHEMA vestibule CASCADE");
     let last = sql("SELECT pg_walfile_name(pg_switch_wal())");
     wait_for("the archive", || {
@@ -106,7 +106,7 @@ async fn a_store_is_restored_to_a_point_in_time_and_from_a_dump() {
 
     let file = copy.join("postgresql.conf");
     let before = fs::read_to_string(&file).expect("a file");
-    // The copy has the settings of the archive, too, and must not write to it.
+    // The copy has the archive's settings, too, but must not write to it.
     let own = format!(
         "{before}\nrestore_command = 'cp {archive}/%f %p'\nrecovery_target_time = '{moment}'\n\
          recovery_target_action = 'promote'\n"

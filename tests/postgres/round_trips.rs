@@ -1,4 +1,4 @@
-//! Round trips between the store and the server: a number that no load of the machine changes.
+//! Round trips between the store and the server: a number that does not depend on the load of the machine.
 
 use jiff::SignedDuration;
 use vestibule::config::PostgresServer;
@@ -44,7 +44,7 @@ async fn accept_arrivals(
     outcomes
 }
 
-/// Messages of these senders in turns.
+/// Messages of so many senders in turn.
 fn messages(senders: usize, count: usize, batch: &str) -> Vec<(String, String)> {
     let message = |number: usize| {
         let from = format!("p{}@partner.example", number % senders);
@@ -53,11 +53,11 @@ fn messages(senders: usize, count: usize, batch: &str) -> Vec<(String, String)> 
     (0..count).map(message).collect()
 }
 
-/// Round trips of a transaction: it begins, asks all that its messages ask, writes all, and commits.
+/// Round trips of a transaction: it begins, runs all queries of its messages, writes everything, and commits.
 const OF_A_TRANSACTION: usize = 4;
 
 /// Rows of a statement that is sent while later messages are decided: `MOST_ROWS` of `store/postgres/deferred_rows.rs`.
-/// Nobody waits for its answer, but the proxy counts it.
+/// The store does not wait for its answer, but the proxy counts it.
 const MOST_ROWS: usize = 16;
 
 #[tokio::test]
@@ -87,12 +87,12 @@ async fn a_batch_takes_as_many_round_trips_as_a_message() {
     assert_sound(&store).await;
 }
 
-/// The server answers questions while more of them arrive, and the answers are read when all are sent. Copies of
-/// messages with long subjects have long answers, which fill the buffers on the way.
+/// The server answers prefetched queries while more of them arrive, and the answers are read when all are sent.
+/// Copies of messages with long subjects have long answers, which fill the buffers on the way.
 #[tokio::test]
 async fn questions_and_long_answers_fit_into_the_buffers_behind_a_pooler_too() {
     let pooler = Pooler::start();
-    // More than can be asked at once: by number, and by the octets of statements without names.
+    // More queries than one prefetch takes: by number, and by the octets of unnamed statements.
     for (is_pooled, count) in [(false, 150), (true, 500)] {
         let schema = server().schema();
         let seeded = open_seeded(&schema.url).await;
@@ -117,7 +117,8 @@ async fn questions_and_long_answers_fit_into_the_buffers_behind_a_pooler_too() {
         accept_arrivals(&store, &schema, mails()).await;
         let copies = accept_arrivals(&store, &schema, mails()).await;
         assert!(copies.iter().all(|one| one.reason == Reason::Duplicate));
-        // After a failure each is in a part of its own, which has its own number. The first one is alone too.
+        // After a failure each message has its own savepoint, and so its own transaction id. The first message is
+        // alone, too.
         let sql = "SELECT count(*) FROM (SELECT 1 FROM ledger GROUP BY xmin::text HAVING count(*) = 1) AS alone";
         let alone: usize = server().run(&schema.name, sql)[0]
             .parse()
@@ -127,7 +128,7 @@ async fn questions_and_long_answers_fit_into_the_buffers_behind_a_pooler_too() {
     }
 }
 
-/// Most of the server's work for a small row is done once for each statement, so rows share statements.
+/// Most of the server's work for a small row is per statement, so rows share statements.
 #[tokio::test]
 async fn the_rows_of_a_batch_are_inserted_by_few_statements() {
     let schema = server().schema();
@@ -204,7 +205,7 @@ async fn a_run_is_settled_in_as_many_round_trips_as_a_request() {
     assert_sound(&store).await;
 }
 
-/// What an operation of a batch asked before the others ran is forgotten where one of them changed the answer.
+/// What was prefetched for an operation of a batch is discarded if an earlier operation changes it.
 #[tokio::test]
 async fn messages_of_one_batch_know_of_each_other() {
     let schema = server().schema();
@@ -235,14 +236,14 @@ async fn messages_of_one_batch_know_of_each_other() {
     let run = |sql: &str| server().run(&schema.name, sql);
     assert_eq!(run("SELECT count(*) FROM account"), ["120"]);
     assert_eq!(run("SELECT count(*) FROM request"), ["240"]);
-    // Of each sender at the portal, only the first is due.
+    // Only the first request of each sender at the portal is due.
     let due = "SELECT count(*), count(due_at) FROM request WHERE state = 'released'";
     assert_eq!(run(due), ["120|60"]);
     assert_eq!(run("SELECT count(*) FROM letter"), ["60"]);
     assert_sound(&store).await;
 }
 
-/// A statement that is sent without waiting for its outcome fails for its own message, and for no other.
+/// A deferred statement that fails affects only its own message.
 #[tokio::test]
 async fn one_that_fails_late_takes_no_other_with_it() {
     let schema = server().schema();

@@ -1,4 +1,4 @@
-//! Both engines have the same tables, columns, keys, indexes and triggers: each database is asked for its own.
+//! Both engines have the same tables, columns, keys, indexes and triggers: each database reports its own.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use vestibule::store::Store;
 
 use crate::support::postgres::{Schema, server};
 
-/// Lines about one kind of object, as one database tells them.
+/// Lines about one kind of object, as one database reports them.
 type Told = BTreeMap<String, Vec<String>>;
 
 /// A new database of SQLite.
@@ -20,7 +20,7 @@ fn sqlite() -> (tempfile::TempDir, Connection) {
     (folder, connection)
 }
 
-/// A new schema, made by the files, whose indexes need not wait for others here.
+/// A new schema, created from the migration files, with plain index builds.
 fn postgres() -> Schema {
     let schema = server().schema();
     server().run(&schema.name, &format!("CREATE SCHEMA {}", schema.name));
@@ -73,7 +73,7 @@ fn group(rows: Vec<Vec<String>>) -> Told {
     told
 }
 
-/// A condition without what only one of the engines writes.
+/// A condition without the notation that only one of the engines uses.
 fn plain(condition: &str) -> String {
     let text = condition.replace("::text", "").replace(['(', ')'], "");
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -108,7 +108,7 @@ fn tables_have_the_same_columns() {
 #[test]
 fn tables_have_the_same_keys_and_indexes() {
     let (_folder, connection) = sqlite();
-    // The primary key of a table with row ids is none of its indexes.
+    // The primary key of a table with row ids is not among its indexes.
     let keys = ask_sqlite(
         &connection,
         "SELECT m.name, 'primary', group_concat(c.name, ', ' ORDER BY c.pk)
@@ -199,7 +199,7 @@ fn triggers_and_checks_are_the_same() {
     assert!(here.len() > 15, "{}", here.len());
     assert_eq!(group(here), group(there));
 
-    // SQLite keeps the text of its checks only; their number has to do.
+    // SQLite keeps only the text of its checks; comparing their number has to suffice.
     let here = ask_sqlite(
         &connection,
         "SELECT name, (length(sql) - length(replace(sql, 'CHECK (', ''))) / 7 AS checks FROM sqlite_schema

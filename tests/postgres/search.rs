@@ -1,5 +1,5 @@
-//! The work of a search on a server, in numbers that no load of the machine changes: round trips, and rows that
-//! are read from indexes.
+//! The work of a search on a server, in numbers that do not depend on the load of the machine: round trips, and
+//! rows that are read from indexes.
 
 use vestibule::domain::Timestamp;
 use vestibule::store::{FindFilter, Page};
@@ -12,8 +12,8 @@ use crate::support::postgres::{Schema, Server};
 /// Time of the first entry in seconds; each comes a second after the one before.
 const FIRST: i64 = 1_790_000_000;
 
-/// Fills the ledger and the index of the search, from the one entry that is there. `re` is in all entries, other
-/// words in each of so many, and `old` in the oldest; each entry has a number, which is in no other.
+/// Fills the ledger and the search index from the one existing entry. `re` is in all entries, other words in every
+/// N-th, and `old` in the oldest; each entry has a number that is in no other.
 const FILL: &str = "
     CREATE TEMPORARY TABLE sample AS SELECT * FROM ledger;
     DELETE FROM ledger;
@@ -39,7 +39,7 @@ const FILL: &str = "
     UPDATE search_progress SET ledger = 100000;
     UPDATE writer SET next_number = 100001";
 
-/// Questions, some with a period; the number of hits on the first page, and true if the search goes on.
+/// Searches, some with a period; the number of hits on the first page, and true if the search goes on.
 const QUESTIONS: &[(&str, Option<[i64; 2]>, usize, bool)] = &[
     ("re", None, 50, true),
     ("printer", None, 50, true),
@@ -90,7 +90,7 @@ fn question(text: &str, period: Option<[i64; 2]>) -> FindFilter {
     }
 }
 
-/// Rows that were read from indexes so far, once all sessions of the store have ended: each tells then.
+/// Rows that were read from indexes so far, once all sessions of the store have ended: each reports its count then.
 fn rows_read(server: &Server, schema: &Schema) -> i64 {
     let name = &schema.name;
     let sql = format!(
@@ -121,7 +121,7 @@ async fn a_search_takes_few_round_trips_and_reads_few_rows() {
         for (text, period, hits, goes_on) in QUESTIONS {
             let case = format!("{text} {period:?} {statistics}");
             let store = open(&proxy.url(&schema.name)).await;
-            // The session is there before the search.
+            // Opens the session before the search.
             store.not_indexed().await.expect("counted");
             let [trips_before, _] = proxy.counts();
             let found = store

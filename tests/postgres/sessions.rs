@@ -1,4 +1,4 @@
-//! Sessions: what is stored over them, several at once, and what they do when the server goes away.
+//! Sessions: what several concurrent ones store, and what they do when the server goes away.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -142,7 +142,7 @@ async fn a_node_writes_nothing_after_a_migration_that_it_does_not_work_with() {
         .await
         .expect("accepted");
 
-    // One that only adds something.
+    // A migration that only adds something.
     let migrate = "UPDATE schema_version SET version = version + 1";
     server().run(&schema.name, migrate);
     accept(&store, "ann@corp.example", "added@x")

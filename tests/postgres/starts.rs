@@ -15,7 +15,7 @@ use crate::support::harness::{Harness, Signal, send_signal, wait_for};
 use crate::support::port::Port;
 use crate::support::postgres::server;
 
-/// A daemon that is starting, at known ports, with a socket in the place of systemd's.
+/// A daemon that is starting, at known ports, with a socket in place of systemd's.
 struct Starting {
     harness: Harness,
     daemon: Child,
@@ -54,7 +54,7 @@ impl Starting {
         }
     }
 
-    /// Waits for what systemd is told. Returns all that it was told up to then.
+    /// Waits for a notification to systemd. Returns all notifications up to it.
     fn notification(&self, beginning: &str) -> Vec<String> {
         let (mut told, mut octets) = (Vec::new(), [0; 4096]);
         wait_for(beginning, || {
@@ -66,7 +66,7 @@ impl Starting {
         told
     }
 
-    /// Status of a page; 0 while nobody answers.
+    /// Status and body of a page; 0 while nothing answers.
     fn status(&self, path: &str) -> (u16, String) {
         try_http(self.http.address, "GET", path, &[]).unwrap_or_default()
     }
@@ -82,7 +82,7 @@ impl Starting {
         line
     }
 
-    /// Answers of a daemon that waits.
+    /// Checks the answers of a daemon that waits.
     fn assert_waits(&self) {
         wait_for("answers", || {
             (self.status("/healthz").0 == 200).then_some(())
@@ -95,7 +95,7 @@ impl Starting {
         assert!(greeting.starts_with("421 4.3.2 "), "{greeting}");
     }
 
-    /// Answers of a daemon that is ready.
+    /// Checks the answers of a daemon that is ready.
     fn assert_takes_mail(&self) {
         wait_for("readiness", || {
             (self.status("/readyz").0 == 200).then_some(())
@@ -128,7 +128,7 @@ fn a_node_waits_for_a_database_that_starts_after_it() {
     let mut node = Starting::begin(&configuration, &[]);
     let told = node.notification("STATUS=Waiting");
     assert!(!told.iter().any(|line| line == "READY=1"), "{told:?}");
-    // An MTA that comes at once is kept waiting for a moment.
+    // An MTA that connects too early is kept waiting for a moment.
     let begin = Instant::now();
     let greeting = Starting::greeting(node.smtp.address);
     assert!(greeting.starts_with("421 "), "{greeting}");
@@ -140,7 +140,7 @@ fn a_node_waits_for_a_database_that_starts_after_it() {
     assert!(!told.iter().any(|line| line.contains("EXTEND")), "{told:?}");
     node.assert_takes_mail();
 
-    // It ends at once when it is told to, also while it waits.
+    // It stops at once when it is told to, even while it waits.
     send_signal(&node.daemon, Signal::TERM);
     assert_eq!(node.exit_status(), Some(0));
     servers.stop(0);
@@ -200,7 +200,7 @@ fn systemd_is_asked_for_more_time_while_a_node_migrates() {
     node.assert_takes_mail();
 }
 
-/// A server that was set up anew, and not restored yet.
+/// A server that was set up again, and not restored yet.
 #[test]
 fn an_empty_database_is_no_new_store_for_a_node_that_served_one() {
     let schema = server().schema();

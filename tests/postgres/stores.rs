@@ -17,7 +17,7 @@ pub fn location(url: &str) -> Location {
     PostgresServer::parse(url).expect(url).into()
 }
 
-/// Opens a store at a node of its own.
+/// Opens a store as a node of its own.
 pub async fn open(url: &str) -> Store {
     let location = location(url);
     let opened = tokio::task::spawn_blocking(move || Store::open(&location)).await;

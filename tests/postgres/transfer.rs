@@ -1,4 +1,4 @@
-//! A store that moves between the engines arrives as it was, and the place of before is closed.
+//! A store that moves between the engines arrives unchanged, and its old place is closed.
 
 use vestibule::domain::Timestamp;
 use vestibule::store::{
@@ -66,7 +66,7 @@ async fn a_store_moves_to_a_file_and_back_and_nothing_is_taken_at_the_place_of_b
         ids(requests.expect("read").rows),
         ids(before.expect("read").rows)
     );
-    // Numbers go on after those that were given.
+    // Numbers continue after those that are used.
     let new = store
         .accept(mail("new@corp.example", "new@x", start()))
         .await;
@@ -93,14 +93,14 @@ async fn a_transfer_is_repeated_or_undone_and_overwrites_no_store() {
     let file = Location::from(&folder.path().join("vestibule.db"));
     assert_eq!(undo_transfer(&here).expect("read"), None);
 
-    // There is a store already.
+    // The target has a store already.
     let other = Harness::open().await;
     let taken = other.database.location();
     let refused = move_to(&here, &taken).await.expect_err("a store is there");
     assert!(refused.to_string().contains("a store already"), "{refused}");
     harness.accept(hers(7)).await;
 
-    // What arrived is not complete: a row is missing, as after a crash.
+    // The copy is not complete: a row is missing, as after a crash.
     let first = move_to(&here, &file).await.expect("moved");
     let path = folder.path().join("vestibule.db");
     let connection = rusqlite::Connection::open(&path).expect("the file");
@@ -119,7 +119,7 @@ async fn a_transfer_is_repeated_or_undone_and_overwrites_no_store() {
     assert_sound(&store).await;
     store.close().await;
 
-    // The place of before is opened again.
+    // The old place is opened again.
     let there = undo_transfer(&here).expect("undone");
     assert!(there.is_some_and(|place| place.contains("vestibule.db")));
     let store = Store::open(&here).expect("open again");

@@ -1,4 +1,4 @@
-//! Upgrades: this build and one with further migrations side by side, under load through the migration.
+//! Upgrades: this build and one with further migrations side by side, under load during the migration.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use crate::support::client::{Smtp, message};
 use crate::support::harness::{Harness, STANDARD, Signal, wait_for};
 use crate::support::postgres::{Schema, server};
 
-/// What the next release adds: columns, what they hold in old rows, and an index.
+/// Additions of the next release: columns, their values in old rows, and an index.
 const NEXT: &str = "\
 ALTER TABLE ledger ADD COLUMN upgraded bigint;
 ALTER TABLE ledger ALTER COLUMN upgraded SET DEFAULT 1;
@@ -122,7 +122,7 @@ fn a_cluster_is_upgraded_under_load_and_defers_no_mail() {
         assert!(report.wait().expect("it ends").success());
         senders.wait_for_more();
 
-        // One after the other with the next release, and one of them back.
+        // Upgrades one node after the other to the next release, and takes one of them back.
         for (number, environment) in [(0, &of_next[..]), (1, &of_next[..]), (0, &[])] {
             at_work(&nodes[1 - number..2 - number]);
             nodes[number].signal(Signal::TERM);

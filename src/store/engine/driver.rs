@@ -9,10 +9,10 @@ use crate::store::engine::notify::Wakeups;
 use crate::store::sql::EngineSession;
 use crate::store::{Result, StoreError};
 
-/// Row numbers that a session of the writer reserves at once.
+/// Number of row numbers that the writer's session reserves at a time.
 pub(crate) const BLOCK: i64 = 256;
 
-/// Opens sessions to one database, and takes care of it as a whole.
+/// Opens sessions to one database, and creates, migrates and maintains it.
 pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// Creates an empty database where there is none.
     ///
@@ -26,7 +26,7 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// A damaged database, or a schema newer than this program.
     fn migrate(&self) -> Result<()>;
 
-    /// Builds the indexes anew that an interrupted migration left unusable although it counts as done.
+    /// Rebuilds indexes that an interrupted migration left invalid, although the migration is recorded as done.
     ///
     /// # Errors
     /// The database cannot be written now.
@@ -34,7 +34,7 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
         Ok(())
     }
 
-    /// Number of schema migrations that the database has, and that this program knows.
+    /// Numbers of schema migrations: applied to the database, and known to this program.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -53,8 +53,8 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
         }
     }
 
-    /// Opens the session of the writer, whose transactions fail if the schema is not that of this program. `in_doubt`
-    /// means that an earlier session failed while it wrote, so that what readers may have seen of that must be made
+    /// Opens the writer's session, whose transactions fail if the schema is not that of this program. `in_doubt`
+    /// means that an earlier session failed during a write: whatever readers may have seen of it must be made
     /// durable first.
     ///
     /// # Errors
@@ -67,14 +67,14 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// The database cannot be read now.
     fn open_reader(&self) -> Result<Box<dyn ReaderSession>>;
 
-    /// Erases deleted data that remains outside of the tables, such as in a log. Returns false if some remains, and a
-    /// repeat may help. Blocks.
+    /// Erases deleted data that remains outside of the tables, such as in a log. Returns false if some remains and
+    /// a retry may help. Blocks.
     ///
     /// # Errors
     /// The database cannot be written now.
     fn erase_log(&self) -> Result<bool>;
 
-    /// Opens a listener for the commits of other processes; None where the engine does not tell of them.
+    /// Opens a listener for the commits of other processes; None if the engine does not announce them.
     ///
     /// # Errors
     /// The database cannot be reached now.
@@ -82,13 +82,14 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
         Ok(None)
     }
 
-    /// Maximum number of concurrent sessions for short reads, each with a cache of its own, and for those that
-    /// read much of the database.
+    /// Maximum numbers of concurrent read sessions: for short reads, and for reads of much of the database. Each
+    /// session has its own cache.
     fn readers(&self) -> (usize, usize) {
         (4, 2)
     }
 
-    /// Milliseconds by which the clock of this machine was ahead of the database's at the last commit.
+    /// Milliseconds by which the clock of this machine was ahead of the database's at the start of the last write
+    /// transaction.
     fn clock_offset(&self) -> i64 {
         0
     }
@@ -101,19 +102,19 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
 
 /// Receives the commits of other processes.
 pub(crate) trait Listener: Send {
-    /// Waits for the next one, a second at most. Returns the topics, which may be none. Blocks.
+    /// Waits up to a second for the next commit. Returns its topics, possibly none. Blocks.
     ///
     /// # Errors
     /// Commits may have been missed.
     fn wait(&mut self) -> Result<Wakeups>;
 }
 
-/// The session of the writer: one transaction after the other.
+/// The writer's session, which runs one transaction at a time.
 pub(crate) trait WriterSession: EngineSession + Send {
-    /// Begins a transaction that writes, alone of all sessions.
+    /// Begins a write transaction. All sessions together have at most one.
     fn begin(&self) -> Result<()>;
 
-    /// Reserves the row numbers that the transaction used, so that no later one uses them again.
+    /// Reserves the row numbers that the transaction used, so that no later transaction uses them again.
     fn keep_numbers(&self) -> Result<()>;
 
     /// Commits the transaction, and returns once it is durable. Notifies other processes of the topics, if the engine
@@ -126,13 +127,13 @@ pub(crate) trait WriterSession: EngineSession + Send {
     /// Rolls the transaction back, if one is open. Returns false if that failed.
     fn roll_back(&self) -> bool;
 
-    /// False outside of a transaction, and where an error ended it.
+    /// True inside a transaction; false once an error has ended it.
     fn is_in_transaction(&self) -> bool;
 
-    /// True if an error occurred after which the transaction, or its part, can only be rolled back.
+    /// True after an error that leaves only a rollback: of the transaction, or to the savepoint.
     fn has_failed(&self) -> bool;
 
-    /// True if prefetched results were discarded, or nothing was prefetched yet, and prefetching saves time.
+    /// True if prefetching saves time, and no prefetched results are there: not yet, or not any more.
     fn needs_prefetch(&self) -> bool {
         false
     }
@@ -147,37 +148,38 @@ pub(crate) trait WriterSession: EngineSession + Send {
         true
     }
 
-    /// Runs the collected queries. The same queries use these results from now on, until a change.
+    /// Runs the collected queries. The same queries return these results from now on, until a statement changes
+    /// something.
     fn end_prefetch(&self) -> Result<()> {
         Ok(())
     }
 
-    /// Waits for the outcome of the deferred statements.
+    /// Waits for the outcomes of the deferred statements.
     fn settle_deferred(&self) -> Result<()> {
         Ok(())
     }
 
-    /// Begins a part of a transaction that can be rolled back alone.
+    /// Begins a part of the transaction that can be rolled back by itself.
     fn begin_savepoint(&self) -> Result<()>;
 
     fn roll_back_to_savepoint(&self) -> Result<()>;
 
     fn release_savepoint(&self) -> Result<()>;
 
-    /// A number that changes with every change of the database by this session.
+    /// A counter that advances with every change that this session makes to the database.
     fn changes(&self) -> u64;
 
-    /// Checks after a commit that it went to the database that others see.
+    /// Checks after a commit that it reached the database that other processes see.
     fn confirm(&self) -> Result<()>;
 
-    /// Called after the callers of a commit were answered.
+    /// Runs after the callers of a commit have been answered.
     fn after_commit(&self);
 
-    /// Frees memory that a burst left.
+    /// Frees memory that a burst of operations has left in use.
     fn free_memory(&self);
 }
 
-/// A session of the readers: one snapshot after the other.
+/// A read session, which reads one snapshot at a time.
 pub(crate) trait ReaderSession: EngineSession + Send {
     /// Checks that the session can be used again after an idle time.
     fn confirm(&self) -> Result<()>;

@@ -1,7 +1,7 @@
 //! Health of the writer, kept in memory so that a readiness check costs no transaction.
 //!
-//! In: the outcome of every commit, and a heartbeat at an interval: a transaction of its own that
-//! writes one page, so that a full disk is noticed while no mail comes.
+//! In: the outcome of every commit. While nothing else commits, a heartbeat does so at an interval: it writes one
+//! page, so that a full disk is noticed even while no mail arrives.
 //! Out: whether the last commit succeeded and is recent, and none hangs.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ const INTERVAL: Duration = Duration::from_secs(45);
 /// Interval between heartbeats after a failure, so that recovery is seen soon.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Age at which a success no longer counts: the next heartbeat is missing.
+/// Age at which a success no longer counts, because a heartbeat is overdue.
 const STALE: Duration = Duration::from_secs(90);
 
 /// A commit that takes longer hangs.
@@ -95,7 +95,7 @@ impl Health {
 }
 
 impl Store {
-    /// The last commit succeeded and is recent. Asked in memory: costs no transaction.
+    /// True if the last commit succeeded and is recent, and none hangs. Kept in memory, so it costs no transaction.
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.health.is_writable(Instant::now())
@@ -110,7 +110,7 @@ impl Store {
                     tokio::time::sleep(wait).await;
                     continue;
                 }
-                // The outcome is recorded by the writer; a hanging one records nothing.
+                // The writer records the outcome; a hanging commit records nothing.
                 let failed = self.writable().await.is_err();
                 if failed {
                     tokio::time::sleep(RETRY).await;
@@ -120,8 +120,8 @@ impl Store {
         .await;
     }
 
-    /// Resolves with the cause when the writer has ended. It does not come back: the
-    /// process has to end, so that its supervisor starts it again.
+    /// Resolves with the cause when the writer has ended. The writer does not restart: the process has to exit, so
+    /// that its supervisor starts it again.
     pub async fn wait_for_failure(&self) -> StoreError {
         let mut failure = self.health.failure.subscribe();
         match failure.wait_for(Option::is_some).await {

@@ -22,15 +22,15 @@ pub(crate) struct Work<'a> {
     pub(crate) entered: HashSet<(i64, i64)>,
 }
 
-/// Work of an operation in the transaction of the writer. It may run twice.
+/// An operation in the writer's transaction. It may run twice.
 pub(crate) trait Operation<T>: Send {
     fn run(&mut self, work: &mut Work) -> Result<T>;
 
-    /// Runs those queries of [`run`](Self::run) that are known beforehand. They return no rows yet.
+    /// Issues the queries of [`run`](Self::run) that are known in advance. They return no rows yet.
     fn prefetch(&self, _work: &mut Work) {}
 }
 
-/// An operation that prefetches nothing.
+/// An operation without a prefetch.
 pub(crate) struct Closure<F>(pub(crate) F);
 
 impl<T, F: FnMut(&mut Work) -> Result<T> + Send> Operation<T> for Closure<F> {

@@ -1,9 +1,9 @@
 //! Wakeups for the workers: one counter for each topic, advanced by a commit that makes something due.
 //!
-//! A worker subscribes before it looks for work, so it cannot miss a change: waiting returns at once if the
-//! counter advanced since. Another process (the command line) sends a datagram to a socket beside the
-//! database after its commits, and the daemon listens there. A server notifies its sessions itself; in case a
-//! notification is lost, all workers also look every 30 seconds, or every second if it cannot notify.
+//! A worker subscribes before it looks for work, so it cannot miss a change: waiting returns at once if the counter
+//! advanced since. Another process (the command line) sends a datagram to a socket beside the database after its
+//! commits, and the daemon listens there. A database server notifies its sessions itself. In case a notification is
+//! lost, all workers also poll every 30 seconds, or every second if the server cannot notify.
 
 use std::io;
 use std::os::unix::net::UnixDatagram as Ringer;
@@ -19,8 +19,8 @@ use tokio::sync::watch;
 use crate::store::engine::driver::{Driver, Listener};
 use crate::store::{Result, Store, StoreError};
 
-/// A kind of change that a worker waits for. Topics are separate because each needless wakeup costs a query
-/// of the database, with every message that arrives.
+/// A kind of change that a worker waits for. Topics are separate because each needless wakeup costs a database
+/// query, for every message that arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
     /// A verification mail is owed.
@@ -54,7 +54,7 @@ impl Wakeups {
         self.0 != 0
     }
 
-    /// The bits, as another process is told.
+    /// The bits, as sent to other processes.
     pub(crate) fn bits(self) -> u8 {
         self.0
     }
@@ -143,8 +143,7 @@ impl Notifier {
 }
 
 impl Store {
-    /// Subscribes to a topic. Subscribe first, then look for work, then wait: so no change is lost in
-    /// between.
+    /// Subscribes to a topic. Subscribe first, then look for work, then wait, so that no change is lost in between.
     #[must_use]
     pub fn subscribe(&self, topic: Topic) -> Changes {
         self.notifier.subscribe(topic)
@@ -168,7 +167,7 @@ impl Store {
         notifier.listening.store(true, Ordering::Relaxed);
         Ok(Box::pin(async move {
             let mut one = [0; 1];
-            // One look finds changes made before the socket existed.
+            // The first wakeup covers changes made before the socket existed.
             notifier.wake(Wakeups::ALL);
             while socket.recv(&mut one).await.is_ok() {
                 notifier.wake(Wakeups::ALL);
@@ -177,13 +176,13 @@ impl Store {
     }
 }
 
-/// Interval between two looks where the engine tells nothing.
+/// Polling interval while the engine announces no commits.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Interval between two looks although the engine tells of commits.
+/// Polling interval while the engine announces commits.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// Wakes the workers when the engine tells of a commit elsewhere, and at an interval where it does not.
+/// Wakes the workers when the engine announces a commit of another process, and at an interval.
 async fn listen(driver: Arc<dyn Driver>, notifier: Arc<Notifier>) {
     let mut listener: Option<Box<dyn Listener>> = None;
     let mut all_woken = Instant::now();
@@ -194,7 +193,7 @@ async fn listen(driver: Arc<dyn Driver>, notifier: Arc<Notifier>) {
                 let wakeups = listener.wait()?;
                 Ok::<_, StoreError>((Some(listener), wakeups))
             }
-            // Commits from before the listener was opened are found by one look.
+            // Waking all workers covers commits from before the listener was opened.
             None => Ok((driver.listen()?, Wakeups::ALL)),
         });
         let mut is_listening = false;
@@ -203,7 +202,7 @@ async fn listen(driver: Arc<dyn Driver>, notifier: Arc<Notifier>) {
             (listener, wakeups) = (open, heard);
             is_listening = listener.is_some();
         }
-        // Whatever was not told is found all the same.
+        // In case an announcement was lost.
         if all_woken.elapsed() > LOOK {
             wakeups = Wakeups::ALL;
             all_woken = Instant::now();

@@ -1,21 +1,22 @@
-//! Prefetches the queries of the operations of a batch, so that one round trip to the database serves many of them.
+//! Prefetches the queries of the operations of a batch, so that one round trip to the database serves many
+//! operations.
 
 use crate::store::Result;
 use crate::store::engine::driver::WriterSession;
 use crate::store::engine::job::{Job, Work};
 
-/// Range of the operations of a batch whose queries were prefetched.
+/// The operations of a batch whose queries were prefetched.
 #[derive(Default)]
 pub(super) struct Prefetcher {
-    /// The first of them, and the first one after them.
+    /// Index of the first of them, and of the first operation after them.
     from: usize,
     to: usize,
 }
 
 impl Prefetcher {
-    /// Prefetches for the operations from `next` on, unless the results are there. After an operation changed what was
-    /// prefetched, the next prefetch covers twice as many operations as the last one served. None covers more than the
-    /// session can collect at once.
+    /// Prefetches for the operations from `next` on, unless the results are already there. After an operation has
+    /// changed prefetched results, the next prefetch covers twice as many operations as the last one served, but no
+    /// more than the session can collect at once.
     pub(super) fn prefetch(
         &mut self,
         session: &dyn WriterSession,

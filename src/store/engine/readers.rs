@@ -10,9 +10,9 @@ use crate::store::engine::driver::{Driver, ReaderSession};
 use crate::store::sql::Tx;
 use crate::store::{Result, StoreError};
 
-/// Idle time of a session after which it frees memory. Shorter than the interval between two rounds of housekeeping,
-/// longer than a person looks at a page. No timer wakes for it: the next user after an idle period looks, and
-/// housekeeping comes every minute.
+/// Idle time of a session after which it frees memory. Shorter than the interval between two rounds of
+/// housekeeping, longer than a person looks at a page. There is no timer: the next read after an idle period
+/// checks, and housekeeping reads every minute.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Nice value of the threads of long reads: of a processor that both want, a short read or the writer gets about nine
@@ -78,7 +78,8 @@ impl fmt::Debug for Readers {
 }
 
 impl Readers {
-    /// A pool of at most `connections` connections, each closed after `idle_timeout`.
+    /// Creates a pool of at most `connections` connections. Those idle for `idle_timeout` are closed; the last one
+    /// only frees its cache.
     pub(crate) fn new(driver: Arc<dyn Driver>, connections: usize, idle_timeout: Duration) -> Self {
         Self {
             driver,
@@ -109,7 +110,7 @@ impl Readers {
                 idle.session
             }
             _ => {
-                // The files were replaced: close all connections to the old ones.
+                // If the files were replaced, close all connections to the old ones.
                 self.lock().clear();
                 self.driver.open_reader()?
             }
@@ -124,7 +125,7 @@ impl Readers {
         found
     }
 
-    /// Last in, first out, so that unneeded connections become idle and are closed.
+    /// Returns a session to the pool: last in, first out, so that unneeded ones stay idle and are closed.
     fn put_back(&self, session: Box<dyn ReaderSession>) {
         let mut idle = self.lock();
         let unneeded: Vec<_> = idle.extract_if(.., |idle| self.has_expired(idle)).collect();

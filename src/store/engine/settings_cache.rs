@@ -56,7 +56,7 @@ pub(crate) struct SettingsCache {
 }
 
 impl SettingsCache {
-    /// Invalidates at the start of a transaction.
+    /// Marks the cached revision as uncertain, at the start of a transaction.
     pub(crate) fn look_again(&mut self) {
         self.certain = false;
     }
@@ -66,7 +66,7 @@ impl SettingsCache {
         *self = Self::default();
     }
 
-    /// Prefetches the queries of [`effective`](Self::effective).
+    /// Prefetches the query of [`effective`](Self::effective).
     pub(crate) fn prefetch(&self, tx: &Tx) {
         if !self.certain {
             let _: Result<Option<u64>, _> = tx.one(NEWEST, &[]);

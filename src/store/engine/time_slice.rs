@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::store::Result;
 
-/// Duration of a step without its commit. At least one row is processed.
+/// Maximum duration of a step, without its commit. At least one row is processed.
 const LONGEST: Duration = Duration::from_millis(8);
 
 /// Result of one step.

@@ -4,7 +4,7 @@ use crate::store::engine::time_slice::{TimeSlice, WorkStep};
 use crate::store::sql::{Maintenance, Tx};
 use crate::store::{Result, Store};
 
-/// Free pages that are kept, because the next messages need them at once.
+/// Number of free pages to keep, because the next messages need some at once.
 const SPARE_PAGES: i64 = 10_000;
 
 /// Maximum number of clock checks in a step, and number of pages returned between two of them. Few pages, because
@@ -13,7 +13,7 @@ const LOOKS: usize = 125;
 const PAGES: i64 = 4;
 
 /// Returns free pages in one step, until only `spare` are left. The step reports no more work once that is reached,
-/// or if it freed nothing: a file that another program wrote has no incremental vacuum, and keeps its free pages
+/// or if it freed nothing: a file that another program created has no incremental vacuum, and keeps its free pages
 /// until it is compacted.
 pub(crate) fn shorten(tx: &Tx, spare: i64) -> Result<Shortened> {
     let before = tx.free_pages()?;

@@ -1,8 +1,9 @@
 //! The writer thread: runs queued operations and answers each once it is committed and synced.
 //!
-//! It combines all waiting operations, up to a bound and for a time, into one transaction. If an operation fails or panics,
-//! it does not affect the others: the transaction is rolled back and run again with a savepoint around each
-//! operation. Failures are rare, so the common path needs no savepoints; but an operation may run twice.
+//! It combines the waiting operations into one transaction, within limits of number, size and time. If an operation
+//! fails or panics, it does not affect the others: the transaction is rolled back and run again with a savepoint
+//! around each operation. Failures are rare, so the common path needs no savepoints; but an operation may run
+//! twice.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,20 +25,20 @@ use crate::store::{Result, StoreError, Topic};
 
 /// Maximum number of queued operations; further callers wait for room.
 const QUEUE: usize = 1024;
-/// Maximum number of operations in one transaction, and of octets of messages.
+/// Maximum number of operations in one transaction, and of octets of their captured data.
 const MOST_OPERATIONS: usize = 512;
 const MOST_OCTETS: usize = 32 * 1024 * 1024;
 
 /// Time after which a transaction takes no further operation: other processes wait for its lock.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Callers that were just answered often come back at once. So the next transaction waits until it has as many
-/// operations, for at most this fraction of the time that the last one took, and only while an operation arrives in
-/// each pause. A short transaction is not worth a pause.
+/// Divisor of the last transaction's duration, which gives the longest time that the next one waits to fill up:
+/// callers that were just answered often come back at once. It waits in pauses, until it has as many operations as
+/// the last one, and only while each pause brings another. A short transaction is not worth a pause.
 const WAIT_DIVISOR: u32 = 8;
 const PAUSE: Duration = Duration::from_micros(50);
 
-/// Number of operations that make a burst; housekeeping alone takes fewer in a quarter of an hour.
+/// Number of operations that make a burst; housekeeping alone runs fewer in a quarter of an hour.
 const BURST: usize = 100;
 
 /// Messages to the thread.
@@ -47,7 +48,8 @@ enum Message {
     Close(oneshot::Sender<()>),
 }
 
-/// Tells before each commit whether hook calls were written, and keeps the number of the last one.
+/// Checks before each commit whether hook calls were written since the one with the given number, and advances that
+/// number.
 pub(crate) type OwesCalls = fn(&Tx, &mut i64) -> bool;
 
 /// Handle of the writer thread, which ends when the last handle is dropped.
@@ -115,7 +117,7 @@ impl Writer {
             .send(message)
             .await
             .map_err(|_| self.closing_error())?;
-        // The captured data is freed here, and not by the writer thread, which everyone waits for.
+        // The captured data is freed here, and not by the writer thread, which all callers share.
         let (result, _) = answer.await.map_err(|_| self.closing_error())?;
         result
     }
@@ -140,7 +142,7 @@ enum Failure {
     OneFailed,
     /// Nothing can be committed now.
     All(StoreError),
-    /// The database went away before the commit, so that nothing of the transaction is there.
+    /// The connection was lost before the commit, so nothing of the transaction was stored.
     Lost(StoreError),
 }
 
@@ -172,7 +174,7 @@ struct Thread {
     operations: usize,
     /// Number of operations that the last transaction answered.
     answered: usize,
-    /// Until then, as many are waited for.
+    /// End of the wait for as many operations again.
     wait_until: Instant,
     health: Arc<Health>,
 }
@@ -232,12 +234,13 @@ impl Thread {
         }
     }
 
-    /// Runs as much of a batch as one transaction takes, and answers its callers; after a failure, all of them.
+    /// Runs as many operations of a batch as one transaction takes, and answers their callers; after a failure,
+    /// those of the whole batch.
     fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         self.health.begin();
         let begin = Instant::now();
         let outcome = match self.transaction(batch, Mode::Together) {
-            // After the connection was lost nothing is committed, and another one is tried once.
+            // Nothing was committed over a lost connection, so another connection is tried once.
             Err(Failure::OneFailed | Failure::Lost(_)) => self.transaction(batch, Mode::Apart),
             outcome => outcome,
         };
@@ -401,7 +404,7 @@ fn fill(
     Ok(done)
 }
 
-/// The failure of an operation of the batch, which shows only later.
+/// Classifies the error of an operation that was reported only after the operation had run.
 fn of_deferred(error: StoreError) -> Failure {
     if error.spoils_transaction() {
         Failure::All(error)

@@ -1,11 +1,12 @@
-//! The outcome of a COMMIT. Takes a filled transaction, and says that it is durable, or that it is not certain.
+//! The outcome of a COMMIT. Takes a filled transaction, and reports that it is durable, that it was not committed,
+//! or that its outcome is unknown.
 //!
-//! Each batch writes its number, which is given once, into the row of its opening in `committed`. A COMMIT whose
-//! answer is lost is looked up there, in a transaction of ours that writes: it waits for the lock that the lost
-//! one may still hold, and its own COMMIT is answered only after all that came before it in the server's log
-//! is where the server promises it to be. A notice during COMMIT means that the server gave up waiting for its
-//! standby (PostgreSQL's documentation, "Synchronous Replication"): it answers as if all were well, and so it
-//! counts as lost, too.
+//! Each batch writes its unique number into the row of its opening in `committed`. If the answer to a COMMIT is
+//! lost, another transaction looks the number up there. It writes, too: so it waits for the lock that the lost
+//! transaction may still hold, and its own COMMIT is answered only after everything before it in the server's
+//! write-ahead log is as durable as the server promises. A notice during COMMIT means that the server gave up
+//! waiting for its standby (PostgreSQL's documentation, "Synchronous Replication"). It reports success all the
+//! same, so this answer counts as lost, too.
 
 use std::time::{Duration, Instant};
 
@@ -29,10 +30,10 @@ enum Outcome {
     Unknown(StoreError),
 }
 
-/// Commits the transaction of a session, as the batch of this number.
+/// Commits the transaction of a session, as the batch with this number.
 ///
 /// # Errors
-/// The transaction was not committed, or nobody can tell for now.
+/// The transaction was not committed, or the outcome is unknown for now.
 pub(super) fn commit(session: &PostgresSession, batch: i64, wakeups: Wakeups) -> Result<()> {
     let server = &session.server;
     let sql = format!(
@@ -59,7 +60,7 @@ fn send(wire: &mut ProtocolConnection, sql: &str) -> Outcome {
     let notices = wire.notices();
     match wire.exchange_or_message() {
         Err(error) => Outcome::Unknown(error),
-        // The server ended the session, whatever it had done before.
+        // The server ended the session, and may have committed before.
         Ok(Err(message)) if message.is_fatal => Outcome::Unknown(message.into_error()),
         // The server rolls back what it reports as an error.
         Ok(Err(message)) => Outcome::Failed(message.into_error()),
@@ -70,7 +71,7 @@ fn send(wire: &mut ProtocolConnection, sql: &str) -> Outcome {
         Ok(Ok(answer)) if answer.command == "COMMIT" && wire.state() == TransactionState::None => {
             Outcome::Committed
         }
-        // COMMIT of a transaction in which an error occurred answers so.
+        // COMMIT of a failed transaction is answered by `ROLLBACK`.
         Ok(Ok(answer)) => Outcome::Failed(StoreError::Other(format!(
             "COMMIT was answered by {}",
             answer.command
@@ -78,7 +79,7 @@ fn send(wire: &mut ProtocolConnection, sql: &str) -> Outcome {
     }
 }
 
-/// Asks over another connection, which the session uses from then on.
+/// Looks up the batch over another connection, which the session uses from then on.
 fn look_up(session: &PostgresSession, batch: i64, lost: StoreError) -> Result<()> {
     let deadline = Instant::now() + LOOKING;
     let place = &session.server.place;
@@ -87,7 +88,7 @@ fn look_up(session: &PostgresSession, batch: i64, lost: StoreError) -> Result<()
     } else {
         String::new()
     };
-    // The lock of the writer comes first; it is held until the lost transaction has ended.
+    // Waits for the lock of the writer first, which the lost transaction holds until it has ended.
     let sql = format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {settings}
          UPDATE writer SET next_number = next_number + 1 WHERE n = 1;
@@ -99,7 +100,7 @@ fn look_up(session: &PostgresSession, batch: i64, lost: StoreError) -> Result<()
         match ask(session, &sql, deadline) {
             Ok(Some(true)) => return Ok(()),
             Ok(Some(false)) => return Err(cause),
-            // Its own commit is as uncertain as the first.
+            // The commit of the look-up itself is uncertain.
             Ok(None) => {}
             Err(error) => cause = error,
         }
@@ -110,7 +111,7 @@ fn look_up(session: &PostgresSession, batch: i64, lost: StoreError) -> Result<()
     )))
 }
 
-/// True if the batch is in the database; None if that could not be made certain.
+/// True if the batch is in the database; None if that is not certain.
 fn ask(session: &PostgresSession, sql: &str, deadline: Instant) -> Result<Option<bool>> {
     let mut wire = session.server.connect(Purpose::Write, Some(deadline))?;
     let answer = wire.simple(sql)?;

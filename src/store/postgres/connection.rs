@@ -25,12 +25,12 @@ pub(super) enum Purpose {
     Read,
     /// A migration rewrites tables.
     Migrate,
-    /// Waits for notifications, this long at once.
+    /// Waits for notifications, up to this long at a time.
     Listen(Duration),
 }
 
-/// Time for which a transaction waits for the lock of another, and for which the server lets one of ours idle
-/// before it ends the session: a node that hangs holds the lock for no longer.
+/// Time for which a transaction waits for a lock, and for which one of ours may idle before the server ends its
+/// session: a node that hangs holds its locks no longer than this.
 const LOCK: &str = "10s";
 
 /// Time that we wait for an answer: longer than the server waits for a lock.
@@ -58,7 +58,7 @@ impl Purpose {
 /// Connects to the first host that accepts.
 ///
 /// # Errors
-/// `Away`, with the cause of each host; `Refused` if each of them has to be configured otherwise.
+/// `Away`, with the cause of each host; `Refused` if no host can be used as configured.
 pub(super) fn connect(server: &PostgresServer, purpose: Purpose) -> Result<ProtocolConnection> {
     connect_from(server, &AtomicUsize::new(0), purpose, None)
 }
@@ -125,7 +125,7 @@ fn connect_to(
     if !server.pooler {
         wire.simple(&settings(server, purpose, false))?;
     }
-    // A standby is behind what was acknowledged.
+    // A standby may lag behind acknowledged commits.
     let sql =
         "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean";
     if wire.simple(sql)?.text(0).as_deref() != Some("f") {
@@ -137,8 +137,8 @@ fn connect_to(
     Ok(wire)
 }
 
-/// The settings of a session, or of a transaction behind a pooler. The settings of the role or the database may
-/// be others.
+/// The settings of a session, or of a transaction behind a pooler. They override those of the role and the
+/// database.
 pub(super) fn settings(server: &PostgresServer, purpose: Purpose, is_local: bool) -> String {
     let set = if is_local { "SET LOCAL" } else { "SET" };
     let (statement, idle) = match purpose {
@@ -160,13 +160,13 @@ pub(super) fn settings(server: &PostgresServer, purpose: Purpose, is_local: bool
             ("tcp_keepalives_interval", "2"),
             ("tcp_keepalives_count", "2"),
             ("tcp_user_timeout", "10s"),
-            // A query whose node is gone ends.
+            // Ends a query whose node is gone.
             ("client_connection_check_interval", "5s"),
         ]);
     }
     if purpose == Purpose::Read {
-        // Statements read the first rows of an index in its order, where a bitmap has all of them first; and each is
-        // written for one index, whatever the values are.
+        // Statements read the first rows of an index in its order, whereas a bitmap scan collects all of them
+        // first. Each is written for one index, whatever its parameters are.
         settings.extend([
             ("enable_bitmapscan", "off"),
             ("plan_cache_mode", "force_generic_plan"),
@@ -174,12 +174,12 @@ pub(super) fn settings(server: &PostgresServer, purpose: Purpose, is_local: bool
     }
     if matches!(purpose, Purpose::Write | Purpose::Migrate) {
         settings.extend([
-            // Without its warning, a wait for the standby that was given up would look like a success.
+            // Without the server's warning, a cancelled wait for the standby would look like a success.
             ("client_min_messages", "notice"),
             ("synchronous_commit", "on"),
         ]);
     }
-    // Nobody's temporary tables come before ours.
+    // With `pg_temp` last, no temporary table hides one of ours.
     let mut sql = format!("{set} search_path = {}, pg_temp;", server.quoted_schema());
     for (name, value) in settings {
         let _ = write!(sql, "{set} {name} = '{value}';");
@@ -187,14 +187,14 @@ pub(super) fn settings(server: &PostgresServer, purpose: Purpose, is_local: bool
     sql
 }
 
-/// Answers what the server asks, until it is ready.
+/// Answers the server's authentication requests, until it is ready for queries.
 fn log_in(
     wire: &mut ProtocolConnection,
     server: &PostgresServer,
     host: &PostgresHost,
 ) -> Result<()> {
     let password = server.password.expose_secret();
-    // Whoever stands in between could ask for the password in clear text, or accept us without it.
+    // A man in the middle could request the password in clear text, or accept the login without one.
     let is_verified =
         host.is_local() || matches!(server.tls, PostgresTls::VerifyFull | PostgresTls::VerifyCa);
     let mut has_proof = false;

@@ -1,4 +1,4 @@
-//! The driver of a server: opens its sessions, and keeps what they have in common.
+//! The driver for a PostgreSQL server: opens its sessions, and keeps what they share.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -23,19 +23,19 @@ const DUTY_LEASE: Duration = Duration::from_secs(90);
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(super) place: PostgresServer,
-    /// Identifies this opening: the row of its commits, and the author of its notifications.
+    /// Identifies this opening of the database: in the row of its commits, and as the author of its notifications.
     pub(super) opening: String,
     pub(super) clock: ClockOffset,
-    /// Index of the host that accepted a connection last: one that is away costs seconds.
+    /// Index of the host that accepted a connection last: trying an unreachable host costs seconds.
     host: AtomicUsize,
 }
 
-/// Time of this machine against that of the server.
+/// Offset of this machine's clock from that of the server.
 #[derive(Debug, Default)]
 pub(crate) struct ClockOffset(AtomicI64);
 
 impl ClockOffset {
-    /// Records the server's time of just now, in milliseconds.
+    /// Compares this machine's clock with the server's current time, in milliseconds.
     pub(super) fn compare(&self, server: i64) {
         let offset = Timestamp::now().as_millisecond() - server;
         self.0.store(offset, Ordering::Relaxed);
@@ -47,7 +47,7 @@ impl ClockOffset {
 }
 
 impl Server {
-    /// Connects, to the host of before if it is there.
+    /// Connects, trying the host that accepted last first.
     pub(super) fn connect(
         &self,
         purpose: Purpose,
@@ -56,14 +56,14 @@ impl Server {
         connection::connect_from(&self.place, &self.host, purpose, deadline)
     }
 
-    /// The channel of the notifications: one for each schema of a database.
+    /// Channel of the notifications, one for each schema of a database.
     pub(super) fn channel(&self) -> String {
         format!("vestibule_{}", self.place.schema)
     }
 
-    /// The statement that announces a commit to other nodes; empty where nobody waits for it. A session that
-    /// listens and never reads fills the queue of the whole server: COMMIT would fail, and others look at an
-    /// interval anyway.
+    /// The statement that announces a commit to other nodes; empty if it made nothing due. A session that listens
+    /// but never reads fills the notification queue of the whole server, and COMMIT would fail. So nothing is sent
+    /// once the queue is nearly full: other nodes poll anyway.
     pub(super) fn announce(&self, wakeups: Wakeups) -> String {
         let mut sql = String::new();
         if wakeups.any() {
@@ -99,7 +99,7 @@ impl PostgresDriver {
 }
 
 impl Driver for PostgresDriver {
-    /// The migration does that.
+    /// Does nothing: the migration creates the schema.
     fn create(&self) -> Result<()> {
         Ok(())
     }
@@ -121,7 +121,8 @@ impl Driver for PostgresDriver {
         migrations::version(&self.server.place)?.check()
     }
 
-    /// A commit in doubt was looked up by the session itself, and each transaction looks at the schema.
+    /// Ignores `in_doubt`: the session itself has looked up a commit in doubt, and each transaction checks the
+    /// schema.
     fn open_writer(&self, _: bool) -> Result<Box<dyn WriterSession>> {
         Ok(Box::new(PostgresSession::open(
             &self.server,

@@ -8,7 +8,7 @@ use crate::store::StoreError;
 /// An error or a notice of the server.
 #[derive(Debug, Clone)]
 pub(super) struct ServerMessage {
-    /// Five letters or digits.
+    /// SQLSTATE: five letters or digits.
     pub(super) code: String,
     pub(super) text: String,
     /// The server ends the session.
@@ -27,7 +27,7 @@ impl ServerMessage {
             match field.type_() {
                 b'C' => message.code = value(),
                 b'M' => message.text = value(),
-                // The severity; poolers send only the one that a server translates, and do not translate it.
+                // The severity. Poolers send only the field that servers translate (`S`), but do not translate it.
                 b'S' | b'V' => {
                     message.is_fatal |= matches!(field.value_bytes(), b"FATAL" | b"PANIC");
                 }
@@ -42,17 +42,17 @@ impl ServerMessage {
         match self.code.as_str() {
             // The disk of the server, or a quota.
             "53100" => StoreError::Full(text),
-            // A lock or a query took too long; a deadlock; a serialization failure.
+            // A lock, a query or a transaction took too long; a deadlock; a serialization failure.
             "55P03" | "57014" | "40P01" | "40001" | "25P04" => StoreError::Busy(text),
             "25006" => StoreError::ReadOnly(text),
             "XX001" | "XX002" => StoreError::Damaged(text),
-            // A prepared statement that the server does not have: a pooler stands between.
+            // A prepared statement that the server does not have, or has already: there is a pooler in between.
             "26000" | "42P05" => StoreError::Away(format!(
                 "{text}; behind a pooler in transaction mode write pooler = true"
             )),
-            // Malformed JSON, and octets that are no text.
+            // Malformed JSON, and octets that are not a text.
             "22P02" | "22021" => StoreError::DamagedRow(text),
-            // The class of the connection, of resources, of an operator's intervention, and of the system.
+            // Classes: connection exception, insufficient resources, operator intervention, and system error.
             code if self.is_fatal
                 || ["08", "53", "57", "58"]
                     .iter()

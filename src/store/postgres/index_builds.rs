@@ -1,9 +1,9 @@
-//! Indexes that are built while others write (PostgreSQL's documentation, "Building Indexes Concurrently").
+//! Index builds that do not block writers (PostgreSQL's documentation, "Building Indexes Concurrently").
 //!
-//! In: a statement of a migration. Out: the index is there and valid, or an error. A build that is interrupted
-//! leaves an index that nobody uses, and that `IF NOT EXISTS` takes for a built one: it is removed, and no other.
-//! Each statement runs outside of a transaction and names its schema, so that it needs no session of its own, and
-//! works behind a pooler too.
+//! In: a statement of a migration. Out: the index is there and valid, or an error. An interrupted build leaves an
+//! index that no query uses, but that `IF NOT EXISTS` takes for a built one: only such an index is dropped. Each
+//! statement runs outside of a transaction and names its schema, so that it needs no session of its own, and also
+//! works behind a pooler.
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,10 @@ use super::wire::ProtocolConnection;
 use crate::config::PostgresServer;
 use crate::store::{Result, StoreError};
 
-/// Time that a build may take: it waits for every transaction of others that is older, and for a large table.
+/// Maximum duration of a build: it waits for all older transactions, and reads a large table.
 const LONGEST_BUILD: Duration = Duration::from_hours(24);
 
-/// Beginning of such a statement, up to the name.
+/// Beginning of a statement that builds an index, up to the index's name.
 const CREATE: &str = "CREATE INDEX CONCURRENTLY IF NOT EXISTS ";
 
 /// An index that a migration builds.
@@ -28,7 +28,7 @@ pub(super) struct IndexBuild<'a> {
     definition: &'a str,
 }
 
-/// An index of this name, as it is.
+/// State of the index of this name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum IndexState {
     Missing,
@@ -55,7 +55,7 @@ impl<'a> IndexBuild<'a> {
     /// Builds the index, unless it is there.
     ///
     /// # Errors
-    /// Another relation has its name, or a session of others has been building it for long.
+    /// Another relation has its name, or another session has been building it for too long.
     pub(super) fn run(&self, wire: &mut ProtocolConnection, server: &PostgresServer) -> Result<()> {
         if self.state(wire, &server.quoted_schema())? == IndexState::Valid {
             return Ok(());
@@ -63,7 +63,7 @@ impl<'a> IndexBuild<'a> {
         if server.pooler {
             refuse_limits(wire, server)?;
         } else {
-            // It waits for transactions of others, and blocks nobody meanwhile.
+            // The build waits for other transactions, and blocks none meanwhile.
             wire.simple("SET lock_timeout = 0")?;
         }
         wire.set_timeout(LONGEST_BUILD)?;
@@ -95,7 +95,7 @@ impl<'a> IndexBuild<'a> {
         }
         let built = wire.simple(&format!("{CREATE}{name} ON {schema}.{table} {definition}"));
         if let Err(error @ StoreError::Full(_)) = built {
-            // It takes room that the nodes need, until the next attempt.
+            // The unfinished index would take disk space that the nodes need, until the next attempt.
             let _ = wire.simple(&drop_index);
             return Err(error);
         }
@@ -128,7 +128,7 @@ impl<'a> IndexBuild<'a> {
     }
 }
 
-/// A role behind a pooler keeps its own limits, which would end each build.
+/// Refuses the role's own timeouts, which would end each build: behind a pooler they cannot be overridden.
 fn refuse_limits(wire: &mut ProtocolConnection, server: &PostgresServer) -> Result<()> {
     for name in ["statement_timeout", "lock_timeout"] {
         let limit = wire.simple(&format!("SHOW {name}"))?.text(0);

@@ -1,4 +1,4 @@
-//! Care of the database, as far as it is not the server's own.
+//! Maintenance of the database, as far as the server does not do it itself.
 
 use super::migrations;
 use super::session::PostgresSession;
@@ -23,7 +23,7 @@ impl Maintenance for PostgresSession {
         ))
     }
 
-    /// Indexes that the server does not use, because they could not be built.
+    /// Invalid indexes: their build failed, so the server does not use them.
     fn find_damage(&self, most: usize) -> Result<Vec<String>> {
         let tx: &Tx = self;
         tx.all(
@@ -38,7 +38,7 @@ impl Maintenance for PostgresSession {
         )
     }
 
-    /// The server checks each reference when it is written.
+    /// Foreign keys that are not validated. The server checks the references of all others when they are written.
     fn find_orphans(&self) -> Result<Vec<String>> {
         let tx: &Tx = self;
         tx.all(

@@ -1,8 +1,8 @@
-//! The schema on the server: creates it, and brings it up to date while other nodes go on.
+//! The schema on the server: creates it, and migrates it while other nodes go on working.
 //!
 //! A migration has the number of the other engine's migration with the same change. Each runs in a transaction of
-//! its own under the lock of the writer, for which other nodes wait. A lock of a table that is not free soon is
-//! given up and tried again later, since whoever comes after us waits behind us.
+//! its own under the lock of the writer, for which other nodes wait. An attempt that does not get a table's lock
+//! soon is given up and retried later, since later transactions queue behind it.
 //!
 //! A migration that takes long on a large table has a file that begins with [`APART`]. Its statements run one by
 //! one, while other nodes write: each changes some rows under the lock and is repeated while it changes any, or
@@ -20,13 +20,13 @@ use crate::store::{Result, StoreError};
 /// First line of a migration whose statements run one by one.
 const APART: &str = "-- Apart.\n";
 
-/// Word of an index that is built while others write.
+/// Keyword of an index build that does not block writers.
 const CONCURRENTLY: &str = " CONCURRENTLY";
 
-/// Time for which a lock is waited for at once: others wait behind us, and give up after 10 s.
+/// Time for which one attempt waits for a lock: other transactions queue behind it, and give up after 10 s.
 const LOCK: &str = "2s";
 
-/// Pause before the next attempt, and time after which there is none: a report can read for minutes.
+/// Pause between two attempts, and time after which there is no further one: a report can read for minutes.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 pub(super) const LONGEST: Duration = Duration::from_mins(10);
 
@@ -35,7 +35,7 @@ pub(super) const LONGEST: Duration = Duration::from_mins(10);
 struct Migration {
     number: usize,
     sql: &'static str,
-    /// Programs that know the schema up to this number go on working after it.
+    /// Programs whose newest migration has this number, or a later one, go on working after it.
     works_with: usize,
 }
 
@@ -53,19 +53,20 @@ const MIGRATIONS: &[Migration] = &[
     step(30, 30, include_str!("schema/0030-nodes.sql")),
     step(31, 31, include_str!("schema/0031-people.sql")),
     step(32, 32, include_str!("schema/0032-moved.sql")),
-    // A program that knows of no second factor would let operators in without it.
+    // A program without the second factor would let operators in without it.
     step(33, 33, include_str!("schema/0033-sign-in.sql")),
     // These are only indexes.
     step(34, 33, include_str!("schema/0034-lists.sql")),
-    // A column that programs of before leave out.
+    // A column that older programs leave out.
     step(35, 33, include_str!("schema/0035-node-sections.sql")),
     step(36, 33, include_str!("schema/0036-waiting-lists.sql")),
     // The rows of one statement are counted together.
     step(37, 33, include_str!("schema/0037-counted-together.sql")),
 ];
 
-/// Those of this program. In a build for tests, `VESTIBULE_NEXT_MIGRATIONS` can name a file with the migrations of
-/// the next release, separated by lines of `-- Next.`: programs without them work on after each.
+/// The migrations of this program. In a debug build, `VESTIBULE_NEXT_MIGRATIONS` can name a file with the
+/// migrations of the next release, separated by lines of `-- Next.`: programs without them go on working after
+/// each.
 static KNOWN: LazyLock<Vec<Migration>> = LazyLock::new(|| {
     let mut known = MIGRATIONS.to_vec();
     if cfg!(debug_assertions)
@@ -90,12 +91,12 @@ pub(super) fn newest() -> usize {
 pub(super) struct Version {
     /// Number of its newest migration; 0 where there is no schema yet.
     pub(super) found: usize,
-    /// Programs that know the schema up to this number work with it.
+    /// Programs whose newest migration has this number, or a later one, work with it.
     pub(super) works_with: usize,
 }
 
 impl Version {
-    /// Reads the columns `version` and `works_with`, from this one on.
+    /// Reads the columns `version` and `works_with`, which start at `column`.
     pub(super) fn of(answer: &ServerAnswer, column: usize) -> Self {
         Self {
             found: answer.parse(column).unwrap_or(0),
@@ -104,7 +105,7 @@ impl Version {
     }
 
     /// # Errors
-    /// This program does not work with it.
+    /// `NewerSchema` or `OlderSchema` if this program does not work with it.
     pub(super) fn check(self) -> Result<()> {
         let (found, known) = (self.found, newest());
         if self.works_with > known {
@@ -170,7 +171,7 @@ pub(super) fn migrate(server: &PostgresServer) -> Result<()> {
         works_with = works_with.max(step.works_with);
         let sql = match step.sql.strip_prefix(APART) {
             None => step.sql.to_owned(),
-            // Nobody writes to a store that is made just now.
+            // A store that is just being created has no writers.
             Some(statements) if before.found == 0 => statements.replace(CONCURRENTLY, ""),
             Some(statements) => {
                 run_apart(&mut wire, server, number, statements)
@@ -178,7 +179,7 @@ pub(super) fn migrate(server: &PostgresServer) -> Result<()> {
                 String::new()
             }
         };
-        // The version is written with the last of what it stands for.
+        // The version is written in the transaction that completes the migration.
         let sql = format!(
             "{sql}; DELETE FROM {schema}.schema_version;
              INSERT INTO {schema}.schema_version (version, works_with) VALUES ({number}, {works_with})"
@@ -186,14 +187,14 @@ pub(super) fn migrate(server: &PostgresServer) -> Result<()> {
         run_locked(&mut wire, server, number, before.found == 0, &sql)
             .map_err(|error| at_step(number, server, error))?;
     }
-    // Its end frees the others.
+    // The end of the guard lets the other nodes go on.
     drop(guard);
     read_version(&mut wire, server)?.check()
 }
 
-/// Runs statements of a migration in a transaction under the lock of the writer, once there is one. Returns the
-/// number of rows that the last of them changed; 0 if another node has made this migration meanwhile, after the
-/// guard's connection was lost.
+/// Runs statements of a migration in a transaction under the lock of the writer, if its table exists yet. Returns
+/// the number of rows that the last of them changed; 0 if another node has applied this migration meanwhile, after
+/// the guard's connection was lost.
 fn run_locked(
     wire: &mut ProtocolConnection,
     server: &PostgresServer,
@@ -209,7 +210,7 @@ fn run_locked(
     };
     let begin = Instant::now();
     loop {
-        // A program that hangs with the lock loses it.
+        // A process that hangs while it holds the lock loses it.
         let sql_of_begin = format!(
             "BEGIN; {settings} SET LOCAL idle_in_transaction_session_timeout = '10s';
              SET LOCAL lock_timeout = '{LOCK}'; {lock}"
@@ -231,7 +232,7 @@ fn run_locked(
                 std::thread::sleep(PAUSE);
             }
             Err(error) => {
-                // The end of the connection undoes it as well.
+                // If this fails, the end of the connection rolls it back as well.
                 let _ = wire.simple("ROLLBACK");
                 return Err(error);
             }
@@ -240,7 +241,7 @@ fn run_locked(
     }
 }
 
-/// Runs statements one by one, each for as long as it changes rows.
+/// Runs statements one by one, and repeats each for as long as it changes rows.
 fn run_apart(
     wire: &mut ProtocolConnection,
     server: &PostgresServer,
@@ -262,7 +263,7 @@ fn split(statements: &str) -> impl Iterator<Item = &str> {
     statements.filter(|text| !text.trim().is_empty())
 }
 
-/// Builds the indexes of earlier migrations that are not there, or that an interruption left half built.
+/// Builds the indexes of applied migrations that are missing, or that an interruption left invalid.
 ///
 /// # Errors
 /// The server cannot be reached, or an index cannot be built.
@@ -280,7 +281,7 @@ pub(super) fn repair(server: &PostgresServer) -> Result<()> {
     Ok(())
 }
 
-/// Adds the number of the migration. An error that passes keeps its kind, so that the caller tries again.
+/// Adds the number of the migration. A temporary error keeps its kind, so that the caller retries.
 fn at_step(number: usize, server: &PostgresServer, error: StoreError) -> StoreError {
     let of_step = |cause| format!("migration {number}: {cause}");
     match error {
@@ -295,7 +296,7 @@ fn at_step(number: usize, server: &PostgresServer, error: StoreError) -> StoreEr
     }
 }
 
-/// Creates the schema, and the table of its version. Another node may do so at once, and be first.
+/// Creates the schema, and the table of its version. Another node may do so concurrently, and be first.
 fn create(wire: &mut ProtocolConnection, server: &PostgresServer) -> Result<()> {
     let schema = server.quoted_schema();
     let sql = format!(
@@ -328,10 +329,10 @@ fn create(wire: &mut ProtocolConnection, server: &PostgresServer) -> Result<()> 
 mod tests {
     use super::*;
 
-    /// The first that came after the nodes of a release could run beside a migration.
+    /// The first migration that nodes of an earlier release could run beside.
     const FIRST: usize = 34;
 
-    /// A plain build keeps others from writing to its table, and is made under the lock of the writer.
+    /// A plain build blocks writes to its table, and runs under the lock of the writer.
     #[test]
     fn no_index_of_a_table_with_rows_is_built_under_the_lock() {
         for step in MIGRATIONS.iter().filter(|step| step.number >= FIRST) {

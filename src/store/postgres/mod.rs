@@ -1,4 +1,4 @@
-//! The engine of several nodes: sessions of a PostgreSQL server, its schema, and what is promised when a
+//! The engine for several nodes: sessions on a PostgreSQL server, its schema, and the outcome of a commit whose
 //! connection breaks.
 
 mod commit_outcome;

@@ -1,4 +1,4 @@
-//! Notifications of commits at other nodes, over a connection of its own.
+//! Notifications of commits by other nodes, over a connection of their own.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use crate::store::Result;
 use crate::store::engine::driver::Listener;
 use crate::store::engine::notify::Wakeups;
 
-/// Longest wait at once.
+/// Longest single wait.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// Silence after which the connection is tried: a server that vanished sends no end.
+/// Silence after which the connection is probed: a server that has vanished does not close it.
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// Waits for the notifications that other openings send with their commits.

@@ -17,11 +17,12 @@ pub struct ServerFacts {
     pub synchronous_commit: String,
     /// The standbys that a commit waits for; empty where it waits for none.
     pub synchronous_standbys: String,
-    /// Number of synchronous standbys that are connected; of all where the role may not know which are.
+    /// Number of synchronous standbys that are connected; of all standbys if the role may not see which are
+    /// synchronous.
     pub standbys: u32,
     /// Milliseconds by which the clock of this machine is ahead of the server's.
     pub clock_offset: i64,
-    /// Number of schema migrations that the database has, 0 for none yet, and that this program knows.
+    /// Numbers of schema migrations: applied to the database (0 for none yet), and known to this program.
     pub schema: usize,
     pub known_schema: usize,
 }

@@ -1,4 +1,4 @@
-//! Rows of a result, as the server sends them: takes octets and the types of their columns, and gives values.
+//! Rows of a result, as the server sends them: takes octets and the types of their columns, and returns values.
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
 //! The stream to one host: a socket of this machine, TCP, or TLS over TCP. Connecting, each read and each write
-//! end after a time; only the look-up of a name takes what the system's resolver takes.
+//! have a timeout; only a name look-up takes as long as the system's resolver.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -16,12 +16,12 @@ use super::tls::{self, TlsStream};
 use crate::config::{PostgresHost, PostgresServer, PostgresTls};
 use crate::store::{Result, StoreError};
 
-/// Silence after which TCP asks, twice, and time for which octets may remain without acknowledgement. A host
-/// that vanished is noticed within 10 s.
+/// Idle time after which TCP sends two keepalive probes, and milliseconds for which sent octets may remain
+/// unacknowledged. A host that has vanished is noticed within 10 s.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 const UNACKNOWLEDGED: u32 = 10_000;
 
-/// A stream whose reads and writes end after a time.
+/// A stream whose reads and writes have a timeout.
 pub(super) enum Stream {
     Socket(UnixStream),
     Tcp(TcpStream),
@@ -36,7 +36,7 @@ impl Stream {
     /// Connects to a host. Reads and writes wait for `timeout`.
     ///
     /// # Errors
-    /// `Away`; `Refused` if TLS has to be configured otherwise.
+    /// `Away`; `Refused` if TLS cannot be used as configured.
     pub(super) fn connect(
         server: &PostgresServer,
         host: &PostgresHost,
@@ -63,7 +63,7 @@ impl Stream {
         let mut request = BytesMut::new();
         frontend::ssl_request(&mut request);
         stream.write_all(&request).map_err(away)?;
-        // One octet and no more: what an attacker sends before the handshake must not count after it.
+        // One octet and no more: anything that an attacker injects before the handshake must not count after it.
         let mut answer = [0; 1];
         stream.read_exact(&mut answer).map_err(away)?;
         match (answer, stream) {
@@ -105,8 +105,8 @@ fn set_timeout_of(stream: &TcpStream, timeout: Option<Duration>) -> io::Result<(
     stream.set_write_timeout(timeout)
 }
 
-/// Connects to a socket of this machine. Without a timeout, one whose server has stopped accepting would be waited
-/// for without end.
+/// Connects to a socket of this machine. Without a timeout, connecting to a server that has stopped accepting would
+/// block forever.
 fn connect_to_socket(path: &Path, timeout: Duration) -> io::Result<UnixStream> {
     let flags = SocketFlags::CLOEXEC;
     let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;

@@ -19,11 +19,11 @@ use crate::store::{Result, StoreError};
 /// A TCP connection with TLS.
 pub(super) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
-/// Begins TLS with the server of this name, which agreed to it.
+/// Begins TLS with the server of this name, which has agreed to it.
 ///
 /// # Errors
-/// Authorities that cannot be read, or a name that no certificate can have. The handshake follows with the
-/// first octets.
+/// Authorities that cannot be read, or a name that no certificate can have. The handshake takes place with the
+/// first read or write.
 pub(super) fn begin(server: &PostgresServer, host: &str, stream: TcpStream) -> Result<TlsStream> {
     let failed =
         |cause: &dyn std::fmt::Display| StoreError::Refused(format!("TLS to {host}: {cause}"));
@@ -33,15 +33,15 @@ pub(super) fn begin(server: &PostgresServer, host: &str, stream: TcpStream) -> R
     Ok(StreamOwned::new(session, stream))
 }
 
-/// True if a handshake failed because of an authority or a name that others would have to be configured for. A
-/// certificate that has expired is renewed, and a clock that is wrong is set.
+/// True if a handshake failed because of an authority or a name, which only another configuration can change. An
+/// expired certificate gets renewed, and a wrong clock gets set.
 pub(super) fn is_refusal(error: &std::io::Error) -> bool {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
     matches!(
         cause,
         Some(Error::InvalidCertificate(
             CertificateError::UnknownIssuer
-                // Of an authority with the same name.
+                // From another authority of the same name.
                 | CertificateError::BadSignature
                 | CertificateError::NotValidForName
                 | CertificateError::NotValidForNameContext { .. }
@@ -99,7 +99,7 @@ fn authorities(server: &PostgresServer) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// Accepts a certificate for whatever name, from these authorities or from anybody.
+/// Accepts a certificate for any name: from these authorities, or from any issuer if there are none.
 #[derive(Debug)]
 struct AnyName {
     authorities: Option<Arc<WebPkiServerVerifier>>,

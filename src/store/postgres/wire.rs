@@ -1,8 +1,8 @@
 //! A connection in PostgreSQL's protocol, version 3 (PostgreSQL's documentation, chapter "Frontend/Backend
 //! Protocol"): sends messages, and collects what comes back until the server is ready again.
 //!
-//! An error of the connection, or an answer that does not fit, breaks it for good: no answer can be taken for
-//! that of another question.
+//! An error of the connection or an unexpected answer breaks it for good, so that no answer is taken for that of
+//! another query.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::stream::Stream;
 use super::tls;
 use crate::store::{Result, StoreError};
 
-/// Octets read at once.
+/// Maximum number of octets in one read.
 const PIECE: usize = 32 * 1024;
 
 /// Longest message in octets, during the login and after it. No row of ours is as long.
@@ -32,7 +32,7 @@ pub(super) struct Notification {
     pub(super) payload: String,
 }
 
-/// State of the transaction, as the server told it last.
+/// State of the transaction, as the server last reported it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TransactionState {
     None,
@@ -51,10 +51,10 @@ pub(super) struct ProtocolConnection {
     notices: u64,
     last_notice: Option<String>,
     notifications: Vec<Notification>,
-    /// Number of syncs and queries to which the server still has to answer that it is ready.
+    /// Number of syncs and simple queries that the server has not answered with `ReadyForQuery` yet.
     unanswered: usize,
     is_broken: bool,
-    /// Time that all of an answer may take, as often as something comes.
+    /// Time that a whole answer may take, however often a part of it arrives.
     timeout: Duration,
     deadline: Instant,
     /// Longest message that is accepted.
@@ -64,23 +64,23 @@ pub(super) struct ProtocolConnection {
 /// Answer of the server to one message or several.
 #[derive(Default)]
 pub(super) struct ServerAnswer {
-    /// Of the last result.
+    /// Columns of the last result.
     pub(super) columns: Option<Arc<ResultColumns>>,
     pub(super) rows: Vec<DataRowBody>,
-    /// Of the last command: its name, and the number of rows that it returned or changed.
+    /// Name of the last command, and number of rows that it returned or changed.
     pub(super) command: String,
     pub(super) count: usize,
-    /// More rows can be asked of the portal.
+    /// The portal has more rows.
     pub(super) has_more: bool,
 }
 
 impl ServerAnswer {
-    /// The text of a column of the first row, which came for a simple query.
+    /// Text of a column of the first row of a simple query.
     pub(super) fn text(&self, column: usize) -> Option<String> {
         text_of(self.rows.first()?, column)
     }
 
-    /// The same, as another type.
+    /// Like [`text`](Self::text), parsed as another type.
     pub(super) fn parse<T: std::str::FromStr>(&self, column: usize) -> Option<T> {
         self.text(column)?.parse().ok()
     }
@@ -116,7 +116,7 @@ impl ProtocolConnection {
         }
     }
 
-    /// Ends the login: longer messages come now.
+    /// Ends the login: longer messages are accepted from now on.
     pub(super) fn end_login(&mut self) {
         self.longest = LONGEST;
     }
@@ -153,7 +153,7 @@ impl ProtocolConnection {
         &mut self.output
     }
 
-    /// Takes back messages that were not sent.
+    /// Discards messages that were not sent.
     pub(super) fn discard_output(&mut self) {
         self.output.clear();
     }
@@ -161,7 +161,7 @@ impl ProtocolConnection {
     /// Sends the messages.
     ///
     /// # Errors
-    /// `Away`.
+    /// `Away`; `Refused` if the certificate of the server is not accepted.
     pub(super) fn send(&mut self) -> Result<()> {
         if self.is_broken {
             return Err(StoreError::Away("the connection is broken".to_owned()));
@@ -172,7 +172,7 @@ impl ProtocolConnection {
             .write_all(&self.output)
             .and_then(|()| self.stream.flush());
         self.output.clear();
-        // A large content is not kept in memory.
+        // The memory of a large content is freed.
         if self.output.capacity() > 16 * PIECE {
             self.output = BytesMut::new();
         }
@@ -189,10 +189,10 @@ impl ProtocolConnection {
         }
     }
 
-    /// The next message that is about the question; waits for it.
+    /// Waits for the next message that belongs to an answer.
     ///
     /// # Errors
-    /// `Away`.
+    /// `Away`; `Refused` if the certificate of the server is not accepted.
     pub(super) fn receive(&mut self) -> Result<Message> {
         loop {
             self.check_length()?;
@@ -239,7 +239,7 @@ impl ProtocolConnection {
         }
     }
 
-    /// Looks at the length of the next message before room is made for it: a server of another protocol may
+    /// Checks the length of the next message before a buffer is allocated for it: a server of another protocol may
     /// begin with anything.
     fn check_length(&mut self) -> Result<()> {
         if let Some(&[_, a, b, c, d]) = self.input.first_chunk() {
@@ -251,7 +251,8 @@ impl ProtocolConnection {
         Ok(())
     }
 
-    /// Keeps what may come at any time: notices, notifications, changes of parameters.
+    /// Handles messages that may come at any time: notices, notifications, changes of parameters. Returns any other
+    /// message.
     fn keep_aside(&mut self, message: Message) -> Result<Option<Message>> {
         match message {
             Message::NoticeResponse(body) => {
@@ -299,8 +300,8 @@ impl ProtocolConnection {
         StoreError::Away(format!("connection to PostgreSQL: {cause}"))
     }
 
-    /// Sends the messages and a sync without waiting for the answer, which comes with the next one that is waited for.
-    /// It must fit into the buffers between us.
+    /// Sends the messages and a sync without waiting for the answer, which the next exchange reads. The answer must
+    /// fit into the buffers between us and the server.
     ///
     /// # Errors
     /// `Away`.
@@ -310,7 +311,7 @@ impl ProtocolConnection {
         self.send()
     }
 
-    /// Waits until the server has answered all that was sent early.
+    /// Waits until the server has answered everything that was sent early, and discards the answers.
     pub(super) fn pass_over_early(&mut self) {
         if self.unanswered > 0 && !self.is_broken {
             self.deadline = Instant::now() + self.timeout;
@@ -328,7 +329,7 @@ impl ProtocolConnection {
             .map_err(ServerMessage::into_error)
     }
 
-    /// Like [`exchange`](Self::exchange), with the error of the server as it came.
+    /// Like [`exchange`](Self::exchange), but returns the error of the server unconverted.
     ///
     /// # Errors
     /// `Away`.
@@ -357,7 +358,7 @@ impl ProtocolConnection {
         Ok(answers)
     }
 
-    /// Sends the messages, and passes on what came back so far whenever a statement is done, and at the end.
+    /// Sends the messages. Passes the answer so far to `done` after each statement, and once more at the end.
     fn collect(
         &mut self,
         done: impl FnMut(&mut ServerAnswer, bool),
@@ -430,7 +431,7 @@ impl ProtocolConnection {
         }
     }
 
-    /// Runs statements without parameters. The rows are those of the last result, as texts.
+    /// Runs statements without parameters. The rows are those of the last result, as text.
     ///
     /// # Errors
     /// That of the server, or `Away`.
@@ -439,7 +440,7 @@ impl ProtocolConnection {
         self.exchange()
     }
 
-    /// Puts statements without parameters into the output.
+    /// Adds statements without parameters to the output.
     pub(super) fn begin_simple(&mut self, sql: &str) -> Result<()> {
         frontend::query(sql, &mut self.output).map_err(StoreError::other)
     }

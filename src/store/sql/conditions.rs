@@ -59,8 +59,8 @@ impl<'a> Conditions<'a> {
         &self.values
     }
 
-    /// A page of the rows of a statement with these conditions and without LIMIT. `read` returns each row with its
-    /// cursor.
+    /// Reads a page of the rows of a statement that has these conditions and no LIMIT. `read` returns each row with
+    /// its cursor.
     pub(crate) fn page<T>(
         self,
         tx: &Tx,

@@ -3,21 +3,21 @@
 use super::Tx;
 use crate::store::Result;
 
-/// A table, as far as copying it needs.
+/// The parts of a table's definition that copying it needs.
 #[derive(Debug, Clone)]
 pub(crate) struct TableShape {
     pub(crate) name: String,
     pub(crate) columns: Vec<String>,
-    /// The columns of the primary key; all where there is none.
+    /// Columns of the primary key; all columns if there is none.
     pub(crate) key: Vec<String>,
     /// Tables that its rows refer to.
     pub(crate) refers_to: Vec<String>,
 }
 
-/// Care of the database. All of it fails where the database cannot be read or written.
+/// Maintenance of the database. Every method fails if the database cannot be read or written.
 pub(crate) trait Maintenance {
-    /// Changes something, so that a commit has to be synced, without changing what is stored. Does nothing where each
-    /// transaction of the writer changes something.
+    /// Dirties a page without changing what is stored, so that the commit has to be synced. Does nothing in an
+    /// engine whose write transactions always change something.
     fn touch(&self) -> Result<()> {
         Ok(())
     }
@@ -25,7 +25,7 @@ pub(crate) trait Maintenance {
     /// Size of the database in octets.
     fn size(&self) -> Result<u64>;
 
-    /// Number of octets that could be returned to the file system; 0 where the engine uses freed space again by itself.
+    /// Number of octets that could be returned to the file system; 0 if the engine reuses freed space by itself.
     fn unused_octets(&self) -> Result<u64> {
         Ok(0)
     }
@@ -35,23 +35,23 @@ pub(crate) trait Maintenance {
         Ok(true)
     }
 
-    /// Number of schema migrations that the database has, and that this program knows.
+    /// Numbers of schema migrations: applied to the database, and known to this program.
     fn schema(&self) -> Result<(usize, usize)>;
 
     /// The first signs of a damaged file, at most `most`.
     fn find_damage(&self, most: usize) -> Result<Vec<String>>;
 
-    /// Rows that refer to a row that is not there.
+    /// Rows that refer to a missing row.
     fn find_orphans(&self) -> Result<Vec<String>>;
 
-    /// Tables, each with the column that refers to `table`, whose rows are deleted with its rows.
+    /// Tables whose rows are deleted with the rows of `table` that they refer to, each with the referring column.
     fn columns_that_cascade(&self, table: &str) -> Result<Vec<(String, String)>>;
 
     /// The tables of the schema.
     fn tables(&self) -> Result<Vec<TableShape>>;
 
-    /// Sets whether this session overwrites freed space: all of it, or only where that costs nothing. An engine without
-    /// such a setting has `erase_log` of its driver.
+    /// Sets whether this session overwrites freed space: all of it, or only where that costs nothing. An engine
+    /// without such a setting relies on `erase_log` of its driver.
     fn overwrite_what_is_freed(&self, _all: bool) -> Result<()> {
         Ok(())
     }
@@ -68,8 +68,8 @@ pub(crate) trait Maintenance {
 }
 
 impl TableShape {
-    /// The shapes of tables, by the statements that select the names of all, and the columns, the key and the
-    /// references of one.
+    /// Reads the shapes of all tables. The statements select the names of all tables, and the columns, the key and
+    /// the references of one.
     pub(crate) fn of_tables(
         tx: &Tx,
         names: &str,

@@ -1,4 +1,4 @@
-//! SQL as the operations of the store speak it: a few verbs over the session of an engine, with values and rows
+//! The SQL interface of the store's operations: a few methods on the session of an engine, with value and row types
 //! of our own. No operation knows which engine runs its statements.
 
 mod conditions;

@@ -1,9 +1,9 @@
-//! A page that is filled by several looks, each of which reads a bounded stretch.
+//! A page that is filled by several scans, each of which reads a bounded stretch.
 
 use super::pagination::{Listed, Page};
 use crate::store::{Result, StoreError};
 
-/// Beginning of a cursor that is the end of a stretch instead of a row.
+/// Prefix of a cursor that marks the end of a stretch instead of a row.
 pub(in crate::store) const STRETCH_END: &str = "before-";
 
 /// The error for a cursor that no page ended with.
@@ -11,14 +11,14 @@ pub(in crate::store) fn unknown_cursor(cursor: &str) -> StoreError {
     StoreError::not_found("cursor", cursor)
 }
 
-/// The cursor of a stretch that ended before an entry, with the oldest entry of the period if that is known: to
-/// find it takes long.
+/// The cursor of a stretch that ended before an entry, with the oldest entry of the period if that is known,
+/// because finding it takes long.
 pub(in crate::store) fn cursor_before(n: i64, oldest: Option<i64>) -> String {
     let oldest = oldest.map(|oldest| format!("-{oldest}"));
     format!("{STRETCH_END}{n}{}", oldest.unwrap_or_default())
 }
 
-/// Reads [such a cursor](cursor_before); None if it is a row.
+/// Reads [such a cursor](cursor_before); None if the cursor marks a row.
 pub(in crate::store) fn end_of_stretch(cursor: &str) -> Result<Option<(i64, Option<i64>)>> {
     let Some(end) = cursor.strip_prefix(STRETCH_END) else {
         return Ok(None);
@@ -30,11 +30,11 @@ pub(in crate::store) fn end_of_stretch(cursor: &str) -> Result<Option<(i64, Opti
     }))
 }
 
-/// A page under construction, filled by several looks.
+/// A page under construction, filled by several scans.
 pub(in crate::store) struct PageBuilder<T> {
     limit: usize,
     rows: Vec<T>,
-    /// Cursor after which the next look starts.
+    /// Cursor after which the next scan starts.
     after: Option<String>,
 }
 
@@ -47,7 +47,7 @@ impl<T> PageBuilder<T> {
         }
     }
 
-    /// Parameters of the next look.
+    /// Parameters of the next scan.
     pub(in crate::store) fn page(&self) -> Page {
         Page {
             limit: self.limit - self.rows.len(),
@@ -55,14 +55,14 @@ impl<T> PageBuilder<T> {
         }
     }
 
-    /// Adds the rows of a look. Returns true if it was the last: the page is full, or there are no more rows.
+    /// Adds the rows of a scan. Returns true if it was the last: the page is full, or there are no more rows.
     pub(in crate::store) fn add(&mut self, part: Listed<T>) -> bool {
         self.rows.extend(part.rows);
         self.after = part.next;
         self.rows.len() >= self.limit || self.after.is_none()
     }
 
-    /// Ends the page. The next page continues where the last look ended.
+    /// Ends the page. The next page continues where the last scan ended.
     pub(in crate::store) fn end_at_look(self) -> Listed<T> {
         Listed {
             next: self.after,
@@ -70,7 +70,7 @@ impl<T> PageBuilder<T> {
         }
     }
 
-    /// Ends the page. The next page continues after its last row, wherever the last look ended.
+    /// Ends the page. The next page continues after its last row, wherever the last scan ended.
     pub(in crate::store) fn end(self, cursor: impl Fn(&T) -> String) -> Listed<T> {
         let last = self.rows.last().map(cursor);
         Listed {
@@ -87,8 +87,7 @@ mod tests {
 
     #[test]
     fn a_list_continues_until_the_page_is_full_or_at_the_end() {
-        // Limit, matches of each look; then the expected number of rows and of looks, and whether there are
-        // more.
+        // Limit, matches of each scan; then the expected numbers of rows and of scans, and whether there are more.
         for (limit, looks, rows, taken, more) in [
             (5, &[5, 1][..], 5, 1, true),
             (5, &[0, 0, 3, 2, 7], 5, 4, true),

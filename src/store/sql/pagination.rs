@@ -49,12 +49,12 @@ impl<T> Default for Listed<T> {
 }
 
 impl<T> Listed<T> {
-    /// Cuts rows with their cursors, of which one more than `limit` was selected.
+    /// Makes a page of rows with their cursors, of which up to one more than `limit` was selected.
     pub(in crate::store) fn cut(rows: Vec<(T, String)>, limit: usize) -> Self {
         Self::cut_at(rows, limit, None)
     }
 
-    /// The same for a look that ended at `end`, if it did not reach the end of the list.
+    /// Like [`cut`](Self::cut), for a scan that ended at the cursor `end`: None if it reached the end of the list.
     pub(in crate::store) fn cut_at(
         mut rows: Vec<(T, String)>,
         limit: usize,

@@ -8,7 +8,7 @@ pub(crate) trait Columns {
     /// Value of the column with this number, from 0.
     ///
     /// # Errors
-    /// There is no such column, or the value is of no type of ours.
+    /// There is no such column, or the value has an unsupported type.
     fn value(&self, column: usize) -> Result<SqlValue<'_>>;
 
     /// Number of the column with this name.
@@ -58,7 +58,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// A type that a row is read into: that of a column, a tuple of columns, or a type of an operation.
+/// A type that a row is decoded into: that of a column, a tuple of columns, or a struct of an operation.
 pub(crate) trait FromRow: Sized {
     /// # Errors
     /// `DamagedRow` for a value of the wrong type.

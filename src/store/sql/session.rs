@@ -1,6 +1,6 @@
-//! The session of an engine, and the verbs in which all operations speak to it.
+//! The session of an engine, and the methods that all operations call on it.
 //!
-//! Statements have numbered parameters, `?` or `?1`. Prepared statements are kept by their texts, so texts are
+//! Statements have numbered parameters, `?` or `?1`. Prepared statements are cached by their text, so texts are
 //! constant where they can be.
 
 use std::ops::ControlFlow;
@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use super::{FromRow, Maintenance, Row, ToSql};
 use crate::store::{Result, StoreError};
 
-/// Tables of [deferred rows](EngineSession::insert_deferred), in the order in which they are inserted: each after the
-/// tables that it references. `Ord` is this order.
+/// Tables of [deferred inserts](EngineSession::insert_deferred), in the order of the inserts, which is that of `Ord`:
+/// each table comes after those that it refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum DeferredTable {
     Ledger,
@@ -18,17 +18,17 @@ pub(crate) enum DeferredTable {
     Event,
 }
 
-/// A statement that inserts one row, `INSERT INTO … VALUES (…)`. The engine may extend it to several rows.
+/// A statement that inserts one row, `INSERT INTO … VALUES (…)`. The engine may rewrite it to insert several rows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DeferredInsert<'a> {
     pub(crate) table: DeferredTable,
     pub(crate) sql: &'a str,
-    /// Queue of the row, if it is due only as the first of its queue.
+    /// Queue of the row, if the row is due only as the head of its queue.
     pub(crate) queue: Option<InsertQueue>,
 }
 
-/// Parameters of a row whose statement makes it due only if its queue has no earlier row, by their indexes from 0. A
-/// statement does not see rows that it inserts itself, so the engine compares these parameters.
+/// Parameters, by index from 0, of a row whose statement makes it due only if its queue has no earlier row. A
+/// statement does not see the rows that it inserts itself, so the engine compares these parameters.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InsertQueue {
     /// Parameters that name the queue.
@@ -40,7 +40,7 @@ pub(crate) struct InsertQueue {
 /// Receives the rows of a result one by one, until it breaks.
 pub(crate) type Receive<'a> = dyn FnMut(&Row<'_>) -> Result<ControlFlow<()>> + 'a;
 
-/// A connection of an engine, within a transaction. [`Tx`] has the verbs that operations use.
+/// A connection of an engine, within a transaction. [`Tx`] has the methods that operations use.
 pub(crate) trait EngineSession: Maintenance {
     /// Runs a query.
     ///
@@ -54,34 +54,34 @@ pub(crate) trait EngineSession: Maintenance {
     /// The statement cannot be run.
     fn run(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<usize>;
 
-    /// Runs a statement whose outcome the caller does not need. Its error may be reported by a later statement, or at
-    /// the end of the operation. Prefetched answers are kept: a caller whose statement changes one
-    /// [discards](Self::forget_prefetched) them all.
+    /// Runs a deferred statement, whose outcome the caller does not need. Its error may be returned by a later
+    /// statement or at the end of the operation. Prefetched results stay valid: a caller whose statement changes
+    /// one [discards](Self::forget_prefetched) all.
     ///
     /// # Errors
-    /// The statement, or one before, cannot be run.
+    /// This statement or an earlier one cannot be run.
     fn run_deferred(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<()> {
         self.run(sql, parameters).map(drop)
     }
 
-    /// Inserts a row like [`run_deferred`](Self::run_deferred). The engine may insert it together with later rows of its
-    /// table, after rows of other tables that the operation inserts later. Any query sees it.
+    /// Defers the insert of a row, like [`run_deferred`](Self::run_deferred). The engine may insert it together with later
+    /// rows of its table, and after later rows of other tables. Every query sees it.
     ///
     /// # Errors
-    /// The statement, or one before, cannot be run.
+    /// This statement or an earlier one cannot be run.
     fn insert_deferred(&self, insert: DeferredInsert<'_>, parameters: &[&dyn ToSql]) -> Result<()> {
         self.run_deferred(insert.sql, parameters)
     }
 
-    /// Discards the answers to prefetched queries.
+    /// Discards the results of prefetched queries.
     fn forget_prefetched(&self) {}
 
-    /// The condition that a number is in a list, which is a parameter: a text such as `1,2,3`. The number may be
-    /// looked up in an index.
+    /// The condition that a number is in a list, a text parameter such as `1,2,3`. It can use an index of the
+    /// number.
     fn is_among(&self, number: &str, list: &str) -> String;
 
-    /// A number for a new row, higher than all before, in any table. A number that was given is not given
-    /// again, unless its transaction is rolled back.
+    /// Returns a number for a new row, higher than all before in any table. The same number is not returned again,
+    /// unless its transaction is rolled back.
     ///
     /// # Errors
     /// The transaction only reads.
@@ -90,7 +90,7 @@ pub(crate) trait EngineSession: Maintenance {
     /// Fills a buffer with the content stored under an entry, from an offset.
     ///
     /// # Errors
-    /// There is no such content, or it ends before.
+    /// There is no such content, or it ends before the buffer is full.
     fn read_content(&self, entry: i64, offset: usize, buffer: &mut [u8]) -> Result<()>;
 }
 
@@ -200,8 +200,8 @@ impl dyn EngineSession {
     }
 }
 
-/// Inserts a row like [`insert!`], but [deferred](EngineSession::insert_deferred). There is no form for requests, which
-/// have a queue.
+/// Inserts a row like [`insert!`], but [deferred](EngineSession::insert_deferred). Requests are not supported, because
+/// they have a queue.
 macro_rules! insert_deferred {
     ($tx:expr, $table:ident { $($column:ident $(: $value:expr)?),+ $(,)? }) => {
         $tx.insert_deferred(
@@ -220,7 +220,8 @@ macro_rules! insert_deferred {
 pub(crate) use insert_deferred;
 
 /// Inserts a row with named columns: `insert!(tx, account { n, status: "pending" })`. A column without a value
-/// takes that of the variable of its name. A text after the row ends the statement, such as a conflict clause.
+/// takes that of the variable of its name. A literal after the row, such as a conflict clause, is appended to the
+/// statement.
 macro_rules! insert {
     ($tx:expr, $table:ident { $($column:ident $(: $value:expr)?),+ $(,)? } $(, $end:literal)?) => {
         $tx.run(

@@ -33,7 +33,7 @@ macro_rules! ids {
 }
 ids!(LedgerId, AccountId, HookCallId, MailId, RequestId, UserId);
 
-/// Enums whose columns have the names of their values.
+/// Implements column values for enums, which are stored by the names of their variants.
 macro_rules! words {
     ($($word:ty),+) => {$(
         impl $crate::store::sql::ToSql for $word {
@@ -117,7 +117,7 @@ impl Millis {
         Self(self.0.saturating_sub(millis))
     }
 
-    /// The time of a clock that is this many milliseconds behind; ahead, if they are negative.
+    /// The time of a clock that is this many milliseconds behind, or ahead if the number is negative.
     pub(crate) fn behind(self, offset: i64) -> Self {
         Self(self.0.saturating_sub(offset))
     }
@@ -166,8 +166,8 @@ pub(crate) fn json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(StoreError::other)
 }
 
-/// A JSON object of which some fields are replaced. All others stay as they are stored, also those that only a
-/// newer version knows, which may work beside this one.
+/// A JSON object in which some fields are replaced. All others stay as they are stored, including those that only a
+/// newer version knows, which may run beside this one.
 #[derive(Deserialize, Serialize)]
 #[serde(transparent)]
 pub(crate) struct JsonFields(serde_json::Map<String, serde_json::Value>);
@@ -187,7 +187,7 @@ impl JsonFields {
     }
 }
 
-/// Types whose columns have JSON.
+/// Implements column values for types that are stored as JSON.
 macro_rules! json_columns {
     ($($type:ty),+ $(,)?) => {$(
         impl $crate::store::sql::FromSql for $type {

@@ -90,7 +90,8 @@ macro_rules! integers {
 }
 integers!(u8, u16, u32, u64, usize);
 
-/// Parameters by the value that each is: `to_sql!(bool: is => SqlValue::Integer(i64::from(*is)))`.
+/// Implements [`ToSql`] by an expression for the value of each type:
+/// `to_sql!(bool: is => SqlValue::Integer(i64::from(*is)))`.
 macro_rules! to_sql {
     ($($type:ty: $parameter:ident => $value:expr);+ $(;)?) => {$(
         impl ToSql for $type {

@@ -90,7 +90,7 @@ fn copy_when_rung(path: &Path, rung: &Receiver<()>, copying: &AtomicBool) {
     }
 }
 
-/// Copies the pages that no reader needs in the log, and waits for nothing.
+/// Copies the pages that no reader needs in the log, without waiting for any lock.
 fn copy(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }

@@ -13,9 +13,9 @@ pub struct Compacted {
     pub after: u64,
 }
 
-/// Rewrites the whole database with the schema of this program. Needs as much free disk space as the result
-/// takes. Afterwards no deleted data remains in the files, and the file returns free pages by itself,
-/// whichever program created it. Blocks.
+/// Rewrites the whole database with the schema of this program. Needs as much free disk space as the result takes,
+/// and as much memory: `temp_store` is `MEMORY`, so `SQLite` builds the copy there. Afterwards no deleted data
+/// remains in the files, and the file returns free pages by itself, whichever program created it. Blocks.
 ///
 /// # Errors
 /// Another process has it open, the disk is full, or it is damaged; then nothing has changed.

@@ -142,7 +142,7 @@ pub(crate) fn copying(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Time that the writer waits in one attempt to empty the log, and the number of attempts.
+/// Time for which one attempt to empty the log may block the writer, and number of attempts.
 const EMPTYING: Duration = Duration::from_millis(20);
 const ATTEMPTS: u32 = 100;
 
@@ -198,7 +198,7 @@ pub(super) fn octets(connection: &Connection) -> Result<u64> {
     Ok(connection.query_row(sql, [], |row| row.get(0))?)
 }
 
-/// Number of schema migrations that a database has, and that this program knows.
+/// Numbers of schema migrations: applied to a database, and known to this program.
 pub(crate) fn schema(connection: &Connection) -> Result<(usize, usize)> {
     let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     Ok((found, STEPS.len()))

@@ -1,7 +1,7 @@
 //! Identity of the database files: checks that the files a connection has open are still those at their path.
 //!
-//! If the folder is unmounted, moved or deleted, writes to the open files still succeed, but the data is lost
-//! with the next restart.
+//! If the folder is unmounted, moved or deleted, writes to the open files still succeed, but the data is lost at
+//! the next restart.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -19,7 +19,7 @@ pub(crate) struct FileIdentity {
 type Identity = (u64, u64);
 
 impl FileIdentity {
-    /// Call this after the first read of the connection: the log exists only from then on.
+    /// Identifies the files. Call it after the first read of the connection: the log exists only from then on.
     pub(crate) fn of(path: &Path) -> Self {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");

@@ -1,37 +1,38 @@
-//! Gathers the writes of a connection into few: frames of a commit, and pages of a checkpoint.
+//! Gathers the writes of a connection into fewer calls: frames of a commit, and pages of a checkpoint.
 //!
-//! `SQLite` writes each page of the log in two calls, its header and itself, and each page of a checkpoint in one.
-//! Here, writes that continue each other are kept until about 120 KiB are together, and then written as one.
+//! `SQLite` writes each page of the log in two calls, for its header and its content, and each page of a checkpoint
+//! in one. Here, contiguous writes are kept until they make about 120 KiB, and then written in one call.
 //!
-//! A write that is kept has not failed yet, so each is written in a call that can still fail, before anybody
-//! relies on it:
+//! A kept write can still fail, so each is written in a call that can report the failure, before anything relies on
+//! it:
 //!
 //! - The frames of a transaction are written when the last page of the frame with the commit mark arrives: before
 //!   the log is synced, and before the index of the log tells other connections of the commit.
 //! - Frames that are kept when the lock of the writer is released were rolled back. They are dropped, because
 //!   another process may write frames of its own to their places.
 //! - Without that lock, as in a connection that keeps all locks, frames are written at once.
-//! - A write that does not continue the last one is not kept: it may be the header of a commit, rewritten alone.
+//! - A write that is not contiguous with the last one is not kept: it may be the header of a commit, rewritten
+//!   alone.
 //! - Frames that could not be written are still kept, so that a commit that succeeds has written all of them.
-//! - The log is extended with zeros before frames are written beyond its end: `ext4` that fails in the midst of a
-//!   sync reports success for new blocks that it does not keep, and keeps blocks that were there.
-//! - The pages of a checkpoint are written before the last page of which the index of the log says that it will be
-//!   copied, because the copy can count as done after that page without another call that can fail.
+//! - The log is extended with zeros before frames are written beyond its end: if a sync fails midway, `ext4` can
+//!   report success although it loses new blocks, but it keeps blocks that were there before.
+//! - The pages of a checkpoint are written when the last page arrives that is certain to be copied, by the index of
+//!   the log: after it, the copy can count as done without another call that can fail.
 
 use std::ffi::c_int;
 
 /// Outcome of a call, with the result code of `SQLite` where it failed.
 pub(super) type FileResult = Result<(), c_int>;
 
-/// The file below, in which reads and writes take place.
+/// The file below, which performs the reads and writes.
 pub(super) trait Below {
     /// Writes all octets, or fails.
     fn write(&self, octets: &[u8], offset: u64) -> FileResult;
-    /// Reads as many octets as asked for, or fails.
+    /// Fills the buffer, or fails.
     fn read(&self, octets: &mut [u8], offset: u64) -> FileResult;
-    /// Extends the file with zeros to this place and [`EXTENSION`] beyond, and syncs it, unless it is as long.
-    /// Returns its length, which is shorter if the zeros cannot be written. A failed sync is that of the commit: the
-    /// kernel reports it once, so the sync of the commit could succeed.
+    /// Extends the file with zeros to `end` and [`EXTENSION`] beyond, and syncs it, unless it already reaches
+    /// `end`. Returns its length, which is shorter if the zeros cannot be written. A failed sync must fail the
+    /// commit: the kernel reports the failure once, so the sync of the commit itself could succeed.
     fn extend(&self, end: u64) -> Result<u64, c_int>;
 }
 
@@ -47,11 +48,11 @@ const _: () = assert!(CAPACITY < 1 << 17);
 /// Length by which the log is extended.
 pub(super) const EXTENSION: u64 = 1 << 20;
 
-/// Writes that continue each other.
+/// Contiguous writes that are kept.
 #[derive(Debug, Default)]
 struct Gathered {
     octets: Vec<u8>,
-    /// Place at which the next write continues the last one.
+    /// Offset at which the next contiguous write starts.
     end: Option<u64>,
 }
 
@@ -99,7 +100,7 @@ impl Gathered {
 /// A copy of pages from the log into the database.
 #[derive(Debug)]
 struct Copying {
-    /// Number of a page that will be copied for certain; those after it may be.
+    /// Number of a page that is certain to be copied; those after it may be.
     certain: u32,
     /// A call failed, so that the copy will not count.
     has_failed: bool,
@@ -109,7 +110,7 @@ struct Copying {
 #[derive(Debug, Default)]
 pub(super) struct Writes {
     log: Gathered,
-    /// The connection has the lock of the writer, and will tell when it releases it.
+    /// The connection holds the lock of the writer, and reports when it releases it.
     is_writer: bool,
     /// Length of the log, as far as this transaction knows.
     length: u64,
@@ -167,10 +168,10 @@ impl Writes {
         self.log.flush(below)
     }
 
-    /// Begins to gather frames: the connection has the lock of the writer.
+    /// Begins to gather frames: the connection holds the lock of the writer.
     pub(super) fn take_log(&mut self) {
         self.is_writer = true;
-        // Another process may have shortened it.
+        // Another process may have shortened the log.
         self.length = 0;
     }
 
@@ -188,7 +189,7 @@ impl Writes {
         !self.log.octets.is_empty()
     }
 
-    /// Begins a copy in which the page of this number will be written. None if nobody knows one.
+    /// Begins a copy that is certain to write the page of this number; None if no page is certain.
     pub(super) fn begin_copy(&mut self, certain: Option<u32>) {
         self.copying = certain.map(|certain| Copying {
             certain,

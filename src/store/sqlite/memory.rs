@@ -10,8 +10,8 @@ pub(crate) fn forget_pages(connection: &Connection) {
     let _ = connection.release_memory();
 }
 
-/// Also frees the prepared statements: small pieces between the pages, and the system's allocator returns
-/// memory from the end only.
+/// Also frees the prepared statements: they are small allocations between the pages, and the system's allocator
+/// returns memory only from the end of the heap.
 pub(crate) fn forget_all(connection: &Connection) {
     connection.flush_prepared_statement_cache();
     forget_pages(connection);

@@ -1,4 +1,4 @@
-//! The embedded engine: connections and their settings, the schema, checkpoints, and the care of the file.
+//! The embedded engine: connections and their settings, the schema, checkpoints, and the maintenance of the file.
 
 pub(super) mod backup;
 mod checkpoint;

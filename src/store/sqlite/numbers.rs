@@ -1,10 +1,10 @@
 //! Row numbers of the writer's transactions.
 //!
-//! All tables take their numbers from the one row of `writer`, which keeps the first number that nobody has
-//! reserved. A session reserves [`BLOCK`] numbers at once, so that most transactions do not write the row.
-//! It is read in each transaction: once another process has reserved a block of its own, the rest of ours is
-//! wasted. So numbers follow the order of commits, also across processes. An operation that is rolled back
-//! wastes its numbers too; no number is used twice.
+//! All tables take their numbers from the one row of `writer`, which holds the first number that is not reserved. A
+//! session reserves [`BLOCK`] numbers at a time, so that most transactions do not write the row. It is read in each
+//! transaction: once another process has reserved a block of its own, the rest of ours is wasted. So numbers follow
+//! the order of commits, even across processes. An operation that is rolled back wastes its numbers too; no number
+//! is used twice.
 
 use std::cell::Cell;
 

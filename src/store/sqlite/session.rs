@@ -49,7 +49,7 @@ impl SqliteSession {
         }
     }
 
-    /// Moves what this session commits into the database, while it is used.
+    /// Adds the checkpoints that move the commits of this session from the log into the database.
     pub(super) fn with_checkpoints(self, checkpointer: Checkpointer) -> Self {
         Self {
             checkpointer: Some(checkpointer),
@@ -90,7 +90,7 @@ impl WriterSession for SqliteSession {
         !self.connection.is_autocommit()
     }
 
-    /// An error of a statement undoes that statement alone.
+    /// Always false: a failed statement undoes only itself.
     fn has_failed(&self) -> bool {
         false
     }

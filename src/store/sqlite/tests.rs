@@ -380,7 +380,7 @@ fn recording_a_message_runs_nothing_of_the_search() {
         .expect("an entry");
         tx.run("INSERT INTO content (ledger, raw) VALUES (1, x'00')", &[])
             .expect("a content");
-        // Of a repeated message.
+        // As for a repeated message.
         tx.run(
             "UPDATE ledger SET message = 1, forget_at = 7 WHERE n = 1",
             &[],
@@ -390,7 +390,7 @@ fn recording_a_message_runs_nothing_of_the_search() {
     let (all, traced) = of_search(recorded);
     assert!(all > 3, "the trace reports triggers");
     assert_eq!(traced, 0);
-    // The trace would report those of the search.
+    // The trace would report the statements of the search.
     let rewritten = trace(session, |tx| {
         tx.run("UPDATE ledger SET facts = '{}' WHERE n = 1", &[])
             .expect("an update");
@@ -488,12 +488,12 @@ fn a_start_does_not_look_through_all_that_was_ever_delivered() {
     }
 }
 
-/// A search looks all up by an index. It sorts what it reads in one window, and that has a bound.
+/// A search looks everything up by an index. It sorts only what it reads in one window, which is bounded.
 #[test]
 fn a_search_scans_no_table_that_grows() {
     let folder = tempfile::tempdir().expect("a folder");
     let session = &open_database(folder.path());
-    // `vpn` is in one word, `miller` in a few, and `e` in more than are looked up.
+    // `vpn` is in one word, `miller` in a few, and `e` in more words than a search looks up.
     let filled = session.connection.execute_batch(
         "INSERT INTO search_word VALUES (1, 'vpn', 90000), (2, 'miller@', 70000), (3, 'millers', 9000);
          INSERT INTO search_ending VALUES ('vpn', 1), ('miller@', 2), ('millers', 3);

@@ -1,12 +1,12 @@
 //! A layer above the `unix` VFS of `SQLite` (<https://www.sqlite.org/vfs.html>), which gathers the writes of a
-//! connection into few ([`super::gather`]). Everything else passes through.
+//! connection into fewer calls ([`super::gather`]). Everything else passes through.
 //!
-//! This is the only file with `unsafe`. What holds in all of it:
+//! This is the only file with `unsafe`. Its invariants:
 //!
 //! - `SQLite` calls the methods of a file one at a time, with a pointer to the memory that `open` filled, from its
 //!   opening until its closing. The connections that use this layer are used by one thread at a time.
-//! - The memory of a file is a [`File`], and after it the file of the VFS below, as `szOsFile` asks for.
-//! - The log of a database is opened after it and closed before it, so that what both share belongs to the database.
+//! - The memory of a file is a [`File`], followed by the file of the VFS below; `szOsFile` asks for both.
+//! - The log of a database is opened after it and closed before it, so the database owns what both share.
 
 #![allow(unsafe_code)]
 
@@ -27,10 +27,10 @@ pub(super) mod tests;
 const NAME: &CStr = c"gathering";
 const BELOW: &CStr = c"unix";
 
-/// A part by which the log is extended.
+/// Zeros for extending the log, piece by piece.
 static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
-/// Lock of the connection that writes to the log, by its place among those of the index of the log.
+/// Number of the writer's lock among the locks of the index of the log.
 const WRITE_LOCK: c_int = 0;
 
 /// The VFS below. `SQLite` keeps it for as long as the process lives, and any thread may call it.
@@ -46,9 +46,9 @@ static REGISTERED: OnceLock<Option<Registered>> = OnceLock::new();
 /// Registers the layer, and returns its name; None where `SQLite` has no `unix` VFS, or no memory for another one.
 pub(super) fn register() -> Option<&'static CStr> {
     let registered = REGISTERED.get_or_init(|| {
-        // SAFETY: the name is a text with an end.
+        // SAFETY: the name ends with a NUL octet.
         let below = unsafe { ffi::sqlite3_vfs_find(BELOW.as_ptr()) };
-        // SAFETY: if it was found, it points to a VFS that stays.
+        // SAFETY: if it was found, it points to a VFS that is never freed.
         let described = unsafe { below.as_ref() }?;
         let layer = Box::new(sqlite3_vfs {
             szOsFile: described.szOsFile + c_int::try_from(size_of::<File>()).ok()?,
@@ -76,7 +76,7 @@ struct File {
 }
 
 static METHODS: sqlite3_io_methods = sqlite3_io_methods {
-    // Version 3 would have files mapped into memory.
+    // Version 3 would add memory-mapped files.
     iVersion: 2,
     xClose: Some(close),
     xRead: Some(read),
@@ -140,7 +140,7 @@ unsafe extern "C" fn open(
     // SAFETY: the memory is as large as `szOsFile`, so that a file of the VFS below has room after `File`. The size
     // of `File` is a multiple of its alignment, which is that of a pointer, as it is for the file below.
     let below: *mut sqlite3_file = unsafe { file.cast::<File>().add(1).cast() };
-    // SAFETY: the same arguments, with the memory behind `File`.
+    // SAFETY: the same arguments, with the memory after `File`.
     let code = unsafe { open_below(*vfs, name, below, flags, out_flags) };
     let ours = File {
         // SQLite closes a file that has methods, even one that was not opened.
@@ -158,7 +158,7 @@ unsafe extern "C" fn open(
     // SAFETY: the memory of the file is ours to fill.
     unsafe { file.cast::<File>().write(ours) };
     if code != ffi::SQLITE_OK && !is_log {
-        // SAFETY: made above, and used by nobody.
+        // SAFETY: made above, and used by nothing else.
         drop(unsafe { Box::from_raw(writes) });
     }
     code
@@ -252,10 +252,10 @@ fn place(offset: u64) -> ffi::sqlite3_int64 {
     offset.try_into().unwrap_or(ffi::sqlite3_int64::MAX)
 }
 
-/// The parts of a file: is it a log, the file below, and the kept writes.
+/// Returns the parts of a file: true if it is a log, the file below, and the kept writes.
 ///
 /// # Safety
-/// `SQLite` called a method of the file, and nothing else has the kept writes meanwhile.
+/// `SQLite` called a method of the file, and nothing else uses the kept writes meanwhile.
 unsafe fn parts<'a>(file: *mut sqlite3_file) -> (bool, BelowFile, &'a mut Writes) {
     // SAFETY: a file with these methods was filled by `open`, and the database that owns what is shared is open.
     unsafe {
@@ -274,7 +274,7 @@ unsafe extern "C" fn close(file: *mut sqlite3_file) -> c_int {
         drop(unsafe { Box::from_raw(ptr::from_mut(writes)) });
     }
     let code = below!(below, xClose);
-    // SAFETY: the memory is that of the file still; SQLite does not call a file without methods.
+    // SAFETY: the memory still belongs to the file; SQLite does not call a file without methods.
     unsafe { (*file).pMethods = ptr::null() };
     code
 }
@@ -290,7 +290,7 @@ unsafe extern "C" fn read(
     let (Ok(amount), Ok(offset)) = (usize::try_from(amount), u64::try_from(offset)) else {
         return ffi::SQLITE_IOERR_READ;
     };
-    // SAFETY: SQLite gives memory of this length, which may not be filled yet: so it is filled here first.
+    // SAFETY: SQLite gives memory of this length, which may be uninitialized, so it is zeroed first.
     let octets = unsafe {
         octets.cast::<u8>().write_bytes(0, amount);
         std::slice::from_raw_parts_mut(octets.cast::<u8>(), amount)
@@ -313,7 +313,7 @@ unsafe extern "C" fn write(
     let (Ok(amount), Ok(offset)) = (usize::try_from(amount), u64::try_from(offset)) else {
         return ffi::SQLITE_IOERR_WRITE;
     };
-    // SAFETY: SQLite gives memory of this length, filled.
+    // SAFETY: SQLite gives initialized memory of this length.
     let octets = unsafe { std::slice::from_raw_parts(octets.cast::<u8>(), amount) };
     code(if is_log {
         writes.write_log(&below, octets, offset)
@@ -344,8 +344,8 @@ unsafe extern "C" fn file_control(
     if !is_log && operation == ffi::SQLITE_FCNTL_CKPT_START && writes.has_index {
         writes.begin_copy(find_certain_page(|region| below.region(region)));
     }
-    // SQLite does not look at the outcome. All pages up to the last one were written, or failed, before; if pages are
-    // left and cannot be written, the process ends, since SQLite would count them as copied.
+    // SQLite ignores the outcome. The pages up to the certain one were written, or failed, before. If later pages
+    // are left and cannot be written, the process aborts, since SQLite would count them as copied.
     if !is_log && operation == ffi::SQLITE_FCNTL_CKPT_DONE && writes.end_copy(&below).is_err() {
         std::process::abort();
     }
@@ -353,7 +353,8 @@ unsafe extern "C" fn file_control(
 }
 
 impl BelowFile {
-    /// True if a log has each page in one write. Otherwise a part of one can be as short as a header.
+    /// True if `SQLite` writes each page of a log in one call. Otherwise a part of a page can be as short as a
+    /// header.
     fn has_whole_pages(self) -> bool {
         let characteristics = below!(self, xDeviceCharacteristics);
         characteristics & ffi::SQLITE_IOCAP_POWERSAFE_OVERWRITE != 0
@@ -367,9 +368,9 @@ impl BelowFile {
         if code != ffi::SQLITE_OK || memory.is_null() {
             return None;
         }
-        // SAFETY: a region has this size, begins at the beginning of a page of memory, and stays mapped until the
-        // log is closed, which is after the checkpoint. A writer may change it meanwhile, word by word; a value of
-        // before or after is as good here (`find_certain_page`).
+        // SAFETY: a region has this size, starts at the boundary of a memory page, and stays mapped until the log
+        // is closed, which is after the checkpoint. A writer may change it meanwhile, word by word; the old value
+        // and the new one are equally good here (`find_certain_page`).
         Some(unsafe { std::slice::from_raw_parts(memory.cast::<AtomicU32>(), REGION) })
     }
 }
@@ -409,8 +410,8 @@ unsafe extern "C" fn shm_lock(
 unsafe extern "C" fn shm_barrier(file: *mut sqlite3_file) {
     // SAFETY: SQLite called it.
     let (_, below, writes) = unsafe { parts(file) };
-    // The index would tell of frames that are not written. It is not valid yet, so whoever reads it next looks at
-    // the log instead, where the commit is not. No version of SQLite that we know comes here.
+    // The index would announce frames that are not written. It is not valid yet, so its next reader recovers it
+    // from the log, which lacks the commit. No version of SQLite that we know gets here.
     if writes.has_kept_frames() {
         std::process::abort();
     }
@@ -421,7 +422,7 @@ unsafe extern "C" fn shm_barrier(file: *mut sqlite3_file) {
     }
 }
 
-/// Defines a method that passes its call through, and one that writes what is kept first.
+/// Defines a method that passes its call through; with `after flush`, it first writes what is kept.
 macro_rules! pass {
     (after flush: $name:ident, $method:ident $(, $argument:ident: $kind:ty)*) => {
         unsafe extern "C" fn $name(file: *mut sqlite3_file $(, $argument: $kind)*) -> c_int {

@@ -1,4 +1,4 @@
-//! Hook calls about no account: bounded, none of the dropped messages left out, and gone with their person.
+//! Hook calls without an account: bounded, one for each dropped message, and deleted with their person.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ async fn drop_mail(harness: &Harness, number: usize) {
     harness.accept(mail("eve@evil.example", &id, start())).await;
 }
 
-/// Claims up to so many due calls, with their payloads.
+/// Claims up to `limit` due calls, with their payloads.
 async fn claim(harness: &Harness, limit: usize, now: Timestamp) -> Vec<(HookCall, Value)> {
     let (lease, hook) = (minutes(10_000), hook());
     let turn = harness.store.turn_hook_calls(&hook, [], limit, lease, now);
@@ -105,9 +105,9 @@ async fn a_flood_of_dropped_messages_fills_no_queue_and_loses_none() {
         settle(&harness, &calls, Settlement::Delivered).await;
         rounds += 1;
     }
-    // The one before the subscription is not told.
+    // The message from before the subscription is not reported.
     assert_eq!((told.len(), rounds), (230, 3));
-    // The same subscription again tells nothing twice.
+    // The same subscription again reports nothing twice.
     subscribe(&harness, &["message.*"]).await;
     tell(&harness).await;
     assert_eq!(waiting(&harness).await, 0);

@@ -266,7 +266,7 @@ async fn a_failed_claim_is_given_back_and_nothing_else_is() {
             .accept(mail(&from, &format!("{i}@x"), start()))
             .await;
     }
-    // Before and after a reload.
+    // Workers from before and after a reload.
     let old = harness.store.clone().for_workers();
     let new = harness.store.clone().for_workers();
     let under_way = claim_for(&old, 1, start()).await.remove(0);
@@ -387,7 +387,7 @@ async fn a_run_is_claimed_in_order_and_settled_with_the_next_claim() {
     let (_, beginning) = content.as_ref().expect("kept");
     assert!(!beginning.is_empty());
     harness.assert_sound().await;
-    // The queue is in work, and nobody else gets more of it.
+    // The queue is in progress, so no one else can claim more of it.
     let none = turn(&harness.store, Vec::new(), 3, start()).await;
     assert!(none.runs.is_empty());
     assert_eq!(none.next, NextWork::Due(minutes(10)));
@@ -486,8 +486,8 @@ async fn a_run_whose_lease_expired_is_taken_over_as_one() {
     harness.assert_sound().await;
 }
 
-/// A group that fails as a whole, as a Maildir on a full disk does: the later ones do not overtake, whatever
-/// the times of their retries are.
+/// A run that fails as a whole, as in a Maildir on a full disk: the later requests do not overtake the first,
+/// whatever the times of their retries are.
 #[tokio::test]
 async fn several_that_are_retried_stay_in_order() {
     let harness = Harness::open().await;
@@ -545,13 +545,13 @@ async fn a_member_of_a_run_changes_by_itself() {
     accept_of_bob(&harness, 4).await;
     let first = turn(&harness.store, Vec::new(), 3, start()).await;
     let claims: Vec<_> = first.runs[0].iter().map(|one| &one.claim).collect();
-    // In work: like a single request, it cannot be discarded.
+    // In progress: like a single request, it cannot be discarded.
     let discarded = harness
         .store
         .discard_request(claims[2].request(), operator("ada"), start());
     let error = discarded.await.expect_err("in work");
     assert!(matches!(error, StoreError::NotAllowed(_)), "{error}");
-    // Returned without an attempt while the first goes on, it can be.
+    // It can be discarded once it is returned without an attempt, while the first goes on.
     let early = vec![
         (claims[1], Settlement::Unattempted),
         (claims[2], Settlement::Unattempted),
@@ -566,7 +566,7 @@ async fn a_member_of_a_run_changes_by_itself() {
     let done = vec![(claims[0], Settlement::Delivered)];
     let rest = turn(&harness.store, done, 3, minutes(2)).await;
     assert_eq!(ids(&rest), ["2 4"]);
-    // The account is blocked meanwhile: what has to wait does not come back.
+    // The account is blocked meanwhile: its unattempted request does not become due again.
     let bob = claims[0].account;
     let blocked = harness
         .store

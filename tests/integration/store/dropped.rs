@@ -19,7 +19,7 @@ fn pattern(text: &str) -> DomainPattern {
     DomainPattern::parse(text).expect(text)
 }
 
-/// Only `partner.example` besides `corp.example`.
+/// Settings that admit only `partner.example` besides `corp.example`.
 fn restricted() -> AccessSettings {
     let mut settings = settings();
     settings.site.external.restrict_domains = true;

@@ -18,12 +18,12 @@ struct Person {
     proved: bool,
     /// Portals that accepted mail of the unverified account.
     let_in: HashSet<String>,
-    /// Made by a forced release.
+    /// Created by a forced release.
     placeholder: bool,
 }
 
 impl Person {
-    /// Decided about as a new sender.
+    /// True if the rules treat the person as a new sender.
     fn is_placeholder(&self) -> bool {
         self.placeholder && self.status == Status::Pending
     }
@@ -261,7 +261,8 @@ impl Model {
             }
     }
 
-    /// The table of rules, as far as these people reach it, and the held requests that are replaced.
+    /// Applies the part of the table of rules that these people reach. Returns the expected decision, with the held
+    /// requests that it replaces.
     fn expect(
         &mut self,
         (who, _, portal): &Key,

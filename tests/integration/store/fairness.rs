@@ -13,7 +13,7 @@ use super::harness::{DAY, Harness, LIMITS, address, at, mail, minutes, operator,
 use crate::database::Database;
 use crate::support::turns::{claim_mail, settle_mail};
 
-/// Of the total, four for the pages, four for authenticated senders, twelve for all others.
+/// Shares of the total: four for the pages, four for authenticated senders, twelve for all others.
 const SMALL: MailLimits = MailLimits {
     per_address_hour: 1,
     per_address_day: 3,
@@ -151,7 +151,7 @@ async fn the_pages_have_their_own_share_and_no_client_uses_it_up() {
     assert_eq!(sent.len(), 12 + 1 + 4, "{sent:?}");
 }
 
-/// Mails that wait for the same moment take turns, so that a flood is one flow among many.
+/// Mails that wait for the same moment take turns by flow, and a flood is one flow among many.
 #[tokio::test]
 async fn mail_from_another_client_does_not_wait_for_thousands_of_forgeries() {
     let harness = Harness::open().await;

@@ -40,7 +40,7 @@ async fn open() -> Harness {
     harness
 }
 
-/// Places in [`MAILS`] of what is found, page after page.
+/// Indexes in [`MAILS`] of the hits, page after page.
 async fn find(harness: &Harness, filter: &FindFilter, limit: usize) -> Vec<usize> {
     let mut filter = filter.clone();
     filter.page = Page { limit, after: None };
@@ -119,8 +119,8 @@ async fn both_engines_find_the_same() {
     }
 }
 
-/// A sender can take an address of somebody else for a Message-ID. What it finds is first, and is not repeated on a
-/// later page.
+/// A sender can use somebody else's address as a Message-ID. The exact hit on it comes first, and is not repeated
+/// on a later page.
 #[tokio::test]
 async fn no_page_repeats_an_exact_hit() {
     let harness = open().await;

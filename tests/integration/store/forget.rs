@@ -123,7 +123,7 @@ async fn nothing_of_the_person_is_left_and_all_promises_hold() {
 async fn rows_that_the_schema_ties_to_an_account_are_deleted_with_it() {
     let harness = Harness::open().await;
     her_life(&harness).await;
-    // As a later step of the schema may add one.
+    // A table such as a later migration may add.
     harness.database.run(&format!(
         "CREATE TABLE telling (about bigint REFERENCES account (n) ON DELETE CASCADE, text text);
          INSERT INTO telling SELECT n, 'the {SECRET}' FROM account;"

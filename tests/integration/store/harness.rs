@@ -112,7 +112,7 @@ impl Harness {
         next.await.expect("read")
     }
 
-    /// Forgets all content that expired by then. A step of it ends early where the machine is busy.
+    /// Forgets all content that expired by then. Repeats its step, which ends early if the machine is busy.
     pub async fn forget_content(&self, now: Timestamp, keep_settled: Duration) {
         let step = async || self.store.forget_content(now, keep_settled, 100).await;
         while step().await.expect("a step").more {}
@@ -160,7 +160,7 @@ impl Harness {
             .map(|verification_mail| (verification_mail, token))
     }
 
-    /// A sent verification mail's token.
+    /// Sends a verification mail, and returns its token.
     pub async fn sent(&self, now: Timestamp) -> TokenHash {
         let (verification_mail, token) =
             self.verification_mail(now).await.expect("a letter is owed");

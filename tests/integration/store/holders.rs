@@ -35,13 +35,13 @@ pub struct Holders {
     /// meanwhile.
     blocked: HashSet<AccountId>,
     newest: ClaimNumber,
-    /// Claims with an expired lease, of a queue that another run has.
+    /// Claims with an expired lease, of a queue that another run has claimed.
     expired: HashSet<ClaimNumber>,
 }
 
 impl Holders {
-    /// Checks that no other run has a request of the queue, except requests that no longer block it, and those
-    /// whose lease has expired: they are void as soon as another run begins.
+    /// Checks that no other run has claimed a request of the queue, except requests that no longer block it, and
+    /// those whose lease has expired: they are void as soon as another run begins.
     pub fn claimed(
         &mut self,
         claim: &Claim,
@@ -114,7 +114,7 @@ impl Holders {
         }
     }
 
-    /// What was claimed after a request that is to be tried again returns to the queue.
+    /// Returns the requests to the queue that were claimed after one that is to be retried.
     fn return_later(&mut self, claim: &Claim) {
         let queue = (claim.account, claim.portal.clone());
         let is_blocked = self.blocked.contains(&claim.account);
@@ -130,18 +130,18 @@ impl Holders {
         });
     }
 
-    /// A set of workers gave back its claims after that number.
+    /// Handles a set of workers that gave back its claims after that number.
     pub fn given_back(&mut self, workers: Workers, after: ClaimNumber) {
         let is_kept = |held: &Held| held.workers != workers || held.number <= after;
         self.held.retain(|_, held| is_kept(held));
     }
 
-    /// A daemon started.
+    /// Handles the start of a daemon.
     pub fn started(&mut self, opening: usize) {
         self.held.retain(|_, held| held.workers.opening == opening);
     }
 
-    /// An operator discarded it, which is impossible while it is in progress.
+    /// Handles a discard by an operator, which is impossible while the request is in progress.
     pub fn discarded(&mut self, request: RequestId) {
         assert!(!self.held.contains_key(&request), "it is under way");
         self.passed.remove(&request);

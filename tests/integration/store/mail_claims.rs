@@ -182,7 +182,7 @@ async fn a_failed_claim_of_mail_is_given_back_with_its_share_of_the_limits() {
         .await,
         Settled::ClaimLost
     );
-    // One an hour, and this is it.
+    // The limit is one an hour, and this is the one.
     let (again, _) = harness
         .verification_mail(minutes(1))
         .await

@@ -398,7 +398,7 @@ impl Run {
                 let known = self.claims.iter().map(Claim::number).max();
                 let lost = self.claim(set).await;
                 self.give_back(set, known.unwrap_or_default()).await;
-                // Late results of lost claims count as little as any other.
+                // Late results of lost claims have no more effect than other late results.
                 self.claims.extend(lost);
             }
             Step::GiveBack { set, after } => {
@@ -525,7 +525,7 @@ impl Run {
         }
     }
 
-    /// Like the start of the daemon.
+    /// Opens the store again, like the start of the daemon.
     async fn open_again(&mut self) {
         self.store = self.harness.again();
         self.workers = workers(&self.store);
@@ -576,7 +576,7 @@ impl Run {
         entry.expect("there").received_at
     }
 
-    /// Requests that became dropped entries.
+    /// Handles requests that became dropped entries.
     fn replaced(&mut self, replaced: Vec<(RequestId, Key)>) {
         for (request, key) in replaced {
             self.requests.retain(|known| *known != request);
@@ -586,7 +586,7 @@ impl Run {
         }
     }
 
-    /// Offers that may have become requests.
+    /// Handles offers that may have become requests.
     fn came_back(&mut self, proved: &Proved, all: bool) {
         let Proved::Now {
             address, released, ..
@@ -612,7 +612,7 @@ impl Run {
         }
     }
 
-    /// Every claimed request may be delivered: this is the promise under test.
+    /// Claims requests. Each of them may be delivered: this is the promise under test.
     async fn claim(&mut self, set: usize) -> Vec<Claim> {
         let portals = vec![portal("it"), portal("hr")];
         let lease = self.now + jiff::SignedDuration::from_mins(10);
@@ -659,7 +659,7 @@ impl Run {
         claims
     }
 
-    /// Every request moved along an edge, or stayed.
+    /// Checks that every request stayed, or moved along an edge.
     async fn follow_states(&mut self, step: &str) {
         let filter = RequestFilter {
             page: Page {

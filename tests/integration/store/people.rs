@@ -1,5 +1,5 @@
-//! The word of an operator's file and of the directory: it verifies nobody who objected, nobody whom the
-//! access settings refuse, and decides nothing about messages that wait for the person.
+//! Verification by an operator's file or the directory: never of a person who objected or whom the access settings
+//! refuse, and without a decision about messages that wait for the person.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn provision(harness: &Harness, now: Duration) -> DirectoryUser {
     made.await.expect("written").expect("created")
 }
 
-/// A file says that Ann is verified: what would be done, then what is done.
+/// Imports a file that says that Ann is verified, first as a dry run.
 async fn import(harness: &Harness, now: Duration) -> PersonOutcome {
     let mut outcomes = Vec::new();
     for dry_run in [true, false] {

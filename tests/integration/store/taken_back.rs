@@ -263,7 +263,7 @@ async fn a_message_that_passes_dmarc_ends_the_quiet_time() {
     for (first, later, ends) in [
         (mail(ANN, "1@x", start()), authenticated("2@x", DAY), true),
         (mail(ANN, "1@x", start()), mail(ANN, "2@x", at(DAY)), false),
-        // The refused message had passed, too, so another pass proves nothing.
+        // The refused message had passed authentication, too, so another pass proves nothing.
         (
             authenticated("1@x", Duration::ZERO),
             authenticated("2@x", DAY),
@@ -381,7 +381,7 @@ async fn an_operators_verification_does_not_release_what_the_person_refused() {
     let refused = release(&harness, request, 2 * DAY)
         .await
         .expect_err("still the person's");
-    // The link of a verified address takes nothing back, so the way is another.
+    // The link of a verified address takes nothing back, so the error names another way.
     let refused = refused.to_string();
     assert!(refused.contains("can be released from"), "{refused}");
     release(&harness, request, 8 * DAY)

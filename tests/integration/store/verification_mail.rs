@@ -50,8 +50,8 @@ async fn an_address_gets_one_mail_an_hour_and_three_a_day() {
     assert_eq!(sent, [0, 60, 120]);
 }
 
-/// Sends one message a day, from day 4 on with what `act` does first, and returns the days on which mail was
-/// sent.
+/// Accepts one message a day, on one day authenticated or after a new link was requested. Returns the days on which
+/// verification mail was sent.
 async fn days_with_mail(authenticated_on: Option<u64>, resend_on: Option<u64>) -> Vec<u64> {
     let harness = Harness::open().await;
     let mut days = Vec::new();

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 
 const WAIT: Duration = Duration::from_millis(50);
 
-/// A connection whose server says these octets and then closes, or stays silent.
+/// A connection whose server sends these octets and then closes, or stays silent.
 fn connection(said: &[u8], closes: bool) -> (ProtocolConnection, UnixStream) {
     let (ours, mut theirs) = UnixStream::pair().expect("a pair");
     theirs.write_all(said).expect("written");
@@ -57,7 +57,7 @@ fn an_answer_is_read_and_a_cut_one_breaks_the_connection() {
 
     for end in 0..whole.len() {
         for closes in [true, false] {
-            // Silence is waited for once only: each costs its timeout.
+            // Silence is tested once only: each case costs a timeout.
             if !closes && end != whole.len() / 2 {
                 continue;
             }
@@ -68,7 +68,7 @@ fn an_answer_is_read_and_a_cut_one_breaks_the_connection() {
                 "{end}: {answer:?}"
             );
             assert!(wire.is_broken(), "{end}");
-            // It is not asked again, so no answer is taken for another's.
+            // It takes no further query, so no answer is taken for that of another.
             assert!(matches!(wire.simple("SELECT n"), Err(StoreError::Away(_))));
         }
     }

@@ -1,5 +1,5 @@
-//! Tests of the layer: what is committed is there, whatever write fails and whenever the process dies; other
-//! connections see commits whole and at once; and the writes are few.
+//! Tests of the layer: a commit survives any failed write, and the death of the process at any time; other
+//! connections see commits whole and at once; and there are few writes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,14 +22,14 @@ pub(in crate::store::sqlite) mod faults {
     /// A failing write.
     #[derive(Clone, Copy, Debug)]
     pub(in crate::store::sqlite) enum Fault {
-        /// The disk is full, once a part was written.
+        /// The disk fills up after a part was written.
         FullAfter { octets: usize },
         /// The device fails.
         Broken,
     }
 
     thread_local! {
-        /// Number of writes that still succeed, and how many fail then.
+        /// Number of writes that still succeed, number of those that fail then, and how.
         static FAULT: Cell<Option<(usize, usize, Fault)>> = const { Cell::new(None) };
         static SIZES: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
         static OCCURRED: Cell<bool> = const { Cell::new(false) };
@@ -37,7 +37,7 @@ pub(in crate::store::sqlite) mod faults {
         static SYNC_FAILS: Cell<bool> = const { Cell::new(false) };
     }
 
-    /// Lets the next sync of an extension of the log fail.
+    /// Makes the next sync of an extension of the log fail.
     pub(in crate::store::sqlite) fn fail_sync() {
         SYNC_FAILS.set(true);
     }
@@ -50,12 +50,12 @@ pub(in crate::store::sqlite) mod faults {
         Ok(())
     }
 
-    /// Lets writes fail: `times` of them, after as many as `after`.
+    /// Makes `times` writes fail, after `after` writes that succeed.
     pub(in crate::store::sqlite) fn arm(after: usize, times: usize, fault: Fault) {
         FAULT.set(Some((after, times, fault)));
     }
 
-    /// Ends the faults. True if one occurred.
+    /// Ends the faults. Returns true if one occurred.
     pub(in crate::store::sqlite) fn mend() -> bool {
         FAULT.set(None);
         OCCURRED.take()
@@ -66,7 +66,7 @@ pub(in crate::store::sqlite) mod faults {
         SIZES.take()
     }
 
-    /// Number of copies that ended with pages that had to be written in a call that cannot fail.
+    /// Number of copies that ended with kept pages, which had to be written in a call that cannot fail.
     pub(in crate::store::sqlite) fn late() -> usize {
         LATE.get()
     }
@@ -75,7 +75,7 @@ pub(in crate::store::sqlite) mod faults {
         LATE.set(LATE.get() + 1);
     }
 
-    /// Called before each write. `write` writes the first octets of it.
+    /// Called before each write. `write` writes the part that succeeds before a fault.
     pub(in crate::store::sqlite) fn pass(
         octets: &[u8],
         write: impl Fn(&[u8]) -> c_int,
@@ -146,7 +146,7 @@ fn read(connection: &Connection) -> Result<Model, Error> {
     rows.collect()
 }
 
-/// Opens without the layer.
+/// Opens a connection without the layer.
 fn plain(path: &Path) -> Connection {
     let connection = Connection::open(path).expect("a database");
     connection
@@ -249,7 +249,7 @@ fn none(error: Error) -> Result<(), Error> {
     }
 }
 
-/// A transaction, with its end. Returns what holds after it.
+/// Runs a transaction to its commit or rollback. Returns the expected content after it.
 fn transact(connection: &Connection, model: &Model, dice: &mut Dice) -> Result<Model, Error> {
     let mut changed = model.clone();
     connection.execute_batch("BEGIN IMMEDIATE")?;
@@ -262,7 +262,7 @@ fn transact(connection: &Connection, model: &Model, dice: &mut Dice) -> Result<M
     Ok(changed)
 }
 
-/// Connections with the layer and without it write, read and copy in turns, writes fail, and processes die.
+/// Connections with the layer and without it write, read and copy in turn, while writes fail and processes die.
 fn live_through(seed: u64, steps: usize) {
     let mut dice = Dice(seed);
     let (_folder, path) = new_database();
@@ -372,7 +372,7 @@ fn what_is_committed_is_there_whatever_write_fails() {
     }
 }
 
-/// A disk that fills up at each write of a commit in turn: nothing of it is there, and all of it afterwards.
+/// Each write of a commit fails in turn: nothing of the commit is stored, and all of it once no write fails.
 #[test]
 fn a_commit_is_there_whole_or_not_at_all() {
     for fault in [
@@ -405,7 +405,7 @@ fn a_commit_is_there_whole_or_not_at_all() {
     }
 }
 
-/// Frames that were rolled back are written nowhere, once another process may write to their places.
+/// Frames that were rolled back are never written once another process may write to their places.
 #[test]
 fn frames_that_were_rolled_back_do_not_overwrite_those_of_another_process() {
     let (_folder, path) = new_database();
@@ -424,7 +424,7 @@ fn frames_that_were_rolled_back_do_not_overwrite_those_of_another_process() {
     check_after_death(&path, &expected, "two rows");
 }
 
-/// The same of a connection that keeps all locks: it does not tell when it releases that of the writer.
+/// The same for a connection that keeps all locks: it does not report when it releases the writer's lock.
 #[test]
 fn frames_of_a_connection_that_keeps_its_locks_are_written_at_once() {
     let (_folder, path) = new_database();
@@ -449,7 +449,7 @@ fn frames_of_a_connection_that_keeps_its_locks_are_written_at_once() {
     }
 }
 
-/// The checkpoint works beside the writer, as in the daemon.
+/// The checkpoint runs concurrently with the writer, as in the daemon.
 #[test]
 fn pages_are_copied_while_the_writer_grows_and_shrinks_the_database() {
     let (_folder, path) = new_database();
@@ -482,7 +482,8 @@ fn pages_are_copied_while_the_writer_grows_and_shrinks_the_database() {
     });
 }
 
-/// A message of a megabyte has some 260 pages, which were 520 writes to the log and 260 to the database.
+/// A message of a megabyte has some 260 pages, which without the layer are 520 writes to the log and 260 to the
+/// database.
 #[test]
 fn the_writes_are_few() {
     let (_folder, path) = new_database();
@@ -491,7 +492,7 @@ fn the_writes_are_few() {
         .execute("PRAGMA cache_size = -8192", [])
         .or_else(|_| Ok::<_, Error>(0))
         .expect("set");
-    // The log is as long as it needs to be after this.
+    // After this, the log need not be extended.
     writer
         .execute_batch(
             "INSERT INTO filling VALUES (0, zeroblob(1048576)); PRAGMA wal_checkpoint(PASSIVE)",
@@ -511,7 +512,7 @@ fn the_writes_are_few() {
     assert!(to_the_database.len() < 15, "{to_the_database:?}");
 }
 
-/// A commit changes only blocks that the log had before, and that are on the disk.
+/// A commit writes only to blocks of the log that were already allocated and synced.
 #[test]
 fn frames_are_written_where_the_log_has_zeros() {
     let (_folder, path) = new_database();

@@ -14,7 +14,7 @@ import sys
 
 
 def leaves_of(part):
-    """Yields the parts that have content. CPython also treats message/delivery-status and similar types as messages."""
+    """Yields the parts that have content. CPython treats message/delivery-status and the like as messages."""
     is_message = part.get_content_type() in ("message/rfc822", "message/global")
     if part.is_multipart() and (is_message or part.get_content_maintype() != "message"):
         for below in part.get_payload():

@@ -3,7 +3,7 @@
 //! A step reads entries after the one up to which all are indexed, extracts their words, and writes them. Triggers
 //! erase the words of an entry that is erased or rewritten, in the same transaction. A rewritten entry is due
 //! again: its words are extracted in the transaction that writes them, so that none of its earlier words reappears.
-//! A step also removes words that no entry has any more.
+//! A step also removes words that no entry uses.
 
 use std::collections::HashMap;
 
@@ -44,8 +44,8 @@ pub(crate) struct Batch {
 }
 
 impl Store {
-    /// Indexes at most `limit` new entries and as many changed ones, and removes as many words that no entry has
-    /// any more. Returns the number of entries that were indexed, and whether there is more to do.
+    /// Indexes at most `limit` new entries and as many changed ones, and removes as many words that no entry uses.
+    /// Returns the number of entries that were indexed, and whether there is more to do.
     pub async fn index_entries(&self, limit: usize) -> Result<WorkStep<usize>> {
         let batch = self.read_long(move |tx| next(tx, limit)).await?;
         if batch.again.is_empty() && batch.next.is_empty() && batch.unused.is_empty() {
@@ -54,7 +54,7 @@ impl Store {
         self.write(move |work| write(work.tx, batch.clone())).await
     }
 
-    /// Removes every word that no entry has any more, in short steps: for the erasure of a person.
+    /// Removes every word that no entry uses, in short steps: for the erasure of a person.
     pub(crate) async fn remove_unused_words(&self) -> Result<()> {
         while self.read(has_unused).await? {
             self.write(|work| remove_unused(work.tx)).await?;
@@ -286,7 +286,7 @@ fn advance(tx: &Tx, n: i64) -> Result<()> {
     Ok(())
 }
 
-/// Removes words that no entry has any more, until the time slice is used up.
+/// Removes words that no entry uses, until the time slice is used up.
 pub(crate) fn remove_unused(tx: &Tx) -> Result<()> {
     let mut slice = TimeSlice::of(UNUSED);
     slice.each(find_unused(tx, UNUSED)?, |(number, word)| {

@@ -184,7 +184,7 @@ impl Store {
 }
 
 impl Work<'_> {
-    /// Removes the record that a destination is down, and tells hooks if there was one.
+    /// Removes the record that a destination is down, and owes hooks a call if there was one.
     fn forget_down(&mut self, name: &DestinationName, by: &Actor, now: Millis) -> Result<()> {
         let sql = "DELETE FROM down_destination WHERE destination = ? RETURNING since";
         let since: Option<Millis> = self.tx.maybe(sql, &[name])?;

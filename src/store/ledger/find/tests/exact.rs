@@ -68,7 +68,7 @@ impl Recorded {
         Self { mail, entries }
     }
 
-    /// The expected hits, newest first: each entry is compared with the question.
+    /// The expected hits, newest first: each entry is compared with the query.
     fn expect(&self, question: &str, period: std::ops::Range<usize>) -> Vec<String> {
         let parts = parts_of(question);
         let has = |words: &[String]| {

@@ -9,11 +9,11 @@ pub enum StoreError {
     Full(String),
     #[error("the database is locked by another process: {0}")]
     Busy(String),
-    /// The database server or the network failed. The operation may or may not have taken effect.
+    /// The database server cannot be reached. The outcome of the operation is unknown.
     #[error("the database cannot be reached: {0}")]
     Away(String),
-    /// The server cannot be used as configured, and waiting does not help. The operation may or may not have taken
-    /// effect.
+    /// The server cannot be used as it is configured, and waiting does not help. The outcome of the operation is
+    /// unknown.
     #[error("the settings in [store] do not work: {0}")]
     Refused(String),
     #[error("the database cannot be written: {0}")]
@@ -43,7 +43,7 @@ pub enum StoreError {
     Conflict { expected: u64, found: u64 },
     #[error("the store is shut down")]
     Closed,
-    /// The writer thread ended by a fault: nothing can be stored until the process restarts.
+    /// The writer thread panicked: nothing can be stored until the process restarts.
     #[error("the writer of the database ended by a fault of vestibule: {0}")]
     WriterFailed(String),
     #[error("database: {0}")]
@@ -59,7 +59,7 @@ impl StoreError {
         Self::NotFound { what, name }
     }
 
-    /// The error of a file or a server that cannot be opened.
+    /// Creates the error for a file or a server that cannot be opened.
     pub(super) fn open(path: impl Display, cause: impl Display) -> Self {
         let (path, cause) = (path.to_string(), cause.to_string());
         Self::Open { path, cause }
@@ -69,17 +69,17 @@ impl StoreError {
         Self::Other(cause.to_string())
     }
 
-    /// The error of an operation that panicked.
+    /// Creates the error for an operation that panicked.
     pub(super) fn fault(cause: impl Display) -> Self {
         Self::Other(format!("a fault in vestibule: {cause}"))
     }
 
-    /// The error of a transaction that cannot begin, because `writer` has no row.
+    /// Creates the error for a transaction that cannot begin because the table `writer` has no row.
     pub(super) fn of_moved_store() -> Self {
         Self::ReadOnly("the store was moved to another place".to_owned())
     }
 
-    /// True if a retry cannot help.
+    /// True if retrying cannot help.
     pub(crate) fn is_final(&self) -> bool {
         matches!(
             self,
@@ -91,7 +91,7 @@ impl StoreError {
         )
     }
 
-    /// True if the error is temporary: it can pass without a change of our configuration.
+    /// True if the error can clear without a change of our configuration.
     pub(crate) fn passes(&self) -> bool {
         matches!(
             self,
@@ -99,7 +99,7 @@ impl StoreError {
         )
     }
 
-    /// True where one row cannot be read, although the database can.
+    /// True if a single row cannot be read, although the database can.
     pub(super) fn is_of_row(&self) -> bool {
         matches!(self, Self::DamagedRow(_))
     }

@@ -1,4 +1,4 @@
-//! The place of a database: takes the configuration, and returns the driver of its engine.
+//! Location of a database: takes the configuration and returns the driver for its engine.
 
 use std::fmt;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::store::postgres::driver::PostgresDriver;
 use crate::store::sqlite::driver::SqliteDriver;
 use crate::store::{Result, StoreError};
 
-/// The place of a database.
+/// Location of a database.
 #[derive(Debug, Clone)]
 pub enum Location {
     /// A file of the embedded engine.
@@ -23,7 +23,7 @@ pub enum Location {
 }
 
 impl Location {
-    /// The place that a configuration names.
+    /// Returns the location that a configuration names.
     pub fn of(config: &Config) -> Self {
         match &config.store {
             StoreConfig::Sqlite => Self::File(config.database()),
@@ -46,8 +46,8 @@ impl Location {
         }
     }
 
-    /// Id of this node among those that share the database. None if it has none yet, or if the engine has only one
-    /// node.
+    /// Id of this node among those that share the database. None if it has no id yet, or if the database is a file,
+    /// which no other node can share.
     pub(super) fn node_id(&self) -> Option<String> {
         let Self::Server(server) = self else {
             return None;
@@ -57,8 +57,8 @@ impl Location {
         Some(id.to_string())
     }
 
-    /// Like [`node_id`](Self::node_id), for the daemon: creates and stores an id if there is none. Empty if the
-    /// engine has only one node.
+    /// Returns the id of this node, and creates and stores one if there is none: for the daemon. Empty if the
+    /// database is a file.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -70,7 +70,7 @@ impl Location {
             return Ok(id);
         }
         let id = LedgerId::new().to_string();
-        // Without a file for its id, the node is a new one at each start.
+        // Without a data folder, each start makes a new node.
         if let Some(file) = &server.node_file {
             let written = fs::write(file, format!("{id}\n"));
             written.map_err(|error| StoreError::open(file.display(), error))?;

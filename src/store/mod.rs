@@ -105,7 +105,7 @@ use engine::readers::{IDLE_TIMEOUT, Readers};
 use engine::writer::Writer;
 use sql::Tx;
 
-/// Maximum difference between the clocks of this machine and of the database. Beyond it, the daemon is not ready.
+/// Largest offset between the clocks of this machine and the database at which this machine is ready.
 pub const MAX_CLOCK_OFFSET: Duration = Duration::from_secs(5);
 
 /// Handle of the database; clones share it.
@@ -161,14 +161,13 @@ impl Store {
     /// the folder.
     ///
     /// # Errors
-    /// A folder that is missing or not writable, a damaged file, a schema newer than this program, a store that
-    /// was moved to another place, or an empty database of a node that served one.
+    /// A folder that is missing or not writable, a damaged file, a schema newer than this program, a store that was
+    /// moved to another place, or an empty database although this node has served one before.
     pub fn open(location: impl Into<Location>) -> Result<Self> {
         let location = location.into();
         let driver = location.driver();
         driver.create()?;
-        // A node accepts no mail into a newly created database before the contents of the one that it served are
-        // restored.
+        // A node accepts no mail into a recreated database until its former content is restored.
         if location.node_id().is_some() && driver.schema()?.0 == 0 {
             let cause = "the database is empty, and this node has served one: restore it; \
                          `vestibule migrate` makes a new store";
@@ -215,7 +214,7 @@ impl Store {
         })
     }
 
-    /// A handle for another set of workers, with claims of its own: other handles do not give them back.
+    /// Returns a handle for another set of workers: other handles do not give back its claims.
     #[must_use]
     pub fn for_workers(self) -> Self {
         let holder = self.holder.another();

@@ -15,14 +15,14 @@ pub enum Asked {
     Colours,
 }
 
-/// The script, which must run first in every page.
+/// Source of axe-core, which must run first in every page.
 pub fn source() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/axe/axe.min.js");
     fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{}: {error}; tests/run fetches it", path.display()))
 }
 
-/// Violations on the page: a line for each element.
+/// Violations on the page, one line for each element.
 pub async fn violations(browser: &Browser, asked: Asked) -> Vec<String> {
     let options = match asked {
         Asked::Everything => json!({

@@ -123,7 +123,7 @@ impl Browser {
         field.send_keys(text).await.expect("typed");
     }
 
-    /// Clicks an element. One of a page that was just replaced is looked up again.
+    /// Clicks an element. If its page was just replaced, the element is looked up again.
     pub async fn press(&self, css: &str) {
         while let Err(error) = self.find(css).await.click().await {
             assert!(error.is_stale_element_reference(), "{css}: {error}");
@@ -189,7 +189,7 @@ impl Browser {
         ran.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
-    /// Waits until it returns true, also in a page that replaces this one.
+    /// Waits until the function body returns true, even in a page that replaces this one.
     pub async fn until(&self, script: &str) {
         let begin = Instant::now();
         loop {
@@ -205,7 +205,7 @@ impl Browser {
         }
     }
 
-    /// The same for a function body that calls its last argument when it is done.
+    /// Runs a function body that calls its last argument when it is done.
     pub async fn run_on(&self, script: &str, with: Vec<Value>) -> Value {
         let ran = self.client.execute_async(script, with).await;
         ran.unwrap_or_else(|error| panic!("{script}: {error}"))
@@ -218,7 +218,7 @@ impl Browser {
             .await;
     }
 
-    /// Sets the width of the window, and light or dark colours.
+    /// Sets the width of the window, and the light or dark colour scheme.
     pub async fn dress(&self, width: u32, scheme: &str) {
         let size =
             json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
@@ -232,7 +232,8 @@ impl Browser {
     pub async fn picture(&self) -> Vec<u8> {
         let metrics = self.tell("Page.getLayoutMetrics", json!({})).await;
         let size = &metrics["cssContentSize"];
-        // Beyond the window only where the page is: otherwise a page from right to left is moved in its picture.
+        // Captures beyond the window only if the page extends there: otherwise a right-to-left page is shifted in
+        // its picture.
         let extends = |side: &str, window: &str| {
             size[side].as_f64() > metrics["cssLayoutViewport"][window].as_f64()
         };
@@ -286,7 +287,7 @@ impl Browser {
         entries.as_array().expect("a log").clone()
     }
 
-    /// A command of the Chrome `DevTools` Protocol.
+    /// Sends a command of the Chrome `DevTools` Protocol.
     async fn tell(&self, command: &str, params: Value) -> Value {
         let body = json!({ "cmd": command, "params": params });
         self.issue("goog/cdp/execute", body).await
@@ -364,7 +365,7 @@ impl Driver {
             stream,
             "DELETE /session/{session} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
         )?;
-        // It answers when Chromium has ended, and may keep the connection.
+        // The answer arrives when Chromium has ended; the connection may stay open.
         stream.read(&mut [0; 64]).map(drop)
     }
 }

@@ -1,5 +1,5 @@
-//! An employee's way, in three languages: they write to the help desk, get a mail, press one button, and the
-//! help desk has the request. Somebody else writes in their name, they say so, and take it back.
+//! The path of an employee, in three languages: they write to the help desk, get a mail, press one button, and the
+//! help desk has the request. When somebody else writes in their name, they object, and take the objection back.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::help_desk::HelpDesk;
 use crate::support::client::Smtp;
 use crate::support::harness::{Harness, wait_for};
 
-/// The languages: one from left to right with its own grammar, and one from right to left.
+/// Languages: English, a left-to-right one with a different grammar, and a right-to-left one.
 const LANGUAGES: [&str; 3] = ["en", "de", "ar"];
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn an_employee_confirms_once_and_the_help_desk_has_the_request() {
         is_in(&browser, language).await;
         browser.see("The printer burns").await;
         browser.see(&address).await;
-        // A second thought: the page that asks first leads back.
+        // They change their mind: the confirmation page leads back.
         browser.press("button[value=ask-not-me]").await;
         browser.find("button[value=not-me]").await;
         is_in(&browser, language).await;
@@ -50,7 +50,7 @@ async fn an_employee_confirms_once_and_the_help_desk_has_the_request() {
             let is_there = |raw: &Vec<u8>| String::from_utf8_lossy(raw).contains(&subject);
             delivered.iter().any(is_there).then_some(())
         });
-        // From now on their mail passes without a question.
+        // From now on their mail passes without verification.
         write(&harness, &address, language, "Now it is out");
         let requests = || harness.json(&["requests", "list", "--account", &address]);
         wait_for("the second at the help desk", || {
@@ -63,7 +63,7 @@ async fn an_employee_confirms_once_and_the_help_desk_has_the_request() {
             .iter()
             .filter(|mail| mail.contains(&format!("To: {address}\r\n")));
         assert_eq!(to_them.count(), 1, "nobody is asked twice");
-        // The link tells that all is well, and the page shows nothing of the request any more.
+        // The page of the link reports that all is well, and no longer shows the request.
         browser.open(&link).await;
         is_in(&browser, language).await;
         assert!(!browser.text().await.contains("printer"));

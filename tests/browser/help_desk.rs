@@ -211,7 +211,7 @@ pub struct HelpDesk {
 }
 
 impl HelpDesk {
-    /// Three people have not confirmed yet, one has, one's link has expired.
+    /// Three people have not confirmed yet, one has, and the link of another has expired.
     pub fn open() -> Self {
         let harness = Self::harness("");
         for verification_mail in MAIL {
@@ -272,7 +272,7 @@ impl HelpDesk {
         Self { harness, places }
     }
 
-    /// No mail yet; the operators exist.
+    /// Starts with the operators but without mail.
     pub fn harness(more: &str) -> Harness {
         let harness = Harness::start(&format!("{BASE}{CONFIGURATION}{more}"));
         let file = harness.path("password");
@@ -289,7 +289,7 @@ impl HelpDesk {
         harness
     }
 
-    /// A path with the names in braces filled in.
+    /// Fills in the names in braces of a path.
     pub fn place(&self, path: &str) -> String {
         self.places
             .iter()

@@ -18,7 +18,7 @@ const WATCH: &str = "window.forbidden = [];
     addEventListener('securitypolicyviolation', event => forbidden.push(
         event.effectiveDirective + ' ' + event.blockedURI + ' ' + event.sourceFile), true);";
 
-/// Messages whose senders get a link, so that their content is on the page of the link.
+/// Messages whose senders get a link, so that the page of the link shows their content.
 const WITH_A_LINK: &[&str] = &["held", "html-only"];
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn nothing_that_a_stranger_wrote_runs_or_loads() {
     }
     wrong.extend(asked_for(&browser, &help_desk.harness).await);
 
-    // The content of the frame, by itself. No script runs there, so violations are not recorded.
+    // The content of the frame on its own. No script runs there, so violations are not recorded.
     let browser = Browser::start(Setup::default()).await;
     let home = PAGES.iter().find(|page| page.name == "overview");
     browser.go(&help_desk, home.expect("a page")).await;
@@ -87,8 +87,8 @@ async fn nothing_that_a_stranger_wrote_runs_or_loads() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The lists show every message. Of the pages of one message an ordinary run opens every third, so that every
-/// kind of message is opened with a third of the tricks; a long run opens all.
+/// Step through the messages whose own pages are opened; the lists show every message. An ordinary run opens every
+/// third, so that every kind of message is opened with a third of the tricks; a long run opens all.
 fn stride() -> usize {
     if std::env::var_os("VESTIBULE_LONG").is_some() {
         1
@@ -129,7 +129,7 @@ async fn the_tricks_work_on_a_careless_page() {
     }
 }
 
-/// Scripts that ran, or were about to, in the page that contains `words`.
+/// Scripts that ran, or tried to, in the page that contains `words`.
 async fn run_here(browser: &Browser, words: &str) -> Option<String> {
     let marks = "return [window.struck || null, window.forbidden, document.body.textContent]";
     let marks = browser.run(marks).await;
@@ -140,10 +140,10 @@ async fn run_here(browser: &Browser, words: &str) -> Option<String> {
     (!clean).then(|| format!("{place}: {} {}", marks[0], marks[1]))
 }
 
-/// The icon that Chromium itself draws in a field for a date.
+/// The icon that Chromium itself draws in a date field.
 const DATE_ICON: &str = "data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHdpZHRoPSIxNiIgaGVpZ2h0PSIxNSIgdmlld0JveD0iMCAwIDI0IDI0Ij48cGF0aCBmaWxsPSJXaW5kb3dUZXh0IiBkPSJNMjAgM2gtMVYxaC0ydjJIN1YxSDV2Mkg0Yy0xLjEgMC0yIC45LTIgMnYxNmMwIDEuMS45IDIgMiAyaDE2YzEuMSAwIDItLjkgMi0yVjVjMC0xLjEtLjktMi0yLTJ6bTAgMThINFY4aDE2djEzeiIvPjxwYXRoIGZpbGw9Im5vbmUiIGQ9Ik0wIDBoMjR2MjRIMHoiLz48L3N2Zz4=";
 
-/// Foreign requests of the pages since the last call, and the browser's complaints.
+/// Requests of the pages to other sites since the last call, and the browser's complaints.
 async fn asked_for(browser: &Browser, harness: &Harness) -> Vec<String> {
     let ours = [harness.http, harness.admin].map(|address| format!("http://{address}/"));
     let mut wrong = browser.requested().await;
@@ -175,7 +175,7 @@ fn templates() -> Vec<String> {
     paths.iter().map(text).collect()
 }
 
-/// The message with the trick in its places.
+/// The message with the trick inserted wherever the template has a place for it.
 fn filled(template: &str, number: usize, payload: &str) -> String {
     let quoted = payload.replace('\\', "\\\\").replace('"', "\\\"");
     template

@@ -115,7 +115,7 @@ async fn bring_back(browser: &Browser, harness: &Harness) {
     wait_for("both at the help desk", || {
         (harness.delivered().len() == 2).then_some(())
     });
-    // The same in one step, for a domain that is not allowed yet.
+    // Allow and recover in one step, for a domain that is not allowed yet.
     browser
         .press("a[href='/dropped/allow?domain=elsewhere.example']")
         .await;
@@ -153,7 +153,7 @@ async fn release(browser: &Browser, harness: &Harness) {
 async fn log_out(browser: &Browser) {
     browser.press(".leave button").await;
     browser.see("Password").await;
-    // The answer to a form is not requested again, so there is no page at all.
+    // The browser does not submit a form again, so there is no page at all.
     for _ in 0..4 {
         browser.back().await;
         let text = browser.text().await;

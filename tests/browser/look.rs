@@ -1,5 +1,5 @@
-//! Appearance of every page, on a phone, a tablet, a desktop's and a large screen, light and dark: no
-//! violation that axe-core finds, nothing that extends beyond the edge of the window, and no value in a card
+//! Appearance of every page, on the screen of a phone, a tablet and a desktop and on a large one, light and dark:
+//! no violation that axe-core finds, nothing that extends beyond the edge of the window, and no value in a card
 //! without the name of its column.
 //!
 //! With `SCREENSHOTS=FOLDER` the pictures of the docs are stored there, and with
@@ -17,7 +17,7 @@ use crate::pages::{PAGES, Side};
 use crate::support::client::Smtp;
 use crate::support::harness::wait_for;
 
-/// Widths of a desktop's screen and a phone's, whose pictures are in the docs.
+/// Widths of the screens of a desktop and a phone, whose pictures are in the docs.
 const WIDE: u32 = 1280;
 const NARROW: u32 = 390;
 /// A tablet held upright, and a large screen.
@@ -34,11 +34,11 @@ const LOOKS: &[(u32, &str, Asked, Runs)] = &[
     (LARGE, "light", Asked::Everything, Runs::Long),
     (LARGE, "dark", Asked::Colours, Runs::Long),
     (WIDE, "dark", Asked::Everything, Runs::All),
-    // The last, so that the next page opens on a desktop's screen.
+    // Last, so that the next page opens on a desktop's screen.
     (WIDE, "light", Asked::Colours, Runs::Long),
 ];
 
-/// The runs of the tests in which axe-core looks.
+/// Test runs in which axe-core checks a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Runs {
     All,
@@ -96,9 +96,9 @@ async fn the_public_pages_are_as_good_in_german() {
 /// Pages that are checked in every language: together they have all kinds of elements.
 const IN_EVERY_LANGUAGE: &[&str] = &["home", "signup", "resend", "verify", "not-found"];
 
-/// axe-core finds nothing, nothing extends beyond the edge, and Arabic is mirrored: elements at one side in
-/// other languages are at the other. With `SCREENSHOTS_OF_LANGUAGES=FOLDER` pictures of the link's page and
-/// the mail are stored there, as `verify-TAG.png` and `mail-TAG.png`.
+/// axe-core finds nothing, nothing extends beyond the edge, and Arabic is mirrored: elements are on the side
+/// opposite to that of other languages. With `SCREENSHOTS_OF_LANGUAGES=FOLDER` pictures of the link's page and the
+/// mail are stored there, as `verify-TAG.png` and `mail-TAG.png`.
 #[tokio::test]
 async fn the_public_pages_are_as_good_in_every_language() {
     let help_desk = HelpDesk::open();
@@ -141,7 +141,7 @@ async fn the_public_pages_are_as_good_in_every_language() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The same for the mail: it is in the language, has readable colours, and is mirrored for Arabic.
+/// The mail is in the language, has readable colours, and is mirrored for Arabic.
 #[tokio::test]
 async fn the_mail_is_as_good_in_every_language() {
     let help_desk = HelpDesk::open();
@@ -187,7 +187,7 @@ async fn the_mail_is_as_good_in_every_language() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Both checks do find violations.
+/// Both checks find violations.
 #[tokio::test]
 async fn a_bad_page_is_found_out() {
     let browser = Browser::start(Setup::default()).await;
@@ -215,7 +215,7 @@ async fn a_bad_page_is_found_out() {
     }
 }
 
-/// With `PAGES=NAME,NAME` only those pages are looked at, so that one can work on them.
+/// True if the page is to be checked. With `PAGES=NAME,NAME` only those pages are, for work on them.
 fn is_asked_for(name: &str) -> bool {
     std::env::var("PAGES").map_or(true, |names| names.split(',').any(|own| own == name))
 }
@@ -281,9 +281,9 @@ fn the_docs_have_pictures_of_every_page() {
     }
 }
 
-/// Elements that reach beyond the edge of the window to either side, and those that would have to be
-/// scrolled sideways. Text that only screen readers get has no size, and the text of a mail may be as wide as
-/// its sender wrote it.
+/// Elements that reach beyond the edge of the window to either side, and those that would have to be scrolled
+/// sideways. Text for screen readers only has no size, and the text of a mail may be as wide as its sender wrote
+/// it.
 async fn beyond_the_edge(browser: &Browser) -> Vec<String> {
     let script = "
         const width = document.documentElement.clientWidth;

@@ -1,5 +1,5 @@
-//! An operator's day: ten questions about 600 messages of two weeks, each answered from the overview with
-//! at most three clicks. Typing is no click; opening a fold and submitting the search are one each.
+//! An operator's day: ten questions about 600 messages of two weeks, each answered from the overview with at most
+//! three clicks. Typing is not a click; opening a fold and submitting the search are one each.
 
 use std::fmt::Write;
 
@@ -30,7 +30,7 @@ const TOPICS: [&str; 9] = [
     "Update of the phone",
 ];
 
-/// From, portal, subject, further fields.
+/// Returns From, portal, subject and further fields.
 fn message(n: usize) -> (String, &'static str, String, &'static str) {
     let person = format!("{}.{}", FIRST[n % 10], LAST[n / 10 % 12]);
     let subject = format!("{} ({n})", TOPICS[n % 9]);
@@ -69,7 +69,7 @@ fn fill(harness: &Harness) {
         let reply = client.send(&from, &to, raw.as_bytes()).expect("an answer");
         assert!(reply.starts_with("250"), "{reply}");
     }
-    // The last is known by all its words.
+    // The last message can be identified by all its words.
     let raw = "From: Zoe Quist <zoe.quist@corp.example>\r\nTo: it-help@corp.example\r\n\
                Subject: Elevator music\r\nMessage-ID: <zoe@client.example>\r\n\r\nToo loud.\r\n";
     let reply = client.send(

@@ -1,5 +1,5 @@
-//! Every page, with the way to it. The table is compared with the routes of the two listeners, so that no
-//! page is missing.
+//! Every page, with the path to it. The table is compared with the routes of the two listeners, so that no page is
+//! missing.
 
 use std::collections::BTreeSet;
 
@@ -387,7 +387,7 @@ const NO_PAGES: &[&str] = &[
     "/mail.csv",
     "/messages.csv",
     "/requests.csv",
-    // The help desk of these tests has no OpenID provider, whose ways tests/system/sso goes.
+    // The help desk of these tests has no OpenID provider: tests/system/sso covers its routes.
     "/login/sso",
     "/login/sso/callback",
     "/sso/callback",
@@ -413,7 +413,7 @@ impl Browser {
         self.see(page.says).await;
     }
 
-    /// Opens a page, in any language.
+    /// Opens a page in whatever language it is.
     pub async fn go(&self, help_desk: &HelpDesk, page: &Page) {
         let name = match page.side {
             Public | Door => None,

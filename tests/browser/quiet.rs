@@ -51,7 +51,7 @@ async fn the_page_of_a_customer_who_wants_no_mail_warns_before_it_sends_one() {
     browser.press("#resend").await;
     browser.see("A new verification mail is sent").await;
     assert!(!browser.text().await.contains("No mail until"));
-    // Within the limits: the first was sent a moment ago.
+    // The limits apply: the first was sent a moment ago.
     let waiting = harness.json(&["customers", "mail", "--account", "anna@corp.example"]);
     assert_eq!(waiting.len(), 1, "{waiting:?}");
 }

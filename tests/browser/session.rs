@@ -14,7 +14,7 @@ fn log_in(server: SocketAddr, path: &str, fields: &[&str]) -> Answer {
     ask(server, "POST", path, &fields, &body)
 }
 
-/// The pair of the only cookie that an answer sets.
+/// Name and value of the only cookie that an answer sets.
 fn cookie(answer: &Answer) -> String {
     let set = answer.all("set-cookie");
     assert_eq!(set.len(), 1, "{set:?}");

@@ -1,5 +1,5 @@
-//! Requests without the person's will: mail scanners, which follow every link before the person does, and
-//! other sites, which try to frame our pages.
+//! Requests that the person does not intend: from mail scanners, which follow every link before the person does,
+//! and from other sites, which try to frame our pages.
 
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ async fn a_scanner_releases_nothing_and_uses_up_nothing() {
         let answer = ask(harness.http, method, &link, &[], "");
         assert_eq!(answer.status, 405, "{method}");
     }
-    // A form of another site, in the browser of the link's holder.
+    // A form on another site, in the browser of the link's holder.
     let foreign = [
         "Sec-Fetch-Site: cross-site",
         "Content-Type: application/x-www-form-urlencoded",

@@ -103,7 +103,7 @@ fn a_socket_of_another_name_is_refused_with_the_remedy() {
     );
 }
 
-/// Otherwise an MTA waits for minutes in a socket that systemd keeps open, and goes on to no other node.
+/// Otherwise an MTA waits for minutes on a socket that systemd keeps open, and does not move on to another node.
 #[test]
 fn a_start_that_fails_answers_those_who_wait_in_the_sockets() {
     let harness = Harness::at_rest(STANDARD);
@@ -127,8 +127,8 @@ fn a_start_that_fails_answers_those_who_wait_in_the_sockets() {
     );
 }
 
-/// Five processes after one another on the same sockets, under load: each connection is accepted, and each
-/// acknowledged message is stored in the end.
+/// Five consecutive processes on the same sockets, under load: each connection is accepted, and each acknowledged
+/// message is stored in the end.
 #[test]
 fn an_upgrade_refuses_no_connection() {
     const PROCESSES: usize = 5;
@@ -158,7 +158,7 @@ fn an_upgrade_refuses_no_connection() {
                     let marker = format!("c{client}n{number}");
                     let from = format!("bob{client}@partner.example");
                     let message = message(&from, &marker);
-                    // A client that is disconnected at the end of a process connects again, as an MTA does.
+                    // A client that is disconnected when a process ends reconnects, as an MTA does.
                     let reply = Smtp::connect(smtp)
                         .and_then(|mut smtp| smtp.send(&from, "it-help@corp.example", &message));
                     if reply.is_ok_and(|reply| reply.starts_with("250")) {

@@ -37,7 +37,7 @@ const DNSMASQ: [&str; 8] = [
     "--local=/#/",
 ];
 
-/// A process, ended when this is dropped.
+/// A process that is ended on drop.
 struct Program(Child);
 
 impl Program {
@@ -72,11 +72,11 @@ fn open_folder() -> Folder {
     folder
 }
 
-/// Vestibule, with a Postfix in front that uses one milter.
+/// Vestibule behind a Postfix that uses one milter.
 struct Mta {
     harness: Harness,
     postfix: Postfix,
-    /// Messages so far, each with its own id.
+    /// Number of messages so far, each with its own id.
     sent: Cell<u32>,
 }
 

@@ -1,4 +1,4 @@
-"""Takes messages apart as CPython's email does: one JSON object a line, with all leaves in document order.
+"""Parses messages as CPython's email package does: one JSON object a line, with all leaves in document order.
 
     mail_content.py FILE...
 
@@ -14,7 +14,7 @@ import sys
 
 
 def leaves_of(part):
-    """The parts that have content. CPython takes message/delivery-status and its like for messages, too."""
+    """Yields the parts that have content. CPython treats message/delivery-status and the like as messages."""
     is_message = part.get_content_type() in ("message/rfc822", "message/global")
     if part.is_multipart() and (is_message or part.get_content_maintype() != "message"):
         for below in part.get_payload():

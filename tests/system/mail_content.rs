@@ -88,7 +88,8 @@ fn words(text: &str, ascii_only: bool) -> Vec<&str> {
         .collect()
 }
 
-/// Compares the parts of one message as `CPython` and as we find them: each octet and each word in order.
+/// Compares the parts of one message that `CPython` finds with those that we find: each octet and each word in
+/// order.
 fn differences(leaves: &[Value], raw: &[u8]) -> Vec<String> {
     let structure = Structure::of(raw);
     let ours: Vec<_> = structure.leaves().collect();
@@ -124,7 +125,7 @@ fn differences(leaves: &[Value], raw: &[u8]) -> Vec<String> {
     found
 }
 
-/// Content of the leaves of a message that is neither in its text, its HTML nor its attachments. An attached
+/// Content of the leaves of a message that is missing from its text, its HTML and its attachments. An attached
 /// message is one attachment.
 fn missing(raw: &[u8]) -> Vec<String> {
     let content = Content::of(raw);

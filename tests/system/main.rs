@@ -1,4 +1,4 @@
-//! Vestibule beside the programs that it meets in real life: mail servers, filters, systemd, help desks, and
+//! Vestibule with the programs that it meets in production: mail servers, filters, systemd, help desks, and
 //! whatever kills it, fills its disk or floods it. `tests/run` installs what they need.
 
 mod activation;

@@ -96,7 +96,7 @@ impl Drop for Running {
     }
 }
 
-/// Sends a message to the MTA, and waits for it at the help desk.
+/// Sends a message to the MTA, and waits until the help desk has it.
 fn carries(mta: SocketAddr, harness: &Harness) {
     let output = Command::new("swaks")
         .args(["--server", &mta.to_string(), "--timeout", "5m"])
@@ -144,7 +144,7 @@ fn postfix_carries_mail_to_the_gate() {
     carries(postfix.smtp, &harness);
 }
 
-/// The table of docs/cluster.md, while the first of the two nodes is away.
+/// The table of docs/cluster.md, while the first of the two nodes is down.
 #[test]
 fn postfix_carries_mail_to_the_node_that_is_there() {
     let harness = Harness::start(STANDARD);
@@ -217,8 +217,8 @@ fn exim_carries_mail_to_the_gate() {
         let at = folder.display();
         // It restarts itself as its own user, who has no access to the folder of the packages.
         let program = folder.join("exim4");
-        // Copied by another process: if this one had the file open for writing, a child that is started
-        // meanwhile would inherit the descriptor, and a file that is open for writing cannot be executed.
+        // Copied by another process: if this one had the file open for writing, a child started meanwhile would
+        // inherit the descriptor, and a file that is open for writing cannot be executed.
         let copied = Command::new("cp")
             .arg(debian("usr/sbin/exim4"))
             .arg(&program)

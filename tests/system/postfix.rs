@@ -44,7 +44,7 @@ impl Postfix {
         Self::start_on(Port::reserve(), mailboxes, main)
     }
 
-    /// The same on a port that is already known to others.
+    /// Like [`start`](Self::start), on a port that is already known to others.
     pub fn start_on(port: Port, mailboxes: &[&str], main: &str) -> Self {
         assert!(
             Path::new("/usr/sbin/postfix").exists(),
@@ -154,11 +154,11 @@ impl Postfix {
 
 impl Postfix {
     /// Kills all its processes, which are in the master's process group; its folder remains as long as this value.
-    /// `postfix stop` would log through a daemon that is stopping, and can wait for it without end.
+    /// `postfix stop` would log through a daemon that is stopping, and can wait for it forever.
     pub fn stop(&self) {
         let file = self.folder.path().join("spool/pid/master.pid");
         let text = fs::read_to_string(&file);
-        // Its number may be that of another process, once this one has ended.
+        // Once this process has ended, its number may be reused by another.
         let _ = fs::remove_file(file);
         let process = text.ok().and_then(|text| text.trim().parse().ok());
         if let Some(master) = process.and_then(Pid::from_raw) {

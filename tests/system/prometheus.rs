@@ -77,7 +77,7 @@ fn documented_queries() -> Vec<&'static str> {
     lines.filter(|line| !line.starts_with('#')).collect()
 }
 
-/// Two nodes of one store and one of another: what is of the store counts once for each.
+/// Two nodes of one store and one node of another: gauges of a store count once for each store.
 #[test]
 fn gauges_of_a_shared_store_are_not_summed_twice() {
     let of = |metric: &str, instance: &str, labels: &str, values: &str| {

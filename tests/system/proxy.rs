@@ -47,7 +47,7 @@ impl Proxy {
         proxy
     }
 
-    /// Ends the proxy, which then has written all of its logs.
+    /// Ends the proxy, so that all of its logs are written.
     fn stop(&mut self) {
         if !matches!(self.process.try_wait(), Ok(None)) {
             return;
@@ -84,8 +84,8 @@ impl Drop for Proxy {
     }
 }
 
-/// Asks through the proxy for a link whose token is in no log afterwards: over the port without TLS, while
-/// Vestibule is stopped, and while something in its place breaks off in the middle of an answer.
+/// Requests a link through the proxy, and checks that its token is in no log: over the port without TLS, while
+/// Vestibule is stopped, and while a server in its place breaks off in the middle of an answer.
 fn logs_no_link(proxy: &mut Proxy, plain: SocketAddr, mut harness: Harness) {
     const TOKEN: &str = "c0ffee7hat1snotforanylog";
     let path = format!("/verify/{TOKEN}");
@@ -140,7 +140,7 @@ fn shipped(file: &str, changes: &[(&str, &str)]) -> String {
     })
 }
 
-/// Vestibule at one port, behind the port of a proxy, as the install page says.
+/// Starts Vestibule at one port, behind the port of a proxy, as the install page says.
 fn vestibule_behind(port: &Port, own: &Port) -> Harness {
     let url = format!("https://{HOST}:{}", port.address.port());
     let configuration = STANDARD
@@ -247,7 +247,7 @@ fn caddy_serves_the_public_pages_over_tls() {
                 ("reverse_proxy 127.0.0.1:8080", &upstream),
                 (
                     "\tlog default {",
-                    // A Port cannot be shared with a listener of HTTP/3, which sets no SO_REUSEADDR.
+                    // A reserved `Port` cannot be shared with an HTTP/3 listener, which does not set SO_REUSEADDR.
                     &format!(
                         "\tadmin off\n\tdefault_bind 127.0.0.1\n\thttp_port {}\n\
                          \tservers {{\n\t\tprotocols h1 h2\n\t}}\n\tlog default {{",

@@ -1,5 +1,5 @@
-//! Output of `just release`, made from the program under test: the same bytes each time, a whole SBOM, and a
-//! Debian package that installs, upgrades with its data and goes away.
+//! Output of `just release`, made from the program under test: the same bytes each time, a complete SBOM, and a
+//! Debian package that can be installed, upgraded with its data, and removed.
 
 use crate::support::program::PROGRAM;
 use std::collections::BTreeSet;
@@ -110,7 +110,8 @@ fn one_program_packed_twice_gives_the_same_bytes() {
     }
 }
 
-/// Every crate that cargo builds into the program, and no other, each with its license and hash.
+/// Checks that the SBOM names every crate that cargo builds into the program, and no other, each with its license
+/// and hash.
 fn sbom_names_what_is_built(file: &Path) {
     let sbom: Value = serde_json::from_slice(&fs::read(file).expect("the SBOM")).expect("its JSON");
     assert_eq!(sbom["bomFormat"], "CycloneDX");
@@ -157,7 +158,7 @@ fn sbom_names_what_is_built(file: &Path) {
     assert_eq!(references.len(), listed.len() + 1);
 }
 
-/// In a small Debian of its own, without any network but its loopback.
+/// Runs in a small Debian of its own, without any network but its loopback.
 #[test]
 fn the_debian_package_installs_upgrades_and_goes_away() {
     let folder = tempfile::tempdir().expect("a folder");

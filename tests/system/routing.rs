@@ -48,7 +48,7 @@ impl Sink {
     }
 }
 
-/// One session, until the connection ends.
+/// Serves one session until the connection ends.
 fn take(stream: &TcpStream, taken: &Mutex<Vec<Taken>>) -> Option<()> {
     let mut write = stream;
     let mut say = |text: &str| write.write_all(format!("{text}\r\n").as_bytes()).ok();
@@ -144,7 +144,7 @@ fn routes(postfix: &Postfix, sink: &Sink, addresses: &[String]) -> Vec<Option<St
         .collect()
 }
 
-/// Local parts that route mail, or look like another one, and harmless ones beside them.
+/// Local parts that route mail, or look as if they did, and harmless ones for comparison.
 const LOCAL_PARTS: [&str; 60] = [
     "ann",
     "Ann",

@@ -1,5 +1,5 @@
-//! Verification mail through a submission server that asks for OAuth 2: Dovecot's, which takes XOAUTH2 only,
-//! checks each token by the issuer's key, and relays to Postfix's smtp-sink.
+//! Verification mail through a submission server that requires OAuth 2: Dovecot's, which accepts only XOAUTH2,
+//! checks each token with the issuer's key, and relays to Postfix's smtp-sink.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,13 +19,13 @@ use crate::support::port::Port;
 
 const USER: &str = "gate@provider.example";
 
-/// The authorization server: it signs tokens with its key.
+/// The authorization server, which signs tokens with its key.
 struct TokenIssuer {
     key: rcgen::KeyPair,
 }
 
 impl TokenIssuer {
-    /// A token of the user that is valid for these seconds from now on (RFC 7519).
+    /// A token of the user that is valid for this number of seconds (RFC 7519).
     fn token(&self, seconds: i64) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let now = Timestamp::now().as_second();
@@ -196,7 +196,7 @@ fn dovecot_takes_verification_mail_with_a_token_and_none_without() {
         submission.log()
     );
 
-    // An expired token: nothing is sent, the mail waits and says why, and `check` does.
+    // An expired token: nothing is sent, the mail waits and states the cause, and so does `check`.
     let expired = write_token(&harness, -60);
     let found = check(&harness);
     assert_eq!(found["state"], "problem", "{found}");
@@ -208,7 +208,7 @@ fn dovecot_takes_verification_mail_with_a_token_and_none_without() {
             .is_some_and(|text| text.contains("token")),
         "{found}"
     );
-    // A connection that is open is logged in already.
+    // Restarts, because an open connection is already authenticated.
     assert!(harness.restart_with(&trust), "{}", harness.log());
     send(harness.smtp, "bob@corp.example", "second");
     let waiting = wait_for("a refused login", || {
@@ -220,7 +220,7 @@ fn dovecot_takes_verification_mail_with_a_token_and_none_without() {
     let error = waiting["last_error"].as_str().unwrap_or_default();
     assert!(error.contains("login") && error.contains("535"), "{error}");
 
-    // The program that keeps the tokens wrote another one.
+    // The program that renews the token has written a new one.
     let fresh = write_token(&harness, 3600);
     assert!(harness.restart_with(&trust), "{}", harness.log());
     let asked = harness.run(&["customers", "resend", "bob@corp.example"]);

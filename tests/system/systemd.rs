@@ -13,7 +13,7 @@ fn unit() -> String {
     std::fs::read_to_string(Path::new(FOLDER).join("vestibule.service")).expect("the unit")
 }
 
-/// The unit with an existing program, so that only the unit is checked.
+/// Writes the unit with an existing program, so that only the unit itself is checked.
 fn runnable_unit(folder: &Path) -> PathBuf {
     let path = folder.join("vestibule.service");
     let text = unit().replace("/usr/bin/vestibule", "/bin/true");
@@ -41,7 +41,7 @@ fn systemd_takes_the_unit_and_finds_it_shut_in() {
     assert!(good, "{said}");
     assert!(!said.contains("vestibule.service"), "{said}");
     for name in SOCKETS {
-        // Beside the service that it names.
+        // The socket unit lies beside the service that it names.
         let file = format!("vestibule-{name}.socket");
         let socket = folder.path().join(&file);
         std::fs::copy(Path::new(FOLDER).join(&file), &socket).expect("a file");

@@ -99,7 +99,7 @@ fn from_one_postfix_through_the_gate_to_another() {
             String::from_utf8_lossy(&in_maildir).into_owned(),
             "it-help@corp.example",
         ),
-        // Postfix stores mail with the line ends of its host.
+        // Postfix stores mail with the line endings of its host.
         (at_help_desk.replace('\n', "\r\n"), "hr@corp.example"),
     ] {
         assert!(

@@ -1,7 +1,7 @@
 //! Blocked accounts. An account is blocked while an operator blocks it or the directory has deactivated it.
 //!
-//! A block lets held requests be, stops released ones, and ends the links. The directory lifts only its own
-//! deactivation; an operator lifts both.
+//! A block leaves held requests as they are, stops released ones, and invalidates the links. The directory lifts
+//! only its own deactivation; an operator lifts both.
 
 use crate::domain::{Account, AccountId, Actor, Status, Timestamp};
 use crate::store::accounts::customers::account;
@@ -41,7 +41,7 @@ impl Work<'_> {
         event.record(tx, by, now)
     }
 
-    /// Gives a blocked account its access back: active if its address was verified or needed no verification,
+    /// Restores the access of a blocked account: active if its address was verified or needed no verification,
     /// pending otherwise.
     fn resume_access(
         &mut self,
@@ -68,7 +68,8 @@ impl Work<'_> {
         event.record(tx, by, now)
     }
 
-    /// Ends the access of an account because the directory says so. Returns false if it had before.
+    /// Ends the access of an account because the directory says so. Returns false if the directory had deactivated
+    /// it before.
     pub(crate) fn deactivate(
         &mut self,
         account: &AccountRow,

@@ -1,8 +1,8 @@
 //! Filtered lists of accounts, by address or by the time at which they were made.
 //!
-//! One index gives the rows of a list in its order. If the index does not cover the whole filter, a look reads a
-//! bounded part of the index, and a page that is not full has a cursor from which the search continues. Conditions
-//! that another index covers are written so that it cannot be used: its rows would have to be sorted.
+//! One index returns the rows of a list in order. If the index does not cover the whole filter, a scan reads a
+//! bounded range of it, and a page that is not full has a cursor from which the search continues. Conditions that
+//! another index covers are written so that the planner cannot use that index: its rows would have to be sorted.
 
 use super::customers::SHOWN;
 use crate::domain::{Account, Domain, Kind, Status, Timestamp};
@@ -12,7 +12,7 @@ use crate::store::sql::time_place::TimePlace;
 use crate::store::sql::{Conditions, FromRow, Row, Tx};
 use crate::store::{ListOrder, Listed, Page, Result, Store};
 
-/// Index entries that a look reads, if the index does not serve the whole filter.
+/// Index entries that one scan reads if the index does not cover the whole filter.
 const STRETCH: i64 = 20_000;
 
 /// Accounts to list.
@@ -35,7 +35,7 @@ pub struct CustomerFilter {
 }
 
 impl CustomerFilter {
-    /// The order, if it is that of time.
+    /// Order of the list, if it is by time.
     fn time_order(&self) -> Option<ListOrder> {
         let has_period = self.created_after.is_some() || self.created_before.is_some();
         self.order.or(has_period.then_some(ListOrder::NewestFirst))
@@ -43,7 +43,7 @@ impl CustomerFilter {
 }
 
 impl Store {
-    /// Accounts. Searches until the page is full, in many short looks.
+    /// Accounts that match the filter. Searches until the page is full, in many short scans.
     pub async fn customers(&self, filter: CustomerFilter) -> Result<Listed<Account>> {
         let mut builder = PageBuilder::begin(&filter.page);
         loop {
@@ -57,7 +57,7 @@ impl Store {
         }
     }
 
-    /// Accounts of one look; possibly fewer than there are.
+    /// Accounts found by one scan; the page may be short although more accounts match.
     pub async fn recent_customers(&self, filter: CustomerFilter) -> Result<Listed<Account>> {
         self.read(move |tx| list(tx, &filter)).await
     }
@@ -70,7 +70,7 @@ pub(crate) fn list(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>> 
     }
 }
 
-/// Values of the conditions, as the columns have them.
+/// Values of the conditions, in the form that the columns store.
 struct Values {
     domain: Option<String>,
     search: Option<String>,
@@ -92,7 +92,7 @@ impl Values {
     }
 }
 
-/// The columns of the index that serves a list by address, besides the address.
+/// Column, besides the address, of the index that serves a list by address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Served {
     Undeliverable,
@@ -190,7 +190,7 @@ fn by_address(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>> {
     Ok(Listed::cut_at(rows, limit, end))
 }
 
-/// Adds the condition of one end of a look: a place or, without one, an end of the period.
+/// Adds the condition for one end of a scan: a position or, without one, an end of the period.
 fn ask_bound<'a>(
     wanted: &mut Conditions<'a>,
     (of_place, of_period): (&str, &str),

@@ -36,7 +36,7 @@ pub(super) const SHOWN: &str = "SELECT a.id, a.address, a.kind, a.status, a.veri
      (SELECT string_agg(portal, ' ' ORDER BY portal) FROM let_in WHERE account = a.n) AS let_in_by
      FROM account AS a";
 
-/// The portals that let the account in.
+/// Reads the portals that let the account in.
 fn read_portals(row: &Row) -> Result<Vec<PortalName>> {
     let value = row.value("let_in_by")?;
     let names = value.text_or_empty().split_whitespace();

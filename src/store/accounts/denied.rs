@@ -19,8 +19,8 @@ pub struct StoppedAccounts {
 }
 
 impl Store {
-    /// Finds the accounts, not blocked, that `after` denies for the site or a portal and `before` did not.
-    /// Lists at most `most` addresses.
+    /// Finds the unblocked accounts that `after` denies for the site or a portal and `before` did not. Lists at
+    /// most `most` addresses.
     pub async fn stopped_accounts(
         &self,
         before: &AccessSettings,

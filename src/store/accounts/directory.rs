@@ -54,7 +54,7 @@ pub struct NewDirectoryUser {
     pub external_id: Option<String>,
     pub emails: Vec<DirectoryEmail>,
     pub roles: Vec<DirectoryRole>,
-    /// None: as it is; a new user is active.
+    /// None leaves it unchanged; a new user is active.
     pub active: Option<bool>,
     /// The address that the user writes from: one of `emails`, or the user name.
     pub address: EmailAddress,
@@ -69,7 +69,7 @@ pub struct DirectoryUser {
     pub emails: Vec<DirectoryEmail>,
     pub roles: Vec<DirectoryRole>,
     pub account: Account,
-    /// Counts the changes of the user.
+    /// Increases with each change of the user.
     pub version: i64,
     pub created_at: Timestamp,
     pub changed_at: Timestamp,
@@ -183,14 +183,14 @@ pub(crate) fn list(tx: &Tx, filter: &UserFilter, skip: u64, limit: usize) -> Res
     Ok(UserList { total, rows })
 }
 
-/// The account that a user gets.
+/// Account that a user gets.
 enum Target {
     Existing(AccountRow),
     New(NewAccount),
 }
 
 impl Work<'_> {
-    /// Finds the account for the address of a user, or what the access settings say of a new one. `own` is
+    /// Finds the account for the address of a user, or the new account that the access settings permit. `own` is
     /// the user's own row.
     fn find_target(
         &mut self,
@@ -263,7 +263,7 @@ impl Work<'_> {
             return Ok(());
         }
         let groups: Vec<GroupName> = if new.roles.is_empty() {
-            // The directory assigns none any more: those of a new account.
+            // The directory no longer assigns groups: the account gets those of a new account.
             let parse = |name: &String| GroupName::parse(name).ok();
             let defaults = self.default_groups(account.kind)?;
             defaults.iter().filter_map(parse).collect()
@@ -339,7 +339,7 @@ impl Work<'_> {
                 Ok(target) => target,
                 Err(refusal) => return Ok(Err(refusal)),
             };
-            // The earlier address is not the person's any more.
+            // The earlier address is no longer the person's.
             self.deactivate(&own, by, now)?;
             self.take_target(target, &new.address, by, now)?
         };
@@ -422,7 +422,7 @@ impl Store {
             .await
     }
 
-    /// Removes a user; its account loses its access, and stays with what belongs to it.
+    /// Removes a user. Its account loses its access, but stays with everything that belongs to it.
     ///
     /// # Errors
     /// `NotFound`.

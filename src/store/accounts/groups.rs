@@ -9,7 +9,7 @@ use crate::store::sql::Tx;
 use crate::store::sql::sql_types::{Millis, json};
 use crate::store::{Result, Store, StoreError, Topic};
 
-/// The groups sorted and each once; None if the account has exactly these.
+/// Sorts the groups and removes duplicates. Returns None if the account has exactly these groups.
 pub(crate) fn changed_groups(
     tx: &Tx,
     account: i64,
@@ -61,7 +61,7 @@ impl Work<'_> {
 }
 
 impl Store {
-    /// Replaces the groups of an account, sorted and each once. Nothing is recorded if they are the same.
+    /// Replaces the groups of an account, sorted and without duplicates. Nothing is recorded if they are the same.
     ///
     /// # Errors
     /// `NotFound`; `NotAllowed` for more groups than an account can have.

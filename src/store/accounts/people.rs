@@ -22,7 +22,7 @@ use crate::store::{MailCause, MailKind, Result, Store, StoreError, Topic};
 #[derive(Debug, Clone)]
 pub struct Person {
     pub address: EmailAddress,
-    /// The expected kind; None for that which the access settings give.
+    /// The expected kind; None for the kind that the access settings give.
     pub kind: Option<Kind>,
     /// None: the default groups for a new account, and no change for an existing one.
     pub groups: Option<Vec<GroupName>>,
@@ -86,7 +86,7 @@ pub enum PersonOutcome {
     Refused(PersonRefusal),
 }
 
-/// The steps that bring a person in.
+/// Steps that reconcile one person.
 enum Plan {
     Create(NewAccount),
     Change {
@@ -99,7 +99,7 @@ enum Plan {
     Refuse(PersonRefusal),
 }
 
-/// The account that the access settings permit.
+/// Returns the account that the access settings permit.
 pub(crate) fn permit(decision: Decision) -> Result<NewAccount, PersonRefusal> {
     if decision.reason == Reason::SenderDenied {
         return Err(PersonRefusal::Denied);
@@ -248,8 +248,8 @@ impl Work<'_> {
         }
     }
 
-    /// Creates an account by an operator's hand: verified where they vouch for it, otherwise with a
-    /// verification mail where one is needed.
+    /// Creates an account on behalf of an operator: verified if they vouch for the address, otherwise with a
+    /// verification mail if one is needed.
     fn create_person(
         &mut self,
         person: &Person,
@@ -285,7 +285,7 @@ impl Work<'_> {
 }
 
 impl Store {
-    /// Reconciles people with the existing accounts in one transaction; with `dry_run`, only reports what would change.
+    /// Reconciles people with the existing accounts in one transaction; with `dry_run`, only reports the changes.
     /// The outcomes are in the order of the people.
     ///
     /// # Errors

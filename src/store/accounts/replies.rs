@@ -1,4 +1,4 @@
-//! Answers to verification mail: takes the ones that confirm, and records the others.
+//! Answers to verification mail: verifies the address of an answer that confirms, and records any other answer.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub enum ReplyAnswer {
     Unauthenticated,
 }
 
-/// An answer that passed as written by a person.
+/// An answer that is not automatic mail.
 pub(crate) struct ConfirmationReply<'a> {
     /// Its ledger entry.
     pub(crate) n: i64,

@@ -19,7 +19,7 @@ use crate::store::sql::{FromRow, Tx};
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Result, Store};
 
-/// Outcome of taking it back.
+/// Outcome of taking back "This was not me".
 #[derive(Debug, Clone)]
 pub enum TakenBack {
     Now {
@@ -61,7 +61,7 @@ pub(crate) fn list_discarded(tx: &Tx, account: i64, after: Millis) -> Result<Vec
 }
 
 impl Discarded {
-    /// Offer of a link sent after "This was not me", for example by an operator.
+    /// Offer that a link sent after "This was not me" shows, for example a link from an operator.
     pub(crate) fn offer(self) -> Offer {
         Offer {
             request: WaitingRequest {

@@ -21,7 +21,7 @@ pub struct UnlistedAccounts {
 }
 
 impl Store {
-    /// Finds the active accounts that neither the site nor a portal would let in as newcomers, and lists at most `most`
+    /// Finds the active accounts that neither the site nor a portal would let in as newcomers. Lists at most `most`
     /// addresses. Empty if `before` let none of them in either: the change affects nobody. Reads all active
     /// accounts.
     pub async fn unlisted_accounts(

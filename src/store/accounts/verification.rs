@@ -114,7 +114,7 @@ pub enum Proved {
 pub(crate) enum LinkStanding {
     Unknown,
     Expired,
-    /// "This was not me" was said, by this link or before it was sent.
+    /// The person said "This was not me", with this link or before it was sent.
     Refused(AccountRow, TokenRow),
     Active(AccountRow, TokenRow),
     Pending(AccountRow),

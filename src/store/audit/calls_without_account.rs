@@ -1,9 +1,9 @@
 //! Hook calls about no account: dropped messages, destinations that are down or up, failed logins.
 //!
-//! None of them waits for another, and few wait at a time for each hook and event, because strangers cause
-//! them. Dropped messages are told beside the way of the mail, by a cursor into the ledger that stops while
-//! too many wait: none is left out. Of the others, those beyond the bound are counted, and the next call says
-//! how many were left out.
+//! These calls are in no queue. Strangers cause them, so only a bounded number waits for each hook and event. Calls
+//! about dropped messages are written outside of the acceptance of mail, by a cursor into the ledger that stops
+//! while too many calls wait: none is left out. Other calls beyond the bound are only counted, and the next call
+//! says how many were left out.
 
 use serde::Serialize;
 
@@ -158,7 +158,7 @@ fn tell_all(
     Ok(())
 }
 
-/// Tells that a destination or hook went down, or up again; the hook itself is not told.
+/// Owes calls that report a destination or hook as down, or up again; a hook gets none about itself.
 pub(crate) fn tell_destination(
     tx: &Tx,
     name: &DestinationName,
@@ -177,7 +177,7 @@ pub(crate) fn tell_destination(
     tell_all(tx, event, Some(name), by, now, &about)
 }
 
-/// Tells that a login failed. `by` is the operator whose name was given.
+/// Owes calls that report a failed login. `by` is the operator whose name was entered.
 pub(crate) fn tell_failed_login(
     tx: &Tx,
     by: &Actor,
@@ -190,14 +190,15 @@ pub(crate) fn tell_failed_login(
     tell_all(tx, event, None, &Actor::Person, now, &about)
 }
 
-/// A ledger entry, as far as a call is about it.
+/// The part of a ledger entry that a call reports.
 struct Entry {
     verdict: Verdict,
     message: DroppedMessage,
 }
 from_row!(Entry, row: verdict, message = DroppedMessage::from_row(row)?);
 
-/// Hooks that have not been told of the newest entries and that few calls wait for, with their cursors.
+/// Hooks whose cursor is behind the newest entry and whose number of waiting calls is below the bound, with their
+/// cursors.
 fn behind(tx: &Tx) -> Result<Vec<(DestinationName, i64)>> {
     let newest: i64 = tx.one("SELECT coalesce(max(n), 0) FROM ledger", &[])?;
     let sql = "SELECT name, told_entry FROM hook WHERE told_entry < ? ORDER BY name";
@@ -227,7 +228,7 @@ impl Work<'_> {
             let mut told = cursor;
             let is_full_page = entries.len() == ENTRIES;
             for (n, entry) in entries {
-                // Nothing can be told of a damaged entry, and those after it must not wait for it.
+                // A damaged entry cannot be reported, and must not hold up the entries after it.
                 let Some(Entry { verdict, message }) = entry else {
                     told = n;
                     continue;
@@ -259,8 +260,8 @@ impl Work<'_> {
 }
 
 impl Store {
-    /// Owes calls about messages that were dropped since the last time, as many as may wait. Returns true if
-    /// there may be more to write now.
+    /// Owes calls about messages that were dropped since the last run, up to the bound. Returns true if there may
+    /// be more to write now.
     pub async fn tell_dropped(&self, now: Timestamp) -> Result<bool> {
         if self.read(behind).await?.is_empty() {
             return Ok(false);

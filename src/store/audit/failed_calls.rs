@@ -35,8 +35,8 @@ pub struct FailedCallFilter {
     pub page: Page,
 }
 
-/// Each of the three indexes has the calls of a hook in the order of time. One account has few calls, so its
-/// index serves a list by account and event.
+/// Lists failed calls. Each of the three indexes has the calls of a hook in the order of time. One account has few
+/// calls, so its index serves a list by account and event.
 pub(crate) fn failed_calls(tx: &Tx, filter: &FailedCallFilter) -> Result<Listed<FailedCall>> {
     let key = filter.account.as_ref().map(EmailAddress::key);
     let after = TimePlace::before(&filter.page)?;

@@ -33,7 +33,7 @@ pub struct HookCall {
 }
 
 impl HookCall {
-    /// Number of the claim, higher than that of every claim before.
+    /// Number of the claim, higher than that of every earlier claim.
     #[must_use]
     pub fn number(&self) -> ClaimNumber {
         self.lease.number
@@ -142,8 +142,8 @@ const FAILED: &str = "SELECT n FROM hook_call
 const PUT_OFF: &str = "SELECT n FROM hook_call INDEXED BY hook_call_due
      WHERE hook = ?1 AND due_at > ?2 AND in_work = 0 ORDER BY due_at LIMIT ?3";
 
-/// Puts a failed call back into its queue. The oldest call of the queue is due now, unless a worker has one
-/// of them.
+/// Puts a failed call back into its queue. The oldest call of the queue becomes due now, unless a worker has
+/// claimed a call of the queue.
 fn retry_failed(tx: &Tx, n: i64, now: Millis) -> Result<usize> {
     let changed = tx.run(
         "UPDATE hook_call SET state = 'waiting', settled_at = NULL, released_at = ?2,
@@ -187,8 +187,8 @@ fn bring_forward(tx: &Tx, n: i64, now: Millis) -> Result<usize> {
 }
 
 impl Store {
-    /// Gives back the calls that this handle claimed after the claim of that number. For a worker whose claim
-    /// failed but may still have been recorded.
+    /// Gives back the calls that this handle claimed after the claim with the number `after`. For a worker whose
+    /// claim failed but may still have been recorded.
     pub async fn give_back_hook_calls(&self, after: ClaimNumber, now: Timestamp) -> Result<()> {
         let holder = self.holder.clone();
         self.write(move |work| {
@@ -264,7 +264,7 @@ impl Store {
     /// wait. Returns the number of failed calls.
     ///
     /// # Errors
-    /// The database cannot be written; steps already done stay.
+    /// The database cannot be written; completed steps are kept.
     pub async fn retry_hook_calls(
         &self,
         hook: DestinationName,

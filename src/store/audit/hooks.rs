@@ -109,7 +109,7 @@ pub(crate) fn tell(
         about => about?,
     };
     if canary::is_sender(&about.address) {
-        // A directory or help desk should not create a user for it.
+        // A directory or help desk should not create a user for the canary.
         return Ok(());
     }
     let payload = json(&Payload {
@@ -148,12 +148,12 @@ fn told_as(name: &str) -> Option<&'static str> {
     own.copied().or(told.map(|(_, event)| *event))
 }
 
-/// [Prefetches](crate::store::engine::job::Operation::prefetch) the queries of every event.
+/// Runs the query of every event as a [prefetch](crate::store::engine::job::Operation::prefetch).
 pub(crate) fn prefetch(tx: &Tx) {
     let _ = subscribers(tx, "");
 }
 
-/// Hooks that subscribed to this event. Usually there are none, which one query tells.
+/// Hooks that subscribed to this event. Usually there are none, and a single query shows that.
 pub(crate) fn subscribers(tx: &Tx, event: &str) -> Result<Vec<DestinationName>> {
     let mut hooks = Vec::new();
     tx.each("SELECT name, events FROM hook", &[], |row| {
@@ -183,8 +183,7 @@ fn of_account(tx: &Tx, n: i64) -> Result<Account> {
     )
 }
 
-/// Restores a hook whose calls were being removed: of the calls that are left, the oldest of each account is
-/// due again.
+/// Restores a hook whose calls were being removed: of the remaining calls, the oldest of each account is due again.
 fn give_heads_back(tx: &Tx, hook: &DestinationName, now: Millis) -> Result<()> {
     let accounts: Vec<i64> = tx.all(
         "SELECT DISTINCT c.account FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
@@ -197,10 +196,10 @@ fn give_heads_back(tx: &Tx, hook: &DestinationName, now: Millis) -> Result<()> {
     Ok(())
 }
 
-/// True if calls were written since the last look.
+/// True if calls were written since the last check, which found up to `newest`.
 pub(crate) fn owes_more(tx: &Tx, newest: &mut i64) -> bool {
     let found: Result<Option<i64>, _> = tx.one("SELECT max(n) FROM hook_call", &[]);
-    // If the query failed, the next change tells.
+    // If the query fails, the check after the next change finds the calls.
     let found = found.map_or(*newest, Option::unwrap_or_default);
     let more = found > *newest;
     *newest = found;
@@ -208,7 +207,7 @@ pub(crate) fn owes_more(tx: &Tx, newest: &mut i64) -> bool {
 }
 
 impl Store {
-    /// Replaces the set of subscribed hooks by that of the configuration. A hook that is not in it is owed no
+    /// Replaces the set of subscribed hooks with that of the configuration. A hook that is not in it is owed no
     /// further calls, and its name is returned until its calls are removed.
     pub async fn subscribe_hooks(
         &self,
@@ -229,7 +228,7 @@ impl Store {
                 let follows = events
                     .iter()
                     .any(|pattern| pattern.matches(MESSAGE_DROPPED));
-                // A hook is told of what is dropped from now on, or from where it was.
+                // A hook gets calls about messages dropped from now on, or after its existing cursor.
                 tx.run(
                     "INSERT INTO hook (name, events, told_entry)
                      VALUES (?1, ?2, CASE WHEN ?3 = 1 THEN (SELECT coalesce(max(n), 0) FROM ledger) END)

@@ -56,7 +56,7 @@ pub(crate) fn audit(tx: &Tx, filter: &AuditFilter) -> Result<Listed<AuditEntry>>
         .as_ref()
         .map(|name| Actor::operator(name, Interface::Page).to_string());
     wanted.ask("e.actor = ?", actor.as_ref());
-    // With both, the operator's index serves the list: one operator does less than all.
+    // With both filters, the index by operator serves the list: one operator has fewer actions than all together.
     let is_event = match actor {
         Some(_) => "coalesce(e.name, '') = ?",
         None => "e.name = ?",

@@ -15,8 +15,8 @@ pub(crate) struct Holder {
 }
 
 impl Holder {
-    /// Creates the first holder of a database newly opened at this node. The name of the node comes first; it is
-    /// empty where no other node can be there.
+    /// Creates the first holder of a database newly opened at this node. The name begins with that of the node,
+    /// which is empty if no other node can share the database.
     pub(crate) fn of_node(node: &str) -> Self {
         let opening: Arc<str> = format!("{node}{}", LedgerId::new()).into();
         Self {

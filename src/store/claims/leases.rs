@@ -45,12 +45,12 @@ impl Lease {
 pub struct Turn<T> {
     /// One for each settlement, in order.
     pub settled: Vec<Settled>,
-    /// Claims that are worked on in order, run by run.
+    /// Runs of claims; the claims of a run are processed in order.
     pub runs: Vec<Vec<T>>,
     /// Due rows that are damaged; they count as failed from now on.
     pub set_aside: Vec<SetAside>,
     pub next: NextWork,
-    /// The claims could not be read, and have to be given back; the settlements are recorded.
+    /// Error if the claims could not be read: they must be given back, but the settlements are recorded.
     pub unread: Option<StoreError>,
 }
 
@@ -98,7 +98,7 @@ pub enum Settlement {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
     Recorded,
-    /// The row is gone, or its lease expired and another worker or none holds it: nothing has changed.
+    /// The row is gone, or its lease expired and this claim no longer holds it: nothing has changed.
     ClaimLost,
 }
 
@@ -117,15 +117,15 @@ pub(crate) struct LeaseQueue {
     due: &'static str,
     next_due: &'static str,
     waits: &'static str,
-    /// The table, the place, and the condition of the rows that keep later ones waiting.
+    /// The table, the place, and the condition of the rows that block later ones.
     blocking: (&'static str, &'static str, &'static str),
     promote: &'static str,
     free: &'static str,
     queue_of: &'static str,
 }
 
-/// `free` and `taken` set the columns that mark a row as free or claimed; `leased` selects the claimed rows
-/// of the index. A row that is put back is due at `due`, where `?2` is the requested time.
+/// Builds [`Leases`]. `free` and `taken` set the columns that mark a row as free or claimed; `leased` selects the
+/// claimed rows of the index. A row that is put back is due at `due`, where `?2` is the requested time.
 macro_rules! leases {
     (
         $table:literal, row: $row:literal, free: $free:literal, taken: $taken:literal,
@@ -192,8 +192,8 @@ macro_rules! leases {
     };
 }
 
-/// `ready` selects rows that can be due, `blocking` those that keep later ones waiting, in this `order`;
-/// `alone` those that are due by themselves, outside of the order.
+/// Builds a [`LeaseQueue`]. `ready` selects rows that can be due, `blocking` those that block later ones, in this
+/// `order`, and `alone` those that are due regardless of the order.
 macro_rules! queue {
     (
         $table:literal, row: $row:literal, place: $place:literal, ready: $ready:literal,
@@ -271,7 +271,7 @@ pub(crate) const HOOK_CALLS: LeaseQueue = queue!(
     due: "?2",
 );
 
-/// Verification mail, one for an account at a time. [`crate::store::verification::mail_lanes`] has its order.
+/// Verification mail, one at a time for each account. [`crate::store::verification::mail_lanes`] has its order.
 pub(crate) const VERIFICATION_MAILS: Leases = leases!(
     "letter",
     row: "n",
@@ -283,7 +283,7 @@ pub(crate) const VERIFICATION_MAILS: Leases = leases!(
 );
 
 impl Leases {
-    /// Leases a row to a holder until then, whoever held it before.
+    /// Leases a row to a holder until `until`, whoever held it before.
     pub(crate) fn take(&self, tx: &Tx, row: i64, holder: &Holder, until: Millis) -> Result<Lease> {
         let number = tx.next_number()?;
         tx.run_deferred(self.take, &[&row, &until, &holder.name(), &number])?;
@@ -326,7 +326,8 @@ impl Leases {
         tx.all(self.held_after, &[&holder.name(), &number.0])
     }
 
-    /// Rows held by earlier openings of this node. Reads the waiting rows only, not the whole table.
+    /// Rows held by earlier openings of this node, or claimed without a holder. Reads the waiting rows only, not
+    /// the whole table.
     pub(crate) fn held_by_others(&self, tx: &Tx, holder: &Holder) -> Result<Vec<i64>> {
         tx.all(self.held_by_others, &[&holder.opening(), &holder.node()])
     }
@@ -349,7 +350,7 @@ impl LeaseQueue {
         Ok(tx.maybe(self.next_due, &[&place])?.flatten())
     }
 
-    /// Due time of a row at the end of its queue: now, or after the rows that wait already.
+    /// Due time of a row at the end of its queue: now, or None if the row waits for earlier rows.
     pub(crate) fn due_at_the_end(
         &self,
         tx: &Tx,
@@ -361,8 +362,7 @@ impl LeaseQueue {
         Ok((!others).then_some(now))
     }
 
-    /// A question for the rows that a new one waits for, with these numbers of parameters for the account and
-    /// the place.
+    /// Query for the rows that a new row waits for. `account` and `place` are the numbers of its parameters.
     pub(crate) fn waits_of(&self, account: usize, place: usize) -> String {
         let (table, name, blocking) = self.blocking;
         format!(
@@ -422,13 +422,14 @@ impl LeaseQueue {
         self.free_all(tx, &rows, now)
     }
 
-    /// Frees the rows held by earlier openings of this node; those of other nodes have leases that end. Returns their number.
+    /// Frees the rows held by earlier openings of this node, and returns their number. Claims of other nodes end
+    /// with their leases.
     pub(crate) fn end_others(&self, tx: &Tx, holder: &Holder, now: Millis) -> Result<usize> {
         let rows = self.leases.held_by_others(tx, holder)?;
         self.free_all(tx, &rows, now)
     }
 
-    /// Only the heads of the queues become due, so that the order stays.
+    /// Frees rows. Only the heads of their queues become due, so that the order is kept.
     fn free_all(&self, tx: &Tx, rows: &[i64], now: Millis) -> Result<usize> {
         let mut queues = BTreeSet::new();
         for row in rows {

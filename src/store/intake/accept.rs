@@ -37,7 +37,7 @@ pub struct Arrival {
     pub envelope: Envelope,
     pub facts: Facts,
     pub raw: Vec<u8>,
-    /// One part for each portal (or other mailbox of ours) that it is for; at least one.
+    /// One part for each portal (or other mailbox of ours) that the message is addressed to; at least one.
     pub parts: Vec<ArrivalPart>,
     /// Address of the client that handed the message to our own machines, where known.
     pub client: Option<IpAddr>,
@@ -59,7 +59,7 @@ pub enum ArrivalPart {
     },
     /// Returned to the address from which we send verification mail.
     Returns { recipient: String },
-    /// Answers a verification mail; the token is that of the address.
+    /// Answers a verification mail; the token is that of the recipient address.
     Confirmation {
         recipient: String,
         token: Option<TokenHash>,
@@ -132,7 +132,7 @@ impl Operation<Vec<ArrivalOutcome>> for Message {
     fn prefetch(&self, work: &mut Work) {
         work.settings.prefetch(work.tx);
         for prepared in &self.parts {
-            // Without answers there is nothing to look at, and an error shows once it is asked again.
+            // The results are not used here, and an error recurs when the operation runs the query itself.
             let _ = self.look_up(work.tx, prepared);
         }
         hooks::prefetch(work.tx);
@@ -188,7 +188,7 @@ impl Message {
     ) -> Result<ArrivalOutcome> {
         let keys = self.id_key.map(|key| (key, prepared.copy_key));
         if keys.is_some_and(|keys| work.entered.contains(&keys)) {
-            // A message of the same batch may be the one that this one repeats.
+            // This message may repeat one of the same batch.
             work.tx.forget_prefetched();
         }
         let known = self.look_up(work.tx, prepared)?;
@@ -348,7 +348,7 @@ impl Message {
         Ok(outcome)
     }
 
-    /// Makes the account, request and mail that the decision asks for.
+    /// Creates the account, request and mail that the decision calls for.
     fn apply(
         &self,
         work: &mut Work,
@@ -435,7 +435,7 @@ impl Message {
         find_original(tx, &like, None)
     }
 
-    /// Owes the sender a notice that their mail is not accepted, if the portal is set to send them.
+    /// Owes the sender a notice that their mail is not accepted, if the portal is configured to send such notices.
     fn tell_sender(
         &self,
         work: &mut Work,

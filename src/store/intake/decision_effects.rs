@@ -129,8 +129,8 @@ impl Work<'_> {
         let enter = DeferredInsert {
             table: DeferredTable::Request,
             sql: &ENTER,
-            // Account, portal and state; the due time. Held requests share the statement and keep no other waiting,
-            // so the state is part of the key.
+            // Account, portal and state; the due time. Held requests share the statement but block no others, so
+            // the state is part of the key.
             queue: released.is_some().then_some(InsertQueue {
                 key: &[1, 2, 5],
                 due: 6,

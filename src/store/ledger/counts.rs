@@ -61,7 +61,7 @@ pub struct Depths {
     pub octets: u64,
 }
 
-/// Messages of one UTC day that one rule decided in one way.
+/// Number of messages of one UTC day with the same verdict and reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DayCount {
     /// Midnight UTC.
@@ -84,7 +84,7 @@ impl Bounded {
     /// Bound of each count.
     pub(in crate::store) const MOST: u64 = 10_000;
 
-    /// A count of rows, of which one more than the bound were selected.
+    /// Creates a count of rows from a query that selects at most one row more than the bound.
     pub(in crate::store) fn of(found: u64) -> Self {
         Self {
             number: found.min(Self::MOST),
@@ -129,8 +129,8 @@ impl Store {
         .await
     }
 
-    /// Times from the creation of an account to its verification by the person, for verifications since then;
-    /// without those by an operator. Only the newest, up to a bound.
+    /// Times from the creation of an account to its verification by the person, for verifications since `since`;
+    /// those by an operator are excluded. Only the newest, up to a bound.
     pub async fn proof_times(&self, since: Timestamp) -> Result<Vec<Duration>> {
         self.read_long(move |tx| proof_times(tx, since.into()))
             .await
@@ -149,12 +149,12 @@ impl Store {
         .await
     }
 
-    /// Requests by portal and state. Reads what waits, and counters of what is settled.
+    /// Requests by portal and state. Reads the waiting requests, and counters of the settled ones.
     pub async fn request_counts(&self) -> Result<Vec<RequestCount>> {
         self.read(requests).await
     }
 
-    /// Counts messages since then and everything current.
+    /// Counts messages since `since`, and everything current.
     pub async fn counts(&self, since: Timestamp) -> Result<Counts> {
         self.read_long(move |tx| {
             Ok(Counts {
@@ -172,7 +172,7 @@ impl Store {
     }
 }
 
-/// Domains of messages that were held or dropped by the hold quota, without duplicates. Of the newest
+/// Domains of messages that were held or dropped by the hold quota, without duplicates. Reads only the newest
 /// entries, up to a bound.
 fn held_domains(tx: &Tx, since: Timestamp) -> Result<Vec<HeldDomain>> {
     const FIRST: u32 = 5;
@@ -190,7 +190,7 @@ fn held_domains(tx: &Tx, since: Timestamp) -> Result<Vec<HeldDomain>> {
     )
 }
 
-/// Counts whole days by the counters, and the part of the first day by the index on time.
+/// Counts entries: whole days from the counters, and the partial first day through the index on time.
 pub(crate) fn entries(tx: &Tx, since: Timestamp) -> Result<Vec<EntryCount>> {
     let since = Millis::from(since);
     let midnight = Millis((since.0 + Millis::DAY - 1).div_euclid(Millis::DAY) * Millis::DAY);
@@ -206,7 +206,7 @@ pub(crate) fn entries(tx: &Tx, since: Timestamp) -> Result<Vec<EntryCount>> {
     )
 }
 
-/// Waiting requests by the indexes that hold them and no others, settled ones by what was counted.
+/// Counts requests: waiting ones through indexes of only these, settled ones from the counters.
 pub(crate) fn requests(tx: &Tx) -> Result<Vec<RequestCount>> {
     let mut counts: Vec<RequestCount> = tx.all(
         "SELECT portal, 'held' AS state, count(*) AS requests FROM request INDEXED BY request_open

@@ -63,9 +63,9 @@ pub enum Recovered {
         reason: Reason,
         request: RequestId,
     },
-    /// The present settings drop it, too; nothing changed.
+    /// The current settings drop it, too; nothing changed.
     StillDropped(Decision),
-    /// Dropped for this reason, and released all the same by an operator.
+    /// Dropped for this reason, but released by an operator anyway.
     Forced { reason: Reason, request: RequestId },
 }
 
@@ -109,14 +109,14 @@ impl Store {
     }
 }
 
-/// Number of messages of a domain that are examined for different senders.
+/// Maximum messages of a domain that are read to count its senders.
 const MOST_LOOKED_THROUGH: u32 = 20_000;
 
 fn midnight_before(at: Millis) -> Millis {
     Millis(at.0.div_euclid(Millis::DAY) * Millis::DAY)
 }
 
-/// Domains with the messages that the daily counters have since a midnight, the most first.
+/// Domains with their numbers of messages in the daily counters since a midnight, largest first.
 fn counted_domains(tx: &Tx, midnight: Millis, limit: usize) -> Result<Vec<(String, u64)>> {
     tx.all(
         "SELECT domain, CAST(sum(messages) AS bigint) AS total FROM shut_out WHERE day >= ?1
@@ -125,7 +125,7 @@ fn counted_domains(tx: &Tx, midnight: Millis, limit: usize) -> Result<Vec<(Strin
     )
 }
 
-/// Messages are counted by the daily counters. Different senders are counted by an index, for the listed
+/// Lists domains. Messages are counted from the daily counters; different senders through an index, for the listed
 /// domains only.
 pub(crate) fn domains(tx: &Tx, since: Millis, limit: usize) -> Result<Vec<DroppedDomain>> {
     let settings = settings_cache::newest(tx)?.settings;
@@ -152,11 +152,11 @@ pub(crate) fn domains(tx: &Tx, since: Millis, limit: usize) -> Result<Vec<Droppe
         .collect()
 }
 
-/// Domains of which the daily counters name the candidates.
+/// Maximum candidate domains that are taken from the daily counters.
 const MOST_CANDIDATES: usize = 200;
 
-/// The domains whose mail the access settings dropped within a time, those with the most messages first.
-/// Messages and senders are counted by an index, up to a bound for each domain.
+/// Lists the domains whose mail the access settings dropped in a period, those with the most messages first.
+/// Messages and senders are counted through an index, up to a bound for each domain.
 pub(crate) fn domains_between(
     tx: &Tx,
     since: Millis,
@@ -250,7 +250,7 @@ from_row!(
 );
 
 impl DroppedEntry {
-    /// Circumstances of an entry that can become a request.
+    /// Returns the circumstances of an entry that can become a request.
     ///
     /// # Errors
     /// `NotAllowed` with the reason why it cannot.

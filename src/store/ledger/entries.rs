@@ -49,7 +49,7 @@ pub struct LedgerFilter {
     pub reason: Option<Reason>,
     pub portal: Option<PortalName>,
     pub sender: Option<EmailAddress>,
-    /// Part of the sender's address, which the index of `find` knows; such a list is always newest first.
+    /// Part of the sender's address, found by the index of `find`; such a list is always newest first.
     pub sender_part: Option<String>,
     pub message_id: Option<String>,
     pub received_after: Option<Timestamp>,
@@ -252,8 +252,8 @@ fn events(tx: &Tx, id: LedgerId) -> Result<Vec<Event>> {
     Ok(events)
 }
 
-/// Finds ids that begin or end with a part of one, at most `most`. The beginning is found by the index; the
-/// end, by reading the index.
+/// Finds at most `most` ids that begin or end with `part`. A beginning is looked up in the index; an end requires a
+/// scan of the index.
 fn ids_with_part(tx: &Tx, part: &str, most: usize) -> Result<Vec<LedgerId>> {
     const DIGITS: usize = 26;
     let missing = DIGITS.saturating_sub(part.len());
@@ -265,7 +265,7 @@ fn ids_with_part(tx: &Tx, part: &str, most: usize) -> Result<Vec<LedgerId>> {
             &[&first, &last, &most],
         )?;
     }
-    // Each character has five bits; the octets that the part has whole are compared by the database.
+    // Each character has five bits; the database compares the octets that the part covers completely.
     if let Ok(end) = format!("{}{part}", "0".repeat(missing)).parse::<LedgerId>() {
         let from = 16 - part.len().min(DIGITS) * 5 / 8;
         let sql = "SELECT id FROM ledger WHERE substr(id, ?1) = ?2";
@@ -281,7 +281,7 @@ fn ids_with_part(tx: &Tx, part: &str, most: usize) -> Result<Vec<LedgerId>> {
 }
 
 impl Store {
-    /// Finds the entries whose id begins or ends with a part of one, in capitals; at most `most`.
+    /// Finds at most `most` entries whose id begins or ends with `part`, which is in capitals.
     pub async fn entries_with_id_part(&self, part: &str, most: usize) -> Result<Vec<LedgerId>> {
         let part = part.to_owned();
         self.read_long(move |tx| ids_with_part(tx, &part, most))

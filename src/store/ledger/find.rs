@@ -1,10 +1,10 @@
 //! Finds entries by parts of the sender's address and name and of the subject, newest first.
 //!
-//! A question is answered by the index of [`search_index`](super::search_index), in one bounded look, with few
-//! statements however many words and entries there are. The look goes through [windows](window) of the numbers
-//! of entries, from the newest downwards, until its page is full or its bounds are reached. In a window the
-//! entries of the rarest parts are intersected, and those that remain are compared with the other parts. A look
-//! that ends before its page is full has a cursor from which the search continues.
+//! A query is answered from the index of [`search_index`](super::search_index) by one bounded scan, which needs few
+//! statements however many words and entries there are. The scan goes through [windows](window) of entry numbers,
+//! from the newest down, until its page is full or its bounds are reached. In each window it intersects the entries
+//! of the rarest parts, and compares the remaining entries with the other parts. A scan that ends before its page
+//! is full has a cursor from which the search continues.
 
 mod parts;
 mod window;
@@ -19,20 +19,21 @@ use crate::store::sql::Tx;
 use crate::store::sql::page_builder::{cursor_before, end_of_stretch};
 use crate::store::{LedgerEntry, LedgerFilter, Listed, Page, Result, Store};
 
-/// Bounds of the work of one look.
+/// Bounds on the work of one scan.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SearchBounds {
-    /// Words that a part may be in, for their entries to be looked up.
+    /// Maximum words that contain a part; with more, their entries are not looked up.
     words: usize,
-    /// Entries of the rarest part that are all compared with the other parts, whose entries are not read then.
+    /// If the rarest part has at most this many entries, all of them are compared with the more frequent parts,
+    /// whose entries are then not read.
     few: i64,
-    /// Approximate numbers of entries that are read and compared: in the whole look, and in its first window.
+    /// Approximate numbers of entries that are read and compared, each in the whole scan and in its first window.
     read: i64,
     first_read: i64,
     compared: usize,
     first_compared: usize,
-    /// Numbers in the first window, at most, if there are more entries than may be read: a word may be in use only
-    /// lately.
+    /// Maximum size of the first window if there are more entries than may be read: a word may have come into use
+    /// only recently.
     first_width: i64,
 }
 
@@ -70,7 +71,7 @@ pub struct FindFilter {
 }
 
 impl FindFilter {
-    /// True if it asks for more than the parts.
+    /// True if the filter has conditions besides the parts.
     fn is_narrowed(&self) -> bool {
         self.since.is_some()
             || self.until.is_some()
@@ -81,7 +82,7 @@ impl FindFilter {
 }
 
 impl From<LedgerFilter> for FindFilter {
-    /// The list of a part of the sender's address.
+    /// Converts a list filtered by a part of the sender's address.
     fn from(filter: LedgerFilter) -> Self {
         Self {
             question: String::new(),
@@ -97,8 +98,8 @@ impl From<LedgerFilter> for FindFilter {
 }
 
 impl Store {
-    /// Entries of one look, in the order of their commits, newest first; possibly fewer than there are.
-    /// Without anything to search for there are none.
+    /// Entries found by one scan, in the order of their commits, newest first; the page may be short although more
+    /// entries match. Without anything to search for, it is empty.
     pub async fn find_entries(&self, filter: FindFilter) -> Result<Listed<LedgerEntry>> {
         self.read(move |tx| find(tx, &filter)).await
     }
@@ -147,7 +148,7 @@ fn find_within(tx: &Tx, filter: &FindFilter, bounds: &SearchBounds) -> Result<Li
         let mut read = entries::by_numbers(tx, &searched.hits)?;
         let compared = match sender {
             _ if look.compares => searched.compared,
-            // Anybody can write the part into a subject.
+            // Hits must be checked: anybody can write the part into a subject.
             Some(_) => searched.hits.len(),
             None => 0,
         };
@@ -169,13 +170,13 @@ fn find_within(tx: &Tx, filter: &FindFilter, bounds: &SearchBounds) -> Result<Li
     })
 }
 
-/// Progress of one look of a search: the entries that are left, and the work that it may still do.
+/// Progress of one scan: the remaining entries, and the work that it may still do.
 struct Look {
-    /// Exclusive upper end of the numbers that are left, and the lower end if the period has one.
+    /// Exclusive upper end of the remaining numbers, and their lower end if the period has one.
     before: i64,
     oldest: Option<i64>,
-    /// Number of the oldest entry; count of the numbers from there to the newest; estimated entries of the parts
-    /// that are read.
+    /// Number of the oldest entry; size of the range from there to the newest; estimated entries of the parts that
+    /// are read.
     first: i64,
     span: i64,
     entries: i64,
@@ -208,14 +209,14 @@ impl Look {
             compared_next: bounds.first_compared,
             left_to_compare: bounds.compared,
         };
-        // Of one part alone each entry is a hit.
+        // If there is only one part, each of its entries is a hit.
         let first_read = if parts.are_one() && !look.compares {
             let wanted = i64::try_from(filter.page.rows() + 1).unwrap_or(bounds.read);
             (2 * wanted).max(parts.words())
         } else {
             bounds.first_read
         };
-        // All of them are read and compared in one look, whatever the period is.
+        // One scan can read and compare all of them, whatever the period is.
         let can_be_compared = i64::try_from(bounds.compared).unwrap_or(i64::MAX);
         if (1..=first_read.min(can_be_compared)).contains(&look.entries) {
             return Ok(look);
@@ -228,13 +229,13 @@ impl Look {
         Ok(look)
     }
 
-    /// Leaves out what is certainly not of the period.
+    /// Excludes numbers that are certainly outside the period.
     fn keep_within(&mut self, tx: &Tx, filter: &FindFilter) -> Result<()> {
-        // An earlier look did this.
+        // An earlier scan did this.
         if self.oldest.is_some() {
             return Ok(());
         }
-        // Later pages begin before it.
+        // Later pages begin before this end.
         if let Some(until) = filter.until.filter(|_| filter.page.after.is_none()) {
             self.before = self.before.min(lists::after_all_before(tx, until)?);
         }
@@ -244,7 +245,7 @@ impl Look {
         Ok(())
     }
 
-    /// Numbers among which the parts have so many entries.
+    /// Estimated size of a range of numbers in which the parts have `entries` entries.
     fn numbers_with(&self, entries: i64) -> i64 {
         let numbers = self.span.saturating_mul(entries).checked_div(self.entries);
         numbers.map_or(i64::MAX, |numbers| numbers.max(1))
@@ -254,7 +255,7 @@ impl Look {
         self.before <= self.oldest.unwrap_or(self.first).max(self.first)
     }
 
-    /// The next window; None at the end of the search or of the look, or if nothing more is wanted.
+    /// The next window; None at the end of the search or of the scan, or if nothing more is wanted.
     fn next_window(&self, wanted: usize) -> Option<Window> {
         let may_go_on = self.left_to_read > 0 && self.left_to_compare > 0;
         if wanted == 0 || !may_go_on || self.is_at_end() {
@@ -274,7 +275,7 @@ impl Look {
         })
     }
 
-    /// Goes on after a window that was searched down to a number.
+    /// Continues after a window that was searched down to `end`.
     fn go_on(&mut self, end: i64, compared: usize) {
         let numbers = self.before.saturating_sub(end);
         let read = self.entries.saturating_mul(numbers) / self.span;
@@ -286,7 +287,7 @@ impl Look {
     }
 }
 
-/// True if the sender's address has this folded part.
+/// True if the sender's address contains this folded part.
 fn is_sent_by(entry: &LedgerEntry, part: &str) -> bool {
     let sender = entry.sender.as_ref();
     sender.is_some_and(|sender| fold(&sender.to_string()).contains(part))

@@ -1,8 +1,8 @@
 //! Filtered lists of entries by time. Lists of requests are in [`request_lists`](super::request_lists).
 //!
-//! Each look reads a bounded stretch of an index, however large the tables are and however rare the matches.
-//! If that does not fill a page, the page ends early with a cursor from which the search continues; lists for
-//! callers that can wait continue by themselves.
+//! Each scan reads a bounded range of an index, however large the tables are and however rare the matches. If that
+//! does not fill a page, the page ends early with a cursor from which the search continues; lists for callers that
+//! can wait continue by themselves.
 //!
 //! The matching rows of one page are read afterwards.
 
@@ -15,17 +15,17 @@ use crate::store::sql::time_place::TimePlace;
 use crate::store::sql::{Conditions, Row, Tx};
 use crate::store::{LedgerEntry, LedgerFilter, ListOrder, Listed, Result, Store};
 
-/// Index entries that a look reads first, and reads at most if those do not fill the page.
+/// Index entries that a scan reads first, and the maximum that it reads if those do not fill the page.
 const STRETCHES: [i64; 2] = [4_000, 200_000];
 
-/// Number of entries next to a time that the bounds of a period are taken from. The numbers of entries are in the
+/// Number of entries nearest to a time from which a bound of a period is computed. Entries are numbered in the
 /// order of their commits, which is nearly that of their receipt; but some are overtaken, and some are recorded
 /// while the clock is slow.
 const OVERTAKING: i64 = 40_000;
 
 impl Store {
-    /// Entries by time of receipt. Searches until the page is full, in many short looks, so
-    /// that no snapshot of the database is held for long.
+    /// Entries by time of receipt. Searches until the page is full, in many short scans, so that no snapshot of the
+    /// database is held for long.
     pub async fn ledger(&self, filter: LedgerFilter) -> Result<Listed<LedgerEntry>> {
         let mut builder = PageBuilder::begin(&filter.page);
         loop {
@@ -39,7 +39,7 @@ impl Store {
         }
     }
 
-    /// Entries of one look by time of receipt; possibly fewer than there are.
+    /// Entries found by one scan, by time of receipt; the page may be short although more entries match.
     pub async fn recent_entries(&self, filter: LedgerFilter) -> Result<Listed<LedgerEntry>> {
         self.read(move |tx| {
             if filter.sender.is_some() || filter.message_id.is_some() {
@@ -59,12 +59,12 @@ const NEWEST: TimePlace = TimePlace {
     n: i64::MAX,
 };
 
-/// The place before all entries of that time.
+/// Position before all entries of that time.
 fn start_of(at: Millis) -> TimePlace {
     TimePlace { at, n: i64::MIN }
 }
 
-/// Place of an entry, or of the end of a stretch.
+/// Position of an entry, or of the end of a scanned range.
 fn place_of(tx: &Tx, cursor: &str) -> Result<TimePlace> {
     if let Some(millis) = cursor.strip_prefix(STRETCH_END) {
         let at = millis.parse().map_err(|_| unknown_cursor(cursor))?;
@@ -126,8 +126,8 @@ pub(crate) fn entries(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEnt
     Ok(Listed { rows, next })
 }
 
-/// Time at which a stretch of so many rows ends; None if there are fewer. The newest first: the stretch has
-/// the rows since then; the oldest first: those before then.
+/// Time at which a range of `stretch` rows ends; None if there are fewer. Newest first, the range has the rows
+/// since that time; oldest first, the rows before it.
 fn end_of(tx: &Tx, start: TimePlace, stretch: i64, order: ListOrder) -> Result<Option<Millis>> {
     match order {
         ListOrder::NewestFirst => tx.maybe(
@@ -146,7 +146,7 @@ fn end_of(tx: &Tx, start: TimePlace, stretch: i64, order: ListOrder) -> Result<O
     }
 }
 
-/// Reads the index only.
+/// Numbers of the matching entries. Reads only the index.
 fn select(
     tx: &Tx,
     filter: &LedgerFilter,
@@ -172,8 +172,7 @@ fn select(
     tx.all(&sql, wanted.values())
 }
 
-/// A number that every entry received before then is below, also of some that were recorded while the clock was
-/// slow.
+/// A number above those of all entries received before `at`, even if some were recorded while the clock was slow.
 pub(crate) fn after_all_before(tx: &Tx, at: Timestamp) -> Result<i64> {
     let newest: Option<i64> = tx.one(
         "SELECT max(n) FROM (
@@ -184,7 +183,7 @@ pub(crate) fn after_all_before(tx: &Tx, at: Timestamp) -> Result<i64> {
     Ok(newest.map_or(0, |n| n.saturating_add(1)))
 }
 
-/// A number that no entry received since then is below, as far as those recorded while the clock was slow are few.
+/// A number that no entry received since `at` is below, provided that few were recorded while the clock was slow.
 pub(crate) fn before_all_since(tx: &Tx, at: Timestamp) -> Result<i64> {
     let oldest: Option<i64> = tx.one(
         "SELECT min(n) FROM (

@@ -13,7 +13,7 @@ const KEPT: i64 = 24 * 100;
 /// The longest queues of one hour. Each is counted up to a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueDepth {
-    /// Begin of the hour.
+    /// Start of the hour.
     pub hour: Timestamp,
     pub held: u64,
     pub released: u64,
@@ -33,7 +33,7 @@ impl FromRow for QueueDepth {
 }
 
 impl QueueDepth {
-    /// The longer of each queue.
+    /// Merges two samples: the greater length of each queue.
     fn max(self, other: Self) -> Self {
         Self {
             hour: self.hour,
@@ -45,8 +45,8 @@ impl QueueDepth {
 }
 
 impl Store {
-    /// Records how long the queues are now, if no sample of this hour had each as long. So there are few
-    /// writes however often it is called.
+    /// Records the current queue lengths if one exceeds all samples of this hour. So there are few writes, however
+    /// often it is called.
     pub async fn sample_queues(&self, now: Timestamp) -> Result<()> {
         let hour = now.as_second().div_euclid(HOUR);
         let changed = self.read(move |tx| {
@@ -138,7 +138,7 @@ mod tests {
             depths.iter().map(|depth| depth.held).collect::<Vec<_>>(),
             [7, 0]
         );
-        // Samples that are too old go.
+        // Samples that are too old are deleted.
         let later = at("2027-04-01T00:00:00Z");
         store.sample_queues(later).await.expect("sampled");
         assert_eq!(store.queue_depths(hour).await.expect("read").len(), 1);

@@ -122,7 +122,7 @@ impl Work<'_> {
         })
     }
 
-    /// The existing account, unchanged, or a new pending one.
+    /// Returns the existing account unchanged, or creates a pending one.
     fn account_of(&mut self, forced: &Forced, by: &Actor, now: Millis) -> Result<AccountRow> {
         let tx = self.tx;
         if let Some(account) = find_account(tx, &forced.sender.key())? {

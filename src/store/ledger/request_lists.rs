@@ -1,7 +1,7 @@
 //! Filtered lists of requests, in the order of their entries.
 //!
-//! As with [entries](super::lists), a look reads a bounded range, and a page that is not full has a cursor
-//! from which the search continues.
+//! As with [entries](super::lists), a scan reads a bounded range, and a page that is not full has a cursor from
+//! which the search continues.
 
 use crate::domain::RequestState;
 use crate::store::ledger::lists::{after_all_before, before_all_since};
@@ -11,11 +11,11 @@ use crate::store::sql::page_builder::{PageBuilder, STRETCH_END, unknown_cursor};
 use crate::store::sql::{Conditions, Tx};
 use crate::store::{ListOrder, Listed, Request, RequestFilter, Result, Store};
 
-/// Range of numbers in which a look searches. A third of them or fewer are entries.
+/// Size of the range of numbers that one scan searches. At most a third of the numbers are those of entries.
 const RANGE: i64 = 100_000;
 
 impl Store {
-    /// Requests by time of receipt. Searches until the page is full, in many short looks.
+    /// Requests by time of receipt. Searches until the page is full, in many short scans.
     pub async fn requests(&self, filter: RequestFilter) -> Result<Listed<Request>> {
         let mut builder = PageBuilder::begin(&filter.page);
         loop {
@@ -29,7 +29,7 @@ impl Store {
         }
     }
 
-    /// Requests of one look; possibly fewer than there are.
+    /// Requests found by one scan; the page may be short although more requests match.
     pub async fn recent_requests(&self, filter: RequestFilter) -> Result<Listed<Request>> {
         self.read(move |tx| {
             if filter.account.is_some() {
@@ -41,7 +41,7 @@ impl Store {
     }
 }
 
-/// Numbers of the requests of a look: from `low` to below `high`.
+/// Numbers of the requests of one scan: from `low` to below `high`.
 #[derive(Debug, Clone, Copy)]
 struct Range {
     low: i64,
@@ -66,7 +66,7 @@ impl Range {
         Ok(range)
     }
 
-    /// Leaves out what earlier pages had.
+    /// Excludes the numbers that earlier pages covered.
     fn go_on(&mut self, tx: &Tx, cursor: &str, order: ListOrder) -> Result<()> {
         let end = cursor.strip_prefix(STRETCH_END);
         let end: Option<i64> = end
@@ -81,7 +81,7 @@ impl Range {
         Ok(())
     }
 
-    /// Shortens the range to what one look reads. Returns the cursor of the rest, if there is one.
+    /// Shortens the range to that of one scan. Returns the cursor of the remainder, if there is one.
     fn shorten(&mut self, order: ListOrder) -> Option<String> {
         if self.high.saturating_sub(self.low) <= RANGE {
             return None;

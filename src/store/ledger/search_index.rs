@@ -1,9 +1,9 @@
-//! The index of `find`, filled beside the way of the mail.
+//! The index of `find`, filled outside of the acceptance of mail.
 //!
-//! A step reads entries after the one up to which all are indexed, makes their words, and writes them.
-//! Triggers erase the words of an entry that is erased or rewritten, in the same transaction. A rewritten
-//! entry is due again: its words are made in the transaction that writes them, so that none of its earlier
-//! words comes back. A step also removes words that no entry has any more.
+//! A step reads entries after the one up to which all are indexed, extracts their words, and writes them. Triggers
+//! erase the words of an entry that is erased or rewritten, in the same transaction. A rewritten entry is due
+//! again: its words are extracted in the transaction that writes them, so that none of its earlier words reappears.
+//! A step also removes words that no entry uses.
 
 use std::collections::HashMap;
 
@@ -16,12 +16,11 @@ use crate::store::engine::time_slice::{TimeSlice, WorkStep};
 use crate::store::sql::{FromRow, Row, Tx, insert};
 use crate::store::{Result, Store};
 
-/// Octets at the beginning of a message in which its From field is looked for: those of the first look, and
-/// at most.
+/// Octets at the beginning of a message that are searched for its From field: at first, and at most.
 const FIRST_LOOK: usize = 4 * 1024;
 const HEADER: usize = 64 * 1024;
 
-/// Unused words that are removed in one step, at most.
+/// Maximum unused words that are removed in one transaction.
 const UNUSED: usize = 100;
 
 /// An entry with its words.
@@ -40,13 +39,13 @@ pub(crate) struct Batch {
     next: Vec<Indexed>,
     /// Words that no entry has.
     unused: Vec<(i64, String)>,
-    /// There may be more of a kind.
+    /// True if there may be more work of any kind.
     more: bool,
 }
 
 impl Store {
-    /// Indexes at most `limit` entries that are new, and as many that changed, and removes as many words that
-    /// no entry has any more. Returns the number of entries that were indexed, and whether there is more to do.
+    /// Indexes at most `limit` new entries and as many changed ones, and removes as many words that no entry uses.
+    /// Returns the number of entries that were indexed, and whether there is more to do.
     pub async fn index_entries(&self, limit: usize) -> Result<WorkStep<usize>> {
         let batch = self.read_long(move |tx| next(tx, limit)).await?;
         if batch.again.is_empty() && batch.next.is_empty() && batch.unused.is_empty() {
@@ -55,7 +54,7 @@ impl Store {
         self.write(move |work| write(work.tx, batch.clone())).await
     }
 
-    /// Removes every word that no entry has any more, in short steps: for a person who is forgotten.
+    /// Removes every word that no entry uses, in short steps: for the erasure of a person.
     pub(crate) async fn remove_unused_words(&self) -> Result<()> {
         while self.read(has_unused).await? {
             self.write(|work| remove_unused(work.tx)).await?;
@@ -90,7 +89,7 @@ pub(crate) fn next(tx: &Tx, limit: usize) -> Result<Batch> {
     })
 }
 
-/// Entries of which the words are to be made.
+/// Selects entries whose words are to be extracted.
 const UNINDEXED: &str = "SELECT l.n, l.facts, l.circumstances, c.ledger, length(c.raw),
      l.verdict = 'dropped' AND NOT EXISTS (SELECT 1 FROM account WHERE key = l.sender)
      FROM ledger AS l LEFT JOIN content AS c ON c.ledger = coalesce(l.message, l.n)";
@@ -121,7 +120,7 @@ impl FromRow for Unindexed {
 }
 
 impl Unindexed {
-    /// Makes the words.
+    /// Extracts the words.
     fn index(self, tx: &Tx) -> Result<Indexed> {
         let mut indexed = Indexed {
             n: self.n,
@@ -149,7 +148,7 @@ impl Unindexed {
     }
 }
 
-/// Reads the header of a content, and not much of its body.
+/// Reads the header of a message, and little of its body.
 pub(crate) fn read_header(tx: &Tx, carrier: i64, size: usize) -> Result<Vec<u8>> {
     let mut header = vec![0; size.min(FIRST_LOOK)];
     tx.read_content(carrier, 0, &mut header)?;
@@ -175,7 +174,7 @@ fn find_unused(tx: &Tx, limit: usize) -> Result<Vec<(i64, String)>> {
     )
 }
 
-/// Writes one row of each kind in turn for as long as mail can wait, so that none waits for the others.
+/// Writes one row of each kind in turn until the time slice is used up, so that no kind waits for the others.
 pub(crate) fn write(tx: &Tx, batch: Batch) -> Result<WorkStep<usize>> {
     let mut slice = TimeSlice::of(usize::MAX);
     let (mut done, mut more, mut words) = (0, batch.more, HashMap::new());
@@ -219,7 +218,7 @@ fn is_unchanged(tx: &Tx, n: i64) -> Result<bool> {
     )
 }
 
-/// Makes and writes the words of an entry that is due, in one transaction.
+/// Extracts and writes the words of an entry that is due, in one transaction.
 fn replace(tx: &Tx, n: i64, words: &mut HashMap<String, i64>) -> Result<()> {
     // Another process may have indexed it meanwhile.
     if tx.run("DELETE FROM search_due WHERE ledger = ?", &[&n])? == 0 {
@@ -258,7 +257,7 @@ fn add(tx: &Tx, entry: &Indexed, words: &mut HashMap<String, i64>) -> Result<()>
     Ok(())
 }
 
-/// Finds the number of a word, or adds the word with its endings.
+/// Finds the number of a word, or adds the word with its suffixes.
 fn number_of(tx: &Tx, word: &str) -> Result<i64> {
     if let Some(number) = tx.maybe("SELECT number FROM search_word WHERE word = ?", &[&word])? {
         return Ok(number);
@@ -287,7 +286,7 @@ fn advance(tx: &Tx, n: i64) -> Result<()> {
     Ok(())
 }
 
-/// Removes words that no entry has any more, for as long as mail can wait.
+/// Removes words that no entry uses, until the time slice is used up.
 pub(crate) fn remove_unused(tx: &Tx) -> Result<()> {
     let mut slice = TimeSlice::of(UNUSED);
     slice.each(find_unused(tx, UNUSED)?, |(number, word)| {
@@ -296,7 +295,7 @@ pub(crate) fn remove_unused(tx: &Tx) -> Result<()> {
     Ok(())
 }
 
-/// Removes a word, unless an entry has got it meanwhile.
+/// Removes a word, unless an entry has it by now.
 fn remove(tx: &Tx, number: i64, word: &str) -> Result<()> {
     let sql = "DELETE FROM search_word WHERE number = ? AND messages = 0";
     let removed = tx.run(sql, &[&number])?;

@@ -1,25 +1,26 @@
-//! The words of a message that `find` searches, and the parts that a question asks for.
+//! The words of a message that `find` searches, and the parts of a query.
 //!
-//! A word is a run without white space, folded: in lower case, without accents, in compatibility characters.
-//! The local part of an address is a word with its `@` at the end, and the domain one with its `@` at the
-//! beginning, so that a part of an address may have the `@` in it.
+//! A word is a run of characters without white space, folded: in lower case, without accents, with compatibility
+//! characters decomposed (NFKD). The local part of an address is a word with its `@` at the end, and the domain is
+//! one with its `@` at the beginning, so that a part of an address may contain the `@`.
 
 use icu_normalizer::DecomposingNormalizer;
 
 use crate::domain::EmailAddress;
 
-/// Maximum characters of an ending of a word, and of a part of a question.
+/// Maximum characters of a suffix of a word, and of a part of a query.
 const LONGEST: usize = 40;
 
-/// Maximum characters of all words of a message, and of all parts of a question. The sender chooses the words
-/// of a message, and each costs a row for each of its characters.
+/// Maximum characters of all words of a message, and of all parts of a query. The sender chooses the words of a
+/// message, and each costs a row for each of its characters.
 pub(crate) const MOST: usize = 400;
 
-/// The same for a dropped message of a sender without an account: the address and the beginning of the
+/// The same for a dropped message of a sender without an account: room for the address and the beginning of the
 /// subject.
 pub(crate) const MOST_OF_STRANGER: usize = 120;
 
-/// Lower case, without accents and in compatibility characters: `Müller` is `muller`.
+/// Folds a text to lower case, without accents, with compatibility characters decomposed: `Müller` becomes
+/// `muller`.
 pub(crate) fn fold(text: &str) -> String {
     DecomposingNormalizer::new_nfkd()
         .normalize(&text.to_lowercase())
@@ -29,7 +30,7 @@ pub(crate) fn fold(text: &str) -> String {
         .collect()
 }
 
-/// The words of a message with at most `most` characters, each once, without order.
+/// Distinct words of a message, in no particular order, with at most `most` characters in total.
 pub(crate) fn words_of(
     sender: Option<&EmailAddress>,
     name: Option<&str>,
@@ -60,7 +61,7 @@ pub(crate) fn words_of(
     short
 }
 
-/// The parts of a question. A message matches that has each of them in one of its words.
+/// Splits a query into parts. A message matches if each part is in one of its words.
 pub(crate) fn parts_of(question: &str) -> Vec<String> {
     let mut parts = Vec::new();
     for word in split(question) {
@@ -81,8 +82,8 @@ pub(crate) fn parts_of(question: &str) -> Vec<String> {
     parts
 }
 
-/// Endings of a word with at least two characters, from each letter, digit and `@`; of a longer ending, the
-/// first [`LONGEST`] characters. Several may be the same.
+/// Suffixes of a word with at least two characters, from each letter, digit and `@`; of a longer suffix, the first
+/// [`LONGEST`] characters. Several may be equal.
 pub(crate) fn endings(word: &str) -> impl Iterator<Item = &str> {
     word.char_indices()
         .filter(|(place, c)| *place == 0 || is_of_word(*c))
@@ -213,7 +214,7 @@ mod tests {
             for begin in 0..=long.len() - length {
                 let part = &long[begin..begin + length];
                 let begins = |ending: &str| ending.starts_with(part);
-                // The last character alone is no ending, and is in others.
+                // The last character alone is not a suffix, but is in other suffixes.
                 assert!(length == 1 || endings(&long).any(begins), "{part}");
             }
         }

@@ -1,5 +1,5 @@
-//! Simulation over the ledger: verdicts that the messages of the last days would have got under a draft of
-//! the access settings. Reads one stretch of the ledger once, in index order, and no message content;
+//! Simulation over the ledger: verdicts that the messages of the last days would have got under a draft of the
+//! access settings. Reads one range of the ledger once, in index order, and no message content;
 //! [`crate::access::Comparison`] explains the rule.
 
 use serde::Serialize;
@@ -110,8 +110,8 @@ impl Example {
 }
 
 impl Store {
-    /// Compares a draft with the settings in force over the messages received since. `progress` receives the
-    /// number of entries examined and the total.
+    /// Compares a draft with the settings in force over the messages received since `what.since`. `progress`
+    /// receives the number of entries examined and the total.
     pub async fn simulate(
         &self,
         what: WhatIf,

@@ -1,5 +1,5 @@
-//! Attempts to sign in that are under way, each bound to the secret of one browser. An attempt is used once and
-//! for a short time.
+//! Sign-in attempts in progress, each bound to the secret of one browser. An attempt can be used once, and expires
+//! soon.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,12 +15,12 @@ use crate::store::{Result, Store};
 pub enum AttemptPurpose {
     /// Opens a session on the operators' pages.
     Operator {
-        /// The path to go on to.
+        /// Path of the page to open afterwards.
         to: String,
     },
     /// The password was right; a code of the second factor opens the session.
     Code {
-        /// The path to go on to.
+        /// Path of the page to open afterwards.
         to: String,
     },
     /// Verifies the address of the link with this token.
@@ -33,7 +33,7 @@ fn forget_expired(tx: &Tx, now: Millis) -> Result<()> {
     Ok(())
 }
 
-/// Records the begin of an attempt, and deletes expired ones.
+/// Records the start of an attempt, and deletes expired ones.
 pub(crate) fn insert_attempt(
     tx: &Tx,
     hash: TokenHash,
@@ -69,7 +69,7 @@ pub(crate) fn find_with_operator(
 }
 
 impl Store {
-    /// Records the begin of an attempt, and deletes expired ones.
+    /// Records the start of an attempt, and deletes expired ones.
     pub async fn begin_attempt(
         &self,
         hash: TokenHash,
@@ -83,7 +83,7 @@ impl Store {
         .await
     }
 
-    /// Ends an attempt and returns its purpose. None if there is none of this secret, or if it has expired.
+    /// Ends an attempt and returns its purpose. None if there is no attempt with this secret, or if it has expired.
     pub async fn take_attempt(
         &self,
         hash: TokenHash,

@@ -1,5 +1,5 @@
-//! Operators who sign in at the organisation's provider. They are known by issuer and subject; their name here is
-//! taken at the first sign-in, their role is that of the last one.
+//! Operators who sign in at the organisation's provider. They are identified by issuer and subject. The first
+//! sign-in sets their name here, and each sign-in their role.
 
 use crate::domain::{Actor, Interface, OperatorName, Role, Timestamp};
 use crate::store::audit::events::NewEvent;
@@ -15,7 +15,7 @@ pub struct DirectoryIdentity {
     pub subject: String,
 }
 
-/// Maximum number behind a name that others have.
+/// Maximum number appended to a name that is taken.
 const MOST_OF_A_NAME: u32 = 10_000;
 
 /// The first of `base`, `base-2`, `base-3` … that no operator has.
@@ -71,8 +71,8 @@ fn create(
 }
 
 impl Store {
-    /// Signs a person in: their operator is created or gets this role, and this session. `base` is the name for
-    /// a new operator. Returns the operator's name.
+    /// Signs a person in: creates their operator or updates its role, and opens this session. `base` is the name
+    /// for a new operator. Returns the operator's name.
     pub async fn sign_in_from_directory(
         &self,
         person: DirectoryIdentity,
@@ -105,8 +105,8 @@ impl Store {
         .await
     }
 
-    /// Ends all sessions and tokens of a person who has no role any more. Returns the name of their operator,
-    /// if there is one.
+    /// Ends all sessions and tokens of a person who no longer has a role. Returns the name of their operator, if
+    /// there is one.
     pub async fn refuse_from_directory(
         &self,
         person: DirectoryIdentity,

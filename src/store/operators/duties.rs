@@ -1,5 +1,5 @@
-//! Duties: what one node does for all that share the store, such as housekeeping. A node holds a duty for a
-//! time, its lease, and renews it; after a node that is gone, another takes it over.
+//! Duties: work that one node does for all that share the store, such as housekeeping. A node holds a duty under a
+//! lease and renews it; when the node is gone, another takes the duty over.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::domain::{Timestamp, keywords};
 use crate::store::sql::sql_types::Millis;
 use crate::store::{Result, Store};
 
-/// A kind of work that is done once, however many nodes there are.
+/// Work that is done once, however many nodes there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duty {
     Housekeeping,
@@ -22,11 +22,11 @@ keywords!(Duty {
 });
 
 impl Store {
-    /// Takes or renews a duty, for a node that asks again after this time. Returns false if another node holds
+    /// Takes or renews a duty, for a node that asks again after `again_after`. Returns false if another node holds
     /// it.
     ///
     /// # Errors
-    /// The database cannot be written: nobody knows who holds it.
+    /// The database cannot be written: it is unknown which node holds the duty.
     pub async fn hold_duty(
         &self,
         duty: Duty,
@@ -37,14 +37,14 @@ impl Store {
             return Ok(true);
         };
         let lease = shortest.max(again_after + again_after / 2);
-        // It would do too early, or too late, what is due.
+        // With a wrong clock, this node would do due work too early or too late.
         if !self.is_clock_right() {
             return Ok(false);
         }
         let holder = self.holder.opening().to_owned();
         self.write(move |work| {
             let now = Millis::from(now);
-            // A lease that ends later than any that is given now comes from a clock that was wrong.
+            // A lease that ends later than any lease granted now comes from a wrong clock.
             let held = work.tx.run(
                 "INSERT INTO duty (name, holder, held_until) VALUES (?1, ?2, ?3)
                  ON CONFLICT (name) DO UPDATE SET holder = ?2, held_until = ?3
@@ -62,7 +62,8 @@ impl Store {
         .await
     }
 
-    /// The duties that a node holds now, and its id: each at most once. Empty where no other node can be there.
+    /// The duties that are held now, each at most once, with the id of the node. Empty if no other node can share
+    /// the store.
     pub async fn held_duties(&self, now: Timestamp) -> Result<Vec<(Duty, String)>> {
         let rows: Vec<(String, String)> = self
             .read(move |tx| {
@@ -75,14 +76,14 @@ impl Store {
                 )
             })
             .await?;
-        // Nodes of other versions may have others.
+        // Nodes of other versions may have other duties.
         let held = rows.into_iter();
         Ok(held
             .filter_map(|(name, node)| Some((Duty::from_name(&name)?, node)))
             .collect())
     }
 
-    /// Longest interval at which a duty is asked for. None where no other node can be there.
+    /// Longest interval at which a node asks for a duty. None if no other node can share the store.
     #[must_use]
     pub fn duty_interval(&self) -> Option<Duration> {
         self.driver.duty_lease().map(|lease| lease / 3)

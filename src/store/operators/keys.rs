@@ -82,8 +82,8 @@ pub(crate) fn n_of(tx: &Tx, name: &OperatorName) -> Result<i64> {
         .ok_or_else(|| StoreError::not_found("operator", name))
 }
 
-/// Time after the last sign-in of an operator of the directory for which their tokens are valid. Whoever has
-/// left the organisation cannot sign in any more.
+/// Time after the last sign-in of an operator of the directory for which their tokens are valid. An operator who
+/// has left the organisation can no longer sign in.
 pub(crate) const DIRECTORY_TOKENS: std::time::Duration = std::time::Duration::from_hours(30 * 24);
 
 /// Creates a key of an operator.
@@ -210,7 +210,7 @@ impl Store {
     }
 
     /// Finds the operator of a key. None for an invalid key. `issuer` is that of the provider at which operators
-    /// sign in: keys of operators of another one are invalid. A token of an operator of the directory is valid
+    /// sign in: keys of another provider's operators are invalid. A token of an operator of the directory is valid
     /// for some time after their last sign-in.
     pub async fn key_holder(
         &self,

@@ -1,5 +1,5 @@
-//! Nodes that share the store: each records at an interval that it is there, with its version, its clock, and a
-//! digest of what must be the same everywhere.
+//! Nodes that share the store: each records itself at an interval, with its version, its clock offset, and a digest
+//! of the configuration that must be the same on all nodes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::store::sql::Tx;
 use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::{MAX_CLOCK_OFFSET, Result, Store};
 
-/// A node, as it recorded itself last.
+/// A node as it last recorded itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     /// Kept in its data folder.
@@ -28,13 +28,14 @@ pub struct Node {
     pub seen_at: Timestamp,
 }
 
-/// Time after which a node that is gone is forgotten, and what its commits left behind.
+/// Time after which a node that is gone is forgotten, with the records of its commits.
 const FORGET_AFTER: Duration = Duration::from_hours(24 * 7);
 
-/// Interval between two records where other nodes can be there, and where none can.
+/// Interval at which a node records itself if other nodes can share the store.
 const RECORD_EVERY: Duration = Duration::from_secs(10);
-/// Several records are missing then.
+/// Time after its last record at which such a node counts as gone: several records are missing.
 pub const NODE_TIMEOUT: Duration = Duration::from_mins(1);
+/// Interval at which a node records itself if no other node can share the store.
 const ALONE: Duration = Duration::from_mins(15);
 
 /// All nodes, by name.
@@ -51,8 +52,8 @@ from_row!(
 
 impl Store {
     /// Records this node, and forgets nodes that were not seen for a week. Returns the record that it replaced, if
-    /// another daemon wrote it: an earlier one of this node or, if this one had recorded itself before, one that
-    /// has the same id.
+    /// another daemon wrote it: an earlier daemon of this node or, if this one had recorded itself before, another
+    /// daemon with the same id.
     pub async fn record_node(&self, node: Node) -> Result<Option<Node>> {
         let driver = self.driver.clone();
         self.write(move |work| {

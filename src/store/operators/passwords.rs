@@ -23,7 +23,7 @@ pub struct StoredPassword {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PasswordOutcome {
     SignedIn,
-    /// A code of the second factor is to come.
+    /// A code of the second factor is still needed.
     AwaitsCode,
     /// The password was changed, the access revoked or the operator removed since the password was read.
     Outdated,
@@ -60,8 +60,9 @@ impl Store {
         self.read(move |tx| find_password(tx, &name)).await
     }
 
-    /// Opens a session for an operator whose password matched `checked`, or begins the wait for a code: then
-    /// the hash of the key is that of the attempt, until `code_until`. `to` is the path to go on to.
+    /// Opens a session for an operator whose password matched `checked`, or begins an attempt that waits for a
+    /// code: then the hash of the key is that of the attempt, until `code_until`. `to` is the path of the page to
+    /// open then.
     pub async fn log_in_with_password(
         &self,
         name: OperatorName,
@@ -114,7 +115,7 @@ impl Store {
             work.tx.run(sql, &[&password.as_str(), &n])?;
             work.tx
                 .run("DELETE FROM operator_key WHERE operator = ?", &[&n])?;
-            // The old password was right in them.
+            // These attempts were made with the old password.
             work.tx
                 .run("DELETE FROM sign_in_attempt WHERE operator = ?", &[&n])?;
             NewEvent::new("operator.password_changed")

@@ -16,10 +16,10 @@ use crate::store::{Result, Store, StoreError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecondFactor {
     Off,
-    /// There is a key, of which the operator has not typed a code yet. The login does not ask for one.
+    /// There is a key, but the operator has not confirmed it with a code yet. The login does not ask for one.
     Pending,
     On {
-        /// Recovery codes that are left.
+        /// Number of unused recovery codes.
         recovery_codes: u64,
     },
 }
@@ -27,7 +27,7 @@ pub enum SecondFactor {
 /// Outcome of a code at the login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CodeOutcome {
-    /// The path to go on to.
+    /// Name of the operator, and path of the page to open.
     SignedIn(OperatorName, String),
     Wrong(OperatorName),
     /// The password was entered too long ago, or not in this browser.
@@ -47,7 +47,7 @@ pub(crate) fn is_on(tx: &Tx, n: i64) -> Result<bool> {
     tx.exists(sql, &[&n])
 }
 
-/// Uses a code up. False if it is none, or was used before.
+/// Uses up a code. Returns false if it is wrong or was used before.
 fn take_code(
     tx: &Tx,
     n: i64,
@@ -114,7 +114,7 @@ impl Store {
         .await
     }
 
-    /// Keeps a key that the operator is about to enter into an authenticator.
+    /// Stores a key that the operator is about to enter into an authenticator.
     ///
     /// # Errors
     /// `NotFound`; `NotAllowed` if there is a second factor, or for an operator without a password.
@@ -137,8 +137,8 @@ impl Store {
         .await
     }
 
-    /// Turns the second factor on, if the code is one of the pending key. All other sessions of the operator
-    /// end: they were opened without it. Returns false for a wrong code.
+    /// Turns the second factor on if the code matches the pending key. All other sessions of the operator end: they
+    /// were opened without it. Returns false for a wrong code.
     ///
     /// # Errors
     /// `NotFound`; `NotAllowed` if none is pending.
@@ -278,7 +278,7 @@ impl Store {
             };
             let name: OperatorName = tx.one("SELECT name FROM operator WHERE n = ?", &[&n])?;
             let is_right = match &code {
-                // Without a second factor there is nothing to compare, and the password must be asked again.
+                // Without a second factor there is nothing to compare, and the password must be asked for again.
                 Some(code) => is_on(tx, n)? && take_code(tx, n, &name, code, now)?,
                 None => false,
             };

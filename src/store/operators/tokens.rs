@@ -47,7 +47,7 @@ fn id_of(begin: [u8; 5]) -> String {
     format!("{:010x}", u64::from_be_bytes(number))
 }
 
-/// The octets that an id stands for; None if it is none.
+/// The octets that an id stands for; None if the text is not an id.
 fn begin_of_hash(id: &str) -> Option<[u8; 5]> {
     let number = (id.len() == 10 && id.bytes().all(|digit| digit.is_ascii_hexdigit()))
         .then(|| u64::from_str_radix(id, 16).ok())??;

@@ -174,7 +174,7 @@ impl Work<'_> {
         now: Millis,
     ) -> Result<bool> {
         let tx = self.tx;
-        // Rows that belong to the account, such as verification mails and links. Events stay, for the audit, as long
+        // Rows that belong to the account, such as verification mails and links. Events stay for the audit, as long
         // as the account does.
         for (table, column) in tx.columns_that_cascade("account")? {
             if table == "event" {

@@ -1,6 +1,6 @@
-//! Pseudonyms: takes the facts and the envelope of a message, and returns them without anything that tells
-//! its author or content. The inputs of the rules stay, so that the entry still explains itself; the values
-//! quoted as evidence do not.
+//! Pseudonyms: takes the facts and the envelope of a message, and returns them without anything that reveals its
+//! author or content. The inputs of the rules stay, so that the entry still explains itself; the values quoted as
+//! evidence do not.
 
 use crate::domain::{EmailAddress, Envelope, MailId, Recipient, ReversePath};
 use crate::mail::{Evidence, Facts, Fingerprint, Sender};
@@ -11,7 +11,7 @@ const FORGOTTEN: &str = "(forgotten)";
 /// Replaces a domain that identifies the person (RFC 2606 2).
 const NOWHERE: &str = "forgotten.invalid";
 
-/// Replaces an address from now on.
+/// Address that replaces another one from now on.
 #[derive(Debug, Clone)]
 pub(crate) struct Pseudonym(EmailAddress);
 
@@ -30,7 +30,7 @@ impl Pseudonym {
         &self.0
     }
 
-    /// Facts of a message that the person wrote.
+    /// Rewrites the facts of a message that the person wrote.
     pub(crate) fn author(&self, facts: Facts) -> Facts {
         let sender = Sender::Usable {
             address: self.0.clone(),
@@ -46,7 +46,7 @@ impl Pseudonym {
     }
 }
 
-/// Facts of a message about the person, such as a bounce.
+/// Rewrites the facts of a message about the person, such as a bounce.
 pub(crate) fn without_content(facts: Facts) -> Facts {
     let mut authentication = facts.authentication;
     authentication.evidence = authentication.evidence.map(without_value);
@@ -80,7 +80,7 @@ pub(crate) fn without_content(facts: Facts) -> Facts {
     }
 }
 
-/// Envelope of either.
+/// Rewrites the envelope of either message.
 pub(crate) fn without_people(envelope: Envelope) -> Envelope {
     let recipients = envelope.recipients.into_iter().map(|recipient| Recipient {
         address: without_detail(recipient.address),

@@ -47,7 +47,7 @@ impl Work<'_> {
         self.let_go(n, id, state, content, by, now)
     }
 
-    /// True if the address of its account is verified: then no link takes anything back.
+    /// True if the address of the request's account is verified: then no link restores anything.
     fn is_verified(&self, n: i64) -> Result<bool> {
         self.tx.exists(
             "SELECT 1 FROM request AS r JOIN account AS a ON a.n = r.account
@@ -56,7 +56,7 @@ impl Work<'_> {
         )
     }
 
-    /// End of the time in which only the person can restore it.
+    /// End of the time in which only the person can restore the request.
     fn is_the_persons_until(&self, n: i64, now: Millis) -> Result<Option<Millis>> {
         let until: Option<Millis> = self
             .tx
@@ -122,7 +122,7 @@ impl Work<'_> {
         match state {
             RequestState::Failed => self.let_go(n, id, state, content, by, now),
             RequestState::Released => {
-                // A request in progress, or after another in its queue, cannot be any earlier.
+                // A request that is in progress, or behind another in its queue, cannot become due earlier.
                 self.tx.run(
                     "UPDATE request SET due_at = ?2
                          WHERE ledger = ?1 AND in_work = 0 AND due_at > ?2",

@@ -23,8 +23,8 @@ impl MessageContent {
         self.size
     }
 
-    /// The content of an entry with up to `most` of its first octets; None once it has expired. A short one is read
-    /// as a whole with its place.
+    /// Opens the content of an entry, with up to `most` of its first octets; None once it has expired. The query
+    /// that finds a short message also reads all of it.
     pub(crate) fn open(
         store: &Store,
         tx: &Tx,
@@ -55,7 +55,8 @@ impl MessageContent {
     }
 }
 
-/// Reads each piece in its own transaction, so that a slow destination does not keep the log from shrinking.
+/// Reads one piece. Each has its own transaction, so that a slow destination does not keep the write-ahead log from
+/// shrinking.
 fn part(tx: &Tx, row: i64, from: u64, length: u64) -> Result<Vec<u8>> {
     let wrong = |_| StoreError::Other("a message larger than memory".to_owned());
     let mut part = vec![0; usize::try_from(length).map_err(wrong)?];

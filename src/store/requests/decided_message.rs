@@ -1,4 +1,4 @@
-//! A message with the decision about it, from which a request is made.
+//! A message with the decision about it, from which a request is created.
 
 use std::net::IpAddr;
 use std::time::Duration;

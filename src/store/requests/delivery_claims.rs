@@ -1,9 +1,10 @@
-//! Claims of released requests: reads them, settles them, gives them back. [`delivery_queue`](super::delivery_queue)
-//! chooses what is claimed, and [`leases`](crate::store::claims::leases) how.
+//! Claims of released requests: reads them, settles them, gives them back.
+//! [`delivery_queue`](super::delivery_queue) chooses the requests, and [`leases`](crate::store::claims::leases)
+//! claims them.
 //!
 //! A request with an expired lease can be claimed again: delivery is at least once, with the same request id.
-//! Requests of one account for one portal are claimed one at a time, oldest first. A request with a damaged
-//! row is set aside as failed, with the cause, so that it does not block others.
+//! Requests of one account for one portal are claimed by one worker at a time, oldest first. A request with a
+//! damaged row is set aside as failed, with the cause, so that it does not block others.
 
 #[cfg(test)]
 mod sample;
@@ -72,14 +73,14 @@ impl Claim {
         self.request
     }
 
-    /// Number of the claim, higher than that of every claim before.
+    /// Number of the claim, higher than that of every earlier claim.
     #[must_use]
     pub fn number(&self) -> ClaimNumber {
         self.lease.number
     }
 }
 
-/// The facts of a message that a delivery tells.
+/// The facts of a message that a delivery reports.
 #[derive(Deserialize)]
 struct ToldFacts {
     subject: Option<String>,
@@ -87,7 +88,7 @@ struct ToldFacts {
     authentication: Authentication,
 }
 
-/// The circumstances of the decision that a delivery tells.
+/// The circumstances of the decision that a delivery reports.
 #[derive(Deserialize)]
 struct ToldCircumstances {
     #[serde(default)]
@@ -113,8 +114,8 @@ pub(crate) fn read_claim(row: &Row, lease: &Lease) -> Result<Claim> {
     let facts: ToldFacts = row.get("facts")?;
     let circumstances: Option<ToldCircumstances> = row.get("circumstances")?;
     let is_enforced = |told: ToldCircumstances| told.enforcement == Enforcement::Enforce;
-    // A rule releases what it accepts when it comes. A retry releases it again, and makes no verification
-    // since then one of this request.
+    // A rule releases a request as its message arrives. A retry releases it again; a verification between the two
+    // did not release it.
     let covered_until = match &*released_by {
         "rule" => received_at,
         _ => released_at,
@@ -169,8 +170,8 @@ pub(crate) fn set_aside(
     Ok(Some(SetAside { what, cause }))
 }
 
-/// Records the outcome of a claimed request, without discarding prefetched answers. Its queue is one of `queues`,
-/// if its next request may be due.
+/// Records the outcome of a claimed request, and keeps prefetched results. Adds its queue to `queues` if the next
+/// request of the queue may be due.
 pub(crate) fn settle(
     tx: &Tx,
     lease: &Lease,
@@ -215,10 +216,10 @@ pub(crate) fn settle(
     Ok(Settled::Recorded)
 }
 
-/// Time after which a daemon that did not record its node is gone, by the clock of the database.
+/// Time since the last record of a node after which its daemon counts as gone, by the clock of the database.
 pub const NODE_SILENCE: Duration = Duration::from_secs(30);
 
-/// True if a daemon recorded this node lately.
+/// True if a daemon recorded this node recently.
 fn is_node_at_work(tx: &Tx, node: &str, now: Millis) -> Result<bool> {
     let sql = "SELECT 1 FROM node WHERE id = ? AND seen_at > ?";
     tx.exists(sql, &[&node, &now.minus(NODE_SILENCE)])
@@ -226,14 +227,15 @@ fn is_node_at_work(tx: &Tx, node: &str, now: Millis) -> Result<bool> {
 
 impl Store {
     /// Ends the leases of earlier processes of this node, on requests, hook calls and verification mails. The
-    /// daemon calls it as it starts. A daemon that recorded this node lately, by the clock of the database, may be
-    /// at work with a copy of its folder: then nothing ends.
+    /// daemon calls it as it starts. A daemon that recorded this node recently, by the clock of the database, may
+    /// still be running on a copy of its folder: then no lease ends.
     pub async fn end_leases(&self, now: Timestamp) -> Result<()> {
         self.end_leases_unless(self.duty_interval().is_some(), now)
             .await
     }
 
-    /// The same for a daemon that was the only one to record this node, again and again for [`NODE_SILENCE`].
+    /// Like [`end_leases`](Self::end_leases), for a daemon that has been the only one to record this node for
+    /// [`NODE_SILENCE`].
     pub async fn end_leases_alone(&self, now: Timestamp) -> Result<()> {
         self.end_leases_unless(false, now).await
     }
@@ -242,7 +244,7 @@ impl Store {
         let (holder, driver) = (self.holder.clone(), self.driver.clone());
         self.write(move |work| {
             let tx = work.tx;
-            // By the clock of the database, as the other nodes look for what is due.
+            // By the clock of the database, with which the other nodes compare due times.
             let here = Millis::from(now).behind(driver.clock_offset());
             if can_be_copied && is_node_at_work(tx, holder.node(), here)? {
                 return Ok(());

@@ -1,10 +1,9 @@
-//! Turns of the workers of destinations: outcomes are recorded and the next requests are claimed in one
-//! transaction.
+//! Turns of delivery workers: one transaction records outcomes and claims the next requests.
 //!
-//! A run is the beginning of a queue: requests of one account and portal that a worker claims together,
-//! delivers in order, and settles together. Each member has a lease of its own, so an operator, a crash and a
-//! lost lease act on each by itself. What is freed waits behind the head of its queue again, so the order
-//! stays. The members of a run that was not settled may be delivered again.
+//! A run is the beginning of a queue: requests of one account and portal that a worker claims together, delivers in
+//! order, and settles together. Each request of a run has a lease of its own, so that an action of an operator, a
+//! crash or a lost lease affects each separately. Freed requests wait behind the head of their queue again, so the
+//! order is kept. The requests of a run that was not settled may be delivered again.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -25,7 +24,7 @@ use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{FromRow, Tx};
 use crate::store::{Result, Store, StoreError};
 
-/// Maximum requests of a turn: the writer serves others too.
+/// Maximum requests of a turn: the writer has other work, too.
 const MOST_REQUESTS: usize = 128;
 
 /// Maximum octets of a run, unless its first message is larger.
@@ -34,9 +33,9 @@ const MOST_OCTETS: u64 = 2 * 1024 * 1024;
 /// Bounds of a turn.
 #[derive(Debug, Clone, Copy)]
 pub struct RunLimits {
-    /// Runs, each of another queue.
+    /// Maximum runs, each of a different queue.
     pub runs: usize,
-    /// Requests of one run.
+    /// Maximum requests of one run.
     pub requests: usize,
     /// Octets after which no run is added.
     pub octets: u64,
@@ -46,14 +45,14 @@ pub struct RunLimits {
 #[derive(Debug, Clone)]
 pub struct Delivery {
     pub claim: Claim,
-    /// None if it is not kept any more.
+    /// None if it is no longer kept.
     pub content: Result<Option<(MessageContent, Vec<u8>)>>,
 }
 
-/// An outcome to be recorded, with the time of it.
+/// An outcome to be recorded: the claim, the number of the attempt, its result and its time.
 type Outcome = (Lease, u32, Settlement, Millis);
 
-/// The requests that a worker takes, and for how long.
+/// The requests that a worker may claim, and the end of their lease.
 struct Share {
     destination: DestinationName,
     portals: Vec<PortalName>,
@@ -102,8 +101,8 @@ impl Share {
     }
 }
 
-/// Rows of the queue of a due request, from its head on, with their size in octets. Empty if `queues` has it
-/// already, or if another worker has its head.
+/// Rows of the queue of a due request, from its head on, with their size in octets. Empty if `queues` contains the
+/// queue already, or if another worker holds its head.
 fn run(
     tx: &Tx,
     due: i64,
@@ -122,7 +121,7 @@ fn run(
         return Ok((vec![due], size));
     }
     if is_expired {
-        // The leases of a run expire together, and not all of it may be claimed now.
+        // The leases of a run expire together, but this turn may not claim the whole run.
         tx.run(
             "UPDATE request SET in_work = 0, claim = NULL, holder = NULL, due_at = NULL
              WHERE account = ?1 AND portal = ?2 AND state = 'released' AND stopped = 0
@@ -146,7 +145,7 @@ fn run(
         Ok(ControlFlow::Continue(()))
     })?;
     if !rows.contains(&due) {
-        // It waits for those before it.
+        // The due request waits for those before it.
         let sql = "UPDATE request SET due_at = NULL WHERE ledger = ? AND in_work = 0";
         tx.run(sql, &[&due])?;
     }
@@ -176,7 +175,7 @@ impl Operation<Turn<Lease>> for Settling {
     }
 
     fn prefetch(&self, work: &mut Work) {
-        // An error shows once it is asked again.
+        // An error recurs when the turn runs the query itself.
         for (lease, ..) in &self.outcomes {
             let _ = REQUESTS.queue_of::<i64, PortalName>(work.tx, lease);
         }
@@ -206,11 +205,11 @@ fn turn(work: &mut Work, outcomes: &[Outcome], share: &Share, now: Millis) -> Re
     for (account, portal) in &queues {
         REQUESTS.promote(tx, Some(*account), portal, now)?;
     }
-    // Later operations of the transaction see what became of these requests.
+    // Later operations of the transaction must see the new states of these requests.
     tx.forget_prefetched();
     let is_paused = is_paused(tx, &share.destination)?;
     let runs = if is_paused || share.limits.runs == 0 {
-        // The next of these queues may be due: wake the worker that claims.
+        // The next requests of these queues may be due: wake the worker that claims them.
         let is_changed = settled.contains(&Settled::Recorded);
         work.wakeups.add_if(Topic::Requests, is_changed);
         Vec::new()
@@ -237,7 +236,7 @@ type Runs = Vec<Vec<Delivery>>;
 /// Rows that cannot be read, with the cause.
 type DamagedRows = Vec<(Lease, StoreError)>;
 
-/// Reads what was claimed, with the damaged rows.
+/// Reads the claimed requests, and returns damaged rows separately.
 fn read(store: &Store, tx: &Tx, runs: Vec<Vec<Lease>>) -> Result<(Runs, DamagedRows)> {
     let mut damaged = Vec::new();
     let mut all = Vec::with_capacity(runs.len());
@@ -249,7 +248,7 @@ fn read(store: &Store, tx: &Tx, runs: Vec<Vec<Lease>>) -> Result<(Runs, DamagedR
                     content: MessageContent::open(store, tx, lease.row, PIECE),
                     claim,
                 }),
-                // A row that was forgotten meanwhile belongs to no worker.
+                // A row that was deleted meanwhile belongs to no worker.
                 Ok(None) => {}
                 Err(cause) if cause.is_of_row() => damaged.push((lease, cause)),
                 Err(error) => return Err(error),
@@ -304,7 +303,7 @@ impl Store {
         Ok(read)
     }
 
-    /// Reads what was claimed, and sets aside what is damaged.
+    /// Reads the claimed requests, and sets damaged rows aside.
     async fn read_claims(
         &self,
         runs: Vec<Vec<Lease>>,

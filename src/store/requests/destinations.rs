@@ -1,7 +1,7 @@
-//! The state of destinations and hooks, for operators: which are down, and what waits for each.
+//! The state of destinations and hooks, for operators: the ones that are down, and the work that waits for each.
 //!
-//! The workers record when their breaker opens and closes, so that other processes can tell. An operator who
-//! wants to try at once removes the row and wakes the workers, whose breaker closes when they find it gone.
+//! The workers record when their breaker opens and closes, so that other processes can tell. An operator who wants
+//! an attempt at once removes the row and wakes the workers, whose breaker closes when they find the row gone.
 
 use crate::domain::{Actor, DestinationName, PortalName, Timestamp};
 use crate::store::audit::calls_without_account;
@@ -11,7 +11,7 @@ use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::{Row, Tx};
 use crate::store::{Result, Store, Topic};
 
-/// Rows at either end of a queue that are examined for the oldest and for the last error.
+/// Maximum rows at either end of a queue that are examined for the oldest one and for the last error.
 const MOST_EXAMINED: u32 = 500;
 
 /// A destination or hook that is down.
@@ -32,7 +32,7 @@ pub struct WaitingWork {
     pub oldest: Option<Timestamp>,
     /// Time of the next attempt.
     pub next_attempt_at: Option<Timestamp>,
-    /// Error of an attempt whose request or call waits for the next one.
+    /// Error of a failed attempt whose request or call waits for a retry.
     pub last_error: Option<String>,
 }
 
@@ -54,7 +54,7 @@ impl WaitingWork {
     }
 }
 
-/// The heads of the queues of a portal, from both ends of the order in which they are due.
+/// The heads of the queues of a portal, in due order from either end.
 const REQUESTS: [&str; 2] = [
     "SELECT due_at, released_at, last_error FROM request INDEXED BY request_due
      WHERE state = 'released' AND portal = ?1 AND due_at > 0 ORDER BY due_at LIMIT ?2",
@@ -62,7 +62,7 @@ const REQUESTS: [&str; 2] = [
      WHERE state = 'released' AND portal = ?1 AND due_at > 0 ORDER BY due_at DESC LIMIT ?2",
 ];
 
-/// The same of a hook.
+/// The same for a hook.
 const CALLS: [&str; 2] = [
     "SELECT due_at, released_at, last_error FROM hook_call INDEXED BY hook_call_due
      WHERE hook = ?1 AND due_at > 0 ORDER BY due_at LIMIT ?2",
@@ -184,7 +184,7 @@ impl Store {
 }
 
 impl Work<'_> {
-    /// Removes the record that a destination is down, and tells hooks if there was one.
+    /// Removes the record that a destination is down, and owes hooks a call if there was one.
     fn forget_down(&mut self, name: &DestinationName, by: &Actor, now: Millis) -> Result<()> {
         let sql = "DELETE FROM down_destination WHERE destination = ? RETURNING since";
         let since: Option<Millis> = self.tx.maybe(sql, &[name])?;

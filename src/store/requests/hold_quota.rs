@@ -1,10 +1,9 @@
 //! The hold quota: which messages it drops, which ones it replaces, and which ones the verification page
 //! offers again.
 //!
-//! A pending account holds requests up to its quota. Anybody can fill it with forged requests, so an
-//! authenticated request replaces the oldest unauthenticated one. Messages that the quota dropped are kept
-//! for as long as held ones, up to the size of the quota once more, and can be restored with the
-//! verification.
+//! A pending account holds requests up to its quota. Anybody can fill it with forged requests, so an authenticated
+//! request replaces the oldest unauthenticated one. Messages that the quota dropped are kept for as long as held
+//! ones, up to the size of a second quota, and can be restored with the verification.
 
 use std::collections::BTreeSet;
 
@@ -135,7 +134,7 @@ pub(crate) struct QuotaDropped {
     pub(crate) kept_otherwise_until: Millis,
 }
 
-/// Offers the message and keeps its content until then. If there are too many offers, the oldest
+/// Offers the message, and keeps its content until `until`. If there are too many offers, the oldest
 /// unauthenticated one is withdrawn.
 pub(crate) fn offer(tx: &Tx, dropped: &QuotaDropped, until: Millis, quota: Quota) -> Result<()> {
     insert!(
@@ -160,7 +159,7 @@ pub(crate) fn offer(tx: &Tx, dropped: &QuotaDropped, until: Millis, quota: Quota
         let oldest = offers
             .iter()
             .position(|(_, authenticated, ..)| !authenticated);
-        // If all of them are authenticated, the newest goes: first come, first served.
+        // If all offers are authenticated, the newest is withdrawn: first come, first served.
         let Some(place) = oldest.or(offers.len().checked_sub(1)) else {
             break;
         };

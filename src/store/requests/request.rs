@@ -1,4 +1,4 @@
-//! A request as the API, the pages and the commands show it, and the lists of them.
+//! A request as the API, the pages and the commands show it, and lists of requests.
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,9 +1,9 @@
 //! State changes of requests along the edges of [`RequestState::after`], each in one function; only the
 //! restoration after "This was not me" is in `accounts::taken_back`. The schema refuses all others.
 //!
-//! Requests that wait for delivery are a queue for each account and portal, in the order of release
-//! ([`REQUESTS`]): at most one run of them is in progress. A head that failed [`MAX_BLOCKING_ATTEMPTS`] times leaves the
-//! queue: it is retried on its own, and the next request becomes the head.
+//! Requests that wait for delivery form a queue for each account and portal, in the order of release
+//! ([`REQUESTS`]): at most one run of a queue is in progress. A head that failed [`MAX_BLOCKING_ATTEMPTS`] times
+//! leaves the queue: it is retried on its own, and the next request becomes the head.
 
 use crate::domain::{PortalName, RequestState, Transition};
 use crate::store::claims::leases::REQUESTS;
@@ -72,8 +72,8 @@ pub(crate) fn settle(
     Ok(())
 }
 
-/// Settles a request without a look at its state and the next of its queue, and without
-/// [discarding](crate::store::sql::EngineSession::forget_prefetched) the prefetched answers about it.
+/// Settles a request, but neither checks its state, nor makes the next of its queue due, nor
+/// [discards](crate::store::sql::EngineSession::forget_prefetched) prefetched results.
 pub(crate) fn leave(
     tx: &Tx,
     request: i64,
@@ -90,15 +90,15 @@ pub(crate) fn leave(
     )
 }
 
-/// Lets the next request of the queue pass one that failed once more.
+/// Lets later requests of the queue pass one that has failed too often.
 pub(crate) fn let_pass(tx: &Tx, request: i64, now: Millis) -> Result<()> {
     let sql = "UPDATE request SET passed = 1 WHERE ledger = ? RETURNING account, portal";
     let (account, portal): (i64, PortalName) = tx.one(sql, &[&request])?;
     REQUESTS.promote(tx, Some(account), &portal, now)
 }
 
-/// Lets a request that is to be retried wait for an earlier one of its queue that is due or in work: several of
-/// a run can fail together, and the later ones must not overtake.
+/// Makes a request that is to be retried wait for an earlier one of its queue that is due or in progress: several
+/// requests of a run can fail together, and the later ones must not overtake.
 pub(crate) fn wait_behind_earlier(tx: &Tx, request: i64) -> Result<()> {
     tx.run(
         "UPDATE request AS r SET due_at = NULL
@@ -113,8 +113,8 @@ pub(crate) fn wait_behind_earlier(tx: &Tx, request: i64) -> Result<()> {
     Ok(())
 }
 
-/// Returns the later requests of a run to the queue when one before them is to be tried again. They were not
-/// attempted, and must not be delivered before it.
+/// Returns the later requests of a run to the queue when one before them is to be retried. They were not attempted,
+/// and must not be delivered before it.
 pub(crate) fn return_later(tx: &Tx, request: i64) -> Result<()> {
     let head: Option<(i64, PortalName, Millis)> = tx.maybe(
         "SELECT account, portal, released_at FROM request

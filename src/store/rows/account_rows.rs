@@ -27,7 +27,7 @@ pub(crate) struct AccountRow {
     refused_authenticated: bool,
     /// The account was owed the one mail that a quiet address still gets.
     quiet_mailed: bool,
-    /// Verification mails since the person last did something.
+    /// Verification mails since the person's last action.
     unanswered_mails: u32,
     /// Stands only for requests that an operator released; decided about as if it did not exist.
     pub(crate) is_placeholder: bool,
@@ -37,10 +37,10 @@ const KNOWN: &str = "n, id, kind, status, takes_automatic, undeliverable, quiet_
      verified_at IS NOT NULL, refused_authenticated, quiet_mailed <> 0,
      placeholder = 1 AND status = 'pending', unanswered_mails, refused_at IS NOT NULL";
 
-/// Maximum mails to a person who does nothing about them.
+/// Maximum mails to a person who does not react to them.
 const MOST_UNANSWERED: u32 = 3;
 
-/// By the numbers of the columns, as every message reads one.
+/// Reads columns by number, not by name, because every message reads an account.
 impl FromRow for AccountRow {
     fn from_row(row: &Row) -> Result<Self> {
         Ok(Self {
@@ -62,8 +62,8 @@ impl FromRow for AccountRow {
 }
 
 impl AccountRow {
-    /// True where verification changes something: the account is pending, or active only for portals that
-    /// accept it unverified.
+    /// True if verification changes something: the account is pending, or active only for portals that accept it
+    /// unverified.
     pub(crate) fn can_be_verified(&self) -> bool {
         match self.status {
             Status::Pending => true,
@@ -95,12 +95,12 @@ impl AccountRow {
             || self.quiet_until.is_some_and(|until| until > now)
     }
 
-    /// True if the account has got as many mails as one gets who does nothing about them.
+    /// True if the account has received the maximum of mails without a reaction.
     pub(crate) fn has_ignored_mails(&self) -> bool {
         self.unanswered_mails >= MOST_UNANSWERED
     }
 
-    /// Records that the person did something, or wrote: mail to the account starts anew.
+    /// Resets the number of unanswered mails, because the person did something or wrote.
     pub(crate) fn reset_unanswered_mails(&self, tx: &Tx) -> Result<()> {
         if self.unanswered_mails > 0 {
             let sql = "UPDATE account SET unanswered_mails = 0 WHERE n = ?";
@@ -121,13 +121,12 @@ impl AccountRow {
         self.quiet_until.filter(|until| *until > now)
     }
 
-    /// True where the person said "This was not me" and nothing has ended that: the quiet time may be over,
-    /// and the objection stands.
+    /// True if the person said "This was not me" and nothing has ended that: the objection outlasts the quiet time.
     pub(crate) fn has_objected(&self, now: Millis) -> bool {
         self.objected || self.quiet_until(now).is_some()
     }
 
-    /// True where "This was not me" is the only thing that keeps mail from the address.
+    /// True if "This was not me" is the only reason to send no mail to the address.
     pub(crate) fn is_only_refused(&self, now: Millis) -> bool {
         self.quiet_until(now).is_some() && !self.undeliverable && self.status != Status::Blocked
     }
@@ -137,15 +136,15 @@ impl AccountRow {
         self.is_only_refused(now) && self.can_be_verified() && !self.quiet_mailed
     }
 
-    /// Records that the account gets that mail.
+    /// Records that the account gets its one mail.
     pub(crate) fn mail_once(&self, tx: &Tx) -> Result<()> {
         let sql = "UPDATE account SET quiet_mailed = -1 WHERE n = ?";
         tx.run(sql, &[&self.n])?;
         Ok(())
     }
 
-    /// Handles a message from this account that passes DMARC: its owner wrote it, so mail to it may resume.
-    /// Does nothing where the refused message had passed as well.
+    /// Handles a message from this account that passes DMARC: its owner wrote it, so mail to it may resume. Does
+    /// nothing if the refused message had passed as well.
     pub(crate) fn wrote_again(&mut self, tx: &Tx, now: Millis) -> Result<()> {
         if self.quiet_until(now).is_none() || self.refused_authenticated {
             return Ok(());
@@ -179,7 +178,7 @@ pub(crate) fn find_sender_account(tx: &Tx, key: &str) -> Result<Option<AccountRo
     Ok(found.filter(|account| !account.is_placeholder))
 }
 
-/// The account of a sender, with what a portal knows of it.
+/// The account of a sender, with its standing at a portal.
 #[derive(Debug, Clone)]
 pub(crate) struct SenderAccount {
     pub(crate) row: AccountRow,
@@ -194,8 +193,8 @@ impl SenderAccount {
     }
 }
 
-/// Like [`find_sender_account`], for a message to a portal; None for one to our own addresses, which know no
-/// unverified account.
+/// Like [`find_sender_account`], for a message to a portal. `portal` is None for one to our own addresses, where no
+/// account counts as unverified.
 pub(crate) fn find_sender_at(
     tx: &Tx,
     key: &str,

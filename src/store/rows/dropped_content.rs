@@ -75,7 +75,7 @@ pub(crate) fn count(tx: &Tx, carrier: i64, author: &Author, limit: u64) -> Resul
     let mut erased = 0;
     while total(tx)? > limit {
         let next = match erased {
-            // Erasing many small contents does not make room for a large one at once.
+            // Erasing many small contents did not make enough room, so the new content is erased instead.
             MOST_AT_ONCE if total(tx)? > limit.saturating_add(limit / 8) => Some(carrier),
             MOST_AT_ONCE => None,
             _ => next_to_go(tx)?,
@@ -102,8 +102,7 @@ pub(crate) fn is_wanted(tx: &Tx, carrier: i64) -> Result<bool> {
     )
 }
 
-/// Counts what remains of a content after its last request released it, because a dropped entry of the same
-/// message still needs it.
+/// Counts a content whose last request released it, because a dropped entry of the same message still needs it.
 pub(crate) fn count_if_unwanted(tx: &Tx, carrier: i64) -> Result<()> {
     if is_wanted(tx, carrier)? {
         return Ok(());

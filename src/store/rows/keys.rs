@@ -1,4 +1,4 @@
-//! Keys by which entries are found, and sizes as columns have them.
+//! Keys by which entries are found, and sizes as columns store them.
 
 use sha2::{Digest, Sha256};
 
@@ -24,7 +24,7 @@ pub(crate) fn copy_key(portal: Option<&PortalName>, facts: &Facts) -> i64 {
     short(digest.as_slice())
 }
 
-/// The first 64 bits.
+/// The first 64 bits of a digest.
 pub(crate) fn short(digest: &[u8]) -> i64 {
     digest
         .iter()

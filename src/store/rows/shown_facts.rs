@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::store::Result;
 use crate::store::sql::{FromSql, SqlValue};
 
-/// Subject and Message-ID of a message. Those of a damaged entry are unknown, and the entry is shown without.
+/// Subject and Message-ID of a message. Those of a damaged entry are unknown, and the entry is shown without them.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct ShownFacts {
     pub(crate) subject: Option<String>,

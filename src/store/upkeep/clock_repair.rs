@@ -38,7 +38,7 @@ pub struct MaxDelays {
 
 /// The repair of one kind of time.
 struct TimeRepair {
-    /// Selects the keys of the rows with a time after `?1`; in row order where a row takes the time of the one before.
+    /// Selects the keys of the rows with a time after `?1`; in row order if a row takes the time of the one before.
     find: &'static str,
     /// Sets the time of row `?1` to `?2`.
     repair: &'static str,
@@ -47,7 +47,7 @@ struct TimeRepair {
     becomes: Becomes,
 }
 
-/// The time of something that happened, so no later than now.
+/// Repair of the time of a past event, which is no later than now.
 const fn past_event(find: &'static str, repair: &'static str) -> TimeRepair {
     TimeRepair {
         find,
@@ -82,7 +82,8 @@ macro_rules! past {
 }
 
 /// A due or expiry time, with the conditions of the rows that are found and of those that are repaired, its latest
-/// value, and what it becomes: `planned!(letter[n]: due_at if "state = 'claimed' AND ", "" => latest, Latest)`.
+/// allowed value, and its new value: `planned!(letter[n]: due_at if "state = 'claimed' AND ", "" => latest,
+/// Latest)`.
 macro_rules! planned {
     ($table:ident[$key:ident]: $column:ident => $latest:expr, $becomes:ident) => {
         planned!($table[$key]: $column if "", "" => $latest, $becomes)
@@ -157,13 +158,13 @@ const REPAIRS: &[TimeRepair] = &[
     past!(access_revision[number]: at),
     past!(operator[n]: created_at),
     past!(notice[n]: created_at, claimed_at),
-    // A digest of the time that never came would keep others from being sent.
+    // A digest with a due time in the future would keep others from being sent.
     past_event(
         "SELECT due_at FROM digest WHERE due_at > ? ORDER BY due_at",
         "DELETE FROM digest WHERE due_at = ?1 AND due_at > ?2",
     ),
     TimeRepair {
-        // It was sent, perhaps just now: it counts from now, and no longer than any other.
+        // The mail was sent, perhaps just now: it counts from now, and no longer than any other.
         find: "SELECT letter FROM letter_claim WHERE at > ?",
         repair: "UPDATE letter_claim SET at = ?2 WHERE letter = ?1 AND at > ?2
                  AND NOT EXISTS (
@@ -266,8 +267,8 @@ impl Store {
     }
 }
 
-/// Repairs tables with one row for each destination, session or token. A session keeps its intended length,
-/// from now on.
+/// Repairs tables with one row for each destination, session or token. A session keeps its intended length, counted
+/// from now.
 fn repair_small_tables(tx: &Tx, now: Millis) -> Result<()> {
     for sql in [
         "UPDATE operator_key SET expires_at = expires_at - (created_at - ?1), created_at = ?1
@@ -280,11 +281,11 @@ fn repair_small_tables(tx: &Tx, now: Millis) -> Result<()> {
     ] {
         tx.run(sql, &[&now])?;
     }
-    // The next period at the latest: a code that was used may not count again.
+    // The next period at the latest: a code that was used must not be accepted again.
     let period = now.0 / 30_000 + 1;
     let sql = "UPDATE operator SET totp_last_period = ?1 WHERE totp_last_period > ?1";
     tx.run(sql, &[&period])?;
-    // Attempts to sign in last for minutes.
+    // Sign-in attempts last for minutes.
     let sql = "DELETE FROM sign_in_attempt WHERE expires_at > ?1";
     tx.run(sql, &[&Millis(now.0 + Millis::HOUR)])?;
     Ok(())

@@ -14,14 +14,14 @@ use crate::store::{Result, StoreError};
 /// The session that fills a database.
 pub(crate) type TargetSession = dyn WriterSession;
 
-/// Tables of one place: its numbers, its nodes, and where it was moved.
+/// Tables that belong to one location and are not copied: its numbers, its nodes, and the record of a transfer.
 const OF_THE_PLACE: &[&str] = &["writer", "committed", "node", "duty", "moved"];
 
-/// Rows in one statement, and octets of their values, at most.
+/// Maximum rows in one statement, and maximum octets of their values.
 const ROWS_AT_ONCE: usize = 50;
 const OCTETS_AT_ONCE: usize = 1 << 20;
 
-/// Octets in one transaction.
+/// Octets after which a transaction is committed.
 const TRANSACTION: usize = 32 << 20;
 
 /// A table with the number and a digest of its rows.
@@ -90,8 +90,8 @@ impl ToSql for CopiedValue {
     }
 }
 
-/// The tables to copy, each after those that it refers to. Tables without references come last: triggers of
-/// the others count in some of them.
+/// The tables to copy, each after those that it refers to. Tables without references come last: triggers of the
+/// others keep counters in some of them.
 ///
 /// # Errors
 /// The database cannot be read.
@@ -183,7 +183,7 @@ pub(crate) fn summarize(tx: &Tx, table: &TableShape) -> Result<Summary> {
     })
 }
 
-/// The database that is being filled, by one transaction after the other.
+/// The database that is being filled, in one transaction after another.
 pub(crate) struct RowCopier<'a> {
     target: &'a TargetSession,
     /// Octets in the open transaction.
@@ -191,7 +191,7 @@ pub(crate) struct RowCopier<'a> {
 }
 
 impl<'a> RowCopier<'a> {
-    /// Begins with a database without rows of the copied tables.
+    /// Begins the copy, and deletes all rows of the copied tables.
     ///
     /// # Errors
     /// It cannot be written.
@@ -215,8 +215,8 @@ impl<'a> RowCopier<'a> {
         self.target.commit(Wakeups::default())
     }
 
-    /// Copies a table, and returns the summary of what was read. `progress` receives each number of rows that
-    /// was written.
+    /// Copies a table, and returns the summary of what was read. `progress` receives the number of rows of each
+    /// batch.
     ///
     /// # Errors
     /// One of the databases fails.
@@ -226,7 +226,7 @@ impl<'a> RowCopier<'a> {
         table: &TableShape,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Summary> {
-        // A trigger may have counted in it.
+        // A trigger may have written counters to it.
         self.clear(&table.name)?;
         // An entry may refer to a later one, which is not there yet.
         let later = match table.name.as_str() {
@@ -341,11 +341,11 @@ mod tests {
                 assert!(place(other) < Some(number), "{} before {other}", table.name);
             }
         }
-        // Triggers count in them.
+        // Triggers keep counters in the later tables.
         assert!(place("ledger") < place("day_count") && place("ledger") < place("shut_out"));
         assert!(place("dropped_content") < place("dropped_sender"));
         assert!(place("dropped_content") < place("dropped_total"));
-        // All tables are copied but those of the place.
+        // All tables are copied except those of the location.
         let tx: &Tx = &*session;
         let all = tx.tables().expect("read").len();
         assert_eq!(tables.len() + OF_THE_PLACE.len(), all);
@@ -370,7 +370,7 @@ mod tests {
         ];
         let different: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(different.len(), all.len());
-        // A text is compared as the engine without NUL has it.
+        // A text is compared in the form of the engine that stores no NUL.
         assert_eq!(
             digest(&[SqlValue::Text("a\0b")]),
             digest(&[SqlValue::Text("a\u{fffd}b")])

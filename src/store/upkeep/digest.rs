@@ -1,7 +1,7 @@
-//! The operators' digest: when it is owed, and what is in it.
+//! The operators' digest: its due times and its content.
 //!
-//! Each is known by the time at which it was due, and settled once over all nodes. One that was not settled,
-//! because nobody was running or no server took it, is covered by the next.
+//! A digest is identified by its due time, and settled once across all nodes. If one was not settled, because no
+//! node was running or no mail server accepted it, the next one covers its period.
 
 use crate::domain::Timestamp;
 use crate::store::ledger::dropped::domains_between;
@@ -9,7 +9,7 @@ use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::{Bounded, DownDestination, DroppedDomain, Result, Store};
 
-/// Domains that are listed.
+/// Maximum domains that are listed.
 const DOMAINS: usize = 20;
 
 /// Days for which a digest is kept.
@@ -18,15 +18,15 @@ const KEPT: i64 = 30;
 /// Longest time that one digest covers.
 const LONGEST: i64 = 7 * Millis::DAY;
 
-/// A digest that the node that claimed it has to send.
+/// A digest claimed by a node, which must send it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DigestClaim {
     pub due: Timestamp,
-    /// End of the time that the one before covers.
+    /// Start of its period: the due time of the last settled digest, but at most a week before `due`.
     pub since: Timestamp,
     /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// People whom our mail could not reach when the one before was settled.
+    /// People whom our mail could not reach when the last digest was settled.
     pub undeliverable_before: u64,
 }
 
@@ -45,8 +45,8 @@ pub struct DigestContent {
 }
 
 impl DigestContent {
-    /// True if there is nothing that an operator should know. People who could not be reached at the time of the last
-    /// digest either are not news.
+    /// True if there is nothing that an operator should know. People who were already unreachable at the last
+    /// digest are not news.
     #[must_use]
     pub fn is_empty(&self, claim: &DigestClaim) -> bool {
         self.domains.is_empty()
@@ -63,7 +63,7 @@ fn claim(tx: &Tx, due: Millis, lease_until: Millis, now: Millis) -> Result<Optio
         &[],
     )?;
     let Some((last, undeliverable_before)) = last else {
-        // The first one covers what comes from now on.
+        // The first digest covers the time from now on.
         tx.run(
             "INSERT INTO digest (due_at, claimed_until, attempts, settled_at) VALUES (?1, ?2, 0, ?2)
              ON CONFLICT (due_at) DO UPDATE SET settled_at = excluded.settled_at",
@@ -90,7 +90,7 @@ fn claim(tx: &Tx, due: Millis, lease_until: Millis, now: Millis) -> Result<Optio
     }))
 }
 
-/// Held requests that expire before then, and the time at which the first does.
+/// Number of held requests that expire before `before`, and the earliest expiry.
 fn expiring(tx: &Tx, before: Millis) -> Result<(Bounded, Option<Millis>)> {
     let mut number = 0;
     let mut first = None;
@@ -122,7 +122,7 @@ impl Store {
             .await
     }
 
-    /// Records that the digest was sent, or that there was nothing to say.
+    /// Records that the digest was sent, or that there was nothing to report.
     pub async fn settle_digest(
         &self,
         due: Timestamp,
@@ -142,7 +142,7 @@ impl Store {
         .await
     }
 
-    /// Lets the digest wait until then for the next attempt, by any node.
+    /// Defers the next attempt to send the digest, by any node, until `until`.
     pub async fn put_off_digest(&self, due: Timestamp, until: Timestamp) -> Result<()> {
         self.write(move |work| {
             work.tx.run(

@@ -1,7 +1,7 @@
 //! Housekeeping: content, old entries and old mail are forgotten.
 //!
 //! Each operation is one step: it takes at most `limit` rows and ends early when its time slice is used up, so that
-//! mail never waits long for one. Where no index leads to the rows, a reader looks them up first. A step reports
+//! mail never waits long for one. If no index leads to the rows, a reader looks them up first. A step reports
 //! whether there is more work, and the caller calls again.
 
 use std::ops::ControlFlow;
@@ -131,7 +131,7 @@ fn old(tx: &Tx, sql: &str, before: Millis, limit: usize) -> Result<Vec<i64>> {
     Ok(old)
 }
 
-/// Accounts of forgotten people that no request refers to any more.
+/// Accounts of forgotten people that no request refers to.
 fn unneeded_names(tx: &Tx, limit: usize) -> Result<Vec<i64>> {
     tx.all(
         "SELECT n FROM account AS a WHERE forgotten_at IS NOT NULL

@@ -1,7 +1,7 @@
 //! Moves a store to another location, between any two engines: copies all rows and compares them with the source.
 //!
-//! The source is closed before anything is read: its row of `writer` is deleted, and without it no process can begin
-//! a transaction that writes. So no message is answered 250 that is not moved. An interrupted transfer is repeated,
+//! The source is closed before anything is read: its row of `writer` is deleted, without which no process can begin
+//! a transaction that writes. So every message that was answered 250 is moved. An interrupted transfer is repeated,
 //! or undone.
 
 use crate::domain::Timestamp;
@@ -20,7 +20,7 @@ pub struct Transferred {
     pub rows: u64,
 }
 
-/// The part that a place had in a transfer.
+/// The role of a database in a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Source,
@@ -39,7 +39,7 @@ impl Role {
 /// Record of a transfer in a database.
 struct TransferRecord {
     role: Role,
-    /// The other place.
+    /// Location of the other database.
     place: String,
     next_number: Option<i64>,
 }
@@ -58,7 +58,7 @@ fn find_transfer_record(tx: &Tx) -> Result<Option<TransferRecord>> {
     })
 }
 
-/// Checks that a database is the place of its store.
+/// Checks that a database is the current location of its store.
 ///
 /// # Errors
 /// The store was moved away, or has not arrived completely.
@@ -89,7 +89,7 @@ pub(crate) fn check(driver: &dyn Driver, place: &Location) -> Result<()> {
 /// and compared. Blocks.
 ///
 /// # Errors
-/// The second place has a store, or one of them fails; the first one stays closed until the transfer is
+/// The target has a store already, or one of the databases fails; the source stays closed until the transfer is
 /// repeated or undone.
 pub fn transfer(
     from: &Location,
@@ -131,7 +131,7 @@ pub fn transfer(
     })
 }
 
-/// Rows done, as reported.
+/// Progress of a transfer, in rows.
 pub(super) struct Count<'a> {
     pub(super) done: u64,
     pub(super) all: u64,
@@ -148,7 +148,7 @@ impl Count<'_> {
 /// Copies all rows, and compares them.
 ///
 /// # Errors
-/// One of the databases fails, or a row did not arrive as it is.
+/// One of the databases fails, or the copy differs from the source.
 pub(super) fn copy(
     source: &Tx,
     target: &dyn Driver,
@@ -191,7 +191,7 @@ fn prepare_target(
 ) -> Result<()> {
     let tx: &Tx = writer;
     match find_transfer_record(tx)? {
-        // An earlier transfer did not end.
+        // An earlier transfer was interrupted.
         Some(record) if record.role == Role::Target => return Ok(()),
         Some(record) => {
             return Err(StoreError::open(
@@ -221,7 +221,7 @@ fn record(tx: &Tx, role: Role, other: &Location, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Closes the first place for all processes. Returns the next number.
+/// Closes the source for all processes. Returns the next number.
 fn close_source(
     source: &dyn Driver,
     from: &Location,
@@ -285,8 +285,8 @@ fn compare_invariants(source: &Tx, target: &dyn Driver) -> Result<()> {
     }
 }
 
-/// Reopens a place whose store was moved away, or whose transfer began. It does not have what the other place
-/// received since. Returns the other place; None if the store was not moved.
+/// Reopens a database whose store was moved away, or whose transfer has begun. It lacks everything that the other
+/// database received since. Returns the location of the other database; None if the store was not moved.
 ///
 /// # Errors
 /// The database cannot be written.
@@ -299,8 +299,8 @@ pub fn undo_transfer(place: &Location) -> Result<Option<String>> {
     else {
         return Ok(None);
     };
-    // No transaction that writes can begin without the row. Each statement is a transaction of its own, and
-    // the record goes last.
+    // No transaction that writes can begin without the row. Each statement is a transaction of its own, and the
+    // record is removed last.
     let sql = "INSERT INTO writer (n, next_number) VALUES (1, ?) ON CONFLICT (n) DO NOTHING";
     tx.run(sql, &[&next_number_of(&record)?])?;
     remove_mark(&*writer)?;

@@ -62,15 +62,15 @@ pub struct QueuedMailFilter {
     /// The recipient.
     pub account: Option<EmailAddress>,
     pub state: Option<QueuedMailState>,
-    /// Only mail that was asked for since then.
+    /// Only mail that was requested since then.
     pub since: Option<Timestamp>,
-    /// Only mail that was asked for before then.
+    /// Only mail that was requested before then.
     pub until: Option<Timestamp>,
     pub page: Page,
 }
 
 impl QueuedMailFilter {
-    /// The index that has the mail in the order of the list, and the column of that order. At most one mail to an
+    /// Index that yields the mail in the order of the list, and the column of that order. At most one mail to an
     /// account waits, and few are being sent: those lists are short.
     fn order(&self) -> (&'static str, &'static str) {
         match self {
@@ -122,7 +122,7 @@ pub(crate) fn queued_mail(tx: &Tx, filter: &QueuedMailFilter) -> Result<Listed<Q
 }
 
 impl Store {
-    /// Mail that waits to be sent: in the order in which it is due, or, of a period, in which it was asked for.
+    /// Mail that waits to be sent, in the order of its due times or, for a period, of its requests.
     pub async fn queued_mail(&self, filter: QueuedMailFilter) -> Result<Listed<QueuedMail>> {
         self.read(move |tx| queued_mail(tx, &filter)).await
     }

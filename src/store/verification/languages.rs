@@ -100,7 +100,7 @@ impl Store {
         .await
     }
 
-    /// Records the language that a mail is sent in: its word confirms an answer.
+    /// Records the language that a mail is sent in: an answer confirms with the word of that language.
     pub async fn note_mail_language(
         &self,
         verification_mail: MailId,

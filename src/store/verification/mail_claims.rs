@@ -28,7 +28,7 @@ const FRESH: Duration = Duration::from_mins(5);
 #[derive(Debug, Clone)]
 pub struct MailClaim {
     pub(in crate::store) lease: Lease,
-    /// Time under which its share of the limits was taken.
+    /// Time that is recorded for its share of the limits.
     pub(in crate::store) at: Millis,
     pub(in crate::store) place: QueuePlace,
 }
@@ -49,7 +49,7 @@ impl MailClaim {
 }
 
 impl VerificationMail {
-    /// Number of the claim, higher than that of every claim before.
+    /// Number of the claim, higher than that of every earlier claim.
     #[must_use]
     pub fn number(&self) -> ClaimNumber {
         self.claim.lease.number

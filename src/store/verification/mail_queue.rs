@@ -98,7 +98,7 @@ fn mailbox_quiet(
 /// Quiet state of a mailbox.
 enum Quiet {
     NoMail,
-    /// Of these accounts; empty if none is quiet.
+    /// One mail, for which these accounts are marked; empty if none is quiet.
     Once(Vec<i64>),
 }
 

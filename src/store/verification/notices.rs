@@ -1,4 +1,4 @@
-//! Notices: mail that tells a sender that their mail is not accepted, where a portal is set to send them.
+//! Notices: mail that tells a sender that their mail is not accepted, if a portal is configured to send them.
 //!
 //! Only a message that passes DMARC causes one, so that it reaches the real author. A mailbox gets at most
 //! one a day. A notice that may have been sent before a crash is not sent again. Notices have their own share
@@ -25,7 +25,7 @@ const LATEST: i64 = Millis::DAY;
 /// Time for which a notice is remembered.
 const KEPT: i64 = 2 * Millis::DAY;
 
-/// Maximum number of due notices that a claim looks at: those that are too late or beyond the limits are not sent.
+/// Maximum number of due notices that a claim examines: those that are too late or beyond the limits are not sent.
 const LOOKED_AT: usize = 64;
 
 /// Maximum number of waiting notices; further senders get none.

@@ -6,8 +6,8 @@
 //! forger can cause many. A minute counts until all of it is more than an hour old, so the limit is never
 //! exceeded, and a mail is at most a minute late.
 //!
-//! A count is lowered only for a mail that was certainly not sent. Counts in the future, written by a clock that was
-//! set back since or by another process, apply too.
+//! A count is lowered only for a mail that was certainly not sent. Counts in the future apply, too: they come from
+//! a clock that was set back since, or from another process.
 //!
 //! A limit has parts: for mail from the pages, for mail to senders, and for the unauthenticated share of the
 //! latter. So no kind of mail can use up the share of another.
@@ -28,7 +28,7 @@ const TOTAL: &str = "";
 /// A minute counts for the 60 minutes after it.
 const MINUTES: i64 = 60;
 
-/// Verification mails for each notice, which comes on top of them.
+/// Divisor of a limit for the share of notices, which comes on top of verification mail.
 const NOTICES_PART: u32 = 10;
 
 /// Counts under one name over the last hour.
@@ -66,9 +66,9 @@ impl Window {
 
 /// Result of asking for a share of the limits.
 pub(crate) enum Share {
-    /// It may be sent; the claim is recorded under this time.
+    /// The mail may be sent; the claim is recorded under this time.
     Taken(Millis),
-    /// It may ask again at this time.
+    /// The limits are used up until this time.
     FreeAt(Millis),
 }
 
@@ -122,7 +122,7 @@ impl<'c> Shares<'c> {
         }
     }
 
-    /// Takes a mail's share of all limits, or returns the time at which it may ask again.
+    /// Takes a mail's share of all limits, or returns the time until which they are used up.
     pub(crate) fn take(
         &mut self,
         address: &EmailAddress,
@@ -159,8 +159,9 @@ impl<'c> Shares<'c> {
         Ok(Share::Taken(at))
     }
 
-    /// Takes a share for a notice, apart from verification mail: a tenth of the limits of its domain and of
-    /// the total, and at least one. Returns the time at which it may ask again, or None if it was taken.
+    /// Takes a share for a notice, apart from verification mail: a tenth of the limits of its domain and of the
+    /// total, and at least one. Returns the time until which the limits are used up, or None if the share was
+    /// taken.
     pub(crate) fn take_for_notice(&mut self, address: &EmailAddress) -> Result<Option<Millis>> {
         let now = self.now;
         let domain = registered_domain(address.domain());

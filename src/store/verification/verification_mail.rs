@@ -103,8 +103,8 @@ pub(crate) struct Occasion<'a> {
 }
 
 impl Occasion<'_> {
-    /// True if the person asked for the mail or wrote the message that causes it, or an operator asked. Then earlier
-    /// mails no longer count as unanswered.
+    /// True if the person or an operator asked for the mail, or the person wrote the message that causes it. Then
+    /// earlier mails no longer count as unanswered.
     fn starts_anew(&self) -> bool {
         match self.cause {
             MailCause::Mail => {
@@ -119,7 +119,7 @@ impl Occasion<'_> {
     }
 }
 
-/// Owes a mail, unless one is on its way, the address may get none, or the person did nothing about several.
+/// Owes a mail, unless one is on its way, the address may get none, or the person has not reacted to several.
 /// Returns true if one has become due.
 pub(crate) fn owe(tx: &Tx, account: &AccountRow, occasion: &Occasion, now: Millis) -> Result<bool> {
     let asks = matches!(occasion.cause, MailCause::Resend | MailCause::SignUp);
@@ -287,7 +287,7 @@ impl Store {
             .await
     }
 
-    /// As [`renew_link`](Self::renew_link), for a client of the pages, which has its own share of the limits.
+    /// Like [`renew_link`](Self::renew_link), for a client of the pages, which has its own share of the limits.
     pub async fn renew_link_for(
         &self,
         address: EmailAddress,
@@ -298,7 +298,7 @@ impl Store {
     ) -> Result<()> {
         let key = address.key();
         self.write(move |work| {
-            // Nobody asked for the account of a placeholder but an operator.
+            // Only an operator can ask for a link for a placeholder.
             let found = match cause {
                 MailCause::Operator => find_account(work.tx, &key)?,
                 _ => find_sender_account(work.tx, &key)?,

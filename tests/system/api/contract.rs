@@ -24,7 +24,7 @@ fn the_api_answers_as_its_document_says() {
     let harness = Harness::start(STANDARD);
     fill(&harness);
     let long = std::env::var_os("VESTIBULE_LONG").is_some();
-    // The document's example of an operator has another name: that one's access is ended.
+    // The example operator of the document has another name, because the requests end that operator's access.
     let token = token_of(&harness, "tester");
     let report = fs::File::create(harness.path("schemathesis.log")).expect("a file");
     let status = Command::new(PROGRAM)

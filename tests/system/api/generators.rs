@@ -1,5 +1,5 @@
-//! Clients that two generators make of the document: each lists what is held, releases one request, reads its
-//! message, and meets a problem.
+//! Clients that two generators make from the document: each lists the held requests, releases one, reads its
+//! message, and handles a problem response.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -52,7 +52,7 @@ fn start() -> Harness {
     harness
 }
 
-/// The program with the address of the API and a token as its arguments; checks what it reports.
+/// Runs the program with the address of the API and a token as its arguments, and checks its report.
 fn use_client(harness: &Harness, program: &mut Command) {
     let held = harness.json(&["requests", "list", "--state", "held"]).len();
     let base = format!("http://{}/api/v1", harness.admin);
@@ -79,7 +79,7 @@ fn use_client(harness: &Harness, program: &mut Command) {
 fn a_generated_python_client_releases_a_request() {
     let harness = start();
     let bin = installed("openapi-python/bin");
-    // The generator formats what it makes with ruff, which it looks for on the path.
+    // The generator formats its output with ruff, which it looks for on the path.
     let path = format!("{}:/usr/bin:/bin", bin.display());
     let mut generate = Command::new(bin.join("openapi-python-client"));
     generate

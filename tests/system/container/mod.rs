@@ -17,7 +17,7 @@ use crate::support::harness::{link_in, wait_for};
 /// File system that `tests/run` makes with `packaging/base-image`.
 const BASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/container/base.tar");
 
-/// The daemon takes its ports from the machine, which the container shares here.
+/// The daemon binds ports of the machine, whose network the container shares here.
 const CONFIGURATION: &str = r#"
 hostname = "gate.corp.example"
 data_dir = "/var/lib/vestibule"
@@ -90,8 +90,8 @@ fn stripped(folder: &Path) -> PathBuf {
     program
 }
 
-/// Words of the documented command after `podman run`: without published ports, since the container shares the
-/// network of the machine, with this configuration and this image.
+/// Words of the documented command after `podman run`, with this configuration and this image, and without
+/// published ports, since the container shares the network of the machine.
 fn documented_command(configuration: &Path) -> Vec<String> {
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/container.md"))
         .expect("the page");
@@ -138,7 +138,7 @@ fn one_command_starts_a_container_that_holds_and_releases_a_request() {
     let smtp = wait_for("the ready file", || bound(&volume, "smtp"));
     let public = bound(&volume, "http").expect("the public pages");
 
-    // A mail comes in over SMTP, the person opens the link and presses the button.
+    // A mail arrives over SMTP, the person opens the link and presses the button.
     send(smtp, "ann@corp.example", "printer");
     let link = wait_for("the verification mail", || {
         let file = fs::read_dir(volume.join("letters"))
@@ -181,7 +181,7 @@ fn one_command_starts_a_container_that_holds_and_releases_a_request() {
         assert!(!touched.status.success(), "{place} can be written");
     }
 
-    // The health check asks the running daemon, and fails where nobody answers.
+    // The health check queries the running daemon, and fails if nothing answers.
     podman.run(&["healthcheck", "run", "vestibule"]);
     let check = "/usr/libexec/vestibule/health-check";
     fs::write(
@@ -194,7 +194,7 @@ fn one_command_starts_a_container_that_holds_and_releases_a_request() {
         assert!(!checked.status.success(), "healthy by {file}");
     }
 
-    // It stops well, and the next container finds all in the volume.
+    // It stops cleanly, and the next container finds everything in the volume.
     podman.run(&["stop", "vestibule"]);
     let exit = podman.run(&["inspect", "--format", "{{.State.ExitCode}}", "vestibule"]);
     assert_eq!(exit.trim(), "0");
@@ -219,7 +219,8 @@ fn what_the_compose_file_describes_releases_a_request() {
     test_compose(&["postfix.tar"]);
 }
 
-/// `examples/compose-postgres` in the same way: a node is killed, and the other one releases what it took.
+/// `examples/compose-postgres` in the same way: one node is killed, and the other releases the requests that it
+/// accepted.
 #[test]
 fn two_nodes_of_the_compose_file_release_what_either_took() {
     test_compose(&["postfix.tar", "postgres.tar"]);

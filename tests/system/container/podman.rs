@@ -1,5 +1,5 @@
-//! Podman with storage of its own, so that nothing of this machine's images, containers and networks is read
-//! or changed. The options are those with which containers start where there is no systemd.
+//! Podman with storage of its own, so that this machine's images, containers and networks are neither read nor
+//! changed. With these options containers start on a machine without systemd.
 
 use std::fs;
 use std::path::{Path, PathBuf};

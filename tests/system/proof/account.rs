@@ -1,5 +1,4 @@
-//! Account of every message, from the records of the MTA, the people and the help desks, and from the
-//! database.
+//! Accounting for every message, from the records of the MTA, the people and the help desks, and from the database.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -20,7 +19,7 @@ struct Entry {
     state: Option<String>,
 }
 
-/// Totals of the account; for `docs/reliability.md`.
+/// Totals, for `docs/reliability.md`.
 #[derive(Debug, Default)]
 pub struct Account {
     pub messages: usize,
@@ -45,7 +44,7 @@ pub fn settle(harness: &Harness, book: &Book, help_desk: &HelpDesk) -> Account {
     )
 }
 
-/// The same for several daemons that share a store.
+/// Like [`settle`], for several daemons that share a store.
 ///
 /// # Panics
 /// If anything is inconsistent.

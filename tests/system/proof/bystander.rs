@@ -1,4 +1,4 @@
-//! A well-behaved MTA that works while others do not: each of its messages is accepted.
+//! A well-behaved MTA at work during an attack: each of its messages is accepted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -12,11 +12,11 @@ use crate::support::harness::{Harness, wait_for};
 
 /// Ways to kill the daemon.
 enum Death {
-    /// Some time after this many more acknowledgements.
+    /// A random moment, after this many more acknowledgements and a pause.
     Any { after: usize, pause: Duration },
     /// At the N-th pass of a failpoint.
     Place(&'static str, u64),
-    /// At the N-th entry into the syncing system call: written, and not yet on disk.
+    /// At the N-th entry into the syncing system call: written, but not yet on disk.
     Sync(u64),
 }
 
@@ -73,7 +73,7 @@ impl Death {
     }
 }
 
-/// All kills of one kind after another, on one database.
+/// Survives all these kills, one after another, on one database.
 fn survive(deaths: impl IntoIterator<Item = Death>) {
     let help_desk = HelpDesk::open();
     let book = Arc::new(Book::default());

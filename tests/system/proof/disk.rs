@@ -1,7 +1,7 @@
 //! A separate disk for the data folder: small, and with every kind of failure.
 //!
-//! It is a file system in a file, mounted over the folder, which requires root. A run of an ordinary user
-//! fails here with an explanation.
+//! It is a file system in a file, mounted over the folder, which requires root. Without root, the tests fail here
+//! with an explanation.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -10,8 +10,8 @@ use std::process::Command;
 
 use crate::support::harness::Harness;
 
-/// `FS_IOC_SHUTDOWN`, which ext4 supports as well, with its flag for "write nothing more, not even the
-/// journal". From here on, everything that was not synced is lost.
+/// `FS_IOC_SHUTDOWN`, which ext4 supports as well, with its flag for "write nothing more, not even the journal".
+/// Then everything that was not synced is lost.
 const POWER_CUT: &str = r#"
     open(my $disk, "<", $ARGV[0]) or die "open: $!";
     my $flag = pack("L", 2);
@@ -42,8 +42,8 @@ impl Disk {
     }
 
     pub fn mount(&self) {
-        // After an I/O error a device can only be read. So each disk gets a new device: one that is still in
-        // use keeps its faults.
+        // After an I/O error a device is read-only. So each disk gets a new device: one that is still in use keeps
+        // its faults.
         let device = output("losetup", &["--find", "--show", text(&self.image)]);
         let options = "errors=remount-ro";
         run("mount", &["-o", options, &device, text(&self.folder)]);
@@ -141,7 +141,7 @@ pub fn run(program: &str, args: &[&str]) {
     output(program, args);
 }
 
-/// The same, and returns its output.
+/// Runs a program that must succeed, and returns its output.
 fn output(program: &str, args: &[&str]) -> String {
     let output = Command::new(program)
         .args(args)

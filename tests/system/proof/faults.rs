@@ -1,6 +1,6 @@
 //! Faults of the disk and the database: the disk is full, read-only, slow or gone, the database is locked or
-//! damaged, a sync fails, the power fails. The MTA is told to keep the message, the log tells the cause, and
-//! when the fault is over the daemon continues without a restart and without losses.
+//! damaged, a sync fails, the power fails. The MTA is told to keep the message, the log states the cause, and after
+//! the fault the daemon continues without a restart and without losses.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -251,8 +251,8 @@ fn a_sync_that_fails() {
     fault.endure();
 }
 
-/// A disk on which all calls block: no client gets 250 or any other reply, other requests are still served,
-/// and afterwards the daemon continues normally.
+/// On a disk where all calls block, no client gets 250 or any other reply, other requests are still served, and
+/// afterwards the daemon continues normally.
 #[test]
 fn a_disk_that_does_not_answer_for_a_while() {
     let helpdesk = HelpDesk::open();
@@ -291,8 +291,8 @@ fn a_disk_that_does_not_answer_for_a_while() {
     settle(&harness, &book, &helpdesk);
 }
 
-/// No thread of the daemon runs any more; some may be within a write or a sync. After a real power failure
-/// there would be no replies, either.
+/// Stops every thread of the daemon; some may be within a write or a sync. After a real power failure there would
+/// be no replies, either.
 fn stop_in_its_tracks(harness: &Harness) {
     harness.signal(Signal::STOP);
     wait_for("a standstill", || {

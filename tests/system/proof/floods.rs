@@ -14,7 +14,7 @@ fn harness(quota: u32, max_content: &str) -> Harness {
     Harness::start(&STANDARD.replace("\n[outgoing]", &sections))
 }
 
-/// A message with fields on top, as an MTA or a list adds them.
+/// A message with fields prepended, as an MTA or a list adds them.
 fn message(fields: &str, from: &str, id: &str, octets: usize) -> Vec<u8> {
     let mut message = format!(
         "{fields}From: {from}\r\nTo: it-help@corp.example\r\nSubject: {id}\r\n\

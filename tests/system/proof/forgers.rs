@@ -104,7 +104,7 @@ fn check(verification_mails: &[String]) {
         for part in 0..mail.html_body_count() {
             said += &mail.body_html(part).unwrap_or_default();
         }
-        // With its colon: three letters alone occur in some of the links, which are random.
+        // `Bcc:` with its colon: three letters alone occur in some of the random links.
         for word in [FORGED, "evil.example", "Bcc:"] {
             assert!(
                 !said.contains(word) && !verification_mail.contains(word),
@@ -125,7 +125,7 @@ fn check(verification_mails: &[String]) {
 fn a_victim_gets_one_mail_for_a_thousand_forgeries() {
     let mut harness = harness();
     let messages = rounds(300, 1000);
-    // Subaddresses and letter case do not make another mailbox.
+    // Subaddresses and letter case do not make a different mailbox.
     let authors: Vec<_> = (0..messages)
         .map(|number| match number % 3 {
             0 => "victim@corp.example".to_owned(),

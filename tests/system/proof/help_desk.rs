@@ -13,7 +13,7 @@ use mailin_embedded::{Handler, Response, Server, SslConfig, response};
 pub struct Copy {
     /// `X-Vestibule-Request`.
     pub request: String,
-    /// Hash of the original message after the added fields.
+    /// Hash of the original message, which follows the added fields.
     pub print: u64,
 }
 
@@ -62,7 +62,7 @@ impl HelpDesk {
             .with_name("desk.example")
             .with_ssl(SslConfig::None)
             .expect("no TLS")
-            // A thread that read from a killed daemon is free again soon, but not at once.
+            // A thread that was reading from a killed daemon is free again soon, but not at once.
             .with_num_threads(64)
             .with_tcp_listener(listener);
         std::thread::spawn(move || server.serve().expect("it serves"));

@@ -47,7 +47,7 @@ pub fn talk(address: SocketAddr, said: Vec<u8>) -> String {
     String::from_utf8(heard).expect("replies are text")
 }
 
-/// `220 250* 354`.
+/// Reply codes in order, such as `220 250* 354`.
 fn codes(heard: &str) -> String {
     let mut codes: Vec<(&str, bool)> = Vec::new();
     for line in heard
@@ -101,7 +101,7 @@ fn each_hostile_client_gets_its_answer_and_no_more() {
     assert!(peak < 256 * MIB, "{} MiB", peak / MIB);
 }
 
-/// Twenty messages of the maximum size at once, with a budget for four.
+/// Twenty concurrent messages of the maximum size, with a budget for four.
 #[test]
 fn a_flood_of_large_messages_stays_within_the_budget() {
     let configuration = STANDARD.replace(
@@ -117,7 +117,7 @@ fn a_flood_of_large_messages_stays_within_the_budget() {
             let body = format!("{}\r\n", "a".repeat(998)).repeat(7 * MIB / 1000);
             std::thread::spawn(move || {
                 let send = || codes(&talk(address, message(&subject, &body)));
-                // If the machine stalled for so long that the client counted as idle, it tries again.
+                // If the machine stalled for so long that the client counted as idle, the client tries again.
                 let mut heard = send();
                 for _ in 0..3 {
                     if heard.ends_with(" 421") {
@@ -140,8 +140,8 @@ fn a_flood_of_large_messages_stays_within_the_budget() {
     assert!(peak < 256 * MIB, "{} MiB", peak / MIB);
 }
 
-/// All memory is held by clients that stop within their messages, except for a byte now and then: they are
-/// evicted when others need it.
+/// All memory is held by clients that stall within their messages, except for a byte now and then: they are evicted
+/// when others need the memory.
 #[test]
 fn idle_transactions_are_evicted_for_their_memory() {
     let configuration = STANDARD.replace(
@@ -172,8 +172,8 @@ fn idle_transactions_are_evicted_for_their_memory() {
     // More than the reserve, so that another client's memory is needed for it.
     let body = format!("{}\r\n", "b".repeat(998)).repeat(2000);
     let message = format!("From: bob@partner.example\r\nSubject: x\r\n\r\n{body}");
-    // Until the idle clients hold all of it there is some for others, too; so this repeats until one of them
-    // was evicted.
+    // Until the idle clients hold all of the memory, there is some left for others; so this repeats until an idle
+    // client is evicted.
     wait_for("somebody to give up its memory", || {
         let mut client = Smtp::connect(harness.smtp).expect("a seat");
         let reply = client.send(
@@ -227,8 +227,8 @@ async fn thousands_of_idle_connections_do_not_keep_others_out() {
     let harness = Harness::start(&configuration);
     let before = peak(&harness);
     let connections = idle(&harness, seats).await;
-    // One peer cannot have all slots: the last tenth is reserved for peers with few connections. Further ones
-    // are refused, or evict one of the same peer that has been idle for long.
+    // One peer cannot have all slots: the last tenth is reserved for peers with few connections. Its further
+    // connections are refused, or evict one of its own that has been idle for long.
     let held = || {
         connections
             .iter()

@@ -1,6 +1,6 @@
-//! Untrusted text that tries to become a header field: in commands, names and ids. A delivered message has
-//! our own fields, complete and without others among them, and then the original message; and no verification
-//! mail has a field that the others do not have.
+//! Untrusted text that tries to become a header field: in commands, names and ids. A delivered message has our own
+//! fields, complete and without foreign ones among them, followed by the original message; and no verification mail
+//! has a field that the others do not have.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,7 +24,7 @@ const COMMANDS: &[&str] = &[
     "MAIL FROM:<bob@partner.example> SIZE=1 X-Evil: 1",
 ];
 
-/// Messages: a name, the header fields, and whether the author is still recognized.
+/// Messages: a name, the header fields, and true if the author is still recognized.
 const FIELDS: &[(&str, &str, bool)] = &[
     (
         "an encoded line end in the author's name (Q)",

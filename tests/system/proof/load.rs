@@ -20,7 +20,7 @@ use crate::support::harness::{BASE, Harness, link_in};
 /// Concurrent connections.
 const CLIENTS: usize = 4;
 
-/// Expected outcome of a message. Each marker begins with its name.
+/// Expected outcome of a message. Each marker begins with the name of its fate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fate {
     /// From a customer who is served at once.
@@ -50,8 +50,8 @@ impl Fate {
     }
 }
 
-/// Two portals, `it` with an SMTP help desk and `hr` with a Maildir; verification mail as files. Only one
-/// mail for each address, and no other limit.
+/// Two portals, `it` with an SMTP help desk and `hr` with a Maildir; verification mail as files. The only limit is
+/// one mail for each address.
 pub fn configuration(help_desk: &HelpDesk) -> String {
     format!(
         r#"{BASE}
@@ -144,7 +144,7 @@ pub fn portals(marker: &str) -> &'static [&'static str] {
 /// Records of the MTA and the people, against which Vestibule is checked.
 #[derive(Default)]
 pub struct Book {
-    /// Ids under which messages were acknowledged, by marker. Empty while not acknowledged.
+    /// Ids under which messages were acknowledged, by marker. Empty until the acknowledgement.
     sent: Mutex<BTreeMap<String, Vec<String>>>,
     unacknowledged: Mutex<Vec<String>>,
     /// Addresses whose confirmation was answered with 200.
@@ -172,7 +172,7 @@ impl Book {
         lock(&self.confirmed).clone()
     }
 
-    /// Sends until the connection breaks or `enough` returns true. Returns true if nothing is left
+    /// Sends messages until the connection breaks or `next` returns None. Returns true if no message is left
     /// unanswered.
     fn mail(&self, smtp: SocketAddr, mut next: impl FnMut() -> Option<String>) -> bool {
         let Ok(mut smtp) = Smtp::connect(smtp) else {
@@ -251,7 +251,8 @@ impl Book {
         self.mail(smtp, || one.take());
     }
 
-    /// Replaces the ids of the acknowledgements that another program gave by those that it got for each.
+    /// Replaces each id that another program gave in its acknowledgement with the ids that Vestibule gave it for
+    /// that message.
     pub fn translate(&self, ids: impl Fn(&str) -> Vec<String>) {
         for given in lock(&self.sent).values_mut() {
             *given = given.iter().flat_map(|id| ids(id)).collect();
@@ -284,8 +285,8 @@ impl Load {
         Self::over(std::slice::from_ref(harness), book, round)
     }
 
-    /// The same over several daemons: whoever is refused by one goes on at the next, and each link is opened at
-    /// another daemon than the one that sent it.
+    /// Like [`start`](Self::start), over several daemons: a client that is refused by one moves on to the next, and
+    /// each link is opened at a daemon other than the one that sent it.
     pub fn over(nodes: &[Harness], book: &Arc<Book>, round: usize) -> Self {
         let hosts: Vec<_> = nodes.iter().map(|node| node.smtp).collect();
         let mut load = Self::of_clients(&hosts, usize::MAX, book, round);
@@ -296,7 +297,7 @@ impl Load {
             load.threads.push(std::thread::spawn(move || {
                 while !stopping.load(Ordering::Relaxed) {
                     book.press(http, &verification_mails);
-                    // People wait a little.
+                    // People pause a little.
                     std::thread::sleep(Duration::from_millis(10));
                 }
             }));
@@ -304,7 +305,7 @@ impl Load {
         load
     }
 
-    /// Clients only, each with so many messages at most.
+    /// Starts clients only, each with at most `most` messages.
     pub fn of_clients(hosts: &[SocketAddr], most: usize, book: &Arc<Book>, round: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let work = |client: usize| {

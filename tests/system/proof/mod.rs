@@ -1,7 +1,8 @@
 //! Evidence that no message is lost and none is wrongly accepted: the real binary, killed, cut off from its
 //! disk, attacked and flooded, and an account of every message afterwards.
 //!
-//! Each test has a short form for every run, and a long one for `tests/run --long`. `docs/reliability.md` lists the promises and their tests.
+//! Each test has a short form for every run and a long one for `tests/run --long`. `docs/reliability.md` lists the
+//! promises and their tests.
 
 mod account;
 mod bystander;

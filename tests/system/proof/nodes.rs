@@ -1,5 +1,5 @@
-//! Two daemons on one PostgreSQL: behind a real Postfix while one of them dies, hangs or is restarted, and killed
-//! in turn. Every message is accounted for.
+//! Two daemons on one PostgreSQL server: behind a real Postfix while one of them dies, hangs or is restarted, and
+//! killed at random under load. Every message is accounted for.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::support::harness::{Harness, Signal, wait_for};
 use crate::support::port::Port;
 use crate::support::postgres::server;
 
-/// Two daemons, and what they share.
+/// Two daemons and their shared store, help desk and records.
 struct Cluster {
     nodes: [Harness; 2],
     rows: Rows,
@@ -26,7 +26,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// Daemons at these places, which have their ports again after each start.
+    /// Starts daemons at these addresses, which they bind again after each restart.
     fn start(listen: [&str; 2]) -> Self {
         let help_desk = HelpDesk::open();
         let schema = server().schema();
@@ -49,14 +49,14 @@ impl Cluster {
         self.rows.number("SELECT count(*) FROM ledger")
     }
 
-    /// Waits for entries of more messages, whoever takes them.
+    /// Waits until `count` more entries are recorded, by either daemon.
     fn wait_for_more(&self, count: i64) {
         let goal = self.entries() + count;
         wait_for("more mail", || (self.entries() >= goal).then_some(()));
     }
 
-    /// Starts a daemon that was killed. In the short form, half a minute passes before: until then its claims
-    /// could be those of a daemon that is still at work.
+    /// Starts a daemon that was killed. The short form first pretends that half a minute has passed: until then its
+    /// claims could be those of a daemon that is still running.
     fn restart(&mut self, node: usize) {
         if let (Rows::Schema(schema), false) = (&self.rows, is_long()) {
             server().run(&schema.name, "UPDATE node SET seen_at = seen_at - 30000");
@@ -69,7 +69,7 @@ impl Cluster {
     }
 }
 
-/// Messages that Postfix has still in its queue.
+/// Number of messages that are still in Postfix's queue.
 fn queued(postfix: &Postfix) -> usize {
     fn files(folder: &Path) -> usize {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -107,7 +107,7 @@ fn postfix_hands_each_message_to_one_of_two_daemons_while_one_dies_hangs_or_rest
         .each_ref()
         .map(|port| format!("[127.0.0.1]:{}", port.address.port()))
         .join(", ");
-    // Postfix's own times are minutes.
+    // Postfix's default times are minutes.
     let postfix = Postfix::start(
         &["ann@corp.example"],
         &format!(
@@ -153,13 +153,13 @@ fn postfix_hands_each_message_to_one_of_two_daemons_while_one_dies_hangs_or_rest
     }
     cluster.book.translate(|queue_id| ids_of(&log, queue_id));
 
-    // Nobody dies while these are delivered.
+    // No daemon dies while these are delivered.
     let sent = cluster.book.sent();
     let held: Vec<_> = sent
         .keys()
         .filter(|marker| Fate::of(marker) == Fate::Proves)
         .collect();
-    // Or it may be sent, by the daemon that died: then the next one has to wait for an hour.
+    // The daemon that died may also have sent the mail: then the next mail has to wait for an hour.
     let unsent = "SELECT count(*) FROM account WHERE domain = 'corp.example' AND NOT EXISTS (
              SELECT 1 FROM letter WHERE account = account.n AND attempts > 0)
          OR EXISTS (SELECT 1 FROM letter WHERE state = 'claimed')";
@@ -191,7 +191,7 @@ fn nothing_is_lost_when_two_daemons_are_killed_in_turn() {
     let mut throw = |sides: u64| usize::try_from(dice.throw(sides)).expect("small");
     while kills < count {
         let doomed = throw(2);
-        // At a chosen place, if it comes there in time.
+        // At a chosen failpoint, if the daemon reaches it in time.
         if throw(3) == 0 {
             let (place, before) = PLACES[throw(PLACES.len() as u64)];
             let place = format!("{place}:{}", before + throw(8) as u64 + 1);
@@ -211,7 +211,7 @@ fn nothing_is_lost_when_two_daemons_are_killed_in_turn() {
         std::thread::sleep(Duration::from_micros(throw(5000) as u64));
         cluster.nodes[doomed].kill();
         kills += 1;
-        // The other one goes on, or dies as well.
+        // The other daemon continues, or dies as well.
         if throw(8) == 0 {
             load.stop();
             cluster.nodes[1 - doomed].kill();
@@ -228,7 +228,7 @@ fn nothing_is_lost_when_two_daemons_are_killed_in_turn() {
         }
         round += 1;
     }
-    // Of each kind there is enough to account for.
+    // There is enough mail of each kind to account for.
     let load = Load::over(&cluster.nodes, &cluster.book, round);
     wait_for("some of everything", || {
         let is_much = cluster.book.acknowledged() > 12 * round;

@@ -1,5 +1,5 @@
-//! The listeners of the pages: requests that two servers could parse differently, links that others open, and
-//! a Host that is not ours.
+//! The listeners of the pages: requests that two servers could parse differently, links that somebody else opens,
+//! and a Host that is not ours.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -28,7 +28,7 @@ fn statuses(heard: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Requests by name. Each may get one answer at most, on both listeners, and that is a refusal.
+/// Requests by name. Each gets at most one answer on either listener, and that is a refusal.
 const REQUESTS: &[(&str, &str)] = &[
     (
         "Content-Length and Transfer-Encoding, a request hidden in the body",
@@ -190,7 +190,7 @@ fn links_that_others_open_release_nothing() {
         let state = &harness.json(&["requests", "list"])[0]["state"];
         assert_eq!(state, "held", "{request}");
     }
-    // No other link opens it, and no log contains it.
+    // No similar token opens the link, and no log contains the token.
     let mut other = token.clone();
     other.replace_range(..1, if token.starts_with('a') { "b" } else { "a" });
     let (status, _) = http(

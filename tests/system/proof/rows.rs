@@ -1,4 +1,4 @@
-//! Rows of a store as texts, whichever engine has it.
+//! Rows of a store as text, whichever engine holds it.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -11,20 +11,20 @@ use vestibule::domain::LedgerId;
 use crate::support::harness::Harness;
 use crate::support::postgres::{Schema, server};
 
-/// The place of a store.
+/// Location of a store.
 pub enum Rows {
     File(PathBuf),
     Schema(Schema),
 }
 
 impl Rows {
-    /// Those of a daemon with a file of its own.
+    /// Rows of a daemon with a database file of its own.
     pub fn of(harness: &Harness) -> Self {
         Self::File(harness.path("data/vestibule.db"))
     }
 
-    /// The rows of a question that both engines understand, as `psql` shows them: NULL is empty, and octets are
-    /// hexadecimal after `\x`. Only the last column may have a `|`.
+    /// Rows of a query that both engines understand, as `psql` prints them: NULL is empty, and octets are
+    /// hexadecimal after `\x`. Only the last column may contain a `|`.
     pub fn ask(&self, sql: &str) -> Vec<Vec<String>> {
         match self {
             Self::File(path) => in_file(path, sql),
@@ -76,7 +76,7 @@ fn shown(value: ValueRef) -> String {
     }
 }
 
-/// The id in the octets of a row.
+/// Parses the id in the octets of a row.
 pub fn ledger_id(shown: &str) -> LedgerId {
     let digits = shown.strip_prefix("\\x").expect("octets");
     let octets = u128::from_str_radix(digits, 16).expect("hexadecimal");

@@ -1,9 +1,8 @@
 //! The order of system calls: no `250` before the sync of the message that it acknowledges.
 //!
-//! `strace` records every write, every sync and every reply of the daemon under load. In that record each
-//! message is looked up: the first write of its ledger id, and of the beginning of its content, to the
-//! write-ahead log; a sync of that log that began afterwards and succeeded; and only then the `250` with the
-//! id.
+//! `strace` records every write, every sync and every reply of the daemon under load. The record must show for each
+//! message: the first write of its ledger id, and of the beginning of its content, to the write-ahead log; a sync
+//! of that log that began afterwards and succeeded; and only then the `250` with the id.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -182,7 +181,7 @@ fn every_250_comes_after_the_sync_of_its_message() {
         record.syncs.len()
     );
 
-    // The check would have found a missing sync before one of the replies.
+    // The check finds a missing sync before one of the replies.
     let (reply, _) = record.replies[record.replies.len() / 2];
     record.syncs.retain(|(_, end)| *end > reply);
     record
@@ -190,7 +189,7 @@ fn every_250_comes_after_the_sync_of_its_message() {
         .expect_err("the syncs of the first half are missing");
 }
 
-/// The first octets of every id of these weeks: the time in milliseconds.
+/// The first octets of every id of these weeks, which are those of a time in milliseconds.
 fn weeks() -> [u8; 2] {
     let [first, second, ..] = LedgerId::new().to_bytes();
     [first, second]

@@ -1,7 +1,7 @@
 //! The time of an answer reveals nothing about a link. A token is looked up by its SHA-256, so a guess that
 //! is close to a valid one has nothing in common with it, and takes the same path as any other.
 //!
-//! The ordinary run compares the answers, the long one compares the times as well.
+//! An ordinary run compares the answers; a long one also compares the times.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -13,7 +13,7 @@ use crate::support::harness::{Harness, STANDARD};
 
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
-/// A guess from a new client, so that its rate limit is never reached; returns the answer and its duration.
+/// Makes a guess from a new client, so that no rate limit is reached. Returns the answer and its duration.
 fn guess(
     harness: &Harness,
     number: u32,
@@ -63,7 +63,7 @@ fn a_guess_learns_nothing_from_how_near_it_was() {
         // The last character has one bit only.
         (0..51).map(verification_mail).chain(['a']).collect()
     };
-    // All but the first, and all but the last that can be chosen freely.
+    // Tokens that differ from the valid one in the first character, and in the last one that can be chosen freely.
     let other = |verification_mail: &str| if verification_mail == "a" { "b" } else { "a" };
     let near = [
         format!("{}{}", other(&token[..1]), &token[1..]),

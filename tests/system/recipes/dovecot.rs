@@ -91,7 +91,7 @@ fn dovecot_shows_a_verified_request() {
     ] {
         assert!(said.contains(part), "{part:?} in {said}");
     }
-    // Even if the first message was read and moved by then, it stays one message beside the next.
+    // Even if the first message was read and moved by then, it remains one message beside the next.
     let next = ask(&harness, "bob@corp.example", "toner");
     delivered(&harness, &next);
     let said = imap(home, "a SELECT INBOX\r\nb UID SEARCH SEEN\r\nc LOGOUT\r\n");
@@ -100,7 +100,7 @@ fn dovecot_shows_a_verified_request() {
         "{said}"
     );
 
-    // FreeScout asks for what is unread, GLPI moves what it took to an archive, Zammad and Znuny delete it.
+    // FreeScout asks for unread messages, GLPI moves fetched ones to an archive, Zammad and Znuny delete them.
     let said = imap(
         home,
         "a CREATE Archive\r\nb SELECT INBOX\r\nc UID SEARCH UNSEEN\r\nd UID MOVE 1 Archive\r\n\

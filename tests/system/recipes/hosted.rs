@@ -1,6 +1,6 @@
-//! Help desks that only run as a service, or that cannot be installed here, and take a request by their API:
-//! `examples/open-ticket`, and the webhook for osTicket. The servers are stand-ins that require what the
-//! real ones document, and refuse everything else.
+//! Help desks that only run as a service, or that cannot be installed here, and take requests through their API:
+//! `examples/open-ticket`, and the webhook for osTicket. The servers are stand-ins that require what the real ones
+//! document, and refuse everything else.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,7 @@ fn field<'a>(asked: &'a Asked, name: &str) -> &'a str {
     asked.fields.get(name).map_or("", String::as_str)
 }
 
-/// A daemon whose requests this program opens as tickets, with its secret in the file `token`.
+/// Starts a daemon whose requests `open-ticket` opens as tickets, with its secret in the file `token`.
 fn start(desk: &StandIn, arguments: &[&str]) -> Harness {
     let url = format!("http://{}", desk.address);
     let arguments = [arguments, &["--url", &url, "--secret-file", "token"]].concat();
@@ -167,8 +167,8 @@ fn jira_raises_a_request_on_behalf_of_the_customer() {
     assert_eq!(body(&asked[5])["update"]["labels"], json!(labels));
 }
 
-/// The exit status by the help desk's answer: a message that it refuses fails alone, a login that it refuses
-/// or a redirect concern the destination, and no message makes the program fail as a whole.
+/// Exit status for each answer of the help desk: a refused message fails alone, a refused login or a redirect
+/// concerns the destination, and no message makes the program crash.
 #[test]
 fn open_ticket_exits_as_the_destination_reads_it() {
     let mut answers = vec![
@@ -209,7 +209,7 @@ fn open_ticket_exits_as_the_destination_reads_it() {
         let status = open(&format!("http://{}", desk.address), &token, message);
         assert_eq!(status, 0, "{}", String::from_utf8_lossy(message));
     }
-    // The secret goes nowhere in plain text but to this machine, and a help desk that is away is tried again.
+    // The secret is sent in plain text only to this machine, and a help desk that is down is tried again.
     assert_eq!(open("http://192.0.2.1", &token, b"\r\n"), 69);
     assert_eq!(open("http://127.0.0.1:1", &token, b"\r\n"), 69);
     assert_eq!(
@@ -229,7 +229,7 @@ fn open(url: &str, token: &Path, message: &[u8]) -> i32 {
         .stderr(Stdio::null())
         .spawn()
         .expect("python3 runs it");
-    // One that ends without reading closes the pipe.
+    // A program that ends without reading closes the pipe.
     let _ = program.stdin.take().expect("a pipe").write_all(message);
     program.wait().expect("it ends").code().expect("a status")
 }

@@ -55,7 +55,7 @@ fn an_employee_has_an_issue_in_roundup() {
 
     let first = ask(&harness, "Ann Example <ann@corp.example>", "printer");
     delivered(&harness, &first);
-    // Roundup asks Bob nothing: he verifies his address with Vestibule, too, and writes about the same issue.
+    // Roundup asks Bob for nothing: he verifies his address with Vestibule, too, and writes about the same issue.
     let second = ask(&harness, "bob@corp.example", "toner");
     delivered(&harness, &second);
 

@@ -1,4 +1,4 @@
-//! `/scim/v2` before a SCIM client and its conformance tests (scim2-cli, scim2-tester).
+//! `/scim/v2` against a SCIM client and its conformance tests (scim2-cli, scim2-tester).
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use crate::support::harness::{Harness, STANDARD};
 /// The programs of `requirements.txt`, which `tests/run` installs.
 const SCIM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/scim/bin/scim");
 
-/// Checks that the tester makes of this interface.
+/// Number of checks that the tester runs against this interface.
 const CHECKS: usize = 44;
 
 /// A daemon whose access settings let every domain in, and a token of the directory.
@@ -58,7 +58,7 @@ fn the_conformance_tester_finds_nothing_wrong() {
     let (harness, token) = start();
     let (_, said) = scim(&harness, &token, &["test"]);
     let count = |status: &str| said.lines().filter(|line| line.starts_with(status)).count();
-    // Each check counts: the status of the program would be the same if it made none.
+    // Checks are counted, because the program would also exit with success if it ran none.
     assert_eq!(
         count("ERROR") + count("CRITICAL") + count("SKIPPED"),
         0,

@@ -1,4 +1,4 @@
-//! As much of a browser as a sign-in needs: cookies by host, and no redirect followed by itself.
+//! As much of a browser as a sign-in needs: cookies by host, and no automatic redirects.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -13,7 +13,8 @@ use crate::support::harness::DEADLINE;
 pub struct Browser {
     /// By the name of their host.
     pub cookies: BTreeMap<String, BTreeMap<String, String>>,
-    /// The address that a proxy reports, another one for each browser, since clients are limited.
+    /// The client address that a proxy reports, different for each browser, since the rate of each client is
+    /// limited.
     client: String,
 }
 
@@ -47,7 +48,7 @@ impl Answer {
         self.fields("location").next().map(ToOwned::to_owned)
     }
 
-    /// The address to which a page of ours leads on.
+    /// The address to which a page of ours leads.
     pub fn leads_on(&self) -> Option<String> {
         let (_, rest) = self
             .body
@@ -67,7 +68,7 @@ impl Browser {
         self.ask("POST", url, form)
     }
 
-    /// HTTP/1.0, so that no answer comes in chunks.
+    /// Sends an HTTP/1.0 request, so that no answer is chunked.
     fn ask(&mut self, method: &str, url: &str, form: &str) -> Answer {
         let url = Url::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"));
         let host = url.host_str().expect("a host").to_owned();

@@ -1,4 +1,4 @@
-//! `vestibule check` looks at the provider as a sign-in does.
+//! `vestibule check` examines the provider as a sign-in does.
 
 use serde_json::Value;
 
@@ -40,7 +40,7 @@ fn check_names_what_is_wrong_with_the_provider() {
             "{remedy}"
         );
     };
-    // As the provider does not write it.
+    // The issuer in a form that the provider does not use.
     let slash = format!("{issuer}/");
     let words = format!("another issuer: \"{issuer}\"; sso.issuer must be exactly this");
     is_problem(&organisation, &slash, &words);
@@ -53,7 +53,7 @@ fn check_names_what_is_wrong_with_the_provider() {
     is_problem(&organisation, &issuer, "its keys: none that signs");
     organisation.provider.stop();
     is_problem(&organisation, &issuer, "its description: ");
-    // `--offline` asks nobody.
+    // `--offline` contacts nobody.
     let output = organisation.harness.run(&["check", "--offline", "--json"]);
     assert!(!output.out.contains("\"sso\""), "{}", output.out);
 }

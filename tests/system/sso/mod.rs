@@ -1,4 +1,4 @@
-//! Sign-in at a certified OpenID provider, and all that a provider or a stranger can do wrong in it.
+//! Sign-in at a certified OpenID provider, with every fault of the provider and every attack by a stranger.
 
 mod browser;
 mod check;

@@ -7,7 +7,7 @@ use super::{Browser, Organisation};
 use crate::support::harness::wait_for;
 
 impl Organisation {
-    /// Begins at the login page and returns the answer to the way back from the provider.
+    /// Begins at the login page, signs in at the provider, and returns the answer to the callback.
     fn sign_in(&self, browser: &mut Browser, account: &str) -> Answer {
         let authorization = self.begin(browser);
         let back = self.provider.log_in(browser, &authorization, account);
@@ -25,7 +25,7 @@ impl Organisation {
         self.harness.json(&["operators", "list"])
     }
 
-    /// True if the browser's session is served.
+    /// True if the browser has a valid session.
     fn is_in(&self, browser: &mut Browser) -> bool {
         browser.get(&self.admin("/")).status == 200
     }
@@ -89,7 +89,7 @@ fn an_operator_signs_in_gets_the_role_of_the_day_and_logs_out_everywhere() {
         (&own["role"], &own["sign_in"]),
         (&json!("admin"), &json!("password"))
     );
-    // No password opens it.
+    // No password opens the account.
     for password in ["", "x", "correct+horse+battery"] {
         let form = format!("name=ann-2&password={password}");
         let answer = Browser::default().post(&organisation.admin("/login"), &form);
@@ -117,7 +117,7 @@ fn an_operator_signs_in_gets_the_role_of_the_day_and_logs_out_everywhere() {
     let token = organisation.harness.run(&["operators", "token", "ann-2"]);
     assert_eq!(token.status, 0, "{}", token.shown());
 
-    // Without a group that has a role nobody comes in, and what was open is closed.
+    // Without a group that has a role nobody gets in, and open sessions end.
     provider.account("subject-1", &json!({"groups": ["others", "ADMINS", ""]}));
     let answer = organisation.sign_in(&mut browser, "subject-1");
     assert_eq!(answer.status, 403);
@@ -163,7 +163,7 @@ fn an_operator_signs_in_gets_the_role_of_the_day_and_logs_out_everywhere() {
 
     organisation.provider.stop();
     let answer = browser.get(&organisation.admin("/login/sso"));
-    // What is known of the provider for an hour still leads there.
+    // The daemon caches the provider's metadata for an hour, so the login still leads there.
     assert_eq!(answer.status, 303);
 }
 
@@ -243,15 +243,15 @@ fn an_answer_is_for_one_attempt_of_one_browser() {
     }
     let back = provider.log_in(&mut browser, &authorization, "ann");
 
-    // The link in another browser, which has an attempt of its own or none.
+    // The callback in another browser, which has an attempt of its own or none.
     let mut other = Browser::default();
     assert_eq!(other.get(&back).status, 400);
     organisation.begin(&mut other);
     assert_eq!(other.get(&back).status, 400);
     assert!(!organisation.is_in(&mut other));
 
-    // Changed on the way. An answer with another state is not one to the attempt, which goes on; any other try
-    // ends it.
+    // Callbacks changed on the way. An answer with another state does not belong to the attempt, which stays open;
+    // any other change ends the attempt.
     let issuer = "iss=http%3A%2F%2Flocalhost%3A1";
     for (change, status, then) in [
         (
@@ -303,12 +303,12 @@ fn an_answer_is_for_one_attempt_of_one_browser() {
     let kept = browser.clone();
     assert_eq!(browser.get(&back).status, 200);
     assert!(organisation.is_in(&mut browser));
-    // The same answer again, with the cookie of before.
+    // The same answer again, with the earlier cookie.
     let mut again = kept;
     assert_eq!(again.get(&back).status, 400);
     assert!(!organisation.is_in(&mut again));
 
-    // New keys of the provider are found; a provider that is gone signs nobody in.
+    // New keys of the provider are fetched; a provider that is down signs nobody in.
     organisation.provider.start_with_key("second");
     organisation
         .provider

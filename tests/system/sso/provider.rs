@@ -30,7 +30,7 @@ fn installed() -> PathBuf {
 }
 
 impl OpenIdProvider {
-    /// Starts it for a client that may return to these addresses.
+    /// Starts the provider for a client that may return to these addresses.
     pub fn start(return_to: &[String], after_logout: &[String]) -> Self {
         let clients = json!([{
             "client_id": "vestibule",
@@ -47,7 +47,7 @@ impl OpenIdProvider {
         provider
     }
 
-    /// Starts it anew with another key, and without all that it remembered.
+    /// Restarts the provider with another key, and without its state.
     pub fn start_with_key(&mut self, key_id: &str) {
         self.stop();
         let script = concat!(
@@ -77,7 +77,7 @@ impl OpenIdProvider {
         }
     }
 
-    /// `localhost`, so that it is another site than the pages, which are at 127.0.0.1.
+    /// Issuer at `localhost`, so that it is a different site from the pages, which are at 127.0.0.1.
     pub fn issuer(&self) -> String {
         format!("http://localhost:{}", self.port.address.port())
     }

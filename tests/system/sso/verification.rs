@@ -51,7 +51,7 @@ fn a_person_verifies_by_the_sign_in_and_the_groups_go_along() {
     let page = browser.get(&link);
     assert!(page.body.contains("value=\"sso\""), "{}", page.body);
 
-    // Groups that try to be others, several, or a field.
+    // Group names that try to be other groups, several groups, or a header field.
     let groups = json!([
         "staff",
         "a, admins",
@@ -114,7 +114,7 @@ fn a_person_verifies_by_the_sign_in_and_the_groups_go_along() {
         1,
         "{text}"
     );
-    // The one that was not ticked is gone.
+    // The request that was not ticked is discarded.
     let states = organisation.harness.json(&["requests", "list"]);
     let other = states
         .iter()
@@ -124,7 +124,7 @@ fn a_person_verifies_by_the_sign_in_and_the_groups_go_along() {
     // The same answer of the provider again changes nothing.
     assert_eq!(browser.get(&back).status, 400);
 
-    // What a sender writes into these fields does not arrive.
+    // Values that a sender writes into these fields are not delivered.
     let forged = b"From: ann@corp.example\r\nTo: it-help@corp.example\r\nSubject: forged\r\n\
         X-Vestibule-Groups: admins\r\nX-Vestibule-Verified: sso now\r\n\r\nHello\r\n";
     let mut client =
@@ -202,7 +202,7 @@ fn only_the_address_that_the_provider_vouches_for_is_verified() {
         &json!({"email": "eve@corp.example", "email_verified": true}),
     );
 
-    // Another browser, another link: an answer is for the link and the browser that began.
+    // Another browser, another link: an answer is valid only for the link and the browser that began.
     let other_link = organisation.link_to("eve@corp.example", "of eve");
     let mut browser = Browser::default();
     let authorization = Organisation::press(&mut browser, &link, "");
@@ -222,7 +222,7 @@ fn only_the_address_that_the_provider_vouches_for_is_verified() {
     for address in ["bea@corp.example", "eve@corp.example"] {
         assert_eq!(organisation.customer(address)["status"], "pending");
     }
-    // The sign-in of a customer is none of an operator, and the other way round.
+    // The sign-in of a customer is not that of an operator, or the other way round.
     let operators = at(organisation.harness.admin, "/login/sso/callback");
     let query = back.split_once('?').expect("a query").1;
     let mut both = browser.clone();
@@ -251,7 +251,7 @@ fn the_sign_in_is_offered_for_the_domains_alone() {
     let mut browser = Browser::default();
     assert!(!browser.get(&outside).body.contains("value=\"sso\""));
     assert_eq!(browser.post(&outside, "action=sso").status, 400);
-    // A link that no longer waits leads nowhere.
+    // A link that no longer waits for verification leads nowhere.
     assert_eq!(browser.post(&link, "action=not-me").status, 200);
     let answer = browser.post(&link, "action=sso");
     assert!(answer.leads_on().is_none(), "{}", answer.body);

@@ -1,4 +1,4 @@
-//! The parts of a question: in which words each is, and how many entries have one of these.
+//! The parts of a query: the words that contain each part, and the number of their entries.
 
 use std::fmt::Write as _;
 
@@ -6,32 +6,33 @@ use super::SearchBounds;
 use crate::store::Result;
 use crate::store::sql::{ToSql, Tx};
 
-/// Entries of another part that are read in the time in which one entry is compared.
+/// Entries of another part that can be read in the time that comparing one entry takes.
 const AS_LONG: i64 = 16;
 
-/// The parts of a question, and the numbers of the entries that are indexed.
+/// The parts of a query, and the range of the numbers of indexed entries.
 pub(super) struct Parts {
-    /// The rarest first; those in too many words last.
+    /// Rarest first; parts that are in too many words last.
     all: Vec<QuestionPart>,
-    /// Number of the leading parts, whose entries are read and intersected; the result is compared with the rest.
+    /// Number of leading parts whose entries are read and intersected; the result is compared with the other parts.
     read: usize,
-    /// Numbers of the oldest entry, and of the one up to which all are indexed.
+    /// Number of the oldest entry, and the number up to which all entries are indexed.
     pub(super) oldest: i64,
     pub(super) newest: i64,
 }
 
-/// A part of a question.
+/// A part of a query.
 pub(super) struct QuestionPart {
-    /// Pattern for `LIKE` that finds the part in any place; `!` escapes wildcards.
+    /// Pattern for `LIKE` that finds the part anywhere; `!` escapes wildcards.
     pub(super) pattern: String,
     /// None if it is in more words than are looked up.
     pub(super) words: Option<Words>,
 }
 
-/// Words of a part up to which those of an entry are compared by number; with more, reading their texts is as fast.
+/// Maximum words of a part for which the words of an entry are compared by number; with more, comparing their texts
+/// is as fast.
 const FEW_WORDS: i64 = 16;
 
-/// The words that have a part.
+/// The words that contain a part.
 pub(super) struct Words {
     /// Their numbers, as the parameter of `is_among`.
     pub(super) list: String,
@@ -53,8 +54,8 @@ impl Parts {
             .collect();
         let mut parameters: Vec<&dyn ToSql> = Vec::with_capacity(2 * texts.len());
         for (place, (text, end)) in texts.iter().zip(&ends).enumerate() {
-            // The words in the order of the index, so that no more of it are read; and their entries only if
-            // there are not too many.
+            // Words in index order, so that no more of them are read than needed; their entries only if there are
+            // not too many words.
             let _ = write!(
                 sql,
                 " UNION ALL
@@ -102,7 +103,7 @@ impl Parts {
         Ok(found)
     }
 
-    /// Decides which of the parts are read, and which are compared.
+    /// Decides which parts are read and which are compared.
     fn plan(&mut self, few: i64) {
         self.all.sort_by_key(QuestionPart::entries);
         let rarest = self.all.first().map_or(0, QuestionPart::entries);
@@ -115,12 +116,12 @@ impl Parts {
         self.read = self.all.iter().take_while(is_read).count();
     }
 
-    /// Number of words of which entries are read: each of them takes as long as an entry, in each window.
+    /// Number of words whose entries are read: in each window, a word costs as much as an entry.
     pub(super) fn words(&self) -> i64 {
         self.read_words().map(|words| words.count).sum()
     }
 
-    /// True if the question has one part.
+    /// True if the query has exactly one part.
     pub(super) fn are_one(&self) -> bool {
         self.all.len() == 1
     }
@@ -130,18 +131,19 @@ impl Parts {
         self.all.first().is_none_or(|part| part.entries() == 0)
     }
 
-    /// Those whose entries are read. None where each part is in too many words: then all entries are compared.
+    /// Words of the parts whose entries are read. Empty if every part is in too many words: then all entries are
+    /// compared.
     pub(super) fn read_words(&self) -> impl Iterator<Item = &Words> {
         let read = self.all[..self.read].iter();
         read.filter_map(|part| part.words.as_ref())
     }
 
-    /// Those that the entries are compared with.
+    /// Parts that the entries are compared with.
     pub(super) fn to_compare(&self) -> &[QuestionPart] {
         &self.all[self.read..]
     }
 
-    /// Entries of the parts that are read.
+    /// Number of entries of the parts that are read.
     pub(super) fn entries(&self) -> i64 {
         self.all[..self.read]
             .iter()
@@ -151,7 +153,7 @@ impl Parts {
 }
 
 impl Words {
-    /// True if they are quickly compared with another word.
+    /// True if comparing another word with them is fast.
     pub(super) fn are_few(&self) -> bool {
         self.count <= FEW_WORDS
     }
@@ -163,7 +165,7 @@ impl QuestionPart {
     }
 }
 
-/// The pattern of a text in any place.
+/// The pattern that finds a text anywhere.
 fn pattern_of(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');

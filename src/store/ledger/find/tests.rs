@@ -50,7 +50,7 @@ impl Mail {
         assert_eq!(self.store.not_indexed().await.expect("counted"), 0);
     }
 
-    /// Subjects of what is found.
+    /// Subjects of the found entries.
     async fn find(&self, question: &str) -> Vec<String> {
         let filter = FindFilter {
             question: question.to_owned(),
@@ -255,9 +255,9 @@ async fn nothing_of_an_erased_entry_stays_in_the_index() {
 /// Ways to rewrite the first entry of [`MAILS`].
 #[derive(Debug, Clone, Copy)]
 enum Rewrite {
-    /// As a copy that replaces it does, or recovering it.
+    /// As when a copy replaces the entry, or when it is recovered.
     Update,
-    /// The facts stay as they are, and the content goes.
+    /// The facts stay as they are, and the content is deleted.
     SameFacts,
     Forget,
     Erase,
@@ -301,8 +301,8 @@ impl Mail {
     }
 }
 
-/// Words of an entry are made, it is rewritten, and the words are written: none of them may come back, however
-/// often it was indexed, and whether or not another process indexed it meanwhile.
+/// The words of an entry are extracted, the entry is rewritten, and then the words are written: none of them may
+/// reappear, however often the entry was indexed, and whether or not another process indexed it meanwhile.
 #[tokio::test]
 async fn no_stale_words_of_an_entry_that_is_rewritten_while_it_is_indexed() {
     for how in [
@@ -377,7 +377,7 @@ impl Mail {
         unused.await.expect("a count")
     }
 
-    /// Records messages of strangers with ten words each that nothing else has, from number `first` on.
+    /// Records messages of strangers, each with ten words of its own, from number `first` on.
     async fn record_strangers(&self, first: i64, many: i64) {
         let recorded = self.store.write(move |work| {
             for n in first..first + many {
@@ -472,7 +472,7 @@ async fn a_dropped_message_of_a_stranger_makes_few_rows() {
     mail.index().await;
     assert!(mail.rows().await < 200, "{}", mail.rows().await);
     assert_eq!(mail.find("ann@corp w0000").await.len(), 1);
-    // Once there is an account, as when an operator lets the sender in, all that is searched is indexed.
+    // Once there is an account, as when an operator lets the sender in, all searchable words are indexed.
     mail.run(
         "INSERT INTO account (id, key, address, domain, kind, status, proof_needed, groups,
              created_at, created_by)
@@ -487,7 +487,7 @@ async fn a_dropped_message_of_a_stranger_makes_few_rows() {
     assert_eq!(mail.find("w0040").await.len(), 1);
 }
 
-/// The display name is read from the header, wherever its end is, and not from the body.
+/// The display name is read from the header, wherever the header ends, and not from the body.
 #[tokio::test]
 async fn of_a_content_only_the_header_is_read() {
     let mail = Mail::new();

@@ -1,17 +1,17 @@
-//! One window of a search: a range of the numbers of entries, which one statement searches.
+//! One window of a search: a range of entry numbers that one statement searches.
 
 use super::FindFilter;
 use super::parts::{Parts, QuestionPart};
 use crate::store::Result;
 use crate::store::sql::{Conditions, Tx};
 
-/// A range of numbers, and bounds of what is done in it.
+/// A range of numbers, and bounds on the work in it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
     /// The first and the last number of the range.
     pub(super) first: i64,
     pub(super) last: i64,
-    /// Entries that are compared, and hits that are wanted, at most.
+    /// Maximum entries to compare, and maximum hits to return.
     pub(super) compared: usize,
     pub(super) wanted: usize,
 }
@@ -21,15 +21,15 @@ pub(super) struct Searched {
     /// Numbers of entries, the newest first.
     pub(super) hits: Vec<i64>,
     pub(super) compared: usize,
-    /// The number down to which all was searched.
+    /// The number down to which the search is complete.
     pub(super) end: i64,
 }
 
 impl Window {
     /// Finds the entries that have all parts and pass the filter.
     ///
-    /// The statement leaves no choice to a planner that knows little of the tables: what is compared is a
-    /// subquery for each entry, and not a join.
+    /// The statement leaves the planner no choice, because it knows little about the tables: each comparison is a
+    /// subquery for one entry, not a join.
     pub(super) fn search(self, tx: &Tx, parts: &Parts, filter: &FindFilter) -> Result<Searched> {
         let mut values = Conditions::default();
         values.ask("l.received_at >= ?", filter.since.as_ref());
@@ -102,8 +102,8 @@ impl Window {
     }
 }
 
-/// The condition that a word of an entry has a part. The plus sign keeps the words from being looked up one by
-/// one: an entry has few itself.
+/// Condition that a word of an entry contains a part. The unary plus keeps the planner from looking up the words of
+/// the part one by one: an entry has only a few words itself.
 fn condition_of_part<'a>(tx: &Tx, values: &mut Conditions<'a>, part: &'a QuestionPart) -> String {
     let has_part = match part.words.as_ref().filter(|words| words.are_few()) {
         Some(words) => tx.is_among("+e.word", &values.bind(&words.list)),

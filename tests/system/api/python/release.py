@@ -1,4 +1,4 @@
-"""Lists what is held and releases one request, with the client that openapi-python-client made."""
+"""Lists the held requests and releases one, with the client that openapi-python-client generated."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-// Lists what is held and releases one request, with the types that openapi-typescript made.
+// Lists the held requests and releases one, with the types that openapi-typescript generated.
 
 import createClient from "openapi-fetch";
 import type { paths } from "./schema.js";

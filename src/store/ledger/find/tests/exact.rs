@@ -22,7 +22,7 @@ impl Dice {
 const SYLLABLES: [&str; 6] = ["ba", "ser", "net", "vpn", "ti", "x_y"];
 
 impl Recorded {
-    /// Words that all have, words that some have, words that came into use lately, and numbers.
+    /// Entries with words that all share, words that some share, words that came into use lately, and numbers.
     async fn new(many: usize) -> Self {
         let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
         let mut mails = Vec::new();
@@ -68,7 +68,7 @@ impl Recorded {
         Self { mail, entries }
     }
 
-    /// The expected hits, newest first: each entry is compared with the question.
+    /// The expected hits, newest first: each entry is compared with the query.
     fn expect(&self, question: &str, period: std::ops::Range<usize>) -> Vec<String> {
         let parts = parts_of(question);
         let has = |words: &[String]| {
@@ -80,7 +80,7 @@ impl Recorded {
         found.map(|(subject, _)| subject.clone()).collect()
     }
 
-    /// All that is found, look after look; and the number of looks.
+    /// Finds all hits, one scan after another. Returns them with the number of scans.
     async fn find(&self, filter: &FindFilter, bounds: SearchBounds) -> (Vec<String>, usize) {
         let (mut filter, mut found, mut looks) = (filter.clone(), Vec::new(), 0);
         loop {
@@ -174,7 +174,7 @@ async fn a_search_is_exact_whatever_its_bounds() {
             }
         }
     }
-    // Those with small bounds had to go on.
+    // Searches with smaller bounds needed more scans.
     assert!(looks[0] > looks[2] && looks[1] > looks[2], "{looks:?}");
 }
 

@@ -78,7 +78,7 @@ async fn a_look_begins_at_the_end_of_its_period_and_ends_at_its_beginning() {
             "{question} {since:?} {until:?}"
         );
     }
-    // Two entries of a time at which the clock was ten hours slow.
+    // Two entries recorded while the clock was ten hours slow.
     mail.run("UPDATE ledger SET received_at = (SELECT min(received_at) FROM ledger) - 36000000 WHERE n IN (5500, 5501)")
         .await;
     for (question, since, until, subjects) in [

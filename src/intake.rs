@@ -38,7 +38,8 @@ pub const TO_READ: usize = 256 * 1024;
 #[derive(Debug, Clone)]
 pub struct Intake {
     config: watch::Receiver<Arc<Config>>,
-    /// `None` if nothing is to be checked, or if our MTA is trusted and no ARC sealer is.
+    /// `None` if nothing is to be checked, or if our MTA's results are trusted and there is no trusted ARC
+    /// sealer.
     checker: watch::Receiver<Option<Checker>>,
     store: Store,
     /// The words by which a reply confirms.
@@ -170,8 +171,8 @@ impl MessageHandler for Intake {
     }
 }
 
-/// True if a recipient is this machine's postmaster: `postmaster`, in any case, or the same at our name (RFC
-/// 5321 4.5.1). A portal that has the address itself keeps it.
+/// True if a recipient is this machine's postmaster: `postmaster`, in any letter case, or the same at our
+/// hostname (RFC 5321 4.5.1). A portal that has the address itself keeps it.
 fn is_postmaster(config: &Config, recipient: &str) -> bool {
     let (local, domain) = recipient.rsplit_once('@').unwrap_or((recipient, ""));
     local.eq_ignore_ascii_case("postmaster")
@@ -235,7 +236,7 @@ async fn read(
         .map_err(|cause| StoreError::Other(format!("reading a message failed: {cause}")))
 }
 
-/// Checks the message ourselves, or only the ARC chain if our MTA has checked the rest.
+/// Authenticates the message, or verifies only its ARC chain if our MTA has authenticated it.
 async fn authenticate(
     config: &Config,
     checker: &Checker,
@@ -341,7 +342,7 @@ fn own_links(config: &Config) -> OwnLinks {
 #[must_use]
 pub fn circumstances(config: &Config, name: &PortalName, facts: &Facts) -> Circumstances {
     let portal = config.portal(name);
-    // The list that From speaks for comes first: a message may pass several.
+    // The list whose address is in From comes first: a message may pass through several.
     let vouching = facts.author_behind_list.iter().map(|behind| &behind.list);
     let own_list = portal.and_then(|portal| {
         vouching

@@ -3,12 +3,12 @@
 //! # The journey of a message
 //!
 //! 1. [`smtp`] reads bytes from an MTA and builds an envelope and a raw message. RCPT is answered by
-//!    [`config`]: an address is a portal's, or it is unknown.
+//!    [`config`]: an address belongs to a portal or to Vestibule itself, or it is unknown.
 //! 2. [`mail`] parses the raw message into facts: the author, whether it is automatic, whether it is a
 //!    bounce. [`sender_auth`] checks whether the sender's domain vouches for it.
 //! 3. [`intake`] passes all of it to the [`store`], which asks [`access`] for the decision *inside* the
 //!    transaction that records it, and returns when that is synced. Only then does the MTA get `250`.
-//! 4. A **dropped** message is an entry in the ledger with a reason, and its content for a while.
+//! 4. A **dropped** message is an entry in the ledger with a reason; its content is kept for a while.
 //! 5. A **held** message is a request. [`verification`] sends a verification mail with a link; [`web`] shows
 //!    the held requests under the link; the button verifies the address, and one operation of the store turns
 //!    that into an active account and released requests.

@@ -1,4 +1,4 @@
-//! In: arguments. Out: the exit status.
+//! The entry point. In: arguments. Out: the exit status.
 
 use std::process::ExitCode;
 

@@ -20,7 +20,7 @@ impl PartialSchema for Key {
 
 impl ToSchema for Key {}
 
-/// A boolean or a list. Both kinds of lists are lists of strings, and an empty one is either.
+/// A boolean or a list. Both kinds of lists are lists of strings, so an empty list can be of either kind.
 impl PartialSchema for Value {
     fn schema() -> RefOr<Schema> {
         let of = |kind| ObjectBuilder::new().schema_type(SchemaType::Type(kind));

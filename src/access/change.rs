@@ -198,7 +198,7 @@ impl AccessSettings {
         settings
     }
 
-    /// Removes a portal without overrides from the map.
+    /// Sets or removes an override. Removes a portal without overrides from the map.
     fn put_override(&mut self, portal: &PortalName, key: Key, value: Option<Value>) {
         let own = self.portals.entry(portal.clone()).or_default();
         key.put_override(own, value);
@@ -260,8 +260,8 @@ fn items(value: Option<&Value>) -> Option<Vec<String>> {
 }
 
 impl Settings {
-    /// The pattern that decides about a new sender with this address: the one that denies it, or the one that
-    /// admits it, if it takes one.
+    /// The pattern that decides about a new sender with this address: the one that denies it, or else the one
+    /// that admits it. None if no pattern decides.
     #[must_use]
     pub fn pattern_for(&self, address: &EmailAddress) -> Option<&DomainPattern> {
         let Self {

@@ -1,4 +1,4 @@
-//! Explanation of a decision: every rule that was asked, in order, with its evidence.
+//! Explanation of a decision: every rule that was evaluated, in order, with its evidence.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -18,7 +18,7 @@ pub struct RuleResult {
     pub evidence: Option<String>,
 }
 
-/// Asks the rules again and records the result of each, up to the one that decided.
+/// Evaluates the rules again and records the result of each, up to the one that decided.
 #[must_use]
 pub fn explain(question: &Question) -> Vec<RuleResult> {
     let mut results = Vec::with_capacity(RULES.len());

@@ -7,7 +7,8 @@ use crate::domain::{Domain, DomainPattern, public_suffix};
 /// Maximum number of changes between two similar names.
 const FAR: usize = 2;
 
-/// The pattern of any of the settings that is nearest to `domain`; None if none is near.
+/// The pattern nearest to `domain` among the approved and allowed domains of the site and of all portals; None
+/// if none is near.
 #[must_use]
 pub fn nearest<'a>(domain: &str, settings: &'a AccessSettings) -> Option<&'a DomainPattern> {
     let domain = Domain::parse(domain).ok()?;
@@ -26,7 +27,8 @@ pub fn nearest<'a>(domain: &str, settings: &'a AccessSettings) -> Option<&'a Dom
         .map(|(_, pattern)| pattern)
 }
 
-/// Distance within one organisation or of a typing error; None for unrelated domains.
+/// Distance between domains that belong to one organisation or differ by a typing error; None for unrelated
+/// domains.
 fn distance(domain: &Domain, pattern: &DomainPattern) -> Option<usize> {
     let named = pattern.domain();
     if domain == named || domain.is_below(named) || named.is_below(domain) {

@@ -107,14 +107,14 @@ impl Question<'_> {
         sender_for(self.facts, self.circumstances.own_list.as_deref())
     }
 
-    /// The account is active, and verified or accepted by this portal before.
+    /// True if the account is active, and verified or accepted by this portal before.
     pub(super) fn is_known_customer(&self) -> bool {
         self.standing
             .account
             .is_some_and(|account| account.status == Status::Active && !account.unverified)
     }
 
-    /// The account is active elsewhere, but was never verified.
+    /// True if the account is active elsewhere, but was never verified.
     pub(super) fn is_unverified_here(&self) -> bool {
         self.standing
             .account

@@ -1,11 +1,11 @@
-//! The table of rules, in the order in which they are asked. The first rule that matches decides.
+//! The table of rules, in the order in which they are evaluated. The first rule that matches decides.
 
 use super::question::{Consequence, Enforcement, Question};
 use crate::domain::{DomainPattern, Kind, NewAccount, PatternList, Reason, Status, Verdict};
 use crate::mail::{AuthenticationFailure, ReportKind, Sender};
 
-/// Maximum number of Received fields (RFC 5321 6.3 asks for a limit of at least 100 hops for relays; a help
-/// desk is the last hop, so half of that is a loop).
+/// Maximum number of Received fields. RFC 5321 6.3 asks for a limit of at least 100 hops for relays; a help
+/// desk is the last hop, so more than half of that indicates a loop.
 const MOST_RECEIVED_FIELDS: u32 = 50;
 
 /// One row of the table.
@@ -22,7 +22,7 @@ pub struct Rule {
 /// A property that several rules share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuleGroup {
-    /// Asked after the deny list, and independent of the settings for new senders.
+    /// Evaluated after the deny list, and independent of the settings for new senders.
     AfterDenial,
     /// Depends on the settings for new senders: under other settings, the decision may differ.
     ReadsSettings,
@@ -88,7 +88,7 @@ pub static RULES: [Rule; 17] = rules! {
         "anyone else gets an external account";
 };
 
-/// Number of answers to a verification mail, which the rules do not decide.
+/// Rule number of answers to a verification mail, which no rule of the table decides.
 const CONFIRMATION: u8 = 18;
 
 /// Number of the rule with this reason.
@@ -261,8 +261,8 @@ fn is_active_here(question: &Question) -> bool {
         || (question.is_unverified_here() && lets_newcomer_in_unverified(question))
 }
 
-/// True if this portal would accept the mail of such a new sender at once. False if it requires verification
-/// first, or refuses such senders.
+/// True if this portal would accept the mail of a new sender with this address at once. False if it requires
+/// verification first, or refuses such senders.
 fn lets_newcomer_in_unverified(question: &Question) -> bool {
     let rules = [
         domain_approved,
@@ -298,7 +298,8 @@ fn account_active(question: &Question) -> RuleOutcome {
     }
 }
 
-/// Comes after `account_active`, so the mail of an active account has to wait if it gets here.
+/// True if the message has to wait for verification. Evaluated after `account_active`: an active account that
+/// gets here is unverified.
 fn waits_for_verification(question: &Question) -> bool {
     question.status() == Some(Status::Pending) || question.is_unverified_here()
 }

@@ -82,7 +82,8 @@ macro_rules! keys {
                 }
             }
 
-            /// The same for a portal; `None` removes the override, so that the site's value is inherited.
+            /// Sets the portal's own value. `None`, or a value of another setting's type, removes the override,
+            /// so that the site's value is inherited.
             pub fn put_override(self, own: &mut Overrides, value: Option<Value>) {
                 match self {
                     $(Self::$key => own.$($field).+ = match value {

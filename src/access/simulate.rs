@@ -1,18 +1,18 @@
 //! Simulation: the outcome that earlier messages would have had under other settings.
 //!
-//! Takes two states of the settings and, of a ledger entry, its reason, its portal, its sender and the
-//! sender's domain. Returns the differences. Pure, like decisions.
+//! Takes two states of the settings, and the reason, portal, sender and sender's domain of each ledger entry.
+//! Returns the differences. Pure, like decisions.
 //!
 //! Each entry is decided on its own, with the account that its sender had at the time. A sender without an
 //! account then counts as new; one with an account counts as having it, even if the draft would never have
-//! created it. For apart from the deny list, the settings only decide about new senders.
+//! created it. This is correct because, apart from the deny list, the settings only decide about new senders.
 //!
 //! Few entries need a complete decision. One whose reason reads the settings ([`reads_settings`]) passed all
-//! earlier rules, and would under any settings except for the deny list. The rules from there depend only on
-//! the portal and the domain, unless a list names an address of that domain. So one decision serves all
+//! earlier rules, and would pass them under any settings, the deny list aside. The remaining rules depend only
+//! on the portal and the domain, unless a list names an address of that domain. So one decision serves all
 //! entries that share both, and a hundred thousand messages are compared without reading one. Any other entry
-//! can differ only if the two deny lists disagree about its sender, or if it was denied, or if its account
-//! was unverified ([`Comparison::decide_again`]). A property test compares this with `decide`.
+//! can differ only if the two deny lists disagree about its sender, or if it was denied, or if its account was
+//! unverified ([`Comparison::decide_again`]). A property test compares this with `decide`.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -85,7 +85,7 @@ pub struct Recorded<'a> {
     pub unverified: bool,
 }
 
-/// Result of comparing an entry by that part alone.
+/// Result of comparing an entry by [`Recorded`] alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compared {
     Same,
@@ -107,7 +107,7 @@ impl fmt::Display for Shift {
     }
 }
 
-/// Comparison of the settings in force with a draft.
+/// Comparison of the current settings with a draft.
 #[derive(Debug)]
 pub struct Comparison<'a> {
     before: &'a AccessSettings,

@@ -66,7 +66,7 @@ pub struct Account {
     #[schema(required = false)]
     pub deactivated_at: Option<Timestamp>,
     /// Verification mails that were sent since the person last did something. After three, mail that does not
-    /// pass DMARC causes no more.
+    /// pass DMARC triggers no more.
     pub unanswered_mails: u32,
     /// Automatic mail of this account is accepted as if a person had written it.
     pub takes_automatic: bool,
@@ -78,8 +78,8 @@ pub struct Account {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub let_in_by: Vec<PortalName>,
-    /// True if the account stands only for requests that an operator released whatever the reason: mail of
-    /// its address is decided as that of a new sender.
+    /// True if the account exists only for requests that an operator released regardless of the rules: mail
+    /// from its address is decided like that of a new sender.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     pub placeholder: bool,

@@ -1,4 +1,5 @@
-//! Actors: who did something, carried as a type from the page, the API or the command line to the row.
+//! Actors: the person or program behind a change, carried as a type from the page, the API or the command line
+//! to the row.
 
 use std::fmt;
 use std::sync::Arc;
@@ -95,16 +96,16 @@ impl fmt::Display for Actor {
     }
 }
 
-/// A verification: evidence that a person controls an address. The store activates the account and
-/// releases its held requests for one, exactly once.
+/// A verification: evidence that a person controls an address. On a verification, the store activates the
+/// account and releases its held requests, exactly once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
-    /// The person pressed the button on the page behind the link.
+    /// The person pressed the button on the page that the link opens.
     Link(TokenHash),
     /// The verification mail was answered from the account's own address.
     Reply(TokenHash),
-    /// The person signed in at the organisation's provider, which vouches for the address, from the page behind
-    /// the link. With their groups in the directory.
+    /// The person signed in at the organisation's provider, which vouches for the address, from the page that
+    /// the link opens. Contains their groups in the directory.
     Sso(TokenHash, Vec<String>),
     /// An operator vouches for the address.
     Operator(Actor),

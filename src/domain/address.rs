@@ -12,7 +12,7 @@ use super::domain_name::{Domain, DomainError};
 use super::invisible::{is_nfkc, is_visible};
 use super::text_type::text_type;
 
-/// A mailbox at a domain. Two addresses are the same account if their [`key`](Self::key)s are equal: the
+/// A mailbox at a domain. Two addresses belong to the same account if their [`key`](Self::key)s are equal: the
 /// domain's ASCII form and the local part without regard to the case of ASCII letters.
 ///
 /// The local part consists of `atext` (RFC 5322 3.2.3, RFC 6532 3.2) and dots in any place, without `%` and
@@ -26,10 +26,10 @@ pub struct EmailAddress {
     domain: Domain,
 }
 
-/// RFC 5321 4.5.3.1.1.
+/// Maximum number of octets of a local part (RFC 5321 4.5.3.1.1).
 const LONGEST_LOCAL_PART: usize = 64;
 
-/// A path has 256 octets with its angle brackets (RFC 5321 4.5.3.1.3).
+/// Maximum number of octets of an address: a path has 256 with its angle brackets (RFC 5321 4.5.3.1.3).
 const LONGEST: usize = 254;
 
 /// Reason why a text is not a usable address.
@@ -105,7 +105,7 @@ impl EmailAddress {
         Self::from_parts(&self.local, self.domain.as_str()).is_ok()
     }
 
-    /// The same from both sides of the `@`; a quoted local part includes its quotes.
+    /// Parses an address that is split at its `@`; a quoted local part includes its quotes.
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
@@ -216,7 +216,7 @@ fn is_local_part(content: &str) -> bool {
         && is_visible(content)
 }
 
-/// RFC 5321 4.1.2: a dot at either end, or next to another, requires quotes.
+/// Quotes a local part with a dot at either end or next to another, as RFC 5321 4.1.2 requires.
 fn quoted_if_needed(content: &str) -> String {
     if content.split('.').any(str::is_empty) {
         format!("\"{content}\"")

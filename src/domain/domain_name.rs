@@ -146,7 +146,7 @@ impl Domain {
                 .is_ok()
     }
 
-    /// True for a single label, such as `localhost`, which means another machine everywhere (RFC 7085).
+    /// True for a single label, such as `localhost`, which means a different machine on each host (RFC 7085).
     #[must_use]
     pub fn is_dotless(&self) -> bool {
         !self.0.contains('.')

@@ -23,7 +23,7 @@ pub enum ReversePath {
 #[serde(rename_all = "snake_case")]
 pub enum Mailbox {
     Portal(PortalName),
-    /// The address that confirms by reply; the detail after its `+` may contain a token.
+    /// The address that receives replies to verification mail; the detail after its `+` may contain a token.
     Confirmation,
     /// The address to which bounces of our verification mail return (VERP).
     Returns,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text_type::text_type;
 
-/// Every event that a hook can get.
+/// Every event that a hook can receive.
 pub const HOOK_EVENTS: [&str; 19] = [
     "account.created",
     "account.verified",

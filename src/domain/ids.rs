@@ -15,8 +15,8 @@ pub struct IdError(pub String);
 /// The newest id of this process.
 static LAST: Mutex<Ulid> = Mutex::new(Ulid::nil());
 
-/// Returns an id above all earlier ones, also within one millisecond and after a clock that went back, so
-/// that a list in order of ids shows later items as later. If the clock does not distinguish two ids, they
+/// Returns an id above all earlier ones of this process, even within one millisecond or after the clock went
+/// back, so that ids sort in the order of their creation. If the clock does not distinguish two ids, they
 /// differ by 64 random bits, so that nobody can guess the neighbour of a known id.
 fn next() -> Ulid {
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,7 +92,7 @@ id!(
     HookCallId
 );
 id!(
-    /// A mail that the daemon owes to a person: a verification mail, a reminder.
+    /// A mail that waits to be sent: a verification mail, a reminder.
     MailId
 );
 

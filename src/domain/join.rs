@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-/// Items as text, with a separator between two.
+/// Joins items as text, with a separator between them.
 pub fn join<T: Display>(items: impl IntoIterator<Item = T>, separator: &str) -> String {
     let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
     items.join(separator)

@@ -123,7 +123,7 @@ impl LanguagePriority {
         Self::default().followed_by(weighted.into_iter().map(|(_, tag)| tag))
     }
 
-    /// Appends more languages to the list; a tag counts at its first place.
+    /// Appends more languages to the list; a repeated tag keeps its first place.
     #[must_use]
     pub fn followed_by(mut self, others: impl IntoIterator<Item = LanguageTag>) -> Self {
         for tag in others {
@@ -206,7 +206,8 @@ fn weight(parameter: &str) -> Option<u16> {
     }
 }
 
-/// RFC 5322 3.2.2: comments nest, and a backslash quotes. An unclosed comment extends to the end.
+/// Removes comments (RFC 5322 3.2.2): they nest, and a backslash quotes. An unclosed comment extends to the
+/// end.
 fn without_comments(field: &str) -> String {
     let mut depth = 0_usize;
     let mut quoted = false;

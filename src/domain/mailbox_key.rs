@@ -1,8 +1,8 @@
 //! The mailbox of an address, as far as the address shows it.
 //!
-//! Anyone can write as any number of addresses that arrive in one mailbox. Limits count the mailbox, so that
-//! this gains nothing. Two people may share a key by mistake; they then share a limit and nothing else,
-//! because accounts are not identified by it.
+//! Anyone can send from any number of addresses that deliver to one mailbox. Limits count by mailbox, so this
+//! gains nothing. Two people may share a key by mistake; they then share a limit and nothing else, because
+//! accounts are not identified by it.
 
 use super::EmailAddress;
 
@@ -51,7 +51,7 @@ impl AddressDelimiters {
 struct Provider {
     /// The first one is used in keys.
     domains: &'static [&'static str],
-    /// Characters that the provider ignores. At all of them a detail begins with `+`.
+    /// Characters that the provider ignores. At all listed providers a detail begins with `+`.
     ignored: &'static str,
 }
 
@@ -62,7 +62,7 @@ const PROVIDERS: &[Provider] = &[
         domains: &["gmail.com", "googlemail.com"],
         ignored: ".",
     },
-    // https://support.apple.com/118230: an account has its name at each of them.
+    // https://support.apple.com/118230: an account has the same name at each of these domains.
     Provider {
         domains: &["icloud.com", "me.com", "mac.com"],
         ignored: "",

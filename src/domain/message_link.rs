@@ -40,7 +40,7 @@ impl LinkKey {
         &self.0
     }
 
-    /// Last part of a link to the message of an entry, valid until then.
+    /// Last part of a link to the message of an entry, valid until `expires_at`.
     #[must_use]
     pub fn sign(&self, ledger: LedgerId, expires_at: Timestamp) -> String {
         let signed = format!("{ledger}.{}", expires_at.as_second());

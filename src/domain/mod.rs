@@ -1,4 +1,4 @@
-//! The nouns of the product. Nothing here reads a file, a socket or a clock.
+//! The nouns of the product. Nothing here reads a file or a socket, and only new ids read the clock.
 //!
 //! Validated values have types with private fields and one constructor. States are enums, and only the
 //! operations of [`crate::store`] change them.

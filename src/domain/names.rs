@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text_type::text_type;
 
-/// Not a name: letters, digits, `-` and `_`, 1 to 64 of them.
+/// The text is not a name. A name has 1 to 64 letters, digits, `-` and `_`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a name; use 1 to 64 letters, digits, - or _")]
 pub struct NameError(pub String);

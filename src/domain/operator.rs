@@ -28,7 +28,7 @@ keywords!(Role { Viewer => "viewer", Agent => "agent", Admin => "admin" });
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenScope {
-    /// The directory's: users only.
+    /// The interface of the directory: users only.
     Scim,
 }
 
@@ -71,8 +71,8 @@ impl Password {
         Self::for_comparison(text).ok_or(PasswordError::TooLong)
     }
 
-    /// A password to be compared only, whatever the rules were when it was set. None if it is too long to be
-    /// one.
+    /// Wraps a password for comparison only, whatever rules applied when it was set. None if it is longer than
+    /// any password.
     #[must_use]
     pub fn for_comparison(text: &str) -> Option<Self> {
         (text.len() <= Self::LONGEST).then(|| Self(text.into()))

@@ -51,7 +51,7 @@ impl DomainPattern {
         }
     }
 
-    /// The same for the deny list, which accepts a public suffix: `*.top` denies everything below it.
+    /// Parses a pattern of the deny list, which accepts a public suffix: `*.top` denies everything below it.
     ///
     /// # Errors
     /// Not a domain or address.
@@ -98,8 +98,8 @@ impl DomainPattern {
     /// True for an address that this pattern of the deny list covers. An address stands for its mailbox:
     /// `ann@example.com` denies `ann+news@example.com` too, and `ann@gmail.com` denies `a.nn@googlemail.com`;
     /// otherwise a denied sender could continue by adding a detail or a dot. A pattern with a detail denies
-    /// exactly that address. The detail begins with `+`, whatever the delimiters of one site are, so that a
-    /// wider notion of a mailbox never denies a colleague.
+    /// exactly that address. Here a detail always begins with `+`, whatever delimiters the site configures, so
+    /// that a wider notion of a mailbox never denies a colleague.
     #[must_use]
     pub fn denies(&self, address: &EmailAddress) -> bool {
         match self {

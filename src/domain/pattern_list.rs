@@ -1,7 +1,8 @@
-//! Lists of patterns of the access settings, which every message is looked up in.
+//! Lists of patterns of the access settings, in which the sender of every message is looked up.
 //!
-//! The keys of the index are the patterns themselves, so an address is found by the equality that all else compares
-//! with. [`DomainPattern::matches`] and [`DomainPattern::denies`] define the result; a property test compares.
+//! The keys of the index are the patterns themselves, so lookups use the same equality as all other
+//! comparisons. [`DomainPattern::matches`] and [`DomainPattern::denies`] define the result; a property test
+//! compares the index with them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,7 +27,7 @@ struct Shared {
     index: OnceLock<Index>,
 }
 
-/// The first place of each pattern.
+/// Position of the first occurrence of each pattern.
 #[derive(Default)]
 struct Index {
     patterns: HashMap<DomainPattern, usize>,
@@ -34,7 +35,7 @@ struct Index {
     mailboxes: HashMap<MailboxKey, usize>,
 }
 
-/// Maximum length of a list that is searched one by one, which takes less time than the index.
+/// Maximum length of a list that is searched linearly, which takes less time than the index.
 const FEW: usize = 16;
 
 impl PatternList {

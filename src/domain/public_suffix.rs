@@ -1,4 +1,4 @@
-//! The Public Suffix List: the names below which people register theirs.
+//! The Public Suffix List: the names below which people register their own.
 //!
 //! Takes names in ASCII form and in lower case. Only this module uses the list: it is code, two thirds of a
 //! megabyte of it, and the compiler makes one copy for each place of use.

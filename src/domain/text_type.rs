@@ -1,6 +1,6 @@
 //! Types with a text form, which arguments, JSON and the database use.
 
-/// Parses a type from text and converts it to text. The stored form may have a parser of its own.
+/// Implements parsing a type from text and converting it to text. The stored form may have a parser of its own.
 macro_rules! text_type {
     ($type:ident, $error:ty) => {
         $crate::domain::text_type::text_type!($type, $error, parse);

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// A new or presented token. Only [`Token::reveal`] shows it.
+/// A new or presented token. Only [`Token::reveal`] and [`Token::reveal_for_link`] show it.
 pub struct Token([u8; 32]);
 
 /// The secret in the reply address of a verification mail. Shorter than that of a link, so that the local
@@ -22,7 +22,7 @@ pub struct ReplyToken([u8; 16]);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TokenHash([u8; 32]);
 
-/// The text is not a token.
+/// Reason why there is no token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     #[error("not a token")]
@@ -74,8 +74,8 @@ impl Token {
         }
     }
 
-    /// Parses the last part of a link as mail programs leave it: in any case, and followed by characters that
-    /// were taken for a part of it. Accepts the base64url of older links, too.
+    /// Parses the last part of a link as mail programs leave it: in any letter case, and followed by characters
+    /// that were taken for a part of it. Accepts the base64url of older links, too.
     ///
     /// # Errors
     /// Anything else.
@@ -121,7 +121,7 @@ impl ReplyToken {
         random().map(Self)
     }
 
-    /// Parses the 26 characters of an address, in any case.
+    /// Parses the 26 characters of an address, in any letter case.
     ///
     /// # Errors
     /// Anything else.
@@ -143,7 +143,7 @@ impl ReplyToken {
 
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
-/// RFC 4648 6 without padding, in lower case.
+/// Encodes octets as base32 (RFC 4648 6) without padding, in lower case.
 pub(super) fn base32_encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(5) * 8);
     let (mut bits, mut count) = (0_u32, 0);
@@ -161,7 +161,7 @@ pub(super) fn base32_encode(bytes: &[u8]) -> String {
     text
 }
 
-/// Exactly `N` bytes in their canonical encoding, in any case.
+/// Decodes exactly `N` bytes from their canonical base32, in any letter case.
 pub(super) fn base32_decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != (N * 8).div_ceil(5) {
         return None;

@@ -1,5 +1,5 @@
-//! The second factor beside a password: one-time codes by time (RFC 6238, with the parameters that every
-//! authenticator has: SHA-1, 30 seconds, six digits), and recovery codes.
+//! The second factor beside a password: time-based one-time codes (RFC 6238, with the parameters that every
+//! authenticator supports: SHA-1, 30 seconds, six digits), and recovery codes.
 
 use std::fmt::Write;
 
@@ -11,15 +11,16 @@ use url::form_urlencoded::byte_serialize;
 use super::token::{base32_decode, base32_encode, hidden_debug, random};
 use super::{OperatorName, Timestamp, TokenError, TokenHash};
 
-/// Seconds for which a code stands.
+/// Length of a period in seconds; each period has its own code.
 const PERIOD: i64 = 30;
 
-/// Codes before and after the current one that count, for clocks that differ (RFC 6238 5.2).
+/// Number of periods before and after the current one whose codes are accepted, to tolerate clock skew (RFC
+/// 6238 5.2).
 const WINDOW: i64 = 1;
 
 const DIGITS: usize = 6;
 
-/// Recovery codes of a set.
+/// Number of recovery codes in a set.
 pub const RECOVERY_CODES: usize = 10;
 
 /// The key that the authenticator and we share. Neither `Debug` nor `Display` reveals it.
@@ -89,13 +90,13 @@ impl TotpKey {
         self.code(at.as_second().div_euclid(PERIOD))
     }
 
-    /// The period that a code is of, if it is one of the current ones and later than `used`, the last one of
-    /// which a code was used: a code counts once (RFC 6238 5.2).
+    /// The period of a code, if it is within the window and later than `used`, the last period whose code was
+    /// used: a code is accepted only once (RFC 6238 5.2).
     #[must_use]
     pub fn period_of(&self, code: &str, now: Timestamp, used: Option<i64>) -> Option<i64> {
         let current = now.as_second().div_euclid(PERIOD);
         let mut found = None;
-        // All are compared, so that the time does not tell which one it is.
+        // All codes are compared, so that the timing does not reveal which one matched.
         for step in current - WINDOW..=current + WINDOW {
             let is_same: bool = self.code(step).as_bytes().ct_eq(code.as_bytes()).into();
             if is_same && used.is_none_or(|used| step > used) {
@@ -108,7 +109,7 @@ impl TotpKey {
 
 hidden_debug!(TotpKey);
 
-/// Something typed as a second factor.
+/// A code that a person entered as second factor.
 pub enum SecondFactorCode {
     /// Six digits.
     Totp(String),
@@ -116,7 +117,7 @@ pub enum SecondFactorCode {
 }
 
 impl SecondFactorCode {
-    /// Reads what a person typed; blanks and hyphens do not count. None if it can be neither.
+    /// Parses a code as a person typed it; blanks and hyphens are ignored. None if it is neither kind of code.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() > 100 {
@@ -162,7 +163,7 @@ fn hash(octets: &[u8; 10]) -> TokenHash {
     TokenHash::from_stored(digest.finalize().into())
 }
 
-/// Groups of four characters.
+/// Splits a text into groups of four characters.
 fn group(text: &str, between: char) -> String {
     let mut grouped = String::new();
     for (place, c) in text.chars().enumerate() {

@@ -36,7 +36,7 @@ pub enum Reason {
     ExternalAccountsDisabled,
     DomainNotAllowed,
     ExternalAccountCreated,
-    /// A hold beyond the hold quota of the account.
+    /// The message would exceed the hold quota of the account.
     HoldQuota,
     /// An answer to a verification mail of ours, confirming or not; it is never delivered.
     Confirmation,

@@ -22,7 +22,7 @@ pub enum MailCause {
     /// Mail to a portal.
     Mail,
     SignUp,
-    /// Asked for a new link.
+    /// The person asked for a new link.
     Resend,
     /// An operator made the account or asked for the mail.
     Operator,
@@ -36,7 +36,7 @@ pub enum MailCause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum QueuedMailState {
-    /// For its turn within the limits, or for the next attempt.
+    /// Waits for its turn within the limits, or for the next attempt.
     Waiting,
     /// A worker is sending it.
     Claimed,

@@ -26,7 +26,7 @@ pub enum Vocabulary {
     Role,
     /// Names of the log and of the audit.
     Event,
-    /// An actor, the way of a verification or of a release, or the origin of an account.
+    /// An actor, the means of a verification or of a release, or the origin of an account.
     Actor,
     /// Interface of an operator.
     Interface,

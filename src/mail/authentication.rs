@@ -1,9 +1,9 @@
 //! Results of our own MTA's sender authentication (RFC 8601).
 //!
 //! Takes the header, the pinned `authserv-id` and the domain in From; returns the results of the
-//! `Authentication-Results` fields that our MTA added: those with its name above its own `Received`. They
-//! count together or not at all. A field that does not parse, a second DMARC result, or one about another
-//! domain than the sender's is a fault, and then nothing else counts.
+//! `Authentication-Results` fields that our MTA added: those that bear its name and stand above its own
+//! `Received`. They count together or not at all. A field that does not parse, a second DMARC result, or a
+//! DMARC result for a domain other than the sender's is a fault, and then nothing else counts.
 
 use super::facts::Evidence;
 use super::header::{Field, Header};
@@ -187,7 +187,7 @@ fn contains(text: &str, part: &str) -> bool {
         .contains(&part.to_ascii_lowercase())
 }
 
-/// RFC 8601 2.7, and the `hardfail` of its predecessors.
+/// Parses a result of RFC 8601 2.7, or the `hardfail` of its predecessors.
 fn value_of(word: &str) -> Option<AuthenticationResult> {
     match word.to_ascii_lowercase().as_str() {
         "hardfail" => Some(AuthenticationResult::Fail),

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::Evidence;
 use crate::domain::keywords;
 
-/// Results of a method (RFC 8601 2.7).
+/// Result of a method (RFC 8601 2.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthenticationResult {
@@ -63,7 +63,7 @@ pub enum AuthenticationMethod {
     Arc,
 }
 
-/// One finding of our own check, in the parts of RFC 8601 2.2.
+/// One finding of our own check, split into the parts of RFC 8601 2.2.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuthenticationDetail {
     pub method: AuthenticationMethod,
@@ -165,8 +165,8 @@ pub struct Authentication {
 
 impl Authentication {
     /// True for a failure under enforcement: a DMARC fail with a `reject` or `quarantine` policy, or unusable
-    /// results of our MTA. A `fail` without a policy counts, because our MTA has decided then. A message that
-    /// a trusted ARC sealer vouches for never fails.
+    /// results of our MTA. A `fail` without a policy counts, because in that case our MTA has already decided.
+    /// A message that a trusted ARC sealer vouches for never fails.
     #[must_use]
     pub fn fails(&self) -> bool {
         self.failure().is_some()
@@ -245,7 +245,8 @@ impl Authentication {
         results.filter_map(|(method, result)| Some((method, result?)))
     }
 
-    /// The field that was used, or the result of each method of our own with the reason of the first.
+    /// The field that was used; without one, the result of each method of our own check, with the reason of the
+    /// first.
     fn results(&self) -> Option<String> {
         if let Some(evidence) = &self.evidence {
             return Some(evidence.to_string());

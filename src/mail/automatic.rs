@@ -1,8 +1,9 @@
-//! Detection of automatic mail, which a program wrote.
+//! Detection of automatic mail: messages that a program wrote.
 //!
 //! Takes the envelope, the header, the sender and the subject. Returns the first sign of a program, or none;
-//! and separately a sign that people's mail can have, too, which counts only if the sender has no active
-//! account. A field counts in any position and any number. The tables are those of `docs/reading-mail.md`.
+//! and separately a weaker sign, which also occurs in people's mail and counts only if the sender has no active
+//! account. A field counts in any position, however often it occurs. The tables are those of
+//! `docs/reading-mail.md`.
 
 use super::header::{Field, Header};
 use super::{Evidence, Sender, out_of_office};
@@ -84,7 +85,7 @@ pub(super) fn automatic(
         })
 }
 
-/// Returns a sign that people's mail can have, too: the name of a postmaster, or the subject of an
+/// Returns a sign that also occurs in people's mail: the name of a postmaster, or the subject of an
 /// out-of-office reply on an answer.
 pub(super) fn presume(
     header: &Header,
@@ -127,7 +128,7 @@ fn is_not_denied(value: &str) -> bool {
         .any(|no| word.eq_ignore_ascii_case(no))
 }
 
-/// RFC 3834 5: `no`, optionally with parameters or a comment, is what the mail program of a person may write.
+/// RFC 3834 5: a person's mail program may write `no`, optionally with parameters or a comment.
 fn is_submitted_by_a_program(value: &str) -> bool {
     !keyword(value).is_empty() && is_not_denied(value)
 }
@@ -178,7 +179,8 @@ fn is_auto_generated(field: &Field) -> bool {
     field.is("Auto-Submitted") && keyword(&field.text()).eq_ignore_ascii_case("auto-generated")
 }
 
-/// Exchange adds each of these, alone, to mail that people wrote, but never both together.
+/// Returns the sign of an answer by Exchange: both fields together. Exchange adds either of them alone to mail
+/// that people wrote.
 fn answers_by_exchange(header: &Header) -> Option<Evidence> {
     header.first(INBOX_RULES_LOOP)?;
     suppresses_all(header).map(Evidence::of)
@@ -226,7 +228,7 @@ mod tests {
     use super::super::{sender::sender, text::decode_unstructured};
     use super::*;
 
-    /// The sign, and the sign that people's mail can have, too.
+    /// The sign, and the sign that also occurs in people's mail.
     fn read(raw: &str) -> (Option<String>, Option<String>) {
         let header = Header::of(raw.as_bytes());
         let sender = sender(&header);

@@ -1,4 +1,4 @@
-//! Detection of bulk mail: messages through a mailing list or a mailing.
+//! Detection of bulk mail: messages through a mailing list or a mass mailing.
 //!
 //! Takes the header and the envelope; returns the field that is the sign, and the identifiers of the lists
 //! (RFC 2919).
@@ -9,17 +9,17 @@ use super::header::{Field, Header};
 use super::recorded::addresses;
 use crate::domain::{EmailAddress, Envelope};
 
-/// Fields whose presence is enough, the most reliable first.
+/// Fields whose presence is a sign, the most reliable first. [`UNSUBSCRIBE`] alone may not be enough.
 const SIGNS: [&str; 4] = ["List-Id", "List-Post", UNSUBSCRIBE, "Mailing-List"];
 
 /// CRM programs add this to the message of a person to one recipient.
 const UNSUBSCRIBE: &str = "List-Unsubscribe";
 
-/// Fields that only mailings have besides [`UNSUBSCRIBE`]: one-click unsubscription (RFC 8058), and the
+/// Fields that only mass mailings have besides [`UNSUBSCRIBE`]: one-click unsubscription (RFC 8058), and the
 /// campaign identifier for mailbox providers.
 const OF_MAILINGS: [&str; 2] = ["List-Unsubscribe-Post", "Feedback-ID"];
 
-/// Maximum number of lists, more than one message can have come through.
+/// Maximum number of lists that are kept; no message passes through more.
 const MOST_LISTS: usize = 32;
 
 /// Maximum number of addresses examined in To and Cc.
@@ -75,8 +75,8 @@ fn is_addressed(header: &Header, envelope: &Envelope) -> bool {
         })
 }
 
-/// Content of the angle brackets of each List-Id, in lower case. A field without brackets counts as a whole
-/// if it could be within them.
+/// Content of the angle brackets of each List-Id, in lower case. A value without brackets is used whole if it
+/// would be valid within them.
 pub(super) fn list_ids(header: &Header) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();
     for field in header.all("List-Id") {

@@ -1,9 +1,9 @@
 //! Decoding of octets in a named charset, or in an unknown one.
 //!
-//! Takes octets and their label; returns text. Labels are those of the WHATWG (as browsers know them), of
-//! IANA and of `CPython`, and further ones that mail programs write. A label is trusted unless the octets
-//! contradict it: UTF-8 or ISO-2022-JP with a label of ASCII, or with none. Invalid octets are replaced,
-//! never dropped.
+//! Takes octets and their label; returns text. Labels are those of the WHATWG (as browsers know them), of IANA
+//! and of `CPython`, and further ones that mail programs write. A label is trusted unless the octets contradict
+//! it: UTF-8 or ISO-2022-JP with a label of ASCII or with none, or hardly any valid UTF-8 with a label of
+//! UTF-8. Invalid octets are replaced, never dropped.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -55,7 +55,7 @@ windows-1251 ansi1251
 windows-1252 ansi isolatin1
 windows-874 cp874";
 
-/// The labels by the names of the table.
+/// Labels of `encoding_rs` by the other names in [`LABELS`].
 static ALIASES: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
     let lines = LABELS.lines().filter_map(|line| line.split_once(' '));
     let aliases = lines.flat_map(|(label, names)| names.split(' ').map(move |name| (name, label)));
@@ -203,7 +203,7 @@ fn detect(octets: &[u8]) -> String {
     utf8(octets, WINDOWS_1252)
 }
 
-/// UTF-8, unless hardly any of the octets above ASCII are valid UTF-8.
+/// Decodes UTF-8, or `otherwise` if hardly any of the octets above ASCII are valid UTF-8.
 pub(super) fn utf8(octets: &[u8], otherwise: &'static Encoding) -> String {
     let octets = octets.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(octets);
     if let Ok(text) = std::str::from_utf8(octets) {
@@ -227,8 +227,8 @@ pub(super) fn is_mostly_utf8(octets: &[u8]) -> bool {
     characters > faults
 }
 
-/// RFC 2152: base64 of UTF-16 between `+` and the first character outside of its alphabet, which is dropped
-/// if it is `-`.
+/// Decodes UTF-7 (RFC 2152): base64 of UTF-16 between `+` and the first character outside of the base64
+/// alphabet, which is dropped if it is `-`.
 fn utf7(octets: &[u8]) -> String {
     let mut text = String::with_capacity(octets.len());
     let mut rest = octets;

@@ -2,10 +2,9 @@
 //!
 //! Takes a raw message; returns all inline text parts in order, and everything else as attachments. Of the
 //! forms in a multipart/alternative, plain text goes to the text and HTML to the HTML. HTML without a plain
-//! form also goes to the text, converted (as in RFC 8621 4.1.4), so that a reader of either one misses
-//! nothing. A message within the message is an attachment. For the operators' page, lengths are bounded, and
-//! the text contains nothing that moves a cursor or changes the direction of text; HTML is as hostile as it
-//! came.
+//! form also goes to the text, converted (as in RFC 8621 4.1.4), so that a reader of either one misses nothing.
+//! A message within the message is an attachment. For the operators' page, lengths are bounded, and the text
+//! contains nothing that moves a cursor or changes the direction of text; the HTML is not sanitized.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -178,7 +177,7 @@ struct Parts<'a, 's> {
     attachments: Vec<Part<'a, 's>>,
     /// Indices of the multipart/alternative parts.
     alternatives: HashSet<usize>,
-    /// Each of these with a branch in it that contains plain text.
+    /// Pairs of such a part and a branch of it that contains plain text.
     plain_branches: BTreeSet<(usize, usize)>,
 }
 
@@ -190,7 +189,7 @@ struct TextPart<'a, 's> {
 }
 
 impl<'a, 's> Parts<'a, 's> {
-    /// Decodes at most `room` octets of text in total.
+    /// Sorts the parts, and decodes at most `room` octets of text in total.
     fn of(structure: &'s Structure<'a>, room: usize) -> Self {
         let mut parts = Self {
             texts: Vec::new(),

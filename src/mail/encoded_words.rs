@@ -167,7 +167,8 @@ fn word_at(value: &[u8], start: usize) -> Option<Word<'_>> {
         b'q' | b'Q' => false,
         _ => return None,
     };
-    // Up to the end, or to the start of the next word if this one is not terminated.
+    // Ends at the first `?=`. If another word starts before that, this one is unterminated and does not count
+    // as a word.
     let text = &text[..text.len().min(MAX_TEXT)];
     let length = memmem::find(text, b"?=")?;
     if memmem::find(&text[..length], b"=?").is_some() {
@@ -226,7 +227,7 @@ fn is_cut(text: &[u8]) -> bool {
         .is_some_and(|last| zero_ends.contains(last))
 }
 
-/// RFC 2047 4.2. An invalid escape stays as it is.
+/// Decodes the Q encoding (RFC 2047 4.2). An invalid escape stays as it is.
 pub(super) fn q_decode(text: &[u8]) -> Vec<u8> {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text;

@@ -28,7 +28,7 @@ impl std::fmt::Display for Evidence {
 #[serde(rename_all = "snake_case")]
 pub enum Sender {
     Usable {
-        /// Entries of earlier versions contain some that are not usable any more.
+        /// Entries of earlier versions may contain an address that is no longer usable.
         #[serde(deserialize_with = "stored_address")]
         address: EmailAddress,
         /// The addr-spec as written in the field.
@@ -42,7 +42,7 @@ pub enum Sender {
     },
     Unusable {
         fault: SenderFault,
-        /// The addr-spec, if there is exactly one in any reading (a domain literal).
+        /// The addr-spec, if every reader finds the same one, for example with a domain literal.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         written: Option<String>,
     },
@@ -215,12 +215,12 @@ pub struct Facts {
     /// Without angle brackets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
-    /// The `Date` field as written, if there is no Message-ID to tell messages apart by.
+    /// Text of the `Date` field, if there is no Message-ID to tell messages apart by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub automatic: Option<Evidence>,
-    /// A sign of automatic mail that people's mail can have, too; it counts if the sender has no active
+    /// A sign of automatic mail that also occurs in people's mail; it counts if the sender has no active
     /// account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub presumed_automatic: Option<Evidence>,
@@ -261,8 +261,8 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl Facts {
-    /// Reason why the message fails enforced authentication, as one by the sender in From or by the author
-    /// behind the list.
+    /// Reason why the message fails enforced authentication, as a message of the author behind the list if
+    /// `behind_list` is true, and of the sender in From otherwise.
     #[must_use]
     pub fn authentication_failure(&self, behind_list: bool) -> Option<AuthenticationFailure> {
         let found = &self.authentication;
@@ -279,8 +279,8 @@ impl Facts {
         })
     }
 
-    /// Class of the message. A report is a report before it is automatic, and so on. Independent of accounts:
-    /// a presumed sign makes it automatic.
+    /// Class of the message. The first that applies counts: report, automatic, bulk, normal. Accounts are not
+    /// considered: a presumed sign makes it automatic.
     #[must_use]
     pub fn class(&self) -> Class {
         if self.report.is_some() {

@@ -23,10 +23,10 @@ pub enum Failure {
 /// mailbox address syntax, X.1.6 destination mailbox has moved and left no address, X.1.10 recipient
 /// address has null MX (RFC 7505).
 ///
-/// Not among them, as they can pass or are not about the address: X.1.0 (other), X.1.4 (ambiguous),
-/// X.1.5 (valid), X.1.7 and X.1.8 (the sender's), X.1.9 (relayed to a non-compliant mailer); X.2
-/// (mailbox: disabled, full, too long), X.3 (mail system), X.4 (network and routing), X.5 (protocol),
-/// X.6 (content), X.7 (security and policy).
+/// Excluded, because they are temporary or not about the address: X.1.0 (other), X.1.4 (ambiguous), X.1.5
+/// (valid), X.1.7 and X.1.8 (the sender's), X.1.9 (relayed to a non-compliant mailer); X.2 (mailbox: disabled,
+/// full, too long), X.3 (mail system), X.4 (network and routing), X.5 (protocol), X.6 (content), X.7 (security
+/// and policy).
 const NO_SUCH_ADDRESS: [u16; 5] = [1, 2, 3, 6, 10];
 
 impl Report {

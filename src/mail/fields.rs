@@ -1,8 +1,8 @@
 //! Fields of a message that are passed on as values: Subject, Date, addresses and identifiers.
 //!
-//! Takes a raw message; returns decoded text, and addresses as mail-parser reads them. It decodes each
-//! encoded-word by itself, so adjacent ones are joined first. The sender controls all of these values; who
-//! wrote is decided elsewhere, strictly.
+//! Takes a raw message; returns decoded text, and addresses as mail-parser reads them. mail-parser decodes each
+//! encoded-word by itself, so adjacent ones are joined first. The sender controls all of these values; `sender`
+//! determines the author, with a strict parser.
 
 use mail_parser::parsers::MessageStream;
 use mail_parser::{DateTime, HeaderValue};
@@ -32,7 +32,7 @@ impl<'a> MessageFields<'a> {
         }
     }
 
-    /// As [`Facts::subject`](super::Facts::subject).
+    /// The subject, as in [`Facts::subject`](super::Facts::subject).
     #[must_use]
     pub fn subject(&self) -> Option<String> {
         text::subject(&self.section, &self.section.first("Subject")?)

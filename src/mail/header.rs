@@ -1,9 +1,9 @@
 //! The header section, field by field.
 //!
 //! Takes the raw message; returns all fields in their order, and the body. Nothing is decoded or copied here.
-//! [`Section`] scans anew on each request, so that a header of a million short fields takes no memory.
-//! [`Header`] stores the positions of the fields that decide anything, so that finding one of them does not
-//! scan all the others.
+//! [`Section`] scans again on each call, so that a header of a million short fields takes no memory. [`Header`]
+//! stores the positions of the fields that decisions depend on, so that finding one of them does not scan all
+//! the others.
 //!
 //! Readers disagree about a line that is not a field: some skip it, some end the header there. So fields
 //! after such a line are marked as not certain.
@@ -59,7 +59,7 @@ fn is_known(name: &str) -> bool {
         .any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// Position of a field in the section. Sixteen octets, and every known field has at least six.
+/// Position of a field in the section. It takes twelve octets, and every known field has at least six.
 #[derive(Clone, Copy)]
 struct FieldPosition {
     start: u32,
@@ -74,7 +74,7 @@ pub(super) struct Field<'a> {
     pub(super) name: &'a str,
     /// Everything after the colon, including folds, without the final line end.
     pub(super) value: &'a [u8],
-    /// No line that is not a field comes before it.
+    /// False after a line that is not a field.
     pub(super) certain: bool,
 }
 
@@ -85,7 +85,7 @@ impl<'a> Section<'a> {
         let (end, body) = if raw.starts_with(b"\r\n") || raw.starts_with(b"\n") {
             (0, line_end(raw, 0))
         } else {
-            // An empty line of either kind; the second kind is searched for only before the first.
+            // The empty line may end in CRLF or in LF; the latter is searched for only before the former.
             let crlf = memmem::find(raw, b"\n\r\n").map(|at| (at + 1, at + 3));
             let before = &raw[..crlf.map_or(raw.len(), |(end, _)| end)];
             let lf = memmem::find(before, b"\n\n").map(|at| (at + 1, at + 2));

@@ -1,6 +1,6 @@
-//! The header of a message as an operator looks at it.
+//! The header of a message as an operator sees it.
 //!
-//! Takes a raw message; returns the fields that people know, decoded, and all fields as they came. Nothing in
+//! Takes a raw message; returns the fields that people know, decoded, and all fields as received. Nothing in
 //! the result moves a cursor or changes the direction of text, and its size is bounded.
 
 use super::content::truncate;
@@ -11,7 +11,7 @@ use super::text::decode_unstructured;
 const MAX_FIELDS: usize = 200;
 const MAX_VALUE: usize = 4096;
 
-/// A field as it came, unfolded.
+/// A field as received, unfolded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderLine {
     pub name: String,
@@ -55,7 +55,7 @@ impl HeaderView {
         }
     }
 
-    /// The display name in From: what stands before the last `<`, without quotes. None if there is none.
+    /// The display name in From: the text before the last `<`, without quotes. None if there is none.
     #[must_use]
     pub fn display_name(&self) -> Option<&str> {
         let (name, _) = self.from.as_deref()?.rsplit_once('<')?;

@@ -44,7 +44,7 @@ const ESCAPES: [(&[u8], Set); 14] = [
 /// Escape sequences and the sets that they assign to SHIFT OUT.
 const DESIGNATIONS: [(&[u8], Set); 2] = [(b"$)C", Set::Double(EUC_KR)), (b"$)A", Set::Double(GBK))];
 
-/// True for pure ASCII with an escape to a two-octet set.
+/// True for pure ASCII with an escape to a two-octet set or to katakana.
 pub(super) fn is_likely(octets: &[u8]) -> bool {
     memchr(ESCAPE, octets).is_some() && octets.is_ascii() && {
         let double = ESCAPES.iter().chain(&DESIGNATIONS);

@@ -3,9 +3,10 @@
 //!
 //! Takes the unfolded value of the field; returns its single address, or nothing. Accepts an unquoted special
 //! character in the display name, such as the comma of `Miller, Ann <ann@corp.example>` or of an encoded-word
-//! that contains one; a missing `>` at the end of the field; and dots in any place of the local part. The
-//! whole field contains one `@`, encoded-words included, so that no reader can find another address in it.
-//! Quoted strings and comments must be closed, because readers disagree about the text after an unclosed one.
+//! that contains one; a missing `>` at the end of the field; and dots in any place of the local part. The whole
+//! field must contain exactly one `@`, encoded-words included, so that no reader can find another address in
+//! it. Quoted strings and comments must be closed, because readers disagree about the text after an unclosed
+//! one.
 
 use mail_parser::decoders::charsets::map::charset_decoder;
 use memchr::memmem;
@@ -63,7 +64,7 @@ pub(super) fn only_mailbox(value: &[u8]) -> Option<AddrSpec<'_>> {
     }
 }
 
-/// `atext` and dots in any place, as in the addresses of some Japanese mobile networks.
+/// True for `atext` with dots in any place, as in the addresses of some Japanese mobile networks.
 fn is_local_part(word: &[u8]) -> bool {
     word.iter().all(|&byte| byte == b'.' || is_atext(byte))
         && word.iter().any(|&byte| byte != b'.')
@@ -97,7 +98,7 @@ fn hides_an_at(value: &[u8]) -> bool {
     false
 }
 
-/// True if there are more than `most` commercial ats, in any width.
+/// True if there are more than `most` `@` signs, including small and fullwidth ones.
 fn holds_an_at(text: &str, most: usize) -> bool {
     let is_at = |c: &char| matches!(c, '@' | '\u{FE6B}' | '\u{FF20}');
     text.chars().filter(is_at).count() > most
@@ -118,7 +119,7 @@ fn decode(charset: &[u8], bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// RFC 2047 4.1, without characters outside of base64.
+/// Decodes the B encoding (RFC 2047 4.1). Skips characters outside of base64.
 fn decode_b(text: &[u8]) -> Vec<u8> {
     text.split(|&byte| byte == b'=')
         .flat_map(transfer::base64)

@@ -1,7 +1,7 @@
 //! The author of a message whose From contains a mailing list's own address.
 //!
 //! Takes the header and the sender in From. Returns two senders: the one in From for everyone, and the author
-//! for portals that own the list. Also tells if From is a list's own address and nothing names an author.
+//! for portals that own the list. Also tells whether From is a list's own address and nothing names an author.
 //! Lists rewrite From to avoid failing the author's DMARC policy: "Ann via IT Help" with the list's address,
 //! and Ann's in X-Original-From (Google Groups) or Reply-To (Mailman). Whoever runs the list can name any
 //! author, so messages through a foreign list have no usable sender. Only From identifies the list: DMARC
@@ -14,7 +14,7 @@ use super::sender::{author, usable};
 use super::{ListAuthor, Sender, SenderFault};
 use crate::domain::Envelope;
 
-/// Reply-To may name the author, the list, and hardly anyone else.
+/// Maximum number of addresses in Reply-To, which names the author, the list, and hardly anyone else.
 const MOST_REPLY_TO: usize = 4;
 
 /// Suffixes of a list's name in its administrative addresses.

@@ -78,7 +78,8 @@ pub(super) fn mailboxes(value: &[u8], most: usize) -> Result<Vec<AddrSpec<'_>>, 
     }
 }
 
-/// NUL ends the text for some programs, and a bare CR a line; for others they do not.
+/// Refuses a NUL, which some programs take for the end of the text, and a bare CR, which some take for the end
+/// of a line.
 fn refuse_two_endings(value: &[u8]) -> Result<(), SenderFault> {
     let ambiguous = |what: &str| Err(SenderFault::Ambiguous(what.to_owned()));
     if value.contains(&0) {
@@ -90,7 +91,7 @@ fn refuse_two_endings(value: &[u8]) -> Result<(), SenderFault> {
     Ok(())
 }
 
-/// RFC 6854 permits groups in From; one group is enough.
+/// State of the group in a field. RFC 6854 permits groups in From; only one is accepted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Group {
     None,

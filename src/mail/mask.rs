@@ -1,7 +1,7 @@
 //! Masking of our own valid links in a message to be stored.
 //!
 //! Takes the raw message. Returns the same number of octets, with the token of each verification link and of
-//! each reply address overwritten with `x`; None if there is no token. Otherwise a verification mail that
+//! each reply address overwritten with `x`; None if there is no token. Unmasked, a verification mail that
 //! bounces to a portal, or an answer with a copy to it, would show an operator a link that verifies in the
 //! person's place.
 //!
@@ -100,7 +100,7 @@ fn mask_message(own: &OwnLinks, raw: &[u8], level: u8, edits: &mut Edits) {
     }
 }
 
-/// Decoded content may be a message with encoded parts of its own.
+/// Masks decoded content, which may be a message with encoded parts of its own.
 fn mask_decoded(own: &OwnLinks, view: &View, raw: &[u8], level: u8, edits: &mut Edits) {
     if view.text.is_empty() {
         return;
@@ -116,7 +116,7 @@ fn mask_decoded(own: &OwnLinks, view: &View, raw: &[u8], level: u8, edits: &mut 
     }
 }
 
-/// Runs of encoded-words, which readers join: a link is longer than one of them may be.
+/// Masks links in runs of encoded-words, which readers join: a link is longer than one encoded-word may be.
 fn mask_encoded_words(own: &OwnLinks, raw: &[u8], edits: &mut Edits) {
     let mut view = View::default();
     let mut last_end = None;
@@ -139,7 +139,7 @@ fn mask_encoded_words(own: &OwnLinks, raw: &[u8], edits: &mut Edits) {
     mask_decoded(own, &view, raw, MOST_LEVELS, edits);
 }
 
-/// `=?charset?B?text?=` or with `Q`; the position of its text.
+/// Position of the text in `=?charset?B?text?=`, or in the same with `Q`.
 struct EncodedWord {
     coding: Coding,
     from: usize,

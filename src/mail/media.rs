@@ -187,7 +187,7 @@ fn comment_end(line: &[u8], at: usize) -> usize {
 struct Parameter {
     /// In lower case, without the asterisks of RFC 2231.
     name: String,
-    /// Of a continuation (RFC 2231 3).
+    /// Section number of a continuation (RFC 2231 3).
     section: Option<u32>,
     /// Percent-encoded (RFC 2231 4).
     is_extended: bool,
@@ -315,8 +315,8 @@ fn next_parameter(line: &[u8]) -> (Option<Parameter>, &[u8]) {
     (Some(parameter), after)
 }
 
-/// The value after an opening quote. Resolves only the quoted pairs that must be quoted, because some
-/// programs write file paths unescaped.
+/// Parses the value after an opening quote. Resolves only the escapes of a quote and of a backslash, because
+/// some programs write file paths unescaped.
 fn parse_quoted(text: &[u8]) -> (Vec<u8>, &[u8]) {
     let mut value = Vec::new();
     let mut at = 0;

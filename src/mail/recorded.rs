@@ -1,7 +1,7 @@
 //! The envelope of a message in a file, as far as its fields record it.
 //!
-//! Takes the raw message; returns the reverse-path that the last MTA recorded (RFC 5321 4.4), and all
-//! addresses that it may have come for, the most reliable first. Tolerant, because the addresses are only
+//! Takes the raw message; returns the reverse-path that the last MTA recorded (RFC 5321 4.4), and all addresses
+//! to which it may have been sent, the most reliable first. Parsing is tolerant, because the addresses are only
 //! compared with our own.
 
 use super::header::Section;

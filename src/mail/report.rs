@@ -144,7 +144,7 @@ fn is_returned_message(media: &Media) -> bool {
     )
 }
 
-/// The groups of fields of RFC 3464 2.1; RFC 8098 3.1 has one group with a recipient in it.
+/// Reads the groups of fields of RFC 3464 2.1; RFC 8098 3.1 has one group with a recipient in it.
 fn read_status(section: &Section, report: &mut Report) {
     let text = section.decode(MOST_STATUS);
     let mut rest: &[u8] = &text;
@@ -199,7 +199,7 @@ fn read_status_field(field: &Field, recipient: &mut ReportedRecipient, report: &
     }
 }
 
-/// RFC 3463 2: class, subject and detail.
+/// Returns a word that is a status code (RFC 3463 2): class, subject and detail.
 pub(super) fn status_code(word: &str) -> Option<String> {
     let parts: Vec<&str> = word.split('.').take(4).collect();
     let number =

@@ -2,7 +2,7 @@
 //!
 //! Takes envelope, header and body; returns the evidence of a report, or none. People quote such texts when
 //! they ask for help with them. So a text counts only in a message that a mail server can have sent, and only
-//! as a combination: a subject and a phrase.
+//! if it combines a known subject with a known phrase.
 
 use super::header::{Field, Header, Section};
 use super::mime::Media;

@@ -1,10 +1,10 @@
 //! Parser of `Authentication-Results` fields, by the complete grammar of RFC 8601 2.2.
 //!
-//! Takes one unfolded value. Returns its author, then each result with its properties; a value that does not
-//! parse has no results at all. Programs put text from unknown senders into such a field, above all an
-//! envelope sender, and not all of them escape it well. So nothing is guessed: comments and quoted strings
-//! must be balanced, each result must be complete, and a comment or quoted string that could hide a DMARC
-//! result makes the field unreadable.
+//! Takes one unfolded value. Returns the server that wrote it, then each result with its properties; a value
+//! that does not parse has no results at all. Programs put text from unknown senders into such a field, above
+//! all an envelope sender, and not all of them escape it well. So nothing is guessed: comments and quoted
+//! strings must be balanced, each result must be complete, and a comment or quoted string that could hide a
+//! DMARC result makes the field unreadable.
 //!
 //! One pass from left to right, without recursion. Of each result only the first few properties and comments
 //! are kept.
@@ -37,7 +37,7 @@ enum State {
 /// One `method=result` with its properties and comments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MethodResult<'a> {
-    /// In any case, like the result.
+    /// As written, in any letter case, like the result.
     pub method: &'a str,
     pub result: &'a str,
     /// `ptype.property` and value, in their order, such as `header.from`.
@@ -69,8 +69,8 @@ impl<'a> ResultsField<'a> {
         })
     }
 
-    /// Parses the value of an `ARC-Authentication-Results` field (RFC 8617 4.1.1): an instance, then the
-    /// same.
+    /// Parses the value of an `ARC-Authentication-Results` field (RFC 8617 4.1.1): an instance, then the same
+    /// grammar.
     ///
     /// # Errors
     /// As [`new`](Self::new), or without a leading `i=`.
@@ -313,7 +313,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// A control character, a bare CR included: two readers could see two different fields.
+/// True for a control character, including a bare CR: two readers could see two different fields.
 fn is_control(c: char) -> bool {
     c.is_control() && c != '\t'
 }

@@ -45,7 +45,8 @@ pub(super) fn author(field: &Field) -> Sender {
     Sender::unusable(fault)
 }
 
-/// Checks that an account can have this address. An unusable address is still shown as written.
+/// Checks that an account can have this address. An unusable address is still returned as written if no reader
+/// can find another one in it.
 pub(super) fn usable(spec: &AddrSpec, lenient: bool) -> Sender {
     let written = spec.addr_spec();
     let (fault, shown) = match EmailAddress::from_parts(spec.local, spec.domain) {

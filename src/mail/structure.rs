@@ -1,11 +1,11 @@
 //! The MIME parts of a message (RFC 2046 5.1), the same for all uses: the JSON of a webhook, the operators'
 //! page, reports and replies.
 //!
-//! Takes the raw message; returns its parts in document order, each with the octets of its header and its
-//! body. Nothing is decoded or copied. A delimiter begins at the start of a line and fills the line except
-//! for trailing blanks; a delimiter of an outer multipart ends all parts within. Every octet of a body is
-//! read once, front to back ([`walk`]). Content nested deeper than [`MAX_DEPTH`] or after [`MAX_PARTS`] is one leaf, so
-//! time and memory are proportional to the size of the message.
+//! Takes the raw message; returns its parts in document order, each with the octets of its header and its body.
+//! Nothing is decoded or copied. A delimiter begins at the start of a line and fills the line except for
+//! trailing blanks; a delimiter of an outer multipart ends all parts within. Every octet of a body is read
+//! once, from front to back ([`walk`]). Content nested deeper than [`MAX_DEPTH`] or after [`MAX_PARTS`] is one
+//! leaf, so time and memory are proportional to the size of the message.
 
 mod walk;
 
@@ -59,7 +59,7 @@ enum Kind {
 }
 
 impl<'a> Structure<'a> {
-    /// Parses a message. A mailbox line above the header is not part of it.
+    /// Parses a message. An mbox line above the header is not part of it.
     #[must_use]
     pub fn of(raw: &'a [u8]) -> Self {
         Self {

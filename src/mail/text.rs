@@ -31,7 +31,7 @@ impl Evidence {
     }
 }
 
-/// At most 200 characters, none of which moves a cursor, ends a line or changes the direction of text.
+/// Text of at most 200 characters, none of which moves a cursor, ends a line or changes the direction of text.
 pub(super) fn printable(bytes: &[u8]) -> String {
     let bytes = bytes.trim_ascii();
     let mut text = String::new();
@@ -60,7 +60,7 @@ pub(super) fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Decoded text with single spaces; None if nothing is left.
+/// Decoded text with single spaces; None if it is empty.
 pub(super) fn decode_unstructured(field: Field) -> Option<String> {
     decode_unstructured_in(&field, None)
 }

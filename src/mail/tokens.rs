@@ -99,7 +99,7 @@ impl<'a> Scanner<'a> {
         Err(not_an_address("a quoted string is not closed"))
     }
 
-    /// RFC 5321 4.1.3: printable characters without brackets and backslashes.
+    /// Reads an address literal (RFC 5321 4.1.3): printable characters without brackets and backslashes.
     pub(super) fn literal(&mut self) -> Result<&'a str, SenderFault> {
         let length = self.rest.iter().skip(1).position(|&byte| byte == b']');
         let text = length.map(|length| self.take(length + 2));

@@ -53,8 +53,8 @@ pub(super) fn decode(body: &[u8], encoding: TransferEncoding) -> Vec<u8> {
     }
 }
 
-/// RFC 2045 6.8. Characters outside of the alphabet are skipped. Padding ends a piece; another one may
-/// follow, unless the following text is not base64, such as the footer of a mailing list.
+/// Decodes base64 (RFC 2045 6.8). Characters outside of the alphabet are skipped. Padding ends a piece; another
+/// one may follow, unless the following text is not base64, such as the footer of a mailing list.
 pub(super) fn base64(body: &[u8]) -> Vec<u8> {
     let mut octets = Vec::with_capacity(body.len() / 4 * 3 + 3);
     let mut quantum = Quantum::default();
@@ -121,7 +121,7 @@ pub(super) fn sextet(byte: u8) -> Option<u8> {
     Some(VALUES[usize::from(byte)]).filter(|value| *value < 64)
 }
 
-/// RFC 2045 6.7. An invalid escape stays as it is.
+/// Decodes quoted-printable (RFC 2045 6.7). An invalid escape stays as it is.
 pub(super) fn quoted_printable(body: &[u8]) -> Vec<u8> {
     let mut octets = Vec::with_capacity(body.len());
     let mut rest = body;
@@ -142,7 +142,7 @@ pub(super) fn quoted_printable(body: &[u8]) -> Vec<u8> {
     octets
 }
 
-/// Two hexadecimal digits of either case.
+/// Value of two hexadecimal digits of either case.
 pub(super) fn hex_octet(text: &[u8]) -> Option<u8> {
     let digit = |place: usize| char::from(*text.get(place)?).to_digit(16);
     u8::try_from(digit(0)? << 4 | digit(1)?).ok()

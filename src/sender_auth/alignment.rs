@@ -1,8 +1,8 @@
 //! Alignment: which domains can vouch for which.
 //!
-//! DMARC finds the organisational domain by the records on the way up (RFC 9989 4.10). A record on a public
-//! suffix without `psd=y` would make one organisation of all names below it. So the Public Suffix List
-//! decides, too: domains with nothing but a public suffix in common are never aligned.
+//! DMARC finds the organisational domain by a DNS tree walk (RFC 9989 4.10). A record on a public suffix
+//! without `psd=y` would make one organisation of all names below it. So the Public Suffix List decides, too:
+//! domains with nothing but a public suffix in common are never aligned.
 
 use crate::domain::public_suffix;
 

@@ -91,8 +91,8 @@ pub(super) fn sealer_vouching_for<'t>(
     (is_covered("From") && is_covered(&author.field) && says_pass).then_some(sealer)
 }
 
-/// RFC 8601 knows pass, fail and none for ARC; a chain is broken or it is not (RFC 8617 5.2). A DNS failure
-/// does not break the chain.
+/// The finding about the chain. RFC 8601 defines pass, fail and none for ARC; a chain is broken or it is not
+/// (RFC 8617 5.2). A DNS failure does not break the chain.
 pub(super) fn finding(output: &ArcOutput<'_>, is_sealed: bool) -> AuthenticationDetail {
     let (result, why) = match output.result() {
         DkimResult::Pass => (AuthenticationResult::Pass, None),
@@ -118,7 +118,7 @@ pub(super) fn finding(output: &ArcOutput<'_>, is_sealed: bool) -> Authentication
     AuthenticationDetail::new(AuthenticationMethod::Arc, result, reason)
 }
 
-/// Output for a chain that was not verified for lack of time.
+/// Output for a chain that was not verified in time.
 pub(super) fn output_without_answer<'x>() -> ArcOutput<'x> {
     let error = Error::Dns(DnsError::Resolver(String::new()));
     ArcOutput::default().with_result(DkimResult::TempError(error))

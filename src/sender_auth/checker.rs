@@ -167,7 +167,7 @@ impl Shared {
         let question = SpfQuery::of(&self.client(envelope, message), &envelope.reverse_path);
 
         let nobody = Vouchers::default();
-        // The policy is queried concurrently, so that it is in the cache when DMARC needs it.
+        // The last future prefetches the policy, so that it is in the cache when DMARC needs it.
         let (own, others, spf, chain, _) = tokio::join!(
             timeout_at(first, dns.verify_dkim(message)),
             timeout_at(first, verify_others(dns, &signed)),
@@ -236,7 +236,7 @@ async fn verify_others<'x>(
     }
 }
 
-/// DMARC first, because it decides.
+/// Collects the findings, DMARC first, because it decides.
 fn gather(
     (dmarc, policy): (AuthenticationDetail, Option<DmarcPolicy>),
     spf: AuthenticationDetail,

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 
 use crate::domain::{Envelope, parse_address, strip_prefix_any_case};
 
-/// Maximum number of own machines that are followed, more than any message passes.
+/// Maximum number of hops through our own machines that are followed; no message has more.
 const MOST_HOPS: usize = 20;
 
 /// Source of the message.

@@ -30,7 +30,7 @@ pub(super) fn findings(outputs: &[DkimOutput<'_>]) -> Vec<AuthenticationDetail> 
         .collect()
 }
 
-/// Outputs for signatures that were not verified for lack of time.
+/// Outputs for signatures that were not verified in time.
 pub(super) fn outputs_without_answer<'x>(
     message: &'x AuthenticatedMessage<'x>,
 ) -> Vec<DkimOutput<'x>> {
@@ -103,8 +103,8 @@ pub(super) fn finding(
     }
 }
 
-/// RFC 8601 2.7.1. A signature that does not match the message is a fail, whichever part does not match; only
-/// an unreadable one is neutral.
+/// Maps a result to one of RFC 8601 2.7.1. A signature that does not match the message is a fail, whichever
+/// part does not match; only an unreadable one is neutral.
 pub(super) fn result(result: &DkimResult) -> (AuthenticationResult, Option<String>) {
     let reason = |error: &Error| Some(reason(error));
     match result {

@@ -1,5 +1,5 @@
-//! DMARC (RFC 9989): checks that DKIM or SPF vouch for the domain in From, and reads its owner's policy
-//! otherwise.
+//! DMARC (RFC 9989): checks whether DKIM or SPF vouches for the domain in From, and reads the policy of its
+//! owner.
 
 use mail_auth::dmarc::Policy;
 use mail_auth::dmarc::verify::DmarcParameters;
@@ -59,7 +59,7 @@ impl Vouchers<'_> {
     }
 }
 
-/// Queries the domain's policy and compares. `message` has the single domain in its `from`.
+/// Queries the domain's policy and checks alignment. `message` has the single domain in its `from`.
 pub(super) async fn verify<'x>(
     dns: &MessageAuthenticator,
     message: &'x AuthenticatedMessage<'x>,

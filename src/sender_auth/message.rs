@@ -47,8 +47,8 @@ const CHAIN: [(&[u8], ChainField); 3] = [
 pub(super) struct Signed<'x> {
     /// With the signatures that can count for the domain in From, and the ARC chain.
     pub(super) message: AuthenticatedMessage<'x>,
-    /// The same message with all other signatures, which are verified apart so that they delay only
-    /// themselves.
+    /// The same message with all other signatures, which are verified separately, so that they cannot delay
+    /// those that count.
     pub(super) others: Option<AuthenticatedMessage<'x>>,
     /// Findings about signatures that are not verified.
     pub(super) refused: Vec<AuthenticationDetail>,

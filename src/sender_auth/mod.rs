@@ -3,9 +3,9 @@
 //! Takes a raw message, its envelope and the domain in From. Returns an
 //! [`Authentication`](crate::mail::Authentication) with the results of DKIM (RFC 6376), SPF (RFC 7208), DMARC
 //! (RFC 9989) and ARC (RFC 8617), and each finding behind them. The check never fails: a DNS failure gives
-//! `temperror`, for which nothing is dropped.
+//! `temperror`, which does not count as a DMARC failure.
 //!
-//! Only this module queries DNS. [`crate::mail`] parses the results of a trusted MTA.
+//! No other module queries DNS about a message. [`crate::mail`] parses the results of a trusted MTA.
 
 mod alignment;
 mod arc;

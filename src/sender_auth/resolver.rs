@@ -23,7 +23,7 @@ const SHORTEST_NEGATIVE: Duration = Duration::from_secs(30);
 /// Maximum number of concurrent queries on one connection to a server.
 const OPEN_QUESTIONS: usize = 2048;
 
-/// `timeout` is the timeout for one message; within it, a query without an answer is repeated.
+/// Creates the resolver. `timeout` is that of one message; within it, an unanswered query is retried.
 pub(super) fn resolver(
     servers: &[SocketAddr],
     timeout: Duration,
@@ -54,7 +54,7 @@ pub(super) fn resolver(
     })
 }
 
-/// UDP, and TCP for answers that are too long for it (RFC 7766 5).
+/// A name server that is queried over UDP, and over TCP if the answer is too long (RFC 7766 5).
 fn server(address: SocketAddr) -> NameServerConfig {
     let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
     for connection in &mut connections {

@@ -24,7 +24,7 @@ pub(super) enum SpfQuery {
     Unknown(&'static str),
 }
 
-/// RFC 7208 2.4, or 2.3 if the reverse-path is null.
+/// The identity that is checked (RFC 7208 2.4, or 2.3 if the reverse-path is null).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SpfIdentity {
     address: IpAddr,
@@ -90,7 +90,7 @@ impl SpfQuery {
         }
     }
 
-    /// The answer if there was no time for one.
+    /// The output if DNS did not answer in time.
     pub(super) fn output_without_answer(&self) -> Option<SpfOutput> {
         match self {
             Self::Ask(identity) => {
@@ -142,8 +142,8 @@ impl SpfIdentity {
     }
 }
 
-/// RFC 7208 4.5: more than one record is an error, but `mail-auth` takes the first. The answer is cached, so
-/// this costs no further query.
+/// True if the domain has more than one SPF record, which is an error (RFC 7208 4.5); `mail-auth` takes the
+/// first. The answer is cached, so this costs no further query.
 async fn has_several_records(dns: &MessageAuthenticator, domain: &str) -> bool {
     let Ok(answer) = dns.resolver().txt_lookup(format!("{domain}.")).await else {
         return false;
@@ -160,7 +160,7 @@ async fn has_several_records(dns: &MessageAuthenticator, domain: &str) -> bool {
     records.count() > 1
 }
 
-/// RFC 8601 2.7.2.
+/// Maps a result to one of RFC 8601 2.7.2.
 fn result(result: SpfResult) -> AuthenticationResult {
     match result {
         SpfResult::Pass => AuthenticationResult::Pass,

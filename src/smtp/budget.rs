@@ -25,7 +25,7 @@ struct State {
     free: usize,
     /// True while the reserve is free.
     has_reserve: bool,
-    /// Reserved octets by peer, without peers that have none.
+    /// Reserved octets by peer; a peer that has none has no entry.
     held: HashMap<IpAddr, usize>,
     /// Waiting reservations, in order of arrival.
     waiting: Vec<Waiting>,
@@ -46,8 +46,7 @@ enum Grant {
 }
 
 impl Budget {
-    /// Creates a budget of `total` octets, of which `largest`, the need of the largest message, are the
-    /// reserve.
+    /// Creates a budget of `total` octets. `largest` of them, enough for the largest message, form the reserve.
     #[must_use]
     pub fn new(total: u64, largest: u64) -> Self {
         Self {
@@ -104,8 +103,8 @@ impl State {
         }
     }
 
-    /// Grants memory to waiting reservations, the peer that holds least first, while there is enough. It
-    /// never skips one to serve a later one, so that small messages do not starve a large one.
+    /// Grants memory to waiting reservations, the peer that holds least first, while there is enough. Stops at
+    /// the first that does not fit: otherwise small messages would starve a large one.
     fn hand_out(&mut self) {
         while let Some(first) = self.first() {
             let Waiting { peer, more, .. } = self.waiting[first];
@@ -247,7 +246,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_message_passes_when_the_budget_is_used_up() {
-        // Each of 50 holds a part and waits for more: without the reserve this would be a deadlock.
+        // Each of 50 tasks holds a part and waits for more: without the reserve this would be a deadlock.
         let budget = Arc::new(Budget::new(60 * 1024, 10 * 1024));
         let tasks: Vec<_> = (0..50)
             .map(|number| {

@@ -2,7 +2,7 @@
 
 use super::reply::Reply;
 
-/// The commands with a reply of their own.
+/// The verbs that the server distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     Helo,
@@ -19,7 +19,7 @@ pub enum Verb {
     Xforward,
     /// Defined in an RFC but not offered here.
     NotOffered,
-    /// The request line of a browser: the body it posts could look like commands.
+    /// Request line of a browser, whose body could contain SMTP commands.
     Http,
 }
 

@@ -1,4 +1,4 @@
-//! A stream with bounded lines and chunks in, and buffered replies out.
+//! A connection to a client: reads lines and chunks of bounded size, and buffers replies.
 //!
 //! Replies are buffered and written when the client has to send next, so that a group of pipelined commands
 //! is answered in one write (RFC 2920 3.2). The input buffer is small for commands and grows only for a body
@@ -19,11 +19,11 @@ use super::reply::Reply;
 /// 1870 3), 17 for BODY (RFC 6152 2) and 10 for SMTPUTF8 (RFC 6531 3.4).
 const MAX_LINE: usize = 512 + 26 + 17 + 10;
 
-/// Buffer size for a group of commands, which is the cost of an idle connection.
+/// Buffer size for a group of commands. An idle connection takes this much memory.
 const COMMANDS: usize = 4 * 1024;
-/// Buffer size for a body; most messages fit as a whole.
+/// Buffer size for a body; most messages fit into it.
 const BODY: usize = 16 * 1024;
-/// Buffer size for a body that filled that.
+/// Buffer size after a body has filled [`BODY`].
 const LARGE: usize = 128 * 1024;
 /// Size at which buffered replies are written.
 const REPLIES: usize = 4 * 1024;
@@ -102,7 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         reply.write_to(&mut self.replies);
     }
 
-    /// Waits for a complete line, at most until `idle_limit` has passed in total or `interrupt` is ready.
+    /// Waits for a complete line, until `idle_limit` has passed in total or `interrupt` is ready.
     pub async fn next_line(
         &mut self,
         idle_limit: Duration,
@@ -152,9 +152,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Consumes all pending input, and waits for more of a body, at least one octet.
+    /// Consumes all pending input and waits for at least one more octet of the body.
     pub async fn more(&mut self, deadline: Instant) -> Result<(), ConnectionEnd> {
-        // A chunk that filled the buffer will not be the last.
+        // After a chunk that filled the buffer, expect more.
         let filled = self.input.len() >= BODY;
         let room = if filled { LARGE } else { BODY };
         self.take(self.pending().len());

@@ -3,8 +3,8 @@
 //!
 //! When all slots are taken, the longest-idle connection is evicted, provided that it was idle longer than an
 //! honest client ever is. A connection is idle while we wait for a complete command or for more of a message.
-//! So idle connections cannot keep others out. The last tenth of the slots is for peers that have less than a
-//! tenth of them: a peer that opens one connection after another, for whatever reason, leaves room for
+//! So idle connections cannot keep others out. The last tenth of the slots is reserved for peers that hold less
+//! than a tenth of all: a peer that opens one connection after another, for whatever reason, leaves room for
 //! others.
 //!
 //! The memory budget works in the same way. While a connection waits for memory, connections that hold memory
@@ -51,7 +51,7 @@ struct Taken {
 /// State of the connection in a slot.
 struct SlotState {
     peer: IpAddr,
-    /// Time since which we wait for it; [`BUSY`] otherwise.
+    /// Time at which we began to wait for the client, in milliseconds; [`BUSY`] while we do not wait.
     waiting_since: AtomicU64,
     /// Octets of the memory budget that it holds.
     memory: AtomicUsize,
@@ -83,7 +83,8 @@ impl SlotState {
         self.rate().is_some_and(|rate| rate.is_slow(now))
     }
 
-    /// True if it would be idle but for the little that it sends from time to time.
+    /// True if the connection is idle except for a trickle: no message has completed after `latest`, and none
+    /// is in transfer at a sufficient rate.
     fn lingers(&self, latest: u64, now: Instant) -> bool {
         self.is_waited_for()
             && self.last_message.load(Ordering::Relaxed) <= latest
@@ -139,8 +140,9 @@ impl ConnectionSlots {
         })
     }
 
-    /// Evicts the longest-idle of these connections, if it was idle for long enough. It sends its final reply
-    /// without a slot.
+    /// Evicts the longest-idle of these connections if it was idle for long enough, else the one that is
+    /// longest without a complete message. The evicted connection sends its final reply after it has lost its
+    /// slot.
     fn send_away(&self, taken: &mut Taken, these: impl Fn(&SlotState) -> bool) -> Option<()> {
         let before = |time: Duration| {
             let millis = u64::try_from(time.as_millis()).unwrap_or(BUSY);
@@ -162,9 +164,9 @@ impl ConnectionSlots {
         Some(())
     }
 
-    /// Evicts a connection that holds memory, for a connection of `peer` that has waited for this long. It
-    /// evicts an idle or slow connection of the peer that holds most; after [`IDLE_LIMIT`], any connection of
-    /// a peer that holds more than its share, if `peer` holds less.
+    /// Evicts a connection that holds memory, for a connection of `peer` that has waited for this long: an idle
+    /// or slow connection of the peer that holds most. If there is none, then after [`IDLE_LIMIT`] the slowest
+    /// connection of a peer that holds more than its share, provided that `peer` holds less.
     fn evict_for_memory(&self, peer: IpAddr, waited: Duration) {
         let latest = self.now().checked_sub(IDLE_LIMIT.as_secs() * 1000);
         let now = Instant::now();
@@ -268,8 +270,8 @@ impl Slot {
         self.state.last_message.store(now, Ordering::Relaxed);
     }
 
-    /// Waits for memory of the budget, and evicts others that hold some meanwhile. The time does not count as
-    /// the client's.
+    /// Waits for memory of the budget, and meanwhile evicts other connections that hold some. The wait does not
+    /// count against the client's rate.
     pub async fn acquire_evicting(&self, memory: impl Future<Output = ()>) {
         let began = Instant::now();
         let mut memory = std::pin::pin!(memory);

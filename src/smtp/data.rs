@@ -1,8 +1,8 @@
 //! The body of a message (RFC 5321 4.5.2): takes chunks from the wire, returns the raw message.
 //!
-//! Only `CRLF . CRLF` ends it, and the CRLF of the DATA line counts as the first of them. A dot that begins a
-//! line is removed. A bare LF is an error, since a server after us might take it for the end of a line; a
-//! bare CR is an ordinary octet. The split into chunks makes no difference.
+//! Only `CRLF . CRLF` ends it, and the CRLF of the DATA line counts as its first CRLF. A dot that begins a line
+//! is removed. A bare LF is an error, since a downstream server might take it for the end of a line; a bare CR
+//! is an ordinary octet. The split into chunks makes no difference.
 //!
 //! The header, everything before the first empty line, has its own limit, because parsing a header takes many
 //! times its size. A message over either limit is read to its end and discarded.
@@ -60,7 +60,7 @@ pub struct Transfer {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Header {
-    /// No empty line ends within this many octets.
+    /// Number of octets scanned so far, without an empty line.
     Open(usize),
     /// Octets before the empty line.
     Ended(usize),
@@ -69,7 +69,7 @@ enum Header {
 /// The end of the last field, and the empty line after it.
 const EMPTY_LINE: &[u8] = b"\r\n\r\n";
 
-/// Memory that is allocated on the client's declared size before any data has arrived.
+/// Maximum number of octets that are allocated for a declared size before any data has arrived.
 const TRUST: u64 = 64 * 1024;
 
 impl Transfer {
@@ -88,7 +88,7 @@ impl Transfer {
         }
     }
 
-    /// Capacity needed before a chunk of this length is fed; it at least doubles.
+    /// Capacity needed before a chunk of this length is fed. It grows by doubling, up to the limit.
     #[must_use]
     pub fn capacity_for(&self, chunk: usize) -> usize {
         let held = self.raw.capacity();

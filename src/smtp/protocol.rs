@@ -104,7 +104,7 @@ impl<R: MessageHandler> Protocol<R> {
         !matches!(self.phase, Phase::Between)
     }
 
-    /// Answers a line. When `leaving`, it begins nothing new.
+    /// Answers a line. When `leaving`, it accepts no new transaction.
     pub fn answer(&mut self, line: &[u8], leaving: bool) -> Response {
         match Command::read(line).and_then(|command| self.obey(command, leaving)) {
             Ok(answer) => answer,
@@ -112,8 +112,9 @@ impl<R: MessageHandler> Protocol<R> {
         }
     }
 
-    /// Answers with a refusal. One too many ends the connection. Recipients beyond the limit do not count as
-    /// errors of the client, which sends them in another transaction (RFC 5321 4.5.3.1.10).
+    /// Answers with a refusal. The first refusal beyond the limit ends the connection. Recipients beyond the
+    /// limit do not count as errors of the client, which sends them in another transaction (RFC 5321
+    /// 4.5.3.1.10).
     pub fn refuse(&mut self, reply: Reply) -> Response {
         if reply == Reply::TooManyRecipients {
             return reply.into();
@@ -289,7 +290,7 @@ impl<R: MessageHandler> Protocol<R> {
         self.forget_transaction();
     }
 
-    /// Resets the transaction. XFORWARD data applies to one transaction, too.
+    /// Resets the transaction and the XFORWARD data, which applies to one transaction only.
     fn forget_transaction(&mut self) {
         self.phase = Phase::Between;
         self.client = None;

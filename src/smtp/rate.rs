@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Rate in octets per second below which a client is slow. By default the largest message needs nine tenths
-/// of it to arrive within its half hour.
+/// Rate in octets per second below which a client is slow. At nine tenths of it, the largest message takes the
+/// whole half hour that it has by default.
 const LEAST: u64 = 16 * 1024;
 
 /// Length of the measuring window. A rate is known after the first one.
@@ -54,7 +54,8 @@ impl Rate {
         self.window_began += pause;
     }
 
-    /// Octets per second, the smaller of the two; None before it is known.
+    /// The lower of the average and the recent rate, in octets per second; None before the first window has
+    /// passed.
     pub fn octets_a_second(&self, now: Instant) -> Option<u64> {
         let elapsed = now.saturating_duration_since(self.began);
         if elapsed < WINDOW {

@@ -143,7 +143,7 @@ impl Reply {
         self.parts().0
     }
 
-    /// True if the client was refused something.
+    /// True for a 4xx or 5xx reply.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         self.code() >= 400

@@ -45,7 +45,7 @@ pub struct Session<'a, R> {
 
 /// The end of a connection.
 enum End {
-    /// QUIT, or an end by us; the reply is queued.
+    /// After QUIT, or because we close the connection; the reply is queued.
     Done,
     StartTls,
 }

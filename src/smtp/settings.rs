@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use crate::domain::Domain;
 
-/// Settings at one time. A connection keeps those with which it began.
+/// A snapshot of the settings. A connection keeps the one with which it began.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
     /// Name in the greeting and in replies to EHLO.

@@ -10,7 +10,7 @@ use url::Url;
 use super::SsoError;
 use crate::domain::{Token, TokenHash};
 
-/// Maximum octets of a code or of the issuer in the answer.
+/// Maximum number of octets of a code.
 const LONGEST: usize = 4096;
 
 /// The secret of an attempt.
@@ -51,12 +51,12 @@ impl LoginSecret {
         self.derive("nonce")
     }
 
-    /// RFC 7636 4.1: 43 characters.
+    /// The PKCE code verifier (RFC 7636 4.1), of 43 characters.
     pub(super) fn verifier(&self) -> String {
         self.derive("verifier")
     }
 
-    /// The parameters of the authorization request that belong to this attempt.
+    /// Adds the parameters of the authorization request that belong to this attempt.
     pub(super) fn add_to(&self, url: &mut Url) {
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(self.verifier()));
         url.query_pairs_mut()
@@ -95,8 +95,8 @@ impl Callback {
         callback
     }
 
-    /// True if it answers this attempt: only the provider was told its `state`. Any site can lead a browser here
-    /// with another one, so such an answer must not end the attempt.
+    /// True if it answers this attempt: only the provider was told its `state`. Any site can send a browser
+    /// here with another `state`, so such an answer must not end the attempt.
     #[must_use]
     pub fn belongs_to(&self, secret: &LoginSecret) -> bool {
         let state = self.state.as_deref().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! In: the claims of a token whose signature is valid. Out: the person, if the token is for us, for this attempt
-//! and in its time (OpenID Connect Core 1.0, 3.1.3.7).
+//! In: the claims of a token whose signature is valid. Out: the person, if the token is for us, for this
+//! attempt and within its validity period (OpenID Connect Core 1.0, 3.1.3.7).
 
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
@@ -14,7 +14,7 @@ const SKEW: i64 = 60;
 /// Maximum age of a token in seconds. Tokens are fetched directly from the provider, so the browser adds no delay.
 const OLDEST: i64 = 10 * 60;
 
-/// Maximum values of a claim with several, and maximum octets of one.
+/// Maximum number of values of a claim, and of octets of one value.
 const MOST_VALUES: usize = 500;
 const LONGEST: usize = 255;
 
@@ -24,17 +24,17 @@ pub struct SignedIn {
     pub issuer: String,
     /// The person's name at the issuer, which never changes (OpenID Connect Core 1.0, 2).
     pub subject: String,
-    /// Names to be called by, from the best to the least.
+    /// Names for the person, the preferred one first.
     pub names: Vec<String>,
     /// The address, only if the provider says that it is verified.
     pub verified_address: Option<EmailAddress>,
-    /// Values of the claim of groups.
+    /// Values of the groups claim.
     pub groups: Vec<String>,
     /// The highest role of the person's groups.
     pub role: Option<Role>,
 }
 
-/// Claims of the ID token, which were checked.
+/// The checked claims of an ID token.
 pub(super) struct Claims(Map<String, Value>);
 
 impl Claims {
@@ -115,7 +115,7 @@ impl Claims {
         Ok(())
     }
 
-    /// `email_verified` applies only to the `email` of the same source.
+    /// Adds the address. `email_verified` applies only to the `email` of the same source.
     fn add_address(&mut self, more: &Map<String, Value>) {
         let copy = |own: &mut Map<String, Value>, name: &str| {
             own.remove(name);
@@ -158,7 +158,7 @@ impl Claims {
     }
 }
 
-/// RFC 7519 4.1.3: one text, or a list of them.
+/// The values of `aud` (RFC 7519 4.1.3): one string, or a list of strings.
 fn audience(claims: &Map<String, Value>) -> Vec<&str> {
     match claims.get("aud") {
         Some(Value::String(one)) => vec![one],
@@ -170,7 +170,7 @@ fn audience(claims: &Map<String, Value>) -> Vec<&str> {
     }
 }
 
-/// RFC 7519 2 `NumericDate`, which may have a fraction.
+/// Seconds of a `NumericDate` (RFC 7519 2), which may have a fraction.
 fn seconds(value: &Value) -> Option<i64> {
     #[expect(
         clippy::cast_possible_truncation,
@@ -180,7 +180,7 @@ fn seconds(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_f64().map(whole))
 }
 
-/// A claim by its name or, if there is none of that name, by the path to it with dots.
+/// Finds a claim by its name, or else by its dotted path.
 fn find<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     if let Some(value) = claims.get(path) {
         return Some(value);

@@ -1,6 +1,6 @@
-//! Reasons why nobody was signed in.
+//! Reasons why a sign-in failed.
 
-/// The log has the text; the person sees a page for the kind.
+/// Reason why a sign-in failed. The text goes to the log; the person sees a page for the variant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SsoError {
     /// The provider cannot be reached, or its answer is not valid.
@@ -9,7 +9,7 @@ pub enum SsoError {
     /// The provider sent the browser back without a code, with an error code of RFC 6749 4.1.2.1.
     #[error("the provider refused: {0}")]
     Refused(String),
-    /// The browser came back with something that does not belong to its attempt.
+    /// The browser came back with parameters that do not belong to its attempt.
     #[error("the answer does not belong to this attempt: {0}")]
     Foreign(&'static str),
     /// The ID token is not valid.

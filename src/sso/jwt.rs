@@ -28,7 +28,7 @@ pub(super) enum Algorithm {
 }
 
 impl Algorithm {
-    /// `none` and the symmetric ones are not among them.
+    /// Finds an algorithm by its name. `none` and the symmetric algorithms are rejected.
     pub(super) fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "RS256" => Self::Rs256,
@@ -44,7 +44,7 @@ impl Algorithm {
         })
     }
 
-    /// RSA keys are of 2048 to 8192 bits.
+    /// Parameters of an RSA algorithm; keys have 2048 to 8192 bits.
     fn rsa(self) -> Option<&'static RsaParameters> {
         Some(match self {
             Self::Rs256 => &signature::RSA_PKCS1_2048_8192_SHA256,
@@ -70,7 +70,7 @@ pub(super) enum PublicKey {
 }
 
 impl PublicKey {
-    /// True if this key takes the algorithm, and the signature is its own.
+    /// True if the key is of the algorithm's kind and the signature is valid.
     fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         let is_valid = |verifying: &'static dyn signature::VerificationAlgorithm, key: &[u8]| {
             UnparsedPublicKey::new(verifying, key)
@@ -95,7 +95,7 @@ impl PublicKey {
     }
 }
 
-/// A token whose signature was not checked yet, so that its claims are out of reach.
+/// A token whose signature is not verified yet, so that its claims are inaccessible.
 pub(super) struct SignedToken<'a> {
     pub algorithm: Algorithm,
     /// Names the key.
@@ -107,6 +107,8 @@ pub(super) struct SignedToken<'a> {
 }
 
 impl<'a> SignedToken<'a> {
+    /// Parses a token, without verifying its signature.
+    ///
     /// # Errors
     /// Not a token of three parts, an algorithm that is not allowed, or an extension that must be understood
     /// (RFC 7515 4.1.11).

@@ -1,5 +1,5 @@
 //! In: the provider's set of keys (RFC 7517). Out: those that may sign tokens. Others are left out, since a set
-//! may hold keys of kinds that are not used here.
+//! may contain kinds of keys that are not used here.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::jwt::{Algorithm, PublicKey, SignedToken};
 
-/// Maximum keys of a set.
+/// Maximum number of keys in a set.
 const MOST: usize = 100;
 
 #[derive(Debug, Default, Clone)]
@@ -42,8 +42,10 @@ struct JsonWebKeySet {
 }
 
 impl KeySet {
+    /// Parses a key set, and keeps the usable keys.
+    ///
     /// # Errors
-    /// Not a set of keys.
+    /// Not a set of keys, or more than [`MOST`] keys.
     pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
         let set: JsonWebKeySet = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         if set.keys.len() > MOST {
@@ -54,7 +56,7 @@ impl KeySet {
         Ok(Self(usable.collect()))
     }
 
-    /// The keys that may have signed the token. A token without a key id may be of any.
+    /// The keys that may have signed the token. A token without a key id may be signed with any of them.
     pub(super) fn for_token<'a>(
         &'a self,
         token: &'a SignedToken<'_>,

@@ -4,8 +4,9 @@
 //! the provider sent the browser back. Out: a [`SignedIn`] person, or the reason why there is none. Nothing is
 //! stored here: the pages keep attempts and sessions.
 //!
-//! Invariants: keys, codes and claims come from the one issuer of the configuration; a token is believed
-//! only with a signature by an asymmetric key of that issuer, for us, for this attempt, and in its time.
+//! Invariants: keys, codes and claims come from the one issuer of the configuration; a token is accepted only
+//! if it is signed with an asymmetric key of that issuer, for us and for this attempt, and within its validity
+//! period.
 
 mod attempt;
 mod claims;

@@ -42,7 +42,8 @@ pub struct SingleSignOn {
 }
 
 impl SingleSignOn {
-    /// `None` without `[sso]`. After a change of it, everything about the provider is fetched anew.
+    /// Returns the provider; `None` without `[sso]`. After a change of that section, everything about the
+    /// provider is fetched again.
     #[must_use]
     pub fn provider(&self, config: &Config) -> Option<Arc<Provider>> {
         let sso = config.sso.as_ref()?;
@@ -59,7 +60,7 @@ impl SingleSignOn {
 pub struct Provider {
     sso: Sso,
     fetcher: HttpFetcher,
-    /// Locked while something is fetched, so that everybody else waits for the same answer.
+    /// Locked during a fetch, so that concurrent sign-ins wait for the same answer.
     description: tokio::sync::Mutex<Kept<Description>>,
     keys: tokio::sync::Mutex<Kept<KeySet>>,
     unknown_keys: DefaultDirectRateLimiter,
@@ -189,7 +190,7 @@ impl Provider {
     /// Exchanges the code of an answer for the person. `return_to` is that of the request.
     ///
     /// # Errors
-    /// All of them; nobody is signed in then.
+    /// Any of them; then nobody is signed in.
     pub async fn sign_in(
         &self,
         secret: &LoginSecret,
@@ -383,7 +384,7 @@ fn complaint(answer: &Fetched) -> String {
     }
 }
 
-/// An address of the provider, over which a code and a secret may be sent.
+/// Parses an address of the provider. It must be secure, because codes and secrets are sent to it.
 fn endpoint(text: &str) -> Result<Url, SsoError> {
     let url = Url::parse(text).ok().filter(is_secure);
     url.ok_or_else(|| SsoError::of_provider("an endpoint is not https", format_args!("{text:?}")))

@@ -1,4 +1,4 @@
-//! Signatures of every algorithm, and the claims of a token, at their bounds.
+//! Signatures with elliptic-curve keys, and the claims of a token, at their bounds.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -99,7 +99,7 @@ fn a_signature_counts_with_a_key_of_its_kind_only() {
         p256.sign(&json!({"alg": "ES384"}), &claims),
         p256.sign(&json!({"alg": "RS256"}), &claims),
         p384.sign(&json!({"alg": "ES256"}), &claims),
-        // Algorithms that are none of ours.
+        // Algorithms that are not accepted.
         p256.sign(&json!({"alg": "none"}), &claims),
         p256.sign(&json!({"alg": "HS256"}), &claims),
         p256.sign(&json!({"alg": "es256"}), &claims),
@@ -109,7 +109,7 @@ fn a_signature_counts_with_a_key_of_its_kind_only() {
         p256.sign(&json!({"alg": "ES256", "typ": "logout+jwt"}), &claims),
         p256.sign(&json!({"alg": "ES256", "crit": ["exp"]}), &claims),
         p256.sign(&json!({"alg": "ES256"}), &json!(["sub"])),
-        // Changed, cut, or put together otherwise.
+        // Changed, truncated, or assembled differently.
         format!("{header}.{of_another}.{signature}"),
         format!("{header}.{payload}."),
         format!("{header}.{payload}"),
@@ -268,7 +268,7 @@ fn an_address_counts_only_where_it_is_said_to_be_verified() {
             Some(json!({"sub": "1", "email": ann, "email_verified": true})),
             true,
         ),
-        // What is said of one address is not said of another.
+        // `email_verified` of one address does not apply to another.
         (
             json!({"email": ann}),
             Some(json!({"sub": "1", "email_verified": true})),
@@ -289,7 +289,7 @@ fn an_address_counts_only_where_it_is_said_to_be_verified() {
             Some(json!({"sub": "1", "email": ann})),
             false,
         ),
-        // The signed token has the last word.
+        // The signed token takes precedence.
         (
             json!({"email": ann, "email_verified": false}),
             Some(json!({"sub": "1", "email": ann, "email_verified": true})),

@@ -81,7 +81,7 @@ fn readable(raw: &[u8]) -> String {
     all
 }
 
-/// In the middle of the token.
+/// Position in the middle of the token.
 fn cut(text: &str) -> usize {
     let lower = text.to_lowercase();
     [TOKEN, ANSWER, OLD]
@@ -264,7 +264,7 @@ fn a_link_is_masked_wherever_it_is_broken() {
                         .unwrap_or_else(|| panic!("{broken:?} in {raw}"));
                     assert_eq!(masked.raw.len(), raw.len());
                     assert_eq!(masked.links, 1, "{broken:?}");
-                    // A former holder of the link finds nothing of the token.
+                    // Masking again finds no token.
                     assert!(mask(&masked.raw, &own()).is_none(), "{broken:?}");
                     let left = String::from_utf8_lossy(&masked.raw).into_owned();
                     assert!(

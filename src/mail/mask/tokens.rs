@@ -15,7 +15,7 @@ const HOST_WITHIN: usize = 600;
 /// Maximum number of blanks before a line end that are skipped.
 const MOST_BLANKS: usize = 16;
 
-/// Lengths of the tokens: in links and in reply addresses, and in both as of version 0.1.
+/// Lengths of the tokens: in links, in reply addresses, and in both as version 0.1 wrote them.
 const LINK: usize = 52;
 const REPLY: usize = 26;
 const BASE64URL: usize = 43;
@@ -195,7 +195,7 @@ fn skip_breaks(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Position after a word that begins here, in any case.
+/// Position after a word that begins here, in any letter case.
 fn behind(text: &[u8], start: usize, word: &[u8]) -> Option<usize> {
     let mut at = start;
     for octet in word {

@@ -1,7 +1,7 @@
 //! Decoded text that maps each octet to its origin in the encoded text.
 //!
-//! It takes the memory of the decoded octets and an eighth of that: positions are stored at intervals and
-//! decoded again from there.
+//! It takes the memory of the decoded octets and an eighth more: positions are stored at intervals only, and
+//! the text is decoded again from the nearest one.
 
 use super::Edits;
 use crate::mail::transfer::{self, BASE64};

@@ -8,7 +8,7 @@ use super::super::header::{Section, is_header_line, line_end, mbox_lines};
 use super::super::transfer::TransferEncoding;
 use super::{Kind, MAX_DEPTH, MAX_PARTS, MAX_PARTS_BELOW, Node, media};
 
-/// Parts of a message. A mailbox line above the header is not part of it.
+/// Parts of a message. An mbox line above the header is not part of it.
 pub(super) fn message(raw: &[u8]) -> Vec<Node> {
     let mut walk = Walk {
         raw,
@@ -23,7 +23,7 @@ pub(super) fn message(raw: &[u8]) -> Vec<Node> {
     walk.nodes
 }
 
-/// Parts below the body of a multipart, and itself as the first.
+/// Parts below the body of a multipart, after the multipart itself.
 pub(super) fn multipart(body: &[u8], boundary: Option<Vec<u8>>, is_digest: bool) -> Vec<Node> {
     let mut walk = Walk {
         raw: body,
@@ -45,10 +45,10 @@ pub(super) fn multipart(body: &[u8], boundary: Option<Vec<u8>>, is_digest: bool)
     walk.nodes
 }
 
-/// A multipart or message whose end was not found yet.
+/// A part whose end was not found yet.
 struct Open {
     node: usize,
-    /// None for a message, and after the closing delimiter: only the end of an outer part ends it.
+    /// None for a message or a leaf, and after the closing delimiter: only the end of an outer part ends it.
     boundary: Option<Vec<u8>>,
     is_digest: bool,
 }

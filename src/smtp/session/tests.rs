@@ -79,7 +79,7 @@ fn session_in_slot(
     (ours, task)
 }
 
-/// Everything sent until the end, as text.
+/// Reads everything that the session sends until it closes.
 async fn all(client: &mut DuplexStream) -> String {
     let mut said = Vec::new();
     client.read_to_end(&mut said).await.expect("a pipe");
@@ -93,7 +93,7 @@ const ADDRESSED: &[u8] =
 async fn a_command_must_come_whole_in_time() {
     let (mut client, task) = session(settings(), 10_000);
     let begin = Instant::now();
-    // One octet a minute is never silent for long.
+    // A client that sends one octet a minute is never silent for long.
     for byte in b"EHLO a" {
         if client.write_all(&[*byte]).await.is_err() {
             break;

@@ -63,7 +63,7 @@ impl WorkQueue for NoticeQueue {
         ClaimNumber::default()
     }
 
-    /// Does nothing: claims that may have been recorded are not sent again.
+    /// Does nothing: notices whose claim failed, but may have been recorded, are not sent.
     async fn give_back(&self, _: ClaimNumber, _: Timestamp) -> Result<(), StoreError> {
         Ok(())
     }

@@ -340,7 +340,7 @@ async fn a_server_that_is_down_gets_no_mail_of_those_that_wait() {
     let attempted = connections.load(Ordering::SeqCst);
     assert!(attempted <= 4 + CONNECTIONS, "{attempted} attempts");
 
-    // Nothing is lost, and unsent mail still has its share of the limits.
+    // Nothing is lost, and unsent mail does not count against the limits.
     let tokens = (0..MAILS).map(|_| MailTokens::generate().expect("tokens").hashes());
     let later = Timestamp::now() + Duration::from_mins(5);
     let verification = &config.verification;

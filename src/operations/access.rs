@@ -134,7 +134,7 @@ pub async fn block_unlisted(store: &Store, by: &Actor) -> Result<u64> {
     Ok(Tally::of(&outcomes, |_| true).done as u64)
 }
 
-/// Revisions before one, or all, newest first; and whether there are more.
+/// Lists revisions, newest first, all or those before a given one; and whether there are more.
 pub async fn list_revisions(
     store: &Store,
     limit: usize,
@@ -164,7 +164,7 @@ pub async fn list_revisions(
 /// Reads all settings from TOML, as `vestibule access export` writes it.
 ///
 /// # Errors
-/// The place of the mistake, and the mistake.
+/// The error with its place in the text.
 pub fn parse_settings(text: &str) -> Result<AccessSettings, String> {
     toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())
 }
@@ -188,8 +188,8 @@ pub struct ChangeTerms {
     pub base: Option<u64>,
 }
 
-/// Reads the current settings, changes them and stores them as a revision. Starts again if someone else
-/// changed the settings meanwhile.
+/// Reads the current settings, changes them and stores them as a revision. Retries if someone else changed the
+/// settings meanwhile.
 ///
 /// # Errors
 /// Errors of `how`; `Conflict` if the current revision is not the one that the operator saw.

@@ -1,5 +1,5 @@
-//! Bulk actions. They run concurrently, so that the database can combine many into one transaction, and are
-//! begun in their order; a failure of one does not affect the others.
+//! Bulk actions. They run concurrently, so that the database can combine many into one transaction, and start in
+//! their order; a failure of one does not affect the others.
 
 use std::future::poll_fn;
 use std::pin::Pin;

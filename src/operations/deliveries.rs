@@ -63,7 +63,7 @@ pub enum QueueState {
 keywords!(QueueState { Up => "up", Retrying => "retrying", Down => "down", Paused => "paused" });
 
 impl QueueStatus {
-    /// Adds what waits and whether it is down. Not called before the portals of the queue are known.
+    /// Adds the waiting work and the state. The portals of the queue must be known already.
     fn with_state(
         self,
         work: WaitingWork,
@@ -91,7 +91,7 @@ impl QueueStatus {
 /// Type of the queue of a hook.
 const HOOK: &str = "hook";
 
-/// All queues, the destinations by name, then the hooks, with the numbers of what waits and failed.
+/// All queues, the destinations by name, then the hooks, with the numbers of waiting and failed items.
 pub async fn list_queues(store: &Store, config: &Config) -> Result<Vec<QueueStatus>> {
     let mut queues = list_queue_states(store, config).await?;
     let counts = store.request_counts().await?;
@@ -108,7 +108,7 @@ pub async fn list_queues(store: &Store, config: &Config) -> Result<Vec<QueueStat
     Ok(queues)
 }
 
-/// The same, without counting requests, which takes time where many wait: their numbers are 0.
+/// The same without counting requests, which is slow if many wait: the numbers are 0.
 pub async fn list_queue_states(store: &Store, config: &Config) -> Result<Vec<QueueStatus>> {
     let paused = store.paused_destinations().await?;
     let down = store.down_destinations().await?;
@@ -163,7 +163,7 @@ pub async fn list_down(store: &Store, config: &Config) -> Result<Vec<DownDestina
     Ok(down)
 }
 
-/// One queue.
+/// Finds one queue.
 ///
 /// # Errors
 /// `NotFound` if the configuration has none of that name.

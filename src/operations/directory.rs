@@ -26,7 +26,7 @@ fn check(config: &Config, new: &NewDirectoryUser) -> Result<(), UserError> {
 /// Creates a user, and the account of its address as far as the access settings permit it.
 ///
 /// # Errors
-/// The reason why not; nothing has changed then.
+/// The reason for the refusal; nothing has changed then.
 pub async fn create_user(
     store: &Store,
     config: &Config,
@@ -37,10 +37,10 @@ pub async fn create_user(
     Ok(store.create_user(new, by, Timestamp::now()).await??)
 }
 
-/// Replaces a user of which `version` was seen.
+/// Replaces a user if its version is still `version`.
 ///
 /// # Errors
-/// The reason why not; nothing has changed then.
+/// The reason for the refusal; nothing has changed then.
 pub async fn replace_user(
     store: &Store,
     config: &Config,
@@ -54,7 +54,7 @@ pub async fn replace_user(
     Ok(store.replace_user(id, version, new, by, now).await??)
 }
 
-/// Removes a user. Its account loses its access, and stays with what belongs to it.
+/// Removes a user. Its account loses its access, and stays with everything that belongs to it.
 ///
 /// # Errors
 /// `NotFound`.

@@ -109,7 +109,7 @@ impl RecoveryOutcome {
     }
 }
 
-/// Entries that are requested from the database at a time.
+/// Entries that are read from the database at a time.
 const PART: usize = 500;
 
 /// Finds the entry, if its portal exists: otherwise there would be no destination for the message.
@@ -151,8 +151,8 @@ async fn today(store: &Store, config: &Config, entry: LedgerEntry) -> Result<Opt
     }))
 }
 
-/// Releases one dropped entry, whatever the reason of its verdict; `operator` is a name. `named` is its
-/// sender, if the message has no usable one or one of our own addresses.
+/// Releases one dropped entry, whatever the reason of its verdict. `named` is its sender, if the message has no
+/// usable one or one of our own addresses.
 ///
 /// # Errors
 /// `NotFound`; `NotAllowed` for an entry that was not dropped, is a request already, is not kept any more,
@@ -284,7 +284,7 @@ pub async fn release_many_dropped(
 /// Maximum entries that [`recover_matching`] decides again.
 const MOST_MATCHING: usize = 10 * MOST_AT_ONCE;
 
-/// Decides the oldest recoverable entries again whose domain matches.
+/// Decides again the oldest recoverable entries whose domain matches.
 pub async fn recover_matching(
     store: &Store,
     config: &Config,

@@ -15,10 +15,11 @@ use crate::store::{
     CustomerFilter, FindFilter, LedgerEntry, LedgerFilter, MOST_NOT_INDEXED, Page, Result, Store,
 };
 
-/// Customers that are listed before the messages.
+/// Maximum customers that are listed before the messages.
 const CUSTOMERS: usize = 5;
 
-/// Messages with a Message-ID that looks like an address, which come before all others. Senders choose theirs.
+/// Maximum messages that come first because their Message-ID, which looks like an address, is the search text.
+/// Senders choose Message-IDs.
 const SAME_MESSAGE_ID: usize = 10;
 
 /// A message that was found.
@@ -43,7 +44,7 @@ pub struct Found {
     pub customers: Vec<Account>,
     pub entries: Vec<LedgerEntry>,
     pub messages: Vec<FoundMessage>,
-    /// Cursor of the next page. A page may be short or empty and have one: then only the newest messages were
+    /// Cursor of the next page. A page may be short or empty and still have one: then only the newest messages were
     /// compared.
     pub next: Option<String>,
     /// Messages that are not in the index yet or changed since, counted up to a bound.
@@ -73,9 +74,9 @@ fn explain_gap(not_indexed: u64) -> Option<String> {
     }
 }
 
-/// Searches. An id finds that message alone, and so does a Message-ID in angle brackets. A Message-ID
-/// without them may look like an address, and senders choose theirs: its messages come first, and all else
-/// is searched too.
+/// Searches. An id, or a Message-ID in angle brackets, finds that message alone. Without the brackets, a Message-ID
+/// may look like an address, and senders choose theirs: its messages come first, and everything else is searched
+/// too.
 pub async fn find(store: &Store, filter: FindFilter) -> Result<Found> {
     let question = filter.question.trim().to_owned();
     let is_first_page = filter.page.after.is_none();
@@ -88,7 +89,7 @@ pub async fn find(store: &Store, filter: FindFilter) -> Result<Found> {
         not_indexed: store.not_indexed().await?,
     };
     let mut exact = Vec::new();
-    // Later pages leave out what was first.
+    // Later pages omit the messages that came first.
     if is_first_page || !is_exact {
         let most = if is_exact {
             filter.page.limit
@@ -143,7 +144,7 @@ async fn find_exact(
 }
 
 async fn find_customers(store: &Store, question: &str) -> Result<Vec<Account>> {
-    // Words of a subject are in no address.
+    // Addresses have no white space, so these are words of a subject.
     if question.is_empty() || question.contains(char::is_whitespace) {
         return Ok(Vec::new());
     }

@@ -1,5 +1,5 @@
-//! People in bulk, from a file or a program: each is brought together with the account there is, and each has
-//! an outcome.
+//! People in bulk, from a file or a program: each person is merged with the existing account, if there is one, and
+//! has an outcome.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::domain::{Actor, Timestamp, keywords};
 use crate::store::{Person, PersonChange, PersonOutcome, Result, Store};
 
-/// People in one transaction: few, so that mail does not wait for them.
+/// Maximum people in one transaction: few, so that incoming mail does not wait for them.
 const AT_ONCE: usize = 50;
 
 /// Outcome of an import for a person.
@@ -70,8 +70,7 @@ impl ImportTally {
     }
 }
 
-/// An import in progress. Lines are passed in their order, and outcomes come back in that order, some at a
-/// time.
+/// An import in progress. Lines are passed in their order, and outcomes come back in that order, in batches.
 pub struct Import<'a> {
     store: &'a Store,
     config: &'a Config,
@@ -104,7 +103,7 @@ impl<'a> Import<'a> {
     /// Takes a line. Returns the outcomes of this and earlier lines once there are enough for a transaction.
     ///
     /// # Errors
-    /// The database cannot be written; what was returned before is done.
+    /// The database cannot be written; lines whose outcomes were returned before are stored.
     pub async fn take(&mut self, line: PeopleLine) -> Result<Vec<ImportedPerson>> {
         let PeopleLine { line, person } = line;
         let address = person
@@ -140,7 +139,7 @@ impl<'a> Import<'a> {
         }
     }
 
-    /// Brings in the lines that wait.
+    /// Imports the lines that wait.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -202,10 +201,10 @@ fn describe_change(change: PersonChange) -> String {
     }
 }
 
-/// Brings in a list of people at once.
+/// Imports a list of people.
 ///
 /// # Errors
-/// The database cannot be written; the same list again finishes what was begun.
+/// The database cannot be written; the same list again completes the import.
 pub async fn import_people(
     store: &Store,
     config: &Config,

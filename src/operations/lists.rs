@@ -13,7 +13,7 @@ pub fn order_by_time(oldest_first: bool) -> ListOrder {
     }
 }
 
-/// The earlier of two ends of a period. Of two begins, `max` is the later: None is less than any time.
+/// The earlier of two optional ends of a period. For two starts, `max` gives the later: None is less than any time.
 #[must_use]
 pub fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
     one.into_iter().chain(other).min()

@@ -79,7 +79,7 @@ pub fn compare_nodes(nodes: Vec<Node>, timeout: Duration, now: Timestamp) -> Vec
     nodes.into_iter().map(compare).collect()
 }
 
-/// Sections that are not those of more than half of the nodes of this version, itself included.
+/// Sections that differ from those of most nodes of the same version, this node included.
 fn differences(node: &Node, present: &[Node]) -> Vec<String> {
     let peers = present.iter().filter(|peer| peer.version == node.version);
     let peers: Vec<_> = peers.filter(|peer| peer.id != node.id).collect();
@@ -93,7 +93,7 @@ fn differences(node: &Node, present: &[Node]) -> Vec<String> {
     sections.map(|(name, _)| name.clone()).collect()
 }
 
-/// Number of nodes that are there, and of those that differ from another in version or configuration.
+/// Number of nodes that are there, and of those that differ from most of them in version or configuration.
 #[must_use]
 pub fn count_nodes(nodes: &[NodeStatus]) -> (usize, usize) {
     let present = || nodes.iter().filter(|node| node.present);
@@ -153,7 +153,7 @@ mod tests {
             compared(&[a.clone(), odd.clone()]),
             told(&["portal", "portal"], (2, 2))
         );
-        // One that is gone, or has another version, says nothing of the others' configuration.
+        // A node that is gone, or has another version, is not compared with the others.
         let gone = Node {
             seen_at: Timestamp::UNIX_EPOCH,
             ..odd.clone()

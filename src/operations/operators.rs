@@ -11,7 +11,7 @@ use crate::store::{
     StoredPassword,
 };
 
-/// Time from the password to the code of the second factor.
+/// Maximum time from the password to the code of the second factor.
 const CODE_AWAITED: SignedDuration = SignedDuration::from_mins(5);
 
 /// Finds the operator of that name.
@@ -70,7 +70,7 @@ pub struct TokenRequest {
     /// At most that of the operator.
     pub role: Role,
     pub lifetime: SignedDuration,
-    /// The only interface that it opens; None for all that its role opens.
+    /// The only interface that it opens; `None` if its role alone decides.
     pub scope: Option<TokenScope>,
     /// Purpose of the token.
     pub note: Option<String>,
@@ -158,8 +158,8 @@ pub async fn end_all_keys(store: &Store, name: OperatorName, by: Actor) -> Resul
     store.end_keys_of(name, by, Timestamp::now()).await
 }
 
-/// Ends the first step of a login, after the password matched `checked`. The token is the session's key, or the
-/// secret of the wait for a code, which leads on to `to`.
+/// Completes the first step of a login, after the password matched `checked`. The token is the session's key, or
+/// the secret of a login that waits for its code and then continues to `to`.
 pub async fn log_in_with_password(
     store: &Store,
     name: OperatorName,

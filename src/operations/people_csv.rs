@@ -11,7 +11,7 @@ use csv::{ByteRecord, ReaderBuilder};
 use crate::domain::{EmailAddress, GroupName, Kind};
 use crate::store::Person;
 
-/// A mistake that makes the whole file unreadable, or the reading of it impossible.
+/// A mistake that makes the whole file unreadable, or a failure to read it.
 #[derive(Debug, thiserror::Error)]
 pub enum PeopleFileError {
     #[error("cannot be read: {0}")]
@@ -38,7 +38,7 @@ const EXAMPLE: &str = "address,kind,groups,verified";
 /// Maximum length of a line without its end, in octets.
 const LONGEST_LINE: usize = 64 * 1024;
 
-/// Maximum length of a field that a message repeats, in characters.
+/// Maximum length of a field in an error message, in characters.
 const MOST_QUOTED: usize = 80;
 
 /// Columns by their place in a line.
@@ -191,10 +191,10 @@ fn split(line: &[u8], delimiter: u8) -> Result<ByteRecord, &'static str> {
     }
 }
 
-/// The separator that the first line has most of.
+/// The most frequent separator of the first line.
 fn find_delimiter(first: &[u8]) -> u8 {
     let count = |wanted: u8| memchr::memchr_iter(wanted, first).count();
-    // The comma wins where the counts are equal.
+    // The comma wins a tie.
     [b'\t', b';', b',']
         .into_iter()
         .max_by_key(|delimiter| count(*delimiter))
@@ -305,7 +305,7 @@ pub fn read_people(text: impl Read, most: usize) -> Result<Vec<PeopleLine>, Peop
     let mut file = PeopleFile::open(std::io::BufReader::new(text))?;
     let mut lines = Vec::new();
     while let Some(line) = file.next_line()? {
-        // Every line has a person or a mistake, which are larger than a line of one letter.
+        // Bounds memory: a person or a mistake is larger than a line of one letter.
         if lines.len() == most {
             return Err(PeopleFileError::TooManyLines(most));
         }

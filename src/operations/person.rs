@@ -133,7 +133,7 @@ impl WayOut {
     }
 }
 
-/// Blocks the account of the sender, or puts their address on the deny list if there is none.
+/// Blocks the account of the sender or, if there is no account, puts their address on the deny list.
 ///
 /// # Errors
 /// `NotAllowed` if the message has no usable sender.
@@ -160,7 +160,7 @@ fn sender_of(entry: &LedgerEntry) -> Result<EmailAddress> {
     sender.ok_or_else(|| StoreError::NotAllowed("the message has no usable sender".to_owned()))
 }
 
-/// The portal of the message if it has a list of its own, beside which the site's has no effect.
+/// The portal of the message if it has a list of its own, which makes the site's ineffective there.
 fn own_list<'a>(
     settings: &AccessSettings,
     entry: &'a LedgerEntry,

@@ -24,7 +24,7 @@ pub struct PersonData {
     pub search_words: Vec<String>,
 }
 
-/// More verification mail than anyone was ever sent.
+/// Maximum verification mails; nobody was ever sent as many.
 const VERIFICATION_MAILS: usize = 1_000_000;
 
 /// Collects the data; None if nothing is known of the address.

@@ -24,8 +24,8 @@ fn recovery_codes() -> Result<(NewSecondFactor, Vec<TokenHash>)> {
     Ok((texts, codes.iter().map(RecoveryCode::hash).collect()))
 }
 
-/// Makes a key for the operator's authenticator and returns it, to be shown once. The login asks for codes once one
-/// was typed.
+/// Creates a key for the operator's authenticator and returns it, to be shown once. The login asks for codes after
+/// the first one was entered.
 ///
 /// # Errors
 /// `NotFound`; `NotAllowed` if there is a second factor, or for an operator without a password.
@@ -87,7 +87,7 @@ pub async fn turn_off_second_factor(
     store.remove_second_factor(name, Some(code), by, now).await
 }
 
-/// Turns the second factor of an operator off who has lost it.
+/// Turns off the second factor of an operator who has lost it.
 ///
 /// # Errors
 /// `NotFound`; `NotAllowed` without a second factor.
@@ -97,7 +97,7 @@ pub async fn reset_second_factor(store: &Store, name: OperatorName, by: Actor) -
     Ok(())
 }
 
-/// Ends the second step of a login. A session's key comes with `SignedIn` only.
+/// Completes the second step of a login. Only `SignedIn` comes with a session's key.
 pub async fn log_in_with_code(
     store: &Store,
     attempt: TokenHash,

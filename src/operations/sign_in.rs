@@ -1,4 +1,4 @@
-//! Sign-in at the organisation's provider: attempts, and what a person may do who is signed in there.
+//! Sign-in at the organisation's provider: attempts, and the role of a person who has signed in there.
 
 use jiff::SignedDuration;
 
@@ -8,10 +8,10 @@ use crate::domain::{OperatorName, Role, Timestamp, Token, TokenHash};
 use crate::sso::{LoginSecret, Provider, SignedIn, SsoError};
 use crate::store::{AttemptPurpose, DirectoryIdentity, KeyKind, Result, Store, StoreError};
 
-/// Time from the begin of an attempt to its end. A person may have to find their second factor.
+/// Lifetime of an attempt. A person may have to find their second factor.
 const ATTEMPT: SignedDuration = SignedDuration::from_mins(10);
 
-/// Octets of a name that leave room for a number behind it.
+/// Maximum octets of a name, which leaves room for a number after it.
 const LONGEST_NAME: usize = 56;
 
 /// Asks the provider for its description and its keys. Returns the number of keys that may sign tokens.
@@ -46,7 +46,7 @@ pub enum SignInOutcome {
     NoRole(Option<OperatorName>),
 }
 
-/// Opens a session for a person if they have a role. The role of their operator becomes that one.
+/// Opens a session for a person who has a role. That becomes the role of their operator.
 pub async fn sign_in_operator(
     store: &Store,
     person: SignedIn,
@@ -73,7 +73,7 @@ pub async fn sign_in_operator(
     Ok(SignInOutcome::SignedIn(name, token))
 }
 
-/// A name as operators have it, from one that a provider has: an address without its domain, and with `-` for
+/// Derives an operator's name from the name at the provider: without the domain of an address, and with `-` for
 /// dots and spaces.
 fn name_from(text: &str) -> Option<OperatorName> {
     let local_part = text.split('@').next().unwrap_or_default();

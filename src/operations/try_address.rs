@@ -106,7 +106,7 @@ pub fn kind_of(existing: Option<Kind>, decision: &Decision) -> Option<Kind> {
     })
 }
 
-/// Facts about an account that the rules need, for one more small request.
+/// Facts about an account that the rules need, assuming one more small request.
 #[must_use]
 pub fn standing_of(account: &Account, portal: &PortalName) -> AccountStanding {
     AccountStanding {

@@ -34,7 +34,7 @@ impl Moment {
         minijinja::Value::from_object(self)
     }
 
-    /// To the second: `2025-03-09 15:05:00 CET`.
+    /// The full time, to the second: `2025-03-09 15:05:00 CET`.
     pub(super) fn full(self, zone: &Zone) -> String {
         let at = self.0.to_zoned(zone.0.clone());
         format!(

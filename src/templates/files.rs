@@ -1,7 +1,7 @@
 //! The list of the built-in templates and assets.
 
-/// Files of some folders: the name under which an operator's folder replaces each, and its text. A row has the
-/// folder, the prefix of the names and the files.
+/// A list of files: for each, the name of the file in an operator's folder that replaces it, and its text. A row
+/// has the folder, the prefix of the names and the files.
 macro_rules! files {
     ($($folder:literal $prefix:literal: $($file:literal)+;)+) => {
         &[$($((concat!($prefix, $file), include_str!(concat!($folder, $file)))),+),+]

@@ -5,7 +5,7 @@ use icu_plurals::{PluralCategory, PluralRules};
 
 use crate::domain::{LanguagePriority, LanguageTag};
 
-/// A supported language, which has texts; `en`, `pt-BR`, `zh-Hans`.
+/// A supported language, which has texts, such as `en`, `pt-BR` or `zh-Hans`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Language(LanguageTag);
 
@@ -73,8 +73,8 @@ pub(super) fn choose<'a>(
     wanted.iter().find_map(|tag| lookup(tag, available))
 }
 
-/// RFC 4647 3.4: the tag, shortened subtag by subtag from its end until it is supported; at last the same
-/// language of another region. Traditional Chinese is not answered in simplified.
+/// Looks a tag up (RFC 4647 3.4): it is shortened subtag by subtag from its end until it is supported; failing
+/// that, the same language of another region is taken. Traditional Chinese is not answered in simplified.
 fn lookup<'a>(
     tag: &LanguageTag,
     available: &(impl Iterator<Item = &'a Language> + Clone),

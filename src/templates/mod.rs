@@ -59,7 +59,7 @@ pub struct Templates {
     language_menu: Value,
 }
 
-/// The menu of languages, sorted by their names for themselves. A language without such a name has its tag.
+/// The menu of languages, sorted by each language's name for itself; its tag stands in for a missing name.
 fn menu_of(texts: &Texts) -> Value {
     let mut languages: Vec<&Language> = texts.languages().collect();
     languages.sort_by_key(|language| texts.name(language).to_lowercase());
@@ -210,7 +210,7 @@ pub fn site_name(config: &Config) -> String {
     config.site.name.clone()
 }
 
-/// Blocks leave no empty lines, so that a text mail looks as its template does.
+/// Blocks leave no empty lines, so that a text mail looks like its template.
 fn whitespace() -> Result<SyntaxConfig, TemplatesError> {
     SyntaxConfig::builder()
         .trim_blocks(true)
@@ -263,8 +263,7 @@ fn own_file(folder: Option<&Path>, name: &str) -> Result<Option<String>, Templat
     }
 }
 
-/// The space at which a browser breaks no line. A plain text has none of it: English mail stays ASCII, and its
-/// link unbroken.
+/// The no-break space. Plain text has none: English mail stays ASCII, and its link unbroken.
 const NO_BREAK_SPACE: char = '\u{a0}';
 
 /// `t('key', name=value)`: the text in the page's language with its placeholders filled. With `count`, the
@@ -288,7 +287,7 @@ fn translate(texts: &Texts, state: &State, key: &str, arguments: &Kwargs) -> Res
         match piece {
             texts::TextPiece::Plain(plain) => filled.push_str(plain),
             texts::TextPiece::Placeholder(name) => {
-                // A template of version 0.1 does not pass values that texts require since then.
+                // A template of version 0.1 does not pass values that later versions of the texts require.
                 let value: Value = match state.lookup(name) {
                     Some(value) if !arguments.has(name) => value,
                     _ => arguments.get(name)?,

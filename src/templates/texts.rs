@@ -61,7 +61,7 @@ type Table = BTreeMap<String, String>;
 /// Plural forms that a language may have where English has `other`.
 const FORMS: [&str; 4] = ["zero", "two", "few", "many"];
 
-/// The text with a language's direction: `ltr`, or `rtl` for right to left.
+/// Name of the text with a language's direction: `ltr`, or `rtl` for right to left.
 const DIRECTION: &str = "language.direction";
 
 /// All texts of all languages.
@@ -191,7 +191,7 @@ fn own_languages(folder: &Path) -> Result<BTreeMap<String, String>, TemplatesErr
     Ok(found)
 }
 
-/// A file of version 0.1 has one subject for all verification mail, which stays the subject of all.
+/// Keeps the subject of a file of version 0.1, which has one subject for all verification mail.
 fn keep_own_subject(own: &mut Table) {
     const MESSAGE: &str = "letter.subject.message";
     if !own.contains_key(MESSAGE)

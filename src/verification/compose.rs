@@ -1,7 +1,8 @@
 //! In: one claimed [`VerificationMail`] and fresh tokens. Out: a complete mail and its envelope.
 //!
-//! The mail consists of the operator's words and ours, the person's own mailbox and two dates. It contains
-//! nothing that a sender wrote; otherwise anyone could use us to send anything to anyone.
+//! The mail consists of the operator's words and ours, the person's own mailbox and two dates. It contains nothing
+//! that a sender wrote, except for a Message-ID that [`message_id`](super::message_id) checked; otherwise anyone
+//! could use us to send anything to anyone.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,6 +1,6 @@
-//! Consequences of a returned token: the one call into the store, and the events.
+//! Handles a token that came back: one call into the store, then the events.
 //!
-//! Used by the page of the link and by the reply to the mail. Neither decides anything.
+//! The page of the link and the reply to the mail use it; neither decides anything itself.
 
 use std::time::Duration;
 

@@ -38,7 +38,7 @@ impl ConfirmingWords {
         ))
     }
 
-    /// The word on the first line of a message, without case, accents and punctuation at its end.
+    /// Reads the answer on the first line of a message, regardless of case, accents and punctuation at its end.
     #[must_use]
     pub fn answer(&self, raw: &[u8]) -> ReplyAnswer {
         let Some(line) = mail::first_line(raw).map(|line| bare(&line)) else {

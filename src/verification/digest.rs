@@ -1,7 +1,7 @@
 //! The worker that sends the operators' digest once a day, at a time of day in the site's zone.
 //!
-//! The store hands each digest to one node, and it is tried until a server takes it or the next one is due,
-//! which then covers both. Every attempt has the same Message-ID, so that one that was sent before a crash is
+//! The store leases each digest to one node, which retries it until a server accepts it or the next one is due;
+//! that one then covers both. Every attempt has the same Message-ID, so that a copy sent before a crash is
 //! recognized.
 
 mod compose;
@@ -25,16 +25,16 @@ use crate::store::{DigestClaim, Store};
 use crate::templates::Templates;
 use compose::compose_digest;
 
-/// Longest sleep without a look at the clock, which may be set, and at the database.
+/// Maximum sleep before looking again at the clock, which may have been set, and at the database.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-/// Time for which a node has a digest to itself; longer than sending takes.
+/// Lease of a node on a digest; longer than sending takes.
 const LEASE: SignedDuration = SignedDuration::from_mins(5);
 
 /// Pause between two attempts.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_mins(15);
 
-/// Requests that expire within this time are told.
+/// Requests that expire within this time are reported.
 const SOON: SignedDuration = SignedDuration::from_hours(3 * 24);
 
 /// Runs until `shutdown`, and finishes the digest in progress.
@@ -60,11 +60,11 @@ pub async fn run(
     }
 }
 
-/// The last time at or before `now` at which a digest was due. A time of day that the change to summer time
-/// skips is due when the clocks are at it again, and one that comes twice is due at the first.
+/// The last time at or before `now` at which a digest was due. A time of day that the change to summer time skips
+/// is due later by the skipped hour, and one that comes twice is due at the first.
 fn last_due(now: Timestamp, at: Time, zone: &TimeZone) -> Option<Timestamp> {
     let local: Zoned = now.to_zoned(zone.clone());
-    // Tomorrow, too: a zone that skipped a day makes no difference then.
+    // Includes tomorrow, so that a zone that skipped a day makes no difference.
     (-2..=1).rev().find_map(|days| {
         let day = local.date().checked_add(days.days()).ok()?;
         let due = zone
@@ -74,7 +74,7 @@ fn last_due(now: Timestamp, at: Time, zone: &TimeZone) -> Option<Timestamp> {
     })
 }
 
-/// Sends the digest that is due, if it is this node's turn.
+/// Sends the digest that is due, if this node gets the lease.
 async fn work(
     config: &Config,
     digest: &Digest,

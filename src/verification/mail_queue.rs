@@ -1,9 +1,9 @@
 //! In: verification mail that is due. Out: mail with a link, composed and sent, and the record of it.
 //!
 //! A mail is a row before it is composed, and it is counted against the limits at its claim, so that a crash
-//! between sending and settling cannot cause a second mail within the limits. Right before it is sent, the
-//! claim is confirmed. At the shutdown, and when the server is down, mail in progress is finished and settled,
-//! and what was not attempted returns to the queue with its share of the limits.
+//! between sending and settling cannot cause more mail than the limits allow. Right before it is sent, the claim is
+//! confirmed. At shutdown, and when the server is down, mail in progress is finished and settled; mail that was not
+//! attempted returns to the queue and no longer counts against the limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ use crate::store::{
 };
 use crate::templates::{Language, Templates};
 
-/// Maximum runs at the same time, each on its own connection.
+/// Maximum concurrent runs, each on its own connection.
 const CONNECTIONS: usize = 16;
 
 /// Maximum mails of a run, so that one transaction claims many and no connection waits for it.
@@ -132,7 +132,7 @@ impl WorkQueue for MailQueue {
             Some(due) if claimed.deferred.is_empty() => NextWork::Due(due),
             Some(due) => NextWork::Due(due.max(now + AFTER_DEFERRING)),
         };
-        // The mails have the tokens in this order.
+        // The mails were claimed with the tokens in this order.
         let tasks = claimed.verification_mails.into_iter().zip(tokens);
         let tasks = tasks.map(|(mail, tokens)| MailTask { mail, tokens });
         Ok(Turn {
@@ -168,7 +168,7 @@ impl WorkQueue for MailQueue {
         };
         failpoint::pass("letter sent");
         let retry = Retry::default();
-        // It may have waited for the limits, so its age is that of its attempts.
+        // The mail may have waited for the limits, so only the time since its first attempt counts.
         let begun = retry::first_attempt(&retry, mail.attempt, now);
         match settlement(attempt, mail.attempt, begun, &retry, now) {
             Settlement::Delivered => {
@@ -228,9 +228,9 @@ impl MailQueue {
         Ok(self.0.send(composed).await)
     }
 
-    /// The language of the mail: the person's choice, else that of their message or browser, else the
-    /// portal's, else the site's. It is recorded, since its word confirms a reply; English is assumed if
-    /// nothing is recorded.
+    /// The language of the mail: the person's choice, else that of their message or browser, else the portal's,
+    /// else the site's. It is recorded, since its word for "yes" confirms a reply; English is assumed if nothing is
+    /// recorded.
     async fn language(&self, mail: &VerificationMail) -> Result<Language, StoreError> {
         let asked = self.0.store.find_mail_languages(mail.id).await?;
         let has_wish = !asked.wanted.is_empty();
@@ -245,7 +245,7 @@ impl MailQueue {
     }
 }
 
-/// Deals the tasks out to at most `most` runs, as equal as can be, and keeps their order in each.
+/// Distributes the tasks over at most `most` runs, as evenly as possible, and keeps their order in each.
 fn deal<T>(tasks: Vec<T>, most: usize) -> Vec<Vec<T>> {
     let count = most.min(tasks.len());
     let mut runs: Vec<Vec<T>> = (0..count).map(|_| Vec::new()).collect();

@@ -63,7 +63,7 @@ impl WorkQueue for NoticeQueue {
         ClaimNumber::default()
     }
 
-    /// Claims that may have been recorded are not sent.
+    /// Does nothing: notices whose claim failed, but may have been recorded, are not sent.
     async fn give_back(&self, _: ClaimNumber, _: Timestamp) -> Result<(), StoreError> {
         Ok(())
     }
@@ -81,7 +81,7 @@ impl WorkQueue for NoticeQueue {
         let begun = retry::first_attempt(&retry, notice.attempt, now);
         let outcome = match attempt {
             None => Settlement::Unattempted,
-            // It may have arrived, and none is sent twice.
+            // The notice may have arrived, and none is sent twice.
             Some(Attempt::Unknown(cause)) => Settlement::Failed {
                 cause: cause.text.clone(),
             },

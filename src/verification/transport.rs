@@ -30,7 +30,7 @@ use crate::outbound::access_token::{AccessTokens, TokenFailure};
 use crate::outbound::pool::Pool;
 use crate::outbound::{Attempt, Cause};
 
-/// Time limit for one mail, from connecting to the final reply. A shutdown may end it before.
+/// Time limit for one mail, from connecting to the final reply. A shutdown may end it earlier.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(50);
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
@@ -122,7 +122,7 @@ impl MailTransport {
     }
 }
 
-/// The transport cannot be used.
+/// Reason why the transport cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("outgoing: {0}")]
 pub struct TransportError(lettre::transport::smtp::Error);
@@ -198,8 +198,8 @@ impl Server {
         Ok(connection)
     }
 
-    /// Logs in with the present token. If the server refuses it, and there is another one now, tries that on a new
-    /// connection.
+    /// Logs in with the current token. If the server refuses it and a newer one is available by now, tries that on
+    /// a new connection.
     async fn connect_with_token(
         &self,
         tokens: &AccessTokens,
@@ -220,7 +220,7 @@ impl Server {
         Ok(connection)
     }
 
-    /// A connection that is encrypted as far as the configuration requires, before the login.
+    /// Opens a connection, encrypted as far as the configuration requires, before the login.
     async fn open(&self) -> Result<AsyncSmtpConnection, Failure> {
         let server = (self.settings.host.as_str(), self.settings.port);
         let mut connection = if self.settings.security == SmtpSecurity::Tls {
@@ -304,7 +304,7 @@ async fn transact(
             Err(error) => return Err(error.into()),
         }
     }
-    // One that is refused keeps the mail from none of the others.
+    // A refused recipient does not keep the mail from the others.
     if let Some(error) = refused
         && count == to.len()
     {

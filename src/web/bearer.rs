@@ -16,7 +16,7 @@ use crate::store::{KeyHolder, KeyKind, Store, StoreError};
 pub(super) struct TokenHolder {
     pub name: OperatorName,
     pub role: Role,
-    /// The only interface that the token opens; None for all that its role opens.
+    /// The only interface that the token opens; `None` if its role alone decides.
     pub scope: Option<TokenScope>,
 }
 

@@ -1,10 +1,11 @@
 //! The connections of an HTTP listener: their limits, in all and by peer, and eviction.
 //!
-//! Every connection is accepted at once. It is a full connection while a slot is free, in all and for its
-//! peer. Otherwise the connection that has been idle or stalled longest is evicted for it. If none can be
-//! evicted, the new one is a brief connection: it lasts a few seconds and serves only the health and metrics
-//! of the daemon. The oldest brief connection is evicted when there are too many. So a peer that opens as
-//! many connections as it can neither keeps others out nor stops the monitoring.
+//! Every connection is accepted at once. It is a full connection while a slot is free, in all and for its peer.
+//! Otherwise an idle or stalled connection is evicted for it: the longest-idle one of the same peer if that peer is
+//! at its limit, else of the peer with the most connections. If none can be evicted, the new one is a brief
+//! connection: it lasts a few seconds and serves only the health and metrics of the daemon. When there are too many
+//! brief connections, the oldest is evicted. So a peer that opens as many connections as it can neither keeps
+//! others out nor stops the monitoring.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
 //! Cookies that hold a secret: of a session, or of an attempt to sign in that belongs to one browser.
 //!
-//! Where we are reached by https, the name begins with `__Host-`, so that no other host of the domain can set one
-//! (RFC 6265bis 4.1.3.2).
+//! Over HTTPS, the name begins with `__Host-`, so that no other host of the domain can set such a cookie (RFC
+//! 6265bis 4.1.3.2).
 
 use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue};
@@ -13,7 +13,7 @@ use crate::domain::Token;
 /// Lifetime of an attempt, in seconds.
 const ATTEMPT: i64 = 600;
 
-/// A cookie of this name on pages that are reached by https or not.
+/// A cookie with this name, for pages that are reached with or without HTTPS.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SecretCookie {
     name: &'static str,
@@ -24,8 +24,8 @@ pub(super) struct SecretCookie {
 }
 
 impl SecretCookie {
-    /// The cookie of a session. It comes with requests of our own pages only. `is_secure` if browsers reach the
-    /// pages by https.
+    /// The cookie of a session. Browsers send it with requests from our own pages only. `is_secure` is true if
+    /// browsers reach the pages over HTTPS.
     pub fn of_session(name: &'static str, lifetime: SignedDuration, is_secure: bool) -> Self {
         Self {
             name,
@@ -35,8 +35,8 @@ impl SecretCookie {
         }
     }
 
-    /// The cookie of an attempt. Another site leads back to us, so it comes with a link, too, but not with a form
-    /// or a picture.
+    /// The cookie of a sign-in attempt. The provider leads the browser back to us, so the cookie is also sent when
+    /// a link on another site is followed, but not with a form or an image of another site.
     pub fn of_attempt(name: &'static str, is_secure: bool) -> Self {
         Self {
             name,
@@ -50,7 +50,7 @@ impl SecretCookie {
         if self.is_secure { "__Host-" } else { "" }
     }
 
-    /// Reads the secret from the cookies. One that is set twice counts as none.
+    /// Reads the secret from the cookies. A cookie that occurs twice counts as missing.
     pub fn read(self, headers: &HeaderMap) -> Option<Token> {
         let own = format!("{}{}", self.prefix(), self.name);
         let mut found = headers

@@ -29,7 +29,7 @@ pub(super) enum Host {
 /// Reasons why a request has no usable host. Each is answered 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BadHost {
-    /// HTTP/1.0 has no Host field; HTTP/1.1 requires it.
+    /// An HTTP/1.1 request without a Host field; HTTP/1.0 does not require one.
     Missing,
     Several,
     Malformed,
@@ -75,7 +75,7 @@ impl Host {
         }
     }
 
-    /// Reads `host [":" port]`; no user, no zone.
+    /// Reads `host [":" port]`, without user information or a zone.
     fn parse(text: &str) -> Option<Self> {
         let is_port =
             |port: &str| port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit());
@@ -166,7 +166,7 @@ mod tests {
             ("127.0.0.1:8081", address("127.0.0.1")),
             ("[::1]", address("::1")),
             ("[::ffff:192.0.2.1]:80", address("::ffff:192.0.2.1")),
-            // Names to us. A browser takes them for addresses and normalizes them, so it never sends them.
+            // Names to this parser. A browser treats them as addresses and normalizes them, so it never sends them.
             ("2130706433", name("2130706433")),
             ("127.1", name("127.1")),
             ("", None),

@@ -11,17 +11,17 @@ use tokio::time::{Sleep, sleep};
 
 use super::connections::Activity;
 
-/// Time in which a client has to read [`LEAST`] octets once a write had to wait.
+/// Time within which a client must read [`LEAST`] octets after a write blocks.
 pub(super) const LIMIT: Duration = Duration::from_secs(15);
 
 /// Octets that count as progress; about a kilobyte a second.
 const LEAST: usize = 16 * 1024;
 
-/// Writes fail with `TimedOut` when the client is slower than that.
+/// A stream whose writes fail with `TimedOut` when the client reads more slowly than that.
 pub(super) struct Paced<S> {
     stream: S,
     activity: Arc<Activity>,
-    /// Progress since a write had to wait.
+    /// Progress since a write blocked.
     wait: Option<Wait>,
 }
 

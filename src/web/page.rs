@@ -23,7 +23,7 @@ pub(super) struct WebPage {
     pub status: StatusCode,
     pub template: &'static str,
     pub context: Value,
-    /// The language that the person chose before, on a page of one person.
+    /// The language that the person chose earlier; only on a page that belongs to one person.
     pub remembered: Option<LanguageTag>,
 }
 
@@ -41,7 +41,7 @@ impl WebPage {
         Self { status, ..self }
     }
 
-    /// A page of a title and one paragraph for each of `lines`; all are names of texts.
+    /// Builds a page with a title and one paragraph for each of `lines`; all are names of texts.
     pub fn message(title: &str, lines: &[&str]) -> Self {
         Self::new(
             "message.html",
@@ -59,7 +59,7 @@ impl WebPage {
         Self { context, ..self }
     }
 
-    /// The page for an HTTP status alone.
+    /// Builds the page for a response that has only an HTTP status.
     pub fn of_status(status: StatusCode) -> Self {
         const WORDED: [u16; 10] = [400, 403, 404, 405, 408, 410, 413, 429, 500, 503];
         let code = status.as_u16();
@@ -73,7 +73,7 @@ impl WebPage {
         page.with_links(&[HOME]).with_status(status)
     }
 
-    /// Adds links to the end of a page of [`message`](Self::message): each a path and the name of its text.
+    /// Adds links to the end of a [`message`](Self::message) page, each a path and the name of its text.
     pub fn with_links(self, links: &[(&str, &str)]) -> Self {
         let links: Vec<Value> = links
             .iter()

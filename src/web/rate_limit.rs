@@ -49,14 +49,14 @@ const MOST_CLIENTS: usize = 50_000;
 /// Interval, in requests, at which clients with a full bucket are forgotten.
 const SWEEP_AFTER: usize = 10_000;
 
-/// A quota: a burst of at least 1, then one each `every`, which is above zero.
+/// A quota: a burst of at least 1, then one per `every`, which is above zero.
 pub(super) fn quota(burst: u32, every: Duration) -> Quota {
     let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
     let steady = Quota::with_period(every).unwrap_or(Quota::per_second(NonZeroU32::MIN));
     steady.allow_burst(burst)
 }
 
-/// A token bucket for each client: a burst, then one token each `every`.
+/// A token bucket for each client: a burst, then one token per `every`.
 pub(super) struct ClientLimiter {
     limiter: DefaultKeyedRateLimiter<IpAddr>,
     asked: AtomicUsize,

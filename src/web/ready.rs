@@ -22,12 +22,12 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Set to `true` once all listeners are up, and to `false` when the drain begins.
+    /// Records whether all listeners are up: `true` once they are, `false` when the drain begins.
     pub fn listeners_are_up(&self, up: bool) {
         self.listeners.store(up, Ordering::Release);
     }
 
-    /// Result of the last canary; `None` if canaries are not sent.
+    /// Records the result of the last canary; `None` if canaries are not sent.
     pub fn canary_arrived(&self, arrived: Option<bool>) {
         *self.canary() = arrived;
     }
@@ -38,8 +38,8 @@ impl Readiness {
     }
 }
 
-/// `200` or `503`, with the parts that are missing. The reason goes to the log only. Anyone may ask, so the
-/// answer comes from memory.
+/// Answers `200` or `503`, with the state of each part. The cause is in the log only. Anyone may ask, so the answer
+/// comes from memory.
 pub(super) fn answer(readiness: &Readiness, store: &Store) -> Response {
     show(
         store.is_writable(),

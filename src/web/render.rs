@@ -50,12 +50,12 @@ pub(super) fn set_common_headers(headers: &mut HeaderMap) {
     }
 }
 
-/// Roles of answers that are framed or hold a frame; they have policies of their own.
+/// Roles of answers that are framed or contain a frame; each has a content security policy of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Policy {
-    /// The page around the frame: it may hold one of this site.
+    /// The page around the frame: it may contain frames of this site.
     Framing,
-    /// The frame: it may neither run nor fetch anything, and only our own pages may hold it.
+    /// The frame: it may neither run nor fetch anything, and only our own pages may embed it.
     Framed,
 }
 
@@ -121,19 +121,20 @@ impl SiteContext {
     }
 }
 
-/// Returns the [`Site`] of the current configuration.
+/// Returns the [`SiteContext`] of the current configuration.
 pub(super) type CurrentSite = Arc<dyn Fn() -> SiteContext + Send + Sync>;
 
-/// State of the page's switch that makes it load again every minute, and the address that the switch leads to.
+/// State of the page's switch for reloading every minute, and the URL that the switch leads to.
 #[derive(Debug, Default)]
 struct Refresh {
     on: bool,
-    /// None for a page that the answer to a form is.
+    /// `None` for a page that answers a form.
     url: Option<String>,
 }
 
 impl Refresh {
-    /// The switch is the field `refresh` of the query. What a page says only once is left out of its address.
+    /// Reads the switch from the field `refresh` of the query. The URL omits the fields of notices that are shown
+    /// only once.
     fn of(uri: &Uri) -> Self {
         let mut on = false;
         let mut query = form_urlencoded::Serializer::new(String::new());
@@ -149,7 +150,7 @@ impl Refresh {
         if !on {
             query.append_pair("refresh", "on");
         }
-        // A path of several slashes would lead to another site.
+        // A path that begins with several slashes would lead to another site.
         let path = uri.path().trim_start_matches('/');
         let url = format!("/{path}?{}", query.finish());
         Self {

@@ -1,11 +1,11 @@
 //! Protection against cross-site requests, for the public and the operators' pages: only forms of our own pages are
 //! accepted.
 //!
-//! Most forms have a second protection: a forger knows neither the token in the address of a link nor the one in the
-//! forms of a session, which `operators::auth` checks. For sign-up, a new link and the login this check is the only
-//! one. Browsers send the origin of a form in `Sec-Fetch-Site`, older ones in
-//! `Origin`; the latter is `null` from our own pages too, since they send no referrer. Clients other than
-//! browsers send neither field and carry no cookies of other people.
+//! Most forms have a second protection: a forger knows neither the token in the address of a link nor the one in
+//! the forms of a session, which `operators::auth` checks. For sign-up, a new link and the login, this check is the
+//! only one. Browsers send the origin of a form in `Sec-Fetch-Site`, older ones in `Origin`; the latter is `null`
+//! from our own pages too, since they send no referrer. Clients other than browsers send neither field and carry no
+//! cookies of other people.
 
 use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};

@@ -1,7 +1,7 @@
 //! Runs a router on a listener until shutdown, then drains the answers in progress.
 //!
-//! A client occupies at most some of a fixed number of connections ([`connections`](super::connections)), and
-//! each only for a short time while it neither sends nor reads.
+//! The number of connections is bounded, in all and by client ([`connections`](super::connections)), and so is the
+//! time for which a client may neither send nor read.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -41,7 +41,7 @@ const WATCHED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 /// Time limit of the answers in progress when the drain begins.
 const DRAIN_LIMIT: Duration = Duration::from_secs(20);
 
-/// Pause after an accept that failed for lack of file descriptors.
+/// Pause after a failed accept: usually no file descriptor is free.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves HTTP/1.1 until `shutdown`. `is_proxy` tells which peers are proxies that carry the requests of many
@@ -135,11 +135,10 @@ fn too_many_connections() -> Response<Body> {
 }
 
 async fn answer(router: Router, request: Request<Body>) -> Result<Response<Body>, Infallible> {
-    // With both Transfer-Encoding and Content-Length, a proxy may see another end of the request than we do
-    // (RFC 9112 6.1), and the HTTP library does not report the combination. So nothing after such a request
-    // is read.
+    // With both Transfer-Encoding and Content-Length, a proxy may see the request end elsewhere than we do (RFC
+    // 9112 6.1), and the HTTP library does not report the combination. So nothing after such a request is read.
     let has_coding = request.headers().contains_key(TRANSFER_ENCODING);
-    // Two programs could choose different ones of two Host fields (RFC 9112 3.2).
+    // Given two Host fields, two programs could choose different ones (RFC 9112 3.2).
     if let Err(bad) = Host::of(request.version(), request.uri(), request.headers()) {
         return Ok(bad.answer());
     }

@@ -32,7 +32,7 @@ async fn ask(store: &Store, question: &str) -> (Vec<String>, Vec<String>) {
     (customers.collect(), subjects.collect())
 }
 
-/// A sender chooses the Message-ID, and so can take an address of somebody else for it.
+/// A sender chooses the Message-ID, and can use somebody else's address as one.
 #[tokio::test]
 async fn a_message_id_that_looks_like_an_address_hides_nothing() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -57,7 +57,7 @@ fn every_end_of_a_line_ends_it() {
         assert_eq!(read(lines.join(end)), expected, "{end:?}");
         assert_eq!(read(lines.join(end) + end), expected, "{end:?} at the end");
     }
-    // Each end is found wherever the parts that are read begin and end.
+    // Line ends are found wherever the boundaries of the buffer fall.
     for capacity in 1..20 {
         let text = "address\rann@corp.example\r\nbob@corp.example\n\rcid@corp.example\r\n";
         let source = std::io::BufReader::with_capacity(capacity, text.as_bytes());

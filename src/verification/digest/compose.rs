@@ -1,8 +1,7 @@
 //! In: the content of a digest. Out: a complete mail and its envelope.
 //!
-//! Strangers chose the domains in it, and nothing else: no local part, no subject and no error of a server is
-//! in it. A domain is written so that no mail program makes a link of it, and only stands in a link of ours
-//! as a parameter.
+//! The only text of strangers in it are domains: there is no local part, no subject and no error of a server. A
+//! domain is written so that no mail program makes a link of it; in our own links it stands only as a parameter.
 
 use std::time::SystemTime;
 
@@ -101,8 +100,8 @@ fn row(domain: &DroppedDomain, url: &str) -> Value {
     }
 }
 
-/// A domain that no mail program takes for an address: `evil[.]example`. Only characters of domains and
-/// patterns are left.
+/// A domain of which no mail program makes a link: `evil[.]example`. Only characters of domains and patterns are
+/// left.
 fn without_link(domain: &str) -> String {
     domain
         .chars()

@@ -125,7 +125,7 @@ impl Site {
 async fn what_was_dropped_is_told_once_a_day() {
     let site = Site::open();
     site.seed().await;
-    // The first one covers what comes from now on.
+    // The first digest covers mail from now on.
     site.work("2026-01-10T12:00:00Z").await;
     site.drop_mail("eve@partner.exmaple.org", "2026-01-10T13:00:00Z")
         .await;
@@ -161,7 +161,7 @@ async fn one_that_was_not_sent_is_covered_by_the_next_and_one_node_sends_it() {
     site.work("2026-01-10T12:00:00Z").await;
     site.drop_mail("eve@evil.example", "2026-01-10T13:00:00Z")
         .await;
-    // Nobody was running for two days.
+    // No daemon ran for two days.
     site.drop_mail("eve@evil.example", "2026-01-12T13:00:00Z")
         .await;
     let out = site.folder.path().join("out");

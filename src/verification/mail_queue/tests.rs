@@ -226,7 +226,7 @@ async fn a_mail_that_has_to_wait_comes_again_and_a_refused_one_does_not() {
     harness.until_received(1).await;
     // The other two are settled when the worker has ended.
     end(worker).await;
-    // A minute after the attempt, which was made since the beginning.
+    // A retry is due a minute after the attempt, and the attempt was after `begin`.
     let too_early = begin + Duration::from_secs(59);
     assert!(harness.due(too_early).await.verification_mails.is_empty());
     let again = harness
@@ -336,11 +336,11 @@ async fn a_server_that_is_down_gets_no_mail_of_those_that_wait() {
     }
     end(worker).await;
     drop(reloads);
-    // Four failures do not open the breaker, and those under way when the fifth does had no answer yet.
+    // Four failures do not open the breaker, and attempts in flight when the fifth opens it had no answer yet.
     let attempted = connections.load(Ordering::SeqCst);
     assert!(attempted <= 4 + CONNECTIONS, "{attempted} attempts");
 
-    // Nothing is lost, and what was not sent has its share of the limits.
+    // Nothing is lost, and unsent mail does not count against the limits.
     let tokens = (0..MAILS).map(|_| MailTokens::generate().expect("tokens").hashes());
     let later = Timestamp::now() + Duration::from_mins(5);
     let verification = &config.verification;

@@ -1,4 +1,4 @@
-//! The login with an access token of OAuth 2, as Microsoft and Google have it (XOAUTH2).
+//! The login with an access token of OAuth 2, as Microsoft and Google implement it (XOAUTH2).
 //!
 //! A server that refuses a token says why in a challenge (334), which is answered by an empty line; the reply to
 //! that is the refusal.
@@ -14,12 +14,12 @@ use secrecy::{ExposeSecret, SecretString};
 #[error("login: {text}")]
 pub(super) struct LoginRefusal {
     text: String,
-    /// True if another token may be taken (RFC 4954 6).
+    /// True if another token may be accepted (RFC 4954 6).
     pub(super) is_of_token: bool,
 }
 
 impl LoginRefusal {
-    /// A server may repeat what it was sent, which is left out.
+    /// Removes the secrets from the error, since a server may repeat what it was sent.
     fn of(error: &lettre::transport::smtp::Error, secrets: [&str; 2]) -> Self {
         let code = error.status().map(u16::from);
         let text = secrets

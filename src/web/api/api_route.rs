@@ -1,5 +1,5 @@
-//! A line of the table in [`routes`](super::routes): the operation's name, the authorization that it requires,
-//! and its handler. The handler's types document its input and output.
+//! A row of the table in [`routes`](super::routes): the operation's name, the authorization that it requires, and
+//! its handler. The handler's types document its input and output.
 //!
 //! Every request passes the same steps: authentication, body, `Idempotency-Key`, parsing, handler. A handler
 //! cannot skip one.
@@ -45,7 +45,7 @@ pub(super) struct ApiRoute {
     pub handler: MethodRouter<Arc<AppState>>,
 }
 
-/// The schemas of a handler's types. They are built on demand, because all of them take some megabytes.
+/// The schemas of a handler's types. They are built on demand, because all of them take several megabytes.
 pub(super) struct Types {
     operation: Operation,
     answers: Vec<(StatusCode, ResponseDoc)>,
@@ -230,7 +230,7 @@ async fn answer<I: Input, O: ApiOutput>(
     let makes = request.method() == Method::POST;
     let request = read::<I>(request).await?;
     if request.method != Method::GET {
-        // The body may come slowly, and the token end meanwhile.
+        // The body may arrive slowly, and the token may expire meanwhile.
         holder = app.admit(least, &request.headers, peer).await?;
     }
     let key = if makes {

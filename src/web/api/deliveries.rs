@@ -26,7 +26,7 @@ pub(super) fn pause(paused: bool) -> impl Serve<At<DestinationName>, ApiJson<Que
     }
 }
 
-/// Tries at once all that waits for the destination in the path, and all that failed.
+/// Retries at once everything that waits for the destination in the path, and everything that failed.
 pub(super) async fn retry(
     call: Call,
     At(name): At<DestinationName>,
@@ -60,7 +60,7 @@ pub(super) struct FailedCallQuery {
     after: Option<String>,
 }
 
-/// Calls that failed for good. A destination that is no hook has none: its failed requests are listed with the
+/// Calls that failed for good. A destination that is not a hook has none: its failed requests are listed with the
 /// requests.
 pub(super) async fn list_failed_calls(
     call: Call,

@@ -102,8 +102,8 @@ pub(super) fn build(routes: &[ApiRoute]) -> Value {
     document
 }
 
-/// Makes a schema of its own, such as `SenderUsable`, of each inline object in the variants of a schema.
-/// Generators of clients have names for named schemas only, or give the same name twice.
+/// Makes a named schema, such as `SenderUsable`, of each inline object in the variants of a schema. Client
+/// generators have no name for an inline object, or give two of them the same name.
 fn name_variants(document: &mut Value) {
     let Some(schemas) = document
         .pointer_mut("/components/schemas")

@@ -1,4 +1,5 @@
-//! `Idempotency-Key`: a request with the same key is carried out once. A repeat gets the answer of the first.
+//! `Idempotency-Key`: a request with the same key is carried out once. A repeat gets the first answer, unless that
+//! was a server error: then the request is carried out again.
 
 use axum::body::{Body, to_bytes};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
@@ -63,7 +64,7 @@ pub(super) fn answer_key(operator: &OperatorName, key: String, request: &RawRequ
     }
 }
 
-/// Carries out the request, unless it was carried out before.
+/// Carries out the request, unless an answer to it is stored. Server errors are not stored.
 pub(super) async fn once(
     app: &AppState,
     asked: AnswerKey,

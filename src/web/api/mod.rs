@@ -1,9 +1,8 @@
 //! The operators' JSON API, `/api/v1`: the operations of the command line, authenticated by a token.
 //!
-//! [`routes`] is the one table: what is served, by which role, and what the document says of it;
-//! [`api_route`] is one line of it.
-//! [`auth`] authenticates, [`input`] parses, [`output`] and [`problem`] answer; all of it is JSON, whatever
-//! goes wrong. [`reference`] is the one page: the document for people.
+//! [`routes`] is the table of everything that is served, with the required role and the text for the document;
+//! [`api_route`] is one row of it. [`auth`] authenticates, [`input`] parses, [`output`] and [`problem`] answer; all
+//! of it is JSON, errors included. [`reference`] is the only page: the document for people.
 
 mod access;
 mod api_route;
@@ -74,7 +73,7 @@ struct AppState {
     document: OnceLock<Document>,
 }
 
-/// The document, and the same for the page that people read.
+/// The document as JSON, and as data for the page that people read.
 struct Document {
     json: Bytes,
     reference: minijinja::Value,

@@ -1,4 +1,4 @@
-//! `/operators`: who may use the pages and the API, and the ends of their access. Nothing here makes
+//! `/operators`: the operators of the pages and the API, and the end of their access. Nothing here creates
 //! credentials, so that a leaked token cannot be turned into others.
 
 use serde::Serialize;

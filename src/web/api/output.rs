@@ -146,7 +146,7 @@ impl ApiOutput for Raw {
     fn describe(_: &mut Schemas) -> Vec<(StatusCode, ResponseDoc)> {
         let octets = ObjectBuilder::new()
             .schema_type(SchemaType::Type(Type::String))
-            // The format by which generators of clients know it.
+            // The format by which client generators recognize it.
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
             .content_encoding("binary");
         let content = ContentBuilder::new().schema(Some(octets)).build();

@@ -12,7 +12,7 @@ use crate::config::parse_time;
 use crate::domain::{EmailAddress, Timestamp};
 use crate::store::Page;
 
-/// Rows of a list that are requested at once.
+/// Maximum number of rows on one page of a list.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "u32")]
 pub(super) struct Limit(u16);
@@ -65,7 +65,7 @@ impl PartialSchema for Limit {
 
 impl ToSchema for Limit {}
 
-/// A time that has passed, such as `3d` or `1h30m`.
+/// An age, such as `3d` or `1h30m`.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Age(Duration);

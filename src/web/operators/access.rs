@@ -1,10 +1,10 @@
 //! `/access`: the access settings as one page with the two groups Internal and External, for the site or for
 //! one portal with the values that it inherits.
 //!
-//! A form leads to a preview: the differences, the warnings, and the effect that the change would have had on
-//! the mail of the last 30 days. Only the preview has a button that saves, and it saves exactly what it
-//! showed: it holds the fields and the revision that they were compared with. If there is a newer revision
-//! meanwhile, nothing is saved.
+//! A form leads to a preview: the differences, the warnings, and the effect that the change would have had on the
+//! mail of the last 30 days. Only the preview has a button that saves, and it saves exactly what it showed: it
+//! holds the fields and the revision that they were compared with. If a newer revision exists by then, nothing is
+//! saved.
 
 use std::sync::Arc;
 

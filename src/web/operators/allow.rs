@@ -14,7 +14,7 @@ use crate::operations::{ChangeTerms, MOST_AT_ONCE, change_settings, recover_matc
 use crate::store::{Page as Part, StoreError};
 use crate::web::page::WebPage;
 
-/// The domain that a query or a form names. Patterns of subdomains belong to the page of the settings.
+/// Reads the domain that a query or a form names. Patterns for subdomains are set on the settings page.
 fn read_domain(fields: &Fields) -> Result<DomainPattern, Error> {
     let Some(text) = fields.one("domain") else {
         return Err(Error::Malformed("There is no domain.".to_owned()));

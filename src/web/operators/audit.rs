@@ -1,5 +1,5 @@
 //! `/audit`: operators' actions, newest first, from the command line, the API and these pages; filtered by
-//! who, what and when.
+//! operator, event and time.
 
 use jiff::civil::Date;
 use minijinja::context;
@@ -24,7 +24,7 @@ const EVENTS: &str = "\
     operator.token_ended operator.token_made request.discarded request.recovered request.released \
     verification.requested";
 
-/// Reads the filter; days are those of the site's time zone, and both are included.
+/// Reads the filter. Its days are those of the site's time zone; the first and the last day are included.
 pub(super) fn filter(app: &AppState, query: &Fields, page: Part) -> Result<AuditFilter, Error> {
     let zone = app.config().site.time_zone.clone();
     let day = |name, days: i64| -> Result<Option<Timestamp>, Error> {

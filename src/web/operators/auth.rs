@@ -1,8 +1,8 @@
 //! Authentication of the operators' pages. A request needs a session, a sufficient role and, where it may
 //! change something, a form of our own pages.
 //!
-//! Every route is in a table with the role that it requires, and passes this check because of it, so a
-//! handler cannot skip it.
+//! Every route is in a table with its required role and is served only through this check, so a handler cannot skip
+//! it.
 
 use std::sync::Arc;
 
@@ -37,13 +37,13 @@ pub(super) const COOKIE_NAME: &str = "vestibule_session";
 /// Authorization that a route requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequiredRole {
-    /// None: the login.
+    /// None: the login and the assets.
     Nothing,
     /// A session of at least this role.
     Session(Role),
 }
 
-/// A line of the table of routes.
+/// A row of the table of routes.
 pub(super) struct PageRoute {
     pub method: Method,
     pub path: &'static str,
@@ -143,7 +143,7 @@ impl CurrentOperator {
         }
     }
 
-    /// Adds these details to a page that was made without them: that of an error.
+    /// Adds these details to a page that was built without them, such as an error page.
     fn complete(&self, mut response: Response) -> Response {
         if let Some(page) = response.extensions_mut().remove::<WebPage>() {
             response.extensions_mut().insert(page.with(self.details()));
@@ -213,7 +213,7 @@ impl Guard {
             let request = own_form(request, &operator)
                 .await
                 .map_err(|error| operator.complete(error.into_response()))?;
-            // The form may come slowly, and the session end meanwhile.
+            // The form may arrive slowly, and the session may end meanwhile.
             visitor(&self.app, request.headers())
                 .await
                 .and_then(|still| still.ok_or(Error::NoSession))
@@ -224,7 +224,7 @@ impl Guard {
     }
 }
 
-/// The address of the login that leads on to `to`, a path of these pages with its query.
+/// Returns the URL of the login that continues to `to`, a path of these pages with its query.
 fn login_address(to: &str) -> String {
     if to == "/" {
         return "/login".to_owned();
@@ -258,8 +258,8 @@ async fn visitor(app: &AppState, headers: &HeaderMap) -> Result<Option<CurrentOp
 }
 
 impl AppState {
-    /// True if browsers reach these pages by https: cookies are restricted to it then. A proxy says so where
-    /// `http.admin_url` does not.
+    /// True if browsers reach these pages over HTTPS, which cookies are then restricted to: `http.admin_url` says
+    /// so, or `X-Forwarded-Proto` of a proxy.
     pub(super) fn is_secure(&self, headers: &HeaderMap) -> bool {
         let is_https = |proto: &HeaderValue| proto == "https";
         self.is_https() || headers.get("x-forwarded-proto").is_some_and(is_https)
@@ -283,7 +283,7 @@ fn csrf(key: &Token) -> String {
     URL_SAFE_NO_PAD.encode(digest.finalize())
 }
 
-/// Accepts the form only if it holds the token that our own pages put into every form.
+/// Accepts the form only if it contains the token that our own pages put into every form.
 async fn own_form(request: Request, operator: &CurrentOperator) -> Result<Request, Error> {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, MOST_BODY)

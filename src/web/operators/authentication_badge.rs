@@ -1,5 +1,5 @@
-//! The badge that says whether the sender's domain vouches for a message. Mail that claims to come from a
-//! colleague and fails is what a forger sends, so it is the reddest.
+//! The badge that says whether the sender's domain vouches for a message. Mail that claims to come from a colleague
+//! and fails the check is what a forger sends, so its badge is the most alarming.
 
 use minijinja::{Value, context};
 

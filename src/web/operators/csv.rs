@@ -1,7 +1,7 @@
 //! Lists as CSV (RFC 4180), with the filters of their pages, to be saved.
 //!
-//! A spreadsheet runs a cell that begins as a formula, and much in these lists was written by strangers: such
-//! a cell gets an apostrophe in front, which spreadsheets do not show.
+//! A spreadsheet evaluates a cell that begins like a formula, and much of the text in these lists was written by
+//! strangers: such a cell gets an apostrophe in front, which spreadsheets do not show.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ const MOST_ROWS: usize = 10_000;
 /// Maximum time to collect the messages of a search; well below the time limit of a request.
 const LONGEST_SEARCH: Duration = Duration::from_secs(20);
 
-/// The first page with all rows of a file.
+/// The page request for a whole file: up to [`MOST_ROWS`] rows from the start.
 fn whole() -> Page {
     Page {
         limit: MOST_ROWS,
@@ -248,8 +248,8 @@ fn file(name: &str, head: &str, lines: impl Iterator<Item = Vec<String>>) -> Res
     attachment(text, "text/csv; charset=utf-8", &disposition)
 }
 
-/// A cell, quoted where it has to be. No part of it is a formula, whatever a spreadsheet takes for the
-/// separator of cells: some take semicolons or tabs.
+/// Writes a cell, quoted if necessary. No part of it is a formula, whichever separator a spreadsheet assumes: some
+/// use semicolons or tabs.
 fn cell(value: &str) -> String {
     let parts = value.split_inclusive([';', '\t', '\r', '\n', ',']);
     let guarded: String = parts

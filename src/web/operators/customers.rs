@@ -58,7 +58,7 @@ async fn render(call: &PageCall, asked: &Fields, fault: Option<String>) -> Resul
     ))
 }
 
-/// Fields of the filter beside the period.
+/// Fields of the filter besides the period.
 const FILTER: [&str; 5] = ["kind", "status", "domain", "search", "sort"];
 
 /// Reads the filter of the list.

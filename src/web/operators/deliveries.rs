@@ -1,4 +1,4 @@
-//! `/deliveries`: destinations and hooks with their state and queues; pausing, resuming and trying again.
+//! `/deliveries`: destinations and hooks with their state and queues; pausing, resuming and retrying.
 
 use axum::response::Redirect;
 use minijinja::{Value, context};
@@ -61,7 +61,7 @@ fn row(queue: &QueueStatus, backlog: &[Backlog]) -> Value {
     };
     context! {
         name => queue.destination.as_str(),
-        // The filter of the requests of its one portal; with several portals, that of all requests.
+        // With one portal, the list of requests is filtered by it; with several, it shows all requests.
         query => match queue.portals.as_slice() {
             [portal] => format!("&portal={portal}"),
             _ => String::new(),

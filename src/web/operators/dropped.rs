@@ -21,7 +21,7 @@ use crate::operations::{
 use crate::store::{LedgerEntry, LedgerFilter, Listed, Page};
 use crate::web::page::WebPage;
 
-/// Length of the ranking of domains, which covers the same period as deciding again.
+/// Number of domains in the ranking, which covers the same period as the preview of a change of the settings.
 const RANKED: usize = 20;
 
 /// Fields of the filter, which an action keeps.
@@ -46,7 +46,7 @@ pub(super) fn filter(fields: &Fields, config: &Config, page: Page) -> Result<Led
     })
 }
 
-/// Number of matching messages that can be recovered, as far as one action can reach; None if all are shown.
+/// Number of matching messages that can be recovered, up to the limit of one action; None if all are shown.
 async fn matching(
     app: &AppState,
     asked: &Fields,

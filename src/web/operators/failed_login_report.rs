@@ -1,9 +1,9 @@
 //! Failed logins: an event, and a row of the audit log.
 //!
-//! Anyone who can reach the listener can fail. So attempts are limited by client ([`LoginLimits`](super::login_limits::LoginLimits)), a lockout is
-//! reported at intervals, and the audit log takes a limited number of rows for all clients together; the rest
-//! is in the log only. The name is recorded only if there is an operator of that name: anything else may be a
-//! password in the wrong field.
+//! Anyone who can reach the listener can cause failed logins. So attempts are limited by client
+//! ([`LoginLimits`](super::login_limits::LoginLimits)), a lockout is reported at intervals, and the audit log takes
+//! a limited number of rows for all clients together; the rest is in the log only. The name is recorded only if
+//! there is an operator of that name: anything else may be a password in the wrong field.
 
 use std::fmt;
 use std::net::IpAddr;

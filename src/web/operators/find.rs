@@ -16,7 +16,7 @@ use crate::domain::{PortalName, Reason, RequestState, Verdict};
 use crate::operations;
 use crate::store::{FindFilter, Page};
 
-/// Reads the question and its filter.
+/// Reads the search text and its filter.
 pub(super) fn filter(asked: &Fields, config: &Config, page: Page) -> Result<FindFilter, Error> {
     let period = Period::read(asked, &config.site.time_zone)?;
     Ok(FindFilter {

@@ -14,10 +14,10 @@ use crate::store::{ListOrder, Page};
 /// Rows on one page.
 const ROWS: usize = 50;
 
-/// Field of the cursors of the pages before this one, oldest first.
+/// Name of the field that holds the cursors of the pages before this one, oldest first.
 const BACK: &str = "back";
 
-/// Maximum pages that "Newer" leads back through; before them it leads to the first page.
+/// Maximum pages that "Newer" steps back through; beyond that it leads to the first page.
 const MOST_BACK: usize = 40;
 
 /// Fields that belong to one page of a list or to one visit, and not to its filter.
@@ -127,7 +127,8 @@ impl Fields {
         }
     }
 
-    /// The address of the page of older rows: the same query with another cursor, which keeps the way back.
+    /// The URL of the page of older rows: the same query with another cursor, and with the cursors of the pages
+    /// before it.
     pub fn older(&self, path: &str, cursor: Option<&str>) -> Option<String> {
         let cursor = cursor?;
         let mut back: Vec<_> = self.all(BACK).collect();
@@ -168,7 +169,7 @@ impl Fields {
         other.address(path, &[], None)
     }
 
-    /// The order of a list by time, as `sort` has it, and the other one, for a link.
+    /// The order of a list by time, as the field `sort` says, with a link to the opposite order.
     pub fn order(&self, path: &str) -> Result<Sorting, Error> {
         let is_oldest_first = self
             .read("sort", |word| {

@@ -12,7 +12,7 @@ use crate::operations::{ImportOutcome, ImportedPerson, import_people, read_peopl
 use crate::web::display::one_line;
 use crate::web::page::WebPage;
 
-/// Maximum lines in one form: an answer must be there within the time limit of a page.
+/// Maximum lines in one form: the answer must be ready within the time limit of a page.
 const MOST_LINES: usize = 5000;
 
 pub(super) async fn show(

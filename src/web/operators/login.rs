@@ -35,7 +35,7 @@ pub(super) async fn show(
     form(&app, "", destination(&query), None)
 }
 
-/// The page to go on to: a path of this site, and nothing else, since anyone can write such a link.
+/// The page to continue to: only a path of this site, since anyone can craft such a link.
 pub(super) fn destination(fields: &Fields) -> &str {
     let is_path = |to: &&str| {
         let rest = to.strip_prefix('/');
@@ -83,7 +83,7 @@ pub(super) async fn submit(
                 return Ok(response);
             }
             PasswordOutcome::AwaitsCode => return Ok(login_code::ask(&app, &headers, &token)),
-            // The password is not the operator's any more.
+            // The password was changed, or the access revoked, meanwhile.
             PasswordOutcome::Outdated => {}
         }
     }
@@ -111,7 +111,7 @@ pub(super) async fn logout(call: PageCall, headers: HeaderMap) -> Result<Respons
     };
     let mut response = match elsewhere {
         None => Redirect::to("/login").into_response(),
-        // No redirect: the policy lets forms lead to our own pages only.
+        // Not a redirect: the content security policy lets forms lead to our own pages only.
         Some(lead_to) => WebPage::new(
             "operators/lead_on.html",
             context! { title => "Logging out at the provider", lead_to => lead_to },
@@ -132,7 +132,7 @@ impl AppState {
         Ok(found.map(|_| name))
     }
 
-    /// Hashes a new password, with the same bounds as the check of one.
+    /// Hashes a new password, under the same limits as the check of a password.
     pub(super) async fn hash(&self, password: Password) -> Result<PasswordHash, Error> {
         let hash = run_hashing(&self.hashing, move || password.hash()).await?;
         hash.map_err(|error| Error::Store(StoreError::Other(error.to_string())))
@@ -158,9 +158,9 @@ impl AppState {
     }
 }
 
-/// Costs one hash, whether the name exists or not.
+/// Compares a password with the stored hash. It costs one hash, whether the name exists or not.
 fn compare(password: &Password, found: Option<StoredPassword>) -> Option<StoredPassword> {
-    // Operators who sign in elsewhere have an empty one.
+    // Operators who sign in at the provider have an empty hash.
     let Some(found) = found.filter(|found| !found.hash.as_str().is_empty()) else {
         let _ = password.hash();
         return None;
@@ -180,8 +180,8 @@ fn form(app: &AppState, name: &str, to: &str, fault: Option<&str>) -> WebPage {
     )
 }
 
-/// Runs a hashing on a blocking thread. It takes time and memory, so few run at once. The slot belongs to the work: a
-/// client that goes away does not free it early.
+/// Runs a password hash on a blocking thread. It takes time and memory, so few run concurrently. The slot belongs
+/// to the work: a client that disconnects does not free it early.
 async fn run_hashing<T: Send + 'static>(
     slots: &Arc<Semaphore>,
     work: impl FnOnce() -> T + Send + 'static,

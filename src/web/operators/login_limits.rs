@@ -21,8 +21,8 @@ pub(super) const TOO_MANY_CODES: &str =
 const ATTEMPTS: u32 = 10;
 const ATTEMPT_EVERY: Duration = Duration::from_secs(10);
 
-/// Codes that an operator can try: a burst, and the interval after it. One of a million is guessed; at this
-/// rate that is one in 500 for each day that somebody with the password keeps trying.
+/// Codes that an operator can try: a burst, and the interval after it. A code is one of a million; at this rate,
+/// somebody with the password has a chance of 1 in 500 a day to guess one.
 const CODES: u32 = 5;
 const CODE_EVERY: Duration = Duration::from_mins(2);
 

@@ -249,7 +249,7 @@ fn actions(
     }
 }
 
-/// Does what a button says, with the operator's note for the audit, and returns to the page.
+/// Carries out the action of a button, with the operator's note for the audit, and returns to the page.
 pub(super) async fn act(
     call: PageCall,
     Path(id): Path<String>,

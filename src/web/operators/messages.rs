@@ -14,8 +14,8 @@ use crate::operations::bare_message_id;
 use crate::store::{Event, LedgerEntry, LedgerFilter, Listed, Page};
 use crate::web::display::one_line;
 
-/// Filters for the form, in order of preference: the first that finds anything counts. A Message-ID often looks like an address;
-/// text that cannot be a sender's address may be a Message-ID or a part of an address.
+/// Filters to try, in order of preference: the first that finds anything counts. A Message-ID often looks like an
+/// address; text that cannot be a sender's address may be a Message-ID or a part of an address.
 pub(super) fn filters(
     asked: &Fields,
     period: &Period,

@@ -1,6 +1,6 @@
 //! The operators' pages, which require a session. None needs a script.
 //!
-//! [`routes`] is the table of them with the role that each requires; [`auth`] enforces it.
+//! [`routes`] is their table, with the role that each requires; [`auth`] enforces it.
 
 mod access;
 mod access_form;
@@ -72,7 +72,7 @@ use sso::AttemptLimits;
 /// Maximum size of a form, in octets. The largest forms are lists of domains.
 const MOST_BODY: usize = 1024 * 1024;
 
-/// Passwords that are hashed at the same time, at 19 MiB each.
+/// Maximum passwords that are hashed concurrently, at 19 MiB each.
 const MOST_HASHING: usize = 2;
 
 /// Dependencies of the operators' pages.
@@ -147,7 +147,7 @@ macro_rules! pages {
     };
 }
 
-/// All routes. A viewer reads and manages the own account; an agent acts on customers, requests and dropped
+/// All routes. A viewer reads, and manages their own account; an agent acts on customers, requests and dropped
 /// messages; an admin does what concerns everyone: settings, imports, personal data, deliveries, operators.
 fn routes() -> Vec<PageRoute> {
     use RequiredRole::{Nothing, Session};

@@ -1,4 +1,4 @@
-//! `/operators`: who may use these pages and the API. For admins.
+//! `/operators`: the operators of these pages and the API. For admins.
 
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::context;

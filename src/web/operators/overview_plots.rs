@@ -1,4 +1,4 @@
-//! Plots of the overview, each from the rows of one question to the store.
+//! Plots of the overview, each from the rows of one query to the store.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::store::{Backlog, DayCount, DroppedDomain, QueueDepth};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// Period of the page, up to today. Its plots have a column for each `step` hours.
+/// Period of the page, up to today.
 pub(super) struct PlotPeriod {
     pub(super) name: &'static str,
     pub(super) words: &'static str,
     pub(super) days: i64,
-    /// Days of a column, and hours of a column of the queues.
+    /// Width of a column in days, and in hours for the plot of the queues.
     step: i64,
     hours: i64,
 }
@@ -67,7 +67,7 @@ pub(super) fn midnight(now: Timestamp, days: i64) -> Timestamp {
     Timestamp::from_second((today - days + 1) * DAY.as_secs()).unwrap_or(Timestamp::MIN)
 }
 
-/// Begins of the columns of a plot over the period, and the begin of the column after the last.
+/// Start and end of each column of a plot over the period.
 fn columns(now: Timestamp, period: &PlotPeriod, hours: i64) -> Vec<(Timestamp, Timestamp)> {
     let first = midnight(now, period.days);
     let width = SignedDuration::from_hours(hours);

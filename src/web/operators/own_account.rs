@@ -87,7 +87,7 @@ pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<
                 Err(fault) => return refuse(&call, fault).await,
             };
             change_password(store, name, password, by).await?;
-            // All sessions have ended, this one, too.
+            // All sessions have ended, including this one.
             Ok(Redirect::to("/login").into_response())
         }
         Some("token") => {

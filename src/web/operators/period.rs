@@ -11,7 +11,7 @@ use crate::domain::Timestamp;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Period {
     pub since: Option<Timestamp>,
-    /// The period ends before.
+    /// End of the period, exclusive.
     pub until: Option<Timestamp>,
     /// The days, for the fields.
     pub since_date: Option<String>,
@@ -27,7 +27,7 @@ impl Period {
             since,
             until,
             since_date: since.map(day),
-            // The last instant within.
+            // The last instant of the period.
             until_date: until
                 .and_then(|until| until.checked_sub(jiff::SignedDuration::from_nanos(1)).ok())
                 .map(day),

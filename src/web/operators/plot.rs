@@ -17,7 +17,7 @@ const LENGTH: u64 = 180;
 const NAMES: u64 = 200;
 const VALUES: u64 = 64;
 
-/// Columns that have their value above them, and columns of which each has a label.
+/// Maximum columns with their values above them, and maximum columns with a label each.
 const MOST_VALUES: usize = 14;
 const MOST_LABELS: usize = 8;
 
@@ -26,7 +26,7 @@ pub(super) struct Bar {
     pub name: String,
     /// A shorter label for the plot; the table has the full one.
     pub label: Option<String>,
-    /// List that the number counts.
+    /// Link to the list that the number counts.
     pub link: Option<String>,
     pub pieces: Vec<u64>,
 }
@@ -56,7 +56,7 @@ pub(super) struct Plot<'a> {
 }
 
 impl Plot<'_> {
-    /// Draws columns from left to right, as of days.
+    /// Draws columns from left to right, for example one a day.
     pub fn columns(&self, bars: &[Bar]) -> Value {
         let top = round_up(bars.iter().map(Bar::total).max().unwrap_or(0));
         let count = (bars.len() as u64).max(1);
@@ -188,7 +188,7 @@ fn rectangle(class: &str, x: u64, y: u64, width: u64, height: u64) -> Value {
     context! { class => class, x => x, y => y, width => width, height => height }
 }
 
-/// The end of a scale: the next number with one digit other than 0, which is 1, 2, 4, 5, 6 or 8.
+/// The top of a scale: the next number that is 1, 2, 4, 5, 6 or 8 times a power of ten.
 fn round_up(number: u64) -> u64 {
     let mut unit = 1;
     loop {

@@ -1,5 +1,5 @@
-//! In: a text. Out: its QR code as an SVG within the page, since the pages have no scripts and pictures of a
-//! secret belong on no server.
+//! In: a text. Out: its QR code as inline SVG, since the pages have no scripts and a picture of a secret should
+//! have no URL.
 
 use std::fmt::Write;
 
@@ -20,7 +20,7 @@ pub(super) fn draw(text: &str) -> Option<String> {
         }
     }
     let size = code.size() + 2 * BORDER;
-    // The colours are part of the code: light on dark is not read by every camera.
+    // The colours are part of the code: not every camera reads light on dark.
     Some(format!(
         "<svg class=\"qr\" viewBox=\"0 0 {size} {size}\" role=\"img\" \
          aria-label=\"QR code for an authenticator\" shape-rendering=\"crispEdges\">\

@@ -26,7 +26,7 @@ struct Age {
     name: &'static str,
     words: &'static str,
     hours: i64,
-    /// Older than the age, instead of newer.
+    /// True for requests older than the age, instead of newer.
     over: bool,
 }
 
@@ -131,7 +131,7 @@ pub(super) async fn list(
     Ok(page.into_response())
 }
 
-/// Number of requests that match the filter, as far as one bulk action can reach; None if all are shown.
+/// Number of requests that match the filter, up to the limit of one bulk action; None if all are shown.
 async fn matching(
     app: &AppState,
     asked: &Fields,
@@ -155,7 +155,7 @@ async fn matching(
     }))
 }
 
-/// Actions that are possible for a request of the list.
+/// Actions that are possible for at least one request of the list.
 fn possible_actions(asked: &Fields, shown: &Listed<Request>) -> Result<Value, Error> {
     let state = asked.read("state", RequestState::from_name)?;
     let has_more = shown.next.is_some() || asked.one("after").is_some();

@@ -7,7 +7,8 @@ use axum::response::Response;
 use crate::web::attachment;
 use crate::web::display::one_line;
 
-/// A file name in one line. If it is cut, its ending stays, which says what opens it.
+/// A file name in one line. If it is truncated, its extension stays, since that decides which program opens the
+/// file.
 pub(super) fn with_ending(name: &str) -> String {
     match name.rsplit_once('.') {
         Some((stem, ending)) if ending.len() <= 16 => {
@@ -17,7 +18,7 @@ pub(super) fn with_ending(name: &str) -> String {
     }
 }
 
-/// A file name without folders, hidden beginnings and characters that some system gives a meaning.
+/// A file name without folders, leading dots and characters that have a meaning on some system.
 pub(super) fn file_name(name: &str) -> String {
     let name = with_ending(name);
     let name: String = name
@@ -30,8 +31,8 @@ pub(super) fn file_name(name: &str) -> String {
     name.trim_start_matches(['.', ' ']).to_owned()
 }
 
-/// An answer that a browser saves and never opens in place. The name follows RFC 6266, with RFC 8187 for what
-/// is not ASCII.
+/// An answer that a browser saves and never opens in place. The name follows RFC 6266, with RFC 8187 for non-ASCII
+/// characters.
 pub(super) fn save_as(octets: Vec<u8>, name: &str) -> Response {
     let plain: String = name
         .chars()

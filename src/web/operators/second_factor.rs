@@ -85,8 +85,8 @@ pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<
 }
 
 impl AppState {
-    /// Checks the operator's own password in the field `current`, within a limit: whoever has a session must
-    /// not guess. Returns what is wrong with it, None for the right one.
+    /// Checks the operator's own password in the field `current`. Attempts are limited, since somebody who has
+    /// taken over a session must not guess it. Returns the error text; None for the right password.
     pub(super) async fn password_fault(
         &self,
         operator: &CurrentOperator,

@@ -11,8 +11,8 @@ use crate::operations::{Preview, preview};
 use crate::store::{Simulated, StoreError};
 use crate::web::display::one_line;
 
-/// Warnings for a page. Those about unknown top-level domains, which a site with internal names has for many
-/// of its domains, are one line that opens.
+/// Warnings for a page. Those about unknown top-level domains, which a site with internal names has for many of its
+/// domains, are folded into one line.
 pub(super) fn warning_lines(warnings: &[Warning]) -> Value {
     let (unknown, others): (Vec<_>, Vec<_>) = warnings
         .iter()

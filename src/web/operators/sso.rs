@@ -1,7 +1,7 @@
 //! `GET /login/sso`, `GET /login/sso/callback`: sign-in at the organisation's provider.
 //!
-//! The first sends the browser to the provider, the second takes it back and opens a session. Both begin outside
-//! of any session, so each is limited by client, and an attempt is bound to its browser.
+//! The first sends the browser to the provider, the second takes it back and opens a session. Both are outside of
+//! any session, so each is limited by client, and an attempt is bound to its browser.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,13 +25,13 @@ use crate::web::cookie::SecretCookie;
 use crate::web::page::WebPage;
 use crate::web::rate_limit::{self, ClientLimiter, Peer, quota};
 
-/// Attempts of each share, which all its clients begin together: a burst, and the interval after it. An attempt
-/// is a row for ten minutes.
+/// Attempts of one share, for all its clients together: a burst, and the interval after it. An attempt is a row for
+/// ten minutes.
 const ATTEMPTS: u32 = 100;
 const ATTEMPT_EVERY: Duration = Duration::from_millis(400);
 
-/// Limits of attempts. They have two shares, of which one is for the first attempts of each client: so the few
-/// clients that begin many attempts do not shut everybody else out.
+/// Limits of attempts. Attempts of all clients together take from two shares, one of them reserved for the first
+/// attempts of each client: so a few clients that begin many attempts do not shut everybody else out.
 pub(super) struct AttemptLimits {
     of_client: ClientLimiter,
     first_of_client: ClientLimiter,
@@ -81,7 +81,7 @@ impl AppState {
         })
     }
 
-    /// The address that ends the session at the provider. None if that cannot be done.
+    /// The URL that ends the session at the provider. None if that is not possible.
     pub(super) async fn provider_logout(&self) -> Option<String> {
         let way = self.way()?;
         let return_to = format!("{}/login", way.own_url);
@@ -89,7 +89,7 @@ impl AppState {
     }
 }
 
-/// The address of the pages to which the provider leads back; None if operators do not sign in there.
+/// The URL of the pages to which the provider leads back; None if operators do not sign in there.
 pub(super) fn sso_url(config: &crate::config::Config) -> Option<&str> {
     let sso = config.sso.as_ref()?;
     config
@@ -188,8 +188,8 @@ impl AppState {
         };
         match sign_in_operator(self.store(), person, SESSION).await? {
             SignInOutcome::SignedIn(name, token) => {
-                // A redirect would still count as led by the provider, and the browser would not send the
-                // session's cookie, which is SameSite=Strict. A page of our own leads on instead.
+                // A browser treats a redirect as part of the provider's navigation and would not send the session's
+                // cookie, which is SameSite=Strict. A page of our own leads on instead.
                 let page = WebPage::new(
                     "operators/lead_on.html",
                     context! { title => format!("Signed in as {name}"), lead_to => to },
@@ -262,7 +262,7 @@ mod tests {
         for n in 100..110 {
             assert!(limits.take(client(n)), "a client that begins once");
         }
-        // Nor do many clients together begin without end.
+        // Many clients together are limited, too.
         let taken = (200..1000).filter(|n| limits.take(client(*n))).count();
         assert!(taken < 200, "{taken}");
     }

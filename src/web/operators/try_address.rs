@@ -1,4 +1,4 @@
-//! `/access/test`: what would become of ordinary mail from an address, at each portal.
+//! `/access/test`: the verdict on ordinary mail from an address, at each portal.
 
 use minijinja::context;
 

@@ -1,4 +1,4 @@
-//! Pages that a link leads to: what waits, what was verified, and refusals.
+//! Pages that a link opens: the waiting requests, the outcome of a verification, and refusals.
 
 use std::collections::BTreeSet;
 
@@ -84,7 +84,7 @@ pub(super) fn page_if_verified_before(
     )
 }
 
-/// The page of an address that was verified before, behind a link: its holder may object to the verification.
+/// The page of a link whose address was verified before: the holder of the link may object to the verification.
 pub(super) fn page_of_verified_link(
     config: &Config,
     address: &EmailAddress,
@@ -117,7 +117,7 @@ fn verified_page<'a>(
     })
 }
 
-/// The question whether it was really somebody else, with the number of messages that wait.
+/// The page that asks to confirm "This was not me", with the number of waiting messages.
 pub(super) fn ask_not_me(address: &EmailAddress, waiting: usize) -> WebPage {
     WebPage::new(
         "not_me.html",
@@ -125,7 +125,7 @@ pub(super) fn ask_not_me(address: &EmailAddress, waiting: usize) -> WebPage {
     )
 }
 
-/// The recorded refusal: its end, and how to withdraw it.
+/// The page of a recorded refusal: when it ends, and how to withdraw it.
 pub(super) fn refusal_page(
     address: &EmailAddress,
     quiet_until: Option<Timestamp>,
@@ -143,7 +143,8 @@ pub(super) fn refusal_page(
     )
 }
 
-/// The address is verified and stays so. Names the contact of the portal concerned or of the only one.
+/// The page for a refusal that came too late: the address stays verified. Names the contact of the portal concerned
+/// or of the only one, else that of the site.
 pub(super) fn page_if_refused_too_late(
     config: &Config,
     address: &EmailAddress,

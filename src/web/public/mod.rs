@@ -1,5 +1,5 @@
-//! The pages for senders. None needs a script, none sets a cookie but that of a sign-in at the organisation's
-//! provider, and none reveals whether an account exists, except to the holder of a link from the account's mail.
+//! The pages for senders. They need no script, set no cookie except that of a sign-in at the organisation's
+//! provider, and do not reveal whether an account exists, except to the holder of a link from the account's mail.
 
 pub(super) mod assets;
 mod home;
@@ -45,7 +45,7 @@ use crate::templates::Templates;
 /// Maximum size of a form, in octets. The largest legitimate form names some thousand requests.
 const MOST_BODY: usize = 64 * 1024;
 
-/// Maximum background tasks. A form is answered at once, the same in any case, and its work is done after the
+/// Maximum background tasks. A form gets the same answer at once in every case, and its work is done after the
 /// answer.
 const MOST_ERRANDS: usize = 256;
 
@@ -124,7 +124,7 @@ pub fn public_paths() -> Vec<&'static str> {
     routes().into_iter().map(|(path, _)| path).collect()
 }
 
-/// Tells only that the process answers.
+/// Reports only that the process answers.
 async fn healthz() -> &'static str {
     "ok\n"
 }

@@ -145,7 +145,7 @@ pub(super) fn sent_page(
         .with_links(&[NEW_LINK])
 }
 
-/// The answer for a domain that may not sign up, with the portal or the site as what it is closed for.
+/// The answer for a domain that may not sign up. Names the portal, or the site, that is closed to it.
 pub(super) fn closed_page(
     config: &Config,
     address: &EmailAddress,

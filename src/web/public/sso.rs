@@ -61,8 +61,8 @@ impl AppState {
         self.sso.provider(config).ok_or(PageError::InvalidLink)
     }
 
-    /// Sends the holder of an open link to the provider. A page of our own leads there, since the policy lets
-    /// forms lead to our own pages only.
+    /// Sends the holder of an open link to the provider, through a page of our own: the content security policy
+    /// lets forms lead to our own pages only.
     pub(super) async fn begin_sso(
         &self,
         token: &Token,

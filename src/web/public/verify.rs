@@ -42,7 +42,7 @@ pub(super) struct Answer {
 #[serde(rename_all = "kebab-case")]
 enum Action {
     Confirm,
-    /// Asks whether it was really somebody else.
+    /// Asks to confirm "This was not me".
     AskNotMe,
     NotMe,
     TakeBack,
@@ -119,7 +119,7 @@ pub(super) async fn submit(
     Ok(with_language(page, language).into_response())
 }
 
-/// A request with a link that is known.
+/// A request with a known link.
 struct Visit {
     token: Token,
     link: Link,
@@ -212,7 +212,7 @@ impl AppState {
         })
     }
 
-    /// Leads to the provider, with the person's choice. Only an open link has something to verify.
+    /// Sends the person to the provider, with their choice of requests. Only an open link has something to verify.
     async fn confirm_by_sso(
         &self,
         token: &Token,

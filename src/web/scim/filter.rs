@@ -8,7 +8,7 @@ use super::error::{ScimError, ScimType};
 /// Maximum length of a path or filter, in octets.
 const LONGEST: usize = 1024;
 
-/// The schema that the attributes of a user are of.
+/// The schema of a user's attributes.
 pub(super) const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 
 /// A filter: an attribute equals a value.
@@ -27,7 +27,7 @@ pub(super) struct AttributePath {
     pub filter: Option<ScimFilter>,
     /// In lower case.
     pub sub: Option<String>,
-    /// The path is of another schema: an extension that is not kept here.
+    /// True for a path of another schema: an extension that is not stored.
     pub is_foreign: bool,
 }
 
@@ -62,7 +62,7 @@ pub(super) fn parse_filter(text: &str) -> Result<ScimFilter, ScimError> {
     })
 }
 
-/// A bare `True` or `False` as JSON writes it.
+/// Spells a bare `True` or `False` as JSON does.
 fn plain_value(text: &str) -> String {
     match text.to_ascii_lowercase().as_str() {
         word @ ("true" | "false") => word.to_owned(),
@@ -138,7 +138,7 @@ fn without_schema(name: &str) -> (&str, bool) {
     }
 }
 
-/// Reads a boolean, also from a text as Entra ID writes it: `"False"`.
+/// Reads a boolean, also from a string as Entra ID sends it: `"False"`.
 pub(super) fn parse_switch(value: &Value) -> Option<bool> {
     match value {
         Value::Bool(on) => Some(*on),
@@ -152,7 +152,7 @@ impl ScimFilter {
     /// True if an element of a multi-valued attribute has this value.
     pub fn matches(&self, element: &Value) -> bool {
         let Some(own) = find_key(element, &self.attribute) else {
-            // An element that is not said to be primary is not.
+            // An element without `primary` is not primary.
             return self.attribute == "primary" && parse_switch(&self.value) == Some(false);
         };
         if self.attribute == "primary" {
@@ -167,7 +167,7 @@ impl ScimFilter {
     }
 }
 
-/// The value of a key whose case does not matter (RFC 7643 2.1).
+/// The value of a key, compared without regard to case (RFC 7643 2.1).
 pub(super) fn find_key<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
     let mut members = object.as_object()?.iter();
     members

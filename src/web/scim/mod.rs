@@ -1,4 +1,4 @@
-//! SCIM 2.0 (RFC 7643, RFC 7644), `/scim/v2`: the interface by which a directory keeps accounts.
+//! SCIM 2.0 (RFC 7643, RFC 7644), `/scim/v2`: the interface by which a directory maintains accounts.
 //!
 //! In: requests with a token of an admin, or with one that opens nothing else. Out: users and the documents
 //! that describe them, or an error in SCIM's form. The directory sees the users that it made, and no other

@@ -1,8 +1,8 @@
 //! `PATCH` (RFC 7644 3.5.2): applies operations to the attributes of a user. Pure.
 //!
-//! Entra ID and Okta differ from the RFC, and both are understood: capital letters in `op`, booleans as
-//! texts, operations without a path whose value has paths as keys, a `replace` of an address that is not
-//! there yet, and a `remove` with the values to remove.
+//! Entra ID and Okta deviate from the RFC, and their dialects are accepted: capital letters in `op`, booleans as
+//! strings, operations without a path whose value has paths as keys, a `replace` of an address that is not there
+//! yet, and a `remove` with the values to remove.
 
 use serde_json::{Map, Value, json};
 
@@ -12,11 +12,12 @@ use super::filter::{AttributePath, find_key, parse_path, parse_switch};
 /// Maximum number of operations of one request.
 const MOST_OPERATIONS: usize = 100;
 
-/// Maximum elements of a value, and of an attribute while operations are applied; the user that results has
-/// fewer. Every element of a value is compared with all there are, and a part can be set for all of them.
+/// Maximum elements of a value, and of an attribute while operations are applied; the limit of the resulting user
+/// is lower. Every element of a value is compared with all existing ones, and one operation can set a sub-attribute
+/// of all of them.
 const MOST_ELEMENTS: usize = 200;
 
-/// Attributes of a user that are kept, and how.
+/// Attributes of a user that are stored, with their shapes.
 const KEPT: [(&str, &str, Shape); 5] = [
     ("username", "userName", Shape::Single),
     ("externalid", "externalId", Shape::Single),
@@ -25,7 +26,7 @@ const KEPT: [(&str, &str, Shape); 5] = [
     ("roles", "roles", Shape::Many),
 ];
 
-/// Attributes of RFC 7643 4.1 that are understood and not kept, separated by spaces.
+/// Attributes of RFC 7643 4.1 that are accepted but not stored, separated by spaces.
 const NOT_KEPT: &str = "\
     addresses displayname entitlements ims locale name nickname password phonenumbers photos \
     preferredlanguage profileurl timezone title usertype x509certificates";
@@ -133,7 +134,7 @@ fn change_single(
     }
     let is_removed = verb == PatchVerb::Remove || value == Some(&Value::Null);
     if is_removed {
-        // A state cannot be missing: it stays as it is.
+        // `active` cannot be missing, so removing it changes nothing.
         if name != "active" {
             user.remove(name);
         }
@@ -222,7 +223,7 @@ fn change_whole(
     Ok(())
 }
 
-/// Changes the elements that a filter selects, or a part of all elements.
+/// Changes the elements that a filter selects, or a sub-attribute of all elements.
 fn change_elements(
     list: &mut Vec<Value>,
     verb: PatchVerb,
@@ -252,10 +253,10 @@ fn change_elements(
         None if value.is_object() => value.clone(),
         None => return Err(ScimError::value("the value of an element is an object")),
     };
-    // Selected before anything changes: a change can be of what the filter asks for.
+    // Selected before anything changes, since the change may affect what the filter compares.
     let mut selected: Vec<bool> = list.iter().map(selects).collect();
     if !selected.contains(&true) {
-        // Directories set an address of a type that is not there yet in this way.
+        // Directories add an address of a type that is not there yet in this way.
         let mut fresh = Map::new();
         if let Some(filter) = &path.filter {
             fresh.insert(filter.attribute.clone(), filter.value.clone());
@@ -285,7 +286,7 @@ fn is_primary(element: &Value) -> bool {
     find_key(element, "primary").and_then(parse_switch) == Some(true)
 }
 
-/// At most one element is primary: another one that becomes it takes it away (RFC 7644 3.5.2).
+/// Clears `primary`: when another element becomes primary, this one no longer is (RFC 7644 3.5.2).
 fn unset_primary(element: &mut Value) {
     if is_primary(element) {
         remove_key(element, "primary");

@@ -1,4 +1,4 @@
-//! `attributes` and `excludedAttributes` (RFC 7644 3.9): the parts of a resource that are answered.
+//! `attributes` and `excludedAttributes` (RFC 7644 3.9): the parts of a resource that are returned.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use super::filter::{AttributePath, parse_path};
 /// Maximum names in a request.
 const MOST_NAMES: usize = 100;
 
-/// Attributes that are always answered.
+/// Attributes that are always returned.
 const ALWAYS: [&str; 2] = ["id", "schemas"];
 
 /// The parts that a request wants.

@@ -155,8 +155,8 @@ fn is_active(user: &DirectoryUser) -> bool {
     user.account.status != Status::Blocked
 }
 
-/// The attributes that can be changed, as the directory set them: `PATCH` changes these. An operator's block is
-/// none of its attributes.
+/// The attributes that can be changed, as the directory set them: `PATCH` changes these. An operator's block is not
+/// among them.
 pub(super) fn writable(user: &DirectoryUser) -> Map<String, Value> {
     let mut attributes = Map::new();
     attributes.insert("userName".to_owned(), user.user_name.clone().into());

@@ -1,4 +1,4 @@
-//! `/Users`: created, replaced, patched, removed and listed.
+//! `/Users`: creates, replaces, patches, removes and lists users.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::web::bearer::TokenHolder;
 /// Maximum users in one answer.
 pub(super) const MOST_RESULTS: usize = 200;
 
-/// Repeats of a change that another change of the same user came between.
+/// Maximum retries of a change that conflicts with another change of the same user.
 const MOST_CONFLICTS: usize = 3;
 
 /// A query, from the parameters or from a body of `.search`.
@@ -195,7 +195,7 @@ fn names_tag(headers: &HeaderMap, condition: HeaderName, tag: &str) -> Option<bo
     Some(tags.any(|own| own.trim() == "*" || opaque(own) == opaque(tag)))
 }
 
-/// Refuses a change of another state than the client saw.
+/// Refuses a change if the user is not in the state that the client saw.
 fn check_condition(headers: &HeaderMap, user: &DirectoryUser) -> Result<(), ScimError> {
     match names_tag(headers, IF_MATCH, &entity_tag(user)) {
         Some(false) => Err(UserError::Refused(UserRefusal::Changed).into()),
@@ -249,7 +249,7 @@ pub(super) async fn create(
     show_one(StatusCode::CREATED, &user, query.as_deref())
 }
 
-/// Replaces a user by what `renew` makes of it; again if another change came between.
+/// Replaces a user by what `renew` makes of it. Retries if another change conflicts.
 async fn change(
     state: &ScimState,
     holder: &TokenHolder,

@@ -149,7 +149,7 @@ async fn the_present_token_of_the_file_opens_each_connection() {
         Attempt::Delivered
     );
     transport.close_idle().await;
-    // Both change; nothing is restarted.
+    // The provider and the file change; nothing is restarted.
     "two".clone_into(&mut provider.valid.lock().expect("a lock"));
     std::fs::write(&file, r#"{"access_token": "two", "expires_in": 3599}"#).expect("written");
     assert_eq!(
@@ -183,7 +183,7 @@ async fn a_refused_token_is_fetched_anew_once_and_stays_out_of_the_cause() {
     assert_eq!(runs(), 1, "the token is kept");
     transport.close_idle().await;
 
-    // The provider takes it no more, and whatever fetches tokens has none yet.
+    // The provider no longer accepts the token, and the program has no newer one yet.
     "new-secret".clone_into(&mut provider.valid.lock().expect("a lock"));
     let attempt = transport.send(&mail("ann@corp.example")).await;
     let Attempt::Retry(cause) = &attempt else {

@@ -133,7 +133,7 @@ fn each_schema(
     }
 }
 
-/// Generators of clients stumble over tuples, and over objects without a name in the variants of another.
+/// Client generators fail on tuples, and on unnamed objects in the variants of a schema.
 #[tokio::test]
 async fn no_schema_is_a_tuple_or_a_variant_without_a_name() {
     let harness = Harness::open().await;

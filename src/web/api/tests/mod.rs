@@ -30,7 +30,7 @@ async fn token(harness: &Harness, role: Role) -> String {
     .await
 }
 
-/// A key of an operator of one role, for another role, of a kind, valid for a time.
+/// A key of this kind with the role `own`, valid for this time, of an operator with the role `operators`.
 async fn key(
     harness: &Harness,
     operators: Role,

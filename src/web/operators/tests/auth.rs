@@ -14,7 +14,7 @@ use super::super::routes;
 use super::*;
 use crate::web::render::HEADERS;
 
-/// A path that matches the pattern of a route, and whether it names something that exists.
+/// A path that matches the pattern of a route. Its asset exists; its id names nothing.
 fn example(pattern: &str) -> String {
     pattern
         .replace("{name}", "operators.css")
@@ -364,7 +364,7 @@ async fn the_cookie_of_a_session_is_that_of_this_host_alone() {
     );
 }
 
-/// A form that comes after something else has happened.
+/// A form whose body arrives only after something else has happened.
 struct LateForm {
     before: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     form: Option<String>,

@@ -29,7 +29,7 @@ async fn a_list_leads_back_to_what_is_newer() {
     assert_eq!([rows(&first), rows(&second), rows(&third)], [50, 50, 20]);
     let back = link(&third, "prev").expect("newer");
     let again = harness.get(&session, &back).await.body;
-    // The time of the page can be another.
+    // The time that the page shows can differ.
     let table = |page: &str| {
         page.split("<tbody>")
             .nth(1)

@@ -217,7 +217,7 @@ async fn a_sender_is_let_in_and_kept_out_from_a_message_with_a_note_in_the_audit
         audit.matches("note: asked by phone").count() >= 4,
         "{audit}"
     );
-    // Whoever has no account goes on the deny list.
+    // A sender without an account goes on the deny list.
     let other = harness.mail("mallory@elsewhere.example", "two").await;
     let other = format!("/messages/{}", other.ledger);
     let done = harness.post(&admin, &other, &[("action", "block")]).await;

@@ -212,7 +212,7 @@ impl Harness {
         self.receive(from, subject, raw).await
     }
 
-    /// The same with HTML, which is its subject, too.
+    /// The same with HTML, which is also the subject.
     async fn mail_of_html(&self, from: &str, html: &str) -> ArrivalOutcome {
         let raw = format!("From: {from}\r\nContent-Type: text/html\r\n\r\n{html}\r\n");
         self.receive(from, html, raw).await

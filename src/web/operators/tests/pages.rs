@@ -230,7 +230,7 @@ async fn a_customer_has_a_history() {
     ] {
         assert!(page.body.contains(shown), "{shown}: {}", page.body);
     }
-    // A cell without a value is empty: a card leaves it out.
+    // A cell without a value is empty, so that a card omits it.
     let audit = harness.get(&session, "/audit").await.body;
     assert!(audit.contains("<td data-label=\"About\"></td>"), "{audit}");
 }

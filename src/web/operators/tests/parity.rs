@@ -7,7 +7,7 @@ use crate::cli::command_paths;
 use crate::web::api;
 use crate::web::operators::routes;
 
-/// A token that leaked must not become an operator, a password or another token.
+/// A leaked token must not be turned into an operator, a password or another token.
 const MAKES_NONE: &str = "- a leaked token must not make further credentials";
 
 /// Each operation; then the page, the route of the API and the command that do it, or `-` and the reason
@@ -400,7 +400,7 @@ const TABLE: &[[&str; 4]] = &[
     ],
 ];
 
-/// Routes and commands that are not about mail and people: entering, assets, and the machine.
+/// Routes and commands that are not about mail and people: logging in, assets, and the machine.
 const OTHERS: &[&str] = &[
     "GET /assets/{name}",
     "GET /login",
@@ -412,7 +412,7 @@ const OTHERS: &[&str] = &[
     "GET /openapi.json",
 ];
 
-/// Commands for whoever runs the machine.
+/// Commands for the administrator of the machine.
 const OF_THE_MACHINE: &[&str] = &[
     "backup",
     "check",

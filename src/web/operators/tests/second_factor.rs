@@ -14,7 +14,7 @@ impl Harness {
         self.send(posted("/login", None, form)).await
     }
 
-    /// Enters a code in the second step of this cookie.
+    /// Enters a code in the second step of the login that the cookie belongs to.
     async fn enter_code(&self, cookie: &str, code: &str) -> Answer {
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("code", code)
@@ -47,7 +47,7 @@ impl Harness {
     }
 }
 
-/// The code of a period from the current one.
+/// The code that is valid `later` periods from now.
 fn code(key: &TotpKey, later: i64) -> String {
     key.code_at(Timestamp::now() + SignedDuration::from_secs(30 * later))
 }
@@ -85,7 +85,7 @@ async fn a_login_takes_the_code_after_the_password_and_each_code_once() {
     let harness = Harness::open().await;
     let session = harness.session(Role::Agent).await;
     let other = harness.session(Role::Agent).await;
-    // Not without the password, and not before a code was typed.
+    // Not turned on without the password, nor before a code was entered.
     let path = "/account/second-factor";
     let without = [("action", "begin"), ("current", "wrong horse battery")];
     let answer = harness.post(&session, path, &without).await;
@@ -103,7 +103,7 @@ async fn a_login_takes_the_code_after_the_password_and_each_code_once() {
 
     let (key, recovery) = harness.set_up(&session).await;
     assert_eq!(recovery.len(), 10);
-    // Sessions without it have ended, this one stays.
+    // Sessions without the second factor have ended; this one stays.
     assert_eq!(harness.get(&other, "/").await.status, StatusCode::SEE_OTHER);
     let page = harness.get(&session, "/account").await;
     assert!(
@@ -115,7 +115,7 @@ async fn a_login_takes_the_code_after_the_password_and_each_code_once() {
         assert!(!page.body.contains(code.as_str()), "shown once");
     }
 
-    // A wrong password is answered as ever.
+    // A wrong password gets the same answer as before.
     let wrong = harness
         .enter_password("the-agent", "correct horse batterz")
         .await;
@@ -136,7 +136,7 @@ async fn a_login_takes_the_code_after_the_password_and_each_code_once() {
         .send(asked.body(Body::empty()).expect("a request"))
         .await;
     assert_eq!(asked.status, StatusCode::SEE_OTHER, "no session yet");
-    // The code of the set-up was used. Nobody else's cookie, and no guess.
+    // Refused: the code that the set-up used, an unknown cookie, and no cookie.
     let stale = harness.enter_code(&pending, &code(&key, 0)).await;
     assert_eq!(stale.status, StatusCode::UNAUTHORIZED, "used already");
     let unknown = Token::generate().unwrap_or_else(|error| panic!("{error}"));
@@ -158,7 +158,7 @@ async fn a_login_takes_the_code_after_the_password_and_each_code_once() {
         set.iter().any(|set| set.starts_with("vestibule_session=")),
         "{set:?}"
     );
-    // The step is over.
+    // The second step is over.
     let again = harness.enter_code(&pending, &code(&key, 2)).await;
     assert_eq!(again.headers[LOCATION], "/login");
 }
@@ -270,7 +270,7 @@ async fn a_session_reads_no_pending_key_and_confirms_none_without_the_password()
     let confirm = [alone[0], ("current", PASSWORD), alone[1]];
     let answer = harness.post(&session, path, &confirm).await;
     let recovery = codes(&answer.body);
-    // With one that is on, nothing is begun again, and it stays without the password.
+    // While the second factor is on, no new key is made, and it stays on without the password.
     let again = [("action", "begin"), ("current", PASSWORD)];
     let answer = harness.post(&session, path, &again).await;
     assert_eq!(answer.status, StatusCode::CONFLICT, "{}", answer.body);

@@ -1,4 +1,4 @@
-//! Sign-in at a provider, up to what the provider is needed for.
+//! Sign-in at a provider, as far as it needs no provider.
 
 use axum::http::header::SET_COOKIE;
 

@@ -42,7 +42,8 @@ fn waiting_requests() -> Vec<WaitingRequest> {
     ]
 }
 
-/// Offered requests: one that the quota dropped and a domain vouches for, another, and one that the person discarded.
+/// Offered requests: one that the quota dropped and a domain vouches for, another, and one that the person
+/// discarded.
 fn offers() -> Vec<Offer> {
     let mut first = true;
     waiting_requests()
@@ -216,8 +217,8 @@ fn every_page_is_whole_in_every_language() {
     }
 }
 
-/// The question says how many messages it is about, in the plural form of the language, and nothing of
-/// messages where none waits.
+/// The question names the number of messages, in the plural form of the language, and mentions no messages if none
+/// is waiting.
 #[test]
 fn the_question_counts_the_messages() {
     let ann = EmailAddress::parse("ann@corp.example").expect("an address");
@@ -239,8 +240,8 @@ fn the_question_counts_the_messages() {
     assert!(!html.contains("waiting message"), "{html}");
 }
 
-/// A page behind a link has a form for an objection; the same page after a sign-in has none, since its address
-/// takes no form.
+/// A page opened by a link has a form for an objection; the same page after a sign-in has none, since its URL
+/// accepts no form.
 #[test]
 fn an_objection_to_a_verification_takes_the_link() {
     let config = sample::config("");

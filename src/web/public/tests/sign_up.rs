@@ -25,8 +25,8 @@ async fn the_existence_of_an_account_is_not_revealed() {
     }
 }
 
-/// The database's single writer does all work for an account, and no answer waits for it: while the writer is
-/// blocked, everyone is answered all the same and nothing has happened yet.
+/// The database's single writer does all the work on an account, and no answer waits for it: while the writer is
+/// blocked, every form is answered and nothing has happened yet.
 #[tokio::test]
 async fn no_answer_waits_for_what_is_done_about_an_account() {
     let harness = Harness::open().await;
@@ -117,7 +117,8 @@ async fn a_refused_domain_is_told_so_with_the_contact() {
     assert!(harness.verification_mail().await.is_none());
 }
 
-/// In another language, its address would show the empty form, as if nothing had been sent.
+/// The answer to a form has no language menu: in another language, its URL would show the empty form, as if nothing
+/// had been sent.
 #[tokio::test]
 async fn the_answer_to_a_form_has_no_switch_of_language() {
     const SWITCH: &str = r#"<select id="lang""#;

@@ -1,4 +1,4 @@
-//! Verification by a sign-in, up to what the provider is needed for.
+//! Verification by a sign-in, as far as it needs no provider.
 
 use axum::http::header::{COOKIE, SET_COOKIE};
 

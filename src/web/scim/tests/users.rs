@@ -106,7 +106,7 @@ async fn an_inactive_user_has_no_access_and_an_operators_block_stays() {
         assert_eq!(own.status == Status::Active, active);
         assert_eq!(own.deactivated_at.is_none(), active);
     }
-    // An operator blocks what is deactivated: from now on the directory lifts nothing.
+    // An operator blocks the deactivated account: from now on the directory cannot reactivate it.
     let by = Actor::operator("root", Interface::CommandLine);
     let store = &directory.harness.store;
     let own = account(&directory, ANN).await;
@@ -117,7 +117,7 @@ async fn an_inactive_user_has_no_access_and_an_operators_block_stays() {
     assert_eq!(patched["active"], false, "it says what is true");
     assert_eq!(account(&directory, ANN).await.status, Status::Blocked);
 
-    // Neither does it by removing the user and making it anew.
+    // Nor can it by removing the user and creating it again.
     let path = format!("/Users/{}", user["id"].as_str().expect("an id"));
     let removed = directory.send(Method::DELETE, &path, None).await;
     assert_eq!(removed.status, StatusCode::NO_CONTENT, "{}", removed.body);
@@ -257,7 +257,7 @@ async fn users_are_found_by_name_whatever_its_case_and_listed_in_parts() {
         let user = json!({"userName": format!("{name}@corp.example"), "externalId": name});
         directory.create(&user).await;
     }
-    // A customer that the directory did not make is not its business.
+    // The directory does not see a customer that it did not create.
     directory.harness.mail("dan@corp.example", "hello").await;
     let list = async |query: &str| {
         let answer = directory.get(&format!("/Users?{query}")).await;

@@ -16,7 +16,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// The pause between two steps, as a multiple of the duration of a step.
 const PAUSE_FACTOR: u32 = 4;
 
-/// Maximum messages per step: about as many as fit into its time limit.
+/// Maximum messages per step: about as many as a step can write within its time slice.
 const STEP: usize = 25;
 
 /// Runs until `shutdown`.

@@ -57,8 +57,8 @@ pub trait WorkQueue: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Makes one attempt for each item. Returns `None` for an item that was not attempted, because an earlier one has
-    /// to be retried or `stop` was cancelled. May move data out of the items that only an attempt needs.
+    /// Makes one attempt for each item. Returns `None` for an item that was not attempted, because an earlier one
+    /// has to be retried or `stop` was cancelled. May move data out of the items that only an attempt needs.
     fn attempt(
         &self,
         claims: &mut [Self::Claim],

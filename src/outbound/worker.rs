@@ -150,8 +150,8 @@ impl<Q: WorkQueue> Worker<Q> {
         worker.queue.close_idle().await;
     }
 
-    /// Records for operators that the destination is down or up again. If an operator removed the record, closes the
-    /// breaker.
+    /// Records for operators that the destination is down or up again. If an operator removed the record, closes
+    /// the breaker.
     async fn follow_state(&mut self) {
         let state = self.breaker.down_state();
         let Some(name) = self.queue.name().cloned() else {

@@ -1,7 +1,8 @@
-//! Aligned columns within a width.  In: cells, already escaped, and the layout of each column. Out: lines. Without
-//! a width nothing is shortened. If a row is wider than the width, ids and times become short first, then optional
-//! columns are left out, then texts are cut, and last the widest values. A heading is cut with its column and never
-//! broken.
+//! Aligned columns within a width.
+//!
+//! In: cells, already escaped, and the layout of each column. Out: lines. Without a width nothing is shortened. If
+//! a row is wider than the width, ids and times become short first, then optional columns are left out, then texts
+//! are cut, and last the widest values. A heading is cut with its column and never broken.
 
 use unicode_width::UnicodeWidthStr;
 

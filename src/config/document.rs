@@ -1,8 +1,8 @@
-//! The TOML text as sections and entries, with their positions.  A reader asks a [`TomlSection`] for its keys. A
-//! value
-//! of the wrong type, or an impossible one, is reported and taken as absent, so that reading goes on and all
-//! mistakes are found in one pass. When a section goes out of scope, it reports the keys that were not read: a key
-//! is known if a reader reads it.
+//! The TOML text as sections and entries, with their positions.
+//!
+//! A reader asks a [`TomlSection`] for its keys. A value of the wrong type, or an impossible one, is reported and
+//! taken as absent, so that reading goes on and all mistakes are found in one pass. When a section goes out of
+//! scope, it reports the keys that were not read: a key is known if a reader reads it.
 
 use std::borrow::Cow;
 use std::cell::RefCell;

@@ -10,9 +10,9 @@
 //! The client is Postfix's `smtp-source` for all three. A second table uses our own client, which takes less CPU,
 //! and shows latencies. The three take turns. Each begins once the disk has finished all writes of the previous
 //! one, and the median of the rounds is shown. Figures of different runs are not comparable, but the ratios within
-//! a run are: `cargo bench --bench peers [-- --quick]`. A third table shows the [whole way](whole_way); `--
-//! --whole-way` prints only this one. `-- --targets` prints the table of [targets], measured in many short turns;
-//! `--turns N` sets their number, and `--rows TEXT` selects the rows whose names begin with TEXT.
+//! a run are: `cargo bench --bench peers [-- --quick]`. A third table shows the [whole way](whole_way);
+//! `-- --whole-way` prints only this one. `-- --targets` prints the table of [targets], measured in many short
+//! turns; `--turns N` sets their number, and `--rows TEXT` selects the rows whose names begin with TEXT.
 //!
 //! Folders are deleted only at the very end: a file system without a journal is slow to create files where others
 //! were just deleted. Before a large load, memory is touched that the machine may not have been given yet.

@@ -43,7 +43,7 @@ const QUICK: Crowd = Crowd {
     verification_mails: 2000,
 };
 
-/// Longer than a slow machine takes.
+/// Time limit, longer than a slow machine needs.
 const DEADLINE: Duration = Duration::from_mins(5);
 
 fn main() {
@@ -99,7 +99,7 @@ fn row(what: &str, count: usize, (took, used): (Duration, Duration), target: Opt
 fn release(crowd: &Crowd) {
     let requests = crowd.accounts * crowd.requests_each;
     let runtime = Runtime::new().expect("a runtime");
-    // Only deliveries are to be measured.
+    // Verification mail is limited, so that only deliveries are measured.
     let quiet = format!("{STANDARD}\n[verification.limits]\ntotal_hour = 1\n");
     let harness = Harness::start_with(&quiet, |folder| {
         fill(folder, crowd.accounts, crowd.requests_each);
@@ -233,7 +233,7 @@ impl Sink {
             .and_then(|listener| listener.local_addr())
             .expect("a free port");
         let process = Command::new("/usr/sbin/smtp-sink")
-            // It does not run as root.
+            // `smtp-sink` refuses to run as root.
             .args(["-u", "nobody", &address.to_string(), "500"])
             .stdout(Stdio::null())
             .spawn()

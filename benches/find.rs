@@ -1,9 +1,9 @@
-//! The search among a million entries: the time to the first page of hits, for each kind of question.
+//! Search among a million entries: the time to the first page of hits, for each kind of query.
 //!
-//! `cargo bench --bench find [-- --quick] [--server]`; `--quick` has a thousand entries, and `--server` asks the same
-//! of a PostgreSQL that the entries are moved to. `--folder=PATH` keeps the file in a folder, or asks the one that is
-//! there, and `--url=URL` does the same with a schema of a server. The first answer to a question is
-//! reported separately: later ones find its part of the database in the page cache. Fails if a first answer
+//! `cargo bench --bench find [-- --quick] [--server]`. `--quick` has a thousand entries. `--server` also moves the
+//! entries to a PostgreSQL server and runs the same queries there. `--folder=PATH` keeps the file in a folder, or
+//! uses the file that is already there; `--url=URL` does the same with a schema of a server. The first run of a
+//! query is reported separately: later ones find its part of the database in the page cache. Fails if a first run
 //! takes longer than the promised tenth of a second.
 
 #[path = "../tests/support/postgres.rs"]
@@ -24,10 +24,10 @@ use vestibule::store::{FindFilter, Location, Page, Store, transfer};
 
 const PROMISED: Duration = Duration::from_millis(100);
 
-/// Number of answers to each question.
+/// Number of runs of each query.
 const TIMES: usize = 3;
 
-/// Time of the first message in milliseconds; each comes a minute after the one before.
+/// Time of the first message in milliseconds; each arrives a minute after the previous one.
 const FIRST: i64 = 1_790_000_000_000;
 
 fn main() -> ExitCode {
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         let place = PostgresServer::parse(&url).expect("a URL");
         let place = Location::Server(Box::new(place));
         if Store::open_existing(place.clone()).is_err() {
-            // The place that a store is moved from cannot be asked again.
+            // A transfer closes its source, so a copy is moved.
             let copy = own.path().join("copy.db");
             std::fs::copy(&path, &copy).expect("copied");
             let began = Instant::now();
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
             println!("\nmoved to PostgreSQL in {:.0?}", began.elapsed());
         }
         if let Some((server, schema)) = server.as_ref().zip(schema) {
-            // A server does so by itself some time after many rows came.
+            // A server runs this by itself some time after a bulk load.
             server.run(&schema.name, "ANALYZE");
         }
         slow.extend(runtime.block_on(measure(&place, messages)));
@@ -86,7 +86,7 @@ async fn fill(path: &Path, messages: i64) {
     store.close().await;
 }
 
-/// Returns the questions whose first answer came too late.
+/// Runs the queries. Returns those whose first run took too long.
 async fn measure(location: &Location, messages: i64) -> Vec<String> {
     let store = Store::open_existing(location.clone()).expect("a store");
     println!("\n| kind | question | hits | first | later |\n|---|---|---|---|---|");
@@ -196,8 +196,8 @@ fn word(mut number: u64) -> String {
     word
 }
 
-/// An address and a subject: a few words that everybody uses, some of 2,000 middling and of 200,000 rare
-/// ones, and the number of a ticket.
+/// An address and a subject: a few common words, some of 2,000 less common and of 200,000 rare ones, and the number
+/// of a ticket.
 fn message(dice: &mut Dice, n: i64) -> (String, String) {
     let person = dice.below(60_000);
     let name = NAMES[usize::try_from(person % 20).expect("small")];
@@ -214,7 +214,7 @@ fn message(dice: &mut Dice, n: i64) -> (String, String) {
         }
     }
     for _ in 0..2 {
-        // The lower numbers more often.
+        // Makes lower numbers more frequent.
         let bound = 1 + dice.below(2_000);
         words.push(word(dice.below(bound)));
     }
@@ -231,7 +231,7 @@ fn message(dice: &mut Dice, n: i64) -> (String, String) {
     (format!("{local}@{domain}"), words.join(" "))
 }
 
-/// Questions of each kind.
+/// Queries of each kind.
 fn questions(messages: i64) -> Vec<(&'static str, FindFilter)> {
     let rare = word(150_123);
     let filter = |question: &str| FindFilter {
@@ -301,7 +301,7 @@ fn questions(messages: i64) -> Vec<(&'static str, FindFilter)> {
             ));
         }
     }
-    // The last fifth, a hundredth in the middle, and the first half.
+    // Periods: the last fifth, a hundredth in the middle, and the first half.
     for (since, until) in [
         (at(messages / 5 * 4), None),
         (at(messages / 2), at(messages / 100 * 51)),

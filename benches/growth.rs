@@ -56,7 +56,7 @@ const QUICK: Effort = Effort {
     growing: 2000,
 };
 
-/// A third of the entries are too old, and expired requests are deleted at once.
+/// A third of the entries have expired, and expired requests are deleted at once.
 const FORGET: &str = "\n[retention]\nledger = \"60d\"\ndelivered_content = \"1s\"\n";
 
 /// Holds that expire while housekeeping is measured: people, and held requests of each.
@@ -158,7 +158,7 @@ impl Bench {
         let empty = harness(|_| {});
         let mut large = harness(|path| {
             std::fs::copy(file, path).expect("room for a copy");
-            // Otherwise the first sync of the file would write it, during the measurement.
+            // Otherwise the first sync during the measurement would write the whole copy.
             let copied = std::fs::File::open(path).expect("the copy");
             copied.sync_all().expect("synced");
         });
@@ -223,7 +223,8 @@ impl Bench {
         row("accounts proved a second, one by one", rates, "≥ 0.90");
     }
 
-    /// Acceptance while holds expire and contents and entries are deleted, and without that.
+    /// Rate of acceptance while holds expire and contents and entries are deleted, compared with the rate without
+    /// that.
     fn housekeeping(&self, large: &mut Harness) {
         let mut rates = [Vec::new(), Vec::new()];
         let (mut done, mut left) = (0, 0);
@@ -254,7 +255,7 @@ impl Bench {
         );
     }
 
-    /// Growth of the file for each message, compared with 1.2 times the message and 2 KiB.
+    /// Growth of the file per message, compared with the target: 1.2 times the message plus 2 KiB.
     fn octets(&self, octets: u32) {
         let mut harness = harness(|_| {});
         let messages = self.effort.growing.min(500 * 1024 * 1024 / octets);
@@ -272,7 +273,7 @@ impl Bench {
         );
     }
 
-    /// The medians of rounds on the first and on the second database, in turns.
+    /// Medians of alternating rounds on the first and on the second database.
     fn in_turns(&self, round: impl Fn(usize) -> f64) -> [f64; 2] {
         let mut found = [Vec::new(), Vec::new()];
         for _ in 0..self.effort.rounds {

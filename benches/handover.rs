@@ -34,7 +34,7 @@ fn main() {
     runtime.block_on(beside_another(if is_quick { (2, 200) } else { (7, 2000) }));
 }
 
-/// One request after the other, each released when nothing else is to do.
+/// Measures one request at a time, each released while the system is idle.
 async fn latency(requests: usize) {
     let harness = Harness::open("type = \"maildir\"\npath = \"Elsewhere\"").await;
     let workers = harness.start();
@@ -76,7 +76,7 @@ fn lies_in(folder: &std::path::Path, request: &str) -> bool {
     names.any(|name| name.to_string_lossy().contains(request))
 }
 
-/// Rounds with each kind of other destination in turn, so that other load of the machine affects all.
+/// Alternates rounds with each kind of other destination, so that other load of the machine affects all alike.
 async fn beside_another((rounds, requests): (usize, usize)) {
     let others = ["well", "failing 30 %", "down"];
     let mut times = vec![Vec::new(); others.len()];
@@ -99,8 +99,8 @@ async fn beside_another((rounds, requests): (usize, usize)) {
     }
 }
 
-/// The same number of requests waits for each of two destinations; returns the time until the Maildir has all
-/// of its own.
+/// Queues the same number of requests for each of two destinations. Returns the time until the Maildir has all of
+/// its own.
 async fn round(other: &str, requests: usize) -> Duration {
     let help_desk = HelpDesk::open(if other == "failing 30 %" { 3 } else { 0 }, 1_000_000).await;
     let shop = match other {

@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench public_pages [-- --quick] [--large]`. The daemon is the one of this build; the client is
 //! `wrk` (Debian's package of that name), which shares the same cores. With `--large` the database has a million
-//! requests, and a further row has four operators beside the mail, who ask without a pause what other settings
-//! would have decided over ninety days.
+//! requests, and a further row adds, beside the mail, four operators who simulate other settings over ninety days
+//! without a pause.
 
 #[expect(
     dead_code,
@@ -42,10 +42,10 @@ use vestibule::store::{KeyKind, MailOutcome, OperatorKey, Store};
 /// Held requests that the page shows.
 const WAITING: usize = 3;
 
-/// Enough that none of them has many requests in the queue.
+/// Number of senders: enough that none has many requests in the queue.
 const SENDERS: &str = "2000";
 
-/// Operators who ask at the same time.
+/// Concurrent operators.
 const OPERATORS: usize = 4;
 
 fn main() {
@@ -112,7 +112,7 @@ fn main() {
         let (enough, rate) = (enough.to_string(), format!("{half:.0}"));
         let at_half = ["--messages", &enough, "--rate", &rate];
         let mail = load.start(harness.smtp, &[senders.as_slice(), &at_half].concat());
-        // Some of the mail before, some after.
+        // The mail begins before this measurement and ends after it.
         std::thread::sleep(Duration::from_secs(1));
         let pages = ask(&harness, &page, 20, seconds);
         let kept_up = mail.report().rate;
@@ -135,7 +135,7 @@ fn main() {
     println!("\nmail alone, 20 connections: {:.0} messages/s", whole.rate);
 }
 
-/// Asks what would have been decided under other settings. Returns the number of answers.
+/// Simulates other settings, again and again. Returns the number of answers.
 fn ask_without_pause(admin: SocketAddr, key: &Token, is_over: &AtomicBool) -> usize {
     let question = r#"{"settings": {"external.restrict_domains": false}, "since": "90d"}"#;
     let mut answers = 0;
@@ -157,7 +157,7 @@ fn ask_without_pause(admin: SocketAddr, key: &Token, is_over: &AtomicBool) -> us
     answers
 }
 
-/// Held requests, the link to them, and an operator with this key.
+/// Creates held requests, the link to them, and an operator with this key.
 fn fill(path: &Path, token: &Token, key: &Token) {
     let config = sample::config();
     let now = Timestamp::now();

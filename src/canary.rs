@@ -1,6 +1,6 @@
-//! The canary: a message of our own that passes the whole pipeline at an interval: in through the SMTP
-//! listener, into the database, through the rules, and out by a worker to a private folder. Its duration is
-//! measured; if it does not arrive, that is a fault that may not have been noticed otherwise.
+//! The canary: a message of our own that passes the whole pipeline at an interval: in through the SMTP listener,
+//! into the database, through the rules, and out by a worker to a private folder. The time that it takes is
+//! measured. If it does not arrive, that reveals a fault that might have gone unnoticed.
 //!
 //! It reaches no help desk and stays in no ledger. It does not test the outgoing server or a help desk:
 //! `check` and the deliveries themselves do.
@@ -36,8 +36,8 @@ pub async fn run(
     shutdown: CancellationToken,
 ) {
     let sending = async {
-        // An earlier process may have been killed while its canary was on its way; that of another node may
-        // still be.
+        // An earlier process may have been killed with a canary in flight. One of another node may be in flight
+        // now.
         let interval = config
             .borrow()
             .canary
@@ -65,7 +65,7 @@ pub async fn run(
                 let arrived = send_and_wait(canary, &now, &store, smtp).await;
                 well = Some(tell(&arrived, well));
             } else {
-                // Another node sends it.
+                // Another node has the duty.
                 well = None;
             }
             report(well);
@@ -100,7 +100,7 @@ async fn send_and_wait(
     store: &Store,
     smtp: SocketAddr,
 ) -> Result<Duration, String> {
-    // A canary that arrived after the last poll.
+    // Removes a canary that arrived after the last poll.
     tidy(store, &canary.folder).await?;
     let begin = Instant::now();
     let way = async {
@@ -120,7 +120,7 @@ async fn send_and_wait(
     }
 }
 
-/// Sends it to our own listener, as an MTA would.
+/// Sends the canary to our own listener, as an MTA would.
 async fn send(config: &Config, smtp: SocketAddr) -> Result<RequestId, String> {
     let (from, to) = (canary::sender(), canary::address());
     let said = |error: &dyn std::fmt::Display| format!("our own listener, {smtp}: {error}");
@@ -168,7 +168,7 @@ fn reachable(listening: IpAddr) -> IpAddr {
     }
 }
 
-/// Waits for its delivery.
+/// Waits for the delivery of the canary.
 async fn arrival(store: &Store, id: RequestId) -> Result<(), String> {
     loop {
         let request = store.request(id).await.map_err(|error| error.to_string())?;
@@ -196,7 +196,7 @@ async fn arrival(store: &Store, id: RequestId) -> Result<(), String> {
     }
 }
 
-/// Removes all traces of it, whatever step it reached.
+/// Removes all traces of the canary, whichever step it reached.
 async fn tidy(store: &Store, folder: &Path) -> Result<(), String> {
     store
         .forget_canaries()

@@ -1,7 +1,8 @@
 //! Points at which a test kills the program, as a power cut at that very moment would.
 //!
-//! `VESTIBULE_FAILPOINT=NAME:N` in the environment kills the process when it reaches the point NAME for the
-//! N-th time. With `panic-NAME:N` it panics there instead. In release builds a point is an empty function.
+//! `VESTIBULE_FAILPOINT=NAME:N` in the environment kills the process when it reaches the point NAME for the N-th
+//! time. With `panic-NAME:N` it panics there instead, and with `stop-NAME:N` it is stopped (SIGSTOP). In release
+//! builds a point is an empty function.
 
 /// A point that the program passes.
 #[cfg(not(debug_assertions))]
@@ -36,7 +37,7 @@ pub fn pass(place: &str) {
         let me = rustix::process::getpid();
         if wanted.starts_with("stop-") {
             let _ = rustix::process::kill_process(me, rustix::process::Signal::STOP);
-            // The signal may stop another thread first.
+            // The kernel may stop the other threads first.
             std::thread::sleep(std::time::Duration::from_secs(1));
             return;
         }

@@ -60,9 +60,8 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
     }
 }
 
-/// Does all work that is due, as far as the clock is trusted. `needs_repair` tells that a clock that was set
-/// back has left times in the future; it stays set until they are repaired, even if the database fails
-/// meanwhile.
+/// Does all work that is due, as far as the clock is trusted. `needs_repair` is true if a clock that was set back
+/// has left times in the future; it stays true until they are repaired, even if the database fails meanwhile.
 async fn keep(
     movement: Movement,
     needs_repair: &mut bool,
@@ -82,8 +81,7 @@ async fn keep(
             *needs_repair = true;
         }
     }
-    // The clock may have been wrong only between two checks: they do not see it, but times written then are in the
-    // future.
+    // Checks miss a clock that was wrong only between two of them, but times written meanwhile are in the future.
     let now = Timestamp::now();
     let latest = store.latest_time().await?;
     *needs_repair |= latest.is_some_and(|latest| latest > now + clock::BACK);

@@ -1,8 +1,8 @@
-//! Capacity of shards: what a store on a PostgreSQL of its own takes and costs, and what that makes for 1, 10 and
-//! 1,000 organisations. Two real shards at once check that shards add up.
+//! Capacity of shards: the throughput and cost of a store on its own PostgreSQL server, and the resulting needs of
+//! 1, 10 and 1,000 organisations. Two real shards that run concurrently check that shards add up.
 //!
 //! `cargo bench --bench capacity [-- --quick]`. Fails if two shards at the same rate do not cost twice what one
-//! does, within [`TOLERANCE`]. Both servers sync, on one disk.
+//! does, within [`TOLERANCE`]. Both servers sync to the same disk.
 #![expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -33,13 +33,13 @@ use vestibule::config::PostgresServer;
 use vestibule::domain::Timestamp;
 use vestibule::store::{LedgerFilter, Location, Page, Store};
 
-/// Two shards may differ from twice one by this factor: the disk is shared.
+/// Tolerated factor between the cost of two shards and twice that of one: they share the disk.
 const TOLERANCE: f64 = 1.35;
 
-/// Senders of each shard, all of them known.
+/// Senders of each shard, all with an account.
 const SENDERS: usize = 200;
 
-/// Messages at once at the highest rate.
+/// Concurrent messages at the highest rate.
 const AT_ONCE: usize = 64;
 
 /// A store on a server of its own.
@@ -48,17 +48,17 @@ struct Shard {
     schema: Schema,
 }
 
-/// What a run of one shard took.
+/// Measurements of one run of a shard.
 #[derive(Debug, Clone, Copy)]
 struct Found {
     /// Messages a second.
     rate: f64,
-    /// Growth of the database for a message.
+    /// Growth of the database per message.
     octets: f64,
     /// Syncs of the server's log a second.
     syncs: f64,
     connections: usize,
-    /// An operator's question, in milliseconds: the overview's counts, and a page of the ledger.
+    /// Duration of an operator's queries in milliseconds: the overview's counts, and a page of the ledger.
     question: f64,
 }
 
@@ -67,7 +67,7 @@ impl Shard {
         let server = server::start_syncing();
         let schema = server.schema();
         let shard = Self { server, schema };
-        // Its schema, and its senders' accounts.
+        // Creates its schema, and its senders' accounts.
         shard.run(None, Duration::from_secs(2));
         shard
     }
@@ -87,7 +87,7 @@ impl Shard {
         place.readers + place.long_readers + 2
     }
 
-    /// Takes mail at a rate, or at the highest, for a time.
+    /// Accepts mail for a time, at the given rate or at the highest possible.
     fn run(&self, rate: Option<f64>, time: Duration) -> Found {
         let octets = "SELECT pg_database_size(current_database())";
         let syncs = "SELECT wal_sync FROM pg_stat_wal";
@@ -95,7 +95,7 @@ impl Shard {
         let runtime = Runtime::new().expect("a runtime");
         let (taken, elapsed, connections, question) = runtime.block_on(self.feed(rate, time));
         drop(runtime);
-        // The writer's session has ended, so the server has its numbers.
+        // The writer's session has ended, so the server has its statistics.
         self.server.run(&self.schema.name, "CHECKPOINT");
         let seconds = elapsed.as_secs_f64();
         Found {
@@ -115,7 +115,7 @@ impl Shard {
             .seed_access(config.access.clone(), Timestamp::now())
             .await;
         seeded.expect("settings");
-        // A message of its own in each run.
+        // Makes the messages of each run unique.
         let run = Timestamp::now().as_millisecond();
         let mut people: Vec<_> = (0..SENDERS)
             .map(|n| Sender::new(&config, &format!("p{n}@partner.example")))

@@ -1,28 +1,28 @@
-//! The model: from what one shard takes and costs, and what an organisation sends, to shards, octets, syncs,
-//! connections and operators' questions.
+//! The model. In: throughput and cost of one shard, and the mail of an organisation. Out: the number of shards,
+//! octets, syncs, connections and the time for operators' queries.
 
-/// What was measured of one shard.
+/// Measurements of one shard.
 #[derive(Debug, Clone, Copy)]
 pub struct Costs {
-    /// Messages a second, at most.
+    /// Maximum messages a second.
     pub rate: f64,
     /// Octets of a message without its content, for as long as the ledger keeps it.
     pub entry: f64,
-    /// Syncs for a message at a fifth of the highest rate; fewer above it, up to one for each below.
+    /// Syncs per message at a fifth of the highest rate; fewer at higher rates, and up to one at lower rates.
     pub syncs: f64,
-    /// Connections of a node, at most.
+    /// Maximum connections of a node.
     pub connections: usize,
-    /// Milliseconds of a question.
+    /// Duration of an operator's queries in milliseconds.
     pub question: f64,
 }
 
-/// An organisation: these are assumptions, to be replaced by one's own.
+/// An organisation. The figures are assumptions; replace them with your own.
 struct Organisation {
     messages_a_day: f64,
-    /// Messages a second in its busiest minute.
+    /// Messages a second in the busiest minute.
     busiest: f64,
     octets: f64,
-    /// Days for which content is kept, and entries.
+    /// Days for which content and entries are kept.
     keep_content: f64,
     keep_entries: f64,
     questions_a_day: f64,
@@ -37,7 +37,7 @@ const ORGANISATION: Organisation = Organisation {
     questions_a_day: 1000.0,
 };
 
-/// The part of the highest rate up to which a shard is planned.
+/// Planned load of a shard, as a fraction of its highest rate.
 const LOAD: f64 = 0.5;
 
 /// Nodes of a shard.

@@ -1,10 +1,10 @@
-//! Instructions for each message, for parsing, deciding, committing, claiming and settling: a measure that does
-//! not depend on the speed or the load of the machine.
+//! Instructions for each message, for parsing, deciding, committing, claiming and settling: a measure that is
+//! independent of the speed and the load of the machine.
 //!
-//! This program runs itself under valgrind's cachegrind, once with N messages and once with 2N; the
-//! difference is the cost of N messages without the start. `kept.toml` beside this file has the accepted
-//! figures; a figure more than a tenth above them is a failure. Run `cargo bench --bench instructions`, and
-//! with `-- --keep` to store the new figures.
+//! This program runs itself under valgrind's cachegrind, once with N messages and once with 2N; the difference is
+//! the cost of N messages without the start. `kept.toml` beside this file has the accepted figures; a figure more
+//! than a tenth above them is a failure. Run `cargo bench --bench instructions`; `-- --keep` stores the new
+//! figures.
 
 #[path = "../sample/questions.rs"]
 #[expect(dead_code, reason = "shared with `steps`, which names its cases")]

@@ -27,11 +27,11 @@ pub enum Work {
     Settle,
 }
 
-/// Senders of the requests that are claimed, and requests of each: a run takes all of one.
+/// Senders of the requests that are claimed, and requests of each: a run has all requests of one sender.
 const SENDERS: usize = 100;
 const OF_A_SENDER: usize = 8;
 
-/// A turn takes so many runs.
+/// Runs that a turn claims.
 const RUNS: usize = 16;
 
 impl Work {
@@ -57,8 +57,8 @@ impl Work {
         Self::ALL.into_iter().find(|work| work.name() == name)
     }
 
-    /// Enough that rare steps, such as a page split, happen often; few enough that no checkpoint of the
-    /// database's log happens meanwhile.
+    /// Number of messages: enough that rare steps, such as a page split, happen often; few enough that no WAL
+    /// checkpoint happens meanwhile.
     pub fn messages(self) -> u64 {
         match self {
             Self::Parse => 2000,
@@ -68,7 +68,7 @@ impl Work {
         }
     }
 
-    /// Makes what the work begins with, in a folder; not counted.
+    /// Prepares the initial state of the work in a folder; not counted.
     pub fn prepare(self, folder: &Path) {
         if matches!(self, Self::Claim | Self::Settle) {
             let messages = SENDERS * OF_A_SENDER;
@@ -127,7 +127,7 @@ fn accept(folder: &Path, senders: usize, messages: u64) {
     });
 }
 
-/// Claims so many requests, and settles them if asked.
+/// Claims this many requests, and settles them if `settles` is set.
 fn deliver(folder: &Path, messages: u64, settles: bool) {
     let destination = DestinationName::parse("desk").expect("a name");
     let now = Timestamp::now();

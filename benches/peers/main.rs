@@ -1,5 +1,5 @@
-//! Vestibule beside its peers, in one run on one machine: the rate of durably accepted messages, and the cost
-//! of each.
+//! Vestibule beside its peers, in one run on one machine: the rate of durably accepted messages, and the cost of a
+//! message.
 //!
 //! - `vestibule`: the daemon of this build with its standard configuration, everything on; each message is
 //!   parsed, decided, and stored as a released request for a destination that is paused, all synced.
@@ -7,15 +7,15 @@
 //! - `postfix`: Postfix accepting into its hold queue (`check_sender_access static:HOLD`), synced too.
 //! - `smtp-sink`: accepts the same bytes and stores nothing: the limit of the client and the protocol.
 //!
-//! The client is Postfix's `smtp-source` for all three. A second table uses our own client, which takes less
-//! CPU, and shows latencies. The three run in turn, each begins when the disk has finished all writes of the
-//! previous one, and the median of the rounds is shown. Figures of different runs are not comparable, but the
-//! ratios within a run are: `cargo bench --bench peers [-- --quick]`. A third table shows the
-//! [whole way](whole_way); `-- --whole-way` makes it alone. `-- --targets` makes the table of [targets] in many
-//! short turns, `--turns N` says how many, and `--rows TEXT` measures those whose name begins with it.
+//! The client is Postfix's `smtp-source` for all three. A second table uses our own client, which takes less CPU,
+//! and shows latencies. The three take turns. Each begins once the disk has finished all writes of the previous
+//! one, and the median of the rounds is shown. Figures of different runs are not comparable, but the ratios within
+//! a run are: `cargo bench --bench peers [-- --quick]`. A third table shows the [whole way](whole_way);
+//! `-- --whole-way` prints only this one. `-- --targets` prints the table of [targets], measured in many short
+//! turns; `--turns N` sets their number, and `--rows TEXT` selects the rows whose names begin with TEXT.
 //!
-//! Folders are deleted only at the end of all: a file system without a journal is slow to create files where
-//! others were just deleted. Before a large load, memory is touched that the machine may not have got yet.
+//! Folders are deleted only at the very end: a file system without a journal is slow to create files where others
+//! were just deleted. Before a large load, memory is touched that the machine may not have been given yet.
 
 #[path = "../load/mod.rs"]
 mod load;
@@ -66,7 +66,7 @@ impl Load {
         }
     }
 
-    /// A load of fewer messages.
+    /// The same load with fewer messages.
     fn part(self, share: usize) -> Self {
         Self {
             messages: self.messages / share,
@@ -109,7 +109,7 @@ struct Result {
     peak: u64,
 }
 
-/// The median of each figure by itself; the maximum of the memory.
+/// The median of each figure separately, but the maximum of the memory.
 fn median(mut results: Vec<Result>) -> Result {
     let middle = results.len() / 2;
     results.sort_by_key(|result| result.cpu);
@@ -191,7 +191,7 @@ fn accepting(quick: bool, rounds: usize) {
     );
 }
 
-/// 5 KiB with a client that leaves more CPU to the servers.
+/// Measures 5 KiB messages with a client that leaves more CPU to the servers.
 fn with_own_client(quick: bool) {
     let client = load::Load::build();
     println!(
@@ -247,8 +247,8 @@ fn keep(folders: impl Any + Send) {
     KEPT.lock().expect("no panic").push(Box::new(folders));
 }
 
-/// Touches as much memory as a large load needs: a virtual machine may get it only then, at a cost that would be
-/// that of who comes first.
+/// Touches as much memory as a large load needs: a virtual machine may be given it only then, and the first server
+/// measured would bear the cost.
 fn touch_memory(octets: usize) {
     const LARGE: usize = 100 * KIB;
     const TOUCHED: usize = 2 << 30;
@@ -257,7 +257,7 @@ fn touch_memory(octets: usize) {
     }
 }
 
-/// The store is in a file, or in a schema of a server that syncs.
+/// Measures Vestibule with its store in a file, or in a schema of a server that syncs.
 fn vestibule(load: Load, program: Option<&Path>, server: Option<&Server>) -> Result {
     let schema = server.map(Server::schema);
     let store = schema.as_ref().map_or_else(String::new, |schema| {
@@ -310,7 +310,7 @@ fn start_sink() -> (KillOnDrop, SocketAddr) {
         .and_then(|listener| listener.local_addr())
         .expect("a free port");
     let mut sink = Command::new("/usr/sbin/smtp-sink");
-    // It does not run as root.
+    // `smtp-sink` refuses to run as root.
     if std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
         sink.args(["-u", "nobody"]);
     }

@@ -1,7 +1,7 @@
-//! The table of the targets for the way of a message: each row in many short turns beside its peers, with the
-//! median of the turns.
+//! The table of targets for the way of a message: each row is measured in many short turns beside its peers, and
+//! the median of the turns counts.
 //!
-//! With two programs in `PEERS_PROGRAMS`, the first is what was before, and the second takes turns with it.
+//! With two programs in `PEERS_PROGRAMS`, the first is the baseline, and the second alternates with it.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -10,18 +10,18 @@ use super::whole_way::{self, Destination, Way, programs};
 use super::{KIB, Load, Result, median, postfix, sink, vestibule};
 use super::{Server, server};
 
-/// What a row is compared with.
+/// Comparison of a row.
 #[derive(Clone, Copy, PartialEq)]
 enum Peer {
     Postfix,
     Sink,
     /// Microseconds of processor time a message.
     Cpu,
-    /// The first program.
+    /// The baseline: the first program.
     Before,
 }
 
-/// A load with the targets for it: the peer, the figure to reach, and the one to stretch for.
+/// A load and its targets: the peer, the figure to reach, and the stretch target.
 #[derive(Clone, Copy)]
 enum Row {
     Accept(Load, &'static [(Peer, f64, f64)]),
@@ -81,7 +81,7 @@ const ROWS: [Row; 11] = [
     ),
 ];
 
-/// The server of the rows on PostgreSQL.
+/// The PostgreSQL server, shared by all rows that need one.
 static SYNCING: OnceLock<Server> = OnceLock::new();
 
 impl Row {
@@ -110,7 +110,7 @@ impl Row {
         }
     }
 
-    /// The peer's; None for one that does not do this work.
+    /// The peer's result; `None` for a peer that does not do this work.
     fn theirs(&self, peer: Peer, share: usize) -> Option<Result> {
         match (*self, peer) {
             (Self::Accept(load, _) | Self::OnPostgres(load, _), Peer::Postfix) => {
@@ -145,7 +145,7 @@ pub fn table(quick: bool, turns: usize, text: &str) {
     for row in ROWS.iter().filter(|row| row.name().starts_with(text)) {
         let mut ours: Vec<Vec<Result>> = programs.iter().map(|_| Vec::new()).collect();
         let targets = row.targets();
-        // A program of before had no other store.
+        // Only the last program is measured on PostgreSQL: earlier ones had no such store.
         let skipped = match row {
             Row::OnPostgres(..) => programs.len() - 1,
             Row::Accept(..) | Row::Whole(..) => 0,

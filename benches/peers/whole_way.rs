@@ -1,9 +1,9 @@
-//! The whole way of a message: from the first connection of the client until the last message is at the help
-//! desk, and recorded.
+//! The whole way of a message: from the first connection of the client until the last message is at the help desk,
+//! and recorded.
 //!
 //! The senders are customers whose mail is accepted at once. Postfix delivers to a virtual mailbox, which is a
-//! Maildir too. `PEERS_PROGRAMS="old=/path/to/vestibule new=/another"` measures these programs in turns
-//! instead of the one of this build, against the first of them.
+//! Maildir too. `PEERS_PROGRAMS="old=/path/to/vestibule new=/another"` measures these programs in alternation,
+//! instead of the one of this build, and compares them with the first.
 
 use std::fmt::Write as _;
 
@@ -68,7 +68,7 @@ impl Way {
         }
     }
 
-    /// A way for fewer messages.
+    /// The same way with fewer messages.
     pub(super) fn part(self, share: usize) -> Self {
         Self {
             messages: self.messages / share,

@@ -1,4 +1,4 @@
-//! A proxy that makes the way to the server longer: what the client sends arrives later, in order.
+//! A proxy that adds latency to a server: what the client sends arrives later, in order.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -13,7 +13,7 @@ pub struct DelayingProxy {
 }
 
 impl DelayingProxy {
-    /// Starts one in front of the socket in a folder.
+    /// Starts a proxy in front of the socket in a folder.
     pub fn start(folder: PathBuf, delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -25,7 +25,7 @@ impl DelayingProxy {
         Self { port }
     }
 
-    /// The place of a schema behind the proxy.
+    /// The URL of a schema behind the proxy.
     pub fn url(&self, schema: &str) -> String {
         format!(
             "postgres://vestibule@127.0.0.1:{}/vestibule?schema={schema}",
@@ -48,7 +48,7 @@ fn serve(client: TcpStream, folder: &Path, delay: Duration) {
     });
 }
 
-/// Reads pieces, each with the time at which it arrives.
+/// Reads pieces, each with the time at which it is due at the server.
 fn read(mut from: TcpStream, delay: Duration, to: &Sender<(Instant, Vec<u8>)>) {
     let mut piece = vec![0; 1 << 16];
     while let Ok(count @ 1..) = from.read(&mut piece) {

@@ -1,8 +1,8 @@
-//! Messages of 5 KiB a second at the store on PostgreSQL, durable on one server of this machine: over its socket,
-//! and with a millisecond more for each round trip.
+//! Rate of 5 KiB messages that a store on PostgreSQL accepts durably, with one server on this machine: over its
+//! socket, and with a millisecond added to each round trip.
 //!
-//! The two take turns, each in a new schema, and the median of the turns is shown. Only the ratio means something
-//! on another machine: `cargo bench --bench postgres [-- --quick]`.
+//! The two take turns, each in a new schema, and the median of the turns is shown. Only the ratio is meaningful on
+//! another machine: `cargo bench --bench postgres [-- --quick]`.
 
 mod delay;
 #[path = "../../tests/support/postgres.rs"]
@@ -24,10 +24,10 @@ use vestibule::store::{Location, Store};
 /// Time added to each round trip.
 const DELAY: Duration = Duration::from_millis(1);
 
-/// Numbers of messages that wait at the same time.
+/// Numbers of concurrent messages.
 const WAITING: [usize; 2] = [20, 100];
 
-/// Messages a second that are wanted, and how much of it with the delay.
+/// Targets: messages a second, and the fraction of the measured rate that must remain with the delay.
 const WANTED: (f64, f64) = (3000.0, 0.7);
 
 fn main() {
@@ -61,7 +61,7 @@ fn median(mut rates: Vec<f64>) -> f64 {
     rates[rates.len() / 2]
 }
 
-/// Messages a second of a new store, whose senders write one message after the other.
+/// Messages a second that a new store accepts from `waiting` concurrent senders.
 fn measure(url: &str, waiting: usize, messages: usize) -> f64 {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -23,7 +23,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_vestibule");
 
 const CONFIGURATION: &str = include_str!("../seed/vestibule.toml");
 
-/// Amount of measurements.
+/// Number of measurements of each kind.
 struct Effort {
     starts: usize,
     idle: Duration,
@@ -165,7 +165,7 @@ impl Harness {
 }
 
 impl Running {
-    /// Measures for this time, after the daemon has settled.
+    /// Measures for `time`, after the daemon has settled.
     fn idle(&self, time: Duration) -> Idle {
         std::thread::sleep(Duration::from_secs(15));
         let before = self.switches();
@@ -226,8 +226,8 @@ fn field(status: &str, name: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// A year later there is much to delete: the time for which each step blocks the writer, and the wait of a
-/// small transaction meanwhile.
+/// Measures housekeeping a year later, when there is much to delete: the time for which each step blocks the
+/// writer, and the delay of a small transaction meanwhile.
 async fn housekeeping(path: &Path, large: &Path, effort: &Effort) {
     const DAY: Duration = Duration::from_hours(24);
     const ROWS: usize = 100;

@@ -1,4 +1,4 @@
-//! A large database for measurements: accounts, a ledger and requests as after months of mail, built in a few
+//! A large database for measurements: accounts, a ledger and requests, as if after months of mail, built in a few
 //! minutes.
 //!
 //! ```ignore
@@ -128,7 +128,7 @@ fn domain(n: i64) -> String {
     format!("d{n}.customer.example")
 }
 
-/// An id of that moment.
+/// An id with this timestamp.
 fn id(at: i64, n: i64) -> [u8; 16] {
     let at = u64::try_from(at).unwrap_or(0);
     Ulid::from_parts(at, u128::from(n.unsigned_abs()) * 0x9e37_79b9_7f4a_7c15).to_bytes()

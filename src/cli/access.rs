@@ -317,7 +317,7 @@ async fn add(
     .await
 }
 
-/// Reads settings whose portals are all in the configuration.
+/// Reads a draft. A portal that the configuration does not have is an error.
 fn read_draft(context: &Context, file: &Path) -> Result<AccessSettings, CommandError> {
     let draft = settings_file::read(file)?;
     for portal in draft.portals.keys() {

@@ -48,10 +48,10 @@ pub enum State {
     Problem,
 }
 
-/// One checked thing.
+/// Result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The thing, in the words of the configuration.
+    /// The checked item, named as in the configuration.
     pub check: String,
     pub state: State,
     pub detail: String,
@@ -151,7 +151,8 @@ fn templates(config: &Config) -> Option<Finding> {
     })
 }
 
-/// Forged mail of a verified customer is delivered to the help desk unless authentication is enforced.
+/// Warns if authentication is not enforced and there are verified customers: forged mail in their names reaches the
+/// help desk.
 fn authentication(config: &Config) -> Option<Finding> {
     if config.authentication.mode == Enforcement::Enforce {
         return None;
@@ -175,7 +176,7 @@ fn authentication(config: &Config) -> Option<Finding> {
     })
 }
 
-/// Values that work but are probably unintended.
+/// Warns about values that work but are probably unintended.
 fn settings(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     let public_url = &config.http.public_url;
@@ -279,7 +280,7 @@ pub fn show(
 /// Columns of the longest state.
 const STATE_WIDTH: usize = 7;
 
-/// Details are not wrapped into a narrower column than this.
+/// Minimum width of the column of details; in a narrower one they are not wrapped.
 const NARROWEST_DETAIL: usize = 24;
 
 /// True if there is a problem, so that the exit status is 1.

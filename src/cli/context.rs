@@ -83,7 +83,7 @@ impl Context {
     }
 }
 
-/// The user at the terminal, before `sudo` changed the user.
+/// Name of the user at the terminal, even under `sudo`.
 pub fn operator() -> String {
     let named = ["SUDO_USER", "USER", "LOGNAME"]
         .into_iter()

@@ -30,12 +30,12 @@ pub struct Args {
     offline: bool,
 }
 
-/// Machines with synchronized clocks do not differ by more.
+/// Maximum difference between the clocks of synchronized machines.
 const SKEW: Duration = Duration::from_mins(5);
 
 const RESTORE: &str = "stop the service, keep the file, and restore the last backup";
 
-/// On a server, damage that is found is an index that is not valid.
+/// Remedy on a server, where the only damage that is detected is an invalid index.
 const REBUILD: &str = "run vestibule migrate, which rebuilds Vestibule's own indexes; for any other: REINDEX INDEX CONCURRENTLY or DROP INDEX";
 
 pub fn run(args: &Args, global: &Global, out: &mut Output) -> CommandResult {
@@ -107,7 +107,7 @@ fn file(shown: &Location, found: &Examination) -> Finding {
     Finding::ok("database", detail)
 }
 
-/// Each kind of inconsistency, with its first place.
+/// Reports each kind of inconsistency, with its first occurrence.
 fn ledger(found: &Examination) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     let mut said = Vec::new();

@@ -25,7 +25,7 @@ pub struct Args {
     paging: Paging,
 }
 
-/// Maximum verification mail of an account that is listed, newest first: that of a week at three a day.
+/// Maximum number of verification mails listed for an account, newest first: about a week of them at three a day.
 const MAILS_SHOWN: usize = 20;
 
 pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult {
@@ -61,7 +61,7 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult
     by_address(&context, &address, args.paging, out).await
 }
 
-/// The entry whose id begins or ends so; `None` if there is none.
+/// Finds the entry whose id begins or ends with this text; `None` if there is none.
 async fn find_by_part(
     context: &Context,
     id: &ShortId,

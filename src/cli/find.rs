@@ -1,4 +1,4 @@
-//! `find`: customers and messages by whatever is known of them.
+//! `find`: customers and messages by whatever is known about them.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ pub struct Args {
     paging: Paging,
 }
 
-/// Messages that are indexed in one step, and the time for which a command indexes.
+/// Messages indexed in one step, and the time limit for indexing in a command.
 const STEP: usize = 25;
 const INDEXING: Duration = Duration::from_secs(2);
 
@@ -63,10 +63,10 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult
     let limit = args.paging.clone().page().limit;
     let mut page = args.paging.page();
     let (mut customers, mut messages) = (Vec::new(), Vec::new());
-    // Without a running daemon nobody else indexes what came last.
+    // Without a running daemon nothing else indexes the latest messages.
     let begin = Instant::now();
     while context.store.index_entries(STEP).await?.more && begin.elapsed() < INDEXING {}
-    // A search ends early when it has compared many; at the command line it goes on.
+    // A search pauses after many comparisons; the command resumes it from the cursor.
     let (next, gap) = loop {
         page.limit = limit - messages.len();
         let found = operations::find(

@@ -113,7 +113,7 @@ pub fn run(
 fn describe_next_steps(path: &Path, config: &Config, output: &mut impl Write) -> CommandResult {
     let internal = &config.access.site.internal;
     let database = Location::of(config);
-    // Of a database that cannot be read, the daemon is taken to have started on it.
+    // If the database cannot be read, assume that a daemon has already started on it.
     let has_settings = match access_settings_of(&database) {
         Ok(settings) => settings.is_some(),
         Err(_) => true,
@@ -189,7 +189,7 @@ fn write(path: &Path, text: &str, overwrites: bool) -> io::Result<()> {
         options.create_new(true);
     }
     let mut file = options.open(path)?;
-    // Whatever the umask, and the mode of a file that is overwritten.
+    // Regardless of the umask, and of the mode of a file that is overwritten.
     file.set_permissions(Permissions::from_mode(MODE))?;
     if rustix::process::geteuid().is_root()
         && let Some(user) = ServiceUser::find()

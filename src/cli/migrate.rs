@@ -59,7 +59,7 @@ pub fn run(global: &Global, out: &mut Output) -> CommandResult {
     ))
 }
 
-/// A failure, with what is true of the schema after it.
+/// Adds the resulting state of the schema to the error of a failed migration.
 fn explain(error: &StoreError, database: &Location) -> CommandError {
     CommandError::Failed(match store::schema_of(database) {
         Ok((now, known)) if now < known => anyhow!(

@@ -254,7 +254,7 @@ impl PasswordArgs {
     }
 }
 
-/// Longer than any password; a wrong file may be longer.
+/// Limit in octets when a password is read: longer than any password, and a bound if the wrong file is named.
 const MOST_READ: u64 = 64 * 1024;
 
 pub(super) fn first_line_of(file: &Path) -> Result<String, CommandError> {
@@ -270,7 +270,7 @@ fn first_line(from: &mut dyn BufRead) -> Result<String, CommandError> {
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// Asks twice, without echo.
+/// Asks for the password twice, without echo.
 fn ask(name: &OperatorName) -> Result<String, CommandError> {
     let silence = Silence::new();
     if silence.is_none() {
@@ -294,7 +294,7 @@ fn prompt(text: &str) -> Result<String, CommandError> {
     Ok(line)
 }
 
-/// Disables the terminal's echo until it is dropped.
+/// Guard that disables the terminal's echo until it is dropped.
 pub(super) struct Silence(rustix::termios::Termios);
 
 impl Silence {

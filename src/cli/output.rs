@@ -77,7 +77,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// For this process's standard output. Respects `NO_COLOR` (<https://no-color.org>).
+    /// Creates the output for this process's standard output. Respects `NO_COLOR` (<https://no-color.org>).
     pub fn new(json: bool) -> Self {
         let stdout = std::io::stdout();
         let terminal = stdout.is_terminal();
@@ -101,7 +101,7 @@ impl Output {
         self.json
     }
 
-    /// For callers that format their own lines, of trusted text only.
+    /// The writer, for callers that format their own lines, of trusted text only.
     pub fn sink(&mut self) -> &mut impl Write {
         &mut self.sink
     }
@@ -288,7 +288,7 @@ pub fn progress_first() -> ProgressBar {
     )
 }
 
-/// Returns a callback for a long work that shows on the bar how much of all is done.
+/// Returns a progress callback for a long operation; it shows the completed share on the bar.
 pub fn advance(bar: &ProgressBar) -> impl Fn(u64, u64) + Send + 'static {
     let bar = bar.clone();
     move |done, all| {
@@ -297,7 +297,7 @@ pub fn advance(bar: &ProgressBar) -> impl Fn(u64, u64) + Send + 'static {
     }
 }
 
-/// Hidden if standard error is not a terminal.
+/// Creates a bar, which is hidden if standard error is not a terminal.
 fn bar(length: u64, template: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -350,7 +350,7 @@ impl<T: Display> Display for Painted<T> {
     }
 }
 
-/// Narrower than this, a value is not wrapped.
+/// Width below which a value is not wrapped.
 const NARROWEST_VALUE: usize = 20;
 
 /// The value of `$COLUMNS`, if set; otherwise the width of the terminal.

@@ -25,7 +25,7 @@ const COLUMNS: &[TableColumn<RecoveryOutcome>] = columns! { row: RecoveryOutcome
     "what became of it" Wrapped => row.outcome(),
 };
 
-/// Decides them again by the current settings, oldest first. The results are printed even after an error.
+/// Decides the entries again by the current settings, oldest first. The results are printed even after an error.
 /// Returns the number of new requests.
 pub async fn recover(
     context: &Context,
@@ -49,7 +49,7 @@ pub async fn recover(
     print(recover_many(store, config, entries, &actor()).await?, out)
 }
 
-/// Releases them as they are.
+/// Releases the entries as they are.
 pub async fn force(
     context: &Context,
     entries: Vec<LedgerId>,
@@ -61,7 +61,7 @@ pub async fn force(
     print(outcomes, out).map(drop)
 }
 
-/// Prints what became of each entry. Returns the number of new requests.
+/// Prints the outcome for each entry. Returns the number of new requests.
 fn print(
     outcomes: Outcomes<LedgerId, RecoveryOutcome>,
     out: &mut Output,

@@ -155,10 +155,10 @@ pub fn age(text: &str) -> Result<Duration, String> {
     crate::config::parse_time(text).map_err(|error| error.to_string())
 }
 
-/// The time that long ago.
+/// The point in time that lies `age` in the past.
 pub fn ago(age: Duration) -> Timestamp {
     let then = Timestamp::now().checked_sub(age).unwrap_or(Timestamp::MIN);
-    // In the precision of the database, which is coarser than that of our clock.
+    // Truncated to the precision of the database, which is coarser than that of our clock.
     Timestamp::from_millisecond(then.as_millisecond()).unwrap_or(then)
 }
 

@@ -1,4 +1,4 @@
-//! Ids as people give them: whole, or the beginning or the end of one, as narrow lists show it.
+//! Ids as people enter them: a whole id, or its beginning or end, as narrow lists show it.
 
 use std::str::FromStr;
 
@@ -6,7 +6,7 @@ use super::context::Context;
 use super::failure::CommandError;
 use crate::domain::{LedgerId, RequestId, join};
 
-/// Fewer characters would match too many ids.
+/// Minimum length of a part; a shorter one would match too many ids.
 const SHORTEST: usize = 4;
 
 /// Length of a whole id.
@@ -34,10 +34,10 @@ impl FromStr for ShortId {
 }
 
 impl ShortId {
-    /// Finds the only ledger entry with this id. `what` names it in errors.
+    /// Finds the only ledger entry whose id matches. `what` names it in errors.
     ///
     /// # Errors
-    /// None has it (status 3), or several (status 2); the error lists them.
+    /// No entry matches (status 3), or several do (status 2); the error lists them.
     pub async fn find(&self, context: &Context, what: &str) -> Result<LedgerId, CommandError> {
         if let Ok(id) = self.0.parse() {
             return Ok(id);
@@ -66,7 +66,7 @@ impl ShortId {
         }
     }
 
-    /// The same for a request, whose id is that of its ledger entry.
+    /// Finds the only request whose id matches. A request has the id of its ledger entry.
     pub async fn find_request(&self, context: &Context) -> Result<RequestId, CommandError> {
         let id = self.find(context, "request").await?;
         Ok(RequestId::from_bytes(id.to_bytes()))

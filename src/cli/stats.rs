@@ -43,7 +43,7 @@ impl<T> Share<T> {
         counts.into_iter().map(share).collect()
     }
 
-    /// Twenty characters for the largest one; a count above zero is always visible.
+    /// Bar of a count: twenty characters for the largest one; a count above zero is always visible.
     fn bar(&self) -> String {
         const WIDTH: u64 = 20;
         let eighths = (self.number * WIDTH * 8)

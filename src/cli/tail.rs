@@ -78,7 +78,7 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult
         sender: args.sender,
         ..LedgerFilter::default()
     };
-    // Before the earlier entries are read, so that none is lost in between.
+    // Read before the earlier entries, so that none is lost in between.
     let newest = context.store.newest_entries(part(PART, None)).await?;
     let mut seen = Seen::default();
     seen.add(&newest.rows);
@@ -103,8 +103,8 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult
     }
 }
 
-/// The newest entries that were read; new ones come after them. There are several, because any of them may be
-/// deleted meanwhile.
+/// The newest entries that were read; unseen entries come after them. Several are kept, because some may be deleted
+/// meanwhile.
 #[derive(Default)]
 struct Seen {
     newest: Vec<LedgerId>,
@@ -120,7 +120,8 @@ impl Seen {
         self.at = self.at.max(newest);
     }
 
-    /// Entries may be committed out of order, but only by a short time.
+    /// True if the entry was read before, or is too old to be new: entries may be committed out of order, but only
+    /// within a short time.
     fn knows(&self, entry: &LedgerEntry) -> bool {
         let is_old = |at: Timestamp| entry.received_at.duration_since(at) < -OVERTAKING;
         self.newest.contains(&entry.ledger) || self.at.is_some_and(is_old)
@@ -164,8 +165,8 @@ fn lets_through(filter: &LedgerFilter, entry: &LedgerEntry) -> bool {
         && filter.sender.as_ref().is_none_or(is_sender)
 }
 
-/// Prints the oldest first, and flushes even if the output is a pipe. Subjects are as private as the log
-/// keeps addresses.
+/// Prints the oldest first, and flushes even if the output is a pipe. Subjects are redacted if the log redacts
+/// addresses.
 fn show(entries: &[LedgerEntry], redact: bool, out: &mut Output) -> CommandResult {
     for entry in entries.iter().rev() {
         let subject = entry.facts.subject.as_deref().filter(|_| !redact);
@@ -203,7 +204,7 @@ fn show(entries: &[LedgerEntry], redact: bool, out: &mut Output) -> CommandResul
         let id = short_id(&ledger);
         // The verdict may contain the codes of its colour, which have no width.
         let start = at.len() + 2 + 8 + 2 + id.len() + 2;
-        // Without much room, only what was dropped needs its reason.
+        // On a narrow terminal, only a dropped message shows its reason.
         let reason = match entry.verdict {
             Verdict::Dropped => format!("{}: ", entry.reason),
             Verdict::Accepted | Verdict::Held => String::new(),
@@ -215,13 +216,13 @@ fn show(entries: &[LedgerEntry], redact: bool, out: &mut Output) -> CommandResul
     out.flush()
 }
 
-/// From this width on, lines are whole.
+/// Width from which lines are not shortened.
 const WIDE: usize = 140;
 
-/// Columns of a sender of usual length; a longer one moves what follows.
+/// Columns of a sender of usual length; a longer one shifts the rest of the line.
 const SENDER: usize = 22;
 
-/// The time of day, for what is happening now.
+/// The time of day, without the date.
 fn clock(at: Timestamp) -> String {
     format!("{}Z", at.strftime("%H:%M:%S"))
 }

@@ -109,7 +109,7 @@ pub fn run(command: Command, global: &Global, out: &mut Output) -> CommandResult
     }
 }
 
-/// Never overwrites a file: an operator may have changed it.
+/// Writes a file. An existing file is never overwritten: an operator may have changed it.
 fn write(folder: &Path, file: &str, text: &str, out: &mut Output) -> CommandResult {
     let path = folder.join(file);
     let place = |cause: std::io::Error| {

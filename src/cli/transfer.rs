@@ -102,7 +102,7 @@ fn undo(here: &Location, out: &mut Output) -> CommandResult {
     ))
 }
 
-/// The place that an option names.
+/// The location that an option names.
 fn place(text: &str, args: &Args) -> Result<Location, CommandError> {
     if !text.contains("://") {
         if args.password_file.is_some() || args.ca_file.is_some() {
@@ -112,7 +112,7 @@ fn place(text: &str, args: &Args) -> Result<Location, CommandError> {
         }
         return Ok(Location::from(Path::new(text)));
     }
-    // The text may have a password.
+    // The text may contain a password, so the error does not quote it.
     let mut server = PostgresServer::parse(text)
         .map_err(|cause| CommandError::Usage(format!("--to: {cause}")))?;
     if let Some(file) = &args.password_file {

@@ -71,12 +71,12 @@ pub struct TokenLogin {
     pub source: TokenSource,
 }
 
-/// Where the present access token comes from.
+/// Source of the current access token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenSource {
-    /// Another program keeps it in this file.
+    /// A file that another program keeps up to date.
     File(PathBuf),
-    /// A program that writes it to its standard output, and its arguments.
+    /// A program that writes the token to its standard output, and its arguments.
     Command(PathBuf, Vec<String>),
 }
 
@@ -149,11 +149,11 @@ pub struct Endpoint {
     /// Fields whose values are secrets.
     pub secret_headers: BTreeMap<String, Secret>,
     pub timeout: Duration,
-    /// True if addresses of our own network may be called.
+    /// True if private addresses may be called.
     pub allow_private: bool,
 }
 
-/// A hook and the events that it is told.
+/// A hook and the events that it receives.
 #[derive(Debug, Clone)]
 pub struct Hook {
     /// Differs from the names of all destinations.

@@ -1,8 +1,8 @@
-//! The TOML text as sections and entries with their places.
+//! The TOML text as sections and entries, with their positions.
 //!
 //! A reader asks a [`TomlSection`] for its keys. A value of the wrong type, or an impossible one, is reported and
-//! taken as absent, so that reading goes on and all mistakes are found in one pass. A section that goes out
-//! of scope reports the keys that were not asked for: a key that is read is a known key.
+//! taken as absent, so that reading goes on and all mistakes are found in one pass. When a section goes out of
+//! scope, it reports the keys that were not read: a key is known if a reader reads it.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -25,14 +25,14 @@ pub(super) struct Document<'d> {
     mistakes: RefCell<Vec<Mistake>>,
     /// Files that secrets were read from.
     pub secret_files: RefCell<Vec<PathBuf>>,
-    /// Keys by kind of section: those that readers know, and those that the file has.
+    /// Keys by kind of section: those that readers know, and those in the file.
     #[cfg(test)]
     pub known: RefCell<std::collections::BTreeSet<String>>,
     #[cfg(test)]
     pub given: RefCell<std::collections::BTreeSet<String>>,
 }
 
-/// Place of a mistake.
+/// Position of a mistake.
 #[derive(Debug, Clone)]
 pub(super) struct KeyPlace {
     /// The whole key, as in `smtp.tls.key`.
@@ -84,7 +84,7 @@ impl<'d> Document<'d> {
         });
     }
 
-    /// Text that is not TOML has a place but no key.
+    /// Reports text that is not TOML. It has a position but no key.
     pub fn refuse_text(&self, at: usize, what: &str) {
         let place = KeyPlace {
             label: String::new(),
@@ -150,12 +150,12 @@ impl<'d> TomlSection<'d> {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
-    /// The valid keys here are unknown, so none is reported as unknown.
+    /// Gives up on this section: its valid keys are not known, so none is reported as unknown.
     pub fn is_given_up(&mut self) {
         self.table = None;
     }
 
-    /// Distinguishes sections with different keys under the same name.
+    /// Sets the kind, which distinguishes sections with different keys under the same name.
     pub fn is_of_kind(&mut self, kind: &str) {
         kind.clone_into(&mut self.kind);
     }
@@ -187,7 +187,7 @@ impl<'d> TomlSection<'d> {
         entry
     }
 
-    /// Reports a mistake of a key or, if the key is absent, of its default.
+    /// Reports a mistake in the value of a key or, if the key is absent, in its default.
     pub fn refuse_key(&self, key: &'static str, what: impl Display) {
         let at = self
             .table
@@ -370,7 +370,7 @@ pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> O
         .map(|(_, other)| other)
 }
 
-/// Quotes a name that the operator chose as a TOML key requires.
+/// Quotes a name that the operator chose if a TOML key requires that.
 fn as_key(name: &str) -> Cow<'_, str> {
     let bare = |octet: u8| octet.is_ascii_alphanumeric() || b"-_".contains(&octet);
     if !name.is_empty() && name.bytes().all(bare) {

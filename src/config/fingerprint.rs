@@ -1,9 +1,9 @@
-//! Fingerprint of what must be the same on all nodes that share a store: a digest of each section of the
-//! configuration, as it is in force.
+//! Fingerprint of the configuration that must be the same on all nodes that share a store: one digest per section.
 //!
-//! Left out is whatever belongs to one machine or its place in the network (addresses to listen on, trusted peers
-//! and proxies, folders, programs, certificates, sizes of pools, times of waiting, the log), the place of the
-//! store, and access settings, which are in the store. Secrets count as there or not. A digest is of the program's own notation, so only those of one version can be compared.
+//! Not included: whatever belongs to one machine or its place in the network (listening addresses, trusted peers
+//! and proxies, folders, programs, certificates, pool sizes, timeouts, the log), the location of the store, and
+//! access settings, which are in the store. Of a secret, only its presence counts. Digests are computed from the
+//! program's own representation, so only digests of the same version can be compared.
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write as _};
@@ -21,7 +21,7 @@ impl Config {
     /// Digests by the names of the sections.
     #[must_use]
     pub fn fingerprint(&self) -> BTreeMap<String, String> {
-        // A new section has to be named here.
+        // Destructured without `..`, so that a new section must be listed here.
         let Self {
             hostname,
             data_dir: _,
@@ -54,7 +54,7 @@ impl Config {
         let zone = site.time_zone.iana_name();
         add("site", &(&site.name, zone, &site.language, &site.contact));
         add("smtp", &of_smtp(smtp));
-        // A URL without TLS is for one machine.
+        // A URL without TLS concerns one machine only.
         let url = Some(&http.public_url).filter(|url| url.starts_with("https://"));
         add("http", &url);
         add("portal", portals);
@@ -113,7 +113,7 @@ fn of_smtp(smtp: &SmtpConfig) -> impl Debug {
     )
 }
 
-/// The place that all nodes share; a Maildir and a command are of one machine.
+/// The part that all nodes share; a Maildir and a command belong to one machine.
 fn of_destination(destination: &Destination) -> Option<String> {
     Some(match destination {
         Destination::Smtp(smtp) => {
@@ -249,7 +249,7 @@ level = "info"
         config.fingerprint()
     }
 
-    /// Sections whose digest a change of the text changes.
+    /// Sections whose digests differ after `before` is replaced by `after` in the text.
     fn changed(before: &str, after: &str) -> Vec<String> {
         assert!(TEXT.contains(before), "{before}");
         let (old, new) = (
@@ -282,7 +282,7 @@ level = "info"
                 &["outgoing"],
             ),
             ("365d", "366d", &["retention"]),
-            // The same in other words.
+            // The same value in another notation.
             ("365d", "8760h", &[]),
             ("/data/a", "/data/b", &[]),
             ("127.0.0.1:2525", "127.0.0.1:2526", &[]),

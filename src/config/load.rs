@@ -12,8 +12,8 @@ use super::{Config, sections};
 
 const STANDARD: &str = "/etc/vestibule/vestibule.toml";
 
-/// The standard path. Tests, which must not depend on the machine, name another one to a debug build by
-/// `VESTIBULE_STANDARD_CONFIG`.
+/// The standard path. In debug builds, tests override it by `VESTIBULE_STANDARD_CONFIG`, because they must not
+/// depend on the machine.
 fn standard_path() -> PathBuf {
     #[cfg(debug_assertions)]
     if let Some(path) = std::env::var_os("VESTIBULE_STANDARD_CONFIG") {
@@ -87,7 +87,7 @@ impl Config {
 pub(super) fn read(document: &Document<'_>) -> Option<Config> {
     let (table, errors) = DeTable::parse_recoverable(document.text());
     if !errors.is_empty() {
-        // A partial text would cause false mistakes.
+        // Reading a partial document would report false mistakes.
         for error in errors {
             let at = error.span().map_or(0, |span| span.start);
             document.refuse_text(at, error.message());

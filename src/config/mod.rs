@@ -79,7 +79,7 @@ pub struct Config {
     pub log: Log,
     /// `None`: no canary is sent.
     pub canary: Option<Canary>,
-    /// None: no digest is sent.
+    /// `None`: no digest is sent.
     pub digest: Option<Digest>,
     /// Used for the first revision only, including portals' overrides.
     pub access: AccessSettings,
@@ -214,13 +214,13 @@ pub struct MailLimits {
     /// Counted by registered domain, so that subdomains make no difference.
     pub per_domain_hour: u32,
     pub total_hour: u32,
-    /// The part of `total_hour` that is reserved for the pages (sign-up, a new link), and their maximum.
+    /// The part of `total_hour` that is reserved for the pages (sign-up, a new link); also the pages' maximum.
     pub sign_up_hour: u32,
-    /// The part of those for one client: an IPv4 address or a /64 of IPv6.
+    /// The part of `sign_up_hour` for one client: an IPv4 address or a /64 of IPv6.
     pub sign_up_per_client_hour: u32,
     /// The part of `total_hour` that is reserved for senders whose domain vouches for their message.
     pub authenticated_hour: u32,
-    /// Delimiters by which two addresses are recognized as one mailbox.
+    /// Subaddress delimiters, by which two addresses are recognized as one mailbox.
     pub delimiters: AddressDelimiters,
 }
 
@@ -237,7 +237,7 @@ pub enum Outgoing {
 #[derive(Debug, Clone)]
 pub struct AuthenticationConfig {
     pub mode: Enforcement,
-    /// The name of the MTA whose results are trusted. `None`: we check ourselves.
+    /// The name of the MTA whose results are trusted. `None`: Vestibule checks by itself.
     pub authserv_id: Option<String>,
     /// DNS servers for our own checks. Empty: those of the system.
     pub resolvers: Vec<SocketAddr>,
@@ -277,7 +277,7 @@ pub struct Retention {
     pub hook_calls: Duration,
 }
 
-/// The mail that tells operators once a day what they should know.
+/// The daily mail that tells operators what they should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Digest {
     /// At least one.
@@ -315,7 +315,7 @@ pub struct Log {
 }
 
 impl Config {
-    /// Issuer at whose provider operators sign in; None if they do not sign in at one.
+    /// Issuer of the provider that operators sign in with; `None` if they do not use one.
     #[must_use]
     pub fn operators_issuer(&self) -> Option<String> {
         let sso = self.sso.as_ref().filter(|sso| !sso.roles.is_empty())?;
@@ -358,9 +358,9 @@ impl Config {
     }
 
     /// True if an address belongs to this installation, with or without a subaddress: a portal's,
-    /// `verification.from`, the reply and return address, and each destination's `recipient` and
-    /// `envelope_from`. Mail from it is a loop, and it never becomes a customer. Contacts are people and do
-    /// not count.
+    /// `verification.from`, the reply and return address, and each destination's `recipient` and `envelope_from`.
+    /// Mail from such an address is a loop, and it never becomes a customer. Contacts do not count: they are
+    /// people.
     #[must_use]
     pub fn is_ours(&self, address: &EmailAddress) -> bool {
         let base = address.without_detail();

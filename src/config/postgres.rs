@@ -1,4 +1,4 @@
-//! The place of a database on PostgreSQL: a URL as libpq has it, without a password.
+//! Location of a PostgreSQL database: a URL in the format of libpq, without a password.
 //!
 //! `postgres://USER@HOST:PORT,HOST:PORT/DATABASE?sslmode=verify-full&target_session_attrs=read-write`, or
 //! `postgres:///DATABASE?host=/run/postgresql` for a socket of this machine.
@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use super::Secret;
 use crate::domain::join;
 
-/// A PostgreSQL database with what is needed to connect to it.
+/// A PostgreSQL database, and the parameters to connect to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostgresServer {
-    /// Tried in order, until one accepts.
+    /// Tried in order until one accepts the connection.
     pub hosts: Vec<PostgresHost>,
     pub user: String,
     pub database: String,
@@ -20,14 +20,14 @@ pub struct PostgresServer {
     pub schema: String,
     pub password: Secret,
     pub tls: PostgresTls,
-    /// PEM file with the authorities that certificates must come from; the system's where there is none.
+    /// PEM file with the trusted certificate authorities; `None`: those of the system.
     pub ca_file: Option<PathBuf>,
-    /// A pooler in transaction mode stands between: no state of a session outlives a transaction.
+    /// True if a pooler in transaction mode is in between: session state does not outlive a transaction.
     pub pooler: bool,
     /// Number of connections for short reads, and for long ones.
     pub readers: usize,
     pub long_readers: usize,
-    /// The file with the id of this node; other processes have none.
+    /// The file with the id of this node; `None` in other processes.
     pub node_file: Option<PathBuf>,
 }
 
@@ -47,9 +47,9 @@ pub enum PostgresHost {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PostgresTls {
     Disable,
-    /// Encrypted, by whatever certificate: protects against passive eavesdropping only.
+    /// Encrypted, with any certificate: protects against passive eavesdropping only.
     Require,
-    /// The certificate comes from a known authority, for whatever name.
+    /// The certificate comes from a trusted authority; its name is not checked.
     VerifyCa,
     VerifyFull,
 }
@@ -72,7 +72,7 @@ impl PostgresServer {
             .strip_prefix("postgres://")
             .or_else(|| text.strip_prefix("postgresql://"))
             .ok_or_else(|| wrong("is no postgres:// URL"))?;
-        // A password may have any character, so it is looked for before the text is taken apart.
+        // A password may contain any character, so it is detected before the URL is parsed.
         if rest.rfind('@').is_some_and(|at| rest[..at].contains(':')) {
             return Err(wrong(
                 "a password does not belong in a URL, write password_file or credential",
@@ -157,7 +157,7 @@ impl PostgresServer {
         Ok(server)
     }
 
-    /// The name of the schema for a statement: it may be a word of SQL, such as `user`.
+    /// The name of the schema, quoted for a statement: it may be an SQL keyword, such as `user`.
     #[must_use]
     pub fn quoted_schema(&self) -> String {
         format!("\"{}\"", self.schema)
@@ -236,7 +236,7 @@ impl std::fmt::Display for PostgresHost {
     }
 }
 
-/// The database without its hosts' secrets, as an operator names it.
+/// Shows the location as an operator writes it, without secrets.
 impl std::fmt::Display for PostgresServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
@@ -267,7 +267,7 @@ impl PostgresTls {
     }
 }
 
-/// Decodes percent signs.
+/// Decodes percent-encoding (RFC 3986 2.1).
 fn decode(text: &str) -> Result<String, String> {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

@@ -9,7 +9,7 @@ use super::units;
 pub struct Retry {
     /// The delay after the first attempt, the second, and so on; the last one repeats. Never empty.
     pub waits: Vec<Duration>,
-    /// Time after its release until which a request is retried.
+    /// Time after a request's release during which delivery is retried.
     pub give_up_after: Duration,
 }
 

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::document::TomlSection;
 use super::entry::TomlEntry;
 
-/// A secret is a line; a larger file is the wrong one.
+/// Maximum octets of a secret's file. A secret is one line; a larger file is the wrong one.
 const LONGEST: usize = 64 * 1024;
 
 /// Selects whether secrets, certificates and keys are opened.
@@ -58,7 +58,7 @@ impl<T: Into<SecretString>> From<T> for Secret {
 pub(super) struct Keys {
     pub file: &'static str,
     pub credential: &'static str,
-    /// A key that people use instead; refused with an explanation.
+    /// The key that people try for an inline secret; refused with an explanation.
     pub inline: &'static str,
 }
 
@@ -93,7 +93,7 @@ impl Secrets {
     }
 
     /// For commands that examine the service from outside with sufficient permissions: its credentials are
-    /// available while it runs. A caller that does not need them works without.
+    /// available while it runs. If they are not needed, the caller works without them.
     #[must_use]
     pub fn of_the_service(are_needed: bool) -> Self {
         let running = Path::new(OF_THE_SERVICE);
@@ -144,8 +144,8 @@ impl TomlSection<'_> {
         self.secret_at(&entry, place, credential, secrets)
     }
 
-    /// The password of the database, which every command needs. The service's credential serves those who may
-    /// read it.
+    /// The password of the database, which every command needs. The service's credential is used by any process
+    /// that may read it.
     pub fn secret_of_every_command(&self) -> Option<Secret> {
         let secrets = match &self.document().secrets {
             Secrets::Leave | Secrets::ReadFiles => Secrets::of_the_service(true),
@@ -155,7 +155,7 @@ impl TomlSection<'_> {
     }
 
     /// The secret in a file, or in a credential; in the latter case `credential` is the key that names a file
-    /// instead. `entry` is the place of a mistake.
+    /// instead. Mistakes are reported at `entry`.
     pub fn secret_at(
         &self,
         entry: &TomlEntry<'_>,

@@ -64,7 +64,7 @@ fn lines() -> Vec<(Line, &'static str)> {
         .collect()
 }
 
-/// The file with lines of these kinds active, except for one.
+/// The file with lines of these kinds uncommented, except for the line `but`.
 fn text(kinds: &[Line], but: Option<usize>) -> String {
     lines()
         .into_iter()

@@ -10,10 +10,10 @@ pub const MINUTE: Duration = Duration::from_mins(1);
 pub const HOUR: Duration = Duration::from_hours(1);
 pub const DAY: Duration = Duration::from_hours(24);
 
-/// Longer than any retention, and small enough that adding it to a date cannot overflow.
+/// Maximum duration: longer than any retention, and small enough that adding it to a date cannot overflow.
 const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
 
-/// Largest first, so that a size is shown in the largest unit that divides it.
+/// Units of size, largest first: a size is shown in the largest unit that divides it.
 const SIZES: [(&str, u64); 9] = [
     ("TiB", KIB * KIB * KIB * KIB),
     ("TB", 1_000_000_000_000),

@@ -13,13 +13,13 @@ use tokio::net::TcpListener;
 
 use crate::config::Config;
 
-/// Bound before everything else, so that a port in use is reported at once.
+/// The bound listeners. They are bound before anything else starts, so that a port in use is reported at once.
 #[derive(Debug)]
 pub struct Listeners {
     pub smtp: Vec<TcpListener>,
     pub http: TcpListener,
     pub admin: TcpListener,
-    /// Those of SMTP are systemd's, which keeps them open.
+    /// True if systemd passed the SMTP sockets; it keeps them open.
     pub are_inherited: bool,
 }
 
@@ -36,7 +36,7 @@ impl Listeners {
     /// binds the rest as configured. To be called once, at the start.
     ///
     /// # Errors
-    /// An address that is in use or not ours, or a passed socket with another name.
+    /// An address that is in use or not of this machine, or a passed socket with another name.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         Self::bind_missing(Inherited::from_environment()?, config).await
     }
@@ -44,7 +44,7 @@ impl Listeners {
     /// Binds the configured addresses.
     ///
     /// # Errors
-    /// An address that is in use or not ours, by name.
+    /// An address that is in use or not of this machine; the error names its key.
     pub async fn bind(config: &Config) -> anyhow::Result<Self> {
         Self::bind_missing(Inherited::default(), config).await
     }
@@ -94,7 +94,7 @@ async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("{key}: cannot listen on {address}; is another program there?"))
 }
 
-/// Sockets that systemd passed.
+/// Sockets passed by systemd.
 #[derive(Debug, Default)]
 struct Inherited {
     smtp: Vec<TcpListener>,
@@ -138,7 +138,7 @@ impl Inherited {
     }
 }
 
-/// A name for each socket; an unnamed one has the empty name.
+/// Names of the sockets; an unnamed one has the empty name.
 fn names_of(names: &str, sockets: usize) -> impl Iterator<Item = &str> {
     names.split(':').chain(std::iter::repeat("")).take(sockets)
 }

@@ -1,4 +1,4 @@
-//! Lock of the data folder: one daemon for each. A second one would take the first one's leases and wakeup
+//! Lock of the data folder: one daemon per folder. A second one would take the first one's leases and wakeup
 //! socket.
 
 use std::fs::File;
@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-/// Held as long as the daemon lives; the kernel releases it, however the daemon ends.
+/// The lock, held as long as the daemon lives. The kernel releases it, however the daemon ends.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,

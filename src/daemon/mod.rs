@@ -1,8 +1,8 @@
 //! Assembles the parts: the order in which they start, and the order in which they drain.
 //!
-//! Start: sockets, database, first settings, workers, pages, and SMTP last, so that no message is taken before
-//! everything that handles it runs. Drain: the reverse order; the database closes last, when no part
-//! is left that could write.
+//! Start: sockets, database, first settings, workers, pages, and SMTP last, so that no message is accepted before
+//! everything that handles it runs. Drain: the reverse order; the database closes last, after every part that could
+//! write.
 
 mod listeners;
 mod lock;
@@ -39,7 +39,7 @@ use crate::verification::ConfirmingWords;
 use crate::web::{Operators, Public, Readiness};
 use crate::{canary, delivery, housekeeping, smtp, verification, web};
 
-/// Time limits of the stages of the drain; together less than the 90 s after which systemd kills.
+/// Time limits of the stages of the drain; their sum is below the 90 s after which systemd kills the process.
 const INTAKE_LIMIT: Duration = Duration::from_secs(45);
 const PAGES_LIMIT: Duration = Duration::from_secs(10);
 const WORKERS_LIMIT: Duration = Duration::from_secs(30);
@@ -75,7 +75,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// Tells its tasks to finish, and waits for them.
+    /// Tells the tasks to finish, and waits for them.
     async fn drain(&self) {
         self.stop.cancel();
         self.tasks.close();
@@ -84,7 +84,7 @@ impl Stage {
 }
 
 impl Daemon {
-    /// Starts every part on these sockets, as soon as the store is open.
+    /// Starts every part on these sockets once the store is open.
     ///
     /// # Errors
     /// A database that cannot be opened, a certificate that cannot be read, a bad template.
@@ -398,7 +398,7 @@ fn smtp_settings(config: &Config) -> anyhow::Result<smtp::ServerSettings> {
     })
 }
 
-/// The folder holds other people's mail.
+/// Creates a folder that only this user can read, because it holds other people's mail.
 fn make_private_folder(folder: &Path) -> anyhow::Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -411,7 +411,7 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
-/// The file is complete under its final name, so that its readers never see a part of it.
+/// Writes a temporary file and renames it, so that readers never see a partial file.
 fn write_ready_file(file: &Path, bound: &BoundAddresses) -> anyhow::Result<()> {
     let draft = file.with_extension("new");
     std::fs::write(&draft, serde_json::to_vec(bound)?)

@@ -1,6 +1,6 @@
-//! This node among those that share the store: records at an interval that it is there, and whether its clock
-//! can be relied on. Reports another daemon with the same id, and ends the leases of a process of before once it
-//! is sure to be the only one.
+//! This node among those that share the store. Records at an interval that the node is alive, and whether its clock
+//! is reliable. Reports another daemon with the same id. Ends the leases of the node's previous process, once it is
+//! certain that no other daemon has its id.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
     let started_at = Timestamp::now();
     let recording = async {
         let (mut failed, mut is_copied) = (false, false);
-        // Claims of the previous process are not taken up yet.
+        // The previous process's claims still await release.
         let (mut is_new, mut alone) = (true, Alone::default());
         loop {
             // A reload may have changed it.
@@ -60,16 +60,16 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
     shutdown.run_until_cancelled(recording).await;
 }
 
-/// Records that followed one another without a gap. While the database is away, a copy of this node records
-/// nothing either.
+/// Span of records without a gap. After a gap it starts anew: if the database was unreachable, a copy of this node
+/// could not record itself either.
 #[derive(Debug, Default)]
 struct Alone {
-    /// The first record after the last gap, and the last one.
+    /// Times of the first record after the last gap, and of the latest record.
     span: Option<(Instant, Instant)>,
 }
 
 impl Alone {
-    /// Longest time between two records without a gap; a copy makes three in [`NODE_SILENCE`].
+    /// Longest interval between records that is not a gap; a copy records itself three times in [`NODE_SILENCE`].
     const GAP: Duration = Duration::from_secs(15);
 
     fn record(&mut self, now: Instant) {
@@ -120,7 +120,7 @@ mod tests {
         };
         assert!(after(&[0, 10, 20, 31]));
         assert!(!after(&[0, 10, 20, 30]), "a copy may just be about to");
-        // The database was away, or did not answer.
+        // The database was unreachable, or did not answer.
         assert!(!after(&[0, 40]));
         assert!(!after(&[0, 10, 20, 60]));
         assert!(!after(&[0, 10, 40, 50, 60]));

@@ -1,10 +1,10 @@
-//! The time from the start until the store is open: a migration can take long, and the server of the database
-//! may start after this machine.
+//! The time from the start until the store is open: a migration can take long, and the database server may come up
+//! after this machine.
 //!
-//! In: a configuration and the sockets. Out: the open store, or the reason why waiting does not help. For a moment
-//! nobody is accepted, and connections wait in the sockets, as while one process replaces another. After that
-//! an MTA is answered `421`, so that it goes on at another node or keeps the mail, `/healthz` answers 200 and
-//! all else 503.
+//! In: a configuration and the sockets. Out: the open store, or the error for which waiting does not help. At first
+//! no connection is accepted: clients wait in the backlog of the sockets, as they do while one process replaces
+//! another. After that, SMTP answers `421`, so that an MTA tries another node or queues the mail; `/healthz`
+//! answers 200, and every other path 503.
 
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -21,20 +21,21 @@ use crate::observe::events;
 use crate::store::{Location, Store, StoreError};
 use crate::{smtp, web};
 
-/// Time for which connections wait in the sockets.
+/// Time for which connections wait in the backlog of the sockets.
 const HOLD: Duration = Duration::from_secs(5);
 
-/// Time for which a failed start answers clients that wait in the sockets of systemd.
+/// Time for which a failed start answers clients that wait in the backlog of systemd's sockets.
 const ANSWERING: Duration = Duration::from_secs(5);
 
 /// Pause between two attempts to reach a server.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The same where its disk is full, or where it can be read only: each attempt makes others wait.
+/// Pause after another transient failure, such as a full disk or a read-only server: each attempt makes others
+/// wait.
 const LONG_PAUSE: Duration = Duration::from_mins(1);
 
-/// Interval at which an attempt that goes on asks systemd for more time. It is longer than it takes to see that
-/// a server is away: then `TimeoutStartSec=` ends the wait of whoever started the unit.
+/// Interval at which an attempt in progress asks systemd for more time. It is longer than it takes to detect an
+/// unreachable server: in that case `TimeoutStartSec=` still bounds the start.
 const EXTENSION: Duration = Duration::from_secs(20);
 
 /// Opens the store, as soon as it can be opened.
@@ -51,13 +52,13 @@ pub(super) async fn open(config: &Config, listeners: &Listeners) -> anyhow::Resu
     let meanwhile = answer_meanwhile(config, listeners)?;
     let opened = match opened {
         None => opening.await,
-        // systemd keeps its sockets open: an MTA would wait in them until a start succeeds.
+        // systemd keeps its sockets open: an MTA would wait in their backlog until a start succeeds.
         Some(failed) => {
             tokio::time::sleep(ANSWERING).await;
             failed
         }
     };
-    // It does not wait for slow clients.
+    // Does not wait for slow clients.
     meanwhile.stop.cancel();
     opened
 }
@@ -84,7 +85,7 @@ async fn try_until_open(config: &Config) -> anyhow::Result<Store> {
     }
 }
 
-/// Opens the store and gives it its first settings, on a thread that the end of the process does not wait for.
+/// Opens the store and seeds its first settings, on a thread that does not delay the end of the process.
 async fn try_once(config: &Config, location: &Location) -> Result<Store, StoreError> {
     let (tell, mut opened) = oneshot::channel();
     let location = location.clone();
@@ -117,7 +118,7 @@ async fn try_once(config: &Config, location: &Location) -> Result<Store, StoreEr
     Ok(store)
 }
 
-/// Answers at the sockets, which stay as they are.
+/// Answers clients on duplicates of the sockets, which stay open afterwards.
 fn answer_meanwhile(config: &Config, listeners: &Listeners) -> anyhow::Result<Stage> {
     let meanwhile = Stage::default();
     let Stage { stop, tasks } = &meanwhile;
@@ -138,7 +139,7 @@ fn answer_meanwhile(config: &Config, listeners: &Listeners) -> anyhow::Result<St
     Ok(meanwhile)
 }
 
-/// Another handle of a socket that listens.
+/// Duplicates the handle of a listening socket.
 fn share(listener: &TcpListener) -> anyhow::Result<TcpListener> {
     let handle = listener.as_fd().try_clone_to_owned();
     let shared = handle.and_then(|handle| TcpListener::from_std(handle.into()));

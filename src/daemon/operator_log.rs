@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Longest time until another node notices that the one that logged is gone.
 const TAKEOVER: Duration = Duration::from_mins(3);
 
-/// Entries that are read at once; more than operators make within an interval.
+/// Entries read in one batch; more than operators make within an interval.
 const AT_ONCE: usize = 100;
 
 /// Runs until `shutdown`.
@@ -34,7 +34,7 @@ pub async fn run(store: Store, shutdown: CancellationToken) {
         let mut before: VecDeque<(Instant, Told)> = VecDeque::new();
         loop {
             match store.duty_interval() {
-                // Another node that held the duty may be gone.
+                // The node that holds the duty may be gone.
                 Some(interval) => drop(tokio::time::timeout(interval, changes.wait()).await),
                 None => changes.wait().await,
             }
@@ -44,7 +44,7 @@ pub async fn run(store: Store, shutdown: CancellationToken) {
                     before.clear();
                     return told.go_on(&store).await;
                 }
-                // Whoever takes the duty over repeats some lines rather than leave a gap.
+                // A node that takes over the duty repeats some lines rather than leave a gap.
                 if before.is_empty() {
                     before.push_back((Instant::now(), told));
                 }
@@ -100,7 +100,7 @@ impl Told {
     }
 }
 
-/// Actions without an event stay in the audit log only.
+/// Logs an action. Actions without an event are in the audit log only.
 fn tell(action: &OperatorAction) {
     let (by, origin) = (&action.by, action.origin.as_deref());
     match (action.event.as_str(), &action.account, &action.request) {

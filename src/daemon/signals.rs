@@ -8,7 +8,7 @@ pub enum Signal {
     Reload,
 }
 
-/// While this exists, none of these signals ends the process by itself.
+/// The installed handlers. While this exists, none of these signals ends the process by itself.
 pub struct Signals {
     terminate: Stream,
     interrupt: Stream,

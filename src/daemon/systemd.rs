@@ -24,7 +24,7 @@ pub fn extend_start(time: Duration) {
     let _ = sd_notify::notify(&[NotifyState::ExtendTimeoutUsec(time)]);
 }
 
-/// Tells `systemctl status` what goes on. A cause can have lines, and each would be a message of its own.
+/// Shows a status in `systemctl status`. A cause can span lines, each of which would be a separate message.
 pub fn tell(status: &str) {
     let status = status.replace(|c: char| c.is_control(), " ");
     let _ = sd_notify::notify(&[NotifyState::Status(&status)]);

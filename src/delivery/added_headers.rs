@@ -28,7 +28,8 @@ pub(super) fn format_verification(claim: &Claim) -> String {
     }
 }
 
-/// `operator` if an operator named the sender because the message has no usable one.
+/// The value of `X-Vestibule-Sender-By`: `operator` if an operator named the sender because the message has no
+/// usable one.
 pub(super) fn sender_by(claim: &Claim) -> Option<&'static str> {
     claim.sender_named.then_some("operator")
 }
@@ -42,7 +43,7 @@ pub(super) fn name_authentication(claim: &Claim) -> &'static str {
 
 /// The added fields, each with its line ending. They are the same for every attempt at a request.
 pub(super) fn fields(claim: &Claim, hostname: &Domain) -> Vec<u8> {
-    // Above our own Received, where readers look for it (RFC 8601 4.1).
+    // Our Authentication-Results goes above our own Received, where readers look for it (RFC 8601 4.1).
     let mut text = sender_auth::field(&claim.authentication, hostname).unwrap_or_default();
     text += &format_received(claim, hostname);
     let mut field = |name: &str, value: &str| {
@@ -88,7 +89,7 @@ fn format_received(claim: &Claim, hostname: &Domain) -> String {
         "\r\n\tby {hostname} with {protocol} id {}",
         claim.ledger
     );
-    // The clause is optional, and an altered address would be a wrong one.
+    // The clause is optional, so an address that would have to be altered is left out.
     let plain = |c: char| c.is_ascii_graphic() && !"<>()\\\"".contains(c);
     if claim.recipient.len() <= 320 && claim.recipient.chars().all(plain) {
         let _ = write!(text, "\r\n\tfor <{}>", claim.recipient);
@@ -122,7 +123,7 @@ fn host(helo: &str) -> String {
     }
 }
 
-/// One word of printable ASCII.
+/// Reduces a text to one word of printable ASCII.
 fn word(text: &str) -> String {
     text.chars()
         .take(100)

@@ -1,4 +1,4 @@
-//! Calls hooks for dropped messages, off the mail path: looks for new messages once a second.
+//! Queues hook calls for dropped messages, off the mail path. Checks for new messages once a second.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use crate::domain::Timestamp;
 use crate::observe::events;
 use crate::store::Store;
 
-/// Interval between looks for new messages.
+/// Interval between checks for new messages.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Pause between two steps while there are many.
+/// Pause between two steps while there is a backlog.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs until `shutdown`.

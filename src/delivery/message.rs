@@ -33,13 +33,13 @@ pub struct ReadPosition {
 }
 
 impl ReadPosition {
-    /// The position after the added fields.
+    /// The position of the original message, after the added fields.
     pub(super) const ORIGINAL: Self = Self { parts: 1, rest: 0 };
 }
 
 impl DeliveredMessage {
-    /// `added` are whole fields, each with its line ending; `start` is the beginning of the message, already
-    /// read.
+    /// Opens a message. `added` are whole fields, each with its line ending; `start` is the beginning of the
+    /// message, already read.
     pub(super) async fn open(
         added: Vec<u8>,
         mut start: Vec<u8>,
@@ -67,7 +67,7 @@ impl DeliveredMessage {
         }
     }
 
-    /// A message that panics when it is read: its kept range is outside of its content.
+    /// A message that panics when it is read: its kept range lies outside its content.
     #[cfg(test)]
     pub(super) fn panicking() -> Self {
         Self {
@@ -81,7 +81,7 @@ impl DeliveredMessage {
     /// Returns the next piece in order; `None` after the last.
     ///
     /// # Errors
-    /// The remaining content cannot be read. The pieces so far are not a whole message then.
+    /// The remaining content cannot be read. The pieces returned so far are then not a whole message.
     pub async fn piece(
         &self,
         place: &mut ReadPosition,

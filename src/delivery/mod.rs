@@ -1,9 +1,9 @@
 //! In: released requests. Out: attempts to deliver them to the help desk, and to notify hooks.
 //!
-//! A request arrives as a [`Claim`](crate::store::Claim), which only the store creates, and only for a
-//! released request. It is delivered at least once, under one stable id: the original bytes, after fields
-//! that tell who sent them. Workers of [`outbound`](crate::outbound) make the attempts, so that a destination
-//! that is down does not delay others.
+//! A request arrives as a [`Claim`](crate::store::Claim), which only the store creates, and only for a released
+//! request. It is delivered at least once, under one stable id: the original bytes, preceded by fields that tell
+//! who sent them. Workers of [`outbound`](crate::outbound) make the attempts, so that a destination that is down
+//! does not delay others.
 
 mod added_headers;
 mod destinations;

@@ -15,7 +15,7 @@ pub struct OriginalMessage {
 }
 
 impl OriginalMessage {
-    /// `None` if the content is not kept any more.
+    /// Opens the original message; `None` if the content is no longer kept.
     ///
     /// # Errors
     /// The content cannot be read.

@@ -6,7 +6,7 @@ use super::{DeliveredMessage, added_headers};
 use crate::domain::{Domain, Timestamp, join};
 use crate::store::{Claim, MessageContent, Store, StoreError};
 
-/// Lifetime of a link to a message, counted from the attempt that sends the link.
+/// Lifetime of a link to a message, from the attempt that sends the link.
 const LINK_TTL: Duration = Duration::from_hours(7 * 24);
 
 /// Builds links to messages on the public pages.
@@ -27,7 +27,7 @@ pub struct OutgoingMessage {
 }
 
 impl OutgoingMessage {
-    /// Adds our fields and removes those of the same names. `content` comes with its beginning.
+    /// Adds our fields and removes those of the same names. `content` comes with its beginning already read.
     ///
     /// # Errors
     /// The content cannot be read.

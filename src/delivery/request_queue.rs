@@ -21,16 +21,16 @@ use crate::store::{
     ClaimNumber, Delivery, NextWork, PIECE, RunLimits, Settlement, Store, StoreError, Topic, Turn,
 };
 
-/// Requests of one account and portal that are claimed together.
+/// Maximum requests of one account and portal that are claimed together.
 const MOST_OF_RUN: usize = 64;
 
-/// Accounts and portals whose requests a destination takes together.
+/// Maximum accounts and portals whose requests are delivered together.
 const MOST_TOGETHER: usize = 64;
 
-/// Octets after which no run is added to those that a destination takes together.
+/// Octets from which no further run is added to those that are delivered together.
 const MOST_OCTETS_TOGETHER: u64 = 16 * 1024 * 1024;
 
-/// Time for which reading of a message is retried.
+/// Time for which reading a message is retried.
 const READING: Duration = Duration::from_secs(30);
 
 /// The queue of requests of one destination.
@@ -68,8 +68,8 @@ impl RequestQueue {
         }
     }
 
-    /// Opens messages, each with its place in `deliveries`. One that cannot be opened has its outcome in
-    /// `attempts`; if that is a retry, the later ones of its account and portal are left out.
+    /// Opens messages, each with its index in `deliveries`. The outcome of one that cannot be opened goes to
+    /// `attempts`; if it is a retry, the later messages of its account and portal are skipped.
     async fn open_all(
         &self,
         deliveries: &mut [Delivery],
@@ -100,8 +100,8 @@ impl RequestQueue {
         (places, messages)
     }
 
-    /// Opens a message. An error of our own store is retried for [`READING`] before it counts as a failed attempt,
-    /// unless other messages would have to wait for it.
+    /// Opens a message. A store error is retried for [`READING`] before it counts as a failed attempt, unless other
+    /// messages would have to wait for it.
     async fn open(&self, delivery: &mut Delivery) -> Result<OutgoingMessage, Attempt> {
         let claim = &delivery.claim;
         let mut content = std::mem::replace(&mut delivery.content, Ok(None));

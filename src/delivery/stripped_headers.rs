@@ -35,16 +35,16 @@ pub(super) fn kept_ranges(raw: &[u8], hostname: &Domain) -> Vec<Range<usize>> {
             break;
         }
         if at == start && is_blank(field[0]) {
-            // A continuation line without a field: after our fields it would become part of the last of them.
+            // A continuation line without a field: after our fields it would become part of the last one.
             kept.skip(start..end);
         } else if let Some(mark) = find_own_field(field, hostname) {
             if field[..mark].iter().any(u8::is_ascii_graphic) {
-                // Our field begins after a line end that only some readers see. The end of the physical line
-                // remains.
+                // A field of our name begins after a line end that only some readers see. The end of the physical
+                // line remains.
                 let content = end - line_ending(field);
                 kept.skip(at + mark - 1..content);
             } else {
-                // The line holds only our field. An empty line in its place would end the header section.
+                // The line holds only a field of our name. An empty line in its place would end the header section.
                 kept.skip(at..end);
             }
         }
@@ -91,7 +91,7 @@ fn find_own_field(field: &[u8], hostname: &Domain) -> Option<usize> {
     None
 }
 
-/// Octets of each of our names that a line has so far; `None` once it cannot match any more.
+/// Number of octets of each of our names that a line has matched so far; `None` once it can no longer match.
 type Matched = [Option<usize>; 2];
 
 fn push(matched: &mut Matched, byte: u8) {

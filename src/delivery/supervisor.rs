@@ -14,13 +14,12 @@ use crate::outbound::Generations;
 use crate::outbound::breaker::Target;
 use crate::store::{Store, StoreError};
 
-/// Rows that are removed at a time.
+/// Rows removed in one step.
 const STEP: usize = 500;
 
-/// Delivers released requests, to every destination at its own pace, until `shutdown`.
+/// Delivers released requests to each destination independently, until `shutdown`.
 pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: CancellationToken) {
-    // Attempts that were in progress when an earlier daemon was killed need not wait for the end of their
-    // leases.
+    // Attempts in progress when an earlier daemon was killed need not wait for their leases to expire.
     if let Err(error) = store.end_leases(Timestamp::now()).await {
         events::fault("delivery", &error);
     }
@@ -42,7 +41,8 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
     }
 }
 
-/// Removes the records of destinations that are no longer down: the daemon restarted, or their settings changed.
+/// Removes the records of destinations that no longer count as down, because the daemon restarted or their settings
+/// changed.
 async fn forget_states(generations: &Generations) {
     let store = generations.store();
     let forget = async {
@@ -76,7 +76,8 @@ async fn subscribe(config: &Config, generations: &mut Generations) {
     }
 }
 
-/// Removes in small steps, so that mail never waits for it; the remainder is removed at the next start.
+/// Removes a hook's calls in small steps, so that mail never waits for it; if interrupted, the next start removes
+/// the remainder.
 async fn remove(name: DestinationName, store: Store) {
     loop {
         match store.remove_hook(name.clone(), STEP).await {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::domain::Timestamp;
 
-/// Tolerated difference of the clocks between two checks: a clock that is slewed, a machine that was
-/// suspended for a moment.
+/// Tolerated difference of the clocks between two checks: the clock is slewed, or the machine was briefly
+/// suspended.
 const AHEAD: Duration = Duration::from_hours(1);
 pub const BACK: Duration = Duration::from_mins(1);
 
@@ -40,7 +40,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// State at the start of a process, from the time of the newest entry.
+    /// State at the start of a process, derived from the time of the newest entry.
     pub fn start(
         newest: Option<Timestamp>,
         wall: Timestamp,
@@ -67,7 +67,8 @@ impl Clock {
         self.judge(moved, AHEAD)
     }
 
-    /// `ahead` is the number of milliseconds by which the wall clock is ahead of the expected time.
+    /// Classifies a movement. `ahead` is the number of milliseconds by which the wall clock is ahead of the
+    /// expected time.
     fn judge(&mut self, ahead: i64, most: Duration) -> Movement {
         if ahead > millis(most) {
             self.doubted_until = Some(self.counting + DOUBT);

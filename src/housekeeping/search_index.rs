@@ -10,13 +10,13 @@ use tokio_util::sync::CancellationToken;
 use crate::observe::events;
 use crate::store::Store;
 
-/// Interval between looks for new messages.
+/// Interval between checks for new messages.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The pause between two steps, as a multiple of the duration of a step.
 const PAUSE_FACTOR: u32 = 4;
 
-/// Maximum messages of a step: about those that it writes in its time.
+/// Maximum messages per step: about as many as a step can write within its time slice.
 const STEP: usize = 25;
 
 /// Runs until `shutdown`.

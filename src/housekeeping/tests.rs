@@ -1,4 +1,4 @@
-//! Share of the time that is left to mail. The clock of the tests advances only during pauses.
+//! Tests of the share of time that is left to mail. The clock of the tests advances only during pauses.
 
 use std::time::Duration;
 

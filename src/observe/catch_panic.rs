@@ -1,11 +1,11 @@
-//! A panic of a future as an error.
+//! Turns a panic of a future into an error.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
-/// Runs a future to its end. The state of a future that panicked is not used any more.
+/// Runs a future to completion. A future that panicked is not polled again.
 ///
 /// # Errors
 /// The text of the panic.

@@ -34,7 +34,7 @@ pub fn smtp_rejected(peer: IpAddr, code: &str, cause: &str, recipient: Option<&s
     event!(INFO "smtp.rejected", peer = %peer, code, cause, recipient);
 }
 
-/// The verdict on a message for one portal: one of the three events that follow.
+/// The verdict on a message for one portal: one of the three events below.
 pub fn message_decided(entry: &ArrivalOutcome, peer: Option<IpAddr>) {
     metrics::message(entry.verdict, entry.reason);
     match entry.verdict {
@@ -105,7 +105,7 @@ pub fn account_unblocked(
         domain = %address.domain(), by, origin);
 }
 
-/// An operator erased a person's data. The event does not tell whose.
+/// An operator erased a person's data. The event does not say whose.
 pub fn account_forgotten(by: &str) {
     event!(INFO "account.forgotten", by);
 }
@@ -211,7 +211,7 @@ pub fn delivery_succeeded(delivery: DeliveryAttempt) {
         attempt = delivery.attempt);
 }
 
-/// It will be retried at `next`.
+/// The attempt failed; the next one is at `next`.
 pub fn delivery_deferred(delivery: DeliveryAttempt, next: Timestamp, cause: &str) {
     event!(WARN "delivery.deferred", request = %delivery.request, ledger = %delivery.ledger,
         account = %delivery.account, portal = %delivery.portal, destination = %delivery.destination,
@@ -230,9 +230,9 @@ pub fn delivery_failed(delivery: DeliveryAttempt, cause: &str) {
 pub struct HookCallFields<'a> {
     pub hook: &'a DestinationName,
     pub call: HookCallId,
-    /// The event that the hook is told.
+    /// The event that the call reports.
     pub about: &'a str,
-    /// None for an event about no account.
+    /// `None` if the event concerns no account.
     pub account: Option<AccountId>,
     /// Counts from 1.
     pub attempt: u32,
@@ -243,7 +243,7 @@ pub fn hook_succeeded(call: HookCallFields) {
         account = call.account.map(display), attempt = call.attempt);
 }
 
-/// It will be retried at `next`.
+/// The attempt failed; the next one is at `next`.
 pub fn hook_deferred(call: HookCallFields, next: Timestamp, cause: &str) {
     event!(WARN "hook.deferred", hook = %call.hook, call = %call.call, about = call.about,
         account = call.account.map(display), attempt = call.attempt, next = display(next), cause);
@@ -255,12 +255,12 @@ pub fn hook_failed(call: HookCallFields, cause: &str) {
         account = call.account.map(display), attempt = call.attempt, cause);
 }
 
-/// Every attempt at a destination or hook fails; one is made from time to time.
+/// Every attempt at a destination or hook fails; one attempt is made from time to time.
 pub fn destination_down(destination: &DestinationName, cause: &str) {
     event!(WARN "destination.down", destination = %destination, cause);
 }
 
-/// A destination or hook works again, or is tried anew.
+/// A destination or hook works again, or is no longer considered down.
 pub fn destination_up(destination: &DestinationName) {
     event!(INFO "destination.up", destination = %destination);
 }
@@ -320,7 +320,7 @@ pub fn daemon_stopped() {
     event!(INFO "daemon.stopped");
 }
 
-/// A damaged row was given up, so that others go on.
+/// A damaged row was set aside, so that the others can proceed.
 pub fn set_aside(damaged: &SetAside) {
     let cause = format!(
         "{} is set aside as failed: {}; `vestibule doctor` names what is damaged",

@@ -130,14 +130,14 @@ pub fn canary(arrived: bool) {
     lock_counters().canary = Some(arrived);
 }
 
-/// This node, and those that share the store with it.
+/// Gauges of this node and of the nodes that share its store.
 #[derive(Debug, Clone, Default)]
 pub struct NodeGauges {
-    /// Number of nodes that are there, and of those that differ in version or configuration.
+    /// Number of live nodes, and number of those among them that differ in version or configuration.
     pub nodes: (usize, usize),
-    /// Each duty, and whether this node has it.
+    /// Each duty, and true if this node holds it.
     pub duties: Vec<(&'static str, bool)>,
-    /// Milliseconds by which its clock is ahead of the database's.
+    /// Milliseconds by which this node's clock is ahead of the database's.
     pub clock_offset: i64,
 }
 

@@ -1,8 +1,8 @@
 //! The log of the daemon: one event a line on standard error.
 //!
-//! [`events`] has a function for each event of `docs/events.md`, and nothing else is logged. Messages of
-//! libraries are not, since they may contain tokens. [`init`] sets up the output. Without it, as in all other
-//! commands, events are discarded.
+//! [`events`] has a function for each event of `docs/events.md`, and nothing else is logged. Messages of libraries
+//! are discarded, since they may contain tokens. [`init`] sets up the output. Without it, as in all other commands,
+//! events are discarded.
 
 mod catch_panic;
 pub mod events;
@@ -152,7 +152,7 @@ impl<S: Subscriber> Layer<S> for Lines {
     }
 }
 
-/// The line that replaces those that standard error was too slow for.
+/// The line in place of those that were dropped because standard error was too slow.
 fn loss_notice(style: Style, now: Timestamp, lost: u64) -> String {
     let priority = if style.priority { "<4>" } else { "" };
     match style.format {

@@ -15,7 +15,7 @@ const MOST_WAITING: usize = 4 << 20;
 /// which saves wakeups of the thread and of the reader.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// Time for which the end of the program waits for standard error to accept the rest.
+/// Time for which the program waits, at its end, until standard error accepts the rest.
 const LAST_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
@@ -48,8 +48,8 @@ impl BufferedStderr {
         Ok(Self(shared))
     }
 
-    /// Appends one line, or counts it as lost if the buffer is full. `notice` writes the line with the number
-    /// of lost ones.
+    /// Appends one line, or counts it as lost if the buffer is full. `notice` formats the line that reports the
+    /// number of lost ones.
     pub fn append(&self, line: &str, notice: impl FnOnce(u64) -> String) {
         let mut waiting = self.0.lock();
         if waiting.lines.len() + line.len() > MOST_WAITING {
@@ -63,7 +63,7 @@ impl BufferedStderr {
         }
         waiting.lines.extend_from_slice(line.as_bytes());
         drop(waiting);
-        // A line after another one is written together with it.
+        // Later lines are written together with the first.
         if first {
             self.0.some.notify_one();
         }

@@ -2,8 +2,8 @@
 //! date, or a program that prints a token. Out: the current token.
 //!
 //! A file is read for each login. A program is run when there is no token, when the token expires, and when the
-//! server refuses it; not more often than every ten seconds. Its output is bounded in size and time, and appears
-//! in no log.
+//! server refuses it; at most once every ten seconds. Its output is bounded in size and time, and appears in no
+//! log.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -25,10 +25,10 @@ const LONGEST: u64 = 64 * 1024;
 /// Time limit of the program.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
 
-/// Time before the end of a token from which on it is not used any more.
+/// Time before the expiry of a token from which it is no longer used.
 const RESERVE: Duration = Duration::from_mins(1);
 
-/// Minimum time between two runs of the program.
+/// Minimum interval between two runs of the program.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// The tokens of one login.
@@ -51,7 +51,7 @@ struct AccessToken {
     ends: Option<Instant>,
 }
 
-/// There is no token. One line, without what the program said.
+/// No token is available: the reason in one line, without the output of the program.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TokenFailure(String);
@@ -149,7 +149,7 @@ async fn run(program: &Path, args: &[String]) -> Result<Vec<u8>, String> {
         let running = async {
             tokio::select! {
                 status = child.wait() => {
-                    // The rest of the output. A process that the program left running may keep the pipe open.
+                    // Reads the rest of the output. A process that the program left running may keep the pipe open.
                     let _ = timeout(Duration::from_millis(100), &mut reading).await;
                     status
                 }
@@ -165,14 +165,14 @@ async fn run(program: &Path, args: &[String]) -> Result<Vec<u8>, String> {
         .map_err(|_| format!("not done within {} s", TIME_LIMIT.as_secs()))?
         .map_err(|error| error.to_string())?;
     group.forget();
-    // A program that writes too much may end by SIGPIPE; its output tells more than its status.
+    // A program that writes too much may end by SIGPIPE; then its output says more than its status.
     if !status.success() && output.len() as u64 <= LONGEST {
         return Err(format!("{status}; run it by hand to see why"));
     }
     Ok(output)
 }
 
-/// Reads to the end, or to one octet beyond the bound.
+/// Reads the output to its end, or to one octet beyond the limit.
 async fn read_output(
     stdout: Option<impl AsyncRead + Unpin>,
     output: &mut Vec<u8>,
@@ -183,7 +183,7 @@ async fn read_output(
     Ok(())
 }
 
-/// One line with the token, or the JSON of a token endpoint.
+/// Parses one line with the token, or the JSON of a token endpoint.
 fn parse(octets: &[u8]) -> Result<AccessToken, String> {
     if octets.len() as u64 > LONGEST {
         return Err(format!("it is longer than {} KiB", LONGEST / 1024));
@@ -203,7 +203,8 @@ fn parse(octets: &[u8]) -> Result<AccessToken, String> {
     } else {
         (text.to_owned(), None)
     };
-    // RFC 6750 2.1 allows fewer characters, but providers use others. A control character would end the token.
+    // RFC 6750 2.1 allows fewer characters, but providers use others. A control character would break the SASL
+    // response.
     if token.is_empty() || !token.bytes().all(|octet| octet.is_ascii_graphic()) {
         return Err("it holds no token; expected one line, or JSON with access_token".to_owned());
     }
@@ -281,7 +282,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(tokens.get().await.expect("a token").expose_secret(), "1");
         }
-        // Refused: another one is fetched, but not at once.
+        // After a refusal, a new token is fetched, but not at once.
         assert!(tokens.replace(&"1".into()).await.is_none());
         let cause = tokens.get().await.expect_err("too soon");
         assert!(
@@ -296,7 +297,7 @@ mod tests {
         let other = tokens.replace(&"1".into()).await;
         assert_eq!(other.expect("another").expose_secret(), "2");
         assert_eq!(tokens.get().await.expect("a token").expose_secret(), "2");
-        // One that has expired is not used.
+        // An expired token is not used.
         let short = command(r#"echo '{"access_token": "abc", "expires_in": 60}'"#);
         assert!(short.get().await.is_ok());
         assert!(short.get().await.is_err(), "it is asked for again");

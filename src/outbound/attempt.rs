@@ -1,4 +1,4 @@
-//! Outcome of one attempt to send something, whatever it is and wherever it goes.
+//! Outcome of one attempt to send something, for any kind of item and destination.
 
 use crate::domain::Timestamp;
 use crate::observe::events;
@@ -13,7 +13,7 @@ pub enum Attempt {
     Retry(Cause),
     /// A permanent failure of this request.
     Refused(Cause),
-    /// It may have been delivered or not: a fault of our own, or no reply to what was sent.
+    /// Whether it was delivered is unknown: a fault of our own, or no reply to what was sent.
     Unknown(Cause),
 }
 
@@ -67,7 +67,7 @@ impl Cause {
         Self::new(text, Scope::Destination)
     }
 
-    /// Text of others becomes one printable line of bounded length.
+    /// Creates a cause. Foreign text becomes one printable line of bounded length.
     #[must_use]
     pub fn new(text: &str, scope: Scope) -> Self {
         const LONGEST: usize = 500;
@@ -85,7 +85,7 @@ impl Cause {
     }
 }
 
-/// The store failed, so nothing is wrong with the destination.
+/// A failure of the store, which does not count against the destination.
 impl From<StoreError> for Cause {
     fn from(error: StoreError) -> Self {
         Self::of_request(&error.to_string())

@@ -1,4 +1,4 @@
-//! A body that is read while it is sent. If the message cannot be read to its end, the body breaks off.
+//! A body that is read while it is sent. If the message cannot be read to its end, the body is aborted.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -17,7 +17,7 @@ pub struct BodyStream {
 }
 
 impl BodyStream {
-    /// `octets` is the length of all pieces; `read` sends them, one at a time.
+    /// Begins a body. `octets` is the length of all pieces; `read` sends them, one at a time.
     pub fn begin<F>(octets: u64, read: impl FnOnce(PieceSender) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,

@@ -1,7 +1,7 @@
-//! In: the outcomes of attempts. Out: the state of a destination, and how many messages it may get.
+//! In: the outcomes of attempts. Out: the state of a destination, and how many messages may be sent to it.
 //!
-//! A destination is down after several failures in a row. While it is down it gets one message at a time, at
-//! growing intervals, until one gets an answer that shows that the destination works; the other messages wait
+//! A destination is down after several consecutive failures. While it is down it is sent one trial message at a
+//! time, at growing intervals, until a reply shows that the destination works again. The other messages wait
 //! without using up their attempts. A reload that leaves a destination unchanged keeps its breaker.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use super::Attempt;
 use crate::config::{Destination, Endpoint, Outgoing};
 use crate::domain::Timestamp;
 
-/// Failures in a row after which a destination is down.
+/// Consecutive failures after which a destination is down.
 const FAILURES: u32 = 5;
 
 const FIRST_WAIT: Duration = Duration::from_secs(15);
@@ -25,19 +25,19 @@ const LONGEST_REQUESTED: Duration = Duration::from_hours(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Breaker {
     Up {
-        /// Failures in a row.
+        /// Consecutive failures.
         failures: u32,
     },
     Down {
         /// Time of the next trial message.
         probe_at: Timestamp,
         wait: Duration,
-        /// The destination asked for the wait.
+        /// True if the destination requested the wait.
         is_requested: bool,
     },
 }
 
-/// Messages that may be sent at this moment.
+/// Number of messages that may be sent now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capacity {
     For(usize),
@@ -59,8 +59,8 @@ impl Breaker {
         }
     }
 
-    /// True before the time of the trial. A trial that is further away than any wait was scheduled before
-    /// the clock was set back, and is due.
+    /// True before the time of the trial. A trial further in the future than the longest wait was scheduled before
+    /// the clock was set back, and is due now.
     fn waits(self, now: Timestamp) -> bool {
         match self {
             Self::Up { .. } => false,
@@ -84,7 +84,7 @@ impl Breaker {
     fn after(self, attempt: &Attempt, now: Timestamp) -> Self {
         let Some(cause) = attempt.destination_failure() else {
             return match self {
-                // Started before the destination asked for the wait.
+                // This attempt started before the destination requested the wait.
                 Self::Down {
                     is_requested: true, ..
                 } if self.waits(now) => self,
@@ -109,7 +109,7 @@ impl Breaker {
                 failures: failures + 1,
             },
             Self::Up { .. } => down(FIRST_WAIT),
-            // Started before the breaker opened, so it says nothing new.
+            // This attempt started before the breaker opened, so it says nothing new.
             Self::Down { .. } if self.waits(now) => self,
             Self::Down { wait, .. } => down((wait * 2).min(LONGEST_WAIT)),
         }
@@ -125,15 +125,15 @@ pub struct DownState {
     pub last_error: String,
 }
 
-/// State of a destination, with the last failure of it.
+/// State of a destination, with its last failure.
 #[derive(Debug, Default)]
 struct State {
     breaker: Breaker,
     last_error: String,
 }
 
-/// One breaker, shared by all workers of one place: the current one, and an old one that finishes its
-/// attempts after a reload.
+/// One breaker, shared by all workers of one target: the current one, and old ones that finish their attempts after
+/// a reload.
 #[derive(Debug, Clone, Default)]
 pub struct SharedBreaker(Arc<Mutex<State>>);
 
@@ -155,7 +155,7 @@ impl SharedBreaker {
         }
     }
 
-    /// None while the destination is not down.
+    /// `None` while the destination is not down.
     pub fn down_state(&self) -> Option<DownState> {
         let state = self.lock();
         match state.breaker {
@@ -177,7 +177,7 @@ impl SharedBreaker {
     }
 }
 
-/// A place that messages go to, with all settings that an attempt there depends on.
+/// A target of messages, with all settings that an attempt depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     RequestQueue(Destination),
@@ -190,8 +190,8 @@ pub enum Target {
 pub struct Breakers(BTreeMap<String, (Target, SharedBreaker)>);
 
 impl Breakers {
-    /// The breaker of the previous configuration if the place is the same, otherwise a new one: the change
-    /// may have fixed the failure.
+    /// The breaker of the previous configuration if the target is unchanged, otherwise a new one: the change may
+    /// have fixed the failure.
     pub fn keep(&mut self, before: &Self, name: &str, place: Target) -> SharedBreaker {
         let breaker = match before.0.get(name) {
             Some((same, breaker)) if *same == place => breaker.clone(),

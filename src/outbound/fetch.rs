@@ -1,8 +1,8 @@
-//! In: a URL of a provider that the operator named. Out: the status and the body of its answer, bounded in size
-//! and time.
+//! In: a URL of a provider that the operator configured. Out: the status and the body of its answer, bounded in
+//! size and time.
 //!
-//! Redirects are not followed and no proxy is used, so only the named host is contacted. It may be in our own
-//! network, where companies run their identity providers.
+//! Redirects are not followed and no proxy is used, so only the named host is contacted. It may have a private
+//! address, because companies run identity providers in their own networks.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub struct Fetched {
     pub body: Vec<u8>,
 }
 
-/// The exchange failed; one line without the URL, which may hold a secret.
+/// Failure of an exchange: one line without the URL, which may hold a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct FetchError(String);

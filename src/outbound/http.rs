@@ -1,4 +1,4 @@
-//! In: a body and an endpoint. Out: an HTTP POST, and the meaning of its answer.
+//! In: a body and an endpoint. Out: the outcome of an HTTP POST.
 //!
 //! | answer | outcome |
 //! |---|---|
@@ -30,7 +30,7 @@ const MAX_ERROR_BODY: usize = 400;
 /// An endpoint with its connections.
 pub struct HttpClient {
     endpoint: Endpoint,
-    /// Connections that are kept open.
+    /// Maximum number of connections that are kept open.
     concurrency: usize,
     client: OnceCell<Client>,
 }

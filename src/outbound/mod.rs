@@ -1,7 +1,7 @@
 //! In: queues of outgoing messages and calls. Out: [`Attempt`]s, each settled in its queue.
 //!
 //! A [`worker`] claims from one queue, makes attempts and settles them. Every attempt has an outcome, from which
-//! [`retry`] derives the next step; a [`breaker`] spares a destination that is down. The clients of SMTP and HTTP
+//! [`retry`] derives the next step; a [`breaker`] protects a destination that is down. The clients of SMTP and HTTP
 //! are here too. Nothing here knows what is sent.
 
 pub mod access_token;

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Idle connections. The one that was used last is used first.
+/// Idle connections. The most recently used one is reused first.
 pub struct Pool<C> {
     idle: Mutex<Vec<(C, Instant)>>,
     /// Maximum connections.

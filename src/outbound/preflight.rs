@@ -34,7 +34,7 @@ pub enum Obstacle {
     Unreachable,
     /// The server does not offer STARTTLS.
     StartTls,
-    /// The server does not speak TLS on this port, or no version of it that we support.
+    /// The server does not speak TLS on this port, or no version that we support.
     Tls,
     /// The certificate is not signed by a trusted authority.
     Signature,
@@ -42,13 +42,13 @@ pub enum Obstacle {
     Name,
     /// The certificate has expired, or is not valid yet.
     Dates,
-    /// The server rejects the user or the password.
+    /// The server rejected the user or the password.
     Login,
-    /// The server refused.
+    /// The server refused in another way.
     Refusal,
 }
 
-/// Reads the present access token of a login, with its user.
+/// Reads the current access token of a login, with its user.
 ///
 /// # Errors
 /// One line without secrets.
@@ -131,12 +131,12 @@ fn trouble(error: &lettre::transport::smtp::Error, has_token: bool, timeout: Dur
         };
         return found(obstacle, in_one_line(error));
     }
-    // The text that lettre adds to its source only names a part of lettre.
+    // The text that lettre prepends to its source only names a part of lettre.
     let text = error
         .source()
         .map_or_else(|| error.to_string(), in_one_line);
     if error.is_client() {
-        // The challenge of XOAUTH2 has the cause, which lettre does not show.
+        // The cause is in the challenge of XOAUTH2, which lettre does not show.
         if has_token && text.contains("challenge") {
             return found(Obstacle::Login, "it refuses the access token".to_owned());
         }
@@ -153,7 +153,7 @@ fn trouble(error: &lettre::transport::smtp::Error, has_token: bool, timeout: Dur
             if let Some(tls) = network.get_ref().and_then(|inner| inner.downcast_ref()) {
                 return found(of_tls(tls), text);
             }
-            // A socket timeout is reported as one of two kinds.
+            // A socket timeout has one of these two error kinds.
             if matches!(network.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
                 let text = format!("it did not answer within {} s", timeout.as_secs());
                 return found(Obstacle::Unreachable, text);
@@ -180,7 +180,7 @@ fn of_tls(error: &rustls::Error) -> Obstacle {
     }
 }
 
-/// Only connects: a webhook would act on any request.
+/// Checks that a port accepts connections. It only connects, because a webhook would act on any request.
 ///
 /// # Errors
 /// A name without an address, and errors of the network.

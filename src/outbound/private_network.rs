@@ -1,7 +1,7 @@
 //! In: the endpoint of a POST. Out: the addresses that may be called.
 //!
-//! A name is resolved once for each connection, and addresses of our own network are removed from the answer: there
-//! is no second lookup that could differ.
+//! A name is resolved once for each connection, and private addresses are removed from the answer: there is no
+//! second lookup that could differ.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,10 +12,10 @@ use super::Cause;
 use crate::config::Endpoint;
 use crate::domain::is_private_address;
 
-/// The URL of an endpoint.
+/// Parses the URL of an endpoint.
 ///
 /// # Errors
-/// Its host is an address of our own network, and none is allowed.
+/// Its host is a private address, and the endpoint does not allow that.
 pub(super) fn parse_url(endpoint: &Endpoint) -> Result<Url, Cause> {
     let url = Url::parse(&endpoint.url)
         .map_err(|e| Cause::of_destination(&format!("{}: {e}", endpoint.url)))?;

@@ -7,7 +7,7 @@ use tokio::process::Child;
 pub struct ProcessGroup(Option<Pid>);
 
 impl ProcessGroup {
-    /// The group of a child that leads one.
+    /// The group that this child leads.
     #[must_use]
     pub fn of(leader: &Child) -> Self {
         Self(
@@ -20,12 +20,12 @@ impl ProcessGroup {
 
     pub fn signal(&self, signal: Signal) {
         if let Some(group) = self.0 {
-            // The processes may be gone already.
+            // An error means that the processes have ended already.
             let _ = kill_process_group(group, signal);
         }
     }
 
-    /// Leaves the processes running: the program ended by itself, so they are intended.
+    /// Leaves the remaining processes running: the program ended by itself, so it left them on purpose.
     pub fn forget(mut self) {
         self.0 = None;
     }

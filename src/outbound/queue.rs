@@ -8,17 +8,17 @@ use super::Attempt;
 use crate::domain::{DestinationName, Timestamp};
 use crate::store::{ClaimNumber, NextWork, Store, StoreError, Topic, Turn};
 
-/// The queue of one place, and the way to deliver to it.
+/// The queue of one target, and the way to deliver to it.
 pub trait WorkQueue: Send + Sync + 'static {
     /// An item that the worker has claimed.
     type Claim: Send + Sync + 'static;
     /// The record of an outcome.
     type Settlement: Clone + Send + Sync + 'static;
 
-    /// Topic of the wakeups that tell of new items.
+    /// Topic whose notifications announce new items.
     const TOPIC: Topic;
 
-    /// Name by which operators know the place; its state is recorded under it.
+    /// Name of the target as operators know it; its state is recorded under this name.
     fn name(&self) -> Option<&DestinationName> {
         None
     }
@@ -50,22 +50,22 @@ pub trait WorkQueue: Send + Sync + 'static {
 
     fn number(claim: &Self::Claim) -> ClaimNumber;
 
-    /// Gives back all claims after the claim of that number.
+    /// Gives back all claims whose numbers are above `after`.
     fn give_back(
         &self,
         after: ClaimNumber,
         now: Timestamp,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Makes one attempt for each item. Returns `None` for an item that was not attempted, because an earlier one has
-    /// to be retried or `stop` was cancelled. May move data out of the items that only an attempt needs.
+    /// Makes one attempt for each item. Returns `None` for an item that was not attempted, because an earlier one
+    /// has to be retried or `stop` was cancelled. May move data out of the items that only an attempt needs.
     fn attempt(
         &self,
         claims: &mut [Self::Claim],
         stop: &CancellationToken,
     ) -> impl Future<Output = Vec<Option<Attempt>>> + Send;
 
-    /// Derives the settlement to record from an attempt, or from none.
+    /// Derives the settlement to record; `attempt` is `None` if the item was not attempted.
     fn conclude(
         &self,
         claim: &Self::Claim,

@@ -11,8 +11,7 @@ use crate::store::Settlement;
 /// Longest delay that the other side can request.
 const LONGEST_ASKED: Duration = Duration::from_hours(1);
 
-/// Delays are lengthened by up to this fraction, so that attempts that failed together are not repeated
-/// together.
+/// Maximum fraction by which a delay is lengthened, so that attempts that failed together are not retried together.
 const JITTER: f64 = 0.1;
 
 /// Returns the time of the next attempt after attempt number `attempt` (counted from 1) failed; `None` if it
@@ -47,7 +46,8 @@ fn chance() -> f64 {
     getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
 }
 
-/// The settlement of an attempt. `attempt` counts from 1; the schedule decides by `released_at` when the request fails.
+/// The settlement of an attempt. `attempt` counts from 1; the schedule counts from `released_at` when it decides
+/// whether to give up.
 pub fn settlement(
     outcome: &Attempt,
     attempt: u32,
@@ -76,9 +76,9 @@ pub fn settlement(
     }
 }
 
-/// The time of the first attempt, if each later one was made when it was due.
+/// Estimates the time of the first attempt, assuming that each later one was made when it was due.
 pub fn first_attempt(retry: &Retry, attempt: u32, now: Timestamp) -> Timestamp {
-    /// Counting stops here: no schedule goes on for as long as this many attempts.
+    /// Bound of the loop: no schedule lasts for this many attempts.
     const MOST: u32 = 10_000;
     let waited: Duration = (1..attempt.min(MOST)).map(|n| retry.wait_after(n)).sum();
     now.checked_sub(waited).unwrap_or(Timestamp::MIN)

@@ -15,10 +15,10 @@ use crate::domain::Timestamp;
 use crate::observe::catch_panic;
 use crate::store::Changes;
 
-/// Time after which a run begins no attempt.
+/// Time after which a run begins no further attempt.
 pub(super) const RUN_TIME: Duration = Duration::from_secs(1);
 
-/// A run under way.
+/// A run in progress.
 pub(super) struct Run<Q: WorkQueue> {
     pub(super) queue: Arc<Q>,
     pub(super) breaker: SharedBreaker,
@@ -67,14 +67,14 @@ impl<Q: WorkQueue> Run<Q> {
         self.done
     }
 
-    /// True if another attempt ends before the lease does, even if the clock was set or the machine slept.
+    /// True if another attempt would end before the lease does, even if the clock was set or the machine slept.
     fn has_time(&self) -> bool {
         let end = Timestamp::now().checked_add(self.queue.timeout());
         end.is_ok_and(|end| end <= self.lease)
     }
 
-    /// Attempts these items. When the time of the run is up, the remaining items are returned while the attempt goes
-    /// on. An operator's action stops an attempt at several items together.
+    /// Attempts these items. When the time of the run is up, the remaining items are returned while the attempt
+    /// continues. If several items are attempted together, an operator's action stops the attempt.
     async fn attempt(
         &mut self,
         claims: &mut [Q::Claim],
@@ -109,13 +109,13 @@ impl<Q: WorkQueue> Run<Q> {
         }
     }
 
-    /// Updates the breaker. The outcome is settled only later, so whoever sees the settlement sees the new state of
-    /// the breaker, even across a reload.
+    /// Updates the breaker. The outcome is settled only later, so anyone who sees the settlement also sees the new
+    /// state of the breaker, even across a reload.
     fn note(&self, attempts: &[Option<Attempt>]) {
         let now = Timestamp::now();
         let mut is_failed = false;
         for attempt in attempts.iter().flatten() {
-            // Of items that were attempted together, all can have the same failure.
+            // Items that were attempted together can all report the same failure, which counts once.
             let is_failure = attempt.destination_failure().is_some();
             if !(is_failure && is_failed) {
                 self.breaker.note(attempt, now);

@@ -15,7 +15,7 @@ pub const FIELD: &str = "webhook-signature";
 pub struct Signature(Hmac<Sha256>);
 
 impl Signature {
-    /// `None` if the secret is not base64; the prefix `whsec_` is optional.
+    /// Begins a signature; `None` if the secret is not base64; the prefix `whsec_` is optional.
     pub fn begin(secret: &SecretString, id: &str, seconds: i64) -> Option<Self> {
         let secret = secret.expose_secret().trim();
         let key = STANDARD

@@ -1,16 +1,16 @@
-//! In: the queue of one destination. Out: its attempts, one after the other or several at a time.
+//! In: the queue of one destination. Out: its attempts, sequential or concurrent.
 //!
-//! A worker claims as many runs as its destination may get at a time, under a lease that is longer than any
-//! attempt, and settles what is done in the same transaction. Then it sleeps until something is due,
-//! something changed or it is told to stop. On shutdown it claims no more and finishes its attempts.
+//! A worker claims as many runs as its destination may receive at a time, under a lease that is longer than any
+//! attempt. Finished attempts are settled in the same transaction. Then it sleeps until an item is due, something
+//! changes or it is told to stop. On shutdown it claims no more and finishes its attempts.
 //!
 //! The items of a run are attempted in order. The run ends at the first item that has to be retried, at an
 //! operator's action and at shutdown; the items not yet attempted return to the queue. They also return once the
 //! run has taken [`RUN_TIME`], while the attempt in progress goes on. So requests of a slow destination can still
 //! be discarded, and little is repeated after a crash.
 //!
-//! The outcome of an attempt is settled by its claim. A settlement that the database rejects is retried for
-//! as long as the lease lasts, so that a database error does not cause a second delivery.
+//! The outcome of an attempt is settled under its claim. A settlement that the database rejects is retried for as
+//! long as the lease lasts, so that a database error does not cause a second delivery.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,14 +33,14 @@ const LEASE_MARGIN: Duration = Duration::from_mins(1);
 /// Delay before a retry after a database error.
 const SETBACK: Duration = Duration::from_secs(1);
 
-/// Time until another look at a clock that is off.
+/// Interval between checks of a clock that is wrong.
 const CLOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// Maximum sleep, so that a clock that was set wrong is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
-/// Time for which a free slot may wait for others to become free. A turn is a transaction of its own, so it
-/// should fill several slots.
+/// Time for which a free slot may wait for others to become free. Each turn is a transaction, so it should fill
+/// several slots.
 const GATHER: Duration = Duration::from_millis(2);
 
 /// Idle time after which connections are closed.
@@ -53,15 +53,15 @@ pub struct Worker<Q: WorkQueue> {
     stop: CancellationToken,
     /// Number of the last claim that returned.
     last_claim: ClaimNumber,
-    /// A claim failed but may have been recorded nevertheless: a lease may be running without a worker.
+    /// True if a claim failed but may have been recorded: a lease may be running without a worker.
     claims_in_doubt: bool,
     unsettled: Vec<WorkOutcome<Q>>,
-    /// `None` if something may have become due since the last look.
+    /// `None` if something may have become due since the last query.
     next: Option<NextWork>,
-    /// No turn before this time, after a failed one.
+    /// Earliest time of the next turn after a failed one.
     setback: Instant,
     under_way: JoinSet<Vec<WorkOutcome<Q>>>,
-    /// Outcomes of runs that are still under way.
+    /// Outcomes of runs that are still in progress.
     early: mpsc::UnboundedSender<Vec<WorkOutcome<Q>>>,
     actions: Changes,
     /// The state of the destination as operators see it.
@@ -69,7 +69,7 @@ pub struct Worker<Q: WorkQueue> {
 }
 
 impl<Q: WorkQueue> Worker<Q> {
-    /// Works until `stop`, and until all attempts have ended then.
+    /// Works until `stop`, and then until all attempts have ended.
     pub async fn run(queue: Q, breaker: SharedBreaker, stop: CancellationToken) {
         let (early, mut outcomes) = mpsc::unbounded_channel();
         let mut arrivals = queue.store().subscribe(Q::TOPIC);
@@ -116,7 +116,7 @@ impl<Q: WorkQueue> Worker<Q> {
             } else {
                 (IDLE_TIMEOUT, true)
             };
-            // While the destination is paused, changes need no look at the database.
+            // While the destination is paused, changes need no query.
             let is_paused = worker.next == Some(NextWork::Paused);
             let changes = if is_paused {
                 &mut worker.actions
@@ -144,14 +144,14 @@ impl<Q: WorkQueue> Worker<Q> {
         while let Ok(done) = outcomes.try_recv() {
             worker.unsettled.extend(done);
         }
-        // Work that cannot be done now is done when the lease expires, or by the next start.
+        // Anything that cannot be settled now is retried when the lease expires, or by the next start.
         let now = Timestamp::now();
         worker.turn(0, now).await;
         worker.queue.close_idle().await;
     }
 
-    /// Records for operators that the destination is down or up again. If an operator removed the record, closes the
-    /// breaker.
+    /// Records for operators that the destination is down or up again. If an operator removed the record, closes
+    /// the breaker.
     async fn follow_state(&mut self) {
         let state = self.breaker.down_state();
         let Some(name) = self.queue.name().cloned() else {
@@ -218,7 +218,7 @@ impl<Q: WorkQueue> Worker<Q> {
         }
     }
 
-    /// Time until there is something to do, unless something happens before.
+    /// Time until there is something to do, unless an event comes first.
     fn wait(&self, now: Timestamp) -> Duration {
         let (capacity, more_at) = self.capacity(now);
         let due = match self.next {
@@ -235,13 +235,13 @@ impl<Q: WorkQueue> Worker<Q> {
         until(at, now).max(self.setback.saturating_duration_since(Instant::now()))
     }
 
-    /// Settles what is done, and starts up to `capacity` runs of what is due.
+    /// Settles finished attempts, and starts up to `capacity` runs of due items.
     async fn step(&mut self, capacity: usize, now: Timestamp) {
         if Instant::now() < self.setback {
             return;
         }
         if capacity > 0 && self.next.is_none() && self.unsettled.is_empty() {
-            // A query costs no transaction, and most changes concern something else.
+            // A query is cheaper than a write transaction, and most changes concern other queues.
             match self.queue.next().await {
                 Ok(next) => self.next = Some(next),
                 Err(error) => return self.set_back(&error),
@@ -271,7 +271,7 @@ impl<Q: WorkQueue> Worker<Q> {
             }
             self.claims_in_doubt = false;
         }
-        // An action after this line ends the runs that are claimed now.
+        // An operator's action after this line ends the runs that are claimed now.
         let actions = self.queue.store().subscribe(Topic::OperatorActions);
         let lease = later(now, self.queue.timeout() + RUN_TIME + LEASE_MARGIN);
         self.claims_in_doubt = most > 0;
@@ -294,7 +294,7 @@ impl<Q: WorkQueue> Worker<Q> {
             events::set_aside(damaged);
         }
         self.next = Some(match turn.next {
-            // Something is due but cannot be claimed. Wait, so that this worker does not spin.
+            // Something is due but cannot be claimed. Wait, so that this worker does not busy-loop.
             NextWork::Due(due) if most > 0 && turn.runs.is_empty() && due <= now => {
                 NextWork::Due(later(now, SETBACK))
             }
@@ -317,7 +317,8 @@ impl<Q: WorkQueue> Worker<Q> {
         }
     }
 
-    /// Settles each outcome by itself: one that the database rejects must not keep others from being settled.
+    /// Settles each outcome in its own transaction: one that the database rejects must not prevent the others from
+    /// being settled.
     async fn settle_apart(&mut self, now: Timestamp) {
         for outcome in std::mem::take(&mut self.unsettled) {
             let alone = std::slice::from_ref(&outcome);

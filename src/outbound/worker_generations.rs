@@ -1,7 +1,7 @@
-//! In: the configuration and its changes. Out: a new generation of workers for each.
+//! In: the configuration and its changes. Out: a new generation of workers for each configuration.
 //!
-//! The workers of the generation before finish their attempts and claim no more. A destination that is down
-//! and whose settings are unchanged stays down for its new worker.
+//! The workers of the previous generation finish their attempts and claim no more. A destination that is down and
+//! whose settings are unchanged stays down for its new worker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::config::Config;
 use crate::domain::DestinationName;
 use crate::store::Store;
 
-/// Time limit of the attempts in progress at shutdown. Unfinished ones are repeated after the next start.
+/// Time limit of the attempts in progress at shutdown. Unfinished attempts are retried after the next start.
 const DRAIN: Duration = Duration::from_secs(25);
 
-/// The workers of the current configuration, and those that finish what they began before.
+/// The workers of the current configuration, and earlier workers that finish their attempts.
 pub struct Generations {
     changes: watch::Receiver<Arc<Config>>,
     shutdown: CancellationToken,
@@ -82,7 +82,7 @@ impl Generations {
         &self.config
     }
 
-    /// The store for one worker, which gives back only its own claims.
+    /// A handle on the store for one worker, which gives back only its own claims.
     pub fn store(&self) -> Store {
         self.opened.clone().for_workers()
     }

@@ -1,4 +1,4 @@
-//! Every row of the table of rules, every pair of neighbouring rows, and the exceptions of the rows.
+//! Tests of every row of the table of rules, every pair of neighbouring rows, and the exceptions of the rows.
 
 use crate::support::arrival;
 use vestibule::access::{
@@ -13,7 +13,7 @@ use vestibule::mail::{
     ListAuthor, Report, ReportKind, Sender, SenderFault,
 };
 
-/// A question that can be changed; unchanged, the last rule decides it.
+/// A question that a test can modify; unmodified, the last rule decides it.
 #[derive(Clone)]
 struct Case {
     facts: Facts,
@@ -276,7 +276,7 @@ fn text_report(case: &mut Case) {
     });
 }
 
-/// Name, change, and the rule that must decide then.
+/// Name, modification, and the rule that must then decide.
 type Row = (&'static str, fn(&mut Case), u8);
 
 #[test]

@@ -113,7 +113,7 @@ fn a_secret_comes_from_a_file_or_a_credential_without_its_newline() {
     }
 }
 
-/// Commands that only use the database may not read the service's secrets.
+/// Commands that only use the database need not be able to read the service's secrets.
 #[test]
 fn without_secrets_nothing_is_opened() {
     let text = SMALLEST.replace(

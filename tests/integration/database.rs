@@ -12,10 +12,10 @@ pub struct Database {
 }
 
 impl Database {
-    /// True if forgetting a person leaves no trace in what the disk has.
+    /// True if forgetting a person leaves no trace on the disk.
     pub const OVERWRITES: bool = true;
 
-    /// Random sequences of steps in one run of a test.
+    /// Number of random sequences of steps in one run of a test.
     pub const CASES: u32 = 32;
 
     pub fn new() -> Self {
@@ -36,18 +36,18 @@ impl Database {
         Connection::open(self.path()).expect("the database")
     }
 
-    /// Runs statements past the store.
+    /// Runs statements directly, bypassing the store.
     pub fn run(&self, sql: &str) {
         self.connect().execute_batch(sql).expect(sql);
     }
 
-    /// A number that the database tells.
+    /// Reads one number from the database.
     pub fn number(&self, sql: &str) -> i64 {
         let found = self.connect().query_row(sql, [], |row| row.get(0));
         found.expect(sql)
     }
 
-    /// Changes the one row that has this id, `?`, against the checks of the schema. False if this engine
+    /// Changes the one row that has this id, `?`, in violation of the checks of the schema. False if this engine
     /// cannot hold such a row.
     #[must_use]
     pub fn damage(&self, sql: &str, id: [u8; 16]) -> bool {
@@ -72,7 +72,7 @@ impl Database {
             doomed
         });
         let next = tempfile::tempdir().expect("a folder");
-        // The log first: pages that are checkpointed meanwhile are then in both files.
+        // The write-ahead log is copied first, so that pages that are checkpointed meanwhile are in both files.
         for name in ["vestibule.db-wal", "vestibule.db"] {
             let from = self.folder.path().join(name);
             if from.exists() {

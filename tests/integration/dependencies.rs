@@ -35,7 +35,7 @@ fn list<'a>(policy: &'a toml::Value, table: &str, key: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// The licences that a package is excepted for.
+/// The licences that an exception allows for a package.
 fn exception<'a>(policy: &'a toml::Value, name: &str) -> Vec<&'a str> {
     let exceptions = policy["licenses"]["exceptions"].as_array();
     let of_it = exceptions

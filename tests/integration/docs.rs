@@ -1,5 +1,5 @@
-//! The documentation: links, anchors, paths and commands in it exist, every page is in the book, and a
-//! sentence has a line of its own.
+//! The documentation: links, anchors, paths and commands in it exist, every page is in the book, and each sentence
+//! has a line of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -48,7 +48,7 @@ fn name(path: &Path) -> String {
         .to_string()
 }
 
-/// Number, from 1, and text of each line, and whether it stands in a fenced block.
+/// Number, from 1, and text of each line, and true if it is in a fenced block.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str, bool)> {
     let mut fenced = false;
     text.lines().zip(1..).map(move |(line, number)| {
@@ -106,7 +106,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
     anchors
 }
 
-/// A link leads to a file and, where it names one, to a heading of it. Links of the book stay in the book.
+/// A link leads to a file and, if it has an anchor, to a heading of that file. Links of the book stay in the book.
 #[test]
 fn links_and_anchors_exist() {
     let docs = root().join("docs");
@@ -160,7 +160,7 @@ fn the_readme_has_at_most_100_lines() {
     assert!(lines <= 100, "{lines}");
 }
 
-/// Begins something of its own: a heading, a list item, a row, a quotation, a picture or a tag.
+/// True if a line begins a block: a heading, a list item, a row, a quotation, a picture or a tag.
 fn begins_block(line: &str) -> bool {
     let text = line.trim_start();
     let item = text.split_once(' ').is_some_and(|(mark, _)| {
@@ -173,14 +173,14 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Ends a sentence, or introduces the next block.
+/// True if a line ends a sentence or introduces the next block.
 fn ends_sentence(line: &str) -> bool {
     line.trim_end()
         .trim_end_matches([')', '"', '*', '_', '”'])
         .ends_with(['.', '!', '?', ':'])
 }
 
-/// No line breaks within a sentence, and none has two.
+/// No sentence is broken over two lines, and no line has two sentences.
 #[test]
 fn a_sentence_has_a_line_of_its_own() {
     let mut wrong = Vec::new();
@@ -208,12 +208,12 @@ fn a_sentence_has_a_line_of_its_own() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Pictures and tags, which are not sentences.
+/// True for pictures and tags, which are not sentences.
 fn begins_block_without_text(line: &str) -> bool {
     line.trim_start().starts_with(['<', '!'])
 }
 
-/// A full stop within the line, outside of parentheses and emphasis, and a capital after it.
+/// True if the line has a full stop outside of parentheses and emphasis, with a capital after it.
 fn has_two_sentences(line: &str) -> bool {
     let text = prose(line);
     let text = match text.trim_start().split_once(". ") {
@@ -243,7 +243,7 @@ fn spans(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// A file or folder of the repository in a code span exists. The changelog tells of files of its time.
+/// A file or folder of the repository in a code span exists. The changelog may name files that no longer exist.
 #[test]
 fn paths_exist() {
     const FOLDERS: [&str; 11] = [
@@ -297,7 +297,7 @@ fn command_lines(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// Words after `vestibule` where that is the program called; a group of commands may stand by itself.
+/// The words after `vestibule`, if the line calls that program. A group of commands may stand alone.
 fn arguments(line: &str) -> Option<Vec<&str>> {
     const GROUPS: [&str; 7] = [
         "access",
@@ -366,8 +366,8 @@ fn ask(command: &[&str]) -> Option<String> {
     (ran.status == 0).then_some(ran.out)
 }
 
-/// Files and images of a release are named with the version of this program, and the changelog begins with it
-/// or with what comes after it.
+/// Files and images of a release are named with the version of this program, and the changelog begins with this
+/// version or with unreleased changes.
 #[test]
 fn the_documents_name_this_version() {
     let version = env!("CARGO_PKG_VERSION");

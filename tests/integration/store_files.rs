@@ -1,4 +1,4 @@
-//! The file of a store: the tests of the store that are about SQLite alone. `tests/postgres` runs all others.
+//! Tests of a store's file: those that concern SQLite only. `tests/postgres` runs all others.
 
 use vestibule::domain::Reason;
 use vestibule::store::{Store, StoreError};

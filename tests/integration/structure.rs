@@ -1,5 +1,5 @@
-//! Structure of the code: dependencies between modules, access to the outside, and documentation that is
-//! true.
+//! Structure of the code: dependencies between modules, access to the outside, and documentation that agrees with
+//! the code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -409,11 +409,11 @@ fn every_module_says_what_it_is() {
     assert!(silent.is_empty(), "no module comment: {silent:?}");
 }
 
-/// Writes of the store that pages and commands call themselves, because no operator acts: those of people
-/// behind a link, of the API's protocol and of the configuration.
+/// Writes of the store that pages and commands call themselves, because no operator acts: those for people with a
+/// link, for the API's protocol and for the configuration.
 const OTHER_WRITES: &[(&str, &str)] = &[
     ("src/cli/", "seed_access"),
-    // Without a running daemon, nobody else indexes.
+    // Without a running daemon, nothing else indexes.
     ("src/cli/find.rs", "index_entries"),
     ("src/web/api/idempotency.rs", "claim_answer"),
     ("src/web/api/idempotency.rs", "give_up_answer"),
@@ -423,7 +423,7 @@ const OTHER_WRITES: &[(&str, &str)] = &[
     ("src/web/public/", "renew_expired_link"),
     ("src/web/public/", "renew_link_for"),
     ("src/web/public/", "sign_up"),
-    // Of the listener.
+    // This is `accept` of the listener, not of the store.
     ("src/web/serve.rs", "accept"),
 ];
 
@@ -474,7 +474,7 @@ fn code(cell: &str) -> Option<&str> {
     cell.strip_prefix('`')?.strip_suffix('`')
 }
 
-/// `| case | file | test |` in what can be relied on: the file has the test.
+/// Each row `| case | file | test |` of the documented promises names a test that the file has.
 #[test]
 fn the_tests_that_the_docs_name_exist() {
     let page = fs::read_to_string(root().join("docs/reliability.md")).expect("UTF-8");
@@ -678,7 +678,7 @@ fn items<'a>(code: &'a str, keyword: &'a str) -> impl Iterator<Item = (&'a str, 
     })
 }
 
-/// Argument types of commands are found by their command, so they may share names.
+/// Argument types of commands, which may share names because each is found in the module of its command.
 const ARGUMENTS: &[&str] = &["Args", "Command"];
 
 #[test]
@@ -688,7 +688,7 @@ fn no_name_of_a_public_type_is_used_twice() {
         for keyword in ["struct ", "enum ", "trait ", "type "] {
             for (before, name) in items(&code, keyword) {
                 let is_argument = module == "cli" && ARGUMENTS.contains(&name);
-                // A macro names its types elsewhere.
+                // In a macro the name may be a parameter.
                 if before.starts_with("pub") && !is_argument && !name.is_empty() {
                     let place = path.strip_prefix(root()).expect("below the root");
                     places

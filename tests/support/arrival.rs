@@ -1,4 +1,4 @@
-//! Mail that arrives without SMTP: what `intake` would hand to the store.
+//! Mail that arrives without SMTP: the values that `intake` would pass to the store.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -79,7 +79,7 @@ pub fn plain_circumstances(portal: &str) -> Circumstances {
     }
 }
 
-/// A message for one portal with this sender in its envelope, parsed and bounded as the configuration says.
+/// A message for one portal with this sender in its envelope, parsed, with the limits of the configuration.
 pub fn arrival(
     config: &Config,
     from: &str,

@@ -1,4 +1,4 @@
-//! Two minimal clients of the tests: one for SMTP, one for HTTP.
+//! Two minimal clients for the tests: one for SMTP, one for HTTP.
 
 use super::harness::DEADLINE;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -55,7 +55,7 @@ impl Smtp {
         self.send_to(from, &[to], message)
     }
 
-    /// The same for several recipients, all of which must be accepted.
+    /// As [`send`](Self::send), for several recipients, all of which must be accepted.
     pub fn send_to(&mut self, from: &str, to: &[&str], message: &[u8]) -> std::io::Result<String> {
         self.say(&format!("MAIL FROM:<{from}>"))?;
         for recipient in to {
@@ -113,7 +113,7 @@ pub fn http(address: SocketAddr, method: &str, path: &str, form: &[(&str, &str)]
     try_http(address, method, path, form).expect("an answer")
 }
 
-/// The same for a server that may disappear.
+/// As [`http`], for a server that may disappear.
 pub fn try_http(
     address: SocketAddr,
     method: &str,

@@ -17,7 +17,7 @@ use super::program::{Ran, program_in};
 /// first failure is retried.
 pub const DEADLINE: Duration = Duration::from_mins(5);
 
-/// Polls until there is an answer.
+/// Polls until there is a result.
 ///
 /// # Panics
 /// With `what`, if there is none by the deadline.
@@ -148,7 +148,7 @@ impl Harness {
         Self::start_with(configuration, |_| {})
     }
 
-    /// The same, after `prepare` has created its files in the folder.
+    /// As [`start`](Self::start), after `prepare` has created its files in the folder.
     pub fn start_with(configuration: &str, prepare: impl FnOnce(&Path)) -> Self {
         let mut harness = Self::at_rest(configuration);
         prepare(harness.folder.path());
@@ -185,7 +185,8 @@ impl Harness {
         assert!(self.restart_with(&[]), "the daemon ended: {}", self.log());
     }
 
-    /// The same with these variables in its environment. Returns false if it ended before it was ready.
+    /// As [`restart`](Self::restart), with these environment variables. Returns false if the daemon ended before it
+    /// was ready.
     pub fn restart_with(&mut self, environment: &[(&str, &str)]) -> bool {
         self.kill();
         let ready = self.path("ready.json");
@@ -311,7 +312,7 @@ impl Harness {
         send_signal(self.daemon.as_ref().expect("a running daemon"), signal);
     }
 
-    /// True until it has ended, whoever ended it.
+    /// True until the daemon has ended, for whatever reason.
     pub fn is_running(&mut self) -> bool {
         let daemon = self.daemon.as_mut();
         daemon.is_some_and(|daemon| daemon.try_wait().expect("a child").is_none())
@@ -326,7 +327,7 @@ impl Harness {
         .code()
     }
 
-    /// `SIGKILL`: nothing is flushed, and no handler runs.
+    /// Kills the daemon with `SIGKILL`: nothing is flushed, and no handler runs.
     pub fn kill(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
             let _ = daemon.kill();
@@ -364,7 +365,7 @@ pub fn token(harness: &Harness) -> String {
     token_of(harness, "ann")
 }
 
-/// The same for an operator of this name.
+/// A token of the administrator with this name.
 pub fn token_of(harness: &Harness, operator: &str) -> String {
     let password = harness.path("password");
     fs::write(&password, "correct horse battery\n").expect("written");

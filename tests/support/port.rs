@@ -10,8 +10,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, soc
 /// A loopback port, of TCP and of UDP, that no other process gets while this exists. A program that sets
 /// `SO_REUSEADDR`, as servers do, can still listen on it, because the sockets that reserve it never listen.
 ///
-/// They are bound to all addresses: a port that is free at 127.0.0.1 alone can be that of a connection at
-/// another address, and then nothing can listen on all of them.
+/// The sockets are bound to all addresses: a port that is free at 127.0.0.1 may be in use by a connection at
+/// another address, and then no program can listen on it at all addresses.
 pub struct Port {
     pub address: SocketAddr,
     _held: [OwnedFd; 2],
@@ -28,7 +28,7 @@ impl Port {
                         _held: [tcp, udp],
                     };
                 }
-                // Another process has it of UDP.
+                // Another process has this port in UDP.
                 Err(Errno::ADDRINUSE) => {}
                 Err(error) => panic!("a port of UDP: {error}"),
             }

@@ -1,5 +1,5 @@
-//! A PostgreSQL of the test program: one server in a temporary folder, on a Unix socket, and a schema for each
-//! test. It ends with the program, however that ends.
+//! PostgreSQL for a test program: one server in a temporary folder, on a Unix socket, and a schema for each test.
+//! The server ends with the program, however the program ends.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::chown;
@@ -15,8 +15,8 @@ const VERSIONS: &str = "/usr/lib/postgresql";
 /// Name of the superuser, and of the database that stores share.
 const USER: &str = "vestibule";
 
-/// Starts the server, says so, and stops it when its input ends. The pipe ends with the test program, even if
-/// that is killed; no child of it inherits the other end.
+/// Shell script that starts the server, reports that, and stops the server at the end of its input. The pipe is
+/// closed when the test program ends, even if it is killed; no child of the program inherits its other end.
 const WATCH: &str = r#"
     set -eu
     folder=$1; programs=$2
@@ -48,15 +48,15 @@ pub struct Server {
     _watch: ChildStdin,
 }
 
-/// A schema of a store.
+/// A schema for a store.
 #[derive(Debug, Clone)]
 pub struct Schema {
     pub name: String,
-    /// Place of the store, as `[store] url` has it.
+    /// URL of the store, in the form of `[store] url`.
     pub url: String,
 }
 
-/// The server of this program, which starts when a test asks for it.
+/// The server of this program, which starts when the first test needs it.
 pub fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(Server::start)
@@ -91,7 +91,7 @@ impl Server {
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("HOME", &folder)
-            // A signal to the group of the test program does not end it.
+            // A signal to the process group of the test program does not end the server.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -112,7 +112,7 @@ impl Server {
         }
     }
 
-    /// A place for a store that is not there yet.
+    /// A new schema, in which a store can be created.
     pub fn schema(&self) -> Schema {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let name = format!("store_{}", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -161,7 +161,7 @@ impl Server {
             .unwrap_or_else(|error| panic!("{error}: {sql}"))
     }
 
-    /// The same, with the error of the server.
+    /// As [`run`](Self::run), but returns the error of the server.
     pub fn try_run(&self, schema: &str, sql: &str) -> Result<Vec<String>, String> {
         let output = self.psql(schema).args(["--command", sql]).output();
         let output = output.expect("psql");
@@ -183,7 +183,7 @@ pub fn programs() -> PathBuf {
     Path::new(VERSIONS).join(newest.to_string()).join("bin")
 }
 
-/// Numbers of the user `postgres` and its group.
+/// Ids of the user `postgres` and its group.
 pub fn user_of_package() -> (u32, u32) {
     let users = std::fs::read_to_string("/etc/passwd").expect("users");
     let numbers = users.lines().find_map(|line| {

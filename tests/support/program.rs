@@ -1,4 +1,4 @@
-//! The real binary, without the environment of this machine: no configuration, home, proxy or terminal of it.
+//! The real binary, isolated from the environment of this machine: its configuration, home, proxy and terminal.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -8,18 +8,18 @@ use std::process::Command;
 use serde_json::Value;
 use vestibule::domain::{LedgerId, Timestamp};
 
-/// The path of the binary. `tests/structure.rs` holds that it is named nowhere else.
+/// The path of the binary. `tests/integration/structure.rs` checks that it is named nowhere else.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_vestibule");
 
 /// Programs of this machine that Vestibule may find. Those of an MTA are in `/usr/sbin`.
 const PATH: &str = "/usr/bin:/bin";
 
-/// The binary in a folder, with nothing in its environment that a test does not put there.
+/// The binary in a folder. Its environment contains only what the tests set.
 pub fn vestibule(folder: &Path) -> Command {
     program_in(Path::new(PROGRAM), folder)
 }
 
-/// The same with another build of it.
+/// As [`vestibule`], with another build of the binary.
 pub fn program_in(program: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command
@@ -32,13 +32,13 @@ pub fn program_in(program: &Path, folder: &Path) -> Command {
     command
 }
 
-/// Runs it to its end in the root of the repository.
+/// Runs the binary to its end in the root of the repository.
 pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     run_in(root, arguments, environment)
 }
 
-/// The same in another folder.
+/// As [`run`], in another folder.
 pub fn run_in(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
     let mut command = vestibule(folder);
     command.args(arguments).envs(environment.iter().copied());
@@ -63,7 +63,7 @@ impl Ran {
         }
     }
 
-    /// Both outputs and the status, with ids and times that are the same in every run.
+    /// Both outputs and the status, with ids and times normalized, so that they are the same in every run.
     pub fn shown(&self) -> String {
         let mut text = steady(&self.out);
         if !self.err.is_empty() {
@@ -110,7 +110,7 @@ fn steady(text: &str) -> String {
             let number = *ids.entry(bare).or_insert(next);
             let _ = write!(steady, "01{number:0>24}{}", &word[bare.len()..]);
         } else if bare.parse::<Timestamp>().is_ok() {
-            // In JSON there is a fraction, except for one of a thousand moments.
+            // Times in JSON have a fraction, except for the one in a thousand that falls on a full second.
             let has_fraction = bare.contains('.') || steady.ends_with('"');
             let fraction = if has_fraction { ".000Z" } else { "Z" };
             let _ = write!(

@@ -10,7 +10,7 @@ use vestibule::store::{
     VerificationMail,
 };
 
-/// A destination that nobody pauses.
+/// A destination that is never paused.
 fn destination() -> DestinationName {
     DestinationName::parse("help-desk").expect("a name")
 }
@@ -74,7 +74,7 @@ pub async fn settle_mail(
     outcome: MailOutcome,
     now: Timestamp,
 ) -> Settled {
-    // Limits count for claims only.
+    // Limits apply to claims only.
     let limits = MailLimits {
         per_address_hour: 0,
         per_address_day: 0,

@@ -73,7 +73,7 @@ fn tell(
     warn(warnings, out)
 }
 
-/// Lists some of `all` accounts.
+/// Lists the first of the accounts, and the number of the others. There are `all` in total.
 fn list_first(addresses: &[EmailAddress], all: u64) -> String {
     const MOST: usize = 20;
     let some: Vec<_> = addresses

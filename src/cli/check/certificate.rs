@@ -12,12 +12,13 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use super::Finding;
 use crate::config::Config;
 
-/// Days before expiry from which on a warning is due. ACME clients renew 30 days before it.
+/// Days before expiry at which the warning begins. ACME clients renew 30 days before expiry.
 const SOON: i64 = 14;
 
 const RENEW: &str = "renew it; the service takes it up with: systemctl reload vestibule";
 
-/// `None` without TLS. The file, the key and their match were checked when the configuration was loaded.
+/// Checks the certificate; `None` without TLS. Loading the configuration has already checked the file, the key and
+/// that they match.
 pub(super) fn finding(config: &Config) -> Option<Finding> {
     let tls = config.smtp.tls.as_ref()?;
     let check = "smtp.tls";
@@ -93,8 +94,9 @@ pub(super) fn judge(
     Finding::ok(check, detail)
 }
 
-/// rustls reports the dates only when it rejects a certificate for them. So it is asked about a day far in
-/// the future and one far in the past; it checks the dates before anything else.
+/// End of validity. rustls reports the dates only when it rejects a certificate because of them, so the certificate
+/// is verified at a time far in the future and at one far in the past. rustls checks the dates before anything
+/// else.
 fn not_after(certificate: &ParsedCertificate<'_>) -> Option<Timestamp> {
     match refusal(certificate, u64::MAX)? {
         Refusal::ExpiredContext { not_after, .. } => timestamp(not_after),

@@ -47,7 +47,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// The listener has no TLS of its own.
+/// Warns if other machines can reach the operators' listener directly: it has no TLS of its own.
 fn operators_port(config: &Config) -> Option<Finding> {
     let address = config.http.admin_listen.ip().to_canonical();
     let is_on_the_internet = address.is_unspecified() || !is_private_address(address);
@@ -187,15 +187,15 @@ fn secret_files(config: &Config) -> impl Iterator<Item = Finding> {
     })
 }
 
-/// The folder of outgoing mail, if another user owns it and users of this machine can read it. In a folder of
-/// its own the daemon removes these permissions.
+/// The folder of outgoing mail, if another user owns it and users of this machine can read it. In a folder that the
+/// daemon owns, the daemon itself removes these permissions.
 fn outgoing_folder(config: &Config) -> Option<Finding> {
     let Outgoing::File(folder) = &config.outgoing else {
         return None;
     };
     let found = std::fs::metadata(folder).ok()?;
     let me = rustix::process::geteuid();
-    // Run by root, the check uses the identity of the service, whose user owns the data.
+    // When root runs the check, it uses the identity of the service, whose user owns the data.
     let service = match std::fs::metadata(&config.data_dir) {
         Ok(data) if me.is_root() => data.uid(),
         _ => me.as_raw(),

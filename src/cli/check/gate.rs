@@ -1,6 +1,6 @@
-//! Findings about a gate that is open to everybody, or closed to everybody.
+//! Findings about access settings that admit everybody, or nobody.
 //!
-//! The settings are those in force; before the first start, those of the file.
+//! Judges the current settings; before the first start, those of the configuration file.
 
 use super::Finding;
 use crate::access::{AccessSettings, Effective};

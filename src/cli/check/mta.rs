@@ -1,7 +1,7 @@
-//! A Postfix on this machine that routes by the local part.
+//! Warns about a Postfix on this machine that routes by the local part.
 //!
-//! Runs the `postconf` of PATH. Without one, or if it fails, there is no finding: the Postfix in front may be
-//! on another machine.
+//! Runs `postconf` from PATH. If it is missing or fails, there is no finding: the Postfix in front may be on
+//! another machine.
 
 use std::io::Read;
 use std::process::{Command, Stdio};

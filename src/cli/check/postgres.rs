@@ -1,4 +1,4 @@
-//! Findings about the PostgreSQL server that holds the store: its promises are ours.
+//! Findings about the PostgreSQL server that holds the store: Vestibule is only as durable as that server.
 
 use super::{Finding, nodes};
 use crate::config::{Config, StoreConfig};
@@ -69,7 +69,7 @@ fn of_place(place: &Location, facts: &ServerFacts) -> Finding {
     }
 }
 
-/// Settings without which an acknowledged message may be lost.
+/// Checks the settings without which an acknowledged message may be lost.
 fn of_settings(facts: &ServerFacts) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (name, is_on) in [
@@ -92,7 +92,7 @@ fn of_settings(facts: &ServerFacts) -> Vec<Finding> {
             "is off: a message is acknowledged before it is on any disk",
             "set it to on for the server, the database and the role",
         )),
-        // Of what the standby has, these do not wait for its disk.
+        // These levels do not wait for the standby to flush to disk.
         other => findings.push(Finding::warning(
             check,
             format!("is {other}: a failover to a standby may lose what was acknowledged"),

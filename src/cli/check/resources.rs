@@ -10,10 +10,10 @@ use rustix::fs::{Access, access, statvfs};
 use super::{Finding, label};
 use crate::config::{Config, Destination, Outgoing, show_size};
 
-/// With less free space, a disk is as good as full.
+/// Free space below which a warning is given.
 const LITTLE_ROOM: u64 = 1 << 30;
 
-/// Time limit of the greeting of a program on our port.
+/// Timeout for the greeting of a program on one of our ports.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) fn database(config: &Config) -> Finding {
@@ -100,7 +100,7 @@ fn writable_or_to_be_made(folder: &Path) -> Result<(), String> {
     }
 }
 
-/// Rounds to the largest unit whose number is at least one.
+/// Formats octets, rounded down to a whole number of the largest unit that fits.
 pub(in crate::cli) fn round_down(octets: u64) -> String {
     let unit = (0..4)
         .map(|power| 1_u64 << (10 * power))
@@ -109,7 +109,7 @@ pub(in crate::cli) fn round_down(octets: u64) -> String {
     show_size(octets / unit * unit)
 }
 
-/// Protocols of our ports, by which a running daemon is recognized.
+/// Protocols of our ports. Their replies identify a running daemon.
 #[derive(Clone, Copy)]
 enum Speaks {
     Smtp,

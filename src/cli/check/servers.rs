@@ -95,7 +95,7 @@ fn server(
     }
 }
 
-/// The remedy. Until then mail is queued and retried.
+/// Remedy for an obstacle. Until it is applied, mail is queued and retried.
 fn remedy(obstacle: Obstacle, server: &SmtpServer) -> String {
     let host = &server.host;
     match obstacle {
@@ -133,7 +133,7 @@ fn remedy(obstacle: Obstacle, server: &SmtpServer) -> String {
     }
 }
 
-/// The OpenID provider: its description is of this issuer, and it has keys.
+/// Checks the OpenID provider: its discovery document must name this issuer, and it must publish keys.
 fn provider(sso: &Sso) -> Finding {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -184,8 +184,8 @@ fn reachable(check: String, endpoint: &Endpoint) -> Finding {
     }
 }
 
-/// True if a name resolves to addresses of our own network only, to which nothing is delivered. False for a
-/// name that does not resolve.
+/// True if a name resolves to private addresses only, to which nothing is delivered by default. False for a name
+/// that does not resolve.
 fn is_of_the_own_network(host: &str, port: u16) -> bool {
     let Ok(found) = (host.trim_matches(['[', ']']), port).to_socket_addrs() else {
         return false;

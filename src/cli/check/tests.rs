@@ -11,7 +11,7 @@ use super::*;
 const OFFLINE: Args = Args { offline: true };
 const ONLINE: Args = Args { offline: false };
 
-/// A configuration in its own folder, with ports that nothing uses.
+/// A configuration in its own folder, with unused ports.
 struct Trial(tempfile::TempDir);
 
 impl Trial {
@@ -131,7 +131,7 @@ fn a_disk_that_fills_up_is_told_before_it_is_full() {
     }
 }
 
-/// A server that occupies a port and sends this greeting to every client.
+/// A server that occupies a port and greets every client with this text.
 fn greeter(greeting: &'static str) -> SocketAddr {
     let listener = TcpListener::bind(any_port()).expect("a port");
     let address = listener.local_addr().expect("its address");

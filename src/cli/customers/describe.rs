@@ -30,7 +30,7 @@ pub(super) async fn show(context: &Context, account: &Account, out: &mut Output)
     Ok(())
 }
 
-/// End of the period in which an address gets no mail, the reason, and the way to end it.
+/// Describes until when an address gets no mail, why, and how to end that.
 fn quiet(until: Timestamp, refused_at: Option<Timestamp>) -> String {
     let said = refused_at.map_or_else(String::new, |at| format!(" on {}", time(at)));
     format!(
@@ -53,7 +53,7 @@ pub(super) fn warn_about_quiet(account: &Account, until: Timestamp) -> String {
     )
 }
 
-/// Number of verification mails to which the person did nothing, and what follows from it.
+/// Describes the number of verification mails that the person ignored, and the consequence.
 fn describe_unanswered(mails: u32) -> String {
     if mails < 3 {
         return mails.to_string();

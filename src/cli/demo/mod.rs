@@ -62,7 +62,7 @@ const SAMPLES: [(&str, &[u8], &str); 8] = samples! {
 /// Time limit of every step of the demo.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The folder for the demo's data; it is removed with the demo.
+/// The folder for the demo's data; it is removed when the demo ends.
 struct Scene {
     folder: PathBuf,
 }
@@ -117,7 +117,7 @@ const DELIVERED_COLUMNS: &[TableColumn<DeliveredMessage>] = columns! { row: Deli
 
 /// Runs the demo. Every deviation is a failure, so the demo is a test of the installation, too.
 pub async fn run(args: Args, out: &mut Output) -> CommandResult {
-    // From here on a signal ends the demo regularly, with its folder removed.
+    // From here on a signal ends the demo cleanly and removes its folder.
     let mut signals = Signals::new()?;
     let scene = Scene::create()?;
     let once = args.once;
@@ -146,7 +146,8 @@ fn outcome_of_signal(once: bool) -> CommandResult {
     Ok(())
 }
 
-/// Without `--once` it runs until a signal, so that the result can be looked at.
+/// Sends the samples and shows the verdicts. Without `--once` it then runs until a signal, so that the state can be
+/// inspected.
 async fn show(
     args: Args,
     scene: &Scene,
@@ -229,7 +230,7 @@ async fn wait_for<T>(what: &str, ask: impl Fn() -> Option<T>) -> anyhow::Result<
     }
 }
 
-/// The verification link in the first mail of a folder.
+/// Finds the verification link in the first mail of a folder.
 fn link_in(verification_mails: &Path) -> Option<String> {
     let verification_mail = std::fs::read_dir(verification_mails)
         .ok()?
@@ -244,7 +245,7 @@ fn link_in(verification_mails: &Path) -> Option<String> {
         .map(ToOwned::to_owned)
 }
 
-/// Submits the form, as a browser does.
+/// Submits the form of the verification page, as a browser does.
 async fn press(link: &str) -> anyhow::Result<()> {
     // No URL here uses TLS, but the client requires a TLS library.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -258,7 +259,7 @@ async fn press(link: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Messages in the Maildir.
+/// Reads the messages in the Maildir.
 fn read_delivered(new: &Path) -> Option<Vec<DeliveredMessage>> {
     let mut rows = Vec::new();
     for entry in std::fs::read_dir(new).ok()? {

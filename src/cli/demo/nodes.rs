@@ -1,5 +1,5 @@
-//! The demo of several nodes: two daemons share a PostgreSQL of the demo's own. One is killed while mail comes
-//! in, and what it acknowledged is counted at the help desk.
+//! The demo of several nodes: two daemons share a PostgreSQL server of their own. One is killed while mail arrives.
+//! The messages that they acknowledged are then counted at the help desk.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -23,18 +23,18 @@ use crate::cli::output::{Output, TableColumn, columns};
 use crate::config::Config;
 use crate::store::{Location, Store};
 
-/// Messages of one person, who has not verified the address: fewer than one account may have waiting.
+/// Messages of one sender with an unverified address: fewer than the limit of held requests per account.
 const MESSAGES: usize = 40;
 
-/// Connections at once, as an MTA has them.
+/// Concurrent connections, as an MTA opens them.
 const CONNECTIONS: usize = 4;
 
-/// Messages that the first node has acknowledged when it is killed.
+/// Number of messages that the first node acknowledges before it is killed.
 const BEFORE_KILL: usize = 8;
 
 const PERSON: &str = "ann@corp.example";
 
-/// A daemon of its own process, killed with this value.
+/// A daemon in a process of its own, which is killed when this value is dropped.
 struct DemoNode {
     name: &'static str,
     config: PathBuf,
@@ -71,7 +71,7 @@ impl DemoNode {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(at(".log"))?)
-            // Ctrl-C ends the demo, which ends it.
+            // Ctrl-C is for the demo only, which then stops this process.
             .process_group(0)
             .spawn()?;
         let process = NodeProcess(process);
@@ -110,7 +110,7 @@ const COUNT_COLUMNS: &[TableColumn<Count>] = columns! { row: Count;
     "" Number => row.1,
 };
 
-/// Shows it, and without `once` runs until a signal.
+/// Runs the demo; without `once`, keeps running until a signal.
 pub(super) async fn show(once: bool, scene: &Scene, out: &mut Output) -> Result<(), CommandError> {
     let folder = scene.folder.join("postgres");
     let starting = tokio::task::spawn_blocking(move || DemoServer::start(folder));
@@ -126,7 +126,7 @@ pub(super) async fn show(once: bool, scene: &Scene, out: &mut Output) -> Result<
     ))?;
     out.flush()?;
 
-    // Her verification mail leaves first, so that its link can be opened in the end.
+    // The verification mail for this message is sent first, so that its link can be opened at the end.
     send_to(first.smtp()?, PERSON, &mail(0)).await?;
     let verification_mails = scene.folder.join("letters");
     let link = wait_for("the verification mail", || link_in(&verification_mails)).await?;
@@ -167,15 +167,15 @@ pub(super) async fn show(once: bool, scene: &Scene, out: &mut Output) -> Result<
     std::future::pending().await
 }
 
-/// Numbers of messages that were acknowledged.
+/// Counts of acknowledged messages.
 struct Sent {
     by_first: usize,
     by_second: usize,
-    /// Of these, those that the first node did not answer.
+    /// Messages among them that were resent because a connection broke.
     again: usize,
 }
 
-/// Sends all mails but the first over several connections, and kills the first node in the middle.
+/// Sends all messages but the first over several connections, and kills the first node in the middle.
 async fn send_all(first: DemoNode, second: &DemoNode) -> anyhow::Result<Sent> {
     let hops = [first.smtp()?, second.smtp()?];
     let counted = Arc::new([
@@ -194,7 +194,7 @@ async fn send_all(first: DemoNode, second: &DemoNode) -> anyhow::Result<Sent> {
                 if number >= MESSAGES {
                     return anyhow::Ok(());
                 }
-                // An MTA takes the next hop when one breaks off.
+                // An MTA tries the next hop when a connection breaks.
                 let turn = number % 2;
                 let mut hop = turn;
                 if send_to(hops[turn], PERSON, &mail(number)).await.is_err() {

@@ -1,4 +1,4 @@
-//! A PostgreSQL server of the demo's own, in its folder and on a Unix socket, which only its user may open.
+//! A PostgreSQL server of the demo's own, in the demo's folder, on a Unix socket that only its user may open.
 
 use std::fs::Permissions;
 use std::io::{BufRead, BufReader};
@@ -13,7 +13,8 @@ use url::form_urlencoded::byte_serialize;
 /// Debian's packages have a folder for each version.
 const VERSIONS: &str = "/usr/lib/postgresql";
 
-/// Starts the server, says so, and stops it when its input ends: with the demo, however that ends.
+/// Shell script that starts the server, prints `ready`, and stops the server at the end of its input. The input
+/// ends with the demo, however the demo ends.
 const WATCH: &str = r#"
     set -eu
     trap '' PIPE
@@ -39,7 +40,7 @@ pub(super) struct DemoServer {
 }
 
 impl DemoServer {
-    /// Starts it in a folder that is not there yet. Blocks for some seconds.
+    /// Starts a server in a folder that does not exist yet. Blocks for some seconds.
     ///
     /// # Errors
     /// The server's programs are missing, or it does not start.
@@ -61,7 +62,7 @@ impl DemoServer {
         }
         let mut watch = command
             .current_dir("/")
-            // Ctrl-C ends the demo, which ends it.
+            // Ctrl-C is for the demo only, which then stops this process.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -81,7 +82,7 @@ impl DemoServer {
         Ok(server)
     }
 
-    /// The place of a store on it, as `[store] url` has it.
+    /// URL of a store on this server, in the form of `[store] url`.
     pub fn url(&self) -> String {
         let folder = self.folder.display().to_string();
         let folder: String = byte_serialize(folder.as_bytes()).collect();
@@ -125,7 +126,7 @@ fn folder_of(version: u32) -> PathBuf {
     Path::new(VERSIONS).join(version.to_string()).join("bin")
 }
 
-/// Numbers of the user `postgres` and its group.
+/// Ids of the user `postgres` and its group.
 fn user_of_package() -> anyhow::Result<(u32, u32)> {
     let users = std::fs::read_to_string("/etc/passwd")?;
     let numbers = users.lines().find_map(|line| {

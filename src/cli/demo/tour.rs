@@ -77,13 +77,13 @@ impl Tour<'_> {
     }
 }
 
-/// The path of this program as a shell takes it.
+/// The path of this program quoted for a shell.
 pub(super) fn this_program() -> anyhow::Result<String> {
     let path = std::env::current_exe().context("the path of this program is unknown")?;
     Ok(quote(&path.display().to_string()))
 }
 
-/// Quotes a word for a POSIX shell where it needs that.
+/// Quotes a word for a POSIX shell if necessary.
 pub(super) fn quote(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@,%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {

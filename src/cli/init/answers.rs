@@ -22,7 +22,7 @@ pub(super) struct Answers {
     /// `None`: `help@` the domain.
     pub address: Option<EmailAddress>,
     pub destination: DestinationType,
-    /// The server, folder, URL or program; `None` until it is asked.
+    /// The server, folder, URL or program; `None` until the question is answered.
     pub destination_place: Option<String>,
     /// The recipient at an SMTP destination; `None`: the address that the mail was sent to.
     pub recipient: Option<EmailAddress>,

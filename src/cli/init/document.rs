@@ -98,7 +98,7 @@ fn set_destination(text: &mut Document, answers: &Answers) {
     };
     let kind = answers.destination.as_str();
     let mut keys = format!("type = {}\n{key} = {}\n", quote(&kind), quote(&place));
-    // A webhook at an address of the own network is refused unless this is set.
+    // A webhook at a private address is refused unless this is set.
     if answers.destination == DestinationType::Webhook
         && Url::parse(place).is_ok_and(|url| is_private(&url))
     {

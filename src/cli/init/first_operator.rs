@@ -31,8 +31,8 @@ pub struct FirstOperator {
 }
 
 impl FirstOperator {
-    /// The operator's name and password; `None` if there is to be none. With `interactive`, asks for what no
-    /// option gives.
+    /// The operator's name and password; `None` if there is to be none. With `interactive`, asks for missing
+    /// values.
     pub fn read(
         &self,
         interactive: bool,
@@ -100,7 +100,7 @@ fn ask_password(
         write!(output, "{text}")?;
         output.flush()?;
         let line = super::read_line(input)?;
-        // A silent terminal shows no typing, and so no end of the line either.
+        // With echo off, the terminal does not show the end of the line either.
         writeln!(output)?;
         Ok(line.trim_end_matches(['\r', '\n']).to_owned())
     };

@@ -1,4 +1,4 @@
-//! The user of the service, who must be able to read the configuration and to write the data folder.
+//! The user of the service, who must be able to read the configuration and to write to the data folder.
 
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown, lchown};
@@ -39,8 +39,8 @@ impl ServiceUser {
     }
 }
 
-/// Creates the data folder for the service, unless it is there. Returns false if a later service could not use
-/// what this process writes into it, because its user does not exist yet.
+/// Creates the data folder for the service unless it exists. Returns false if the service could not use what this
+/// process writes into the folder, because the service's user does not exist yet.
 pub(super) fn create_data_folder(folder: &Path) -> io::Result<bool> {
     let is_root = rustix::process::geteuid().is_root();
     if folder.is_dir() {

@@ -1,8 +1,8 @@
 //! Aligned columns within a width.
 //!
-//! In: cells, already escaped, and the layout of each column. Out: lines. Without a width everything is whole.
-//! Where a row is wider than the width, ids and times become short first, then optional columns are left out,
-//! then texts are cut, and last the widest values. A heading is cut with its column and never broken.
+//! In: cells, already escaped, and the layout of each column. Out: lines. Without a width nothing is shortened. If
+//! a row is wider than the width, ids and times become short first, then optional columns are left out, then texts
+//! are cut, and last the widest values. A heading is cut with its column and never broken.
 
 use unicode_width::UnicodeWidthStr;
 
@@ -12,13 +12,13 @@ use super::shorten::{cut, short_id, short_time, wrap};
 /// Blank columns between two columns.
 const GAP: usize = 2;
 
-/// A text is not cut below this while there are optional columns to be left out.
+/// Width below which a text is not cut while optional columns can still be left out.
 const COMFORTABLE_TEXT: usize = 20;
 
-/// A text is not cut below this while there are other values to be cut.
+/// Width below which a text is not cut while other values can still be cut.
 const SHORTEST_TEXT: usize = 8;
 
-/// Narrower than this, a wrapped column continues below its row.
+/// Width below which a wrapped column continues below its row instead.
 const NARROWEST_WRAP: usize = 24;
 
 /// Indentation of a wrapped column below its row.
@@ -29,8 +29,8 @@ const INDENT: usize = 6;
 pub struct ColumnLayout {
     pub title: &'static str,
     pub layout: Layout,
-    /// If the terminal is too narrow, the columns with the highest number are left out first; those with 0
-    /// never.
+    /// Order of removal if the terminal is too narrow: the columns with the highest number are left out first;
+    /// those with 0 never.
     pub optional: u8,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Cell {
     pub layout: Layout,
 }
 
-/// Renders rows. `now_year` is the year whose times are shortened without it.
+/// Renders rows. Shortened times of `now_year` omit the year.
 pub(super) fn render(
     columns: &[ColumnLayout],
     header: bool,
@@ -91,7 +91,7 @@ pub(super) fn render(
     }
 }
 
-/// A table on its way to a width.
+/// A table that is being fitted to a width.
 struct Fitting {
     columns: Vec<ColumnLayout>,
     header: bool,
@@ -167,7 +167,7 @@ impl Fitting {
         (widths, false)
     }
 
-    /// Width of the rows with each text as short as it may be, and without what continues below.
+    /// Width of the rows with every text at its minimum, without wrapped columns.
     fn rigid_width(&self, widths: &[usize]) -> usize {
         let least = self
             .columns
@@ -183,7 +183,7 @@ impl Fitting {
     }
 }
 
-/// Narrows texts first, and then the widest column again and again.
+/// Narrows texts first, and then always the widest column.
 fn narrow(columns: &[ColumnLayout], widths: &mut [usize], width: usize) {
     for (place, column) in columns.iter().enumerate().rev() {
         let over = total(widths).saturating_sub(width);
@@ -258,7 +258,7 @@ fn lines_of(
 fn line(columns: &[ColumnLayout], row: &[String], widths: &[usize]) -> Vec<Cell> {
     let shown = columns.iter().zip(row).zip(widths);
     let cells = shown
-        // A column without any value takes no place.
+        // A column without any value takes no space.
         .filter(|(_, width)| **width > 0)
         .map(|((column, text), width)| {
             let text = cut(text, *width);

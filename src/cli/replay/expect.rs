@@ -13,7 +13,7 @@ pub struct Expectations(HashMap<String, Map<String, Value>>);
 
 impl Expectations {
     /// # Errors
-    /// A file that cannot be read, or has a line without a `file`; with its place.
+    /// A file that cannot be read, or has a line without a `file`; with the line number.
     pub fn read(path: &Path) -> Result<Self, CommandError> {
         let wrong = |line: usize, what: &dyn std::fmt::Display| {
             CommandError::Usage(format!("{}:{line}: {what}", path.display()))
@@ -48,8 +48,8 @@ impl Expectations {
         self.0.keys().map(String::as_str)
     }
 
-    /// Differences: the field, the expected value, the actual value. `None` if there is no expectation for
-    /// this message. Fields that a row does not have are remarks.
+    /// Differences: the field, the expected value, the actual value. `None` if there is no expectation for this
+    /// message. Expected fields that a row does not have are remarks and are not compared.
     pub fn differences(&self, row: &ReplayRow) -> Option<Vec<Difference>> {
         let expected = self.0.get(&row.file)?;
         let Ok(Value::Object(found)) = serde_json::to_value(row) else {

@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
-/// Maximum pieces in progress for each thread; the others wait for the slowest of them.
+/// Maximum pieces in flight per thread. A slow piece delays the results of later ones; this bounds them.
 const AHEAD: usize = 8;
 
 /// Applies `work` to every piece on as many threads as there are cores, and passes the results to `take` in
@@ -82,7 +82,7 @@ mod tests {
     fn the_order_stays_whatever_takes_long() {
         let mut taken = Vec::new();
         let slow_first = |piece: u64| {
-            // Earlier pieces are more work than later ones.
+            // Earlier pieces take more work than later ones.
             (0..(1000 - piece) * 50).fold(piece, |sum, step| std::hint::black_box(sum ^ step));
             piece
         };

@@ -1,9 +1,8 @@
 //! Finds the messages. In: files and folders. Out: pieces of work in a fixed order.
 //!
-//! In a folder every file is a message or an mbox, however malformed: input of a mail gateway need not look
-//! like mail. Only a file with another extension (`.json`, `.md` …) must begin with a header field or an mbox
-//! separator, unless it is in `cur` or `new` of a Maildir. A file that was named itself is always taken for a
-//! message.
+//! In a folder every file is a message or an mbox, however malformed: input of a mail gateway need not look like
+//! mail. Only a file with another extension (`.json`, `.md` …) must begin with a header field or an mbox separator,
+//! unless it is in `cur` or `new` of a Maildir. A file named on the command line is always taken for a message.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};

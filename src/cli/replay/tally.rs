@@ -62,7 +62,7 @@ impl<'a> ReplayTally<'a> {
         Ok(())
     }
 
-    /// Reports an unreadable file or message. The others continue.
+    /// Reports an unreadable file or message. Does not stop the replay.
     pub fn count_broken(
         &mut self,
         name: &str,
@@ -162,7 +162,7 @@ impl<'a> ReplayTally<'a> {
     }
 }
 
-/// Prints a row for people, in columns of fixed width, so that it can be printed at once.
+/// Prints a row for people, in columns of fixed width, so that it need not wait for later rows.
 fn show(row: &ReplayRow, out: &mut Output) -> CommandResult {
     if out.is_json() {
         return out.object(row);

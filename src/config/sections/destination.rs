@@ -13,7 +13,7 @@ use crate::config::{
 };
 use crate::domain::{DestinationName, EmailAddress, RequestId, canary};
 
-/// More concurrent deliveries would amount to an attack on the help desk.
+/// Maximum concurrency: more deliveries at a time would amount to an attack on the help desk.
 const MOST_AT_ONCE: usize = 100;
 
 /// Reads the keys of a destination of one type.
@@ -26,8 +26,8 @@ const TYPES: [(&str, Reader); 4] = [
     ("command", |keys| command(keys).map(Destination::Command)),
 ];
 
-/// Destinations of the file. The names of invalid ones are known, too, so that portals that refer to them get
-/// no mistake.
+/// Destinations of the file. The names of invalid ones are kept, too, so that portals that refer to them are not
+/// reported as well.
 #[derive(Default)]
 pub(super) struct Known {
     pub names: BTreeSet<DestinationName>,
@@ -87,7 +87,7 @@ pub(super) fn outgoing(mut section: TomlSection<'_>) -> Option<Outgoing> {
         .map(Outgoing::File)
 }
 
-/// Where the access token comes from. `None` without such a key.
+/// Source of the access token. `None` without such a key.
 fn token_source(section: &TomlSection<'_>) -> Option<TokenSource> {
     section.never_inline("token", "token_file = \"/path/to/it\"");
     let file = section.entry("token_file");
@@ -118,7 +118,7 @@ fn token_source(section: &TomlSection<'_>) -> Option<TokenSource> {
     }
 }
 
-/// A server with the login by an access token, which is a password for an hour: it goes over TLS only.
+/// A server with a login by access token. The token is a password for an hour, so it is sent over TLS only.
 fn with_token(section: &TomlSection<'_>, source: TokenSource) -> Option<Outgoing> {
     let (url, tls_verify) = place(section);
     let user = section

@@ -1,4 +1,4 @@
-//! `[digest]`: the mail that tells operators once a day what they should know.
+//! `[digest]`: the daily mail that tells operators what they should know.
 
 use jiff::civil::Time;
 use lettre::message::Mailbox;

@@ -117,7 +117,7 @@ fn secret_headers(
 /// Standard Webhooks: `whsec_` and base64 of 24 to 64 octets. The prefix is removed.
 fn signing_key(section: &TomlSection<'_>, secret: &Secret) -> Option<Secret> {
     let text = secret.expose_secret();
-    // The secret was not read.
+    // Empty if secrets are not read.
     if text.is_empty() {
         return Some(secret.clone());
     }

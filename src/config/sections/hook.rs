@@ -1,4 +1,4 @@
-//! `[[hook]]`: recipients of events.
+//! `[[hook]]`: endpoints that are called about events.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use crate::config::Hook;
 use crate::config::document::TomlSection;
 use crate::domain::{DestinationName, EventPattern, canary};
 
-/// The calls of one account are made one after the other, so a higher concurrency has no use.
+/// Maximum concurrency. Calls about the same account are made one after the other, so a higher value has no use.
 const MOST_AT_ONCE: usize = 100;
 
-/// Names must differ from those of destinations, since either can be paused by its name.
+/// Reads the hooks. Their names must differ from those of destinations, since either can be paused by its name.
 pub(super) fn read_all(
     root: &TomlSection<'_>,
     destinations: &BTreeSet<DestinationName>,

@@ -15,7 +15,7 @@ use crate::config::{Http, SmtpConfig, SmtpTls};
 const LEAST_HEADER: u64 = 16 * KIB;
 const MOST_HEADER: u64 = 4 * MIB;
 
-/// Addresses in use, by key; port 0 is a different port each time.
+/// Addresses in use, by key; port 0 never counts as in use.
 #[derive(Default)]
 pub(super) struct UsedAddresses(BTreeMap<SocketAddr, &'static str>);
 
@@ -104,7 +104,7 @@ pub(super) fn smtp(section: &TomlSection<'_>, taken: &mut UsedAddresses) -> Smtp
         max_header_size,
         max_connections: section.number("max_connections", 1000, 1..=100_000),
         max_recipients: section.number("max_recipients", 100, 1..=10_000),
-        // Read after the portals.
+        // Set later, after the portals are read.
         postmaster: None,
         memory_budget,
         command_timeout: section.time("command_timeout", 5 * MINUTE),
@@ -187,7 +187,7 @@ pub(super) fn http(section: &TomlSection<'_>, taken: &mut UsedAddresses) -> Http
     }
 }
 
-/// The operators' pages are at the root of their host.
+/// Parses the URL of the operators' pages, which are at the root of their host.
 fn parse_origin(text: &str) -> Result<String, String> {
     let url = parse_public(text)?;
     match url.split_once("://") {
@@ -198,7 +198,7 @@ fn parse_origin(text: &str) -> Result<String, String> {
     }
 }
 
-/// A name as in Host. One label is enough, as names of containers have one.
+/// Parses a host name as in the Host field. One label is enough: names of containers have only one.
 fn host_name(text: &str) -> Result<String, String> {
     if text.parse::<IpAddr>().is_ok() || text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
         return Err(format!(

@@ -155,7 +155,7 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
     })
 }
 
-/// The address of the operators' pages, as far as the listeners tell it.
+/// The URL of the operators' pages, as far as it follows from the listeners.
 fn operators_url(http: &Http) -> String {
     match http.admin_hosts.first() {
         Some(host) => format!("https://{host}"),

@@ -17,7 +17,7 @@ use crate::domain::{DestinationName, EmailAddress, PortalName, canary, join};
 pub(super) struct Mailboxes(BTreeMap<String, String>);
 
 impl Mailboxes {
-    /// Parses an address and refuses one that is in use already.
+    /// Parses an address and refuses one that is already in use.
     pub fn take(&mut self, text: &str, owner: &str) -> Result<EmailAddress, String> {
         let address = EmailAddress::parse(text)
             .map_err(|cause| format!("{text:?}: {cause}; write help@corp.example"))?;

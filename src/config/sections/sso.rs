@@ -18,7 +18,7 @@ const CLIENT_SECRET: Keys = Keys {
 
 const ISSUER: &str = "\"https://login.corp.example/realms/staff\"";
 
-/// Maximum octets of names that go into the address of the provider.
+/// Maximum octets of a name that becomes part of a URL of the provider.
 const LONGEST: usize = 512;
 
 /// `None` if there is no section, or if it is incomplete, which is reported. An operator returns to
@@ -120,7 +120,7 @@ fn scope(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// The host of the operators' pages in their own URL, under which they answer then.
+/// Host name in the URL of the operators' pages. The operators' listener answers under it, too.
 pub(super) fn host_of(admin_url: &str) -> Option<String> {
     let url = Url::parse(admin_url).ok()?;
     url.domain()

@@ -1,11 +1,11 @@
-//! `[store]`: the place of the database, a file in `data_dir` or a PostgreSQL server.
+//! `[store]`: the location of the database, a file in `data_dir` or a PostgreSQL server.
 
 use std::path::Path;
 
 use crate::config::document::TomlSection;
 use crate::config::{PostgresServer, PostgresTls, StoreConfig};
 
-/// Keys of a server, which mean nothing for a file.
+/// Keys for a server, which have no meaning for a file.
 const OF_A_SERVER: &[&str] = &[
     "url",
     "schema",
@@ -17,7 +17,7 @@ const OF_A_SERVER: &[&str] = &[
     "long_readers",
 ];
 
-/// `None` if the place could not be read, which is reported.
+/// `None` if the location could not be read, which is reported.
 pub(super) fn read(section: &TomlSection<'_>, data_dir: &Path) -> Option<StoreConfig> {
     let kinds = &[("sqlite", false), ("postgres", true)];
     let is_server = match section.entry("type") {

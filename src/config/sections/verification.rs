@@ -13,7 +13,7 @@ use crate::domain::{AddressDelimiters, EmailAddress};
 /// RFC 5321 4.5.3.1.1.
 const LONGEST_LOCAL_PART: usize = 64;
 
-/// Octets of a reply token and of a mail's id, each of which is a subaddress of an address of ours.
+/// Octets of a reply token and of a mail's id, each of which becomes a subaddress of one of our addresses.
 const TOKEN: usize = 26;
 const MAIL_ID: usize = 26;
 
@@ -59,7 +59,7 @@ pub(super) fn read(section: &TomlSection<'_>, mailboxes: &mut Mailboxes) -> Opti
         }
         Some(folder)
     });
-    // All keys are read before any error return, so that each is known.
+    // All keys are read before any early return, so that none is reported as unknown.
     let quiet_for = section.time("quiet_for", 30 * DAY);
     let delimiters = section
         .entry("address_delimiters")
@@ -129,7 +129,7 @@ pub(super) fn author(text: &str, mailboxes: &Mailboxes) -> Result<Author, String
     }
 }
 
-/// Refuses an address that has no space for a subaddress of this many octets.
+/// Refuses an address whose local part is too long for a subaddress of this many octets.
 fn with_room(address: EmailAddress, detail: usize) -> Result<EmailAddress, String> {
     let sample = "x".repeat(detail);
     let local = format!("{}+{sample}", address.local());

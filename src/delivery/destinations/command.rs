@@ -1,4 +1,4 @@
-//! In: a message. Out: a program that took it on its standard input, and the meaning of its exit status.
+//! In: a message. Out: the outcome of a program that reads the message from its standard input.
 //!
 //! The program runs without a shell, in its own process group. Its environment holds only the configured
 //! variables and the facts about the request. After the timeout the whole group is killed.
@@ -65,7 +65,7 @@ impl CommandRunner {
             let running = async {
                 tokio::select! {
                     status = child.wait() => {
-                        // The rest of standard error. A process that the program left running may keep the
+                        // Reads the rest of standard error. A process that the program left running may keep the
                         // pipe open.
                         let _ = timeout(Duration::from_millis(100), &mut exchange).await;
                         Ok(status)
@@ -85,7 +85,7 @@ impl CommandRunner {
             }
             Ok(Ok(Err(e))) => Attempt::Retry(Cause::of_request(&format!("{program}: {e}"))),
             Ok(Err(unread)) => {
-                // The program must not take the part for the whole message, so it is killed before its input
+                // The program must not take a truncated message for a whole one, so it is killed before its input
                 // ends.
                 group.signal(Signal::KILL);
                 let _ = child.wait().await;
@@ -122,7 +122,7 @@ impl CommandRunner {
 /// begins with a `-`.
 fn facts(outgoing: &OutgoingMessage) -> [(&'static str, String); 12] {
     let claim = outgoing.claim();
-    // No value can end its line or begin another one.
+    // A value cannot contain a line break, so it cannot forge another value.
     let line = |text: &str| -> String {
         text.chars()
             .map(|c| if c.is_control() { ' ' } else { c })
@@ -162,8 +162,8 @@ fn facts(outgoing: &OutgoingMessage) -> [(&'static str, String); 12] {
     ]
 }
 
-/// Writes the message and closes the pipe. The program need not read all of it: its exit status counts. If
-/// the message cannot be read to its end, the pipe stays open.
+/// Writes the message and closes the pipe. The program need not read all of it: only its exit status counts. If the
+/// message cannot be read to its end, the pipe stays open.
 async fn feed(
     stdin: &mut Option<ChildStdin>,
     outgoing: &OutgoingMessage,
@@ -178,7 +178,7 @@ async fn feed(
     Ok(())
 }
 
-/// Reads to the end and keeps the beginning.
+/// Reads standard error to its end and keeps the beginning.
 async fn read_stderr(stderr: Option<ChildStderr>, kept: &mut Vec<u8>) {
     let Some(mut stderr) = stderr else { return };
     let mut buffer = [0; 1024];

@@ -1,11 +1,11 @@
 //! In: a message. Out: a synced file in a Maildir, under a name derived from the request's id.
 //!
-//! The message is written and synced under `tmp` and then renamed into `new`, so a reader never sees a part
-//! of it. The name is the same for every attempt: a repeat after a crash finds the file of the earlier
-//! attempt in `new` or, if it was read meanwhile, in `cur`.
+//! The message is written and synced under `tmp` and then renamed into `new`, so a reader never sees a partial
+//! file. The name is the same for every attempt, so delivery is idempotent: a retry after a crash finds the file of
+//! the earlier attempt in `new` or, if it was read meanwhile, in `cur`.
 //!
-//! A thread writes a group of messages. Storage can hold it up beyond the end of its attempt; it publishes
-//! nothing then, and no other thread writes to that Maildir until it has ended.
+//! A group of messages is written by one thread. The storage can block this thread beyond the end of its attempt.
+//! It then publishes nothing more, and no other thread writes to that Maildir until it has ended.
 
 mod hung;
 
@@ -28,10 +28,10 @@ use crate::domain::Domain;
 use crate::observe::catch_panic;
 use crate::outbound::{Attempt, Cause};
 
-/// Groups of messages that are written at the same time: one is written while the other is recorded.
+/// Maximum number of concurrent groups: one is written while the other is recorded.
 pub(in crate::delivery) const CONCURRENCY: usize = 2;
 
-/// Files that are synced at the same time: enough for the file system to combine them.
+/// Number of concurrent fsyncs: enough for the file system to combine them.
 const SYNCS: usize = 8;
 
 /// A Maildir that takes messages.
@@ -54,7 +54,7 @@ impl Modes {
         message: 0o600,
         folder: 0o700,
     };
-    /// New files and folders inherit the group of their folder.
+    /// Modes with access for the group. New files and folders inherit the group of their folder.
     const GROUP: Self = Self {
         message: 0o660,
         folder: 0o2770,
@@ -95,7 +95,7 @@ impl Maildir {
         let (maildir, here, of_thread) = (self.clone(), Handle::current(), Arc::clone(&group));
         let thread =
             tokio::task::spawn_blocking(move || maildir.deliver(&messages, &of_thread, &here));
-        // Stops the thread if it is still at work when this function ends or is dropped.
+        // Stops the thread if it is still running when this future completes or is dropped.
         let _thread = hung::Thread {
             path: self.path.clone(),
             handle: thread.abort_handle(),
@@ -137,7 +137,7 @@ impl Maildir {
         let outcome = if published.is_empty() {
             Attempt::Delivered
         } else {
-            // They are visible even if this sync fails, so a retry has to look for them.
+            // The messages are visible even if this sync fails, so a retry must look for them.
             let synced = sync_folder(&self.path.join("new"));
             synced.map_or_else(Attempt::from, |()| Attempt::Delivered)
         };
@@ -147,7 +147,7 @@ impl Maildir {
         attempts
     }
 
-    /// Writes messages under `tmp`, each with its place. Failures are in `attempts`.
+    /// Writes messages under `tmp`, each with its index. Failures go to `attempts`.
     fn write_all(
         &self,
         messages: &[Arc<OutgoingMessage>],
@@ -205,7 +205,7 @@ impl Maildir {
             return Ok(Written::Before);
         }
         let attempt = outgoing.claim().attempt;
-        // Each attempt has its own file name: an earlier attempt that the storage still blocks may go on writing.
+        // Each attempt has its own file name: an earlier attempt that the storage still blocks may resume writing.
         // Once its file is removed it can publish nothing.
         let of_attempt = |attempt| self.path.join("tmp").join(format!("{name}.{attempt}"));
         let (part, whole) = (of_attempt(attempt), self.path.join("new").join(&name));
@@ -284,7 +284,7 @@ impl Maildir {
             if folder.is_dir() {
                 continue;
             }
-            // The mode is set explicitly: the umask would clear the bits that `group` asks for.
+            // The mode is set explicitly: the umask would clear bits that `group` requires.
             builder
                 .create(&folder)
                 .and_then(|()| {
@@ -314,12 +314,12 @@ fn create(part: &Path, bits: u32) -> io::Result<File> {
 struct Group {
     /// Cancelled when the thread must publish nothing more.
     stop: CancellationToken,
-    /// Number of messages, from the first on, that may be visible. It is set before `stop` is checked, so whoever
-    /// cancels `stop` and then reads this number knows every message that may become visible.
+    /// Number of messages, from the first on, that may be visible. It is set before `stop` is checked, so a task
+    /// that cancels `stop` and then reads this number knows every message that may become visible.
     begun: AtomicUsize,
 }
 
-/// Cause for which a message is not written.
+/// Reason for which a message was not written.
 enum Unwritten {
     Stopped,
     Failed(Attempt),
@@ -388,8 +388,8 @@ impl Written {
     }
 }
 
-/// Syncs files on several threads, which the runtime keeps for the next group. One result for each, up
-/// to a thread that died.
+/// Syncs files on several threads of the runtime's pool. Returns one result for each file, up to the first thread
+/// that panicked.
 fn sync_all(files: &[(usize, Written)], here: &Handle) -> Vec<Result<(), Fault>> {
     if let [(_, only)] = files {
         return vec![only.sync()];
@@ -436,7 +436,7 @@ struct Fault {
     cause: io::Error,
 }
 
-/// None of these errors is caused by the message, and each can be repaired.
+/// Every such error is a retry for the whole destination: none is caused by the message, and each can be repaired.
 impl From<Fault> for Attempt {
     fn from(fault: Fault) -> Self {
         Self::Retry(Cause::of_destination(&fault.to_string()))

@@ -1,4 +1,4 @@
-//! In: a configured destination. Out: one that can take messages.
+//! In: a configured destination. Out: a client that delivers messages to it.
 
 pub(super) mod command;
 pub(super) mod maildir;
@@ -79,14 +79,14 @@ impl DestinationClient {
         self.timeout
     }
 
-    /// True if attempting many messages together costs little more than attempting one.
+    /// True if an attempt with many messages costs little more than an attempt with one.
     pub fn takes_together(&self) -> bool {
         matches!(self.protocol, Protocol::Maildir(_))
     }
 
-    /// Delivers messages in order until the deadline; one outcome for each. `None` for one that was not
-    /// attempted, because an earlier one has to be retried or because of the `stop`. Dropping the future
-    /// cancels the attempt at any point.
+    /// Delivers messages in order until the deadline, with one outcome for each. The outcome is `None` for a
+    /// message that was not attempted, because an earlier one has to be retried or because `stop` was cancelled.
+    /// Dropping the future cancels the attempt at any point.
     pub async fn attempt(
         &self,
         messages: Vec<Arc<OutgoingMessage>>,
@@ -118,7 +118,7 @@ impl DestinationClient {
         }
     }
 
-    /// The outcome of an attempt that was not done in time.
+    /// The outcome of an attempt that exceeded the timeout.
     pub fn time_out(&self) -> Attempt {
         let text = format!("not done within {} s", self.timeout.as_secs());
         Attempt::Retry(Cause::of_destination(&text))

@@ -1,7 +1,7 @@
-//! In: a message. Out: an HTTP POST of the message, or of its parsed content, that was answered with 2xx.
+//! In: a message. Out: the outcome of an HTTP POST of the message, or of its parsed content.
 //!
-//! The message, raw or as a form field, is read twice from the store, a piece at a time: once for the
-//! signature, which is sent before the body, and once to be sent.
+//! The message, raw or as a form field, is read twice from the store, a piece at a time: once to sign it, because
+//! the signature is sent before the body, and once to send it.
 
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ impl Webhook {
         let mut signature = self.client.signature(&id, seconds)?;
         let mut octets = 0;
         let mut reading = Reading::new(Arc::clone(outgoing), form.clone());
-        // Content-Length is sent before the body, too; the length of a form is known only after it was read.
+        // Content-Length is sent before the body, too, and the length of a form is known only after reading it.
         while let Some(piece) = reading.next().await? {
             octets += u64::try_from(piece.len()).unwrap_or_default();
             if let Some(signature) = &mut signature {
@@ -90,7 +90,7 @@ impl Webhook {
         };
         let raw = outgoing.message().original().await?;
         let making = Arc::clone(outgoing);
-        // Parsing takes time, and a message may make the parser fail.
+        // Parsing takes time, and a message may make the parser panic.
         let made =
             tokio::task::spawn_blocking(move || webhook_json::body(&making, &raw, raw_url)).await;
         let body = match made {
@@ -119,7 +119,7 @@ struct Reading {
     form: Form,
     place: ReadPosition,
     begun: bool,
-    /// Octets that do not fill a group of three, the unit of base64.
+    /// Octets that do not yet fill a group of three, the unit of base64.
     over: Vec<u8>,
 }
 

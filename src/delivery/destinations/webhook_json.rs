@@ -62,7 +62,7 @@ struct Parts {
     attachments: Vec<Attachment>,
     /// The value of `X-Vestibule-Authenticated`.
     authentication: &'static str,
-    /// Base64 of the message; null where there is a `raw_url`.
+    /// Base64 of the message; null if there is a `raw_url`.
     raw: Option<String>,
     /// Temporary URL of the message; null if it is in `raw`.
     raw_url: Option<String>,

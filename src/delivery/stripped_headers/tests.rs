@@ -1,4 +1,4 @@
-//! Removed fields, by a table of forgeries and by properties that no table can cover.
+//! Tests of removed fields, by a table of forgeries and by properties that no table can cover.
 
 use proptest::prelude::*;
 
@@ -71,7 +71,7 @@ fn fields_of_our_names_are_left_out_however_written() {
             "A: b\nX-Vestibule-Account: y\nC: d\n\nbody",
             "A: b\nC: d\n\nbody",
         ),
-        // Not ours.
+        // Not a name of ours.
         ("X-Vestibulum: y\r\n\r\n", "X-Vestibulum: y\r\n\r\n"),
         (
             "A: X-Vestibule-Account: y\r\n\r\n",
@@ -119,7 +119,8 @@ fn results_that_claim_our_name_are_left_out() {
             ),
             "\r\n",
         ),
-        // A field of another machine, with ours after a line end that only some readers see.
+        // Fields of another machine. In two rows, a field of ours follows after a line end that only some readers
+        // see.
         (
             "Authentication-Results: mx.corp.example; dmarc=pass\r\n\r\n",
             "Authentication-Results: mx.corp.example; dmarc=pass\r\n\r\n",

@@ -1,4 +1,4 @@
-//! The command destination: the program's input and environment, and the meaning of its exit.
+//! Tests of the command destination: the program's input and environment, and the meaning of its exit status.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! An SMTP server that behaves correctly except for one fault, which a case describes.
+//! An SMTP server that behaves correctly except for one fault, which a test case describes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -87,7 +87,7 @@ impl FaultServer {
         self.state.taken.lock().expect("unpoisoned").clone()
     }
 
-    /// Returns when the server makes a client wait.
+    /// Returns once the server leaves a client waiting.
     pub(super) async fn hangs(&self) {
         self.state.hangs.notified().await;
     }
@@ -194,7 +194,7 @@ impl State {
                     self.hangs.notify_one();
                     return std::future::pending().await;
                 }
-                // At the beginning of TLS, after a positive reply.
+                // In place of the TLS handshake, after a positive reply.
                 "garbage" if at == "STARTTLS" => reply = "220 go ahead\r\nnot TLS at all",
                 "garbage" => reply = "HTTP/1.1 400 Bad Request",
                 "endless" => loop {
@@ -212,7 +212,7 @@ impl State {
         Ok(())
     }
 
-    /// Octet by octet, like a network that loses most packets.
+    /// Sends a reply octet by octet, like a network that loses most packets.
     async fn trickle(connection: &mut Connection, reply: &str) -> Result<(), Closed> {
         for octet in reply.bytes().chain(*b"\r\n") {
             connection.write_all(&[octet]).await?;

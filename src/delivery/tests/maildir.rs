@@ -1,4 +1,4 @@
-//! The Maildir destination: files, permissions, repeats, and a full disk.
+//! Tests of the Maildir destination: files, permissions, retries, and a full disk.
 
 use std::fs;
 use std::io::Write as _;
@@ -23,7 +23,7 @@ fn maildir(path: &Path) -> Maildir {
     Maildir::new(&config, &hostname())
 }
 
-/// Delivers messages, with nothing that stops them.
+/// Delivers messages, without a stop.
 async fn attempt_all(maildir: &Maildir, group: Vec<Arc<OutgoingMessage>>) -> Vec<Option<Attempt>> {
     let deadline = Instant::now() + Duration::from_mins(5);
     let stop = CancellationToken::new();
@@ -65,7 +65,7 @@ fn hanging_group(home: &Path, count: usize) -> (Vec<Arc<OutgoingMessage>>, PathB
     (group, fifo)
 }
 
-/// Lets the thread that hangs at a FIFO go on.
+/// Unblocks the thread that hangs at a FIFO.
 fn unblock(fifo: &Path) -> fs::File {
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits();
     fs::OpenOptions::new()
@@ -176,8 +176,8 @@ async fn a_repeat_after_a_crash_makes_no_second_message() {
     );
     assert!(files(&new).is_empty());
 
-    // The crash happened while the message was being written, or the storage still holds that attempt up. What
-    // it writes is never read.
+    // The crash happened while the message was being written, or the storage still blocks that attempt. Its file is
+    // never read.
     fs::remove_file(cur.join(format!("{name}:2,S"))).expect("removed");
     let late = tmp.join(format!("{name}.1"));
     let mut file = fs::File::create(&late).expect("a file");
@@ -269,7 +269,7 @@ async fn many_in_groups_at_a_time() {
     assert!(files(&home.path().join("tmp")).is_empty());
 }
 
-/// A fault of one message keeps the later ones back, and those before it are delivered.
+/// Messages before the first failure are delivered, and those after it are not.
 #[tokio::test]
 async fn a_group_is_delivered_up_to_the_first_failure() {
     let home = tempfile::tempdir().expect("a folder");
@@ -278,7 +278,7 @@ async fn a_group_is_delivered_up_to_the_first_failure() {
     let [tmp, new] = ["tmp", "new"].map(|folder| home.path().join(folder));
     for (folder, obstacle) in [(&tmp, 2), (&new, 1)] {
         let group: Vec<_> = (0..4).map(|_| outgoing()).collect();
-        // A folder in the place of the file: it can be neither written nor replaced.
+        // A folder in place of the file can be neither written nor replaced.
         let of_attempt = if folder == &tmp { ".1" } else { "" };
         let place = format!("{}{of_attempt}", name(&group[obstacle]));
         fs::create_dir(folder.join(place)).expect("a folder");
@@ -299,7 +299,7 @@ async fn a_group_is_delivered_up_to_the_first_failure() {
     }
 }
 
-/// A message of an account, to be attempted for the first time.
+/// A claim for a message of an account, before its first attempt.
 fn of_account(account: crate::domain::AccountId) -> Claim {
     let mut claim = Claim::for_testing();
     claim.account = account;
@@ -428,7 +428,7 @@ async fn a_group_that_hangs_publishes_nothing_later_and_no_other_begins_meanwhil
         matches!(&attempts[..], [Some(late), None, None, None] if late.destination_failure().is_some()),
         "{attempts:?}"
     );
-    // A reload makes a new client of the same Maildir.
+    // A reload creates a new client for the same Maildir.
     let maildir = maildir(home.path());
     let repeats: Vec<_> = std::iter::once(repeat(&group[0]))
         .chain(group[1..].iter().cloned())

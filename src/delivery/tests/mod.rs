@@ -43,8 +43,8 @@ async fn whole(outgoing: &OutgoingMessage) -> Vec<u8> {
     outgoing.message().to_vec().await.expect("in memory")
 }
 
-/// The outcome of an attempt that the other side leaves hanging. From the moment at which it `hangs`, only
-/// timeouts are pending, so the paused clock advances by itself.
+/// The outcome of an attempt during which the peer hangs. Once `hangs` completes, only timeouts are pending, so the
+/// paused clock advances by itself.
 async fn leave_hanging(attempt: impl Future<Output = Attempt>, hangs: impl Future) -> Attempt {
     let mut attempt = pin!(attempt);
     tokio::select! {
@@ -66,7 +66,7 @@ struct Table<Case> {
     case: Vec<Case>,
 }
 
-/// Expectations of a case in `testdata/faults`.
+/// Expected outcome of a case in `testdata/faults`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Outcome {

@@ -1,4 +1,4 @@
-//! The SMTP destination: every fault of the table, the envelope, kept connections, exact bytes.
+//! Tests of the SMTP destination: every fault of the table, the envelope, kept connections, exact bytes.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::config::{EnvelopeFrom, Retry, SmtpDestination, SmtpSecurity, SmtpServ
 use crate::delivery::destinations::smtp::{SmtpClient, Timeouts};
 use crate::domain::EmailAddress;
 
-/// Generous, for a machine under load.
+/// Timeouts that are generous enough for a machine under load.
 const TIMEOUT: Timeouts = {
     let time = Duration::from_mins(5);
     Timeouts {

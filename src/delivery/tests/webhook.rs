@@ -1,4 +1,4 @@
-//! The webhook destination: the request, the meaning of answers, and the addresses that may be called.
+//! Tests of the webhook destination: the request, the meaning of answers, and the addresses that may be called.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Every event once: its documentation, and the data that its line must not hold.
+//! Emits every event once. Tests that each is documented, and that no line holds secret data.
 
 use super::*;
 use crate::config::LogFormat;
@@ -62,7 +62,7 @@ fn ann() -> EmailAddress {
     EmailAddress::parse("ann@corp.example").expect("an address")
 }
 
-/// Every function of this file, once.
+/// Emits every event once.
 fn everything() {
     let (account, request, ledger) = (AccountId::new(), RequestId::new(), LedgerId::new());
     let (address, peer) = (ann(), IpAddr::from([192, 0, 2, 1]));

@@ -18,10 +18,10 @@ use tokio_rustls::TlsConnector;
 use super::reply::{ServerReply, SmtpFault};
 use super::wire::Wire;
 
-/// A reply is a few lines of text (RFC 5321 4.5.3.1.5 gives a line 512 octets).
+/// Maximum octets of a reply, which is a few lines of text (RFC 5321 4.5.3.1.5 gives a line 512 octets).
 const LONGEST_REPLY: u64 = 16 * 1024;
 
-/// Time limit of the server's reply to QUIT or before it closes.
+/// Timeout for the reply to QUIT, and for a last reply before the server closes.
 pub const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -108,7 +108,7 @@ impl SmtpConnection {
         Ok(())
     }
 
-    /// STARTTLS (RFC 3207), then EHLO again: extensions that were announced before do not count.
+    /// Sends STARTTLS (RFC 3207), then EHLO again: extensions announced before it do not count.
     pub async fn start_tls(
         mut self,
         tls: Arc<ClientConfig>,
@@ -137,7 +137,7 @@ impl SmtpConnection {
         &self.offers
     }
 
-    /// Logs in (RFC 4954) with PLAIN, or with LOGIN if the server has nothing else.
+    /// Logs in (RFC 4954) with PLAIN, or with LOGIN if the server offers nothing else.
     pub async fn login(&mut self, user: &str, password: &str) -> Result<(), SmtpFault> {
         match self.offers.login {
             Some(Mechanism::Plain) => {
@@ -192,7 +192,7 @@ impl SmtpConnection {
         }
     }
 
-    /// Reads a reply (RFC 5321 4.2.1): lines of one code, all but the last with a hyphen after it.
+    /// Reads a reply (RFC 5321 4.2.1): lines with the same code, followed by a hyphen on all but the last.
     async fn reply(&mut self) -> Result<ServerReply, SmtpFault> {
         let mut source = (&mut self.stream).take(LONGEST_REPLY);
         let mut text = String::new();

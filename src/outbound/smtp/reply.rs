@@ -6,10 +6,10 @@
 //! | MAIL, RCPT, DATA | retry | refused | retry, destination |
 //! | the message | retry | refused | retry |
 //!
-//! 421 concerns the destination at any step. Before MAIL, nothing was said about a message, so a 5xx there (a
-//! wrong password, a server that wants other clients) must not make requests fail for good; the same holds
-//! for later codes that ask for a login. A connection that breaks during the transmission may have broken
-//! because of this message, so it does not count against the destination.
+//! 421 concerns the destination at any step. Before MAIL, nothing was said about a message, so a 5xx there (a wrong
+//! password, a server that rejects this client) must not make requests fail for good; the same holds for later
+//! codes that ask for a login. A connection that breaks during the transmission may have broken because of this
+//! message, so it does not count against the destination.
 
 use std::io;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::outbound::{Attempt, Cause, Scope};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerReply {
     pub code: u16,
-    /// Without the codes, one line for each line of the reply.
+    /// The text without the codes, one line for each line of the reply.
     pub text: String,
 }
 
@@ -45,7 +45,7 @@ impl ServerReply {
         }
     }
 
-    /// RFC 2034 4: each line begins with the same enhanced status code, which is kept once.
+    /// Joins the lines. RFC 2034 4: each line begins with the same enhanced status code, which is kept once.
     fn in_one_line(&self) -> String {
         let enhanced = self.text.split(' ').next().unwrap_or_default();
         let again = format!("\n{enhanced} ");

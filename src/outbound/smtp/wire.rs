@@ -56,7 +56,8 @@ impl Wire {
         out
     }
 
-    /// Returns the final dot, on a line of its own. The last CRLF of a message is the first of `CRLF.CRLF`.
+    /// Returns the final dot, on a line of its own. The last CRLF of the message is also the first CRLF of
+    /// `CRLF.CRLF`.
     pub fn end(self) -> Vec<u8> {
         let mut out = Vec::new();
         if self.after_cr {

@@ -1,4 +1,4 @@
-//! An endless queue whose attempts end when the test says so, in paused time.
+//! Tests of the worker in paused time, with an endless queue whose attempts end when the test says so.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -22,12 +22,12 @@ struct Endless {
     is_together: bool,
     /// One permit for each attempt that may end.
     ends: Semaphore,
-    /// Number of runs that each claim asked for.
+    /// Number of runs that each turn asked for.
     claims: Mutex<Vec<usize>>,
     faults: Mutex<Faults>,
 }
 
-/// Faults, each with a count.
+/// Faults to inject, most of them with a count.
 #[derive(Default)]
 struct Faults {
     panics: usize,
@@ -35,7 +35,7 @@ struct Faults {
     retried: Vec<usize>,
     /// Every attempt fails because of the destination.
     is_down: bool,
-    /// The claim is recorded nevertheless.
+    /// Claims that fail although they are recorded.
     claims: usize,
     settlements: usize,
     /// Recorded settlements and claims that were given back.
@@ -208,13 +208,13 @@ impl Harness {
         }
     }
 
-    /// Ends this many attempts and gives the worker time to see it.
+    /// Ends this many attempts and gives the worker time to notice.
     async fn end(&self, attempts: usize, wait: Duration) {
         self.queue.ends.add_permits(attempts);
         tokio::time::sleep(wait).await;
     }
 
-    /// Waits until there are this many claims, and compares them.
+    /// Waits until there are as many claims as expected, and compares them.
     async fn claims(&self, expected: &[usize]) {
         let begin = std::time::Instant::now();
         loop {
@@ -229,7 +229,7 @@ impl Harness {
         }
     }
 
-    /// Waits until this many are settled.
+    /// Waits until this many items are settled.
     async fn wait_for_settled(&self, count: usize) -> Vec<(usize, Settlement)> {
         let begin = std::time::Instant::now();
         while self.queue.faults().settled.len() < count {
@@ -403,7 +403,7 @@ async fn a_run_begins_no_attempt_after_the_destination_asked_for_a_wait() {
     let now = Timestamp::now();
     let mut cause = Cause::of_destination("429 slow down");
     cause.not_before = Some(later(now, TIMEOUT));
-    // The answer to an attempt of another run.
+    // The outcome of an attempt of another run.
     harness.breaker.note(&Attempt::Retry(cause), now);
     harness.end(1, Duration::ZERO).await;
     assert_eq!(harness.outcomes(3).await, "0d 1u 2u");

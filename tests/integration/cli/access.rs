@@ -94,7 +94,7 @@ fn who_came_while_the_gate_was_open_is_named_and_can_be_blocked() {
         .map(|account| account["address"].clone())
         .collect();
     assert_eq!(addresses, ["eve@spam.example", "mallory@else.example"]);
-    // A change that leaves nobody out says nothing.
+    // A change that excludes nobody prints no warning.
     let allowed = harness.run(&["access", "allow", "else.example"]);
     assert!(!allowed.out.contains("off the lists"), "{}", allowed.out);
 }

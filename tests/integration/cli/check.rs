@@ -1,4 +1,4 @@
-//! `check` contacts servers up to the login, sends nothing, and names the remedy for every obstacle.
+//! Tests that `check` contacts servers up to the login, sends nothing, and names the remedy for every obstacle.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

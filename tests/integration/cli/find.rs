@@ -53,7 +53,7 @@ fn messages_and_customers_are_found_by_parts() {
     );
     assert_eq!(harness.run(&["find"]).status, 2);
 
-    // Nothing of a forgotten person is found.
+    // Nothing about a forgotten person is found.
     let forgotten = harness.run(&["customers", "forget", "anna.miller@corp.example", "--yes"]);
     assert_eq!(forgotten.status, 0, "{}", forgotten.err);
     assert_eq!(harness.run(&["find", "miller"]).status, 3);

@@ -1,4 +1,4 @@
-//! Output at 80 columns: nothing is wider, ids are short and accepted, subjects get what is left.
+//! Output at 80 columns: no line is wider, short ids are shown and accepted, and subjects get the remaining width.
 
 use crate::support::program::{PROGRAM, Ran, run};
 use std::io::{BufRead, BufReader};
@@ -74,7 +74,7 @@ fn a_list_has_one_line_for_each_row_and_the_subject_gets_the_rest() {
     assert_eq!(lines.len(), 3, "{}", ran.out);
     assert!(lines[0].starts_with("ID        STATE"), "{}", ran.out);
     assert!(lines[0].ends_with("SUBJECT"), "{}", ran.out);
-    // The address is whole, and something of the subject is there.
+    // The address is not shortened, and the subject is partly visible.
     let long = lines.iter().find(|line| line.contains(SENDERS[0]));
     assert!(
         long.is_some_and(|line| line.contains("  The ")),
@@ -135,7 +135,7 @@ fn a_part_of_several_ids_lists_them_and_one_of_none_is_not_found() {
         .iter()
         .map(|row| row["id"].as_str().expect("an id"))
         .collect();
-    // All were made within this year, so that their first letters are the same.
+    // All ids begin with the same characters, because they were made within a year.
     let ambiguous = harness.run(&["requests", "show", &ids[0][..4]]);
     assert_eq!(ambiguous.status, 2, "{}", ambiguous.err);
     for id in &ids {
@@ -147,7 +147,7 @@ fn a_part_of_several_ids_lists_them_and_one_of_none_is_not_found() {
     }
 }
 
-/// The command at a terminal of that width. `script` (bsdutils, which every Debian has) makes the terminal.
+/// Runs the command at a terminal of that width. `script` (bsdutils, which every Debian has) makes the terminal.
 fn terminal(harness: &Harness, columns: u16, arguments: &str) -> Command {
     let mut command = Command::new("script");
     command

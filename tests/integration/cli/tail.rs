@@ -1,4 +1,4 @@
-//! `tail`: earlier messages, then new ones, as the filters select them.
+//! `tail`: earlier messages, then new ones, as selected by the filters.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};

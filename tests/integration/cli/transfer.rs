@@ -1,5 +1,5 @@
-//! `transfer`: the store moves to another file, and the place of before is closed until that is undone. Moves
-//! between the engines are in `tests/postgres/transfer.rs`.
+//! `transfer`: the store moves to another file, and the old location is closed until the move is undone. Transfers
+//! between the engines are tested in `tests/postgres/transfer.rs`.
 
 use super::harness::Harness;
 
@@ -9,7 +9,7 @@ fn a_store_moves_and_the_place_of_before_is_closed_until_that_is_undone() {
     let entry = harness.receive("ann@corp.example", "");
     let file = harness.path("new.db").display().to_string();
 
-    // Nothing to undo, and no server.
+    // There is nothing to undo, and the arguments are wrong.
     assert_eq!(harness.run(&["transfer", "--undo"]).status, 1);
     let both = harness.run(&["transfer", "--undo", "--to", &file]);
     assert_eq!(both.status, 2, "{}", both.err);

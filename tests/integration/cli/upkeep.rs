@@ -1,4 +1,4 @@
-//! `backup` and `doctor`: a good copy or none, and faults with their remedies.
+//! `backup` and `doctor`: a backup is complete or absent, and faults come with their remedies.
 
 use std::os::unix::fs::{FileExt, MetadataExt};
 
@@ -8,7 +8,7 @@ use vestibule::store::Store;
 
 use super::harness::Harness;
 
-/// The database itself, for changes that no operation of ours makes.
+/// Changes the database directly, in ways that no operation of ours does.
 fn tamper(harness: &Harness, sql: &str) {
     let connection = Connection::open(harness.path("data/vestibule.db")).expect("the database");
     connection.execute_batch(sql).expect("done");

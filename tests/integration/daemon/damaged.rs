@@ -1,5 +1,5 @@
-//! A damaged row in the database of a running daemon: it is set aside and reported, and everybody else is
-//! served.
+//! A damaged row in the database of a running daemon: it is set aside and reported, and all other rows are
+//! processed.
 
 use crate::support::client::send;
 use crate::support::harness::{Harness, STANDARD, wait_for};

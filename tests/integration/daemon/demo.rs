@@ -7,7 +7,7 @@ use crate::support::client::http;
 use crate::support::harness::{Folder, Signal, send_signal};
 use crate::support::program::{PROGRAM, vestibule};
 
-/// The demo, with its folder in this one.
+/// The demo, which creates its folder inside this one.
 fn demo(folder: &Folder, arguments: &[&str]) -> Command {
     let mut command = vestibule(folder.path());
     command

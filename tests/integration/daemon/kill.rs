@@ -6,7 +6,7 @@ use crate::support::harness::{Harness, STANDARD};
 #[test]
 fn a_panic_of_the_writer_ends_the_process_with_an_error() {
     let mut harness = Harness::at_rest(STANDARD);
-    // At the start there is more than one commit, so this is between two of them.
+    // The start commits more than once, so this panic comes between two commits.
     let ended_early = !harness.restart_with(&[("VESTIBULE_FAILPOINT", "panic-answered:2")]);
     if !ended_early {
         assert_eq!(harness.exit_status(), Some(1));
@@ -27,6 +27,6 @@ fn a_message_survives_a_kill_the_moment_after_its_250() {
     let requests = harness.json(&["requests", "list"]);
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0]["message_id"], "survivor@client.example");
-    // The verification mail is not awaited: one that was in progress at the kill may have been sent, and is
-    // sent again only after its lease and within the limits.
+    // The verification mail is not awaited: one in flight at the kill may have been sent, and is resent only after
+    // its lease expires and within the limits.
 }

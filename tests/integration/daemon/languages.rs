@@ -204,7 +204,7 @@ fn the_language_that_a_form_chooses_is_stored_and_a_page_stores_none() {
         "the address says another"
     );
 
-    // Someone who only knows the address cannot change that.
+    // Someone who only knows the address cannot change the language.
     let form = [("email", ann)];
     let (status, page) = http(harness.http, "POST", "/resend?lang=ja", &form);
     assert_eq!(status, 200);

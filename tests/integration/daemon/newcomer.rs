@@ -1,5 +1,5 @@
-//! A newcomer has the README only: its commands, as they stand there, lead from the configuration to the first
-//! request at the help desk.
+//! A newcomer has only the README: its commands, taken verbatim, lead from the configuration to the first request
+//! at the help desk.
 
 use std::fs;
 use std::path::Path;
@@ -47,8 +47,8 @@ fn swaks() -> (String, String) {
     (after("--from"), after("--to"))
 }
 
-/// The configuration that `init` writes for the address of the README, with ports of this test, a name server
-/// that knows nothing, and mail as files.
+/// The configuration that `init` writes for the address of the README, with ports of this test, a DNS server that
+/// knows no name, and mail as files.
 fn configuration(folder: &Path, to: &str) -> String {
     let file = folder.join("written.toml");
     let (_, domain) = to.split_once('@').expect("an address");
@@ -126,7 +126,7 @@ fn the_readme_alone_leads_to_the_first_released_request() {
     assert!(reply.starts_with("250"), "{reply}");
     let held = harness.run(&["requests", "list", "--state", "held"]);
     assert!(held.out.contains(&from), "{}", held.out);
-    // By the link, as the person does it.
+    // The person confirms by the link.
     let link = harness.link_for(&from);
     let (status, page) = http(harness.http, "POST", &link, &[("action", "confirm")]);
     assert_eq!(status, 200, "{page}");
@@ -139,7 +139,7 @@ fn the_readme_alone_leads_to_the_first_released_request() {
         delivered.contains("X-Vestibule-Verified: link "),
         "{delivered}"
     );
-    // And the question of every day.
+    // The everyday query: why did this message arrive?
     let listed = harness.json(&["requests", "list"]);
     let id = listed[0]["id"].as_str().expect("an id").to_owned();
     let explained = harness.run(&["explain", &id]);

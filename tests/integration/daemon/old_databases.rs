@@ -1,4 +1,4 @@
-//! Databases of every earlier schema, each made by the program of its time: migrated, and used.
+//! Databases of every earlier schema, each made by a program of its time, are migrated and used.
 //! `testdata/databases` tells how they were made.
 
 use std::fs;
@@ -27,7 +27,7 @@ fn stored() -> Vec<(u64, PathBuf)> {
 }
 
 fn harness_with(database: &Path) -> Harness {
-    // Their entries get older every day.
+    // The stored entries get older every day, so none may be deleted for its age.
     let harness = Harness::at_rest(&format!("{STANDARD}\n[retention]\nledger = \"36500d\"\n"));
     fs::create_dir(harness.path("data")).expect("a folder");
     fs::copy(database, harness.path("data/vestibule.db")).expect("copied");
@@ -110,7 +110,7 @@ fn an_old_database_is_brought_up_to_date_and_gone_on_with() {
         assert_eq!(why["reason"], "domain_not_allowed", "{why}");
         let repeats = harness.json(&["explain", "held-1@client.example"]);
         assert_eq!(repeats.len(), 2, "schema {schema}: {repeats:?}");
-        // He wrote before without verification: the portal still accepts his mail.
+        // He has written before without verification, and the portal still accepts his mail.
         let bob = &harness.json(&["customers", "list", "--status", "active"])[0];
         assert_eq!(bob["let_in_by"], serde_json::json!(["it"]), "{bob}");
         let history = harness.json(&["access", "history"]);
@@ -147,7 +147,7 @@ fn an_old_database_is_brought_up_to_date_and_gone_on_with() {
     }
 }
 
-/// A daemon of an older version may be running on the database.
+/// Checks that commands do not migrate: a daemon of an older version may be running on the database.
 fn commands_leave_the_schema_alone(harness: &Harness, schema: u64) {
     for arguments in [
         &["requests", "list"][..],
@@ -200,7 +200,7 @@ fn a_newer_database_is_refused_and_left_as_it_is() {
         );
     }
     let after = fs::read(&path).expect("the database");
-    // Opening a database to read its schema may record in its header that it has a log.
+    // Opening a database to read its schema may record in its header that it uses a write-ahead log.
     assert_eq!(before.len(), after.len());
     assert!(before[100..] == after[100..], "the pages are the same");
 }
@@ -337,7 +337,7 @@ fn addresses_of_earlier_versions_are_shown_and_get_no_mail() {
     assert!(reply.expect("an answer").starts_with("250"));
     let why = &harness.json(&["explain", "upper@client.example"])[0];
     assert_eq!(why["reason"], "account_active", "{why}");
-    // The address that had this key is another person now, with their own link.
+    // The address that had this key is now another person's, who gets their own link.
     send(harness.smtp, "mark@corp.example", "mark");
     let why = &harness.json(&["explain", "mark@client.example"])[0];
     assert_eq!(why["reason"], "internal_account_created", "{why}");

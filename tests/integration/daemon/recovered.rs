@@ -215,7 +215,7 @@ fn an_impossible_release_names_the_reason() {
         assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
         assert!(said.contains(why), "{arguments:?}: {said}");
     }
-    // The same message again is a duplicate of the released one, whoever may write by then.
+    // The same message again is a duplicate of the released one, even if its sender is allowed by then.
     harness.json(&["dropped", "recover", &kept, "--force"]);
     harness.json(&["access", "allow", "elsewhere.example"]);
     let again = send_with(&harness, "From: eve@elsewhere.example\r\n", "kept");

@@ -5,7 +5,7 @@ use std::fs;
 use crate::support::client::{Smtp, http, message};
 use crate::support::harness::{Harness, STANDARD, Signal, wait_for};
 
-/// In the subject, the body, the display name and a field that is evidence.
+/// Secret words in the subject, the body, the display name and a field that is evidence.
 const MARKS: [&str; 4] = [
     "subject-xylophone",
     "body-xylophone",

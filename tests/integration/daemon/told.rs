@@ -92,7 +92,7 @@ fn an_authenticated_sender_is_told_once() {
         assert!(!text.contains(written), "{written}: {text}");
     }
 
-    // Neither again, nor for another spelling of the mailbox.
+    // No second notice is sent, not even to another spelling of the mailbox.
     send_as(
         &harness,
         "eve@elsewhere.example",

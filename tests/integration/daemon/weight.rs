@@ -1,5 +1,5 @@
-//! Memory of queued requests: large requests are delivered to every type of destination that can stream, many
-//! at a time, in little memory.
+//! Memory of queued requests: many large requests are delivered concurrently to every type of destination that can
+//! stream, in little memory.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -10,13 +10,13 @@ use mailin_embedded::{Handler, Response, Server, SslConfig, response};
 use crate::support::client::Smtp;
 use crate::support::harness::{Harness, STANDARD, wait_for};
 
-/// Size of each request, and their number for each destination.
+/// Size of each request, and the number of requests for each destination.
 const OCTETS: usize = 8 << 20;
 const REQUESTS: usize = 8;
 
 const PORTALS: [&str; 4] = ["folder", "program", "server", "post"];
 
-/// Maximum growth of the daemon's memory in octets: half of what is being delivered at one time. It includes
+/// Maximum growth of the daemon's memory in octets: half of what is being delivered at the same time. It includes
 /// the database's own caches, and the allocator's arenas of each thread.
 const MOST: u64 = 128 << 20;
 

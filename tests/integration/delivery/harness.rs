@@ -36,7 +36,7 @@ impl Harness {
         Self::open_with(shop, &[]).await
     }
 
-    /// The same with files that the configuration refers to.
+    /// As [`open`](Self::open), with files that the configuration refers to.
     pub async fn open_with(shop: &str, files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, text) in files {
@@ -82,7 +82,7 @@ impl Harness {
         self.mail_from(from, portal, number).await
     }
 
-    /// The same from any address.
+    /// A message as by [`mail`](Self::mail), from any address.
     pub async fn mail_from(&self, from: String, portal: &str, number: usize) -> RequestId {
         let text = "It is on fire.\r\n";
         self.mail_with_text(from, portal, number, text).await

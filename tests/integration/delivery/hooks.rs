@@ -1,5 +1,5 @@
-//! Promises to hooks: each event since the subscription is told at least once, under one id, in order for
-//! each account, and nothing is queued for a hook that was removed.
+//! Promises to hooks: each event since the subscription is delivered at least once, under one id, in order for each
+//! account, and nothing is queued for a hook that was removed.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ async fn waiting(harness: &Harness) -> u64 {
     count.expect("read").waiting
 }
 
-/// The daemon loads the configuration: hooks are subscribed from then on.
+/// Subscribes the hooks, as the daemon does when it loads the configuration.
 async fn is_subscribed(harness: &Harness, config: &Config) {
     let hooks = config.hooks.iter();
     let hooks = hooks.map(|hook| (hook.name.clone(), hook.events.clone()));
@@ -62,7 +62,7 @@ async fn events_of_an_account_are_told_in_order_and_signed() {
     let harness = Harness::open_with(&settings, &[("secret", SECRET)]).await;
     let config = harness.config().borrow().clone();
     is_subscribed(&harness, &config).await;
-    // Queued before any worker runs, and told after the start: events need no running worker.
+    // Events are queued before any worker runs, and delivered after the start.
     let request = harness.mail("it", 1).await;
     assert_eq!(waiting(&harness).await, 2);
     let workers = harness.start();
@@ -127,7 +127,7 @@ async fn a_failing_hook_gets_all_calls_in_order_and_delays_no_other() {
     let mut taken: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut bodies: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for post in help_desk.whole_posts() {
-        // A repeat is the same call under the same id.
+        // A retry is the same call under the same id.
         let first = bodies
             .entry(post.id.clone())
             .or_insert_with(|| post.body.clone());
@@ -170,7 +170,7 @@ fn a_crash_before_the_record_repeats_the_call_under_the_same_id() {
         CancellationToken::new(),
     ));
     here.block_on(until("posted", async || help_desk.posts().len() == 1));
-    // The hook has processed it, and the answer is lost.
+    // The hook has processed it, but its answer is lost.
     daemon.shutdown_background();
 
     here.block_on(async {
@@ -269,7 +269,7 @@ async fn a_refused_call_is_repeated_when_an_operator_retries() {
 
 #[test]
 fn a_hook_of_another_name_is_wanted() {
-    // The name would pause both.
+    // Pausing by this name would pause both.
     let folder = tempfile::tempdir().expect("a folder");
     let text = super::harness::text(
         "Maildir",
@@ -287,7 +287,7 @@ fn a_hook_of_another_name_is_wanted() {
     );
 }
 
-/// A canary has an account while it is on its way.
+/// A canary has an account while it is in flight.
 #[tokio::test]
 async fn hooks_are_not_told_of_canaries() {
     let help_desk = HelpDesk::open(0, UNLIMITED).await;

@@ -1,5 +1,5 @@
-//! Runs: requests of one account and portal that a worker claims together arrive in order, whatever happens
-//! to the daemon, the destination or one of them in between.
+//! Runs: requests of one account and portal that a worker claims together arrive in order, whatever happens to the
+//! daemon, the destination or one of the requests in between.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::FileExt;
@@ -35,7 +35,7 @@ fn ids(requests: &[RequestId]) -> Vec<String> {
     requests.iter().map(ToString::to_string).collect()
 }
 
-/// Each id where it is first.
+/// The ids in the order of their first occurrence.
 fn firsts(posts: &[String]) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let posts = posts.iter().filter(|id| seen.insert(id.as_str()));
@@ -53,7 +53,7 @@ async fn until_delivered(harness: &Harness, count: usize) {
 async fn the_requests_of_one_sender_arrive_once_and_in_order() {
     let help_desk = HelpDesk::open(0, UNLIMITED).await;
     let harness = Harness::open(&help_desk.destination()).await;
-    // Two runs wait, and more comes meanwhile.
+    // Two full runs are queued, and more requests arrive meanwhile.
     let mut requests = mails(&harness, 2 * OF_RUN).await;
     let workers = harness.start();
     for number in requests.len()..requests.len() + 30 {
@@ -79,7 +79,7 @@ async fn failures_in_between_keep_the_order() {
         .iter()
         .filter_map(|(id, is_taken)| is_taken.then_some(id.clone()))
         .collect();
-    // The draws of the help desk let none fail five times, after which others may pass.
+    // In the help desk's pseudo-random draws no request fails five times, after which later ones could overtake it.
     assert_eq!(taken, ids(&requests));
 }
 
@@ -114,7 +114,8 @@ fn a_crash_repeats_no_more_than_one_run_and_in_order() {
     assert_eq!(firsts(&posts), ids(&requests));
     let before = posts.len() - requests.len();
     assert!(before <= OF_RUN, "{before} repeats");
-    // After the crash each comes once, in order, from the first that was not recorded on.
+    // After the crash each request is sent once, in order, beginning with the first whose delivery was not
+    // recorded.
     let again = &posts[TAKEN + 1..];
     assert_eq!(again, &ids(&requests)[requests.len() - again.len()..]);
 }
@@ -126,7 +127,8 @@ async fn a_member_is_discarded_while_the_first_of_its_run_hangs() {
     let requests = mails(&harness, 5).await;
     let workers = harness.start();
     until("posted", async || help_desk.posts().len() == 1).await;
-    // At first it is in work like all of its run; the rest of a run that takes long returns to its queue.
+    // At first it is claimed together with its run. Once the run takes too long, the remaining requests return to
+    // the queue.
     until("discarded", async || {
         let by = Actor::operator("root", Interface::CommandLine);
         let discarded = harness
@@ -195,7 +197,7 @@ async fn a_missing_content_fails_one_request_of_a_run() {
     assert_eq!(posted(&help_desk), expected);
 }
 
-/// A content of which one page of the database is damaged.
+/// A message content with one damaged page in the database.
 struct DamagedContent {
     database: std::path::PathBuf,
     /// Position and former octets.
@@ -204,7 +206,7 @@ struct DamagedContent {
 }
 
 impl DamagedContent {
-    /// Damages the page with this text, so that what follows it cannot be read.
+    /// Damages the page with this text, so that the content after it cannot be read.
     fn at(harness: &Harness, text: &str) -> Self {
         let database = harness.folder.path().join("vestibule.db");
         let connection = rusqlite::Connection::open(&database).expect("the database");
@@ -278,12 +280,12 @@ async fn a_damaged_content_in_the_middle_of_a_run_keeps_the_order() {
     assert_eq!(posted(&help_desk), ids(&requests));
 }
 
-/// A damaged content keeps back the later ones of its account; one that is missing fails alone.
+/// A damaged content holds back the later requests of its account; a missing content fails only its own request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damaged_and_missing_contents_in_the_middle_of_a_group_concern_their_accounts() {
     let shop = "type = \"maildir\"\npath = \"Shop\"\nretry = [\"2s\"]";
     let harness = Harness::open(shop).await;
-    // One is found out as it is claimed, the other as it is written.
+    // The damage of the first is detected when it is claimed, that of the second when it is written.
     let ann = five(&harness, "ann", &long_text(2000, "here ann ends", 1000)).await;
     let bob = five(&harness, "bob", &long_text(20_000, "here bob ends", 10_000)).await;
     let eve = five(&harness, "eve", "It is on fire.\r\n").await;

@@ -39,7 +39,7 @@ async fn a_released_request_is_delivered_at_once() {
         "from the message to its delivery: median {:?}",
         times[times.len() / 2]
     );
-    // Without wakeups a worker polls once a minute; many times the usual duration is still much less.
+    // Without wakeups a worker polls once a minute; this limit is many times the usual duration, but much less.
     assert!(
         times[times.len() / 2] < Duration::from_secs(20),
         "{times:?}"
@@ -66,7 +66,7 @@ async fn a_failing_destination_loses_nothing_and_delays_no_other() {
     let workers = harness.start();
     let mut requests = BTreeSet::new();
     for first in (0..many).step_by(50) {
-        // Several at a time, so that they share transactions.
+        // Several arrive concurrently, so that they share transactions.
         let numbers: Vec<usize> = (first..many.min(first + 50)).collect();
         let mails = numbers.iter().map(|number| harness.mail("shop", *number));
         requests.extend(all(mails).await.iter().map(ToString::to_string));
@@ -84,7 +84,7 @@ async fn a_failing_destination_loses_nothing_and_delays_no_other() {
     let posts = help_desk.whole_posts();
     let failed = posts.iter().filter(|post| !post.is_taken).count();
     assert!(failed > many / 4 && failed < many, "{failed} failures");
-    // Each arrived, none is lost, and each repeat has the same id.
+    // Each arrived, none is lost, and each retry has the same id.
     let had: Vec<&String> = posts
         .iter()
         .filter_map(|post| post.is_had.then_some(&post.id))
@@ -119,7 +119,7 @@ fn a_crash_before_the_record_repeats_under_the_same_id() {
         CancellationToken::new(),
     ));
     here.block_on(until("posted", async || help_desk.posts().len() == 1));
-    // The help desk has processed it, and the answer is lost.
+    // The help desk has processed it, but its answer is lost.
     daemon.shutdown_background();
 
     here.block_on(async {
@@ -183,7 +183,7 @@ async fn a_paused_destination_waits_until_it_is_resumed() {
     pause(true).await;
     let workers = harness.start();
     harness.mail("it", 1).await;
-    // The other destination has been tried by then, and this one would have been, too.
+    // Once the other destination has been tried, this one would have been tried, too.
     harness.mail("shop", 1).await;
     until("the other was tried", async || {
         let shop = harness.in_state("shop", RequestState::Released).await;
@@ -226,7 +226,7 @@ async fn temporary_failures_are_retried_by_the_schedule() {
             .last_error
             .is_some_and(|error| error.starts_with("connect: "))
     );
-    // A minute after the attempt, which was made since the beginning, and up to a tenth more.
+    // The delay is a minute from the attempt, which came after `begin`, plus up to a tenth.
     let due = request.next_attempt_at.expect("due");
     let (earliest, latest) = (59, 67);
     assert!(
@@ -260,7 +260,7 @@ async fn a_new_configuration_is_followed() {
     );
 }
 
-/// Claims of the new workers fail after they were recorded; they give back only their own.
+/// Claims of the new workers fail after they were recorded; the workers give back only their own.
 #[tokio::test]
 async fn a_reload_takes_nothing_from_those_who_have_it_in_hand() {
     let help_desk = HelpDesk::open(0, 0).await;
@@ -324,7 +324,7 @@ async fn a_reload_leaves_a_destination_that_is_down_alone_unless_it_changed() {
 
     harness.reload("Other", &shop);
     harness.mail("shop", 2).await;
-    // The workers of the new configuration do.
+    // Checks that the workers of the new configuration are running.
     harness.mail("it", 1).await;
     until("by the new one", async || {
         harness.messages("Other").len() == 1
@@ -371,7 +371,7 @@ async fn a_destination_that_is_down_looks_down_and_is_tried_at_once_when_an_oper
     let by = Actor::operator("root", Interface::CommandLine);
     let retried = retry_queue(&harness.store, &config, &name, by).await;
     retried.expect("recorded");
-    // Without that it would be the time that the destination asked for.
+    // Without the retry, the next attempt would be at the time that the destination requested.
     until_within(Duration::from_mins(1), "delivered", async || {
         !harness
             .in_state("shop", RequestState::Delivered)

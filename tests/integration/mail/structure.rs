@@ -1,4 +1,4 @@
-//! Messages that are built of random parts are split into exactly these.
+//! Messages that are built from random parts are split into exactly these parts.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -32,7 +32,7 @@ enum Encoding {
 /// Number of kinds of boundaries.
 const BOUNDARIES: usize = 4;
 
-/// A boundary that no enclosing multipart has, but that is a prefix or an extension of one of theirs. None is
+/// A boundary that no enclosing multipart has, but that is a prefix or an extension of one of theirs. It is never
 /// one of theirs followed by two hyphens.
 fn boundary_of(choice: usize, depth: usize) -> String {
     match choice {
@@ -177,7 +177,8 @@ fn write(part: &Made, around: &mut Vec<String>, raw: &mut Vec<u8>, leaves: &mut 
                 write(part, around, raw, leaves);
             }
             around.pop();
-            // Without an enclosing part, the end would belong to the last part.
+            // The outermost multipart is always closed: otherwise the end of the text would belong to its last
+            // part.
             if *is_closed || around.is_empty() {
                 raw.extend_from_slice(format!("\r\n--{boundary}--\r\nEpilogue").as_bytes());
             }

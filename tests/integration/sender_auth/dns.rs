@@ -11,10 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 
-/// Longer answers are truncated over UDP, and repeated over TCP (RFC 1035 4.2.1).
+/// Maximum octets of an answer over UDP. A longer one is truncated, and repeated over TCP (RFC 1035 4.2.1).
 const LONGEST_UDP: usize = 1232;
 
-/// A running server; it ends with its value.
+/// A running server; it ends when this value is dropped.
 pub struct Dns {
     pub address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,

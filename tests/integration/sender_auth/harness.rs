@@ -95,7 +95,7 @@ pub fn envelope(mail_from: &str) -> Envelope {
     }
 }
 
-/// The MTA reports the client by XFORWARD.
+/// An envelope for which the MTA reported the client by XFORWARD.
 pub fn forwarded(mail_from: &str, address: &str, helo: &str) -> Envelope {
     Envelope {
         client: Some(ForwardedClient {

@@ -1,4 +1,4 @@
-//! Any bytes have a result, within a bounded time.
+//! Any bytes yield a result, within a bounded time.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};

@@ -7,7 +7,7 @@ use vestibule::mail::{AuthenticationResult, DmarcPolicy};
 
 use super::harness::{CLIENT, Harness, checker, signed, verification_mail};
 
-/// A third of it must be enough for an answer of the local DNS, even under load.
+/// Timeout of a check. A third of it must be enough for an answer of the local DNS, even under load.
 const TIMEOUT: Duration = Duration::from_secs(6);
 
 #[tokio::test]

@@ -24,7 +24,7 @@ enum Step {
 struct Dialogue {
     settings: ServerSettings,
     outcome: Outcome,
-    /// True if the bytes mean the same one by one.
+    /// True if the dialogue has the same result when it is sent byte by byte.
     cut: bool,
     steps: Vec<(usize, Step)>,
 }
@@ -140,7 +140,7 @@ async fn play(dialogue: &Dialogue, byte_by_byte: bool) -> Result<()> {
                 );
             }
             Step::Silent => {
-                // Only time has to pass here, and paused time passes at once.
+                // Only time has to pass here, and paused time passes instantly.
                 tokio::time::pause();
                 tokio::time::sleep(Duration::from_hours(1)).await;
                 tokio::time::resume();

@@ -200,7 +200,7 @@ impl Harness {
         })
     }
 
-    /// Shuts down and waits for the end.
+    /// Shuts the listener down and waits for its end.
     pub async fn close(self) -> Result<()> {
         self.shutdown.cancel();
         timeout(PATIENCE, self.served)
@@ -264,7 +264,7 @@ impl Client {
     pub async fn closed(&mut self) -> Result<()> {
         let mut rest = Vec::new();
         let read = timeout(PATIENCE, self.0.read_to_end(&mut rest)).await;
-        // A reset is an end as well, and so is TLS without close_notify.
+        // A reset also counts as closed, and so does TLS without close_notify.
         let _ = read.context("the connection stays open")?;
         ensure!(rest.is_empty(), "not closed but: {}", rest.escape_ascii());
         Ok(())

@@ -1,4 +1,4 @@
-//! Threads that storage holds up beyond the end of their attempts, by Maildir. They belong to the process: a
+//! Threads that the storage blocks beyond the end of their attempts, by Maildir. They belong to the process: a
 //! reload does not end them.
 
 use std::path::{Path, PathBuf};

@@ -28,14 +28,14 @@ impl DeliveryEnvelope {
         let reverse_path = match &config.envelope_from {
             EnvelopeFrom::Null => String::new(),
             EnvelopeFrom::Address(address) => address.to_string(),
-            // An address that earlier versions accepted and that an MTA could route elsewhere.
+            // Earlier versions accepted such addresses, which an MTA could route elsewhere.
             EnvelopeFrom::Sender if !claim.address.is_usable() => String::new(),
             EnvelopeFrom::Sender => claim.address.to_string(),
             EnvelopeFrom::Verp(before, behind) => format!("{before}{}{behind}", claim.request()),
         };
         let recipient = match &config.recipient {
             Some(recipient) => recipient.clone(),
-            // The address is parsed, so that it cannot end the command.
+            // Parsed, so that the address cannot end the command.
             None => EmailAddress::parse(&claim.recipient)
                 .map_err(|e| Cause::of_request(&format!("RCPT: {e}")))?,
         };

@@ -1,4 +1,4 @@
-//! In: a message. Out: a message that an SMTP server has accepted.
+//! In: a message. Out: the outcome of sending it to an SMTP server.
 //!
 //! Each attempt is one transaction, over a connection that is kept for the next one if all went well. A
 //! connection that was left in the middle of a transaction is closed and never used again: a late reply must
@@ -57,7 +57,7 @@ pub(in crate::delivery) struct SmtpClient {
     idle: Pool<SmtpConnection>,
 }
 
-/// Reasons why a transaction did not deliver.
+/// Failure of a transaction.
 enum Failure {
     /// The server had closed the connection before this message was announced.
     Stale(Attempt),
@@ -124,7 +124,7 @@ impl SmtpClient {
                 } else if let Ok(connection) = self.upgrade(connection).await {
                     connection
                 } else {
-                    // RFC 7435: a failing TLS that is not required does not prevent the delivery.
+                    // RFC 7435: with opportunistic TLS, a TLS failure does not prevent delivery.
                     self.open(false).await?
                 }
             }
@@ -221,7 +221,7 @@ impl SmtpClient {
 
     async fn tls(&self) -> Result<Arc<ClientConfig>, Cause> {
         let server = &self.config.server;
-        // If the connection may be unencrypted, an untrusted certificate is no worse.
+        // The connection may be unencrypted anyway, and an untrusted certificate is no worse.
         let verify = server.tls_verify && server.security != SmtpSecurity::Opportunistic;
         let build = async || tls::client(verify).map(Arc::new);
         self.tls.get_or_try_init(build).await.cloned()

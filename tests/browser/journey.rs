@@ -88,7 +88,7 @@ async fn log_in(browser: &Browser, harness: &Harness) {
 
 async fn let_in(browser: &Browser, harness: &Harness) {
     browser.press("nav a[href='/access']").await;
-    browser.see("Who may become a customer").await;
+    browser.see("who may become a customer").await;
     let field = "[name='external.allowed_domains']";
     browser
         .fill(field, "acme.com\nacme.co\npartner.example")
@@ -109,7 +109,7 @@ async fn bring_back(browser: &Browser, harness: &Harness) {
     browser.press("nav a[href='/dropped']").await;
     browser.see("acme.co").await;
     browser
-        .press("button[aria-label='Recover what came from acme.co']")
+        .press("button[aria-label='Recover messages from acme.co']")
         .await;
     browser.see("2 recovered.").await;
     wait_for("both at the help desk", || {
@@ -140,7 +140,7 @@ async fn release(browser: &Browser, harness: &Harness) {
         tick.click().await.expect("ticked");
     }
     browser.press("button[value=release]").await;
-    browser.see("Nothing is done yet.").await;
+    browser.see("Nothing has been changed yet.").await;
     assert_eq!(harness.delivered().len(), 3);
     browser.press("#confirm").await;
     browser.see("3 released.").await;

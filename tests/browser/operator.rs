@@ -187,7 +187,7 @@ async fn ten_questions_take_three_clicks_at_most() {
     let mut ask = begin("Can this one message of a stranger go to the help desk?").await;
     ask.search("d4.example").await;
     ask.click("main tbody a").await;
-    browser.see("Let this message in").await;
+    browser.see("Release this message").await;
 
     let mut ask = begin("How many were dropped as newsletters in these two weeks?").await;
     ask.click("a[href*='reason=bulk']").await;

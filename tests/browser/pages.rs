@@ -126,7 +126,7 @@ pub const PAGES: &[Page] = &[
         Fill("#email", "anna.miller@corp.example"),
         Press("main button"),
     ]),
-    page(Public, "not-found", "/", "/nothing", "nothing here").nowhere(),
+    page(Public, "not-found", "/", "/nothing", "Page not found").nowhere(),
     page(
         Public,
         "verify-was-not-you",
@@ -188,7 +188,7 @@ pub const PAGES: &[Page] = &[
         "access-portal",
         "/access",
         "/access?portal=it",
-        "As the site has it",
+        "Same as the site",
     ),
     page(
         Admin,
@@ -227,7 +227,7 @@ pub const PAGES: &[Page] = &[
         "customers-none",
         "/customers",
         "/customers?search=zz",
-        "no such customer",
+        "No customer matches.",
     ),
     page(
         Admin,
@@ -255,7 +255,7 @@ pub const PAGES: &[Page] = &[
         "requests-confirm",
         "/requests",
         "/requests",
-        "Nothing is done yet",
+        "Nothing has been changed yet",
     )
     .after(&[
         Press("input[aria-label^='Login for the archive']"),
@@ -267,14 +267,14 @@ pub const PAGES: &[Page] = &[
         "messages",
         "/messages",
         "/messages",
-        "Every message that was taken in",
+        "Every received message",
     ),
     page(
         Admin,
         "message",
         "/messages/{id}",
         "/messages/{html}",
-        "Save the message as it came",
+        "Download the original message",
     ),
     page(
         Admin,
@@ -296,7 +296,7 @@ pub const PAGES: &[Page] = &[
         "dropped-allow",
         "/dropped/allow",
         "/dropped/allow?domain=acme.co",
-        "Puts acme.co on the allow list",
+        "Adds acme.co to the allow list",
     ),
     page(
         Admin,
@@ -318,7 +318,7 @@ pub const PAGES: &[Page] = &[
         "customers-import",
         "/customers/import",
         "/customers/import",
-        "Nothing is done yet",
+        "Nothing has been changed yet",
     )
     .after(&[
         Fill(
@@ -343,7 +343,7 @@ pub const PAGES: &[Page] = &[
         "/operators",
         "Add an operator",
     ),
-    page(Admin, "account", "/account", "/account", "Make a token"),
+    page(Admin, "account", "/account", "/account", "Create a token"),
     page(
         Admin,
         "no-such-message",
@@ -357,7 +357,7 @@ pub const PAGES: &[Page] = &[
         "viewer-access",
         "/access",
         "/access",
-        "takes the role admin",
+        "Only admins can change the settings",
     ),
     page(
         Viewer,

@@ -26,7 +26,7 @@ async fn the_page_of_a_customer_who_wants_no_mail_warns_before_it_sends_one() {
     browser.press("main button").await;
     browser.see("No mail until").await;
     browser.see("the person said “This was not me”").await;
-    let ask = "Send the verification mail all the same";
+    let ask = "Send the verification mail anyway";
     browser.see(ask).await;
     let warning = "Send it only if they told you, not by mail";
     assert!(!browser.text().await.contains(warning), "it is folded");

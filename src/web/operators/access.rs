@@ -72,10 +72,10 @@ pub(super) async fn submit(
     let portal = call.app.portal(&sent)?;
     let step = sent
         .read("action", Step::from_name)?
-        .ok_or_else(|| Error::Malformed("There is no action.".to_owned()))?;
+        .ok_or_else(|| Error::Malformed("The form has no action.".to_owned()))?;
     let base: u64 = sent
         .read("revision", |text| text.parse().ok())?
-        .ok_or_else(|| Error::Malformed("There is no revision.".to_owned()))?;
+        .ok_or_else(|| Error::Malformed("The form has no revision.".to_owned()))?;
     let revision = call.app.store().access().await?;
     let typed = View {
         portal: portal.as_ref(),
@@ -153,8 +153,8 @@ pub(super) async fn submit(
 
 fn overtaken(revision: &Revision) -> String {
     format!(
-        "Somebody else made revision {} meanwhile. Nothing was saved; what you see is what you typed. \
-         Preview what it would change now.",
+        "Somebody else saved revision {} first, so nothing was saved. The form has what you typed; \
+         preview it again.",
         revision.number
     )
 }

@@ -17,12 +17,13 @@ use crate::web::page::WebPage;
 /// Reads the domain that a query or a form names. Patterns for subdomains are set on the settings page.
 fn read_domain(fields: &Fields) -> Result<DomainPattern, Error> {
     let Some(text) = fields.one("domain") else {
-        return Err(Error::Malformed("There is no domain.".to_owned()));
+        return Err(Error::Malformed("The request names no domain.".to_owned()));
     };
     match DomainPattern::parse(text) {
         Ok(pattern @ DomainPattern::Exactly(_)) => Ok(pattern),
         Ok(DomainPattern::Below(_) | DomainPattern::Address(_)) => Err(Error::Malformed(
-            "One domain can be let in here; patterns are set under Customer access.".to_owned(),
+            "Only single domains can be allowed here; set patterns under Customer access."
+                .to_owned(),
         )),
         Err(error) => Err(Error::NotAllowed(error.to_string())),
     }
@@ -48,7 +49,7 @@ pub(super) async fn submit(
     let pattern = read_domain(&sent)?;
     let base: u64 = sent
         .read("revision", |text| text.parse().ok())?
-        .ok_or_else(|| Error::Malformed("There is no revision.".to_owned()))?;
+        .ok_or_else(|| Error::Malformed("The form has no revision.".to_owned()))?;
     let terms = ChangeTerms {
         by: call.operator.actor(),
         dry_run: false,

@@ -39,11 +39,11 @@ pub(super) fn badge(entry: &LedgerEntry, settings: &Effective) -> Option<Value> 
         _ if authentication.passes() => ("pass", format!("Authenticated: {domain} vouches for it")),
         AuthenticationOutcome::TempError => (
             "unknown",
-            "Not checked: the sender's domain could not be asked".to_owned(),
+            "Not checked: the DNS lookup for the sender's domain failed".to_owned(),
         ),
         AuthenticationOutcome::None => (
             "unknown",
-            format!("Unknown whether it is from {domain}: the domain makes no statement"),
+            format!("Not verifiable: DMARC has no result for {domain}"),
         ),
     };
     Some(context! { class => class, text => text })

@@ -217,7 +217,7 @@ async fn find_all(
     loop {
         if begin.elapsed() >= most {
             return Err(Error::NotAllowed(
-                "the search takes too long to be saved; narrow it by days or by more words"
+                "the search takes too long to download; narrow it to fewer days or add words"
                     .to_owned(),
             ));
         }

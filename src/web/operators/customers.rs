@@ -209,7 +209,7 @@ pub(super) async fn act(
 ) -> Result<Redirect, Error> {
     let action = sent
         .read("action", CustomerAction::from_name)?
-        .ok_or_else(|| Error::Malformed("There is no action.".to_owned()))?;
+        .ok_or_else(|| Error::Malformed("The form has no action.".to_owned()))?;
     let account = find(&call.app, &id).await?;
     act_on_customer(call.app.store(), action, &account, call.operator.actor()).await?;
     let done = action.outcome();
@@ -242,8 +242,7 @@ pub(super) async fn forget(
     let typed = sent.one("address").unwrap_or_default();
     if !typed.eq_ignore_ascii_case(&account.address.to_string()) {
         return Err(Error::NotAllowed(
-            "The address that was typed is not that of this customer; nothing was changed"
-                .to_owned(),
+            "The typed address is not that of this customer; nothing was changed".to_owned(),
         ));
     }
     let domain_too = sent.one("domain").is_some();

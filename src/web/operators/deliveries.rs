@@ -44,7 +44,7 @@ pub(super) async fn act(call: PageCall, FormFields(sent): FormFields) -> Result<
             retry_queue(store, &config, &name, by).await?;
             "retried"
         }
-        _ => return Err(Error::Malformed("There is no such action.".to_owned())),
+        _ => return Err(Error::Malformed("This action does not exist.".to_owned())),
     };
     Ok(Redirect::to(&format!("/deliveries?done={done}")))
 }

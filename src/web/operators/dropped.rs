@@ -134,7 +134,9 @@ pub(super) async fn recover(
         None | Some("recover") => {}
         Some("force") => return release(&call, &sent).await,
         Some(other) => {
-            return Err(Error::Malformed(format!("action cannot be {other:?}.")));
+            return Err(Error::Malformed(format!(
+                "{other:?} is not a valid value for action."
+            )));
         }
     }
     let pattern = sent.read("domain", |text| DomainPattern::parse(text).ok())?;
@@ -199,7 +201,7 @@ fn report(
 async fn release(call: &PageCall, sent: &Fields) -> Result<Response, Error> {
     let ledger: LedgerId = sent
         .read("ledger", |text| text.parse().ok())?
-        .ok_or_else(|| Error::Malformed("There is no ledger entry.".to_owned()))?;
+        .ok_or_else(|| Error::Malformed("The form names no ledger entry.".to_owned()))?;
     let named = read_named_sender(sent)?;
     let (config, by) = (call.app.config(), call.operator.actor());
     release_dropped(call.app.store(), &config, ledger, named, by).await?;

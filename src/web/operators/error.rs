@@ -21,6 +21,8 @@ pub(super) enum Error {
     Malformed(String),
     /// Kind of the missing thing, such as `request`.
     NotFound(&'static str),
+    /// A part that an existing message does not have, as a sentence.
+    NoSuchPart(&'static str),
     NotAllowed(String),
     Store(StoreError),
 }
@@ -42,7 +44,7 @@ impl Error {
             Self::Role(_) | Self::NotOurForm => StatusCode::FORBIDDEN,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::NotFound(_) | Self::NoSuchPart(_) => StatusCode::NOT_FOUND,
             Self::NotAllowed(_) | Self::Store(StoreError::Conflict { .. }) => StatusCode::CONFLICT,
             Self::Store(error) if is_unavailable(error) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -54,32 +56,34 @@ impl Error {
         match self {
             Self::NoSession => (
                 "You are not logged in",
-                "The session has ended. Log in and do it again.".to_owned(),
+                "Your session has ended. Log in and try again.".to_owned(),
             ),
             Self::Role(role) => (
-                "You may not do this",
-                format!("It takes the role {role}. Nothing was changed."),
+                "You are not allowed to do this",
+                format!("This needs the role {role}. Nothing was changed."),
             ),
             Self::NotOurForm => (
                 "This form is out of date",
                 "It belongs to another session or another site, so nothing was changed. Open the \
-                 page again and repeat what you did."
+                 page again and repeat the action."
                     .to_owned(),
             ),
             Self::TooLarge => (
-                "This is too much at once",
-                "Nothing was changed. Choose fewer and do it again.".to_owned(),
+                "This request is too large",
+                "Nothing was changed. Select fewer items and try again.".to_owned(),
             ),
-            Self::Malformed(why) => ("This cannot be understood", why.clone()),
+            Self::Malformed(why) => ("The request is malformed", why.clone()),
             Self::NotFound(what) => ("Not found", format!("There is no such {what}.")),
+            Self::NoSuchPart(text) => ("Not found", (*text).to_owned()),
             Self::NotAllowed(why) => ("This cannot be done", format!("{why}.")),
             Self::Store(StoreError::Conflict { .. }) => (
-                "The settings were changed meanwhile",
-                "Open the page again to see them. Nothing was changed.".to_owned(),
+                "Somebody else changed the settings",
+                "Your change was not saved. Open the page again to see the current settings."
+                    .to_owned(),
             ),
             Self::Store(_) => (
                 "Something went wrong on our side",
-                "The log says what. Try again later.".to_owned(),
+                "Details are in the log. Try again later.".to_owned(),
             ),
         }
     }

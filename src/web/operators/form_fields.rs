@@ -88,7 +88,9 @@ impl Fields {
     ) -> Result<Option<T>, Error> {
         self.one(name)
             .map(|text| {
-                parse(text).ok_or_else(|| Error::Malformed(format!("{name} cannot be {text:?}.")))
+                parse(text).ok_or_else(|| {
+                    Error::Malformed(format!("{text:?} is not a valid value for {name}."))
+                })
             })
             .transpose()
     }

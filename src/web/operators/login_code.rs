@@ -75,7 +75,7 @@ pub(super) async fn submit(
         CodeOutcome::Wrong(name) => {
             app.report_failed_login(client, Some(name), LoginFailure::WrongCode)
                 .await;
-            let fault = "This code is wrong, or was used already.";
+            let fault = "This code is wrong or has already been used.";
             let page = form(Some(fault)).with_status(StatusCode::UNAUTHORIZED);
             return Ok(page.into_response());
         }

@@ -12,10 +12,9 @@ use crate::domain::OperatorName;
 use crate::web::rate_limit::{ClientLimiter, quota};
 
 pub(super) const TOO_MANY_PASSWORDS: &str =
-    "Too many passwords were tried. Wait a few minutes and try again.";
+    "Too many password attempts. Wait a few minutes and try again.";
 
-pub(super) const TOO_MANY_CODES: &str =
-    "Too many codes were tried. Wait a few minutes and try again.";
+pub(super) const TOO_MANY_CODES: &str = "Too many code attempts. Wait a few minutes and try again.";
 
 /// Attempts of a client: a burst, and the interval after it.
 const ATTEMPTS: u32 = 10;

@@ -280,7 +280,7 @@ pub(super) async fn act(
         "release" | "discard" | "retry" => {
             let request = entry.request.ok_or(Error::NotFound("request"))?;
             let action = RequestAction::from_name(action)
-                .ok_or_else(|| Error::Malformed("There is no such action.".to_owned()))?;
+                .ok_or_else(|| Error::Malformed("This action does not exist.".to_owned()))?;
             act_on_request(store, action, request, by).await?;
             action.outcome()
         }
@@ -315,7 +315,7 @@ pub(super) async fn act(
             act_on_customer(store, CustomerAction::Unblock, &account, by).await?;
             "unblocked"
         }
-        _ => return Err(Error::Malformed("There is no such action.".to_owned())),
+        _ => return Err(Error::Malformed("This action does not exist.".to_owned())),
     };
     Ok(Redirect::to(&format!(
         "/messages/{}?done={done}",
@@ -339,7 +339,7 @@ pub(super) async fn with_content(
 ) -> Result<(LedgerEntry, Vec<u8>), Error> {
     let entry = find(app, id).await?;
     let raw = app.store().raw(entry.ledger).await?;
-    let raw = raw.ok_or(Error::NotFound("content; it is not kept any more"))?;
+    let raw = raw.ok_or(Error::NoSuchPart("The content is no longer stored."))?;
     Ok((entry, raw))
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn show(
     .await
     .map_err(|error| StoreError::Other(error.to_string()))?;
     if parts.is_empty() {
-        return Err(Error::NotFound("HTML in this message"));
+        return Err(Error::NoSuchPart("This message has no HTML."));
     }
     let clean = parts.join("\n<hr>\n");
     let mut response = Html(format!("{BEFORE}{clean}{AFTER}")).into_response();

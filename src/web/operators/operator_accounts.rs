@@ -89,8 +89,8 @@ pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<
         }
         Some("password" | "reset-totp") if is_me => {
             let fault =
-                "Change your own password and second factor on your account page, which asks \
-                         for what you have now."
+                "Change your own password and second factor on your account page, which also \
+                         asks for the current password."
                     .to_owned();
             return refuse(&call, fault).await;
         }
@@ -123,7 +123,7 @@ pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<
             end_token(store, name, id, by).await?;
             "ended"
         }
-        _ => return Err(Error::Malformed("There is no such action.".to_owned())),
+        _ => return Err(Error::Malformed("This action does not exist.".to_owned())),
     };
     Ok(Redirect::to(&format!("/operators?done={done}")).into_response())
 }

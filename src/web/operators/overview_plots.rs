@@ -162,7 +162,7 @@ pub(super) fn queues(backlog: &[Backlog], app: &AppState) -> Value {
     let of: Vec<_> = backlog.iter().map(|of| of.state).collect();
     let plot = Plot {
         id: "queues",
-        title: "Requests that wait, by portal",
+        title: "Waiting requests, by portal",
         about: "Portal",
         unit: "requests",
         pieces: &states(&of),
@@ -198,7 +198,7 @@ pub(super) fn depths_over_time(
         .collect();
     let plot = Plot {
         id: "depths",
-        title: "Requests that waited at most",
+        title: "Maximum queue length",
         about: "From (UTC)",
         unit: "requests",
         pieces: &states(&[
@@ -251,7 +251,7 @@ pub(super) fn draw_domains(domains: &[DroppedDomain]) -> Value {
         .collect();
     let plot = Plot {
         id: "domains",
-        title: "Messages that the access settings dropped, by domain",
+        title: "Messages dropped by the access settings, by domain",
         about: "Domain",
         unit: "messages",
         pieces: &[Piece {

@@ -93,7 +93,9 @@ pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<
         Some("token") => {
             let days = form.read("days", |text| text.parse().ok())?.unwrap_or(90);
             if !LIFETIMES.contains(&days) {
-                return Err(Error::Malformed("days cannot be that.".to_owned()));
+                return Err(Error::Malformed(
+                    "The number of days is not one of those offered.".to_owned(),
+                ));
             }
             let scope = form.one("role").and_then(TokenScope::from_name);
             let role = match scope {
@@ -119,7 +121,7 @@ pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<
             end_token(store, name, id, by).await?;
             Ok(Redirect::to("/account?done=ended").into_response())
         }
-        _ => Err(Error::Malformed("There is no such action.".to_owned())),
+        _ => Err(Error::Malformed("This action does not exist.".to_owned())),
     }
 }
 

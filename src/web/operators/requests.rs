@@ -195,7 +195,7 @@ pub(super) fn row(request: &Request) -> Value {
 pub(super) async fn act(call: PageCall, FormFields(sent): FormFields) -> Result<Response, Error> {
     let act = sent
         .read("action", RequestAction::from_name)?
-        .ok_or_else(|| Error::Malformed("There is no action.".to_owned()))?;
+        .ok_or_else(|| Error::Malformed("The form has no action.".to_owned()))?;
     if sent.one("ask").is_some() {
         return ask(&call, &sent, act).await;
     }

@@ -60,7 +60,7 @@ pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<
     if !call.app.limits.codes.take(&name) {
         return refuse(&call, TOO_MANY_CODES.to_owned()).await;
     }
-    let wrong = || "This code is wrong, or was used already.".to_owned();
+    let wrong = || "This code is wrong or has already been used.".to_owned();
     let Some(code) = form.exactly("code").and_then(SecondFactorCode::parse) else {
         return refuse(&call, wrong()).await;
     };
@@ -73,7 +73,7 @@ pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<
             }
             return Ok(Redirect::to("/account?done=factor-off").into_response());
         }
-        _ => return Err(Error::Malformed("There is no such action.".to_owned())),
+        _ => return Err(Error::Malformed("This action does not exist.".to_owned())),
     };
     match codes {
         Some(codes) => {

@@ -144,7 +144,7 @@ pub(super) async fn callback(
         return Ok(too_many());
     }
     let Some(token) = way.cookie.read(&headers) else {
-        return Ok(explain(&SsoError::Foreign("no cookie of an attempt")));
+        return Ok(explain(&SsoError::Foreign("the sign-in cookie is missing")));
     };
     let secret = LoginSecret::new(token);
     let answer = Callback::read(query.pairs().map(|(n, v)| (n.to_owned(), v.to_owned())));
@@ -158,7 +158,7 @@ pub(super) async fn callback(
 }
 
 fn too_many() -> Response {
-    let text = "There were too many attempts. Wait a minute and try again.";
+    let text = "Too many attempts. Wait a minute and try again.";
     refuse(StatusCode::TOO_MANY_REQUESTS, text)
 }
 
@@ -203,8 +203,8 @@ impl AppState {
                 self.report_failed_login(client, known, LoginFailure::NoRole)
                     .await;
                 let text = "The provider knows you, but none of your groups there has a role here, so \
-                            you are not signed in. Ask whoever runs this service to add you to such a \
-                            group; [sso.roles] in the configuration names them.";
+                            you are not signed in. Ask your administrator to add you to such a group; \
+                            [sso.roles] in the configuration names them.";
                 Ok(refuse(StatusCode::FORBIDDEN, text))
             }
         }
@@ -216,23 +216,23 @@ fn explain(error: &SsoError) -> Response {
     let (status, text) = match error {
         SsoError::Provider(_) => (
             StatusCode::SERVICE_UNAVAILABLE,
-            "The provider cannot be used at the moment; the log says why. Try again later, or log in \
-             with a password if you have one.",
+            "The provider is not available at the moment; details are in the log. Try again later, or \
+             log in with a password if you have one.",
         ),
         SsoError::Refused(_) => (
             StatusCode::FORBIDDEN,
-            "The provider did not sign you in, or you cancelled it there. Try again, or ask whoever \
-             runs the provider.",
+            "The provider did not sign you in, or you cancelled the sign-in. Try again, or ask the \
+             provider's administrator.",
         ),
         SsoError::Foreign(_) => (
             StatusCode::BAD_REQUEST,
-            "This sign-in was not begun in this browser, was used already, or is older than ten \
-             minutes. Begin again.",
+            "This sign-in did not start in this browser, has already been used, or is older than ten \
+             minutes. Start again.",
         ),
         SsoError::Token(_) => (
             StatusCode::FORBIDDEN,
-            "What the provider says about you cannot be trusted; the log says why. Ask whoever runs \
-             this service.",
+            "The provider's answer could not be verified; details are in the log. Ask your \
+             administrator.",
         ),
     };
     refuse(status, text)
@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_that_begin_much_leave_a_share_to_those_that_begin_little() {
+    fn clients_with_many_attempts_do_not_shut_others_out() {
         let limits = AttemptLimits::new();
         let client = |n: u32| IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + n));
         let all: Vec<_> = (0..20)

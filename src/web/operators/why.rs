@@ -11,16 +11,14 @@ pub(super) fn sentence(entry: &LedgerEntry, state: Option<RequestState>) -> Stri
         sender.domain().to_string()
     });
     let reason = match entry.reason {
-        Reason::Duplicate => "the same message came before".to_owned(),
+        Reason::Duplicate => "the same message was received before".to_owned(),
         Reason::Bounce => "it is a delivery report, not a request".to_owned(),
-        Reason::Loop => {
-            "it came from this installation itself, or is going round in a loop".to_owned()
-        }
+        Reason::Loop => "it is in a mail loop, or came from this installation itself".to_owned(),
         Reason::SenderUnusable => "From does not name one sender with a usable address".to_owned(),
         Reason::SenderDenied => format!("{address} is on the deny list"),
         Reason::AccountBlocked => format!("the account {address} is blocked"),
-        Reason::Spam => "the mail server in front marked it as spam".to_owned(),
-        Reason::Automatic => "a program wrote it, not a person".to_owned(),
+        Reason::Spam => "the upstream mail server marked it as spam".to_owned(),
+        Reason::Automatic => "it is automatic mail".to_owned(),
         Reason::Bulk => "it came through a mailing list or a mass mailing".to_owned(),
         Reason::AuthenticationFailed => {
             format!("{domain} does not vouch for it: it may be forged")
@@ -28,7 +26,7 @@ pub(super) fn sentence(entry: &LedgerEntry, state: Option<RequestState>) -> Stri
         Reason::AccountActive => format!("{address} is a customer"),
         Reason::AccountPending => format!("{address} has not been verified yet"),
         Reason::InternalAccountCreated => {
-            format!("{domain} is an approved domain, and {address} was new and has to be verified")
+            format!("{domain} is an approved domain, and {address} was new and must be verified")
         }
         Reason::ExternalAccountsDisabled => {
             format!("{address} is not a customer, and no new external customers are allowed")
@@ -37,7 +35,7 @@ pub(super) fn sentence(entry: &LedgerEntry, state: Option<RequestState>) -> Stri
             format!("{domain} is not on the allow list, and {address} is not a customer")
         }
         Reason::ExternalAccountCreated if entry.verdict == Verdict::Held => {
-            format!("{address} is a new external customer and has to be verified")
+            format!("{address} is a new external customer and must be verified")
         }
         Reason::ExternalAccountCreated => format!("{address} became a new external customer"),
         Reason::HoldQuota => {

@@ -35,7 +35,7 @@ fn this_was_not_me_by_mistake_is_taken_back_by_the_person_alone() {
     let link = harness.link_for("ann@corp.example");
     let (status, page) = http(harness.http, "POST", &link, &[("action", "not-me")]);
     assert!(
-        status == 200 && page.contains("you can take it back until"),
+        status == 200 && page.contains("you can undo it until"),
         "{page}"
     );
 
@@ -71,12 +71,12 @@ fn this_was_not_me_by_mistake_is_taken_back_by_the_person_alone() {
     }
     assert_eq!(harness.json(&["requests", "list"])[0]["state"], "discarded");
     let (_, page) = http(harness.http, "POST", &link, &[("action", "confirm")]);
-    assert!(page.contains("you can take it back until"), "{page}");
+    assert!(page.contains("you can undo it until"), "{page}");
 
     let (status, page) = http(harness.http, "POST", &link, &[("action", "take-back")]);
     assert_eq!(status, 200, "{page}");
     assert!(
-        page.contains("is taken back") && page.contains("About mine"),
+        page.contains("was undone") && page.contains("About mine"),
         "{page}"
     );
     assert_eq!(harness.json(&["requests", "list"])[0]["state"], "held");

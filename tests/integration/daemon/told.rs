@@ -69,7 +69,7 @@ fn an_authenticated_sender_is_told_once() {
         mail_to(&harness, "eve@elsewhere.example").pop()
     });
     for line in [
-        "Subject: Your mail to IT Help was not taken\r\n",
+        "Subject: Your mail to IT Help was not accepted\r\n",
         "Auto-Submitted: auto-replied\r\n",
         "X-Auto-Response-Suppress: ",
         "X-Vestibule-Loop: gate.corp.example\r\n",
@@ -81,7 +81,7 @@ fn an_authenticated_sender_is_told_once() {
     let mail = mail.parse(told.as_bytes()).expect("a mail");
     let text = mail.body_text(0).expect("a text").replace("\r\n", " ");
     assert!(
-        text.contains("mail from addresses at elsewhere.example is not taken"),
+        text.contains("mail from addresses at elsewhere.example is not accepted"),
         "{text}"
     );
     assert!(

@@ -346,7 +346,7 @@ async fn a_reload_leaves_a_destination_that_is_down_alone_unless_it_changed() {
     workers.drain().await;
 }
 
-/// A destination that is down, as operators see it, before and after "Try all now" and `deliveries retry`.
+/// A destination that is down, as operators see it, before and after "Retry all now" and `deliveries retry`.
 #[tokio::test]
 async fn a_destination_that_is_down_looks_down_and_is_tried_at_once_when_an_operator_asks() {
     let help_desk = HelpDesk::open(0, UNLIMITED).await;

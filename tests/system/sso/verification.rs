@@ -269,7 +269,7 @@ fn the_sign_in_is_offered_for_the_domains_alone() {
     let answer = browser.post(&link, "action=sso");
     assert_eq!(answer.status, 503, "{}", answer.body);
     assert!(
-        answer.body.contains("cannot be used at the moment"),
+        answer.body.contains("is not available at the moment"),
         "{}",
         answer.body
     );

@@ -74,7 +74,7 @@ async fn settings_are_previewed_saved_as_they_were_shown_and_never_overwrite_oth
     for step in ["preview", "save"] {
         let answer = harness.post(&session, "/access", &with(step)).await;
         assert_eq!(answer.status, StatusCode::CONFLICT);
-        assert!(answer.body.contains("Somebody else made revision 2"));
+        assert!(answer.body.contains("Somebody else saved revision 2"));
         assert!(answer.body.contains("gmail.com"), "what was typed is kept");
     }
     assert_eq!(harness.store.access().await.expect("read").number, 2);
@@ -88,7 +88,7 @@ async fn settings_are_previewed_saved_as_they_were_shown_and_never_overwrite_oth
 }
 
 #[tokio::test]
-async fn a_pattern_that_is_none_is_refused_with_the_reason_and_what_was_typed() {
+async fn an_invalid_pattern_is_refused_with_the_reason_and_the_typed_value() {
     let harness = Harness::open().await;
     let session = harness.session(Role::Admin).await;
     let form = [
@@ -132,14 +132,14 @@ async fn a_portal_overrides_what_is_not_ticked_as_inherited() {
     let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
     assert_eq!(changes, ["it: external.verify: inherited → true"]);
     let site = harness.get(&session, "/access").await;
-    assert!(site.body.contains("Portals with settings of their own"));
+    assert!(site.body.contains("Portals with their own settings"));
     let own = harness.get(&session, "/access?portal=it").await;
-    assert_eq!(own.body.matches("this portal has its own").count(), 1);
-    assert!(own.body.contains("As the site has it: <code>off</code>"));
+    assert_eq!(own.body.matches("this portal has its own value").count(), 1);
+    assert!(own.body.contains("Same as the site: <code>off</code>"));
 }
 
 #[tokio::test]
-async fn a_dropped_domain_is_let_in_and_its_mail_taken_up_in_one_step() {
+async fn a_dropped_domain_is_allowed_and_its_mail_recovered_in_one_step() {
     let harness = Harness::open().await;
     let session = harness.session(Role::Admin).await;
     let entry = harness.mail("eve@elsewhere.example", "one").await;
@@ -152,7 +152,7 @@ async fn a_dropped_domain_is_let_in_and_its_mail_taken_up_in_one_step() {
     for shown in [
         "external.allowed_domains: + elsewhere.example",
         "<strong>2 messages</strong> of 2 people would change from",
-        "<strong>2</strong> dropped messages of this domain",
+        "<strong>2</strong> dropped messages from this domain",
     ] {
         assert!(asked.body.contains(shown), "{shown}: {}", asked.body);
     }
@@ -175,7 +175,7 @@ async fn a_dropped_domain_is_let_in_and_its_mail_taken_up_in_one_step() {
     // The preview was made from revision 1, so it is shown again.
     let answer = allow("other.example", "1").await;
     assert_eq!(answer.status, StatusCode::CONFLICT);
-    assert!(answer.body.contains("Somebody else made revision 2"));
+    assert!(answer.body.contains("Somebody else saved revision 2"));
     for (domain, status) in [
         ("co.uk", StatusCode::CONFLICT),
         ("*.other.example", StatusCode::BAD_REQUEST),
@@ -245,7 +245,7 @@ async fn a_message_that_stays_dropped_names_the_reason_and_can_be_forced() {
     assert_eq!(again.status, StatusCode::CONFLICT);
     assert!(again.body.contains("was released before"), "{}", again.body);
     let page = harness.get(&agent, &place).await;
-    assert!(page.body.contains("Released. It goes to the help desk"));
+    assert!(page.body.contains("Released. It is delivered as soon as"));
     assert!(!page.body.contains("id=\"release\""), "{}", page.body);
     let list = harness.get(&agent, "/dropped").await;
     assert!(

@@ -151,7 +151,7 @@ async fn people_are_pasted_looked_at_and_imported_by_an_admin() {
         .await;
     assert_eq!(looked.status, StatusCode::OK, "{}", looked.body);
     assert!(
-        looked.body.contains("Nothing is done yet."),
+        looked.body.contains("Nothing has been changed yet."),
         "{}",
         looked.body
     );

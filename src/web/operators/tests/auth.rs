@@ -65,7 +65,7 @@ async fn only_the_way_in_is_open_to_all() {
 }
 
 #[tokio::test]
-async fn every_route_refuses_who_has_no_session() {
+async fn every_route_requires_a_session() {
     let harness = Harness::open().await;
     let unknown = Token::generate().unwrap_or_else(|error| panic!("{error}"));
     let ended = harness.session(Role::Admin).await;
@@ -115,13 +115,13 @@ async fn every_route_refuses_the_role_below_its_own() {
             _ => harness.post(&session, &path, &[("action", "save")]).await,
         };
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}");
-        let words = format!("It takes the role {least}.");
+        let words = format!("This needs the role {least}.");
         assert!(answer.body.contains(&words), "{path}: {}", answer.body);
     }
 }
 
 #[tokio::test]
-async fn every_form_is_refused_from_elsewhere_and_without_the_mark_of_its_session() {
+async fn every_form_is_refused_cross_site_and_without_its_csrf_token() {
     let harness = Harness::open().await;
     let session = harness.session(Role::Admin).await;
     let other = harness.session(Role::Admin).await;

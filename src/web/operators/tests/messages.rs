@@ -196,7 +196,7 @@ async fn a_sender_is_let_in_and_kept_out_from_a_message_with_a_note_in_the_audit
     let state = harness.states().await;
     assert_eq!(state, [RequestState::Released]);
     let page = harness.get(&admin, &place("let_in")).await.body;
-    assert!(page.contains("The sender is let in."), "{page}");
+    assert!(page.contains("The sender has access now."), "{page}");
     assert!(!page.contains("id=\"person\""), "{page}");
     // Now there is an account.
     let done = act(&agent, "block").await;
@@ -289,7 +289,7 @@ async fn the_search_of_every_page_finds_messages_and_customers_as_text() {
             "/find?q=screen&until=2020-01-01",
             "No customer and no message matches.",
         ),
-        ("/find", "Each word must match."),
+        ("/find", "Every word must match."),
     ] {
         let page = harness.get(&session, path).await;
         assert_eq!(page.status, StatusCode::OK, "{path}");

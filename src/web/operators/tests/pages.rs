@@ -241,14 +241,14 @@ async fn the_overview_draws_what_there_is_and_has_the_figures_beside_it() {
     let session = harness.session(Role::Agent).await;
     let empty = harness.get(&session, "/").await;
     assert_eq!(empty.body.matches("<svg").count(), 1, "{}", empty.body);
-    assert!(empty.body.contains("Nothing waits."));
+    assert!(empty.body.contains("Nothing is waiting."));
     harness.mail("ann@corp.example", "one").await;
     harness.mail("eve@elsewhere.example", "two").await;
     let page = harness.get(&session, "/").await;
     assert_eq!(page.body.matches("<svg").count(), 3);
     assert_eq!(
         page.body.matches("<svg").count(),
-        page.body.matches("<summary>The figures</summary>").count()
+        page.body.matches("<summary>Figures</summary>").count()
     );
     for shown in [
         "<rect class=\"held\"",

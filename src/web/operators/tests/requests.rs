@@ -81,7 +81,11 @@ async fn bulk_actions_ask_for_confirmation() {
     let asked = harness.post(&session, "/requests", &ask).await;
     assert_eq!(asked.status, StatusCode::OK);
     assert!(asked.body.contains("Release 1 request<"), "{}", asked.body);
-    assert!(asked.body.contains("1 of those chosen is in a state"));
+    assert!(
+        asked
+            .body
+            .contains("1 selected request does not allow this action")
+    );
     let held = async || {
         let filter = RequestFilter {
             state: Some(RequestState::Held),
@@ -114,7 +118,7 @@ async fn bulk_actions_ask_for_confirmation() {
     assert_eq!(held().await, 0);
     let ask = [("action", "retry"), ("ask", "yes")];
     let asked = harness.post(&session, "/requests", &ask).await;
-    assert!(asked.body.contains("None was chosen"));
+    assert!(asked.body.contains("No request is selected"));
 }
 
 #[tokio::test]

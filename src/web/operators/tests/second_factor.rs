@@ -281,7 +281,7 @@ async fn a_session_reads_no_pending_key_and_confirms_none_without_the_password()
 }
 
 #[tokio::test]
-async fn whoever_has_a_session_guesses_no_password_and_takes_no_factor_away() {
+async fn a_session_cannot_guess_the_password_or_remove_the_second_factor() {
     let harness = Harness::open().await;
     let admin = harness.session(Role::Admin).await;
     let to_account = "account page";
@@ -311,7 +311,7 @@ async fn whoever_has_a_session_guesses_no_password_and_takes_no_factor_away() {
     for fields in [guess, right] {
         let limited = harness.post(&session, "/account", &fields).await;
         assert!(
-            limited.body.contains("Too many passwords"),
+            limited.body.contains("Too many password attempts"),
             "{}",
             limited.body
         );

@@ -135,7 +135,7 @@ async fn this_was_not_me_asks_once_more_with_the_number_of_messages() {
     let refused = harness.post(&link, "action=not-me").await.body;
     assert_eq!(harness.state(held).await, "discarded");
     assert!(
-        refused.contains("nobody can pass on what you refused"),
+        refused.contains("nobody can pass on the discarded messages"),
         "{refused}"
     );
 }

@@ -57,5 +57,5 @@ async fn a_signed_link_gives_the_message_as_it_came_until_it_expires() {
     let gone = format!("/message/{}", key.sign(nowhere, later(60)));
     let answer = harness.get(&gone).await;
     assert_eq!(answer.status, StatusCode::GONE);
-    assert!(answer.body.contains("no longer kept"), "{}", answer.body);
+    assert!(answer.body.contains("no longer stored"), "{}", answer.body);
 }

@@ -79,7 +79,7 @@ async fn the_language_follows_the_browser() {
     for (accept, lang, word) in [
         ("de-CH, en;q=0.5", "de", "Hier ist nichts"),
         ("eo, ar;q=0.5", "ar", "dir=\"rtl\""),
-        ("eo", "en", "There is nothing here"),
+        ("eo", "en", "Page not found"),
     ] {
         let request = Request::get("/nothing")
             .header("accept-language", accept)

@@ -109,7 +109,7 @@ async fn a_refused_domain_is_told_so_with_the_contact() {
     assert!(
         answer
             .body
-            .contains("For IT Help, sign-up with addresses at other.example is not open")
+            .contains("Addresses at other.example cannot sign up for IT Help.")
     );
     assert!(answer.body.contains(r#"<a href="/signup">"#));
     assert!(answer.body.contains("it-office@corp.example"));

@@ -204,7 +204,12 @@ fn tell(entry: &ArrivalOutcome, peer: Option<IpAddr>) {
     }
     events::message_decided(entry, peer);
     if let Some(account) = entry.undeliverable {
-        events::verification_bounced(account, None, Some(entry.ledger), "a report came back");
+        events::verification_bounced(
+            account,
+            None,
+            Some(entry.ledger),
+            "a delivery report arrived",
+        );
     }
     if let Some(proved) = &entry.proved {
         verification::confirm::tell(proved, "reply");

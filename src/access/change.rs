@@ -36,9 +36,9 @@ pub struct Assignment {
 /// Error of an assignment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AssignmentError {
-    #[error("{0:?} has no value; write KEY=VALUE, as in external.verify=true")]
+    #[error("{0:?} has no value; write KEY=VALUE, such as external.verify=true")]
     NoValue(String),
-    #[error("{0}=inherit is for a portal only; name it with --portal")]
+    #[error("{0}=inherit applies to a portal only; name the portal with --portal")]
     SiteInheritsNothing(&'static str),
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -231,7 +231,7 @@ impl fmt::Display for Change {
                 .chain(come.map(|item| format!("+ {item}")))
                 .collect();
             if signed.is_empty() {
-                return f.write_str("another order");
+                return f.write_str("reordered");
             }
             return f.write_str(&signed.join(", "));
         }
@@ -364,7 +364,7 @@ mod tests {
         for (text, wrong) in [
             ("external.verify", "has no value"),
             ("external.verfy=true", "there is no setting"),
-            ("external.verify=yes", "is true or false"),
+            ("external.verify=yes", "must be true or false"),
             ("internal.approved_domains=co.uk", "public suffix"),
         ] {
             let error = Assignment::parse(text).expect_err(text).to_string();
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn the_deciding_pattern_is_that_of_the_rules() {
+    fn pattern_for_agrees_with_the_rules() {
         let mut settings = Settings::default();
         settings.internal.approved_domains = vec![pattern("*.corp.example")].into();
         settings.external.allowed_domains = vec![pattern("partner.example")].into();

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_organisation_or_a_slip_is_near() {
+    fn domains_of_one_organisation_or_with_a_typo_are_near() {
         let mut settings = AccessSettings::default();
         settings.site.external.allowed_domains = ["acme.com", "*.partner.example", "example.org"]
             .map(|text| DomainPattern::parse(text).expect(text))

@@ -64,7 +64,7 @@ macro_rules! rules {
 
 /// The rules; each has its position as its number. The ledger stores a code of the reason, not this number.
 pub static RULES: [Rule; 17] = rules! {
-    1 Duplicate [] duplicate "the same message came within the last 7 days";
+    1 Duplicate [] duplicate "the same message arrived within the last 7 days";
     2 Bounce [] bounce "it is a delivery report";
     3 Loop [] goes_round "it is a mail loop";
     4 SenderUnusable [] sender_unusable "it has no usable sender";
@@ -72,13 +72,13 @@ pub static RULES: [Rule; 17] = rules! {
     6 AccountBlocked [AfterDenial] account_blocked "the account is blocked";
     7 Spam [AfterDenial] spam "our own MTA marked it as spam";
     8 Automatic [AfterDenial] automatic "a program wrote it";
-    9 Bulk [AfterDenial] bulk "it came through a list or a mailing";
+    9 Bulk [AfterDenial] bulk "it came through a mailing list or a mass mailing";
     10 AuthenticationFailed [AfterDenial] authentication_failed
         "sender authentication is enforced and fails";
     11 AccountActive [AfterDenial] account_active
-        "the account is active, and verified or let in by this portal";
-    12 HoldQuota [AfterDenial] hold_quota "the account has as much waiting as it may";
-    13 AccountPending [AfterDenial] account_pending "the account waits for verification";
+        "the account is active, and verified or accepted by this portal";
+    12 HoldQuota [AfterDenial] hold_quota "the account has reached its hold quota";
+    13 AccountPending [AfterDenial] account_pending "the account is waiting for verification";
     14 InternalAccountCreated [ReadsSettings] domain_approved "the domain is approved";
     15 ExternalAccountsDisabled [ReadsSettings Refuses] external_accounts_disabled
         "portal-only accounts are not allowed";
@@ -222,7 +222,7 @@ fn bulk(question: &Question) -> RuleOutcome {
         return pass_with(None);
     };
     if is_active_here(question) {
-        return pass_with(format!("{evidence}; taken from an active account"));
+        return pass_with(format!("{evidence}; accepted from an active account"));
     }
     match &question.circumstances.own_list {
         Some(list) => pass_with(format!("{evidence}; {list} is a list of the portal's own")),
@@ -250,18 +250,18 @@ fn authentication_failed(question: &Question) -> RuleOutcome {
     if enforcement == Enforcement::Enforce {
         drop_with(evidence)
     } else {
-        pass_with(format!("would fail, and is only reported: {evidence}"))
+        pass_with(format!("would fail, but is only reported: {evidence}"))
     }
 }
 
-/// True for an account whose mail this portal accepts at once. An account that was never verified is active
+/// True for an account whose mail this portal accepts immediately. An account that was never verified is active
 /// only for the portals that accepted it; for others the rules for new senders decide.
 fn is_active_here(question: &Question) -> bool {
     question.is_known_customer()
         || (question.is_unverified_here() && lets_newcomer_in_unverified(question))
 }
 
-/// True if this portal would accept the mail of a new sender with this address at once. False if it requires
+/// True if this portal would accept the mail of a new sender with this address immediately. False if it requires
 /// verification first, or refuses such senders.
 fn lets_newcomer_in_unverified(question: &Question) -> bool {
     let rules = [
@@ -282,7 +282,7 @@ const NEVER_VERIFIED: &str = "the account is active elsewhere and was never veri
 fn account_active(question: &Question) -> RuleOutcome {
     if !is_active_here(question) {
         return pass_with(if question.is_unverified_here() {
-            format!("{NEVER_VERIFIED}; this portal lets no such newcomer in unverified")
+            format!("{NEVER_VERIFIED}; this portal does not accept such new senders unverified")
         } else {
             standing(question.status())
         });
@@ -293,7 +293,7 @@ fn account_active(question: &Question) -> RuleOutcome {
         evidence: Some(if question.is_known_customer() {
             standing(question.status())
         } else {
-            format!("{NEVER_VERIFIED}; this portal lets such newcomers in unverified")
+            format!("{NEVER_VERIFIED}; this portal accepts such new senders unverified")
         }),
     }
 }
@@ -310,7 +310,7 @@ fn hold_quota(question: &Question) -> RuleOutcome {
             let quota = "quota.requests or quota.bytes";
             if question.facts.authentication.passes() && account.can_replace {
                 pass_with(format!(
-                    "{quota}; replaces the oldest request that no domain vouches for"
+                    "{quota}; replaces the oldest unauthenticated request"
                 ))
             } else {
                 drop_with(quota.to_owned())
@@ -403,7 +403,7 @@ fn matching<'a>(
     patterns: &'a PatternList,
 ) -> Result<&'a DomainPattern, String> {
     let Some(address) = question.sender().address() else {
-        return Err("nothing".to_owned());
+        return Err("no usable sender".to_owned());
     };
     patterns
         .find_match(address)

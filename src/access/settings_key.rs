@@ -29,7 +29,7 @@ impl std::fmt::Display for Value {
 pub enum KeyError {
     #[error("there is no setting {name:?}; the settings are {known}")]
     Unknown { name: String, known: String },
-    #[error("{key} is true or false, not {value:?}")]
+    #[error("{key} must be true or false, not {value:?}")]
     NotASwitch { key: &'static str, value: String },
     #[error("{key}: {cause}")]
     Pattern {
@@ -78,7 +78,7 @@ macro_rules! keys {
             pub fn put(self, settings: &mut Settings, value: Value) {
                 match (self, value) {
                     $((Self::$key, Value::$type(value)) => settings.$($field).+ = value,)+
-                    _ => debug_assert!(false, "{} takes another type", self.as_str()),
+                    _ => debug_assert!(false, "{} has another type", self.as_str()),
                 }
             }
 

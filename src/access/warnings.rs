@@ -17,12 +17,14 @@ pub enum Warning {
     },
     #[error("{0} is approved and on the allow list; approved domains take precedence")]
     InBothLists(DomainPattern),
-    #[error("{pattern} may get in and is denied by {denied}; the deny list takes precedence")]
+    #[error(
+        "{pattern} is approved or allowed, but denied by {denied}; the deny list takes precedence"
+    )]
     Denied {
         pattern: DomainPattern,
         denied: DomainPattern,
     },
-    #[error("{0}: its top-level domain is not a known one")]
+    #[error("{0}: unknown top-level domain")]
     UnknownTopLevel(DomainPattern),
 }
 

@@ -40,7 +40,7 @@ pub enum AddressError {
     #[error("the part before the @ is empty")]
     NoLocalPart,
     #[error(
-        "{0:?} cannot stand before the @: letters, digits, dots and any of #$&'*+-/=?^_`{{|}}~ can"
+        "{0:?} is not allowed before the @; use letters, digits, dots and any of #$&'*+-/=?^_`{{|}}~"
     )]
     LocalPart(String),
     #[error("the part before the @ is longer than 64 octets (RFC 5321 4.5.3.1.1)")]
@@ -49,7 +49,7 @@ pub enum AddressError {
     TooLong,
     #[error("the domain is not fully qualified (RFC 5321 2.3.5)")]
     NotQualified,
-    #[error("the domain ends with a dot, which no address has (RFC 5321 4.1.2)")]
+    #[error("the domain ends with a dot, which RFC 5321 4.1.2 does not allow")]
     TrailingDot,
     #[error(transparent)]
     Domain(#[from] DomainError),
@@ -81,7 +81,7 @@ impl EmailAddress {
     }
 
     /// Parses an address from the database, or from an operator's search in it. Earlier versions accepted
-    /// addresses that are not usable any more. They are shown, and [`is_usable`](Self::is_usable) keeps mail
+    /// addresses that are no longer usable. They are shown, and [`is_usable`](Self::is_usable) keeps mail
     /// from being sent to them.
     ///
     /// # Errors
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn no_address_is_an_option() {
+    fn an_address_is_never_taken_for_an_option() {
         let address = EmailAddress::parse("-oQ/tmp@evil.example").expect("an address");
         assert_eq!(address.as_argument(), "\"-oQ/tmp\"@evil.example");
         assert_eq!(EmailAddress::parse(&address.as_argument()), Ok(address));

@@ -30,13 +30,13 @@ text! {
     LedgerId: "One entry of the ledger", Some(ID), "01J9ZQ4D8N0VXB7T3WKE5M2R6C";
     RequestId: "A request; the id of its ledger entry", Some(ID), "01J9ZQ4D8N0VXB7T3WKE5M2R6C";
     AccountId: "An account", Some(ID), "01J9ZQ4A6V3TB2Q8RX0M5YK7HN";
-    MailId: "A mail that is owed to somebody", Some(ID), "01J9ZQ4B0C7D1E2F3G4H5J6K7M";
+    MailId: "A mail in the queue", Some(ID), "01J9ZQ4B0C7D1E2F3G4H5J6K7M";
     PortalName: "A portal, by its name in the configuration", Some(NAME), "it";
     DestinationName: "A destination, by its name in the configuration", Some(NAME), "helpdesk";
     OperatorName: "An operator", Some(NAME), "ann";
     EmailAddress: "An email address", None, "ann@corp.example";
     Domain: "A domain in its ASCII form", None, "corp.example";
-    LanguagePriority: "Language tags, the most wanted first", None, "de-AT, en";
+    LanguagePriority: "Language tags, the most preferred first", None, "de-AT, en";
     DomainPattern: "example.com for that domain only, *.example.com for its subdomains, ann@example.com for one address", None,
         "partner.example";
 }

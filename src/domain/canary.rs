@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_portals_address_stays_and_senders_do_not() {
+    fn the_address_is_stable_and_senders_are_random() {
         assert_eq!(address(), address());
         assert_ne!(sender(), sender());
         assert_ne!(sender(), address());

@@ -30,7 +30,7 @@ pub enum DomainError {
     #[error("{0:?} is not a domain name")]
     Invalid(String),
     #[error(
-        "{0:?} has characters that are invisible or stand for others; write the domain as it is \
+        "{0:?} contains characters that are invisible or equivalent to others; write the domain as it is \
          registered"
     )]
     Mapped(String),

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_one_and_visible() {
+    fn a_name_is_visible_and_cannot_look_like_two() {
         for (text, name) in [
             ("staff", Some("staff")),
             (" Domain Users ", Some("Domain Users")),

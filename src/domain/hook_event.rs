@@ -31,7 +31,7 @@ pub const HOOK_EVENTS: [&str; 19] = [
 
 /// Neither an event nor a pattern for all events of a kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no event; write one of {list}, or all of a kind as in \"account.*\"", list = HOOK_EVENTS.join(", "))]
+#[error("{0:?} is not an event; write one of {list}, or a pattern such as \"account.*\"", list = HOOK_EVENTS.join(", "))]
 pub struct EventPatternError(pub String);
 
 /// One event (`account.verified`) or all of a kind (`account.*`).

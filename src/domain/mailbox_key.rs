@@ -35,7 +35,7 @@ impl AddressDelimiters {
                 Ok(Self(set.0 | 1 << u32::from(c)))
             } else {
                 Err(format!(
-                    "{c:?} cannot begin the detail of an address; write \"+\" or \"+-\""
+                    "{c:?} cannot be a delimiter; write a set such as \"+\" or \"+-\""
                 ))
             }
         })

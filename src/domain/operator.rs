@@ -44,9 +44,9 @@ pub struct PasswordHash(String);
 /// Reason why a password cannot be set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    #[error("a password has at least 15 characters, and this one {0}")]
+    #[error("a password needs at least 15 characters, but this one has {0}")]
     TooShort(usize),
-    #[error("a password has at most 1024 octets")]
+    #[error("a password may have at most 1024 octets")]
     TooLong,
     #[error("the password cannot be hashed: {0}")]
     Hashing(String),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_set() {
+    fn passwords_that_can_be_set() {
         for (text, wrong) in [
             ("fourteen chars", Some(PasswordError::TooShort(14))),
             ("fifteen charact", None),

@@ -25,11 +25,11 @@ pub enum DomainPattern {
 pub enum PatternError {
     #[error("{pattern:?}: {cause}; write example.com, or *.example.com for its subdomains")]
     Domain { pattern: String, cause: DomainError },
-    #[error("{0:?}: a * can only stand for all labels in front, as in *.example.com")]
+    #[error("{0:?}: a * is allowed only as the first label, as in *.example.com")]
     Wildcard(String),
     #[error("{0:?} is a public suffix, under which anyone can register; name the domains you mean")]
     PublicSuffix(String),
-    #[error("{pattern:?}: {cause}; write an address as in ann@example.com")]
+    #[error("{pattern:?}: {cause}; write an address such as ann@example.com")]
     Address {
         pattern: String,
         cause: AddressError,

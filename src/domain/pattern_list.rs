@@ -182,7 +182,7 @@ mod tests {
     proptest! {
         /// The index finds the pattern that comes first in the list, whatever the list and the address are.
         #[test]
-        fn the_index_finds_what_a_search_one_by_one_finds(
+        fn the_index_agrees_with_a_linear_search(
             patterns in prop::collection::vec(any_pattern(), 0..60),
             addresses in prop::collection::vec(any_address(), 1..20),
         ) {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_share_what_a_search_built() {
+    fn copies_share_the_index() {
         let names = (0..=FEW).map(|n| format!("d{n}.example"));
         let list: PatternList = names
             .map(|name| DomainPattern::parse(&name).expect("a pattern"))

@@ -27,7 +27,7 @@ pub struct TokenHash([u8; 32]);
 pub enum TokenError {
     #[error("not a token")]
     Malformed,
-    #[error("the operating system gave no random bytes: {0}")]
+    #[error("the operating system returned no random bytes: {0}")]
     NoEntropy(String),
 }
 
@@ -258,7 +258,7 @@ mod tests {
     /// Each bit is set in about half of the tokens: a deviation of nine times the standard deviation does not
     /// happen.
     #[test]
-    fn every_bit_of_a_token_is_thrown_anew() {
+    fn every_bit_of_a_token_is_random() {
         let mut set = [0; 256];
         for _ in 0..1000 {
             let Token(bytes) = Token::generate().expect("random bytes");

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_counts_once_and_a_minute_at_most() {
+    fn a_code_is_accepted_once_and_for_a_minute_at_most() {
         let key = TotpKey::from_stored(*b"12345678901234567890");
         let (second, step) = (1_111_111_109, 37_037_036);
         for (later, used, counts) in [
@@ -214,7 +214,7 @@ mod tests {
             (0, Some(step - 1), true),
             (0, Some(step), false),
             (30, Some(step), false),
-            // A later code was used: this one may have been seen meanwhile.
+            // A later code was used: this one may have been seen since.
             (0, Some(step + 1), false),
         ] {
             let found = key.period_of("081804", at(second + later), used);

@@ -106,7 +106,7 @@ impl Vocabulary {
                 ("sign_up", "Sign-up page"),
                 ("link", "Link in the mail"),
                 ("reply", "Reply to the mail"),
-                ("sso", "Sign-in of the organisation"),
+                ("sso", "Organisation sign-in"),
                 ("rule", "Access settings"),
                 ("proof", "Verification"),
                 ("configuration", "Configuration file"),
@@ -147,7 +147,7 @@ const REASONS: &[(&str, &str)] = &[
     ),
     ("domain_not_allowed", "Domain not allowed"),
     ("external_account_created", "New customer, external"),
-    ("hold_quota", "Too many waiting already"),
+    ("hold_quota", "Hold quota reached"),
     ("confirmation", "Reply to a verification mail"),
 ];
 
@@ -170,10 +170,10 @@ const EVENTS: &[(&str, &str)] = &[
     ("account.blocked", "Customer blocked"),
     ("account.unblocked", "Customer unblocked"),
     ("account.forgotten", "Person forgotten"),
-    ("account.made_internal", "Customer made internal"),
-    ("account.groups_changed", "Groups of the customer changed"),
+    ("account.made_internal", "Customer changed to internal"),
+    ("account.groups_changed", "Customer groups changed"),
     ("account.quiet_ended", "Verification mail allowed again"),
-    ("account.takes_automatic", "Automatic mail of the customer"),
+    ("account.takes_automatic", "Automatic mail setting changed"),
     ("verification.sent", "Verification mail sent"),
     ("verification.deferred", "Verification mail delayed"),
     (
@@ -185,7 +185,7 @@ const EVENTS: &[(&str, &str)] = &[
     ("verification.refused", "“This was not me”"),
     ("verification.taken_back", "“This was not me” taken back"),
     ("verification.reply_ignored", "Reply ignored"),
-    ("sender.told", "Sender told that mail is not taken"),
+    ("sender.told", "Sender told that mail is not accepted"),
     ("request.held", "Held, waiting for verification"),
     ("request.released", "Released"),
     ("request.discarded", "Discarded"),
@@ -197,28 +197,28 @@ const EVENTS: &[(&str, &str)] = &[
     ("request.delivered", "Delivered"),
     ("request.failed", "Delivery failed"),
     ("delivery.succeeded", "Delivered"),
-    ("delivery.deferred", "Delivery to be tried again"),
+    ("delivery.deferred", "Delivery will be retried"),
     ("delivery.failed", "Delivery failed"),
     ("hook.retried", "Hook called again"),
     ("access.changed", "Access settings changed"),
     ("destination.paused", "Destination paused"),
     ("destination.resumed", "Destination resumed"),
-    ("destination.retried", "Destination tried at once"),
+    ("destination.retried", "Destination retried immediately"),
     ("destination.down", "Destination down"),
     ("destination.up", "Destination up"),
     ("operator.added", "Operator added"),
     ("operator.removed", "Operator removed"),
     ("operator.password_changed", "Password changed"),
-    ("operator.role_changed", "Role changed by a sign-in"),
+    ("operator.role_changed", "Role changed at sign-in"),
     ("operator.second_factor_added", "Second factor added"),
     ("operator.second_factor_removed", "Second factor removed"),
     ("operator.recovery_code_used", "Recovery code used"),
-    ("operator.recovery_codes_made", "Recovery codes made"),
+    ("operator.recovery_codes_made", "Recovery codes generated"),
     ("operator.logged_in", "Logged in"),
     ("operator.login_failed", "Login failed"),
-    ("operator.token_made", "Token made"),
-    ("operator.token_ended", "Token or session ended"),
-    ("operator.revoked", "Tokens and sessions ended"),
+    ("operator.token_made", "Token created"),
+    ("operator.token_ended", "Token or session revoked"),
+    ("operator.revoked", "Tokens and sessions revoked"),
 ];
 
 #[cfg(test)]
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_is_called_by_name_and_an_unknown_code_stands_for_itself() {
+    fn operators_are_shown_by_name_and_unknown_codes_unchanged() {
         assert_eq!(Vocabulary::Actor.words("operator:olga"), "olga");
         assert_eq!(Vocabulary::Actor.words("daemon"), "Vestibule");
         assert_eq!(Vocabulary::Reason.words("next_year"), "next_year");

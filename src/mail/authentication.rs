@@ -1,7 +1,7 @@
 //! Results of our own MTA's sender authentication (RFC 8601).
 //!
 //! Takes the header, the pinned `authserv-id` and the domain in From; returns the results of the
-//! `Authentication-Results` fields that our MTA added: those that bear its name and stand above its own
+//! `Authentication-Results` fields that our MTA added: those that bear its name and are above its own
 //! `Received`. They count together or not at all. A field that does not parse, a second DMARC result, or a
 //! DMARC result for a domain other than the sender's is a fault, and then nothing else counts.
 
@@ -41,7 +41,7 @@ pub(super) fn authentication(
                 }
             } else if results.found == Authentication::default() && is_of(&field.text(), own) {
                 let text = format!(
-                    "ignored, as it stands below our MTA's Received: {}",
+                    "ignored, because it is below our MTA's Received field: {}",
                     field.text()
                 );
                 results.found.evidence = Some(Evidence::new(FIELD, text.as_bytes()));

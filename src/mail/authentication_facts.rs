@@ -108,11 +108,13 @@ pub enum AuthenticationFault {
 /// Reason why a message fails enforced authentication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AuthenticationFailure {
-    #[error("DMARC failed, and the domain asks for it to count")]
+    #[error("DMARC failed, and the domain's policy is not none")]
     Dmarc,
     #[error("{0}")]
     Fault(AuthenticationFault),
-    #[error("From does not follow RFC 5322, and no DMARC result says which domain the MTA read")]
+    #[error(
+        "From violates RFC 5322, and no DMARC result names the domain that the MTA found in it"
+    )]
     NoResult,
     #[error(
         "the list's domain did not pass DMARC, and no trusted ARC sealer vouches for the author"
@@ -224,7 +226,7 @@ impl Authentication {
         let notes = [
             self.arc_sealer
                 .as_ref()
-                .map(|sealer| format!("passed DMARC, says the trusted ARC sealer {sealer}")),
+                .map(|sealer| format!("passed DMARC according to the trusted ARC sealer {sealer}")),
             self.fault.map(|fault| fault.to_string()),
         ];
         let texts: Vec<_> = notes.into_iter().chain([summary]).flatten().collect();

@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn every_sign_of_the_table_is_one() {
+    fn every_sign_in_the_table_is_detected() {
         for raw in [
             "Auto-Submitted: auto-replied",
             "auto-submitted: Auto-Generated; x=y",
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn mail_of_people_has_none() {
+    fn mail_from_people_has_no_sign() {
         for raw in [
             "Auto-Submitted: no",
             "Auto-Submitted: No (a person)",

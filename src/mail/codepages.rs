@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_page_is_whole() {
+    fn every_page_is_complete() {
         assert_eq!(CODE_PAGES.lines().count(), 15);
         for page in CODE_PAGES.lines() {
             let (number, upper) = page.split_once(' ').expect("a number");

@@ -368,7 +368,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shown_of_a_message() {
+    fn readable_text_of_a_message() {
         for (raw, shown) in [
             (
                 "Subject: x\r\n\r\nHello,\r\n\r\nit burns.\r\n",
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_message_is_cut() {
+    fn a_long_message_is_truncated() {
         let raw = format!("Subject: x\r\n\r\n{}", "0123456789\r\n".repeat(100_000));
         let text = readable(raw.as_bytes()).expect("text");
         assert!(text.len() < MAX_TEXT + 10 && text.ends_with("[…]"));

@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_text_as_it_was_before_they_were_made() {
+    fn encoded_words_decode_to_the_original_text() {
         for (value, expected) in [
             ("plain  text", "plain  text"),
             ("=?utf-8?q?a?=", "a"),

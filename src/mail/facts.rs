@@ -104,11 +104,11 @@ pub enum SenderFault {
     EmptyGroup,
     #[error("the address has no domain")]
     NoDomain,
-    #[error("the address has an address literal in place of a domain")]
+    #[error("the address has an address literal instead of a domain")]
     DomainLiteral,
-    #[error("From holds no address: {0}")]
+    #[error("From contains no valid address: {0}")]
     NotAnAddress(String),
-    #[error("From can be read in two ways: {0}")]
+    #[error("From is ambiguous: {0}")]
     Ambiguous(String),
     #[error("From is the address of a mailing list, and no field names an author")]
     MailingList,

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_whole_and_addresses_stay_where_they_are() {
+    fn split_names_are_joined_and_addresses_are_unaffected() {
         let raw = "From: =?utf-8?q?M=C3?= =?utf-8?q?=BCller=2C_x=40evil=2Eexample?=\r\n <ann@corp.example>\r\n\
             To: \"a, b\" <a@corp.example>, =?utf-8?b?w7w?= <b@corp.example>\r\n\
             References: <1@a> <2@b>\r\n\r\n";

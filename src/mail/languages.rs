@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_language_of_the_text_comes_before_those_that_are_read() {
+    fn content_language_precedes_accept_language() {
         let long = format!("Accept-Language: {}de\r\n", "x, ".repeat(90_000));
         for (header, expected) in [
             ("Subject: de\r\n", ""),

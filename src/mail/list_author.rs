@@ -68,7 +68,9 @@ pub(super) fn resolve(header: &Header, envelope: &Envelope, from: Sender) -> Res
         return unchanged(from, true);
     };
     let listed = Sender::Unusable {
-        fault: SenderFault::Ambiguous("a mailing list put its own address into it".to_owned()),
+        fault: SenderFault::Ambiguous(
+            "a mailing list replaced the author with its own address".to_owned(),
+        ),
         written: from.addr_spec().map(str::to_owned),
     };
     let list = list.cloned();

@@ -47,7 +47,9 @@ pub(super) fn lookalike(domain: &Domain) -> Option<String> {
     let shown = domain.to_unicode();
     let read: String = shown.chars().map(as_latin).collect();
     if read != shown && read.is_ascii() {
-        return Some(format!("{shown} ({domain}) reads like {read} and is not"));
+        return Some(format!(
+            "{shown} ({domain}) looks like {read} but is a different domain"
+        ));
     }
     shown
         .split('.')
@@ -102,8 +104,8 @@ mod tests {
             ("例子.广告", None),
             ("東京tokyo.example", None),
             ("почта.example", None),
-            ("соrр.example", Some("reads like corp.example")),
-            ("ѕсоре.example", Some("reads like scope.example")),
+            ("соrр.example", Some("looks like corp.example")),
+            ("ѕсоре.example", Some("looks like scope.example")),
             ("жорp.example", Some("mixes scripts")),
         ] {
             let domain = Domain::parse(name).expect(name);

@@ -63,17 +63,17 @@ pub(super) fn mailboxes(value: &[u8], most: usize) -> Result<Vec<AddrSpec<'_>>, 
             }
             Entry::Nothing => return Err(not_an_address("an entry of the list is empty")),
             Entry::Name if end == End::Field && group == Group::None => {
-                return Err(not_an_address("there is a name and no address"));
+                return Err(not_an_address("there is a name but no address"));
             }
             Entry::Mailbox(_) | Entry::Name => {
-                return Err(not_an_address("a name stands where an address should"));
+                return Err(not_an_address("a name appears in place of an address"));
             }
         }
         match (end, group) {
             (End::Field, Group::None) => return Ok(found),
             (End::Comma, Group::None | Group::Open) => {}
             (End::Semicolon, Group::Open) => group = Group::Closed,
-            _ => return Err(not_an_address("a group is not closed, or never began")),
+            _ => return Err(not_an_address("a group is not closed or was never opened")),
         }
     }
 }
@@ -151,7 +151,7 @@ fn entry<'a>(scanner: &mut Scanner<'a>) -> Result<(Entry<'a>, End), SenderFault>
                 return Ok((Entry::Mailbox(address), end_of_entry(scanner)?));
             }
             HeaderToken::Special(b'@') if words == 0 => {
-                return Err(not_an_address("nothing stands in front of the @"));
+                return Err(not_an_address("there is no text before the @"));
             }
             _ => {
                 return Err(not_an_address(
@@ -176,14 +176,14 @@ fn bare_address<'a>(
         return Ok((Entry::Mailbox(address), end));
     }
     if token != HeaderToken::Special(b'<') {
-        return Err(not_an_address("something follows the address"));
+        return Err(not_an_address("there is text after the address"));
     }
     let other = angle_address(scanner)?;
     if address.addr_spec().eq_ignore_ascii_case(&other.addr_spec()) {
         return Ok((Entry::Mailbox(other), end_of_entry(scanner)?));
     }
     Err(SenderFault::Ambiguous(
-        "an unquoted address stands in front of another".to_owned(),
+        "an unquoted address precedes another one".to_owned(),
     ))
 }
 
@@ -215,13 +215,13 @@ fn angle_address<'a>(scanner: &mut Scanner<'a>) -> Result<AddrSpec<'a>, SenderFa
 
 fn end_of_entry(scanner: &mut Scanner) -> Result<End, SenderFault> {
     match end_at(scanner.next()?) {
-        Some(End::Colon) | None => Err(not_an_address("something follows the address")),
+        Some(End::Colon) | None => Err(not_an_address("there is text after the address")),
         Some(end) => Ok(end),
     }
 }
 
 fn local_part(token: HeaderToken<'_>) -> Result<&str, SenderFault> {
-    let fault = || not_an_address("what stands in front of the @ is no local part");
+    let fault = || not_an_address("the text before the @ is not a local part");
     let text = match token {
         HeaderToken::Word(word) if is_dot_atom(word) => word,
         HeaderToken::Quoted(text) => text,
@@ -229,7 +229,7 @@ fn local_part(token: HeaderToken<'_>) -> Result<&str, SenderFault> {
     };
     if is_encoded_word(text) {
         return Err(not_an_address(
-            "an encoded-word stands in front of the @, where it means nothing",
+            "an encoded-word precedes the @, where it has no meaning",
         ));
     }
     std::str::from_utf8(text).map_err(|_| fault())
@@ -245,7 +245,7 @@ pub(super) fn domain<'a>(scanner: &mut Scanner<'a>) -> Result<&'a str, SenderFau
                 .map_err(|_| not_an_address("the domain is neither ASCII nor UTF-8"))
         }
         HeaderToken::End | HeaderToken::Special(b'>') => Err(SenderFault::NoDomain),
-        _ => Err(not_an_address("what follows the @ is no domain")),
+        _ => Err(not_an_address("the text after the @ is not a domain")),
     }
 }
 

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_phrases_are_in_lower_case_and_of_languages_in_order() {
+    fn phrases_are_lower_case_and_languages_are_sorted() {
         assert_eq!(TABLE.lines().count(), 41);
         assert_eq!(PHRASES.len(), 98);
         for phrase in PHRASES.iter() {
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn subjects_of_programs_are_known() {
+    fn subjects_of_programs_match() {
         for subject in [
             "Automatic reply: Printer",
             "AUTOMATIC REPLY:",
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn subjects_of_people_are_not() {
+    fn subjects_of_people_do_not_match() {
         for subject in [
             "Re: Automatic reply: Printer",
             "Fwd: Automatische Antwort: Drucker",

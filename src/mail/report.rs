@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_people_have_are_no_mailers() {
+    fn names_of_people_are_not_mailers() {
         for local in [
             "ndr",
             "postoffice",

@@ -17,7 +17,7 @@ pub(super) fn sender(header: &Header) -> Sender {
     let fault = match (fields.next(), fields.next()) {
         (Some(_), Some(_)) => SenderFault::SeveralFields,
         _ if header.hides("From") => {
-            SenderFault::Ambiguous("a bare CR hides a field, or does not".to_owned())
+            SenderFault::Ambiguous("a bare CR may hide a From field".to_owned())
         }
         (None, _) => SenderFault::Missing,
         (Some(field), None) => return author(&field),
@@ -40,7 +40,7 @@ pub(super) fn author(field: &Field) -> Sender {
             },
         }
     } else {
-        SenderFault::Ambiguous("the header is broken by a line that is no field".to_owned())
+        SenderFault::Ambiguous("it follows a line that is not a header field".to_owned())
     };
     Sender::unusable(fault)
 }

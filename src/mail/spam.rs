@@ -27,7 +27,7 @@ impl SpamMark {
         let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
         if !is_name || value.is_empty() || value.chars().any(char::is_control) {
             return Err(format!(
-                "{text:?} is not a field with its value; write one such as \"X-Spam-Flag: YES\""
+                "{text:?} is not a field with a value; write it like \"X-Spam-Flag: YES\""
             ));
         }
         Ok(Self {
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_is_a_name_and_how_the_value_begins() {
+    fn a_mark_matches_a_name_and_a_prefix_of_the_value() {
         for (mark, field, is_mark) in [
             ("X-Spam-Flag: YES", "X-Spam-Flag: YES", true),
             ("X-Spam-Flag:YES", "x-spam-flag :\tyes ", true),

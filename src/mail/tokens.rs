@@ -40,7 +40,7 @@ impl<'a> Scanner<'a> {
             }
             Some(&byte) if ends_word(byte) => {
                 if byte.is_ascii_control() || byte == b'\\' || byte == b')' {
-                    return Err(not_an_address("a character stands where it cannot"));
+                    return Err(not_an_address("it contains an unexpected character"));
                 }
                 self.take(1);
                 HeaderToken::Special(byte)

@@ -33,15 +33,15 @@ const AT_ONCE: usize = 256;
 #[derive(Debug, thiserror::Error)]
 pub enum CheckerError {
     #[error(
-        "the system's DNS servers are not known: /etc/resolv.conf: {0}; name them in \
+        "the system's DNS servers cannot be determined: /etc/resolv.conf: {0}; list them in \
          authentication.resolvers"
     )]
     System(String),
     #[error("authentication.resolvers cannot be used: {0}")]
     Resolver(String),
     #[error(
-        "no sender can be checked: this machine has no certificate authorities, and the DNS client does not start \
-         without them; install ca-certificates"
+        "sender authentication is not possible: this machine has no CA certificates, and the DNS client does not \
+         start without them; install ca-certificates"
     )]
     Authorities,
 }
@@ -265,7 +265,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_is_an_answer() {
+    async fn a_panic_is_caught() {
         assert_eq!(catch_panic(async { 1 }).await, Some(1));
         let panics = async {
             tokio::task::yield_now().await;

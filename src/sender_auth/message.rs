@@ -130,7 +130,7 @@ impl<'x> Signed<'x> {
             } else {
                 Some((
                     AuthenticationResult::PermError,
-                    "From is not one plain field",
+                    "From is not exactly one well-formed field",
                 ))
             };
             if let Some((result, reason)) = refusal {
@@ -397,11 +397,11 @@ mod tests {
                     "{}From : ann@corp.example\r\n\r\n",
                     signature("a.example", "from")
                 ),
-                "From is not one plain field",
+                "From is not exactly one well-formed field",
             ),
             (
                 format!("{}{FROM}{FROM}\r\n", signature("a.example", "from")),
-                "From is not one plain field",
+                "From is not exactly one well-formed field",
             ),
             (
                 format!(
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn the_domain_is_that_of_the_decision() {
+    fn our_own_parse_of_from_is_used() {
         let raw = "From: Ann <ann@other.example>\r\n\r\n";
         let signed = Signed::read(raw.as_bytes(), Some("corp.example"));
         assert_eq!(signed.message.from, ["@corp.example"]);

@@ -47,7 +47,7 @@ pub fn field(found: &Authentication, hostname: &Domain) -> Option<String> {
 /// Results of a trusted MTA, repeated under our name.
 fn told_by_another(found: &Authentication) -> Vec<AuthenticationDetail> {
     let results = found.by_method();
-    let reason = || Some("as the MTA found".to_owned());
+    let reason = || Some("reported by the MTA".to_owned());
     results
         .map(|(method, result)| AuthenticationDetail::new(method, result, reason()))
         .collect()
@@ -195,7 +195,7 @@ mod tests {
             Some(
                 "Authentication-Results: gate.corp.example;\r\n\
                  \tdmarc=fail\r\n\
-                 \t reason=\"as the MTA found\"\r\n"
+                 \t reason=\"reported by the MTA\"\r\n"
             )
         );
     }
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn our_name_is_known_however_it_is_written() {
+    fn our_name_is_detected_in_any_spelling() {
         for (value, ours) in [
             (" gate.corp.example; dmarc=pass", true),
             ("GATE.Corp.Example 1; none", true),

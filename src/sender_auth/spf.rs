@@ -51,7 +51,7 @@ impl SpfQuery {
         };
         let helo = dns_name(helo).unwrap_or_default();
         let (domain, mailbox) = match reverse_path {
-            ReversePath::Unknown => return Self::Unknown("the envelope is not known"),
+            ReversePath::Unknown => return Self::Unknown("the envelope sender is unknown"),
             // A single label is not a domain that anybody could publish for (RFC 7208 4.3).
             ReversePath::Null if !helo.contains('.') => {
                 return Self::NoDomain("the client gave no domain with HELO");

@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_one_has_the_reserve() {
+    async fn only_one_reservation_has_the_reserve() {
         let budget = Budget::new(0, 1024);
         let mut first = budget.reservation(A);
         first.grow(1024).await;
@@ -295,9 +295,9 @@ mod tests {
 
         let (mut more, mut other) = (budget.reservation(A), budget.reservation(B));
         let mut more = std::pin::pin!(more.grow(1024));
-        assert!(poll(more.as_mut()).is_none(), "nothing is left");
+        assert!(poll(more.as_mut()).is_none(), "no memory is left");
         let mut late = std::pin::pin!(other.grow(2 * 1024));
-        assert!(poll(late.as_mut()).is_none(), "nothing is left");
+        assert!(poll(late.as_mut()).is_none(), "no memory is left");
         greedy.pop();
         assert!(
             poll(late.as_mut()).is_some(),

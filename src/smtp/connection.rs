@@ -37,7 +37,7 @@ pub enum ConnectionEnd {
     TimedOut(#[from] Elapsed),
     #[error("shutting down")]
     Leaving,
-    #[error("the slot was given to another client")]
+    #[error("evicted to free its slot or memory for another client")]
     Evicted,
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn replies_are_not_gathered_without_bound() {
+    async fn buffered_replies_are_bounded() {
         let (mut client, stream) = duplex(1_000_000);
         let mut connection = Connection::new(stream);
         client

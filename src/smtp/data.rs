@@ -205,7 +205,7 @@ impl Transfer {
         self.raw = Vec::new();
     }
 
-    /// True if it exceeded a limit; nothing of it is stored any more.
+    /// True if it exceeded a limit; nothing more of it is stored.
     #[must_use]
     pub fn is_too_large(&self) -> bool {
         self.too_large.is_some()
@@ -279,7 +279,7 @@ mod tests {
     ];
 
     #[test]
-    fn the_end_and_the_dots_in_every_pair_of_cuts() {
+    fn the_end_and_dot_stuffing_at_every_two_splits() {
         for (input, message) in ENDS {
             for first in 0..=input.len() {
                 for second in first..=input.len() {
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_false_end_is_refused_or_part_of_the_message_in_every_pair_of_cuts() {
+    fn a_false_end_is_refused_or_part_of_the_message_at_every_two_splits() {
         use Progress::{BareLf, More};
         for (input, expected) in [
             (&b"a\n.\n"[..], BareLf),
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_of_the_message_not_of_its_stuffing() {
+    fn dot_stuffing_does_not_count_towards_the_limit() {
         let input = b"..\r\n..\r\n.\r\n";
         assert_eq!(
             read([&input[..]], 6).1.finish().as_deref(),
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_has_its_own_limit_in_every_pair_of_cuts() {
+    fn the_header_has_its_own_limit_at_every_two_splits() {
         let large = Err(TooLarge::Header);
         for (message, header) in [
             (&b"a:b\r\n\r\nbody\r\n"[..], Ok(5)),
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_without_end_is_let_go_as_soon_as_it_is_too_large() {
+    fn an_endless_header_is_discarded_once_it_is_too_large() {
         let bounds = Bounds {
             message: 1 << 20,
             header: 1000,
@@ -382,7 +382,7 @@ mod tests {
         assert!(!body.is_too_large());
         assert_eq!(body.feed(b"a"), Progress::More);
         assert!(body.is_too_large());
-        assert_eq!(body.raw.capacity(), 0, "the memory is given back");
+        assert_eq!(body.raw.capacity(), 0, "the memory is released");
     }
 
     #[test]
@@ -408,7 +408,7 @@ mod tests {
         assert!(steps <= 8, "{steps}");
         assert_eq!(body.feed(b"b"), Progress::More);
         assert!(body.is_too_large());
-        assert_eq!(body.raw.capacity(), 0, "the memory is given back");
+        assert_eq!(body.raw.capacity(), 0, "the memory is released");
     }
 
     proptest! {

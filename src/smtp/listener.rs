@@ -113,7 +113,7 @@ impl<R: MessageHandler> Acceptor<R> {
             return reject(stream, peer, &Reply::TooManyConnections);
         };
         events::smtp_connected(peer);
-        // We buffer replies ourselves; written ones must be sent at once.
+        // We buffer replies ourselves; written ones must be sent immediately.
         if let Err(error) = stream.set_nodelay(true) {
             return Reply::ConnectionEnd.log(peer, Some(&error.to_string()));
         }

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_and_what_follows() {
+    fn paths_and_the_text_after_them() {
         for (text, mailbox, rest) in [
             ("<>", "", ""),
             ("<> SIZE=1", "", "SIZE=1"),

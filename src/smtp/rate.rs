@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_time_that_we_made_it_wait_is_not_the_clients() {
+    async fn time_spent_waiting_for_us_does_not_count() {
         let begin = Instant::now();
         let mut rate = Rate::begin(begin);
         rate.record(200_000, begin + Duration::from_secs(1));

@@ -91,7 +91,7 @@ impl Reply {
             Self::TooManyConnections => (421, "4.3.2", "Too many connections, try again later"),
             Self::Evicted => (421, "4.3.2", "Idle or slow while others wait, closing"),
             Self::TimedOut => (421, "4.4.2", "Timed out, closing"),
-            Self::ConnectionEnd => (421, "4.4.2", "The connection broke"),
+            Self::ConnectionEnd => (421, "4.4.2", "Connection lost"),
             Self::TooManyErrors => (421, "4.7.0", "Too many errors, closing"),
             Self::NotHttp => (421, "4.7.0", "This is not a web server, closing"),
             Self::TooManyRecipients => (
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_enhanced_class_is_that_of_the_code() {
+    fn the_enhanced_class_matches_the_code() {
         for reply in [
             Reply::Ok,
             Reply::Help,

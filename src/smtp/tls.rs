@@ -11,11 +11,11 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 pub enum TlsError {
     #[error("the certificate file cannot be read as PEM: {0}")]
     Certificate(rustls_pki_types::pem::Error),
-    #[error("the certificate file has no certificate in it")]
+    #[error("the certificate file contains no certificate")]
     NoCertificate,
     #[error("the key file cannot be read as PEM: {0}")]
     Key(rustls_pki_types::pem::Error),
-    #[error("certificate and key do not work together: {0}")]
+    #[error("the certificate and the key do not match: {0}")]
     Unusable(#[from] rustls::Error),
 }
 
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_works_and_a_mixture_does_not() {
+    fn a_key_must_match_its_certificate() {
         let (certificate, key) = pair();
         assert!(server_config(certificate.as_bytes(), key.as_bytes()).is_ok());
         let (_, other) = pair();

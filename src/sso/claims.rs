@@ -47,7 +47,7 @@ impl Claims {
     ) -> Result<Self, SsoError> {
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         if text("iss") != Some(sso.issuer.as_str()) {
-            return Err(SsoError::Token("it is of another issuer"));
+            return Err(SsoError::Token("it is from another issuer"));
         }
         let audience = audience(&claims);
         if !audience.contains(&sso.client_id.as_str()) {
@@ -73,7 +73,7 @@ impl Claims {
                 return Err(SsoError::Token("it was issued in the future"));
             }
             Some(begin) if begin >= now.saturating_sub(OLDEST + SKEW) => {}
-            _ => return Err(SsoError::Token("it was issued long ago")),
+            _ => return Err(SsoError::Token("it was issued too long ago")),
         }
         match claims.get("nbf") {
             None => {}
@@ -104,7 +104,7 @@ impl Claims {
     /// answer must be about the same person (5.3.2).
     pub(super) fn add(&mut self, more: Map<String, Value>) -> Result<(), SsoError> {
         if more.get("sub").and_then(Value::as_str) != Some(self.subject()) {
-            return Err(SsoError::Token("userinfo is about another person"));
+            return Err(SsoError::Token("userinfo describes another person"));
         }
         self.add_address(&more);
         for (name, value) in more {

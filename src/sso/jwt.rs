@@ -127,11 +127,11 @@ impl<'a> SignedToken<'a> {
         let algorithm = name.and_then(Algorithm::from_name);
         let algorithm = algorithm.ok_or(SsoError::Token("its algorithm is not allowed"))?;
         if header.contains_key("crit") {
-            return Err(SsoError::Token("it needs an unknown extension"));
+            return Err(SsoError::Token("it requires an unknown extension"));
         }
         let kind = header.get("typ").and_then(Value::as_str);
         if kind.is_some_and(|kind| !kind.eq_ignore_ascii_case("JWT")) {
-            return Err(SsoError::Token("it is of another type"));
+            return Err(SsoError::Token("it has another type"));
         }
         Ok(Self {
             algorithm,
@@ -151,7 +151,9 @@ impl<'a> SignedToken<'a> {
         if keys.any(|key| key.verifies(algorithm, message, &self.signature)) {
             Ok(self.payload)
         } else {
-            Err(SsoError::Token("no key of the provider has signed it"))
+            Err(SsoError::Token(
+                "it is not signed with a key of the provider",
+            ))
         }
     }
 }

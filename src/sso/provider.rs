@@ -228,7 +228,7 @@ impl Provider {
         match self.fetch_keys(&description).await?.len() {
             0 => Err(SsoError::of_provider(
                 "its keys",
-                "none that signs with RSA, P-256, P-384 or Ed25519",
+                "none for RSA, P-256, P-384 or Ed25519 signatures",
             )),
             keys => Ok(keys),
         }
@@ -251,7 +251,7 @@ impl Provider {
         if description.issuer != self.sso.issuer {
             let said = &description.issuer;
             return Err(SsoError::of_provider(
-                "its description is of another issuer",
+                "its description names another issuer",
                 format_args!("{said:?}; sso.issuer must be exactly this"),
             ));
         }

@@ -65,7 +65,7 @@ fn verify(token: &str, keys: &KeySet) -> Result<Map<String, Value>, SsoError> {
 }
 
 #[test]
-fn a_signature_counts_with_a_key_of_its_kind_only() {
+fn a_signature_needs_a_key_of_its_kind() {
     let p256 = elliptic("P-256", &ECDSA_P256_SHA256_FIXED_SIGNING);
     let p384 = elliptic("P-384", &ECDSA_P384_SHA384_FIXED_SIGNING);
     let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("a key");
@@ -126,7 +126,7 @@ fn a_signature_counts_with_a_key_of_its_kind_only() {
 }
 
 #[test]
-fn keys_for_other_purposes_sign_nothing() {
+fn keys_for_other_purposes_are_not_used() {
     let key = elliptic("P-256", &ECDSA_P256_SHA256_FIXED_SIGNING);
     let token = key.sign(&json!({"alg": "ES256"}), &json!({}));
     let with = |name: &str, value: Value| {
@@ -246,7 +246,7 @@ fn person(claims: Value, userinfo: Option<Value>) -> SignedIn {
 }
 
 #[test]
-fn an_address_counts_only_where_it_is_said_to_be_verified() {
+fn an_address_counts_only_if_its_source_says_it_is_verified() {
     let claims = |more: Value| {
         let mut all = base();
         for (name, value) in more.as_object().expect("an object") {

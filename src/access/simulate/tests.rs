@@ -67,7 +67,7 @@ fn differences_are_listed_by_domain_and_portal() {
             let found = match comparison.compare(&newcomer(portal, domain)) {
                 Compared::Differs(shift) => Some(shift.to_string()),
                 Compared::Same => None,
-                Compared::Open => panic!("a newcomer is decided at once"),
+                Compared::Open => panic!("a new sender is decided without reading facts"),
             };
             assert_eq!(found.as_deref(), shown, "{portal}, {domain}");
         }
@@ -250,7 +250,7 @@ fn any_message() -> impl Strategy<Value = (Facts, Circumstances, Standing)> {
 proptest! {
     /// The fast comparison gives the same result as deciding every message under both settings.
     #[test]
-    fn comparing_is_deciding_twice(
+    fn a_comparison_agrees_with_two_decisions(
         (facts, circumstances, standing) in any_message(),
         recorded in any_settings(),
         before in any_settings(),

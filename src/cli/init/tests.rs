@@ -313,7 +313,7 @@ fn the_first_operator_is_told_the_rule_before_the_password() {
     let rule = output.find("at least 15 characters").expect(&output);
     let question = output.find("Password for ann").expect(&output);
     assert!(rule < question);
-    assert!(output.contains("and this one 5; once more"), "{output}");
+    assert!(output.contains("but this one has 5; once more"), "{output}");
     assert!(output.contains("not the same; once more"), "{output}");
     assert!(
         output.contains("ann may log in at http://127.0.0.1:8081/"),

@@ -295,7 +295,7 @@ fn without_a_policy_an_aligned_pass_vouches_for_the_domain() {
 }
 
 #[test]
-fn results_of_a_sealer_are_read_as_strictly() {
+fn results_of_a_sealer_are_parsed_as_strictly() {
     let domain = Domain::parse("corp.example").expect("a domain");
     for (value, passes) in [
         (

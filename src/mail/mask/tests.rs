@@ -181,7 +181,7 @@ fn a_valid_link_is_masked_in_any_place() {
             }
             assert!(
                 mask(&masked.raw, &own()).is_none(),
-                "{form}: nothing is left"
+                "{form}: no token is left"
             );
         }
     }

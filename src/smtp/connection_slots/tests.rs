@@ -10,20 +10,23 @@ async fn the_longest_idle_connection_is_evicted() {
     first.waits();
     advance(Duration::from_secs(1)).await;
     second.waits();
-    assert!(take().is_none(), "nobody has waited long");
+    assert!(take().is_none(), "no connection was idle for long");
     advance(Duration::from_secs(9)).await;
 
     let fourth = take().expect("the slot of the first");
     assert!(first.state.evicted.is_cancelled());
     assert!(!second.state.evicted.is_cancelled());
-    assert!(take().is_none(), "the second has waited nine seconds");
+    assert!(
+        take().is_none(),
+        "the second was idle for nine seconds only"
+    );
     second.is_busy();
     advance(Duration::from_mins(10)).await;
     assert!(take().is_none(), "all are busy");
     assert!(!busy.state.evicted.is_cancelled());
 
     drop(first);
-    assert!(take().is_none(), "its slot is another's");
+    assert!(take().is_none(), "its slot was reused");
     drop(fourth);
     assert!(take().is_some());
 }
@@ -45,13 +48,16 @@ async fn only_connections_with_memory_are_evicted_for_memory() {
     let memory = tokio::time::timeout(Duration::from_mins(1), async {
         waiting.acquire_evicting(with.wait_for_eviction()).await;
     });
-    memory.await.expect("who has memory goes");
+    memory.await.expect("the connection with memory is evicted");
     assert!(begin.elapsed() >= IDLE_LIMIT, "{:?}", begin.elapsed());
     assert!(begin.elapsed() < IDLE_LIMIT + 2 * EVICTION_INTERVAL);
     let starved = tokio::time::timeout(Duration::from_hours(1), async {
         waiting.acquire_evicting(std::future::pending()).await;
     });
-    assert!(starved.await.is_err(), "nobody has any to spare");
+    assert!(
+        starved.await.is_err(),
+        "no evictable connection holds memory"
+    );
     assert!(!without.state.evicted.is_cancelled() && !busy.state.evicted.is_cancelled());
     assert_eq!(connection_slots.lock().by_id.len(), 3);
 }
@@ -124,7 +130,10 @@ async fn a_fast_peer_loses_memory_beyond_its_share() {
     take(modest)
         .acquire_evicting(send(Duration::from_mins(1)))
         .await;
-    assert!(fast[0].state.evicted.is_cancelled(), "the slowest goes");
+    assert!(
+        fast[0].state.evicted.is_cancelled(),
+        "the slowest is evicted"
+    );
     assert!(
         begin.elapsed() <= IDLE_LIMIT + 2 * EVICTION_INTERVAL,
         "{:?}",
@@ -172,10 +181,10 @@ async fn one_peer_leaves_a_tenth_to_the_others() {
     assert_eq!(held.len(), 18);
     let first = take(modest).expect("a slot is kept");
     let second = take(modest).expect("and another");
-    assert!(take(modest).is_none(), "all are taken");
+    assert!(take(modest).is_none(), "all slots are taken");
     drop(first);
-    assert!(take(greedy).is_none(), "it is not for who has many");
-    let first = take(modest).expect("it is for who has few");
+    assert!(take(greedy).is_none(), "not for a peer with many slots");
+    let first = take(modest).expect("for a peer with few slots");
 
     // If the greedy peer insists, it loses one of its own connections, never another's.
     for slot in &held {
@@ -185,7 +194,7 @@ async fn one_peer_leaves_a_tenth_to_the_others() {
     first.waits();
     second.waits();
     advance(IDLE_LIMIT).await;
-    let again = take(greedy).expect("in place of one of its own");
+    let again = take(greedy).expect("evicts one of its own connections");
     assert!(!first.state.evicted.is_cancelled() && !second.state.evicted.is_cancelled());
     assert_eq!(connection_slots.lock().by_peer[&greedy], 18);
     drop((held, again, first, second));

@@ -128,7 +128,7 @@ fn nothing_begins_during_shutdown() {
 }
 
 #[test]
-fn recipients_beyond_the_limit_are_no_errors() {
+fn recipients_beyond_the_limit_do_not_count_as_errors() {
     let mut protocol = protocol();
     Arc::make_mut(&mut protocol.settings).max_errors = 5;
     for line in [&b"HELO mta.example"[..], b"MAIL FROM:<>"] {

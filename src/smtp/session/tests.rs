@@ -90,7 +90,7 @@ const ADDRESSED: &[u8] =
     b"HELO mta.example\r\nMAIL FROM:<>\r\nRCPT TO:<it@corp.example>\r\nDATA\r\n";
 
 #[tokio::test(start_paused = true)]
-async fn a_command_must_come_whole_in_time() {
+async fn a_command_that_stays_incomplete_times_out() {
     let (mut client, task) = session(settings(), 10_000);
     let begin = Instant::now();
     // A client that sends one octet a minute is never silent for long.
@@ -140,7 +140,7 @@ async fn an_endless_line_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_may_not_fall_silent() {
+async fn a_silent_message_times_out() {
     let (mut client, task) = session(settings(), 10_000);
     client.write_all(ADDRESSED).await.expect("a pipe");
     client.write_all(b"Hi.\r\n").await.expect("a pipe");
@@ -160,7 +160,7 @@ async fn a_message_may_not_fall_silent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_may_not_trickle_in_for_ever() {
+async fn a_trickling_message_times_out() {
     let (mut client, task) = session(settings(), 10_000);
     client.write_all(ADDRESSED).await.expect("a pipe");
     let begin = Instant::now();
@@ -182,7 +182,7 @@ async fn a_message_may_not_trickle_in_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_takes_no_replies_is_let_go() {
+async fn a_client_that_reads_no_replies_is_disconnected() {
     // Enough commands for their replies to fill any pipe.
     let (mut client, task) = session(settings(), 100);
     let begin = Instant::now();

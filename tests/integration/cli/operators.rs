@@ -41,7 +41,8 @@ fn a_password_that_is_too_short_is_refused() {
     let ran = harness.run(&["operators", "add", "ann", "--password-file", &file]);
     assert_eq!(ran.status, 2);
     assert!(
-        ran.err.contains("at least 15 characters, and this one 7"),
+        ran.err
+            .contains("at least 15 characters, but this one has 7"),
         "{}",
         ran.err
     );

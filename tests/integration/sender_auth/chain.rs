@@ -56,7 +56,7 @@ async fn a_chain_is_whole_or_broken() {
         (
             "another subject",
             whole.replace("dark", "bright"),
-            "fail: the signature does not fit the message; sealed by list.example",
+            "fail: the signature does not match the message; sealed by list.example",
         ),
         (
             "no seal",

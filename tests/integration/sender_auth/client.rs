@@ -154,7 +154,7 @@ async fn the_client_is_found_by_xforward_or_in_the_trace() {
                 reverse_path: ReversePath::Unknown,
                 ..plain.clone()
             },
-            "none: the envelope is not known",
+            "none: the envelope sender is unknown",
         ),
         (
             "no domain",

@@ -77,12 +77,12 @@ async fn a_signature_holds_as_long_as_what_it_signs() {
         (
             "another subject",
             good.replace("dark", "bright"),
-            "fail: the signature does not fit the message",
+            "fail: the signature does not match the message",
         ),
         (
             "another author",
             good.replace("Ann <ann@", "Bob <bob@"),
-            "fail: the signature does not fit the message",
+            "fail: the signature does not match the message",
         ),
         ("too old", expired(), "fail: the signature has expired"),
         (

@@ -50,7 +50,7 @@ fn check_names_what_is_wrong_with_the_provider() {
         "its description: HTTP 404",
     );
     organisation.provider.fault("no-keys");
-    is_problem(&organisation, &issuer, "its keys: none that signs");
+    is_problem(&organisation, &issuer, "its keys: none for");
     organisation.provider.stop();
     is_problem(&organisation, &issuer, "its description: ");
     // `--offline` contacts nobody.

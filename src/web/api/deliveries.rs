@@ -72,7 +72,7 @@ pub(super) async fn list_failed_calls(
     if let Some(event) = event.filter(|event| !HOOK_EVENTS.contains(event)) {
         return Err(Problem::of_field(
             "event",
-            format_args!("{event:?} is no event of a hook"),
+            format_args!("{event:?} is not an event of a hook"),
         ));
     }
     let filter = FailedCallFilter {

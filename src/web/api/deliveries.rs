@@ -26,7 +26,7 @@ pub(super) fn pause(paused: bool) -> impl Serve<At<DestinationName>, ApiJson<Que
     }
 }
 
-/// Retries at once everything that waits for the destination in the path, and everything that failed.
+/// Immediately retries everything that waits or has failed for the destination in the path.
 pub(super) async fn retry(
     call: Call,
     At(name): At<DestinationName>,

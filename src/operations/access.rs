@@ -92,11 +92,11 @@ pub struct SettingsChanged {
     /// The current revision.
     pub revision: u64,
     pub changes: Vec<Change>,
-    /// Accounts that the deny list stops from now on and did not stop before; absent if there are none.
+    /// Accounts that the deny list newly stops; absent if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stops: Option<StoppedAccounts>,
-    /// Active accounts that the new settings would not let in, after a change that leaves some of them out.
-    /// They keep their access until they are blocked. Absent if there are none.
+    /// Active accounts that the new settings would not admit, if the change excludes any. They keep their access
+    /// until they are blocked. Absent if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unlisted: Option<UnlistedAccounts>,
     /// Warnings about the new settings that the old ones did not have.

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_internal_error_of_all_is_an_error_and_one_of_some_is_theirs() {
+    async fn an_internal_error_of_every_item_fails_the_whole_action() {
         let busy = || StoreError::Busy("locked".to_owned());
         let all = bulk(vec![1, 2], async |_| Err::<(), _>(busy())).await;
         assert!(matches!(all, Err(StoreError::Busy(_))));

@@ -10,12 +10,12 @@ use crate::store::{
 };
 
 /// Reason why an address of this installation is refused.
-pub const NOT_A_CUSTOMER: &str = "is an address of this Vestibule (a portal's, or one that it sends \
-     from or to), and cannot be a customer's";
+pub const NOT_A_CUSTOMER: &str = "is an address of this installation (a portal's, or one that it \
+     sends from or to) and cannot be a customer's";
 
 /// Reason why an account that an earlier version created gets no mail.
-const NO_MAIL: &str = "this address is not usable any more, as mail servers may route it to \
-     another domain or take it for another address; no mail is sent to it";
+const NO_MAIL: &str = "this address can no longer be used: mail servers may route it to \
+     another domain or read it as another address; no mail is sent to it";
 
 /// Warning for an operator who adds this address: automatic mail of programs is dropped.
 #[must_use]
@@ -23,7 +23,7 @@ pub fn warning_about(address: &EmailAddress) -> Option<String> {
     is_program(address.local()).then(|| {
         format!(
             "{address} looks like the address of a program; automatic mail from it is dropped \
-             unless the portal or the account takes it"
+             unless the portal or the account accepts it"
         )
     })
 }
@@ -120,7 +120,7 @@ pub async fn act_on_customer(
                 Proved::Before { .. } => {}
                 Proved::Expired | Proved::Unknown => {
                     return Err(StoreError::NotAllowed(format!(
-                        "{} is {}; it has to be unblocked first",
+                        "{} is {}; it must be unblocked first",
                         account.address, account.status
                     )));
                 }

@@ -21,14 +21,14 @@ pub struct QueueStatus {
     #[serde(rename = "type")]
     pub kind: &'static str,
     pub portals: Vec<PortalName>,
-    /// Events that a hook is told; empty for a destination.
+    /// Events that a hook receives; empty for a destination.
     #[schema(value_type = Vec<String>)]
     pub events: Vec<EventPattern>,
     /// `up`, `retrying`, `down` or `paused`.
     pub state: QueueState,
     pub waiting: u64,
     pub failed: u64,
-    /// Time since which the oldest waits.
+    /// Time since which the oldest item has been waiting.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub oldest_waiting: Option<Timestamp>,
@@ -36,7 +36,7 @@ pub struct QueueStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub next_try_at: Option<Timestamp>,
-    /// Time since which it is down.
+    /// Time since which it has been down.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub down_since: Option<Timestamp>,
@@ -52,9 +52,9 @@ pub struct QueueStatus {
 #[schema(as = DestinationState)]
 pub enum QueueState {
     Up,
-    /// An attempt failed, and is made again later.
+    /// An attempt failed and will be retried.
     Retrying,
-    /// Every attempt fails; one is made from time to time.
+    /// Every attempt fails; one is made at intervals.
     Down,
     /// An operator paused it.
     Paused,
@@ -214,8 +214,8 @@ pub async fn set_paused(
     store.pause_destination(name.clone(), paused, by, now).await
 }
 
-/// Retries at once all that failed for a destination or hook, and all that waits for its next attempt. A
-/// destination that is down is tried at once, too.
+/// Immediately retries everything that failed for a destination or hook, and everything that waits for its next
+/// attempt, even if the destination is down.
 ///
 /// # Errors
 /// `NotFound` if the configuration has none of that name.

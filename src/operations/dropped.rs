@@ -75,7 +75,7 @@ pub struct RecoveryOutcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub evidence: Option<String>,
-    /// The verdict is unchanged, and an operator released the message nevertheless.
+    /// True if an operator released the message although its verdict is unchanged.
     pub forced: bool,
 }
 
@@ -118,7 +118,7 @@ async fn find_with_portal(store: &Store, config: &Config, ledger: LedgerId) -> R
     let entry = entry.ok_or_else(|| StoreError::not_found("ledger entry", ledger))?;
     match &entry.portal {
         Some(portal) if config.portal(portal).is_none() => Err(StoreError::NotAllowed(format!(
-            "{ledger} came for the portal {portal}, which the configuration does not have any more"
+            "{ledger} came for the portal {portal}, which is no longer in the configuration"
         ))),
         _ => Ok(entry),
     }
@@ -155,8 +155,8 @@ async fn today(store: &Store, config: &Config, entry: LedgerEntry) -> Result<Opt
 /// usable one or one of our own addresses.
 ///
 /// # Errors
-/// `NotFound`; `NotAllowed` for an entry that was not dropped, is a request already, is not kept any more,
-/// came for a portal that does not exist any more, or whose sender is missing or cannot be named.
+/// `NotFound`; `NotAllowed` for an entry that was not dropped, is already a request, is no longer kept,
+/// came for a portal that no longer exists, or whose sender is missing or cannot be named.
 pub async fn release_dropped(
     store: &Store,
     config: &Config,
@@ -167,7 +167,7 @@ pub async fn release_dropped(
     let entry = find_with_portal(store, config, ledger).await?;
     if let Some(named) = named.as_ref().filter(|named| config.is_ours(named)) {
         return Err(StoreError::NotAllowed(format!(
-            "{named} is an address of this Vestibule, and cannot be the sender"
+            "{named} is an address of this installation and cannot be the sender"
         )));
     }
     let released = store.release_dropped(ledger, named, by, Timestamp::now());
@@ -177,8 +177,8 @@ pub async fn release_dropped(
 /// Decides one entry again by the current settings and configuration.
 ///
 /// # Errors
-/// `NotFound`; `NotAllowed` for an entry that was not dropped, is not kept any more, or came for a portal
-/// that does not exist any more.
+/// `NotFound`; `NotAllowed` for an entry that was not dropped, is no longer kept, or came for a portal
+/// that no longer exists.
 pub async fn recover(
     store: &Store,
     config: &Config,

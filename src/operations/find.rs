@@ -67,8 +67,8 @@ fn explain_gap(not_indexed: u64) -> Option<String> {
             "{not_indexed} messages cannot be found yet. Try again in a moment."
         )),
         _ => Some(
-            "The index of the search is being built, from the oldest message to the newest. The newest \
-             messages cannot be found before it is complete, which can take hours."
+            "The search index is being built, from the oldest message to the newest. The newest \
+             messages cannot be found until it is complete, which can take hours."
                 .to_owned(),
         ),
     }

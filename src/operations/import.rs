@@ -36,7 +36,7 @@ keywords!(ImportOutcome {
     Refused => "refused",
 });
 
-/// A person of an import, and what became of them.
+/// One person of an import, with the outcome.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ImportedPerson {
     /// Line in the file, or place in the list, from 1.
@@ -128,7 +128,7 @@ impl<'a> Import<'a> {
         }
         match self.seen.entry(person.address.key()) {
             Entry::Occupied(first) => Err(format!(
-                "{} is in line {} already; remove one of the two",
+                "{} is already in line {}; remove one of the two",
                 person.address,
                 first.get()
             )),
@@ -184,7 +184,8 @@ fn describe(outcome: PersonOutcome) -> (ImportOutcome, Option<String>) {
         PersonOutcome::Blocked => (
             ImportOutcome::Blocked,
             Some(
-                "the account is blocked, and an import lifts no block; unblock it first".to_owned(),
+                "the account is blocked, and an import does not unblock it; unblock it first"
+                    .to_owned(),
             ),
         ),
         PersonOutcome::Refused(refusal) => (ImportOutcome::Refused, Some(refusal.to_string())),

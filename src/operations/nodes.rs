@@ -9,24 +9,24 @@ use utoipa::ToSchema;
 use crate::domain::Timestamp;
 use crate::store::{Duty, Node, Result, Store};
 
-/// A node, as it recorded itself last, beside the others.
+/// A node as of its last heartbeat, compared with the others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Node)]
 pub struct NodeStatus {
-    /// Empty where no other node can be there.
+    /// Empty for a store that only one daemon can use.
     pub id: String,
     /// Name of its machine.
     pub name: String,
     pub version: String,
     /// Digest of the configuration that must be the same on all nodes.
     pub configuration: String,
-    /// Sections of the configuration in which it is not as most nodes of its version that are there are.
+    /// Sections of the configuration that differ from those of most present nodes of its version.
     pub differs: Vec<String>,
     /// Milliseconds by which its clock is ahead of the database's.
     pub clock_offset: i64,
     pub started_at: Timestamp,
     pub seen_at: Timestamp,
-    /// False if it has not recorded itself for longer than it should.
+    /// False if its last heartbeat is overdue.
     pub present: bool,
     /// Duties that it has for all nodes: `housekeeping`, `operator_log`, `canary`.
     #[schema(value_type = Vec<String>)]

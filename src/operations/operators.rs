@@ -99,7 +99,7 @@ pub async fn make_token(store: &Store, request: TokenRequest, by: Actor) -> Resu
     let operator = find_operator(store, &name).await?;
     if role > operator.role {
         return Err(StoreError::NotAllowed(format!(
-            "{name} is {}, and a token cannot be {role}",
+            "{name} is {}, so a token cannot have the role {role}",
             operator.role
         )));
     }

@@ -18,17 +18,17 @@ pub enum PeopleFileError {
     Io(#[from] std::io::Error),
     #[error("is UTF-16; save it as \"CSV UTF-8\"")]
     Utf16,
-    #[error("has no line with the names of the columns; the first line is {EXAMPLE}")]
+    #[error("has no line with the names of the columns; the first line must be like {EXAMPLE}")]
     NoHeader,
-    #[error("{0:?} is no column; the columns are address, kind, groups and verified")]
+    #[error("{0:?} is not a column; the columns are address, kind, groups and verified")]
     UnknownColumn(String),
-    #[error("the column {0} is there twice")]
+    #[error("the column {0} occurs twice")]
     TwiceColumn(&'static str),
-    #[error("has no column address; the first line is {EXAMPLE}")]
+    #[error("has no column address; the first line must be like {EXAMPLE}")]
     NoAddress,
     #[error("the first line is not UTF-8; save the file as \"CSV UTF-8\"")]
     HeaderNotUtf8,
-    #[error("has more than {0} lines; vestibule customers import takes them")]
+    #[error("has more than {0} lines; import the file with vestibule customers import")]
     TooManyLines(usize),
 }
 
@@ -177,7 +177,7 @@ fn skip_line_feed(source: &mut impl BufRead) -> std::io::Result<()> {
 fn split(line: &[u8], delimiter: u8) -> Result<ByteRecord, &'static str> {
     let quotes = memchr::memchr_iter(b'"', line).count();
     if quotes % 2 == 1 {
-        return Err("has a quote that is not closed; a field cannot go over several lines");
+        return Err("has an unclosed quote; a field cannot span several lines");
     }
     let mut reader = ReaderBuilder::new()
         .delimiter(delimiter)
@@ -187,7 +187,7 @@ fn split(line: &[u8], delimiter: u8) -> Result<ByteRecord, &'static str> {
     let mut record = ByteRecord::new();
     match reader.read_byte_record(&mut record) {
         Ok(_) => Ok(record),
-        Err(_) => Err("is no line of CSV"),
+        Err(_) => Err("is not a CSV line"),
     }
 }
 
@@ -274,8 +274,8 @@ fn parse_kind(text: &str) -> Result<Option<Kind>, String> {
         .map(Some)
         .ok_or_else(|| {
             format!(
-                "kind: {:?} is neither internal nor external; leave it empty for what the access \
-                 settings say",
+                "kind: {:?} is neither internal nor external; leave it empty to follow the access \
+                 settings",
                 shorten(text)
             )
         })

@@ -78,7 +78,7 @@ pub async fn let_sender_in(
         }
         _ => {
             return Err(StoreError::NotAllowed(
-                "the sender needs no letting in, or the access settings have to be changed first"
+                "the sender already has access, or the access settings must be changed first"
                     .to_owned(),
             ));
         }

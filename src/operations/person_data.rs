@@ -12,7 +12,7 @@ use crate::store::{
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PersonData {
     pub account: Option<Account>,
-    /// Newest first, as the other lists are.
+    /// Newest first, like the other lists.
     pub requests: Vec<Request>,
     /// Entries of the ledger, each with the inputs of its decision.
     #[schema(value_type = Vec<Object>)]
@@ -20,7 +20,8 @@ pub struct PersonData {
     #[serde(rename = "letters")]
     pub verification_mails: Vec<SentMail>,
     pub events: Vec<PersonEvent>,
-    /// Words by which the search finds the messages: those of a display name outlive the content.
+    /// Words of the search index for the person's messages; those of a display name are kept longer than the
+    /// content.
     pub search_words: Vec<String>,
 }
 

@@ -42,7 +42,7 @@ pub struct Preview {
     pub warnings: Vec<Warning>,
     /// Accounts that the deny list would stop.
     pub stops: Option<StoppedAccounts>,
-    /// Active accounts that the draft would not let in.
+    /// Active accounts that the draft would not admit.
     pub unlisted: Option<UnlistedAccounts>,
     pub simulated: Simulated,
 }

@@ -14,7 +14,7 @@ pub struct Stats {
     pub entries: Vec<EntryCount>,
     /// Current counts.
     pub requests: Vec<RequestCount>,
-    /// Domains with held mail, the first few, most messages first. Empty for one portal.
+    /// The first few domains with held mail, by number of messages. Empty for one portal.
     pub held_domains: Vec<HeldDomain>,
     /// Accounts of the whole site that our mail cannot reach, because it bounced.
     pub undeliverable: u64,

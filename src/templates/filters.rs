@@ -25,6 +25,6 @@ fn words(code: &str, vocabulary: &str) -> Result<String, Error> {
 fn full(state: &State, at: &Value) -> Result<String, Error> {
     let moment = at
         .downcast_object_ref::<Moment>()
-        .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "this is no instant"))?;
+        .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "this is not an instant"))?;
     Ok(moment.full(&Zone::of(state)))
 }

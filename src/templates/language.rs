@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_wanted_language_that_there_is() {
+    fn the_first_available_language_of_the_preferred_ones() {
         let built_in = languages(&["ar", "de", "en", "es", "pt-BR", "zh-Hans"]);
         for (field, expected) in [
             ("", None),

@@ -42,7 +42,7 @@ pub enum TemplatesError {
         path: PathBuf,
         cause: std::io::Error,
     },
-    #[error("{file}: {cause}; take the built-in file as a pattern")]
+    #[error("{file}: {cause}; use the built-in file as a model")]
     Template { file: String, cause: Error },
     #[error("{file}: {fault}")]
     Texts { file: String, fault: TextsFault },

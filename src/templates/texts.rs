@@ -39,7 +39,7 @@ pub enum TextsFault {
     #[error("{0} is not a text in quotes")]
     NotAText(String),
     #[error(
-        "the name of the file is texts.LANGUAGE.toml, and {0:?} is not the tag of a language; write one such as fr, pt-BR or zh-Hant"
+        "the file must be named texts.LANGUAGE.toml, and {0:?} is not a language tag; use one such as fr, pt-BR or zh-Hant"
     )]
     Language(String),
     #[error(

@@ -41,14 +41,14 @@ pub struct ComposedMail {
 pub enum ComposeError {
     #[error(transparent)]
     Templates(#[from] TemplatesError),
-    #[error("{address} cannot be written to: {cause}")]
+    #[error("no mail can be sent to {address}: {cause}")]
     Address {
         address: String,
         cause: AddressError,
     },
     #[error("letter.txt must begin with the subject and an empty line")]
     NoSubject,
-    #[error("the mail could not be put together: {0}")]
+    #[error("the mail could not be composed: {0}")]
     Message(#[from] lettre::error::Error),
 }
 

@@ -239,7 +239,10 @@ mod tests {
         let connections = Arc::new(Connections::default());
         let held = many(&connections, ip(1), MOST_OF_ONE_PEER);
         advance(Duration::from_secs(1)).await;
-        assert!(connections.admit(ip(1), false).is_brief, "nobody is idle");
+        assert!(
+            connections.admit(ip(1), false).is_brief,
+            "no connection is idle"
+        );
         for one in &held[1..] {
             one.activity.begin_request();
         }
@@ -251,7 +254,7 @@ mod tests {
         held[1].activity.note_progress();
         assert!(
             !connections.admit(ip(1), false).is_brief,
-            "the one that asks nothing"
+            "the one without a request is closed"
         );
         assert!(next[0].activity.closed.is_cancelled());
         assert!(

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_answer_under_way_goes_out_and_then_the_server_ends() {
+    async fn shutdown_waits_for_the_answer_in_progress() {
         let (began, may_end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (tell, wait) = (Arc::clone(&began), Arc::clone(&may_end));
         let router = Router::new().route(

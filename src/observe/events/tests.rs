@@ -122,7 +122,7 @@ fn everything() {
     config_refused(file, "2 mistakes");
     canary_failed("it did not arrive within 30 s");
     canary_recovered();
-    sso_failed(&"the provider does not say that the address is the person's");
+    sso_failed(&"the provider does not confirm that the address is the person's");
     clock_jumped("ahead", std::time::Duration::from_hours(1));
     daemon_started(&[listener], listener, listener);
     daemon_stopping("SIGTERM");

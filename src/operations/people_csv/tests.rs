@@ -74,12 +74,9 @@ fn every_end_of_a_line_ends_it() {
         ];
         assert_eq!(found, people, "{capacity}");
     }
-    // A field cannot go over several lines, whatever their end is.
+    // A field cannot span several lines, whatever their end is.
     let said = read("address,groups\rann@corp.example,\"staff\rvpn\"\rbob@corp.example,\r");
-    assert!(
-        said.starts_with("2 has a quote that is not closed"),
-        "{said}"
-    );
+    assert!(said.starts_with("2 has an unclosed quote"), "{said}");
     assert!(said.ends_with("4 bob@corp.example - - false"), "{said}");
 }
 
@@ -117,7 +114,7 @@ fn each_mistake_has_its_line_and_remedy() {
         ),
         (
             "ann@corp.example,,\"staff\nyes",
-            Some("has a quote that is not closed"),
+            Some("has an unclosed quote"),
         ),
     ] {
         let said = read(format!("address,kind,groups,verified\n{line}\n"));
@@ -135,10 +132,10 @@ fn each_mistake_has_its_line_and_remedy() {
 fn a_file_without_good_columns_is_refused_as_a_whole() {
     for (file, says) in [
         (&b""[..], "has no line with the names"),
-        (b"ann@corp.example,internal\n", "is no column"),
-        (b"address,kind,adress\n", "\"adress\" is no column"),
+        (b"ann@corp.example,internal\n", "is not a column"),
+        (b"address,kind,adress\n", "\"adress\" is not a column"),
         (b"kind,groups\n", "has no column address"),
-        (b"address,kind,Kind\n", "the column kind is there twice"),
+        (b"address,kind,Kind\n", "the column kind occurs twice"),
         (b"\xff\xfea\0d\0", "is UTF-16"),
         (b"address,\xfc\n", "not UTF-8"),
     ] {
@@ -166,7 +163,7 @@ fn a_line_is_bounded_and_the_next_one_is_read() {
 }
 
 #[test]
-fn a_form_takes_a_number_of_lines() {
+fn a_form_accepts_a_limited_number_of_lines() {
     let text = "address\n".to_owned() + &"x\n".repeat(3);
     assert_eq!(read_people(text.as_bytes(), 3).expect("lines").len(), 3);
     let refusal = read_people(text.as_bytes(), 2).expect_err("too many");

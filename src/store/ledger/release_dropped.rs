@@ -67,7 +67,7 @@ impl Work<'_> {
             (_, Some(named)) => named,
             (Some(written), None) if circumstances.sender_is_ours => {
                 return refused(format!(
-                    "was written by {written}, which is an address of this Vestibule; name a \
+                    "was written by {written}, which is an address of this installation; name a \
                      sender (--as ADDRESS), whose request it is to be"
                 ));
             }

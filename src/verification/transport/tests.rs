@@ -187,7 +187,7 @@ async fn after_the_content_only_a_reply_tells_the_outcome() {
 }
 
 #[tokio::test]
-async fn one_refused_recipient_keeps_the_mail_from_no_other() {
+async fn one_refused_recipient_does_not_affect_the_others() {
     let (sink, port) = sink(SslConfig::None);
     let way_out = post(port, SmtpSecurity::None, true);
     let to = ["550@corp.example", "ann@corp.example", "550@corp.example"];

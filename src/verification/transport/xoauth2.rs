@@ -57,7 +57,7 @@ pub(super) async fn log_in(
     }
     connection.command("\r\n").await.map_err(refused)?;
     Err(LoginRefusal {
-        text: "the server asks for more than a token".to_owned(),
+        text: "the server continued the XOAUTH2 exchange after the token".to_owned(),
         is_of_token: false,
     })
 }

@@ -27,7 +27,7 @@ use crate::store::{Revision, WhatIf};
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
-    /// The settings that are in force for this portal, instead of the site's.
+    /// The effective settings of this portal, instead of the site's.
     #[param(inline, nullable = false)]
     portal: Option<PortalName>,
     /// An earlier revision.
@@ -147,12 +147,12 @@ pub(super) struct Set {
     #[serde(default)]
     #[schema(required = false)]
     dry_run: bool,
-    /// The revision that you saw; if another one is in force, nothing changes.
+    /// The revision that you saw; if it is not the current one, nothing changes.
     #[schema(minimum = 0, maximum = 4_294_967_295_u32)]
     revision: Option<u32>,
 }
 
-/// New values by the names of the settings; null makes a portal inherit the site's value.
+/// New values, keyed by setting name; null makes a portal inherit the site's value.
 #[derive(Deserialize)]
 pub(super) struct SettingValues(BTreeMap<String, Option<Given>>);
 
@@ -168,7 +168,7 @@ impl PartialSchema for SettingValues {
         let nothing = Settings::default();
         let described = ObjectBuilder::new()
             .description(Some(
-                "New values by the names of the settings; null to have a portal inherit the site's",
+                "New values, keyed by setting name; null makes a portal inherit the site's value",
             ))
             .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
         let described = Key::ALL.into_iter().fold(described, |described, key| {
@@ -233,9 +233,9 @@ fn assignment(name: &str, given: Option<&Given>) -> Result<Assignment, Problem> 
             Some(Value::Groups(groups.clone()))
         }
         (Value::Switch(_), Some(_)) => {
-            return Err(Problem::bad_input(format!("{name} is true or false")));
+            return Err(Problem::bad_input(format!("{name} must be true or false")));
         }
-        (_, Some(_)) => return Err(Problem::bad_input(format!("{name} is a list"))),
+        (_, Some(_)) => return Err(Problem::bad_input(format!("{name} must be a list"))),
     };
     Ok(Assignment { key, value })
 }
@@ -303,9 +303,12 @@ fn with(
     portal: Option<&PortalName>,
     assignments: &[Assignment],
 ) -> Result<AccessSettings, Problem> {
-    settings
-        .with(portal, assignments)
-        .map_err(|_| Problem::of_field("settings", "only a portal can inherit; name it"))
+    settings.with(portal, assignments).map_err(|_| {
+        Problem::of_field(
+            "settings",
+            "null is valid only for a portal's settings; name the portal",
+        )
+    })
 }
 
 /// Domains and addresses, and how to change the list.
@@ -323,7 +326,7 @@ pub(super) struct Patterns {
     #[serde(default)]
     #[schema(required = false)]
     dry_run: bool,
-    /// The revision that you saw; if another one is in force, nothing changes.
+    /// The revision that you saw; if it is not the current one, nothing changes.
     #[schema(minimum = 0, maximum = 4_294_967_295_u32)]
     revision: Option<u32>,
 }
@@ -362,14 +365,14 @@ pub(super) async fn remove(
             None => Ok(settings),
             Some(pattern) => Err(Problem::of_field(
                 "domains",
-                format_args!("no list has {pattern}"),
+                format_args!("{pattern} is on no list"),
             )),
         }
     })
     .await
 }
 
-/// Settings as a file has them, in place of all that are in force.
+/// All settings as a TOML file; they replace the current settings.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"toml": "[internal]\napproved_domains = [\"corp.example\"]\n", "dry_run": true}))]
@@ -380,7 +383,7 @@ pub(super) struct SettingsFile {
     #[serde(default)]
     #[schema(required = false)]
     dry_run: bool,
-    /// The revision that you saw; if another one is in force, nothing changes.
+    /// The revision that you saw; if it is not the current one, nothing changes.
     #[schema(minimum = 0, maximum = 4_294_967_295_u32)]
     revision: Option<u32>,
 }

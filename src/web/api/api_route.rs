@@ -230,7 +230,7 @@ async fn answer<I: Input, O: ApiOutput>(
     let makes = request.method() == Method::POST;
     let request = read::<I>(request).await?;
     if request.method != Method::GET {
-        // The body may arrive slowly, and the token may expire meanwhile.
+        // The body may arrive slowly, and the token may expire in the meantime.
         holder = app.admit(least, &request.headers, peer).await?;
     }
     let key = if makes {
@@ -272,12 +272,14 @@ async fn read<I: Input>(request: Request) -> Result<RawRequest, Problem> {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     if !I::HAS_QUERY && parts.uri.query().is_some_and(|query| !query.is_empty()) {
-        return Err(Problem::bad_input("this takes no parameters behind a ?"));
+        return Err(Problem::bad_input(
+            "this operation takes no query parameters",
+        ));
     }
     let body = to_bytes(body, MOST_BODY).await.map_err(|_| {
         Problem::new(
             ProblemKind::TooLarge,
-            format!("a body has at most {MOST_BODY} octets"),
+            format!("a body can have at most {MOST_BODY} octets"),
         )
     })?;
     Ok(RawRequest {

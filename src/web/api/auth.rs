@@ -33,7 +33,7 @@ impl AppState {
         if holder.scope.is_some() {
             return Err(Problem::new(
                 ProblemKind::Role,
-                "this token opens /scim/v2 only",
+                "this token is for /scim/v2 only",
             ));
         }
         if holder.role < least {
@@ -48,7 +48,7 @@ impl From<BearerRefusal> for Problem {
         match refusal {
             BearerRefusal::Missing => Self::new(
                 ProblemKind::NoToken,
-                "send Authorization: Bearer TOKEN; vestibule operators token makes one",
+                "send Authorization: Bearer TOKEN; vestibule operators token creates one",
             ),
             BearerRefusal::Invalid => Self::new(
                 ProblemKind::InvalidToken,

@@ -26,7 +26,7 @@ pub(super) fn pause(paused: bool) -> impl Serve<At<DestinationName>, ApiJson<Que
     }
 }
 
-/// Retries at once everything that waits for the destination in the path, and everything that failed.
+/// Immediately retries everything that waits or has failed for the destination in the path.
 pub(super) async fn retry(
     call: Call,
     At(name): At<DestinationName>,
@@ -72,7 +72,7 @@ pub(super) async fn list_failed_calls(
     if let Some(event) = event.filter(|event| !HOOK_EVENTS.contains(event)) {
         return Err(Problem::of_field(
             "event",
-            format_args!("{event:?} is no event of a hook"),
+            format_args!("{event:?} is not an event of a hook"),
         ));
     }
     let filter = FailedCallFilter {

@@ -26,31 +26,31 @@ use super::{BASE, input};
 const TOKEN: &str = "token";
 
 const DESCRIPTION: &str = "\
-What operators do with Vestibule, for programs. Every request but that for this document carries a token \
-(`vestibule operators token NAME`) with a role: a viewer looks, an agent acts on customers, requests and \
-what was dropped, an admin changes the settings. Lists come in parts; `next` is the cursor of the next \
-one. What cannot be served is answered as RFC 9457 describes, with a `type` that stays the same.";
+The operators' interface to Vestibule, for programs. Every request except the one for this document needs a \
+token (`vestibule operators token NAME`) with a role: a viewer reads, an agent acts on customers, requests \
+and dropped messages, an admin changes the settings. Lists are paginated; `next` is the cursor of the next \
+page. Errors are RFC 9457 problems with a stable `type`.";
 
 const TAGS: [(&str, &str); 14] = [
-    ("access", "The settings that decide who gets in"),
+    ("access", "Access settings: who may write to a portal"),
     ("customers", "Accounts of people who write to a portal"),
     ("requests", "Messages on their way to a help desk"),
-    ("dropped", "What was not passed on"),
+    ("dropped", "Dropped messages and their recovery"),
     (
         "ledger",
-        "Every message that was taken, with its verdict and why",
+        "Every accepted message, with its verdict and reason",
     ),
-    ("explain", "Where is my mail?"),
-    ("find", "Messages by what is known of them"),
     (
-        "deliveries",
-        "Where requests go, and what waits to go there",
+        "explain",
+        "The verdict on a message, rule by rule, and its later events",
     ),
-    ("mail", "Verification mail that waits"),
+    ("find", "Search for messages"),
+    ("deliveries", "Destinations, hooks and their queues"),
+    ("mail", "Verification mail that waits to be sent"),
     ("nodes", "The daemons that share the database"),
-    ("operators", "Who may use the pages and the API"),
-    ("stats", "Counts"),
-    ("audit", "What operators did"),
+    ("operators", "Operators, their sessions and tokens"),
+    ("stats", "Counts of messages and requests"),
+    ("audit", "The audit log of operators' actions"),
     ("openapi", "This document"),
 ];
 
@@ -67,7 +67,7 @@ pub(super) fn build(routes: &[ApiRoute]) -> Value {
     }
     let token = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
-        .description(Some("A token made by `vestibule operators token NAME`"))
+        .description(Some("A token created by `vestibule operators token NAME`"))
         .build();
     let components = ComponentsBuilder::new()
         .schemas_from_iter(schemas)

@@ -100,7 +100,7 @@ pub(super) async fn domains(
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"force": true}))]
 pub(super) struct Recovery {
-    /// Release it as it is, whatever the reason. Later messages of the sender are not affected.
+    /// Release it whatever the reason. Later messages of the sender are not affected.
     #[serde(default)]
     #[schema(required = false)]
     force: bool,
@@ -113,7 +113,7 @@ pub(super) struct Recovery {
 impl Recovery {
     fn sender(&self) -> Result<Option<EmailAddress>, Problem> {
         match &self.named {
-            Some(_) if !self.force => Err(Problem::of_field("as", "it takes force as well")),
+            Some(_) if !self.force => Err(Problem::of_field("as", "it requires force")),
             Some(text) => match EmailAddress::parse_customer(text) {
                 Ok(named) => Ok(Some(named)),
                 Err(error) => Err(Problem::of_field("as", format_args!("{text:?}: {error}"))),
@@ -146,7 +146,7 @@ pub(super) struct EntriesToRecover {
     entries: Option<Vec<LedgerId>>,
     /// The oldest 1000 of this domain; *.example.com for all of its subdomains.
     domain: Option<String>,
-    /// Release these entries as they are, whatever the reason.
+    /// Release these entries whatever the reason.
     #[serde(default)]
     #[schema(required = false)]
     force: bool,
@@ -157,7 +157,7 @@ pub(super) struct EntriesToRecover {
 pub(super) struct EntriesRecovered {
     /// Entries that are requests now.
     recovered: usize,
-    /// Entries that the current settings drop, too, and those that cannot be recovered.
+    /// Entries that the current settings still drop, and those that cannot be recovered.
     left: usize,
     items: Vec<EntryRecovered>,
 }

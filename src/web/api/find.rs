@@ -31,12 +31,12 @@ pub(super) struct Search {
     reason: Option<Reason>,
     #[param(inline, nullable = false)]
     portal: Option<PortalName>,
-    /// Maximum number of messages. The first page has up to 10 more, if the question is their Message-ID and
-    /// looks like an address.
+    /// Maximum number of messages. The first page has up to 10 more, if the search text is their Message-ID
+    /// and looks like an address.
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,
-    /// `next` of the previous page. A page may be empty and have one.
+    /// `next` of the previous page. A page may be empty and still have one.
     #[param(nullable = false)]
     after: Option<String>,
 }
@@ -46,7 +46,7 @@ pub(super) async fn find(
     Query(search): Query<Search>,
 ) -> Result<ListBody<FoundMessage>, Problem> {
     if search.q.trim().is_empty() {
-        return Err(Problem::bad_input("q: say what to find"));
+        return Err(Problem::bad_input("q: must not be empty"));
     }
     if search.q.chars().count() > 1000 {
         return Err(Problem::bad_input("q: at most 1000 characters"));

@@ -41,7 +41,7 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         Ok(Some(text.to_owned()))
     } else {
         Err(Problem::bad_input(
-            "Idempotency-Key has 1 to 255 printable ASCII characters without a space",
+            "Idempotency-Key must have 1 to 255 printable ASCII characters without spaces",
         ))
     }
 }
@@ -79,7 +79,7 @@ pub(super) async fn once(
         Claimed::Other => {
             return Err(Problem::new(
                 ProblemKind::KeyReused,
-                "take another key for another request",
+                "use a different key for a different request",
             ));
         }
     }

@@ -11,14 +11,14 @@ use crate::domain::{EmailAddress, GroupName, Kind};
 use crate::operations::{ImportTally, ImportedPerson, MOST_AT_ONCE, PeopleLine, import_people};
 use crate::store::Person;
 
-/// People, and how to bring them in.
+/// People to import, and whether this is a dry run.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = People, example = json!({"people": [{"address": "ann@corp.example", "groups": ["staff"], "verified": true}], "dry_run": true}))]
 pub(super) struct PeopleToImport {
     #[schema(min_items = 1, max_items = 1000)]
     people: Vec<PersonToImport>,
-    /// Only tell what would be done.
+    /// Only report what would be done.
     #[serde(default)]
     #[schema(required = false)]
     dry_run: bool,

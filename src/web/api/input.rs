@@ -254,8 +254,9 @@ pub(super) fn idempotency_key() -> Parameter {
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
         .description(Some(
-            "A text of your choice for this request, 1 to 255 printable characters. The same request \
-             with the same key is done once within a day, and answered the same again.",
+            "A string of your choice that identifies this request, 1 to 255 printable ASCII characters \
+             without spaces. For 24 hours, a repeat of the request with the same key is not carried out \
+             again: it gets the first answer.",
         ))
         .schema(Some(
             ObjectBuilder::new()

@@ -96,7 +96,7 @@ pub(super) async fn show(
 
 pub(super) async fn raw(call: Call, At(id): At<LedgerId>) -> Result<Raw, Problem> {
     let octets = call.app.store.raw(id).await?;
-    let octets = octets.ok_or_else(|| Problem::not_found("content kept of ledger entry", id))?;
+    let octets = octets.ok_or_else(|| Problem::not_found("stored content for ledger entry", id))?;
     Ok(Raw { ledger: id, octets })
 }
 
@@ -121,7 +121,7 @@ pub(super) async fn explain(
 ) -> Result<ListBody<Explanation>, Problem> {
     let text = what.of.trim();
     if what.of.is_empty() {
-        return Err(Problem::bad_input("of: say what to explain"));
+        return Err(Problem::bad_input("of: must not be empty"));
     }
     let store = &call.app.store;
     if let Some(entry) = operations::find_entry(store, text).await? {

@@ -20,14 +20,13 @@ pub(super) struct WaitingMailQuery {
     /// Only mail that waits, or only mail that is being sent.
     #[param(inline, nullable = false)]
     state: Option<QueuedMailState>,
-    /// Only mail that was asked for since then. A list of a period is in the order in which its mail was asked
-    /// for.
+    /// Only mail requested since then. A list limited to a period is ordered by the time of the request.
     #[param(value_type = Option<String>, format = DateTime, nullable = false)]
     since: Option<Timestamp>,
-    /// Only mail that was asked for before then.
+    /// Only mail requested before then.
     #[param(value_type = Option<String>, format = DateTime, nullable = false)]
     until: Option<Timestamp>,
-    /// Maximum number of mails.
+    /// Maximum number of messages.
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,

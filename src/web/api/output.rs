@@ -64,16 +64,16 @@ impl<T: Serialize + ToSchema + Send + 'static> ApiOutput for Made<T> {
         let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
         let location = HeaderBuilder::new()
             .schema(Some(text))
-            .description(Some("Where it is"))
+            .description(Some("URL path of the created object"))
             .build();
         vec![
             (
                 StatusCode::CREATED,
-                response("Made", schema.clone())
+                response("Created", schema.clone())
                     .header("Location", location)
                     .build(),
             ),
-            (StatusCode::OK, response("There already", schema).build()),
+            (StatusCode::OK, response("Already exists", schema).build()),
         ]
     }
 }
@@ -112,7 +112,7 @@ impl<T: Serialize + ToSchema + Send + 'static> ApiOutput for ListBody<T> {
         let next = ObjectBuilder::new()
             .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
             .description(Some(
-                "Ask again with this as `after` for the next part; null at the end",
+                "Cursor of the next page: pass it as `after`; null on the last page",
             ));
         let part: RefOr<Schema> = ObjectBuilder::new()
             .property("items", ArrayBuilder::new().items(item))
@@ -126,7 +126,7 @@ impl<T: Serialize + ToSchema + Send + 'static> ApiOutput for ListBody<T> {
         let schema = RefOr::Ref(Ref::from_schema_name(name));
         vec![(
             StatusCode::OK,
-            response("A part of the list", schema).build(),
+            response("A page of the list", schema).build(),
         )]
     }
 }
@@ -151,7 +151,7 @@ impl ApiOutput for Raw {
             .content_encoding("binary");
         let content = ContentBuilder::new().schema(Some(octets)).build();
         let raw = ResponseBuilder::new()
-            .description("The message, octet by octet as it came")
+            .description("The message exactly as it was received")
             .content("message/rfc822", content);
         vec![(StatusCode::OK, raw.build())]
     }

@@ -34,9 +34,9 @@ pub(super) async fn export(call: Call, At(whom): At<Whom>) -> Result<ApiJson<Per
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"address": "ann@corp.example"}))]
 pub(super) struct Forget {
-    /// The address once more, because what is erased is gone.
+    /// The address again, to confirm the irreversible erasure.
     address: String,
-    /// The domain identifies the person: erase it, too.
+    /// Also erase the domain, because it identifies the person.
     #[serde(default)]
     #[schema(required = false)]
     domain: bool,
@@ -51,7 +51,7 @@ pub(super) struct Erased {
     entries: u64,
     /// Waiting requests that were discarded.
     discarded: u64,
-    /// False if traces may remain in free pages: repeat it, or compact the database.
+    /// False if traces may remain in free pages: repeat the request, or compact the database.
     overwritten: bool,
 }
 

@@ -40,24 +40,24 @@ macro_rules! kinds {
 kinds! {
     Malformed BAD_REQUEST "malformed"
         "The request does not have the form that the document describes";
-    NoToken UNAUTHORIZED "no-token" "There is no token";
-    InvalidToken UNAUTHORIZED "invalid-token" "The token opens nothing";
-    Role FORBIDDEN "role" "The token's role is not enough";
-    NotFound NOT_FOUND "not-found" "There is no such thing";
-    Method METHOD_NOT_ALLOWED "method" "This cannot be done here";
+    NoToken UNAUTHORIZED "no-token" "The request has no token";
+    InvalidToken UNAUTHORIZED "invalid-token" "The token is not valid";
+    Role FORBIDDEN "role" "The token's role is not sufficient";
+    NotFound NOT_FOUND "not-found" "Not found";
+    Method METHOD_NOT_ALLOWED "method" "Method not allowed";
     Timeout REQUEST_TIMEOUT "timeout" "The request took too long";
-    NotPossible CONFLICT "not-possible" "This cannot be done as things stand";
-    SettingsChanged CONFLICT "settings-changed" "The settings were changed meanwhile";
-    Underway CONFLICT "underway" "The same request is being worked on";
+    NotPossible CONFLICT "not-possible" "Not possible in the current state";
+    SettingsChanged CONFLICT "settings-changed" "The settings have changed in the meantime";
+    Underway CONFLICT "underway" "The same request is in progress";
     TooLarge PAYLOAD_TOO_LARGE "too-large" "The body is too large";
-    MediaType UNSUPPORTED_MEDIA_TYPE "media-type" "The body has to be JSON";
+    MediaType UNSUPPORTED_MEDIA_TYPE "media-type" "The body must be JSON";
     Refused UNPROCESSABLE_ENTITY "refused"
-        "The request has the right form and a value that cannot be";
+        "The request is well-formed, but a value is not acceptable";
     AccessSettings UNPROCESSABLE_ENTITY "access-settings" "The access settings do not allow it";
-    KeyReused UNPROCESSABLE_ENTITY "key-reused" "The Idempotency-Key was another request's";
-    TooMany TOO_MANY_REQUESTS "too-many" "Too many tokens that open nothing";
+    KeyReused UNPROCESSABLE_ENTITY "key-reused" "The Idempotency-Key was used for a different request";
+    TooMany TOO_MANY_REQUESTS "too-many" "Too many invalid tokens";
     PageError INTERNAL_SERVER_ERROR "fault" "Something went wrong on our side";
-    Unavailable SERVICE_UNAVAILABLE "unavailable" "The database cannot be used at the moment";
+    Unavailable SERVICE_UNAVAILABLE "unavailable" "The database is temporarily unavailable";
 }
 
 impl ProblemKind {
@@ -97,7 +97,7 @@ pub(super) struct ProblemBody {
     #[serde(rename = "type")]
     #[schema(example = "urn:vestibule:problem:not-found")]
     kind: String,
-    #[schema(example = "There is no such thing")]
+    #[schema(example = "Not found")]
     title: &'static str,
     #[schema(example = 404)]
     status: u16,
@@ -105,7 +105,7 @@ pub(super) struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "there is no request 01J9ZQ4D8N0VXB7T3WKE5M2R6C")]
     detail: Option<String>,
-    /// Of a problem with the access settings: their error messages.
+    /// The verdict of the access settings, if they refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     verdict: Option<Verdict>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -147,7 +147,7 @@ impl Problem {
     pub fn role(least: Role, has: Role) -> Self {
         Self::new(
             ProblemKind::Role,
-            format!("it takes the role {least}, and this token is {has}'s"),
+            format!("this needs the role {least}; the token has the role {has}"),
         )
     }
 
@@ -186,7 +186,7 @@ impl From<StoreError> for Problem {
         if kind.status().is_server_error() {
             // The cause goes to the log only: the client can do nothing with it.
             events::fault("web.api", &error);
-            return Self::new(kind, "the log says what; try again later");
+            return Self::new(kind, "details are in the log; try again later");
         }
         Self::new(kind, error.to_string())
     }

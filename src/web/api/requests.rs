@@ -38,10 +38,10 @@ pub(super) struct RequestQuery {
     #[serde(default)]
     #[param(required = false)]
     oldest_first: bool,
-    /// Received longer ago than this.
+    /// Only requests received longer ago than this.
     #[param(inline, nullable = false)]
     older_than: Option<Age>,
-    /// Received since then.
+    /// Only requests received more recently than this.
     #[param(inline, nullable = false)]
     newer_than: Option<Age>,
     /// Maximum number of requests.
@@ -83,7 +83,7 @@ pub(super) async fn show(call: Call, At(id): At<RequestId>) -> Result<ApiJson<Re
 pub(super) async fn raw(call: Call, At(id): At<RequestId>) -> Result<Raw, Problem> {
     let ledger = find(&call, id).await?.ledger;
     let octets = call.app.store.raw(ledger).await?;
-    let octets = octets.ok_or_else(|| Problem::not_found("content kept of request", id))?;
+    let octets = octets.ok_or_else(|| Problem::not_found("stored content for request", id))?;
     Ok(Raw { ledger, octets })
 }
 
@@ -112,7 +112,7 @@ pub(super) struct Several {
 pub(super) struct Again {
     #[schema(min_items = 1, max_items = 1000)]
     requests: Option<Vec<RequestId>>,
-    /// The newest 1000 that have failed; repeat until none is left.
+    /// The newest 1000 that have failed; repeat until none are left.
     #[serde(default)]
     #[schema(required = false)]
     all_failed: bool,
@@ -168,7 +168,7 @@ pub(super) async fn retry_many(
         _ => {
             return Err(Problem::of_field(
                 "requests",
-                "name them, or say all_failed, perhaps with a portal",
+                "give ids, or set all_failed, optionally with a portal",
             ));
         }
     };

@@ -34,16 +34,16 @@ pub(super) fn routes() -> Vec<ApiRoute> {
     use Role::{Admin, Agent, Viewer};
     routes! {
         GET "/access", Viewer, access::show, "showAccess", may NotFound,
-            "Show what is in force, and where each value comes from";
+            "Show the current settings and the source of each value";
         GET "/access/history", Viewer, access::history, "listRevisions",
             "List the revisions, newest first";
         GET "/access/diff", Viewer, access::diff, "compareRevisions", may NotFound,
-            "Show what differs between two revisions";
+            "Compare two revisions";
         GET "/access/test", Viewer, access::test, "testAddress",
-            "Tell what would become of ordinary mail from an address";
+            "Show the verdict on ordinary mail from an address";
         POST "/access/simulate", Viewer, access::simulate, "simulateAccess",
-            "Tell what a draft would have changed for the mail of the last days",
-            "Each message is decided again with the account that its sender had when it came. \
+            "Simulate a draft against the mail of the last days",
+            "Each message is decided again with the account that its sender had when it arrived. \
              Nothing is changed.";
         POST "/access/set", Admin, access::set, "setAccess", may SettingsChanged, "Change settings";
         POST "/access/approve", Admin, access::add(Key::InternalApprovedDomains),
@@ -56,22 +56,22 @@ pub(super) fn routes() -> Vec<ApiRoute> {
             "Their senders may become external customers.";
         POST "/access/deny", Admin, access::add(Key::Denied), "denySenders", may SettingsChanged,
             "Add domains and addresses to the deny list",
-            "Their mail is never taken, whoever has an account. A dry run tells which accounts \
-             that stops.";
+            "Their mail is never accepted, even if they have an account. A dry run lists the \
+             accounts that this stops.";
         POST "/access/remove", Admin, access::remove, "removeDomains", may SettingsChanged,
-            "Take domains and addresses off all lists";
+            "Remove domains and addresses from all lists";
         POST "/access/apply", Admin, access::apply, "applyAccess", may SettingsChanged,
-            "Replace all settings by those of a file",
+            "Replace all settings with those of a file",
             "The file has the form that `vestibule access export` writes.";
         GET "/customers", Viewer, customers::list, "listCustomers", "List accounts, by address";
         POST "/customers", Agent, customers::create, "createCustomer", may AccessSettings,
-            "Make an account, as far as the access settings allow it",
+            "Create an account, if the access settings allow it",
             "The address gets a verification mail, unless the access settings let its mail pass \
              without verification.";
         POST "/customers/import", Admin, import::import, "importCustomers",
             "Create or update up to 1000 accounts",
-            "An import takes nothing away: it lifts no block, and makes no internal account \
-             external and no verified address unverified. The same people again change nothing.";
+            "An import removes nothing: it does not unblock an account, make an internal account \
+             external or reset a verification. Importing the same people again changes nothing.";
         GET "/customers/{customer}", Viewer, customers::show, "showCustomer", "Show one account";
         POST "/customers/{customer}/verify", Agent, customers::act(CustomerAction::Verify),
             "verifyCustomer", may NotPossible,
@@ -79,78 +79,79 @@ pub(super) fn routes() -> Vec<ApiRoute> {
             "The account becomes active and its held requests are released.";
         POST "/customers/{customer}/block", Agent, customers::act(CustomerAction::Block),
             "blockCustomer",
-            "Shut an account out: its mail is dropped from now on";
+            "Block an account: its mail is dropped from now on";
         POST "/customers/{customer}/unblock", Agent, customers::act(CustomerAction::Unblock),
             "unblockCustomer",
-            "Let a blocked account in again";
+            "Unblock an account";
         POST "/customers/{customer}/resend", Agent, customers::act(CustomerAction::Resend),
             "resendVerification", may NotPossible,
             "Send the verification mail again, within the limits";
         GET "/customers/{customer}/export", Admin, person::export, "exportCustomer",
-            "All data about a person, without the messages themselves",
-            "For a person who asks for their data. It works for an address without an account.";
+            "Export all data about a person, without the messages themselves",
+            "For a person who requests their data. Also works for an address without an account.";
         POST "/customers/{customer}/forget", Admin, person::forget, "forgetCustomer",
             may NotPossible,
-            "Erase a person's data; it cannot be undone",
-            "An erasure that was cut off is finished by the same request.";
+            "Erase a person's data permanently",
+            "To complete an interrupted erasure, repeat the request.";
         GET "/requests", Viewer, requests::list, "listRequests", "List requests, newest first";
         POST "/requests/release", Agent, requests::act_on_many(RequestAction::Release),
             "releaseRequests",
-            "Let many go without verification of the address";
+            "Release several requests without verification of their addresses";
         POST "/requests/discard", Agent, requests::act_on_many(RequestAction::Discard),
             "discardRequests",
-            "Throw many away";
+            "Discard several requests";
         POST "/requests/retry", Agent, requests::retry_many, "retryRequests",
-            "Try to deliver many again, at once";
+            "Retry the delivery of several requests immediately";
         GET "/requests/{request}", Viewer, requests::show, "showRequest", "Show one request";
         GET "/requests/{request}/raw", Viewer, requests::raw, "readRequest",
-            "The message as it came";
+            "Download the raw message of a request";
         POST "/requests/{request}/release", Agent, requests::act(RequestAction::Release),
             "releaseRequest", may NotPossible,
-            "Let it go without verification of the address";
+            "Release a request without verification of the address";
         POST "/requests/{request}/discard", Agent, requests::act(RequestAction::Discard),
             "discardRequest", may NotPossible,
             "Discard a held, released or failed request";
         POST "/requests/{request}/retry", Agent, requests::act(RequestAction::Retry),
             "retryRequest", may NotPossible,
-            "Try to deliver it again, at once";
+            "Retry the delivery of a request immediately";
         GET "/dropped", Viewer, dropped::list, "listDropped", "List dropped messages, newest first";
         GET "/dropped/domains", Viewer, dropped::domains, "rankDropped",
             "Rank the domains that the access settings kept out",
-            "Each with the nearest one that may.";
+            "Each with the most similar domain that is allowed.";
         POST "/dropped/recover", Agent, dropped::recover_many, "recoverMany",
-            "Decide many again by the settings of now, or release them",
-            "With `force`, the entries named are released as they are.";
+            "Decide several messages again under the current settings, or release them",
+            "With `force`, the named entries are released whatever the reason.";
         POST "/dropped/{ledger}/recover", Agent, dropped::recover, "recoverOne", may NotPossible,
-            "Decide one again by the settings of now, or release it",
-            "With `force`, it is released as it is, whatever the reason.";
+            "Decide a message again under the current settings, or release it",
+            "With `force`, it is released whatever the reason.";
         GET "/ledger", Viewer, ledger::list, "listLedger",
-            "List what was taken, newest first, with why";
+            "List all accepted messages with their verdicts and reasons, newest first";
         GET "/ledger/{ledger}", Viewer, ledger::show, "explainEntry",
-            "Tell why, rule by rule, and all that happened since";
-        GET "/ledger/{ledger}/raw", Viewer, ledger::raw, "readEntry", "The message as it came";
+            "Explain the verdict rule by rule, and list all later events";
+        GET "/ledger/{ledger}/raw", Viewer, ledger::raw, "readEntry",
+            "Download the raw message of a ledger entry";
         GET "/find", Viewer, find::find, "find",
             "Find messages by address, name, subject, domain or id",
-            "A message can be found a second after it came. Newest first; in the order in which \
-             they came.";
+            "A message can be found one second after it arrived. Sorted by the time of arrival, \
+             newest first.";
         GET "/explain", Viewer, ledger::explain, "explain",
-            "The same for a ledger id, a Message-ID or an address";
+            "Explain messages by ledger id, Message-ID or address";
         GET "/deliveries", Viewer, deliveries::list, "listDeliveries",
-            "List destinations and what waits for each";
+            "List destinations and their queues";
         POST "/deliveries/{destination}/pause", Admin, deliveries::pause(true), "pauseDelivery",
-            "Deliver nothing for now; requests wait";
+            "Pause a destination; its requests wait";
         POST "/deliveries/{destination}/resume", Admin, deliveries::pause(false), "resumeDelivery",
-            "Go on with a paused destination";
+            "Resume a paused destination";
         POST "/deliveries/{destination}/retry", Admin, deliveries::retry, "retryDelivery",
-            "Try at once all that waits for a destination, and all that failed",
-            "A destination that is down is tried at once, too.";
+            "Retry everything that waits or has failed for a destination, immediately",
+            "This includes a destination that is down.";
         GET "/deliveries/{destination}/failed", Viewer, deliveries::list_failed_calls,
             "listFailedCalls",
             "List calls of a hook that failed for good";
         GET "/mail", Viewer, mail::list, "listWaitingMail",
             "List verification mail that waits to be sent";
         GET "/operators", Admin, operators::list, "listOperators",
-            "List who may use the pages and the API";
+            "List operators";
         GET "/operators/{operator}/tokens", Admin, operators::tokens, "listTokens",
             "List the valid tokens of an operator, without their secrets";
         POST "/operators/{operator}/revoke", Admin, operators::revoke, "revokeOperator",
@@ -162,7 +163,7 @@ pub(super) fn routes() -> Vec<ApiRoute> {
         GET "/nodes", Viewer, nodes::list, "listNodes",
             "List the nodes that share the store, and how they differ";
         GET "/stats", Viewer, stats::show, "countMessages", "Count messages and requests";
-        GET "/audit", Viewer, stats::audit, "listAudit", "List what operators did, newest first";
+        GET "/audit", Viewer, stats::audit, "listAudit", "List operators' actions (the audit log), newest first";
     }
 }
 

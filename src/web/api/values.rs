@@ -47,7 +47,7 @@ impl TryFrom<u32> for Limit {
             .ok()
             .filter(|rows| (1..=Self::MOST).contains(rows))
             .map(Self)
-            .ok_or("limit is 1 to 1000")
+            .ok_or("limit must be 1 to 1000")
     }
 }
 
@@ -94,7 +94,7 @@ impl TryFrom<String> for Age {
         let plain = text
             .split_terminator(|c: char| c.is_ascii_lowercase())
             .all(digits);
-        let wrong = || format!("{text:?} is not a time; write 90s, 5m, 1h30m or 14d");
+        let wrong = || format!("{text:?} is not a duration; write 90s, 5m, 1h30m or 14d");
         if !plain {
             return Err(wrong());
         }
@@ -106,7 +106,7 @@ impl PartialSchema for Age {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(SchemaType::Type(Type::String))
-            .description(Some("A time that has passed: 90s, 5m, 1h30m, 14d"))
+            .description(Some("An age: 90s, 5m, 1h30m, 14d"))
             .min_length(Some(2))
             .pattern(Some(
                 "^([0-9]{1,4}d)?([0-9]{1,4}h)?([0-9]{1,4}m)?([0-9]{1,4}s)?$",

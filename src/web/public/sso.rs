@@ -143,7 +143,7 @@ impl AppState {
             }
         };
         if !is_offered(config, &address) || person.verified_address.as_ref() != Some(&address) {
-            events::sso_failed(&"the provider does not say that the address is the person's");
+            events::sso_failed(&"the provider does not confirm that the address is the person's");
             return Ok(refuse(StatusCode::FORBIDDEN, "sso.not_confirmed"));
         }
         let proof = Proof::Sso(token, person.groups);

@@ -62,7 +62,7 @@ pub(super) async fn show_config() -> Response {
             "authenticationSchemes": [{
                 "type": "oauthbearertoken",
                 "name": "Bearer token",
-                "description": "A token that vestibule operators token NAME --scim makes",
+                "description": "A token created by vestibule operators token NAME --scim",
                 "primary": true,
             }],
             "meta": {

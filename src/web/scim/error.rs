@@ -76,7 +76,7 @@ impl From<BearerRefusal> for ScimError {
             BearerRefusal::Missing => Self::new(
                 StatusCode::UNAUTHORIZED,
                 None,
-                "send Authorization: Bearer TOKEN; vestibule operators token NAME --scim makes one",
+                "send Authorization: Bearer TOKEN; vestibule operators token NAME --scim creates one",
             ),
             BearerRefusal::Invalid => Self::new(
                 StatusCode::UNAUTHORIZED,
@@ -100,7 +100,7 @@ impl From<StoreError> for ScimError {
         if status.is_server_error() {
             // The cause goes to the log only: the client can do nothing with it.
             events::fault("web.scim", &error);
-            return Self::new(status, None, "the log says what; try again later");
+            return Self::new(status, None, "details are in the log; try again later");
         }
         Self::new(status, None, error.to_string())
     }

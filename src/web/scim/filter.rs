@@ -37,8 +37,8 @@ pub(super) fn parse_filter(text: &str) -> Result<ScimFilter, ScimError> {
         ScimError::bad(
             ScimType::InvalidFilter,
             format!(
-                "{:?} is no filter that is known here; write userName eq \"ann@corp.example\"; \
-                 externalId, id and emails.value can be compared, too",
+                "{:?} is not a supported filter; write userName eq \"ann@corp.example\"; \
+                 externalId, id and emails.value can also be compared",
                 text.chars().take(100).collect::<String>()
             ),
         )
@@ -76,7 +76,7 @@ pub(super) fn parse_path(text: &str) -> Result<AttributePath, ScimError> {
         ScimError::bad(
             ScimType::InvalidPath,
             format!(
-                "{:?} is no path of a user",
+                "{:?} is not a path of a user",
                 text.chars().take(100).collect::<String>()
             ),
         )

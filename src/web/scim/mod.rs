@@ -102,7 +102,7 @@ async fn admit(State(state): State<Arc<ScimState>>, mut request: Request, next: 
         Ok(holder) if holder.role >= Role::Admin => holder,
         Ok(holder) => {
             let role = holder.role;
-            let detail = format!("it takes the token of an admin, and this one is {role}'s");
+            let detail = format!("this needs the token of an admin; the token has the role {role}");
             return ScimError::new(StatusCode::FORBIDDEN, None, detail).into_response();
         }
         Err(refusal) => return ScimError::from(refusal).into_response(),
@@ -161,7 +161,7 @@ async fn read_body(request: Request) -> Result<Value, ScimError> {
             ScimError::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 None,
-                format!("a body has at most {MOST_BODY} octets"),
+                format!("a body can have at most {MOST_BODY} octets"),
             )
         })?;
     let value: Value = serde_json::from_slice(&body)
@@ -169,6 +169,6 @@ async fn read_body(request: Request) -> Result<Value, ScimError> {
     if value.is_object() {
         Ok(value)
     } else {
-        Err(ScimError::syntax("the body is no JSON object"))
+        Err(ScimError::syntax("the body is not a JSON object"))
     }
 }

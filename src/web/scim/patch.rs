@@ -51,7 +51,7 @@ enum PatchVerb {
 pub(super) fn apply(user: &mut Map<String, Value>, request: &Value) -> Result<(), ScimError> {
     let operations = find_key(request, "operations")
         .and_then(Value::as_array)
-        .ok_or_else(|| ScimError::syntax("there are no Operations"))?;
+        .ok_or_else(|| ScimError::syntax("Operations is missing"))?;
     if !(1..=MOST_OPERATIONS).contains(&operations.len()) {
         return Err(ScimError::syntax(format!(
             "Operations: 1 to {MOST_OPERATIONS} in a request"
@@ -66,7 +66,7 @@ pub(super) fn apply(user: &mut Map<String, Value>, request: &Value) -> Result<()
             "add" => PatchVerb::Add,
             "replace" => PatchVerb::Replace,
             "remove" => PatchVerb::Remove,
-            _ => return Err(ScimError::syntax("op is add, replace or remove")),
+            _ => return Err(ScimError::syntax("op must be add, replace or remove")),
         };
         let value = find_key(operation, "value");
         match find_key(operation, "path") {
@@ -75,16 +75,21 @@ pub(super) fn apply(user: &mut Map<String, Value>, request: &Value) -> Result<()
                 return Err(ScimError::bad(ScimType::NoTarget, "remove needs a path"));
             }
             None | Some(Value::Null) => {
-                let members = value
-                    .and_then(Value::as_object)
-                    .ok_or_else(|| ScimError::value("without a path, the value is an object"))?;
+                let members = value.and_then(Value::as_object).ok_or_else(|| {
+                    ScimError::value("without a path, the value must be an object")
+                })?;
                 for (path, value) in members {
                     if !READ_ONLY.contains(&path.to_ascii_lowercase().as_str()) {
                         change(user, verb, path, Some(value))?;
                     }
                 }
             }
-            Some(_) => return Err(ScimError::bad(ScimType::InvalidPath, "path is a text")),
+            Some(_) => {
+                return Err(ScimError::bad(
+                    ScimType::InvalidPath,
+                    "path must be a string",
+                ));
+            }
         }
     }
     Ok(())
@@ -129,7 +134,7 @@ fn change_single(
     if path.filter.is_some() || path.sub.is_some() {
         return Err(ScimError::bad(
             ScimType::InvalidPath,
-            format!("{name} has one value and no parts"),
+            format!("{name} is a single value without sub-attributes"),
         ));
     }
     let is_removed = verb == PatchVerb::Remove || value == Some(&Value::Null);
@@ -146,7 +151,7 @@ fn change_single(
 }
 
 fn require(value: Option<&Value>) -> Result<&Value, ScimError> {
-    value.ok_or_else(|| ScimError::value("there is no value"))
+    value.ok_or_else(|| ScimError::value("the value is missing"))
 }
 
 /// The elements that a value names: an array, or one element. A text is the `value` of an element.
@@ -163,7 +168,7 @@ fn elements(value: &Value) -> Result<Vec<Value>, ScimError> {
         .map(|element| match element {
             Value::String(text) => Ok(json!({ "value": text })),
             Value::Object(_) => Ok(element),
-            _ => Err(ScimError::value("an element is an object or a text")),
+            _ => Err(ScimError::value("an element must be an object or a string")),
         })
         .collect()
 }
@@ -251,7 +256,11 @@ fn change_elements(
     let change = match &path.sub {
         Some(sub) => json!({ sub: value }),
         None if value.is_object() => value.clone(),
-        None => return Err(ScimError::value("the value of an element is an object")),
+        None => {
+            return Err(ScimError::value(
+                "the value of an element must be an object",
+            ));
+        }
     };
     // Selected before anything changes, since the change may affect what the filter compares.
     let mut selected: Vec<bool> = list.iter().map(selects).collect();

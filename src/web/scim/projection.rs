@@ -35,7 +35,7 @@ impl Projection {
             (false, true) => Ok(Self::Only(paths(included)?)),
             (true, false) => Ok(Self::Without(paths(excluded)?)),
             (false, false) => Err(ScimError::syntax(
-                "attributes and excludedAttributes exclude each other",
+                "attributes and excludedAttributes are mutually exclusive",
             )),
         }
     }

@@ -22,7 +22,7 @@ pub(super) fn parse_user(value: &Value) -> Result<NewDirectoryUser, ScimError> {
         name.eq_ignore_ascii_case(USER)
     };
     if schemas.is_some_and(|schemas| !schemas.iter().any(is_user)) {
-        return Err(ScimError::syntax(format!("schemas: {USER} is not there")));
+        return Err(ScimError::syntax(format!("schemas: {USER} is missing")));
     }
     let user_name = text(value, "userName")?
         .filter(|name| !name.trim().is_empty())
@@ -50,7 +50,7 @@ pub(super) fn parse_user(value: &Value) -> Result<NewDirectoryUser, ScimError> {
 
 fn check_primary(name: &str, of: impl Iterator<Item = Option<bool>>) -> Result<(), ScimError> {
     if of.filter(|primary| *primary == Some(true)).count() > 1 {
-        return Err(ScimError::value(format!("{name}: one can be primary")));
+        return Err(ScimError::value(format!("{name}: only one can be primary")));
     }
     Ok(())
 }
@@ -68,7 +68,7 @@ fn find_address(user_name: &str, emails: &[DirectoryEmail]) -> Result<EmailAddre
         .or_else(|| emails.first());
     let (place, text) = match chosen {
         Some(email) => ("emails", email.value.as_str()),
-        None => ("userName, and there are no emails", user_name),
+        None => ("userName (there are no emails)", user_name),
     };
     EmailAddress::parse_customer(text.trim())
         .map_err(|error| ScimError::value(format!("{place}: {text:?}: {error}")))
@@ -89,12 +89,12 @@ fn check_text(given: &Value, name: &str) -> Result<Option<String>, ScimError> {
         Value::String(text) => {
             if text.len() > LONGEST || text.chars().any(char::is_control) {
                 return Err(ScimError::value(format!(
-                    "{name} has at most {LONGEST} octets and no control characters"
+                    "{name} can have at most {LONGEST} octets and no control characters"
                 )));
             }
             Ok(Some(text.clone()))
         }
-        _ => Err(ScimError::value(format!("{name} is a text"))),
+        _ => Err(ScimError::value(format!("{name} must be a string"))),
     }
 }
 
@@ -124,7 +124,7 @@ fn switch(value: &Value, name: &str) -> Result<Option<bool>, ScimError> {
         None | Some(Value::Null) => Ok(None),
         Some(given) => parse_switch(given)
             .map(Some)
-            .ok_or_else(|| ScimError::value(format!("{name} is true or false"))),
+            .ok_or_else(|| ScimError::value(format!("{name} must be true or false"))),
     }
 }
 

@@ -61,7 +61,7 @@ impl UserQuery {
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let number = || {
                 let parsed = value.trim().parse::<i64>();
-                parsed.map_err(|_| ScimError::value(format!("{name} is a number")))
+                parsed.map_err(|_| ScimError::value(format!("{name} must be a number")))
             };
             match name.to_ascii_lowercase().as_str() {
                 "filter" => filter = Some(value.into_owned()),
@@ -83,7 +83,7 @@ impl UserQuery {
             &list("excludedAttributes")?.unwrap_or_default(),
         )?;
         Ok(Self::of(
-            member(body, "filter", "a text")?,
+            member(body, "filter", "a string")?,
             member(body, "startIndex", "a number")?,
             member(body, "count", "a number")?,
             projection,
@@ -98,7 +98,7 @@ fn member<T: DeserializeOwned>(
     what: &str,
 ) -> Result<Option<T>, ScimError> {
     let value = find_key(body, name).cloned().unwrap_or_default();
-    serde_json::from_value(value).map_err(|_| ScimError::value(format!("{name} is {what}")))
+    serde_json::from_value(value).map_err(|_| ScimError::value(format!("{name} must be {what}")))
 }
 
 fn names(list: &str) -> Vec<String> {
@@ -119,7 +119,7 @@ fn selection(filter: Option<&str>) -> Result<Option<UserFilter>, ScimError> {
     let Value::String(value) = value else {
         return Err(ScimError::bad(
             ScimType::InvalidFilter,
-            format!("{attribute} is compared with a text"),
+            format!("{attribute} must be compared with a string"),
         ));
     };
     match attribute.as_str() {

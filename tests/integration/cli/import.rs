@@ -41,7 +41,7 @@ fn a_file_is_brought_in_once_with_an_outcome_for_each_line() {
         "3: bob@partner.example: created: external, active\n",
         "4: eve@corp.example: its domain is approved, so it cannot be external; leave the kind empty\n",
         "5: address: \"not an address\": ",
-        "6: ann@corp.example: ann@corp.example is in line 2 already; remove one of the two\n",
+        "6: ann@corp.example: ann@corp.example is already in line 2; remove one of the two\n",
     ] {
         assert!(
             ran.out.contains(&format!("{name}:{says}")),
@@ -106,7 +106,7 @@ fn a_block_stays_and_nothing_gets_weaker() {
         ran.out
     );
     assert!(
-        ran.out.contains("bob@corp.example: the account is blocked, and an import lifts no block; unblock it first"),
+        ran.out.contains("bob@corp.example: the account is blocked, and an import does not unblock it; unblock it first"),
         "{}",
         ran.out
     );
@@ -128,8 +128,9 @@ fn a_file_that_is_not_one_changes_nothing() {
     let ran = harness.run(&["customers", "import", &file.display().to_string()]);
     assert_eq!(ran.status, 2);
     assert!(
-        ran.err
-            .contains("\"mail\" is no column; the columns are address, kind, groups and verified"),
+        ran.err.contains(
+            "\"mail\" is not a column; the columns are address, kind, groups and verified"
+        ),
         "{}",
         ran.err
     );

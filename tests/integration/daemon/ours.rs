@@ -68,7 +68,10 @@ fn addresses_of_the_installation_are_no_customers() {
         let added = added.expect("it runs");
         let text = String::from_utf8_lossy(&added.stderr);
         assert!(!added.status.success(), "{address}");
-        assert!(text.contains("is an address of this Vestibule"), "{text}");
+        assert!(
+            text.contains("is an address of this installation"),
+            "{text}"
+        );
     }
     assert!(harness.json(&["customers", "list"]).is_empty());
     // A contact is a person.

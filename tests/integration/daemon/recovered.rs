@@ -183,7 +183,7 @@ fn an_impossible_release_names_the_reason() {
         (
             &["dropped", "recover", &nobody, "--force", "--as", PORTAL],
             1,
-            "is an address of this Vestibule",
+            "is an address of this installation",
         ),
         (
             &[

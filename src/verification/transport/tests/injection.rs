@@ -143,7 +143,7 @@ async fn replies_from_before_tls_answer_nothing() {
 }
 
 #[tokio::test]
-async fn without_them_the_server_is_heard() {
+async fn without_injected_replies_the_servers_reply_counts() {
     let (port, heard) = refusing(Injected::default()).await;
     let attempt = post(port, SmtpSecurity::StartTls, false)
         .send(&mail("ann@corp.example"))

@@ -232,7 +232,7 @@ async fn pass(seconds: u64) {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_no_token_gets_none() {
+async fn a_server_without_xoauth2_gets_no_token() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("token"), "secret").expect("written");
     let provider = Provider::start("secret", "PLAIN LOGIN");

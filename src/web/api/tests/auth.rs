@@ -47,7 +47,7 @@ fn only_the_document_is_open_to_all_and_no_viewer_changes_anything() {
 }
 
 #[tokio::test]
-async fn every_route_refuses_who_has_no_token_that_opens_it() {
+async fn every_route_requires_a_sufficient_token() {
     let hour = SignedDuration::from_hours(1);
     let harness = Harness::open().await;
     for (number, route) in (0..).zip(routes()) {
@@ -146,14 +146,14 @@ async fn every_route_refuses_the_role_below_its_own() {
             let sent = request(&route.method, &path, Some(&token), body);
             let answer = harness.send(sent).await;
             is_problem(&answer, StatusCode::FORBIDDEN, "role", &path);
-            let words = format!("it takes the role {least}, and this token is {below}'s");
+            let words = format!("this needs the role {least}; the token has the role {below}");
             assert!(answer.body.contains(&words), "{path}: {}", answer.body);
         }
     }
 }
 
 #[tokio::test]
-async fn tokens_that_open_nothing_are_bounded_and_good_ones_are_not() {
+async fn invalid_tokens_are_limited_and_valid_ones_are_not() {
     let harness = Harness::open().await;
     let good = token(&harness, Role::Viewer).await;
     let guess = |_| request(&Method::GET, "/stats", Some("wrong"), None);

@@ -185,7 +185,7 @@ async fn people_are_imported_with_an_outcome_for_each() {
             .collect();
         assert!(details[2].contains("domain_not_allowed"), "{details:?}");
         assert!(
-            details[3].contains("address of this Vestibule"),
+            details[3].contains("address of this installation"),
             "{details:?}"
         );
         assert!(

@@ -95,7 +95,7 @@ async fn the_requests_of_another_person_cannot_be_named() {
 }
 
 #[tokio::test]
-async fn this_was_not_me_discards_everything_and_stays_said() {
+async fn refusing_discards_everything_and_is_remembered() {
     let harness = Harness::open().await;
     let entry = harness.mail("ann@corp.example", "forged").await;
     let held = entry.request.expect("held");

@@ -243,7 +243,7 @@ fn the_question_counts_the_messages() {
 /// A page opened by a link has a form for an objection; the same page after a sign-in has none, since its URL
 /// accepts no form.
 #[test]
-fn an_objection_to_a_verification_takes_the_link() {
+fn only_the_page_of_a_verified_link_offers_an_objection() {
     let config = sample::config("");
     let ann = EmailAddress::parse("ann@corp.example").expect("an address");
     for (page, expected) in [

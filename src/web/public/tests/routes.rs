@@ -58,7 +58,7 @@ async fn every_answer_of_every_route_has_the_headers() {
 }
 
 #[tokio::test]
-async fn no_form_is_taken_from_another_site() {
+async fn forms_from_another_site_are_refused() {
     let harness = Harness::open().await;
     for (path, _) in routes() {
         let request = Request::post(example(path))
@@ -146,7 +146,7 @@ async fn readiness_is_the_database_the_listeners_and_the_canary() {
 }
 
 #[tokio::test]
-async fn guessing_links_is_bounded_and_does_not_shut_out_who_has_one() {
+async fn guessing_links_is_rate_limited_and_valid_links_still_open() {
     let harness = Harness::open().await;
     harness.mail("ann@corp.example", "one").await;
     let link = harness.link().await;

@@ -28,7 +28,7 @@ async fn the_existence_of_an_account_is_not_revealed() {
 /// The database's single writer does all the work on an account, and no answer waits for it: while the writer is
 /// blocked, every form is answered and nothing has happened yet.
 #[tokio::test]
-async fn no_answer_waits_for_what_is_done_about_an_account() {
+async fn no_answer_waits_for_work_on_an_account() {
     let harness = Harness::open().await;
     harness.mail("ann@corp.example", "one").await;
     let database = harness.folder.path().join("vestibule.db");
@@ -100,7 +100,7 @@ async fn signing_up_makes_a_pending_account_and_a_mail() {
 }
 
 #[tokio::test]
-async fn a_refused_domain_is_told_so_with_the_contact() {
+async fn a_refused_domain_gets_the_reason_and_the_contact() {
     let harness = Harness::open().await;
     let answer = harness
         .post("/signup", "email=x@other.example&portal=it")

@@ -132,7 +132,7 @@ async fn an_inactive_user_has_no_access_and_an_operators_block_stays() {
 }
 
 #[tokio::test]
-async fn a_request_that_says_nothing_of_active_leaves_it_as_it_is() {
+async fn a_request_without_active_leaves_it_unchanged() {
     let directory = Directory::open().await;
     let unsaid = |active: Value| {
         let mut user = ann();
@@ -179,7 +179,7 @@ async fn a_request_that_says_nothing_of_active_leaves_it_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_change_of_something_else_deactivates_nobody_whom_an_operator_blocks() {
+async fn an_unrelated_change_does_not_deactivate_a_blocked_user() {
     let directory = Directory::open().await;
     let user = directory.create(&ann()).await;
     let by = Actor::operator("root", Interface::CommandLine);
@@ -251,7 +251,7 @@ async fn roles_are_the_groups_of_the_account() {
 }
 
 #[tokio::test]
-async fn users_are_found_by_name_whatever_its_case_and_listed_in_parts() {
+async fn users_are_found_by_name_in_any_case_and_listed_in_pages() {
     let directory = Directory::open().await;
     for name in ["ann", "bob", "cid"] {
         let user = json!({"userName": format!("{name}@corp.example"), "externalId": name});
@@ -313,7 +313,7 @@ async fn users_are_found_by_name_whatever_its_case_and_listed_in_parts() {
 }
 
 #[tokio::test]
-async fn a_change_of_a_state_that_nobody_saw_is_refused() {
+async fn a_change_of_an_outdated_version_is_refused() {
     let directory = Directory::open().await;
     let created = directory.send(Method::POST, "/Users", Some(&ann())).await;
     let tag = created.headers[ETAG].clone();

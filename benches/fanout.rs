@@ -54,8 +54,8 @@ fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let crowd = if quick { QUICK } else { WHOLE };
     println!(
-        "{:<44} {:>8} {:>8} {:>9} {:>9} {:>9}",
-        "fan-out", "count", "s", "a second", "target", "µs CPU"
+        "{:<44} {:>8} {:>8} {:>10} {:>9} {:>9}",
+        "fan-out", "count", "s", "per second", "target", "µs CPU"
     );
     release(&crowd);
     verification_mails(&crowd);
@@ -89,7 +89,7 @@ fn row(what: &str, count: usize, (took, used): (Duration, Duration), target: Opt
     let rate = count as f64 / took.as_secs_f64();
     let target = target.map_or_else(String::new, |target| format!("≥ {target}"));
     println!(
-        "{what:<44} {count:>8} {:>8.2} {rate:>9.0} {target:>9} {:>9}",
+        "{what:<44} {count:>8} {:>8.2} {rate:>10.0} {target:>9} {:>9}",
         took.as_secs_f64(),
         used.as_micros() / count as u128
     );

@@ -93,7 +93,7 @@ fn main() {
     if bench.does("octets") {
         println!(
             "\n{:<44} {:>10} {:>10} {:>7}",
-            "octets of the file a message", "found", "allowed", "ratio"
+            "octets of the file per message", "found", "allowed", "ratio"
         );
         for octets in [1024, 5 * 1024, 100 * 1024] {
             bench.octets(octets);
@@ -178,7 +178,7 @@ impl Bench {
         }
         drop(empty);
         if self.does("housekeeping") {
-            println!("\n{:<44} {:>10} {:>10}", "", "resting", "working");
+            println!("\n{:<44} {:>10} {:>10}", "", "idle", "working");
             self.housekeeping(&mut large);
         }
     }
@@ -200,7 +200,7 @@ impl Bench {
         let rates =
             self.in_turns(|which| self.accept(houses[which], 5 * 1024, self.effort.messages));
         row(
-            "messages accepted a second, 20 connections",
+            "messages accepted per second, 20 connections",
             rates,
             "≥ 0.90",
         );
@@ -220,7 +220,7 @@ impl Bench {
             times.sort_unstable();
             1.0 / times[times.len() / 2].as_secs_f64()
         });
-        row("accounts proved a second, one by one", rates, "≥ 0.90");
+        row("accounts verified per second, one by one", rates, "≥ 0.90");
     }
 
     /// Rate of acceptance while holds expire and contents and entries are deleted, compared with the rate without
@@ -246,12 +246,12 @@ impl Bench {
             done += before - left;
         }
         row(
-            "messages accepted a second, housekeeping",
+            "messages accepted per second, housekeeping",
             rates.map(median),
             "≥ 0.90",
         );
         println!(
-            "{done} rows were expired or forgotten meanwhile, and {left} were left at the end"
+            "{done} rows were expired or deleted during the run, and {left} were left at the end"
         );
     }
 

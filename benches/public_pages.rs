@@ -73,8 +73,8 @@ fn main() {
     let page = format!("http://{}/verify/{}", harness.http, token.reveal());
 
     println!(
-        "{:<44} {:>9} {:>14} {:>9} {:>9} {:>9}",
-        "verify page", "a second", "target", "50 %", "99 %", "µs CPU"
+        "{:<44} {:>10} {:>14} {:>9} {:>9} {:>9}",
+        "verify page", "per second", "target", "50 %", "99 %", "µs CPU"
     );
     // The first requests open connections and fill caches.
     ask(&harness, &page, 20, 1);
@@ -218,7 +218,7 @@ struct Answers {
 
 fn row(what: &str, answers: &Answers, target: &str) {
     println!(
-        "{what:<44} {:>9.0} {target:>14} {:>6.1} ms {:>6.1} ms {:>9.0}",
+        "{what:<44} {:>10.0} {target:>14} {:>6.1} ms {:>6.1} ms {:>9.0}",
         answers.rate,
         answers.median.as_secs_f64() * 1000.0,
         answers.slowest.as_secs_f64() * 1000.0,

@@ -187,7 +187,7 @@ fn accepting(quick: bool, rounds: usize) {
         );
     }
     println!(
-        "\nmessages/s of the three; CPU time a message and peak memory of all processes of a side.\n"
+        "\nmessages/s of the three; CPU time per message and peak memory of all processes of each.\n"
     );
 }
 

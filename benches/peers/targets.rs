@@ -15,7 +15,7 @@ use super::{Server, server};
 enum Peer {
     Postfix,
     Sink,
-    /// Microseconds of processor time a message.
+    /// Microseconds of processor time per message.
     Cpu,
     /// The baseline: the first program.
     Before,
@@ -138,7 +138,7 @@ pub fn table(quick: bool, turns: usize, text: &str) {
     let programs = programs();
     let names: Vec<_> = programs.iter().map(|(name, _)| name.as_str()).collect();
     println!(
-        "| load | compared with | {} | to reach | stretch |",
+        "| load | compared with | {} | target | stretch target |",
         names.join(" | ")
     );
     println!("|---|---|{}---|---|", "---|".repeat(names.len()));

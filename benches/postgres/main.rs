@@ -40,8 +40,8 @@ fn main() {
     let server = server::start_syncing();
     let proxy = DelayingProxy::start(server.folder.clone(), DELAY);
     println!(
-        "{:>16} {:>10} {:>14} {:>7}   wanted: {} and × {}",
-        "messages at once", "a second", "with 1 ms more", "×", WANTED.0, WANTED.1
+        "{:>19} {:>10} {:>14} {:>7}   target: {} and × {}",
+        "concurrent messages", "per second", "with 1 ms more", "×", WANTED.0, WANTED.1
     );
     for waiting in WAITING {
         let mut found = [Vec::new(), Vec::new()];
@@ -52,7 +52,7 @@ fn main() {
             found[1].push(measure(&proxy.url(&far.name), waiting, messages));
         }
         let [near, far] = found.map(median);
-        println!("{waiting:>16} {near:>10.0} {far:>14.0} {:>7.2}", far / near);
+        println!("{waiting:>19} {near:>10.0} {far:>14.0} {:>7.2}", far / near);
     }
 }
 

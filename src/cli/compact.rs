@@ -12,8 +12,8 @@ use crate::store::{self, Location};
 /// Rewrite the database without unused pages, while the service is stopped
 ///
 /// The daemon frees unused pages by itself, a few at a time. This command rewrites the whole file: after much
-/// was deleted at once, or to remove all traces of deleted data. It needs as much free space as the database
-/// takes.
+/// was deleted at once, or to remove all traces of deleted data. It needs up to twice the size of the database as
+/// free space in the folder of the database.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

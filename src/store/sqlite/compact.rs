@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use rusqlite::Connection;
+
 use crate::store::sqlite::connection;
 use crate::store::{Result, StoreError};
 
@@ -13,15 +15,17 @@ pub struct Compacted {
     pub after: u64,
 }
 
-/// Rewrites the whole database with the schema of this program. Needs as much free disk space as the result takes,
-/// and as much memory: `temp_store` is `MEMORY`, so `SQLite` builds the copy there. Afterwards no deleted data
-/// remains in the files, and the file returns free pages by itself, whichever program created it. Blocks.
+/// Rewrites the whole database with the schema of this program. Needs free disk space for two copies of the result:
+/// `VACUUM` builds one in a temporary file, then writes it to the log. The temporary file has no name, is readable by
+/// its owner only and is in the database's folder. Afterwards no deleted data remains in the files, and the file
+/// returns free pages by itself, whichever program created it. Blocks.
 ///
 /// # Errors
 /// Another process has it open, the disk is full, or it is damaged; then nothing has changed.
 pub fn compact(database: &Path) -> Result<Compacted> {
     let connection = connection::writing(database)?;
     let before = connection::octets(&connection)?;
+    keep_copy_on_disk(&connection, database)?;
     connection.execute_batch("VACUUM")?;
     if !connection::empty_log(&connection)? {
         return Err(StoreError::Busy(
@@ -32,4 +36,15 @@ pub fn compact(database: &Path) -> Result<Compacted> {
         before,
         after: connection::octets(&connection)?,
     })
+}
+
+/// Makes `VACUUM` build its copy in a file beside the database: in memory it would be as large as the database, and
+/// the system's temporary folder can be small, in memory, or missing (a container with a read-only root).
+fn keep_copy_on_disk(connection: &Connection, database: &Path) -> Result<()> {
+    connection.execute_batch("PRAGMA temp_store = FILE")?;
+    // Applies to the whole process, in which other connections keep temporary data in memory. SQLite deprecates this
+    // pragma; a build without it uses SQLITE_TMPDIR, TMPDIR, /var/tmp or /tmp.
+    let folder = database.parent().and_then(Path::to_str).unwrap_or_default();
+    connection.pragma_update(None, "temp_store_directory", folder)?;
+    Ok(())
 }

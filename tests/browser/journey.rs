@@ -169,7 +169,7 @@ const ENTER: &str = "\u{e007}";
 const SPACE: &str = " ";
 
 #[tokio::test]
-async fn with_nothing_but_the_keyboard() {
+async fn a_person_verifies_with_the_keyboard_alone() {
     let harness = HelpDesk::harness("");
     for marker in ["mine", "not-mine"] {
         send(harness.smtp, "anna@corp.example", marker);

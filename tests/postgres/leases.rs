@@ -64,7 +64,7 @@ fn claims_of_a_killed_node_are_taken_over_when_their_lease_ends() {
 }
 
 #[test]
-fn a_node_that_was_killed_takes_up_its_claims_within_a_minute() {
+fn a_killed_node_resumes_its_claims_within_a_minute() {
     let schema = server().schema();
     let (mut node, _) = start_with_a_claim(&schema);
     node.restart();

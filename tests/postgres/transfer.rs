@@ -35,7 +35,7 @@ async fn assert_sound(store: &Store) {
 }
 
 #[tokio::test]
-async fn a_store_moves_to_a_file_and_back_and_nothing_is_taken_at_the_place_of_before() {
+async fn a_store_moves_to_a_file_and_back_and_the_old_location_accepts_nothing() {
     let harness = Harness::open().await;
     let entries = her_life(&harness).await;
     let folder = tempfile::tempdir().expect("a folder");
@@ -129,7 +129,7 @@ async fn a_transfer_is_repeated_or_undone_and_overwrites_no_store() {
 }
 
 #[tokio::test]
-async fn a_backup_is_a_file_that_opens_everywhere_and_the_store_goes_on() {
+async fn a_backup_is_a_file_that_opens_everywhere_and_the_store_keeps_running() {
     let harness = Harness::open().await;
     let entries = her_life(&harness).await;
     let folder = tempfile::tempdir().expect("a folder");

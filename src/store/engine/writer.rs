@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_fails_or_panics_takes_nothing_of_the_others_with_it() {
+    async fn an_operation_that_fails_or_panics_does_not_affect_others() {
         let folder = tempfile::tempdir().expect("a folder");
         let (driver, writer) = start(folder.path());
 
@@ -492,7 +492,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_transaction_ends_before_others_wait_too_long_for_its_lock() {
+    async fn a_transaction_ends_before_other_processes_wait_too_long_for_its_lock() {
         let folder = tempfile::tempdir().expect("a folder");
         let (driver, writer) = start(folder.path());
         // The first keeps the writer busy until the others wait, so that they are one batch.

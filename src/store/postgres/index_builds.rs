@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_build_is_told_from_other_statements() {
+    fn an_index_build_is_distinguished_from_other_statements() {
         let build = "-- Lists.\nCREATE INDEX CONCURRENTLY IF NOT EXISTS a ON t (b, n) WHERE b IS NOT NULL;\n";
         let build = IndexBuild::of(build).expect("a build");
         assert_eq!((build.name, build.table), ("a", "t"));

@@ -159,7 +159,7 @@ mod tests {
     use std::time::Instant;
 
     #[test]
-    fn a_socket_that_nobody_accepts_at_is_left() {
+    fn connecting_to_a_socket_that_is_not_accepting_times_out() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("socket");
         let flags = SocketFlags::CLOEXEC;

@@ -327,7 +327,7 @@ mod tests {
     use crate::store::Location;
 
     #[test]
-    fn a_table_is_copied_after_those_that_it_refers_to_and_counted_ones_last() {
+    fn a_table_is_copied_after_those_that_it_references_and_counters_last() {
         let folder = tempfile::tempdir().expect("a folder");
         let driver = Location::from(&folder.path().join("vestibule.db")).driver();
         driver.create().expect("a file");

@@ -31,7 +31,7 @@ async fn a_claim_holds_all_that_a_destination_needs() {
 }
 
 #[tokio::test]
-async fn one_at_a_time_in_the_order_of_release() {
+async fn requests_are_claimed_one_at_a_time_in_the_order_of_release() {
     let harness = Harness::open().await;
     for i in 0..3 {
         harness
@@ -69,7 +69,7 @@ async fn one_at_a_time_in_the_order_of_release() {
 }
 
 #[tokio::test]
-async fn a_lease_that_ran_out_is_claimed_again_and_the_old_claim_is_void() {
+async fn an_expired_lease_is_claimed_again_and_the_old_claim_is_void() {
     let harness = Harness::open().await;
     let entry = harness
         .accept(mail("bob@shop.example", "1@x", start()))
@@ -177,7 +177,7 @@ async fn waiting_for_a_change_misses_none() {
 }
 
 #[tokio::test]
-async fn one_that_keeps_failing_lets_the_next_pass_after_five_attempts() {
+async fn a_request_that_keeps_failing_lets_the_next_pass_after_five_attempts() {
     let harness = Harness::open().await;
     let mut ids = Vec::new();
     for id in ["1@x", "2@x"] {
@@ -226,7 +226,7 @@ async fn claim_for(workers: &Store, limit: usize, now: jiff::Timestamp) -> Vec<C
 }
 
 #[tokio::test]
-async fn a_claim_of_before_a_retry_settles_nothing_although_the_attempts_count_anew() {
+async fn a_claim_from_before_a_retry_settles_nothing_although_the_attempts_restart() {
     let harness = Harness::open().await;
     let entry = harness
         .accept(mail("bob@shop.example", "1@x", start()))
@@ -429,7 +429,7 @@ async fn a_turn_adds_no_run_after_its_octets() {
 }
 
 #[tokio::test]
-async fn what_a_run_did_not_attempt_waits_behind_what_is_retried() {
+async fn unattempted_requests_of_a_run_wait_behind_the_retried_one() {
     let harness = Harness::open().await;
     accept_of_bob(&harness, 4).await;
     let first = turn(&harness.store, Vec::new(), 4, start()).await;
@@ -473,7 +473,7 @@ async fn after_a_crash_a_run_is_claimed_again_in_order() {
 }
 
 #[tokio::test]
-async fn a_run_whose_lease_expired_is_taken_over_as_one() {
+async fn a_run_whose_lease_expired_is_taken_over_as_a_whole() {
     let harness = Harness::open().await;
     accept_of_bob(&harness, 3).await;
     let lost = turn(&harness.store, Vec::new(), 2, start()).await;
@@ -489,7 +489,7 @@ async fn a_run_whose_lease_expired_is_taken_over_as_one() {
 /// A run that fails as a whole, as in a Maildir on a full disk: the later requests do not overtake the first,
 /// whatever the times of their retries are.
 #[tokio::test]
-async fn several_that_are_retried_stay_in_order() {
+async fn retried_requests_stay_in_order() {
     let harness = Harness::open().await;
     accept_of_bob(&harness, 3).await;
     let first = turn(&harness.store, Vec::new(), 3, start()).await;

@@ -73,7 +73,7 @@ async fn an_authenticated_request_replaces_the_oldest_unauthenticated_one() {
 }
 
 #[tokio::test]
-async fn octets_make_room_as_well() {
+async fn the_quota_counts_octets_too() {
     let harness = Harness::open().await;
     let large = |mut message: Arrival, size| {
         message.facts.size = size;

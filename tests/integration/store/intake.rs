@@ -44,7 +44,7 @@ async fn a_first_message_of_an_approved_domain_is_held() {
 }
 
 #[tokio::test]
-async fn an_external_message_is_released_at_once() {
+async fn an_external_message_is_released_immediately() {
     let harness = Harness::open().await;
     let entry = harness
         .accept(mail("bob@shop.example", "1@x", start()))
@@ -227,7 +227,7 @@ async fn a_bounce_of_verification_mail_ends_mail_to_the_address() {
 }
 
 #[tokio::test]
-async fn passing_failures_make_the_mail_wait_and_end_nothing() {
+async fn temporary_failures_delay_the_mail_and_end_nothing() {
     let harness = Harness::open().await;
     harness
         .accept(mail("ann@corp.example", "1@x", start()))

@@ -216,7 +216,7 @@ async fn a_start_sends_mail_left_by_the_last_process_within_the_limits() {
 }
 
 #[tokio::test]
-async fn a_claimed_mail_that_is_not_needed_any_more_is_not_queued_again() {
+async fn a_claimed_mail_that_is_no_longer_needed_is_not_queued_again() {
     for is_settled in [true, false] {
         let harness = Harness::open().await;
         let (verification_mail, _) = hung(&harness).await;

@@ -171,7 +171,7 @@ async fn a_discarded_copy_is_not_restored_beside_a_live_one() {
 }
 
 #[tokio::test]
-async fn a_person_who_asks_gets_one_mail_whose_link_takes_the_objection_back() {
+async fn a_person_who_asks_gets_one_mail_whose_link_withdraws_the_objection() {
     let harness = Harness::open().await;
     let (entry, old) = refused(&harness, mail(ANN, "1@x", start())).await;
     // Unauthenticated mail has no effect.
@@ -282,7 +282,7 @@ async fn a_message_that_passes_dmarc_ends_the_quiet_time() {
 }
 
 #[tokio::test]
-async fn only_a_message_that_is_held_ends_it() {
+async fn only_a_held_message_ends_the_quiet_time() {
     let harness = Harness::open().await;
     refused(&harness, mail(ANN, "1@x", start())).await;
     let mut away = authenticated("2@x", DAY);

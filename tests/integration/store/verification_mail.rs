@@ -16,7 +16,7 @@ pub async fn claim(store: &Store, limits: MailLimits, now: jiff::Timestamp) -> C
 }
 
 #[tokio::test]
-async fn a_mail_tells_the_number_of_waiting_requests() {
+async fn a_mail_states_the_number_of_waiting_requests() {
     let harness = Harness::open().await;
     harness
         .accept(mail("ann@corp.example", "1@x", start()))
@@ -181,7 +181,7 @@ async fn an_unsent_mail_gives_its_share_back() {
 }
 
 #[tokio::test]
-async fn a_domain_and_all_together_have_limits() {
+async fn a_domain_and_all_domains_together_have_limits() {
     let harness = Harness::open().await;
     for i in 0..30 {
         let from = format!("a{i}@corp.example");

@@ -97,7 +97,10 @@ async fn a_transfer_is_repeated_or_undone_and_overwrites_no_store() {
     let other = Harness::open().await;
     let taken = other.database.location();
     let refused = move_to(&here, &taken).await.expect_err("a store is there");
-    assert!(refused.to_string().contains("a store already"), "{refused}");
+    assert!(
+        refused.to_string().contains("already contains a store"),
+        "{refused}"
+    );
     harness.accept(hers(7)).await;
 
     // The copy is not complete: a row is missing, as after a crash.

@@ -91,7 +91,9 @@ impl Writer {
                     ends.fail(StoreError::WriterFailed(text_of(&*panic).to_owned()));
                 }
             })
-            .map_err(|error| StoreError::Other(format!("no thread to write with: {error}")))?;
+            .map_err(|error| {
+                StoreError::Other(format!("cannot start the writer thread: {error}"))
+            })?;
         Ok(Self { queue, health })
     }
 
@@ -378,7 +380,7 @@ fn fill(
                 if !session.has_failed() {
                     return Ok(());
                 }
-                let cause = "an operation went on after an error";
+                let cause = "an operation continued after an error";
                 Err(StoreError::Other(cause.to_owned()))
             });
             outcome.inspect_err(|error| job.fail(error.clone()))

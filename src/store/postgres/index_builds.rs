@@ -88,7 +88,9 @@ impl<'a> IndexBuild<'a> {
         match self.state(wire, &schema)? {
             IndexState::Valid => return Ok(()),
             IndexState::UnderWay => {
-                return Err(StoreError::Busy(format!("another session builds {name}")));
+                return Err(StoreError::Busy(format!(
+                    "another session is building {name}"
+                )));
             }
             IndexState::Broken => drop(wire.simple(&drop_index)?),
             IndexState::Missing => {}
@@ -137,7 +139,7 @@ fn refuse_limits(wire: &mut ProtocolConnection, server: &PostgresServer) -> Resu
                 server,
                 format!(
                     "{name} = {limit} would end the build of an index behind a pooler; run \
-                     `vestibule migrate` with a url of the server itself, or: ALTER ROLE {} SET {name} = 0",
+                     `vestibule migrate` with a url that leads directly to the server, or run: ALTER ROLE {} SET {name} = 0",
                     server.user
                 ),
             ));

@@ -69,11 +69,11 @@ impl Stream {
         match (answer, stream) {
             ([b'S'], Self::Tcp(tcp)) => Ok(Self::Tls(Box::new(tls::begin(server, name, tcp)?))),
             ([b'N'], _) => Err(StoreError::Refused(format!(
-                "{host}: the server has no TLS; set ssl = on there, or write sslmode=disable"
+                "{host}: the server does not support TLS; set ssl = on there, or sslmode=disable here"
             ))),
             // A server without memory for another process sends an error at once.
             _ => Err(StoreError::Away(format!(
-                "{host}: the server accepts no session"
+                "{host}: the server accepts no connections"
             ))),
         }
     }

@@ -242,10 +242,10 @@ mod tests {
                     assert!(source.contains(".next_number()?"), "{table}");
                 }
             }
-            assert!(inserts > 0, "nobody writes {table}");
+            assert!(inserts > 0, "no code writes {table}");
             let checked = format!("(SELECT max(n) FROM {table})");
             let is_checked = sources.iter().any(|source| source.contains(&checked));
-            assert!(is_checked, "no invariant asks {table}");
+            assert!(is_checked, "no invariant checks {table}");
         }
     }
 }

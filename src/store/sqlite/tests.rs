@@ -103,7 +103,7 @@ fn plans<T>(
 
 fn check<T>(name: &str, session: &SqliteSession, operation: impl Fn(&Tx) -> Result<T>) {
     let plans = plans(session, operation);
-    assert!(!plans.is_empty(), "{name} asks something");
+    assert!(!plans.is_empty(), "{name} runs a query");
     for (sql, plan) in plans {
         let of_large = plan.iter().any(|line| is_large(line));
         for line in &plan {

@@ -116,7 +116,9 @@ pub(crate) fn tables(tx: &Tx) -> Result<Vec<TableShape>> {
             !table.refers_to.iter().any(is_waiting)
         };
         let Some(next) = left.iter().position(ready) else {
-            return Err(StoreError::Other("tables refer to each other".to_owned()));
+            return Err(StoreError::Other(
+                "tables reference each other in a cycle".to_owned(),
+            ));
         };
         sorted.push(left.remove(next));
     }

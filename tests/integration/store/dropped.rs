@@ -84,7 +84,7 @@ async fn a_message_dropped_by_mistake_is_recovered_after_the_settings_change() {
     assert_eq!(recovery.actor, "operator:root");
     assert_eq!(
         recovery.detail.as_deref(),
-        Some("dropped before, domain_not_allowed by revision 2")
+        Some("dropped earlier as domain_not_allowed by revision 2")
     );
     assert!(matches!(
         recover(at(DAY)).await,

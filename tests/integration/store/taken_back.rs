@@ -383,7 +383,7 @@ async fn an_operators_verification_does_not_release_what_the_person_refused() {
         .expect_err("still the person's");
     // The link of a verified address takes nothing back, so the error names another way.
     let refused = refused.to_string();
-    assert!(refused.contains("can be released from"), "{refused}");
+    assert!(refused.contains("can release it from"), "{refused}");
     release(&harness, request, 8 * DAY)
         .await
         .expect("the link has expired");

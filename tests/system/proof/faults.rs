@@ -160,7 +160,7 @@ fn a_missing_folder() {
             })
         },
         reply: "451 4.3.0",
-        cause: "vestibule.db: is not there any more",
+        cause: "vestibule.db: no longer exists",
         ready: false,
     };
     fault.endure();

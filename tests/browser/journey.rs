@@ -99,7 +99,7 @@ async fn let_in(browser: &Browser, harness: &Harness) {
         .see("2 messages of 2 people would change from Dropped to Accepted")
         .await;
     let revision = || harness.json(&["access", "show"])[0]["revision"].clone();
-    assert_eq!(revision(), 1, "looking saves nothing");
+    assert_eq!(revision(), 1, "the preview saves nothing");
     browser.press("#save").await;
     browser.see("Revision 2 is in force").await;
     assert_eq!(revision(), 2);
@@ -226,7 +226,7 @@ async fn tab_to(browser: &Browser, css: &str) {
             return;
         }
     }
-    panic!("{css} is not to be reached with Tab");
+    panic!("{css} cannot be reached with Tab");
 }
 
 const FOCUSED: &str = "return document.activeElement.matches(\"CSS\")";

@@ -50,7 +50,7 @@ fn claims_of_a_killed_node_are_taken_over_when_their_lease_ends() {
     );
     // The heir remembers when the lease was to end; after a restart it looks again.
     heir.restart();
-    wait_for("the delivery by the heir", || {
+    wait_for("the delivery by the other node", || {
         let all = heir.delivered();
         let texts = all.iter().map(|message| String::from_utf8_lossy(message));
         texts

@@ -64,7 +64,7 @@ fn write_while_an_index_is_built(schema: &Schema, migration: &mut Child) {
              COMMIT";
         server().run(&schema.name, write);
     }
-    assert_eq!(number(schema, &builds), 1, "it waits still");
+    assert_eq!(number(schema, &builds), 1, "it still waits");
 }
 
 #[test]

@@ -46,7 +46,7 @@ async fn a_store_moves_to_a_file_and_back_and_the_old_location_accepts_nothing()
     // A daemon that still runs there accepts nothing more.
     let late = harness.store.accept(hers(7)).await;
     assert!(matches!(late, Err(StoreError::ReadOnly(_))), "{late:?}");
-    let refused = Store::open(&here).expect_err("the place of before");
+    let refused = Store::open(&here).expect_err("the old location");
     assert!(refused.to_string().contains("vestibule.db"), "{refused}");
     assert!(refused.to_string().contains("--undo"), "{refused}");
 
@@ -79,7 +79,7 @@ async fn a_store_moves_to_a_file_and_back_and_the_old_location_accepts_nothing()
     let back = move_to(&file, &next).await.expect("moved back");
     assert_eq!(back.tables, there.tables);
     assert!(back.rows > there.rows);
-    let store = Store::open(&next).expect("the new place");
+    let store = Store::open(&next).expect("the new location");
     assert_sound(&store).await;
     harness.store.close().await;
 }

@@ -211,7 +211,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ),
     (
         "055-quoted-mbox-line.eml",
-        "a quoted line of an mbox on top ends the header for CPython; it is no part of the message",
+        "a quoted line of an mbox on top ends the header for CPython; it is not part of the message",
     ),
     (
         "063-unterminated-mime.eml",

@@ -520,6 +520,10 @@ mod tests {
         first.expect("done");
         slow.expect("done");
         assert!(matches!(failing, Err(StoreError::NotAllowed(_))));
-        assert_eq!(late.expect("done"), ["slow"], "what others see meanwhile");
+        assert_eq!(
+            late.expect("done"),
+            ["slow"],
+            "others see it in the meantime"
+        );
     }
 }

@@ -190,7 +190,7 @@ async fn a_destination_is_reported_once_as_down_and_once_as_up() {
             (Some("destination.down"), Some("help-desk")),
             (Some("destination.up"), Some("help-desk")),
         ],
-        "the hook is not told of itself"
+        "the hook is not notified of itself"
     );
     assert!(!calls[0].0.payload.contains("evil"));
 }

@@ -55,7 +55,10 @@ async fn requests_are_claimed_one_at_a_time_in_the_order_of_release() {
         cause: "451".to_owned(),
     };
     harness.settle(&first[0], retry, start()).await;
-    assert!(harness.claim(minutes(4)).await.is_empty(), "none overtakes");
+    assert!(
+        harness.claim(minutes(4)).await.is_empty(),
+        "none overtakes it"
+    );
     let next = harness.next_delivery(&[portal("it")]).await;
     assert_eq!(next, NextWork::Due(minutes(5)));
     for expected in ["0@x", "1@x", "2@x"] {
@@ -199,11 +202,11 @@ async fn a_request_that_keeps_failing_lets_the_next_pass_after_five_attempts() {
     let shown = harness.store.request(ids[0]).await.expect("read");
     assert!(shown.expect("there").failing);
     let both = harness.claim(now).await;
-    assert_eq!(both.len(), 2, "the next one goes beside it");
+    assert_eq!(both.len(), 2, "the next one is claimed too");
 
     // A request in progress cannot be discarded; a waiting one can.
     let discard = || harness.store.discard_request(ids[0], operator("root"), now);
-    let refused = discard().await.expect_err("under way").to_string();
+    let refused = discard().await.expect_err("in progress").to_string();
     assert!(refused.contains("is being delivered"), "{refused}");
     for one in &both {
         let settlement = if one.request() == ids[0] {
@@ -549,7 +552,7 @@ async fn a_member_of_a_run_changes_by_itself() {
     let discarded = harness
         .store
         .discard_request(claims[2].request(), operator("ada"), start());
-    let error = discarded.await.expect_err("in work");
+    let error = discarded.await.expect_err("in progress");
     assert!(matches!(error, StoreError::NotAllowed(_)), "{error}");
     // It can be discarded once it is returned without an attempt, while the first goes on.
     let early = vec![
@@ -557,7 +560,7 @@ async fn a_member_of_a_run_changes_by_itself() {
         (claims[2], Settlement::Unattempted),
     ];
     let none = turn(&harness.store, early, 3, minutes(1)).await;
-    assert!(none.runs.is_empty(), "the first goes on");
+    assert!(none.runs.is_empty(), "the first continues");
     harness.assert_sound().await;
     let discarded = harness
         .store
@@ -680,6 +683,6 @@ async fn a_hook_restored_during_removal_makes_its_remaining_calls() {
     assert_eq!(
         calls.expect("a claim").runs.len(),
         1,
-        "the head of what is left"
+        "the first of the remaining ones"
     );
 }

@@ -86,7 +86,7 @@ async fn messages_dropped_by_the_settings_are_decided_again_and_recovered_once()
             .recover(dropped.ledger, terms.clone(), by, at(DAY))
             .await;
         let Ok(Recovered::StillDropped(decision)) = &recovered else {
-            panic!("handed on twice: {recovered:?}");
+            panic!("recovered twice: {recovered:?}");
         };
         assert_eq!(decision.reason, Reason::Duplicate);
     }

@@ -80,7 +80,7 @@ async fn a_hundred_first_messages_make_one_account_and_one_mail() {
     assert!(harness.verification_mail(start()).await.is_some());
     assert!(
         harness.verification_mail(at(2 * DAY)).await.is_some(),
-        "the lease is over"
+        "the lease has expired"
     );
     let held = harness.store.requests(RequestFilter {
         state: Some(RequestState::Held),
@@ -210,7 +210,10 @@ async fn a_bounce_of_verification_mail_ends_mail_to_the_address() {
     harness
         .accept(mail("ann@corp.example", "1@x", start()))
         .await;
-    let (verification_mail, _) = harness.verification_mail(start()).await.expect("a letter");
+    let (verification_mail, _) = harness
+        .verification_mail(start())
+        .await
+        .expect("a verification mail");
     let mut bounce = mail("mailer-daemon@corp.example", "b@x", start());
     bounce.facts.report = Some(report(
         Some(format!("{}@gate.corp.example", verification_mail.id)),
@@ -232,7 +235,10 @@ async fn temporary_failures_delay_the_mail_and_end_nothing() {
     harness
         .accept(mail("ann@corp.example", "1@x", start()))
         .await;
-    let (verification_mail, _) = harness.verification_mail(start()).await.expect("a letter");
+    let (verification_mail, _) = harness
+        .verification_mail(start())
+        .await
+        .expect("a verification mail");
     for i in 0..4 {
         let mut bounce = mail("mailer-daemon@corp.example", &format!("b{i}@x"), start());
         let status = ["4.2.2", "5.2.2", "5.7.1", "5.4.1"][i];

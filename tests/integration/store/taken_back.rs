@@ -79,7 +79,7 @@ async fn discarded_requests_are_held_again_and_only_by_the_person() {
         .forget_content(at(6 * DAY), Duration::ZERO, 10);
     assert_eq!(forgotten.await.expect("a step").done, 0);
     let TakenBack::Now { restored, .. } = take_back(&harness, link, 6 * DAY).await else {
-        panic!("not taken back");
+        panic!("not restored");
     };
     assert_eq!(restored, [request]);
     assert_eq!(state(&harness, request).await, RequestState::Held);
@@ -92,7 +92,7 @@ async fn discarded_requests_are_held_again_and_only_by_the_person() {
         .store
         .prove(Proof::Link(link), None, Choice::All, at(6 * DAY));
     let Ok(Proved::Now { released, .. }) = proved.await else {
-        panic!("not proved");
+        panic!("not verified");
     };
     assert_eq!(released.len(), 1);
     let late = take_back(&harness, link, 6 * DAY).await;
@@ -160,7 +160,7 @@ async fn a_discarded_copy_is_not_restored_beside_a_live_one() {
     let copy = harness.accept(mail(ANN, "1@x", at(DAY))).await;
     assert_ne!(copy.request, None);
     let TakenBack::Now { restored, .. } = take_back(&harness, link, DAY).await else {
-        panic!("not taken back");
+        panic!("not restored");
     };
     assert!(restored.is_empty(), "{restored:?}");
     assert_eq!(
@@ -208,7 +208,7 @@ async fn a_person_who_asks_gets_one_mail_whose_link_withdraws_the_objection() {
         .prove(Proof::Link(link), None, Choice::All, at(12 * DAY));
     assert!(matches!(proved.await, Ok(Proved::Unknown)));
     let TakenBack::Now { restored, .. } = take_back(&harness, link, 12 * DAY).await else {
-        panic!("not taken back");
+        panic!("not restored");
     };
     assert_eq!(Some(restored), entry.request.map(|request| vec![request]));
     harness.assert_sound().await;
@@ -331,7 +331,7 @@ async fn a_link_that_was_sent_later_offers_what_was_discarded() {
         .store
         .prove(Proof::Link(link), None, choice, at(2 * DAY));
     let Ok(Proved::Now { released, .. }) = proved.await else {
-        panic!("not proved");
+        panic!("not verified");
     };
     assert_eq!(released.len(), 2, "{released:?}");
     assert_eq!(state(&harness, request).await, RequestState::Released);
@@ -354,7 +354,7 @@ async fn only_an_operator_can_release_deselected_requests() {
         .store
         .prove(Proof::Link(link), None, Choice::All, at(DAY));
     let Ok(Proved::Now { released, .. }) = proved.await else {
-        panic!("not proved");
+        panic!("not verified");
     };
     assert!(released.is_empty(), "{released:?}");
     assert_eq!(state(&harness, request).await, RequestState::Discarded);

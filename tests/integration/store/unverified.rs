@@ -123,7 +123,7 @@ async fn not_me_discards_waiting_requests_and_leaves_the_other_portal_alone() {
     assert_eq!(entry.verdict, Verdict::Held);
     assert!(
         harness.verification_mail(at(DAY)).await.is_none(),
-        "left in peace"
+        "the other portal is not affected"
     );
     harness.assert_sound().await;
 }
@@ -158,7 +158,10 @@ async fn signing_up_or_requesting_a_link_sends_verification_mail_to_an_unverifie
         .add_customer(address(BOB), None, Actor::Person, start())
         .await;
     assert!(matches!(added, Ok(Added::Before(_))));
-    let (verification_mail, _) = harness.verification_mail(start()).await.expect("a letter");
+    let (verification_mail, _) = harness
+        .verification_mail(start())
+        .await
+        .expect("a verification mail");
     assert_eq!(verification_mail.kind, MailKind::Verification);
     let later = at(DAY);
     settle_mail(

@@ -58,7 +58,7 @@ impl Fault {
         wait_for_readiness(&harness, if self.ready { 200 } else { 503 });
 
         mend();
-        wait_for("mail to be taken again", || {
+        wait_for("mail to be accepted again", || {
             let before = book.acknowledged();
             book.send_one(harness.smtp, 2);
             (book.acknowledged() > before).then_some(())
@@ -287,7 +287,7 @@ fn a_disk_that_hangs_for_a_while() {
     });
     load.stop();
     book.send_the_rest(harness.smtp);
-    assert_eq!(book.refusal(), None, "nobody was sent away");
+    assert_eq!(book.refusal(), None, "no message was refused");
     settle(&harness, &book, &helpdesk);
 }
 

@@ -190,7 +190,7 @@ fn a_message_injects_none_of_our_header_fields() {
         assert!(text.ends_with(&sent), "{text}");
     }
 
-    let verification_mails = wait_for("all letters", || {
+    let verification_mails = wait_for("all verification mails", || {
         let verification_mails = harness.verification_mails();
         (verification_mails.len() == taken).then_some(verification_mails)
     });

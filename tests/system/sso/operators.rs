@@ -330,7 +330,7 @@ fn an_answer_is_for_one_attempt_of_one_browser() {
             .contains("cannot be used: its token endpoint")
             .then_some(())
     });
-    assert!(organisation.is_in(&mut browser), "who is in stays in");
+    assert!(organisation.is_in(&mut browser), "existing sessions remain");
 }
 
 #[test]

@@ -391,7 +391,7 @@ fn a_commit_is_atomic() {
             let outcome = writer.execute("REPLACE INTO filling VALUES (1, ?)", [&value]);
             let was_faulty = faults::mend();
             if outcome.is_ok() {
-                assert!(!was_faulty, "a write failed, and nobody was told");
+                assert!(!was_faulty, "a failed write was not reported");
                 break;
             }
             failures += 1;

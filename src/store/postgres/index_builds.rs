@@ -105,7 +105,7 @@ impl<'a> IndexBuild<'a> {
         match self.state(wire, &schema)? {
             IndexState::Valid => Ok(()),
             IndexState::Missing => Err(StoreError::Other(format!(
-                "{name} exists and is not an index of {table}: rename it"
+                "{name} exists but is not an index of {table}; rename it"
             ))),
             IndexState::Broken | IndexState::UnderWay => {
                 Err(StoreError::Busy(format!("{name} is not valid yet")))

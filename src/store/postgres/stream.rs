@@ -117,7 +117,7 @@ fn connect_to_socket(path: &Path, timeout: Duration) -> io::Result<UnixStream> {
 
 /// Connects to the first address of a name that accepts.
 fn connect_to_any(name: &str, port: u16) -> io::Result<TcpStream> {
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
     for address in (name, port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, CONNECTING) {
             Ok(stream) => return Ok(stream),

@@ -14,7 +14,7 @@ pub enum StoreError {
     Away(String),
     /// The server cannot be used as it is configured, and waiting does not help. The outcome of the operation is
     /// unknown.
-    #[error("the settings in [store] do not work: {0}")]
+    #[error("the database cannot be used with the settings in [store]: {0}")]
     Refused(String),
     #[error("the database cannot be written: {0}")]
     ReadOnly(String),
@@ -25,7 +25,7 @@ pub enum StoreError {
     DamagedRow(String),
     #[error(
         "the database has schema {found}, and this program knows up to {known}; \
-         run a newer vestibule, or restore a backup of before the upgrade"
+         run a newer vestibule, or restore a backup from before the upgrade"
     )]
     NewerSchema { found: usize, known: usize },
     #[error(
@@ -39,12 +39,14 @@ pub enum StoreError {
     NotFound { what: &'static str, name: String },
     #[error("{0}")]
     NotAllowed(String),
-    #[error("the settings were changed meanwhile: revision {found} is not {expected}")]
+    #[error(
+        "the settings were changed in the meantime: the current revision is {found}, not {expected}"
+    )]
     Conflict { expected: u64, found: u64 },
     #[error("the store is shut down")]
     Closed,
     /// The writer thread panicked: nothing can be stored until the process restarts.
-    #[error("the writer of the database ended by a fault of vestibule: {0}")]
+    #[error("the database writer thread panicked: {0}")]
     WriterFailed(String),
     #[error("database: {0}")]
     Other(String),
@@ -71,12 +73,12 @@ impl StoreError {
 
     /// Creates the error for an operation that panicked.
     pub(super) fn fault(cause: impl Display) -> Self {
-        Self::Other(format!("a fault in vestibule: {cause}"))
+        Self::Other(format!("internal error in vestibule: {cause}"))
     }
 
     /// Creates the error for a transaction that cannot begin because the table `writer` has no row.
     pub(super) fn of_moved_store() -> Self {
-        Self::ReadOnly("the store was moved to another place".to_owned())
+        Self::ReadOnly("the store was moved to another location".to_owned())
     }
 
     /// True if retrying cannot help.

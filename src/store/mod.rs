@@ -162,15 +162,15 @@ impl Store {
     ///
     /// # Errors
     /// A folder that is missing or not writable, a damaged file, a schema newer than this program, a store that was
-    /// moved to another place, or an empty database although this node has served one before.
+    /// moved to another location, or an empty database although this node has served one before.
     pub fn open(location: impl Into<Location>) -> Result<Self> {
         let location = location.into();
         let driver = location.driver();
         driver.create()?;
         // A node accepts no mail into a recreated database until its former content is restored.
         if location.node_id().is_some() && driver.schema()?.0 == 0 {
-            let cause = "the database is empty, and this node has served one: restore it; \
-                         `vestibule migrate` makes a new store";
+            let cause = "the database is empty, although this node has served one before: restore a backup, \
+                         or create a new store with `vestibule migrate`";
             return Err(StoreError::open(location, cause));
         }
         driver.migrate()?;

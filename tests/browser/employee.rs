@@ -62,7 +62,7 @@ async fn an_employee_confirms_once_and_the_help_desk_has_the_request() {
         let to_them = to_them
             .iter()
             .filter(|mail| mail.contains(&format!("To: {address}\r\n")));
-        assert_eq!(to_them.count(), 1, "nobody is asked twice");
+        assert_eq!(to_them.count(), 1, "a person is asked only once");
         // The page of the link reports that all is well, and no longer shows the request.
         browser.open(&link).await;
         is_in(&browser, language).await;
@@ -71,7 +71,7 @@ async fn an_employee_confirms_once_and_the_help_desk_has_the_request() {
 }
 
 #[tokio::test]
-async fn an_employee_refuses_what_is_not_theirs_and_can_take_it_back() {
+async fn an_employee_discards_a_forged_request_and_can_undo_it() {
     let harness = HelpDesk::harness("");
     for (language, name) in LANGUAGES.into_iter().zip(["dora", "emil", "farid"]) {
         let address = format!("{name}@corp.example");

@@ -99,7 +99,7 @@ async fn let_in(browser: &Browser, harness: &Harness) {
         .see("2 messages of 2 people would change from Dropped to Accepted")
         .await;
     let revision = || harness.json(&["access", "show"])[0]["revision"].clone();
-    assert_eq!(revision(), 1, "looking saves nothing");
+    assert_eq!(revision(), 1, "the preview saves nothing");
     browser.press("#save").await;
     browser.see("Revision 2 is in force").await;
     assert_eq!(revision(), 2);
@@ -169,7 +169,7 @@ const ENTER: &str = "\u{e007}";
 const SPACE: &str = " ";
 
 #[tokio::test]
-async fn with_nothing_but_the_keyboard() {
+async fn a_person_verifies_with_the_keyboard_alone() {
     let harness = HelpDesk::harness("");
     for marker in ["mine", "not-mine"] {
         send(harness.smtp, "anna@corp.example", marker);
@@ -226,7 +226,7 @@ async fn tab_to(browser: &Browser, css: &str) {
             return;
         }
     }
-    panic!("{css} is not to be reached with Tab");
+    panic!("{css} cannot be reached with Tab");
 }
 
 const FOCUSED: &str = "return document.activeElement.matches(\"CSS\")";

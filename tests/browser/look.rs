@@ -59,7 +59,7 @@ const DARK: &[&str] = &["verify", "overview", "message"];
 const GERMAN: &[&str] = &["verify", "verify-done"];
 
 #[tokio::test]
-async fn every_page_is_open_to_all_and_keeps_within_its_window() {
+async fn every_page_is_accessible_and_fits_its_window() {
     let help_desk = HelpDesk::open();
     let browser = Browser::start(Setup::default()).await;
     browser.run_first(&axe::source()).await;
@@ -72,7 +72,7 @@ async fn every_page_is_open_to_all_and_keeps_within_its_window() {
 }
 
 #[tokio::test]
-async fn the_public_pages_are_as_good_in_german() {
+async fn the_public_pages_pass_all_checks_in_german() {
     let help_desk = HelpDesk::open();
     let german = Setup {
         languages: "de-DE,de",
@@ -100,7 +100,7 @@ const IN_EVERY_LANGUAGE: &[&str] = &["home", "signup", "resend", "verify", "not-
 /// opposite to that of other languages. With `SCREENSHOTS_OF_LANGUAGES=FOLDER` pictures of the link's page and the
 /// mail are stored there, as `verify-TAG.png` and `mail-TAG.png`.
 #[tokio::test]
-async fn the_public_pages_are_as_good_in_every_language() {
+async fn the_public_pages_pass_all_checks_in_every_language() {
     let help_desk = HelpDesk::open();
     let browser = Browser::start(Setup::default()).await;
     browser.run_first(&axe::source()).await;
@@ -143,7 +143,7 @@ async fn the_public_pages_are_as_good_in_every_language() {
 
 /// The mail is in the language, has readable colours, and is mirrored for Arabic.
 #[tokio::test]
-async fn the_mail_is_as_good_in_every_language() {
+async fn the_mail_passes_all_checks_in_every_language() {
     let help_desk = HelpDesk::open();
     let folder = tempfile::tempdir().expect("a folder");
     let browser = Browser::start(Setup::default()).await;
@@ -189,7 +189,7 @@ async fn the_mail_is_as_good_in_every_language() {
 
 /// Both checks find violations.
 #[tokio::test]
-async fn a_bad_page_is_found_out() {
+async fn the_checks_detect_a_bad_page() {
     let browser = Browser::start(Setup::default()).await;
     browser.run_first(&axe::source()).await;
     let bad = "<!DOCTYPE html><title>Bad</title><p style='color:%23aaa'>Pale<img src='x'><input>\
@@ -274,10 +274,7 @@ fn the_docs_have_pictures_of_every_page() {
     for entry in kept {
         let name = entry.expect("an entry").file_name();
         let name = name.to_string_lossy();
-        assert!(
-            text.contains(&*name),
-            "docs/screens/{name} is shown nowhere"
-        );
+        assert!(text.contains(&*name), "docs/screens/{name} is not used");
     }
 }
 

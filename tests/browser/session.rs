@@ -101,7 +101,7 @@ fn no_answer_redirects_to_another_site() {
 }
 
 #[test]
-fn the_link_in_a_mail_is_ours_whatever_the_request_called_us() {
+fn the_link_in_a_mail_ignores_the_host_of_the_request() {
     let harness = HelpDesk::harness("");
     let fields = [FORM, "Host: evil.example", "X-Forwarded-Host: evil.example"];
     let answer = ask(

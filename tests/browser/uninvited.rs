@@ -54,7 +54,7 @@ async fn a_scanner_releases_nothing_and_uses_up_nothing() {
         .run("return [...document.links].map(link => link.href)")
         .await;
     let links = links.as_array().expect("a list");
-    assert!(!links.is_empty(), "the way to the front page");
+    assert!(!links.is_empty(), "the link to the front page");
     for link in links {
         browser.open(link.as_str().expect("an address")).await;
     }

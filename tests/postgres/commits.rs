@@ -73,7 +73,7 @@ async fn a_connection_cut_at_any_step_loses_nothing_that_was_acknowledged() {
 
 /// If an operator cancels the wait for the standby, the server reports success, with a warning.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cancelled_wait_for_the_standby_is_no_acknowledgement() {
+async fn a_cancelled_wait_for_the_standby_is_not_acknowledged() {
     let server = Server::start();
     let schema = server.schema();
     let run = |sql: &str| server.run(&schema.name, sql);

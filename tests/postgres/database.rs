@@ -44,7 +44,7 @@ impl Database {
     }
 
     pub fn location(&self) -> Location {
-        let mut place = PostgresServer::parse(&self.schema.url).expect("a place of a store");
+        let mut place = PostgresServer::parse(&self.schema.url).expect("a location of a store");
         place.node_file = Some(self.folder.path().join("node-id"));
         place.into()
     }

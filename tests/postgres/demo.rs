@@ -74,7 +74,7 @@ fn a_signal_ends_the_server_and_the_nodes_and_removes_the_folder() {
 }
 
 #[test]
-fn without_the_servers_programs_it_names_their_package() {
+fn the_demo_names_the_package_of_the_missing_server_programs() {
     let folder = folder();
     let hidden = "mount -t tmpfs tmpfs /usr/lib/postgresql && exec \"$0\" demo --nodes 2 --once";
     let output = Command::new("unshare")

@@ -316,7 +316,7 @@ impl Senders {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_survives_the_death_of_the_primary() {
+async fn acknowledged_mail_survives_the_loss_of_the_primary() {
     let servers = Servers::start();
     let store = open_seeded(&servers.url()).await;
     let senders = Senders::start(&store);

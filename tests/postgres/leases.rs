@@ -50,7 +50,7 @@ fn claims_of_a_killed_node_are_taken_over_when_their_lease_ends() {
     );
     // The heir remembers when the lease was to end; after a restart it looks again.
     heir.restart();
-    wait_for("the delivery by the heir", || {
+    wait_for("the delivery by the other node", || {
         let all = heir.delivered();
         let texts = all.iter().map(|message| String::from_utf8_lossy(message));
         texts
@@ -64,7 +64,7 @@ fn claims_of_a_killed_node_are_taken_over_when_their_lease_ends() {
 }
 
 #[test]
-fn a_node_that_was_killed_takes_up_its_claims_within_a_minute() {
+fn a_killed_node_resumes_its_claims_within_a_minute() {
     let schema = server().schema();
     let (mut node, _) = start_with_a_claim(&schema);
     node.restart();

@@ -13,7 +13,7 @@ fn gauge(node: &Harness, series: &str) -> Option<String> {
 }
 
 #[test]
-fn nodes_that_differ_are_told_apart_everywhere() {
+fn nodes_with_different_configurations_are_reported_everywhere() {
     let schema = server().schema();
     let first = Harness::start(&configuration(&schema.url));
     let changed = configuration(&schema.url).replacen("title = \"", "title = \"Another ", 1);

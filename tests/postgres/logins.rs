@@ -22,7 +22,7 @@ fn certificates() -> [String; 3] {
 }
 
 #[test]
-fn the_certificate_of_the_server_is_checked_as_far_as_sslmode_says() {
+fn the_certificate_of_the_server_is_checked_as_sslmode_requires() {
     let [authority, certificate, key] = certificates();
     let pooler = Pooler::start_with(
         "auth_type = any
@@ -67,7 +67,7 @@ fn the_certificate_of_the_server_is_checked_as_far_as_sslmode_says() {
 }
 
 #[test]
-fn a_password_is_proved_without_being_sent() {
+fn a_password_is_verified_without_being_sent() {
     let pooler = Pooler::start_with(
         "auth_type = scram-sha-256
          auth_file = users",

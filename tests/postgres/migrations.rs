@@ -64,7 +64,7 @@ fn write_while_an_index_is_built(schema: &Schema, migration: &mut Child) {
              COMMIT";
         server().run(&schema.name, write);
     }
-    assert_eq!(number(schema, &builds), 1, "it waits still");
+    assert_eq!(number(schema, &builds), 1, "it still waits");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn lists_get_their_indexes_while_nodes_write() {
 
 /// A report that reads for minutes keeps no writer waiting behind the migration.
 #[test]
-fn entries_are_counted_together_from_a_migration_that_lets_readers_pass() {
+fn the_migration_to_counting_by_statement_does_not_wait_for_readers() {
     let (schema, node) = migrated();
     let run = |sql: &str| server().run(&schema.name, sql);
     run("DROP TRIGGER ledger_counted ON ledger; DROP FUNCTION count_entries;
@@ -105,7 +105,7 @@ fn entries_are_counted_together_from_a_migration_that_lets_readers_pass() {
 }
 
 #[test]
-fn an_index_is_built_beside_others_behind_a_pooler() {
+fn an_index_is_built_concurrently_behind_a_pooler() {
     let (schema, _) = migrated();
     let pooler = Pooler::start();
     let place =
@@ -131,7 +131,7 @@ fn an_index_is_built_beside_others_behind_a_pooler() {
 /// An index that was being built when the migration was interrupted is neither used nor kept. An operator's index
 /// is left alone.
 #[test]
-fn a_migration_that_was_interrupted_goes_on() {
+fn an_interrupted_migration_is_resumed() {
     let (schema, node) = migrated();
     server().run(
         &schema.name,
@@ -151,7 +151,7 @@ fn a_migration_that_was_interrupted_goes_on() {
 
 /// A build that was interrupted after the version was written, or by hand, counts as built until it is found.
 #[test]
-fn an_index_that_is_not_valid_is_found_and_built_anew() {
+fn an_invalid_index_is_found_and_rebuilt() {
     let (schema, node) = migrated();
     server().run(
         &schema.name,
@@ -178,7 +178,7 @@ fn an_index_that_is_not_valid_is_found_and_built_anew() {
 /// After a failure, the migrations before it stay applied, and so do the finished statements of one whose
 /// statements run one by one.
 #[test]
-fn a_migration_that_fails_says_how_far_it_came() {
+fn a_failed_migration_reports_how_far_it_got() {
     let (schema, node) = migrated();
     let version = || number(&schema, "SELECT version FROM schema_version");
     let before = version();

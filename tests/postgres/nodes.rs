@@ -80,7 +80,7 @@ fn two_nodes_make_one_account_and_one_mail_and_keep_the_quota() {
 }
 
 #[test]
-fn settings_changed_at_one_node_decide_at_the_next_message_of_the_other() {
+fn settings_changed_at_one_node_apply_to_the_next_message_at_the_other() {
     let schema = server().schema();
     let nodes = [0, 1].map(|_| Harness::start(&configuration(&schema.url)));
     let verdict = |marker: &str| {
@@ -169,7 +169,7 @@ fn a_node_that_is_stopped_with_the_lock_blocks_another_for_seconds_only() {
 }
 
 #[test]
-fn while_the_database_is_away_mail_is_deferred_and_then_taken_again() {
+fn while_the_database_is_unreachable_mail_is_deferred_and_then_accepted_again() {
     let schema = server().schema();
     let proxy = Proxy::start(server().folder.clone());
     let node = Harness::start(&configuration(&proxy.url(&schema.name)));
@@ -192,7 +192,7 @@ fn while_the_database_is_away_mail_is_deferred_and_then_taken_again() {
 }
 
 #[test]
-fn check_tells_of_what_the_promises_depend_on() {
+fn check_reports_the_settings_that_the_promises_depend_on() {
     let schema = server().schema();
     let harness = Harness::at_rest(&configuration(&schema.url));
     let migrated = harness.json(&["migrate"]);
@@ -294,7 +294,7 @@ fn a_copy_of_a_node_is_reported_by_both() {
 }
 
 #[test]
-fn a_node_that_starts_leaves_the_canary_of_another() {
+fn a_starting_node_leaves_the_canary_of_another_alone() {
     let schema = server().schema();
     let with_canary = format!(
         "{}\n[canary]\ninterval = \"1m\"\n",

@@ -133,7 +133,7 @@ async fn stores_work_behind_a_pooler_in_transaction_mode() {
 }
 
 #[test]
-fn a_node_behind_a_pooler_looks_for_what_others_did() {
+fn a_node_behind_a_pooler_polls_for_changes_of_other_nodes() {
     let pooler = Pooler::start();
     let schema = server().schema();
     let node = Harness::start(&format!(

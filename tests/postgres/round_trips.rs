@@ -90,7 +90,7 @@ async fn a_batch_takes_as_many_round_trips_as_a_message() {
 /// The server answers prefetched queries while more of them arrive, and the answers are read when all are sent.
 /// Copies of messages with long subjects have long answers, which fill the buffers on the way.
 #[tokio::test]
-async fn questions_and_long_answers_fit_into_the_buffers_behind_a_pooler_too() {
+async fn prefetched_queries_and_long_results_fit_into_the_buffers_even_behind_a_pooler() {
     let pooler = Pooler::start();
     // More queries than one prefetch takes: by number, and by the octets of unnamed statements.
     for (is_pooled, count) in [(false, 150), (true, 500)] {
@@ -207,7 +207,7 @@ async fn a_run_is_settled_in_as_many_round_trips_as_a_request() {
 
 /// What was prefetched for an operation of a batch is discarded if an earlier operation changes it.
 #[tokio::test]
-async fn messages_of_one_batch_know_of_each_other() {
+async fn messages_of_one_batch_see_each_other() {
     let schema = server().schema();
     let store = open_seeded(&schema.url).await;
     let mut batch = Vec::new();
@@ -245,7 +245,7 @@ async fn messages_of_one_batch_know_of_each_other() {
 
 /// A deferred statement that fails affects only its own message.
 #[tokio::test]
-async fn one_that_fails_late_takes_no_other_with_it() {
+async fn a_deferred_statement_that_fails_affects_only_its_message() {
     let schema = server().schema();
     let store = open_seeded(&schema.url).await;
     accept(&store, "p0@partner.example", "known@x")

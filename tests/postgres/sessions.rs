@@ -67,7 +67,7 @@ async fn sessions_that_the_server_ended_are_opened_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_waits_for_the_lock_answers_busy_and_goes_on() {
+async fn a_node_that_waits_for_the_lock_answers_busy_and_continues() {
     let schema = server().schema();
     let store = open_seeded(&schema.url).await;
     let begun = std::time::Instant::now();
@@ -94,7 +94,7 @@ async fn a_node_that_waits_for_the_lock_answers_busy_and_goes_on() {
 /// Statements of the server fail in every second operation, after it has written, while others share its
 /// transaction.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn operations_that_fail_take_nothing_of_others_with_them() {
+async fn failing_operations_do_not_affect_others() {
     let schema = server().schema();
     let store = open_seeded(&schema.url).await;
     let run = |sql: &str| server().run(&schema.name, sql);
@@ -175,7 +175,7 @@ async fn a_node_writes_nothing_after_a_migration_that_it_does_not_work_with() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_host_that_is_away_is_tried_once_and_not_by_each_connection() {
+async fn an_unreachable_host_is_tried_once_and_not_by_each_connection() {
     let schema = server().schema();
     let away = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = away.local_addr().expect("an address").port();

@@ -152,7 +152,7 @@ fn a_node_waits_for_a_database_that_starts_after_it() {
 }
 
 #[test]
-fn a_node_that_is_not_let_in_ends_and_names_the_key() {
+fn a_node_whose_login_is_refused_exits_and_names_the_key() {
     let servers = Servers::start();
     let ends = |configuration: &str, named: &[&str]| {
         let mut node = Harness::at_rest(configuration);
@@ -202,7 +202,7 @@ fn systemd_is_asked_for_more_time_while_a_node_migrates() {
 
 /// A server that was set up again, and not restored yet.
 #[test]
-fn an_empty_database_is_no_new_store_for_a_node_that_served_one() {
+fn an_empty_database_is_not_a_new_store_for_a_node_that_served_one() {
     let schema = server().schema();
     let mut node = Harness::start(&configuration(&schema.url));
     node.kill();

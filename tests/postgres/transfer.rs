@@ -35,7 +35,7 @@ async fn assert_sound(store: &Store) {
 }
 
 #[tokio::test]
-async fn a_store_moves_to_a_file_and_back_and_nothing_is_taken_at_the_place_of_before() {
+async fn a_store_moves_to_a_file_and_back_and_the_old_location_accepts_nothing() {
     let harness = Harness::open().await;
     let entries = her_life(&harness).await;
     let folder = tempfile::tempdir().expect("a folder");
@@ -46,7 +46,7 @@ async fn a_store_moves_to_a_file_and_back_and_nothing_is_taken_at_the_place_of_b
     // A daemon that still runs there accepts nothing more.
     let late = harness.store.accept(hers(7)).await;
     assert!(matches!(late, Err(StoreError::ReadOnly(_))), "{late:?}");
-    let refused = Store::open(&here).expect_err("the place of before");
+    let refused = Store::open(&here).expect_err("the old location");
     assert!(refused.to_string().contains("vestibule.db"), "{refused}");
     assert!(refused.to_string().contains("--undo"), "{refused}");
 
@@ -79,7 +79,7 @@ async fn a_store_moves_to_a_file_and_back_and_nothing_is_taken_at_the_place_of_b
     let back = move_to(&file, &next).await.expect("moved back");
     assert_eq!(back.tables, there.tables);
     assert!(back.rows > there.rows);
-    let store = Store::open(&next).expect("the new place");
+    let store = Store::open(&next).expect("the new location");
     assert_sound(&store).await;
     harness.store.close().await;
 }
@@ -97,7 +97,10 @@ async fn a_transfer_is_repeated_or_undone_and_overwrites_no_store() {
     let other = Harness::open().await;
     let taken = other.database.location();
     let refused = move_to(&here, &taken).await.expect_err("a store is there");
-    assert!(refused.to_string().contains("a store already"), "{refused}");
+    assert!(
+        refused.to_string().contains("already contains a store"),
+        "{refused}"
+    );
     harness.accept(hers(7)).await;
 
     // The copy is not complete: a row is missing, as after a crash.
@@ -129,7 +132,7 @@ async fn a_transfer_is_repeated_or_undone_and_overwrites_no_store() {
 }
 
 #[tokio::test]
-async fn a_backup_is_a_file_that_opens_everywhere_and_the_store_goes_on() {
+async fn a_backup_is_a_file_that_opens_everywhere_and_the_store_keeps_running() {
     let harness = Harness::open().await;
     let entries = her_life(&harness).await;
     let folder = tempfile::tempdir().expect("a folder");

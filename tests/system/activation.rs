@@ -67,7 +67,7 @@ fn ready(harness: &Harness, name: &str) -> Value {
 }
 
 #[test]
-fn sockets_are_taken_by_name_and_the_rest_is_bound() {
+fn sockets_are_matched_by_name_and_the_others_are_bound() {
     let harness = Harness::at_rest(STANDARD);
     let ports = [(); 3].map(|()| Port::reserve());
     let [first, page, second] = ports.each_ref().map(|port| port.address);
@@ -105,7 +105,7 @@ fn a_socket_of_another_name_is_refused_with_the_remedy() {
 
 /// Otherwise an MTA waits for minutes on a socket that systemd keeps open, and does not move on to another node.
 #[test]
-fn a_start_that_fails_answers_those_who_wait_in_the_sockets() {
+fn a_failed_start_answers_clients_that_wait_on_the_sockets() {
     let harness = Harness::at_rest(STANDARD);
     fs::create_dir_all(harness.path("data")).expect("a folder");
     harness.write("data/vestibule.db", &"no database".repeat(1000));

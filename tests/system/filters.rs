@@ -142,7 +142,7 @@ impl Mta {
 }
 
 #[test]
-fn rspamd_puts_its_results_and_its_marks_on_top_as_configured() {
+fn rspamd_prepends_its_results_and_fields_as_configured() {
     let folder = open_folder();
     let at = folder.path().display().to_string();
     let (dns, milter) = (Port::reserve(), Port::reserve());
@@ -212,7 +212,7 @@ fn rspamd_puts_its_results_and_its_marks_on_top_as_configured() {
 }
 
 #[test]
-fn opendmarc_puts_its_results_on_top() {
+fn opendmarc_prepends_its_results() {
     let folder = open_folder();
     let at = folder.path().display().to_string();
     let path = |name: &str| folder.path().join(name);
@@ -268,7 +268,7 @@ fn opendmarc_puts_its_results_on_top() {
 }
 
 #[test]
-fn the_marks_of_spamass_milter_stand_at_the_end_and_do_not_count() {
+fn fields_that_spamass_milter_appends_are_ignored() {
     let folder = open_folder();
     let socket = folder.path().join("milter");
     let log = folder.path().join("output");

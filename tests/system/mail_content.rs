@@ -16,7 +16,7 @@ fn root() -> PathBuf {
 }
 
 #[test]
-fn all_that_was_written_is_read() {
+fn all_content_of_a_message_is_found() {
     let folder = root().join("testdata/mail");
     let text = std::fs::read_to_string(folder.join("content.jsonl")).expect("content.jsonl");
     let mut differences = Vec::new();
@@ -151,7 +151,7 @@ fn missing(raw: &[u8]) -> Vec<String> {
 
 /// Every part that `CPython` finds, we find in the same place, with the same octets and the same words.
 #[test]
-fn nothing_is_lost_that_cpython_reads() {
+fn no_content_that_cpython_reads_is_lost() {
     let mut files = Vec::new();
     messages_below(&root().join("testdata/mail"), &mut files);
     let of_ours = files.len();
@@ -211,7 +211,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ),
     (
         "055-quoted-mbox-line.eml",
-        "a quoted line of an mbox on top ends the header for CPython; it is no part of the message",
+        "a quoted line of an mbox on top ends the header for CPython; it is not part of the message",
     ),
     (
         "063-unterminated-mime.eml",

@@ -123,7 +123,7 @@ fn carries(mta: SocketAddr, harness: &Harness) {
 }
 
 #[test]
-fn postfix_carries_mail_to_the_gate() {
+fn postfix_relays_mail_to_vestibule() {
     let harness = Harness::start(STANDARD);
     let table = shipped(
         "postfix/transport",
@@ -146,7 +146,7 @@ fn postfix_carries_mail_to_the_gate() {
 
 /// The table of docs/cluster.md, while the first of the two nodes is down.
 #[test]
-fn postfix_carries_mail_to_the_node_that_is_there() {
+fn postfix_fails_over_to_the_running_node() {
     let harness = Harness::start(STANDARD);
     let away = Port::reserve();
     let page = include_str!("../../docs/cluster.md");
@@ -176,7 +176,7 @@ fn postfix_carries_mail_to_the_node_that_is_there() {
 
 /// The usual installation: the portal's domain is in `mydestination`, with the machine's own users.
 #[test]
-fn postfix_with_the_portals_domain_in_mydestination_takes_its_mail() {
+fn postfix_with_the_portals_domain_in_mydestination_accepts_its_mail() {
     let harness = Harness::start(STANDARD);
     let folder = Folder::new();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
@@ -211,7 +211,7 @@ fn postfix_with_the_portals_domain_in_mydestination_takes_its_mail() {
 }
 
 #[test]
-fn exim_carries_mail_to_the_gate() {
+fn exim_relays_mail_to_vestibule() {
     let harness = Harness::start(STANDARD);
     let exim = Running::start(|folder, smtp| {
         let at = folder.display();
@@ -288,7 +288,7 @@ fn exim_carries_mail_to_the_gate() {
 
 /// The program uses fixed paths, so it gets its own folders there, in a mount namespace.
 #[test]
-fn opensmtpd_carries_mail_to_the_gate() {
+fn opensmtpd_relays_mail_to_vestibule() {
     const ROOMS: &str = "\
         [ ! -e /etc/resolv.conf ] || mount --bind \"$2\" /etc/resolv.conf || exit
         for room in /var/spool /var/lib /run; do mount -t tmpfs -o mode=755 tmpfs $room || exit; done

@@ -173,7 +173,7 @@ fn gauges_of_a_shared_store_are_not_summed_twice() {
 }
 
 #[test]
-fn prometheus_takes_the_metrics_and_the_alerts() {
+fn prometheus_accepts_the_metrics_and_the_alerts() {
     let harness = Harness::start(STANDARD);
     send(harness.smtp, "bob@partner.example", "accepted");
     let (_, answer) = http(harness.admin, "GET", "/metrics", &[]);

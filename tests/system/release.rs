@@ -160,7 +160,7 @@ fn sbom_names_what_is_built(file: &Path) {
 
 /// Runs in a small Debian of its own, without any network but its loopback.
 #[test]
-fn the_debian_package_installs_upgrades_and_goes_away() {
+fn the_debian_package_can_be_installed_upgraded_and_removed() {
     let folder = tempfile::tempdir().expect("a folder");
     let program = stripped(folder.path());
     let versions = ["0.0.1~old-1", "0.0.2~new-1"];

@@ -148,7 +148,7 @@ impl Drop for Submission {
 }
 
 #[test]
-fn dovecot_takes_verification_mail_with_a_token_and_none_without() {
+fn dovecot_accepts_verification_mail_with_a_token_and_none_without() {
     let submission = Submission::start();
     let url = format!(
         "smtp+starttls://localhost:{}",

@@ -34,7 +34,7 @@ fn analyze(arguments: &[&str], unit: &Path) -> (bool, String) {
 }
 
 #[test]
-fn systemd_takes_the_unit_and_finds_it_shut_in() {
+fn systemd_accepts_the_unit_and_rates_it_as_sandboxed() {
     let folder = tempfile::tempdir().expect("a folder");
     let unit = runnable_unit(folder.path());
     let (good, said) = analyze(&["verify", "--man=no"], &unit);

@@ -9,7 +9,7 @@ use crate::support::harness::{Harness, STANDARD, link_in, wait_for};
 use crate::support::port::Port;
 
 #[test]
-fn from_one_postfix_through_the_gate_to_another() {
+fn a_message_goes_from_one_postfix_through_vestibule_to_another() {
     let help_desk = Postfix::start(&["queue@desk.example"], "");
     // The MTA needs to know Vestibule's port, and Vestibule the MTA's: Vestibule starts first, and the MTA on
     // the port that was reserved.

@@ -14,7 +14,7 @@ use crate::store::{Result, Store};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StoppedAccounts {
     pub accounts: u64,
-    /// The first of them, by domain and address.
+    /// The first of these accounts, ordered by domain and address.
     pub addresses: Vec<EmailAddress>,
 }
 

@@ -78,9 +78,9 @@ pub struct DirectoryUser {
 /// Reason why a user is not stored. Nothing has changed then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UserRefusal {
-    #[error("there is another user with this userName")]
+    #[error("another user already has this userName")]
     UserNameTaken,
-    #[error("there is another user with the address {0}")]
+    #[error("another user already has the address {0}")]
     AddressTaken(EmailAddress),
     #[error(
         "the access settings do not allow {address} ({cause}); approve or allow its domain first"
@@ -89,7 +89,7 @@ pub enum UserRefusal {
         address: EmailAddress,
         cause: String,
     },
-    #[error("the user was changed meanwhile")]
+    #[error("the user was changed in the meantime")]
     Changed,
 }
 

@@ -36,7 +36,7 @@ impl Work<'_> {
         let tx = self.tx;
         if groups.len() > GroupName::MOST {
             return Err(StoreError::NotAllowed(format!(
-                "an account has at most {} groups, and {} are given",
+                "an account can have at most {} groups, but {} were given",
                 GroupName::MOST,
                 groups.len()
             )));

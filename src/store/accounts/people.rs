@@ -44,7 +44,7 @@ pub enum PersonChange {
 /// Reason why a person was left out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PersonRefusal {
-    #[error("it is on the deny list; take it off that list first")]
+    #[error("it is on the deny list; remove it from that list first")]
     Denied,
     #[error("the access settings do not allow it ({reason}{}); approve or allow its domain first", evidence.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
     NotAllowed {
@@ -65,9 +65,9 @@ pub enum PersonRefusal {
         "the person said \"This was not me\", so an import does not verify it; leave verified empty, or ask the person again with vestibule customers resend"
     )]
     Objected,
-    #[error("its account cannot be read: the row is damaged; see vestibule doctor")]
+    #[error("its account cannot be read because the row is damaged; run vestibule doctor")]
     Damaged,
-    #[error("it has {0} groups, and an account has at most {most}", most = GroupName::MOST)]
+    #[error("it has {0} groups, but an account can have at most {most}", most = GroupName::MOST)]
     TooManyGroups(usize),
 }
 

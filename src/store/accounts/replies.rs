@@ -77,9 +77,9 @@ impl Work<'_> {
             other => other.clone(),
         };
         let cause = match answer {
-            ReplyAnswer::Unauthenticated => "the domain in From does not vouch for it",
+            ReplyAnswer::Unauthenticated => "the domain in From does not authenticate it",
             ReplyAnswer::Other | ReplyAnswer::ConfirmsIn(_) => {
-                "its first line is not the word that confirms"
+                "its first line is not the confirmation word"
             }
             ReplyAnswer::Confirms => {
                 let proof = Proof::Reply(token);
@@ -87,7 +87,7 @@ impl Work<'_> {
                 let cause = match &proved {
                     Proved::Now { .. } | Proved::Before { .. } => return Ok(Some(proved)),
                     Proved::Expired => "the mail that it answers has expired",
-                    Proved::Unknown => "the mail that it answers is not valid any more",
+                    Proved::Unknown => "the mail that it answers is no longer valid",
                 };
                 if matches!(proved, Proved::Expired) {
                     self.tell_what_to_do(&account, &found, now)?;

@@ -16,7 +16,7 @@ use crate::store::{Result, Store};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UnlistedAccounts {
     pub accounts: u64,
-    /// The first of them, by address.
+    /// The first of these accounts, ordered by address.
     pub addresses: Vec<EmailAddress>,
 }
 

@@ -17,7 +17,7 @@ pub struct AuditEntry {
     pub event: String,
     /// `operator:NAME`.
     pub actor: String,
-    /// `command line`, `page` or `api`; None for actions from before this was recorded.
+    /// `command line`, `page` or `api`; null for actions from before this was recorded.
     pub origin: Option<String>,
     pub ledger: Option<LedgerId>,
     pub account: Option<EmailAddress>,

@@ -91,7 +91,9 @@ impl Writer {
                     ends.fail(StoreError::WriterFailed(text_of(&*panic).to_owned()));
                 }
             })
-            .map_err(|error| StoreError::Other(format!("no thread to write with: {error}")))?;
+            .map_err(|error| {
+                StoreError::Other(format!("cannot start the writer thread: {error}"))
+            })?;
         Ok(Self { queue, health })
     }
 
@@ -378,7 +380,7 @@ fn fill(
                 if !session.has_failed() {
                     return Ok(());
                 }
-                let cause = "an operation went on after an error";
+                let cause = "an operation continued after an error";
                 Err(StoreError::Other(cause.to_owned()))
             });
             outcome.inspect_err(|error| job.fail(error.clone()))
@@ -456,7 +458,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_fails_or_panics_takes_nothing_of_the_others_with_it() {
+    async fn an_operation_that_fails_or_panics_does_not_affect_others() {
         let folder = tempfile::tempdir().expect("a folder");
         let (driver, writer) = start(folder.path());
 
@@ -492,7 +494,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_transaction_ends_before_others_wait_too_long_for_its_lock() {
+    async fn a_transaction_ends_before_other_processes_wait_too_long_for_its_lock() {
         let folder = tempfile::tempdir().expect("a folder");
         let (driver, writer) = start(folder.path());
         // The first keeps the writer busy until the others wait, so that they are one batch.
@@ -518,6 +520,10 @@ mod tests {
         first.expect("done");
         slow.expect("done");
         assert!(matches!(failing, Err(StoreError::NotAllowed(_))));
-        assert_eq!(late.expect("done"), ["slow"], "what others see meanwhile");
+        assert_eq!(
+            late.expect("done"),
+            ["slow"],
+            "others see it in the meantime"
+        );
     }
 }

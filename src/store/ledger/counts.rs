@@ -13,7 +13,7 @@ use crate::store::{Result, Store};
 /// Number of ledger entries with the same portal, verdict and reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct EntryCount {
-    /// None for reports to the return address.
+    /// Null for bounces to the return address.
     pub portal: Option<PortalName>,
     pub verdict: Verdict,
     pub reason: Reason,
@@ -30,7 +30,7 @@ pub struct RequestCount {
 }
 from_row!(RequestCount, row: portal, state, requests);
 
-/// A domain with held mail. Many senders of one domain at once are rarely real people.
+/// A domain with held mail. Many senders of one domain at the same time are rarely real people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct HeldDomain {
     pub domain: String,
@@ -39,7 +39,7 @@ pub struct HeldDomain {
 }
 from_row!(HeldDomain, row: domain, messages, people);
 
-/// All counts, in the order of portals, then of the documentation.
+/// All counts, ordered by portal, then as in the documentation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Counts {
     pub entries: Vec<EntryCount>,

@@ -31,9 +31,9 @@ use crate::store::{Listed, Page, Result, Store, StoreError, Topic};
 pub struct DroppedDomain {
     pub domain: String,
     pub messages: u64,
-    /// Number of different senders; a lower bound where there are tens of thousands of messages.
+    /// Number of distinct senders; a lower bound if there are tens of thousands of messages.
     pub people: u64,
-    /// The pattern in force that resembles it most: possibly a typing error.
+    /// The current pattern that is most similar to the domain: possibly a typo.
     pub nearest: Option<DomainPattern>,
 }
 
@@ -259,12 +259,12 @@ impl DroppedEntry {
         match (self.dropped, self.request) {
             (true, Some(state)) => {
                 return refused(format!(
-                    "was released before, by an operator; as a request it is {state}"
+                    "was already released by an operator; its request is {state}"
                 ));
             }
             (false, Some(state)) => {
                 return refused(format!(
-                    "was not dropped, or was recovered before; as a request it is {state}"
+                    "was not dropped, or was already recovered; its request is {state}"
                 ));
             }
             (_, None) => {}
@@ -273,17 +273,17 @@ impl DroppedEntry {
             return refused("was not dropped".to_owned());
         }
         if let Some(original) = self.original {
-            return refused(format!("repeats {original}; recover that one"));
+            return refused(format!("is a copy of {original}; recover that entry"));
         }
         let Some(circumstances) = &self.circumstances else {
             return refused(
-                "came to an address of our own, for reports or answers, and is for no portal"
+                "was sent to an address of our own, for bounces or answers, not to a portal"
                     .to_owned(),
             );
         };
         if !self.kept {
             return refused(
-                "cannot be recovered: its content was erased, because its time was over or \
+                "cannot be recovered: its content was erased, because it had expired or \
                  dropped.max_content was reached"
                     .to_owned(),
             );
@@ -395,7 +395,7 @@ impl Work<'_> {
         NewEvent::new("request.recovered")
             .entry(found.n)
             .detail(format!(
-                "dropped before, {} by revision {}",
+                "dropped earlier as {} by revision {}",
                 found.reason, found.revision
             ))
             .record(tx, by, now)?;

@@ -61,20 +61,20 @@ impl Work<'_> {
         let sender = match (written, named) {
             (Some(written), Some(_)) if !circumstances.sender_is_ours => {
                 return refused(format!(
-                    "was written by {written}; name a sender (--as) only where none can be used"
+                    "was written by {written}; name a sender (--as) only if the message has no usable one"
                 ));
             }
             (_, Some(named)) => named,
             (Some(written), None) if circumstances.sender_is_ours => {
                 return refused(format!(
-                    "was written by {written}, which is an address of this installation; name a \
-                     sender (--as ADDRESS), whose request it is to be"
+                    "was written by {written}, which is an address of this installation; name the \
+                     sender of the request (--as ADDRESS)"
                 ));
             }
             (Some(written), None) => written,
             (None, None) => {
                 return refused(
-                    "has no usable sender; name one (--as ADDRESS), whose request it is to be"
+                    "has no usable sender; name the sender of the request (--as ADDRESS)"
                         .to_owned(),
                 );
             }
@@ -90,7 +90,7 @@ impl Work<'_> {
         let like = Likeness::of(facts, portal, written_key.as_deref(), found.received_at);
         if let Some(earlier) = find_original(self.tx, &like, Some(found.n))? {
             return refused(format!(
-                "is a copy of {}, which is a request already",
+                "is a copy of {}, which already has a request",
                 earlier.original.ledger
             ));
         }
@@ -109,7 +109,7 @@ impl Work<'_> {
         NewEvent::new("request.recovered")
             .entry(found.n)
             .detail(format!(
-                "dropped as {} by revision {}, and released all the same{whose}",
+                "dropped as {} by revision {}, but released anyway{whose}",
                 found.reason, found.revision
             ))
             .record(self.tx, by, now)?;

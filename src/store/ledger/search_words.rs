@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_is_folded_in_the_same_way() {
+    fn a_query_is_folded_in_the_same_way() {
         for (question, expected) in [
             ("MÜLL vpn", vec!["mull", "vpn"]),
             ("Miller@corp", vec!["@corp", "miller@"]),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn each_part_of_a_word_begins_an_ending() {
+    fn each_part_of_a_word_begins_a_suffix() {
         let all = |word| endings(word).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(all("vpn-1"), ["vpn-1", "pn-1", "n-1"]);
         assert_eq!(all("a@"), ["a@"]);

@@ -42,9 +42,9 @@ pub struct Simulated {
     /// Revision in force that the draft was compared with.
     pub revision: u64,
     pub since: Timestamp,
-    /// Messages of that time, without duplicates.
+    /// Number of messages since then, without duplicates.
     pub messages: u64,
-    /// Messages of these that would change.
+    /// Number of these messages that would change.
     pub changed: u64,
     pub shifts: Vec<ShiftCount>,
     /// The domains with the most changes.
@@ -61,11 +61,11 @@ pub struct ShiftCount {
     pub from: Verdict,
     pub to: Verdict,
     pub messages: u64,
-    /// Number of different senders.
+    /// Number of distinct senders.
     pub people: u64,
 }
 
-/// The same for one domain and portal.
+/// Messages of one domain and portal that would change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DomainShift {
     pub domain: String,

@@ -31,7 +31,7 @@ fn free_name(tx: &Tx, base: &OperatorName) -> Result<OperatorName> {
         }
     }
     Err(StoreError::NotAllowed(format!(
-        "there are too many operators called {base}"
+        "there are too many operators named {base}"
     )))
 }
 

@@ -28,7 +28,7 @@ pub struct Operator {
 }
 from_row!(Operator, row: name, role, sign_in, sessions, tokens, created_at, created_by);
 
-/// Evidence that an operator gives at the login.
+/// Credentials that an operator uses to log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SignInWay {
@@ -161,7 +161,7 @@ impl Store {
             )?;
             if added == 0 {
                 return Err(StoreError::NotAllowed(format!(
-                    "there is an operator {name} already"
+                    "an operator {name} already exists"
                 )));
             }
             NewEvent::new("operator.added")

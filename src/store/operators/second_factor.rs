@@ -129,7 +129,7 @@ impl Store {
             )?;
             if changed == 0 {
                 return Err(StoreError::NotAllowed(format!(
-                    "{name} has a second factor already"
+                    "{name} already has a second factor"
                 )));
             }
             Ok(())

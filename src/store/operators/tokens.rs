@@ -17,7 +17,7 @@ pub struct IssuedToken {
     pub operator: OperatorName,
     /// Role of the token, capped by its operator's role.
     pub role: Role,
-    /// The only interface that it opens; absent for all that its role opens.
+    /// The only interface that the token may use; absent for all that its role permits.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub scope: Option<TokenScope>,

@@ -73,7 +73,7 @@ fn send(wire: &mut ProtocolConnection, sql: &str) -> Outcome {
         }
         // COMMIT of a failed transaction is answered by `ROLLBACK`.
         Ok(Ok(answer)) => Outcome::Failed(StoreError::Other(format!(
-            "COMMIT was answered by {}",
+            "the server answered COMMIT with {}",
             answer.command
         ))),
     }

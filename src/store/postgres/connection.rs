@@ -130,7 +130,7 @@ fn connect_to(
         "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean";
     if wire.simple(sql)?.text(0).as_deref() != Some("f") {
         return Err(StoreError::Away(format!(
-            "{host}: is a standby, or read-only"
+            "{host}: the server is a standby, or read-only"
         )));
     }
     wire.set_timeout(purpose.timeout())?;
@@ -201,7 +201,7 @@ fn log_in(
     let needed = || {
         if password.is_empty() {
             return Err(StoreError::Refused(format!(
-                "{host}: the server asks for a password; write password_file or credential"
+                "{host}: the server requires a password; set password_file or credential"
             )));
         }
         Ok(password.as_bytes())
@@ -261,8 +261,10 @@ fn log_in(
                 let away = wire.fail(&cause);
                 let remedy = match message.code.as_str() {
                     "28P01" => "correct the user in url, and password_file or credential",
-                    "28000" | "42501" => "correct url, or let the user in at the server",
-                    "3D000" => "correct url, or make the database",
+                    "28000" | "42501" => {
+                        "correct url, or allow the user on the server (pg_hba.conf)"
+                    }
+                    "3D000" => "correct url, or create the database",
                     _ => return Err(away),
                 };
                 return Err(StoreError::Refused(format!("{cause}; {remedy}")));
@@ -289,13 +291,13 @@ fn answer(
 
 fn refuse_unverified(host: &PostgresHost) -> StoreError {
     StoreError::Refused(format!(
-        "{host}: its certificate is not verified, and it does not prove that it knows the password; write \
-         sslmode=verify-full, or set password_encryption = 'scram-sha-256' there"
+        "{host}: the certificate of the server is not verified, and the server does not prove that it knows \
+         the password; set sslmode=verify-full, or set password_encryption = 'scram-sha-256' on the server"
     ))
 }
 
 fn refuse_login(host: &PostgresHost) -> StoreError {
     StoreError::Refused(format!(
-        "{host}: the server asks for a login that is not supported; scram-sha-256 is"
+        "{host}: the server requires an unsupported authentication method; use scram-sha-256"
     ))
 }

@@ -48,7 +48,7 @@ impl ServerMessage {
             "XX001" | "XX002" => StoreError::Damaged(text),
             // A prepared statement that the server does not have, or has already: there is a pooler in between.
             "26000" | "42P05" => StoreError::Away(format!(
-                "{text}; behind a pooler in transaction mode write pooler = true"
+                "{text}; behind a pooler in transaction mode, set pooler = true"
             )),
             // Malformed JSON, and octets that are not a text.
             "22P02" | "22021" => StoreError::DamagedRow(text),

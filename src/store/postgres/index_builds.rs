@@ -88,7 +88,9 @@ impl<'a> IndexBuild<'a> {
         match self.state(wire, &schema)? {
             IndexState::Valid => return Ok(()),
             IndexState::UnderWay => {
-                return Err(StoreError::Busy(format!("another session builds {name}")));
+                return Err(StoreError::Busy(format!(
+                    "another session is building {name}"
+                )));
             }
             IndexState::Broken => drop(wire.simple(&drop_index)?),
             IndexState::Missing => {}
@@ -103,7 +105,7 @@ impl<'a> IndexBuild<'a> {
         match self.state(wire, &schema)? {
             IndexState::Valid => Ok(()),
             IndexState::Missing => Err(StoreError::Other(format!(
-                "{name} exists and is not an index of {table}: rename it"
+                "{name} exists but is not an index of {table}; rename it"
             ))),
             IndexState::Broken | IndexState::UnderWay => {
                 Err(StoreError::Busy(format!("{name} is not valid yet")))
@@ -137,7 +139,7 @@ fn refuse_limits(wire: &mut ProtocolConnection, server: &PostgresServer) -> Resu
                 server,
                 format!(
                     "{name} = {limit} would end the build of an index behind a pooler; run \
-                     `vestibule migrate` with a url of the server itself, or: ALTER ROLE {} SET {name} = 0",
+                     `vestibule migrate` with a url that leads directly to the server, or run: ALTER ROLE {} SET {name} = 0",
                     server.user
                 ),
             ));
@@ -151,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_build_is_told_from_other_statements() {
+    fn an_index_build_is_distinguished_from_other_statements() {
         let build = "-- Lists.\nCREATE INDEX CONCURRENTLY IF NOT EXISTS a ON t (b, n) WHERE b IS NOT NULL;\n";
         let build = IndexBuild::of(build).expect("a build");
         assert_eq!((build.name, build.table), ("a", "t"));

@@ -159,9 +159,9 @@ pub(super) fn migrate(server: &PostgresServer) -> Result<()> {
          LOCK TABLE {schema}.schema_version IN SHARE UPDATE EXCLUSIVE MODE"
     );
     guard.simple(&lock).map_err(|error| match error {
-        StoreError::Busy(_) => {
-            StoreError::Busy("another node migrates it, or hangs while it does".to_owned())
-        }
+        StoreError::Busy(_) => StoreError::Busy(
+            "another node is migrating the schema, or hangs while doing so".to_owned(),
+        ),
         other => other,
     })?;
     let before = read_version(&mut wire, server)?;
@@ -317,7 +317,7 @@ fn create(wire: &mut ProtocolConnection, server: &PostgresServer) -> Result<()> 
         StoreError::Other(cause) => StoreError::Open {
             path: server.to_string(),
             cause: format!(
-                "{cause}; as the owner of the database: CREATE SCHEMA {schema} AUTHORIZATION {}",
+                "{cause}; run as the owner of the database: CREATE SCHEMA {schema} AUTHORIZATION {}",
                 server.user
             ),
         },

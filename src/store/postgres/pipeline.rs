@@ -258,7 +258,7 @@ impl Pipeline {
             }
         };
         if answers.len() != self.unsettled.len() + self.queries.len() {
-            let error = wire.fail(&"the number of answers differs from that of the queries");
+            let error = wire.fail(&"the number of answers differs from the number of queries");
             self.answers.clear();
             return self.take_outcome(Err(error), statements);
         }

@@ -96,9 +96,7 @@ impl Columns for ResultRow<'_> {
             _ => None,
         };
         value.map(SqlValue::Integer).ok_or_else(|| {
-            StoreError::Other(format!(
-                "column {name} has type {kind}, which is none of ours"
-            ))
+            StoreError::Other(format!("column {name} has the unsupported type {kind}"))
         })
     }
 

@@ -69,11 +69,11 @@ impl Stream {
         match (answer, stream) {
             ([b'S'], Self::Tcp(tcp)) => Ok(Self::Tls(Box::new(tls::begin(server, name, tcp)?))),
             ([b'N'], _) => Err(StoreError::Refused(format!(
-                "{host}: the server has no TLS; set ssl = on there, or write sslmode=disable"
+                "{host}: the server does not support TLS; set ssl = on there, or sslmode=disable here"
             ))),
             // A server without memory for another process sends an error at once.
             _ => Err(StoreError::Away(format!(
-                "{host}: the server accepts no session"
+                "{host}: the server accepts no connections"
             ))),
         }
     }
@@ -117,7 +117,7 @@ fn connect_to_socket(path: &Path, timeout: Duration) -> io::Result<UnixStream> {
 
 /// Connects to the first address of a name that accepts.
 fn connect_to_any(name: &str, port: u16) -> io::Result<TcpStream> {
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
     for address in (name, port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, CONNECTING) {
             Ok(stream) => return Ok(stream),
@@ -159,7 +159,7 @@ mod tests {
     use std::time::Instant;
 
     #[test]
-    fn a_socket_that_nobody_accepts_at_is_left() {
+    fn connecting_to_a_socket_that_is_not_accepting_times_out() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("socket");
         let flags = SocketFlags::CLOEXEC;

@@ -218,7 +218,7 @@ impl ProtocolConnection {
             match Message::parse(&mut self.input) {
                 Ok(Some(message)) => {
                     if self.keep_aside(message)?.is_some() {
-                        return Err(self.fail(&"an answer without a question"));
+                        return Err(self.fail(&"an unexpected answer: no query is running"));
                     }
                     if !self.notifications.is_empty() {
                         return Ok(true);
@@ -245,7 +245,7 @@ impl ProtocolConnection {
         if let Some(&[_, a, b, c, d]) = self.input.first_chunk() {
             let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
             if length > self.longest {
-                return Err(self.fail(&"the answer is none of PostgreSQL's protocol"));
+                return Err(self.fail(&"the answer does not follow PostgreSQL's protocol"));
             }
         }
         Ok(())
@@ -277,7 +277,7 @@ impl ProtocolConnection {
 
     fn read_more(&mut self) -> Result<()> {
         if Instant::now() > self.deadline {
-            return Err(self.fail(&"the server does not come to an end"));
+            return Err(self.fail(&"the answer of the server does not end"));
         }
         let filled = self.input.len();
         self.input.resize(filled + PIECE, 0);

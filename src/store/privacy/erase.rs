@@ -215,8 +215,7 @@ impl Work<'_> {
 
 fn in_work_now() -> StoreError {
     StoreError::NotAllowed(
-        "a request of this address is being delivered at this moment; try again in a minute"
-            .to_owned(),
+        "a request of this address is being delivered; try again in a minute".to_owned(),
     )
 }
 
@@ -235,7 +234,7 @@ impl Store {
         let by = forgetting.by.clone();
         let address = forgetting.address.clone();
         let pseudonym = Pseudonym::of(&address, forgetting.domain_too)
-            .ok_or_else(|| StoreError::Other("no pseudonym can be had".to_owned()))?;
+            .ok_or_else(|| StoreError::Other("no pseudonym could be created".to_owned()))?;
         self.write(|work| work.tx.overwrite_what_is_freed(true))
             .await?;
         let key = address.key();

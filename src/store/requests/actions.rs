@@ -33,11 +33,13 @@ impl Work<'_> {
             let until = until.timestamp();
             let what = format!("request {id} was discarded by the person (\"This was not me\")");
             return Err(StoreError::NotAllowed(if self.is_verified(n)? {
-                format!("{what}; as the address is verified, it can be released from {until} on")
+                format!(
+                    "{what}; because the address is verified, an operator can release it from {until} on"
+                )
             } else {
                 format!(
-                    "{what}; until {until} only they can take that back, by their link (customers \
-                     resend sends a new one)"
+                    "{what}; until {until} only they can undo that, with their link (`vestibule \
+                     customers resend` sends a new one)"
                 )
             }));
         }
@@ -79,7 +81,7 @@ impl Work<'_> {
     ) -> Result<Request> {
         if !content {
             return Err(StoreError::NotAllowed(format!(
-                "the content of request {id} was forgotten when its time was over"
+                "the content of request {id} has expired"
             )));
         }
         let sql = "UPDATE request SET kept = 1, restorable_until = NULL WHERE ledger = ?";
@@ -102,7 +104,7 @@ impl Work<'_> {
         }
         if self.is_in_work(n)? {
             return Err(StoreError::NotAllowed(format!(
-                "request {id} is being delivered at this moment; try again when the attempt has ended"
+                "request {id} is being delivered; try again after this attempt"
             )));
         }
         transitions::settle(self.tx, n, Transition::Discard, None, now)?;
@@ -131,7 +133,7 @@ impl Work<'_> {
                 self.wakeups.add(Topic::Requests);
                 self.find(id)
             }
-            other => Err(not_possible(id, other, "tried again")),
+            other => Err(not_possible(id, other, "retried")),
         }
     }
 }

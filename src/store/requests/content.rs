@@ -58,7 +58,7 @@ impl MessageContent {
 /// Reads one piece. Each has its own transaction, so that a slow destination does not keep the write-ahead log from
 /// shrinking.
 fn part(tx: &Tx, row: i64, from: u64, length: u64) -> Result<Vec<u8>> {
-    let wrong = |_| StoreError::Other("a message larger than memory".to_owned());
+    let wrong = |_| StoreError::Other("a message larger than the address space".to_owned());
     let mut part = vec![0; usize::try_from(length).map_err(wrong)?];
     tx.read_content(row, usize::try_from(from).map_err(wrong)?, &mut part)?;
     Ok(part)

@@ -98,7 +98,7 @@ fn replace(
     NewEvent::new("request.replaced")
         .entry(n)
         .detail(format!(
-            "{}, for which a domain vouches, takes its place",
+            "replaced by {}, which is authenticated",
             case.ledger
         ))
         .record(tx, &Actor::Daemon, case.now)?;
@@ -273,7 +273,7 @@ pub(crate) fn take_back(tx: &Tx, account: i64, n: i64, by: &Actor, now: Millis) 
     transitions::release(tx, n, "proof", now)?;
     NewEvent::new("request.recovered")
         .entry(n)
-        .detail("dropped before, hold_quota; offered with the verification")
+        .detail("dropped earlier as hold_quota; restored with the verification")
         .record(tx, by, now)?;
     Ok(true)
 }

@@ -36,7 +36,7 @@ impl Store {
                 "ON CONFLICT (n) DO NOTHING"
             )?;
             find(work.tx)?
-                .ok_or_else(|| StoreError::Other("the key of links was not kept".to_owned()))
+                .ok_or_else(|| StoreError::Other("the link key was not stored".to_owned()))
         })
         .await
     }

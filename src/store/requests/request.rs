@@ -30,7 +30,7 @@ pub struct Request {
     pub attempts: u32,
     pub next_attempt_at: Option<Timestamp>,
     pub last_error: Option<String>,
-    /// It failed five times or more, and no longer blocks later requests of its account.
+    /// True if it has failed at least five times and no longer blocks later requests of its account.
     pub failing: bool,
 }
 

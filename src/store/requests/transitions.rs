@@ -165,7 +165,7 @@ pub(crate) fn resume(tx: &Tx, account: i64, now: Millis) -> Result<()> {
 }
 
 fn missing(request: i64) -> StoreError {
-    StoreError::Other(format!("request {request} is gone"))
+    StoreError::Other(format!("request {request} does not exist"))
 }
 
 #[cfg(test)]

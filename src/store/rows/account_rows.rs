@@ -158,7 +158,7 @@ impl AccountRow {
         self.objected = false;
         NewEvent::new("account.quiet_ended")
             .account(self.n)
-            .detail("a message came that passes DMARC")
+            .detail("a message that passes DMARC arrived")
             .record(tx, &Actor::Daemon, now)
     }
 

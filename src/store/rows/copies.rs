@@ -155,6 +155,6 @@ pub(crate) fn upgrade(
     count_if_unwanted(tx, before)?;
     NewEvent::new("request.authenticated")
         .entry(original)
-        .detail("the domain of the sender vouches for a copy of it, which takes its place")
+        .detail("replaced by an authenticated copy")
         .record(tx, &Actor::Daemon, now)
 }

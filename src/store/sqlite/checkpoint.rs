@@ -44,7 +44,9 @@ impl Checkpointer {
         std::thread::Builder::new()
             .name("checkpoint".to_owned())
             .spawn(move || copy_when_rung(&path, &rung, &flag))
-            .map_err(|error| StoreError::Other(format!("no thread to copy with: {error}")))?;
+            .map_err(|error| {
+                StoreError::Other(format!("cannot start the checkpoint thread: {error}"))
+            })?;
         Ok(Self { notifier, copying })
     }
 

@@ -29,7 +29,8 @@ pub fn compact(database: &Path) -> Result<Compacted> {
     connection.execute_batch("VACUUM")?;
     if !connection::empty_log(&connection)? {
         return Err(StoreError::Busy(
-            "somebody has the database open; stop the service and every command".to_owned(),
+            "another process has the database open; stop the service and every vestibule command"
+                .to_owned(),
         ));
     }
     Ok(Compacted {

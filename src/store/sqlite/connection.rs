@@ -169,7 +169,7 @@ pub(crate) fn begin_log_anew(connection: &Connection) -> Result<()> {
     let is_busy: bool = connection.query_row(checkpoint, [], |row| row.get(0))?;
     if is_busy {
         return Err(StoreError::Busy(
-            "somebody still reads the log of before the failure".to_owned(),
+            "a reader still uses the log from before the failure".to_owned(),
         ));
     }
     Ok(())

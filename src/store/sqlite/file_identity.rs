@@ -38,7 +38,7 @@ impl FileIdentity {
         for (file, identity_then) in &self.files {
             let cause = match identity(file) {
                 now if now == *identity_then => continue,
-                None => "is not there any more; put it back, or restore a backup",
+                None => "no longer exists; put it back, or restore a backup",
                 Some(_) => "was replaced while it was open",
             };
             return Err(StoreError::open(file.display(), cause));
@@ -72,7 +72,7 @@ mod tests {
         for file in [&path, &log] {
             fs::rename(file, &aside).expect("moved");
             let gone = identity.confirm().expect_err("gone").to_string();
-            assert!(gone.contains("is not there any more"), "{gone}");
+            assert!(gone.contains("no longer exists"), "{gone}");
             fs::write(file, "more").expect("another");
             let other = identity.confirm().expect_err("another").to_string();
             assert!(other.contains("was replaced"), "{other}");

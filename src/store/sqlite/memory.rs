@@ -73,7 +73,7 @@ mod tests {
         let small = read_again(&session);
         assert!(
             small < 10_000,
-            "{small} octets were read although all is kept"
+            "{small} octets were read although all pages are cached"
         );
 
         for forget in [SqliteSession::free_cache, SqliteSession::free_memory] {
@@ -81,7 +81,7 @@ mod tests {
             let all = read_again(&session);
             assert!(
                 all > 1_000_000,
-                "only {all} octets were read of what was forgotten"
+                "only {all} octets were read after the cache was freed"
             );
         }
     }
@@ -115,6 +115,9 @@ mod tests {
         readers.read(read).expect("read");
         assert_eq!(readers.idle(), 1);
         let all = readers.read(read).expect("read");
-        assert!(all > 1_000_000, "only {all} octets were read after a rest");
+        assert!(
+            all > 1_000_000,
+            "only {all} octets were read after an idle time"
+        );
     }
 }

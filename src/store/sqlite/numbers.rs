@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_given_in_a_transaction_only_and_never_again_once_it_is_committed() {
+    fn a_number_is_assigned_only_in_a_transaction_and_never_again_once_it_is_committed() {
         let folder = tempfile::tempdir().expect("a folder");
         let session = open(&database(folder.path()));
         let take = || session.next_number().ok();
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_follow_the_order_of_commits_whoever_gives_them() {
+    fn numbers_follow_the_order_of_commits_across_processes() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = database(folder.path());
         let mut writers = [open(&path), open(&path), open(&path)];
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn every_table_takes_its_numbers_here() {
+    fn every_table_gets_its_numbers_from_this_module() {
         let folder = tempfile::tempdir().expect("a folder");
         let session = open(&database(folder.path()));
         let tx: &Tx = &session;
@@ -242,10 +242,10 @@ mod tests {
                     assert!(source.contains(".next_number()?"), "{table}");
                 }
             }
-            assert!(inserts > 0, "nobody writes {table}");
+            assert!(inserts > 0, "no code writes {table}");
             let checked = format!("(SELECT max(n) FROM {table})");
             let is_checked = sources.iter().any(|source| source.contains(&checked));
-            assert!(is_checked, "no invariant asks {table}");
+            assert!(is_checked, "no invariant checks {table}");
         }
     }
 }

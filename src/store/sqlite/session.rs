@@ -303,7 +303,7 @@ impl Columns for rusqlite::Row<'_> {
             ),
             ValueRef::Real(number) => {
                 return Err(StoreError::DamagedRow(format!(
-                    "{number} is of no type of ours"
+                    "{number} has the unsupported type REAL"
                 )));
             }
         })

@@ -103,7 +103,7 @@ fn plans<T>(
 
 fn check<T>(name: &str, session: &SqliteSession, operation: impl Fn(&Tx) -> Result<T>) {
     let plans = plans(session, operation);
-    assert!(!plans.is_empty(), "{name} asks something");
+    assert!(!plans.is_empty(), "{name} runs a query");
     for (sql, plan) in plans {
         let of_large = plan.iter().any(|line| is_large(line));
         for line in &plan {
@@ -121,7 +121,7 @@ fn is_large(line: &str) -> bool {
 }
 
 #[test]
-fn a_scan_and_a_sort_of_a_large_table_are_seen() {
+fn a_scan_and_a_sort_of_a_large_table_are_detected() {
     let folder = tempfile::tempdir().expect("a folder");
     let session = open_database(folder.path());
     for sql in [
@@ -361,7 +361,7 @@ fn trace(session: &SqliteSession, operation: impl Fn(&Tx)) -> Vec<String> {
 }
 
 #[test]
-fn recording_a_message_runs_nothing_of_the_search() {
+fn recording_a_message_runs_no_statement_of_the_search() {
     let folder = tempfile::tempdir().expect("a folder");
     let session = &open_database(folder.path());
     let of_search = |traced: Vec<String>| {
@@ -471,7 +471,7 @@ fn the_next_dropped_content_to_erase_is_found_by_an_index() {
 }
 
 #[test]
-fn a_start_does_not_look_through_all_that_was_ever_delivered() {
+fn a_start_does_not_scan_all_delivered_requests() {
     let folder = tempfile::tempdir().expect("a folder");
     let session = &open_database(folder.path());
     let holder = crate::store::claims::holder::Holder::of_node("");

@@ -36,7 +36,9 @@ pub fn backup(
     }
     let found = crate::store::examine(&Location::from(&draft.0))?;
     if let Some(damage) = found.damage() {
-        return Err(StoreError::Damaged(format!("{damage}; nothing was kept")));
+        return Err(StoreError::Damaged(format!(
+            "{damage}; the copy was deleted"
+        )));
     }
     draft.finish(file)?;
     Ok(found)
@@ -113,7 +115,7 @@ impl Drop for Draft {
 fn error_of(file: &Path, error: &io::Error) -> StoreError {
     let cause = match error.kind() {
         io::ErrorKind::AlreadyExists => {
-            "it is there already, and is not overwritten; choose another name".to_owned()
+            "the file already exists and is not overwritten; choose another name".to_owned()
         }
         _ => error.to_string(),
     };

@@ -116,7 +116,9 @@ pub(crate) fn tables(tx: &Tx) -> Result<Vec<TableShape>> {
             !table.refers_to.iter().any(is_waiting)
         };
         let Some(next) = left.iter().position(ready) else {
-            return Err(StoreError::Other("tables refer to each other".to_owned()));
+            return Err(StoreError::Other(
+                "tables reference each other in a cycle".to_owned(),
+            ));
         };
         sorted.push(left.remove(next));
     }
@@ -327,7 +329,7 @@ mod tests {
     use crate::store::Location;
 
     #[test]
-    fn a_table_is_copied_after_those_that_it_refers_to_and_counted_ones_last() {
+    fn a_table_is_copied_after_those_that_it_references_and_counters_last() {
         let folder = tempfile::tempdir().expect("a folder");
         let driver = Location::from(&folder.path().join("vestibule.db")).driver();
         driver.create().expect("a file");

@@ -25,19 +25,19 @@ pub struct Violation {
 /// Invariants, each with a query for the places that violate it.
 const INVARIANTS: &[(&str, &str)] = &[
     (
-        "every accepted or held entry that repeats no other has a request",
+        "every accepted or held entry that is not a copy has a request",
         "SELECT id FROM ledger AS l
          WHERE verdict <> 'dropped' AND original IS NULL
              AND NOT EXISTS (SELECT 1 FROM request WHERE ledger = l.n)",
     ),
     (
-        "a dropped entry has no request but one that an operator released, and one that repeats another has none",
+        "a dropped entry has no request unless an operator released it, and a copy never has one",
         "SELECT id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE l.original IS NOT NULL
              OR (l.verdict = 'dropped' AND coalesce(substr(r.released_by, 1, 9), '') <> 'operator:')",
     ),
     (
-        "the verdict is one that the rule can give",
+        "the verdict is possible for the rule",
         "SELECT id FROM ledger WHERE NOT CASE rule
              WHEN {duplicate} THEN true
              WHEN {account_active} THEN verdict = 'accepted'
@@ -47,7 +47,7 @@ const INVARIANTS: &[(&str, &str)] = &[
              ELSE verdict = 'dropped' END",
     ),
     (
-        "an active and verified account holds nothing",
+        "an active and verified account has no held request",
         "SELECT a.address FROM account AS a
          WHERE status = 'active' AND verified_at IS NOT NULL
              AND EXISTS (SELECT 1 FROM request WHERE account = a.n AND state = 'held')",
@@ -63,7 +63,7 @@ const INVARIANTS: &[(&str, &str)] = &[
          WHERE r.released_by = 'rule' AND l.verdict <> 'accepted'",
     ),
     (
-        "a request of an account and portal is due or in work if any waits",
+        "if requests of an account and portal wait, one of them is due or in progress",
         "SELECT id FROM ledger WHERE n IN (
              SELECT min(r.ledger) FROM request AS r
              WHERE r.state = 'released' AND r.stopped = 0 AND r.passed = 0
@@ -71,7 +71,7 @@ const INVARIANTS: &[(&str, &str)] = &[
          )",
     ),
     (
-        "no request waits to be claimed behind one of its account and portal that is due or in work",
+        "no request is due while an earlier one of its account and portal is due or in progress",
         "SELECT l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.state = 'released' AND r.stopped = 0 AND r.passed = 0
              AND r.due_at IS NOT NULL AND r.in_work = 0
@@ -86,20 +86,20 @@ const INVARIANTS: &[(&str, &str)] = &[
          WHERE r.passed = 1 AND (r.state <> 'released' OR (r.due_at IS NULL AND r.stopped = 0))",
     ),
     (
-        "a stopped request is released, belongs to a blocked account, and is not due unless it is in work",
+        "a stopped request is released, belongs to a blocked account, and is not due unless it is in progress",
         "SELECT l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
              JOIN account AS a ON a.n = r.account
          WHERE r.stopped = 1 AND (r.state <> 'released' OR a.status <> 'blocked'
              OR (r.due_at IS NOT NULL AND r.in_work = 0))",
     ),
     (
-        "the content of a request that wants it is there",
+        "every request that needs content has it",
         "SELECT l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.kept = 1
              AND NOT EXISTS (SELECT 1 FROM content WHERE ledger = coalesce(l.message, l.n))",
     ),
     (
-        "a content is wanted by an entry",
+        "every stored content is needed by an entry",
         "SELECT l.id FROM content AS c JOIN ledger AS l ON l.n = c.ledger
          WHERE NOT EXISTS (
              SELECT 1 FROM ledger AS o LEFT JOIN request AS r ON r.ledger = o.n
@@ -109,7 +109,7 @@ const INVARIANTS: &[(&str, &str)] = &[
          )",
     ),
     (
-        "dropped content is counted where no request wants it, and only there",
+        "dropped content is counted if and only if no request needs it",
         "WITH unwanted AS (
              SELECT c.ledger FROM content AS c
              WHERE NOT EXISTS (
@@ -125,13 +125,13 @@ const INVARIANTS: &[(&str, &str)] = &[
          ) AS wrong JOIN ledger AS l ON l.n = wrong.ledger",
     ),
     (
-        "the octets of dropped content are those that are there",
+        "the recorded size of dropped content is its real size",
         "SELECT l.id FROM dropped_content AS d JOIN content AS c ON c.ledger = d.ledger
              JOIN ledger AS l ON l.n = d.ledger
          WHERE d.octets <> length(c.raw)",
     ),
     (
-        "dropped content is summed up by sender and over all",
+        "the totals of dropped content by sender and overall are correct",
         "WITH counted AS (
              SELECT swarm, sender, sum(octets) AS octets, count(*) AS messages
              FROM dropped_content GROUP BY swarm, sender
@@ -148,12 +148,12 @@ const INVARIANTS: &[(&str, &str)] = &[
          )",
     ),
     (
-        "an offered message was dropped by the quota and is kept",
+        "an offered message was dropped by the quota, and its content is kept",
         "SELECT l.id FROM offer AS o JOIN ledger AS l ON l.n = o.ledger
          WHERE l.rule <> {hold_quota} OR l.forget_at IS NULL",
     ),
     (
-        "only a dropped entry has a time to forget its content at",
+        "only a dropped entry has an expiry time for its content",
         "SELECT id FROM ledger WHERE forget_at IS NOT NULL AND verdict <> 'dropped'",
     ),
     (
@@ -173,7 +173,7 @@ const INVARIANTS: &[(&str, &str)] = &[
              AND a.status <> 'pending' AND (a.status <> 'active' OR a.verified_at IS NOT NULL)",
     ),
     (
-        "a row is in work exactly if it has a claim and a holder",
+        "a row is in progress if and only if it has a claim and a holder",
         "SELECT l.id FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE (r.in_work = 1) <> (r.claim IS NOT NULL) OR (r.claim IS NULL) <> (r.holder IS NULL)
          UNION ALL
@@ -184,7 +184,7 @@ const INVARIANTS: &[(&str, &str)] = &[
          WHERE (state = 'claimed') <> (claim IS NOT NULL) OR (claim IS NULL) <> (holder IS NULL)",
     ),
     (
-        "one call of an account and hook is due, if any waits",
+        "if calls of an account and hook wait, exactly one of them is due",
         "SELECT id FROM hook_call WHERE n IN (
              SELECT min(c.n) FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
              WHERE c.state = 'waiting' AND h.events <> '[]' AND c.account IS NOT NULL
@@ -192,17 +192,17 @@ const INVARIANTS: &[(&str, &str)] = &[
          )",
     ),
     (
-        "a call about no account is due, if it waits",
+        "every waiting call without an account is due",
         "SELECT c.id FROM hook_call AS c
          WHERE c.state = 'waiting' AND c.account IS NULL AND c.due_at IS NULL",
     ),
     (
-        "an account is blocked, if an operator blocks it or the directory deactivated it",
+        "an account is blocked if an operator blocked it or the directory deactivated it",
         "SELECT id FROM account
          WHERE (operator_block = 1 OR deactivated_at IS NOT NULL) AND status <> 'blocked'",
     ),
     (
-        "the next number is above every number that was given",
+        "the next number is above every assigned number",
         "SELECT place FROM writer, (
              SELECT 'account' AS place, (SELECT max(n) FROM account) AS given
              UNION ALL SELECT 'ledger', (SELECT max(n) FROM ledger)
@@ -221,13 +221,13 @@ const INVARIANTS: &[(&str, &str)] = &[
          ) AS numbers WHERE given >= next_number",
     ),
     (
-        "the store is here, and there is a next number",
+        "the store was not moved away, and there is a next number",
         "SELECT 'it was moved to ' || place FROM moved WHERE role = 'source'
          UNION ALL
          SELECT 'writer' WHERE NOT EXISTS (SELECT 1 FROM writer) AND NOT EXISTS (SELECT 1 FROM moved)",
     ),
     (
-        "entries are counted by day",
+        "the counts of entries by day are correct",
         "WITH counted AS (
              SELECT received_at / 86400000 * 86400000 AS day, coalesce(portal, '') AS portal,
                  verdict, rule, count(*) AS messages
@@ -240,7 +240,7 @@ const INVARIANTS: &[(&str, &str)] = &[
          ) AS wrong",
     ),
     (
-        "settled requests are counted by portal and state",
+        "the counts of settled requests by portal and state are correct",
         "WITH counted AS (
              SELECT portal, state, count(*) AS requests FROM request
              WHERE state <> 'held' AND state <> 'released' GROUP BY portal, state
@@ -252,7 +252,7 @@ const INVARIANTS: &[(&str, &str)] = &[
          ) AS wrong",
     ),
     (
-        "what the settings dropped is counted by domain",
+        "the counts of messages that the access settings dropped, by domain, are correct",
         "WITH counted AS (
              SELECT received_at / 86400000 * 86400000 AS day, domain, count(*) AS messages
              FROM ledger WHERE rule IN ({refuses}) AND domain IS NOT NULL GROUP BY 1, 2
@@ -266,7 +266,7 @@ const INVARIANTS: &[(&str, &str)] = &[
 ];
 
 /// Invariant that a damaged file violates.
-pub(crate) const WHOLE: &str = "the file is whole";
+pub(crate) const WHOLE: &str = "the database is intact";
 
 /// Maximum number of reported violations of each invariant.
 const MOST: usize = 100;
@@ -289,7 +289,7 @@ pub(crate) fn check(tx: &Tx) -> Result<Vec<Violation>> {
     }
     violations.extend(check_rows(tx)?);
     violations.extend(tx.find_orphans()?.into_iter().map(|place| Violation {
-        invariant: "what a row refers to is there",
+        invariant: "every foreign key refers to an existing row",
         place,
     }));
     violations.extend(check_file(tx)?);
@@ -307,7 +307,7 @@ fn check_rows(tx: &Tx) -> Result<Vec<Violation>> {
             if let Some(cause) = damage(row) {
                 let id = row.value(0).map(place).unwrap_or_default();
                 violations.push(Violation {
-                    invariant: "a row can be read",
+                    invariant: "every row can be read",
                     place: format!("{id}: {cause}"),
                 });
             }
@@ -339,7 +339,7 @@ fn place(value: SqlValue) -> String {
     match value {
         SqlValue::Blob(octets) => match octets.try_into() {
             Ok(id) => LedgerId::from_bytes(id).to_string(),
-            Err(_) => "an id that is damaged".to_owned(),
+            Err(_) => "damaged id".to_owned(),
         },
         SqlValue::Text(text) => text.to_owned(),
         SqlValue::Integer(number) => number.to_string(),

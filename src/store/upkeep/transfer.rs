@@ -72,7 +72,7 @@ pub(crate) fn check(driver: &dyn Driver, place: &Location) -> Result<()> {
     };
     let cause = match record.role {
         Role::Source => format!(
-            "the store was moved to {}; set [store] to that place, or take the store back with \
+            "the store was moved to {}; set [store] to that location, or undo the transfer with \
              `vestibule transfer --undo`",
             record.place
         ),
@@ -169,7 +169,7 @@ pub(super) fn copy(
         let written = summarize(&*reader, table)?;
         if written != *read {
             return Err(StoreError::Other(format!(
-                "{}: {} rows were read, and the {} rows written differ from them",
+                "{}: the {} rows read and the {} rows written differ",
                 read.table, read.rows, written.rows
             )));
         }
@@ -179,7 +179,10 @@ pub(super) fn copy(
 }
 
 fn refuse_taken(place: &Location) -> StoreError {
-    StoreError::open(place, "it holds a store already; choose another place")
+    StoreError::open(
+        place,
+        "it already contains a store; choose another location",
+    )
 }
 
 /// Marks an empty database as one that is being filled.
@@ -197,7 +200,7 @@ fn prepare_target(
             return Err(StoreError::open(
                 to,
                 format!(
-                    "it holds the remains of a store that was moved to {}",
+                    "it contains the remains of a store that was moved to {}",
                     record.place
                 ),
             ));
@@ -242,7 +245,10 @@ fn close_source(
         Ok(())
     })?;
     let record = find_transfer_record(tx)?;
-    next_number_of(&record.ok_or_else(|| StoreError::Other("the record was not kept".to_owned()))?)
+    next_number_of(
+        &record
+            .ok_or_else(|| StoreError::Other("the record of the transfer is missing".to_owned()))?,
+    )
 }
 
 fn next_number_of(record: &TransferRecord) -> Result<i64> {

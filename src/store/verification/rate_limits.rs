@@ -230,7 +230,7 @@ impl<'c> Shares<'c> {
         }
         self.windows
             .get_mut(name)
-            .ok_or_else(|| StoreError::Other("a count is gone".to_owned()))
+            .ok_or_else(|| StoreError::Other("a rate limit counter is missing".to_owned()))
     }
 
     /// Adds the taken mails to the counts; the claims are rows already.

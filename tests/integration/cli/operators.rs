@@ -21,7 +21,7 @@ fn an_operator_comes_and_goes() {
     );
     let again = harness.run(&add);
     assert_eq!(again.status, 1);
-    assert!(again.err.contains("there is an operator ann already"));
+    assert!(again.err.contains("an operator ann already exists"));
 
     let listed = harness.run(&["operators", "list", "--json"]).objects();
     assert_eq!(listed[0]["name"], "ann");

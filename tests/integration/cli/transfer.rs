@@ -21,7 +21,11 @@ fn a_store_moves_and_the_place_of_before_is_closed_until_that_is_undone() {
     let itself = harness.path("data/vestibule.db").display().to_string();
     let refused = harness.run(&["transfer", "--to", &itself]);
     assert_eq!(refused.status, 1);
-    assert!(refused.err.contains("a store already"), "{}", refused.err);
+    assert!(
+        refused.err.contains("already contains a store"),
+        "{}",
+        refused.err
+    );
     assert_eq!(harness.run(&["stats"]).status, 0, "open as before");
 
     let moved = &harness

@@ -12,7 +12,7 @@ fn a_panic_of_the_writer_ends_the_process_with_an_error() {
         assert_eq!(harness.exit_status(), Some(1));
     }
     let log = harness.log();
-    assert!(log.contains("the writer of the database ended"), "{log}");
+    assert!(log.contains("the database writer thread panicked"), "{log}");
     harness.restart();
     send(harness.smtp, "ann@corp.example", "after");
     assert_eq!(harness.json(&["requests", "list"]).len(), 1);

@@ -59,7 +59,7 @@ fn this_was_not_me_by_mistake_is_taken_back_by_the_person_alone() {
         .to_owned();
     let (status, said) = run(&harness, &["requests", "release", &request]);
     assert!(
-        status == 1 && said.contains("only they can take that back"),
+        status == 1 && said.contains("only they can undo that"),
         "{said}"
     );
 

@@ -117,7 +117,7 @@ fn a_message_dropped_for_any_reason_is_released_once() {
         );
         let (status, err) = run(&harness, &force);
         assert_eq!(status, 1, "{expected}");
-        assert!(err.contains("was released before"), "{err}");
+        assert!(err.contains("was already released"), "{err}");
         assert_eq!(
             reason(&harness, &ledger),
             expected,

@@ -97,7 +97,7 @@ async fn a_lost_lease_is_not_taken_over_while_blocked() {
     assert_eq!(
         harness.next_delivery(&[portal("it")]).await,
         NextWork::Nothing,
-        "no worker runs in circles"
+        "no worker loops"
     );
     let restarted = harness.again();
     restarted.end_leases(minutes(30)).await.expect("a start");

@@ -157,7 +157,7 @@ async fn a_forgotten_person_is_in_no_call() {
 }
 
 #[tokio::test]
-async fn a_destination_is_told_once_as_down_and_once_as_up() {
+async fn a_destination_is_reported_once_as_down_and_once_as_up() {
     let harness = Harness::open().await;
     subscribe(&harness, &["destination.*"]).await;
     let name = DestinationName::parse("help-desk").expect("a name");
@@ -190,7 +190,7 @@ async fn a_destination_is_told_once_as_down_and_once_as_up() {
             (Some("destination.down"), Some("help-desk")),
             (Some("destination.up"), Some("help-desk")),
         ],
-        "the hook is not told of itself"
+        "the hook is not notified of itself"
     );
     assert!(!calls[0].0.payload.contains("evil"));
 }

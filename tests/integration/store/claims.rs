@@ -31,7 +31,7 @@ async fn a_claim_holds_all_that_a_destination_needs() {
 }
 
 #[tokio::test]
-async fn one_at_a_time_in_the_order_of_release() {
+async fn requests_are_claimed_one_at_a_time_in_the_order_of_release() {
     let harness = Harness::open().await;
     for i in 0..3 {
         harness
@@ -55,7 +55,10 @@ async fn one_at_a_time_in_the_order_of_release() {
         cause: "451".to_owned(),
     };
     harness.settle(&first[0], retry, start()).await;
-    assert!(harness.claim(minutes(4)).await.is_empty(), "none overtakes");
+    assert!(
+        harness.claim(minutes(4)).await.is_empty(),
+        "none overtakes it"
+    );
     let next = harness.next_delivery(&[portal("it")]).await;
     assert_eq!(next, NextWork::Due(minutes(5)));
     for expected in ["0@x", "1@x", "2@x"] {
@@ -69,7 +72,7 @@ async fn one_at_a_time_in_the_order_of_release() {
 }
 
 #[tokio::test]
-async fn a_lease_that_ran_out_is_claimed_again_and_the_old_claim_is_void() {
+async fn an_expired_lease_is_claimed_again_and_the_old_claim_is_void() {
     let harness = Harness::open().await;
     let entry = harness
         .accept(mail("bob@shop.example", "1@x", start()))
@@ -177,7 +180,7 @@ async fn waiting_for_a_change_misses_none() {
 }
 
 #[tokio::test]
-async fn one_that_keeps_failing_lets_the_next_pass_after_five_attempts() {
+async fn a_request_that_keeps_failing_lets_the_next_pass_after_five_attempts() {
     let harness = Harness::open().await;
     let mut ids = Vec::new();
     for id in ["1@x", "2@x"] {
@@ -199,11 +202,11 @@ async fn one_that_keeps_failing_lets_the_next_pass_after_five_attempts() {
     let shown = harness.store.request(ids[0]).await.expect("read");
     assert!(shown.expect("there").failing);
     let both = harness.claim(now).await;
-    assert_eq!(both.len(), 2, "the next one goes beside it");
+    assert_eq!(both.len(), 2, "the next one is claimed too");
 
     // A request in progress cannot be discarded; a waiting one can.
     let discard = || harness.store.discard_request(ids[0], operator("root"), now);
-    let refused = discard().await.expect_err("under way").to_string();
+    let refused = discard().await.expect_err("in progress").to_string();
     assert!(refused.contains("is being delivered"), "{refused}");
     for one in &both {
         let settlement = if one.request() == ids[0] {
@@ -226,7 +229,7 @@ async fn claim_for(workers: &Store, limit: usize, now: jiff::Timestamp) -> Vec<C
 }
 
 #[tokio::test]
-async fn a_claim_of_before_a_retry_settles_nothing_although_the_attempts_count_anew() {
+async fn a_claim_from_before_a_retry_settles_nothing_although_the_attempts_restart() {
     let harness = Harness::open().await;
     let entry = harness
         .accept(mail("bob@shop.example", "1@x", start()))
@@ -429,7 +432,7 @@ async fn a_turn_adds_no_run_after_its_octets() {
 }
 
 #[tokio::test]
-async fn what_a_run_did_not_attempt_waits_behind_what_is_retried() {
+async fn unattempted_requests_of_a_run_wait_behind_the_retried_one() {
     let harness = Harness::open().await;
     accept_of_bob(&harness, 4).await;
     let first = turn(&harness.store, Vec::new(), 4, start()).await;
@@ -473,7 +476,7 @@ async fn after_a_crash_a_run_is_claimed_again_in_order() {
 }
 
 #[tokio::test]
-async fn a_run_whose_lease_expired_is_taken_over_as_one() {
+async fn a_run_whose_lease_expired_is_taken_over_as_a_whole() {
     let harness = Harness::open().await;
     accept_of_bob(&harness, 3).await;
     let lost = turn(&harness.store, Vec::new(), 2, start()).await;
@@ -489,7 +492,7 @@ async fn a_run_whose_lease_expired_is_taken_over_as_one() {
 /// A run that fails as a whole, as in a Maildir on a full disk: the later requests do not overtake the first,
 /// whatever the times of their retries are.
 #[tokio::test]
-async fn several_that_are_retried_stay_in_order() {
+async fn retried_requests_stay_in_order() {
     let harness = Harness::open().await;
     accept_of_bob(&harness, 3).await;
     let first = turn(&harness.store, Vec::new(), 3, start()).await;
@@ -549,7 +552,7 @@ async fn a_member_of_a_run_changes_by_itself() {
     let discarded = harness
         .store
         .discard_request(claims[2].request(), operator("ada"), start());
-    let error = discarded.await.expect_err("in work");
+    let error = discarded.await.expect_err("in progress");
     assert!(matches!(error, StoreError::NotAllowed(_)), "{error}");
     // It can be discarded once it is returned without an attempt, while the first goes on.
     let early = vec![
@@ -557,7 +560,7 @@ async fn a_member_of_a_run_changes_by_itself() {
         (claims[2], Settlement::Unattempted),
     ];
     let none = turn(&harness.store, early, 3, minutes(1)).await;
-    assert!(none.runs.is_empty(), "the first goes on");
+    assert!(none.runs.is_empty(), "the first continues");
     harness.assert_sound().await;
     let discarded = harness
         .store
@@ -680,6 +683,6 @@ async fn a_hook_restored_during_removal_makes_its_remaining_calls() {
     assert_eq!(
         calls.expect("a claim").runs.len(),
         1,
-        "the head of what is left"
+        "the first of the remaining ones"
     );
 }

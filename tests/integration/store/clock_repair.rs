@@ -29,7 +29,7 @@ async fn repaired(harness: &Harness) -> usize {
 }
 
 #[tokio::test]
-async fn mail_go_out_although_others_went_out_in_the_future() {
+async fn mail_is_sent_although_earlier_mail_is_dated_in_the_future() {
     let harness = Harness::open().await;
     harness
         .accept(mail("ann@corp.example", "1@x", wrong()))
@@ -109,7 +109,7 @@ async fn a_day_back_changes_no_account_and_releases_nothing_twice() {
 }
 
 #[tokio::test]
-async fn retention_goes_past_an_entry_from_the_future() {
+async fn retention_continues_past_an_entry_from_the_future() {
     let harness = Harness::open().await;
     let times = [start(), wrong(), start() + DAY, start() + DAY];
     for (number, at) in times.into_iter().enumerate() {

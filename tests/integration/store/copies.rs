@@ -86,7 +86,7 @@ async fn messages_dropped_by_the_settings_are_decided_again_and_recovered_once()
             .recover(dropped.ledger, terms.clone(), by, at(DAY))
             .await;
         let Ok(Recovered::StillDropped(decision)) = &recovered else {
-            panic!("handed on twice: {recovered:?}");
+            panic!("recovered twice: {recovered:?}");
         };
         assert_eq!(decision.reason, Reason::Duplicate);
     }
@@ -260,7 +260,7 @@ async fn without_a_message_id_the_date_and_the_sender_tell_messages_apart() {
 }
 
 #[tokio::test]
-async fn a_copy_in_the_name_of_another_is_none() {
+async fn the_same_message_from_another_sender_is_not_a_copy() {
     let harness = Harness::open().await;
     let mut behind = mail("ann@corp.example", "1@x", start());
     harness.accept(behind).await;

@@ -176,7 +176,7 @@ async fn held(harness: &Harness) -> [LedgerId; 2] {
 }
 
 #[tokio::test]
-async fn the_person_verifies_past_a_damaged_request_and_its_copy_is_taken() {
+async fn the_person_verifies_past_a_damaged_request_and_its_copy_is_accepted() {
     let harness = Harness::open().await;
     held(&harness).await;
     let link = harness.sent(start()).await;
@@ -191,7 +191,7 @@ async fn the_person_verifies_past_a_damaged_request_and_its_copy_is_taken() {
     let proof = vestibule::domain::Proof::Link(link);
     let proved = harness.store.prove(proof, None, Choice::All, start());
     let Ok(Proved::Now { released, .. }) = proved.await else {
-        panic!("not proved");
+        panic!("not verified");
     };
     assert_eq!(released.len(), 3);
 }

@@ -101,7 +101,10 @@ async fn a_denied_address_is_not_added_and_gets_no_mail() {
         .add_customer(ann, None, Actor::Person, start())
         .await;
     assert!(matches!(added, Ok(Added::Now(_))));
-    let (verification_mail, _) = harness.verification_mail(start()).await.expect("a letter");
+    let (verification_mail, _) = harness
+        .verification_mail(start())
+        .await
+        .expect("a verification mail");
     assert_eq!(verification_mail.kind, MailKind::Verification);
 }
 

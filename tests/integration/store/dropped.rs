@@ -84,7 +84,7 @@ async fn a_message_dropped_by_mistake_is_recovered_after_the_settings_change() {
     assert_eq!(recovery.actor, "operator:root");
     assert_eq!(
         recovery.detail.as_deref(),
-        Some("dropped before, domain_not_allowed by revision 2")
+        Some("dropped earlier as domain_not_allowed by revision 2")
     );
     assert!(matches!(
         recover(at(DAY)).await,
@@ -160,7 +160,7 @@ async fn domains_are_ranked_with_the_nearest_that_is_allowed() {
 }
 
 #[tokio::test]
-async fn messages_are_counted_and_lists_come_in_parts() {
+async fn messages_are_counted_and_lists_are_paged() {
     let harness = Harness::open().await;
     for i in 0..5 {
         let message = mail("ann@corp.example", &format!("{i}@x"), start());
@@ -209,7 +209,7 @@ async fn messages_are_counted_and_lists_come_in_parts() {
 }
 
 #[tokio::test]
-async fn a_forced_release_gives_nobody_a_lasting_pass() {
+async fn a_forced_release_gives_nobody_lasting_access() {
     let harness = Harness::open().await;
     set(&harness, 1, restricted()).await;
     let store = &harness.store;

@@ -121,7 +121,7 @@ impl Model {
         });
         if let Some(&(original, _, verdict)) = living {
             assert_eq!((entry.verdict, entry.reason), (verdict, Reason::Duplicate));
-            assert_eq!(entry.request, None, "a repeat makes no request");
+            assert_eq!(entry.request, None, "a copy has no request");
             if let (Some(basis), true) = (self.requests.get_mut(&original), authenticated)
                 && held.contains(&original)
             {
@@ -371,7 +371,7 @@ impl Model {
             "a token twice"
         );
         let person = &self.people[&who];
-        assert!(person.can_be_verified(), "a letter that nobody needs");
+        assert!(person.can_be_verified(), "an unneeded verification mail");
     }
 
     /// Handles the use of a link with its outcome.
@@ -410,7 +410,10 @@ impl Model {
 
     fn proved(&mut self, who: usize) {
         let person = self.people.get_mut(&who).expect("an account");
-        assert!(person.can_be_verified(), "proved what was no question");
+        assert!(
+            person.can_be_verified(),
+            "an account that cannot be verified was verified"
+        );
         person.status = Status::Active;
         person.proved = true;
     }
@@ -455,14 +458,17 @@ impl Model {
     /// If nothing permits it.
     pub fn claimed(&self, request: RequestId) {
         let basis = self.requests[&request];
-        assert!(!basis.stopped, "{request} goes although it was stopped");
+        assert!(
+            !basis.stopped,
+            "{request} is delivered although it was stopped"
+        );
         let proved = self
             .people
             .get(&basis.who)
             .is_some_and(|person| person.proved);
         assert!(
             basis.by_rule || basis.by_operator || proved,
-            "{request} goes without a proof and without a rule: {basis:?}"
+            "{request} is delivered without verification and without a rule: {basis:?}"
         );
     }
 

@@ -139,7 +139,10 @@ async fn the_address_is_that_of_a_new_sender_from_then_on() {
     let old = her_life(&harness).await;
     forget(&harness.store, false).await.expect("forgotten");
     let new = harness.accept(hers(0)).await;
-    assert!(new.account_created, "not a repetition, not an old account");
+    assert!(
+        new.account_created,
+        "neither a duplicate nor an old account"
+    );
     assert_ne!(new.account, old[0].account);
     let account = harness.store.customer(&ann()).await.expect("read");
     assert_eq!(account.expect("an account").status, Status::Pending);

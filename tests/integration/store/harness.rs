@@ -162,8 +162,10 @@ impl Harness {
 
     /// Sends a verification mail, and returns its token.
     pub async fn sent(&self, now: Timestamp) -> TokenHash {
-        let (verification_mail, token) =
-            self.verification_mail(now).await.expect("a letter is owed");
+        let (verification_mail, token) = self
+            .verification_mail(now)
+            .await
+            .expect("a verification mail is due");
         settle_mail(&self.store, &verification_mail, MailOutcome::Sent, now).await;
         token
     }

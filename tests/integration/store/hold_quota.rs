@@ -73,7 +73,7 @@ async fn an_authenticated_request_replaces_the_oldest_unauthenticated_one() {
 }
 
 #[tokio::test]
-async fn octets_make_room_as_well() {
+async fn the_quota_counts_octets_too() {
     let harness = Harness::open().await;
     let large = |mut message: Arrival, size| {
         message.facts.size = size;
@@ -127,7 +127,7 @@ async fn selected_offers_are_restored_once_with_the_verification_and_no_others()
             .prove(Proof::Link(token), None, choice.clone(), start())
     };
     let Proved::Now { released, .. } = prove().await.expect("proved") else {
-        panic!("not proved");
+        panic!("not verified");
     };
     let released: Vec<_> = released.into_iter().map(|(id, _)| id).collect();
     assert_eq!(
@@ -177,7 +177,7 @@ async fn a_verification_by_an_operator_restores_authenticated_offers() {
         .store
         .prove(proof, Some(account), Choice::All, start());
     let Proved::Now { released, .. } = proved.await.expect("proved") else {
-        panic!("not proved");
+        panic!("not verified");
     };
     assert_eq!(released.len(), 4);
     assert!(released.iter().any(|(id, _)| *id == id_of(&beyond)));

@@ -143,7 +143,7 @@ impl Holders {
 
     /// Handles a discard by an operator, which is impossible while the request is in progress.
     pub fn discarded(&mut self, request: RequestId) {
-        assert!(!self.held.contains_key(&request), "it is under way");
+        assert!(!self.held.contains_key(&request), "it is in progress");
         self.passed.remove(&request);
     }
 

@@ -200,7 +200,7 @@ async fn closing_runs_queued_operations() {
         .store
         .prove(proof, Some(account), Choice::All, start());
     let (proved, ()) = tokio::join!(proving, harness.store.close());
-    proved.expect("asked for before");
+    proved.expect("queued before the store was closed");
     let late = harness
         .store
         .accept(mail("ann@corp.example", "2@x", start()));

@@ -44,7 +44,7 @@ async fn a_first_message_of_an_approved_domain_is_held() {
 }
 
 #[tokio::test]
-async fn an_external_message_is_released_at_once() {
+async fn an_external_message_is_released_immediately() {
     let harness = Harness::open().await;
     let entry = harness
         .accept(mail("bob@shop.example", "1@x", start()))
@@ -80,7 +80,7 @@ async fn a_hundred_first_messages_make_one_account_and_one_mail() {
     assert!(harness.verification_mail(start()).await.is_some());
     assert!(
         harness.verification_mail(at(2 * DAY)).await.is_some(),
-        "the lease is over"
+        "the lease has expired"
     );
     let held = harness.store.requests(RequestFilter {
         state: Some(RequestState::Held),
@@ -210,7 +210,10 @@ async fn a_bounce_of_verification_mail_ends_mail_to_the_address() {
     harness
         .accept(mail("ann@corp.example", "1@x", start()))
         .await;
-    let (verification_mail, _) = harness.verification_mail(start()).await.expect("a letter");
+    let (verification_mail, _) = harness
+        .verification_mail(start())
+        .await
+        .expect("a verification mail");
     let mut bounce = mail("mailer-daemon@corp.example", "b@x", start());
     bounce.facts.report = Some(report(
         Some(format!("{}@gate.corp.example", verification_mail.id)),
@@ -227,12 +230,15 @@ async fn a_bounce_of_verification_mail_ends_mail_to_the_address() {
 }
 
 #[tokio::test]
-async fn passing_failures_make_the_mail_wait_and_end_nothing() {
+async fn temporary_failures_delay_the_mail_and_end_nothing() {
     let harness = Harness::open().await;
     harness
         .accept(mail("ann@corp.example", "1@x", start()))
         .await;
-    let (verification_mail, _) = harness.verification_mail(start()).await.expect("a letter");
+    let (verification_mail, _) = harness
+        .verification_mail(start())
+        .await
+        .expect("a verification mail");
     for i in 0..4 {
         let mut bounce = mail("mailer-daemon@corp.example", &format!("b{i}@x"), start());
         let status = ["4.2.2", "5.2.2", "5.7.1", "5.4.1"][i];

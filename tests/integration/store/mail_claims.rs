@@ -13,7 +13,10 @@ async fn hung(harness: &Harness) -> (VerificationMail, jiff::Timestamp) {
     harness
         .accept(mail("ann@corp.example", "1@x", start()))
         .await;
-    let (verification_mail, _) = harness.verification_mail(start()).await.expect("a letter");
+    let (verification_mail, _) = harness
+        .verification_mail(start())
+        .await
+        .expect("a verification mail");
     (verification_mail, minutes(15))
 }
 
@@ -91,7 +94,7 @@ async fn a_late_success_keeps_the_next_holder_from_sending() {
     };
     assert!(
         !confirm(&first).await,
-        "one who comes too late sends nothing"
+        "a worker that lost its claim sends nothing"
     );
     assert!(confirm(second).await);
 
@@ -157,7 +160,7 @@ async fn a_claim_that_waits_for_a_connection_is_renewed_before_sending() {
     assert_eq!(
         claimed.verification_mails.len(),
         1,
-        "whoever sent it is gone"
+        "the lease of its sender has expired"
     );
 }
 
@@ -168,7 +171,10 @@ async fn a_failed_claim_of_mail_is_given_back_with_its_share_of_the_limits() {
     harness
         .accept(mail("bea@corp.example", "2@x", start()))
         .await;
-    let (lost, _) = harness.verification_mail(start()).await.expect("a letter");
+    let (lost, _) = harness
+        .verification_mail(start())
+        .await
+        .expect("a verification mail");
     let given = harness.store.give_back_mail(kept.number(), start());
     given.await.expect("given back");
     assert_eq!(
@@ -186,7 +192,7 @@ async fn a_failed_claim_of_mail_is_given_back_with_its_share_of_the_limits() {
     let (again, _) = harness
         .verification_mail(minutes(1))
         .await
-        .expect("due at once");
+        .expect("due immediately");
     assert_eq!(again.address, lost.address);
     assert_eq!(
         settled(&harness, &kept, MailOutcome::Sent).await,
@@ -216,7 +222,7 @@ async fn a_start_sends_mail_left_by_the_last_process_within_the_limits() {
 }
 
 #[tokio::test]
-async fn a_claimed_mail_that_is_not_needed_any_more_is_not_queued_again() {
+async fn a_claimed_mail_that_is_no_longer_needed_is_not_queued_again() {
     for is_settled in [true, false] {
         let harness = Harness::open().await;
         let (verification_mail, _) = hung(&harness).await;

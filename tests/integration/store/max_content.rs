@@ -95,7 +95,7 @@ async fn authenticated_content_is_not_erased_for_forgeries_of_its_domain() {
 }
 
 #[tokio::test]
-async fn those_without_a_sender_count_as_one() {
+async fn messages_without_a_sender_count_as_one_sender() {
     let harness = harness().await;
     let before = send(&harness, "bob@shop.example", 3, MESSAGE).await;
     for number in 0..60 {
@@ -112,7 +112,7 @@ async fn those_without_a_sender_count_as_one() {
 }
 
 #[tokio::test]
-async fn one_that_is_larger_than_all_that_may_be_kept_is_not_kept() {
+async fn a_message_larger_than_the_limit_is_not_kept() {
     let harness = harness().await;
     let before = send(&harness, "bob@shop.example", 3, MESSAGE).await;
     let large = send(&harness, "eve@evil.example", 1, 150_000).await;
@@ -123,7 +123,7 @@ async fn one_that_is_larger_than_all_that_may_be_kept_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_lower_limit_is_kept_step_by_step_and_time_counts_down() {
+async fn a_lower_limit_is_enforced_in_steps_and_expiry_lowers_the_counts() {
     let harness = harness().await;
     send(&harness, "eve@evil.example", 10, MESSAGE).await;
     let kept_by = send(&harness, "bob@shop.example", 2, MESSAGE).await;

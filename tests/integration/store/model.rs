@@ -654,7 +654,7 @@ impl Run {
                 Some(&RequestState::Released)
             );
             let raw = self.store.raw(claim.ledger).await.expect("read");
-            assert!(raw.is_some(), "what is delivered is there");
+            assert!(raw.is_some(), "delivered content exists");
         }
         claims
     }

@@ -37,7 +37,7 @@ async fn claim(harness: &Harness, limits: MailLimits, now: Timestamp) -> Vec<Not
 }
 
 #[tokio::test]
-async fn one_a_day_and_never_twice() {
+async fn a_sender_gets_at_most_one_notice_a_day() {
     let harness = told().await;
     for id in ["1@x", "2@x"] {
         let entry = harness
@@ -85,7 +85,7 @@ async fn one_a_day_and_never_twice() {
 }
 
 #[tokio::test]
-async fn a_claim_goes_on_to_the_next_where_one_is_too_late() {
+async fn a_claim_skips_a_notice_that_is_too_late() {
     let harness = told().await;
     for (from, id, at) in [
         ("eve@evil.example", "1@x", start()),
@@ -103,7 +103,7 @@ async fn a_claim_goes_on_to_the_next_where_one_is_too_late() {
 }
 
 #[tokio::test]
-async fn a_flood_takes_a_share_of_its_own_and_none_of_verification_mail() {
+async fn a_flood_uses_a_share_of_its_own_and_none_of_verification_mail() {
     let harness = told().await;
     for n in 0..30 {
         let from = format!("eve{n}@evil.example");

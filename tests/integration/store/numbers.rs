@@ -13,7 +13,7 @@ async fn sing(harness: &Harness) {
 }
 
 #[tokio::test]
-async fn a_canary_forgotten_in_the_hands_of_a_worker_delivers_nothing_that_comes_after_it() {
+async fn a_canary_that_is_forgotten_while_claimed_does_not_settle_a_later_entry() {
     let harness = Harness::open().await;
     sing(&harness).await;
     let portals = [portal(canary::NAME), portal("it")];

@@ -50,7 +50,7 @@ async fn key(harness: &Harness, kind: KeyKind, role: Role) -> TokenHash {
 }
 
 #[tokio::test]
-async fn a_key_is_worth_what_its_operator_may_and_for_a_time() {
+async fn a_key_has_the_role_of_its_operator_until_it_expires() {
     let harness = Harness::open().await;
     add(&harness, Role::Agent).await;
     let token = key(&harness, KeyKind::Token, Role::Viewer).await;

@@ -73,7 +73,7 @@ async fn deny(harness: &Harness) {
 }
 
 #[tokio::test]
-async fn nobody_is_vouched_for_who_said_not_me() {
+async fn an_import_and_a_directory_verify_nobody_who_objected() {
     let harness = Harness::open().await;
     object(&harness).await;
     // During the quiet time and after it: it ends, the objection does not.
@@ -102,7 +102,7 @@ async fn nobody_is_vouched_for_who_said_not_me() {
 }
 
 #[tokio::test]
-async fn what_the_person_can_restore_waits_for_them() {
+async fn messages_that_the_person_can_restore_wait_for_them() {
     let harness = Harness::open().await;
     object(&harness).await;
     // An operator lets the person decide again; the message that they discarded can still be restored.
@@ -119,7 +119,7 @@ async fn what_the_person_can_restore_waits_for_them() {
 }
 
 #[tokio::test]
-async fn what_the_quota_dropped_waits_for_the_person() {
+async fn messages_that_the_quota_dropped_wait_for_the_person() {
     let harness = Harness::open().await;
     for id in ["1@x", "2@x"] {
         let message = Arrival {
@@ -142,7 +142,7 @@ async fn what_the_quota_dropped_waits_for_the_person() {
 }
 
 #[tokio::test]
-async fn nobody_is_vouched_for_whom_the_settings_refuse() {
+async fn an_import_and_a_directory_verify_nobody_whom_the_settings_refuse() {
     let harness = Harness::open().await;
     harness.accept(mail(ANN, "1@x", start())).await;
     harness.expire_holds(at(30 * DAY)).await;
@@ -155,7 +155,7 @@ async fn nobody_is_vouched_for_whom_the_settings_refuse() {
 }
 
 #[tokio::test]
-async fn a_file_verifies_whom_nothing_speaks_against() {
+async fn an_import_verifies_a_person_whom_nothing_excludes() {
     let harness = Harness::open().await;
     harness.accept(mail(ANN, "1@x", start())).await;
     harness.expire_holds(at(30 * DAY)).await;
@@ -168,7 +168,7 @@ async fn a_file_verifies_whom_nothing_speaks_against() {
 }
 
 #[tokio::test]
-async fn a_dry_run_counts_what_the_quota_dropped() {
+async fn a_dry_run_counts_messages_that_the_quota_dropped() {
     let harness = Harness::open().await;
     for id in ["1@x", "2@x", "3@x", "3@x"] {
         let mut message = Arrival {

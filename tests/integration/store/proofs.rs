@@ -6,7 +6,7 @@ use vestibule::store::{Choice, Link, Proved, Refused, RequestFilter};
 use super::harness::{DAY, Harness, address, at, mail, minutes, operator, start};
 
 #[tokio::test]
-async fn looking_changes_nothing_and_the_button_releases_all() {
+async fn opening_a_link_changes_nothing_and_the_button_releases_all() {
     let harness = Harness::open().await;
     for i in 0..3 {
         harness

@@ -155,7 +155,7 @@ async fn an_existing_account_stays_under_any_draft() {
 
 /// A deny list applies to existing accounts, and a draft can admit a denied sender.
 #[tokio::test]
-async fn the_deny_list_is_tried_on_accounts_too() {
+async fn the_deny_list_is_simulated_for_accounts_too() {
     let harness = Harness::open().await;
     for (from, id, day) in [
         ("ann@corp.example", "1@x", 0),

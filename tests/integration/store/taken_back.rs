@@ -79,7 +79,7 @@ async fn discarded_requests_are_held_again_and_only_by_the_person() {
         .forget_content(at(6 * DAY), Duration::ZERO, 10);
     assert_eq!(forgotten.await.expect("a step").done, 0);
     let TakenBack::Now { restored, .. } = take_back(&harness, link, 6 * DAY).await else {
-        panic!("not taken back");
+        panic!("not restored");
     };
     assert_eq!(restored, [request]);
     assert_eq!(state(&harness, request).await, RequestState::Held);
@@ -92,7 +92,7 @@ async fn discarded_requests_are_held_again_and_only_by_the_person() {
         .store
         .prove(Proof::Link(link), None, Choice::All, at(6 * DAY));
     let Ok(Proved::Now { released, .. }) = proved.await else {
-        panic!("not proved");
+        panic!("not verified");
     };
     assert_eq!(released.len(), 1);
     let late = take_back(&harness, link, 6 * DAY).await;
@@ -160,7 +160,7 @@ async fn a_discarded_copy_is_not_restored_beside_a_live_one() {
     let copy = harness.accept(mail(ANN, "1@x", at(DAY))).await;
     assert_ne!(copy.request, None);
     let TakenBack::Now { restored, .. } = take_back(&harness, link, DAY).await else {
-        panic!("not taken back");
+        panic!("not restored");
     };
     assert!(restored.is_empty(), "{restored:?}");
     assert_eq!(
@@ -171,7 +171,7 @@ async fn a_discarded_copy_is_not_restored_beside_a_live_one() {
 }
 
 #[tokio::test]
-async fn a_person_who_asks_gets_one_mail_whose_link_takes_the_objection_back() {
+async fn a_person_who_asks_gets_one_mail_whose_link_withdraws_the_objection() {
     let harness = Harness::open().await;
     let (entry, old) = refused(&harness, mail(ANN, "1@x", start())).await;
     // Unauthenticated mail has no effect.
@@ -208,7 +208,7 @@ async fn a_person_who_asks_gets_one_mail_whose_link_takes_the_objection_back() {
         .prove(Proof::Link(link), None, Choice::All, at(12 * DAY));
     assert!(matches!(proved.await, Ok(Proved::Unknown)));
     let TakenBack::Now { restored, .. } = take_back(&harness, link, 12 * DAY).await else {
-        panic!("not taken back");
+        panic!("not restored");
     };
     assert_eq!(Some(restored), entry.request.map(|request| vec![request]));
     harness.assert_sound().await;
@@ -282,7 +282,7 @@ async fn a_message_that_passes_dmarc_ends_the_quiet_time() {
 }
 
 #[tokio::test]
-async fn only_a_message_that_is_held_ends_it() {
+async fn only_a_held_message_ends_the_quiet_time() {
     let harness = Harness::open().await;
     refused(&harness, mail(ANN, "1@x", start())).await;
     let mut away = authenticated("2@x", DAY);
@@ -331,7 +331,7 @@ async fn a_link_that_was_sent_later_offers_what_was_discarded() {
         .store
         .prove(Proof::Link(link), None, choice, at(2 * DAY));
     let Ok(Proved::Now { released, .. }) = proved.await else {
-        panic!("not proved");
+        panic!("not verified");
     };
     assert_eq!(released.len(), 2, "{released:?}");
     assert_eq!(state(&harness, request).await, RequestState::Released);
@@ -354,7 +354,7 @@ async fn only_an_operator_can_release_deselected_requests() {
         .store
         .prove(Proof::Link(link), None, Choice::All, at(DAY));
     let Ok(Proved::Now { released, .. }) = proved.await else {
-        panic!("not proved");
+        panic!("not verified");
     };
     assert!(released.is_empty(), "{released:?}");
     assert_eq!(state(&harness, request).await, RequestState::Discarded);
@@ -383,7 +383,7 @@ async fn an_operators_verification_does_not_release_what_the_person_refused() {
         .expect_err("still the person's");
     // The link of a verified address takes nothing back, so the error names another way.
     let refused = refused.to_string();
-    assert!(refused.contains("can be released from"), "{refused}");
+    assert!(refused.contains("can release it from"), "{refused}");
     release(&harness, request, 8 * DAY)
         .await
         .expect("the link has expired");

@@ -123,13 +123,13 @@ async fn not_me_discards_waiting_requests_and_leaves_the_other_portal_alone() {
     assert_eq!(entry.verdict, Verdict::Held);
     assert!(
         harness.verification_mail(at(DAY)).await.is_none(),
-        "left in peace"
+        "the other portal is not affected"
     );
     harness.assert_sound().await;
 }
 
 #[tokio::test]
-async fn it_is_reminded_and_what_waits_expires() {
+async fn an_unverified_account_is_reminded_and_its_requests_expire() {
     let harness = harness().await;
     write(&harness, "it", "1@x").await;
     write(&harness, "hr", "2@x").await;
@@ -150,7 +150,7 @@ async fn it_is_reminded_and_what_waits_expires() {
 }
 
 #[tokio::test]
-async fn signing_up_or_asking_for_a_link_has_it_verified() {
+async fn signing_up_or_requesting_a_link_sends_verification_mail_to_an_unverified_account() {
     let harness = harness().await;
     write(&harness, "it", "1@x").await;
     let added = harness
@@ -158,7 +158,10 @@ async fn signing_up_or_asking_for_a_link_has_it_verified() {
         .add_customer(address(BOB), None, Actor::Person, start())
         .await;
     assert!(matches!(added, Ok(Added::Before(_))));
-    let (verification_mail, _) = harness.verification_mail(start()).await.expect("a letter");
+    let (verification_mail, _) = harness
+        .verification_mail(start())
+        .await
+        .expect("a verification mail");
     assert_eq!(verification_mail.kind, MailKind::Verification);
     let later = at(DAY);
     settle_mail(
@@ -179,7 +182,7 @@ async fn signing_up_or_asking_for_a_link_has_it_verified() {
 }
 
 #[tokio::test]
-async fn one_that_an_operator_made_exists_for_the_portal_it_was_made_for() {
+async fn an_account_that_an_operator_added_is_pending_at_other_portals() {
     let harness = harness().await;
     let by = operator("root");
     let added = harness

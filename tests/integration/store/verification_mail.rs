@@ -16,7 +16,7 @@ pub async fn claim(store: &Store, limits: MailLimits, now: jiff::Timestamp) -> C
 }
 
 #[tokio::test]
-async fn a_mail_tells_the_number_of_waiting_requests() {
+async fn a_mail_states_the_number_of_waiting_requests() {
     let harness = Harness::open().await;
     harness
         .accept(mail("ann@corp.example", "1@x", start()))
@@ -24,7 +24,10 @@ async fn a_mail_tells_the_number_of_waiting_requests() {
     harness
         .accept(mail("ann@corp.example", "2@x", start()))
         .await;
-    let (verification_mail, _) = harness.verification_mail(start()).await.expect("a letter");
+    let (verification_mail, _) = harness
+        .verification_mail(start())
+        .await
+        .expect("a verification mail");
     assert_eq!(verification_mail.kind, MailKind::Verification);
     assert_eq!(verification_mail.cause, MailCause::Mail);
     assert_eq!(verification_mail.in_reply_to.as_deref(), Some("1@x"));
@@ -181,7 +184,7 @@ async fn an_unsent_mail_gives_its_share_back() {
 }
 
 #[tokio::test]
-async fn a_domain_and_all_together_have_limits() {
+async fn a_domain_and_all_domains_together_have_limits() {
     let harness = Harness::open().await;
     for i in 0..30 {
         let from = format!("a{i}@corp.example");
@@ -264,7 +267,10 @@ async fn signing_up_is_answered_by_a_mail_whoever_asks() {
     let Added::Now(account) = added else {
         panic!("{added:?}");
     };
-    let (verification_mail, _) = harness.verification_mail(start()).await.expect("a letter");
+    let (verification_mail, _) = harness
+        .verification_mail(start())
+        .await
+        .expect("a verification mail");
     assert_eq!(verification_mail.kind, MailKind::Verification);
     assert_eq!(verification_mail.cause, MailCause::SignUp);
     let proof = Proof::Operator(operator("root"));
@@ -282,7 +288,10 @@ async fn signing_up_is_answered_by_a_mail_whoever_asks() {
 
     let again = sign_up("new@shop.example", at(DAY)).await;
     assert!(matches!(again, Added::Before(_)));
-    let (verification_mail, _) = harness.verification_mail(at(DAY)).await.expect("a letter");
+    let (verification_mail, _) = harness
+        .verification_mail(at(DAY))
+        .await
+        .expect("a verification mail");
     assert_eq!(verification_mail.kind, MailKind::AlreadyRegistered);
 }
 
@@ -303,10 +312,13 @@ async fn an_account_added_by_an_operator_has_the_status_of_a_first_mail() {
     assert_eq!(add("bob@shop.example").await, Status::Active);
     assert!(
         harness.verification_mail(start()).await.is_none(),
-        "nothing to prove"
+        "nothing to verify"
     );
     assert_eq!(add("ann@corp.example").await, Status::Pending);
-    let (verification_mail, _) = harness.verification_mail(start()).await.expect("a letter");
+    let (verification_mail, _) = harness
+        .verification_mail(start())
+        .await
+        .expect("a verification mail");
     assert_eq!(verification_mail.cause, MailCause::Operator);
 }
 
@@ -320,7 +332,10 @@ async fn an_operators_resend_reaches_an_address_that_bounced() {
         let now = minutes(hour * 60);
         let message = mail("ann@corp.example", &format!("r{i}@x"), now);
         harness.accept(message).await;
-        let (verification_mail, _) = harness.verification_mail(now).await.expect("a letter");
+        let (verification_mail, _) = harness
+            .verification_mail(now)
+            .await
+            .expect("a verification mail");
         let outcome = MailOutcome::Refused {
             cause: "550 no such user".to_owned(),
         };

@@ -215,14 +215,14 @@ fn one_command_starts_a_container_that_holds_and_releases_a_request() {
 
 /// `examples/compose`, started by podman-compose in a network of its own.
 #[test]
-fn what_the_compose_file_describes_releases_a_request() {
+fn the_installation_of_the_compose_file_releases_a_request() {
     test_compose(&["postfix.tar"]);
 }
 
 /// `examples/compose-postgres` in the same way: one node is killed, and the other releases the requests that it
 /// accepted.
 #[test]
-fn two_nodes_of_the_compose_file_release_what_either_took() {
+fn each_node_of_the_compose_file_releases_requests_of_the_other() {
     test_compose(&["postfix.tar", "postgres.tar"]);
 }
 

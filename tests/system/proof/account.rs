@@ -97,7 +97,7 @@ pub fn settle_all(nodes: &[Harness], rows: &Rows, book: &Book, help_desk: &HelpD
             for copy in copies {
                 assert_eq!(
                     copy.request, first.id,
-                    "{marker}: a repeat under another id"
+                    "{marker}: delivered again under another id"
                 );
                 assert_eq!(
                     copy.print,
@@ -184,17 +184,17 @@ fn judge(marker: &str, entries: &[Entry], active: &BTreeSet<String>) {
     for entry in entries {
         assert_eq!(
             entry.verdict, first.verdict,
-            "{marker}: a repeat has its own verdict"
+            "{marker}: a copy has another verdict"
         );
         assert!(
             !entry.repeats || entry.state.is_none(),
-            "{marker}: a repeat has a request"
+            "{marker}: a copy has a request"
         );
     }
     let is_waiting = Fate::of(marker) == Fate::Waits;
     assert!(
         !(is_waiting && is_active),
-        "{marker}: active without a proof"
+        "{marker}: active without verification"
     );
 }
 
@@ -205,7 +205,10 @@ fn verification_mails(nodes: &[Harness]) -> usize {
         *sent.entry(recipient(&verification_mail)).or_default() += 1;
     }
     for (address, count) in &sent {
-        assert_eq!(*count, 1, "{address} got {count} letters within an hour");
+        assert_eq!(
+            *count, 1,
+            "{address} got {count} verification mails within an hour"
+        );
         assert!(
             address.ends_with("@corp.example"),
             "nobody wrote as {address}"

@@ -37,7 +37,7 @@ impl Bystander {
     /// If one of them was not accepted, or none was sent at all.
     pub fn leave(self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
-        let sent = self.thread.join().expect("each was taken");
+        let sent = self.thread.join().expect("each was accepted");
         assert!(sent > 0, "nothing was tried");
         sent
     }

@@ -90,7 +90,7 @@ impl Disk {
         for size in [1024 * 1024, 4096, 512] {
             while ballast.write_all(&vec![7; size]).is_ok() {}
         }
-        ballast.sync_all().expect("what could be written is there");
+        ballast.sync_all().expect("synced");
     }
 
     pub fn make_room(&self) {

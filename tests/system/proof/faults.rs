@@ -58,7 +58,7 @@ impl Fault {
         wait_for_readiness(&harness, if self.ready { 200 } else { 503 });
 
         mend();
-        wait_for("mail to be taken again", || {
+        wait_for("mail to be accepted again", || {
             let before = book.acknowledged();
             book.send_one(harness.smtp, 2);
             (book.acknowledged() > before).then_some(())
@@ -111,7 +111,7 @@ fn a_full_disk() {
 }
 
 #[test]
-fn files_that_may_only_be_read() {
+fn read_only_files() {
     let fault = Fault {
         break_it: |harness, _| {
             let files =
@@ -148,7 +148,7 @@ fn a_file_system_that_the_kernel_made_read_only() {
 }
 
 #[test]
-fn a_folder_that_is_gone() {
+fn a_missing_folder() {
     let fault = Fault {
         break_it: |_, disk| {
             disk.unmount();
@@ -160,7 +160,7 @@ fn a_folder_that_is_gone() {
             })
         },
         reply: "451 4.3.0",
-        cause: "vestibule.db: is not there any more",
+        cause: "vestibule.db: no longer exists",
         ready: false,
     };
     fault.endure();
@@ -254,7 +254,7 @@ fn a_sync_that_fails() {
 /// On a disk where all calls block, no client gets 250 or any other reply, other requests are still served, and
 /// afterwards the daemon continues normally.
 #[test]
-fn a_disk_that_does_not_answer_for_a_while() {
+fn a_disk_that_hangs_for_a_while() {
     let helpdesk = HelpDesk::open();
     let book = Arc::new(Book::default());
     let mut harness = Harness::at_rest(&configuration(&helpdesk));
@@ -287,7 +287,7 @@ fn a_disk_that_does_not_answer_for_a_while() {
     });
     load.stop();
     book.send_the_rest(harness.smtp);
-    assert_eq!(book.refusal(), None, "nobody was sent away");
+    assert_eq!(book.refusal(), None, "no message was refused");
     settle(&harness, &book, &helpdesk);
 }
 

@@ -47,7 +47,7 @@ const PASS: &str =
     "Authentication-Results: mx.corp.example; dmarc=pass header.from=corp.example\r\n";
 
 #[test]
-fn the_copy_of_a_list_does_not_cost_the_message() {
+fn a_copy_from_a_list_does_not_lose_the_message() {
     let harness = harness(50, "1GiB");
     let list = "Precedence: list\r\nList-Id: <staff.corp.example>\r\n";
     send(&harness, &message(list, "ann@corp.example", "both", 0));
@@ -66,7 +66,7 @@ fn the_copy_of_a_list_does_not_cost_the_message() {
 }
 
 #[test]
-fn a_full_hold_does_not_cost_the_real_message() {
+fn a_full_hold_quota_does_not_lose_the_genuine_message() {
     let harness = harness(2, "1GiB");
     for number in 0..3 {
         send(

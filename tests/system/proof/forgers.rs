@@ -79,7 +79,7 @@ fn forged(author: &str, id: &str) -> Vec<u8> {
 
 /// Waits until all mail within the limits was sent, and returns it.
 fn verification_mails(harness: &Harness) -> Vec<String> {
-    wait_for("no letter that is due", || {
+    wait_for("no verification mail to be due", || {
         let due = "SELECT count(*) FROM letter WHERE state = 'claimed'
              OR (state = 'waiting' AND due_at <= unixepoch('subsec') * 1000)";
         (Rows::of(harness).number(due) == 0).then_some(())
@@ -92,7 +92,7 @@ fn check(verification_mails: &[String]) {
     for verification_mail in verification_mails {
         let mail = MessageParser::default()
             .parse(verification_mail)
-            .expect("a letter");
+            .expect("a verification mail");
         let mut said = String::new();
         for (name, value) in mail.headers_raw() {
             said += name;
@@ -172,7 +172,7 @@ fn many_forged_authors_make_no_more_mail_than_the_limits_allow() {
     forge(&harness, &authors(0, "corp.example"), 0);
     let sent = verification_mails(&harness);
     check(&sent);
-    assert_eq!(sent.len(), FORGED_PER_DOMAIN, "the limit of the domain");
+    assert_eq!(sent.len(), FORGED_PER_DOMAIN, "the limit of a domain");
 
     harness.restart();
     forge(&harness, &authors(100_000, "corp.example"), 1);
@@ -185,7 +185,7 @@ fn many_forged_authors_make_no_more_mail_than_the_limits_allow() {
     forge(&harness, &authors(0, "third.example"), 3);
     let sent = verification_mails(&harness);
     check(&sent);
-    assert_eq!(sent.len(), FORGED_IN_TOTAL, "the limit of all together");
+    assert_eq!(sent.len(), FORGED_IN_TOTAL, "the overall limit");
     let people: BTreeSet<_> = sent
         .iter()
         .map(|verification_mail| super::load::recipient(verification_mail))
@@ -232,6 +232,6 @@ fn forgeries_and_sign_ups_of_one_peer_do_not_keep_others_from_their_mail() {
         sent.iter().any(
             |verification_mail| super::load::recipient(verification_mail) == "ann@corp.example"
         ),
-        "whose domain vouches is not behind the forgers"
+        "an authenticated sender does not wait for the forgers"
     );
 }

@@ -94,7 +94,7 @@ fn each_hostile_client_gets_its_answer_and_no_more() {
     }
     let peak = peak(&harness);
     println!(
-        "{} hostile clients, {served} messages of others meanwhile, at most {} MiB",
+        "{} hostile clients, {served} messages of others in the meantime, at most {} MiB",
         CLIENTS.len(),
         peak / MIB
     );
@@ -134,7 +134,7 @@ fn a_flood_of_large_messages_stays_within_the_budget() {
     let served = bystander.leave();
     let peak = peak(&harness);
     println!(
-        "20 messages of 7 MiB with a budget of 32 MiB, {served} small ones meanwhile: at most {} MiB",
+        "20 messages of 7 MiB with a budget of 32 MiB, {served} small ones in the meantime: at most {} MiB",
         peak / MIB
     );
     assert!(peak < 256 * MIB, "{} MiB", peak / MIB);
@@ -174,8 +174,8 @@ fn idle_transactions_are_evicted_for_their_memory() {
     let message = format!("From: bob@partner.example\r\nSubject: x\r\n\r\n{body}");
     // Until the idle clients hold all of the memory, there is some left for others; so this repeats until an idle
     // client is evicted.
-    wait_for("somebody to give up its memory", || {
-        let mut client = Smtp::connect(harness.smtp).expect("a seat");
+    wait_for("an idle client to be evicted", || {
+        let mut client = Smtp::connect(harness.smtp).expect("a connection slot");
         let reply = client.send(
             "bob@partner.example",
             "it-help@corp.example",
@@ -241,7 +241,11 @@ async fn thousands_of_idle_connections_do_not_keep_others_out() {
     // The final reply to an evicted connection may still be on its way.
     let begin = Instant::now();
     while held() > seats - seats / 10 {
-        assert!(begin.elapsed() < DEADLINE, "{} seats for one peer", held());
+        assert!(
+            begin.elapsed() < DEADLINE,
+            "{} connection slots for one peer",
+            held()
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let held = held();
@@ -249,7 +253,7 @@ async fn thousands_of_idle_connections_do_not_keep_others_out() {
     let smtp = harness.smtp;
     let served = tokio::task::spawn_blocking(move || {
         let mut mta: Vec<_> = (0..20)
-            .map(|_| Smtp::connect(smtp).expect("a seat"))
+            .map(|_| Smtp::connect(smtp).expect("a connection slot"))
             .collect();
         for client in &mut mta {
             assert!(client.say("NOOP").expect("an answer").starts_with("250"));
@@ -276,7 +280,7 @@ fn idle_connections_are_evicted_for_new_ones() {
     let harness = Harness::start(&configuration);
     let slow: Vec<_> = (0..8)
         .map(|number| {
-            let mut stream = TcpStream::connect(harness.smtp).expect("a seat");
+            let mut stream = TcpStream::connect(harness.smtp).expect("a connection slot");
             // Half of them within a command, half of them within a message.
             let front = if number % 2 == 0 { "EHL" } else { FRONT };
             stream.write_all(front.as_bytes()).expect("said");
@@ -287,7 +291,7 @@ fn idle_connections_are_evicted_for_new_ones() {
         .iter()
         .map(|stream| stream.try_clone().expect("a handle"))
         .collect::<Vec<_>>();
-    wait_for("a seat for the MTA", || {
+    wait_for("a connection slot for the MTA", || {
         for stream in &mut drip {
             let _ = stream.write_all(b"a");
         }
@@ -302,7 +306,7 @@ fn idle_connections_are_evicted_for_new_ones() {
 
 fn send_when_there_is_room(harness: &Harness, marker: &str) {
     let message = crate::support::client::message("bob@partner.example", marker);
-    wait_for("a seat", || {
+    wait_for("a connection slot", || {
         let mut client = Smtp::connect(harness.smtp).ok()?;
         let reply = client.send("bob@partner.example", "it-help@corp.example", &message);
         reply.ok()?.starts_with("250").then_some(())

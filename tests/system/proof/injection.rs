@@ -113,7 +113,7 @@ fn names(fields: &[String]) -> BTreeSet<&str> {
 }
 
 #[test]
-fn a_command_makes_no_field() {
+fn an_smtp_command_injects_no_header_field() {
     let harness = Harness::start(STANDARD);
     for command in COMMANDS {
         let mut client = Smtp::connect(harness.smtp).expect("a connection");
@@ -138,7 +138,7 @@ fn a_command_makes_no_field() {
 }
 
 #[test]
-fn a_message_makes_no_field_of_ours() {
+fn a_message_injects_none_of_our_header_fields() {
     let harness = Harness::start(STANDARD);
     for (number, (name, fields, _)) in FIELDS.iter().enumerate() {
         for author in [
@@ -190,7 +190,7 @@ fn a_message_makes_no_field_of_ours() {
         assert!(text.ends_with(&sent), "{text}");
     }
 
-    let verification_mails = wait_for("all letters", || {
+    let verification_mails = wait_for("all verification mails", || {
         let verification_mails = harness.verification_mails();
         (verification_mails.len() == taken).then_some(verification_mails)
     });

@@ -226,7 +226,7 @@ impl Book {
             if is_hidden || !lock(&self.pressed).insert(entry.path()) {
                 continue;
             }
-            let verification_mail = fs::read_to_string(entry.path()).expect("a letter");
+            let verification_mail = fs::read_to_string(entry.path()).expect("a verification mail");
             let to = recipient(&verification_mail);
             if !to.starts_with("proves.") {
                 continue;
@@ -261,7 +261,10 @@ impl Book {
 
     /// Sends the unanswered messages, to a running daemon.
     pub fn send_the_rest(&self, smtp: SocketAddr) {
-        assert!(self.mail(smtp, || None), "a daemon that lives takes it all");
+        assert!(
+            self.mail(smtp, || None),
+            "a running daemon accepts all of it"
+        );
     }
 }
 

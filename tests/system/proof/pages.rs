@@ -220,12 +220,12 @@ fn guessing_links_is_limited_and_does_not_affect_others() {
     };
     assert_eq!(guess(), 404);
     // The tokens are refilled over time; only a client that guesses faster exhausts them.
-    wait_for("the end of the allowance", || {
+    wait_for("the rate limit to be exceeded", || {
         (guess() == 429).then_some(())
     });
     assert_eq!(
         http(harness.http, "GET", &link, &[]).0,
         200,
-        "a link that is one still opens"
+        "a valid link still opens"
     );
 }

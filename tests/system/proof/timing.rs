@@ -47,7 +47,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 #[test]
-fn a_guess_learns_nothing_from_how_near_it_was() {
+fn the_time_of_an_answer_does_not_reveal_how_close_a_guess_was() {
     let configuration =
         STANDARD.replace("[http]\n", "[http]\ntrusted_proxies = [\"127.0.0.0/8\"]\n");
     let harness = Harness::start(&configuration);

@@ -52,6 +52,6 @@ fn an_employee_has_a_ticket_in_django_helpdesk() {
     );
     assert!(
         harness.files("Maildir/new").is_empty(),
-        "it took the message"
+        "it accepted the message"
     );
 }

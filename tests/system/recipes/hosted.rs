@@ -170,7 +170,7 @@ fn jira_raises_a_request_on_behalf_of_the_customer() {
 /// Exit status for each answer of the help desk: a refused message fails alone, a refused login or a redirect
 /// concerns the destination, and no message makes the program crash.
 #[test]
-fn open_ticket_exits_as_the_destination_reads_it() {
+fn the_exit_status_of_open_ticket_is_one_that_the_destination_understands() {
     let mut answers = vec![
         ("503 Service Unavailable", 69),
         ("429 Too Many Requests", 69),
@@ -235,7 +235,7 @@ fn open(url: &str, token: &Path, message: &[u8]) -> i32 {
 }
 
 #[test]
-fn osticket_takes_a_verified_request() {
+fn osticket_accepts_a_verified_request() {
     let osticket = StandIn::start(|asked| {
         let key = field(asked, "x-api-key") == "BA00B76B";
         match asked.line.as_str() {

@@ -15,7 +15,7 @@ fn start(help_desk: &str, secret: (&str, &str)) -> Harness {
 }
 
 #[test]
-fn action_mailbox_takes_a_verified_request() {
+fn action_mailbox_accepts_a_verified_request() {
     let login = format!("Basic {}", STANDARD.encode("actionmailbox:correct horse"));
     let rails = StandIn::start(move |asked| {
         let field = |name: &str| asked.fields.get(name).map(String::as_str);
@@ -50,7 +50,7 @@ fn action_mailbox_takes_a_verified_request() {
 }
 
 #[test]
-fn discourse_takes_a_verified_request() {
+fn discourse_accepts_a_verified_request() {
     let discourse = StandIn::start(|asked| {
         let field = |name: &str| asked.fields.get(name).map(String::as_str);
         let may = field("api-key") == Some("k3y") && field("api-username") == Some("system");

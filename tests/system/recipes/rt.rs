@@ -46,7 +46,7 @@ fn rt_mailgate_hands_a_verified_request_to_rt() {
 }
 
 #[test]
-fn an_rt_that_is_down_is_tried_again() {
+fn a_delivery_to_an_rt_that_is_down_is_retried() {
     let mut calls = 0;
     let rt = StandIn::start(move |_| {
         calls += 1;

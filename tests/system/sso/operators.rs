@@ -40,7 +40,7 @@ impl Organisation {
 }
 
 #[test]
-fn an_operator_signs_in_gets_the_role_of_the_day_and_logs_out_everywhere() {
+fn an_operator_signs_in_gets_the_current_role_and_logs_out_everywhere() {
     let mut organisation = Organisation::start();
     let provider = &organisation.provider;
     // Another operator has the name already, and keeps it.
@@ -330,11 +330,11 @@ fn an_answer_is_for_one_attempt_of_one_browser() {
             .contains("cannot be used: its token endpoint")
             .then_some(())
     });
-    assert!(organisation.is_in(&mut browser), "who is in stays in");
+    assert!(organisation.is_in(&mut browser), "existing sessions remain");
 }
 
 #[test]
-fn a_login_leads_to_our_own_pages_only_and_begins_within_limits() {
+fn a_login_redirects_only_to_our_own_pages_and_is_rate_limited() {
     let organisation = Organisation::start();
     organisation
         .provider

@@ -35,7 +35,7 @@ impl Organisation {
 }
 
 #[test]
-fn a_person_verifies_by_the_sign_in_and_the_groups_go_along() {
+fn a_person_verifies_by_the_sign_in_and_their_groups_reach_the_destination() {
     let organisation = Organisation::start();
     let provider = &organisation.provider;
     let ann = "ann@corp.example";
@@ -240,7 +240,7 @@ fn only_the_address_that_the_provider_vouches_for_is_verified() {
 }
 
 #[test]
-fn the_sign_in_is_offered_for_the_domains_alone() {
+fn the_sign_in_is_offered_only_for_the_configured_domains() {
     let mut organisation = Organisation::start();
     let link = organisation.link_to("ann@corp.example", "held");
     let run = organisation

@@ -304,7 +304,7 @@ impl Mail {
 /// The words of an entry are extracted, the entry is rewritten, and then the words are written: none of them may
 /// reappear, however often the entry was indexed, and whether or not another process indexed it meanwhile.
 #[tokio::test]
-async fn no_stale_words_of_an_entry_that_is_rewritten_while_it_is_indexed() {
+async fn an_entry_that_is_rewritten_while_it_is_indexed_leaves_no_stale_words() {
     for how in [
         Rewrite::Update,
         Rewrite::SameFacts,
@@ -412,7 +412,7 @@ async fn forgetting_removes_unused_words_in_steps_of_a_bounded_size() {
 }
 
 #[tokio::test]
-async fn unused_words_go_while_new_messages_wait() {
+async fn unused_words_are_removed_while_new_messages_wait() {
     let mail = Mail::new();
     mail.record_strangers(1, 20).await;
     mail.index().await;
@@ -489,7 +489,7 @@ async fn a_dropped_message_of_a_stranger_makes_few_rows() {
 
 /// The display name is read from the header, wherever the header ends, and not from the body.
 #[tokio::test]
-async fn of_a_content_only_the_header_is_read() {
+async fn only_the_header_of_a_message_is_read() {
     let mail = Mail::new();
     let trace = "Received: from a by b; Mon, 1 Jan 2026 00:00:00 +0000\r\n";
     let body = "From: \"Mallory\" <m@x.example>\r\n".repeat(100_000);

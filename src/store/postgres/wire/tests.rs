@@ -43,7 +43,7 @@ fn whole_answer() -> Vec<u8> {
 }
 
 #[test]
-fn an_answer_is_read_and_a_cut_one_breaks_the_connection() {
+fn an_answer_is_read_and_a_truncated_one_breaks_the_connection() {
     let whole = whole_answer();
     let (mut wire, _server) = connection(&whole, true);
     let answer = wire.simple("SELECT n").expect("an answer");
@@ -75,7 +75,7 @@ fn an_answer_is_read_and_a_cut_one_breaks_the_connection() {
 }
 
 #[test]
-fn what_is_no_answer_breaks_the_connection() {
+fn an_invalid_answer_breaks_the_connection() {
     let short_row = message(b'D', &[0, 3, 0, 0]);
     let cases: &[(&str, Vec<u8>)] = &[
         ("an unknown message", message(b'!', b"")),
@@ -119,7 +119,7 @@ fn what_is_no_answer_breaks_the_connection() {
 }
 
 #[test]
-fn a_server_that_never_comes_to_an_end_is_left() {
+fn an_answer_that_never_ends_times_out() {
     let (mut wire, mut server) = connection(&[], false);
     let notice = message(b'N', b"VNOTICE\0C00000\0Mstill there\0\0");
     let talking = std::thread::spawn(move || while server.write_all(&notice).is_ok() {});
@@ -130,7 +130,7 @@ fn a_server_that_never_comes_to_an_end_is_left() {
 }
 
 #[test]
-fn an_error_is_told_and_a_notice_is_counted() {
+fn an_error_is_returned_and_a_notice_is_counted() {
     let error = message(b'E', b"SERROR\0VERROR\0C55P03\0Mlock timeout\0\0");
     let notice = message(b'N', b"VWARNING\0C01000\0Mcanceling wait\0\0");
     let ready = message(b'Z', b"E");

@@ -364,7 +364,7 @@ fn live_through(seed: u64, steps: usize) {
 }
 
 #[test]
-fn what_is_committed_is_there_whatever_write_fails() {
+fn commits_survive_any_failed_write() {
     let is_long = std::env::var_os("VESTIBULE_LONG").is_some();
     let (seeds, steps) = if is_long { (30, 200) } else { (6, 60) };
     for seed in 0..seeds {
@@ -374,7 +374,7 @@ fn what_is_committed_is_there_whatever_write_fails() {
 
 /// Each write of a commit fails in turn: nothing of the commit is stored, and all of it once no write fails.
 #[test]
-fn a_commit_is_there_whole_or_not_at_all() {
+fn a_commit_is_atomic() {
     for fault in [
         Fault::Broken,
         Fault::FullAfter { octets: 0 },
@@ -391,7 +391,7 @@ fn a_commit_is_there_whole_or_not_at_all() {
             let outcome = writer.execute("REPLACE INTO filling VALUES (1, ?)", [&value]);
             let was_faulty = faults::mend();
             if outcome.is_ok() {
-                assert!(!was_faulty, "a write failed, and nobody was told");
+                assert!(!was_faulty, "a failed write was not reported");
                 break;
             }
             failures += 1;
@@ -426,7 +426,7 @@ fn frames_that_were_rolled_back_do_not_overwrite_those_of_another_process() {
 
 /// The same for a connection that keeps all locks: it does not report when it releases the writer's lock.
 #[test]
-fn frames_of_a_connection_that_keeps_its_locks_are_written_at_once() {
+fn frames_of_a_connection_that_keeps_its_locks_are_written_immediately() {
     let (_folder, path) = new_database();
     let writer = gathering(&path, "FULL");
     writer
@@ -485,7 +485,7 @@ fn pages_are_copied_while_the_writer_grows_and_shrinks_the_database() {
 /// A message of a megabyte has some 260 pages, which without the layer are 520 writes to the log and 260 to the
 /// database.
 #[test]
-fn the_writes_are_few() {
+fn a_large_message_takes_few_writes() {
     let (_folder, path) = new_database();
     let writer = gathering(&path, "FULL");
     writer

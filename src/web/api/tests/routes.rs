@@ -332,7 +332,11 @@ async fn a_dropped_message_is_released_whatever_the_reason() {
         (&json!(one.to_string()), &json!(true), &json!("dropped"))
     );
     let again = post(&harness, &agent, &path, force).await;
-    assert!(again.body.contains("was released before"), "{}", again.body);
+    assert!(
+        again.body.contains("was already released"),
+        "{}",
+        again.body
+    );
     let many = json!({"entries": [one.to_string(), two.to_string()], "force": true});
     let many = object(
         &post(&harness, &agent, "/dropped/recover", many).await,

@@ -243,7 +243,11 @@ async fn a_message_that_stays_dropped_names_the_reason_and_can_be_forced() {
     assert_eq!(done.headers[LOCATION], place.as_str());
     let again = harness.post(&agent, "/dropped", &force).await;
     assert_eq!(again.status, StatusCode::CONFLICT);
-    assert!(again.body.contains("was released before"), "{}", again.body);
+    assert!(
+        again.body.contains("was already released"),
+        "{}",
+        again.body
+    );
     let page = harness.get(&agent, &place).await;
     assert!(page.body.contains("Released. It is delivered as soon as"));
     assert!(!page.body.contains("id=\"release\""), "{}", page.body);

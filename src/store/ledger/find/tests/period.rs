@@ -6,7 +6,7 @@ fn after(n: i64) -> Timestamp {
 }
 
 #[tokio::test]
-async fn a_look_begins_at_the_end_of_its_period_and_ends_at_its_beginning() {
+async fn a_scan_begins_at_the_end_of_its_period_and_ends_at_its_start() {
     let mail = Mail::new();
     let subjects: Vec<_> = (1..=6_000)
         .map(|n| format!("{} {n}", if n <= 3_000 { "scanner" } else { "printer" }))

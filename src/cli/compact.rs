@@ -11,9 +11,8 @@ use crate::store::{self, Location};
 
 /// Rewrite the database without unused pages, while the service is stopped
 ///
-/// The daemon frees unused pages by itself, a few at a time. This command rewrites the whole file: after much
-/// was deleted at once, or to remove all traces of deleted data. It needs as much free space as the database
-/// takes.
+/// The daemon frees unused pages by itself, a few at a time. This command rewrites the whole file: after a
+/// large deletion, or to remove all traces of deleted data. It needs free space of the size of the database.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -21,7 +20,7 @@ Examples:
   sudo -u vestibule vestibule compact
   sudo systemctl start vestibule
 
-Exit status: 0 done, 1 not done, and nothing has changed.")]
+Exit status: 0 done, 1 failed, and nothing has changed.")]
 pub struct Args {}
 
 #[derive(Serialize)]
@@ -34,7 +33,7 @@ pub fn run(global: &Global, out: &mut Output) -> CommandResult {
     let config = global.config()?;
     if let Location::Server(server) = Location::of(&config) {
         return Err(CommandError::Usage(format!(
-            "{server} uses freed space again by itself; to return it to the disk, its operator runs VACUUM FULL"
+            "{server} reuses freed space by itself; to return it to the disk, its operator runs VACUUM FULL"
         )));
     }
     let database = config.database();

@@ -81,7 +81,7 @@ fn answers_are_taken_and_wrong_ones_asked_again() {
         "\"IT Help\" is not a name",
         "an address needs one @",
         "answer smtp or maildir",
-        "http:// is no SMTP",
+        "http:// is not an SMTP scheme",
         "is the portal's own address",
         "\"com\" is a public suffix",
         "answer nobody or listed or verified or everyone",
@@ -313,8 +313,8 @@ fn the_first_operator_is_told_the_rule_before_the_password() {
     let rule = output.find("at least 15 characters").expect(&output);
     let question = output.find("Password for ann").expect(&output);
     assert!(rule < question);
-    assert!(output.contains("and this one 5; once more"), "{output}");
-    assert!(output.contains("not the same; once more"), "{output}");
+    assert!(output.contains("and this one 5; try again"), "{output}");
+    assert!(output.contains("do not match; try again"), "{output}");
     assert!(
         output.contains("ann may log in at http://127.0.0.1:8081/"),
         "{output}"

@@ -239,14 +239,14 @@ fn servers_are_spoken_to_as_far_as_the_login_and_what_is_in_the_way_has_a_remedy
             "desk",
             at("smtp+starttls", starttls.port),
             "right",
-            "answers with STARTTLS and takes the login",
+            "answers with STARTTLS and accepts the login",
             None,
         ),
         (
             "tls",
             at("smtps", tls.port),
             "right",
-            "answers with TLS and takes the login",
+            "answers with TLS and accepts the login",
             None,
         ),
         (
@@ -254,7 +254,7 @@ fn servers_are_spoken_to_as_far_as_the_login_and_what_is_in_the_way_has_a_remedy
             at("smtps", tls.port),
             "wrong",
             "credentials invalid",
-            Some("see whether username"),
+            Some("check that username"),
         ),
         (
             "stranger",
@@ -296,21 +296,21 @@ fn servers_are_spoken_to_as_far_as_the_login_and_what_is_in_the_way_has_a_remedy
             at("smtp+starttls", refuses.port),
             "right",
             "Not you",
-            Some("have it let this machine in"),
+            Some("allow this machine on the server"),
         ),
         (
             "closed",
             at("smtps", CLOSED),
             "right",
             "refused",
-            Some("see whether it runs there"),
+            Some("check that the server is running"),
         ),
         (
             "silent",
             at("smtps", silent.port),
             "right",
             "did not answer within 10 s",
-            Some("see whether it runs there"),
+            Some("check that the server is running"),
         ),
     ];
     let destinations = cases
@@ -375,7 +375,7 @@ fn the_doctor_tells_of_the_certificate_and_of_a_help_desk_that_is_down() {
     let finding = found(&findings, "destination.desk (smtp)");
     assert_eq!(finding["state"], "problem", "{finding}");
     assert!(
-        has(finding, "remedy", "see whether it runs there"),
+        has(finding, "remedy", "check that the server is running"),
         "{finding}"
     );
 }
@@ -455,7 +455,7 @@ fn a_folder_of_outgoing_mail_of_another_user_is_a_warning() {
         let ran = harness.run(&["check", "--offline", "--json"]);
         let warned = ran.out.lines().any(|line| {
             let finding: Value = serde_json::from_str(line).expect(line);
-            finding["state"] == "warning" && has(&finding, "detail", "others can look into it")
+            finding["state"] == "warning" && has(&finding, "detail", "other users can read it")
         });
         assert_eq!(warned, is_warned_about, "{}", ran.out);
     }

@@ -192,7 +192,7 @@ fn the_width_is_that_of_the_terminal() {
         let plain = without_colours(&text);
         let lines: Vec<&str> = plain
             .lines()
-            .filter(|line| !line.starts_with("left out"))
+            .filter(|line| !line.starts_with("columns hidden"))
             .collect();
         assert_eq!(lines.len(), 3, "{plain}");
         for line in lines {

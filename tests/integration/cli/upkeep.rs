@@ -239,7 +239,7 @@ fn every_finding_says_what_to_do() {
             "portal.gone",
             "problem",
             "not in the configuration",
-            "put it back",
+            "restore it",
         ),
         (
             PAUSED,
@@ -252,7 +252,7 @@ fn every_finding_says_what_to_do() {
             AHEAD,
             "clock",
             "warning",
-            "the newest entry is of",
+            "the newest entry is dated",
             "timedatectl",
         ),
         (
@@ -260,7 +260,7 @@ fn every_finding_says_what_to_do() {
             "database",
             "problem",
             "schema 99",
-            "install the vestibule",
+            "install the version of vestibule",
         ),
     ] {
         let harness = Harness::new();
@@ -286,7 +286,7 @@ fn without_a_database_the_doctor_names_its_creator() {
     std::fs::remove_dir_all(harness.path("data")).expect("removed");
     let (_, findings) = doctor(&harness);
     let remedy = finding(&findings, "database")["remedy"].clone();
-    assert_eq!(remedy, "the first start of the daemon makes it");
+    assert_eq!(remedy, "the first start of the daemon creates it");
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn a_backup_into_a_folder_that_is_not_there_says_how_to_make_it() {
     assert_eq!(ran.status, 1, "{}", ran.err);
     let folder = harness.path("backups").display().to_string();
     for said in [
-        format!("there is no folder {folder}"),
+        format!("the folder {folder} does not exist"),
         format!("install -d -m 0700 {folder}"),
     ] {
         assert!(ran.err.contains(&said), "{}", ran.err);

@@ -49,7 +49,7 @@ fn this_was_not_me_by_mistake_is_taken_back_by_the_person_alone() {
         let arguments: Vec<_> = command.split(' ').chain(["ann@corp.example"]).collect();
         let (_, said) = run(&harness, &arguments);
         assert!(
-            said.contains("the person said \"This was not me\""),
+            said.contains("the person pressed \"This was not me\""),
             "{command}: {said}"
         );
     }

@@ -22,7 +22,7 @@ impl Attempt {
     #[must_use]
     pub fn of_panic(panic: &str) -> Self {
         events::fault("outbound", &panic);
-        Self::Unknown(Cause::of_request("a fault in vestibule"))
+        Self::Unknown(Cause::of_request("a bug in vestibule"))
     }
 
     /// The cause of a failure of the destination as a whole.

@@ -96,7 +96,7 @@ impl Webhook {
         let body = match made {
             Ok(body) => body,
             Err(panic) => {
-                let cause = Cause::of_request(&format!("a fault in vestibule: {panic}"));
+                let cause = Cause::of_request(&format!("a bug in vestibule: {panic}"));
                 return Ok(Attempt::Refused(cause));
             }
         };

@@ -158,7 +158,7 @@ async fn the_whole_group_is_killed_after_the_timeout() {
     let (command, outgoing) = (CommandRunner::new(&config), outgoing());
     match leave_hanging(command.attempt(&outgoing), hangs).await {
         Attempt::Retry(cause) => assert!(
-            cause.text.contains("not done within 300 s"),
+            cause.text.contains("not finished within 300 s"),
             "{}",
             cause.text
         ),

@@ -283,7 +283,7 @@ async fn an_attempt_that_panics_is_settled_as_one_to_be_tried_again() {
     let (0, Settlement::Retry { cause, .. }) = &settled[0] else {
         panic!("{settled:?}");
     };
-    assert!(cause.contains("a fault in vestibule"), "{cause}");
+    assert!(cause.contains("a bug in vestibule"), "{cause}");
     harness.close().await;
 }
 

@@ -147,6 +147,6 @@ fn a_second_daemon_on_the_same_data_is_refused() {
     let output = harness.command(&["serve"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("another vestibule serves"), "{said}");
+    assert!(said.contains("another vestibule uses"), "{said}");
     send(harness.smtp, "bob@partner.example", "undisturbed");
 }

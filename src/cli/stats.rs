@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_is_as_long_as_its_share_and_never_nothing_for_something() {
+    fn a_bar_is_as_long_as_its_share_and_never_empty_above_zero() {
         let bars: Vec<_> = Share::of_all(vec![240, 120, 1, 0], |number| *number)
             .iter()
             .map(Share::bar)

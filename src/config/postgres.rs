@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_faulty_url_is_refused_with_the_remedy() {
+    fn an_invalid_url_is_refused_with_the_remedy() {
         for (text, cause) in [
             ("mysql://u@h/d", "postgres://"),
             ("postgres://u:secret@h/d", "password_file"),

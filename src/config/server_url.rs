@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_the_own_network_are_known_in_every_form() {
+    fn private_addresses_are_recognized_in_every_form() {
         for (text, private) in [
             ("http://127.0.0.1/", true),
             ("http://127.0.0.1./", true),

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn mail_may_come_in_at_several_sockets_and_pages_at_one() {
+    async fn smtp_may_have_several_sockets_and_pages_one() {
         let mut inherited = Inherited::default();
         for name in ["smtp", "http", "smtp", "admin"] {
             inherited

@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_is_one_that_prometheus_takes() {
+    fn every_line_is_valid_for_prometheus() {
         for line in write(&Depths::default(), &NodeGauges::default()).lines() {
             let (series, number) = line.rsplit_once(' ').expect("two words");
             assert!(

@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_program_that_fails_tells_no_secret() {
+    async fn a_program_that_fails_reveals_no_secret() {
         for (script, cause) in [
             ("echo hunter2 >&2; echo hunter2; exit 3", "exit status: 3"),
             ("printf 'hunter2 hunter2'", "no token found"),
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_program_that_hangs_is_ended_with_its_children() {
+    async fn a_hung_program_is_killed_with_its_children() {
         let folder = tempfile::tempdir().expect("a folder");
         let pid = folder.path().join("pid");
         let script = format!("sleep 1000 & echo $! > {}; wait", pid.display());

@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn networks_that_hold_most_of_the_internet_are_found_however_they_are_cut() {
+    fn networks_that_cover_most_of_the_internet_are_found_however_they_are_divided() {
         for (networks, most) in [
             (&["0.0.0.0/0"][..], true),
             (&["::/0"], true),
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn another_machine_is_what_is_not_loopback() {
+    fn a_host_is_another_machine_unless_it_is_loopback() {
         for (host, another) in [
             ("127.0.0.1", false),
             ("127.9.9.9", false),

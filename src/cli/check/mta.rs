@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_on_is_reminded_of() {
+    fn only_enabled_parameters_are_reported() {
         for (answer, remedy) in [
             (
                 "allow_percent_hack = yes\nswap_bangpath = yes\n",

@@ -79,7 +79,7 @@ mod tests {
     use crate::config::Secrets;
 
     #[test]
-    fn a_node_that_differs_is_named_with_what_differs() {
+    fn a_differing_node_is_named_with_the_differences() {
         let text = include_str!("../../../config/vestibule.toml");
         let config = Config::parse_with(text, Path::new("/x/vestibule.toml"), Secrets::Leave);
         let config = config.unwrap_or_else(|mistakes| panic!("{mistakes}"));

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_breaks_a_promise_is_found() {
+    fn settings_that_break_a_promise_are_found() {
         assert_eq!(states(&sound()), []);
         let cases: &[(&str, State, Change)] = &[
             ("store", State::Problem, |facts| {

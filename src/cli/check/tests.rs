@@ -112,7 +112,7 @@ fn a_data_folder_that_the_start_creates_is_not_a_problem() {
 }
 
 #[test]
-fn a_disk_that_fills_up_is_told_before_it_is_full() {
+fn a_disk_that_fills_up_is_reported_before_it_is_full() {
     const MIB: u64 = 1 << 20;
     for (free, state, remedy) in [
         (2000 * MIB, State::Ok, None),
@@ -157,7 +157,7 @@ fn greeter(greeting: &'static str) -> SocketAddr {
 }
 
 #[test]
-fn a_port_may_be_our_own_already() {
+fn a_port_may_already_be_our_own() {
     let trial = Trial::new();
     for (greeting, state, said) in [
         (
@@ -180,7 +180,7 @@ fn a_port_may_be_our_own_already() {
 }
 
 #[test]
-fn a_server_is_spoken_to_unless_offline() {
+fn servers_are_contacted_unless_offline() {
     let trial = Trial::new();
     let there = greeter("220 desk.corp.example ESMTP\r\n");
     let closed = {

@@ -52,7 +52,7 @@ fn settings_are_shown_changed_and_compared() {
 }
 
 #[test]
-fn who_came_while_the_gate_was_open_is_named_and_can_be_blocked() {
+fn accounts_created_under_wider_settings_are_listed_and_can_be_blocked() {
     let harness = Harness::new();
     let opened = harness.run(&["access", "set", "external.restrict_domains=false"]);
     assert_eq!(opened.status, 0, "{}", opened.err);
@@ -210,7 +210,7 @@ fn an_address_is_tried_at_every_portal() {
 }
 
 #[test]
-fn wrong_arguments_say_what_would_be_right() {
+fn errors_of_arguments_name_valid_values() {
     let harness = Harness::new();
     for (arguments, status) in [
         (&["access", "set", "external.verfy=true"][..], 2),
@@ -244,7 +244,7 @@ fn wrong_arguments_say_what_would_be_right() {
 }
 
 #[test]
-fn a_draft_is_tried_on_what_came() {
+fn a_draft_is_simulated_on_received_mail() {
     let harness = Harness::new();
     harness.receive("Eve <eve@acme.example>", "Subject: First\r\n");
     harness.receive("Eve <eve@acme.example>", "Subject: Second\r\n");

@@ -219,7 +219,7 @@ fn destination(name: &str, url: &str, password: &str) -> String {
 }
 
 #[test]
-fn servers_are_spoken_to_as_far_as_the_login_and_what_is_in_the_way_has_a_remedy() {
+fn servers_are_contacted_up_to_the_login_and_each_obstacle_has_a_remedy() {
     let folder = tempfile::tempdir().expect("a folder");
     let authority = Authority::new("Corp");
     let good = authority.tls(false);
@@ -350,7 +350,7 @@ fn servers_are_spoken_to_as_far_as_the_login_and_what_is_in_the_way_has_a_remedy
 
 /// `doctor` includes the checks of `check`: the certificate, the servers.
 #[test]
-fn the_doctor_tells_of_the_certificate_and_of_a_help_desk_that_is_down() {
+fn doctor_reports_the_certificate_and_a_help_desk_that_is_down() {
     let folder = tempfile::tempdir().expect("a folder");
     let authority = Authority::new("Corp");
     let (certificate, key) = authority.sign("gate.corp.example", true);
@@ -381,7 +381,7 @@ fn the_doctor_tells_of_the_certificate_and_of_a_help_desk_that_is_down() {
 }
 
 #[test]
-fn a_machine_without_authorities_is_told_what_to_install() {
+fn without_certificate_authorities_the_missing_package_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let nobody = Authority {
         pem: String::new(),
@@ -411,7 +411,7 @@ fn with_postconf(script: Option<&str>) -> Vec<Value> {
 }
 
 #[test]
-fn a_postfix_that_routes_by_local_parts_is_reminded_of() {
+fn a_postfix_that_routes_by_local_parts_is_a_warning() {
     let findings = with_postconf(Some("for name; do echo \"$name = yes\"; done"));
     let finding = found(&findings, "Postfix");
     assert_eq!(finding["state"], "warning", "{finding}");

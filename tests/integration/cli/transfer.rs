@@ -4,7 +4,7 @@
 use super::harness::Harness;
 
 #[test]
-fn a_store_moves_and_the_place_of_before_is_closed_until_that_is_undone() {
+fn a_store_moves_and_the_old_location_is_closed_until_undone() {
     let harness = Harness::new();
     let entry = harness.receive("ann@corp.example", "");
     let file = harness.path("new.db").display().to_string();

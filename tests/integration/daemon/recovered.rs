@@ -233,7 +233,7 @@ fn an_impossible_release_names_the_reason() {
 }
 
 #[test]
-fn a_released_loop_does_not_go_round() {
+fn a_released_loop_does_not_loop_again() {
     let harness = Harness::start(STANDARD);
     let ledger = send_with(
         &harness,

@@ -67,7 +67,7 @@ fn pour(smtp: SocketAddr, name: &str, count: &AtomicUsize) -> Vec<String> {
 }
 
 #[test]
-fn under_load_all_that_was_taken_is_kept_and_nothing_else() {
+fn under_load_exactly_the_accepted_mail_is_kept() {
     let mut harness = Harness::start(STANDARD);
     let smtp = harness.smtp;
     let count = Arc::new(AtomicUsize::new(0));
@@ -119,7 +119,7 @@ fn a_reload_adds_a_portal_without_dropping_a_connection() {
 }
 
 #[test]
-fn a_faulty_file_is_refused_and_the_old_settings_stay() {
+fn an_invalid_file_is_refused_and_the_old_settings_stay() {
     let harness = Harness::start(STANDARD);
     fs::write(harness.path("vestibule.toml"), "hostname = 7\n").expect("a file");
     harness.signal(Signal::HUP);

@@ -123,7 +123,12 @@ fn release(crowd: &Crowd) {
     wait_until("the deliveries", || count(&look, delivered) == requests);
     let handed_over = watch.stop();
     assert_eq!(harness.files("desk/new").len(), requests);
-    row("accounts proved at once", crowd.accounts, proved, None);
+    row(
+        "accounts verified concurrently",
+        crowd.accounts,
+        proved,
+        None,
+    );
     row(
         "their requests in the Maildir and settled",
         requests,

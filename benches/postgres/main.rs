@@ -41,7 +41,7 @@ fn main() {
     let proxy = DelayingProxy::start(server.folder.clone(), DELAY);
     println!(
         "{:>16} {:>10} {:>14} {:>7}   wanted: {} and × {}",
-        "messages at once", "a second", "with 1 ms more", "×", WANTED.0, WANTED.1
+        "concurrent", "a second", "with 1 ms more", "×", WANTED.0, WANTED.1
     );
     for waiting in WAITING {
         let mut found = [Vec::new(), Vec::new()];

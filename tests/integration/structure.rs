@@ -564,7 +564,7 @@ fn the_diagram_of_the_modules_is_true() {
     }
     assert!(
         left.is_empty(),
-        "modules use each other in circles: {left:?}"
+        "modules depend on each other in a cycle: {left:?}"
     );
 
     let mut lines = vec!["```mermaid".to_owned(), "flowchart TD".to_owned()];

@@ -61,7 +61,7 @@ fn it_passes_the_whole_pipeline_and_leaves_no_trace() {
         page.contains("IT Help") && !page.to_lowercase().contains("canary"),
         "{page}"
     );
-    wait_for("nothing to be left", || {
+    wait_for("the removal of all traces", || {
         let is_gone = harness.json(&["customers", "list"]).is_empty()
             && harness.json(&["requests", "list"]).is_empty()
             && harness.files("data/canary/new").is_empty();

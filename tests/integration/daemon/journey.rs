@@ -15,7 +15,7 @@ fn a_held_request_is_released_by_the_button_and_arrives_untouched() {
     let link = harness.link_for("ann@corp.example");
     assert!(
         harness.delivered().is_empty(),
-        "nothing passes before the proof"
+        "nothing is released before the verification"
     );
 
     // A scanner that opens the link, any number of times, changes nothing.
@@ -195,7 +195,7 @@ fn an_operator_can_verify_release_discard_and_block() {
         .remove(0);
     assert_eq!(
         customer["status"], "pending",
-        "letting one request go proves nothing"
+        "releasing one request does not verify the account"
     );
 
     send(harness.smtp, "bea@corp.example", "to-discard");

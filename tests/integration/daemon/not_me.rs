@@ -129,7 +129,7 @@ fn a_link_requested_after_not_me_is_one_mail_that_withdraws_it() {
     assert_eq!(
         harness.verification_mails().len(),
         4,
-        "one mail, however often it is asked for"
+        "one mail, however often it is requested"
     );
 
     let link = link_in(&verification_mail).expect("a link");

@@ -135,7 +135,7 @@ fn a_message_dropped_for_any_reason_is_released_once() {
     assert_eq!(
         harness.delivered().len(),
         10,
-        "each once, beside the one that was accepted"
+        "each once, besides the accepted one"
     );
     assert_eq!(
         harness.json(&["customers", "show", "bob@partner.example"]),

@@ -262,7 +262,7 @@ async fn a_dropped_message_is_explained_and_recovered() {
 }
 
 #[tokio::test]
-async fn a_destination_is_paused_and_resumed() {
+async fn a_destination_is_paused_and_goes_on() {
     let harness = Harness::open().await;
     let admin = token(&harness, Role::Admin).await;
     let listed = object(&get(&harness, &admin, "/deliveries").await, StatusCode::OK);

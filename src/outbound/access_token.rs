@@ -297,7 +297,7 @@ mod tests {
         // An expired token is not used.
         let short = command(r#"echo '{"access_token": "abc", "expires_in": 60}'"#);
         assert!(short.get().await.is_ok());
-        assert!(short.get().await.is_err(), "it is asked for again");
+        assert!(short.get().await.is_err(), "it is requested again");
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 # One-line recipes; each is plain cargo or a script of the project.
 
-# The whole thing on loopback, until Ctrl-C.
+# Runs a complete installation on loopback, until Ctrl-C.
 demo:
     cargo run --release -- demo
 

@@ -123,7 +123,12 @@ fn release(crowd: &Crowd) {
     wait_until("the deliveries", || count(&look, delivered) == requests);
     let handed_over = watch.stop();
     assert_eq!(harness.files("desk/new").len(), requests);
-    row("accounts proved at once", crowd.accounts, proved, None);
+    row(
+        "accounts verified concurrently",
+        crowd.accounts,
+        proved,
+        None,
+    );
     row(
         "their requests in the Maildir and settled",
         requests,
@@ -216,7 +221,7 @@ fn count(look: &Connection, sql: &str) -> usize {
 fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !done() {
-        assert!(begin.elapsed() < DEADLINE, "waited in vain for {what}");
+        assert!(begin.elapsed() < DEADLINE, "timed out waiting for {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -89,7 +89,7 @@ async fn fill(path: &Path, messages: i64) {
 /// Runs the queries. Returns those whose first run took too long.
 async fn measure(location: &Location, messages: i64) -> Vec<String> {
     let store = Store::open_existing(location.clone()).expect("a store");
-    println!("\n| kind | question | hits | first | later |\n|---|---|---|---|---|");
+    println!("\n| kind | query | hits | first | later |\n|---|---|---|---|---|");
     let mut slow = Vec::new();
     for (kind, filter) in questions(messages) {
         let question = filter.question.clone();

@@ -7,7 +7,7 @@
 
 #[expect(
     dead_code,
-    reason = "shared with the comparison with peers, which tells how long answers take"
+    reason = "shared with the comparison with peers, which reports how long answers take"
 )]
 mod load;
 #[path = "sample/mail.rs"]
@@ -163,7 +163,7 @@ impl Bench {
             copied.sync_all().expect("synced");
         });
         println!(
-            "{} requests, {} dropped, {} accounts beside none; medians of {} rounds in turns",
+            "{} requests, {} dropped, {} accounts against none; medians of {} rounds in turns",
             size.requests, size.dropped, size.accounts, self.effort.rounds
         );
         println!(

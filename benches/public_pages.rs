@@ -7,7 +7,7 @@
 
 #[expect(
     dead_code,
-    reason = "shared with the comparison with peers, which tells how long answers take"
+    reason = "shared with the comparison with peers, which reports how long answers take"
 )]
 mod load;
 #[path = "peers/process.rs"]

@@ -209,7 +209,7 @@ fn main() {
 
     println!(
         "{:<44} {:>10} {:>10} {:>10} {:>10}",
-        "", "messages/s", "octets", "syncs/s", "question"
+        "", "messages/s", "octets", "syncs/s", "query"
     );
     let show = |name: &str, found: &Found| {
         println!(

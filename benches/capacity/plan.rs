@@ -49,7 +49,7 @@ pub fn show(costs: &Costs) {
     let one = ORGANISATION;
     println!(
         "an organisation: {} messages a day, {} a second in the busiest minute, {:.0} KiB each, content for {} \
-         days, entries for {}, {} questions a day",
+         days, entries for {}, {} queries a day",
         one.messages_a_day,
         one.busiest,
         one.octets / 1024.0,
@@ -65,7 +65,7 @@ pub fn show(costs: &Costs) {
         "syncs/s",
         "GiB in a year",
         "connections",
-        "questions/day"
+        "queries/day"
     );
     for organisations in [1.0, 10.0, 1000.0] {
         let busiest = organisations * one.busiest;

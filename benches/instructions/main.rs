@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         keep(&found);
     } else if grown {
         eprintln!(
-            "\nMore than {:.0} % above what is kept. Where that is meant: \
+            "\nMore than {:.0} % above the stored figures. If that is intended: \
              cargo bench --bench instructions -- --keep",
             TOLERANCE * 100.0
         );

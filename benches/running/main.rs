@@ -235,7 +235,7 @@ async fn housekeeping(path: &Path, large: &Path, effort: &Effort) {
     let store = Store::open(path).expect("a database");
     let later = Timestamp::now() + SignedDuration::from_hours(24 * 360);
     println!(
-        "| housekeeping | steps | rows | longest step of the writer | longest wait of a small transaction beside it |"
+        "| housekeeping | steps | rows | longest step of the writer | longest wait of a concurrent small transaction |"
     );
     println!("|---|---|---|---|---|");
     let alone = Beside::watch(&store, async {

@@ -53,12 +53,12 @@ Examples:
 Examples:
   vestibule access allow partner.example
   vestibule access allow '*.partner.example' --dry-run
-  vestibule access allow acme.example --recover   (and take up what was dropped)")]
+  vestibule access allow acme.example --recover   (and recover what was dropped)")]
     Allow(Allow),
     /// Add to the deny list: mail of these senders is never accepted, even with an account
     #[command(after_help = "\
 An address denies its mailbox: ann@example.com denies ann+news@example.com, too.
---dry-run tells which accounts that stops.
+--dry-run lists the accounts that this stops.
 
 Examples:
   vestibule access deny eve@evil.example
@@ -80,7 +80,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   vestibule access diff 1 2
-  vestibule access diff 3          (against what is in force)")]
+  vestibule access diff 3          (against the current settings)")]
     Diff(Diff),
     /// Write the settings as TOML, for `apply` and as a copy
     #[command(after_help = "\
@@ -103,8 +103,8 @@ Examples:
     Test(Test),
     /// Show what a draft would have changed for the mail of the last days
     #[command(after_help = "\
-Each message is decided again with the account that its sender had when it came:
-who was new then counts as new. Accounts that exist keep what they have,
+Each message is decided again with the account that its sender had at the time:
+a sender without one then counts as new. Existing accounts keep their access,
 whatever the draft says.
 
 Examples:
@@ -271,7 +271,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
                 match unknown.as_slice() {
                     [] => Ok(settings),
                     unknown => Err(CommandError::NotFound(format!(
-                        "no list has {}; see vestibule access show",
+                        "no list contains {}; see vestibule access show",
                         join(unknown, ", ")
                     ))),
                 }

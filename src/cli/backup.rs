@@ -20,8 +20,8 @@ Examples:
   vestibule backup /var/backups/vestibule-2026-11-23.db
   vestibule backup /mnt/backup/vestibule.db --json
 
-Exit status: 0 the copy is good, 1 there is none, or what is in it is at odds
-with itself.")]
+Exit status: 0 the copy is good, 1 there is no copy, or its contents are
+inconsistent.")]
 pub struct Args {
     /// The copy, which must not exist yet
     #[arg(value_name = "FILE")]
@@ -48,7 +48,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> CommandResult {
     };
     if !folder.is_dir() {
         return Err(CommandError::Failed(anyhow::anyhow!(
-            "there is no folder {0}; make one that nobody else reads: install -d -m 0700 {0}",
+            "the folder {0} does not exist; create one that no other user can read: install -d -m 0700 {0}",
             folder.display()
         )));
     }
@@ -80,7 +80,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> CommandResult {
     }
     out.flush()?;
     note(format_args!(
-        "the copy was kept, and is at odds with itself in {} places, as the database must be: \
+        "the copy was kept, but it is inconsistent in {} places; check the database with: \
          vestibule doctor",
         found.violations.len()
     ));

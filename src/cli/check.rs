@@ -29,9 +29,9 @@ mod servers;
 #[command(after_help = "Examples:
   vestibule check
   vestibule check --offline --json
-  sudo -u vestibule vestibule check      # with the rights that the service has
+  sudo -u vestibule vestibule check      # with the permissions of the service
 
-Exit status: 0 all is well, 1 there is a problem, 2 the configuration is faulty.")]
+Exit status: 0 no problem, 1 a problem, 2 the configuration is invalid.")]
 pub struct Args {
     /// Skip checks that need the network: destinations and the server for verification mail
     #[arg(long)]
@@ -145,8 +145,8 @@ fn templates(config: &Config) -> Option<Finding> {
         Err(error) => Finding::problem(
             check,
             format!("{}: {error}", folder.display()),
-            "take the built-in file as a pattern (vestibule templates export FOLDER), or take this \
-             one out of the folder",
+            "start from the built-in file (vestibule templates export FOLDER), or remove this file \
+             from the folder",
         ),
     })
 }
@@ -167,10 +167,10 @@ fn authentication(config: &Config) -> Option<Finding> {
         Finding::warning(
             "authentication.mode",
             format!(
-                "is {mode} and there are verified accounts: whoever forges one of their addresses \
-                 reaches the help desk"
+                "is {mode} although there are verified accounts: mail that forges one of their \
+                 addresses reaches the help desk"
             ),
-            "see with vestibule explain what enforcing would drop, then set authentication.mode = \
+            "use vestibule explain to see what enforcing would drop, then set authentication.mode = \
              \"enforce\"",
         )
     })
@@ -183,7 +183,7 @@ fn settings(config: &Config) -> Vec<Finding> {
     if public_url.starts_with("http://") {
         findings.push(Finding::warning(
             "http.public_url",
-            format!("links in mail begin with {public_url}, which is this machine only"),
+            format!("links in mail begin with {public_url}, which only this machine can reach"),
             "set http.public_url to the https:// address under which people reach the pages",
         ));
     }
@@ -195,7 +195,7 @@ fn settings(config: &Config) -> Vec<Finding> {
             findings.push(Finding::warning(
                 format!("destination.{name}"),
                 "no portal uses it",
-                "name it in a portal, or take it out",
+                "use it in a portal, or remove it",
             ));
         }
     }
@@ -214,7 +214,7 @@ fn settings(config: &Config) -> Vec<Finding> {
             findings.push(Finding::warning(
                 check,
                 warning.to_string(),
-                "leave it if that is intended; it counts for the first start only",
+                "ignore this if it is intended; it applies to the first start only",
             ));
             said.push(warning);
         }

@@ -21,7 +21,7 @@ Examples:
   sudo -u vestibule vestibule compact
   sudo systemctl start vestibule
 
-Exit status: 0 done, 1 not done, and nothing has changed.")]
+Exit status: 0 done, 1 failed, and nothing has changed.")]
 pub struct Args {}
 
 #[derive(Serialize)]
@@ -34,7 +34,7 @@ pub fn run(global: &Global, out: &mut Output) -> CommandResult {
     let config = global.config()?;
     if let Location::Server(server) = Location::of(&config) {
         return Err(CommandError::Usage(format!(
-            "{server} uses freed space again by itself; to return it to the disk, its operator runs VACUUM FULL"
+            "{server} reuses freed space by itself; to return it to the disk, its operator runs VACUUM FULL"
         )));
     }
     let database = config.database();

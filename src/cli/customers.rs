@@ -48,7 +48,7 @@ Examples:
   vestibule customers show ann@corp.example
   vestibule customers show 01J9ZQ4D8N0VXB7T3WKE5M2R6C --json")]
     Show(AccountArg),
-    /// Create an account, as far as the access settings allow it, and send the verification mail if one is
+    /// Create an account, if the access settings allow it, and send the verification mail if one is
     /// due
     #[command(after_help = "\
 Examples:
@@ -60,10 +60,10 @@ Examples:
 Examples:
   vestibule customers verify ann@corp.example")]
     Verify(AccountArg),
-    /// Block an account, or all that are off the lists: their mail is dropped from now on
+    /// Block an account, or all accounts that are no longer on a list: their mail is dropped from now on
     #[command(after_help = "\
---unlisted blocks the active accounts that the access settings would not let in
-today: they were made while more people might write.
+--unlisted blocks the active accounts that the current access settings would not
+allow: they were created under wider settings.
 
 Examples:
   vestibule customers block spammer@corp.example
@@ -75,12 +75,12 @@ Examples:
 Examples:
   vestibule customers unblock ann@corp.example")]
     Unblock(AccountArg),
-    /// Send the verification mail again, within the limits; also to a person who asked for no more mail
+    /// Resend the verification mail, within the limits, even to a person who asked for no more mail
     #[command(after_help = "\
 Examples:
   vestibule customers resend ann@corp.example")]
     Resend(AccountArg),
-    /// List verification mail that waits: for its turn within the limits, or for the next attempt
+    /// List queued verification mail: delayed by the limits, or waiting for a retry
     #[command(after_help = "\
 Examples:
   vestibule customers mail
@@ -104,7 +104,7 @@ pub struct ListCustomers {
     /// Only accounts of this domain
     #[arg(long)]
     domain: Option<String>,
-    /// Only accounts that our mail cannot reach, because it bounced
+    /// Only accounts whose verification mail bounced
     #[arg(long)]
     undeliverable: bool,
     /// Only accounts with this text in their address
@@ -124,7 +124,7 @@ pub struct ListMail {
     /// Only mail to this address
     #[arg(long, value_name = "ADDRESS", value_parser = EmailAddress::parse)]
     account: Option<EmailAddress>,
-    /// Only mail that waits, or only mail that is being sent
+    /// Only waiting mail, or only mail that is being sent
     #[arg(long, value_parser = word(QueuedMailState::ALL, QueuedMailState::as_str))]
     state: Option<QueuedMailState>,
     #[command(flatten)]
@@ -145,7 +145,7 @@ pub struct BlockArgs {
     /// The account's address, or its id
     #[arg(value_name = "ADDRESS", required_unless_present = "unlisted")]
     account: Option<String>,
-    /// All active accounts that the access settings would not let in today
+    /// All active accounts that the current access settings would not allow
     #[arg(long, conflicts_with = "account")]
     unlisted: bool,
     /// Only list these accounts
@@ -321,7 +321,7 @@ async fn add_one(context: &Context, add: AddCustomer, out: &mut Output) -> Comma
         Added::Now(account) => {
             let next = match account.status {
                 Status::Pending => "; a verification mail is sent as soon as the limits allow",
-                Status::Active | Status::Blocked => "; mail from it passes at once",
+                Status::Active | Status::Blocked => "; its mail is accepted from now on",
             };
             tell(
                 &account,
@@ -331,7 +331,7 @@ async fn add_one(context: &Context, add: AddCustomer, out: &mut Output) -> Comma
         }
         Added::Before(account) => tell(
             &account,
-            &format!("had an account already, {}", account.status),
+            &format!("already had an account, {}", account.status),
             out,
         ),
         Added::NotAllowed(decision) => Err(CommandError::Failed(anyhow::anyhow!(
@@ -357,7 +357,7 @@ async fn verify(context: &Context, account: &Account, out: &mut Output) -> Comma
     }
     let done = act_on_customer(&context.store, CustomerAction::Verify, account, actor()).await?;
     let Some(released) = done.released else {
-        return tell(account, "was active already", out);
+        return tell(account, "was already active", out);
     };
     let what = match released {
         1 => "is active; 1 held request is released".to_owned(),

@@ -34,7 +34,7 @@ Examples:
 Examples:
   vestibule deliveries resume helpdesk")]
     Resume(QueueArg),
-    /// Retry at once: all that failed for a destination or hook, and all that waits for its next attempt
+    /// Immediately retry all failed and all waiting deliveries of a destination or hook
     #[command(after_help = "\
 Examples:
   vestibule deliveries retry directory")]

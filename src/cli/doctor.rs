@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::domain::{RequestState, Timestamp};
 use crate::store::{self, Examination, Location, StoreError};
 
-/// Check the database, and everything that check does
+/// Check the database, and everything that `vestibule check` covers
 ///
 /// Checks the integrity and the schema of the file; its consistency: one verdict for each message, content
 /// for each pending request, no orphaned rows; queues that nothing reads; the clock, the disk, certificates,
@@ -21,9 +21,9 @@ use crate::store::{self, Examination, Location, StoreError};
 Examples:
   vestibule doctor
   vestibule doctor --offline --json
-  sudo -u vestibule vestibule doctor     # with the rights that the service has
+  sudo -u vestibule vestibule doctor     # with the permissions of the service
 
-Exit status: 0 all is well, 1 there is a problem, 2 the configuration is faulty.")]
+Exit status: 0 no problem, 1 a problem, 2 the configuration is invalid.")]
 pub struct Args {
     /// Skip checks that need the network: destinations and the server for verification mail
     #[arg(long)]
@@ -48,8 +48,8 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> CommandResult {
     } else {
         findings.push(Finding::warning(
             "database",
-            format!("{database} is not there yet"),
-            "the first start of the daemon makes it",
+            format!("{database} does not exist yet"),
+            "the first start of the daemon creates it",
         ));
     }
     super::report(&findings, out)
@@ -61,7 +61,9 @@ fn inside(database: &Location, config: &Config) -> Vec<Finding> {
         Err(error) => {
             let remedy = match error {
                 StoreError::Damaged(_) => RESTORE,
-                StoreError::NewerSchema { .. } => "install the vestibule that made it",
+                StoreError::NewerSchema { .. } => {
+                    "install the version of vestibule that created it"
+                }
                 _ => "run it as the service's user: sudo -u vestibule vestibule doctor",
             };
             return vec![Finding::problem("database", error.to_string(), remedy)];
@@ -85,7 +87,7 @@ fn file(shown: &Location, found: &Examination) -> Finding {
         return Finding::problem("database", format!("{shown}: {damage}"), remedy);
     }
     let detail = format!(
-        "{shown} is whole: {}, {} of it unused, schema {}",
+        "{shown} is intact: {}, {} of it unused, schema {}",
         round_down(found.octets),
         round_down(found.unused_octets),
         found.schema
@@ -124,12 +126,12 @@ fn ledger(found: &Examination) -> Vec<Finding> {
         findings.push(Finding::problem(
             "ledger",
             format!(
-                "it should be that {}, and is not in {}, such as {}",
+                "it must hold that {}; violated in {}, such as {}",
                 violation.invariant,
                 count_of(places, "place"),
                 violation.place
             ),
-            "a fault of vestibule, or a change by other hands: make a backup and report it",
+            "a bug in vestibule, or a change by another program: make a backup and report it",
         ));
     }
     if findings.is_empty() {
@@ -146,8 +148,8 @@ fn clock(found: &Examination, now: Timestamp) -> Finding {
     match found.newest {
         Some(newest) if newest > now + SKEW => Finding::warning(
             "clock",
-            format!("the newest entry is of {newest:.0}, and it is {now:.0} now"),
-            "see whether the clock is right: timedatectl; holds and links expire by it",
+            format!("the newest entry is dated {newest:.0}, and it is {now:.0} now"),
+            "check the clock: timedatectl; holds and links expire by it",
         ),
         _ => Finding::ok(
             "clock",
@@ -168,7 +170,7 @@ fn queues(found: &Examination, config: &Config) -> Vec<Finding> {
             findings.push(Finding::problem(
                 format!("portal.{}", count.portal),
                 "it is not in the configuration, and requests wait for it",
-                "put it back, if only until they are settled: vestibule requests list",
+                "restore it, at least until they are delivered: vestibule requests list",
             ));
         }
         if count.state == RequestState::Failed {
@@ -185,8 +187,8 @@ fn queues(found: &Examination, config: &Config) -> Vec<Finding> {
     for name in &found.paused {
         findings.push(Finding::warning(
             format!("destination.{name}"),
-            "it is paused; what is released for it waits",
-            format!("when it may go on: vestibule deliveries resume {name}"),
+            "it is paused; its deliveries wait",
+            format!("to resume it: vestibule deliveries resume {name}"),
         ));
     }
     findings

@@ -129,7 +129,7 @@ const DOMAINS: &[TableColumn<DroppedDomain>] = columns! { row: DroppedDomain;
     "domain" Whole => row.domain,
     "messages" Number => row.messages,
     "people" Number => row.people,
-    "nearest that may" Whole => or_dash(row.nearest.as_ref()),
+    "nearest allowed" Whole => or_dash(row.nearest.as_ref()),
 };
 
 pub async fn run(command: Command, global: &Global, out: &mut Output) -> CommandResult {
@@ -195,7 +195,7 @@ async fn raw(context: &Context, ledger: LedgerId, out: &mut Output) -> CommandRe
         )));
     }
     let raw = context.store.raw(ledger).await?.ok_or_else(|| {
-        CommandError::NotFound(format!("the content of {ledger} is not kept any more"))
+        CommandError::NotFound(format!("the content of {ledger} is no longer kept"))
     })?;
     out.raw(&raw)
 }

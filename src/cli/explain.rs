@@ -16,7 +16,7 @@ use crate::store::{Event, LedgerEntry, LedgerFilter, Listed, SentMail};
 Examples:
   vestibule explain 01J9ZQ4D8N0VXB7T3WKE5M2R6C   the id in the log or the `250`
   vestibule explain '<20261123@mail.example>'    a Message-ID
-  vestibule explain ann@corp.example             all that came from an address")]
+  vestibule explain ann@corp.example             all mail from an address")]
 pub struct Args {
     /// A ledger id or a request's id (or its beginning or end), a Message-ID or an address
     #[arg(value_name = "ID|MESSAGE-ID|ADDRESS")]
@@ -55,7 +55,7 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult
     let Ok(address) = EmailAddress::parse(what) else {
         return Err(CommandError::NotFound(format!(
             "the ledger has no entry, request or Message-ID {what:?}; \
-             it may have come to another portal's server, or not at all"
+             the message may have gone to another server, or never arrived"
         )));
     };
     by_address(&context, &address, args.paging, out).await
@@ -106,7 +106,7 @@ async fn by_address(
     if account.is_none() && listed.rows.is_empty() {
         return Err(CommandError::NotFound(format!(
             "there is no account {address}, and nothing came from it; \
-             vestibule access test {address} tells what would become of its mail"
+             vestibule access test {address} shows how its mail would be decided"
         )));
     }
     if out.is_json() {
@@ -170,8 +170,8 @@ fn show(explanation: &Explanation, out: &mut Output) -> CommandResult {
             Some(portal) => format!("{portal} ({})", explanation.recipient),
             None => explanation.recipient.clone(),
         }),
-        "from" => facts.sender.addr_spec().or(Some("nobody that can be told")),
-        "author" => author.map(|(behind, by)| format!("{by}, behind the list {}", behind.list)),
+        "from" => facts.sender.addr_spec().or(Some("no usable sender")),
+        "author" => author.map(|(behind, by)| format!("{by}, through the list {}", behind.list)),
         "subject" => facts.subject.as_ref(),
         "message id" => facts.message_id.as_ref(),
         "size" => Some(size(facts.size)),
@@ -188,13 +188,13 @@ fn show(explanation: &Explanation, out: &mut Output) -> CommandResult {
             Some(state) => format!("{id}, {state}"),
             None => id.to_string(),
         }),
-        "letter" => explanation.verification_mail.as_ref().map(outstanding),
-        "content" => Some(if explanation.content_kept { "kept" } else { "not kept any more" }),
+        "mail" => explanation.verification_mail.as_ref().map(outstanding),
+        "content" => Some(if explanation.content_kept { "kept" } else { "no longer kept" }),
     })?;
     if !explanation.rules.is_empty() {
         out.line("")?;
         out.heading(&format!(
-            "Rules, as revision {} of the access settings had them",
+            "Rules under revision {} of the access settings",
             explanation.revision
         ))?;
         out.table(&explanation.rules, RULES, false)?;
@@ -236,8 +236,8 @@ const ENTRIES: &[TableColumn<LedgerEntry>] = columns! { entry: LedgerEntry;
 };
 
 const VERIFICATION_MAILS: &[TableColumn<SentMail>] = columns! { mail: SentMail;
-    "letter" Whole => mail.kind,
-    "asked for" Time => time(mail.created_at),
+    "mail" Whole => mail.kind,
+    "requested" Time => time(mail.created_at),
     "state" Word => mail.state,
     "at" Time => or_dash(mail.settled_at.or(mail.due_at).map(time).as_ref()),
     "attempts" Number 1 => mail.attempts,
@@ -247,7 +247,7 @@ const VERIFICATION_MAILS: &[TableColumn<SentMail>] = columns! { mail: SentMail;
 const RULES: &[TableColumn<RuleResult>] = columns! { rule: RuleResult;
     "" Whole => if rule.matched { "✓" } else { "·" },
     "rule" Number => rule.rule,
-    "asks" Whole => rule.title,
+    "condition" Whole => rule.title,
     "evidence" Wrapped => rule.evidence.clone().unwrap_or_default(),
 };
 

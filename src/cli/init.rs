@@ -38,7 +38,7 @@ const MODE: u32 = 0o640;
       --others listed --allow partner.example,bob@example.org \\
       --operator ann --operator-password-file ann.password")]
 pub struct Args {
-    /// Ask nothing; take the defaults for what no option answers
+    /// Ask nothing; use the defaults where no option is given
     #[arg(long, short)]
     pub yes: bool,
     /// The file to write; by default the one that is read by the other commands
@@ -73,7 +73,7 @@ pub fn run(
     // Reported before the questions, not after them.
     if path.exists() && !overwrites {
         return Err(CommandError::Failed(anyhow!(
-            "{} is there already; name another file with --output, or overwrite it with --force",
+            "{} already exists; choose another file with --output, or overwrite it with --force",
             path.display()
         )));
     }
@@ -84,7 +84,7 @@ pub fn run(
             })
         })?
     } else {
-        writeln!(output, "Press Enter to take what stands in [brackets].\n")?;
+        writeln!(output, "Press Enter to accept the value in [brackets].\n")?;
         answer_all(&args.given, |answers, question, default| {
             ask(answers, question, &default, input, output)
         })?
@@ -92,7 +92,7 @@ pub fn run(
     let operator = args.first_operator.read(!args.yes, input, output)?;
     let text = document::render(&answers);
     let config = Config::parse_with(&text, &path, Secrets::Leave)
-        .context("these answers do not go together")?;
+        .context("these answers are inconsistent")?;
     write(&path, &text, overwrites)
         .with_context(|| format!("{} was not written", path.display()))?;
     if !args.yes {
@@ -121,8 +121,8 @@ fn describe_next_steps(path: &Path, config: &Config, output: &mut impl Write) ->
     if has_settings {
         writeln!(
             output,
-            "{database} has access settings already, and they stay in force: [access] in this file does \
-             not apply.\nTo put it in force: vestibule access apply {0} --config {0}",
+            "{database} already has access settings, and they stay in force: [access] in this file does \
+             not apply.\nTo apply it: vestibule access apply {0} --config {0}",
             path.display()
         )?;
     } else if internal.approved_domains.is_empty()
@@ -135,7 +135,7 @@ fn describe_next_steps(path: &Path, config: &Config, output: &mut impl Write) ->
     }
     writeln!(
         output,
-        "Look through it, then:\n  vestibule check --config {0}\n  vestibule serve --config {0}",
+        "Review it, then:\n  vestibule check --config {0}\n  vestibule serve --config {0}",
         path.display()
     )?;
     Ok(())
@@ -171,7 +171,7 @@ fn read_line(input: &mut impl BufRead) -> Result<String, CommandError> {
     let mut line = String::new();
     if input.read_line(&mut line)? == 0 {
         return Err(CommandError::Failed(anyhow!(
-            "the answers ended before the questions; to take the defaults use --yes"
+            "the input ended before the last question; to accept the defaults use --yes"
         )));
     }
     Ok(line)

@@ -13,9 +13,10 @@ use crate::store::{self, Location, StoreError};
 ///
 /// The daemon does this itself when it starts. This command does it earlier, to see that it works or how long
 /// it takes. With a database in a file it refuses while a daemon runs, which may be of an older version, and a
-/// failure leaves the file as it was. On a PostgreSQL server nodes go on as far as the release notes say; the
-/// migrations before one that fails stay, and the next run goes on from there. It also builds indexes anew that
-/// an interrupted run left unusable. Make a backup first: an older version does not open a newer schema.
+/// failure leaves the file as it was. On a PostgreSQL server the nodes can keep running if the release
+/// notes say so. Migrations that succeeded before a failure remain, and the next run continues after them. It
+/// also rebuilds indexes that an interrupted run left invalid. Make a backup first: an older version does not
+/// open a newer schema.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -23,8 +24,8 @@ Examples:
   sudo -u vestibule vestibule migrate
   sudo systemctl start vestibule
 
-Exit status: 0 the schema is up to date, 1 it is not or lacks an index; the
-error has the cause.")]
+Exit status: 0 the schema is up to date, 1 it is not, or an index is missing;
+the error says why.")]
 pub struct Args {}
 
 #[derive(Serialize)]
@@ -63,7 +64,7 @@ pub fn run(global: &Global, out: &mut Output) -> CommandResult {
 fn explain(error: &StoreError, database: &Location) -> CommandError {
     CommandError::Failed(match store::schema_of(database) {
         Ok((now, known)) if now < known => anyhow!(
-            "{error}\nthe schema is {now} now, and this program's is {known}; once the cause is gone, run it again"
+            "{error}\nthe schema is {now} now, and this program's is {known}; once the cause is fixed, run it again"
         ),
         _ => anyhow!("{error}"),
     })

@@ -50,8 +50,8 @@ use output::Output;
 
 /// The front door of a help desk's mailbox
 ///
-/// Takes mail for portals over SMTP, decides by the sender's domain who may write, holds requests until
-/// the sender has verified the address, drops the rest, and can explain every one of these decisions.
+/// Receives mail for portals over SMTP, decides by the sender's domain who may write, holds requests
+/// until the sender has verified the address, drops the rest, and can explain every decision.
 #[derive(Debug, Parser)]
 #[command(
     name = "vestibule",
@@ -62,7 +62,7 @@ use output::Output;
 Examples:
   vestibule demo                           see it work, on loopback
   vestibule access approve corp.example    employees become internal customers
-  vestibule access test ann@corp.example   what would become of her mail
+  vestibule access test ann@corp.example   how her mail would be decided
   vestibule explain ann@corp.example       where is her mail?
   vestibule requests list --state held     what waits for verification
 

@@ -35,7 +35,7 @@ const COLUMNS: &[TableColumn<NodeStatus>] = columns! { node: NodeStatus;
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "a clock is not off by that much"
+    reason = "a clock offset is far smaller than that"
 )]
 fn seconds(milliseconds: i64) -> f64 {
     milliseconds as f64 / 1000.0

@@ -40,7 +40,7 @@ Examples:
   vestibule operators list
   vestibule operators list --json")]
     List,
-    /// Set another password; ends the operator's sessions
+    /// Set a new password; ends the operator's sessions
     #[command(after_help = "\
 Examples:
   vestibule operators password ann")]
@@ -50,7 +50,7 @@ Examples:
 Examples:
   vestibule operators reset-totp ann")]
     ResetTotp(OperatorArg),
-    /// Remove an operator, at once
+    /// Remove an operator immediately
     #[command(after_help = "\
 Examples:
   vestibule operators remove bob")]
@@ -171,18 +171,18 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
             let name = secret.who.name;
             change_password(&store, name.clone(), hash(&password)?, actor()).await?;
             out.line(format_args!(
-                "{name} has another password; the sessions have ended"
+                "{name} has a new password; all sessions were ended"
             ))
         }
         Command::ResetTotp(OperatorArg { name }) => {
             reset_second_factor(&store, name.clone(), actor()).await?;
             out.line(format_args!(
-                "{name} logs in with the password alone, and can set up another second factor"
+                "{name} logs in with the password alone, and can set up a new second factor"
             ))
         }
         Command::Remove(OperatorArg { name }) => {
             remove_operator(&store, name.clone(), actor()).await?;
-            out.line(format_args!("{name} is not an operator any more"))
+            out.line(format_args!("{name} is no longer an operator"))
         }
         Command::Token(wanted) => make(&store, wanted, out).await,
         Command::Tokens(TokenFilter { name }) => {
@@ -192,11 +192,11 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
             let name = who.name;
             if let Some(id) = token {
                 end_token(&store, name.clone(), id.clone(), actor()).await?;
-                return out.line(format_args!("{name}: token {id} has ended"));
+                return out.line(format_args!("{name}: token {id} was revoked"));
             }
             let ended = end_all_keys(&store, name.clone(), actor()).await?;
             out.line(format_args!(
-                "{name}: {ended} sessions and tokens have ended"
+                "{name}: {ended} sessions and tokens were ended"
             ))
         }
     }
@@ -212,7 +212,7 @@ async fn make(store: &Store, wanted: TokenArgs, out: &mut Output) -> CommandResu
     let operator = find_operator(store, &name).await?;
     if role > operator.role {
         return Err(CommandError::Usage(format!(
-            "{name} is {}, and a token cannot be {role}; make it for another operator or another role",
+            "{name} is {}, and a token cannot be {role}; create it for another operator or another role",
             operator.role
         )));
     }
@@ -230,7 +230,7 @@ async fn make(store: &Store, wanted: TokenArgs, out: &mut Output) -> CommandResu
     out.line(&made.token)?;
     out.flush()?;
     note(format_args!(
-        "token {} of {}, {}, until {}; it is shown this once",
+        "token {} of {}, {}, until {}; it is shown only once",
         made.issued.id,
         made.issued.operator,
         scope.map_or(role.as_str(), TokenScope::as_str),
@@ -274,14 +274,14 @@ fn first_line(from: &mut dyn BufRead) -> Result<String, CommandError> {
 fn ask(name: &OperatorName) -> Result<String, CommandError> {
     let silence = Silence::new();
     if silence.is_none() {
-        note("the terminal cannot be silenced: what you type will be seen");
+        note("cannot turn off echo: your input will be visible");
     }
     let once = prompt(&format!("Password for {name}: "))?;
-    let twice = prompt("The same again: ")?;
+    let twice = prompt("Repeat the password: ")?;
     if once == twice {
         Ok(once)
     } else {
-        Err(CommandError::Usage("the two are not the same".to_owned()))
+        Err(CommandError::Usage("the passwords do not match".to_owned()))
     }
 }
 

@@ -166,7 +166,7 @@ impl Output {
         if let Some(next) = next {
             self.flush()?;
             note(format_args!(
-                "there is more: go on with --after {next}, or raise --limit"
+                "more rows: continue with --after {next}, or raise --limit"
             ));
         }
         Ok(())
@@ -195,7 +195,7 @@ impl Output {
         }
         if !rendered.left_out.is_empty() {
             self.hint(format_args!(
-                "left out for want of room: {}; --json has everything",
+                "columns hidden because the terminal is too narrow: {}; use --json for everything",
                 rendered.left_out.join(", ")
             ))?;
         }

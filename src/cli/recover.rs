@@ -22,7 +22,7 @@ const COLUMNS: &[TableColumn<RecoveryOutcome>] = columns! { row: RecoveryOutcome
     "verdict" Word => row.verdict,
     "reason" Whole => row.reason,
     "request" Id => or_dash(row.request.as_ref()),
-    "what became of it" Wrapped => row.outcome(),
+    "outcome" Wrapped => row.outcome(),
 };
 
 /// Decides the entries again by the current settings, oldest first. The results are printed even after an error.

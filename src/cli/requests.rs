@@ -49,7 +49,7 @@ Examples:
 Examples:
   vestibule requests discard 01J9ZQ4D8N0VXB7T3WKE5M2R6C")]
     Discard(RequestArgs),
-    /// Retry delivery, at once
+    /// Retry delivery immediately
     #[command(after_help = "\
 Examples:
   vestibule requests retry 01J9ZQ4D8N0VXB7T3WKE5M2R6C
@@ -211,7 +211,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
             let request = which.find(&context).await?;
             let raw = context.store.raw(request.ledger).await?.ok_or_else(|| {
                 CommandError::NotFound(format!(
-                    "the message of request {} is not kept any more",
+                    "the message of request {} is no longer kept",
                     request.id
                 ))
             })?;

@@ -10,8 +10,8 @@ use crate::observe;
 
 /// Run the daemon
 ///
-/// Takes mail, sends verification mail, serves the pages and delivers, until SIGTERM. SIGHUP reads the
-/// configuration again.
+/// Receives mail, sends verification mail, serves the pages and delivers, until SIGTERM. SIGHUP reloads the
+/// configuration.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -58,7 +58,7 @@ impl ShortId {
                 };
                 let listed = found.iter().take(MOST_LISTED);
                 Err(CommandError::Usage(format!(
-                    "{} is a part of several ids: {}{more}; write more of it",
+                    "{} matches several ids: {}{more}; write more of the id",
                     self.0,
                     join(listed, ", ")
                 )))

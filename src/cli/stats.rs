@@ -104,7 +104,7 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult
     if counts.undeliverable > 0 {
         out.line("")?;
         out.line(format_args!(
-            "Accounts that our mail cannot reach: {} (vestibule customers list --undeliverable)",
+            "Accounts whose verification mail bounced: {} (vestibule customers list --undeliverable)",
             counts.undeliverable
         ))?;
     }
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_is_as_long_as_its_share_and_never_nothing_for_something() {
+    fn a_bar_is_as_long_as_its_share_and_never_empty_above_zero() {
         let bars: Vec<_> = Share::of_all(vec![240, 120, 1, 0], |number| *number)
             .iter()
             .map(Share::bar)

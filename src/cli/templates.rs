@@ -124,7 +124,7 @@ fn write(folder: &Path, file: &str, text: &str, out: &mut Output) -> CommandResu
             out.line(path.display())
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            note(format_args!("{} is there already", path.display()));
+            note(format_args!("{} already exists", path.display()));
             Ok(())
         }
         Err(error) => Err(place(error)),

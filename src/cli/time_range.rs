@@ -7,10 +7,10 @@ use crate::domain::Timestamp;
 
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct TimeRange {
-    /// Only what came since then: a day, a time, or how long ago, such as 7d
+    /// Only rows since this time: a day, a time, or how long ago, such as 7d
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub since: Option<Timestamp>,
-    /// Only what came before then, likewise
+    /// Only rows before this time
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub until: Option<Timestamp>,
 }

@@ -13,10 +13,10 @@ use crate::store::{self, Location};
 
 /// Move the store to another database
 ///
-/// Copies everything to an empty database, compares what arrived with what was read, and leaves the place
-/// of before closed: a daemon that still runs there answers 451, so the sending servers try again and nothing
-/// is lost. Then set [store] to the new place and start the daemon. An interrupted transfer is repeated with
-/// the same command. Make a backup first.
+/// Copies everything to an empty database, compares the copy with the original, and closes the old location:
+/// a daemon that still runs there answers 451, so the sending servers retry and nothing is lost. Then set
+/// [store] to the new location and start the daemon. To repeat an interrupted transfer, run the same command
+/// again. Make a backup first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -25,7 +25,7 @@ Examples:
   vestibule transfer --to /var/lib/vestibule/vestibule.db
   vestibule transfer --undo
 
-Exit status: 0 the store is there, 1 it is where it was, and may be closed until
+Exit status: 0 the store was moved, 1 it was not moved, and may be closed until
 the transfer is repeated or undone.")]
 #[group(id = "what", required = true, multiple = false, args = ["to", "undo"])]
 pub struct Args {
@@ -38,7 +38,7 @@ pub struct Args {
     /// The authorities of the server's certificate, in PEM
     #[arg(long, value_name = "FILE", requires = "to")]
     ca_file: Option<PathBuf>,
-    /// Open the configured place again, without what the other place received since
+    /// Reopen the store at the configured location, without what the other one received since
     #[arg(long)]
     undo: bool,
 }
@@ -79,8 +79,8 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> CommandResult {
         });
     }
     out.line(format_args!(
-        "{there}: {} rows of {} tables arrived and are the same\n\
-         {here}: closed; set [store] to the new place and start the daemon",
+        "{there}: {} rows of {} tables copied and verified\n\
+         {here}: closed; set [store] to the new location and start the daemon",
         done.rows, done.tables
     ))
 }
@@ -88,7 +88,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> CommandResult {
 fn undo(here: &Location, out: &mut Output) -> CommandResult {
     let Some(there) = store::undo_transfer(here)? else {
         return Err(CommandError::Failed(anyhow::anyhow!(
-            "{here} is the place of its store; there is nothing to undo"
+            "{here} was not transferred; there is nothing to undo"
         )));
     };
     if out.is_json() {
@@ -98,7 +98,7 @@ fn undo(here: &Location, out: &mut Output) -> CommandResult {
         });
     }
     out.line(format_args!(
-        "{here}: open again, without what {there} received since"
+        "{here}: reopened, without what {there} received since"
     ))
 }
 
@@ -107,7 +107,7 @@ fn place(text: &str, args: &Args) -> Result<Location, CommandError> {
     if !text.contains("://") {
         if args.password_file.is_some() || args.ca_file.is_some() {
             return Err(CommandError::Usage(
-                "--password-file and --ca-file are of a server, and --to names a file".to_owned(),
+                "--password-file and --ca-file apply to a server, but --to names a file".to_owned(),
             ));
         }
         return Ok(Location::from(Path::new(text)));

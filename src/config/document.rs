@@ -357,7 +357,7 @@ fn no_such_key(name: &str, known: &[&'static str], kind: Option<&str>) -> String
     };
     match nearest(name, known.iter().copied()) {
         Some(meant) => format!("{what}; did you mean {meant}?"),
-        None => format!("{what}; what can stand here: {}", known.join(", ")),
+        None => format!("{what}; valid keys: {}", known.join(", ")),
     }
 }
 

@@ -131,7 +131,7 @@ impl<'d> TomlEntry<'d> {
             _ => return self.wrong_type("a size, such as \"25MiB\""),
         };
         if size == 0 {
-            self.refuse("must be more than nothing");
+            self.refuse("must be greater than zero");
             return None;
         }
         Some(size)
@@ -144,7 +144,7 @@ impl<'d> TomlEntry<'d> {
         };
         let time = parse_time(text).map_err(|cause| self.refuse(cause)).ok()?;
         if time.is_zero() {
-            self.refuse("must be more than no time");
+            self.refuse("must be greater than zero");
             return None;
         }
         Some(time)
@@ -156,7 +156,7 @@ impl<'d> TomlEntry<'d> {
         let found = words.iter().find(|(word, _)| *word == text);
         if found.is_none() {
             let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-            self.refuse(format_args!("{text:?} is none of {}", known.join(", ")));
+            self.refuse(format_args!("{text:?} is not one of {}", known.join(", ")));
         }
         found.map(|(_, value)| value.clone())
     }

@@ -262,7 +262,7 @@ level = "info"
     }
 
     #[test]
-    fn a_change_shows_in_its_section_and_what_belongs_to_a_machine_in_none() {
+    fn a_change_shows_in_its_section_and_machine_specific_settings_in_none() {
         for (before, after, sections) in [
             ("gate.corp", "gate2.corp", &["hostname"][..]),
             ("https://help", "https://desk", &["http"]),
@@ -294,7 +294,7 @@ level = "info"
     }
 
     #[test]
-    fn a_secret_counts_as_there_or_not_only() {
+    fn of_a_secret_only_its_presence_counts() {
         let with = |secret: &str| {
             let mut endpoint = Endpoint {
                 url: "https://desk.corp.example/".to_owned(),

@@ -71,7 +71,7 @@ impl PostgresServer {
         let rest = text
             .strip_prefix("postgres://")
             .or_else(|| text.strip_prefix("postgresql://"))
-            .ok_or_else(|| wrong("is no postgres:// URL"))?;
+            .ok_or_else(|| wrong("is not a postgres:// URL"))?;
         // A password may contain any character, so it is detected before the URL is parsed.
         if rest.rfind('@').is_some_and(|at| rest[..at].contains(':')) {
             return Err(wrong(
@@ -79,7 +79,7 @@ impl PostgresServer {
             ));
         }
         if rest.contains('#') {
-            return Err(wrong("nothing can follow after #"));
+            return Err(wrong("a fragment (#) is not allowed"));
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
@@ -106,7 +106,7 @@ impl PostgresServer {
             let value = decode(value)?;
             match name {
                 "host" => named = value,
-                "port" => port = value.parse().map_err(|_| wrong("port is no number"))?,
+                "port" => port = value.parse().map_err(|_| wrong("port is not a number"))?,
                 "user" => server.user = value,
                 "dbname" => server.database = value,
                 "schema" => server.schema = Self::parse_schema(&value)?,
@@ -125,7 +125,7 @@ impl PostgresServer {
                 }
                 _ => {
                     return Err(format!(
-                        "{name} is unknown; known are host, port, user, dbname, schema, sslmode \
+                        "{name} is unknown; valid names are host, port, user, dbname, schema, sslmode \
                          and target_session_attrs"
                     ));
                 }
@@ -198,7 +198,7 @@ impl PostgresHost {
             }
         };
         let port = match port {
-            Some(port) => is_port(port).ok_or_else(|| format!("{port:?} is no port"))?,
+            Some(port) => is_port(port).ok_or_else(|| format!("{port:?} is not a port"))?,
             None => default_port,
         };
         let host = decode(host)?;
@@ -209,7 +209,7 @@ impl PostgresHost {
             });
         }
         if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c == '/') {
-            return Err(format!("{host:?} is no host"));
+            return Err(format!("{host:?} is not a host"));
         }
         Ok(Self::Tcp { host, port })
     }
@@ -257,7 +257,7 @@ impl PostgresTls {
             "verify-ca" => Ok(Self::VerifyCa),
             "verify-full" => Ok(Self::VerifyFull),
             "allow" | "prefer" => Err(format!(
-                "sslmode={text} would fall back to plain text whenever somebody on the way wants it; \
+                "sslmode={text} lets an attacker on the network path force plain text; \
                  write disable, require, verify-ca or verify-full"
             )),
             _ => Err(format!(
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_faulty_url_is_refused_with_the_remedy() {
+    fn an_invalid_url_is_refused_with_the_remedy() {
         for (text, cause) in [
             ("mysql://u@h/d", "postgres://"),
             ("postgres://u:secret@h/d", "password_file"),

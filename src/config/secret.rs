@@ -132,7 +132,7 @@ impl TomlSection<'_> {
             (None, None) => return None,
             (Some(_), Some(entry)) => {
                 entry.refuse(format_args!(
-                    "stands beside {}; a secret comes from one of the two",
+                    "is set together with {}; set only one of the two",
                     keys.file
                 ));
                 return None;
@@ -209,7 +209,9 @@ pub fn read(path: &Path) -> Result<Secret, String> {
         return Err(format!("{shown} is empty; put the secret into it"));
     }
     if text.len() > LONGEST || text.contains(['\n', '\r', '\0']) {
-        return Err(format!("{shown} has more than the one line of a secret"));
+        return Err(format!(
+            "{shown} has more than one line; a secret is one line"
+        ));
     }
     Ok(text.into())
 }

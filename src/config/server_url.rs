@@ -17,7 +17,7 @@ pub struct SmtpUrl {
 }
 
 const SMTP_EXAMPLE: &str = "write smtp://HOST, smtp+opportunistic://HOST, smtp+starttls://HOST or smtps://HOST, \
-     each with :PORT where it is another";
+     each with :PORT if it is not the default";
 
 /// The ports are those of RFC 5321 4.5.4.2 (25), RFC 6409 3.1 (587) and RFC 8314 7.3 (465).
 const SMTP_SCHEMES: [(&str, u16, SmtpSecurity); 4] = [
@@ -35,11 +35,16 @@ impl SmtpUrl {
         let (_, port, security) = SMTP_SCHEMES
             .into_iter()
             .find(|(scheme, ..)| *scheme == url.scheme())
-            .ok_or_else(|| format!("{text:?}: {}:// is no SMTP; {SMTP_EXAMPLE}", url.scheme()))?;
+            .ok_or_else(|| {
+                format!(
+                    "{text:?}: {}:// is not an SMTP scheme; {SMTP_EXAMPLE}",
+                    url.scheme()
+                )
+            })?;
         refuse_login(&url)?;
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
             return Err(format!(
-                "{text:?}: nothing can follow the host; {SMTP_EXAMPLE}"
+                "{text:?}: nothing may follow the host; {SMTP_EXAMPLE}"
             ));
         }
         let host = match url.host() {
@@ -69,7 +74,7 @@ pub(crate) fn parse_http(text: &str) -> Result<Url, String> {
         parse_url(text).map_err(|cause| format!("{text:?}: {cause}; write https://HOST/PATH"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!(
-            "{text:?}: {}: is no web address; write https://HOST/PATH",
+            "{text:?}: {}: is not an HTTP scheme; write https://HOST/PATH",
             url.scheme()
         ));
     }
@@ -86,7 +91,7 @@ pub(crate) fn parse_public(text: &str) -> Result<String, String> {
         ));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("{text:?}: nothing can stand behind the path"));
+        return Err(format!("{text:?}: nothing may follow the path"));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
@@ -97,7 +102,7 @@ pub(crate) fn parse_provider(text: &str) -> Result<String, String> {
     let url = parse_http(text)?;
     if !is_secure(&url) {
         return Err(format!(
-            "{text:?}: a provider is https:// (http:// on loopback only)"
+            "{text:?}: the issuer must be https:// (http:// on loopback only)"
         ));
     }
     if url.query().is_some() || url.fragment().is_some() {
@@ -237,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_the_own_network_are_known_in_every_form() {
+    fn private_addresses_are_recognized_in_every_form() {
         for (text, private) in [
             ("http://127.0.0.1/", true),
             ("http://127.0.0.1./", true),

@@ -135,7 +135,7 @@ const EVERYTHING: [Line; 4] = [
 ];
 
 #[test]
-fn the_file_as_it_stands_is_a_configuration() {
+fn the_documented_file_is_a_valid_configuration() {
     let config = Config::parse(DOCUMENTED, Path::new("vestibule.toml"))
         .unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert_eq!(config.hostname.as_str(), "gate.corp.example");

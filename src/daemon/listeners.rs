@@ -91,7 +91,7 @@ impl Listeners {
 async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
-        .with_context(|| format!("{key}: cannot listen on {address}; is another program there?"))
+        .with_context(|| format!("{key}: cannot listen on {address}; is another program using it?"))
 }
 
 /// Sockets passed by systemd.
@@ -111,7 +111,7 @@ impl Inherited {
             let socket = sockets
                 .take_tcp_listener(index)
                 .with_context(|| format!("the socket {name:?} from systemd"))?
-                .with_context(|| format!("the socket {name:?} from systemd is not there"))?;
+                .with_context(|| format!("the socket {name:?} from systemd is missing"))?;
             socket.set_nonblocking(true)?;
             inherited.take(name, TcpListener::from_std(socket)?)?;
         }
@@ -127,12 +127,12 @@ impl Inherited {
             "http" => &mut self.http,
             "admin" => &mut self.admin,
             _ => anyhow::bail!(
-                "systemd passed on a socket that is named {name:?}; \
+                "systemd passed a socket named {name:?}; \
                  write FileDescriptorName=smtp, http or admin into its unit"
             ),
         };
         if one.replace(socket).is_some() {
-            anyhow::bail!("systemd passed on two sockets that are named {name:?}; one can be used");
+            anyhow::bail!("systemd passed two sockets named {name:?}; only one can be used");
         }
         Ok(())
     }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn mail_may_come_in_at_several_sockets_and_pages_at_one() {
+    async fn smtp_may_have_several_sockets_and_pages_one() {
         let mut inherited = Inherited::default();
         for name in ["smtp", "http", "smtp", "admin"] {
             inherited

@@ -27,8 +27,8 @@ impl Lock {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { _file: file }),
             Err(Errno::WOULDBLOCK) => bail!(
-                "another vestibule serves {}; stop it first (systemctl stop vestibule), or, for one \
-                 beside it, set another data_dir",
+                "another vestibule uses {}; stop it first (systemctl stop vestibule), or set another \
+                 data_dir to run both",
                 data_dir.display()
             ),
             Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),

@@ -260,12 +260,16 @@ impl Daemon {
     pub async fn drain(self) {
         self.readiness.listeners_are_up(false);
         for (stage, what, limit) in [
-            (&self.intake, "mail on its way in", INTAKE_LIMIT),
+            (&self.intake, "incoming mail", INTAKE_LIMIT),
             (&self.pages, "pages", PAGES_LIMIT),
-            (&self.workers, "deliveries and letters", WORKERS_LIMIT),
+            (
+                &self.workers,
+                "deliveries and verification mail",
+                WORKERS_LIMIT,
+            ),
         ] {
             if tokio::time::timeout(limit, stage.drain()).await.is_err() {
-                let cause = format!("{what} not finished within {limit:?}; it will be tried again");
+                let cause = format!("{what}: not finished within {limit:?}; it will be retried");
                 events::fault("daemon.drain", &cause);
             }
         }
@@ -404,7 +408,7 @@ fn make_private_folder(folder: &Path) -> anyhow::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(folder)
-        .with_context(|| format!("data_dir: cannot make {}", folder.display()))
+        .with_context(|| format!("data_dir: cannot create {}", folder.display()))
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {

@@ -27,7 +27,7 @@ pub async fn run(store: Store, shutdown: CancellationToken) {
         let mut told = loop {
             match Told::by_now(&store).await {
                 Ok(told) => break told,
-                Err(error) => events::fault("daemon.herald", &error),
+                Err(error) => events::fault("daemon.operator_log", &error),
             }
             tokio::time::sleep(PAUSE).await;
         };
@@ -56,7 +56,7 @@ pub async fn run(store: Store, shutdown: CancellationToken) {
                 Ok(())
             };
             if let Err(error) = logging.await {
-                events::fault("daemon.herald", &error);
+                events::fault("daemon.operator_log", &error);
             }
             tokio::time::sleep(PAUSE).await;
         }

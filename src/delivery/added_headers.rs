@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fields_tell_who_sent_a_request() {
+    fn the_fields_describe_the_sender_of_a_request() {
         let claim = Claim::for_testing();
         let expected = format!(
             "Received: from mta.corp.example ([192.0.2.7])\r\n\
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_that_an_operator_named_is_told() {
+    fn a_sender_that_an_operator_named_is_marked() {
         let mut claim = Claim::for_testing();
         assert!(!render(&claim).contains("Sender-By"));
         claim.sender_named = true;

@@ -201,7 +201,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_original_stands_under_the_added_fields(body in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn the_original_follows_the_added_fields(body in prop::collection::vec(any::<u8>(), 0..300)) {
             let mut raw = b"From: a@b.example\r\nX-Vestibule-Account: internal\r\n\r\n".to_vec();
             raw.extend_from_slice(&body);
             let mut expected = b"Received: here\r\nFrom: a@b.example\r\n\r\n".to_vec();

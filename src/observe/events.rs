@@ -323,7 +323,7 @@ pub fn daemon_stopped() {
 /// A damaged row was set aside, so that the others can proceed.
 pub fn set_aside(damaged: &SetAside) {
     let cause = format!(
-        "{} is set aside as failed: {}; `vestibule doctor` names what is damaged",
+        "{} was set aside as failed: {}; `vestibule doctor` lists the damage",
         damaged.what, damaged.cause
     );
     fault("store", &cause);

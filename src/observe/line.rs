@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_lose_their_local_part_wherever_they_stand() {
+    fn addresses_lose_their_local_part_wherever_they_occur() {
         for (text, short) in [
             ("ann@corp.example", "…@corp.example"),
             ("\"a b\"@corp.example", "…@corp.example"),

@@ -49,7 +49,7 @@ impl ProcessingStep {
         (
             Self::Accept,
             "vestibule_accept_seconds",
-            "From the final dot of a message to the answer.",
+            "Time from the final dot of a message to the reply.",
         ),
         (
             Self::Commit,
@@ -59,17 +59,17 @@ impl ProcessingStep {
         (
             Self::Verify,
             "vestibule_verify_seconds",
-            "From a new account to the verification of its address.",
+            "Time from a new account to the verification of its address.",
         ),
         (
             Self::Deliver,
             "vestibule_deliver_seconds",
-            "From the release of a request to its delivery.",
+            "Time from the release of a request to its delivery.",
         ),
         (
             Self::Canary,
             "vestibule_canary_seconds",
-            "From the greeting of our own listener to the delivery of our own message.",
+            "Time from the greeting of our own listener to the delivery of our own message.",
         ),
     ];
 }
@@ -164,7 +164,11 @@ pub fn write(depths: &Depths, nodes: &NodeGauges) -> String {
     }
     page.depths(depths);
     page.nodes(nodes);
-    page.family("vestibule_build_info", "gauge", "The version that runs.");
+    page.family(
+        "vestibule_build_info",
+        "gauge",
+        "Version of the running program.",
+    );
     let version = env!("CARGO_PKG_VERSION");
     page.line(format_args!(
         "vestibule_build_info{{version=\"{version}\"}} 1"
@@ -329,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_is_one_that_prometheus_takes() {
+    fn every_line_is_valid_for_prometheus() {
         for line in write(&Depths::default(), &NodeGauges::default()).lines() {
             let (series, number) = line.rsplit_once(' ').expect("two words");
             assert!(

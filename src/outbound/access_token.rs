@@ -91,7 +91,7 @@ impl AccessTokens {
         let shown = program.display();
         if kept.asked.is_some_and(|asked| asked.elapsed() < PAUSE) {
             return Err(TokenFailure(format!(
-                "{shown} was run a moment ago; its token was refused, or it gave none"
+                "{shown} ran a moment ago; its token was refused, or it printed none"
             )));
         }
         kept.token = None;
@@ -162,7 +162,7 @@ async fn run(program: &Path, args: &[String]) -> Result<Vec<u8>, String> {
         timeout(TIME_LIMIT, running).await
     };
     let status = ended
-        .map_err(|_| format!("not done within {} s", TIME_LIMIT.as_secs()))?
+        .map_err(|_| format!("not finished within {} s", TIME_LIMIT.as_secs()))?
         .map_err(|error| error.to_string())?;
     group.forget();
     // A program that writes too much may end by SIGPIPE; then its output says more than its status.
@@ -186,15 +186,15 @@ async fn read_output(
 /// Parses one line with the token, or the JSON of a token endpoint.
 fn parse(octets: &[u8]) -> Result<AccessToken, String> {
     if octets.len() as u64 > LONGEST {
-        return Err(format!("it is longer than {} KiB", LONGEST / 1024));
+        return Err(format!("longer than {} KiB", LONGEST / 1024));
     }
     let text = std::str::from_utf8(octets)
-        .map_err(|_| "it is not text")?
+        .map_err(|_| "not UTF-8 text")?
         .trim();
     let (token, seconds) = if text.starts_with('{') {
         // The parser's error could quote the text, which holds the token.
         let json: JsonToken =
-            serde_json::from_str(text).map_err(|_| "it is JSON without access_token")?;
+            serde_json::from_str(text).map_err(|_| "JSON without access_token")?;
         let seconds = json.expires_in.and_then(|value| {
             let written = value.as_str().and_then(|text| text.parse().ok());
             value.as_u64().or(written)
@@ -206,7 +206,7 @@ fn parse(octets: &[u8]) -> Result<AccessToken, String> {
     // RFC 6750 2.1 allows fewer characters, but providers use others. A control character would break the SASL
     // response.
     if token.is_empty() || !token.bytes().all(|octet| octet.is_ascii_graphic()) {
-        return Err("it holds no token; expected one line, or JSON with access_token".to_owned());
+        return Err("no token found; expected one line, or JSON with access_token".to_owned());
     }
     let ends = seconds.map(|seconds| {
         let usable = Duration::from_secs(seconds.min(31_536_000)).saturating_sub(RESERVE);
@@ -285,10 +285,7 @@ mod tests {
         // After a refusal, a new token is fetched, but not at once.
         assert!(tokens.replace(&"1".into()).await.is_none());
         let cause = tokens.get().await.expect_err("too soon");
-        assert!(
-            cause.to_string().contains("was run a moment ago"),
-            "{cause}"
-        );
+        assert!(cause.to_string().contains("ran a moment ago"), "{cause}");
         tokio::time::pause();
         tokio::time::advance(PAUSE).await;
         tokio::time::resume();
@@ -300,14 +297,14 @@ mod tests {
         // An expired token is not used.
         let short = command(r#"echo '{"access_token": "abc", "expires_in": 60}'"#);
         assert!(short.get().await.is_ok());
-        assert!(short.get().await.is_err(), "it is asked for again");
+        assert!(short.get().await.is_err(), "it is requested again");
     }
 
     #[tokio::test]
-    async fn a_program_that_fails_tells_no_secret() {
+    async fn a_program_that_fails_reveals_no_secret() {
         for (script, cause) in [
             ("echo hunter2 >&2; echo hunter2; exit 3", "exit status: 3"),
-            ("printf 'hunter2 hunter2'", "holds no token"),
+            ("printf 'hunter2 hunter2'", "no token found"),
             (
                 "head -c 100000 /dev/zero | tr '\\0' a",
                 "longer than 64 KiB",
@@ -327,13 +324,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_program_that_hangs_is_ended_with_its_children() {
+    async fn a_hung_program_is_killed_with_its_children() {
         let folder = tempfile::tempdir().expect("a folder");
         let pid = folder.path().join("pid");
         let script = format!("sleep 1000 & echo $! > {}; wait", pid.display());
         let failure = command(&script).get().await.expect_err("no token");
         assert!(
-            failure.to_string().contains("not done within 20 s"),
+            failure.to_string().contains("not finished within 20 s"),
             "{failure}"
         );
         // In paused time the limit may pass before the shell has written.

@@ -62,7 +62,7 @@ impl HttpClient {
         };
         let begun = Signature::begin(secret, id, seconds).ok_or_else(|| {
             Cause::of_destination(
-                "secret_file holds no key; expected base64, after whsec_ or alone",
+                "secret_file contains no key; expected base64, with or without whsec_",
             )
         })?;
         Ok(Some(begun))

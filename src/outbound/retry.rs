@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_waits_are_those_of_the_documentation() {
+    fn the_delays_are_those_of_the_documentation() {
         let minutes: Vec<u64> = (1..=9)
             .map(|n| Retry::default().wait_after(n).as_secs() / 60)
             .collect();
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waited_before_its_first_attempt_is_tried_as_long() {
+    fn a_wait_before_the_first_attempt_does_not_shorten_the_retries() {
         let retry = Retry::default();
         let (mut now, mut attempt) = (after(1000.0), 1);
         while let Some(at) = next(

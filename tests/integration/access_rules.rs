@@ -304,7 +304,7 @@ fn exceptions_and_limits_of_the_rows() {
             11,
         ),
         (
-            "a text like a report is none of an active account's that people write",
+            "a report-like text of an active account is not a report",
             |c| {
                 text_report(c);
                 c.account(Status::Active);
@@ -312,7 +312,7 @@ fn exceptions_and_limits_of_the_rows() {
             11,
         ),
         (
-            "nor of automatic mail that the portal takes",
+            "nor is automatic mail that the portal accepts",
             |c| {
                 text_report(c);
                 make_match(8, c);
@@ -322,7 +322,7 @@ fn exceptions_and_limits_of_the_rows() {
             11,
         ),
         (
-            "it is one of automatic mail that nobody takes",
+            "but automatic mail that nobody accepts is one",
             |c| {
                 text_report(c);
                 make_match(8, c);
@@ -356,7 +356,7 @@ fn exceptions_and_limits_of_the_rows() {
             8,
         ),
         (
-            "unless the portal takes it",
+            "unless the portal accepts it",
             |c| {
                 make_match(8, c);
                 c.account(Status::Active);
@@ -365,7 +365,7 @@ fn exceptions_and_limits_of_the_rows() {
             11,
         ),
         (
-            "or that account's is taken",
+            "or the account's is accepted",
             |c| {
                 make_match(8, c);
                 c.account(Status::Active).takes_automatic = true;
@@ -373,7 +373,7 @@ fn exceptions_and_limits_of_the_rows() {
             11,
         ),
         (
-            "a portal that takes it takes it from active accounts only",
+            "a portal that accepts it accepts it from active accounts only",
             |c| {
                 make_match(8, c);
                 c.account(Status::Pending);
@@ -390,7 +390,7 @@ fn exceptions_and_limits_of_the_rows() {
             8,
         ),
         (
-            "bulk mail of an active account is taken",
+            "bulk mail of an active account is accepted",
             |c| {
                 make_match(9, c);
                 c.account(Status::Active);
@@ -431,7 +431,7 @@ fn exceptions_and_limits_of_the_rows() {
             17,
         ),
         (
-            "or not looked at",
+            "or not checked",
             |c| {
                 make_match(10, c);
                 c.circumstances.enforcement = Enforcement::Off;
@@ -439,7 +439,7 @@ fn exceptions_and_limits_of_the_rows() {
             17,
         ),
         (
-            "a fail under policy none is no fail",
+            "a fail under policy none does not count",
             |c| {
                 make_match(10, c);
                 c.facts.authentication.dmarc_policy = Some(DmarcPolicy::None);
@@ -527,7 +527,7 @@ fn exceptions_and_limits_of_the_rows() {
             16,
         ),
         (
-            "an address on the deny list stands for its mailbox",
+            "an address on the deny list denies its mailbox",
             |c| {
                 c.facts.sender = usable("Ann+1@customer.example");
                 c.settings.denied = patterns(&["ann@customer.example"]);
@@ -548,7 +548,7 @@ fn exceptions_and_limits_of_the_rows() {
             5,
         ),
         (
-            "and one that an approved domain would let in",
+            "and one that an approved domain would admit",
             |c| {
                 make_match(14, c);
                 c.settings.denied = patterns(&["*.example"]);
@@ -556,7 +556,7 @@ fn exceptions_and_limits_of_the_rows() {
             5,
         ),
         (
-            "an unverified account is taken where newcomers are",
+            "an unverified account is accepted where newcomers are",
             |c| c.account(Status::Active).unverified = true,
             11,
         ),
@@ -577,7 +577,7 @@ fn exceptions_and_limits_of_the_rows() {
             13,
         ),
         (
-            "or are not let in at all",
+            "or are not admitted at all",
             |c| {
                 c.account(Status::Active).unverified = true;
                 c.settings.external.restrict_domains = true;
@@ -604,7 +604,7 @@ fn exceptions_and_limits_of_the_rows() {
             9,
         ),
         (
-            "the list means nothing while domains are not restricted",
+            "the list has no effect while domains are not restricted",
             |c| {
                 c.settings.external.allowed_domains = patterns(&["other.example"]);
             },

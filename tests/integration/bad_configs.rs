@@ -20,7 +20,7 @@ fn said_of(folder: &Path) -> String {
 
 /// With `UPDATE_EXPECTED=1` the texts are rewritten; review the difference before you commit it.
 #[test]
-fn every_mistake_is_told_in_these_words() {
+fn every_mistake_has_the_expected_message() {
     let update = std::env::var_os("UPDATE_EXPECTED").is_some();
     let mut folders: Vec<_> = std::fs::read_dir(FOLDER)
         .expect(FOLDER)
@@ -49,7 +49,7 @@ fn every_mistake_is_told_in_these_words() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named_with_a_remedy() {
+fn a_missing_file_is_named_with_a_remedy() {
     let mistakes = Config::load(Some(Path::new("/nowhere/vestibule.toml"))).expect_err("no file");
     assert_eq!(
         mistakes.to_string(),

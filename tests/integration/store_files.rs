@@ -62,7 +62,7 @@ async fn a_file_without_incremental_vacuum_is_not_reported_as_overwritten() {
     let connection = rusqlite::Connection::open(&path).expect("the database");
     connection
         .execute_batch("PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM;")
-        .expect("as another program would write it anew");
+        .expect("as another program would rewrite it");
     drop(connection);
     let store = harness.again();
     let forgotten = forget(&store, false).await.expect("forgotten");

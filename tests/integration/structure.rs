@@ -265,7 +265,7 @@ fn every_module_uses_only_what_it_may() {
 }
 
 #[test]
-fn only_those_who_may_speak_to_the_outside() {
+fn only_allowed_modules_use_network_and_processes() {
     let mut wrong = Vec::new();
     for (module, path, code) in sources() {
         for (word, may) in CONFINED {
@@ -564,7 +564,7 @@ fn the_diagram_of_the_modules_is_true() {
     }
     assert!(
         left.is_empty(),
-        "modules use each other in circles: {left:?}"
+        "modules depend on each other in a cycle: {left:?}"
     );
 
     let mut lines = vec!["```mermaid".to_owned(), "flowchart TD".to_owned()];

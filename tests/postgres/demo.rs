@@ -46,7 +46,7 @@ fn a_node_is_killed_and_nothing_is_lost() {
     assert!((8..40).contains(&by_first), "{said}");
     assert_eq!(by_first + count("answered 250 by node b"), 40, "{said}");
     assert!(
-        count("of these, sent again because node a broke off") > 0,
+        count("of these, resent because the connection to node a broke") > 0,
         "{said}"
     );
     assert_eq!(count("at the help desk"), 40, "{said}");

@@ -182,7 +182,7 @@ fn dovecot_accepts_verification_mail_with_a_token_and_none_without() {
     assert!(
         found["detail"]
             .as_str()
-            .is_some_and(|text| text.ends_with("takes the login")),
+            .is_some_and(|text| text.ends_with("accepts the login")),
         "{found}"
     );
     assert!(harness.restart_with(&trust), "{}", harness.log());

@@ -51,10 +51,10 @@ fn tell(
     }
     if let Some(unlisted) = unlisted {
         let whose = match (unlisted.accounts, dry_run) {
-            (1, false) => "is off the lists and keeps its access",
-            (1, true) => "would be off the lists and keep its access",
-            (_, false) => "are off the lists and keep their access",
-            (_, true) => "would be off the lists and keep their access",
+            (1, false) => "is no longer on a list but keeps its access",
+            (1, true) => "would no longer be on a list but keep its access",
+            (_, false) => "are no longer on a list but keep their access",
+            (_, true) => "would no longer be on a list but keep their access",
         };
         out.line(format_args!(
             "{} {whose}: {}",
@@ -62,7 +62,7 @@ fn tell(
             list_first(&unlisted.addresses, unlisted.accounts)
         ))?;
         if !dry_run {
-            out.line("to block what is off the lists: vestibule customers block --unlisted")?;
+            out.line("to block accounts that are no longer on a list: vestibule customers block --unlisted")?;
         }
     }
     out.line(match (changes.is_empty(), dry_run) {

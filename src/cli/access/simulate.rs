@@ -12,17 +12,17 @@ use crate::store::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
 const DOMAINS: &[TableColumn<DomainShift>] = columns! { row: DomainShift;
     "domain" Whole => row.domain,
     "portal" Whole 3 => row.portal,
-    "would go" Whole => row.shift(),
+    "change" Whole => row.shift(),
     "messages" Number => row.messages,
     "people" Number 2 => row.people,
-    "reason then" Whole => row.after.reason,
+    "new reason" Whole => row.after.reason,
 };
 
 const EXAMPLES: &[TableColumn<Example>] = columns! { row: Example;
     "ledger" Id => row.ledger,
     "received" Time => time(row.received_at),
     "portal" Whole 1 => row.portal,
-    "would go" Whole => row.shift(),
+    "change" Whole => row.shift(),
     "sender" Whole => or_dash(row.sender.as_ref()),
     "subject" Text => or_dash(row.subject.as_ref()),
 };
@@ -64,7 +64,7 @@ pub async fn run(
     }
     if changes.is_empty() {
         out.line(format_args!(
-            "the draft is what is in force, revision {}",
+            "the draft is the same as the current settings, revision {}",
             simulated.revision
         ))?;
     }

@@ -15,7 +15,7 @@ use crate::config::Config;
 /// Days before expiry at which the warning begins. ACME clients renew 30 days before expiry.
 const SOON: i64 = 14;
 
-const RENEW: &str = "renew it; the service takes it up with: systemctl reload vestibule";
+const RENEW: &str = "renew it, then load it with: systemctl reload vestibule";
 
 /// Checks the certificate; `None` without TLS. Loading the configuration has already checked the file, the key and
 /// that they match.
@@ -49,7 +49,7 @@ pub(super) fn authorities() -> Finding {
         ),
         known => Finding::ok(
             check,
-            format!("{known} are known, who sign servers' certificates"),
+            format!("{known} are trusted to sign servers' certificates"),
         ),
     }
 }
@@ -61,7 +61,7 @@ pub(super) fn judge(
     now: Timestamp,
 ) -> Finding {
     let Ok(parsed) = ParsedCertificate::try_from(certificate) else {
-        return Finding::problem(check, "it is no X.509 certificate that can be used", RENEW);
+        return Finding::problem(check, "it is not a usable X.509 certificate", RENEW);
     };
     let (Some(begin), Some(end)) = (not_before(&parsed), not_after(&parsed)) else {
         return Finding::problem(check, "its dates cannot be read", RENEW);
@@ -74,11 +74,11 @@ pub(super) fn judge(
     if now < begin {
         return Finding::problem(
             check,
-            format!("it is valid from {} only", day(begin)),
-            "see whether the clock is right: timedatectl",
+            format!("it is not valid before {}", day(begin)),
+            "check the clock: timedatectl",
         );
     }
-    let detail = format!("it is valid until {}, {left} days more", day(end));
+    let detail = format!("it is valid until {}, for {left} more days", day(end));
     if left < SOON {
         return Finding::warning(check, detail, RENEW);
     }

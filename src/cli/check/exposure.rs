@@ -25,7 +25,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     findings.extend(trust(
         "http.trusted_proxies",
         &config.http.trusted_proxies,
-        "anybody can write X-Forwarded-For, and so get around every limit for one client",
+        "anybody can forge X-Forwarded-For, and so evade every per-client limit",
         "name the addresses of your proxies",
     ));
     for (name, destination) in &config.destinations {
@@ -57,14 +57,14 @@ fn operators_port(config: &Config) -> Option<Finding> {
     }
     let detail = format!(
         "{}: the operators' pages, the API and /metrics have no TLS here; passwords and sessions cross \
-         the network in the clear",
+         the network unencrypted",
         config.http.admin_listen
     );
     Some(Finding::warning(
         "http.admin_listen",
         detail,
-        "listen on 127.0.0.1, with a proxy that speaks TLS in front; or let nobody but that proxy \
-         reach the port",
+        "listen on 127.0.0.1, with a proxy that speaks TLS in front; or let only that proxy reach \
+         the port",
     ))
 }
 
@@ -126,10 +126,10 @@ fn server(check: &str, server: &SmtpServer) -> Vec<Finding> {
     let host = &server.host;
     if server.login.is_some() {
         let detail = match server.security {
-            SmtpSecurity::None => Some(format!("the password goes to {host} in the clear")),
+            SmtpSecurity::None => Some(format!("the password is sent to {host} unencrypted")),
             SmtpSecurity::Opportunistic => Some(format!(
-                "the password goes to {host} in the clear when TLS is not offered, which anybody on \
-                 the way can bring about"
+                "the password is sent to {host} unencrypted when TLS is not offered, which an \
+                 attacker on the network path can cause"
             )),
             SmtpSecurity::StartTls | SmtpSecurity::Tls => None,
         };
@@ -140,8 +140,8 @@ fn server(check: &str, server: &SmtpServer) -> Vec<Finding> {
     if !server.tls_verify && server.security != SmtpSecurity::None {
         findings.push(Finding::warning(
             check,
-            format!("tls_verify = false: anybody on the way to {host} can pretend to be it"),
-            "take tls_verify out; a certificate of an authority of your own goes where \
+            format!("tls_verify = false: anyone on the network path to {host} can impersonate it"),
+            "remove tls_verify; install the certificate of a private CA where \
              update-ca-certificates finds it",
         ));
     }
@@ -155,14 +155,14 @@ fn endpoint(check: &str, endpoint: &Endpoint) -> Option<Finding> {
         return None;
     }
     let secret = match (&endpoint.credentials, endpoint.secret_headers.is_empty()) {
-        (Some(crate::config::HttpCredentials::Bearer(_)), _) => "the bearer token goes",
-        (Some(crate::config::HttpCredentials::Basic(..)), _) => "the password goes",
-        (None, false) => "the secrets of header_files and header_credentials go",
+        (Some(crate::config::HttpCredentials::Bearer(_)), _) => "the bearer token is sent",
+        (Some(crate::config::HttpCredentials::Basic(..)), _) => "the password is sent",
+        (None, false) => "the secrets of header_files and header_credentials are sent",
         (None, true) => return None,
     };
     Some(Finding::warning(
         check,
-        format!("{secret} to {host} in the clear"),
+        format!("{secret} to {host} unencrypted"),
         "write https:// in url",
     ))
 }
@@ -208,7 +208,7 @@ fn outgoing_folder(config: &Config) -> Option<Finding> {
     Some(Finding::warning(
         "outgoing (file)",
         format!(
-            "{shown} belongs to user {}, and others can look into it; each file in it holds a live link",
+            "{shown} belongs to user {}, and other users can read it; each file in it contains a valid link",
             found.uid()
         ),
         format!("chown it to the service's user, and chmod 0700 {shown}"),
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn networks_that_hold_most_of_the_internet_are_found_however_they_are_cut() {
+    fn networks_that_cover_most_of_the_internet_are_found_however_they_are_divided() {
         for (networks, most) in [
             (&["0.0.0.0/0"][..], true),
             (&["::/0"], true),
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn another_machine_is_what_is_not_loopback() {
+    fn a_host_is_another_machine_unless_it_is_loopback() {
         for (host, another) in [
             ("127.0.0.1", false),
             ("127.9.9.9", false),

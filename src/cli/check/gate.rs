@@ -30,7 +30,7 @@ fn judge(config: &Config, settings: &AccessSettings) -> Vec<Finding> {
         findings.push(Finding::warning(
             "access",
             format!(
-                "everybody may write to {}, without verification, and whoever wrote once keeps an \
+                "anybody may write to {} without verification, and every sender keeps an \
                  account: spam and forged mail reach the help desk",
                 open.join(", ")
             ),
@@ -41,7 +41,7 @@ fn judge(config: &Config, settings: &AccessSettings) -> Vec<Finding> {
     if !closed.is_empty() {
         findings.push(Finding::warning(
             "access",
-            format!("nobody new may write to {}", closed.join(", ")),
+            format!("no new sender may write to {}", closed.join(", ")),
             "vestibule access approve DOMAIN for your own people",
         ));
     }

@@ -34,8 +34,8 @@ fn reminder(answer: &str) -> Option<Finding> {
     Some(Finding::warning(
         "Postfix",
         format!(
-            "the Postfix of this machine has {} on, and so takes user%domain@here and \
-             domain!user@here for mail to that domain",
+            "Postfix on this machine has {} enabled, and so treats user%domain@here and \
+             domain!user@here as mail to that domain",
             on.join(" and ")
         ),
         format!(
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_on_is_reminded_of() {
+    fn only_enabled_parameters_are_reported() {
         for (answer, remedy) in [
             (
                 "allow_percent_hack = yes\nswap_bangpath = yes\n",

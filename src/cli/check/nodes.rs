@@ -23,7 +23,7 @@ fn of_nodes(nodes: &[Node], config: &Config, now: Timestamp) -> Vec<Finding> {
     let present: Vec<_> = nodes.iter().filter(is_present).collect();
     let names: Vec<_> = present.iter().map(|node| node.name.as_str()).collect();
     let detail = match names.len() {
-        0 => "none runs".to_owned(),
+        0 => "no node is running".to_owned(),
         count => format!("{}: {}", count_of(count, "node"), names.join(", ")),
     };
     let mut findings = vec![Finding::ok("nodes", detail)];
@@ -41,7 +41,7 @@ fn of_node(node: &Node, own: &BTreeMap<String, String>) -> Vec<Finding> {
         let seconds = offset.unsigned_abs() / 1000;
         findings.push(Finding::problem(
             check(),
-            format!("its clock is {seconds} s {side} the database's: it is not ready, and claims nothing"),
+            format!("its clock is {seconds} s {side} the database's: it is not ready, and claims no work"),
             "synchronize its clock with NTP",
         ));
     }
@@ -49,10 +49,10 @@ fn of_node(node: &Node, own: &BTreeMap<String, String>) -> Vec<Finding> {
         findings.push(Finding::warning(
             check(),
             format!(
-                "its version is {}, that of this program {VERSION}",
+                "its version is {}, and this program's is {VERSION}",
                 node.version
             ),
-            "install the same on all nodes; configurations of two versions are not compared",
+            "install the same version on all nodes; configurations of different versions are not compared",
         ));
         return findings;
     }
@@ -64,7 +64,7 @@ fn of_node(node: &Node, own: &BTreeMap<String, String>) -> Vec<Finding> {
         findings.push(Finding::warning(
             check(),
             format!("its configuration differs from this one in {}", differing.join(", ")),
-            "give all nodes the same, and reload or restart them; a reload takes some seconds to show here",
+            "use the same configuration on all nodes, and reload or restart them; a reload takes some seconds to show here",
         ));
     }
     findings
@@ -79,7 +79,7 @@ mod tests {
     use crate::config::Secrets;
 
     #[test]
-    fn a_node_that_differs_is_named_with_what_differs() {
+    fn a_differing_node_is_named_with_the_differences() {
         let text = include_str!("../../../config/vestibule.toml");
         let config = Config::parse_with(text, Path::new("/x/vestibule.toml"), Secrets::Leave);
         let config = config.unwrap_or_else(|mistakes| panic!("{mistakes}"));

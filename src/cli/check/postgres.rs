@@ -23,7 +23,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
         Err(error @ StoreError::Away(_)) => vec![Finding::problem(
             "store",
             error.to_string(),
-            "start the server, or correct url in [store]; mail gets 451 until it is there",
+            "start the server, or correct url in [store]; until then mail is answered 451",
         )],
         Err(error @ StoreError::Refused(_)) => vec![Finding::problem(
             "store",
@@ -48,14 +48,14 @@ fn of_place(place: &Location, facts: &ServerFacts) -> Finding {
         return Finding::problem(
             "store",
             detail,
-            "make the database with another encoding: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+            "create the database with another encoding: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
         );
     }
     match facts.schema {
         0 => Finding::warning(
             "store",
             format!("{detail}; it has no tables yet"),
-            "the first start of the daemon makes them, or `vestibule migrate`",
+            "the first start of the daemon creates them, or `vestibule migrate`",
         ),
         found if found < facts.known_schema => Finding::warning(
             "store",
@@ -79,7 +79,7 @@ fn of_settings(facts: &ServerFacts) -> Vec<Finding> {
         if !is_on {
             findings.push(Finding::problem(
                 format!("store.{name}"),
-                "is off at the server: a power failure may lose or damage what was acknowledged",
+                "is off on the server: a power failure may lose or damage acknowledged messages",
                 format!("ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf()"),
             ));
         }
@@ -89,13 +89,13 @@ fn of_settings(facts: &ServerFacts) -> Vec<Finding> {
         "on" | "remote_apply" => {}
         "off" => findings.push(Finding::problem(
             check,
-            "is off: a message is acknowledged before it is on any disk",
+            "is off: messages are acknowledged before they are on disk",
             "set it to on for the server, the database and the role",
         )),
         // These levels do not wait for the standby to flush to disk.
         other => findings.push(Finding::warning(
             check,
-            format!("is {other}: a failover to a standby may lose what was acknowledged"),
+            format!("is {other}: a failover to a standby may lose acknowledged messages"),
             "set it to on for the server, the database and the role",
         )),
     }
@@ -108,7 +108,7 @@ fn of_standbys(facts: &ServerFacts) -> Finding {
     if names.is_empty() {
         return Finding::warning(
             check,
-            "a commit waits for no standby: one disk has the only copy of what was acknowledged",
+            "a commit waits for no standby: one disk has the only copy of acknowledged messages",
             "set up a synchronous standby (synchronous_standby_names; with Patroni synchronous_mode \
              and synchronous_mode_strict)",
         );
@@ -116,7 +116,9 @@ fn of_standbys(facts: &ServerFacts) -> Finding {
     if count == 0 {
         return Finding::problem(
             check,
-            format!("a commit waits for {names}, and no standby is connected: mail gets 451"),
+            format!(
+                "a commit waits for {names}, and no standby is connected: mail is answered 451"
+            ),
             "start the standby",
         );
     }
@@ -133,7 +135,7 @@ fn of_clock(offset: i64) -> Finding {
     if offset.unsigned_abs() > MAX_CLOCK_OFFSET.as_millis().try_into().unwrap_or(u64::MAX) {
         return Finding::problem(
             "store.clock",
-            format!("{detail}: it is not ready, and claims nothing"),
+            format!("{detail}: it is not ready, and claims no work"),
             "synchronize both clocks with NTP",
         );
     }
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_breaks_a_promise_is_found() {
+    fn settings_that_break_a_promise_are_found() {
         assert_eq!(states(&sound()), []);
         let cases: &[(&str, State, Change)] = &[
             ("store", State::Problem, |facts| {

@@ -23,9 +23,9 @@ pub(super) fn database(config: &Config) -> Finding {
     if !folder.exists() && writable_or_to_be_made(folder).is_ok() {
         return Finding::warning(
             check,
-            format!("{shown} is not there"),
+            format!("{shown} does not exist"),
             format!(
-                "vestibule serve makes it; for another user: install -d -m 0700 -o vestibule -g vestibule {shown}"
+                "vestibule serve creates it; for another user: install -d -m 0700 -o vestibule -g vestibule {shown}"
             ),
         );
     }
@@ -34,7 +34,7 @@ pub(super) fn database(config: &Config) -> Finding {
             check,
             what,
             format!(
-                "make it for the service's user: install -d -m 0700 -o vestibule -g vestibule {shown}"
+                "create it for the service's user: install -d -m 0700 -o vestibule -g vestibule {shown}"
             ),
         );
     }
@@ -51,8 +51,8 @@ pub(super) fn database(config: &Config) -> Finding {
     match statvfs(folder) {
         Err(cause) => Finding::problem(
             check,
-            format!("{shown}: its free space is not known ({cause})"),
-            "see what df says of it",
+            format!("{shown}: the free space cannot be determined ({cause})"),
+            "check with: df",
         ),
         Ok(disk) => {
             let free = disk.f_bavail.saturating_mul(disk.f_frsize);
@@ -84,7 +84,7 @@ fn wal(database: &Path) -> PathBuf {
 fn writable(folder: &Path) -> Result<(), String> {
     let shown = folder.display();
     match std::fs::metadata(folder) {
-        Err(cause) if cause.kind() == ErrorKind::NotFound => Err(format!("{shown} is not there")),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Err(format!("{shown} does not exist")),
         Err(cause) => Err(format!("{shown}: {cause}")),
         Ok(found) if !found.is_dir() => Err(format!("{shown} is not a folder")),
         Ok(_) => access(folder, Access::WRITE_OK | Access::EXEC_OK)
@@ -137,27 +137,27 @@ fn port(check: &str, address: SocketAddr, speaks: Speaks, hostname: &str) -> Fin
         ErrorKind::AddrInUse if is_ours(address, speaks, hostname) => Finding::ok(
             check,
             match speaks {
-                Speaks::Smtp => format!("{address} is Vestibule's own, which is running"),
-                Speaks::Http => format!("{address} answers /healthz, as a running Vestibule does"),
+                Speaks::Smtp => format!("{address} is used by the running Vestibule"),
+                Speaks::Http => format!("{address} answers /healthz like a running Vestibule"),
             },
         ),
         ErrorKind::AddrInUse => Finding::problem(
             check,
-            format!("{address} is taken by another program"),
+            format!("{address} is used by another program"),
             format!(
-                "choose another port, or see whose it is: ss -ltnp 'sport = :{}'",
+                "choose another port, or find the program: ss -ltnp 'sport = :{}'",
                 address.port()
             ),
         ),
         ErrorKind::AddrNotAvailable => Finding::problem(
             check,
             format!("this machine does not have the address {}", address.ip()),
-            "take one that ip addr shows, 127.0.0.1, or 0.0.0.0 for all",
+            "use an address that `ip addr` shows, 127.0.0.1, or 0.0.0.0 for all",
         ),
         ErrorKind::PermissionDenied => Finding::problem(
             check,
             format!("this user may not listen on {address}"),
-            "take a port above 1023",
+            "use a port above 1023",
         ),
         _ => Finding::problem(
             check,
@@ -220,11 +220,11 @@ fn folder(check: String, path: &Path) -> Finding {
     });
     match state {
         Ok(()) if path.exists() => Finding::ok(check, format!("{} is writable", path.display())),
-        Ok(()) => Finding::ok(check, format!("{} can be made", path.display())),
+        Ok(()) => Finding::ok(check, format!("{} can be created", path.display())),
         Err(what) => Finding::problem(
             check,
             what,
-            "make it, let the service's user write to it, and add ReadWritePaths= to the unit",
+            "create it, let the service's user write to it, and add ReadWritePaths= to the unit",
         ),
     }
 }
@@ -235,12 +235,12 @@ fn program(check: String, path: &Path) -> Finding {
         Err(cause) => Finding::problem(
             check,
             format!("{shown}: {cause}"),
-            "install it there, or name where it is",
+            "install it there, or correct the path",
         ),
         Ok(found) if !found.is_file() => Finding::problem(
             check,
             format!("{shown} is not a file"),
-            "name the program itself",
+            "write the path of the program itself",
         ),
         Ok(_) if access(path, Access::EXEC_OK).is_err() => Finding::problem(
             check,

@@ -67,21 +67,21 @@ fn server(
     let token = match token.map(preflight::access_token).transpose() {
         Ok(token) => token,
         Err(cause) => {
-            let remedy = "see whether the program of token_command, or whatever writes token_file, works; \
-                          until then mail waits and is tried again";
+            let remedy = "check that token_command, or the program that writes token_file, works; \
+                          until then mail is queued and retried";
             return Finding::problem(check, cause, remedy);
         }
     };
     match preflight::smtp(server, token.as_ref(), &config.hostname, TIMEOUT) {
         Ok(()) => {
             let protection = match server.security {
-                SmtpSecurity::None => "in the clear",
-                SmtpSecurity::Opportunistic => "(with TLS where it offers it)",
+                SmtpSecurity::None => "without TLS",
+                SmtpSecurity::Opportunistic => "(with TLS if the server offers it)",
                 SmtpSecurity::StartTls => "with STARTTLS",
                 SmtpSecurity::Tls => "with TLS",
             };
             let login = if server.login.is_some() || token.is_some() {
-                " and takes the login"
+                " and accepts the login"
             } else {
                 ""
             };
@@ -100,35 +100,35 @@ fn remedy(obstacle: Obstacle, server: &SmtpServer) -> String {
     let host = &server.host;
     match obstacle {
         Obstacle::Unreachable => {
-            "see whether it runs there and a firewall lets this machine through; until then mail waits \
-             and is tried again"
+            "check that the server is running and that no firewall blocks this machine; until then mail \
+             is queued and retried"
                 .to_owned()
         }
         Obstacle::StartTls => format!(
-            "write smtps:// where it speaks TLS from the first byte, or smtp://{host} where the network \
-             between is yours alone"
+            "write smtps:// if the server speaks TLS from the first byte, or smtp://{host} if the network \
+             in between is entirely yours"
         ),
         Obstacle::Tls => {
-            "write smtp+starttls:// where TLS begins with STARTTLS; or have it speak TLS 1.2 or later"
+            "write smtp+starttls:// if TLS begins with STARTTLS; or enable TLS 1.2 or later on the server"
                 .to_owned()
         }
         Obstacle::Signature => {
-            "put the certificate of the authority that signed it where update-ca-certificates finds it, \
-             or, where the network between is yours alone, write tls_verify = false"
+            "install the certificate of the CA that signed it where update-ca-certificates finds it, \
+             or, if the network in between is entirely yours, write tls_verify = false"
                 .to_owned()
         }
         Obstacle::Name => format!(
-            "write the name that is in the certificate in url, or give the server a certificate for {host}"
+            "in url, write the name that is in the certificate, or give the server a certificate for {host}"
         ),
         Obstacle::Dates => {
-            "renew the server's certificate; see whether both clocks are right: timedatectl".to_owned()
+            "renew the server's certificate, and check both clocks: timedatectl".to_owned()
         }
         Obstacle::Login => {
-            "see whether username, and the password or token beside it, are those of this server"
+            "check that username, and its password or token, are those of this server"
                 .to_owned()
         }
         Obstacle::Refusal => {
-            "have it let this machine in; until then mail waits and is tried again".to_owned()
+            "allow this machine on the server; until then mail is queued and retried".to_owned()
         }
     }
 }
@@ -140,7 +140,9 @@ fn provider(sso: &Sso) -> Finding {
         .build();
     let probed = match runtime {
         Ok(runtime) => runtime.block_on(probe_provider(sso)),
-        Err(error) => return Finding::problem("sso", error.to_string(), "see to this machine"),
+        Err(error) => {
+            return Finding::problem("sso", error.to_string(), "fix this error on the machine");
+        }
     };
     let issuer = &sso.issuer;
     match probed {
@@ -152,8 +154,8 @@ fn provider(sso: &Sso) -> Finding {
             "sso",
             format!("{issuer}: {error}"),
             format!(
-                "see what answers at {}/.well-known/openid-configuration, and write sso.issuer as it is written \
-                 there; until then nobody can sign in by the provider, while passwords go on working",
+                "check what answers at {}/.well-known/openid-configuration, and copy sso.issuer from there; until \
+                 then nobody can sign in through the provider; passwords still work",
                 issuer.trim_end_matches('/')
             ),
         ),
@@ -179,7 +181,7 @@ fn reachable(check: String, endpoint: &Endpoint) -> Finding {
         Err(cause) => Finding::problem(
             check,
             format!("{host} port {port}: {cause}"),
-            "see whether it runs and lets this machine in; until then what goes there waits and is tried again",
+            "check that it is running and allows this machine; until then its deliveries are queued and retried",
         ),
     }
 }

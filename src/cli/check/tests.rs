@@ -88,7 +88,7 @@ fn missing_and_inaccessible_files_are_problems_with_a_remedy() {
     config.data_dir = trial.0.path().join("nowhere/data");
     let findings = of(&config, OFFLINE);
     for (check, detail) in [
-        ("data_dir", "is not there"),
+        ("data_dir", "does not exist"),
         ("destination.desk (command)", "cannot be run"),
     ] {
         let finding = found(&findings, check);
@@ -107,12 +107,12 @@ fn a_data_folder_that_the_start_creates_is_not_a_problem() {
     let findings = of(&config, OFFLINE);
     let finding = found(&findings, "data_dir");
     assert_eq!(finding.state, State::Warning);
-    assert!(finding.detail.contains("is not there"), "{finding:?}");
+    assert!(finding.detail.contains("does not exist"), "{finding:?}");
     assert!(!has_problem(&findings));
 }
 
 #[test]
-fn a_disk_that_fills_up_is_told_before_it_is_full() {
+fn a_disk_that_fills_up_is_reported_before_it_is_full() {
     const MIB: u64 = 1 << 20;
     for (free, state, remedy) in [
         (2000 * MIB, State::Ok, None),
@@ -157,7 +157,7 @@ fn greeter(greeting: &'static str) -> SocketAddr {
 }
 
 #[test]
-fn a_port_may_be_our_own_already() {
+fn a_port_may_already_be_our_own() {
     let trial = Trial::new();
     for (greeting, state, said) in [
         (
@@ -180,7 +180,7 @@ fn a_port_may_be_our_own_already() {
 }
 
 #[test]
-fn a_server_is_spoken_to_unless_offline() {
+fn servers_are_contacted_unless_offline() {
     let trial = Trial::new();
     let there = greeter("220 desk.corp.example ESMTP\r\n");
     let closed = {
@@ -190,7 +190,7 @@ fn a_server_is_spoken_to_unless_offline() {
     let refusing = greeter("554 5.7.1 Not you\r\n");
     let check = "destination.desk (smtp)";
     for (scheme, server, state, said) in [
-        ("smtp", there, State::Ok, "answers in the clear"),
+        ("smtp", there, State::Ok, "answers without TLS"),
         ("smtp+starttls", there, State::Problem, "STARTTLS"),
         ("smtp", closed, State::Problem, "refused"),
         ("smtp", refusing, State::Problem, "Not you"),
@@ -226,14 +226,14 @@ fn a_certificate_is_judged_by_its_dates_and_names() {
             hours(24 * 90 + 1),
             "gate.corp.example",
             State::Ok,
-            "90 days more",
+            "for 90 more days",
         ),
         (
             hours(-1),
             hours(24 * 5 + 1),
             "gate.corp.example",
             State::Warning,
-            "5 days more",
+            "for 5 more days",
         ),
         (
             hours(-48),
@@ -247,7 +247,7 @@ fn a_certificate_is_judged_by_its_dates_and_names() {
             hours(48),
             "gate.corp.example",
             State::Problem,
-            "valid from",
+            "not valid before",
         ),
         (
             hours(-1),
@@ -327,14 +327,14 @@ fn unintended_settings_that_work_are_warnings() {
 #[test]
 fn an_open_gate_and_a_closed_one_are_warnings() {
     for (access, expected) in [
-        ("", Some("everybody may write to it")),
+        ("", Some("anybody may write to it")),
         (
             "external.restrict_domains = true",
-            Some("nobody new may write to it"),
+            Some("no new sender may write to it"),
         ),
         (
             "external.allow_portal_only_accounts = false",
-            Some("nobody new may write to it"),
+            Some("no new sender may write to it"),
         ),
         ("external.verify = true", None),
         (
@@ -364,7 +364,7 @@ fn an_open_gate_and_a_closed_one_are_warnings() {
 fn details_and_remedies_are_wrapped_at_the_width_of_the_terminal() {
     let finding = Finding::warning(
         "http.public_url",
-        "links in mail begin with http://127.0.0.1:8080, which is this machine only",
+        "links in mail begin with http://127.0.0.1:8080, which only this machine can reach",
         "set http.public_url to the https:// address under which people reach the pages",
     );
     let mut out = Vec::new();

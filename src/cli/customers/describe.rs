@@ -34,8 +34,8 @@ pub(super) async fn show(context: &Context, account: &Account, out: &mut Output)
 fn quiet(until: Timestamp, refused_at: Option<Timestamp>) -> String {
     let said = refused_at.map_or_else(String::new, |at| format!(" on {}", time(at)));
     format!(
-        "{}: the person said \"This was not me\"{said}; they can take it back by their link, or by \
-         that of the one mail that they can ask for at /resend",
+        "{}: the person pressed \"This was not me\"{said}; they can withdraw that through their \
+         link, or request one mail with a new link at /resend",
         time(until)
     )
 }
@@ -46,8 +46,8 @@ pub(super) fn warn_about_quiet(account: &Account, until: Timestamp) -> String {
         .refused_at
         .map_or_else(String::new, |at| format!(" on {}", time(at)));
     format!(
-        "warning: the person said \"This was not me\"{said} and asked for no more mail until {}; \
-         this mail ends that time. vestibule customers block {} stops it",
+        "warning: the person pressed \"This was not me\"{said} and asked for no more mail until {}; \
+         this mail ends that period. To stop all mail: vestibule customers block {}",
         time(until),
         account.address
     )
@@ -59,8 +59,8 @@ fn describe_unanswered(mails: u32) -> String {
         return mails.to_string();
     }
     format!(
-        "{mails}; no more are sent until the person asks for one or writes mail that passes DMARC, or by \
-         customers resend"
+        "{mails}; no more are sent until the person requests one or sends mail that passes DMARC, or an \
+         operator runs customers resend"
     )
 }
 
@@ -79,15 +79,15 @@ pub fn describe(account: &Account, out: &mut Output) -> CommandResult {
         "status" => Some(account.status),
         "deactivated" => account.deactivated_at.map(|at| format!("{} by the directory", time(at))),
         "verified" => account.verified_at.map(|at| format!("{} by {verified_by}", time(at))),
-        "let in by" => Some(join(&account.let_in_by, ", ")).filter(|portals| !portals.is_empty()),
+        "allowed by" => Some(join(&account.let_in_by, ", ")).filter(|portals| !portals.is_empty()),
         "groups" => Some(account.groups.join(", ")).filter(|groups| !groups.is_empty()),
         "held" => Some(account.held),
         "mail to it" => account.undeliverable.then_some(
-            "comes back; no more verification mail is sent, unless by customers resend",
+            "bounces; no more verification mail is sent, except by customers resend",
         ),
         "unanswered mails" => unanswered,
         "no mail until" => quiet_until.map(|until| quiet(until, account.refused_at)),
-        "automatic mail" => account.takes_automatic.then_some("is taken as if a person wrote it"),
+        "automatic mail" => account.takes_automatic.then_some("is treated as written by a person"),
         "created" => Some(format!("{} by {}", time(account.created_at), account.created_by)),
     })
 }

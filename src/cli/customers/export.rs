@@ -25,7 +25,7 @@ Examples:
   vestibule customers export ann@corp.example
   vestibule customers export ann@corp.example --to /root/ann --json
 
-Exit status: 0 written, 3 nothing is known of the address.")]
+Exit status: 0 written, 3 nothing is known about the address.")]
 pub struct Args {
     /// The person's address; it need not have an account
     #[arg(value_name = "ADDRESS", value_parser = EmailAddress::parse_stored)]
@@ -48,17 +48,17 @@ struct Written {
 }
 
 const README: &str = "\
-All that Vestibule knows of this address, written on request.
+Everything that Vestibule knows about this address, written on request.
 
 account.json    the account: kind, how and when the address was verified
-requests.json   messages on their way to a help desk, and what became of each
-ledger.json     every message that was taken in: when, what was decided, and by what
+requests.json   messages for a help desk, and the outcome of each
+ledger.json     every received message: the time, the verdict and the rule
 letters.json    mail that we sent to the address
-events.json     what happened to the account and its messages, and by whose hand
+events.json     what happened to the account and its messages, and who acted
 words.json      words of the address, name and subjects by which the messages can be found
 messages/       the messages themselves, as far as they are kept, by the id in ledger.json
 
-Not in here: what a help desk was given, which is the help desk's to tell; the service's log; backups.
+Not included: copies in a help desk, which only the help desk can export; the service's log; backups.
 ";
 
 pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResult {
@@ -101,7 +101,7 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResu
         return out.object(&written);
     }
     out.line(format_args!(
-        "{}: {} entries of the ledger, {} requests, {} letters, {} events, {} messages",
+        "{}: {} entries of the ledger, {} requests, {} verification mails, {} events, {} messages",
         written.folder.display(),
         written.entries,
         written.requests,
@@ -116,7 +116,7 @@ fn make(folder: &Path) -> anyhow::Result<()> {
     DirBuilder::new()
         .mode(0o700)
         .create(folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))
+        .with_context(|| format!("cannot create the folder {}", folder.display()))
 }
 
 fn write(file: &Path, octets: &[u8]) -> anyhow::Result<()> {

@@ -25,8 +25,8 @@ Examples:
   vestibule customers forget ann@corp.example
   vestibule customers forget ann@ann-smith.example --domain --yes
 
-Exit status: 0 forgotten, 1 not or not all of it (doing it again finishes it),
-3 nothing is known of the address.")]
+Exit status: 0 forgotten, 1 not, or not completely (run it again to finish),
+3 nothing is known about the address.")]
 pub struct Args {
     /// The person's address; it need not have an account
     #[arg(value_name = "ADDRESS", value_parser = EmailAddress::parse_stored)]
@@ -75,8 +75,8 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResu
     }
     out.flush()?;
     note(
-        "the octets may still stand in free pages or in the write-ahead log, which somebody reads all the \
-         time; vestibule compact, while the service is stopped, rewrites all of it",
+        "the data may remain in free pages or in the write-ahead log, which is still being read; \
+         vestibule compact, while the service is stopped, rewrites the file",
     );
     Err(CommandError::Said)
 }
@@ -89,15 +89,15 @@ fn describe(
 ) -> CommandResult {
     let some = |count: u64, what: &str| (count > 0).then(|| format!("{count} {what}"));
     let waiting = before.held + before.released;
-    out.line(format_args!("{address} is to be forgotten:"))?;
+    out.line(format_args!("This will forget {address}:"))?;
     out.fields(fields! {
         "  account" => before.account.then_some("removed"),
-        "  waiting" => some(waiting, "discarded, which nobody has got"),
+        "  waiting" => some(waiting, "discarded, not yet delivered"),
         "  contents" => some(before.contents, "removed"),
         "  letters" => some(before.verification_mails, "removed, with their links"),
         "  ledger" => some(before.entries, "put under a pseudonym"),
         "  delivered" => describe_deliveries(before),
-        "  told" => describe_hooks(before, hooks),
+        "  hooks" => describe_hooks(before, hooks),
     })?;
     out.flush()
 }
@@ -118,7 +118,7 @@ fn describe_deliveries(before: &Holdings) -> Option<String> {
 fn describe_hooks(before: &Holdings, hooks: &[Hook]) -> Option<String> {
     (before.account && !hooks.is_empty()).then(|| {
         format!(
-            "the hooks {} of what happened to the account; what is behind them must forget it itself",
+            "{} received events of the account; the systems behind them must forget it themselves",
             join(hooks.iter().map(|hook| &hook.name), ", ")
         )
     })
@@ -129,10 +129,10 @@ fn ask(address: &EmailAddress) -> CommandResult {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         return Err(CommandError::Usage(
-            "there is nobody to ask; to forget without being asked add --yes".to_owned(),
+            "standard input is not a terminal; add --yes to skip the confirmation".to_owned(),
         ));
     }
-    eprint!("It cannot be undone. To go on, type the address again: ");
+    eprint!("This cannot be undone. To continue, type the address again: ");
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer)?;
     if answer.trim().eq_ignore_ascii_case(&address.to_string()) {
@@ -158,8 +158,8 @@ fn tell(
         "contents" => Some(before.contents),
         "letters" => Some(before.verification_mails),
         "delivered" => describe_deliveries(before),
-        "told" => describe_hooks(before, hooks),
-        "elsewhere" => Some("backups and the log of before still have it"),
-        "from now on" => Some("mail from the address is from somebody new"),
+        "hooks" => describe_hooks(before, hooks),
+        "elsewhere" => Some("backups and earlier log lines still contain it"),
+        "from now on" => Some("mail from the address counts as mail from a new sender"),
     })
 }

@@ -11,11 +11,11 @@ use crate::operations::{Import, ImportOutcome, ImportTally, ImportedPerson, Peop
 
 /// Create or update accounts from a CSV file
 ///
-/// The first line names the columns: address, and if you like kind (internal or external), groups (separated
+/// The first line names the columns: address, and optionally kind (internal or external), groups (separated
 /// by semicolons) and verified (yes or no). The access settings decide about new accounts, as they do for
-/// mail. An import takes nothing away: it lifts no block, makes no internal account external and no verified
-/// address unverified. An empty field means what the access settings say, or for an account that exists, what
-/// it has. The same file again changes nothing.
+/// mail. An import removes nothing: it does not unblock an account, turn an internal account external, or
+/// reset a verification. An empty field means the value from the access settings, or for an existing account
+/// its current value. Importing the same file again changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -27,7 +27,7 @@ pub struct Args {
     /// The file, in UTF-8, with commas, semicolons or tabs
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Only tell what would be done
+    /// Only show what would be done
     #[arg(long)]
     dry_run: bool,
 }

@@ -24,18 +24,18 @@ use crate::domain::LedgerId;
 use crate::store::LedgerEntry;
 use tour::Tour;
 
-/// The whole thing on loopback, with sample mail, in a temporary folder
+/// Run a complete installation on loopback, with sample mail, in a temporary folder
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   vestibule demo          prints a tour of five steps; Ctrl-C ends it
   vestibule demo --once   opens the link itself, shows the release, and exits
-  vestibule demo --nodes 2   two nodes on a PostgreSQL; one is killed")]
+  vestibule demo --nodes 2   two nodes on PostgreSQL; one is killed")]
 pub struct Args {
     /// Open the link, show the release, and exit
     #[arg(long)]
     once: bool,
-    /// Start two nodes on a PostgreSQL of their own, and kill one in the middle; needs the server's programs
+    /// Start two nodes on a PostgreSQL server of their own, and kill one midway; needs the server's programs
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     nodes: u8,
 }
@@ -52,7 +52,7 @@ const SAMPLES: [(&str, &[u8], &str); 8] = samples! {
     "ann@corp.example" "1-employee.eml" "an employee's first mail";
     "ann@corp.example" "2-employee-again.eml" "and her second";
     "bob@partner.example" "3-customer.eml" "a customer on the allow list";
-    "eve@elsewhere.example" "4-stranger.eml" "somebody who is not";
+    "eve@elsewhere.example" "4-stranger.eml" "somebody who is not on it";
     "x@evil.example" "5-forged.eml" "a forged display name";
     "carol@corp.example" "6-vacation.eml" "an out-of-office note";
     "news@partner.example" "7-newsletter.eml" "a newsletter";
@@ -72,7 +72,7 @@ impl Scene {
         let name = format!("vestibule-demo-{}", LedgerId::new());
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir(&folder)
-            .with_context(|| format!("cannot make {}", folder.display()))?;
+            .with_context(|| format!("cannot create {}", folder.display()))?;
         Ok(Self { folder })
     }
 
@@ -141,7 +141,7 @@ pub async fn run(args: Args, out: &mut Output) -> CommandResult {
 /// Outcome of a demo that a signal ends.
 fn outcome_of_signal(once: bool) -> CommandResult {
     if once {
-        return Err(anyhow!("ended by a signal before all was shown").into());
+        return Err(anyhow!("ended by a signal before the demo was finished").into());
     }
     Ok(())
 }
@@ -170,7 +170,7 @@ async fn show(
     let verification_mails = scene.folder.join("letters");
     let link = wait_for("the verification mail", || link_in(&verification_mails)).await?;
     out.line("\nann@corp.example was sent one verification mail; her two requests wait for her.")?;
-    out.line("The customer's request is with the help desk already.")?;
+    out.line("The customer's request is already at the help desk.")?;
     out.flush()?;
 
     let help_desk = scene.folder.join("desk/new");
@@ -225,7 +225,7 @@ async fn wait_for<T>(what: &str, ask: impl Fn() -> Option<T>) -> anyhow::Result<
             return Ok(answer);
         }
         if tokio::time::Instant::now() > deadline {
-            bail!("waited in vain for {what}");
+            bail!("timed out waiting for {what}");
         }
     }
 }

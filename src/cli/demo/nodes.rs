@@ -117,7 +117,9 @@ pub(super) async fn show(once: bool, scene: &Scene, out: &mut Output) -> Result<
     let server = starting.await.map_err(anyhow::Error::from)??;
     let first = DemoNode::start(scene, "a", &server.url()).await?;
     let second = DemoNode::start(scene, "b", &server.url()).await?;
-    out.line("Two nodes share a PostgreSQL of their own, and an MTA has both as next hops:")?;
+    out.line(
+        "Two nodes share a PostgreSQL server of their own, and an MTA has both as next hops:",
+    )?;
     for node in [&first, &second] {
         out.line(format_args!("  {}  {}", node.name, node.smtp()?))?;
     }
@@ -131,7 +133,7 @@ pub(super) async fn show(once: bool, scene: &Scene, out: &mut Output) -> Result<
     let verification_mails = scene.folder.join("letters");
     let link = wait_for("the verification mail", || link_in(&verification_mails)).await?;
     let sent = send_all(first, &second).await?;
-    out.line("Node b took the rest. The link of her verification mail is opened there.\n")?;
+    out.line("Node b accepted the rest. The link of her verification mail is opened there.\n")?;
     let path = link.find("/verify/").map(|at| &link[at..]);
     let path = path.context("no link in the mail")?;
     press(&format!("http://{}{path}", second.bound.http)).await?;
@@ -151,7 +153,10 @@ pub(super) async fn show(once: bool, scene: &Scene, out: &mut Output) -> Result<
             sent.by_first,
         ),
         ("answered 250 by node b", sent.by_second),
-        ("of these, sent again because node a broke off", sent.again),
+        (
+            "of these, resent because the connection to node a broke",
+            sent.again,
+        ),
         ("at the help desk", different.len()),
         ("lost", lost),
         ("twice at the help desk", repeated),
@@ -227,7 +232,7 @@ async fn send_all(first: DemoNode, second: &DemoNode) -> anyhow::Result<Sent> {
         again: count(2),
     };
     if sent.again == 0 || sent.by_first + sent.by_second != MESSAGES {
-        bail!("not all was sent in the way that the demo shows");
+        bail!("node a was not killed in the middle of the mails; run the demo again");
     }
     Ok(sent)
 }
@@ -264,7 +269,7 @@ async fn print_tour(scene: &Scene, node: &DemoNode, out: &mut Output) -> Result<
     let program = this_program()?;
     let file = |name: &str| quote(&scene.folder.join(name).display().to_string());
     let command = |name: &str, rest: &str| format!("  {program} --config {} {rest}", file(name));
-    out.line("\nThe operators' pages of node b, with a page of the nodes:")?;
+    out.line("\nThe operators' pages of node b, with a page about the nodes:")?;
     out.line(format_args!("  http://{}/nodes", node.bound.admin))?;
     out.line(format_args!("  name {}, password {password}", tour::NAME))?;
     out.line("The same at the command line; then start node a again, and look once more:")?;

@@ -47,7 +47,7 @@ impl DemoServer {
     pub fn start(folder: PathBuf) -> anyhow::Result<Self> {
         let programs = programs()?;
         std::fs::create_dir(&folder)
-            .with_context(|| format!("cannot make {}", folder.display()))?;
+            .with_context(|| format!("cannot create {}", folder.display()))?;
         let mut command = Command::new("/bin/sh");
         command.args(["-c", WATCH, "watch"]).arg(&folder);
         command.arg(&programs);

@@ -59,7 +59,7 @@ impl Tour<'_> {
         ))?;
         out.line("3. Ask, in another terminal, why a mail was dropped.\n")?;
         out.line(command("explain eve@elsewhere.example\n"))?;
-        out.line("4. Let its domain in, and recover what was dropped.\n")?;
+        out.line("4. Allow its domain, and recover what was dropped.\n")?;
         out.line(command("access allow elsewhere.example --recover\n"))?;
         out.line("5. Watch, and write a mail yourself from a third terminal.\n")?;
         out.line(command("tail"))?;
@@ -68,7 +68,7 @@ impl Tour<'_> {
             bound.smtp[0]
         ))?;
         out.line(format_args!(
-            "The pages for everyone: http://{}/.  The mail that leaves: {}.",
+            "Public pages: http://{}/.  Outgoing mail: {}.",
             bound.http,
             self.config.with_file_name("letters").display()
         ))?;

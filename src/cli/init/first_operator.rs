@@ -17,7 +17,7 @@ use crate::store::Store;
 /// Options for the first operator.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct FirstOperator {
-    /// Make the first operator for the pages, an admin
+    /// Create the first operator for the pages, an admin
     #[arg(long, value_name = "NAME", help_heading = "First operator")]
     operator: Option<OperatorName>,
     /// Read the operator's password from the first line of this file instead of asking
@@ -108,11 +108,11 @@ fn ask_password(
     loop {
         let once = ask(&text)?;
         let refusal = match Password::new(&once) {
-            Ok(password) if ask("The same again: ")? == once => return Ok(password),
-            Ok(_) => "The two are not the same".to_owned(),
+            Ok(password) if ask("Repeat the password: ")? == once => return Ok(password),
+            Ok(_) => "The passwords do not match".to_owned(),
             Err(cause) => cause.to_string(),
         };
-        text = format!("{refusal}; once more: ");
+        text = format!("{refusal}; try again: ");
     }
 }
 
@@ -127,16 +127,16 @@ pub(super) async fn add(
 ) -> Result<(), CommandError> {
     let later = || {
         format!(
-            "make the operator after the first start: vestibule operators add {name} --role admin \
+            "create the operator after the first start: vestibule operators add {name} --role admin \
              --config {}",
             path.display()
         )
     };
     let is_usable = service::create_data_folder(&config.data_dir)
-        .with_context(|| format!("{} was not made; {}", config.data_dir.display(), later()))?;
+        .with_context(|| format!("{} was not created; {}", config.data_dir.display(), later()))?;
     if !is_usable {
         return Err(CommandError::Failed(anyhow::anyhow!(
-            "there is no user vestibule yet, to whom the database would belong; {}",
+            "the user vestibule, who must own the database, does not exist yet; {}",
             later()
         )));
     }

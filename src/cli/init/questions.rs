@@ -130,7 +130,7 @@ pub(super) const QUESTIONS: &[InitQuestion] = &[
     InitQuestion {
         option: "language",
         value: "TAG",
-        text: "Language of pages and mail for people who ask for none",
+        text: "Language of pages and mail for people without a preference",
         explanation: "ar, cs, de, en, es, fr, it, ja, nl, pl, pt-BR, sv or zh-Hans.",
         default: |answers| Ok(answers.language.to_string()),
         take: |answers, text| {
@@ -242,7 +242,7 @@ pub(super) const QUESTIONS: &[InitQuestion] = &[
     InitQuestion {
         option: "recipient",
         value: "ADDRESS",
-        text: "Recipient at that server, or same for the portal's address",
+        text: "Recipient at that server, or \"same\" for the portal's address",
         explanation: "",
         default: |answers| match answers.destination {
             DestinationType::Smtp => Ok(answers
@@ -323,7 +323,7 @@ pub(super) const QUESTIONS: &[InitQuestion] = &[
         option: "authserv-id",
         value: "NAME",
         text: "Name in your MTA's Authentication-Results, or none",
-        explanation: "If your MTA checks DKIM, SPF and DMARC, Vestibule believes the field with this\n\
+        explanation: "If your MTA checks DKIM, SPF and DMARC, Vestibule trusts the field with this\n\
                       name; with none, it checks them itself.",
         default: |answers| Ok(or_none(answers.authserv_id.as_deref())),
         take: |answers, text| {

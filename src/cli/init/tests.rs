@@ -40,7 +40,7 @@ fn load(path: &Path) -> Config {
 }
 
 #[test]
-fn the_defaults_let_nobody_in_and_the_file_is_not_for_everybody() {
+fn the_defaults_admit_nobody_and_the_file_is_private() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("new/vestibule.toml");
     let (result, output) = init(&with_options(&path, &[]), "");
@@ -61,7 +61,7 @@ fn the_defaults_let_nobody_in_and_the_file_is_not_for_everybody() {
 }
 
 #[test]
-fn answers_are_taken_and_wrong_ones_asked_again() {
+fn answers_are_accepted_and_invalid_ones_requested_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("vestibule.toml");
     let (result, output) = init(
@@ -81,7 +81,7 @@ fn answers_are_taken_and_wrong_ones_asked_again() {
         "\"IT Help\" is not a name",
         "an address needs one @",
         "answer smtp or maildir",
-        "http:// is no SMTP",
+        "http:// is not an SMTP scheme",
         "is the portal's own address",
         "\"com\" is a public suffix",
         "answer nobody or listed or verified or everyone",
@@ -154,7 +154,7 @@ fn all_types_of_destination_can_be_chosen() {
 }
 
 #[test]
-fn everybody_is_let_in_only_as_far_as_is_asked_for() {
+fn only_the_requested_senders_are_admitted() {
     for (others, (accounts, restrict, verify)) in [
         ("nobody", (false, false, false)),
         ("listed", (true, true, false)),
@@ -180,7 +180,7 @@ fn everybody_is_let_in_only_as_far_as_is_asked_for() {
 }
 
 #[test]
-fn an_option_that_is_wrong_or_has_no_question_is_named() {
+fn an_invalid_or_inapplicable_option_is_named() {
     for (options, refusal) in [
         (&[("language", "xx")][..], "--language: there are no texts"),
         (&[("allow", "corp.com")], "--allow: needs --others listed"),
@@ -206,7 +206,7 @@ fn an_option_that_is_wrong_or_has_no_question_is_named() {
 }
 
 #[test]
-fn a_file_that_is_there_stays_unless_forced() {
+fn an_existing_file_is_kept_unless_forced() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("vestibule.toml");
     std::fs::write(&path, "mine").expect("a file");
@@ -296,7 +296,7 @@ fn nothing_is_written_if_the_answers_end_early() {
 }
 
 #[test]
-fn the_first_operator_is_told_the_rule_before_the_password() {
+fn the_first_operator_sees_the_rule_before_the_password() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("vestibule.toml");
     let data = folder.path().join("data");
@@ -313,8 +313,8 @@ fn the_first_operator_is_told_the_rule_before_the_password() {
     let rule = output.find("at least 15 characters").expect(&output);
     let question = output.find("Password for ann").expect(&output);
     assert!(rule < question);
-    assert!(output.contains("but this one has 5; once more"), "{output}");
-    assert!(output.contains("not the same; once more"), "{output}");
+    assert!(output.contains("but this one has 5; try again"), "{output}");
+    assert!(output.contains("do not match; try again"), "{output}");
     assert!(
         output.contains("ann may log in at http://127.0.0.1:8081/"),
         "{output}"

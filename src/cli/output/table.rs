@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_stays_whole() {
+    fn values_that_fit_are_not_shortened() {
         let (lines, left_out) = render_at("ann@corp.example", "The printer", 120);
         assert_eq!(
             lines[1],

@@ -28,10 +28,10 @@ impl Expectations {
             let mut row: Map<String, Value> =
                 serde_json::from_str(line).map_err(|cause| wrong(place + 1, &cause))?;
             let Some(Value::String(file)) = row.remove("file") else {
-                return Err(wrong(place + 1, &"there is no \"file\""));
+                return Err(wrong(place + 1, &"\"file\" is missing"));
             };
             if expected.contains_key(&file) {
-                return Err(wrong(place + 1, &format_args!("{file} stands here twice")));
+                return Err(wrong(place + 1, &format_args!("{file} is listed twice")));
             }
             expected.insert(file, row);
         }

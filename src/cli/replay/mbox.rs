@@ -78,7 +78,10 @@ impl<R: BufRead> Messages<R> {
 pub fn too_large() -> io::Error {
     io::Error::new(
         io::ErrorKind::FileTooLarge,
-        format!("longer than {} MiB, so no message", MOST_OCTETS >> 20),
+        format!(
+            "longer than {} MiB, so it is not a message",
+            MOST_OCTETS >> 20
+        ),
     )
 }
 

@@ -31,13 +31,13 @@ const BESIDE: &str = "expected.jsonl";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  vestibule replay ~/Maildir                       what would become of this
+  vestibule replay ~/Maildir                       how this would be decided
   vestibule replay old.mbox --access draft.toml    and under these settings
   vestibule replay testdata/mail --expect          against its expected.jsonl
   vestibule replay samples --send 127.0.0.1:2525   send it for real
 
 Without --config, a vestibule.toml in the folder comes before the standard one;
-without any, there is one portal, which everything is for.")]
+without any, there is one portal, which receives everything.")]
 pub struct Args {
     /// Messages (.eml), mbox files, Maildirs, or folders of them
     #[arg(value_name = "FILE|DIR", required = true)]
@@ -110,7 +110,7 @@ fn beside(messages: &[PathBuf]) -> Result<PathBuf, CommandError> {
     match messages {
         [folder] if folder.is_dir() => Ok(folder.join(BESIDE)),
         _ => Err(CommandError::Usage(
-            "--expect without a file needs one folder, which has it as expected.jsonl".to_owned(),
+            "--expect without a file needs one folder that contains expected.jsonl".to_owned(),
         )),
     }
 }

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_order_stays_whatever_takes_long() {
+    fn the_order_is_kept_even_if_some_pieces_are_slow() {
         let mut taken = Vec::new();
         let slow_first = |piece: u64| {
             // Earlier pieces take more work than later ones.

@@ -68,7 +68,7 @@ fn connect(server: &str) -> Result<AsyncSmtpTransport<Tokio1Executor>, CommandEr
         .and_then(|(host, port)| Some((host, port.parse().ok()?)));
     let Some((host, port)) = place else {
         return Err(CommandError::Usage(format!(
-            "{server:?} is no server; write HOST:PORT, as in 127.0.0.1:2525"
+            "{server:?} is not a server address; write HOST:PORT, as in 127.0.0.1:2525"
         )));
     };
     let host = host.trim_matches(['[', ']']);

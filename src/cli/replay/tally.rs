@@ -103,7 +103,7 @@ impl<'a> ReplayTally<'a> {
         } in differs
         {
             out.line(format_args!(
-                "{}: {field} is {found}, and {expected} was expected",
+                "{}: {field} is {found}, expected {expected}",
                 Escaped(&row.file)
             ))?;
         }
@@ -115,7 +115,7 @@ impl<'a> ReplayTally<'a> {
         out.flush()?;
         for file in &self.missing {
             note(format_args!(
-                "error: {}: was expected, and there is no such message",
+                "error: {}: expected, but not found",
                 Escaped(file)
             ));
         }
@@ -134,12 +134,12 @@ impl<'a> ReplayTally<'a> {
     fn summary(&self, out: &mut Output) -> CommandResult {
         if let Some(expected) = self.expected {
             out.line(format_args!(
-                "{} of {} messages differ from what was expected{}",
+                "{} of {} messages differ from the expectations{}",
                 self.differing + self.missing.len() as u64,
                 expected.len(),
                 match self.unexpected {
                     0 => String::new(),
-                    n => format!("; of {n} more nothing was expected"),
+                    n => format!("; {n} more have no expectation"),
                 }
             ))?;
             return Ok(());

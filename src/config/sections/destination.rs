@@ -95,7 +95,7 @@ fn token_source(section: &TomlSection<'_>) -> Option<TokenSource> {
     match (file, command) {
         (None, None) => None,
         (Some(_), Some(entry)) => {
-            entry.refuse("stands beside token_file; the token comes from one of the two");
+            entry.refuse("is set together with token_file; set only one of the two");
             None
         }
         (Some(entry), None) => entry.path().map(TokenSource::File),
@@ -108,7 +108,7 @@ fn token_source(section: &TomlSection<'_>) -> Option<TokenSource> {
                 }
                 _ => {
                     entry.refuse(
-                        "is a list of the program, by its whole path, and its arguments; \
+                        "must be a list of the program, by its full path, and its arguments; \
                          write [\"/usr/bin/oama\", \"access\", \"help-desk@corp.example\"]",
                     );
                     None
@@ -131,7 +131,7 @@ fn with_token(section: &TomlSection<'_>, source: TokenSource) -> Option<Outgoing
             Some(user.to_owned())
         });
     if section.secret(PASSWORD).is_some() {
-        section.refuse("has a password beside a token; a login has one of the two");
+        section.refuse("has a password and a token; set only one of the two");
     }
     let url = url?;
     let is_here = ["127.0.0.1", "::1", "localhost"].contains(&url.host.as_str());
@@ -143,7 +143,7 @@ fn with_token(section: &TomlSection<'_>, source: TokenSource) -> Option<Outgoing
     if !is_safe {
         section.refuse_key(
             "url",
-            "the token would go out in the clear; write smtp+starttls:// or smtps://",
+            "the token would be sent unencrypted; write smtp+starttls:// or smtps://",
         );
     }
     let server = SmtpServer {
@@ -170,11 +170,11 @@ fn server(section: &TomlSection<'_>) -> Option<SmtpServer> {
     let password = section.secret(PASSWORD);
     let login = match (&username, section.has_secret(PASSWORD)) {
         (Some(entry), false) => {
-            entry.refuse("needs a password; write password_file or credential beside it");
+            entry.refuse("needs a password; write password_file or credential, too");
             None
         }
         (None, true) => {
-            section.refuse("a password needs a user; write username beside it");
+            section.refuse("a password needs a user; write username, too");
             None
         }
         (Some(entry), true) => entry.some_text().map(ToOwned::to_owned).zip(password),
@@ -183,7 +183,7 @@ fn server(section: &TomlSection<'_>) -> Option<SmtpServer> {
     let url = url?;
     if let (Some(entry), SmtpSecurity::Opportunistic) = (&username, url.security) {
         entry.refuse(
-            "the password would go out in the clear wherever TLS is not offered; \
+            "the password would be sent unencrypted if TLS is not offered; \
              write smtp+starttls:// or smtps://",
         );
     }
@@ -235,7 +235,7 @@ fn one_for_each(text: &str) -> Option<Result<EnvelopeFrom, String>> {
     let (before, behind) = text.split_once(PLACE)?;
     if !behind.contains('@') || behind.contains(PLACE) {
         return Some(Err(format!(
-            "{text:?}: {PLACE} stands once, before the @; write desk+{PLACE}@corp.example"
+            "{text:?}: {PLACE} must occur once, before the @; write desk+{PLACE}@corp.example"
         )));
     }
     let example = format!("{before}{}{behind}", RequestId::new());
@@ -281,7 +281,7 @@ fn webhook(section: &TomlSection<'_>) -> Option<WebhookDestination> {
         .and_then(|entry| {
             let field = entry.some_text()?;
             if format != WebhookFormat::Form {
-                entry.refuse("names the field of a form; write format = \"form\" beside it");
+                entry.refuse("names the field of a form; write format = \"form\", too");
             }
             Some(field.to_owned())
         })
@@ -340,7 +340,7 @@ fn command(section: &TomlSection<'_>) -> Option<CommandDestination> {
 
 fn without_nul(text: &str) -> Result<String, &'static str> {
     if text.contains('\0') {
-        return Err("a program cannot be given a NUL");
+        return Err("an argument cannot contain a NUL");
     }
     Ok(text.to_owned())
 }

@@ -19,7 +19,7 @@ pub(super) fn read(section: &TomlSection<'_>, example: &str) -> Option<Endpoint>
         let url = entry.parse(parse_http)?;
         if is_private(&url) && !allow_private {
             entry.refuse(format_args!(
-                "{} is not on the Internet; write allow_private = true beside it if that is intended",
+                "{} is not on the Internet; write allow_private = true, too, if that is intended",
                 url.host_str().unwrap_or_default()
             ));
         }
@@ -65,16 +65,16 @@ fn credentials(section: &TomlSection<'_>) -> Option<HttpCredentials> {
     let has_password = section.has_secret(PASSWORD);
     match username {
         None if has_password => {
-            section.refuse("a password needs a user; write username beside it");
+            section.refuse("a password needs a user; write username, too");
             None
         }
         None => bearer.map(HttpCredentials::Bearer),
         Some(entry) if section.has_secret(BEARER) => {
-            entry.refuse("stands beside a bearer token; a post has one login");
+            entry.refuse("is set together with a bearer token; set only one of the two");
             None
         }
         Some(entry) if !has_password => {
-            entry.refuse("needs a password; write password_file or credential beside it");
+            entry.refuse("needs a password; write password_file or credential, too");
             None
         }
         Some(entry) => {

@@ -34,7 +34,7 @@ impl UsedAddresses {
         }
         match self.0.insert(address, key) {
             Some(other) => Err(format!(
-                "{address} is taken by {other} already; choose another port"
+                "{address} is already used by {other}; choose another port"
             )),
             None => Ok(()),
         }
@@ -69,7 +69,7 @@ pub(super) fn smtp(section: &TomlSection<'_>, taken: &mut UsedAddresses) -> Smtp
         section.refuse_key(
             "max_header_size",
             format_args!(
-                "{} is too little for the header of an ordinary message; write at least {}",
+                "{} is too small for the header of an ordinary message; write at least {}",
                 show_size(max_header_size),
                 show_size(LEAST_HEADER)
             ),
@@ -119,20 +119,18 @@ fn tls(section: &TomlSection<'_>) -> Option<SmtpTls> {
     let (certificate, key) = match (certificate, key) {
         (Some(certificate), Some(key)) => (certificate, key),
         (Some(one), None) => {
-            one.refuse("needs its key beside it; write key = \"/path/to/key.pem\"");
+            one.refuse("needs its key; write key = \"/path/to/key.pem\"");
             return None;
         }
         (None, Some(one)) => {
-            one.refuse(
-                "needs its certificate beside it; write certificate = \"/path/to/chain.pem\"",
-            );
+            one.refuse("needs its certificate; write certificate = \"/path/to/chain.pem\"");
             return None;
         }
         (None, None) => {
             if required {
                 section.refuse_key(
                     "required",
-                    "needs a certificate; write certificate and key beside it",
+                    "needs a certificate; write certificate and key, too",
                 );
             }
             return None;
@@ -202,7 +200,7 @@ fn parse_origin(text: &str) -> Result<String, String> {
 fn host_name(text: &str) -> Result<String, String> {
     if text.parse::<IpAddr>().is_ok() || text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
         return Err(format!(
-            "{text:?} is an IP address, which the port answers under in any case; leave it out"
+            "{text:?} is an IP address, which is always accepted; remove it"
         ));
     }
     let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();

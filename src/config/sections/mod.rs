@@ -180,7 +180,7 @@ fn outgoing(root: &TomlSection<'_>) -> Option<Outgoing> {
     let section = root.section("outgoing");
     if !section.is_there() {
         section.refuse(
-            "is missing; verification mail must leave somewhere: write [outgoing], \
+            "is missing, so verification mail could not be sent; write [outgoing], \
              type = \"smtp\" and url = \"smtp://127.0.0.1:25\"",
         );
         return None;

@@ -23,7 +23,7 @@ impl Mailboxes {
             .map_err(|cause| format!("{text:?}: {cause}; write help@corp.example"))?;
         match self.0.insert(address.key(), owner.to_owned()) {
             Some(other) => Err(format!(
-                "{address} belongs to {other} already; mail for it could go to one of the two only"
+                "{address} already belongs to {other}; an address can have only one owner"
             )),
             None => Ok(address),
         }
@@ -106,7 +106,7 @@ fn read(
         .require("addresses", "[\"help@corp.example\"]")
         .and_then(|entry| {
             if entry.array().is_some_and(|items| items.is_empty()) {
-                entry.refuse("is empty; no mail could come in");
+                entry.refuse("is empty; no mail could be received");
             }
             entry.list(|text| mailboxes.take(text, &owner))
         });

@@ -14,11 +14,11 @@ pub(super) fn read(section: &TomlSection<'_>) -> Retry {
         .entry("retry")
         .and_then(|entry| {
             let waits = entry.list(|text| match parse_time(text) {
-                Ok(Duration::ZERO) => Err("must be more than no time".to_owned()),
+                Ok(Duration::ZERO) => Err("must be greater than zero".to_owned()),
                 wait => wait.map_err(|cause| cause.to_string()),
             })?;
             if waits.len() > MOST {
-                entry.refuse(format_args!("has more than {MOST} waits"));
+                entry.refuse(format_args!("has more than {MOST} delays"));
             }
             (!waits.is_empty()).then_some(waits)
         })

@@ -55,7 +55,7 @@ pub(super) fn read(section: &TomlSection<'_>, http: &Http) -> Option<Sso> {
     let roles = roles(section);
     if domains.is_empty() && roles.is_empty() {
         section.refuse(
-            "lets nobody in; write [sso.roles] with \"GROUP\" = \"admin\" for operators, or domains \
+            "would let nobody sign in; write [sso.roles] with \"GROUP\" = \"admin\" for operators, or domains \
              for customers",
         );
     }
@@ -88,7 +88,7 @@ fn roles(section: &TomlSection<'_>) -> BTreeMap<String, Role> {
             Some(role) if !group.trim().is_empty() => {
                 roles.insert(group, role);
             }
-            Some(_) => entry.refuse("a group without a name would be anybody's"),
+            Some(_) => entry.refuse("the name of a group is empty"),
             None => entry.refuse(format_args!(
                 "{group:?} = {name:?}: a role is viewer, agent or admin"
             )),

@@ -27,7 +27,7 @@ pub(super) fn read(section: &TomlSection<'_>, data_dir: &Path) -> Option<StoreCo
     if !is_server {
         let wrong = OF_A_SERVER.iter().filter_map(|key| section.entry(key));
         for entry in wrong {
-            entry.refuse("is of a server; write type = \"postgres\", or remove it");
+            entry.refuse("applies to a server only; write type = \"postgres\", or remove it");
         }
         return Some(StoreConfig::Sqlite);
     }
@@ -53,7 +53,7 @@ pub(super) fn read(section: &TomlSection<'_>, data_dir: &Path) -> Option<StoreCo
     if let Some(entry) = ca_file {
         let is_checked = matches!(server.tls, PostgresTls::VerifyCa | PostgresTls::VerifyFull);
         if !is_checked {
-            entry.refuse("is of no use without sslmode=verify-full (or verify-ca) in url");
+            entry.refuse("has no effect without sslmode=verify-full (or verify-ca) in url");
         }
         server.ca_file = entry.path();
     }

@@ -41,8 +41,8 @@ pub(super) fn read(section: &TomlSection<'_>, mailboxes: &mut Mailboxes) -> Opti
         section.refuse_key(
             "remind_before",
             format_args!(
-                "{} is not less than verification.hold_for ({}), so that the reminder would come \
-                 at once; write less",
+                "{} is not less than verification.hold_for ({}), so the reminder would be sent \
+                 immediately; write less",
                 show_time(remind_before),
                 show_time(hold_for)
             ),
@@ -53,7 +53,7 @@ pub(super) fn read(section: &TomlSection<'_>, mailboxes: &mut Mailboxes) -> Opti
         let folder = section.document().resolve(&written);
         if !folder.is_dir() {
             entry.refuse(format_args!(
-                "{} is not a folder; make it, or leave the key out for the built-in templates",
+                "{} is not a folder; create it, or remove the key to use the built-in templates",
                 folder.display()
             ));
         }
@@ -106,8 +106,8 @@ fn limits(section: &TomlSection<'_>, delimiters: AddressDelimiters) -> MailLimit
         section.refuse_key(
             "sign_up_hour",
             format_args!(
-                "with authenticated_hour it keeps {kept} mails of total_hour ({total_hour}), which \
-                 leaves none for anybody else; write less, or a larger total_hour"
+                "together with authenticated_hour it reserves {kept} mails of total_hour ({total_hour}), \
+                 which leaves none for other senders; write less, or a larger total_hour"
             ),
         );
     }
@@ -122,8 +122,8 @@ pub(super) fn author(text: &str, mailboxes: &Mailboxes) -> Result<Author, String
     let address = EmailAddress::parse(author.email.as_ref()).map_err(|_| wrong())?;
     match mailboxes.owner(&address) {
         Some(owner) => Err(format!(
-            "{address} belongs to {owner}, which would get the answers to verification mail and \
-             with them its links; write an address that is no portal's, as in {FROM}"
+            "{address} belongs to {owner}, which would receive the replies to verification mail, \
+             and its links with them; write an address that belongs to no portal, as in {FROM}"
         )),
         None => Ok(author),
     }
@@ -138,8 +138,8 @@ fn with_room(address: EmailAddress, detail: usize) -> Result<EmailAddress, Strin
         return Ok(address);
     }
     Err(format!(
-        "{address} gets {detail} characters behind a + before its @, for which there is no room; \
-         write one with at most {} octets before the @, and neither + nor quotes among them",
+        "{address} cannot take a subaddress of {detail} characters; \
+         write one with at most {} octets before the @, without + and quotes",
         LONGEST_LOCAL_PART - 1 - detail
     ))
 }

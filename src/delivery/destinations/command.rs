@@ -95,7 +95,7 @@ impl CommandRunner {
                 group.signal(Signal::TERM);
                 let _ = timeout(TERM_GRACE, child.wait()).await;
                 Attempt::Retry(Cause::of_request(&format!(
-                    "{program}: not done within {} s",
+                    "{program}: not finished within {} s",
                     self.config.timeout.as_secs_f32()
                 )))
             }

@@ -120,7 +120,7 @@ impl DestinationClient {
 
     /// The outcome of an attempt that exceeded the timeout.
     pub fn time_out(&self) -> Attempt {
-        let text = format!("not done within {} s", self.timeout.as_secs());
+        let text = format!("not finished within {} s", self.timeout.as_secs());
         Attempt::Retry(Cause::of_destination(&text))
     }
 

@@ -229,7 +229,7 @@ proptest! {
     }
 
     #[test]
-    fn what_has_none_is_passed_on_whole(raw in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn a_message_without_such_fields_is_passed_on_unchanged(raw in prop::collection::vec(any::<u8>(), 0..400)) {
         let small = raw.to_ascii_lowercase();
         prop_assume!(!small.windows(4).any(|w| w == b"vest"));
         prop_assume!(!raw.first().is_some_and(|&b| is_blank(b)));

@@ -51,7 +51,7 @@ async fn every_end_of_a_program_has_its_outcome() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_fails_no_request() {
+async fn a_missing_program_fails_no_request() {
     let mut config = shell("");
     config.program = PathBuf::from("/no/such/program");
     let command = CommandRunner::new(&config);
@@ -158,7 +158,7 @@ async fn the_whole_group_is_killed_after_the_timeout() {
     let (command, outgoing) = (CommandRunner::new(&config), outgoing());
     match leave_hanging(command.attempt(&outgoing), hangs).await {
         Attempt::Retry(cause) => assert!(
-            cause.text.contains("not done within 300 s"),
+            cause.text.contains("not finished within 300 s"),
             "{}",
             cause.text
         ),

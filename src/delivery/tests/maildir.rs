@@ -83,7 +83,7 @@ fn repeat(of: &OutgoingMessage) -> Arc<OutgoingMessage> {
 }
 
 #[tokio::test]
-async fn a_message_lies_in_new_and_nowhere_else() {
+async fn a_message_is_in_new_and_nowhere_else() {
     let home = tempfile::tempdir().expect("a folder");
     let path = home.path().join("desk").join("Maildir");
     let outgoing = outgoing();
@@ -122,7 +122,7 @@ async fn a_message_lies_in_new_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_group_may_read_and_take_what_is_meant_for_it() {
+async fn a_group_may_read_and_remove_its_messages() {
     let home = tempfile::tempdir().expect("a folder");
     let path = home.path().join("Maildir");
     let config = MaildirDestination {
@@ -363,7 +363,7 @@ async fn repeats_of_a_group_are_looked_for_in_new_and_cur() {
 }
 
 #[tokio::test]
-async fn what_a_stopped_group_did_not_deliver_is_not_attempted() {
+async fn undelivered_messages_of_a_stopped_group_are_not_attempted() {
     let home = tempfile::tempdir().expect("a folder");
     let (group, fifo) = hanging_group(home.path(), 4);
     let maildir = maildir(home.path());
@@ -386,7 +386,7 @@ async fn what_a_stopped_group_did_not_deliver_is_not_attempted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_group_that_is_stopped_while_it_is_published_tells_what_it_published() {
+async fn a_group_that_is_stopped_while_it_is_published_reports_published_messages() {
     const MESSAGES: usize = 128;
     let home = tempfile::tempdir().expect("a folder");
     let new = home.path().join("new");
@@ -416,7 +416,7 @@ async fn a_group_that_is_stopped_while_it_is_published_tells_what_it_published()
 }
 
 #[tokio::test]
-async fn a_group_that_hangs_publishes_nothing_later_and_no_other_begins_meanwhile() {
+async fn a_hung_group_publishes_nothing_later_and_no_other_starts_in_the_meantime() {
     let home = tempfile::tempdir().expect("a folder");
     let (group, fifo) = hanging_group(home.path(), 4);
     let before = maildir(home.path());

@@ -116,7 +116,7 @@ async fn a_message_arrives_byte_for_byte_over_a_kept_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_that_the_server_closed_meanwhile_is_not_a_failure() {
+async fn an_idle_connection_that_the_server_closed_is_not_a_failure() {
     let server = FaultServer::start(
         ServerFault {
             at: "dot".to_owned(),
@@ -167,7 +167,7 @@ async fn the_envelope_is_as_configured() {
 }
 
 #[tokio::test]
-async fn smtputf8_is_asked_for_where_it_is_needed() {
+async fn smtputf8_is_requested_if_needed() {
     let server = FaultServer::start(ServerFault::default(), false).await;
     let client = client(&destination(server.address.port()));
     let mut claim = Claim::for_testing();

@@ -155,7 +155,7 @@ async fn every_answer_has_its_outcome() {
 }
 
 #[tokio::test]
-async fn a_raw_message_is_posted_as_it_is_and_signed() {
+async fn a_raw_message_is_posted_unchanged_and_signed() {
     let (address, mut received) = server("HTTP/1.1 204 No Content").await;
     let mut config = destination(address, WebhookFormat::Raw);
     let secret = secrecy::SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
@@ -312,7 +312,7 @@ async fn a_message_as_json_has_its_parts() {
 }
 
 #[tokio::test]
-async fn the_own_network_is_called_only_where_that_is_meant() {
+async fn private_networks_are_called_only_if_allowed() {
     let (address, mut received) = server("HTTP/1.1 200 OK\r\ncontent-length: 0").await;
     let port = address.port();
     for host in [

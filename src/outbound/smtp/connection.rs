@@ -253,9 +253,8 @@ async fn encrypt(
     tls: Arc<ClientConfig>,
     host: &str,
 ) -> Result<Box<dyn Stream>, SmtpFault> {
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-        SmtpFault::Broken(format!("{host} is not a name that a certificate can have"))
-    })?;
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| SmtpFault::Broken(format!("{host} is not a valid server name for TLS")))?;
     Ok(Box::new(
         TlsConnector::from(tls).connect(name, stream).await?,
     ))

@@ -272,7 +272,7 @@ async fn slots_that_become_free_at_nearly_the_same_time_are_filled_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_panics_is_settled_as_one_to_be_tried_again() {
+async fn an_attempt_that_panics_is_settled_for_a_retry() {
     let faults = Faults {
         panics: 1,
         ..Faults::default()
@@ -288,7 +288,7 @@ async fn an_attempt_that_panics_is_settled_as_one_to_be_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_settlement_is_not_lost_while_the_database_does_not_take_it() {
+async fn a_settlement_is_not_lost_while_the_database_refuses_it() {
     let faults = Faults {
         settlements: 60,
         ..Faults::default()
@@ -305,7 +305,7 @@ async fn a_settlement_is_not_lost_while_the_database_does_not_take_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_that_failed_is_given_back_while_others_are_under_way() {
+async fn a_failed_claim_is_returned_while_others_are_in_progress() {
     let harness = Harness::of(2);
     harness.claims(&[2]).await;
     harness.queue.faults().claims = 1;
@@ -331,7 +331,7 @@ async fn the_first_of_a_run_that_has_to_be_retried_ends_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_takes_long_returns_what_it_did_not_begin() {
+async fn a_slow_run_returns_unstarted_messages() {
     let harness = Harness::with(1, 3, Faults::default());
     harness.end(1, RUN_TIME * 2).await;
     assert_eq!(harness.outcomes(2).await, "0d 2u");
@@ -370,7 +370,7 @@ async fn an_action_of_an_operator_ends_a_run() {
 }
 
 #[tokio::test]
-async fn an_action_of_an_operator_stops_what_is_attempted_together() {
+async fn an_action_of_an_operator_stops_a_group_of_attempts() {
     let harness = Harness::together(3, Faults::default());
     harness.claims(&[1]).await;
     pause_another(&harness.queue.store).await;
@@ -381,7 +381,7 @@ async fn an_action_of_an_operator_stops_what_is_attempted_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_of_many_that_were_attempted_together_counts_once() {
+async fn a_failure_of_a_group_of_attempts_counts_once() {
     let faults = Faults {
         is_down: true,
         ..Faults::default()
@@ -397,7 +397,7 @@ async fn a_failure_of_many_that_were_attempted_together_counts_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_begins_no_attempt_after_the_destination_asked_for_a_wait() {
+async fn a_run_begins_no_attempt_after_the_destination_requested_a_delay() {
     let harness = Harness::with(1, 3, Faults::default());
     harness.claims(&[1]).await;
     let now = Timestamp::now();

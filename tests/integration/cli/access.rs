@@ -52,7 +52,7 @@ fn settings_are_shown_changed_and_compared() {
 }
 
 #[test]
-fn who_came_while_the_gate_was_open_is_named_and_can_be_blocked() {
+fn accounts_created_under_wider_settings_are_listed_and_can_be_blocked() {
     let harness = Harness::new();
     let opened = harness.run(&["access", "set", "external.restrict_domains=false"]);
     assert_eq!(opened.status, 0, "{}", opened.err);
@@ -71,13 +71,14 @@ fn who_came_while_the_gate_was_open_is_named_and_can_be_blocked() {
         "--dry-run",
     ]);
     assert!(
-        dry.out.contains("2 active accounts would be off the lists"),
+        dry.out
+            .contains("2 active accounts would no longer be on a list"),
         "{}",
         dry.out
     );
     let closed = harness.run(&["access", "set", "external.restrict_domains=true"]);
     for part in [
-        "2 active accounts are off the lists and keep their access: eve@spam.example, \
+        "2 active accounts are no longer on a list but keep their access: eve@spam.example, \
          mallory@else.example\n",
         "vestibule customers block --unlisted\n",
     ] {
@@ -96,7 +97,7 @@ fn who_came_while_the_gate_was_open_is_named_and_can_be_blocked() {
     assert_eq!(addresses, ["eve@spam.example", "mallory@else.example"]);
     // A change that excludes nobody prints no warning.
     let allowed = harness.run(&["access", "allow", "else.example"]);
-    assert!(!allowed.out.contains("off the lists"), "{}", allowed.out);
+    assert!(!allowed.out.contains("on a list"), "{}", allowed.out);
 }
 
 #[test]
@@ -209,7 +210,7 @@ fn an_address_is_tried_at_every_portal() {
 }
 
 #[test]
-fn wrong_arguments_say_what_would_be_right() {
+fn errors_of_arguments_name_valid_values() {
     let harness = Harness::new();
     for (arguments, status) in [
         (&["access", "set", "external.verfy=true"][..], 2),
@@ -243,7 +244,7 @@ fn wrong_arguments_say_what_would_be_right() {
 }
 
 #[test]
-fn a_draft_is_tried_on_what_came() {
+fn a_draft_is_simulated_on_received_mail() {
     let harness = Harness::new();
     harness.receive("Eve <eve@acme.example>", "Subject: First\r\n");
     harness.receive("Eve <eve@acme.example>", "Subject: Second\r\n");

@@ -219,7 +219,7 @@ fn destination(name: &str, url: &str, password: &str) -> String {
 }
 
 #[test]
-fn servers_are_spoken_to_as_far_as_the_login_and_what_is_in_the_way_has_a_remedy() {
+fn servers_are_contacted_up_to_the_login_and_each_obstacle_has_a_remedy() {
     let folder = tempfile::tempdir().expect("a folder");
     let authority = Authority::new("Corp");
     let good = authority.tls(false);
@@ -239,14 +239,14 @@ fn servers_are_spoken_to_as_far_as_the_login_and_what_is_in_the_way_has_a_remedy
             "desk",
             at("smtp+starttls", starttls.port),
             "right",
-            "answers with STARTTLS and takes the login",
+            "answers with STARTTLS and accepts the login",
             None,
         ),
         (
             "tls",
             at("smtps", tls.port),
             "right",
-            "answers with TLS and takes the login",
+            "answers with TLS and accepts the login",
             None,
         ),
         (
@@ -254,7 +254,7 @@ fn servers_are_spoken_to_as_far_as_the_login_and_what_is_in_the_way_has_a_remedy
             at("smtps", tls.port),
             "wrong",
             "credentials invalid",
-            Some("see whether username"),
+            Some("check that username"),
         ),
         (
             "stranger",
@@ -296,21 +296,21 @@ fn servers_are_spoken_to_as_far_as_the_login_and_what_is_in_the_way_has_a_remedy
             at("smtp+starttls", refuses.port),
             "right",
             "Not you",
-            Some("have it let this machine in"),
+            Some("allow this machine on the server"),
         ),
         (
             "closed",
             at("smtps", CLOSED),
             "right",
             "refused",
-            Some("see whether it runs there"),
+            Some("check that the server is running"),
         ),
         (
             "silent",
             at("smtps", silent.port),
             "right",
             "did not answer within 10 s",
-            Some("see whether it runs there"),
+            Some("check that the server is running"),
         ),
     ];
     let destinations = cases
@@ -350,7 +350,7 @@ fn servers_are_spoken_to_as_far_as_the_login_and_what_is_in_the_way_has_a_remedy
 
 /// `doctor` includes the checks of `check`: the certificate, the servers.
 #[test]
-fn the_doctor_tells_of_the_certificate_and_of_a_help_desk_that_is_down() {
+fn doctor_reports_the_certificate_and_a_help_desk_that_is_down() {
     let folder = tempfile::tempdir().expect("a folder");
     let authority = Authority::new("Corp");
     let (certificate, key) = authority.sign("gate.corp.example", true);
@@ -375,13 +375,13 @@ fn the_doctor_tells_of_the_certificate_and_of_a_help_desk_that_is_down() {
     let finding = found(&findings, "destination.desk (smtp)");
     assert_eq!(finding["state"], "problem", "{finding}");
     assert!(
-        has(finding, "remedy", "see whether it runs there"),
+        has(finding, "remedy", "check that the server is running"),
         "{finding}"
     );
 }
 
 #[test]
-fn a_machine_without_authorities_is_told_what_to_install() {
+fn without_certificate_authorities_the_missing_package_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let nobody = Authority {
         pem: String::new(),
@@ -411,7 +411,7 @@ fn with_postconf(script: Option<&str>) -> Vec<Value> {
 }
 
 #[test]
-fn a_postfix_that_routes_by_local_parts_is_reminded_of() {
+fn a_postfix_that_routes_by_local_parts_is_a_warning() {
     let findings = with_postconf(Some("for name; do echo \"$name = yes\"; done"));
     let finding = found(&findings, "Postfix");
     assert_eq!(finding["state"], "warning", "{finding}");
@@ -455,7 +455,7 @@ fn a_folder_of_outgoing_mail_of_another_user_is_a_warning() {
         let ran = harness.run(&["check", "--offline", "--json"]);
         let warned = ran.out.lines().any(|line| {
             let finding: Value = serde_json::from_str(line).expect(line);
-            finding["state"] == "warning" && has(&finding, "detail", "others can look into it")
+            finding["state"] == "warning" && has(&finding, "detail", "other users can read it")
         });
         assert_eq!(warned, is_warned_about, "{}", ran.out);
     }

@@ -94,7 +94,7 @@ fn the_access_settings_hold_for_operators_too() {
 }
 
 #[test]
-fn lists_are_filtered_and_come_in_parts() {
+fn lists_are_filtered_and_paged() {
     let harness = Harness::new();
     for name in ["a", "b", "c"] {
         harness.receive(&format!("{name}@corp.example"), "");

@@ -41,7 +41,7 @@ fn a_message_is_explained_rule_by_rule() {
 }
 
 #[test]
-fn the_mbox_line_that_was_left_out_is_told() {
+fn the_removed_mbox_line_is_shown() {
     let harness = Harness::new();
     let line = "From ann@corp.example Mon Nov 23 09:00:00 2026";
     let raw = format!("{line}\r\nFrom: ann@corp.example\r\nSubject: x\r\n\r\nHelp!\r\n");
@@ -56,7 +56,7 @@ fn the_mbox_line_that_was_left_out_is_told() {
 }
 
 #[test]
-fn as_json_it_has_all_that_scripts_rely_on() {
+fn the_json_has_all_fields_that_scripts_rely_on() {
     let harness = Harness::new();
     let entry = harness.receive("ann@corp.example", "Subject: Printer on fire\r\n");
     let explained = harness

@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use crate::support::program::run;
 
 #[test]
-fn help_is_there_and_usage_is_two() {
+fn help_is_shown_and_usage_errors_exit_with_2() {
     assert_snapshot!("help", run(&["--help"], &[]).shown());
     assert_eq!(run(&["help-me"], &[]).status, 2);
     assert_eq!(run(&[], &[]).status, 2);
@@ -13,7 +13,7 @@ fn help_is_there_and_usage_is_two() {
 }
 
 #[test]
-fn a_configuration_that_is_not_there_is_named() {
+fn a_missing_configuration_is_named() {
     let ran = run(&["customers", "list", "--config", "/nonexistent.toml"], &[]);
     assert_eq!(ran.status, 2);
     assert!(ran.err.contains("/nonexistent.toml"), "{}", ran.err);

@@ -14,7 +14,7 @@ ann@corp.example;;;\r
 ";
 
 #[test]
-fn a_file_is_brought_in_once_with_an_outcome_for_each_line() {
+fn a_file_is_imported_once_with_an_outcome_for_each_line() {
     let harness = Harness::new();
     let file = harness.path("people.csv");
     fs::write(&file, PEOPLE).expect("written");
@@ -76,7 +76,7 @@ fn a_file_is_brought_in_once_with_an_outcome_for_each_line() {
 }
 
 #[test]
-fn a_block_stays_and_nothing_gets_weaker() {
+fn an_import_lifts_no_block_and_weakens_nothing() {
     let harness = Harness::new();
     let file = harness.path("people.csv");
     let name = file.display().to_string();
@@ -119,7 +119,7 @@ fn a_block_stays_and_nothing_gets_weaker() {
 }
 
 #[test]
-fn a_file_that_is_not_one_changes_nothing() {
+fn an_invalid_file_changes_nothing() {
     let harness = Harness::new();
     let missing = harness.run(&["customers", "import", "/nonexistent.csv"]);
     assert_eq!(missing.status, 3);

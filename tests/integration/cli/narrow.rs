@@ -128,7 +128,7 @@ fn a_short_id_is_accepted_wherever_an_id_is() {
 }
 
 #[test]
-fn a_part_of_several_ids_lists_them_and_one_of_none_is_not_found() {
+fn an_ambiguous_short_id_lists_its_matches_and_an_unknown_one_is_not_found() {
     let harness = installation();
     let listed = harness.run(&["requests", "list", "--json"]).objects();
     let ids: Vec<&str> = listed
@@ -192,7 +192,7 @@ fn the_width_is_that_of_the_terminal() {
         let plain = without_colours(&text);
         let lines: Vec<&str> = plain
             .lines()
-            .filter(|line| !line.starts_with("left out"))
+            .filter(|line| !line.starts_with("columns hidden"))
             .collect();
         assert_eq!(lines.len(), 3, "{plain}");
         for line in lines {
@@ -218,7 +218,7 @@ fn tail_in_a_terminal(harness: &Harness, columns: u16, count: usize) -> Vec<Stri
 }
 
 #[test]
-fn tail_has_one_line_for_each_message_with_its_subject_where_the_log_may_have_it() {
+fn tail_has_one_line_for_each_message_with_its_subject_unless_redacted() {
     let harness = installation();
     for columns in [60, 80, 132] {
         let lines = tail_in_a_terminal(&harness, columns, SENDERS.len());

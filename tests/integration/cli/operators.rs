@@ -5,7 +5,7 @@ use std::fs;
 use super::harness::Harness;
 
 #[test]
-fn an_operator_comes_and_goes() {
+fn an_operator_is_added_and_removed() {
     let harness = Harness::new();
     let file = harness.path("password");
     fs::write(&file, "correct horse battery\nwhat stands below\n").expect("written");
@@ -26,7 +26,7 @@ fn an_operator_comes_and_goes() {
     let listed = harness.run(&["operators", "list", "--json"]).objects();
     assert_eq!(listed[0]["name"], "ann");
     let revoked = harness.run(&["operators", "revoke", "ann"]);
-    assert_eq!(revoked.out, "ann: 0 sessions and tokens have ended\n");
+    assert_eq!(revoked.out, "ann: 0 sessions and tokens were ended\n");
     assert_eq!(harness.run(&["operators", "remove", "ann"]).status, 0);
     assert_eq!(harness.run(&["operators", "remove", "ann"]).status, 3);
     assert_eq!(harness.run(&["operators", "revoke", "ann"]).status, 3);
@@ -49,7 +49,7 @@ fn a_password_that_is_too_short_is_refused() {
 }
 
 #[test]
-fn a_token_is_told_once_listed_without_its_secret_and_ended() {
+fn a_token_is_shown_once_listed_without_its_secret_and_revoked() {
     let harness = Harness::new();
     let file = harness.path("password");
     fs::write(&file, "correct horse battery\n").expect("written");

@@ -38,7 +38,7 @@ fn the_samples_come_out_as_expected() {
 }
 
 #[test]
-fn a_row_has_all_that_scripts_rely_on() {
+fn a_row_has_all_fields_that_scripts_rely_on() {
     let rows = run(&["replay", "testdata/mail/069-vacation.eml", "--json"], &[]).objects();
     assert_eq!(
         rows,
@@ -194,7 +194,7 @@ fn a_missing_file_is_reported_alone() {
 }
 
 #[test]
-fn an_account_decides_about_a_presumption_and_the_class_does_not() {
+fn the_account_can_change_the_verdict_on_automatic_mail_but_not_its_class() {
     let harness = Harness::new();
     harness.receive("ann@corp.example", "");
     let verified = harness.run(&["customers", "verify", "ann@corp.example"]);

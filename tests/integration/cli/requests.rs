@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use super::harness::Harness;
 
 #[test]
-fn a_request_in_an_operators_hands() {
+fn an_operator_lists_shows_releases_and_discards_requests() {
     let harness = Harness::new();
     let held = harness.receive("ann@corp.example", "Subject: Printer on fire\r\n");
     let other = harness.receive("ann@corp.example", "Subject: Never mind\r\n");
@@ -97,7 +97,7 @@ fn dropped_messages_are_kept() {
 }
 
 #[test]
-fn one_that_cannot_be_recovered_keeps_no_other_from_it() {
+fn a_message_that_cannot_be_recovered_does_not_block_others() {
     let harness = Harness::new();
     let receive = |from| harness.receive(from, "").ledger.to_string();
     let (one, held, two) = (
@@ -140,7 +140,7 @@ fn messages_for_a_removed_portal_are_not_recovered() {
 }
 
 #[test]
-fn a_destination_is_paused_and_goes_on() {
+fn a_destination_is_paused_and_resumed() {
     let harness = Harness::new();
     harness.receive("bob@partner.example", "Subject: Invoice\r\n");
     assert_snapshot!("deliveries", harness.run(&["deliveries", "list"]).shown());
@@ -163,7 +163,7 @@ fn a_destination_is_paused_and_goes_on() {
 }
 
 #[test]
-fn queued_requests_of_a_destination_are_retried_at_once() {
+fn queued_requests_of_a_destination_are_retried_immediately() {
     let harness = Harness::new();
     harness.receive("bob@partner.example", "Subject: Invoice\r\n");
     let retry = |arguments: &[&str]| {
@@ -187,7 +187,7 @@ fn queued_requests_of_a_destination_are_retried_at_once() {
 }
 
 #[test]
-fn a_hook_stands_beside_the_destinations() {
+fn hooks_are_listed_with_the_destinations() {
     let harness = Harness::new();
     let file = harness.path("vestibule.toml");
     let text = std::fs::read_to_string(&file).expect("a configuration");

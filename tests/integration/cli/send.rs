@@ -58,7 +58,7 @@ fn sink() -> (Sink, String) {
 }
 
 #[test]
-fn messages_are_sent_as_they_are_and_refusals_are_told() {
+fn messages_are_sent_unchanged_and_refusals_are_reported() {
     let harness = Harness::new();
     let (sink, address) = sink();
     let body = "Subject: x\n\nline\n.dot\n";
@@ -96,7 +96,7 @@ fn messages_are_sent_as_they_are_and_refusals_are_told() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_a_failure() {
+fn an_unreachable_server_is_a_failure() {
     let harness = Harness::new();
     let one = harness.write("1.eml", "Subject: x\n\n");
     // A port below the ephemeral range, so that no other process takes it meanwhile.

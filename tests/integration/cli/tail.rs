@@ -59,7 +59,7 @@ fn earlier_entries_are_followed_by_new_ones() {
 }
 
 #[test]
-fn the_filters_let_through_what_they_name() {
+fn the_filters_select_matching_entries() {
     let harness = Harness::new();
     let before = harness.receive("eve@stranger.example", "");
     let mut tail = Tail::of(&harness, &["--verdict", "dropped", "--portal", "it"]);

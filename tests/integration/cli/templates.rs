@@ -4,7 +4,7 @@ use super::harness::Harness;
 use crate::support::program::run;
 
 #[test]
-fn the_built_in_files_are_written_used_and_never_over_others() {
+fn the_built_in_files_are_exported_used_and_never_overwrite_others() {
     let harness = Harness::new();
     let folder = harness.path("own");
     let folder = folder.display().to_string();

@@ -4,7 +4,7 @@
 use super::harness::Harness;
 
 #[test]
-fn a_store_moves_and_the_place_of_before_is_closed_until_that_is_undone() {
+fn a_store_moves_and_the_old_location_is_closed_until_undone() {
     let harness = Harness::new();
     let entry = harness.receive("ann@corp.example", "");
     let file = harness.path("new.db").display().to_string();
@@ -49,7 +49,7 @@ fn a_store_moves_and_the_place_of_before_is_closed_until_that_is_undone() {
 
     let undone = harness.run(&["transfer", "--undo"]);
     assert_eq!(undone.status, 0, "{}", undone.err);
-    assert!(undone.out.contains("open again"), "{}", undone.out);
+    assert!(undone.out.contains("reopened"), "{}", undone.out);
     assert_eq!(harness.run(&["stats"]).status, 0);
     let sound = harness.run(&["doctor", "--offline"]);
     assert_eq!(sound.status, 0, "{}{}", sound.out, sound.err);

@@ -57,7 +57,7 @@ fn a_backup_is_the_whole_database_in_one_private_file() {
 }
 
 #[test]
-fn only_the_daemon_makes_the_database() {
+fn only_the_daemon_creates_the_database() {
     let harness = Harness::new();
     std::fs::rename(harness.path("data"), harness.path("away")).expect("moved");
     std::fs::create_dir(harness.path("data")).expect("a folder");
@@ -91,7 +91,7 @@ fn a_backup_overwrites_nothing() {
 }
 
 #[test]
-fn of_a_damaged_database_no_copy_is_kept() {
+fn a_copy_of_a_damaged_database_is_not_kept() {
     let harness = Harness::new();
     for _ in 0..20 {
         harness.receive("ann@corp.example", "");
@@ -129,7 +129,7 @@ fn a_healthy_database_has_no_findings() {
 }
 
 #[test]
-fn content_that_is_gone_is_missed() {
+fn missing_content_is_reported() {
     let harness = Harness::new();
     harness.receive("ann@corp.example", "");
     tamper(&harness, "DELETE FROM content");
@@ -153,7 +153,7 @@ fn a_newer_schema_is_not_touched() {
 }
 
 #[test]
-fn requests_that_nothing_will_fetch_are_named() {
+fn requests_of_an_unknown_portal_are_reported() {
     let harness = Harness::new();
     harness.receive("ann@corp.example", "");
     tamper(
@@ -170,7 +170,7 @@ fn requests_that_nothing_will_fetch_are_named() {
 }
 
 #[test]
-fn an_entry_from_the_future_puts_the_clock_in_doubt() {
+fn an_entry_from_the_future_is_a_warning_about_the_clock() {
     let harness = Harness::new();
     harness.receive("ann@corp.example", "");
     tamper(
@@ -182,7 +182,7 @@ fn an_entry_from_the_future_puts_the_clock_in_doubt() {
 }
 
 #[test]
-fn a_file_that_keeps_its_unused_pages_is_to_be_compacted() {
+fn a_file_that_keeps_its_unused_pages_is_a_warning() {
     let harness = Harness::new();
     harness.close();
     tamper(&harness, "PRAGMA auto_vacuum = NONE; VACUUM;");
@@ -239,7 +239,7 @@ fn every_finding_says_what_to_do() {
             "portal.gone",
             "problem",
             "not in the configuration",
-            "put it back",
+            "restore it",
         ),
         (
             PAUSED,
@@ -252,7 +252,7 @@ fn every_finding_says_what_to_do() {
             AHEAD,
             "clock",
             "warning",
-            "the newest entry is of",
+            "the newest entry is dated",
             "timedatectl",
         ),
         (
@@ -260,7 +260,7 @@ fn every_finding_says_what_to_do() {
             "database",
             "problem",
             "schema 99",
-            "install the vestibule",
+            "install the version of vestibule",
         ),
     ] {
         let harness = Harness::new();
@@ -286,18 +286,18 @@ fn without_a_database_the_doctor_names_its_creator() {
     std::fs::remove_dir_all(harness.path("data")).expect("removed");
     let (_, findings) = doctor(&harness);
     let remedy = finding(&findings, "database")["remedy"].clone();
-    assert_eq!(remedy, "the first start of the daemon makes it");
+    assert_eq!(remedy, "the first start of the daemon creates it");
 }
 
 #[test]
-fn a_backup_into_a_folder_that_is_not_there_says_how_to_make_it() {
+fn a_backup_into_a_missing_folder_says_how_to_create_it() {
     let harness = Harness::new();
     let file = harness.path("backups/copy.db").display().to_string();
     let ran = harness.run(&["backup", &file]);
     assert_eq!(ran.status, 1, "{}", ran.err);
     let folder = harness.path("backups").display().to_string();
     for said in [
-        format!("there is no folder {folder}"),
+        format!("the folder {folder} does not exist"),
         format!("install -d -m 0700 {folder}"),
     ] {
         assert!(ran.err.contains(&said), "{}", ran.err);

@@ -146,7 +146,7 @@ fn a_request_that_an_operator_released_says_so() {
 }
 
 #[test]
-fn blocking_stops_what_waits_for_its_destination() {
+fn blocking_stops_requests_that_wait_for_their_destination() {
     let harness = Harness::start(STANDARD);
     harness.json(&["deliveries", "pause", "desk"]);
     send(harness.smtp, "bob@partner.example", "waiting");

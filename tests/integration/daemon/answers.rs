@@ -82,7 +82,7 @@ fn an_answer_from_the_address_itself_confirms() {
         let raw = answer(from, &why.replace(' ', "-"), more);
         let reply = deliver(&harness, from, &confirm, &raw);
         assert!(reply.starts_with("250"), "{reply}");
-        assert_eq!(status(&harness), "pending", "{why} proves nothing");
+        assert_eq!(status(&harness), "pending", "{why} verifies nothing");
     }
 
     for (first, why) in [
@@ -96,7 +96,7 @@ fn an_answer_from_the_address_itself_confirms() {
         let raw = worded(first, &first.replace(' ', "-"));
         let reply = deliver(&harness, "ann@corp.example", &confirm, &raw);
         assert!(reply.starts_with("250"), "{reply}");
-        assert_eq!(status(&harness), "pending", "{why} proves nothing");
+        assert_eq!(status(&harness), "pending", "{why} verifies nothing");
         let shown = harness
             .command(&["explain", &id_of(&raw)])
             .output()

@@ -61,7 +61,7 @@ fn it_passes_the_whole_pipeline_and_leaves_no_trace() {
         page.contains("IT Help") && !page.to_lowercase().contains("canary"),
         "{page}"
     );
-    wait_for("nothing to be left", || {
+    wait_for("the removal of all traces", || {
         let is_gone = harness.json(&["customers", "list"]).is_empty()
             && harness.json(&["requests", "list"]).is_empty()
             && harness.files("data/canary/new").is_empty();
@@ -70,7 +70,7 @@ fn it_passes_the_whole_pipeline_and_leaves_no_trace() {
 }
 
 #[test]
-fn one_that_does_not_arrive_is_told_until_one_does() {
+fn a_lost_canary_is_reported_until_one_arrives() {
     let harness = Harness::start_with(
         &format!("{STANDARD}\n[canary]\ninterval = \"1s\"\npatience = \"5s\"\n"),
         |folder| {
@@ -89,7 +89,7 @@ fn one_that_does_not_arrive_is_told_until_one_does() {
 }
 
 #[test]
-fn its_portal_takes_nothing_from_outside() {
+fn its_portal_accepts_nothing_from_outside() {
     let harness = harness();
     let refused = crate::support::client::Smtp::connect(harness.smtp).and_then(|mut smtp| {
         let message = crate::support::client::message("eve@stranger.example", "m");

@@ -55,7 +55,7 @@ fn nothing_expires_by_a_clock_that_is_a_year_ahead() {
 }
 
 #[test]
-fn mail_goes_on_after_a_clock_was_set_back() {
+fn mail_continues_after_a_clock_was_set_back() {
     let mut harness = harness_with_mail_of(Timestamp::now() + 365 * DAY);
     harness.restart();
     wait_for("the warning", || {

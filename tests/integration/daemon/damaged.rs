@@ -42,7 +42,7 @@ fn a_damaged_request_fails_and_later_ones_are_delivered() {
     assert!(
         harness
             .log()
-            .contains(&format!("request {id} is set aside as failed")),
+            .contains(&format!("request {id} was set aside as failed")),
         "{}",
         harness.log()
     );

@@ -15,7 +15,7 @@ fn a_held_request_is_released_by_the_button_and_arrives_untouched() {
     let link = harness.link_for("ann@corp.example");
     assert!(
         harness.delivered().is_empty(),
-        "nothing passes before the proof"
+        "nothing is released before the verification"
     );
 
     // A scanner that opens the link, any number of times, changes nothing.
@@ -71,7 +71,7 @@ fn a_held_request_is_released_by_the_button_and_arrives_untouched() {
 }
 
 #[test]
-fn once_proved_the_next_message_passes_at_once() {
+fn after_verification_the_next_message_is_accepted_immediately() {
     let harness = Harness::start(STANDARD);
     send(harness.smtp, "ann@corp.example", "first");
     let link = harness.link_for("ann@corp.example");
@@ -195,7 +195,7 @@ fn an_operator_can_verify_release_discard_and_block() {
         .remove(0);
     assert_eq!(
         customer["status"], "pending",
-        "letting one request go proves nothing"
+        "releasing one request does not verify the account"
     );
 
     send(harness.smtp, "bea@corp.example", "to-discard");
@@ -264,7 +264,7 @@ fn actions_after_a_person_is_forgotten_are_logged() {
 }
 
 #[test]
-fn a_change_of_the_settings_is_in_force_at_once() {
+fn a_change_of_the_settings_is_in_force_immediately() {
     let harness = Harness::start(STANDARD);
     send(harness.smtp, "eve@elsewhere.example", "before");
     harness.json(&["access", "allow", "elsewhere.example"]);

@@ -169,7 +169,7 @@ fn the_language_that_a_form_chooses_is_stored_and_a_page_stores_none() {
     assert!(shown.contains("<html lang=\"cs\" dir=\"ltr\">"), "{shown}");
     assert!(
         get(&link).contains("<html lang=\"it\""),
-        "looking keeps nothing"
+        "viewing a page stores nothing"
     );
     for nonsense in [
         "xx",
@@ -188,7 +188,7 @@ fn the_language_that_a_form_chooses_is_stored_and_a_page_stores_none() {
     }
     assert!(
         get(&link).contains("<html lang=\"it\""),
-        "nonsense chooses nothing"
+        "an unknown language is not stored"
     );
 
     let (status, page) = http(

@@ -57,7 +57,7 @@ fn names(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn alerts_and_dashboard_ask_for_what_is_there() {
+fn alerts_and_dashboard_query_existing_metrics() {
     let harness = Harness::start(STANDARD);
     let there = names(&page(&harness));
     for (file, text) in [("alerts", ALERTS), ("dashboard", DASHBOARD)] {

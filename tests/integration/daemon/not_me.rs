@@ -49,7 +49,7 @@ fn this_was_not_me_by_mistake_is_taken_back_by_the_person_alone() {
         let arguments: Vec<_> = command.split(' ').chain(["ann@corp.example"]).collect();
         let (_, said) = run(&harness, &arguments);
         assert!(
-            said.contains("the person said \"This was not me\""),
+            said.contains("the person pressed \"This was not me\""),
             "{command}: {said}"
         );
     }
@@ -129,7 +129,7 @@ fn a_link_requested_after_not_me_is_one_mail_that_withdraws_it() {
     assert_eq!(
         harness.verification_mails().len(),
         4,
-        "one mail, however often it is asked for"
+        "one mail, however often it is requested"
     );
 
     let link = link_in(&verification_mail).expect("a link");

@@ -80,7 +80,7 @@ fn there_is_one_of_every_released_schema() {
 }
 
 #[test]
-fn an_old_database_is_brought_up_to_date_and_gone_on_with() {
+fn an_old_database_is_migrated_and_used() {
     for (schema, file) in stored() {
         let mut harness = harness_with(&file);
         let found = finding(&harness, "database");

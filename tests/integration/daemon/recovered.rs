@@ -135,7 +135,7 @@ fn a_message_dropped_for_any_reason_is_released_once() {
     assert_eq!(
         harness.delivered().len(),
         10,
-        "each once, beside the one that was accepted"
+        "each once, besides the accepted one"
     );
     assert_eq!(
         harness.json(&["customers", "show", "bob@partner.example"]),
@@ -233,7 +233,7 @@ fn an_impossible_release_names_the_reason() {
 }
 
 #[test]
-fn a_released_loop_does_not_go_round() {
+fn a_released_loop_does_not_loop_again() {
     let harness = Harness::start(STANDARD);
     let ledger = send_with(
         &harness,

@@ -67,7 +67,7 @@ fn pour(smtp: SocketAddr, name: &str, count: &AtomicUsize) -> Vec<String> {
 }
 
 #[test]
-fn under_load_all_that_was_taken_is_kept_and_nothing_else() {
+fn under_load_exactly_the_accepted_mail_is_kept() {
     let mut harness = Harness::start(STANDARD);
     let smtp = harness.smtp;
     let count = Arc::new(AtomicUsize::new(0));
@@ -119,7 +119,7 @@ fn a_reload_adds_a_portal_without_dropping_a_connection() {
 }
 
 #[test]
-fn a_faulty_file_is_refused_and_the_old_settings_stay() {
+fn an_invalid_file_is_refused_and_the_old_settings_stay() {
     let harness = Harness::start(STANDARD);
     fs::write(harness.path("vestibule.toml"), "hostname = 7\n").expect("a file");
     harness.signal(Signal::HUP);
@@ -147,6 +147,6 @@ fn a_second_daemon_on_the_same_data_is_refused() {
     let output = harness.command(&["serve"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("another vestibule serves"), "{said}");
+    assert!(said.contains("another vestibule uses"), "{said}");
     send(harness.smtp, "bob@partner.example", "undisturbed");
 }

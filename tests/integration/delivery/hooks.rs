@@ -53,7 +53,7 @@ async fn is_subscribed(harness: &Harness, config: &Config) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_of_an_account_are_told_in_order_and_signed() {
+async fn events_of_an_account_are_sent_in_order_and_signed() {
     let help_desk = HelpDesk::open(0, UNLIMITED).await;
     let settings = format!(
         "{}\nsecret_file = \"secret\"",
@@ -185,7 +185,7 @@ fn a_crash_before_the_record_repeats_the_call_under_the_same_id() {
 }
 
 #[tokio::test]
-async fn a_paused_hook_is_told_later_and_a_removed_one_nothing() {
+async fn a_paused_hook_is_called_later_and_a_removed_one_never() {
     let help_desk = HelpDesk::open(0, UNLIMITED).await;
     let harness = Harness::open(&hook(&help_desk, "[\"account.created\"]")).await;
     let config = harness.config().borrow().clone();
@@ -268,7 +268,7 @@ async fn a_refused_call_is_repeated_when_an_operator_retries() {
 }
 
 #[test]
-fn a_hook_of_another_name_is_wanted() {
+fn a_hook_with_the_name_of_a_destination_is_refused() {
     // Pausing by this name would pause both.
     let folder = tempfile::tempdir().expect("a folder");
     let text = super::harness::text(
@@ -289,7 +289,7 @@ fn a_hook_of_another_name_is_wanted() {
 
 /// A canary has an account while it is in flight.
 #[tokio::test]
-async fn hooks_are_not_told_of_canaries() {
+async fn hooks_get_no_events_of_canaries() {
     let help_desk = HelpDesk::open(0, UNLIMITED).await;
     let events = "[\"account.*\", \"request.*\", \"verification.*\"]";
     let harness = Harness::open(&hook(&help_desk, events)).await;

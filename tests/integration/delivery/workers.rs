@@ -18,7 +18,7 @@ const UNLIMITED: usize = 1_000_000;
 const NOBODY: &str = "type = \"smtp\"\nurl = \"smtp://127.0.0.1:1\"";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_released_request_is_delivered_at_once() {
+async fn a_released_request_is_delivered_immediately() {
     let harness = Harness::open(NOBODY).await;
     let workers = harness.start();
     let mut times = Vec::new();
@@ -262,7 +262,7 @@ async fn a_new_configuration_is_followed() {
 
 /// Claims of the new workers fail after they were recorded; the workers give back only their own.
 #[tokio::test]
-async fn a_reload_takes_nothing_from_those_who_have_it_in_hand() {
+async fn a_reload_does_not_revoke_claims_of_attempts_in_progress() {
     let help_desk = HelpDesk::open(0, 0).await;
     let shop = help_desk.destination().replace("= 4", "= 1");
     let harness = Harness::open(&shop).await;
@@ -348,7 +348,7 @@ async fn a_reload_leaves_a_destination_that_is_down_alone_unless_it_changed() {
 
 /// A destination that is down, as operators see it, before and after "Retry all now" and `deliveries retry`.
 #[tokio::test]
-async fn a_destination_that_is_down_looks_down_and_is_tried_at_once_when_an_operator_asks() {
+async fn a_destination_that_is_down_is_shown_as_down_and_retried_immediately_on_request() {
     let help_desk = HelpDesk::open(0, UNLIMITED).await;
     help_desk.is_busy(true);
     let harness = Harness::open(&help_desk.destination()).await;

@@ -244,7 +244,7 @@ fn mail_of_other_projects_is_read_as_they_expect() {
 }
 
 #[test]
-fn every_exception_has_a_rule_and_stands_once() {
+fn every_exception_has_a_rule_and_is_listed_once() {
     let files: BTreeSet<_> = EXCEPTIONS
         .iter()
         .map(|(corpus, file, _)| (corpus, file))

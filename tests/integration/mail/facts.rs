@@ -114,7 +114,11 @@ fn messages_and_expectations_are_the_same_set() {
         .iter()
         .map(|line| line["file"].as_str().expect("a file name").to_owned())
         .collect();
-    assert_eq!(expected.len(), expectations().len(), "a file stands twice");
+    assert_eq!(
+        expected.len(),
+        expectations().len(),
+        "a file is listed twice"
+    );
     let messages: BTreeSet<String> = std::fs::read_dir(folder())
         .expect("the folder")
         .map(|entry| entry.expect("an entry").file_name())

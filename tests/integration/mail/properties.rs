@@ -47,7 +47,7 @@ proptest! {
 
     /// The sender's address is not decoded, joined or repaired.
     #[test]
-    fn a_sender_stands_in_the_message_as_written(raw in messages()) {
+    fn a_sender_occurs_in_the_message_as_written(raw in messages()) {
         let facts = facts(&raw);
         if let Sender::Usable { written, .. } = &facts.sender {
             let text = String::from_utf8_lossy(&raw);

@@ -214,7 +214,7 @@ proptest! {
 
     /// Non-base64 characters between base64 ones: each octet is preserved.
     #[test]
-    fn noise_in_base64_takes_no_octet(
+    fn noise_in_base64_loses_no_octet(
         octets in prop::collection::vec(any::<u8>(), 0..300),
         noise in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(&b" \t\r\n!*-_.:\x00\xff"[..])), 0..20),
         padded in any::<bool>(),

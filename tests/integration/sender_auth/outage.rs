@@ -53,7 +53,7 @@ async fn without_a_server_it_is_the_same() {
 
 /// A forger's own name servers must not turn the failure into a temporary error.
 #[tokio::test]
-async fn a_slow_stranger_does_not_take_the_time_of_the_domain_in_from() {
+async fn a_slow_stranger_does_not_use_up_the_time_of_the_domain_in_from() {
     let zone = "_dmarc.corp.example TXT v=DMARC1; p=reject\nslow.test SILENT\n";
     let harness = Harness::patient(zone, TIMEOUT).await;
     let forged = signed("other.example", &verification_mail("corp.example"))

@@ -181,7 +181,7 @@ async fn a_signature_vouches_only_for_the_from_it_saw() {
 }
 
 #[tokio::test]
-async fn everything_is_told_in_one_field() {
+async fn all_results_are_in_one_field() {
     let zone = format!(
         "_dmarc.corp.example TXT v=DMARC1; p=reject\ncorp.example TXT v=spf1 ip4:{CLIENT} -all\n"
     );

@@ -54,7 +54,7 @@ fn without_from() -> String {
 }
 
 #[tokio::test]
-async fn a_signature_holds_as_long_as_what_it_signs() {
+async fn a_signature_is_valid_until_the_signed_content_changes() {
     let harness = Harness::new(ZONE).await;
     let good = signed("corp.example", &verification_mail("corp.example"));
     for (what, raw, expected) in [
@@ -182,7 +182,7 @@ async fn a_large_message_is_verified_like_a_small_one() {
 }
 
 #[tokio::test]
-async fn of_several_signatures_one_good_one_is_enough_and_all_are_told() {
+async fn one_good_signature_is_enough_and_all_are_reported() {
     let harness = Harness::new("").await;
     let signed_once = signed("other.example", &verification_mail("corp.example"));
     let raw = signed("corp.example", &signed_once).replace("d=other", "d=wrong");
@@ -203,7 +203,7 @@ async fn of_several_signatures_one_good_one_is_enough_and_all_are_told() {
 
 /// The sender of a message chooses its number of signatures.
 #[tokio::test]
-async fn many_signatures_are_not_many_questions() {
+async fn many_signatures_do_not_cause_many_queries() {
     let harness = Harness::new("_dmarc.corp.example TXT v=DMARC1; p=reject\n").await;
     let good = signed("corp.example", &verification_mail("corp.example"));
     let junk = good

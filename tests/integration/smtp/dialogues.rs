@@ -53,7 +53,7 @@ fn read(text: &str) -> Result<Dialogue> {
             "S-closed" => Step::Closed,
             "TLS" => Step::StartTls,
             "M:" => Step::Message(value.to_owned()),
-            _ => bail!("line {number} begins with {key:?}, which means nothing"),
+            _ => bail!("line {number} begins with {key:?}, which is unknown"),
         };
         dialogue.steps.push((number, step));
     }
@@ -72,7 +72,7 @@ fn set(dialogue: &mut Dialogue, assignment: &str) -> Result<()> {
         "tls" => settings.tls = Some(harness::tls(value == "required")?),
         "outcome" => dialogue.outcome = Outcome::parse(value)?,
         "cut" => dialogue.cut = value.parse()?,
-        _ => bail!("there is nothing to set that is called {name}"),
+        _ => bail!("unknown setting {name}"),
     }
     Ok(())
 }
@@ -101,7 +101,7 @@ fn unescape(text: &str) -> Result<Vec<u8>> {
                 bytes.extend(std::iter::repeat_n(*repeated, count.parse()?));
                 rest = &after[1..];
             }
-            other => bail!("\\{other} means nothing"),
+            other => bail!("unknown escape \\{other}"),
         }
     }
     bytes.extend_from_slice(rest.as_bytes());
@@ -159,7 +159,7 @@ async fn play(dialogue: &Dialogue, byte_by_byte: bool) -> Result<()> {
     }
     ensure!(
         harness.handler.count() == messages,
-        "{} messages were taken, {messages} named",
+        "{} messages were accepted, {messages} expected",
         harness.handler.count()
     );
     drop(client);

@@ -23,7 +23,7 @@ async fn addressed(harness: &Harness) -> Result<Client> {
 }
 
 #[tokio::test]
-async fn the_drain_lets_finish_and_begins_nothing() -> Result<()> {
+async fn the_drain_finishes_transactions_and_starts_none() -> Result<()> {
     let harness = Harness::alone(harness::settings()).await?;
     let mut idle = greeted(&harness).await?;
     let mut busy = addressed(&harness).await?;
@@ -68,7 +68,7 @@ async fn the_drain_does_not_begin_another_transaction_of_a_group() -> Result<()>
 }
 
 #[tokio::test]
-async fn the_drain_waits_for_the_reception() -> Result<()> {
+async fn the_drain_waits_for_the_handler() -> Result<()> {
     let harness = Harness::with_gate(harness::settings()).await?;
     let mut client = addressed(&harness).await?;
     client.say("DATA").await?;
@@ -142,7 +142,7 @@ async fn a_reload_applies_to_later_connections() -> Result<()> {
 }
 
 #[tokio::test]
-async fn everybody_gets_through_a_budget_of_one_message() -> Result<()> {
+async fn all_messages_pass_a_budget_of_one_message() -> Result<()> {
     let mut settings = harness::settings();
     settings.max_message_size = 1_000_000;
     settings.memory_budget = 0;

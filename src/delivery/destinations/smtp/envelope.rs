@@ -54,7 +54,7 @@ impl DeliveryEnvelope {
         if let Some(most) = offers.size {
             if most > 0 && needs.octets > most {
                 return Err(Cause::of_request(&format!(
-                    "MAIL: the message has {} octets and the server takes {most}",
+                    "MAIL: the message has {} octets, and the server accepts at most {most}",
                     needs.octets
                 )));
             }
@@ -68,7 +68,7 @@ impl DeliveryEnvelope {
             command.push_str(" SMTPUTF8");
         } else if address_needs_utf8 {
             return Err(Cause::of_request(
-                "MAIL: an address is not ASCII and the server does not offer SMTPUTF8; \
+                "MAIL: an address is not ASCII, and the server does not offer SMTPUTF8; \
                  set recipient or envelope_from of the destination to an ASCII address",
             ));
         }

@@ -27,7 +27,7 @@ use support::harness::{Harness, STANDARD};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use vestibule::domain::{Actor, DestinationName, EmailAddress, Interface, Proof, Timestamp};
-use vestibule::store::{Choice, Proved, Store};
+use vestibule::store::{Choice, Store, VerificationOutcome};
 
 /// Parts that can be measured: those on the command line, or all by default.
 const PARTS: [&str; 4] = ["acceptance", "proofs", "housekeeping", "octets"];
@@ -193,12 +193,12 @@ impl Bench {
     }
 
     fn acceptance(&self, empty: &Harness, large: &Harness) {
-        let houses = [empty, large];
-        for harness in houses {
+        let harnesses = [empty, large];
+        for harness in harnesses {
             self.accept(harness, 5 * 1024, 4000);
         }
         let rates =
-            self.in_turns(|which| self.accept(houses[which], 5 * 1024, self.effort.messages));
+            self.in_turns(|which| self.accept(harnesses[which], 5 * 1024, self.effort.messages));
         row(
             "messages accepted per second, 20 connections",
             rates,
@@ -318,7 +318,7 @@ async fn prove(store: &Store, number: usize) -> Duration {
         .await
         .expect("proved");
     let took = begin.elapsed();
-    let Proved::Now { released, .. } = proved else {
+    let VerificationOutcome::Verified { released, .. } = proved else {
         panic!("the account was proved before");
     };
     assert_eq!(released.len(), 10);

@@ -63,7 +63,7 @@ pub async fn run(
             let duty = store.hold_duty(Duty::Canary, canary.interval, Timestamp::now());
             if duty.await.unwrap_or(true) {
                 let arrived = send_and_wait(canary, &now, &store, smtp).await;
-                well = Some(tell(&arrived, well));
+                well = Some(record_arrival(&arrived, well));
             } else {
                 // Another node has the duty.
                 well = None;
@@ -79,7 +79,7 @@ pub async fn run(
 }
 
 /// Records the metrics, and emits an event if the result changed.
-fn tell(arrived: &Result<Duration, String>, before: Option<bool>) -> bool {
+fn record_arrival(arrived: &Result<Duration, String>, before: Option<bool>) -> bool {
     match arrived {
         Ok(took) => {
             metrics::took(ProcessingStep::Canary, *took);

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use crate::access::{Circumstances, Enforcement, sender_for};
 use crate::config::Config;
 use crate::domain::{
-    EmailAddress, Envelope, Mailbox, Origin, PortalName, Recipient, ReplyToken, Timestamp, Token,
-    TokenHash,
+    AccountOrigin, EmailAddress, Envelope, PortalName, Recipient, RecipientRole, ReplyToken,
+    Timestamp, Token, TokenHash,
 };
 use crate::failpoint;
 use crate::mail::{self, AuthenticationResult, Facts, OwnLinks};
@@ -111,7 +111,7 @@ impl Intake {
         let is_answer = envelope
             .recipients
             .iter()
-            .any(|recipient| recipient.mailbox == Mailbox::Confirmation);
+            .any(|recipient| recipient.mailbox == RecipientRole::Confirmation);
         let mode = config.authentication.mode;
         let is_disowned = (mode != Enforcement::Off
             && facts.authentication.dmarc == Some(AuthenticationResult::Fail))
@@ -127,11 +127,11 @@ impl Intake {
 }
 
 impl MessageHandler for Intake {
-    fn recipient(&self, address: &str) -> Result<Mailbox, UnknownRecipient> {
+    fn recipient(&self, address: &str) -> Result<RecipientRole, UnknownRecipient> {
         let config = self.config.borrow();
         if is_postmaster(&config, address) {
             let portal = config.postmaster().ok_or(UnknownRecipient)?;
-            return Ok(Mailbox::Portal(portal.name.clone()));
+            return Ok(RecipientRole::Portal(portal.name.clone()));
         }
         EmailAddress::parse(address)
             .ok()
@@ -152,7 +152,7 @@ impl MessageHandler for Intake {
             Ok(entries) => {
                 metrics::took(ProcessingStep::Accept, begin.elapsed());
                 for entry in &entries {
-                    tell(entry, peer);
+                    emit_event(entry, peer);
                 }
                 entries.first().map_or_else(
                     || DataOutcome::TryLater(TryLater::Internal),
@@ -196,11 +196,11 @@ fn with_postmaster(config: &Config, mut envelope: Envelope) -> Envelope {
 }
 
 /// Emits the events of a committed entry.
-fn tell(entry: &ArrivalOutcome, peer: Option<IpAddr>) {
+fn emit_event(entry: &ArrivalOutcome, peer: Option<IpAddr>) {
     if let (true, Some((account, kind)), Some(sender)) =
         (entry.account_created, entry.account, &entry.sender)
     {
-        events::account_created(account, sender, kind, Origin::Mail);
+        events::account_created(account, sender, kind, AccountOrigin::Mail);
     }
     events::message_decided(entry, peer);
     if let Some(account) = entry.undeliverable {
@@ -212,7 +212,7 @@ fn tell(entry: &ArrivalOutcome, peer: Option<IpAddr>) {
         );
     }
     if let Some(proved) = &entry.proved {
-        verification::confirm::tell(proved, "reply");
+        verification::confirm::emit_events(proved, "reply");
     }
 }
 
@@ -268,7 +268,7 @@ fn parts(
     answer: &ReplyAnswer,
 ) -> Vec<ArrivalPart> {
     let mut parts = Vec::new();
-    let mut seen: Vec<&Mailbox> = Vec::new();
+    let mut seen: Vec<&RecipientRole> = Vec::new();
     for recipient in &envelope.recipients {
         if seen.contains(&&recipient.mailbox) {
             continue;
@@ -287,12 +287,12 @@ fn part(
 ) -> ArrivalPart {
     let address = recipient.address.clone();
     match &recipient.mailbox {
-        Mailbox::Portal(name) => ArrivalPart::Portal {
+        RecipientRole::Portal(name) => ArrivalPart::Portal {
             recipient: address,
             circumstances: circumstances(config, name, facts),
         },
-        Mailbox::Returns => ArrivalPart::Returns { recipient: address },
-        Mailbox::Confirmation => ArrivalPart::Confirmation {
+        RecipientRole::Bounces => ArrivalPart::Returns { recipient: address },
+        RecipientRole::Confirmation => ArrivalPart::Confirmation {
             token: token(&address),
             recipient: without_detail(&address),
             answer: answer.clone(),
@@ -303,7 +303,7 @@ fn part(
 /// Removes the token of a reply to a verification mail, which must not get into the database.
 fn without_tokens(mut envelope: Envelope, mut facts: Facts) -> (Envelope, Facts) {
     for recipient in &mut envelope.recipients {
-        if recipient.mailbox == Mailbox::Confirmation {
+        if recipient.mailbox == RecipientRole::Confirmation {
             recipient.address = without_detail(&recipient.address);
             facts.subject = None;
         }

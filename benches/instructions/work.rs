@@ -105,7 +105,7 @@ fn parse(messages: u64) {
 fn decide_all(messages: u64) {
     let cases = questions::cases();
     for case in cases.iter().cycle().take(to_usize(messages)) {
-        black_box(decide(black_box(&case.question())));
+        black_box(decide(black_box(&case.input())));
     }
 }
 
@@ -147,7 +147,14 @@ fn deliver(folder: &Path, messages: u64, settles: bool) {
                 ..limits
             };
             let portals = [sample::portal()];
-            let turn = store.turn_deliveries(&destination, &portals, [], limits, lease_until, now);
+            let turn = store.settle_and_claim_deliveries(
+                &destination,
+                &portals,
+                [],
+                limits,
+                lease_until,
+                now,
+            );
             let turn = turn.await.expect("a turn");
             assert!(turn.unread.is_none() && !turn.runs.is_empty(), "{turn:?}");
             claimed.extend(turn.runs.into_iter().flatten());
@@ -159,7 +166,8 @@ fn deliver(folder: &Path, messages: u64, settles: bool) {
             let outcomes = some
                 .iter()
                 .map(|delivery| (&delivery.claim, Settlement::Delivered, now));
-            let turn = store.turn_deliveries(&destination, &[], outcomes, nothing, now, now);
+            let turn =
+                store.settle_and_claim_deliveries(&destination, &[], outcomes, nothing, now, now);
             let settled = turn.await.expect("a turn").settled;
             assert!(settled.iter().all(|one| *one == Settled::Recorded));
         }

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use vestibule::access::{Circumstances, Enforcement};
 use vestibule::config::Config;
-use vestibule::domain::{Domain, Envelope, Mailbox, PortalName, Recipient, ReversePath, Timestamp};
+use vestibule::domain::{
+    Domain, Envelope, PortalName, Recipient, RecipientRole, ReversePath, Timestamp,
+};
 use vestibule::mail::{Fingerprint, Identity, read};
 use vestibule::store::{Arrival, ArrivalPart};
 
@@ -76,7 +78,7 @@ pub fn envelope(from: &str) -> Envelope {
         reverse_path: ReversePath::Mailbox(from.to_owned()),
         recipients: vec![Recipient {
             address: "it-help@corp.example".to_owned(),
-            mailbox: Mailbox::Portal(portal()),
+            mailbox: RecipientRole::Portal(portal()),
         }],
         helo: "mx.corp.example".to_owned(),
         peer: Some([127, 0, 0, 1].into()),

@@ -1,14 +1,14 @@
 //! Questions of every kind, decided by early and late rules.
 
 use vestibule::access::{
-    AccessSettings, AccountStanding, Circumstances, Effective, Original, Question, Standing,
+    AccessSettings, AccountStanding, Circumstances, DecisionInput, Effective, Original, Standing,
 };
-use vestibule::domain::{Kind, LedgerId, Status, Verdict};
+use vestibule::domain::{AccountKind, AccountStatus, LedgerId, Verdict};
 use vestibule::mail::{Facts, read};
 
 use crate::sample::{circumstances, envelope, identity, message, portal};
 
-/// Everything that a [`Question`] borrows.
+/// Everything that a [`DecisionInput`] borrows.
 pub struct Case {
     pub name: &'static str,
     facts: Facts,
@@ -18,8 +18,8 @@ pub struct Case {
 }
 
 impl Case {
-    pub fn question(&self) -> Question<'_> {
-        Question {
+    pub fn input(&self) -> DecisionInput<'_> {
+        DecisionInput {
             facts: &self.facts,
             circumstances: &self.circumstances,
             standing: &self.standing,
@@ -68,13 +68,13 @@ pub fn cases() -> Vec<Case> {
             "account active",
             "bob@partner.example",
             "",
-            account(Kind::External, Status::Active),
+            account(AccountKind::External, AccountStatus::Active),
         ),
         (
             "account pending",
             "ann@corp.example",
             "",
-            account(Kind::Internal, Status::Pending),
+            account(AccountKind::Internal, AccountStatus::Pending),
         ),
         ("internal account", "new@d999.corp.example", "", nobody),
         ("domain not allowed", "eve@elsewhere.example", "", nobody),

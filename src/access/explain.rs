@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::question::Question;
+use super::decision_input::DecisionInput;
 use super::rules::{RULES, RuleOutcome};
 use crate::domain::Reason;
 
@@ -20,10 +20,10 @@ pub struct RuleResult {
 
 /// Evaluates the rules again and records the result of each, up to the one that decided.
 #[must_use]
-pub fn explain(question: &Question) -> Vec<RuleResult> {
+pub fn explain(input: &DecisionInput) -> Vec<RuleResult> {
     let mut results = Vec::with_capacity(RULES.len());
     for rule in &RULES {
-        let (matched, evidence) = match (rule.examine)(question) {
+        let (matched, evidence) = match (rule.examine)(input) {
             RuleOutcome::Matched { evidence, .. } => (true, evidence),
             RuleOutcome::Passed(evidence) => (false, evidence),
         };

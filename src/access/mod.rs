@@ -7,10 +7,10 @@
 mod api_schema;
 mod change;
 mod decide;
+mod decision_input;
 mod explain;
 mod nearest;
 mod newcomer;
-mod question;
 mod rules;
 mod settings;
 mod settings_key;
@@ -19,13 +19,13 @@ mod warnings;
 
 pub use change::{Assignment, AssignmentError, Change};
 pub use decide::decide;
+pub use decision_input::{
+    AccountStanding, Circumstances, Consequence, Decision, DecisionInput, Enforcement, Original,
+    Standing, sender_for,
+};
 pub use explain::{RuleResult, explain};
 pub use nearest::nearest;
 pub use newcomer::decide_newcomer;
-pub use question::{
-    AccountStanding, Circumstances, Consequence, Decision, Enforcement, Original, Question,
-    Standing, sender_for,
-};
 pub use rules::{RULES, Rule, RuleGroup, number_of};
 pub use settings::{
     AccessSettings, Effective, External, ExternalOverrides, Internal, InternalOverrides, Overrides,

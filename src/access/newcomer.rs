@@ -2,7 +2,7 @@
 //! to try out settings.
 
 use super::decide::decide;
-use super::question::{Circumstances, Decision, Enforcement, Question, Standing};
+use super::decision_input::{Circumstances, Decision, DecisionInput, Enforcement, Standing};
 use super::settings::Effective;
 use crate::domain::{EmailAddress, PortalName};
 use crate::mail::{Authentication, Facts, Fingerprint, Sender};
@@ -48,7 +48,7 @@ pub fn decide_newcomer(
         sender_is_ours: false,
         enforcement: Enforcement::Off,
     };
-    decide(&Question {
+    decide(&DecisionInput {
         facts: &facts,
         circumstances: &circumstances,
         standing: &Standing::default(),

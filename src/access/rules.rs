@@ -1,12 +1,14 @@
 //! The table of rules, in the order in which they are evaluated. The first rule that matches decides.
 
-use super::question::{Consequence, Enforcement, Question};
-use crate::domain::{DomainPattern, Kind, NewAccount, PatternList, Reason, Status, Verdict};
+use super::decision_input::{Consequence, DecisionInput, Enforcement};
+use crate::domain::{
+    AccountKind, AccountStatus, DomainPattern, NewAccount, PatternList, Reason, Verdict,
+};
 use crate::mail::{AuthenticationFailure, ReportKind, Sender};
 
 /// Maximum number of Received fields. RFC 5321 6.3 asks for a limit of at least 100 hops for relays; a help
 /// desk is the last hop, so more than half of that indicates a loop.
-const MOST_RECEIVED_FIELDS: u32 = 50;
+const MAX_RECEIVED_FIELDS: u32 = 50;
 
 /// One row of the table.
 pub struct Rule {
@@ -16,7 +18,7 @@ pub struct Rule {
     /// Condition of the rule, as `explain` shows it.
     pub title: &'static str,
     pub groups: &'static [RuleGroup],
-    pub(super) examine: fn(&Question) -> RuleOutcome,
+    pub(super) examine: fn(&DecisionInput) -> RuleOutcome,
 }
 
 /// A property that several rules share.
@@ -66,7 +68,7 @@ macro_rules! rules {
 pub static RULES: [Rule; 17] = rules! {
     1 Duplicate [] duplicate "the same message arrived within the last 7 days";
     2 Bounce [] bounce "it is a delivery report";
-    3 Loop [] goes_round "it is a mail loop";
+    3 Loop [] mail_loop "it is a mail loop";
     4 SenderUnusable [] sender_unusable "it has no usable sender";
     5 SenderDenied [] sender_denied "the sender is on the deny list";
     6 AccountBlocked [AfterDenial] account_blocked "the account is blocked";
@@ -110,8 +112,8 @@ fn pass_with(evidence: impl Into<Option<String>>) -> RuleOutcome {
     RuleOutcome::Passed(evidence.into())
 }
 
-fn duplicate(question: &Question) -> RuleOutcome {
-    match question.standing.original {
+fn duplicate(input: &DecisionInput) -> RuleOutcome {
+    match input.standing.original {
         Some(original) => RuleOutcome::Matched {
             verdict: original.verdict,
             consequence: Consequence::Nothing,
@@ -121,36 +123,36 @@ fn duplicate(question: &Question) -> RuleOutcome {
     }
 }
 
-fn bounce(question: &Question) -> RuleOutcome {
-    let Some(report) = &question.facts.report else {
+fn bounce(input: &DecisionInput) -> RuleOutcome {
+    let Some(report) = &input.facts.report else {
         return pass_with(None);
     };
     let evidence = report.evidence.to_string();
     // A person or an approved program may write a text that looks like a bounce.
-    match automatic_exemption(question) {
+    match automatic_exemption(input) {
         Some(why) if report.kind == ReportKind::Text => pass_with(format!("{evidence}; {why}")),
         _ => drop_with(evidence),
     }
 }
 
-fn goes_round(question: &Question) -> RuleOutcome {
-    let facts = question.facts;
+fn mail_loop(input: &DecisionInput) -> RuleOutcome {
+    let facts = input.facts;
     if let Some(mark) = &facts.own_mark {
         return drop_with(mark.to_string());
     }
-    if question.circumstances.sender_is_ours {
-        let written = question.sender().addr_spec().unwrap_or_default();
+    if input.circumstances.sender_is_ours {
+        let written = input.sender().addr_spec().unwrap_or_default();
         return drop_with(format!("From: {written} is an address of ours"));
     }
     let hops = format!("{} Received fields", facts.received_fields);
-    if facts.received_fields > MOST_RECEIVED_FIELDS {
+    if facts.received_fields > MAX_RECEIVED_FIELDS {
         return drop_with(hops);
     }
     pass_with(hops)
 }
 
-fn sender_unusable(question: &Question) -> RuleOutcome {
-    match question.sender() {
+fn sender_unusable(input: &DecisionInput) -> RuleOutcome {
+    match input.sender() {
         Sender::Unusable { fault, .. } => drop_with(fault.to_string()),
         Sender::Usable {
             address, lookalike, ..
@@ -161,9 +163,9 @@ fn sender_unusable(question: &Question) -> RuleOutcome {
     }
 }
 
-fn sender_denied(question: &Question) -> RuleOutcome {
-    let settings = question.settings;
-    match question.sender().address() {
+fn sender_denied(input: &DecisionInput) -> RuleOutcome {
+    let settings = input.settings;
+    match input.sender().address() {
         Some(address) if !settings.denied.is_empty() => match settings.denies(address) {
             Some(pattern) => drop_with(format!("denied: {pattern}")),
             None => pass_with(format!("{address} is not in denied")),
@@ -172,22 +174,22 @@ fn sender_denied(question: &Question) -> RuleOutcome {
     }
 }
 
-fn spam(question: &Question) -> RuleOutcome {
-    match &question.facts.spam {
+fn spam(input: &DecisionInput) -> RuleOutcome {
+    match &input.facts.spam {
         Some(evidence) => drop_with(evidence.to_string()),
         None => pass_with(None),
     }
 }
 
-fn account_blocked(question: &Question) -> RuleOutcome {
-    match question.status() {
-        Some(Status::Blocked) => drop_with(None),
+fn account_blocked(input: &DecisionInput) -> RuleOutcome {
+    match input.status() {
+        Some(AccountStatus::Blocked) => drop_with(None),
         status => pass_with(standing(status)),
     }
 }
 
-fn automatic(question: &Question) -> RuleOutcome {
-    let facts = question.facts;
+fn automatic(input: &DecisionInput) -> RuleOutcome {
+    let facts = input.facts;
     let Some(evidence) = facts
         .automatic
         .as_ref()
@@ -195,20 +197,20 @@ fn automatic(question: &Question) -> RuleOutcome {
     else {
         return pass_with(None);
     };
-    match automatic_exemption(question) {
+    match automatic_exemption(input) {
         Some(why) => pass_with(format!("{evidence}; {why}")),
         None => drop_with(evidence.to_string()),
     }
 }
 
 /// Reason why apparently automatic mail of this sender is accepted; None if it is not.
-fn automatic_exemption(question: &Question) -> Option<&'static str> {
-    let account = question.standing.account?;
-    if !is_active_here(question) {
+fn automatic_exemption(input: &DecisionInput) -> Option<&'static str> {
+    let account = input.standing.account?;
+    if !is_active_here(input) {
         None
-    } else if question.facts.automatic.is_none() {
+    } else if input.facts.automatic.is_none() {
         Some("people write such subjects too, and the account is active")
-    } else if question.circumstances.takes_automatic {
+    } else if input.circumstances.takes_automatic {
         Some("the portal accepts it from active accounts")
     } else if account.takes_automatic {
         Some("automatic mail of this account is accepted")
@@ -217,26 +219,26 @@ fn automatic_exemption(question: &Question) -> Option<&'static str> {
     }
 }
 
-fn bulk(question: &Question) -> RuleOutcome {
-    let Some(evidence) = &question.facts.bulk else {
+fn bulk(input: &DecisionInput) -> RuleOutcome {
+    let Some(evidence) = &input.facts.bulk else {
         return pass_with(None);
     };
-    if is_active_here(question) {
+    if is_active_here(input) {
         return pass_with(format!("{evidence}; accepted from an active account"));
     }
-    match &question.circumstances.own_list {
+    match &input.circumstances.own_list {
         Some(list) => pass_with(format!("{evidence}; {list} is a list of the portal's own")),
         None => drop_with(evidence.to_string()),
     }
 }
 
-fn authentication_failed(question: &Question) -> RuleOutcome {
-    let enforcement = question.circumstances.enforcement;
+fn authentication_failed(input: &DecisionInput) -> RuleOutcome {
+    let enforcement = input.circumstances.enforcement;
     if enforcement == Enforcement::Off {
         return pass_with("not checked: authentication.mode is off".to_owned());
     }
-    let evidence = question.facts.authentication.summary();
-    let Some(failure) = question.authentication_failure() else {
+    let evidence = input.facts.authentication.summary();
+    let Some(failure) = input.authentication_failure() else {
         return pass_with(evidence);
     };
     let evidence = match (failure, evidence) {
@@ -256,21 +258,20 @@ fn authentication_failed(question: &Question) -> RuleOutcome {
 
 /// True for an account whose mail this portal accepts immediately. An account that was never verified is active
 /// only for the portals that accepted it; for others the rules for new senders decide.
-fn is_active_here(question: &Question) -> bool {
-    question.is_known_customer()
-        || (question.is_unverified_here() && lets_newcomer_in_unverified(question))
+fn is_active_here(input: &DecisionInput) -> bool {
+    input.is_known_customer() || (input.is_unverified_here() && lets_newcomer_in_unverified(input))
 }
 
 /// True if this portal would accept the mail of a new sender with this address immediately. False if it requires
 /// verification first, or refuses such senders.
-fn lets_newcomer_in_unverified(question: &Question) -> bool {
+fn lets_newcomer_in_unverified(input: &DecisionInput) -> bool {
     let rules = [
         domain_approved,
         external_accounts_disabled,
         domain_not_allowed,
         external_account,
     ];
-    let first = rules.iter().find_map(|examine| match examine(question) {
+    let first = rules.iter().find_map(|examine| match examine(input) {
         RuleOutcome::Matched { consequence, .. } => Some(consequence),
         RuleOutcome::Passed(_) => None,
     });
@@ -279,19 +280,19 @@ fn lets_newcomer_in_unverified(question: &Question) -> bool {
 
 const NEVER_VERIFIED: &str = "the account is active elsewhere and was never verified";
 
-fn account_active(question: &Question) -> RuleOutcome {
-    if !is_active_here(question) {
-        return pass_with(if question.is_unverified_here() {
+fn account_active(input: &DecisionInput) -> RuleOutcome {
+    if !is_active_here(input) {
+        return pass_with(if input.is_unverified_here() {
             format!("{NEVER_VERIFIED}; this portal does not accept such new senders unverified")
         } else {
-            standing(question.status())
+            standing(input.status())
         });
     }
     RuleOutcome::Matched {
         verdict: Verdict::Accepted,
         consequence: Consequence::Accept(None),
-        evidence: Some(if question.is_known_customer() {
-            standing(question.status())
+        evidence: Some(if input.is_known_customer() {
+            standing(input.status())
         } else {
             format!("{NEVER_VERIFIED}; this portal accepts such new senders unverified")
         }),
@@ -300,15 +301,15 @@ fn account_active(question: &Question) -> RuleOutcome {
 
 /// True if the message has to wait for verification. Evaluated after `account_active`: an active account that
 /// gets here is unverified.
-fn waits_for_verification(question: &Question) -> bool {
-    question.status() == Some(Status::Pending) || question.is_unverified_here()
+fn waits_for_verification(input: &DecisionInput) -> bool {
+    input.status() == Some(AccountStatus::Pending) || input.is_unverified_here()
 }
 
-fn hold_quota(question: &Question) -> RuleOutcome {
-    match question.standing.account {
-        Some(account) if account.quota_reached && waits_for_verification(question) => {
+fn hold_quota(input: &DecisionInput) -> RuleOutcome {
+    match input.standing.account {
+        Some(account) if account.quota_reached && waits_for_verification(input) => {
             let quota = "quota.requests or quota.bytes";
-            if question.facts.authentication.passes() && account.can_replace {
+            if input.facts.authentication.passes() && account.can_replace {
                 pass_with(format!(
                     "{quota}; replaces the oldest unauthenticated request"
                 ))
@@ -320,31 +321,31 @@ fn hold_quota(question: &Question) -> RuleOutcome {
     }
 }
 
-fn account_pending(question: &Question) -> RuleOutcome {
-    if !waits_for_verification(question) {
-        return pass_with(standing(question.status()));
+fn account_pending(input: &DecisionInput) -> RuleOutcome {
+    if !waits_for_verification(input) {
+        return pass_with(standing(input.status()));
     }
     RuleOutcome::Matched {
         verdict: Verdict::Held,
         consequence: Consequence::Hold(None),
-        evidence: Some(if question.is_unverified_here() {
+        evidence: Some(if input.is_unverified_here() {
             NEVER_VERIFIED.to_owned()
         } else {
-            standing(question.status())
+            standing(input.status())
         }),
     }
 }
 
-fn domain_approved(question: &Question) -> RuleOutcome {
-    let internal = &question.settings.internal;
+fn domain_approved(input: &DecisionInput) -> RuleOutcome {
+    let internal = &input.settings.internal;
     if !internal.enabled {
         return pass_with("internal.enabled is false".to_owned());
     }
-    match matching(question, &internal.approved_domains) {
+    match matching(input, &internal.approved_domains) {
         Ok(pattern) => RuleOutcome::Matched {
             verdict: Verdict::Held,
             consequence: Consequence::Hold(Some(NewAccount {
-                kind: Kind::Internal,
+                kind: AccountKind::Internal,
                 proof_needed: true,
             })),
             evidence: Some(format!("internal.approved_domains: {pattern}")),
@@ -353,29 +354,29 @@ fn domain_approved(question: &Question) -> RuleOutcome {
     }
 }
 
-fn external_accounts_disabled(question: &Question) -> RuleOutcome {
-    if question.settings.external.allow_portal_only_accounts {
+fn external_accounts_disabled(input: &DecisionInput) -> RuleOutcome {
+    if input.settings.external.allow_portal_only_accounts {
         pass_with(None)
     } else {
         drop_with("external.allow_portal_only_accounts is false".to_owned())
     }
 }
 
-fn domain_not_allowed(question: &Question) -> RuleOutcome {
-    let external = &question.settings.external;
+fn domain_not_allowed(input: &DecisionInput) -> RuleOutcome {
+    let external = &input.settings.external;
     if !external.restrict_domains {
         return pass_with("external.restrict_domains is false".to_owned());
     }
-    match matching(question, &external.allowed_domains) {
+    match matching(input, &external.allowed_domains) {
         Ok(pattern) => pass_with(format!("external.allowed_domains: {pattern}")),
         Err(domain) => drop_with(format!("{domain} is not in external.allowed_domains")),
     }
 }
 
-fn external_account(question: &Question) -> RuleOutcome {
-    let proof_needed = question.settings.external.verify;
+fn external_account(input: &DecisionInput) -> RuleOutcome {
+    let proof_needed = input.settings.external.verify;
     let account = Some(NewAccount {
-        kind: Kind::External,
+        kind: AccountKind::External,
         proof_needed,
     });
     let (verdict, consequence) = if proof_needed {
@@ -390,7 +391,7 @@ fn external_account(question: &Question) -> RuleOutcome {
     }
 }
 
-fn standing(status: Option<Status>) -> String {
+fn standing(status: Option<AccountStatus>) -> String {
     match status {
         Some(status) => format!("the account is {status}"),
         None => "there is no account".to_owned(),
@@ -399,10 +400,10 @@ fn standing(status: Option<Status>) -> String {
 
 /// The pattern that matches the sender or the sender's domain.
 fn matching<'a>(
-    question: &Question<'a>,
+    input: &DecisionInput<'a>,
     patterns: &'a PatternList,
 ) -> Result<&'a DomainPattern, String> {
-    let Some(address) = question.sender().address() else {
+    let Some(address) = input.sender().address() else {
         return Err("no usable sender".to_owned());
     };
     patterns

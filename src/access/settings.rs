@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::settings_key::Key;
-use crate::domain::{DomainPattern, EmailAddress, Kind, PatternList, PortalName, canary};
+use crate::domain::{AccountKind, DomainPattern, EmailAddress, PatternList, PortalName, canary};
 
 /// Rules for customers of approved domains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -147,10 +147,10 @@ impl Settings {
 
     /// Groups of a new account of this kind.
     #[must_use]
-    pub fn default_groups(&self, kind: Kind) -> &[String] {
+    pub fn default_groups(&self, kind: AccountKind) -> &[String] {
         match kind {
-            Kind::Internal => &self.internal.default_groups,
-            Kind::External => &[],
+            AccountKind::Internal => &self.internal.default_groups,
+            AccountKind::External => &[],
         }
     }
 }

@@ -21,15 +21,15 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::decide::decide;
+use super::decision_input::{Circumstances, Consequence, Decision, DecisionInput, Standing};
 use super::newcomer::decide_newcomer;
-use super::question::{Circumstances, Consequence, Decision, Question, Standing};
 use super::rules::{RuleGroup, number_of};
 use super::settings::{AccessSettings, Effective};
-use crate::domain::{DomainPattern, EmailAddress, Kind, PortalName, Reason, Verdict};
+use crate::domain::{AccountKind, DomainPattern, EmailAddress, PortalName, Reason, Verdict};
 use crate::mail::Facts;
 
 /// Maximum number of cached decisions, because senders control the number of domains.
-const MOST_KNOWN: usize = 100_000;
+const MAX_KNOWN: usize = 100_000;
 
 /// True for a decision that may differ under other settings.
 #[must_use]
@@ -43,7 +43,7 @@ pub struct Outcome {
     pub verdict: Verdict,
     pub reason: Reason,
     /// Kind of the account that would be created.
-    pub account: Option<Kind>,
+    pub account: Option<AccountKind>,
 }
 
 impl From<&Decision> for Outcome {
@@ -140,7 +140,7 @@ impl<'a> Comparison<'a> {
 
     /// Compares without reading the complete entry.
     pub fn compare(&mut self, entry: &Recorded) -> Compared {
-        if self.known >= MOST_KNOWN {
+        if self.known >= MAX_KNOWN {
             self.portals.clear();
             self.known = 0;
         }
@@ -191,7 +191,7 @@ impl<'a> Comparison<'a> {
         standing: &Standing,
     ) -> Option<Shift> {
         let outcome = |settings: &AccessSettings| {
-            Outcome::from(&decide(&Question {
+            Outcome::from(&decide(&DecisionInput {
                 facts,
                 circumstances,
                 standing,

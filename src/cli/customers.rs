@@ -14,8 +14,8 @@ use super::paging::Paging;
 use super::time_range::TimeRange;
 use super::value_parser::word;
 use crate::domain::{
-    Account, AccountId, EmailAddress, Kind, PortalName, QueuedMailState, Status, Timestamp,
-    Vocabulary,
+    Account, AccountId, AccountKind, AccountStatus, EmailAddress, PortalName, QueuedMailState,
+    Timestamp, Vocabulary,
 };
 use crate::operations::{
     self, CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer,
@@ -96,11 +96,11 @@ Examples:
 #[derive(Debug, Args)]
 pub struct ListCustomers {
     /// Only internal or only external accounts
-    #[arg(long, value_parser = word(Kind::ALL, Kind::as_str))]
-    kind: Option<Kind>,
+    #[arg(long, value_parser = word(AccountKind::ALL, AccountKind::as_str))]
+    kind: Option<AccountKind>,
     /// Only accounts of this status
-    #[arg(long, value_parser = word(Status::ALL, Status::as_str))]
-    status: Option<Status>,
+    #[arg(long, value_parser = word(AccountStatus::ALL, AccountStatus::as_str))]
+    status: Option<AccountStatus>,
     /// Only accounts of this domain
     #[arg(long)]
     domain: Option<String>,
@@ -223,11 +223,11 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
         }) => {
             let account_arg = AccountArg { account };
             let account = account_arg.act(&context, CustomerAction::Block).await?;
-            tell(&account, "is blocked; mail from it is dropped", out)
+            print_account(&account, "is blocked; mail from it is dropped", out)
         }
         Command::Unblock(account_arg) => {
             let account = account_arg.act(&context, CustomerAction::Unblock).await?;
-            tell(&account, &format!("is {} again", account.status), out)
+            print_account(&account, &format!("is {} again", account.status), out)
         }
         Command::Mail(list) => {
             let filter = QueuedMailFilter {
@@ -250,7 +250,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
             }
             let done = act_on_customer(&context.store, CustomerAction::Resend, &before, actor());
             let account = done.await?.account;
-            tell(
+            print_account(
                 &account,
                 "gets a new verification mail, as soon as the limits allow",
                 out,
@@ -318,18 +318,22 @@ async fn add_one(context: &Context, add: AddCustomer, out: &mut Output) -> Comma
         eprintln!("warning: {warning}");
     }
     match added {
-        Added::Now(account) => {
+        Added::Created(account) => {
             let next = match account.status {
-                Status::Pending => "; a verification mail is sent as soon as the limits allow",
-                Status::Active | Status::Blocked => "; its mail is accepted from now on",
+                AccountStatus::Pending => {
+                    "; a verification mail is sent as soon as the limits allow"
+                }
+                AccountStatus::Active | AccountStatus::Blocked => {
+                    "; its mail is accepted from now on"
+                }
             };
-            tell(
+            print_account(
                 &account,
                 &format!("has an {} account, {}{next}", account.kind, account.status),
                 out,
             )
         }
-        Added::Before(account) => tell(
+        Added::Existing(account) => print_account(
             &account,
             &format!("already had an account, {}", account.status),
             out,
@@ -347,7 +351,7 @@ async fn add_one(context: &Context, add: AddCustomer, out: &mut Output) -> Comma
 }
 
 async fn verify(context: &Context, account: &Account, out: &mut Output) -> CommandResult {
-    if account.status == Status::Blocked {
+    if account.status == AccountStatus::Blocked {
         return Err(CommandError::Failed(anyhow::anyhow!(
             "{} is {}; vestibule customers unblock {} first",
             account.address,
@@ -357,17 +361,17 @@ async fn verify(context: &Context, account: &Account, out: &mut Output) -> Comma
     }
     let done = act_on_customer(&context.store, CustomerAction::Verify, account, actor()).await?;
     let Some(released) = done.released else {
-        return tell(account, "was already active", out);
+        return print_account(account, "was already active", out);
     };
     let what = match released {
         1 => "is active; 1 held request is released".to_owned(),
         n => format!("is active; {n} held requests are released"),
     };
-    tell(&done.account, &what, out)
+    print_account(&done.account, &what, out)
 }
 
 /// Prints the action, or the account in its new state.
-fn tell(account: &Account, what: &str, out: &mut Output) -> CommandResult {
+fn print_account(account: &Account, what: &str, out: &mut Output) -> CommandResult {
     if out.is_json() {
         out.object(account)
     } else {

@@ -146,17 +146,17 @@ async fn pause(
     check(context, &name)?;
     let Context { store, config } = context;
     set_paused(store, config, &name, paused, actor()).await?;
-    tell(context, &name, out).await
+    print_queue(context, &name, out).await
 }
 
 async fn retry(context: &Context, which: QueueArg, out: &mut Output) -> CommandResult {
     let QueueArg { destination: name } = which;
     check(context, &name)?;
     retry_queue(&context.store, &context.config, &name, actor()).await?;
-    tell(context, &name, out).await
+    print_queue(context, &name, out).await
 }
 
-async fn tell(context: &Context, name: &DestinationName, out: &mut Output) -> CommandResult {
+async fn print_queue(context: &Context, name: &DestinationName, out: &mut Output) -> CommandResult {
     let queue = find_queue(&context.store, &context.config, name).await?;
     if out.is_json() {
         return out.object(&queue);

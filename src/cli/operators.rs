@@ -45,7 +45,7 @@ Examples:
 Examples:
   vestibule operators password ann")]
     Password(PasswordArgs),
-    /// Turn off the second factor of an operator who has lost it
+    /// ClaimRound off the second factor of an operator who has lost it
     #[command(after_help = "\
 Examples:
   vestibule operators reset-totp ann")]
@@ -255,7 +255,7 @@ impl PasswordArgs {
 }
 
 /// Limit in octets when a password is read: longer than any password, and a bound if the wrong file is named.
-const MOST_READ: u64 = 64 * 1024;
+const MAX_READ: u64 = 64 * 1024;
 
 pub(super) fn first_line_of(file: &Path) -> Result<String, CommandError> {
     let unreadable =
@@ -266,7 +266,7 @@ pub(super) fn first_line_of(file: &Path) -> Result<String, CommandError> {
 
 fn first_line(from: &mut dyn BufRead) -> Result<String, CommandError> {
     let mut line = String::new();
-    from.take(MOST_READ).read_line(&mut line)?;
+    from.take(MAX_READ).read_line(&mut line)?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 

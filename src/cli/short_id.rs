@@ -13,7 +13,7 @@ const SHORTEST: usize = 4;
 const WHOLE: usize = 26;
 
 /// Candidates that an error lists.
-const MOST_LISTED: usize = 10;
+const MAX_LISTED: usize = 10;
 
 /// The id of a request or a ledger entry, or its beginning or end.
 #[derive(Debug, Clone)]
@@ -44,19 +44,19 @@ impl ShortId {
         }
         let mut found = context
             .store
-            .entries_with_id_part(&self.0, MOST_LISTED + 1)
+            .entries_with_id_part(&self.0, MAX_LISTED + 1)
             .await?;
         match (found.pop(), found.len()) {
             (None, _) => Err(CommandError::not_found(what, &self.0)),
             (Some(id), 0) => Ok(id),
             (Some(last), _) => {
                 found.push(last);
-                let more = if found.len() > MOST_LISTED {
+                let more = if found.len() > MAX_LISTED {
                     " and others"
                 } else {
                     ""
                 };
-                let listed = found.iter().take(MOST_LISTED);
+                let listed = found.iter().take(MAX_LISTED);
                 Err(CommandError::Usage(format!(
                     "{} matches several ids: {}{more}; write more of the id",
                     self.0,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Retry, Secret};
+use super::{RetrySchedule, Secret};
 use crate::domain::{DestinationName, EmailAddress, EventPattern};
 
 /// The destination of a portal's released requests.
@@ -30,7 +30,7 @@ impl Destination {
     }
 
     #[must_use]
-    pub fn retry(&self) -> &Retry {
+    pub fn retry(&self) -> &RetrySchedule {
         match self {
             Self::Smtp(smtp) => &smtp.retry,
             Self::Maildir(maildir) => &maildir.retry,
@@ -87,7 +87,7 @@ pub struct SmtpDestination {
     pub recipient: Option<EmailAddress>,
     pub envelope_from: EnvelopeFrom,
     pub concurrency: usize,
-    pub retry: Retry,
+    pub retry: RetrySchedule,
 }
 
 /// The reverse-path of delivered mail.
@@ -107,7 +107,7 @@ pub struct MaildirDestination {
     pub path: PathBuf,
     /// True if the group of the folder may read and remove the messages.
     pub group: bool,
-    pub retry: Retry,
+    pub retry: RetrySchedule,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +125,7 @@ pub struct WebhookDestination {
     /// The field's name in `form`.
     pub field: String,
     pub concurrency: usize,
-    pub retry: Retry,
+    pub retry: RetrySchedule,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,7 +135,7 @@ pub struct CommandDestination {
     pub environment: BTreeMap<String, String>,
     pub timeout: Duration,
     pub concurrency: usize,
-    pub retry: Retry,
+    pub retry: RetrySchedule,
 }
 
 /// A URL for POST requests, and their settings.
@@ -162,7 +162,7 @@ pub struct Hook {
     pub events: Vec<EventPattern>,
     pub endpoint: Endpoint,
     pub concurrency: usize,
-    pub retry: Retry,
+    pub retry: RetrySchedule,
 }
 
 /// Credentials for `Authorization`.

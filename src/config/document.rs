@@ -151,12 +151,12 @@ impl<'d> TomlSection<'d> {
     }
 
     /// Gives up on this section: its valid keys are not known, so none is reported as unknown.
-    pub fn is_given_up(&mut self) {
+    pub fn give_up(&mut self) {
         self.table = None;
     }
 
     /// Sets the kind, which distinguishes sections with different keys under the same name.
-    pub fn is_of_kind(&mut self, kind: &str) {
+    pub fn set_kind(&mut self, kind: &str) {
         kind.clone_into(&mut self.kind);
     }
 

@@ -32,8 +32,8 @@ use lettre::message::Mailbox as Author;
 
 use crate::access::{AccessSettings, Enforcement};
 use crate::domain::{
-    AddressDelimiters, DestinationName, Domain, EmailAddress, LanguageTag, Mailbox, PortalName,
-    Role,
+    AddressDelimiters, DestinationName, Domain, EmailAddress, LanguageTag, PortalName,
+    RecipientRole, Role,
 };
 use crate::mail::{Identity, SpamMark};
 
@@ -46,7 +46,7 @@ pub use destination::{
 pub use fingerprint::digest_of;
 pub use mistake::{ConfigErrors, Mistake};
 pub use postgres::{PostgresHost, PostgresServer, PostgresTls};
-pub use retry_schedule::Retry;
+pub use retry_schedule::RetrySchedule;
 pub use secret::{Secret, Secrets, read as read_secret};
 pub(crate) use sections::{authserv_id, name_of_this_machine, time_zone};
 pub use server_url::SmtpUrl;
@@ -324,24 +324,24 @@ impl Config {
 
     /// The mailbox of a recipient's address: exact, or without its subaddress (RFC 5233).
     #[must_use]
-    pub fn mailbox(&self, recipient: &EmailAddress) -> Option<Mailbox> {
+    pub fn mailbox(&self, recipient: &EmailAddress) -> Option<RecipientRole> {
         self.mailbox_exactly(recipient)
             .or_else(|| self.mailbox_exactly(&recipient.without_detail()))
     }
 
-    fn mailbox_exactly(&self, address: &EmailAddress) -> Option<Mailbox> {
+    fn mailbox_exactly(&self, address: &EmailAddress) -> Option<RecipientRole> {
         let is = |own: &EmailAddress| own == address;
         if let Some(portal) = self
             .all_portals()
             .find(|portal| portal.addresses.iter().any(is))
         {
-            return Some(Mailbox::Portal(portal.name.clone()));
+            return Some(RecipientRole::Portal(portal.name.clone()));
         }
         if self.verification.reply_address.as_ref().is_some_and(is) {
-            return Some(Mailbox::Confirmation);
+            return Some(RecipientRole::Confirmation);
         }
         if self.verification.return_address.as_ref().is_some_and(is) {
-            return Some(Mailbox::Returns);
+            return Some(RecipientRole::Bounces);
         }
         None
     }

@@ -61,7 +61,7 @@ const EXAMPLE: &str = "write postgres://USER@HOST/DATABASE, with several HOST:PO
      postgres:///DATABASE?host=/run/postgresql";
 
 /// Longest name of a schema: it is part of the name of a notification channel, which has 63 octets at most.
-const LONGEST_SCHEMA: usize = 40;
+const MAX_SCHEMA: usize = 40;
 
 impl PostgresServer {
     /// # Errors
@@ -178,8 +178,8 @@ impl PostgresServer {
                 "{text:?}: write lower-case letters, digits and underscores, as in vestibule"
             ));
         }
-        if text.len() > LONGEST_SCHEMA {
-            return Err(format!("{text:?} is longer than {LONGEST_SCHEMA} octets"));
+        if text.len() > MAX_SCHEMA {
+            return Err(format!("{text:?} is longer than {MAX_SCHEMA} octets"));
         }
         Ok(text.to_owned())
     }

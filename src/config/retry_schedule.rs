@@ -6,14 +6,14 @@ use super::units;
 
 /// Schedule of retries.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Retry {
+pub struct RetrySchedule {
     /// The delay after the first attempt, the second, and so on; the last one repeats. Never empty.
     pub waits: Vec<Duration>,
     /// Time after a request's release during which delivery is retried.
     pub give_up_after: Duration,
 }
 
-impl Retry {
+impl RetrySchedule {
     /// The delay after attempt number `attempt`, which counts from 1.
     #[must_use]
     pub fn wait_after(&self, attempt: u32) -> Duration {
@@ -23,7 +23,7 @@ impl Retry {
     }
 }
 
-impl Default for Retry {
+impl Default for RetrySchedule {
     fn default() -> Self {
         use units::{DAY, HOUR, MINUTE};
         Self {

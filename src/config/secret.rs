@@ -9,7 +9,7 @@ use super::document::TomlSection;
 use super::entry::TomlEntry;
 
 /// Maximum octets of a secret's file. A secret is one line; a larger file is the wrong one.
-const LONGEST: usize = 64 * 1024;
+const MAX_FILE: usize = 64 * 1024;
 
 /// Selects whether secrets, certificates and keys are opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,7 +208,7 @@ pub fn read(path: &Path) -> Result<Secret, String> {
     if text.is_empty() {
         return Err(format!("{shown} is empty; put the secret into it"));
     }
-    if text.len() > LONGEST || text.contains(['\n', '\r', '\0']) {
+    if text.len() > MAX_FILE || text.contains(['\n', '\r', '\0']) {
         return Err(format!(
             "{shown} has more than one line; a secret is one line"
         ));

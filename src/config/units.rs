@@ -11,7 +11,7 @@ pub const HOUR: Duration = Duration::from_hours(1);
 pub const DAY: Duration = Duration::from_hours(24);
 
 /// Maximum duration: longer than any retention, and small enough that adding it to a date cannot overflow.
-const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
+const MAX_DURATION: Duration = Duration::from_hours(100 * 366 * 24);
 
 /// Units of size, largest first: a size is shown in the largest unit that divides it.
 const SIZES: [(&str, u64); 9] = [
@@ -81,7 +81,7 @@ pub fn parse_time(text: &str) -> Result<Duration, UnitError> {
             .ok()
             .and_then(|number| factor.checked_mul(number))
             .and_then(|part| total.checked_add(part))
-            .filter(|total| *total <= LONGEST)
+            .filter(|total| *total <= MAX_DURATION)
             .ok_or_else(|| UnitError::TooLong(text.to_owned()))?;
     }
     Ok(total)

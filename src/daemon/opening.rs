@@ -77,7 +77,7 @@ async fn try_until_open(config: &Config) -> anyhow::Result<Store> {
         let cause = error.to_string();
         if cause != told {
             events::fault("daemon.start", &cause);
-            systemd::tell(&format!("Waiting: {cause}"));
+            systemd::set_status(&format!("Waiting: {cause}"));
             told = cause;
         }
         let is_soon = matches!(error, StoreError::Away(_) | StoreError::Busy(_));
@@ -105,7 +105,9 @@ async fn try_once(config: &Config, location: &Location) -> Result<Store, StoreEr
             }
             Err(_) => {
                 systemd::extend_start(EXTENSION * 3);
-                systemd::tell("Opening the store: a migration, or a server that answers slowly");
+                systemd::set_status(
+                    "Opening the store: a migration, or a server that answers slowly",
+                );
             }
         }
     };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Origin, Timestamp};
+use crate::domain::{AccountOrigin, Timestamp};
 use crate::observe::events;
 use crate::store::{Duty, OperatorAction, Store, StoreError, Topic};
 
@@ -90,7 +90,7 @@ impl Told {
         loop {
             let actions = store.operator_events_since(self.event, AT_ONCE).await?;
             for action in &actions {
-                tell(action);
+                log_action(action);
                 self.event = action.n;
             }
             if actions.len() < AT_ONCE {
@@ -101,11 +101,11 @@ impl Told {
 }
 
 /// Logs an action. Actions without an event are in the audit log only.
-fn tell(action: &OperatorAction) {
+fn log_action(action: &OperatorAction) {
     let (by, origin) = (&action.by, action.origin.as_deref());
     match (action.event.as_str(), &action.account, &action.request) {
         ("account.added", Some((account, address, kind)), _) => {
-            events::account_created(*account, address, *kind, Origin::Operator);
+            events::account_created(*account, address, *kind, AccountOrigin::Operator);
         }
         ("account.verified", Some((account, address, _)), _) => {
             events::account_verified(*account, address, by, origin);

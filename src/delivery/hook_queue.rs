@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Hook, Retry};
+use crate::config::{Hook, RetrySchedule};
 use crate::domain::{DestinationName, Timestamp};
 use crate::observe::events;
 use crate::outbound::http::HttpClient;
 use crate::outbound::queue::{WorkOutcome, WorkQueue};
 use crate::outbound::retry::settlement;
-use crate::outbound::{Attempt, Cause};
-use crate::store::{ClaimNumber, HookCall, NextWork, Settlement, Store, StoreError, Topic, Turn};
+use crate::outbound::{AttemptOutcome, Cause};
+use crate::store::{
+    ClaimNumber, ClaimRound, HookCall, NextWork, Settlement, Store, StoreError, Topic,
+};
 
 /// Time that an attempt may take beyond the configured timeout.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -22,7 +24,7 @@ pub(super) struct HookQueue {
     client: HttpClient,
     concurrency: usize,
     timeout: Duration,
-    retry: Retry,
+    retry: RetrySchedule,
     store: Store,
 }
 
@@ -38,12 +40,12 @@ impl HookQueue {
         }
     }
 
-    async fn call(&self, call: &HookCall) -> Attempt {
+    async fn call(&self, call: &HookCall) -> AttemptOutcome {
         let id = call.id.to_string();
         let post = self.client.post_json(&id, call.payload.clone().into());
         tokio::time::timeout(self.timeout, post)
             .await
-            .unwrap_or_else(|_| Attempt::Retry(Cause::of_destination("no answer in time")))
+            .unwrap_or_else(|_| AttemptOutcome::Retry(Cause::of_destination("no answer in time")))
     }
 }
 
@@ -73,18 +75,18 @@ impl WorkQueue for HookQueue {
         self.store.next_hook_work(&self.name).await
     }
 
-    async fn turn(
+    async fn settle_and_claim(
         &self,
         outcomes: &[WorkOutcome<Self>],
         most: usize,
         lease_until: Timestamp,
         now: Timestamp,
-    ) -> Result<Turn<HookCall>, StoreError> {
+    ) -> Result<ClaimRound<HookCall>, StoreError> {
         let outcomes = outcomes
             .iter()
             .map(|done| (&done.claim, done.settlement.clone(), done.at));
         self.store
-            .turn_hook_calls(&self.name, outcomes, most, lease_until, now)
+            .settle_and_claim_hook_calls(&self.name, outcomes, most, lease_until, now)
             .await
     }
 
@@ -96,7 +98,11 @@ impl WorkQueue for HookQueue {
         self.store.give_back_hook_calls(after, now).await
     }
 
-    async fn attempt(&self, calls: &mut [HookCall], _: &CancellationToken) -> Vec<Option<Attempt>> {
+    async fn attempt(
+        &self,
+        calls: &mut [HookCall],
+        _: &CancellationToken,
+    ) -> Vec<Option<AttemptOutcome>> {
         let mut attempts = Vec::with_capacity(calls.len());
         for call in calls {
             attempts.push(Some(self.call(call).await));
@@ -104,7 +110,12 @@ impl WorkQueue for HookQueue {
         attempts
     }
 
-    fn conclude(&self, call: &HookCall, attempt: Option<&Attempt>, now: Timestamp) -> Settlement {
+    fn conclude(
+        &self,
+        call: &HookCall,
+        attempt: Option<&AttemptOutcome>,
+        now: Timestamp,
+    ) -> Settlement {
         let Some(attempt) = attempt else {
             return Settlement::Unattempted;
         };

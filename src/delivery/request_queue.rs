@@ -9,26 +9,27 @@ use tokio_util::sync::CancellationToken;
 
 use super::outgoing_message::Links;
 use super::{DestinationClient, OutgoingMessage};
-use crate::config::{self, Config, Retry};
+use crate::config::{self, Config, RetrySchedule};
 use crate::domain::{DestinationName, Domain, PortalName, Timestamp};
 use crate::failpoint;
 use crate::observe::metrics::{self, ProcessingStep};
 use crate::observe::{catch_panic, events};
 use crate::outbound::queue::{WorkOutcome, WorkQueue};
 use crate::outbound::retry::settlement;
-use crate::outbound::{Attempt, Cause};
+use crate::outbound::{AttemptOutcome, Cause};
 use crate::store::{
-    ClaimNumber, Delivery, NextWork, PIECE, RunLimits, Settlement, Store, StoreError, Topic, Turn,
+    ClaimNumber, ClaimRound, Delivery, NextWork, PIECE, RunLimits, Settlement, Store, StoreError,
+    Topic,
 };
 
 /// Maximum requests of one account and portal that are claimed together.
-const MOST_OF_RUN: usize = 64;
+const MAX_OF_RUN: usize = 64;
 
 /// Maximum accounts and portals whose requests are delivered together.
-const MOST_TOGETHER: usize = 64;
+const MAX_TOGETHER: usize = 64;
 
 /// Octets from which no further run is added to those that are delivered together.
-const MOST_OCTETS_TOGETHER: u64 = 16 * 1024 * 1024;
+const MAX_OCTETS_TOGETHER: u64 = 16 * 1024 * 1024;
 
 /// Time for which reading a message is retried.
 const READING: Duration = Duration::from_secs(30);
@@ -38,7 +39,7 @@ pub(super) struct RequestQueue {
     name: DestinationName,
     portals: Vec<PortalName>,
     destination: DestinationClient,
-    retry: Retry,
+    retry: RetrySchedule,
     hostname: Domain,
     links: Links,
 }
@@ -73,7 +74,7 @@ impl RequestQueue {
     async fn open_all(
         &self,
         deliveries: &mut [Delivery],
-        attempts: &mut [Option<Attempt>],
+        attempts: &mut [Option<AttemptOutcome>],
     ) -> (Vec<usize>, Vec<Arc<OutgoingMessage>>) {
         let mut places = Vec::with_capacity(deliveries.len());
         let mut messages = Vec::with_capacity(deliveries.len());
@@ -84,13 +85,13 @@ impl RequestQueue {
                 continue;
             }
             let opened = catch_panic(self.open(delivery)).await;
-            match opened.unwrap_or_else(|panic| Err(Attempt::of_panic(&panic))) {
+            match opened.unwrap_or_else(|panic| Err(AttemptOutcome::of_panic(&panic))) {
                 Ok(message) => {
                     places.push(place);
                     messages.push(Arc::new(message));
                 }
                 Err(attempt) => {
-                    if !matches!(attempt, Attempt::Refused(_)) {
+                    if !matches!(attempt, AttemptOutcome::Refused(_)) {
                         stopped.insert(queue);
                     }
                     attempts[place] = Some(attempt);
@@ -102,7 +103,7 @@ impl RequestQueue {
 
     /// Opens a message. A store error is retried for [`READING`] before it counts as a failed attempt, unless other
     /// messages would have to wait for it.
-    async fn open(&self, delivery: &mut Delivery) -> Result<OutgoingMessage, Attempt> {
+    async fn open(&self, delivery: &mut Delivery) -> Result<OutgoingMessage, AttemptOutcome> {
         let claim = &delivery.claim;
         let mut content = std::mem::replace(&mut delivery.content, Ok(None));
         let deadline = Instant::now() + READING;
@@ -114,7 +115,7 @@ impl RequestQueue {
                 }
                 Ok(None) => {
                     let cause = Cause::of_request("the content is no longer kept");
-                    return Err(Attempt::Refused(cause));
+                    return Err(AttemptOutcome::Refused(cause));
                 }
                 Err(error) => Err(error),
             };
@@ -167,22 +168,22 @@ impl WorkQueue for RequestQueue {
             .await
     }
 
-    async fn turn(
+    async fn settle_and_claim(
         &self,
         outcomes: &[WorkOutcome<Self>],
         most: usize,
         lease_until: Timestamp,
         now: Timestamp,
-    ) -> Result<Turn<Delivery>, StoreError> {
+    ) -> Result<ClaimRound<Delivery>, StoreError> {
         let is_together = self.destination.takes_together();
         let (runs, octets) = if is_together && most > 0 {
-            (MOST_TOGETHER, MOST_OCTETS_TOGETHER)
+            (MAX_TOGETHER, MAX_OCTETS_TOGETHER)
         } else {
             (most, u64::MAX)
         };
         let limits = RunLimits {
             runs,
-            requests: MOST_OF_RUN,
+            requests: MAX_OF_RUN,
             octets,
         };
         let outcomes = outcomes
@@ -190,7 +191,7 @@ impl WorkQueue for RequestQueue {
             .map(|done| (&done.claim.claim, done.settlement.clone(), done.at));
         let store = &self.links.store;
         let mut turn = store
-            .turn_deliveries(
+            .settle_and_claim_deliveries(
                 &self.name,
                 &self.portals,
                 outcomes,
@@ -217,7 +218,7 @@ impl WorkQueue for RequestQueue {
         &self,
         deliveries: &mut [Delivery],
         stop: &CancellationToken,
-    ) -> Vec<Option<Attempt>> {
+    ) -> Vec<Option<AttemptOutcome>> {
         let deadline = Instant::now() + self.destination.timeout();
         let mut attempts = vec![None; deliveries.len()];
         let opened = timeout_at(deadline, self.open_all(deliveries, &mut attempts)).await;
@@ -237,7 +238,7 @@ impl WorkQueue for RequestQueue {
     fn conclude(
         &self,
         delivery: &Delivery,
-        attempt: Option<&Attempt>,
+        attempt: Option<&AttemptOutcome>,
         now: Timestamp,
     ) -> Settlement {
         let (Some(attempt), claim) = (attempt, &delivery.claim) else {

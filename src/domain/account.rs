@@ -9,7 +9,8 @@ use super::{AccountId, EmailAddress, PortalName, Timestamp};
 /// Kind of an account: an approved domain makes it internal, all others are portal-only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+#[schema(as = Kind)]
+pub enum AccountKind {
     Internal,
     External,
 }
@@ -17,7 +18,8 @@ pub enum Kind {
 /// Status of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+#[schema(as = Status)]
+pub enum AccountStatus {
     /// The address is not verified; requests are held.
     Pending,
     Active,
@@ -28,23 +30,24 @@ pub enum Status {
 /// The way in which an account was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Origin {
+#[schema(as = Origin)]
+pub enum AccountOrigin {
     Mail,
     SignUp,
     Operator,
 }
 
-keywords!(Kind { Internal => "internal", External => "external" });
-keywords!(Status { Pending => "pending", Active => "active", Blocked => "blocked" });
-keywords!(Origin { Mail => "mail", SignUp => "sign_up", Operator => "operator" });
+keywords!(AccountKind { Internal => "internal", External => "external" });
+keywords!(AccountStatus { Pending => "pending", Active => "active", Blocked => "blocked" });
+keywords!(AccountOrigin { Mail => "mail", SignUp => "sign_up", Operator => "operator" });
 
 /// A customer as the store knows them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Account {
     pub id: AccountId,
     pub address: EmailAddress,
-    pub kind: Kind,
-    pub status: Status,
+    pub kind: AccountKind,
+    pub status: AccountStatus,
     /// Method of verification (`link`, `reply`, `operator:NAME`), once verified.
     pub verified_by: Option<String>,
     pub verified_at: Option<Timestamp>,
@@ -84,13 +87,13 @@ pub struct Account {
     #[schema(required = false)]
     pub placeholder: bool,
     pub created_at: Timestamp,
-    pub created_by: Origin,
+    pub created_by: AccountOrigin,
 }
 
 /// An account that a decision calls for; the store creates it in the same transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewAccount {
-    pub kind: Kind,
+    pub kind: AccountKind,
     /// True if the address must be verified before anything is released.
     pub proof_needed: bool,
 }

@@ -27,10 +27,10 @@ pub struct EmailAddress {
 }
 
 /// Maximum number of octets of a local part (RFC 5321 4.5.3.1.1).
-const LONGEST_LOCAL_PART: usize = 64;
+const MAX_LOCAL_PART: usize = 64;
 
 /// Maximum number of octets of an address: a path has 256 with its angle brackets (RFC 5321 4.5.3.1.3).
-const LONGEST: usize = 254;
+const MAX_LENGTH: usize = 254;
 
 /// Reason why a text is not a usable address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -114,18 +114,18 @@ impl EmailAddress {
             return Err(AddressError::NoLocalPart);
         }
         // An escape takes two octets for one of the address.
-        if local.len() > 2 * LONGEST_LOCAL_PART {
+        if local.len() > 2 * MAX_LOCAL_PART {
             return Err(AddressError::LocalPartTooLong);
         }
         let content = content(local)
             .filter(|content| is_local_part(content))
             .ok_or_else(|| AddressError::LocalPart(local.to_owned()))?;
         let local = quoted_if_needed(&content);
-        if local.len() > LONGEST_LOCAL_PART {
+        if local.len() > MAX_LOCAL_PART {
             return Err(AddressError::LocalPartTooLong);
         }
         let domain = Domain::parse(domain)?;
-        if local.len() + 1 + domain.as_str().len() > LONGEST {
+        if local.len() + 1 + domain.as_str().len() > MAX_LENGTH {
             return Err(AddressError::TooLong);
         }
         Ok(Self { local, domain })

@@ -16,9 +16,9 @@ use super::text_type::text_type;
 #[serde(try_from = "String", into = "String")]
 pub struct Domain(String);
 
-const MOST_ASCII: usize = 255;
+const MAX_ASCII: usize = 255;
 /// Each character takes at most four octets and leaves at least one in the ASCII form.
-const MOST_UNICODE: usize = 4 * MOST_ASCII;
+const MAX_UNICODE: usize = 4 * MAX_ASCII;
 
 /// Reason why a text is not a domain name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,10 +63,10 @@ impl Domain {
         if name.is_empty() {
             return Err(DomainError::Empty);
         }
-        if name.starts_with('[') && name.len() <= MOST_ASCII {
+        if name.starts_with('[') && name.len() <= MAX_ASCII {
             return Err(DomainError::Literal(text.to_owned()));
         }
-        if name.len() > MOST_UNICODE || name.starts_with('[') {
+        if name.len() > MAX_UNICODE || name.starts_with('[') {
             return Err(DomainError::TooLong);
         }
         let ascii = Uts46::new()
@@ -135,7 +135,7 @@ impl Domain {
     #[must_use]
     pub fn is_dns_name(text: &str) -> bool {
         let none_denied = AsciiDenyList::EMPTY;
-        text.len() <= MOST_UNICODE
+        text.len() <= MAX_UNICODE
             && Uts46::new()
                 .to_ascii(
                     text.as_bytes(),

@@ -21,12 +21,13 @@ pub enum ReversePath {
 /// The meaning of a recipient address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Mailbox {
+pub enum RecipientRole {
     Portal(PortalName),
     /// The address that receives replies to verification mail; the detail after its `+` may contain a token.
     Confirmation,
     /// The address to which bounces of our verification mail return (VERP).
-    Returns,
+    #[serde(rename = "returns")]
+    Bounces,
 }
 
 /// One accepted RCPT.
@@ -34,7 +35,7 @@ pub enum Mailbox {
 pub struct Recipient {
     /// As given, without angle brackets.
     pub address: String,
-    pub mailbox: Mailbox,
+    pub mailbox: RecipientRole,
 }
 
 /// The client of the MTA in front of us, if XFORWARD named it.

@@ -23,9 +23,9 @@ pub struct GroupNameError(pub String);
 
 impl GroupName {
     /// Maximum length in octets.
-    pub const LONGEST: usize = 255;
+    pub const MAX_LENGTH: usize = 255;
     /// Maximum number of groups of one account.
-    pub const MOST: usize = 100;
+    pub const MAX_PER_ACCOUNT: usize = 100;
 
     /// Parses a name. Spaces around it are removed.
     ///
@@ -33,7 +33,7 @@ impl GroupName {
     /// It is empty, too long, or has a character that separates groups or that people cannot see.
     pub fn parse(text: &str) -> Result<Self, GroupNameError> {
         let name = text.trim();
-        let is_good = (1..=Self::LONGEST).contains(&name.len())
+        let is_good = (1..=Self::MAX_LENGTH).contains(&name.len())
             && !name.contains([',', ';'])
             && name
                 .split(' ')
@@ -41,7 +41,9 @@ impl GroupName {
         if is_good {
             Ok(Self(name.to_owned()))
         } else {
-            Err(GroupNameError(text.chars().take(Self::LONGEST).collect()))
+            Err(GroupNameError(
+                text.chars().take(Self::MAX_LENGTH).collect(),
+            ))
         }
     }
 

@@ -1,7 +1,7 @@
 //! Language preferences of people and programs: tags (RFC 5646) and priority lists of tags (RFC 4647 2.3)
 //! from `Content-Language`, `Accept-Language` and the configuration.
 //!
-//! Takes text from anybody; returns at most [`LONGEST_LIST`] well-formed tags in canonical case, in order of
+//! Takes text from anybody; returns at most [`MAX_LIST`] well-formed tags in canonical case, in order of
 //! preference. Malformed parts are left out and are never an error.
 
 use std::fmt;
@@ -10,13 +10,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Octets of the longest tag (RFC 5646 4.4.1).
-const LONGEST_TAG: usize = 35;
+const MAX_TAG: usize = 35;
 
 /// Maximum number of tags in a list.
-const LONGEST_LIST: usize = 8;
+const MAX_LIST: usize = 8;
 
 /// Maximum number of octets of a field that are read; no honest field comes near.
-const LONGEST_FIELD: usize = 1024;
+const MAX_FIELD: usize = 1024;
 
 /// The languages of the texts that come with the program.
 pub const BUILT_IN_LANGUAGES: [&str; 13] = [
@@ -38,8 +38,8 @@ impl LanguageTag {
     /// # Errors
     /// Anything else, `*` and private use (`x-…`) included.
     pub fn parse(text: &str) -> Result<Self, LanguageTagError> {
-        let wrong = || LanguageTagError(text.chars().take(LONGEST_TAG).collect());
-        if text.len() > LONGEST_TAG {
+        let wrong = || LanguageTagError(text.chars().take(MAX_TAG).collect());
+        if text.len() > MAX_TAG {
             return Err(wrong());
         }
         let mut tag = String::with_capacity(text.len());
@@ -106,7 +106,7 @@ impl LanguagePriority {
     /// with a weight of 0 are left out.
     #[must_use]
     pub fn parse(field: &str) -> Self {
-        let field = without_comments(&field[..field.floor_char_boundary(LONGEST_FIELD)]);
+        let field = without_comments(&field[..field.floor_char_boundary(MAX_FIELD)]);
         let mut weighted: Vec<(u16, LanguageTag)> = field
             .split(',')
             .filter_map(|item| {
@@ -127,7 +127,7 @@ impl LanguagePriority {
     #[must_use]
     pub fn followed_by(mut self, others: impl IntoIterator<Item = LanguageTag>) -> Self {
         for tag in others {
-            if self.0.len() == LONGEST_LIST {
+            if self.0.len() == MAX_LIST {
                 break;
             }
             if !self.0.contains(&tag) {
@@ -306,7 +306,7 @@ mod tests {
         #[test]
         fn any_field_parses_and_the_stored_form_parses_back(field in any::<String>()) {
             let read = LanguagePriority::parse(&field);
-            prop_assert!(read.0.len() <= LONGEST_LIST);
+            prop_assert!(read.0.len() <= MAX_LIST);
             let stored = read.to_string();
             prop_assert!(stored.bytes().all(|b| b.is_ascii_alphanumeric() || b"-, ".contains(&b)));
             prop_assert_eq!(LanguagePriority::parse(&stored), read);

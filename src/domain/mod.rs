@@ -34,11 +34,11 @@ mod verdict;
 mod verification_mail;
 mod vocabulary;
 
-pub use account::{Account, Kind, NewAccount, Origin, Status};
+pub use account::{Account, AccountKind, AccountOrigin, AccountStatus, NewAccount};
 pub use actor::{Actor, Interface, Proof};
 pub use address::{AddressError, EmailAddress};
 pub use domain_name::{Domain, DomainError};
-pub use envelope::{Envelope, ForwardedClient, Mailbox, Recipient, ReversePath};
+pub use envelope::{Envelope, ForwardedClient, Recipient, RecipientRole, ReversePath};
 pub use group::{GroupName, GroupNameError};
 pub use hook_event::{EventPattern, EventPatternError, HOOK_EVENTS};
 pub use ids::{AccountId, HookCallId, IdError, LedgerId, MailId, RequestId, UserId};

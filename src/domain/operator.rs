@@ -57,7 +57,7 @@ impl Password {
     /// advises against rules about the kinds of characters.
     pub const SHORTEST: usize = 15;
     /// Maximum length in octets, to bound the cost of hashing.
-    pub const LONGEST: usize = 1024;
+    pub const MAX_LENGTH: usize = 1024;
 
     /// Validates a new password.
     ///
@@ -75,7 +75,7 @@ impl Password {
     /// any password.
     #[must_use]
     pub fn for_comparison(text: &str) -> Option<Self> {
-        (text.len() <= Self::LONGEST).then(|| Self(text.into()))
+        (text.len() <= Self::MAX_LENGTH).then(|| Self(text.into()))
     }
 
     /// Hashes the password; takes some 20 ms and 19 MiB by design.

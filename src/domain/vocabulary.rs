@@ -224,8 +224,8 @@ const EVENTS: &[(&str, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::super::{
-        Class, HOOK_EVENTS, Kind, MailKind, QueuedMailState, Reason, RequestState, Role, Status,
-        Verdict,
+        AccountKind, AccountStatus, Class, HOOK_EVENTS, MailKind, QueuedMailState, Reason,
+        RequestState, Role, Verdict,
     };
     use super::*;
 
@@ -238,8 +238,8 @@ mod tests {
             ("verdict", codes(Verdict::ALL, Verdict::as_str)),
             ("reason", codes(Reason::ALL, Reason::as_str)),
             ("state", codes(RequestState::ALL, RequestState::as_str)),
-            ("status", codes(Status::ALL, Status::as_str)),
-            ("kind", codes(Kind::ALL, Kind::as_str)),
+            ("status", codes(AccountStatus::ALL, AccountStatus::as_str)),
+            ("kind", codes(AccountKind::ALL, AccountKind::as_str)),
             ("class", codes(Class::ALL, Class::as_str)),
             ("role", codes(Role::ALL, Role::as_str)),
             ("mail", codes(MailKind::ALL, MailKind::as_str)),

@@ -5,9 +5,9 @@
 //! `Received`. They count together or not at all. A field that does not parse, a second DMARC result, or a
 //! DMARC result for a domain other than the sender's is a fault, and then nothing else counts.
 
+use super::authentication_results::{Malformed, MethodResult, ResultsField};
 use super::facts::Evidence;
 use super::header::{Field, Header};
-use super::results_field::{Malformed, MethodResult, ResultsField};
 use super::trace::is_from_this_machine;
 use super::{Authentication, AuthenticationFault, AuthenticationResult, DmarcPolicy};
 use crate::domain::{Domain, public_suffix};

@@ -20,10 +20,10 @@ const UNSUBSCRIBE: &str = "List-Unsubscribe";
 const OF_MAILINGS: [&str; 2] = ["List-Unsubscribe-Post", "Feedback-ID"];
 
 /// Maximum number of lists that are kept; no message passes through more.
-const MOST_LISTS: usize = 32;
+const MAX_LISTS: usize = 32;
 
 /// Maximum number of addresses examined in To and Cc.
-const MOST_ADDRESSES: usize = 1000;
+const MAX_ADDRESSES: usize = 1000;
 
 pub(super) fn bulk(header: &Header, envelope: &Envelope) -> Option<Evidence> {
     let precedence = || {
@@ -69,7 +69,7 @@ fn is_addressed(header: &Header, envelope: &Envelope) -> bool {
         .any(|field| {
             let text = field.text();
             addresses(&text)
-                .take(MOST_ADDRESSES)
+                .take(MAX_ADDRESSES)
                 .filter_map(key)
                 .any(|address| ours.contains(&address))
         })
@@ -87,7 +87,7 @@ pub(super) fn list_ids(header: &Header) -> Vec<String> {
         };
         let id = id.to_ascii_lowercase();
         let fits = !id.is_empty() && id.len() <= 255 && !id.contains(char::is_whitespace);
-        if fits && !ids.contains(&id) && ids.len() < MOST_LISTS {
+        if fits && !ids.contains(&id) && ids.len() < MAX_LISTS {
             ids.push(id);
         }
     }
@@ -97,13 +97,13 @@ pub(super) fn list_ids(header: &Header) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Mailbox, Recipient, ReversePath};
+    use crate::domain::{Recipient, RecipientRole, ReversePath};
 
     fn evidence(raw: &str) -> Option<String> {
         let mut envelope = Envelope::of_file(ReversePath::Unknown);
         envelope.recipients.push(Recipient {
             address: "it-help@corp.example".to_owned(),
-            mailbox: Mailbox::Returns,
+            mailbox: RecipientRole::Bounces,
         });
         bulk(&Header::of(raw.as_bytes()), &envelope).map(|evidence| evidence.to_string())
     }

@@ -12,9 +12,9 @@ pub enum Failure {
     /// Delivered, displayed, relayed, or about another address.
     None,
     /// Temporary: a full mailbox, a policy, a broken connection.
-    Passing,
+    Temporary,
     /// The address does not exist.
-    Lasting,
+    Permanent,
 }
 
 /// The details of subject 1 (address) that say that an address does not exist, whichever message is
@@ -42,14 +42,14 @@ impl Report {
         let of_address = |one: &&ReportedRecipient| one.is(&key);
         match self.recipients.as_slice() {
             // A free-form report: delivery failed, and may succeed the next time.
-            [] => Failure::Passing,
+            [] => Failure::Temporary,
             recipients if recipients.iter().any(|one| of_address(&one)) => recipients
                 .iter()
                 .filter(of_address)
                 .map(ReportedRecipient::failure)
                 .max()
                 .unwrap_or(Failure::None),
-            [one] => one.failure().min(Failure::Passing),
+            [one] => one.failure().min(Failure::Temporary),
             _ => Failure::None,
         }
     }
@@ -60,9 +60,9 @@ impl ReportedRecipient {
     fn failure(&self) -> Failure {
         let status = self.status.as_deref();
         match self.action.as_deref() {
-            Some("failed") | None if status.is_some_and(is_lasting) => Failure::Lasting,
+            Some("failed") | None if status.is_some_and(is_lasting) => Failure::Permanent,
             None if status.is_some_and(|status| status.starts_with('2')) => Failure::None,
-            Some("failed" | "delayed") | None => Failure::Passing,
+            Some("failed" | "delayed") | None => Failure::Temporary,
             Some(_) => Failure::None,
         }
     }
@@ -117,15 +117,15 @@ mod tests {
         for status in ["5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"] {
             assert_eq!(
                 failure(ReportKind::Dsn, &[(ann, "failed", status)]),
-                Failure::Lasting
+                Failure::Permanent
             );
             assert_eq!(
                 failure(ReportKind::Dsn, &[(ann, "", status)]),
-                Failure::Lasting
+                Failure::Permanent
             );
             assert_eq!(
                 failure(ReportKind::Dsn, &[(ann, "delayed", status)]),
-                Failure::Passing
+                Failure::Temporary
             );
             assert_eq!(
                 failure(ReportKind::Dsn, &[(ann, "delivered", status)]),
@@ -138,7 +138,7 @@ mod tests {
             "5.6.0", "5.7.0", "5.7.1", "5.7.23", "5.7.509", "5.11.1",
         ] {
             let found = failure(ReportKind::Dsn, &[(ann, "failed", status)]);
-            assert_eq!(found, Failure::Passing, "{status}");
+            assert_eq!(found, Failure::Temporary, "{status}");
         }
         assert_eq!(
             failure(ReportKind::Dsn, &[(ann, "", "2.1.5")]),
@@ -148,7 +148,7 @@ mod tests {
             failure(ReportKind::Mdn, &[(ann, "failed", "5.1.1")]),
             Failure::None
         );
-        assert_eq!(failure(ReportKind::Text, &[]), Failure::Passing);
+        assert_eq!(failure(ReportKind::Text, &[]), Failure::Temporary);
     }
 
     #[test]
@@ -156,8 +156,8 @@ mod tests {
         let ann = ("ann+2Bx@corp.example", "failed", "5.2.2");
         let bob = ("bob@corp.example", "failed", "5.1.1");
         let eve = ("eve@corp.example", "failed", "5.1.1");
-        assert_eq!(failure(ReportKind::Dsn, &[bob, ann]), Failure::Passing);
+        assert_eq!(failure(ReportKind::Dsn, &[bob, ann]), Failure::Temporary);
         assert_eq!(failure(ReportKind::Dsn, &[bob, eve]), Failure::None);
-        assert_eq!(failure(ReportKind::Dsn, &[bob]), Failure::Passing);
+        assert_eq!(failure(ReportKind::Dsn, &[bob]), Failure::Temporary);
     }
 }

@@ -6,13 +6,13 @@
 use mail_parser::MessageParser;
 
 /// Maximum number of octets that are read.
-const MOST_READ: usize = 256 * 1024;
-const LONGEST: usize = 200;
+const MAX_READ: usize = 256 * 1024;
+const MAX_LENGTH: usize = 200;
 
 /// Returns None if there is no text.
 #[must_use]
 pub fn first_line(raw: &[u8]) -> Option<String> {
-    let start = &raw[..raw.len().min(MOST_READ)];
+    let start = &raw[..raw.len().min(MAX_READ)];
     let message = MessageParser::default().parse(start)?;
     let text = message.text_bodies().find_map(|part| {
         part.is_text()
@@ -31,7 +31,7 @@ fn line<'a>(lines: impl Iterator<Item = &'a str>) -> Option<String> {
     lines
         .map(|line| line.trim_matches(is_blank))
         .find(|line| !line.is_empty())
-        .map(|line| line.chars().take(LONGEST).collect())
+        .map(|line| line.chars().take(MAX_LENGTH).collect())
 }
 
 /// White space and zero-width characters: zero-width space, byte order mark and the like.

@@ -5,7 +5,7 @@ use super::header::{Field, Section};
 use crate::domain::LanguagePriority;
 
 /// Maximum number of octets of a field that are read; no honest field comes near.
-const LONGEST: usize = 1024;
+const MAX_LENGTH: usize = 1024;
 
 pub(super) fn languages(section: &Section) -> LanguagePriority {
     let (mut content, mut accept) = (None, None);
@@ -22,7 +22,7 @@ pub(super) fn languages(section: &Section) -> LanguagePriority {
 }
 
 fn read(field: &Field) -> LanguagePriority {
-    let value = &field.value[..field.value.len().min(LONGEST)];
+    let value = &field.value[..field.value.len().min(MAX_LENGTH)];
     LanguagePriority::parse(&String::from_utf8_lossy(value))
 }
 

@@ -15,7 +15,7 @@ use super::{ListAuthor, Sender, SenderFault};
 use crate::domain::Envelope;
 
 /// Maximum number of addresses in Reply-To, which names the author, the list, and hardly anyone else.
-const MOST_REPLY_TO: usize = 4;
+const MAX_REPLY_TO: usize = 4;
 
 /// Suffixes of a list's name in its administrative addresses.
 const ROLES: [&str; 11] = [
@@ -150,7 +150,7 @@ fn only<'a>(header: &Header<'a>, name: &'static str) -> Option<Result<Field<'a>,
 /// The single address besides the list's own; None if there is only the list's.
 fn other_than(field: &Field, is_list: &impl Fn(&str) -> bool) -> Option<Sender> {
     let value = field.unfold();
-    let found = match mailboxes(&value, MOST_REPLY_TO) {
+    let found = match mailboxes(&value, MAX_REPLY_TO) {
         Ok(found) => found,
         Err(fault) => {
             return match only_mailbox(&value) {
@@ -175,7 +175,7 @@ fn other_than(field: &Field, is_list: &impl Fn(&str) -> bool) -> Option<Sender> 
 mod tests {
     use super::super::sender::sender;
     use super::*;
-    use crate::domain::{Mailbox, Recipient, ReversePath};
+    use crate::domain::{Recipient, RecipientRole, ReversePath};
 
     const NONE: &str = "no usable sender";
 
@@ -183,7 +183,7 @@ mod tests {
         let mut envelope = Envelope::of_file(ReversePath::Unknown);
         envelope.recipients.push(Recipient {
             address: "desk@corp.example".to_owned(),
-            mailbox: Mailbox::Returns,
+            mailbox: RecipientRole::Bounces,
         });
         envelope
     }

@@ -22,13 +22,13 @@ use self::tokens::{spellings, tokens};
 use self::view::{Coding, View};
 
 /// Maximum nesting of encoded parts.
-const MOST_LEVELS: u8 = 3;
+const MAX_LEVELS: u8 = 3;
 
 /// Maximum number of overwritten octets.
-const MOST_EDITS: usize = 256 * 1024;
+const MAX_EDITS: usize = 256 * 1024;
 
 /// Maximum number of decoded octets of joined encoded-words.
-const LONGEST_WORDS: usize = 64 * 1024;
+const MAX_WORDS: usize = 64 * 1024;
 
 /// The form of this installation's links.
 #[derive(Debug, Clone)]
@@ -78,14 +78,14 @@ impl Edits {
 }
 
 fn mask_message(own: &OwnLinks, raw: &[u8], level: u8, edits: &mut Edits) {
-    for token in tokens(raw, own, MOST_EDITS) {
-        if edits.octets.len() >= MOST_EDITS {
+    for token in tokens(raw, own, MAX_EDITS) {
+        if edits.octets.len() >= MAX_EDITS {
             return;
         }
         edits.links.extend(token.first());
         edits.octets.extend(token.iter().map(|at| (*at, b'x')));
     }
-    if level >= MOST_LEVELS {
+    if level >= MAX_LEVELS {
         return;
     }
     mask_encoded_words(own, raw, edits);
@@ -128,15 +128,15 @@ fn mask_encoded_words(own: &OwnLinks, raw: &[u8], edits: &mut Edits) {
         };
         let joins =
             last_end.is_some_and(|end: usize| raw[end..at].iter().all(u8::is_ascii_whitespace));
-        if !joins || view.text.len() > LONGEST_WORDS {
-            mask_decoded(own, &view, raw, MOST_LEVELS, edits);
+        if !joins || view.text.len() > MAX_WORDS {
+            mask_decoded(own, &view, raw, MAX_LEVELS, edits);
             view = View::default();
         }
         view.take(raw, word.from, word.to, word.coding);
         last_end = Some(word.to + 2);
         from = word.to + 2;
     }
-    mask_decoded(own, &view, raw, MOST_LEVELS, edits);
+    mask_decoded(own, &view, raw, MAX_LEVELS, edits);
 }
 
 /// Position of the text in `=?charset?B?text?=`, or in the same with `Q`.
@@ -149,8 +149,8 @@ struct EncodedWord {
 impl EncodedWord {
     fn at(raw: &[u8], at: usize) -> Option<Self> {
         /// RFC 2047 2 allows 75 characters; readers accept more.
-        const LONGEST: usize = 1000;
-        let word = &raw[at + 2..raw.len().min(at + LONGEST)];
+        const MAX_LENGTH: usize = 1000;
+        let word = &raw[at + 2..raw.len().min(at + MAX_LENGTH)];
         let charset = memchr::memchr(b'?', word)?;
         let (kind, rest) = word[charset + 1..].split_first()?;
         let text = rest.strip_prefix(b"?")?;
@@ -200,8 +200,8 @@ fn encoded_parts(raw: &[u8]) -> impl Iterator<Item = Part> {
 impl Part {
     fn of(raw: &[u8], field: usize, name_end: usize) -> Option<Self> {
         /// A field that names an encoding is one short line.
-        const LONGEST_FIELD: usize = 400;
-        let value = &raw[name_end..raw.len().min(name_end + LONGEST_FIELD)];
+        const MAX_FIELD: usize = 400;
+        let value = &raw[name_end..raw.len().min(name_end + MAX_FIELD)];
         let mut length = 0;
         loop {
             length +=

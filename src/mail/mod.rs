@@ -5,6 +5,7 @@
 
 mod authentication;
 mod authentication_facts;
+mod authentication_results;
 mod automatic;
 mod bulk;
 mod charset;
@@ -31,7 +32,6 @@ mod out_of_office;
 mod recorded;
 mod report;
 mod report_text;
-mod results_field;
 mod sender;
 mod smtp_reply;
 mod spam;

@@ -65,8 +65,8 @@ const NOTES: &str = "auto:";
 const NOTES_SAYS: [&str; 2] = ["out of the office", "out of office"];
 
 /// Maximum number of tags of a gateway, such as `[External]`, and maximum length of each.
-const MOST_TAGS: usize = 3;
-const LONGEST_TAG: usize = 40;
+const MAX_TAGS: usize = 3;
+const MAX_TAG: usize = 40;
 
 /// Recognises the subject of an out-of-office reply: a phrase of the table, followed by a colon or by
 /// nothing. `Re: Automatic reply: …` is a person's answer to one.
@@ -90,10 +90,10 @@ pub(super) fn is_subject(subject: &str) -> bool {
 
 fn without_tags(subject: &str) -> &str {
     let mut rest = subject.trim();
-    for _ in 0..MOST_TAGS {
+    for _ in 0..MAX_TAGS {
         let tag = rest.strip_prefix('[').and_then(|tag| tag.split_once(']'));
         match tag {
-            Some((tag, behind)) if tag.len() <= LONGEST_TAG => rest = behind.trim_start(),
+            Some((tag, behind)) if tag.len() <= MAX_TAG => rest = behind.trim_start(),
             _ => break,
         }
     }

@@ -13,11 +13,11 @@ use super::{Evidence, Report, ReportKind, ReportedRecipient, Sender};
 use crate::domain::Envelope;
 
 /// Maximum number of recipients that are read.
-const MOST_RECIPIENTS: usize = 64;
+const MAX_RECIPIENTS: usize = 64;
 /// Maximum number of octets of a machine-readable part that are read.
-const MOST_STATUS: usize = 64 * 1024;
+const MAX_STATUS: usize = 64 * 1024;
 /// Maximum nesting: gateways wrap a report once, to add a footer.
-const MOST_LEVELS: usize = 3;
+const MAX_LEVELS: usize = 3;
 
 /// Content of a report.
 #[derive(Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ fn read_parts(
         read_status(section, report);
         return kind;
     }
-    if level == MOST_LEVELS {
+    if level == MAX_LEVELS {
         return None;
     }
     for part in section.parts(media) {
@@ -121,7 +121,7 @@ fn read_parts(
             let found = read_parts(&part, &media, report, level + 1);
             kind = kind.or(found);
         } else if is_returned_message(&media) && report.original_message_id.is_none() {
-            let original = part.decode(MOST_STATUS);
+            let original = part.decode(MAX_STATUS);
             let field = Section::of(&original).first("Message-ID");
             report.original_message_id = field.and_then(message_id);
         }
@@ -146,7 +146,7 @@ fn is_returned_message(media: &Media) -> bool {
 
 /// Reads the groups of fields of RFC 3464 2.1; RFC 8098 3.1 has one group with a recipient in it.
 fn read_status(section: &Section, report: &mut Report) {
-    let text = section.decode(MOST_STATUS);
+    let text = section.decode(MAX_STATUS);
     let mut rest: &[u8] = &text;
     while !rest.is_empty() {
         let group = Section::of(rest);
@@ -167,7 +167,7 @@ fn read_status(section: &Section, report: &mut Report) {
         if recipient.status.as_deref().is_none_or(says_little) && reply.is_some() {
             recipient.status = reply;
         }
-        if !recipient.address.is_empty() && report.recipients.len() < MOST_RECIPIENTS {
+        if !recipient.address.is_empty() && report.recipients.len() < MAX_RECIPIENTS {
             report.recipients.push(recipient);
         }
         rest = group.body;

@@ -13,9 +13,9 @@ use crate::domain::{Envelope, ReversePath};
 /// Maximum number of octets of the body that are searched for phrases, and for the returned message after
 /// them.
 const OPENING: usize = 2 * 1024;
-const MOST_SEARCHED: usize = 64 * 1024;
-const MOST_LEVELS: usize = 8;
-const MOST_RECIPIENTS: usize = 64;
+const MAX_SEARCHED: usize = 64 * 1024;
+const MAX_LEVELS: usize = 8;
+const MAX_RECIPIENTS: usize = 64;
 
 /// Beginnings of the subjects of mail servers.
 const SUBJECTS: [&str; 63] = [
@@ -228,11 +228,11 @@ pub(super) fn recipients(header: &Header) -> Vec<ReportedRecipient> {
             let text = field.text();
             text.split(',')
                 .map(|address| Evidence::new("", address.as_bytes()).value)
-                .take(MOST_RECIPIENTS)
+                .take(MAX_RECIPIENTS)
                 .collect::<Vec<_>>()
         })
         .filter(|address| address.contains('@'))
-        .take(MOST_RECIPIENTS)
+        .take(MAX_RECIPIENTS)
         .map(|address| ReportedRecipient {
             address,
             action: Some("failed".to_owned()),
@@ -263,10 +263,10 @@ fn opening(message: &Section, media: &Media) -> String {
 fn first_text(message: &Section, media: &Media) -> Vec<u8> {
     let mut part = *message;
     let mut inner = part.parts(media).next();
-    for _ in 0..MOST_LEVELS {
+    for _ in 0..MAX_LEVELS {
         let Some(next) = inner else { break };
         part = next;
         inner = part.parts(&part.media()).next();
     }
-    part.decode(MOST_SEARCHED)
+    part.decode(MAX_SEARCHED)
 }

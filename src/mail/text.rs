@@ -14,8 +14,8 @@ use super::structure::Structure;
 
 /// Maximum number of octets of a field that are read as text. A header line has at most 998 octets (RFC 5322
 /// 2.1.1); nobody reads a subject of more than eight such lines.
-const MOST_TEXT: usize = 8 * 1024;
-const MOST_EVIDENCE: usize = 200;
+const MAX_TEXT: usize = 8 * 1024;
+const MAX_EVIDENCE: usize = 200;
 
 impl Evidence {
     /// The field as evidence: unfolded, on one line, shortened.
@@ -35,7 +35,7 @@ impl Evidence {
 pub(super) fn printable(bytes: &[u8]) -> String {
     let bytes = bytes.trim_ascii();
     let mut text = String::new();
-    let mut room = MOST_EVIDENCE;
+    let mut room = MAX_EVIDENCE;
     for c in lossy(bytes).chars().filter(|c| !matches!(c, '\r' | '\n')) {
         let escaped: String = if c == '\t' {
             " ".to_owned()
@@ -73,7 +73,7 @@ pub(super) fn subject(message: &Section, field: &Field) -> Option<String> {
 }
 
 fn decode_unstructured_in(field: &Field, body: Option<&Label>) -> Option<String> {
-    let bytes = &field.value[..field.value.len().min(MOST_TEXT)];
+    let bytes = &field.value[..field.value.len().min(MAX_TEXT)];
     one_line(&encoded_words::decode(bytes, body))
 }
 
@@ -106,7 +106,7 @@ fn one_line(text: &str) -> Option<String> {
 
 /// Content of the first angle brackets of a Message-ID or the like, or else the whole value.
 pub(super) fn message_id(field: Field) -> Option<String> {
-    let bytes = &field.value[..field.value.len().min(MOST_TEXT)];
+    let bytes = &field.value[..field.value.len().min(MAX_TEXT)];
     let text = lossy(bytes);
     let id = match text.split_once('<') {
         Some((_, rest)) => rest.split('>').next().unwrap_or_default(),
@@ -116,7 +116,7 @@ pub(super) fn message_id(field: Field) -> Option<String> {
 }
 
 fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(&bytes[..bytes.len().min(MOST_TEXT)])
+    String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_TEXT)])
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{TARGET, metrics};
 use crate::domain::{
-    AccountId, DestinationName, EmailAddress, HookCallId, Kind, LedgerId, OperatorName, Origin,
-    PortalName, RequestId, Timestamp, Verdict, join,
+    AccountId, AccountKind, AccountOrigin, DestinationName, EmailAddress, HookCallId, LedgerId,
+    OperatorName, PortalName, RequestId, Timestamp, Verdict, join,
 };
 use crate::store::{ArrivalOutcome, SetAside};
 
@@ -73,7 +73,12 @@ pub fn message_dropped(entry: &ArrivalOutcome, peer: Option<IpAddr>) {
     message!("message.dropped", entry, peer);
 }
 
-pub fn account_created(account: AccountId, address: &EmailAddress, kind: Kind, origin: Origin) {
+pub fn account_created(
+    account: AccountId,
+    address: &EmailAddress,
+    kind: AccountKind,
+    origin: AccountOrigin,
+) {
     event!(INFO "account.created", account = %account, address = %address,
         domain = %address.domain(), kind = kind.as_str(), origin = origin.as_str());
 }

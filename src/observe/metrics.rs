@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::domain::{Reason, Verdict};
-use crate::store::Depths;
+use crate::store::QueueLengths;
 
 /// Upper bounds of the buckets, in seconds: from a commit on a fast disk to a week until a person confirms.
 const BOUNDS: [f64; 17] = [
@@ -143,7 +143,7 @@ pub struct NodeGauges {
 
 /// Writes all metrics as text: the counters, and the current state.
 #[must_use]
-pub fn write(depths: &Depths, nodes: &NodeGauges) -> String {
+pub fn write(depths: &QueueLengths, nodes: &NodeGauges) -> String {
     let mut page = Page(String::with_capacity(8 * 1024));
     {
         let counted = lock_counters();
@@ -252,7 +252,7 @@ impl Page {
         self.line(format_args!("{name} {sign}{seconds}.{rest:03}"));
     }
 
-    fn depths(&mut self, depths: &Depths) {
+    fn depths(&mut self, depths: &QueueLengths) {
         let name = "vestibule_requests";
         self.family(
             name,
@@ -291,7 +291,7 @@ mod tests {
     fn a_time_counts_in_its_bucket_and_in_all_above() {
         took(ProcessingStep::Deliver, Duration::from_millis(5));
         took(ProcessingStep::Deliver, Duration::from_hours(48));
-        let page = write(&Depths::default(), &NodeGauges::default());
+        let page = write(&QueueLengths::default(), &NodeGauges::default());
         let at = |bound: &str| {
             value(
                 &page,
@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn events_with_alerts_are_exported_at_zero() {
-        let page = write(&Depths::default(), &NodeGauges::default());
+        let page = write(&QueueLengths::default(), &NodeGauges::default());
         value(&page, "vestibule_events_total{event=\"config.refused\"}");
         assert_eq!(value(&page, "vestibule_letters_waiting"), "0");
     }
@@ -320,7 +320,7 @@ mod tests {
             duties: vec![("housekeeping", true), ("canary", false)],
             clock_offset: -1205,
         };
-        let page = write(&Depths::default(), &gauges);
+        let page = write(&QueueLengths::default(), &gauges);
         for (series, expected) in [
             ("vestibule_nodes", "3"),
             ("vestibule_nodes_differing", "1"),
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn every_line_is_valid_for_prometheus() {
-        for line in write(&Depths::default(), &NodeGauges::default()).lines() {
+        for line in write(&QueueLengths::default(), &NodeGauges::default()).lines() {
             let (series, number) = line.rsplit_once(' ').expect("two words");
             assert!(
                 series.starts_with("# ") || number.parse::<f64>().is_ok(),

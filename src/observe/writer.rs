@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Maximum octets in the buffer. About 20,000 lines.
-const MOST_WAITING: usize = 4 << 20;
+const MAX_WAITING: usize = 4 << 20;
 
 /// Minimum interval between two writes. A single line is written at once; lines of a burst are combined,
 /// which saves wakeups of the thread and of the reader.
@@ -52,7 +52,7 @@ impl BufferedStderr {
     /// number of lost ones.
     pub fn append(&self, line: &str, notice: impl FnOnce(u64) -> String) {
         let mut waiting = self.0.lock();
-        if waiting.lines.len() + line.len() > MOST_WAITING {
+        if waiting.lines.len() + line.len() > MAX_WAITING {
             waiting.lost += 1;
             return;
         }
@@ -153,7 +153,7 @@ mod tests {
         let (written, output) = mpsc::channel();
         let writer = BufferedStderr::start(Stalled { go, written }).expect("a thread");
         let notice = |lost| format!("lost={lost}\n");
-        let line = "x".repeat(MOST_WAITING / 4 - 1) + "\n";
+        let line = "x".repeat(MAX_WAITING / 4 - 1) + "\n";
         for _ in 0..32 {
             writer.append(&line, notice);
         }

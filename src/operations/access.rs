@@ -11,7 +11,7 @@ use crate::domain::{Actor, DomainPattern, PatternList, PortalName, Timestamp};
 use crate::store::{Result, Revision, StoppedAccounts, Store, StoreError, UnlistedAccounts};
 
 /// Maximum retries of a change that conflicts with another change.
-const MOST_CONFLICTS: u32 = 5;
+const MAX_CONFLICTS: u32 = 5;
 
 /// The settings of one revision: the site's, or the effective ones of a portal.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -104,7 +104,7 @@ pub struct SettingsChanged {
 }
 
 /// Maximum accounts that are listed one by one.
-const MOST_STOPPED: usize = 100;
+const MAX_STOPPED: usize = 100;
 
 /// The accounts that a change of the deny list stops; `None` if it stops none.
 pub async fn find_stopped_accounts(
@@ -112,7 +112,7 @@ pub async fn find_stopped_accounts(
     before: &AccessSettings,
     after: &AccessSettings,
 ) -> Result<Option<StoppedAccounts>> {
-    let stops = store.stopped_accounts(before, after, MOST_STOPPED).await?;
+    let stops = store.stopped_accounts(before, after, MAX_STOPPED).await?;
     Ok((stops.accounts > 0).then_some(stops))
 }
 
@@ -122,7 +122,7 @@ pub async fn find_unlisted_accounts(
     before: &AccessSettings,
     after: &AccessSettings,
 ) -> Result<Option<UnlistedAccounts>> {
-    let unlisted = store.unlisted_accounts(before, after, MOST_STOPPED).await?;
+    let unlisted = store.unlisted_accounts(before, after, MAX_STOPPED).await?;
     Ok((unlisted.accounts > 0).then_some(unlisted))
 }
 
@@ -217,7 +217,7 @@ pub async fn change_settings<E: From<StoreError>>(
             let made = store.change_access(base.number, settings, by, Timestamp::now());
             match made.await {
                 Ok(revision) => revision.number,
-                Err(StoreError::Conflict { .. }) if conflicts < MOST_CONFLICTS => {
+                Err(StoreError::Conflict { .. }) if conflicts < MAX_CONFLICTS => {
                     conflicts += 1;
                     continue;
                 }

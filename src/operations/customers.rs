@@ -2,11 +2,11 @@
 
 use crate::config::Config;
 use crate::domain::{
-    Account, AccountId, Actor, EmailAddress, PortalName, Proof, Status, Timestamp, keywords,
+    Account, AccountId, AccountStatus, Actor, EmailAddress, PortalName, Proof, Timestamp, keywords,
 };
 use crate::mail::is_program;
 use crate::store::{
-    Added, Choice, Forgetting, Forgotten, MailCause, Proved, Result, Store, StoreError,
+    Added, Choice, Forgetting, Forgotten, MailCause, Result, Store, StoreError, VerificationOutcome,
 };
 
 /// Reason why an address of this installation is refused.
@@ -116,9 +116,9 @@ pub async fn act_on_customer(
         CustomerAction::Verify => {
             let proved = store.prove(Proof::Operator(by), Some(id), Choice::All, now);
             match proved.await? {
-                Proved::Now { released: ids, .. } => released = Some(ids.len()),
-                Proved::Before { .. } => {}
-                Proved::Expired | Proved::Unknown => {
+                VerificationOutcome::Verified { released: ids, .. } => released = Some(ids.len()),
+                VerificationOutcome::AlreadyVerified { .. } => {}
+                VerificationOutcome::Expired | VerificationOutcome::Unknown => {
                     return Err(StoreError::NotAllowed(format!(
                         "{} is {}; it must be unblocked first",
                         account.address, account.status
@@ -141,11 +141,11 @@ pub async fn act_on_customer(
 pub fn may_get_mail(account: &Account) -> Result<()> {
     let address = &account.address;
     let needs_none = match account.status {
-        Status::Pending => None,
+        AccountStatus::Pending => None,
         // Active only for portals that accept it unverified.
-        Status::Active if account.verified_at.is_none() => None,
-        Status::Active => Some("verified"),
-        Status::Blocked => Some("blocked"),
+        AccountStatus::Active if account.verified_at.is_none() => None,
+        AccountStatus::Active => Some("verified"),
+        AccountStatus::Blocked => Some("blocked"),
     };
     if let Some(state) = needs_none {
         return Err(StoreError::NotAllowed(format!(

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::bulk::{MOST_AT_ONCE, Outcomes, Tally, bulk};
+use super::bulk::{MAX_AT_ONCE, Outcomes, Tally, bulk};
 use crate::config::Config;
 use crate::domain::{
     Actor, Domain, DomainPattern, EmailAddress, LedgerId, PortalName, Reason, RequestId, Timestamp,
@@ -282,7 +282,7 @@ pub async fn release_many_dropped(
 }
 
 /// Maximum entries that [`recover_matching`] decides again.
-const MOST_MATCHING: usize = 10 * MOST_AT_ONCE;
+const MAX_MATCHING: usize = 10 * MAX_AT_ONCE;
 
 /// Decides again the oldest recoverable entries whose domain matches.
 pub async fn recover_matching(
@@ -291,7 +291,7 @@ pub async fn recover_matching(
     pattern: DomainPattern,
     by: &Actor,
 ) -> Result<Tally> {
-    let ids = list_recoverable(store, Some(pattern), MOST_MATCHING).await?;
+    let ids = list_recoverable(store, Some(pattern), MAX_MATCHING).await?;
     let outcomes = recover_many(store, config, ids, by).await?;
     Ok(Tally::of(&outcomes, RecoveryOutcome::is_request))
 }

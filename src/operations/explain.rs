@@ -6,7 +6,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::access::{Question, RuleResult, explain};
+use crate::access::{DecisionInput, RuleResult, explain};
 use crate::domain::{
     EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Timestamp, Verdict,
 };
@@ -74,7 +74,7 @@ pub async fn explain_entry(store: &Store, entry: LedgerEntry) -> Result<Explanat
                 .await?
                 .map(|revision| revision.settings.effective(entry.portal.as_ref()))
                 .unwrap_or_default();
-            explain(&Question {
+            explain(&DecisionInput {
                 facts: &entry.facts,
                 circumstances,
                 standing: &entry.standing,

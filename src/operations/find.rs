@@ -12,7 +12,7 @@ use crate::domain::{
     Verdict,
 };
 use crate::store::{
-    CustomerFilter, FindFilter, LedgerEntry, LedgerFilter, MOST_NOT_INDEXED, Page, Result, Store,
+    CustomerFilter, FindFilter, LedgerEntry, LedgerFilter, MAX_NOT_INDEXED, Page, Result, Store,
 };
 
 /// Maximum customers that are listed before the messages.
@@ -63,7 +63,7 @@ fn explain_gap(not_indexed: u64) -> Option<String> {
     match not_indexed {
         0 => None,
         1 => Some("1 message cannot be found yet. Try again in a moment.".to_owned()),
-        2..MOST_NOT_INDEXED => Some(format!(
+        2..MAX_NOT_INDEXED => Some(format!(
             "{not_indexed} messages cannot be found yet. Try again in a moment."
         )),
         _ => Some(

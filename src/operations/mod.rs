@@ -19,10 +19,10 @@ mod lists;
 mod nodes;
 mod operators;
 mod people_csv;
-mod person;
 mod person_data;
 mod requests;
 mod second_factor;
+mod sender_access;
 mod sign_in;
 mod simulate;
 mod stats;
@@ -32,7 +32,7 @@ pub use access::{
     AccessView, ChangeTerms, RevisionDifference, RevisionEntry, SettingsChanged, block_unlisted,
     change_settings, compare_revisions, list_revisions, parse_settings,
 };
-pub use bulk::{MOST_AT_ONCE, Outcomes, Tally};
+pub use bulk::{MAX_AT_ONCE, Outcomes, Tally};
 pub use customers::{
     CustomerAction, CustomerOutcome, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer,
     forget_customer, may_get_mail, warning_about,
@@ -56,13 +56,13 @@ pub use operators::{
     find_operator, log_in_with_password, make_token, record_failed_login, remove_operator,
 };
 pub use people_csv::{PeopleFile, PeopleFileError, PeopleLine, read_people};
-pub use person::{WayIn, WayOut, keep_sender_out, let_sender_in};
 pub use person_data::{PersonData, collect_person_data};
 pub use requests::{RequestAction, act_on_request, act_on_requests, matching_requests};
 pub use second_factor::{
     NewSecondFactor, add_second_factor, begin_second_factor, log_in_with_code,
     renew_recovery_codes, reset_second_factor, turn_off_second_factor,
 };
+pub use sender_access::{DenyAction, GrantAction, deny_access, grant_access};
 pub use sign_in::{SignInOutcome, begin_sign_in, probe_provider, sign_in_operator, take_attempt};
 pub use simulate::{PREVIEW_PERIOD, Preview, Simulation, preview};
 pub use stats::{Stats, count_messages};

@@ -8,7 +8,7 @@ use std::io::{BufRead, ErrorKind, Read};
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use crate::domain::{EmailAddress, GroupName, Kind};
+use crate::domain::{AccountKind, EmailAddress, GroupName};
 use crate::store::Person;
 
 /// A mistake that makes the whole file unreadable, or a failure to read it.
@@ -36,10 +36,10 @@ pub enum PeopleFileError {
 const EXAMPLE: &str = "address,kind,groups,verified";
 
 /// Maximum length of a line without its end, in octets.
-const LONGEST_LINE: usize = 64 * 1024;
+const MAX_LINE: usize = 64 * 1024;
 
 /// Maximum length of a field in an error message, in characters.
-const MOST_QUOTED: usize = 80;
+const MAX_QUOTED: usize = 80;
 
 /// Columns by their place in a line.
 #[derive(Debug, Default)]
@@ -137,7 +137,7 @@ fn read_line(source: &mut impl BufRead) -> std::io::Result<Option<Result<Vec<u8>
         is_end_of_file = false;
         let end = memchr::memchr2(b'\r', b'\n', part);
         let (text, rest) = part.split_at(end.unwrap_or(part.len()));
-        is_too_long |= line.len() + text.len() > LONGEST_LINE;
+        is_too_long |= line.len() + text.len() > MAX_LINE;
         if !is_too_long {
             line.extend_from_slice(text);
         }
@@ -266,11 +266,11 @@ impl Columns {
     }
 }
 
-fn parse_kind(text: &str) -> Result<Option<Kind>, String> {
+fn parse_kind(text: &str) -> Result<Option<AccountKind>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    Kind::from_name(&text.to_ascii_lowercase())
+    AccountKind::from_name(&text.to_ascii_lowercase())
         .map(Some)
         .ok_or_else(|| {
             format!(
@@ -290,7 +290,7 @@ fn parse_groups(list: &str) -> Result<Vec<GroupName>, String> {
 }
 
 fn shorten(text: &str) -> String {
-    let mut short: String = text.chars().take(MOST_QUOTED).collect();
+    let mut short: String = text.chars().take(MAX_QUOTED).collect();
     if short.len() < text.len() {
         short.push('…');
     }

@@ -12,7 +12,7 @@ use crate::store::{AttemptPurpose, DirectoryIdentity, KeyKind, Result, Store, St
 const ATTEMPT: SignedDuration = SignedDuration::from_mins(10);
 
 /// Maximum octets of a name, which leaves room for a number after it.
-const LONGEST_NAME: usize = 56;
+const MAX_NAME: usize = 56;
 
 /// Asks the provider for its description and its keys. Returns the number of keys that may sign tokens.
 ///
@@ -84,7 +84,7 @@ fn name_from(text: &str) -> Option<OperatorName> {
             c if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') => Some(c),
             _ => None,
         })
-        .take(LONGEST_NAME)
+        .take(MAX_NAME)
         .collect();
     OperatorName::parse(name.trim_matches('-')).ok()
 }

@@ -4,13 +4,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::{
-    AccessSettings, AccountStanding, Circumstances, Consequence, Decision, Question, Standing,
+    AccessSettings, AccountStanding, Circumstances, Consequence, Decision, DecisionInput, Standing,
     decide,
 };
 use crate::config::Config;
 use crate::domain::{
-    Account, Domain, DomainPattern, EmailAddress, Envelope, Kind, PortalName, Reason, ReversePath,
-    Status, Verdict,
+    Account, AccountKind, AccountStatus, Domain, DomainPattern, EmailAddress, Envelope, PortalName,
+    Reason, ReversePath, Verdict,
 };
 use crate::intake::circumstances;
 use crate::mail::{self, Facts};
@@ -28,7 +28,7 @@ pub struct AddressVerdict {
     pub reason: Reason,
     pub rule: u8,
     /// The kind of the existing account, or of the one that would be created.
-    pub account: Option<Kind>,
+    pub account: Option<AccountKind>,
 }
 
 /// Input of the rules for an address and a portal.
@@ -42,8 +42,8 @@ pub struct AddressInput {
 impl AddressInput {
     /// The input of [`decide`] and [`explain`](crate::access::explain).
     #[must_use]
-    pub fn question(&self) -> Question<'_> {
-        Question {
+    pub fn input(&self) -> DecisionInput<'_> {
+        DecisionInput {
             facts: &self.facts,
             circumstances: &self.circumstances,
             standing: &self.standing,
@@ -83,7 +83,7 @@ pub fn decide_address(
     address: &EmailAddress,
     portal: &PortalName,
 ) -> (AddressVerdict, Decision) {
-    let decision = decide(&input.question());
+    let decision = decide(&input.input());
     let verdict = AddressVerdict {
         address: address.clone(),
         portal: portal.clone(),
@@ -99,7 +99,7 @@ pub fn decide_address(
 
 /// The kind of the existing account, or of the one that a decision creates.
 #[must_use]
-pub fn kind_of(existing: Option<Kind>, decision: &Decision) -> Option<Kind> {
+pub fn kind_of(existing: Option<AccountKind>, decision: &Decision) -> Option<AccountKind> {
     existing.or(match decision.consequence {
         Consequence::Hold(new) | Consequence::Accept(new) => new.map(|new| new.kind),
         Consequence::Nothing => None,
@@ -115,7 +115,7 @@ pub fn standing_of(account: &Account, portal: &PortalName) -> AccountStanding {
         takes_automatic: account.takes_automatic,
         quota_reached: false,
         can_replace: false,
-        unverified: account.status == Status::Active
+        unverified: account.status == AccountStatus::Active
             && account.verified_at.is_none()
             && !account.let_in_by.contains(portal),
     }

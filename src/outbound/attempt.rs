@@ -6,7 +6,7 @@ use crate::store::StoreError;
 
 /// Outcome of an attempt to deliver one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Attempt {
+pub enum AttemptOutcome {
     /// The destination confirmed that it has the request.
     Delivered,
     /// A temporary failure.
@@ -17,7 +17,7 @@ pub enum Attempt {
     Unknown(Cause),
 }
 
-impl Attempt {
+impl AttemptOutcome {
     /// The outcome of an attempt that panicked.
     #[must_use]
     pub fn of_panic(panic: &str) -> Self {
@@ -70,11 +70,11 @@ impl Cause {
     /// Creates a cause. Foreign text becomes one printable line of bounded length.
     #[must_use]
     pub fn new(text: &str, scope: Scope) -> Self {
-        const LONGEST: usize = 500;
+        const MAX_LENGTH: usize = 500;
         let mut line: String = text
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
-            .take(LONGEST)
+            .take(MAX_LENGTH)
             .collect();
         line.truncate(line.trim_end().len());
         Self {
@@ -92,7 +92,7 @@ impl From<StoreError> for Cause {
     }
 }
 
-impl From<StoreError> for Attempt {
+impl From<StoreError> for AttemptOutcome {
     fn from(error: StoreError) -> Self {
         Self::Retry(error.into())
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Attempt;
+use super::AttemptOutcome;
 use crate::config::{Destination, Endpoint, Outgoing};
 use crate::domain::Timestamp;
 
@@ -16,10 +16,10 @@ use crate::domain::Timestamp;
 const FAILURES: u32 = 5;
 
 const FIRST_WAIT: Duration = Duration::from_secs(15);
-const LONGEST_WAIT: Duration = Duration::from_mins(5);
+const MAX_WAIT: Duration = Duration::from_mins(5);
 
 /// Longest delay that a destination can request.
-const LONGEST_REQUESTED: Duration = Duration::from_hours(1);
+const MAX_REQUESTED: Duration = Duration::from_hours(1);
 
 /// State of a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,11 +69,7 @@ impl Breaker {
                 wait,
                 is_requested,
             } => {
-                let longest = if is_requested {
-                    LONGEST_REQUESTED
-                } else {
-                    wait
-                };
+                let longest = if is_requested { MAX_REQUESTED } else { wait };
                 now < probe_at && probe_at <= later(now, longest)
             }
         }
@@ -81,7 +77,7 @@ impl Breaker {
 
     /// Returns the state after one more outcome.
     #[must_use]
-    fn after(self, attempt: &Attempt, now: Timestamp) -> Self {
+    fn after(self, attempt: &AttemptOutcome, now: Timestamp) -> Self {
         let Some(cause) = attempt.destination_failure() else {
             return match self {
                 // This attempt started before the destination requested the wait.
@@ -99,7 +95,7 @@ impl Breaker {
         };
         if let Some(asked) = cause.not_before {
             return Self::Down {
-                probe_at: asked.min(later(now, LONGEST_REQUESTED)),
+                probe_at: asked.min(later(now, MAX_REQUESTED)),
                 wait: FIRST_WAIT,
                 is_requested: true,
             };
@@ -111,7 +107,7 @@ impl Breaker {
             Self::Up { .. } => down(FIRST_WAIT),
             // This attempt started before the breaker opened, so it says nothing new.
             Self::Down { .. } if self.waits(now) => self,
-            Self::Down { wait, .. } => down((wait * 2).min(LONGEST_WAIT)),
+            Self::Down { wait, .. } => down((wait * 2).min(MAX_WAIT)),
         }
     }
 }
@@ -147,7 +143,7 @@ impl SharedBreaker {
         matches!(self.capacity(1, 0, now), Capacity::NotBefore(_))
     }
 
-    pub fn note(&self, attempt: &Attempt, now: Timestamp) {
+    pub fn note(&self, attempt: &AttemptOutcome, now: Timestamp) {
         let mut state = self.lock();
         state.breaker = state.breaker.after(attempt, now);
         if let Some(cause) = attempt.destination_failure() {
@@ -221,11 +217,11 @@ mod tests {
         Timestamp::from_second(seconds).expect("in range")
     }
 
-    fn unreachable() -> Attempt {
-        Attempt::Retry(Cause::of_destination("refused"))
+    fn unreachable() -> AttemptOutcome {
+        AttemptOutcome::Retry(Cause::of_destination("refused"))
     }
 
-    fn after(attempts: &[(i64, Attempt)]) -> Breaker {
+    fn after(attempts: &[(i64, AttemptOutcome)]) -> Breaker {
         attempts
             .iter()
             .fold(Breaker::default(), |breaker, (seconds, attempt)| {
@@ -263,9 +259,9 @@ mod tests {
     #[test]
     fn any_answer_about_a_request_brings_it_up_again() {
         for answer in [
-            Attempt::Delivered,
-            Attempt::Refused(Cause::of_request("no such user")),
-            Attempt::Retry(Cause::of_request("greylisted")),
+            AttemptOutcome::Delivered,
+            AttemptOutcome::Refused(Cause::of_request("no such user")),
+            AttemptOutcome::Retry(Cause::of_request("greylisted")),
         ] {
             let mut attempts = vec![(0, unreachable()); 9];
             attempts.push((20, answer));
@@ -275,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_message_without_a_reply_counts_as_a_failure() {
-        let silent = || Attempt::Unknown(Cause::of_destination("no reply to the content"));
+        let silent = || AttemptOutcome::Unknown(Cause::of_destination("no reply to the content"));
         let down = after(&[0, 1, 2, 3, 4].map(|at| (at, silent())));
         assert_eq!(down.capacity(8, 0, at(5)), Capacity::NotBefore(at(19)));
     }
@@ -300,18 +296,18 @@ mod tests {
         for (asked, granted) in [(90, 90), (1_000_000, 3600)] {
             let mut cause = Cause::of_destination("429 slow down");
             cause.not_before = Some(at(asked));
-            let paused = after(&[(0, Attempt::Retry(cause))]);
+            let paused = after(&[(0, AttemptOutcome::Retry(cause))]);
             assert_eq!(
                 paused.capacity(8, 0, at(0)),
                 Capacity::NotBefore(at(granted))
             );
             // An attempt that was in progress succeeds.
-            let paused = paused.after(&Attempt::Delivered, at(1));
+            let paused = paused.after(&AttemptOutcome::Delivered, at(1));
             assert_eq!(
                 paused.capacity(8, 0, at(1)),
                 Capacity::NotBefore(at(granted))
             );
-            let up = paused.after(&Attempt::Delivered, at(granted));
+            let up = paused.after(&AttemptOutcome::Delivered, at(granted));
             assert_eq!(up, Breaker::Up { failures: 0 });
         }
     }

@@ -17,7 +17,7 @@ use super::tls;
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Maximum octets of a body.
-const MOST_BODY: usize = 256 * 1024;
+const MAX_BODY: usize = 256 * 1024;
 
 /// A client for small answers.
 #[derive(Default)]
@@ -108,10 +108,10 @@ async fn exchange(
     }
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(|error| describe(&error))? {
-        if body.len() + piece.len() > MOST_BODY {
+        if body.len() + piece.len() > MAX_BODY {
             return Err(FetchError(format!(
                 "the answer is larger than {} KiB",
-                MOST_BODY / 1024
+                MAX_BODY / 1024
             )));
         }
         body.extend_from_slice(&piece);

@@ -20,7 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
 use super::webhook_signature::{self, Signature};
-use super::{Attempt, Cause, Scope, private_network, tls};
+use super::{AttemptOutcome, Cause, Scope, private_network, tls};
 use crate::config::{Endpoint, HttpCredentials};
 use crate::domain::Timestamp;
 
@@ -68,10 +68,10 @@ impl HttpClient {
         Ok(Some(begun))
     }
 
-    pub async fn post(&self, meta: RequestMeta<'_>, body: impl Into<Body>) -> Attempt {
+    pub async fn post(&self, meta: RequestMeta<'_>, body: impl Into<Body>) -> AttemptOutcome {
         let request = match self.request(meta).await {
             Ok(request) => request.body(body),
-            Err(cause) => return Attempt::Retry(cause),
+            Err(cause) => return AttemptOutcome::Retry(cause),
         };
         match request.send().await {
             Ok(response) => answer(response).await,
@@ -81,17 +81,17 @@ impl HttpClient {
                 } else {
                     Scope::Request
                 };
-                Attempt::Retry(Cause::new(&chain(&e), scope))
+                AttemptOutcome::Retry(Cause::new(&chain(&e), scope))
             }
         }
     }
 
     /// Posts JSON, signed if there is a secret.
-    pub async fn post_json(&self, id: &str, body: Vec<u8>) -> Attempt {
+    pub async fn post_json(&self, id: &str, body: Vec<u8>) -> AttemptOutcome {
         let seconds = Timestamp::now().as_second();
         let mut signature = match self.signature(id, seconds) {
             Ok(signature) => signature,
-            Err(cause) => return Attempt::Retry(cause),
+            Err(cause) => return AttemptOutcome::Retry(cause),
         };
         if let Some(signature) = &mut signature {
             signature.add(&body);
@@ -161,21 +161,21 @@ fn secret_value(secret: &SecretString) -> Result<HeaderValue, Cause> {
     Ok(value)
 }
 
-async fn answer(response: Response) -> Attempt {
+async fn answer(response: Response) -> AttemptOutcome {
     let status = response.status();
     let not_before = retry_after(response.headers(), SystemTime::now());
     let (is_refused, scope) = match status.as_u16() {
-        200..=299 => return Attempt::Delivered,
+        200..=299 => return AttemptOutcome::Delivered,
         400 | 413 | 415 | 422 => (true, Scope::Request),
         300..=399 | 401 | 404 | 405 | 407 | 410 | 429 | 502..=504 => (false, Scope::Destination),
         _ => (false, Scope::Request),
     };
     let mut cause = Cause::new(&describe_error(status, response).await, scope);
     if is_refused {
-        return Attempt::Refused(cause);
+        return AttemptOutcome::Refused(cause);
     }
     cause.not_before = not_before;
-    Attempt::Retry(cause)
+    AttemptOutcome::Retry(cause)
 }
 
 /// The status and the beginning of the body of an error answer.

@@ -1,4 +1,4 @@
-//! In: queues of outgoing messages and calls. Out: [`Attempt`]s, each settled in its queue.
+//! In: queues of outgoing messages and calls. Out: [`AttemptOutcome`]s, each settled in its queue.
 //!
 //! A [`worker`] claims from one queue, makes attempts and settles them. Every attempt has an outcome, from which
 //! [`retry`] derives the next step; a [`breaker`] protects a destination that is down. The clients of SMTP and HTTP
@@ -23,5 +23,5 @@ pub mod webhook_signature;
 pub mod worker;
 mod worker_generations;
 
-pub use attempt::{Attempt, Cause, Scope};
+pub use attempt::{AttemptOutcome, Cause, Scope};
 pub use worker_generations::Generations;

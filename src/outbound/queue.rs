@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Attempt;
+use super::AttemptOutcome;
 use crate::domain::{DestinationName, Timestamp};
-use crate::store::{ClaimNumber, NextWork, Store, StoreError, Topic, Turn};
+use crate::store::{ClaimNumber, ClaimRound, NextWork, Store, StoreError, Topic};
 
 /// The queue of one target, and the way to deliver to it.
 pub trait WorkQueue: Send + Sync + 'static {
@@ -40,13 +40,13 @@ pub trait WorkQueue: Send + Sync + 'static {
     fn next(&self) -> impl Future<Output = Result<NextWork, StoreError>> + Send;
 
     /// Settles outcomes and then claims up to `most` runs, in one transaction.
-    fn turn(
+    fn settle_and_claim(
         &self,
         outcomes: &[WorkOutcome<Self>],
         most: usize,
         lease_until: Timestamp,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Turn<Self::Claim>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<ClaimRound<Self::Claim>, StoreError>> + Send;
 
     fn number(claim: &Self::Claim) -> ClaimNumber;
 
@@ -63,13 +63,13 @@ pub trait WorkQueue: Send + Sync + 'static {
         &self,
         claims: &mut [Self::Claim],
         stop: &CancellationToken,
-    ) -> impl Future<Output = Vec<Option<Attempt>>> + Send;
+    ) -> impl Future<Output = Vec<Option<AttemptOutcome>>> + Send;
 
     /// Derives the settlement to record; `attempt` is `None` if the item was not attempted.
     fn conclude(
         &self,
         claim: &Self::Claim,
-        attempt: Option<&Attempt>,
+        attempt: Option<&AttemptOutcome>,
         now: Timestamp,
     ) -> Self::Settlement;
 

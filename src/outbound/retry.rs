@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use super::Attempt;
-use crate::config::Retry;
+use super::AttemptOutcome;
+use crate::config::RetrySchedule;
 use crate::domain::Timestamp;
 use crate::store::Settlement;
 
 /// Longest delay that the other side can request.
-const LONGEST_ASKED: Duration = Duration::from_hours(1);
+const MAX_ASKED: Duration = Duration::from_hours(1);
 
 /// Maximum fraction by which a delay is lengthened, so that attempts that failed together are not retried together.
 const JITTER: f64 = 0.1;
@@ -23,7 +23,7 @@ const JITTER: f64 = 0.1;
 /// attempt.
 #[must_use]
 pub fn next(
-    retry: &Retry,
+    retry: &RetrySchedule,
     attempt: u32,
     released_at: Timestamp,
     now: Timestamp,
@@ -35,7 +35,7 @@ pub fn next(
         .mul_f64(1.0 + JITTER * chance.clamp(0.0, 1.0));
     let at = now.checked_add(wait).ok()?;
     let last = released_at.checked_add(retry.give_up_after).ok()?;
-    let latest = now.checked_add(LONGEST_ASKED).ok()?.min(last);
+    let latest = now.checked_add(MAX_ASKED).ok()?.min(last);
     let at = not_before.map_or(at, |earliest| at.max(earliest.min(latest)));
     let is_young = usize::try_from(attempt).is_ok_and(|attempt| attempt <= retry.waits.len());
     (is_young || at <= last).then_some(at)
@@ -49,20 +49,20 @@ fn chance() -> f64 {
 /// The settlement of an attempt. `attempt` counts from 1; the schedule counts from `released_at` when it decides
 /// whether to give up.
 pub fn settlement(
-    outcome: &Attempt,
+    outcome: &AttemptOutcome,
     attempt: u32,
     released_at: Timestamp,
-    retry: &Retry,
+    retry: &RetrySchedule,
     now: Timestamp,
 ) -> Settlement {
     let cause = match outcome {
-        Attempt::Delivered => return Settlement::Delivered,
-        Attempt::Refused(cause) => {
+        AttemptOutcome::Delivered => return Settlement::Delivered,
+        AttemptOutcome::Refused(cause) => {
             return Settlement::Failed {
                 cause: cause.text.clone(),
             };
         }
-        Attempt::Retry(cause) | Attempt::Unknown(cause) => cause,
+        AttemptOutcome::Retry(cause) | AttemptOutcome::Unknown(cause) => cause,
     };
     let chance = chance();
     match next(retry, attempt, released_at, now, cause.not_before, chance) {
@@ -77,10 +77,12 @@ pub fn settlement(
 }
 
 /// Estimates the time of the first attempt, assuming that each later one was made when it was due.
-pub fn first_attempt(retry: &Retry, attempt: u32, now: Timestamp) -> Timestamp {
+pub fn first_attempt(retry: &RetrySchedule, attempt: u32, now: Timestamp) -> Timestamp {
     /// Bound of the loop: no schedule lasts for this many attempts.
-    const MOST: u32 = 10_000;
-    let waited: Duration = (1..attempt.min(MOST)).map(|n| retry.wait_after(n)).sum();
+    const MAX_ATTEMPTS: u32 = 10_000;
+    let waited: Duration = (1..attempt.min(MAX_ATTEMPTS))
+        .map(|n| retry.wait_after(n))
+        .sum();
     now.checked_sub(waited).unwrap_or(Timestamp::MIN)
 }
 
@@ -97,7 +99,7 @@ mod tests {
     #[test]
     fn the_delays_are_those_of_the_documentation() {
         let minutes: Vec<u64> = (1..=9)
-            .map(|n| Retry::default().wait_after(n).as_secs() / 60)
+            .map(|n| RetrySchedule::default().wait_after(n).as_secs() / 60)
             .collect();
         assert_eq!(minutes, [1, 5, 15, 30, 60, 120, 240, 240, 240]);
     }
@@ -105,7 +107,14 @@ mod tests {
     #[test]
     fn a_request_is_tried_for_five_days() {
         let (mut now, mut attempt) = (after(0.0), 1);
-        while let Some(at) = next(&Retry::default(), attempt, after(0.0), now, None, 0.0) {
+        while let Some(at) = next(
+            &RetrySchedule::default(),
+            attempt,
+            after(0.0),
+            now,
+            None,
+            0.0,
+        ) {
             assert!(at > now);
             (now, attempt) = (at, attempt + 1);
         }
@@ -118,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_wait_before_the_first_attempt_does_not_shorten_the_retries() {
-        let retry = Retry::default();
+        let retry = RetrySchedule::default();
         let (mut now, mut attempt) = (after(1000.0), 1);
         while let Some(at) = next(
             &retry,
@@ -152,7 +161,7 @@ mod tests {
             (u32::MAX, 0.0, None, 0.0, Some(4.0)),
         ] {
             let found = next(
-                &Retry::default(),
+                &RetrySchedule::default(),
                 attempt,
                 after(0.0),
                 after(age),

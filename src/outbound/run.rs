@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::Attempt;
+use super::AttemptOutcome;
 use super::breaker::SharedBreaker;
 use super::queue::{WorkOutcome, WorkQueue};
 use crate::domain::Timestamp;
@@ -45,13 +45,16 @@ impl<Q: WorkQueue> Run<Q> {
             let mut claims: Vec<_> = self.left.drain(..together).collect();
             let attempts = self.attempt(&mut claims, end, &early).await;
             let attempts = attempts.unwrap_or_else(|panic| {
-                let unknown = Attempt::of_panic(&panic);
+                let unknown = AttemptOutcome::of_panic(&panic);
                 vec![Some(unknown); together]
             });
             self.note(&attempts);
             let mut is_retried = false;
             for (claim, attempt) in claims.into_iter().zip(attempts) {
-                is_retried |= !matches!(attempt, Some(Attempt::Delivered | Attempt::Refused(_)));
+                is_retried |= !matches!(
+                    attempt,
+                    Some(AttemptOutcome::Delivered | AttemptOutcome::Refused(_))
+                );
                 self.conclude(claim, attempt.as_ref());
             }
             if is_retried
@@ -80,7 +83,7 @@ impl<Q: WorkQueue> Run<Q> {
         claims: &mut [Q::Claim],
         end: Instant,
         early: &mpsc::UnboundedSender<Vec<WorkOutcome<Q>>>,
-    ) -> Result<Vec<Option<Attempt>>, String> {
+    ) -> Result<Vec<Option<AttemptOutcome>>, String> {
         let (queue, stop) = (Arc::clone(&self.queue), self.stop.child_token());
         let mut attempts = std::pin::pin!(catch_panic(queue.attempt(claims, &stop)));
         let (mut is_late, mut is_stopped) = (false, !queue.attempts_together());
@@ -111,7 +114,7 @@ impl<Q: WorkQueue> Run<Q> {
 
     /// Updates the breaker. The outcome is settled only later, so anyone who sees the settlement also sees the new
     /// state of the breaker, even across a reload.
-    fn note(&self, attempts: &[Option<Attempt>]) {
+    fn note(&self, attempts: &[Option<AttemptOutcome>]) {
         let now = Timestamp::now();
         let mut is_failed = false;
         for attempt in attempts.iter().flatten() {
@@ -124,7 +127,7 @@ impl<Q: WorkQueue> Run<Q> {
         }
     }
 
-    fn conclude(&mut self, claim: Q::Claim, attempt: Option<&Attempt>) {
+    fn conclude(&mut self, claim: Q::Claim, attempt: Option<&AttemptOutcome>) {
         let at = Timestamp::now();
         self.done.push(WorkOutcome {
             settlement: self.queue.conclude(&claim, attempt, at),

@@ -37,7 +37,7 @@ const SETBACK: Duration = Duration::from_secs(1);
 const CLOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// Maximum sleep, so that a clock that was set wrong is noticed.
-const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+const MAX_SLEEP: Duration = Duration::from_mins(1);
 
 /// Time for which a free slot may wait for others to become free. Each turn is a transaction, so it should fill
 /// several slots.
@@ -146,7 +146,7 @@ impl<Q: WorkQueue> Worker<Q> {
         }
         // Anything that cannot be settled now is retried when the lease expires, or by the next start.
         let now = Timestamp::now();
-        worker.turn(0, now).await;
+        worker.settle_and_claim(0, now).await;
         worker.queue.close_idle().await;
     }
 
@@ -254,7 +254,7 @@ impl<Q: WorkQueue> Worker<Q> {
         };
         let most = if is_due { capacity } else { 0 };
         if most > 0 || !self.unsettled.is_empty() || self.claims_in_doubt {
-            self.turn(most, now).await;
+            self.settle_and_claim(most, now).await;
         }
     }
 
@@ -264,7 +264,7 @@ impl<Q: WorkQueue> Worker<Q> {
     }
 
     /// Settles and claims in one transaction, and starts the runs that it claimed.
-    async fn turn(&mut self, most: usize, now: Timestamp) {
+    async fn settle_and_claim(&mut self, most: usize, now: Timestamp) {
         if self.claims_in_doubt {
             if let Err(error) = self.queue.give_back(self.last_claim, now).await {
                 return self.set_back(&error);
@@ -275,7 +275,11 @@ impl<Q: WorkQueue> Worker<Q> {
         let actions = self.queue.store().subscribe(Topic::OperatorActions);
         let lease = later(now, self.queue.timeout() + RUN_TIME + LEASE_MARGIN);
         self.claims_in_doubt = most > 0;
-        let turn = match self.queue.turn(&self.unsettled, most, lease, now).await {
+        let turn = match self
+            .queue
+            .settle_and_claim(&self.unsettled, most, lease, now)
+            .await
+        {
             Ok(turn) => turn,
             Err(error) => {
                 self.set_back(&error);
@@ -322,7 +326,7 @@ impl<Q: WorkQueue> Worker<Q> {
     async fn settle_apart(&mut self, now: Timestamp) {
         for outcome in std::mem::take(&mut self.unsettled) {
             let alone = std::slice::from_ref(&outcome);
-            match self.queue.turn(alone, 0, now, now).await {
+            match self.queue.settle_and_claim(alone, 0, now, now).await {
                 Ok(turn) => {
                     for settled in turn.settled {
                         report_lost_claim(&outcome, settled);
@@ -355,7 +359,7 @@ fn report_lost_claim<Q: WorkQueue>(outcome: &WorkOutcome<Q>, settled: Settled) {
 fn until(time: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(time.duration_since(now))
         .unwrap_or(Duration::ZERO)
-        .min(LONGEST_SLEEP)
+        .min(MAX_SLEEP)
 }
 
 fn later(now: Timestamp, wait: Duration) -> Timestamp {

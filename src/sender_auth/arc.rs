@@ -10,8 +10,8 @@ use mail_auth::common::crypto::Algorithm;
 use mail_auth::{ArcOutput, AuthenticatedMessage, DkimResult, DnsError, Error};
 
 use super::message::is_plain;
+use super::own_results::truncate;
 use super::reason::reason;
-use super::results_field::truncate;
 use crate::domain::{Domain, join};
 use crate::mail::{
     AuthenticationDetail, AuthenticationMethod, AuthenticationResult, Facts,
@@ -19,7 +19,7 @@ use crate::mail::{
 };
 
 /// Maximum number of sealers named in the finding.
-const MOST_NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 /// The author for whom a trusted sealer can vouch.
 #[derive(Debug, Clone)]
@@ -107,7 +107,7 @@ pub(super) fn finding(output: &ArcOutput<'_>, is_sealed: bool) -> Authentication
         }
     };
     let sealed = (!output.sets().is_empty()).then(|| {
-        let last = output.sets().iter().rev().take(MOST_NAMED);
+        let last = output.sets().iter().rev().take(MAX_NAMED);
         let sealers = last.map(|set| truncate(&set.seal.header.d));
         format!("sealed by {}", join(sealers, ", "))
     });

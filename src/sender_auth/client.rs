@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use crate::domain::{Envelope, parse_address, strip_prefix_any_case};
 
 /// Maximum number of hops through our own machines that are followed; no message has more.
-const MOST_HOPS: usize = 20;
+const MAX_HOPS: usize = 20;
 
 /// Source of the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub(super) fn client<'a>(
             told_by: "XFORWARD",
         };
     }
-    for value in received.take(MOST_HOPS) {
+    for value in received.take(MAX_HOPS) {
         match Hop::of(value) {
             Hop::Within => {}
             Hop::From { address, .. } if is_inside(address, ours) => {}
@@ -72,7 +72,7 @@ pub(super) fn client<'a>(
 pub fn outside_client(envelope: &Envelope, raw: &[u8], ours: &[IpNet]) -> Option<IpAddr> {
     let received = match envelope.client {
         Some(_) => Vec::new(),
-        None => crate::mail::topmost_received(raw, MOST_HOPS),
+        None => crate::mail::topmost_received(raw, MAX_HOPS),
     };
     match client(envelope, received.into_iter(), ours) {
         Client::Outside { address, .. } => Some(address),

@@ -7,22 +7,22 @@ use mail_auth::common::crypto::Algorithm;
 use mail_auth::dkim::{DkimError, Signature};
 use mail_auth::{AuthenticatedMessage, DkimOutput, DkimResult, DnsError, Error};
 
+use super::own_results::property;
 use super::reason::reason;
-use super::results_field::property;
 use crate::mail::{AuthenticationDetail, AuthenticationMethod, AuthenticationResult};
 
 /// Maximum number of verified signatures (RFC 6376 6.1 leaves it to us). Each costs a query and a
 /// verification.
-pub(super) const MOST_SIGNATURES: usize = 8;
+pub(super) const MAX_SIGNATURES: usize = 8;
 
 /// Maximum number of field names in one signature.
-pub(super) const MOST_NAMES: usize = 250;
+pub(super) const MAX_NAMES: usize = 250;
 
 /// The finding about each verified signature.
 pub(super) fn findings(outputs: &[DkimOutput<'_>]) -> Vec<AuthenticationDetail> {
     outputs
         .iter()
-        .take(2 * MOST_SIGNATURES)
+        .take(2 * MAX_SIGNATURES)
         .map(|output| {
             let (result, reason) = result(output.result());
             finding(output.signature(), result, reason)
@@ -57,7 +57,7 @@ pub(super) fn refusal(signature: &Signature) -> Option<(AuthenticationResult, &'
             "rsa-sha1 is no longer valid",
         ));
     }
-    if signature.h.len() > MOST_NAMES {
+    if signature.h.len() > MAX_NAMES {
         return Some((AuthenticationResult::Policy, "too many fields are signed"));
     }
     None

@@ -9,8 +9,8 @@ use mail_auth::{
 };
 
 use super::alignment::may_be_one_organisation;
+use super::own_results::property;
 use super::reason::{NO_ANSWER, reason};
-use super::results_field::property;
 use crate::mail::{AuthenticationDetail, AuthenticationMethod, AuthenticationResult, DmarcPolicy};
 
 /// Results of DKIM and SPF, as far as they can concern the domain in From.

@@ -11,20 +11,20 @@ use mail_auth::{AuthenticatedMessage, Error};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::alignment::may_be_one_organisation;
-use super::dkim::{MOST_NAMES, MOST_SIGNATURES, finding, refusal};
+use super::dkim::{MAX_NAMES, MAX_SIGNATURES, finding, refusal};
 use super::raw_fields::RawFields;
 use crate::mail::{AuthenticationDetail, AuthenticationResult, mbox_lines};
 
 /// Maximum number of header lines of a verified message. Of a longer header only the top is read, for its
 /// trace.
-const MOST_LINES: usize = 10_000;
+const MAX_LINES: usize = 10_000;
 
 /// Maximum size in octets of a parsed field. Signatures have a few hundred; parsing takes up to thirty times
 /// the size.
-const MOST_FIELD: usize = 16 * 1024;
+const MAX_FIELD: usize = 16 * 1024;
 
 /// Maximum number of sets in a chain (RFC 8617 4.2.1).
-const MOST_SETS: usize = 50;
+const MAX_SETS: usize = 50;
 
 /// Octets above which hashing takes long enough to delay other tasks on this thread.
 const HASH_IN_PLACE: usize = 128 * 1024;
@@ -107,7 +107,7 @@ impl<'x> Signed<'x> {
         };
         let all = std::mem::take(&mut self.message.headers);
         for &(name, value) in all.iter().filter(|(name, _)| is(name, b"dkim-signature")) {
-            if value.len() > MOST_FIELD {
+            if value.len() > MAX_FIELD {
                 let why = "the signature is too long".to_owned();
                 refused.push(|| finding(None, AuthenticationResult::Policy, Some(why)));
                 continue;
@@ -139,14 +139,14 @@ impl<'x> Signed<'x> {
             }
             let counts = from.is_some_and(|from| may_be_one_organisation(&signature.d, from));
             let list = if counts { &mut aligned } else { &mut others };
-            if list.len() < MOST_SIGNATURES {
+            if list.len() < MAX_SIGNATURES {
                 list.push(Header::new(name, value, without_copies(signature)));
             } else {
                 beyond.push(|| too_many(&signature));
             }
         }
         self.message.headers = all;
-        let room = MOST_SIGNATURES.saturating_sub(aligned.len());
+        let room = MAX_SIGNATURES.saturating_sub(aligned.len());
         for header in others.drain(room.min(others.len())..) {
             beyond.push(|| too_many(&header.header));
         }
@@ -159,7 +159,7 @@ impl<'x> Signed<'x> {
     /// Records a signature that cannot be parsed.
     fn note(&mut self, name: &'x [u8], value: &'x [u8], error: Error) {
         self.message.has_dkim_errors = true;
-        if self.message.errors.len() < MOST_SIGNATURES {
+        if self.message.errors.len() < MAX_SIGNATURES {
             self.message.errors.push(Header::new(name, value, error));
         }
     }
@@ -173,7 +173,7 @@ impl<'x> Signed<'x> {
                 continue;
             };
             self.is_sealed = true;
-            if value.len() > MOST_FIELD {
+            if value.len() > MAX_FIELD {
                 self.refuse_chain("a field of the chain is too long");
             } else if self.chain_refused.is_none() {
                 self.read_chain_field(*field, name, value);
@@ -198,7 +198,7 @@ impl<'x> Signed<'x> {
                 arc::Seal::parse(value),
             ),
             ChainField::Signature => match arc::Signature::parse(value) {
-                Ok(signature) if signature.h.len() > MOST_NAMES => {
+                Ok(signature) if signature.h.len() > MAX_NAMES => {
                     return self.refuse_chain("too many fields are signed");
                 }
                 Ok(signature) if signature.l > 0 => Err(Error::Arc(ArcError::SignatureLength)),
@@ -216,7 +216,7 @@ impl<'x> Signed<'x> {
             ),
         };
         match kept {
-            Ok(count) if count > MOST_SETS => self.refuse_chain("the chain is too long"),
+            Ok(count) if count > MAX_SETS => self.refuse_chain("the chain is too long"),
             Ok(_) => {}
             Err(error) => {
                 // One is enough to break the chain.
@@ -262,13 +262,13 @@ impl<'x> Signed<'x> {
     }
 }
 
-/// At most [`MOST_SIGNATURES`] findings; further ones are not created.
+/// At most [`MAX_SIGNATURES`] findings; further ones are not created.
 #[derive(Default)]
 struct Findings(Vec<AuthenticationDetail>);
 
 impl Findings {
     fn push(&mut self, finding: impl FnOnce() -> AuthenticationDetail) {
-        if self.0.len() < MOST_SIGNATURES {
+        if self.0.len() < MAX_SIGNATURES {
             self.0.push(finding());
         }
     }
@@ -327,7 +327,7 @@ fn apart<T>(octets: usize, work: impl FnOnce() -> T) -> T {
 /// The first lines of a header that is too long; None for other headers.
 fn top(raw: &[u8]) -> Option<&[u8]> {
     let mut end = 0;
-    for line in raw.split_inclusive(|&byte| byte == b'\n').take(MOST_LINES) {
+    for line in raw.split_inclusive(|&byte| byte == b'\n').take(MAX_LINES) {
         if matches!(line, b"\r\n" | b"\n") {
             return None;
         }
@@ -388,7 +388,7 @@ mod tests {
             (
                 format!(
                     "{}{FROM}\r\n",
-                    signature("a.example", &"from:".repeat(MOST_FIELD / 5))
+                    signature("a.example", &"from:".repeat(MAX_FIELD / 5))
                 ),
                 "the signature is too long",
             ),
@@ -430,8 +430,8 @@ mod tests {
         let signed = Signed::read(raw.as_bytes(), Some("corp.example"));
         assert_eq!(signed.message.dkim_headers.len(), 3);
         let others = signed.others.expect("others");
-        assert_eq!(others.dkim_headers.len(), MOST_SIGNATURES - 3);
-        assert_eq!(signed.refused.len(), MOST_SIGNATURES);
+        assert_eq!(others.dkim_headers.len(), MAX_SIGNATURES - 3);
+        assert_eq!(signed.refused.len(), MAX_SIGNATURES);
     }
 
     #[test]
@@ -441,9 +441,9 @@ mod tests {
         let many = signature("a.example", &"a:".repeat(300)).replace("DKIM", "ARC-Message");
         for (chain, refused) in [
             (whole.clone(), None),
-            (whole.repeat(MOST_SETS + 1), Some("the chain is too long")),
+            (whole.repeat(MAX_SETS + 1), Some("the chain is too long")),
             (
-                seal(&format!("d={}; s=s; b=AAAA", "a".repeat(MOST_FIELD))),
+                seal(&format!("d={}; s=s; b=AAAA", "a".repeat(MAX_FIELD))),
                 Some("a field of the chain is too long"),
             ),
             (

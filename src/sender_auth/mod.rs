@@ -15,13 +15,13 @@ mod dkim;
 mod dmarc;
 mod message;
 mod outage;
+mod own_results;
 mod raw_fields;
 mod reason;
 mod resolver;
-mod results_field;
 mod spf;
 
 pub use arc::VouchedAuthor;
 pub use checker::{Checker, CheckerError};
 pub use client::outside_client;
-pub use results_field::{claims_to_be_ours, field};
+pub use own_results::{claims_to_be_ours, field};

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 const REMEMBERED: Duration = Duration::from_secs(30);
 
 /// Maximum number of domains. Beyond it the cache is cleared, which only costs some waiting.
-const MOST: usize = 4096;
+const MAX_DOMAINS: usize = 4096;
 
 #[derive(Debug, Default)]
 pub(super) struct Outages {
@@ -37,7 +37,7 @@ impl Outages {
             since.remove(domain);
             return;
         }
-        if since.len() >= MOST {
+        if since.len() >= MAX_DOMAINS {
             since.clear();
         }
         since.insert(domain.to_owned(), now);

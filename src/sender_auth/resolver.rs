@@ -13,12 +13,12 @@ use super::CheckerError;
 
 /// Number of cached answers. Each lives as long as its TTL says, at most a day.
 const REMEMBERED: u64 = 8192;
-const LONGEST: Duration = Duration::from_hours(24);
-const LONGEST_NEGATIVE: Duration = Duration::from_mins(15);
+const MAX_TTL: Duration = Duration::from_hours(24);
+const MAX_NEGATIVE: Duration = Duration::from_mins(15);
 
 /// Minimum time for which a negative answer is cached, even without a TTL for it. RFC 2308 5 would not cache
 /// it then, and every message would query again.
-const SHORTEST_NEGATIVE: Duration = Duration::from_secs(30);
+const MIN_NEGATIVE: Duration = Duration::from_secs(30);
 
 /// Maximum number of concurrent queries on one connection to a server.
 const OPEN_QUESTIONS: usize = 2048;
@@ -39,9 +39,9 @@ pub(super) fn resolver(
     options.attempts = 1;
     options.edns0 = true;
     options.cache_size = REMEMBERED;
-    options.positive_max_ttl = Some(LONGEST);
-    options.negative_min_ttl = Some(SHORTEST_NEGATIVE);
-    options.negative_max_ttl = Some(LONGEST_NEGATIVE);
+    options.positive_max_ttl = Some(MAX_TTL);
+    options.negative_min_ttl = Some(MIN_NEGATIVE);
+    options.negative_max_ttl = Some(MAX_NEGATIVE);
     options.max_active_requests = OPEN_QUESTIONS;
     // Names in this machine's hosts file are not what their domains publish.
     options.use_hosts_file = ResolveHosts::Never;

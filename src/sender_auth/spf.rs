@@ -10,7 +10,7 @@ use mail_auth::{MessageAuthenticator, SpfOutput, SpfResult};
 
 use super::alignment::dns_name;
 use super::client::Client;
-use super::results_field::property;
+use super::own_results::property;
 use crate::domain::ReversePath;
 use crate::mail::{AuthenticationDetail, AuthenticationMethod, AuthenticationResult};
 

@@ -236,18 +236,18 @@ impl Taken {
 
 impl Slot {
     /// Records that we wait for the client from now on.
-    pub fn waits(&self) {
+    pub fn mark_waiting(&self) {
         let now = self.connection_slots.now();
         self.state.waiting_since.store(now, Ordering::Relaxed);
     }
 
     /// Records that the client sent something.
-    pub fn is_busy(&self) {
+    pub fn mark_busy(&self) {
         self.state.waiting_since.store(BUSY, Ordering::Relaxed);
     }
 
     /// Records the octets of the budget that the connection holds.
-    pub fn has_memory(&self, octets: usize) {
+    pub fn set_memory(&self, octets: usize) {
         self.state.memory.store(octets, Ordering::Relaxed);
     }
 

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use crate::domain::{Envelope, LedgerId, Mailbox};
+use crate::domain::{Envelope, LedgerId, RecipientRole};
 
 /// Policy and storage behind the SMTP server. One instance serves all connections.
 pub trait MessageHandler: Send + Sync + 'static {
@@ -10,7 +10,7 @@ pub trait MessageHandler: Send + Sync + 'static {
     ///
     /// # Errors
     /// There is no such mailbox; the client gets `550 5.1.1`.
-    fn recipient(&self, address: &str) -> Result<Mailbox, UnknownRecipient>;
+    fn recipient(&self, address: &str) -> Result<RecipientRole, UnknownRecipient>;
 
     /// Octets that [`receive`](Self::receive) temporarily needs for a message with a header of this size.
     /// They are reserved first.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// Rate in octets per second below which a client is slow. At nine tenths of it, the largest message takes the
 /// whole half hour that it has by default.
-const LEAST: u64 = 16 * 1024;
+const MIN_RATE: u64 = 16 * 1024;
 
 /// Length of the measuring window. A rate is known after the first one.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -73,7 +73,8 @@ impl Rate {
 
     /// True if the client is known to be too slow for others to wait for it.
     pub fn is_slow(&self, now: Instant) -> bool {
-        self.octets_a_second(now).is_some_and(|rate| rate < LEAST)
+        self.octets_a_second(now)
+            .is_some_and(|rate| rate < MIN_RATE)
     }
 }
 

@@ -104,9 +104,9 @@ impl<R: MessageHandler> Session<'_, R> {
         let idle_limit = self.settings.command_timeout;
         loop {
             let interrupt = self.interrupt(protocol.in_transaction());
-            self.slot.waits();
+            self.slot.mark_waiting();
             let line = connection.next_line(idle_limit, interrupt).await?;
-            self.slot.is_busy();
+            self.slot.mark_busy();
             let answer = match line {
                 Line::Whole => protocol.answer(connection.line(), self.leave.is_cancelled()),
                 Line::TooLong => protocol.refuse(Reply::LineTooLong),
@@ -141,7 +141,7 @@ impl<R: MessageHandler> Session<'_, R> {
                         Err(bound) => protocol.too_large(bound),
                     };
                     drop(reservation);
-                    self.slot.has_memory(0);
+                    self.slot.set_memory(0);
                     self.say(connection, &answer.reply);
                     if answer.next == Next::Close {
                         return Ok(End::Done);
@@ -206,7 +206,7 @@ impl<R: MessageHandler> Session<'_, R> {
             body.reserve(capacity);
             match body.feed(connection.pending()) {
                 Progress::End(at) => {
-                    self.slot.is_busy();
+                    self.slot.mark_busy();
                     self.slot.message_ends();
                     connection.take(at);
                     if !body.is_too_large() {
@@ -218,13 +218,13 @@ impl<R: MessageHandler> Session<'_, R> {
                 Progress::BareLf => return Ok(None),
                 Progress::More if body.is_too_large() => {
                     reservation = self.shared.budget.reservation(self.peer);
-                    self.slot.has_memory(0);
+                    self.slot.set_memory(0);
                 }
                 Progress::More => {}
             }
             let silence = Instant::now() + settings.data_timeout;
             if said >= SOMETHING {
-                self.slot.waits();
+                self.slot.mark_waiting();
                 said = 0;
             }
             tokio::select! {
@@ -243,9 +243,9 @@ impl<R: MessageHandler> Session<'_, R> {
         if reservation.covers(octets) {
             return;
         }
-        self.slot.is_busy();
+        self.slot.mark_busy();
         self.slot.acquire_evicting(reservation.grow(octets)).await;
-        self.slot.has_memory(reservation.octets());
+        self.slot.set_memory(reservation.octets());
     }
 
     /// Performs the TLS handshake within the timeout of a command.
@@ -256,7 +256,7 @@ impl<R: MessageHandler> Session<'_, R> {
         let tls = self.settings.tls.as_ref()?;
         let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
         let handshake = timeout(self.settings.command_timeout, acceptor.accept(stream));
-        self.slot.waits();
+        self.slot.mark_waiting();
         let done = tokio::select! {
             biased;
             () = self.slot.wait_for_eviction() => {

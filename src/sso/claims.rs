@@ -12,11 +12,11 @@ use crate::domain::{EmailAddress, Role, Timestamp};
 const SKEW: i64 = 60;
 
 /// Maximum age of a token in seconds. Tokens are fetched directly from the provider, so the browser adds no delay.
-const OLDEST: i64 = 10 * 60;
+const MAX_AGE: i64 = 10 * 60;
 
 /// Maximum number of values of a claim, and of octets of one value.
-const MOST_VALUES: usize = 500;
-const LONGEST: usize = 255;
+const MAX_VALUES: usize = 500;
+const MAX_LENGTH: usize = 255;
 
 /// A person, as the provider vouches for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +59,8 @@ impl Claims {
             return Err(SsoError::Token("it was issued to another client"));
         }
         let subject = text("sub").unwrap_or_default();
-        if subject.is_empty() || subject.len() > LONGEST || subject.chars().any(char::is_control) {
+        if subject.is_empty() || subject.len() > MAX_LENGTH || subject.chars().any(char::is_control)
+        {
             return Err(SsoError::Token("it has no usable subject"));
         }
         let now = now.as_second();
@@ -72,7 +73,7 @@ impl Claims {
             Some(begin) if begin > now.saturating_add(SKEW) => {
                 return Err(SsoError::Token("it was issued in the future"));
             }
-            Some(begin) if begin >= now.saturating_sub(OLDEST + SKEW) => {}
+            Some(begin) if begin >= now.saturating_sub(MAX_AGE + SKEW) => {}
             _ => return Err(SsoError::Token("it was issued too long ago")),
         }
         match claims.get("nbf") {
@@ -191,10 +192,10 @@ fn find<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
 
 /// The values of a claim: one text, or a list of texts. Anything else in it is left out.
 fn values(claims: &Map<String, Value>, path: &str) -> Vec<String> {
-    let is_usable = |text: &&str| !text.trim().is_empty() && text.len() <= LONGEST;
+    let is_usable = |text: &&str| !text.trim().is_empty() && text.len() <= MAX_LENGTH;
     let one = |value: &Value| value.as_str().filter(is_usable).map(ToOwned::to_owned);
     match find(claims, path) {
-        Some(Value::Array(all)) => all.iter().filter_map(one).take(MOST_VALUES).collect(),
+        Some(Value::Array(all)) => all.iter().filter_map(one).take(MAX_VALUES).collect(),
         Some(value) => one(value).into_iter().collect(),
         None => Vec::new(),
     }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::SsoError;
 
 /// Maximum octets of a token.
-const LONGEST: usize = 64 * 1024;
+const MAX_TOKEN: usize = 64 * 1024;
 
 /// Algorithms of RFC 7518 3.1 and RFC 8037 3.1 with which a token may be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +114,7 @@ impl<'a> SignedToken<'a> {
     /// (RFC 7515 4.1.11).
     pub(super) fn parse(text: &'a str) -> Result<Self, SsoError> {
         const MALFORMED: SsoError = SsoError::Token("it is malformed");
-        if text.len() > LONGEST {
+        if text.len() > MAX_TOKEN {
             return Err(SsoError::Token("it is too large"));
         }
         let (message, signature) = text.rsplit_once('.').ok_or(MALFORMED)?;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::jwt::{Algorithm, PublicKey, SignedToken};
 
 /// Maximum number of keys in a set.
-const MOST: usize = 100;
+const MAX_KEYS: usize = 100;
 
 #[derive(Debug, Default, Clone)]
 pub(super) struct KeySet(Vec<SigningKey>);
@@ -45,11 +45,11 @@ impl KeySet {
     /// Parses a key set, and keeps the usable keys.
     ///
     /// # Errors
-    /// Not a set of keys, or more than [`MOST`] keys.
+    /// Not a set of keys, or more than [`MAX_KEYS`] keys.
     pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
         let set: JsonWebKeySet = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        if set.keys.len() > MOST {
-            return Err(format!("more than {MOST} keys"));
+        if set.keys.len() > MAX_KEYS {
+            return Err(format!("more than {MAX_KEYS} keys"));
         }
         let keys = set.keys.into_iter();
         let usable = keys.filter_map(|key| signing_key(serde_json::from_value(key).ok()?));

@@ -8,16 +8,16 @@
 //! if it is signed with an asymmetric key of that issuer, for us and for this attempt, and within its validity
 //! period.
 
-mod attempt;
 mod claims;
 mod error;
 mod jwt;
 mod keys;
+mod login_attempt;
 mod provider;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use attempt::{Callback, LoginSecret};
 pub use claims::SignedIn;
 pub use error::SsoError;
+pub use login_attempt::{Callback, LoginSecret};
 pub use provider::{Provider, SingleSignOn};

@@ -14,11 +14,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::{Url, form_urlencoded};
 
-use super::attempt::{Callback, LoginSecret};
 use super::claims::{Claims, SignedIn};
 use super::error::SsoError;
 use super::jwt::SignedToken;
 use super::keys::KeySet;
+use super::login_attempt::{Callback, LoginSecret};
 use crate::config::{Config, Sso, is_secure};
 use crate::domain::Timestamp;
 use crate::outbound::fetch::{Authorization, Fetched, HttpFetcher};

@@ -25,7 +25,7 @@ use crate::templates::{self, Language, Templates, TemplatesError, Zone};
 const TEXT_WIDTH: usize = 72;
 
 /// RFC 5322 2.1.1, without the CRLF.
-const LONGEST_LINE: usize = 998;
+const MAX_LINE: usize = 998;
 
 /// A mail that is ready to be sent.
 #[derive(Debug)]
@@ -274,7 +274,7 @@ fn write(
 pub(super) fn text_part(text: &str) -> SinglePart {
     let text = wrap(text);
     let part = SinglePart::builder().content_type(ContentType::TEXT_PLAIN);
-    if text.is_ascii() && text.lines().all(|line| line.len() <= LONGEST_LINE) {
+    if text.is_ascii() && text.lines().all(|line| line.len() <= MAX_LINE) {
         let encoding = ContentTransferEncoding::SevenBit;
         return part.body(Body::dangerous_pre_encoded(text.into_bytes(), encoding));
     }

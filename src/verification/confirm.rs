@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::domain::{Proof, Timestamp, TokenHash};
 use crate::observe::events;
 use crate::observe::metrics::{self, ProcessingStep};
-use crate::store::{Choice, Proved, Refused, Store, StoreError, TakenBack};
+use crate::store::{Choice, Refused, Store, StoreError, TakenBack, VerificationOutcome};
 
 /// Confirms that the address is the person's, and which of the held requests are not theirs.
 ///
@@ -18,16 +18,16 @@ pub async fn confirm(
     proof: Proof,
     choice: Choice,
     now: Timestamp,
-) -> Result<Proved, StoreError> {
+) -> Result<VerificationOutcome, StoreError> {
     let by = proof.name();
     let proved = store.prove(proof, None, choice, now).await?;
-    tell(&proved, &by);
+    emit_events(&proved, &by);
     Ok(proved)
 }
 
 /// Emits the events of a verification.
-pub fn tell(proved: &Proved, by: &str) {
-    let Proved::Now {
+pub fn emit_events(proved: &VerificationOutcome, by: &str) {
+    let VerificationOutcome::Verified {
         account,
         address,
         created_at,
@@ -62,7 +62,7 @@ pub async fn refuse(
 ) -> Result<Refused, StoreError> {
     let refused = store.refuse(token, quiet_for, now).await?;
     match &refused {
-        Refused::Now {
+        Refused::Recorded {
             account,
             address,
             discarded,
@@ -72,10 +72,10 @@ pub async fn refuse(
                 events::request_discarded(*request, "person", None);
             }
         }
-        Refused::TooLate {
+        Refused::AlreadyVerified {
             account, address, ..
         } => events::verification_refused(*account, address),
-        Refused::Before | Refused::Expired | Refused::Unknown => {}
+        Refused::AlreadyRefused | Refused::Expired | Refused::Unknown => {}
     }
     Ok(refused)
 }
@@ -91,7 +91,7 @@ pub async fn take_back(
     now: Timestamp,
 ) -> Result<TakenBack, StoreError> {
     let outcome = store.take_back_refusal(token, hold_for, now).await?;
-    if let TakenBack::Now {
+    if let TakenBack::Restored {
         account,
         address,
         restored,

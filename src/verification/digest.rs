@@ -20,13 +20,13 @@ use super::MailTransport;
 use crate::config::{Config, Digest};
 use crate::domain::Timestamp;
 use crate::observe::events;
-use crate::outbound::Attempt;
+use crate::outbound::AttemptOutcome;
 use crate::store::{DigestClaim, Store};
 use crate::templates::Templates;
 use compose::compose_digest;
 
 /// Maximum sleep before looking again at the clock, which may have been set, and at the database.
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
+const MAX_WAIT: Duration = Duration::from_mins(1);
 
 /// Lease of a node on a digest; longer than sending takes.
 const LEASE: SignedDuration = SignedDuration::from_mins(5);
@@ -55,7 +55,7 @@ pub async fn run(
             biased;
             () = shutdown.cancelled() => return,
             Ok(()) = config.changed() => {}
-            () = sleep(LONGEST_WAIT) => {}
+            () = sleep(MAX_WAIT) => {}
         }
     }
 }
@@ -119,8 +119,10 @@ async fn send(
     let attempt = transport.send(&mail).await;
     transport.close_idle().await;
     match attempt {
-        Attempt::Delivered => Ok(undeliverable),
-        Attempt::Retry(cause) | Attempt::Refused(cause) | Attempt::Unknown(cause) => {
+        AttemptOutcome::Delivered => Ok(undeliverable),
+        AttemptOutcome::Retry(cause)
+        | AttemptOutcome::Refused(cause)
+        | AttemptOutcome::Unknown(cause) => {
             anyhow::bail!("the digest was not sent: {}", cause.text)
         }
     }

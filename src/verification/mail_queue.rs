@@ -15,16 +15,16 @@ use super::mailer::Mailer;
 use super::notices::NoticeQueue;
 use super::transport::{TIME_LIMIT, TransportError};
 use super::{MailTokens, MailTransport, compose};
-use crate::config::{Config, Retry};
+use crate::config::{Config, RetrySchedule};
 use crate::domain::{LanguagePriority, Timestamp};
 use crate::failpoint;
 use crate::observe::events;
 use crate::outbound::breaker::Target;
 use crate::outbound::queue::{WorkOutcome, WorkQueue};
 use crate::outbound::retry::{self, settlement};
-use crate::outbound::{Attempt, Generations};
+use crate::outbound::{AttemptOutcome, Generations};
 use crate::store::{
-    ClaimNumber, MailOutcome, NextWork, Settlement, Store, StoreError, Topic, Turn,
+    ClaimNumber, ClaimRound, MailOutcome, NextWork, Settlement, Store, StoreError, Topic,
     VerificationMail,
 };
 use crate::templates::{Language, Templates};
@@ -98,13 +98,13 @@ impl WorkQueue for MailQueue {
         self.0.store.next_mail().await
     }
 
-    async fn turn(
+    async fn settle_and_claim(
         &self,
         outcomes: &[WorkOutcome<Self>],
         most: usize,
         _: Timestamp,
         now: Timestamp,
-    ) -> Result<Turn<MailTask>, StoreError> {
+    ) -> Result<ClaimRound<MailTask>, StoreError> {
         let tokens = (0..most * RUN)
             .map(|_| MailTokens::generate())
             .collect::<Result<Vec<_>, _>>()
@@ -116,7 +116,7 @@ impl WorkQueue for MailQueue {
         let (settled, claimed) = self
             .0
             .store
-            .turn_mail(
+            .settle_and_claim_mail(
                 outcomes,
                 tokens.iter().map(MailTokens::hashes).collect(),
                 verification.limits,
@@ -135,7 +135,7 @@ impl WorkQueue for MailQueue {
         // The mails were claimed with the tokens in this order.
         let tasks = claimed.verification_mails.into_iter().zip(tokens);
         let tasks = tasks.map(|(mail, tokens)| MailTask { mail, tokens });
-        Ok(Turn {
+        Ok(ClaimRound {
             settled,
             runs: deal(tasks.collect(), most),
             set_aside: Vec::new(),
@@ -152,7 +152,11 @@ impl WorkQueue for MailQueue {
         self.0.store.give_back_mail(after, now).await
     }
 
-    async fn attempt(&self, tasks: &mut [MailTask], _: &CancellationToken) -> Vec<Option<Attempt>> {
+    async fn attempt(
+        &self,
+        tasks: &mut [MailTask],
+        _: &CancellationToken,
+    ) -> Vec<Option<AttemptOutcome>> {
         let mut attempts = Vec::with_capacity(tasks.len());
         for task in tasks {
             attempts.push(self.send(task).await);
@@ -160,14 +164,19 @@ impl WorkQueue for MailQueue {
         attempts
     }
 
-    fn conclude(&self, task: &MailTask, attempt: Option<&Attempt>, now: Timestamp) -> MailOutcome {
+    fn conclude(
+        &self,
+        task: &MailTask,
+        attempt: Option<&AttemptOutcome>,
+        now: Timestamp,
+    ) -> MailOutcome {
         let mail = &task.mail;
         let (account, address) = (mail.account, &mail.address);
         let Some(attempt) = attempt else {
             return MailOutcome::Unattempted;
         };
         failpoint::pass("letter sent");
-        let retry = Retry::default();
+        let retry = RetrySchedule::default();
         // The mail may have waited for the limits, so only the time since its first attempt counts.
         let begun = retry::first_attempt(&retry, mail.attempt, now);
         match settlement(attempt, mail.attempt, begun, &retry, now) {
@@ -175,7 +184,7 @@ impl WorkQueue for MailQueue {
                 events::verification_sent(account, address, mail.attempt);
                 MailOutcome::Sent
             }
-            Settlement::Retry { at, cause } if matches!(attempt, Attempt::Unknown(_)) => {
+            Settlement::Retry { at, cause } if matches!(attempt, AttemptOutcome::Unknown(_)) => {
                 MailOutcome::Unknown { at, cause }
             }
             Settlement::Retry { at, cause } => {
@@ -197,7 +206,7 @@ impl WorkQueue for MailQueue {
 
 impl MailQueue {
     /// Sends the mail if this worker still holds its claim; `None` if it was not sent.
-    async fn send(&self, task: &MailTask) -> Option<Attempt> {
+    async fn send(&self, task: &MailTask) -> Option<AttemptOutcome> {
         let holds = self
             .0
             .store
@@ -215,7 +224,7 @@ impl MailQueue {
         }))
     }
 
-    async fn compose_and_send(&self, task: &MailTask) -> Result<Attempt, StoreError> {
+    async fn compose_and_send(&self, task: &MailTask) -> Result<AttemptOutcome, StoreError> {
         let language = self.language(&task.mail).await?;
         let composed = compose(
             &task.mail,

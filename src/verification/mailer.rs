@@ -7,7 +7,7 @@ use super::compose::{ComposeError, ComposedMail};
 use super::transport::MailTransport;
 use crate::config::Config;
 use crate::domain::{LanguagePriority, PortalName};
-use crate::outbound::{Attempt, Cause};
+use crate::outbound::{AttemptOutcome, Cause};
 use crate::store::Store;
 use crate::templates::{Language, Templates};
 
@@ -37,15 +37,15 @@ impl Mailer {
 
     /// Sends a composed mail. A failure of its template is retried, since it can be repaired; any other failure to
     /// compose is final.
-    pub async fn send(&self, composed: Result<ComposedMail, ComposeError>) -> Attempt {
+    pub async fn send(&self, composed: Result<ComposedMail, ComposeError>) -> AttemptOutcome {
         let error = match composed {
             Ok(mail) => return self.transport.send(&mail).await,
             Err(error) => error,
         };
         let cause = Cause::of_request(&error.to_string());
         match error {
-            ComposeError::Templates(_) | ComposeError::NoSubject => Attempt::Retry(cause),
-            _ => Attempt::Refused(cause),
+            ComposeError::Templates(_) | ComposeError::NoSubject => AttemptOutcome::Retry(cause),
+            _ => AttemptOutcome::Refused(cause),
         }
     }
 }

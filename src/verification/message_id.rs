@@ -1,7 +1,7 @@
 //! The only text of a sender in a verification mail: the Message-ID that it answers.
 
 /// RFC 5322 2.1.1 allows a line of 998; real programs write much shorter ids.
-const LONGEST: usize = 250;
+const MAX_LENGTH: usize = 250;
 
 /// `<id>` for `In-Reply-To` and `References`, or `None` if the id is not exactly the `id-left "@" id-right`
 /// of RFC 5322 3.6.4 in its strict form: two dot-atoms, or a dot-atom and a domain literal. Spaces, quotes,
@@ -18,7 +18,7 @@ pub(super) fn reference(id: &str) -> Option<String> {
                     .all(|b| b.is_ascii_hexdigit() || b".:".contains(&b))
             })
     };
-    (id.len() <= LONGEST && is_dot_atom(left) && (is_dot_atom(right) || literal(right)))
+    (id.len() <= MAX_LENGTH && is_dot_atom(left) && (is_dot_atom(right) || literal(right)))
         .then(|| format!("<{id}>"))
 }
 

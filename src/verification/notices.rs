@@ -11,13 +11,15 @@ use tokio_util::sync::CancellationToken;
 use super::compose::compose_notice;
 use super::mailer::Mailer;
 use super::transport::TIME_LIMIT;
-use crate::config::Retry;
+use crate::config::RetrySchedule;
 use crate::domain::Timestamp;
 use crate::observe::events;
 use crate::outbound::queue::{WorkOutcome, WorkQueue};
 use crate::outbound::retry::{self, settlement};
-use crate::outbound::{Attempt, Cause};
-use crate::store::{ClaimNumber, NextWork, Notice, Settlement, Store, StoreError, Topic, Turn};
+use crate::outbound::{AttemptOutcome, Cause};
+use crate::store::{
+    ClaimNumber, ClaimRound, NextWork, Notice, Settlement, Store, StoreError, Topic,
+};
 
 /// The queue of notices.
 pub(super) struct NoticeQueue(pub(super) Mailer);
@@ -44,19 +46,22 @@ impl WorkQueue for NoticeQueue {
         self.0.store.next_notice().await
     }
 
-    async fn turn(
+    async fn settle_and_claim(
         &self,
         outcomes: &[WorkOutcome<Self>],
         most: usize,
         _: Timestamp,
         now: Timestamp,
-    ) -> Result<Turn<Notice>, StoreError> {
+    ) -> Result<ClaimRound<Notice>, StoreError> {
         let outcomes = outcomes
             .iter()
             .map(|done| (done.claim.id, done.settlement.clone(), done.at))
             .collect();
         let limits = self.0.config.verification.limits;
-        self.0.store.turn_notices(outcomes, most, limits, now).await
+        self.0
+            .store
+            .settle_and_claim_notices(outcomes, most, limits, now)
+            .await
     }
 
     fn number(_: &Notice) -> ClaimNumber {
@@ -68,7 +73,11 @@ impl WorkQueue for NoticeQueue {
         Ok(())
     }
 
-    async fn attempt(&self, notices: &mut [Notice], _: &CancellationToken) -> Vec<Option<Attempt>> {
+    async fn attempt(
+        &self,
+        notices: &mut [Notice],
+        _: &CancellationToken,
+    ) -> Vec<Option<AttemptOutcome>> {
         let mut attempts = Vec::with_capacity(notices.len());
         for notice in notices {
             attempts.push(Some(self.send(notice).await));
@@ -76,13 +85,18 @@ impl WorkQueue for NoticeQueue {
         attempts
     }
 
-    fn conclude(&self, notice: &Notice, attempt: Option<&Attempt>, now: Timestamp) -> Settlement {
-        let retry = Retry::default();
+    fn conclude(
+        &self,
+        notice: &Notice,
+        attempt: Option<&AttemptOutcome>,
+        now: Timestamp,
+    ) -> Settlement {
+        let retry = RetrySchedule::default();
         let begun = retry::first_attempt(&retry, notice.attempt, now);
         let outcome = match attempt {
             None => Settlement::Unattempted,
             // The notice may have arrived, and none is sent twice.
-            Some(Attempt::Unknown(cause)) => Settlement::Failed {
+            Some(AttemptOutcome::Unknown(cause)) => Settlement::Failed {
                 cause: cause.text.clone(),
             },
             Some(attempt) => settlement(attempt, notice.attempt, begun, &retry, now),
@@ -105,10 +119,10 @@ impl WorkQueue for NoticeQueue {
 }
 
 impl NoticeQueue {
-    async fn send(&self, notice: &Notice) -> Attempt {
+    async fn send(&self, notice: &Notice) -> AttemptOutcome {
         let (config, templates) = (&self.0.config, &self.0.templates);
         if config.is_ours(&notice.address) {
-            return Attempt::Refused(Cause::of_request("it is one of our own addresses"));
+            return AttemptOutcome::Refused(Cause::of_request("it is one of our own addresses"));
         }
         let wanted = [notice.languages.clone()];
         let language = self.0.choose_language(wanted, Some(&notice.portal));

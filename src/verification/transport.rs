@@ -1,5 +1,5 @@
 //! Transports of verification mail: an SMTP server, or a folder of `.eml` files. In: a [`ComposedMail`]. Out: an
-//! [`Attempt`].
+//! [`AttemptOutcome`].
 //!
 //! Connections are reused while there is mail to send. One that was interrupted by the time limit is closed,
 //! never reused: its next reply would belong to the previous mail.
@@ -28,7 +28,7 @@ use crate::domain::Domain;
 use crate::observe::events;
 use crate::outbound::access_token::{AccessTokens, TokenFailure};
 use crate::outbound::pool::Pool;
-use crate::outbound::{Attempt, Cause};
+use crate::outbound::{AttemptOutcome, Cause};
 
 /// Time limit for one mail, from connecting to the final reply. A shutdown may end it earlier.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(50);
@@ -90,7 +90,7 @@ impl MailTransport {
         Ok(Self { target })
     }
 
-    pub(super) async fn send(&self, mail: &ComposedMail) -> Attempt {
+    pub(super) async fn send(&self, mail: &ComposedMail) -> AttemptOutcome {
         match &self.target {
             Target::Smtp(server) => server.send(mail).await,
             Target::Folder(folder) => {
@@ -99,9 +99,9 @@ impl MailTransport {
                 match tokio::task::spawn_blocking(move || folder::put(&folder, &name, &content))
                     .await
                 {
-                    Ok(Ok(())) => Attempt::Delivered,
-                    Ok(Err(cause)) => Attempt::Retry(Cause::of_destination(&cause)),
-                    Err(panic) => Attempt::Unknown(Cause::of_request(&panic.to_string())),
+                    Ok(Ok(())) => AttemptOutcome::Delivered,
+                    Ok(Err(cause)) => AttemptOutcome::Retry(Cause::of_destination(&cause)),
+                    Err(panic) => AttemptOutcome::Unknown(Cause::of_request(&panic.to_string())),
                 }
             }
         }
@@ -128,18 +128,18 @@ impl MailTransport {
 pub struct TransportError(lettre::transport::smtp::Error);
 
 impl Server {
-    async fn send(&self, mail: &ComposedMail) -> Attempt {
+    async fn send(&self, mail: &ComposedMail) -> AttemptOutcome {
         let host = &self.settings.host;
         let mut is_content_sent = false;
         let sending = self.try_send(mail, &mut is_content_sent);
         let cause = match tokio::time::timeout(TIME_LIMIT, sending).await {
-            Ok(Ok(())) => return Attempt::Delivered,
+            Ok(Ok(())) => return AttemptOutcome::Delivered,
             Ok(Err(Failure::Smtp(error))) if !is_content_sent || error.status().is_some() => {
                 return judge(&error);
             }
             Ok(Err(Failure::Unfit(extension))) => {
                 let cause = format!("{host} does not offer {extension}, which this mail needs");
-                return Attempt::Refused(Cause::of_request(&cause));
+                return AttemptOutcome::Refused(Cause::of_request(&cause));
             }
             Ok(Err(error)) => format!("{host}: {error}"),
             Err(_) => format!("{host} took longer than {} s", TIME_LIMIT.as_secs()),
@@ -147,9 +147,9 @@ impl Server {
         let cause = Cause::of_destination(&cause);
         if is_content_sent {
             // The server may have accepted the mail (RFC 5321 4.5.3.2.6).
-            Attempt::Unknown(cause)
+            AttemptOutcome::Unknown(cause)
         } else {
-            Attempt::Retry(cause)
+            AttemptOutcome::Retry(cause)
         }
     }
 
@@ -341,17 +341,17 @@ enum Failure {
 /// A 5xx is permanent, unless it concerns our client rather than the mail (RFC 4954 6: the login). Everything
 /// else, from a broken connection to a bad certificate, is temporary; it concerns the server as a whole,
 /// unless it is a reply about this mail.
-fn judge(error: &lettre::transport::smtp::Error) -> Attempt {
+fn judge(error: &lettre::transport::smtp::Error) -> AttemptOutcome {
     const ABOUT_US: [u16; 7] = [421, 432, 454, 530, 534, 535, 538];
     let cause = error.to_string();
     let code = error.status().map(u16::from);
     let is_about_us = code.is_none_or(|code| ABOUT_US.contains(&code));
     if error.is_permanent() && !is_about_us {
-        Attempt::Refused(Cause::of_request(&cause))
+        AttemptOutcome::Refused(Cause::of_request(&cause))
     } else if is_about_us {
-        Attempt::Retry(Cause::of_destination(&cause))
+        AttemptOutcome::Retry(Cause::of_destination(&cause))
     } else {
-        Attempt::Retry(Cause::of_request(&cause))
+        AttemptOutcome::Retry(Cause::of_request(&cause))
     }
 }
 

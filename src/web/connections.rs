@@ -19,11 +19,11 @@ use tokio_util::sync::CancellationToken;
 use super::rate_limit::network;
 
 /// Maximum full connections, in all and of one peer.
-const MOST: usize = 1024;
-const MOST_OF_ONE_PEER: usize = 128;
+const MAX_CONNECTIONS: usize = 1024;
+const MAX_OF_ONE_PEER: usize = 128;
 
 /// Maximum brief connections.
-const MOST_BRIEF: usize = 128;
+const MAX_BRIEF: usize = 128;
 
 /// A connection that has been idle for this long may be evicted.
 const IDLE: Duration = Duration::from_secs(2);
@@ -120,7 +120,7 @@ impl Connections {
         state.next += 1;
         let is_brief = !state.has_room_for(peer, is_proxy);
         if is_brief {
-            while state.brief.len() >= MOST_BRIEF
+            while state.brief.len() >= MAX_BRIEF
                 && let Some((_, oldest)) = state.brief.pop_first()
             {
                 oldest.closed.cancel();
@@ -148,10 +148,10 @@ impl State {
     /// True if one more full connection can be admitted, evicting another if necessary.
     fn has_room_for(&mut self, peer: IpAddr, is_proxy: bool) -> bool {
         let own = self.by_peer.get(&peer).copied().unwrap_or(0);
-        if own >= MOST_OF_ONE_PEER && !is_proxy {
+        if own >= MAX_OF_ONE_PEER && !is_proxy {
             return self.close_idlest_of(peer);
         }
-        if self.full.len() < MOST {
+        if self.full.len() < MAX_CONNECTIONS {
             return true;
         }
         let greatest = self.by_peer.iter().max_by_key(|(_, count)| **count);
@@ -224,7 +224,7 @@ mod tests {
         let connections = Arc::new(Connections::default());
         let held = many(&connections, ip(1), 1024);
         let full = held.iter().filter(|one| !one.is_brief).count();
-        assert_eq!(full, MOST_OF_ONE_PEER);
+        assert_eq!(full, MAX_OF_ONE_PEER);
         let closed = |one: &&OpenConnection| one.activity.closed.is_cancelled();
         assert_eq!(held.iter().filter(closed).count(), 1024 - 128 - 128);
         assert!(!connections.admit(ip(2), false).is_brief);
@@ -237,7 +237,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_idlest_is_closed_for_the_next_of_its_peer() {
         let connections = Arc::new(Connections::default());
-        let held = many(&connections, ip(1), MOST_OF_ONE_PEER);
+        let held = many(&connections, ip(1), MAX_OF_ONE_PEER);
         advance(Duration::from_secs(1)).await;
         assert!(
             connections.admit(ip(1), false).is_brief,
@@ -275,7 +275,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_proxy_may_have_them_all_and_gives_way_to_others() {
         let connections = Arc::new(Connections::default());
-        let proxied: Vec<_> = (0..MOST).map(|_| connections.admit(ip(1), true)).collect();
+        let proxied: Vec<_> = (0..MAX_CONNECTIONS)
+            .map(|_| connections.admit(ip(1), true))
+            .collect();
         assert!(proxied.iter().all(|one| !one.is_brief));
         assert!(connections.admit(ip(2), false).is_brief);
         advance(IDLE).await;
@@ -291,6 +293,6 @@ mod tests {
             .map(|last| connections.admit([0x2001, 0xdb8, 0, 0, 0, 0, 0, last].into(), false))
             .collect();
         let full = held.iter().filter(|one| !one.is_brief).count();
-        assert_eq!(full, MOST_OF_ONE_PEER);
+        assert_eq!(full, MAX_OF_ONE_PEER);
     }
 }

@@ -2,13 +2,13 @@
 //! are not markup but deceive readers.
 
 /// Maximum characters of a subject on a page.
-const LONGEST: usize = 160;
+const MAX_LENGTH: usize = 160;
 
 /// Maximum combining marks on one character; ordinary text has fewer.
-const MOST_MARKS: usize = 4;
+const MAX_MARKS: usize = 4;
 
 /// Returns one line: no control characters, nothing that reverses the direction of the following text or
-/// hides it, white space as single spaces, at most [`LONGEST`] characters. Empty if nothing is left.
+/// hides it, white space as single spaces, at most [`MAX_LENGTH`] characters. Empty if nothing is left.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     let mut line = String::new();
@@ -20,10 +20,10 @@ pub fn one_line(text: &str) -> String {
             continue;
         }
         marks = if is_mark(c) { marks + 1 } else { 0 };
-        if marks > MOST_MARKS {
+        if marks > MAX_MARKS {
             continue;
         }
-        if length == LONGEST {
+        if length == MAX_LENGTH {
             line.truncate(line.trim_end().len());
             line.push('…');
             return line;
@@ -83,7 +83,7 @@ mod tests {
         }
         let long = one_line(&"word ".repeat(100));
         assert!(
-            long.ends_with("…") && long.chars().count() <= LONGEST + 1,
+            long.ends_with("…") && long.chars().count() <= MAX_LENGTH + 1,
             "{long}"
         );
     }
@@ -92,7 +92,7 @@ mod tests {
         #[test]
         fn the_result_is_one_short_line(text in any::<String>()) {
             let line = one_line(&text);
-            prop_assert!(line.chars().count() <= LONGEST + 1);
+            prop_assert!(line.chars().count() <= MAX_LENGTH + 1);
             prop_assert!(!line.chars().any(|c| c.is_control() || is_hidden(c)));
             prop_assert_eq!(one_line(&line), line);
         }

@@ -44,7 +44,7 @@ pub(super) fn client(peer: Option<Peer>, headers: &HeaderMap, trusted: &[IpNet])
 }
 
 /// Maximum clients that are tracked at one moment. Beyond that number, new clients share one bucket.
-const MOST_CLIENTS: usize = 50_000;
+const MAX_CLIENTS: usize = 50_000;
 
 /// Interval, in requests, at which clients with a full bucket are forgotten.
 const SWEEP_AFTER: usize = 10_000;
@@ -77,7 +77,7 @@ impl ClientLimiter {
             self.limiter.retain_recent();
             self.limiter.shrink_to_fit();
         }
-        let key = if self.limiter.len() < MOST_CLIENTS {
+        let key = if self.limiter.len() < MAX_CLIENTS {
             network(client)
         } else {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED)
@@ -151,10 +151,10 @@ mod tests {
     #[test]
     fn memory_is_bounded_for_any_number_of_clients() {
         let limiter = ClientLimiter::new(1, Duration::from_hours(1));
-        for n in 0..u32::try_from(MOST_CLIENTS).expect("a small number") + 1000 {
+        for n in 0..u32::try_from(MAX_CLIENTS).expect("a small number") + 1000 {
             limiter.take(IpAddr::V4(Ipv4Addr::from(n + 1)));
         }
-        assert!(limiter.limiter.len() <= MOST_CLIENTS + 1);
+        assert!(limiter.limiter.len() <= MAX_CLIENTS + 1);
         assert!(!limiter.take(ip("203.0.113.200")), "newcomers share one");
     }
 }

@@ -24,7 +24,7 @@ use tower::ServiceExt;
 
 use super::connections::{self, Connections};
 use super::host::Host;
-use super::paced::Paced;
+use super::minimum_rate::MinimumRate;
 use super::rate_limit::Peer;
 use crate::observe::events;
 
@@ -100,7 +100,7 @@ fn connection(
     // An answer is written in one piece; Nagle's algorithm would only delay it.
     let _ = stream.set_nodelay(true);
     let (activity, is_brief) = (Arc::clone(&place.activity), place.is_brief);
-    let stream = Paced::new(stream, Arc::clone(&activity));
+    let stream = MinimumRate::new(stream, Arc::clone(&activity));
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
@@ -309,7 +309,7 @@ mod tests {
         tokio::time::pause();
         // In paused time the limit expires as soon as nothing else can run.
         let mut taken = vec![0; 1024];
-        tokio::time::sleep(2 * crate::web::paced::LIMIT).await;
+        tokio::time::sleep(2 * crate::web::minimum_rate::LIMIT).await;
         let mut all = 0;
         // The buffered part arrives, and then the end; not all twenty answers.
         while let Ok(count @ 1..) = stream.read(&mut taken).await {

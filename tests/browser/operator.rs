@@ -9,7 +9,7 @@ use crate::support::client::Smtp;
 use crate::support::harness::{Harness, wait_for};
 
 const MESSAGES: usize = 600;
-const MOST_CLICKS: usize = 3;
+const MAX_CLICKS: usize = 3;
 
 const FIRST: [&str; 10] = [
     "anna", "bernd", "carla", "david", "elena", "farid", "gina", "henri", "irina", "jonas",
@@ -81,16 +81,16 @@ fn fill(harness: &Harness) {
 }
 
 /// A question: it begins on the overview and counts the clicks.
-struct Question<'a> {
+struct DecisionInput<'a> {
     browser: &'a Browser,
     name: &'static str,
     clicks: usize,
 }
 
-impl Question<'_> {
+impl DecisionInput<'_> {
     async fn click(&mut self, css: &str) {
         self.clicks += 1;
-        assert!(self.clicks <= MOST_CLICKS, "{}: too many clicks", self.name);
+        assert!(self.clicks <= MAX_CLICKS, "{}: too many clicks", self.name);
         self.browser.follow(css).await;
     }
 
@@ -131,7 +131,7 @@ async fn ten_questions_take_three_clicks_at_most() {
     let begin = async |name| {
         browser.open(&home).await;
         browser.see("Messages by verdict").await;
-        Question {
+        DecisionInput {
             browser: &browser,
             name,
             clicks: 0,

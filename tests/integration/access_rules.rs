@@ -2,18 +2,19 @@
 
 use crate::support::arrival;
 use vestibule::access::{
-    AccountStanding, Circumstances, Consequence, Decision, Enforcement, Original, Question, RULES,
-    Settings, Standing, decide, explain,
+    AccountStanding, Circumstances, Consequence, Decision, DecisionInput, Enforcement, Original,
+    RULES, Settings, Standing, decide, explain,
 };
 use vestibule::domain::{
-    DomainPattern, EmailAddress, Kind, LedgerId, NewAccount, PatternList, Reason, Status, Verdict,
+    AccountKind, AccountStatus, DomainPattern, EmailAddress, LedgerId, NewAccount, PatternList,
+    Reason, Verdict,
 };
 use vestibule::mail::{
     Authentication, AuthenticationFault, AuthenticationResult, DmarcPolicy, Evidence, Facts,
     ListAuthor, Report, ReportKind, Sender, SenderFault,
 };
 
-/// A question that a test can modify; unmodified, the last rule decides it.
+/// A input that a test can modify; unmodified, the last rule decides it.
 #[derive(Clone)]
 struct Case {
     facts: Facts,
@@ -51,9 +52,9 @@ impl Case {
         }
     }
 
-    fn account(&mut self, status: Status) -> &mut AccountStanding {
+    fn account(&mut self, status: AccountStatus) -> &mut AccountStanding {
         self.standing.account.insert(AccountStanding {
-            kind: Kind::External,
+            kind: AccountKind::External,
             status,
             takes_automatic: false,
             quota_reached: false,
@@ -62,8 +63,8 @@ impl Case {
         })
     }
 
-    fn question(&self) -> Question<'_> {
-        Question {
+    fn input(&self) -> DecisionInput<'_> {
+        DecisionInput {
             facts: &self.facts,
             circumstances: &self.circumstances,
             standing: &self.standing,
@@ -72,7 +73,7 @@ impl Case {
     }
 
     fn decide(&self) -> Decision {
-        decide(&self.question())
+        decide(&self.input())
     }
 }
 
@@ -116,7 +117,7 @@ fn make_match(rule: u8, case: &mut Case) {
             case.settings.denied = vec![pattern].into();
         }
         6 => {
-            case.account(Status::Blocked);
+            case.account(AccountStatus::Blocked);
         }
         7 => case.facts.spam = Some(evidence("X-Spam-Flag", "YES")),
         8 => case.facts.automatic = Some(evidence("Auto-Submitted", "auto-replied")),
@@ -126,12 +127,12 @@ fn make_match(rule: u8, case: &mut Case) {
             case.facts.authentication.dmarc_policy = Some(DmarcPolicy::Reject);
         }
         11 => {
-            case.account(Status::Active);
+            case.account(AccountStatus::Active);
         }
-        12 => case.account(Status::Pending).quota_reached = true,
+        12 => case.account(AccountStatus::Pending).quota_reached = true,
         13 => {
             if case.standing.account.is_none() {
-                case.account(Status::Pending);
+                case.account(AccountStatus::Pending);
             }
         }
         14 => {
@@ -204,9 +205,9 @@ fn of_two_rows_the_earlier_decides() {
 #[test]
 fn an_account_has_one_status_and_one_rule() {
     for (status, rule) in [
-        (Status::Blocked, 6),
-        (Status::Active, 11),
-        (Status::Pending, 13),
+        (AccountStatus::Blocked, 6),
+        (AccountStatus::Active, 11),
+        (AccountStatus::Pending, 13),
     ] {
         let mut case = Case::new();
         case.account(status);
@@ -214,7 +215,7 @@ fn an_account_has_one_status_and_one_rule() {
     }
     let mut active_with_much_waiting = Case::new();
     active_with_much_waiting
-        .account(Status::Active)
+        .account(AccountStatus::Active)
         .quota_reached = true;
     assert_eq!(active_with_much_waiting.decide().rule, 11);
 }
@@ -242,15 +243,15 @@ fn the_consequences_of_a_decision() {
     let new = |kind, proof_needed| Some(NewAccount { kind, proof_needed });
     assert_eq!(
         consequence(|case| make_match(14, case)),
-        Consequence::Hold(new(Kind::Internal, true))
+        Consequence::Hold(new(AccountKind::Internal, true))
     );
     assert_eq!(
         consequence(|_| {}),
-        Consequence::Accept(new(Kind::External, false))
+        Consequence::Accept(new(AccountKind::External, false))
     );
     assert_eq!(
         consequence(|case| case.settings.external.verify = true),
-        Consequence::Hold(new(Kind::External, true))
+        Consequence::Hold(new(AccountKind::External, true))
     );
     assert_eq!(
         consequence(|case| make_match(11, case)),
@@ -291,7 +292,7 @@ fn exceptions_and_limits_of_the_rows() {
             "and for a pending account",
             |c| {
                 c.facts.presumed_automatic = Some(evidence("Subject", "Automatic reply: x"));
-                c.account(Status::Pending);
+                c.account(AccountStatus::Pending);
             },
             8,
         ),
@@ -299,7 +300,7 @@ fn exceptions_and_limits_of_the_rows() {
             "but not for an active one",
             |c| {
                 c.facts.presumed_automatic = Some(evidence("From", "postmaster@corp.example"));
-                c.account(Status::Active);
+                c.account(AccountStatus::Active);
             },
             11,
         ),
@@ -307,7 +308,7 @@ fn exceptions_and_limits_of_the_rows() {
             "a report-like text of an active account is not a report",
             |c| {
                 text_report(c);
-                c.account(Status::Active);
+                c.account(AccountStatus::Active);
             },
             11,
         ),
@@ -316,7 +317,7 @@ fn exceptions_and_limits_of_the_rows() {
             |c| {
                 text_report(c);
                 make_match(8, c);
-                c.account(Status::Active);
+                c.account(AccountStatus::Active);
                 c.circumstances.takes_automatic = true;
             },
             11,
@@ -326,7 +327,7 @@ fn exceptions_and_limits_of_the_rows() {
             |c| {
                 text_report(c);
                 make_match(8, c);
-                c.account(Status::Active);
+                c.account(AccountStatus::Active);
             },
             2,
         ),
@@ -351,7 +352,7 @@ fn exceptions_and_limits_of_the_rows() {
             "automatic mail of an active account is dropped",
             |c| {
                 make_match(8, c);
-                c.account(Status::Active);
+                c.account(AccountStatus::Active);
             },
             8,
         ),
@@ -359,7 +360,7 @@ fn exceptions_and_limits_of_the_rows() {
             "unless the portal accepts it",
             |c| {
                 make_match(8, c);
-                c.account(Status::Active);
+                c.account(AccountStatus::Active);
                 c.circumstances.takes_automatic = true;
             },
             11,
@@ -368,7 +369,7 @@ fn exceptions_and_limits_of_the_rows() {
             "or the account's is accepted",
             |c| {
                 make_match(8, c);
-                c.account(Status::Active).takes_automatic = true;
+                c.account(AccountStatus::Active).takes_automatic = true;
             },
             11,
         ),
@@ -376,7 +377,7 @@ fn exceptions_and_limits_of_the_rows() {
             "a portal that accepts it accepts it from active accounts only",
             |c| {
                 make_match(8, c);
-                c.account(Status::Pending);
+                c.account(AccountStatus::Pending);
                 c.circumstances.takes_automatic = true;
             },
             8,
@@ -393,7 +394,7 @@ fn exceptions_and_limits_of_the_rows() {
             "bulk mail of an active account is accepted",
             |c| {
                 make_match(9, c);
-                c.account(Status::Active);
+                c.account(AccountStatus::Active);
             },
             11,
         ),
@@ -401,7 +402,7 @@ fn exceptions_and_limits_of_the_rows() {
             "bulk mail of a pending account is dropped",
             |c| {
                 make_match(9, c);
-                c.account(Status::Pending);
+                c.account(AccountStatus::Pending);
             },
             9,
         ),
@@ -542,7 +543,7 @@ fn exceptions_and_limits_of_the_rows() {
         (
             "an active account is denied as well",
             |c| {
-                c.account(Status::Active);
+                c.account(AccountStatus::Active);
                 c.settings.denied = patterns(&["ann@customer.example"]);
             },
             5,
@@ -557,13 +558,13 @@ fn exceptions_and_limits_of_the_rows() {
         ),
         (
             "an unverified account is accepted where newcomers are",
-            |c| c.account(Status::Active).unverified = true,
+            |c| c.account(AccountStatus::Active).unverified = true,
             11,
         ),
         (
             "and held where they are verified first",
             |c| {
-                c.account(Status::Active).unverified = true;
+                c.account(AccountStatus::Active).unverified = true;
                 c.settings.external.verify = true;
             },
             13,
@@ -571,7 +572,7 @@ fn exceptions_and_limits_of_the_rows() {
         (
             "or become internal",
             |c| {
-                c.account(Status::Active).unverified = true;
+                c.account(AccountStatus::Active).unverified = true;
                 make_match(14, c);
             },
             13,
@@ -579,7 +580,7 @@ fn exceptions_and_limits_of_the_rows() {
         (
             "or are not admitted at all",
             |c| {
-                c.account(Status::Active).unverified = true;
+                c.account(AccountStatus::Active).unverified = true;
                 c.settings.external.restrict_domains = true;
             },
             13,
@@ -587,7 +588,7 @@ fn exceptions_and_limits_of_the_rows() {
         (
             "up to the quota",
             |c| {
-                let account = c.account(Status::Active);
+                let account = c.account(AccountStatus::Active);
                 account.unverified = true;
                 account.quota_reached = true;
                 c.settings.external.verify = true;
@@ -598,7 +599,7 @@ fn exceptions_and_limits_of_the_rows() {
             "bulk mail of an account that is not verified here is dropped",
             |c| {
                 make_match(9, c);
-                c.account(Status::Active).unverified = true;
+                c.account(AccountStatus::Active).unverified = true;
                 c.settings.external.verify = true;
             },
             9,
@@ -718,7 +719,7 @@ fn mail_that_enforced_authentication_drops() {
             );
             case.circumstances.enforcement = Enforcement::Report;
             assert_eq!(case.decide().rule, 17, "{name}, only reported");
-            let told = explain(&case.question());
+            let told = explain(&case.input());
             let told = told.iter().find(|one| one.rule == 10);
             let told = told
                 .and_then(|one| one.evidence.clone())
@@ -731,7 +732,11 @@ fn mail_that_enforced_authentication_drops() {
 /// "They decide about new customers only": no setting affects a sender who has an account.
 #[test]
 fn no_setting_touches_an_account_that_exists() {
-    for status in [Status::Active, Status::Pending, Status::Blocked] {
+    for status in [
+        AccountStatus::Active,
+        AccountStatus::Pending,
+        AccountStatus::Blocked,
+    ] {
         let mut before = Case::new();
         before.account(status);
         let expected = before.decide();
@@ -755,7 +760,7 @@ fn an_explanation_ends_with_the_rule_that_decided() {
     for (rule, ..) in EXPECTED {
         let mut case = Case::new();
         make_match(rule, &mut case);
-        let results = explain(&case.question());
+        let results = explain(&case.input());
         let (last, before) = results.split_last().expect("at least one rule");
         assert!(last.matched);
         assert_eq!(last.rule, rule);

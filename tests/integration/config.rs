@@ -8,7 +8,7 @@ use vestibule::access::{AccessSettings, Enforcement};
 use vestibule::config::{
     Config, Destination, EnvelopeFrom, Outgoing, Secrets, SmtpSecurity, SmtpServer,
 };
-use vestibule::domain::{EmailAddress, Mailbox, PortalName};
+use vestibule::domain::{EmailAddress, PortalName, RecipientRole};
 
 const SMALLEST: &str = r#"
 hostname = "gate.corp.example"
@@ -188,17 +188,23 @@ fn mail_for_a_subaddress_is_for_the_mailbox_unless_it_is_one_itself() {
     );
     let config = config(&text);
     for (recipient, mailbox) in [
-        ("it-help@corp.example", Some(Mailbox::Portal(portal("it")))),
+        (
+            "it-help@corp.example",
+            Some(RecipientRole::Portal(portal("it"))),
+        ),
         (
             "IT-Help+42@Corp.Example",
-            Some(Mailbox::Portal(portal("it"))),
+            Some(RecipientRole::Portal(portal("it"))),
         ),
         (
             "it-help+vpn@corp.example",
-            Some(Mailbox::Portal(portal("vpn"))),
+            Some(RecipientRole::Portal(portal("vpn"))),
         ),
-        ("confirm+abc@corp.example", Some(Mailbox::Confirmation)),
-        ("returns+abc@corp.example", Some(Mailbox::Returns)),
+        (
+            "confirm+abc@corp.example",
+            Some(RecipientRole::Confirmation),
+        ),
+        ("returns+abc@corp.example", Some(RecipientRole::Bounces)),
         ("other@corp.example", None),
     ] {
         assert_eq!(config.mailbox(&address(recipient)), mailbox, "{recipient}");

@@ -56,9 +56,9 @@ fn messages(senders: usize, count: usize, batch: &str) -> Vec<(String, String)> 
 /// Round trips of a transaction: it begins, runs all queries of its messages, writes everything, and commits.
 const OF_A_TRANSACTION: usize = 4;
 
-/// Rows of a statement that is sent while later messages are decided: `MOST_ROWS` of `store/postgres/deferred_rows.rs`.
+/// Rows of a statement that is sent while later messages are decided: `MAX_ROWS` of `store/postgres/insert_batches.rs`.
 /// The store does not wait for its answer, but the proxy counts it.
-const MOST_ROWS: usize = 16;
+const MAX_ROWS: usize = 16;
 
 #[tokio::test]
 async fn a_batch_takes_as_many_round_trips_as_a_message() {
@@ -79,7 +79,7 @@ async fn a_batch_takes_as_many_round_trips_as_a_message() {
             // A transaction ends after a second, on a slow machine before all messages are in it.
             assert!(commits <= 6, "{commits} transactions");
             assert!(
-                trips <= OF_A_TRANSACTION * commits + count / MOST_ROWS,
+                trips <= OF_A_TRANSACTION * commits + count / MAX_ROWS,
                 "{trips} round trips of {count} messages in {commits} transactions"
             );
         }
@@ -183,7 +183,7 @@ async fn a_run_is_settled_in_as_many_round_trips_as_a_request() {
             requests,
             octets: u64::MAX,
         };
-        let turn = store.turn_deliveries(&desk, &portals, [], limits, lease_until, now);
+        let turn = store.settle_and_claim_deliveries(&desk, &portals, [], limits, lease_until, now);
         let run = turn.await.expect("claimed").runs.concat();
         assert_eq!(run.len(), requests);
         let [before, commits_before] = proxy.counts();
@@ -191,7 +191,8 @@ async fn a_run_is_settled_in_as_many_round_trips_as_a_request() {
             .iter()
             .map(|delivery| (&delivery.claim, Settlement::Delivered, now));
         let nothing = RunLimits { runs: 0, ..limits };
-        let turn = store.turn_deliveries(&desk, &portals, outcomes, nothing, lease_until, now);
+        let turn =
+            store.settle_and_claim_deliveries(&desk, &portals, outcomes, nothing, lease_until, now);
         let settled = turn.await.expect("settled").settled;
         let [after, commits] = proxy.counts();
         assert_eq!(settled, vec![Settled::Recorded; requests]);

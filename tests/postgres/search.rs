@@ -70,10 +70,10 @@ const PAGE: usize = 50;
 
 /// Round trips of a search: it begins, finds the words, finds the ends of its period, searches windows, reads the
 /// entries, and ends.
-const MOST_TRIPS: usize = 10;
+const MAX_TRIPS: usize = 10;
 
 /// Rows that a search reads from indexes, besides those by which it finds the ends of a period.
-const MOST_ROWS: i64 = 80_000;
+const MAX_ROWS: i64 = 80_000;
 const OF_PERIOD: i64 = 2 * 40_000;
 
 fn question(text: &str, period: Option<[i64; 2]>) -> FindFilter {
@@ -133,11 +133,11 @@ async fn a_search_takes_few_round_trips_and_reads_few_rows() {
             let outcome = (found.rows.len(), found.next.is_some());
             assert_eq!(outcome, (*hits, *goes_on), "{case}");
             let trips = trips - trips_before;
-            assert!(trips <= MOST_TRIPS, "{trips} round trips: {case}");
+            assert!(trips <= MAX_TRIPS, "{trips} round trips: {case}");
             let after = rows_read(&server, &schema);
             let rows = after - before;
             before = after;
-            let most = MOST_ROWS + if period.is_some() { OF_PERIOD } else { 0 };
+            let most = MAX_ROWS + if period.is_some() { OF_PERIOD } else { 0 };
             assert!(rows <= most, "{rows} rows: {case}");
         }
     }

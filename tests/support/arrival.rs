@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use vestibule::access::{Circumstances, Enforcement};
 use vestibule::config::Config;
 use vestibule::domain::{
-    EmailAddress, Envelope, LanguagePriority, Mailbox, PortalName, Recipient, ReversePath,
+    EmailAddress, Envelope, LanguagePriority, PortalName, Recipient, RecipientRole, ReversePath,
     Timestamp,
 };
 use vestibule::intake::circumstances;
@@ -21,7 +21,7 @@ pub fn address_of(portal: &str) -> String {
 pub fn envelope(from: &str, portals: &[&str]) -> Envelope {
     let recipient = |portal: &&str| Recipient {
         address: address_of(portal),
-        mailbox: Mailbox::Portal(PortalName::parse(portal).expect("a name")),
+        mailbox: RecipientRole::Portal(PortalName::parse(portal).expect("a name")),
     };
     Envelope {
         reverse_path: match from {

@@ -29,7 +29,8 @@ pub async fn claim_deliveries(
         requests: 1,
         octets: u64::MAX,
     };
-    let turn = store.turn_deliveries(&destination, portals, [], limits, lease_until, now);
+    let turn =
+        store.settle_and_claim_deliveries(&destination, portals, [], limits, lease_until, now);
     let turn = turn.await.expect("a claim");
     assert!(turn.unread.is_none(), "{turn:?}");
     let deliveries = turn.runs.into_iter().flatten();
@@ -50,7 +51,7 @@ pub async fn settle_delivery(
         octets: 0,
     };
     let outcomes = [(claim, settlement, now)];
-    let turn = store.turn_deliveries(&destination, &[], outcomes, nothing, now, now);
+    let turn = store.settle_and_claim_deliveries(&destination, &[], outcomes, nothing, now, now);
     turn.await.expect("settled").settled[0]
 }
 
@@ -63,7 +64,9 @@ pub async fn claim_mail(
     now: Timestamp,
 ) -> ClaimedMail {
     let tokens = tokens.into_iter().map(Into::into).collect();
-    let turn = store.turn_mail([], tokens, limits, token_ttl, now).await;
+    let turn = store
+        .settle_and_claim_mail([], tokens, limits, token_ttl, now)
+        .await;
     turn.expect("a claim").1
 }
 
@@ -86,6 +89,6 @@ pub async fn settle_mail(
         delimiters: AddressDelimiters::PLUS,
     };
     let outcomes = [(mail, outcome, now)];
-    let turn = store.turn_mail(outcomes, Vec::new(), limits, Duration::ZERO, now);
+    let turn = store.settle_and_claim_mail(outcomes, Vec::new(), limits, Duration::ZERO, now);
     turn.await.expect("settled").0[0]
 }

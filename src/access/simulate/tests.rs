@@ -4,10 +4,10 @@ use super::*;
 use proptest::prelude::*;
 
 use crate::access::{
-    AccountStanding, Assignment, Circumstances, Enforcement, Key, Original, Question, RULES,
+    AccountStanding, Assignment, Circumstances, DecisionInput, Enforcement, Key, Original, RULES,
     Standing, decide,
 };
-use crate::domain::{DomainPattern, LedgerId, Status};
+use crate::domain::{AccountStatus, DomainPattern, LedgerId};
 use crate::mail::{
     Authentication, AuthenticationResult, Evidence, Facts, Fingerprint, Report, ReportKind, Sender,
     SenderFault,
@@ -78,11 +78,11 @@ fn differences_are_listed_by_domain_and_portal() {
 fn the_cache_is_bounded() {
     let (before, after) = (settings(&[]), settings(&["external.verify=true"]));
     let mut comparison = Comparison::new(&before, &after);
-    for n in 0..MOST_KNOWN + 10 {
+    for n in 0..MAX_KNOWN + 10 {
         let domain = format!("d{n}.example");
         let compared = comparison.compare(&newcomer("it", &domain));
         assert!(matches!(compared, Compared::Differs(_)));
-        assert!(comparison.known <= MOST_KNOWN);
+        assert!(comparison.known <= MAX_KNOWN);
     }
 }
 
@@ -167,7 +167,11 @@ fn any_message() -> impl Strategy<Value = (Facts, Circumstances, Standing)> {
     let account = prop::option::weighted(
         0.3,
         (
-            prop::sample::select(vec![Status::Pending, Status::Active, Status::Blocked]),
+            prop::sample::select(vec![
+                AccountStatus::Pending,
+                AccountStatus::Active,
+                AccountStatus::Blocked,
+            ]),
             any::<[bool; 3]>(),
         ),
     );
@@ -229,12 +233,12 @@ fn any_message() -> impl Strategy<Value = (Facts, Circumstances, Standing)> {
         let standing = Standing {
             account: account.map(|(status, [takes_automatic, quota_reached, unverified])| {
                 AccountStanding {
-                    kind: Kind::External,
+                    kind: AccountKind::External,
                     status,
                     takes_automatic,
                     quota_reached,
                     can_replace: false,
-                    unverified: unverified && status == Status::Active,
+                    unverified: unverified && status == AccountStatus::Active,
                 }
             }),
             original: flags[7].then(|| Original {
@@ -257,7 +261,7 @@ proptest! {
         after in any_settings(),
     ) {
         let decided = |settings: &AccessSettings| {
-            decide(&Question {
+            decide(&DecisionInput {
                 facts: &facts,
                 circumstances: &circumstances,
                 standing: &standing,

@@ -20,10 +20,10 @@ pub async fn change(
         base: None,
     };
     let (changed, warnings) = change_settings(&context.store, &terms, how).await?;
-    tell(&changed, &warnings, dry_run, out)
+    print_changes(&changed, &warnings, dry_run, out)
 }
 
-fn tell(
+fn print_changes(
     changed: &SettingsChanged,
     warnings: &[Warning],
     dry_run: bool,
@@ -75,10 +75,10 @@ fn tell(
 
 /// Lists the first of the accounts, and the number of the others. There are `all` in total.
 fn list_first(addresses: &[EmailAddress], all: u64) -> String {
-    const MOST: usize = 20;
+    const MAX_SHOWN: usize = 20;
     let some: Vec<_> = addresses
         .iter()
-        .take(MOST)
+        .take(MAX_SHOWN)
         .map(ToString::to_string)
         .collect();
     let more = all.saturating_sub(some.len() as u64);

@@ -68,11 +68,11 @@ pub async fn run(
             simulated.revision
         ))?;
     }
-    tell(&simulated, out)?;
+    print_simulation(&simulated, out)?;
     warn(&warnings, out)
 }
 
-fn tell(simulated: &Simulated, out: &mut Output) -> CommandResult {
+fn print_simulation(simulated: &Simulated, out: &mut Output) -> CommandResult {
     out.line(format_args!(
         "\n{} since {}",
         count_of(simulated.messages, "message"),

@@ -5,7 +5,7 @@ use crate::config::{Config, StoreConfig};
 use crate::store::{self, Location, MAX_CLOCK_OFFSET, ServerFacts, StoreError};
 
 /// The oldest version that is supported: 14.
-const OLDEST: u32 = 140_000;
+const MIN_VERSION: u32 = 140_000;
 
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let StoreConfig::Postgres(server) = &config.store else {
@@ -41,7 +41,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
 fn of_place(place: &Location, facts: &ServerFacts) -> Finding {
     let (major, minor) = (facts.version / 10_000, facts.version % 10_000);
     let detail = format!("{place}: version {major}.{minor}, {}", facts.encoding);
-    if facts.version < OLDEST {
+    if facts.version < MIN_VERSION {
         return Finding::problem("store", detail, "upgrade the server to 14 or newer");
     }
     if facts.encoding != "UTF8" {

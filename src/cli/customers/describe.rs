@@ -4,7 +4,7 @@ use crate::cli::context::Context;
 use crate::cli::failure::CommandResult;
 use crate::cli::output::{Output, fields, or_dash, time};
 use crate::cli::requests;
-use crate::domain::{Account, Status, Timestamp, join};
+use crate::domain::{Account, AccountStatus, Timestamp, join};
 use crate::store::{Page, RequestFilter};
 
 pub(super) async fn show(context: &Context, account: &Account, out: &mut Output) -> CommandResult {
@@ -67,7 +67,7 @@ fn describe_unanswered(mails: u32) -> String {
 /// Prints an account for people.
 pub fn describe(account: &Account, out: &mut Output) -> CommandResult {
     let verified_by = or_dash(account.verified_by.as_ref());
-    let unanswered = (account.status != Status::Active && account.unanswered_mails > 0)
+    let unanswered = (account.status != AccountStatus::Active && account.unanswered_mails > 0)
         .then(|| describe_unanswered(account.unanswered_mails));
     let quiet_until = account
         .quiet_until

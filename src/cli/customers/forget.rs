@@ -68,7 +68,7 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResu
             done: &done,
         })?;
     } else {
-        tell(&address, &before, &done, &context.config.hooks, out)?;
+        print_outcome(&address, &before, &done, &context.config.hooks, out)?;
     }
     if done.overwritten {
         return Ok(());
@@ -143,7 +143,7 @@ fn ask(address: &EmailAddress) -> CommandResult {
     }
 }
 
-fn tell(
+fn print_outcome(
     address: &EmailAddress,
     before: &Holdings,
     done: &Forgotten,

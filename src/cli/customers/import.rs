@@ -50,10 +50,10 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResu
     let mut tally = ImportTally::default();
     while let Some(line) = people.next_line().map_err(refused)? {
         let rows = import.take(line).await?;
-        tell(&path, &rows, &mut tally, dry_run, out)?;
+        print_outcome(&path, &rows, &mut tally, dry_run, out)?;
     }
     let rows = import.flush().await?;
-    tell(&path, &rows, &mut tally, dry_run, out)?;
+    print_outcome(&path, &rows, &mut tally, dry_run, out)?;
     if !out.is_json() {
         summarize(&tally, dry_run, out)?;
     }
@@ -65,7 +65,7 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResu
 }
 
 /// Prints the outcome of each line; for people without those that change nothing.
-fn tell(
+fn print_outcome(
     path: &Path,
     rows: &[ImportedPerson],
     tally: &mut ImportTally,

@@ -16,7 +16,7 @@ const GAP: usize = 2;
 const COMFORTABLE_TEXT: usize = 20;
 
 /// Width below which a text is not cut while other values can still be cut.
-const SHORTEST_TEXT: usize = 8;
+const MIN_TEXT: usize = 8;
 
 /// Width below which a wrapped column continues below its row instead.
 const NARROWEST_WRAP: usize = 24;
@@ -188,7 +188,7 @@ fn narrow(columns: &[ColumnLayout], widths: &mut [usize], width: usize) {
     for (place, column) in columns.iter().enumerate().rev() {
         let over = total(widths).saturating_sub(width);
         if column.layout == Layout::Text && over > 0 {
-            let least = widths[place].min(SHORTEST_TEXT);
+            let least = widths[place].min(MIN_TEXT);
             widths[place] = widths[place].saturating_sub(over).max(least);
         }
     }

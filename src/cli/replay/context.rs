@@ -16,7 +16,7 @@ const DEFAULT: &str = include_str!("default.toml");
 /// Name of a configuration beside the messages.
 const BESIDE: &str = "vestibule.toml";
 
-pub struct Ground {
+pub struct DecisionContext {
     pub config: Config,
     pub settings: AccessSettings,
     /// Existing accounts; `None` if the configuration has no database.
@@ -51,7 +51,7 @@ fn find(global: &Global, messages: &[PathBuf]) -> Found {
     }
 }
 
-impl Ground {
+impl DecisionContext {
     /// Loads the named configuration, or the one beside the messages, or the standard one, or the built-in
     /// one; and the settings of the draft, or of the database, or of the configuration.
     pub async fn new(

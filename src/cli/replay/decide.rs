@@ -6,12 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 use tokio::runtime::Handle;
 
-use super::context::Ground;
-use crate::access::{Effective, Question, Standing, decide, sender_for};
+use super::context::DecisionContext;
+use crate::access::{DecisionInput, Effective, Standing, decide, sender_for};
 use crate::cli::failure::CommandError;
 use crate::cli::try_address;
 use crate::domain::{
-    Account, Class, EmailAddress, Envelope, Kind, Mailbox, PortalName, Reason, Recipient, Verdict,
+    Account, AccountKind, Class, EmailAddress, Envelope, PortalName, Reason, Recipient,
+    RecipientRole, Verdict,
 };
 use crate::intake::circumstances;
 use crate::mail::{self, Identity, RecordedEnvelope, read_recorded};
@@ -29,12 +30,12 @@ pub struct ReplayRow {
     pub verdict: Verdict,
     pub reason: Reason,
     pub rule: u8,
-    pub account: Option<Kind>,
+    pub account: Option<AccountKind>,
 }
 
 /// Input of the decisions, shared by all threads.
-pub struct Judge<'a> {
-    ground: &'a Ground,
+pub struct Decider<'a> {
+    context: &'a DecisionContext,
     own: Identity,
     /// The portal that all messages are decided for.
     portal: Option<PortalName>,
@@ -45,21 +46,21 @@ pub struct Judge<'a> {
     accounts: Mutex<HashMap<String, Option<Account>>>,
 }
 
-impl<'a> Judge<'a> {
-    pub fn new(ground: &'a Ground, portal: Option<PortalName>, runtime: Handle) -> Self {
-        let config = &ground.config;
+impl<'a> Decider<'a> {
+    pub fn new(context: &'a DecisionContext, portal: Option<PortalName>, runtime: Handle) -> Self {
+        let config = &context.config;
         Self {
             own: config.identity(),
             settings: config
                 .portals
                 .iter()
                 .map(|portal| {
-                    let effective = ground.settings.effective(Some(&portal.name));
+                    let effective = context.settings.effective(Some(&portal.name));
                     (portal.name.clone(), effective)
                 })
                 .collect(),
             accounts: Mutex::default(),
-            ground,
+            context,
             portal,
             runtime,
         }
@@ -75,12 +76,12 @@ impl<'a> Judge<'a> {
         let envelope = Envelope {
             recipients: vec![Recipient {
                 address,
-                mailbox: Mailbox::Portal(portal.clone()),
+                mailbox: RecipientRole::Portal(portal.clone()),
             }],
             ..Envelope::of_file(recorded.reverse_path)
         };
         let facts = mail::read(raw, &envelope, &self.own);
-        let circumstances = circumstances(&self.ground.config, &portal, &facts);
+        let circumstances = circumstances(&self.context.config, &portal, &facts);
         let sender = sender_for(&facts, circumstances.own_list.as_deref());
         let standing = Standing {
             account: match sender.address() {
@@ -92,7 +93,7 @@ impl<'a> Judge<'a> {
             },
             original: None,
         };
-        let decision = decide(&Question {
+        let decision = decide(&DecisionInput {
             facts: &facts,
             circumstances: &circumstances,
             standing: &standing,
@@ -115,12 +116,12 @@ impl<'a> Judge<'a> {
 
     /// The portal that a message was for, and its address.
     pub fn portal_of(&self, recorded: &RecordedEnvelope) -> (PortalName, String) {
-        let config = &self.ground.config;
+        let config = &self.context.config;
         for text in &recorded.recipients {
             let Ok(address) = EmailAddress::parse(text) else {
                 continue;
             };
-            if let Some(Mailbox::Portal(name)) = config.mailbox(&address)
+            if let Some(RecipientRole::Portal(name)) = config.mailbox(&address)
                 && self.portal.as_ref().is_none_or(|wanted| *wanted == name)
             {
                 return (name, text.clone());
@@ -136,7 +137,7 @@ impl<'a> Judge<'a> {
     }
 
     fn account(&self, address: &EmailAddress) -> Result<Option<Account>, CommandError> {
-        let Some(store) = &self.ground.store else {
+        let Some(store) = &self.context.store else {
             return Ok(None);
         };
         let key = address.key();

@@ -8,7 +8,7 @@
 use std::io::{self, BufRead, Read};
 
 /// Maximum size of a message.
-pub const MOST_OCTETS: u64 = 256 << 20;
+pub const MAX_OCTETS: u64 = 256 << 20;
 
 /// Iterator over the messages of an mbox file.
 pub struct Messages<R> {
@@ -32,7 +32,7 @@ impl<R: BufRead> Messages<R> {
     /// Reads the next line with its end; false at the end of the file.
     fn next_line(&mut self) -> io::Result<bool> {
         self.line.clear();
-        let mut bounded = self.reader.by_ref().take(MOST_OCTETS + 1);
+        let mut bounded = self.reader.by_ref().take(MAX_OCTETS + 1);
         let read = bounded.read_until(b'\n', &mut self.line)?;
         Ok(read > 0)
     }
@@ -68,7 +68,7 @@ impl<R: BufRead> Messages<R> {
                 continue;
             }
             message.extend_from_slice(unquote(&self.line));
-            if message.len() as u64 > MOST_OCTETS {
+            if message.len() as u64 > MAX_OCTETS {
                 return Err(too_large());
             }
         }
@@ -80,7 +80,7 @@ pub fn too_large() -> io::Error {
         io::ErrorKind::FileTooLarge,
         format!(
             "longer than {} MiB, so it is not a message",
-            MOST_OCTETS >> 20
+            MAX_OCTETS >> 20
         ),
     )
 }

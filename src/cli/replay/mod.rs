@@ -19,8 +19,8 @@ use super::context::Global;
 use super::failure::{CommandError, CommandResult};
 use super::output::{Output, note};
 use crate::domain::PortalName;
-use context::Ground;
-use decide::{Judge, ReplayRow};
+use context::DecisionContext;
+use decide::{Decider, ReplayRow};
 use expect::Expectations;
 use source::{Broken, MboxPart, ReplayMessage};
 use tally::ReplayTally;
@@ -73,9 +73,9 @@ pub fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult {
         .enable_all()
         .build()?;
     let access = args.access.as_deref();
-    let ground = runtime.block_on(Ground::new(global, &args.messages, access))?;
+    let context = runtime.block_on(DecisionContext::new(global, &args.messages, access))?;
     if let Some(name) = &args.portal
-        && ground.config.portal(name).is_none()
+        && context.config.portal(name).is_none()
     {
         return Err(CommandError::Usage(format!("there is no portal {name}")));
     }
@@ -85,12 +85,12 @@ pub fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult {
         Some(file) => Some(Expectations::read(Path::new(file))?),
     };
     let (files, broken) = source::files(&args.messages);
-    let judge = Judge::new(&ground, args.portal, runtime.handle().clone());
+    let decider = Decider::new(&context, args.portal, runtime.handle().clone());
     if let Some(server) = &args.send {
-        return runtime.block_on(send::run(server, &judge, files, broken, out));
+        return runtime.block_on(send::run(server, &decider, files, broken, out));
     }
     if !out.is_json() {
-        note(format_args!("decided by {}", ground.origin));
+        note(format_args!("decided by {}", context.origin));
     }
     let bar = out.progress(files.iter().map(|file| file.octets).sum());
     let mut tally = ReplayTally::new(expected.as_ref(), bar);
@@ -99,7 +99,7 @@ pub fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult {
     }
     pipeline::run_in_order(
         source::pieces(files),
-        |piece| decide_part(piece, &judge),
+        |piece| decide_part(piece, &decider),
         |results| tally.take(results, out),
     )?;
     tally.finish(out)
@@ -121,10 +121,10 @@ struct Decided {
     octets: u64,
 }
 
-fn decide_part(piece: MboxPart, judge: &Judge) -> Decided {
+fn decide_part(piece: MboxPart, decider: &Decider) -> Decided {
     let octets = piece.octets();
     let decide = |message: ReplayMessage| match message {
-        Ok((name, raw)) => judge
+        Ok((name, raw)) => decider
             .decide(name.clone(), &raw)
             .map_err(|failure| (name, failure)),
         Err(Broken { name, cause }) => Err((name, cause.into())),

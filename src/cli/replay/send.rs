@@ -5,7 +5,7 @@ use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use serde::Serialize;
 
-use super::decide::Judge;
+use super::decide::Decider;
 use super::source::{self, Broken, MailSource, MboxPart};
 use crate::cli::failure::{CommandError, CommandResult};
 use crate::cli::output::{Output, note};
@@ -25,7 +25,7 @@ struct Sent {
 
 pub async fn run(
     server: &str,
-    judge: &Judge<'_>,
+    decider: &Decider<'_>,
     files: Vec<MailSource>,
     broken: Vec<Broken>,
     out: &mut Output,
@@ -43,7 +43,7 @@ pub async fn run(
         for message in messages {
             match message {
                 Ok((name, raw)) => {
-                    let sent = send(&transport, judge, name, &raw).await;
+                    let sent = send(&transport, decider, name, &raw).await;
                     failed |= !sent.accepted;
                     show(&sent, out)?;
                     out.flush()?;
@@ -82,12 +82,12 @@ fn connect(server: &str) -> Result<AsyncSmtpTransport<Tokio1Executor>, CommandEr
 
 async fn send(
     transport: &AsyncSmtpTransport<Tokio1Executor>,
-    judge: &Judge<'_>,
+    decider: &Decider<'_>,
     file: String,
     raw: &[u8],
 ) -> Sent {
     let recorded = read_recorded(raw);
-    let (portal, recipient) = judge.portal_of(&recorded);
+    let (portal, recipient) = decider.portal_of(&recorded);
     let reply = match envelope(&recorded, &recipient) {
         Ok(envelope) => transport
             .send_raw(&envelope, &with_crlf(raw))

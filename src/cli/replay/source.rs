@@ -232,7 +232,7 @@ pub fn messages(source: &MailSource) -> Vec<ReplayMessage> {
 }
 
 fn read(source: &MailSource) -> io::Result<Vec<(String, Vec<u8>)>> {
-    if source.octets > mbox::MOST_OCTETS {
+    if source.octets > mbox::MAX_OCTETS {
         return Err(mbox::too_large());
     }
     let raw = std::fs::read(&source.path)?;

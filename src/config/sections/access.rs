@@ -11,7 +11,7 @@ pub(super) fn site(section: &TomlSection<'_>) -> Settings {
 }
 
 pub(super) fn overrides(mut section: TomlSection<'_>) -> Overrides {
-    section.is_of_kind("access");
+    section.set_kind("access");
     let mut own = Overrides::default();
     each(&section, |key, value| {
         key.put_override(&mut own, Some(value));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::config::document::TomlSection;
 use crate::config::units::SECOND;
-use crate::config::{Canary, Destination, MaildirDestination, Portal, Retry};
+use crate::config::{Canary, Destination, MaildirDestination, Portal, RetrySchedule};
 use crate::domain::canary;
 
 /// `None` without an interval.
@@ -37,6 +37,6 @@ pub(super) fn arrives(canary: &Canary) -> Destination {
     Destination::Maildir(MaildirDestination {
         path: canary.folder.clone(),
         group: false,
-        retry: Retry::default(),
+        retry: RetrySchedule::default(),
     })
 }

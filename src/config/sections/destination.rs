@@ -14,7 +14,7 @@ use crate::config::{
 use crate::domain::{DestinationName, EmailAddress, RequestId, canary};
 
 /// Maximum concurrency: more deliveries at a time would amount to an attack on the help desk.
-const MOST_AT_ONCE: usize = 100;
+const MAX_AT_ONCE: usize = 100;
 
 /// Reads the keys of a destination of one type.
 type Reader = fn(&TomlSection<'_>) -> Option<Destination>;
@@ -57,10 +57,10 @@ fn read(mut section: TomlSection<'_>) -> Option<Destination> {
         .require("type", "\"smtp\" (or maildir, webhook, command)")
         .and_then(|entry| entry.choice(&TYPES.map(|(word, reader)| (word, (word, reader)))))
     else {
-        section.is_given_up();
+        section.give_up();
         return None;
     };
-    section.is_of_kind(&format!("destination {word}"));
+    section.set_kind(&format!("destination {word}"));
     reader(&section)
 }
 
@@ -70,17 +70,17 @@ pub(super) fn outgoing(mut section: TomlSection<'_>) -> Option<Outgoing> {
         .require("type", "\"smtp\" (or file)")
         .and_then(|entry| entry.choice(&[("smtp", true), ("file", false)]))
     else {
-        section.is_given_up();
+        section.give_up();
         return None;
     };
     if is_smtp {
-        section.is_of_kind("outgoing smtp");
+        section.set_kind("outgoing smtp");
         if let Some(source) = token_source(&section) {
             return with_token(&section, source);
         }
         return server(&section).map(Outgoing::Smtp);
     }
-    section.is_of_kind("outgoing file");
+    section.set_kind("outgoing file");
     section
         .require("dir", "\"/var/lib/vestibule/outgoing\"")?
         .path()
@@ -218,7 +218,7 @@ fn smtp(section: &TomlSection<'_>) -> Option<SmtpDestination> {
             })
         })
         .unwrap_or(EnvelopeFrom::Null);
-    let concurrency = section.number("concurrency", 4, 1..=MOST_AT_ONCE);
+    let concurrency = section.number("concurrency", 4, 1..=MAX_AT_ONCE);
     Some(SmtpDestination {
         server: server?,
         recipient,
@@ -286,7 +286,7 @@ fn webhook(section: &TomlSection<'_>) -> Option<WebhookDestination> {
             Some(field.to_owned())
         })
         .unwrap_or_else(|| "email".to_owned());
-    let concurrency = section.number("concurrency", 4, 1..=MOST_AT_ONCE);
+    let concurrency = section.number("concurrency", 4, 1..=MAX_AT_ONCE);
     let retry = retry::read(section);
     Some(WebhookDestination {
         endpoint: endpoint?,
@@ -326,7 +326,7 @@ fn command(section: &TomlSection<'_>) -> Option<CommandDestination> {
         })
         .unwrap_or_default();
     let timeout = section.time("timeout", MINUTE);
-    let concurrency = section.number("concurrency", 2, 1..=MOST_AT_ONCE);
+    let concurrency = section.number("concurrency", 2, 1..=MAX_AT_ONCE);
     let retry = retry::read(section);
     Some(CommandDestination {
         program: program?,

@@ -12,8 +12,8 @@ use crate::config::units::{KIB, MIB, MINUTE, show_size};
 use crate::config::{Http, SmtpConfig, SmtpTls};
 
 /// Bounds of `smtp.max_header_size`. Long lists of recipients and chains of ARC seals take tens of KiB.
-const LEAST_HEADER: u64 = 16 * KIB;
-const MOST_HEADER: u64 = 4 * MIB;
+const MIN_HEADER: u64 = 16 * KIB;
+const MAX_HEADER: u64 = 4 * MIB;
 
 /// Addresses in use, by key; port 0 never counts as in use.
 #[derive(Default)]
@@ -65,23 +65,23 @@ pub(super) fn smtp(section: &TomlSection<'_>, taken: &mut UsedAddresses) -> Smtp
         });
     let max_message_size = section.size("max_message_size", 25 * MIB);
     let max_header_size = section.size("max_header_size", 256 * KIB);
-    if max_header_size < LEAST_HEADER {
+    if max_header_size < MIN_HEADER {
         section.refuse_key(
             "max_header_size",
             format_args!(
                 "{} is too small for the header of an ordinary message; write at least {}",
                 show_size(max_header_size),
-                show_size(LEAST_HEADER)
+                show_size(MIN_HEADER)
             ),
         );
-    } else if max_header_size > MOST_HEADER {
+    } else if max_header_size > MAX_HEADER {
         section.refuse_key(
             "max_header_size",
             format_args!(
                 "{} is more than any header needs, and reading a header takes many times its size; \
                  write at most {}",
                 show_size(max_header_size),
-                show_size(MOST_HEADER)
+                show_size(MAX_HEADER)
             ),
         );
     }

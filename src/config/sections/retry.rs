@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crate::config::document::TomlSection;
-use crate::config::{Retry, parse_time};
+use crate::config::{RetrySchedule, parse_time};
 
 /// Maximum number of delays; a longer list has no use.
-const MOST: usize = 50;
+const MAX_DELAYS: usize = 50;
 
-pub(super) fn read(section: &TomlSection<'_>) -> Retry {
-    let default = Retry::default();
+pub(super) fn read(section: &TomlSection<'_>) -> RetrySchedule {
+    let default = RetrySchedule::default();
     let waits = section
         .entry("retry")
         .and_then(|entry| {
@@ -17,14 +17,14 @@ pub(super) fn read(section: &TomlSection<'_>) -> Retry {
                 Ok(Duration::ZERO) => Err("must be greater than zero".to_owned()),
                 wait => wait.map_err(|cause| cause.to_string()),
             })?;
-            if waits.len() > MOST {
-                entry.refuse(format_args!("has more than {MOST} delays"));
+            if waits.len() > MAX_DELAYS {
+                entry.refuse(format_args!("has more than {MAX_DELAYS} delays"));
             }
             (!waits.is_empty()).then_some(waits)
         })
         .unwrap_or(default.waits);
     let give_up_after = section.time("give_up_after", default.give_up_after);
-    Retry {
+    RetrySchedule {
         waits,
         give_up_after,
     }

@@ -19,7 +19,7 @@ const CLIENT_SECRET: Keys = Keys {
 const ISSUER: &str = "\"https://login.corp.example/realms/staff\"";
 
 /// Maximum octets of a name that becomes part of a URL of the provider.
-const LONGEST: usize = 512;
+const MAX_NAME: usize = 512;
 
 /// `None` if there is no section, or if it is incomplete, which is reported. An operator returns to
 /// `http.admin_url`, so it must be known.
@@ -105,7 +105,7 @@ fn domain(text: &str) -> Result<Domain, String> {
 
 fn visible_text(text: &str) -> Result<String, String> {
     let is_plain = |c: char| c == ' ' || c.is_ascii_graphic();
-    if text.trim().is_empty() || text.len() > LONGEST || !text.chars().all(is_plain) {
+    if text.trim().is_empty() || text.len() > MAX_NAME || !text.chars().all(is_plain) {
         return Err(format!("{text:?} is not a name that a provider gives"));
     }
     Ok(text.to_owned())
@@ -114,7 +114,7 @@ fn visible_text(text: &str) -> Result<String, String> {
 /// RFC 6749 3.3 `scope-token`.
 fn scope(text: &str) -> Result<String, String> {
     let is_of_scope = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
-    if text.is_empty() || text.len() > LONGEST || !text.bytes().all(is_of_scope) {
+    if text.is_empty() || text.len() > MAX_NAME || !text.bytes().all(is_of_scope) {
         return Err(format!("{text:?} is not a scope, which is one word"));
     }
     Ok(text.to_owned())

@@ -11,7 +11,7 @@ use crate::config::{MailLimits, Verification};
 use crate::domain::{AddressDelimiters, EmailAddress};
 
 /// RFC 5321 4.5.3.1.1.
-const LONGEST_LOCAL_PART: usize = 64;
+const MAX_LOCAL_PART: usize = 64;
 
 /// Octets of a reply token and of a mail's id, each of which becomes a subaddress of one of our addresses.
 const TOKEN: usize = 26;
@@ -140,6 +140,6 @@ fn with_room(address: EmailAddress, detail: usize) -> Result<EmailAddress, Strin
     Err(format!(
         "{address} cannot take a subaddress of {detail} characters; \
          write one with at most {} octets before the @, without + and quotes",
-        LONGEST_LOCAL_PART - 1 - detail
+        MAX_LOCAL_PART - 1 - detail
     ))
 }

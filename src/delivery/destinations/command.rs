@@ -24,7 +24,7 @@ use crate::delivery::message::ReadPosition;
 use crate::delivery::{OutgoingMessage, added_headers};
 use crate::domain::EmailAddress;
 use crate::outbound::process_group::ProcessGroup;
-use crate::outbound::{Attempt, Cause, Scope};
+use crate::outbound::{AttemptOutcome, Cause, Scope};
 use crate::store::StoreError;
 
 /// Time between SIGTERM and SIGKILL.
@@ -46,11 +46,13 @@ impl CommandRunner {
         }
     }
 
-    pub(in crate::delivery) async fn attempt(&self, outgoing: &OutgoingMessage) -> Attempt {
+    pub(in crate::delivery) async fn attempt(&self, outgoing: &OutgoingMessage) -> AttemptOutcome {
         let program = self.config.program.display();
         let mut child = match self.start(outgoing) {
             Ok(child) => child,
-            Err(e) => return Attempt::Retry(Cause::of_destination(&format!("{program}: {e}"))),
+            Err(e) => {
+                return AttemptOutcome::Retry(Cause::of_destination(&format!("{program}: {e}")));
+            }
         };
         let group = ProcessGroup::of(&child);
         let (mut stdin, stderr) = (child.stdin.take(), child.stderr.take());
@@ -83,7 +85,7 @@ impl CommandRunner {
                 group.forget();
                 outcome(status, &String::from_utf8_lossy(&stderr_text))
             }
-            Ok(Ok(Err(e))) => Attempt::Retry(Cause::of_request(&format!("{program}: {e}"))),
+            Ok(Ok(Err(e))) => AttemptOutcome::Retry(Cause::of_request(&format!("{program}: {e}"))),
             Ok(Err(unread)) => {
                 // The program must not take a truncated message for a whole one, so it is killed before its input
                 // ends.
@@ -94,7 +96,7 @@ impl CommandRunner {
             Err(_) => {
                 group.signal(Signal::TERM);
                 let _ = timeout(TERM_GRACE, child.wait()).await;
-                Attempt::Retry(Cause::of_request(&format!(
+                AttemptOutcome::Retry(Cause::of_request(&format!(
                     "{program}: not finished within {} s",
                     self.config.timeout.as_secs_f32()
                 )))
@@ -188,18 +190,18 @@ async fn read_stderr(stderr: Option<ChildStderr>, kept: &mut Vec<u8>) {
     }
 }
 
-fn outcome(status: ExitStatus, stderr_text: &str) -> Attempt {
+fn outcome(status: ExitStatus, stderr_text: &str) -> AttemptOutcome {
     // Shells and many wrappers exit with 126 and 127 if a program cannot be run or found.
     let (is_refused, scope) = match status.code() {
-        Some(0) => return Attempt::Delivered,
+        Some(0) => return AttemptOutcome::Delivered,
         None | Some(70 | 75 | 76) => (false, Scope::Request),
         Some(64 | 69 | 71..=74 | 78 | 126 | 127) => (false, Scope::Destination),
         Some(_) => (true, Scope::Request),
     };
     let cause = Cause::new(&format!("{status} {stderr_text}"), scope);
     if is_refused {
-        Attempt::Refused(cause)
+        AttemptOutcome::Refused(cause)
     } else {
-        Attempt::Retry(cause)
+        AttemptOutcome::Retry(cause)
     }
 }

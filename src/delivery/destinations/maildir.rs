@@ -26,7 +26,7 @@ use crate::delivery::OutgoingMessage;
 use crate::delivery::message::ReadPosition;
 use crate::domain::Domain;
 use crate::observe::catch_panic;
-use crate::outbound::{Attempt, Cause};
+use crate::outbound::{AttemptOutcome, Cause};
 
 /// Maximum number of concurrent groups: one is written while the other is recorded.
 pub(in crate::delivery) const CONCURRENCY: usize = 2;
@@ -82,11 +82,11 @@ impl Maildir {
         messages: Vec<Arc<OutgoingMessage>>,
         deadline: Instant,
         stop: &CancellationToken,
-    ) -> Vec<Option<Attempt>> {
+    ) -> Vec<Option<AttemptOutcome>> {
         let count = messages.len();
         if hung::is_at(&self.path) {
             let cause = Cause::of_destination("an earlier attempt still hangs in the storage");
-            return fail(0, &Attempt::Retry(cause), count);
+            return fail(0, &AttemptOutcome::Retry(cause), count);
         }
         let group = Arc::new(Group {
             stop: stop.child_token(),
@@ -103,8 +103,8 @@ impl Maildir {
         };
         let failure = match timeout_at(deadline, thread).await {
             Ok(Ok(attempts)) => return attempts,
-            Ok(Err(panic)) => Attempt::of_panic(&panic.to_string()),
-            Err(_) => Attempt::Retry(Cause::of_destination("the storage took too long")),
+            Ok(Err(panic)) => AttemptOutcome::of_panic(&panic.to_string()),
+            Err(_) => AttemptOutcome::Retry(Cause::of_destination("the storage took too long")),
         };
         // Cancel before reading `begun`, so that no later message becomes visible.
         group.stop.cancel();
@@ -116,7 +116,7 @@ impl Maildir {
         messages: &[Arc<OutgoingMessage>],
         group: &Group,
         here: &Handle,
-    ) -> Vec<Option<Attempt>> {
+    ) -> Vec<Option<AttemptOutcome>> {
         let mut attempts = vec![None; messages.len()];
         let files = self.write_all(messages, group, here, &mut attempts);
         let mut published = Vec::with_capacity(files.len());
@@ -135,11 +135,11 @@ impl Maildir {
             file.remove();
         }
         let outcome = if published.is_empty() {
-            Attempt::Delivered
+            AttemptOutcome::Delivered
         } else {
             // The messages are visible even if this sync fails, so a retry must look for them.
             let synced = sync_folder(&self.path.join("new"));
-            synced.map_or_else(Attempt::from, |()| Attempt::Delivered)
+            synced.map_or_else(AttemptOutcome::from, |()| AttemptOutcome::Delivered)
         };
         for place in published {
             attempts[place] = Some(outcome.clone());
@@ -153,7 +153,7 @@ impl Maildir {
         messages: &[Arc<OutgoingMessage>],
         group: &Group,
         here: &Handle,
-        attempts: &mut [Option<Attempt>],
+        attempts: &mut [Option<AttemptOutcome>],
     ) -> Vec<(usize, Written)> {
         let mut files = Vec::with_capacity(messages.len());
         let before = match self.find_stored(messages) {
@@ -178,7 +178,7 @@ impl Maildir {
                 }
                 Ok(Err(Unwritten::Stopped)) => break,
                 Ok(Err(Unwritten::Failed(attempt))) => attempt,
-                Err(panic) => Attempt::of_panic(&panic),
+                Err(panic) => AttemptOutcome::of_panic(&panic),
             };
             let is_of_all = attempt.destination_failure().is_some();
             attempts[place] = Some(attempt);
@@ -202,7 +202,7 @@ impl Maildir {
         }
         let name = self.name(outgoing);
         if before.contains(&name) {
-            return Ok(Written::Before);
+            return Ok(Written::AlreadyStored);
         }
         let attempt = outgoing.claim().attempt;
         // Each attempt has its own file name: an earlier attempt that the storage still blocks may resume writing.
@@ -218,7 +218,7 @@ impl Maildir {
             created = create(&part, self.modes.message);
         }
         let file = Arc::new(created.map_err(at(&part))?);
-        let written = Written::Now { file, part, whole };
+        let written = Written::Staged { file, part, whole };
         written.fill(outgoing, group).await.inspect_err(|_| {
             // A partial file would take space that others need.
             written.remove();
@@ -228,7 +228,7 @@ impl Maildir {
 
     /// Makes a message visible to readers.
     fn finish(&self, written: &Written) -> Result<(), Fault> {
-        let Written::Now { part, whole, .. } = written else {
+        let Written::Staged { part, whole, .. } = written else {
             return Ok(());
         };
         let mut renamed = fs::rename(part, whole);
@@ -322,10 +322,10 @@ struct Group {
 /// Reason for which a message was not written.
 enum Unwritten {
     Stopped,
-    Failed(Attempt),
+    Failed(AttemptOutcome),
 }
 
-impl<T: Into<Attempt>> From<T> for Unwritten {
+impl<T: Into<AttemptOutcome>> From<T> for Unwritten {
     fn from(failure: T) -> Self {
         Self::Failed(failure.into())
     }
@@ -333,7 +333,7 @@ impl<T: Into<Attempt>> From<T> for Unwritten {
 
 /// Outcomes of a group that failed: the `failure` for the first `begun` messages, at least one, which may have been
 /// published, and `None` for the others.
-fn fail(begun: usize, failure: &Attempt, count: usize) -> Vec<Option<Attempt>> {
+fn fail(begun: usize, failure: &AttemptOutcome, count: usize) -> Vec<Option<AttemptOutcome>> {
     let mut attempts = vec![Some(failure.clone()); begun.clamp(1, count.max(1))];
     attempts.resize(count, None);
     attempts
@@ -348,8 +348,8 @@ fn is_repeat(outgoing: &OutgoingMessage) -> bool {
 #[derive(Clone)]
 enum Written {
     /// An earlier attempt stored it.
-    Before,
-    Now {
+    AlreadyStored,
+    Staged {
         file: Arc<File>,
         part: PathBuf,
         whole: PathBuf,
@@ -358,7 +358,7 @@ enum Written {
 
 impl Written {
     async fn fill(&self, outgoing: &OutgoingMessage, group: &Group) -> Result<(), Unwritten> {
-        let Self::Now { file, part, .. } = self else {
+        let Self::Staged { file, part, .. } = self else {
             return Ok(());
         };
         let mut place = ReadPosition::default();
@@ -376,13 +376,13 @@ impl Written {
 
     fn sync(&self) -> Result<(), Fault> {
         match self {
-            Self::Before => Ok(()),
-            Self::Now { file, part, .. } => file.sync_all().map_err(at(part)),
+            Self::AlreadyStored => Ok(()),
+            Self::Staged { file, part, .. } => file.sync_all().map_err(at(part)),
         }
     }
 
     fn remove(&self) {
-        if let Self::Now { part, .. } = self {
+        if let Self::Staged { part, .. } = self {
             let _ = fs::remove_file(part);
         }
     }
@@ -437,7 +437,7 @@ struct Fault {
 }
 
 /// Every such error is a retry for the whole destination: none is caused by the message, and each can be repaired.
-impl From<Fault> for Attempt {
+impl From<Fault> for AttemptOutcome {
     fn from(fault: Fault) -> Self {
         Self::Retry(Cause::of_destination(&fault.to_string()))
     }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::OutgoingMessage;
 use crate::config;
 use crate::domain::Domain;
-use crate::outbound::{Attempt, Cause};
+use crate::outbound::{AttemptOutcome, Cause};
 use command::CommandRunner;
 use maildir::Maildir;
 use smtp::{SmtpClient, Timeouts};
@@ -92,7 +92,7 @@ impl DestinationClient {
         messages: Vec<Arc<OutgoingMessage>>,
         deadline: Instant,
         stop: &CancellationToken,
-    ) -> Vec<Option<Attempt>> {
+    ) -> Vec<Option<AttemptOutcome>> {
         if let Protocol::Maildir(maildir) = &self.protocol {
             return maildir.attempt(messages, deadline, stop).await;
         }
@@ -100,7 +100,7 @@ impl DestinationClient {
         for (outgoing, outcome) in messages.iter().zip(&mut attempts) {
             let attempt = timeout_at(deadline, self.attempt_one(outgoing)).await;
             let attempt = attempt.unwrap_or_else(|_| self.time_out());
-            let is_retried = matches!(attempt, Attempt::Retry(_));
+            let is_retried = matches!(attempt, AttemptOutcome::Retry(_));
             *outcome = Some(attempt);
             if is_retried {
                 break;
@@ -109,19 +109,21 @@ impl DestinationClient {
         attempts
     }
 
-    async fn attempt_one(&self, outgoing: &Arc<OutgoingMessage>) -> Attempt {
+    async fn attempt_one(&self, outgoing: &Arc<OutgoingMessage>) -> AttemptOutcome {
         match &self.protocol {
             Protocol::Smtp(smtp) => smtp.attempt(outgoing).await,
             Protocol::Webhook(webhook) => webhook.attempt(outgoing).await,
             Protocol::Command(command) => command.attempt(outgoing).await,
-            Protocol::Maildir(_) => Attempt::Retry(Cause::of_destination("messages go together")),
+            Protocol::Maildir(_) => {
+                AttemptOutcome::Retry(Cause::of_destination("messages go together"))
+            }
         }
     }
 
     /// The outcome of an attempt that exceeded the timeout.
-    pub fn time_out(&self) -> Attempt {
+    pub fn time_out(&self) -> AttemptOutcome {
         let text = format!("not finished within {} s", self.timeout.as_secs());
-        Attempt::Retry(Cause::of_destination(&text))
+        AttemptOutcome::Retry(Cause::of_destination(&text))
     }
 
     /// Called when there is nothing to deliver: closes idle connections.

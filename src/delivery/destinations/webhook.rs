@@ -16,7 +16,7 @@ use crate::delivery::message::ReadPosition;
 use crate::domain::Timestamp;
 use crate::outbound::body_stream::BodyStream;
 use crate::outbound::http::{HttpClient, RequestMeta};
-use crate::outbound::{Attempt, Cause};
+use crate::outbound::{AttemptOutcome, Cause};
 use crate::store::StoreError;
 
 /// A URL that takes messages.
@@ -33,7 +33,10 @@ impl Webhook {
         }
     }
 
-    pub(in crate::delivery) async fn attempt(&self, outgoing: &Arc<OutgoingMessage>) -> Attempt {
+    pub(in crate::delivery) async fn attempt(
+        &self,
+        outgoing: &Arc<OutgoingMessage>,
+    ) -> AttemptOutcome {
         let posted = match self.config.format {
             WebhookFormat::Raw => self.stream(outgoing, "message/rfc822", Form::Raw).await,
             WebhookFormat::Form => {
@@ -43,7 +46,7 @@ impl Webhook {
             }
             WebhookFormat::Json => self.json(outgoing).await,
         };
-        posted.unwrap_or_else(Attempt::Retry)
+        posted.unwrap_or_else(AttemptOutcome::Retry)
     }
 
     async fn stream(
@@ -51,7 +54,7 @@ impl Webhook {
         outgoing: &Arc<OutgoingMessage>,
         content_type: &'static str,
         form: Form,
-    ) -> Result<Attempt, Cause> {
+    ) -> Result<AttemptOutcome, Cause> {
         let id = outgoing.claim().request().to_string();
         let seconds = Timestamp::now().as_second();
         let mut signature = self.client.signature(&id, seconds)?;
@@ -81,7 +84,7 @@ impl Webhook {
         Ok(self.client.post(meta, reqwest::Body::wrap(body)).await)
     }
 
-    async fn json(&self, outgoing: &Arc<OutgoingMessage>) -> Result<Attempt, Cause> {
+    async fn json(&self, outgoing: &Arc<OutgoingMessage>) -> Result<AttemptOutcome, Cause> {
         let is_long = outgoing.message().original_len() > webhook_json::MAX_RAW;
         let raw_url = if is_long {
             outgoing.raw_url(Timestamp::now()).await?
@@ -97,7 +100,7 @@ impl Webhook {
             Ok(body) => body,
             Err(panic) => {
                 let cause = Cause::of_request(&format!("internal error in vestibule: {panic}"));
-                return Ok(Attempt::Refused(cause));
+                return Ok(AttemptOutcome::Refused(cause));
             }
         };
         let id = outgoing.claim().request().to_string();

@@ -6,7 +6,7 @@ use mail_parser::{Address, HeaderValue};
 use serde::Serialize;
 
 use crate::delivery::{OutgoingMessage, added_headers};
-use crate::domain::{Kind, LedgerId, PortalName, RequestId, Timestamp};
+use crate::domain::{AccountKind, LedgerId, PortalName, RequestId, Timestamp};
 use crate::mail::{self, Content, MessageFields};
 
 /// Maximum octets of a message that is included in the JSON, besides its parsed content. A longer one is
@@ -37,7 +37,7 @@ struct Data<'a> {
 #[derive(Serialize)]
 struct Account<'a> {
     address: String,
-    kind: Kind,
+    kind: AccountKind,
     /// The value of `X-Vestibule-Verified`.
     verified: String,
     /// The value of `X-Vestibule-Sender-By`, if there is such a field.

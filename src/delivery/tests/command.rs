@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::*;
-use crate::config::{CommandDestination, Retry};
+use crate::config::{CommandDestination, RetrySchedule};
 use crate::delivery::destinations::command::CommandRunner;
 
 #[derive(Debug, Deserialize)]
@@ -28,7 +28,7 @@ fn shell(script: &str) -> CommandDestination {
         environment: BTreeMap::new(),
         timeout: Duration::from_mins(5),
         concurrency: 1,
-        retry: Retry::default(),
+        retry: RetrySchedule::default(),
     }
 }
 
@@ -56,7 +56,7 @@ async fn a_missing_program_fails_no_request() {
     config.program = PathBuf::from("/no/such/program");
     let command = CommandRunner::new(&config);
     match command.attempt(&outgoing()).await {
-        Attempt::Retry(cause) => {
+        AttemptOutcome::Retry(cause) => {
             assert_eq!(cause.scope, Scope::Destination);
             assert!(
                 cause.text.starts_with("/no/such/program: "),
@@ -78,7 +78,7 @@ async fn the_program_gets_the_message_and_the_facts_and_nothing_else() {
     let outgoing = outgoing();
     assert_eq!(
         CommandRunner::new(&config).attempt(&outgoing).await,
-        Attempt::Delivered
+        AttemptOutcome::Delivered
     );
 
     let read = |name: &str| fs::read(home.path().join(name)).expect("written");
@@ -157,7 +157,7 @@ async fn the_whole_group_is_killed_after_the_timeout() {
     };
     let (command, outgoing) = (CommandRunner::new(&config), outgoing());
     match leave_hanging(command.attempt(&outgoing), hangs).await {
-        Attempt::Retry(cause) => assert!(
+        AttemptOutcome::Retry(cause) => assert!(
             cause.text.contains("not finished within 300 s"),
             "{}",
             cause.text

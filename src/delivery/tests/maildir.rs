@@ -11,27 +11,30 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::config::{MaildirDestination, Retry};
+use crate::config::{MaildirDestination, RetrySchedule};
 use crate::delivery::destinations::maildir::Maildir;
 
 fn maildir(path: &Path) -> Maildir {
     let config = MaildirDestination {
         path: path.to_owned(),
         group: false,
-        retry: Retry::default(),
+        retry: RetrySchedule::default(),
     };
     Maildir::new(&config, &hostname())
 }
 
 /// Delivers messages, without a stop.
-async fn attempt_all(maildir: &Maildir, group: Vec<Arc<OutgoingMessage>>) -> Vec<Option<Attempt>> {
+async fn attempt_all(
+    maildir: &Maildir,
+    group: Vec<Arc<OutgoingMessage>>,
+) -> Vec<Option<AttemptOutcome>> {
     let deadline = Instant::now() + Duration::from_mins(5);
     let stop = CancellationToken::new();
     maildir.attempt(group, deadline, &stop).await
 }
 
 /// Delivers one message.
-async fn attempt(maildir: &Maildir, outgoing: Arc<OutgoingMessage>) -> Attempt {
+async fn attempt(maildir: &Maildir, outgoing: Arc<OutgoingMessage>) -> AttemptOutcome {
     let attempts = attempt_all(maildir, vec![outgoing]).await;
     let [Some(attempt)] = &attempts[..] else {
         panic!("{attempts:?}");
@@ -89,7 +92,7 @@ async fn a_message_is_in_new_and_nowhere_else() {
     let outgoing = outgoing();
     assert_eq!(
         attempt(&maildir(&path), Arc::clone(&outgoing)).await,
-        Attempt::Delivered
+        AttemptOutcome::Delivered
     );
 
     let new = files(&path.join("new"));
@@ -128,10 +131,10 @@ async fn a_group_may_read_and_remove_its_messages() {
     let config = MaildirDestination {
         path: path.clone(),
         group: true,
-        retry: Retry::default(),
+        retry: RetrySchedule::default(),
     };
     let outcome = attempt(&Maildir::new(&config, &hostname()), outgoing()).await;
-    assert_eq!(outcome, Attempt::Delivered);
+    assert_eq!(outcome, AttemptOutcome::Delivered);
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o7777;
     assert_eq!(mode(&files(&path.join("new"))[0]), 0o660);
     for folder in [
@@ -153,13 +156,13 @@ async fn a_repeat_after_a_crash_makes_no_second_message() {
     let again = repeat(&outgoing);
     assert_eq!(
         attempt(&maildir, Arc::clone(&outgoing)).await,
-        Attempt::Delivered
+        AttemptOutcome::Delivered
     );
 
     // The crash happened before the attempt was recorded.
     assert_eq!(
         attempt(&maildir, Arc::clone(&again)).await,
-        Attempt::Delivered
+        AttemptOutcome::Delivered
     );
     assert_eq!(files(&new).len(), 1);
 
@@ -172,7 +175,7 @@ async fn a_repeat_after_a_crash_makes_no_second_message() {
     fs::rename(new.join(&name), cur.join(format!("{name}:2,S"))).expect("moved");
     assert_eq!(
         attempt(&maildir, Arc::clone(&again)).await,
-        Attempt::Delivered
+        AttemptOutcome::Delivered
     );
     assert!(files(&new).is_empty());
 
@@ -182,7 +185,7 @@ async fn a_repeat_after_a_crash_makes_no_second_message() {
     let late = tmp.join(format!("{name}.1"));
     let mut file = fs::File::create(&late).expect("a file");
     file.write_all(b"From: An").expect("half a message");
-    assert_eq!(attempt(&maildir, again).await, Attempt::Delivered);
+    assert_eq!(attempt(&maildir, again).await, AttemptOutcome::Delivered);
     file.write_all(b"n").expect("more of it");
     fs::rename(&late, new.join(&name)).expect_err("the file is gone");
     assert_eq!(
@@ -197,12 +200,15 @@ async fn missing_folders_of_a_maildir_are_created() {
     for missing in ["tmp", "new", "cur"] {
         let home = tempfile::tempdir().expect("a folder");
         let maildir = maildir(home.path());
-        assert_eq!(attempt(&maildir, outgoing()).await, Attempt::Delivered);
+        assert_eq!(
+            attempt(&maildir, outgoing()).await,
+            AttemptOutcome::Delivered
+        );
         let folder = home.path().join(missing);
         fs::remove_dir_all(&folder).expect("removed");
         assert_eq!(
             attempt(&maildir, repeat(&outgoing())).await,
-            Attempt::Delivered
+            AttemptOutcome::Delivered
         );
     }
 }
@@ -242,7 +248,7 @@ async fn every_obstacle_has_its_outcome() {
             wrong.push(format!("{}: {found}", case.name));
         }
         match outcome {
-            Attempt::Delivered => assert_eq!(files(&path.join("new")).len(), 1),
+            AttemptOutcome::Delivered => assert_eq!(files(&path.join("new")).len(), 1),
             // No partial file remains that would take space.
             _ if path.join("tmp").is_dir() => assert!(files(&path.join("tmp")).is_empty()),
             _ => {}
@@ -264,7 +270,10 @@ async fn many_in_groups_at_a_time() {
         running.spawn(async move { attempt_all(&maildir, group).await });
     }
     let attempts: Vec<_> = running.join_all().await.into_iter().flatten().collect();
-    assert_eq!(attempts, vec![Some(Attempt::Delivered); GROUPS * MESSAGES]);
+    assert_eq!(
+        attempts,
+        vec![Some(AttemptOutcome::Delivered); GROUPS * MESSAGES]
+    );
     assert_eq!(files(&home.path().join("new")).len(), GROUPS * MESSAGES);
     assert!(files(&home.path().join("tmp")).is_empty());
 }
@@ -274,7 +283,10 @@ async fn many_in_groups_at_a_time() {
 async fn a_group_is_delivered_up_to_the_first_failure() {
     let home = tempfile::tempdir().expect("a folder");
     let maildir = maildir(home.path());
-    assert_eq!(attempt(&maildir, outgoing()).await, Attempt::Delivered);
+    assert_eq!(
+        attempt(&maildir, outgoing()).await,
+        AttemptOutcome::Delivered
+    );
     let [tmp, new] = ["tmp", "new"].map(|folder| home.path().join(folder));
     for (folder, obstacle) in [(&tmp, 2), (&new, 1)] {
         let group: Vec<_> = (0..4).map(|_| outgoing()).collect();
@@ -287,10 +299,13 @@ async fn a_group_is_delivered_up_to_the_first_failure() {
         assert!(
             delivered
                 .iter()
-                .all(|attempt| *attempt == Some(Attempt::Delivered)),
+                .all(|attempt| *attempt == Some(AttemptOutcome::Delivered)),
             "{attempts:?}"
         );
-        assert!(matches!(rest[0], Some(Attempt::Retry(_))), "{attempts:?}");
+        assert!(
+            matches!(rest[0], Some(AttemptOutcome::Retry(_))),
+            "{attempts:?}"
+        );
         assert!(rest[1..].iter().all(Option::is_none), "{attempts:?}");
         for outgoing in &group[obstacle + 1..] {
             assert!(!tmp.join(format!("{}.1", name(outgoing))).exists());
@@ -323,11 +338,11 @@ async fn a_panic_concerns_one_message_and_the_later_ones_of_its_account() {
     ];
     let attempts = attempt_all(&maildir(home.path()), group.clone()).await;
     let [
-        Some(Attempt::Delivered),
-        Some(Attempt::Unknown(cause)),
-        Some(Attempt::Delivered),
+        Some(AttemptOutcome::Delivered),
+        Some(AttemptOutcome::Unknown(cause)),
+        Some(AttemptOutcome::Delivered),
         None,
-        Some(Attempt::Delivered),
+        Some(AttemptOutcome::Delivered),
     ] = &attempts[..]
     else {
         panic!("{attempts:?}");
@@ -347,14 +362,14 @@ async fn repeats_of_a_group_are_looked_for_in_new_and_cur() {
     let [new, cur] = ["new", "cur"].map(|folder| home.path().join(folder));
     let group: Vec<_> = (0..6).map(|_| outgoing()).collect();
     let before = attempt_all(&maildir, group[..4].to_vec()).await;
-    assert_eq!(before, vec![Some(Attempt::Delivered); 4]);
+    assert_eq!(before, vec![Some(AttemptOutcome::Delivered); 4]);
     for (outgoing, flags) in [(&group[0], ":2,S"), (&group[1], ",S=9:2,")] {
         let name = name(outgoing);
         fs::rename(new.join(&name), cur.join(format!("{name}{flags}"))).expect("moved");
     }
     let repeats = group.iter().map(|outgoing| repeat(outgoing)).collect();
     let attempts = attempt_all(&maildir, repeats).await;
-    assert_eq!(attempts, vec![Some(Attempt::Delivered); 6]);
+    assert_eq!(attempts, vec![Some(AttemptOutcome::Delivered); 6]);
     assert_eq!(files(&cur).len(), 2);
     for outgoing in &group[2..] {
         assert!(new.join(name(outgoing)).exists());
@@ -381,7 +396,7 @@ async fn undelivered_messages_of_a_stopped_group_are_not_attempted() {
 
     let _ = fs::remove_file(fifo);
     let attempts = attempt_all(&maildir, group).await;
-    assert_eq!(attempts, vec![Some(Attempt::Delivered); 4]);
+    assert_eq!(attempts, vec![Some(AttemptOutcome::Delivered); 4]);
     assert!(files(&home.path().join("tmp")).is_empty());
 }
 
@@ -409,7 +424,7 @@ async fn a_group_that_is_stopped_while_it_is_published_reports_published_message
     let delivered = attempts.iter().take_while(|one| one.is_some()).count();
     assert_eq!(files(&new).len(), delivered);
     for (place, (outgoing, attempt)) in group.iter().zip(&attempts).enumerate() {
-        let expected = (place < delivered).then_some(Attempt::Delivered);
+        let expected = (place < delivered).then_some(AttemptOutcome::Delivered);
         assert_eq!(*attempt, expected, "{place}");
         assert_eq!(new.join(name(outgoing)).exists(), place < delivered);
     }
@@ -434,7 +449,7 @@ async fn a_hung_group_publishes_nothing_later_and_no_other_starts_in_the_meantim
         .chain(group[1..].iter().cloned())
         .collect();
     let attempts = attempt_all(&maildir, repeats.clone()).await;
-    let [Some(Attempt::Retry(cause)), None, None, None] = &attempts[..] else {
+    let [Some(AttemptOutcome::Retry(cause)), None, None, None] = &attempts[..] else {
         panic!("{attempts:?}");
     };
     assert!(cause.text.contains("an earlier attempt"), "{cause:?}");
@@ -448,7 +463,7 @@ async fn a_hung_group_publishes_nothing_later_and_no_other_starts_in_the_meantim
         tokio::task::yield_now().await;
         attempts = attempt_all(&maildir, repeats.clone()).await;
     }
-    assert_eq!(attempts, vec![Some(Attempt::Delivered); 4]);
+    assert_eq!(attempts, vec![Some(AttemptOutcome::Delivered); 4]);
     assert_eq!(files(&home.path().join("new")).len(), 4);
     assert!(files(&home.path().join("tmp")).is_empty());
 }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::OutgoingMessage;
 use crate::domain::Domain;
-use crate::outbound::{Attempt, Cause, Scope};
+use crate::outbound::{AttemptOutcome, Cause, Scope};
 use crate::store::Claim;
 
 const RAW: &[u8] = b"From: Ann <ann@corp.example>\r\n\
@@ -45,7 +45,10 @@ async fn whole(outgoing: &OutgoingMessage) -> Vec<u8> {
 
 /// The outcome of an attempt during which the peer hangs. Once `hangs` completes, only timeouts are pending, so the
 /// paused clock advances by itself.
-async fn leave_hanging(attempt: impl Future<Output = Attempt>, hangs: impl Future) -> Attempt {
+async fn leave_hanging(
+    attempt: impl Future<Output = AttemptOutcome>,
+    hangs: impl Future,
+) -> AttemptOutcome {
     let mut attempt = pin!(attempt);
     tokio::select! {
         early = &mut attempt => return early,
@@ -84,11 +87,11 @@ struct Expected {
 
 impl Expected {
     /// Describes the first difference of an attempt.
-    fn differs_from(&self, attempt: &Attempt) -> Option<String> {
+    fn differs_from(&self, attempt: &AttemptOutcome) -> Option<String> {
         let cause = match (&self.outcome, attempt) {
-            (Outcome::Delivered, Attempt::Delivered) => return None,
-            (Outcome::Retry, Attempt::Retry(cause))
-            | (Outcome::Refused, Attempt::Refused(cause)) => cause,
+            (Outcome::Delivered, AttemptOutcome::Delivered) => return None,
+            (Outcome::Retry, AttemptOutcome::Retry(cause))
+            | (Outcome::Refused, AttemptOutcome::Refused(cause)) => cause,
             _ => return Some(format!("{attempt:?}")),
         };
         let says = self.says.as_deref().unwrap_or_default();

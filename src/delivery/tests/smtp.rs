@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::fault_server::{FaultServer, ServerFault};
 use super::*;
-use crate::config::{EnvelopeFrom, Retry, SmtpDestination, SmtpSecurity, SmtpServer};
+use crate::config::{EnvelopeFrom, RetrySchedule, SmtpDestination, SmtpSecurity, SmtpServer};
 use crate::delivery::destinations::smtp::{SmtpClient, Timeouts};
 use crate::domain::EmailAddress;
 
@@ -48,7 +48,7 @@ fn destination(port: u16) -> SmtpDestination {
         recipient: None,
         envelope_from: EnvelopeFrom::Null,
         concurrency: 2,
-        retry: Retry::default(),
+        retry: RetrySchedule::default(),
     }
 }
 
@@ -105,7 +105,7 @@ async fn a_message_arrives_byte_for_byte_over_a_kept_connection() {
     let client = client(&destination(server.address.port()));
     let outgoing = outgoing();
     for _ in 0..3 {
-        assert_eq!(client.attempt(&outgoing).await, Attempt::Delivered);
+        assert_eq!(client.attempt(&outgoing).await, AttemptOutcome::Delivered);
     }
     assert_eq!(server.connections(), 1);
     for taken in server.take_all() {
@@ -127,7 +127,7 @@ async fn an_idle_connection_that_the_server_closed_is_not_a_failure() {
     .await;
     let client = client(&destination(server.address.port()));
     for _ in 0..2 {
-        assert_eq!(client.attempt(&outgoing()).await, Attempt::Delivered);
+        assert_eq!(client.attempt(&outgoing()).await, AttemptOutcome::Delivered);
     }
     assert_eq!(server.connections(), 2);
     assert_eq!(server.take_all().len(), 2);
@@ -159,7 +159,10 @@ async fn the_envelope_is_as_configured() {
         let mut config = destination(server.address.port());
         config.envelope_from = envelope_from;
         config.recipient = recipient;
-        assert_eq!(client(&config).attempt(&outgoing).await, Attempt::Delivered);
+        assert_eq!(
+            client(&config).attempt(&outgoing).await,
+            AttemptOutcome::Delivered
+        );
         let taken = server.take_all();
         assert_eq!(taken[0].mail, format!("MAIL FROM:{mail} BODY=8BITMIME"));
         assert_eq!(taken[0].rcpt, format!("RCPT TO:{rcpt}"));
@@ -181,7 +184,7 @@ async fn smtputf8_is_requested_if_needed() {
             raw.into(),
             &hostname(),
         ));
-        assert_eq!(client.attempt(&outgoing).await, Attempt::Delivered);
+        assert_eq!(client.attempt(&outgoing).await, AttemptOutcome::Delivered);
     }
     claim.recipient = "h\u{fc}lfe@corp.example".to_owned();
     let outgoing = Arc::new(OutgoingMessage::in_memory(
@@ -189,7 +192,7 @@ async fn smtputf8_is_requested_if_needed() {
         b"A: b\r\n\r\nx\r\n".to_vec(),
         &hostname(),
     ));
-    assert_eq!(client.attempt(&outgoing).await, Attempt::Delivered);
+    assert_eq!(client.attempt(&outgoing).await, AttemptOutcome::Delivered);
     let mails: Vec<String> = server
         .take_all()
         .into_iter()

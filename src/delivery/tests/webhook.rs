@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::fault_server::acceptor;
 use super::*;
-use crate::config::{Endpoint, HttpCredentials, Retry, WebhookDestination, WebhookFormat};
+use crate::config::{Endpoint, HttpCredentials, RetrySchedule, WebhookDestination, WebhookFormat};
 use crate::delivery::destinations::webhook::Webhook;
 use crate::domain::Timestamp;
 use crate::outbound::webhook_signature;
@@ -24,7 +24,7 @@ struct Case {
     does: String,
     #[serde(default)]
     https: bool,
-    /// Seconds of the server's Retry-After.
+    /// Seconds of the server's RetrySchedule-After.
     after: Option<i64>,
     #[serde(flatten)]
     expected: Expected,
@@ -114,7 +114,7 @@ fn destination(address: SocketAddr, format: WebhookFormat) -> WebhookDestination
         format,
         field: "email".to_owned(),
         concurrency: 1,
-        retry: Retry::default(),
+        retry: RetrySchedule::default(),
     }
 }
 
@@ -142,7 +142,7 @@ async fn every_answer_has_its_outcome() {
             wrong.push(format!("{}: {found}", case.name));
         }
         let asked = match &attempt {
-            Attempt::Retry(cause) => cause.not_before.map(|time| time.as_second() - before),
+            AttemptOutcome::Retry(cause) => cause.not_before.map(|time| time.as_second() - before),
             _ => None,
         };
         let good = match (case.after, asked) {
@@ -168,7 +168,7 @@ async fn a_raw_message_is_posted_unchanged_and_signed() {
     let before = Timestamp::now().as_second();
     assert_eq!(
         Webhook::new(&config).attempt(&outgoing).await,
-        Attempt::Delivered
+        AttemptOutcome::Delivered
     );
 
     let posted = received.recv().await.expect("a request");
@@ -208,7 +208,7 @@ async fn a_form_has_the_message_in_base64_and_is_signed_as_it_is_sent() {
     ));
     let outgoing = outgoing();
     let webhook = Webhook::new(&config);
-    assert_eq!(webhook.attempt(&outgoing).await, Attempt::Delivered);
+    assert_eq!(webhook.attempt(&outgoing).await, AttemptOutcome::Delivered);
 
     let posted = received.recv().await.expect("a request");
     let kind = "application/x-www-form-urlencoded";
@@ -262,7 +262,7 @@ async fn a_message_as_json_has_its_parts() {
         &hostname(),
     ));
     let webhook = Webhook::new(&destination(address, WebhookFormat::Json));
-    assert_eq!(webhook.attempt(&outgoing).await, Attempt::Delivered);
+    assert_eq!(webhook.attempt(&outgoing).await, AttemptOutcome::Delivered);
 
     let posted = received.recv().await.expect("a request");
     assert_eq!(posted.fields["content-type"], "application/json");
@@ -327,7 +327,7 @@ async fn private_networks_are_called_only_if_allowed() {
         config.endpoint.allow_private = false;
         let webhook = Webhook::new(&config);
         match webhook.attempt(&outgoing()).await {
-            Attempt::Retry(cause) => {
+            AttemptOutcome::Retry(cause) => {
                 assert_eq!(cause.scope, Scope::Destination);
                 assert!(
                     cause.text.contains("set allow_private"),
@@ -343,5 +343,8 @@ async fn private_networks_are_called_only_if_allowed() {
     let mut config = destination(address, WebhookFormat::Raw);
     config.endpoint.url = format!("http://localhost:{port}/");
     let webhook = Webhook::new(&config);
-    assert_eq!(webhook.attempt(&outgoing()).await, Attempt::Delivered);
+    assert_eq!(
+        webhook.attempt(&outgoing()).await,
+        AttemptOutcome::Delivered
+    );
 }

@@ -13,7 +13,7 @@ use super::OwnLinks;
 const HOST_WITHIN: usize = 600;
 
 /// Maximum number of blanks before a line end that are skipped.
-const MOST_BLANKS: usize = 16;
+const MAX_BLANKS: usize = 16;
 
 /// Lengths of the tokens: in links, in reply addresses, and in both as version 0.1 wrote them.
 const LINK: usize = 52;
@@ -91,7 +91,7 @@ impl<'a> Word<'a> {
     }
 
     fn take(&mut self, text: &[u8], end: usize) {
-        let start = behind_any(text, end, self.marks);
+        let start = match_any(text, end, self.marks);
         self.found.extend(start.map(|start| (end, start)));
     }
 
@@ -101,7 +101,7 @@ impl<'a> Word<'a> {
         for length in 1..word.len().min(end + 1) {
             let start = end - length;
             if text[start..end].eq_ignore_ascii_case(&word[..length])
-                && let Some(end) = behind(text, start, word)
+                && let Some(end) = match_word(text, start, word)
             {
                 self.take(text, end);
             }
@@ -140,7 +140,7 @@ fn end_of_content(text: &[u8], line_end: usize) -> usize {
         end -= 1;
     }
     let without_blanks = |mut end: usize| {
-        let least = end.saturating_sub(MOST_BLANKS);
+        let least = end.saturating_sub(MAX_BLANKS);
         while end > least && matches!(text[end - 1], b' ' | b'\t') {
             end -= 1;
         }
@@ -154,7 +154,7 @@ fn end_of_content(text: &[u8], line_end: usize) -> usize {
 }
 
 /// Position after one break of a word, if there is one.
-fn behind_break(text: &[u8], at: usize) -> Option<usize> {
+fn match_break(text: &[u8], at: usize) -> Option<usize> {
     let rest = &text[at..];
     match rest.first()? {
         0xc2 | 0xe2 | b'<' | b'&' => {
@@ -165,7 +165,7 @@ fn behind_break(text: &[u8], at: usize) -> Option<usize> {
         _ => return None,
     }
     let blanks = |from: usize| {
-        let blanks = rest[from..].iter().take(MOST_BLANKS);
+        let blanks = rest[from..].iter().take(MAX_BLANKS);
         from + blanks.take_while(|o| matches!(o, b' ' | b'\t')).count()
     };
     let mut end = blanks(0);
@@ -189,14 +189,14 @@ fn behind_break(text: &[u8], at: usize) -> Option<usize> {
 }
 
 fn skip_breaks(text: &[u8], mut at: usize) -> usize {
-    while let Some(next) = text.get(at).and_then(|_| behind_break(text, at)) {
+    while let Some(next) = text.get(at).and_then(|_| match_break(text, at)) {
         at = next;
     }
     at
 }
 
 /// Position after a word that begins here, in any letter case.
-fn behind(text: &[u8], start: usize, word: &[u8]) -> Option<usize> {
+fn match_word(text: &[u8], start: usize, word: &[u8]) -> Option<usize> {
     let mut at = start;
     for octet in word {
         // A mark that begins with `=` is not a break.
@@ -211,10 +211,10 @@ fn behind(text: &[u8], start: usize, word: &[u8]) -> Option<usize> {
     Some(at)
 }
 
-fn behind_any(text: &[u8], at: usize, marks: &[&str]) -> Option<usize> {
+fn match_any(text: &[u8], at: usize, marks: &[&str]) -> Option<usize> {
     marks
         .iter()
-        .find_map(|mark| behind(text, at, mark.as_bytes()))
+        .find_map(|mark| match_word(text, at, mark.as_bytes()))
 }
 
 /// Indices of up to `most` characters of a token.

@@ -49,7 +49,7 @@ fn an_entry(verdict: Verdict) -> ArrivalOutcome {
         reason: Reason::AccountPending,
         rule: 13,
         sender: Some(ann()),
-        account: Some((AccountId::new(), Kind::Internal)),
+        account: Some((AccountId::new(), AccountKind::Internal)),
         account_created: false,
         request: Some(RequestId::new()),
         message_id: Some("1 \r\nforged=\"yes\"".to_owned()),
@@ -83,7 +83,12 @@ fn everything() {
     for verdict in Verdict::ALL {
         message_decided(&an_entry(*verdict), Some(peer));
     }
-    account_created(account, &address, Kind::Internal, Origin::Mail);
+    account_created(
+        account,
+        &address,
+        AccountKind::Internal,
+        AccountOrigin::Mail,
+    );
     account_verified(account, &address, "operator:root", Some("page"));
     account_blocked(account, &address, "operator:root", Some("api"));
     account_unblocked(account, &address, "operator:root", Some("api"));

@@ -16,7 +16,7 @@ fn read(file: impl AsRef<[u8]>) -> String {
                 "{} {} {} {} {}",
                 line.line,
                 person.address,
-                person.kind.map_or("-", Kind::as_str),
+                person.kind.map_or("-", AccountKind::as_str),
                 groups.as_deref().unwrap_or("-"),
                 person.verified
             )

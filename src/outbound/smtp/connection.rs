@@ -19,7 +19,7 @@ use super::reply::{ServerReply, SmtpFault};
 use super::wire::Wire;
 
 /// Maximum octets of a reply, which is a few lines of text (RFC 5321 4.5.3.1.5 gives a line 512 octets).
-const LONGEST_REPLY: u64 = 16 * 1024;
+const MAX_REPLY: u64 = 16 * 1024;
 
 /// Timeout for the reply to QUIT, and for a last reply before the server closes.
 pub const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -194,7 +194,7 @@ impl SmtpConnection {
 
     /// Reads a reply (RFC 5321 4.2.1): lines with the same code, followed by a hyphen on all but the last.
     async fn reply(&mut self) -> Result<ServerReply, SmtpFault> {
-        let mut source = (&mut self.stream).take(LONGEST_REPLY);
+        let mut source = (&mut self.stream).take(MAX_REPLY);
         let mut text = String::new();
         loop {
             let mut line = Vec::new();

@@ -15,7 +15,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::domain::keywords;
-use crate::outbound::{Attempt, Cause, Scope};
+use crate::outbound::{AttemptOutcome, Cause, Scope};
 
 /// The server's reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +121,7 @@ pub fn before_mail(step: SmtpStep, fault: &SmtpFault) -> Cause {
 }
 
 /// The outcome of a failure between MAIL and the final dot.
-pub fn in_transaction(step: SmtpStep, fault: &SmtpFault) -> Attempt {
+pub fn in_transaction(step: SmtpStep, fault: &SmtpFault) -> AttemptOutcome {
     let (refused, scope) = match fault {
         // RFC 4954 6: the server requires a login, another one, or TLS before it.
         SmtpFault::Reply {
@@ -136,8 +136,8 @@ pub fn in_transaction(step: SmtpStep, fault: &SmtpFault) -> Attempt {
     };
     let cause = fault.cause(step, scope);
     if refused {
-        Attempt::Refused(cause)
+        AttemptOutcome::Refused(cause)
     } else {
-        Attempt::Retry(cause)
+        AttemptOutcome::Retry(cause)
     }
 }

@@ -6,10 +6,10 @@ use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use super::super::{Attempt, Cause};
+use super::super::{AttemptOutcome, Cause};
 use super::*;
 use crate::domain::{Actor, DestinationName, Interface};
-use crate::store::{Settlement, Store, Turn};
+use crate::store::{ClaimRound, Settlement, Store};
 
 /// Time limit of the database, in wall-clock time.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -86,13 +86,13 @@ impl WorkQueue for Arc<Endless> {
         Ok(NextWork::Due(Timestamp::UNIX_EPOCH))
     }
 
-    async fn turn(
+    async fn settle_and_claim(
         &self,
         outcomes: &[WorkOutcome<Self>],
         most: usize,
         _: Timestamp,
         _: Timestamp,
-    ) -> Result<Turn<usize>, StoreError> {
+    ) -> Result<ClaimRound<usize>, StoreError> {
         let mut faults = self.faults();
         if !outcomes.is_empty() && one_less(&mut faults.settlements) {
             return Err(full());
@@ -111,7 +111,7 @@ impl WorkQueue for Arc<Endless> {
             claims.push(most);
         }
         let items: Vec<usize> = (before..before + most * self.of_run).collect();
-        Ok(Turn {
+        Ok(ClaimRound {
             settled: settled.iter().map(|_| Settled::Recorded).collect(),
             runs: items.chunks(self.of_run).map(<[_]>::to_vec).collect(),
             set_aside: Vec::new(),
@@ -129,7 +129,11 @@ impl WorkQueue for Arc<Endless> {
         Ok(())
     }
 
-    async fn attempt(&self, items: &mut [usize], stop: &CancellationToken) -> Vec<Option<Attempt>> {
+    async fn attempt(
+        &self,
+        items: &mut [usize],
+        stop: &CancellationToken,
+    ) -> Vec<Option<AttemptOutcome>> {
         tokio::select! {
             end = self.ends.acquire() => end.expect("never closed").forget(),
             () = stop.cancelled(), if self.is_together => return vec![None; items.len()],
@@ -138,20 +142,24 @@ impl WorkQueue for Arc<Endless> {
         let faults = self.faults();
         let attempt = |item| {
             if faults.is_down {
-                Attempt::Retry(Cause::of_destination("down"))
+                AttemptOutcome::Retry(Cause::of_destination("down"))
             } else if faults.retried.contains(item) {
-                Attempt::Retry(Cause::of_request("later"))
+                AttemptOutcome::Retry(Cause::of_request("later"))
             } else {
-                Attempt::Delivered
+                AttemptOutcome::Delivered
             }
         };
         items.iter().map(attempt).map(Some).collect()
     }
 
-    fn conclude(&self, _: &usize, attempt: Option<&Attempt>, at: Timestamp) -> Settlement {
+    fn conclude(&self, _: &usize, attempt: Option<&AttemptOutcome>, at: Timestamp) -> Settlement {
         match attempt {
-            Some(Attempt::Delivered) => Settlement::Delivered,
-            Some(Attempt::Retry(cause) | Attempt::Unknown(cause) | Attempt::Refused(cause)) => {
+            Some(AttemptOutcome::Delivered) => Settlement::Delivered,
+            Some(
+                AttemptOutcome::Retry(cause)
+                | AttemptOutcome::Unknown(cause)
+                | AttemptOutcome::Refused(cause),
+            ) => {
                 let cause = cause.text.clone();
                 Settlement::Retry { at, cause }
             }
@@ -404,7 +412,7 @@ async fn a_run_begins_no_attempt_after_the_destination_requested_a_delay() {
     let mut cause = Cause::of_destination("429 slow down");
     cause.not_before = Some(later(now, TIMEOUT));
     // The outcome of an attempt of another run.
-    harness.breaker.note(&Attempt::Retry(cause), now);
+    harness.breaker.note(&AttemptOutcome::Retry(cause), now);
     harness.end(1, Duration::ZERO).await;
     assert_eq!(harness.outcomes(3).await, "0d 1u 2u");
     harness.claims(&[1]).await;

@@ -7,9 +7,9 @@ async fn the_longest_idle_connection_is_evicted() {
     let connection_slots = Arc::new(ConnectionSlots::new());
     let take = || connection_slots.take(3, [127, 0, 0, 1].into());
     let (busy, first, second) = (take().expect("1"), take().expect("2"), take().expect("3"));
-    first.waits();
+    first.mark_waiting();
     advance(Duration::from_secs(1)).await;
-    second.waits();
+    second.mark_waiting();
     assert!(take().is_none(), "no connection was idle for long");
     advance(Duration::from_secs(9)).await;
 
@@ -20,7 +20,7 @@ async fn the_longest_idle_connection_is_evicted() {
         take().is_none(),
         "the second was idle for nine seconds only"
     );
-    second.is_busy();
+    second.mark_busy();
     advance(Duration::from_mins(10)).await;
     assert!(take().is_none(), "all are busy");
     assert!(!busy.state.evicted.is_cancelled());
@@ -40,10 +40,10 @@ async fn only_connections_with_memory_are_evicted_for_memory() {
             .expect("a slot")
     };
     let (without, with, busy, waiting) = (take(), take(), take(), take());
-    without.waits();
-    with.has_memory(1);
-    with.waits();
-    busy.has_memory(1);
+    without.mark_waiting();
+    with.set_memory(1);
+    with.mark_waiting();
+    busy.set_memory(1);
     let begin = Instant::now();
     let memory = tokio::time::timeout(Duration::from_mins(1), async {
         waiting.acquire_evicting(with.wait_for_eviction()).await;
@@ -72,10 +72,10 @@ async fn a_trickle_keeps_no_memory_that_others_wait_for() {
     };
     let trickling: Vec<_> = (0..40).map(|_| take()).collect();
     for slot in &trickling {
-        slot.has_memory(8 << 20);
+        slot.set_memory(8 << 20);
         slot.message_begins();
         slot.record(8 << 20);
-        slot.waits();
+        slot.mark_waiting();
     }
     let waiting = take();
     let gone = || {
@@ -89,8 +89,8 @@ async fn a_trickle_keeps_no_memory_that_others_wait_for() {
             tokio::time::sleep(Duration::from_secs(5)).await;
             for slot in &trickling {
                 slot.record(5000);
-                slot.is_busy();
-                slot.waits();
+                slot.mark_busy();
+                slot.mark_waiting();
             }
         }
     };
@@ -106,9 +106,9 @@ async fn a_fast_peer_loses_memory_beyond_its_share() {
     let take = |peer| connection_slots.take(100, peer).expect("a slot");
     let fast: Vec<_> = (0..4).map(|_| take(greedy)).collect();
     for slot in &fast {
-        slot.has_memory(8 << 20);
+        slot.set_memory(8 << 20);
         slot.message_begins();
-        slot.waits();
+        slot.mark_waiting();
     }
     let gone = || fast.iter().any(|slot| slot.state.evicted.is_cancelled());
     let send = async |until: Duration| {
@@ -117,7 +117,7 @@ async fn a_fast_peer_loses_memory_beyond_its_share() {
             tokio::time::sleep(Duration::from_secs(1)).await;
             for (rate, slot) in fast.iter().enumerate() {
                 slot.record(100_000 * (rate + 1));
-                slot.waits();
+                slot.mark_waiting();
             }
         }
     };
@@ -142,12 +142,12 @@ async fn a_fast_peer_loses_memory_beyond_its_share() {
 
     // Nothing is evicted for a peer that has its share already.
     let slot = take(modest);
-    slot.has_memory(20 << 20);
+    slot.set_memory(20 << 20);
     let rest = &fast[1..];
     slot.acquire_evicting(tokio::time::sleep(Duration::from_secs(9)))
         .await;
     for slot in rest {
-        slot.waits();
+        slot.mark_waiting();
     }
     assert!(rest.iter().all(|slot| !slot.state.evicted.is_cancelled()));
 }
@@ -160,8 +160,8 @@ async fn occasional_commands_do_not_keep_a_slot() {
     for second in 0..60 {
         advance(Duration::from_secs(1)).await;
         for slot in [&talking, &working] {
-            slot.is_busy();
-            slot.waits();
+            slot.mark_busy();
+            slot.mark_waiting();
         }
         if second % 10 == 0 {
             working.message_ends();
@@ -188,11 +188,11 @@ async fn one_peer_leaves_a_tenth_to_the_others() {
 
     // If the greedy peer insists, it loses one of its own connections, never another's.
     for slot in &held {
-        slot.waits();
+        slot.mark_waiting();
     }
     advance(Duration::from_secs(5)).await;
-    first.waits();
-    second.waits();
+    first.mark_waiting();
+    second.mark_waiting();
     advance(IDLE_LIMIT).await;
     let again = take(greedy).expect("evicts one of its own connections");
     assert!(!first.state.evicted.is_cancelled() && !second.state.evicted.is_cancelled());

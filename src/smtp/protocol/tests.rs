@@ -3,17 +3,17 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{Domain, LedgerId, Mailbox, PortalName, ReversePath};
+use crate::domain::{Domain, LedgerId, PortalName, RecipientRole, ReversePath};
 use crate::smtp::handler::UnknownRecipient;
 
 /// A handler with one address.
 struct Desk;
 
 impl MessageHandler for Desk {
-    fn recipient(&self, address: &str) -> Result<Mailbox, UnknownRecipient> {
+    fn recipient(&self, address: &str) -> Result<RecipientRole, UnknownRecipient> {
         match address {
             "it@corp.example" => PortalName::parse("it")
-                .map(Mailbox::Portal)
+                .map(RecipientRole::Portal)
                 .map_err(|_| UnknownRecipient),
             _ => Err(UnknownRecipient),
         }

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::*;
-use crate::domain::{Domain, Envelope, LedgerId, Mailbox, PortalName};
+use crate::domain::{Domain, Envelope, LedgerId, PortalName, RecipientRole};
 use crate::smtp::connection_slots::ConnectionSlots;
 use crate::smtp::handler::{DataOutcome, UnknownRecipient};
 
@@ -20,9 +20,9 @@ const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 struct Anybody(Mutex<Vec<usize>>);
 
 impl MessageHandler for Anybody {
-    fn recipient(&self, _: &str) -> Result<Mailbox, UnknownRecipient> {
+    fn recipient(&self, _: &str) -> Result<RecipientRole, UnknownRecipient> {
         PortalName::parse("it")
-            .map(Mailbox::Portal)
+            .map(RecipientRole::Portal)
             .map_err(|_| UnknownRecipient)
     }
 

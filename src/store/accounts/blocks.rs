@@ -3,7 +3,7 @@
 //! A block leaves held requests as they are, stops released ones, and invalidates the links. The directory lifts
 //! only its own deactivation; an operator lifts both.
 
-use crate::domain::{Account, AccountId, Actor, Status, Timestamp};
+use crate::domain::{Account, AccountId, AccountStatus, Actor, Timestamp};
 use crate::store::accounts::customers::account;
 use crate::store::audit::events::{NewEvent, record_of_account};
 use crate::store::engine::job::Work;
@@ -26,7 +26,7 @@ impl Work<'_> {
         now: Millis,
     ) -> Result<()> {
         let tx = self.tx;
-        if account.status == Status::Blocked {
+        if account.status == AccountStatus::Blocked {
             return Ok(());
         }
         let sql = "UPDATE account SET status = 'blocked' WHERE n = ?";
@@ -95,7 +95,7 @@ impl Work<'_> {
              WHERE n = ? AND deactivated_at IS NOT NULL RETURNING operator_block",
             &[&account.n],
         )?;
-        if blocked == Some(false) && account.status == Status::Blocked {
+        if blocked == Some(false) && account.status == AccountStatus::Blocked {
             self.resume_access(account, Some(BY_DIRECTORY), by, now)?;
         }
         Ok(blocked.is_some())
@@ -115,7 +115,7 @@ impl Store {
             let there = account_by_id(work.tx, id)?;
             let sql = "UPDATE account SET operator_block = 1 WHERE n = ? AND operator_block = 0";
             let marked = work.tx.run(sql, &[&there.n])?;
-            if there.status != Status::Blocked {
+            if there.status != AccountStatus::Blocked {
                 work.end_access(&there, None, &by, now.into())?;
             } else if marked > 0 {
                 // The directory had deactivated it; from now on only an operator can lift the block.
@@ -137,7 +137,7 @@ impl Store {
     ) -> Result<Account> {
         self.write(move |work| {
             let there = account_by_id(work.tx, id)?;
-            if there.status == Status::Blocked {
+            if there.status == AccountStatus::Blocked {
                 work.tx.run(
                     "UPDATE account SET operator_block = 0, deactivated_at = NULL WHERE n = ?",
                     &[&there.n],

@@ -5,21 +5,21 @@
 //! another index covers are written so that the planner cannot use that index: its rows would have to be sorted.
 
 use super::customers::SHOWN;
-use crate::domain::{Account, Domain, Kind, Status, Timestamp};
+use crate::domain::{Account, AccountKind, AccountStatus, Domain, Timestamp};
 use crate::store::sql::page_builder::PageBuilder;
 use crate::store::sql::sql_types::Millis;
-use crate::store::sql::time_place::TimePlace;
+use crate::store::sql::time_cursor::TimeCursor;
 use crate::store::sql::{Conditions, FromRow, Row, Tx};
 use crate::store::{ListOrder, Listed, Page, Result, Store};
 
 /// Index entries that one scan reads if the index does not cover the whole filter.
-const STRETCH: i64 = 20_000;
+const SCAN_LIMIT: i64 = 20_000;
 
 /// Accounts to list.
 #[derive(Debug, Clone, Default)]
 pub struct CustomerFilter {
-    pub kind: Option<Kind>,
-    pub status: Option<Status>,
+    pub kind: Option<AccountKind>,
+    pub status: Option<AccountStatus>,
     pub domain: Option<String>,
     /// Part of the address.
     pub search: Option<String>,
@@ -52,7 +52,7 @@ impl Store {
                 ..filter.clone()
             };
             if builder.add(self.recent_customers(look).await?) {
-                return Ok(builder.end_at_look());
+                return Ok(builder.finish_at_scan_end());
             }
         }
     }
@@ -165,13 +165,13 @@ fn by_address(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>> {
     let rows_wanted = limit + 1;
     let after = filter.page.after.clone().unwrap_or_default();
 
-    let mut stretch = Conditions::default();
-    ask_served(&mut stretch, served, filter, &values);
-    stretch.ask("a.key > ?", Some(&after));
-    let offset = stretch.bind(&STRETCH);
-    let end_of_stretch = format!(
+    let mut range = Conditions::default();
+    ask_served(&mut range, served, filter, &values);
+    range.ask("a.key > ?", Some(&after));
+    let offset = range.bind(&SCAN_LIMIT);
+    let end_of_scan = format!(
         "SELECT a.key FROM account AS a WHERE {} ORDER BY a.key LIMIT 1 OFFSET {offset}",
-        stretch.sql()
+        range.sql()
     );
 
     let mut wanted = Conditions::default();
@@ -180,7 +180,7 @@ fn by_address(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>> {
     wanted.ask("a.key > ?", Some(&after));
     let mut end: Option<String> = None;
     if ask_rest(&mut wanted, served, filter, &values) {
-        end = tx.maybe(&end_of_stretch, stretch.values())?;
+        end = tx.maybe(&end_of_scan, range.values())?;
     }
     wanted.ask("a.key <= ?", end.as_ref());
     let most = wanted.bind(&rows_wanted);
@@ -194,7 +194,7 @@ fn by_address(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>> {
 fn ask_bound<'a>(
     wanted: &mut Conditions<'a>,
     (of_place, of_period): (&str, &str),
-    place: Option<&'a TimePlace>,
+    place: Option<&'a TimeCursor>,
     period: Option<&'a Millis>,
 ) {
     match place {
@@ -217,25 +217,25 @@ fn by_time(tx: &Tx, filter: &CustomerFilter, order: ListOrder) -> Result<Listed<
         ListOrder::NewestFirst => (("<", "<"), (">=", ">=")),
         ListOrder::OldestFirst => ((">", ">="), ("<=", "<")),
     };
-    let after = TimePlace::before(&filter.page)?;
+    let after = TimeCursor::before(&filter.page)?;
     let direction = order.direction();
 
     let mut wanted = Conditions::default();
     wanted.always("a.forgotten_at IS NULL");
     ask_bound(&mut wanted, begins, after.as_ref(), Some(&first));
-    let mut end: Option<TimePlace> = None;
+    let mut end: Option<TimeCursor> = None;
     if ask_rest(&mut wanted, Served::Nothing, filter, &values) {
-        let mut stretch = Conditions::default();
-        ask_bound(&mut stretch, begins, after.as_ref(), Some(&first));
-        ask_bound(&mut stretch, ends, None, last.as_ref());
-        let offset = stretch.bind(&STRETCH);
+        let mut range = Conditions::default();
+        ask_bound(&mut range, begins, after.as_ref(), Some(&first));
+        ask_bound(&mut range, ends, None, last.as_ref());
+        let offset = range.bind(&SCAN_LIMIT);
         let sql = format!(
             "SELECT a.created_at, a.n FROM account AS a WHERE {}
              ORDER BY a.created_at {direction}, a.n {direction} LIMIT 1 OFFSET {offset}",
-            stretch.sql()
+            range.sql()
         );
-        let read = |row: &Row| TimePlace::of_row(row, "created_at");
-        end = tx.maybe_with(&sql, stretch.values(), read)?;
+        let read = |row: &Row| TimeCursor::of_row(row, "created_at");
+        end = tx.maybe_with(&sql, range.values(), read)?;
     }
     ask_bound(&mut wanted, ends, end.as_ref(), last.as_ref());
     let most = wanted.bind(&rows_wanted);
@@ -244,8 +244,8 @@ fn by_time(tx: &Tx, filter: &CustomerFilter, order: ListOrder) -> Result<Listed<
         wanted.sql()
     );
     let rows = tx.all_with(&sql, wanted.values(), |row| {
-        let place = TimePlace::of_row(row, "created_at")?;
+        let place = TimeCursor::of_row(row, "created_at")?;
         Ok((Account::from_row(row)?, place.cursor()))
     })?;
-    Ok(Listed::cut_at(rows, limit, end.map(TimePlace::cursor)))
+    Ok(Listed::cut_at(rows, limit, end.map(TimeCursor::cursor)))
 }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use crate::access::{Consequence, Decision, decide_newcomer};
 use crate::domain::{
-    Account, AccountId, Actor, EmailAddress, NewAccount, Origin, PortalName, Reason, Status,
-    Timestamp,
+    Account, AccountId, AccountOrigin, AccountStatus, Actor, EmailAddress, NewAccount, PortalName,
+    Reason, Timestamp,
 };
 use crate::store::audit::events::record_of_account;
 use crate::store::engine::job::Work;
@@ -21,9 +21,9 @@ use crate::store::{LanguageWish, MailCause, MailKind, Result, Store, StoreError,
 #[derive(Debug, Clone)]
 pub enum Added {
     /// Created; a verification mail is owed if it is pending.
-    Now(Account),
+    Created(Account),
     /// It existed already.
-    Before(Account),
+    Existing(Account),
     /// The access settings do not allow it.
     NotAllowed(Decision),
 }
@@ -65,14 +65,14 @@ impl Work<'_> {
     ) -> Result<Added> {
         let tx = self.tx;
         let origin = match by {
-            Actor::Operator { .. } => Origin::Operator,
-            Actor::Person => Origin::SignUp,
-            Actor::Daemon => Origin::Mail,
+            Actor::Operator { .. } => AccountOrigin::Operator,
+            Actor::Person => AccountOrigin::SignUp,
+            Actor::Daemon => AccountOrigin::Mail,
         };
         let domain = address.domain();
         let (place, cause) = match origin {
-            Origin::SignUp => (QueuePlace::of_page(client, domain), MailCause::SignUp),
-            Origin::Mail | Origin::Operator => {
+            AccountOrigin::SignUp => (QueuePlace::of_page(client, domain), MailCause::SignUp),
+            AccountOrigin::Mail | AccountOrigin::Operator => {
                 (QueuePlace::of_operator(domain), MailCause::Operator)
             }
         };
@@ -85,18 +85,20 @@ impl Work<'_> {
         }
         if let Some(there) = find_sender_account(tx, &address.key())? {
             let kind = match there.status {
-                Status::Pending => Some(MailKind::Verification),
+                AccountStatus::Pending => Some(MailKind::Verification),
                 // Sign-up lets the owner verify an account that is active but was never verified.
-                Status::Active if origin == Origin::SignUp && !there.verified => {
+                AccountStatus::Active if origin == AccountOrigin::SignUp && !there.verified => {
                     Some(MailKind::Verification)
                 }
-                Status::Active if origin == Origin::SignUp => Some(MailKind::AlreadyRegistered),
-                Status::Active | Status::Blocked => None,
+                AccountStatus::Active if origin == AccountOrigin::SignUp => {
+                    Some(MailKind::AlreadyRegistered)
+                }
+                AccountStatus::Active | AccountStatus::Blocked => None,
             };
             if let Some(kind) = kind {
                 self.owe(&there, kind, cause, portal, place, now)?;
             }
-            return Ok(Added::Before(account(tx, there.n)?));
+            return Ok(Added::Existing(account(tx, there.n)?));
         }
         let (Consequence::Hold(Some(new)) | Consequence::Accept(Some(new))) = decision.consequence
         else {
@@ -106,21 +108,21 @@ impl Work<'_> {
         // Anybody can sign up, so sign-up needs verification; for an account that an operator adds, the
         // settings decide as for mail.
         let new = NewAccount {
-            proof_needed: new.proof_needed || origin == Origin::SignUp,
+            proof_needed: new.proof_needed || origin == AccountOrigin::SignUp,
             ..new
         };
         let made = make(tx, address, new, groups, origin, None, now)?;
-        if origin == Origin::Operator {
+        if origin == AccountOrigin::Operator {
             self.wakeups.add(Topic::OperatorActions);
             record_of_account(tx, "account.added", made.n, by, now)?;
         }
         if let Some(portal) = portal {
             made.let_in(tx, portal)?;
         }
-        if made.status == Status::Pending {
+        if made.status == AccountStatus::Pending {
             self.owe(&made, MailKind::Verification, cause, portal, place, now)?;
         }
-        Ok(Added::Now(account(tx, made.n)?))
+        Ok(Added::Created(account(tx, made.n)?))
     }
 
     pub(crate) fn owe(

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::Consequence;
 use crate::domain::{
-    Account, Actor, EmailAddress, GroupName, NewAccount, Origin, Timestamp, UserId,
+    Account, AccountOrigin, Actor, EmailAddress, GroupName, NewAccount, Timestamp, UserId,
 };
 use crate::store::accounts::customers::account;
 use crate::store::audit::events::record_of_account;
@@ -233,7 +233,15 @@ impl Work<'_> {
             Target::Existing(there) => there,
             Target::New(new) => {
                 let groups = self.default_groups(new.kind)?;
-                let made = make(tx, address, new, &groups, Origin::Operator, None, now)?;
+                let made = make(
+                    tx,
+                    address,
+                    new,
+                    &groups,
+                    AccountOrigin::Operator,
+                    None,
+                    now,
+                )?;
                 self.wakeups.add(Topic::OperatorActions);
                 record_of_account(tx, "account.added", made.n, by, now)?;
                 made

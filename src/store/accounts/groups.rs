@@ -34,10 +34,10 @@ impl Work<'_> {
         now: Millis,
     ) -> Result<bool> {
         let tx = self.tx;
-        if groups.len() > GroupName::MOST {
+        if groups.len() > GroupName::MAX_PER_ACCOUNT {
             return Err(StoreError::NotAllowed(format!(
                 "an account can have at most {} groups, but {} were given",
-                GroupName::MOST,
+                GroupName::MAX_PER_ACCOUNT,
                 groups.len()
             )));
         }

@@ -21,16 +21,16 @@ use crate::store::{Result, Store};
 /// Effect of "This was not me".
 #[derive(Debug, Clone)]
 pub enum Refused {
-    Now {
+    Recorded {
         account: AccountId,
         address: EmailAddress,
         discarded: Vec<RequestId>,
     },
     /// It was refused before; nothing changed.
-    Before,
+    AlreadyRefused,
     /// The address was verified before and stays verified: the person who objects may not be the one who
     /// verified it.
-    TooLate {
+    AlreadyVerified {
         account: AccountId,
         address: EmailAddress,
         /// Portal that the verification mail was about.
@@ -57,7 +57,7 @@ fn refused_too_late(
             .detail("the address was verified before")
             .record(tx, &Actor::Person, now)?;
     }
-    Ok(Refused::TooLate {
+    Ok(Refused::AlreadyVerified {
         account: account.id,
         address: account.address(tx)?,
         portal: portal_of_mail(tx, found.verification_mail)?,
@@ -70,7 +70,7 @@ impl Work<'_> {
         let account = match standing(tx, token, now)? {
             LinkStanding::Unknown => return Ok(Refused::Unknown),
             LinkStanding::Expired => return Ok(Refused::Expired),
-            LinkStanding::Refused(..) => return Ok(Refused::Before),
+            LinkStanding::Refused(..) => return Ok(Refused::AlreadyRefused),
             LinkStanding::Active(account, found) => {
                 return refused_too_late(tx, token, &account, &found, now);
             }
@@ -102,7 +102,7 @@ impl Work<'_> {
             record_of_entry(tx, "request.discarded", n, &Actor::Person, now)?;
             discarded.push(request.id);
         }
-        Ok(Refused::Now {
+        Ok(Refused::Recorded {
             account: account.id,
             address: account.address(tx)?,
             discarded,

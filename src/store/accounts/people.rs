@@ -6,7 +6,8 @@
 
 use crate::access::{Consequence, Decision, decide_newcomer};
 use crate::domain::{
-    Actor, EmailAddress, GroupName, Kind, NewAccount, Origin, PortalName, Reason, Status, Timestamp,
+    AccountKind, AccountOrigin, AccountStatus, Actor, EmailAddress, GroupName, NewAccount,
+    PortalName, Reason, Timestamp,
 };
 use crate::store::accounts::groups::changed_groups;
 use crate::store::accounts::vouching::count_released;
@@ -23,7 +24,7 @@ use crate::store::{MailCause, MailKind, Result, Store, StoreError, Topic};
 pub struct Person {
     pub address: EmailAddress,
     /// The expected kind; None for the kind that the access settings give.
-    pub kind: Option<Kind>,
+    pub kind: Option<AccountKind>,
     /// None: the default groups for a new account, and no change for an existing one.
     pub groups: Option<Vec<GroupName>>,
     /// An operator vouches for the address.
@@ -67,7 +68,7 @@ pub enum PersonRefusal {
     Objected,
     #[error("its account cannot be read because the row is damaged; run vestibule doctor")]
     Damaged,
-    #[error("it has {0} groups, but an account can have at most {most}", most = GroupName::MOST)]
+    #[error("it has {0} groups, but an account can have at most {most}", most = GroupName::MAX_PER_ACCOUNT)]
     TooManyGroups(usize),
 }
 
@@ -75,8 +76,8 @@ pub enum PersonRefusal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PersonOutcome {
     Created {
-        kind: Kind,
-        status: Status,
+        kind: AccountKind,
+        status: AccountStatus,
     },
     /// At least one change.
     Changed(Vec<PersonChange>),
@@ -115,11 +116,14 @@ pub(crate) fn permit(decision: Decision) -> Result<NewAccount, PersonRefusal> {
 }
 
 /// Checks the kind that a new account would get.
-fn kind_of_newcomer(decision: Decision, wanted: Option<Kind>) -> Result<NewAccount, PersonRefusal> {
+fn kind_of_newcomer(
+    decision: Decision,
+    wanted: Option<AccountKind>,
+) -> Result<NewAccount, PersonRefusal> {
     let new = permit(decision)?;
     match (wanted, new.kind) {
-        (Some(Kind::Internal), Kind::External) => Err(PersonRefusal::NotApproved),
-        (Some(Kind::External), Kind::Internal) => Err(PersonRefusal::Approved),
+        (Some(AccountKind::Internal), AccountKind::External) => Err(PersonRefusal::NotApproved),
+        (Some(AccountKind::External), AccountKind::Internal) => Err(PersonRefusal::Approved),
         _ => Ok(new),
     }
 }
@@ -134,7 +138,7 @@ impl Work<'_> {
     }
 
     /// Groups that the site's access settings give a new account of this kind.
-    pub(crate) fn default_groups(&mut self, kind: Kind) -> Result<Vec<String>> {
+    pub(crate) fn default_groups(&mut self, kind: AccountKind) -> Result<Vec<String>> {
         let (_, settings) = self.settings.effective(self.tx, None)?;
         Ok(settings.default_groups(kind).to_vec())
     }
@@ -143,7 +147,7 @@ impl Work<'_> {
         let tx = self.tx;
         let decision = self.decide_person(&person.address)?;
         let count = person.groups.as_ref().map_or(0, Vec::len);
-        if count > GroupName::MOST {
+        if count > GroupName::MAX_PER_ACCOUNT {
             return Ok(Plan::Refuse(PersonRefusal::TooManyGroups(count)));
         }
         let there = find_account(tx, &person.address.key())?;
@@ -157,17 +161,17 @@ impl Work<'_> {
                 Err(refusal) => Plan::Refuse(refusal),
             });
         };
-        if account.status == Status::Blocked {
+        if account.status == AccountStatus::Blocked {
             return Ok(Plan::Blocked);
         }
         if verify && let Err(refusal) = permit(decision.clone()) {
             return Ok(Plan::Refuse(refusal));
         }
         let make_internal = match (person.kind, account.kind) {
-            (Some(Kind::External), Kind::Internal) => {
+            (Some(AccountKind::External), AccountKind::Internal) => {
                 return Ok(Plan::Refuse(PersonRefusal::StaysInternal));
             }
-            (Some(Kind::Internal), Kind::External) => {
+            (Some(AccountKind::Internal), AccountKind::External) => {
                 if let Err(refusal) = kind_of_newcomer(decision, person.kind) {
                     return Ok(Plan::Refuse(refusal));
                 }
@@ -198,9 +202,9 @@ impl Work<'_> {
             Plan::Create(new) => {
                 let needs_proof = new.proof_needed && !person.verified;
                 let status = if needs_proof {
-                    Status::Pending
+                    AccountStatus::Pending
                 } else {
-                    Status::Active
+                    AccountStatus::Active
                 };
                 if !dry_run {
                     self.create_person(person, new, by, now)?;
@@ -259,7 +263,7 @@ impl Work<'_> {
     ) -> Result<()> {
         let tx = self.tx;
         let groups = self.default_groups(new.kind)?;
-        let (address, origin) = (&person.address, Origin::Operator);
+        let (address, origin) = (&person.address, AccountOrigin::Operator);
         let made = make(tx, address, new, &groups, origin, None, now)?;
         self.wakeups.add(Topic::OperatorActions);
         record_of_account(tx, "account.added", made.n, by, now)?;
@@ -268,7 +272,7 @@ impl Work<'_> {
         }
         if person.verified {
             self.vouch(&made, by, now)?;
-        } else if made.status == Status::Pending {
+        } else if made.status == AccountStatus::Pending {
             let (kind, cause) = (MailKind::Verification, MailCause::Operator);
             let place = QueuePlace::of_operator(address.domain());
             self.owe(&made, kind, cause, None, place, now)?;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Actor, LanguageTag, Proof, Status, TokenHash};
+use crate::domain::{AccountStatus, Actor, LanguageTag, Proof, TokenHash};
 use crate::domain::{MailCause, MailKind};
 use crate::store::Choice;
-use crate::store::accounts::verification::{Proved, portal_of_mail};
+use crate::store::accounts::verification::{VerificationOutcome, portal_of_mail};
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::rows::account_rows::{AccountRow, account_by_number};
@@ -47,7 +47,7 @@ impl Work<'_> {
         &mut self,
         reply: &ConfirmationReply,
         now: Millis,
-    ) -> Result<Option<Proved>> {
+    ) -> Result<Option<VerificationOutcome>> {
         let tx = self.tx;
         let found = match reply.token {
             Some(token) => find_token(tx, token)?.map(|found| (token, found)),
@@ -85,11 +85,12 @@ impl Work<'_> {
                 let proof = Proof::Reply(token);
                 let proved = self.prove(&proof, None, &Choice::All, now)?;
                 let cause = match &proved {
-                    Proved::Now { .. } | Proved::Before { .. } => return Ok(Some(proved)),
-                    Proved::Expired => "the mail that it answers has expired",
-                    Proved::Unknown => "the mail that it answers is no longer valid",
+                    VerificationOutcome::Verified { .. }
+                    | VerificationOutcome::AlreadyVerified { .. } => return Ok(Some(proved)),
+                    VerificationOutcome::Expired => "the mail that it answers has expired",
+                    VerificationOutcome::Unknown => "the mail that it answers is no longer valid",
                 };
-                if matches!(proved, Proved::Expired) {
+                if matches!(proved, VerificationOutcome::Expired) {
                     self.tell_what_to_do(&account, &found, now)?;
                 }
                 ignore(reply, Some(&account), cause, now, tx)?;
@@ -115,7 +116,7 @@ impl Work<'_> {
                      WHERE account = ?1 AND cause = ?2 AND n >= ?3)",
             &[&account.n, &MailCause::Reply, &found.verification_mail],
         )?;
-        if told || account.status != Status::Pending {
+        if told || account.status != AccountStatus::Pending {
             return Ok(());
         }
         let portal = portal_of_mail(tx, found.verification_mail)?;
@@ -139,7 +140,7 @@ fn ignore(
     cause: &str,
     now: Millis,
     tx: &Tx,
-) -> Result<Option<Proved>> {
+) -> Result<Option<VerificationOutcome>> {
     NewEvent::new("verification.reply_ignored")
         .entry(reply.n)
         .account(account.map(|account| account.n))

@@ -22,13 +22,13 @@ use crate::store::{Result, Store};
 /// Outcome of taking back "This was not me".
 #[derive(Debug, Clone)]
 pub enum TakenBack {
-    Now {
+    Restored {
         account: AccountId,
         address: EmailAddress,
         restored: Vec<RequestId>,
     },
     /// Nothing to take back, or it is too late: the link shows the state.
-    Before,
+    NothingToRestore,
     Expired,
     Unknown,
 }
@@ -117,7 +117,9 @@ impl Work<'_> {
         let (account, found) = match standing(tx, token, now)? {
             LinkStanding::Unknown => return Ok(TakenBack::Unknown),
             LinkStanding::Expired => return Ok(TakenBack::Expired),
-            LinkStanding::Active(..) | LinkStanding::Pending(_) => return Ok(TakenBack::Before),
+            LinkStanding::Active(..) | LinkStanding::Pending(_) => {
+                return Ok(TakenBack::NothingToRestore);
+            }
             LinkStanding::Refused(_, found) if found.expires_at <= now => {
                 return Ok(TakenBack::Expired);
             }
@@ -147,7 +149,7 @@ impl Work<'_> {
                 restored.push(request.id);
             }
         }
-        Ok(TakenBack::Now {
+        Ok(TakenBack::Restored {
             account: account.id,
             address: account.address(tx)?,
             restored,

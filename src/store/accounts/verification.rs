@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    AccountId, EmailAddress, GroupName, Kind, LanguageTag, PortalName, Proof, RequestId, Status,
-    Timestamp, TokenHash, Transition,
+    AccountId, AccountKind, AccountStatus, EmailAddress, GroupName, LanguageTag, PortalName, Proof,
+    RequestId, Timestamp, TokenHash, Transition,
 };
 use crate::store::accounts::taken_back::{self, Discarded};
 use crate::store::audit::events::{NewEvent, record_of_entry};
@@ -35,7 +35,7 @@ pub enum Link {
         offers: Vec<Offer>,
     },
     /// The address is verified, by this link or otherwise.
-    Proved {
+    VerificationOutcome {
         account: AccountId,
         address: EmailAddress,
         portal: Option<PortalName>,
@@ -89,19 +89,19 @@ impl Choice {
 
 /// Outcome of a verification.
 #[derive(Debug, Clone)]
-pub enum Proved {
+pub enum VerificationOutcome {
     /// The account is active from now on.
-    Now {
+    Verified {
         account: AccountId,
         address: EmailAddress,
-        kind: Kind,
+        kind: AccountKind,
         /// Time at which the account was created.
         created_at: Timestamp,
         released: Vec<(RequestId, PortalName)>,
         discarded: Vec<RequestId>,
     },
     /// It was verified before; nothing changed.
-    Before {
+    AlreadyVerified {
         account: AccountId,
         address: EmailAddress,
     },
@@ -126,14 +126,14 @@ pub(crate) fn standing(tx: &Tx, token: TokenHash, now: Millis) -> Result<LinkSta
     };
     let account = account_by_number(tx, found.account)?;
     Ok(match account.status {
-        Status::Blocked => LinkStanding::Unknown,
-        Status::Active if account.verified => LinkStanding::Active(account, found),
+        AccountStatus::Blocked => LinkStanding::Unknown,
+        AccountStatus::Active if account.verified => LinkStanding::Active(account, found),
         _ if found.refused || account.quiet_until(now).is_some() => {
             LinkStanding::Refused(account, found)
         }
         _ if found.expires_at <= now => LinkStanding::Expired,
         // Pending, or active only for portals that accept it unverified.
-        Status::Pending | Status::Active => LinkStanding::Pending(account),
+        AccountStatus::Pending | AccountStatus::Active => LinkStanding::Pending(account),
     })
 }
 
@@ -160,7 +160,7 @@ fn look(tx: &Tx, token: TokenHash, now: Millis) -> Result<Link> {
                 .map(Millis::timestamp),
             may_ask: account.may_be_mailed_once(now),
         },
-        LinkStanding::Active(account, found) => Link::Proved {
+        LinkStanding::Active(account, found) => Link::VerificationOutcome {
             account: account.id,
             address: account.address(tx)?,
             portal: portal_of_mail(tx, found.verification_mail)?,
@@ -193,7 +193,7 @@ pub(crate) fn portal_of_mail(tx: &Tx, n: i64) -> Result<Option<PortalName>> {
 fn add_groups(tx: &Tx, account: i64, groups: &[String]) -> Result<()> {
     let mut all: Vec<String> = tx.one("SELECT groups FROM account WHERE n = ?", &[&account])?;
     for group in groups {
-        if all.len() < GroupName::MOST && !all.contains(group) {
+        if all.len() < GroupName::MAX_PER_ACCOUNT && !all.contains(group) {
             all.push(group.clone());
         }
     }
@@ -209,15 +209,15 @@ impl Work<'_> {
         account: Option<AccountId>,
         choice: &Choice,
         now: Millis,
-    ) -> Result<Proved> {
+    ) -> Result<VerificationOutcome> {
         let tx = self.tx;
         let account = match proof {
             Proof::Link(token) | Proof::Reply(token) | Proof::Sso(token, _) => {
                 match standing(tx, *token, now)? {
                     LinkStanding::Unknown | LinkStanding::Refused(..) => {
-                        return Ok(Proved::Unknown);
+                        return Ok(VerificationOutcome::Unknown);
                     }
-                    LinkStanding::Expired => return Ok(Proved::Expired),
+                    LinkStanding::Expired => return Ok(VerificationOutcome::Expired),
                     LinkStanding::Active(account, _) | LinkStanding::Pending(account) => account,
                 }
             }
@@ -231,12 +231,14 @@ impl Work<'_> {
             }
         };
         match account.status {
-            Status::Blocked => Ok(Proved::Unknown),
-            Status::Active if account.verified => Ok(Proved::Before {
+            AccountStatus::Blocked => Ok(VerificationOutcome::Unknown),
+            AccountStatus::Active if account.verified => Ok(VerificationOutcome::AlreadyVerified {
                 account: account.id,
                 address: account.address(tx)?,
             }),
-            Status::Pending | Status::Active => self.activate(&account, proof, choice, now),
+            AccountStatus::Pending | AccountStatus::Active => {
+                self.activate(&account, proof, choice, now)
+            }
         }
     }
 
@@ -247,7 +249,7 @@ impl Work<'_> {
         proof: &Proof,
         choice: &Choice,
         now: Millis,
-    ) -> Result<Proved> {
+    ) -> Result<VerificationOutcome> {
         let tx = self.tx;
         let by = proof.actor();
         // Mail to the address arrives, whatever was recorded about it before.
@@ -312,7 +314,7 @@ impl Work<'_> {
         self.wakeups.add_if(Topic::Requests, !released.is_empty());
         self.wakeups
             .add_if(Topic::OperatorActions, matches!(proof, Proof::Operator(_)));
-        Ok(Proved::Now {
+        Ok(VerificationOutcome::Verified {
             account: account.id,
             address: account.address(tx)?,
             kind: account.kind,
@@ -353,7 +355,7 @@ impl Store {
         account: Option<AccountId>,
         choice: Choice,
         now: Timestamp,
-    ) -> Result<Proved> {
+    ) -> Result<VerificationOutcome> {
         self.write(move |work| work.prove(&proof, account, &choice, now.into()))
             .await
     }

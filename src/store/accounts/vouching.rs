@@ -4,7 +4,7 @@ use crate::access::Decision;
 use crate::domain::{Actor, Proof};
 use crate::store::Result;
 use crate::store::accounts::people::permit;
-use crate::store::accounts::verification::{Choice, Proved};
+use crate::store::accounts::verification::{Choice, VerificationOutcome};
 use crate::store::engine::job::Work;
 use crate::store::requests::hold_quota::count_restored;
 use crate::store::rows::account_rows::AccountRow;
@@ -40,8 +40,10 @@ impl Work<'_> {
         let proof = Proof::Operator(by.clone());
         Ok(
             match self.prove(&proof, Some(account.id), &Choice::All, now)? {
-                Proved::Now { released, .. } => released.len(),
-                Proved::Before { .. } | Proved::Expired | Proved::Unknown => 0,
+                VerificationOutcome::Verified { released, .. } => released.len(),
+                VerificationOutcome::AlreadyVerified { .. }
+                | VerificationOutcome::Expired
+                | VerificationOutcome::Unknown => 0,
             },
         )
     }

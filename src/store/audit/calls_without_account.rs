@@ -19,7 +19,7 @@ use crate::store::sql::{FromRow, Tx, insert};
 use crate::store::{Result, Store, Topic};
 
 /// Maximum calls of one event that wait for one hook.
-const MOST_WAITING: u64 = 100;
+const MAX_WAITING: u64 = 100;
 
 /// Ledger entries that are read at a time.
 const ENTRIES: usize = 200;
@@ -91,7 +91,7 @@ fn count_waiting(tx: &Tx, hook: &DestinationName, event: &str) -> Result<u64> {
              SELECT 1 FROM hook_call
              WHERE hook = ?1 AND event = ?2 AND account IS NULL AND state = 'waiting' LIMIT ?3
          ) AS waiting",
-        &[&hook, &event, &MOST_WAITING],
+        &[&hook, &event, &MAX_WAITING],
     )
 }
 
@@ -137,7 +137,7 @@ fn tell_all(
         if Some(&hook) == but {
             continue;
         }
-        if count_waiting(tx, &hook, event)? >= MOST_WAITING {
+        if count_waiting(tx, &hook, event)? >= MAX_WAITING {
             let sql = "UPDATE hook SET left_out = left_out + 1 WHERE name = ?";
             tx.run(sql, &[&hook])?;
             continue;
@@ -205,7 +205,7 @@ fn behind(tx: &Tx) -> Result<Vec<(DestinationName, i64)>> {
     let hooks: Vec<(DestinationName, i64)> = tx.all(sql, &[&newest])?;
     let mut behind = Vec::new();
     for (hook, cursor) in hooks {
-        if count_waiting(tx, &hook, MESSAGE_DROPPED)? < MOST_WAITING {
+        if count_waiting(tx, &hook, MESSAGE_DROPPED)? < MAX_WAITING {
             behind.push((hook, cursor));
         }
     }
@@ -218,7 +218,7 @@ impl Work<'_> {
         let tx = self.tx;
         let mut more = false;
         for (hook, cursor) in behind(tx)? {
-            let mut room = MOST_WAITING.saturating_sub(count_waiting(tx, &hook, MESSAGE_DROPPED)?);
+            let mut room = MAX_WAITING.saturating_sub(count_waiting(tx, &hook, MESSAGE_DROPPED)?);
             let entries = tx.all_with(
                 "SELECT n, id AS ledger, portal, received_at, verdict, sender, domain, rule AS reason
                  FROM ledger WHERE n > ?1 ORDER BY n LIMIT ?2",

@@ -5,7 +5,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{
-    AccountId, Actor, EmailAddress, Interface, Kind, LedgerId, PortalName, RequestId, Timestamp,
+    AccountId, AccountKind, Actor, EmailAddress, Interface, LedgerId, PortalName, RequestId,
+    Timestamp,
 };
 use crate::store::audit::{calls_without_account, hooks};
 use crate::store::sql::sql_types::{Millis, from_row};
@@ -24,7 +25,7 @@ pub struct OperatorAction {
     /// `command line`, `page` or `api`.
     pub origin: Option<String>,
     /// Account acted on, or account of the request.
-    pub account: Option<(AccountId, EmailAddress, Kind)>,
+    pub account: Option<(AccountId, EmailAddress, AccountKind)>,
     pub request: Option<(RequestId, LedgerId, PortalName)>,
 }
 from_row!(

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::domain::{AccountId, DestinationName, EmailAddress, Timestamp};
 use crate::store::sql::sql_types::from_row;
-use crate::store::sql::time_place::TimePlace;
+use crate::store::sql::time_cursor::TimeCursor;
 use crate::store::sql::{Conditions, FromRow, Tx};
 use crate::store::{Listed, Page, Result, Store};
 
@@ -39,7 +39,7 @@ pub struct FailedCallFilter {
 /// calls, so its index serves a list by account and event.
 pub(crate) fn failed_calls(tx: &Tx, filter: &FailedCallFilter) -> Result<Listed<FailedCall>> {
     let key = filter.account.as_ref().map(EmailAddress::key);
-    let after = TimePlace::before(&filter.page)?;
+    let after = TimeCursor::before(&filter.page)?;
     let index = match (&key, &filter.event) {
         (Some(_), _) => "hook_call_failed_account",
         (None, Some(_)) => "hook_call_failed_event",
@@ -62,7 +62,7 @@ pub(crate) fn failed_calls(tx: &Tx, filter: &FailedCallFilter) -> Result<Listed<
         wanted.sql()
     );
     wanted.page(tx, &sql, &filter.page, |row| {
-        let cursor = TimePlace::of_row(row, "created_at")?.cursor();
+        let cursor = TimeCursor::of_row(row, "created_at")?.cursor();
         Ok((FailedCall::from_row(row)?, cursor))
     })
 }

@@ -8,7 +8,7 @@ use crate::domain::{AccountId, Actor, DestinationName, HookCallId, Timestamp};
 use crate::store::audit::events::NewEvent;
 use crate::store::claims::holder::Holder;
 use crate::store::claims::leases::{
-    ClaimNumber, HOOK_CALLS, Lease, NextWork, SetAside, Settled, Turn,
+    ClaimNumber, ClaimRound, HOOK_CALLS, Lease, NextWork, SetAside, Settled,
 };
 use crate::store::claims::paused::is_paused;
 use crate::store::engine::time_slice::TimeSlice;
@@ -208,14 +208,14 @@ impl Store {
 
     /// Records outcomes in order, then claims up to `limit` due calls of this hook, unless it is paused. A
     /// call whose row is damaged fails instead.
-    pub async fn turn_hook_calls<'a>(
+    pub async fn settle_and_claim_hook_calls<'a>(
         &self,
         hook: &DestinationName,
         outcomes: impl IntoIterator<Item = (&'a HookCall, Settlement, Timestamp)>,
         limit: usize,
         lease_until: Timestamp,
         now: Timestamp,
-    ) -> Result<Turn<HookCall>> {
+    ) -> Result<ClaimRound<HookCall>> {
         let outcomes: Vec<(Lease, Settlement, Millis)> = outcomes
             .into_iter()
             .map(|(call, settlement, at)| (call.lease.clone(), settlement, at.into()))
@@ -234,7 +234,7 @@ impl Store {
             let is_changed = limit == 0 && settled.contains(&Settled::Recorded);
             let is_changed = is_changed || !set_aside.is_empty();
             work.wakeups.add_if(Topic::Calls, is_changed);
-            Ok(Turn {
+            Ok(ClaimRound {
                 settled,
                 runs: claims.into_iter().map(|call| vec![call]).collect(),
                 set_aside,

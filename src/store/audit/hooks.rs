@@ -6,8 +6,8 @@
 use serde::Serialize;
 
 use crate::domain::{
-    AccountId, Actor, DestinationName, EmailAddress, EventPattern, HookCallId, Kind, LedgerId,
-    PortalName, RequestId, RequestState, Status, Timestamp, canary,
+    AccountId, AccountKind, AccountStatus, Actor, DestinationName, EmailAddress, EventPattern,
+    HookCallId, LedgerId, PortalName, RequestId, RequestState, Timestamp, canary,
 };
 use crate::store::audit::calls_without_account::MESSAGE_DROPPED;
 use crate::store::claims::leases::HOOK_CALLS;
@@ -56,8 +56,8 @@ struct Data {
 struct Account {
     id: AccountId,
     address: EmailAddress,
-    kind: Kind,
-    status: Status,
+    kind: AccountKind,
+    status: AccountStatus,
     groups: Vec<String>,
     verified_by: Option<String>,
     verified_at: Option<Timestamp>,

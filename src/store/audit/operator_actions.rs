@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::domain::{Actor, EmailAddress, Interface, LedgerId, Timestamp};
 use crate::store::sql::sql_types::from_row;
-use crate::store::sql::time_place::TimePlace;
+use crate::store::sql::time_cursor::TimeCursor;
 use crate::store::sql::{Conditions, FromRow, Tx};
 use crate::store::{Listed, Page, Result, Store};
 
@@ -48,7 +48,7 @@ impl From<Page> for AuditFilter {
 }
 
 pub(crate) fn audit(tx: &Tx, filter: &AuditFilter) -> Result<Listed<AuditEntry>> {
-    let after = TimePlace::before(&filter.page)?;
+    let after = TimeCursor::before(&filter.page)?;
     let mut wanted = Conditions::default();
     wanted.ask_place("(e.at, e.n) <", after.as_ref());
     let actor = filter
@@ -74,7 +74,7 @@ pub(crate) fn audit(tx: &Tx, filter: &AuditFilter) -> Result<Listed<AuditEntry>>
         wanted.sql()
     );
     wanted.page(tx, &sql, &filter.page, |row| {
-        let cursor = TimePlace::of_row(row, "at")?.cursor();
+        let cursor = TimeCursor::of_row(row, "at")?.cursor();
         Ok((AuditEntry::from_row(row)?, cursor))
     })
 }

@@ -42,7 +42,7 @@ impl Lease {
 
 /// Outcome of a worker's transaction: earlier claims are settled, then rows are claimed.
 #[derive(Debug, Clone)]
-pub struct Turn<T> {
+pub struct ClaimRound<T> {
     /// One for each settlement, in order.
     pub settled: Vec<Settled>,
     /// Runs of claims; the claims of a run are processed in order.
@@ -288,7 +288,7 @@ impl Leases {
         let number = tx.next_number()?;
         tx.run_deferred(self.take, &[&row, &until, &holder.name(), &number])?;
         // Another operation may have prefetched the holder of the row.
-        tx.forget_prefetched();
+        tx.discard_prefetched();
         Ok(Lease {
             row,
             number: ClaimNumber(number),

@@ -6,7 +6,7 @@
 //! lost, all workers also poll every 30 seconds, or every second if the server cannot notify.
 
 use std::io;
-use std::os::unix::net::UnixDatagram as Ringer;
+use std::os::unix::net::UnixDatagram as NotifySocket;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -96,7 +96,7 @@ pub(crate) struct Notifier {
     socket: Option<PathBuf>,
     /// True where this process listens on the socket itself and need not send to it.
     listening: AtomicBool,
-    ringer: OnceLock<Option<Ringer>>,
+    socket_out: OnceLock<Option<NotifySocket>>,
 }
 
 impl Notifier {
@@ -115,20 +115,20 @@ impl Notifier {
 
     /// Announces that something may be due: to the workers of this process, and to the daemon where that is
     /// another process.
-    pub(crate) fn ring(&self, wakeups: Wakeups) {
+    pub(crate) fn announce(&self, wakeups: Wakeups) {
         self.wake(wakeups);
         if let Some(socket) = &self.socket
             && wakeups.any()
             && !self.listening.load(Ordering::Relaxed)
         {
             // Without a daemon there is no socket and no listener.
-            let ringer = self.ringer.get_or_init(|| {
-                let ringer = Ringer::unbound().ok()?;
-                ringer.set_nonblocking(true).ok()?;
-                Some(ringer)
+            let socket_out = self.socket_out.get_or_init(|| {
+                let socket_out = NotifySocket::unbound().ok()?;
+                socket_out.set_nonblocking(true).ok()?;
+                Some(socket_out)
             });
-            if let Some(ringer) = ringer {
-                let _ = ringer.send_to(b"!", socket);
+            if let Some(socket_out) = socket_out {
+                let _ = socket_out.send_to(b"!", socket);
             }
         }
     }

@@ -52,13 +52,13 @@ pub(crate) struct SettingsCache {
     newest: Option<Revision>,
     effective: HashMap<PortalName, Arc<Effective>>,
     /// True if `newest` was compared with the database in this transaction.
-    certain: bool,
+    is_current: bool,
 }
 
 impl SettingsCache {
     /// Marks the cached revision as uncertain, at the start of a transaction.
-    pub(crate) fn look_again(&mut self) {
-        self.certain = false;
+    pub(crate) fn begin_transaction(&mut self) {
+        self.is_current = false;
     }
 
     /// Clears the cache: the cached revision may never have been committed.
@@ -68,7 +68,7 @@ impl SettingsCache {
 
     /// Prefetches the query of [`effective`](Self::effective).
     pub(crate) fn prefetch(&self, tx: &Tx) {
-        if !self.certain {
+        if !self.is_current {
             let _: Result<Option<u64>, _> = tx.one(NEWEST, &[]);
         }
     }
@@ -79,13 +79,13 @@ impl SettingsCache {
         tx: &Tx,
         portal: Option<&PortalName>,
     ) -> Result<(u64, Arc<Effective>)> {
-        if !self.certain {
+        if !self.is_current {
             let number: Option<u64> = tx.one(NEWEST, &[])?;
             if self.newest.as_ref().map(|revision| revision.number) != Some(number.unwrap_or(0)) {
                 self.newest = Some(newest(tx)?);
                 self.effective.clear();
             }
-            self.certain = true;
+            self.is_current = true;
         }
         let newest = self.newest.get_or_insert_with(Revision::defaults);
         let Some(portal) = portal else {

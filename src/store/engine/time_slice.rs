@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::store::Result;
 
 /// Maximum duration of a step, without its commit. At least one row is processed.
-const LONGEST: Duration = Duration::from_millis(8);
+const MAX_DURATION: Duration = Duration::from_millis(8);
 
 /// Result of one step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl TimeSlice {
     /// True if another row may be processed.
     pub(crate) fn goes_on(&mut self) -> bool {
         let goes_on =
-            self.taken == 0 || (self.taken < self.limit && self.begin.elapsed() < LONGEST);
+            self.taken == 0 || (self.taken < self.limit && self.begin.elapsed() < MAX_DURATION);
         self.taken += usize::from(goes_on);
         goes_on
     }

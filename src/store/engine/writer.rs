@@ -26,11 +26,11 @@ use crate::store::{Result, StoreError, Topic};
 /// Maximum number of queued operations; further callers wait for room.
 const QUEUE: usize = 1024;
 /// Maximum number of operations in one transaction, and of octets of their captured data.
-const MOST_OPERATIONS: usize = 512;
-const MOST_OCTETS: usize = 32 * 1024 * 1024;
+const MAX_OPERATIONS: usize = 512;
+const MAX_OCTETS: usize = 32 * 1024 * 1024;
 
 /// Time after which a transaction takes no further operation: other processes wait for its lock.
-const LONGEST: Duration = Duration::from_secs(1);
+const MAX_DURATION: Duration = Duration::from_secs(1);
 
 /// Divisor of the last transaction's duration, which gives the longest time that the next one waits to fill up:
 /// callers that were just answered often come back at once. It waits in pauses, until it has as many operations as
@@ -156,9 +156,9 @@ impl From<StoreError> for Failure {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
-    Together,
+    Batch,
     /// With a savepoint around each operation.
-    Apart,
+    Savepoints,
 }
 
 struct Thread {
@@ -183,7 +183,7 @@ struct Thread {
 
 impl Thread {
     fn run(mut self, mut messages: mpsc::Receiver<Message>) {
-        let mut batch = Vec::with_capacity(MOST_OPERATIONS);
+        let mut batch = Vec::with_capacity(MAX_OPERATIONS);
         let mut closing = Vec::new();
         loop {
             let idle_since = Instant::now();
@@ -191,7 +191,7 @@ impl Thread {
                 break;
             };
             if idle_since.elapsed() >= IDLE_TIMEOUT {
-                self.forget_what_a_burst_left();
+                self.free_memory_after_burst();
             }
             let mut octets = 0;
             let mut next = Some(first);
@@ -206,7 +206,7 @@ impl Thread {
                         closing.push(reply);
                     }
                 }
-                if batch.len() < MOST_OPERATIONS && octets < MOST_OCTETS {
+                if batch.len() < MAX_OPERATIONS && octets < MAX_OCTETS {
                     next = messages.try_recv().ok();
                     let others_may_come = batch.len() < self.answered;
                     if next.is_none() && others_may_come && Instant::now() + PAUSE < self.wait_until
@@ -227,7 +227,7 @@ impl Thread {
     }
 
     /// Frees memory after an idle period, if there was a burst before it.
-    fn forget_what_a_burst_left(&mut self) {
+    fn free_memory_after_burst(&mut self) {
         if let Some(session) = &self.session
             && self.operations > BURST
         {
@@ -241,9 +241,9 @@ impl Thread {
     fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         self.health.begin();
         let begin = Instant::now();
-        let outcome = match self.transaction(batch, Mode::Together) {
+        let outcome = match self.transaction(batch, Mode::Batch) {
             // Nothing was committed over a lost connection, so another connection is tried once.
-            Err(Failure::OneFailed | Failure::Lost(_)) => self.transaction(batch, Mode::Apart),
+            Err(Failure::OneFailed | Failure::Lost(_)) => self.transaction(batch, Mode::Savepoints),
             outcome => outcome,
         };
         let (done, outcome) = match outcome {
@@ -278,7 +278,7 @@ impl Thread {
             Some(session) => session,
             None => self.open_again().map_err(Failure::All)?,
         };
-        self.settings.look_again();
+        self.settings.begin_transaction();
         let mut work = Work {
             tx: &*session,
             settings: &mut self.settings,
@@ -290,7 +290,7 @@ impl Thread {
             .and_then(|done| {
                 let owes_more = (self.owes_calls)(&*session, &mut newest_call);
                 work.wakeups.add_if(Topic::Calls, owes_more);
-                session.settle_deferred().map_err(of_deferred)?;
+                session.settle_deferred().map_err(classify_deferred_error)?;
                 // The query of `owes_calls` may have reported the error of an earlier statement.
                 if session.has_failed() {
                     return Err(Failure::OneFailed);
@@ -310,7 +310,7 @@ impl Thread {
         match &outcome {
             Ok(_) => {
                 self.newest_call = newest_call;
-                self.notifier.ring(wakeups);
+                self.notifier.announce(wakeups);
                 self.session = Some(session);
             }
             Err(failure) => {
@@ -351,18 +351,18 @@ fn fill(
     let mut done = 0;
     let mut prefetcher = Prefetcher::default();
     while done < batch.len() {
-        if done > 0 && begin.elapsed() >= LONGEST {
+        if done > 0 && begin.elapsed() >= MAX_DURATION {
             break;
         }
-        if mode == Mode::Together {
+        if mode == Mode::Batch {
             let prefetch = AssertUnwindSafe(|| prefetcher.prefetch(session, work, batch, done));
             let outcome = catch_unwind(prefetch)
                 .unwrap_or_else(|panic| Err(StoreError::fault(text_of(&*panic))));
-            outcome.map_err(of_deferred)?;
+            outcome.map_err(classify_deferred_error)?;
         }
         let job = &mut batch[done];
         done += 1;
-        if mode == Mode::Apart {
+        if mode == Mode::Savepoints {
             session.begin_savepoint()?;
         }
         let before = session.changes();
@@ -373,8 +373,8 @@ fn fill(
         });
         let run = run.and_then(|()| {
             let settled = match mode {
-                Mode::Together => Ok(()),
-                Mode::Apart => session.settle_deferred(),
+                Mode::Batch => Ok(()),
+                Mode::Savepoints => session.settle_deferred(),
             };
             let outcome = settled.and_then(|()| {
                 if !session.has_failed() {
@@ -392,13 +392,13 @@ fn fill(
             }
             // An operation that failed before it wrote anything needs no rollback.
             Err(_) if session.changes() == before && !session.has_failed() => {}
-            Err(_) if mode == Mode::Together => return Err(Failure::OneFailed),
+            Err(_) if mode == Mode::Batch => return Err(Failure::OneFailed),
             Err(_) => {
                 session.roll_back_to_savepoint()?;
                 work.settings.forget();
             }
         }
-        if mode == Mode::Apart {
+        if mode == Mode::Savepoints {
             session.release_savepoint()?;
         }
     }
@@ -407,7 +407,7 @@ fn fill(
 }
 
 /// Classifies the error of an operation that was reported only after the operation had run.
-fn of_deferred(error: StoreError) -> Failure {
+fn classify_deferred_error(error: StoreError) -> Failure {
     if error.spoils_transaction() {
         Failure::All(error)
     } else {
@@ -504,7 +504,7 @@ mod tests {
             Ok(())
         });
         let slow = writer.run(0, |work| {
-            std::thread::sleep(LONGEST);
+            std::thread::sleep(MAX_DURATION);
             pause(work, "slow")
         });
         let failing = writer.run(0, |work| {

@@ -4,11 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::access::{Circumstances, Consequence, Decision, Effective, Question, Standing, decide};
+use crate::access::{
+    Circumstances, Consequence, Decision, DecisionInput, Effective, Standing, decide,
+};
 use crate::config::Quota;
 use crate::domain::{
-    AccountId, EmailAddress, Envelope, Kind, LedgerId, PortalName, Reason, RequestId, Timestamp,
-    TokenHash, Verdict,
+    AccountId, AccountKind, EmailAddress, Envelope, LedgerId, PortalName, Reason, RequestId,
+    Timestamp, TokenHash, Verdict,
 };
 use crate::mail::Facts;
 use crate::store::accounts::replies::{ConfirmationReply, ReplyAnswer};
@@ -29,7 +31,7 @@ use crate::store::verification::bounces::note_report;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::notices::{self, NotTaken};
 use crate::store::verification::verification_mail::{Occasion, owe};
-use crate::store::{MailCause, MailKind, Proved, Result, Store, Topic};
+use crate::store::{MailCause, MailKind, Result, Store, Topic, VerificationOutcome};
 
 /// A complete message to be stored.
 #[derive(Debug)]
@@ -77,14 +79,14 @@ pub struct ArrivalOutcome {
     pub reason: Reason,
     pub rule: u8,
     pub sender: Option<EmailAddress>,
-    pub account: Option<(AccountId, Kind)>,
+    pub account: Option<(AccountId, AccountKind)>,
     pub account_created: bool,
     pub request: Option<RequestId>,
     pub message_id: Option<String>,
     /// Account whose verification mail this bounce is about, if it gets no more mail.
     pub undeliverable: Option<AccountId>,
     /// Effect of an answer to a verification mail.
-    pub proved: Option<Proved>,
+    pub proved: Option<VerificationOutcome>,
 }
 
 impl Store {
@@ -189,7 +191,7 @@ impl Message {
         let keys = self.id_key.map(|key| (key, prepared.copy_key));
         if keys.is_some_and(|keys| work.entered.contains(&keys)) {
             // This message may repeat one of the same batch.
-            work.tx.forget_prefetched();
+            work.tx.discard_prefetched();
         }
         let known = self.look_up(work.tx, prepared)?;
         let decided = self.decide(work, part, &known.standing)?;
@@ -401,7 +403,7 @@ impl Message {
         };
         let (revision, settings) = work.settings.effective(work.tx, portal)?;
         let decision = match part {
-            ArrivalPart::Portal { circumstances, .. } => decide(&Question {
+            ArrivalPart::Portal { circumstances, .. } => decide(&DecisionInput {
                 facts,
                 circumstances,
                 standing,

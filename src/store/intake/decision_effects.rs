@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use crate::access::{AccountStanding, Consequence, Decision, Effective};
 use crate::config::Quota;
-use crate::domain::{Actor, Origin, RequestId, Status};
+use crate::domain::{AccountOrigin, AccountStatus, Actor, RequestId};
 use crate::store::audit::hooks;
 use crate::store::claims::leases::REQUESTS;
 use crate::store::engine::job::Work;
@@ -35,7 +35,7 @@ pub(crate) fn standing(
 ) -> Result<AccountStanding> {
     let unverified = account.is_unverified();
     let account = &account.row;
-    let room = if account.status == Status::Pending || unverified {
+    let room = if account.status == AccountStatus::Pending || unverified {
         Some(room(tx, account.n, size, quota)?)
     } else {
         None
@@ -84,7 +84,15 @@ impl Work<'_> {
             (Some(new), _, Some(sender)) => {
                 let groups = settings.default_groups(new.kind);
                 let entry = Some(case.n);
-                make(self.tx, sender, new, groups, Origin::Mail, entry, case.now)?
+                make(
+                    self.tx,
+                    sender,
+                    new,
+                    groups,
+                    AccountOrigin::Mail,
+                    entry,
+                    case.now,
+                )?
             }
             (None, Some(account), _) => account.row,
             _ => return Err(StoreError::Other("a decision without a sender".to_owned())),

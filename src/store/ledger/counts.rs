@@ -53,7 +53,7 @@ pub struct Counts {
 
 /// Queue lengths and the size of the database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Depths {
+pub struct QueueLengths {
     /// Held, released and failed requests.
     pub requests: Vec<RequestCount>,
     /// Verification mails not sent yet.
@@ -82,13 +82,13 @@ pub struct Bounded {
 
 impl Bounded {
     /// Bound of each count.
-    pub(in crate::store) const MOST: u64 = 10_000;
+    pub(in crate::store) const MAX: u64 = 10_000;
 
     /// Creates a count of rows from a query that selects at most one row more than the bound.
     pub(in crate::store) fn of(found: u64) -> Self {
         Self {
-            number: found.min(Self::MOST),
-            more: found > Self::MOST,
+            number: found.min(Self::MAX),
+            more: found > Self::MAX,
         }
     }
 }
@@ -137,9 +137,9 @@ impl Store {
     }
 
     /// Current queue lengths. Cheap enough to poll: it reads nothing that is settled.
-    pub async fn depths(&self) -> Result<Depths> {
+    pub async fn depths(&self) -> Result<QueueLengths> {
         self.read(|tx| {
-            Ok(Depths {
+            Ok(QueueLengths {
                 requests: waiting(tx)?,
                 verification_mails: tx
                     .one("SELECT count(*) FROM letter WHERE due_at IS NOT NULL", &[])?,
@@ -186,7 +186,7 @@ fn held_domains(tx: &Tx, since: Timestamp) -> Result<Vec<HeldDomain>> {
          ) AS newest
          GROUP BY domain ORDER BY messages DESC, domain LIMIT ?3",
         ),
-        &[&Millis::from(since), &Bounded::MOST, &FIRST],
+        &[&Millis::from(since), &Bounded::MAX, &FIRST],
     )
 }
 
@@ -236,7 +236,7 @@ pub(crate) fn proof_times(tx: &Tx, since: Millis) -> Result<Vec<Duration>> {
         "SELECT verified_at - created_at FROM account INDEXED BY account_verified
          WHERE verified_at >= ?1 AND substr(verified_by, 1, 9) <> 'operator:'
          ORDER BY verified_at DESC LIMIT ?2",
-        &[&since, &Bounded::MOST],
+        &[&since, &Bounded::MAX],
         |row| {
             let millis: i64 = row.get(0)?;
             Ok(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
@@ -258,7 +258,7 @@ pub(crate) fn backlog(tx: &Tx, state: RequestState) -> Result<Backlog> {
         &format!(
             "SELECT portal, count(*) FROM (SELECT portal FROM {rows} LIMIT ?) AS counted GROUP BY portal",
         ),
-        &[&(Bounded::MOST + 1)],
+        &[&(Bounded::MAX + 1)],
     )?;
     let found: u64 = by_portal.iter().map(|(_, requests)| requests).sum();
     Ok(Backlog {

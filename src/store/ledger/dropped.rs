@@ -4,7 +4,9 @@ use serde::Serialize;
 use std::time::Duration;
 use utoipa::ToSchema;
 
-use crate::access::{Circumstances, Decision, Question, Standing, decide, nearest, sender_for};
+use crate::access::{
+    Circumstances, Decision, DecisionInput, Standing, decide, nearest, sender_for,
+};
 use crate::config::Quota;
 use crate::domain::{
     Actor, DomainPattern, EmailAddress, LedgerId, Reason, RequestId, RequestState, Timestamp,
@@ -110,7 +112,7 @@ impl Store {
 }
 
 /// Maximum messages of a domain that are read to count its senders.
-const MOST_LOOKED_THROUGH: u32 = 20_000;
+const MAX_LOOKED_THROUGH: u32 = 20_000;
 
 fn midnight_before(at: Millis) -> Millis {
     Millis(at.0.div_euclid(Millis::DAY) * Millis::DAY)
@@ -144,7 +146,7 @@ pub(crate) fn domains(tx: &Tx, since: Millis, limit: usize) -> Result<Vec<Droppe
         .map(|(domain, messages)| {
             Ok(DroppedDomain {
                 messages,
-                people: tx.one(&people, &[&domain, &midnight, &MOST_LOOKED_THROUGH])?,
+                people: tx.one(&people, &[&domain, &midnight, &MAX_LOOKED_THROUGH])?,
                 nearest: nearest(&domain, &settings).cloned(),
                 domain,
             })
@@ -153,7 +155,7 @@ pub(crate) fn domains(tx: &Tx, since: Millis, limit: usize) -> Result<Vec<Droppe
 }
 
 /// Maximum candidate domains that are taken from the daily counters.
-const MOST_CANDIDATES: usize = 200;
+const MAX_CANDIDATES: usize = 200;
 
 /// Lists the domains whose mail the access settings dropped in a period, those with the most messages first.
 /// Messages and senders are counted through an index, up to a bound for each domain.
@@ -164,7 +166,7 @@ pub(crate) fn domains_between(
     limit: usize,
 ) -> Result<Vec<DroppedDomain>> {
     let settings = settings_cache::newest(tx)?.settings;
-    let candidates = counted_domains(tx, midnight_before(since), MOST_CANDIDATES)?;
+    let candidates = counted_domains(tx, midnight_before(since), MAX_CANDIDATES)?;
     let counted = with_codes(
         "SELECT count(*), count(DISTINCT sender) FROM (
              SELECT sender FROM ledger INDEXED BY ledger_dropped
@@ -176,7 +178,7 @@ pub(crate) fn domains_between(
     let mut domains = Vec::new();
     for (domain, _) in candidates {
         let (messages, people): (u64, u64) =
-            tx.one(&counted, &[&domain, &since, &until, &MOST_LOOKED_THROUGH])?;
+            tx.one(&counted, &[&domain, &since, &until, &MAX_LOOKED_THROUGH])?;
         if messages > 0 {
             domains.push(DroppedDomain {
                 messages,
@@ -344,7 +346,7 @@ impl Work<'_> {
             original: original.map(|earlier| earlier.original),
         };
         let (revision, settings) = self.settings.effective(tx, Some(portal))?;
-        let decision = decide(&Question {
+        let decision = decide(&DecisionInput {
             facts,
             circumstances,
             standing: &standing,

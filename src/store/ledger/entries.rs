@@ -13,7 +13,7 @@ use crate::store::audit::events::Event;
 use crate::store::error::readable;
 use crate::store::rows::entry_ids::n_of;
 use crate::store::rows::keys::message_key;
-use crate::store::sql::page_builder::end_of_stretch;
+use crate::store::sql::page_builder::end_of_scan;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Conditions, Row, Tx, list_of};
 use crate::store::{ListOrder, Listed, Page, Result, Store};
@@ -144,7 +144,7 @@ pub(crate) fn by_numbers(tx: &Tx, numbers: &[i64]) -> Result<Vec<(i64, LedgerEnt
 /// see `lists`.
 pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>> {
     let after = filter.page.after.as_deref();
-    let after = after.map(|cursor| match end_of_stretch(cursor)? {
+    let after = after.map(|cursor| match end_of_scan(cursor)? {
         Some((n, _)) => Ok(n),
         None => n_of(tx, cursor),
     });

@@ -16,7 +16,7 @@ use super::{entries, lists};
 use crate::domain::{PortalName, Reason, Timestamp, Verdict};
 use crate::store::rows::entry_ids::n_of;
 use crate::store::sql::Tx;
-use crate::store::sql::page_builder::{cursor_before, end_of_stretch};
+use crate::store::sql::page_builder::{cursor_before, end_of_scan};
 use crate::store::{LedgerEntry, LedgerFilter, Listed, Page, Result, Store};
 
 /// Bounds on the work of one scan.
@@ -38,7 +38,7 @@ pub(crate) struct SearchBounds {
 }
 
 impl SearchBounds {
-    const OF_A_LOOK: Self = Self {
+    const OF_A_SCAN: Self = Self {
         words: 3_000,
         few: 1_000,
         read: 60_000,
@@ -53,7 +53,7 @@ impl SearchBounds {
 const GROWTH: u8 = 4;
 
 /// Entries that are not indexed are counted up to this number.
-pub const MOST_NOT_INDEXED: u64 = 1000;
+pub const MAX_NOT_INDEXED: u64 = 1000;
 
 /// Search for entries.
 #[derive(Debug, Clone, Default)]
@@ -104,7 +104,7 @@ impl Store {
         self.read(move |tx| find(tx, &filter)).await
     }
 
-    /// Number of entries that are not indexed yet or changed since, up to [`MOST_NOT_INDEXED`].
+    /// Number of entries that are not indexed yet or changed since, up to [`MAX_NOT_INDEXED`].
     pub async fn not_indexed(&self) -> Result<u64> {
         self.read(not_indexed).await
     }
@@ -119,12 +119,12 @@ pub(crate) fn not_indexed(tx: &Tx) -> Result<u64> {
              WHERE ledger <= (SELECT ledger FROM search_progress)
              LIMIT ?
          ) AS unindexed",
-        &[&MOST_NOT_INDEXED],
+        &[&MAX_NOT_INDEXED],
     )
 }
 
 pub(crate) fn find(tx: &Tx, filter: &FindFilter) -> Result<Listed<LedgerEntry>> {
-    find_within(tx, filter, &SearchBounds::OF_A_LOOK)
+    find_within(tx, filter, &SearchBounds::OF_A_SCAN)
 }
 
 fn find_within(tx: &Tx, filter: &FindFilter, bounds: &SearchBounds) -> Result<Listed<LedgerEntry>> {
@@ -138,21 +138,21 @@ fn find_within(tx: &Tx, filter: &FindFilter, bounds: &SearchBounds) -> Result<Li
     if parts.find_nothing() {
         return Ok(Listed::default());
     }
-    let mut look = Look::begin(tx, filter, &parts, bounds)?;
+    let mut scan = Scan::begin(tx, filter, &parts, bounds)?;
     let wanted = filter.page.rows() + 1;
     let sender = sender.map(fold);
     let sender = sender.as_deref().map(str::trim);
     let mut found: Vec<(i64, LedgerEntry)> = Vec::new();
-    while let Some(window) = look.next_window(wanted - found.len()) {
+    while let Some(window) = scan.next_window(wanted - found.len()) {
         let searched = window.search(tx, &parts, filter)?;
         let mut read = entries::by_numbers(tx, &searched.hits)?;
         let compared = match sender {
-            _ if look.compares => searched.compared,
+            _ if scan.compares => searched.compared,
             // Hits must be checked: anybody can write the part into a subject.
             Some(_) => searched.hits.len(),
             None => 0,
         };
-        look.go_on(searched.end, compared);
+        scan.go_on(searched.end, compared);
         if let Some(part) = sender {
             read.retain(|(_, entry)| is_sent_by(entry, part));
         }
@@ -162,16 +162,16 @@ fn find_within(tx: &Tx, filter: &FindFilter, bounds: &SearchBounds) -> Result<Li
         found.pop();
         found.last().map(|(n, _)| *n)
     } else {
-        Some(look.before).filter(|_| !look.is_at_end())
+        Some(scan.before).filter(|_| !scan.is_at_end())
     };
     Ok(Listed {
         rows: found.into_iter().map(|(_, entry)| entry).collect(),
-        next: next.map(|n| cursor_before(n, look.oldest)),
+        next: next.map(|n| cursor_before(n, scan.oldest)),
     })
 }
 
 /// Progress of one scan: the remaining entries, and the work that it may still do.
-struct Look {
+struct Scan {
     /// Exclusive upper end of the remaining numbers, and their lower end if the period has one.
     before: i64,
     oldest: Option<i64>,
@@ -188,16 +188,16 @@ struct Look {
     left_to_compare: usize,
 }
 
-impl Look {
+impl Scan {
     fn begin(tx: &Tx, filter: &FindFilter, parts: &Parts, bounds: &SearchBounds) -> Result<Self> {
         let (before, oldest) = match filter.page.after.as_deref() {
-            Some(cursor) => match end_of_stretch(cursor)? {
+            Some(cursor) => match end_of_scan(cursor)? {
                 Some(end) => end,
                 None => (n_of(tx, cursor)?, None),
             },
             None => (i64::MAX, None),
         };
-        let mut look = Self {
+        let mut scan = Self {
             before: before.min(parts.newest.saturating_add(1)),
             oldest,
             first: parts.oldest,
@@ -210,7 +210,7 @@ impl Look {
             left_to_compare: bounds.compared,
         };
         // If there is only one part, each of its entries is a hit.
-        let first_read = if parts.are_one() && !look.compares {
+        let first_read = if parts.are_one() && !scan.compares {
             let wanted = i64::try_from(filter.page.rows() + 1).unwrap_or(bounds.read);
             (2 * wanted).max(parts.words())
         } else {
@@ -218,15 +218,15 @@ impl Look {
         };
         // One scan can read and compare all of them, whatever the period is.
         let can_be_compared = i64::try_from(bounds.compared).unwrap_or(i64::MAX);
-        if (1..=first_read.min(can_be_compared)).contains(&look.entries) {
-            return Ok(look);
+        if (1..=first_read.min(can_be_compared)).contains(&scan.entries) {
+            return Ok(scan);
         }
-        look.width = look.numbers_with(first_read);
-        if look.entries > bounds.read {
-            look.width = look.width.min(bounds.first_width);
+        scan.width = scan.numbers_with(first_read);
+        if scan.entries > bounds.read {
+            scan.width = scan.width.min(bounds.first_width);
         }
-        look.keep_within(tx, filter)?;
-        Ok(look)
+        scan.keep_within(tx, filter)?;
+        Ok(scan)
     }
 
     /// Excludes numbers that are certainly outside the period.

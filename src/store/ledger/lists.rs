@@ -9,14 +9,14 @@
 use crate::domain::{LedgerId, Timestamp};
 use crate::store::ledger::{entries, find};
 use crate::store::rows::entry_ids::id_of;
-use crate::store::sql::page_builder::{PageBuilder, STRETCH_END, unknown_cursor};
+use crate::store::sql::page_builder::{PageBuilder, SCAN_END, unknown_cursor};
 use crate::store::sql::sql_types::Millis;
-use crate::store::sql::time_place::TimePlace;
+use crate::store::sql::time_cursor::TimeCursor;
 use crate::store::sql::{Conditions, Row, Tx};
 use crate::store::{LedgerEntry, LedgerFilter, ListOrder, Listed, Result, Store};
 
 /// Index entries that a scan reads first, and the maximum that it reads if those do not fill the page.
-const STRETCHES: [i64; 2] = [4_000, 200_000];
+const SCAN_LIMITS: [i64; 2] = [4_000, 200_000];
 
 /// Number of entries nearest to a time from which a bound of a period is computed. Entries are numbered in the
 /// order of their commits, which is nearly that of their receipt; but some are overtaken, and some are recorded
@@ -54,25 +54,25 @@ impl Store {
     }
 }
 
-const NEWEST: TimePlace = TimePlace {
+const NEWEST: TimeCursor = TimeCursor {
     at: Millis(i64::MAX),
     n: i64::MAX,
 };
 
 /// Position before all entries of that time.
-fn start_of(at: Millis) -> TimePlace {
-    TimePlace { at, n: i64::MIN }
+fn start_of(at: Millis) -> TimeCursor {
+    TimeCursor { at, n: i64::MIN }
 }
 
 /// Position of an entry, or of the end of a scanned range.
-fn place_of(tx: &Tx, cursor: &str) -> Result<TimePlace> {
-    if let Some(millis) = cursor.strip_prefix(STRETCH_END) {
+fn place_of(tx: &Tx, cursor: &str) -> Result<TimeCursor> {
+    if let Some(millis) = cursor.strip_prefix(SCAN_END) {
         let at = millis.parse().map_err(|_| unknown_cursor(cursor))?;
         return Ok(start_of(Millis(at)));
     }
     let id: LedgerId = cursor.parse().map_err(|_| unknown_cursor(cursor))?;
     let sql = "SELECT received_at, n FROM ledger WHERE id = ?";
-    let read = |row: &Row| TimePlace::of_row(row, "received_at");
+    let read = |row: &Row| TimeCursor::of_row(row, "received_at");
     tx.maybe_with(sql, &[&id], read)?
         .ok_or_else(|| unknown_cursor(cursor))
 }
@@ -96,8 +96,8 @@ pub(crate) fn entries(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEnt
     };
     let (mut end, mut is_last) = (None, false);
     let mut found = Vec::new();
-    for stretch in STRETCHES {
-        end = end_of(tx, start, stretch, filter.order)?;
+    for scan_limit in SCAN_LIMITS {
+        end = end_of(tx, start, scan_limit, filter.order)?;
         is_last = end.is_none_or(|end| {
             last.is_some_and(|last| match filter.order {
                 ListOrder::NewestFirst => last >= end,
@@ -121,25 +121,25 @@ pub(crate) fn entries(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEnt
         last.transpose()?.map(|id| id.to_string())
     } else {
         let end = end.filter(|_| !is_last);
-        end.map(|Millis(at)| format!("{STRETCH_END}{at}"))
+        end.map(|Millis(at)| format!("{SCAN_END}{at}"))
     };
     Ok(Listed { rows, next })
 }
 
-/// Time at which a range of `stretch` rows ends; None if there are fewer. Newest first, the range has the rows
+/// Time at which a range of `scan_limit` rows ends; None if there are fewer. Newest first, the range has the rows
 /// since that time; oldest first, the rows before it.
-fn end_of(tx: &Tx, start: TimePlace, stretch: i64, order: ListOrder) -> Result<Option<Millis>> {
+fn end_of(tx: &Tx, start: TimeCursor, scan_limit: i64, order: ListOrder) -> Result<Option<Millis>> {
     match order {
         ListOrder::NewestFirst => tx.maybe(
             "SELECT received_at FROM ledger
              WHERE received_at <= ?1 ORDER BY received_at DESC LIMIT 1 OFFSET ?2",
-            &[&start.at, &stretch],
+            &[&start.at, &scan_limit],
         ),
         ListOrder::OldestFirst => {
             let last: Option<Millis> = tx.maybe(
                 "SELECT received_at FROM ledger
                  WHERE received_at >= ?1 ORDER BY received_at LIMIT 1 OFFSET ?2",
-                &[&start.at, &stretch],
+                &[&start.at, &scan_limit],
             )?;
             Ok(last.map(|Millis(at)| Millis(at + 1)))
         }
@@ -150,7 +150,7 @@ fn end_of(tx: &Tx, start: TimePlace, stretch: i64, order: ListOrder) -> Result<O
 fn select(
     tx: &Tx,
     filter: &LedgerFilter,
-    start: TimePlace,
+    start: TimeCursor,
     end: Option<Millis>,
     rows_wanted: usize,
 ) -> Result<Vec<i64>> {

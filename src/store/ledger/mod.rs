@@ -1,11 +1,11 @@
 //! The ledger: lists, counts, dropped messages and simulations over it.
 
+pub(super) mod backlog_history;
 pub(super) mod counts;
 pub(super) mod dropped;
 pub(super) mod entries;
 pub(super) mod find;
 pub(super) mod lists;
-pub(super) mod queue_depths;
 pub(super) mod release_dropped;
 pub(super) mod request_lists;
 pub(super) mod search_index;

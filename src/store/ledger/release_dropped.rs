@@ -6,7 +6,8 @@
 
 use crate::access::{Circumstances, Consequence, decide_newcomer, sender_for};
 use crate::domain::{
-    Actor, EmailAddress, Kind, LedgerId, NewAccount, Origin, PortalName, RequestId, Timestamp,
+    AccountKind, AccountOrigin, Actor, EmailAddress, LedgerId, NewAccount, PortalName, RequestId,
+    Timestamp,
 };
 use crate::store::audit::events::{NewEvent, record_of_account, record_of_entry};
 use crate::store::claims::leases::REQUESTS;
@@ -133,14 +134,14 @@ impl Work<'_> {
         let decision = decide_newcomer(forced.sender, portal, &settings);
         let kind = match decision.consequence {
             Consequence::Hold(Some(new)) | Consequence::Accept(Some(new)) => new.kind,
-            _ => Kind::External,
+            _ => AccountKind::External,
         };
         let groups = settings.default_groups(kind);
         let new = NewAccount {
             kind,
             proof_needed: true,
         };
-        let (origin, entry) = (Origin::Operator, Some(forced.found.n));
+        let (origin, entry) = (AccountOrigin::Operator, Some(forced.found.n));
         let made = make(tx, forced.sender, new, groups, origin, entry, now)?;
         tx.run("UPDATE account SET placeholder = 1 WHERE n = ?", &[&made.n])?;
         record_of_account(tx, "account.added", made.n, by, now)?;

@@ -7,7 +7,7 @@ use crate::domain::RequestState;
 use crate::store::ledger::lists::{after_all_before, before_all_since};
 use crate::store::requests::request;
 use crate::store::rows::entry_ids::n_of;
-use crate::store::sql::page_builder::{PageBuilder, STRETCH_END, unknown_cursor};
+use crate::store::sql::page_builder::{PageBuilder, SCAN_END, unknown_cursor};
 use crate::store::sql::{Conditions, Tx};
 use crate::store::{ListOrder, Listed, Request, RequestFilter, Result, Store};
 
@@ -68,7 +68,7 @@ impl Range {
 
     /// Excludes the numbers that earlier pages covered.
     fn go_on(&mut self, tx: &Tx, cursor: &str, order: ListOrder) -> Result<()> {
-        let end = cursor.strip_prefix(STRETCH_END);
+        let end = cursor.strip_prefix(SCAN_END);
         let end: Option<i64> = end
             .map(|n| n.parse().map_err(|_| unknown_cursor(cursor)))
             .transpose()?;
@@ -96,7 +96,7 @@ impl Range {
                 self.high
             }
         };
-        Some(format!("{STRETCH_END}{end}"))
+        Some(format!("{SCAN_END}{end}"))
     }
 }
 

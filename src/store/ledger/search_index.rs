@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use memchr::memmem;
 
-use super::search_words::{MOST, MOST_OF_STRANGER, endings, words_of};
+use super::search_words::{MAX_OF_STRANGER, MAX_WORDS, endings, words_of};
 use crate::access::{Circumstances, sender_for};
 use crate::mail::{Facts, HeaderView};
 use crate::store::engine::time_slice::{TimeSlice, WorkStep};
@@ -133,9 +133,9 @@ impl Unindexed {
             };
             let sender = sender_for(facts, self.own_list.as_deref());
             let most = if self.is_of_stranger {
-                MOST_OF_STRANGER
+                MAX_OF_STRANGER
             } else {
-                MOST
+                MAX_WORDS
             };
             indexed.words = words_of(
                 sender.address(),

@@ -9,15 +9,15 @@ use icu_normalizer::DecomposingNormalizer;
 use crate::domain::EmailAddress;
 
 /// Maximum characters of a suffix of a word, and of a part of a query.
-const LONGEST: usize = 40;
+const MAX_WORD: usize = 40;
 
 /// Maximum characters of all words of a message, and of all parts of a query. The sender chooses the words of a
 /// message, and each costs a row for each of its characters.
-pub(crate) const MOST: usize = 400;
+pub(crate) const MAX_WORDS: usize = 400;
 
 /// The same for a dropped message of a sender without an account: room for the address and the beginning of the
 /// subject.
-pub(crate) const MOST_OF_STRANGER: usize = 120;
+pub(crate) const MAX_OF_STRANGER: usize = 120;
 
 /// Folds a text to lower case, without accents, with compatibility characters decomposed: `Müller` becomes
 /// `muller`.
@@ -74,22 +74,22 @@ pub(crate) fn parts_of(question: &str) -> Vec<String> {
         }
     }
     for part in &mut parts {
-        cut(part, LONGEST);
+        cut(part, MAX_WORD);
     }
     parts.sort_unstable();
     parts.dedup();
-    parts.truncate(MOST / LONGEST);
+    parts.truncate(MAX_WORDS / MAX_WORD);
     parts
 }
 
 /// Suffixes of a word with at least two characters, from each letter, digit and `@`; of a longer suffix, the first
-/// [`LONGEST`] characters. Several may be equal.
+/// [`MAX_WORD`] characters. Several may be equal.
 pub(crate) fn endings(word: &str) -> impl Iterator<Item = &str> {
     word.char_indices()
         .filter(|(place, c)| *place == 0 || is_of_word(*c))
         .map(|(place, _)| &word[place..])
         .filter(move |ending| ending.len() == word.len() || ending.chars().nth(1).is_some())
-        .map(|ending| match ending.char_indices().nth(LONGEST) {
+        .map(|ending| match ending.char_indices().nth(MAX_WORD) {
             Some((end, _)) => &ending[..end],
             None => ending,
         })
@@ -152,10 +152,10 @@ mod tests {
                 ],
             ),
         ] {
-            assert_eq!(words_of(Some(&sender), name, subject, MOST), expected);
+            assert_eq!(words_of(Some(&sender), name, subject, MAX_WORDS), expected);
         }
         assert_eq!(
-            words_of(None, None, Some(" \u{301} -- @ "), MOST),
+            words_of(None, None, Some(" \u{301} -- @ "), MAX_WORDS),
             Vec::<String>::new()
         );
     }
@@ -190,7 +190,7 @@ mod tests {
     fn a_sender_cannot_make_many_rows() {
         let subject = (0..10_000).fold(String::new(), |text, n| text + &format!("w{n:06} "));
         for subject in [subject, "x".repeat(100_000), "打".repeat(50_000)] {
-            for most in [MOST, MOST_OF_STRANGER] {
+            for most in [MAX_WORDS, MAX_OF_STRANGER] {
                 let words = words_of(None, None, Some(&subject), most);
                 let rows: usize = words.iter().map(|word| endings(word).count()).sum();
                 assert!(rows <= most, "{rows}");
@@ -210,7 +210,7 @@ mod tests {
             .map(|n| format!("{n:02}x"))
             .collect::<Vec<_>>()
             .concat();
-        for length in 1..=LONGEST {
+        for length in 1..=MAX_WORD {
             for begin in 0..=long.len() - length {
                 let part = &long[begin..begin + length];
                 let begins = |ending: &str| ending.starts_with(part);
@@ -218,6 +218,6 @@ mod tests {
                 assert!(length == 1 || endings(&long).any(begins), "{part}");
             }
         }
-        assert!(endings(&long).all(|ending| ending.chars().count() <= LONGEST));
+        assert!(endings(&long).all(|ending| ending.chars().count() <= MAX_WORD));
     }
 }

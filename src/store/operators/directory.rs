@@ -16,11 +16,11 @@ pub struct DirectoryIdentity {
 }
 
 /// Maximum number appended to a name that is taken.
-const MOST_OF_A_NAME: u32 = 10_000;
+const MAX_OF_A_NAME: u32 = 10_000;
 
 /// The first of `base`, `base-2`, `base-3` … that no operator has.
 fn free_name(tx: &Tx, base: &OperatorName) -> Result<OperatorName> {
-    for number in 1..MOST_OF_A_NAME {
+    for number in 1..MAX_OF_A_NAME {
         let text = match number {
             1 => base.to_string(),
             number => format!("{base}-{number}"),

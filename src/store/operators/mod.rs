@@ -1,12 +1,12 @@
 //! Operators: their keys, their stored answers and the access settings that they change.
 
 pub(super) mod access_settings;
-pub(super) mod attempts;
 pub(super) mod directory;
 pub(super) mod duties;
 pub(super) mod idempotency;
 pub(super) mod keys;
 pub(super) mod nodes;
 pub(super) mod passwords;
+pub(super) mod pending_logins;
 pub(super) mod second_factor;
 pub(super) mod tokens;

@@ -5,9 +5,9 @@ use crate::domain::{
     Actor, Interface, OperatorName, SecondFactorCode, Timestamp, TokenHash, TotpKey,
 };
 use crate::store::audit::events::NewEvent;
-use crate::store::operators::attempts::{self, AttemptPurpose};
 use crate::store::operators::keys::{OperatorKey, insert_key, n_of};
 use crate::store::operators::passwords::require_password;
+use crate::store::operators::pending_logins::{self, AttemptPurpose};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
 use crate::store::{Result, Store, StoreError};
@@ -272,7 +272,7 @@ impl Store {
         self.write(move |work| {
             let tx = work.tx;
             let Some((n, AttemptPurpose::Code { to })) =
-                attempts::find_with_operator(tx, hash, now.into())?
+                pending_logins::find_with_operator(tx, hash, now.into())?
             else {
                 return Ok(CodeOutcome::NoAttempt);
             };

@@ -8,13 +8,13 @@
 use std::time::{Duration, Instant};
 
 use super::connection::Purpose;
-use super::migrations::{LONGEST, PAUSE};
+use super::migrations::{MAX_DURATION, PAUSE};
 use super::wire::ProtocolConnection;
 use crate::config::PostgresServer;
 use crate::store::{Result, StoreError};
 
 /// Maximum duration of a build: it waits for all older transactions, and reads a large table.
-const LONGEST_BUILD: Duration = Duration::from_hours(24);
+const MAX_BUILD: Duration = Duration::from_hours(24);
 
 /// Beginning of a statement that builds an index, up to the index's name.
 const CREATE: &str = "CREATE INDEX CONCURRENTLY IF NOT EXISTS ";
@@ -66,11 +66,13 @@ impl<'a> IndexBuild<'a> {
             // The build waits for other transactions, and blocks none meanwhile.
             wire.simple("SET lock_timeout = 0")?;
         }
-        wire.set_timeout(LONGEST_BUILD)?;
+        wire.set_timeout(MAX_BUILD)?;
         let begin = Instant::now();
         let built = loop {
             match self.try_once(wire, server) {
-                Err(StoreError::Busy(_)) if begin.elapsed() < LONGEST => std::thread::sleep(PAUSE),
+                Err(StoreError::Busy(_)) if begin.elapsed() < MAX_DURATION => {
+                    std::thread::sleep(PAUSE)
+                }
                 done => break done,
             }
         };

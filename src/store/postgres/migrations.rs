@@ -28,7 +28,7 @@ const LOCK: &str = "2s";
 
 /// Pause between two attempts, and time after which there is no further one: a report can read for minutes.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
-pub(super) const LONGEST: Duration = Duration::from_mins(10);
+pub(super) const MAX_DURATION: Duration = Duration::from_mins(10);
 
 /// A released migration never changes.
 #[derive(Clone, Copy)]
@@ -227,7 +227,7 @@ fn run_locked(
                 wire.simple("COMMIT").map(|_| count)
             });
         match outcome {
-            Err(StoreError::Busy(_)) if begin.elapsed() < LONGEST => {
+            Err(StoreError::Busy(_)) if begin.elapsed() < MAX_DURATION => {
                 wire.simple("ROLLBACK")?;
                 std::thread::sleep(PAUSE);
             }

@@ -3,10 +3,10 @@
 
 mod commit_outcome;
 mod connection;
-mod deferred_rows;
 pub(super) mod driver;
 mod error_codes;
 mod index_builds;
+mod insert_batches;
 mod maintenance;
 mod migrations;
 mod notify;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use postgres_protocol::message::frontend;
 
-use super::deferred_rows::DeferredRows;
+use super::insert_batches::InsertBatches;
 use super::parameters::Parameters;
 use super::statements::Statements;
 use super::wire::{ProtocolConnection, ServerAnswer};
@@ -20,7 +20,7 @@ use crate::store::sql::{DeferredInsert, ToSql};
 pub(super) const UNNAMED_PORTAL: &str = "";
 
 /// Maximum number of unsettled statements: the server's answers must fit into the socket buffers.
-const MOST_STATEMENTS: usize = 192;
+const MAX_STATEMENTS: usize = 192;
 
 /// Octets after which deferred statements are sent, so that the server runs them while more are written. They always
 /// end with a Sync message: only after one does the server's timeout for idle transactions run, which ends the
@@ -29,8 +29,8 @@ const SENT_AT: usize = 32 * 1024;
 
 /// Maximum number of prefetched queries, and of their octets. They must fit into the socket buffers: the server
 /// answers while it reads, and the session reads once all are written.
-const MOST_QUERIES: usize = 128;
-const MOST_QUERY_OCTETS: usize = 48 * 1024;
+const MAX_QUERIES: usize = 128;
+const MAX_QUERY_OCTETS: usize = 48 * 1024;
 
 /// Result of looking up a query among the prefetched ones.
 pub(super) enum Prefetched {
@@ -47,7 +47,7 @@ pub(super) enum Prefetched {
 #[derive(Debug, Default)]
 pub(super) struct Pipeline {
     /// Rows whose statements are not written yet.
-    rows: DeferredRows,
+    rows: InsertBatches,
     /// Keys of the statements whose outcome is unknown.
     unsettled: Vec<Box<str>>,
     /// True while queries are collected to be prefetched.
@@ -113,7 +113,7 @@ impl Pipeline {
         statements: &mut Statements,
     ) -> Result<()> {
         self.unsettled.push(sql.into());
-        if self.unsettled.len() >= MOST_STATEMENTS {
+        if self.unsettled.len() >= MAX_STATEMENTS {
             return self.settle(wire, statements);
         }
         if wire.output().len() >= SENT_AT {
@@ -170,7 +170,7 @@ impl Pipeline {
         wire.pass_over_early();
         self.forget_statements(statements);
         self.is_collecting = false;
-        self.forget_prefetched();
+        self.discard_prefetched();
     }
 
     /// True if the transaction lacks rows, although the server reported no error.
@@ -179,7 +179,7 @@ impl Pipeline {
     }
 
     /// Discards the prefetched answers, which a change may have made stale.
-    pub(super) fn forget_prefetched(&mut self) {
+    pub(super) fn discard_prefetched(&mut self) {
         self.answers.clear();
         self.needs_prefetch = true;
     }
@@ -196,7 +196,7 @@ impl Pipeline {
         statements: &mut Statements,
     ) -> Result<()> {
         self.write_rows(wire, statements)?;
-        self.forget_prefetched();
+        self.discard_prefetched();
         self.is_collecting = true;
         self.needs_prefetch = false;
         self.before_queries = wire.output().len();
@@ -206,7 +206,7 @@ impl Pipeline {
     /// True while another query can be collected.
     pub(super) fn can_prefetch(&self, wire: &mut ProtocolConnection) -> bool {
         let octets = wire.output().len() - self.before_queries;
-        self.queries.len() < MOST_QUERIES && octets < MOST_QUERY_OCTETS
+        self.queries.len() < MAX_QUERIES && octets < MAX_QUERY_OCTETS
     }
 
     /// Looks up a query among the prefetched ones.

@@ -173,7 +173,7 @@ impl PostgresSession {
         };
         self.changes.set(self.changes.get() + has_changed);
         if has_changed > 0 {
-            pipeline.forget_prefetched();
+            pipeline.discard_prefetched();
         }
         let mut answer = match answer {
             Ok(answer) => answer,
@@ -321,8 +321,8 @@ impl EngineSession for PostgresSession {
         pipeline.push_row(insert, parameters, &mut wire, &mut statements)
     }
 
-    fn forget_prefetched(&self) {
-        self.pipeline.borrow_mut().forget_prefetched();
+    fn discard_prefetched(&self) {
+        self.pipeline.borrow_mut().discard_prefetched();
     }
 
     fn is_among(&self, number: &str, list: &str) -> String {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use postgres_protocol::message::frontend;
 
-use super::deferred_rows::RowGroup;
+use super::insert_batches::InsertBatch;
 use super::parameters::Parameters;
 use super::pipeline::UNNAMED_PORTAL;
 use super::rows::ResultColumns;
@@ -20,7 +20,7 @@ use crate::store::{Result, StoreError};
 
 /// Maximum number of statements that a session keeps prepared. Beyond it, all are dropped and prepared anew: a list
 /// with filters has many forms.
-const MOST: usize = 400;
+const MAX_STATEMENTS: usize = 400;
 
 /// A statement as the server knows it.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Statements {
 
     /// True if the statement is known, or can be added without dropping the others.
     pub(super) fn have_room_for(&self, sql: &str) -> bool {
-        self.known.len() < MOST || self.known.contains_key(sql)
+        self.known.len() < MAX_STATEMENTS || self.known.contains_key(sql)
     }
 
     pub(super) fn have_names(&self) -> bool {
@@ -97,7 +97,7 @@ impl Statements {
     /// statement.
     pub(super) fn write_rows(
         &mut self,
-        group: &RowGroup,
+        group: &InsertBatch,
         from: usize,
         rows: usize,
         wire: &mut ProtocolConnection,

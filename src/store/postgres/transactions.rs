@@ -45,7 +45,7 @@ impl WriterSession for PostgresSession {
             next: first,
             end: first + BLOCK,
         });
-        self.forget_prefetched();
+        self.discard_prefetched();
         Ok(())
     }
 
@@ -116,7 +116,7 @@ impl WriterSession for PostgresSession {
 
     fn roll_back_to_savepoint(&self) -> Result<()> {
         self.discard_deferred();
-        self.forget_prefetched();
+        self.discard_prefetched();
         // Blocks that the part reserved are given back with it, and are reserved again.
         let (before, mut numbers) = (self.numbers_before_part.get(), self.numbers.get());
         if numbers.end != before.end {
@@ -140,7 +140,7 @@ impl WriterSession for PostgresSession {
     }
 
     fn after_commit(&self) {
-        self.forget_prefetched();
+        self.discard_prefetched();
     }
 
     fn free_memory(&self) {

@@ -22,8 +22,8 @@ use crate::store::{Result, StoreError};
 const PIECE: usize = 32 * 1024;
 
 /// Longest message in octets, during the login and after it. No row of ours is as long.
-const LONGEST_OF_LOGIN: usize = 64 * 1024;
-const LONGEST: usize = 64 * 1024 * 1024;
+const MAX_OF_LOGIN: usize = 64 * 1024;
+const MAX_MESSAGE: usize = 64 * 1024 * 1024;
 
 /// A notification of another session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,13 +112,13 @@ impl ProtocolConnection {
             is_broken: false,
             timeout,
             deadline: Instant::now() + timeout,
-            longest: LONGEST_OF_LOGIN,
+            longest: MAX_OF_LOGIN,
         }
     }
 
     /// Ends the login: longer messages are accepted from now on.
     pub(super) fn end_login(&mut self) {
-        self.longest = LONGEST;
+        self.longest = MAX_MESSAGE;
     }
 
     /// Sets the time that an answer may take.

@@ -127,7 +127,7 @@ mod tests {
             reverse_path: ReversePath::Mailbox("ann@secret.example".to_owned()),
             recipients: vec![Recipient {
                 address: "it-help+secret@corp.example".to_owned(),
-                mailbox: crate::domain::Mailbox::Returns,
+                mailbox: crate::domain::RecipientRole::Bounces,
             }],
             helo: "secret.example".to_owned(),
             peer: None,

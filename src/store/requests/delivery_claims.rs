@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::access::Enforcement;
 use crate::domain::{
-    AccountId, Actor, DestinationName, EmailAddress, Envelope, Kind, LedgerId, PortalName,
+    AccountId, AccountKind, Actor, DestinationName, EmailAddress, Envelope, LedgerId, PortalName,
     RequestId, Timestamp, Transition,
 };
 use crate::mail::Authentication;
@@ -41,7 +41,7 @@ pub struct Claim {
     pub portal: PortalName,
     pub account: AccountId,
     pub address: EmailAddress,
-    pub kind: Kind,
+    pub kind: AccountKind,
     pub groups: Vec<String>,
     /// Method and time of the address's verification, if that released the request. None for a request that a
     /// rule accepted before the account was verified, and for one that an operator released.

@@ -15,7 +15,7 @@ use crate::domain::{DestinationName, PortalName, Timestamp};
 use crate::store::audit::hooks;
 use crate::store::claims::holder::Holder;
 use crate::store::claims::leases::{
-    Lease, NextWork, REQUESTS, SetAside, Settled, Settlement, Turn,
+    ClaimRound, Lease, NextWork, REQUESTS, SetAside, Settled, Settlement,
 };
 use crate::store::claims::paused::is_paused;
 use crate::store::engine::job::{Operation, Work};
@@ -25,10 +25,10 @@ use crate::store::sql::{FromRow, Tx};
 use crate::store::{Result, Store, StoreError};
 
 /// Maximum requests of a turn: the writer has other work, too.
-const MOST_REQUESTS: usize = 128;
+const MAX_REQUESTS: usize = 128;
 
 /// Maximum octets of a run, unless its first message is larger.
-const MOST_OCTETS: u64 = 2 * 1024 * 1024;
+const MAX_OCTETS: u64 = 2 * 1024 * 1024;
 
 /// Bounds of a turn.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +71,7 @@ impl Share {
         due.sort_unstable();
         due.truncate(self.limits.runs);
         let mut queues = BTreeSet::new();
-        let mut left = MOST_REQUESTS;
+        let mut left = MAX_REQUESTS;
         let mut octets = 0;
         let mut runs = Vec::with_capacity(due.len());
         for (_, head) in due {
@@ -137,7 +137,7 @@ fn run(
     tx.query(sql, &[&account, &portal, &most], &mut |row| {
         let (n, size, due_at) = <(i64, u64, Option<Millis>)>::from_row(row)?;
         let is_free = due_at.is_none_or(|at| at <= now);
-        if !is_free || (octets + size > MOST_OCTETS && !rows.is_empty()) {
+        if !is_free || (octets + size > MAX_OCTETS && !rows.is_empty()) {
             return Ok(ControlFlow::Break(()));
         }
         octets += size;
@@ -169,9 +169,9 @@ struct Settling {
     now: Millis,
 }
 
-impl Operation<Turn<Lease>> for Settling {
-    fn run(&mut self, work: &mut Work) -> Result<Turn<Lease>> {
-        turn(work, &self.outcomes, &self.share, self.now)
+impl Operation<ClaimRound<Lease>> for Settling {
+    fn run(&mut self, work: &mut Work) -> Result<ClaimRound<Lease>> {
+        settle_and_claim(work, &self.outcomes, &self.share, self.now)
     }
 
     fn prefetch(&self, work: &mut Work) {
@@ -186,7 +186,12 @@ impl Operation<Turn<Lease>> for Settling {
 }
 
 /// The transaction of a turn.
-fn turn(work: &mut Work, outcomes: &[Outcome], share: &Share, now: Millis) -> Result<Turn<Lease>> {
+fn settle_and_claim(
+    work: &mut Work,
+    outcomes: &[Outcome],
+    share: &Share,
+    now: Millis,
+) -> Result<ClaimRound<Lease>> {
     let tx = work.tx;
     let mut queues = BTreeSet::new();
     let mut settled = Vec::with_capacity(outcomes.len());
@@ -206,7 +211,7 @@ fn turn(work: &mut Work, outcomes: &[Outcome], share: &Share, now: Millis) -> Re
         REQUESTS.promote(tx, Some(*account), portal, now)?;
     }
     // Later operations of the transaction must see the new states of these requests.
-    tx.forget_prefetched();
+    tx.discard_prefetched();
     let is_paused = is_paused(tx, &share.destination)?;
     let runs = if is_paused || share.limits.runs == 0 {
         // The next requests of these queues may be due: wake the worker that claims them.
@@ -221,7 +226,7 @@ fn turn(work: &mut Work, outcomes: &[Outcome], share: &Share, now: Millis) -> Re
     } else {
         share.next(tx)?
     };
-    Ok(Turn {
+    Ok(ClaimRound {
         settled,
         runs,
         set_aside: Vec::new(),
@@ -264,7 +269,7 @@ fn read(store: &Store, tx: &Tx, runs: Vec<Vec<Lease>>) -> Result<(Runs, DamagedR
 impl Store {
     /// Records outcomes in order, then claims runs of due requests of these portals, unless the destination
     /// is paused. A request whose row is damaged fails instead.
-    pub async fn turn_deliveries<'a>(
+    pub async fn settle_and_claim_deliveries<'a>(
         &self,
         destination: &DestinationName,
         portals: &[PortalName],
@@ -272,7 +277,7 @@ impl Store {
         limits: RunLimits,
         lease_until: Timestamp,
         now: Timestamp,
-    ) -> Result<Turn<Delivery>> {
+    ) -> Result<ClaimRound<Delivery>> {
         let outcomes = outcomes.into_iter().map(|(claim, settlement, at)| {
             (claim.lease.clone(), claim.attempt, settlement, at.into())
         });
@@ -289,7 +294,7 @@ impl Store {
             now: now.into(),
         };
         let turn = self.writer.run_operation(0, settling).await?;
-        let mut read = Turn {
+        let mut read = ClaimRound {
             settled: turn.settled,
             runs: Vec::new(),
             set_aside: Vec::new(),

@@ -12,7 +12,7 @@ use crate::store::sql::{Row, Tx};
 use crate::store::{Result, Store, Topic};
 
 /// Maximum rows at either end of a queue that are examined for the oldest one and for the last error.
-const MOST_EXAMINED: u32 = 500;
+const MAX_EXAMINED: u32 = 500;
 
 /// A destination or hook that is down.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +73,7 @@ const CALLS: [&str; 2] = [
 fn examine(tx: &Tx, statements: [&str; 2], place: &str) -> Result<WaitingWork> {
     let mut work = WaitingWork::default();
     for sql in statements {
-        tx.each(sql, &[&place, &MOST_EXAMINED], |row| work.add_row(row))?;
+        tx.each(sql, &[&place, &MAX_EXAMINED], |row| work.add_row(row))?;
     }
     Ok(work)
 }

@@ -65,7 +65,7 @@ pub(crate) fn settle(
         )));
     }
     leave(tx, request, transition, error, now)?;
-    tx.forget_prefetched();
+    tx.discard_prefetched();
     if state == RequestState::Released {
         REQUESTS.promote(tx, Some(account), &portal, now)?;
     }
@@ -73,7 +73,7 @@ pub(crate) fn settle(
 }
 
 /// Settles a request, but neither checks its state, nor makes the next of its queue due, nor
-/// [discards](crate::store::sql::EngineSession::forget_prefetched) prefetched results.
+/// [discards](crate::store::sql::EngineSession::discard_prefetched) prefetched results.
 pub(crate) fn leave(
     tx: &Tx,
     request: i64,

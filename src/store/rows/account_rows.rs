@@ -1,6 +1,9 @@
 //! Account rows as the other operations read them: identity, status, and whether mail may be sent.
 
-use crate::domain::{AccountId, Actor, EmailAddress, Kind, NewAccount, Origin, PortalName, Status};
+use crate::domain::{
+    AccountId, AccountKind, AccountOrigin, AccountStatus, Actor, EmailAddress, NewAccount,
+    PortalName,
+};
 use crate::store::audit::events::NewEvent;
 use crate::store::sql::sql_types::{Millis, json};
 use crate::store::sql::{FromRow, Row, Tx, insert};
@@ -15,8 +18,8 @@ use crate::store::{Result, StoreError};
 pub(crate) struct AccountRow {
     pub(crate) n: i64,
     pub(crate) id: AccountId,
-    pub(crate) kind: Kind,
-    pub(crate) status: Status,
+    pub(crate) kind: AccountKind,
+    pub(crate) status: AccountStatus,
     pub(crate) takes_automatic: bool,
     pub(crate) verified: bool,
     undeliverable: bool,
@@ -38,7 +41,7 @@ const KNOWN: &str = "n, id, kind, status, takes_automatic, undeliverable, quiet_
      placeholder = 1 AND status = 'pending', unanswered_mails, refused_at IS NOT NULL";
 
 /// Maximum mails to a person who does not react to them.
-const MOST_UNANSWERED: u32 = 3;
+const MAX_UNANSWERED: u32 = 3;
 
 /// Reads columns by number, not by name, because every message reads an account.
 impl FromRow for AccountRow {
@@ -66,15 +69,15 @@ impl AccountRow {
     /// unverified.
     pub(crate) fn can_be_verified(&self) -> bool {
         match self.status {
-            Status::Pending => true,
-            Status::Active => !self.verified,
-            Status::Blocked => false,
+            AccountStatus::Pending => true,
+            AccountStatus::Active => !self.verified,
+            AccountStatus::Blocked => false,
         }
     }
 
     /// Records that the portal accepts the account unverified. Does nothing for a verified account.
     pub(crate) fn let_in(&self, tx: &Tx, portal: &PortalName) -> Result<()> {
-        if self.status == Status::Active && !self.verified {
+        if self.status == AccountStatus::Active && !self.verified {
             insert!(
                 tx,
                 let_in {
@@ -91,13 +94,13 @@ impl AccountRow {
     /// it.
     pub(crate) fn is_quiet(&self, now: Millis) -> bool {
         self.undeliverable
-            || self.status == Status::Blocked
+            || self.status == AccountStatus::Blocked
             || self.quiet_until.is_some_and(|until| until > now)
     }
 
     /// True if the account has received the maximum of mails without a reaction.
     pub(crate) fn has_ignored_mails(&self) -> bool {
-        self.unanswered_mails >= MOST_UNANSWERED
+        self.unanswered_mails >= MAX_UNANSWERED
     }
 
     /// Resets the number of unanswered mails, because the person did something or wrote.
@@ -128,7 +131,9 @@ impl AccountRow {
 
     /// True if "This was not me" is the only reason to send no mail to the address.
     pub(crate) fn is_only_refused(&self, now: Millis) -> bool {
-        self.quiet_until(now).is_some() && !self.undeliverable && self.status != Status::Blocked
+        self.quiet_until(now).is_some()
+            && !self.undeliverable
+            && self.status != AccountStatus::Blocked
     }
 
     /// True while it may get the one mail with which the objection can be taken back.
@@ -189,7 +194,7 @@ pub(crate) struct SenderAccount {
 impl SenderAccount {
     /// True for an active account that was never verified and that the portal never accepted.
     pub(crate) fn is_unverified(&self) -> bool {
-        self.row.status == Status::Active && !self.row.verified && !self.is_let_in
+        self.row.status == AccountStatus::Active && !self.row.verified && !self.is_let_in
     }
 }
 
@@ -233,14 +238,14 @@ pub(crate) fn make(
     address: &EmailAddress,
     new: NewAccount,
     groups: &[String],
-    origin: Origin,
+    origin: AccountOrigin,
     entry: Option<i64>,
     now: Millis,
 ) -> Result<AccountRow> {
     let status = if new.proof_needed {
-        Status::Pending
+        AccountStatus::Pending
     } else {
-        Status::Active
+        AccountStatus::Active
     };
     let made: AccountRow = tx.one(
         &format!(

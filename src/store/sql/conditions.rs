@@ -1,7 +1,7 @@
 //! Conditions of a list's filter. Only conditions with a value enter the statement, so that the planner can
 //! choose an index; the values are always parameters.
 
-use super::time_place::TimePlace;
+use super::time_cursor::TimeCursor;
 use super::{Row, ToSql, Tx};
 use crate::store::{Listed, Page, Result};
 
@@ -28,7 +28,7 @@ impl<'a> Conditions<'a> {
     }
 
     /// Adds a comparison with a place, if there is one: `ask_place("(e.at, e.n) <", after)`.
-    pub(crate) fn ask_place(&mut self, sql: &str, place: Option<&'a TimePlace>) {
+    pub(crate) fn ask_place(&mut self, sql: &str, place: Option<&'a TimeCursor>) {
         if let Some(place) = place {
             let (at, n) = (self.bind(&place.at), self.bind(&place.n));
             self.sql.push(format!("{sql} ({at}, {n})"));

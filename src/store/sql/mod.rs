@@ -8,7 +8,7 @@ pub(super) mod pagination;
 mod row;
 mod session;
 pub(super) mod sql_types;
-pub(super) mod time_place;
+pub(super) mod time_cursor;
 mod value;
 
 pub(super) use conditions::Conditions;

@@ -4,7 +4,7 @@ use super::pagination::{Listed, Page};
 use crate::store::{Result, StoreError};
 
 /// Prefix of a cursor that marks the end of a stretch instead of a row.
-pub(in crate::store) const STRETCH_END: &str = "before-";
+pub(in crate::store) const SCAN_END: &str = "before-";
 
 /// The error for a cursor that no page ended with.
 pub(in crate::store) fn unknown_cursor(cursor: &str) -> StoreError {
@@ -15,12 +15,12 @@ pub(in crate::store) fn unknown_cursor(cursor: &str) -> StoreError {
 /// because finding it takes long.
 pub(in crate::store) fn cursor_before(n: i64, oldest: Option<i64>) -> String {
     let oldest = oldest.map(|oldest| format!("-{oldest}"));
-    format!("{STRETCH_END}{n}{}", oldest.unwrap_or_default())
+    format!("{SCAN_END}{n}{}", oldest.unwrap_or_default())
 }
 
 /// Reads [such a cursor](cursor_before); None if the cursor marks a row.
-pub(in crate::store) fn end_of_stretch(cursor: &str) -> Result<Option<(i64, Option<i64>)>> {
-    let Some(end) = cursor.strip_prefix(STRETCH_END) else {
+pub(in crate::store) fn end_of_scan(cursor: &str) -> Result<Option<(i64, Option<i64>)>> {
+    let Some(end) = cursor.strip_prefix(SCAN_END) else {
         return Ok(None);
     };
     let read = |number: &str| number.parse().map_err(|_| unknown_cursor(cursor));
@@ -63,7 +63,7 @@ impl<T> PageBuilder<T> {
     }
 
     /// Ends the page. The next page continues where the last scan ended.
-    pub(in crate::store) fn end_at_look(self) -> Listed<T> {
+    pub(in crate::store) fn finish_at_scan_end(self) -> Listed<T> {
         Listed {
             next: self.after,
             rows: self.rows,

@@ -56,7 +56,7 @@ pub(crate) trait EngineSession: Maintenance {
 
     /// Runs a deferred statement, whose outcome the caller does not need. Its error may be returned by a later
     /// statement or at the end of the operation. Prefetched results stay valid: a caller whose statement changes
-    /// one [discards](Self::forget_prefetched) all.
+    /// one [discards](Self::discard_prefetched) all.
     ///
     /// # Errors
     /// This statement or an earlier one cannot be run.
@@ -74,7 +74,7 @@ pub(crate) trait EngineSession: Maintenance {
     }
 
     /// Discards the results of prefetched queries.
-    fn forget_prefetched(&self) {}
+    fn discard_prefetched(&self) {}
 
     /// The condition that a number is in a list, a text parameter such as `1,2,3`. It can use an index of the
     /// number.

@@ -8,9 +8,9 @@ use super::value::Bind;
 use super::{FromSql, SqlValue, ToSql};
 use crate::access::{AccessSettings, Circumstances, Standing};
 use crate::domain::{
-    AccountId, Actor, DestinationName, EmailAddress, Envelope, EventPattern, HookCallId, Kind,
-    LedgerId, MailId, OperatorName, Origin, PortalName, RequestId, RequestState, Role, Status,
-    Timestamp, TokenHash, TokenScope, UserId, Verdict,
+    AccountId, AccountKind, AccountOrigin, AccountStatus, Actor, DestinationName, EmailAddress,
+    Envelope, EventPattern, HookCallId, LedgerId, MailId, OperatorName, PortalName, RequestId,
+    RequestState, Role, Timestamp, TokenHash, TokenScope, UserId, Verdict,
 };
 use crate::domain::{MailCause, MailKind};
 use crate::mail::Facts;
@@ -52,9 +52,9 @@ macro_rules! words {
 pub(crate) use words;
 words!(
     TokenScope,
-    Kind,
-    Status,
-    Origin,
+    AccountKind,
+    AccountStatus,
+    AccountOrigin,
     Verdict,
     RequestState,
     Role,

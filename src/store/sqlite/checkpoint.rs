@@ -38,12 +38,12 @@ pub(crate) struct Checkpointer {
 impl Checkpointer {
     /// Starts the thread; it ends when this is dropped.
     pub(crate) fn start(path: PathBuf) -> Result<Self> {
-        let (notifier, rung) = sync_channel(1);
+        let (notifier, requests) = sync_channel(1);
         let copying = Arc::new(AtomicBool::new(false));
         let flag = copying.clone();
         std::thread::Builder::new()
             .name("checkpoint".to_owned())
-            .spawn(move || copy_when_rung(&path, &rung, &flag))
+            .spawn(move || copy_when_notified(&path, &requests, &flag))
             .map_err(|error| {
                 StoreError::Other(format!("cannot start the checkpoint thread: {error}"))
             })?;
@@ -80,9 +80,9 @@ impl Checkpointer {
     }
 }
 
-fn copy_when_rung(path: &Path, rung: &Receiver<()>, copying: &AtomicBool) {
+fn copy_when_notified(path: &Path, requests: &Receiver<()>, copying: &AtomicBool) {
     let mut connection = None;
-    while rung.recv().is_ok() {
+    while requests.recv().is_ok() {
         let open = connection
             .take()
             .filter(|(_, identity): &(Connection, FileIdentity)| identity.confirm().is_ok())

@@ -7,8 +7,8 @@ pub(super) mod connection;
 pub(super) mod driver;
 mod file_identity;
 mod gather;
-mod memory;
 mod numbers;
+mod page_cache;
 mod result_codes;
 pub(super) mod session;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Statement};
 
 use super::checkpoint::Checkpointer;
 use super::numbers::Numbers;
-use super::{connection, file_identity::FileIdentity, memory};
+use super::{connection, file_identity::FileIdentity, page_cache};
 use crate::store::engine::driver::{ReaderSession, WriterSession};
 use crate::store::engine::notify::Wakeups;
 use crate::store::sql::{
@@ -124,7 +124,7 @@ impl WriterSession for SqliteSession {
 
     /// Frees the cached pages and the prepared statements.
     fn free_memory(&self) {
-        memory::forget_all(&self.connection);
+        page_cache::forget_all(&self.connection);
     }
 }
 
@@ -144,7 +144,7 @@ impl ReaderSession for SqliteSession {
 
     /// Frees the cached pages.
     fn free_cache(&self) {
-        memory::forget_pages(&self.connection);
+        page_cache::forget_pages(&self.connection);
     }
 }
 

@@ -7,8 +7,8 @@ use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
 use crate::access::AccessSettings;
 use crate::domain::{
-    DestinationName, EmailAddress, Kind, PortalName, QueuedMailState, Reason, RequestState, Status,
-    Timestamp, Verdict,
+    AccountKind, AccountStatus, DestinationName, EmailAddress, PortalName, QueuedMailState, Reason,
+    RequestState, Timestamp, Verdict,
 };
 use crate::store::accounts::customer_lists;
 use crate::store::audit::failed_calls;
@@ -211,8 +211,8 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
             }
         }
     }
-    for kind in [None, Some(Kind::Internal)] {
-        for status in [None, Some(Status::Blocked)] {
+    for kind in [None, Some(AccountKind::Internal)] {
+        for status in [None, Some(AccountStatus::Blocked)] {
             for domain in [None, Some("corp.example".to_owned())] {
                 for search in [None, Some("ann".to_owned())] {
                     for undeliverable in [false, true] {

@@ -16,10 +16,10 @@ use crate::store::{Result, Store, Topic};
 
 /// Upper bound for the pauses between attempts that are not configured (four hours at most) and for all
 /// leases. A longer configured pause is cut to this.
-const LONGEST_PAUSE: i64 = 5 * Millis::HOUR;
+const MAX_PAUSE: i64 = 5 * Millis::HOUR;
 
 /// Longest time for which the API keeps an answer.
-const LONGEST_ANSWER: i64 = Millis::DAY;
+const MAX_ANSWER: i64 = Millis::DAY;
 
 /// Tolerance for the clocks of two machines, or for a clock under gradual correction.
 const TOLERANCE: i64 = Millis::MINUTE;
@@ -176,12 +176,12 @@ const REPAIRS: &[TimeRepair] = &[
         becomes: Becomes::Now,
     },
     // Due times.
-    planned!(notice[n]: due_at => |_| Millis(LONGEST_PAUSE), Now),
+    planned!(notice[n]: due_at => |_| Millis(MAX_PAUSE), Now),
     planned!(request[ledger]: due_at if "state = 'released' AND in_work = 0 AND ",
-        "state = 'released' AND in_work = 0 AND " => |_| Millis(LONGEST_PAUSE), Now),
+        "state = 'released' AND in_work = 0 AND " => |_| Millis(MAX_PAUSE), Now),
     // A worker may hold it.
     planned!(request[ledger]: due_at if "state = 'released' AND in_work = 1 AND ",
-        "state = 'released' AND " => |_| Millis(LONGEST_PAUSE), Latest),
+        "state = 'released' AND " => |_| Millis(MAX_PAUSE), Latest),
     planned!(request[ledger]: due_at if "state = 'held' AND reminded IN (0, 1) AND ",
         "state = 'held' AND " => |delays| Millis(0).plus(delays.hold_for), Latest),
     // The limits are checked again when it is claimed.
@@ -189,8 +189,8 @@ const REPAIRS: &[TimeRepair] = &[
         "state = 'waiting' AND " => |_| Millis(0), Now),
     planned!(letter[n]: due_at if "state = 'claimed' AND ", "" => |_| Millis(Millis::HOUR), Latest),
     planned!(hook_call[n]: due_at if "in_work = 0 AND ",
-        "in_work = 0 AND " => |_| Millis(LONGEST_PAUSE), Now),
-    planned!(hook_call[n]: due_at if "in_work = 1 AND ", "" => |_| Millis(LONGEST_PAUSE), Latest),
+        "in_work = 0 AND " => |_| Millis(MAX_PAUSE), Now),
+    planned!(hook_call[n]: due_at if "in_work = 1 AND ", "" => |_| Millis(MAX_PAUSE), Latest),
     // Expiry times. Content that the hold quota dropped is kept as long as held content.
     planned!(ledger[n]: forget_at
         => |delays| Millis(0).plus(delays.keep_dropped.max(delays.hold_for)), Latest),
@@ -200,7 +200,7 @@ const REPAIRS: &[TimeRepair] = &[
     planned!(account[n]: quiet_until => |delays| Millis(0).plus(delays.quiet_for), Latest),
     planned!(request[ledger]: restorable_until if "state = 'discarded' AND ", ""
         => |delays| Millis(0).plus(delays.token_ttl), Latest),
-    planned!(answer[n]: expires_at => |_| Millis(LONGEST_ANSWER), Latest),
+    planned!(answer[n]: expires_at => |_| Millis(MAX_ANSWER), Latest),
 ];
 
 impl Store {
@@ -216,7 +216,7 @@ impl Store {
                          UNION ALL SELECT max(created_at) FROM operator_key
                          UNION ALL SELECT max(expires_at) - ?2 FROM answer
                      ) AS times",
-                &[&RECENT_EVENTS, &LONGEST_ANSWER],
+                &[&RECENT_EVENTS, &MAX_ANSWER],
             )
         })
         .await

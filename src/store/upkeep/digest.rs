@@ -16,7 +16,7 @@ const DOMAINS: usize = 20;
 const KEPT: i64 = 30;
 
 /// Longest time that one digest covers.
-const LONGEST: i64 = 7 * Millis::DAY;
+const MAX_PERIOD: i64 = 7 * Millis::DAY;
 
 /// A digest claimed by a node, which must send it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +84,7 @@ fn claim(tx: &Tx, due: Millis, lease_until: Millis, now: Millis) -> Result<Optio
     )?;
     Ok(attempt.map(|attempt| DigestClaim {
         due: due.timestamp(),
-        since: Millis(last.0.max(due.0.saturating_sub(LONGEST))).timestamp(),
+        since: Millis(last.0.max(due.0.saturating_sub(MAX_PERIOD))).timestamp(),
         attempt,
         undeliverable_before,
     }))
@@ -101,7 +101,7 @@ fn expiring(tx: &Tx, before: Millis) -> Result<(Bounded, Option<Millis>)> {
                  WHERE state = 'held' AND reminded = ?1 AND due_at < ?2
                  ORDER BY due_at LIMIT ?3
              ) AS soon",
-            &[&reminded, &before, &(Bounded::MOST + 1)],
+            &[&reminded, &before, &(Bounded::MAX + 1)],
         )?;
         number += some;
         first = [first, earliest].into_iter().flatten().min();
@@ -169,7 +169,7 @@ impl Store {
                 "SELECT count(*) FROM (
                      SELECT 1 FROM account WHERE undeliverable = 1 LIMIT ?
                  ) AS unreached",
-                &[&(Bounded::MOST + 1)],
+                &[&(Bounded::MAX + 1)],
             )?;
             Ok(DigestContent {
                 domains: domains_between(tx, since.into(), until.into(), DOMAINS)?,

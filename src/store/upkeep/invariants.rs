@@ -269,7 +269,7 @@ const INVARIANTS: &[(&str, &str)] = &[
 pub(crate) const WHOLE: &str = "the database is intact";
 
 /// Maximum number of reported violations of each invariant.
-const MOST: usize = 100;
+const MAX_VIOLATIONS: usize = 100;
 
 impl Store {
     /// Checks all invariants and the file. Takes long on a large database, but blocks nothing else.
@@ -281,7 +281,7 @@ impl Store {
 pub(crate) fn check(tx: &Tx) -> Result<Vec<Violation>> {
     let mut violations = Vec::new();
     for &(invariant, sql) in INVARIANTS {
-        let sql = format!("{} LIMIT {MOST}", with_codes(sql));
+        let sql = format!("{} LIMIT {MAX_VIOLATIONS}", with_codes(sql));
         violations.extend(tx.all_with(&sql, &[], |row| {
             let place = place(row.value(0)?);
             Ok(Violation { invariant, place })
@@ -311,7 +311,7 @@ fn check_rows(tx: &Tx) -> Result<Vec<Violation>> {
                     place: format!("{id}: {cause}"),
                 });
             }
-            Ok(if violations.len() < MOST {
+            Ok(if violations.len() < MAX_VIOLATIONS {
                 ControlFlow::Continue(())
             } else {
                 ControlFlow::Break(())
@@ -349,7 +349,7 @@ fn place(value: SqlValue) -> String {
 
 /// Checks the integrity of the file, with any schema.
 pub(crate) fn check_file(tx: &Tx) -> Result<Vec<Violation>> {
-    let places = tx.find_damage(MOST)?.into_iter();
+    let places = tx.find_damage(MAX_VIOLATIONS)?.into_iter();
     let violation = |place| Violation {
         invariant: WHOLE,
         place,

@@ -14,7 +14,7 @@ const SOFT_WITHIN: i64 = 30 * Millis::DAY;
 
 /// Length of the first pause. Each further failure doubles it, up to the longest.
 const PAUSE: i64 = Millis::DAY;
-const LONGEST_PAUSE: i64 = 8 * Millis::DAY;
+const MAX_PAUSE: i64 = 8 * Millis::DAY;
 
 /// Identifies the verification mail that a report is about, by the subaddress it returned to or by the
 /// Message-ID that we gave it.
@@ -64,7 +64,7 @@ pub(crate) fn note_failure(
         return Ok(None);
     }
     let word = match failure {
-        Failure::Lasting => "lasting",
+        Failure::Permanent => "lasting",
         _ => "passing",
     };
     NewEvent::new("verification.bounced")
@@ -72,7 +72,7 @@ pub(crate) fn note_failure(
         .entry(entry)
         .detail(word)
         .record(tx, &Actor::Daemon, now)?;
-    if failure != Failure::Lasting {
+    if failure != Failure::Permanent {
         return Ok(None);
     }
     let sql = "UPDATE account SET undeliverable = 1 WHERE n = ? AND undeliverable = 0 RETURNING id";
@@ -91,7 +91,7 @@ pub(crate) fn paused_until(tx: &Tx, account: i64, now: Millis) -> Result<Option<
     let (Some(last), Some(more)) = (last, failures.checked_sub(SOFT_FAILURES)) else {
         return Ok(None);
     };
-    let pause = (PAUSE << more.min(8)).min(LONGEST_PAUSE);
+    let pause = (PAUSE << more.min(8)).min(MAX_PAUSE);
     let until = Millis(last.0.saturating_add(pause));
     Ok(Some(until).filter(|until| *until > now))
 }

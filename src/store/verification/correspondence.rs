@@ -4,7 +4,7 @@ use utoipa::ToSchema;
 
 use crate::domain::{AccountId, EmailAddress, MailKind, PortalName, QueuedMailState, Timestamp};
 use crate::store::sql::sql_types::from_row;
-use crate::store::sql::time_place::TimePlace;
+use crate::store::sql::time_cursor::TimeCursor;
 use crate::store::sql::{Conditions, FromRow, Tx};
 use crate::store::{Listed, Page, Result, Store};
 
@@ -93,7 +93,7 @@ impl QueuedMailFilter {
 
 pub(crate) fn queued_mail(tx: &Tx, filter: &QueuedMailFilter) -> Result<Listed<QueuedMail>> {
     let key = filter.account.as_ref().map(EmailAddress::key);
-    let after = TimePlace::before(&filter.page)?;
+    let after = TimeCursor::before(&filter.page)?;
     let (index, column) = filter.order();
     let mut wanted = Conditions::default();
     wanted.ask(
@@ -116,7 +116,7 @@ pub(crate) fn queued_mail(tx: &Tx, filter: &QueuedMailFilter) -> Result<Listed<Q
         wanted.sql()
     );
     wanted.page(tx, &sql, &filter.page, |row| {
-        let cursor = TimePlace::of_row(row, column)?.cursor();
+        let cursor = TimeCursor::of_row(row, column)?.cursor();
         Ok((QueuedMail::from_row(row)?, cursor))
     })
 }

@@ -102,7 +102,7 @@ pub(crate) fn settle(
         }
         MailOutcome::Refused { cause } if holds => {
             end(tx, n, "refused", Some(cause), now)?;
-            note_failure(tx, account, None, Failure::Passing, now)?;
+            note_failure(tx, account, None, Failure::Temporary, now)?;
         }
         _ => return Ok(Settled::ClaimLost),
     }

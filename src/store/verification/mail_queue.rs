@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::config::MailLimits;
-use crate::domain::{EmailAddress, MailId, MailboxKey, PortalName, Status};
+use crate::domain::{AccountStatus, EmailAddress, MailId, MailboxKey, PortalName};
 use crate::domain::{MailCause, MailKind};
 use crate::store::Result;
 use crate::store::claims::holder::Holder;
@@ -24,7 +24,7 @@ use crate::store::verification::verification_mail::{ClaimedMail, TokenHashes, Ve
 const LOOKS: usize = 4;
 
 /// Maximum number of quiet addresses of one domain that are compared.
-const MOST_QUIET: i64 = 1000;
+const MAX_QUIET: i64 = 1000;
 
 /// A due mail, before the limits are checked.
 pub(crate) struct Due {
@@ -57,7 +57,7 @@ impl Due {
             && match self.kind {
                 MailKind::Verification => account.can_be_verified(),
                 MailKind::Reminder => account.can_be_verified() && waiting > 0,
-                MailKind::AlreadyRegistered => account.status == Status::Active,
+                MailKind::AlreadyRegistered => account.status == AccountStatus::Active,
             }
     }
 }
@@ -79,7 +79,7 @@ fn mailbox_quiet(
         let quiet = tx.all_with(
             "SELECT address, n, quiet_mailed FROM account
              WHERE domain = ? AND quiet_until > ? LIMIT ?",
-            &[&domain, &now, &MOST_QUIET],
+            &[&domain, &now, &MAX_QUIET],
             |row| readable(<(EmailAddress, i64, i64)>::from_row(row)),
         )?;
         for (other, n, mailed) in quiet.into_iter().flatten() {

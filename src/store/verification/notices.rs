@@ -14,7 +14,7 @@ use crate::store::audit::events::record_of_entry;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
 use crate::store::verification::rate_limits::Shares;
-use crate::store::{NextWork, Result, Settled, Settlement, Store, Turn};
+use crate::store::{ClaimRound, NextWork, Result, Settled, Settlement, Store};
 
 /// Minimum interval between two notices to a sender.
 const ONCE_IN: i64 = Millis::DAY;
@@ -29,7 +29,7 @@ const KEPT: i64 = 2 * Millis::DAY;
 const LOOKED_AT: usize = 64;
 
 /// Maximum number of waiting notices; further senders get none.
-const MOST_WAITING: i64 = 1000;
+const MAX_WAITING: i64 = 1000;
 
 /// A notice to be sent now. Contains nothing that its addressee wrote, except the Message-ID that it answers.
 #[derive(Debug, Clone)]
@@ -84,8 +84,8 @@ pub(crate) fn owe(tx: &Tx, about: &NotTaken, now: Millis) -> Result<bool> {
         return Ok(false);
     }
     let sql = "SELECT count(*) FROM (SELECT 1 FROM notice WHERE due_at IS NOT NULL LIMIT ?) AS due";
-    let waiting: i64 = tx.one(sql, &[&MOST_WAITING])?;
-    if waiting >= MOST_WAITING {
+    let waiting: i64 = tx.one(sql, &[&MAX_WAITING])?;
+    if waiting >= MAX_WAITING {
         return Ok(false);
     }
     insert!(
@@ -205,13 +205,13 @@ fn next_due(tx: &Tx) -> Result<NextWork> {
 impl Store {
     /// Records outcomes of attempts, then claims up to `most` notices that are due and within the limits. Each is
     /// a run of its own.
-    pub async fn turn_notices(
+    pub async fn settle_and_claim_notices(
         &self,
         outcomes: Vec<(MailId, Settlement, Timestamp)>,
         most: usize,
         limits: MailLimits,
         now: Timestamp,
-    ) -> Result<Turn<Notice>> {
+    ) -> Result<ClaimRound<Notice>> {
         self.write(move |work| {
             let tx = work.tx;
             let settled = outcomes
@@ -222,7 +222,7 @@ impl Store {
                 0 => Vec::new(),
                 most => claim(tx, most, limits, now.into())?,
             };
-            Ok(Turn {
+            Ok(ClaimRound {
                 settled,
                 runs: claimed.into_iter().map(|notice| vec![notice]).collect(),
                 set_aside: Vec::new(),

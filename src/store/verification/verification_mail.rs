@@ -245,7 +245,7 @@ impl Store {
     /// and stores the hash of the token that each will contain, in one transaction. A sent mail is recorded as
     /// sent even when the claim is lost, unless another outcome was recorded. Mails to accounts that no longer
     /// need verification are dropped.
-    pub async fn turn_mail<'a>(
+    pub async fn settle_and_claim_mail<'a>(
         &self,
         outcomes: impl IntoIterator<Item = (&'a VerificationMail, MailOutcome, Timestamp)>,
         tokens: Vec<TokenHashes>,

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::config::{Outgoing, SmtpSecurity, SmtpServer};
 use crate::domain::{
-    Domain, Envelope, LedgerId, Mailbox, PortalName, ReversePath, Token, TokenHash,
+    Domain, Envelope, LedgerId, PortalName, RecipientRole, ReversePath, Token, TokenHash,
 };
 use crate::smtp::{self, DataOutcome, MessageHandler, TryLater, UnknownRecipient};
 use crate::store::{Arrival, ClaimedMail, Link, Settled};
@@ -32,12 +32,12 @@ struct Sink {
 }
 
 impl MessageHandler for Sink {
-    fn recipient(&self, address: &str) -> Result<Mailbox, UnknownRecipient> {
+    fn recipient(&self, address: &str) -> Result<RecipientRole, UnknownRecipient> {
         if address.starts_with("550") {
             return Err(UnknownRecipient);
         }
         let portal = PortalName::parse("sink").map_err(|_| UnknownRecipient)?;
-        Ok(Mailbox::Portal(portal))
+        Ok(RecipientRole::Portal(portal))
     }
 
     fn memory(&self, header: usize) -> usize {
@@ -137,7 +137,7 @@ impl Harness {
     /// The mail that would be sent at that time.
     async fn due(&self, at: Timestamp) -> ClaimedMail {
         let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
-        let turn = self.store.turn_mail(
+        let turn = self.store.settle_and_claim_mail(
             [],
             vec![token.hash().into()],
             self.config.verification.limits,
@@ -275,12 +275,14 @@ async fn a_mail_that_another_worker_sent_while_it_waited_for_a_connection_is_not
     let settings = &harness.config.verification;
     let later = Timestamp::now() + Duration::from_hours(24);
     let (limits, ttl) = (settings.limits, settings.token_ttl);
-    let turn = other.turn_mail([], tokens.collect(), limits, ttl, later);
+    let turn = other.settle_and_claim_mail([], tokens.collect(), limits, ttl, later);
     let (_, claimed) = turn.await.expect("claimed");
     assert_eq!(claimed.verification_mails.len(), CONNECTIONS + 1);
     let sent = claimed.verification_mails.iter();
     let sent = sent.map(|mail| (mail, MailOutcome::Sent, later));
-    let turn = other.turn_mail(sent, Vec::new(), limits, ttl, later).await;
+    let turn = other
+        .settle_and_claim_mail(sent, Vec::new(), limits, ttl, later)
+        .await;
     let (settled, _) = turn.expect("settled");
     assert_eq!(settled, [Settled::Recorded; CONNECTIONS + 1]);
     harness.sink.open.add_permits(Semaphore::MAX_PERMITS / 2);
@@ -347,7 +349,7 @@ async fn a_server_that_is_down_gets_no_mail_of_those_that_wait() {
     let (limits, ttl) = (verification.limits, verification.token_ttl);
     let turn = harness
         .store
-        .turn_mail([], tokens.collect(), limits, ttl, later);
+        .settle_and_claim_mail([], tokens.collect(), limits, ttl, later);
     let (_, claimed) = turn.await.expect("claimed");
     assert_eq!(claimed.verification_mails.len(), MAILS);
     let first_attempts = claimed.verification_mails.iter();

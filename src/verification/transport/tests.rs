@@ -95,14 +95,14 @@ async fn a_mail_arrives_as_it_was_written_and_the_connection_is_used_again() {
     for _ in 0..3 {
         assert_eq!(
             way_out.send(&mail("ann@corp.example")).await,
-            Attempt::Delivered
+            AttemptOutcome::Delivered
         );
     }
     assert_eq!(*sink.greetings.lock().expect("a lock"), 1);
     way_out.close_idle().await;
     assert_eq!(
         way_out.send(&mail("ann@corp.example")).await,
-        Attempt::Delivered
+        AttemptOutcome::Delivered
     );
     assert_eq!(*sink.greetings.lock().expect("a lock"), 2);
     let received = sink.received.lock().expect("a lock");
@@ -116,21 +116,21 @@ async fn the_reply_of_the_server_decides() {
     let way_out = post(port, SmtpSecurity::None, true);
     let later = way_out.send(&mail("451@corp.example")).await;
     assert!(
-        matches!(&later, Attempt::Retry(cause) if cause.text.contains("4.7.1")),
+        matches!(&later, AttemptOutcome::Retry(cause) if cause.text.contains("4.7.1")),
         "{later:?}"
     );
     let never = way_out.send(&mail("550@corp.example")).await;
     assert!(
-        matches!(&never, Attempt::Refused(cause) if cause.text.contains("5.1.1")),
+        matches!(&never, AttemptOutcome::Refused(cause) if cause.text.contains("5.1.1")),
         "{never:?}"
     );
     assert_eq!(
         way_out.send(&mail("ann@corp.example")).await,
-        Attempt::Delivered
+        AttemptOutcome::Delivered
     );
     let unfit = way_out.send(&mail("dörte@corp.example")).await;
     assert!(
-        matches!(unfit, Attempt::Refused(_)),
+        matches!(unfit, AttemptOutcome::Refused(_)),
         "no SMTPUTF8 there: {unfit:?}"
     );
 }
@@ -170,20 +170,23 @@ async fn after_the_content_only_a_reply_tells_the_outcome() {
     };
     // Greeting, EHLO, MAIL, RCPT, DATA, the content.
     let attempt = outcome(vec![hello, OK, OK, OK, ""].leak()).await;
-    assert!(matches!(&attempt, Attempt::Retry(_)), "{attempt:?}");
+    assert!(matches!(&attempt, AttemptOutcome::Retry(_)), "{attempt:?}");
     for silent in ["", "354 again\r\n", "nonsense\r\n"] {
         let attempt = outcome(vec![hello, OK, OK, OK, GO, silent].leak()).await;
-        let Attempt::Unknown(_) = &attempt else {
+        let AttemptOutcome::Unknown(_) = &attempt else {
             panic!("{silent:?}: {attempt:?}");
         };
         assert!(attempt.destination_failure().is_some());
     }
     let attempt = outcome(vec![hello, OK, OK, OK, GO, "451 later\r\n"].leak()).await;
-    assert!(matches!(&attempt, Attempt::Retry(_)), "{attempt:?}");
+    assert!(matches!(&attempt, AttemptOutcome::Retry(_)), "{attempt:?}");
     let attempt = outcome(vec![hello, OK, OK, OK, GO, "554 no\r\n"].leak()).await;
-    assert!(matches!(&attempt, Attempt::Refused(_)), "{attempt:?}");
+    assert!(
+        matches!(&attempt, AttemptOutcome::Refused(_)),
+        "{attempt:?}"
+    );
     let attempt = outcome(vec![hello, OK, OK, OK, GO, OK].leak()).await;
-    assert_eq!(attempt, Attempt::Delivered);
+    assert_eq!(attempt, AttemptOutcome::Delivered);
 }
 
 #[tokio::test]
@@ -197,7 +200,11 @@ async fn one_refused_recipient_does_not_affect_the_others() {
         let from = mail.envelope.from().cloned();
         mail.envelope = Envelope::new(from, to[..count].to_vec()).expect("recipients");
         let attempt = way_out.send(&mail).await;
-        assert_eq!(attempt == Attempt::Delivered, count > 1, "{attempt:?}");
+        assert_eq!(
+            attempt == AttemptOutcome::Delivered,
+            count > 1,
+            "{attempt:?}"
+        );
         assert_eq!(sink.received.lock().expect("a lock").len(), arrived);
     }
 }
@@ -208,7 +215,7 @@ async fn a_refused_connection_is_a_temporary_failure() {
     let attempt = post(1, SmtpSecurity::None, true)
         .send(&mail("ann@corp.example"))
         .await;
-    assert!(matches!(attempt, Attempt::Retry(_)), "{attempt:?}");
+    assert!(matches!(attempt, AttemptOutcome::Retry(_)), "{attempt:?}");
 }
 
 #[tokio::test]
@@ -218,7 +225,7 @@ async fn starttls_is_required_where_configured_and_the_certificate_checked() {
         .send(&mail("ann@corp.example"))
         .await;
     assert!(
-        matches!(attempt, Attempt::Retry(_)),
+        matches!(attempt, AttemptOutcome::Retry(_)),
         "never in the clear: {attempt:?}"
     );
 
@@ -240,14 +247,14 @@ async fn starttls_is_required_where_configured_and_the_certificate_checked() {
         .send(&mail("ann@corp.example"))
         .await;
     assert!(
-        matches!(attempt, Attempt::Retry(_)),
+        matches!(attempt, AttemptOutcome::Retry(_)),
         "nobody vouches for it: {attempt:?}"
     );
     assert!(sink.received.lock().expect("a lock").is_empty());
     let attempt = post(port, SmtpSecurity::StartTls, false)
         .send(&mail("ann@corp.example"))
         .await;
-    assert_eq!(attempt, Attempt::Delivered);
+    assert_eq!(attempt, AttemptOutcome::Delivered);
     assert_eq!(sink.received.lock().expect("a lock").len(), 1);
 }
 
@@ -258,7 +265,7 @@ async fn a_folder_gets_one_whole_file_for_each_mail() {
     let hostname = Domain::parse("gate.corp.example").expect("a domain");
     let post = MailTransport::new(&Outgoing::File(inside.clone()), &hostname).expect("a way out");
     let mail = mail("ann@corp.example");
-    assert_eq!(post.send(&mail).await, Attempt::Delivered);
+    assert_eq!(post.send(&mail).await, AttemptOutcome::Delivered);
     let names: Vec<_> = std::fs::read_dir(&inside)
         .expect("the folder")
         .map(|entry| entry.expect("an entry").file_name())

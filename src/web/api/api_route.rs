@@ -21,7 +21,7 @@ use super::auth::{RequiredToken, TokenHolder};
 use super::input::{Input, RawRequest, Schemas, idempotency_key};
 use super::output::ApiOutput;
 use super::problem::{Problem, ProblemKind};
-use super::{MOST_BODY, document, idempotency};
+use super::{MAX_BODY, document, idempotency};
 use crate::domain::Role;
 use crate::web::rate_limit::Peer;
 
@@ -276,10 +276,10 @@ async fn read<I: Input>(request: Request) -> Result<RawRequest, Problem> {
             "this operation takes no query parameters",
         ));
     }
-    let body = to_bytes(body, MOST_BODY).await.map_err(|_| {
+    let body = to_bytes(body, MAX_BODY).await.map_err(|_| {
         Problem::new(
             ProblemKind::TooLarge,
-            format!("a body can have at most {MOST_BODY} octets"),
+            format!("a body can have at most {MAX_BODY} octets"),
         )
     })?;
     Ok(RawRequest {

@@ -6,10 +6,10 @@ use utoipa::{IntoParams, ToSchema};
 use super::BASE;
 use super::api_route::{Call, Serve};
 use super::input::{At, Body, Query, Whom};
-use super::output::{ApiJson, ListBody, Made};
+use super::output::{ApiJson, Created, ListBody};
 use super::problem::Problem;
 use super::values::Limit;
-use crate::domain::{Account, EmailAddress, Kind, PortalName, Status, Timestamp};
+use crate::domain::{Account, AccountKind, AccountStatus, EmailAddress, PortalName, Timestamp};
 use crate::operations::{
     CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer, warning_about,
 };
@@ -19,9 +19,9 @@ use crate::store::{Added, CustomerFilter, ListOrder};
 #[serde(deny_unknown_fields)]
 pub(super) struct CustomerQuery {
     #[param(inline, nullable = false)]
-    kind: Option<Kind>,
+    kind: Option<AccountKind>,
     #[param(inline, nullable = false)]
-    status: Option<Status>,
+    status: Option<AccountStatus>,
     /// Only accounts of this domain.
     #[param(nullable = false, example = "partner.example")]
     domain: Option<String>,
@@ -100,7 +100,7 @@ impl From<Account> for AddedCustomer {
 pub(super) async fn create(
     call: Call,
     Body(wanted): Body<NewCustomer>,
-) -> Result<Made<AddedCustomer>, Problem> {
+) -> Result<Created<AddedCustomer>, Problem> {
     let address = EmailAddress::parse_customer(&wanted.address).map_err(|error| {
         Problem::of_field("address", format_args!("{:?}: {error}", wanted.address))
     })?;
@@ -114,11 +114,11 @@ pub(super) async fn create(
         ));
     };
     match added {
-        Added::Now(account) => Ok(Made::Now {
+        Added::Created(account) => Ok(Created::New {
             at: format!("{BASE}/customers/{}", account.id),
             what: account.into(),
         }),
-        Added::Before(account) => Ok(Made::Before(account.into())),
+        Added::Existing(account) => Ok(Created::Existing(account.into())),
         Added::NotAllowed(decision) => {
             let evidence = decision.evidence.as_deref();
             let evidence = evidence.map_or(String::new(), |text| format!(": {text}"));

@@ -7,8 +7,8 @@ use super::api_route::Call;
 use super::input::Body;
 use super::output::ApiJson;
 use super::problem::Problem;
-use crate::domain::{EmailAddress, GroupName, Kind};
-use crate::operations::{ImportTally, ImportedPerson, MOST_AT_ONCE, PeopleLine, import_people};
+use crate::domain::{AccountKind, EmailAddress, GroupName};
+use crate::operations::{ImportTally, ImportedPerson, MAX_AT_ONCE, PeopleLine, import_people};
 use crate::store::Person;
 
 /// People to import, and whether this is a dry run.
@@ -31,7 +31,7 @@ pub(super) struct PeopleToImport {
 pub(super) struct PersonToImport {
     address: String,
     /// The expected kind; refused if the access settings say another one.
-    kind: Option<Kind>,
+    kind: Option<AccountKind>,
     /// Replaces the groups of the account.
     #[schema(max_items = 100)]
     groups: Option<Vec<String>>,
@@ -73,7 +73,7 @@ pub(super) async fn import(
     call: Call,
     Body(wanted): Body<PeopleToImport>,
 ) -> Result<ApiJson<ImportReport>, Problem> {
-    if !(1..=MOST_AT_ONCE).contains(&wanted.people.len()) {
+    if !(1..=MAX_AT_ONCE).contains(&wanted.people.len()) {
         return Err(Problem::bad_input("people: name 1 to 1000"));
     }
     let lines = (1..).zip(&wanted.people).map(|(line, person)| PeopleLine {

@@ -62,7 +62,7 @@ use routes::routes;
 const BASE: &str = "/api/v1";
 
 /// Maximum size of a body, in octets. The largest bodies are lists of a thousand ids or domains.
-const MOST_BODY: usize = 1024 * 1024;
+const MAX_BODY: usize = 1024 * 1024;
 
 /// State shared by the handlers.
 struct AppState {

@@ -40,16 +40,16 @@ impl<T: Serialize + ToSchema + Send + 'static> ApiOutput for ApiJson<T> {
 }
 
 /// A created object with its location, or one that already existed.
-pub(super) enum Made<T> {
-    Now { at: String, what: T },
-    Before(T),
+pub(super) enum Created<T> {
+    New { at: String, what: T },
+    Existing(T),
 }
 
-impl<T: Serialize + ToSchema + Send + 'static> ApiOutput for Made<T> {
+impl<T: Serialize + ToSchema + Send + 'static> ApiOutput for Created<T> {
     fn answer(self) -> Response {
         match self {
-            Self::Before(what) => json(StatusCode::OK, &what),
-            Self::Now { at, what } => {
+            Self::Existing(what) => json(StatusCode::OK, &what),
+            Self::New { at, what } => {
                 let mut response = json(StatusCode::CREATED, &what);
                 if let Ok(at) = HeaderValue::from_str(&at) {
                     response.headers_mut().insert(LOCATION, at);

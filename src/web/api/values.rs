@@ -18,7 +18,7 @@ use crate::store::Page;
 pub(super) struct Limit(u16);
 
 impl Limit {
-    pub const MOST: u16 = 1000;
+    pub const MAX: u16 = 1000;
 
     pub fn rows(self) -> usize {
         usize::from(self.0)
@@ -45,7 +45,7 @@ impl TryFrom<u32> for Limit {
     fn try_from(rows: u32) -> Result<Self, Self::Error> {
         u16::try_from(rows)
             .ok()
-            .filter(|rows| (1..=Self::MOST).contains(rows))
+            .filter(|rows| (1..=Self::MAX).contains(rows))
             .map(Self)
             .ok_or("limit must be 1 to 1000")
     }
@@ -57,7 +57,7 @@ impl PartialSchema for Limit {
             .schema_type(SchemaType::Type(Type::Integer))
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
             .minimum(Some(1))
-            .maximum(Some(Self::MOST))
+            .maximum(Some(Self::MAX))
             .default(Some(100.into()))
             .into()
     }

@@ -23,7 +23,7 @@ use url::form_urlencoded;
 
 use super::error::Error;
 use super::login::SESSION;
-use super::{AppState, MOST_BODY};
+use super::{AppState, MAX_BODY};
 use crate::domain::{
     Actor, DestinationName, Interface, OperatorName, Role, Timestamp, Token, TokenHash,
 };
@@ -286,7 +286,7 @@ fn csrf(key: &Token) -> String {
 /// Accepts the form only if it contains the token that our own pages put into every form.
 async fn own_form(request: Request, operator: &CurrentOperator) -> Result<Request, Error> {
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, MOST_BODY)
+    let body = to_bytes(body, MAX_BODY)
         .await
         .map_err(|_| Error::TooLarge)?;
     let is_ours = form_urlencoded::parse(&body).any(|(name, value)| {

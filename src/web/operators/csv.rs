@@ -18,15 +18,15 @@ use crate::store::{FindFilter, LedgerEntry, Page, Store};
 use crate::web::attachment;
 
 /// Maximum rows of one file.
-const MOST_ROWS: usize = 10_000;
+const MAX_ROWS: usize = 10_000;
 
 /// Maximum time to collect the messages of a search; well below the time limit of a request.
-const LONGEST_SEARCH: Duration = Duration::from_secs(20);
+const MAX_SEARCH: Duration = Duration::from_secs(20);
 
-/// The page request for a whole file: up to [`MOST_ROWS`] rows from the start.
+/// The page request for a whole file: up to [`MAX_ROWS`] rows from the start.
 fn whole() -> Page {
     Page {
-        limit: MOST_ROWS,
+        limit: MAX_ROWS,
         after: None,
     }
 }
@@ -187,7 +187,7 @@ pub(super) async fn found_messages(
     QueryFields(query): QueryFields,
 ) -> Result<Response, Error> {
     let filter = find::filter(&query, &app.config(), whole())?;
-    let messages = find_all(app.store(), filter, LONGEST_SEARCH).await?;
+    let messages = find_all(app.store(), filter, MAX_SEARCH).await?;
     let lines = messages.iter().map(|message| {
         vec![
             message.ledger.to_string(),
@@ -204,7 +204,7 @@ pub(super) async fn found_messages(
     Ok(file("found", head, lines))
 }
 
-/// Reads all messages of a search, up to [`MOST_ROWS`].
+/// Reads all messages of a search, up to [`MAX_ROWS`].
 ///
 /// # Errors
 /// It takes longer than `most`.
@@ -221,12 +221,12 @@ async fn find_all(
                     .to_owned(),
             ));
         }
-        filter.page.limit = MOST_ROWS - messages.len();
+        filter.page.limit = MAX_ROWS - messages.len();
         let found = operations::find(store, filter.clone()).await?;
         messages.extend(found.messages);
         filter.page.after = found.next;
-        if filter.page.after.is_none() || messages.len() >= MOST_ROWS {
-            messages.truncate(MOST_ROWS);
+        if filter.page.after.is_none() || messages.len() >= MAX_ROWS {
+            messages.truncate(MAX_ROWS);
             return Ok(messages);
         }
     }
@@ -274,7 +274,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&folder.path().join("vestibule.db")).expect("a store");
         let find = async |time| find_all(&store, FindFilter::default(), time).await;
-        assert!(matches!(find(LONGEST_SEARCH).await, Ok(all) if all.is_empty()));
+        assert!(matches!(find(MAX_SEARCH).await, Ok(all) if all.is_empty()));
         let late = find(Duration::ZERO).await;
         assert!(matches!(late, Err(Error::NotAllowed(_))), "{late:?}");
     }

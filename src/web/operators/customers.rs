@@ -15,7 +15,7 @@ use super::period::Period;
 use super::save_as::save_as;
 use super::{AppState, messages, requests, when};
 use crate::config::Config;
-use crate::domain::{Account, EmailAddress, Kind, PortalName, Status, Timestamp};
+use crate::domain::{Account, AccountKind, AccountStatus, EmailAddress, PortalName, Timestamp};
 use crate::operations::{
     CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, collect_person_data,
     find_customer, forget_customer, may_get_mail, warning_about,
@@ -45,8 +45,8 @@ async fn render(call: &PageCall, asked: &Fields, fault: Option<String>) -> Resul
         "operators/customers.html",
         context! {
             rows => listed.rows.iter().map(row).collect::<Vec<_>>(),
-            kinds => Kind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
-            statuses => Status::ALL.iter().map(|status| status.as_str()).collect::<Vec<_>>(),
+            kinds => AccountKind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
+            statuses => AccountStatus::ALL.iter().map(|status| status.as_str()).collect::<Vec<_>>(),
             undeliverable => asked.one("undeliverable") == Some("true"),
             by_address => asked.with("/customers", "sort", None),
             by_time => asked.with("/customers", "sort", Some("newest")),
@@ -71,8 +71,8 @@ pub(super) fn filter(asked: &Fields, config: &Config, page: Part) -> Result<Cust
         _ => None,
     })?;
     Ok(CustomerFilter {
-        kind: asked.read("kind", Kind::from_name)?,
-        status: asked.read("status", Status::from_name)?,
+        kind: asked.read("kind", AccountKind::from_name)?,
+        status: asked.read("status", AccountStatus::from_name)?,
         domain: asked.one("domain").map(ToOwned::to_owned),
         search: asked.one("search").map(ToOwned::to_owned),
         undeliverable: asked.read("undeliverable", |word| word.parse().ok())? == Some(true),
@@ -142,14 +142,14 @@ pub(super) async fn add(call: PageCall, FormFields(sent): FormFields) -> Result<
         return refused(format!("{address} {NOT_A_CUSTOMER}.")).await;
     };
     match added {
-        Added::Now(account) => {
+        Added::Created(account) => {
             let done = match account.status {
-                Status::Pending => "added",
-                Status::Active | Status::Blocked => "added_active",
+                AccountStatus::Pending => "added",
+                AccountStatus::Active | AccountStatus::Blocked => "added_active",
             };
             Ok(Redirect::to(&format!("/customers/{}?done={done}", account.id)).into_response())
         }
-        Added::Before(account) => {
+        Added::Existing(account) => {
             Ok(Redirect::to(&format!("/customers/{}?done=there", account.id)).into_response())
         }
         Added::NotAllowed(decision) => {

@@ -18,7 +18,7 @@ const ROWS: usize = 50;
 const BACK: &str = "back";
 
 /// Maximum pages that "Newer" steps back through; beyond that it leads to the first page.
-const MOST_BACK: usize = 40;
+const MAX_BACK: usize = 40;
 
 /// Fields that belong to one page of a list or to one visit, and not to its filter.
 const PAGE_FIELDS: &[&str] = &["after", BACK, "select", "done", "count", "failed"];
@@ -135,7 +135,7 @@ impl Fields {
         let cursor = cursor?;
         let mut back: Vec<_> = self.all(BACK).collect();
         back.extend(self.one("after"));
-        let kept = back.len().saturating_sub(MOST_BACK);
+        let kept = back.len().saturating_sub(MAX_BACK);
         Some(self.address(path, &back[kept..], Some(cursor)))
     }
 

@@ -13,7 +13,7 @@ use crate::web::display::one_line;
 use crate::web::page::WebPage;
 
 /// Maximum lines in one form: the answer must be ready within the time limit of a page.
-const MOST_LINES: usize = 5000;
+const MAX_LINES: usize = 5000;
 
 pub(super) async fn show(
     Extension(operator): Extension<CurrentOperator>,
@@ -37,7 +37,7 @@ fn render(operator: &CurrentOperator, text: &str, outcome: Value) -> WebPage {
 pub(super) async fn submit(call: PageCall, FormFields(form): FormFields) -> Result<WebPage, Error> {
     let text = form.exactly("people").unwrap_or_default();
     let dry_run = form.one("action") != Some("import");
-    let lines = match read_people(text.as_bytes(), MOST_LINES) {
+    let lines = match read_people(text.as_bytes(), MAX_LINES) {
         Ok(lines) => lines,
         Err(error) => {
             let page = render(

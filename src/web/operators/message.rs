@@ -26,8 +26,9 @@ use crate::mail::{
     AttachmentSummary, Evidence, HeaderView, find_attachment, html, list_attachments, readable,
 };
 use crate::operations::{
-    CustomerAction, Explanation, RequestAction, WayIn, WayOut, act_on_customer, act_on_request,
-    explain_entry, is_recoverable, keep_sender_out, let_sender_in, recover, release_dropped,
+    CustomerAction, DenyAction, Explanation, GrantAction, RequestAction, act_on_customer,
+    act_on_request, deny_access, explain_entry, grant_access, is_recoverable, recover,
+    release_dropped,
 };
 use crate::store::{LedgerEntry, StoreError};
 use crate::web::display::one_line;
@@ -216,8 +217,8 @@ fn actions(
     let may = |role: Role| call.operator.role >= role;
     let applies = |action: RequestAction| state.is_some_and(|state| action.applies_to(state));
     let is_dropped = is_recoverable(entry, &call.app.config());
-    let way_in = WayIn::of(entry, account).filter(|_| is_dropped || account.is_some());
-    let way_out = WayOut::of(entry, account, settings);
+    let way_in = GrantAction::of(entry, account).filter(|_| is_dropped || account.is_some());
+    let way_out = DenyAction::of(entry, account, settings);
     let domain = entry
         .sender
         .as_ref()
@@ -232,17 +233,17 @@ fn actions(
         retry => applies(RequestAction::Retry),
         discard => applies(RequestAction::Discard),
         person => way_in.filter(|way| may(way.role())).map(|way| match way {
-            WayIn::Verify => "verify",
-            WayIn::Unblock => "unblock",
-            WayIn::Allow => "allow",
+            GrantAction::Verify => "verify",
+            GrantAction::Unblock => "unblock",
+            GrantAction::Allow => "allow",
         }),
         domain => domain.filter(|_| {
             may(Role::Admin) && entry.verdict == Verdict::Dropped && account.is_none()
                 && entry.reason == Reason::DomainNotAllowed
         }),
         block => way_out.filter(|way| may(way.role())).map(|way| match way {
-            WayOut::Block => "block",
-            WayOut::Deny => "deny",
+            DenyAction::Block => "block",
+            DenyAction::Deny => "deny",
         }),
         admin => way_in.is_some_and(|way| !may(way.role())),
         sender => entry.sender.as_ref().map(ToString::to_string),
@@ -293,17 +294,17 @@ pub(super) async fn act(
             }
         }
         "person" => {
-            let way = WayIn::of(&entry, account.as_ref());
-            require(way.map_or(Role::Agent, WayIn::role))?;
-            let_sender_in(store, &config, &entry, account.as_ref(), by).await?;
+            let way = GrantAction::of(&entry, account.as_ref());
+            require(way.map_or(Role::Agent, GrantAction::role))?;
+            grant_access(store, &config, &entry, account.as_ref(), by).await?;
             "let_in"
         }
         "block" => {
             let role = account
                 .as_ref()
-                .map_or(WayOut::Deny.role(), |_| WayOut::Block.role());
+                .map_or(DenyAction::Deny.role(), |_| DenyAction::Block.role());
             require(role)?;
-            keep_sender_out(store, &entry, account.as_ref(), by).await?;
+            deny_access(store, &entry, account.as_ref(), by).await?;
             if account.is_some() {
                 "blocked"
             } else {

@@ -70,10 +70,10 @@ use login_limits::LoginLimits;
 use sso::AttemptLimits;
 
 /// Maximum size of a form, in octets. The largest forms are lists of domains.
-const MOST_BODY: usize = 1024 * 1024;
+const MAX_BODY: usize = 1024 * 1024;
 
 /// Maximum passwords that are hashed concurrently, at 19 MiB each.
-const MOST_HASHING: usize = 2;
+const MAX_HASHING: usize = 2;
 
 /// Dependencies of the operators' pages.
 #[derive(Debug)]
@@ -119,7 +119,7 @@ pub fn operators(mut parts: Operators) -> Router {
         parts,
         limits: LoginLimits::new(),
         failed_logins: FailedLogins::new(),
-        hashing: Arc::new(Semaphore::new(MOST_HASHING)),
+        hashing: Arc::new(Semaphore::new(MAX_HASHING)),
         sso: SingleSignOn::default(),
         attempts: AttemptLimits::new(),
     });
@@ -132,7 +132,7 @@ pub fn operators(mut parts: Operators) -> Router {
         .fallback(async || StatusCode::NOT_FOUND)
         .method_not_allowed_fallback(async || StatusCode::METHOD_NOT_ALLOWED)
         .with_state(app)
-        .layer(DefaultBodyLimit::max(MOST_BODY))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn(own_forms_only))
         .merge(beside);
     limit(router, "web.operators")

@@ -9,7 +9,7 @@ use minijinja::Value;
 use super::AppState;
 use super::plot::{Bar, Piece, Plot};
 use crate::domain::{PortalName, RequestState, Timestamp, Verdict, Vocabulary};
-use crate::store::{Backlog, DayCount, DroppedDomain, QueueDepth};
+use crate::store::{Backlog, DayCount, DroppedDomain, HourlyBacklog};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -172,15 +172,15 @@ pub(super) fn queues(backlog: &[Backlog], app: &AppState) -> Value {
 
 /// The longest queues in each column.
 pub(super) fn depths_over_time(
-    depths: &[QueueDepth],
+    depths: &[HourlyBacklog],
     now: Timestamp,
     period: &PlotPeriod,
 ) -> Value {
     let bars: Vec<_> = columns(now, period, period.hours)
         .into_iter()
         .map(|(begin, end)| {
-            let within = |depth: &&QueueDepth| depth.hour >= begin && depth.hour < end;
-            let longest = |queue: fn(&QueueDepth) -> u64| {
+            let within = |depth: &&HourlyBacklog| depth.hour >= begin && depth.hour < end;
+            let longest = |queue: fn(&HourlyBacklog) -> u64| {
                 depths.iter().filter(within).map(queue).max().unwrap_or(0)
             };
             let (name, label) = name_and_label(begin, period.hours);
@@ -301,7 +301,7 @@ mod tests {
             let plot = verdicts(&counts, now, period);
             assert_eq!(plot.get_attr("bars").expect("bars").len(), Some(bars));
             assert_eq!((number(&plot, 0, 2), number(&plot, bars - 1, 2)), (3, 7));
-            let depth = |hour, held| QueueDepth {
+            let depth = |hour, held| HourlyBacklog {
                 hour,
                 held,
                 released: 1,

@@ -18,8 +18,8 @@ const NAMES: u64 = 200;
 const VALUES: u64 = 64;
 
 /// Maximum columns with their values above them, and maximum columns with a label each.
-const MOST_VALUES: usize = 14;
-const MOST_LABELS: usize = 8;
+const MAX_VALUES: usize = 14;
+const MAX_LABELS: usize = 8;
 
 /// One column or bar: its label, and a number for each piece.
 pub(super) struct Bar {
@@ -62,7 +62,7 @@ impl Plot<'_> {
         let count = (bars.len() as u64).max(1);
         let width = WIDTH / count;
         let gap = (width / 6).min(8);
-        let step = bars.len().div_ceil(MOST_LABELS).max(1);
+        let step = bars.len().div_ceil(MAX_LABELS).max(1);
         let columns: Vec<_> = (0..)
             .zip(bars)
             .map(|(place, bar)| {
@@ -91,7 +91,7 @@ impl Plot<'_> {
                     x => x + alike * width / 2,
                     y => TOP + HEIGHT + 18,
                     anchor => "middle",
-                    value => (bars.len() <= MOST_VALUES && total > 0).then(|| total.to_string()),
+                    value => (bars.len() <= MAX_VALUES && total > 0).then(|| total.to_string()),
                     value_x => x + width / 2,
                     value_y => floor - 4,
                     value_anchor => "middle",
@@ -209,11 +209,11 @@ fn share(number: u64, highest: u64, of: u64) -> u64 {
 
 /// Shortens a name to fit its width; the table has the full one.
 fn shorten(name: &str) -> String {
-    const MOST: usize = 22;
-    if name.chars().count() <= MOST {
+    const MAX_LENGTH: usize = 22;
+    if name.chars().count() <= MAX_LENGTH {
         return name.to_owned();
     }
-    let start: String = name.chars().take(MOST - 1).collect();
+    let start: String = name.chars().take(MAX_LENGTH - 1).collect();
     format!("{start}…")
 }
 

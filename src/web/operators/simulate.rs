@@ -6,7 +6,7 @@ use minijinja::{Value, context};
 
 use super::{AppState, when};
 use crate::access::{AccessSettings, Outcome, Shift, Warning};
-use crate::domain::{Kind, Vocabulary};
+use crate::domain::{AccountKind, Vocabulary};
 use crate::operations::{Preview, preview};
 use crate::store::{Simulated, StoreError};
 use crate::web::display::one_line;
@@ -24,7 +24,7 @@ pub(super) fn warning_lines(warnings: &[Warning]) -> Value {
 }
 
 /// Maximum domains and messages that are listed one by one.
-const MOST: usize = 20;
+const MAX_ROWS: usize = 20;
 
 impl AppState {
     /// Compares a draft with the current settings, over all messages or those of one domain.
@@ -40,7 +40,7 @@ impl AppState {
             stops,
             unlisted,
             simulated,
-        } = preview(self.store(), before, draft, domain, MOST).await?;
+        } = preview(self.store(), before, draft, domain, MAX_ROWS).await?;
         Ok(context! {
             changes => changes.iter().map(ToString::to_string).collect::<Vec<_>>(),
             warnings => warning_lines(&warnings),
@@ -57,7 +57,7 @@ fn shift_words(shift: Shift) -> String {
     let verdict = |outcome: Outcome| Vocabulary::Verdict.words(outcome.verdict.as_str());
     match (before.account, after.account) {
         (Some(old), Some(new)) if before.verdict == after.verdict => {
-            let kind = |kind: Kind| Vocabulary::Kind.words(kind.as_str());
+            let kind = |kind: AccountKind| Vocabulary::Kind.words(kind.as_str());
             format!("{}: {} → {}", verdict(after), kind(old), kind(new))
         }
         _ => format!("{} → {}", verdict(before), verdict(after)),

@@ -6,7 +6,7 @@ use super::auth::PageCall;
 use super::error::Error;
 use super::form_fields::QueryFields;
 use crate::access::RULES;
-use crate::domain::{EmailAddress, Kind, Reason};
+use crate::domain::{AccountKind, EmailAddress, Reason};
 use crate::operations::{decide_address, input_for};
 use crate::web::page::WebPage;
 
@@ -38,7 +38,7 @@ pub(super) async fn show(
                 rule => verdict.rule,
                 title => RULES.iter().find(|rule| rule.number == verdict.rule).map(|rule| rule.title),
                 pattern => verdict.pattern.as_ref().map(ToString::to_string),
-                kind => verdict.account.map(Kind::as_str),
+                kind => verdict.account.map(AccountKind::as_str),
             });
         }
         customer = account.map(|account| account.id.to_string());

@@ -43,11 +43,11 @@ use crate::store::{Store, StoreError};
 use crate::templates::Templates;
 
 /// Maximum size of a form, in octets. The largest legitimate form names some thousand requests.
-const MOST_BODY: usize = 64 * 1024;
+const MAX_BODY: usize = 64 * 1024;
 
 /// Maximum background tasks. A form gets the same answer at once in every case, and its work is done after the
 /// answer.
-const MOST_ERRANDS: usize = 256;
+const MAX_BACKGROUND_TASKS: usize = 256;
 
 /// Dependencies of the public pages.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ struct AppState {
     forms: ClientLimiter,
     /// Rate limit of invalid links.
     guesses: ClientLimiter,
-    errands: Arc<Semaphore>,
+    background_slots: Arc<Semaphore>,
     renderer: Arc<Renderer>,
     sso: SingleSignOn,
 }
@@ -84,7 +84,7 @@ pub fn public(parts: Public) -> Router {
         parts,
         forms: ClientLimiter::new(20, Duration::from_secs(6)),
         guesses: ClientLimiter::new(30, Duration::from_secs(2)),
-        errands: Arc::new(Semaphore::new(MOST_ERRANDS)),
+        background_slots: Arc::new(Semaphore::new(MAX_BACKGROUND_TASKS)),
         renderer: Arc::clone(&renderer),
         sso: SingleSignOn::default(),
     });
@@ -96,7 +96,7 @@ pub fn public(parts: Public) -> Router {
         .fallback(async || PageError::NotFound)
         .method_not_allowed_fallback(async || StatusCode::METHOD_NOT_ALLOWED)
         .with_state(app)
-        .layer(DefaultBodyLimit::max(MOST_BODY))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn(own_forms_only));
     limit(router, "web").layer(middleware::from_fn_with_state((renderer, site), render))
 }
@@ -143,11 +143,11 @@ impl AppState {
     }
 
     /// Runs a task after the answer is sent, so that neither the answer nor its timing reveals the result.
-    fn send_on_errand(
+    fn spawn_in_background(
         &self,
         errand: impl Future<Output = Result<(), StoreError>> + Send + 'static,
     ) -> Result<(), PageError> {
-        let slot = Arc::clone(&self.errands)
+        let slot = Arc::clone(&self.background_slots)
             .try_acquire_owned()
             .map_err(|_| PageError::Busy)?;
         self.parts.tasks.spawn(async move {

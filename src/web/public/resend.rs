@@ -40,7 +40,7 @@ pub(super) async fn submit(
             let token = Token::parse_link(&token)
                 .map_err(|_| PageError::InvalidLink)?
                 .hash();
-            app.send_on_errand(async move {
+            app.spawn_in_background(async move {
                 store
                     .renew_expired_link(token, Some(client), asked.wish(), now)
                     .await
@@ -53,7 +53,7 @@ pub(super) async fn submit(
                     form(written, Some("sign_up.invalid")).with_status(StatusCode::BAD_REQUEST)
                 );
             };
-            app.send_on_errand(async move {
+            app.spawn_in_background(async move {
                 store
                     .renew_link_for(address, MailCause::Resend, Some(client), asked.wish(), now)
                     .await

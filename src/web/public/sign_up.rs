@@ -15,7 +15,7 @@ use super::resend::no_mail;
 use super::{AppState, Client, Fields, HOME, NEW_LINK, PageError, RequestedLanguage, WebPage};
 use crate::access::{Consequence, decide_newcomer};
 use crate::config::{Config, Portal};
-use crate::domain::{EmailAddress, Origin, Timestamp};
+use crate::domain::{AccountOrigin, EmailAddress, Timestamp};
 use crate::mail::is_program;
 use crate::observe::events;
 use crate::store::Added;
@@ -78,12 +78,12 @@ pub(super) async fn submit(
     };
     let store = app.store().clone();
     let name = portal.map(|portal| portal.name.clone());
-    app.send_on_errand(async move {
+    app.spawn_in_background(async move {
         let added = store
             .sign_up(address, name, client, asked.wish(), Timestamp::now())
             .await?;
-        if let Added::Now(account) = added {
-            let origin = Origin::SignUp;
+        if let Added::Created(account) = added {
+            let origin = AccountOrigin::SignUp;
             events::account_created(account.id, &account.address, account.kind, origin);
         }
         Ok(())

@@ -19,7 +19,7 @@ use crate::domain::{EmailAddress, Proof, Timestamp, Token, TokenHash};
 use crate::observe::events;
 use crate::operations::{begin_sign_in, take_attempt};
 use crate::sso::{Callback, LoginSecret, Provider, SignedIn, SsoError};
-use crate::store::{AttemptPurpose, Choice, Link, Proved};
+use crate::store::{AttemptPurpose, Choice, Link, VerificationOutcome};
 use crate::verification::confirm;
 use crate::web::cookie::SecretCookie;
 
@@ -135,7 +135,7 @@ impl AppState {
                 let offered = offers.into_iter().map(|offer| offer.request);
                 (address, requests.into_iter().chain(offered).collect(), None)
             }
-            Link::Proved {
+            Link::VerificationOutcome {
                 address, portal, ..
             } => (address, Vec::new(), portal),
             Link::Refused { .. } | Link::Expired | Link::Unknown => {
@@ -149,16 +149,18 @@ impl AppState {
         let proof = Proof::Sso(token, person.groups);
         Ok(
             match confirm::confirm(self.store(), proof, choice, now).await? {
-                Proved::Now {
+                VerificationOutcome::Verified {
                     address,
                     released,
                     discarded,
                     ..
                 } => page_after_verification(config, &address, &known, &released, discarded.len()),
-                Proved::Before { address, .. } => {
+                VerificationOutcome::AlreadyVerified { address, .. } => {
                     page_if_verified_before(config, &address, portal.as_ref())
                 }
-                Proved::Expired | Proved::Unknown => return Err(PageError::InvalidLink),
+                VerificationOutcome::Expired | VerificationOutcome::Unknown => {
+                    return Err(PageError::InvalidLink);
+                }
             },
         )
     }

@@ -21,7 +21,7 @@ use super::{AppState, Client, Fields, PageError, WebPage, language};
 use crate::config::Config;
 use crate::domain::{LanguageTag, Proof, RequestId, Timestamp, Token, TokenHash};
 use crate::observe::events;
-use crate::store::{Choice, Link, Offer, Proved, Refused, TakenBack, WaitingRequest};
+use crate::store::{Choice, Link, Offer, Refused, TakenBack, VerificationOutcome, WaitingRequest};
 use crate::verification::confirm;
 
 #[derive(Deserialize)]
@@ -83,7 +83,7 @@ fn render_link(
             offers,
             ..
         } => waiting(config, &address, (&requests, &offers), taken_back),
-        Link::Proved {
+        Link::VerificationOutcome {
             address, portal, ..
         } => page_of_verified_link(config, &address, portal.as_ref()),
         Link::Refused {
@@ -186,7 +186,7 @@ impl AppState {
             Link::Open {
                 requests, offers, ..
             } => (requests, offers, None),
-            Link::Proved { portal, .. } => (Vec::new(), Vec::new(), portal),
+            Link::VerificationOutcome { portal, .. } => (Vec::new(), Vec::new(), portal),
             Link::Expired => return Ok(expired_link_page(token)),
             link @ Link::Refused { .. } => return render_link(&self.config(), token, link, false),
             Link::Unknown => return Err(PageError::InvalidLink),
@@ -198,17 +198,17 @@ impl AppState {
         let proved = confirm::confirm(self.store(), proof, choice, Timestamp::now()).await?;
         let config = self.config();
         Ok(match proved {
-            Proved::Now {
+            VerificationOutcome::Verified {
                 address,
                 released,
                 discarded,
                 ..
             } => page_after_verification(&config, &address, &known, &released, discarded.len()),
-            Proved::Before { address, .. } => {
+            VerificationOutcome::AlreadyVerified { address, .. } => {
                 page_of_verified_link(&config, &address, portal.as_ref())
             }
-            Proved::Expired => expired_link_page(token),
-            Proved::Unknown => return Err(PageError::InvalidLink),
+            VerificationOutcome::Expired => expired_link_page(token),
+            VerificationOutcome::Unknown => return Err(PageError::InvalidLink),
         })
     }
 
@@ -241,7 +241,7 @@ impl AppState {
             Link::Open {
                 address, requests, ..
             } => Ok(ask_not_me(&address, requests.len())),
-            Link::Proved { .. } => self.refuse(token).await,
+            Link::VerificationOutcome { .. } => self.refuse(token).await,
             link => render_link(&self.config(), token, link, false),
         }
     }
@@ -252,11 +252,11 @@ impl AppState {
         let quiet_for = config.verification.quiet_for;
         Ok(
             match confirm::refuse(self.store(), hash, quiet_for, Timestamp::now()).await? {
-                Refused::Now { .. } | Refused::Before => {
+                Refused::Recorded { .. } | Refused::AlreadyRefused => {
                     let link = self.store().look_at_link(hash, Timestamp::now()).await?;
                     render_link(&config, token, link, false)?
                 }
-                Refused::TooLate {
+                Refused::AlreadyVerified {
                     address, portal, ..
                 } => page_if_refused_too_late(&config, &address, portal.as_ref()),
                 Refused::Expired => expired_link_page(token),
@@ -278,7 +278,7 @@ impl AppState {
             &config,
             token,
             link,
-            matches!(outcome, TakenBack::Now { .. }),
+            matches!(outcome, TakenBack::Restored { .. }),
         )
     }
 }

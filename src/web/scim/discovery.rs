@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::error::ScimError;
 use super::filter::USER;
-use super::users::MOST_RESULTS;
+use super::users::MAX_RESULTS;
 use super::{BASE, answer, list_answer};
 
 /// The schemas, each as a document: that of a user, and those of the three discovery documents (RFC 7643 8.7).
@@ -55,7 +55,7 @@ pub(super) async fn show_config() -> Response {
             "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"],
             "patch": {"supported": true},
             "bulk": {"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
-            "filter": {"supported": true, "maxResults": MOST_RESULTS},
+            "filter": {"supported": true, "maxResults": MAX_RESULTS},
             "changePassword": {"supported": false},
             "sort": {"supported": false},
             "etag": {"supported": true},

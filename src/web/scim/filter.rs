@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::error::{ScimError, ScimType};
 
 /// Maximum length of a path or filter, in octets.
-const LONGEST: usize = 1024;
+const MAX_LENGTH: usize = 1024;
 
 /// The schema of a user's attributes.
 pub(super) const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
@@ -43,7 +43,7 @@ pub(super) fn parse_filter(text: &str) -> Result<ScimFilter, ScimError> {
             ),
         )
     };
-    if text.len() > LONGEST {
+    if text.len() > MAX_LENGTH {
         return Err(refuse());
     }
     let (attribute, rest) = text.trim().split_once(' ').ok_or_else(refuse)?;
@@ -82,7 +82,7 @@ pub(super) fn parse_path(text: &str) -> Result<AttributePath, ScimError> {
         )
     };
     let text = text.trim();
-    if text.is_empty() || text.len() > LONGEST {
+    if text.is_empty() || text.len() > MAX_LENGTH {
         return Err(refuse());
     }
     let (path, is_foreign) = without_schema(text);

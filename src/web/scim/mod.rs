@@ -43,7 +43,7 @@ use error::ScimError;
 const BASE: &str = "/scim/v2";
 
 /// Maximum size of a body, in octets. A user has some kilobytes.
-const MOST_BODY: usize = 256 * 1024;
+const MAX_BODY: usize = 256 * 1024;
 
 const SCIM_JSON: &str = "application/scim+json";
 
@@ -155,15 +155,13 @@ async fn read_body(request: Request) -> Result<Value, ScimError> {
             format!("send Content-Type: {SCIM_JSON}"),
         ));
     }
-    let body = to_bytes(request.into_body(), MOST_BODY)
-        .await
-        .map_err(|_| {
-            ScimError::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                None,
-                format!("a body can have at most {MOST_BODY} octets"),
-            )
-        })?;
+    let body = to_bytes(request.into_body(), MAX_BODY).await.map_err(|_| {
+        ScimError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            None,
+            format!("a body can have at most {MAX_BODY} octets"),
+        )
+    })?;
     let value: Value = serde_json::from_slice(&body)
         .map_err(|error| ScimError::syntax(format!("the body: {error}")))?;
     if value.is_object() {

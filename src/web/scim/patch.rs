@@ -10,12 +10,12 @@ use super::error::{ScimError, ScimType};
 use super::filter::{AttributePath, find_key, parse_path, parse_switch};
 
 /// Maximum number of operations of one request.
-const MOST_OPERATIONS: usize = 100;
+const MAX_OPERATIONS: usize = 100;
 
 /// Maximum elements of a value, and of an attribute while operations are applied; the limit of the resulting user
 /// is lower. Every element of a value is compared with all existing ones, and one operation can set a sub-attribute
 /// of all of them.
-const MOST_ELEMENTS: usize = 200;
+const MAX_ELEMENTS: usize = 200;
 
 /// Attributes of a user that are stored, with their shapes.
 const KEPT: [(&str, &str, Shape); 5] = [
@@ -52,9 +52,9 @@ pub(super) fn apply(user: &mut Map<String, Value>, request: &Value) -> Result<()
     let operations = find_key(request, "operations")
         .and_then(Value::as_array)
         .ok_or_else(|| ScimError::syntax("Operations is missing"))?;
-    if !(1..=MOST_OPERATIONS).contains(&operations.len()) {
+    if !(1..=MAX_OPERATIONS).contains(&operations.len()) {
         return Err(ScimError::syntax(format!(
-            "Operations: 1 to {MOST_OPERATIONS} in a request"
+            "Operations: 1 to {MAX_OPERATIONS} in a request"
         )));
     }
     for operation in operations {
@@ -157,7 +157,7 @@ fn require(value: Option<&Value>) -> Result<&Value, ScimError> {
 /// The elements that a value names: an array, or one element. A text is the `value` of an element.
 fn elements(value: &Value) -> Result<Vec<Value>, ScimError> {
     let list = match value {
-        Value::Array(list) if list.len() > MOST_ELEMENTS => {
+        Value::Array(list) if list.len() > MAX_ELEMENTS => {
             return Err(ScimError::value("a value has too many elements"));
         }
         Value::Array(list) => list.clone(),
@@ -188,7 +188,7 @@ fn change_many(
         (None, None) => change_whole(&mut list, verb, value)?,
         _ => change_elements(&mut list, verb, path, value)?,
     }
-    if list.len() > MOST_ELEMENTS {
+    if list.len() > MAX_ELEMENTS {
         return Err(ScimError::value(format!("{name} has too many elements")));
     }
     user.insert(name.to_owned(), Value::Array(list));

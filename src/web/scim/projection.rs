@@ -6,7 +6,7 @@ use super::error::ScimError;
 use super::filter::{AttributePath, parse_path};
 
 /// Maximum names in a request.
-const MOST_NAMES: usize = 100;
+const MAX_NAMES: usize = 100;
 
 /// Attributes that are always returned.
 const ALWAYS: [&str; 2] = ["id", "schemas"];
@@ -23,7 +23,7 @@ pub(super) enum Projection {
 impl Projection {
     /// Reads the two parameters, of which a request has one at most.
     pub fn parse(included: &[String], excluded: &[String]) -> Result<Self, ScimError> {
-        if included.len() + excluded.len() > MOST_NAMES {
+        if included.len() + excluded.len() > MAX_NAMES {
             return Err(ScimError::syntax("too many attributes"));
         }
         let paths = |names: &[String]| {

@@ -5,14 +5,14 @@ use serde_json::{Map, Value, json};
 use super::BASE;
 use super::error::ScimError;
 use super::filter::{USER, find_key, parse_switch};
-use crate::domain::{EmailAddress, GroupName, Status};
+use crate::domain::{AccountStatus, EmailAddress, GroupName};
 use crate::store::{DirectoryEmail, DirectoryRole, DirectoryUser, NewDirectoryUser};
 
 /// Maximum length of a text, in octets.
-const LONGEST: usize = 512;
+const MAX_LENGTH: usize = 512;
 
 /// Maximum addresses of a user.
-const MOST_EMAILS: usize = 20;
+const MAX_EMAILS: usize = 20;
 
 /// Reads a user. The case of names does not matter; attributes that are not kept are ignored.
 pub(super) fn parse_user(value: &Value) -> Result<NewDirectoryUser, ScimError> {
@@ -28,11 +28,11 @@ pub(super) fn parse_user(value: &Value) -> Result<NewDirectoryUser, ScimError> {
         .filter(|name| !name.trim().is_empty())
         .ok_or_else(|| ScimError::value("userName is missing"))?;
     let active = switch(value, "active")?;
-    let emails = elements(value, "emails", MOST_EMAILS)?
+    let emails = elements(value, "emails", MAX_EMAILS)?
         .iter()
         .map(parse_email)
         .collect::<Result<Vec<_>, _>>()?;
-    let roles = elements(value, "roles", GroupName::MOST)?
+    let roles = elements(value, "roles", GroupName::MAX_PER_ACCOUNT)?
         .iter()
         .map(parse_role)
         .collect::<Result<Vec<_>, _>>()?;
@@ -87,9 +87,9 @@ fn check_text(given: &Value, name: &str) -> Result<Option<String>, ScimError> {
     match given {
         Value::String(text) if text.is_empty() => Ok(None),
         Value::String(text) => {
-            if text.len() > LONGEST || text.chars().any(char::is_control) {
+            if text.len() > MAX_LENGTH || text.chars().any(char::is_control) {
                 return Err(ScimError::value(format!(
-                    "{name} can have at most {LONGEST} octets and no control characters"
+                    "{name} can have at most {MAX_LENGTH} octets and no control characters"
                 )));
             }
             Ok(Some(text.clone()))
@@ -152,7 +152,7 @@ pub(super) fn entity_tag(user: &DirectoryUser) -> String {
 
 /// True while the person may write.
 fn is_active(user: &DirectoryUser) -> bool {
-    user.account.status != Status::Blocked
+    user.account.status != AccountStatus::Blocked
 }
 
 /// The attributes that can be changed, as the directory set them: `PATCH` changes these. An operator's block is not

@@ -22,10 +22,10 @@ use crate::store::{DirectoryUser, NewDirectoryUser, UserFilter, UserRefusal};
 use crate::web::bearer::TokenHolder;
 
 /// Maximum users in one answer.
-pub(super) const MOST_RESULTS: usize = 200;
+pub(super) const MAX_RESULTS: usize = 200;
 
 /// Maximum retries of a change that conflicts with another change of the same user.
-const MOST_CONFLICTS: usize = 3;
+const MAX_CONFLICTS: usize = 3;
 
 /// A query, from the parameters or from a body of `.search`.
 #[derive(Debug, Default)]
@@ -45,11 +45,11 @@ impl UserQuery {
     ) -> Self {
         // RFC 7644 3.4.2.4: less than 1 is 1, and a negative count is 0.
         let start_index = u64::try_from(start_index.unwrap_or(1)).unwrap_or(1).max(1);
-        let count = count.map_or(MOST_RESULTS, |count| usize::try_from(count).unwrap_or(0));
+        let count = count.map_or(MAX_RESULTS, |count| usize::try_from(count).unwrap_or(0));
         Self {
             filter,
             start_index,
-            count: count.min(MOST_RESULTS),
+            count: count.min(MAX_RESULTS),
             projection,
         }
     }
@@ -264,7 +264,7 @@ async fn change(
         let (new, config, by) = (renew(&before)?, state.config(), holder.actor());
         let replaced = replace_user(&state.store, &config, before.id, before.version, new, by);
         match replaced.await {
-            Err(UserError::Refused(UserRefusal::Changed)) if conflicts < MOST_CONFLICTS => {
+            Err(UserError::Refused(UserRefusal::Changed)) if conflicts < MAX_CONFLICTS => {
                 conflicts += 1;
             }
             outcome => return Ok(outcome?),

@@ -1,7 +1,6 @@
 //! The real binary as a whole: started on its own ports, used over SMTP and HTTP, killed.
 
 mod access;
-mod answers;
 mod canary;
 mod clock;
 mod damaged;
@@ -9,16 +8,17 @@ mod demo;
 mod journey;
 mod kill;
 mod languages;
+mod mail_replies;
+mod memory;
 mod metrics;
-mod newcomer;
 mod not_me;
 mod old_databases;
-mod ours;
+mod own_addresses;
 mod raw_url;
+mod readme_steps;
 mod recovered;
+mod refusal_notices;
 mod restore;
 mod secrets;
 mod signals;
 mod subjects;
-mod told;
-mod weight;

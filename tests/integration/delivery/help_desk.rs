@@ -19,7 +19,7 @@ pub struct HelpDesk {
 
 /// One received call.
 #[derive(Clone)]
-pub struct MailTransport {
+pub struct ReceivedCall {
     /// `webhook-id`.
     pub id: String,
     pub signed: (String, String),
@@ -31,7 +31,7 @@ pub struct MailTransport {
 }
 
 struct Seen {
-    posts: Mutex<Vec<MailTransport>>,
+    posts: Mutex<Vec<ReceivedCall>>,
     /// Number of failures in ten calls.
     failing: AtomicU64,
     /// If set, every call is answered with a Retry-After of an hour.
@@ -71,7 +71,7 @@ impl HelpDesk {
         posts.map(|post| (post.id, post.is_taken)).collect()
     }
 
-    pub fn whole_posts(&self) -> Vec<MailTransport> {
+    pub fn whole_posts(&self) -> Vec<ReceivedCall> {
         self.seen
             .posts
             .lock()
@@ -106,7 +106,7 @@ async fn take(State(seen): State<Arc<Seen>>, fields: HeaderMap, body: Bytes) -> 
         let number = posts.len() as u64;
         let draw = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let is_taken = !is_busy && draw % 10 >= seen.failing.load(Ordering::Relaxed);
-        posts.push(MailTransport {
+        posts.push(ReceivedCall {
             id: field("webhook-id"),
             signed: (field("webhook-timestamp"), field("webhook-signature")),
             body: body.to_vec(),

@@ -13,7 +13,7 @@ use vestibule::domain::{Actor, DestinationName, Interface, RequestState, Timesta
 use vestibule::outbound::webhook_signature;
 
 use super::harness::{Harness, until};
-use super::help_desk::{HelpDesk, MailTransport};
+use super::help_desk::{HelpDesk, ReceivedCall};
 
 const UNLIMITED: usize = 1_000_000;
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -32,7 +32,7 @@ fn directory() -> DestinationName {
     DestinationName::parse("directory").expect("a name")
 }
 
-fn told(post: &MailTransport) -> Value {
+fn told(post: &ReceivedCall) -> Value {
     serde_json::from_slice(&post.body).expect("JSON")
 }
 
@@ -250,7 +250,7 @@ async fn a_refused_call_is_repeated_when_an_operator_retries() {
     })
     .await;
     workers.drain().await;
-    let later: Vec<MailTransport> = help_desk.whole_posts().split_off(before.len());
+    let later: Vec<ReceivedCall> = help_desk.whole_posts().split_off(before.len());
     let events: Vec<Value> = later.iter().map(told).collect();
     assert_eq!(events[0]["type"], "account.created");
     assert_eq!(events[1]["type"], "request.released");

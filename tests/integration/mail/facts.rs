@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use vestibule::access::{
-    AccessSettings, Circumstances, Consequence, Enforcement, Question, Standing, decide, sender_for,
+    AccessSettings, Circumstances, Consequence, DecisionInput, Enforcement, Standing, decide,
+    sender_for,
 };
-use vestibule::domain::{Domain, Envelope, Mailbox, PortalName, Recipient};
+use vestibule::domain::{Domain, Envelope, PortalName, Recipient, RecipientRole};
 use vestibule::mail::{self, Facts, Identity};
 
 const PORTAL_ADDRESS: &str = "it-help@corp.example";
@@ -31,7 +32,7 @@ fn envelope(raw: &[u8]) -> Envelope {
     let mut envelope = Envelope::of_file(mail::read_recorded(raw).reverse_path);
     envelope.recipients.push(Recipient {
         address: PORTAL_ADDRESS.to_owned(),
-        mailbox: Mailbox::Portal(PortalName::parse("it").expect("a name")),
+        mailbox: RecipientRole::Portal(PortalName::parse("it").expect("a name")),
     });
     envelope
 }
@@ -59,7 +60,7 @@ fn result(facts: &Facts, settings: &AccessSettings) -> Value {
     let ours = sender
         .address()
         .is_some_and(|address| address.without_detail().key() == PORTAL_ADDRESS);
-    let decision = decide(&Question {
+    let decision = decide(&DecisionInput {
         facts,
         circumstances: &Circumstances {
             portal: portal.clone(),

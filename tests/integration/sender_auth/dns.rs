@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 
 /// Maximum octets of an answer over UDP. A longer one is truncated, and repeated over TCP (RFC 1035 4.2.1).
-const LONGEST_UDP: usize = 1232;
+const MAX_UDP: usize = 1232;
 
 /// A running server; it ends when this value is dropped.
 pub struct Dns {
@@ -159,7 +159,7 @@ async fn serve_udp(zone: Arc<Zone>, socket: UdpSocket) {
             continue;
         };
         let mut octets = answer.to_vec().expect("an answer");
-        if octets.len() > LONGEST_UDP {
+        if octets.len() > MAX_UDP {
             octets = answer.truncate().to_vec().expect("an answer");
         }
         let _ = socket.send_to(&octets, peer).await;

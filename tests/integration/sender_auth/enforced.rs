@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use vestibule::config::Config;
-use vestibule::domain::{EmailAddress, Mailbox, PortalName, Reason, Recipient, Timestamp};
+use vestibule::domain::{EmailAddress, PortalName, Reason, Recipient, RecipientRole, Timestamp};
 use vestibule::intake::Intake;
 use vestibule::smtp::{DataOutcome, MessageHandler};
 use vestibule::store::{LedgerEntry, Store};
@@ -72,7 +72,7 @@ async fn decided(mail_from: &str, fields: &str) -> LedgerEntry {
     let mut envelope = envelope(mail_from);
     envelope.recipients = vec![Recipient {
         address: "it-help@corp.example".to_owned(),
-        mailbox: Mailbox::Portal(PortalName::parse("it").expect("a name")),
+        mailbox: RecipientRole::Portal(PortalName::parse("it").expect("a name")),
     }];
     let intake = Intake::new(config, checker, store.clone(), ConfirmingWords::default());
     let receipt = intake.receive(envelope, raw.into_bytes()).await;

@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tokio_util::sync::CancellationToken;
-use vestibule::domain::{Domain, Envelope, LedgerId, Mailbox, PortalName, ReversePath};
+use vestibule::domain::{Domain, Envelope, LedgerId, PortalName, RecipientRole, ReversePath};
 use vestibule::smtp::{
     self, DataOutcome, MessageHandler, ServerSettings, Tls, TryLater, UnknownRecipient,
 };
@@ -100,7 +100,7 @@ impl Recording {
 }
 
 impl MessageHandler for Recording {
-    fn recipient(&self, address: &str) -> Result<Mailbox, UnknownRecipient> {
+    fn recipient(&self, address: &str) -> Result<RecipientRole, UnknownRecipient> {
         let known = [
             "it-help@corp.example",
             "hr@corp.example",
@@ -112,7 +112,9 @@ impl MessageHandler for Recording {
             .iter()
             .any(|known| known.to_lowercase() == address.to_lowercase())
         {
-            Ok(Mailbox::Portal(PortalName::parse("it").expect("a name")))
+            Ok(RecipientRole::Portal(
+                PortalName::parse("it").expect("a name"),
+            ))
         } else {
             Err(UnknownRecipient)
         }

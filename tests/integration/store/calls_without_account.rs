@@ -42,7 +42,9 @@ async fn drop_mail(harness: &Harness, number: usize) {
 /// Claims up to `limit` due calls, with their payloads.
 async fn claim(harness: &Harness, limit: usize, now: Timestamp) -> Vec<(HookCall, Value)> {
     let (lease, hook) = (minutes(10_000), hook());
-    let turn = harness.store.turn_hook_calls(&hook, [], limit, lease, now);
+    let turn = harness
+        .store
+        .settle_and_claim_hook_calls(&hook, [], limit, lease, now);
     let runs = turn.await.expect("claimed").runs;
     runs.into_iter()
         .flatten()
@@ -61,7 +63,7 @@ async fn settle(harness: &Harness, calls: &[(HookCall, Value)], settlement: Sett
     let hook = hook();
     let turn = harness
         .store
-        .turn_hook_calls(&hook, outcomes, 0, start(), start());
+        .settle_and_claim_hook_calls(&hook, outcomes, 0, start(), start());
     turn.await.expect("settled");
 }
 

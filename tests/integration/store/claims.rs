@@ -3,8 +3,8 @@
 use vestibule::domain::{DestinationName, EventPattern, RequestState};
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{
-    Claim, Delivery, HookCall, NextWork, RunLimits, Settled, Settlement, Store, StoreError, Topic,
-    Turn,
+    Claim, ClaimRound, Delivery, HookCall, NextWork, RunLimits, Settled, Settlement, Store,
+    StoreError, Topic,
 };
 
 use super::harness::{DAY, Harness, at, mail, minutes, operator, portal, start, to};
@@ -321,12 +321,12 @@ async fn a_start_ends_claims_of_earlier_processes_only() {
 }
 
 /// Settles these and claims runs of up to `requests`.
-async fn turn(
+async fn settle_and_claim(
     store: &Store,
     outcomes: Vec<(&Claim, Settlement)>,
     requests: usize,
     now: jiff::Timestamp,
-) -> Turn<Delivery> {
+) -> ClaimRound<Delivery> {
     turn_within(store, outcomes, requests, u64::MAX, now).await
 }
 
@@ -337,7 +337,7 @@ async fn turn_within(
     requests: usize,
     octets: u64,
     now: jiff::Timestamp,
-) -> Turn<Delivery> {
+) -> ClaimRound<Delivery> {
     let limits = RunLimits {
         runs: 10,
         requests,
@@ -350,12 +350,12 @@ async fn turn_within(
         .map(|(claim, settlement)| (claim, settlement, now))
         .collect();
     let portals = [portal("it")];
-    let turn = store.turn_deliveries(&it, &portals, outcomes, limits, lease, now);
+    let turn = store.settle_and_claim_deliveries(&it, &portals, outcomes, limits, lease, now);
     turn.await.expect("a turn")
 }
 
 /// The Message-IDs of each run.
-fn ids(turn: &Turn<Delivery>) -> Vec<String> {
+fn ids(turn: &ClaimRound<Delivery>) -> Vec<String> {
     let id = |delivery: &Delivery| {
         let id = delivery.claim.message_id.as_deref().expect("an id");
         id.trim_end_matches("@x").to_owned()
@@ -384,14 +384,14 @@ async fn a_run_is_claimed_in_order_and_settled_with_the_next_claim() {
     harness
         .accept(mail("eve@shop.example", "e@x", start()))
         .await;
-    let first = turn(&harness.store, Vec::new(), 3, start()).await;
+    let first = settle_and_claim(&harness.store, Vec::new(), 3, start()).await;
     assert_eq!(ids(&first), ["1 2 3", "e"]);
     let content = first.runs[0][0].content.as_ref().expect("read");
     let (_, beginning) = content.as_ref().expect("kept");
     assert!(!beginning.is_empty());
     harness.assert_sound().await;
     // The queue is in progress, so no one else can claim more of it.
-    let none = turn(&harness.store, Vec::new(), 3, start()).await;
+    let none = settle_and_claim(&harness.store, Vec::new(), 3, start()).await;
     assert!(none.runs.is_empty());
     assert_eq!(none.next, NextWork::Due(minutes(10)));
 
@@ -399,7 +399,7 @@ async fn a_run_is_claimed_in_order_and_settled_with_the_next_claim() {
         .iter()
         .map(|delivery| (&delivery.claim, Settlement::Delivered))
         .collect();
-    let second = turn(&harness.store, done, 3, minutes(1)).await;
+    let second = settle_and_claim(&harness.store, done, 3, minutes(1)).await;
     assert_eq!(second.settled, [Settled::Recorded; 3]);
     assert_eq!(ids(&second), ["4 5"]);
     assert_eq!(second.runs[0][0].claim.attempt, 1);
@@ -435,7 +435,7 @@ async fn a_turn_adds_no_run_after_its_octets() {
 async fn unattempted_requests_of_a_run_wait_behind_the_retried_one() {
     let harness = Harness::open().await;
     accept_of_bob(&harness, 4).await;
-    let first = turn(&harness.store, Vec::new(), 4, start()).await;
+    let first = settle_and_claim(&harness.store, Vec::new(), 4, start()).await;
     let claims: Vec<_> = first.runs[0].iter().map(|one| &one.claim).collect();
     let outcomes = vec![
         (claims[0], Settlement::Delivered),
@@ -443,11 +443,11 @@ async fn unattempted_requests_of_a_run_wait_behind_the_retried_one() {
         (claims[2], Settlement::Unattempted),
         (claims[3], Settlement::Unattempted),
     ];
-    let none = turn(&harness.store, outcomes, 4, minutes(1)).await;
+    let none = settle_and_claim(&harness.store, outcomes, 4, minutes(1)).await;
     assert!(none.runs.is_empty());
     assert_eq!(none.next, NextWork::Due(minutes(5)));
     harness.assert_sound().await;
-    let again = turn(&harness.store, Vec::new(), 4, minutes(5)).await;
+    let again = settle_and_claim(&harness.store, Vec::new(), 4, minutes(5)).await;
     assert_eq!(ids(&again), ["2 3 4"]);
     let attempts: Vec<_> = again.runs[0].iter().map(|one| one.claim.attempt).collect();
     assert_eq!(attempts, [2, 1, 1]);
@@ -457,21 +457,21 @@ async fn unattempted_requests_of_a_run_wait_behind_the_retried_one() {
 async fn after_a_crash_a_run_is_claimed_again_in_order() {
     let harness = Harness::open().await;
     accept_of_bob(&harness, 3).await;
-    let lost = turn(&harness.store, Vec::new(), 3, start()).await;
+    let lost = settle_and_claim(&harness.store, Vec::new(), 3, start()).await;
     let again = harness.again();
     again.end_leases(minutes(1)).await.expect("a start");
     harness.assert_sound().await;
     // Only the head is due.
-    let head = turn(&again, Vec::new(), 1, minutes(1)).await;
+    let head = settle_and_claim(&again, Vec::new(), 1, minutes(1)).await;
     assert_eq!(ids(&head), ["1"]);
     assert_eq!(head.runs[0][0].claim.attempt, 2);
     let late = lost.runs[0]
         .iter()
         .map(|one| (&one.claim, Settlement::Delivered));
-    let late = turn(&harness.store, late.collect(), 0, minutes(2)).await;
+    let late = settle_and_claim(&harness.store, late.collect(), 0, minutes(2)).await;
     assert_eq!(late.settled, [Settled::ClaimLost; 3]);
     let done = vec![(&head.runs[0][0].claim, Settlement::Delivered)];
-    let rest = turn(&again, done, 3, minutes(2)).await;
+    let rest = settle_and_claim(&again, done, 3, minutes(2)).await;
     assert_eq!(ids(&rest), ["2 3"]);
 }
 
@@ -479,12 +479,12 @@ async fn after_a_crash_a_run_is_claimed_again_in_order() {
 async fn a_run_whose_lease_expired_is_taken_over_as_a_whole() {
     let harness = Harness::open().await;
     accept_of_bob(&harness, 3).await;
-    let lost = turn(&harness.store, Vec::new(), 2, start()).await;
+    let lost = settle_and_claim(&harness.store, Vec::new(), 2, start()).await;
     let other = harness.store.clone().for_workers();
-    let taken = turn(&other, Vec::new(), 3, minutes(11)).await;
+    let taken = settle_and_claim(&other, Vec::new(), 3, minutes(11)).await;
     assert_eq!(ids(&taken), ["1 2 3"]);
     let late = vec![(&lost.runs[0][1].claim, Settlement::Delivered)];
-    let late = turn(&harness.store, late, 0, minutes(12)).await;
+    let late = settle_and_claim(&harness.store, late, 0, minutes(12)).await;
     assert_eq!(late.settled, [Settled::ClaimLost]);
     harness.assert_sound().await;
 }
@@ -495,23 +495,23 @@ async fn a_run_whose_lease_expired_is_taken_over_as_a_whole() {
 async fn retried_requests_stay_in_order() {
     let harness = Harness::open().await;
     accept_of_bob(&harness, 3).await;
-    let first = turn(&harness.store, Vec::new(), 3, start()).await;
+    let first = settle_and_claim(&harness.store, Vec::new(), 3, start()).await;
     let claims: Vec<_> = first.runs[0].iter().map(|one| &one.claim).collect();
     let outcomes = vec![
         (claims[0], retry_at(minutes(7))),
         (claims[1], retry_at(minutes(5))),
         (claims[2], retry_at(minutes(6))),
     ];
-    let none = turn(&harness.store, outcomes, 3, minutes(1)).await;
+    let none = settle_and_claim(&harness.store, outcomes, 3, minutes(1)).await;
     assert_eq!(none.next, NextWork::Due(minutes(7)));
     harness.assert_sound().await;
     assert!(
-        turn(&harness.store, Vec::new(), 3, minutes(6))
+        settle_and_claim(&harness.store, Vec::new(), 3, minutes(6))
             .await
             .runs
             .is_empty()
     );
-    let again = turn(&harness.store, Vec::new(), 3, minutes(7)).await;
+    let again = settle_and_claim(&harness.store, Vec::new(), 3, minutes(7)).await;
     assert_eq!(ids(&again), ["1 2 3"]);
     let attempts: Vec<_> = again.runs[0].iter().map(|one| one.claim.attempt).collect();
     assert_eq!(attempts, [2, 2, 2]);
@@ -522,13 +522,13 @@ async fn retried_requests_stay_in_order() {
 async fn a_run_whose_lease_expired_is_taken_over_in_parts() {
     let harness = Harness::open().await;
     accept_of_bob(&harness, 3).await;
-    let lost = turn(&harness.store, Vec::new(), 3, start()).await;
+    let lost = settle_and_claim(&harness.store, Vec::new(), 3, start()).await;
     let other = harness.store.clone().for_workers();
-    let head = turn(&other, Vec::new(), 1, minutes(11)).await;
+    let head = settle_and_claim(&other, Vec::new(), 1, minutes(11)).await;
     assert_eq!(ids(&head), ["1"]);
     harness.assert_sound().await;
     assert!(
-        turn(&other, Vec::new(), 1, minutes(11))
+        settle_and_claim(&other, Vec::new(), 1, minutes(11))
             .await
             .runs
             .is_empty()
@@ -536,17 +536,20 @@ async fn a_run_whose_lease_expired_is_taken_over_in_parts() {
     let late = lost.runs[0]
         .iter()
         .map(|one| (&one.claim, Settlement::Delivered));
-    let late = turn(&harness.store, late.collect(), 0, minutes(12)).await;
+    let late = settle_and_claim(&harness.store, late.collect(), 0, minutes(12)).await;
     assert_eq!(late.settled, [Settled::ClaimLost; 3]);
     let done = vec![(&head.runs[0][0].claim, Settlement::Delivered)];
-    assert_eq!(ids(&turn(&other, done, 3, minutes(13)).await), ["2 3"]);
+    assert_eq!(
+        ids(&settle_and_claim(&other, done, 3, minutes(13)).await),
+        ["2 3"]
+    );
 }
 
 #[tokio::test]
 async fn a_member_of_a_run_changes_by_itself() {
     let harness = Harness::open().await;
     accept_of_bob(&harness, 4).await;
-    let first = turn(&harness.store, Vec::new(), 3, start()).await;
+    let first = settle_and_claim(&harness.store, Vec::new(), 3, start()).await;
     let claims: Vec<_> = first.runs[0].iter().map(|one| &one.claim).collect();
     // In progress: like a single request, it cannot be discarded.
     let discarded = harness
@@ -559,7 +562,7 @@ async fn a_member_of_a_run_changes_by_itself() {
         (claims[1], Settlement::Unattempted),
         (claims[2], Settlement::Unattempted),
     ];
-    let none = turn(&harness.store, early, 3, minutes(1)).await;
+    let none = settle_and_claim(&harness.store, early, 3, minutes(1)).await;
     assert!(none.runs.is_empty(), "the first continues");
     harness.assert_sound().await;
     let discarded = harness
@@ -567,7 +570,7 @@ async fn a_member_of_a_run_changes_by_itself() {
         .discard_request(claims[2].request(), operator("ada"), minutes(1));
     discarded.await.expect("discarded");
     let done = vec![(claims[0], Settlement::Delivered)];
-    let rest = turn(&harness.store, done, 3, minutes(2)).await;
+    let rest = settle_and_claim(&harness.store, done, 3, minutes(2)).await;
     assert_eq!(ids(&rest), ["2 4"]);
     // The account is blocked meanwhile: its unattempted request does not become due again.
     let bob = claims[0].account;
@@ -579,7 +582,7 @@ async fn a_member_of_a_run_changes_by_itself() {
         (&rest.runs[0][0].claim, Settlement::Delivered),
         (&rest.runs[0][1].claim, Settlement::Unattempted),
     ];
-    let none = turn(&harness.store, outcomes, 3, minutes(4)).await;
+    let none = settle_and_claim(&harness.store, outcomes, 3, minutes(4)).await;
     assert_eq!(none.settled, [Settled::Recorded; 2]);
     assert_eq!((none.runs.len(), none.next), (0, NextWork::Nothing));
     harness.assert_sound().await;
@@ -589,14 +592,14 @@ async fn a_member_of_a_run_changes_by_itself() {
 async fn a_paused_destination_claims_nothing_and_still_settles() {
     let harness = Harness::open().await;
     accept_of_bob(&harness, 2).await;
-    let first = turn(&harness.store, Vec::new(), 1, start()).await;
+    let first = settle_and_claim(&harness.store, Vec::new(), 1, start()).await;
     let it = DestinationName::parse("it").expect("a name");
     let paused = harness
         .store
         .pause_destination(it, true, operator("ada"), start());
     paused.await.expect("paused");
     let done = vec![(&first.runs[0][0].claim, Settlement::Delivered)];
-    let none = turn(&harness.store, done, 3, minutes(1)).await;
+    let none = settle_and_claim(&harness.store, done, 3, minutes(1)).await;
     assert_eq!(none.settled, [Settled::Recorded]);
     assert_eq!((none.runs.len(), none.next), (0, NextWork::Paused));
 }
@@ -616,13 +619,13 @@ async fn hook_calls_are_claimed_in_the_same_way() {
     let workers = harness.store.clone().for_workers();
     let claim = async |now| {
         let lease = now + jiff::SignedDuration::from_mins(10);
-        let turn = workers.turn_hook_calls(&hook, [], 1, lease, now);
+        let turn = workers.settle_and_claim_hook_calls(&hook, [], 1, lease, now);
         let mut runs = turn.await.expect("a claim").runs.into_iter().flatten();
         runs.next()
     };
     let settle = async |call: &HookCall, settlement| {
         let (store, now) = (&harness.store, minutes(20));
-        let turn = store.turn_hook_calls(&hook, [(call, settlement, now)], 0, now, now);
+        let turn = store.settle_and_claim_hook_calls(&hook, [(call, settlement, now)], 0, now, now);
         turn.await.expect("settled").settled[0]
     };
     let first = claim(start()).await.expect("a call");
@@ -678,7 +681,7 @@ async fn a_hook_restored_during_removal_makes_its_remaining_calls() {
     harness.assert_sound().await;
     let calls = harness
         .store
-        .turn_hook_calls(&hook, [], 10, minutes(10), start())
+        .settle_and_claim_hook_calls(&hook, [], 10, minutes(10), start())
         .await;
     assert_eq!(
         calls.expect("a claim").runs.len(),

@@ -189,7 +189,10 @@ async fn an_objection_dated_in_the_future_lasts_no_longer_than_others() {
         .await;
     let token = harness.sent(wrong()).await;
     let refused = harness.store.refuse(token, DELAYS.quiet_for, wrong()).await;
-    assert!(matches!(refused.expect("refused"), Refused::Now { .. }));
+    assert!(matches!(
+        refused.expect("refused"),
+        Refused::Recorded { .. }
+    ));
     repaired(&harness).await;
     let after = at(DELAYS.quiet_for + DAY);
     harness.accept(mail("ann@corp.example", "2@x", after)).await;

@@ -2,8 +2,8 @@
 
 use vestibule::domain::{DestinationName, EventPattern, LedgerId, RequestState};
 use vestibule::store::{
-    Choice, Delivery, Forgetting, LedgerFilter, Link, Page, Proved, RequestFilter, RunLimits,
-    SetAside, Settlement, Turn,
+    Choice, ClaimRound, Delivery, Forgetting, LedgerFilter, Link, Page, RequestFilter, RunLimits,
+    SetAside, Settlement, VerificationOutcome,
 };
 
 use super::harness::{DAY, Harness, address, at, mail, operator, portal, start};
@@ -51,10 +51,17 @@ async fn a_damaged_request_does_not_block_others() {
         let claim = async || {
             let portals = [portal("it")];
             let store = &harness.store;
-            let turn = store.turn_deliveries(&help_desk, &portals, [], one_each, at(DAY), start());
+            let turn = store.settle_and_claim_deliveries(
+                &help_desk,
+                &portals,
+                [],
+                one_each,
+                at(DAY),
+                start(),
+            );
             turn.await.expect(sql)
         };
-        let ids = |turn: &Turn<Delivery>| -> Vec<_> {
+        let ids = |turn: &ClaimRound<Delivery>| -> Vec<_> {
             let deliveries = turn.runs.iter().flatten();
             deliveries.map(|delivery| delivery.claim.ledger).collect()
         };
@@ -136,7 +143,7 @@ async fn a_damaged_hook_call_does_not_block_others() {
     let claim = async || {
         let claimed = harness
             .store
-            .turn_hook_calls(&hook, [], 10, at(DAY), start());
+            .settle_and_claim_hook_calls(&hook, [], 10, at(DAY), start());
         claimed.await.expect("a claim")
     };
     let first = claim().await;
@@ -151,7 +158,7 @@ async fn a_damaged_hook_call_does_not_block_others() {
         let done = [(call, Settlement::Delivered, start())];
         let turn = harness
             .store
-            .turn_hook_calls(&hook, done, 0, start(), start());
+            .settle_and_claim_hook_calls(&hook, done, 0, start(), start());
         turn.await.expect("settled");
         told += 1;
     }
@@ -190,7 +197,7 @@ async fn the_person_verifies_past_a_damaged_request_and_its_copy_is_accepted() {
         .await;
     let proof = vestibule::domain::Proof::Link(link);
     let proved = harness.store.prove(proof, None, Choice::All, start());
-    let Ok(Proved::Now { released, .. }) = proved.await else {
+    let Ok(VerificationOutcome::Verified { released, .. }) = proved.await else {
         panic!("not verified");
     };
     assert_eq!(released.len(), 3);

@@ -100,7 +100,7 @@ async fn a_denied_address_is_not_added_and_gets_no_mail() {
         .store
         .add_customer(ann, None, Actor::Person, start())
         .await;
-    assert!(matches!(added, Ok(Added::Now(_))));
+    assert!(matches!(added, Ok(Added::Created(_))));
     let (verification_mail, _) = harness
         .verification_mail(start())
         .await

@@ -1,7 +1,7 @@
 //! Dropped messages can be recovered, and are counted.
 
 use vestibule::access::AccessSettings;
-use vestibule::domain::{Actor, DomainPattern, Reason, RequestState, Status, Verdict};
+use vestibule::domain::{AccountStatus, Actor, DomainPattern, Reason, RequestState, Verdict};
 use vestibule::store::{Added, LedgerFilter, MailCause, Page, Recovered, StoreError, Terms};
 
 use super::harness::{DAY, Harness, address, at, mail, operator, settings, start};
@@ -219,7 +219,7 @@ async fn a_forced_release_gives_nobody_lasting_access() {
     assert!(matches!(released.await, Ok(Recovered::Forced { .. })));
     let account = store.customer(&address(bob)).await.expect("read");
     let account = account.expect("an account for the request");
-    assert!(account.placeholder && account.status == Status::Pending);
+    assert!(account.placeholder && account.status == AccountStatus::Pending);
 
     // The next message is that of a new sender, and neither page offers a way in.
     let next = harness.accept(mail(bob, "2@x", at(DAY))).await;
@@ -236,7 +236,7 @@ async fn a_forced_release_gives_nobody_lasting_access() {
     assert_eq!(accepted.reason, Reason::ExternalAccountCreated);
     let now = store.customer(&address(bob)).await.expect("read");
     let now = now.expect("the account");
-    assert_eq!((now.id, now.status), (account.id, Status::Active));
+    assert_eq!((now.id, now.status), (account.id, AccountStatus::Active));
     assert!(!now.placeholder);
     let violations = store.check_invariants().await.expect("read");
     assert!(violations.is_empty(), "{violations:?}");

@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use vestibule::domain::{Reason, RequestId, RequestState, Status, Timestamp, TokenHash, Verdict};
-use vestibule::store::{ArrivalOutcome, Proved};
+use vestibule::domain::{
+    AccountStatus, Reason, RequestId, RequestState, Timestamp, TokenHash, Verdict,
+};
+use vestibule::store::{ArrivalOutcome, VerificationOutcome};
 
 use super::harness::DAY;
 use super::model::{QUOTA, is_living};
@@ -12,7 +14,7 @@ use super::model::{QUOTA, is_living};
 /// One person's account.
 #[derive(Debug, Clone)]
 struct Person {
-    status: Status,
+    status: AccountStatus,
     /// True if a verification must come before any request is released.
     proof_needed: bool,
     proved: bool,
@@ -25,11 +27,12 @@ struct Person {
 impl Person {
     /// True if the rules treat the person as a new sender.
     fn is_placeholder(&self) -> bool {
-        self.placeholder && self.status == Status::Pending
+        self.placeholder && self.status == AccountStatus::Pending
     }
 
     fn can_be_verified(&self) -> bool {
-        self.status == Status::Pending || (self.status == Status::Active && !self.proved)
+        self.status == AccountStatus::Pending
+            || (self.status == AccountStatus::Active && !self.proved)
     }
 }
 
@@ -280,7 +283,7 @@ impl Model {
         let mut replaced = Vec::new();
         let at_once = self.serves_at_once(who, portal);
         if let Some(person) = self.people.get_mut(&who)
-            && person.status == Status::Active
+            && person.status == AccountStatus::Active
         {
             let let_in = person.proved || person.let_in.contains(portal);
             if let_in || at_once {
@@ -295,8 +298,10 @@ impl Model {
             .get(&who)
             .filter(|person| !person.is_placeholder());
         let decided = match person.map(|person| person.status) {
-            Some(Status::Blocked) => (Verdict::Dropped, AccountBlocked),
-            Some(Status::Active | Status::Pending) if held.len() >= QUOTA.requests as usize => {
+            Some(AccountStatus::Blocked) => (Verdict::Dropped, AccountBlocked),
+            Some(AccountStatus::Active | AccountStatus::Pending)
+                if held.len() >= QUOTA.requests as usize =>
+            {
                 let quota = QUOTA.requests as usize;
                 let is_authenticated = |held: &&RequestId| self.requests[*held].authenticated;
                 if !authenticated || held.iter().filter(is_authenticated).count() >= quota {
@@ -319,7 +324,7 @@ impl Model {
                 }
                 (Verdict::Held, AccountPending)
             }
-            Some(Status::Active | Status::Pending) => (Verdict::Held, AccountPending),
+            Some(AccountStatus::Active | AccountStatus::Pending) => (Verdict::Held, AccountPending),
             None if super::model::is_internal(who) => {
                 self.create(who, true);
                 (Verdict::Held, InternalAccountCreated)
@@ -341,9 +346,9 @@ impl Model {
 
     fn create(&mut self, who: usize, proof_needed: bool) {
         let status = if proof_needed {
-            Status::Pending
+            AccountStatus::Pending
         } else {
-            Status::Active
+            AccountStatus::Active
         };
         let person = Person {
             status,
@@ -378,8 +383,8 @@ impl Model {
     ///
     /// # Panics
     /// If it verified an address of another link, or one that needed no verification.
-    pub fn pressed(&mut self, link: TokenHash, proved: &Proved, now: Timestamp) {
-        if let Proved::Now { .. } = proved {
+    pub fn pressed(&mut self, link: TokenHash, proved: &VerificationOutcome, now: Timestamp) {
+        if let VerificationOutcome::Verified { .. } = proved {
             let (who, expires) = self.links[&link];
             assert!(now <= expires, "an expired link opened");
             self.proved(who);
@@ -402,8 +407,8 @@ impl Model {
         }
     }
 
-    pub fn vouched(&mut self, who: usize, proved: &Proved) {
-        if let Proved::Now { .. } = proved {
+    pub fn vouched(&mut self, who: usize, proved: &VerificationOutcome) {
+        if let VerificationOutcome::Verified { .. } = proved {
             self.proved(who);
         }
     }
@@ -414,15 +419,15 @@ impl Model {
             person.can_be_verified(),
             "an account that cannot be verified was verified"
         );
-        person.status = Status::Active;
+        person.status = AccountStatus::Active;
         person.proved = true;
     }
 
     /// Handles the blocking of an account with these released requests.
     pub fn blocked(&mut self, who: usize, released: impl Iterator<Item = RequestId>) {
         let person = self.people.get_mut(&who).expect("an account");
-        if person.status != Status::Blocked {
-            person.status = Status::Blocked;
+        if person.status != AccountStatus::Blocked {
+            person.status = AccountStatus::Blocked;
             for request in released {
                 let basis = self.requests.get_mut(&request).expect("a request");
                 basis.stopped |= basis.who == who;
@@ -432,9 +437,13 @@ impl Model {
 
     pub fn unblocked(&mut self, who: usize) {
         let person = self.people.get_mut(&who).expect("an account");
-        if person.status == Status::Blocked {
+        if person.status == AccountStatus::Blocked {
             let may = person.proved || !person.proof_needed;
-            person.status = if may { Status::Active } else { Status::Pending };
+            person.status = if may {
+                AccountStatus::Active
+            } else {
+                AccountStatus::Pending
+            };
             for basis in self.requests.values_mut() {
                 basis.stopped &= basis.who != who;
             }
@@ -476,7 +485,7 @@ impl Model {
         self.people.get(&who).is_some_and(|person| person.proved)
     }
 
-    pub fn status(&self, who: usize) -> Option<Status> {
+    pub fn status(&self, who: usize) -> Option<AccountStatus> {
         self.people.get(&who).map(|person| person.status)
     }
 }

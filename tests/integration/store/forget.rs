@@ -1,6 +1,6 @@
 //! Forgetting a person: nothing of them remains in the database, and all invariants hold.
 
-use vestibule::domain::{EmailAddress, Proof, RequestState, Status};
+use vestibule::domain::{AccountStatus, EmailAddress, Proof, RequestState};
 use vestibule::mail::{Evidence, Sender};
 use vestibule::store::{
     Arrival, ArrivalOutcome, Choice, CustomerFilter, Forgetting, Forgotten, LedgerFilter, Listed,
@@ -145,7 +145,7 @@ async fn the_address_is_that_of_a_new_sender_from_then_on() {
     );
     assert_ne!(new.account, old[0].account);
     let account = harness.store.customer(&ann()).await.expect("read");
-    assert_eq!(account.expect("an account").status, Status::Pending);
+    assert_eq!(account.expect("an account").status, AccountStatus::Pending);
     let shown = harness.store.customers(CustomerFilter::default()).await;
     let shown = shown.expect("read").rows;
     let names: Vec<_> = shown

@@ -46,7 +46,9 @@ async fn too_many_groups_change_nothing() {
     harness.accept(mail(BOB, "1@x", start())).await;
     let account = harness.store.customer(&address(BOB)).await.expect("read");
     let id = account.expect("an account").id;
-    let many: Vec<_> = (0..=GroupName::MOST).map(|n| format!("g{n}")).collect();
+    let many: Vec<_> = (0..=GroupName::MAX_PER_ACCOUNT)
+        .map(|n| format!("g{n}"))
+        .collect();
     let many: Vec<_> = many.iter().map(String::as_str).collect();
     let set = harness
         .store

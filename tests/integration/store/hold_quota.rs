@@ -4,7 +4,7 @@
 use vestibule::config::Quota;
 use vestibule::domain::{Proof, Reason, RequestId, RequestState, Verdict};
 use vestibule::mail::AuthenticationResult;
-use vestibule::store::{Arrival, ArrivalOutcome, Choice, Link, Offer, Proved};
+use vestibule::store::{Arrival, ArrivalOutcome, Choice, Link, Offer, VerificationOutcome};
 
 use super::harness::{DAY, Harness, at, mail, operator, start};
 
@@ -126,7 +126,7 @@ async fn selected_offers_are_restored_once_with_the_verification_and_no_others()
             .store
             .prove(Proof::Link(token), None, choice.clone(), start())
     };
-    let Proved::Now { released, .. } = prove().await.expect("proved") else {
+    let VerificationOutcome::Verified { released, .. } = prove().await.expect("proved") else {
         panic!("not verified");
     };
     let released: Vec<_> = released.into_iter().map(|(id, _)| id).collect();
@@ -136,7 +136,10 @@ async fn selected_offers_are_restored_once_with_the_verification_and_no_others()
         "two forgeries that were held, the real one, the ticked"
     );
     assert!(released.contains(&id_of(&dropped)) && released.contains(&id_of(&entry)));
-    assert!(matches!(prove().await, Ok(Proved::Before { .. })));
+    assert!(matches!(
+        prove().await,
+        Ok(VerificationOutcome::AlreadyVerified { .. })
+    ));
 
     let back = harness.request(id_of(&dropped)).await;
     assert_eq!(back.state, RequestState::Released);
@@ -176,7 +179,7 @@ async fn a_verification_by_an_operator_restores_authenticated_offers() {
     let proved = harness
         .store
         .prove(proof, Some(account), Choice::All, start());
-    let Proved::Now { released, .. } = proved.await.expect("proved") else {
+    let VerificationOutcome::Verified { released, .. } = proved.await.expect("proved") else {
         panic!("not verified");
     };
     assert_eq!(released.len(), 4);

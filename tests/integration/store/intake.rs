@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vestibule::domain::{Kind, Reason, RequestState, Status, Verdict};
+use vestibule::domain::{AccountKind, AccountStatus, Reason, RequestState, Verdict};
 use vestibule::mail::{Evidence, Report, ReportKind, ReportedRecipient};
 use vestibule::store::{ArrivalPart, LedgerFilter, MailOutcome, RequestFilter};
 
@@ -21,8 +21,8 @@ async fn a_first_message_of_an_approved_domain_is_held() {
 
     let account = harness.store.customer(&address("Ann@corp.example")).await;
     let account = account.expect("read").expect("an account");
-    assert_eq!(account.kind, Kind::Internal);
-    assert_eq!(account.status, Status::Pending);
+    assert_eq!(account.kind, AccountKind::Internal);
+    assert_eq!(account.status, AccountStatus::Pending);
     assert_eq!(account.groups, ["desk-users"]);
     assert_eq!(account.held, 1);
 

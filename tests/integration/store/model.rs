@@ -8,13 +8,13 @@ use proptest::prelude::*;
 use vestibule::access::AccessSettings;
 use vestibule::config::Quota;
 use vestibule::domain::{
-    Actor, DestinationName, DomainPattern, LedgerId, Proof, Reason, RequestId, RequestState,
-    Status, Timestamp, TokenHash, Transition, Verdict,
+    AccountStatus, Actor, DestinationName, DomainPattern, LedgerId, Proof, Reason, RequestId,
+    RequestState, Timestamp, TokenHash, Transition, Verdict,
 };
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{
     Added, Choice, Claim, ClaimNumber, LedgerFilter, MailCause, MailKind, MailOutcome, Page,
-    Proved, Recovered, RequestFilter, RunLimits, Settlement, Store, TakenBack, Terms,
+    Recovered, RequestFilter, RunLimits, Settlement, Store, TakenBack, Terms, VerificationOutcome,
 };
 
 use super::expected::{DENIED, Key, Model, Settings};
@@ -281,7 +281,7 @@ impl Run {
                     let who = PEOPLE.iter().position(|person| *person == to);
                     let who = who.expect("one of them");
                     if verification_mail.kind == MailKind::AlreadyRegistered {
-                        assert_eq!(self.model.status(who), Some(Status::Active));
+                        assert_eq!(self.model.status(who), Some(AccountStatus::Active));
                         assert!(self.model.is_proved(who), "the mail would hold no link");
                     } else {
                         self.links.push(link);
@@ -323,7 +323,7 @@ impl Run {
             Step::TakeBack { link } => {
                 if let Some(link) = pick(&self.links, link) {
                     let taken = store.take_back_refusal(link, 14 * DAY, now).await;
-                    if let TakenBack::Now { restored, .. } = taken.expect("an answer") {
+                    if let TakenBack::Restored { restored, .. } = taken.expect("an answer") {
                         self.model.taken_back(link, &restored, now);
                         self.restored = restored;
                     }
@@ -435,7 +435,7 @@ impl Run {
                 let added = store
                     .add_customer(address(PEOPLE[who]), None, by, now)
                     .await;
-                if matches!(added, Ok(Added::Now(_) | Added::Before(_))) {
+                if matches!(added, Ok(Added::Created(_) | Added::Existing(_))) {
                     self.model.added(who, sign_up);
                 }
             }
@@ -587,8 +587,8 @@ impl Run {
     }
 
     /// Handles offers that may have become requests.
-    fn came_back(&mut self, proved: &Proved, all: bool) {
-        let Proved::Now {
+    fn came_back(&mut self, proved: &VerificationOutcome, all: bool) {
+        let VerificationOutcome::Verified {
             address, released, ..
         } = proved
         else {
@@ -623,7 +623,7 @@ impl Run {
             octets: 500,
         };
         let turn = self.workers[set]
-            .turn_deliveries(&destination, &portals, [], limits, lease, self.now)
+            .settle_and_claim_deliveries(&destination, &portals, [], limits, lease, self.now)
             .await
             .expect("a claim");
         let mut claims = Vec::new();
@@ -706,7 +706,7 @@ impl Run {
         for who in PEOPLE {
             let account = self.store.customer(&address(who)).await.expect("read");
             let verified = account.filter(|account| {
-                account.status == Status::Active && account.verified_at.is_some()
+                account.status == AccountStatus::Active && account.verified_at.is_some()
             });
             if let Some(account) = verified {
                 assert_eq!(account.held, 0, "{who}");

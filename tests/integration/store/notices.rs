@@ -31,7 +31,7 @@ fn authenticated(from: &str, id: &str, now: Timestamp) -> Arrival {
 async fn claim(harness: &Harness, limits: MailLimits, now: Timestamp) -> Vec<Notice> {
     let claimed = harness
         .store
-        .turn_notices(Vec::new(), 100, limits, now)
+        .settle_and_claim_notices(Vec::new(), 100, limits, now)
         .await;
     claimed.expect("a claim").runs.concat()
 }
@@ -78,7 +78,9 @@ async fn a_sender_gets_at_most_one_notice_a_day() {
             cause: "the relay was down".to_owned(),
         };
         let outcomes = vec![(id, retry, at(3 * DAY))];
-        let retried = harness.store.turn_notices(outcomes, 0, LIMITS, at(3 * DAY));
+        let retried = harness
+            .store
+            .settle_and_claim_notices(outcomes, 0, LIMITS, at(3 * DAY));
         assert_eq!(retried.await.expect("retried").settled, [Settled::Recorded]);
         assert_eq!(claim(&harness, LIMITS, at(after)).await.len(), expected);
     }
@@ -94,7 +96,10 @@ async fn a_claim_skips_a_notice_that_is_too_late() {
         harness.accept(authenticated(from, id, at)).await;
     }
     let now = at(DAY + DAY / 2);
-    let turn = harness.store.turn_notices(Vec::new(), 1, LIMITS, now).await;
+    let turn = harness
+        .store
+        .settle_and_claim_notices(Vec::new(), 1, LIMITS, now)
+        .await;
     let claimed = turn.expect("a claim").runs.concat();
     let [notice] = claimed.as_slice() else {
         panic!("{claimed:?}");

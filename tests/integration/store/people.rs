@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vestibule::access::Key;
 use vestibule::config::Quota;
-use vestibule::domain::{DomainPattern, Status};
+use vestibule::domain::{AccountStatus, DomainPattern};
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{
     Arrival, DirectoryUser, MailCause, NewDirectoryUser, Person, PersonChange, PersonOutcome,
@@ -49,7 +49,7 @@ async fn import(harness: &Harness, now: Duration) -> PersonOutcome {
     outcomes.remove(1)
 }
 
-async fn status(harness: &Harness) -> Status {
+async fn status(harness: &Harness) -> AccountStatus {
     let ann = harness.store.customer(&address(ANN)).await.expect("read");
     ann.expect("there").status
 }
@@ -59,7 +59,10 @@ async fn object(harness: &Harness) {
     harness.accept(mail(ANN, "1@x", start())).await;
     let link = harness.sent(start()).await;
     let refused = harness.store.refuse(link, 30 * DAY, start()).await;
-    assert!(matches!(refused, Ok(Refused::Now { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Ok(Refused::Recorded { .. })),
+        "{refused:?}"
+    );
 }
 
 async fn deny(harness: &Harness) {
@@ -81,15 +84,15 @@ async fn an_import_and_a_directory_verify_nobody_who_objected() {
         let refused = PersonOutcome::Refused(PersonRefusal::Objected);
         assert_eq!(import(&harness, now).await, refused);
         let user = provision(&harness, now).await;
-        assert_eq!(user.account.status, Status::Pending);
+        assert_eq!(user.account.status, AccountStatus::Pending);
         assert!(user.account.refused_at.is_some(), "the objection stays");
         let removed = harness
             .store
             .remove_user(user.id, operator("root"), at(now));
         removed.await.expect("removed");
-        assert_eq!(status(&harness).await, Status::Blocked);
+        assert_eq!(status(&harness).await, AccountStatus::Blocked);
         let back = provision(&harness, now).await;
-        assert_eq!(back.account.status, Status::Pending);
+        assert_eq!(back.account.status, AccountStatus::Pending);
         let removed = harness
             .store
             .remove_user(back.id, operator("root"), at(now));
@@ -113,7 +116,7 @@ async fn messages_that_the_person_can_restore_wait_for_them() {
     let user = provision(&harness, DAY).await;
     assert_eq!(
         (user.account.status, user.account.refused_at),
-        (Status::Pending, None)
+        (AccountStatus::Pending, None)
     );
     harness.assert_sound().await;
 }
@@ -136,7 +139,7 @@ async fn messages_that_the_quota_dropped_wait_for_the_person() {
     let user = provision(&harness, DAY).await;
     assert_eq!(
         (user.account.status, user.account.held),
-        (Status::Pending, 0)
+        (AccountStatus::Pending, 0)
     );
     harness.assert_sound().await;
 }
@@ -150,7 +153,7 @@ async fn an_import_and_a_directory_verify_nobody_whom_the_settings_refuse() {
     let refused = PersonOutcome::Refused(PersonRefusal::Denied);
     assert_eq!(import(&harness, 30 * DAY).await, refused);
     let user = provision(&harness, 30 * DAY).await;
-    assert_eq!(user.account.status, Status::Pending);
+    assert_eq!(user.account.status, AccountStatus::Pending);
     harness.assert_sound().await;
 }
 
@@ -161,7 +164,7 @@ async fn an_import_verifies_a_person_whom_nothing_excludes() {
     harness.expire_holds(at(30 * DAY)).await;
     let verified = PersonOutcome::Changed(vec![PersonChange::Verified { released: 0 }]);
     assert_eq!(import(&harness, 30 * DAY).await, verified);
-    assert_eq!(status(&harness).await, Status::Active);
+    assert_eq!(status(&harness).await, AccountStatus::Active);
     // Later the settings refuse the address: the same file again changes nothing.
     deny(&harness).await;
     assert_eq!(import(&harness, 30 * DAY).await, PersonOutcome::Unchanged);

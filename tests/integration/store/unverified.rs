@@ -1,9 +1,10 @@
 //! An active account that was never verified: active for some portals, while its mail to others waits.
 
 use vestibule::access::AccessSettings;
-use vestibule::domain::{Actor, PortalName, Proof, Reason, RequestState, Status, Verdict};
+use vestibule::domain::{AccountStatus, Actor, PortalName, Proof, Reason, RequestState, Verdict};
 use vestibule::store::{
-    Added, ArrivalOutcome, Choice, Link, MailCause, MailKind, Proved, Refused, RequestFilter,
+    Added, ArrivalOutcome, Choice, Link, MailCause, MailKind, Refused, RequestFilter,
+    VerificationOutcome,
 };
 
 use super::harness::{DAY, Harness, address, at, mail, operator, portal, settings, start, to};
@@ -73,7 +74,7 @@ async fn another_portal_holds_its_mail_until_it_is_verified() {
     assert_eq!(requests.len(), 2);
     let proof = Proof::Link(token);
     let proved = harness.store.prove(proof, None, Choice::All, start()).await;
-    let Ok(Proved::Now { released, .. }) = proved else {
+    let Ok(VerificationOutcome::Verified { released, .. }) = proved else {
         panic!("verified now: {proved:?}");
     };
     assert_eq!(released.len(), 2);
@@ -110,13 +111,13 @@ async fn not_me_discards_waiting_requests_and_leaves_the_other_portal_alone() {
     write(&harness, "hr", "2@x").await;
     let token = harness.sent(start()).await;
     let refused = harness.store.refuse(token, 30 * DAY, start()).await;
-    let Ok(Refused::Now { discarded, .. }) = refused else {
+    let Ok(Refused::Recorded { discarded, .. }) = refused else {
         panic!("refused: {refused:?}");
     };
     assert_eq!(discarded.len(), 1);
     assert!(held(&harness).await.is_empty());
     let account = harness.store.customer(&address(BOB)).await.expect("read");
-    assert_eq!(account.expect("there").status, Status::Active);
+    assert_eq!(account.expect("there").status, AccountStatus::Active);
     let entry = write(&harness, "it", "3@x").await;
     assert_eq!(entry.verdict, Verdict::Accepted);
     let entry = write(&harness, "hr", "4@x").await;
@@ -157,7 +158,7 @@ async fn signing_up_or_requesting_a_link_sends_verification_mail_to_an_unverifie
         .store
         .add_customer(address(BOB), None, Actor::Person, start())
         .await;
-    assert!(matches!(added, Ok(Added::Before(_))));
+    assert!(matches!(added, Ok(Added::Existing(_))));
     let (verification_mail, _) = harness
         .verification_mail(start())
         .await
@@ -178,7 +179,10 @@ async fn signing_up_or_requesting_a_link_sends_verification_mail_to_an_unverifie
     let token = harness.sent(later).await;
     let proof = Proof::Link(token);
     let proved = harness.store.prove(proof, None, Choice::All, later).await;
-    assert!(matches!(proved, Ok(Proved::Now { .. })), "{proved:?}");
+    assert!(
+        matches!(proved, Ok(VerificationOutcome::Verified { .. })),
+        "{proved:?}"
+    );
 }
 
 #[tokio::test]
@@ -189,7 +193,7 @@ async fn an_account_that_an_operator_added_is_pending_at_other_portals() {
         .store
         .add_customer(address(BOB), Some(portal("it")), by.clone(), start())
         .await;
-    let Ok(Added::Now(account)) = added else {
+    let Ok(Added::Created(account)) = added else {
         panic!("added: {added:?}");
     };
     assert_eq!(account.let_in_by, [portal("it")]);
@@ -200,7 +204,10 @@ async fn an_account_that_an_operator_added_is_pending_at_other_portals() {
         .store
         .prove(proof, Some(account.id), Choice::All, start())
         .await;
-    assert!(matches!(proved, Ok(Proved::Now { .. })), "{proved:?}");
+    assert!(
+        matches!(proved, Ok(VerificationOutcome::Verified { .. })),
+        "{proved:?}"
+    );
     assert!(held(&harness).await.is_empty());
     harness.assert_sound().await;
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use vestibule::config::MailLimits;
-use vestibule::domain::{Actor, Proof, Status};
+use vestibule::domain::{AccountStatus, Actor, Proof};
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{Added, Choice, ClaimedMail, MailCause, MailKind, MailOutcome, Store};
 
@@ -264,7 +264,7 @@ async fn signing_up_is_answered_by_a_mail_whoever_asks() {
         }
     };
     let added = sign_up("new@shop.example", start()).await;
-    let Added::Now(account) = added else {
+    let Added::Created(account) = added else {
         panic!("{added:?}");
     };
     let (verification_mail, _) = harness
@@ -287,7 +287,7 @@ async fn signing_up_is_answered_by_a_mail_whoever_asks() {
     .await;
 
     let again = sign_up("new@shop.example", at(DAY)).await;
-    assert!(matches!(again, Added::Before(_)));
+    assert!(matches!(again, Added::Existing(_)));
     let (verification_mail, _) = harness
         .verification_mail(at(DAY))
         .await
@@ -304,17 +304,17 @@ async fn an_account_added_by_an_operator_has_the_status_of_a_first_mail() {
             let by = operator("root");
             let added = store.add_customer(address(who), None, by, start());
             match added.await.expect("an answer") {
-                Added::Now(account) => account.status,
+                Added::Created(account) => account.status,
                 other => panic!("{other:?}"),
             }
         }
     };
-    assert_eq!(add("bob@shop.example").await, Status::Active);
+    assert_eq!(add("bob@shop.example").await, AccountStatus::Active);
     assert!(
         harness.verification_mail(start()).await.is_none(),
         "nothing to verify"
     );
-    assert_eq!(add("ann@corp.example").await, Status::Pending);
+    assert_eq!(add("ann@corp.example").await, AccountStatus::Pending);
     let (verification_mail, _) = harness
         .verification_mail(start())
         .await

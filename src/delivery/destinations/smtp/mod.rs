@@ -23,7 +23,7 @@ use crate::domain::Domain;
 use crate::outbound::pool::Pool;
 use crate::outbound::smtp::connection::{CLOSING_TIMEOUT, SmtpConnection};
 use crate::outbound::smtp::reply::{self, SmtpFault, SmtpStep};
-use crate::outbound::{Attempt, Cause, tls};
+use crate::outbound::{AttemptOutcome, Cause, tls};
 use crate::store::StoreError;
 
 /// Time for which an idle connection is kept.
@@ -60,8 +60,8 @@ pub(in crate::delivery) struct SmtpClient {
 /// Failure of a transaction.
 enum Failure {
     /// The server had closed the connection before this message was announced.
-    Stale(Attempt),
-    Failed(Attempt),
+    Stale(AttemptOutcome),
+    Failed(AttemptOutcome),
 }
 
 impl SmtpClient {
@@ -79,10 +79,10 @@ impl SmtpClient {
         }
     }
 
-    pub(in crate::delivery) async fn attempt(&self, outgoing: &OutgoingMessage) -> Attempt {
+    pub(in crate::delivery) async fn attempt(&self, outgoing: &OutgoingMessage) -> AttemptOutcome {
         let envelope = match DeliveryEnvelope::of(&self.config, outgoing) {
             Ok(envelope) => envelope,
-            Err(cause) => return Attempt::Refused(cause),
+            Err(cause) => return AttemptOutcome::Refused(cause),
         };
         let message = outgoing.message();
         let needs = match message.is_ascii().await {
@@ -96,17 +96,17 @@ impl SmtpClient {
         let transact = |connection| self.transact(connection, &envelope, &needs, outgoing);
         if let Some((connection, _)) = self.idle.take() {
             match transact(connection).await {
-                Ok(()) => return Attempt::Delivered,
+                Ok(()) => return AttemptOutcome::Delivered,
                 Err(Failure::Failed(attempt)) => return attempt,
                 Err(Failure::Stale(_)) => {}
             }
         }
         let connection = match self.connect().await {
             Ok(connection) => connection,
-            Err(cause) => return Attempt::Retry(cause),
+            Err(cause) => return AttemptOutcome::Retry(cause),
         };
         match transact(connection).await {
-            Ok(()) => Attempt::Delivered,
+            Ok(()) => AttemptOutcome::Delivered,
             Err(Failure::Stale(attempt) | Failure::Failed(attempt)) => attempt,
         }
     }
@@ -169,7 +169,7 @@ impl SmtpClient {
     ) -> Result<(), Failure> {
         let mail = envelope
             .mail(connection.offers(), needs)
-            .map_err(|cause| Failure::Failed(Attempt::Refused(cause)))?;
+            .map_err(|cause| Failure::Failed(AttemptOutcome::Refused(cause)))?;
         let time_limit = self.time_limit.command;
         let failed =
             |step| move |fault: SmtpFault| Failure::Failed(reply::in_transaction(step, &fault));

@@ -2,7 +2,7 @@
 
 use super::{Claim, Lease};
 use crate::domain::{
-    AccountId, EmailAddress, Envelope, Kind, LedgerId, PortalName, RequestId, ReversePath,
+    AccountId, AccountKind, EmailAddress, Envelope, LedgerId, PortalName, RequestId, ReversePath,
     Timestamp,
 };
 use crate::mail::Authentication;
@@ -17,7 +17,7 @@ impl Claim {
             portal: PortalName::parse("it").expect("a name"),
             account: AccountId::new(),
             address: EmailAddress::parse("ann@corp.example").expect("an address"),
-            kind: Kind::Internal,
+            kind: AccountKind::Internal,
             groups: vec!["staff".to_owned(), "Größe".to_owned()],
             verified: Some(("link".to_owned(), at("2026-11-23T10:05:00Z"))),
             released_by: None,

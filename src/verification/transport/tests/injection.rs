@@ -132,7 +132,10 @@ async fn replies_from_before_tls_answer_nothing() {
             let attempt = post(port, security, false)
                 .send(&mail("ann@corp.example"))
                 .await;
-            assert!(matches!(attempt, Attempt::Retry(_)), "{place}: {attempt:?}");
+            assert!(
+                matches!(attempt, AttemptOutcome::Retry(_)),
+                "{place}: {attempt:?}"
+            );
             let heard = heard.lock().expect("a lock");
             assert!(
                 !heard.iter().any(|command| command.starts_with("MAIL")),
@@ -149,7 +152,7 @@ async fn without_injected_replies_the_servers_reply_counts() {
         .send(&mail("ann@corp.example"))
         .await;
     assert!(
-        matches!(&attempt, Attempt::Refused(cause) if cause.text.contains("5.7.1")),
+        matches!(&attempt, AttemptOutcome::Refused(cause) if cause.text.contains("5.7.1")),
         "{attempt:?}"
     );
     assert!(heard.lock().expect("a lock")[1].starts_with("MAIL FROM"));

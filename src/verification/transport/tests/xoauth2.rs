@@ -142,11 +142,13 @@ async fn the_present_token_of_the_file_opens_each_connection() {
     let provider = Provider::start("one", "PLAIN LOGIN XOAUTH2");
     let transport = provider.transport(TokenSource::File(file.clone()));
     let attempt = transport.send(&mail("ann@corp.example")).await;
-    assert!(matches!(&attempt, Attempt::Retry(cause) if cause.text.contains("no access token")));
+    assert!(
+        matches!(&attempt, AttemptOutcome::Retry(cause) if cause.text.contains("no access token"))
+    );
     std::fs::write(&file, "one\n").expect("written");
     assert_eq!(
         transport.send(&mail("ann@corp.example")).await,
-        Attempt::Delivered
+        AttemptOutcome::Delivered
     );
     transport.close_idle().await;
     // The provider and the file change; nothing is restarted.
@@ -154,7 +156,7 @@ async fn the_present_token_of_the_file_opens_each_connection() {
     std::fs::write(&file, r#"{"access_token": "two", "expires_in": 3599}"#).expect("written");
     assert_eq!(
         transport.send(&mail("ann@corp.example")).await,
-        Attempt::Delivered
+        AttemptOutcome::Delivered
     );
     assert_eq!(provider.logins(), [true, true]);
     assert_eq!(*provider.received.lock().expect("a lock"), 2);
@@ -173,12 +175,12 @@ async fn a_refused_token_is_fetched_anew_once_and_stays_out_of_the_cause() {
     let transport = provider.transport(program(folder.path()));
     assert_eq!(
         transport.send(&mail("ann@corp.example")).await,
-        Attempt::Delivered
+        AttemptOutcome::Delivered
     );
     transport.close_idle().await;
     assert_eq!(
         transport.send(&mail("ann@corp.example")).await,
-        Attempt::Delivered
+        AttemptOutcome::Delivered
     );
     assert_eq!(runs(), 1, "the token is kept");
     transport.close_idle().await;
@@ -186,7 +188,7 @@ async fn a_refused_token_is_fetched_anew_once_and_stays_out_of_the_cause() {
     // The provider no longer accepts the token, and the program has no newer one yet.
     "new-secret".clone_into(&mut provider.valid.lock().expect("a lock"));
     let attempt = transport.send(&mail("ann@corp.example")).await;
-    let Attempt::Retry(cause) = &attempt else {
+    let AttemptOutcome::Retry(cause) = &attempt else {
         panic!("{attempt:?}")
     };
     assert!(attempt.destination_failure().is_some());
@@ -205,7 +207,7 @@ async fn a_refused_token_is_fetched_anew_once_and_stays_out_of_the_cause() {
         let before = provider.logins().len();
         assert_eq!(
             transport.send(&mail("ann@corp.example")).await,
-            Attempt::Delivered
+            AttemptOutcome::Delivered
         );
         let logins = provider.logins().split_off(before);
         assert_eq!(logins.last(), Some(&true), "{logins:?}");
@@ -239,7 +241,7 @@ async fn a_server_without_xoauth2_gets_no_token() {
     let transport = provider.transport(program(folder.path()));
     let attempt = transport.send(&mail("ann@corp.example")).await;
     assert!(
-        matches!(&attempt, Attempt::Retry(cause) if cause.text.contains("does not offer XOAUTH2")),
+        matches!(&attempt, AttemptOutcome::Retry(cause) if cause.text.contains("does not offer XOAUTH2")),
         "{attempt:?}"
     );
     assert!(provider.logins().is_empty());

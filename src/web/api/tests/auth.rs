@@ -7,7 +7,7 @@ use axum::http::header::{ALLOW, COOKIE, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue};
 
 use super::super::auth::RequiredToken;
-use super::super::{MOST_BODY, routes};
+use super::super::{MAX_BODY, routes};
 use super::*;
 use crate::web::rate_limit::Peer;
 use crate::web::render::HEADERS;
@@ -179,7 +179,7 @@ async fn every_error_is_a_problem_with_the_common_headers() {
     };
     let (get, post) = (Method::GET, Method::POST);
     let json = "application/json";
-    let large = "x".repeat(MOST_BODY + 1);
+    let large = "x".repeat(MAX_BODY + 1);
     for (request, status, kind) in [
         (raw(&get, "/api", json, Body::empty()), 404, "not-found"),
         (

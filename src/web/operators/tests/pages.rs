@@ -4,7 +4,7 @@ use axum::http::header::LOCATION;
 
 use super::super::routes;
 use super::*;
-use crate::domain::{EmailAddress, Status};
+use crate::domain::{AccountStatus, EmailAddress};
 use crate::web::operators::auth::RequiredRole;
 
 const HOSTILE: &str = "<script>alert(1)</script> \u{202e}gnp.exe";
@@ -175,12 +175,15 @@ async fn customers_are_added_verified_and_blocked() {
     let place = answer.headers[LOCATION].to_str().expect("text").to_owned();
     let page = place.split('?').next().unwrap_or_default().to_owned();
     assert!(place.ends_with("?done=added"), "{place}");
-    assert_eq!(status("ann@corp.example").await, Some(Status::Pending));
+    assert_eq!(
+        status("ann@corp.example").await,
+        Some(AccountStatus::Pending)
+    );
     harness.mail("ann@corp.example", "one").await;
     for (action, after) in [
-        ("verify", Status::Active),
-        ("block", Status::Blocked),
-        ("unblock", Status::Active),
+        ("verify", AccountStatus::Active),
+        ("block", AccountStatus::Blocked),
+        ("unblock", AccountStatus::Active),
     ] {
         let answer = harness.post(&session, &page, &[("action", action)]).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{action}");

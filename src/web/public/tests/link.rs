@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::domain::Status;
+use crate::domain::AccountStatus;
 
 #[tokio::test]
 async fn looking_changes_nothing_and_the_button_releases_once() {
@@ -168,7 +168,7 @@ async fn this_was_not_me_after_a_confirmation_says_that_it_was_confirmed() {
     }
     let ann = EmailAddress::parse("ann@corp.example").expect("an address");
     let account = harness.store.customer(&ann).await.expect("read");
-    assert_eq!(account.expect("an account").status, Status::Active);
+    assert_eq!(account.expect("an account").status, AccountStatus::Active);
 }
 
 #[tokio::test]

@@ -93,7 +93,7 @@ impl Harness {
     }
 
     /// Waits until the background tasks of the forms are done.
-    async fn errands(&self) {
+    async fn wait_for_background_tasks(&self) {
         self.tasks.close();
         self.tasks.wait().await;
         self.tasks.reopen();
@@ -126,11 +126,16 @@ impl Harness {
         let now = Timestamp::now();
         let tokens = vec![token.hash().into()];
         let limits = verification.limits;
-        let turn = self.store.turn_mail([], tokens, limits, ttl, now).await;
+        let turn = self
+            .store
+            .settle_and_claim_mail([], tokens, limits, ttl, now)
+            .await;
         let (_, claimed) = turn.expect("claimed");
         let verification_mail = claimed.verification_mails.into_iter().next()?;
         let sent = [(&verification_mail, MailOutcome::Sent, now)];
-        let turn = self.store.turn_mail(sent, Vec::new(), limits, ttl, now);
+        let turn = self
+            .store
+            .settle_and_claim_mail(sent, Vec::new(), limits, ttl, now);
         turn.await.expect("settled");
         Some((verification_mail.address, token))
     }

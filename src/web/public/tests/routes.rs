@@ -69,7 +69,7 @@ async fn forms_from_another_site_are_refused() {
         let answer = harness.send(request).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}");
     }
-    harness.errands().await;
+    harness.wait_for_background_tasks().await;
     assert!(harness.verification_mail().await.is_none());
 }
 

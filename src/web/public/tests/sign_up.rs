@@ -76,7 +76,7 @@ async fn no_answer_waits_for_work_on_an_account() {
     let made = harness.store.customer(&new).await.expect("read");
     assert!(made.is_none(), "the answer came first");
     other.execute_batch("ROLLBACK").expect("released");
-    harness.errands().await;
+    harness.wait_for_background_tasks().await;
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn signing_up_makes_a_pending_account_and_a_mail() {
         .post("/signup", "email=%20New@Corp.Example&portal=it")
         .await;
     assert_eq!(answer.status, StatusCode::OK);
-    harness.errands().await;
+    harness.wait_for_background_tasks().await;
     let (address, token) = harness.verification_mail().await.expect("a letter");
     assert_eq!(address.to_string(), "New@corp.example");
     let account = harness
@@ -113,7 +113,7 @@ async fn a_refused_domain_gets_the_reason_and_the_contact() {
     );
     assert!(answer.body.contains(r#"<a href="/signup">"#));
     assert!(answer.body.contains("it-office@corp.example"));
-    harness.errands().await;
+    harness.wait_for_background_tasks().await;
     assert!(harness.verification_mail().await.is_none());
 }
 
@@ -134,7 +134,7 @@ async fn the_answer_to_a_form_has_no_switch_of_language() {
         assert!(!answered.contains(SWITCH), "{answered}");
         assert!(answered.contains("<a href="), "it leads on: {answered}");
     }
-    harness.errands().await;
+    harness.wait_for_background_tasks().await;
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn a_portals_own_address_gets_no_account() {
     let harness = Harness::open().await;
     let answer = harness.post("/signup", "email=it-help@corp.example").await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-    harness.errands().await;
+    harness.wait_for_background_tasks().await;
     assert!(harness.verification_mail().await.is_none());
 }
 
@@ -170,6 +170,6 @@ async fn forms_are_counted_per_client() {
         assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(answer.headers["retry-after"], "60");
     }
-    harness.errands().await;
+    harness.wait_for_background_tasks().await;
     assert!(harness.verification_mail().await.is_none());
 }

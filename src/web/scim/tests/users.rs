@@ -3,7 +3,7 @@
 use axum::http::header::{ETAG, IF_MATCH, LOCATION};
 
 use super::*;
-use crate::domain::{Account, EmailAddress, RequestState, Status, Timestamp};
+use crate::domain::{Account, AccountStatus, EmailAddress, RequestState, Timestamp};
 use crate::operations::{CustomerAction, act_on_customer};
 use crate::store::RequestFilter;
 
@@ -38,7 +38,7 @@ async fn a_user_has_an_account_that_the_directory_vouches_for() {
     assert_eq!(user["externalId"], "0a21f0f2");
     assert_eq!(user.get("name"), None, "what is not needed is not kept");
     let own = account(&directory, ANN).await;
-    assert_eq!(own.status, Status::Active);
+    assert_eq!(own.status, AccountStatus::Active);
     assert_eq!(own.verified_by.as_deref(), Some("operator:the-admin"));
 
     let path = format!("/Users/{id}");
@@ -76,7 +76,7 @@ async fn what_is_held_waits_for_the_person() {
     let user = directory.create(&ann()).await;
     assert_eq!(user["active"], true);
     let own = account(&directory, ANN).await;
-    assert_eq!((own.status, own.held), (Status::Pending, 1));
+    assert_eq!((own.status, own.held), (AccountStatus::Pending, 1));
     let requests = directory
         .harness
         .store
@@ -103,7 +103,7 @@ async fn an_inactive_user_has_no_access_and_an_operators_block_stays() {
         let patched = directory.patch(&user["id"], operation).await;
         assert_eq!(patched["active"], active);
         let own = account(&directory, ANN).await;
-        assert_eq!(own.status == Status::Active, active);
+        assert_eq!(own.status == AccountStatus::Active, active);
         assert_eq!(own.deactivated_at.is_none(), active);
     }
     // An operator blocks the deactivated account: from now on the directory cannot reactivate it.
@@ -115,7 +115,10 @@ async fn an_inactive_user_has_no_access_and_an_operators_block_stays() {
     let activate = json!({"op": "replace", "path": "active", "value": true});
     let patched = directory.patch(&user["id"], activate.clone()).await;
     assert_eq!(patched["active"], false, "it says what is true");
-    assert_eq!(account(&directory, ANN).await.status, Status::Blocked);
+    assert_eq!(
+        account(&directory, ANN).await.status,
+        AccountStatus::Blocked
+    );
 
     // Nor can it by removing the user and creating it again.
     let path = format!("/Users/{}", user["id"].as_str().expect("an id"));
@@ -124,11 +127,17 @@ async fn an_inactive_user_has_no_access_and_an_operators_block_stays() {
     is_error(&directory.get(&path).await, StatusCode::NOT_FOUND, None);
     let anew = directory.create(&ann()).await;
     assert_eq!(anew["active"], false);
-    assert_eq!(account(&directory, ANN).await.status, Status::Blocked);
+    assert_eq!(
+        account(&directory, ANN).await.status,
+        AccountStatus::Blocked
+    );
 
     let own = account(&directory, ANN).await;
     let unblocked = act_on_customer(store, CustomerAction::Unblock, &own, by).await;
-    assert_eq!(unblocked.expect("done").account.status, Status::Active);
+    assert_eq!(
+        unblocked.expect("done").account.status,
+        AccountStatus::Active
+    );
 }
 
 #[tokio::test]
@@ -194,7 +203,10 @@ async fn an_unrelated_change_does_not_deactivate_a_blocked_user() {
         (&json!(false), &json!("2"))
     );
     let own = account(&directory, ANN).await;
-    assert_eq!((own.status, own.deactivated_at), (Status::Blocked, None));
+    assert_eq!(
+        (own.status, own.deactivated_at),
+        (AccountStatus::Blocked, None)
+    );
 }
 
 #[tokio::test]
@@ -203,12 +215,15 @@ async fn a_removed_user_loses_access_and_comes_back_as_a_new_one() {
     let user = directory.create(&ann()).await;
     let path = format!("/Users/{}", user["id"].as_str().expect("an id"));
     directory.send(Method::DELETE, &path, None).await;
-    assert_eq!(account(&directory, ANN).await.status, Status::Blocked);
+    assert_eq!(
+        account(&directory, ANN).await.status,
+        AccountStatus::Blocked
+    );
     let again = directory.send(Method::DELETE, &path, None).await;
     is_error(&again, StatusCode::NOT_FOUND, None);
     let anew = directory.create(&ann()).await;
     assert_ne!(anew["id"], user["id"]);
-    assert_eq!(account(&directory, ANN).await.status, Status::Active);
+    assert_eq!(account(&directory, ANN).await.status, AccountStatus::Active);
 }
 
 #[tokio::test]
@@ -220,12 +235,15 @@ async fn another_address_is_another_account() {
     });
     let patched = directory.patch(&user["id"], married).await;
     assert_eq!(patched["id"], user["id"]);
-    assert_eq!(account(&directory, ANN).await.status, Status::Blocked);
+    assert_eq!(
+        account(&directory, ANN).await.status,
+        AccountStatus::Blocked
+    );
     let own = account(&directory, "ann.bow@corp.example").await;
-    assert_eq!(own.status, Status::Active);
+    assert_eq!(own.status, AccountStatus::Active);
     let back = json!({"op": "replace", "path": "emails[primary eq true].value", "value": ANN});
     directory.patch(&user["id"], back).await;
-    assert_eq!(account(&directory, ANN).await.status, Status::Active);
+    assert_eq!(account(&directory, ANN).await.status, AccountStatus::Active);
 }
 
 #[tokio::test]
@@ -375,7 +393,7 @@ async fn only_an_admins_token_opens_it_and_the_directorys_opens_nothing_else() {
 #[tokio::test]
 async fn bodies_are_bounded_and_of_the_right_kind() {
     let directory = Directory::open().await;
-    let large = json!({"userName": ANN, "title": "x".repeat(MOST_BODY)});
+    let large = json!({"userName": ANN, "title": "x".repeat(MAX_BODY)});
     let refused = directory.send(Method::POST, "/Users", Some(&large)).await;
     is_error(&refused, StatusCode::PAYLOAD_TOO_LARGE, None);
     for body in [

@@ -1,5 +1,5 @@
 use super::*;
-use crate::store::ledger::search_words::{MOST, words_of};
+use crate::store::ledger::search_words::{MAX_WORDS, words_of};
 
 /// Entries of a store, oldest first: their subjects and all words.
 struct Recorded {
@@ -61,7 +61,7 @@ impl Recorded {
             let sender = EmailAddress::parse(from).expect("an address");
             (
                 subject.clone(),
-                words_of(Some(&sender), None, Some(subject), MOST),
+                words_of(Some(&sender), None, Some(subject), MAX_WORDS),
             )
         });
         let entries = entries.collect();
@@ -163,7 +163,7 @@ async fn a_search_is_exact_whatever_its_bounds() {
                     words: 1_000,
                     ..TINY
                 };
-                for (count, bounds) in looks.iter_mut().zip([TINY, many, SearchBounds::OF_A_LOOK]) {
+                for (count, bounds) in looks.iter_mut().zip([TINY, many, SearchBounds::OF_A_SCAN]) {
                     let (found, looks) = recorded.find(&filter, bounds).await;
                     assert_eq!(
                         found, expected,

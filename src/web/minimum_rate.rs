@@ -11,14 +11,14 @@ use tokio::time::{Sleep, sleep};
 
 use super::connections::Activity;
 
-/// Time within which a client must read [`LEAST`] octets after a write blocks.
+/// Time within which a client must read [`MIN_RATE`] octets after a write blocks.
 pub(super) const LIMIT: Duration = Duration::from_secs(15);
 
 /// Octets that count as progress; about a kilobyte a second.
-const LEAST: usize = 16 * 1024;
+const MIN_RATE: usize = 16 * 1024;
 
 /// A stream whose writes fail with `TimedOut` when the client reads more slowly than that.
-pub(super) struct Paced<S> {
+pub(super) struct MinimumRate<S> {
     stream: S,
     activity: Arc<Activity>,
     /// Progress since a write blocked.
@@ -33,7 +33,7 @@ struct Wait {
     request: u64,
 }
 
-impl<S> Paced<S> {
+impl<S> MinimumRate<S> {
     pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
         Self {
             stream,
@@ -51,7 +51,7 @@ impl<S> Paced<S> {
             Poll::Ready(Ok(octets)) => {
                 if let Some(wait) = &mut self.wait {
                     wait.written += octets;
-                    if wait.written >= LEAST {
+                    if wait.written >= MIN_RATE {
                         self.wait = None;
                         self.activity.note_progress();
                     }
@@ -77,7 +77,7 @@ impl<S> Paced<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for MinimumRate<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -87,7 +87,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for MinimumRate<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -6,13 +6,13 @@ use super::dropped::{is_recoverable, recover};
 use crate::access::{AccessSettings, Key, Source};
 use crate::config::Config;
 use crate::domain::{
-    Account, Actor, DomainPattern, EmailAddress, PortalName, Reason, Role, Status, Verdict,
+    Account, AccountStatus, Actor, DomainPattern, EmailAddress, PortalName, Reason, Role, Verdict,
 };
 use crate::store::{LedgerEntry, Result, Store, StoreError};
 
 /// Ways to let the sender of a message in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WayIn {
+pub enum GrantAction {
     /// Verify the account by hand; its held requests are released.
     Verify,
     /// Unblock the account.
@@ -21,13 +21,13 @@ pub enum WayIn {
     Allow,
 }
 
-impl WayIn {
+impl GrantAction {
     /// The way in for the sender of this entry; None if none is needed, or if it takes more than one action.
     #[must_use]
     pub fn of(entry: &LedgerEntry, account: Option<&Account>) -> Option<Self> {
         match account {
-            Some(account) if account.status == Status::Blocked => Some(Self::Unblock),
-            Some(account) if account.status == Status::Active => None,
+            Some(account) if account.status == AccountStatus::Blocked => Some(Self::Unblock),
+            Some(account) if account.status == AccountStatus::Active => None,
             Some(account) if !account.placeholder => Some(Self::Verify),
             _ => (entry.verdict == Verdict::Dropped
                 && entry.reason == Reason::DomainNotAllowed
@@ -50,21 +50,21 @@ impl WayIn {
 ///
 /// # Errors
 /// `NotAllowed` if there is no way in.
-pub async fn let_sender_in(
+pub async fn grant_access(
     store: &Store,
     config: &Config,
     entry: &LedgerEntry,
     account: Option<&Account>,
     by: Actor,
 ) -> Result<()> {
-    match (WayIn::of(entry, account), account) {
-        (Some(WayIn::Verify), Some(account)) => {
+    match (GrantAction::of(entry, account), account) {
+        (Some(GrantAction::Verify), Some(account)) => {
             act_on_customer(store, CustomerAction::Verify, account, by.clone()).await?;
         }
-        (Some(WayIn::Unblock), Some(account)) => {
+        (Some(GrantAction::Unblock), Some(account)) => {
             act_on_customer(store, CustomerAction::Unblock, account, by.clone()).await?;
         }
-        (Some(WayIn::Allow), _) => {
+        (Some(GrantAction::Allow), _) => {
             let address = sender_of(entry)?;
             let (key, patterns) = (
                 Key::ExternalAllowedDomains,
@@ -93,14 +93,14 @@ pub async fn let_sender_in(
 
 /// Ways to keep the sender of a message out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WayOut {
+pub enum DenyAction {
     /// Block the account.
     Block,
     /// Put the address on the deny list.
     Deny,
 }
 
-impl WayOut {
+impl DenyAction {
     /// The way out for the sender of this entry; None if there is no sender or they are out already.
     #[must_use]
     pub fn of(
@@ -117,7 +117,7 @@ impl WayOut {
             return None;
         }
         match account {
-            Some(account) if account.status == Status::Blocked => None,
+            Some(account) if account.status == AccountStatus::Blocked => None,
             Some(_) => Some(Self::Block),
             None => Some(Self::Deny),
         }
@@ -137,7 +137,7 @@ impl WayOut {
 ///
 /// # Errors
 /// `NotAllowed` if the message has no usable sender.
-pub async fn keep_sender_out(
+pub async fn deny_access(
     store: &Store,
     entry: &LedgerEntry,
     account: Option<&Account>,

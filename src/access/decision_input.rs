@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::settings::Effective;
-use crate::domain::{Kind, LedgerId, NewAccount, PortalName, Reason, RequestId, Status, Verdict};
+use crate::domain::{
+    AccountKind, AccountStatus, LedgerId, NewAccount, PortalName, Reason, RequestId, Verdict,
+};
 use crate::mail::{AuthenticationFailure, Facts, Sender, SenderFault};
 
 /// Use of sender authentication.
@@ -23,8 +25,8 @@ pub enum Enforcement {
     reason = "independent facts, recorded as JSON under these names"
 )]
 pub struct AccountStanding {
-    pub kind: Kind,
-    pub status: Status,
+    pub kind: AccountKind,
+    pub status: AccountStatus,
     pub takes_automatic: bool,
     /// Another request of this size would exceed the hold quota.
     pub quota_reached: bool,
@@ -70,7 +72,7 @@ pub struct Circumstances {
 
 /// All inputs of a decision.
 #[derive(Debug, Clone, Copy)]
-pub struct Question<'a> {
+pub struct DecisionInput<'a> {
     pub facts: &'a Facts,
     pub circumstances: &'a Circumstances,
     pub standing: &'a Standing,
@@ -100,7 +102,7 @@ pub struct Decision {
     pub evidence: Option<String>,
 }
 
-impl Question<'_> {
+impl DecisionInput<'_> {
     /// The sender for this portal: the author behind the list, if it is the portal's own.
     #[must_use]
     pub fn sender(&self) -> &Sender {
@@ -111,14 +113,14 @@ impl Question<'_> {
     pub(super) fn is_known_customer(&self) -> bool {
         self.standing
             .account
-            .is_some_and(|account| account.status == Status::Active && !account.unverified)
+            .is_some_and(|account| account.status == AccountStatus::Active && !account.unverified)
     }
 
     /// True if the account is active elsewhere, but was never verified.
     pub(super) fn is_unverified_here(&self) -> bool {
         self.standing
             .account
-            .is_some_and(|account| account.status == Status::Active && account.unverified)
+            .is_some_and(|account| account.status == AccountStatus::Active && account.unverified)
     }
 
     /// Reason why the message fails enforced authentication as a message by that sender.
@@ -128,7 +130,7 @@ impl Question<'_> {
         self.facts.authentication_failure(behind_list)
     }
 
-    pub(super) fn status(&self) -> Option<Status> {
+    pub(super) fn status(&self) -> Option<AccountStatus> {
         self.standing.account.map(|account| account.status)
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::Domain;
 use crate::mail::{Authentication, AuthenticationDetail};
 
 /// Maximum length of an address (RFC 5321 4.5.3.1).
-const LONGEST: usize = 320;
+const MAX_ADDRESS: usize = 320;
 
 /// A property of a finding, of bounded length.
 pub(super) fn property(name: &str, value: &str) -> (String, String) {
@@ -19,7 +19,7 @@ pub(super) fn property(name: &str, value: &str) -> (String, String) {
 
 /// Cuts a sender's value to the maximum length of an address.
 pub(super) fn truncate(value: &str) -> String {
-    value.chars().take(LONGEST).collect()
+    value.chars().take(MAX_ADDRESS).collect()
 }
 
 /// The whole field with its line ending; None if nothing is known.
@@ -67,7 +67,8 @@ fn push_detail(text: &mut String, detail: &AuthenticationDetail) {
     for (name, value) in &detail.properties {
         let is_plain =
             |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+' | '@');
-        if !value.is_empty() && value.chars().count() <= LONGEST && value.chars().all(is_plain) {
+        if !value.is_empty() && value.chars().count() <= MAX_ADDRESS && value.chars().all(is_plain)
+        {
             let _ = write!(text, "\r\n\t {name}={value}");
         } else {
             let _ = write!(text, "\r\n\t {name}={}", quote(value));
@@ -78,7 +79,7 @@ fn push_detail(text: &mut String, detail: &AuthenticationDetail) {
 /// A quoted string (RFC 5322 3.2.4) of printable ASCII; other characters become question marks.
 fn quote(value: &str) -> String {
     let mut text = String::from("\"");
-    for c in value.chars().take(LONGEST) {
+    for c in value.chars().take(MAX_ADDRESS) {
         match c {
             '"' | '\\' => text.extend(['\\', c]),
             ' '..='~' => text.push(c),
@@ -101,15 +102,15 @@ pub fn claims_to_be_ours(value: &[u8], hostname: &Domain) -> bool {
 }
 
 /// Octets within which an honest name ends.
-const LONGEST_ID: usize = 512;
+const MAX_ID: usize = 512;
 
 /// The first word outside comments, without its quotes and without invisible characters.
 fn authserv_id(value: &[u8]) -> Option<String> {
     let mut id = Vec::new();
     let mut depth = 0_usize;
     let mut in_quotes = false;
-    let mut bytes = value.iter().take(LONGEST_ID);
-    let mut ends = value.len() <= LONGEST_ID;
+    let mut bytes = value.iter().take(MAX_ID);
+    let mut ends = value.len() <= MAX_ID;
     while let Some(&byte) = bytes.next() {
         match byte {
             b'\\' if depth > 0 => {

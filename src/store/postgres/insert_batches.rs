@@ -8,21 +8,21 @@ use super::parameters::Parameters;
 use crate::store::sql::{DeferredInsert, DeferredTable, InsertQueue};
 
 /// Maximum number of rows of a statement. One statement is prepared for each power of two up to this.
-const MOST_ROWS: usize = 16;
+const MAX_ROWS: usize = 16;
 
 /// Maximum number of octets of waiting rows; the last row may exceed it.
-const MOST_OCTETS: usize = 256 * 1024;
+const MAX_OCTETS: usize = 256 * 1024;
 
 /// Rows of the same statement.
 #[derive(Debug)]
-pub(super) struct RowGroup {
+pub(super) struct InsertBatch {
     table: DeferredTable,
     pub(super) sql: Box<str>,
     pub(super) parameters: Parameters,
     rows: usize,
 }
 
-impl RowGroup {
+impl InsertBatch {
     /// Number of parameters of a row.
     pub(super) fn width(&self) -> usize {
         self.parameters.len() / self.rows
@@ -51,12 +51,12 @@ impl RowGroup {
 
 /// Waiting rows.
 #[derive(Debug, Default)]
-pub(super) struct DeferredRows {
+pub(super) struct InsertBatches {
     /// In the order of their tables.
-    groups: Vec<RowGroup>,
+    groups: Vec<InsertBatch>,
 }
 
-impl DeferredRows {
+impl InsertBatches {
     /// False if the waiting rows must be written before another row of this statement is added.
     pub(super) fn have_room_for(&self, sql: &str) -> bool {
         let octets: usize = self
@@ -64,8 +64,8 @@ impl DeferredRows {
             .iter()
             .map(|group| group.parameters.size())
             .sum();
-        let is_full = |group: &RowGroup| *group.sql == *sql && group.rows == MOST_ROWS;
-        octets < MOST_OCTETS && !self.groups.iter().any(is_full)
+        let is_full = |group: &InsertBatch| *group.sql == *sql && group.rows == MAX_ROWS;
+        octets < MAX_OCTETS && !self.groups.iter().any(is_full)
     }
 
     /// Adds a row. A statement does not see the rows that it inserts itself, so a row whose queue already has one in
@@ -85,7 +85,7 @@ impl DeferredRows {
         let place = self
             .groups
             .partition_point(|group| group.table <= insert.table);
-        let group = RowGroup {
+        let group = InsertBatch {
             table: insert.table,
             sql: insert.sql.into(),
             parameters: row,
@@ -94,7 +94,7 @@ impl DeferredRows {
         self.groups.insert(place, group);
     }
 
-    pub(super) fn take(&mut self) -> Vec<RowGroup> {
+    pub(super) fn take(&mut self) -> Vec<InsertBatch> {
         std::mem::take(&mut self.groups)
     }
 }
@@ -118,13 +118,13 @@ mod tests {
         }),
     };
 
-    fn push(rows: &mut DeferredRows, insert: DeferredInsert, row: &[&dyn ToSql]) {
+    fn push(rows: &mut InsertBatches, insert: DeferredInsert, row: &[&dyn ToSql]) {
         rows.push(insert, Parameters::of(row).expect("values"));
     }
 
     #[test]
     fn tables_come_in_the_order_of_their_references() {
-        let mut rows = DeferredRows::default();
+        let mut rows = InsertBatches::default();
         push(&mut rows, REQUEST, &[&1_i64, &"it", &7_i64]);
         push(&mut rows, ENTRY, &[&1_i64]);
         push(&mut rows, ENTRY, &[&2_i64]);
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn only_the_first_of_a_queue_is_due() {
-        let mut rows = DeferredRows::default();
+        let mut rows = InsertBatches::default();
         push(&mut rows, REQUEST, &[&1_i64, &"it", &7_i64]);
         push(&mut rows, REQUEST, &[&1_i64, &"hr", &7_i64]);
         push(&mut rows, REQUEST, &[&2_i64, &"it", &7_i64]);
@@ -152,19 +152,19 @@ mod tests {
 
     #[test]
     fn a_statement_has_a_power_of_two_of_rows_and_no_more_than_fit() {
-        let mut rows = DeferredRows::default();
-        for count in 0..MOST_ROWS {
+        let mut rows = InsertBatches::default();
+        for count in 0..MAX_ROWS {
             assert!(rows.have_room_for(ENTRY.sql), "{count}");
             push(&mut rows, ENTRY, &[&1_i64]);
         }
         assert!(!rows.have_room_for(ENTRY.sql) && rows.have_room_for(REQUEST.sql));
-        let sizes = |rows: &mut DeferredRows| rows.take()[0].statement_sizes().collect::<Vec<_>>();
-        assert_eq!(sizes(&mut rows), [MOST_ROWS]);
+        let sizes = |rows: &mut InsertBatches| rows.take()[0].statement_sizes().collect::<Vec<_>>();
+        assert_eq!(sizes(&mut rows), [MAX_ROWS]);
         for _ in 0..11 {
             push(&mut rows, ENTRY, &[&1_i64]);
         }
         assert_eq!(sizes(&mut rows), [8, 2, 1]);
-        push(&mut rows, ENTRY, &[&vec![0_u8; MOST_OCTETS]]);
+        push(&mut rows, ENTRY, &[&vec![0_u8; MAX_OCTETS]]);
         assert!(!rows.have_room_for(REQUEST.sql));
     }
 }

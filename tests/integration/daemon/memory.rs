@@ -18,7 +18,7 @@ const PORTALS: [&str; 4] = ["folder", "program", "server", "post"];
 
 /// Maximum growth of the daemon's memory in octets: half of what is being delivered at the same time. It includes
 /// the database's own caches, and the allocator's arenas of each thread.
-const MOST: u64 = 128 << 20;
+const MAX_MEMORY: u64 = 128 << 20;
 
 /// Accepts mail and discards it.
 #[derive(Clone)]
@@ -153,7 +153,7 @@ fn large_requests_go_out_in_little_memory() {
     let peak = memory(&harness, "VmHWM");
     println!("{before} octets before, {peak} at most");
     assert!(
-        peak < before + MOST,
+        peak < before + MAX_MEMORY,
         "{} MiB more than before",
         (peak - before) >> 20
     );

@@ -1,7 +1,7 @@
 //! Verification of an address: exactly once, under concurrency.
 
-use vestibule::domain::{Proof, RequestState, Status, Verdict};
-use vestibule::store::{Choice, Link, Proved, Refused, RequestFilter};
+use vestibule::domain::{AccountStatus, Proof, RequestState, Verdict};
+use vestibule::store::{Choice, Link, Refused, RequestFilter, VerificationOutcome};
 
 use super::harness::{DAY, Harness, address, at, mail, minutes, operator, start};
 
@@ -25,13 +25,13 @@ async fn opening_a_link_changes_nothing_and_the_button_releases_all() {
         .store
         .prove(Proof::Link(token), None, Choice::All, minutes(2))
         .await;
-    let Proved::Now { released, .. } = proved.expect("proved") else {
+    let VerificationOutcome::Verified { released, .. } = proved.expect("proved") else {
         panic!("it is the first time");
     };
     assert_eq!(released.len(), 3);
     let account = harness.store.customer(&address("ann@corp.example")).await;
     let account = account.expect("read").expect("there");
-    assert_eq!(account.status, Status::Active);
+    assert_eq!(account.status, AccountStatus::Active);
     assert_eq!(account.verified_by.as_deref(), Some("link"));
     assert_eq!(account.held, 0);
 
@@ -39,11 +39,14 @@ async fn opening_a_link_changes_nothing_and_the_button_releases_all() {
         .store
         .prove(Proof::Link(token), None, Choice::All, minutes(3))
         .await;
-    assert!(matches!(again, Ok(Proved::Before { .. })));
+    assert!(matches!(
+        again,
+        Ok(VerificationOutcome::AlreadyVerified { .. })
+    ));
     let link = harness.store.look_at_link(token, at(30 * DAY)).await;
     assert!(matches!(
         link,
-        Ok(Link::Proved {
+        Ok(Link::VerificationOutcome {
             portal: Some(_),
             ..
         })
@@ -70,7 +73,7 @@ async fn deselected_requests_are_discarded() {
             minutes(1),
         )
         .await;
-    let Ok(Proved::Now {
+    let Ok(VerificationOutcome::Verified {
         released,
         discarded,
         ..
@@ -90,7 +93,7 @@ async fn not_me_discards_and_keeps_quiet() {
         .await;
     let token = harness.sent(start()).await;
     let refused = harness.store.refuse(token, 30 * DAY, minutes(1)).await;
-    let Ok(Refused::Now { discarded, .. }) = refused else {
+    let Ok(Refused::Recorded { discarded, .. }) = refused else {
         panic!("{refused:?}");
     };
     assert_eq!(discarded.len(), 1);
@@ -100,7 +103,7 @@ async fn not_me_discards_and_keeps_quiet() {
         .store
         .prove(Proof::Link(token), None, Choice::All, minutes(2))
         .await;
-    assert!(matches!(proved, Ok(Proved::Unknown)));
+    assert!(matches!(proved, Ok(VerificationOutcome::Unknown)));
 
     let held = harness
         .accept(mail("ann@corp.example", "2@x", at(2 * DAY)))
@@ -136,12 +139,12 @@ async fn every_unexpired_link_works_and_an_expired_one_does_not() {
         .store
         .prove(Proof::Link(old), None, Choice::All, at(8 * DAY))
         .await;
-    assert!(matches!(late, Ok(Proved::Expired)));
+    assert!(matches!(late, Ok(VerificationOutcome::Expired)));
     let proved = harness
         .store
         .prove(Proof::Link(newer), None, Choice::All, at(8 * DAY))
         .await;
-    assert!(matches!(proved, Ok(Proved::Now { .. })));
+    assert!(matches!(proved, Ok(VerificationOutcome::Verified { .. })));
 }
 
 #[tokio::test]
@@ -162,14 +165,14 @@ async fn a_blocked_account_cannot_be_verified() {
             .store
             .prove(proof, Some(account), Choice::All, minutes(2))
             .await;
-        assert!(matches!(proved, Ok(Proved::Unknown)));
+        assert!(matches!(proved, Ok(VerificationOutcome::Unknown)));
     }
     let unblocked = harness
         .store
         .unblock_customer(account, operator("root"), minutes(3))
         .await
         .expect("unblocked");
-    assert_eq!(unblocked.status, Status::Pending);
+    assert_eq!(unblocked.status, AccountStatus::Pending);
     let proved = harness
         .store
         .prove(
@@ -179,7 +182,7 @@ async fn a_blocked_account_cannot_be_verified() {
             minutes(4),
         )
         .await;
-    assert!(matches!(proved, Ok(Proved::Now { .. })));
+    assert!(matches!(proved, Ok(VerificationOutcome::Verified { .. })));
 }
 
 #[tokio::test]
@@ -202,8 +205,8 @@ async fn of_many_concurrent_verifications_one_counts() {
     let mut first = 0;
     for press in presses {
         match press.await.expect("no panic").expect("an answer") {
-            Proved::Now { .. } => first += 1,
-            Proved::Before { .. } => {}
+            VerificationOutcome::Verified { .. } => first += 1,
+            VerificationOutcome::AlreadyVerified { .. } => {}
             other => panic!("{other:?}"),
         }
     }

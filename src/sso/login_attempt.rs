@@ -11,7 +11,7 @@ use super::SsoError;
 use crate::domain::{Token, TokenHash};
 
 /// Maximum number of octets of a code.
-const LONGEST: usize = 4096;
+const MAX_CODE: usize = 4096;
 
 /// The secret of an attempt.
 pub struct LoginSecret(Token);
@@ -127,7 +127,7 @@ impl Callback {
             return Err(SsoError::Refused(code));
         }
         match self.code {
-            Some(code) if !code.is_empty() && code.len() <= LONGEST => Ok(code),
+            Some(code) if !code.is_empty() && code.len() <= MAX_CODE => Ok(code),
             _ => Err(SsoError::Foreign("no code")),
         }
     }

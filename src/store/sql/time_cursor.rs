@@ -7,12 +7,12 @@ use crate::store::{Page, Result};
 
 /// A place in a list ordered by time, with the row number as the tie-break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::store) struct TimePlace {
+pub(in crate::store) struct TimeCursor {
     pub(in crate::store) at: Millis,
     pub(in crate::store) n: i64,
 }
 
-impl TimePlace {
+impl TimeCursor {
     /// Place of a row by its column `n` and that of its time.
     pub(in crate::store) fn of_row(row: &Row, time: &str) -> Result<Self> {
         let (at, n) = (row.get(time)?, row.get("n")?);

@@ -12,7 +12,7 @@ const KEPT: i64 = 24 * 100;
 
 /// The longest queues of one hour. Each is counted up to a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueueDepth {
+pub struct HourlyBacklog {
     /// Start of the hour.
     pub hour: Timestamp,
     pub held: u64,
@@ -20,7 +20,7 @@ pub struct QueueDepth {
     pub failed: u64,
 }
 
-impl FromRow for QueueDepth {
+impl FromRow for HourlyBacklog {
     fn from_row(row: &Row) -> Result<Self> {
         let hour: i64 = row.get("hour")?;
         Ok(Self {
@@ -32,7 +32,7 @@ impl FromRow for QueueDepth {
     }
 }
 
-impl QueueDepth {
+impl HourlyBacklog {
     /// Merges two samples: the greater length of each queue.
     fn max(self, other: Self) -> Self {
         Self {
@@ -73,7 +73,7 @@ impl Store {
     }
 
     /// The samples since then, oldest first.
-    pub async fn queue_depths(&self, since: Timestamp) -> Result<Vec<QueueDepth>> {
+    pub async fn queue_depths(&self, since: Timestamp) -> Result<Vec<HourlyBacklog>> {
         let hour = since.as_second().div_euclid(HOUR);
         self.read(move |tx| {
             tx.all(
@@ -85,14 +85,14 @@ impl Store {
     }
 }
 
-fn of_hour(tx: &Tx, hour: i64) -> Result<Option<QueueDepth>> {
+fn of_hour(tx: &Tx, hour: i64) -> Result<Option<HourlyBacklog>> {
     let sql = "SELECT hour, held, released, failed FROM queue_depth WHERE hour = ?";
     tx.maybe(sql, &[&hour])
 }
 
-fn sample(tx: &Tx, hour: i64) -> Result<QueueDepth> {
+fn sample(tx: &Tx, hour: i64) -> Result<HourlyBacklog> {
     let count = |state| Ok::<_, StoreError>(backlog(tx, state)?.requests.number);
-    Ok(QueueDepth {
+    Ok(HourlyBacklog {
         hour: Timestamp::from_second(hour.saturating_mul(HOUR)).unwrap_or(Timestamp::MIN),
         held: count(RequestState::Held)?,
         released: count(RequestState::Released)?,
@@ -115,7 +115,7 @@ mod tests {
             .sample_queues(at("2026-11-28T10:01:00Z"))
             .await
             .expect("sampled");
-        let none = QueueDepth {
+        let none = HourlyBacklog {
             hour,
             held: 0,
             released: 0,

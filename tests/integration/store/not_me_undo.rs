@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use vestibule::domain::{Actor, Proof, RequestId, RequestState, Status, TokenHash};
+use vestibule::domain::{AccountStatus, Actor, Proof, RequestId, RequestState, TokenHash};
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{
-    Arrival, ArrivalOutcome, Choice, Link, MailCause, Proved, Refused, StoreError, TakenBack,
+    Arrival, ArrivalOutcome, Choice, Link, MailCause, Refused, StoreError, TakenBack,
+    VerificationOutcome,
 };
 
 use super::harness::{DAY, Harness, LIMITS, address, at, mail, operator, start, token};
@@ -26,7 +27,10 @@ async fn refused(harness: &Harness, message: Arrival) -> (ArrivalOutcome, TokenH
     let entry = harness.accept(message).await;
     let link = harness.sent(start()).await;
     let refused = harness.store.refuse(link, 30 * DAY, start()).await;
-    assert!(matches!(refused, Ok(Refused::Now { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Ok(Refused::Recorded { .. })),
+        "{refused:?}"
+    );
     (entry, link)
 }
 
@@ -78,25 +82,25 @@ async fn discarded_requests_are_held_again_and_only_by_the_person() {
         .store
         .forget_content(at(6 * DAY), Duration::ZERO, 10);
     assert_eq!(forgotten.await.expect("a step").done, 0);
-    let TakenBack::Now { restored, .. } = take_back(&harness, link, 6 * DAY).await else {
+    let TakenBack::Restored { restored, .. } = take_back(&harness, link, 6 * DAY).await else {
         panic!("not restored");
     };
     assert_eq!(restored, [request]);
     assert_eq!(state(&harness, request).await, RequestState::Held);
     let again = take_back(&harness, link, 6 * DAY).await;
-    assert!(matches!(again, TakenBack::Before), "{again:?}");
+    assert!(matches!(again, TakenBack::NothingToRestore), "{again:?}");
     let account = harness.store.customer(&address(ANN)).await.expect("read");
     assert_eq!(account.expect("there").quiet_until, None);
     harness.assert_sound().await;
     let proved = harness
         .store
         .prove(Proof::Link(link), None, Choice::All, at(6 * DAY));
-    let Ok(Proved::Now { released, .. }) = proved.await else {
+    let Ok(VerificationOutcome::Verified { released, .. }) = proved.await else {
         panic!("not verified");
     };
     assert_eq!(released.len(), 1);
     let late = take_back(&harness, link, 6 * DAY).await;
-    assert!(matches!(late, TakenBack::Before), "{late:?}");
+    assert!(matches!(late, TakenBack::NothingToRestore), "{late:?}");
 }
 
 #[tokio::test]
@@ -144,9 +148,9 @@ async fn a_block_by_an_operator_prevents_taking_back() {
     let blocked = take_back(&harness, link, DAY).await;
     assert!(matches!(blocked, TakenBack::Unknown), "{blocked:?}");
     let unblocked = harness.store.unblock_customer(id, by(), start()).await;
-    assert_eq!(unblocked.expect("unblocked").status, Status::Pending);
+    assert_eq!(unblocked.expect("unblocked").status, AccountStatus::Pending);
     let taken = take_back(&harness, link, DAY).await;
-    assert!(matches!(taken, TakenBack::Now { .. }), "{taken:?}");
+    assert!(matches!(taken, TakenBack::Restored { .. }), "{taken:?}");
     assert_eq!(
         state(&harness, entry.request.expect("a request")).await,
         RequestState::Held
@@ -159,7 +163,7 @@ async fn a_discarded_copy_is_not_restored_beside_a_live_one() {
     let (entry, link) = refused(&harness, mail(ANN, "1@x", start())).await;
     let copy = harness.accept(mail(ANN, "1@x", at(DAY))).await;
     assert_ne!(copy.request, None);
-    let TakenBack::Now { restored, .. } = take_back(&harness, link, DAY).await else {
+    let TakenBack::Restored { restored, .. } = take_back(&harness, link, DAY).await else {
         panic!("not restored");
     };
     assert!(restored.is_empty(), "{restored:?}");
@@ -206,8 +210,8 @@ async fn a_person_who_asks_gets_one_mail_whose_link_withdraws_the_objection() {
     let proved = harness
         .store
         .prove(Proof::Link(link), None, Choice::All, at(12 * DAY));
-    assert!(matches!(proved.await, Ok(Proved::Unknown)));
-    let TakenBack::Now { restored, .. } = take_back(&harness, link, 12 * DAY).await else {
+    assert!(matches!(proved.await, Ok(VerificationOutcome::Unknown)));
+    let TakenBack::Restored { restored, .. } = take_back(&harness, link, 12 * DAY).await else {
         panic!("not restored");
     };
     assert_eq!(Some(restored), entry.request.map(|request| vec![request]));
@@ -330,13 +334,13 @@ async fn a_link_that_was_sent_later_offers_what_was_discarded() {
     let proved = harness
         .store
         .prove(Proof::Link(link), None, choice, at(2 * DAY));
-    let Ok(Proved::Now { released, .. }) = proved.await else {
+    let Ok(VerificationOutcome::Verified { released, .. }) = proved.await else {
         panic!("not verified");
     };
     assert_eq!(released.len(), 2, "{released:?}");
     assert_eq!(state(&harness, request).await, RequestState::Released);
     let late = take_back(&harness, old, 2 * DAY).await;
-    assert!(matches!(late, TakenBack::Before), "{late:?}");
+    assert!(matches!(late, TakenBack::NothingToRestore), "{late:?}");
     harness.assert_sound().await;
 }
 
@@ -353,7 +357,7 @@ async fn only_an_operator_can_release_deselected_requests() {
     let proved = harness
         .store
         .prove(Proof::Link(link), None, Choice::All, at(DAY));
-    let Ok(Proved::Now { released, .. }) = proved.await else {
+    let Ok(VerificationOutcome::Verified { released, .. }) = proved.await else {
         panic!("not verified");
     };
     assert!(released.is_empty(), "{released:?}");
@@ -375,7 +379,7 @@ async fn an_operators_verification_does_not_release_what_the_person_refused() {
         .prove(proof, Some(account), Choice::All, at(DAY));
     let proved = proved.await.expect("proved");
     assert!(
-        matches!(&proved, Proved::Now { released, .. } if released.is_empty()),
+        matches!(&proved, VerificationOutcome::Verified { released, .. } if released.is_empty()),
         "{proved:?}"
     );
     let refused = release(&harness, request, 2 * DAY)

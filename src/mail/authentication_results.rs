@@ -12,7 +12,7 @@
 use std::borrow::Cow;
 
 /// Maximum number of properties and comments kept of one result; programs write at most half as many.
-const MOST_KEPT: usize = 16;
+const MAX_KEPT: usize = 16;
 
 /// The value does not match the grammar of RFC 8601.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,7 +196,7 @@ impl<'a> Cursor<'a> {
                 return Ok(self.rest.len() < before);
             }
             let comment = self.comment()?;
-            if comments.len() < MOST_KEPT {
+            if comments.len() < MAX_KEPT {
                 comments.push(comment);
             }
         }
@@ -284,7 +284,7 @@ impl<'a> Cursor<'a> {
         self.expect('=')?;
         self.skip_cfws(comments)?;
         let value = self.property_value()?;
-        if found.properties.len() < MOST_KEPT {
+        if found.properties.len() < MAX_KEPT {
             found.properties.push((kind, name, value));
         }
         Ok(())

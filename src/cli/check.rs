@@ -15,9 +15,9 @@ use crate::config::{Config, ConfigErrors, Destination, Secrets};
 use crate::store::{Location, has_verified_accounts};
 use crate::templates::Templates;
 
+mod access_settings;
 mod certificate;
 mod exposure;
-mod gate;
 mod mta;
 mod nodes;
 mod postgres;
@@ -125,7 +125,7 @@ pub fn of(config: &Config, args: Args) -> Vec<Finding> {
     findings.extend(certificate::finding(config));
     findings.push(certificate::authorities());
     findings.extend(settings(config));
-    findings.extend(gate::findings(config));
+    findings.extend(access_settings::findings(config));
     findings.extend(exposure::findings(config));
     findings.extend(authentication(config));
     findings.extend(templates(config));

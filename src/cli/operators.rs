@@ -45,7 +45,7 @@ Examples:
 Examples:
   vestibule operators password ann")]
     Password(PasswordArgs),
-    /// ClaimRound off the second factor of an operator who has lost it
+    /// Turn off the second factor of an operator who has lost it
     #[command(after_help = "\
 Examples:
   vestibule operators reset-totp ann")]

@@ -9,46 +9,36 @@ mod lock;
 mod node;
 mod opening;
 mod operator_log;
+mod run;
+mod shutdown;
 mod signals;
 mod systemd;
 
 pub use listeners::{BoundAddresses, Listeners};
 pub use lock::Lock;
+pub use run::{Reloading, serve};
 pub use signals::{Signal, Signals};
 
 use std::net::IpAddr;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use self::shutdown::Stage;
 use crate::access::Enforcement;
 use crate::config::Config;
 use crate::intake::Intake;
-use crate::observe::{Logging, events};
+use crate::observe::events;
 use crate::sender_auth::Checker;
 use crate::store::Store;
 use crate::templates::Templates;
 use crate::verification::ConfirmingWords;
 use crate::web::{Operators, Public, Readiness};
 use crate::{canary, delivery, housekeeping, smtp, verification, web};
-
-/// Time limits of the stages of the drain; their sum is below the 90 s after which systemd kills the process.
-const INTAKE_LIMIT: Duration = Duration::from_secs(45);
-const PAGES_LIMIT: Duration = Duration::from_secs(10);
-const WORKERS_LIMIT: Duration = Duration::from_secs(30);
-
-/// State that a reload reads again, and the tasks that it notifies.
-pub struct Reloading {
-    pub file: PathBuf,
-    pub logging: Logging,
-}
 
 /// The running parts.
 pub struct Daemon {
@@ -65,22 +55,6 @@ pub struct Daemon {
     /// Tasks that process accepted input.
     workers: Stage,
     _lock: Lock,
-}
-
-/// Tasks that stop together.
-#[derive(Default)]
-struct Stage {
-    stop: CancellationToken,
-    tasks: TaskTracker,
-}
-
-impl Stage {
-    /// Tells the tasks to finish, and waits for them.
-    async fn drain(&self) {
-        self.stop.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
-    }
 }
 
 impl Daemon {
@@ -255,104 +229,6 @@ impl Daemon {
         self.config.send_replace(Arc::new(config));
         Ok(())
     }
-
-    /// Accepts no new transactions, lets the current ones finish, and then stops everything else.
-    pub async fn drain(self) {
-        self.readiness.listeners_are_up(false);
-        for (stage, what, limit) in [
-            (&self.intake, "incoming mail", INTAKE_LIMIT),
-            (&self.pages, "pages", PAGES_LIMIT),
-            (
-                &self.workers,
-                "deliveries and verification mail",
-                WORKERS_LIMIT,
-            ),
-        ] {
-            if tokio::time::timeout(limit, stage.drain()).await.is_err() {
-                let cause = format!("{what}: not finished within {limit:?}; it will be retried");
-                events::fault("daemon.drain", &cause);
-            }
-        }
-        self.store.close().await;
-        events::daemon_stopped();
-    }
-}
-
-/// Runs until SIGTERM or SIGINT, and notifies systemd.
-///
-/// # Errors
-/// Errors that prevent the start.
-pub async fn serve(
-    config: Config,
-    reloading: Reloading,
-    ready_file: Option<&Path>,
-) -> anyhow::Result<()> {
-    let mut signals = Signals::new()?;
-    let listeners = Listeners::open(&config).await?;
-    let mut starting = Box::pin(Daemon::start(config, listeners));
-    let mut must_reload = false;
-    let daemon = loop {
-        tokio::select! {
-            started = &mut starting => break started?,
-            signal = signals.next() => match signal {
-                Signal::Stop(name) => {
-                    events::daemon_stopping(name);
-                    systemd::stopping();
-                    events::daemon_stopped();
-                    return Ok(());
-                }
-                Signal::Reload => must_reload = true,
-            },
-        }
-    };
-    if must_reload {
-        reload(&daemon, &reloading);
-    }
-    if let Some(file) = ready_file {
-        write_ready_file(file, daemon.bound_addresses())?;
-    }
-    let _watchdog = systemd::ready();
-    loop {
-        let signal = tokio::select! {
-            signal = signals.next() => signal,
-            // Nothing can be stored any more. Everything that was answered 250 is on disk; the supervisor
-            // restarts the daemon.
-            failure = daemon.store.wait_for_failure() => return Err(failure.into()),
-        };
-        match signal {
-            Signal::Stop(name) => {
-                events::daemon_stopping(name);
-                systemd::stopping();
-                daemon.drain().await;
-                return Ok(());
-            }
-            Signal::Reload => {
-                systemd::reloading();
-                reload(&daemon, &reloading);
-                systemd::notify_reloaded();
-            }
-        }
-    }
-}
-
-fn reload(daemon: &Daemon, reloading: &Reloading) {
-    let file = &reloading.file;
-    let outcome = Config::load(Some(file))
-        .map_err(|mistakes| mistakes.to_string())
-        .and_then(|config| {
-            let log = config.log.clone();
-            daemon
-                .reload(config)
-                .map(|()| log)
-                .map_err(|error| format!("{error:#}"))
-        });
-    match outcome {
-        Ok(log) => {
-            reloading.logging.reload(&log);
-            events::config_reloaded(file);
-        }
-        Err(cause) => events::config_refused(file, &cause),
-    }
 }
 
 /// Replaces port 0 in a public URL by the actual port of the listener.
@@ -413,12 +289,4 @@ fn make_private_folder(folder: &Path) -> anyhow::Result<()> {
 
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
-}
-
-/// Writes a temporary file and renames it, so that readers never see a partial file.
-fn write_ready_file(file: &Path, bound: &BoundAddresses) -> anyhow::Result<()> {
-    let draft = file.with_extension("new");
-    std::fs::write(&draft, serde_json::to_vec(bound)?)
-        .and_then(|()| std::fs::rename(&draft, file))
-        .with_context(|| format!("cannot write the ready file {}", file.display()))
 }

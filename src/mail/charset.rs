@@ -247,7 +247,7 @@ fn utf7(octets: &[u8]) -> String {
         if length == 0 {
             text.push('+');
         } else {
-            let units = super::transfer::base64(&rest[..length]);
+            let units = super::transfer_encoding::base64(&rest[..length]);
             let whole = &units[..units.len() / 2 * 2];
             text.push_str(&UTF_16BE.decode_without_bom_handling(whole).0);
         }

@@ -318,7 +318,7 @@ fn decode(part: &Part, media: &Media, is_html: bool, room: &mut usize) -> String
     let encoded = part.body();
     let encoded = &encoded[..encoded.len().min(*room)];
     *room -= encoded.len();
-    let octets = super::transfer::decode(encoded, part.transfer_encoding());
+    let octets = super::transfer_encoding::decode(encoded, part.transfer_encoding());
     let label = media
         .charset()
         .or_else(|| is_html.then(|| stated_in_html(&octets))?);

@@ -12,7 +12,7 @@ use memchr::memmem;
 
 use super::charset::{self, Label};
 use super::iso2022;
-use super::transfer::{base64, hex_octet};
+use super::transfer_encoding::{base64, hex_octet};
 
 /// One encoded-word.
 struct Word<'a> {

@@ -14,7 +14,7 @@ use memchr::memmem;
 use super::encoded_words;
 use super::mailbox::{AddrSpec, domain, is_atext, is_encoded_word};
 use super::tokens::{HeaderToken, Scanner};
-use super::transfer;
+use super::transfer_encoding;
 
 /// Finds the only address of a field.
 pub(super) fn only_mailbox(value: &[u8]) -> Option<AddrSpec<'_>> {
@@ -122,7 +122,7 @@ fn decode(charset: &[u8], bytes: &[u8]) -> Option<String> {
 /// Decodes the B encoding (RFC 2047 4.1). Skips characters outside of base64.
 fn decode_b(text: &[u8]) -> Vec<u8> {
     text.split(|&byte| byte == b'=')
-        .flat_map(transfer::base64)
+        .flat_map(transfer_encoding::base64)
         .collect()
 }
 

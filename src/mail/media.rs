@@ -264,7 +264,7 @@ fn percent_decode(text: &[u8]) -> Vec<u8> {
     let mut rest = text;
     while let Some((&first, after)) = rest.split_first() {
         let value = (first == b'%')
-            .then(|| super::transfer::hex_octet(after))
+            .then(|| super::transfer_encoding::hex_octet(after))
             .flatten();
         octets.push(value.unwrap_or(first));
         rest = if value.is_some() { &after[2..] } else { after };

@@ -5,7 +5,7 @@ pub(super) use super::media::Media;
 
 use super::header::Section;
 use super::structure::Structure;
-use super::transfer::{self, TransferEncoding};
+use super::transfer_encoding::{self, TransferEncoding};
 
 impl<'a> Section<'a> {
     pub(super) fn media(&self) -> Media {
@@ -27,7 +27,7 @@ impl<'a> Section<'a> {
     /// The first `most` octets of the body, without the transfer encoding.
     pub(super) fn decode(&self, most: usize) -> Vec<u8> {
         let body = &self.body[..self.body.len().min(most)];
-        transfer::decode(body, TransferEncoding::of(self))
+        transfer_encoding::decode(body, TransferEncoding::of(self))
     }
 }
 

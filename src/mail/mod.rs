@@ -39,7 +39,7 @@ mod structure;
 mod text;
 mod tokens;
 mod trace;
-mod transfer;
+mod transfer_encoding;
 
 pub(crate) use authentication::dmarc_pass_in_arc_results;
 pub use authentication_facts::{
@@ -66,7 +66,7 @@ pub use media::Media;
 pub use recorded::{RecordedEnvelope, read_recorded};
 pub use spam::SpamMark;
 pub use structure::{MAX_DEPTH, MAX_PARTS, Part, Structure};
-pub use transfer::TransferEncoding;
+pub use transfer_encoding::TransferEncoding;
 
 use std::sync::Arc;
 

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use super::header::Section;
 use super::media::Media;
-use super::transfer::{self, TransferEncoding};
+use super::transfer_encoding::{self, TransferEncoding};
 
 /// Maximum nesting of multiparts and messages, like Postfix's `mime_nesting_limit`.
 pub const MAX_DEPTH: usize = 100;
@@ -146,7 +146,7 @@ impl<'a, 's> Part<'a, 's> {
     /// The body without its transfer encoding.
     #[must_use]
     pub fn decode(&self) -> Vec<u8> {
-        transfer::decode(self.body(), self.transfer_encoding())
+        transfer_encoding::decode(self.body(), self.transfer_encoding())
     }
 
     #[must_use]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::bulk::{Tally, bulk};
+use super::bulk_actions::{Tally, bulk};
 use crate::access::{AccessSettings, Change, External, Internal, Key, Overrides, Source, Warning};
 use crate::domain::{Actor, DomainPattern, PatternList, PortalName, Timestamp};
 use crate::store::{Result, Revision, StoppedAccounts, Store, StoreError, UnlistedAccounts};

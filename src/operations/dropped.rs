@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::bulk::{MAX_AT_ONCE, Outcomes, Tally, bulk};
+use super::bulk_actions::{MAX_BULK_ITEMS, Outcomes, Tally, bulk};
 use crate::config::Config;
 use crate::domain::{
     Actor, Domain, DomainPattern, EmailAddress, LedgerId, PortalName, Reason, RequestId, Timestamp,
@@ -282,7 +282,7 @@ pub async fn release_many_dropped(
 }
 
 /// Maximum entries that [`recover_matching`] decides again.
-const MAX_MATCHING: usize = 10 * MAX_AT_ONCE;
+const MAX_MATCHING: usize = 10 * MAX_BULK_ITEMS;
 
 /// Decides again the oldest recoverable entries whose domain matches.
 pub async fn recover_matching(

@@ -7,7 +7,7 @@
 //! `only_operations_writes_for_operators` in `tests/integration/structure.rs` holds them to it.
 
 mod access;
-mod bulk;
+mod bulk_actions;
 mod customers;
 mod deliveries;
 mod directory;
@@ -32,7 +32,7 @@ pub use access::{
     AccessView, ChangeTerms, RevisionDifference, RevisionEntry, SettingsChanged, block_unlisted,
     change_settings, compare_revisions, list_revisions, parse_settings,
 };
-pub use bulk::{MAX_AT_ONCE, Outcomes, Tally};
+pub use bulk_actions::{MAX_BULK_ITEMS, Outcomes, Tally};
 pub use customers::{
     CustomerAction, CustomerOutcome, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer,
     forget_customer, may_get_mail, warning_about,

@@ -1,6 +1,6 @@
 //! Operators' actions on requests, one or many.
 
-use super::bulk::{MAX_AT_ONCE, Outcomes, bulk};
+use super::bulk_actions::{MAX_BULK_ITEMS, Outcomes, bulk};
 use crate::domain::{Actor, RequestId, RequestState, Timestamp, Transition, keywords};
 use crate::store::{Page, Request, RequestFilter, Result, Store};
 
@@ -80,7 +80,7 @@ pub async fn matching_requests(
     let mut after = filter.page.after.clone();
     while ids.len() < most {
         let page = Page {
-            limit: MAX_AT_ONCE.min(most - ids.len()),
+            limit: MAX_BULK_ITEMS.min(most - ids.len()),
             after,
         };
         let look = RequestFilter {

@@ -9,6 +9,7 @@ pub mod confirm;
 mod confirming_words;
 pub mod digest;
 mod header_fields;
+mod mail_language;
 pub mod mail_queue;
 mod mailer;
 mod message_id;

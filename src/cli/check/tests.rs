@@ -349,7 +349,7 @@ fn an_open_gate_and_a_closed_one_are_warnings() {
         let trial = Trial::new();
         let mut config = trial.config(any_port(), "type = \"maildir\"\npath = \"desk\"");
         config.access = toml::from_str(access).expect(access);
-        let findings = gate::findings(&config);
+        let findings = access_settings::findings(&config);
         assert_eq!(
             findings.first().map(|finding| finding.state),
             expected.map(|_| State::Warning)

@@ -14,7 +14,7 @@ use crate::config::{
 use crate::domain::{DestinationName, EmailAddress, RequestId, canary};
 
 /// Maximum concurrency: more deliveries at a time would amount to an attack on the help desk.
-const MAX_AT_ONCE: usize = 100;
+const MAX_CONCURRENCY: usize = 100;
 
 /// Reads the keys of a destination of one type.
 type Reader = fn(&TomlSection<'_>) -> Option<Destination>;
@@ -218,7 +218,7 @@ fn smtp(section: &TomlSection<'_>) -> Option<SmtpDestination> {
             })
         })
         .unwrap_or(EnvelopeFrom::Null);
-    let concurrency = section.number("concurrency", 4, 1..=MAX_AT_ONCE);
+    let concurrency = section.number("concurrency", 4, 1..=MAX_CONCURRENCY);
     Some(SmtpDestination {
         server: server?,
         recipient,
@@ -286,7 +286,7 @@ fn webhook(section: &TomlSection<'_>) -> Option<WebhookDestination> {
             Some(field.to_owned())
         })
         .unwrap_or_else(|| "email".to_owned());
-    let concurrency = section.number("concurrency", 4, 1..=MAX_AT_ONCE);
+    let concurrency = section.number("concurrency", 4, 1..=MAX_CONCURRENCY);
     let retry = retry::read(section);
     Some(WebhookDestination {
         endpoint: endpoint?,
@@ -326,7 +326,7 @@ fn command(section: &TomlSection<'_>) -> Option<CommandDestination> {
         })
         .unwrap_or_default();
     let timeout = section.time("timeout", MINUTE);
-    let concurrency = section.number("concurrency", 2, 1..=MAX_AT_ONCE);
+    let concurrency = section.number("concurrency", 2, 1..=MAX_CONCURRENCY);
     let retry = retry::read(section);
     Some(CommandDestination {
         program: program?,

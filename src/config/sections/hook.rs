@@ -8,7 +8,7 @@ use crate::config::document::TomlSection;
 use crate::domain::{DestinationName, EventPattern, canary};
 
 /// Maximum concurrency. Calls about the same account are made one after the other, so a higher value has no use.
-const MAX_AT_ONCE: usize = 100;
+const MAX_CONCURRENCY: usize = 100;
 
 /// Reads the hooks. Their names must differ from those of destinations, since either can be paused by its name.
 pub(super) fn read_all(
@@ -41,7 +41,7 @@ pub(super) fn read_all(
                 Some(events)
             });
         let endpoint = endpoint::read(&section, "\"https://directory.corp.example/vestibule\"");
-        let concurrency = section.number("concurrency", 4, 1..=MAX_AT_ONCE);
+        let concurrency = section.number("concurrency", 4, 1..=MAX_CONCURRENCY);
         let retry = retry::read(&section);
         if let (Some(name), Some(events), Some(endpoint)) = (name, events, endpoint) {
             hooks.push(Hook {

@@ -4,7 +4,7 @@
 //! the text is decoded again from the nearest one.
 
 use super::Edits;
-use crate::mail::transfer::{self, BASE64};
+use crate::mail::transfer_encoding::{self, BASE64};
 
 /// Number of decoded octets between two marks.
 const STRIDE: usize = 256;
@@ -114,7 +114,7 @@ impl View {
                 let at = &at[..count];
                 let mut group = at
                     .iter()
-                    .map(|at| transfer::sextet(edits.octet(raw, *at)).unwrap_or(0))
+                    .map(|at| transfer_encoding::sextet(edits.octet(raw, *at)).unwrap_or(0))
                     .fold(0_u32, |group, value| group << 6 | u32::from(value));
                 group <<= 6 * (4 - count);
                 let shift = 8 * (2 - offset);
@@ -151,7 +151,7 @@ impl Unit {
             let octet = *raw[..to].get(at)?;
             if octet == b'=' {
                 let rest = &raw[at + 1..to];
-                if let Some(value) = transfer::hex_octet(rest) {
+                if let Some(value) = transfer_encoding::hex_octet(rest) {
                     return Some(Self::one(value, Source::Hex(at), at + 3));
                 }
                 if coding == Coding::QuotedPrintable
@@ -172,7 +172,7 @@ impl Unit {
         let mut bits = 0_u32;
         while at < to && count < 4 {
             let octet = raw[at];
-            if let Some(value) = transfer::sextet(octet) {
+            if let Some(value) = transfer_encoding::sextet(octet) {
                 bits = bits << 6 | u32::from(value);
                 places[count] = at;
                 count += 1;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use memchr::memmem;
 
 use super::super::header::{Section, is_header_line, line_end, mbox_lines};
-use super::super::transfer::TransferEncoding;
+use super::super::transfer_encoding::TransferEncoding;
 use super::{Kind, MAX_DEPTH, MAX_PARTS, MAX_PARTS_BELOW, Node, media};
 
 /// Parts of a message. An mbox line above the header is not part of it.

@@ -1,7 +1,6 @@
 //! Operators: their keys, their stored answers and the access settings that they change.
 
 pub(super) mod access_settings;
-pub(super) mod directory;
 pub(super) mod duties;
 pub(super) mod idempotency;
 pub(super) mod keys;
@@ -9,4 +8,5 @@ pub(super) mod nodes;
 pub(super) mod passwords;
 pub(super) mod pending_logins;
 pub(super) mod second_factor;
+pub(super) mod sso_operators;
 pub(super) mod tokens;

@@ -71,7 +71,7 @@ impl<'a> IndexBuild<'a> {
         let built = loop {
             match self.try_once(wire, server) {
                 Err(StoreError::Busy(_)) if begin.elapsed() < MAX_DURATION => {
-                    std::thread::sleep(PAUSE)
+                    std::thread::sleep(PAUSE);
                 }
                 done => break done,
             }

@@ -16,7 +16,7 @@ use crate::store::sql::Tx;
 use crate::store::{Result, Store};
 
 /// Maximum number of contents erased in the transaction of a new message; housekeeping erases the others.
-const MAX_AT_ONCE: usize = 64;
+const MAX_EVICTED: usize = 64;
 
 /// The domain that a message is attributed to.
 pub(crate) struct Author<'a> {
@@ -76,8 +76,8 @@ pub(crate) fn count(tx: &Tx, carrier: i64, author: &Author, limit: u64) -> Resul
     while total(tx)? > limit {
         let next = match erased {
             // Erasing many small contents did not make enough room, so the new content is erased instead.
-            MAX_AT_ONCE if total(tx)? > limit.saturating_add(limit / 8) => Some(carrier),
-            MAX_AT_ONCE => None,
+            MAX_EVICTED if total(tx)? > limit.saturating_add(limit / 8) => Some(carrier),
+            MAX_EVICTED => None,
             _ => next_to_go(tx)?,
         };
         let Some(next) = next else {

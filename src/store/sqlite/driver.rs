@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::Checkpointer;
-use super::connection;
 use super::session::SqliteSession;
+use super::{connection, migrations};
 use crate::store::Result;
 use crate::store::engine::driver::{Driver, ReaderSession, WriterSession};
 
@@ -32,7 +32,7 @@ impl Driver for SqliteDriver {
     }
 
     fn schema(&self) -> Result<(usize, usize)> {
-        connection::schema(&connection::reading(&self.path)?)
+        migrations::schema(&connection::reading(&self.path)?)
     }
 
     /// The kernel marks pages that it failed to sync as clean and does not write them again, although readers

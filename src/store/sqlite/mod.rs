@@ -7,6 +7,7 @@ pub(super) mod connection;
 pub(super) mod driver;
 mod file_identity;
 mod gather;
+mod migrations;
 mod numbers;
 mod page_cache;
 mod result_codes;

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Statement};
 
 use super::checkpoint::Checkpointer;
 use super::numbers::Numbers;
-use super::{connection, file_identity::FileIdentity, page_cache};
+use super::{connection, file_identity::FileIdentity, migrations, page_cache};
 use crate::store::engine::driver::{ReaderSession, WriterSession};
 use crate::store::engine::notify::Wakeups;
 use crate::store::sql::{
@@ -220,7 +220,7 @@ impl Maintenance for SqliteSession {
     }
 
     fn schema(&self) -> Result<(usize, usize)> {
-        connection::schema(&self.connection)
+        migrations::schema(&self.connection)
     }
 
     fn unused_octets(&self) -> Result<u64> {

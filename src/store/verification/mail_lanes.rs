@@ -80,7 +80,7 @@ impl QueuePlace {
         }
     }
 
-    /// ClaimRound of a new mail: after the other mails of its flow, and not before the current turn.
+    /// Turn of a new mail: after the other mails of its flow, and not before the current turn.
     pub(crate) fn next_turn(self, tx: &Tx) -> Result<i64> {
         let last: Option<i64> = tx.maybe(
             "SELECT turn FROM letter WHERE flow = ? AND lane = ? AND due_at IS NOT NULL

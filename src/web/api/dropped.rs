@@ -12,7 +12,7 @@ use crate::domain::{
     DomainPattern, EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdict,
 };
 use crate::operations::{
-    DroppedMessage, MAX_AT_ONCE, RecoveryOutcome, list_recoverable, order_by_time,
+    DroppedMessage, MAX_BULK_ITEMS, RecoveryOutcome, list_recoverable, order_by_time,
     recover as decide_again, recover_many as decide_many_again, release_dropped,
     release_many_dropped,
 };
@@ -179,12 +179,12 @@ pub(super) async fn recover_many(
         return Err(Problem::of_field("force", "name the entries"));
     }
     let ids = match (wanted.entries, wanted.domain) {
-        (Some(entries), None) if entries.len() <= MAX_AT_ONCE => entries,
+        (Some(entries), None) if entries.len() <= MAX_BULK_ITEMS => entries,
         (Some(_), None) => return Err(Problem::bad_input("entries: name at most 1000")),
         (None, Some(domain)) => {
             let pattern = DomainPattern::parse(&domain)
                 .map_err(|error| Problem::of_field("domain", error))?;
-            list_recoverable(&call.app.store, Some(pattern), MAX_AT_ONCE).await?
+            list_recoverable(&call.app.store, Some(pattern), MAX_BULK_ITEMS).await?
         }
         _ => return Err(Problem::of_field("entries", "name entries or a domain")),
     };

@@ -11,7 +11,7 @@ use super::problem::{Problem, ProblemBody};
 use super::values::{Age, Limit, address};
 use crate::domain::{PortalName, Reason, RequestId, RequestState, Timestamp};
 use crate::operations::{
-    MAX_AT_ONCE, RequestAction, act_on_request, act_on_requests, earlier, order_by_time,
+    MAX_BULK_ITEMS, RequestAction, act_on_request, act_on_requests, earlier, order_by_time,
 };
 use crate::store::{Page, Request, RequestFilter};
 
@@ -157,7 +157,7 @@ pub(super) async fn retry_many(
                 state: Some(RequestState::Failed),
                 portal,
                 page: Page {
-                    limit: MAX_AT_ONCE,
+                    limit: MAX_BULK_ITEMS,
                     after: None,
                 },
                 ..RequestFilter::default()
@@ -176,7 +176,7 @@ pub(super) async fn retry_many(
 }
 
 fn check_number(requests: Vec<RequestId>) -> Result<Vec<RequestId>, Problem> {
-    if (1..=MAX_AT_ONCE).contains(&requests.len()) {
+    if (1..=MAX_BULK_ITEMS).contains(&requests.len()) {
         Ok(requests)
     } else {
         Err(Problem::bad_input("requests: name 1 to 1000"))

@@ -10,7 +10,7 @@ use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use crate::access::{AccessSettings, Key};
 use crate::domain::DomainPattern;
-use crate::operations::{ChangeTerms, MAX_AT_ONCE, change_settings, recover_matching};
+use crate::operations::{ChangeTerms, MAX_BULK_ITEMS, change_settings, recover_matching};
 use crate::store::{Page as Part, StoreError};
 use crate::web::page::WebPage;
 
@@ -93,7 +93,7 @@ impl AppState {
             .simulation(&revision.settings, &draft, Some(domain.clone()))
             .await?;
         let page = Part {
-            limit: MAX_AT_ONCE,
+            limit: MAX_BULK_ITEMS,
             after: None,
         };
         let kept = self

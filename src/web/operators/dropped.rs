@@ -15,7 +15,7 @@ use super::{AppState, messages};
 use crate::config::Config;
 use crate::domain::{DomainPattern, LedgerId, PortalName, Reason, Role, Timestamp, Verdict};
 use crate::operations::{
-    MAX_AT_ONCE, Outcomes, PREVIEW_PERIOD, RecoveryOutcome, Tally, is_recoverable, recover_many,
+    MAX_BULK_ITEMS, Outcomes, PREVIEW_PERIOD, RecoveryOutcome, Tally, is_recoverable, recover_many,
     recover_matching, release_dropped,
 };
 use crate::store::{LedgerEntry, LedgerFilter, Listed, Page};
@@ -68,7 +68,7 @@ async fn matching(
 async fn matching_ids(app: &AppState, fields: &Fields) -> Result<(Vec<LedgerId>, bool), Error> {
     let config = app.config();
     let page = Page {
-        limit: MAX_AT_ONCE,
+        limit: MAX_BULK_ITEMS,
         after: None,
     };
     let listed = app
@@ -152,7 +152,7 @@ pub(super) async fn recover(
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|error| Error::Malformed(format!("{error}.")))?
         };
-        if ids.len() > MAX_AT_ONCE {
+        if ids.len() > MAX_BULK_ITEMS {
             return Err(Error::TooLarge);
         }
         let outcomes = recover_many(call.app.store(), &config, ids, &by).await?;

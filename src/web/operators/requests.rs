@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::domain::{
     EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Role, Timestamp,
 };
-use crate::operations::{MAX_AT_ONCE, RequestAction, Tally, act_on_requests, earlier};
+use crate::operations::{MAX_BULK_ITEMS, RequestAction, Tally, act_on_requests, earlier};
 use crate::store::{Listed, Page as Part, Request, RequestFilter};
 use crate::web::display::one_line;
 
@@ -141,7 +141,7 @@ async fn matching(
         return Ok(None);
     }
     let page = Part {
-        limit: MAX_AT_ONCE,
+        limit: MAX_BULK_ITEMS,
         after: None,
     };
     let all = app
@@ -204,7 +204,7 @@ pub(super) async fn act(call: PageCall, FormFields(sent): FormFields) -> Result<
         .map(str::parse::<RequestId>)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| Error::Malformed(format!("{error}.")))?;
-    if ids.len() > MAX_AT_ONCE {
+    if ids.len() > MAX_BULK_ITEMS {
         return Err(Error::TooLarge);
     }
     let outcomes = act_on_requests(call.app.store(), act, ids, &call.operator.actor()).await?;
@@ -224,7 +224,7 @@ pub(super) async fn act(call: PageCall, FormFields(sent): FormFields) -> Result<
 async fn ask(call: &PageCall, sent: &Fields, act: RequestAction) -> Result<Response, Error> {
     let requests = if sent.one("every").is_some() {
         let page = Part {
-            limit: MAX_AT_ONCE,
+            limit: MAX_BULK_ITEMS,
             after: None,
         };
         call.app
@@ -234,7 +234,7 @@ async fn ask(call: &PageCall, sent: &Fields, act: RequestAction) -> Result<Respo
             .rows
     } else {
         let mut requests = Vec::new();
-        for id in sent.all("request").take(MAX_AT_ONCE) {
+        for id in sent.all("request").take(MAX_BULK_ITEMS) {
             let id: RequestId = id
                 .parse()
                 .map_err(|error| Error::Malformed(format!("{error}.")))?;

@@ -8,7 +8,7 @@ use std::task::Poll;
 use crate::store::{Result, StoreError};
 
 /// Maximum items of one request or one form, and of one group of actions.
-pub const MAX_AT_ONCE: usize = 1000;
+pub const MAX_BULK_ITEMS: usize = 1000;
 
 /// The outcome of each item, in their order.
 pub type Outcomes<T, R> = Vec<(T, Result<R>)>;
@@ -24,7 +24,7 @@ where
     F: Future<Output = Result<R>>,
 {
     let mut outcomes = Vec::with_capacity(items.len());
-    for group in items.chunks(MAX_AT_ONCE) {
+    for group in items.chunks(MAX_BULK_ITEMS) {
         let ended = run_all(group.iter().map(|item| act(*item)).collect()).await;
         let all_failed = ended.iter().all(Result::is_err);
         for (item, outcome) in group.iter().zip(ended) {

@@ -163,7 +163,7 @@ fn a_port_may_already_be_our_own() {
         (
             "220 gate.corp.example ESMTP Vestibule\r\n",
             State::Ok,
-            "Vestibule's own",
+            "the running Vestibule",
         ),
         (
             "220 mx.corp.example ESMTP\r\n",

@@ -80,7 +80,7 @@ fn a_token_is_shown_once_listed_without_its_secret_and_revoked() {
     let end = ["operators", "revoke", "ann", "--token", id];
     assert_eq!(
         harness.run(&end).out,
-        format!("ann: token {id} has ended\n")
+        format!("ann: token {id} was revoked\n")
     );
     assert_eq!(harness.run(&end).status, 3);
     assert_eq!(

@@ -45,7 +45,35 @@ fn keep_copy_on_disk(connection: &Connection, database: &Path) -> Result<()> {
     connection.execute_batch("PRAGMA temp_store = FILE")?;
     // Applies to the whole process, in which other connections keep temporary data in memory. SQLite deprecates this
     // pragma; a build without it uses SQLITE_TMPDIR, TMPDIR, /var/tmp or /tmp.
-    let folder = database.parent().and_then(Path::to_str).unwrap_or_default();
+    let folder = match database.parent().and_then(Path::to_str) {
+        None | Some("") => ".",
+        Some(folder) => folder,
+    };
     connection.pragma_update(None, "temp_store_directory", folder)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_copy_is_made_beside_the_database() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = folder.path().join("vestibule.db");
+        let connection = Connection::open(&database).expect("a database");
+        for (database, beside) in [
+            (&*database, folder.path().to_str().expect("UTF-8")),
+            (Path::new("vestibule.db"), "."),
+        ] {
+            keep_copy_on_disk(&connection, database).expect("set");
+            let kind: i64 = connection
+                .pragma_query_value(None, "temp_store", |row| row.get(0))
+                .expect("a number");
+            let place: String = connection
+                .pragma_query_value(None, "temp_store_directory", |row| row.get(0))
+                .expect("a folder");
+            assert_eq!((kind, &*place), (1, beside));
+        }
+    }
 }

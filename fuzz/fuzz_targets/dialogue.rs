@@ -12,27 +12,31 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use vestibule::domain::{Domain, Envelope, LedgerId, Mailbox, PortalName};
+use vestibule::domain::{Domain, Envelope, LedgerId, PortalName, RecipientRole};
 use vestibule::smtp::{DataOutcome, MessageHandler, ServerSettings, UnknownRecipient, serve};
 
-const LARGEST: u64 = 2000;
+const MAX_SIZE: u64 = 2000;
 
 /// Knows one address, and records the messages that it is given.
 #[derive(Default)]
 struct Desk {
-    taken: Mutex<Vec<(Envelope, Vec<u8>)>>,
+    received: Mutex<Vec<(Envelope, Vec<u8>)>>,
 }
 
 impl MessageHandler for Desk {
-    fn recipient(&self, address: &str) -> Result<Mailbox, UnknownRecipient> {
+    fn recipient(&self, address: &str) -> Result<RecipientRole, UnknownRecipient> {
         match address {
-            "it@corp.example" => Ok(Mailbox::Portal(PortalName::parse("it").expect("a name"))),
+            "it@corp.example" => Ok(RecipientRole::Portal(PortalName::parse("it").expect("a name"))),
             _ => Err(UnknownRecipient),
         }
     }
 
+    fn memory(&self, header: usize) -> usize {
+        header
+    }
+
     async fn receive(&self, envelope: Envelope, raw: Vec<u8>) -> DataOutcome {
-        self.taken.lock().expect("no panic").push((envelope, raw));
+        self.received.lock().expect("no panic").push((envelope, raw));
         DataOutcome::Stored(LedgerId::new())
     }
 }
@@ -52,7 +56,7 @@ impl Shared {
             .build()
             .expect("a runtime");
         let mut settings = ServerSettings::new(Domain::parse("gate.corp.example").expect("a domain"));
-        settings.max_message_size = LARGEST;
+        settings.max_message_size = MAX_SIZE;
         settings.max_recipients = 3;
         let (sender, receiver) = watch::channel(Arc::new(settings));
         let desk = Arc::new(Desk::default());
@@ -125,12 +129,12 @@ fuzz_target!(|input: &[u8]| {
             assert!(line.len() <= 512 && !line.contains(char::is_control), "{line}");
             queued += usize::from(line.starts_with("250 2.0.0 Ok: queued as "));
         }
-        let taken = std::mem::take(&mut *shared.desk.taken.lock().expect("no panic"));
+        let taken = std::mem::take(&mut *shared.desk.received.lock().expect("no panic"));
         // A client that disconnects early may miss the last reply, but never gets too many.
         assert!(queued <= taken.len(), "{queued} of {}: {text}", taken.len());
         for (envelope, raw) in taken {
             assert!((1..=3).contains(&envelope.recipients.len()));
-            assert!(raw.len() as u64 <= LARGEST);
+            assert!(raw.len() as u64 <= MAX_SIZE);
             let mut before = 0;
             for &byte in &raw {
                 assert!(byte != b'\n' || before == b'\r', "a bare LF was handed on");

@@ -6,7 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use secrecy::SecretString;
 use standardwebhooks::Webhook;
-use vestibule::outbound::signature::sign;
+use vestibule::outbound::webhook_signature::sign;
 
 fuzz_target!(|input: (String, &[u8], u32)| {
     let (secret, body, at) = input;

@@ -404,7 +404,7 @@ fn matching<'a>(
     patterns: &'a PatternList,
 ) -> Result<&'a DomainPattern, String> {
     let Some(address) = input.sender().address() else {
-        return Err("no usable sender".to_owned());
+        return Err("the sender".to_owned());
     };
     patterns
         .find_match(address)

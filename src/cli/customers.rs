@@ -60,7 +60,7 @@ Examples:
 Examples:
   vestibule customers verify ann@corp.example")]
     Verify(AccountArg),
-    /// Block an account, or all accounts that are no longer on a list: their mail is dropped from now on
+    /// Block an account, or all accounts that are not on any list: their mail is dropped from now on
     #[command(after_help = "\
 --unlisted blocks the active accounts that the current access settings would not
 allow: they were created under wider settings.

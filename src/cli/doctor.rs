@@ -170,7 +170,7 @@ fn queues(found: &Examination, config: &Config) -> Vec<Finding> {
             findings.push(Finding::problem(
                 format!("portal.{}", count.portal),
                 "it is not in the configuration, and requests wait for it",
-                "restore it, at least until they are delivered: vestibule requests list",
+                "restore it, at least until they are delivered or discarded: vestibule requests list",
             ));
         }
         if count.state == RequestState::Failed {

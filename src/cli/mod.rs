@@ -48,7 +48,7 @@ use context::Global;
 use failure::{CommandError, CommandResult};
 use output::Output;
 
-/// The front door of a help desk's mailbox
+/// Inbound mail gateway for help desks
 ///
 /// Receives mail for portals over SMTP, decides by the sender's domain who may write, holds requests
 /// until the sender has verified the address, drops the rest, and can explain every decision.

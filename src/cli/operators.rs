@@ -196,7 +196,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
             }
             let ended = end_all_keys(&store, name.clone(), actor()).await?;
             out.line(format_args!(
-                "{name}: {ended} sessions and tokens were ended"
+                "{name}: {ended} sessions and tokens were revoked"
             ))
         }
     }
@@ -212,7 +212,7 @@ async fn make(store: &Store, wanted: TokenArgs, out: &mut Output) -> CommandResu
     let operator = find_operator(store, &name).await?;
     if role > operator.role {
         return Err(CommandError::Usage(format!(
-            "{name} is {}, and a token cannot be {role}; create it for another operator or another role",
+            "{name} is {}, so a token cannot have the role {role}; create it for another operator or another role",
             operator.role
         )));
     }

@@ -35,7 +35,7 @@ pub enum UnitError {
         "{0:?} is not a size; write 25MiB (B, KiB, MiB, GiB, TiB, or KB, MB, GB, TB in thousands)"
     )]
     Size(String),
-    #[error("{0:?} is not a time; write 90s, 5m, 1h30m or 14d")]
+    #[error("{0:?} is not a duration; write 90s, 5m, 1h30m or 14d")]
     Time(String),
     #[error("{0:?} is longer than 100 years")]
     TooLong(String),

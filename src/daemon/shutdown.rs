@@ -1,4 +1,4 @@
-//! The drain: at SIGTERM, every part finishes its work, in the reverse order of the start.
+//! The drain: at SIGTERM or SIGINT, every part finishes its work, in the reverse order of the start.
 
 use std::time::Duration;
 
@@ -43,7 +43,9 @@ impl Daemon {
             ),
         ] {
             if tokio::time::timeout(limit, stage.drain()).await.is_err() {
-                let cause = format!("{what}: not finished within {limit:?}; it will be retried");
+                let cause = format!(
+                    "{what}: not finished within {limit:?}; unfinished work will be retried"
+                );
                 events::fault("daemon.drain", &cause);
             }
         }

@@ -24,7 +24,7 @@ pub enum MailCause {
     SignUp,
     /// The person asked for a new link.
     Resend,
-    /// An operator made the account or asked for the mail.
+    /// An operator created the account or asked for the mail.
     Operator,
     /// An answer to verification mail that did not confirm.
     Reply,

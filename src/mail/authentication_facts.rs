@@ -108,7 +108,7 @@ pub enum AuthenticationFault {
 /// Reason why a message fails enforced authentication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AuthenticationFailure {
-    #[error("DMARC failed, and the domain's policy is not none")]
+    #[error("DMARC failed, and the policy is not known to be none")]
     Dmarc,
     #[error("{0}")]
     Fault(AuthenticationFault),

@@ -7,13 +7,14 @@ mod authentication;
 mod authentication_facts;
 mod authentication_results;
 mod automatic;
+mod bounce_severity;
 mod bulk;
 mod charset;
 mod codepages;
 mod content;
+mod diagnostic_code;
 mod encoded_words;
 mod facts;
-mod failure;
 mod fields;
 mod fingerprint;
 mod first_line;
@@ -33,7 +34,6 @@ mod recorded;
 mod report;
 mod report_text;
 mod sender;
-mod smtp_reply;
 mod spam;
 mod structure;
 mod text;
@@ -47,6 +47,7 @@ pub use authentication_facts::{
     AuthenticationMethod, AuthenticationOutcome, AuthenticationResult, DmarcPolicy,
 };
 pub use automatic::is_program;
+pub use bounce_severity::BounceSeverity;
 pub use charset::Label;
 pub use content::{
     Attachment, AttachmentSummary, Content, decode_text, find_attachment, html, list_attachments,
@@ -56,7 +57,6 @@ pub use facts::{
     Evidence, Facts, Fingerprint, ListAuthor, Report, ReportKind, ReportedRecipient, Sender,
     SenderFault,
 };
-pub use failure::Failure;
 pub use fields::MessageFields;
 pub use first_line::first_line;
 pub use header::mbox_lines;

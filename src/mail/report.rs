@@ -4,10 +4,10 @@
 //! structure (RFC 6522 with RFC 3464 or RFC 8098), or by the text of a mail server. A report inside another
 //! message, as people forward them, does not count.
 
+use super::diagnostic_code;
 use super::header::{Field, Header, Section};
 use super::mime::Media;
 use super::report_text;
-use super::smtp_reply;
 use super::text::message_id;
 use super::{Evidence, Report, ReportKind, ReportedRecipient, Sender};
 use crate::domain::Envelope;
@@ -159,7 +159,7 @@ fn read_status(section: &Section, report: &mut Report) {
         for field in group.fields() {
             read_status_field(&field, &mut recipient, report);
             if field.is("Diagnostic-Code") {
-                reply = smtp_reply::status(&field.text());
+                reply = diagnostic_code::status(&field.text());
             }
         }
         // Exim, for example, writes 5.0.0, and only the quoted reply tells more.

@@ -20,13 +20,13 @@ pub struct NodeStatus {
     pub version: String,
     /// Digest of the configuration that must be the same on all nodes.
     pub configuration: String,
-    /// Sections of the configuration that differ from those of most present nodes of its version.
+    /// Sections of the configuration that are not those of most present nodes of its version.
     pub differs: Vec<String>,
     /// Milliseconds by which its clock is ahead of the database's.
     pub clock_offset: i64,
     pub started_at: Timestamp,
     pub seen_at: Timestamp,
-    /// False if its last heartbeat is overdue.
+    /// False if its next heartbeat is overdue.
     pub present: bool,
     /// Duties that it has for all nodes: `housekeeping`, `operator_log`, `canary`.
     #[schema(value_type = Vec<String>)]
@@ -79,7 +79,7 @@ pub fn compare_nodes(nodes: Vec<Node>, timeout: Duration, now: Timestamp) -> Vec
     nodes.into_iter().map(compare).collect()
 }
 
-/// Sections that differ from those of most nodes of the same version, this node included.
+/// Sections that at most half of the nodes of the same version share, this node included.
 fn differences(node: &Node, present: &[Node]) -> Vec<String> {
     let peers = present.iter().filter(|peer| peer.version == node.version);
     let peers: Vec<_> = peers.filter(|peer| peer.id != node.id).collect();
@@ -93,7 +93,7 @@ fn differences(node: &Node, present: &[Node]) -> Vec<String> {
     sections.map(|(name, _)| name.clone()).collect()
 }
 
-/// Number of nodes that are there, and of those that differ from most of them in version or configuration.
+/// Number of present nodes, and of those whose version or configuration is not that of most of them.
 #[must_use]
 pub fn count_nodes(nodes: &[NodeStatus]) -> (usize, usize) {
     let present = || nodes.iter().filter(|node| node.present);

@@ -10,7 +10,7 @@ use crate::domain::{
 };
 use crate::store::{LedgerEntry, Result, Store, StoreError};
 
-/// Ways to let the sender of a message in.
+/// Actions that let the sender of a message in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrantAction {
     /// Verify the account by hand; its held requests are released.
@@ -22,7 +22,7 @@ pub enum GrantAction {
 }
 
 impl GrantAction {
-    /// The way in for the sender of this entry; None if none is needed, or if it takes more than one action.
+    /// The action that lets the sender of this entry in; None if none is needed, or if one action is not enough.
     #[must_use]
     pub fn of(entry: &LedgerEntry, account: Option<&Account>) -> Option<Self> {
         match account {
@@ -49,7 +49,7 @@ impl GrantAction {
 /// Lets the sender of a dropped or held message in, and decides the message again if it was dropped.
 ///
 /// # Errors
-/// `NotAllowed` if there is no way in.
+/// `NotAllowed` if no single action gives access.
 pub async fn grant_access(
     store: &Store,
     config: &Config,
@@ -91,7 +91,7 @@ pub async fn grant_access(
     Ok(())
 }
 
-/// Ways to keep the sender of a message out.
+/// Actions that keep the sender of a message out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DenyAction {
     /// Block the account.
@@ -101,7 +101,7 @@ pub enum DenyAction {
 }
 
 impl DenyAction {
-    /// The way out for the sender of this entry; None if there is no sender or they are out already.
+    /// The action that keeps the sender of this entry out; None if there is no sender, or they are already kept out.
     #[must_use]
     pub fn of(
         entry: &LedgerEntry,

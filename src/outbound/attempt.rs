@@ -13,7 +13,7 @@ pub enum AttemptOutcome {
     Retry(Cause),
     /// A permanent failure of this request.
     Refused(Cause),
-    /// Whether it was delivered is unknown: a fault of our own, or no reply to what was sent.
+    /// Whether it was delivered is unknown: an internal error, or no reply to what was sent.
     Unknown(Cause),
 }
 

@@ -9,7 +9,7 @@ use crate::domain::Timestamp;
 use crate::store::Settlement;
 
 /// Longest delay that the other side can request.
-const MAX_ASKED: Duration = Duration::from_hours(1);
+const MAX_REQUESTED: Duration = Duration::from_hours(1);
 
 /// Maximum fraction by which a delay is lengthened, so that attempts that failed together are not retried together.
 const JITTER: f64 = 0.1;
@@ -35,7 +35,7 @@ pub fn next(
         .mul_f64(1.0 + JITTER * chance.clamp(0.0, 1.0));
     let at = now.checked_add(wait).ok()?;
     let last = released_at.checked_add(retry.give_up_after).ok()?;
-    let latest = now.checked_add(MAX_ASKED).ok()?.min(last);
+    let latest = now.checked_add(MAX_REQUESTED).ok()?.min(last);
     let at = not_before.map_or(at, |earliest| at.max(earliest.min(latest)));
     let is_young = usize::try_from(attempt).is_ok_and(|attempt| attempt <= retry.waits.len());
     (is_young || at <= last).then_some(at)

@@ -39,7 +39,7 @@ const CLOCK_WAIT: Duration = Duration::from_secs(5);
 /// Maximum sleep, so that a clock that was set wrong is noticed.
 const MAX_SLEEP: Duration = Duration::from_mins(1);
 
-/// Time for which a free slot may wait for others to become free. Each turn is a transaction, so it should fill
+/// Time for which a free slot may wait for others to become free. Each round is a transaction, so it should fill
 /// several slots.
 const GATHER: Duration = Duration::from_millis(2);
 
@@ -58,7 +58,7 @@ pub struct Worker<Q: WorkQueue> {
     unsettled: Vec<WorkOutcome<Q>>,
     /// `None` if something may have become due since the last query.
     next: Option<NextWork>,
-    /// Earliest time of the next turn after a failed one.
+    /// Earliest time of the next round after a failed one.
     setback: Instant,
     under_way: JoinSet<Vec<WorkOutcome<Q>>>,
     /// Outcomes of runs that are still in progress.
@@ -275,36 +275,36 @@ impl<Q: WorkQueue> Worker<Q> {
         let actions = self.queue.store().subscribe(Topic::OperatorActions);
         let lease = later(now, self.queue.timeout() + RUN_TIME + LEASE_MARGIN);
         self.claims_in_doubt = most > 0;
-        let turn = match self
+        let round = match self
             .queue
             .settle_and_claim(&self.unsettled, most, lease, now)
             .await
         {
-            Ok(turn) => turn,
+            Ok(round) => round,
             Err(error) => {
                 self.set_back(&error);
                 return self.settle_apart(now).await;
             }
         };
         self.claims_in_doubt = false;
-        for (outcome, settled) in self.unsettled.drain(..).zip(&turn.settled) {
+        for (outcome, settled) in self.unsettled.drain(..).zip(&round.settled) {
             report_lost_claim(&outcome, *settled);
         }
-        if let Some(error) = &turn.unread {
+        if let Some(error) = &round.unread {
             self.claims_in_doubt = true;
             self.set_back(error);
         }
-        for damaged in &turn.set_aside {
+        for damaged in &round.set_aside {
             events::set_aside(damaged);
         }
-        self.next = Some(match turn.next {
+        self.next = Some(match round.next {
             // Something is due but cannot be claimed. Wait, so that this worker does not busy-loop.
-            NextWork::Due(due) if most > 0 && turn.runs.is_empty() && due <= now => {
+            NextWork::Due(due) if most > 0 && round.runs.is_empty() && due <= now => {
                 NextWork::Due(later(now, SETBACK))
             }
             next => next,
         });
-        for claims in turn.runs {
+        for claims in round.runs {
             for claim in &claims {
                 self.last_claim = self.last_claim.max(Q::number(claim));
             }
@@ -327,8 +327,8 @@ impl<Q: WorkQueue> Worker<Q> {
         for outcome in std::mem::take(&mut self.unsettled) {
             let alone = std::slice::from_ref(&outcome);
             match self.queue.settle_and_claim(alone, 0, now, now).await {
-                Ok(turn) => {
-                    for settled in turn.settled {
+                Ok(round) => {
+                    for settled in round.settled {
                         report_lost_claim(&outcome, settled);
                     }
                 }

@@ -34,7 +34,7 @@ pub use accounts::directory::{
 pub use accounts::not_me::Refused;
 pub use accounts::people::{Person, PersonChange, PersonOutcome, PersonRefusal};
 pub use accounts::replies::ReplyAnswer;
-pub use accounts::taken_back::TakenBack;
+pub use accounts::undo_not_me::TakenBack;
 pub use accounts::unlisted::UnlistedAccounts;
 pub use accounts::verification::{Choice, Link, VerificationOutcome};
 pub use audit::events::{Event, OperatorAction};

@@ -44,7 +44,7 @@ async fn show(State(app): State<Arc<AppState>>) -> Response {
 }
 
 async fn measure(store: &Store) -> Result<String, StoreError> {
-    let depths = store.depths().await?;
+    let depths = store.queue_lengths().await?;
     let nodes = list_nodes(store).await?;
     let own = nodes.iter().find(|node| node.id == store.node_id());
     let does = |duty: Duty| own.is_some_and(|own| own.duties.contains(&duty.as_str()));

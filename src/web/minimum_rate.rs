@@ -11,11 +11,11 @@ use tokio::time::{Sleep, sleep};
 
 use super::connections::Activity;
 
-/// Time within which a client must read [`MIN_RATE`] octets after a write blocks.
+/// Time within which a client must read [`MIN_PROGRESS`] octets after a write blocks.
 pub(super) const LIMIT: Duration = Duration::from_secs(15);
 
 /// Octets that count as progress; about a kilobyte a second.
-const MIN_RATE: usize = 16 * 1024;
+const MIN_PROGRESS: usize = 16 * 1024;
 
 /// A stream whose writes fail with `TimedOut` when the client reads more slowly than that.
 pub(super) struct MinimumRate<S> {
@@ -51,7 +51,7 @@ impl<S> MinimumRate<S> {
             Poll::Ready(Ok(octets)) => {
                 if let Some(wait) = &mut self.wait {
                     wait.written += octets;
-                    if wait.written >= MIN_RATE {
+                    if wait.written >= MIN_PROGRESS {
                         self.wait = None;
                         self.activity.note_progress();
                     }

@@ -312,7 +312,7 @@ pub const PAGES: &[Page] = &[
         "/hooks/directory",
         "HTTP 410",
     ),
-    page(Admin, "audit", "/audit", "/audit", "operator"),
+    page(Admin, "audit", "/audit", "/audit", "Operator added"),
     page(
         Admin,
         "customers-import",

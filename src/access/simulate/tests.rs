@@ -160,7 +160,7 @@ fn any_settings() -> impl Strategy<Value = AccessSettings> {
     })
 }
 
-/// Messages that match each of the rules before those that read the settings, but rarely.
+/// Messages that may match any of the rules before those that read the settings, each rarely.
 fn any_message() -> impl Strategy<Value = (Facts, Circumstances, Standing)> {
     let rarely = || prop::bool::weighted(0.1);
     let flags = prop::collection::vec(rarely(), 8);

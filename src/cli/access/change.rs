@@ -51,10 +51,10 @@ fn print_changes(
     }
     if let Some(unlisted) = unlisted {
         let whose = match (unlisted.accounts, dry_run) {
-            (1, false) => "is no longer on a list but keeps its access",
-            (1, true) => "would no longer be on a list but keep its access",
-            (_, false) => "are no longer on a list but keep their access",
-            (_, true) => "would no longer be on a list but keep their access",
+            (1, false) => "is not on any list but keeps its access",
+            (1, true) => "would not be on any list but keep its access",
+            (_, false) => "are not on any list but keep their access",
+            (_, true) => "would not be on any list but keep their access",
         };
         out.line(format_args!(
             "{} {whose}: {}",
@@ -62,7 +62,9 @@ fn print_changes(
             list_first(&unlisted.addresses, unlisted.accounts)
         ))?;
         if !dry_run {
-            out.line("to block accounts that are no longer on a list: vestibule customers block --unlisted")?;
+            out.line(
+                "to block accounts that are not on any list: vestibule customers block --unlisted",
+            )?;
         }
     }
     out.line(match (changes.is_empty(), dry_run) {

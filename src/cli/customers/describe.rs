@@ -47,7 +47,7 @@ pub(super) fn warn_about_quiet(account: &Account, until: Timestamp) -> String {
         .map_or_else(String::new, |at| format!(" on {}", time(at)));
     format!(
         "warning: the person pressed \"This was not me\"{said} and asked for no more mail until {}; \
-         this mail ends that period. To stop all mail: vestibule customers block {}",
+         this mail ends that period. To stop it: vestibule customers block {}",
         time(until),
         account.address
     )

@@ -94,7 +94,7 @@ fn describe(
         "  account" => before.account.then_some("removed"),
         "  waiting" => some(waiting, "discarded, not yet delivered"),
         "  contents" => some(before.contents, "removed"),
-        "  letters" => some(before.verification_mails, "removed, with their links"),
+        "  mail" => some(before.verification_mails, "removed, with their links"),
         "  ledger" => some(before.entries, "put under a pseudonym"),
         "  delivered" => describe_deliveries(before),
         "  hooks" => describe_hooks(before, hooks),
@@ -118,7 +118,7 @@ fn describe_deliveries(before: &Holdings) -> Option<String> {
 fn describe_hooks(before: &Holdings, hooks: &[Hook]) -> Option<String> {
     (before.account && !hooks.is_empty()).then(|| {
         format!(
-            "{} received events of the account; the systems behind them must forget it themselves",
+            "{} may have received events of the account; the systems behind them must forget it themselves",
             join(hooks.iter().map(|hook| &hook.name), ", ")
         )
     })
@@ -156,7 +156,7 @@ fn print_outcome(
         "known as" => Some(&done.pseudonym),
         "discarded" => Some(done.discarded).filter(|count| *count > 0),
         "contents" => Some(before.contents),
-        "letters" => Some(before.verification_mails),
+        "mail" => Some(before.verification_mails),
         "delivered" => describe_deliveries(before),
         "hooks" => describe_hooks(before, hooks),
         "elsewhere" => Some("backups and earlier log lines still contain it"),

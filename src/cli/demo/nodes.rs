@@ -232,7 +232,7 @@ async fn send_all(first: DemoNode, second: &DemoNode) -> anyhow::Result<Sent> {
         again: count(2),
     };
     if sent.again == 0 || sent.by_first + sent.by_second != MESSAGES {
-        bail!("node a was not killed in the middle of the mails; run the demo again");
+        bail!("node a was not killed while messages were being sent; run the demo again");
     }
     Ok(sent)
 }

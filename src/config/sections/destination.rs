@@ -170,11 +170,11 @@ fn server(section: &TomlSection<'_>) -> Option<SmtpServer> {
     let password = section.secret(PASSWORD);
     let login = match (&username, section.has_secret(PASSWORD)) {
         (Some(entry), false) => {
-            entry.refuse("needs a password; write password_file or credential, too");
+            entry.refuse("needs a password; also write password_file or credential");
             None
         }
         (None, true) => {
-            section.refuse("a password needs a user; write username, too");
+            section.refuse("a password needs a user; also write username");
             None
         }
         (Some(entry), true) => entry.some_text().map(ToOwned::to_owned).zip(password),
@@ -281,7 +281,7 @@ fn webhook(section: &TomlSection<'_>) -> Option<WebhookDestination> {
         .and_then(|entry| {
             let field = entry.some_text()?;
             if format != WebhookFormat::Form {
-                entry.refuse("names the field of a form; write format = \"form\", too");
+                entry.refuse("names the field of a form; also write format = \"form\"");
             }
             Some(field.to_owned())
         })

@@ -19,7 +19,7 @@ pub(super) fn read(section: &TomlSection<'_>, example: &str) -> Option<Endpoint>
         let url = entry.parse(parse_http)?;
         if is_private(&url) && !allow_private {
             entry.refuse(format_args!(
-                "{} is not on the Internet; write allow_private = true, too, if that is intended",
+                "{} is not on the Internet; if that is intended, also write allow_private = true",
                 url.host_str().unwrap_or_default()
             ));
         }
@@ -65,7 +65,7 @@ fn credentials(section: &TomlSection<'_>) -> Option<HttpCredentials> {
     let has_password = section.has_secret(PASSWORD);
     match username {
         None if has_password => {
-            section.refuse("a password needs a user; write username, too");
+            section.refuse("a password needs a user; also write username");
             None
         }
         None => bearer.map(HttpCredentials::Bearer),
@@ -74,7 +74,7 @@ fn credentials(section: &TomlSection<'_>) -> Option<HttpCredentials> {
             None
         }
         Some(entry) if !has_password => {
-            entry.refuse("needs a password; write password_file or credential, too");
+            entry.refuse("needs a password; also write password_file or credential");
             None
         }
         Some(entry) => {

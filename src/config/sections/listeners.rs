@@ -130,7 +130,7 @@ fn tls(section: &TomlSection<'_>) -> Option<SmtpTls> {
             if required {
                 section.refuse_key(
                     "required",
-                    "needs a certificate; write certificate and key, too",
+                    "needs a certificate; also write certificate and key",
                 );
             }
             return None;

@@ -319,7 +319,7 @@ struct Group {
     begun: AtomicUsize,
 }
 
-/// Reason for which a message was not written.
+/// Reason why a message was not written.
 enum Unwritten {
     Stopped,
     Failed(AttemptOutcome),

@@ -431,7 +431,7 @@ async fn a_group_that_is_stopped_while_it_is_published_reports_published_message
 }
 
 #[tokio::test]
-async fn a_hung_group_publishes_nothing_later_and_no_other_starts_in_the_meantime() {
+async fn a_hung_group_publishes_nothing_later_and_no_other_starts_meanwhile() {
     let home = tempfile::tempdir().expect("a folder");
     let (group, fifo) = hanging_group(home.path(), 4);
     let before = maildir(home.path());

@@ -24,7 +24,7 @@ struct Case {
     does: String,
     #[serde(default)]
     https: bool,
-    /// Seconds of the server's RetrySchedule-After.
+    /// Seconds of the server's Retry-After.
     after: Option<i64>,
     #[serde(flatten)]
     expected: Expected,

@@ -22,7 +22,7 @@ struct Endless {
     is_together: bool,
     /// One permit for each attempt that may end.
     ends: Semaphore,
-    /// Number of runs that each turn asked for.
+    /// Number of runs that each round requested.
     claims: Mutex<Vec<usize>>,
     faults: Mutex<Faults>,
 }

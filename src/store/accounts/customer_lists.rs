@@ -1,4 +1,4 @@
-//! Filtered lists of accounts, by address or by the time at which they were made.
+//! Filtered lists of accounts, by address or by the time at which they were created.
 //!
 //! One index returns the rows of a list in order. If the index does not cover the whole filter, a scan reads a
 //! bounded range of it, and a page that is not full has a cursor from which the search continues. Conditions that
@@ -25,9 +25,9 @@ pub struct CustomerFilter {
     pub search: Option<String>,
     /// Only accounts that our mail cannot reach.
     pub undeliverable: bool,
-    /// Only accounts made since then.
+    /// Only accounts created since then.
     pub created_after: Option<Timestamp>,
-    /// Only accounts made before then.
+    /// Only accounts created before then.
     pub created_before: Option<Timestamp>,
     /// None for the order of the addresses. A list of a period is always in the order of time.
     pub order: Option<ListOrder>,

@@ -10,7 +10,7 @@ use crate::domain::{
     PortalName, Reason, Timestamp,
 };
 use crate::store::accounts::groups::changed_groups;
-use crate::store::accounts::vouching::count_released;
+use crate::store::accounts::verify_by_operator::count_released;
 use crate::store::audit::events::record_of_account;
 use crate::store::engine::job::Work;
 use crate::store::error::readable;

@@ -7,7 +7,7 @@ use crate::domain::{
     AccountId, AccountKind, AccountStatus, EmailAddress, GroupName, LanguageTag, PortalName, Proof,
     RequestId, Timestamp, TokenHash, Transition,
 };
-use crate::store::accounts::taken_back::{self, Discarded};
+use crate::store::accounts::undo_not_me::{self, Discarded};
 use crate::store::audit::events::{NewEvent, record_of_entry};
 use crate::store::engine::job::Work;
 use crate::store::requests::hold_quota::{Offer, WaitingRequest, offers, take_back};
@@ -35,7 +35,7 @@ pub enum Link {
         offers: Vec<Offer>,
     },
     /// The address is verified, by this link or otherwise.
-    VerificationOutcome {
+    Verified {
         account: AccountId,
         address: EmailAddress,
         portal: Option<PortalName>,
@@ -160,7 +160,7 @@ fn look(tx: &Tx, token: TokenHash, now: Millis) -> Result<Link> {
                 .map(Millis::timestamp),
             may_ask: account.may_be_mailed_once(now),
         },
-        LinkStanding::Active(account, found) => Link::VerificationOutcome {
+        LinkStanding::Active(account, found) => Link::Verified {
             account: account.id,
             address: account.address(tx)?,
             portal: portal_of_mail(tx, found.verification_mail)?,
@@ -176,7 +176,7 @@ fn look(tx: &Tx, token: TokenHash, now: Millis) -> Result<Link> {
                 .into_iter()
                 .map(|(_, offer)| offer)
                 .chain(
-                    taken_back::list_discarded(tx, account.n, now)?
+                    undo_not_me::list_discarded(tx, account.n, now)?
                         .into_iter()
                         .map(Discarded::offer),
                 )
@@ -293,7 +293,7 @@ impl Work<'_> {
             }
         }
         tx.run("DELETE FROM offer WHERE account = ?", &[&account.n])?;
-        for request in taken_back::list_discarded(tx, account.n, now)? {
+        for request in undo_not_me::list_discarded(tx, account.n, now)? {
             let has_copy = request.has_copy(tx)?;
             let (n, offer) = (request.n, request.offer());
             if choice.takes_back(&offer) && !has_copy {

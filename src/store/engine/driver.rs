@@ -133,7 +133,7 @@ pub(crate) trait WriterSession: EngineSession + Send {
     /// True after an error that leaves only a rollback: of the transaction, or to the savepoint.
     fn has_failed(&self) -> bool;
 
-    /// True if prefetching saves time, and no prefetched results are there: not yet, or not any more.
+    /// True if prefetching saves time and there are no prefetched results: none yet, or they were discarded.
     fn needs_prefetch(&self) -> bool {
         false
     }

@@ -15,8 +15,8 @@ pub(super) struct Prefetcher {
 
 impl Prefetcher {
     /// Prefetches for the operations from `next` on, unless the results are already there. After an operation has
-    /// changed prefetched results, the next prefetch covers twice as many operations as the last one served, but no
-    /// more than the session can collect at once.
+    /// changed prefetched results, the next prefetch covers twice as many operations as the last one served. No
+    /// prefetch covers more than the session can collect at once.
     pub(super) fn prefetch(
         &mut self,
         session: &dyn WriterSession,

@@ -15,8 +15,8 @@ use crate::store::{Result, StoreError};
 /// checks, and housekeeping reads every minute.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Nice value of the threads of long reads: of a processor that both want, a short read or the writer gets about nine
-/// times as much (`setpriority(2)`, `sched(7)`).
+/// Nice value of the threads of long reads: if both want the same processor, a short read or the writer gets about
+/// nine times as much of it (`setpriority(2)`, `sched(7)`).
 const LONG_READ_NICENESS: i32 = 10;
 
 /// Runs `read` on a thread for blocking work, as soon as a connection is free.
@@ -44,7 +44,7 @@ pub(crate) async fn run_long<T: Send + 'static>(
     let readers = readers.clone();
     let (reply, outcome) = oneshot::channel();
     let work = move || {
-        // On Linux this concerns the calling thread alone. Where it is not allowed, the read is only less considerate.
+        // On Linux this concerns the calling thread alone. If it is not allowed, the read keeps the normal priority.
         let _ = rustix::process::setpriority_process(None, LONG_READ_NICENESS);
         let found = readers.read(read);
         drop(permit);
@@ -207,7 +207,7 @@ mod tests {
         run(&readers, |_| Ok(())).await.expect("a free connection");
     }
 
-    /// It runs beside the pages of people and the writer, for seconds.
+    /// A long read runs for seconds, concurrently with the reads of pages and with the writer.
     #[tokio::test]
     async fn a_long_read_has_a_lower_priority_than_all_others() {
         let (_folder, readers) = empty(1);

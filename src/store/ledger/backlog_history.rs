@@ -45,7 +45,7 @@ impl HourlyBacklog {
 }
 
 impl Store {
-    /// Records the current queue lengths if one exceeds all samples of this hour. So there are few writes, however
+    /// Raises the recorded maximum of each queue's length for this hour. Writes only for a new hour or maximum, however
     /// often it is called.
     pub async fn sample_queues(&self, now: Timestamp) -> Result<()> {
         let hour = now.as_second().div_euclid(HOUR);
@@ -72,8 +72,8 @@ impl Store {
         .await
     }
 
-    /// The samples since then, oldest first.
-    pub async fn queue_depths(&self, since: Timestamp) -> Result<Vec<HourlyBacklog>> {
+    /// The samples since `since`, oldest first.
+    pub async fn backlog_history(&self, since: Timestamp) -> Result<Vec<HourlyBacklog>> {
         let hour = since.as_second().div_euclid(HOUR);
         self.read(move |tx| {
             tx.all(
@@ -121,7 +121,7 @@ mod tests {
             released: 0,
             failed: 0,
         };
-        assert_eq!(store.queue_depths(hour).await.expect("read"), [none]);
+        assert_eq!(store.backlog_history(hour).await.expect("read"), [none]);
         // A longer queue of the same hour, which a shorter one does not replace.
         let longer = store.write(|work| work.tx.run("UPDATE queue_depth SET held = 7", &[]));
         longer.await.expect("written");
@@ -133,7 +133,7 @@ mod tests {
             .sample_queues(at("2026-11-28T11:00:00Z"))
             .await
             .expect("sampled");
-        let depths = store.queue_depths(hour).await.expect("read");
+        let depths = store.backlog_history(hour).await.expect("read");
         assert_eq!(
             depths.iter().map(|depth| depth.held).collect::<Vec<_>>(),
             [7, 0]
@@ -141,6 +141,6 @@ mod tests {
         // Samples that are too old are deleted.
         let later = at("2027-04-01T00:00:00Z");
         store.sample_queues(later).await.expect("sampled");
-        assert_eq!(store.queue_depths(hour).await.expect("read").len(), 1);
+        assert_eq!(store.backlog_history(hour).await.expect("read").len(), 1);
     }
 }

@@ -137,7 +137,7 @@ impl Store {
     }
 
     /// Current queue lengths. Cheap enough to poll: it reads nothing that is settled.
-    pub async fn depths(&self) -> Result<QueueLengths> {
+    pub async fn queue_lengths(&self) -> Result<QueueLengths> {
         self.read(|tx| {
             Ok(QueueLengths {
                 requests: waiting(tx)?,

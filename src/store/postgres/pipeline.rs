@@ -184,7 +184,7 @@ impl Pipeline {
         self.needs_prefetch = true;
     }
 
-    /// True if prefetched answers were discarded since.
+    /// True if prefetched answers were discarded since the last prefetch.
     pub(super) fn needs_prefetch(&self) -> bool {
         self.needs_prefetch
     }

@@ -189,7 +189,7 @@ impl PostgresSession {
         Ok(answer)
     }
 
-    /// Returns the answer to a prefetched query, or collects the query while queries are collected.
+    /// Returns the answer to a prefetched query. While a prefetch is prepared, collects the query instead.
     fn find_or_collect(&self, sql: &str, parameters: &[&dyn ToSql]) -> Result<Prefetched> {
         let mut pipeline = self.pipeline.borrow_mut();
         let query = match pipeline.find(sql, parameters)? {
@@ -226,7 +226,7 @@ impl PostgresSession {
     }
 }
 
-/// Passes rows on to the receiver, until it breaks.
+/// Passes rows on to the receiver, until it returns `Break`.
 fn pass_on(
     columns: &ResultColumns,
     answer: &ServerAnswer,

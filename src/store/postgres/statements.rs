@@ -105,7 +105,7 @@ impl Statements {
         let width = group.width();
         let indexes = from * width..(from + rows) * width;
         let key = format!("{rows} rows: {}", group.sql);
-        self.add(&key, || transdeferred_rows(&group.sql, rows));
+        self.add(&key, || translate_rows(&group.sql, rows));
         self.write_added(&key, (&group.parameters, indexes), UNNAMED_PORTAL, 0, wire)?;
         Ok(key.into())
     }
@@ -205,7 +205,7 @@ impl Statements {
 }
 
 /// Translates a statement that inserts one row, `INSERT INTO … VALUES (…)`, into one that inserts several.
-fn transdeferred_rows(sql: &str, rows: usize) -> (String, usize) {
+fn translate_rows(sql: &str, rows: usize) -> (String, usize) {
     const VALUES: &str = " VALUES ";
     let head = sql.find(VALUES).map_or(sql.len(), |at| at + VALUES.len());
     let (mut text, mut parameters) = translate(&sql[..head], 0);
@@ -295,13 +295,13 @@ mod tests {
 
     #[test]
     fn a_row_is_repeated_with_parameters_of_its_own() {
-        let inserted = transdeferred_rows("INSERT INTO a (b, c) VALUES (?, ?)", 2);
+        let inserted = translate_rows("INSERT INTO a (b, c) VALUES (?, ?)", 2);
         let text = "INSERT INTO a (b, c) VALUES ($1, $2), ($3, $4)";
         assert_eq!(inserted, (text.to_owned(), 4));
-        let inserted = transdeferred_rows("INSERT INTO a (b, c) VALUES (?2, '?' || ?1 || ?2)", 2);
+        let inserted = translate_rows("INSERT INTO a (b, c) VALUES (?2, '?' || ?1 || ?2)", 2);
         let text = "INSERT INTO a (b, c) VALUES ($2, '?' || $1 || $2), ($4, '?' || $3 || $4)";
         assert_eq!(inserted, (text.to_owned(), 4));
         let one = "INSERT INTO a (b) VALUES (?)";
-        assert_eq!(transdeferred_rows(one, 1), translate(one, 0));
+        assert_eq!(translate_rows(one, 1), translate(one, 0));
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn begin(server: &PostgresServer, host: &str, stream: TcpStream) -> R
     Ok(StreamOwned::new(session, stream))
 }
 
-/// True if a handshake failed because of an authority or a name, which only another configuration can change. An
+/// True if a handshake failed because of an authority or a name, which only a change of the configuration can fix. An
 /// expired certificate gets renewed, and a wrong clock gets set.
 pub(super) fn is_refusal(error: &std::io::Error) -> bool {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref());

@@ -19,7 +19,7 @@ use crate::store::privacy::pseudonym::{
 };
 use crate::store::requests::transitions;
 use crate::store::rows::account_rows::{AccountRow, find_account};
-use crate::store::rows::unwanted_content::drop_content;
+use crate::store::rows::orphaned_content::delete_content;
 use crate::store::sql::sql_types::{Millis, json};
 use crate::store::verification::rate_limits::forget_claims;
 use crate::store::verification::verification_mail::cancel;
@@ -82,7 +82,7 @@ impl Work<'_> {
                 discarded += u64::from(self.discard_whatever(n, by, now)?);
             }
             self.rewrite(n, own.then_some(pseudonym))?;
-            drop_content(self.tx, n)?;
+            delete_content(self.tx, n)?;
         }
         Ok(discarded)
     }

@@ -24,13 +24,13 @@ use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{FromRow, Tx};
 use crate::store::{Result, Store, StoreError};
 
-/// Maximum requests of a turn: the writer has other work, too.
+/// Maximum requests of a round: the writer has other work, too.
 const MAX_REQUESTS: usize = 128;
 
 /// Maximum octets of a run, unless its first message is larger.
 const MAX_OCTETS: u64 = 2 * 1024 * 1024;
 
-/// Bounds of a turn.
+/// Bounds of a round.
 #[derive(Debug, Clone, Copy)]
 pub struct RunLimits {
     /// Maximum runs, each of a different queue.
@@ -121,7 +121,7 @@ fn run(
         return Ok((vec![due], size));
     }
     if is_expired {
-        // The leases of a run expire together, but this turn may not claim the whole run.
+        // The leases of a run expire together, but this round may not claim the whole run.
         tx.run(
             "UPDATE request SET in_work = 0, claim = NULL, holder = NULL, due_at = NULL
              WHERE account = ?1 AND portal = ?2 AND state = 'released' AND stopped = 0
@@ -162,7 +162,7 @@ fn next_due(tx: &Tx, portals: &[PortalName]) -> Result<Option<Millis>> {
     Ok(next)
 }
 
-/// The operation of a turn.
+/// The operation of a round.
 struct Settling {
     outcomes: Vec<Outcome>,
     share: Share,
@@ -175,7 +175,7 @@ impl Operation<ClaimRound<Lease>> for Settling {
     }
 
     fn prefetch(&self, work: &mut Work) {
-        // An error recurs when the turn runs the query itself.
+        // An error recurs when the round runs the query itself.
         for (lease, ..) in &self.outcomes {
             let _ = REQUESTS.queue_of::<i64, PortalName>(work.tx, lease);
         }
@@ -185,7 +185,7 @@ impl Operation<ClaimRound<Lease>> for Settling {
     }
 }
 
-/// The transaction of a turn.
+/// The transaction of a round.
 fn settle_and_claim(
     work: &mut Work,
     outcomes: &[Outcome],
@@ -293,15 +293,15 @@ impl Store {
             share,
             now: now.into(),
         };
-        let turn = self.writer.run_operation(0, settling).await?;
+        let round = self.writer.run_operation(0, settling).await?;
         let mut read = ClaimRound {
-            settled: turn.settled,
+            settled: round.settled,
             runs: Vec::new(),
             set_aside: Vec::new(),
-            next: turn.next,
+            next: round.next,
             unread: None,
         };
-        match self.read_claims(turn.runs, now).await {
+        match self.read_claims(round.runs, now).await {
             Ok((runs, set_aside)) => (read.runs, read.set_aside) = (runs, set_aside),
             Err(error) => read.unread = Some(error),
         }

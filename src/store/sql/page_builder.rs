@@ -1,9 +1,9 @@
-//! A page that is filled by several scans, each of which reads a bounded stretch.
+//! A page that is filled by several scans, each of which reads a bounded range.
 
 use super::pagination::{Listed, Page};
 use crate::store::{Result, StoreError};
 
-/// Prefix of a cursor that marks the end of a stretch instead of a row.
+/// Prefix of a cursor that marks the end of a scan instead of a row.
 pub(in crate::store) const SCAN_END: &str = "before-";
 
 /// The error for a cursor that no page ended with.
@@ -11,7 +11,7 @@ pub(in crate::store) fn unknown_cursor(cursor: &str) -> StoreError {
     StoreError::not_found("cursor", cursor)
 }
 
-/// The cursor of a stretch that ended before an entry, with the oldest entry of the period if that is known,
+/// The cursor of a scan that ended before an entry, with the oldest entry of the period if that is known,
 /// because finding it takes long.
 pub(in crate::store) fn cursor_before(n: i64, oldest: Option<i64>) -> String {
     let oldest = oldest.map(|oldest| format!("-{oldest}"));

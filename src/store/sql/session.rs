@@ -64,8 +64,8 @@ pub(crate) trait EngineSession: Maintenance {
         self.run(sql, parameters).map(drop)
     }
 
-    /// Defers the insert of a row, like [`run_deferred`](Self::run_deferred). The engine may insert it together with later
-    /// rows of its table, and after later rows of other tables. Every query sees it.
+    /// Defers the insert of a row, like [`run_deferred`](Self::run_deferred). The engine may insert it together
+    /// with later rows of its table, and after later rows of other tables. Every query sees it.
     ///
     /// # Errors
     /// This statement or an earlier one cannot be run.

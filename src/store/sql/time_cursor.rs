@@ -5,7 +5,7 @@ use super::page_builder::unknown_cursor;
 use super::sql_types::Millis;
 use crate::store::{Page, Result};
 
-/// A place in a list ordered by time, with the row number as the tie-break.
+/// A position in a list ordered by time, with the row number as the tie-break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::store) struct TimeCursor {
     pub(in crate::store) at: Millis,

@@ -59,7 +59,7 @@ fn check(connection: &Connection) -> Result<()> {
     }
 }
 
-/// Opens a connection whose writes are gathered.
+/// Opens a connection whose writes are coalesced.
 fn open_to_write(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     match vfs::register() {

@@ -22,8 +22,8 @@ use crate::store::ledger::request_lists;
 use crate::store::ledger::search_index;
 use crate::store::ledger::simulate;
 use crate::store::requests::destinations;
-use crate::store::rows::copies;
 use crate::store::rows::dropped_content;
+use crate::store::rows::duplicates;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{EngineSession, Tx};
 use crate::store::sqlite::connection;
@@ -411,7 +411,7 @@ fn a_copy_is_found_by_one_index_lookup() {
     let envelope = crate::domain::Envelope::of_file(crate::domain::ReversePath::Null);
     let facts = crate::mail::read(raw, &envelope, &own);
     let portal = PortalName::parse("it").expect("a name");
-    let like = copies::Likeness {
+    let like = duplicates::Likeness {
         message_key: Some(1),
         copy_key: 2,
         portal: Some(&portal),
@@ -419,8 +419,10 @@ fn a_copy_is_found_by_one_index_lookup() {
         facts: &facts,
         received_at: Millis(1),
     };
-    check("copies", session, |c| copies::find_original(c, &like, None));
-    let plans = plans(session, |c| copies::find_original(c, &like, Some(7)));
+    check("copies", session, |c| {
+        duplicates::find_original(c, &like, None)
+    });
+    let plans = plans(session, |c| duplicates::find_original(c, &like, Some(7)));
     assert!(
         plans[0].1[0].contains("ledger_message_key (message_key=? AND copy_key=?)"),
         "{plans:?}"

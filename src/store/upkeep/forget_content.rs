@@ -9,7 +9,7 @@ use crate::store::engine::time_slice::{TimeSlice, WorkStep};
 use crate::store::requests::hold_quota::withdraw;
 use crate::store::rows::dropped_content::count_if_unwanted;
 use crate::store::rows::entry_ids::carrier_of;
-use crate::store::rows::unwanted_content::drop_content;
+use crate::store::rows::orphaned_content::delete_content;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 
@@ -63,7 +63,7 @@ pub(crate) fn forget_content(
         if let Unwanted::Dropped(n) = entry {
             withdraw(tx, n)?;
         }
-        drop_content(tx, n)?;
+        delete_content(tx, n)?;
         if let Unwanted::Settled(n) = entry {
             // An unexpired dropped entry of the same message may need it.
             count_if_unwanted(tx, carrier_of(tx, n)?)?;

@@ -2,7 +2,7 @@
 //! account.
 
 use crate::domain::{AccountId, Actor, EmailAddress, MailId};
-use crate::mail::{Failure, Report};
+use crate::mail::{BounceSeverity, Report};
 use crate::store::Result;
 use crate::store::audit::events::NewEvent;
 use crate::store::sql::Tx;
@@ -45,7 +45,7 @@ pub(crate) fn note_report(
     )?;
     match found {
         Some((account, address)) => {
-            let failure = report.failure_of(&address);
+            let failure = report.bounce_severity(&address);
             note_failure(tx, account, Some(entry), failure, now)
         }
         None => Ok(None),
@@ -57,14 +57,14 @@ pub(crate) fn note_failure(
     tx: &Tx,
     account: i64,
     entry: Option<i64>,
-    failure: Failure,
+    failure: BounceSeverity,
     now: Millis,
 ) -> Result<Option<AccountId>> {
-    if failure == Failure::None {
+    if failure == BounceSeverity::None {
         return Ok(None);
     }
     let word = match failure {
-        Failure::Permanent => "lasting",
+        BounceSeverity::Permanent => "lasting",
         _ => "passing",
     };
     NewEvent::new("verification.bounced")
@@ -72,7 +72,7 @@ pub(crate) fn note_failure(
         .entry(entry)
         .detail(word)
         .record(tx, &Actor::Daemon, now)?;
-    if failure != Failure::Permanent {
+    if failure != BounceSeverity::Permanent {
         return Ok(None);
     }
     let sql = "UPDATE account SET undeliverable = 1 WHERE n = ? AND undeliverable = 0 RETURNING id";

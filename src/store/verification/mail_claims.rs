@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::domain::{Actor, EmailAddress, Timestamp};
-use crate::mail::Failure;
+use crate::mail::BounceSeverity;
 use crate::store::audit::events::{NewEvent, record_of_account};
 use crate::store::claims::holder::Holder;
 use crate::store::claims::leases::{ClaimNumber, Lease, Settled, VERIFICATION_MAILS};
@@ -102,7 +102,7 @@ pub(crate) fn settle(
         }
         MailOutcome::Refused { cause } if holds => {
             end(tx, n, "refused", Some(cause), now)?;
-            note_failure(tx, account, None, Failure::Temporary, now)?;
+            note_failure(tx, account, None, BounceSeverity::Temporary, now)?;
         }
         _ => return Ok(Settled::ClaimLost),
     }

@@ -33,7 +33,7 @@ fn compose_sample(
         &templates.language(Some(language)),
         sample::now(),
     )
-    .expect("a letter")
+    .expect("a verification mail")
 }
 
 fn text(mail: &ComposedMail) -> String {
@@ -147,7 +147,7 @@ fn the_local_part_is_nowhere_but_in_the_address_of_the_mail() {
         sample::now(),
     );
     let of_old = MessageParser::new()
-        .parse(&of_old.expect("a letter").content)
+        .parse(&of_old.expect("a verification mail").content)
         .expect("a mail")
         .into_owned();
     assert_eq!(of_old.subject(), Some("Is …@corp.example yours?"));
@@ -216,7 +216,7 @@ fn an_operators_template_is_used_and_a_bad_one_is_named() {
         )
     };
     let own = write("Ours\n\nPress {{ link }}").expect("a good template");
-    let mail = compose_with(&own).expect("a letter");
+    let mail = compose_with(&own).expect("a verification mail");
     assert!(text(&mail).contains("\r\nSubject: Ours\r\n"));
 
     let cause = write("{% if %}").expect_err("no template").to_string();

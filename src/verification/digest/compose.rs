@@ -1,6 +1,6 @@
 //! In: the content of a digest. Out: a complete mail and its envelope.
 //!
-//! The only text of strangers in it are domains: there is no local part, no subject and no error of a server. A
+//! Domains are the only text of strangers in it: there is no local part, no subject and no error of a server. A
 //! domain is written so that no mail program makes a link of it; in our own links it stands only as a parameter.
 
 use std::time::SystemTime;

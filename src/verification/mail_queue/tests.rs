@@ -129,7 +129,7 @@ impl Harness {
             if received.len() >= count {
                 return received;
             }
-            assert!(Instant::now() < deadline, "{} letters", received.len());
+            assert!(Instant::now() < deadline, "{} mails", received.len());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

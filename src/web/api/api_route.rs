@@ -230,7 +230,7 @@ async fn answer<I: Input, O: ApiOutput>(
     let makes = request.method() == Method::POST;
     let request = read::<I>(request).await?;
     if request.method != Method::GET {
-        // The body may arrive slowly, and the token may expire in the meantime.
+        // The body may arrive slowly, and the token may expire meanwhile.
         holder = app.admit(least, &request.headers, peer).await?;
     }
     let key = if makes {

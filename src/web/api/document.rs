@@ -38,7 +38,7 @@ const TAGS: [(&str, &str); 14] = [
     ("dropped", "Dropped messages and their recovery"),
     (
         "ledger",
-        "Every accepted message, with its verdict and reason",
+        "Every received message, with its verdict and reason",
     ),
     (
         "explain",

@@ -256,7 +256,7 @@ pub(super) fn idempotency_key() -> Parameter {
         .description(Some(
             "A string of your choice that identifies this request, 1 to 255 printable ASCII characters \
              without spaces. For 24 hours, a repeat of the request with the same key is not carried out \
-             again: it gets the first answer.",
+             again: it gets the first answer, unless that was a server error.",
         ))
         .schema(Some(
             ObjectBuilder::new()

@@ -96,7 +96,7 @@ pub(super) fn routes() -> Vec<ApiRoute> {
         GET "/requests", Viewer, requests::list, "listRequests", "List requests, newest first";
         POST "/requests/release", Agent, requests::act_on_many(RequestAction::Release),
             "releaseRequests",
-            "Release several requests without verification of their addresses";
+            "Release several requests without verification of their senders' addresses";
         POST "/requests/discard", Agent, requests::act_on_many(RequestAction::Discard),
             "discardRequests",
             "Discard several requests";
@@ -125,7 +125,7 @@ pub(super) fn routes() -> Vec<ApiRoute> {
             "Decide a message again under the current settings, or release it",
             "With `force`, it is released whatever the reason.";
         GET "/ledger", Viewer, ledger::list, "listLedger",
-            "List all accepted messages with their verdicts and reasons, newest first";
+            "List all received messages with their verdicts and reasons, newest first";
         GET "/ledger/{ledger}", Viewer, ledger::show, "explainEntry",
             "Explain the verdict rule by rule, and list all later events";
         GET "/ledger/{ledger}/raw", Viewer, ledger::raw, "readEntry",

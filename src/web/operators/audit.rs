@@ -20,9 +20,10 @@ const EVENTS: &str = "\
     access.changed account.added account.blocked account.forgotten account.groups_changed \
     account.made_internal account.unblocked account.verified destination.paused \
     destination.resumed destination.retried hook.retried operator.added operator.logged_in \
-    operator.login_failed operator.password_changed operator.removed operator.revoked \
-    operator.token_ended operator.token_made request.discarded request.recovered request.released \
-    verification.requested";
+    operator.login_failed operator.password_changed operator.recovery_code_used \
+    operator.recovery_codes_made operator.removed operator.revoked operator.role_changed \
+    operator.second_factor_added operator.second_factor_removed operator.token_ended \
+    operator.token_made request.discarded request.recovered request.released";
 
 /// Reads the filter. Its days are those of the site's time zone; the first and the last day are included.
 pub(super) fn filter(app: &AppState, query: &Fields, page: Part) -> Result<AuditFilter, Error> {
@@ -86,4 +87,17 @@ pub(super) async fn list(
             ..asked.list("/audit", listed.next.as_deref(), &Period::default(), &["operator", "event"])
         },
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Vocabulary;
+
+    #[test]
+    fn every_event_of_the_filter_has_words() {
+        for event in EVENTS.split(' ') {
+            assert_ne!(Vocabulary::Event.words(event), event);
+        }
+    }
 }

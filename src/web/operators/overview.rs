@@ -28,7 +28,7 @@ pub(super) async fn show(
     let store = call.app.store();
     let days = store.by_day(since).await?;
     let backlog = store.backlog().await?;
-    let depths = store.queue_depths(since).await?;
+    let depths = store.backlog_history(since).await?;
     let times = store.proof_times(since).await?;
     let domains = store.dropped_domains(since, DOMAINS).await?;
     let paused = store.paused_destinations().await?;

@@ -145,13 +145,13 @@ impl AppState {
     /// Runs a task after the answer is sent, so that neither the answer nor its timing reveals the result.
     fn spawn_in_background(
         &self,
-        errand: impl Future<Output = Result<(), StoreError>> + Send + 'static,
+        task: impl Future<Output = Result<(), StoreError>> + Send + 'static,
     ) -> Result<(), PageError> {
         let slot = Arc::clone(&self.background_slots)
             .try_acquire_owned()
             .map_err(|_| PageError::Busy)?;
         self.parts.tasks.spawn(async move {
-            if let Err(error) = errand.await {
+            if let Err(error) = task.await {
                 events::fault("web", &error);
             }
             drop(slot);

@@ -135,7 +135,7 @@ impl AppState {
                 let offered = offers.into_iter().map(|offer| offer.request);
                 (address, requests.into_iter().chain(offered).collect(), None)
             }
-            Link::VerificationOutcome {
+            Link::Verified {
                 address, portal, ..
             } => (address, Vec::new(), portal),
             Link::Refused { .. } | Link::Expired | Link::Unknown => {

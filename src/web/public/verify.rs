@@ -83,7 +83,7 @@ fn render_link(
             offers,
             ..
         } => waiting(config, &address, (&requests, &offers), taken_back),
-        Link::VerificationOutcome {
+        Link::Verified {
             address, portal, ..
         } => page_of_verified_link(config, &address, portal.as_ref()),
         Link::Refused {
@@ -186,7 +186,7 @@ impl AppState {
             Link::Open {
                 requests, offers, ..
             } => (requests, offers, None),
-            Link::VerificationOutcome { portal, .. } => (Vec::new(), Vec::new(), portal),
+            Link::Verified { portal, .. } => (Vec::new(), Vec::new(), portal),
             Link::Expired => return Ok(expired_link_page(token)),
             link @ Link::Refused { .. } => return render_link(&self.config(), token, link, false),
             Link::Unknown => return Err(PageError::InvalidLink),
@@ -241,7 +241,7 @@ impl AppState {
             Link::Open {
                 address, requests, ..
             } => Ok(ask_not_me(&address, requests.len())),
-            Link::VerificationOutcome { .. } => self.refuse(token).await,
+            Link::Verified { .. } => self.refuse(token).await,
             link => render_link(&self.config(), token, link, false),
         }
     }

@@ -78,7 +78,7 @@ fn accounts_created_under_wider_settings_are_listed_and_can_be_blocked() {
     );
     let closed = harness.run(&["access", "set", "external.restrict_domains=true"]);
     for part in [
-        "2 active accounts are no longer on a list but keep their access: eve@spam.example, \
+        "2 active accounts are not on any list but keep their access: eve@spam.example, \
          mallory@else.example\n",
         "vestibule customers block --unlisted\n",
     ] {

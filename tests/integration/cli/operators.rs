@@ -26,7 +26,7 @@ fn an_operator_is_added_and_removed() {
     let listed = harness.run(&["operators", "list", "--json"]).objects();
     assert_eq!(listed[0]["name"], "ann");
     let revoked = harness.run(&["operators", "revoke", "ann"]);
-    assert_eq!(revoked.out, "ann: 0 sessions and tokens were ended\n");
+    assert_eq!(revoked.out, "ann: 0 sessions and tokens were revoked\n");
     assert_eq!(harness.run(&["operators", "remove", "ann"]).status, 0);
     assert_eq!(harness.run(&["operators", "remove", "ann"]).status, 3);
     assert_eq!(harness.run(&["operators", "revoke", "ann"]).status, 3);

@@ -46,7 +46,7 @@ async fn opening_a_link_changes_nothing_and_the_button_releases_all() {
     let link = harness.store.look_at_link(token, at(30 * DAY)).await;
     assert!(matches!(
         link,
-        Ok(Link::VerificationOutcome {
+        Ok(Link::Verified {
             portal: Some(_),
             ..
         })

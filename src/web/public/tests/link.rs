@@ -198,7 +198,7 @@ async fn an_expired_link_offers_a_new_one_and_releases_nothing() {
     let (_, token) = harness
         .mail_valid_for(Duration::ZERO)
         .await
-        .expect("a letter is due");
+        .expect("a verification mail is due");
     let link = format!("/verify/{}", token.reveal());
     for answer in [
         harness.get(&link).await,

@@ -142,14 +142,20 @@ impl Harness {
 
     /// The path of the link in the verification mail that is due.
     async fn link(&self) -> String {
-        let (_, token) = self.verification_mail().await.expect("a letter is due");
+        let (_, token) = self
+            .verification_mail()
+            .await
+            .expect("a verification mail is due");
         format!("/verify/{}", token.reveal())
     }
 
     /// The same for this address, if mail to others is due, too.
     async fn link_of(&self, address: &str) -> String {
         loop {
-            let (to, token) = self.verification_mail().await.expect("a letter is due");
+            let (to, token) = self
+                .verification_mail()
+                .await
+                .expect("a verification mail is due");
             if to.to_string() == address {
                 return format!("/verify/{}", token.reveal());
             }

@@ -87,7 +87,10 @@ async fn signing_up_makes_a_pending_account_and_a_mail() {
         .await;
     assert_eq!(answer.status, StatusCode::OK);
     harness.wait_for_background_tasks().await;
-    let (address, token) = harness.verification_mail().await.expect("a letter");
+    let (address, token) = harness
+        .verification_mail()
+        .await
+        .expect("a verification mail");
     assert_eq!(address.to_string(), "New@corp.example");
     let account = harness
         .store

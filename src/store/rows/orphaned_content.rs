@@ -5,17 +5,17 @@ use crate::store::sql::Tx;
 
 /// Deletes the content of an entry, unless this entry or another of the same message needs it: an unexpired
 /// dropped one, or a request that is kept.
-pub(crate) fn drop_content(tx: &Tx, n: i64) -> Result<()> {
+pub(crate) fn delete_content(tx: &Tx, n: i64) -> Result<()> {
     let carrier: Option<i64> =
         tx.maybe("SELECT coalesce(message, n) FROM ledger WHERE n = ?", &[&n])?;
     match carrier {
-        Some(carrier) => drop_unwanted(tx, carrier),
+        Some(carrier) => delete_orphaned(tx, carrier),
         None => Ok(()),
     }
 }
 
 /// Deletes the content stored under an entry, unless an entry of the same message needs it.
-pub(crate) fn drop_unwanted(tx: &Tx, carrier: i64) -> Result<()> {
+pub(crate) fn delete_orphaned(tx: &Tx, carrier: i64) -> Result<()> {
     tx.run(
         "DELETE FROM content
              WHERE ledger = ?1

@@ -19,7 +19,7 @@ use crate::store::audit::events::NewEvent;
 use crate::store::error::readable;
 use crate::store::rows::dropped_content::count_if_unwanted;
 use crate::store::rows::keys::{copy_key, repeat_key};
-use crate::store::rows::unwanted_content::drop_unwanted;
+use crate::store::rows::orphaned_content::delete_orphaned;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::{JsonFields, Millis, json, json_columns};
 
@@ -151,7 +151,7 @@ pub(crate) fn upgrade(
     tx.run(sql, &[&original, &carrier, &json(&recorded)?])?;
     let sql = "UPDATE request SET authenticated = 1, size = ?2 WHERE ledger = ?1";
     tx.run(sql, &[&original, &facts.size])?;
-    drop_unwanted(tx, before)?;
+    delete_orphaned(tx, before)?;
     count_if_unwanted(tx, before)?;
     NewEvent::new("request.authenticated")
         .entry(original)

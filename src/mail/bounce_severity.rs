@@ -1,14 +1,14 @@
 //! Meaning of a delivery report for the address that a message was sent to.
 //!
-//! Takes a [`Report`] and an address; returns a [`Failure`]. RFC 3463 and the registry of enhanced status
+//! Takes a [`Report`] and an address; returns a [`BounceSeverity`]. RFC 3463 and the registry of enhanced status
 //! codes (<https://www.iana.org/assignments/smtp-enhanced-status-codes>) define the codes.
 
 use super::{Report, ReportKind, ReportedRecipient};
 use crate::domain::EmailAddress;
 
-/// Failure of an address, in order of severity.
+/// Severity of the bounce for one address, in ascending order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Failure {
+pub enum BounceSeverity {
     /// Delivered, displayed, relayed, or about another address.
     None,
     /// Temporary: a full mailbox, a policy, a broken connection.
@@ -34,36 +34,36 @@ impl Report {
     /// counts. A single recipient under another address may be a forwarding target, whose failure is only
     /// temporary for us.
     #[must_use]
-    pub fn failure_of(&self, address: &EmailAddress) -> Failure {
+    pub fn bounce_severity(&self, address: &EmailAddress) -> BounceSeverity {
         if self.kind == ReportKind::Mdn {
-            return Failure::None;
+            return BounceSeverity::None;
         }
         let key = address.key();
         let of_address = |one: &&ReportedRecipient| one.is(&key);
         match self.recipients.as_slice() {
             // A free-form report: delivery failed, and may succeed the next time.
-            [] => Failure::Temporary,
+            [] => BounceSeverity::Temporary,
             recipients if recipients.iter().any(|one| of_address(&one)) => recipients
                 .iter()
                 .filter(of_address)
                 .map(ReportedRecipient::failure)
                 .max()
-                .unwrap_or(Failure::None),
-            [one] => one.failure().min(Failure::Temporary),
-            _ => Failure::None,
+                .unwrap_or(BounceSeverity::None),
+            [one] => one.failure().min(BounceSeverity::Temporary),
+            _ => BounceSeverity::None,
         }
     }
 }
 
 impl ReportedRecipient {
     /// RFC 3464 2.3.3 and 2.3.4.
-    fn failure(&self) -> Failure {
+    fn failure(&self) -> BounceSeverity {
         let status = self.status.as_deref();
         match self.action.as_deref() {
-            Some("failed") | None if status.is_some_and(is_lasting) => Failure::Permanent,
-            None if status.is_some_and(|status| status.starts_with('2')) => Failure::None,
-            Some("failed" | "delayed") | None => Failure::Temporary,
-            Some(_) => Failure::None,
+            Some("failed") | None if status.is_some_and(is_permanent) => BounceSeverity::Permanent,
+            None if status.is_some_and(|status| status.starts_with('2')) => BounceSeverity::None,
+            Some("failed" | "delayed") | None => BounceSeverity::Temporary,
+            Some(_) => BounceSeverity::None,
         }
     }
 
@@ -77,7 +77,7 @@ impl ReportedRecipient {
 }
 
 /// Class 5 (permanent), subject 1 (address) and a detail of [`NO_SUCH_ADDRESS`].
-fn is_lasting(status: &str) -> bool {
+fn is_permanent(status: &str) -> bool {
     let mut numbers = status.split('.').map(|number| number.parse::<u16>().ok());
     let mut next = || numbers.next().flatten();
     next() == Some(5)
@@ -90,7 +90,7 @@ mod tests {
     use super::super::Evidence;
     use super::*;
 
-    fn failure(kind: ReportKind, recipients: &[(&str, &str, &str)]) -> Failure {
+    fn failure(kind: ReportKind, recipients: &[(&str, &str, &str)]) -> BounceSeverity {
         let word = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let report = Report {
             kind,
@@ -108,7 +108,7 @@ mod tests {
                 .collect(),
             original_message_id: None,
         };
-        report.failure_of(&EmailAddress::parse("ann+x@corp.example").expect("an address"))
+        report.bounce_severity(&EmailAddress::parse("ann+x@corp.example").expect("an address"))
     }
 
     #[test]
@@ -117,19 +117,19 @@ mod tests {
         for status in ["5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"] {
             assert_eq!(
                 failure(ReportKind::Dsn, &[(ann, "failed", status)]),
-                Failure::Permanent
+                BounceSeverity::Permanent
             );
             assert_eq!(
                 failure(ReportKind::Dsn, &[(ann, "", status)]),
-                Failure::Permanent
+                BounceSeverity::Permanent
             );
             assert_eq!(
                 failure(ReportKind::Dsn, &[(ann, "delayed", status)]),
-                Failure::Temporary
+                BounceSeverity::Temporary
             );
             assert_eq!(
                 failure(ReportKind::Dsn, &[(ann, "delivered", status)]),
-                Failure::None
+                BounceSeverity::None
             );
         }
         for status in [
@@ -138,17 +138,17 @@ mod tests {
             "5.6.0", "5.7.0", "5.7.1", "5.7.23", "5.7.509", "5.11.1",
         ] {
             let found = failure(ReportKind::Dsn, &[(ann, "failed", status)]);
-            assert_eq!(found, Failure::Temporary, "{status}");
+            assert_eq!(found, BounceSeverity::Temporary, "{status}");
         }
         assert_eq!(
             failure(ReportKind::Dsn, &[(ann, "", "2.1.5")]),
-            Failure::None
+            BounceSeverity::None
         );
         assert_eq!(
             failure(ReportKind::Mdn, &[(ann, "failed", "5.1.1")]),
-            Failure::None
+            BounceSeverity::None
         );
-        assert_eq!(failure(ReportKind::Text, &[]), Failure::Temporary);
+        assert_eq!(failure(ReportKind::Text, &[]), BounceSeverity::Temporary);
     }
 
     #[test]
@@ -156,8 +156,11 @@ mod tests {
         let ann = ("ann+2Bx@corp.example", "failed", "5.2.2");
         let bob = ("bob@corp.example", "failed", "5.1.1");
         let eve = ("eve@corp.example", "failed", "5.1.1");
-        assert_eq!(failure(ReportKind::Dsn, &[bob, ann]), Failure::Temporary);
-        assert_eq!(failure(ReportKind::Dsn, &[bob, eve]), Failure::None);
-        assert_eq!(failure(ReportKind::Dsn, &[bob]), Failure::Temporary);
+        assert_eq!(
+            failure(ReportKind::Dsn, &[bob, ann]),
+            BounceSeverity::Temporary
+        );
+        assert_eq!(failure(ReportKind::Dsn, &[bob, eve]), BounceSeverity::None);
+        assert_eq!(failure(ReportKind::Dsn, &[bob]), BounceSeverity::Temporary);
     }
 }

@@ -13,7 +13,7 @@ use crate::store::engine::job::Work;
 use crate::store::error::readable;
 use crate::store::requests::hold_quota::Offer;
 use crate::store::requests::hold_quota::WaitingRequest;
-use crate::store::rows::copies::{Likeness, find_original};
+use crate::store::rows::duplicates::{Likeness, find_original};
 use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::{FromRow, Tx};
 use crate::store::verification::verification_mail::cancel;

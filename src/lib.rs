@@ -1,4 +1,4 @@
-//! Vestibule, the front door of a help desk's mailbox.
+//! Vestibule, an inbound mail gateway for help desks.
 //!
 //! # The journey of a message
 //!

@@ -72,7 +72,7 @@ fn accounts_created_under_wider_settings_are_listed_and_can_be_blocked() {
     ]);
     assert!(
         dry.out
-            .contains("2 active accounts would no longer be on a list"),
+            .contains("2 active accounts would not be on any list"),
         "{}",
         dry.out
     );

@@ -21,7 +21,7 @@ use sample::Sender;
 use support::harness::{Harness, STANDARD};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
-use vestibule::domain::{Actor, EmailAddress, Interface, Proof, Timestamp};
+use vestibule::domain::{Actor, EmailAddress, Interface, Timestamp, VerificationMethod};
 use vestibule::store::{Choice, Store};
 
 /// Number of people, of held requests of each, and of queued verification mails.
@@ -118,7 +118,7 @@ fn release(crowd: &Crowd) {
             done.expect("no panic");
         }
     });
-    let proved = watch.stop();
+    let verified = watch.stop();
     let delivered = "SELECT count(*) FROM request WHERE state = 'delivered'";
     wait_until("the deliveries", || count(&look, delivered) == requests);
     let handed_over = watch.stop();
@@ -126,7 +126,7 @@ fn release(crowd: &Crowd) {
     row(
         "accounts verified concurrently",
         crowd.accounts,
-        proved,
+        verified,
         None,
     );
     row(
@@ -141,8 +141,8 @@ async fn prove(store: &Store, address: &EmailAddress) {
     let account = store.customer(address).await.expect("a look");
     let account = account.expect("an account").id;
     store
-        .prove(
-            Proof::Operator(Actor::operator("ops", Interface::CommandLine)),
+        .verify_account(
+            VerificationMethod::Operator(Actor::operator("ops", Interface::CommandLine)),
             Some(account),
             Choice::All,
             Timestamp::now(),

@@ -26,7 +26,9 @@ use seed::{CUSTOMERS, KEEP, Size};
 use support::harness::{Harness, STANDARD};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
-use vestibule::domain::{Actor, DestinationName, EmailAddress, Interface, Proof, Timestamp};
+use vestibule::domain::{
+    Actor, DestinationName, EmailAddress, Interface, Timestamp, VerificationMethod,
+};
 use vestibule::store::{Choice, Store, VerificationOutcome};
 
 /// Parts that can be measured: those on the command line, or all by default.
@@ -311,14 +313,14 @@ async fn prove(store: &Store, number: usize) -> Duration {
     let address = EmailAddress::parse(&address).expect("an address");
     let account = store.customer(&address).await.expect("a look");
     let account = account.expect("an account").id;
-    let proof = Proof::Operator(Actor::operator("bench", Interface::CommandLine));
+    let method = VerificationMethod::Operator(Actor::operator("bench", Interface::CommandLine));
     let begin = Instant::now();
-    let proved = store
-        .prove(proof, Some(account), Choice::All, Timestamp::now())
+    let verification = store
+        .verify_account(method, Some(account), Choice::All, Timestamp::now())
         .await
         .expect("proved");
     let took = begin.elapsed();
-    let VerificationOutcome::Verified { released, .. } = proved else {
+    let VerificationOutcome::Verified { released, .. } = verification else {
         panic!("the account was proved before");
     };
     assert_eq!(released.len(), 10);

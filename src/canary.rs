@@ -45,7 +45,7 @@ pub async fn run(
             .map(|canary| canary.interval);
         let duty = store.hold_duty(Duty::Canary, interval.unwrap_or_default(), Timestamp::now());
         if duty.await.unwrap_or(false)
-            && let Err(error) = store.forget_canaries().await
+            && let Err(error) = store.delete_canaries().await
         {
             events::fault("canary", &error);
         }
@@ -199,7 +199,7 @@ async fn arrival(store: &Store, id: RequestId) -> Result<(), String> {
 /// Removes all traces of the canary, whichever step it reached.
 async fn tidy(store: &Store, folder: &Path) -> Result<(), String> {
     store
-        .forget_canaries()
+        .delete_canaries()
         .await
         .map_err(|error| error.to_string())?;
     let folder = folder.join("new");

@@ -115,14 +115,18 @@ async fn tidy(
         let remind_before = config.verification.remind_before;
         let reminded = store.owe_reminders(now, remind_before, STEP).await?;
         let contents = store
-            .forget_content(now, retention.delivered_content, STEP)
+            .delete_expired_content(now, retention.delivered_content, STEP)
             .await?;
         let max_content = config.dropped.max_content;
         let over = store.trim_dropped_content(max_content, STEP).await?;
-        let entries = store.forget_ledger(now, retention.ledger, STEP).await?;
-        let verification_mails = store.forget_mail(now, retention.ledger, STEP).await?;
+        let entries = store
+            .delete_expired_entries(now, retention.ledger, STEP)
+            .await?;
+        let verification_mails = store
+            .delete_expired_mail(now, retention.ledger, STEP)
+            .await?;
         let keep_calls = retention.hook_calls;
-        let calls = store.forget_hook_calls(now, keep_calls, STEP).await?;
+        let calls = store.delete_settled_calls(now, keep_calls, STEP).await?;
         store.sample_queues(now).await?;
         let pages = store.give_pages_back().await?;
         more = expired.more

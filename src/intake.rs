@@ -211,8 +211,8 @@ fn emit_event(entry: &ArrivalOutcome, peer: Option<IpAddr>) {
             "a delivery report arrived",
         );
     }
-    if let Some(proved) = &entry.proved {
-        verification::confirm::emit_events(proved, "reply");
+    if let Some(verification) = &entry.verification {
+        verification::confirm::emit_events(verification, "reply");
     }
 }
 

@@ -255,11 +255,11 @@ async fn housekeeping(path: &Path, large: &Path, effort: &Effort) {
     })
     .await;
     row("contents are forgotten", &store, steps, || {
-        store.forget_content(later, 30 * DAY, ROWS)
+        store.delete_expired_content(later, 30 * DAY, ROWS)
     })
     .await;
     row("the ledger is forgotten", &store, steps, || {
-        store.forget_ledger(later, 275 * DAY, ROWS)
+        store.delete_expired_entries(later, 275 * DAY, ROWS)
     })
     .await;
     row("pages are given back", &store, steps, || {

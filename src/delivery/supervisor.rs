@@ -37,15 +37,15 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
             let queue = RequestQueue::of(name, destination, &config, generations.store());
             generations.start(name.as_str(), target, queue);
         }
-        forget_states(&generations).await;
+        delete_states(&generations).await;
     }
 }
 
 /// Removes the records of destinations that no longer count as down, because the daemon restarted or their settings
 /// changed.
-async fn forget_states(generations: &Generations) {
+async fn delete_states(generations: &Generations) {
     let store = generations.store();
-    let forget = async {
+    let delete = async {
         for down in store.down_destinations().await? {
             if !generations.is_down(&down.name) {
                 store.record_up(down.name, Timestamp::now()).await?;
@@ -53,7 +53,7 @@ async fn forget_states(generations: &Generations) {
         }
         Ok::<_, StoreError>(())
     };
-    if let Err(error) = forget.await {
+    if let Err(error) = delete.await {
         events::fault("delivery", &error);
     }
 }

@@ -99,7 +99,7 @@ impl fmt::Display for Actor {
 /// A verification: evidence that a person controls an address. On a verification, the store activates the
 /// account and releases its held requests, exactly once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Proof {
+pub enum VerificationMethod {
     /// The person pressed the button on the page that the link opens.
     Link(TokenHash),
     /// The verification mail was answered from the account's own address.
@@ -111,7 +111,7 @@ pub enum Proof {
     Operator(Actor),
 }
 
-impl Proof {
+impl VerificationMethod {
     /// The stored spelling, in the column `verified_by`.
     #[must_use]
     pub fn name(&self) -> String {

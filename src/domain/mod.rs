@@ -35,7 +35,7 @@ mod verification_mail;
 mod vocabulary;
 
 pub use account::{Account, AccountKind, AccountOrigin, AccountStatus, NewAccount};
-pub use actor::{Actor, Interface, Proof};
+pub use actor::{Actor, Interface, VerificationMethod};
 pub use address::{AddressError, EmailAddress};
 pub use domain_name::{Domain, DomainError};
 pub use envelope::{Envelope, ForwardedClient, Recipient, RecipientRole, ReversePath};

@@ -2,7 +2,8 @@
 
 use crate::config::Config;
 use crate::domain::{
-    Account, AccountId, AccountStatus, Actor, EmailAddress, PortalName, Proof, Timestamp, keywords,
+    Account, AccountId, AccountStatus, Actor, EmailAddress, PortalName, Timestamp,
+    VerificationMethod, keywords,
 };
 use crate::mail::is_program;
 use crate::store::{
@@ -114,8 +115,9 @@ pub async fn act_on_customer(
         CustomerAction::Block => store.block_customer(id, by, now).await?,
         CustomerAction::Unblock => store.unblock_customer(id, by, now).await?,
         CustomerAction::Verify => {
-            let proved = store.prove(Proof::Operator(by), Some(id), Choice::All, now);
-            match proved.await? {
+            let verification =
+                store.verify_account(VerificationMethod::Operator(by), Some(id), Choice::All, now);
+            match verification.await? {
                 VerificationOutcome::Verified { released: ids, .. } => released = Some(ids.len()),
                 VerificationOutcome::AlreadyVerified { .. } => {}
                 VerificationOutcome::Expired | VerificationOutcome::Unknown => {

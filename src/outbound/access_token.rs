@@ -164,7 +164,7 @@ async fn run(program: &Path, args: &[String]) -> Result<Vec<u8>, String> {
     let status = ended
         .map_err(|_| format!("not finished within {} s", TIME_LIMIT.as_secs()))?
         .map_err(|error| error.to_string())?;
-    group.forget();
+    group.disarm();
     // A program that writes too much may end by SIGPIPE; then its output says more than its status.
     if !status.success() && output.len() as u64 <= MAX_OUTPUT {
         return Err(format!("{status}; run it by hand to see why"));

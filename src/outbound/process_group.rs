@@ -1,5 +1,5 @@
 //! The process group of a program that we started. Dropping it kills every process in it, unless
-//! [`forget`](ProcessGroup::forget) was called.
+//! [`disarm`](ProcessGroup::disarm) was called.
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Child;
@@ -26,7 +26,7 @@ impl ProcessGroup {
     }
 
     /// Leaves the remaining processes running: the program ended by itself, so it left them on purpose.
-    pub fn forget(mut self) {
+    pub fn disarm(mut self) {
         self.0 = None;
     }
 }

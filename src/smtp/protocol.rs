@@ -137,7 +137,7 @@ impl<R: MessageHandler> Protocol<R> {
             Verb::Data => self.data(argument)?,
             Verb::Rset => {
                 self.ask("RSET", argument)?;
-                self.forget_transaction();
+                self.reset_transaction();
                 Reply::Ok.into()
             }
             Verb::Noop => {
@@ -287,11 +287,11 @@ impl<R: MessageHandler> Protocol<R> {
     /// of the message, while the client goes on with the next command.
     fn message_ends(&mut self) {
         self.engine.process(b".\r\n");
-        self.forget_transaction();
+        self.reset_transaction();
     }
 
     /// Resets the transaction and the XFORWARD data, which applies to one transaction only.
-    fn forget_transaction(&mut self) {
+    fn reset_transaction(&mut self) {
         self.phase = Phase::Between;
         self.client = None;
     }
@@ -301,7 +301,7 @@ impl<R: MessageHandler> Protocol<R> {
         self.engine.tls_active();
         self.tls = true;
         self.helo.clear();
-        self.forget_transaction();
+        self.reset_transaction();
     }
 }
 

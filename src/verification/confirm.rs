@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Proof, Timestamp, TokenHash};
+use crate::domain::{Timestamp, TokenHash, VerificationMethod};
 use crate::observe::events;
 use crate::observe::metrics::{self, ProcessingStep};
 use crate::store::{Choice, Refused, Store, StoreError, TakenBack, VerificationOutcome};
@@ -15,18 +15,18 @@ use crate::store::{Choice, Refused, Store, StoreError, TakenBack, VerificationOu
 /// Errors of the store; nothing has changed then.
 pub async fn confirm(
     store: &Store,
-    proof: Proof,
+    method: VerificationMethod,
     choice: Choice,
     now: Timestamp,
 ) -> Result<VerificationOutcome, StoreError> {
-    let by = proof.name();
-    let proved = store.prove(proof, None, choice, now).await?;
-    emit_events(&proved, &by);
-    Ok(proved)
+    let by = method.name();
+    let verification = store.verify_account(method, None, choice, now).await?;
+    emit_events(&verification, &by);
+    Ok(verification)
 }
 
 /// Emits the events of a verification.
-pub fn emit_events(proved: &VerificationOutcome, by: &str) {
+pub fn emit_events(verification: &VerificationOutcome, by: &str) {
     let VerificationOutcome::Verified {
         account,
         address,
@@ -34,7 +34,7 @@ pub fn emit_events(proved: &VerificationOutcome, by: &str) {
         released,
         discarded,
         ..
-    } = proved
+    } = verification
     else {
         return;
     };

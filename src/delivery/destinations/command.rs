@@ -82,7 +82,7 @@ impl CommandRunner {
         };
         match ended {
             Ok(Ok(Ok(status))) => {
-                group.forget();
+                group.disarm();
                 outcome(status, &String::from_utf8_lossy(&stderr_text))
             }
             Ok(Ok(Err(e))) => AttemptOutcome::Retry(Cause::of_request(&format!("{program}: {e}"))),

@@ -54,7 +54,7 @@ fn an_entry(verdict: Verdict) -> ArrivalOutcome {
         request: Some(RequestId::new()),
         message_id: Some("1 \r\nforged=\"yes\"".to_owned()),
         undeliverable: None,
-        proved: None,
+        verification: None,
     }
 }
 

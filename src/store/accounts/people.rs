@@ -200,8 +200,8 @@ impl Work<'_> {
     ) -> Result<PersonOutcome> {
         match self.plan(person, now)? {
             Plan::Create(new) => {
-                let needs_proof = new.proof_needed && !person.verified;
-                let status = if needs_proof {
+                let needs_verification = new.proof_needed && !person.verified;
+                let status = if needs_verification {
                     AccountStatus::Pending
                 } else {
                     AccountStatus::Active

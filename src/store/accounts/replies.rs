@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{AccountStatus, Actor, LanguageTag, Proof, TokenHash};
+use crate::domain::{AccountStatus, Actor, LanguageTag, TokenHash, VerificationMethod};
 use crate::domain::{MailCause, MailKind};
 use crate::store::Choice;
 use crate::store::accounts::verification::{VerificationOutcome, portal_of_mail};
@@ -82,19 +82,19 @@ impl Work<'_> {
                 "its first line is not the confirmation word"
             }
             ReplyAnswer::Confirms => {
-                let proof = Proof::Reply(token);
-                let proved = self.prove(&proof, None, &Choice::All, now)?;
-                let cause = match &proved {
+                let method = VerificationMethod::Reply(token);
+                let verification = self.verify_account(&method, None, &Choice::All, now)?;
+                let cause = match &verification {
                     VerificationOutcome::Verified { .. }
-                    | VerificationOutcome::AlreadyVerified { .. } => return Ok(Some(proved)),
+                    | VerificationOutcome::AlreadyVerified { .. } => return Ok(Some(verification)),
                     VerificationOutcome::Expired => "the mail that it answers has expired",
                     VerificationOutcome::Unknown => "the mail that it answers is no longer valid",
                 };
-                if matches!(proved, VerificationOutcome::Expired) {
+                if matches!(verification, VerificationOutcome::Expired) {
                     self.tell_what_to_do(&account, &found, now)?;
                 }
                 ignore(reply, Some(&account), cause, now, tx)?;
-                return Ok(Some(proved));
+                return Ok(Some(verification));
             }
         };
         if answer == ReplyAnswer::Other && !found.refused {

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    AccountId, AccountKind, AccountStatus, EmailAddress, GroupName, LanguageTag, PortalName, Proof,
-    RequestId, Timestamp, TokenHash, Transition,
+    AccountId, AccountKind, AccountStatus, EmailAddress, GroupName, LanguageTag, PortalName,
+    RequestId, Timestamp, TokenHash, Transition, VerificationMethod,
 };
 use crate::store::accounts::undo_not_me::{self, Discarded};
 use crate::store::audit::events::{NewEvent, record_of_entry};
@@ -203,25 +203,25 @@ fn add_groups(tx: &Tx, account: i64, groups: &[String]) -> Result<()> {
 }
 
 impl Work<'_> {
-    pub(crate) fn prove(
+    pub(crate) fn verify_account(
         &mut self,
-        proof: &Proof,
+        method: &VerificationMethod,
         account: Option<AccountId>,
         choice: &Choice,
         now: Millis,
     ) -> Result<VerificationOutcome> {
         let tx = self.tx;
-        let account = match proof {
-            Proof::Link(token) | Proof::Reply(token) | Proof::Sso(token, _) => {
-                match standing(tx, *token, now)? {
-                    LinkStanding::Unknown | LinkStanding::Refused(..) => {
-                        return Ok(VerificationOutcome::Unknown);
-                    }
-                    LinkStanding::Expired => return Ok(VerificationOutcome::Expired),
-                    LinkStanding::Active(account, _) | LinkStanding::Pending(account) => account,
+        let account = match method {
+            VerificationMethod::Link(token)
+            | VerificationMethod::Reply(token)
+            | VerificationMethod::Sso(token, _) => match standing(tx, *token, now)? {
+                LinkStanding::Unknown | LinkStanding::Refused(..) => {
+                    return Ok(VerificationOutcome::Unknown);
                 }
-            }
-            Proof::Operator(_) => {
+                LinkStanding::Expired => return Ok(VerificationOutcome::Expired),
+                LinkStanding::Active(account, _) | LinkStanding::Pending(account) => account,
+            },
+            VerificationMethod::Operator(_) => {
                 let Some(account) = account else {
                     return Err(StoreError::NotAllowed(
                         "an operator must name the account to verify".to_owned(),
@@ -237,7 +237,7 @@ impl Work<'_> {
                 address: account.address(tx)?,
             }),
             AccountStatus::Pending | AccountStatus::Active => {
-                self.activate(&account, proof, choice, now)
+                self.activate(&account, method, choice, now)
             }
         }
     }
@@ -246,30 +246,30 @@ impl Work<'_> {
     fn activate(
         &mut self,
         account: &AccountRow,
-        proof: &Proof,
+        method: &VerificationMethod,
         choice: &Choice,
         now: Millis,
     ) -> Result<VerificationOutcome> {
         let tx = self.tx;
-        let by = proof.actor();
+        let by = method.actor();
         // Mail to the address arrives, whatever was recorded about it before.
         let created_at: Millis = tx.one(
             "UPDATE account SET status = 'active', verified_by = ?2, verified_at = ?3,
                      undeliverable = 0, quiet_until = NULL, refused_at = NULL,
                      refused_authenticated = 0, quiet_mailed = 0, unanswered_mails = 0
                  WHERE n = ?1 RETURNING created_at",
-            &[&account.n, &proof.name(), &now],
+            &[&account.n, &method.name(), &now],
         )?;
         let sql = "UPDATE token SET used_at = ?2 WHERE account = ?1 AND used_at IS NULL";
         tx.run(sql, &[&account.n, &now])?;
         tx.run("DELETE FROM let_in WHERE account = ?", &[&account.n])?;
-        if let Proof::Sso(_, groups) = proof {
+        if let VerificationMethod::Sso(_, groups) = method {
             add_groups(tx, account.n, groups)?;
         }
         cancel(tx, account.n, now)?;
         NewEvent::new("account.verified")
             .account(account.n)
-            .detail(proof.name())
+            .detail(method.name())
             .record(tx, &by, now)?;
 
         let mut released = Vec::new();
@@ -304,7 +304,7 @@ impl Work<'_> {
         }
         // The person has decided: from now on no link restores anything, and an operator can release the
         // others. An operator's verification decides nothing about what the person refused.
-        if !matches!(proof, Proof::Operator(_)) {
+        if !matches!(method, VerificationMethod::Operator(_)) {
             tx.run(
                 "UPDATE request SET restorable_until = NULL
                  WHERE account = ? AND state = 'discarded'",
@@ -312,8 +312,10 @@ impl Work<'_> {
             )?;
         }
         self.wakeups.add_if(Topic::Requests, !released.is_empty());
-        self.wakeups
-            .add_if(Topic::OperatorActions, matches!(proof, Proof::Operator(_)));
+        self.wakeups.add_if(
+            Topic::OperatorActions,
+            matches!(method, VerificationMethod::Operator(_)),
+        );
         Ok(VerificationOutcome::Verified {
             account: account.id,
             address: account.address(tx)?,
@@ -349,14 +351,14 @@ impl Store {
     ///
     /// # Errors
     /// `NotFound` for an operator's account that does not exist.
-    pub async fn prove(
+    pub async fn verify_account(
         &self,
-        proof: Proof,
+        method: VerificationMethod,
         account: Option<AccountId>,
         choice: Choice,
         now: Timestamp,
     ) -> Result<VerificationOutcome> {
-        self.write(move |work| work.prove(&proof, account, &choice, now.into()))
+        self.write(move |work| work.verify_account(&method, account, &choice, now.into()))
             .await
     }
 }

@@ -1,7 +1,7 @@
 //! Verification on the word of an operator or of the directory, and its limits.
 
 use crate::access::Decision;
-use crate::domain::{Actor, Proof};
+use crate::domain::{Actor, VerificationMethod};
 use crate::store::Result;
 use crate::store::accounts::people::permit;
 use crate::store::accounts::verification::{Choice, VerificationOutcome};
@@ -37,9 +37,9 @@ fn has_waiting(tx: &Tx, account: &AccountRow, now: Millis) -> Result<bool> {
 impl Work<'_> {
     /// Verifies an account by an operator's word. Returns the number of released requests.
     pub(crate) fn vouch(&mut self, account: &AccountRow, by: &Actor, now: Millis) -> Result<usize> {
-        let proof = Proof::Operator(by.clone());
+        let method = VerificationMethod::Operator(by.clone());
         Ok(
-            match self.prove(&proof, Some(account.id), &Choice::All, now)? {
+            match self.verify_account(&method, Some(account.id), &Choice::All, now)? {
                 VerificationOutcome::Verified { released, .. } => released.len(),
                 VerificationOutcome::AlreadyVerified { .. }
                 | VerificationOutcome::Expired

@@ -341,8 +341,8 @@ impl Store {
         Ok(changed)
     }
 
-    /// Forgets up to `limit` calls that were settled longer than `keep` ago.
-    pub async fn forget_hook_calls(
+    /// Deletes up to `limit` calls that were settled longer than `keep` ago.
+    pub async fn delete_settled_calls(
         &self,
         now: Timestamp,
         keep: std::time::Duration,

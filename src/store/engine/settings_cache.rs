@@ -62,7 +62,7 @@ impl SettingsCache {
     }
 
     /// Clears the cache: the cached revision may never have been committed.
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn invalidate(&mut self) {
         *self = Self::default();
     }
 

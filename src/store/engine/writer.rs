@@ -314,7 +314,7 @@ impl Thread {
                 self.session = Some(session);
             }
             Err(failure) => {
-                self.settings.forget();
+                self.settings.invalidate();
                 let rolled_back = session.roll_back();
                 // After a failing disk or a damaged file, the connection is not used again: its cached pages
                 // may be wrong.
@@ -395,7 +395,7 @@ fn fill(
             Err(_) if mode == Mode::Batch => return Err(Failure::OneFailed),
             Err(_) => {
                 session.roll_back_to_savepoint()?;
-                work.settings.forget();
+                work.settings.invalidate();
             }
         }
         if mode == Mode::Savepoints {

@@ -86,7 +86,7 @@ pub struct ArrivalOutcome {
     /// Account whose verification mail this bounce is about, if it gets no more mail.
     pub undeliverable: Option<AccountId>,
     /// Effect of an answer to a verification mail.
-    pub proved: Option<VerificationOutcome>,
+    pub verification: Option<VerificationOutcome>,
 }
 
 impl Store {
@@ -214,7 +214,7 @@ impl Message {
             request: None,
             message_id: self.arrival.facts.message_id.clone(),
             undeliverable: None,
-            proved: None,
+            verification: None,
         };
         let Some(earlier) = known.original else {
             return self.follow(work, (part, prepared, n), known, &decided, outcome);
@@ -345,7 +345,7 @@ impl Message {
                 answer: answer.clone(),
                 sender_key,
             };
-            outcome.proved = work.take_reply(&reply, self.at)?;
+            outcome.verification = work.take_reply(&reply, self.at)?;
         }
         Ok(outcome)
     }

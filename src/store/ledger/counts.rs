@@ -131,8 +131,8 @@ impl Store {
 
     /// Times from the creation of an account to its verification by the person, for verifications since `since`;
     /// those by an operator are excluded. Only the newest, up to a bound.
-    pub async fn proof_times(&self, since: Timestamp) -> Result<Vec<Duration>> {
-        self.read_long(move |tx| proof_times(tx, since.into()))
+    pub async fn verification_times(&self, since: Timestamp) -> Result<Vec<Duration>> {
+        self.read_long(move |tx| verification_times(tx, since.into()))
             .await
     }
 
@@ -231,7 +231,7 @@ pub(crate) fn by_day(tx: &Tx, since: Millis) -> Result<Vec<DayCount>> {
     )
 }
 
-pub(crate) fn proof_times(tx: &Tx, since: Millis) -> Result<Vec<Duration>> {
+pub(crate) fn verification_times(tx: &Tx, since: Millis) -> Result<Vec<Duration>> {
     tx.all_with(
         "SELECT verified_at - created_at FROM account INDEXED BY account_verified
          WHERE verified_at >= ?1 AND substr(verified_by, 1, 9) <> 'operator:'

@@ -22,7 +22,7 @@ fn record(work: &mut Work, revision: &Revision, by: &Actor) -> Result<()> {
             settings: json(&*revision.settings)?
         }
     )?;
-    work.settings.forget();
+    work.settings.invalidate();
     NewEvent::new("access.changed")
         .detail(format!("revision {}", revision.number))
         .record(work.tx, by, revision.at.into())

@@ -51,7 +51,7 @@ from_row!(
 );
 
 impl Store {
-    /// Records this node, and forgets nodes that were not seen for a week. Returns the record that it replaced, if
+    /// Records this node, and deletes nodes that were not seen for a week. Returns the record that it replaced, if
     /// another daemon wrote it: an earlier daemon of this node or, if this one had recorded itself before, another
     /// daemon with the same id.
     pub async fn record_node(&self, node: Node) -> Result<Option<Node>> {

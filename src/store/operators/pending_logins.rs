@@ -28,7 +28,7 @@ pub enum AttemptPurpose {
 }
 json_columns!(AttemptPurpose);
 
-fn forget_expired(tx: &Tx, now: Millis) -> Result<()> {
+fn delete_expired(tx: &Tx, now: Millis) -> Result<()> {
     tx.run("DELETE FROM sign_in_attempt WHERE expires_at <= ?", &[&now])?;
     Ok(())
 }
@@ -42,7 +42,7 @@ pub(crate) fn insert_attempt(
     expires_at: Millis,
     now: Millis,
 ) -> Result<()> {
-    forget_expired(tx, now)?;
+    delete_expired(tx, now)?;
     insert!(
         tx,
         sign_in_attempt {
@@ -90,7 +90,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<AttemptPurpose>> {
         self.write(move |work| {
-            forget_expired(work.tx, now.into())?;
+            delete_expired(work.tx, now.into())?;
             let sql = "DELETE FROM sign_in_attempt WHERE hash = ? RETURNING purpose";
             work.tx.maybe(sql, &[&hash])
         })

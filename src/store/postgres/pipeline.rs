@@ -142,7 +142,7 @@ impl Pipeline {
 
     fn take_outcome(&mut self, outcome: Result<()>, statements: &mut Statements) -> Result<()> {
         if outcome.is_err() {
-            self.forget_statements(statements);
+            self.mark_unprepared(statements);
         }
         self.mark_settled();
         outcome
@@ -153,11 +153,11 @@ impl Pipeline {
         self.unsettled.clear();
     }
 
-    /// Forgets that the unsettled statements are prepared: the server may have failed before it prepared them.
-    pub(super) fn forget_statements(&mut self, statements: &mut Statements) {
+    /// Marks the unsettled statements as not prepared: the server may have failed before it prepared them.
+    pub(super) fn mark_unprepared(&mut self, statements: &mut Statements) {
         let collected = self.queries.drain(..).map(|query| query.sql);
         for sql in self.unsettled.drain(..).chain(collected) {
-            statements.forget(&sql);
+            statements.remove(&sql);
         }
         self.mark_settled();
     }
@@ -168,7 +168,7 @@ impl Pipeline {
         self.has_lost = false;
         wire.discard_output();
         wire.pass_over_early();
-        self.forget_statements(statements);
+        self.mark_unprepared(statements);
         self.is_collecting = false;
         self.discard_prefetched();
     }

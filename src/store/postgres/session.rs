@@ -179,8 +179,8 @@ impl PostgresSession {
             Ok(answer) => answer,
             Err(error) => {
                 // The server may have prepared it, or may have to prepare it anew after a migration.
-                statements.forget(sql);
-                pipeline.forget_statements(&mut statements);
+                statements.remove(sql);
+                pipeline.mark_unprepared(&mut statements);
                 return Err(error);
             }
         };

@@ -188,8 +188,8 @@ impl Statements {
         self.known.get_mut(sql)
     }
 
-    /// Forgets a statement: it is prepared anew when it is next used.
-    pub(super) fn forget(&mut self, sql: &str) {
+    /// Removes a statement: it is prepared anew when it is next used.
+    pub(super) fn remove(&mut self, sql: &str) {
         if let Some(statement) = self.known.remove(sql)
             && !statement.name.is_empty()
         {
@@ -197,7 +197,7 @@ impl Statements {
         }
     }
 
-    /// Forgets all statements, after the server did.
+    /// Removes all statements, after the server did.
     pub(super) fn clear(&mut self) {
         self.known.clear();
         self.forgotten.clear();

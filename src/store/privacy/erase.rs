@@ -1,4 +1,4 @@
-//! Forgets a person at their request: takes an address, returns a summary.
+//! Erases a person at their request: takes an address, returns a summary.
 //!
 //! The ledger keeps an entry for each message, with its verdict and the rule, under a pseudonym. The content,
 //! the subject, the Message-ID, and the verification mails, links and rate limits of the address are deleted.
@@ -21,7 +21,7 @@ use crate::store::requests::transitions;
 use crate::store::rows::account_rows::{AccountRow, find_account};
 use crate::store::rows::orphaned_content::delete_content;
 use crate::store::sql::sql_types::{Millis, json};
-use crate::store::verification::rate_limits::forget_claims;
+use crate::store::verification::rate_limits::erase_claims;
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Result, Store, StoreError, Topic};
 
@@ -32,9 +32,9 @@ const STEP: usize = 20;
 #[derive(Debug, Clone)]
 pub struct Forgetting {
     pub address: EmailAddress,
-    /// The domain identifies the person: forget it, too.
+    /// The domain identifies the person: erase it, too.
     pub domain_too: bool,
-    /// Operator who forgets it.
+    /// Operator who erases it.
     pub by: Actor,
     pub now: Timestamp,
 }
@@ -68,8 +68,8 @@ impl Work<'_> {
         cancel(self.tx, account.n, now)
     }
 
-    /// Forgets a few entries. Returns the number of discarded requests.
-    fn forget_some(
+    /// Erases a few entries. Returns the number of discarded requests.
+    fn erase_some(
         &mut self,
         entries: &[(i64, bool)],
         pseudonym: &Pseudonym,
@@ -156,7 +156,7 @@ impl Work<'_> {
         tx.run(sql, &[&forgetting.address.key()])?;
         let mut event = NewEvent::new("account.forgotten");
         if let Some(account) = find_account(tx, &forgetting.address.key())? {
-            forget_claims(tx, account.n)?;
+            erase_claims(tx, account.n)?;
             if self.leave_a_name(&account, pseudonym, now)? {
                 event = event.account(account.n);
             }
@@ -220,7 +220,7 @@ fn in_work_now() -> StoreError {
 }
 
 impl Store {
-    /// Forgets an address. `progress` receives the number of entries done and the total.
+    /// Erases an address. `progress` receives the number of entries done and the total.
     ///
     /// # Errors
     /// `NotAllowed` while one of its requests is being delivered. Repeating it is safe after any error, and
@@ -253,11 +253,11 @@ impl Store {
         for (place, some) in all.chunks(STEP).enumerate() {
             let (some, pseudonym, by) = (some.to_vec(), pseudonym.clone(), by.clone());
             done.discarded += self
-                .write(move |work| work.forget_some(&some, &pseudonym, &by, now))
+                .write(move |work| work.erase_some(&some, &pseudonym, &by, now))
                 .await?;
             progress(((place + 1) * STEP).min(all.len()) as u64, all.len() as u64);
         }
-        self.forget_answers().await?;
+        self.erase_answers().await?;
         self.remove_unused_words().await?;
         self.write(move |work| work.finish(&forgetting, &pseudonym))
             .await?;
@@ -268,7 +268,7 @@ impl Store {
     }
 
     /// Deletes the stored API answers, which may be about anybody; a repeated request is executed again.
-    async fn forget_answers(&self) -> Result<()> {
+    async fn erase_answers(&self) -> Result<()> {
         let newest: i64 = self
             .read(|tx| tx.one("SELECT coalesce(max(n), 0) FROM answer", &[]))
             .await?;

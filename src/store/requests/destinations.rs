@@ -159,7 +159,7 @@ impl Store {
 
     /// Records that a destination works again.
     pub async fn record_up(&self, name: DestinationName, now: Timestamp) -> Result<()> {
-        self.write(move |work| work.forget_down(&name, &Actor::Daemon, now.into()))
+        self.write(move |work| work.clear_down(&name, &Actor::Daemon, now.into()))
             .await
     }
 
@@ -171,7 +171,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<()> {
         self.write(move |work| {
-            work.forget_down(&name, &by, now.into())?;
+            work.clear_down(&name, &by, now.into())?;
             work.wakeups.add(Topic::Requests);
             work.wakeups.add(Topic::Calls);
             work.wakeups.add(Topic::OperatorActions);
@@ -185,7 +185,7 @@ impl Store {
 
 impl Work<'_> {
     /// Removes the record that a destination is down, and owes hooks a call if there was one.
-    fn forget_down(&mut self, name: &DestinationName, by: &Actor, now: Millis) -> Result<()> {
+    fn clear_down(&mut self, name: &DestinationName, by: &Actor, now: Millis) -> Result<()> {
         let sql = "DELETE FROM down_destination WHERE destination = ? RETURNING since";
         let since: Option<Millis> = self.tx.maybe(sql, &[name])?;
         if let Some(since) = since {

@@ -56,13 +56,14 @@ pub(crate) struct Room {
 
 pub(crate) fn room(tx: &Tx, account: i64, size: u64, quota: Quota) -> Result<Room> {
     // Number and octets of all held requests, then of the unauthenticated ones.
-    let (requests, bytes, unproven_requests, unproven_bytes): (i64, i64, i64, i64) = tx.one(
-        "SELECT count(*), CAST(coalesce(sum(size), 0) AS bigint),
+    let (requests, bytes, unauthenticated_requests, unauthenticated_bytes): (i64, i64, i64, i64) =
+        tx.one(
+            "SELECT count(*), CAST(coalesce(sum(size), 0) AS bigint),
                  count(*) FILTER (WHERE authenticated = 0),
                  CAST(coalesce(sum(size) FILTER (WHERE authenticated = 0), 0) AS bigint)
              FROM request WHERE account = ? AND state = 'held'",
-        &[&account],
-    )?;
+            &[&account],
+        )?;
     let full = |requests: i64, bytes: i64| {
         requests >= i64::from(quota.requests)
             || bytes.saturating_add(octets(size)) > octets(quota.bytes)
@@ -70,7 +71,11 @@ pub(crate) fn room(tx: &Tx, account: i64, size: u64, quota: Quota) -> Result<Roo
     let quota_reached = full(requests, bytes);
     Ok(Room {
         quota_reached,
-        can_replace: quota_reached && !full(requests - unproven_requests, bytes - unproven_bytes),
+        can_replace: quota_reached
+            && !full(
+                requests - unauthenticated_requests,
+                bytes - unauthenticated_bytes,
+            ),
     })
 }
 

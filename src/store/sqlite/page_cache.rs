@@ -5,16 +5,16 @@
 use rusqlite::Connection;
 
 /// Frees the page cache of a connection.
-pub(crate) fn forget_pages(connection: &Connection) {
+pub(crate) fn free_pages(connection: &Connection) {
     // It frees what it can; an error would mean that it freed nothing, which does no harm.
     let _ = connection.release_memory();
 }
 
 /// Also frees the prepared statements: they are small allocations between the pages, and the system's allocator
 /// returns memory only from the end of the heap.
-pub(crate) fn forget_all(connection: &Connection) {
+pub(crate) fn free_all(connection: &Connection) {
     connection.flush_prepared_statement_cache();
-    forget_pages(connection);
+    free_pages(connection);
 }
 
 #[cfg(test)]
@@ -76,8 +76,8 @@ mod tests {
             "{small} octets were read although all pages are cached"
         );
 
-        for forget in [SqliteSession::free_cache, SqliteSession::free_memory] {
-            forget(&session);
+        for free in [SqliteSession::free_cache, SqliteSession::free_memory] {
+            free(&session);
             let all = read_again(&session);
             assert!(
                 all > 1_000_000,

@@ -124,7 +124,7 @@ impl WriterSession for SqliteSession {
 
     /// Frees the cached pages and the prepared statements.
     fn free_memory(&self) {
-        page_cache::forget_all(&self.connection);
+        page_cache::free_all(&self.connection);
     }
 }
 
@@ -144,7 +144,7 @@ impl ReaderSession for SqliteSession {
 
     /// Frees the cached pages.
     fn free_cache(&self) {
-        page_cache::forget_pages(&self.connection);
+        page_cache::free_pages(&self.connection);
     }
 }
 

@@ -328,7 +328,9 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
     check("entries", session, |c| {
         counts::entries(c, Timestamp::UNIX_EPOCH)
     });
-    check("proofs", session, |c| counts::proof_times(c, Millis(0)));
+    check("proofs", session, |c| {
+        counts::verification_times(c, Millis(0))
+    });
     for state in [
         RequestState::Held,
         RequestState::Released,

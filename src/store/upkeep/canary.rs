@@ -9,14 +9,14 @@ use crate::store::{Result, Store};
 
 impl Store {
     /// Removes all canaries and the accounts of their senders.
-    pub async fn forget_canaries(&self) -> Result<()> {
+    pub async fn delete_canaries(&self) -> Result<()> {
         let there = self.read(accounts).await?;
         if there.is_empty() {
             return Ok(());
         }
         self.write(move |work| {
             for (account, key) in &there {
-                forget(work.tx, *account, key)?;
+                delete(work.tx, *account, key)?;
             }
             Ok(())
         })
@@ -34,7 +34,7 @@ fn accounts(tx: &Tx) -> Result<Vec<(i64, String)>> {
     )
 }
 
-fn forget(tx: &Tx, account: i64, key: &str) -> Result<()> {
+fn delete(tx: &Tx, account: i64, key: &str) -> Result<()> {
     let sql = "DELETE FROM ledger WHERE n IN (SELECT ledger FROM request WHERE account = ?)";
     tx.run(sql, &[&account])?;
     tx.run(

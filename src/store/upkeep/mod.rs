@@ -6,7 +6,7 @@ pub(super) mod clock_repair;
 pub(super) mod copy_rows;
 pub(super) mod digest;
 pub(super) mod examine;
-pub(super) mod forget_content;
+pub(super) mod expired_content;
 pub(super) mod holds;
 pub(super) mod invariants;
 pub(super) mod retention;

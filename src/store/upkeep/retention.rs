@@ -11,25 +11,25 @@ use crate::domain::Timestamp;
 use crate::store::engine::time_slice::{TimeSlice, WorkStep};
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
-use crate::store::upkeep::forget_content::forget_content;
+use crate::store::upkeep::expired_content::delete_expired_content;
 use crate::store::{Result, Store};
 
 impl Store {
-    /// Forgets the expired content of dropped messages, and of requests that were settled longer than
+    /// Deletes the expired content of dropped messages, and of requests that were settled longer than
     /// `keep_settled` ago. Content stays as long as one entry needs it.
-    pub async fn forget_content(
+    pub async fn delete_expired_content(
         &self,
         now: Timestamp,
         keep_settled: Duration,
         limit: usize,
     ) -> Result<WorkStep<usize>> {
-        self.write(move |work| forget_content(work.tx, now.into(), keep_settled, limit))
+        self.write(move |work| delete_expired_content(work.tx, now.into(), keep_settled, limit))
             .await
     }
 
-    /// Forgets entries older than `keep`, oldest first, with everything that belongs to them; those with a
+    /// Deletes entries older than `keep`, oldest first, with everything that belongs to them; those with a
     /// waiting request stay.
-    pub async fn forget_ledger(
+    pub async fn delete_expired_entries(
         &self,
         now: Timestamp,
         keep: Duration,
@@ -40,9 +40,9 @@ impl Store {
         self.delete(old, limit, FORGET_ENTRY).await
     }
 
-    /// Forgets records of verification mails and links older than `keep`, mail counts older than a day, and
+    /// Deletes records of verification mails and links older than `keep`, mail counts older than a day, and
     /// the pseudonyms of forgotten people once no request needs them.
-    pub async fn forget_mail(
+    pub async fn delete_expired_mail(
         &self,
         now: Timestamp,
         keep: Duration,
@@ -59,7 +59,7 @@ impl Store {
             .delete(names, limit, "DELETE FROM account WHERE n = ?")
             .await?;
         let others = self
-            .write(move |work| forget_traces(work.tx, now, before, limit))
+            .write(move |work| delete_expired_traces(work.tx, now, before, limit))
             .await?;
         Ok(WorkStep {
             done: verification_mails.done + names.done + others.done,
@@ -140,9 +140,14 @@ fn unneeded_names(tx: &Tx, limit: usize) -> Result<Vec<i64>> {
     )
 }
 
-/// Forgets links so old that nobody follows them any more (they are then unknown rather than expired), counts
+/// Deletes links so old that nobody follows them any more (they are then unknown rather than expired), counts
 /// of the mail limits, and stored API answers. `done` is the largest of the numbers of each kind.
-fn forget_traces(tx: &Tx, now: Millis, before: Millis, limit: usize) -> Result<WorkStep<usize>> {
+fn delete_expired_traces(
+    tx: &Tx,
+    now: Millis,
+    before: Millis,
+    limit: usize,
+) -> Result<WorkStep<usize>> {
     let slice = TimeSlice::of(limit);
     let tokens = tx.run(
         "DELETE FROM token WHERE hash IN (

@@ -298,8 +298,8 @@ pub(crate) fn bring_back(tx: &Tx, now: Millis) -> Result<()> {
     Ok(())
 }
 
-/// Forgets the claims of an account's verification mails. Those of other addresses of the same mailbox stay.
-pub(crate) fn forget_claims(tx: &Tx, account: i64) -> Result<()> {
+/// Erases the claims of an account's verification mails. Those of other addresses of the same mailbox stay.
+pub(crate) fn erase_claims(tx: &Tx, account: i64) -> Result<()> {
     tx.run(
         "DELETE FROM letter_claim
              WHERE letter IN (SELECT n FROM letter WHERE account = ?)",

@@ -29,7 +29,7 @@ pub(super) async fn show(
     let days = store.by_day(since).await?;
     let backlog = store.backlog().await?;
     let depths = store.backlog_history(since).await?;
-    let times = store.proof_times(since).await?;
+    let times = store.verification_times(since).await?;
     let domains = store.dropped_domains(since, DOMAINS).await?;
     let paused = store.paused_destinations().await?;
     let verdict = |verdict| -> u64 {

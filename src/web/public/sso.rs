@@ -15,7 +15,7 @@ use url::form_urlencoded;
 use super::link_pages::{page_after_verification, page_if_verified_before};
 use super::{AppState, Client, PageError, WebPage};
 use crate::config::Config;
-use crate::domain::{EmailAddress, Proof, Timestamp, Token, TokenHash};
+use crate::domain::{EmailAddress, Timestamp, Token, TokenHash, VerificationMethod};
 use crate::observe::events;
 use crate::operations::{begin_sign_in, take_attempt};
 use crate::sso::{Callback, LoginSecret, Provider, SignedIn, SsoError};
@@ -146,9 +146,9 @@ impl AppState {
             events::sso_failed(&"the provider does not confirm that the address is the person's");
             return Ok(refuse(StatusCode::FORBIDDEN, "sso.not_confirmed"));
         }
-        let proof = Proof::Sso(token, person.groups);
+        let method = VerificationMethod::Sso(token, person.groups);
         Ok(
-            match confirm::confirm(self.store(), proof, choice, now).await? {
+            match confirm::confirm(self.store(), method, choice, now).await? {
                 VerificationOutcome::Verified {
                     address,
                     released,

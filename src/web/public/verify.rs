@@ -19,7 +19,7 @@ use super::link_pages::{
 };
 use super::{AppState, Client, Fields, PageError, WebPage, language};
 use crate::config::Config;
-use crate::domain::{LanguageTag, Proof, RequestId, Timestamp, Token, TokenHash};
+use crate::domain::{LanguageTag, RequestId, Timestamp, Token, TokenHash, VerificationMethod};
 use crate::observe::events;
 use crate::store::{Choice, Link, Offer, Refused, TakenBack, VerificationOutcome, WaitingRequest};
 use crate::verification::confirm;
@@ -194,10 +194,10 @@ impl AppState {
         let choice = choice(answer, &held, &offers)?;
         let mut known = held;
         known.extend(offers.into_iter().map(|offer| offer.request));
-        let proof = Proof::Link(token.hash());
-        let proved = confirm::confirm(self.store(), proof, choice, Timestamp::now()).await?;
+        let method = VerificationMethod::Link(token.hash());
+        let verification = confirm::confirm(self.store(), method, choice, Timestamp::now()).await?;
         let config = self.config();
-        Ok(match proved {
+        Ok(match verification {
             VerificationOutcome::Verified {
                 address,
                 released,

@@ -263,7 +263,10 @@ async fn a_refused_call_is_repeated_when_an_operator_retries() {
     // They are deleted after the retention period.
     let much_later = Timestamp::now() + std::time::Duration::from_hours(1);
     let keep = std::time::Duration::from_mins(1);
-    let forgotten = harness.store.forget_hook_calls(much_later, keep, 100).await;
+    let forgotten = harness
+        .store
+        .delete_settled_calls(much_later, keep, 100)
+        .await;
     assert_eq!(forgotten.expect("done").done, 2);
 }
 

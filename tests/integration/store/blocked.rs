@@ -1,7 +1,7 @@
 //! Blocking an account stops released requests that are not delivered yet; and each delivered request tells
 //! how it was verified.
 
-use vestibule::domain::{Proof, RequestId, RequestState};
+use vestibule::domain::{RequestId, RequestState, VerificationMethod};
 use vestibule::store::{Choice, NextWork, Settlement};
 
 use super::harness::{Harness, address, mail, minutes, operator, portal, start, to};
@@ -139,11 +139,11 @@ async fn each_request_says_how_it_was_verified_itself() {
     released.expect("released");
     let token = harness.sent(minutes(1)).await;
     let choice = Choice::Without(vec![left_out]);
-    let proved = harness
+    let verification = harness
         .store
-        .prove(Proof::Link(token), None, choice, minutes(2))
+        .verify_account(VerificationMethod::Link(token), None, choice, minutes(2))
         .await;
-    proved.expect("verified");
+    verification.expect("verified");
     let released = harness
         .store
         .release_request(left_out, by(), minutes(3))
@@ -191,13 +191,13 @@ async fn requests_accepted_before_the_verification_are_not_verified_by_it() {
     let harness = Harness::open().await;
     let early = write(&harness, BOB, "1@x", "it").await;
     let account = harness.store.customer(&address(BOB)).await.expect("read");
-    let proof = Proof::Operator(operator("carol"));
+    let method = VerificationMethod::Operator(operator("carol"));
     let id = Some(account.expect("there").id);
-    let proved = harness
+    let verification = harness
         .store
-        .prove(proof, id, Choice::All, minutes(1))
+        .verify_account(method, id, Choice::All, minutes(1))
         .await;
-    proved.expect("verified");
+    verification.expect("verified");
     let claims = harness.claim(minutes(2)).await;
     assert_eq!(claims[0].request(), early);
     assert_eq!(claims[0].verified, None);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vestibule::domain::{OperatorName, PasswordHash, Proof, Role, Timestamp};
+use vestibule::domain::{OperatorName, PasswordHash, Role, Timestamp, VerificationMethod};
 use vestibule::mail::Evidence;
 use vestibule::store::{
     AnswerKey, Choice, Claimed, KeyKind, MaxDelays, OperatorKey, Refused, Settlement,
@@ -98,7 +98,7 @@ async fn a_day_back_changes_no_account_and_releases_nothing_twice() {
     let prove = || {
         harness
             .store
-            .prove(Proof::Link(token), None, Choice::All, start())
+            .verify_account(VerificationMethod::Link(token), None, Choice::All, start())
     };
     prove().await.expect("proved");
     prove().await.expect("again");
@@ -131,9 +131,13 @@ async fn retention_continues_past_an_entry_from_the_future() {
     assert_eq!(latest, Some(start() + DAY));
     // The entry gets the time of the one before it.
     let keep = 90 * DAY;
-    let soon = harness.forget_ledger(start() + keep + DAY / 2, keep).await;
+    let soon = harness
+        .delete_expired_entries(start() + keep + DAY / 2, keep)
+        .await;
     assert_eq!(soon, 2);
-    let later = harness.forget_ledger(start() + keep + 2 * DAY, keep).await;
+    let later = harness
+        .delete_expired_entries(start() + keep + 2 * DAY, keep)
+        .await;
     assert_eq!(later, 2);
     harness.assert_sound().await;
 }

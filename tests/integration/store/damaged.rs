@@ -195,9 +195,11 @@ async fn the_person_verifies_past_a_damaged_request_and_its_copy_is_accepted() {
     harness
         .accept(mail("ann@corp.example", "1@x", start()))
         .await;
-    let proof = vestibule::domain::Proof::Link(link);
-    let proved = harness.store.prove(proof, None, Choice::All, start());
-    let Ok(VerificationOutcome::Verified { released, .. }) = proved.await else {
+    let method = vestibule::domain::VerificationMethod::Link(link);
+    let verification = harness
+        .store
+        .verify_account(method, None, Choice::All, start());
+    let Ok(VerificationOutcome::Verified { released, .. }) = verification.await else {
         panic!("not verified");
     };
     assert_eq!(released.len(), 3);

@@ -92,7 +92,7 @@ async fn a_message_dropped_by_mistake_is_recovered_after_the_settings_change() {
     ));
     let forgotten = harness
         .store
-        .forget_content(at(30 * DAY), 30 * DAY, 10)
+        .delete_expired_content(at(30 * DAY), 30 * DAY, 10)
         .await;
     assert_eq!(forgotten.expect("a step").done, 0, "it is a request now");
     assert!(
@@ -114,7 +114,7 @@ async fn forgotten_messages_cannot_be_recovered() {
         .await;
     let forgotten = harness
         .store
-        .forget_content(at(8 * DAY), 30 * DAY, 10)
+        .delete_expired_content(at(8 * DAY), 30 * DAY, 10)
         .await;
     assert_eq!(forgotten.expect("a step").done, 1);
     set(&harness, 2, settings()).await;

@@ -218,13 +218,13 @@ async fn an_authenticated_copy_replaces_a_held_forgery() {
         harness.assert_sound().await;
         // Everything is forgotten after its retention time.
         harness.expire_holds(at(20 * DAY)).await;
-        harness.forget_content(at(60 * DAY), DAY).await;
+        harness.delete_expired_content(at(60 * DAY), DAY).await;
         let raw = harness.store.raw(held[0].ledger).await.expect("read");
         assert_eq!(raw, None);
         harness.assert_sound().await;
         harness
             .store
-            .forget_ledger(at(400 * DAY), DAY, 100)
+            .delete_expired_entries(at(400 * DAY), DAY, 100)
             .await
             .expect("forgotten");
         harness.assert_sound().await;

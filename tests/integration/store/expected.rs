@@ -17,7 +17,7 @@ struct Person {
     status: AccountStatus,
     /// True if a verification must come before any request is released.
     proof_needed: bool,
-    proved: bool,
+    verified: bool,
     /// Portals that accepted mail of the unverified account.
     let_in: HashSet<String>,
     /// Created by a forced release.
@@ -32,7 +32,7 @@ impl Person {
 
     fn can_be_verified(&self) -> bool {
         self.status == AccountStatus::Pending
-            || (self.status == AccountStatus::Active && !self.proved)
+            || (self.status == AccountStatus::Active && !self.verified)
     }
 }
 
@@ -285,9 +285,9 @@ impl Model {
         if let Some(person) = self.people.get_mut(&who)
             && person.status == AccountStatus::Active
         {
-            let let_in = person.proved || person.let_in.contains(portal);
+            let let_in = person.verified || person.let_in.contains(portal);
             if let_in || at_once {
-                if !person.proved {
+                if !person.verified {
                     person.let_in.insert(portal.clone());
                 }
                 return ((Verdict::Accepted, AccountActive), replaced);
@@ -353,7 +353,7 @@ impl Model {
         let person = Person {
             status,
             proof_needed,
-            proved: false,
+            verified: false,
             let_in: HashSet::new(),
             placeholder: false,
         };
@@ -383,11 +383,11 @@ impl Model {
     ///
     /// # Panics
     /// If it verified an address of another link, or one that needed no verification.
-    pub fn pressed(&mut self, link: TokenHash, proved: &VerificationOutcome, now: Timestamp) {
-        if let VerificationOutcome::Verified { .. } = proved {
+    pub fn pressed(&mut self, link: TokenHash, verification: &VerificationOutcome, now: Timestamp) {
+        if let VerificationOutcome::Verified { .. } = verification {
             let (who, expires) = self.links[&link];
             assert!(now <= expires, "an expired link opened");
-            self.proved(who);
+            self.verify(who);
         }
     }
 
@@ -407,20 +407,20 @@ impl Model {
         }
     }
 
-    pub fn vouched(&mut self, who: usize, proved: &VerificationOutcome) {
-        if let VerificationOutcome::Verified { .. } = proved {
-            self.proved(who);
+    pub fn vouched(&mut self, who: usize, verification: &VerificationOutcome) {
+        if let VerificationOutcome::Verified { .. } = verification {
+            self.verify(who);
         }
     }
 
-    fn proved(&mut self, who: usize) {
+    fn verify(&mut self, who: usize) {
         let person = self.people.get_mut(&who).expect("an account");
         assert!(
             person.can_be_verified(),
             "an account that cannot be verified was verified"
         );
         person.status = AccountStatus::Active;
-        person.proved = true;
+        person.verified = true;
     }
 
     /// Handles the blocking of an account with these released requests.
@@ -438,7 +438,7 @@ impl Model {
     pub fn unblocked(&mut self, who: usize) {
         let person = self.people.get_mut(&who).expect("an account");
         if person.status == AccountStatus::Blocked {
-            let may = person.proved || !person.proof_needed;
+            let may = person.verified || !person.proof_needed;
             person.status = if may {
                 AccountStatus::Active
             } else {
@@ -471,18 +471,18 @@ impl Model {
             !basis.stopped,
             "{request} is delivered although it was stopped"
         );
-        let proved = self
+        let verification = self
             .people
             .get(&basis.who)
-            .is_some_and(|person| person.proved);
+            .is_some_and(|person| person.verified);
         assert!(
-            basis.by_rule || basis.by_operator || proved,
+            basis.by_rule || basis.by_operator || verification,
             "{request} is delivered without verification and without a rule: {basis:?}"
         );
     }
 
     pub fn is_proved(&self, who: usize) -> bool {
-        self.people.get(&who).is_some_and(|person| person.proved)
+        self.people.get(&who).is_some_and(|person| person.verified)
     }
 
     pub fn status(&self, who: usize) -> Option<AccountStatus> {

@@ -1,6 +1,6 @@
 //! Forgetting a person: nothing of them remains in the database, and all invariants hold.
 
-use vestibule::domain::{AccountStatus, EmailAddress, Proof, RequestState};
+use vestibule::domain::{AccountStatus, EmailAddress, RequestState, VerificationMethod};
 use vestibule::mail::{Evidence, Sender};
 use vestibule::store::{
     Arrival, ArrivalOutcome, Choice, CustomerFilter, Forgetting, Forgotten, LedgerFilter, Listed,
@@ -51,11 +51,11 @@ pub async fn her_life(harness: &Harness) -> Vec<ArrivalOutcome> {
     }
     harness.sent(start()).await;
     let (account, _) = entries[0].account.expect("an account");
-    let proof = Proof::Operator(operator("root"));
-    let proved = harness
+    let method = VerificationMethod::Operator(operator("root"));
+    let verification = harness
         .store
-        .prove(proof, Some(account), Choice::All, start());
-    proved.await.expect("proved");
+        .verify_account(method, Some(account), Choice::All, start());
+    verification.await.expect("proved");
     let refused = Settlement::Failed {
         cause: format!("550 who is {SECRET}?"),
     };
@@ -219,14 +219,14 @@ async fn the_pseudonym_is_removed_when_no_request_needs_it() {
     let year = 365 * DAY;
     while harness
         .store
-        .forget_ledger(at(2 * year), year, 10)
+        .delete_expired_entries(at(2 * year), year, 10)
         .await
         .expect("a step")
         .more
     {}
     while harness
         .store
-        .forget_mail(at(2 * year), year, 10)
+        .delete_expired_mail(at(2 * year), year, 10)
         .await
         .expect("a step")
         .more

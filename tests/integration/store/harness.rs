@@ -113,16 +113,20 @@ impl Harness {
     }
 
     /// Forgets all content that expired by then. Repeats its step, which ends early if the machine is busy.
-    pub async fn forget_content(&self, now: Timestamp, keep_settled: Duration) {
-        let step = async || self.store.forget_content(now, keep_settled, 100).await;
+    pub async fn delete_expired_content(&self, now: Timestamp, keep_settled: Duration) {
+        let step = async || {
+            self.store
+                .delete_expired_content(now, keep_settled, 100)
+                .await
+        };
         while step().await.expect("a step").more {}
     }
 
     /// Forgets all entries that are old enough. Returns their number.
-    pub async fn forget_ledger(&self, now: Timestamp, keep: Duration) -> usize {
+    pub async fn delete_expired_entries(&self, now: Timestamp, keep: Duration) -> usize {
         let mut forgotten = 0;
         loop {
-            let step = self.store.forget_ledger(now, keep, 10).await;
+            let step = self.store.delete_expired_entries(now, keep, 10).await;
             let step = step.expect("a step");
             forgotten += step.done;
             if !step.more {

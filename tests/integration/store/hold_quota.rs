@@ -2,7 +2,7 @@
 //! with the verification.
 
 use vestibule::config::Quota;
-use vestibule::domain::{Proof, Reason, RequestId, RequestState, Verdict};
+use vestibule::domain::{Reason, RequestId, RequestState, Verdict, VerificationMethod};
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{Arrival, ArrivalOutcome, Choice, Link, Offer, VerificationOutcome};
 
@@ -122,9 +122,12 @@ async fn selected_offers_are_restored_once_with_the_verification_and_no_others()
         ticked,
     };
     let prove = || {
-        harness
-            .store
-            .prove(Proof::Link(token), None, choice.clone(), start())
+        harness.store.verify_account(
+            VerificationMethod::Link(token),
+            None,
+            choice.clone(),
+            start(),
+        )
     };
     let VerificationOutcome::Verified { released, .. } = prove().await.expect("proved") else {
         panic!("not verified");
@@ -174,12 +177,12 @@ async fn a_verification_by_an_operator_restores_authenticated_offers() {
     }
     let beyond = harness.accept(real(3)).await;
     harness.accept(forged(0)).await;
-    let proof = Proof::Operator(operator("root"));
+    let method = VerificationMethod::Operator(operator("root"));
     let (account, _) = account.expect("an account");
-    let proved = harness
+    let verification = harness
         .store
-        .prove(proof, Some(account), Choice::All, start());
-    let VerificationOutcome::Verified { released, .. } = proved.await.expect("proved") else {
+        .verify_account(method, Some(account), Choice::All, start());
+    let VerificationOutcome::Verified { released, .. } = verification.await.expect("proved") else {
         panic!("not verified");
     };
     assert_eq!(released.len(), 4);
@@ -205,14 +208,14 @@ async fn offers_are_bounded_by_the_quota_and_the_hold_time() {
     assert!(shown[0].authenticated && !shown[1].authenticated);
 
     // Dropped content is forgotten after a week, offered content together with held content.
-    harness.forget_content(at(8 * DAY), 30 * DAY).await;
+    harness.delete_expired_content(at(8 * DAY), 30 * DAY).await;
     let kept = async |entry: &ArrivalOutcome| {
         let found = harness.store.ledger_entry(entry.ledger).await;
         found.expect("read").expect("there").content_kept
     };
     assert!(!kept(&later[0]).await && kept(&later[19]).await && kept(&mine).await);
     harness.assert_sound().await;
-    harness.forget_content(at(15 * DAY), 30 * DAY).await;
+    harness.delete_expired_content(at(15 * DAY), 30 * DAY).await;
     assert!(!kept(&mine).await && !kept(&later[19]).await);
     harness.assert_sound().await;
 }

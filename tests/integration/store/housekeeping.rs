@@ -1,6 +1,6 @@
 //! Housekeeping in bounded steps.
 
-use vestibule::domain::{Proof, RequestState};
+use vestibule::domain::{RequestState, VerificationMethod};
 use vestibule::store::{Choice, MailKind, Settlement, StoreError, WorkStep};
 
 use super::harness::{DAY, Harness, at, mail, operator, portal, start, to};
@@ -48,7 +48,7 @@ async fn a_hold_expires_and_its_content_is_kept_for_a_time() {
     let request = harness.request(id).await;
     assert_eq!(request.state, RequestState::Expired);
 
-    let forget = |now| steps(3, move || store.forget_content(now, 30 * DAY, 3));
+    let forget = |now| steps(3, move || store.delete_expired_content(now, 30 * DAY, 3));
     assert_eq!(forget(at(43 * DAY)).await, 0);
     assert!(
         harness
@@ -108,7 +108,9 @@ async fn content_stays_while_one_portal_needs_it() {
     let claim = &claims[0];
     harness.settle(claim, Settlement::Delivered, start()).await;
     let forgotten = steps(10, || {
-        harness.store.forget_content(at(90 * DAY), 30 * DAY, 10)
+        harness
+            .store
+            .delete_expired_content(at(90 * DAY), 30 * DAY, 10)
     })
     .await;
     assert_eq!(forgotten, 1);
@@ -123,7 +125,9 @@ async fn content_stays_while_one_portal_needs_it() {
         );
     }
     let erased = steps(10, || {
-        harness.store.forget_ledger(at(400 * DAY), 365 * DAY, 10)
+        harness
+            .store
+            .delete_expired_entries(at(400 * DAY), 365 * DAY, 10)
     })
     .await;
     assert_eq!(erased, 0, "one of the two still waits");
@@ -142,7 +146,9 @@ async fn dropped_content_and_old_entries_are_forgotten() {
         .accept(mail("ann@corp.example", "2@x", start()))
         .await;
     let forgotten = steps(10, || {
-        harness.store.forget_content(at(7 * DAY), 30 * DAY, 10)
+        harness
+            .store
+            .delete_expired_content(at(7 * DAY), 30 * DAY, 10)
     })
     .await;
     assert_eq!(forgotten, 1);
@@ -163,12 +169,16 @@ async fn dropped_content_and_old_entries_are_forgotten() {
             .is_some()
     );
     let erased = steps(10, || {
-        harness.store.forget_ledger(at(365 * DAY), 365 * DAY, 10)
+        harness
+            .store
+            .delete_expired_entries(at(365 * DAY), 365 * DAY, 10)
     })
     .await;
     assert_eq!(erased, 0);
     let erased = steps(10, || {
-        harness.store.forget_ledger(at(366 * DAY), 365 * DAY, 10)
+        harness
+            .store
+            .delete_expired_entries(at(366 * DAY), 365 * DAY, 10)
     })
     .await;
     assert_eq!(erased, 1);
@@ -195,12 +205,12 @@ async fn closing_runs_queued_operations() {
         .accept(mail("ann@corp.example", "1@x", start()))
         .await;
     let (account, _) = entry.account.expect("an account");
-    let proof = Proof::Operator(operator("root"));
+    let method = VerificationMethod::Operator(operator("root"));
     let proving = harness
         .store
-        .prove(proof, Some(account), Choice::All, start());
-    let (proved, ()) = tokio::join!(proving, harness.store.close());
-    proved.expect("queued before the store was closed");
+        .verify_account(method, Some(account), Choice::All, start());
+    let (verification, ()) = tokio::join!(proving, harness.store.close());
+    verification.expect("queued before the store was closed");
     let late = harness
         .store
         .accept(mail("ann@corp.example", "2@x", start()));

@@ -298,11 +298,11 @@ async fn the_history_of_a_message_is_complete() {
         .await;
     let token = harness.sent(start()).await;
     let later = at(Duration::from_mins(5));
-    let proof = vestibule::domain::Proof::Link(token);
+    let method = vestibule::domain::VerificationMethod::Link(token);
     let choice = vestibule::store::Choice::All;
     harness
         .store
-        .prove(proof, None, choice, later)
+        .verify_account(method, None, choice, later)
         .await
         .expect("proved");
     let events = harness.store.events(entry.ledger).await.expect("read");
@@ -358,7 +358,7 @@ async fn a_forged_canary_for_another_portal_stays() {
     let mut own = mail("canary-2@canary.invalid", "2@x", start());
     own.parts = vec![to(vestibule::domain::canary::NAME)];
     let own = harness.accept(own).await;
-    harness.store.forget_canaries().await.expect("forgotten");
+    harness.store.delete_canaries().await.expect("forgotten");
     let entry = harness.store.ledger_entry(forged.ledger).await;
     assert!(entry.expect("read").is_some());
     let gone = harness.store.ledger_entry(own.ledger).await;

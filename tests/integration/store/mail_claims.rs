@@ -1,7 +1,7 @@
 //! Claimed verification mail: a late worker causes no second mail, and each mail counts once.
 
 use vestibule::config::MailLimits;
-use vestibule::domain::Proof;
+use vestibule::domain::VerificationMethod;
 use vestibule::store::{Choice, MailCause, MailOutcome, Settled, VerificationMail};
 
 use super::harness::{Harness, LIMITS, address, mail, minutes, operator, start};
@@ -226,14 +226,14 @@ async fn a_claimed_mail_that_is_no_longer_needed_is_not_queued_again() {
     for is_settled in [true, false] {
         let harness = Harness::open().await;
         let (verification_mail, _) = hung(&harness).await;
-        let proof = Proof::Operator(operator("root"));
-        let proved = harness.store.prove(
-            proof,
+        let method = VerificationMethod::Operator(operator("root"));
+        let verification = harness.store.verify_account(
+            method,
             Some(verification_mail.account),
             Choice::All,
             minutes(1),
         );
-        proved.await.expect("proved");
+        verification.await.expect("proved");
         if is_settled {
             let outcome = settled(&harness, &verification_mail, later("451")).await;
             assert_eq!(outcome, Settled::Recorded);

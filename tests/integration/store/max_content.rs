@@ -143,7 +143,7 @@ async fn a_lower_limit_is_enforced_in_steps_and_expiry_lowers_the_counts() {
     assert!(steps > 1);
     assert_eq!(octets(&harness).await, 20_000);
     assert_eq!(kept(&harness, &kept_by).await, 2);
-    harness.forget_content(at(8 * DAY), DAY).await;
+    harness.delete_expired_content(at(8 * DAY), DAY).await;
     assert_eq!(octets(&harness).await, 0);
 }
 

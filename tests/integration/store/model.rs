@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use vestibule::access::AccessSettings;
 use vestibule::config::Quota;
 use vestibule::domain::{
-    AccountStatus, Actor, DestinationName, DomainPattern, LedgerId, Proof, Reason, RequestId,
-    RequestState, Timestamp, TokenHash, Transition, Verdict,
+    AccountStatus, Actor, DestinationName, DomainPattern, LedgerId, Reason, RequestId,
+    RequestState, Timestamp, TokenHash, Transition, Verdict, VerificationMethod,
 };
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{
@@ -309,10 +309,12 @@ impl Run {
                         _ => Choice::All,
                     };
                     let all = how == 1;
-                    let proved = store.prove(Proof::Link(link), None, choice, now).await;
-                    let proved = proved.expect("an answer");
-                    self.model.pressed(link, &proved, now);
-                    self.came_back(&proved, all);
+                    let verification = store
+                        .verify_account(VerificationMethod::Link(link), None, choice, now)
+                        .await;
+                    let verification = verification.expect("an answer");
+                    self.model.pressed(link, &verification, now);
+                    self.came_back(&verification, all);
                 }
             }
             Step::NotMe { link } => {
@@ -331,11 +333,13 @@ impl Run {
             }
             Step::Vouch { who } => {
                 if let Some(account) = self.account(who).await {
-                    let proof = Proof::Operator(by);
-                    let proved = store.prove(proof, Some(account), Choice::All, now).await;
-                    let proved = proved.expect("an answer");
-                    self.model.vouched(who, &proved);
-                    self.came_back(&proved, false);
+                    let method = VerificationMethod::Operator(by);
+                    let verification = store
+                        .verify_account(method, Some(account), Choice::All, now)
+                        .await;
+                    let verification = verification.expect("an answer");
+                    self.model.vouched(who, &verification);
+                    self.came_back(&verification, false);
                 }
             }
             Step::Block { who } => {
@@ -508,7 +512,7 @@ impl Run {
                 while store.expire_holds(now, 100).await.expect("a step").more {}
                 let remind = async || store.owe_reminders(now, 3 * DAY, 100).await;
                 while remind().await.expect("a step").more {}
-                let forget = async || store.forget_content(now, 20 * DAY, 100).await;
+                let forget = async || store.delete_expired_content(now, 20 * DAY, 100).await;
                 while forget().await.expect("a step").more {}
                 // Small enough for something to be erased.
                 store.trim_dropped_content(500, 100).await.expect("a step");
@@ -587,10 +591,10 @@ impl Run {
     }
 
     /// Handles offers that may have become requests.
-    fn came_back(&mut self, proved: &VerificationOutcome, all: bool) {
+    fn came_back(&mut self, verification: &VerificationOutcome, all: bool) {
         let VerificationOutcome::Verified {
             address, released, ..
-        } = proved
+        } = verification
         else {
             return;
         };

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use vestibule::domain::{AccountStatus, Actor, Proof, RequestId, RequestState, TokenHash};
+use vestibule::domain::{
+    AccountStatus, Actor, RequestId, RequestState, TokenHash, VerificationMethod,
+};
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{
     Arrival, ArrivalOutcome, Choice, Link, MailCause, Refused, StoreError, TakenBack,
@@ -80,7 +82,7 @@ async fn discarded_requests_are_held_again_and_only_by_the_person() {
     // Content of a settled request is forgotten at once here, and this one is not settled yet.
     let forgotten = harness
         .store
-        .forget_content(at(6 * DAY), Duration::ZERO, 10);
+        .delete_expired_content(at(6 * DAY), Duration::ZERO, 10);
     assert_eq!(forgotten.await.expect("a step").done, 0);
     let TakenBack::Restored { restored, .. } = take_back(&harness, link, 6 * DAY).await else {
         panic!("not restored");
@@ -92,10 +94,13 @@ async fn discarded_requests_are_held_again_and_only_by_the_person() {
     let account = harness.store.customer(&address(ANN)).await.expect("read");
     assert_eq!(account.expect("there").quiet_until, None);
     harness.assert_sound().await;
-    let proved = harness
-        .store
-        .prove(Proof::Link(link), None, Choice::All, at(6 * DAY));
-    let Ok(VerificationOutcome::Verified { released, .. }) = proved.await else {
+    let verification = harness.store.verify_account(
+        VerificationMethod::Link(link),
+        None,
+        Choice::All,
+        at(6 * DAY),
+    );
+    let Ok(VerificationOutcome::Verified { released, .. }) = verification.await else {
         panic!("not verified");
     };
     assert_eq!(released.len(), 1);
@@ -207,10 +212,16 @@ async fn a_person_who_asks_gets_one_mail_whose_link_withdraws_the_objection() {
     let gone = take_back(&harness, old, 12 * DAY).await;
     assert!(matches!(gone, TakenBack::Expired), "{gone:?}");
     // The link does not verify before the objection is taken back.
-    let proved = harness
-        .store
-        .prove(Proof::Link(link), None, Choice::All, at(12 * DAY));
-    assert!(matches!(proved.await, Ok(VerificationOutcome::Unknown)));
+    let verification = harness.store.verify_account(
+        VerificationMethod::Link(link),
+        None,
+        Choice::All,
+        at(12 * DAY),
+    );
+    assert!(matches!(
+        verification.await,
+        Ok(VerificationOutcome::Unknown)
+    ));
     let TakenBack::Restored { restored, .. } = take_back(&harness, link, 12 * DAY).await else {
         panic!("not restored");
     };
@@ -331,10 +342,11 @@ async fn a_link_that_was_sent_later_offers_what_was_discarded() {
         left_out: Vec::new(),
         ticked: vec![request, second.request.expect("a request")],
     };
-    let proved = harness
-        .store
-        .prove(Proof::Link(link), None, choice, at(2 * DAY));
-    let Ok(VerificationOutcome::Verified { released, .. }) = proved.await else {
+    let verification =
+        harness
+            .store
+            .verify_account(VerificationMethod::Link(link), None, choice, at(2 * DAY));
+    let Ok(VerificationOutcome::Verified { released, .. }) = verification.await else {
         panic!("not verified");
     };
     assert_eq!(released.len(), 2, "{released:?}");
@@ -354,10 +366,11 @@ async fn only_an_operator_can_release_deselected_requests() {
         .renew_link(address(ANN), MailCause::Operator, at(DAY));
     resent.await.expect("owed");
     let link = harness.sent(at(DAY)).await;
-    let proved = harness
-        .store
-        .prove(Proof::Link(link), None, Choice::All, at(DAY));
-    let Ok(VerificationOutcome::Verified { released, .. }) = proved.await else {
+    let verification =
+        harness
+            .store
+            .verify_account(VerificationMethod::Link(link), None, Choice::All, at(DAY));
+    let Ok(VerificationOutcome::Verified { released, .. }) = verification.await else {
         panic!("not verified");
     };
     assert!(released.is_empty(), "{released:?}");
@@ -373,14 +386,14 @@ async fn an_operators_verification_does_not_release_what_the_person_refused() {
     let request = entry.request.expect("a request");
     let account = harness.store.customer(&address(ANN)).await.expect("read");
     let account = account.expect("an account").id;
-    let proof = Proof::Operator(operator("root"));
-    let proved = harness
+    let method = VerificationMethod::Operator(operator("root"));
+    let verification = harness
         .store
-        .prove(proof, Some(account), Choice::All, at(DAY));
-    let proved = proved.await.expect("proved");
+        .verify_account(method, Some(account), Choice::All, at(DAY));
+    let verification = verification.await.expect("proved");
     assert!(
-        matches!(&proved, VerificationOutcome::Verified { released, .. } if released.is_empty()),
-        "{proved:?}"
+        matches!(&verification, VerificationOutcome::Verified { released, .. } if released.is_empty()),
+        "{verification:?}"
     );
     let refused = release(&harness, request, 2 * DAY)
         .await

@@ -23,7 +23,7 @@ async fn a_canary_that_is_forgotten_while_claimed_does_not_settle_a_later_entry(
     };
     let held = claim().await;
     let (song, _) = content(&harness.store, held.ledger).await;
-    harness.store.forget_canaries().await.expect("forgotten");
+    harness.store.delete_canaries().await.expect("forgotten");
 
     let entry = harness
         .accept(mail("bob@shop.example", "2@x", start()))

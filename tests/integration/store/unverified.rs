@@ -1,7 +1,9 @@
 //! An active account that was never verified: active for some portals, while its mail to others waits.
 
 use vestibule::access::AccessSettings;
-use vestibule::domain::{AccountStatus, Actor, PortalName, Proof, Reason, RequestState, Verdict};
+use vestibule::domain::{
+    AccountStatus, Actor, PortalName, Reason, RequestState, Verdict, VerificationMethod,
+};
 use vestibule::store::{
     Added, ArrivalOutcome, Choice, Link, MailCause, MailKind, Refused, RequestFilter,
     VerificationOutcome,
@@ -72,10 +74,13 @@ async fn another_portal_holds_its_mail_until_it_is_verified() {
         panic!("the link is open: {link:?}");
     };
     assert_eq!(requests.len(), 2);
-    let proof = Proof::Link(token);
-    let proved = harness.store.prove(proof, None, Choice::All, start()).await;
-    let Ok(VerificationOutcome::Verified { released, .. }) = proved else {
-        panic!("verified now: {proved:?}");
+    let method = VerificationMethod::Link(token);
+    let verification = harness
+        .store
+        .verify_account(method, None, Choice::All, start())
+        .await;
+    let Ok(VerificationOutcome::Verified { released, .. }) = verification else {
+        panic!("verified now: {verification:?}");
     };
     assert_eq!(released.len(), 2);
     for (name, id) in [("hr", "5@x"), ("shut", "6@x"), ("new", "7@x")] {
@@ -177,11 +182,14 @@ async fn signing_up_or_requesting_a_link_sends_verification_mail_to_an_unverifie
         .renew_link(address(BOB), MailCause::Resend, later);
     renewed.await.expect("an answer");
     let token = harness.sent(later).await;
-    let proof = Proof::Link(token);
-    let proved = harness.store.prove(proof, None, Choice::All, later).await;
+    let method = VerificationMethod::Link(token);
+    let verification = harness
+        .store
+        .verify_account(method, None, Choice::All, later)
+        .await;
     assert!(
-        matches!(proved, Ok(VerificationOutcome::Verified { .. })),
-        "{proved:?}"
+        matches!(verification, Ok(VerificationOutcome::Verified { .. })),
+        "{verification:?}"
     );
 }
 
@@ -199,14 +207,14 @@ async fn an_account_that_an_operator_added_is_pending_at_other_portals() {
     assert_eq!(account.let_in_by, [portal("it")]);
     let entry = write(&harness, "hr", "1@x").await;
     assert_eq!(entry.verdict, Verdict::Held);
-    let proof = Proof::Operator(by);
-    let proved = harness
+    let method = VerificationMethod::Operator(by);
+    let verification = harness
         .store
-        .prove(proof, Some(account.id), Choice::All, start())
+        .verify_account(method, Some(account.id), Choice::All, start())
         .await;
     assert!(
-        matches!(proved, Ok(VerificationOutcome::Verified { .. })),
-        "{proved:?}"
+        matches!(verification, Ok(VerificationOutcome::Verified { .. })),
+        "{verification:?}"
     );
     assert!(held(&harness).await.is_empty());
     harness.assert_sound().await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use vestibule::config::MailLimits;
-use vestibule::domain::{AccountStatus, Actor, Proof};
+use vestibule::domain::{AccountStatus, Actor, VerificationMethod};
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{Added, Choice, ClaimedMail, MailCause, MailKind, MailOutcome, Store};
 
@@ -242,12 +242,12 @@ async fn a_verification_cancels_unsent_mail() {
         .accept(mail("ann@corp.example", "1@x", start()))
         .await;
     let (account, _) = entry.account.expect("an account");
-    let proof = Proof::Operator(operator("root"));
-    let proved = harness
+    let method = VerificationMethod::Operator(operator("root"));
+    let verification = harness
         .store
-        .prove(proof, Some(account), Choice::All, minutes(1))
+        .verify_account(method, Some(account), Choice::All, minutes(1))
         .await;
-    proved.expect("proved");
+    verification.expect("proved");
     let claimed = claim(&harness.store, LIMITS, at(DAY)).await;
     assert!(claimed.verification_mails.is_empty());
     assert_eq!(claimed.next_due, None);
@@ -273,11 +273,12 @@ async fn signing_up_is_answered_by_a_mail_whoever_asks() {
         .expect("a verification mail");
     assert_eq!(verification_mail.kind, MailKind::Verification);
     assert_eq!(verification_mail.cause, MailCause::SignUp);
-    let proof = Proof::Operator(operator("root"));
-    let proved = harness
-        .store
-        .prove(proof, Some(account.id), Choice::All, minutes(1));
-    proved.await.expect("proved");
+    let method = VerificationMethod::Operator(operator("root"));
+    let verification =
+        harness
+            .store
+            .verify_account(method, Some(account.id), Choice::All, minutes(1));
+    verification.await.expect("proved");
     settle_mail(
         &harness.store,
         &verification_mail,

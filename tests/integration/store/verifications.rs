@@ -1,6 +1,6 @@
 //! Verification of an address: exactly once, under concurrency.
 
-use vestibule::domain::{AccountStatus, Proof, RequestState, Verdict};
+use vestibule::domain::{AccountStatus, RequestState, Verdict, VerificationMethod};
 use vestibule::store::{Choice, Link, Refused, RequestFilter, VerificationOutcome};
 
 use super::harness::{DAY, Harness, address, at, mail, minutes, operator, start};
@@ -21,11 +21,16 @@ async fn opening_a_link_changes_nothing_and_the_button_releases_all() {
         };
         assert_eq!(requests.len(), 3);
     }
-    let proved = harness
+    let verification = harness
         .store
-        .prove(Proof::Link(token), None, Choice::All, minutes(2))
+        .verify_account(
+            VerificationMethod::Link(token),
+            None,
+            Choice::All,
+            minutes(2),
+        )
         .await;
-    let VerificationOutcome::Verified { released, .. } = proved.expect("proved") else {
+    let VerificationOutcome::Verified { released, .. } = verification.expect("proved") else {
         panic!("it is the first time");
     };
     assert_eq!(released.len(), 3);
@@ -37,7 +42,12 @@ async fn opening_a_link_changes_nothing_and_the_button_releases_all() {
 
     let again = harness
         .store
-        .prove(Proof::Link(token), None, Choice::All, minutes(3))
+        .verify_account(
+            VerificationMethod::Link(token),
+            None,
+            Choice::All,
+            minutes(3),
+        )
         .await;
     assert!(matches!(
         again,
@@ -64,10 +74,10 @@ async fn deselected_requests_are_discarded() {
         .await;
     let token = harness.sent(start()).await;
     let left_out = not_mine.request.expect("a request");
-    let proved = harness
+    let verification = harness
         .store
-        .prove(
-            Proof::Link(token),
+        .verify_account(
+            VerificationMethod::Link(token),
             None,
             Choice::Without(vec![left_out]),
             minutes(1),
@@ -77,9 +87,9 @@ async fn deselected_requests_are_discarded() {
         released,
         discarded,
         ..
-    }) = proved
+    }) = verification
     else {
-        panic!("{proved:?}");
+        panic!("{verification:?}");
     };
     assert_eq!(released[0].0, mine.request.expect("a request"));
     assert_eq!(discarded, [left_out]);
@@ -99,11 +109,16 @@ async fn not_me_discards_and_keeps_quiet() {
     assert_eq!(discarded.len(), 1);
     let link = harness.store.look_at_link(token, minutes(2)).await;
     assert!(matches!(link, Ok(Link::Refused { .. })));
-    let proved = harness
+    let verification = harness
         .store
-        .prove(Proof::Link(token), None, Choice::All, minutes(2))
+        .verify_account(
+            VerificationMethod::Link(token),
+            None,
+            Choice::All,
+            minutes(2),
+        )
         .await;
-    assert!(matches!(proved, Ok(VerificationOutcome::Unknown)));
+    assert!(matches!(verification, Ok(VerificationOutcome::Unknown)));
 
     let held = harness
         .accept(mail("ann@corp.example", "2@x", at(2 * DAY)))
@@ -137,14 +152,27 @@ async fn every_unexpired_link_works_and_an_expired_one_does_not() {
     ));
     let late = harness
         .store
-        .prove(Proof::Link(old), None, Choice::All, at(8 * DAY))
+        .verify_account(
+            VerificationMethod::Link(old),
+            None,
+            Choice::All,
+            at(8 * DAY),
+        )
         .await;
     assert!(matches!(late, Ok(VerificationOutcome::Expired)));
-    let proved = harness
+    let verification = harness
         .store
-        .prove(Proof::Link(newer), None, Choice::All, at(8 * DAY))
+        .verify_account(
+            VerificationMethod::Link(newer),
+            None,
+            Choice::All,
+            at(8 * DAY),
+        )
         .await;
-    assert!(matches!(proved, Ok(VerificationOutcome::Verified { .. })));
+    assert!(matches!(
+        verification,
+        Ok(VerificationOutcome::Verified { .. })
+    ));
 }
 
 #[tokio::test]
@@ -160,12 +188,15 @@ async fn a_blocked_account_cannot_be_verified() {
         .block_customer(account, operator("root"), minutes(1))
         .await
         .expect("blocked");
-    for proof in [Proof::Link(token), Proof::Operator(operator("root"))] {
-        let proved = harness
+    for method in [
+        VerificationMethod::Link(token),
+        VerificationMethod::Operator(operator("root")),
+    ] {
+        let verification = harness
             .store
-            .prove(proof, Some(account), Choice::All, minutes(2))
+            .verify_account(method, Some(account), Choice::All, minutes(2))
             .await;
-        assert!(matches!(proved, Ok(VerificationOutcome::Unknown)));
+        assert!(matches!(verification, Ok(VerificationOutcome::Unknown)));
     }
     let unblocked = harness
         .store
@@ -173,16 +204,19 @@ async fn a_blocked_account_cannot_be_verified() {
         .await
         .expect("unblocked");
     assert_eq!(unblocked.status, AccountStatus::Pending);
-    let proved = harness
+    let verification = harness
         .store
-        .prove(
-            Proof::Operator(operator("root")),
+        .verify_account(
+            VerificationMethod::Operator(operator("root")),
             Some(account),
             Choice::All,
             minutes(4),
         )
         .await;
-    assert!(matches!(proved, Ok(VerificationOutcome::Verified { .. })));
+    assert!(matches!(
+        verification,
+        Ok(VerificationOutcome::Verified { .. })
+    ));
 }
 
 #[tokio::test]
@@ -197,7 +231,12 @@ async fn of_many_concurrent_verifications_one_counts() {
             let store = harness.store.clone();
             tokio::spawn(async move {
                 store
-                    .prove(Proof::Link(token), None, Choice::All, minutes(1))
+                    .verify_account(
+                        VerificationMethod::Link(token),
+                        None,
+                        Choice::All,
+                        minutes(1),
+                    )
                     .await
             })
         })
@@ -226,9 +265,11 @@ async fn no_message_is_left_held_by_a_concurrent_verification() {
             let message = mail("ann@corp.example", &format!("{i}@x"), minutes(1));
             tokio::spawn(async move {
                 if i == 10 {
-                    let proof = Proof::Link(token);
-                    let proved = store.prove(proof, None, Choice::All, minutes(1)).await;
-                    proved.map(drop)
+                    let method = VerificationMethod::Link(token);
+                    let verification = store
+                        .verify_account(method, None, Choice::All, minutes(1))
+                        .await;
+                    verification.map(drop)
                 } else {
                     store.accept(message).await.map(drop)
                 }

@@ -1,4 +1,4 @@
-//! Forgets expired content: of dropped messages and of settled requests. Several entries may share one
+//! Deletes expired content: of dropped messages and of settled requests. Several entries may share one
 //! content, which stays as long as one of them needs it.
 
 use std::time::Duration;
@@ -20,7 +20,7 @@ enum Unwanted {
     Settled(i64),
 }
 
-pub(crate) fn forget_content(
+pub(crate) fn delete_expired_content(
     tx: &Tx,
     now: Millis,
     keep_settled: Duration,

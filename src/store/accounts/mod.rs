@@ -6,6 +6,7 @@ pub(super) mod customers;
 pub(super) mod denied;
 pub(super) mod directory;
 pub(super) mod groups;
+pub(super) mod link_standing;
 pub(super) mod not_me;
 pub(super) mod people;
 pub(super) mod replies;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::domain::{
     AccountId, Actor, EmailAddress, PortalName, RequestId, Timestamp, TokenHash, Transition,
 };
-use crate::store::accounts::verification::{LinkStanding, list_held, portal_of_mail, standing};
+use crate::store::accounts::link_standing::{LinkStanding, link_standing};
+use crate::store::accounts::verification::{list_held, portal_of_mail};
 use crate::store::audit::events::{NewEvent, record_of_account, record_of_entry};
 use crate::store::engine::job::Work;
 use crate::store::requests::transitions;
@@ -67,7 +68,7 @@ fn refused_too_late(
 impl Work<'_> {
     fn refuse(&mut self, token: TokenHash, quiet_for: Duration, now: Millis) -> Result<Refused> {
         let tx = self.tx;
-        let account = match standing(tx, token, now)? {
+        let account = match link_standing(tx, token, now)? {
             LinkStanding::Unknown => return Ok(Refused::Unknown),
             LinkStanding::Expired => return Ok(Refused::Expired),
             LinkStanding::Refused(..) => return Ok(Refused::AlreadyRefused),

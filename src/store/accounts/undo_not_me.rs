@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::domain::{AccountId, Actor, EmailAddress, PortalName, RequestId, Timestamp, TokenHash};
 use crate::mail::Facts;
-use crate::store::accounts::verification::{LinkStanding, standing};
+use crate::store::accounts::link_standing::{LinkStanding, link_standing};
 use crate::store::audit::events::{record_of_account, record_of_entry};
 use crate::store::audit::hooks;
 use crate::store::engine::job::Work;
@@ -114,7 +114,7 @@ impl Work<'_> {
         now: Millis,
     ) -> Result<TakenBack> {
         let tx = self.tx;
-        let (account, found) = match standing(tx, token, now)? {
+        let (account, found) = match link_standing(tx, token, now)? {
             LinkStanding::Unknown => return Ok(TakenBack::Unknown),
             LinkStanding::Expired => return Ok(TakenBack::Expired),
             LinkStanding::Active(..) | LinkStanding::Pending(_) => {

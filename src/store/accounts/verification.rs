@@ -7,16 +7,16 @@ use crate::domain::{
     AccountId, AccountKind, AccountStatus, EmailAddress, GroupName, LanguageTag, PortalName,
     RequestId, Timestamp, TokenHash, Transition, VerificationMethod,
 };
+use crate::store::accounts::link_standing::{LinkStanding, link_standing};
 use crate::store::accounts::undo_not_me::{self, Discarded};
 use crate::store::audit::events::{NewEvent, record_of_entry};
 use crate::store::engine::job::Work;
 use crate::store::requests::hold_quota::{Offer, WaitingRequest, offers, take_back};
 use crate::store::requests::transitions;
-use crate::store::rows::account_rows::{AccountRow, account_by_id, account_by_number};
+use crate::store::rows::account_rows::{AccountRow, account_by_id};
 use crate::store::sql::sql_types::{Millis, json};
 use crate::store::sql::{FromRow, Tx};
 use crate::store::verification::languages;
-use crate::store::verification::tokens::{TokenRow, find_token};
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Result, Store, StoreError, Topic};
 
@@ -110,33 +110,6 @@ pub enum VerificationOutcome {
     Unknown,
 }
 
-/// State of a token, before anything is done with it.
-pub(crate) enum LinkStanding {
-    Unknown,
-    Expired,
-    /// The person said "This was not me", with this link or before it was sent.
-    Refused(AccountRow, TokenRow),
-    Active(AccountRow, TokenRow),
-    Pending(AccountRow),
-}
-
-pub(crate) fn standing(tx: &Tx, token: TokenHash, now: Millis) -> Result<LinkStanding> {
-    let Some(found) = find_token(tx, token)? else {
-        return Ok(LinkStanding::Unknown);
-    };
-    let account = account_by_number(tx, found.account)?;
-    Ok(match account.status {
-        AccountStatus::Blocked => LinkStanding::Unknown,
-        AccountStatus::Active if account.verified => LinkStanding::Active(account, found),
-        _ if found.refused || account.quiet_until(now).is_some() => {
-            LinkStanding::Refused(account, found)
-        }
-        _ if found.expires_at <= now => LinkStanding::Expired,
-        // Pending, or active only for portals that accept it unverified.
-        AccountStatus::Pending | AccountStatus::Active => LinkStanding::Pending(account),
-    })
-}
-
 /// Held requests: the `n` of each and what its sender sees of it.
 pub(crate) fn list_held(tx: &Tx, account: i64) -> Result<Vec<(i64, WaitingRequest)>> {
     tx.all_with(
@@ -149,7 +122,7 @@ pub(crate) fn list_held(tx: &Tx, account: i64) -> Result<Vec<(i64, WaitingReques
 }
 
 fn look(tx: &Tx, token: TokenHash, now: Millis) -> Result<Link> {
-    Ok(match standing(tx, token, now)? {
+    Ok(match link_standing(tx, token, now)? {
         LinkStanding::Unknown => Link::Unknown,
         LinkStanding::Expired => Link::Expired,
         LinkStanding::Refused(account, found) => Link::Refused {
@@ -214,7 +187,7 @@ impl Work<'_> {
         let account = match method {
             VerificationMethod::Link(token)
             | VerificationMethod::Reply(token)
-            | VerificationMethod::Sso(token, _) => match standing(tx, *token, now)? {
+            | VerificationMethod::Sso(token, _) => match link_standing(tx, *token, now)? {
                 LinkStanding::Unknown | LinkStanding::Refused(..) => {
                     return Ok(VerificationOutcome::Unknown);
                 }

@@ -1,9 +1,9 @@
 //! The embedded engine: connections and their settings, the schema, checkpoints, and the maintenance of the file.
 
-pub(super) mod backup;
 mod checkpoint;
 pub(super) mod compact;
 pub(super) mod connection;
+pub(super) mod copy_pages;
 pub(super) mod driver;
 mod file_identity;
 mod gather;

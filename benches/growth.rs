@@ -321,7 +321,7 @@ async fn prove(store: &Store, number: usize) -> Duration {
         .expect("proved");
     let took = begin.elapsed();
     let VerificationOutcome::Verified { released, .. } = verification else {
-        panic!("the account was proved before");
+        panic!("the account was verified before");
     };
     assert_eq!(released.len(), 10);
     took

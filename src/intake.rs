@@ -111,7 +111,7 @@ impl Intake {
         let is_answer = envelope
             .recipients
             .iter()
-            .any(|recipient| recipient.mailbox == RecipientRole::Confirmation);
+            .any(|recipient| recipient.role == RecipientRole::Confirmation);
         let mode = config.authentication.mode;
         let is_disowned = (mode != Enforcement::Off
             && facts.authentication.dmarc == Some(AuthenticationResult::Fail))
@@ -135,7 +135,7 @@ impl MessageHandler for Intake {
         }
         EmailAddress::parse(address)
             .ok()
-            .and_then(|address| config.mailbox(&address))
+            .and_then(|address| config.recipient_role(&address))
             .ok_or(UnknownRecipient)
     }
 
@@ -179,7 +179,7 @@ fn is_postmaster(config: &Config, recipient: &str) -> bool {
         && (domain.is_empty() && !recipient.contains('@')
             || domain.eq_ignore_ascii_case(config.hostname.as_str())
                 && EmailAddress::parse(recipient)
-                    .is_ok_and(|address| config.mailbox(&address).is_none()))
+                    .is_ok_and(|address| config.recipient_role(&address).is_none()))
 }
 
 /// Replaces the postmaster's address by that of its portal, since the help desk knows no other.
@@ -270,10 +270,10 @@ fn parts(
     let mut parts = Vec::new();
     let mut seen: Vec<&RecipientRole> = Vec::new();
     for recipient in &envelope.recipients {
-        if seen.contains(&&recipient.mailbox) {
+        if seen.contains(&&recipient.role) {
             continue;
         }
-        seen.push(&recipient.mailbox);
+        seen.push(&recipient.role);
         parts.push(part(config, recipient, facts, answer));
     }
     parts
@@ -286,12 +286,12 @@ fn part(
     answer: &ReplyAnswer,
 ) -> ArrivalPart {
     let address = recipient.address.clone();
-    match &recipient.mailbox {
+    match &recipient.role {
         RecipientRole::Portal(name) => ArrivalPart::Portal {
             recipient: address,
             circumstances: circumstances(config, name, facts),
         },
-        RecipientRole::Bounces => ArrivalPart::Returns { recipient: address },
+        RecipientRole::Bounces => ArrivalPart::Bounce { recipient: address },
         RecipientRole::Confirmation => ArrivalPart::Confirmation {
             token: token(&address),
             recipient: without_detail(&address),
@@ -303,7 +303,7 @@ fn part(
 /// Removes the token of a reply to a verification mail, which must not get into the database.
 fn without_tokens(mut envelope: Envelope, mut facts: Facts) -> (Envelope, Facts) {
     for recipient in &mut envelope.recipients {
-        if recipient.mailbox == RecipientRole::Confirmation {
+        if recipient.role == RecipientRole::Confirmation {
             recipient.address = without_detail(&recipient.address);
             facts.subject = None;
         }

@@ -31,7 +31,7 @@ pub enum Work {
 const SENDERS: usize = 100;
 const OF_A_SENDER: usize = 8;
 
-/// Runs that a turn claims.
+/// Runs that one round claims.
 const RUNS: usize = 16;
 
 impl Work {
@@ -147,7 +147,7 @@ fn deliver(folder: &Path, messages: u64, settles: bool) {
                 ..limits
             };
             let portals = [sample::portal()];
-            let turn = store.settle_and_claim_deliveries(
+            let round = store.settle_and_claim_deliveries(
                 &destination,
                 &portals,
                 [],
@@ -155,9 +155,12 @@ fn deliver(folder: &Path, messages: u64, settles: bool) {
                 lease_until,
                 now,
             );
-            let turn = turn.await.expect("a turn");
-            assert!(turn.unread.is_none() && !turn.runs.is_empty(), "{turn:?}");
-            claimed.extend(turn.runs.into_iter().flatten());
+            let round = round.await.expect("a round");
+            assert!(
+                round.unread.is_none() && !round.runs.is_empty(),
+                "{round:?}"
+            );
+            claimed.extend(round.runs.into_iter().flatten());
         }
         if !settles {
             return;
@@ -166,9 +169,9 @@ fn deliver(folder: &Path, messages: u64, settles: bool) {
             let outcomes = some
                 .iter()
                 .map(|delivery| (&delivery.claim, Settlement::Delivered, now));
-            let turn =
+            let round =
                 store.settle_and_claim_deliveries(&destination, &[], outcomes, nothing, now, now);
-            let settled = turn.await.expect("a turn").settled;
+            let settled = round.await.expect("a round").settled;
             assert!(settled.iter().all(|one| *one == Settled::Recorded));
         }
     });

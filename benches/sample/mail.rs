@@ -78,7 +78,7 @@ pub fn envelope(from: &str) -> Envelope {
         reverse_path: ReversePath::Mailbox(from.to_owned()),
         recipients: vec![Recipient {
             address: "it-help@corp.example".to_owned(),
-            mailbox: RecipientRole::Portal(portal()),
+            role: RecipientRole::Portal(portal()),
         }],
         helo: "mx.corp.example".to_owned(),
         peer: Some([127, 0, 0, 1].into()),

@@ -245,7 +245,7 @@ pub fn show(
     let indent = STATE_WIDTH + 2 + column + 2;
     let room = width
         .map(|width| width.saturating_sub(indent))
-        .filter(|room| *room >= NARROWEST_DETAIL);
+        .filter(|room| *room >= MIN_DETAIL_WIDTH);
     let lines = |text: &str, room: Option<usize>| match room {
         Some(room) => wrap(text, room),
         None => vec![text.to_owned()],
@@ -281,7 +281,7 @@ pub fn show(
 const STATE_WIDTH: usize = 7;
 
 /// Minimum width of the column of details; in a narrower one they are not wrapped.
-const NARROWEST_DETAIL: usize = 24;
+const MIN_DETAIL_WIDTH: usize = 24;
 
 /// True if there is a problem, so that the exit status is 1.
 #[must_use]

@@ -239,7 +239,7 @@ impl Output {
             }
             let room = self.width.map(|all| all.saturating_sub(width + 2));
             let parts = match room {
-                Some(room) if room >= NARROWEST_VALUE => wrap(&value, room),
+                Some(room) if room >= MIN_VALUE_WIDTH => wrap(&value, room),
                 _ => vec![value],
             };
             for (place, part) in parts.iter().enumerate() {
@@ -351,7 +351,7 @@ impl<T: Display> Display for Painted<T> {
 }
 
 /// Width below which a value is not wrapped.
-const NARROWEST_VALUE: usize = 20;
+const MIN_VALUE_WIDTH: usize = 20;
 
 /// The value of `$COLUMNS`, if set; otherwise the width of the terminal.
 fn width_of(stdout: &std::io::Stdout, is_terminal: bool) -> Option<usize> {

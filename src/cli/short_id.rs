@@ -7,7 +7,7 @@ use super::failure::CommandError;
 use crate::domain::{LedgerId, RequestId, join};
 
 /// Minimum length of a part; a shorter one would match too many ids.
-const SHORTEST: usize = 4;
+const MIN_PART: usize = 4;
 
 /// Length of a whole id.
 const WHOLE: usize = 26;
@@ -24,11 +24,11 @@ impl FromStr for ShortId {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let is_part = text.bytes().all(|octet| octet.is_ascii_alphanumeric());
-        if is_part && (SHORTEST..=WHOLE).contains(&text.len()) {
+        if is_part && (MIN_PART..=WHOLE).contains(&text.len()) {
             return Ok(Self(text.to_ascii_uppercase()));
         }
         Err(format!(
-            "not an id; write its {WHOLE} letters and digits, or at least {SHORTEST} from its beginning or end"
+            "not an id; write its {WHOLE} letters and digits, or at least {MIN_PART} from its beginning or end"
         ))
     }
 }

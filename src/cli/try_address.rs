@@ -52,7 +52,9 @@ fn one(
     if out.is_json() {
         return out.object(&tested);
     }
-    let title = explain(&asked.input()).pop().map_or("", |rule| rule.title);
+    let title = explain(&asked.for_decision())
+        .pop()
+        .map_or("", |rule| rule.title);
     let evidence = decision.evidence.filter(|evidence| *evidence != title);
     let evidence = evidence.map_or_else(String::new, |evidence| format!(" ({evidence})"));
     out.fields(fields! {

@@ -322,14 +322,14 @@ impl Config {
         Some(sso.issuer.clone())
     }
 
-    /// The mailbox of a recipient's address: exact, or without its subaddress (RFC 5233).
+    /// The role of a recipient's address: exact, or without its subaddress (RFC 5233).
     #[must_use]
-    pub fn mailbox(&self, recipient: &EmailAddress) -> Option<RecipientRole> {
-        self.mailbox_exactly(recipient)
-            .or_else(|| self.mailbox_exactly(&recipient.without_detail()))
+    pub fn recipient_role(&self, recipient: &EmailAddress) -> Option<RecipientRole> {
+        self.exact_role(recipient)
+            .or_else(|| self.exact_role(&recipient.without_detail()))
     }
 
-    fn mailbox_exactly(&self, address: &EmailAddress) -> Option<RecipientRole> {
+    fn exact_role(&self, address: &EmailAddress) -> Option<RecipientRole> {
         let is = |own: &EmailAddress| own == address;
         if let Some(portal) = self
             .all_portals()
@@ -366,7 +366,7 @@ impl Config {
         let base = address.without_detail();
         let is = |own: &EmailAddress| own == address || *own == base;
         let sends = |text: &str| EmailAddress::parse(text).is_ok_and(|own| is(&own));
-        self.mailbox(address).is_some()
+        self.recipient_role(address).is_some()
             || sends(self.verification.from.email.as_ref())
             || self
                 .portals

@@ -74,7 +74,7 @@ pub(crate) fn parse_http(text: &str) -> Result<Url, String> {
         parse_url(text).map_err(|cause| format!("{text:?}: {cause}; write https://HOST/PATH"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!(
-            "{text:?}: {}: is not an HTTP scheme; write https://HOST/PATH",
+            "{text:?}: {}:// is not an HTTP scheme; write https://HOST/PATH",
             url.scheme()
         ));
     }

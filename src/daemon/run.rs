@@ -8,7 +8,7 @@ use super::{BoundAddresses, Daemon, Listeners, Signal, Signals, systemd};
 use crate::config::Config;
 use crate::observe::{Logging, events};
 
-/// State that a reload reads again, and the tasks that it notifies.
+/// The configuration file that a reload reads again, and the log that it reconfigures.
 pub struct Reloading {
     pub file: PathBuf,
     pub logging: Logging,

@@ -35,7 +35,8 @@ pub enum RecipientRole {
 pub struct Recipient {
     /// As given, without angle brackets.
     pub address: String,
-    pub mailbox: RecipientRole,
+    #[serde(rename = "mailbox")]
+    pub role: RecipientRole,
 }
 
 /// The client of the MTA in front of us, if XFORWARD named it.

@@ -55,7 +55,7 @@ pub enum PasswordError {
 impl Password {
     /// Minimum length in characters, as NIST SP 800-63B asks of a password without a second factor; it
     /// advises against rules about the kinds of characters.
-    pub const SHORTEST: usize = 15;
+    pub const MIN_LENGTH: usize = 15;
     /// Maximum length in octets, to bound the cost of hashing.
     pub const MAX_LENGTH: usize = 1024;
 
@@ -65,7 +65,7 @@ impl Password {
     /// It is too short or too long.
     pub fn new(text: &str) -> Result<Self, PasswordError> {
         let length = text.chars().count();
-        if length < Self::SHORTEST {
+        if length < Self::MIN_LENGTH {
             return Err(PasswordError::TooShort(length));
         }
         Self::for_comparison(text).ok_or(PasswordError::TooLong)

@@ -30,7 +30,7 @@ pub enum BounceSeverity {
 const NO_SUCH_ADDRESS: [u16; 5] = [1, 2, 3, 6, 10];
 
 impl Report {
-    /// Returns the failure of `address`, to which the message was sent. Of several recipients only this one
+    /// Returns the severity of the bounce for `address`, to which the message was sent. Of several recipients only this one
     /// counts. A single recipient under another address may be a forwarding target, whose failure is only
     /// temporary for us.
     #[must_use]
@@ -46,18 +46,18 @@ impl Report {
             recipients if recipients.iter().any(|one| of_address(&one)) => recipients
                 .iter()
                 .filter(of_address)
-                .map(ReportedRecipient::failure)
+                .map(ReportedRecipient::severity)
                 .max()
                 .unwrap_or(BounceSeverity::None),
-            [one] => one.failure().min(BounceSeverity::Temporary),
+            [one] => one.severity().min(BounceSeverity::Temporary),
             _ => BounceSeverity::None,
         }
     }
 }
 
 impl ReportedRecipient {
-    /// RFC 3464 2.3.3 and 2.3.4.
-    fn failure(&self) -> BounceSeverity {
+    /// Severity for this recipient, by its action and status (RFC 3464 2.3.3 and 2.3.4).
+    fn severity(&self) -> BounceSeverity {
         let status = self.status.as_deref();
         match self.action.as_deref() {
             Some("failed") | None if status.is_some_and(is_permanent) => BounceSeverity::Permanent,
@@ -76,7 +76,8 @@ impl ReportedRecipient {
     }
 }
 
-/// Class 5 (permanent), subject 1 (address) and a detail of [`NO_SUCH_ADDRESS`].
+/// True if the status says for good that the address does not exist: class 5, subject 1 and a detail of
+/// [`NO_SUCH_ADDRESS`].
 fn is_permanent(status: &str) -> bool {
     let mut numbers = status.split('.').map(|number| number.parse::<u16>().ok());
     let mut next = || numbers.next().flatten();
@@ -90,7 +91,7 @@ mod tests {
     use super::super::Evidence;
     use super::*;
 
-    fn failure(kind: ReportKind, recipients: &[(&str, &str, &str)]) -> BounceSeverity {
+    fn severity(kind: ReportKind, recipients: &[(&str, &str, &str)]) -> BounceSeverity {
         let word = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let report = Report {
             kind,
@@ -116,19 +117,19 @@ mod tests {
         let ann = "Ann+x@Corp.example";
         for status in ["5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"] {
             assert_eq!(
-                failure(ReportKind::Dsn, &[(ann, "failed", status)]),
+                severity(ReportKind::Dsn, &[(ann, "failed", status)]),
                 BounceSeverity::Permanent
             );
             assert_eq!(
-                failure(ReportKind::Dsn, &[(ann, "", status)]),
+                severity(ReportKind::Dsn, &[(ann, "", status)]),
                 BounceSeverity::Permanent
             );
             assert_eq!(
-                failure(ReportKind::Dsn, &[(ann, "delayed", status)]),
+                severity(ReportKind::Dsn, &[(ann, "delayed", status)]),
                 BounceSeverity::Temporary
             );
             assert_eq!(
-                failure(ReportKind::Dsn, &[(ann, "delivered", status)]),
+                severity(ReportKind::Dsn, &[(ann, "delivered", status)]),
                 BounceSeverity::None
             );
         }
@@ -137,18 +138,18 @@ mod tests {
             "5.1.100", "5.2.1", "5.2.2", "5.3.0", "5.3.4", "5.4.1", "5.4.4", "5.4.14", "5.5.0",
             "5.6.0", "5.7.0", "5.7.1", "5.7.23", "5.7.509", "5.11.1",
         ] {
-            let found = failure(ReportKind::Dsn, &[(ann, "failed", status)]);
+            let found = severity(ReportKind::Dsn, &[(ann, "failed", status)]);
             assert_eq!(found, BounceSeverity::Temporary, "{status}");
         }
         assert_eq!(
-            failure(ReportKind::Dsn, &[(ann, "", "2.1.5")]),
+            severity(ReportKind::Dsn, &[(ann, "", "2.1.5")]),
             BounceSeverity::None
         );
         assert_eq!(
-            failure(ReportKind::Mdn, &[(ann, "failed", "5.1.1")]),
+            severity(ReportKind::Mdn, &[(ann, "failed", "5.1.1")]),
             BounceSeverity::None
         );
-        assert_eq!(failure(ReportKind::Text, &[]), BounceSeverity::Temporary);
+        assert_eq!(severity(ReportKind::Text, &[]), BounceSeverity::Temporary);
     }
 
     #[test]
@@ -157,10 +158,10 @@ mod tests {
         let bob = ("bob@corp.example", "failed", "5.1.1");
         let eve = ("eve@corp.example", "failed", "5.1.1");
         assert_eq!(
-            failure(ReportKind::Dsn, &[bob, ann]),
+            severity(ReportKind::Dsn, &[bob, ann]),
             BounceSeverity::Temporary
         );
-        assert_eq!(failure(ReportKind::Dsn, &[bob, eve]), BounceSeverity::None);
-        assert_eq!(failure(ReportKind::Dsn, &[bob]), BounceSeverity::Temporary);
+        assert_eq!(severity(ReportKind::Dsn, &[bob, eve]), BounceSeverity::None);
+        assert_eq!(severity(ReportKind::Dsn, &[bob]), BounceSeverity::Temporary);
     }
 }

@@ -103,7 +103,7 @@ mod tests {
         let mut envelope = Envelope::of_file(ReversePath::Unknown);
         envelope.recipients.push(Recipient {
             address: "it-help@corp.example".to_owned(),
-            mailbox: RecipientRole::Bounces,
+            role: RecipientRole::Bounces,
         });
         bulk(&Header::of(raw.as_bytes()), &envelope).map(|evidence| evidence.to_string())
     }

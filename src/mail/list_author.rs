@@ -183,7 +183,7 @@ mod tests {
         let mut envelope = Envelope::of_file(ReversePath::Unknown);
         envelope.recipients.push(Recipient {
             address: "desk@corp.example".to_owned(),
-            mailbox: RecipientRole::Bounces,
+            role: RecipientRole::Bounces,
         });
         envelope
     }

@@ -42,7 +42,7 @@ pub struct AddressInput {
 impl AddressInput {
     /// The input of [`decide`] and [`explain`](crate::access::explain).
     #[must_use]
-    pub fn input(&self) -> DecisionInput<'_> {
+    pub fn for_decision(&self) -> DecisionInput<'_> {
         DecisionInput {
             facts: &self.facts,
             circumstances: &self.circumstances,
@@ -83,7 +83,7 @@ pub fn decide_address(
     address: &EmailAddress,
     portal: &PortalName,
 ) -> (AddressVerdict, Decision) {
-    let decision = decide(&input.input());
+    let decision = decide(&input.for_decision());
     let verdict = AddressVerdict {
         address: address.clone(),
         portal: portal.clone(),

@@ -19,8 +19,8 @@ use tokio::time::{Instant, timeout};
 use super::process_group::ProcessGroup;
 use crate::config::{TokenLogin, TokenSource};
 
-/// Maximum octets of a file or an output.
-const MAX_OUTPUT: u64 = 64 * 1024;
+/// Maximum octets of a token file or of a program's output.
+const MAX_OCTETS: u64 = 64 * 1024;
 
 /// Time limit of the program.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
@@ -121,7 +121,7 @@ async fn read_file(path: &Path) -> Result<SecretString, TokenFailure> {
     let read = async {
         let file = tokio::fs::File::open(path).await?;
         let mut octets = Vec::new();
-        file.take(MAX_OUTPUT + 1).read_to_end(&mut octets).await?;
+        file.take(MAX_OCTETS + 1).read_to_end(&mut octets).await?;
         Ok::<_, std::io::Error>(octets)
     };
     let octets = read.await.map_err(|error| error.to_string());
@@ -166,7 +166,7 @@ async fn run(program: &Path, args: &[String]) -> Result<Vec<u8>, String> {
         .map_err(|error| error.to_string())?;
     group.disarm();
     // A program that writes too much may end by SIGPIPE; then its output says more than its status.
-    if !status.success() && output.len() as u64 <= MAX_OUTPUT {
+    if !status.success() && output.len() as u64 <= MAX_OCTETS {
         return Err(format!("{status}; run it by hand to see why"));
     }
     Ok(output)
@@ -178,15 +178,15 @@ async fn read_output(
     output: &mut Vec<u8>,
 ) -> std::io::Result<()> {
     if let Some(stdout) = stdout {
-        stdout.take(MAX_OUTPUT + 1).read_to_end(output).await?;
+        stdout.take(MAX_OCTETS + 1).read_to_end(output).await?;
     }
     Ok(())
 }
 
 /// Parses one line with the token, or the JSON of a token endpoint.
 fn parse(octets: &[u8]) -> Result<AccessToken, String> {
-    if octets.len() as u64 > MAX_OUTPUT {
-        return Err(format!("longer than {} KiB", MAX_OUTPUT / 1024));
+    if octets.len() as u64 > MAX_OCTETS {
+        return Err(format!("longer than {} KiB", MAX_OCTETS / 1024));
     }
     let text = std::str::from_utf8(octets)
         .map_err(|_| "not UTF-8 text")?

@@ -13,7 +13,7 @@ pub enum AttemptOutcome {
     Retry(Cause),
     /// A permanent failure of this request.
     Refused(Cause),
-    /// Whether it was delivered is unknown: an internal error, or no reply to what was sent.
+    /// It may have been delivered: an internal error, or no reply to the content.
     Unknown(Cause),
 }
 

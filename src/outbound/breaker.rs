@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::AttemptOutcome;
+use super::retry::MAX_REQUESTED;
 use crate::config::{Destination, Endpoint, Outgoing};
 use crate::domain::Timestamp;
 
@@ -17,9 +18,6 @@ const FAILURES: u32 = 5;
 
 const FIRST_WAIT: Duration = Duration::from_secs(15);
 const MAX_WAIT: Duration = Duration::from_mins(5);
-
-/// Longest delay that a destination can request.
-const MAX_REQUESTED: Duration = Duration::from_hours(1);
 
 /// State of a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

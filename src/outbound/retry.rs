@@ -9,7 +9,7 @@ use crate::domain::Timestamp;
 use crate::store::Settlement;
 
 /// Longest delay that the other side can request.
-const MAX_REQUESTED: Duration = Duration::from_hours(1);
+pub(super) const MAX_REQUESTED: Duration = Duration::from_hours(1);
 
 /// Maximum fraction by which a delay is lengthened, so that attempts that failed together are not retried together.
 const JITTER: f64 = 0.1;

@@ -9,8 +9,8 @@ use std::fmt::Write;
 use crate::domain::Domain;
 use crate::mail::{Authentication, AuthenticationDetail};
 
-/// Maximum length of an address (RFC 5321 4.5.3.1).
-const MAX_ADDRESS: usize = 320;
+/// Maximum characters of a sender's value: those of an address (RFC 5321 4.5.3.1).
+const MAX_VALUE: usize = 320;
 
 /// A property of a finding, of bounded length.
 pub(super) fn property(name: &str, value: &str) -> (String, String) {
@@ -19,7 +19,7 @@ pub(super) fn property(name: &str, value: &str) -> (String, String) {
 
 /// Cuts a sender's value to the maximum length of an address.
 pub(super) fn truncate(value: &str) -> String {
-    value.chars().take(MAX_ADDRESS).collect()
+    value.chars().take(MAX_VALUE).collect()
 }
 
 /// The whole field with its line ending; None if nothing is known.
@@ -67,8 +67,7 @@ fn push_detail(text: &mut String, detail: &AuthenticationDetail) {
     for (name, value) in &detail.properties {
         let is_plain =
             |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+' | '@');
-        if !value.is_empty() && value.chars().count() <= MAX_ADDRESS && value.chars().all(is_plain)
-        {
+        if !value.is_empty() && value.chars().count() <= MAX_VALUE && value.chars().all(is_plain) {
             let _ = write!(text, "\r\n\t {name}={value}");
         } else {
             let _ = write!(text, "\r\n\t {name}={}", quote(value));
@@ -79,7 +78,7 @@ fn push_detail(text: &mut String, detail: &AuthenticationDetail) {
 /// A quoted string (RFC 5322 3.2.4) of printable ASCII; other characters become question marks.
 fn quote(value: &str) -> String {
     let mut text = String::from("\"");
-    for c in value.chars().take(MAX_ADDRESS) {
+    for c in value.chars().take(MAX_VALUE) {
         match c {
             '"' | '\\' => text.extend(['\\', c]),
             ' '..='~' => text.push(c),

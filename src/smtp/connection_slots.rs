@@ -119,7 +119,7 @@ impl ConnectionSlots {
         if taken.by_id.len() >= room {
             // A peer with many connections loses one of its own.
             let is_full = taken.by_id.len() >= max;
-            self.send_away(&mut taken, |state| is_full || state.peer == peer)?;
+            self.evict_for_slot(&mut taken, |state| is_full || state.peer == peer)?;
         }
         let id = taken.next;
         taken.next += 1;
@@ -143,7 +143,7 @@ impl ConnectionSlots {
     /// Evicts the longest-idle of these connections if it was idle for long enough, else the one that is
     /// longest without a complete message. The evicted connection sends its final reply after it has lost its
     /// slot.
-    fn send_away(&self, taken: &mut Taken, these: impl Fn(&SlotState) -> bool) -> Option<()> {
+    fn evict_for_slot(&self, taken: &mut Taken, these: impl Fn(&SlotState) -> bool) -> Option<()> {
         let before = |time: Duration| {
             let millis = u64::try_from(time.as_millis()).unwrap_or(BUSY);
             self.now().checked_sub(millis)

@@ -210,7 +210,7 @@ impl<R: MessageHandler> Protocol<R> {
     fn rcpt(&mut self, argument: &str) -> Result<Reply, Reply> {
         let address = extensions::recipient(argument)?;
         // A command out of order takes precedence; mailin detects it.
-        let mailbox = match &self.phase {
+        let role = match &self.phase {
             Phase::Addressed(mail, recipients) => {
                 if !address.is_ascii() && !mail.smtputf8 {
                     return Err(Reply::NeedsSmtpUtf8);
@@ -218,15 +218,15 @@ impl<R: MessageHandler> Protocol<R> {
                 if recipients.len() >= self.settings.max_recipients {
                     return Err(Reply::TooManyRecipients);
                 }
-                let mailbox = self.handler.recipient(address);
-                Some(mailbox.map_err(|_| Reply::UnknownRecipient(address.to_owned()))?)
+                let role = self.handler.recipient(address);
+                Some(role.map_err(|_| Reply::UnknownRecipient(address.to_owned()))?)
             }
             Phase::Between | Phase::Transfer => None,
         };
         self.ask("RCPT", "TO:<path>")?;
-        if let (Phase::Addressed(_, recipients), Some(mailbox)) = (&mut self.phase, mailbox) {
+        if let (Phase::Addressed(_, recipients), Some(role)) = (&mut self.phase, role) {
             let address = address.to_owned();
-            recipients.push(Recipient { address, mailbox });
+            recipients.push(Recipient { address, role });
         }
         Ok(Reply::RecipientOk)
     }

@@ -41,12 +41,13 @@ pub use audit::events::{Event, OperatorAction};
 pub use audit::failed_calls::{FailedCall, FailedCallFilter};
 pub use audit::hook_calls::{HookCall, HookCount};
 pub use audit::operator_actions::{AuditEntry, AuditFilter};
-pub use claims::leases::{ClaimNumber, ClaimRound, NextWork, SetAside, Settled, Settlement};
+pub use claims::leases::ClaimNumber;
+pub use claims::outcomes::{ClaimRound, NextWork, SetAside, Settled, Settlement};
 pub use engine::notify::{Changes, Topic};
 pub use engine::settings_cache::Revision;
 pub use engine::time_slice::WorkStep;
 pub use error::{Result, StoreError};
-pub use intake::accept::{Arrival, ArrivalOutcome, ArrivalPart};
+pub use intake::arrival::{Arrival, ArrivalOutcome, ArrivalPart};
 pub use ledger::backlog_history::HourlyBacklog;
 pub use ledger::counts::{
     Backlog, Bounded, Counts, DayCount, EntryCount, HeldDomain, QueueLengths, RequestCount,

@@ -44,7 +44,7 @@ async fn show(State(app): State<Arc<AppState>>) -> Response {
 }
 
 async fn measure(store: &Store) -> Result<String, StoreError> {
-    let depths = store.queue_lengths().await?;
+    let lengths = store.queue_lengths().await?;
     let nodes = list_nodes(store).await?;
     let own = nodes.iter().find(|node| node.id == store.node_id());
     let does = |duty: Duty| own.is_some_and(|own| own.duties.contains(&duty.as_str()));
@@ -56,7 +56,7 @@ async fn measure(store: &Store) -> Result<String, StoreError> {
             .collect(),
         clock_offset: store.clock_offset(),
     };
-    Ok(metrics::write(&depths, &gauges))
+    Ok(metrics::write(&lengths, &gauges))
 }
 
 async fn readyz(State(app): State<Arc<AppState>>) -> Response {

@@ -81,13 +81,13 @@ fn fill(harness: &Harness) {
 }
 
 /// A question: it begins on the overview and counts the clicks.
-struct DecisionInput<'a> {
+struct OperatorQuestion<'a> {
     browser: &'a Browser,
     name: &'static str,
     clicks: usize,
 }
 
-impl DecisionInput<'_> {
+impl OperatorQuestion<'_> {
     async fn click(&mut self, css: &str) {
         self.clicks += 1;
         assert!(self.clicks <= MAX_CLICKS, "{}: too many clicks", self.name);
@@ -131,7 +131,7 @@ async fn ten_questions_take_three_clicks_at_most() {
     let begin = async |name| {
         browser.open(&home).await;
         browser.see("Messages by verdict").await;
-        DecisionInput {
+        OperatorQuestion {
             browser: &browser,
             name,
             clicks: 0,

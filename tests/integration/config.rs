@@ -207,7 +207,11 @@ fn mail_for_a_subaddress_is_for_the_mailbox_unless_it_is_one_itself() {
         ("returns+abc@corp.example", Some(RecipientRole::Bounces)),
         ("other@corp.example", None),
     ] {
-        assert_eq!(config.mailbox(&address(recipient)), mailbox, "{recipient}");
+        assert_eq!(
+            config.recipient_role(&address(recipient)),
+            mailbox,
+            "{recipient}"
+        );
     }
     assert!(config.is_ours(&address("no-reply@corp.example")));
     assert!(!config.is_ours(&address("ann@corp.example")));

@@ -21,7 +21,7 @@ pub fn address_of(portal: &str) -> String {
 pub fn envelope(from: &str, portals: &[&str]) -> Envelope {
     let recipient = |portal: &&str| Recipient {
         address: address_of(portal),
-        mailbox: RecipientRole::Portal(PortalName::parse(portal).expect("a name")),
+        role: RecipientRole::Portal(PortalName::parse(portal).expect("a name")),
     };
     Envelope {
         reverse_path: match from {

@@ -55,6 +55,16 @@ fn systemd_accepts_the_unit_and_rates_it_as_sandboxed() {
     assert!(good, "{said}");
 }
 
+/// The daemon ignores that it may not, so nothing else would show it.
+#[test]
+fn the_sandbox_lets_long_reads_lower_their_priority() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let unit = runnable_unit(folder.path());
+    let security = ["security", "--offline=true", "--no-pager", "--json=short"];
+    let (_, said) = analyze(&security, &unit);
+    assert!(said.contains("setpriority is allowed"), "{said}");
+}
+
 /// The daemon knows its sockets by these names, and the units listen at the configuration's default
 /// addresses.
 #[test]

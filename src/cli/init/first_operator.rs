@@ -93,7 +93,7 @@ fn ask_password(
     writeln!(
         output,
         "A password has at least {} characters, of any kind; several words are best.",
-        Password::SHORTEST
+        Password::MIN_LENGTH
     )?;
     let _silence = std::io::stdin().is_terminal().then(Silence::new);
     let mut ask = |text: &str| -> Result<String, CommandError> {

@@ -19,7 +19,7 @@ const COMFORTABLE_TEXT: usize = 20;
 const MIN_TEXT: usize = 8;
 
 /// Width below which a wrapped column continues below its row instead.
-const NARROWEST_WRAP: usize = 24;
+const MIN_WRAP_WIDTH: usize = 24;
 
 /// Indentation of a wrapped column below its row.
 const INDENT: usize = 6;
@@ -155,7 +155,7 @@ impl Fitting {
         if let Some(place) = wraps {
             let others = total(&widths) - widths[place];
             let room = width.saturating_sub(others);
-            if room >= NARROWEST_WRAP {
+            if room >= MIN_WRAP_WIDTH {
                 widths[place] = room;
                 return (widths, false);
             }

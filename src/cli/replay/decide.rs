@@ -76,7 +76,7 @@ impl<'a> Decider<'a> {
         let envelope = Envelope {
             recipients: vec![Recipient {
                 address,
-                mailbox: RecipientRole::Portal(portal.clone()),
+                role: RecipientRole::Portal(portal.clone()),
             }],
             ..Envelope::of_file(recorded.reverse_path)
         };
@@ -121,7 +121,7 @@ impl<'a> Decider<'a> {
             let Ok(address) = EmailAddress::parse(text) else {
                 continue;
             };
-            if let Some(RecipientRole::Portal(name)) = config.mailbox(&address)
+            if let Some(RecipientRole::Portal(name)) = config.recipient_role(&address)
                 && self.portal.as_ref().is_none_or(|wanted| *wanted == name)
             {
                 return (name, text.clone());

@@ -139,7 +139,7 @@ fn with_room(address: EmailAddress, detail: usize) -> Result<EmailAddress, Strin
     }
     Err(format!(
         "{address} cannot take a subaddress of {detail} characters; \
-         write one with at most {} octets before the @, without + or quotes",
+         write an address with at most {} octets before the @, without + or quotes",
         MAX_LOCAL_PART - 1 - detail
     ))
 }

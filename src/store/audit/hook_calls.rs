@@ -7,9 +7,8 @@ use serde::Serialize;
 use crate::domain::{AccountId, Actor, DestinationName, HookCallId, Timestamp};
 use crate::store::audit::events::NewEvent;
 use crate::store::claims::holder::Holder;
-use crate::store::claims::leases::{
-    ClaimNumber, ClaimRound, HOOK_CALLS, Lease, NextWork, SetAside, Settled,
-};
+use crate::store::claims::leases::{ClaimNumber, HOOK_CALLS, Lease};
+use crate::store::claims::outcomes::{ClaimRound, NextWork, SetAside, Settled};
 use crate::store::claims::paused::is_paused;
 use crate::store::engine::time_slice::TimeSlice;
 use crate::store::sql::sql_types::Millis;

@@ -2,4 +2,5 @@
 
 pub(super) mod holder;
 pub(super) mod leases;
+pub(super) mod outcomes;
 pub(super) mod paused;

@@ -8,5 +8,6 @@ mod prefetcher;
 pub(super) mod readers;
 pub(super) mod settings_cache;
 pub(super) mod time_slice;
+mod transaction;
 pub(super) mod vacuum;
 pub(super) mod writer;

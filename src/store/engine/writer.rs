@@ -17,9 +17,11 @@ use crate::store::engine::driver::{Driver, WriterSession};
 use crate::store::engine::health::Health;
 use crate::store::engine::job::{Closure, Job, Operation, Work, job};
 use crate::store::engine::notify::{Notifier, Wakeups};
-use crate::store::engine::prefetcher::Prefetcher;
 use crate::store::engine::readers::IDLE_TIMEOUT;
 use crate::store::engine::settings_cache::SettingsCache;
+use crate::store::engine::transaction::{
+    Failure, Mode, classify_deferred_error, commit, fill, text_of,
+};
 use crate::store::sql::Tx;
 use crate::store::{Result, StoreError, Topic};
 
@@ -28,9 +30,6 @@ const QUEUE: usize = 1024;
 /// Maximum number of operations in one transaction, and of octets of their captured data.
 const MAX_OPERATIONS: usize = 512;
 const MAX_OCTETS: usize = 32 * 1024 * 1024;
-
-/// Time after which a transaction takes no further operation: other processes wait for its lock.
-const MAX_DURATION: Duration = Duration::from_secs(1);
 
 /// Divisor of the last transaction's duration, which gives the longest time that the next one waits to fill up:
 /// callers that were just answered often come back at once. It waits in pauses, until it has as many operations as
@@ -136,29 +135,6 @@ impl Writer {
             let _ = closed.await;
         }
     }
-}
-
-/// Reason why a transaction was not committed.
-enum Failure {
-    /// One operation failed after it had written something; the others can still be committed.
-    OneFailed,
-    /// Nothing can be committed now.
-    All(StoreError),
-    /// The connection was lost before the commit, so nothing of the transaction was stored.
-    Lost(StoreError),
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::All(error)
-    }
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Mode {
-    Batch,
-    /// With a savepoint around each operation.
-    Savepoints,
 }
 
 struct Thread {
@@ -339,100 +315,10 @@ impl Thread {
     }
 }
 
-/// Begins a transaction and runs operations in it. Returns their number.
-fn fill(
-    session: &dyn WriterSession,
-    work: &mut Work,
-    batch: &mut [Box<dyn Job>],
-    mode: Mode,
-) -> Result<usize, Failure> {
-    session.begin()?;
-    let begin = Instant::now();
-    let mut done = 0;
-    let mut prefetcher = Prefetcher::default();
-    while done < batch.len() {
-        if done > 0 && begin.elapsed() >= MAX_DURATION {
-            break;
-        }
-        if mode == Mode::Batch {
-            let prefetch = AssertUnwindSafe(|| prefetcher.prefetch(session, work, batch, done));
-            let outcome = catch_unwind(prefetch)
-                .unwrap_or_else(|panic| Err(StoreError::fault(text_of(&*panic))));
-            outcome.map_err(classify_deferred_error)?;
-        }
-        let job = &mut batch[done];
-        done += 1;
-        if mode == Mode::Savepoints {
-            session.begin_savepoint()?;
-        }
-        let before = session.changes();
-        let run = catch_unwind(AssertUnwindSafe(|| job.run(work))).unwrap_or_else(|panic| {
-            let error = StoreError::fault(text_of(&*panic));
-            job.fail(error.clone());
-            Err(error)
-        });
-        let run = run.and_then(|()| {
-            let settled = match mode {
-                Mode::Batch => Ok(()),
-                Mode::Savepoints => session.settle_deferred(),
-            };
-            let outcome = settled.and_then(|()| {
-                if !session.has_failed() {
-                    return Ok(());
-                }
-                let cause = "an operation continued after an error";
-                Err(StoreError::Other(cause.to_owned()))
-            });
-            outcome.inspect_err(|error| job.fail(error.clone()))
-        });
-        match run {
-            Ok(()) => {}
-            Err(error) if error.spoils_transaction() || !session.is_in_transaction() => {
-                return Err(Failure::All(error));
-            }
-            // An operation that failed before it wrote anything needs no rollback.
-            Err(_) if session.changes() == before && !session.has_failed() => {}
-            Err(_) if mode == Mode::Batch => return Err(Failure::OneFailed),
-            Err(_) => {
-                session.roll_back_to_savepoint()?;
-                work.settings.invalidate();
-            }
-        }
-        if mode == Mode::Savepoints {
-            session.release_savepoint()?;
-        }
-    }
-    session.keep_numbers()?;
-    Ok(done)
-}
-
-/// Classifies the error of an operation that was reported only after the operation had run.
-fn classify_deferred_error(error: StoreError) -> Failure {
-    if error.spoils_transaction() {
-        Failure::All(error)
-    } else {
-        Failure::OneFailed
-    }
-}
-
-fn commit(session: &dyn WriterSession, wakeups: Wakeups) -> Result<()> {
-    failpoint::pass("filled");
-    session.commit(wakeups)?;
-    failpoint::pass("committed");
-    Ok(())
-}
-
-fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::engine::transaction;
     use crate::store::sqlite::driver::SqliteDriver;
 
     /// The writer of a new database.
@@ -504,7 +390,7 @@ mod tests {
             Ok(())
         });
         let slow = writer.run(0, |work| {
-            std::thread::sleep(MAX_DURATION);
+            std::thread::sleep(transaction::MAX_DURATION);
             pause(work, "slow")
         });
         let failing = writer.run(0, |work| {

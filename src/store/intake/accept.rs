@@ -1,21 +1,13 @@
 //! Acceptance of a message: all its ledger entries and their consequences, in one transaction.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::access::{
-    Circumstances, Consequence, Decision, DecisionInput, Effective, Standing, decide,
-};
-use crate::config::Quota;
-use crate::domain::{
-    AccountId, AccountKind, EmailAddress, Envelope, LedgerId, PortalName, Reason, RequestId,
-    Timestamp, TokenHash, Verdict,
-};
-use crate::mail::Facts;
-use crate::store::accounts::replies::{ConfirmationReply, ReplyAnswer};
+use crate::access::{Consequence, Decision, DecisionInput, Effective, Standing, decide};
+use crate::domain::{LedgerId, Reason, Verdict};
+use crate::store::accounts::replies::ConfirmationReply;
 use crate::store::audit::hooks;
 use crate::store::engine::job::{Operation, Work};
+use crate::store::intake::arrival::{Arrival, ArrivalOutcome, ArrivalPart};
 use crate::store::intake::decision_effects::standing;
 use crate::store::intake::own_addresses::decide_own_address;
 use crate::store::intake::prepared::Prepared;
@@ -31,63 +23,7 @@ use crate::store::verification::bounces::note_report;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::notices::{self, NotTaken};
 use crate::store::verification::verification_mail::{Occasion, owe};
-use crate::store::{MailCause, MailKind, Result, Store, Topic, VerificationOutcome};
-
-/// A complete message to be stored.
-#[derive(Debug)]
-pub struct Arrival {
-    pub envelope: Envelope,
-    pub facts: Facts,
-    pub raw: Vec<u8>,
-    /// One part for each portal (or other mailbox of ours) that the message is addressed to; at least one.
-    pub parts: Vec<ArrivalPart>,
-    /// Address of the client that handed the message to our own machines, where known.
-    pub client: Option<IpAddr>,
-    pub received_at: Timestamp,
-    pub quota: Quota,
-    pub hold_for: Duration,
-    pub keep_dropped: Duration,
-    /// Limit on the total size of dropped content, in octets.
-    pub max_dropped: u64,
-}
-
-/// The message for one of our mailboxes.
-#[derive(Debug)]
-pub enum ArrivalPart {
-    /// For a portal, to be decided. `recipient` is the address from RCPT.
-    Portal {
-        recipient: String,
-        circumstances: Circumstances,
-    },
-    /// Returned to the address from which we send verification mail.
-    Returns { recipient: String },
-    /// Answers a verification mail; the token is that of the recipient address.
-    Confirmation {
-        recipient: String,
-        token: Option<TokenHash>,
-        answer: ReplyAnswer,
-    },
-}
-
-/// Result of a message for one portal.
-#[derive(Debug, Clone)]
-pub struct ArrivalOutcome {
-    pub ledger: LedgerId,
-    /// None for a bounce to the return address.
-    pub portal: Option<PortalName>,
-    pub verdict: Verdict,
-    pub reason: Reason,
-    pub rule: u8,
-    pub sender: Option<EmailAddress>,
-    pub account: Option<(AccountId, AccountKind)>,
-    pub account_created: bool,
-    pub request: Option<RequestId>,
-    pub message_id: Option<String>,
-    /// Account whose verification mail this bounce is about, if it gets no more mail.
-    pub undeliverable: Option<AccountId>,
-    /// Effect of an answer to a verification mail.
-    pub verification: Option<VerificationOutcome>,
-}
+use crate::store::{MailCause, MailKind, Result, Store, Topic};
 
 impl Store {
     /// Decides and records a message, and returns once the commit is synced. Returns one entry for each part,
@@ -399,7 +335,7 @@ impl Message {
         let facts = &self.arrival.facts;
         let portal = match part {
             ArrivalPart::Portal { circumstances, .. } => Some(&circumstances.portal),
-            ArrivalPart::Returns { .. } | ArrivalPart::Confirmation { .. } => None,
+            ArrivalPart::Bounce { .. } | ArrivalPart::Confirmation { .. } => None,
         };
         let (revision, settings) = work.settings.effective(work.tx, portal)?;
         let decision = match part {
@@ -409,7 +345,7 @@ impl Message {
                 standing,
                 settings: &settings,
             }),
-            ArrivalPart::Returns { .. } => decide_own_address(facts, standing, Reason::Automatic),
+            ArrivalPart::Bounce { .. } => decide_own_address(facts, standing, Reason::Automatic),
             ArrivalPart::Confirmation { .. } => match facts.sender.address() {
                 Some(sender) if settings.denies(sender).is_some() => {
                     decide_own_address(facts, standing, Reason::SenderDenied)

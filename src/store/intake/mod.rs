@@ -1,6 +1,7 @@
 //! Intake: the acceptance of a message and what follows from it.
 
 pub(super) mod accept;
+pub(super) mod arrival;
 pub(super) mod decision_effects;
 pub(super) mod own_addresses;
 pub(super) mod prepared;

@@ -4,7 +4,7 @@ use crate::access::sender_for;
 use crate::domain::{EmailAddress, MailId, PortalName};
 use crate::mail::Facts;
 use crate::store::Result;
-use crate::store::intake::accept::ArrivalPart;
+use crate::store::intake::arrival::ArrivalPart;
 use crate::store::rows::keys::copy_key;
 use crate::store::sql::sql_types::json;
 use crate::store::verification::bounces::mail_of;
@@ -29,7 +29,7 @@ impl Prepared {
                 recipient,
                 circumstances,
             } => (recipient, Some(circumstances)),
-            ArrivalPart::Returns { recipient } | ArrivalPart::Confirmation { recipient, .. } => {
+            ArrivalPart::Bounce { recipient } | ArrivalPart::Confirmation { recipient, .. } => {
                 (recipient, None)
             }
         };

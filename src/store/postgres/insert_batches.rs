@@ -28,7 +28,7 @@ impl InsertBatch {
         self.parameters.len() / self.rows
     }
 
-    /// Sizes of the statements that insert the group, in rows: powers of two, the largest first.
+    /// Sizes of the statements that insert the batch, in rows: powers of two, the largest first.
     pub(super) fn statement_sizes(&self) -> impl Iterator<Item = usize> + use<> {
         let mut left = self.rows;
         std::iter::from_fn(move || {
@@ -38,7 +38,7 @@ impl InsertBatch {
         })
     }
 
-    /// True if the group has an earlier row of the same queue.
+    /// True if the batch has an earlier row of the same queue.
     fn has_row_of_queue(&self, row: &Parameters, queue: InsertQueue) -> bool {
         let width = self.width();
         (0..self.rows).any(|earlier| {
@@ -53,49 +53,49 @@ impl InsertBatch {
 #[derive(Debug, Default)]
 pub(super) struct InsertBatches {
     /// In the order of their tables.
-    groups: Vec<InsertBatch>,
+    batches: Vec<InsertBatch>,
 }
 
 impl InsertBatches {
     /// False if the waiting rows must be written before another row of this statement is added.
     pub(super) fn have_room_for(&self, sql: &str) -> bool {
         let octets: usize = self
-            .groups
+            .batches
             .iter()
-            .map(|group| group.parameters.size())
+            .map(|batch| batch.parameters.size())
             .sum();
-        let is_full = |group: &InsertBatch| *group.sql == *sql && group.rows == MAX_ROWS;
-        octets < MAX_OCTETS && !self.groups.iter().any(is_full)
+        let is_full = |batch: &InsertBatch| *batch.sql == *sql && batch.rows == MAX_ROWS;
+        octets < MAX_OCTETS && !self.batches.iter().any(is_full)
     }
 
     /// Adds a row. A statement does not see the rows that it inserts itself, so a row whose queue already has one in
-    /// the group loses its due time here.
+    /// the batch loses its due time here.
     pub(super) fn push(&mut self, insert: DeferredInsert<'_>, mut row: Parameters) {
-        let mut groups = self.groups.iter_mut();
-        if let Some(group) = groups.find(|group| *group.sql == *insert.sql) {
+        let mut batches = self.batches.iter_mut();
+        if let Some(batch) = batches.find(|batch| *batch.sql == *insert.sql) {
             if let Some(queue) = insert.queue
-                && group.has_row_of_queue(&row, queue)
+                && batch.has_row_of_queue(&row, queue)
             {
                 row.set_null(queue.due);
             }
-            group.parameters.append(&row);
-            group.rows += 1;
+            batch.parameters.append(&row);
+            batch.rows += 1;
             return;
         }
         let place = self
-            .groups
-            .partition_point(|group| group.table <= insert.table);
-        let group = InsertBatch {
+            .batches
+            .partition_point(|batch| batch.table <= insert.table);
+        let batch = InsertBatch {
             table: insert.table,
             sql: insert.sql.into(),
             parameters: row,
             rows: 1,
         };
-        self.groups.insert(place, group);
+        self.batches.insert(place, batch);
     }
 
     pub(super) fn take(&mut self) -> Vec<InsertBatch> {
-        std::mem::take(&mut self.groups)
+        std::mem::take(&mut self.batches)
     }
 }
 
@@ -128,10 +128,10 @@ mod tests {
         push(&mut rows, REQUEST, &[&1_i64, &"it", &7_i64]);
         push(&mut rows, ENTRY, &[&1_i64]);
         push(&mut rows, ENTRY, &[&2_i64]);
-        let groups = rows.take();
-        let found: Vec<_> = groups
+        let batches = rows.take();
+        let found: Vec<_> = batches
             .iter()
-            .map(|group| (&*group.sql, group.rows, group.width()))
+            .map(|batch| (&*batch.sql, batch.rows, batch.width()))
             .collect();
         assert_eq!(found, [("an entry", 2, 1), ("a request", 1, 3)]);
         assert!(rows.take().is_empty());
@@ -144,8 +144,8 @@ mod tests {
         push(&mut rows, REQUEST, &[&1_i64, &"hr", &7_i64]);
         push(&mut rows, REQUEST, &[&2_i64, &"it", &7_i64]);
         push(&mut rows, REQUEST, &[&1_i64, &"it", &7_i64]);
-        let groups = rows.take();
-        let due = |row: usize| groups[0].parameters.value(row * 3 + 2);
+        let batches = rows.take();
+        let due = |row: usize| batches[0].parameters.value(row * 3 + 2);
         let seven = Some(&b"7"[..]);
         assert_eq!([0, 1, 2, 3].map(due), [seven, seven, seven, None]);
     }

@@ -93,10 +93,10 @@ impl Pipeline {
         wire: &mut ProtocolConnection,
         statements: &mut Statements,
     ) -> Result<()> {
-        for group in self.rows.take() {
+        for batch in self.rows.take() {
             let mut from = 0;
-            for rows in group.statement_sizes() {
-                let written = statements.write_rows(&group, from, rows, wire);
+            for rows in batch.statement_sizes() {
+                let written = statements.write_rows(&batch, from, rows, wire);
                 let key = written.inspect_err(|_| self.has_lost = true)?;
                 self.push(&key, wire, statements)?;
                 from += rows;

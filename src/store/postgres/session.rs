@@ -43,7 +43,7 @@ pub(crate) struct PostgresSession {
     pub(super) changes: Cell<u64>,
     pub(super) numbers: Cell<NumberBlock>,
     /// Numbers at the savepoint.
-    pub(super) numbers_before_part: Cell<NumberBlock>,
+    pub(super) numbers_at_savepoint: Cell<NumberBlock>,
 }
 
 /// Numbers of the transaction.
@@ -71,7 +71,7 @@ impl PostgresSession {
             depth: Cell::new(0),
             changes: Cell::new(0),
             numbers: Cell::default(),
-            numbers_before_part: Cell::default(),
+            numbers_at_savepoint: Cell::default(),
         }
     }
 

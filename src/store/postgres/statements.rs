@@ -93,20 +93,20 @@ impl Statements {
         self.write_added(sql, (parameters, indexes), portal, rows, wire)
     }
 
-    /// Writes the messages that insert `rows` rows of a group, beginning with row `from`. Returns the key of their
+    /// Writes the messages that insert `rows` rows of a batch, beginning with row `from`. Returns the key of their
     /// statement.
     pub(super) fn write_rows(
         &mut self,
-        group: &InsertBatch,
+        batch: &InsertBatch,
         from: usize,
         rows: usize,
         wire: &mut ProtocolConnection,
     ) -> Result<Box<str>> {
-        let width = group.width();
+        let width = batch.width();
         let indexes = from * width..(from + rows) * width;
-        let key = format!("{rows} rows: {}", group.sql);
-        self.add(&key, || translate_rows(&group.sql, rows));
-        self.write_added(&key, (&group.parameters, indexes), UNNAMED_PORTAL, 0, wire)?;
+        let key = format!("{rows} rows: {}", batch.sql);
+        self.add(&key, || translate_rows(&batch.sql, rows));
+        self.write_added(&key, (&batch.parameters, indexes), UNNAMED_PORTAL, 0, wire)?;
         Ok(key.into())
     }
 

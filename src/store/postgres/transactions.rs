@@ -110,7 +110,7 @@ impl WriterSession for PostgresSession {
     }
 
     fn begin_savepoint(&self) -> Result<()> {
-        self.numbers_before_part.set(self.numbers.get());
+        self.numbers_at_savepoint.set(self.numbers.get());
         self.simple("SAVEPOINT part").map(drop)
     }
 
@@ -118,7 +118,7 @@ impl WriterSession for PostgresSession {
         self.discard_deferred();
         self.discard_prefetched();
         // Blocks that the part reserved are given back with it, and are reserved again.
-        let (before, mut numbers) = (self.numbers_before_part.get(), self.numbers.get());
+        let (before, mut numbers) = (self.numbers_at_savepoint.get(), self.numbers.get());
         if numbers.end != before.end {
             (numbers.next, numbers.end) = (before.end, before.end);
             self.numbers.set(numbers);

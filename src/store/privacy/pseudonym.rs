@@ -84,7 +84,7 @@ pub(crate) fn without_content(facts: Facts) -> Facts {
 pub(crate) fn without_people(envelope: Envelope) -> Envelope {
     let recipients = envelope.recipients.into_iter().map(|recipient| Recipient {
         address: without_detail(recipient.address),
-        mailbox: recipient.mailbox,
+        role: recipient.role,
     });
     Envelope {
         reverse_path: match envelope.reverse_path {
@@ -127,7 +127,7 @@ mod tests {
             reverse_path: ReversePath::Mailbox("ann@secret.example".to_owned()),
             recipients: vec![Recipient {
                 address: "it-help+secret@corp.example".to_owned(),
-                mailbox: crate::domain::RecipientRole::Bounces,
+                role: crate::domain::RecipientRole::Bounces,
             }],
             helo: "secret.example".to_owned(),
             peer: None,

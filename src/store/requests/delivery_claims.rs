@@ -21,9 +21,8 @@ use crate::domain::{
 };
 use crate::mail::Authentication;
 use crate::store::audit::events::NewEvent;
-use crate::store::claims::leases::{
-    ClaimNumber, HOOK_CALLS, Lease, REQUESTS, SetAside, Settled, Settlement,
-};
+use crate::store::claims::leases::{ClaimNumber, HOOK_CALLS, Lease, REQUESTS};
+use crate::store::claims::outcomes::{SetAside, Settled, Settlement};
 use crate::store::requests::transitions;
 use crate::store::rows::entry_ids::id_of;
 use crate::store::sql::sql_types::{Millis, json_columns};

@@ -1,4 +1,4 @@
-//! Turns of delivery workers: one transaction records outcomes and claims the next requests.
+//! Rounds of delivery workers: one transaction records outcomes and claims the next requests.
 //!
 //! A run is the beginning of a queue: requests of one account and portal that a worker claims together, delivers in
 //! order, and settles together. Each request of a run has a lease of its own, so that an action of an operator, a
@@ -14,9 +14,8 @@ use super::transitions;
 use crate::domain::{DestinationName, PortalName, Timestamp};
 use crate::store::audit::hooks;
 use crate::store::claims::holder::Holder;
-use crate::store::claims::leases::{
-    ClaimRound, Lease, NextWork, REQUESTS, SetAside, Settled, Settlement,
-};
+use crate::store::claims::leases::{Lease, REQUESTS};
+use crate::store::claims::outcomes::{ClaimRound, NextWork, SetAside, Settled, Settlement};
 use crate::store::claims::paused::is_paused;
 use crate::store::engine::job::{Operation, Work};
 use crate::store::engine::notify::Topic;

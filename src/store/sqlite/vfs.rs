@@ -222,8 +222,12 @@ impl Below for BelowFile {
         if length >= end {
             return Ok(length);
         }
-        while length < end + EXTENSION && self.write(&ZEROS, length).is_ok() {
-            length += ZEROS.len() as u64;
+        while length < end + EXTENSION {
+            match self.write(&ZEROS, length) {
+                Ok(()) => length += ZEROS.len() as u64,
+                Err(ffi::SQLITE_FULL) => break,
+                Err(code) => return Err(code),
+            }
         }
         #[cfg(test)]
         tests::faults::pass_sync()?;

@@ -12,7 +12,7 @@ use crate::store::sql::sql_types::Millis;
 const SOFT_FAILURES: u32 = 3;
 const SOFT_WITHIN: i64 = 30 * Millis::DAY;
 
-/// Length of the first pause. Each further failure doubles it, up to the longest.
+/// Length of the first pause. Each further severity doubles it, up to the longest.
 const PAUSE: i64 = Millis::DAY;
 const MAX_PAUSE: i64 = 8 * Millis::DAY;
 
@@ -45,25 +45,25 @@ pub(crate) fn note_report(
     )?;
     match found {
         Some((account, address)) => {
-            let failure = report.bounce_severity(&address);
-            note_failure(tx, account, Some(entry), failure, now)
+            let severity = report.bounce_severity(&address);
+            note_failure(tx, account, Some(entry), severity, now)
         }
         None => Ok(None),
     }
 }
 
-/// Records a failed verification mail. Marks the account as undeliverable if the failure is permanent.
+/// Records a failed verification mail. Marks the account as undeliverable if the severity is permanent.
 pub(crate) fn note_failure(
     tx: &Tx,
     account: i64,
     entry: Option<i64>,
-    failure: BounceSeverity,
+    severity: BounceSeverity,
     now: Millis,
 ) -> Result<Option<AccountId>> {
-    if failure == BounceSeverity::None {
+    if severity == BounceSeverity::None {
         return Ok(None);
     }
-    let word = match failure {
+    let word = match severity {
         BounceSeverity::Permanent => "lasting",
         _ => "passing",
     };
@@ -72,7 +72,7 @@ pub(crate) fn note_failure(
         .entry(entry)
         .detail(word)
         .record(tx, &Actor::Daemon, now)?;
-    if failure != BounceSeverity::Permanent {
+    if severity != BounceSeverity::Permanent {
         return Ok(None);
     }
     let sql = "UPDATE account SET undeliverable = 1 WHERE n = ? AND undeliverable = 0 RETURNING id";

@@ -137,14 +137,14 @@ impl Harness {
     /// The mail that would be sent at that time.
     async fn due(&self, at: Timestamp) -> ClaimedMail {
         let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
-        let turn = self.store.settle_and_claim_mail(
+        let round = self.store.settle_and_claim_mail(
             [],
             vec![token.hash().into()],
             self.config.verification.limits,
             self.config.verification.token_ttl,
             at,
         );
-        turn.await.expect("claimed").1
+        round.await.expect("claimed").1
     }
 }
 
@@ -275,15 +275,15 @@ async fn a_mail_that_another_worker_sent_while_it_waited_for_a_connection_is_not
     let settings = &harness.config.verification;
     let later = Timestamp::now() + Duration::from_hours(24);
     let (limits, ttl) = (settings.limits, settings.token_ttl);
-    let turn = other.settle_and_claim_mail([], tokens.collect(), limits, ttl, later);
-    let (_, claimed) = turn.await.expect("claimed");
+    let round = other.settle_and_claim_mail([], tokens.collect(), limits, ttl, later);
+    let (_, claimed) = round.await.expect("claimed");
     assert_eq!(claimed.verification_mails.len(), CONNECTIONS + 1);
     let sent = claimed.verification_mails.iter();
     let sent = sent.map(|mail| (mail, MailOutcome::Sent, later));
-    let turn = other
+    let round = other
         .settle_and_claim_mail(sent, Vec::new(), limits, ttl, later)
         .await;
-    let (settled, _) = turn.expect("settled");
+    let (settled, _) = round.expect("settled");
     assert_eq!(settled, [Settled::Recorded; CONNECTIONS + 1]);
     harness.sink.open.add_permits(Semaphore::MAX_PERMITS / 2);
     // This one is due after the one that waited.
@@ -347,10 +347,10 @@ async fn a_server_that_is_down_gets_no_mail_of_those_that_wait() {
     let later = Timestamp::now() + Duration::from_mins(5);
     let verification = &config.verification;
     let (limits, ttl) = (verification.limits, verification.token_ttl);
-    let turn = harness
+    let round = harness
         .store
         .settle_and_claim_mail([], tokens.collect(), limits, ttl, later);
-    let (_, claimed) = turn.await.expect("claimed");
+    let (_, claimed) = round.await.expect("claimed");
     assert_eq!(claimed.verification_mails.len(), MAILS);
     let first_attempts = claimed.verification_mails.iter();
     let first_attempts = first_attempts.filter(|mail| mail.attempt == 1).count();

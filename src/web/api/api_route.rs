@@ -117,7 +117,7 @@ impl ApiRoute {
             ProblemKind::Malformed,
             ProblemKind::Timeout,
             ProblemKind::TooMany,
-            ProblemKind::PageError,
+            ProblemKind::Internal,
             ProblemKind::Unavailable,
         ];
         let more: [(bool, &[ProblemKind]); 5] = [
@@ -160,7 +160,7 @@ impl ApiRoute {
             id: "",
             summary: "",
             description: None,
-            problems: vec![ProblemKind::Timeout, ProblemKind::PageError],
+            problems: vec![ProblemKind::Timeout, ProblemKind::Internal],
             types: Types::of_document,
             handler: get(serve),
         }
@@ -178,7 +178,7 @@ impl ApiRoute {
         self
     }
 
-    /// Adds a problem that only this route returns.
+    /// Adds a problem that not every route returns.
     pub fn may(mut self, kind: ProblemKind) -> Self {
         self.problems.push(kind);
         self

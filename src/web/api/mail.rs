@@ -26,7 +26,7 @@ pub(super) struct WaitingMailQuery {
     /// Only mail requested before then.
     #[param(value_type = Option<String>, format = DateTime, nullable = false)]
     until: Option<Timestamp>,
-    /// Maximum number of messages.
+    /// Maximum number of mails.
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,

@@ -56,7 +56,7 @@ kinds! {
     AccessSettings UNPROCESSABLE_ENTITY "access-settings" "The access settings do not allow it";
     KeyReused UNPROCESSABLE_ENTITY "key-reused" "The Idempotency-Key was used for a different request";
     TooMany TOO_MANY_REQUESTS "too-many" "Too many invalid tokens";
-    PageError INTERNAL_SERVER_ERROR "fault" "Something went wrong on our side";
+    Internal INTERNAL_SERVER_ERROR "fault" "Something went wrong on our side";
     Unavailable SERVICE_UNAVAILABLE "unavailable" "The database is temporarily unavailable";
 }
 
@@ -70,7 +70,7 @@ impl ProblemKind {
         let mut all = Self::ALL.iter().copied();
         let same = all.find(|kind| kind.status() == status);
         same.unwrap_or(if status.is_server_error() {
-            Self::PageError
+            Self::Internal
         } else {
             Self::Malformed
         })
@@ -181,7 +181,7 @@ impl From<StoreError> for Problem {
             StoreError::NotAllowed(_) => ProblemKind::NotPossible,
             StoreError::Conflict { .. } => ProblemKind::SettingsChanged,
             error if is_unavailable(error) => ProblemKind::Unavailable,
-            _ => ProblemKind::PageError,
+            _ => ProblemKind::Internal,
         };
         if kind.status().is_server_error() {
             // The cause goes to the log only: the client can do nothing with it.

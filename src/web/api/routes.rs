@@ -14,7 +14,7 @@ use crate::domain::Role;
 use crate::operations::{CustomerAction, RequestAction};
 
 /// A table of routes. A row has the method, the path, the least role, the handler, the id of the operation,
-/// optionally a problem that only this route returns, a summary, and optionally a description.
+/// optionally a problem that not every route returns, a summary, and optionally a description.
 macro_rules! routes {
     ($($method:ident $path:literal, $role:ident, $handler:expr, $id:literal $(, may $kind:ident)?,
         $summary:literal $(, $description:literal)?;)+) => {

@@ -42,7 +42,7 @@ async fn waiting(harness: &Harness) -> u64 {
 }
 
 /// Subscribes the hooks, as the daemon does when it loads the configuration.
-async fn is_subscribed(harness: &Harness, config: &Config) {
+async fn subscribe(harness: &Harness, config: &Config) {
     let hooks = config.hooks.iter();
     let hooks = hooks.map(|hook| (hook.name.clone(), hook.events.clone()));
     let done = harness
@@ -61,7 +61,7 @@ async fn events_of_an_account_are_sent_in_order_and_signed() {
     );
     let harness = Harness::open_with(&settings, &[("secret", SECRET)]).await;
     let config = harness.config().borrow().clone();
-    is_subscribed(&harness, &config).await;
+    subscribe(&harness, &config).await;
     // Events are queued before any worker runs, and delivered after the start.
     let request = harness.mail("it", 1).await;
     assert_eq!(waiting(&harness).await, 2);
@@ -112,7 +112,7 @@ async fn a_failing_hook_gets_all_calls_in_order_and_delays_no_other() {
     let help_desk = HelpDesk::open(3, UNLIMITED).await;
     let harness = Harness::open(&hook(&help_desk, "[\"account.created\", \"request.*\"]")).await;
     let config = harness.config().borrow().clone();
-    is_subscribed(&harness, &config).await;
+    subscribe(&harness, &config).await;
     let workers = harness.start();
     for number in 0..PEOPLE {
         harness.mail("it", number).await;
@@ -159,7 +159,7 @@ fn a_crash_before_the_record_repeats_the_call_under_the_same_id() {
         let help_desk = HelpDesk::open(0, 0).await;
         let harness = Harness::open(&hook(&help_desk, "[\"account.created\"]")).await;
         let config = harness.config().borrow().clone();
-        is_subscribed(&harness, &config).await;
+        subscribe(&harness, &config).await;
         harness.mail("it", 1).await;
         (harness, help_desk)
     });
@@ -189,7 +189,7 @@ async fn a_paused_hook_is_called_later_and_a_removed_one_never() {
     let help_desk = HelpDesk::open(0, UNLIMITED).await;
     let harness = Harness::open(&hook(&help_desk, "[\"account.created\"]")).await;
     let config = harness.config().borrow().clone();
-    is_subscribed(&harness, &config).await;
+    subscribe(&harness, &config).await;
     let pause = async |paused| {
         let by = Actor::operator("root", Interface::CommandLine);
         let now = Timestamp::now();
@@ -227,7 +227,7 @@ async fn a_refused_call_is_repeated_when_an_operator_retries() {
     ))
     .await;
     let config = harness.config().borrow().clone();
-    is_subscribed(&harness, &config).await;
+    subscribe(&harness, &config).await;
     let workers = harness.start();
     harness.mail("it", 1).await;
     let count = async || harness.store.hook_count(directory()).await.expect("read");
@@ -297,7 +297,7 @@ async fn hooks_get_no_events_of_canaries() {
     let events = "[\"account.*\", \"request.*\", \"verification.*\"]";
     let harness = Harness::open(&hook(&help_desk, events)).await;
     let config = harness.config().borrow().clone();
-    is_subscribed(&harness, &config).await;
+    subscribe(&harness, &config).await;
     let canary = vestibule::domain::canary::sender().to_string();
     harness.mail_from(canary, "it", 1).await;
     assert_eq!(waiting(&harness).await, 0);

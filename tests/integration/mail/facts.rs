@@ -32,7 +32,7 @@ fn envelope(raw: &[u8]) -> Envelope {
     let mut envelope = Envelope::of_file(mail::read_recorded(raw).reverse_path);
     envelope.recipients.push(Recipient {
         address: PORTAL_ADDRESS.to_owned(),
-        mailbox: RecipientRole::Portal(PortalName::parse("it").expect("a name")),
+        role: RecipientRole::Portal(PortalName::parse("it").expect("a name")),
     });
     envelope
 }

@@ -72,7 +72,7 @@ async fn decided(mail_from: &str, fields: &str) -> LedgerEntry {
     let mut envelope = envelope(mail_from);
     envelope.recipients = vec![Recipient {
         address: "it-help@corp.example".to_owned(),
-        mailbox: RecipientRole::Portal(PortalName::parse("it").expect("a name")),
+        role: RecipientRole::Portal(PortalName::parse("it").expect("a name")),
     }];
     let intake = Intake::new(config, checker, store.clone(), ConfirmingWords::default());
     let receipt = intake.receive(envelope, raw.into_bytes()).await;

@@ -471,17 +471,17 @@ impl Model {
             !basis.stopped,
             "{request} is delivered although it was stopped"
         );
-        let verification = self
+        let is_verified = self
             .people
             .get(&basis.who)
             .is_some_and(|person| person.verified);
         assert!(
-            basis.by_rule || basis.by_operator || verification,
+            basis.by_rule || basis.by_operator || is_verified,
             "{request} is delivered without verification and without a rule: {basis:?}"
         );
     }
 
-    pub fn is_proved(&self, who: usize) -> bool {
+    pub fn is_verified(&self, who: usize) -> bool {
         self.people.get(&who).is_some_and(|person| person.verified)
     }
 

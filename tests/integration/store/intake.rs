@@ -243,7 +243,7 @@ async fn temporary_failures_delay_the_mail_and_end_nothing() {
         let mut bounce = mail("mailer-daemon@corp.example", &format!("b{i}@x"), start());
         let status = ["4.2.2", "5.2.2", "5.7.1", "5.4.1"][i];
         bounce.facts.report = Some(report(None, "failed", Some(status)));
-        bounce.parts = vec![ArrivalPart::Returns {
+        bounce.parts = vec![ArrivalPart::Bounce {
             recipient: format!(
                 "bounces+{}@corp.example",
                 verification_mail.id.to_string().to_lowercase()
@@ -279,7 +279,7 @@ async fn temporary_failures_delay_the_mail_and_end_nothing() {
 async fn mail_to_the_return_address_that_is_not_a_report_is_dropped() {
     let harness = Harness::open().await;
     let mut message = mail("ann@corp.example", "1@x", start());
-    message.parts = vec![ArrivalPart::Returns {
+    message.parts = vec![ArrivalPart::Bounce {
         recipient: "bounces@corp.example".to_owned(),
     }];
     let entry = harness.accept(message).await;

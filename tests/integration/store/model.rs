@@ -282,7 +282,7 @@ impl Run {
                     let who = who.expect("one of them");
                     if verification_mail.kind == MailKind::AlreadyRegistered {
                         assert_eq!(self.model.status(who), Some(AccountStatus::Active));
-                        assert!(self.model.is_proved(who), "the mail would hold no link");
+                        assert!(self.model.is_verified(who), "the mail would hold no link");
                     } else {
                         self.links.push(link);
                         self.model.verification_mail(link, who, now);

@@ -228,8 +228,8 @@ async fn fail_calls(harness: &Harness) {
         Timestamp::now() + SignedDuration::from_mins(5),
     );
     loop {
-        let turn = workers.settle_and_claim_hook_calls(&hook, [], 10, lease, now);
-        let calls: Vec<_> = turn.await.expect("claimed").runs.concat();
+        let round = workers.settle_and_claim_hook_calls(&hook, [], 10, lease, now);
+        let calls: Vec<_> = round.await.expect("claimed").runs.concat();
         if calls.is_empty() {
             return;
         }
@@ -237,8 +237,8 @@ async fn fail_calls(harness: &Harness) {
             cause: "410 Gone".to_owned(),
         };
         let outcomes = calls.iter().map(|call| (call, failed(), now));
-        let turn = workers.settle_and_claim_hook_calls(&hook, outcomes, 0, lease, now);
-        turn.await.expect("settled");
+        let round = workers.settle_and_claim_hook_calls(&hook, outcomes, 0, lease, now);
+        round.await.expect("settled");
     }
 }
 

@@ -126,17 +126,17 @@ impl Harness {
         let now = Timestamp::now();
         let tokens = vec![token.hash().into()];
         let limits = verification.limits;
-        let turn = self
+        let round = self
             .store
             .settle_and_claim_mail([], tokens, limits, ttl, now)
             .await;
-        let (_, claimed) = turn.expect("claimed");
+        let (_, claimed) = round.expect("claimed");
         let verification_mail = claimed.verification_mails.into_iter().next()?;
         let sent = [(&verification_mail, MailOutcome::Sent, now)];
-        let turn = self
+        let round = self
             .store
             .settle_and_claim_mail(sent, Vec::new(), limits, ttl, now);
-        turn.await.expect("settled");
+        round.await.expect("settled");
         Some((verification_mail.address, token))
     }
 

@@ -549,6 +549,23 @@ fn a_commit_fails_with_the_sync_of_the_zeros() {
     );
 }
 
+/// The frames would otherwise go into new blocks.
+#[test]
+fn a_commit_fails_with_the_write_of_the_zeros() {
+    let (_folder, path) = new_database();
+    let writer = gathering(&path, "FULL");
+    let insert = "INSERT INTO filling VALUES (1, zeroblob(90000))";
+    faults::sizes();
+    faults::arm(0, 1, Fault::Broken);
+    let inserted = writer.execute(insert, []);
+    assert!(faults::mend());
+    assert_eq!(faults::sizes().first(), Some(&super::ZEROS.len()));
+    inserted.expect_err("the device failed");
+    writer.execute(insert, []).expect("committed");
+    let rows = Model::from([(1, (90_000, 0))]);
+    check_after_death(&path, &rows, "after a failed write");
+}
+
 /// Other files, such as the copies of `VACUUM`, are not changed by the layer.
 #[test]
 fn a_database_is_rewritten() {

@@ -63,7 +63,8 @@ pub enum PersonRefusal {
     )]
     StaysInternal,
     #[error(
-        "the person said \"This was not me\", so an import does not verify it; leave verified empty, or ask the person again with vestibule customers resend"
+        "the person said \"This was not me\", so an import does not verify it; leave verified empty, \
+         or ask the person again with vestibule customers resend"
     )]
     Objected,
     #[error("its account cannot be read because the row is damaged; run vestibule doctor")]

@@ -141,7 +141,8 @@ fn refuse_limits(wire: &mut ProtocolConnection, server: &PostgresServer) -> Resu
                 server,
                 format!(
                     "{name} = {limit} would end the build of an index behind a pooler; run \
-                     `vestibule migrate` with a url that leads directly to the server, or run: ALTER ROLE {} SET {name} = 0",
+                     `vestibule migrate` with a url that leads directly to the server, or run: \
+                     ALTER ROLE {} SET {name} = 0",
                     server.user
                 ),
             ));

@@ -78,8 +78,8 @@ impl Statements {
         self.have_names
     }
 
-    /// Writes the messages that run a statement and fetch the first rows of its result, or none of them if the number of
-    /// parameters is wrong. The statement counts as prepared from then on.
+    /// Writes the messages that run a statement and fetch the first rows of its result, or none of them if the number
+    /// of parameters is wrong. The statement counts as prepared from then on.
     pub(super) fn write(
         &mut self,
         sql: &str,

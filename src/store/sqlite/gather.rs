@@ -16,8 +16,8 @@
 //! - Frames that could not be written are still kept, so that a commit that succeeds has written all of them.
 //! - The log is extended with zeros before frames are written beyond its end: if a sync fails midway, `ext4` can
 //!   report success although it loses new blocks, but it keeps blocks that were there before.
-//! - The pages of a checkpoint are written when the last page arrives that is certain to be copied, according to the index of
-//!   the log: after it, the copy can count as done without another call that can fail.
+//! - The pages of a checkpoint are written when the last page arrives that is certain to be copied, according to the
+//!   index of the log: after it, the copy can count as done without another call that can fail.
 
 use std::ffi::c_int;
 

@@ -20,7 +20,7 @@ pub(super) struct WaitingMailQuery {
     /// Only mail that waits, or only mail that is being sent.
     #[param(inline, nullable = false)]
     state: Option<QueuedMailState>,
-    /// Only mail requested since then. A list limited to a period is ordered by the time at which its mail was requested.
+    /// Only mail requested since then. A list limited to a period is in the order in which its mail was requested.
     #[param(value_type = Option<String>, format = DateTime, nullable = false)]
     since: Option<Timestamp>,
     /// Only mail requested before then.

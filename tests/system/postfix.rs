@@ -39,7 +39,8 @@ postlog unix-dgram n - n - 1 postlogd
 ";
 
 impl Postfix {
-    /// Starts a Postfix. `mailboxes` are delivered locally; `main` is added to main.cf.
+    /// Starts a Postfix. `mailboxes` are delivered locally; `main` is added to main.cf and
+    /// takes the place of the usual values.
     pub fn start(mailboxes: &[&str], main: &str) -> Self {
         Self::start_on(Port::reserve(), mailboxes, main)
     }
@@ -78,7 +79,7 @@ impl Postfix {
         domains.sort_unstable();
         domains.dedup();
         let domains = domains.join(", ");
-        let main = format!(
+        let defaults = format!(
             "compatibility_level = 3.6\n\
              queue_directory = {at}/spool\n\
              data_directory = {at}/data\n\
@@ -97,10 +98,16 @@ impl Postfix {
              virtual_uid_maps = static:65534\n\
              virtual_gid_maps = static:65534\n\
              maillog_file = {at}/maillog\n\
-             maillog_file_prefixes = /\n\
-             {main}\n",
+             maillog_file_prefixes = /\n",
             table.join(" "),
         );
+        let name = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
+        let given: Vec<String> = main.lines().map(name).collect();
+        let others = defaults.lines().filter(|line| !given.contains(&name(line)));
+        let main: String = others
+            .chain(main.lines())
+            .flat_map(|line| [line, "\n"])
+            .collect();
         fs::write(folder.path().join("main.cf"), main).expect("main.cf");
         let master = format!("{smtp} inet n - n - - smtpd{MASTER}");
         fs::write(folder.path().join("master.cf"), master).expect("master.cf");
@@ -113,6 +120,12 @@ impl Postfix {
         wait_for("Postfix's port", || {
             std::net::TcpStream::connect(postfix.smtp).ok()
         });
+        // Each program warns of a mistake in main.cf when it starts, and so does the one that writes the log: it
+        // sends the warning to itself, and waits forever if others have filled its queue by then.
+        wait_for("Postfix's log", || {
+            postfix.log().contains("daemon started").then_some(())
+        });
+        assert!(!postfix.log().contains("main.cf"), "{}", postfix.log());
         postfix
     }
 

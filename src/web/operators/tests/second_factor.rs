@@ -32,24 +32,38 @@ impl Harness {
         key(&answer.body)
     }
 
-    /// Sets the second factor up and returns its key and the recovery codes.
-    async fn set_up(&self, session: &Session) -> (TotpKey, Vec<String>) {
-        let key = self.begin(session).await;
+    /// Sets the second factor up and returns the device and the recovery codes.
+    async fn set_up(&self, session: &Session) -> (Device, Vec<String>) {
+        let device = Device::new(self.begin(session).await);
         let path = "/account/second-factor";
         let fields = [
             ("action", "confirm"),
             ("current", PASSWORD),
-            ("code", &code(&key, 0)),
+            ("code", &device.code(0)),
         ];
         let answer = self.post(session, path, &fields).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
-        (key, codes(&answer.body))
+        (device, codes(&answer.body))
     }
 }
 
-/// The code that is valid `later` periods from now.
-fn code(key: &TotpKey, later: i64) -> String {
-    key.code_at(Timestamp::now() + SignedDuration::from_secs(30 * later))
+/// What shows the codes. They are counted from one moment, however long the test takes.
+struct Device {
+    key: TotpKey,
+    since: Timestamp,
+}
+
+impl Device {
+    fn new(key: TotpKey) -> Self {
+        let since = Timestamp::now();
+        Self { key, since }
+    }
+
+    /// The code that is valid `later` periods after the moment.
+    fn code(&self, later: i64) -> String {
+        let moment = self.since + SignedDuration::from_secs(30 * later);
+        self.key.code_at(moment)
+    }
 }
 
 /// The key that the page shows.
@@ -101,7 +115,7 @@ async fn a_login_takes_the_code_after_the_password_and_each_code_once() {
     let answer = harness.post(&session, path, &wrong).await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
 
-    let (key, recovery) = harness.set_up(&session).await;
+    let (device, recovery) = harness.set_up(&session).await;
     assert_eq!(recovery.len(), 10);
     // Sessions without the second factor have ended; this one stays.
     assert_eq!(harness.get(&other, "/").await.status, StatusCode::SEE_OTHER);
@@ -137,16 +151,16 @@ async fn a_login_takes_the_code_after_the_password_and_each_code_once() {
         .await;
     assert_eq!(asked.status, StatusCode::SEE_OTHER, "no session yet");
     // Refused: the code that the set-up used, an unknown cookie, and no cookie.
-    let stale = harness.enter_code(&pending, &code(&key, 0)).await;
+    let stale = harness.enter_code(&pending, &device.code(0)).await;
     assert_eq!(stale.status, StatusCode::UNAUTHORIZED, "used already");
     let unknown = Token::generate().unwrap_or_else(|error| panic!("{error}"));
     let forged = format!("vestibule_code={}", unknown.reveal());
-    for (cookie, value) in [(forged.as_str(), code(&key, 1)), ("", code(&key, 1))] {
+    for (cookie, value) in [(forged.as_str(), device.code(1)), ("", device.code(1))] {
         let answer = harness.enter_code(cookie, &value).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER);
         assert_eq!(answer.headers[LOCATION], "/login");
     }
-    let fresh = code(&key, 1);
+    let fresh = device.code(1);
     let answer = harness.enter_code(&pending, &fresh).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
     assert_eq!(answer.headers[LOCATION], "/messages");
@@ -159,7 +173,7 @@ async fn a_login_takes_the_code_after_the_password_and_each_code_once() {
         "{set:?}"
     );
     // The second step is over.
-    let again = harness.enter_code(&pending, &code(&key, 2)).await;
+    let again = harness.enter_code(&pending, &device.code(2)).await;
     assert_eq!(again.headers[LOCATION], "/login");
 }
 
@@ -167,8 +181,8 @@ async fn a_login_takes_the_code_after_the_password_and_each_code_once() {
 async fn a_code_and_a_recovery_code_open_once() {
     let harness = Harness::open().await;
     let session = harness.session(Role::Agent).await;
-    let (key, recovery) = harness.set_up(&session).await;
-    let fresh = code(&key, 1);
+    let (device, recovery) = harness.set_up(&session).await;
+    let fresh = device.code(1);
     for typed in [fresh, recovery[0].to_uppercase()] {
         for status in [StatusCode::SEE_OTHER, StatusCode::UNAUTHORIZED] {
             let step = harness.enter_password("the-agent", PASSWORD).await;
@@ -202,7 +216,7 @@ async fn guessing_codes_is_bounded_for_an_operator() {
 async fn a_new_password_ends_the_step_and_an_admin_resets_a_lost_factor() {
     let harness = Harness::open().await;
     let session = harness.session(Role::Agent).await;
-    let (key, recovery) = harness.set_up(&session).await;
+    let (device, recovery) = harness.set_up(&session).await;
     // Turning it off takes the password and a code.
     let path = "/account/second-factor";
     for fields in [
@@ -230,7 +244,7 @@ async fn a_new_password_ends_the_step_and_an_admin_resets_a_lost_factor() {
     ];
     let changed = harness.post(&admin, "/operators", &fields).await;
     assert_eq!(changed.status, StatusCode::SEE_OTHER);
-    let late = harness.enter_code(&pending, &code(&key, 1)).await;
+    let late = harness.enter_code(&pending, &device.code(1)).await;
     assert_eq!(late.headers[LOCATION], "/login");
 
     let page = harness.get(&admin, "/operators").await;
@@ -256,7 +270,7 @@ async fn a_session_reads_no_pending_key_and_confirms_none_without_the_password()
     for text in ["totp-key", "otpauth", "class=\"qr\"", &pending.reveal()] {
         assert!(!page.body.contains(text), "{text}: {}", page.body);
     }
-    let code = code(&pending, 0);
+    let code = Device::new(pending).code(0);
     let alone = [("action", "confirm"), ("code", code.as_str())];
     let refused = harness.post(&session, path, &alone).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);

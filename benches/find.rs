@@ -91,8 +91,8 @@ async fn measure(location: &Location, messages: i64) -> Vec<String> {
     let store = Store::open_existing(location.clone()).expect("a store");
     println!("\n| kind | query | hits | first | later |\n|---|---|---|---|---|");
     let mut slow = Vec::new();
-    for (kind, filter) in questions(messages) {
-        let question = filter.question.clone();
+    for (kind, filter) in searches(messages) {
+        let search_text = filter.search_text.clone();
         let mut times = [Duration::ZERO; TIMES];
         let mut hits = String::new();
         for time in &mut times {
@@ -103,7 +103,7 @@ async fn measure(location: &Location, messages: i64) -> Vec<String> {
             hits = format!("{}{more}", found.rows.len());
         }
         let [first, .., later] = times.map(|time| format!("{:.1} ms", time.as_secs_f64() * 1000.0));
-        println!("| {kind} | `{question}` | {hits} | {first} | {later} |");
+        println!("| {kind} | `{search_text}` | {hits} | {first} | {later} |");
         if times[0] > PROMISED {
             slow.push(format!("{kind} ({first})"));
         }
@@ -232,10 +232,10 @@ fn message(dice: &mut Dice, n: i64) -> (String, String) {
 }
 
 /// Queries of each kind.
-fn questions(messages: i64) -> Vec<(&'static str, FindFilter)> {
+fn searches(messages: i64) -> Vec<(&'static str, FindFilter)> {
     let rare = word(150_123);
-    let filter = |question: &str| FindFilter {
-        question: question.to_owned(),
+    let filter = |search_text: &str| FindFilter {
+        search_text: search_text.to_owned(),
         page: Page {
             limit: 50,
             after: None,
@@ -284,10 +284,10 @@ fn questions(messages: i64) -> Vec<(&'static str, FindFilter)> {
     ];
     let mut all: Vec<_> = all
         .into_iter()
-        .map(|(kind, question)| (kind, filter(&question)))
+        .map(|(kind, search_text)| (kind, filter(&search_text)))
         .collect();
     for verdict in [Verdict::Dropped, Verdict::Accepted] {
-        for (kind, question) in [
+        for (kind, search_text) in [
             ("common word, one verdict", "printer"),
             ("one character, one verdict", "e"),
         ] {
@@ -296,7 +296,7 @@ fn questions(messages: i64) -> Vec<(&'static str, FindFilter)> {
                 kind,
                 FindFilter {
                     verdict,
-                    ..filter(question)
+                    ..filter(search_text)
                 },
             ));
         }
@@ -307,7 +307,7 @@ fn questions(messages: i64) -> Vec<(&'static str, FindFilter)> {
         (at(messages / 2), at(messages / 100 * 51)),
         (None, at(messages / 2)),
     ] {
-        for (kind, question) in [
+        for (kind, search_text) in [
             ("common word, a period", "printer"),
             ("rare word, a period", rare.as_str()),
             ("two common words, a period", "printer urgent"),
@@ -318,7 +318,7 @@ fn questions(messages: i64) -> Vec<(&'static str, FindFilter)> {
             let period = FindFilter {
                 since,
                 until,
-                ..filter(question)
+                ..filter(search_text)
             };
             all.push((kind, period));
         }

@@ -59,7 +59,7 @@ const MESSAGES: &[TableColumn<FoundMessage>] = columns! { message: FoundMessage;
 pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult {
     let context = global.open().await?;
     let portal = context.portal(args.portal.clone())?;
-    let question = args.words.join(" ");
+    let search_text = args.words.join(" ");
     let limit = args.paging.clone().page().limit;
     let mut page = args.paging.page();
     let (mut customers, mut messages) = (Vec::new(), Vec::new());
@@ -72,7 +72,7 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult
         let found = operations::find(
             &context.store,
             FindFilter {
-                question: question.clone(),
+                search_text: search_text.clone(),
                 since: args.period.since,
                 until: args.period.until,
                 verdict: args.verdict,
@@ -96,7 +96,7 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult
     }
     if customers.is_empty() && messages.is_empty() {
         return Err(CommandError::NotFound(format!(
-            "no customer and no message has {question:?} in its address, name or subject"
+            "no customer and no message has {search_text:?} in its address, name or subject"
         )));
     }
     if !out.is_json() && !customers.is_empty() {

@@ -78,9 +78,9 @@ fn explain_gap(not_indexed: u64) -> Option<String> {
 /// may look like an address, and senders choose theirs: its messages come first, and everything else is searched
 /// too.
 pub async fn find(store: &Store, filter: FindFilter) -> Result<Found> {
-    let question = filter.question.trim().to_owned();
+    let search_text = filter.search_text.trim().to_owned();
     let is_first_page = filter.page.after.is_none();
-    let is_exact = question.starts_with('<') || !question.contains('@');
+    let is_exact = search_text.starts_with('<') || !search_text.contains('@');
     let mut found = Found {
         customers: Vec::new(),
         entries: Vec::new(),
@@ -96,11 +96,11 @@ pub async fn find(store: &Store, filter: FindFilter) -> Result<Found> {
         } else {
             SAME_MESSAGE_ID
         };
-        exact = find_exact(store, &question, &filter, most).await?;
+        exact = find_exact(store, &search_text, &filter, most).await?;
     }
     if exact.is_empty() || !is_exact {
         if is_first_page {
-            found.customers = find_customers(store, &question).await?;
+            found.customers = find_customers(store, &search_text).await?;
         }
         let first: BTreeSet<LedgerId> = exact.iter().map(|entry| entry.ledger).collect();
         let mut listed = store.find_entries(filter).await?;
@@ -117,18 +117,18 @@ pub async fn find(store: &Store, filter: FindFilter) -> Result<Found> {
 /// The entry with this id, or the entries with this Message-ID.
 async fn find_exact(
     store: &Store,
-    question: &str,
+    search_text: &str,
     filter: &FindFilter,
     most: usize,
 ) -> Result<Vec<LedgerEntry>> {
-    if question.is_empty() || question.contains(char::is_whitespace) {
+    if search_text.is_empty() || search_text.contains(char::is_whitespace) {
         return Ok(Vec::new());
     }
-    if let Some(entry) = find_entry(store, question).await? {
+    if let Some(entry) = find_entry(store, search_text).await? {
         return Ok(vec![entry]);
     }
     let by_message_id = LedgerFilter {
-        message_id: Some(bare_message_id(question).to_owned()),
+        message_id: Some(bare_message_id(search_text).to_owned()),
         verdict: filter.verdict,
         reason: filter.reason,
         portal: filter.portal.clone(),
@@ -143,13 +143,13 @@ async fn find_exact(
     Ok(store.recent_entries(by_message_id).await?.rows)
 }
 
-async fn find_customers(store: &Store, question: &str) -> Result<Vec<Account>> {
+async fn find_customers(store: &Store, search_text: &str) -> Result<Vec<Account>> {
     // Addresses have no white space, so these are words of a subject.
-    if question.is_empty() || question.contains(char::is_whitespace) {
+    if search_text.is_empty() || search_text.contains(char::is_whitespace) {
         return Ok(Vec::new());
     }
     let by_address = CustomerFilter {
-        search: Some(question.to_owned()),
+        search: Some(search_text.to_owned()),
         page: Page {
             limit: CUSTOMERS,
             after: None,

@@ -164,14 +164,14 @@ impl Shared {
         let dns = &self.dns;
         let signed = Signed::read(raw, from);
         let message = &signed.message;
-        let question = SpfQuery::of(&self.client(envelope, message), &envelope.reverse_path);
+        let query = SpfQuery::of(&self.client(envelope, message), &envelope.reverse_path);
 
         let nobody = Vouchers::default();
         // The last future prefetches the policy, so that it is in the cache when DMARC needs it.
         let (own, others, spf, chain, _) = tokio::join!(
             timeout_at(first, dns.verify_dkim(message)),
             timeout_at(first, verify_others(dns, &signed)),
-            timeout_at(first, question.ask(dns, self.hostname.as_str())),
+            timeout_at(first, query.ask(dns, self.hostname.as_str())),
             timeout_at(first, dns.verify_arc(message)),
             timeout_at(first, dmarc::verify(dns, message, &nobody)),
         );
@@ -182,7 +182,7 @@ impl Shared {
                 .as_ref()
                 .map_or_else(Vec::new, dkim::outputs_without_answer)
         });
-        let spf = spf.unwrap_or_else(|_| question.output_without_answer());
+        let spf = spf.unwrap_or_else(|_| query.output_without_answer());
         let chain = chain.unwrap_or_else(|_| arc::output_without_answer());
 
         let dmarc = match from {
@@ -190,7 +190,7 @@ impl Shared {
             Some(from) => {
                 let vouchers = Vouchers::for_domain(from, &own, spf.as_ref());
                 match timeout_at(deadline, dmarc::verify(dns, message, &vouchers)).await {
-                    Ok(output) => dmarc::finding(from, &output, question.is_unknown()),
+                    Ok(output) => dmarc::finding(from, &output, query.is_unknown()),
                     Err(_) => dmarc::finding_without_answer(from),
                 }
             }
@@ -209,7 +209,7 @@ impl Shared {
             Some(why) => arc::unverified_finding(why),
             None => arc::finding(&chain, signed.is_sealed),
         };
-        let mut found = gather(dmarc, question.finding(spf.as_ref()), signatures, chain);
+        let mut found = gather(dmarc, query.finding(spf.as_ref()), signatures, chain);
         found.arc_sealer = sealer.map(ToString::to_string);
         found.aligned =
             from.is_some_and(|from| Vouchers::for_domain(from, &own, spf.as_ref()).has_a_pass());

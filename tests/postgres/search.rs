@@ -40,7 +40,7 @@ const FILL: &str = "
     UPDATE writer SET next_number = 100001";
 
 /// Searches, some with a period; the number of hits on the first page, and true if the search goes on.
-const QUESTIONS: &[(&str, Option<[i64; 2]>, usize, bool)] = &[
+const SEARCHES: &[(&str, Option<[i64; 2]>, usize, bool)] = &[
     ("re", None, 50, true),
     ("printer", None, 50, true),
     ("rare", None, 50, false),
@@ -76,10 +76,10 @@ const MAX_TRIPS: usize = 10;
 const MAX_ROWS: i64 = 80_000;
 const OF_PERIOD: i64 = 2 * 40_000;
 
-fn question(text: &str, period: Option<[i64; 2]>) -> FindFilter {
+fn filter(search_text: &str, period: Option<[i64; 2]>) -> FindFilter {
     let at = |n: i64| Timestamp::from_second(FIRST + n).expect("a time");
     FindFilter {
-        question: text.to_owned(),
+        search_text: search_text.to_owned(),
         since: period.map(|[since, _]| at(since)),
         until: period.map(|[_, until]| at(until)),
         page: Page {
@@ -118,14 +118,14 @@ async fn a_search_takes_few_round_trips_and_reads_few_rows() {
     for statistics in ["", "ANALYZE"] {
         run(statistics);
         let mut before = rows_read(&server, &schema);
-        for (text, period, hits, goes_on) in QUESTIONS {
-            let case = format!("{text} {period:?} {statistics}");
+        for (search_text, period, hits, goes_on) in SEARCHES {
+            let case = format!("{search_text} {period:?} {statistics}");
             let store = open(&proxy.url(&schema.name)).await;
             // Opens the session before the search.
             store.not_indexed().await.expect("counted");
             let [trips_before, _] = proxy.counts();
             let found = store
-                .find_entries(question(text, *period))
+                .find_entries(filter(search_text, *period))
                 .await
                 .expect("found");
             let [trips, _] = proxy.counts();

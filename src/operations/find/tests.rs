@@ -21,9 +21,9 @@ async fn store_with(folder: &tempfile::TempDir, mails: &[(&str, &str, &str)]) ->
     store
 }
 
-async fn ask(store: &Store, question: &str) -> (Vec<String>, Vec<String>) {
+async fn ask(store: &Store, search_text: &str) -> (Vec<String>, Vec<String>) {
     let filter = FindFilter {
-        question: question.to_owned(),
+        search_text: search_text.to_owned(),
         ..FindFilter::default()
     };
     let found = find(store, filter).await.expect("found");
@@ -42,7 +42,7 @@ async fn a_message_id_that_looks_like_an_address_hides_nothing() {
         ("ann@corp.example", "Screen", "2@mail.corp.example"),
     ];
     let store = store_with(&folder, &mails).await;
-    for (question, customers, subjects) in [
+    for (search_text, customers, subjects) in [
         (
             "ann@corp.example",
             &["ann@corp.example"][..],
@@ -55,9 +55,9 @@ async fn a_message_id_that_looks_like_an_address_hides_nothing() {
         // Angle brackets around what is no Message-ID are punctuation.
         ("<screen>", &[], &["Screen"]),
     ] {
-        let (found_customers, found) = ask(&store, question).await;
-        assert_eq!(found_customers, customers, "{question}");
-        assert_eq!(found, subjects, "{question}");
+        let (found_customers, found) = ask(&store, search_text).await;
+        assert_eq!(found_customers, customers, "{search_text}");
+        assert_eq!(found, subjects, "{search_text}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Finds entries by parts of the sender's address and name and of the subject, newest first.
 //!
-//! A query is answered from the index of [`search_index`](super::search_index) by one bounded scan, which needs few
+//! A search is answered from the index of [`search_index`](super::search_index) by one bounded scan, which needs few
 //! statements however many words and entries there are. The scan goes through [windows](window) of entry numbers,
 //! from the newest down, until its page is full or its bounds are reached. In each window it intersects the entries
 //! of the rarest parts, and compares the remaining entries with the other parts. A scan that ends before its page
@@ -59,7 +59,7 @@ pub const MAX_NOT_INDEXED: u64 = 1000;
 #[derive(Debug, Clone, Default)]
 pub struct FindFilter {
     /// Parts of the sender's address and name and words of the subject; each must match.
-    pub question: String,
+    pub search_text: String,
     /// Part of the sender's address, in addition.
     pub sender: Option<String>,
     pub since: Option<Timestamp>,
@@ -85,7 +85,7 @@ impl From<LedgerFilter> for FindFilter {
     /// Converts a list filtered by a part of the sender's address.
     fn from(filter: LedgerFilter) -> Self {
         Self {
-            question: String::new(),
+            search_text: String::new(),
             sender: filter.sender_part,
             since: filter.received_after,
             until: filter.received_before,
@@ -129,8 +129,8 @@ pub(crate) fn find(tx: &Tx, filter: &FindFilter) -> Result<Listed<LedgerEntry>> 
 
 fn find_within(tx: &Tx, filter: &FindFilter, bounds: &SearchBounds) -> Result<Listed<LedgerEntry>> {
     let sender = filter.sender.as_deref();
-    let question = format!("{} {}", filter.question, sender.unwrap_or(""));
-    let texts = parts_of(&question);
+    let search_text = format!("{} {}", filter.search_text, sender.unwrap_or(""));
+    let texts = parts_of(&search_text);
     if texts.is_empty() {
         return Ok(Listed::default());
     }

@@ -1,4 +1,4 @@
-//! The words of a message that `find` searches, and the parts of a query.
+//! The words of a message that `find` searches, and the parts of a search text.
 //!
 //! A word is a run of characters without white space, folded: in lower case, without accents, with compatibility
 //! characters decomposed (NFKD). The local part of an address is a word with its `@` at the end, and the domain is
@@ -8,10 +8,10 @@ use icu_normalizer::DecomposingNormalizer;
 
 use crate::domain::EmailAddress;
 
-/// Maximum characters of a suffix of a word, and of a part of a query.
+/// Maximum characters of a suffix of a word, and of a part of a search text.
 const MAX_WORD: usize = 40;
 
-/// Maximum characters of all words of a message, and of all parts of a query. The sender chooses the words of a
+/// Maximum characters of all words of a message, and of all parts of a search text. The sender chooses the words of a
 /// message, and each costs a row for each of its characters.
 pub(crate) const MAX_WORDS: usize = 400;
 
@@ -61,10 +61,10 @@ pub(crate) fn words_of(
     short
 }
 
-/// Splits a query into parts. A message matches if each part is in one of its words.
-pub(crate) fn parts_of(question: &str) -> Vec<String> {
+/// Splits a search text into parts. A message matches if each part is in one of its words.
+pub(crate) fn parts_of(search_text: &str) -> Vec<String> {
     let mut parts = Vec::new();
-    for word in split(question) {
+    for word in split(search_text) {
         match word.split_once('@') {
             Some((local, domain)) => {
                 parts.extend((!local.is_empty()).then(|| format!("{local}@")));
@@ -161,8 +161,8 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_folded_in_the_same_way() {
-        for (question, expected) in [
+    fn a_search_text_is_folded_in_the_same_way() {
+        for (search_text, expected) in [
             ("MÜLL vpn", vec!["mull", "vpn"]),
             ("Miller@corp", vec!["@corp", "miller@"]),
             ("@corp.example", vec!["@corp.example"]),
@@ -171,7 +171,7 @@ mod tests {
             ("  ", vec![]),
             ("%_*'", vec![]),
         ] {
-            assert_eq!(parts_of(question), expected, "{question}");
+            assert_eq!(parts_of(search_text), expected, "{search_text}");
         }
         assert!(parts_of(&"word ".repeat(1000)).len() == 1);
         assert!(

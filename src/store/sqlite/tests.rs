@@ -507,7 +507,7 @@ fn a_search_scans_no_table_that_grows() {
     );
     filled.expect("filled");
     let then = Timestamp::from_second(1_800_000_000).ok();
-    for (question, least) in [
+    for (search_text, least) in [
         ("vpn", 2),
         ("vpn miller", 2),
         ("vpn e", 2),
@@ -517,7 +517,7 @@ fn a_search_scans_no_table_that_grows() {
         for (verdict, since) in [(None, None), (Some(Verdict::Dropped), None), (None, then)] {
             for after in [None, Some("before-700000")] {
                 let filter = FindFilter {
-                    question: question.to_owned(),
+                    search_text: search_text.to_owned(),
                     since,
                     verdict,
                     page: Page {
@@ -527,12 +527,16 @@ fn a_search_scans_no_table_that_grows() {
                     ..FindFilter::default()
                 };
                 let plans = plans(session, |c| find::find(c, &filter));
-                assert!(plans.len() <= 10, "{question}: {} statements", plans.len());
-                assert!(plans.len() >= least, "{question}");
+                assert!(
+                    plans.len() <= 10,
+                    "{search_text}: {} statements",
+                    plans.len()
+                );
+                assert!(plans.len() >= least, "{search_text}");
                 for (sql, plan) in plans {
                     let scans = |line: &&String| line.starts_with("SCAN") && is_large(line);
                     let scan = plan.iter().find(scans);
-                    assert_eq!(scan, None, "{question}:\n{sql}\n{plan:#?}");
+                    assert_eq!(scan, None, "{search_text}:\n{sql}\n{plan:#?}");
                 }
             }
         }

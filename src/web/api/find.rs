@@ -52,7 +52,7 @@ pub(super) async fn find(
         return Err(Problem::bad_input("q: at most 1000 characters"));
     }
     let filter = FindFilter {
-        question: search.q,
+        search_text: search.q,
         since: search.since,
         until: search.until,
         verdict: search.verdict,

@@ -20,7 +20,7 @@ use crate::store::{FindFilter, Page};
 pub(super) fn filter(asked: &Fields, config: &Config, page: Page) -> Result<FindFilter, Error> {
     let period = Period::read(asked, &config.site.time_zone)?;
     Ok(FindFilter {
-        question: asked.one("q").unwrap_or_default().to_owned(),
+        search_text: asked.one("q").unwrap_or_default().to_owned(),
         since: period.since,
         until: period.until,
         verdict: asked.read("verdict", Verdict::from_name)?,
@@ -35,7 +35,7 @@ pub(super) async fn find(
     call: PageCall,
     QueryFields(asked): QueryFields,
 ) -> Result<Response, Error> {
-    let question = asked.one("q").unwrap_or_default();
+    let search_text = asked.one("q").unwrap_or_default();
     let config = call.app.config();
     let period = Period::read(&asked, &config.site.time_zone)?;
     let filter = filter(&asked, &config, asked.page())?;
@@ -45,15 +45,15 @@ pub(super) async fn find(
         found.customers.as_slice(),
         &found.next,
     ) && asked.one("after").is_none()
-        && question == message.ledger.to_string()
+        && search_text == message.ledger.to_string()
     {
-        return Ok(Redirect::to(&format!("/messages/{question}")).into_response());
+        return Ok(Redirect::to(&format!("/messages/{search_text}")).into_response());
     }
     let rows = found.entries.iter().zip(&found.messages);
     let page = call.operator.page(
         "operators/find.html",
         context! {
-            question => question,
+            search_text => search_text,
             customers => Value::from(Serde(&found.customers)),
             rows => rows
                 .map(|(entry, message)| context! {

@@ -66,7 +66,7 @@ async fn find(harness: &Harness, filter: &FindFilter, limit: usize) -> Vec<usize
 #[tokio::test]
 async fn both_engines_find_the_same() {
     let harness = open().await;
-    for (question, expected) in [
+    for (search_text, expected) in [
         ("vpn", &[4, 2, 0][..]),
         ("VPN drop", &[0]),
         ("corp.example", &[5, 2, 1, 0]),
@@ -83,14 +83,14 @@ async fn both_engines_find_the_same() {
         ("", &[]),
     ] {
         let filter = FindFilter {
-            question: question.to_owned(),
+            search_text: search_text.to_owned(),
             ..FindFilter::default()
         };
         for limit in [1, 2, 50] {
             assert_eq!(
                 find(&harness, &filter, limit).await,
                 expected,
-                "{question:?} {limit}"
+                "{search_text:?} {limit}"
             );
         }
         let within = FindFilter {
@@ -106,12 +106,12 @@ async fn both_engines_find_the_same() {
         assert_eq!(
             find(&harness, &within, 2).await,
             expected,
-            "{question:?} in a period"
+            "{search_text:?} in a period"
         );
     }
     for (verdict, expected) in [(Verdict::Held, &[5, 0][..]), (Verdict::Dropped, &[])] {
         let filter = FindFilter {
-            question: "corp.example".to_owned(),
+            search_text: "corp.example".to_owned(),
             verdict: Some(verdict),
             ..FindFilter::default()
         };
@@ -138,7 +138,7 @@ async fn no_page_repeats_an_exact_hit() {
     }
     index(&harness).await;
     let mut filter = FindFilter {
-        question: "ann@partner.example".to_owned(),
+        search_text: "ann@partner.example".to_owned(),
         page: Page {
             limit: 2,
             after: None,

@@ -1,4 +1,4 @@
-//! The parts of a query: the words that contain each part, and the number of their entries.
+//! The parts of a search text: the words that contain each part, and the number of their entries.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,10 @@ use crate::store::sql::{ToSql, Tx};
 /// Entries of another part that can be read in the time that comparing one entry takes.
 const AS_LONG: i64 = 16;
 
-/// The parts of a query, and the range of the numbers of indexed entries.
+/// The parts of a search text, and the range of the numbers of indexed entries.
 pub(super) struct Parts {
     /// Rarest first; parts that are in too many words last.
-    all: Vec<QuestionPart>,
+    all: Vec<SearchPart>,
     /// Number of leading parts whose entries are read and intersected; the result is compared with the other parts.
     read: usize,
     /// Number of the oldest entry, and the number up to which all entries are indexed.
@@ -20,8 +20,8 @@ pub(super) struct Parts {
     pub(super) newest: i64,
 }
 
-/// A part of a query.
-pub(super) struct QuestionPart {
+/// A part of a search text.
+pub(super) struct SearchPart {
     /// Pattern for `LIKE` that finds the part anywhere; `!` escapes wildcards.
     pub(super) pattern: String,
     /// None if it is in more words than are looked up.
@@ -90,7 +90,7 @@ impl Parts {
                     entries: entries.unwrap_or(0),
                 };
                 let is_in_few = usize::try_from(count).is_ok_and(|count| count <= bounds.words);
-                found.all.push(QuestionPart {
+                found.all.push(SearchPart {
                     pattern: pattern_of(text),
                     words: Some(words).filter(|_| is_in_few),
                 });
@@ -105,14 +105,14 @@ impl Parts {
 
     /// Decides which parts are read and which are compared.
     fn plan(&mut self, few: i64) {
-        self.all.sort_by_key(QuestionPart::entries);
-        let rarest = self.all.first().map_or(0, QuestionPart::entries);
+        self.all.sort_by_key(SearchPart::entries);
+        let rarest = self.all.first().map_or(0, SearchPart::entries);
         let most = if rarest > few {
             rarest.saturating_mul(AS_LONG)
         } else {
             rarest
         };
-        let is_read = |part: &&QuestionPart| part.words.is_some() && part.entries() <= most;
+        let is_read = |part: &&SearchPart| part.words.is_some() && part.entries() <= most;
         self.read = self.all.iter().take_while(is_read).count();
     }
 
@@ -121,7 +121,7 @@ impl Parts {
         self.read_words().map(|words| words.count).sum()
     }
 
-    /// True if the query has exactly one part.
+    /// True if the search text has exactly one part.
     pub(super) fn are_one(&self) -> bool {
         self.all.len() == 1
     }
@@ -139,16 +139,13 @@ impl Parts {
     }
 
     /// Parts that the entries are compared with.
-    pub(super) fn to_compare(&self) -> &[QuestionPart] {
+    pub(super) fn to_compare(&self) -> &[SearchPart] {
         &self.all[self.read..]
     }
 
     /// Number of entries of the parts that are read.
     pub(super) fn entries(&self) -> i64 {
-        self.all[..self.read]
-            .iter()
-            .map(QuestionPart::entries)
-            .sum()
+        self.all[..self.read].iter().map(SearchPart::entries).sum()
     }
 }
 
@@ -159,7 +156,7 @@ impl Words {
     }
 }
 
-impl QuestionPart {
+impl SearchPart {
     fn entries(&self) -> i64 {
         self.words.as_ref().map_or(i64::MAX, |words| words.entries)
     }

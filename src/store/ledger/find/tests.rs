@@ -51,9 +51,9 @@ impl Mail {
     }
 
     /// Subjects of the found entries.
-    async fn find(&self, question: &str) -> Vec<String> {
+    async fn find(&self, search_text: &str) -> Vec<String> {
         let filter = FindFilter {
-            question: question.to_owned(),
+            search_text: search_text.to_owned(),
             ..FindFilter::default()
         };
         self.subjects(filter).await
@@ -139,7 +139,7 @@ async fn a_part_of_an_address_a_name_or_the_subject_finds_a_message() {
     let mail = Mail::new();
     mail.record(MAILS).await;
     mail.index().await;
-    for (question, found) in [
+    for (search_text, found) in [
         ("vpn", &[4, 2, 0][..]),
         ("VPN  drop", &[0]),
         ("miller", &[0]),
@@ -167,7 +167,7 @@ async fn a_part_of_an_address_a_name_or_the_subject_finds_a_message() {
         ("", &[]),
     ] {
         let expected: Vec<_> = found.iter().map(|place| MAILS[*place].1).collect();
-        assert_eq!(mail.find(question).await, expected, "{question:?}");
+        assert_eq!(mail.find(search_text).await, expected, "{search_text:?}");
     }
 }
 
@@ -182,7 +182,7 @@ async fn results_are_narrowed_and_paged() {
     mail.record(&mails).await;
     mail.index().await;
     let filter = FindFilter {
-        question: "order".to_owned(),
+        search_text: "order".to_owned(),
         ..FindFilter::default()
     };
     let mut pages = Vec::new();
@@ -348,8 +348,12 @@ async fn an_entry_that_is_rewritten_while_it_is_indexed_leaves_no_stale_words() 
                     Rewrite::Forget => &["forgotten-"],
                     Rewrite::Erase => &[],
                 };
-                for question in found {
-                    assert_eq!(mail.find(question).await.len(), 1, "{case}: {question}");
+                for search_text in found {
+                    assert_eq!(
+                        mail.find(search_text).await.len(),
+                        1,
+                        "{case}: {search_text}"
+                    );
                 }
                 assert_eq!(mail.find("vpn-zugang").await.len(), 1, "{case}");
                 mail.counts_are_right(&case).await;

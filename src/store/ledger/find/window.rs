@@ -1,7 +1,7 @@
 //! One window of a search: a range of entry numbers that one statement searches.
 
 use super::FindFilter;
-use super::parts::{Parts, QuestionPart};
+use super::parts::{Parts, SearchPart};
 use crate::store::Result;
 use crate::store::sql::{Conditions, Tx};
 
@@ -104,7 +104,7 @@ impl Window {
 
 /// Condition that a word of an entry contains a part. The unary plus keeps the planner from looking up the words of
 /// the part one by one: an entry has only a few words itself.
-fn condition_of_part<'a>(tx: &Tx, values: &mut Conditions<'a>, part: &'a QuestionPart) -> String {
+fn condition_of_part<'a>(tx: &Tx, values: &mut Conditions<'a>, part: &'a SearchPart) -> String {
     let has_part = match part.words.as_ref().filter(|words| words.are_few()) {
         Some(words) => tx.is_among("+e.word", &values.bind(&words.list)),
         None => format!(

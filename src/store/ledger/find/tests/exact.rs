@@ -68,9 +68,9 @@ impl Recorded {
         Self { mail, entries }
     }
 
-    /// The expected hits, newest first: each entry is compared with the query.
-    fn expect(&self, question: &str, period: std::ops::Range<usize>) -> Vec<String> {
-        let parts = parts_of(question);
+    /// The expected hits, newest first: each entry is compared with the search text.
+    fn expect(&self, search_text: &str, period: std::ops::Range<usize>) -> Vec<String> {
+        let parts = parts_of(search_text);
         let has = |words: &[String]| {
             let is_in = |part: &String| words.iter().any(|word| word.contains(part.as_str()));
             parts.iter().all(is_in)
@@ -117,7 +117,7 @@ const TINY: SearchBounds = SearchBounds {
 #[tokio::test]
 async fn a_search_is_exact_whatever_its_bounds() {
     let recorded = Recorded::new(400).await;
-    let questions = [
+    let search_texts = [
         "re",
         "rare",
         "late",
@@ -148,17 +148,17 @@ async fn a_search_is_exact_whatever_its_bounds() {
         Timestamp::from_millisecond(FIRST + n * Millis::MINUTE).ok()
     };
     let mut looks = [0; 3];
-    for question in questions {
+    for search_text in search_texts {
         for (since, until) in [(0, 400), (0, 60), (100, 130), (350, 400)] {
             for limit in [2, 50] {
                 let filter = FindFilter {
-                    question: question.to_owned(),
+                    search_text: search_text.to_owned(),
                     since: (since > 0).then(|| day(since + 1)).flatten(),
                     until: (until < 400).then(|| day(until + 1)).flatten(),
                     page: Page { limit, after: None },
                     ..FindFilter::default()
                 };
-                let expected = recorded.expect(question, since..until);
+                let expected = recorded.expect(search_text, since..until);
                 let many = SearchBounds {
                     words: 1_000,
                     ..TINY
@@ -167,7 +167,7 @@ async fn a_search_is_exact_whatever_its_bounds() {
                     let (found, looks) = recorded.find(&filter, bounds).await;
                     assert_eq!(
                         found, expected,
-                        "{question} {since}..{until} {limit} {bounds:?}"
+                        "{search_text} {since}..{until} {limit} {bounds:?}"
                     );
                     *count += looks;
                 }

@@ -20,9 +20,9 @@ async fn a_scan_begins_at_the_end_of_its_period_and_ends_at_its_start() {
     mail.run("UPDATE ledger SET received_at = received_at - 25 * 60000 WHERE n IN (1020, 4020)")
         .await;
     mail.index().await;
-    let look = async |question: &str, since: Option<i64>, until: Option<i64>| {
+    let look = async |search_text: &str, since: Option<i64>, until: Option<i64>| {
         let filter = FindFilter {
-            question: question.to_owned(),
+            search_text: search_text.to_owned(),
             since: since.map(after),
             until: until.map(after),
             page: Page {
@@ -36,7 +36,7 @@ async fn a_scan_begins_at_the_end_of_its_period_and_ends_at_its_start() {
         let subjects: Vec<_> = subjects.map(Option::unwrap_or_default).collect();
         (subjects.join(", "), found.next.is_some())
     };
-    for (question, since, until, subjects, more) in [
+    for (search_text, since, until, subjects, more) in [
         (
             "printer",
             None,
@@ -71,17 +71,17 @@ async fn a_scan_begins_at_the_end_of_its_period_and_ends_at_its_start() {
         ("ann", None, Some(0), "", false),
         ("ann", Some(6_000), None, "", false),
     ] {
-        let found = look(question, since, until).await;
+        let found = look(search_text, since, until).await;
         assert_eq!(
             found,
             (subjects.to_owned(), more),
-            "{question} {since:?} {until:?}"
+            "{search_text} {since:?} {until:?}"
         );
     }
     // Two entries recorded while the clock was ten hours slow.
     mail.run("UPDATE ledger SET received_at = (SELECT min(received_at) FROM ledger) - 36000000 WHERE n IN (5500, 5501)")
         .await;
-    for (question, since, until, subjects) in [
+    for (search_text, since, until, subjects) in [
         (
             "scanner",
             Some(-660),
@@ -90,7 +90,7 @@ async fn a_scan_begins_at_the_end_of_its_period_and_ends_at_its_start() {
         ),
         ("printer", None, Some(1_000), "printer 5501, printer 5500"),
     ] {
-        let (found, _) = look(question, since, until).await;
-        assert_eq!(found, subjects, "{question} {since:?} {until:?}");
+        let (found, _) = look(search_text, since, until).await;
+        assert_eq!(found, subjects, "{search_text} {since:?} {until:?}");
     }
 }

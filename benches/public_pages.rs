@@ -19,7 +19,7 @@ mod seed;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use crate::support::turns::{claim_mail, settle_mail};
+use crate::support::claims::{claim_mail, settle_mail};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;

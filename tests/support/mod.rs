@@ -3,9 +3,9 @@
 #![allow(dead_code, reason = "each binary of tests uses a part")]
 
 pub mod arrival;
+pub mod claims;
 pub mod client;
 pub mod harness;
 pub mod port;
 pub mod postgres;
 pub mod program;
-pub mod turns;

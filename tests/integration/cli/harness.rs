@@ -8,8 +8,8 @@ use vestibule::domain::{LedgerId, Timestamp, Token};
 use vestibule::store::{ArrivalOutcome, MailOutcome, Store};
 
 use crate::support::arrival::arrival;
+use crate::support::claims::{claim_mail, settle_mail};
 use crate::support::harness;
-use crate::support::turns::{claim_mail, settle_mail};
 
 const CONFIGURATION: &str = r#"
 [[portal]]

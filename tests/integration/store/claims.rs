@@ -8,7 +8,7 @@ use vestibule::store::{
 };
 
 use super::harness::{DAY, Harness, at, mail, minutes, operator, portal, start, to};
-use crate::support::turns::claim_deliveries;
+use crate::support::claims::claim_deliveries;
 
 #[tokio::test]
 async fn a_claim_holds_all_that_a_destination_needs() {

@@ -9,7 +9,7 @@ use vestibule::store::{
 };
 
 use super::harness::{DAY, Harness, at, mail, operator, portal, start, token};
-use crate::support::turns::claim_deliveries;
+use crate::support::claims::claim_deliveries;
 
 const DELAYS: MaxDelays = MaxDelays {
     hold_for: DAY.saturating_mul(14),

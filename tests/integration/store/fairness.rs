@@ -11,7 +11,7 @@ use vestibule::store::{Arrival, LanguageWish, MailOutcome, MaxDelays, Store};
 
 use super::harness::{DAY, Harness, LIMITS, address, at, mail, minutes, operator, start, token};
 use crate::database::Database;
-use crate::support::turns::{claim_mail, settle_mail};
+use crate::support::claims::{claim_mail, settle_mail};
 
 /// Shares of the total: four for the pages, four for authenticated senders, twelve for all others.
 const SMALL: MailLimits = MailLimits {

@@ -9,7 +9,7 @@ use vestibule::store::{
 
 use super::harness::{DAY, Harness, address, at, mail, operator, portal, start};
 use crate::database::Database;
-use crate::support::turns::claim_deliveries;
+use crate::support::claims::claim_deliveries;
 
 /// Written into every place of a message that a sender controls.
 pub const SECRET: &str = "xylophone";

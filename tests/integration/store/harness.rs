@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::database::Database;
 use crate::support::arrival;
-use crate::support::turns::{claim_deliveries, claim_mail, settle_delivery, settle_mail};
+use crate::support::claims::{claim_deliveries, claim_mail, settle_delivery, settle_mail};
 use jiff::{SignedDuration, Timestamp};
 use vestibule::access::AccessSettings;
 use vestibule::config::{MailLimits, Quota};

@@ -4,7 +4,7 @@ use vestibule::domain::{RequestState, VerificationMethod};
 use vestibule::store::{Choice, MailKind, Settlement, StoreError, WorkStep};
 
 use super::harness::{DAY, Harness, at, mail, operator, portal, start, to};
-use crate::support::turns::claim_deliveries;
+use crate::support::claims::claim_deliveries;
 
 /// Runs steps until there is no more work; none takes more than `limit` rows.
 async fn steps<F>(limit: usize, mut step: impl FnMut() -> F) -> usize

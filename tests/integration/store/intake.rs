@@ -7,7 +7,7 @@ use vestibule::mail::{Evidence, Report, ReportKind, ReportedRecipient};
 use vestibule::store::{ArrivalPart, LedgerFilter, MailOutcome, RequestFilter};
 
 use super::harness::{DAY, Harness, address, at, mail, start, to};
-use crate::support::turns::settle_mail;
+use crate::support::claims::settle_mail;
 
 #[tokio::test]
 async fn a_first_message_of_an_approved_domain_is_held() {

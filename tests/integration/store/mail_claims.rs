@@ -6,7 +6,7 @@ use vestibule::store::{Choice, MailCause, MailOutcome, Settled, VerificationMail
 
 use super::harness::{Harness, LIMITS, address, mail, minutes, operator, start};
 use super::verification_mail::claim;
-use crate::support::turns::settle_mail;
+use crate::support::claims::settle_mail;
 
 /// A claim by a hanging worker, and the time at which its lease expires.
 async fn hung(harness: &Harness) -> (VerificationMail, jiff::Timestamp) {

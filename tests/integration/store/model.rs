@@ -23,7 +23,7 @@ use super::harness::{
 };
 use super::holders::{Holders, Workers};
 use crate::database::Database;
-use crate::support::turns::{claim_mail, settle_delivery, settle_mail};
+use crate::support::claims::{claim_mail, settle_delivery, settle_mail};
 
 pub const PEOPLE: [&str; 4] = [
     "ann@corp.example",

@@ -12,7 +12,7 @@ use vestibule::store::{
 };
 
 use super::harness::{DAY, Harness, LIMITS, address, at, mail, operator, start, token};
-use crate::support::turns::{claim_mail, settle_mail};
+use crate::support::claims::{claim_mail, settle_mail};
 
 const ANN: &str = "ann@corp.example";
 

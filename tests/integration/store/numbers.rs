@@ -4,7 +4,7 @@ use vestibule::domain::{RequestState, canary};
 use vestibule::store::{Forgetting, MessageContent, Settlement, Store};
 
 use super::harness::{DAY, Harness, address, at, mail, operator, portal, start, to};
-use crate::support::turns::claim_deliveries;
+use crate::support::claims::claim_deliveries;
 
 async fn sing(harness: &Harness) {
     let mut song = mail("canary-1@canary.invalid", "1@x", start());

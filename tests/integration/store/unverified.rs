@@ -10,7 +10,7 @@ use vestibule::store::{
 };
 
 use super::harness::{DAY, Harness, address, at, mail, operator, portal, settings, start, to};
-use crate::support::turns::settle_mail;
+use crate::support::claims::settle_mail;
 
 const BOB: &str = "bob@shop.example";
 

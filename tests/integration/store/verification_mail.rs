@@ -8,7 +8,7 @@ use vestibule::mail::AuthenticationResult;
 use vestibule::store::{Added, Choice, ClaimedMail, MailCause, MailKind, MailOutcome, Store};
 
 use super::harness::{DAY, Harness, LIMITS, address, at, mail, minutes, operator, start, token};
-use crate::support::turns::{claim_mail, settle_mail};
+use crate::support::claims::{claim_mail, settle_mail};
 
 pub async fn claim(store: &Store, limits: MailLimits, now: jiff::Timestamp) -> ClaimedMail {
     let tokens = (0..100).map(|_| token());

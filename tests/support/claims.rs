@@ -1,5 +1,7 @@
-//! Single claims and settlements of requests and verification mail, each in a turn as the daemon's workers make
-//! it.
+//! Claims requests and verification mail, and settles them, one step at a time.
+//!
+//! The daemon's workers settle and claim in one transaction. Each function here does one of the two and leaves the
+//! other empty.
 
 use std::time::Duration;
 
@@ -29,11 +31,11 @@ pub async fn claim_deliveries(
         requests: 1,
         octets: u64::MAX,
     };
-    let turn =
+    let round =
         store.settle_and_claim_deliveries(&destination, portals, [], limits, lease_until, now);
-    let turn = turn.await.expect("a claim");
-    assert!(turn.unread.is_none(), "{turn:?}");
-    let deliveries = turn.runs.into_iter().flatten();
+    let round = round.await.expect("a claim");
+    assert!(round.unread.is_none(), "{round:?}");
+    let deliveries = round.runs.into_iter().flatten();
     deliveries.map(|delivery| delivery.claim).collect()
 }
 
@@ -51,8 +53,8 @@ pub async fn settle_delivery(
         octets: 0,
     };
     let outcomes = [(claim, settlement, now)];
-    let turn = store.settle_and_claim_deliveries(&destination, &[], outcomes, nothing, now, now);
-    turn.await.expect("settled").settled[0]
+    let round = store.settle_and_claim_deliveries(&destination, &[], outcomes, nothing, now, now);
+    round.await.expect("settled").settled[0]
 }
 
 /// Claims as many due mails as there are tokens, within the limits.
@@ -64,10 +66,10 @@ pub async fn claim_mail(
     now: Timestamp,
 ) -> ClaimedMail {
     let tokens = tokens.into_iter().map(Into::into).collect();
-    let turn = store
+    let round = store
         .settle_and_claim_mail([], tokens, limits, token_ttl, now)
         .await;
-    turn.expect("a claim").1
+    round.expect("a claim").1
 }
 
 /// Records one outcome and claims nothing.
@@ -89,6 +91,6 @@ pub async fn settle_mail(
         delimiters: AddressDelimiters::PLUS,
     };
     let outcomes = [(mail, outcome, now)];
-    let turn = store.settle_and_claim_mail(outcomes, Vec::new(), limits, Duration::ZERO, now);
-    turn.await.expect("settled").0[0]
+    let round = store.settle_and_claim_mail(outcomes, Vec::new(), limits, Duration::ZERO, now);
+    round.await.expect("settled").0[0]
 }

@@ -8,12 +8,13 @@
 //! It then publishes nothing more, and no other thread writes to that Maildir until it has ended.
 
 mod hung;
+mod message_file;
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -21,18 +22,15 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use self::message_file::{Fault, MessageFile, Unwritten, at, create, sync_all, sync_folder};
 use crate::config::MaildirDestination;
 use crate::delivery::OutgoingMessage;
-use crate::delivery::message::ReadPosition;
 use crate::domain::Domain;
 use crate::observe::catch_panic;
 use crate::outbound::{AttemptOutcome, Cause};
 
 /// Maximum number of concurrent groups: one is written while the other is recorded.
 pub(in crate::delivery) const CONCURRENCY: usize = 2;
-
-/// Number of concurrent fsyncs: enough for the file system to combine them.
-const SYNCS: usize = 8;
 
 /// A Maildir that takes messages.
 #[derive(Debug, Clone)]
@@ -154,7 +152,7 @@ impl Maildir {
         group: &Group,
         here: &Handle,
         attempts: &mut [Option<AttemptOutcome>],
-    ) -> Vec<(usize, Written)> {
+    ) -> Vec<(usize, MessageFile)> {
         let mut files = Vec::with_capacity(messages.len());
         let before = match self.find_stored(messages) {
             Ok(before) => before,
@@ -196,13 +194,13 @@ impl Maildir {
         outgoing: &OutgoingMessage,
         group: &Group,
         before: &BTreeSet<String>,
-    ) -> Result<Written, Unwritten> {
+    ) -> Result<MessageFile, Unwritten> {
         if group.stop.is_cancelled() {
             return Err(Unwritten::Stopped);
         }
         let name = self.name(outgoing);
         if before.contains(&name) {
-            return Ok(Written::AlreadyStored);
+            return Ok(MessageFile::AlreadyStored);
         }
         let attempt = outgoing.claim().attempt;
         // Each attempt has its own file name: an earlier attempt that the storage still blocks may resume writing.
@@ -218,8 +216,8 @@ impl Maildir {
             created = create(&part, self.modes.message);
         }
         let file = Arc::new(created.map_err(at(&part))?);
-        let written = Written::Staged { file, part, whole };
-        written.fill(outgoing, group).await.inspect_err(|_| {
+        let written = MessageFile::Staged { file, part, whole };
+        written.fill(outgoing, &group.stop).await.inspect_err(|_| {
             // A partial file would take space that others need.
             written.remove();
         })?;
@@ -227,8 +225,8 @@ impl Maildir {
     }
 
     /// Makes a message visible to readers.
-    fn finish(&self, written: &Written) -> Result<(), Fault> {
-        let Written::Staged { part, whole, .. } = written else {
+    fn finish(&self, written: &MessageFile) -> Result<(), Fault> {
+        let MessageFile::Staged { part, whole, .. } = written else {
             return Ok(());
         };
         let mut renamed = fs::rename(part, whole);
@@ -297,19 +295,6 @@ impl Maildir {
     }
 }
 
-fn create(part: &Path, bits: u32) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(part)?;
-    if bits != 0o600 {
-        file.set_permissions(Permissions::from_mode(bits))?;
-    }
-    Ok(file)
-}
-
 /// State that the thread of a group shares with its attempt.
 struct Group {
     /// Cancelled when the thread must publish nothing more.
@@ -317,18 +302,6 @@ struct Group {
     /// Number of messages, from the first on, that may be visible. It is set before `stop` is checked, so a task
     /// that cancels `stop` and then reads this number knows every message that may become visible.
     begun: AtomicUsize,
-}
-
-/// Reason why a message was not written.
-enum Unwritten {
-    Stopped,
-    Failed(AttemptOutcome),
-}
-
-impl<T: Into<AttemptOutcome>> From<T> for Unwritten {
-    fn from(failure: T) -> Self {
-        Self::Failed(failure.into())
-    }
 }
 
 /// Outcomes of a group that failed: the `failure` for the first `begun` messages, at least one, which may have been
@@ -342,110 +315,4 @@ fn fail(begun: usize, failure: &AttemptOutcome, count: usize) -> Vec<Option<Atte
 /// True if an earlier attempt may have stored the message.
 fn is_repeat(outgoing: &OutgoingMessage) -> bool {
     outgoing.claim().attempt > 1
-}
-
-/// A message in a file.
-#[derive(Clone)]
-enum Written {
-    /// An earlier attempt stored it.
-    AlreadyStored,
-    Staged {
-        file: Arc<File>,
-        part: PathBuf,
-        whole: PathBuf,
-    },
-}
-
-impl Written {
-    async fn fill(&self, outgoing: &OutgoingMessage, group: &Group) -> Result<(), Unwritten> {
-        let Self::Staged { file, part, .. } = self else {
-            return Ok(());
-        };
-        let mut place = ReadPosition::default();
-        loop {
-            let piece = outgoing.message().piece(&mut place).await;
-            let Some(piece) = piece? else {
-                return Ok(());
-            };
-            if group.stop.is_cancelled() {
-                return Err(Unwritten::Stopped);
-            }
-            (&**file).write_all(&piece).map_err(at(part))?;
-        }
-    }
-
-    fn sync(&self) -> Result<(), Fault> {
-        match self {
-            Self::AlreadyStored => Ok(()),
-            Self::Staged { file, part, .. } => file.sync_all().map_err(at(part)),
-        }
-    }
-
-    fn remove(&self) {
-        if let Self::Staged { part, .. } = self {
-            let _ = fs::remove_file(part);
-        }
-    }
-}
-
-/// Syncs files on several threads of the runtime's pool. Returns one result for each file, up to the first thread
-/// that panicked.
-fn sync_all(files: &[(usize, Written)], here: &Handle) -> Vec<Result<(), Fault>> {
-    if let [(_, only)] = files {
-        return vec![only.sync()];
-    }
-    let share = files.len().div_ceil(SYNCS).max(1);
-    let tasks: Vec<_> = files
-        .chunks(share)
-        .map(|files| {
-            let files: Vec<_> = files.iter().map(|(_, file)| file.clone()).collect();
-            here.spawn_blocking(move || files.iter().map(Written::sync).collect::<Vec<_>>())
-        })
-        .collect();
-    let mut synced = Vec::with_capacity(files.len());
-    for task in tasks {
-        match here.block_on(task) {
-            Ok(done) => synced.extend(done),
-            Err(error) => {
-                let cause = io::Error::other(error);
-                let path = "sync".to_owned();
-                synced.push(Err(Fault { path, cause }));
-                break;
-            }
-        }
-    }
-    synced
-}
-
-fn sync_folder(folder: &Path) -> Result<(), Fault> {
-    // The parent of a relative path with one component is the empty path.
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(at(folder))
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("{path}: {cause}")]
-struct Fault {
-    path: String,
-    cause: io::Error,
-}
-
-/// Every such error is a retry for the whole destination: none is caused by the message, and each can be repaired.
-impl From<Fault> for AttemptOutcome {
-    fn from(fault: Fault) -> Self {
-        Self::Retry(Cause::of_destination(&fault.to_string()))
-    }
-}
-
-fn at(path: &Path) -> impl Fn(io::Error) -> Fault + '_ {
-    |cause| Fault {
-        path: path.display().to_string(),
-        cause,
-    }
 }

@@ -27,9 +27,9 @@ pub use crate::domain::{MailCause, MailKind};
 pub use accounts::customer_lists::CustomerFilter;
 pub use accounts::customers::Added;
 pub use accounts::denied::StoppedAccounts;
-pub use accounts::directory::{
+pub use accounts::directory::UserRefusal;
+pub use accounts::directory_users::{
     DirectoryEmail, DirectoryRole, DirectoryUser, NewDirectoryUser, UserFilter, UserList,
-    UserRefusal,
 };
 pub use accounts::not_me::Refused;
 pub use accounts::people::{Person, PersonChange, PersonOutcome, PersonRefusal};

@@ -1,79 +1,21 @@
-//! Users of the directory (SCIM), each with the account of its address.
+//! Changes of users by the directory (SCIM), and what follows for the account of the address.
 //!
 //! The access settings decide about a new account as they do for mail. The directory vouches for the address of
 //! an account, unless the settings refuse the address, the person said "This was not me", or messages wait for it.
 //! Anybody may have written those, so only the person can say that they are theirs. An inactive or removed user
 //! loses access; an active user regains only the access that the directory took away.
 
-use serde::{Deserialize, Serialize};
-
 use crate::access::Consequence;
-use crate::domain::{
-    Account, AccountOrigin, Actor, EmailAddress, GroupName, NewAccount, Timestamp, UserId,
+use crate::domain::{AccountOrigin, Actor, EmailAddress, GroupName, NewAccount, Timestamp, UserId};
+use crate::store::accounts::directory_users::{
+    DirectoryRole, DirectoryUser, NewDirectoryUser, attributes, require, user_key,
 };
-use crate::store::accounts::customers::account;
 use crate::store::audit::events::record_of_account;
 use crate::store::engine::job::Work;
 use crate::store::rows::account_rows::{AccountRow, account_by_number, find_sender_account, make};
-use crate::store::sql::sql_types::{Millis, json, json_columns};
-use crate::store::sql::{Conditions, Row, Tx, insert};
-use crate::store::{Result, Store, StoreError, Topic};
-
-/// An address of a user, as the directory gave it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DirectoryEmail {
-    pub value: String,
-    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub primary: Option<bool>,
-}
-
-/// A role of a user, which is a group of the account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DirectoryRole {
-    pub value: GroupName,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub primary: Option<bool>,
-}
-
-/// Attributes that are stored as they were given.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Attributes {
-    #[serde(default)]
-    emails: Vec<DirectoryEmail>,
-    #[serde(default)]
-    roles: Vec<DirectoryRole>,
-}
-json_columns!(Attributes);
-
-/// A user as the directory describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewDirectoryUser {
-    pub user_name: String,
-    pub external_id: Option<String>,
-    pub emails: Vec<DirectoryEmail>,
-    pub roles: Vec<DirectoryRole>,
-    /// None leaves it unchanged; a new user is active.
-    pub active: Option<bool>,
-    /// The address that the user writes from: one of `emails`, or the user name.
-    pub address: EmailAddress,
-}
-
-/// A user of the directory with its account.
-#[derive(Debug, Clone)]
-pub struct DirectoryUser {
-    pub id: UserId,
-    pub user_name: String,
-    pub external_id: Option<String>,
-    pub emails: Vec<DirectoryEmail>,
-    pub roles: Vec<DirectoryRole>,
-    pub account: Account,
-    /// Increases with each change of the user.
-    pub version: i64,
-    pub created_at: Timestamp,
-    pub changed_at: Timestamp,
-}
+use crate::store::sql::insert;
+use crate::store::sql::sql_types::Millis;
+use crate::store::{Result, Store, Topic};
 
 /// Reason why a user is not stored. Nothing has changed then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,96 +33,6 @@ pub enum UserRefusal {
     },
     #[error("the user was changed in the meantime")]
     Changed,
-}
-
-/// Selection of users.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UserFilter {
-    /// Not case-sensitive.
-    pub user_name: Option<String>,
-    pub external_id: Option<String>,
-    pub id: Option<UserId>,
-    /// The address of the account.
-    pub address: Option<EmailAddress>,
-}
-
-/// A part of the selected users, oldest first.
-#[derive(Debug, Clone)]
-pub struct UserList {
-    /// Number of all selected users.
-    pub total: u64,
-    pub rows: Vec<DirectoryUser>,
-}
-
-/// A stored user, without its account.
-struct UserRow {
-    n: i64,
-    account: i64,
-    user: DirectoryUser,
-}
-
-const SHOWN: &str =
-    "SELECT u.n, u.id, u.account, u.user_name, u.external_id, u.attributes, u.version,
-     u.created_at, u.changed_at FROM directory_user AS u";
-
-fn read_user(tx: &Tx, row: &Row) -> Result<UserRow> {
-    let n_of_account: i64 = row.get("account")?;
-    let Attributes { emails, roles } = row.get("attributes")?;
-    Ok(UserRow {
-        n: row.get("n")?,
-        account: n_of_account,
-        user: DirectoryUser {
-            id: row.get("id")?,
-            user_name: row.get("user_name")?,
-            external_id: row.get("external_id")?,
-            emails,
-            roles,
-            account: account(tx, n_of_account)?,
-            version: row.get("version")?,
-            created_at: row.get("created_at")?,
-            changed_at: row.get("changed_at")?,
-        },
-    })
-}
-
-fn find(tx: &Tx, id: UserId) -> Result<Option<UserRow>> {
-    tx.maybe_with(&format!("{SHOWN} WHERE u.id = ?"), &[&id], |row| {
-        read_user(tx, row)
-    })
-}
-
-fn require(tx: &Tx, id: UserId) -> Result<UserRow> {
-    find(tx, id)?.ok_or_else(|| StoreError::not_found("user", id))
-}
-
-/// Form of a userName for comparisons.
-fn user_key(user_name: &str) -> String {
-    user_name.to_lowercase()
-}
-
-pub(crate) fn list(tx: &Tx, filter: &UserFilter, skip: u64, limit: usize) -> Result<UserList> {
-    let key = filter.user_name.as_deref().map(user_key);
-    let address = filter.address.as_ref().map(EmailAddress::key);
-    let mut wanted = Conditions::default();
-    wanted.ask("u.user_key = ?", key.as_ref());
-    wanted.ask("u.external_id = ?", filter.external_id.as_ref());
-    wanted.ask("u.id = ?", filter.id.as_ref());
-    wanted.ask(
-        "u.account = (SELECT n FROM account WHERE key = ?)",
-        address.as_ref(),
-    );
-    let sql = format!(
-        "SELECT count(*) FROM directory_user AS u WHERE {}",
-        wanted.sql()
-    );
-    let total = tx.one(&sql, wanted.values())?;
-    let (most, offset) = (wanted.bind(&limit), wanted.bind(&skip));
-    let sql = format!(
-        "{SHOWN} WHERE {} ORDER BY u.n LIMIT {most} OFFSET {offset}",
-        wanted.sql()
-    );
-    let rows = tx.all_with(&sql, wanted.values(), |row| Ok(read_user(tx, row)?.user))?;
-    Ok(UserList { total, rows })
 }
 
 /// Account that a user gets.
@@ -379,29 +231,7 @@ impl Work<'_> {
     }
 }
 
-fn attributes(new: &NewDirectoryUser) -> Result<String> {
-    json(&Attributes {
-        emails: new.emails.clone(),
-        roles: new.roles.clone(),
-    })
-}
-
 impl Store {
-    pub async fn directory_user(&self, id: UserId) -> Result<Option<DirectoryUser>> {
-        self.read(move |tx| Ok(find(tx, id)?.map(|row| row.user)))
-            .await
-    }
-
-    /// Users that match the filter: up to `limit` after the first `skip`.
-    pub async fn directory_users(
-        &self,
-        filter: UserFilter,
-        skip: u64,
-        limit: usize,
-    ) -> Result<UserList> {
-        self.read(move |tx| list(tx, &filter, skip, limit)).await
-    }
-
     /// Creates a user of the directory, with an account where there is none for the address.
     pub async fn create_user(
         &self,

@@ -5,6 +5,7 @@ pub(super) mod customer_lists;
 pub(super) mod customers;
 pub(super) mod denied;
 pub(super) mod directory;
+pub(super) mod directory_users;
 pub(super) mod groups;
 pub(super) mod link_standing;
 pub(super) mod not_me;

@@ -1,23 +1,20 @@
-//! Acceptance of a message: all its ledger entries and their consequences, in one transaction.
+//! Acceptance of a message: records all its ledger entries and their consequences, in one transaction.
 
-use std::sync::Arc;
-
-use crate::access::{Consequence, Decision, DecisionInput, Effective, Standing, decide};
+use crate::access::Consequence;
 use crate::domain::{LedgerId, Reason, Verdict};
 use crate::store::accounts::replies::ConfirmationReply;
 use crate::store::audit::hooks;
 use crate::store::engine::job::{Operation, Work};
 use crate::store::intake::arrival::{Arrival, ArrivalOutcome, ArrivalPart};
-use crate::store::intake::decision_effects::standing;
-use crate::store::intake::own_addresses::decide_own_address;
-use crate::store::intake::prepared::Prepared;
+use crate::store::intake::decide::{Decided, PartContext};
+use crate::store::intake::prepared::{Prepared, PreparedMessage};
 use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::hold_quota::{QuotaDropped, offer};
-use crate::store::rows::account_rows::{AccountRow, SenderAccount, find_sender_at};
+use crate::store::rows::account_rows::{AccountRow, SenderAccount};
 use crate::store::rows::dropped_content::{Author, count, is_wanted};
-use crate::store::rows::duplicates::{Earlier, Likeness, find_original, upgrade};
-use crate::store::rows::keys::{octets, repeat_key};
-use crate::store::sql::sql_types::{Millis, json};
+use crate::store::rows::duplicates::{Earlier, upgrade};
+use crate::store::rows::keys::octets;
+use crate::store::sql::sql_types::json;
 use crate::store::sql::{Tx, insert_deferred};
 use crate::store::verification::bounces::note_report;
 use crate::store::verification::mail_lanes::QueuePlace;
@@ -32,37 +29,13 @@ impl Store {
     /// # Errors
     /// Nothing was recorded, and the MTA must keep the message.
     pub async fn accept(&self, arrival: Arrival) -> Result<Vec<ArrivalOutcome>> {
-        let message = Message::prepare(arrival)?;
+        let message = PreparedMessage::of(arrival)?;
         let weight = message.arrival.raw.len();
         self.writer.run_operation(weight, message).await
     }
 }
 
-/// An arrival with everything that can be prepared outside of the writer thread.
-struct Message {
-    arrival: Arrival,
-    at: Millis,
-    facts: String,
-    envelope: String,
-    id_key: Option<i64>,
-    parts: Vec<Prepared>,
-}
-
-/// A decision, with the revision of the settings that it used.
-struct Decided {
-    decision: Decision,
-    revision: u64,
-    settings: Arc<Effective>,
-}
-
-/// Facts about a part that the decision needs.
-struct Known {
-    account: Option<SenderAccount>,
-    original: Option<Earlier>,
-    standing: Standing,
-}
-
-impl Operation<Vec<ArrivalOutcome>> for Message {
+impl Operation<Vec<ArrivalOutcome>> for PreparedMessage {
     fn run(&mut self, work: &mut Work) -> Result<Vec<ArrivalOutcome>> {
         self.record(work)
     }
@@ -77,24 +50,7 @@ impl Operation<Vec<ArrivalOutcome>> for Message {
     }
 }
 
-impl Message {
-    fn prepare(arrival: Arrival) -> Result<Self> {
-        let facts = &arrival.facts;
-        let parts = arrival
-            .parts
-            .iter()
-            .map(|part| Prepared::of(part, facts))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            at: arrival.received_at.into(),
-            facts: json(facts)?,
-            envelope: json(&arrival.envelope)?,
-            id_key: repeat_key(facts),
-            parts,
-            arrival,
-        })
-    }
-
+impl PreparedMessage {
     fn record(&self, work: &mut Work) -> Result<Vec<ArrivalOutcome>> {
         let mut entries = Vec::with_capacity(self.parts.len());
         // Entry under which the content is stored, once for all entries.
@@ -166,34 +122,12 @@ impl Message {
         earlier.held_unauthenticated && self.arrival.facts.authentication.passes()
     }
 
-    /// Reads what the decision depends on.
-    fn look_up(&self, tx: &Tx, prepared: &Prepared) -> Result<Known> {
-        let account = match &prepared.sender_key {
-            Some(key) => find_sender_at(tx, key, prepared.portal.as_ref())?,
-            None => None,
-        };
-        let original = self.original(tx, prepared)?;
-        let size = self.arrival.facts.size;
-        let standing = Standing {
-            account: match &account {
-                Some(account) => Some(standing(tx, account, size, self.arrival.quota)?),
-                None => None,
-            },
-            original: original.map(|earlier| earlier.original),
-        };
-        Ok(Known {
-            account,
-            original,
-            standing,
-        })
-    }
-
     /// Writes the entry, and the content where it is kept. Returns the number of the entry.
     fn write(
         &self,
         tx: &Tx,
         (part, prepared, ledger): (&ArrivalPart, &Prepared, LedgerId),
-        known: &Known,
+        known: &PartContext,
         decided: &Decided,
         carrier: &mut Option<i64>,
     ) -> Result<i64> {
@@ -248,7 +182,7 @@ impl Message {
         &self,
         work: &mut Work,
         (part, prepared, n): (&ArrivalPart, &Prepared, i64),
-        known: Known,
+        known: PartContext,
         decided: &Decided,
         mut outcome: ArrivalOutcome,
     ) -> Result<ArrivalOutcome> {
@@ -291,7 +225,7 @@ impl Message {
         &self,
         work: &mut Work,
         decided: &Decided,
-        known: Known,
+        known: PartContext,
         prepared: &Prepared,
         n: i64,
         entry: &mut ArrivalOutcome,
@@ -330,47 +264,6 @@ impl Message {
             entry.request = Some(followed.request);
         }
         Ok(())
-    }
-    fn decide(&self, work: &mut Work, part: &ArrivalPart, standing: &Standing) -> Result<Decided> {
-        let facts = &self.arrival.facts;
-        let portal = match part {
-            ArrivalPart::Portal { circumstances, .. } => Some(&circumstances.portal),
-            ArrivalPart::Bounce { .. } | ArrivalPart::Confirmation { .. } => None,
-        };
-        let (revision, settings) = work.settings.effective(work.tx, portal)?;
-        let decision = match part {
-            ArrivalPart::Portal { circumstances, .. } => decide(&DecisionInput {
-                facts,
-                circumstances,
-                standing,
-                settings: &settings,
-            }),
-            ArrivalPart::Bounce { .. } => decide_own_address(facts, standing, Reason::Automatic),
-            ArrivalPart::Confirmation { .. } => match facts.sender.address() {
-                Some(sender) if settings.denies(sender).is_some() => {
-                    decide_own_address(facts, standing, Reason::SenderDenied)
-                }
-                _ => decide_own_address(facts, standing, Reason::Confirmation),
-            },
-        };
-        Ok(Decided {
-            decision,
-            revision,
-            settings,
-        })
-    }
-
-    /// Finds the entry for the same portal that this message repeats.
-    fn original(&self, tx: &Tx, prepared: &Prepared) -> Result<Option<Earlier>> {
-        let like = Likeness {
-            message_key: self.id_key,
-            copy_key: prepared.copy_key,
-            portal: prepared.portal.as_ref(),
-            sender_key: prepared.sender_key.as_deref(),
-            facts: &self.arrival.facts,
-            received_at: self.at,
-        };
-        find_original(tx, &like, None)
     }
 
     /// Owes the sender a notice that their mail is not accepted, if the portal is configured to send such notices.

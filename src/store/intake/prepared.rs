@@ -1,13 +1,24 @@
-//! Preparation of a message for one of our mailboxes, outside of the writer: lookup keys and column values.
+//! Preparation of a message, and of its part for each of our mailboxes, outside of the writer: lookup keys and
+//! column values.
 
 use crate::access::sender_for;
 use crate::domain::{EmailAddress, MailId, PortalName};
 use crate::mail::Facts;
 use crate::store::Result;
-use crate::store::intake::arrival::ArrivalPart;
-use crate::store::rows::keys::copy_key;
-use crate::store::sql::sql_types::json;
+use crate::store::intake::arrival::{Arrival, ArrivalPart};
+use crate::store::rows::keys::{copy_key, repeat_key};
+use crate::store::sql::sql_types::{Millis, json};
 use crate::store::verification::bounces::mail_of;
+
+/// An arrival with everything that can be prepared outside of the writer thread.
+pub(super) struct PreparedMessage {
+    pub(super) arrival: Arrival,
+    pub(super) at: Millis,
+    pub(super) facts: String,
+    pub(super) envelope: String,
+    pub(super) id_key: Option<i64>,
+    pub(super) parts: Vec<Prepared>,
+}
 
 /// One prepared part.
 pub(crate) struct Prepared {
@@ -20,6 +31,25 @@ pub(crate) struct Prepared {
     pub(crate) circumstances: Option<String>,
     /// The verification mail that this may be a bounce of.
     pub(crate) verification_mail: Option<MailId>,
+}
+
+impl PreparedMessage {
+    pub(super) fn of(arrival: Arrival) -> Result<Self> {
+        let facts = &arrival.facts;
+        let parts = arrival
+            .parts
+            .iter()
+            .map(|part| Prepared::of(part, facts))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            at: arrival.received_at.into(),
+            facts: json(facts)?,
+            envelope: json(&arrival.envelope)?,
+            id_key: repeat_key(facts),
+            parts,
+            arrival,
+        })
+    }
 }
 
 impl Prepared {

@@ -52,9 +52,10 @@ pub use ledger::backlog_history::HourlyBacklog;
 pub use ledger::counts::{
     Backlog, Bounded, Counts, DayCount, EntryCount, HeldDomain, QueueLengths, RequestCount,
 };
-pub use ledger::dropped::{DroppedDomain, Recovered, Terms, Today};
+pub use ledger::dropped_domains::DroppedDomain;
 pub use ledger::entries::{LedgerEntry, LedgerFilter};
 pub use ledger::find::{FindFilter, MAX_NOT_INDEXED};
+pub use ledger::recover_dropped::{Recovered, Terms, Today};
 pub use ledger::simulate::{DomainShift, Example, ShiftCount, Simulated, WhatIf};
 pub use location::Location;
 pub use operators::duties::Duty;

@@ -12,7 +12,8 @@ use crate::domain::{
 use crate::store::audit::events::{NewEvent, record_of_account, record_of_entry};
 use crate::store::claims::leases::REQUESTS;
 use crate::store::engine::job::Work;
-use crate::store::ledger::dropped::{DroppedEntry, Recovered, find};
+use crate::store::ledger::dropped_entry::{DroppedEntry, find};
+use crate::store::ledger::recover_dropped::Recovered;
 use crate::store::requests::hold_quota::withdraw;
 use crate::store::rows::account_rows::{AccountRow, find_account, make};
 use crate::store::rows::dropped_content::uncount;

@@ -15,7 +15,7 @@ use crate::store::audit::failed_calls;
 use crate::store::audit::operator_actions;
 use crate::store::claims::leases;
 use crate::store::ledger::counts;
-use crate::store::ledger::dropped;
+use crate::store::ledger::dropped_domains;
 use crate::store::ledger::find;
 use crate::store::ledger::lists;
 use crate::store::ledger::request_lists;
@@ -321,7 +321,7 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
         }
     }
     check("dropped domains", session, |c| {
-        dropped::domains(c, Millis(0), 20)
+        dropped_domains::domains(c, Millis(0), 20)
     });
     check("verdicts by day", session, |c| counts::by_day(c, Millis(0)));
     check("requests by state", session, counts::requests);

@@ -4,7 +4,7 @@
 //! node was running or no mail server accepted it, the next one covers its period.
 
 use crate::domain::Timestamp;
-use crate::store::ledger::dropped::domains_between;
+use crate::store::ledger::dropped_domains::domains_between;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::{Bounded, DownDestination, DroppedDomain, Result, Store};

@@ -1,0 +1,86 @@
+//! One dropped entry with the inputs of its decision, and whether it can become a request: by
+//! [recovery](super::recover_dropped) or by [release](super::release_dropped).
+
+use crate::access::Circumstances;
+use crate::domain::{LedgerId, Reason, RequestState};
+use crate::mail::Facts;
+use crate::store::sql::Tx;
+use crate::store::sql::sql_types::{Millis, from_row};
+use crate::store::{Result, StoreError};
+
+/// A dropped entry with the inputs of its decision.
+pub(crate) struct DroppedEntry {
+    pub(crate) n: i64,
+    pub(crate) received_at: Millis,
+    pub(crate) reason: Reason,
+    pub(crate) revision: i64,
+    pub(crate) facts: Facts,
+    circumstances: Option<Circumstances>,
+    /// True while its content exists.
+    kept: bool,
+    dropped: bool,
+    original: Option<LedgerId>,
+    request: Option<RequestState>,
+}
+from_row!(
+    DroppedEntry, row: n, received_at, reason, revision, facts, circumstances, kept, dropped, original,
+    request,
+);
+
+impl DroppedEntry {
+    /// Returns the circumstances of an entry that can become a request.
+    ///
+    /// # Errors
+    /// `NotAllowed` with the reason why it cannot.
+    pub(crate) fn recoverable(&self, ledger: LedgerId) -> Result<&Circumstances> {
+        let refused = |why: String| Err(StoreError::NotAllowed(format!("{ledger} {why}")));
+        match (self.dropped, self.request) {
+            (true, Some(state)) => {
+                return refused(format!(
+                    "was already released by an operator; its request is {state}"
+                ));
+            }
+            (false, Some(state)) => {
+                return refused(format!(
+                    "was not dropped, or was already recovered; its request is {state}"
+                ));
+            }
+            (_, None) => {}
+        }
+        if !self.dropped {
+            return refused("was not dropped".to_owned());
+        }
+        if let Some(original) = self.original {
+            return refused(format!("is a copy of {original}; recover that entry"));
+        }
+        let Some(circumstances) = &self.circumstances else {
+            return refused(
+                "was sent to an address of our own, for bounces or answers, not to a portal"
+                    .to_owned(),
+            );
+        };
+        if !self.kept {
+            return refused(
+                "cannot be recovered: its content was erased, because it had expired or \
+                 dropped.max_content was reached"
+                    .to_owned(),
+            );
+        }
+        Ok(circumstances)
+    }
+}
+
+pub(crate) fn find(tx: &Tx, ledger: LedgerId) -> Result<DroppedEntry> {
+    tx.maybe(
+        "SELECT l.n, l.received_at, l.rule AS reason, l.revision, l.facts, l.circumstances,
+                 EXISTS (
+                     SELECT 1 FROM content AS c WHERE c.ledger = coalesce(l.message, l.n)
+                 ) AS kept,
+                 l.verdict = 'dropped' AS dropped,
+                 (SELECT id FROM ledger WHERE n = l.original) AS original,
+                 (SELECT state FROM request WHERE ledger = l.n) AS request
+             FROM ledger AS l WHERE l.id = ?",
+        &[&ledger],
+    )?
+    .ok_or_else(|| StoreError::not_found("ledger entry", ledger))
+}

@@ -1,21 +1,16 @@
 //! `/access`: the settings that decide who may write to a portal. Every change makes a new revision; its
 //! answer lists the changes and the warnings.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{
-    AdditionalProperties, ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type,
-};
-use utoipa::{IntoParams, PartialSchema, ToSchema};
+use utoipa::{IntoParams, ToSchema};
 
 use super::api_route::{Call, Serve};
 use super::input::{Body, Query};
 use super::output::{ApiJson, ListBody};
 use super::problem::Problem;
+use super::setting_values::{SettingValues, patterns};
 use super::values::{Age, Limit, address};
-use crate::access::{AccessSettings, Assignment, Key, Settings, Value};
+use crate::access::{AccessSettings, Assignment, Key};
 use crate::domain::{DomainPattern, PortalName};
 use crate::operations::{
     AccessView, AddressVerdict, ChangeTerms, RevisionDifference, RevisionEntry, SettingsChanged,
@@ -150,104 +145,6 @@ pub(super) struct Set {
     /// The revision that you saw; if it is not the current one, nothing changes.
     #[schema(minimum = 0, maximum = 4_294_967_295_u32)]
     revision: Option<u32>,
-}
-
-/// New values, keyed by setting name; null makes a portal inherit the site's value.
-#[derive(Deserialize)]
-pub(super) struct SettingValues(BTreeMap<String, Option<Given>>);
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Given {
-    Switch(bool),
-    List(Vec<String>),
-}
-
-impl PartialSchema for SettingValues {
-    fn schema() -> RefOr<Schema> {
-        let nothing = Settings::default();
-        let described = ObjectBuilder::new()
-            .description(Some(
-                "New values, keyed by setting name; null makes a portal inherit the site's value",
-            ))
-            .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
-        let described = Key::ALL.into_iter().fold(described, |described, key| {
-            let item = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
-            let item = match key.of(&nothing) {
-                Value::Switch(_) => {
-                    let either = SchemaType::from_iter([Type::Boolean, Type::Null]);
-                    let switch = ObjectBuilder::new().schema_type(either);
-                    return described.property(key.as_str(), switch);
-                }
-                Value::Domains(_) => item.examples(["partner.example"]),
-                Value::Groups(_) => item.pattern(Some(GROUP)).examples(["staff"]),
-            };
-            let list = ArrayBuilder::new()
-                .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
-                .items(item);
-            described.property(key.as_str(), list)
-        });
-        described.into()
-    }
-}
-
-impl ToSchema for SettingValues {
-    fn name() -> std::borrow::Cow<'static, str> {
-        "Wanted".into()
-    }
-}
-
-/// A group name can stand in a comma-separated list and in a header field.
-const GROUP: &str = "^[!-+.-~-]{1,64}$";
-
-impl SettingValues {
-    fn assignments(&self) -> Result<Vec<Assignment>, Problem> {
-        self.0
-            .iter()
-            .map(|(name, given)| assignment(name, given.as_ref()))
-            .collect()
-    }
-}
-
-fn assignment(name: &str, given: Option<&Given>) -> Result<Assignment, Problem> {
-    let key = Key::parse(name).map_err(|error| Problem::bad_input(error.to_string()))?;
-    let kind = key.of(&Settings::default());
-    let value = match (kind, given) {
-        (_, None) => None,
-        (Value::Switch(_), Some(Given::Switch(on))) => Some(Value::Switch(*on)),
-        (Value::Domains(_), Some(Given::List(domains))) => {
-            Some(Value::Domains(patterns(name, key, domains)?.into()))
-        }
-        (Value::Groups(_), Some(Given::List(groups))) => {
-            let good = |group: &String| {
-                (1..=64).contains(&group.len())
-                    && group
-                        .bytes()
-                        .all(|byte| byte.is_ascii_graphic() && byte != b',')
-            };
-            if !groups.iter().all(good) {
-                return Err(Problem::bad_input(format!(
-                    "{name}: a group has 1 to 64 printable ASCII characters without a space or comma"
-                )));
-            }
-            Some(Value::Groups(groups.clone()))
-        }
-        (Value::Switch(_), Some(_)) => {
-            return Err(Problem::bad_input(format!("{name} must be true or false")));
-        }
-        (_, Some(_)) => return Err(Problem::bad_input(format!("{name} must be a list"))),
-    };
-    Ok(Assignment { key, value })
-}
-
-fn patterns(place: &str, key: Key, domains: &[String]) -> Result<Vec<DomainPattern>, Problem> {
-    domains
-        .iter()
-        .map(|text| {
-            key.parse_pattern(text)
-                .map_err(|error| Problem::of_field(place, error))
-        })
-        .collect()
 }
 
 pub(super) async fn set(

@@ -25,6 +25,7 @@ mod problem;
 mod reference;
 mod requests;
 mod routes;
+mod setting_values;
 mod stats;
 mod values;
 

@@ -190,7 +190,7 @@ impl WorkQueue for RequestQueue {
             .iter()
             .map(|done| (&done.claim.claim, done.settlement.clone(), done.at));
         let store = &self.links.store;
-        let mut turn = store
+        let mut round = store
             .settle_and_claim_deliveries(
                 &self.name,
                 &self.portals,
@@ -200,10 +200,10 @@ impl WorkQueue for RequestQueue {
                 now,
             )
             .await?;
-        if is_together && turn.runs.len() > 1 {
-            turn.runs = vec![turn.runs.into_iter().flatten().collect()];
+        if is_together && round.runs.len() > 1 {
+            round.runs = vec![round.runs.into_iter().flatten().collect()];
         }
-        Ok(turn)
+        Ok(round)
     }
 
     fn number(delivery: &Delivery) -> ClaimNumber {

@@ -183,17 +183,18 @@ async fn a_run_is_settled_in_as_many_round_trips_as_a_request() {
             requests,
             octets: u64::MAX,
         };
-        let turn = store.settle_and_claim_deliveries(&desk, &portals, [], limits, lease_until, now);
-        let run = turn.await.expect("claimed").runs.concat();
+        let round =
+            store.settle_and_claim_deliveries(&desk, &portals, [], limits, lease_until, now);
+        let run = round.await.expect("claimed").runs.concat();
         assert_eq!(run.len(), requests);
         let [before, commits_before] = proxy.counts();
         let outcomes = run
             .iter()
             .map(|delivery| (&delivery.claim, Settlement::Delivered, now));
         let nothing = RunLimits { runs: 0, ..limits };
-        let turn =
+        let round =
             store.settle_and_claim_deliveries(&desk, &portals, outcomes, nothing, lease_until, now);
-        let settled = turn.await.expect("settled").settled;
+        let settled = round.await.expect("settled").settled;
         let [after, commits] = proxy.counts();
         assert_eq!(settled, vec![Settled::Recorded; requests]);
         assert_eq!(commits - commits_before, 1);

@@ -42,10 +42,10 @@ async fn drop_mail(harness: &Harness, number: usize) {
 /// Claims up to `limit` due calls, with their payloads.
 async fn claim(harness: &Harness, limit: usize, now: Timestamp) -> Vec<(HookCall, Value)> {
     let (lease, hook) = (minutes(10_000), hook());
-    let turn = harness
+    let round = harness
         .store
         .settle_and_claim_hook_calls(&hook, [], limit, lease, now);
-    let runs = turn.await.expect("claimed").runs;
+    let runs = round.await.expect("claimed").runs;
     runs.into_iter()
         .flatten()
         .map(|call| {
@@ -61,10 +61,10 @@ async fn settle(harness: &Harness, calls: &[(HookCall, Value)], settlement: Sett
         .map(|(call, _)| (call, settlement.clone(), start()))
         .collect();
     let hook = hook();
-    let turn = harness
+    let round = harness
         .store
         .settle_and_claim_hook_calls(&hook, outcomes, 0, start(), start());
-    turn.await.expect("settled");
+    round.await.expect("settled");
 }
 
 async fn tell(harness: &Harness) {

@@ -327,11 +327,11 @@ async fn settle_and_claim(
     requests: usize,
     now: jiff::Timestamp,
 ) -> ClaimRound<Delivery> {
-    turn_within(store, outcomes, requests, u64::MAX, now).await
+    round_within(store, outcomes, requests, u64::MAX, now).await
 }
 
 /// The same, with no further run after this many octets.
-async fn turn_within(
+async fn round_within(
     store: &Store,
     outcomes: Vec<(&Claim, Settlement)>,
     requests: usize,
@@ -350,17 +350,17 @@ async fn turn_within(
         .map(|(claim, settlement)| (claim, settlement, now))
         .collect();
     let portals = [portal("it")];
-    let turn = store.settle_and_claim_deliveries(&it, &portals, outcomes, limits, lease, now);
-    turn.await.expect("a turn")
+    let round = store.settle_and_claim_deliveries(&it, &portals, outcomes, limits, lease, now);
+    round.await.expect("a round")
 }
 
 /// The Message-IDs of each run.
-fn ids(turn: &ClaimRound<Delivery>) -> Vec<String> {
+fn ids(round: &ClaimRound<Delivery>) -> Vec<String> {
     let id = |delivery: &Delivery| {
         let id = delivery.claim.message_id.as_deref().expect("an id");
         id.trim_end_matches("@x").to_owned()
     };
-    let runs = turn.runs.iter();
+    let runs = round.runs.iter();
     runs.map(|run| run.iter().map(id).collect::<Vec<_>>().join(" "))
         .collect()
 }
@@ -407,14 +407,14 @@ async fn a_run_is_claimed_in_order_and_settled_with_the_next_claim() {
 }
 
 #[tokio::test]
-async fn a_turn_adds_no_run_after_its_octets() {
+async fn a_round_adds_no_run_after_its_octets() {
     let harness = Harness::open().await;
     accept_of_bob(&harness, 3).await;
     for sender in ["eve", "joe"] {
         let (from, id) = (format!("{sender}@shop.example"), format!("{sender}@x"));
         harness.accept(mail(&from, &id, start())).await;
     }
-    let first = turn_within(&harness.store, Vec::new(), 2, 1, start()).await;
+    let first = round_within(&harness.store, Vec::new(), 2, 1, start()).await;
     assert_eq!(ids(&first), ["1 2"]);
     harness.assert_sound().await;
     // What did not fit is due as before.
@@ -424,10 +424,10 @@ async fn a_turn_adds_no_run_after_its_octets() {
         .iter()
         .map(|one| (&one.claim, Settlement::Delivered))
         .collect();
-    let second = turn_within(&harness.store, done, 2, size / 2 + 1, minutes(1)).await;
+    let second = round_within(&harness.store, done, 2, size / 2 + 1, minutes(1)).await;
     assert_eq!(ids(&second), ["eve", "joe"]);
     harness.assert_sound().await;
-    let third = turn_within(&harness.store, Vec::new(), 2, 1, minutes(1)).await;
+    let third = round_within(&harness.store, Vec::new(), 2, 1, minutes(1)).await;
     assert_eq!(ids(&third), ["3"]);
 }
 
@@ -619,14 +619,15 @@ async fn hook_calls_are_claimed_in_the_same_way() {
     let workers = harness.store.clone().for_workers();
     let claim = async |now| {
         let lease = now + jiff::SignedDuration::from_mins(10);
-        let turn = workers.settle_and_claim_hook_calls(&hook, [], 1, lease, now);
-        let mut runs = turn.await.expect("a claim").runs.into_iter().flatten();
+        let round = workers.settle_and_claim_hook_calls(&hook, [], 1, lease, now);
+        let mut runs = round.await.expect("a claim").runs.into_iter().flatten();
         runs.next()
     };
     let settle = async |call: &HookCall, settlement| {
         let (store, now) = (&harness.store, minutes(20));
-        let turn = store.settle_and_claim_hook_calls(&hook, [(call, settlement, now)], 0, now, now);
-        turn.await.expect("settled").settled[0]
+        let round =
+            store.settle_and_claim_hook_calls(&hook, [(call, settlement, now)], 0, now, now);
+        round.await.expect("settled").settled[0]
     };
     let first = claim(start()).await.expect("a call");
     let lost = claim(start()).await.expect("another");

@@ -51,7 +51,7 @@ async fn a_damaged_request_does_not_block_others() {
         let claim = async || {
             let portals = [portal("it")];
             let store = &harness.store;
-            let turn = store.settle_and_claim_deliveries(
+            let round = store.settle_and_claim_deliveries(
                 &help_desk,
                 &portals,
                 [],
@@ -59,10 +59,10 @@ async fn a_damaged_request_does_not_block_others() {
                 at(DAY),
                 start(),
             );
-            turn.await.expect(sql)
+            round.await.expect(sql)
         };
-        let ids = |turn: &ClaimRound<Delivery>| -> Vec<_> {
-            let deliveries = turn.runs.iter().flatten();
+        let ids = |round: &ClaimRound<Delivery>| -> Vec<_> {
+            let deliveries = round.runs.iter().flatten();
             deliveries.map(|delivery| delivery.claim.ledger).collect()
         };
         let first = claim().await;
@@ -156,10 +156,10 @@ async fn a_damaged_hook_call_does_not_block_others() {
             break;
         };
         let done = [(call, Settlement::Delivered, start())];
-        let turn = harness
+        let round = harness
             .store
             .settle_and_claim_hook_calls(&hook, done, 0, start(), start());
-        turn.await.expect("settled");
+        round.await.expect("settled");
         told += 1;
     }
     let count = harness.store.hook_count(hook.clone()).await.expect("read");

@@ -626,12 +626,12 @@ impl Run {
             requests: 3,
             octets: 500,
         };
-        let turn = self.workers[set]
+        let round = self.workers[set]
             .settle_and_claim_deliveries(&destination, &portals, [], limits, lease, self.now)
             .await
             .expect("a claim");
         let mut claims = Vec::new();
-        for run in turn.runs {
+        for run in round.runs {
             let first = run[0].claim.number();
             for delivery in run {
                 let workers = Workers {

@@ -96,11 +96,11 @@ async fn a_claim_skips_a_notice_that_is_too_late() {
         harness.accept(authenticated(from, id, at)).await;
     }
     let now = at(DAY + DAY / 2);
-    let turn = harness
+    let round = harness
         .store
         .settle_and_claim_notices(Vec::new(), 1, LIMITS, now)
         .await;
-    let claimed = turn.expect("a claim").runs.concat();
+    let claimed = round.expect("a claim").runs.concat();
     let [notice] = claimed.as_slice() else {
         panic!("{claimed:?}");
     };

@@ -36,7 +36,7 @@ pub use accounts::people::{Person, PersonChange, PersonOutcome, PersonRefusal};
 pub use accounts::replies::ReplyAnswer;
 pub use accounts::undo_not_me::TakenBack;
 pub use accounts::unlisted::UnlistedAccounts;
-pub use accounts::verification::{Choice, Link, VerificationOutcome};
+pub use accounts::verify_account::{Choice, Link, VerificationOutcome};
 pub use audit::events::{Event, OperatorAction};
 pub use audit::failed_calls::{FailedCall, FailedCallFilter};
 pub use audit::hook_calls::{HookCall, HookCount};

@@ -13,5 +13,5 @@ pub(super) mod people;
 pub(super) mod replies;
 pub(super) mod undo_not_me;
 pub(super) mod unlisted;
-pub(super) mod verification;
+pub(super) mod verify_account;
 pub(super) mod verify_by_operator;

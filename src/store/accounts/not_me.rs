@@ -8,7 +8,7 @@ use crate::domain::{
     AccountId, Actor, EmailAddress, PortalName, RequestId, Timestamp, TokenHash, Transition,
 };
 use crate::store::accounts::link_standing::{LinkStanding, link_standing};
-use crate::store::accounts::verification::{list_held, portal_of_mail};
+use crate::store::accounts::verify_account::{list_held, portal_of_mail};
 use crate::store::audit::events::{NewEvent, record_of_account, record_of_entry};
 use crate::store::engine::job::Work;
 use crate::store::requests::transitions;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::domain::{AccountStatus, Actor, LanguageTag, TokenHash, VerificationMethod};
 use crate::domain::{MailCause, MailKind};
 use crate::store::Choice;
-use crate::store::accounts::verification::{VerificationOutcome, portal_of_mail};
+use crate::store::accounts::verify_account::{VerificationOutcome, portal_of_mail};
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
 use crate::store::rows::account_rows::{AccountRow, account_by_number};

@@ -4,7 +4,7 @@ use crate::access::Decision;
 use crate::domain::{Actor, VerificationMethod};
 use crate::store::Result;
 use crate::store::accounts::people::permit;
-use crate::store::accounts::verification::{Choice, VerificationOutcome};
+use crate::store::accounts::verify_account::{Choice, VerificationOutcome};
 use crate::store::engine::job::Work;
 use crate::store::requests::hold_quota::count_restored;
 use crate::store::rows::account_rows::AccountRow;

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Timestamp, TokenHash};
-use crate::store::accounts::verification::Choice;
+use crate::store::accounts::verify_account::Choice;
 use crate::store::sql::sql_types::{Millis, json, json_columns};
 use crate::store::sql::{Tx, insert};
 use crate::store::{Result, Store};

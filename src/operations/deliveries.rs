@@ -30,19 +30,15 @@ pub struct QueueStatus {
     pub failed: u64,
     /// Time since which the oldest item has been waiting.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
     pub oldest_waiting: Option<Timestamp>,
     /// Time of the next attempt, unless it is paused.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
     pub next_try_at: Option<Timestamp>,
     /// Time since which it has been down.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
     pub down_since: Option<Timestamp>,
     /// Error of the last attempt, while it is down or something waits for the next one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
     pub last_error: Option<String>,
 }
 

@@ -73,7 +73,6 @@ pub struct RecoveryOutcome {
     pub request: Option<RequestId>,
     /// Evidence of the rule that still drops it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
     pub evidence: Option<String>,
     /// True if an operator released the message although its verdict is unchanged.
     pub forced: bool,

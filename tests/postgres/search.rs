@@ -82,10 +82,7 @@ fn question(text: &str, period: Option<[i64; 2]>) -> FindFilter {
         question: text.to_owned(),
         since: period.map(|[since, _]| at(since)),
         until: period.map(|[_, until]| at(until)),
-        page: Page {
-            limit: PAGE,
-            after: None,
-        },
+        page: Page::first(PAGE),
         ..FindFilter::default()
     }
 }

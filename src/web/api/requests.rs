@@ -151,10 +151,7 @@ pub(super) async fn retry_many(
             let filter = RequestFilter {
                 state: Some(RequestState::Failed),
                 portal,
-                page: Page {
-                    limit: MAX_BULK_ITEMS,
-                    after: None,
-                },
+                page: Page::first(MAX_BULK_ITEMS),
                 ..RequestFilter::default()
             };
             let listed = call.app.store.requests(filter).await?;

@@ -67,10 +67,7 @@ async fn matching(
 /// The matching messages that can be recovered, and whether there may be more.
 async fn matching_ids(app: &AppState, fields: &Fields) -> Result<(Vec<LedgerId>, bool), Error> {
     let config = app.config();
-    let page = Page {
-        limit: MAX_BULK_ITEMS,
-        after: None,
-    };
+    let page = Page::first(MAX_BULK_ITEMS);
     let listed = app
         .store()
         .recent_entries(filter(fields, &config, page)?)

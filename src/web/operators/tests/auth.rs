@@ -248,10 +248,7 @@ async fn a_failed_login_is_in_the_audit_and_no_flood_of_them() {
     let name = harness.operator(Role::Agent).await;
     let guess = |name: &str| posted("/login", None, format!("name={name}&password=x"));
     let audited = async || {
-        let page = crate::store::Page {
-            limit: 100,
-            ..crate::store::Page::default()
-        };
+        let page = crate::store::Page::first(100);
         let rows = harness.store.audit(page).await.expect("rows").rows;
         let failed = rows.into_iter().rev();
         failed

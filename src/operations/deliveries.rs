@@ -240,7 +240,7 @@ pub async fn retry_queue(
                 portal: Some(portal.name.clone()),
                 ..RequestFilter::default()
             };
-            ids.extend(matching_requests(store, filter, usize::MAX).await?);
+            ids.extend(matching_requests(store, filter).await?);
         }
     }
     ids.sort_unstable();

@@ -47,8 +47,7 @@ pub(super) async fn list(
     call: Call,
     Query(filter): Query<DroppedQuery>,
 ) -> Result<ListBody<DroppedMessage>, Problem> {
-    let sender = filter.sender;
-    let mut filter = LedgerFilter {
+    let filter = LedgerFilter {
         verdict: Some(Verdict::Dropped),
         reason: filter.reason,
         portal: call.app.portal(filter.portal)?,
@@ -57,10 +56,8 @@ pub(super) async fn list(
         order: order_by_time(filter.oldest_first),
         page: filter.limit.page(filter.after),
         ..LedgerFilter::default()
-    };
-    if let Some(sender) = &sender {
-        filter = filter.of_sender(sender);
     }
+    .of_sender(filter.sender.as_deref());
     let listed = call.app.store.ledger(filter).await?;
     let config = call.app.config();
     let row = |entry| DroppedMessage::of(entry, &config);

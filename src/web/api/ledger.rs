@@ -45,8 +45,7 @@ pub(super) async fn list(
     call: Call,
     Query(filter): Query<LedgerQuery>,
 ) -> Result<ListBody<Explanation>, Problem> {
-    let sender = filter.sender;
-    let mut filter = LedgerFilter {
+    let filter = LedgerFilter {
         verdict: filter.verdict,
         reason: filter.reason,
         portal: call.app.portal(filter.portal)?,
@@ -60,10 +59,8 @@ pub(super) async fn list(
         order: order_by_time(filter.oldest_first),
         page: filter.limit.page(filter.after),
         ..LedgerFilter::default()
-    };
-    if let Some(sender) = &sender {
-        filter = filter.of_sender(sender);
     }
+    .of_sender(filter.sender.as_deref());
     explanations(&call, filter).await
 }
 

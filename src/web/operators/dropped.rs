@@ -40,10 +40,7 @@ pub(super) fn filter(fields: &Fields, config: &Config, page: Page) -> Result<Led
         page,
         ..LedgerFilter::default()
     };
-    Ok(match fields.one("sender") {
-        Some(text) => filter.of_sender(text),
-        None => filter,
-    })
+    Ok(filter.of_sender(fields.one("sender")))
 }
 
 /// Number of matching messages that can be recovered, up to the limit of one action; None if all are shown.

@@ -171,7 +171,7 @@ pub async fn find_queue(
     kind_of_queue(config, name)?;
     let queues = list_queues(store, config).await?;
     let found = queues.into_iter().find(|queue| queue.destination == *name);
-    found.ok_or_else(|| unknown_queue(name))
+    found.ok_or_else(|| StoreError::not_found("destination", name))
 }
 
 /// The two kinds of queues.
@@ -186,12 +186,8 @@ fn kind_of_queue(config: &Config, name: &DestinationName) -> Result<QueueKind> {
     } else if config.hooks.iter().any(|hook| hook.name == *name) {
         Ok(QueueKind::Hook)
     } else {
-        Err(unknown_queue(name))
+        Err(StoreError::not_found("destination", name))
     }
-}
-
-fn unknown_queue(name: &DestinationName) -> StoreError {
-    StoreError::not_found("destination", name)
 }
 
 /// Pauses or resumes a destination or hook.

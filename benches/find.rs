@@ -236,10 +236,7 @@ fn searches(messages: i64) -> Vec<(&'static str, FindFilter)> {
     let rare = word(150_123);
     let filter = |search_text: &str| FindFilter {
         search_text: search_text.to_owned(),
-        page: Page {
-            limit: 50,
-            after: None,
-        },
+        page: Page::first(50),
         ..FindFilter::default()
     };
     let at = |n: i64| Timestamp::from_millisecond(FIRST + n * 60_000).ok();

@@ -175,10 +175,7 @@ async fn ask_overview(store: &Store) {
     store.backlog().await.expect("counts");
     let since = Timestamp::now() - Duration::from_hours(24 * 30);
     store.by_day(since).await.expect("counts");
-    let page = Page {
-        limit: 100,
-        after: None,
-    };
+    let page = Page::first(100);
     let filter = LedgerFilter {
         page,
         ..LedgerFilter::default()

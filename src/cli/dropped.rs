@@ -136,7 +136,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
     let context = global.open().await?;
     match command {
         Command::List(list) => {
-            let mut filter = LedgerFilter {
+            let filter = LedgerFilter {
                 verdict: Some(Verdict::Dropped),
                 reason: list.reason,
                 portal: context.portal(list.portal)?,
@@ -145,10 +145,8 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
                 order: order_by_time(list.oldest_first),
                 page: list.paging.page(),
                 ..LedgerFilter::default()
-            };
-            if let Some(sender) = &list.sender {
-                filter = filter.of_sender(sender);
             }
+            .of_sender(list.sender.as_deref());
             let listed = context.store.ledger(filter).await?;
             let row = |entry| DroppedMessage::of(entry, &context.config);
             let rows: Vec<DroppedMessage> = listed.rows.into_iter().map(row).collect();

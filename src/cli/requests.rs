@@ -246,7 +246,7 @@ impl RetryArgs {
                     portal: Some(wanted.name.clone()),
                     ..RequestFilter::default()
                 };
-                ids.extend(matching_requests(&context.store, filter, usize::MAX).await?);
+                ids.extend(matching_requests(&context.store, filter).await?);
             }
         }
         ids.sort_unstable();

@@ -59,14 +59,11 @@ pub struct Account {
     /// End of the time in which the address gets no verification mail: its owner said "This was not me" at
     /// `refused_at`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
     pub quiet_until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
     pub refused_at: Option<Timestamp>,
     /// Time at which the directory deactivated it; only the directory or an operator lifts that.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
     pub deactivated_at: Option<Timestamp>,
     /// Verification mails that were sent since the person last did something. After three, mail that does not
     /// pass DMARC triggers no more.
@@ -75,16 +72,13 @@ pub struct Account {
     pub takes_automatic: bool,
     /// Tag of the language that the person chose for our mail.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
     pub language: Option<String>,
     /// Portals that accepted an active account whose address was never verified.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
     pub let_in_by: Vec<PortalName>,
     /// True if the account exists only for requests that an operator released regardless of the rules: mail
     /// from its address is decided like that of a new sender.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    #[schema(required = false)]
     pub placeholder: bool,
     pub created_at: Timestamp,
     pub created_by: AccountOrigin,

@@ -35,10 +35,7 @@ async fn measure_pauses(people: usize) -> Duration {
     tidied.expect("the database");
     let paused = begin.elapsed();
     let filter = CustomerFilter {
-        page: Page {
-            limit: 1000,
-            after: None,
-        },
+        page: Page::first(1000),
         ..CustomerFilter::default()
     };
     let customers = store.customers(filter).await.expect("read").rows;

@@ -30,7 +30,6 @@ pub struct AccessView {
     pub external: External,
     /// Overrides of portals; absent where there are none, and for one portal's settings.
     #[serde(rename = "portal", skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(required = false)]
     pub portals: BTreeMap<PortalName, Overrides>,
     /// The source of each value.
     pub sources: BTreeMap<&'static str, Source>,

@@ -42,9 +42,6 @@ pub async fn find_customer(store: &Store, text: &str) -> Result<Option<Account>>
 
 /// Creates an account, as far as the access settings permit it, and queues the verification mail if one is
 /// due. `None` for an address of this installation: the mail would bring the link to a help desk.
-///
-/// # Errors
-/// Errors of the database.
 pub async fn add_customer(
     store: &Store,
     config: &Config,

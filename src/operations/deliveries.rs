@@ -30,19 +30,15 @@ pub struct QueueStatus {
     pub failed: u64,
     /// Time since which the oldest item has been waiting.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
     pub oldest_waiting: Option<Timestamp>,
     /// Time of the next attempt, unless it is paused.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
     pub next_try_at: Option<Timestamp>,
     /// Time since which it has been down.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
     pub down_since: Option<Timestamp>,
     /// Error of the last attempt, while it is down or something waits for the next one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
     pub last_error: Option<String>,
 }
 
@@ -175,7 +171,7 @@ pub async fn find_queue(
     kind_of_queue(config, name)?;
     let queues = list_queues(store, config).await?;
     let found = queues.into_iter().find(|queue| queue.destination == *name);
-    found.ok_or_else(|| unknown_queue(name))
+    found.ok_or_else(|| StoreError::not_found("destination", name))
 }
 
 /// The two kinds of queues.
@@ -190,12 +186,8 @@ fn kind_of_queue(config: &Config, name: &DestinationName) -> Result<QueueKind> {
     } else if config.hooks.iter().any(|hook| hook.name == *name) {
         Ok(QueueKind::Hook)
     } else {
-        Err(unknown_queue(name))
+        Err(StoreError::not_found("destination", name))
     }
-}
-
-fn unknown_queue(name: &DestinationName) -> StoreError {
-    StoreError::not_found("destination", name)
 }
 
 /// Pauses or resumes a destination or hook.
@@ -244,7 +236,7 @@ pub async fn retry_queue(
                 portal: Some(portal.name.clone()),
                 ..RequestFilter::default()
             };
-            ids.extend(matching_requests(store, filter, usize::MAX).await?);
+            ids.extend(matching_requests(store, filter).await?);
         }
     }
     ids.sort_unstable();

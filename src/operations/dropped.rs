@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::bulk_actions::{MAX_BULK_ITEMS, Outcomes, Tally, bulk};
+use super::lists::read_all;
 use crate::config::Config;
 use crate::domain::{
     Actor, Domain, DomainPattern, EmailAddress, LedgerId, PortalName, Reason, RequestId, Timestamp,
@@ -11,7 +12,7 @@ use crate::domain::{
 };
 use crate::intake::circumstances;
 use crate::mail;
-use crate::store::{LedgerEntry, Page, Recovered, Result, Store, StoreError, Terms, Today};
+use crate::store::{LedgerEntry, Recovered, Result, Store, StoreError, Terms, Today};
 
 /// One dropped message.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -73,7 +74,6 @@ pub struct RecoveryOutcome {
     pub request: Option<RequestId>,
     /// Evidence of the rule that still drops it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
     pub evidence: Option<String>,
     /// True if an operator released the message although its verdict is unchanged.
     pub forced: bool,
@@ -108,9 +108,6 @@ impl RecoveryOutcome {
         }
     }
 }
-
-/// Entries that are read from the database at a time.
-const PART: usize = 500;
 
 /// Finds the entry, if its portal exists: otherwise there would be no destination for the message.
 async fn find_with_portal(store: &Store, config: &Config, ledger: LedgerId) -> Result<LedgerEntry> {
@@ -237,18 +234,7 @@ pub async fn list_recoverable(
     pattern: Option<DomainPattern>,
     most: usize,
 ) -> Result<Vec<LedgerId>> {
-    let mut entries = Vec::new();
-    let mut after = None;
-    loop {
-        let page = Page { limit: PART, after };
-        let part = store.recoverable(pattern.clone(), page).await?;
-        entries.extend(part.rows);
-        after = part.next;
-        if after.is_none() || entries.len() >= most {
-            entries.truncate(most);
-            return Ok(entries);
-        }
-    }
+    read_all(most, |page| store.recoverable(pattern.clone(), page)).await
 }
 
 /// Decides each entry again, in this order.

@@ -134,10 +134,7 @@ async fn find_exact(
         portal: filter.portal.clone(),
         received_after: filter.since,
         received_before: filter.until,
-        page: Page {
-            limit: most,
-            after: None,
-        },
+        page: Page::first(most),
         ..LedgerFilter::default()
     };
     Ok(store.recent_entries(by_message_id).await?.rows)
@@ -150,10 +147,7 @@ async fn find_customers(store: &Store, search_text: &str) -> Result<Vec<Account>
     }
     let by_address = CustomerFilter {
         search: Some(search_text.to_owned()),
-        page: Page {
-            limit: CUSTOMERS,
-            after: None,
-        },
+        page: Page::first(CUSTOMERS),
         ..CustomerFilter::default()
     };
     Ok(store.customers(by_address).await?.rows)

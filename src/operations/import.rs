@@ -140,9 +140,6 @@ impl<'a> Import<'a> {
     }
 
     /// Imports the lines that wait.
-    ///
-    /// # Errors
-    /// The database cannot be written.
     pub async fn flush(&mut self) -> Result<Vec<ImportedPerson>> {
         let waiting = std::mem::take(&mut self.waiting);
         let people: Vec<Person> = waiting

@@ -3,6 +3,7 @@
 //!
 //! In: the configuration, the [`store`](crate::store), and the query or action. Out: a type whose fields are
 //! the contract. Nothing here prints, parses arguments or speaks HTTP.
+//! A database that cannot be read or written is an error of every operation; `# Errors` names the others.
 //! Pages, API and command line write to the store only through this module; the test
 //! `only_operations_writes_for_operators` in `tests/integration/structure.rs` holds them to it.
 

@@ -34,9 +34,6 @@ pub struct NodeStatus {
 }
 
 /// All nodes, by name.
-///
-/// # Errors
-/// The database cannot be read.
 pub async fn list_nodes(store: &Store) -> Result<Vec<NodeStatus>> {
     let now = Timestamp::now();
     let mut nodes = compare_nodes(store.nodes().await?, store.node_timeout(), now);

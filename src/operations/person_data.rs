@@ -3,9 +3,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::lists::read_all;
 use crate::domain::{Account, EmailAddress};
 use crate::store::{
-    LedgerEntry, LedgerFilter, Page, PersonEvent, Request, RequestFilter, Result, SentMail, Store,
+    LedgerEntry, LedgerFilter, PersonEvent, Request, RequestFilter, Result, SentMail, Store,
 };
 
 /// The data, without the messages themselves.
@@ -47,37 +48,19 @@ pub async fn collect_person_data(
 }
 
 async fn all_requests(store: &Store, address: &EmailAddress) -> Result<Vec<Request>> {
-    let mut rows = Vec::new();
-    let mut after = None;
-    loop {
-        let filter = RequestFilter {
-            account: Some(address.clone()),
-            page: Page { limit: 500, after },
-            ..RequestFilter::default()
-        };
-        let listed = store.requests(filter).await?;
-        rows.extend(listed.rows);
-        after = listed.next;
-        if after.is_none() {
-            return Ok(rows);
-        }
-    }
+    let of_person = |page| RequestFilter {
+        account: Some(address.clone()),
+        page,
+        ..RequestFilter::default()
+    };
+    read_all(usize::MAX, |page| store.requests(of_person(page))).await
 }
 
 async fn all_entries(store: &Store, address: &EmailAddress) -> Result<Vec<LedgerEntry>> {
-    let mut rows = Vec::new();
-    let mut after = None;
-    loop {
-        let filter = LedgerFilter {
-            sender: Some(address.clone()),
-            page: Page { limit: 500, after },
-            ..LedgerFilter::default()
-        };
-        let listed = store.ledger(filter).await?;
-        rows.extend(listed.rows);
-        after = listed.next;
-        if after.is_none() {
-            return Ok(rows);
-        }
-    }
+    let of_person = |page| LedgerFilter {
+        sender: Some(address.clone()),
+        page,
+        ..LedgerFilter::default()
+    };
+    read_all(usize::MAX, |page| store.ledger(of_person(page))).await
 }

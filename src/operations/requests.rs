@@ -69,18 +69,13 @@ pub async fn act_on_requests(
     bulk(ids, |id| act_on_request(store, action, id, by.clone())).await
 }
 
-/// Ids of the newest requests that match, up to `most`, oldest first: in the order in which they were
-/// received.
-pub async fn matching_requests(
-    store: &Store,
-    filter: RequestFilter,
-    most: usize,
-) -> Result<Vec<RequestId>> {
+/// Ids of all requests that match, oldest first: in the order in which they were received.
+pub async fn matching_requests(store: &Store, filter: RequestFilter) -> Result<Vec<RequestId>> {
     let mut ids = Vec::new();
     let mut after = filter.page.after.clone();
-    while ids.len() < most {
+    loop {
         let page = Page {
-            limit: MAX_BULK_ITEMS.min(most - ids.len()),
+            limit: MAX_BULK_ITEMS,
             after,
         };
         let look = RequestFilter {
@@ -91,9 +86,8 @@ pub async fn matching_requests(
         ids.extend(listed.rows.iter().map(|request| request.id));
         after = listed.next;
         if after.is_none() {
-            break;
+            ids.sort_unstable();
+            return Ok(ids);
         }
     }
-    ids.sort_unstable();
-    Ok(ids)
 }

@@ -29,7 +29,6 @@ use minijinja::{
     escape_formatter,
 };
 
-use crate::config::Config;
 use crate::domain::{LanguagePriority, LanguageTag};
 use files::{ASSETS, TEMPLATES};
 use texts::Texts;
@@ -132,13 +131,6 @@ impl Templates {
         language::choose(wanted, &self.texts.languages()).cloned()
     }
 
-    /// The best supported language for an `Accept-Language` field; English by default.
-    #[must_use]
-    pub fn language(&self, accept_language: Option<&str>) -> Language {
-        let wanted = LanguagePriority::parse(accept_language.unwrap_or_default());
-        self.choose(&wanted).unwrap_or_default()
-    }
-
     /// A text as in its file; the English one if the language lacks it.
     #[must_use]
     pub fn text(&self, language: &Language, name: &str) -> Option<&str> {
@@ -202,12 +194,6 @@ pub fn built_in_files() -> impl Iterator<Item = (&'static str, &'static str)> {
         .map(|(_, name, text)| (*name, *text))
         .chain(TEMPLATES.iter().copied())
         .chain(ASSETS.iter().copied())
-}
-
-/// The organisation's name.
-#[must_use]
-pub fn site_name(config: &Config) -> String {
-    config.site.name.clone()
 }
 
 /// Blocks leave no empty lines, so that a text mail looks like its template.

@@ -188,9 +188,9 @@ fn write(
     now: Timestamp,
 ) -> Result<ComposedMail, ComposeError> {
     let verification = &config.verification;
-    let site = templates::site_name(config);
+    let site = config.site.name.as_str();
     let concerned = outline.portal.and_then(|name| config.portal(name));
-    let portal = concerned.map_or(site.as_str(), |portal| portal.title.as_str());
+    let portal = concerned.map_or(site, |portal| portal.title.as_str());
     let from = concerned
         .and_then(|portal| portal.from.as_ref())
         .unwrap_or(&verification.from);
@@ -205,7 +205,7 @@ fn write(
     });
     let domain = outline.address.domain().to_string();
     let context = context! {
-        site => site.as_str(),
+        site => site,
         zone => Zone(config.site.time_zone.clone()).value(),
         portal => portal,
         hostname => config.hostname.as_str(),

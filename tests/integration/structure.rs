@@ -128,7 +128,7 @@ const USES: &[(&str, &[&str])] = &[
             "templates",
         ],
     ),
-    ("templates", &["config", "domain"]),
+    ("templates", &["domain"]),
     ("lib", &[]),
     ("main", &[]),
 ];

@@ -82,10 +82,7 @@ fn filter(search_text: &str, period: Option<[i64; 2]>) -> FindFilter {
         search_text: search_text.to_owned(),
         since: period.map(|[since, _]| at(since)),
         until: period.map(|[_, until]| at(until)),
-        page: Page {
-            limit: PAGE,
-            after: None,
-        },
+        page: Page::first(PAGE),
         ..FindFilter::default()
     }
 }

@@ -16,10 +16,7 @@ pub(super) async fn show(context: &Context, account: &Account, out: &mut Output)
         .store
         .requests(RequestFilter {
             account: Some(account.address.clone()),
-            page: Page {
-                limit: 20,
-                after: None,
-            },
+            page: Page::first(20),
             ..RequestFilter::default()
         })
         .await?;

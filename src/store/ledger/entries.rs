@@ -59,19 +59,14 @@ pub struct LedgerFilter {
 }
 
 impl LedgerFilter {
-    /// Narrows the list to a sender: an address, or a part of one.
+    /// Narrows the list to a sender, if there is a text: an address, or a part of one.
     #[must_use]
-    pub fn of_sender(self, text: &str) -> Self {
-        match EmailAddress::parse(text) {
-            Ok(address) => Self {
-                sender: Some(address),
-                ..self
-            },
-            Err(_) => Self {
-                sender_part: Some(text.to_owned()),
-                ..self
-            },
+    pub fn of_sender(mut self, text: Option<&str>) -> Self {
+        self.sender = text.and_then(|text| EmailAddress::parse(text).ok());
+        if self.sender.is_none() {
+            self.sender_part = text.map(str::to_owned);
         }
+        self
     }
 }
 

@@ -19,7 +19,6 @@ pub struct IssuedToken {
     pub role: Role,
     /// The only interface that the token may use; absent for all that its role permits.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
     pub scope: Option<TokenScope>,
     /// Purpose of the token.
     pub note: Option<String>,

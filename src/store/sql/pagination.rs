@@ -34,6 +34,11 @@ pub struct Listed<T> {
 }
 
 impl Page {
+    /// The first page of a list.
+    pub fn first(limit: usize) -> Self {
+        Self { limit, after: None }
+    }
+
     pub(in crate::store) fn rows(&self) -> usize {
         if self.limit == 0 { 100 } else { self.limit }
     }

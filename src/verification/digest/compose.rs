@@ -15,7 +15,7 @@ use url::form_urlencoded;
 use crate::config::{Config, Digest};
 use crate::domain::{MailId, Timestamp};
 use crate::store::{DigestClaim, DigestContent, DroppedDomain};
-use crate::templates::{self, FIRST_STRONG_ISOLATE, POP_ISOLATE, Templates, Zone};
+use crate::templates::{FIRST_STRONG_ISOLATE, POP_ISOLATE, Templates, Zone};
 use crate::verification::compose::{ComposeError, ComposedMail, text_part};
 use crate::verification::header_fields;
 
@@ -33,7 +33,6 @@ pub(super) fn compose_digest(
 ) -> Result<ComposedMail, ComposeError> {
     let wanted = digest.language.clone().into();
     let language = templates.choose(&wanted).unwrap_or_default();
-    let site = templates::site_name(config);
     let rows: Vec<_> = content
         .domains
         .iter()
@@ -45,7 +44,7 @@ pub(super) fn compose_digest(
         .map(|down| context! { name => down.name.as_str(), since => down.since.to_string() })
         .collect();
     let values = context! {
-        site => site.as_str(),
+        site => config.site.name.as_str(),
         zone => Zone(config.site.time_zone.clone()).value(),
         hostname => config.hostname.as_str(),
         url => digest.url.as_str(),

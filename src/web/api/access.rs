@@ -21,12 +21,13 @@ use crate::store::{Revision, WhatIf};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Which {
     /// The effective settings of this portal, instead of the site's.
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     portal: Option<PortalName>,
     /// An earlier revision.
-    #[param(minimum = 0, maximum = 4_294_967_295_u32, nullable = false)]
+    #[param(minimum = 0, maximum = 4_294_967_295_u32)]
     revision: Option<u32>,
 }
 
@@ -47,15 +48,15 @@ async fn find(call: &Call, number: u32) -> Result<Revision, Problem> {
     found.ok_or_else(|| Problem::not_found("revision", number))
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct HistoryPart {
     /// Maximum number of revisions.
-    #[serde(default)]
-    #[param(inline, required = false)]
+    #[param(inline)]
     limit: Limit,
     /// Revisions before this one: `next` of the previous page.
-    #[param(minimum = 0, maximum = 4_294_967_295_u32, nullable = false)]
+    #[param(minimum = 0, maximum = 4_294_967_295_u32)]
     after: Option<u32>,
 }
 
@@ -74,11 +75,12 @@ pub(super) async fn history(
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Two {
     #[param(minimum = 0, maximum = 4_294_967_295_u32)]
     from: u32,
     /// A later revision; the current one by default.
-    #[param(minimum = 0, maximum = 4_294_967_295_u32, nullable = false)]
+    #[param(minimum = 0, maximum = 4_294_967_295_u32)]
     to: Option<u32>,
 }
 
@@ -96,12 +98,13 @@ pub(super) async fn diff(
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Who {
     /// The sender's address.
     #[param(example = "bob@partner.example")]
     address: String,
     /// The recipient portal; every portal by default.
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     portal: Option<PortalName>,
 }
 
@@ -140,7 +143,6 @@ pub(super) struct Set {
     portal: Option<PortalName>,
     /// Only report what would change.
     #[serde(default)]
-    #[schema(required = false)]
     dry_run: bool,
     /// The revision that you saw; if it is not the current one, nothing changes.
     #[schema(minimum = 0, maximum = 4_294_967_295_u32)]
@@ -171,7 +173,6 @@ pub(super) struct Draft {
     since: Option<Age>,
     /// Maximum number of domains and of messages that are listed.
     #[serde(default)]
-    #[schema(required = false)]
     limit: Limit,
 }
 
@@ -221,7 +222,6 @@ pub(super) struct Patterns {
     portal: Option<PortalName>,
     /// Only report what would change.
     #[serde(default)]
-    #[schema(required = false)]
     dry_run: bool,
     /// The revision that you saw; if it is not the current one, nothing changes.
     #[schema(minimum = 0, maximum = 4_294_967_295_u32)]
@@ -278,7 +278,6 @@ pub(super) struct SettingsFile {
     toml: String,
     /// Only report what would change.
     #[serde(default)]
-    #[schema(required = false)]
     dry_run: bool,
     /// The revision that you saw; if it is not the current one, nothing changes.
     #[schema(minimum = 0, maximum = 4_294_967_295_u32)]

@@ -17,7 +17,7 @@ use utoipa::openapi::path::{Operation, OperationBuilder};
 use utoipa::openapi::response::Response as ResponseDoc;
 
 use super::AppState;
-use super::auth::{RequiredToken, TokenHolder};
+use super::auth::TokenHolder;
 use super::input::{Input, RawRequest, Schemas, idempotency_key};
 use super::output::ApiOutput;
 use super::problem::{Problem, ProblemKind};
@@ -36,7 +36,8 @@ pub(super) struct ApiRoute {
     pub method: Method,
     /// The path below `/api/v1`.
     pub path: &'static str,
-    pub required: RequiredToken,
+    /// The least role of the token; `None` for the `OpenAPI` document, which needs no token.
+    pub required: Option<Role>,
     id: &'static str,
     summary: &'static str,
     description: Option<&'static str>,
@@ -141,7 +142,7 @@ impl ApiRoute {
             handler: if makes { post(serve) } else { get(serve) },
             method,
             path,
-            required: RequiredToken::Token(least),
+            required: Some(least),
             id: "",
             summary: "",
             description: None,
@@ -156,7 +157,7 @@ impl ApiRoute {
         Self {
             method: Method::GET,
             path,
-            required: RequiredToken::Nothing,
+            required: None,
             id: "",
             summary: "",
             description: None,

@@ -9,15 +9,6 @@ use crate::web::bearer::BearerRefusal;
 pub(super) use crate::web::bearer::TokenHolder;
 use crate::web::rate_limit::Peer;
 
-/// Authorization that a route requires.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
-pub(super) enum RequiredToken {
-    /// None: the `OpenAPI` document.
-    Nothing,
-    /// A token of at least this role.
-    Token(Role),
-}
-
 impl AppState {
     /// Admits requests with a valid token of sufficient role.
     pub async fn admit(

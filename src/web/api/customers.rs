@@ -15,39 +15,31 @@ use crate::operations::{
 };
 use crate::store::{Added, CustomerFilter, ListOrder};
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct CustomerQuery {
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     kind: Option<AccountKind>,
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     status: Option<AccountStatus>,
     /// Only accounts of this domain.
-    #[param(nullable = false, example = "partner.example")]
+    #[param(example = "partner.example")]
     domain: Option<String>,
     /// Only accounts with this text in the address.
-    #[param(nullable = false)]
     search: Option<String>,
     /// Only accounts that our mail cannot reach.
-    #[serde(default)]
-    #[param(required = false)]
     undeliverable: bool,
     /// Only accounts made since then.
-    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
     since: Option<Timestamp>,
     /// Only accounts made before then.
-    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
     until: Option<Timestamp>,
     /// The newest first, instead of by address.
-    #[serde(default)]
-    #[param(required = false)]
     newest_first: bool,
     /// Maximum number of accounts.
-    #[serde(default)]
-    #[param(inline, required = false)]
+    #[param(inline)]
     limit: Limit,
     /// `next` of the previous page.
-    #[param(nullable = false)]
     after: Option<String>,
 }
 
@@ -86,7 +78,6 @@ pub(super) struct AddedCustomer {
     #[serde(flatten)]
     account: Account,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
     warnings: Vec<String>,
 }
 

@@ -36,27 +36,24 @@ pub(super) async fn retry(
     Ok(ApiJson(find_queue(store, &config, &name).await?))
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct FailedCallQuery {
     /// Only calls about the account with this address.
-    #[param(nullable = false, example = "ann@corp.example")]
+    #[param(example = "ann@corp.example")]
     account: Option<String>,
     /// Only calls about this event.
-    #[param(nullable = false, example = "request.released")]
+    #[param(example = "request.released")]
     event: Option<String>,
     /// Only calls made since then.
-    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
     since: Option<Timestamp>,
     /// Only calls made before then.
-    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
     until: Option<Timestamp>,
     /// Maximum number of calls.
-    #[serde(default)]
-    #[param(inline, required = false)]
+    #[param(inline)]
     limit: Limit,
     /// `next` of the previous page.
-    #[param(nullable = false)]
     after: Option<String>,
 }
 

@@ -19,9 +19,9 @@ use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ComponentsBuilder, OpenApiBuilder, Paths, Ref};
 
 use super::api_route::ApiRoute;
-use super::auth::RequiredToken;
 use super::problem::{PROBLEM_JSON, Problem, ProblemBody, ProblemKind};
 use super::{BASE, input};
+use crate::domain::Role;
 
 const TOKEN: &str = "token";
 
@@ -153,10 +153,10 @@ pub(super) fn response() -> (StatusCode, ResponseDoc) {
     (StatusCode::OK, response.build())
 }
 
-pub(super) fn security(required: RequiredToken) -> Vec<SecurityRequirement> {
+pub(super) fn security(required: Option<Role>) -> Vec<SecurityRequirement> {
     match required {
-        RequiredToken::Nothing => vec![SecurityRequirement::default()],
-        RequiredToken::Token(role) => vec![SecurityRequirement::new(TOKEN, [role.as_str()])],
+        None => vec![SecurityRequirement::default()],
+        Some(role) => vec![SecurityRequirement::new(TOKEN, [role.as_str()])],
     }
 }
 

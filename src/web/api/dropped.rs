@@ -18,32 +18,28 @@ use crate::operations::{
 };
 use crate::store::{DroppedDomain, LedgerFilter};
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct DroppedQuery {
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     reason: Option<Reason>,
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     portal: Option<PortalName>,
     /// An address, or a part of one: `@acme.example`.
-    #[param(nullable = false, example = "bob@acme.example")]
+    #[param(example = "bob@acme.example")]
     sender: Option<String>,
     /// Only messages received since then.
-    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
     since: Option<Timestamp>,
     /// Only messages received before then.
-    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
     until: Option<Timestamp>,
     /// The oldest first.
-    #[serde(default)]
-    #[param(required = false)]
     oldest_first: bool,
     /// Maximum number of messages.
-    #[serde(default)]
-    #[param(inline, required = false)]
+    #[param(inline)]
     limit: Limit,
     /// `next` of the previous page.
-    #[param(inline, value_type = Option<LedgerId>, nullable = false)]
+    #[param(inline, value_type = Option<LedgerId>)]
     after: Option<String>,
 }
 
@@ -51,8 +47,7 @@ pub(super) async fn list(
     call: Call,
     Query(filter): Query<DroppedQuery>,
 ) -> Result<ListBody<DroppedMessage>, Problem> {
-    let sender = filter.sender;
-    let mut filter = LedgerFilter {
+    let filter = LedgerFilter {
         verdict: Some(Verdict::Dropped),
         reason: filter.reason,
         portal: call.app.portal(filter.portal)?,
@@ -61,10 +56,8 @@ pub(super) async fn list(
         order: order_by_time(filter.oldest_first),
         page: filter.limit.page(filter.after),
         ..LedgerFilter::default()
-    };
-    if let Some(sender) = &sender {
-        filter = filter.of_sender(sender);
     }
+    .of_sender(filter.sender.as_deref());
     let listed = call.app.store.ledger(filter).await?;
     let config = call.app.config();
     let row = |entry| DroppedMessage::of(entry, &config);
@@ -74,15 +67,15 @@ pub(super) async fn list(
     })
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Ranking {
     /// Only messages since then; 30 days by default.
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     since: Option<Age>,
     /// Maximum number of domains.
-    #[serde(default)]
-    #[param(inline, required = false)]
+    #[param(inline)]
     limit: Limit,
 }
 
@@ -102,7 +95,6 @@ pub(super) async fn domains(
 pub(super) struct Recovery {
     /// Release it whatever the reason. Later messages of the sender are not affected.
     #[serde(default)]
-    #[schema(required = false)]
     force: bool,
     /// With `force`: the sender, if the message has no usable one.
     #[serde(rename = "as")]
@@ -148,7 +140,6 @@ pub(super) struct EntriesToRecover {
     domain: Option<String>,
     /// Release these entries whatever the reason.
     #[serde(default)]
-    #[schema(required = false)]
     force: bool,
 }
 

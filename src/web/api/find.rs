@@ -14,30 +14,28 @@ use crate::store::FindFilter;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Search {
     /// Parts of the sender's address or name and words of the subject, a domain, an id or a Message-ID. Each
     /// word must match.
     #[param(min_length = 1, max_length = 1000, example = "vpn miller@corp")]
     q: String,
     /// Only messages received since then.
-    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
     since: Option<Timestamp>,
     /// Only messages received before then.
-    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
     until: Option<Timestamp>,
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     verdict: Option<Verdict>,
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     reason: Option<Reason>,
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     portal: Option<PortalName>,
     /// Maximum number of messages. The first page has up to 10 more, if the search text is their Message-ID
     /// and looks like an address.
     #[serde(default)]
-    #[param(inline, required = false)]
+    #[param(inline)]
     limit: Limit,
     /// `next` of the previous page. A page may be empty and still have one.
-    #[param(nullable = false)]
     after: Option<String>,
 }
 

@@ -20,7 +20,6 @@ pub(super) struct PeopleToImport {
     people: Vec<PersonToImport>,
     /// Only report what would be done.
     #[serde(default)]
-    #[schema(required = false)]
     dry_run: bool,
 }
 
@@ -37,7 +36,6 @@ pub(super) struct PersonToImport {
     groups: Option<Vec<String>>,
     /// Vouches for the address: the account counts as verified, and its held requests are released.
     #[serde(default)]
-    #[schema(required = false)]
     verified: bool,
 }
 

@@ -12,37 +12,32 @@ use crate::domain::{EmailAddress, LedgerId, PortalName, Reason, Timestamp, Verdi
 use crate::operations::{self, Explanation, bare_message_id, explain_entry, order_by_time};
 use crate::store::{LedgerFilter, Page};
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct LedgerQuery {
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     verdict: Option<Verdict>,
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     reason: Option<Reason>,
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     portal: Option<PortalName>,
     /// An address, or a part of one: `@corp.example`.
-    #[param(nullable = false, example = "ann@corp.example")]
+    #[param(example = "ann@corp.example")]
     sender: Option<String>,
     /// With or without its angle brackets.
-    #[param(nullable = false)]
     message_id: Option<String>,
     /// Only messages received since then.
-    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
     since: Option<Timestamp>,
     /// Only messages received before then.
-    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
     until: Option<Timestamp>,
     /// The oldest first.
-    #[serde(default)]
-    #[param(required = false)]
     oldest_first: bool,
     /// Maximum number of entries.
-    #[serde(default)]
-    #[param(inline, required = false)]
+    #[param(inline)]
     limit: Limit,
     /// `next` of the previous page.
-    #[param(inline, value_type = Option<LedgerId>, nullable = false)]
+    #[param(inline, value_type = Option<LedgerId>)]
     after: Option<String>,
 }
 
@@ -50,8 +45,7 @@ pub(super) async fn list(
     call: Call,
     Query(filter): Query<LedgerQuery>,
 ) -> Result<ListBody<Explanation>, Problem> {
-    let sender = filter.sender;
-    let mut filter = LedgerFilter {
+    let filter = LedgerFilter {
         verdict: filter.verdict,
         reason: filter.reason,
         portal: call.app.portal(filter.portal)?,
@@ -65,10 +59,8 @@ pub(super) async fn list(
         order: order_by_time(filter.oldest_first),
         page: filter.limit.page(filter.after),
         ..LedgerFilter::default()
-    };
-    if let Some(sender) = &sender {
-        filter = filter.of_sender(sender);
     }
+    .of_sender(filter.sender.as_deref());
     explanations(&call, filter).await
 }
 
@@ -102,16 +94,17 @@ pub(super) async fn raw(call: Call, At(id): At<LedgerId>) -> Result<Raw, Problem
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct What {
     /// A ledger id, a request's id, a Message-ID or an address.
     #[param(min_length = 1, example = "ann@corp.example")]
     of: String,
     /// Maximum number of entries.
     #[serde(default)]
-    #[param(inline, required = false)]
+    #[param(inline)]
     limit: Limit,
     /// `next` of the previous page.
-    #[param(inline, value_type = Option<LedgerId>, nullable = false)]
+    #[param(inline, value_type = Option<LedgerId>)]
     after: Option<String>,
 }
 

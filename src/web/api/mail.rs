@@ -11,27 +11,24 @@ use super::values::{Limit, address};
 use crate::domain::{QueuedMailState, Timestamp};
 use crate::store::{QueuedMail, QueuedMailFilter};
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct WaitingMailQuery {
     /// Only mail to this address.
-    #[param(nullable = false, example = "ann@corp.example")]
+    #[param(example = "ann@corp.example")]
     account: Option<String>,
     /// Only mail that waits, or only mail that is being sent.
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     state: Option<QueuedMailState>,
     /// Only mail requested since then. A list limited to a period is in the order in which its mail was requested.
-    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
     since: Option<Timestamp>,
     /// Only mail requested before then.
-    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
     until: Option<Timestamp>,
     /// Maximum number of mails.
-    #[serde(default)]
-    #[param(inline, required = false)]
+    #[param(inline)]
     limit: Limit,
     /// `next` of the previous page.
-    #[param(nullable = false)]
     after: Option<String>,
 }
 

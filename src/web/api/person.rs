@@ -38,7 +38,6 @@ pub(super) struct Forget {
     address: String,
     /// Also erase the domain, because it identifies the person.
     #[serde(default)]
-    #[schema(required = false)]
     domain: bool,
 }
 

@@ -15,41 +15,37 @@ use crate::operations::{
 };
 use crate::store::{Page, Request, RequestFilter};
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct RequestQuery {
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     state: Option<RequestState>,
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     portal: Option<PortalName>,
     /// The account's address.
-    #[param(nullable = false, example = "ann@corp.example")]
+    #[param(example = "ann@corp.example")]
     account: Option<String>,
     /// Reason of the verdict on the message.
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     reason: Option<Reason>,
     /// Only requests received since then.
-    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
     since: Option<Timestamp>,
     /// Only requests received before then.
-    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
     until: Option<Timestamp>,
     /// The oldest first.
-    #[serde(default)]
-    #[param(required = false)]
     oldest_first: bool,
     /// Only requests received longer ago than this.
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     older_than: Option<Age>,
     /// Only requests received more recently than this.
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     newer_than: Option<Age>,
     /// Maximum number of requests.
-    #[serde(default)]
-    #[param(inline, required = false)]
+    #[param(inline)]
     limit: Limit,
     /// `next` of the previous page.
-    #[param(inline, value_type = Option<RequestId>, nullable = false)]
+    #[param(inline, value_type = Option<RequestId>)]
     after: Option<String>,
 }
 
@@ -114,7 +110,6 @@ pub(super) struct Again {
     requests: Option<Vec<RequestId>>,
     /// The newest 1000 that have failed; repeat until none are left.
     #[serde(default)]
-    #[schema(required = false)]
     all_failed: bool,
     /// Only those for this portal.
     portal: Option<PortalName>,
@@ -156,10 +151,7 @@ pub(super) async fn retry_many(
             let filter = RequestFilter {
                 state: Some(RequestState::Failed),
                 portal,
-                page: Page {
-                    limit: MAX_BULK_ITEMS,
-                    after: None,
-                },
+                page: Page::first(MAX_BULK_ITEMS),
                 ..RequestFilter::default()
             };
             let listed = call.app.store.requests(filter).await?;

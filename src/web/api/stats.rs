@@ -14,11 +14,12 @@ use crate::store::AuditEntry;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct StatsQuery {
     /// Count messages of this period; 7 days by default.
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     since: Option<Age>,
-    #[param(inline, nullable = false)]
+    #[param(inline)]
     portal: Option<PortalName>,
 }
 
@@ -32,15 +33,15 @@ pub(super) async fn show(
     Ok(ApiJson(stats.await?))
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct AuditPart {
     /// Maximum number of entries.
-    #[serde(default)]
-    #[param(inline, required = false)]
+    #[param(inline)]
     limit: Limit,
     /// `next` of the previous page.
-    #[param(minimum = 0, maximum = 4_294_967_295_u32, nullable = false)]
+    #[param(minimum = 0, maximum = 4_294_967_295_u32)]
     after: Option<u32>,
 }
 

@@ -92,10 +92,7 @@ impl AppState {
         let simulation = self
             .simulation(&revision.settings, &draft, Some(domain.clone()))
             .await?;
-        let page = Part {
-            limit: MAX_BULK_ITEMS,
-            after: None,
-        };
+        let page = Part::first(MAX_BULK_ITEMS);
         let kept = self
             .store()
             .recoverable(Some(pattern.clone()), page)

@@ -34,20 +34,12 @@ use crate::web::page::WebPage;
 
 pub(super) const COOKIE_NAME: &str = "vestibule_session";
 
-/// Authorization that a route requires.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RequiredRole {
-    /// None: the login and the assets.
-    Nothing,
-    /// A session of at least this role.
-    Session(Role),
-}
-
 /// A row of the table of routes.
 pub(super) struct PageRoute {
     pub method: Method,
     pub path: &'static str,
-    pub required: RequiredRole,
+    /// The least role of the session; `None` for the login and the assets, which need no session.
+    pub required: Option<Role>,
     handler: MethodRouter<Arc<AppState>>,
 }
 
@@ -55,7 +47,7 @@ impl PageRoute {
     pub fn new<T: 'static>(
         method: Method,
         path: &'static str,
-        required: RequiredRole,
+        required: Option<Role>,
         handler: impl Handler<T, Arc<AppState>>,
     ) -> Self {
         let handler = if method == Method::GET {
@@ -156,13 +148,13 @@ impl CurrentOperator {
 #[derive(Clone)]
 struct Guard {
     app: Arc<AppState>,
-    required: RequiredRole,
+    required: Option<Role>,
     /// True if the route changes nothing.
     reads: bool,
 }
 
 async fn gate(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let RequiredRole::Session(least) = guard.required else {
+    let Some(least) = guard.required else {
         return next.run(request).await;
     };
     match guard.admit(least, request).await {

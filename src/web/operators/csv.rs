@@ -23,19 +23,11 @@ const MAX_ROWS: usize = 10_000;
 /// Maximum time to collect the messages of a search; well below the time limit of a request.
 const MAX_SEARCH: Duration = Duration::from_secs(20);
 
-/// The page request for a whole file: up to [`MAX_ROWS`] rows from the start.
-fn whole() -> Page {
-    Page {
-        limit: MAX_ROWS,
-        after: None,
-    }
-}
-
 pub(super) async fn requests(
     State(app): State<Arc<AppState>>,
     QueryFields(query): QueryFields,
 ) -> Result<Response, Error> {
-    let filter = requests::filter(&query, &app.config(), whole())?;
+    let filter = requests::filter(&query, &app.config(), Page::first(MAX_ROWS))?;
     let rows = app.store().requests(filter).await?.rows;
     let lines = rows.iter().map(|request| {
         vec![
@@ -59,7 +51,7 @@ pub(super) async fn messages(
 ) -> Result<Response, Error> {
     let period = Period::read(&query, &app.config().site.time_zone)?;
     let mut rows = Vec::new();
-    for filter in messages::filters(&query, &period, &whole())? {
+    for filter in messages::filters(&query, &period, &Page::first(MAX_ROWS))? {
         rows = app.store().ledger(filter).await?.rows;
         if !rows.is_empty() {
             break;
@@ -72,7 +64,7 @@ pub(super) async fn dropped_messages(
     State(app): State<Arc<AppState>>,
     QueryFields(query): QueryFields,
 ) -> Result<Response, Error> {
-    let filter = dropped::filter(&query, &app.config(), whole())?;
+    let filter = dropped::filter(&query, &app.config(), Page::first(MAX_ROWS))?;
     let rows = app.store().ledger(filter).await?.rows;
     Ok(entries("dropped", &rows))
 }
@@ -97,7 +89,7 @@ pub(super) async fn customers(
     State(app): State<Arc<AppState>>,
     QueryFields(query): QueryFields,
 ) -> Result<Response, Error> {
-    let filter = customers::filter(&query, &app.config(), whole())?;
+    let filter = customers::filter(&query, &app.config(), Page::first(MAX_ROWS))?;
     let rows = app.store().customers(filter).await?.rows;
     let lines = rows.iter().map(|account| {
         vec![
@@ -119,7 +111,7 @@ pub(super) async fn audit(
     State(app): State<Arc<AppState>>,
     QueryFields(query): QueryFields,
 ) -> Result<Response, Error> {
-    let filter = audit::filter(&app, &query, whole())?;
+    let filter = audit::filter(&app, &query, Page::first(MAX_ROWS))?;
     let rows = app.store().audit(filter).await?.rows;
     let lines = rows.iter().map(|row| {
         vec![
@@ -143,7 +135,7 @@ pub(super) async fn waiting_mail(
     State(app): State<Arc<AppState>>,
     QueryFields(query): QueryFields,
 ) -> Result<Response, Error> {
-    let filter = mail::filter(&query, &app.config(), whole())?;
+    let filter = mail::filter(&query, &app.config(), Page::first(MAX_ROWS))?;
     let rows = app.store().queued_mail(filter).await?.rows;
     let lines = rows.iter().map(|queued| {
         let mail = &queued.mail;
@@ -167,7 +159,7 @@ pub(super) async fn failed_calls(
     Path(hook): Path<String>,
     QueryFields(query): QueryFields,
 ) -> Result<Response, Error> {
-    let filter = hooks::filter(&hook, &query, &app.config(), whole())?;
+    let filter = hooks::filter(&hook, &query, &app.config(), Page::first(MAX_ROWS))?;
     let rows = app.store().failed_calls(filter).await?.rows;
     let lines = rows.iter().map(|call| {
         vec![
@@ -186,7 +178,7 @@ pub(super) async fn found_messages(
     State(app): State<Arc<AppState>>,
     QueryFields(query): QueryFields,
 ) -> Result<Response, Error> {
-    let filter = find::filter(&query, &app.config(), whole())?;
+    let filter = find::filter(&query, &app.config(), Page::first(MAX_ROWS))?;
     let messages = find_all(app.store(), filter, MAX_SEARCH).await?;
     let lines = messages.iter().map(|message| {
         vec![

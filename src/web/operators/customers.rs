@@ -180,10 +180,7 @@ pub(super) async fn show(
         .store()
         .requests(RequestFilter {
             account: Some(account.address.clone()),
-            page: Part {
-                limit: 20,
-                after: None,
-            },
+            page: Part::first(20),
             ..RequestFilter::default()
         })
         .await?;

@@ -40,10 +40,7 @@ pub(super) fn filter(fields: &Fields, config: &Config, page: Page) -> Result<Led
         page,
         ..LedgerFilter::default()
     };
-    Ok(match fields.one("sender") {
-        Some(text) => filter.of_sender(text),
-        None => filter,
-    })
+    Ok(filter.of_sender(fields.one("sender")))
 }
 
 /// Number of matching messages that can be recovered, up to the limit of one action; None if all are shown.
@@ -67,10 +64,7 @@ async fn matching(
 /// The matching messages that can be recovered, and whether there may be more.
 async fn matching_ids(app: &AppState, fields: &Fields) -> Result<(Vec<LedgerId>, bool), Error> {
     let config = app.config();
-    let page = Page {
-        limit: MAX_BULK_ITEMS,
-        after: None,
-    };
+    let page = Page::first(MAX_BULK_ITEMS);
     let listed = app
         .store()
         .recent_entries(filter(fields, &config, page)?)

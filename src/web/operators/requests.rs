@@ -140,10 +140,7 @@ async fn matching(
     if shown.next.is_none() && asked.one("after").is_none() {
         return Ok(None);
     }
-    let page = Part {
-        limit: MAX_BULK_ITEMS,
-        after: None,
-    };
+    let page = Part::first(MAX_BULK_ITEMS);
     let all = app
         .store()
         .recent_requests(filter(asked, &app.config(), page)?)
@@ -223,10 +220,7 @@ pub(super) async fn act(call: PageCall, FormFields(sent): FormFields) -> Result<
 /// Shows the requests that a bulk action would affect: the ticked ones, or all that match the filter.
 async fn ask(call: &PageCall, sent: &Fields, act: RequestAction) -> Result<Response, Error> {
     let requests = if sent.one("every").is_some() {
-        let page = Part {
-            limit: MAX_BULK_ITEMS,
-            after: None,
-        };
+        let page = Part::first(MAX_BULK_ITEMS);
         call.app
             .store()
             .recent_requests(filter(sent, &call.app.config(), page)?)

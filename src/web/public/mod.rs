@@ -114,7 +114,8 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<AppState>>)> {
         ("/resend", get(resend::show).post(resend::submit)),
         ("/message/{token}", get(message::show)),
         ("/assets/{name}", get(assets::show)),
-        ("/healthz", get(healthz)),
+        // Reports only that the process answers.
+        ("/healthz", get(async || "ok\n")),
         ("/readyz", get(readyz)),
     ]
 }
@@ -122,11 +123,6 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<AppState>>)> {
 /// Paths that answer `GET`, so that a test can fetch every page.
 pub fn public_paths() -> Vec<&'static str> {
     routes().into_iter().map(|(path, _)| path).collect()
-}
-
-/// Reports only that the process answers.
-async fn healthz() -> &'static str {
-    "ok\n"
 }
 
 async fn readyz(State(app): State<Arc<AppState>>) -> Response {
@@ -183,15 +179,12 @@ impl<T: DeserializeOwned> FromRequest<Arc<AppState>> for Fields<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, app: &Arc<AppState>) -> Result<Self, Response> {
-        match Form::<T>::from_request(request, app).await {
-            Ok(Form(fields)) => Ok(Self(fields)),
-            Err(rejection) => {
-                let status = rejection.into_response().status();
-                Err(match status {
-                    StatusCode::UNPROCESSABLE_ENTITY => PageError::Malformed.into_response(),
-                    other => WebPage::of_status(other).into_response(),
-                })
+        let form = Form::<T>::from_request(request, app).await;
+        form.map(|Form(fields)| Self(fields)).map_err(|rejection| {
+            match rejection.into_response().status() {
+                StatusCode::UNPROCESSABLE_ENTITY => PageError::Malformed.into_response(),
+                other => WebPage::of_status(other).into_response(),
             }
-        }
+        })
     }
 }

@@ -110,10 +110,7 @@ impl Harness {
         let filter = RequestFilter {
             state: Some(state),
             portal: Some(PortalName::parse(portal).expect("a name")),
-            page: Page {
-                limit: 100_000,
-                after: None,
-            },
+            page: Page::first(100_000),
             ..RequestFilter::default()
         };
         let listed = self.store.requests(filter).await.expect("a list");

@@ -95,10 +95,7 @@ async fn a_damaged_request_does_not_block_others() {
         assert_eq!(entries.expect(sql).rows.len(), 2, "{sql}");
         let of_sender = LedgerFilter {
             sender: Some(address("bob@shop.example")),
-            page: Page {
-                limit: 1,
-                after: None,
-            },
+            page: Page::first(1),
             ..LedgerFilter::default()
         };
         let entries = harness.store.ledger(of_sender.clone()).await.expect(sql);

@@ -43,7 +43,7 @@ async fn open() -> Harness {
 /// Indexes in [`MAILS`] of the hits, page after page.
 async fn find(harness: &Harness, filter: &FindFilter, limit: usize) -> Vec<usize> {
     let mut filter = filter.clone();
-    filter.page = Page { limit, after: None };
+    filter.page = Page::first(limit);
     let mut places = Vec::new();
     loop {
         let found = harness
@@ -139,10 +139,7 @@ async fn no_page_repeats_an_exact_hit() {
     index(&harness).await;
     let mut filter = FindFilter {
         search_text: "ann@partner.example".to_owned(),
-        page: Page {
-            limit: 2,
-            after: None,
-        },
+        page: Page::first(2),
         ..FindFilter::default()
     };
     let mut subjects = Vec::new();

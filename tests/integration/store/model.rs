@@ -666,10 +666,7 @@ impl Run {
     /// Checks that every request stayed, or moved along an edge.
     async fn follow_states(&mut self, step: &str) {
         let filter = RequestFilter {
-            page: Page {
-                limit: 1000,
-                after: None,
-            },
+            page: Page::first(1000),
             ..RequestFilter::default()
         };
         let all = self.store.requests(filter).await.expect("read").rows;
@@ -699,10 +696,7 @@ impl Run {
 
     async fn check(&self) {
         let filter = LedgerFilter {
-            page: Page {
-                limit: 1000,
-                after: None,
-            },
+            page: Page::first(1000),
             ..LedgerFilter::default()
         };
         let entries = self.store.ledger(filter).await.expect("read").rows;

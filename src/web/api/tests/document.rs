@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::super::auth::RequiredToken;
 use super::super::routes;
 use super::*;
 
@@ -71,7 +70,7 @@ async fn every_operation_is_complete() {
             let needs_role = routes().into_iter().any(|route| {
                 let is_this =
                     route.path == path && route.method.as_str().eq_ignore_ascii_case(method);
-                is_this && route.required > RequiredToken::Token(Role::Viewer)
+                is_this && route.required > Some(Role::Viewer)
             });
             assert_eq!(responses.contains_key("403"), needs_role, "{path}");
             for status in expected {

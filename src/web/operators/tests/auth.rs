@@ -9,7 +9,6 @@ use axum::body::{Bytes, HttpBody};
 use axum::http::header::{LOCATION, SET_COOKIE};
 use hyper::body::Frame;
 
-use super::super::auth::RequiredRole;
 use super::super::routes;
 use super::*;
 use crate::web::render::HEADERS;
@@ -37,7 +36,7 @@ const LOWER: [(Role, Option<Role>); 3] = [
 async fn only_the_way_in_is_open_to_all() {
     let open: Vec<_> = routes()
         .into_iter()
-        .filter(|route| route.required == RequiredRole::Nothing)
+        .filter(|route| route.required.is_none())
         .map(|route| (route.method, route.path))
         .collect();
     assert_eq!(
@@ -53,9 +52,7 @@ async fn only_the_way_in_is_open_to_all() {
     );
     let changes_as_viewer: Vec<_> = routes()
         .into_iter()
-        .filter(|route| {
-            route.method == Method::POST && route.required == RequiredRole::Session(Role::Viewer)
-        })
+        .filter(|route| route.method == Method::POST && route.required == Some(Role::Viewer))
         .map(|route| route.path)
         .collect();
     assert_eq!(
@@ -73,7 +70,7 @@ async fn every_route_requires_a_session() {
     let key = Token::parse(&key).unwrap_or_else(|error| panic!("{error}"));
     harness.store.end_key(key.hash()).await.expect("ended");
     for route in routes() {
-        if route.required == RequiredRole::Nothing {
+        if route.required.is_none() {
             continue;
         }
         for cookie in [
@@ -101,7 +98,7 @@ async fn every_route_requires_a_session() {
 async fn every_route_refuses_the_role_below_its_own() {
     let harness = Harness::open().await;
     for route in routes() {
-        let RequiredRole::Session(least) = route.required else {
+        let Some(least) = route.required else {
             continue;
         };
         let below = LOWER.iter().find(|(role, _)| *role == least);
@@ -144,7 +141,7 @@ async fn every_form_is_refused_cross_site_and_without_its_csrf_token() {
         );
         let answer = harness.send(foreign).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "cross-site {path}");
-        if route.required == RequiredRole::Nothing {
+        if route.required.is_none() {
             continue;
         }
         for csrf in ["", "x", other.csrf.as_str()] {
@@ -248,10 +245,7 @@ async fn a_failed_login_is_in_the_audit_and_no_flood_of_them() {
     let name = harness.operator(Role::Agent).await;
     let guess = |name: &str| posted("/login", None, format!("name={name}&password=x"));
     let audited = async || {
-        let page = crate::store::Page {
-            limit: 100,
-            ..crate::store::Page::default()
-        };
+        let page = crate::store::Page::first(100);
         let rows = harness.store.audit(page).await.expect("rows").rows;
         let failed = rows.into_iter().rev();
         failed

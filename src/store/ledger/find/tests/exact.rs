@@ -155,7 +155,7 @@ async fn a_search_is_exact_whatever_its_bounds() {
                     search_text: search_text.to_owned(),
                     since: (since > 0).then(|| day(since + 1)).flatten(),
                     until: (until < 400).then(|| day(until + 1)).flatten(),
-                    page: Page { limit, after: None },
+                    page: Page::first(limit),
                     ..FindFilter::default()
                 };
                 let expected = recorded.expect(search_text, since..until);

@@ -25,10 +25,7 @@ async fn a_scan_begins_at_the_end_of_its_period_and_ends_at_its_start() {
             search_text: search_text.to_owned(),
             since: since.map(after),
             until: until.map(after),
-            page: Page {
-                limit: 3,
-                after: None,
-            },
+            page: Page::first(3),
             ..FindFilter::default()
         };
         let found = mail.store.find_entries(filter).await.expect("found");

@@ -3,14 +3,15 @@
 //! A call is written in the transaction of its event, so that each event has its call and each call has an
 //! event. The payload describes the state at that time and never contains anything that a sender wrote: no
 //! subject, no body, no token.
+
 use serde::Serialize;
 
 use crate::domain::{
     AccountId, AccountKind, AccountStatus, Actor, DestinationName, EmailAddress, EventPattern,
     HookCallId, LedgerId, PortalName, RequestId, RequestState, Timestamp, canary,
 };
-use crate::store::audit::calls_without_account::MESSAGE_DROPPED;
 use crate::store::claims::leases::HOOK_CALLS;
+use crate::store::hooks::calls_without_account::MESSAGE_DROPPED;
 use crate::store::sql::sql_types::{Millis, from_row, json};
 use crate::store::sql::{FromRow, Tx, insert};
 use crate::store::{Result, Store};

@@ -11,9 +11,9 @@ use crate::domain::{
     Actor, DestinationName, EmailAddress, HookCallId, LedgerId, PortalName, Reason, Timestamp,
     Verdict, canary,
 };
-use crate::store::audit::hooks::{Payload, subscribers};
 use crate::store::engine::job::Work;
 use crate::store::error::readable;
+use crate::store::hooks::subscriptions::{Payload, subscribers};
 use crate::store::sql::sql_types::{Millis, from_row, json};
 use crate::store::sql::{FromRow, Tx, insert};
 use crate::store::{Result, Store, Topic};

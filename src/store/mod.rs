@@ -206,7 +206,7 @@ impl Store {
                 driver.clone(),
                 notifier.clone(),
                 health.clone(),
-                hooks::subscriptions::owes_more,
+                hooks::calls::owes_more,
             )?,
             readers: readers(short),
             long_readers: readers(long),

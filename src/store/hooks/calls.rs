@@ -130,6 +130,16 @@ fn next(tx: &Tx, hook: &DestinationName) -> Result<NextWork> {
     HOOK_CALLS.next_due(tx, hook).map(NextWork::at)
 }
 
+/// True if calls were written since the last check, which found up to `newest`.
+pub(crate) fn owes_more(tx: &Tx, newest: &mut i64) -> bool {
+    let found: Result<Option<i64>, _> = tx.one("SELECT max(n) FROM hook_call", &[]);
+    // If the query fails, the check after the next change finds the calls.
+    let found = found.map_or(*newest, Option::unwrap_or_default);
+    let more = found > *newest;
+    *newest = found;
+    more
+}
+
 impl Store {
     /// Gives back the calls that this handle claimed after the claim with the number `after`. For a worker whose
     /// claim failed but may still have been recorded.

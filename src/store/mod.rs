@@ -10,6 +10,7 @@ mod audit;
 mod claims;
 mod engine;
 mod error;
+mod hooks;
 mod intake;
 mod ledger;
 mod location;
@@ -38,8 +39,6 @@ pub use accounts::undo_not_me::TakenBack;
 pub use accounts::unlisted::UnlistedAccounts;
 pub use accounts::verify_account::{Choice, Link, VerificationOutcome};
 pub use audit::events::{Event, OperatorAction};
-pub use audit::failed_calls::{FailedCall, FailedCallFilter};
-pub use audit::hook_calls::{HookCall, HookCount};
 pub use audit::operator_actions::{AuditEntry, AuditFilter};
 pub use claims::leases::ClaimNumber;
 pub use claims::outcomes::{ClaimRound, NextWork, SetAside, Settled, Settlement};
@@ -47,6 +46,8 @@ pub use engine::notify::{Changes, Topic};
 pub use engine::settings_cache::Revision;
 pub use engine::time_slice::WorkStep;
 pub use error::{Result, StoreError};
+pub use hooks::calls::{HookCall, HookCount};
+pub use hooks::failed_calls::{FailedCall, FailedCallFilter};
 pub use intake::arrival::{Arrival, ArrivalOutcome, ArrivalPart};
 pub use ledger::backlog_history::HourlyBacklog;
 pub use ledger::counts::{
@@ -205,7 +206,7 @@ impl Store {
                 driver.clone(),
                 notifier.clone(),
                 health.clone(),
-                audit::hooks::owes_more,
+                hooks::calls::owes_more,
             )?,
             readers: readers(short),
             long_readers: readers(long),

@@ -343,6 +343,7 @@ const STORE_FOLDERS: &[&str] = &[
     "sqlite",
     "postgres",
     "claims",
+    "hooks",
     "audit",
     "rows",
     "verification",

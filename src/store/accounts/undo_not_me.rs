@@ -8,9 +8,9 @@ use crate::domain::{AccountId, Actor, EmailAddress, PortalName, RequestId, Times
 use crate::mail::Facts;
 use crate::store::accounts::link_standing::{LinkStanding, link_standing};
 use crate::store::audit::events::{record_of_account, record_of_entry};
-use crate::store::audit::hooks;
 use crate::store::engine::job::Work;
 use crate::store::error::readable;
+use crate::store::hooks::calls_about_accounts;
 use crate::store::requests::hold_quota::Offer;
 use crate::store::requests::hold_quota::WaitingRequest;
 use crate::store::rows::duplicates::{Likeness, find_original};
@@ -95,7 +95,7 @@ fn restore(tx: &Tx, request: &Discarded, due_at: Millis, now: Millis) -> Result<
         &[&request.n, &due_at],
     )?;
     record_of_entry(tx, "request.restored", request.n, &Actor::Person, now)?;
-    hooks::tell(
+    calls_about_accounts::tell(
         tx,
         "request.held",
         None,

@@ -8,7 +8,7 @@ use crate::domain::{
     AccountId, AccountKind, Actor, EmailAddress, Interface, LedgerId, PortalName, RequestId,
     Timestamp,
 };
-use crate::store::audit::{calls_without_account, hooks};
+use crate::store::hooks::{calls_about_accounts, calls_without_account};
 use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::{Tx, insert_deferred};
 use crate::store::{Result, Store};
@@ -95,7 +95,7 @@ impl NewEvent {
         if self.name == "operator.login_failed" {
             return calls_without_account::tell_failed_login(tx, actor, detail.as_deref(), at);
         }
-        hooks::tell(tx, self.name, self.account, self.ledger, actor, at)
+        calls_about_accounts::tell(tx, self.name, self.account, self.ledger, actor, at)
     }
 }
 

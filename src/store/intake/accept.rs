@@ -3,8 +3,8 @@
 use crate::access::Consequence;
 use crate::domain::{LedgerId, Reason, Verdict};
 use crate::store::accounts::replies::ConfirmationReply;
-use crate::store::audit::hooks;
 use crate::store::engine::job::{Operation, Work};
+use crate::store::hooks::subscriptions;
 use crate::store::intake::arrival::{Arrival, ArrivalOutcome, ArrivalPart};
 use crate::store::intake::decide::{Decided, PartContext};
 use crate::store::intake::prepared::{Prepared, PreparedMessage};
@@ -46,7 +46,7 @@ impl Operation<Vec<ArrivalOutcome>> for PreparedMessage {
             // The results are not used here, and an error recurs when the operation runs the query itself.
             let _ = self.look_up(work.tx, prepared);
         }
-        hooks::prefetch(work.tx);
+        subscriptions::prefetch(work.tx);
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::LazyLock;
 use crate::access::{AccountStanding, Consequence, Decision, Effective};
 use crate::config::Quota;
 use crate::domain::{AccountOrigin, AccountStatus, Actor, RequestId};
-use crate::store::audit::hooks;
 use crate::store::claims::leases::REQUESTS;
 use crate::store::engine::job::Work;
+use crate::store::hooks::calls_about_accounts;
 use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::hold_quota::{make_room, room};
 use crate::store::rows::account_rows::{AccountRow, SenderAccount, make};
@@ -164,6 +164,6 @@ impl Work<'_> {
         } else {
             "request.released"
         };
-        hooks::tell(self.tx, event, None, Some(case.n), &Actor::Daemon, case.now)
+        calls_about_accounts::tell(self.tx, event, None, Some(case.n), &Actor::Daemon, case.now)
     }
 }

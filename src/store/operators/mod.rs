@@ -1,4 +1,4 @@
-//! Operators: their keys, their stored answers and the access settings that they change.
+//! Operators: their keys, their stored answers, the access settings that they change, and their retry of hook calls.
 
 pub(super) mod access_settings;
 pub(super) mod duties;
@@ -7,6 +7,7 @@ pub(super) mod keys;
 pub(super) mod nodes;
 pub(super) mod passwords;
 pub(super) mod pending_logins;
+pub(super) mod retry_hook_calls;
 pub(super) mod second_factor;
 pub(super) mod sso_operators;
 pub(super) mod tokens;

@@ -12,13 +12,13 @@ use super::content::{MessageContent, PIECE};
 use super::delivery_claims::{self, CLAIMED, Claim, read_claim};
 use super::transitions;
 use crate::domain::{DestinationName, PortalName, Timestamp};
-use crate::store::audit::hooks;
 use crate::store::claims::holder::Holder;
 use crate::store::claims::leases::{Lease, REQUESTS};
 use crate::store::claims::outcomes::{ClaimRound, NextWork, SetAside, Settled, Settlement};
 use crate::store::claims::paused::is_paused;
 use crate::store::engine::job::{Operation, Work};
 use crate::store::engine::notify::Topic;
+use crate::store::hooks::subscriptions;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{FromRow, Tx};
 use crate::store::{Result, Store, StoreError};
@@ -179,7 +179,7 @@ impl Operation<ClaimRound<Lease>> for Settling {
             let _ = REQUESTS.queue_of::<i64, PortalName>(work.tx, lease);
         }
         if !self.outcomes.is_empty() {
-            hooks::prefetch(work.tx);
+            subscriptions::prefetch(work.tx);
         }
     }
 }

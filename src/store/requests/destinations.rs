@@ -4,9 +4,9 @@
 //! an attempt at once removes the row and wakes the workers, whose breaker closes when they find the row gone.
 
 use crate::domain::{Actor, DestinationName, PortalName, Timestamp};
-use crate::store::audit::calls_without_account;
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
+use crate::store::hooks::calls_without_account;
 use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::{Row, Tx};
 use crate::store::{Result, Store, Topic};

@@ -11,9 +11,9 @@ use crate::domain::{
     RequestState, Timestamp, Verdict,
 };
 use crate::store::accounts::customer_lists;
-use crate::store::audit::failed_calls;
 use crate::store::audit::operator_actions;
 use crate::store::claims::leases;
+use crate::store::hooks::failed_calls;
 use crate::store::ledger::counts;
 use crate::store::ledger::dropped_domains;
 use crate::store::ledger::find;

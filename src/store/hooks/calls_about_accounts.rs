@@ -1,19 +1,20 @@
-//! Hook subscriptions, and the calls owed to them.
+//! Hook calls about an account or a request of it.
 //!
 //! A call is written in the transaction of its event, so that each event has its call and each call has an
 //! event. The payload describes the state at that time and never contains anything that a sender wrote: no
 //! subject, no body, no token.
+
 use serde::Serialize;
 
 use crate::domain::{
-    AccountId, AccountKind, AccountStatus, Actor, DestinationName, EmailAddress, EventPattern,
-    HookCallId, LedgerId, PortalName, RequestId, RequestState, Timestamp, canary,
+    AccountId, AccountKind, AccountStatus, Actor, EmailAddress, HookCallId, LedgerId, PortalName,
+    RequestId, RequestState, Timestamp, canary,
 };
-use crate::store::audit::calls_without_account::MESSAGE_DROPPED;
+use crate::store::Result;
 use crate::store::claims::leases::HOOK_CALLS;
+use crate::store::hooks::subscriptions::subscribers;
 use crate::store::sql::sql_types::{Millis, from_row, json};
 use crate::store::sql::{FromRow, Tx, insert};
-use crate::store::{Result, Store};
 
 /// Recorded events with their names for hooks; other events are not sent to hooks.
 const TOLD: [(&str, &str); 13] = [
@@ -148,24 +149,6 @@ fn told_as(name: &str) -> Option<&'static str> {
     own.copied().or(told.map(|(_, event)| *event))
 }
 
-/// Runs the query of every event as a [prefetch](crate::store::engine::job::Operation::prefetch).
-pub(crate) fn prefetch(tx: &Tx) {
-    let _ = subscribers(tx, "");
-}
-
-/// Hooks that subscribed to this event. Usually there are none, and a single query shows that.
-pub(crate) fn subscribers(tx: &Tx, event: &str) -> Result<Vec<DestinationName>> {
-    let mut hooks = Vec::new();
-    tx.each("SELECT name, events FROM hook", &[], |row| {
-        let patterns: Vec<EventPattern> = row.get(1)?;
-        if patterns.iter().any(|pattern| pattern.matches(event)) {
-            hooks.push(row.get(0)?);
-        }
-        Ok(())
-    })?;
-    Ok(hooks)
-}
-
 fn of_entry(tx: &Tx, entry: i64) -> Result<Option<(i64, Request)>> {
     tx.maybe_with(
         "SELECT l.id, l.id AS ledger, r.account, r.portal, r.state, r.received_at
@@ -181,84 +164,4 @@ fn of_account(tx: &Tx, n: i64) -> Result<Account> {
              FROM account WHERE n = ?",
         &[&n],
     )
-}
-
-/// Restores a hook whose calls were being removed: of the remaining calls, the oldest of each account is due again.
-fn give_heads_back(tx: &Tx, hook: &DestinationName, now: Millis) -> Result<()> {
-    let accounts: Vec<i64> = tx.all(
-        "SELECT DISTINCT c.account FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
-             WHERE c.account IS NOT NULL AND c.hook = ? AND c.state = 'waiting' AND h.events = '[]'",
-        &[&hook],
-    )?;
-    for account in accounts {
-        HOOK_CALLS.promote(tx, Some(account), hook, now)?;
-    }
-    Ok(())
-}
-
-/// True if calls were written since the last check, which found up to `newest`.
-pub(crate) fn owes_more(tx: &Tx, newest: &mut i64) -> bool {
-    let found: Result<Option<i64>, _> = tx.one("SELECT max(n) FROM hook_call", &[]);
-    // If the query fails, the check after the next change finds the calls.
-    let found = found.map_or(*newest, Option::unwrap_or_default);
-    let more = found > *newest;
-    *newest = found;
-    more
-}
-
-impl Store {
-    /// Replaces the set of subscribed hooks with that of the configuration. A hook that is not in it is owed no
-    /// further calls, and its name is returned until its calls are removed.
-    pub async fn subscribe_hooks(
-        &self,
-        hooks: Vec<(DestinationName, Vec<EventPattern>)>,
-        now: Timestamp,
-    ) -> Result<Vec<DestinationName>> {
-        self.write(move |work| {
-            let (tx, now) = (work.tx, now.into());
-            let mut removed: Vec<DestinationName> =
-                tx.all("SELECT name FROM hook ORDER BY name", &[])?;
-            removed.retain(|name| hooks.iter().all(|(hook, _)| hook != name));
-            for name in &removed {
-                let sql = "UPDATE hook SET events = '[]', told_entry = NULL WHERE name = ?";
-                tx.run(sql, &[&name])?;
-            }
-            for (name, events) in &hooks {
-                give_heads_back(tx, name, now)?;
-                let follows = events
-                    .iter()
-                    .any(|pattern| pattern.matches(MESSAGE_DROPPED));
-                // A hook gets calls about messages dropped from now on, or after its existing cursor.
-                tx.run(
-                    "INSERT INTO hook (name, events, told_entry)
-                     VALUES (?1, ?2, CASE WHEN ?3 = 1 THEN (SELECT coalesce(max(n), 0) FROM ledger) END)
-                     ON CONFLICT (name) DO UPDATE SET events = excluded.events,
-                         told_entry = CASE WHEN ?3 = 1
-                             THEN coalesce(hook.told_entry, excluded.told_entry) END",
-                    &[&name, &json(events)?, &follows],
-                )?;
-            }
-            Ok(removed)
-        })
-        .await
-    }
-
-    /// Removes up to `limit` calls of a removed hook, and the hook itself with the last of them.
-    pub async fn remove_hook(&self, name: DestinationName, limit: usize) -> Result<usize> {
-        self.write(move |work| {
-            let removed = work.tx.run(
-                "DELETE FROM hook_call WHERE n IN (
-                     SELECT c.n FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
-                     WHERE c.hook = ?1 AND h.events = '[]' LIMIT ?2
-                 )",
-                &[&name, &limit],
-            )?;
-            if removed < limit {
-                let sql = "DELETE FROM hook WHERE name = ? AND events = '[]'";
-                work.tx.run(sql, &[&name])?;
-            }
-            Ok(removed)
-        })
-        .await
-    }
 }

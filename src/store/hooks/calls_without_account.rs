@@ -11,9 +11,10 @@ use crate::domain::{
     Actor, DestinationName, EmailAddress, HookCallId, LedgerId, PortalName, Reason, Timestamp,
     Verdict, canary,
 };
-use crate::store::audit::hooks::{Payload, subscribers};
 use crate::store::engine::job::Work;
 use crate::store::error::readable;
+use crate::store::hooks::calls_about_accounts::Payload;
+use crate::store::hooks::subscriptions::{MESSAGE_DROPPED, subscribers};
 use crate::store::sql::sql_types::{Millis, from_row, json};
 use crate::store::sql::{FromRow, Tx, insert};
 use crate::store::{Result, Store, Topic};
@@ -23,9 +24,6 @@ const MAX_WAITING: u64 = 100;
 
 /// Ledger entries that are read at a time.
 const ENTRIES: usize = 200;
-
-/// The event of a dropped message.
-pub(crate) const MESSAGE_DROPPED: &str = "message.dropped";
 
 /// A message that was dropped.
 #[derive(Serialize)]

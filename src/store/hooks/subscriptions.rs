@@ -1,0 +1,98 @@
+//! Hook subscriptions: replaced by those of the configuration, looked up for an event, and removed with their calls.
+
+use crate::domain::{DestinationName, EventPattern, Timestamp};
+use crate::store::claims::leases::HOOK_CALLS;
+use crate::store::sql::Tx;
+use crate::store::sql::sql_types::{Millis, json};
+use crate::store::{Result, Store};
+
+/// The event of a dropped message. A hook that subscribed to it has a cursor into the ledger.
+pub(crate) const MESSAGE_DROPPED: &str = "message.dropped";
+
+/// Runs the query of every event as a [prefetch](crate::store::engine::job::Operation::prefetch).
+pub(crate) fn prefetch(tx: &Tx) {
+    let _ = subscribers(tx, "");
+}
+
+/// Hooks that subscribed to this event. Usually there are none, and a single query shows that.
+pub(crate) fn subscribers(tx: &Tx, event: &str) -> Result<Vec<DestinationName>> {
+    let mut hooks = Vec::new();
+    tx.each("SELECT name, events FROM hook", &[], |row| {
+        let patterns: Vec<EventPattern> = row.get(1)?;
+        if patterns.iter().any(|pattern| pattern.matches(event)) {
+            hooks.push(row.get(0)?);
+        }
+        Ok(())
+    })?;
+    Ok(hooks)
+}
+
+/// Restores a hook whose calls were being removed: of the remaining calls, the oldest of each account is due again.
+fn give_heads_back(tx: &Tx, hook: &DestinationName, now: Millis) -> Result<()> {
+    let accounts: Vec<i64> = tx.all(
+        "SELECT DISTINCT c.account FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
+             WHERE c.account IS NOT NULL AND c.hook = ? AND c.state = 'waiting' AND h.events = '[]'",
+        &[&hook],
+    )?;
+    for account in accounts {
+        HOOK_CALLS.promote(tx, Some(account), hook, now)?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Replaces the set of subscribed hooks with that of the configuration. A hook that is not in it is owed no
+    /// further calls, and its name is returned until its calls are removed.
+    pub async fn subscribe_hooks(
+        &self,
+        hooks: Vec<(DestinationName, Vec<EventPattern>)>,
+        now: Timestamp,
+    ) -> Result<Vec<DestinationName>> {
+        self.write(move |work| {
+            let (tx, now) = (work.tx, now.into());
+            let mut removed: Vec<DestinationName> =
+                tx.all("SELECT name FROM hook ORDER BY name", &[])?;
+            removed.retain(|name| hooks.iter().all(|(hook, _)| hook != name));
+            for name in &removed {
+                let sql = "UPDATE hook SET events = '[]', told_entry = NULL WHERE name = ?";
+                tx.run(sql, &[&name])?;
+            }
+            for (name, events) in &hooks {
+                give_heads_back(tx, name, now)?;
+                let follows = events
+                    .iter()
+                    .any(|pattern| pattern.matches(MESSAGE_DROPPED));
+                // A hook gets calls about messages dropped from now on, or after its existing cursor.
+                tx.run(
+                    "INSERT INTO hook (name, events, told_entry)
+                     VALUES (?1, ?2, CASE WHEN ?3 = 1 THEN (SELECT coalesce(max(n), 0) FROM ledger) END)
+                     ON CONFLICT (name) DO UPDATE SET events = excluded.events,
+                         told_entry = CASE WHEN ?3 = 1
+                             THEN coalesce(hook.told_entry, excluded.told_entry) END",
+                    &[&name, &json(events)?, &follows],
+                )?;
+            }
+            Ok(removed)
+        })
+        .await
+    }
+
+    /// Removes up to `limit` calls of a removed hook, and the hook itself with the last of them.
+    pub async fn remove_hook(&self, name: DestinationName, limit: usize) -> Result<usize> {
+        self.write(move |work| {
+            let removed = work.tx.run(
+                "DELETE FROM hook_call WHERE n IN (
+                     SELECT c.n FROM hook_call AS c JOIN hook AS h ON h.name = c.hook
+                     WHERE c.hook = ?1 AND h.events = '[]' LIMIT ?2
+                 )",
+                &[&name, &limit],
+            )?;
+            if removed < limit {
+                let sql = "DELETE FROM hook WHERE name = ? AND events = '[]'";
+                work.tx.run(sql, &[&name])?;
+            }
+            Ok(removed)
+        })
+        .await
+    }
+}

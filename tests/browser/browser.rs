@@ -51,6 +51,8 @@ impl Browser {
             "timeouts": { "implicit": timeout, "pageLoad": timeout, "script": timeout },
             "goog:chromeOptions": {
                 "binary": "/usr/bin/chromium",
+                // chromedriver waits a minute for Chromium by default.
+                "browserStartupTimeout": timeout,
                 "args": [
                     "--headless=new",
                     // Tests may run as root, and in containers with little shared memory.

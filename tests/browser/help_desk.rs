@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::Duration;
 
 use crate::support::client::{Smtp, http};
-use crate::support::harness::{BASE, Harness, wait_for};
+use crate::support::harness::{BASE, DEADLINE, Harness, wait_for};
 
 pub const PASSWORD: &str = "correct horse battery staple";
 
@@ -262,6 +261,11 @@ impl HelpDesk {
             places.insert(name, id_of(&["explain", &id], "ledger"));
         }
         spread_over_days(&harness);
+        // A mail that is still claimed would be settled after the change.
+        wait_for("the record of Ernst's mail", || {
+            let ernst = harness.json(&["customers", "show", "ernst.vogel@corp.example"]);
+            (ernst[0]["unanswered_mails"] == 1).then_some(())
+        });
         leave_work_behind(&harness);
         Self { harness, places }
     }
@@ -328,7 +332,7 @@ fn marker(subject: &str) -> String {
 fn database(harness: &Harness) -> rusqlite::Connection {
     let database = rusqlite::Connection::open(harness.path("data/vestibule.db"));
     let database = database.expect("the database");
-    let timeout = database.busy_timeout(Duration::from_secs(30));
+    let timeout = database.busy_timeout(DEADLINE);
     timeout.expect("patience");
     database
 }

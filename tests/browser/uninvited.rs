@@ -25,6 +25,11 @@ async fn a_scanner_releases_nothing_and_uses_up_nothing() {
         send(harness.smtp, "anna@corp.example", marker);
     }
     let link = harness.link_for("anna@corp.example");
+    // The mail's file is there before its record.
+    wait_for("the record of the mail", || {
+        let customers = harness.json(&["customers", "list"]);
+        (customers[0]["unanswered_mails"] == 1).then_some(())
+    });
     let before = state(&harness);
 
     for field in AHEAD_OF_TIME {

@@ -5,8 +5,11 @@ use std::process::Command;
 
 use crate::support::harness::{Harness, STANDARD};
 
-/// The programs of `requirements.txt`, which `tests/run` installs.
-const SCIM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/scim/bin/scim");
+/// Python with the packages of `requirements.txt`, which `tests/run` installs.
+const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/scim/bin/python");
+
+/// The client, with a longer time limit than that of its own program.
+const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/system/scim/client.py");
 
 /// Number of checks that the tester runs against this interface.
 const CHECKS: usize = 44;
@@ -14,8 +17,8 @@ const CHECKS: usize = 44;
 /// A daemon whose access settings let every domain in, and a token of the directory.
 fn start() -> (Harness, String) {
     assert!(
-        Path::new(SCIM).exists(),
-        "{SCIM} is missing: tests/run installs it"
+        Path::new(PYTHON).exists(),
+        "{PYTHON} is missing: tests/run installs it"
     );
     let harness = Harness::start(STANDARD);
     let open = harness.run(&["access", "set", "external.restrict_domains=false"]);
@@ -38,13 +41,14 @@ fn start() -> (Harness, String) {
 }
 
 fn scim(harness: &Harness, token: &str, arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(SCIM)
+    let output = Command::new(PYTHON)
         .env_clear()
         .env("HOME", harness.folder.path())
         .env("LANG", "C.UTF-8")
         .env("COLUMNS", "300")
         .env("SCIM_CLI_HEADERS", format!("Authorization: Bearer {token}"))
-        .args(["--url", &format!("http://{}/scim/v2", harness.admin)])
+        .args([CLIENT, "--url"])
+        .arg(format!("http://{}/scim/v2", harness.admin))
         .args(arguments)
         .output()
         .expect("it runs");

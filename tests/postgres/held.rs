@@ -30,6 +30,13 @@ impl Held {
         Self::begin(schema, "UPDATE writer SET next_number = next_number")
     }
 
+    /// Commits the transaction.
+    pub fn commit(mut self) {
+        let input = self.0.stdin.as_mut().expect("a pipe");
+        input.write_all(b"COMMIT;\n").expect("written");
+        self.end();
+    }
+
     /// Ends the transaction without a commit.
     pub fn end(mut self) {
         drop(self.0.stdin.take());

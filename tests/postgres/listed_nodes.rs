@@ -1,5 +1,7 @@
 //! Reports about nodes that share a store: in the list, by `check`, and in the metrics.
 
+use serde_json::Value;
+
 use crate::nodes::configuration;
 use crate::support::client::http;
 use crate::support::harness::{Harness, Signal, wait_for};
@@ -19,8 +21,15 @@ fn nodes_with_different_configurations_are_reported_everywhere() {
     let changed = configuration(&schema.url).replacen("title = \"", "title = \"Another ", 1);
     assert_ne!(changed, configuration(&schema.url));
     let second = Harness::start(&changed);
-    let listed = wait_for("both nodes in the list", || {
-        Some(first.json(&["nodes", "list"])).filter(|listed| listed.len() == 2)
+    let duties = |listed: &[Value]| {
+        let duties = listed
+            .iter()
+            .flat_map(|node| node["duties"].as_array().expect("a list"));
+        duties.filter(|duty| *duty == "operator_log").count()
+    };
+    let listed = wait_for("both nodes in the list, one with the duty", || {
+        let listed = first.json(&["nodes", "list"]);
+        (listed.len() == 2 && duties(&listed) > 0).then_some(listed)
     });
     for node in &listed {
         let differs = node["differs"].as_array().expect("a list");
@@ -28,12 +37,7 @@ fn nodes_with_different_configurations_are_reported_everywhere() {
         assert!(!differs.contains(&"verification".into()), "{node}");
         assert_eq!(node["present"], true, "{node}");
     }
-    let duties: Vec<_> = listed
-        .iter()
-        .flat_map(|node| node["duties"].as_array().expect("a list"))
-        .filter(|duty| *duty == "operator_log")
-        .collect();
-    assert_eq!(duties.len(), 1, "{listed:?}");
+    assert_eq!(duties(&listed), 1, "{listed:?}");
 
     // `check` compares its configuration with those of the running nodes: its own node has the same, the other does
     // not.
@@ -54,10 +58,10 @@ fn nodes_with_different_configurations_are_reported_everywhere() {
         let series = "vestibule_duty{duty=\"operator_log\"} ";
         gauge(node, series).as_deref() == Some("1")
     };
-    assert_eq!(
-        [&first, &second].iter().filter(|node| does(node)).count(),
-        1
-    );
+    wait_for("one node with the duty", || {
+        let holders = [&first, &second].iter().filter(|node| does(node)).count();
+        (holders == 1).then_some(())
+    });
 
     // With the same settings everywhere, nothing is left to report.
     std::fs::copy(first.path("vestibule.toml"), second.path("vestibule.toml")).expect("a copy");

@@ -7,6 +7,7 @@ use vestibule::store::StoreError;
 
 use crate::proxy::{Cut, Proxy};
 use crate::stores::{accept, assert_sound, count, open_seeded};
+use crate::support::harness::DEADLINE;
 use crate::support::postgres::{Schema, Server, server};
 
 /// Sends a message of a new sender until it is acknowledged. Returns the number of attempts.
@@ -116,7 +117,7 @@ async fn a_cancelled_wait_for_the_standby_is_not_acknowledged() {
             .is_err()
         {}
     };
-    tokio::time::timeout(Duration::from_secs(40), again)
+    tokio::time::timeout(DEADLINE, again)
         .await
         .expect("it recovers");
 }

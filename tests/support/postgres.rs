@@ -31,7 +31,7 @@ max_connections = 400
 shared_buffers = 32MB
 log_min_messages = error
 END
-    "$programs/pg_ctl" --pgdata="$folder/data" --log="$folder/log" --wait --timeout=60 start >/dev/null
+    "$programs/pg_ctl" --pgdata="$folder/data" --log="$folder/log" --wait --timeout=300 start >/dev/null
     "$programs/createdb" --host="$folder" --username=vestibule vestibule
     echo ready
     cat >/dev/null

@@ -182,7 +182,10 @@ fn one_command_starts_a_container_that_holds_and_releases_a_request() {
     }
 
     // The health check queries the running daemon, and fails if nothing answers.
-    podman.run(&["healthcheck", "run", "vestibule"]);
+    wait_for("health", || {
+        let checked = podman.try_run(&["healthcheck", "run", "vestibule"]);
+        checked.status.success().then_some(())
+    });
     let check = "/usr/libexec/vestibule/health-check";
     fs::write(
         volume.join("wrong"),
@@ -195,7 +198,7 @@ fn one_command_starts_a_container_that_holds_and_releases_a_request() {
     }
 
     // It stops cleanly, and the next container finds everything in the volume.
-    podman.run(&["stop", "vestibule"]);
+    podman.run(&["stop", "--time", "300", "vestibule"]);
     let exit = podman.run(&["inspect", "--format", "{{.State.ExitCode}}", "vestibule"]);
     assert_eq!(exit.trim(), "0");
     podman.run(&["rm", "vestibule"]);

@@ -114,18 +114,23 @@ fn postfix_hands_each_message_to_one_of_two_daemons_while_one_dies_hangs_or_rest
             "virtual_mailbox_domains =\nrelay_domains = corp.example\n\
              transport_maps = inline:{{ {{ it-help@corp.example = smtp:{next_hops} }}, \
              {{ hr@corp.example = smtp:{next_hops} }} }}\n\
-             smtp_helo_timeout = 5s\nsmtp_data_done_timeout = 20s\n\
-             queue_run_delay = 1s\nminimal_backoff_time = 1s\nmaximal_backoff_time = 2s\n"
+             smtp_helo_timeout = 5s\nsmtp_data_done_timeout = 20s\n"
         ),
     );
     let mut round = 0;
     let mut under_load = |cluster: &mut Cluster, event: &mut dyn FnMut(&mut Cluster)| {
         let load = Load::of_clients(&[postfix.smtp], 60, &cluster.book, round);
-        round += 1;
         cluster.wait_for_more(20);
         event(cluster);
-        cluster.wait_for_more(20);
         load.stop();
+        // More mail, because all of it may have been taken meanwhile.
+        let goal = cluster.entries() + 20;
+        let load = Load::of_clients(&[postfix.smtp], 10, &cluster.book, round + 1);
+        wait_for("mail after the event", || {
+            (cluster.entries() >= goal).then_some(())
+        });
+        load.stop();
+        round += 2;
     };
     under_load(&mut cluster, &mut |cluster| {
         cluster.nodes[0].kill();

@@ -16,7 +16,7 @@ use super::load::{Book, Load, configuration};
 use super::syncs::{tamper_with_syncs, wait_until_traced};
 use super::{Dice, rounds};
 use crate::support::client::http;
-use crate::support::harness::{Harness, Signal, wait_for};
+use crate::support::harness::{DEADLINE, Harness, Signal, wait_for};
 
 type Mend = Box<dyn FnOnce()>;
 
@@ -90,8 +90,7 @@ fn some_mail(harness: &Harness, book: &Arc<Book>, round: usize) {
 /// Another process on the daemon's database.
 fn neighbour(harness: &Harness) -> Connection {
     let neighbour = Connection::open(harness.path("data/vestibule.db")).expect("the database");
-    let timeout = std::time::Duration::from_secs(30);
-    neighbour.busy_timeout(timeout).expect("a setting");
+    neighbour.busy_timeout(DEADLINE).expect("a setting");
     neighbour
 }
 

@@ -182,6 +182,10 @@ fn idle_transactions_are_evicted_for_their_memory() {
             message.as_bytes(),
         );
         let reply = reply.expect("an answer");
+        // If the machine stalled for so long that this client counted as idle, it tries again.
+        if reply.starts_with("421 ") {
+            return None;
+        }
         assert!(reply.starts_with("250 "), "{reply}");
         harness.log().contains("while others wait").then_some(())
     });

@@ -2,13 +2,12 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use vestibule::domain::LedgerId;
 
-use crate::support::harness::Harness;
+use crate::support::harness::{DEADLINE, Harness};
 use crate::support::postgres::{Schema, server};
 
 /// Location of a store.
@@ -46,9 +45,7 @@ impl Rows {
 fn in_file(path: &PathBuf, sql: &str) -> Vec<Vec<String>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let database = Connection::open_with_flags(path, flags).expect("the database");
-    database
-        .busy_timeout(Duration::from_secs(30))
-        .expect("a setting");
+    database.busy_timeout(DEADLINE).expect("a setting");
     let mut statement = database.prepare(sql).expect("SQL");
     let columns = statement.column_count();
     let rows = statement.query_map([], |row| {

@@ -95,6 +95,8 @@ impl Mta {
                 "transport_maps = inline:{{ {{ it-help@corp.example = smtp:[127.0.0.1]:{} }} }}\n\
                  smtpd_milters = {milter}\n\
                  milter_default_action = tempfail\n\
+                 milter_connect_timeout = 300s\n\
+                 milter_command_timeout = 300s\n\
                  smtpd_authorized_xclient_hosts = 127.0.0.0/8\n",
                 harness.smtp.port()
             ),
@@ -164,6 +166,7 @@ fn rspamd_prepends_its_results_and_fields_as_configured() {
             .args(ZONE),
         &log,
     );
+    wait_for("dnsmasq's port", || TcpStream::connect(dns.address).ok());
     let _rspamd = Program::start(
         Command::new("rspamd")
             .args(["-f", "-u", "_rspamd", "-g", "_rspamd", "-c"])

@@ -79,6 +79,7 @@ impl Postfix {
         domains.sort_unstable();
         domains.dedup();
         let domains = domains.join(", ");
+        // By default a message that cannot be relayed at once waits for minutes.
         let defaults = format!(
             "compatibility_level = 3.6\n\
              queue_directory = {at}/spool\n\
@@ -92,6 +93,9 @@ impl Postfix {
              alias_maps =\n\
              local_recipient_maps =\n\
              smtputf8_enable = yes\n\
+             queue_run_delay = 1s\n\
+             minimal_backoff_time = 1s\n\
+             maximal_backoff_time = 2s\n\
              virtual_mailbox_domains = {domains}\n\
              virtual_mailbox_base = {at}/mail\n\
              virtual_mailbox_maps = inline:{{ {} }}\n\

@@ -68,8 +68,8 @@ fn hanging_group(home: &Path, count: usize) -> (Vec<Arc<OutgoingMessage>>, PathB
     (group, fifo)
 }
 
-/// Unblocks the thread that hangs at a FIFO.
-fn unblock(fifo: &Path) -> fs::File {
+/// Opens a FIFO for reading, without waiting for a writer. A thread that hangs there, waiting for a reader, goes on.
+fn open_reader(fifo: &Path) -> fs::File {
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits();
     fs::OpenOptions::new()
         .read(true)
@@ -389,7 +389,7 @@ async fn undelivered_messages_of_a_stopped_group_are_not_attempted() {
         async move { maildir.attempt(group, deadline, &stop).await }
     });
     stop.cancel();
-    drop(unblock(&fifo));
+    drop(open_reader(&fifo));
     let attempts = attempt.await.expect("no panic");
     assert_eq!(attempts, vec![None; 4]);
     assert!(files(&home.path().join("new")).is_empty());
@@ -432,13 +432,31 @@ async fn a_group_that_is_stopped_while_it_is_published_reports_published_message
 
 #[tokio::test]
 async fn a_hung_group_publishes_nothing_later_and_no_other_starts_meanwhile() {
+    // More than a pipe holds.
+    const BODY: usize = 1 << 20;
     let home = tempfile::tempdir().expect("a folder");
-    let (group, fifo) = hanging_group(home.path(), 4);
-    let before = maildir(home.path());
-    let deadline = Instant::now() + Duration::from_millis(20);
-    let attempts = before
-        .attempt(group.clone(), deadline, &CancellationToken::new())
-        .await;
+    let (mut group, fifo) = hanging_group(home.path(), 4);
+    // The third hangs in the middle of its body, because its reader reads nothing.
+    let mut raw = RAW.to_vec();
+    raw.resize(RAW.len() + BODY, b'a');
+    let long = OutgoingMessage::in_memory(group[2].claim().clone(), raw, &hostname());
+    let before_body = u64::try_from(whole(&long).await.len() - BODY).expect("a length");
+    group[2] = Arc::new(long);
+    let reader = open_reader(&fifo);
+    let timeout = Duration::from_mins(5);
+    let attempt = tokio::spawn({
+        let (before, group) = (maildir(home.path()), group.clone());
+        let (deadline, stop) = (Instant::now() + timeout, CancellationToken::new());
+        async move { before.attempt(group, deadline, &stop).await }
+    });
+    while rustix::io::ioctl_fionread(&reader).expect("its length") <= before_body {
+        assert!(!attempt.is_finished(), "it does not hang");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::pause();
+    tokio::time::advance(timeout).await;
+    tokio::time::resume();
+    let attempts = attempt.await.expect("no panic");
     assert!(
         matches!(&attempts[..], [Some(late), None, None, None] if late.destination_failure().is_some()),
         "{attempts:?}"
@@ -455,11 +473,11 @@ async fn a_hung_group_publishes_nothing_later_and_no_other_starts_meanwhile() {
     assert!(cause.text.contains("an earlier attempt"), "{cause:?}");
     assert!(files(&home.path().join("new")).is_empty());
 
-    drop(unblock(&fifo));
+    drop(reader);
     let begin = Instant::now();
     let mut attempts = attempts;
     while attempts[1].is_none() {
-        assert!(begin.elapsed() < Duration::from_mins(1), "{attempts:?}");
+        assert!(begin.elapsed() < Duration::from_mins(5), "{attempts:?}");
         tokio::task::yield_now().await;
         attempts = attempt_all(&maildir, repeats.clone()).await;
     }

@@ -153,7 +153,7 @@ fn long_fields_parse_in_linear_time() {
         }
         // Quadratic work would take minutes.
         assert!(
-            begin.elapsed() < std::time::Duration::from_secs(10),
+            begin.elapsed() < std::time::Duration::from_mins(1),
             "{}",
             &value[..40]
         );

@@ -367,11 +367,23 @@ async fn pause_another(store: &Store) {
     paused.await.expect("paused");
 }
 
-#[tokio::test]
+/// As [`pause_another`], while the paused clock of the test stands still: it advances only while the test's own
+/// runtime is idle.
+fn pause_another_at_once(store: &Store) {
+    std::thread::scope(|scope| {
+        let pausing = scope.spawn(|| {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            runtime.block_on(pause_another(store));
+        });
+        pausing.join().expect("no panic");
+    });
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_action_of_an_operator_ends_a_run() {
     let harness = Harness::with(1, 3, Faults::default());
     harness.claims(&[1]).await;
-    pause_another(&harness.queue.store).await;
+    pause_another_at_once(&harness.queue.store);
     harness.end(1, Duration::ZERO).await;
     assert_eq!(harness.outcomes(3).await, "0d 1u 2u");
     harness.close().await;

@@ -26,7 +26,7 @@ mod tests {
     use super::*;
     use crate::store::StoreError;
     use crate::store::engine::driver::{ReaderSession, WriterSession};
-    use crate::store::engine::readers::{IDLE_TIMEOUT, Readers};
+    use crate::store::engine::readers::Readers;
     use crate::store::sql::Tx;
     use crate::store::sqlite::driver::SqliteDriver;
     use crate::store::sqlite::session::SqliteSession;
@@ -104,7 +104,7 @@ mod tests {
             });
         };
         let driver = Arc::new(SqliteDriver::of(&path));
-        let readers = Readers::new(driver.clone(), 4, IDLE_TIMEOUT);
+        let readers = Readers::new(driver.clone(), 4, Duration::from_hours(1));
         all_at_once(&readers);
         readers.read(|_| Ok(())).expect("read");
         assert_eq!(readers.idle(), 3, "they may be needed again");

@@ -2,7 +2,7 @@
 //! processed.
 
 use crate::support::client::send;
-use crate::support::harness::{Harness, STANDARD, wait_for};
+use crate::support::harness::{DEADLINE, Harness, STANDARD, wait_for};
 
 #[test]
 fn a_damaged_request_fails_and_later_ones_are_delivered() {
@@ -16,6 +16,7 @@ fn a_damaged_request_fails_and_later_ones_are_delivered() {
     }
     let database = harness.path("data").join("vestibule.db");
     let connection = rusqlite::Connection::open(database).expect("the database");
+    connection.busy_timeout(DEADLINE).expect("an option");
     let changed = connection.execute(
         "UPDATE ledger SET facts = '{' WHERE n = (SELECT min(ledger) FROM request)",
         [],
@@ -39,13 +40,10 @@ fn a_damaged_request_fails_and_later_ones_are_delivered() {
         "{cause}"
     );
     let id = failed["id"].as_str().expect("an id");
-    assert!(
-        harness
-            .log()
-            .contains(&format!("request {id} was set aside as failed")),
-        "{}",
-        harness.log()
-    );
+    let event = format!("request {id} was set aside as failed");
+    wait_for("the event in the log", || {
+        harness.log().contains(&event).then_some(())
+    });
     let doctor = harness.command(&["doctor"]).output().expect("it runs");
     let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
     assert!(doctor.contains(id), "{doctor}");

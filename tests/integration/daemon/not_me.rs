@@ -90,7 +90,12 @@ fn this_was_not_me_by_mistake_is_taken_back_by_the_person_alone() {
         status == 200 && page.contains("already confirmed"),
         "{page}"
     );
-    assert!(harness.log().contains("verification.taken_back"));
+    wait_for("the event in the log", || {
+        harness
+            .log()
+            .contains("verification.taken_back")
+            .then_some(())
+    });
 }
 
 #[test]

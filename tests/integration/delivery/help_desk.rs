@@ -57,10 +57,11 @@ impl HelpDesk {
         Self { port, seen }
     }
 
-    /// The help desk as a destination of the configuration.
+    /// The help desk as a destination of the configuration, with time for an answer that the test withholds.
     pub fn destination(&self) -> String {
         format!(
-            "type = \"webhook\"\nurl = \"http://127.0.0.1:{}/\"\nallow_private = true\nconcurrency = 4",
+            "type = \"webhook\"\nurl = \"http://127.0.0.1:{}/\"\nallow_private = true\nconcurrency = 4\n\
+             timeout = \"5m\"",
             self.port
         )
     }

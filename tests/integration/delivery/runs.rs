@@ -283,7 +283,8 @@ async fn a_damaged_content_in_the_middle_of_a_run_keeps_the_order() {
 /// A damaged content holds back the later requests of its account; a missing content fails only its own request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damaged_and_missing_contents_in_the_middle_of_a_group_concern_their_accounts() {
-    let shop = "type = \"maildir\"\npath = \"Shop\"\nretry = [\"2s\"]";
+    // Nothing is retried before the repair: after several failures, later requests could overtake.
+    let shop = "type = \"maildir\"\npath = \"Shop\"\nretry = [\"1h\"]";
     let harness = Harness::open(shop).await;
     // The damage of the first is detected when it is claimed, that of the second when it is written.
     let ann = five(&harness, "ann", &long_text(2000, "here ann ends", 1000)).await;
@@ -307,9 +308,23 @@ async fn damaged_and_missing_contents_in_the_middle_of_a_group_concern_their_acc
     assert_eq!(harness.messages("Shop").len(), 8);
     let failed = harness.in_state("shop", RequestState::Failed).await;
     assert_eq!(failed, [eve[2]]);
+    for id in [ann[2], bob[2]] {
+        until("its failure is recorded", async || {
+            let request = harness.store.request(id).await.expect("read");
+            request.expect("there").last_error.is_some()
+        })
+        .await;
+    }
 
     for damaged in &damaged {
         damaged.repair();
+    }
+    let by = Actor::operator("root", Interface::CommandLine);
+    for id in [ann[2], bob[2]] {
+        let retried = harness
+            .store
+            .retry_request(id, by.clone(), Timestamp::now());
+        retried.await.expect("retried");
     }
     until_delivered(&harness, 14).await;
     workers.drain().await;

@@ -114,7 +114,7 @@ fn a_message_made_to_be_slow_is_not() {
         assert!(has_an_answer(raw.as_bytes(), "a@corp.example"), "{what}");
         let took = start.elapsed();
         // Without optimisation, on a machine under load; quadratic work would take an hour.
-        assert!(took < Duration::from_secs(30), "{what}: {took:?}");
+        assert!(took < Duration::from_mins(10), "{what}: {took:?}");
         println!("{what}: {took:?}");
     }
 }

@@ -7,7 +7,7 @@ use vestibule::mail::{AuthenticationResult, DmarcPolicy};
 
 use super::harness::{CLIENT, Harness, checker, signed, verification_mail};
 
-/// Timeout of a check. A third of it must be enough for an answer of the local DNS, even under load.
+/// Timeout of a check.
 const TIMEOUT: Duration = Duration::from_secs(6);
 
 #[tokio::test]
@@ -51,11 +51,21 @@ async fn without_a_server_it_is_the_same() {
     assert!(!found.fails());
 }
 
+/// Checks a message without a signature, so that all about its domain is in the cache, and pauses the clock. After
+/// that only silent servers are queried: only timeouts are pending, and the clock advances by itself.
+async fn pause_with_answers_in_the_cache(harness: &Harness, mail_from: &str) {
+    let raw = verification_mail("corp.example");
+    let found = harness.check(&raw, mail_from, "corp.example").await;
+    assert_ne!(found.dmarc, Some(AuthenticationResult::TempError));
+    tokio::time::pause();
+}
+
 /// A forger's own name servers must not turn the failure into a temporary error.
 #[tokio::test]
 async fn a_slow_stranger_does_not_use_up_the_time_of_the_domain_in_from() {
     let zone = "_dmarc.corp.example TXT v=DMARC1; p=reject\nslow.test SILENT\n";
-    let harness = Harness::patient(zone, TIMEOUT).await;
+    let harness = Harness::new(zone).await;
+    pause_with_answers_in_the_cache(&harness, "ann@corp.example").await;
     let forged = signed("other.example", &verification_mail("corp.example"))
         .replace("d=other.example", "d=slow.test");
     let found = harness
@@ -77,7 +87,8 @@ async fn one_answer_is_enough_to_pass() {
         "mail.corp.example TXT v=spf1 ip4:{CLIENT} -all\n{}",
         zone.replace("corp.example SILENT\n", "")
     );
-    let harness = Harness::patient(&zone, TIMEOUT).await;
+    let harness = Harness::new(&zone).await;
+    pause_with_answers_in_the_cache(&harness, "ann@mail.corp.example").await;
     let raw = signed("other.example", &verification_mail("corp.example"))
         .replace("d=other.example", "d=slow.test");
     let found = harness

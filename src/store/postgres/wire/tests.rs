@@ -5,7 +5,8 @@ use crate::store::sql::{Columns, SqlValue};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 
-const WAIT: Duration = Duration::from_millis(50);
+/// Timeout of a connection whose server stays silent, or sends without an end.
+const SHORT: Duration = Duration::from_millis(50);
 
 /// A connection whose server sends these octets and then closes, or stays silent.
 fn connection(said: &[u8], closes: bool) -> (ProtocolConnection, UnixStream) {
@@ -15,8 +16,14 @@ fn connection(said: &[u8], closes: bool) -> (ProtocolConnection, UnixStream) {
         theirs.shutdown(std::net::Shutdown::Write).expect("closed");
     }
     let stream = Stream::Socket(ours);
-    stream.set_timeout(WAIT).expect("set");
-    (ProtocolConnection::of(stream, WAIT), theirs)
+    // All that a server sends before it closes is there: only the silence of others is waited for.
+    let timeout = if closes {
+        Duration::from_mins(1)
+    } else {
+        SHORT
+    };
+    stream.set_timeout(timeout).expect("set");
+    (ProtocolConnection::of(stream, timeout), theirs)
 }
 
 fn message(tag: u8, body: &[u8]) -> Vec<u8> {

@@ -118,12 +118,12 @@ async fn lists_are_saved_as_csv_with_their_filter() {
 async fn the_audit_is_narrowed_by_who_what_and_when() {
     let harness = Harness::open().await;
     let session = harness.session(Role::Agent).await;
+    let today = Timestamp::now().strftime("%F").to_string();
     let entry = harness.mail("ann@corp.example", "one").await;
     let path = format!("/messages/{}", entry.ledger);
     harness
         .post(&session, &path, &[("action", "release")])
         .await;
-    let today = Timestamp::now().strftime("%F").to_string();
     for (query, rows) in [
         ("operator=the-agent", 1),
         ("operator=nobody", 0),

@@ -89,12 +89,14 @@ async fn times_are_in_the_zone_of_the_site_and_texts_in_english() {
     config.site.language = crate::domain::LanguageTag::parse("ar").expect("a tag");
     let harness = Harness::with(config).await;
     let session = harness.session(Role::Viewer).await;
-    let entry = harness.mail("eve@elsewhere.example", "one").await;
     let zone = jiff::tz::TimeZone::get("Asia/Kolkata").expect("a zone");
-    let day = Timestamp::now()
-        .to_zoned(zone)
-        .strftime("%Y-%m-%d ")
-        .to_string();
+    let day = || {
+        let now = Timestamp::now().to_zoned(zone.clone());
+        now.strftime("%Y-%m-%d ").to_string()
+    };
+    let before = day();
+    let entry = harness.mail("eve@elsewhere.example", "one").await;
+    let days = [before, day()];
     for path in [
         format!("/messages/{}?lang=fr", entry.ledger),
         "/audit?lang=ar".to_owned(),
@@ -112,7 +114,8 @@ async fn times_are_in_the_zone_of_the_site_and_texts_in_english() {
             page.body
         );
         if path.starts_with("/messages") {
-            assert!(page.body.contains(&day), "{}", page.body);
+            let is_right = days.iter().any(|day| page.body.contains(day));
+            assert!(is_right, "{days:?}: {}", page.body);
             assert!(page.body.contains(" IST"), "{}", page.body);
         }
     }

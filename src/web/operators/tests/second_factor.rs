@@ -64,6 +64,12 @@ impl Device {
         let moment = self.since + SignedDuration::from_secs(30 * later);
         self.key.code_at(moment)
     }
+
+    /// A code that is valid now and comes after that of the moment.
+    fn fresh_code(&self) -> String {
+        let next = self.since + SignedDuration::from_secs(30);
+        self.key.code_at(next.max(Timestamp::now()))
+    }
 }
 
 /// The key that the page shows.
@@ -160,7 +166,7 @@ async fn a_login_takes_the_code_after_the_password_and_each_code_once() {
         assert_eq!(answer.status, StatusCode::SEE_OTHER);
         assert_eq!(answer.headers[LOCATION], "/login");
     }
-    let fresh = device.code(1);
+    let fresh = device.fresh_code();
     let answer = harness.enter_code(&pending, &fresh).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
     assert_eq!(answer.headers[LOCATION], "/messages");
@@ -182,7 +188,7 @@ async fn a_code_and_a_recovery_code_open_once() {
     let harness = Harness::open().await;
     let session = harness.session(Role::Agent).await;
     let (device, recovery) = harness.set_up(&session).await;
-    let fresh = device.code(1);
+    let fresh = device.fresh_code();
     for typed in [fresh, recovery[0].to_uppercase()] {
         for status in [StatusCode::SEE_OTHER, StatusCode::UNAUTHORIZED] {
             let step = harness.enter_password("the-agent", PASSWORD).await;
@@ -270,7 +276,7 @@ async fn a_session_reads_no_pending_key_and_confirms_none_without_the_password()
     for text in ["totp-key", "otpauth", "class=\"qr\"", &pending.reveal()] {
         assert!(!page.body.contains(text), "{text}: {}", page.body);
     }
-    let code = Device::new(pending).code(0);
+    let code = pending.code_at(Timestamp::now());
     let alone = [("action", "confirm"), ("code", code.as_str())];
     let refused = harness.post(&session, path, &alone).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -281,7 +287,12 @@ async fn a_session_reads_no_pending_key_and_confirms_none_without_the_password()
     );
     let answer = harness.enter_password("the-agent", PASSWORD).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "not turned on");
-    let confirm = [alone[0], ("current", PASSWORD), alone[1]];
+    let code = pending.code_at(Timestamp::now());
+    let confirm = [
+        ("action", "confirm"),
+        ("current", PASSWORD),
+        ("code", code.as_str()),
+    ];
     let answer = harness.post(&session, path, &confirm).await;
     let recovery = codes(&answer.body);
     // While the second factor is on, no new key is made, and it stays on without the password.

@@ -5,6 +5,7 @@ use crate::domain::LinkKey;
 
 #[tokio::test]
 async fn a_signed_link_gives_the_message_as_it_came_until_it_expires() {
+    const HOUR: i64 = 3600;
     let harness = Harness::open().await;
     let entry = harness.mail("ann@corp.example", "one").await;
     let later = |seconds: i64| {
@@ -14,11 +15,11 @@ async fn a_signed_link_gives_the_message_as_it_came_until_it_expires() {
     let path =
         |key: &LinkKey, seconds| format!("/message/{}", key.sign(entry.ledger, later(seconds)));
     let early = LinkKey::generate().expect("random bytes");
-    let answer = harness.get(&path(&early, 60)).await;
+    let answer = harness.get(&path(&early, HOUR)).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND, "no link was made yet");
 
     let key = harness.store.link_key().await.expect("a key");
-    let good = path(&key, 60);
+    let good = path(&key, HOUR);
     let answer = harness.get(&good).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(
@@ -43,7 +44,7 @@ async fn a_signed_link_gives_the_message_as_it_came_until_it_expires() {
     for bad in [
         path(&key, 0),
         path(&key, -60),
-        path(&early, 60),
+        path(&early, HOUR),
         format!("{good}A"),
         good.replace('.', ""),
         "/message/x".to_owned(),
@@ -54,7 +55,7 @@ async fn a_signed_link_gives_the_message_as_it_came_until_it_expires() {
         assert!(answer.body.contains("<h1>"), "a proper page: {bad}");
     }
     let nowhere = crate::domain::LedgerId::new();
-    let gone = format!("/message/{}", key.sign(nowhere, later(60)));
+    let gone = format!("/message/{}", key.sign(nowhere, later(HOUR)));
     let answer = harness.get(&gone).await;
     assert_eq!(answer.status, StatusCode::GONE);
     assert!(answer.body.contains("no longer stored"), "{}", answer.body);

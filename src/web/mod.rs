@@ -45,13 +45,8 @@ pub use ready::{Readiness, starting_router};
 pub use scim::scim_router;
 pub use serve::serve;
 
-/// Time limit from the head of a request to its answer, including a slowly sent body. Longer in unit tests: no
-/// answer may depend on the speed of the machine.
-const TIME_LIMIT: Duration = if cfg!(test) {
-    Duration::from_mins(5)
-} else {
-    Duration::from_secs(30)
-};
+/// Time limit from the head of a request to its answer, including a slowly sent body.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// True for a failure of the store that is answered `503`: the same request may succeed later.
 fn is_unavailable(error: &StoreError) -> bool {

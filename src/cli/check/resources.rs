@@ -13,13 +13,8 @@ use crate::config::{Config, Destination, Outgoing, show_size};
 /// Free space below which a warning is given.
 const LITTLE_ROOM: u64 = 1 << 30;
 
-/// Timeout for the greeting of a program on one of our ports. Longer in unit tests, where the program is a thread
-/// of the test.
-const TIMEOUT: Duration = if cfg!(test) {
-    Duration::from_mins(1)
-} else {
-    Duration::from_secs(2)
-};
+/// Timeout for the greeting of a program on one of our ports.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn database(config: &Config) -> Finding {
     let check = "data_dir";

@@ -7,7 +7,7 @@
 use super::diagnostic_code;
 use super::header::{Field, Header, Section};
 use super::mime::Media;
-use super::report_text;
+use super::nonstandard_report;
 use super::text::message_id;
 use super::{Evidence, Report, ReportKind, ReportedRecipient, Sender};
 use crate::domain::Envelope;
@@ -43,7 +43,7 @@ pub(super) fn report(header: &Header, envelope: &Envelope, sender: &Sender) -> R
         read_parts(&message, &media, &mut report, 0);
         return Reported::Delivery(report);
     }
-    let from_a_mailer = report_text::is_from_a_mailer(header, envelope, sender);
+    let from_a_mailer = nonstandard_report::is_from_a_mailer(header, envelope, sender);
     let otherwise = || {
         if is_report {
             Reported::Other(content_type(header))
@@ -62,16 +62,16 @@ pub(super) fn report(header: &Header, envelope: &Envelope, sender: &Sender) -> R
     if !from_a_mailer {
         return otherwise();
     }
-    let Some(evidence) = report_text::evidence(header, &message, &media) else {
+    let Some(evidence) = nonstandard_report::evidence(header, &message, &media) else {
         return otherwise();
     };
     report.kind = ReportKind::Text;
     report.evidence = evidence;
     if report.recipients.is_empty() {
-        report.recipients = report_text::recipients(header);
+        report.recipients = nonstandard_report::recipients(header);
     }
     if report.original_message_id.is_none() {
-        report.original_message_id = report_text::original_message_id(&message, &media);
+        report.original_message_id = nonstandard_report::original_message_id(&message, &media);
     }
     Reported::Delivery(report)
 }

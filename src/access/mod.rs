@@ -6,7 +6,6 @@
 
 mod api_schema;
 mod change;
-mod decide;
 mod decision_input;
 mod explain;
 mod nearest;
@@ -18,7 +17,6 @@ mod simulate;
 mod warnings;
 
 pub use change::{Assignment, AssignmentError, Change};
-pub use decide::decide;
 pub use decision_input::{
     AccountStanding, Circumstances, Consequence, Decision, DecisionInput, Enforcement, Original,
     Standing, sender_for,
@@ -26,7 +24,7 @@ pub use decision_input::{
 pub use explain::{RuleResult, explain};
 pub use nearest::nearest;
 pub use newcomer::decide_newcomer;
-pub use rules::{RULES, Rule, RuleGroup, number_of};
+pub use rules::{RULES, Rule, RuleGroup, decide, number_of};
 pub use settings::{
     AccessSettings, Effective, External, ExternalOverrides, Internal, InternalOverrides, Overrides,
     Settings, Source,

@@ -4,10 +4,10 @@
 //! structure (RFC 6522 with RFC 3464 or RFC 8098), or by the text of a mail server. A report inside another
 //! message, as people forward them, does not count.
 
-use super::diagnostic_code;
 use super::header::{Field, Header, Section};
 use super::mime::Media;
 use super::nonstandard_report;
+use super::status_code::{parse_status_code, status_of_diagnostic};
 use super::text::message_id;
 use super::{Evidence, Report, ReportKind, ReportedRecipient, Sender};
 use crate::domain::Envelope;
@@ -159,7 +159,7 @@ fn read_status(section: &Section, report: &mut Report) {
         for field in group.fields() {
             read_status_field(&field, &mut recipient, report);
             if field.is("Diagnostic-Code") {
-                reply = diagnostic_code::status(&field.text());
+                reply = status_of_diagnostic(&field.text());
             }
         }
         // Exim, for example, writes 5.0.0, and only the quoted reply tells more.
@@ -193,18 +193,10 @@ fn read_status_field(field: &Field, recipient: &mut ReportedRecipient, report: &
                 .to_ascii_lowercase(),
         );
     } else if field.is("Status") {
-        recipient.status = status_code(word());
+        recipient.status = parse_status_code(word());
     } else if field.is("Original-Message-ID") {
         report.original_message_id = message_id(*field);
     }
-}
-
-/// Returns a word that is a status code (RFC 3463 2): class, subject and detail.
-pub(super) fn status_code(word: &str) -> Option<String> {
-    let parts: Vec<&str> = word.split('.').take(4).collect();
-    let number =
-        |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
-    (parts.len() == 3 && parts.iter().all(number)).then(|| word.to_owned())
 }
 
 #[cfg(test)]

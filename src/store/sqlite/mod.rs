@@ -3,12 +3,12 @@
 mod checkpoint;
 pub(super) mod compact;
 pub(super) mod connection;
-pub(super) mod copy_pages;
 pub(super) mod driver;
 mod file_identity;
 mod gather;
 mod migrations;
 mod numbers;
+pub(super) mod online_backup;
 mod page_cache;
 mod result_codes;
 pub(super) mod session;

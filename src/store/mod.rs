@@ -27,16 +27,16 @@ mod verification;
 pub use crate::domain::{MailCause, MailKind};
 pub use accounts::customer_lists::CustomerFilter;
 pub use accounts::customers::Added;
-pub use accounts::denied::StoppedAccounts;
 pub use accounts::directory::UserRefusal;
 pub use accounts::directory_users::{
     DirectoryEmail, DirectoryRole, DirectoryUser, NewDirectoryUser, UserFilter, UserList,
 };
+pub use accounts::newly_denied_accounts::StoppedAccounts;
 pub use accounts::not_me::Refused;
 pub use accounts::people::{Person, PersonChange, PersonOutcome, PersonRefusal};
 pub use accounts::replies::ReplyAnswer;
 pub use accounts::undo_not_me::TakenBack;
-pub use accounts::unlisted::UnlistedAccounts;
+pub use accounts::unlisted_accounts::UnlistedAccounts;
 pub use accounts::verify_account::{Choice, Link, VerificationOutcome};
 pub use audit::events::{Event, OperatorAction};
 pub use audit::operator_actions::{AuditEntry, AuditFilter};

@@ -8,11 +8,11 @@ mod api_schema;
 mod change;
 mod decision_input;
 mod explain;
-mod nearest;
 mod newcomer;
 mod rules;
 mod settings;
 mod settings_key;
+mod similar_domain;
 mod simulate;
 mod warnings;
 
@@ -22,7 +22,6 @@ pub use decision_input::{
     Standing, sender_for,
 };
 pub use explain::{RuleResult, explain};
-pub use nearest::nearest;
 pub use newcomer::decide_newcomer;
 pub use rules::{RULES, Rule, RuleGroup, decide, number_of};
 pub use settings::{
@@ -30,5 +29,6 @@ pub use settings::{
     Settings, Source,
 };
 pub use settings_key::{Key, KeyError, Value};
+pub use similar_domain::nearest_pattern;
 pub use simulate::{Compared, Comparison, Outcome, Recorded, Shift, reads_settings};
 pub use warnings::Warning;

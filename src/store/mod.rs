@@ -87,10 +87,10 @@ pub use upkeep::examine::{
 };
 pub use upkeep::invariants::Violation;
 pub use upkeep::transfer::{Transferred, transfer, undo_transfer};
-pub use verification::correspondence::{QueuedMail, QueuedMailFilter, SentMail};
 pub use verification::languages::{LanguageWish, MailLanguages};
 pub use verification::mail_claims::MailClaim;
 pub use verification::notices::Notice;
+pub use verification::sent_and_queued_mail::{QueuedMail, QueuedMailFilter, SentMail};
 pub use verification::verification_mail::{
     ClaimedMail, MailOutcome, TokenHashes, VerificationMail,
 };

@@ -24,7 +24,7 @@ docs:
 
 # Pictures of every page, for docs/pages.md; needs what tests/run installs, and pngquant.
 screens:
-    SCREENSHOTS=docs/screens cargo test --test browser look
+    SCREENSHOTS=docs/screens cargo test --test browser appearance
     pngquant --force --ext .png --strip --speed 1 64 docs/screens/*.png
 
 # What a release consists of, in target/release-files: archive, Debian package, image, SBOM and checksums.

@@ -6,31 +6,29 @@
 
 mod api_schema;
 mod change;
-mod decide;
 mod decision_input;
 mod explain;
-mod nearest;
 mod newcomer;
 mod rules;
 mod settings;
 mod settings_key;
+mod similar_domain;
 mod simulate;
 mod warnings;
 
 pub use change::{Assignment, AssignmentError, Change};
-pub use decide::decide;
 pub use decision_input::{
     AccountStanding, Circumstances, Consequence, Decision, DecisionInput, Enforcement, Original,
     Standing, sender_for,
 };
 pub use explain::{RuleResult, explain};
-pub use nearest::nearest;
 pub use newcomer::decide_newcomer;
-pub use rules::{RULES, Rule, RuleGroup, number_of};
+pub use rules::{RULES, Rule, RuleGroup, decide, number_of};
 pub use settings::{
     AccessSettings, Effective, External, ExternalOverrides, Internal, InternalOverrides, Overrides,
     Settings, Source,
 };
 pub use settings_key::{Key, KeyError, Value};
+pub use similar_domain::nearest_pattern;
 pub use simulate::{Compared, Comparison, Outcome, Recorded, Shift, reads_settings};
 pub use warnings::Warning;

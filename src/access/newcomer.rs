@@ -1,8 +1,8 @@
 //! Decisions about an address without an account, with no message: for the sign-up page, for operators, and
 //! to try out settings.
 
-use super::decide::decide;
 use super::decision_input::{Circumstances, Decision, DecisionInput, Enforcement, Standing};
+use super::rules::decide;
 use super::settings::Effective;
 use crate::domain::{EmailAddress, PortalName};
 use crate::mail::{Authentication, Facts, Fingerprint, Sender};

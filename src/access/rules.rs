@@ -1,6 +1,6 @@
-//! The table of rules, in the order in which they are evaluated. The first rule that matches decides.
+//! The table of rules, in the order in which [`decide`] evaluates them. The first rule that matches decides.
 
-use super::decision_input::{Consequence, DecisionInput, Enforcement};
+use super::decision_input::{Consequence, Decision, DecisionInput, Enforcement};
 use crate::domain::{
     AccountKind, AccountStatus, DomainPattern, NewAccount, PatternList, Reason, Verdict,
 };
@@ -98,6 +98,29 @@ const CONFIRMATION: u8 = 18;
 pub fn number_of(reason: Reason) -> u8 {
     let rule = RULES.iter().find(|rule| rule.reason == reason);
     rule.map_or(CONFIRMATION, |rule| rule.number)
+}
+
+/// Returns the decision about one message for one portal: that of the first rule that matches. The last rule of the
+/// table matches everything.
+#[must_use]
+pub fn decide(input: &DecisionInput) -> Decision {
+    for rule in &RULES {
+        if let RuleOutcome::Matched {
+            verdict,
+            consequence,
+            evidence,
+        } = (rule.examine)(input)
+        {
+            return Decision {
+                verdict,
+                reason: rule.reason,
+                rule: rule.number,
+                consequence,
+                evidence,
+            };
+        }
+    }
+    unreachable!("the last rule matches everything")
 }
 
 fn drop_with(evidence: impl Into<Option<String>>) -> RuleOutcome {

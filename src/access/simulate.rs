@@ -20,10 +20,9 @@ use std::fmt;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::decide::decide;
 use super::decision_input::{Circumstances, Consequence, Decision, DecisionInput, Standing};
 use super::newcomer::decide_newcomer;
-use super::rules::{RuleGroup, number_of};
+use super::rules::{RuleGroup, decide, number_of};
 use super::settings::{AccessSettings, Effective};
 use crate::domain::{AccountKind, DomainPattern, EmailAddress, PortalName, Reason, Verdict};
 use crate::mail::Facts;

@@ -18,7 +18,7 @@ const MAX_LIST: usize = 8;
 /// Maximum number of octets of a field that are read; no honest field comes near.
 const MAX_FIELD: usize = 1024;
 
-/// The languages of the texts that come with the program.
+/// The languages of the texts that come with the program; `templates/texts.rs` has their files.
 pub const BUILT_IN_LANGUAGES: [&str; 13] = [
     "ar", "cs", "de", "en", "es", "fr", "it", "ja", "nl", "pl", "pt-BR", "sv", "zh-Hans",
 ];

@@ -6,7 +6,7 @@
 use super::Evidence;
 use super::automatic::keyword;
 use super::header::{Field, Header};
-use super::recorded::addresses;
+use super::recorded_envelope::addresses;
 use crate::domain::{EmailAddress, Envelope};
 
 /// Fields whose presence is a sign, the most reliable first. [`UNSUBSCRIBE`] alone may not be enough.

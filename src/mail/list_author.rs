@@ -8,7 +8,7 @@
 //! vouches for it, while anyone can write the List-Id and List-Post of any list.
 
 use super::header::{Field, Header};
-use super::lenient::only_mailbox;
+use super::lenient_from::only_mailbox;
 use super::mailbox::{AddrSpec, mailboxes};
 use super::sender::{author, usable};
 use super::{ListAuthor, Sender, SenderFault};

@@ -4,10 +4,10 @@
 //! structure (RFC 6522 with RFC 3464 or RFC 8098), or by the text of a mail server. A report inside another
 //! message, as people forward them, does not count.
 
-use super::diagnostic_code;
 use super::header::{Field, Header, Section};
 use super::mime::Media;
-use super::report_text;
+use super::nonstandard_report;
+use super::status_code::{parse_status_code, status_of_diagnostic};
 use super::text::message_id;
 use super::{Evidence, Report, ReportKind, ReportedRecipient, Sender};
 use crate::domain::Envelope;
@@ -43,7 +43,7 @@ pub(super) fn report(header: &Header, envelope: &Envelope, sender: &Sender) -> R
         read_parts(&message, &media, &mut report, 0);
         return Reported::Delivery(report);
     }
-    let from_a_mailer = report_text::is_from_a_mailer(header, envelope, sender);
+    let from_a_mailer = nonstandard_report::is_from_a_mailer(header, envelope, sender);
     let otherwise = || {
         if is_report {
             Reported::Other(content_type(header))
@@ -62,16 +62,16 @@ pub(super) fn report(header: &Header, envelope: &Envelope, sender: &Sender) -> R
     if !from_a_mailer {
         return otherwise();
     }
-    let Some(evidence) = report_text::evidence(header, &message, &media) else {
+    let Some(evidence) = nonstandard_report::evidence(header, &message, &media) else {
         return otherwise();
     };
     report.kind = ReportKind::Text;
     report.evidence = evidence;
     if report.recipients.is_empty() {
-        report.recipients = report_text::recipients(header);
+        report.recipients = nonstandard_report::recipients(header);
     }
     if report.original_message_id.is_none() {
-        report.original_message_id = report_text::original_message_id(&message, &media);
+        report.original_message_id = nonstandard_report::original_message_id(&message, &media);
     }
     Reported::Delivery(report)
 }
@@ -159,7 +159,7 @@ fn read_status(section: &Section, report: &mut Report) {
         for field in group.fields() {
             read_status_field(&field, &mut recipient, report);
             if field.is("Diagnostic-Code") {
-                reply = diagnostic_code::status(&field.text());
+                reply = status_of_diagnostic(&field.text());
             }
         }
         // Exim, for example, writes 5.0.0, and only the quoted reply tells more.
@@ -193,18 +193,10 @@ fn read_status_field(field: &Field, recipient: &mut ReportedRecipient, report: &
                 .to_ascii_lowercase(),
         );
     } else if field.is("Status") {
-        recipient.status = status_code(word());
+        recipient.status = parse_status_code(word());
     } else if field.is("Original-Message-ID") {
         report.original_message_id = message_id(*field);
     }
-}
-
-/// Returns a word that is a status code (RFC 3463 2): class, subject and detail.
-pub(super) fn status_code(word: &str) -> Option<String> {
-    let parts: Vec<&str> = word.split('.').take(4).collect();
-    let number =
-        |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
-    (parts.len() == 3 && parts.iter().all(number)).then(|| word.to_owned())
 }
 
 #[cfg(test)]

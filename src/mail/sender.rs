@@ -4,7 +4,7 @@
 //! readers of the same bytes could find two senders, there is none.
 
 use super::header::{Field, Header};
-use super::lenient::only_mailbox;
+use super::lenient_from::only_mailbox;
 use super::lookalike::lookalike;
 use super::mailbox::{AddrSpec, mailboxes};
 use super::tokens::not_an_address;

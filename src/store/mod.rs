@@ -27,16 +27,16 @@ mod verification;
 pub use crate::domain::{MailCause, MailKind};
 pub use accounts::customer_lists::CustomerFilter;
 pub use accounts::customers::Added;
-pub use accounts::denied::StoppedAccounts;
 pub use accounts::directory::UserRefusal;
 pub use accounts::directory_users::{
     DirectoryEmail, DirectoryRole, DirectoryUser, NewDirectoryUser, UserFilter, UserList,
 };
+pub use accounts::newly_denied_accounts::StoppedAccounts;
 pub use accounts::not_me::Refused;
 pub use accounts::people::{Person, PersonChange, PersonOutcome, PersonRefusal};
 pub use accounts::replies::ReplyAnswer;
 pub use accounts::undo_not_me::TakenBack;
-pub use accounts::unlisted::UnlistedAccounts;
+pub use accounts::unlisted_accounts::UnlistedAccounts;
 pub use accounts::verify_account::{Choice, Link, VerificationOutcome};
 pub use audit::events::{Event, OperatorAction};
 pub use audit::operator_actions::{AuditEntry, AuditFilter};
@@ -87,10 +87,10 @@ pub use upkeep::examine::{
 };
 pub use upkeep::invariants::Violation;
 pub use upkeep::transfer::{Transferred, transfer, undo_transfer};
-pub use verification::correspondence::{QueuedMail, QueuedMailFilter, SentMail};
 pub use verification::languages::{LanguageWish, MailLanguages};
 pub use verification::mail_claims::MailClaim;
 pub use verification::notices::Notice;
+pub use verification::sent_and_queued_mail::{QueuedMail, QueuedMailFilter, SentMail};
 pub use verification::verification_mail::{
     ClaimedMail, MailOutcome, TokenHashes, VerificationMail,
 };

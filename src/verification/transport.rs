@@ -5,7 +5,7 @@
 //! never reused: its next reply would belong to the previous mail.
 
 mod folder;
-mod lockstep;
+mod one_reply_per_command;
 mod xoauth2;
 
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use secrecy::ExposeSecret;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use lockstep::Lockstep;
+use one_reply_per_command::Lockstep;
 
 use super::ComposedMail;
 use crate::config::{Outgoing, SmtpSecurity, SmtpServer};

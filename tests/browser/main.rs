@@ -3,19 +3,19 @@
 //! Each test has its own browser and runs its cases in order. Cases that need no browser use HTTP, in
 //! `session`.
 
-mod ask;
+mod appearance;
 mod axe;
 mod browser;
 mod employee;
 mod help_desk;
 mod hostile;
 mod journey;
-mod look;
 mod operator;
 mod pages;
-mod quiet;
+mod raw_http;
+mod scanners_and_frames;
 mod session;
-mod uninvited;
+mod unwanted_mail_warning;
 
 #[path = "../support/mod.rs"]
 mod support;

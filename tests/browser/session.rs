@@ -3,8 +3,8 @@
 
 use std::net::SocketAddr;
 
-use crate::ask::{Answer, ask};
 use crate::help_desk::{HelpDesk, PASSWORD};
+use crate::raw_http::{Answer, ask};
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use vestibule::store::StoreError;
 
 use crate::proxy::{Cut, Proxy};
-use crate::stores::{accept, assert_sound, count, open_seeded};
+use crate::store_harness::{accept, assert_sound, count, open_seeded};
 use crate::support::harness::DEADLINE;
 use crate::support::postgres::{Schema, Server, server};
 

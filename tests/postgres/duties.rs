@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use vestibule::store::Duty;
 
-use crate::stores::open;
+use crate::store_harness::open;
 use crate::support::postgres::server;
 
 const ASKED: Duration = Duration::from_secs(30);

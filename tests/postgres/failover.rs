@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::task::{JoinHandle, block_in_place};
 
 use crate::patroni::Patroni;
-use crate::stores::{accept, assert_sound, open_seeded};
+use crate::store_harness::{accept, assert_sound, open_seeded};
 use crate::support::harness::{Folder, wait_for};
 use crate::support::postgres::{programs, user_of_package};
 use vestibule::store::{Store, StoreError};

@@ -2,7 +2,7 @@
 //! but not while a copy of the node may be at work.
 
 use crate::nodes::{configuration, libfaketime, number};
-use crate::stores::{accept, open_seeded};
+use crate::store_harness::{accept, open_seeded};
 use crate::support::client::send;
 use crate::support::harness::{Harness, wait_for};
 use crate::support::postgres::{Schema, server};

@@ -6,7 +6,7 @@ mod database;
 mod demo;
 mod duties;
 mod failover;
-mod held;
+mod held_transaction;
 mod leases;
 mod listed_nodes;
 mod logins;
@@ -20,10 +20,10 @@ mod round_trips;
 mod schema;
 mod search;
 mod sessions;
-mod starts;
+mod startup;
 #[path = "../integration/store/mod.rs"]
 mod store;
-mod stores;
+mod store_harness;
 #[path = "../support/mod.rs"]
 mod support;
 mod transfer;

@@ -3,7 +3,7 @@
 
 use std::process::{Child, Output, Stdio};
 
-use crate::held::Held;
+use crate::held_transaction::Held;
 use crate::nodes::{configuration, number};
 use crate::pooler::Pooler;
 use crate::support::harness::{Harness, wait_for};

@@ -6,7 +6,7 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-use crate::stores::{accept, assert_sound};
+use crate::store_harness::{accept, assert_sound};
 use crate::support::client::send;
 use crate::support::harness::{Folder, Harness, STANDARD, wait_for};
 use crate::support::port::Port;

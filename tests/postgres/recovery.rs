@@ -6,7 +6,7 @@ use std::process::Command;
 use vestibule::store::Store;
 
 use crate::failover::Servers;
-use crate::stores::{accept, assert_sound, open, open_seeded};
+use crate::store_harness::{accept, assert_sound, open, open_seeded};
 use crate::support::harness::{Harness, STANDARD, wait_for};
 use crate::support::postgres::programs;
 

@@ -5,10 +5,10 @@ use vestibule::config::PostgresServer;
 use vestibule::domain::{DestinationName, PortalName, Reason, Timestamp, Verdict};
 use vestibule::store::{Arrival, ArrivalOutcome, RunLimits, Settled, Settlement, Store};
 
-use crate::held::Held;
+use crate::held_transaction::Held;
 use crate::pooler::Pooler;
 use crate::proxy::Proxy;
-use crate::stores::{accept, assert_sound, count, mail, open_seeded};
+use crate::store_harness::{accept, assert_sound, count, mail, open_seeded};
 use crate::support::postgres::{Schema, server};
 
 /// Accepts messages that wait for the lock together, so that at most two transactions take them all.

@@ -5,7 +5,7 @@ use vestibule::domain::Timestamp;
 use vestibule::store::{FindFilter, Page};
 
 use crate::proxy::Proxy;
-use crate::stores::{accept, open, open_seeded};
+use crate::store_harness::{accept, open, open_seeded};
 use crate::support::harness::wait_for;
 use crate::support::postgres::{Schema, Server};
 

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use vestibule::store::StoreError;
 
-use crate::held::Held;
+use crate::held_transaction::Held;
 use crate::proxy::Proxy;
-use crate::stores::{accept, assert_sound, count, open, open_seeded};
+use crate::store_harness::{accept, assert_sound, count, open, open_seeded};
 use crate::support::harness::DEADLINE;
 use crate::support::postgres::server;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::decide::ReplayRow;
+use super::decider::ReplayRow;
 use crate::cli::failure::CommandError;
 
 /// The expectations of a file.

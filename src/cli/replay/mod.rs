@@ -4,7 +4,7 @@
 //! duplicate) do not influence the next, so the order of files is irrelevant.
 
 mod context;
-mod decide;
+mod decider;
 mod expect;
 mod mbox;
 mod pipeline;
@@ -20,7 +20,7 @@ use super::failure::{CommandError, CommandResult};
 use super::output::{Output, note};
 use crate::domain::PortalName;
 use context::DecisionContext;
-use decide::{Decider, ReplayRow};
+use decider::{Decider, ReplayRow};
 use expect::Expectations;
 use source::{Broken, MboxPart, ReplayMessage};
 use tally::ReplayTally;

@@ -5,7 +5,7 @@ use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use serde::Serialize;
 
-use super::decide::Decider;
+use super::decider::Decider;
 use super::source::{self, Broken, MailSource, MboxPart};
 use crate::cli::failure::{CommandError, CommandResult};
 use crate::cli::output::{Output, note};

@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::Decided;
-use super::decide::ReplayRow;
+use super::decider::ReplayRow;
 use super::expect::{Difference, Expectations};
 use crate::cli::failure::{CommandError, CommandResult};
 use crate::cli::output::{Output, cut, note};

@@ -8,6 +8,7 @@ mod endpoint;
 mod hook;
 mod listeners;
 mod log;
+mod mail_limits;
 mod portal;
 mod quota;
 mod retry;

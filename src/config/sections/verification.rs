@@ -4,10 +4,11 @@ use std::convert::Infallible;
 
 use lettre::message::Mailbox as Author;
 
+use super::mail_limits;
 use super::portal::Mailboxes;
+use crate::config::Verification;
 use crate::config::document::TomlSection;
 use crate::config::units::{DAY, show_time};
-use crate::config::{MailLimits, Verification};
 use crate::domain::{AddressDelimiters, EmailAddress};
 
 /// RFC 5321 4.5.3.1.1.
@@ -65,7 +66,7 @@ pub(super) fn read(section: &TomlSection<'_>, mailboxes: &mut Mailboxes) -> Opti
         .entry("address_delimiters")
         .and_then(|entry| entry.parse(AddressDelimiters::parse))
         .unwrap_or_default();
-    let limits = limits(&section.section("limits"), delimiters);
+    let limits = mail_limits::read(&section.section("limits"), delimiters);
     Some(Verification {
         from: from?,
         reply_address,
@@ -77,41 +78,6 @@ pub(super) fn read(section: &TomlSection<'_>, mailboxes: &mut Mailboxes) -> Opti
         limits,
         templates,
     })
-}
-
-fn limits(section: &TomlSection<'_>, delimiters: AddressDelimiters) -> MailLimits {
-    let most = 1..=1_000_000;
-    let total_hour = section.number("total_hour", 500, most.clone());
-    let fifth = |of: u32| (of / 5).max(1);
-    let sign_up_hour = section.number("sign_up_hour", fifth(total_hour), most.clone());
-    let limits = MailLimits {
-        per_address_hour: section.number("per_address_hour", 1, most.clone()),
-        per_address_day: section.number("per_address_day", 3, most.clone()),
-        per_domain_hour: section.number("per_domain_hour", 100, most.clone()),
-        total_hour,
-        sign_up_hour,
-        sign_up_per_client_hour: section.number(
-            "sign_up_per_client_hour",
-            fifth(sign_up_hour),
-            most.clone(),
-        ),
-        authenticated_hour: section.number("authenticated_hour", fifth(total_hour), most),
-        delimiters,
-    };
-    let kept = limits
-        .sign_up_hour
-        .saturating_add(limits.authenticated_hour);
-    // A limit of one or two cannot be divided.
-    if total_hour > 2 && kept >= total_hour {
-        section.refuse_key(
-            "sign_up_hour",
-            format_args!(
-                "together with authenticated_hour it reserves {kept} mails of total_hour ({total_hour}), \
-                 which leaves none for other senders; write less, or a larger total_hour"
-            ),
-        );
-    }
-    limits
 }
 
 /// Refuses a portal's address as the author: a reply to the mail quotes its link, and everyone who reads that

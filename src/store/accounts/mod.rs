@@ -3,15 +3,15 @@
 pub(super) mod blocks;
 pub(super) mod customer_lists;
 pub(super) mod customers;
-pub(super) mod denied;
 pub(super) mod directory;
 pub(super) mod directory_users;
 pub(super) mod groups;
 pub(super) mod link_standing;
+pub(super) mod newly_denied_accounts;
 pub(super) mod not_me;
 pub(super) mod people;
 pub(super) mod replies;
 pub(super) mod undo_not_me;
-pub(super) mod unlisted;
+pub(super) mod unlisted_accounts;
 pub(super) mod verify_account;
 pub(super) mod verify_by_operator;

@@ -4,6 +4,11 @@
 //! that made it. A worker that settles or gives back a row names both, and nothing changes if another claim
 //! holds the row by then. An expired lease is taken over under another number.
 //!
+//! The length of a lease is set by the code that knows how long the work takes: `outbound/worker.rs` for requests and
+//! hook calls (the timeout of the queue, the time of a run and a margin), `store/verification/mail_claims.rs` for
+//! verification mail. Two other leases are not of queued rows: that of the daily digest is in
+//! `verification/digest.rs`, that of a node's duties in `store/postgres/driver.rs`.
+//!
 //! The rows of one account for one place (a portal, a hook) are a queue, and only its head is ever due. So no
 //! row overtakes another, and a worker finds due rows without reading past others.
 

@@ -6,7 +6,7 @@ use crate::store::accounts::replies::ConfirmationReply;
 use crate::store::engine::job::{Operation, Work};
 use crate::store::hooks::subscriptions;
 use crate::store::intake::arrival::{Arrival, ArrivalOutcome, ArrivalPart};
-use crate::store::intake::decide::{Decided, PartContext};
+use crate::store::intake::decide_part::{Decided, PartContext};
 use crate::store::intake::prepared::{Prepared, PreparedMessage};
 use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::hold_quota::{QuotaDropped, offer};

@@ -2,7 +2,7 @@
 
 pub(super) mod accept;
 pub(super) mod arrival;
-mod decide;
+mod decide_part;
 pub(super) mod decision_effects;
 pub(super) mod own_addresses;
 pub(super) mod prepared;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::access::nearest;
+use crate::access::nearest_pattern;
 use crate::domain::{DomainPattern, Timestamp};
 use crate::store::engine::settings_cache;
 use crate::store::rows::reason_codes::with_codes;
@@ -71,7 +71,7 @@ pub(crate) fn domains(tx: &Tx, since: Millis, limit: usize) -> Result<Vec<Droppe
             Ok(DroppedDomain {
                 messages,
                 people: tx.one(&people, &[&domain, &midnight, &MAX_LOOKED_THROUGH])?,
-                nearest: nearest(&domain, &settings).cloned(),
+                nearest: nearest_pattern(&domain, &settings).cloned(),
                 domain,
             })
         })
@@ -107,7 +107,7 @@ pub(crate) fn domains_between(
             domains.push(DroppedDomain {
                 messages,
                 people,
-                nearest: nearest(&domain, &settings).cloned(),
+                nearest: nearest_pattern(&domain, &settings).cloned(),
                 domain,
             });
         }

@@ -7,6 +7,6 @@ pub(super) mod delivery_claims;
 pub(super) mod delivery_queue;
 pub(super) mod destinations;
 pub(super) mod hold_quota;
-pub(super) mod link_key;
+pub(super) mod message_link_key;
 pub(super) mod request;
 pub(super) mod transitions;

@@ -8,7 +8,7 @@ use rusqlite_migration::{M, MigrationDefinitionError, Migrations};
 use super::connection::opening;
 use crate::store::{Result, StoreError};
 
-/// Schema migrations, one file each. A released migration never changes.
+/// Schema migrations, one file each, which begins with its purpose. A released migration never changes.
 const STEPS: &[M] = &[
     M::up(include_str!("schema/0001-foundation.sql")),
     M::up(include_str!("schema/0002-operators.sql")),

@@ -8,7 +8,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Statement};
 
 use super::checkpoint::Checkpointer;
-use super::numbers::Numbers;
+use super::row_numbers::Numbers;
 use super::{connection, file_identity::FileIdentity, migrations, page_cache};
 use crate::store::engine::driver::{ReaderSession, WriterSession};
 use crate::store::engine::notify::Wakeups;

@@ -28,9 +28,9 @@ use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{EngineSession, Tx};
 use crate::store::sqlite::connection;
 use crate::store::sqlite::session::SqliteSession;
-use crate::store::verification::correspondence;
 use crate::store::verification::mail_lanes;
 use crate::store::verification::mail_queue;
+use crate::store::verification::sent_and_queued_mail;
 use crate::store::{
     AuditFilter, CustomerFilter, FailedCallFilter, FindFilter, LedgerFilter, ListOrder, Page,
     QueuedMailFilter, RequestFilter, Result, WhatIf,
@@ -269,7 +269,7 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
                         until,
                         page: page(after),
                     };
-                    let list = |c: &Tx| correspondence::queued_mail(c, &filter);
+                    let list = |c: &Tx| sent_and_queued_mail::queued_mail(c, &filter);
                     check("queued mail", session, list);
                 }
                 for event in [None, Some("request.released".to_owned())] {

@@ -1,5 +1,5 @@
 //! A layer above the `unix` VFS of `SQLite` (<https://www.sqlite.org/vfs.html>), which gathers the writes of a
-//! connection into fewer calls ([`super::gather`]). Everything else passes through.
+//! connection into fewer calls ([`super::coalesced_writes`]). Everything else passes through.
 //!
 //! This is the only file with `unsafe`. Its invariants:
 //!
@@ -17,7 +17,7 @@ use std::sync::atomic::AtomicU32;
 
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_io_methods, sqlite3_vfs};
 
-use super::gather::{Below, EXTENSION, FileResult, Writes};
+use super::coalesced_writes::{Below, EXTENSION, FileResult, Writes};
 use super::wal_index::{REGION, REGION_OCTETS, find_certain_page};
 
 #[cfg(test)]

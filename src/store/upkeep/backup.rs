@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::store::sql::Tx;
-use crate::store::sqlite::copy_pages::{copy, leave_single_file};
+use crate::store::sqlite::online_backup::{copy, leave_single_file};
 use crate::store::upkeep::copy_rows::{count, tables};
 use crate::store::upkeep::transfer::{self, Count};
 use crate::store::{Examination, Location, Result, StoreError};

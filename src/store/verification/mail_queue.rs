@@ -13,11 +13,12 @@ use crate::store::claims::leases::VERIFICATION_MAILS;
 use crate::store::error::readable;
 use crate::store::rows::account_rows::{AccountRow, account_by_number};
 use crate::store::sql::sql_types::{Millis, from_row};
-use crate::store::sql::{FromRow, Tx, insert};
+use crate::store::sql::{FromRow, Tx};
 use crate::store::verification::bounces::paused_until;
 use crate::store::verification::mail_claims::{LEASE, MailClaim, end};
 use crate::store::verification::mail_lanes::{Lane, QueuePlace};
 use crate::store::verification::rate_limits::{Share, Shares};
+use crate::store::verification::tokens::insert_token;
 use crate::store::verification::verification_mail::{ClaimedMail, TokenHashes, VerificationMail};
 
 /// Number of mails examined for each that a claim may take: mails over a limit are deferred.
@@ -219,15 +220,8 @@ pub(crate) fn claim(
         tx.run(sql, &[&verification_mail.n, &claimed_at])?;
         if verification_mail.kind != MailKind::AlreadyRegistered {
             for hash in [Some(token.link), token.reply].into_iter().flatten() {
-                insert!(
-                    tx,
-                    token {
-                        hash,
-                        account: account.n,
-                        letter: verification_mail.n,
-                        expires_at: now.plus(token_ttl)
-                    }
-                )?;
+                let expires_at = now.plus(token_ttl);
+                insert_token(tx, hash, account.n, verification_mail.n, expires_at)?;
             }
         }
         claimed.verification_mails.push(VerificationMail {

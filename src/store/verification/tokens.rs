@@ -1,9 +1,10 @@
-//! Tokens of links, by their hashes.
+//! Tokens of links, by their hashes: each is stored here with the time until which its link is valid.
+//! `accounts/link_standing.rs` compares that time.
 
 use crate::domain::TokenHash;
 use crate::store::Result;
-use crate::store::sql::Tx;
 use crate::store::sql::sql_types::{Millis, from_row};
+use crate::store::sql::{Tx, insert};
 
 /// A token as stored, whether it is still valid or not.
 pub(crate) struct TokenRow {
@@ -13,6 +14,26 @@ pub(crate) struct TokenRow {
     pub(crate) refused: bool,
 }
 from_row!(TokenRow, row: account, verification_mail, expires_at, refused);
+
+/// Stores a token of a verification mail to an account.
+pub(crate) fn insert_token(
+    tx: &Tx,
+    hash: TokenHash,
+    account: i64,
+    verification_mail: i64,
+    expires_at: Millis,
+) -> Result<()> {
+    insert!(
+        tx,
+        token {
+            hash,
+            account,
+            letter: verification_mail,
+            expires_at
+        }
+    )?;
+    Ok(())
+}
 
 pub(crate) fn find_token(tx: &Tx, token: TokenHash) -> Result<Option<TokenRow>> {
     tx.maybe(

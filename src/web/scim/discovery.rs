@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::error::ScimError;
-use super::filter::USER;
+use super::paths_and_filters::USER;
 use super::users::MAX_RESULTS;
 use super::{BASE, answer, list_answer};
 

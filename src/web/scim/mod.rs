@@ -2,13 +2,13 @@
 //!
 //! In: requests with a token of an admin, or with one that opens nothing else. Out: users and the documents
 //! that describe them, or an error in SCIM's form. The directory sees the users that it made, and no other
-//! customer. [`filter`] and [`patch`] are pure; [`user`] translates between SCIM's representation and the
+//! customer. [`paths_and_filters`] and [`patch`] are pure; [`user`] translates between SCIM's representation and the
 //! store's; [`discovery`] has the documents.
 
 mod discovery;
 mod error;
-mod filter;
 mod patch;
+mod paths_and_filters;
 mod projection;
 mod user;
 mod users;

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::error::{ScimError, ScimType};
-use super::filter::{AttributePath, find_key, parse_path, parse_switch};
+use super::paths_and_filters::{AttributePath, find_key, parse_path, parse_switch};
 
 /// Maximum number of operations of one request.
 const MAX_OPERATIONS: usize = 100;

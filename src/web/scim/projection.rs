@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::error::ScimError;
-use super::filter::{AttributePath, parse_path};
+use super::paths_and_filters::{AttributePath, parse_path};
 
 /// Maximum names in a request.
 const MAX_NAMES: usize = 100;

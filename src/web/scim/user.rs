@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::BASE;
 use super::error::ScimError;
-use super::filter::{USER, find_key, parse_switch};
+use super::paths_and_filters::{USER, find_key, parse_switch};
 use crate::domain::{AccountStatus, EmailAddress, GroupName};
 use crate::store::{DirectoryEmail, DirectoryRole, DirectoryUser, NewDirectoryUser};
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::form_urlencoded;
 
 use super::error::{ScimError, ScimType};
-use super::filter::{ScimFilter, find_key, parse_filter};
+use super::paths_and_filters::{ScimFilter, find_key, parse_filter};
 use super::projection::Projection;
 use super::user::{entity_tag, location, parse_user, show_user, writable};
 use super::{ScimState, answer, list_answer, patch as operations_of, read_body};

@@ -17,11 +17,11 @@ use vestibule::store::{
     Recovered, RequestFilter, RunLimits, Settlement, Store, TakenBack, Terms, VerificationOutcome,
 };
 
-use super::expected::{DENIED, Key, Model, Settings};
 use super::harness::{
     DAY, Harness, LIMITS, address, at, mail, operator, portal, settings, to, token,
 };
 use super::holders::{Holders, Workers};
+use super::reference_model::{DENIED, Key, Model, Settings};
 use crate::database::Database;
 use crate::support::claims::{claim_mail, settle_delivery, settle_mail};
 

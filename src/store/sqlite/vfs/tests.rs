@@ -9,8 +9,8 @@ use std::thread;
 
 use rusqlite::{Connection, Error};
 
+use crate::store::sqlite::coalesced_writes::EXTENSION;
 use crate::store::sqlite::connection;
-use crate::store::sqlite::gather::EXTENSION;
 
 /// Faults below the layer, for the connections of one thread.
 pub(in crate::store::sqlite) mod faults {

@@ -3,8 +3,8 @@
 use serde_json::Map;
 
 use super::super::error::ScimType;
-use super::super::filter::{parse_filter, parse_path};
 use super::super::patch::apply;
+use super::super::paths_and_filters::{parse_filter, parse_path};
 use super::*;
 
 fn user() -> Map<String, Value> {

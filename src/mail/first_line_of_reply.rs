@@ -1,4 +1,4 @@
-//! The first line of an answer.
+//! The first line of a reply to a verification mail, which has the answer.
 //!
 //! Takes a raw message; returns the first line of its text that is not blank, or of its HTML if it has no
 //! text. A quotation or signature further down is not read.

@@ -1,4 +1,6 @@
-//! Verification mail to one account with its state, to answer whether a person was sent a link.
+//! Lists of verification mail: that to one account, to answer whether a person was sent a link, and that which waits
+//! to be sent.
+
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -10,7 +10,10 @@ const FAR: usize = 2;
 /// The pattern nearest to `domain` among the approved and allowed domains of the site and of all portals; None
 /// if none is near.
 #[must_use]
-pub fn nearest<'a>(domain: &str, settings: &'a AccessSettings) -> Option<&'a DomainPattern> {
+pub fn nearest_pattern<'a>(
+    domain: &str,
+    settings: &'a AccessSettings,
+) -> Option<&'a DomainPattern> {
     let domain = Domain::parse(domain).ok()?;
     let site = &settings.site;
     let overrides = settings.portals.values();
@@ -79,7 +82,7 @@ mod tests {
             ("shop.example", None),
             ("gmail.com", None),
         ] {
-            let found = nearest(domain, &settings).map(ToString::to_string);
+            let found = nearest_pattern(domain, &settings).map(ToString::to_string);
             assert_eq!(found.as_deref(), near, "{domain}");
         }
     }

@@ -8,7 +8,7 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use crate::failover::Servers;
-use crate::held::Held;
+use crate::held_transaction::Held;
 use crate::nodes::configuration;
 use crate::support::client::{Smtp, message, send, try_http};
 use crate::support::harness::{Harness, Signal, send_signal, wait_for};

@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use crate::ask::ask;
 use crate::browser::{Browser, Setup};
 use crate::help_desk::HelpDesk;
+use crate::raw_http::ask;
 use crate::support::client::send;
 use crate::support::harness::{Harness, wait_for};
 

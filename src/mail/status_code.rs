@@ -1,9 +1,7 @@
-//! Status codes in the SMTP reply that a delivery report quotes.
+//! Enhanced status codes (RFC 3463): those of a delivery report, and those in the SMTP reply that it quotes.
 //!
-//! Takes the value of Diagnostic-Code (RFC 3464 2.3.6); returns a status code (RFC 3463) or none. Used if the
-//! report has no status of its own, or a meaningless one.
-
-use super::report::status_code;
+//! Takes a word, or the value of Diagnostic-Code (RFC 3464 2.3.6); returns a status code or none. The quoted reply is
+//! used if the report has no status of its own, or a meaningless one.
 
 /// Statuses of replies without an enhanced code that have one meaning (RFC 5321 4.2.3, RFC 7504 4).
 const CODES: [(u16, &str); 3] = [(551, "5.1.6"), (552, "5.2.2"), (556, "5.1.10")];
@@ -22,8 +20,17 @@ const NO_MAILBOX: [&str; 9] = [
     "user unknown",
 ];
 
-/// Parses `smtp; 550 5.1.1 <ann@…>: …`, `smtp;550-5.7.1 …`, `smtp; 550 No such user`.
-pub(super) fn status(diagnostic: &str) -> Option<String> {
+/// Returns the word if it is a status code (RFC 3463 2): class, subject and detail.
+pub(super) fn parse_status_code(word: &str) -> Option<String> {
+    let parts: Vec<&str> = word.split('.').take(4).collect();
+    let number =
+        |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    (parts.len() == 3 && parts.iter().all(number)).then(|| word.to_owned())
+}
+
+/// Returns the status in a Diagnostic-Code: `smtp; 550 5.1.1 <ann@…>: …`, `smtp;550-5.7.1 …`,
+/// `smtp; 550 No such user`.
+pub(super) fn status_of_diagnostic(diagnostic: &str) -> Option<String> {
     let (kind, text) = diagnostic.split_once(';')?;
     if !kind.trim().eq_ignore_ascii_case("smtp") {
         return None;
@@ -36,7 +43,7 @@ pub(super) fn status(diagnostic: &str) -> Option<String> {
     }
     let rest = text[3..].trim_start_matches([' ', '-', '#', '\t']);
     let word = rest.split([' ', '\t', ':', ';', ',', ')']).next();
-    let enhanced = word.and_then(status_code);
+    let enhanced = word.and_then(parse_status_code);
     if let Some(enhanced) = enhanced.filter(|status| status.starts_with(['4', '5'])) {
         return Some(enhanced);
     }
@@ -86,7 +93,11 @@ mod tests {
             ("x-unix; 550 5.1.1 x", None),
             ("550 5.1.1 x", None),
         ] {
-            assert_eq!(status(diagnostic).as_deref(), expected, "{diagnostic}");
+            assert_eq!(
+                status_of_diagnostic(diagnostic).as_deref(),
+                expected,
+                "{diagnostic}"
+            );
         }
     }
 }

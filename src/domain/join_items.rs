@@ -1,4 +1,4 @@
-//! Lists as text.
+//! Joins items into one text, such as the names in an error message.
 
 use std::fmt::Display;
 

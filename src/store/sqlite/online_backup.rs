@@ -1,4 +1,4 @@
-//! The copy of a database into a file, made while other processes write to it.
+//! The backup of a database into a file, made while other processes write to it.
 
 use std::path::Path;
 use std::time::Duration;

@@ -72,7 +72,7 @@ pub async fn act_on_requests(
 /// Ids of all requests that match, oldest first: in the order in which they were received.
 pub async fn matching_requests(store: &Store, filter: RequestFilter) -> Result<Vec<RequestId>> {
     let mut ids = Vec::new();
-    let mut after = filter.page.after.clone();
+    let mut after = None;
     loop {
         let page = Page {
             limit: MAX_BULK_ITEMS,

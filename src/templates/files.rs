@@ -8,8 +8,8 @@ macro_rules! files {
     };
 }
 
-/// The built-in templates, by the name of the file that replaces each. Operators have files of these names, so they
-/// stay: `letter` is the verification mail, `proved` says that an address is verified, `lead_on` has the button that
+/// The built-in templates, by the name of the file that replaces each. Operators have files of these names, which use
+/// the values of today, so both stay: `letter` is the verification mail, `proved` says that an address is verified, `lead_on` has the button that
 /// leads to the provider's sign-in or to the next page, `what_if` shows the effects of settings before they are saved.
 pub(super) const TEMPLATES: &[(&str, &str)] = files! {
     "../verification/templates/" "":

@@ -20,7 +20,7 @@ use secrecy::ExposeSecret;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use one_reply_per_command::Lockstep;
+use one_reply_per_command::OneReplyPerCommand;
 
 use super::ComposedMail;
 use crate::config::{Outgoing, SmtpSecurity, SmtpServer};
@@ -232,7 +232,7 @@ impl Server {
             let stream: Box<dyn AsyncTokioStream> = match self.settings.security {
                 SmtpSecurity::None | SmtpSecurity::Tls => Box::new(stream),
                 SmtpSecurity::StartTls | SmtpSecurity::Opportunistic => {
-                    Box::new(Lockstep::over(stream))
+                    Box::new(OneReplyPerCommand::over(stream))
                 }
             };
             AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await?

@@ -13,7 +13,7 @@ use crate::config::{Config, Destination, Outgoing, show_size};
 /// Free space below which a warning is given.
 const LITTLE_ROOM: u64 = 1 << 30;
 
-/// Timeout for the greeting of a program on one of our ports.
+/// Timeout for connecting to a program on one of our ports, and for each read of its greeting.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn database(config: &Config) -> Finding {

@@ -59,7 +59,7 @@ const SAMPLES: [(&str, &[u8], &str); 8] = samples! {
     "" "8-report.eml" "a delivery report";
 };
 
-/// Time limit of every step of the demo, on a machine of any speed.
+/// Time limit of each wait of the demo. Only a hang reaches it, even on a slow machine.
 const TIMEOUT: Duration = Duration::from_mins(3);
 
 /// The folder for the demo's data; it is removed when the demo ends.

@@ -83,7 +83,7 @@ pub struct UserList {
     pub rows: Vec<DirectoryUser>,
 }
 
-/// A stored user, without its account.
+/// A stored user, with the numbers of its row and of its account's row.
 pub(super) struct UserRow {
     pub(super) n: i64,
     pub(super) account: i64,

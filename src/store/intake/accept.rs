@@ -7,7 +7,7 @@ use crate::store::engine::job::{Operation, Work};
 use crate::store::hooks::subscriptions;
 use crate::store::intake::arrival::{Arrival, ArrivalOutcome, ArrivalPart};
 use crate::store::intake::decide_part::{Decided, PartContext};
-use crate::store::intake::prepared::{Prepared, PreparedMessage};
+use crate::store::intake::prepared::{PreparedMessage, PreparedPart};
 use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::hold_quota::{QuotaDropped, offer};
 use crate::store::rows::account_rows::{AccountRow, SenderAccount};
@@ -77,7 +77,7 @@ impl PreparedMessage {
         &self,
         work: &mut Work,
         part: &ArrivalPart,
-        prepared: &Prepared,
+        prepared: &PreparedPart,
         carrier: &mut Option<i64>,
     ) -> Result<ArrivalOutcome> {
         let keys = self.id_key.map(|key| (key, prepared.copy_key));
@@ -85,11 +85,17 @@ impl PreparedMessage {
             // This message may repeat one of the same batch.
             work.tx.discard_prefetched();
         }
-        let known = self.look_up(work.tx, prepared)?;
-        let decided = self.decide(work, part, &known.standing)?;
+        let context = self.look_up(work.tx, prepared)?;
+        let decided = self.decide(work, part, &context.standing)?;
         let decision = &decided.decision;
         let ledger = LedgerId::new();
-        let n = self.write(work.tx, (part, prepared, ledger), &known, &decided, carrier)?;
+        let n = self.write(
+            work.tx,
+            (part, prepared, ledger),
+            &context,
+            &decided,
+            carrier,
+        )?;
         work.entered.extend(keys);
         let outcome = ArrivalOutcome {
             ledger,
@@ -98,7 +104,7 @@ impl PreparedMessage {
             reason: decision.reason,
             rule: decision.rule,
             sender: prepared.sender.clone(),
-            account: known
+            account: context
                 .account
                 .as_ref()
                 .map(|account| (account.row.id, account.row.kind)),
@@ -108,11 +114,11 @@ impl PreparedMessage {
             undeliverable: None,
             verification: None,
         };
-        let Some(earlier) = known.original else {
-            return self.follow(work, (part, prepared, n), known, &decided, outcome);
+        let Some(earlier) = context.original else {
+            return self.follow(work, (part, prepared, n), context, &decided, outcome);
         };
         if let (true, Some(carrier)) = (self.replaces(&earlier), *carrier) {
-            self.take_the_place(work, &earlier, (carrier, prepared), known.account)?;
+            self.take_the_place(work, &earlier, (carrier, prepared), context.account)?;
         }
         Ok(outcome)
     }
@@ -126,12 +132,12 @@ impl PreparedMessage {
     fn write(
         &self,
         tx: &Tx,
-        (part, prepared, ledger): (&ArrivalPart, &Prepared, LedgerId),
-        known: &PartContext,
+        (part, prepared, ledger): (&ArrivalPart, &PreparedPart, LedgerId),
+        context: &PartContext,
         decided: &Decided,
         carrier: &mut Option<i64>,
     ) -> Result<i64> {
-        let (decision, original) = (&decided.decision, known.original);
+        let (decision, original) = (&decided.decision, context.original);
         // A message to our own addresses may contain a token, in its fields or in a returned verification
         // mail.
         let is_for_portal = matches!(part, ArrivalPart::Portal { .. });
@@ -160,7 +166,7 @@ impl PreparedMessage {
                 facts: self.facts,
                 envelope: self.envelope,
                 circumstances: prepared.circumstances,
-                standing: json(&known.standing)?
+                standing: json(&context.standing)?
             }
         )?;
         let is_kept = original.is_none_or(|earlier| self.replaces(&earlier));
@@ -181,13 +187,13 @@ impl PreparedMessage {
     fn follow(
         &self,
         work: &mut Work,
-        (part, prepared, n): (&ArrivalPart, &Prepared, i64),
-        known: PartContext,
+        (part, prepared, n): (&ArrivalPart, &PreparedPart, i64),
+        context: PartContext,
         decided: &Decided,
         mut outcome: ArrivalOutcome,
     ) -> Result<ArrivalOutcome> {
         let facts = &self.arrival.facts;
-        if let (Reason::HoldQuota, Some(account)) = (decided.decision.reason, &known.account) {
+        if let (Reason::HoldQuota, Some(account)) = (decided.decision.reason, &context.account) {
             let dropped = QuotaDropped {
                 n,
                 account: account.row.n,
@@ -202,7 +208,7 @@ impl PreparedMessage {
         {
             outcome.undeliverable = note_report(work.tx, report, verification_mail, n, self.at)?;
         }
-        self.apply(work, decided, known, prepared, n, &mut outcome)?;
+        self.apply(work, decided, context, prepared, n, &mut outcome)?;
         if let (
             Reason::Confirmation,
             ArrivalPart::Confirmation { token, answer, .. },
@@ -225,15 +231,15 @@ impl PreparedMessage {
         &self,
         work: &mut Work,
         decided: &Decided,
-        known: PartContext,
-        prepared: &Prepared,
+        context: PartContext,
+        prepared: &PreparedPart,
         n: i64,
         entry: &mut ArrivalOutcome,
     ) -> Result<()> {
         let Some(portal) = &prepared.portal else {
             return Ok(());
         };
-        let (mut account, standing) = (known.account, known.standing);
+        let (mut account, standing) = (context.account, context.standing);
         if let (Some(account), true) = (
             &mut account,
             decided.decision.consequence != Consequence::Nothing,
@@ -271,7 +277,7 @@ impl PreparedMessage {
         &self,
         work: &mut Work,
         decided: &Decided,
-        prepared: &Prepared,
+        prepared: &PreparedPart,
         n: i64,
     ) -> Result<()> {
         let reason = decided.decision.reason;
@@ -304,7 +310,7 @@ impl PreparedMessage {
     }
 
     /// Ends the quiet time of a sender when an authenticated message from them arrives.
-    fn end_quiet(&self, tx: &Tx, prepared: &Prepared, account: &mut AccountRow) -> Result<()> {
+    fn end_quiet(&self, tx: &Tx, prepared: &PreparedPart, account: &mut AccountRow) -> Result<()> {
         let facts = &self.arrival.facts;
         // Authentication of a mailing list says nothing about the author.
         if facts.authentication.passes_dmarc() && prepared.sender.as_ref() == facts.sender.address()
@@ -319,7 +325,7 @@ impl PreparedMessage {
         &self,
         work: &mut Work,
         earlier: &Earlier,
-        (carrier, prepared): (i64, &Prepared),
+        (carrier, prepared): (i64, &PreparedPart),
         account: Option<SenderAccount>,
     ) -> Result<()> {
         let facts = &self.arrival.facts;

@@ -10,7 +10,7 @@ use crate::store::engine::job::Work;
 use crate::store::intake::arrival::ArrivalPart;
 use crate::store::intake::decision_effects::standing;
 use crate::store::intake::own_addresses::decide_own_address;
-use crate::store::intake::prepared::{Prepared, PreparedMessage};
+use crate::store::intake::prepared::{PreparedMessage, PreparedPart};
 use crate::store::rows::account_rows::{SenderAccount, find_sender_at};
 use crate::store::rows::duplicates::{Earlier, Likeness, find_original};
 use crate::store::sql::Tx;
@@ -31,7 +31,7 @@ pub(super) struct PartContext {
 
 impl PreparedMessage {
     /// Reads what the decision depends on.
-    pub(super) fn look_up(&self, tx: &Tx, prepared: &Prepared) -> Result<PartContext> {
+    pub(super) fn look_up(&self, tx: &Tx, prepared: &PreparedPart) -> Result<PartContext> {
         let account = match &prepared.sender_key {
             Some(key) => find_sender_at(tx, key, prepared.portal.as_ref())?,
             None => None,
@@ -53,7 +53,7 @@ impl PreparedMessage {
     }
 
     /// Finds the entry for the same portal that this message repeats.
-    fn original(&self, tx: &Tx, prepared: &Prepared) -> Result<Option<Earlier>> {
+    fn original(&self, tx: &Tx, prepared: &PreparedPart) -> Result<Option<Earlier>> {
         let like = Likeness {
             message_key: self.id_key,
             copy_key: prepared.copy_key,

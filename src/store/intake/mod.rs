@@ -5,4 +5,4 @@ pub(super) mod arrival;
 mod decide_part;
 pub(super) mod decision_effects;
 pub(super) mod own_addresses;
-pub(super) mod prepared;
+mod prepared;

@@ -17,11 +17,11 @@ pub(super) struct PreparedMessage {
     pub(super) facts: String,
     pub(super) envelope: String,
     pub(super) id_key: Option<i64>,
-    pub(super) parts: Vec<Prepared>,
+    pub(super) parts: Vec<PreparedPart>,
 }
 
 /// One prepared part.
-pub(crate) struct Prepared {
+pub(crate) struct PreparedPart {
     pub(crate) recipient: String,
     pub(crate) portal: Option<PortalName>,
     pub(crate) sender: Option<EmailAddress>,
@@ -39,7 +39,7 @@ impl PreparedMessage {
         let parts = arrival
             .parts
             .iter()
-            .map(|part| Prepared::of(part, facts))
+            .map(|part| PreparedPart::of(part, facts))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             at: arrival.received_at.into(),
@@ -52,7 +52,7 @@ impl PreparedMessage {
     }
 }
 
-impl Prepared {
+impl PreparedPart {
     pub(crate) fn of(part: &ArrivalPart, facts: &Facts) -> Result<Self> {
         let (recipient, circumstances) = match part {
             ArrivalPart::Portal {

@@ -47,8 +47,8 @@ const fn step(number: usize, works_with: usize, sql: &'static str) -> Migration 
     }
 }
 
-/// The migrations, one file each, which begins with its purpose. The first one creates the tables as the other engine
-/// has them after its migration of that number.
+/// The migrations, one file each, which begins with its purpose, below the line of [`APART`] if it has that. The first
+/// one creates the tables as the other engine has them after its migration of that number.
 const MIGRATIONS: &[Migration] = &[
     step(29, 29, include_str!("schema/0001-foundation.sql")),
     step(30, 30, include_str!("schema/0030-nodes.sql")),

@@ -1,4 +1,4 @@
-//! Gathers the writes of a connection into fewer calls: frames of a commit, and pages of a checkpoint.
+//! Coalesces the writes of a connection into fewer calls: frames of a commit, and pages of a checkpoint.
 //!
 //! `SQLite` writes each page of the log in two calls, for its header and its content, and each page of a checkpoint
 //! in one. Here, contiguous writes are kept until they make about 120 KiB, and then written in one call.

@@ -1,4 +1,4 @@
-//! A layer above the `unix` VFS of `SQLite` (<https://www.sqlite.org/vfs.html>), which gathers the writes of a
+//! A layer above the `unix` VFS of `SQLite` (<https://www.sqlite.org/vfs.html>), which coalesces the writes of a
 //! connection into fewer calls ([`super::coalesced_writes`]). Everything else passes through.
 //!
 //! This is the only file with `unsafe`. Its invariants:

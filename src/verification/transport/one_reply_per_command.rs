@@ -18,7 +18,7 @@ const STARTTLS: &[u8] = b"STARTTLS";
 
 /// The stream that lettre uses.
 #[derive(Debug)]
-pub(super) struct Lockstep<S> {
+pub(super) struct OneReplyPerCommand<S> {
     inner: S,
     phase: Phase,
     reply: Reply,
@@ -65,7 +65,7 @@ impl Reply {
     }
 }
 
-impl<S> Lockstep<S> {
+impl<S> OneReplyPerCommand<S> {
     pub(super) fn over(inner: S) -> Self {
         Self {
             inner,
@@ -75,7 +75,7 @@ impl<S> Lockstep<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Lockstep<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for OneReplyPerCommand<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -100,7 +100,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lockstep<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Lockstep<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for OneReplyPerCommand<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -125,7 +125,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Lockstep<S> {
     }
 }
 
-impl AsyncTokioStream for Lockstep<TcpStream> {
+impl AsyncTokioStream for OneReplyPerCommand<TcpStream> {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.inner.peer_addr()
     }

@@ -53,7 +53,8 @@ pub(super) async fn find(
     let page = call.operator.page(
         "operators/find.html",
         context! {
-            search_text => search_text,
+            // A name of version 0.2, which templates of operators use.
+            question => search_text,
             customers => Value::from(Serde(&found.customers)),
             rows => rows
                 .map(|(entry, message)| context! {

@@ -52,7 +52,7 @@ impl MessageFile {
         }
     }
 
-    pub(super) fn sync(&self) -> Result<(), Fault> {
+    fn sync(&self) -> Result<(), Fault> {
         match self {
             Self::AlreadyStored => Ok(()),
             Self::Staged { file, part, .. } => file.sync_all().map_err(at(part)),

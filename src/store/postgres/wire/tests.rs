@@ -1,6 +1,5 @@
 use super::*;
-use crate::store::postgres::rows::ResultColumns;
-use crate::store::postgres::rows::{ResultRow, oid};
+use crate::store::postgres::rows::{ResultColumns, ResultRow, oid};
 use crate::store::sql::{Columns, SqlValue};
 use std::io::Write;
 use std::os::unix::net::UnixStream;

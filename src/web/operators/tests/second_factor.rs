@@ -47,7 +47,7 @@ impl Harness {
     }
 }
 
-/// What shows the codes. They are counted from one moment, however long the test takes.
+/// An authenticator app. Its codes are counted from one moment, however long the test takes.
 struct Device {
     key: TotpKey,
     since: Timestamp,

@@ -24,8 +24,8 @@ mod person_data;
 mod requests;
 mod second_factor;
 mod sender_access;
-mod sign_in;
 mod simulate;
+mod sso_sign_in;
 mod stats;
 mod try_address;
 
@@ -64,8 +64,10 @@ pub use second_factor::{
     renew_recovery_codes, reset_second_factor, turn_off_second_factor,
 };
 pub use sender_access::{DenyAction, GrantAction, deny_access, grant_access};
-pub use sign_in::{SignInOutcome, begin_sign_in, probe_provider, sign_in_operator, take_attempt};
 pub use simulate::{PREVIEW_PERIOD, Preview, Simulation, preview};
+pub use sso_sign_in::{
+    SignInOutcome, begin_sign_in, probe_provider, sign_in_operator, take_attempt,
+};
 pub use stats::{Stats, count_messages};
 pub use try_address::{
     AddressInput, AddressVerdict, decide_address, input_for, kind_of, standing_of,

@@ -142,10 +142,10 @@ pub(super) fn generate(
     Ok((token, key))
 }
 
-/// Ends one token of an operator.
+/// Ends the token or session of an operator that has this id.
 ///
 /// # Errors
-/// `NotFound`: the operator, or a token of theirs with this id.
+/// `NotFound`: the operator, or a token or session of theirs with this id.
 pub async fn end_token(store: &Store, name: OperatorName, id: String, by: Actor) -> Result<()> {
     store.end_token(name, id, by, Timestamp::now()).await
 }

@@ -8,7 +8,6 @@ mod endpoint;
 mod hook;
 mod listeners;
 mod log;
-mod mail_limits;
 mod portal;
 mod quota;
 mod retry;
@@ -16,6 +15,7 @@ mod site;
 mod sso;
 mod store;
 mod verification;
+mod verification_limits;
 
 pub(crate) use site::time_zone;
 

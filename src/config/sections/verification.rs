@@ -4,8 +4,8 @@ use std::convert::Infallible;
 
 use lettre::message::Mailbox as Author;
 
-use super::mail_limits;
 use super::portal::Mailboxes;
+use super::verification_limits;
 use crate::config::Verification;
 use crate::config::document::TomlSection;
 use crate::config::units::{DAY, show_time};
@@ -66,7 +66,7 @@ pub(super) fn read(section: &TomlSection<'_>, mailboxes: &mut Mailboxes) -> Opti
         .entry("address_delimiters")
         .and_then(|entry| entry.parse(AddressDelimiters::parse))
         .unwrap_or_default();
-    let limits = mail_limits::read(&section.section("limits"), delimiters);
+    let limits = verification_limits::read(&section.section("limits"), delimiters);
     Some(Verification {
         from: from?,
         reply_address,

@@ -2,7 +2,7 @@
 //! key belongs to its operator and expires.
 
 use crate::domain::{OperatorName, Timestamp};
-use crate::store::operators::keys::n_of;
+use crate::store::operators::operator_accounts::n_of;
 use crate::store::sql::sql_types::{Millis, json};
 use crate::store::sql::{Tx, insert};
 use crate::store::{Result, Store};

@@ -5,9 +5,10 @@
 
 use crate::domain::{Actor, Interface, OperatorName, PasswordHash, Timestamp};
 use crate::store::audit::events::NewEvent;
-use crate::store::operators::keys::{OperatorKey, insert_key, n_of};
+use crate::store::operators::operator_accounts::n_of;
 use crate::store::operators::pending_logins::{AttemptPurpose, insert_attempt};
 use crate::store::operators::second_factor::is_on;
+use crate::store::operators::sessions_and_tokens::{OperatorKey, insert_key};
 use crate::store::sql::Tx;
 use crate::store::{Result, Store, StoreError};
 

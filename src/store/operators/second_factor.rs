@@ -5,9 +5,10 @@ use crate::domain::{
     Actor, Interface, OperatorName, SecondFactorCode, Timestamp, TokenHash, TotpKey,
 };
 use crate::store::audit::events::NewEvent;
-use crate::store::operators::keys::{OperatorKey, insert_key, n_of};
+use crate::store::operators::operator_accounts::n_of;
 use crate::store::operators::passwords::require_password;
 use crate::store::operators::pending_logins::{self, AttemptPurpose};
+use crate::store::operators::sessions_and_tokens::{OperatorKey, insert_key};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
 use crate::store::{Result, Store, StoreError};

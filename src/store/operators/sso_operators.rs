@@ -3,7 +3,7 @@
 
 use crate::domain::{Actor, Interface, OperatorName, Role, Timestamp};
 use crate::store::audit::events::NewEvent;
-use crate::store::operators::keys::{OperatorKey, insert_key};
+use crate::store::operators::sessions_and_tokens::{OperatorKey, insert_key};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
 use crate::store::{Result, Store, StoreError};

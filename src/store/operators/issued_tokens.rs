@@ -1,11 +1,14 @@
-//! API tokens: created once, listed without the secret, ended one by one.
+//! Issued API tokens and browser sessions: lists them without the secret, and ends one by its id.
+//!
+//! An id is the beginning of the hash. The note and the scope of a token are set here too.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{Actor, OperatorName, Role, Timestamp, TokenHash, TokenScope};
 use crate::store::audit::events::NewEvent;
-use crate::store::operators::keys::{KeyKind, n_of};
+use crate::store::operators::operator_accounts::n_of;
+use crate::store::operators::sessions_and_tokens::KeyKind;
 use crate::store::sql::sql_types::from_row;
 use crate::store::{Result, Store, StoreError};
 
@@ -30,7 +33,7 @@ from_row!(
 );
 
 impl IssuedToken {
-    /// Id of the token with this hash: 40 bits of it, so that no two tokens of one installation have the
+    /// Id of the token or session with this hash: 40 bits of it, so that no two of one installation have the
     /// same.
     #[must_use]
     pub fn id_of(hash: &TokenHash) -> String {
@@ -39,7 +42,7 @@ impl IssuedToken {
     }
 }
 
-/// The id of a token: the first octets of its hash, in hexadecimal.
+/// The id of a token or session: the first octets of its hash, in hexadecimal.
 fn id_of(begin: [u8; 5]) -> String {
     let mut number = [0; 8];
     number[3..].copy_from_slice(&begin);
@@ -107,7 +110,7 @@ impl Store {
         .await
     }
 
-    /// Ends one token or session of an operator.
+    /// Ends the token or session of an operator that has this id.
     ///
     /// # Errors
     /// `NotFound`: the operator, or a token or session of theirs with this id.

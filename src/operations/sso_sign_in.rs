@@ -1,4 +1,5 @@
-//! Sign-in at the organisation's provider: attempts, and the role of a person who has signed in there.
+//! Single sign-on with OpenID Connect, at the organisation's provider: attempts, and the role of a person who has
+//! signed in there.
 
 use jiff::SignedDuration;
 

@@ -261,7 +261,7 @@ impl HelpDesk {
             places.insert(name, id_of(&["explain", &id], "ledger"));
         }
         spread_over_days(&harness);
-        // A mail that is still claimed would be settled after the change.
+        // A mail that is still claimed would be settled later, and undo what leave_work_behind writes.
         wait_for("the record of Ernst's mail", || {
             let ernst = harness.json(&["customers", "show", "ernst.vogel@corp.example"]);
             (ernst[0]["unanswered_mails"] == 1).then_some(())
@@ -333,7 +333,7 @@ fn database(harness: &Harness) -> rusqlite::Connection {
     let database = rusqlite::Connection::open(harness.path("data/vestibule.db"));
     let database = database.expect("the database");
     let timeout = database.busy_timeout(DEADLINE);
-    timeout.expect("patience");
+    timeout.expect("a setting");
     database
 }
 

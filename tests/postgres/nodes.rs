@@ -147,7 +147,7 @@ fn a_node_that_is_stopped_with_the_lock_blocks_another_for_seconds_only() {
         feeding.join().expect("no panic");
         None
     };
-    // The start alone has fewer transactions.
+    // A start takes fewer than 40 transactions, so the node is ready before it stops.
     let feeding = (40..60).find_map(|transaction| stop_in(transaction, &mut stopped));
     let feeding = feeding.expect("a node that hangs with the lock");
     let begin = Instant::now();
@@ -323,6 +323,7 @@ fn a_starting_node_leaves_the_canary_of_another_alone() {
             .then_some(())
     });
     node.kill();
+    // A lease that ends in more than three minutes would be taken for that of a wrong clock.
     server().run(
         &schema.name,
         "INSERT INTO account (n, id, key, address, domain, kind, status, proof_needed, groups, created_at, created_by)

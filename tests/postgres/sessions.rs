@@ -75,7 +75,8 @@ async fn a_node_that_waits_for_the_lock_answers_busy_and_continues() {
     let store = open_seeded(&schema.url).await;
     // Another session holds the lock for longer than this one waits.
     let lock = Held::lock(&schema);
-    let refused = accept(&store, "ann@corp.example", "m@x").await;
+    let refused = tokio::time::timeout(DEADLINE, accept(&store, "ann@corp.example", "m@x")).await;
+    let refused = refused.expect("an answer while the lock is held");
     assert!(matches!(refused, Err(StoreError::Busy(_))), "{refused:?}");
     lock.end();
     accept(&store, "ann@corp.example", "m@x")

@@ -124,7 +124,7 @@ fn url(servers: &Servers, database: &str) -> String {
 fn a_node_waits_for_a_database_that_starts_after_it() {
     let servers = Servers::start();
     let configuration = configuration(&url(&servers, "vestibule"));
-    // The start that follows has nothing to migrate, for which it could ask systemd for more time.
+    // Migrated beforehand, because a start that migrates may ask systemd for more time.
     Harness::at_rest(&configuration).json(&["migrate"]);
     servers.stop(0);
     let mut node = Starting::begin(&configuration, &[]);

@@ -124,8 +124,8 @@ impl Postfix {
         wait_for("Postfix's port", || {
             std::net::TcpStream::connect(postfix.smtp).ok()
         });
-        // Each program warns of a mistake in main.cf when it starts, and so does the one that writes the log: it
-        // sends the warning to itself, and waits forever if others have filled its queue by then.
+        // Each program of Postfix logs a warning about a mistake in main.cf when it starts. postlogd sends its own
+        // warning to itself, and hangs if the warnings of others have filled its queue. So no mistake is tolerated.
         wait_for("Postfix's log", || {
             postfix.log().contains("daemon started").then_some(())
         });

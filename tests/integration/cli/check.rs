@@ -363,6 +363,7 @@ fn a_silent_server_is_reported_after_the_time_limit() {
         has(finding, "detail", "did not answer within 10 s"),
         "{finding}"
     );
+    assert!(has(finding, "detail", " port "), "{finding}");
     assert!(
         has(finding, "remedy", "check that the server is running"),
         "{finding}"

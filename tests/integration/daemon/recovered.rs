@@ -52,7 +52,7 @@ fn a_message_dropped_for_any_reason_is_released_once() {
         "{STANDARD}\n[mail]\nspam = [\"X-Spam-Flag: YES\"]\n"
     ));
     send(harness.smtp, "bob@partner.example", "known");
-    // Before its sender is blocked.
+    // The message must be delivered before its sender is blocked.
     wait_for("the delivery", || harness.delivered().pop());
     harness.json(&["access", "deny", "dan@partner.example"]);
     harness.json(&["customers", "block", "bob@partner.example"]);

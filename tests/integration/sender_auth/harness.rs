@@ -114,10 +114,10 @@ pub struct Harness {
 
 impl Harness {
     pub async fn new(zone: &str) -> Self {
-        Self::patient(zone, Duration::from_mins(1)).await
+        Self::with_timeout(zone, Duration::from_mins(1)).await
     }
 
-    pub async fn patient(zone: &str, timeout: Duration) -> Self {
+    pub async fn with_timeout(zone: &str, timeout: Duration) -> Self {
         let dns = Dns::start(&format!("{}{zone}", *KEYS)).await;
         let checker = checker(dns.address, timeout);
         Self { dns, checker }

@@ -123,7 +123,7 @@ fn postfix_hands_each_message_to_one_of_two_daemons_while_one_dies_hangs_or_rest
         cluster.wait_for_more(20);
         event(cluster);
         load.stop();
-        // More mail, because all of it may have been taken meanwhile.
+        // A second load: all mail of the first may have been accepted during the event.
         let goal = cluster.entries() + 20;
         let load = Load::of_clients(&[postfix.smtp], 10, &cluster.book, round + 1);
         wait_for("mail after the event", || {

@@ -8,7 +8,7 @@ use crate::support::harness::{Harness, STANDARD};
 /// Python with the packages of `requirements.txt`, which `tests/run` installs.
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/scim/bin/python");
 
-/// The client, with a longer time limit than that of its own program.
+/// Runs the command line client of scim2-cli with a longer timeout.
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/system/scim/client.py");
 
 /// Number of checks that the tester runs against this interface.

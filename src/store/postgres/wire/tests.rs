@@ -15,7 +15,7 @@ fn connection(said: &[u8], closes: bool) -> (ProtocolConnection, UnixStream) {
         theirs.shutdown(std::net::Shutdown::Write).expect("closed");
     }
     let stream = Stream::Socket(ours);
-    // All that a server sends before it closes is there: only the silence of others is waited for.
+    // A server that closes has sent everything already, so only a silent one is waited for.
     let timeout = if closes {
         Duration::from_mins(1)
     } else {

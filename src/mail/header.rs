@@ -163,14 +163,33 @@ impl<'a> Header<'a> {
         self.all(name).next()
     }
 
-    /// True if a reader that treats a bare CR as a line end would see a field that others do not.
+    /// True if a reader that treats a bare CR as a line end, or drops control characters from the name of a field,
+    /// would see a field that others do not.
     pub(super) fn hides(&self, name: &str) -> bool {
-        memchr::memchr_iter(b'\r', self.section.fields).any(|at| {
-            let line = &self.section.fields[at + 1..];
-            line.get(..name.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
-                && line[name.len()..].trim_ascii_start().starts_with(b":")
-        })
+        let fields = self.section.fields;
+        let after_cr = memchr::memchr_iter(b'\r', fields).any(|at| {
+            let line = &fields[at + 1..];
+            plain_name(line, name).is_some()
+        });
+        let starts = memchr::memchr_iter(b'\n', fields).map(|at| at + 1);
+        after_cr
+            || std::iter::once(0).chain(starts).any(|start| {
+                let line = &fields[start..];
+                !matches!(line.first(), Some(b' ' | b'\t')) && plain_name(line, name) == Some(false)
+            })
+    }
+
+    /// True if a reader that treats a bare CR as a line end would see the header end above the first field of this
+    /// name.
+    pub(super) fn may_end_above(&self, name: &str) -> bool {
+        let start = self.places.iter().find_map(|place| {
+            let lines = &self.section.fields[place.start as usize..place.end as usize];
+            let (found, _) = split_field(lines)?;
+            found
+                .eq_ignore_ascii_case(name)
+                .then_some(place.start as usize)
+        });
+        start.is_some_and(|start| memmem::find(&self.section.fields[..start], b"\r\r").is_some())
     }
 }
 
@@ -279,6 +298,28 @@ fn split_field(lines: &[u8]) -> Option<(&str, &[u8])> {
     Some((std::str::from_utf8(name).ok()?, value))
 }
 
+/// Compares the graphic octets before the first colon of a line with the name of a field. Returns None if they differ,
+/// and otherwise whether there is nothing else but white space before the colon.
+fn plain_name(line: &[u8], name: &str) -> Option<bool> {
+    let mut rest = name.bytes();
+    let mut is_plain = true;
+    for &byte in line {
+        match byte {
+            b':' => return (rest.len() == 0).then_some(is_plain),
+            b'\n' => return None,
+            b' ' | b'\t' => {}
+            _ if byte.is_ascii_graphic() => {
+                let expected = rest.next()?;
+                if !byte.eq_ignore_ascii_case(&expected) {
+                    return None;
+                }
+            }
+            _ => is_plain = false,
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,8 +400,27 @@ mod tests {
             ("Subject: a\rFrom:b\r\n", true),
             ("Subject: a\r\nFrom: b\r\n", false),
             ("Subject: a\rFromage: b\r\n", false),
+            ("From: a\r\nFrom\u{B}: b\r\n", true),
+            ("From\0 : b\r\nFrom: a\r\n", true),
+            ("\u{B}from: b\r\n", true),
+            ("Subject: a\r\n From\u{B}: b\r\n", false),
+            ("Subject: From\u{B}: b\r\nFrom : a\r\n", false),
         ] {
             assert_eq!(Header::of(raw.as_bytes()).hides("From"), hidden, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_line_of_crs_above_a_field_is_noticed() {
+        for (raw, noticed) in [
+            ("X: a\r\r\nFrom: b\r\n", true),
+            ("X: a\r\rb\r\nFrom: b\r\n", true),
+            ("From: b\r\nX: a\r\r\n", false),
+            ("X: a\rb\r\nFrom: b\r\n", false),
+            ("X: a\r\r\n", false),
+        ] {
+            let header = Header::of(raw.as_bytes());
+            assert_eq!(header.may_end_above("From"), noticed, "{raw:?}");
         }
     }
 

@@ -17,7 +17,10 @@ pub(super) fn sender(header: &Header) -> Sender {
     let fault = match (fields.next(), fields.next()) {
         (Some(_), Some(_)) => SenderFault::SeveralFields,
         _ if header.hides("From") => {
-            SenderFault::Ambiguous("a bare CR may hide a From field".to_owned())
+            SenderFault::Ambiguous("a control character may hide a From field".to_owned())
+        }
+        _ if header.may_end_above("From") => {
+            SenderFault::Ambiguous("a bare CR may end the header above From".to_owned())
         }
         (None, _) => SenderFault::Missing,
         (Some(field), None) => return author(&field),
@@ -31,6 +34,9 @@ pub(super) fn author(field: &Field) -> Sender {
         let value = field.unfold();
         match mailboxes(&value, 1) {
             Ok(found) => match found.first() {
+                Some(_) if is_read_differently(field.value) && only_mailbox(&value).is_none() => {
+                    SenderFault::Ambiguous("some programs find another address in it".to_owned())
+                }
                 Some(address) => return usable(address, false),
                 None => SenderFault::EmptyGroup,
             },
@@ -43,6 +49,28 @@ pub(super) fn author(field: &Field) -> Sender {
         SenderFault::Ambiguous("it follows a line that is not a header field".to_owned())
     };
     Sender::unusable(fault)
+}
+
+/// True if some programs do not parse this value as the grammar wants: it has a square bracket outside of quotes, or a
+/// fold in a quoted string or comment. Then they search it for an address, so it must contain a single one.
+fn is_read_differently(value: &[u8]) -> bool {
+    let (mut is_quoted, mut depth) = (false, 0_usize);
+    let mut bytes = value.iter();
+    while let Some(&byte) = bytes.next() {
+        let is_nested = is_quoted || depth > 0;
+        match byte {
+            b'\\' if is_nested => {
+                bytes.next();
+            }
+            b'"' if depth == 0 => is_quoted = !is_quoted,
+            b'(' if !is_quoted => depth += 1,
+            b')' if !is_quoted => depth = depth.saturating_sub(1),
+            b'\n' if is_nested => return true,
+            b'[' | b']' if !is_nested => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Checks that an account can have this address. An unusable address is still returned as written if no reader
@@ -99,6 +127,19 @@ mod tests {
                 "a@corp.example",
             ),
             ("From: a@corp.example\r\ngarbage\r\n", "a@corp.example"),
+            ("From: [IT] Ann <a@corp.example>\r\n", "a@corp.example"),
+            (
+                "From: \"e@x.example [IT]\" <a@corp.example>\r\n",
+                "a@corp.example",
+            ),
+            (
+                "From: \"Ann\r\n Lee\" <a@corp.example>\r\n",
+                "a@corp.example",
+            ),
+            (
+                "From: \"e@x.example\"\r\n <a@corp.example> (Ann)\r\n",
+                "a@corp.example",
+            ),
         ] {
             let sender = read(raw);
             let found = sender.address().map(ToString::to_string);
@@ -126,7 +167,7 @@ mod tests {
         type Check = fn(&SenderFault) -> bool;
         let ambiguous: Check = |fault| matches!(fault, SenderFault::Ambiguous(_));
         let not_an_address: Check = |fault| matches!(fault, SenderFault::NotAnAddress(_));
-        let cases: [(&str, Check, Option<&str>); 15] = [
+        let cases: [(&str, Check, Option<&str>); 23] = [
             (
                 "Sender: a@b.example\r\n",
                 |f| *f == SenderFault::Missing,
@@ -165,6 +206,46 @@ mod tests {
             ("From: e%x.example@b.example\r\n", not_an_address, None),
             ("From: \"e@x.example\"@b.example\r\n", not_an_address, None),
             ("garbage\r\nFrom: a@b.example\r\n", ambiguous, None),
+            (
+                "From: \"e@x.example\" [y] <a@b.example>\r\n",
+                ambiguous,
+                None,
+            ),
+            (
+                "From: =?utf-8?q?e=40x.example?= [y] <a@b.example>\r\n",
+                ambiguous,
+                None,
+            ),
+            (
+                "From: [x] \"a <e@x.example>\" <a@b.example>\r\n",
+                ambiguous,
+                None,
+            ),
+            (
+                "From: [x] (<e@x.example>) <a@b.example>\r\n",
+                ambiguous,
+                None,
+            ),
+            (
+                "From: \"a\r\n <e@x.example>\" <a@b.example>\r\n",
+                ambiguous,
+                None,
+            ),
+            (
+                "From: (a\r\n\t<e@x.example>) <a@b.example>\r\n",
+                ambiguous,
+                None,
+            ),
+            (
+                "From: a@b.example\r\nFrom\u{B}: e@x.example\r\n",
+                ambiguous,
+                None,
+            ),
+            (
+                "Reply-To: e@x.example\r\nX: a\r\r\nFrom: a@b.example\r\n",
+                ambiguous,
+                None,
+            ),
             (
                 "From: a@b.example\r\nX: y\rFrom: c@b.example\r\n",
                 ambiguous,

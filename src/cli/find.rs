@@ -99,7 +99,11 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult
             "no customer and no message has {search_text:?} in its address, name or subject"
         )));
     }
-    if !out.is_json() && !customers.is_empty() {
+    if out.is_json() {
+        for account in &customers {
+            out.object(account)?;
+        }
+    } else if !customers.is_empty() {
         out.table(&customers, CUSTOMERS, true)?;
         if messages.is_empty() {
             return Ok(());

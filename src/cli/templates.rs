@@ -96,6 +96,9 @@ pub fn run(command: Command, global: &Global, out: &mut Output) -> CommandResult
         }
         Command::Check(check) => {
             let folder = match check.folder {
+                Some(folder) if folder.try_exists().is_ok_and(|there| !there) => {
+                    return Err(CommandError::not_found("folder", folder.display()));
+                }
                 Some(folder) => Some(folder),
                 None => global.config()?.verification.templates,
             };

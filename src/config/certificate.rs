@@ -17,6 +17,9 @@ pub enum CertificateError {
     Certificate(String),
     #[error("{0}")]
     Key(String),
+    /// Neither file is usable.
+    #[error("{certificate}; {key}")]
+    Both { certificate: String, key: String },
 }
 
 impl SmtpTls {
@@ -25,8 +28,14 @@ impl SmtpTls {
     /// # Errors
     /// A file that cannot be read or is not PEM, and a key that does not match the certificate.
     pub fn load_certified_key(&self) -> Result<CertifiedKey, CertificateError> {
-        let chain = read_chain(&self.certificate).map_err(CertificateError::Certificate)?;
-        let key = read_key(&self.key).map_err(CertificateError::Key)?;
+        let (chain, key) = match (read_chain(&self.certificate), read_key(&self.key)) {
+            (Ok(chain), Ok(key)) => (chain, key),
+            (Err(certificate), Ok(_)) => return Err(CertificateError::Certificate(certificate)),
+            (Ok(_), Err(key)) => return Err(CertificateError::Key(key)),
+            (Err(certificate), Err(key)) => {
+                return Err(CertificateError::Both { certificate, key });
+            }
+        };
         CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|cause| {
             CertificateError::Key(match cause {
                 rustls::Error::InconsistentKeys(_) => format!(

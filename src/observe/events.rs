@@ -83,7 +83,7 @@ pub fn account_created(
         domain = %address.domain(), kind = kind.as_str(), origin = origin.as_str());
 }
 
-/// `by` is `link`, `reply` or `operator:NAME`. For an operator, `origin` is the interface: `command line`,
+/// `by` is `link`, `reply`, `sso` or `operator:NAME`. For an operator, `origin` is the interface: `command line`,
 /// `page` or `api`.
 pub fn account_verified(
     account: AccountId,
@@ -149,7 +149,7 @@ pub fn verification_opened(account: AccountId, address: &EmailAddress) {
         domain = %address.domain());
 }
 
-/// `by` is `link` or `reply`.
+/// `by` is `link`, `reply` or `sso`.
 pub fn verification_confirmed(account: AccountId, address: &EmailAddress, by: &str) {
     event!(INFO "verification.confirmed", account = %account, address = %address,
         domain = %address.domain(), by);
@@ -173,7 +173,7 @@ pub fn sender_told(ledger: Option<LedgerId>, address: &EmailAddress, portal: &Po
         address = %address, domain = %address.domain(), portal = %portal);
 }
 
-/// The request may be delivered. `by` is `link`, `reply` or `operator:NAME`.
+/// The request may be delivered. `by` is `link`, `reply`, `sso` or `operator:NAME`.
 pub fn request_released(
     request: RequestId,
     account: AccountId,

@@ -124,7 +124,7 @@ fn without_secrets_nothing_is_opened() {
     let file = Path::new("vestibule.toml");
     assert!(Config::parse_with(&text, file, Secrets::Leave).is_ok());
     let with = Config::parse_with(&text, file, Secrets::Read { credentials: None });
-    assert_eq!(with.expect_err("two files").mistakes().len(), 2);
+    assert_eq!(with.expect_err("three files").mistakes().len(), 3);
 }
 
 fn server(config: &Config) -> &SmtpServer {

@@ -8,7 +8,7 @@ use crate::cli::context::{Context, actor};
 use crate::cli::failure::{CommandError, CommandResult};
 use crate::cli::output::{Output, advance, fields, note};
 use crate::config::Hook;
-use crate::domain::{EmailAddress, join};
+use crate::domain::{EmailAddress, PortalName, join};
 use crate::operations::forget_customer;
 use crate::store::{Forgotten, Holdings};
 
@@ -39,12 +39,33 @@ pub struct Args {
     yes: bool,
 }
 
+/// The JSON object: what was stored, and the summary of the erasure.
 #[derive(Serialize)]
 struct Done<'a> {
-    #[serde(flatten)]
-    before: &'a Holdings,
+    account: bool,
+    contents: u64,
+    held: u64,
+    released: u64,
+    #[serde(rename = "letters")]
+    verification_mails: u64,
+    delivered: &'a [(PortalName, u64)],
+    /// Has `entries` too: those that are under the pseudonym.
     #[serde(flatten)]
     done: &'a Forgotten,
+}
+
+impl<'a> Done<'a> {
+    fn new(before: &'a Holdings, done: &'a Forgotten) -> Self {
+        Self {
+            account: before.account,
+            contents: before.contents,
+            held: before.held,
+            released: before.released,
+            verification_mails: before.verification_mails,
+            delivered: &before.delivered,
+            done,
+        }
+    }
 }
 
 pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResult {
@@ -63,10 +84,7 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResu
     bar.finish_and_clear();
     let done = done?;
     if out.is_json() {
-        out.object(&Done {
-            before: &before,
-            done: &done,
-        })?;
+        out.object(&Done::new(&before, &done))?;
     } else {
         print_outcome(&address, &before, &done, &context.config.hooks, out)?;
     }

@@ -1,6 +1,7 @@
 //! `--expect`: expected results of messages, one JSON object a line, by the name of the file.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -13,13 +14,15 @@ pub struct Expectations(HashMap<String, Map<String, Value>>);
 
 impl Expectations {
     /// # Errors
-    /// A file that cannot be read, or has a line without a `file`; with the line number.
+    /// A missing file, one that cannot be read, or one that has a line without a `file`; with the line number.
     pub fn read(path: &Path) -> Result<Self, CommandError> {
         let wrong = |line: usize, what: &dyn std::fmt::Display| {
             CommandError::Usage(format!("{}:{line}: {what}", path.display()))
         };
-        let text = std::fs::read_to_string(path)
-            .map_err(|cause| CommandError::Usage(format!("{}: {cause}", path.display())))?;
+        let text = std::fs::read_to_string(path).map_err(|cause| match cause.kind() {
+            ErrorKind::NotFound => CommandError::not_found("file", path.display()),
+            _ => CommandError::Usage(format!("{}: {cause}", path.display())),
+        })?;
         let mut expected = HashMap::new();
         for (place, line) in text.lines().enumerate() {
             if line.trim().is_empty() {

@@ -136,9 +136,11 @@ fn tls(section: &TomlSection<'_>) -> Option<SmtpTls> {
             return None;
         }
     };
+    // Both are read first, so that the mistakes of both are reported.
+    let (certificate_path, key_path) = (certificate.path(), key.path());
     let tls = SmtpTls {
-        certificate: certificate.path()?,
-        key: key.path()?,
+        certificate: certificate_path?,
+        key: key_path?,
         required,
     };
     if section.document().secrets != Secrets::Leave {
@@ -146,6 +148,13 @@ fn tls(section: &TomlSection<'_>) -> Option<SmtpTls> {
             Ok(_) => {}
             Err(CertificateError::Certificate(what)) => certificate.refuse(what),
             Err(CertificateError::Key(what)) => key.refuse(what),
+            Err(CertificateError::Both {
+                certificate: of_certificate,
+                key: of_key,
+            }) => {
+                certificate.refuse(of_certificate);
+                key.refuse(of_key);
+            }
         }
     }
     Some(tls)

@@ -1,10 +1,11 @@
 //! Emits every event once. Tests that each is documented, and that no line holds secret data.
 
 use super::*;
+use crate::access::number_of;
 use crate::config::LogFormat;
-use crate::domain::Reason;
+use crate::domain::{Reason, Token, VerificationMethod};
 use crate::observe::line::{self, Style};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
@@ -164,6 +165,38 @@ fn the_documentation_lists_these_events_levels_and_fields_and_no_others() {
         })
         .collect();
     assert_eq!(emitted, documented);
+}
+
+#[test]
+fn the_line_in_the_documentation_has_the_rule_of_its_reason() {
+    let line = DOCUMENTED
+        .lines()
+        .find(|line| line.contains(" message.held "));
+    let fields: BTreeMap<&str, &str> = line
+        .expect("an example")
+        .split_whitespace()
+        .filter_map(|field| field.split_once('='))
+        .collect();
+    let reason = Reason::from_name(fields["reason"]).expect("a reason");
+    assert_eq!(fields["rule"], number_of(reason).to_string());
+}
+
+#[test]
+fn the_documentation_has_every_method_of_verification() {
+    let token = || Token::generate().expect("a token").hash();
+    let row = DOCUMENTED
+        .lines()
+        .find(|line| line.starts_with("| `account.verified` |"))
+        .expect("a row");
+    for method in [
+        VerificationMethod::Link(token()),
+        VerificationMethod::Reply(token()),
+        VerificationMethod::Sso(token(), Vec::new()),
+    ] {
+        let name = format!("`{}`", method.name());
+        assert!(row.contains(&name), "{name}: {row}");
+    }
+    assert!(row.contains("`operator:NAME`"), "{row}");
 }
 
 #[test]

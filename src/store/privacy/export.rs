@@ -11,7 +11,7 @@ use crate::store::sql::sql_types::from_row;
 use crate::store::{Result, Store};
 
 /// Summary of the data stored about an address.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holdings {
     pub account: bool,
     /// Ledger entries, and the number of them that still have content.
@@ -20,7 +20,6 @@ pub struct Holdings {
     /// Requests that wait for verification, or for their delivery.
     pub held: u64,
     pub released: u64,
-    #[serde(rename = "letters")]
     pub verification_mails: u64,
     /// Requests delivered to destinations, by portal.
     pub delivered: Vec<(PortalName, u64)>,

@@ -1,14 +1,14 @@
-//! `/find`: messages by parts of addresses and names and words of subjects.
+//! `/find`: messages and customers by parts of addresses and names and words of subjects.
 
-use serde::Deserialize;
-use utoipa::IntoParams;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::api_route::Call;
 use super::input::Query;
-use super::output::ListBody;
+use super::output::ApiJson;
 use super::problem::Problem;
 use super::values::Limit;
-use crate::domain::{PortalName, Reason, Timestamp, Verdict};
+use crate::domain::{Account, PortalName, Reason, Timestamp, Verdict};
 use crate::operations::{self, FoundMessage};
 use crate::store::FindFilter;
 
@@ -39,10 +39,22 @@ pub(super) struct Search {
     after: Option<String>,
 }
 
+/// A page of messages, and the customers that were found.
+#[derive(Serialize, ToSchema)]
+#[schema(as = FoundMessageList)]
+pub(super) struct FoundBody {
+    items: Vec<FoundMessage>,
+    /// Cursor of the next page: pass it as `after`; null on the last page.
+    #[schema(required = true)]
+    next: Option<String>,
+    /// The first customers whose address contains the search text, at most 5. Only on the first page.
+    customers: Vec<Account>,
+}
+
 pub(super) async fn find(
     call: Call,
     Query(search): Query<Search>,
-) -> Result<ListBody<FoundMessage>, Problem> {
+) -> Result<ApiJson<FoundBody>, Problem> {
     if search.q.trim().is_empty() {
         return Err(Problem::bad_input("q: must not be empty"));
     }
@@ -60,8 +72,9 @@ pub(super) async fn find(
         ..FindFilter::default()
     };
     let found = operations::find(&call.app.store, filter).await?;
-    Ok(ListBody {
+    Ok(ApiJson(FoundBody {
         items: found.messages,
         next: found.next,
-    })
+        customers: found.customers,
+    }))
 }

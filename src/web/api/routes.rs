@@ -131,9 +131,9 @@ pub(super) fn routes() -> Vec<ApiRoute> {
         GET "/ledger/{ledger}/raw", Viewer, ledger::raw, "readEntry",
             "Download the raw message of a ledger entry";
         GET "/find", Viewer, find::find, "find",
-            "Find messages by address, name, subject, domain or id",
-            "A message can be found one second after it arrived. Sorted by the time of arrival, \
-             newest first.";
+            "Find messages and customers by address, name, subject, domain or id",
+            "A message can be found one second after it arrived. Messages are sorted by the time of \
+             arrival, newest first.";
         GET "/explain", Viewer, ledger::explain, "explain",
             "Explain messages by ledger id, Message-ID or address";
         GET "/deliveries", Viewer, deliveries::list, "listDeliveries",

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use insta::assert_snapshot;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::harness::Harness;
 
@@ -100,6 +100,30 @@ fn a_person_is_forgotten_once_and_for_all() {
         "{}",
         doctor.out
     );
+}
+
+#[test]
+fn the_json_of_an_erasure_has_each_key_once() {
+    let harness = filled_harness();
+    let forgotten = harness.run(&["customers", "forget", "ann@corp.example", "--yes", "--json"]);
+    let done = &forgotten.objects()[0];
+    for (key, value) in [
+        ("account", json!(true)),
+        ("entries", json!(2)),
+        ("contents", json!(2)),
+        ("held", json!(1)),
+        ("released", json!(0)),
+        ("letters", json!(1)),
+        ("delivered", json!([])),
+        ("discarded", json!(1)),
+        ("overwritten", json!(true)),
+    ] {
+        assert_eq!(done[key], value, "{key}: {done}");
+    }
+    for key in done.as_object().expect("an object").keys() {
+        let times = forgotten.out.matches(&format!("\"{key}\":")).count();
+        assert_eq!(times, 1, "{key}: {}", forgotten.out);
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn messages_and_customers_are_found_by_parts() {
         let objects = found.objects();
         let ledger = objects
             .iter()
-            .map(|row| row["ledger"].as_str().expect("an id").to_owned());
+            .filter_map(|row| Some(row["ledger"].as_str()?.to_owned()));
         ledger.collect()
     };
     let (printer, news) = (printer.ledger.to_string(), news.ledger.to_string());
@@ -58,4 +58,24 @@ fn messages_and_customers_are_found_by_parts() {
     assert_eq!(forgotten.status, 0, "{}", forgotten.err);
     assert_eq!(harness.run(&["find", "miller"]).status, 3);
     assert_eq!(ledgers(&["printer"]), [news]);
+}
+
+#[test]
+fn customers_come_before_the_messages_in_json_too() {
+    let harness = Harness::new();
+    let printer = harness.receive("ann@corp.example", "Subject: Printer on fire\r\n");
+    let added = harness.run(&["customers", "add", "zoe@partner.example"]);
+    assert_eq!(added.status, 0, "{}", added.err);
+    let customer = |text: &str| {
+        let listed = harness.run(&["customers", "list", "--search", text, "--json"]);
+        listed.objects()
+    };
+    let found = harness.run(&["find", "ann@corp", "--json"]).objects();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(found[..1], customer("ann@corp"));
+    assert_eq!(found[1]["ledger"], printer.ledger.to_string());
+    // A customer without messages.
+    let found = harness.run(&["find", "zoe@partner", "--json"]).objects();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found, customer("zoe@partner"));
 }

@@ -194,6 +194,20 @@ fn a_missing_file_is_reported_alone() {
 }
 
 #[test]
+fn a_missing_file_of_expectations_is_not_found() {
+    let ran = run(&["replay", "testdata/mail", "--expect", "/nosuch"], &[]);
+    assert_eq!((ran.status, ran.out.as_str()), (3, ""));
+    assert_eq!(ran.err, "error: there is no file /nosuch\n");
+    let harness = Harness::new();
+    fs::create_dir(harness.path("mail")).expect("a folder");
+    harness.write("mail/a.eml", &message("ann@corp.example", "a"));
+    let folder = harness.path("mail").display().to_string();
+    let ran = harness.run(&["replay", &folder, "--expect"]);
+    assert_eq!(ran.status, 3, "{}", ran.err);
+    assert!(ran.err.contains("mail/expected.jsonl"), "{}", ran.err);
+}
+
+#[test]
 fn the_account_can_change_the_verdict_on_automatic_mail_but_not_its_class() {
     let harness = Harness::new();
     harness.receive("ann@corp.example", "");

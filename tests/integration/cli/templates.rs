@@ -29,6 +29,9 @@ fn the_built_in_files_are_exported_used_and_never_overwrite_others() {
     assert_eq!(written.out.lines().count(), 1);
     let unknown = run(&["templates", "export", &one, "nothing.html"], &[]);
     assert_eq!(unknown.status, 3);
+    let missing = run(&["templates", "check", "/nosuch"], &[]);
+    assert_eq!((missing.status, missing.out.as_str()), (3, ""));
+    assert_eq!(missing.err, "error: there is no folder /nosuch\n");
     let none = harness.run(&["templates", "check"]);
     assert!(none.err.contains("is not set"), "{}", none.err);
 }

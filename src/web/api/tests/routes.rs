@@ -249,6 +249,18 @@ async fn a_dropped_message_is_explained_and_recovered() {
     let found = object(&found, StatusCode::OK);
     assert_eq!(found["items"][0]["ledger"], two.to_string());
     assert_eq!(found["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(found["customers"], json!([]));
+    let eve = get(&harness, &admin, "/customers/eve@elsewhere.example").await;
+    let eve = object(&eve, StatusCode::OK);
+    let first = get(&harness, &admin, "/find?q=eve%40else&limit=1").await;
+    let first = object(&first, StatusCode::OK);
+    assert_eq!(first["items"][0]["ledger"], two.to_string());
+    assert_eq!(first["customers"], json!([eve]));
+    let next = first["next"].as_str().expect("more");
+    let rest = format!("/find?q=eve%40else&limit=1&after={next}");
+    let rest = object(&get(&harness, &admin, &rest).await, StatusCode::OK);
+    assert_eq!(rest["items"][0]["ledger"], one.to_string());
+    assert_eq!(rest["customers"], json!([]));
     let none = get(&harness, &admin, "/find?q=two&until=2020-01-01T00:00:00Z").await;
     let none = object(&none, StatusCode::OK);
     assert_eq!(none["items"].as_array().map(Vec::len), Some(0));

@@ -51,11 +51,11 @@ struct Done<'a> {
     delivered: &'a [(PortalName, u64)],
     /// Has `entries` too: those that are under the pseudonym.
     #[serde(flatten)]
-    done: &'a Forgotten,
+    forgotten: &'a Forgotten,
 }
 
 impl<'a> Done<'a> {
-    fn new(before: &'a Holdings, done: &'a Forgotten) -> Self {
+    fn new(before: &'a Holdings, forgotten: &'a Forgotten) -> Self {
         Self {
             account: before.account,
             contents: before.contents,
@@ -63,7 +63,7 @@ impl<'a> Done<'a> {
             released: before.released,
             verification_mails: before.verification_mails,
             delivered: &before.delivered,
-            done,
+            forgotten,
         }
     }
 }

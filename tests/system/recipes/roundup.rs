@@ -11,7 +11,8 @@ use crate::support::harness::Harness;
 fn tracker(home: &Path) {
     let settings = format!(
         "admin_email=admin@corp.example,tracker_email=it-help@corp.example,\
-         tracker_web=http://127.0.0.1:9/,mail_domain=corp.example,mail_host=127.0.0.1,mail_debug={}",
+         tracker_web=http://127.0.0.1:9/,mail_domain=corp.example,mail_host=127.0.0.1,mail_debug={},\
+         mailgw_keep_real_from=yes",
         home.join("mail").display()
     );
     output(

@@ -167,10 +167,15 @@ impl<'a> Header<'a> {
     /// would see a field that others do not.
     pub(super) fn hides(&self, name: &str) -> bool {
         let fields = self.section.fields;
-        let after_cr = memchr::memchr_iter(b'\r', fields).any(|at| {
-            let line = &fields[at + 1..];
-            plain_name(line, name).is_some()
-        });
+        let is_bare = |bytes: &[u8], at: usize| bytes.get(at + 1) != Some(&b'\n');
+        let after_cr = memchr::memchr_iter(b'\r', fields)
+            .filter(|&at| is_bare(fields, at))
+            .any(|at| {
+                let line = &fields[at + 1..];
+                // The line ends at the next bare CR, so a run of them takes linear time.
+                let end = memchr::memchr_iter(b'\r', line).find(|&at| is_bare(line, at));
+                plain_name(&line[..end.unwrap_or(line.len())], name).is_some()
+            });
         let starts = memchr::memchr_iter(b'\n', fields).map(|at| at + 1);
         after_cr
             || std::iter::once(0).chain(starts).any(|start| {
@@ -298,16 +303,18 @@ fn split_field(lines: &[u8]) -> Option<(&str, &[u8])> {
     Some((std::str::from_utf8(name).ok()?, value))
 }
 
-/// Compares the graphic octets before the first colon of a line with the name of a field. Returns None if they differ,
-/// and otherwise whether there is nothing else but white space before the colon.
-fn plain_name(line: &[u8], name: &str) -> Option<bool> {
+/// Compares the graphic octets before the first colon of a field with a name. Returns None if they differ, and
+/// otherwise whether there is nothing else but white space before the colon.
+fn plain_name(field: &[u8], name: &str) -> Option<bool> {
     let mut rest = name.bytes();
     let mut is_plain = true;
-    for &byte in line {
+    for (at, &byte) in field.iter().enumerate() {
+        let next = field.get(at + 1);
         match byte {
             b':' => return (rest.len() == 0).then_some(is_plain),
-            b'\n' => return None,
-            b' ' | b'\t' => {}
+            b'\n' if !matches!(next, Some(b' ' | b'\t')) => return None,
+            b'\r' if next == Some(&b'\n') => {}
+            b' ' | b'\t' | b'\n' => {}
             _ if byte.is_ascii_graphic() => {
                 let expected = rest.next()?;
                 if !byte.eq_ignore_ascii_case(&expected) {
@@ -394,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_after_a_bare_cr_is_noticed() {
+    fn a_field_hidden_by_control_characters_is_noticed() {
         for (raw, hidden) in [
             ("Subject: a\rFROM : b\r\n", true),
             ("Subject: a\rFrom:b\r\n", true),
@@ -405,9 +412,24 @@ mod tests {
             ("\u{B}from: b\r\n", true),
             ("Subject: a\r\n From\u{B}: b\r\n", false),
             ("Subject: From\u{B}: b\r\nFrom : a\r\n", false),
+            ("From: a\r\nFrom\u{B}\r\n : b\r\n", true),
+            ("X: y\rFrom\r\n : b\r\n", true),
+            ("From\r\n : a\r\n", false),
         ] {
             assert_eq!(Header::of(raw.as_bytes()).hides("From"), hidden, "{raw:?}");
         }
+    }
+
+    #[test]
+    fn a_header_of_crs_takes_linear_time() {
+        let begin = std::time::Instant::now();
+        for pattern in ["\r", "\r\n ", "From\r", "From\u{B}\r\n "] {
+            let raw = format!("X: {}\r\nFrom: a\r\n", pattern.repeat(500_000));
+            let _ = Header::of(raw.as_bytes()).hides("From");
+        }
+        // Quadratic work would take an hour.
+        let limit = std::time::Duration::from_mins(5);
+        assert!(begin.elapsed() < limit, "{:?}", begin.elapsed());
     }
 
     #[test]

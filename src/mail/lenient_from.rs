@@ -18,11 +18,7 @@ use super::transfer_encoding;
 
 /// Finds the only address of a field.
 pub(super) fn only_mailbox(value: &[u8]) -> Option<AddrSpec<'_>> {
-    if memchr::memchr_iter(b'@', value).count() != 1
-        || value.contains(&0)
-        || value.contains(&b'\r')
-        || hides_an_at(value)
-    {
+    if memchr::memchr(b'@', value).is_none() || may_hold_others(value, 1) {
         return None;
     }
     let mut scanner = Scanner::new(value);
@@ -64,6 +60,14 @@ pub(super) fn only_mailbox(value: &[u8]) -> Option<AddrSpec<'_>> {
     }
 }
 
+/// True if a reader could find other addresses in a field than this number of them.
+pub(super) fn may_hold_others(value: &[u8], addresses: usize) -> bool {
+    memchr::memchr_iter(b'@', value).count() > addresses
+        || value.contains(&0)
+        || value.contains(&b'\r')
+        || hides_an_at(value, addresses)
+}
+
 /// True for `atext` with dots in any place, as in the addresses of some Japanese mobile networks.
 fn is_local_part(word: &[u8]) -> bool {
     word.iter().all(|&byte| byte == b'.' || is_atext(byte))
@@ -72,8 +76,8 @@ fn is_local_part(word: &[u8]) -> bool {
 }
 
 /// True if a reader that decodes encoded-words first, or normalizes characters, sees another `@`.
-fn hides_an_at(value: &[u8]) -> bool {
-    if holds_an_at(&String::from_utf8_lossy(value), 1) {
+fn hides_an_at(value: &[u8], addresses: usize) -> bool {
+    if holds_an_at(&String::from_utf8_lossy(value), addresses) {
         return true;
     }
     let mut rest = value;

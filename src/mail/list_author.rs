@@ -8,9 +8,9 @@
 //! vouches for it, while anyone can write the List-Id and List-Post of any list.
 
 use super::header::{Field, Header};
-use super::lenient_from::only_mailbox;
+use super::lenient_from::{may_hold_others, only_mailbox};
 use super::mailbox::{AddrSpec, mailboxes};
-use super::sender::{author, usable};
+use super::sender::{author, is_read_differently, other_address, usable};
 use super::{ListAuthor, Sender, SenderFault};
 use crate::domain::Envelope;
 
@@ -166,6 +166,9 @@ fn other_than(field: &Field, is_list: &impl Fn(&str) -> bool) -> Option<Sender> 
         .collect();
     match others[..] {
         [] => None,
+        [_] if is_read_differently(field.value) && may_hold_others(&value, found.len()) => {
+            Some(Sender::unusable(other_address()))
+        }
         [one] if field.certain => Some(usable(one, false)),
         _ => Some(Sender::unusable(SenderFault::SeveralAuthors)),
     }
@@ -228,6 +231,16 @@ mod tests {
                 NONE,
             ),
             (format!("{id}X-Original-From: Ann\r\n"), NONE),
+            (
+                format!(
+                    "{id}Reply-To: \"Ann\r\n Lee\" <ann@corp.example>, it-help@groups.corp.example\r\n"
+                ),
+                ann,
+            ),
+            (
+                format!("{id}Reply-To: \"eve@x.example\" [y] <ann@corp.example>\r\n"),
+                NONE,
+            ),
         ] {
             assert_eq!(
                 read(&format!("{from}{fields}")),

@@ -4,7 +4,7 @@
 //! readers of the same bytes could find two senders, there is none.
 
 use super::header::{Field, Header};
-use super::lenient_from::only_mailbox;
+use super::lenient_from::{may_hold_others, only_mailbox};
 use super::lookalike::lookalike;
 use super::mailbox::{AddrSpec, mailboxes};
 use super::tokens::not_an_address;
@@ -34,8 +34,8 @@ pub(super) fn author(field: &Field) -> Sender {
         let value = field.unfold();
         match mailboxes(&value, 1) {
             Ok(found) => match found.first() {
-                Some(_) if is_read_differently(field.value) && only_mailbox(&value).is_none() => {
-                    SenderFault::Ambiguous("some programs find another address in it".to_owned())
+                Some(_) if is_read_differently(field.value) && may_hold_others(&value, 1) => {
+                    other_address()
                 }
                 Some(address) => return usable(address, false),
                 None => SenderFault::EmptyGroup,
@@ -51,16 +51,22 @@ pub(super) fn author(field: &Field) -> Sender {
     Sender::unusable(fault)
 }
 
+pub(super) fn other_address() -> SenderFault {
+    SenderFault::Ambiguous("some programs find another address in it".to_owned())
+}
+
 /// True if some programs do not parse this value as the grammar wants: it has a square bracket outside of quotes, or a
-/// fold in a quoted string or comment. Then they search it for an address, so it must contain a single one.
-fn is_read_differently(value: &[u8]) -> bool {
+/// fold in a quoted string or comment. Then they search it for an address, so it must contain no other one.
+pub(super) fn is_read_differently(value: &[u8]) -> bool {
     let (mut is_quoted, mut depth) = (false, 0_usize);
     let mut bytes = value.iter();
     while let Some(&byte) = bytes.next() {
         let is_nested = is_quoted || depth > 0;
         match byte {
             b'\\' if is_nested => {
-                bytes.next();
+                if bytes.next() == Some(&b'\n') {
+                    return true;
+                }
             }
             b'"' if depth == 0 => is_quoted = !is_quoted,
             b'(' if !is_quoted => depth += 1,
@@ -128,6 +134,7 @@ mod tests {
             ),
             ("From: a@corp.example\r\ngarbage\r\n", "a@corp.example"),
             ("From: [IT] Ann <a@corp.example>\r\n", "a@corp.example"),
+            ("From: Desk [IT]: a@corp.example;\r\n", "a@corp.example"),
             (
                 "From: \"e@x.example [IT]\" <a@corp.example>\r\n",
                 "a@corp.example",
@@ -167,7 +174,7 @@ mod tests {
         type Check = fn(&SenderFault) -> bool;
         let ambiguous: Check = |fault| matches!(fault, SenderFault::Ambiguous(_));
         let not_an_address: Check = |fault| matches!(fault, SenderFault::NotAnAddress(_));
-        let cases: [(&str, Check, Option<&str>); 23] = [
+        let cases: [(&str, Check, Option<&str>); 24] = [
             (
                 "Sender: a@b.example\r\n",
                 |f| *f == SenderFault::Missing,
@@ -233,6 +240,11 @@ mod tests {
             ),
             (
                 "From: (a\r\n\t<e@x.example>) <a@b.example>\r\n",
+                ambiguous,
+                None,
+            ),
+            (
+                "From: \"a\\\n <e@x.example>\" <a@b.example>\n",
                 ambiguous,
                 None,
             ),

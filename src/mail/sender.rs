@@ -58,20 +58,17 @@ pub(super) fn other_address() -> SenderFault {
 /// True if some programs do not parse this value as the grammar wants: it has a square bracket outside of quotes, or a
 /// fold in a quoted string or comment. Then they search it for an address, so it must contain no other one.
 pub(super) fn is_read_differently(value: &[u8]) -> bool {
-    let (mut is_quoted, mut depth) = (false, 0_usize);
-    let mut bytes = value.iter();
-    while let Some(&byte) = bytes.next() {
+    let (mut is_quoted, mut depth, mut after_backslash) = (false, 0_usize, false);
+    for &byte in value {
         let is_nested = is_quoted || depth > 0;
+        let is_escaped = std::mem::take(&mut after_backslash);
         match byte {
-            b'\\' if is_nested => {
-                if bytes.next() == Some(&b'\n') {
-                    return true;
-                }
-            }
+            b'\n' if is_nested => return true,
+            _ if is_escaped => {}
+            b'\\' if is_nested => after_backslash = true,
             b'"' if depth == 0 => is_quoted = !is_quoted,
             b'(' if !is_quoted => depth += 1,
             b')' if !is_quoted => depth = depth.saturating_sub(1),
-            b'\n' if is_nested => return true,
             b'[' | b']' if !is_nested => return true,
             _ => {}
         }

@@ -6,7 +6,7 @@ demo:
 
 # Formatting, lints and unit tests.
 check:
-    cargo fmt --check && cargo clippy --all-targets -- -D warnings && cargo test --lib
+    cargo fmt --check && cargo clippy --all-targets -- -D warnings && RUST_TEST_THREADS=$((3 * $(nproc))) cargo test --lib
 
 # The unit tests, and the integration tests that start no program but Vestibule.
 test: check

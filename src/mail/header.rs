@@ -14,6 +14,8 @@ use memchr::{memchr, memmem};
 
 use super::{LOOP_FIELD, automatic};
 
+mod hidden_fields;
+
 /// A message, or a part of one, split at the first empty line.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Section<'a> {
@@ -162,40 +164,6 @@ impl<'a> Header<'a> {
     pub(super) fn first(&self, name: &'static str) -> Option<Field<'a>> {
         self.all(name).next()
     }
-
-    /// True if a reader that treats a bare CR as a line end, or drops control characters from the name of a field,
-    /// would see a field that others do not.
-    pub(super) fn hides(&self, name: &str) -> bool {
-        let fields = self.section.fields;
-        let is_bare = |bytes: &[u8], at: usize| bytes.get(at + 1) != Some(&b'\n');
-        let after_cr = memchr::memchr_iter(b'\r', fields)
-            .filter(|&at| is_bare(fields, at))
-            .any(|at| {
-                let line = &fields[at + 1..];
-                // The line ends at the next bare CR, so a run of them takes linear time.
-                let end = memchr::memchr_iter(b'\r', line).find(|&at| is_bare(line, at));
-                plain_name(&line[..end.unwrap_or(line.len())], name).is_some()
-            });
-        let starts = memchr::memchr_iter(b'\n', fields).map(|at| at + 1);
-        after_cr
-            || std::iter::once(0).chain(starts).any(|start| {
-                let line = &fields[start..];
-                !matches!(line.first(), Some(b' ' | b'\t')) && plain_name(line, name) == Some(false)
-            })
-    }
-
-    /// True if a reader that treats a bare CR as a line end would see the header end above the first field of this
-    /// name.
-    pub(super) fn may_end_above(&self, name: &str) -> bool {
-        let start = self.places.iter().find_map(|place| {
-            let lines = &self.section.fields[place.start as usize..place.end as usize];
-            let (found, _) = split_field(lines)?;
-            found
-                .eq_ignore_ascii_case(name)
-                .then_some(place.start as usize)
-        });
-        start.is_some_and(|start| memmem::find(&self.section.fields[..start], b"\r\r").is_some())
-    }
 }
 
 impl<'a> Field<'a> {
@@ -303,30 +271,6 @@ fn split_field(lines: &[u8]) -> Option<(&str, &[u8])> {
     Some((std::str::from_utf8(name).ok()?, value))
 }
 
-/// Compares the graphic octets before the first colon of a field with a name. Returns None if they differ, and
-/// otherwise whether there is nothing else but white space before the colon.
-fn plain_name(field: &[u8], name: &str) -> Option<bool> {
-    let mut rest = name.bytes();
-    let mut is_plain = true;
-    for (at, &byte) in field.iter().enumerate() {
-        let next = field.get(at + 1);
-        match byte {
-            b':' => return (rest.len() == 0).then_some(is_plain),
-            b'\n' if !matches!(next, Some(b' ' | b'\t')) => return None,
-            b'\r' if next == Some(&b'\n') => {}
-            b' ' | b'\t' | b'\n' => {}
-            _ if byte.is_ascii_graphic() => {
-                let expected = rest.next()?;
-                if !byte.eq_ignore_ascii_case(&expected) {
-                    return None;
-                }
-            }
-            _ => is_plain = false,
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -398,52 +342,6 @@ mod tests {
         assert_eq!(values, ["a b", "e"]);
         assert!(header.first("Subject").is_some_and(|field| !field.certain));
         assert_eq!(header.fields().count(), 3);
-    }
-
-    #[test]
-    fn a_field_hidden_by_control_characters_is_noticed() {
-        for (raw, hidden) in [
-            ("Subject: a\rFROM : b\r\n", true),
-            ("Subject: a\rFrom:b\r\n", true),
-            ("Subject: a\r\nFrom: b\r\n", false),
-            ("Subject: a\rFromage: b\r\n", false),
-            ("From: a\r\nFrom\u{B}: b\r\n", true),
-            ("From\0 : b\r\nFrom: a\r\n", true),
-            ("\u{B}from: b\r\n", true),
-            ("Subject: a\r\n From\u{B}: b\r\n", false),
-            ("Subject: From\u{B}: b\r\nFrom : a\r\n", false),
-            ("From: a\r\nFrom\u{B}\r\n : b\r\n", true),
-            ("X: y\rFrom\r\n : b\r\n", true),
-            ("From\r\n : a\r\n", false),
-        ] {
-            assert_eq!(Header::of(raw.as_bytes()).hides("From"), hidden, "{raw:?}");
-        }
-    }
-
-    #[test]
-    fn a_header_of_crs_takes_linear_time() {
-        let begin = std::time::Instant::now();
-        for pattern in ["\r", "\r\n ", "From\r", "From\u{B}\r\n "] {
-            let raw = format!("X: {}\r\nFrom: a\r\n", pattern.repeat(500_000));
-            let _ = Header::of(raw.as_bytes()).hides("From");
-        }
-        // Quadratic work would take an hour.
-        let limit = std::time::Duration::from_mins(5);
-        assert!(begin.elapsed() < limit, "{:?}", begin.elapsed());
-    }
-
-    #[test]
-    fn an_empty_line_of_crs_above_a_field_is_noticed() {
-        for (raw, noticed) in [
-            ("X: a\r\r\nFrom: b\r\n", true),
-            ("X: a\r\rb\r\nFrom: b\r\n", true),
-            ("From: b\r\nX: a\r\r\n", false),
-            ("X: a\rb\r\nFrom: b\r\n", false),
-            ("X: a\r\r\n", false),
-        ] {
-            let header = Header::of(raw.as_bytes());
-            assert_eq!(header.may_end_above("From"), noticed, "{raw:?}");
-        }
     }
 
     #[test]

@@ -8,17 +8,13 @@
 //! it. Quoted strings and comments must be closed, because readers disagree about the text after an unclosed
 //! one.
 
-use mail_parser::decoders::charsets::map::charset_decoder;
-use memchr::memmem;
-
-use super::encoded_words;
 use super::mailbox::{AddrSpec, domain, is_atext, is_encoded_word};
+use super::other_addresses::may_hold_others;
 use super::tokens::{HeaderToken, Scanner};
-use super::transfer_encoding;
 
 /// Finds the only address of a field.
 pub(super) fn only_mailbox(value: &[u8]) -> Option<AddrSpec<'_>> {
-    if memchr::memchr(b'@', value).is_none() || may_hold_others(value, 1) {
+    if may_hold_others(value, 1) {
         return None;
     }
     let mut scanner = Scanner::new(value);
@@ -60,74 +56,11 @@ pub(super) fn only_mailbox(value: &[u8]) -> Option<AddrSpec<'_>> {
     }
 }
 
-/// True if a reader could find other addresses in a field than this number of them.
-pub(super) fn may_hold_others(value: &[u8], addresses: usize) -> bool {
-    memchr::memchr_iter(b'@', value).count() > addresses
-        || value.contains(&0)
-        || value.contains(&b'\r')
-        || hides_an_at(value, addresses)
-}
-
 /// True for `atext` with dots in any place, as in the addresses of some Japanese mobile networks.
 fn is_local_part(word: &[u8]) -> bool {
     word.iter().all(|&byte| byte == b'.' || is_atext(byte))
         && word.iter().any(|&byte| byte != b'.')
         && !is_encoded_word(word)
-}
-
-/// True if a reader that decodes encoded-words first, or normalizes characters, sees another `@`.
-fn hides_an_at(value: &[u8], addresses: usize) -> bool {
-    if holds_an_at(&String::from_utf8_lossy(value), addresses) {
-        return true;
-    }
-    let mut rest = value;
-    while let Some(start) = memmem::find(rest, b"=?") {
-        rest = &rest[start + 2..];
-        let mut parts = rest.splitn(3, |&byte| byte == b'?');
-        let (Some(charset), Some([encoding]), Some(text)) =
-            (parts.next(), parts.next(), parts.next())
-        else {
-            continue;
-        };
-        let end = memmem::find(text, b"?=").unwrap_or(text.len());
-        let bytes = match encoding {
-            b'q' | b'Q' => encoded_words::q_decode(&text[..end]),
-            b'b' | b'B' => decode_b(&text[..end]),
-            _ => continue,
-        };
-        if decode(charset, &bytes).is_none_or(|text| holds_an_at(&text, 0)) {
-            return true;
-        }
-    }
-    false
-}
-
-/// True if there are more than `most` `@` signs, including small and fullwidth ones.
-fn holds_an_at(text: &str, most: usize) -> bool {
-    let is_at = |c: &char| matches!(c, '@' | '\u{FE6B}' | '\u{FF20}');
-    text.chars().filter(is_at).count() > most
-}
-
-/// Returns None for an unknown charset, or one in which ASCII is not ASCII: its meaning to a reader is
-/// unknown.
-fn decode(charset: &[u8], bytes: &[u8]) -> Option<String> {
-    // RFC 2231 5 adds a language.
-    let name = charset.split(|&byte| byte == b'*').next()?;
-    let name = name.to_ascii_lowercase();
-    match &name[..] {
-        b"utf-8" | b"utf8" | b"us-ascii" => Some(String::from_utf8_lossy(bytes).into_owned()),
-        _ if name.starts_with(b"utf") || name.starts_with(b"unicode") => None,
-        _ => charset_decoder(&name)
-            .map(|decoder| decoder(bytes))
-            .filter(|text| !text.contains(char::REPLACEMENT_CHARACTER)),
-    }
-}
-
-/// Decodes the B encoding (RFC 2047 4.1). Skips characters outside of base64.
-fn decode_b(text: &[u8]) -> Vec<u8> {
-    text.split(|&byte| byte == b'=')
-        .flat_map(transfer_encoding::base64)
-        .collect()
 }
 
 #[cfg(test)]

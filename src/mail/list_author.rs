@@ -8,9 +8,10 @@
 //! vouches for it, while anyone can write the List-Id and List-Post of any list.
 
 use super::header::{Field, Header};
-use super::lenient_from::{may_hold_others, only_mailbox};
+use super::lenient_from::only_mailbox;
 use super::mailbox::{AddrSpec, mailboxes};
-use super::sender::{author, is_read_differently, other_address, usable};
+use super::other_addresses::{has_other_address, other_address};
+use super::sender::{author, usable};
 use super::{ListAuthor, Sender, SenderFault};
 use crate::domain::Envelope;
 
@@ -166,7 +167,7 @@ fn other_than(field: &Field, is_list: &impl Fn(&str) -> bool) -> Option<Sender> 
         .collect();
     match others[..] {
         [] => None,
-        [_] if is_read_differently(field.value) && may_hold_others(&value, found.len()) => {
+        [_] if has_other_address(field, &value, found.len()) => {
             Some(Sender::unusable(other_address()))
         }
         [one] if field.certain => Some(usable(one, false)),

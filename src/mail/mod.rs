@@ -29,6 +29,7 @@ mod mask;
 mod media;
 mod mime;
 mod nonstandard_report;
+mod other_addresses;
 mod out_of_office;
 mod recorded_envelope;
 mod report;

@@ -4,9 +4,10 @@
 //! readers of the same bytes could find two senders, there is none.
 
 use super::header::{Field, Header};
-use super::lenient_from::{may_hold_others, only_mailbox};
+use super::lenient_from::only_mailbox;
 use super::lookalike::lookalike;
 use super::mailbox::{AddrSpec, mailboxes};
+use super::other_addresses::{has_other_address, other_address};
 use super::tokens::not_an_address;
 use super::{Sender, SenderFault};
 use crate::domain::{AddressError, Domain, DomainError, EmailAddress};
@@ -34,9 +35,7 @@ pub(super) fn author(field: &Field) -> Sender {
         let value = field.unfold();
         match mailboxes(&value, 1) {
             Ok(found) => match found.first() {
-                Some(_) if is_read_differently(field.value) && may_hold_others(&value, 1) => {
-                    other_address()
-                }
+                Some(_) if has_other_address(field, &value, 1) => other_address(),
                 Some(address) => return usable(address, false),
                 None => SenderFault::EmptyGroup,
             },
@@ -49,31 +48,6 @@ pub(super) fn author(field: &Field) -> Sender {
         SenderFault::Ambiguous("it follows a line that is not a header field".to_owned())
     };
     Sender::unusable(fault)
-}
-
-pub(super) fn other_address() -> SenderFault {
-    SenderFault::Ambiguous("some programs find another address in it".to_owned())
-}
-
-/// True if some programs do not parse this value as the grammar wants: it has a square bracket outside of quotes, or a
-/// fold in a quoted string or comment. Then they search it for an address, so it must contain no other one.
-pub(super) fn is_read_differently(value: &[u8]) -> bool {
-    let (mut is_quoted, mut depth, mut after_backslash) = (false, 0_usize, false);
-    for &byte in value {
-        let is_nested = is_quoted || depth > 0;
-        let is_escaped = std::mem::take(&mut after_backslash);
-        match byte {
-            b'\n' if is_nested => return true,
-            _ if is_escaped => {}
-            b'\\' if is_nested => after_backslash = true,
-            b'"' if depth == 0 => is_quoted = !is_quoted,
-            b'(' if !is_quoted => depth += 1,
-            b')' if !is_quoted => depth = depth.saturating_sub(1),
-            b'[' | b']' if !is_nested => return true,
-            _ => {}
-        }
-    }
-    false
 }
 
 /// Checks that an account can have this address. An unusable address is still returned as written if no reader

@@ -30,8 +30,8 @@ pub enum BounceSeverity {
 const NO_SUCH_ADDRESS: [u16; 5] = [1, 2, 3, 6, 10];
 
 impl Report {
-    /// Returns the severity of the bounce for `address`, to which the message was sent. Of several recipients only this one
-    /// counts. A single recipient under another address may be a forwarding target, whose failure is only
+    /// Returns the severity of the bounce for `address`, to which the message was sent. Of several recipients only
+    /// this one counts. A single recipient under another address may be a forwarding target, whose failure is only
     /// temporary for us.
     #[must_use]
     pub fn bounce_severity(&self, address: &EmailAddress) -> BounceSeverity {

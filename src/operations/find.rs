@@ -40,7 +40,8 @@ pub struct FoundMessage {
 /// Answer to a search.
 #[derive(Debug, Clone)]
 pub struct Found {
-    /// The first customers whose address has the words in it. Only on the first page.
+    /// The first customers whose address contains the search text, whatever the filters on messages. Only on the first
+    /// page, and none if the text has white space.
     pub customers: Vec<Account>,
     pub entries: Vec<LedgerEntry>,
     pub messages: Vec<FoundMessage>,

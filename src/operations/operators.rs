@@ -142,7 +142,7 @@ pub(super) fn generate(
     Ok((token, key))
 }
 
-/// Ends the token or session of an operator that has this id.
+/// Ends one token or session of an operator, by its id.
 ///
 /// # Errors
 /// `NotFound`: the operator, or a token or session of theirs with this id.

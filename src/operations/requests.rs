@@ -1,8 +1,9 @@
 //! Operators' actions on requests, one or many.
 
-use super::bulk_actions::{MAX_BULK_ITEMS, Outcomes, bulk};
+use super::bulk_actions::{Outcomes, bulk};
+use super::lists::read_all;
 use crate::domain::{Actor, RequestId, RequestState, Timestamp, Transition, keywords};
-use crate::store::{Page, Request, RequestFilter, Result, Store};
+use crate::store::{Listed, Request, RequestFilter, Result, Store};
 
 /// Actions on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,25 +70,19 @@ pub async fn act_on_requests(
     bulk(ids, |id| act_on_request(store, action, id, by.clone())).await
 }
 
-/// Ids of all requests that match, oldest first: in the order in which they were received.
+/// Ids of all requests that match, newest first.
 pub async fn matching_requests(store: &Store, filter: RequestFilter) -> Result<Vec<RequestId>> {
-    let mut ids = Vec::new();
-    let mut after = None;
-    loop {
-        let page = Page {
-            limit: MAX_BULK_ITEMS,
-            after,
-        };
+    let filter = &filter;
+    let read = |page| async move {
         let look = RequestFilter {
             page,
             ..filter.clone()
         };
         let listed = store.requests(look).await?;
-        ids.extend(listed.rows.iter().map(|request| request.id));
-        after = listed.next;
-        if after.is_none() {
-            ids.sort_unstable();
-            return Ok(ids);
-        }
-    }
+        Ok(Listed {
+            rows: listed.rows.iter().map(|request| request.id).collect(),
+            next: listed.next,
+        })
+    };
+    read_all(usize::MAX, read).await
 }

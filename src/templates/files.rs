@@ -8,9 +8,11 @@ macro_rules! files {
     };
 }
 
-/// The built-in templates, by the name of the file that replaces each. Operators have files of these names, which use
-/// the values of today, so both stay: `letter` is the verification mail, `proved` says that an address is verified, `lead_on` has the button that
-/// leads to the provider's sign-in or to the next page, `what_if` shows the effects of settings before they are saved.
+/// The built-in templates, by the name of the file that replaces each.
+///
+/// Operators' own files have these names and use the values that are passed to them, so neither is renamed: `letter` is
+/// the verification mail, `proved` says that an address is verified, `lead_on` has the button that leads to the
+/// provider's sign-in or to the next page, `what_if` shows the effects of settings before they are saved.
 pub(super) const TEMPLATES: &[(&str, &str)] = files! {
     "../verification/templates/" "":
         "letter.txt" "digest.txt" "letter.html";

@@ -37,7 +37,7 @@ impl Held {
         self.end();
     }
 
-    /// Ends the transaction without a commit.
+    /// Ends the session: what was not committed is rolled back.
     pub fn end(mut self) {
         drop(self.0.stdin.take());
         assert!(self.0.wait().expect("psql").success());

@@ -66,9 +66,11 @@ fn a_killed_node_resumes_its_claims_within_a_minute() {
     let schema = server().schema();
     let (mut node, _) = start_with_a_claim(&schema);
     let seen = "SELECT coalesce(max(seen_at), 0) FROM node";
-    let seen = wait_for("a record of the node", || {
-        Some(number(&schema, seen)).filter(|seen| *seen > 0)
+    wait_for("a record of the node", || {
+        (number(&schema, seen) > 0).then_some(())
     });
+    node.kill();
+    let seen = number(&schema, seen);
     node.restart();
     // Its lease lasts eleven minutes.
     wait_for("a second claim", || (attempts(&schema) == 2).then_some(()));

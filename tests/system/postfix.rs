@@ -39,8 +39,8 @@ postlog unix-dgram n - n - 1 postlogd
 ";
 
 impl Postfix {
-    /// Starts a Postfix. `mailboxes` are delivered locally; `main` is added to main.cf and
-    /// takes the place of the usual values.
+    /// Starts a Postfix. `mailboxes` are delivered locally; `main` is added to main.cf; its
+    /// lines replace defaults of the same name.
     pub fn start(mailboxes: &[&str], main: &str) -> Self {
         Self::start_on(Port::reserve(), mailboxes, main)
     }
@@ -79,7 +79,7 @@ impl Postfix {
         domains.sort_unstable();
         domains.dedup();
         let domains = domains.join(", ");
-        // By default a message that cannot be relayed at once waits for minutes.
+        // The delays are short because, by default, a message that cannot be relayed at once waits for minutes.
         let defaults = format!(
             "compatibility_level = 3.6\n\
              queue_directory = {at}/spool\n\

@@ -55,7 +55,7 @@ fn systemd_accepts_the_unit_and_rates_it_as_sandboxed() {
     assert!(good, "{said}");
 }
 
-/// The daemon ignores that it may not, so nothing else would show it.
+/// The daemon ignores an error of setpriority, so no other test would notice that it is not allowed.
 #[test]
 fn the_sandbox_lets_long_reads_lower_their_priority() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -62,10 +62,7 @@ pub fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult {
     if let Some(missing) = args.messages.first()
         && args.messages.iter().all(is_missing)
     {
-        return Err(CommandError::NotFound(format!(
-            "there is no file or folder {}",
-            missing.display()
-        )));
+        return Err(CommandError::not_found("file or folder", missing.display()));
     }
     // A separate thread drives the database, so that the deciding threads can query it.
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -216,17 +216,20 @@ impl Maildir {
             created = create(&part, self.modes.message);
         }
         let file = Arc::new(created.map_err(at(&part))?);
-        let written = MessageFile::Staged { file, part, whole };
-        written.fill(outgoing, &group.stop).await.inspect_err(|_| {
-            // A partial file would take space that others need.
-            written.remove();
-        })?;
-        Ok(written)
+        let message_file = MessageFile::Staged { file, part, whole };
+        message_file
+            .fill(outgoing, &group.stop)
+            .await
+            .inspect_err(|_| {
+                // A partial file would take space that others need.
+                message_file.remove();
+            })?;
+        Ok(message_file)
     }
 
     /// Makes a message visible to readers.
-    fn finish(&self, written: &MessageFile) -> Result<(), Fault> {
-        let MessageFile::Staged { part, whole, .. } = written else {
+    fn finish(&self, message_file: &MessageFile) -> Result<(), Fault> {
+        let MessageFile::Staged { part, whole, .. } = message_file else {
             return Ok(());
         };
         let mut renamed = fs::rename(part, whole);

@@ -1,14 +1,13 @@
 //! A pool of read-only connections, each used by one thread at a time.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::store::engine::driver::{Driver, ReaderSession};
-use crate::store::engine::transaction::text_of;
+use crate::store::engine::transaction::catch_panic;
 use crate::store::sql::Tx;
 use crate::store::{Result, StoreError};
 
@@ -48,8 +47,7 @@ pub(crate) async fn run_long<T: Send + 'static>(
     let work = move || {
         // On Linux this concerns the calling thread alone. If it is not allowed, the read keeps the normal priority.
         let _ = rustix::process::setpriority_process(None, LONG_READ_NICENESS);
-        let found = catch_unwind(AssertUnwindSafe(|| readers.read(read)))
-            .unwrap_or_else(|panic| Err(StoreError::fault(text_of(&*panic))));
+        let found = catch_panic(|| readers.read(read));
         drop(permit);
         let _ = reply.send(found);
     };

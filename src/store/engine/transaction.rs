@@ -54,10 +54,8 @@ pub(super) fn fill(
             break;
         }
         if mode == Mode::Batch {
-            let prefetch = AssertUnwindSafe(|| prefetcher.prefetch(session, work, batch, done));
-            let outcome = catch_unwind(prefetch)
-                .unwrap_or_else(|panic| Err(StoreError::fault(text_of(&*panic))));
-            outcome.map_err(classify_deferred_error)?;
+            catch_panic(|| prefetcher.prefetch(session, work, batch, done))
+                .map_err(classify_deferred_error)?;
         }
         let job = &mut batch[done];
         done += 1;
@@ -120,6 +118,12 @@ pub(super) fn commit(session: &dyn WriterSession, wakeups: Wakeups) -> Result<()
     session.commit(wakeups)?;
     failpoint::pass("committed");
     Ok(())
+}
+
+/// Runs a closure, and returns a fault of this program if it panics.
+pub(super) fn catch_panic<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|panic| Err(StoreError::fault(text_of(&*panic))))
 }
 
 /// Text of a panic, for the log.

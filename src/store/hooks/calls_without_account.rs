@@ -1,9 +1,9 @@
 //! Hook calls about no account: dropped messages, destinations that are down or up, failed logins.
 //!
 //! None of these calls waits for another. Strangers cause them, so only a bounded number waits for each hook and
-//! event. Calls about dropped messages are written outside of the acceptance of mail, by a cursor into the ledger that stops
-//! while too many calls wait: none is left out. Other calls beyond the bound are only counted, and the next call
-//! says how many were left out.
+//! event. Calls about dropped messages are written outside of the acceptance of mail, by a cursor into the ledger
+//! that stops while too many calls wait: none is left out. Other calls beyond the bound are only counted, and the
+//! next call says how many were left out.
 
 use serde::Serialize;
 

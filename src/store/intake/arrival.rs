@@ -49,11 +49,11 @@ pub enum ArrivalPart {
     },
 }
 
-/// Result of a message for one portal.
+/// Result of a message for one of our mailboxes.
 #[derive(Debug, Clone)]
 pub struct ArrivalOutcome {
     pub ledger: LedgerId,
-    /// None for a bounce to the return address.
+    /// None for a message to one of our own addresses.
     pub portal: Option<PortalName>,
     pub verdict: Verdict,
     pub reason: Reason,

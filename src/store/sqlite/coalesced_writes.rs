@@ -31,8 +31,9 @@ pub(super) trait Below {
     /// Fills the buffer, or fails.
     fn read(&self, octets: &mut [u8], offset: u64) -> FileResult;
     /// Extends the file with zeros to `end` and [`EXTENSION`] beyond, and syncs it, unless it already reaches
-    /// `end`. Returns its length, which is shorter if the zeros cannot be written. A failed sync must fail the
-    /// commit: the kernel reports the failure once, so the sync of the commit itself could succeed.
+    /// `end`. Returns its length, which is shorter if the disk is full. Any other failure must fail the commit: the
+    /// frames would go into new blocks, or, after a failed sync, the kernel would not report the failure again to the
+    /// sync of the commit.
     fn extend(&self, end: u64) -> Result<u64, c_int>;
 }
 
@@ -168,7 +169,7 @@ impl Writes {
         self.log.flush(below)
     }
 
-    /// Begins to gather frames: the connection holds the lock of the writer.
+    /// Begins to keep frames: the connection holds the lock of the writer.
     pub(super) fn take_log(&mut self) {
         self.is_writer = true;
         // Another process may have shortened the log.

@@ -12,7 +12,7 @@ use crate::store::sql::sql_types::Millis;
 const SOFT_FAILURES: u32 = 3;
 const SOFT_WITHIN: i64 = 30 * Millis::DAY;
 
-/// Length of the first pause. Each further severity doubles it, up to the longest.
+/// Length of the first pause. Each further failure doubles it, up to the longest.
 const PAUSE: i64 = Millis::DAY;
 const MAX_PAUSE: i64 = 8 * Millis::DAY;
 
@@ -52,7 +52,7 @@ pub(crate) fn note_report(
     }
 }
 
-/// Records a failed verification mail. Marks the account as undeliverable if the severity is permanent.
+/// Records a failed verification mail. Marks the account as undeliverable if the failure is permanent.
 pub(crate) fn note_failure(
     tx: &Tx,
     account: i64,

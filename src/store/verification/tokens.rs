@@ -1,5 +1,5 @@
 //! Tokens of links, by their hashes: each is stored here with the time until which its link is valid.
-//! `accounts/link_standing.rs` compares that time.
+//! `accounts/link_standing.rs` compares that time, and `accounts/undo_not_me.rs` does so for a refused link.
 
 use crate::domain::TokenHash;
 use crate::store::Result;

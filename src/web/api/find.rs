@@ -47,7 +47,8 @@ pub(super) struct FoundBody {
     /// Cursor of the next page: pass it as `after`; null on the last page.
     #[schema(required = true)]
     next: Option<String>,
-    /// The first customers whose address contains the search text, at most 5. Only on the first page.
+    /// The first customers whose address contains the search text, at most 5, whatever the other parameters. Only on
+    /// the first page.
     customers: Vec<Account>,
 }
 

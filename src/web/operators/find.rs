@@ -53,7 +53,7 @@ pub(super) async fn find(
     let page = call.operator.page(
         "operators/find.html",
         context! {
-            // A name of version 0.2, which templates of operators use.
+            // Operators' own templates use this name.
             question => search_text,
             customers => Value::from(Serde(&found.customers)),
             rows => rows

@@ -7,14 +7,14 @@ import sys
 
 import httpx2
 
-begin = httpx2.Client.__init__
+original_init = httpx2.Client.__init__
 
 
-def begin_with_timeout(client, **options):
-    begin(client, **{"timeout": 300, **options})
+def init_with_timeout(client, **options):
+    original_init(client, **{"timeout": 300, **options})
 
 
-httpx2.Client.__init__ = begin_with_timeout
+httpx2.Client.__init__ = init_with_timeout
 
 from scim2_cli import cli
 

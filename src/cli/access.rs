@@ -12,6 +12,7 @@ use clap::{Args, Subcommand};
 use super::context::{Context, Global};
 use super::failure::{CommandError, CommandResult};
 use super::output::Output;
+use super::paging::Paging;
 use super::recover::{RecoverySelection, recover as take_up};
 use super::requests::{age, ago};
 use super::{settings_file, try_address};
@@ -75,7 +76,7 @@ Examples:
 Examples:
   vestibule access history
   vestibule access history --limit 10 --json")]
-    History(History),
+    History(Paging),
     /// Show the differences between two revisions
     #[command(after_help = "\
 Examples:
@@ -171,13 +172,6 @@ pub struct Allow {
     /// Decide dropped messages of these domains again
     #[arg(long, conflicts_with = "dry_run")]
     recover: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct History {
-    /// Maximum number of revisions
-    #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
-    limit: u32,
 }
 
 #[derive(Debug, Args)]
@@ -278,7 +272,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
             })
             .await
         }
-        Command::History(history) => show::history(&context, history.limit, out).await,
+        Command::History(paging) => show::history(&context, paging.page(), out).await,
         Command::Diff(diff) => show::diff(&context, diff.from, diff.to, out).await,
         Command::Export(export) => show::export(&context, export.revision, out).await,
         Command::Apply(apply) => {

@@ -59,9 +59,8 @@ pub struct RankArgs {
     /// Only messages of this period
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = age)]
     since: Duration,
-    /// Maximum number of domains
-    #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
-    limit: u32,
+    #[command(flatten)]
+    paging: Paging,
 }
 
 #[derive(Debug, Args)]
@@ -153,12 +152,9 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
             out.list(&rows, listed.next.as_deref(), COLUMNS)
         }
         Command::Domains(domains) => {
-            let limit = usize::try_from(domains.limit).unwrap_or(usize::MAX);
-            let rows = context
-                .store
-                .dropped_domains(ago(domains.since), limit)
-                .await?;
-            out.list(&rows, None, DOMAINS)
+            let (since, page) = (ago(domains.since), domains.paging.page());
+            let listed = context.store.dropped_domains(since, page).await?;
+            out.list(&listed.rows, listed.next.as_deref(), DOMAINS)
         }
         Command::Recover(which) if which.force => {
             let entries = ShortId::find_entries(&context, &which.entries).await?;

@@ -8,7 +8,9 @@ use utoipa::ToSchema;
 use super::bulk_actions::{Tally, bulk};
 use crate::access::{AccessSettings, Change, External, Internal, Key, Overrides, Source, Warning};
 use crate::domain::{Actor, DomainPattern, PatternList, PortalName, Timestamp};
-use crate::store::{Result, Revision, StoppedAccounts, Store, StoreError, UnlistedAccounts};
+use crate::store::{
+    Listed, Page, Result, Revision, StoppedAccounts, Store, StoreError, UnlistedAccounts,
+};
 
 /// Maximum retries of a change that conflicts with another change.
 const MAX_CONFLICTS: u32 = 5;
@@ -133,19 +135,22 @@ pub async fn block_unlisted(store: &Store, by: &Actor) -> Result<u64> {
     Ok(Tally::of(&outcomes, |_| true).done as u64)
 }
 
-/// Lists revisions, newest first, all or those before a given one; and whether there are more.
-pub async fn list_revisions(
-    store: &Store,
-    limit: usize,
-    before: Option<u64>,
-) -> Result<(Vec<RevisionEntry>, bool)> {
+/// Lists revisions, newest first. The cursor of a page is the number of its last revision.
+pub async fn list_revisions(store: &Store, page: Page) -> Result<Listed<RevisionEntry>> {
+    let before = match page.after {
+        None => u64::MAX,
+        Some(cursor) => match cursor.parse() {
+            Ok(number) => number,
+            Err(_) => return Err(StoreError::not_found("cursor", cursor)),
+        },
+    };
     // One more, to compare the oldest shown revision with.
     let revisions = store
-        .access_history_before(before.unwrap_or(u64::MAX), limit.saturating_add(1))
+        .access_history_before(before, page.limit.saturating_add(1))
         .await?;
     let nothing = AccessSettings::default();
-    let steps = revisions.iter().enumerate().take(limit);
-    let steps = steps
+    let steps = revisions.iter().enumerate().take(page.limit);
+    let steps: Vec<_> = steps
         .map(|(place, revision)| RevisionEntry {
             revision: revision.number,
             at: revision.at,
@@ -157,7 +162,11 @@ pub async fn list_revisions(
                 .changes_to(&revision.settings),
         })
         .collect();
-    Ok((steps, revisions.len() > limit))
+    let last = steps.last().map(|step| step.revision.to_string());
+    Ok(Listed {
+        next: last.filter(|_| revisions.len() > page.limit),
+        rows: steps,
+    })
 }
 
 /// Reads all settings from TOML, as `vestibule access export` writes it.

@@ -7,7 +7,7 @@ use crate::cli::failure::{CommandError, CommandResult};
 use crate::cli::output::{Output, TableColumn, columns, note, time};
 use crate::domain::{PortalName, join};
 use crate::operations::{AccessView, RevisionEntry, compare_revisions, list_revisions};
-use crate::store::Revision;
+use crate::store::{Page, Revision};
 
 /// One setting in the output of `show`.
 struct Setting {
@@ -85,10 +85,9 @@ const STEPS: &[TableColumn<RevisionEntry>] = columns! { step: RevisionEntry;
     "changes" Wrapped => join(&step.changes, "; "),
 };
 
-pub async fn history(context: &Context, limit: u32, out: &mut Output) -> CommandResult {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let (steps, _) = list_revisions(&context.store, limit, None).await?;
-    out.list(&steps, None, STEPS)
+pub async fn history(context: &Context, page: Page, out: &mut Output) -> CommandResult {
+    let listed = list_revisions(&context.store, page).await?;
+    out.list(&listed.rows, listed.next.as_deref(), STEPS)
 }
 
 pub async fn diff(

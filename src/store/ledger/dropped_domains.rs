@@ -8,8 +8,9 @@ use crate::domain::{DomainPattern, Timestamp};
 use crate::store::engine::settings_cache;
 use crate::store::rows::reason_codes::with_codes;
 use crate::store::sql::Tx;
+use crate::store::sql::page_builder::unknown_cursor;
 use crate::store::sql::sql_types::Millis;
-use crate::store::{Result, Store};
+use crate::store::{Listed, Page, Result, Store};
 
 /// A domain whose mail the access settings dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -28,9 +29,9 @@ impl Store {
     pub async fn dropped_domains(
         &self,
         since: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<DroppedDomain>> {
-        self.read_long(move |tx| domains(tx, since.into(), limit))
+        page: Page,
+    ) -> Result<Listed<DroppedDomain>> {
+        self.read_long(move |tx| domains(tx, since.into(), &page))
             .await
     }
 }
@@ -42,21 +43,66 @@ fn midnight_before(at: Millis) -> Millis {
     Millis(at.0.div_euclid(Millis::DAY) * Millis::DAY)
 }
 
+/// A position in the ranking. A domain whose count changes between two pages may be missing or appear twice.
+struct RankCursor {
+    messages: u64,
+    domain: String,
+}
+
+impl RankCursor {
+    /// The position before the first domain.
+    fn top() -> Self {
+        Self {
+            messages: u64::MAX,
+            domain: String::new(),
+        }
+    }
+
+    /// The position of the last domain of the previous page.
+    fn before(page: &Page) -> Result<Self> {
+        let Some(cursor) = &page.after else {
+            return Ok(Self::top());
+        };
+        let place = cursor.split_once('-').and_then(|(messages, domain)| {
+            Some(Self {
+                messages: messages.parse().ok()?,
+                domain: domain.to_owned(),
+            })
+        });
+        place.ok_or_else(|| unknown_cursor(cursor))
+    }
+}
+
 /// Domains with their numbers of messages in the daily counters since a midnight, largest first.
-fn counted_domains(tx: &Tx, midnight: Millis, limit: usize) -> Result<Vec<(String, u64)>> {
+fn counted_domains(
+    tx: &Tx,
+    midnight: Millis,
+    after: &RankCursor,
+    limit: usize,
+) -> Result<Vec<(String, u64)>> {
     tx.all(
-        "SELECT domain, CAST(sum(messages) AS bigint) AS total FROM shut_out WHERE day >= ?1
-         GROUP BY domain ORDER BY total DESC, domain LIMIT ?2",
-        &[&midnight, &limit],
+        "SELECT domain, total FROM (
+             SELECT domain, CAST(sum(messages) AS bigint) AS total FROM shut_out WHERE day >= ?1
+             GROUP BY domain
+         ) AS counted
+         WHERE total < ?2 OR (total = ?2 AND domain > ?3)
+         ORDER BY total DESC, domain LIMIT ?4",
+        &[&midnight, &after.messages, &after.domain, &limit],
     )
 }
 
-/// Lists domains. Messages are counted from the daily counters; different senders through an index, for the listed
-/// domains only.
-pub(crate) fn domains(tx: &Tx, since: Millis, limit: usize) -> Result<Vec<DroppedDomain>> {
+/// Lists a page of domains. Messages are counted from the daily counters; different senders through an index, for
+/// the listed domains only.
+pub(crate) fn domains(tx: &Tx, since: Millis, page: &Page) -> Result<Listed<DroppedDomain>> {
+    let after = RankCursor::before(page)?;
     let settings = settings_cache::newest(tx)?.settings;
     let midnight = midnight_before(since);
-    let domains = counted_domains(tx, midnight, limit)?;
+    let limit = page.rows();
+    let mut domains = counted_domains(tx, midnight, &after, limit.saturating_add(1))?;
+    let is_more = domains.len() > limit;
+    domains.truncate(limit);
+    let last = domains.last();
+    let next = last.map(|(domain, messages)| format!("{messages}-{domain}"));
     let people = with_codes(
         "SELECT count(DISTINCT sender) FROM (
              SELECT sender FROM ledger INDEXED BY ledger_dropped
@@ -65,7 +111,7 @@ pub(crate) fn domains(tx: &Tx, since: Millis, limit: usize) -> Result<Vec<Droppe
              LIMIT ?3
          ) AS newest",
     );
-    domains
+    let rows: Result<Vec<_>> = domains
         .into_iter()
         .map(|(domain, messages)| {
             Ok(DroppedDomain {
@@ -75,7 +121,11 @@ pub(crate) fn domains(tx: &Tx, since: Millis, limit: usize) -> Result<Vec<Droppe
                 domain,
             })
         })
-        .collect()
+        .collect();
+    Ok(Listed {
+        rows: rows?,
+        next: next.filter(|_| is_more),
+    })
 }
 
 /// Maximum candidate domains that are taken from the daily counters.
@@ -90,7 +140,8 @@ pub(crate) fn domains_between(
     limit: usize,
 ) -> Result<Vec<DroppedDomain>> {
     let settings = settings_cache::newest(tx)?.settings;
-    let candidates = counted_domains(tx, midnight_before(since), MAX_CANDIDATES)?;
+    let midnight = midnight_before(since);
+    let candidates = counted_domains(tx, midnight, &RankCursor::top(), MAX_CANDIDATES)?;
     let counted = with_codes(
         "SELECT count(*), count(DISTINCT sender) FROM (
              SELECT sender FROM ledger INDEXED BY ledger_dropped

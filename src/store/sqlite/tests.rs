@@ -320,9 +320,11 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
             }
         }
     }
-    check("dropped domains", session, |c| {
-        dropped_domains::domains(c, Millis(0), 20)
-    });
+    for after in [None, Some("7-corp.example")] {
+        check("dropped domains", session, |c| {
+            dropped_domains::domains(c, Millis(0), &page(after))
+        });
+    }
     check("verdicts by day", session, |c| counts::by_day(c, Millis(0)));
     check("requests by state", session, counts::requests);
     check("entries", session, |c| {

@@ -64,13 +64,9 @@ pub(super) async fn history(
     call: Call,
     Query(part): Query<HistoryPart>,
 ) -> Result<ListBody<RevisionEntry>, Problem> {
-    let (limit, before) = (part.limit.rows(), part.after.map(u64::from));
-    let (items, more) = list_revisions(&call.app.store, limit, before).await?;
-    let last = items.last().map(|step| step.revision.to_string());
-    Ok(ListBody {
-        next: last.filter(|_| more),
-        items,
-    })
+    let after = part.after.map(|number| number.to_string());
+    let listed = list_revisions(&call.app.store, part.limit.page(after)).await?;
+    Ok(listed.into())
 }
 
 #[derive(Deserialize, IntoParams)]

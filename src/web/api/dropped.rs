@@ -77,6 +77,8 @@ pub(super) struct Ranking {
     /// Maximum number of domains.
     #[param(inline)]
     limit: Limit,
+    /// `next` of the previous page.
+    after: Option<String>,
 }
 
 pub(super) async fn domains(
@@ -84,8 +86,8 @@ pub(super) async fn domains(
     Query(ranking): Query<Ranking>,
 ) -> Result<ListBody<DroppedDomain>, Problem> {
     let since = ranking.since.unwrap_or(Age::days(30)).ago();
-    let domains = call.app.store.dropped_domains(since, ranking.limit.rows());
-    Ok(ListBody::whole(domains.await?))
+    let page = ranking.limit.page(ranking.after);
+    Ok(call.app.store.dropped_domains(since, page).await?.into())
 }
 
 /// Options of the recovery; by default the message is decided again.

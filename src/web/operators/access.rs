@@ -24,7 +24,7 @@ use super::{AppState, when};
 use crate::access::{AccessSettings, Key};
 use crate::domain::PortalName;
 use crate::operations::{ChangeTerms, block_unlisted, change_settings, list_revisions};
-use crate::store::{Revision, StoreError};
+use crate::store::{Page, Revision, StoreError};
 use crate::web::page::WebPage;
 
 /// Number of revisions that the page lists.
@@ -236,8 +236,9 @@ impl AppState {
         operator: &CurrentOperator,
         view: View<'_>,
     ) -> Result<WebPage, StoreError> {
-        let (revisions, _) = list_revisions(self.store(), HISTORY, None).await?;
+        let revisions = list_revisions(self.store(), Page::first(HISTORY)).await?;
         let history: Vec<_> = revisions
+            .rows
             .iter()
             .map(|revision| {
                 let changes = revision.changes.iter();

@@ -90,7 +90,8 @@ pub(super) async fn list(
     let since = Timestamp::now()
         .saturating_sub(PREVIEW_PERIOD)
         .unwrap_or(Timestamp::MIN);
-    let domains = call.app.store().dropped_domains(since, RANKED).await?;
+    let ranked = Page::first(RANKED);
+    let domains = call.app.store().dropped_domains(since, ranked).await?;
     Ok(call.operator.page(
         "operators/dropped.html",
         context! {
@@ -108,7 +109,7 @@ pub(super) async fn list(
             sort => asked.order("/dropped")?.context(),
             selected => asked.one("select") == Some("page"),
             select => asked.with_selection("/dropped", asked.one("select") != Some("page")),
-            domains => Value::from(Serde(&domains)),
+            domains => Value::from(Serde(&domains.rows)),
             reasons => Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
             portals => portals(&config),
             from_day => period.since_date.as_deref(),

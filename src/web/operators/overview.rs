@@ -12,6 +12,7 @@ use super::overview_plots::{
     PERIODS, depths_over_time, draw_domains, midnight, queues, verdicts, verification_times,
 };
 use crate::domain::{RequestState, Timestamp, Verdict};
+use crate::store::Page;
 use crate::web::page::WebPage;
 
 /// Domains in the plot of dropped messages.
@@ -30,7 +31,8 @@ pub(super) async fn show(
     let backlog = store.backlog().await?;
     let depths = store.backlog_history(since).await?;
     let times = store.verification_times(since).await?;
-    let domains = store.dropped_domains(since, DOMAINS).await?;
+    let domains = store.dropped_domains(since, Page::first(DOMAINS)).await?;
+    let domains = domains.rows;
     let paused = store.paused_destinations().await?;
     let verdict = |verdict| -> u64 {
         let counts = days.iter().filter(|count| count.verdict == verdict);

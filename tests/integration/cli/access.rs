@@ -49,6 +49,15 @@ fn settings_are_shown_changed_and_compared() {
             .run(&["access", "history", "--json", "--limit", "2"])
             .shown()
     );
+    let rest = [
+        "access", "history", "--json", "--limit", "2", "--after", "3",
+    ];
+    let rest = harness.run(&rest).objects();
+    let revisions: Vec<_> = rest.iter().map(|row| &row["revision"]).collect();
+    assert_eq!(revisions, [2, 1]);
+    assert_eq!(rest[1].get("next"), None);
+    let unknown = harness.run(&["access", "history", "--after", "first"]);
+    assert_eq!(unknown.status, 3, "{}", unknown.err);
 }
 
 #[test]

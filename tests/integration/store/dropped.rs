@@ -140,23 +140,63 @@ async fn domains_are_ranked_with_the_nearest_that_is_allowed() {
     {
         harness.accept(mail(from, &format!("{i}@x"), start())).await;
     }
-    let domains = harness
-        .store
-        .dropped_domains(start(), 10)
-        .await
-        .expect("read");
+    let ranking = async |since| {
+        let listed = harness.store.dropped_domains(since, Page::first(10)).await;
+        listed.expect("read")
+    };
+    let listed = ranking(start()).await;
+    assert_eq!(listed.next, None);
+    let domains = listed.rows;
     assert_eq!(domains.len(), 2);
     assert_eq!(domains[0].domain, "partners.example");
     assert_eq!(domains[0].messages, 3);
     assert_eq!(domains[0].people, 2);
     assert_eq!(domains[0].nearest, Some(pattern("partner.example")));
     assert_eq!(domains[1].nearest, None);
-    let later = harness
-        .store
-        .dropped_domains(at(DAY), 10)
-        .await
-        .expect("read");
-    assert!(later.is_empty());
+    assert!(ranking(at(DAY)).await.rows.is_empty());
+}
+
+#[tokio::test]
+async fn the_ranking_of_domains_is_paged() {
+    let harness = Harness::open().await;
+    set(&harness, 1, restricted()).await;
+    // Two domains have the same number of messages.
+    let senders = [
+        "a@b.test", "a@c.test", "b@b.test", "a@a.test", "a@d.test", "b@d.test",
+    ];
+    for (i, from) in senders.iter().enumerate() {
+        harness.accept(mail(from, &format!("{i}@x"), start())).await;
+    }
+    let mut pages = Vec::new();
+    let mut after = None;
+    loop {
+        let page = Page { limit: 1, after };
+        let listed = harness.store.dropped_domains(start(), page).await;
+        let listed = listed.expect("read");
+        let rows = listed.rows.into_iter();
+        let rows: Vec<_> = rows.map(|row| (row.messages, row.domain)).collect();
+        pages.push(rows);
+        after = listed.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let expected = [(2, "b.test"), (2, "d.test"), (1, "a.test"), (1, "c.test")];
+    assert_eq!(
+        pages,
+        expected.map(|(messages, domain)| vec![(messages, domain.to_owned())])
+    );
+    for cursor in ["", "b.test", "x-b.test"] {
+        let page = Page {
+            limit: 1,
+            after: Some(cursor.to_owned()),
+        };
+        let refused = harness.store.dropped_domains(start(), page).await;
+        assert!(
+            matches!(refused, Err(StoreError::NotFound { what: "cursor", .. })),
+            "{cursor:?}: {refused:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -174,6 +174,17 @@ async fn a_dropped_message_is_explained_and_recovered() {
     );
     assert_eq!(ranked["items"][0]["domain"], "elsewhere.example");
     assert_eq!(ranked["items"][0]["messages"], 2);
+    assert_eq!(ranked["next"], Value::Null);
+    let rest = get(
+        &harness,
+        &admin,
+        "/dropped/domains?after=2-elsewhere.example",
+    )
+    .await;
+    assert_eq!(object(&rest, StatusCode::OK)["items"], json!([]));
+    let unknown = get(&harness, &admin, "/dropped/domains?after=elsewhere.example").await;
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    is_problem(&unknown, status, "refused", "no such cursor");
 
     let path = format!("/dropped/{one}/recover");
     let still = object(

@@ -41,14 +41,13 @@ pub(super) struct AuditPart {
     #[param(inline)]
     limit: Limit,
     /// `next` of the previous page.
-    #[param(minimum = 0, maximum = 4_294_967_295_u32)]
-    after: Option<u32>,
+    after: Option<String>,
 }
 
 pub(super) async fn audit(
     call: Call,
     Query(part): Query<AuditPart>,
 ) -> Result<ListBody<AuditEntry>, Problem> {
-    let after = part.after.map(|n| n.to_string());
-    Ok(call.app.store.audit(part.limit.page(after)).await?.into())
+    let page = part.limit.page(part.after);
+    Ok(call.app.store.audit(page).await?.into())
 }

@@ -74,6 +74,14 @@ async fn a_customer_is_created_shown_and_acted_on_and_the_audit_names_the_operat
         assert_eq!(action["actor"], "operator:the-agent");
         assert_eq!(action["origin"], "api");
     }
+    let mut after = String::new();
+    for event in expected {
+        let path = format!("/audit?limit=1{after}");
+        let part = object(&get(&harness, &agent, &path).await, StatusCode::OK);
+        assert_eq!(part["items"].as_array().map(Vec::len), Some(1), "{part}");
+        assert_eq!(part["items"][0]["event"], event);
+        after = format!("&after={}", part["next"].as_str().unwrap_or_default());
+    }
 }
 
 #[tokio::test]

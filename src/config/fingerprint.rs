@@ -34,6 +34,7 @@ impl Config {
             hooks,
             verification,
             outgoing,
+            outgoing_concurrency: _,
             sso,
             authentication,
             mail,

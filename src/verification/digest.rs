@@ -115,7 +115,7 @@ async fn send(
         return Ok(undeliverable);
     }
     let mail = compose_digest(claim, &content, config, digest, templates, now)?;
-    let transport = MailTransport::new(&config.outgoing, &config.hostname)?;
+    let transport = MailTransport::new(&config.outgoing, &config.hostname, 1)?;
     let attempt = transport.send(&mail).await;
     transport.close_idle().await;
     match attempt {

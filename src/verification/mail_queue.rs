@@ -29,9 +29,6 @@ use crate::store::{
 };
 use crate::templates::{Language, Templates};
 
-/// Maximum concurrent runs, each on its own connection.
-const CONNECTIONS: usize = 16;
-
 /// Maximum mails of a run, so that one transaction claims many and no connection waits for it.
 const RUN: usize = 4;
 
@@ -48,15 +45,15 @@ pub async fn run(
     let mut generations = Generations::of(config, store, shutdown);
     while generations.next().await {
         let config = Arc::clone(generations.config());
-        let mailer = || -> Result<_, TransportError> {
+        let mailer = |connections| -> Result<_, TransportError> {
             Ok(Mailer {
                 store: generations.store(),
                 config: Arc::clone(&config),
                 templates: Arc::clone(&templates),
-                transport: MailTransport::new(&config.outgoing, &config.hostname)?,
+                transport: MailTransport::new(&config.outgoing, &config.hostname, connections)?,
             })
         };
-        match (mailer(), mailer()) {
+        match (mailer(config.outgoing_concurrency), mailer(1)) {
             (Ok(of_mail), Ok(of_notices)) => {
                 let target = Target::Mail(config.outgoing.clone());
                 generations.start("verification mail", target.clone(), MailQueue(of_mail));
@@ -87,7 +84,7 @@ impl WorkQueue for MailQueue {
     }
 
     fn concurrency(&self) -> usize {
-        CONNECTIONS
+        self.0.config.outgoing_concurrency
     }
 
     fn timeout(&self) -> Duration {

@@ -36,8 +36,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
 /// A connection that was idle for longer is tested with NOOP.
 const FRESH: Duration = Duration::from_secs(1);
-/// Maximum idle connections, and the time for which one is kept.
-const KEPT: usize = 16;
+/// Time for which an idle connection is kept.
 const IDLE: Duration = Duration::from_mins(1);
 
 const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
@@ -63,9 +62,15 @@ struct Server {
 }
 
 impl MailTransport {
+    /// Keeps at most `connections` idle connections.
+    ///
     /// # Errors
     /// A server name that no certificate can be valid for.
-    pub fn new(outgoing: &Outgoing, hostname: &Domain) -> Result<Self, TransportError> {
+    pub fn new(
+        outgoing: &Outgoing,
+        hostname: &Domain,
+        connections: usize,
+    ) -> Result<Self, TransportError> {
         let (settings, tokens) = match outgoing {
             Outgoing::File(folder) => {
                 let target = Target::Folder(folder.clone());
@@ -85,7 +90,7 @@ impl MailTransport {
             settings: settings.clone(),
             tokens,
             hello: ClientId::Domain(hostname.to_string()),
-            idle: Pool::new(KEPT, IDLE),
+            idle: Pool::new(connections, IDLE),
         }));
         Ok(Self { target })
     }

@@ -16,6 +16,9 @@ use crate::domain::{DestinationName, EmailAddress, RequestId, canary};
 /// Maximum concurrency: more deliveries at a time would amount to an attack on the help desk.
 const MAX_CONCURRENCY: usize = 100;
 
+/// Default concurrency of verification mail.
+const OUTGOING_CONCURRENCY: usize = 16;
+
 /// Reads the keys of a destination of one type.
 type Reader = fn(&TomlSection<'_>) -> Option<Destination>;
 
@@ -64,8 +67,8 @@ fn read(mut section: TomlSection<'_>) -> Option<Destination> {
     reader(&section)
 }
 
-/// `[outgoing]`: a server with the keys of a destination of that type, or a folder.
-pub(super) fn outgoing(mut section: TomlSection<'_>) -> Option<Outgoing> {
+/// `[outgoing]`: a server with the keys of a destination of that type, or a folder; and the concurrency.
+pub(super) fn outgoing(mut section: TomlSection<'_>) -> Option<(Outgoing, usize)> {
     let Some(is_smtp) = section
         .require("type", "\"smtp\" (or file)")
         .and_then(|entry| entry.choice(&[("smtp", true), ("file", false)]))
@@ -75,16 +78,18 @@ pub(super) fn outgoing(mut section: TomlSection<'_>) -> Option<Outgoing> {
     };
     if is_smtp {
         section.set_kind("outgoing smtp");
-        if let Some(source) = token_source(&section) {
-            return with_token(&section, source);
-        }
-        return server(&section).map(Outgoing::Smtp);
+        let concurrency = section.number("concurrency", OUTGOING_CONCURRENCY, 1..=MAX_CONCURRENCY);
+        let outgoing = match token_source(&section) {
+            Some(source) => with_token(&section, source),
+            None => server(&section).map(Outgoing::Smtp),
+        };
+        return outgoing.map(|outgoing| (outgoing, concurrency));
     }
     section.set_kind("outgoing file");
     section
         .require("dir", "\"/var/lib/vestibule/outgoing\"")?
         .path()
-        .map(Outgoing::File)
+        .map(|folder| (Outgoing::File(folder), OUTGOING_CONCURRENCY))
 }
 
 /// Source of the access token. `None` without such a key.

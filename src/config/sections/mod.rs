@@ -130,6 +130,7 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
         portals: overrides,
     };
 
+    let (outgoing, outgoing_concurrency) = outgoing?;
     Some(Config {
         hostname: hostname?,
         data_dir,
@@ -141,7 +142,8 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
         destinations,
         hooks,
         verification: verification?,
-        outgoing: outgoing?,
+        outgoing,
+        outgoing_concurrency,
         sso,
         authentication,
         mail,
@@ -177,7 +179,8 @@ pub fn name_of_this_machine() -> Domain {
         .unwrap_or_else(|| unreachable!("localhost is a domain"))
 }
 
-fn outgoing(root: &TomlSection<'_>) -> Option<Outgoing> {
+/// The transport of verification mail, and its concurrency.
+fn outgoing(root: &TomlSection<'_>) -> Option<(Outgoing, usize)> {
     let section = root.section("outgoing");
     if !section.is_there() {
         section.refuse(

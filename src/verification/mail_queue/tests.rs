@@ -23,6 +23,9 @@ use crate::verification::tests::sample;
 /// Generous, for a machine under load.
 const TIMEOUT: Duration = Duration::from_mins(5);
 
+/// Connections by default.
+const CONNECTIONS: usize = 16;
+
 /// Accepts every message, except that a recipient `451…` is deferred and `550…` does not exist.
 struct Sink {
     arrived: AtomicUsize,
@@ -299,6 +302,21 @@ async fn a_mail_that_another_worker_sent_while_it_waited_for_a_connection_is_not
         }
     }
     end(worker).await;
+}
+
+#[tokio::test]
+async fn the_configuration_limits_the_connections() {
+    let harness = Harness::open(0).await;
+    let mut config = (*harness.config).clone();
+    assert_eq!(config.outgoing_concurrency, CONNECTIONS);
+    config.outgoing_concurrency = 3;
+    let queue = MailQueue(Mailer {
+        store: harness.store.clone(),
+        transport: MailTransport::new(&config.outgoing, &config.hostname, 3).expect("a transport"),
+        config: Arc::new(config),
+        templates: built_in(),
+    });
+    assert_eq!(queue.concurrency(), 3);
 }
 
 #[tokio::test]

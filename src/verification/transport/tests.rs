@@ -75,7 +75,7 @@ pub(super) fn post(port: u16, security: SmtpSecurity, tls_verify: bool) -> MailT
         login: None,
     };
     let hostname = Domain::parse("gate.corp.example").expect("a domain");
-    MailTransport::new(&Outgoing::Smtp(server), &hostname).expect("a way out")
+    MailTransport::new(&Outgoing::Smtp(server), &hostname, 16).expect("a way out")
 }
 
 pub(super) fn mail(to: &str) -> ComposedMail {
@@ -263,7 +263,8 @@ async fn a_folder_gets_one_whole_file_for_each_mail() {
     let folder = tempfile::tempdir().expect("a folder");
     let inside = folder.path().join("made/when/needed");
     let hostname = Domain::parse("gate.corp.example").expect("a domain");
-    let post = MailTransport::new(&Outgoing::File(inside.clone()), &hostname).expect("a way out");
+    let post =
+        MailTransport::new(&Outgoing::File(inside.clone()), &hostname, 16).expect("a way out");
     let mail = mail("ann@corp.example");
     assert_eq!(post.send(&mail).await, AttemptOutcome::Delivered);
     let names: Vec<_> = std::fs::read_dir(&inside)

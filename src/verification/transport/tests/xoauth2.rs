@@ -124,7 +124,8 @@ impl Provider {
             source,
         };
         let hostname = Domain::parse("gate.corp.example").expect("a domain");
-        MailTransport::new(&Outgoing::SmtpWithToken(server, login), &hostname).expect("a way out")
+        MailTransport::new(&Outgoing::SmtpWithToken(server, login), &hostname, 16)
+            .expect("a way out")
     }
 }
 

@@ -76,7 +76,7 @@ impl Intake {
         }
         let answer = self.answer(&config, &envelope, &facts, &raw);
         let parts = parts(&config, &envelope, &facts, &answer);
-        let (envelope, facts) = without_tokens(envelope, facts);
+        let envelope = without_tokens(envelope);
         let client = outside_client(&envelope, &raw, &config.smtp.trusted_peers);
         let begin = Instant::now();
         let entries = self
@@ -301,14 +301,13 @@ fn part(
 }
 
 /// Removes the token of a reply to a verification mail, which must not get into the database.
-fn without_tokens(mut envelope: Envelope, mut facts: Facts) -> (Envelope, Facts) {
+fn without_tokens(mut envelope: Envelope) -> Envelope {
     for recipient in &mut envelope.recipients {
         if recipient.role == RecipientRole::Confirmation {
             recipient.address = without_detail(&recipient.address);
-            facts.subject = None;
         }
     }
-    (envelope, facts)
+    envelope
 }
 
 fn without_detail(address: &str) -> String {

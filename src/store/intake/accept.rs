@@ -138,12 +138,14 @@ impl PreparedMessage {
         carrier: &mut Option<i64>,
     ) -> Result<i64> {
         let (decision, original) = (&decided.decision, context.original);
-        // A message to our own addresses may contain a token, in its fields or in a returned verification
-        // mail.
-        let is_for_portal = matches!(part, ArrivalPart::Portal { .. });
+        // A delivery report to an address of our own only returns our mail. Anything else there may have been
+        // written by a person; tokens in it are masked.
+        let may_be_recovered =
+            matches!(part, ArrivalPart::Portal { .. }) || decision.reason != Reason::Bounce;
         let has_copies = original.is_none()
             && (decision.verdict != Verdict::Dropped || decision.reason == Reason::Bounce);
-        let forgotten = decision.verdict == Verdict::Dropped && original.is_none() && is_for_portal;
+        let forgotten =
+            decision.verdict == Verdict::Dropped && original.is_none() && may_be_recovered;
         let n = tx.next_number()?;
         insert_deferred!(
             tx,
@@ -170,7 +172,7 @@ impl PreparedMessage {
             }
         )?;
         let is_kept = original.is_none_or(|earlier| self.replaces(&earlier));
-        if is_kept && carrier.is_none() && is_for_portal {
+        if is_kept && carrier.is_none() && may_be_recovered {
             insert_deferred!(
                 tx,
                 content {

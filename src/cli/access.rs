@@ -251,7 +251,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
             let key = Key::ExternalAllowedDomains;
             add(&context, key, &patterns, scope, out).await?;
             if recover {
-                take_up(&context, RecoverySelection::Domains(patterns), out).await?;
+                take_up(&context, RecoverySelection::Domains(patterns), None, out).await?;
             }
             Ok(())
         }

@@ -45,7 +45,8 @@ Examples:
   vestibule dropped recover 01J9ZQ4D8N0VXB7T3WKE5M2R6C
   vestibule dropped recover --domain acme.example
   vestibule dropped recover --all
-  vestibule dropped recover 01J9ZQ4D8N0VXB7T3WKE5M2R6C --force")]
+  vestibule dropped recover 01J9ZQ4D8N0VXB7T3WKE5M2R6C --force
+  vestibule dropped recover 01J9ZQ4D8N0VXB7T3WKE5M2R6C --portal it")]
     Recover(RecoverArgs),
     /// Print a dropped message in its original form
     #[command(after_help = "\
@@ -81,6 +82,9 @@ pub struct RecoverArgs {
     /// The sender, for messages without a usable one
     #[arg(long = "as", value_name = "ADDRESS", requires = "force", value_parser = EmailAddress::parse_customer)]
     named: Option<EmailAddress>,
+    /// The portal, for messages to an address of Vestibule's own, such as answers to verification mail
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["domain", "all"])]
+    portal: Option<PortalName>,
 }
 
 #[derive(Debug, Args)]
@@ -157,10 +161,19 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
             out.list(&listed.rows, listed.next.as_deref(), DOMAINS)
         }
         Command::Recover(which) if which.force => {
+            let portal = context.portal(which.portal)?;
             let entries = ShortId::find_entries(&context, &which.entries).await?;
-            recover::force(&context, entries, which.named.as_ref(), out).await
+            recover::force(
+                &context,
+                entries,
+                which.named.as_ref(),
+                portal.as_ref(),
+                out,
+            )
+            .await
         }
         Command::Recover(which) => {
+            let portal = context.portal(which.portal)?;
             let which = match which.domain {
                 Some(domain) => RecoverySelection::Domains(vec![domain]),
                 None if which.all => RecoverySelection::All,
@@ -168,7 +181,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
                     ShortId::find_entries(&context, &which.entries).await?,
                 ),
             };
-            match recover(&context, which, out).await? {
+            match recover(&context, which, portal.as_ref(), out).await? {
                 0 => Err(CommandError::Said),
                 _ => Ok(()),
             }

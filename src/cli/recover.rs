@@ -3,7 +3,7 @@
 use super::context::{Context, actor};
 use super::failure::{CommandError, CommandResult};
 use super::output::{Output, TableColumn, columns, note, or_dash};
-use crate::domain::{DomainPattern, EmailAddress, LedgerId};
+use crate::domain::{DomainPattern, EmailAddress, LedgerId, PortalName};
 use crate::operations::{
     Outcomes, RecoveryOutcome, list_recoverable, recover_many, release_many_dropped,
 };
@@ -25,11 +25,12 @@ const COLUMNS: &[TableColumn<RecoveryOutcome>] = columns! { row: RecoveryOutcome
     "outcome" Wrapped => row.outcome(),
 };
 
-/// Decides the entries again by the current settings, oldest first. The results are printed even after an error.
-/// Returns the number of new requests.
+/// Decides the entries again by the current settings, oldest first. `portal` is the portal of each that came for
+/// none. The results are printed even after an error. Returns the number of new requests.
 pub async fn recover(
     context: &Context,
     which: RecoverySelection,
+    portal: Option<&PortalName>,
     out: &mut Output,
 ) -> Result<usize, CommandError> {
     let entries = match which {
@@ -46,7 +47,10 @@ pub async fn recover(
         }
     };
     let Context { store, config } = context;
-    print(recover_many(store, config, entries, &actor()).await?, out)
+    print(
+        recover_many(store, config, entries, portal, &actor()).await?,
+        out,
+    )
 }
 
 /// Releases the entries as they are.
@@ -54,10 +58,11 @@ pub async fn force(
     context: &Context,
     entries: Vec<LedgerId>,
     named: Option<&EmailAddress>,
+    portal: Option<&PortalName>,
     out: &mut Output,
 ) -> CommandResult {
     let Context { store, config } = context;
-    let outcomes = release_many_dropped(store, config, entries, named, &actor()).await?;
+    let outcomes = release_many_dropped(store, config, entries, named, portal, &actor()).await?;
     print(outcomes, out).map(drop)
 }
 

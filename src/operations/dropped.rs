@@ -12,7 +12,7 @@ use crate::domain::{
 };
 use crate::intake::circumstances;
 use crate::mail;
-use crate::store::{LedgerEntry, Recovered, Result, Store, StoreError, Terms, Today};
+use crate::store::{LedgerEntry, NamedPortal, Recovered, Result, Store, StoreError, Terms, Today};
 
 /// One dropped message.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -26,22 +26,33 @@ pub struct DroppedMessage {
     pub subject: Option<String>,
     pub received_at: Timestamp,
     /// True if an operator can release it: its content is kept, its portal exists, and it is not a request
-    /// yet.
+    /// yet. If it came for no portal, the operator names one.
     pub recoverable: bool,
     /// The request that was created when an operator released it.
     pub request: Option<RequestId>,
 }
 
-/// True for a dropped entry that [`release_dropped`] can release.
+/// True for a dropped entry of a portal that [`release_dropped`] can release.
 #[must_use]
 pub fn is_recoverable(entry: &LedgerEntry, config: &Config) -> bool {
     let portal = entry.portal.as_ref();
+    is_kept(entry)
+        && entry.circumstances.is_some()
+        && portal.is_some_and(|portal| config.portal(portal).is_some())
+}
+
+/// True for a dropped entry of an address of our own, which [`release_dropped`] can release for a portal that the
+/// operator names.
+#[must_use]
+pub fn needs_portal(entry: &LedgerEntry) -> bool {
+    is_kept(entry) && entry.portal.is_none()
+}
+
+fn is_kept(entry: &LedgerEntry) -> bool {
     entry.verdict == Verdict::Dropped
         && entry.reason != Reason::Duplicate
         && entry.content_kept
         && entry.request.is_none()
-        && entry.circumstances.is_some()
-        && portal.is_some_and(|portal| config.portal(portal).is_some())
 }
 
 impl DroppedMessage {
@@ -49,7 +60,7 @@ impl DroppedMessage {
     #[must_use]
     pub fn of(entry: LedgerEntry, config: &Config) -> Self {
         Self {
-            recoverable: is_recoverable(&entry, config),
+            recoverable: is_recoverable(&entry, config) || needs_portal(&entry),
             request: entry.request,
             ledger: entry.ledger,
             domain: entry.sender.as_ref().map(|sender| sender.domain().clone()),
@@ -109,24 +120,58 @@ impl RecoveryOutcome {
     }
 }
 
-/// Finds the entry, if its portal exists: otherwise there would be no destination for the message.
-async fn find_with_portal(store: &Store, config: &Config, ledger: LedgerId) -> Result<LedgerEntry> {
+/// Finds the entry, if its portal exists: otherwise there would be no destination for the message. An operator
+/// names the portal of a message that came for none.
+async fn find_with_portal(
+    store: &Store,
+    config: &Config,
+    ledger: LedgerId,
+    named: Option<&PortalName>,
+) -> Result<(LedgerEntry, Option<NamedPortal>)> {
     let entry = store.ledger_entry(ledger).await?;
     let entry = entry.ok_or_else(|| StoreError::not_found("ledger entry", ledger))?;
-    match &entry.portal {
-        Some(portal) if config.portal(portal).is_none() => Err(StoreError::NotAllowed(format!(
-            "{ledger} came for the portal {portal}, which is no longer in the configuration"
-        ))),
-        _ => Ok(entry),
+    let refused = |why: String| StoreError::NotAllowed(format!("{ledger} {why}"));
+    if let Some(own) = &entry.portal {
+        if named.is_some() {
+            return Err(refused(format!(
+                "came for the portal {own}; name a portal (--portal) only for a message that came for none"
+            )));
+        }
+        if config.portal(own).is_none() {
+            return Err(refused(format!(
+                "came for the portal {own}, which is no longer in the configuration"
+            )));
+        }
     }
+    let Some(name) = named else {
+        return Ok((entry, None));
+    };
+    let portal = config.portal(name);
+    let address = portal.and_then(|portal| portal.addresses.first());
+    let Some(address) = address else {
+        return Err(refused(format!(
+            "cannot go to the portal {name}, which is not in the configuration"
+        )));
+    };
+    let named = NamedPortal {
+        circumstances: circumstances(config, name, &entry.facts),
+        recipient: address.to_string(),
+    };
+    Ok((entry, Some(named)))
 }
 
-/// The current configuration's view of an earlier message; `None` if it came for no portal.
-async fn today(store: &Store, config: &Config, entry: LedgerEntry) -> Result<Option<Today>> {
-    let Some(portal) = &entry.portal else {
-        return Ok(None);
+/// The current configuration's view of an earlier message; `None` if it came for no portal and none is named.
+async fn today(
+    store: &Store,
+    config: &Config,
+    entry: LedgerEntry,
+    named: Option<&NamedPortal>,
+) -> Result<Option<Today>> {
+    let circumstances = match (named, &entry.portal) {
+        (Some(named), _) => named.circumstances.clone(),
+        (None, Some(portal)) => circumstances(config, portal, &entry.facts),
+        (None, None) => return Ok(None),
     };
-    let circumstances = circumstances(config, portal, &entry.facts);
     let own = config.identity();
     let raw = if own.spam.is_empty() {
         None
@@ -149,45 +194,48 @@ async fn today(store: &Store, config: &Config, entry: LedgerEntry) -> Result<Opt
 }
 
 /// Releases one dropped entry, whatever the reason of its verdict. `named` is its sender, if the message has no
-/// usable one or one of our own addresses.
+/// usable one or one of our own addresses; `portal` is its portal, if it came for none.
 ///
 /// # Errors
 /// `NotFound`; `NotAllowed` for an entry that was not dropped, is already a request, is no longer kept,
-/// came for a portal that no longer exists, or whose sender is missing or cannot be named.
+/// came for a portal that no longer exists, or whose sender or portal is missing or cannot be named.
 pub async fn release_dropped(
     store: &Store,
     config: &Config,
     ledger: LedgerId,
     named: Option<EmailAddress>,
+    portal: Option<&PortalName>,
     by: Actor,
 ) -> Result<RecoveryOutcome> {
-    let entry = find_with_portal(store, config, ledger).await?;
+    let (entry, portal) = find_with_portal(store, config, ledger, portal).await?;
     if let Some(named) = named.as_ref().filter(|named| config.is_ours(named)) {
         return Err(StoreError::NotAllowed(format!(
             "{named} is an address of this installation and cannot be the sender"
         )));
     }
-    let released = store.release_dropped(ledger, named, by, Timestamp::now());
+    let released = store.release_dropped(ledger, named, portal, by, Timestamp::now());
     Ok(outcome_of(ledger, entry.verdict, released.await?))
 }
 
-/// Decides one entry again by the current settings and configuration.
+/// Decides one entry again by the current settings and configuration. `portal` is its portal, if it came for none.
 ///
 /// # Errors
-/// `NotFound`; `NotAllowed` for an entry that was not dropped, is no longer kept, or came for a portal
-/// that no longer exists.
+/// `NotFound`; `NotAllowed` for an entry that was not dropped, is no longer kept, came for a portal that no longer
+/// exists, or whose portal is missing or cannot be named.
 pub async fn recover(
     store: &Store,
     config: &Config,
     ledger: LedgerId,
+    portal: Option<&PortalName>,
     by: Actor,
 ) -> Result<RecoveryOutcome> {
-    let entry = find_with_portal(store, config, ledger).await?;
+    let (entry, portal) = find_with_portal(store, config, ledger, portal).await?;
     let verdict = entry.verdict;
     let terms = Terms {
         quota: config.quota,
         hold_for: config.verification.hold_for,
-        today: today(store, config, entry).await?,
+        today: today(store, config, entry, portal.as_ref()).await?,
+        portal,
     };
     let recovered = store.recover(ledger, terms, by, Timestamp::now());
     Ok(outcome_of(ledger, verdict, recovered.await?))
@@ -237,7 +285,7 @@ pub async fn list_recoverable(
     read_all(most, |page| store.recoverable(pattern.clone(), page)).await
 }
 
-/// Decides each entry again, in this order.
+/// Decides each entry again, in this order. `portal` is the portal of each that came for none.
 ///
 /// # Errors
 /// Those of [`bulk`].
@@ -245,12 +293,14 @@ pub async fn recover_many(
     store: &Store,
     config: &Config,
     ids: Vec<LedgerId>,
+    portal: Option<&PortalName>,
     by: &Actor,
 ) -> Result<Outcomes<LedgerId, RecoveryOutcome>> {
-    bulk(ids, |id| recover(store, config, id, by.clone())).await
+    bulk(ids, |id| recover(store, config, id, portal, by.clone())).await
 }
 
-/// Releases each entry as it is, in this order. `named` is the sender of each that has no usable one.
+/// Releases each entry as it is, in this order. `named` is the sender of each that has no usable one, `portal` the
+/// portal of each that came for none.
 ///
 /// # Errors
 /// Those of [`bulk`].
@@ -259,10 +309,11 @@ pub async fn release_many_dropped(
     config: &Config,
     ids: Vec<LedgerId>,
     named: Option<&EmailAddress>,
+    portal: Option<&PortalName>,
     by: &Actor,
 ) -> Result<Outcomes<LedgerId, RecoveryOutcome>> {
     bulk(ids, |id| {
-        release_dropped(store, config, id, named.cloned(), by.clone())
+        release_dropped(store, config, id, named.cloned(), portal, by.clone())
     })
     .await
 }
@@ -278,6 +329,6 @@ pub async fn recover_matching(
     by: &Actor,
 ) -> Result<Tally> {
     let ids = list_recoverable(store, Some(pattern), MAX_MATCHING).await?;
-    let outcomes = recover_many(store, config, ids, by).await?;
+    let outcomes = recover_many(store, config, ids, None, by).await?;
     Ok(Tally::of(&outcomes, RecoveryOutcome::is_request))
 }

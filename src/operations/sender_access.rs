@@ -86,7 +86,7 @@ pub async fn grant_access(
     // A verification may have recovered it already.
     let entry = store.ledger_entry(entry.ledger).await?;
     if let Some(entry) = entry.filter(|entry| is_recoverable(entry, config)) {
-        recover(store, config, entry.ledger, by).await?;
+        recover(store, config, entry.ledger, None, by).await?;
     }
     Ok(())
 }

@@ -54,6 +54,7 @@ pub use ledger::counts::{
     Backlog, Bounded, Counts, DayCount, EntryCount, HeldDomain, QueueLengths, RequestCount,
 };
 pub use ledger::dropped_domains::DroppedDomain;
+pub use ledger::dropped_entry::NamedPortal;
 pub use ledger::entries::{LedgerEntry, LedgerFilter};
 pub use ledger::find::{FindFilter, MAX_NOT_INDEXED};
 pub use ledger::recover_dropped::{Recovered, Terms, Today};

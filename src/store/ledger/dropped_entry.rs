@@ -5,8 +5,32 @@ use crate::access::Circumstances;
 use crate::domain::{LedgerId, Reason, RequestState};
 use crate::mail::Facts;
 use crate::store::sql::Tx;
-use crate::store::sql::sql_types::{Millis, from_row};
+use crate::store::sql::sql_types::{Millis, from_row, json};
 use crate::store::{Result, StoreError};
+
+/// The portal that an operator named for a message to an address of our own.
+#[derive(Debug, Clone)]
+pub struct NamedPortal {
+    pub circumstances: Circumstances,
+    /// An address of the portal: the recipient of the request.
+    pub recipient: String,
+}
+
+impl NamedPortal {
+    /// Records the portal as that of an entry.
+    pub(crate) fn assign(&self, tx: &Tx, n: i64) -> Result<()> {
+        tx.run(
+            "UPDATE ledger SET portal = ?2, recipient = ?3, circumstances = ?4 WHERE n = ?1",
+            &[
+                &n,
+                &self.circumstances.portal,
+                &self.recipient,
+                &json(&self.circumstances)?,
+            ],
+        )
+        .map(drop)
+    }
+}
 
 /// A dropped entry with the inputs of its decision.
 pub(crate) struct DroppedEntry {
@@ -28,11 +52,15 @@ from_row!(
 );
 
 impl DroppedEntry {
-    /// Returns the circumstances of an entry that can become a request.
+    /// Returns the circumstances of an entry that can become a request: its own, or those of the named portal.
     ///
     /// # Errors
     /// `NotAllowed` with the reason why it cannot.
-    pub(crate) fn recoverable(&self, ledger: LedgerId) -> Result<&Circumstances> {
+    pub(crate) fn recoverable<'a>(
+        &'a self,
+        ledger: LedgerId,
+        portal: Option<&'a NamedPortal>,
+    ) -> Result<&'a Circumstances> {
         let refused = |why: String| Err(StoreError::NotAllowed(format!("{ledger} {why}")));
         match (self.dropped, self.request) {
             (true, Some(state)) => {
@@ -53,9 +81,11 @@ impl DroppedEntry {
         if let Some(original) = self.original {
             return refused(format!("is a copy of {original}; recover that entry"));
         }
-        let Some(circumstances) = &self.circumstances else {
+        let named = portal.map(|portal| &portal.circumstances);
+        let Some(circumstances) = self.circumstances.as_ref().or(named) else {
             return refused(
-                "was sent to an address of our own, for bounces or answers, not to a portal"
+                "was sent to an address of our own, for bounces or answers, not to a portal; name \
+                 the portal of the request (--portal NAME)"
                     .to_owned(),
             );
         };

@@ -37,7 +37,7 @@ pub struct LedgerEntry {
     pub recipient: String,
     pub envelope: Envelope,
     pub facts: Facts,
-    /// None for a bounce to the return address.
+    /// None for a message to an address of our own, unless an operator named its portal.
     pub circumstances: Option<Circumstances>,
     pub standing: Standing,
     pub content_kept: bool,

@@ -3,7 +3,7 @@
 pub(super) mod backlog_history;
 pub(super) mod counts;
 pub(super) mod dropped_domains;
-mod dropped_entry;
+pub(super) mod dropped_entry;
 pub(super) mod entries;
 pub(super) mod find;
 pub(super) mod lists;

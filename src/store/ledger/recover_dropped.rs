@@ -11,7 +11,7 @@ use crate::mail::{Evidence, Facts};
 use crate::store::audit::events::{NewEvent, record_of_account};
 use crate::store::engine::job::Work;
 use crate::store::intake::decision_effects::standing;
-use crate::store::ledger::dropped_entry::find;
+use crate::store::ledger::dropped_entry::{NamedPortal, find};
 use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::hold_quota::withdraw;
 use crate::store::rows::account_rows::find_sender_at;
@@ -29,6 +29,8 @@ pub struct Terms {
     pub hold_for: Duration,
     /// None if the configuration is unchanged since the message was received.
     pub today: Option<Today>,
+    /// None for a message to a portal.
+    pub portal: Option<NamedPortal>,
 }
 
 /// Values of the present configuration for a message received earlier.
@@ -128,7 +130,7 @@ impl Work<'_> {
     ) -> Result<Recovered> {
         let tx = self.tx;
         let found = find(tx, ledger)?;
-        let of_then = found.recoverable(ledger)?;
+        let of_then = found.recoverable(ledger, terms.portal.as_ref())?;
         let circumstances = match &terms.today {
             Some(today) => &today.circumstances,
             None => of_then,
@@ -180,6 +182,9 @@ impl Work<'_> {
         let Some(followed) = self.apply(&case, &decision, &settings, account)? else {
             return Ok(Recovered::StillDropped(decision));
         };
+        if let Some(portal) = &terms.portal {
+            portal.assign(tx, found.n)?;
+        }
         tx.run(
             "UPDATE ledger SET verdict = ?2, rule = ?3, revision = ?4, standing = ?5,
                      forget_at = NULL, copy_key = ?6, circumstances = ?7, facts = ?8, sender = ?9,

@@ -12,7 +12,7 @@ use crate::domain::{
 use crate::store::audit::events::{NewEvent, record_of_account, record_of_entry};
 use crate::store::claims::leases::REQUESTS;
 use crate::store::engine::job::Work;
-use crate::store::ledger::dropped_entry::{DroppedEntry, find};
+use crate::store::ledger::dropped_entry::{DroppedEntry, NamedPortal, find};
 use crate::store::ledger::recover_dropped::Recovered;
 use crate::store::requests::hold_quota::withdraw;
 use crate::store::rows::account_rows::{AccountRow, find_account, make};
@@ -32,7 +32,7 @@ struct Forced<'a> {
 
 impl Store {
     /// Releases a dropped message unchanged. `named` is its sender if the message has no usable one, or has
-    /// one of our own addresses.
+    /// one of our own addresses; `portal` is its portal if it was sent to an address of our own.
     ///
     /// # Errors
     /// `NotFound`; `NotAllowed` with the reason why it cannot be released.
@@ -40,11 +40,15 @@ impl Store {
         &self,
         ledger: LedgerId,
         named: Option<EmailAddress>,
+        portal: Option<NamedPortal>,
         by: Actor,
         now: Timestamp,
     ) -> Result<Recovered> {
-        self.write(move |work| work.release_dropped(ledger, named.as_ref(), &by, now.into()))
-            .await
+        self.write(move |work| {
+            let (named, portal) = (named.as_ref(), portal.as_ref());
+            work.release_dropped(ledger, named, portal, &by, now.into())
+        })
+        .await
     }
 }
 
@@ -53,11 +57,12 @@ impl Work<'_> {
         &mut self,
         ledger: LedgerId,
         named: Option<&EmailAddress>,
+        portal: Option<&NamedPortal>,
         by: &Actor,
         now: Millis,
     ) -> Result<Recovered> {
         let found = find(self.tx, ledger)?;
-        let circumstances = found.recoverable(ledger)?;
+        let circumstances = found.recoverable(ledger, portal)?;
         let written = sender_for(&found.facts, circumstances.own_list.as_deref()).address();
         let refused = |why: String| Err(StoreError::NotAllowed(format!("{ledger} {why}")));
         let sender = match (written, named) {
@@ -88,8 +93,12 @@ impl Work<'_> {
             named: named.is_some(),
         };
         let written_key = written.map(EmailAddress::key);
-        let (facts, portal) = (&found.facts, &circumstances.portal);
-        let like = Likeness::of(facts, portal, written_key.as_deref(), found.received_at);
+        let like = Likeness::of(
+            &found.facts,
+            &circumstances.portal,
+            written_key.as_deref(),
+            found.received_at,
+        );
         if let Some(earlier) = find_original(self.tx, &like, Some(found.n))? {
             return refused(format!(
                 "is a copy of {}, which already has a request",
@@ -97,6 +106,9 @@ impl Work<'_> {
             ));
         }
         let copy_key = like.copy_key;
+        if let Some(portal) = portal {
+            portal.assign(self.tx, found.n)?;
+        }
         let account = self.account_of(&forced, by, now)?;
         insert_request(self.tx, &forced, account.n, by, now)?;
         let sql = "UPDATE ledger SET forget_at = NULL, copy_key = ?2 WHERE n = ?1";

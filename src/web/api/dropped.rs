@@ -102,6 +102,8 @@ pub(super) struct Recovery {
     #[serde(rename = "as")]
     #[schema(example = "bob@acme.example")]
     named: Option<String>,
+    /// The portal, if the message was sent to an address of Vestibule's own.
+    portal: Option<PortalName>,
 }
 
 impl Recovery {
@@ -122,11 +124,12 @@ pub(super) async fn recover(
     (At(id), MaybeBody(how)): (At<LedgerId>, MaybeBody<Recovery>),
 ) -> Result<ApiJson<RecoveryOutcome>, Problem> {
     let named = how.sender()?;
+    let portal = call.app.portal(how.portal)?;
     let (config, store, by) = (call.app.config(), &call.app.store, call.holder.actor());
     let taken = if how.force {
-        release_dropped(store, &config, id, named, by).await
+        release_dropped(store, &config, id, named, portal.as_ref(), by).await
     } else {
-        decide_again(store, &config, id, by).await
+        decide_again(store, &config, id, portal.as_ref(), by).await
     };
     Ok(ApiJson(taken?))
 }
@@ -183,9 +186,9 @@ pub(super) async fn recover_many(
     };
     let (config, store, by) = (call.app.config(), &call.app.store, call.holder.actor());
     let outcomes = if is_forced {
-        release_many_dropped(store, &config, ids, None, &by).await?
+        release_many_dropped(store, &config, ids, None, None, &by).await?
     } else {
-        decide_many_again(store, &config, ids, &by).await?
+        decide_many_again(store, &config, ids, None, &by).await?
     };
     let items: Vec<_> = outcomes
         .into_iter()

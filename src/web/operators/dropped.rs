@@ -150,7 +150,7 @@ pub(super) async fn recover(
         if ids.len() > MAX_BULK_ITEMS {
             return Err(Error::TooLarge);
         }
-        let outcomes = recover_many(call.app.store(), &config, ids, &by).await?;
+        let outcomes = recover_many(call.app.store(), &config, ids, None, &by).await?;
         let tally = Tally::of(&outcomes, RecoveryOutcome::is_request);
         if tally.failed > 0 {
             return Ok(report(&call.operator, &tally, &outcomes).into_response());
@@ -199,6 +199,6 @@ async fn release(call: &PageCall, sent: &Fields) -> Result<Response, Error> {
         .ok_or_else(|| Error::Malformed("The form names no ledger entry.".to_owned()))?;
     let named = read_named_sender(sent)?;
     let (config, by) = (call.app.config(), call.operator.actor());
-    release_dropped(call.app.store(), &config, ledger, named, by).await?;
+    release_dropped(call.app.store(), &config, ledger, named, None, by).await?;
     Ok(Redirect::to(&format!("/messages/{ledger}?done=released")).into_response())
 }

@@ -13,6 +13,7 @@ use minijinja::{Value, context};
 
 use super::auth::PageCall;
 use super::authentication_badge::badge;
+use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use super::messages::{event_row, row};
@@ -20,15 +21,15 @@ use super::save_as::{file_name, save_as, with_ending};
 use super::{AppState, why};
 use crate::access::AccessSettings;
 use crate::domain::{
-    Account, EmailAddress, LedgerId, Reason, RequestState, ReversePath, Role, Verdict,
+    Account, EmailAddress, LedgerId, PortalName, Reason, RequestState, ReversePath, Role, Verdict,
 };
 use crate::mail::{
     AttachmentSummary, Evidence, HeaderView, find_attachment, html, list_attachments, readable,
 };
 use crate::operations::{
     CustomerAction, DenyAction, Explanation, GrantAction, RequestAction, act_on_customer,
-    act_on_request, deny_access, explain_entry, grant_access, is_recoverable, recover,
-    release_dropped,
+    act_on_request, deny_access, explain_entry, grant_access, is_recoverable, needs_portal,
+    recover, release_dropped,
 };
 use crate::store::{LedgerEntry, StoreError};
 use crate::web::display::one_line;
@@ -216,7 +217,9 @@ fn actions(
 ) -> Value {
     let may = |role: Role| call.operator.role >= role;
     let applies = |action: RequestAction| state.is_some_and(|state| action.applies_to(state));
-    let is_dropped = is_recoverable(entry, &call.app.config());
+    let config = call.app.config();
+    let (is_dropped, needs_portal) = (is_recoverable(entry, &config), needs_portal(entry));
+    let can_return = is_dropped || needs_portal;
     let way_in = GrantAction::of(entry, account).filter(|_| is_dropped || account.is_some());
     let way_out = DenyAction::of(entry, account, settings);
     let domain = entry
@@ -225,11 +228,12 @@ fn actions(
         .map(|sender| sender.domain().to_string());
     context! {
         any => may(Role::Agent),
-        release => is_dropped || applies(RequestAction::Release),
-        forced => is_dropped,
-        nameable => is_dropped && (entry.sender.is_none()
+        release => can_return || applies(RequestAction::Release),
+        forced => can_return,
+        portals => needs_portal.then(|| portals(&config)),
+        nameable => can_return && (entry.sender.is_none()
             || entry.circumstances.as_ref().is_some_and(|known| known.sender_is_ours)),
-        recover => is_dropped,
+        recover => can_return,
         retry => applies(RequestAction::Retry),
         discard => applies(RequestAction::Discard),
         person => way_in.filter(|way| may(way.role())).map(|way| match way {
@@ -275,7 +279,8 @@ pub(super) async fn act(
     let done = match action {
         "release" if entry.request.is_none() => {
             let named = read_named_sender(&form)?;
-            release_dropped(store, &config, entry.ledger, named, by).await?;
+            let portal = read_named_portal(&form)?;
+            release_dropped(store, &config, entry.ledger, named, portal.as_ref(), by).await?;
             "released"
         }
         "release" | "discard" | "retry" => {
@@ -286,7 +291,8 @@ pub(super) async fn act(
             action.outcome()
         }
         "recover" => {
-            let recovered = recover(store, &config, entry.ledger, by).await?;
+            let portal = read_named_portal(&form)?;
+            let recovered = recover(store, &config, entry.ledger, portal.as_ref(), by).await?;
             if recovered.is_request() {
                 "recovered"
             } else {
@@ -331,6 +337,11 @@ pub(super) fn read_named_sender(form: &Fields) -> Result<Option<EmailAddress>, E
             .map_err(|error| Error::NotAllowed(format!("{text:?}: {error}")))
     });
     named.transpose()
+}
+
+/// The portal that an operator names for a message that came for none.
+fn read_named_portal(form: &Fields) -> Result<Option<PortalName>, Error> {
+    form.read("portal", |text| PortalName::parse(text).ok())
 }
 
 /// Finds an entry and its content, if that is still kept.

@@ -235,6 +235,61 @@ fn a_copy_of_our_mail_at_a_portal_holds_no_live_link() {
     wait_for("what was held", || harness.delivered().pop());
 }
 
+#[test]
+fn what_a_person_writes_in_a_reply_is_kept_and_recovered_for_a_named_portal() {
+    let harness = harness();
+    send(harness.smtp, "ann@corp.example", "held");
+    let confirm = mail_field(&harness, "Reply-To");
+    let link = harness.link_for("ann@corp.example");
+    let quoted = lines_of(&harness.verification_mails().remove(0), "> ");
+    let answer = format!(
+        "From: Ann <ann@corp.example>\r\nTo: {confirm}\r\nSubject: Re: {confirm}\r\n\
+         Message-ID: <written@mail.example>\r\n\r\nMy screen is black.\r\n\r\n{quoted}"
+    );
+    let reply = deliver(&harness, "ann@corp.example", &confirm, answer.as_bytes());
+    assert!(reply.starts_with("250"), "{reply}");
+
+    let dropped = harness
+        .json(&["dropped", "list", "--reason", "confirmation"])
+        .remove(0);
+    assert_eq!(dropped["portal"], serde_json::Value::Null);
+    assert_eq!(dropped["recoverable"], true);
+    let ledger = dropped["ledger"].as_str().expect("an id");
+    let kept = harness.run(&["dropped", "raw", ledger]);
+    assert!(kept.out.contains("My screen is black."), "{}", kept.out);
+    let unnamed = harness.run(&["dropped", "recover", ledger]);
+    assert_eq!(unnamed.status, 1, "{}", unnamed.err);
+    assert!(unnamed.err.contains("--portal"), "{}", unnamed.err);
+    let recovered = harness
+        .json(&["dropped", "recover", ledger, "--portal", "it"])
+        .remove(0);
+    assert_eq!(recovered["reason"], "account_pending");
+
+    let secrets = [
+        confirm.split(['+', '@']).nth(1).expect("a token"),
+        link.strip_prefix("/verify/").expect("a link"),
+    ];
+    for file in ["data/vestibule.db", "data/vestibule.db-wal", "log"] {
+        let bytes = fs::read(harness.path(file)).unwrap_or_default();
+        for secret in secrets {
+            let found = bytes
+                .windows(secret.len())
+                .any(|part| part == secret.as_bytes());
+            assert!(!found, "{secret} is in {file}");
+        }
+    }
+    let confirmed = [("action", "confirm")];
+    let (status, page) = crate::support::client::http(harness.http, "POST", &link, &confirmed);
+    assert_eq!(status, 200, "{page}");
+    let written = wait_for("the recovered request", || {
+        harness.delivered().into_iter().find_map(|raw| {
+            let text = String::from_utf8_lossy(&raw).into_owned();
+            text.contains("My screen is black.").then_some(text)
+        })
+    });
+    assert!(written.contains("for <it-help@corp.example>"), "{written}");
+}
+
 /// The lines of a text, each prefixed by `mark` and ended by CRLF.
 fn lines_of(text: &str, mark: &str) -> String {
     let mut marked = String::new();

@@ -55,6 +55,7 @@ async fn existing_accounts_are_denied_and_stay_denied_when_recovered() {
             },
             hold_for: 14 * DAY,
             today: None,
+            portal: None,
         };
         let recovered = harness
             .store

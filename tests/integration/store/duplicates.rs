@@ -78,6 +78,7 @@ async fn messages_dropped_by_the_settings_are_decided_again_and_recovered_once()
         },
         hold_for: 14 * DAY,
         today: None,
+        portal: None,
     };
     for dropped in [&one, &two] {
         let by = operator("root");

@@ -462,6 +462,7 @@ impl Run {
                         quota: QUOTA,
                         hold_for: 14 * DAY,
                         today: None,
+                        portal: None,
                     };
                     let recovered = store.recover(ledger, terms, by, now).await;
                     if let Ok(Recovered::Now {
@@ -492,7 +493,7 @@ impl Run {
                         let found = store.request(request).await.expect("read");
                         lives |= found.is_some_and(|found| is_living(found.state));
                     }
-                    let released = store.release_dropped(ledger, None, by, now).await;
+                    let released = store.release_dropped(ledger, None, None, by, now).await;
                     if let Ok(released) = released {
                         let Recovered::Forced { request, .. } = released else {
                             panic!("{released:?}");

@@ -41,14 +41,15 @@ pub(crate) struct Discarded {
     sender: Option<String>,
     facts: Facts,
     received_at: Millis,
+    settled_at: Millis,
 }
-from_row!(Discarded, row: n, id, portal, sender, facts, received_at);
+from_row!(Discarded, row: n, id, portal, sender, facts, received_at, settled_at);
 
 /// Requests of an account that only the person can restore, and still can at `after`.
 pub(crate) fn list_discarded(tx: &Tx, account: i64, after: Millis) -> Result<Vec<Discarded>> {
     // A damaged request cannot be compared with others, and stays discarded.
     let found = tx.all_with(
-        "SELECT l.n, l.id, r.portal, l.sender, l.facts, l.received_at
+        "SELECT l.n, l.id, r.portal, l.sender, l.facts, l.received_at, r.settled_at
          FROM request AS r JOIN ledger AS l ON l.n = r.ledger
          WHERE r.account = ? AND r.state = 'discarded' AND r.restorable_until > ?
              AND r.kept = 1
@@ -125,6 +126,14 @@ impl Work<'_> {
             }
             LinkStanding::Refused(account, found) => (account, found),
         };
+        // What an earlier objection discarded stays discarded: its link may still offer it.
+        let objected_at: Option<Millis> = tx.one(
+            "SELECT max(refused_at) FROM (
+                 SELECT refused_at FROM account WHERE n = ?1
+                 UNION ALL SELECT refused_at FROM token WHERE account = ?1
+             ) AS objections",
+            &[&account.n],
+        )?;
         tx.run(
             "UPDATE account SET quiet_until = NULL, refused_at = NULL,
                      refused_authenticated = 0, quiet_mailed = 0, unanswered_mails = 0
@@ -145,7 +154,8 @@ impl Work<'_> {
         let mut restored = Vec::new();
         for request in list_discarded(tx, account.n, Millis(i64::MIN))? {
             let due_at = request.received_at.plus(hold_for).max(found.expires_at);
-            if restore(tx, &request, due_at, now)? {
+            let is_of_last = objected_at.is_none_or(|at| request.settled_at >= at);
+            if is_of_last && restore(tx, &request, due_at, now)? {
                 restored.push(request.id);
             }
         }

@@ -357,6 +357,41 @@ async fn a_link_that_was_sent_later_offers_what_was_discarded() {
 }
 
 #[tokio::test]
+async fn what_an_earlier_objection_discarded_is_not_restored_with_the_last() {
+    let harness = Harness::open().await;
+    let (forged, _) = refused(&harness, mail(ANN, "1@x", start())).await;
+    let forged = forged.request.expect("a request");
+    let resent = harness
+        .store
+        .renew_link(address(ANN), MailCause::Operator, at(DAY));
+    resent.await.expect("owed");
+    let mine = harness.accept(mail(ANN, "2@x", at(DAY))).await;
+    let mine = mine.request.expect("a request");
+    let link = harness.sent(at(DAY)).await;
+    let refused = harness.store.refuse(link, 30 * DAY, at(2 * DAY)).await;
+    assert!(
+        matches!(&refused, Ok(Refused::Recorded { discarded, .. }) if *discarded == [mine]),
+        "{refused:?}"
+    );
+    let TakenBack::Restored { restored, .. } = take_back(&harness, link, 3 * DAY).await else {
+        panic!("not restored");
+    };
+    assert_eq!(restored, [mine]);
+    assert_eq!(state(&harness, forged).await, RequestState::Discarded);
+    // The page offers it, not ticked.
+    let looked = harness.store.look_at_link(link, at(3 * DAY)).await;
+    let Ok(Link::Open {
+        offers, requests, ..
+    }) = looked
+    else {
+        panic!("{looked:?}");
+    };
+    assert_eq!((requests.len(), offers.len()), (1, 1));
+    assert!(offers[0].discarded && !offers[0].authenticated);
+    harness.assert_sound().await;
+}
+
+#[tokio::test]
 async fn only_an_operator_can_release_deselected_requests() {
     let harness = Harness::open().await;
     let (entry, _) = refused(&harness, mail(ANN, "1@x", start())).await;

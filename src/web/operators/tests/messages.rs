@@ -346,3 +346,45 @@ async fn a_page_loads_again_every_minute_only_where_it_is_switched_on() {
     let elsewhere = harness.get(&session, "//evil.example/?refresh=on").await;
     assert!(!elsewhere.body.contains("href=\"//"), "{}", elsewhere.body);
 }
+
+#[tokio::test]
+async fn an_answer_to_a_verification_mail_is_recovered_for_the_portal_that_the_operator_names() {
+    let harness = Harness::open().await;
+    let agent = harness.session(Role::Agent).await;
+    let from = "ann@corp.example";
+    let arrival = Arrival {
+        facts: sample::facts(from, "Re: your request"),
+        raw: format!("From: {from}\r\n\r\nMy screen is black.\r\n").into_bytes(),
+        parts: vec![ArrivalPart::Confirmation {
+            recipient: "confirm@corp.example".to_owned(),
+            token: None,
+            answer: crate::store::ReplyAnswer::Other,
+        }],
+        ..sample::arrival(&harness.config)
+    };
+    let entries = harness.store.accept(arrival).await.expect("accepted");
+    let path = format!("/messages/{}", entries[0].ledger);
+    let page = harness.get(&agent, &path).await.body;
+    for text in [
+        "My screen is black.",
+        "id=\"portal-release\"",
+        "id=\"portal-recover\"",
+        "<option value=\"it\">",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    let recover = async |portal: &[(&str, &str)]| {
+        let fields = [&[("action", "recover")], portal].concat();
+        harness.post(&agent, &path, &fields).await
+    };
+    for portal in [&[][..], &[("portal", "nowhere")], &[("portal", "no name")]] {
+        let refused = recover(portal).await;
+        assert!(refused.status.is_client_error(), "{portal:?}");
+    }
+    let done = recover(&[("portal", "it")]).await;
+    let back = format!("{path}?done=recovered");
+    assert_eq!(done.headers[LOCATION], back, "{}", done.body);
+    assert_eq!(harness.states().await, [RequestState::Held]);
+    let page = harness.get(&agent, &path).await.body;
+    assert!(!page.contains("id=\"portal-release\""), "{page}");
+}

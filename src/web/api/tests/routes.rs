@@ -285,11 +285,11 @@ async fn a_dropped_message_is_explained_and_recovered() {
     assert_eq!(none["items"].as_array().map(Vec::len), Some(0));
     let raw = get(&harness, &admin, &format!("/ledger/{one}/raw")).await;
     assert!(raw.body.starts_with("From: eve@elsewhere.example"));
-    let stats = object(
+    let drops = object(
         &get(&harness, &admin, "/stats?since=1h&portal=it").await,
         StatusCode::OK,
     );
-    assert_eq!(stats["messages"], 2);
+    assert_eq!(drops["messages"], 2);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod api_schema;
 mod change;
 mod decision_input;
 mod explain;
+mod mailbox_provider;
 mod newcomer;
 mod rules;
 mod settings;

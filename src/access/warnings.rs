@@ -1,5 +1,6 @@
 //! Warnings about settings that are valid but probably unintended.
 
+use super::mailbox_provider::is_mailbox_provider;
 use super::settings::{AccessSettings, Settings};
 use crate::domain::{DomainPattern, public_suffix};
 
@@ -28,9 +29,6 @@ pub enum Warning {
     UnknownTopLevel(DomainPattern),
 }
 
-/// Domains where anyone can open a mailbox, one a line. Incomplete, which is enough for a warning.
-const MAILBOX_PROVIDERS: &str = include_str!("mailbox_providers.txt");
-
 impl Settings {
     /// Warnings about these settings.
     #[must_use]
@@ -40,10 +38,7 @@ impl Settings {
         let denied = &self.denied;
         let mut warnings = Vec::new();
         let is_provider = |pattern: &&DomainPattern| {
-            !matches!(pattern, DomainPattern::Address(_))
-                && MAILBOX_PROVIDERS
-                    .lines()
-                    .any(|name| name == pattern.domain().as_str())
+            !matches!(pattern, DomainPattern::Address(_)) && is_mailbox_provider(pattern.domain())
         };
         let providers = approved.iter().filter(is_provider).cloned();
         warnings.extend(providers.map(Warning::MailboxProvider));

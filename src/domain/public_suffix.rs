@@ -20,17 +20,27 @@ pub fn suffix(name: &str) -> Option<&str> {
     name.get(name.len() - length..)
 }
 
+/// The label of a name directly below a registry's suffix: `acme` of `acme.co.uk`. None for all other names, also
+/// below a suffix that a company offers to its customers (`github.io`).
+#[inline(never)]
+pub fn registry_label(name: &str) -> Option<&str> {
+    let (length, kind) = find_suffix(name)?;
+    let label = name.get(..name.len().checked_sub(length + 1)?)?;
+    let is_below_registry = kind == Some(psl::Type::Icann);
+    (is_below_registry && !label.is_empty() && !label.contains('.')).then_some(label)
+}
+
 /// True if the last label is on the list, rather than matched by its default rule.
 #[inline(never)]
 pub fn is_known_top_level(name: &str) -> bool {
-    find_suffix(name).is_some_and(|(_, is_known)| is_known)
+    find_suffix(name).is_some_and(|(_, kind)| kind.is_some())
 }
 
-/// Length of a name's public suffix, and true if the list contains it.
+/// Length of a name's public suffix, and its kind if the list contains it.
 #[inline(never)]
-fn find_suffix(name: &str) -> Option<(usize, bool)> {
+fn find_suffix(name: &str) -> Option<(usize, Option<psl::Type>)> {
     let suffix = psl::suffix(name.as_bytes())?;
-    Some((suffix.as_bytes().len(), suffix.is_known()))
+    Some((suffix.as_bytes().len(), suffix.typ()))
 }
 
 /// True if both names can belong to one organization: they are equal, or share a registered name.
@@ -57,6 +67,24 @@ mod tests {
         ] {
             assert_eq!(registered_name(name), expected, "{name}");
             assert_eq!(psl::domain_str(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_a_registrys_suffix_has_a_registry_label() {
+        for (name, expected) in [
+            ("acme.com", Some("acme")),
+            ("acme.co.uk", Some("acme")),
+            ("mail.acme.co.uk", None),
+            ("acme.github.io", None),
+            ("github.io", None),
+            ("desk.internal", None),
+            ("co.uk", None),
+            ("com", None),
+            (".com", None),
+            ("", None),
+        ] {
+            assert_eq!(registry_label(name), expected, "{name}");
         }
     }
 

@@ -9,8 +9,10 @@ use super::authentication_results::{Malformed, MethodResult, ResultsField};
 use super::facts::Evidence;
 use super::header::{Field, Header};
 use super::trace::is_from_this_machine;
-use super::{Authentication, AuthenticationFault, AuthenticationResult, DmarcPolicy};
+use super::{Authentication, AuthenticationFault, AuthenticationResult};
 use crate::domain::{Domain, public_suffix};
+
+mod policy;
 
 const FIELD: &str = "Authentication-Results";
 
@@ -148,7 +150,7 @@ impl Results<'_> {
             _ => return Err(AuthenticationFault::OtherDomain),
         }
         self.found.dmarc = Some(value);
-        self.found.dmarc_policy = policy(result, domain.as_ref());
+        self.found.dmarc_policy = policy::find(result, domain.as_ref());
         Ok(())
     }
 
@@ -193,39 +195,6 @@ fn value_of(word: &str) -> Option<AuthenticationResult> {
         "hardfail" => Some(AuthenticationResult::Fail),
         word => AuthenticationResult::from_name(word),
     }
-}
-
-/// The domain's published policy: a property of type `policy`, or, as most programs write it, `p=` or
-/// `policy=` in a comment. Below the registered domain, `sp=` may apply instead; the field does not say which
-/// one does, so the stricter one counts.
-fn policy(result: &MethodResult, domain: Option<&Domain>) -> Option<DmarcPolicy> {
-    if let Some(policy) = result.only("policy", "dmarc").and_then(policy_of) {
-        return Some(policy);
-    }
-    let words = || {
-        result
-            .comments
-            .iter()
-            .flat_map(|comment| comment.split([' ', '\t', ',', ';']))
-            .filter_map(|word| word.split_once('='))
-    };
-    let named = |names: &[&str]| {
-        words()
-            .filter(|(name, _)| names.iter().any(|known| name.eq_ignore_ascii_case(known)))
-            .find_map(|(_, value)| policy_of(value))
-    };
-    let policy = named(&["p", "policy"])?;
-    let is_below = domain.is_some_and(|domain| {
-        public_suffix::registered_name(domain.as_str()).is_some_and(|name| name != domain.as_str())
-    });
-    match named(&["sp"]) {
-        Some(sp) if is_below => Some(policy.max(sp)),
-        _ => Some(policy),
-    }
-}
-
-fn policy_of(word: &str) -> Option<DmarcPolicy> {
-    DmarcPolicy::from_name(&word.to_ascii_lowercase())
 }
 
 /// True if the value of an `ARC-Authentication-Results` field of this instance contains a DMARC pass for this

@@ -46,6 +46,13 @@ pub(crate) struct MethodResult<'a> {
     pub comments: Vec<&'a str>,
 }
 
+impl MethodResult<'_> {
+    /// True if there may be more properties or comments than those kept.
+    pub(crate) fn may_lack_parts(&self) -> bool {
+        self.properties.len() == MAX_KEPT || self.comments.len() == MAX_KEPT
+    }
+}
+
 impl<'a> ResultsField<'a> {
     /// Parses `[CFWS] authserv-id [CFWS version]`.
     ///
@@ -265,14 +272,18 @@ impl<'a> Cursor<'a> {
         ends_well.then_some(word).ok_or(Malformed)
     }
 
-    /// `reason=value` or `ptype.property=value`.
+    /// `reason=value`, `action=value` or `ptype.property=value`.
     fn property(&mut self, found: &mut MethodResult<'a>) -> Result<(), Malformed> {
         let comments = &mut found.comments;
         let kind = self.keyword()?;
         self.skip_cfws(comments)?;
         if !self.accept('.') {
             self.expect('=')?;
-            if !kind.eq_ignore_ascii_case("reason") {
+            // Microsoft's `action` is not in the grammar.
+            if !["reason", "action"]
+                .iter()
+                .any(|known| kind.eq_ignore_ascii_case(known))
+            {
                 return Err(Malformed);
             }
             self.skip_cfws(comments)?;

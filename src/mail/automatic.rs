@@ -6,6 +6,7 @@
 //! `docs/reading-mail.md`.
 
 use super::header::{Field, Header};
+use super::program_names::{is_postmaster, is_program};
 use super::{Evidence, Sender, out_of_office};
 use crate::domain::{Envelope, ReversePath};
 
@@ -39,22 +40,6 @@ pub(super) const SIGNS: [Sign; 20] = [
 const INBOX_RULES_LOOP: &str = "X-MS-Exchange-Inbox-Rules-Loop";
 const MESSAGE_SOURCE: &str = "X-MS-Exchange-Generated-Message-Source";
 
-/// Local parts of programs, without separators, which everyone places differently.
-const PROGRAMS: [&str; 8] = [
-    "mailerdaemon",
-    "maildaemon",
-    "maildeliverysubsystem",
-    "maildeliverysystem",
-    "noreply",
-    "donotreply",
-    "noresponse",
-    "autoreply",
-];
-
-/// The mailbox that every domain has (RFC 2142 5): mail servers write under its name, and so do the people
-/// who read it.
-const POSTMASTER: [&str; 1] = ["postmaster"];
-
 pub(super) fn automatic(
     header: &Header,
     envelope: &Envelope,
@@ -81,7 +66,7 @@ pub(super) fn automatic(
         .or_else(|| {
             senders
                 .iter()
-                .find_map(|sender| match_name(sender, &PROGRAMS))
+                .find_map(|sender| match_name(sender, is_program))
         })
 }
 
@@ -94,7 +79,7 @@ pub(super) fn presume(
 ) -> Option<Evidence> {
     let by_name = senders
         .iter()
-        .find_map(|sender| match_name(sender, &POSTMASTER));
+        .find_map(|sender| match_name(sender, is_postmaster));
     by_name.or_else(|| {
         let subject = subject?;
         let answers = header
@@ -194,33 +179,10 @@ fn suppresses_all<'a>(header: &Header<'a>) -> Option<Field<'a>> {
     })
 }
 
-fn match_name(sender: &Sender, names: &[&str]) -> Option<Evidence> {
+fn match_name(sender: &Sender, is_name: fn(&str) -> bool) -> Option<Evidence> {
     let written = sender.addr_spec()?;
     let (local, _) = written.rsplit_once('@')?;
-    has_name(local, names).then(|| Evidence::new("From", written.as_bytes()))
-}
-
-/// True for the local part of a program: `no-reply`, `mailer-daemon` and the like.
-#[must_use]
-pub fn is_program(local: &str) -> bool {
-    has_name(local, &PROGRAMS)
-}
-
-/// True if a local part contains one of `names`: `no-reply`, `NoReply+42`, `no_reply.desk`, `desk-noreply`.
-/// Within a longer name it has to be separated, so that the names of people do not match.
-pub(super) fn has_name(local: &str, names: &[&str]) -> bool {
-    let local = local.trim_matches('"');
-    let user = local.split('+').next().unwrap_or_default();
-    let parts: Vec<String> = user
-        .split(['-', '_', '.'])
-        .take(8)
-        .map(str::to_ascii_lowercase)
-        .collect();
-    names.iter().any(|name| {
-        let starts = (1..=parts.len()).any(|n| parts[..n].concat() == *name);
-        let ends = (0..parts.len()).any(|n| parts[n..].concat() == *name);
-        starts || ends
-    })
+    is_name(local).then(|| Evidence::new("From", written.as_bytes()))
 }
 
 #[cfg(test)]
@@ -279,6 +241,7 @@ mod tests {
             "From: desk-noreply@corp.example",
             "From: noreply-desk@corp.example",
             "From: noreply@[192.0.2.1]",
+            "From: nicht-antworten@corp.example",
         ] {
             assert!(read(raw).0.is_some(), "{raw}");
         }
@@ -316,6 +279,7 @@ mod tests {
             "From: noreplyson@corp.example",
             "From: \"no-reply@corp.example\" <ann@corp.example>",
             "From: ann@noreply.example",
+            "From: desk-nicht-antworten@corp.example",
             "From: ndr@corp.example",
             "From: root@corp.example",
             "From: administrator@corp.example",

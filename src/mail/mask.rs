@@ -8,9 +8,11 @@
 //! Links are searched for in the raw octets, and in decoded quoted-printable, base64 and encoded-words (RFC
 //! 2045 6.7 and 6.8, RFC 2047). Parts are found by their `Content-Transfer-Encoding` field alone, whatever
 //! their type and the structure around them, so that nested messages need no rule of their own. Each part is
-//! decoded as a whole, one after the other, up to three levels deep. The time is linear in the size of the
-//! message. The memory is, for each level, that of the decoded part and an eighth of it.
+//! decoded as a whole, one after the other, up to three levels deep. Text in UTF-16 is recognised by its NUL
+//! octets, whatever charset the part names, and links in base64 by themselves. The time is linear in the size of the
+//! message. The memory is, for each level and for text in UTF-16, that of the decoded text and an eighth of it.
 
+mod base64_tokens;
 mod tokens;
 mod view;
 
@@ -18,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use memchr::memmem;
 
+use self::base64_tokens::base64_tokens;
 use self::tokens::{spellings, tokens};
 use self::view::{Coding, View};
 
@@ -26,6 +29,9 @@ const MAX_LEVELS: u8 = 3;
 
 /// Maximum number of overwritten octets.
 const MAX_EDITS: usize = 256 * 1024;
+
+/// Minimum number of characters of UTF-16 in a row; a token is longer.
+const MIN_WIDE: usize = 8;
 
 /// Maximum number of decoded octets of joined encoded-words.
 const MAX_WORDS: usize = 64 * 1024;
@@ -85,6 +91,18 @@ fn mask_message(own: &OwnLinks, raw: &[u8], level: u8, edits: &mut Edits) {
         edits.links.extend(token.first());
         edits.octets.extend(token.iter().map(|at| (*at, b'x')));
     }
+    for token in base64_tokens(raw, own, MAX_EDITS) {
+        if edits.octets.len() >= MAX_EDITS {
+            return;
+        }
+        edits.links.insert(token.start);
+        edits.octets.extend(token.masked);
+    }
+    if has_wide_characters(raw) {
+        let mut view = View::default();
+        view.take(raw, 0, raw.len(), Coding::Wide);
+        mask_decoded(own, &view, raw, MAX_LEVELS, edits);
+    }
     if level >= MAX_LEVELS {
         return;
     }
@@ -98,6 +116,20 @@ fn mask_message(own: &OwnLinks, raw: &[u8], level: u8, edits: &mut Edits) {
             mask_decoded(own, &view, raw, level + 1, edits);
         }
     }
+}
+
+/// True if characters alternate with NUL octets, as in UTF-16 and UTF-32.
+fn has_wide_characters(text: &[u8]) -> bool {
+    let (mut last, mut run) = (0, 0);
+    memchr::memchr_iter(0, text).any(|at| {
+        run = match at - last {
+            0 | 1 => run,
+            2 => run + 1,
+            _ => 0,
+        };
+        last = at;
+        run >= MIN_WIDE
+    })
 }
 
 /// Masks decoded content, which may be a message with encoded parts of its own.

@@ -31,6 +31,7 @@ mod mime;
 mod nonstandard_report;
 mod other_addresses;
 mod out_of_office;
+mod program_names;
 mod recorded_envelope;
 mod report;
 mod sender;
@@ -47,7 +48,6 @@ pub use authentication_facts::{
     Authentication, AuthenticationDetail, AuthenticationFailure, AuthenticationFault,
     AuthenticationMethod, AuthenticationOutcome, AuthenticationResult, DmarcPolicy,
 };
-pub use automatic::is_program;
 pub use bounce_severity::BounceSeverity;
 pub use charset::Label;
 pub use content::{
@@ -64,6 +64,7 @@ pub use header::mbox_lines;
 pub use header_view::{HeaderLine, HeaderView};
 pub use mask::{Masked, OwnLinks, mask};
 pub use media::Media;
+pub use program_names::is_program;
 pub use recorded_envelope::{RecordedEnvelope, read_recorded};
 pub use spam::SpamMark;
 pub use structure::{MAX_DEPTH, MAX_PARTS, Part, Structure};

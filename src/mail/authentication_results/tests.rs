@@ -57,6 +57,10 @@ fn fields_of_real_programs_parse() {
             "mx: arc=pass (i=1 spf=pass spfdomain=a.test dmarc=pass fromdomain=a.test),",
         ),
         (
+            "mx; dmarc=fail (p=none sp=none pct=100) action=none header.from=a.test",
+            "mx: dmarc=fail header.from=a.test (p=none sp=none pct=100),",
+        ),
+        (
             "mx; spf=pass (domain of \"a\\\"b)\\)(c\"@x) smtp.mailfrom=x",
             "",
         ),
@@ -86,6 +90,8 @@ fn incomplete_fields_do_not_parse() {
         "mx; dmarc=pass header.from",
         "mx; dmarc=pass header.from=",
         "mx; dmarc=pass header=a.test",
+        "mx; dmarc=pass actions=none",
+        "mx; dmarc=pass action=",
         "mx; dmarc=pass header.from=a.test)",
         "mx; dmarc=pass (header.from=a.test",
         "mx; dmarc=pass ((p=none) header.from=a.test",

@@ -5,6 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::*;
 
+mod encodings;
+
 const TOKEN: &str = "mfrggzdfmztwq2lknnwg23tpobyxe43uov3ho6dzpiydcmrtgq2a";
 const ANSWER: &str = "mfrggzdfmztwq2lknnwg23tpoa";
 const OLD: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -35,7 +37,7 @@ fn quoted_printable(text: &str) -> String {
     out
 }
 
-fn in_lines(text: &str) -> String {
+fn in_lines(text: &(impl AsRef<[u8]> + ?Sized)) -> String {
     let encoded = STANDARD.encode(text);
     let lines: Vec<&str> = (0..encoded.len())
         .step_by(76)

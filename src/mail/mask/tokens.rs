@@ -16,8 +16,8 @@ const HOST_WITHIN: usize = 600;
 const MAX_BLANKS: usize = 16;
 
 /// Lengths of the tokens: in links, in reply addresses, and in both as version 0.1 wrote them.
-const LINK: usize = 52;
-const REPLY: usize = 26;
+pub(super) const LINK: usize = 52;
+pub(super) const REPLY: usize = 26;
 const BASE64URL: usize = 43;
 
 const SLASHES: [&str; 9] = [
@@ -110,7 +110,7 @@ impl<'a> Word<'a> {
 }
 
 /// Positions at which a word can be broken: before line ends and invisible content.
-fn breaks(text: &[u8]) -> impl Iterator<Item = usize> {
+pub(super) fn breaks(text: &[u8]) -> impl Iterator<Item = usize> {
     let line_ends = memchr::memchr_iter(b'\n', text).map(|end| end_of_content(text, end));
     let is_ascii = text.is_ascii();
     let invisible = INVISIBLE
@@ -188,7 +188,7 @@ fn match_break(text: &[u8], at: usize) -> Option<usize> {
     (!matches!(rest.get(end), Some(b'\r' | b'\n'))).then_some(at + end)
 }
 
-fn skip_breaks(text: &[u8], mut at: usize) -> usize {
+pub(super) fn skip_breaks(text: &[u8], mut at: usize) -> usize {
     while let Some(next) = text.get(at).and_then(|_| match_break(text, at)) {
         at = next;
     }
@@ -196,7 +196,7 @@ fn skip_breaks(text: &[u8], mut at: usize) -> usize {
 }
 
 /// Position after a word that begins here, in any letter case.
-fn match_word(text: &[u8], start: usize, word: &[u8]) -> Option<usize> {
+pub(super) fn match_word(text: &[u8], start: usize, word: &[u8]) -> Option<usize> {
     let mut at = start;
     for octet in word {
         // A mark that begins with `=` is not a break.
@@ -234,7 +234,7 @@ fn characters(text: &[u8], start: usize, most: usize) -> Vec<usize> {
     run
 }
 
-fn is_base32(octet: u8) -> bool {
+pub(super) fn is_base32(octet: u8) -> bool {
     octet.is_ascii_alphabetic() || (b'2'..=b'7').contains(&octet)
 }
 

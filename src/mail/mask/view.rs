@@ -17,6 +17,8 @@ pub(super) enum Coding {
     Q,
     /// RFC 2045 6.8.
     Base64,
+    /// UTF-16 or UTF-32 of ASCII characters: each of them, without the NUL octets beside it.
+    Wide,
 }
 
 /// Origin of a decoded octet.
@@ -69,6 +71,10 @@ impl View {
                 next_mark = index + STRIDE;
             }
             self.text.extend_from_slice(&unit.octets[..unit.length]);
+            // No other octet is found by way of a long gap.
+            if unit.next - at > STRIDE {
+                next_mark = self.text.len();
+            }
             at = unit.next;
         }
     }
@@ -134,6 +140,7 @@ impl Unit {
         match coding {
             Coding::Base64 => Self::group(raw, at, to),
             Coding::QuotedPrintable | Coding::Q => Self::printable(raw, at, to, coding),
+            Coding::Wide => Self::wide(raw, at, to),
         }
     }
 
@@ -144,6 +151,11 @@ impl Unit {
             source,
             next,
         }
+    }
+
+    fn wide(raw: &[u8], at: usize, to: usize) -> Option<Self> {
+        let at = at + raw[at..to].iter().position(|octet| *octet != 0)?;
+        Some(Self::one(raw[at], Source::Literal(at), at + 1))
     }
 
     fn printable(raw: &[u8], mut at: usize, to: usize, coding: Coding) -> Option<Self> {
@@ -208,5 +220,27 @@ fn soft_break(rest: &[u8]) -> Option<usize> {
         [b'\r', b'\n', ..] => Some(blanks + 2),
         [b'\n', ..] => Some(blanks + 1),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_octet_after_a_long_gap_has_a_mark_behind_the_gap() {
+        let raw = [b"a".as_slice(), &[0; 1000], b"bc"].concat();
+        let mut view = View::default();
+        view.take(&raw, 0, raw.len(), Coding::Wide);
+        assert_eq!(view.text, b"abc");
+        let marks: Vec<(usize, usize)> = view
+            .marks
+            .iter()
+            .map(|mark| (mark.index, mark.at))
+            .collect();
+        assert_eq!(marks, [(0, 0), (2, 1002)]);
+        for (index, at) in [(0, 0), (1, 1001), (2, 1002)] {
+            assert_eq!(view.source(index, &raw), Some(at));
+        }
     }
 }

@@ -1,0 +1,215 @@
+//! Tokens in base64 within text: gateways that rewrite links put the original one into a parameter.
+//!
+//! Takes the text; returns the characters to overwrite for each token. The word before a token is searched for in
+//! the three ways in which base64 can spell it. Our links need no character in which base64 and base64url differ,
+//! so one search finds both.
+
+use std::ops::Range;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use memchr::memmem;
+
+use super::OwnLinks;
+use super::tokens::{LINK, REPLY, breaks, is_base32, match_word, skip_breaks};
+use crate::mail::transfer_encoding::{BASE64, sextet};
+
+/// A token in base64.
+pub(super) struct Base64Token {
+    /// Start of the group of four characters in which the token begins.
+    pub start: usize,
+    /// The characters that contain the token, as they are with `x` in place of each of its octets.
+    pub masked: Vec<(usize, u8)>,
+}
+
+/// Finds the tokens in base64, with at most `most` characters in total.
+pub(super) fn base64_tokens(text: &[u8], own: &OwnLinks, most: usize) -> Vec<Base64Token> {
+    let replies = own.reply.iter().map(|local| (format!("{local}+"), REPLY));
+    let words: Vec<(String, usize)> = replies.chain([("verify".to_owned(), LINK)]).collect();
+    let spellings: Vec<Spelling> = words
+        .iter()
+        .flat_map(|(word, length)| (0..3).map(move |before| Spelling::of(word, before, *length)))
+        .collect();
+    let mut found = Vec::new();
+    let mut octets = 0;
+    let mut take = |spelling: &Spelling, start: usize| {
+        if octets < most
+            && let Some(token) = spelling.token(text, start)
+        {
+            octets += token.masked.len();
+            found.push(token);
+        }
+    };
+    for spelling in &spellings {
+        for start in memmem::find_iter(text, &spelling.characters) {
+            take(spelling, start);
+        }
+    }
+    for end in breaks(text) {
+        if !text[..end].last().is_some_and(u8::is_ascii_alphanumeric) {
+            continue;
+        }
+        for spelling in &spellings {
+            for start in spelling.broken_before(text, end) {
+                take(spelling, start);
+            }
+        }
+    }
+    found
+}
+
+/// A word in base64, after a number of octets of its first group.
+struct Spelling {
+    before: usize,
+    /// Octets of the word.
+    word: usize,
+    /// The characters that contain no bit of anything but the word.
+    characters: Vec<u8>,
+    /// Octets of the token.
+    token: usize,
+}
+
+impl Spelling {
+    fn of(word: &str, before: usize, token: usize) -> Self {
+        let mut octets = vec![0; before];
+        octets.extend_from_slice(word.as_bytes());
+        let encoded = STANDARD_NO_PAD.encode(&octets);
+        let end = octets.len() * 8 / 6;
+        Self {
+            before,
+            word: word.len(),
+            characters: encoded.as_bytes()[first_character(before)..end].to_vec(),
+            token,
+        }
+    }
+
+    /// Positions at which the characters may begin if a break at `end` is among them.
+    fn broken_before<'a>(&'a self, text: &'a [u8], end: usize) -> impl Iterator<Item = usize> + 'a {
+        let lengths = 1..self.characters.len().min(end + 1);
+        lengths
+            .map(move |length| end - length)
+            .filter(move |start| {
+                text[*start..end] == self.characters[..end - start]
+                    && match_word(text, *start, &self.characters).is_some()
+            })
+    }
+
+    /// Reads the token after the word that begins at `start`.
+    fn token(&self, text: &[u8], start: usize) -> Option<Base64Token> {
+        let mut reader = Reader {
+            text,
+            at: start,
+            places: Vec::new(),
+            bits: 0,
+            count: 0,
+        };
+        for expected in &self.characters {
+            let place = reader.character()?;
+            if text[place] != *expected {
+                return None;
+            }
+        }
+        // The word may end within the next character.
+        let mut first = self.before + self.word;
+        let of_the_word = first * 8 % 6;
+        if of_the_word > 0 {
+            reader.sextet()?;
+            reader.count -= of_the_word;
+        }
+        if self.token == LINK {
+            first += reader.slash()?;
+        }
+        let mut is_masked = true;
+        for _ in 0..self.token {
+            let octet = reader.octet()?;
+            if !is_base32(octet) {
+                return None;
+            }
+            is_masked &= octet == b'x';
+        }
+        if is_masked {
+            return None;
+        }
+        let skipped = first_character(self.before);
+        let characters = first * 8 / 6..((first + self.token) * 8).div_ceil(6);
+        let token = first..first + self.token;
+        let masked = characters.map(|character| {
+            let place = reader.places[character - skipped];
+            let value = mask_sextet(text[place], character, &token);
+            (place, BASE64[usize::from(value)])
+        });
+        Some(Base64Token {
+            start: reader.places[first / 3 * 4 - skipped],
+            masked: masked.collect(),
+        })
+    }
+}
+
+/// Index of the first character without a bit of the octets before a word.
+fn first_character(before: usize) -> usize {
+    (before * 8).div_ceil(6)
+}
+
+/// Value of a character after each of its bits that belongs to the octets of `token` is that of an `x`.
+fn mask_sextet(written: u8, character: usize, token: &Range<usize>) -> u8 {
+    let value = sextet(written).unwrap_or(0);
+    (0..6).fold(0, |masked, bit| {
+        let at = character * 6 + bit;
+        let source = if token.contains(&(at / 8)) {
+            b'x' >> (7 - at % 8)
+        } else {
+            value >> (5 - bit)
+        };
+        masked << 1 | source & 1
+    })
+}
+
+/// Reads characters of base64, across breaks, and the octets in them.
+struct Reader<'a> {
+    text: &'a [u8],
+    at: usize,
+    /// Positions of the characters so far.
+    places: Vec<usize>,
+    /// Bits that were not read as an octet yet, and their number.
+    bits: u32,
+    count: usize,
+}
+
+impl Reader<'_> {
+    /// Position of the next character; None after the last one.
+    fn character(&mut self) -> Option<usize> {
+        let place = skip_breaks(self.text, self.at);
+        sextet(*self.text.get(place)?)?;
+        self.places.push(place);
+        self.at = place + 1;
+        Some(place)
+    }
+
+    fn sextet(&mut self) -> Option<()> {
+        let place = self.character()?;
+        let value = sextet(self.text[place])?;
+        self.bits = (self.bits << 6 | u32::from(value)) & 0xffff;
+        self.count += 6;
+        Some(())
+    }
+
+    fn octet(&mut self) -> Option<u8> {
+        while self.count < 8 {
+            self.sextet()?;
+        }
+        self.count -= 8;
+        Some((self.bits >> self.count).to_be_bytes()[3])
+    }
+
+    /// Reads a slash, which may be percent-encoded, and returns its length.
+    fn slash(&mut self) -> Option<usize> {
+        match self.octet()? {
+            b'/' => Some(1),
+            b'%' => {
+                let rest = [self.octet()?, self.octet()?];
+                rest.eq_ignore_ascii_case(b"2f").then_some(3)
+            }
+            _ => None,
+        }
+    }
+}

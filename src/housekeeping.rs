@@ -1,4 +1,4 @@
-//! Time-driven work: expires holds, sends one reminder, and deletes content and old entries.
+//! Time-driven work: expires holds and pending accounts, sends one reminder, and deletes content and old entries.
 //!
 //! Every step is bounded in rows and in time, so that it never blocks the writer for long. A pause after each
 //! round leaves nine tenths of the time to mail. The clock is only compared with times in the database, so a
@@ -125,6 +125,13 @@ async fn tidy(
         let verification_mails = store
             .delete_expired_mail(now, retention.ledger, STEP)
             .await?;
+        let keep_pending = retention.pending_accounts;
+        let accounts = store
+            .expire_pending_accounts(now, keep_pending, STEP)
+            .await?;
+        for (account, address) in &accounts.done {
+            events::account_expired(*account, address);
+        }
         let keep_calls = retention.hook_calls;
         let calls = store.delete_settled_calls(now, keep_calls, STEP).await?;
         store.sample_queues(now).await?;
@@ -135,6 +142,7 @@ async fn tidy(
             || over.more
             || entries.more
             || verification_mails.more
+            || accounts.more
             || calls.more
             || pages.more;
         if more {

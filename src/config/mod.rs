@@ -277,6 +277,8 @@ pub struct Retention {
     pub ledger: Duration,
     /// Retention of calls that succeeded or failed.
     pub hook_calls: Duration,
+    /// Time after which an account that nobody verified expires, if nothing waits for it.
+    pub pending_accounts: Duration,
 }
 
 /// The daily mail that tells operators what they should know.

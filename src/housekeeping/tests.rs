@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time;
 
 use super::*;
-use crate::store::{Arrival, CustomerFilter, Page};
+use crate::domain::{Actor, EmailAddress, Token};
+use crate::store::{Arrival, CustomerFilter, MailOutcome, Page};
 use crate::verification::tests::sample;
 
 /// Employees whose mail has been held for longer than the maximum.
@@ -53,6 +54,39 @@ async fn it_pauses_between_rounds_and_not_after_the_last() {
     // The length of a pause depends on the duration of the work; its existence does not.
     assert!(!paused.is_zero(), "no pause");
     assert!(paused <= begin.elapsed() * PAUSE_FACTOR + Duration::from_millis(10));
+}
+
+/// Somebody signs up this number of days ago, is sent the mail, and never opens the link.
+async fn sign_up(store: &Store, config: &Config, who: &str, days: u64) -> EmailAddress {
+    let address = EmailAddress::parse(who).expect("an address");
+    let then = Timestamp::now() - Duration::from_hours(24 * days);
+    let added = store.add_customer(address.clone(), None, Actor::Person, then);
+    added.await.expect("added");
+    let (limits, token_ttl) = (config.verification.limits, config.verification.token_ttl);
+    let token = Token::generate().expect("random bytes").hash();
+    let claimed = store.settle_and_claim_mail([], vec![token.into()], limits, token_ttl, then);
+    let (_, claimed) = claimed.await.expect("claimed");
+    let outcomes = [(&claimed.verification_mails[0], MailOutcome::Sent, then)];
+    let settled = store.settle_and_claim_mail(outcomes, Vec::new(), limits, token_ttl, then);
+    settled.await.expect("settled");
+    address
+}
+
+#[tokio::test]
+async fn an_account_that_nobody_verified_expires() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
+    let config = sample::config("");
+    let access = config.access.clone();
+    let seeded = store.seed_access(access, Timestamp::now()).await;
+    assert!(seeded.expect("settings"));
+    // The link is valid for a week.
+    let ann = sign_up(&store, &config, "ann@corp.example", 98).await;
+    let bob = sign_up(&store, &config, "bob@corp.example", 96).await;
+    let tidied = tidy(&config, &store, &CancellationToken::new()).await;
+    tidied.expect("the database");
+    assert!(store.customer(&ann).await.expect("read").is_none());
+    assert!(store.customer(&bob).await.expect("read").is_some());
 }
 
 #[tokio::test]

@@ -110,6 +110,12 @@ pub fn account_unblocked(
         domain = %address.domain(), by, origin);
 }
 
+/// Nobody verified the address in time.
+pub fn account_expired(account: AccountId, address: &EmailAddress) {
+    event!(INFO "account.expired", account = %account, address = %address,
+        domain = %address.domain());
+}
+
 /// An operator erased a person's data. The event does not say whose.
 pub fn account_forgotten(by: &str) {
     event!(INFO "account.forgotten", by);

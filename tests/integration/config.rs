@@ -81,6 +81,7 @@ fn absent_keys_have_the_documented_default() {
     assert_eq!(config.dropped.keep_content, days(7));
     assert_eq!(config.retention.delivered_content, days(30));
     assert_eq!(config.retention.ledger, days(365));
+    assert_eq!(config.retention.pending_accounts, days(90));
     assert_eq!(config.log.level, tracing::Level::INFO);
     assert!(!config.log.redact);
     assert_eq!(config.access, AccessSettings::default());

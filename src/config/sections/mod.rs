@@ -118,6 +118,7 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
         delivered_content: section.time("delivered_content", 30 * DAY),
         ledger: section.time("ledger", 365 * DAY),
         hook_calls: section.time("hook_calls", 7 * DAY),
+        pending_accounts: section.time("pending_accounts", 90 * DAY),
     };
     let log = log::read(&root.section("log"));
     let canary = canary::read(&root.section("canary"), &data_dir);

@@ -1,11 +1,13 @@
 //! Filtered lists of accounts, by address or by the time at which they were created.
 //!
-//! One index returns the rows of a list in order. If the index does not cover the whole filter, a scan reads a
-//! bounded range of it, and a page that is not full has a cursor from which the search continues. Conditions that
-//! another index covers are written so that the planner cannot use that index: its rows would have to be sorted.
+//! One index returns the rows of a list in order. If the index does not cover the whole filter, or has rows of expired
+//! accounts in between, a scan reads a bounded range of it, and a page that is not full has a cursor from which the
+//! search continues. Conditions that another index covers are written so that the planner cannot use that index: its
+//! rows would have to be sorted.
 
 use super::customers::SHOWN;
 use crate::domain::{Account, AccountKind, AccountStatus, Domain, Timestamp};
+use crate::store::rows::expired_accounts::BEFORE_ADDRESSES;
 use crate::store::sql::page_builder::PageBuilder;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::time_cursor::TimeCursor;
@@ -163,7 +165,7 @@ fn by_address(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>> {
     let served = Served::of(filter);
     let limit = filter.page.rows();
     let rows_wanted = limit + 1;
-    let after = filter.page.after.clone().unwrap_or_default();
+    let after = filter.page.after.as_deref().unwrap_or(BEFORE_ADDRESSES);
 
     let mut range = Conditions::default();
     ask_served(&mut range, served, filter, &values);
@@ -223,20 +225,19 @@ fn by_time(tx: &Tx, filter: &CustomerFilter, order: ListOrder) -> Result<Listed<
     let mut wanted = Conditions::default();
     wanted.always("a.forgotten_at IS NULL");
     ask_bound(&mut wanted, begins, after.as_ref(), Some(&first));
-    let mut end: Option<TimeCursor> = None;
-    if ask_rest(&mut wanted, Served::Nothing, filter, &values) {
-        let mut range = Conditions::default();
-        ask_bound(&mut range, begins, after.as_ref(), Some(&first));
-        ask_bound(&mut range, ends, None, last.as_ref());
-        let offset = range.bind(&SCAN_LIMIT);
-        let sql = format!(
-            "SELECT a.created_at, a.n FROM account AS a WHERE {}
-             ORDER BY a.created_at {direction}, a.n {direction} LIMIT 1 OFFSET {offset}",
-            range.sql()
-        );
-        let read = |row: &Row| TimeCursor::of_row(row, "created_at");
-        end = tx.maybe_with(&sql, range.values(), read)?;
-    }
+    ask_rest(&mut wanted, Served::Nothing, filter, &values);
+    // Expired accounts can fill any part of the index, so a scan is bounded without a filter as well.
+    let mut range = Conditions::default();
+    ask_bound(&mut range, begins, after.as_ref(), Some(&first));
+    ask_bound(&mut range, ends, None, last.as_ref());
+    let offset = range.bind(&SCAN_LIMIT);
+    let end_of_scan = format!(
+        "SELECT a.created_at, a.n FROM account AS a WHERE {}
+         ORDER BY a.created_at {direction}, a.n {direction} LIMIT 1 OFFSET {offset}",
+        range.sql()
+    );
+    let read = |row: &Row| TimeCursor::of_row(row, "created_at");
+    let end: Option<TimeCursor> = tx.maybe_with(&end_of_scan, range.values(), read)?;
     ask_bound(&mut wanted, ends, end.as_ref(), last.as_ref());
     let most = wanted.bind(&rows_wanted);
     let sql = format!(

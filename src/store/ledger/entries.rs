@@ -161,8 +161,8 @@ pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>
     wanted.ask("l.verdict = ?", filter.verdict.as_ref());
     wanted.ask("l.rule = ?", filter.reason.as_ref());
     wanted.ask("l.portal = ?", filter.portal.as_ref());
-    // Entries with a request are found by the account, dropped ones by the domain, and their copies by the
-    // original.
+    // Entries with a request are found by the account, which may have expired, dropped ones by the domain, and their
+    // copies by the original.
     if let (Some(sender), Some(domain)) = (&sender, &domain) {
         let (sender, domain) = (wanted.bind(sender), wanted.bind(domain));
         wanted.always(&format!(
@@ -170,6 +170,9 @@ pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>
              WITH firsts (n) AS (
                  SELECT r.ledger FROM request AS r JOIN account AS a ON a.n = r.account
                  WHERE a.key = {sender}
+                 UNION ALL
+                 SELECT r.ledger FROM request AS r JOIN account AS a ON a.n = r.account
+                 WHERE a.former_key = {sender}
                  UNION ALL
                  SELECT d.n FROM ledger AS d
                  WHERE d.verdict = 'dropped' AND d.domain = {domain} AND d.sender = {sender}
@@ -217,8 +220,9 @@ pub(crate) fn list(tx: &Tx, filter: &LedgerFilter) -> Result<Listed<LedgerEntry>
 /// been sent before the request arrived.
 fn events(tx: &Tx, id: LedgerId) -> Result<Vec<Event>> {
     let found: Option<(i64, Option<i64>, Millis, Verdict)> = tx.maybe(
-        "SELECT n, (SELECT n FROM account WHERE key = sender), received_at, verdict
-             FROM ledger WHERE id = ?",
+        "SELECT n, coalesce((SELECT r.account FROM request AS r WHERE r.ledger = l.n),
+                 (SELECT a.n FROM account AS a WHERE a.key = l.sender)), received_at, verdict
+             FROM ledger AS l WHERE id = ?",
         &[&id],
     )?;
     let Some((n, account, received_at, verdict)) = found else {

@@ -18,7 +18,8 @@ use crate::store::privacy::pseudonym::{
     Pseudonym, without_content, without_detail, without_people,
 };
 use crate::store::requests::transitions;
-use crate::store::rows::account_rows::{AccountRow, find_account};
+use crate::store::rows::account_rows::find_account;
+use crate::store::rows::expired_accounts::accounts_of;
 use crate::store::rows::orphaned_content::delete_content;
 use crate::store::sql::sql_types::{Millis, json};
 use crate::store::verification::rate_limits::erase_claims;
@@ -148,17 +149,18 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Removes the account itself, once only requests without content refer to it.
+    /// Removes the account itself, and those of the address that expired, once only requests without content refer
+    /// to them.
     fn finish(&mut self, forgetting: &Forgetting, pseudonym: &Pseudonym) -> Result<()> {
         let tx = self.tx;
         let now = Millis::from(forgetting.now);
-        let sql = "DELETE FROM notice WHERE sender = ?";
-        tx.run(sql, &[&forgetting.address.key()])?;
+        let key = forgetting.address.key();
+        tx.run("DELETE FROM notice WHERE sender = ?", &[&key])?;
         let mut event = NewEvent::new("account.forgotten");
-        if let Some(account) = find_account(tx, &forgetting.address.key())? {
-            erase_claims(tx, account.n)?;
-            if self.leave_a_name(&account, pseudonym, now)? {
-                event = event.account(account.n);
+        for account in accounts_of(tx, &key)? {
+            erase_claims(tx, account)?;
+            if self.leave_a_name(account, pseudonym, now)? {
+                event = event.account(account);
             }
             self.wakeups.add(Topic::OperatorActions);
         }
@@ -167,12 +169,7 @@ impl Work<'_> {
 
     /// Renames the account while a request refers to it, and removes it otherwise. Returns true if it still
     /// exists.
-    fn leave_a_name(
-        &self,
-        account: &AccountRow,
-        pseudonym: &Pseudonym,
-        now: Millis,
-    ) -> Result<bool> {
+    fn leave_a_name(&self, account: i64, pseudonym: &Pseudonym, now: Millis) -> Result<bool> {
         let tx = self.tx;
         // Rows that belong to the account, such as verification mails and links. Events stay for the audit, as long
         // as the account does.
@@ -182,23 +179,32 @@ impl Work<'_> {
             }
             tx.run(
                 &format!("DELETE FROM {table} WHERE {column} = ?"),
-                &[&account.n],
+                &[&account],
             )?;
         }
         let sql = "UPDATE event SET detail = NULL WHERE account = ?";
-        tx.run(sql, &[&account.n])?;
+        tx.run(sql, &[&account])?;
         // The payloads of hook calls contain the address.
-        tx.run("DELETE FROM hook_call WHERE account = ?", &[&account.n])?;
+        tx.run("DELETE FROM hook_call WHERE account = ?", &[&account])?;
         let sql = "SELECT 1 FROM request WHERE account = ? LIMIT 1";
-        let needed = tx.exists(sql, &[&account.n])?;
+        let needed = tx.exists(sql, &[&account])?;
         if needed {
+            // An expired account keeps its own key.
+            let sql = "SELECT former_key IS NOT NULL FROM account WHERE n = ?";
+            let key = if tx.one(sql, &[&account])? {
+                "former_key"
+            } else {
+                "key"
+            };
             tx.run(
-                "UPDATE account SET id = ?2, key = ?3, address = ?4, domain = ?5,
+                &format!(
+                    "UPDATE account SET id = ?2, {key} = ?3, address = ?4, domain = ?5,
                          groups = '[]', status = 'blocked', takes_automatic = 0,
                          undeliverable = 0, quiet_until = NULL, refused_at = NULL, forgotten_at = ?6
-                     WHERE n = ?1",
+                     WHERE n = ?1"
+                ),
                 &[
-                    &account.n,
+                    &account,
                     &crate::domain::AccountId::new(),
                     &pseudonym.address().key(),
                     &pseudonym.address().to_string(),
@@ -207,7 +213,7 @@ impl Work<'_> {
                 ],
             )?;
         } else {
-            tx.run("DELETE FROM account WHERE n = ?", &[&account.n])?;
+            tx.run("DELETE FROM account WHERE n = ?", &[&account])?;
         }
         Ok(needed)
     }

@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use utoipa::ToSchema;
 
 use crate::domain::{EmailAddress, LedgerId, PortalName, RequestState, Timestamp};
-use crate::store::rows::account_rows::find_account;
-use crate::store::sql::Tx;
+use crate::store::rows::expired_accounts::accounts_of;
 use crate::store::sql::sql_types::from_row;
+use crate::store::sql::{Tx, list_of};
 use crate::store::{Result, Store};
 
 /// Summary of the data stored about an address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holdings {
+    /// True for an expired account, too, as long as its row exists.
     pub account: bool,
     /// Ledger entries, and the number of them that still have content.
     pub entries: u64,
@@ -55,15 +56,11 @@ pub(crate) struct PersonEntries {
 pub(crate) fn entries(tx: &Tx, address: &EmailAddress) -> Result<PersonEntries> {
     let key = address.key();
     let mut found = PersonEntries::default();
-    if let Some(account) = find_account(tx, &key)? {
-        found.own.extend(tx.all::<i64>(
-            "SELECT ledger FROM request WHERE account = ?",
-            &[&account.n],
-        )?);
-        found.about.extend(tx.all::<i64>(
-            "SELECT ledger FROM event WHERE account = ? AND ledger IS NOT NULL",
-            &[&account.n],
-        )?);
+    for account in accounts_of(tx, &key)? {
+        let sql = "SELECT ledger FROM request WHERE account = ?";
+        found.own.extend(tx.all::<i64>(sql, &[&account])?);
+        let sql = "SELECT ledger FROM event WHERE account = ? AND ledger IS NOT NULL";
+        found.about.extend(tx.all::<i64>(sql, &[&account])?);
     }
     found.own.extend(tx.all::<i64>(
         "SELECT n FROM ledger WHERE verdict = 'dropped' AND domain = ? AND sender = ?",
@@ -93,25 +90,27 @@ fn holdings(tx: &Tx, address: &EmailAddress) -> Result<Holdings> {
             |row| row.get::<_, u64>(0),
         )?;
     }
-    if let Some(account) = find_account(tx, &address.key())? {
-        holdings.account = true;
-        let counts: Vec<(PortalName, RequestState, u64)> = tx.all(
-            "SELECT portal, state, count(*) FROM request WHERE account = ? GROUP BY portal, state",
-            &[&account.n],
-        )?;
-        for (portal, state, count) in counts {
-            match state {
-                RequestState::Held => holdings.held += count,
-                RequestState::Released | RequestState::Failed => holdings.released += count,
-                RequestState::Delivered => holdings.delivered.push((portal, count)),
-                RequestState::Discarded | RequestState::Expired => {}
-            }
+    let accounts = accounts_of(tx, &address.key())?;
+    holdings.account = !accounts.is_empty();
+    let accounts = list_of(&accounts);
+    let sql = format!(
+        "SELECT portal, state, count(*) FROM request WHERE {} GROUP BY portal, state",
+        tx.is_among("account", "?")
+    );
+    let counts: Vec<(PortalName, RequestState, u64)> = tx.all(&sql, &[&accounts])?;
+    for (portal, state, count) in counts {
+        match state {
+            RequestState::Held => holdings.held += count,
+            RequestState::Released | RequestState::Failed => holdings.released += count,
+            RequestState::Delivered => holdings.delivered.push((portal, count)),
+            RequestState::Discarded | RequestState::Expired => {}
         }
-        holdings.verification_mails = tx.one(
-            "SELECT count(*) FROM letter WHERE account = ?",
-            &[&account.n],
-        )?;
     }
+    let sql = format!(
+        "SELECT count(*) FROM letter WHERE {}",
+        tx.is_among("account", "?")
+    );
+    holdings.verification_mails = tx.one(&sql, &[&accounts])?;
     Ok(holdings)
 }
 
@@ -135,11 +134,11 @@ fn events(tx: &Tx, address: &EmailAddress) -> Result<Vec<PersonEvent>> {
         events.extend(tx.all::<PersonEvent>(sql, &[&n])?);
         Ok(())
     };
-    if let Some(account) = find_account(tx, &address.key())? {
+    for account in accounts_of(tx, &address.key())? {
         take(
             "SELECT e.at, e.name AS event, e.actor, l.id AS ledger, e.detail
              FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger WHERE e.account = ?",
-            account.n,
+            account,
         )?;
     }
     for n in entries(tx, address)?.own {

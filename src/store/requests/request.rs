@@ -7,8 +7,9 @@ use crate::domain::{
     AccountId, EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Timestamp,
 };
 use crate::store::rows::entry_ids::n_of;
+use crate::store::rows::expired_accounts::accounts_of;
 use crate::store::rows::shown_facts::ShownFacts;
-use crate::store::sql::{Conditions, Row, Tx};
+use crate::store::sql::{Conditions, Row, Tx, list_of};
 use crate::store::{ListOrder, Listed, Page, Result, Store};
 
 /// A request as shown in lists, without its content.
@@ -38,6 +39,7 @@ pub struct Request {
 pub struct RequestFilter {
     pub state: Option<RequestState>,
     pub portal: Option<PortalName>,
+    /// Address of the account, or of accounts that expired.
     pub account: Option<EmailAddress>,
     /// Reason of the verdict on the message.
     pub reason: Option<Reason>,
@@ -81,15 +83,12 @@ pub(crate) fn by_n(tx: &Tx, n: i64) -> Result<Request> {
     tx.one_with(&format!("{SHOWN} WHERE r.ledger = ?"), &[&n], read_request)
 }
 
-/// Lists the requests of one account, which have an index; for other filters see `request_lists`.
+/// Lists the requests of one address, which have an index; for other filters see `request_lists`.
 pub(crate) fn list(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>> {
     let after = filter.page.after.as_deref();
     let after = after.map(|cursor| n_of(tx, cursor)).transpose()?;
-    let account: Option<i64> = match &filter.account {
-        Some(address) => {
-            let found = tx.maybe("SELECT n FROM account WHERE key = ?", &[&address.key()])?;
-            Some(found.unwrap_or(-1))
-        }
+    let accounts = match &filter.account {
+        Some(address) => Some(list_of(&accounts_of(tx, &address.key())?)),
         None => None,
     };
     let mut wanted = Conditions::default();
@@ -99,7 +98,7 @@ pub(crate) fn list(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>> {
     };
     wanted.ask(goes_on, after.as_ref());
     wanted.ask("l.rule = ?", filter.reason.as_ref());
-    wanted.ask("r.account = ?", account.as_ref());
+    wanted.ask(&tx.is_among("r.account", "?"), accounts.as_ref());
     wanted.ask("r.state = ?", filter.state.as_ref());
     wanted.ask("r.portal = ?", filter.portal.as_ref());
     wanted.ask("r.received_at < ?", filter.received_before.as_ref());

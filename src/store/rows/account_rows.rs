@@ -250,8 +250,8 @@ pub(crate) fn make(
     let made: AccountRow = tx.one(
         &format!(
             "INSERT INTO account (n, id, key, address, domain, kind, status, proof_needed, groups,
-                 created_at, created_by)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                 created_at, created_by, last_active_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?10)
              ON CONFLICT (key) DO UPDATE SET kind = excluded.kind, status = excluded.status,
                  proof_needed = excluded.proof_needed, groups = excluded.groups, placeholder = 0
              WHERE account.placeholder = 1 AND account.status = 'pending'

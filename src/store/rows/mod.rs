@@ -4,6 +4,7 @@ pub(super) mod account_rows;
 pub(super) mod dropped_content;
 pub(super) mod duplicates;
 pub(super) mod entry_ids;
+pub(super) mod expired_accounts;
 pub(super) mod keys;
 pub(super) mod orphaned_content;
 pub(super) mod reason_codes;

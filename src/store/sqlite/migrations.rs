@@ -47,6 +47,7 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0035-node-sections.sql")),
     M::up(include_str!("schema/0036-waiting-lists.sql")),
     M::up(include_str!("schema/0037-counted-together.sql")),
+    M::up(include_str!("schema/0038-expired-accounts.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

@@ -28,6 +28,7 @@ use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{EngineSession, Tx};
 use crate::store::sqlite::connection;
 use crate::store::sqlite::session::SqliteSession;
+use crate::store::upkeep::pending_accounts;
 use crate::store::verification::mail_lanes;
 use crate::store::verification::mail_queue;
 use crate::store::verification::sent_and_queued_mail;
@@ -453,6 +454,25 @@ fn the_queue_of_verification_mail_is_served_in_the_order_of_an_index() {
         let place = mail_lanes::QueuePlace { lane, flow: 1 };
         check("turns", session, |c| place.next_turn(c));
     }
+}
+
+#[test]
+fn pending_accounts_that_may_expire_are_found_and_examined_by_an_index() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let session = &open_database(folder.path());
+    let account = "INSERT INTO account (n, id, key, address, domain, kind, status, proof_needed,
+         groups, created_at, created_by)
+         VALUES (1, randomblob(16), 'a@x.example', 'a@x.example', 'x.example', 'external', 'pending',
+         1, '[]', 0, 'mail')";
+    session.run(account, &[]).expect("an account");
+    check("inactive accounts", session, |c| {
+        pending_accounts::inactive(c, Millis(1), 10)
+    });
+    check("an inactive account", session, |c| {
+        pending_accounts::examine(c, 1, Millis(1), Millis(2))
+    });
+    let found = pending_accounts::inactive(session, Millis(1), 10);
+    assert_eq!(found.expect("read"), [0_i64; 0], "it expired");
 }
 
 #[test]

@@ -152,6 +152,7 @@ const REPAIRS: &[TimeRepair] = &[
     past!(account[n]: created_at, verified_at, forgotten_at),
     past!(account[n]: deactivated_at),
     past!(account[n]: refused_at),
+    past!(account[n]: last_active_at),
     past!(directory_user[n]: created_at, changed_at),
     past!(hook_call[n]: created_at, released_at, settled_at),
     past!(token[letter]: used_at, refused_at),

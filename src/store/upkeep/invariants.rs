@@ -167,6 +167,11 @@ const INVARIANTS: &[(&str, &str)] = &[
          )",
     ),
     (
+        "an expired account is forgotten, and its key is not an address",
+        "SELECT address FROM account
+         WHERE former_key IS NOT NULL AND (forgotten_at IS NULL OR substr(key, 1, 1) <> ' ')",
+    ),
+    (
         "a verification mail waits for an account that can be verified",
         "SELECT t.id FROM letter AS t JOIN account AS a ON a.n = t.account
          WHERE t.state = 'waiting' AND t.kind <> 'already_registered'

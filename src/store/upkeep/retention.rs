@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::domain::Timestamp;
 use crate::store::engine::time_slice::{TimeSlice, WorkStep};
+use crate::store::rows::expired_accounts::delete_unneeded;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::upkeep::expired_content::delete_expired_content;
@@ -28,7 +29,7 @@ impl Store {
     }
 
     /// Deletes entries older than `keep`, oldest first, with everything that belongs to them; those with a
-    /// waiting request stay.
+    /// waiting request stay. The last entry of a forgotten person or an expired account takes its account along.
     pub async fn delete_expired_entries(
         &self,
         now: Timestamp,
@@ -37,11 +38,10 @@ impl Store {
     ) -> Result<WorkStep<usize>> {
         let before = Millis::from(now).minus(keep);
         let old = self.read(move |tx| old_entries(tx, before, limit)).await?;
-        self.delete(old, limit, FORGET_ENTRY).await
+        self.delete(old, limit, delete_entry).await
     }
 
-    /// Deletes records of verification mails and links older than `keep`, mail counts older than a day, and
-    /// the pseudonyms of forgotten people once no request needs them.
+    /// Deletes records of verification mails and links older than `keep`, and mail counts older than a day.
     pub async fn delete_expired_mail(
         &self,
         now: Timestamp,
@@ -51,28 +51,23 @@ impl Store {
         let now = Millis::from(now);
         let before = now.minus(keep);
         let verification_mails = self.read(move |tx| old_mail(tx, before, limit)).await?;
-        let verification_mails = self
-            .delete(verification_mails, limit, "DELETE FROM letter WHERE n = ?")
-            .await?;
-        let names = self.read(move |tx| unneeded_names(tx, limit)).await?;
-        let names = self
-            .delete(names, limit, "DELETE FROM account WHERE n = ?")
-            .await?;
+        let verification_mails = self.delete(verification_mails, limit, delete_mail).await?;
         let others = self
             .write(move |work| delete_expired_traces(work.tx, now, before, limit))
             .await?;
         Ok(WorkStep {
-            done: verification_mails.done + names.done + others.done,
-            more: verification_mails.more || names.more || others.more,
-            took: verification_mails.took.max(names.took).max(others.took),
+            done: verification_mails.done + others.done,
+            more: verification_mails.more || others.more,
+            took: verification_mails.took.max(others.took),
         })
     }
 
+    /// Passes the numbers of rows to `delete_row`, which returns the number of deleted ones.
     async fn delete(
         &self,
         rows: Vec<i64>,
         limit: usize,
-        sql: &'static str,
+        delete_row: fn(&Tx, i64) -> Result<usize>,
     ) -> Result<WorkStep<usize>> {
         if rows.is_empty() {
             return Ok(WorkStep::default());
@@ -81,7 +76,7 @@ impl Store {
             let mut done = 0;
             let mut slice = TimeSlice::of(limit);
             let more = slice.each(rows.clone(), |n| {
-                done += work.tx.run(sql, &[&n])?;
+                done += delete_row(work.tx, n)?;
                 Ok(())
             })?;
             Ok(slice.step(done, more))
@@ -97,6 +92,24 @@ const FORGET_ENTRY: &str = "DELETE FROM ledger AS l WHERE n = ?
          SELECT 1 FROM ledger AS other JOIN request AS r ON r.ledger = other.n
          WHERE other.message = l.n AND r.settled_at IS NULL
      )";
+
+fn delete_mail(tx: &Tx, n: i64) -> Result<usize> {
+    tx.run("DELETE FROM letter WHERE n = ?", &[&n])
+}
+
+/// Deletes an entry, and the account that only its request needed.
+fn delete_entry(tx: &Tx, n: i64) -> Result<usize> {
+    let unneeded: Option<i64> = tx.maybe(
+        "SELECT a.n FROM request AS r JOIN account AS a ON a.n = r.account
+         WHERE r.ledger = ? AND a.forgotten_at IS NOT NULL",
+        &[&n],
+    )?;
+    let deleted = tx.run(FORGET_ENTRY, &[&n])?;
+    if let Some(account) = unneeded {
+        delete_unneeded(tx, account)?;
+    }
+    Ok(deleted)
+}
 
 fn old_entries(tx: &Tx, before: Millis, limit: usize) -> Result<Vec<i64>> {
     let sql = "SELECT l.n, l.received_at, EXISTS (
@@ -129,15 +142,6 @@ fn old(tx: &Tx, sql: &str, before: Millis, limit: usize) -> Result<Vec<i64>> {
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(old)
-}
-
-/// Accounts of forgotten people that no request refers to.
-fn unneeded_names(tx: &Tx, limit: usize) -> Result<Vec<i64>> {
-    tx.all(
-        "SELECT n FROM account AS a WHERE forgotten_at IS NOT NULL
-             AND NOT EXISTS (SELECT 1 FROM request WHERE account = a.n) LIMIT ?",
-        &[&limit],
-    )
 }
 
 /// Deletes links so old that nobody follows them any more (they are then unknown rather than expired), counts

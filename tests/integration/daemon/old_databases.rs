@@ -27,8 +27,10 @@ fn stored() -> Vec<(u64, PathBuf)> {
 }
 
 fn harness_with(database: &Path) -> Harness {
-    // The stored entries get older every day, so none may be deleted for its age.
-    let harness = Harness::at_rest(&format!("{STANDARD}\n[retention]\nledger = \"36500d\"\n"));
+    // The stored entries and accounts get older every day, so none may be deleted for its age.
+    let harness = Harness::at_rest(&format!(
+        "{STANDARD}\n[retention]\nledger = \"36500d\"\npending_accounts = \"36500d\"\n"
+    ));
     fs::create_dir(harness.path("data")).expect("a folder");
     fs::copy(database, harness.path("data/vestibule.db")).expect("copied");
     harness

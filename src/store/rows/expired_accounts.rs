@@ -1,0 +1,73 @@
+//! Accounts that expired: nobody verified them, and nothing waited for them for a long time.
+//!
+//! An expired account counts as none: no list has it, and the next message of its address creates a new one. Its row
+//! stays while requests refer to it, under a key that no address has. `former_key` leads from the address to these
+//! requests, so that they are found by their sender, exported and erased.
+
+use crate::domain::{AccountId, Actor};
+use crate::store::Result;
+use crate::store::audit::events::record_of_account;
+use crate::store::rows::account_rows::AccountRow;
+use crate::store::sql::Tx;
+use crate::store::sql::sql_types::Millis;
+
+/// Sorts before the keys of all addresses, and after those of expired accounts.
+pub(crate) const BEFORE_ADDRESSES: &str = "!";
+
+/// A key that no address has, because it begins with a space.
+fn key_of_expired(n: i64) -> String {
+    format!(" {n}")
+}
+
+/// Numbers of the account of an address and of its expired accounts, by the key of the address.
+pub(crate) fn accounts_of(tx: &Tx, key: &str) -> Result<Vec<i64>> {
+    tx.all(
+        "SELECT n FROM account WHERE key = ?1
+         UNION ALL SELECT n FROM account WHERE former_key = ?1",
+        &[&key],
+    )
+}
+
+/// Removes a pending account that nothing waits for, or leaves its row to the requests that refer to it.
+pub(crate) fn expire(tx: &Tx, account: &AccountRow, now: Millis) -> Result<()> {
+    let n = account.n;
+    if !tx.exists("SELECT 1 FROM request WHERE account = ? LIMIT 1", &[&n])? {
+        tx.run("DELETE FROM account WHERE n = ?", &[&n])?;
+        return Ok(());
+    }
+    // With their links.
+    tx.run("DELETE FROM letter WHERE account = ?", &[&n])?;
+    // Without a domain: its messages make no domain known.
+    tx.run(
+        "UPDATE account SET id = ?2, key = ?3, former_key = key, domain = '', groups = '[]',
+                 status = 'blocked', undeliverable = 0, quiet_until = NULL, refused_at = NULL,
+                 language = NULL, forgotten_at = ?4
+             WHERE n = ?1",
+        &[&n, &AccountId::new(), &key_of_expired(n), &now],
+    )?;
+    record_of_account(tx, "account.expired", n, &Actor::Daemon, now)
+}
+
+/// Deletes the row of an expired account or of a forgotten person if no request refers to it.
+pub(crate) fn delete_unneeded(tx: &Tx, n: i64) -> Result<()> {
+    tx.run(
+        "DELETE FROM account WHERE n = ?1 AND forgotten_at IS NOT NULL
+             AND NOT EXISTS (SELECT 1 FROM request WHERE account = ?1)",
+        &[&n],
+    )?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_expired_accounts_sort_before_those_of_addresses() {
+        for first in ['!', '"', '0', 'a', '~'] {
+            let key = format!("{first}a@corp.example");
+            assert!(BEFORE_ADDRESSES < key.as_str(), "{key}");
+        }
+        assert!(key_of_expired(i64::MAX).as_str() < BEFORE_ADDRESSES);
+    }
+}

@@ -1,0 +1,109 @@
+//! Housekeeping: pending accounts expire if nobody verifies them. Each operation is one step, as in
+//! [`retention`](super::retention).
+//!
+//! An account expires once nothing waits for it and nothing has happened to it for a while. It stays as long as a
+//! request has content or waits, a mail or hook call is due, the hold quota's messages are offered, or an operator or
+//! the directory has set something that a new account would not have.
+//!
+//! `last_active_at` makes a step bounded: an account that stays gets a newer time, so each account is examined at most
+//! once in that while.
+
+use std::time::Duration;
+
+use crate::domain::{AccountId, EmailAddress, Timestamp};
+use crate::store::engine::time_slice::{TimeSlice, WorkStep};
+use crate::store::error::readable;
+use crate::store::rows::account_rows::account_by_number;
+use crate::store::rows::expired_accounts::expire;
+use crate::store::sql::Tx;
+use crate::store::sql::sql_types::Millis;
+use crate::store::{Result, Store};
+
+/// Finds the account `?1` if it may not expire now, whenever something last happened to it.
+const STAYS: &str = "SELECT 1 FROM account WHERE n = ?1 AND (
+         takes_automatic = 1
+         OR EXISTS (SELECT 1 FROM request WHERE account = ?1 AND (settled_at IS NULL OR kept = 1))
+         OR EXISTS (SELECT 1 FROM letter WHERE account = ?1 AND due_at IS NOT NULL)
+         OR EXISTS (SELECT 1 FROM offer WHERE account = ?1)
+         OR EXISTS (SELECT 1 FROM hook_call WHERE account = ?1 AND state <> 'delivered')
+         OR EXISTS (SELECT 1 FROM directory_user WHERE account = ?1)
+         OR EXISTS (SELECT 1 FROM event WHERE account = ?1 AND name = 'account.groups_changed')
+         OR EXISTS (SELECT 1 FROM event WHERE account = ?1 AND name = 'account.made_internal')
+     )";
+
+/// Finds the time of the last event of the account `?1`. A valid link and the silence after "This was not me" count
+/// until their end.
+const LAST_ACTIVITY: &str = "SELECT max(at) FROM (
+         SELECT created_at AS at FROM account WHERE n = ?1
+         UNION ALL SELECT quiet_until FROM account WHERE n = ?1
+         UNION ALL SELECT max(settled_at) FROM request WHERE account = ?1
+         UNION ALL SELECT max(settled_at) FROM letter WHERE account = ?1
+         UNION ALL SELECT max(expires_at) FROM token WHERE account = ?1
+         UNION ALL SELECT max(at) FROM event WHERE account = ?1
+     ) AS times";
+
+impl Store {
+    /// Expires pending accounts if nothing waits for them and nothing has happened to them for `keep`. Later mail
+    /// from such an address is mail from an unknown sender.
+    pub async fn expire_pending_accounts(
+        &self,
+        now: Timestamp,
+        keep: Duration,
+        limit: usize,
+    ) -> Result<WorkStep<Vec<(AccountId, EmailAddress)>>> {
+        let now = Millis::from(now);
+        let before = now.minus(keep);
+        let found = self.read(move |tx| inactive(tx, before, limit)).await?;
+        if found.is_empty() {
+            return Ok(WorkStep::default());
+        }
+        self.write(move |work| {
+            let mut expired = Vec::new();
+            let mut slice = TimeSlice::of(limit);
+            let more = slice.each(found.clone(), |n| {
+                expired.extend(examine(work.tx, n, before, now)?);
+                Ok(())
+            })?;
+            Ok(slice.step(expired, more))
+        })
+        .await
+    }
+}
+
+/// Pending accounts without known activity since `before`, the longest inactive first.
+pub(crate) fn inactive(tx: &Tx, before: Millis, limit: usize) -> Result<Vec<i64>> {
+    tx.all(
+        "SELECT n FROM account INDEXED BY account_pending
+         WHERE status = 'pending' AND last_active_at < ? ORDER BY last_active_at LIMIT ?",
+        &[&before, &limit],
+    )
+}
+
+/// Expires an account, unless something has happened to it since `before` or it has to stay.
+pub(crate) fn examine(
+    tx: &Tx,
+    n: i64,
+    before: Millis,
+    now: Millis,
+) -> Result<Option<(AccountId, EmailAddress)>> {
+    let sql = "SELECT 1 FROM account WHERE n = ?1 AND status = 'pending' AND last_active_at < ?2";
+    if !tx.exists(sql, &[&n, &before])? {
+        return Ok(None);
+    }
+    let mut last: Millis = tx.one(LAST_ACTIVITY, &[&n])?;
+    if last < before && !tx.exists(STAYS, &[&n])? {
+        let account = account_by_number(tx, n);
+        let found = account.and_then(|account| Ok((account.address(tx)?, account)));
+        if let Some((address, account)) = readable(found)? {
+            expire(tx, &account, now)?;
+            return Ok(Some((account.id, address)));
+        }
+        // A damaged account stays: `doctor` names it.
+    }
+    if last < before {
+        last = now;
+    }
+    let sql = "UPDATE account SET last_active_at = ?2 WHERE n = ?1";
+    tx.run(sql, &[&n, &last])?;
+    Ok(None)
+}

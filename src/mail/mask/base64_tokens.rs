@@ -65,6 +65,8 @@ struct Spelling {
     word: usize,
     /// The characters that contain no bit of anything but the word.
     characters: Vec<u8>,
+    /// The word's last octet, whose last bits can be in the character after these.
+    last: u8,
     /// Octets of the token.
     token: usize,
 }
@@ -79,6 +81,7 @@ impl Spelling {
             before,
             word: word.len(),
             characters: encoded.as_bytes()[first_character(before)..end].to_vec(),
+            last: octets.last().copied().unwrap_or(0),
             token,
         }
     }
@@ -109,12 +112,15 @@ impl Spelling {
                 return None;
             }
         }
-        // The word may end within the next character.
         let mut first = self.before + self.word;
         let of_the_word = first * 8 % 6;
         if of_the_word > 0 {
             reader.sextet()?;
             reader.count -= of_the_word;
+            let read = reader.bits >> reader.count;
+            if (read ^ u32::from(self.last)) & ((1 << of_the_word) - 1) != 0 {
+                return None;
+            }
         }
         if self.token == LINK {
             first += reader.slash()?;

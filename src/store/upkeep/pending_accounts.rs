@@ -17,6 +17,7 @@ use crate::store::rows::account_rows::account_by_number;
 use crate::store::rows::expired_accounts::expire;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
+use crate::store::verification::rate_limits::erase_claims;
 use crate::store::{Result, Store};
 
 /// Finds the account `?1` if it may not expire now, whenever something last happened to it.
@@ -95,6 +96,8 @@ pub(crate) fn examine(
         let account = account_by_number(tx, n);
         let found = account.and_then(|account| Ok((account.address(tx)?, account)));
         if let Some((address, account)) = readable(found)? {
+            // The counts of its mails are found by the mails, which go with it.
+            erase_claims(tx, n)?;
             expire(tx, &account, now)?;
             return Ok(Some((account.id, address)));
         }

@@ -167,8 +167,9 @@ impl Shared {
         let query = SpfQuery::of(&self.client(envelope, message), &envelope.reverse_path);
 
         let nobody = Vouchers::default();
-        // The last future prefetches the policy, so that it is in the cache when DMARC needs it.
-        let (own, others, spf, chain, _) = tokio::join!(
+        // The last future prefetches the policy, so that it is in the cache when DMARC needs it. If nobody vouches
+        // for the domain, its result is that of DMARC.
+        let (own, others, spf, chain, unvouched) = tokio::join!(
             timeout_at(first, dns.verify_dkim(message)),
             timeout_at(first, verify_others(dns, &signed)),
             timeout_at(first, query.ask(dns, self.hostname.as_str())),
@@ -185,11 +186,17 @@ impl Shared {
         let spf = spf.unwrap_or_else(|_| query.output_without_answer());
         let chain = chain.unwrap_or_else(|_| arc::output_without_answer());
 
-        let dmarc = match from {
+        let vouchers = from.map(|from| Vouchers::for_domain(from, &own, spf.as_ref()));
+        let dmarc = match from.zip(vouchers.as_ref()) {
             None => dmarc::finding_without_sender(),
-            Some(from) => {
-                let vouchers = Vouchers::for_domain(from, &own, spf.as_ref());
-                match timeout_at(deadline, dmarc::verify(dns, message, &vouchers)).await {
+            Some((from, vouchers)) => {
+                let output = match unvouched {
+                    Ok(output) if vouchers.change_nothing() && !dmarc::is_temporary(&output) => {
+                        Ok(output)
+                    }
+                    _ => timeout_at(deadline, dmarc::verify(dns, message, vouchers)).await,
+                };
+                match output {
                     Ok(output) => dmarc::finding(from, &output, query.is_unknown()),
                     Err(_) => dmarc::finding_without_answer(from),
                 }
@@ -211,8 +218,7 @@ impl Shared {
         };
         let mut found = gather(dmarc, query.finding(spf.as_ref()), signatures, chain);
         found.arc_sealer = sealer.map(ToString::to_string);
-        found.aligned =
-            from.is_some_and(|from| Vouchers::for_domain(from, &own, spf.as_ref()).has_a_pass());
+        found.aligned = vouchers.is_some_and(|vouchers| vouchers.has_a_pass());
         found
     }
 

@@ -57,6 +57,19 @@ impl Vouchers<'_> {
                 .iter()
                 .any(|output| *output.result() == DkimResult::Pass)
     }
+
+    /// True if DMARC has the same result without them: none of them passed, or might have.
+    pub(super) fn change_nothing(&self) -> bool {
+        !matches!(self.spf.result(), SpfResult::Pass | SpfResult::TempError)
+            && !self.signatures.iter().any(|output| {
+                matches!(output.result(), DkimResult::Pass | DkimResult::TempError(_))
+            })
+    }
+}
+
+/// True if a name server did not answer, so that another query may have another result.
+pub(super) fn is_temporary(output: &DmarcOutput) -> bool {
+    matches!(output.result(), DmarcResult::TempError(_))
 }
 
 /// Queries the domain's policy and checks alignment. `message` has the single domain in its `from`.

@@ -148,6 +148,14 @@ fn record(path: &Path, messages: i64) {
     }
     drop(insert);
     batch
+        .execute(
+            "INSERT INTO day_count
+                 SELECT received_at / 86400000 * 86400000, portal, verdict, rule, count(*)
+                 FROM ledger GROUP BY 1, 2, 3, 4",
+            [],
+        )
+        .expect("counted");
+    batch
         .execute("UPDATE writer SET next_number = ?", [messages + 1])
         .expect("the next number");
     batch.commit().expect("committed");

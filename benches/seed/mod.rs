@@ -94,6 +94,7 @@ pub fn seed(path: &Path, size: &Size, end: Timestamp) {
     let end = end.as_millisecond();
     accounts(&batch, size, end);
     entries(&batch, size, end);
+    count(&batch);
     batch
         .execute(
             "UPDATE writer SET next_number = 1 + max(
@@ -299,6 +300,20 @@ fn entries(connection: &Connection, size: &Size, end: i64) {
                 .expect("a content");
         }
     }
+}
+
+/// Counts the entries as intake does.
+fn count(connection: &Connection) {
+    connection
+        .execute_batch(
+            "INSERT INTO day_count
+                 SELECT received_at / 86400000 * 86400000, portal, verdict, rule, count(*)
+                 FROM ledger GROUP BY 1, 2, 3, 4;
+             INSERT INTO shut_out
+                 SELECT received_at / 86400000 * 86400000, domain, count(*)
+                 FROM ledger WHERE rule IN (12, 13) GROUP BY 1, 2;",
+        )
+        .expect("counted");
 }
 
 fn entry(n: i64, all: i64, size: &Size, end: i64) -> Kept {

@@ -15,7 +15,7 @@ use crate::store::rows::dropped_content::{Author, count, is_wanted};
 use crate::store::rows::duplicates::{Earlier, upgrade};
 use crate::store::rows::keys::octets;
 use crate::store::sql::sql_types::json;
-use crate::store::sql::{Tx, insert_deferred};
+use crate::store::sql::{CountedEntry, Tx, insert_deferred};
 use crate::store::verification::bounces::note_report;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::notices::{self, NotTaken};
@@ -128,7 +128,7 @@ impl PreparedMessage {
         earlier.held_unauthenticated && self.arrival.facts.authentication.passes()
     }
 
-    /// Writes the entry, and the content where it is kept. Returns the number of the entry.
+    /// Writes and counts the entry, and writes the content where it is kept. Returns the number of the entry.
     fn write(
         &self,
         tx: &Tx,
@@ -146,6 +146,7 @@ impl PreparedMessage {
             && (decision.verdict != Verdict::Dropped || decision.reason == Reason::Bounce);
         let forgotten =
             decision.verdict == Verdict::Dropped && original.is_none() && may_be_recovered;
+        let domain = prepared.sender.as_ref().map(|s| s.domain().as_str());
         let n = tx.next_number()?;
         insert_deferred!(
             tx,
@@ -159,7 +160,7 @@ impl PreparedMessage {
                 rule: decision.reason,
                 revision: decided.revision,
                 sender: prepared.sender_key,
-                domain: prepared.sender.as_ref().map(|s| s.domain().as_str()),
+                domain,
                 original: original.map(|earlier| earlier.n),
                 message: original.is_none().then_some(*carrier).flatten(),
                 forget_at: forgotten.then(|| self.at.plus(self.arrival.keep_dropped)),
@@ -171,6 +172,13 @@ impl PreparedMessage {
                 standing: json(&context.standing)?
             }
         )?;
+        tx.count_entry(&CountedEntry {
+            received_at: self.at,
+            portal: prepared.portal.as_ref(),
+            verdict: decision.verdict,
+            reason: decision.reason,
+            domain,
+        })?;
         let is_kept = original.is_none_or(|earlier| self.replaces(&earlier));
         if is_kept && carrier.is_none() && may_be_recovered {
             insert_deferred!(

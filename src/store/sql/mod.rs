@@ -15,6 +15,7 @@ pub(super) use conditions::Conditions;
 pub(super) use maintenance::{Maintenance, TableShape};
 pub(super) use row::{Columns, FromRow, Row};
 pub(super) use session::{
-    DeferredInsert, DeferredTable, EngineSession, InsertQueue, Receive, Tx, insert, insert_deferred,
+    CountedEntry, DeferredInsert, DeferredTable, EngineSession, InsertQueue, Receive, Tx, insert,
+    insert_deferred,
 };
 pub(super) use value::{Bind, FromSql, SqlValue, ToSql, list_of};

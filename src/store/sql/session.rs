@@ -5,7 +5,9 @@
 
 use std::ops::ControlFlow;
 
+use super::sql_types::Millis;
 use super::{FromRow, Maintenance, Row, ToSql};
+use crate::domain::{PortalName, Reason, Verdict};
 use crate::store::{Result, StoreError};
 
 /// Tables of [deferred inserts](EngineSession::insert_deferred), in the order of the inserts, which is that of `Ord`:
@@ -35,6 +37,17 @@ pub(crate) struct InsertQueue {
     pub(crate) key: &'static [usize],
     /// Parameter of the due time, which becomes NULL if an earlier row of the queue is in the same statement.
     pub(crate) due: usize,
+}
+
+/// The columns of a ledger entry by which entries are counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CountedEntry<'a> {
+    pub(crate) received_at: Millis,
+    pub(crate) portal: Option<&'a PortalName>,
+    pub(crate) verdict: Verdict,
+    pub(crate) reason: Reason,
+    /// Domain of the sender.
+    pub(crate) domain: Option<&'a str>,
 }
 
 /// Receives the rows of a result one by one, until it breaks.
@@ -71,6 +84,15 @@ pub(crate) trait EngineSession: Maintenance {
     /// This statement or an earlier one cannot be run.
     fn insert_deferred(&self, insert: DeferredInsert<'_>, parameters: &[&dyn ToSql]) -> Result<()> {
         self.run_deferred(insert.sql, parameters)
+    }
+
+    /// Counts an entry that the caller has just inserted into the ledger, unless a trigger of the engine counts it.
+    /// Changed and deleted entries are counted by triggers.
+    ///
+    /// # Errors
+    /// The statement cannot be run.
+    fn count_entry(&self, _entry: &CountedEntry<'_>) -> Result<()> {
+        Ok(())
     }
 
     /// Discards the results of prefetched queries.

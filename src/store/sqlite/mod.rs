@@ -5,6 +5,7 @@ mod coalesced_writes;
 pub(super) mod compact;
 pub(super) mod connection;
 pub(super) mod driver;
+mod entry_counts;
 mod file_identity;
 mod migrations;
 pub(super) mod online_backup;

@@ -9,11 +9,12 @@ use rusqlite::{Connection, Statement};
 
 use super::checkpoint::Checkpointer;
 use super::row_numbers::Numbers;
-use super::{connection, file_identity::FileIdentity, migrations, page_cache};
+use super::{connection, entry_counts, file_identity::FileIdentity, migrations, page_cache};
 use crate::store::engine::driver::{ReaderSession, WriterSession};
 use crate::store::engine::notify::Wakeups;
 use crate::store::sql::{
-    Columns, EngineSession, Maintenance, Receive, Row, SqlValue, TableShape, ToSql, Tx,
+    Columns, CountedEntry, EngineSession, Maintenance, Receive, Row, SqlValue, TableShape, ToSql,
+    Tx,
 };
 use crate::store::{Result, StoreError};
 
@@ -188,6 +189,10 @@ impl EngineSession for SqliteSession {
         let mut statement = self.connection.prepare_cached(sql)?;
         bind(&mut statement, parameters)?;
         Ok(statement.raw_execute()?)
+    }
+
+    fn count_entry(&self, entry: &CountedEntry<'_>) -> Result<()> {
+        entry_counts::add(self, entry)
     }
 
     fn is_among(&self, number: &str, list: &str) -> String {

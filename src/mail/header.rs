@@ -153,7 +153,9 @@ impl<'a> Header<'a> {
 
     /// The known fields, in their order.
     pub(super) fn fields(&self) -> impl Iterator<Item = Field<'a>> {
-        self.places.iter().filter_map(move |place| self.field(place))
+        self.places
+            .iter()
+            .filter_map(move |place| self.field(place))
     }
 
     fn field(&self, place: &FieldPosition) -> Option<Field<'a>> {

@@ -46,6 +46,7 @@ impl Config {
             canary,
             digest,
             access: _,
+            own_addresses: _,
             secret_files: _,
         } = self;
         let mut sections = BTreeMap::new();

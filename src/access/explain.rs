@@ -25,7 +25,7 @@ pub fn explain(input: &DecisionInput) -> Vec<RuleResult> {
     for rule in &RULES {
         let (matched, evidence) = match (rule.examine)(input) {
             RuleOutcome::Matched { evidence, .. } => (true, evidence),
-            RuleOutcome::Passed(evidence) => (false, evidence),
+            RuleOutcome::Passed(evidence) => (false, evidence()),
         };
         results.push(RuleResult {
             rule: rule.number,

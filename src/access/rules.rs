@@ -18,7 +18,7 @@ pub struct Rule {
     /// Condition of the rule, as `explain` shows it.
     pub title: &'static str,
     pub groups: &'static [RuleGroup],
-    pub(super) examine: fn(&DecisionInput) -> RuleOutcome,
+    pub(super) examine: for<'a> fn(&'a DecisionInput<'_>) -> RuleOutcome<'a>,
 }
 
 /// A property that several rules share.
@@ -41,14 +41,14 @@ impl RuleGroup {
 }
 
 /// Result of a rule.
-pub(super) enum RuleOutcome {
+pub(super) enum RuleOutcome<'a> {
     Matched {
         verdict: Verdict,
         consequence: Consequence,
         evidence: Option<String>,
     },
-    /// The rule does not match; with its evidence, if any.
-    Passed(Option<String>),
+    /// The rule does not match; with its evidence, if any, which only an explanation formats.
+    Passed(Box<dyn FnOnce() -> Option<String> + 'a>),
 }
 
 /// A table of rules. A row has the number, the reason, the groups, the function and the title.
@@ -123,7 +123,7 @@ pub fn decide(input: &DecisionInput) -> Decision {
     unreachable!("the last rule matches everything")
 }
 
-fn drop_with(evidence: impl Into<Option<String>>) -> RuleOutcome {
+fn drop_with(evidence: impl Into<Option<String>>) -> RuleOutcome<'static> {
     RuleOutcome::Matched {
         verdict: Verdict::Dropped,
         consequence: Consequence::Nothing,
@@ -131,34 +131,40 @@ fn drop_with(evidence: impl Into<Option<String>>) -> RuleOutcome {
     }
 }
 
-fn pass_with(evidence: impl Into<Option<String>>) -> RuleOutcome {
-    RuleOutcome::Passed(evidence.into())
+fn pass_with<'a, E: Into<Option<String>>>(evidence: impl FnOnce() -> E + 'a) -> RuleOutcome<'a> {
+    RuleOutcome::Passed(Box::new(|| evidence().into()))
 }
 
-fn duplicate(input: &DecisionInput) -> RuleOutcome {
+fn pass() -> RuleOutcome<'static> {
+    pass_with(|| None::<String>)
+}
+
+fn duplicate<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
     match input.standing.original {
         Some(original) => RuleOutcome::Matched {
             verdict: original.verdict,
             consequence: Consequence::Nothing,
             evidence: Some(format!("first received as {}", original.ledger)),
         },
-        None => pass_with(None),
+        None => pass(),
     }
 }
 
-fn bounce(input: &DecisionInput) -> RuleOutcome {
+fn bounce<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
     let Some(report) = &input.facts.report else {
-        return pass_with(None);
+        return pass();
     };
-    let evidence = report.evidence.to_string();
+    let evidence = &report.evidence;
     // A person or an approved program may write a text that looks like a bounce.
     match automatic_exemption(input) {
-        Some(why) if report.kind == ReportKind::Text => pass_with(format!("{evidence}; {why}")),
-        _ => drop_with(evidence),
+        Some(why) if report.kind == ReportKind::Text => {
+            pass_with(move || format!("{evidence}; {why}"))
+        }
+        _ => drop_with(evidence.to_string()),
     }
 }
 
-fn mail_loop(input: &DecisionInput) -> RuleOutcome {
+fn mail_loop<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
     let facts = input.facts;
     if let Some(mark) = &facts.own_mark {
         return drop_with(mark.to_string());
@@ -167,61 +173,61 @@ fn mail_loop(input: &DecisionInput) -> RuleOutcome {
         let written = input.sender().addr_spec().unwrap_or_default();
         return drop_with(format!("From: {written} is an address of ours"));
     }
-    let hops = format!("{} Received fields", facts.received_fields);
+    let hops = move || format!("{} Received fields", facts.received_fields);
     if facts.received_fields > MAX_RECEIVED_FIELDS {
-        return drop_with(hops);
+        return drop_with(hops());
     }
     pass_with(hops)
 }
 
-fn sender_unusable(input: &DecisionInput) -> RuleOutcome {
+fn sender_unusable<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
     match input.sender() {
         Sender::Unusable { fault, .. } => drop_with(fault.to_string()),
         Sender::Usable {
             address, lookalike, ..
-        } => pass_with(match lookalike {
+        } => pass_with(move || match lookalike {
             Some(warning) => format!("{address} ({warning})"),
             None => address.to_string(),
         }),
     }
 }
 
-fn sender_denied(input: &DecisionInput) -> RuleOutcome {
+fn sender_denied<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
     let settings = input.settings;
     match input.sender().address() {
         Some(address) if !settings.denied.is_empty() => match settings.denies(address) {
             Some(pattern) => drop_with(format!("denied: {pattern}")),
-            None => pass_with(format!("{address} is not in denied")),
+            None => pass_with(move || format!("{address} is not in denied")),
         },
-        _ => pass_with(None),
+        _ => pass(),
     }
 }
 
-fn spam(input: &DecisionInput) -> RuleOutcome {
+fn spam<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
     match &input.facts.spam {
         Some(evidence) => drop_with(evidence.to_string()),
-        None => pass_with(None),
+        None => pass(),
     }
 }
 
-fn account_blocked(input: &DecisionInput) -> RuleOutcome {
+fn account_blocked<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
     match input.status() {
         Some(AccountStatus::Blocked) => drop_with(None),
-        status => pass_with(standing(status)),
+        status => pass_with(move || standing(status)),
     }
 }
 
-fn automatic(input: &DecisionInput) -> RuleOutcome {
+fn automatic<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
     let facts = input.facts;
     let Some(evidence) = facts
         .automatic
         .as_ref()
         .or(facts.presumed_automatic.as_ref())
     else {
-        return pass_with(None);
+        return pass();
     };
     match automatic_exemption(input) {
-        Some(why) => pass_with(format!("{evidence}; {why}")),
+        Some(why) => pass_with(move || format!("{evidence}; {why}")),
         None => drop_with(evidence.to_string()),
     }
 }
@@ -242,29 +248,31 @@ fn automatic_exemption(input: &DecisionInput) -> Option<&'static str> {
     }
 }
 
-fn bulk(input: &DecisionInput) -> RuleOutcome {
+fn bulk<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
     let Some(evidence) = &input.facts.bulk else {
-        return pass_with(None);
+        return pass();
     };
     if is_active_here(input) {
-        return pass_with(format!("{evidence}; accepted from an active account"));
+        return pass_with(move || format!("{evidence}; accepted from an active account"));
     }
     match &input.circumstances.own_list {
-        Some(list) => pass_with(format!("{evidence}; {list} is a list of the portal's own")),
+        Some(list) => {
+            pass_with(move || format!("{evidence}; {list} is a list of the portal's own"))
+        }
         None => drop_with(evidence.to_string()),
     }
 }
 
-fn authentication_failed(input: &DecisionInput) -> RuleOutcome {
+fn authentication_failed<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
     let enforcement = input.circumstances.enforcement;
     if enforcement == Enforcement::Off {
-        return pass_with("not checked: authentication.mode is off".to_owned());
+        return pass_with(|| "not checked: authentication.mode is off".to_owned());
     }
-    let evidence = input.facts.authentication.summary();
+    let found = &input.facts.authentication;
     let Some(failure) = input.authentication_failure() else {
-        return pass_with(evidence);
+        return pass_with(move || found.summary());
     };
-    let evidence = match (failure, evidence) {
+    let evidence = move || match (failure, found.summary()) {
         // The evidence contains the failure already.
         (AuthenticationFailure::Dmarc | AuthenticationFailure::Fault(_), Some(evidence)) => {
             evidence
@@ -273,9 +281,9 @@ fn authentication_failed(input: &DecisionInput) -> RuleOutcome {
         (_, None) => failure.to_string(),
     };
     if enforcement == Enforcement::Enforce {
-        drop_with(evidence)
+        drop_with(evidence())
     } else {
-        pass_with(format!("would fail, but is only reported: {evidence}"))
+        pass_with(move || format!("would fail, but is only reported: {}", evidence()))
     }
 }
 
@@ -303,12 +311,14 @@ fn lets_newcomer_in_unverified(input: &DecisionInput) -> bool {
 
 const NEVER_VERIFIED: &str = "the account is active elsewhere and was never verified";
 
-fn account_active(input: &DecisionInput) -> RuleOutcome {
+fn account_active<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
     if !is_active_here(input) {
-        return pass_with(if input.is_unverified_here() {
-            format!("{NEVER_VERIFIED}; this portal does not accept such new senders unverified")
-        } else {
-            standing(input.status())
+        return pass_with(move || {
+            if input.is_unverified_here() {
+                format!("{NEVER_VERIFIED}; this portal does not accept such new senders unverified")
+            } else {
+                standing(input.status())
+            }
         });
     }
     RuleOutcome::Matched {
@@ -328,25 +338,23 @@ fn waits_for_verification(input: &DecisionInput) -> bool {
     input.status() == Some(AccountStatus::Pending) || input.is_unverified_here()
 }
 
-fn hold_quota(input: &DecisionInput) -> RuleOutcome {
+fn hold_quota<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
     match input.standing.account {
         Some(account) if account.quota_reached && waits_for_verification(input) => {
             let quota = "quota.requests or quota.bytes";
             if input.facts.authentication.passes() && account.can_replace {
-                pass_with(format!(
-                    "{quota}; replaces the oldest unauthenticated request"
-                ))
+                pass_with(move || format!("{quota}; replaces the oldest unauthenticated request"))
             } else {
                 drop_with(quota.to_owned())
             }
         }
-        _ => pass_with(None),
+        _ => pass(),
     }
 }
 
-fn account_pending(input: &DecisionInput) -> RuleOutcome {
+fn account_pending<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
     if !waits_for_verification(input) {
-        return pass_with(standing(input.status()));
+        return pass_with(move || standing(input.status()));
     }
     RuleOutcome::Matched {
         verdict: Verdict::Held,
@@ -359,10 +367,10 @@ fn account_pending(input: &DecisionInput) -> RuleOutcome {
     }
 }
 
-fn domain_approved(input: &DecisionInput) -> RuleOutcome {
+fn domain_approved<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
     let internal = &input.settings.internal;
     if !internal.enabled {
-        return pass_with("internal.enabled is false".to_owned());
+        return pass_with(|| "internal.enabled is false".to_owned());
     }
     match matching(input, &internal.approved_domains) {
         Ok(pattern) => RuleOutcome::Matched {
@@ -373,30 +381,30 @@ fn domain_approved(input: &DecisionInput) -> RuleOutcome {
             })),
             evidence: Some(format!("internal.approved_domains: {pattern}")),
         },
-        Err(domain) => pass_with(format!("{domain} is not in internal.approved_domains")),
+        Err(domain) => pass_with(move || format!("{domain} is not in internal.approved_domains")),
     }
 }
 
-fn external_accounts_disabled(input: &DecisionInput) -> RuleOutcome {
+fn external_accounts_disabled<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
     if input.settings.external.allow_portal_only_accounts {
-        pass_with(None)
+        pass()
     } else {
         drop_with("external.allow_portal_only_accounts is false".to_owned())
     }
 }
 
-fn domain_not_allowed(input: &DecisionInput) -> RuleOutcome {
+fn domain_not_allowed<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
     let external = &input.settings.external;
     if !external.restrict_domains {
-        return pass_with("external.restrict_domains is false".to_owned());
+        return pass_with(|| "external.restrict_domains is false".to_owned());
     }
     match matching(input, &external.allowed_domains) {
-        Ok(pattern) => pass_with(format!("external.allowed_domains: {pattern}")),
+        Ok(pattern) => pass_with(move || format!("external.allowed_domains: {pattern}")),
         Err(domain) => drop_with(format!("{domain} is not in external.allowed_domains")),
     }
 }
 
-fn external_account(input: &DecisionInput) -> RuleOutcome {
+fn external_account<'a>(input: &'a DecisionInput<'_>) -> RuleOutcome<'a> {
     let proof_needed = input.settings.external.verify;
     let account = Some(NewAccount {
         kind: AccountKind::External,
@@ -421,15 +429,15 @@ fn standing(status: Option<AccountStatus>) -> String {
     }
 }
 
-/// The pattern that matches the sender or the sender's domain.
+/// The pattern that matches the sender or the sender's domain; otherwise the domain.
 fn matching<'a>(
-    input: &DecisionInput<'a>,
+    input: &'a DecisionInput<'_>,
     patterns: &'a PatternList,
-) -> Result<&'a DomainPattern, String> {
+) -> Result<&'a DomainPattern, &'a str> {
     let Some(address) = input.sender().address() else {
-        return Err("the sender".to_owned());
+        return Err("the sender");
     };
     patterns
         .find_match(address)
-        .ok_or_else(|| address.domain().to_string())
+        .ok_or_else(|| address.domain().as_str())
 }

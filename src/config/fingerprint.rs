@@ -6,13 +6,14 @@
 //! program's own representation, so only digests of the same version can be compared.
 
 use std::collections::BTreeMap;
-use std::fmt::{Debug, Write as _};
+use std::fmt::Debug;
 
 use sha2::{Digest, Sha256};
 
 use super::{
     Config, Destination, Endpoint, Hook, HttpCredentials, Outgoing, SmtpConfig, SmtpServer, Sso,
 };
+use crate::domain::to_hex;
 
 /// Octets of each digest: enough to see that two differ.
 const OCTETS: usize = 8;
@@ -45,6 +46,7 @@ impl Config {
             canary,
             digest,
             access: _,
+            own_addresses: _,
             secret_files: _,
         } = self;
         let mut sections = BTreeMap::new();
@@ -98,11 +100,7 @@ pub fn digest_of(fingerprint: &BTreeMap<String, String>) -> String {
 }
 
 fn hash(text: &str) -> String {
-    let mut digest = String::new();
-    for octet in Sha256::digest(text).iter().take(OCTETS) {
-        let _ = write!(digest, "{octet:02x}");
-    }
-    digest
+    to_hex(&Sha256::digest(text)[..OCTETS])
 }
 
 fn of_smtp(smtp: &SmtpConfig) -> impl Debug {

@@ -10,6 +10,7 @@ mod entry;
 mod fingerprint;
 mod load;
 mod mistake;
+mod own_addresses;
 mod postgres;
 mod retry_schedule;
 mod secret;
@@ -45,6 +46,7 @@ pub use destination::{
 };
 pub use fingerprint::digest_of;
 pub use mistake::{ConfigErrors, Mistake};
+pub use own_addresses::OwnAddresses;
 pub use postgres::{PostgresHost, PostgresServer, PostgresTls};
 pub use retry_schedule::RetrySchedule;
 pub use secret::{Secret, Secrets, read as read_secret};
@@ -85,6 +87,8 @@ pub struct Config {
     pub digest: Option<Digest>,
     /// Used for the first revision only, including portals' overrides.
     pub access: AccessSettings,
+    /// From `verification`, `portals` and `destinations`.
+    pub own_addresses: OwnAddresses,
     /// Files that secrets were read from.
     pub secret_files: Vec<PathBuf>,
 }
@@ -368,29 +372,10 @@ impl Config {
     #[must_use]
     pub fn is_ours(&self, address: &EmailAddress) -> bool {
         let base = address.without_detail();
-        let is = |own: &EmailAddress| own == address || *own == base;
-        let sends = |text: &str| EmailAddress::parse(text).is_ok_and(|own| is(&own));
-        self.recipient_role(address).is_some()
-            || sends(self.verification.from.email.as_ref())
-            || self
-                .portals
-                .iter()
-                .filter_map(|portal| portal.from.as_ref())
-                .any(|from| sends(from.email.as_ref()))
-            || self.destinations.values().any(|destination| {
-                let Destination::Smtp(smtp) = destination else {
-                    return false;
-                };
-                smtp.recipient.as_ref().is_some_and(is)
-                    || match &smtp.envelope_from {
-                        EnvelopeFrom::Address(own) => is(own),
-                        EnvelopeFrom::Verp(before, behind) => {
-                            is_between(&address.key(), before, behind)
-                                || sends(&format!("{}{behind}", before.trim_end_matches('+')))
-                        }
-                        EnvelopeFrom::Null | EnvelopeFrom::Sender => false,
-                    }
-            })
+        let is_own = |address: &EmailAddress| {
+            self.exact_role(address).is_some() || self.own_addresses.contains(address)
+        };
+        is_own(address) || is_own(&base) || self.own_addresses.has_verp(address)
     }
 
     /// The mailbox of `postmaster`, which needs no domain (RFC 5321 4.5.1).
@@ -416,14 +401,6 @@ impl Config {
     pub fn database(&self) -> PathBuf {
         self.data_dir.join("vestibule.db")
     }
-}
-
-/// True if a key has the fixed text of a VERP address on both sides of its request's id.
-fn is_between(key: &str, before: &str, behind: &str) -> bool {
-    let (before, behind) = (before.to_ascii_lowercase(), behind.to_ascii_lowercase());
-    key.strip_prefix(&before)
-        .and_then(|rest| rest.strip_suffix(&behind))
-        .is_some_and(|id| !id.contains('@'))
 }
 
 /// Describes why a file could not be opened, in words instead of an errno.

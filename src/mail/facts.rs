@@ -1,13 +1,11 @@
 //! Facts about one message. They are stored with the ledger entry, so that a decision can be explained and
 //! repeated under other settings without the message.
 
-use std::fmt::Write;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Authentication, AuthenticationFailure};
-use crate::domain::{Class, Domain, EmailAddress, LanguagePriority};
+use crate::domain::{Class, Domain, EmailAddress, LanguagePriority, to_hex};
 
 /// A header field that was the evidence of a finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -75,10 +73,10 @@ impl Sender {
     /// mailing list's and not the author's.
     #[must_use]
     pub fn domain(&self) -> Option<Domain> {
-        let address = match self.address() {
-            Some(address) => address.clone(),
-            None => EmailAddress::parse(self.addr_spec()?).ok()?,
-        };
+        if let Some(address) = self.address() {
+            return Some(address.domain().clone());
+        }
+        let address = EmailAddress::parse(self.addr_spec()?).ok()?;
         Some(address.domain().clone())
     }
 
@@ -172,13 +170,7 @@ pub struct Fingerprint(pub [u8; 32]);
 
 impl From<Fingerprint> for String {
     fn from(print: Fingerprint) -> Self {
-        print
-            .0
-            .iter()
-            .fold(String::with_capacity(64), |mut text, byte| {
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
+        to_hex(&print.0)
     }
 }
 

@@ -53,19 +53,26 @@ const KNOWN: [&str; 20] = [
     "X-Original-From",
 ];
 
-fn is_known(name: &str) -> bool {
+fn known_names() -> impl Iterator<Item = &'static str> {
     let signs = automatic::SIGNS.iter().map(|(name, _)| *name);
-    KNOWN
-        .into_iter()
-        .chain(signs)
-        .any(|known| known.eq_ignore_ascii_case(name))
+    KNOWN.iter().copied().chain(signs)
 }
+
+fn is_known(name: &str) -> bool {
+    known_names().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// Octets of a header whose known fields are not counted first. Their positions take less than is reserved for any
+/// message.
+const SMALL: usize = 16 * 1024;
 
 /// Position of a field in the section. It takes twelve octets, and every known field has at least six.
 #[derive(Clone, Copy)]
 struct FieldPosition {
     start: u32,
     end: u32,
+    /// No known name is longer.
+    name_length: u8,
     certain: bool,
 }
 
@@ -130,12 +137,14 @@ impl<'a> Header<'a> {
             })
             .filter(|(field, ..)| is_known(field.name))
         };
-        // Count first, because a growing vector takes three times its size.
-        let mut places = Vec::with_capacity(known().count());
+        // Count first in a large header, because a growing vector takes three times its size.
+        let is_large = section.fields.len() > SMALL;
+        let mut places = Vec::with_capacity(if is_large { known().count() } else { 16 });
         places.extend(known().filter_map(|(field, start, end)| {
             Some(FieldPosition {
                 start: u32::try_from(start).ok()?,
                 end: u32::try_from(end).ok()?,
+                name_length: u8::try_from(field.name.len()).ok()?,
                 certain: field.certain,
             })
         }));
@@ -144,21 +153,29 @@ impl<'a> Header<'a> {
 
     /// The known fields, in their order.
     pub(super) fn fields(&self) -> impl Iterator<Item = Field<'a>> {
-        self.places.iter().filter_map(|place| {
-            let lines = &self.section.fields[place.start as usize..place.end as usize];
-            let (name, value) = split_field(lines)?;
-            Some(Field {
-                name,
-                value,
-                certain: place.certain,
-            })
+        self.places
+            .iter()
+            .filter_map(move |place| self.field(place))
+    }
+
+    fn field(&self, place: &FieldPosition) -> Option<Field<'a>> {
+        let lines = &self.section.fields[place.start as usize..place.end as usize];
+        let (name, value) = split_field(lines)?;
+        Some(Field {
+            name,
+            value,
+            certain: place.certain,
         })
     }
 
     /// All fields of a name, which is compared without regard to case (RFC 5322 1.2.2).
     pub(super) fn all(&self, name: &'static str) -> impl Iterator<Item = Field<'a>> {
         debug_assert!(is_known(name), "{name} is not a known field");
-        self.fields().filter(move |field| field.is(name))
+        self.places
+            .iter()
+            .filter(move |place| usize::from(place.name_length) == name.len())
+            .filter_map(move |place| self.field(place))
+            .filter(move |field| field.is(name))
     }
 
     pub(super) fn first(&self, name: &'static str) -> Option<Field<'a>> {
@@ -342,6 +359,26 @@ mod tests {
         assert_eq!(values, ["a b", "e"]);
         assert!(header.first("Subject").is_some_and(|field| !field.certain));
         assert_eq!(header.fields().count(), 3);
+    }
+
+    #[test]
+    fn the_fields_of_a_name_are_those_that_a_scan_finds() {
+        let lines = known_names().map(|name| {
+            let (upper, lower) = (name.to_ascii_uppercase(), name.to_ascii_lowercase());
+            format!("{upper}: 1\r\n{name}x: 2\r\n{lower} \t: 3\r\n\tfolded\r\n")
+        });
+        let lines = lines.collect::<Vec<_>>().concat();
+        for padding in [0, SMALL] {
+            let raw = format!("X-Padding: {}\r\n{lines}", "x".repeat(padding));
+            let header = Header::of(raw.as_bytes());
+            for name in known_names() {
+                let text = |field: Field| (field.name.to_owned(), field.text().into_owned());
+                let scan = header.section.fields().filter(|field| field.is(name));
+                let found: Vec<_> = header.all(name).map(text).collect();
+                assert_eq!(found, scan.map(text).collect::<Vec<_>>(), "{name}");
+                assert!(found.len() >= 2, "{name}");
+            }
+        }
     }
 
     #[test]

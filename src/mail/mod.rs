@@ -154,11 +154,11 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
     }
 }
 
-/// Values of the topmost Received fields, at most `most`.
-pub fn topmost_received(raw: &[u8], most: usize) -> Vec<&[u8]> {
-    let section = header::Section::of(raw);
-    let fields = section.fields().filter(|field| field.is("Received"));
-    fields.take(most).map(|field| field.value).collect()
+/// Values of the Received fields, topmost first.
+pub fn received_values(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let fields = header::Section::of(raw).fields();
+    let received = fields.filter(|field| field.is("Received"));
+    received.map(|field| field.value)
 }
 
 /// Our own loop mark; that of another installation does not count.

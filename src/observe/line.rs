@@ -34,27 +34,19 @@ pub(super) fn write(line: &mut String, event: &Event, now: Timestamp, style: Sty
         let _ = write!(line, "<{}>", priority(level));
     }
     // The name is the first field of the line, but has no fixed position in the event.
-    let mut name = Name(String::new());
-    event.record(&mut name);
-    let mut fields = Fields {
-        line,
-        style,
-        value: String::new(),
-    };
     match style.format {
         LogFormat::Text => {
-            let _ = write!(fields.line, "{now:.3} {level} {}", name.0);
-            event.record(&mut fields);
+            let _ = write!(line, "{now:.3} {level} ");
+            event.record(&mut Name(line));
+            event.record(&mut Fields { line, style });
         }
         LogFormat::Json => {
             let level = level.as_str().to_ascii_lowercase();
-            let _ = write!(
-                fields.line,
-                r#"{{"time":"{now:.3}","level":"{level}","event":"{}""#,
-                name.0
-            );
-            event.record(&mut fields);
-            fields.line.push('}');
+            let _ = write!(line, r#"{{"time":"{now:.3}","level":"{level}","event":""#);
+            event.record(&mut Name(line));
+            line.push('"');
+            event.record(&mut Fields { line, style });
+            line.push('}');
         }
     }
     line.push('\n');
@@ -70,10 +62,10 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// Reads only the event's name.
-struct Name(String);
+/// Appends only the event's name.
+struct Name<'a>(&'a mut String);
 
-impl Visit for Name {
+impl Visit for Name<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "message" {
             let _ = write!(self.0, "{value:?}");
@@ -85,19 +77,17 @@ impl Visit for Name {
 struct Fields<'a> {
     line: &'a mut String,
     style: Style,
-    value: String,
 }
 
 impl Fields<'_> {
     fn key(&mut self, field: &Field) {
-        match self.style.format {
-            LogFormat::Text => {
-                let _ = write!(self.line, " {}=", field.name());
-            }
-            LogFormat::Json => {
-                let _ = write!(self.line, r#","{}":"#, field.name());
-            }
-        }
+        let (before, after) = match self.style.format {
+            LogFormat::Text => (" ", "="),
+            LogFormat::Json => (",\"", "\":"),
+        };
+        self.line.push_str(before);
+        self.line.push_str(field.name());
+        self.line.push_str(after);
     }
 
     fn plain(&mut self, field: &Field, value: impl fmt::Display) {
@@ -105,19 +95,24 @@ impl Fields<'_> {
         let _ = write!(self.line, "{value}");
     }
 
-    fn text(&mut self, field: &Field, value: &str) {
+    /// Writes the value to the line, and replaces it there if it cannot stand as it is.
+    fn text(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         self.key(field);
-        let short;
-        let value = if self.style.redact && is_personal(field.name()) {
-            short = redact(value);
-            &short
-        } else {
-            value
-        };
+        let start = self.line.len();
+        let _ = self.line.write_fmt(value);
+        let is_redacted = self.style.redact && is_personal(field.name());
+        let is_text = self.style.format == LogFormat::Text;
+        if is_text && !is_redacted && is_plain(&self.line[start..]) {
+            return;
+        }
+        let mut value = self.line.split_off(start);
+        if is_redacted {
+            value = redact(&value);
+        }
         match self.style.format {
-            LogFormat::Text if is_plain(value) => self.line.push_str(value),
+            LogFormat::Text if is_plain(&value) => self.line.push_str(&value),
             LogFormat::Text => {
-                let _ = write!(self.line, "\"{}\"", Quoted(value));
+                let _ = write!(self.line, "\"{}\"", Quoted(&value));
             }
             LogFormat::Json => self
                 .line
@@ -140,18 +135,13 @@ impl Visit for Fields<'_> {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.text(field, value);
+        self.text(field, format_args!("{value}"));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "message" {
-            return;
+        if field.name() != "message" {
+            self.text(field, format_args!("{value:?}"));
         }
-        let mut text = std::mem::take(&mut self.value);
-        text.clear();
-        let _ = write!(text, "{value:?}");
-        self.text(field, &text);
-        self.value = text;
     }
 }
 
@@ -185,10 +175,14 @@ fn redact(text: &str) -> String {
 
 /// True if a value can stand in a line of text without quotes.
 fn is_plain(value: &str) -> bool {
-    !value.is_empty()
-        && value
-            .chars()
-            .all(|c| !c.is_whitespace() && c != '"' && c != '=' && c != '\\' && !is_unsafe(c))
+    let is_plain_char = |c: char| {
+        if c.is_ascii() {
+            c.is_ascii_graphic() && !matches!(c, '"' | '=' | '\\')
+        } else {
+            !c.is_whitespace() && !is_unsafe(c)
+        }
+    };
+    !value.is_empty() && value.chars().all(is_plain_char)
 }
 
 /// Characters that affect how a terminal, a pager or a person reads a line: controls, line and paragraph
@@ -253,6 +247,15 @@ mod tests {
         ] {
             assert_eq!(redact(text), short, "{text}");
         }
+    }
+
+    #[test]
+    fn a_plain_value_has_no_blank_no_quote_and_nothing_unsafe() {
+        for c in '\0'..=char::MAX {
+            let expected = !c.is_whitespace() && !"\"=\\".contains(c) && !is_unsafe(c);
+            assert_eq!(is_plain(c.encode_utf8(&mut [0; 4])), expected, "{c:?}");
+        }
+        assert!(!is_plain(""));
     }
 
     #[test]

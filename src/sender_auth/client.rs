@@ -71,10 +71,10 @@ pub(super) fn client<'a>(
 #[must_use]
 pub fn outside_client(envelope: &Envelope, raw: &[u8], ours: &[IpNet]) -> Option<IpAddr> {
     let received = match envelope.client {
-        Some(_) => Vec::new(),
-        None => crate::mail::topmost_received(raw, MAX_HOPS),
+        Some(_) => None,
+        None => Some(crate::mail::received_values(raw)),
     };
-    match client(envelope, received.into_iter(), ours) {
+    match client(envelope, received.into_iter().flatten(), ours) {
         Client::Outside { address, .. } => Some(address),
         Client::Inside | Client::Unreadable => None,
     }

@@ -2,7 +2,8 @@
 //!
 //! The text is what the peer may know. The cause of a failure goes to the log instead.
 
-use std::borrow::Cow;
+use std::fmt;
+use std::io::Write;
 use std::net::IpAddr;
 
 use super::handler::{DataOutcome, TryLater};
@@ -63,16 +64,35 @@ pub enum Reply {
     BareLfInMessage,
 }
 
+/// Text of a reply, formatted when it is written or logged.
+enum ReplyText<'a> {
+    Fixed(&'static str),
+    Greeting(&'a Domain),
+    Hostname(&'a Domain),
+    Queued(LedgerId),
+}
+
+impl fmt::Display for ReplyText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(text) => f.write_str(text),
+            Self::Greeting(host) => write!(f, "{host} ESMTP Vestibule"),
+            Self::Hostname(host) => f.write_str(host.as_str()),
+            Self::Queued(id) => write!(f, "Ok: queued as {id}"),
+        }
+    }
+}
+
 impl Reply {
     /// Reply code, enhanced code (RFC 2034, RFC 3463) and text. Greeting, HELO, EHLO and 354 have
     /// no enhanced code (RFC 2034 4).
-    fn parts(&self) -> (u16, &'static str, Cow<'static, str>) {
+    fn parts(&self) -> (u16, &'static str, ReplyText<'_>) {
         let (code, enhanced, text) = match self {
-            Self::Greeting(host) => return (220, "", format!("{host} ESMTP Vestibule").into()),
+            Self::Greeting(host) => return (220, "", ReplyText::Greeting(host)),
             Self::Hello(host) | Self::Extensions { hostname: host, .. } => {
-                return (250, "", host.as_str().to_owned().into());
+                return (250, "", ReplyText::Hostname(host));
             }
-            Self::Queued(id) => return (250, "2.0.0", format!("Ok: queued as {id}").into()),
+            Self::Queued(id) => return (250, "2.0.0", ReplyText::Queued(*id)),
             Self::Ok => (250, "2.0.0", "Ok"),
             Self::Help => (
                 214,
@@ -134,7 +154,7 @@ impl Reply {
             Self::HeaderTooLarge => (552, "5.3.4", "The header of the message is too large"),
             Self::BareLfInMessage => (550, "5.6.0", "The message has a bare LF; closing"),
         };
-        (code, enhanced, Cow::Borrowed(text))
+        (code, enhanced, ReplyText::Fixed(text))
     }
 
     /// The three-digit code.
@@ -157,6 +177,7 @@ impl Reply {
             _ => None,
         };
         let code = format!("{code} {enhanced}");
+        let text = text.to_string();
         events::smtp_rejected(peer, &code, cause.unwrap_or(&text), recipient);
     }
 
@@ -167,20 +188,14 @@ impl Reply {
             Self::Extensions { offered, .. } => offered,
             _ => &[],
         };
-        let code = code.to_string();
-        let mut line = |enhanced: &str, text: &str, last: bool| {
-            out.extend_from_slice(code.as_bytes());
-            out.push(if last { b' ' } else { b'-' });
-            if !enhanced.is_empty() {
-                out.extend_from_slice(enhanced.as_bytes());
-                out.push(b' ');
-            }
-            out.extend_from_slice(text.as_bytes());
-            out.extend_from_slice(b"\r\n");
-        };
-        line(enhanced, &text, more.is_empty());
+        let separator = |is_last: bool| if is_last { ' ' } else { '-' };
+        let space = if enhanced.is_empty() { "" } else { " " };
+        // Writing to a vector does not fail.
+        let first = separator(more.is_empty());
+        let _ = write!(out, "{code}{first}{enhanced}{space}{text}\r\n");
         for (i, text) in more.iter().enumerate() {
-            line("", text, i + 1 == more.len());
+            let next = separator(i + 1 == more.len());
+            let _ = write!(out, "{code}{next}{text}\r\n");
         }
     }
 }
@@ -210,6 +225,15 @@ mod tests {
     fn one_line_and_many() {
         let hostname = Domain::parse("gate.corp.example").expect("a domain");
         assert_eq!(wire(&Reply::SenderOk), "250 2.1.0 Ok\r\n");
+        let id = LedgerId::new();
+        assert_eq!(
+            wire(&Reply::Queued(id)),
+            format!("250 2.0.0 Ok: queued as {id}\r\n")
+        );
+        assert_eq!(
+            wire(&Reply::Hello(hostname.clone())),
+            "250 gate.corp.example\r\n"
+        );
         assert_eq!(
             wire(&Reply::Extensions {
                 hostname: hostname.clone(),
@@ -248,6 +272,7 @@ mod tests {
                 enhanced.as_bytes()[0],
                 "{reply:?}"
             );
+            let text = text.to_string();
             assert!(text.is_ascii() && !text.contains(['\r', '\n']), "{reply:?}");
         }
     }

@@ -218,6 +218,54 @@ fn mail_for_a_subaddress_is_for_the_mailbox_unless_it_is_one_itself() {
     assert!(!config.is_ours(&address("ann@corp.example")));
 }
 
+#[test]
+fn every_address_that_we_send_from_or_to_is_ours() {
+    let text = SMALLEST
+        .replace(
+            "[verification]",
+            "recipient = \"Desk@helpdesk.example\"\n\
+             envelope_from = \"it-help+r-{request}.x@Corp.example\"\n\n\
+             [destination.other]\ntype = \"smtp\"\nurl = \"smtp://127.0.0.1:2527\"\n\
+             envelope_from = \"sends@corp.example\"\n\n[verification]\n\
+             reply_address = \"confirm@corp.example\"",
+        )
+        .replace(
+            "destination = \"helpdesk\"\n",
+            "destination = \"helpdesk\"\nfrom = \"IT <it-author@corp.example>\"\n",
+        );
+    let config = config(&text);
+    for (other, is_ours) in [
+        ("it-help@corp.example", true),
+        ("no-reply@corp.example", true),
+        ("NO-Reply+x@corp.example", true),
+        ("it-author@corp.example", true),
+        ("desk@helpdesk.example", true),
+        ("desk+1@helpdesk.example", true),
+        ("sends@corp.example", true),
+        ("confirm+token@corp.example", true),
+        ("it-help+r-01ABC.x@corp.example", true),
+        ("desk@corp.example", false),
+        ("sends+x@helpdesk.example", false),
+        ("it-authors@corp.example", false),
+        ("r-01abc.x@corp.example", false),
+    ] {
+        assert_eq!(config.is_ours(&address(other)), is_ours, "{other}");
+    }
+    let verp = SMALLEST.replace(
+        "[verification]",
+        "envelope_from = \"r-{request}@corp.example\"\n[verification]",
+    );
+    let config = self::config(&verp);
+    for (other, is_ours) in [
+        ("R-01abc@corp.example", true),
+        ("r-@corp.example", true),
+        ("r-01abc@mail.corp.example", false),
+        ("x-r-01abc@corp.example", false),
+    ] {
+        assert_eq!(config.is_ours(&address(other)), is_ours, "{other}");
+    }
+}
+
 const DOCUMENTED: &str = include_str!("../../config/vestibule.toml");
 
 proptest::proptest! {

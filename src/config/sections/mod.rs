@@ -25,7 +25,10 @@ use ipnet::IpNet;
 
 use super::document::TomlSection;
 use super::units::{DAY, SECOND};
-use super::{AuthenticationConfig, Config, DroppedConfig, Http, MailConfig, Outgoing, Retention};
+use super::{
+    AuthenticationConfig, Config, DroppedConfig, Http, MailConfig, Outgoing, OwnAddresses,
+    Retention,
+};
 use crate::access::{AccessSettings, Enforcement};
 use crate::domain::{Domain, PortalName, join};
 use crate::mail::SpamMark;
@@ -132,6 +135,8 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
     };
 
     let (outgoing, outgoing_concurrency) = outgoing?;
+    let verification = verification?;
+    let own_addresses = OwnAddresses::of(&verification, &portals, destinations.values());
     Some(Config {
         hostname: hostname?,
         data_dir,
@@ -142,7 +147,7 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
         portals,
         destinations,
         hooks,
-        verification: verification?,
+        verification,
         outgoing,
         outgoing_concurrency,
         sso,
@@ -155,6 +160,7 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
         canary,
         digest,
         access,
+        own_addresses,
         secret_files: root.document().secret_files.take(),
     })
 }

@@ -217,6 +217,24 @@ fn a_sender_cannot_forge_a_line_or_a_field() {
 }
 
 #[test]
+fn a_value_that_could_be_read_as_more_is_quoted() {
+    for (cause, written) in [
+        ("full", "full"),
+        ("ü@x", "ü@x"),
+        ("", r#""""#),
+        ("a b", r#""a b""#),
+        ("a=b", r#""a=b""#),
+        (r#"a\""#, r#""a\\\"""#),
+        ("a\u{2028}b", r#""a\u{2028}b""#),
+        ("a\nb c=d", r#""a\nb c=d""#),
+    ] {
+        let lines = capture(LogFormat::Text, false, || fault("store", &cause));
+        let expected = format!(" ERROR fault place=store cause={written}\n");
+        assert!(lines.concat().ends_with(&expected), "{lines:?}");
+    }
+}
+
+#[test]
 fn redaction_leaves_no_local_part() {
     for format in [LogFormat::Text, LogFormat::Json] {
         let lines = capture(format, true, everything).concat();

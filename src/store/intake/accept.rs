@@ -29,13 +29,14 @@ impl Store {
     /// # Errors
     /// Nothing was recorded, and the MTA must keep the message.
     pub async fn accept(&self, arrival: Arrival) -> Result<Vec<ArrivalOutcome>> {
-        let message = PreparedMessage::of(arrival)?;
+        // Boxed, because the operation is moved to the writer and back.
+        let message = Box::new(PreparedMessage::of(arrival)?);
         let weight = message.arrival.raw.len();
         self.writer.run_operation(weight, message).await
     }
 }
 
-impl Operation<Vec<ArrivalOutcome>> for PreparedMessage {
+impl Operation<Vec<ArrivalOutcome>> for Box<PreparedMessage> {
     fn run(&mut self, work: &mut Work) -> Result<Vec<ArrivalOutcome>> {
         self.record(work)
     }

@@ -1,5 +1,7 @@
 //! Account rows as the other operations read them: identity, status, and whether mail may be sent.
 
+use std::sync::LazyLock;
+
 use crate::domain::{
     AccountId, AccountKind, AccountOrigin, AccountStatus, Actor, EmailAddress, NewAccount,
     PortalName,
@@ -39,6 +41,14 @@ pub(crate) struct AccountRow {
 const KNOWN: &str = "n, id, kind, status, takes_automatic, undeliverable, quiet_until,
      verified_at IS NOT NULL, refused_authenticated, quiet_mailed <> 0,
      placeholder = 1 AND status = 'pending', unanswered_mails, refused_at IS NOT NULL";
+
+/// Finds the account with a key, and whether a portal accepted it before. Every message runs it.
+static FIND_SENDER_AT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {KNOWN}, EXISTS (SELECT 1 FROM let_in WHERE account = n AND portal = ?2)
+         FROM account WHERE key = ?1"
+    )
+});
 
 /// Maximum mails to a person who does not react to them.
 const MAX_UNANSWERED: u32 = 3;
@@ -205,19 +215,12 @@ pub(crate) fn find_sender_at(
     key: &str,
     portal: Option<&PortalName>,
 ) -> Result<Option<SenderAccount>> {
-    let found = tx.maybe_with(
-        &format!(
-            "SELECT {KNOWN}, EXISTS (SELECT 1 FROM let_in WHERE account = n AND portal = ?2)
-             FROM account WHERE key = ?1"
-        ),
-        &[&key, &portal],
-        |row| {
-            Ok(SenderAccount {
-                row: AccountRow::from_row(row)?,
-                is_let_in: portal.is_none() || row.get::<usize, bool>(13)?,
-            })
-        },
-    )?;
+    let found = tx.maybe_with(&FIND_SENDER_AT, &[&key, &portal], |row| {
+        Ok(SenderAccount {
+            row: AccountRow::from_row(row)?,
+            is_let_in: portal.is_none() || row.get::<usize, bool>(13)?,
+        })
+    })?;
     Ok(found.filter(|account| !account.row.is_placeholder))
 }
 

@@ -161,9 +161,14 @@ impl FromSql for Timestamp {
     }
 }
 
+/// Octets of JSON for which memory is reserved: the facts of most messages fit.
+const JSON_CAPACITY: usize = 1024;
+
 /// Encodes a structure for a column.
 pub(crate) fn json(value: &impl Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(StoreError::other)
+    let mut json = Vec::with_capacity(JSON_CAPACITY);
+    serde_json::to_writer(&mut json, value).map_err(StoreError::other)?;
+    String::from_utf8(json).map_err(StoreError::other)
 }
 
 /// A JSON object in which some fields are replaced. All others stay as they are stored, including those that only a

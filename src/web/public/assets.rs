@@ -1,6 +1,5 @@
 //! The style sheet and the icon. Their URLs change with their content, so browsers may cache them.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -10,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
 use super::AppState;
+use crate::domain::to_hex;
 use crate::templates::Templates;
 
 pub(super) async fn show(State(app): State<Arc<AppState>>, Path(name): Path<String>) -> Response {
@@ -42,10 +42,5 @@ pub(in crate::web) fn version(templates: &Templates) -> String {
         digest.update(name);
         digest.update(content);
     }
-    digest.finalize()[..6]
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    to_hex(&digest.finalize()[..6])
 }

@@ -6,7 +6,7 @@ use super::settings::Effective;
 use crate::domain::{
     AccountKind, AccountStatus, LedgerId, NewAccount, PortalName, Reason, RequestId, Verdict,
 };
-use crate::mail::{AuthenticationFailure, Facts, Sender, SenderFault};
+use crate::mail::{AuthenticationFailure, Facts, ListAuthor, Sender, SenderFault};
 
 /// Use of sender authentication.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,7 +126,8 @@ impl DecisionInput<'_> {
     /// Reason why the message fails enforced authentication as a message by that sender.
     pub(super) fn authentication_failure(&self) -> Option<AuthenticationFailure> {
         let own_list = self.circumstances.own_list.as_deref();
-        let behind_list = is_behind_list(self.facts, own_list);
+        let behind = self.facts.author_behind_list.as_ref();
+        let behind_list = behind.is_some_and(|behind| is_behind_list(behind, own_list));
         self.facts.authentication_failure(behind_list)
     }
 
@@ -145,15 +146,26 @@ static FROM_A_LIST: Sender = Sender::Unusable {
 /// author behind a list counts only if that list's address is in From; the list itself never is a sender.
 #[must_use]
 pub fn sender_for<'a>(facts: &'a Facts, own_list: Option<&str>) -> &'a Sender {
-    match &facts.author_behind_list {
-        Some(behind) if is_behind_list(facts, own_list) => &behind.author,
-        None if own_list.is_some() && facts.from_is_list => &FROM_A_LIST,
-        _ => &facts.sender,
+    let behind = facts.author_behind_list.as_ref();
+    choose_sender(&facts.sender, behind, facts.from_is_list, own_list)
+}
+
+/// Chooses the [sender](sender_for) by the facts that it depends on, for a caller that has no others.
+#[must_use]
+pub fn choose_sender<'a>(
+    sender: &'a Sender,
+    author_behind_list: Option<&'a ListAuthor>,
+    from_is_list: bool,
+    own_list: Option<&str>,
+) -> &'a Sender {
+    match author_behind_list {
+        Some(behind) if is_behind_list(behind, own_list) => &behind.author,
+        None if own_list.is_some() && from_is_list => &FROM_A_LIST,
+        _ => sender,
     }
 }
 
-/// True if the sender is the author behind a list.
-fn is_behind_list(facts: &Facts, own_list: Option<&str>) -> bool {
-    let behind = facts.author_behind_list.as_ref();
-    behind.is_some_and(|behind| Some(behind.list.as_str()) == own_list)
+/// True if the sender is this author behind a list.
+fn is_behind_list(behind: &ListAuthor, own_list: Option<&str>) -> bool {
+    own_list == Some(behind.list.as_str())
 }

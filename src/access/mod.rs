@@ -20,7 +20,7 @@ mod warnings;
 pub use change::{Assignment, AssignmentError, Change};
 pub use decision_input::{
     AccountStanding, Circumstances, Consequence, Decision, DecisionInput, Enforcement, Original,
-    Standing, sender_for,
+    Standing, choose_sender, sender_for,
 };
 pub use explain::{RuleResult, explain};
 pub use newcomer::decide_newcomer;

@@ -36,10 +36,7 @@ impl HeaderView {
     #[must_use]
     pub fn of(raw: &[u8]) -> Self {
         let section = Section::of(raw);
-        let decoded = |name| {
-            let text = decode_unstructured(section.first(name)?)?;
-            Some(truncate(&text, MAX_VALUE)).filter(|text| !text.is_empty())
-        };
+        let decoded = |name| decode_first(&section, name);
         let lines = section.fields().take(MAX_FIELDS).map(|field| HeaderLine {
             name: truncate(field.name, MAX_VALUE),
             value: truncate(&field.text(), MAX_VALUE),
@@ -58,10 +55,27 @@ impl HeaderView {
     /// The display name in From: the text before the last `<`, without quotes. None if there is none.
     #[must_use]
     pub fn display_name(&self) -> Option<&str> {
-        let (name, _) = self.from.as_deref()?.rsplit_once('<')?;
-        let name = name.trim().trim_matches('"').trim();
-        (!name.is_empty()).then_some(name)
+        name_in(self.from.as_deref()?)
     }
+}
+
+/// The [display name](HeaderView::display_name) of a message, of which no other field is decoded.
+#[must_use]
+pub fn display_name(raw: &[u8]) -> Option<String> {
+    let from = decode_first(&Section::of(raw), "From")?;
+    name_in(&from).map(ToOwned::to_owned)
+}
+
+/// The first field of a name, with encoded words decoded. None if it is empty.
+fn decode_first(section: &Section, name: &str) -> Option<String> {
+    let text = decode_unstructured(section.first(name)?)?;
+    Some(truncate(&text, MAX_VALUE)).filter(|text| !text.is_empty())
+}
+
+fn name_in(from: &str) -> Option<&str> {
+    let (name, _) = from.rsplit_once('<')?;
+    let name = name.trim().trim_matches('"').trim();
+    (!name.is_empty()).then_some(name)
 }
 
 #[cfg(test)]
@@ -99,11 +113,16 @@ mod tests {
                 Some("boss@corp.example"),
             ),
             ("\"Ann\" <ann@x.example>", Some("Ann")),
+            ("=?utf-8?q?J=C3=BCrgen?= <j@x.example>", Some("J\u{fc}rgen")),
+            ("", None),
             ("<ann@x.example>", None),
             ("ann@x.example", None),
         ] {
-            let view = HeaderView::of(format!("From: {from}\r\n\r\n").as_bytes());
+            let raw =
+                format!("To: it@corp.example\r\nFrom: {from}\r\n\r\nFrom: c <c@x.example>\r\n");
+            let view = HeaderView::of(raw.as_bytes());
             assert_eq!(view.display_name(), name, "{from}");
+            assert_eq!(display_name(raw.as_bytes()).as_deref(), name, "{from}");
         }
     }
 }

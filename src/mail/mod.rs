@@ -61,7 +61,7 @@ pub use facts::{
 pub use fields::MessageFields;
 pub use first_line_of_reply::first_line;
 pub use header::mbox_lines;
-pub use header_view::{HeaderLine, HeaderView};
+pub use header_view::{HeaderLine, HeaderView, display_name};
 pub use mask::{Masked, OwnLinks, mask};
 pub use media::Media;
 pub use program_names::is_program;

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::rate::Rate;
 
@@ -288,8 +288,8 @@ impl Slot {
     }
 
     /// Returns when this connection is evicted in favour of others.
-    pub async fn wait_for_eviction(&self) {
-        self.state.evicted.cancelled().await;
+    pub fn wait_for_eviction(&self) -> WaitForCancellationFuture<'_> {
+        self.state.evicted.cancelled()
     }
 }
 

@@ -1,13 +1,14 @@
 //! One connection, from the greeting to the end.
 
 use std::net::IpAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::budget::{Budget, Reservation};
 use super::connection::{Connection, ConnectionEnd, Line};
@@ -102,8 +103,12 @@ impl<R: MessageHandler> Session<'_, R> {
         protocol: &mut Protocol<R>,
     ) -> Result<End, ConnectionEnd> {
         let idle_limit = self.settings.command_timeout;
+        // Created once: the first poll registers with the token, which costs more than to poll again for each line.
+        let mut leave = pin!(self.leave.cancelled());
+        let mut evicted = pin!(self.slot.wait_for_eviction());
         loop {
-            let interrupt = self.interrupt(protocol.in_transaction());
+            let in_transaction = protocol.in_transaction();
+            let interrupt = wait_for_interrupt(leave.as_mut(), evicted.as_mut(), in_transaction);
             self.slot.mark_waiting();
             let line = connection.next_line(idle_limit, interrupt).await?;
             self.slot.mark_busy();
@@ -129,7 +134,8 @@ impl<R: MessageHandler> Session<'_, R> {
                     return Ok(End::StartTls);
                 }
                 Next::Transfer(envelope, size) => {
-                    let Some((body, reservation)) = self.body(connection, size).await? else {
+                    let body = self.body(connection, size, evicted.as_mut());
+                    let Some((body, reservation)) = body.await? else {
                         self.say(connection, &Reply::BareLfInMessage);
                         return Ok(End::Done);
                     };
@@ -151,21 +157,6 @@ impl<R: MessageHandler> Session<'_, R> {
         }
     }
 
-    /// Waits for a reason to end the connection other than the client's own timeouts.
-    async fn interrupt(&self, in_transaction: bool) -> ConnectionEnd {
-        // On shutdown, a client between the commands of a transaction gets a moment for the next one.
-        let leaving = async {
-            self.leave.cancelled().await;
-            if in_transaction {
-                tokio::time::sleep(LAST_COMMAND).await;
-            }
-        };
-        tokio::select! {
-            () = leaving => ConnectionEnd::Leaving,
-            () = self.slot.wait_for_eviction() => ConnectionEnd::Evicted,
-        }
-    }
-
     /// Queues a reply, and logs it if it is a refusal.
     fn say<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
@@ -183,6 +174,7 @@ impl<R: MessageHandler> Session<'_, R> {
         &self,
         connection: &mut Connection<S>,
         announced: Option<u64>,
+        mut evicted: Pin<&mut WaitForCancellationFuture<'_>>,
     ) -> Result<Option<(Transfer, Reservation<'_>)>, ConnectionEnd> {
         let settings = &self.settings;
         let bounds = Bounds {
@@ -229,7 +221,7 @@ impl<R: MessageHandler> Session<'_, R> {
             }
             tokio::select! {
                 biased;
-                () = self.slot.wait_for_eviction() => return Err(ConnectionEnd::Evicted),
+                () = evicted.as_mut() => return Err(ConnectionEnd::Evicted),
                 more = connection.more(silence.min(end)) => more?,
             }
             let came = connection.pending().len();
@@ -271,6 +263,25 @@ impl<R: MessageHandler> Session<'_, R> {
             Err(_) => Reply::TimedOut.log(self.peer, None),
         }
         None
+    }
+}
+
+/// Waits for a reason to end the connection other than the client's own timeouts.
+async fn wait_for_interrupt(
+    leave: Pin<&mut WaitForCancellationFuture<'_>>,
+    evicted: Pin<&mut WaitForCancellationFuture<'_>>,
+    in_transaction: bool,
+) -> ConnectionEnd {
+    // On shutdown, a client between the commands of a transaction gets a moment for the next one.
+    let leaving = async {
+        leave.await;
+        if in_transaction {
+            tokio::time::sleep(LAST_COMMAND).await;
+        }
+    };
+    tokio::select! {
+        () = leaving => ConnectionEnd::Leaving,
+        () = evicted => ConnectionEnd::Evicted,
     }
 }
 

@@ -47,11 +47,12 @@ fn session(settings: ServerSettings, pipe: usize) -> (DuplexStream, JoinHandle<V
     let slot = Arc::new(ConnectionSlots::new())
         .take(1, PEER)
         .expect("the first slot");
-    session_in_slot(slot, settings, pipe)
+    session_in_slot(slot, CancellationToken::new(), settings, pipe)
 }
 
 fn session_in_slot(
     slot: Slot,
+    leave: CancellationToken,
     settings: ServerSettings,
     pipe: usize,
 ) -> (DuplexStream, JoinHandle<Vec<usize>>) {
@@ -66,7 +67,7 @@ fn session_in_slot(
             settings: Arc::new(settings),
             peer: PEER,
             slot,
-            leave: CancellationToken::new(),
+            leave,
         };
         session.run(theirs).await;
         let sizes = shared
@@ -206,6 +207,7 @@ async fn an_idle_connection_is_evicted() {
         let connection_slots = Arc::new(ConnectionSlots::new());
         let (mut client, task) = session_in_slot(
             connection_slots.take(1, PEER).expect("a slot"),
+            CancellationToken::new(),
             settings(),
             10_000,
         );
@@ -220,6 +222,56 @@ async fn an_idle_connection_is_evicted() {
         assert!(heard.ends_with(last), "{heard}");
         drop(client);
         assert!(task.await.expect("no panic").is_empty());
+    }
+}
+
+/// Reads the replies that were written together.
+async fn replies(client: &mut DuplexStream) -> String {
+    let mut said = vec![0; 1000];
+    let count = client.read(&mut said).await.expect("a pipe");
+    String::from_utf8_lossy(&said[..count]).into_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_was_answered_is_evicted_and_told_of_a_shutdown() {
+    let commands = ["HELO mta.example\r\n", "MAIL FROM:<>\r\n"];
+    for (count, moment) in [(0, Duration::ZERO), (1, Duration::ZERO), (2, LAST_COMMAND)] {
+        for is_shutdown in [true, false] {
+            let connection_slots = Arc::new(ConnectionSlots::new());
+            let leave = CancellationToken::new();
+            let slot = connection_slots.take(1, PEER).expect("a slot");
+            let (mut client, task) = session_in_slot(slot, leave.clone(), settings(), 10_000);
+            assert!(replies(&mut client).await.starts_with("220 "));
+            for command in &commands[..count] {
+                client.write_all(command.as_bytes()).await.expect("a pipe");
+                assert!(replies(&mut client).await.starts_with("250 "), "{command}");
+            }
+            let end = if is_shutdown {
+                leave.cancel();
+                if moment > Duration::ZERO {
+                    // Each command of the transaction gives the client another moment.
+                    sleep(moment - Duration::from_secs(1)).await;
+                    let recipient = b"RCPT TO:<it@corp.example>\r\n";
+                    client.write_all(recipient).await.expect("a pipe");
+                    assert!(replies(&mut client).await.starts_with("250 "));
+                }
+                "421 4.3.2 Shutting down, try again later\r\n"
+            } else {
+                while connection_slots.take(1, PEER).is_none() {
+                    sleep(Duration::from_secs(1)).await;
+                }
+                "421 4.3.2 Idle or slow while others wait, closing\r\n"
+            };
+            let begin = Instant::now();
+            assert_eq!(all(&mut client).await, end, "{count} commands");
+            if is_shutdown {
+                let took = begin.elapsed();
+                let most = moment + Duration::from_millis(10);
+                assert!((moment..most).contains(&took), "{count} commands: {took:?}");
+            }
+            drop(client);
+            assert!(task.await.expect("no panic").is_empty());
+        }
     }
 }
 

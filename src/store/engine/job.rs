@@ -20,6 +20,8 @@ pub(crate) struct Work<'a> {
     pub(crate) wakeups: Wakeups,
     /// Keys of the messages that this transaction entered so far.
     pub(crate) entered: HashSet<(i64, i64)>,
+    /// True if there are hooks; None while this transaction does not know.
+    pub(crate) has_hooks: Option<bool>,
 }
 
 /// An operation in the writer's transaction. It may run twice.

@@ -260,6 +260,7 @@ impl Thread {
             settings: &mut self.settings,
             wakeups: Wakeups::default(),
             entered: HashSet::new(),
+            has_hooks: None,
         };
         let mut newest_call = self.newest_call;
         let outcome = fill(&*session, &mut work, batch, mode)

@@ -2,12 +2,15 @@
 
 use crate::domain::{DestinationName, EventPattern, Timestamp};
 use crate::store::claims::leases::HOOK_CALLS;
+use crate::store::engine::job::Work;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::{Millis, json};
 use crate::store::{Result, Store};
 
 /// The event of a dropped message. A hook that subscribed to it has a cursor into the ledger.
 pub(crate) const MESSAGE_DROPPED: &str = "message.dropped";
+
+const HOOKS: &str = "SELECT name, events FROM hook";
 
 /// Runs the query of every event as a [prefetch](crate::store::engine::job::Operation::prefetch).
 pub(crate) fn prefetch(tx: &Tx) {
@@ -17,7 +20,7 @@ pub(crate) fn prefetch(tx: &Tx) {
 /// Hooks that subscribed to this event. Usually there are none, and a single query shows that.
 pub(crate) fn subscribers(tx: &Tx, event: &str) -> Result<Vec<DestinationName>> {
     let mut hooks = Vec::new();
-    tx.each("SELECT name, events FROM hook", &[], |row| {
+    tx.each(HOOKS, &[], |row| {
         let patterns: Vec<EventPattern> = row.get(1)?;
         if patterns.iter().any(|pattern| pattern.matches(event)) {
             hooks.push(row.get(0)?);
@@ -40,6 +43,52 @@ fn give_heads_back(tx: &Tx, hook: &DestinationName, now: Millis) -> Result<()> {
     Ok(())
 }
 
+impl Work<'_> {
+    /// True if there are hooks. Every request asks, so a transaction queries only until it knows; only
+    /// [`subscribe`](Self::subscribe) adds hooks.
+    pub(crate) fn has_hooks(&mut self) -> Result<bool> {
+        if let Some(known) = self.has_hooks {
+            return Ok(known);
+        }
+        let found = self.tx.exists(HOOKS, &[])?;
+        self.has_hooks = Some(found);
+        Ok(found)
+    }
+
+    /// Replaces the set of subscribed hooks. Returns the names of those that are not in it.
+    fn subscribe(
+        &mut self,
+        hooks: &[(DestinationName, Vec<EventPattern>)],
+        now: Millis,
+    ) -> Result<Vec<DestinationName>> {
+        let tx = self.tx;
+        self.has_hooks = None;
+        let mut removed: Vec<DestinationName> =
+            tx.all("SELECT name FROM hook ORDER BY name", &[])?;
+        removed.retain(|name| hooks.iter().all(|(hook, _)| hook != name));
+        for name in &removed {
+            let sql = "UPDATE hook SET events = '[]', told_entry = NULL WHERE name = ?";
+            tx.run(sql, &[&name])?;
+        }
+        for (name, events) in hooks {
+            give_heads_back(tx, name, now)?;
+            let follows = events
+                .iter()
+                .any(|pattern| pattern.matches(MESSAGE_DROPPED));
+            // A hook gets calls about messages dropped from now on, or after its existing cursor.
+            tx.run(
+                "INSERT INTO hook (name, events, told_entry)
+                 VALUES (?1, ?2, CASE WHEN ?3 = 1 THEN (SELECT coalesce(max(n), 0) FROM ledger) END)
+                 ON CONFLICT (name) DO UPDATE SET events = excluded.events,
+                     told_entry = CASE WHEN ?3 = 1
+                         THEN coalesce(hook.told_entry, excluded.told_entry) END",
+                &[&name, &json(events)?, &follows],
+            )?;
+        }
+        Ok(removed)
+    }
+}
+
 impl Store {
     /// Replaces the set of subscribed hooks with that of the configuration. A hook that is not in it is owed no
     /// further calls, and its name is returned until its calls are removed.
@@ -48,33 +97,8 @@ impl Store {
         hooks: Vec<(DestinationName, Vec<EventPattern>)>,
         now: Timestamp,
     ) -> Result<Vec<DestinationName>> {
-        self.write(move |work| {
-            let (tx, now) = (work.tx, now.into());
-            let mut removed: Vec<DestinationName> =
-                tx.all("SELECT name FROM hook ORDER BY name", &[])?;
-            removed.retain(|name| hooks.iter().all(|(hook, _)| hook != name));
-            for name in &removed {
-                let sql = "UPDATE hook SET events = '[]', told_entry = NULL WHERE name = ?";
-                tx.run(sql, &[&name])?;
-            }
-            for (name, events) in &hooks {
-                give_heads_back(tx, name, now)?;
-                let follows = events
-                    .iter()
-                    .any(|pattern| pattern.matches(MESSAGE_DROPPED));
-                // A hook gets calls about messages dropped from now on, or after its existing cursor.
-                tx.run(
-                    "INSERT INTO hook (name, events, told_entry)
-                     VALUES (?1, ?2, CASE WHEN ?3 = 1 THEN (SELECT coalesce(max(n), 0) FROM ledger) END)
-                     ON CONFLICT (name) DO UPDATE SET events = excluded.events,
-                         told_entry = CASE WHEN ?3 = 1
-                             THEN coalesce(hook.told_entry, excluded.told_entry) END",
-                    &[&name, &json(events)?, &follows],
-                )?;
-            }
-            Ok(removed)
-        })
-        .await
+        self.write(move |work| work.subscribe(&hooks, now.into()))
+            .await
     }
 
     /// Removes up to `limit` calls of a removed hook, and the hook itself with the last of them.
@@ -94,5 +118,26 @@ impl Store {
             Ok(removed)
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_hook_is_noticed_in_the_transaction_that_subscribes_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("vestibule.db")).expect("a store");
+        let noticed = store.write(|work| {
+            let hook = DestinationName::parse("directory").expect("a name");
+            let pattern = EventPattern::parse("request.held").expect("a pattern");
+            let before = (work.has_hooks()?, work.has_hooks()?);
+            work.subscribe(&[(hook, vec![pattern])], Millis(1))?;
+            Ok((before, work.has_hooks()?))
+        });
+        assert_eq!(noticed.await.expect("written"), ((false, false), true));
+        let later = store.write(|work| Ok((work.has_hooks()?, work.has_hooks()?)));
+        assert_eq!(later.await.expect("read"), (true, true));
     }
 }

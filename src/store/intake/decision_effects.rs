@@ -128,7 +128,12 @@ impl Work<'_> {
         }))
     }
 
-    fn request_of(&self, case: &DecidedMessage, account: &AccountRow, held: bool) -> Result<()> {
+    fn request_of(
+        &mut self,
+        case: &DecidedMessage,
+        account: &AccountRow,
+        held: bool,
+    ) -> Result<()> {
         let (state, due, released) = if held {
             ("held", case.now.plus(case.hold_for), None)
         } else {
@@ -159,6 +164,9 @@ impl Work<'_> {
                 &case.authenticated,
             ],
         )?;
+        if !self.has_hooks()? {
+            return Ok(());
+        }
         let event = if held {
             "request.held"
         } else {

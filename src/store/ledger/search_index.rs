@@ -8,11 +8,13 @@
 use std::collections::HashMap;
 
 use memchr::memmem;
+use serde::Deserialize;
 
 use super::search_words::{MAX_OF_STRANGER, MAX_WORDS, endings, words_of};
-use crate::access::{Circumstances, sender_for};
-use crate::mail::{Facts, HeaderView};
+use crate::access::{Circumstances, choose_sender};
+use crate::mail::{ListAuthor, Sender, display_name};
 use crate::store::engine::time_slice::{TimeSlice, WorkStep};
+use crate::store::sql::sql_types::json_columns;
 use crate::store::sql::{FromRow, Row, Tx, insert};
 use crate::store::{Result, Store};
 
@@ -94,10 +96,28 @@ const UNINDEXED: &str = "SELECT l.n, l.facts, l.circumstances, c.ledger, length(
      l.verdict = 'dropped' AND NOT EXISTS (SELECT 1 FROM account WHERE key = l.sender)
      FROM ledger AS l LEFT JOIN content AS c ON c.ledger = coalesce(l.message, l.n)";
 
+/// The facts that contain words. Every message is indexed, so the others are not decoded.
+#[derive(Deserialize)]
+struct IndexedFacts {
+    sender: Sender,
+    author_behind_list: Option<ListAuthor>,
+    #[serde(default)]
+    from_is_list: bool,
+    subject: Option<String>,
+}
+json_columns!(IndexedFacts);
+
+impl IndexedFacts {
+    fn sender_for(&self, own_list: Option<&str>) -> &Sender {
+        let behind = self.author_behind_list.as_ref();
+        choose_sender(&self.sender, behind, self.from_is_list, own_list)
+    }
+}
+
 struct Unindexed {
     n: i64,
-    /// None if the entry is damaged: it has no words, and `doctor` names it.
-    facts: Option<Facts>,
+    /// None if they are damaged: the entry has no words, and `doctor` names it.
+    facts: Option<IndexedFacts>,
     own_list: Option<String>,
     /// Row of the content, and its size.
     content: Option<(i64, usize)>,
@@ -127,11 +147,11 @@ impl Unindexed {
             words: Vec::new(),
         };
         if let Some(facts) = &self.facts {
-            let header = match self.content {
-                Some((carrier, size)) => Some(HeaderView::of(&read_header(tx, carrier, size)?)),
+            let name = match self.content {
+                Some((carrier, size)) => display_name(&read_header(tx, carrier, size)?),
                 None => None,
             };
-            let sender = sender_for(facts, self.own_list.as_deref());
+            let sender = facts.sender_for(self.own_list.as_deref());
             let most = if self.is_of_stranger {
                 MAX_OF_STRANGER
             } else {
@@ -139,7 +159,7 @@ impl Unindexed {
             };
             indexed.words = words_of(
                 sender.address(),
-                header.as_ref().and_then(HeaderView::display_name),
+                name.as_deref(),
                 facts.subject.as_deref(),
                 most,
             );
@@ -306,4 +326,47 @@ fn remove(tx: &Tx, number: i64, word: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::sender_for;
+    use crate::domain::{Domain, Envelope, ReversePath};
+    use crate::mail::{Identity, read};
+    use crate::store::sql::sql_types::json;
+    use crate::store::sql::{FromSql, SqlValue};
+
+    #[test]
+    fn the_indexed_facts_name_the_same_sender_and_subject_as_all_facts() {
+        let envelope = Envelope::of_file(ReversePath::Null);
+        let own = Identity {
+            hostname: Domain::parse("gate.corp.example").expect("a name"),
+            authserv_id: None,
+            spam: [].into(),
+        };
+        let list = "users.lists.example";
+        let header_of_list = format!("From: Users <users@lists.example>\r\nList-Id: <{list}>\r\n");
+        let of_author = "From: Ann <ann@corp.example>\r\nSubject: VPN\r\n\r\n".to_owned();
+        let of_list = format!("{header_of_list}Subject: News\r\n\r\n");
+        let behind_list = format!("{header_of_list}Reply-To: ann@corp.example\r\n\r\n");
+        let of_nobody = "Subject: VPN\r\n\r\n".to_owned();
+        for (raw, is_of_list, is_behind_list) in [
+            (of_author, false, false),
+            (of_list, true, false),
+            (behind_list, false, true),
+            (of_nobody, false, false),
+        ] {
+            let facts = read(raw.as_bytes(), &envelope, &own);
+            let found = (facts.from_is_list, facts.author_behind_list.is_some());
+            assert_eq!(found, (is_of_list, is_behind_list), "{raw}");
+            let stored = json(&facts).expect("JSON");
+            let indexed = IndexedFacts::from_sql(SqlValue::Text(&stored)).expect(&stored);
+            assert_eq!(indexed.subject, facts.subject);
+            for own_list in [None, Some(list), Some("others.lists.example")] {
+                let sender = sender_for(&facts, own_list);
+                assert_eq!(indexed.sender_for(own_list), sender, "{raw} {own_list:?}");
+            }
+        }
+    }
 }

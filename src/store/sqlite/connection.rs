@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{migrations, vfs};
@@ -16,6 +17,15 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Capacity of the statement cache. More than there are statements, so that each is compiled once.
 const STATEMENTS: usize = 200;
+
+/// Prepares a connection for the statements of operations. Their plans do not depend on the values of parameters
+/// (`SQLITE_DBCONFIG_ENABLE_QPSG`): otherwise each use of a statement with `LIMIT ?`, among others, compiles it again.
+fn prepare_for_statements(connection: &Connection) -> Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
+}
 
 /// Creates the file if there is none, with access for its owner only: it holds people's mail.
 pub(crate) fn create(path: &Path) -> Result<()> {
@@ -71,8 +81,7 @@ fn open_to_write(path: &Path) -> Result<Connection> {
 
 fn open_writing(path: &Path) -> Result<Connection> {
     let connection = open_to_write(path)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    prepare_for_statements(&connection)?;
     // auto_vacuum comes first: it takes effect only before the first table is created, and journal_mode
     // writes. The log keeps the size that it reaches under load, so that it is not extended again and again.
     connection
@@ -139,8 +148,7 @@ pub(crate) fn reading(path: &Path) -> Result<Connection> {
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )
     .map_err(|error| opening(path, error))?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    prepare_for_statements(&connection)?;
     connection.execute_batch(
         "PRAGMA query_only = ON;
          PRAGMA temp_store = MEMORY;
@@ -161,5 +169,29 @@ pub(super) fn opening(path: &Path, error: rusqlite::Error) -> StoreError {
             StoreError::open(path.display(), cause)
         }
         known => known,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_statement_with_another_limit_is_not_compiled_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("vestibule.db");
+        create(&path).expect("a file");
+        migrate(&path).expect("a schema");
+        for connection in [writing(&path), reading(&path)] {
+            let connection = connection.expect("a connection");
+            for limit in [1, 2] {
+                let sql = "SELECT n FROM ledger WHERE verdict = ? ORDER BY n LIMIT ?";
+                let mut statement = connection.prepare_cached(sql).expect(sql);
+                assert!(!statement.exists(("dropped", limit)).expect(sql));
+                assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+            }
+        }
     }
 }

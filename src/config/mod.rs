@@ -69,7 +69,7 @@ pub struct Config {
     pub hooks: Vec<Hook>,
     pub verification: Verification,
     pub outgoing: Outgoing,
-    /// Maximum number of verification mails sent at a time, each on its own connection.
+    /// Maximum number of verification mails sent at a time on each node, each on its own connection.
     pub outgoing_concurrency: usize,
     /// `None`: operators have passwords, and addresses are verified by mail only.
     pub sso: Option<Sso>,

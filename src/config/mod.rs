@@ -355,6 +355,12 @@ impl Config {
         self.all_portals().find(|portal| portal.name == *name)
     }
 
+    /// The portal of this name that an operator can name: one of the file, not the canary's.
+    #[must_use]
+    pub fn public_portal(&self, name: &PortalName) -> Option<&Portal> {
+        self.portals.iter().find(|portal| portal.name == *name)
+    }
+
     /// The portals of the file, and the canary's, which is shown nowhere.
     pub fn all_portals(&self) -> impl Iterator<Item = &Portal> {
         let hidden = self.canary.iter().map(|canary| &canary.portal);

@@ -71,7 +71,7 @@ impl Context {
     /// The portal that an option names.
     pub fn portal(&self, name: Option<PortalName>) -> Result<Option<PortalName>, CommandError> {
         match name {
-            Some(name) if self.config.portal(&name).is_none() => {
+            Some(name) if self.config.public_portal(&name).is_none() => {
                 let known = self.config.portals.iter().map(|portal| &portal.name);
                 Err(CommandError::Usage(format!(
                     "there is no portal {name}; the portals are {}",

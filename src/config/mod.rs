@@ -71,7 +71,7 @@ pub struct Config {
     pub hooks: Vec<Hook>,
     pub verification: Verification,
     pub outgoing: Outgoing,
-    /// Maximum number of verification mails sent at a time, each on its own connection.
+    /// Maximum number of verification mails sent at a time on each node, each on its own connection.
     pub outgoing_concurrency: usize,
     /// `None`: operators have passwords, and addresses are verified by mail only.
     pub sso: Option<Sso>,
@@ -357,6 +357,12 @@ impl Config {
     #[must_use]
     pub fn portal(&self, name: &PortalName) -> Option<&Portal> {
         self.all_portals().find(|portal| portal.name == *name)
+    }
+
+    /// The portal of this name that an operator can name: one of the file, not the canary's.
+    #[must_use]
+    pub fn public_portal(&self, name: &PortalName) -> Option<&Portal> {
+        self.portals.iter().find(|portal| portal.name == *name)
     }
 
     /// The portals of the file, and the canary's, which is shown nowhere.

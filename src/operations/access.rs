@@ -137,6 +137,7 @@ pub async fn block_unlisted(store: &Store, by: &Actor) -> Result<u64> {
 
 /// Lists revisions, newest first. The cursor of a page is the number of its last revision.
 pub async fn list_revisions(store: &Store, page: Page) -> Result<Listed<RevisionEntry>> {
+    let rows = page.rows();
     let before = match page.after {
         None => u64::MAX,
         Some(cursor) => match cursor.parse() {
@@ -146,10 +147,10 @@ pub async fn list_revisions(store: &Store, page: Page) -> Result<Listed<Revision
     };
     // One more, to compare the oldest shown revision with.
     let revisions = store
-        .access_history_before(before, page.limit.saturating_add(1))
+        .access_history_before(before, rows.saturating_add(1))
         .await?;
     let nothing = AccessSettings::default();
-    let steps = revisions.iter().enumerate().take(page.limit);
+    let steps = revisions.iter().enumerate().take(rows);
     let steps: Vec<_> = steps
         .map(|(place, revision)| RevisionEntry {
             revision: revision.number,
@@ -164,7 +165,7 @@ pub async fn list_revisions(store: &Store, page: Page) -> Result<Listed<Revision
         .collect();
     let last = steps.last().map(|step| step.revision.to_string());
     Ok(Listed {
-        next: last.filter(|_| revisions.len() > page.limit),
+        next: last.filter(|_| revisions.len() > rows),
         rows: steps,
     })
 }

@@ -48,6 +48,36 @@ pub fn needs_portal(entry: &LedgerEntry) -> bool {
     is_kept(entry) && entry.portal.is_none()
 }
 
+/// An operator's choice of the sender in a forced release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SenderChoice {
+    /// The message has a usable sender, and no other can be named.
+    None,
+    /// It has none, or one of our own addresses.
+    Required,
+    /// The named portal decides: the message came through a list, which may be the portal's own.
+    ByPortal,
+}
+
+impl SenderChoice {
+    /// The choice for a recoverable entry.
+    #[must_use]
+    pub fn of(entry: &LedgerEntry, config: &Config) -> Self {
+        let facts = &entry.facts;
+        let is_ours = |sender: &EmailAddress| match &entry.circumstances {
+            Some(known) => known.sender_is_ours,
+            None => config.is_ours(sender),
+        };
+        if needs_portal(entry) && (facts.from_is_list || facts.author_behind_list.is_some()) {
+            Self::ByPortal
+        } else if entry.sender.as_ref().is_none_or(is_ours) {
+            Self::Required
+        } else {
+            Self::None
+        }
+    }
+}
+
 fn is_kept(entry: &LedgerEntry) -> bool {
     entry.verdict == Verdict::Dropped
         && entry.reason != Reason::Duplicate
@@ -134,7 +164,7 @@ async fn find_with_portal(
     if let Some(own) = &entry.portal {
         if named.is_some() {
             return Err(refused(format!(
-                "came for the portal {own}; name a portal (--portal) only for a message that came for none"
+                "came for the portal {own}; name a portal only for a message that came for none"
             )));
         }
         if config.portal(own).is_none() {
@@ -146,7 +176,7 @@ async fn find_with_portal(
     let Some(name) = named else {
         return Ok((entry, None));
     };
-    let portal = config.portal(name);
+    let portal = config.public_portal(name);
     let address = portal.and_then(|portal| portal.addresses.first());
     let Some(address) = address else {
         return Err(refused(format!(

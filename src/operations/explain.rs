@@ -1,7 +1,7 @@
 //! The explanation of a message's verdict, and all later events.
 //!
 //! The recorded facts are decided again by the same rules, under the revision of the settings that was
-//! current then, so the result is the same.
+//! current then, so the result is the same. No rule decides about a message to an address of our own.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -19,7 +19,8 @@ pub struct Explanation {
     pub ledger: LedgerId,
     pub verdict: Verdict,
     pub reason: Reason,
-    /// Every evaluated rule; the last one decided.
+    /// Every evaluated rule; the last one decided. Empty for a message to an address of Vestibule's own, until the
+    /// rules decide about it for a portal.
     pub rules: Vec<RuleResult>,
     /// The revision of the access settings that decided.
     pub revision: u64,
@@ -65,7 +66,7 @@ pub fn bare_message_id(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-/// Evaluates the rules again.
+/// Evaluates the rules again, if they decided.
 pub async fn explain_entry(store: &Store, entry: LedgerEntry) -> Result<Explanation> {
     let rules = match &entry.circumstances {
         Some(circumstances) => {
@@ -74,12 +75,17 @@ pub async fn explain_entry(store: &Store, entry: LedgerEntry) -> Result<Explanat
                 .await?
                 .map(|revision| revision.settings.effective(entry.portal.as_ref()))
                 .unwrap_or_default();
-            explain(&DecisionInput {
+            let mut rules = explain(&DecisionInput {
                 facts: &entry.facts,
                 circumstances,
                 standing: &entry.standing,
                 settings: &settings,
-            })
+            });
+            // An operator released a message to an address of our own for a portal: its verdict is older.
+            if rules.last().map(|rule| rule.reason) != Some(entry.reason) {
+                rules.clear();
+            }
+            rules
         }
         None => Vec::new(),
     };

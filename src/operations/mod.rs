@@ -44,8 +44,8 @@ pub use deliveries::{
 };
 pub use directory::{UserError, create_user, remove_user, replace_user};
 pub use dropped::{
-    DroppedMessage, RecoveryOutcome, is_recoverable, list_recoverable, needs_portal, recover,
-    recover_many, recover_matching, release_dropped, release_many_dropped,
+    DroppedMessage, RecoveryOutcome, SenderChoice, is_recoverable, list_recoverable, needs_portal,
+    recover, recover_many, recover_matching, release_dropped, release_many_dropped,
 };
 pub use explain::{Explanation, bare_message_id, explain_entry, find_entry};
 pub use find::{Found, FoundMessage, find};

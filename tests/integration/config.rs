@@ -320,3 +320,32 @@ fn a_dns_server_has_port_53_where_none_is_given() {
         ["192.0.2.53:53", "127.0.0.1:5353", "[::1]:53", "[::1]:5353"]
     );
 }
+
+#[test]
+fn the_concurrency_of_outgoing_mail_is_that_of_the_file_and_has_limits() {
+    let outgoing =
+        |keys: &str| SMALLEST.replace("[outgoing]\ntype = \"file\"\ndir = \"outgoing\"\n", keys);
+    let smtp = |concurrency: u32| {
+        outgoing(&format!(
+            "[outgoing]\ntype = \"smtp\"\nurl = \"smtp://127.0.0.1:25\"\nconcurrency = {concurrency}\n"
+        ))
+    };
+    assert_eq!(config(SMALLEST).outgoing_concurrency, 16);
+    for concurrency in [1, 3, 100] {
+        let read = config(&smtp(concurrency)).outgoing_concurrency;
+        assert_eq!(u32::try_from(read), Ok(concurrency));
+    }
+    let file = "[outgoing]\ntype = \"file\"\ndir = \"outgoing\"\nconcurrency = 3\n";
+    for (text, mistake) in [
+        (smtp(0), "concurrency: 0 is not between 1 and 100"),
+        (smtp(101), "concurrency: 101 is not between 1 and 100"),
+        (
+            outgoing(file),
+            "concurrency: type file has no such key; valid keys: type, dir",
+        ),
+    ] {
+        let mistakes = Config::parse(&text, Path::new("vestibule.toml")).expect_err("a mistake");
+        let said = mistakes.to_string();
+        assert!(said.contains(mistake), "{said}");
+    }
+}

@@ -72,7 +72,7 @@ pub fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult {
     let access = args.access.as_deref();
     let context = runtime.block_on(DecisionContext::new(global, &args.messages, access))?;
     if let Some(name) = &args.portal
-        && context.config.portal(name).is_none()
+        && context.config.public_portal(name).is_none()
     {
         return Err(CommandError::Usage(format!("there is no portal {name}")));
     }

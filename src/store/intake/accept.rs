@@ -7,6 +7,7 @@ use crate::store::engine::job::{Operation, Work};
 use crate::store::hooks::subscriptions;
 use crate::store::intake::arrival::{Arrival, ArrivalOutcome, ArrivalPart};
 use crate::store::intake::decide_part::{Decided, PartContext};
+use crate::store::intake::own_addresses::may_be_by_a_person;
 use crate::store::intake::prepared::{PreparedMessage, PreparedPart};
 use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::hold_quota::{QuotaDropped, offer};
@@ -139,10 +140,9 @@ impl PreparedMessage {
         carrier: &mut Option<i64>,
     ) -> Result<i64> {
         let (decision, original) = (&decided.decision, context.original);
-        // A delivery report to an address of our own only returns our mail. Anything else there may have been
-        // written by a person; tokens in it are masked.
+        // Tokens in mail to an address of our own are masked.
         let may_be_recovered =
-            matches!(part, ArrivalPart::Portal { .. }) || decision.reason != Reason::Bounce;
+            matches!(part, ArrivalPart::Portal { .. }) || may_be_by_a_person(&self.arrival.facts);
         let has_copies = original.is_none()
             && (decision.verdict != Verdict::Dropped || decision.reason == Reason::Bounce);
         let forgotten =

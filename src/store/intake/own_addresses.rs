@@ -1,4 +1,4 @@
-//! Decides about mail to our own addresses: bounces, and answers to verification mail.
+//! Decides about mail to our own addresses: bounces, and answers to verification mail; and which of it is kept.
 
 use crate::access::{Consequence, Decision, Standing, number_of};
 use crate::domain::{Reason, Verdict};
@@ -31,4 +31,11 @@ pub(crate) fn decide_own_address(
         consequence: Consequence::Nothing,
         evidence: None,
     }
+}
+
+/// True for a message to one of our own addresses that a person may have written: it may contain a request, so its
+/// content is kept. A delivery report returns our own mail, and automatic and bulk mail requests nothing. A presumed
+/// sign of automatic mail is not enough, because it also occurs in people's mail.
+pub(crate) fn may_be_by_a_person(facts: &Facts) -> bool {
+    facts.report.is_none() && facts.automatic.is_none() && facts.bulk.is_none()
 }

@@ -2,8 +2,9 @@
 //! [recovery](super::recover_dropped) or by [release](super::release_dropped).
 
 use crate::access::Circumstances;
-use crate::domain::{LedgerId, Reason, RequestState};
+use crate::domain::{EmailAddress, LedgerId, Reason, RequestState};
 use crate::mail::Facts;
+use crate::store::intake::own_addresses::may_be_by_a_person;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::{Millis, from_row, json};
 use crate::store::{Result, StoreError};
@@ -17,15 +18,21 @@ pub struct NamedPortal {
 }
 
 impl NamedPortal {
-    /// Records the portal as that of an entry.
-    pub(crate) fn assign(&self, tx: &Tx, n: i64) -> Result<()> {
+    /// Records the portal as that of an entry, and the sender whom the message has there: the portal's own list
+    /// makes a difference.
+    pub(crate) fn assign(&self, tx: &Tx, n: i64, sender: Option<&EmailAddress>) -> Result<()> {
         tx.run(
-            "UPDATE ledger SET portal = ?2, recipient = ?3, circumstances = ?4 WHERE n = ?1",
+            // The facts stay the same: a trigger has the entry indexed again, with this sender.
+            "UPDATE ledger SET portal = ?2, recipient = ?3, circumstances = ?4, sender = ?5,
+                     domain = ?6, facts = facts
+                 WHERE n = ?1",
             &[
                 &n,
                 &self.circumstances.portal,
                 &self.recipient,
                 &json(&self.circumstances)?,
+                &sender.map(EmailAddress::key),
+                &sender.map(|sender| sender.domain().as_str()),
             ],
         )
         .map(drop)
@@ -39,6 +46,8 @@ pub(crate) struct DroppedEntry {
     pub(crate) reason: Reason,
     pub(crate) revision: i64,
     pub(crate) facts: Facts,
+    recipient: String,
+    /// None for a message to an address of our own.
     circumstances: Option<Circumstances>,
     /// True while its content exists.
     kept: bool,
@@ -47,8 +56,8 @@ pub(crate) struct DroppedEntry {
     request: Option<RequestState>,
 }
 from_row!(
-    DroppedEntry, row: n, received_at, reason, revision, facts, circumstances, kept, dropped, original,
-    request,
+    DroppedEntry, row: n, received_at, reason, revision, facts, recipient, circumstances, kept, dropped,
+    original, request,
 );
 
 impl DroppedEntry {
@@ -81,28 +90,47 @@ impl DroppedEntry {
         if let Some(original) = self.original {
             return refused(format!("is a copy of {original}; recover that entry"));
         }
+        if !self.kept {
+            let why = if self.circumstances.is_none() && !may_be_by_a_person(&self.facts) {
+                "delivery reports, automatic mail and bulk mail to an address of our own are not kept"
+            } else {
+                "its content was erased, because it had expired or dropped.max_content was reached"
+            };
+            return refused(format!("cannot be recovered: {why}"));
+        }
         let named = portal.map(|portal| &portal.circumstances);
         let Some(circumstances) = self.circumstances.as_ref().or(named) else {
             return refused(
                 "was sent to an address of our own, for bounces or answers, not to a portal; name \
-                 the portal of the request (--portal NAME)"
+                 the portal of the request (--portal NAME on the command line)"
                     .to_owned(),
             );
         };
-        if !self.kept {
-            return refused(
-                "cannot be recovered: its content was erased, because it had expired or \
-                 dropped.max_content was reached"
-                    .to_owned(),
-            );
-        }
         Ok(circumstances)
+    }
+
+    /// Words for the audit about the values that an operator named, with the original recipient, which
+    /// [`NamedPortal::assign`] replaces. Empty if nothing was named.
+    pub(crate) fn describe_named(&self, has_sender: bool, portal: Option<&NamedPortal>) -> String {
+        let sender = "; the operator named its sender";
+        let recipient = &self.recipient;
+        match (has_sender, portal.map(|named| &named.circumstances.portal)) {
+            (false, None) => String::new(),
+            (true, None) => sender.to_owned(),
+            (true, Some(portal)) => {
+                format!("{sender} and the portal {portal}; it came for {recipient}")
+            }
+            (false, Some(portal)) => {
+                format!("; the operator named the portal {portal}; it came for {recipient}")
+            }
+        }
     }
 }
 
 pub(crate) fn find(tx: &Tx, ledger: LedgerId) -> Result<DroppedEntry> {
     tx.maybe(
-        "SELECT l.n, l.received_at, l.rule AS reason, l.revision, l.facts, l.circumstances,
+        "SELECT l.n, l.received_at, l.rule AS reason, l.revision, l.facts, l.recipient,
+                 l.circumstances,
                  EXISTS (
                      SELECT 1 FROM content AS c WHERE c.ledger = coalesce(l.message, l.n)
                  ) AS kept,

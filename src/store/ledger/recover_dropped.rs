@@ -57,7 +57,7 @@ pub enum Recovered {
 }
 
 impl Store {
-    /// Dropped entries that still have content, of all domains or of those that match a pattern; oldest
+    /// Dropped entries of portals that still have content, of all domains or of those that match a pattern; oldest
     /// first.
     pub async fn recoverable(
         &self,
@@ -183,7 +183,7 @@ impl Work<'_> {
             return Ok(Recovered::StillDropped(decision));
         };
         if let Some(portal) = &terms.portal {
-            portal.assign(tx, found.n)?;
+            portal.assign(tx, found.n, sender)?;
         }
         tx.run(
             "UPDATE ledger SET verdict = ?2, rule = ?3, revision = ?4, standing = ?5,
@@ -211,8 +211,10 @@ impl Work<'_> {
         NewEvent::new("request.recovered")
             .entry(found.n)
             .detail(format!(
-                "dropped earlier as {} by revision {}",
-                found.reason, found.revision
+                "dropped earlier as {} by revision {}{}",
+                found.reason,
+                found.revision,
+                found.describe_named(false, terms.portal.as_ref())
             ))
             .record(tx, by, now)?;
         self.wakeups.add(Topic::OperatorActions);

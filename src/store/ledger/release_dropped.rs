@@ -68,20 +68,21 @@ impl Work<'_> {
         let sender = match (written, named) {
             (Some(written), Some(_)) if !circumstances.sender_is_ours => {
                 return refused(format!(
-                    "was written by {written}; name a sender (--as) only if the message has no usable one"
+                    "was written by {written}; name a sender only if the message has no usable one"
                 ));
             }
             (_, Some(named)) => named,
             (Some(written), None) if circumstances.sender_is_ours => {
                 return refused(format!(
                     "was written by {written}, which is an address of this installation; name the \
-                     sender of the request (--as ADDRESS)"
+                     sender of the request (--as ADDRESS on the command line)"
                 ));
             }
             (Some(written), None) => written,
             (None, None) => {
                 return refused(
-                    "has no usable sender; name the sender of the request (--as ADDRESS)"
+                    "has no usable sender; name the sender of the request (--as ADDRESS on the \
+                     command line)"
                         .to_owned(),
                 );
             }
@@ -107,7 +108,7 @@ impl Work<'_> {
         }
         let copy_key = like.copy_key;
         if let Some(portal) = portal {
-            portal.assign(self.tx, found.n)?;
+            portal.assign(self.tx, found.n, written)?;
         }
         let account = self.account_of(&forced, by, now)?;
         insert_request(self.tx, &forced, account.n, by, now)?;
@@ -115,16 +116,13 @@ impl Work<'_> {
         self.tx.run(sql, &[&found.n, &copy_key])?;
         withdraw(self.tx, found.n)?;
         uncount(self.tx, found.n)?;
-        let whose = if forced.named {
-            "; the operator named its sender"
-        } else {
-            ""
-        };
         NewEvent::new("request.recovered")
             .entry(found.n)
             .detail(format!(
-                "dropped as {} by revision {}, but released anyway{whose}",
-                found.reason, found.revision
+                "dropped as {} by revision {}, but released anyway{}",
+                found.reason,
+                found.revision,
+                found.describe_named(forced.named, portal)
             ))
             .record(self.tx, by, now)?;
         record_of_entry(self.tx, "request.released", found.n, by, now)?;

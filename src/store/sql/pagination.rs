@@ -39,7 +39,7 @@ impl Page {
         Self { limit, after: None }
     }
 
-    pub(in crate::store) fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         if self.limit == 0 { 100 } else { self.limit }
     }
 }

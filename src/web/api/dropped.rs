@@ -141,11 +141,13 @@ pub(super) async fn recover(
 pub(super) struct EntriesToRecover {
     #[schema(max_items = 1000)]
     entries: Option<Vec<LedgerId>>,
-    /// The oldest 1000 of this domain; *.example.com for all of its subdomains.
+    /// The oldest 1000 of this domain that came for a portal; *.example.com for all of its subdomains.
     domain: Option<String>,
     /// Release these entries whatever the reason.
     #[serde(default)]
     force: bool,
+    /// With `entries`: the portal, if the messages were sent to an address of Vestibule's own.
+    portal: Option<PortalName>,
 }
 
 /// The outcome for each entry.
@@ -174,6 +176,10 @@ pub(super) async fn recover_many(
     if is_forced && wanted.entries.is_none() {
         return Err(Problem::of_field("force", "name the entries"));
     }
+    if wanted.portal.is_some() && wanted.entries.is_none() {
+        return Err(Problem::of_field("portal", "name the entries"));
+    }
+    let portal = call.app.portal(wanted.portal)?;
     let ids = match (wanted.entries, wanted.domain) {
         (Some(entries), None) if entries.len() <= MAX_BULK_ITEMS => entries,
         (Some(_), None) => return Err(Problem::bad_input("entries: name at most 1000")),
@@ -186,9 +192,9 @@ pub(super) async fn recover_many(
     };
     let (config, store, by) = (call.app.config(), &call.app.store, call.holder.actor());
     let outcomes = if is_forced {
-        release_many_dropped(store, &config, ids, None, None, &by).await?
+        release_many_dropped(store, &config, ids, None, portal.as_ref(), &by).await?
     } else {
-        decide_many_again(store, &config, ids, None, &by).await?
+        decide_many_again(store, &config, ids, portal.as_ref(), &by).await?
     };
     let items: Vec<_> = outcomes
         .into_iter()

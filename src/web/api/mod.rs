@@ -98,7 +98,7 @@ impl AppState {
     /// Finds the portal that a request names.
     fn portal(&self, name: Option<PortalName>) -> Result<Option<PortalName>, Problem> {
         match name {
-            Some(name) if self.config().portal(&name).is_none() => Err(Problem::of_field(
+            Some(name) if self.config().public_portal(&name).is_none() => Err(Problem::of_field(
                 "portal",
                 format_args!("there is no portal {name}"),
             )),

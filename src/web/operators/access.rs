@@ -201,7 +201,7 @@ impl AppState {
         match draft
             .portals
             .keys()
-            .find(|name| config.portal(name).is_none())
+            .find(|name| config.public_portal(name).is_none())
         {
             Some(name) => Err(format!("There is no portal {name}.")),
             None => Ok(draft),
@@ -212,7 +212,9 @@ impl AppState {
     fn portal(&self, fields: &Fields) -> Result<Option<PortalName>, Error> {
         let portal = fields.read("portal", |name| PortalName::parse(name).ok())?;
         match portal {
-            Some(name) if self.config().portal(&name).is_none() => Err(Error::NotFound("portal")),
+            Some(name) if self.config().public_portal(&name).is_none() => {
+                Err(Error::NotFound("portal"))
+            }
             portal => Ok(portal),
         }
     }

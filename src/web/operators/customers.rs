@@ -117,7 +117,7 @@ pub(super) async fn add(call: PageCall, FormFields(sent): FormFields) -> Result<
     let written = sent.one("address").unwrap_or_default();
     let portal = sent.read("portal", |name| PortalName::parse(name).ok())?;
     if let Some(portal) = &portal
-        && call.app.config().portal(portal).is_none()
+        && call.app.config().public_portal(portal).is_none()
     {
         return Err(Error::NotFound("portal"));
     }

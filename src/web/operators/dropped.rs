@@ -9,7 +9,7 @@ use super::auth::{CurrentOperator, PageCall};
 use super::customers::portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
-use super::message::read_named_sender;
+use super::message_actions::read_named_sender;
 use super::period::Period;
 use super::{AppState, messages};
 use crate::config::Config;

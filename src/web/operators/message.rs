@@ -1,5 +1,5 @@
-//! `/messages/{id}`: one message: why it was accepted, held or dropped; the message itself, as text and with
-//! its attachments to be saved; and what an operator can do about it and its sender.
+//! `/messages/{id}`: one message: why it was accepted, held or dropped; and the message itself, as text and with
+//! its attachments to be saved. [`message_actions`](super::message_actions) has the buttons.
 //!
 //! Nothing of the message is interpreted: attachments and the raw message are only ever sent to be saved, and
 //! HTML is shown in a frame, cleaned by [`message_html`](super::message_html).
@@ -7,43 +7,42 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 
 use super::auth::PageCall;
 use super::authentication_badge::badge;
-use super::customers::portals;
 use super::error::Error;
-use super::form_fields::{Fields, FormFields, QueryFields};
+use super::form_fields::QueryFields;
+use super::message_actions::actions;
 use super::messages::{event_row, row};
 use super::save_as::{file_name, save_as, with_ending};
 use super::{AppState, why};
-use crate::access::AccessSettings;
-use crate::domain::{
-    Account, EmailAddress, LedgerId, PortalName, Reason, RequestState, ReversePath, Role, Verdict,
-};
+use crate::domain::{Account, LedgerId, RequestState, ReversePath};
 use crate::mail::{
     AttachmentSummary, Evidence, HeaderView, find_attachment, html, list_attachments, readable,
 };
-use crate::operations::{
-    CustomerAction, DenyAction, Explanation, GrantAction, RequestAction, act_on_customer,
-    act_on_request, deny_access, explain_entry, grant_access, is_recoverable, needs_portal,
-    recover, release_dropped,
-};
+use crate::operations::{Explanation, explain_entry};
 use crate::store::{LedgerEntry, StoreError};
 use crate::web::display::one_line;
 use crate::web::render::Policy;
 
+/// Maximum recipients of the envelope that the page lists.
+const MAX_RECIPIENTS: usize = 20;
+
 /// Finds the entry with this id.
-async fn find(app: &AppState, id: &str) -> Result<LedgerEntry, Error> {
+pub(super) async fn find(app: &AppState, id: &str) -> Result<LedgerEntry, Error> {
     let id: LedgerId = id.parse().map_err(|_| Error::NotFound("message"))?;
     let entry = app.store().ledger_entry(id).await?;
     entry.ok_or(Error::NotFound("message"))
 }
 
 /// The account of the message, or of its sender.
-async fn find_account(app: &AppState, entry: &LedgerEntry) -> Result<Option<Account>, Error> {
+pub(super) async fn find_account(
+    app: &AppState,
+    entry: &LedgerEntry,
+) -> Result<Option<Account>, Error> {
     match entry.account.as_ref().or(entry.sender.as_ref()) {
         Some(address) => Ok(app.store().customer(address).await?),
         None => Ok(None),
@@ -161,18 +160,22 @@ fn header(entry: &LedgerEntry, header: &HeaderView) -> Value {
     }
 }
 
+/// The envelope as received: the recipient of an entry changes if an operator names another portal.
 fn envelope(entry: &LedgerEntry) -> Value {
     let envelope = &entry.envelope;
     let client = envelope.client.as_ref();
     let host = client.and_then(|client| client.name.as_deref().or(client.helo.as_deref()));
     let ip = client.and_then(|client| client.address).or(envelope.peer);
+    let recipients = envelope.recipients.iter().take(MAX_RECIPIENTS);
+    let recipients: Vec<_> = recipients.map(|to| one_line(&to.address)).collect();
     context! {
         from => match &envelope.reverse_path {
             ReversePath::Null => Some("<>".to_owned()),
             ReversePath::Mailbox(address) => Some(one_line(address)),
             ReversePath::Unknown => None,
         },
-        to => one_line(&entry.recipient),
+        to => recipients,
+        more => envelope.recipients.len().saturating_sub(MAX_RECIPIENTS),
         client => match (host, ip) {
             (Some(host), Some(ip)) => Some(format!("{} [{ip}]", one_line(host))),
             (Some(host), None) => Some(one_line(host)),
@@ -205,143 +208,6 @@ fn octets(size: usize) -> String {
         10_000..=9_999_999 => format!("{} kB", size / 1000),
         _ => format!("{} MB", size / 1_000_000),
     }
-}
-
-/// The buttons of the page: only those that can do something, for this operator.
-fn actions(
-    call: &PageCall,
-    entry: &LedgerEntry,
-    state: Option<RequestState>,
-    account: Option<&Account>,
-    settings: &AccessSettings,
-) -> Value {
-    let may = |role: Role| call.operator.role >= role;
-    let applies = |action: RequestAction| state.is_some_and(|state| action.applies_to(state));
-    let config = call.app.config();
-    let (is_dropped, needs_portal) = (is_recoverable(entry, &config), needs_portal(entry));
-    let can_return = is_dropped || needs_portal;
-    let way_in = GrantAction::of(entry, account).filter(|_| is_dropped || account.is_some());
-    let way_out = DenyAction::of(entry, account, settings);
-    let domain = entry
-        .sender
-        .as_ref()
-        .map(|sender| sender.domain().to_string());
-    context! {
-        any => may(Role::Agent),
-        release => can_return || applies(RequestAction::Release),
-        forced => can_return,
-        portals => needs_portal.then(|| portals(&config)),
-        nameable => can_return && (entry.sender.is_none()
-            || entry.circumstances.as_ref().is_some_and(|known| known.sender_is_ours)),
-        recover => can_return,
-        retry => applies(RequestAction::Retry),
-        discard => applies(RequestAction::Discard),
-        person => way_in.filter(|way| may(way.role())).map(|way| match way {
-            GrantAction::Verify => "verify",
-            GrantAction::Unblock => "unblock",
-            GrantAction::Allow => "allow",
-        }),
-        domain => domain.filter(|_| {
-            may(Role::Admin) && entry.verdict == Verdict::Dropped && account.is_none()
-                && entry.reason == Reason::DomainNotAllowed
-        }),
-        block => way_out.filter(|way| may(way.role())).map(|way| match way {
-            DenyAction::Block => "block",
-            DenyAction::Deny => "deny",
-        }),
-        admin => way_in.is_some_and(|way| !may(way.role())),
-        sender => entry.sender.as_ref().map(ToString::to_string),
-    }
-}
-
-/// Carries out the action of a button, with the operator's note for the audit, and returns to the page.
-pub(super) async fn act(
-    call: PageCall,
-    Path(id): Path<String>,
-    FormFields(form): FormFields,
-) -> Result<Redirect, Error> {
-    let entry = find(&call.app, &id).await?;
-    let account = find_account(&call.app, &entry).await?;
-    let (store, config) = (call.app.store(), call.app.config());
-    let note = form
-        .one("note")
-        .map(one_line)
-        .filter(|note| !note.is_empty());
-    let by = call.operator.actor().with_note(note.as_deref());
-    let require = |role: Role| {
-        if call.operator.role >= role {
-            Ok(())
-        } else {
-            Err(Error::Role(role))
-        }
-    };
-    let action = form.one("action").unwrap_or_default();
-    let done = match action {
-        "release" if entry.request.is_none() => {
-            let named = read_named_sender(&form)?;
-            let portal = read_named_portal(&form)?;
-            release_dropped(store, &config, entry.ledger, named, portal.as_ref(), by).await?;
-            "released"
-        }
-        "release" | "discard" | "retry" => {
-            let request = entry.request.ok_or(Error::NotFound("request"))?;
-            let action = RequestAction::from_name(action)
-                .ok_or_else(|| Error::Malformed("This action does not exist.".to_owned()))?;
-            act_on_request(store, action, request, by).await?;
-            action.outcome()
-        }
-        "recover" => {
-            let portal = read_named_portal(&form)?;
-            let recovered = recover(store, &config, entry.ledger, portal.as_ref(), by).await?;
-            if recovered.is_request() {
-                "recovered"
-            } else {
-                "still_dropped"
-            }
-        }
-        "person" => {
-            let way = GrantAction::of(&entry, account.as_ref());
-            require(way.map_or(Role::Agent, GrantAction::role))?;
-            grant_access(store, &config, &entry, account.as_ref(), by).await?;
-            "let_in"
-        }
-        "block" => {
-            let role = account
-                .as_ref()
-                .map_or(DenyAction::Deny.role(), |_| DenyAction::Block.role());
-            require(role)?;
-            deny_access(store, &entry, account.as_ref(), by).await?;
-            if account.is_some() {
-                "blocked"
-            } else {
-                "denied"
-            }
-        }
-        "unblock" => {
-            let account = account.ok_or(Error::NotFound("customer"))?;
-            act_on_customer(store, CustomerAction::Unblock, &account, by).await?;
-            "unblocked"
-        }
-        _ => return Err(Error::Malformed("This action does not exist.".to_owned())),
-    };
-    Ok(Redirect::to(&format!(
-        "/messages/{}?done={done}",
-        entry.ledger
-    )))
-}
-
-/// The sender that an operator names for a message that has none.
-pub(super) fn read_named_sender(form: &Fields) -> Result<Option<EmailAddress>, Error> {
-    let named = form.one("as").map(|text| {
-        EmailAddress::parse_customer(text)
-            .map_err(|error| Error::NotAllowed(format!("{text:?}: {error}")))
-    });
-    named.transpose()
-}
-
-/// The portal that an operator names for a message that came for none.
-fn read_named_portal(form: &Fields) -> Result<Option<PortalName>, Error> {
-    form.read("portal", |text| PortalName::parse(text).ok())
 }
 
 /// Finds an entry and its content, if that is still kept.

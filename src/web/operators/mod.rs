@@ -23,6 +23,7 @@ mod login_code;
 mod login_limits;
 mod mail;
 mod message;
+mod message_actions;
 mod message_html;
 mod messages;
 mod nodes;
@@ -181,7 +182,7 @@ fn routes() -> Vec<PageRoute> {
         GET "/messages", Some(Viewer), messages::find;
         GET "/messages.csv", Some(Viewer), csv::messages;
         GET "/messages/{id}", Some(Viewer), message::show;
-        POST "/messages/{id}", Some(Agent), message::act;
+        POST "/messages/{id}", Some(Agent), message_actions::act;
         GET "/messages/{id}/html", Some(Viewer), message_html::show;
         GET "/messages/{id}/attachments/{place}", Some(Viewer), message::attachment;
         GET "/messages/{id}/raw", Some(Viewer), message::raw;

@@ -2,14 +2,11 @@
 
 use vestibule::access::AccessSettings;
 use vestibule::domain::{AccountStatus, Actor, DomainPattern, Reason, RequestState, Verdict};
-use vestibule::store::{
-    Added, ArrivalPart, LedgerFilter, MailCause, NamedPortal, Page, Recovered, ReplyAnswer,
-    StoreError, Terms,
-};
+use vestibule::store::{Added, LedgerFilter, MailCause, Page, Recovered, StoreError, Terms};
 
 use super::harness::{DAY, Harness, address, at, mail, operator, settings, start};
 
-const TERMS: Terms = Terms {
+pub const TERMS: Terms = Terms {
     quota: vestibule::config::Quota {
         requests: 20,
         bytes: 1_000_000,
@@ -127,78 +124,6 @@ async fn forgotten_messages_cannot_be_recovered() {
         .recover(dropped.ledger, TERMS, operator("root"), at(8 * DAY))
         .await;
     assert!(matches!(recovered, Err(StoreError::NotAllowed(_))));
-}
-
-#[tokio::test]
-async fn an_answer_to_a_verification_mail_is_kept_and_recovered_for_a_named_portal() {
-    let harness = Harness::open().await;
-    let store = &harness.store;
-    let answer = |id: &str| {
-        let mut answer = mail("ann@corp.example", id, start());
-        let ArrivalPart::Portal {
-            recipient,
-            circumstances,
-        } = answer.parts.remove(0)
-        else {
-            panic!("a portal");
-        };
-        answer.parts.push(ArrivalPart::Confirmation {
-            recipient: "confirm@corp.example".to_owned(),
-            token: None,
-            answer: ReplyAnswer::Other,
-        });
-        let portal = NamedPortal {
-            circumstances,
-            recipient,
-        };
-        (answer, portal)
-    };
-    let (one, portal) = answer("1@x");
-    let raw = one.raw.clone();
-    let one = harness.accept(one).await;
-    assert_eq!(one.reason, Reason::Confirmation);
-    let kept = store.raw(one.ledger).await.expect("read");
-    assert_eq!(kept, Some(raw));
-
-    let by = || operator("root");
-    let unnamed = store.recover(one.ledger, TERMS, by(), at(DAY)).await;
-    assert!(
-        matches!(&unnamed, Err(StoreError::NotAllowed(why)) if why.contains("--portal")),
-        "{unnamed:?}"
-    );
-    let terms = Terms {
-        portal: Some(portal),
-        ..TERMS
-    };
-    let recovered = store.recover(one.ledger, terms, by(), at(DAY)).await;
-    let Ok(Recovered::Now { reason, .. }) = recovered else {
-        panic!("{recovered:?}");
-    };
-    assert_eq!(reason, Reason::InternalAccountCreated);
-
-    let (two, portal) = answer("2@x");
-    let two = harness.accept(two).await;
-    let released = store.release_dropped(two.ledger, None, Some(portal), by(), at(DAY));
-    let released = released.await;
-    assert!(
-        matches!(released, Ok(Recovered::Forced { .. })),
-        "{released:?}"
-    );
-    for ledger in [one.ledger, two.ledger] {
-        let entry = store.ledger_entry(ledger).await.expect("read");
-        let entry = entry.expect("an entry");
-        assert_eq!(entry.portal, Some(super::harness::portal("it")));
-        assert_eq!(entry.recipient, "it-help@corp.example");
-        assert!(entry.circumstances.is_some() && entry.request.is_some());
-    }
-    let violations = store.check_invariants().await.expect("checked");
-    assert!(violations.is_empty(), "{violations:?}");
-
-    let (three, _) = answer("3@x");
-    let three = harness.accept(three).await;
-    harness.delete_expired_content(at(8 * DAY), 30 * DAY).await;
-    let kept = store.raw(three.ledger).await.expect("read");
-    assert_eq!(kept, None, "it expires like other dropped content");
 }
 
 #[tokio::test]

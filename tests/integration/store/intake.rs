@@ -320,27 +320,6 @@ async fn the_history_of_a_message_is_complete() {
 }
 
 #[tokio::test]
-async fn mail_to_the_return_address_is_kept_unless_it_is_a_delivery_report() {
-    let harness = Harness::open().await;
-    for (id, status, reason) in [
-        ("1@x", None, Reason::Automatic),
-        ("2@x", Some("5.1.1"), Reason::Bounce),
-    ] {
-        let mut returned = mail("ann@corp.example", id, start());
-        returned.facts.report = status.map(|status| report(None, "failed", Some(status)));
-        returned.parts = vec![ArrivalPart::Bounce {
-            recipient: "returns@corp.example".to_owned(),
-        }];
-        let entry = harness.accept(returned).await;
-        assert_eq!(entry.reason, reason);
-        let kept = harness.store.raw(entry.ledger).await.expect("read");
-        assert_eq!(kept.is_some(), reason != Reason::Bounce, "{reason:?}");
-    }
-    let violations = harness.store.check_invariants().await.expect("checked");
-    assert!(violations.is_empty(), "{violations:?}");
-}
-
-#[tokio::test]
 async fn an_answer_to_a_mail_is_found_by_its_reason() {
     let harness = Harness::open().await;
     let mut answer = mail("ann@corp.example", "1@x", start());

@@ -24,6 +24,7 @@ mod not_me_undo;
 mod notices;
 mod numbers;
 mod operators;
+mod own_addresses;
 mod pending_accounts;
 mod people;
 mod reference_model;

@@ -1,7 +1,8 @@
 //! Access settings as revisions, the version of the schema, and temporary failures.
 
 use vestibule::domain::Reason;
-use vestibule::store::StoreError;
+use vestibule::operations::list_revisions;
+use vestibule::store::{Page, StoreError};
 
 use super::harness::{Harness, mail, operator, settings, start};
 
@@ -25,6 +26,11 @@ async fn a_change_needs_the_revision_it_was_made_from() {
     let history = harness.store.access_history(10).await.expect("read");
     let numbers: Vec<_> = history.iter().map(|revision| revision.number).collect();
     assert_eq!(numbers, [2, 1]);
+    // The default page has rows, as that of every other list.
+    let listed = list_revisions(&harness.store, Page::default()).await;
+    let listed = listed.expect("read");
+    let numbers: Vec<_> = listed.rows.iter().map(|entry| entry.revision).collect();
+    assert_eq!((numbers, listed.next), (vec![2, 1], None));
     assert!(
         !harness
             .store

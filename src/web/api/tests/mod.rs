@@ -5,6 +5,7 @@ mod access;
 mod auth;
 mod document;
 mod idempotency;
+mod own_addresses;
 mod people;
 mod routes;
 

@@ -6,6 +6,7 @@ mod auth;
 mod filters;
 mod lists;
 mod messages;
+mod own_addresses;
 mod pages;
 mod parity;
 mod requests;
@@ -28,10 +29,12 @@ use super::auth::COOKIE_NAME;
 use super::{Operators, operators};
 use crate::config::Config;
 use crate::domain::{
-    Actor, Interface, OperatorName, Password, RequestState, Role, Timestamp, Token,
+    Actor, Interface, OperatorName, Password, Recipient, RecipientRole, RequestState, Role,
+    Timestamp, Token,
 };
+use crate::mail::Facts;
 use crate::store::{
-    Arrival, ArrivalOutcome, ArrivalPart, KeyKind, OperatorKey, RequestFilter, Store,
+    Arrival, ArrivalOutcome, ArrivalPart, KeyKind, OperatorKey, ReplyAnswer, RequestFilter, Store,
 };
 use crate::templates::built_in;
 use crate::verification::tests::sample;
@@ -216,6 +219,27 @@ impl Harness {
     async fn mail_of_html(&self, from: &str, html: &str) -> ArrivalOutcome {
         let raw = format!("From: {from}\r\nContent-Type: text/html\r\n\r\n{html}\r\n");
         self.receive(from, html, raw).await
+    }
+
+    /// Accepts an answer to a verification mail, which is for no portal and confirms nothing.
+    pub async fn answer(&self, facts: Facts) -> ArrivalOutcome {
+        let recipient = "confirm@corp.example".to_owned();
+        let mut arrival = Arrival {
+            facts,
+            raw: b"Subject: Re: your request\r\n\r\nMy screen is black.\r\n".to_vec(),
+            parts: vec![ArrivalPart::Confirmation {
+                recipient: recipient.clone(),
+                token: None,
+                answer: ReplyAnswer::Other,
+            }],
+            ..sample::arrival(&self.config)
+        };
+        arrival.envelope.recipients = vec![Recipient {
+            address: recipient,
+            role: RecipientRole::Confirmation,
+        }];
+        let mut entries = self.store.accept(arrival).await.expect("accepted");
+        entries.remove(0)
     }
 
     async fn receive(&self, from: &str, subject: &str, raw: String) -> ArrivalOutcome {

@@ -150,7 +150,7 @@ impl Results<'_> {
             _ => return Err(AuthenticationFault::OtherDomain),
         }
         self.found.dmarc = Some(value);
-        self.found.dmarc_policy = policy::find(result, domain.as_ref());
+        self.found.dmarc_policy = policy::find(result, domain.as_ref().or(self.sender));
         Ok(())
     }
 

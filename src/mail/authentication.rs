@@ -124,6 +124,10 @@ impl Results<'_> {
 
     fn take_dmarc(&mut self, result: &MethodResult) -> Result<(), AuthenticationFault> {
         use AuthenticationResult as R;
+        // Exim did not check the message.
+        if result.result.eq_ignore_ascii_case("skipped") {
+            return Ok(());
+        }
         let value = value_of(result.result)
             .filter(|value| {
                 matches!(

@@ -146,7 +146,20 @@ fn only_one_result_about_the_senders_domain_counts() {
             Some(SeveralResults),
         ),
         ("dmarc=excellent header.from=corp.example", Some(Unreadable)),
-        ("dmarc=pass header.from=corp.example;", Some(Unreadable)),
+        ("dmarc=pass header.from=corp.example;", None),
+        ("dmarc=pass d=corp.example", None),
+        ("dmarc=pass d=evil.example", Some(OtherDomain)),
+        (
+            "dmarc=pass d=evil.example header.from=corp.example",
+            Some(OtherDomain),
+        ),
+        ("dkim=pass d=corp.example; dmarc=none", Some(Unreadable)),
+        ("dmarc=skipped", None),
+        ("dmarc=skipped header.from=corp.example", None),
+        (
+            "dmarc=skipped; dmarc=pass header.from=corp.example",
+            Some(SeveralResults),
+        ),
         (
             "spf=pass (mx: domain of \"a(b\"@evil.example designates x) smtp.mailfrom=a; dmarc=fail \
           header.from=corp.example",

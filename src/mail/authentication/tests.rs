@@ -1,5 +1,4 @@
 use super::*;
-use crate::mail::DmarcPolicy;
 
 mod policy;
 
@@ -255,8 +254,32 @@ fn without_a_policy_an_aligned_pass_vouches_for_the_domain() {
             "dkim=pass header.d=corp.example; dmarc=fail (p=none) header.from=corp.example",
             false,
         ),
+        // Programs that write a policy for a domain without a record: mail-auth, OpenDMARC, Fastmail's milter.
         (
             "dkim=pass header.d=corp.example; dmarc=none header.from=corp.example policy.dmarc=none",
+            true,
+        ),
+        (
+            "dkim=pass header.d=corp.example; dmarc=none (p=none dis=none) header.from=corp.example",
+            true,
+        ),
+        (
+            "dmarc=none policy.published-domain-policy=none policy.applied-disposition=none \
+             policy.evaluated-disposition=none (p=none,d=none,d.eval=none) policy.policy-from=p \
+             header.from=corp.example; spf=pass smtp.mailfrom=ann@corp.example",
+            true,
+        ),
+        // The record may require exactly this domain.
+        (
+            "dkim=pass header.d=mail.corp.example; dmarc=none header.from=corp.example policy.dmarc=none",
+            false,
+        ),
+        (
+            "dkim=fail header.d=corp.example; dmarc=none header.from=corp.example policy.dmarc=none",
+            false,
+        ),
+        (
+            "dkim=pass header.d=corp.example; dmarc=none header.from=corp.example policy.dmarc=reject",
             false,
         ),
         (

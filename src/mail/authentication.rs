@@ -9,7 +9,7 @@ use super::authentication_results::{Malformed, MethodResult, ResultsField};
 use super::facts::Evidence;
 use super::header::{Field, Header};
 use super::trace::is_from_this_machine;
-use super::{Authentication, AuthenticationFault, AuthenticationResult};
+use super::{Authentication, AuthenticationFault, AuthenticationResult, DmarcPolicy};
 use crate::domain::{Domain, public_suffix};
 
 mod policy;
@@ -27,6 +27,7 @@ pub(super) fn authentication(
         sender,
         found: Authentication::default(),
         has_dmarc: false,
+        has_exact_pass: false,
     };
     let Some(own) = authserv_id else {
         return results.found;
@@ -50,7 +51,7 @@ pub(super) fn authentication(
             }
         }
     }
-    results.found
+    results.finish()
 }
 
 fn is_of(value: &str, own: &str) -> bool {
@@ -62,6 +63,8 @@ struct Results<'a> {
     sender: Option<&'a Domain>,
     found: Authentication,
     has_dmarc: bool,
+    /// SPF or DKIM passed for exactly the sender's domain.
+    has_exact_pass: bool,
 }
 
 impl Results<'_> {
@@ -124,6 +127,10 @@ impl Results<'_> {
 
     fn take_dmarc(&mut self, result: &MethodResult) -> Result<(), AuthenticationFault> {
         use AuthenticationResult as R;
+        // Exim did not check the message.
+        if result.result.eq_ignore_ascii_case("skipped") {
+            return Ok(());
+        }
         let value = value_of(result.result)
             .filter(|value| {
                 matches!(
@@ -150,7 +157,7 @@ impl Results<'_> {
             _ => return Err(AuthenticationFault::OtherDomain),
         }
         self.found.dmarc = Some(value);
-        self.found.dmarc_policy = policy::find(result, domain.as_ref());
+        self.found.dmarc_policy = policy::find(result, domain.as_ref().or(self.sender));
         Ok(())
     }
 
@@ -163,7 +170,21 @@ impl Results<'_> {
         if let (Some(domain), Some(sender)) = (domain, self.sender) {
             self.found.aligned |=
                 public_suffix::is_same_organization(domain.as_str(), sender.as_str());
+            self.has_exact_pass |= domain == *sender;
         }
+    }
+
+    /// Removes the policy `none` beside the result `none` if it cannot be that of a record: with one, a pass of
+    /// exactly the sender's domain would be a DMARC pass. `OpenDMARC`, mail-auth and Fastmail's milter write it for
+    /// a domain without a record.
+    fn finish(mut self) -> Authentication {
+        if self.has_exact_pass
+            && self.found.dmarc == Some(AuthenticationResult::None)
+            && self.found.dmarc_policy == Some(DmarcPolicy::None)
+        {
+            self.found.dmarc_policy = None;
+        }
+        self.found
     }
 }
 
@@ -213,6 +234,7 @@ pub(crate) fn dmarc_pass_in_arc_results(value: &[u8], instance: u32, domain: &Do
         sender: Some(domain),
         found: Authentication::default(),
         has_dmarc: false,
+        has_exact_pass: false,
     };
     results.take_results(field).is_ok() && results.found.dmarc == Some(AuthenticationResult::Pass)
 }

@@ -4,7 +4,8 @@
 //! that does not parse has no results at all. Programs put text from unknown senders into such a field, above
 //! all an envelope sender, and not all of them escape it well. So nothing is guessed: comments and quoted
 //! strings must be balanced, each result must be complete, and a comment or quoted string that could hide a
-//! DMARC result makes the field unreadable.
+//! DMARC result makes the field unreadable. The few deviations of known programs that are read cannot become a
+//! result of their own.
 //!
 //! One pass from left to right, without recursion. Of each result only the first few properties and comments
 //! are kept.
@@ -116,10 +117,7 @@ impl<'a> ResultsField<'a> {
         cursor.skip_cfws(&mut comments)?;
         let method = cursor.keyword()?;
         cursor.skip_cfws(&mut comments)?;
-        if self.state == State::First
-            && cursor.rest.is_empty()
-            && method.eq_ignore_ascii_case("none")
-        {
+        if self.state == State::First && cursor.is_at_end() && method.eq_ignore_ascii_case("none") {
             return Ok(None);
         }
         if cursor.accept('/') {
@@ -154,7 +152,7 @@ impl<'a> Iterator for ResultsField<'a> {
     type Item = Result<MethodResult<'a>, Malformed>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.state == State::Done || self.state == State::Next && self.cursor.rest.is_empty() {
+        if self.state == State::Done || self.state == State::Next && self.cursor.is_at_end() {
             return None;
         }
         let read = self.read();
@@ -188,6 +186,12 @@ impl<'a> Cursor<'a> {
             }
             None => false,
         }
+    }
+
+    /// True at the end, and before a final semicolon, which is not in the grammar, but which Yahoo writes.
+    fn is_at_end(&self) -> bool {
+        let rest = self.rest.strip_prefix(';').unwrap_or(self.rest);
+        rest.trim_start_matches([' ', '\t']).is_empty()
     }
 
     fn expect(&mut self, c: char) -> Result<(), Malformed> {
@@ -272,30 +276,25 @@ impl<'a> Cursor<'a> {
         ends_well.then_some(word).ok_or(Malformed)
     }
 
-    /// `reason=value`, `action=value` or `ptype.property=value`.
+    /// `ptype.property=value`, or a name without a type.
     fn property(&mut self, found: &mut MethodResult<'a>) -> Result<(), Malformed> {
         let comments = &mut found.comments;
         let kind = self.keyword()?;
         self.skip_cfws(comments)?;
-        if !self.accept('.') {
-            self.expect('=')?;
-            // Microsoft's `action` is not in the grammar.
-            if !["reason", "action"]
-                .iter()
-                .any(|known| kind.eq_ignore_ascii_case(known))
-            {
-                return Err(Malformed);
-            }
+        let property = if self.accept('.') {
             self.skip_cfws(comments)?;
-            return self.property_value().map(drop);
-        }
-        self.skip_cfws(comments)?;
-        let name = self.keyword()?;
-        self.skip_cfws(comments)?;
+            let name = self.keyword()?;
+            self.skip_cfws(comments)?;
+            Some((kind, name))
+        } else {
+            untyped_property(found.method, kind)?
+        };
         self.expect('=')?;
         self.skip_cfws(comments)?;
         let value = self.property_value()?;
-        if found.properties.len() < MAX_KEPT {
+        if let Some((kind, name)) = property
+            && found.properties.len() < MAX_KEPT
+        {
             found.properties.push((kind, name, value));
         }
         Ok(())
@@ -321,6 +320,22 @@ impl<'a> Cursor<'a> {
             _ if text.is_empty() => Err(Malformed),
             _ => Ok(Cow::Borrowed(text)),
         }
+    }
+}
+
+/// The property that a name without a type stands for. A `reason` is none; Microsoft's `action`, and Cisco's `d`
+/// of a DMARC result, the domain in From, are not in the grammar.
+fn untyped_property(
+    method: &str,
+    name: &str,
+) -> Result<Option<(&'static str, &'static str)>, Malformed> {
+    let is = |known: &str| name.eq_ignore_ascii_case(known);
+    if is("reason") || is("action") {
+        Ok(None)
+    } else if is("d") && method.eq_ignore_ascii_case("dmarc") {
+        Ok(Some(("header", "from")))
+    } else {
+        Err(Malformed)
     }
 }
 

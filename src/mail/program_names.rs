@@ -27,7 +27,6 @@ de: bittenichtantworten, keineantwort, nichtantworten, nichtbeantworten
 es: nocontestar, noconteste, noresponda, noresponder
 fi: alavastaa
 fr: nepasrepondre
-gl: nonresponder
 hr: neodgovaraj, neodgovarajte
 hu: nevalaszoljon
 it: nonrispondere
@@ -118,6 +117,7 @@ mod tests {
             "nicht-antworten-ann",
             "ne.repondre",
             "responder",
+            "nonresponder",
             "nonresponders",
             "svar",
             "",

@@ -18,12 +18,17 @@ use crate::support::port::Port;
 /// The client that delivers mail to the MTA, as XCLIENT reports it.
 const CLIENT: &str = "192.0.2.1";
 
-/// DNS records of the domains in these tests: all ask for `reject`, and only one permits the client.
-const ZONE: [&str; 4] = [
+/// DNS records of the domains in these tests: only one of them permits the client.
+const ZONE: [&str; 8] = [
     "--txt-record=_dmarc.forged.example,v=DMARC1; p=reject",
     "--txt-record=forged.example,v=spf1 -all",
     "--txt-record=_dmarc.partner.example,v=DMARC1; p=reject",
     "--txt-record=partner.example,v=spf1 ip4:192.0.2.1 -all",
+    // With this pct, RFC 7489 applies the policy to no message.
+    "--txt-record=_dmarc.sampled.example,v=DMARC1; p=quarantine; pct=0",
+    "--txt-record=sampled.example,v=spf1 -all",
+    "--txt-record=_dmarc.lenient.example,v=DMARC1; p=none",
+    "--txt-record=lenient.example,v=spf1 -all",
 ];
 
 const DNSMASQ: [&str; 8] = [
@@ -176,6 +181,7 @@ fn rspamd_prepends_its_results_and_fields_as_configured() {
     wait_for("rspamd's port", || TcpStream::connect(milter.address).ok());
     let mta = Mta::start(&format!("inet:{}", milter.address));
     let (forged, partner) = ("ceo@forged.example", "ann@partner.example");
+    let (sampled, lenient) = ("ceo@sampled.example", "eve@lenient.example");
     for (envelope, from, body, reason) in [
         (partner, partner, "Genuine.", "external_account_created"),
         (forged, forged, "Forged.", "authentication_failed"),
@@ -198,6 +204,8 @@ fn rspamd_prepends_its_results_and_fields_as_configured() {
             "Brackets.",
             "authentication_failed",
         ),
+        (sampled, sampled, "Sampled out.", "authentication_failed"),
+        (lenient, lenient, "Not signed.", "external_account_created"),
         (partner, partner, SPAM, "spam"),
     ] {
         assert_eq!(
@@ -206,8 +214,12 @@ fn rspamd_prepends_its_results_and_fields_as_configured() {
             "{envelope}: {body}"
         );
     }
-    let delivered = wait_for("the genuine request", || mta.harness.delivered().pop());
-    let delivered = String::from_utf8_lossy(&delivered);
+    let delivered = wait_for("the genuine request", || {
+        let delivered = mta.harness.delivered().into_iter();
+        delivered
+            .map(|raw| String::from_utf8_lossy(&raw).into_owned())
+            .find(|raw| raw.contains("Genuine."))
+    });
     assert!(
         delivered.contains("X-Vestibule-Authenticated: pass\r\n"),
         "{delivered}"

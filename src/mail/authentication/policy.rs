@@ -1,6 +1,6 @@
 //! The published DMARC policy in a result of our MTA.
 //!
-//! Takes the DMARC result and the domain that it names; returns the policy, or None if it is not known. Programs
+//! Takes the DMARC result and the domain in From; returns the policy, or None if it is not known. Programs
 //! write it as a property, or as words of a comment. `reject` and `quarantine` count wherever they are written, and
 //! the strictest of several policies counts. `none` makes a failure harmless, so it counts only in a property or in
 //! a comment of nothing but `name=value` words: other comments may contain text that a sender chose.
@@ -40,6 +40,10 @@ impl Named {
         }
     }
 
+    fn is_empty(&self) -> bool {
+        self.strictest.is_none() && !self.has_unknown
+    }
+
     fn policy(&self) -> Option<DmarcPolicy> {
         self.strictest
             .filter(|policy| *policy != DmarcPolicy::None || !self.has_unknown)
@@ -53,17 +57,17 @@ pub(super) fn find(result: &MethodResult, domain: Option<&Domain>) -> Option<Dma
         return None;
     }
     let own = collect(result, DOMAIN_PROPERTIES, DOMAIN_WORDS).policy();
-    let below = collect(result, SUBDOMAIN_PROPERTIES, SUBDOMAIN_WORDS).policy();
+    let below = collect(result, SUBDOMAIN_PROPERTIES, SUBDOMAIN_WORDS);
     match result.only("policy", "policy-from") {
         Some("p") => return own,
-        Some("sp") if below.is_some() => return below,
+        Some("sp") if !below.is_empty() => return below.policy(),
         _ => {}
     }
     let is_below = domain.is_some_and(|domain| {
         public_suffix::registered_name(domain.as_str()).is_some_and(|name| name != domain.as_str())
     });
     match own {
-        Some(own) if is_below => Some(own).max(below),
+        Some(own) if is_below => Some(own).max(below.policy()),
         own => own,
     }
 }

@@ -1,5 +1,4 @@
 use super::*;
-use crate::mail::DmarcPolicy;
 
 mod policy;
 
@@ -146,7 +145,20 @@ fn only_one_result_about_the_senders_domain_counts() {
             Some(SeveralResults),
         ),
         ("dmarc=excellent header.from=corp.example", Some(Unreadable)),
-        ("dmarc=pass header.from=corp.example;", Some(Unreadable)),
+        ("dmarc=pass header.from=corp.example;", None),
+        ("dmarc=pass d=corp.example", None),
+        ("dmarc=pass d=evil.example", Some(OtherDomain)),
+        (
+            "dmarc=pass d=evil.example header.from=corp.example",
+            Some(OtherDomain),
+        ),
+        ("dkim=pass d=corp.example; dmarc=none", Some(Unreadable)),
+        ("dmarc=skipped", None),
+        ("dmarc=skipped header.from=corp.example", None),
+        (
+            "dmarc=skipped; dmarc=pass header.from=corp.example",
+            Some(SeveralResults),
+        ),
         (
             "spf=pass (mx: domain of \"a(b\"@evil.example designates x) smtp.mailfrom=a; dmarc=fail \
           header.from=corp.example",
@@ -242,8 +254,32 @@ fn without_a_policy_an_aligned_pass_vouches_for_the_domain() {
             "dkim=pass header.d=corp.example; dmarc=fail (p=none) header.from=corp.example",
             false,
         ),
+        // Programs that write a policy for a domain without a record: mail-auth, OpenDMARC, Fastmail's milter.
         (
             "dkim=pass header.d=corp.example; dmarc=none header.from=corp.example policy.dmarc=none",
+            true,
+        ),
+        (
+            "dkim=pass header.d=corp.example; dmarc=none (p=none dis=none) header.from=corp.example",
+            true,
+        ),
+        (
+            "dmarc=none policy.published-domain-policy=none policy.applied-disposition=none \
+             policy.evaluated-disposition=none (p=none,d=none,d.eval=none) policy.policy-from=p \
+             header.from=corp.example; spf=pass smtp.mailfrom=ann@corp.example",
+            true,
+        ),
+        // The record may require exactly this domain.
+        (
+            "dkim=pass header.d=mail.corp.example; dmarc=none header.from=corp.example policy.dmarc=none",
+            false,
+        ),
+        (
+            "dkim=fail header.d=corp.example; dmarc=none header.from=corp.example policy.dmarc=none",
+            false,
+        ),
+        (
+            "dkim=pass header.d=corp.example; dmarc=none header.from=corp.example policy.dmarc=reject",
             false,
         ),
         (

@@ -60,6 +60,19 @@ fn fields_of_real_programs_parse() {
             "mx; dmarc=fail (p=none sp=none pct=100) action=none header.from=a.test",
             "mx: dmarc=fail header.from=a.test (p=none sp=none pct=100),",
         ),
+        // Cisco.
+        (
+            "mx; dkim=pass (signature verified) header.i=@a.test; spf=Pass smtp.mailfrom=ann@a.test; \
+             dmarc=pass (p=reject dis=none) d=a.test",
+            "mx: dkim=pass header.i=@a.test (signature verified), spf=Pass smtp.mailfrom=ann@a.test, \
+             dmarc=pass header.from=a.test (p=reject dis=none),",
+        ),
+        // Yahoo.
+        (
+            "mx; spf=pass smtp.mailfrom=a.test; dmarc=pass(p=NONE,sp=QUARANTINE) header.from=a.test; ",
+            "mx: spf=pass smtp.mailfrom=a.test, dmarc=pass header.from=a.test (p=NONE,sp=QUARANTINE),",
+        ),
+        ("mx; none;", "mx:"),
         (
             "mx; spf=pass (domain of \"a\\\"b)\\)(c\"@x) smtp.mailfrom=x",
             "",
@@ -82,8 +95,10 @@ fn incomplete_fields_do_not_parse() {
         "mx; dmarc",
         "mx; dmarc=",
         "mx; =pass",
-        "mx; dmarc=pass;",
+        "mx; dmarc=pass;;",
+        "mx; dmarc=pass; (p=none)",
         "mx;; dmarc=pass",
+        "mx; none;;",
         "mx; dmarc/2=pass",
         "mx; none; dmarc=pass",
         "mx; dmarc=pass; none",
@@ -92,6 +107,11 @@ fn incomplete_fields_do_not_parse() {
         "mx; dmarc=pass header=a.test",
         "mx; dmarc=pass actions=none",
         "mx; dmarc=pass action=",
+        "mx; dmarc=pass d=",
+        "mx; dmarc=pass dd=a.test",
+        "mx; dkim=pass d=a.test",
+        // Amazon SES.
+        "mx; spf=pass (x) client-ip=192.0.2.1; helo=a.test; dmarc=pass header.from=a.test;",
         "mx; dmarc=pass header.from=a.test)",
         "mx; dmarc=pass (header.from=a.test",
         "mx; dmarc=pass ((p=none) header.from=a.test",

@@ -156,6 +156,11 @@ fn the_policy_for_subdomains_counts_where_it_may_apply() {
         ("(p=reject sp=none) policy.policy-from=sp", false),
         ("(p=none sp=reject) policy.policy-from=sp", true),
         ("(p=none) policy.policy-from=sp", false),
+        ("(p=none sp=) policy.policy-from=sp", true),
+        (
+            "(p=none) policy.published-subdomain-policy=rejekt policy.policy-from=sp",
+            true,
+        ),
         (
             "(p=none sp=reject) policy.policy-from=p policy.policy-from=sp",
             true,
@@ -172,4 +177,8 @@ fn the_policy_for_subdomains_counts_where_it_may_apply() {
         assert_eq!(found.fault, None, "{text}");
         assert_eq!(found.fails(), fails, "{text}");
     }
+    // A failure may name no domain.
+    let unnamed = "Authentication-Results: mx.corp.example; dmarc=fail (p=none sp=reject)\r\n";
+    assert!(read_as(unnamed, "a.corp.example").fails());
+    assert!(!read_as(unnamed, "corp.example").fails());
 }

@@ -250,7 +250,7 @@ async fn a_client_that_was_answered_is_evicted_and_told_of_a_shutdown() {
                 leave.cancel();
                 if moment > Duration::ZERO {
                     // Each command of the transaction gives the client another moment.
-                    sleep(moment - Duration::from_secs(1)).await;
+                    sleep(moment.saturating_sub(Duration::from_secs(1))).await;
                     let recipient = b"RCPT TO:<it@corp.example>\r\n";
                     client.write_all(recipient).await.expect("a pipe");
                     assert!(replies(&mut client).await.starts_with("250 "));

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::*;
 
 mod encodings;
+mod parts;
 
 const TOKEN: &str = "mfrggzdfmztwq2lknnwg23tpobyxe43uov3ho6dzpiydcmrtgq2a";
 const ANSWER: &str = "mfrggzdfmztwq2lknnwg23tpoa";

@@ -120,7 +120,7 @@ pub(super) fn breaks(text: &[u8]) -> impl Iterator<Item = usize> {
     line_ends.chain(invisible)
 }
 
-pub(super) fn spellings(word: &str) -> BTreeSet<String> {
+fn spellings(word: &str) -> BTreeSet<String> {
     let mut capitalized = word.to_ascii_lowercase();
     if let Some(first) = capitalized.get_mut(..1) {
         first.make_ascii_uppercase();

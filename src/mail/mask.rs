@@ -17,11 +17,12 @@ mod tokens;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 
-use self::base64_tokens::base64_tokens;
-use self::tokens::tokens;
+use self::base64_tokens::{Base64Tokens, Spelling};
+use self::tokens::{Word, Words, breaks};
 use self::view::{Coding, View};
 
 /// Maximum nesting of encoded parts.
@@ -36,13 +37,29 @@ const MIN_WIDE: usize = 8;
 /// Maximum number of decoded octets of joined encoded-words.
 const MAX_WORDS: usize = 64 * 1024;
 
-/// The form of this installation's links.
+static ENCODED_WORD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"=?"));
+
+/// The form of this installation's links, prepared for the search.
 #[derive(Debug, Clone)]
 pub struct OwnLinks {
-    /// Host of `http.public_url`.
-    pub host: String,
-    /// Local part of the reply address.
-    pub reply: Option<String>,
+    /// Host of `http.public_url`, in lower case.
+    host: String,
+    link: Word,
+    reply: Option<Word>,
+    in_base64: Vec<Spelling>,
+}
+
+impl OwnLinks {
+    /// Takes the host of `http.public_url`, and the local part of the reply address.
+    #[must_use]
+    pub fn new(host: &str, reply: Option<&str>) -> Self {
+        Self {
+            host: host.to_ascii_lowercase(),
+            link: Word::of_links(),
+            reply: reply.map(Word::of_replies),
+            in_base64: Spelling::all(reply),
+        }
+    }
 }
 
 /// A message with masked links.
@@ -84,14 +101,20 @@ impl Edits {
 }
 
 fn mask_message(own: &OwnLinks, raw: &[u8], level: u8, edits: &mut Edits) {
-    for token in tokens(raw, own, MAX_EDITS) {
+    let mut words = Words::find(raw, own);
+    let mut in_base64 = Base64Tokens::find(raw, own, MAX_EDITS);
+    for end in breaks(raw) {
+        words.find_broken(end);
+        in_base64.find_broken(end);
+    }
+    for token in words.tokens(MAX_EDITS) {
         if edits.octets.len() >= MAX_EDITS {
             return;
         }
         edits.links.extend(token.first());
         edits.octets.extend(token.iter().map(|at| (*at, b'x')));
     }
-    for token in base64_tokens(raw, own, MAX_EDITS) {
+    for token in in_base64.found {
         if edits.octets.len() >= MAX_EDITS {
             return;
         }
@@ -153,7 +176,7 @@ fn mask_encoded_words(own: &OwnLinks, raw: &[u8], edits: &mut Edits) {
     let mut view = View::default();
     let mut last_end = None;
     let mut from = 0;
-    while let Some(at) = memmem::find(&raw[from..], b"=?").map(|at| at + from) {
+    while let Some(at) = ENCODED_WORD.find(&raw[from..]).map(|at| at + from) {
         let Some(word) = EncodedWord::at(raw, at) else {
             from = at + 2;
             continue;

@@ -25,10 +25,13 @@ use ipnet::IpNet;
 
 use super::document::TomlSection;
 use super::units::{DAY, SECOND};
-use super::{AuthenticationConfig, Config, DroppedConfig, Http, MailConfig, Outgoing, Retention};
+use super::{
+    AuthenticationConfig, Config, DroppedConfig, Http, MailConfig, Outgoing, Retention,
+    Verification,
+};
 use crate::access::{AccessSettings, Enforcement};
-use crate::domain::{Domain, PortalName, join};
-use crate::mail::SpamMark;
+use crate::domain::{Domain, EmailAddress, PortalName, join};
+use crate::mail::{OwnLinks, SpamMark};
 
 /// Reads the whole file. `None` if a value without a default could not be read, which is reported.
 pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
@@ -132,6 +135,8 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
     };
 
     let (outgoing, outgoing_concurrency) = outgoing?;
+    let verification = verification?;
+    let own_links = own_links(&http, &verification).into();
     Some(Config {
         hostname: hostname?,
         data_dir,
@@ -142,12 +147,13 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
         portals,
         destinations,
         hooks,
-        verification: verification?,
+        verification,
         outgoing,
         outgoing_concurrency,
         sso,
         authentication,
         mail,
+        own_links,
         quota,
         dropped,
         retention,
@@ -165,6 +171,15 @@ fn operators_url(http: &Http) -> String {
         Some(host) => format!("https://{host}"),
         None => format!("http://{}", http.admin_listen),
     }
+}
+
+/// The form of our own links in mail.
+fn own_links(http: &Http, verification: &Verification) -> OwnLinks {
+    let url = &http.public_url;
+    let behind_scheme = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+    let host = behind_scheme.split(['/', ':']).next().unwrap_or_default();
+    let reply = verification.reply_address.as_ref();
+    OwnLinks::new(host, reply.map(EmailAddress::local))
 }
 
 /// The host name of this machine; `localhost` if it is not a domain, which SMTP requires.

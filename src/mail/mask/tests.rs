@@ -13,10 +13,7 @@ const ANSWER: &str = "mfrggzdfmztwq2lknnwg23tpoa";
 const OLD: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
 fn own() -> OwnLinks {
-    OwnLinks {
-        host: "gate.corp.example".to_owned(),
-        reply: Some("confirm".to_owned()),
-    }
+    OwnLinks::new("gate.corp.example", Some("confirm"))
 }
 
 fn link(token: &str) -> String {

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::*;
 
 mod encodings;
+mod generated;
 mod parts;
 
 const TOKEN: &str = "mfrggzdfmztwq2lknnwg23tpobyxe43uov3ho6dzpiydcmrtgq2a";
@@ -22,14 +23,14 @@ fn link(token: &str) -> String {
 
 fn quoted_printable(text: &str) -> String {
     let mut out = String::new();
-    for (number, c) in text.chars().enumerate() {
+    for (number, octet) in text.bytes().enumerate() {
         if number > 0 && number % 70 == 0 {
             out.push_str("=\r\n");
         }
-        if c == '=' || number % 7 == 3 {
-            let _ = write!(out, "={:02X}", u32::from(c));
+        if octet == b'=' || !octet.is_ascii() || number % 7 == 3 {
+            let _ = write!(out, "={octet:02X}");
         } else {
-            out.push(c);
+            out.push(char::from(octet));
         }
     }
     out

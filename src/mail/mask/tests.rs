@@ -244,6 +244,7 @@ fn a_link_is_masked_wherever_it_is_broken() {
         (link(OLD), OLD),
         (format!("<confirm+{ANSWER}@corp.example>"), ANSWER),
         (format!("confirm%2B{OLD}%40corp.example"), OLD),
+        (format!("confirm=2B{ANSWER}=40corp.example"), ANSWER),
     ] {
         for at in 1..text.len() {
             let (start, end) = text.split_at(at);

@@ -267,9 +267,12 @@ pub(super) fn match_word(text: &[u8], start: usize, word: &[u8]) -> Option<usize
 }
 
 fn match_any(text: &[u8], at: usize, marks: &[&str]) -> Option<usize> {
-    marks
-        .iter()
-        .find_map(|mark| match_word(text, at, mark.as_bytes()))
+    let find = |at| {
+        let mut marks = marks.iter();
+        marks.find_map(|mark| match_word(text, at, mark.as_bytes()))
+    };
+    // A break can begin like a mark: `&shy;&#47;`.
+    find(at).or_else(|| find(skip_breaks(text, at)))
 }
 
 /// Indices of up to `most` characters of a token.

@@ -82,7 +82,7 @@ fn token(length: usize, is_old: bool) -> BoxedStrategy<String> {
 
 fn page(is_old: bool) -> impl Strategy<Value = Piece> {
     let words = select(vec!["verify", "VERIFY", "Verify"]);
-    let slashes = select(vec!["/", "%2F", "%252f", "_"]);
+    let slashes = select(vec!["/", "%2F", "%252f", "&#x2F;", "&#47;", "_"]);
     (words, slashes, token(52, is_old)).prop_map(|(word, slash, token)| {
         let before = format!("https:{slash}{slash}gate.corp.example{slash}{word}{slash}");
         Piece::link(&before, &token, " ")
@@ -91,7 +91,7 @@ fn page(is_old: bool) -> impl Strategy<Value = Piece> {
 
 fn reply(is_old: bool) -> impl Strategy<Value = Piece> {
     let words = select(vec!["confirm", "CONFIRM", "Confirm"]);
-    let pluses = select(vec!["+", "%2B"]);
+    let pluses = select(vec!["+", "%2B", "&#43;"]);
     (words, pluses, token(26, is_old)).prop_map(|(word, plus, token)| {
         Piece::link(&format!("{word}{plus}"), &token, "@corp.example ")
     })

@@ -22,7 +22,7 @@ use std::sync::LazyLock;
 use memchr::memmem::{self, Finder};
 
 use self::base64_tokens::{Base64Tokens, Spelling};
-use self::tokens::{Word, Words, breaks};
+use self::tokens::{Word, WordMatches, breaks};
 use self::view::{Coding, View};
 
 /// Maximum nesting of encoded parts.
@@ -101,7 +101,7 @@ impl Edits {
 }
 
 fn mask_message(own: &OwnLinks, raw: &[u8], level: u8, edits: &mut Edits) {
-    let mut words = Words::find(raw, own);
+    let mut words = WordMatches::find(raw, own);
     let mut in_base64 = Base64Tokens::find(raw, own, MAX_EDITS);
     for end in breaks(raw) {
         words.find_broken(end);

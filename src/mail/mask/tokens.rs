@@ -33,14 +33,14 @@ static INVISIBLE_FINDERS: LazyLock<[Finder<'static>; 5]> =
     LazyLock::new(|| INVISIBLE.map(Finder::new));
 
 /// The words before tokens in a text.
-pub(super) struct Words<'a> {
+pub(super) struct WordMatches<'a> {
     text: &'a [u8],
     own: &'a OwnLinks,
     links: Ends,
     replies: Ends,
 }
 
-impl<'a> Words<'a> {
+impl<'a> WordMatches<'a> {
     /// Finds the words that are whole.
     pub fn find(text: &'a [u8], own: &'a OwnLinks) -> Self {
         let reply = own.reply.as_ref();

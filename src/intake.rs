@@ -17,7 +17,7 @@ use crate::domain::{
     Timestamp, Token, TokenHash,
 };
 use crate::failpoint;
-use crate::mail::{self, AuthenticationResult, Facts, OwnLinks};
+use crate::mail::{self, AuthenticationResult, Facts};
 use crate::observe::events;
 use crate::observe::metrics::{self, ProcessingStep};
 use crate::sender_auth::{Checker, VouchedAuthor, outside_client};
@@ -224,7 +224,7 @@ async fn read(
 ) -> Result<(Facts, Envelope, Vec<u8>, Option<Vec<u8>>), StoreError> {
     let size = raw.len();
     let own = config.identity();
-    let links = own_links(config);
+    let links = Arc::clone(&config.own_links);
     let read = move || {
         // The facts are stored, too, and must not hold a link either.
         let masked = mail::mask(&raw, &links);
@@ -325,21 +325,6 @@ fn token(recipient: &str) -> Option<TokenHash> {
         .map(|token| token.hash())
         .or_else(|_| Token::parse(detail).map(|token| token.hash()))
         .ok()
-}
-
-/// Pattern of our own links in mail.
-fn own_links(config: &Config) -> OwnLinks {
-    let url = &config.http.public_url;
-    let behind_scheme = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-    let host = behind_scheme.split(['/', ':']).next().unwrap_or_default();
-    OwnLinks {
-        host: host.to_owned(),
-        reply: config
-            .verification
-            .reply_address
-            .as_ref()
-            .map(|address| address.local().to_owned()),
-    }
 }
 
 /// The context of a message for a portal, as far as the configuration determines it.

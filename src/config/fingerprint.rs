@@ -39,6 +39,8 @@ impl Config {
             sso,
             authentication,
             mail,
+            // Follows from `http` and `verification`.
+            own_links: _,
             quota,
             dropped,
             retention,

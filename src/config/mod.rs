@@ -36,7 +36,7 @@ use crate::domain::{
     AddressDelimiters, DestinationName, Domain, EmailAddress, LanguageTag, PortalName,
     RecipientRole, Role,
 };
-use crate::mail::{Identity, SpamMark};
+use crate::mail::{Identity, OwnLinks, SpamMark};
 
 pub use certificate::CertificateError;
 pub use destination::{
@@ -77,6 +77,8 @@ pub struct Config {
     pub sso: Option<Sso>,
     pub authentication: AuthenticationConfig,
     pub mail: MailConfig,
+    /// The form of our own links in mail, from `http.public_url` and `verification.reply_address`.
+    pub own_links: Arc<OwnLinks>,
     pub quota: Quota,
     pub dropped: DroppedConfig,
     pub retention: Retention,

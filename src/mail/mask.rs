@@ -17,11 +17,12 @@ mod tokens;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 
-use self::base64_tokens::base64_tokens;
-use self::tokens::{spellings, tokens};
+use self::base64_tokens::{Base64Tokens, Spelling};
+use self::tokens::{Word, WordMatches, breaks};
 use self::view::{Coding, View};
 
 /// Maximum nesting of encoded parts.
@@ -36,13 +37,29 @@ const MIN_WIDE: usize = 8;
 /// Maximum number of decoded octets of joined encoded-words.
 const MAX_WORDS: usize = 64 * 1024;
 
-/// The form of this installation's links.
+static ENCODED_WORD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"=?"));
+
+/// The form of this installation's links, prepared for the search.
 #[derive(Debug, Clone)]
 pub struct OwnLinks {
-    /// Host of `http.public_url`.
-    pub host: String,
-    /// Local part of the reply address.
-    pub reply: Option<String>,
+    /// Host of `http.public_url`, in lower case.
+    host: String,
+    link: Word,
+    reply: Option<Word>,
+    in_base64: Vec<Spelling>,
+}
+
+impl OwnLinks {
+    /// Takes the host of `http.public_url`, and the local part of the reply address.
+    #[must_use]
+    pub fn new(host: &str, reply: Option<&str>) -> Self {
+        Self {
+            host: host.to_ascii_lowercase(),
+            link: Word::of_links(),
+            reply: reply.map(Word::of_replies),
+            in_base64: Spelling::all(reply),
+        }
+    }
 }
 
 /// A message with masked links.
@@ -84,14 +101,20 @@ impl Edits {
 }
 
 fn mask_message(own: &OwnLinks, raw: &[u8], level: u8, edits: &mut Edits) {
-    for token in tokens(raw, own, MAX_EDITS) {
+    let mut words = WordMatches::find(raw, own);
+    let mut in_base64 = Base64Tokens::find(raw, own, MAX_EDITS);
+    for end in breaks(raw) {
+        words.find_broken(end);
+        in_base64.find_broken(end);
+    }
+    for token in words.tokens(MAX_EDITS) {
         if edits.octets.len() >= MAX_EDITS {
             return;
         }
         edits.links.extend(token.first());
         edits.octets.extend(token.iter().map(|at| (*at, b'x')));
     }
-    for token in base64_tokens(raw, own, MAX_EDITS) {
+    for token in in_base64.found {
         if edits.octets.len() >= MAX_EDITS {
             return;
         }
@@ -153,7 +176,7 @@ fn mask_encoded_words(own: &OwnLinks, raw: &[u8], edits: &mut Edits) {
     let mut view = View::default();
     let mut last_end = None;
     let mut from = 0;
-    while let Some(at) = memmem::find(&raw[from..], b"=?").map(|at| at + from) {
+    while let Some(at) = ENCODED_WORD.find(&raw[from..]).map(|at| at + from) {
         let Some(word) = EncodedWord::at(raw, at) else {
             from = at + 2;
             continue;
@@ -205,60 +228,61 @@ impl EncodedWord {
 
 /// The body that a `Content-Transfer-Encoding` field applies to.
 struct Part {
-    /// Start of the field.
+    /// Start of the first such field.
     field: usize,
     body: usize,
     coding: Coding,
 }
 
+/// The parts with an encoding, in order. The last field before an empty line counts.
 fn encoded_parts(raw: &[u8]) -> impl Iterator<Item = Part> {
-    const FIELD: &[u8] = b"content-transfer-encoding";
-    let mut ends: Vec<usize> = spellings("ncoding")
-        .iter()
-        .flat_map(|spelling| {
-            memmem::find_iter(raw, spelling.as_bytes()).map(|at| at + spelling.len())
-        })
-        .filter(|end| {
-            end.checked_sub(FIELD.len()).is_some_and(|start| {
-                raw[start..*end].eq_ignore_ascii_case(FIELD)
-                    && (start == 0 || raw[start - 1] == b'\n')
-            })
-        })
-        .collect();
-    ends.sort_unstable();
-    ends.into_iter()
-        .filter_map(|end| Part::of(raw, end - FIELD.len(), end))
-}
-impl Part {
-    fn of(raw: &[u8], field: usize, name_end: usize) -> Option<Self> {
-        /// A field that names an encoding is one short line.
-        const MAX_FIELD: usize = 400;
-        let value = &raw[name_end..raw.len().min(name_end + MAX_FIELD)];
-        let mut length = 0;
-        loop {
-            length +=
-                memchr::memchr(b'\n', &value[length..]).map_or(value.len() - length, |at| at + 1);
-            if !matches!(value.get(length), Some(b' ' | b'\t')) {
-                break;
+    let mut encoding = None;
+    let lines = memchr::memchr_iter(b'\n', raw).map(|end| end + 1);
+    std::iter::once(0).chain(lines).filter_map(move |start| {
+        let body = match raw[start..] {
+            [b'\n', ..] => start + 1,
+            [b'\r', b'\n', ..] => start + 2,
+            _ => {
+                if let Some(coding) = coding_of_field(&raw[start..]) {
+                    let first = encoding.map_or(start, |(first, _)| first);
+                    encoding = Some((first, coding));
+                }
+                return None;
             }
-        }
-        let value = value[..length].to_ascii_lowercase();
-        let coding = if memmem::find(&value, b"quoted-printable").is_some() {
-            Coding::QuotedPrintable
-        } else if memmem::find(&value, b"base64").is_some() {
-            Coding::Base64
-        } else {
-            return None;
         };
-        let rest = &raw[field..];
-        let crlf = memmem::find(rest, b"\n\r\n").map(|at| at + 3);
-        let before = &rest[..crlf.unwrap_or(rest.len())];
-        let body = field + memmem::find(before, b"\n\n").map(|at| at + 2).or(crlf)?;
-        Some(Self {
+        let (field, coding) = encoding.take()?;
+        Some(Part {
             field,
             body,
             coding,
         })
+    })
+}
+
+/// The coding that a `Content-Transfer-Encoding` field at the start of `text` names.
+fn coding_of_field(text: &[u8]) -> Option<Coding> {
+    const NAME: &[u8] = b"content-transfer-encoding";
+    /// A field that names an encoding is one short line.
+    const MAX_FIELD: usize = 400;
+    let (name, value) = text.split_at_checked(NAME.len())?;
+    if !name.eq_ignore_ascii_case(NAME) {
+        return None;
+    }
+    let value = &value[..value.len().min(MAX_FIELD)];
+    let mut length = 0;
+    loop {
+        length += memchr::memchr(b'\n', &value[length..]).map_or(value.len() - length, |at| at + 1);
+        if !matches!(value.get(length), Some(b' ' | b'\t')) {
+            break;
+        }
+    }
+    let value = value[..length].to_ascii_lowercase();
+    if memmem::find(&value, b"quoted-printable").is_some() {
+        Some(Coding::QuotedPrintable)
+    } else if memmem::find(&value, b"base64").is_some() {
+        Some(Coding::Base64)
+    } else {
+        None
     }
 }
 

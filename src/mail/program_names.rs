@@ -3,6 +3,9 @@
 //! Takes a local part. Separators do not count, because everyone places them differently, and neither do details
 //! after a `+`.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 const SEPARATORS: [char; 3] = ['-', '_', '.'];
 
 /// Names of programs, without separators.
@@ -40,6 +43,11 @@ sl: neodgovarjaj, neodgovarjajte
 sv: svaraej, svarainte
 tr: cevaplamayin, cevaplamayiniz, yanitlamayin, yanitlamayiniz";
 
+static NO_REPLY_NAMES: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    let lines = NO_REPLY.lines().filter_map(|line| line.split_once(": "));
+    lines.flat_map(|(_, names)| names.split(", ")).collect()
+});
+
 /// The mailbox that every domain has (RFC 2142 5): mail servers write under its name, and so do the people
 /// who read it.
 const POSTMASTER: [&str; 1] = ["postmaster"];
@@ -56,23 +64,22 @@ pub(super) fn is_postmaster(local: &str) -> bool {
 
 fn is_no_reply_in_another_language(local: &str) -> bool {
     let name = user(local).replace(SEPARATORS, "").to_ascii_lowercase();
-    NO_REPLY
-        .lines()
-        .filter_map(|line| line.split_once(": "))
-        .any(|(_, names)| names.split(", ").any(|known| known == name))
+    NO_REPLY_NAMES.contains(name.as_str())
 }
 
 /// True if a local part contains one of `names`: `no-reply`, `NoReply+42`, `no_reply.desk`, `desk-noreply`.
 /// Within a longer name it has to be separated, so that the names of people do not match.
 fn has_name(local: &str, names: &[&str]) -> bool {
-    let parts: Vec<String> = user(local)
-        .split(SEPARATORS)
-        .take(8)
-        .map(str::to_ascii_lowercase)
-        .collect();
+    let user = user(local).to_ascii_lowercase();
+    let mut joined = String::with_capacity(user.len());
+    let mut boundaries = vec![0];
+    for part in user.split(SEPARATORS).take(8) {
+        joined.push_str(part);
+        boundaries.push(joined.len());
+    }
     names.iter().any(|name| {
-        let starts = (1..=parts.len()).any(|n| parts[..n].concat() == *name);
-        let ends = (0..parts.len()).any(|n| parts[n..].concat() == *name);
+        let starts = joined.starts_with(*name) && boundaries.contains(&name.len());
+        let ends = joined.ends_with(*name) && boundaries.contains(&(joined.len() - name.len()));
         starts || ends
     })
 }
@@ -85,6 +92,8 @@ fn user(local: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -137,8 +146,29 @@ mod tests {
             let names: Vec<&str> = names.split(", ").collect();
             assert!(names.is_sorted_by(|a, b| a < b), "{line}");
             for name in names {
+                assert!(is_program(name), "{name}");
                 assert!(name.bytes().all(|byte| byte.is_ascii_lowercase()), "{name}");
             }
+        }
+    }
+
+    proptest! {
+        /// In all ways to divide the local part in two, one side without its separators is compared.
+        #[test]
+        fn a_name_is_separated_from_the_rest(
+            pieces in prop::collection::vec(
+                prop::sample::select(vec!["no", "Reply", "mail", "er", "daemon", "a", "\u{e9}", "-", ".", "_"]),
+                0..8,
+            ),
+        ) {
+            let local = pieces.concat();
+            let is_name = |text: &str| {
+                PROGRAMS.contains(&text.replace(SEPARATORS, "").to_ascii_lowercase().as_str())
+            };
+            let expected = is_name(&local) || local.match_indices(SEPARATORS).any(|(at, _)| {
+                is_name(&local[..at]) || is_name(&local[at..])
+            });
+            prop_assert_eq!(has_name(&local, &PROGRAMS), expected, "{}", local);
         }
     }
 }

@@ -27,11 +27,11 @@ use super::document::TomlSection;
 use super::units::{DAY, SECOND};
 use super::{
     AuthenticationConfig, Config, DroppedConfig, Http, MailConfig, Outgoing, OwnAddresses,
-    Retention,
+    Retention, Verification,
 };
 use crate::access::{AccessSettings, Enforcement};
-use crate::domain::{Domain, PortalName, join};
-use crate::mail::SpamMark;
+use crate::domain::{Domain, EmailAddress, PortalName, join};
+use crate::mail::{OwnLinks, SpamMark};
 
 /// Reads the whole file. `None` if a value without a default could not be read, which is reported.
 pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
@@ -137,6 +137,7 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
     let (outgoing, outgoing_concurrency) = outgoing?;
     let verification = verification?;
     let own_addresses = OwnAddresses::of(&verification, &portals, destinations.values());
+    let own_links = own_links(&http, &verification).into();
     Some(Config {
         hostname: hostname?,
         data_dir,
@@ -153,6 +154,7 @@ pub(super) fn read(root: &TomlSection<'_>) -> Option<Config> {
         sso,
         authentication,
         mail,
+        own_links,
         quota,
         dropped,
         retention,
@@ -171,6 +173,15 @@ fn operators_url(http: &Http) -> String {
         Some(host) => format!("https://{host}"),
         None => format!("http://{}", http.admin_listen),
     }
+}
+
+/// The form of our own links in mail.
+fn own_links(http: &Http, verification: &Verification) -> OwnLinks {
+    let url = &http.public_url;
+    let behind_scheme = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+    let host = behind_scheme.split(['/', ':']).next().unwrap_or_default();
+    let reply = verification.reply_address.as_ref();
+    OwnLinks::new(host, reply.map(EmailAddress::local))
 }
 
 /// The host name of this machine; `localhost` if it is not a domain, which SMTP requires.

@@ -8,10 +8,10 @@ use std::ops::Range;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use memchr::memmem;
+use memchr::memmem::Finder;
 
 use super::OwnLinks;
-use super::tokens::{LINK, REPLY, breaks, is_base32, match_word, skip_breaks};
+use super::tokens::{LINK, REPLY, is_base32, match_word, skip_breaks};
 use crate::mail::transfer_encoding::{BASE64, sextet};
 
 /// A token in base64.
@@ -22,49 +22,65 @@ pub(super) struct Base64Token {
     pub masked: Vec<(usize, u8)>,
 }
 
-/// Finds the tokens in base64, with at most `most` characters in total.
-pub(super) fn base64_tokens(text: &[u8], own: &OwnLinks, most: usize) -> Vec<Base64Token> {
-    let replies = own.reply.iter().map(|local| (format!("{local}+"), REPLY));
-    let words: Vec<(String, usize)> = replies.chain([("verify".to_owned(), LINK)]).collect();
-    let spellings: Vec<Spelling> = words
-        .iter()
-        .flat_map(|(word, length)| (0..3).map(move |before| Spelling::of(word, before, *length)))
-        .collect();
-    let mut found = Vec::new();
-    let mut octets = 0;
-    let mut take = |spelling: &Spelling, start: usize| {
-        if octets < most
-            && let Some(token) = spelling.token(text, start)
-        {
-            octets += token.masked.len();
-            found.push(token);
+/// The tokens in base64 within a text, with at most `most` characters in total.
+pub(super) struct Base64Tokens<'a> {
+    text: &'a [u8],
+    spellings: &'a [Spelling],
+    most: usize,
+    octets: usize,
+    pub found: Vec<Base64Token>,
+}
+
+impl<'a> Base64Tokens<'a> {
+    /// Finds the tokens whose word is whole.
+    pub fn find(text: &'a [u8], own: &'a OwnLinks, most: usize) -> Self {
+        let spellings = &own.in_base64;
+        let mut this = Self {
+            text,
+            spellings,
+            most,
+            octets: 0,
+            found: Vec::new(),
+        };
+        for spelling in spellings {
+            for start in spelling.characters.find_iter(text) {
+                this.take(spelling, start);
+            }
         }
-    };
-    for spelling in &spellings {
-        for start in memmem::find_iter(text, &spelling.characters) {
-            take(spelling, start);
-        }
+        this
     }
-    for end in breaks(text) {
-        if !text[..end].last().is_some_and(u8::is_ascii_alphanumeric) {
-            continue;
+
+    /// Finds the tokens whose word is broken here.
+    pub fn find_broken(&mut self, end: usize) {
+        let last = self.text[..end].last();
+        if !last.is_some_and(u8::is_ascii_alphanumeric) {
+            return;
         }
-        for spelling in &spellings {
-            for start in spelling.broken_before(text, end) {
-                take(spelling, start);
+        for spelling in self.spellings {
+            for start in spelling.broken_before(self.text, end) {
+                self.take(spelling, start);
             }
         }
     }
-    found
+
+    fn take(&mut self, spelling: &Spelling, start: usize) {
+        if self.octets < self.most
+            && let Some(token) = spelling.token(self.text, start)
+        {
+            self.octets += token.masked.len();
+            self.found.push(token);
+        }
+    }
 }
 
 /// A word in base64, after a number of octets of its first group.
-struct Spelling {
+#[derive(Debug, Clone)]
+pub(super) struct Spelling {
     before: usize,
     /// Octets of the word.
     word: usize,
     /// The characters that contain no bit of anything but the word.
-    characters: Vec<u8>,
+    characters: Finder<'static>,
     /// The word's last octet, whose last bits can be in the character after these.
     last: u8,
     /// Octets of the token.
@@ -72,15 +88,25 @@ struct Spelling {
 }
 
 impl Spelling {
+    /// The words before our tokens in each way in which base64 can spell them.
+    pub fn all(reply: Option<&str>) -> Vec<Self> {
+        let reply = reply.map(|local| (format!("{local}+"), REPLY));
+        let words = reply.into_iter().chain([("verify".to_owned(), LINK)]);
+        words
+            .flat_map(|(word, length)| (0..3).map(move |before| Self::of(&word, before, length)))
+            .collect()
+    }
+
     fn of(word: &str, before: usize, token: usize) -> Self {
         let mut octets = vec![0; before];
         octets.extend_from_slice(word.as_bytes());
         let encoded = STANDARD_NO_PAD.encode(&octets);
         let end = octets.len() * 8 / 6;
+        let characters = &encoded.as_bytes()[first_character(before)..end];
         Self {
             before,
             word: word.len(),
-            characters: encoded.as_bytes()[first_character(before)..end].to_vec(),
+            characters: Finder::new(characters).into_owned(),
             last: octets.last().copied().unwrap_or(0),
             token,
         }
@@ -88,13 +114,16 @@ impl Spelling {
 
     /// Positions at which the characters may begin if a break at `end` is among them.
     fn broken_before<'a>(&'a self, text: &'a [u8], end: usize) -> impl Iterator<Item = usize> + 'a {
-        let lengths = 1..self.characters.len().min(end + 1);
+        let characters = self.characters.needle();
+        let lengths = 1..characters.len().min(end + 1);
         lengths
-            .map(move |length| end - length)
-            .filter(move |start| {
-                text[*start..end] == self.characters[..end - start]
-                    && match_word(text, *start, &self.characters).is_some()
+            .filter(move |length| {
+                // Most lengths differ in the last character already.
+                text[end - 1] == characters[length - 1]
+                    && text[end - length..end] == characters[..*length]
             })
+            .map(move |length| end - length)
+            .filter(move |start| match_word(text, *start, characters).is_some())
     }
 
     /// Reads the token after the word that begins at `start`.
@@ -106,7 +135,7 @@ impl Spelling {
             bits: 0,
             count: 0,
         };
-        for expected in &self.characters {
+        for expected in self.characters.needle() {
             let place = reader.character()?;
             if text[place] != *expected {
                 return None;

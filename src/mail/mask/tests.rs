@@ -6,16 +6,15 @@ use base64::engine::general_purpose::STANDARD;
 use super::*;
 
 mod encodings;
+mod generated;
+mod parts;
 
 const TOKEN: &str = "mfrggzdfmztwq2lknnwg23tpobyxe43uov3ho6dzpiydcmrtgq2a";
 const ANSWER: &str = "mfrggzdfmztwq2lknnwg23tpoa";
 const OLD: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
 fn own() -> OwnLinks {
-    OwnLinks {
-        host: "gate.corp.example".to_owned(),
-        reply: Some("confirm".to_owned()),
-    }
+    OwnLinks::new("gate.corp.example", Some("confirm"))
 }
 
 fn link(token: &str) -> String {
@@ -24,14 +23,14 @@ fn link(token: &str) -> String {
 
 fn quoted_printable(text: &str) -> String {
     let mut out = String::new();
-    for (number, c) in text.chars().enumerate() {
+    for (number, octet) in text.bytes().enumerate() {
         if number > 0 && number % 70 == 0 {
             out.push_str("=\r\n");
         }
-        if c == '=' || number % 7 == 3 {
-            let _ = write!(out, "={:02X}", u32::from(c));
+        if octet == b'=' || !octet.is_ascii() || number % 7 == 3 {
+            let _ = write!(out, "={octet:02X}");
         } else {
-            out.push(c);
+            out.push(char::from(octet));
         }
     }
     out
@@ -245,6 +244,7 @@ fn a_link_is_masked_wherever_it_is_broken() {
         (link(OLD), OLD),
         (format!("<confirm+{ANSWER}@corp.example>"), ANSWER),
         (format!("confirm%2B{OLD}%40corp.example"), OLD),
+        (format!("confirm=2B{ANSWER}=40corp.example"), ANSWER),
     ] {
         for at in 1..text.len() {
             let (start, end) = text.split_at(at);

@@ -4,8 +4,9 @@
 //! invisible character. A word is matched across all of them, wherever it is broken.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 
 use super::OwnLinks;
 
@@ -28,84 +29,138 @@ const PLUSES: [&str; 7] = ["+", "%2b", "%252b", "=2b", "-2b", "&#43;", "&#x2b;"]
 /// Invisible content within a word: the soft hyphen, the zero-width space and the HTML break opportunity.
 const INVISIBLE: [&[u8]; 5] = [b"\xc2\xad", b"\xe2\x80\x8b", b"<wbr>", b"&shy;", b"&#8203;"];
 
-/// Indices of the characters of each token, at most `most` in total.
-pub(super) fn tokens(text: &[u8], own: &OwnLinks, most: usize) -> Vec<Vec<usize>> {
-    let mut links = Word::of("verify", &SLASHES, text);
-    let locals = own.reply.iter();
-    let mut replies: Vec<Word> = locals.map(|local| Word::of(local, &PLUSES, text)).collect();
-    for end in breaks(text) {
-        links.find_broken(text, end);
-        for local in &mut replies {
-            local.find_broken(text, end);
-        }
-    }
-    let mut found = Vec::new();
-    for (end, start) in links.found {
-        let run = characters(text, start, LINK);
-        if run.len() == LINK && run.iter().all(|at| is_base32(text[*at])) {
-            found.push(run);
-        } else if run.len() >= BASE64URL && names_host(text, end, &own.host) {
-            found.push(run[..BASE64URL].to_vec());
-        }
-    }
-    for (_, start) in replies.into_iter().flat_map(|local| local.found) {
-        let run = characters(text, start, BASE64URL);
-        if run.len() == BASE64URL {
-            found.push(run);
-        } else if run.len() >= REPLY && run[..REPLY].iter().all(|at| is_base32(text[*at])) {
-            found.push(run[..REPLY].to_vec());
-        }
-    }
-    let mut octets = 0;
-    found.retain(|run| {
-        octets += run.len();
-        octets < most && run.iter().any(|at| text[*at] != b'x')
-    });
-    found
+static INVISIBLE_FINDERS: LazyLock<[Finder<'static>; 5]> =
+    LazyLock::new(|| INVISIBLE.map(Finder::new));
+
+/// The words before tokens in a text.
+pub(super) struct WordMatches<'a> {
+    text: &'a [u8],
+    own: &'a OwnLinks,
+    links: Ends,
+    replies: Ends,
 }
+
+impl<'a> WordMatches<'a> {
+    /// Finds the words that are whole.
+    pub fn find(text: &'a [u8], own: &'a OwnLinks) -> Self {
+        let reply = own.reply.as_ref();
+        Self {
+            text,
+            own,
+            links: own.link.find(text),
+            replies: reply.map_or_else(Ends::new, |word| word.find(text)),
+        }
+    }
+
+    /// Finds the words that are broken here.
+    pub fn find_broken(&mut self, end: usize) {
+        self.own.link.find_broken(self.text, end, &mut self.links);
+        if let Some(word) = &self.own.reply {
+            word.find_broken(self.text, end, &mut self.replies);
+        }
+    }
+
+    /// Indices of the characters of each token, at most `most` in total.
+    pub fn tokens(self, most: usize) -> impl Iterator<Item = Vec<usize>> {
+        let Self { text, own, .. } = self;
+        let links = self.links.into_iter();
+        let links = links.filter_map(move |(end, start)| link_token(text, own, end, start));
+        let replies = self.replies.into_iter();
+        let replies = replies.filter_map(move |(_, start)| reply_token(text, start));
+        let mut octets = 0;
+        links
+            .chain(replies)
+            .take_while(move |token| {
+                octets += token.len();
+                octets < most
+            })
+            .filter(move |token| token.iter().any(|at| text[*at] != b'x'))
+    }
+}
+
+fn link_token(text: &[u8], own: &OwnLinks, end: usize, start: usize) -> Option<Vec<usize>> {
+    let mut run = characters(text, start, LINK);
+    if run.len() == LINK && run.iter().all(|at| is_base32(text[*at])) {
+        return Some(run);
+    }
+    if run.len() < BASE64URL || !names_host(text, end, &own.host) {
+        return None;
+    }
+    run.truncate(BASE64URL);
+    Some(run)
+}
+
+fn reply_token(text: &[u8], start: usize) -> Option<Vec<usize>> {
+    let mut run = characters(text, start, BASE64URL);
+    if run.len() == BASE64URL {
+        return Some(run);
+    }
+    run.truncate(REPLY);
+    (run.len() == REPLY && run.iter().all(|at| is_base32(text[*at]))).then_some(run)
+}
+
+/// Ends of a word, and of the mark after it.
+type Ends = BTreeSet<(usize, usize)>;
 
 /// A word that is followed by one of the marks. Matches the word as given, in lower case, in upper case and
 /// capitalized.
-struct Word<'a> {
-    letters: &'a str,
-    marks: &'a [&'a str],
-    /// Ends of the word, and of the mark.
-    found: BTreeSet<(usize, usize)>,
+#[derive(Debug, Clone)]
+pub(super) struct Word {
+    letters: String,
+    marks: &'static [&'static str],
+    spellings: Vec<Finder<'static>>,
 }
 
-impl<'a> Word<'a> {
-    /// Finds the word where it is whole.
-    fn of(word: &'a str, marks: &'a [&'a str], text: &[u8]) -> Self {
-        let found = BTreeSet::new();
-        let mut this = Self {
-            letters: word,
-            marks,
-            found,
-        };
-        for spelling in spellings(word) {
-            for at in memmem::find_iter(text, spelling.as_bytes()) {
-                this.take(text, at + spelling.len());
-            }
-        }
-        this
+impl Word {
+    /// The word in links.
+    pub fn of_links() -> Self {
+        Self::new("verify", &SLASHES)
     }
 
-    fn take(&mut self, text: &[u8], end: usize) {
-        let start = match_any(text, end, self.marks);
-        self.found.extend(start.map(|start| (end, start)));
+    /// The local part of the reply address.
+    pub fn of_replies(local: &str) -> Self {
+        Self::new(local, &PLUSES)
+    }
+
+    fn new(letters: &str, marks: &'static [&'static str]) -> Self {
+        let spellings = spellings(letters);
+        let spellings = spellings.iter().map(|word| Finder::new(word).into_owned());
+        Self {
+            letters: letters.to_owned(),
+            marks,
+            spellings: spellings.collect(),
+        }
+    }
+
+    /// Finds the word where it is whole.
+    fn find(&self, text: &[u8]) -> Ends {
+        let mut found = Ends::new();
+        for spelling in &self.spellings {
+            for at in spelling.find_iter(text) {
+                self.take(text, at + self.letters.len(), &mut found);
+            }
+        }
+        found
     }
 
     /// Finds the word if it is broken here.
-    fn find_broken(&mut self, text: &[u8], end: usize) {
+    fn find_broken(&self, text: &[u8], end: usize, found: &mut Ends) {
         let word = self.letters.as_bytes();
         for length in 1..word.len().min(end + 1) {
             let start = end - length;
-            if text[start..end].eq_ignore_ascii_case(&word[..length])
+            // Most lengths differ in the last octet already.
+            if text[end - 1].eq_ignore_ascii_case(&word[length - 1])
+                && text[start..end].eq_ignore_ascii_case(&word[..length])
                 && let Some(end) = match_word(text, start, word)
             {
-                self.take(text, end);
+                self.take(text, end, found);
             }
         }
+    }
+
+    fn take(&self, text: &[u8], end: usize, found: &mut Ends) {
+        let start = match_any(text, end, self.marks);
+        found.extend(start.map(|start| (end, start)));
     }
 }
 
@@ -113,14 +168,14 @@ impl<'a> Word<'a> {
 pub(super) fn breaks(text: &[u8]) -> impl Iterator<Item = usize> {
     let line_ends = memchr::memchr_iter(b'\n', text).map(|end| end_of_content(text, end));
     let is_ascii = text.is_ascii();
-    let invisible = INVISIBLE
+    let invisible = INVISIBLE_FINDERS
         .iter()
-        .filter(move |mark| mark.is_ascii() || !is_ascii)
-        .flat_map(|mark| memmem::find_iter(text, mark));
+        .filter(move |mark| mark.needle().is_ascii() || !is_ascii)
+        .flat_map(|mark| mark.find_iter(text));
     line_ends.chain(invisible)
 }
 
-pub(super) fn spellings(word: &str) -> BTreeSet<String> {
+fn spellings(word: &str) -> BTreeSet<String> {
     let mut capitalized = word.to_ascii_lowercase();
     if let Some(first) = capitalized.get_mut(..1) {
         first.make_ascii_uppercase();
@@ -212,9 +267,12 @@ pub(super) fn match_word(text: &[u8], start: usize, word: &[u8]) -> Option<usize
 }
 
 fn match_any(text: &[u8], at: usize, marks: &[&str]) -> Option<usize> {
-    marks
-        .iter()
-        .find_map(|mark| match_word(text, at, mark.as_bytes()))
+    let find = |at| {
+        let mut marks = marks.iter();
+        marks.find_map(|mark| match_word(text, at, mark.as_bytes()))
+    };
+    // A break can begin like a mark: `&shy;&#47;`.
+    find(at).or_else(|| find(skip_breaks(text, at)))
 }
 
 /// Indices of up to `most` characters of a token.
@@ -249,5 +307,5 @@ fn names_host(text: &[u8], end: usize, host: &str) -> bool {
         before.push(text[at].to_ascii_lowercase());
         at += 1;
     }
-    !host.is_empty() && memmem::find(&before, host.to_ascii_lowercase().as_bytes()).is_some()
+    !host.is_empty() && memmem::find(&before, host.as_bytes()).is_some()
 }

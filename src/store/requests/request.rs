@@ -20,6 +20,9 @@ pub struct Request {
     /// The account's address.
     pub account: EmailAddress,
     pub account_id: AccountId,
+    /// False if the account expired or its person was forgotten: then no account has this id.
+    #[serde(skip)]
+    pub has_account: bool,
     pub portal: PortalName,
     pub state: RequestState,
     pub subject: Option<String>,
@@ -49,8 +52,9 @@ pub struct RequestFilter {
     pub page: Page,
 }
 
-const SHOWN: &str = "SELECT l.id, a.address, a.id AS account_id, r.portal, r.state,
-     l.facts, r.size, r.received_at, r.released_at, r.settled_at, r.attempts, r.due_at, r.passed,
+const SHOWN: &str = "SELECT l.id, a.address, a.id AS account_id,
+     a.forgotten_at IS NULL AS has_account, r.portal, r.state, l.facts, r.size, r.received_at,
+     r.released_at, r.settled_at, r.attempts, r.due_at, r.passed,
      CASE r.stopped WHEN 0 THEN r.last_error ELSE 'stopped: the account is blocked' END AS last_error
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account";
 
@@ -63,6 +67,7 @@ fn read_request(row: &Row) -> Result<Request> {
         ledger: row.get("id")?,
         account: row.get("address")?,
         account_id: row.get("account_id")?,
+        has_account: row.get("has_account")?,
         portal: row.get("portal")?,
         state,
         subject: facts.subject,

@@ -39,9 +39,9 @@ pub(crate) fn expire(tx: &Tx, account: &AccountRow, now: Millis) -> Result<()> {
     tx.run("DELETE FROM letter WHERE account = ?", &[&n])?;
     // Without a domain: its messages make no domain known.
     tx.run(
-        "UPDATE account SET id = ?2, key = ?3, former_key = key, domain = '', groups = '[]',
-                 status = 'blocked', undeliverable = 0, quiet_until = NULL, refused_at = NULL,
-                 language = NULL, forgotten_at = ?4
+        "UPDATE account SET id = ?2, key = ?3, former_key = coalesce(former_key, key), domain = '',
+                 groups = '[]', status = 'blocked', undeliverable = 0, quiet_until = NULL,
+                 refused_at = NULL, language = NULL, forgotten_at = ?4
              WHERE n = ?1",
         &[&n, &AccountId::new(), &key_of_expired(n), &now],
     )?;

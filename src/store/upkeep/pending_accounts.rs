@@ -75,7 +75,8 @@ impl Store {
 pub(crate) fn inactive(tx: &Tx, before: Millis, limit: usize) -> Result<Vec<i64>> {
     tx.all(
         "SELECT n FROM account INDEXED BY account_pending
-         WHERE status = 'pending' AND last_active_at < ? ORDER BY last_active_at LIMIT ?",
+         WHERE status = 'pending' AND last_active_at < ? AND forgotten_at IS NULL
+         ORDER BY last_active_at LIMIT ?",
         &[&before, &limit],
     )
 }
@@ -87,7 +88,8 @@ pub(crate) fn examine(
     before: Millis,
     now: Millis,
 ) -> Result<Option<(AccountId, EmailAddress)>> {
-    let sql = "SELECT 1 FROM account WHERE n = ?1 AND status = 'pending' AND last_active_at < ?2";
+    let sql = "SELECT 1 FROM account
+         WHERE n = ?1 AND status = 'pending' AND last_active_at < ?2 AND forgotten_at IS NULL";
     if !tx.exists(sql, &[&n, &before])? {
         return Ok(None);
     }

@@ -14,7 +14,7 @@ use super::harness::{DAY, Harness, address, at, mail, operator, start};
 const KEEP: Duration = Duration::from_hours(90 * 24);
 
 /// Expires accounts on this day, in steps. Returns their addresses.
-async fn expire(harness: &Harness, day: u32) -> Vec<String> {
+pub async fn expire(harness: &Harness, day: u32) -> Vec<String> {
     const STEP: usize = 2;
     let mut expired = Vec::new();
     loop {
@@ -37,20 +37,20 @@ async fn expire(harness: &Harness, day: u32) -> Vec<String> {
 }
 
 /// The requests held since the start expire, and their content is deleted.
-async fn end_holds(harness: &Harness) {
+pub async fn end_holds(harness: &Harness) {
     harness.expire_holds(at(14 * DAY)).await;
     harness.delete_expired_content(at(45 * DAY), 30 * DAY).await;
 }
 
 /// Holds a message of this sender and sends the verification mail. Returns the account and the link.
-async fn hold(harness: &Harness, who: &str) -> (AccountId, TokenHash) {
+pub async fn hold(harness: &Harness, who: &str) -> (AccountId, TokenHash) {
     let entry = harness.accept(mail(who, who, start())).await;
     let (account, _) = entry.account.expect("an account");
     (account, harness.sent(start()).await)
 }
 
 /// Entries of a sender, newest first.
-async fn entries_of(store: &Store, sender: &EmailAddress) -> Vec<LedgerId> {
+pub async fn entries_of(store: &Store, sender: &EmailAddress) -> Vec<LedgerId> {
     let filter = LedgerFilter {
         sender: Some(sender.clone()),
         ..LedgerFilter::default()
@@ -60,7 +60,7 @@ async fn entries_of(store: &Store, sender: &EmailAddress) -> Vec<LedgerId> {
 }
 
 /// Requests of an address, newest first.
-async fn requests_of(store: &Store, account: &EmailAddress) -> Vec<LedgerId> {
+pub async fn requests_of(store: &Store, account: &EmailAddress) -> Vec<LedgerId> {
     let filter = RequestFilter {
         account: Some(account.clone()),
         ..RequestFilter::default()

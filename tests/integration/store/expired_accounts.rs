@@ -1,0 +1,68 @@
+//! What remains of an expired account: nobody acts on it, and its entries are found and erased.
+
+use vestibule::domain::{AccountId, GroupName, VerificationMethod};
+use vestibule::store::{Choice, RequestFilter, StoreError};
+
+use super::harness::{DAY, Harness, address, at, operator};
+use super::pending_accounts::{end_holds, expire, hold};
+
+const ANN: &str = "ann@corp.example";
+
+/// Expires Ann's account, to which a request refers.
+async fn with_expired_account() -> Harness {
+    let harness = Harness::open().await;
+    hold(&harness, ANN).await;
+    end_holds(&harness).await;
+    assert_eq!(expire(&harness, 105).await, [ANN]);
+    harness
+}
+
+/// The account that her request names.
+async fn account_of_request(harness: &Harness) -> (AccountId, bool) {
+    let filter = RequestFilter {
+        account: Some(address(ANN)),
+        ..RequestFilter::default()
+    };
+    let requests = harness.store.requests(filter).await.expect("read").rows;
+    (requests[0].account_id, requests[0].has_account)
+}
+
+#[tokio::test]
+async fn nobody_acts_on_an_expired_account_by_the_id_that_its_requests_show() {
+    let harness = with_expired_account().await;
+    let store = &harness.store;
+    let (id, has_account) = account_of_request(&harness).await;
+    assert!(!has_account);
+    assert!(store.customer_by_id(id).await.expect("read").is_none());
+    let (root, now) = (operator("root"), at(106 * DAY));
+    let groups = vec![GroupName::parse("staff").expect("a name")];
+    let method = VerificationMethod::Operator(root.clone());
+    let verified = store.verify_account(method, Some(id), Choice::All, now);
+    let errors = [
+        store.unblock_customer(id, root.clone(), now).await.err(),
+        store.block_customer(id, root.clone(), now).await.err(),
+        store.set_groups(id, groups, root, now).await.err(),
+        verified.await.err(),
+    ];
+    for error in errors {
+        assert!(
+            matches!(error, Some(StoreError::NotFound { .. })),
+            "{error:?}"
+        );
+    }
+    harness.assert_sound().await;
+}
+
+#[tokio::test]
+async fn an_expired_account_that_is_pending_is_reported_and_keeps_its_former_key() {
+    let harness = with_expired_account().await;
+    harness
+        .database
+        .run("UPDATE account SET status = 'pending', last_active_at = 0");
+    let violations = harness.store.check_invariants().await.expect("checked");
+    assert_eq!(violations.len(), 1, "{violations:?}");
+    assert_eq!(violations[0].invariant, "a forgotten account is blocked");
+    assert_eq!(expire(&harness, 300).await, [""; 0]);
+    let keys = format!("SELECT count(*) FROM account WHERE former_key = '{ANN}'");
+    assert_eq!(harness.database.number(&keys), 1);
+}

@@ -22,6 +22,7 @@ use crate::store::ledger::request_lists;
 use crate::store::ledger::search_index;
 use crate::store::ledger::simulate;
 use crate::store::requests::destinations;
+use crate::store::requests::request;
 use crate::store::rows::dropped_content;
 use crate::store::rows::duplicates;
 use crate::store::sql::sql_types::Millis;
@@ -44,8 +45,10 @@ const LARGE: &[&str] = &[
     "o",
     "request",
     "r",
+    "q",
     "account",
     "a",
+    "b",
     "event",
     "e",
     "content",
@@ -352,6 +355,39 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
         check("what-if", session, |c| {
             simulate::simulate(c, &what, |_, _| {})
         });
+    }
+}
+
+#[test]
+fn the_requests_of_an_address_are_looked_up_by_its_accounts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let session = &open_database(folder.path());
+    let account = EmailAddress::parse("ann@corp.example").expect("an address");
+    let then = Timestamp::from_second(1_800_000_000).expect("a time");
+    for state in [None, Some(RequestState::Held)] {
+        for reason in [None, Some(Reason::AccountPending)] {
+            for since in [None, Some(then)] {
+                for order in [ListOrder::NewestFirst, ListOrder::OldestFirst] {
+                    let filter = RequestFilter {
+                        state,
+                        account: Some(account.clone()),
+                        reason,
+                        received_after: since,
+                        order,
+                        ..RequestFilter::default()
+                    };
+                    check("requests of an address", session, |c| {
+                        request::list(c, &filter)
+                    });
+                    let found = plans(session, |c| request::list(c, &filter));
+                    let lines: Vec<_> = found.iter().flat_map(|(_, plan)| plan).collect();
+                    for index in ["(key=?)", "account_former (former_key=?)"] {
+                        let is_used = lines.iter().any(|line| line.contains(index));
+                        assert!(is_used, "{index}: {lines:#?}");
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! What remains of an expired account: nobody acts on it, and its entries are found and erased.
 
-use vestibule::domain::{AccountId, GroupName, VerificationMethod};
-use vestibule::store::{Choice, RequestFilter, StoreError};
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
+use vestibule::domain::{AccountId, AccountStatus, GroupName, RequestState, VerificationMethod};
+use vestibule::store::{Choice, Forgetting, RequestFilter, StoreError};
 
-use super::harness::{DAY, Harness, address, at, operator};
-use super::pending_accounts::{end_holds, expire, hold};
+use super::forget::{her_vacation, hers};
+use super::harness::{DAY, Harness, address, at, operator, start};
+use super::pending_accounts::{end_holds, entries_of, expire, hold};
 
 const ANN: &str = "ann@corp.example";
 
@@ -65,4 +68,47 @@ async fn an_expired_account_that_is_pending_is_reported_and_keeps_its_former_key
     assert_eq!(expire(&harness, 300).await, [""; 0]);
     let keys = format!("SELECT count(*) FROM account WHERE former_key = '{ANN}'");
     assert_eq!(harness.database.number(&keys), 1);
+}
+
+/// Her first message was held until her account expired, or dropped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_arrives_while_its_sender_is_forgotten_is_not_erased() {
+    for has_expired in [true, false] {
+        let harness = Harness::open().await;
+        let store = &harness.store;
+        let first = if has_expired {
+            let first = harness.accept(hers(0)).await;
+            harness.sent(start()).await;
+            end_holds(&harness).await;
+            assert_eq!(expire(&harness, 105).await.len(), 1);
+            first
+        } else {
+            harness.accept(her_vacation(0)).await
+        };
+        let her = first.sender.clone().expect("a sender");
+        let forgetting = Forgetting {
+            address: her.clone(),
+            domain_too: false,
+            by: operator("root"),
+            now: at(106 * DAY),
+        };
+        let mut arrived = Vec::new();
+        let forgotten = store.forget_customer(forgetting, |_, _| {
+            let mut again = hers(1);
+            again.received_at = at(106 * DAY);
+            let accepted = harness.accept(again);
+            arrived.push(block_in_place(|| Handle::current().block_on(accepted)));
+        });
+        let forgotten = forgotten.await.expect("forgotten");
+        assert_eq!(forgotten.entries, 1);
+        assert_eq!(arrived.len(), 1);
+        let request = arrived[0].request.expect("a request");
+        assert_eq!(harness.request(request).await.state, RequestState::Held);
+        let account = store.customer(&her).await.expect("read");
+        assert_eq!(account.expect("there").status, AccountStatus::Pending);
+        assert_eq!(entries_of(store, &her).await, [arrived[0].ledger]);
+        let pseudonym = &forgotten.pseudonym;
+        assert_eq!(entries_of(store, pseudonym).await, [first.ledger]);
+        harness.assert_sound().await;
+    }
 }

@@ -34,7 +34,7 @@ pub fn hers(number: usize) -> Arrival {
     mail
 }
 
-fn her_vacation(number: usize) -> Arrival {
+pub fn her_vacation(number: usize) -> Arrival {
     let mut mail = hers(number);
     mail.facts.automatic = Some(Evidence {
         field: "Auto-Submitted".to_owned(),

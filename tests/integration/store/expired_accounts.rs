@@ -2,12 +2,16 @@
 
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
-use vestibule::domain::{AccountId, AccountStatus, GroupName, RequestState, VerificationMethod};
-use vestibule::store::{Choice, Forgetting, RequestFilter, StoreError};
+use vestibule::domain::{
+    AccountId, AccountStatus, EmailAddress, GroupName, LedgerId, RequestState, VerificationMethod,
+};
+use vestibule::store::{Choice, Forgetting, LanguageWish, MailOutcome, RequestFilter, StoreError};
 
 use super::forget::{her_vacation, hers};
-use super::harness::{DAY, Harness, address, at, operator, start};
+use super::harness::{DAY, Harness, address, at, mail, operator, start};
+use super::intake::report;
 use super::pending_accounts::{end_holds, entries_of, expire, hold};
+use crate::support::claims::settle_mail;
 
 const ANN: &str = "ann@corp.example";
 
@@ -70,6 +74,60 @@ async fn an_expired_account_that_is_pending_is_reported_and_keeps_its_former_key
     assert_eq!(harness.database.number(&keys), 1);
 }
 
+fn forgetting(address: EmailAddress) -> Forgetting {
+    Forgetting {
+        address,
+        domain_too: false,
+        by: operator("root"),
+        now: at(106 * DAY),
+    }
+}
+
+/// Ann signs up, and her mail bounces; later her account expires. Returns the entry of the delivery report.
+async fn sign_up_and_bounce(harness: &Harness) -> LedgerId {
+    let client = "192.0.2.7".parse().expect("an address");
+    let store = &harness.store;
+    let signed_up = store.sign_up(address(ANN), None, client, LanguageWish::default(), start());
+    signed_up.await.expect("signed up");
+    let (sent, _) = harness.verification_mail(start()).await.expect("due");
+    settle_mail(store, &sent, MailOutcome::Sent, start()).await;
+    let mut bounce = mail("mailer-daemon@corp.example", "b@x", start());
+    let original = format!("{}@gate.corp.example", sent.id);
+    bounce.facts.report = Some(report(Some(original), "failed", Some("5.1.1")));
+    let entry = harness.accept(bounce).await;
+    assert_eq!(entry.undeliverable, Some(sent.account));
+    assert_eq!(expire(harness, 105).await, [ANN]);
+    entry.ledger
+}
+
+#[tokio::test]
+async fn a_delivery_report_about_an_expired_account_is_erased_with_the_person() {
+    let harness = Harness::open().await;
+    let entry = sign_up_and_bounce(&harness).await;
+    let forgotten = harness
+        .store
+        .forget_customer(forgetting(address(ANN)), |_, _| {});
+    forgotten.await.expect("forgotten");
+    let entry = harness.store.ledger_entry(entry).await.expect("read");
+    let report = entry.expect("there").facts.report.expect("a report");
+    assert!(report.recipients.is_empty(), "{report:?}");
+    let accounts = "SELECT count(*) FROM account";
+    assert_eq!(harness.database.number(accounts), 0);
+    harness.assert_sound().await;
+}
+
+#[tokio::test]
+async fn the_last_delivery_report_takes_the_expired_account_along() {
+    let harness = Harness::open().await;
+    sign_up_and_bounce(&harness).await;
+    let accounts = "SELECT count(*) FROM account";
+    assert_eq!(harness.database.number(accounts), 1);
+    let year = 365 * DAY;
+    let deleted = harness.delete_expired_entries(at(year + DAY), year).await;
+    assert_eq!((deleted, harness.database.number(accounts)), (1, 0));
+    harness.assert_sound().await;
+}
+
 /// Her first message was held until her account expired, or dropped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_arrives_while_its_sender_is_forgotten_is_not_erased() {
@@ -86,14 +144,8 @@ async fn a_message_that_arrives_while_its_sender_is_forgotten_is_not_erased() {
             harness.accept(her_vacation(0)).await
         };
         let her = first.sender.clone().expect("a sender");
-        let forgetting = Forgetting {
-            address: her.clone(),
-            domain_too: false,
-            by: operator("root"),
-            now: at(106 * DAY),
-        };
         let mut arrived = Vec::new();
-        let forgotten = store.forget_customer(forgetting, |_, _| {
+        let forgotten = store.forget_customer(forgetting(her.clone()), |_, _| {
             let mut again = hers(1);
             again.received_at = at(106 * DAY);
             let accepted = harness.accept(again);

@@ -23,7 +23,12 @@ use crate::store::{Result, Store};
 /// Finds the account `?1` if it may not expire now, whenever something last happened to it.
 const STAYS: &str = "SELECT 1 FROM account WHERE n = ?1 AND (
          takes_automatic = 1
-         OR EXISTS (SELECT 1 FROM request WHERE account = ?1 AND (settled_at IS NULL OR kept = 1))
+         OR EXISTS (
+             SELECT 1 FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+             WHERE r.account = ?1 AND (r.settled_at IS NULL OR r.kept = 1 OR EXISTS (
+                 SELECT 1 FROM content WHERE ledger = coalesce(l.message, l.n)
+             ))
+         )
          OR EXISTS (SELECT 1 FROM letter WHERE account = ?1 AND due_at IS NOT NULL)
          OR EXISTS (SELECT 1 FROM offer WHERE account = ?1)
          OR EXISTS (SELECT 1 FROM hook_call WHERE account = ?1 AND state <> 'delivered')

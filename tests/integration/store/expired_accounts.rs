@@ -74,6 +74,25 @@ async fn an_expired_account_that_is_pending_is_reported_and_keeps_its_former_key
     assert_eq!(harness.database.number(&keys), 1);
 }
 
+#[tokio::test]
+async fn no_request_of_an_expired_account_is_released() {
+    let harness = Harness::open().await;
+    let entry = harness.accept(mail(ANN, "1@x", start())).await;
+    harness
+        .database
+        .run("UPDATE account SET status = 'blocked', forgotten_at = 1");
+    let request = entry.request.expect("a request");
+    let released = harness
+        .store
+        .release_request(request, operator("root"), start());
+    let refused = released.await;
+    assert!(
+        matches!(&refused, Err(StoreError::NotAllowed(why)) if why.contains("no longer exists")),
+        "{refused:?}"
+    );
+    assert_eq!(harness.request(request).await.state, RequestState::Held);
+}
+
 fn forgetting(address: EmailAddress) -> Forgetting {
     Forgetting {
         address,

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use vestibule::domain::{AccountId, EmailAddress, GroupName, LedgerId, Reason, TokenHash};
+use vestibule::domain::{AccountId, EmailAddress, GroupName, LedgerId, Reason, TokenHash, Verdict};
+use vestibule::mail::Evidence;
 use vestibule::store::{
-    CustomerFilter, Forgetting, LanguageWish, LedgerFilter, Link, ListOrder, NewDirectoryUser,
-    Refused, RequestFilter, Store,
+    ArrivalPart, CustomerFilter, Forgetting, LanguageWish, LedgerFilter, Link, ListOrder,
+    NewDirectoryUser, Refused, RequestFilter, Store,
 };
 
 use super::forget::{SECRET, hers};
-use super::harness::{DAY, Harness, address, at, mail, operator, start};
+use super::harness::{DAY, Harness, address, at, mail, operator, start, to};
 
 const KEEP: Duration = Duration::from_hours(90 * 24);
 
@@ -218,6 +219,35 @@ async fn content_that_is_kept_keeps_the_account() {
     // It is examined again after the same time.
     assert_eq!(expire(&harness, 195).await, [""; 0]);
     assert_eq!(expire(&harness, 196).await, [ANN]);
+}
+
+/// One part of the message was held until the hold expired; the other was dropped, and its content is kept for longer.
+#[tokio::test]
+async fn content_that_only_a_dropped_part_keeps_keeps_the_account() {
+    const ANN: &str = "ann@corp.example";
+    let harness = Harness::open().await;
+    harness.accept(mail(ANN, "first", start())).await;
+    harness.sent(start()).await;
+    let mut message = mail(ANN, "second", start());
+    message.facts.automatic = Some(Evidence {
+        field: "Auto-Submitted".to_owned(),
+        value: "auto-generated".to_owned(),
+    });
+    message.keep_dropped = 200 * DAY;
+    message.parts = vec![to("it"), to("hr")];
+    if let ArrivalPart::Portal { circumstances, .. } = &mut message.parts[0] {
+        circumstances.takes_automatic = true;
+    }
+    let entries = harness.store.accept(message).await.expect("accepted");
+    let verdicts: Vec<_> = entries.iter().map(|entry| entry.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Held, Verdict::Dropped]);
+    end_holds(&harness).await;
+    assert_eq!(expire(&harness, 105).await, [""; 0]);
+    harness
+        .delete_expired_content(at(201 * DAY), 30 * DAY)
+        .await;
+    assert_eq!(expire(&harness, 201).await, [ANN]);
+    harness.assert_sound().await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 //! the directory has set something that a new account would not have.
 //!
 //! `last_active_at` makes a step bounded: an account that stays gets a newer time, so each account is examined at most
-//! once in that while.
+//! once a day.
 
 use std::time::Duration;
 
@@ -111,7 +111,9 @@ pub(crate) fn examine(
         // A damaged account stays: `doctor` names it.
     }
     if last < before {
-        last = now;
+        // It is examined again a day from now, or after the same time if that is shorter.
+        let again = now.0.saturating_sub(before.0).min(Millis::DAY);
+        last = Millis(before.0 + again);
     }
     let sql = "UPDATE account SET last_active_at = ?2 WHERE n = ?1";
     tx.run(sql, &[&n, &last])?;

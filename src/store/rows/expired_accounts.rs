@@ -13,7 +13,7 @@ use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 
 /// Sorts before the keys of all addresses, and after those of expired accounts.
-pub(crate) const BEFORE_ADDRESSES: &str = "!";
+const BEFORE_ADDRESSES: &str = "!";
 
 /// Finds an entry that refers to the account `?1`: a request, or a delivery report.
 const REFERENCE: &str = "SELECT 1 FROM request WHERE account = ?1
@@ -22,6 +22,11 @@ const REFERENCE: &str = "SELECT 1 FROM request WHERE account = ?1
 /// A key that no address has, because it begins with a space.
 fn key_of_expired(n: i64) -> String {
     format!(" {n}")
+}
+
+/// The key after which a list of accounts continues: expired accounts, which no list has, would fill many scans.
+pub(crate) fn not_before_addresses(after: Option<&str>) -> &str {
+    after.map_or(BEFORE_ADDRESSES, |after| after.max(BEFORE_ADDRESSES))
 }
 
 /// Numbers of the account of an address and of its expired accounts, by the key of the address.
@@ -86,5 +91,14 @@ mod tests {
             assert!(BEFORE_ADDRESSES < key.as_str(), "{key}");
         }
         assert!(key_of_expired(i64::MAX).as_str() < BEFORE_ADDRESSES);
+    }
+
+    #[test]
+    fn a_list_never_begins_before_the_addresses() {
+        let (cursor, expired) = ("ann@corp.example", key_of_expired(7));
+        assert_eq!(not_before_addresses(Some(cursor)), cursor);
+        for after in [None, Some(""), Some(" "), Some(expired.as_str())] {
+            assert_eq!(not_before_addresses(after), BEFORE_ADDRESSES, "{after:?}");
+        }
     }
 }

@@ -13,6 +13,7 @@ use crate::domain::{
 use crate::store::accounts::customer_lists;
 use crate::store::audit::operator_actions;
 use crate::store::claims::leases;
+use crate::store::engine::driver::WriterSession;
 use crate::store::hooks::failed_calls;
 use crate::store::ledger::counts;
 use crate::store::ledger::dropped_domains;
@@ -25,11 +26,13 @@ use crate::store::requests::destinations;
 use crate::store::requests::request;
 use crate::store::rows::dropped_content;
 use crate::store::rows::duplicates;
+use crate::store::rows::expired_accounts;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{EngineSession, Tx};
 use crate::store::sqlite::connection;
 use crate::store::sqlite::session::SqliteSession;
 use crate::store::upkeep::pending_accounts;
+use crate::store::upkeep::retention;
 use crate::store::verification::mail_lanes;
 use crate::store::verification::mail_queue;
 use crate::store::verification::sent_and_queued_mail;
@@ -493,22 +496,50 @@ fn the_queue_of_verification_mail_is_served_in_the_order_of_an_index() {
 }
 
 #[test]
-fn pending_accounts_that_may_expire_are_found_and_examined_by_an_index() {
+fn pending_accounts_that_may_expire_are_found_examined_and_deleted_by_an_index() {
     let folder = tempfile::tempdir().expect("a folder");
     let session = &open_database(folder.path());
+    let tx: &Tx = session;
     let account = "INSERT INTO account (n, id, key, address, domain, kind, status, proof_needed,
          groups, created_at, created_by)
-         VALUES (1, randomblob(16), 'a@x.example', 'a@x.example', 'x.example', 'external', 'pending',
-         1, '[]', 0, 'mail')";
-    session.run(account, &[]).expect("an account");
+         VALUES (?1, randomblob(16), ?2, 'a@x.example', 'x.example', 'external', 'pending', 1, '[]',
+         0, 'mail')";
+    for (n, key) in [(1_i64, "a@x.example"), (2, "b@x.example")] {
+        session.run(account, &[&n, &key]).expect("an account");
+    }
+    // A settled request of the second one.
+    session
+        .connection
+        .execute_batch(
+            "INSERT INTO ledger (n, id, received_at, portal, recipient, verdict, rule, revision,
+                 copy_key, facts, envelope, standing)
+             VALUES (7, randomblob(16), 0, 'it', 'it@corp.example', 'held', 4, 1, 0, '{}', '{}', '{}');
+             INSERT INTO request (ledger, account, portal, size, received_at, state, settled_at, kept)
+             VALUES (7, 2, 'it', 1, 0, 'expired', 0, 0);",
+        )
+        .expect("a request");
     check("inactive accounts", session, |c| {
         pending_accounts::inactive(c, Millis(1), 10)
     });
-    check("an inactive account", session, |c| {
-        pending_accounts::examine(c, 1, Millis(1), Millis(2))
+    // The event takes a number.
+    session.begin().expect("begun");
+    for n in [1, 2] {
+        check("an inactive account", session, |c| {
+            pending_accounts::examine(c, n, Millis(1), Millis(2))
+        });
+    }
+    let left: Vec<(i64, String)> = tx
+        .all("SELECT n, status FROM account", &[])
+        .expect("accounts");
+    assert_eq!(left, [(2, "blocked".to_owned())]);
+    check("accounts of an address", session, |c| {
+        expired_accounts::accounts_of(c, "b@x.example")
     });
-    let found = pending_accounts::inactive(session, Millis(1), 10);
-    assert_eq!(found.expect("read"), [0_i64; 0], "it expired");
+    check("an old entry", session, |c| retention::delete_entry(c, 7));
+    let left: i64 = tx
+        .one("SELECT count(*) FROM account", &[])
+        .expect("a number");
+    assert_eq!(left, 0);
 }
 
 #[test]

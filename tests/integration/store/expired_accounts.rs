@@ -7,7 +7,7 @@ use vestibule::domain::{
 };
 use vestibule::store::{Choice, Forgetting, LanguageWish, MailOutcome, RequestFilter, StoreError};
 
-use super::forget::{her_vacation, hers};
+use super::forget::{SECRET, her_vacation, hers};
 use super::harness::{DAY, Harness, address, at, mail, operator, start};
 use super::intake::report;
 use super::pending_accounts::{end_holds, entries_of, expire, hold};
@@ -180,6 +180,64 @@ async fn a_message_that_arrives_while_its_sender_is_forgotten_is_not_erased() {
         assert_eq!(entries_of(store, &her).await, [arrived[0].ledger]);
         let pseudonym = &forgotten.pseudonym;
         assert_eq!(entries_of(store, pseudonym).await, [first.ledger]);
+        harness.assert_sound().await;
+    }
+}
+
+#[tokio::test]
+async fn the_last_entry_takes_the_expired_account_along() {
+    let harness = Harness::open().await;
+    hold(&harness, ANN).await;
+    harness.accept(mail(ANN, "later", at(DAY))).await;
+    harness.sent(at(DAY)).await;
+    harness.expire_holds(at(15 * DAY)).await;
+    harness.delete_expired_content(at(46 * DAY), 30 * DAY).await;
+    assert_eq!(expire(&harness, 106).await, [ANN]);
+    let rows = "SELECT count(*) FROM account";
+    let year = 365 * DAY;
+    let forgotten = harness.delete_expired_entries(at(year + DAY), year).await;
+    assert_eq!((forgotten, harness.database.number(rows)), (1, 1));
+    harness.assert_sound().await;
+    let forgotten = harness
+        .delete_expired_entries(at(year + 2 * DAY), year)
+        .await;
+    assert_eq!((forgotten, harness.database.number(rows)), (1, 0));
+    let events = "SELECT count(*) FROM event WHERE name <> 'access.changed'";
+    assert_eq!(harness.database.number(events), 0);
+    harness.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_person_whose_account_expired_can_be_forgotten() {
+    for writes_again in [false, true] {
+        let harness = Harness::open().await;
+        let store = &harness.store;
+        let first = harness.accept(hers(0)).await;
+        let her = first.sender.clone().expect("a sender");
+        harness.sent(start()).await;
+        end_holds(&harness).await;
+        assert_eq!(expire(&harness, 105).await, [her.to_string()]);
+        let mut entries = vec![first.ledger];
+        if writes_again {
+            let mut again = hers(1);
+            again.received_at = at(106 * DAY);
+            entries.insert(0, harness.accept(again).await.ledger);
+        }
+        let count = entries.len() as u64;
+        let before = store.holdings(her.clone()).await.expect("read");
+        assert!(before.account);
+        assert_eq!(before.entries, count);
+        assert_eq!(before.held, u64::from(writes_again));
+
+        let forgotten = store.forget_customer(forgetting(her.clone()), |_, _| {});
+        let forgotten = forgotten.await.expect("forgotten");
+        assert_eq!(forgotten.entries, count);
+        assert_eq!(harness.database.places_with(SECRET), [""; 0]);
+        let pseudonym = &forgotten.pseudonym;
+        assert_eq!(entries_of(store, pseudonym).await, entries);
+        assert!(entries_of(store, &her).await.is_empty());
+        let after = store.holdings(her).await.expect("read");
+        assert!(after.is_nothing(), "{after:?}");
         harness.assert_sound().await;
     }
 }

@@ -1,5 +1,5 @@
 -- Apart.
--- Accounts that nobody verified expire. The row of an expired account stays while requests refer to it: it has
+-- Accounts that nobody verified expire. The row of an expired account stays while entries refer to it: it has
 -- `forgotten_at`, a key that no address has, and in `former_key` the key that it had. `last_active_at` is the last
 -- activity of a pending account that housekeeping knows of: it looks at the oldest first.
 ALTER TABLE account ADD COLUMN IF NOT EXISTS former_key text COLLATE "C",

@@ -1,4 +1,4 @@
--- Accounts that nobody verified expire. The row of an expired account stays while requests refer to it: it has
+-- Accounts that nobody verified expire. The row of an expired account stays while entries refer to it: it has
 -- `forgotten_at`, a key that no address has, and here the key that it had.
 ALTER TABLE account ADD COLUMN former_key TEXT;
 -- The last activity of a pending account that housekeeping knows of: it looks at the oldest first.

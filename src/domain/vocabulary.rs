@@ -169,7 +169,7 @@ const EVENTS: &[(&str, &str)] = &[
     ("account.verified", "Address verified"),
     ("account.blocked", "Customer blocked"),
     ("account.unblocked", "Customer unblocked"),
-    ("account.expired", "Customer not verified in time"),
+    ("account.expired", "Unverified customer expired"),
     ("account.forgotten", "Person forgotten"),
     ("account.made_internal", "Customer changed to internal"),
     ("account.groups_changed", "Customer groups changed"),

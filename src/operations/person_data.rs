@@ -12,6 +12,7 @@ use crate::store::{
 /// The data, without the messages themselves.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PersonData {
+    /// Null for an expired account: the requests and events are what remains of it.
     pub account: Option<Account>,
     /// Newest first, like the other lists.
     pub requests: Vec<Request>,

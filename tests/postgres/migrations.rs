@@ -105,6 +105,24 @@ fn the_migration_to_counting_by_statement_does_not_wait_for_readers() {
 }
 
 #[test]
+fn rows_of_forgotten_persons_that_nothing_needs_are_deleted() {
+    let (schema, node) = migrated();
+    // More than one statement of the migration deletes.
+    server().run(
+        &schema.name,
+        "ALTER TABLE account DROP COLUMN former_key, DROP COLUMN last_active_at;
+         INSERT INTO account (n, id, key, address, domain, kind, status, proof_needed, groups, created_at,
+             created_by, forgotten_at)
+         SELECT n, decode(lpad(n::text, 32, '0'), 'hex'), n, 'a@x.example', 'x.example', 'external',
+             'pending', 1, '[]', 0, 'mail', nullif(n, 300) FROM generate_series(1, 300) AS n;
+         UPDATE schema_version SET version = 37",
+    );
+    node.json(&["migrate"]);
+    let left = "SELECT coalesce(sum(n), 0) FROM account";
+    assert_eq!(number(&schema, left), 300);
+}
+
+#[test]
 fn an_index_is_built_concurrently_behind_a_pooler() {
     let (schema, _) = migrated();
     let pooler = Pooler::start();

@@ -50,7 +50,7 @@ struct Written {
 const README: &str = "\
 Everything that Vestibule knows about this address, written on request.
 
-account.json    the account: kind, how and when the address was verified
+account.json    the account: kind, how and when the address was verified; null if there is none, or if it expired
 requests.json   messages for a help desk, and the outcome of each
 ledger.json     every received message: the time, the verdict and the rule
 letters.json    mail that we sent to the address

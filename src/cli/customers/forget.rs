@@ -72,6 +72,9 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResu
     let address = args.address;
     let before = context.store.holdings(address.clone()).await?;
     if before.is_nothing() {
+        if let Some(hooks) = describe_hooks(&context.config.hooks) {
+            note(format_args!("hooks: {hooks}"));
+        }
         return Err(CommandError::not_found("message or account of", &address));
     }
     if !args.yes {
@@ -115,7 +118,7 @@ fn describe(
         "  mail" => some(before.verification_mails, "removed, with their links"),
         "  ledger" => some(before.entries, "put under a pseudonym"),
         "  delivered" => describe_deliveries(before),
-        "  hooks" => describe_hooks(before, hooks),
+        "  hooks" => describe_hooks(hooks),
     })?;
     out.flush()
 }
@@ -132,9 +135,9 @@ fn describe_deliveries(before: &Holdings) -> Option<String> {
     })
 }
 
-/// Systems that may know the account and are not told of its deletion.
-fn describe_hooks(before: &Holdings, hooks: &[Hook]) -> Option<String> {
-    (before.account && !hooks.is_empty()).then(|| {
+/// Systems that may know the account, also one that expired and left nothing, and are not told of its deletion.
+fn describe_hooks(hooks: &[Hook]) -> Option<String> {
+    (!hooks.is_empty()).then(|| {
         format!(
             "{} may have received events of the account; the systems behind them must forget it themselves",
             join(hooks.iter().map(|hook| &hook.name), ", ")
@@ -176,7 +179,7 @@ fn print_outcome(
         "contents" => Some(before.contents),
         "mail" => Some(before.verification_mails),
         "delivered" => describe_deliveries(before),
-        "hooks" => describe_hooks(before, hooks),
+        "hooks" => describe_hooks(hooks),
         "elsewhere" => Some("backups and earlier log lines still contain it"),
         "from now on" => Some("mail from the address counts as mail from a new sender"),
     })

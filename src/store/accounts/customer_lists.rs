@@ -7,7 +7,7 @@
 
 use super::customers::SHOWN;
 use crate::domain::{Account, AccountKind, AccountStatus, Domain, Timestamp};
-use crate::store::rows::expired_accounts::BEFORE_ADDRESSES;
+use crate::store::rows::expired_accounts::not_before_addresses;
 use crate::store::sql::page_builder::PageBuilder;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::time_cursor::TimeCursor;
@@ -165,7 +165,7 @@ fn by_address(tx: &Tx, filter: &CustomerFilter) -> Result<Listed<Account>> {
     let served = Served::of(filter);
     let limit = filter.page.rows();
     let rows_wanted = limit + 1;
-    let after = filter.page.after.as_deref().unwrap_or(BEFORE_ADDRESSES);
+    let after = not_before_addresses(filter.page.after.as_deref());
 
     let mut range = Conditions::default();
     ask_served(&mut range, served, filter, &values);

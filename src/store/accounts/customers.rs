@@ -148,15 +148,17 @@ impl Work<'_> {
 }
 
 impl Store {
+    /// The account of an address. An expired account and that of a forgotten person count as none.
     pub async fn customer(&self, address: &EmailAddress) -> Result<Option<Account>> {
         let key = address.key();
-        self.read(move |tx| tx.maybe(&format!("{SHOWN} WHERE a.key = ?"), &[&key]))
-            .await
+        let sql = format!("{SHOWN} WHERE a.key = ? AND a.forgotten_at IS NULL");
+        self.read(move |tx| tx.maybe(&sql, &[&key])).await
     }
 
+    /// The account with this id, as [`Self::customer`].
     pub async fn customer_by_id(&self, id: AccountId) -> Result<Option<Account>> {
-        self.read(move |tx| tx.maybe(&format!("{SHOWN} WHERE a.id = ?"), &[&id]))
-            .await
+        let sql = format!("{SHOWN} WHERE a.id = ? AND a.forgotten_at IS NULL");
+        self.read(move |tx| tx.maybe(&sql, &[&id])).await
     }
 
     /// Adds an account by sign-up or by an operator, the two ways in besides mail. The access settings decide

@@ -21,9 +21,14 @@ pub struct AuditEntry {
     pub origin: Option<String>,
     pub ledger: Option<LedgerId>,
     pub account: Option<EmailAddress>,
+    /// False if there is none any more: it expired, or its person was forgotten.
+    #[serde(skip)]
+    pub has_account: bool,
     pub detail: Option<String>,
 }
-from_row!(AuditEntry, row: at, event, actor, origin, ledger, account, detail);
+from_row!(
+    AuditEntry, row: at, event, actor, origin, ledger, account, has_account, detail
+);
 
 /// The actions to list.
 #[derive(Debug, Clone, Default)]
@@ -66,7 +71,7 @@ pub(crate) fn audit(tx: &Tx, filter: &AuditFilter) -> Result<Listed<AuditEntry>>
     wanted.ask("e.at < ?", filter.until.as_ref());
     let sql = format!(
         "SELECT e.n, e.at, e.name AS event, e.actor, nullif(e.origin, '') AS origin, l.id AS ledger,
-             a.address AS account, e.detail
+             a.address AS account, a.n IS NOT NULL AND a.forgotten_at IS NULL AS has_account, e.detail
          FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger
          LEFT JOIN account AS a ON a.n = e.account
          WHERE e.origin IS NOT NULL AND {}

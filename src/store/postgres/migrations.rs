@@ -63,8 +63,8 @@ const MIGRATIONS: &[Migration] = &[
     step(36, 33, include_str!("schema/0036-waiting-lists.sql")),
     // The rows of one statement are counted together.
     step(37, 33, include_str!("schema/0037-counted-together.sql")),
-    // To older programs, an expired account is that of a forgotten person.
-    step(38, 33, include_str!("schema/0038-expired-accounts.sql")),
+    // An older program would leave the entries of expired accounts out when it erases or exports a person.
+    step(38, 38, include_str!("schema/0038-expired-accounts.sql")),
 ];
 
 /// The migrations of this program. In a debug build, `VESTIBULE_NEXT_MIGRATIONS` can name a file with the

@@ -4,7 +4,7 @@
 //! the subject, the Message-ID, and the verification mails, links and rate limits of the address are deleted.
 //! Waiting requests are discarded. It runs in steps of a few rows, so that mail does not wait. The first step
 //! blocks the account and the last one renames or removes it. If a run is interrupted, the next run finishes
-//! it. Later mail from the address is mail from an unknown sender.
+//! it. Mail from the address that creates an account after the first step is mail from an unknown sender, and stays.
 use serde::Serialize;
 
 use crate::domain::{Actor, EmailAddress, Envelope, RequestState, Timestamp, Transition};
@@ -13,7 +13,7 @@ use crate::store::audit::events::{NewEvent, record_of_entry};
 use crate::store::engine::job::Work;
 use crate::store::engine::vacuum::shorten;
 use crate::store::error::readable;
-use crate::store::privacy::export::entries;
+use crate::store::privacy::export::entries_of;
 use crate::store::privacy::pseudonym::{
     Pseudonym, without_content, without_detail, without_people,
 };
@@ -54,10 +54,12 @@ pub struct Forgotten {
 }
 
 impl Work<'_> {
-    /// Blocks the account, so that nothing new arrives. Pages freed by this connection are overwritten.
-    fn begin(&mut self, key: &str, now: Millis) -> Result<()> {
+    /// Blocks the account, so that nothing new arrives. Pages freed by this connection are overwritten. Returns the
+    /// numbers of the accounts to erase: that of the address and those that expired.
+    fn begin(&mut self, key: &str, now: Millis) -> Result<Vec<i64>> {
+        let accounts = accounts_of(self.tx, key)?;
         let Some(account) = find_account(self.tx, key)? else {
-            return Ok(());
+            return Ok(accounts);
         };
         let sql = "SELECT 1 FROM request WHERE account = ? AND state = 'released' AND in_work = 1";
         let in_work = self.tx.exists(sql, &[&account.n])?;
@@ -66,7 +68,8 @@ impl Work<'_> {
         }
         let sql = "UPDATE account SET status = 'blocked', operator_block = 1 WHERE n = ?";
         self.tx.run(sql, &[&account.n])?;
-        cancel(self.tx, account.n, now)
+        cancel(self.tx, account.n, now)?;
+        Ok(accounts)
     }
 
     /// Erases a few entries. Returns the number of discarded requests.
@@ -149,22 +152,33 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Removes the account itself, and those of the address that expired, once only requests without content refer
-    /// to them.
-    fn finish(&mut self, forgetting: &Forgetting, pseudonym: &Pseudonym) -> Result<()> {
+    /// Removes the accounts, once only requests without content refer to them.
+    fn finish(
+        &mut self,
+        accounts: &[i64],
+        forgetting: &Forgetting,
+        pseudonym: &Pseudonym,
+    ) -> Result<()> {
         let tx = self.tx;
         let now = Millis::from(forgetting.now);
         let key = forgetting.address.key();
         tx.run("DELETE FROM notice WHERE sender = ?", &[&key])?;
-        let mut event = NewEvent::new("account.forgotten");
-        for account in accounts_of(tx, &key)? {
+        let mut remain = Vec::new();
+        for &account in accounts {
             erase_claims(tx, account)?;
             if self.leave_a_name(account, pseudonym, now)? {
-                event = event.account(account);
+                remain.push(Some(account));
             }
-            self.wakeups.add(Topic::OperatorActions);
         }
-        event.record(tx, &forgetting.by, now)
+        if remain.is_empty() {
+            remain.push(None);
+        }
+        for account in remain {
+            let event = NewEvent::new("account.forgotten").account(account);
+            event.record(tx, &forgetting.by, now)?;
+        }
+        self.wakeups.add(Topic::OperatorActions);
+        Ok(())
     }
 
     /// Renames the account while a request refers to it, and removes it otherwise. Returns true if it still
@@ -244,10 +258,11 @@ impl Store {
         self.write(|work| work.tx.overwrite_what_is_freed(true))
             .await?;
         let key = address.key();
-        self.write(move |work| work.begin(&key, now)).await?;
+        let accounts = self.write(move |work| work.begin(&key, now)).await?;
 
-        let searched = address.clone();
-        let found = self.read(move |tx| entries(tx, &searched)).await?;
+        let (searched, of_accounts) = (address.clone(), accounts.clone());
+        let found = self.read(move |tx| entries_of(tx, &searched, &of_accounts));
+        let found = found.await?;
         let own = found.own.iter().map(|n| (*n, true));
         let all: Vec<_> = own.chain(found.about.iter().map(|n| (*n, false))).collect();
         let mut done = Forgotten {
@@ -265,7 +280,7 @@ impl Store {
         }
         self.erase_answers().await?;
         self.remove_unused_words().await?;
-        self.write(move |work| work.finish(&forgetting, &pseudonym))
+        self.write(move |work| work.finish(&accounts, &forgetting, &pseudonym))
             .await?;
         done.overwritten = self.overwrite_what_was_freed().await?;
         self.write(|work| work.tx.overwrite_what_is_freed(false))

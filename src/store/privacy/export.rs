@@ -53,18 +53,26 @@ pub(crate) struct PersonEntries {
     pub(crate) about: BTreeSet<i64>,
 }
 
-pub(crate) fn entries(tx: &Tx, address: &EmailAddress) -> Result<PersonEntries> {
-    let key = address.key();
+fn entries(tx: &Tx, address: &EmailAddress) -> Result<PersonEntries> {
+    entries_of(tx, address, &accounts_of(tx, &address.key())?)
+}
+
+/// Entries of these accounts of an address, and of its dropped messages.
+pub(crate) fn entries_of(
+    tx: &Tx,
+    address: &EmailAddress,
+    accounts: &[i64],
+) -> Result<PersonEntries> {
     let mut found = PersonEntries::default();
-    for account in accounts_of(tx, &key)? {
+    for account in accounts {
         let sql = "SELECT ledger FROM request WHERE account = ?";
-        found.own.extend(tx.all::<i64>(sql, &[&account])?);
+        found.own.extend(tx.all::<i64>(sql, &[account])?);
         let sql = "SELECT ledger FROM event WHERE account = ? AND ledger IS NOT NULL";
-        found.about.extend(tx.all::<i64>(sql, &[&account])?);
+        found.about.extend(tx.all::<i64>(sql, &[account])?);
     }
     found.own.extend(tx.all::<i64>(
         "SELECT n FROM ledger WHERE verdict = 'dropped' AND domain = ? AND sender = ?",
-        &[&address.domain().as_str(), &key],
+        &[&address.domain().as_str(), &address.key()],
     )?);
     let repeats: Vec<Vec<i64>> = found
         .own

@@ -58,6 +58,15 @@ impl Work<'_> {
         )
     }
 
+    /// True if the request's account expired or its person was forgotten.
+    fn account_has_ended(&self, n: i64) -> Result<bool> {
+        self.tx.exists(
+            "SELECT 1 FROM request AS r JOIN account AS a ON a.n = r.account
+             WHERE r.ledger = ? AND a.forgotten_at IS NOT NULL",
+            &[&n],
+        )
+    }
+
     /// End of the time in which only the person can restore the request.
     fn is_the_persons_until(&self, n: i64, now: Millis) -> Result<Option<Millis>> {
         let until: Option<Millis> = self
@@ -82,6 +91,11 @@ impl Work<'_> {
         if !content {
             return Err(StoreError::NotAllowed(format!(
                 "the content of request {id} has expired"
+            )));
+        }
+        if self.account_has_ended(n)? {
+            return Err(StoreError::NotAllowed(format!(
+                "the account of request {id} no longer exists"
             )));
         }
         let sql = "UPDATE request SET kept = 1, restorable_until = NULL WHERE ledger = ?";
@@ -147,7 +161,7 @@ impl Store {
     /// operator.
     ///
     /// # Errors
-    /// `NotFound`; `NotAllowed` in a state that cannot be released, or if the content is gone.
+    /// `NotFound`; `NotAllowed` in a state that cannot be released, or if the content or the account is gone.
     pub async fn release_request(
         &self,
         id: RequestId,

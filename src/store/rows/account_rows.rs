@@ -228,8 +228,9 @@ pub(crate) fn account_by_number(tx: &Tx, n: i64) -> Result<AccountRow> {
     tx.one(&format!("SELECT {KNOWN} FROM account WHERE n = ?"), &[&n])
 }
 
+/// The account that an operator names. An expired account and that of a forgotten person cannot be changed.
 pub(crate) fn account_by_id(tx: &Tx, id: AccountId) -> Result<AccountRow> {
-    let sql = format!("SELECT {KNOWN} FROM account WHERE id = ?");
+    let sql = format!("SELECT {KNOWN} FROM account WHERE id = ? AND forgotten_at IS NULL");
     tx.maybe(&sql, &[&id])?
         .ok_or_else(|| StoreError::not_found("account", id))
 }

@@ -1,8 +1,9 @@
 //! Accounts that expired: nobody verified them, and nothing waited for them for a long time.
 //!
 //! An expired account counts as none: no list has it, and the next message of its address creates a new one. Its row
-//! stays while requests refer to it, under a key that no address has. `former_key` leads from the address to these
-//! requests, so that they are found by their sender, exported and erased.
+//! stays while entries refer to it, under a key that no address has. `former_key` leads from the address to these
+//! entries: requests, which are found by their sender, and delivery reports about its mail. All of them are exported
+//! and erased with the person.
 
 use crate::domain::{AccountId, Actor};
 use crate::store::Result;
@@ -12,11 +13,20 @@ use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 
 /// Sorts before the keys of all addresses, and after those of expired accounts.
-pub(crate) const BEFORE_ADDRESSES: &str = "!";
+const BEFORE_ADDRESSES: &str = "!";
+
+/// Finds an entry that refers to the account `?1`: a request, or a delivery report.
+const REFERENCE: &str = "SELECT 1 FROM request WHERE account = ?1
+     UNION ALL SELECT 1 FROM event WHERE account = ?1 AND ledger IS NOT NULL";
 
 /// A key that no address has, because it begins with a space.
 fn key_of_expired(n: i64) -> String {
     format!(" {n}")
+}
+
+/// The key after which a list of accounts continues: expired accounts, which no list has, would fill many scans.
+pub(crate) fn not_before_addresses(after: Option<&str>) -> &str {
+    after.map_or(BEFORE_ADDRESSES, |after| after.max(BEFORE_ADDRESSES))
 }
 
 /// Numbers of the account of an address and of its expired accounts, by the key of the address.
@@ -28,10 +38,10 @@ pub(crate) fn accounts_of(tx: &Tx, key: &str) -> Result<Vec<i64>> {
     )
 }
 
-/// Removes a pending account that nothing waits for, or leaves its row to the requests that refer to it.
+/// Removes a pending account that nothing waits for, or leaves its row to the entries that refer to it.
 pub(crate) fn expire(tx: &Tx, account: &AccountRow, now: Millis) -> Result<()> {
     let n = account.n;
-    if !tx.exists("SELECT 1 FROM request WHERE account = ? LIMIT 1", &[&n])? {
+    if !tx.exists(&format!("{REFERENCE} LIMIT 1"), &[&n])? {
         tx.run("DELETE FROM account WHERE n = ?", &[&n])?;
         return Ok(());
     }
@@ -39,22 +49,34 @@ pub(crate) fn expire(tx: &Tx, account: &AccountRow, now: Millis) -> Result<()> {
     tx.run("DELETE FROM letter WHERE account = ?", &[&n])?;
     // Without a domain: its messages make no domain known.
     tx.run(
-        "UPDATE account SET id = ?2, key = ?3, former_key = key, domain = '', groups = '[]',
-                 status = 'blocked', undeliverable = 0, quiet_until = NULL, refused_at = NULL,
-                 language = NULL, forgotten_at = ?4
+        "UPDATE account SET id = ?2, key = ?3, former_key = coalesce(former_key, key), domain = '',
+                 groups = '[]', status = 'blocked', undeliverable = 0, quiet_until = NULL,
+                 refused_at = NULL, language = NULL, forgotten_at = ?4
              WHERE n = ?1",
         &[&n, &AccountId::new(), &key_of_expired(n), &now],
     )?;
     record_of_account(tx, "account.expired", n, &Actor::Daemon, now)
 }
 
-/// Deletes the row of an expired account or of a forgotten person if no request refers to it.
+/// Numbers of the accounts that expired or whose person was forgotten, and to which this entry refers.
+pub(crate) fn ended_accounts_of(tx: &Tx, entry: i64) -> Result<Vec<i64>> {
+    tx.all(
+        "SELECT a.n FROM request AS r JOIN account AS a ON a.n = r.account
+         WHERE r.ledger = ?1 AND a.forgotten_at IS NOT NULL
+         UNION
+         SELECT a.n FROM event AS e JOIN account AS a ON a.n = e.account
+         WHERE e.ledger = ?1 AND a.forgotten_at IS NOT NULL",
+        &[&entry],
+    )
+}
+
+/// Deletes the row of an expired account or of a forgotten person if no entry refers to it.
 pub(crate) fn delete_unneeded(tx: &Tx, n: i64) -> Result<()> {
-    tx.run(
-        "DELETE FROM account WHERE n = ?1 AND forgotten_at IS NOT NULL
-             AND NOT EXISTS (SELECT 1 FROM request WHERE account = ?1)",
-        &[&n],
-    )?;
+    let sql = format!(
+        "DELETE FROM account
+         WHERE n = ?1 AND forgotten_at IS NOT NULL AND NOT EXISTS ({REFERENCE})"
+    );
+    tx.run(&sql, &[&n])?;
     Ok(())
 }
 
@@ -69,5 +91,14 @@ mod tests {
             assert!(BEFORE_ADDRESSES < key.as_str(), "{key}");
         }
         assert!(key_of_expired(i64::MAX).as_str() < BEFORE_ADDRESSES);
+    }
+
+    #[test]
+    fn a_list_never_begins_before_the_addresses() {
+        let (cursor, expired) = ("ann@corp.example", key_of_expired(7));
+        assert_eq!(not_before_addresses(Some(cursor)), cursor);
+        for after in [None, Some(""), Some(" "), Some(expired.as_str())] {
+            assert_eq!(not_before_addresses(after), BEFORE_ADDRESSES, "{after:?}");
+        }
     }
 }

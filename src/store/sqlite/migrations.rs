@@ -91,3 +91,6 @@ pub(super) fn apply(path: &Path, connection: &mut Connection) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use crate::domain::{
 use crate::store::accounts::customer_lists;
 use crate::store::audit::operator_actions;
 use crate::store::claims::leases;
+use crate::store::engine::driver::WriterSession;
 use crate::store::hooks::failed_calls;
 use crate::store::ledger::counts;
 use crate::store::ledger::dropped_domains;
@@ -22,13 +23,16 @@ use crate::store::ledger::request_lists;
 use crate::store::ledger::search_index;
 use crate::store::ledger::simulate;
 use crate::store::requests::destinations;
+use crate::store::requests::request;
 use crate::store::rows::dropped_content;
 use crate::store::rows::duplicates;
+use crate::store::rows::expired_accounts;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{EngineSession, Tx};
 use crate::store::sqlite::connection;
 use crate::store::sqlite::session::SqliteSession;
 use crate::store::upkeep::pending_accounts;
+use crate::store::upkeep::retention;
 use crate::store::verification::mail_lanes;
 use crate::store::verification::mail_queue;
 use crate::store::verification::sent_and_queued_mail;
@@ -44,8 +48,10 @@ const LARGE: &[&str] = &[
     "o",
     "request",
     "r",
+    "q",
     "account",
     "a",
+    "b",
     "event",
     "e",
     "content",
@@ -355,6 +361,39 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
     }
 }
 
+#[test]
+fn the_requests_of_an_address_are_looked_up_by_its_accounts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let session = &open_database(folder.path());
+    let account = EmailAddress::parse("ann@corp.example").expect("an address");
+    let then = Timestamp::from_second(1_800_000_000).expect("a time");
+    for state in [None, Some(RequestState::Held)] {
+        for reason in [None, Some(Reason::AccountPending)] {
+            for since in [None, Some(then)] {
+                for order in [ListOrder::NewestFirst, ListOrder::OldestFirst] {
+                    let filter = RequestFilter {
+                        state,
+                        account: Some(account.clone()),
+                        reason,
+                        received_after: since,
+                        order,
+                        ..RequestFilter::default()
+                    };
+                    check("requests of an address", session, |c| {
+                        request::list(c, &filter)
+                    });
+                    let found = plans(session, |c| request::list(c, &filter));
+                    let lines: Vec<_> = found.iter().flat_map(|(_, plan)| plan).collect();
+                    for index in ["(key=?)", "account_former (former_key=?)"] {
+                        let is_used = lines.iter().any(|line| line.contains(index));
+                        assert!(is_used, "{index}: {lines:#?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Statements of one operation, and the triggers that it ran, as the trace reports them.
 fn trace(session: &SqliteSession, operation: impl Fn(&Tx)) -> Vec<String> {
     ASKED.with_borrow_mut(Vec::clear);
@@ -454,22 +493,50 @@ fn the_queue_of_verification_mail_is_served_in_the_order_of_an_index() {
 }
 
 #[test]
-fn pending_accounts_that_may_expire_are_found_and_examined_by_an_index() {
+fn pending_accounts_that_may_expire_are_found_examined_and_deleted_by_an_index() {
     let folder = tempfile::tempdir().expect("a folder");
     let session = &open_database(folder.path());
+    let tx: &Tx = session;
     let account = "INSERT INTO account (n, id, key, address, domain, kind, status, proof_needed,
          groups, created_at, created_by)
-         VALUES (1, randomblob(16), 'a@x.example', 'a@x.example', 'x.example', 'external', 'pending',
-         1, '[]', 0, 'mail')";
-    session.run(account, &[]).expect("an account");
+         VALUES (?1, randomblob(16), ?2, 'a@x.example', 'x.example', 'external', 'pending', 1, '[]',
+         0, 'mail')";
+    for (n, key) in [(1_i64, "a@x.example"), (2, "b@x.example")] {
+        session.run(account, &[&n, &key]).expect("an account");
+    }
+    // A settled request of the second one.
+    session
+        .connection
+        .execute_batch(
+            "INSERT INTO ledger (n, id, received_at, portal, recipient, verdict, rule, revision,
+                 copy_key, facts, envelope, standing)
+             VALUES (7, randomblob(16), 0, 'it', 'it@corp.example', 'held', 4, 1, 0, '{}', '{}', '{}');
+             INSERT INTO request (ledger, account, portal, size, received_at, state, settled_at, kept)
+             VALUES (7, 2, 'it', 1, 0, 'expired', 0, 0);",
+        )
+        .expect("a request");
     check("inactive accounts", session, |c| {
         pending_accounts::inactive(c, Millis(1), 10)
     });
-    check("an inactive account", session, |c| {
-        pending_accounts::examine(c, 1, Millis(1), Millis(2))
+    // The event takes a number.
+    session.begin().expect("begun");
+    for n in [1, 2] {
+        check("an inactive account", session, |c| {
+            pending_accounts::examine(c, n, Millis(1), Millis(2))
+        });
+    }
+    let left: Vec<(i64, String)> = tx
+        .all("SELECT n, status FROM account", &[])
+        .expect("accounts");
+    assert_eq!(left, [(2, "blocked".to_owned())]);
+    check("accounts of an address", session, |c| {
+        expired_accounts::accounts_of(c, "b@x.example")
     });
-    let found = pending_accounts::inactive(session, Millis(1), 10);
-    assert_eq!(found.expect("read"), [0_i64; 0], "it expired");
+    check("an old entry", session, |c| retention::delete_entry(c, 7));
+    let left: i64 = tx
+        .one("SELECT count(*) FROM account", &[])
+        .expect("a number");
+    assert_eq!(left, 0);
 }
 
 #[test]

@@ -167,9 +167,14 @@ const INVARIANTS: &[(&str, &str)] = &[
          )",
     ),
     (
-        "an expired account is forgotten, and its key is not an address",
+        "a forgotten account is blocked",
+        "SELECT address FROM account WHERE forgotten_at IS NOT NULL AND status <> 'blocked'",
+    ),
+    (
+        "an expired account is forgotten, its key is not an address, and its former key is one",
         "SELECT address FROM account
-         WHERE former_key IS NOT NULL AND (forgotten_at IS NULL OR substr(key, 1, 1) <> ' ')",
+         WHERE former_key IS NOT NULL AND (forgotten_at IS NULL OR substr(key, 1, 1) <> ' '
+             OR substr(former_key, 1, 1) = ' ')",
     ),
     (
         "a verification mail waits for an account that can be verified",

@@ -6,7 +6,7 @@
 //! the directory has set something that a new account would not have.
 //!
 //! `last_active_at` makes a step bounded: an account that stays gets a newer time, so each account is examined at most
-//! once in that while.
+//! once a day.
 
 use std::time::Duration;
 
@@ -23,7 +23,12 @@ use crate::store::{Result, Store};
 /// Finds the account `?1` if it may not expire now, whenever something last happened to it.
 const STAYS: &str = "SELECT 1 FROM account WHERE n = ?1 AND (
          takes_automatic = 1
-         OR EXISTS (SELECT 1 FROM request WHERE account = ?1 AND (settled_at IS NULL OR kept = 1))
+         OR EXISTS (
+             SELECT 1 FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+             WHERE r.account = ?1 AND (r.settled_at IS NULL OR r.kept = 1 OR EXISTS (
+                 SELECT 1 FROM content WHERE ledger = coalesce(l.message, l.n)
+             ))
+         )
          OR EXISTS (SELECT 1 FROM letter WHERE account = ?1 AND due_at IS NOT NULL)
          OR EXISTS (SELECT 1 FROM offer WHERE account = ?1)
          OR EXISTS (SELECT 1 FROM hook_call WHERE account = ?1 AND state <> 'delivered')
@@ -75,7 +80,8 @@ impl Store {
 pub(crate) fn inactive(tx: &Tx, before: Millis, limit: usize) -> Result<Vec<i64>> {
     tx.all(
         "SELECT n FROM account INDEXED BY account_pending
-         WHERE status = 'pending' AND last_active_at < ? ORDER BY last_active_at LIMIT ?",
+         WHERE status = 'pending' AND last_active_at < ? AND forgotten_at IS NULL
+         ORDER BY last_active_at LIMIT ?",
         &[&before, &limit],
     )
 }
@@ -87,7 +93,8 @@ pub(crate) fn examine(
     before: Millis,
     now: Millis,
 ) -> Result<Option<(AccountId, EmailAddress)>> {
-    let sql = "SELECT 1 FROM account WHERE n = ?1 AND status = 'pending' AND last_active_at < ?2";
+    let sql = "SELECT 1 FROM account
+         WHERE n = ?1 AND status = 'pending' AND last_active_at < ?2 AND forgotten_at IS NULL";
     if !tx.exists(sql, &[&n, &before])? {
         return Ok(None);
     }
@@ -104,7 +111,9 @@ pub(crate) fn examine(
         // A damaged account stays: `doctor` names it.
     }
     if last < before {
-        last = now;
+        // It is examined again a day from now, or after the same time if that is shorter.
+        let again = now.0.saturating_sub(before.0).min(Millis::DAY);
+        last = Millis(before.0 + again);
     }
     let sql = "UPDATE account SET last_active_at = ?2 WHERE n = ?1";
     tx.run(sql, &[&n, &last])?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::domain::Timestamp;
 use crate::store::engine::time_slice::{TimeSlice, WorkStep};
-use crate::store::rows::expired_accounts::delete_unneeded;
+use crate::store::rows::expired_accounts::{delete_unneeded, ended_accounts_of};
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::upkeep::expired_content::delete_expired_content;
@@ -97,15 +97,11 @@ fn delete_mail(tx: &Tx, n: i64) -> Result<usize> {
     tx.run("DELETE FROM letter WHERE n = ?", &[&n])
 }
 
-/// Deletes an entry, and the account that only its request needed.
-fn delete_entry(tx: &Tx, n: i64) -> Result<usize> {
-    let unneeded: Option<i64> = tx.maybe(
-        "SELECT a.n FROM request AS r JOIN account AS a ON a.n = r.account
-         WHERE r.ledger = ? AND a.forgotten_at IS NOT NULL",
-        &[&n],
-    )?;
+/// Deletes an entry, and the accounts that only it needed.
+pub(crate) fn delete_entry(tx: &Tx, n: i64) -> Result<usize> {
+    let accounts = ended_accounts_of(tx, n)?;
     let deleted = tx.run(FORGET_ENTRY, &[&n])?;
-    if let Some(account) = unneeded {
+    for account in accounts {
         delete_unneeded(tx, account)?;
     }
     Ok(deleted)

@@ -71,7 +71,7 @@ pub(super) async fn list(
                 actor => row.actor.strip_prefix("operator:").unwrap_or(&row.actor),
                 ledger => row.ledger.map(|id| id.to_string()),
                 account => row.account.as_ref().map(ToString::to_string),
-                customer => row.account.as_ref().map(customer_page),
+                customer => row.account.as_ref().filter(|_| row.has_account).map(customer_page),
                 origin => row.origin.as_deref(),
                 detail => row.detail.as_deref().map(one_line),
             }

@@ -178,7 +178,7 @@ pub(super) fn row(request: &Request) -> Value {
         id => request.id.to_string(),
         ledger => request.ledger.to_string(),
         account => request.account.to_string(),
-        account_id => request.account_id.to_string(),
+        account_id => request.has_account.then(|| request.account_id.to_string()),
         portal => request.portal.as_str(),
         state => request.state.as_str(),
         subject => request.subject.as_deref().map(one_line).filter(|text| !text.is_empty()),

@@ -34,7 +34,7 @@ pub fn hers(number: usize) -> Arrival {
     mail
 }
 
-fn her_vacation(number: usize) -> Arrival {
+pub fn her_vacation(number: usize) -> Arrival {
     let mut mail = hers(number);
     mail.facts.automatic = Some(Evidence {
         field: "Auto-Submitted".to_owned(),
@@ -214,8 +214,11 @@ async fn the_pseudonym_is_removed_when_no_request_needs_it() {
     let harness = Harness::open().await;
     her_life(&harness).await;
     let forgotten = forget(&harness.store, false).await.expect("forgotten");
+    let rows = "SELECT count(*) FROM account WHERE forgotten_at IS NOT NULL";
+    assert_eq!(harness.database.number(rows), 1);
+    // Its row is not an account that an operator could act on.
     let there = harness.store.customer(&forgotten.pseudonym).await;
-    assert!(there.expect("read").is_some());
+    assert!(there.expect("read").is_none());
     let year = 365 * DAY;
     while harness
         .store
@@ -231,7 +234,6 @@ async fn the_pseudonym_is_removed_when_no_request_needs_it() {
         .expect("a step")
         .more
     {}
-    let there = harness.store.customer(&forgotten.pseudonym).await;
-    assert!(there.expect("read").is_none());
+    assert_eq!(harness.database.number(rows), 0);
     assert_in_order(&harness.store).await;
 }

@@ -188,7 +188,7 @@ async fn a_hold_beyond_the_quota_is_dropped() {
     assert_eq!(harness.accept(large).await.reason, Reason::HoldQuota);
 }
 
-fn report(original: Option<String>, action: &str, status: Option<&str>) -> Report {
+pub fn report(original: Option<String>, action: &str, status: Option<&str>) -> Report {
     Report {
         kind: ReportKind::Dsn,
         evidence: Evidence {

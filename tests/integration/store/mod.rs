@@ -8,6 +8,7 @@ mod damaged;
 mod denied;
 mod dropped;
 mod duplicates;
+mod expired_accounts;
 mod fairness;
 mod find;
 pub mod forget;

@@ -3,7 +3,8 @@
 use axum::http::header::LOCATION;
 
 use super::*;
-use crate::store::Page;
+use crate::domain::EmailAddress;
+use crate::store::{Forgetting, Page};
 
 #[tokio::test]
 async fn requests_are_released_and_discarded_in_bulk() {
@@ -171,4 +172,35 @@ async fn a_long_list_continues_with_a_link_that_keeps_the_filter() {
     assert!(!page.body.contains("rel=\"next\""));
     let rest = harness.store.audit(Page::default()).await.expect("read");
     assert!(rest.next.is_none());
+}
+
+#[tokio::test]
+async fn the_account_of_a_forgotten_person_has_no_page_and_no_link() {
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Agent).await;
+    let entry = harness.mail("ann@corp.example", "one").await;
+    let forgetting = Forgetting {
+        address: EmailAddress::parse("ann@corp.example").expect("an address"),
+        domain_too: false,
+        by: Actor::operator("root", Interface::CommandLine),
+        now: Timestamp::now(),
+    };
+    let forgotten = harness.store.forget_customer(forgetting, |_, _| {}).await;
+    let pseudonym = forgotten.expect("forgotten").pseudonym.to_string();
+    let id = entry.request.expect("a request");
+    let request = harness.store.request(id).await.expect("read");
+    let account = request.expect("there").account_id;
+    for path in ["/requests", "/audit"] {
+        let page = harness.get(&session, path).await.body;
+        assert!(page.contains(&pseudonym), "{path}: {page}");
+        assert!(!page.contains("<a href=\"/customers/"), "{path}: {page}");
+    }
+    for customer in [account.to_string(), pseudonym] {
+        let page = format!("/customers/{customer}");
+        let shown = harness.get(&session, &page).await;
+        let action = [("action", "unblock")];
+        let unblocked = harness.post(&session, &page, &action).await;
+        assert_eq!(shown.status, StatusCode::NOT_FOUND, "{page}");
+        assert_eq!(unblocked.status, StatusCode::NOT_FOUND, "{page}");
+    }
 }

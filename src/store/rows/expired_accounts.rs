@@ -58,12 +58,12 @@ pub(crate) fn expire(tx: &Tx, account: &AccountRow, now: Millis) -> Result<()> {
     record_of_account(tx, "account.expired", n, &Actor::Daemon, now)
 }
 
-/// Numbers of the accounts that expired or whose person was forgotten, and to which this entry refers.
+/// Numbers of the accounts that expired or whose person was forgotten, and to which this entry refers, some repeatedly.
 pub(crate) fn ended_accounts_of(tx: &Tx, entry: i64) -> Result<Vec<i64>> {
     tx.all(
         "SELECT a.n FROM request AS r JOIN account AS a ON a.n = r.account
          WHERE r.ledger = ?1 AND a.forgotten_at IS NOT NULL
-         UNION
+         UNION ALL
          SELECT a.n FROM event AS e JOIN account AS a ON a.n = e.account
          WHERE e.ledger = ?1 AND a.forgotten_at IS NOT NULL",
         &[&entry],

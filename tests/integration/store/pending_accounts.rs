@@ -314,18 +314,19 @@ async fn content_that_only_a_dropped_part_keeps_keeps_the_account() {
     harness.accept(mail(ANN, "first", start())).await;
     harness.sent(start()).await;
     let mut message = mail(ANN, "second", start());
-    message.facts.automatic = Some(Evidence {
-        field: "Auto-Submitted".to_owned(),
-        value: "auto-generated".to_owned(),
+    message.facts.bulk = Some(Evidence {
+        field: "Precedence".to_owned(),
+        value: "list".to_owned(),
     });
     message.keep_dropped = 200 * DAY;
     message.parts = vec![to("it"), to("hr")];
     if let ArrivalPart::Portal { circumstances, .. } = &mut message.parts[0] {
-        circumstances.takes_automatic = true;
+        circumstances.own_list = Some("it.groups.example".to_owned());
     }
     let entries = harness.store.accept(message).await.expect("accepted");
     let verdicts: Vec<_> = entries.iter().map(|entry| entry.verdict).collect();
     assert_eq!(verdicts, [Verdict::Held, Verdict::Dropped]);
+    harness.sent(at(DAY)).await;
     end_holds(&harness).await;
     assert_eq!(expire(&harness, 105).await, [""; 0]);
     harness

@@ -100,7 +100,11 @@ fn reply(is_old: bool) -> impl Strategy<Value = Piece> {
 /// A link within that of a gateway.
 fn gateway() -> impl Strategy<Value = Piece> {
     let inner = prop_oneof![
-        select(vec!["https://gate.corp.example/verify/", "a/verify%2F"]).prop_flat_map(|before| {
+        select(vec![
+            "https://gate.corp.example/verify/",
+            "gate.corp.example%2Fverify%2F",
+        ])
+        .prop_flat_map(|before| {
             token(52, false).prop_map(move |token| Piece::link(before, &token, "?a=b"))
         }),
         token(26, false).prop_map(|token| Piece::link("confirm+", &token, "@corp.example")),

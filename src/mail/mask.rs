@@ -27,9 +27,9 @@ mod tokens;
 use std::borrow::Cow;
 
 use self::decoder::{Coding, Decoder};
-use self::parts::Parts;
-use self::patterns::Patterns;
-use self::runs::Run;
+use self::parts::EncodedParts;
+use self::patterns::WordPatterns;
+use self::runs::Base64Run;
 
 /// Maximum nesting of encoded parts.
 const MAX_LEVELS: u8 = 3;
@@ -45,22 +45,23 @@ const MIN_WIDE: usize = 8;
 pub struct OwnLinks {
     /// Host of `http.public_url`, in lower case.
     host: String,
-    links: Patterns,
-    replies: Option<Patterns>,
+    links: WordPatterns,
+    replies: Option<WordPatterns>,
 }
 
 impl OwnLinks {
     /// Takes the host of `http.public_url`, and the local part of the reply address.
     #[must_use]
     pub fn new(host: &str, reply: Option<&str>) -> Self {
+        let reply = reply.filter(|local| !local.is_empty());
         Self {
             host: host.to_ascii_lowercase(),
-            links: Patterns::of_links(),
-            replies: reply.map(Patterns::of_replies),
+            links: WordPatterns::of_links(),
+            replies: reply.map(WordPatterns::of_replies),
         }
     }
 
-    fn patterns(&self) -> impl Iterator<Item = &Patterns> {
+    fn patterns(&self) -> impl Iterator<Item = &WordPatterns> {
         std::iter::once(&self.links).chain(&self.replies)
     }
 }
@@ -111,7 +112,7 @@ fn mask_text(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
             ..without_parts
         };
         let mut at = 0;
-        while let Some(run) = Run::find(text, at, &found) {
+        while let Some(run) = Base64Run::find(text, at, &found) {
             for start in run.starts.into_iter().flatten() {
                 let decoder = Decoder::new(Coding::EmbeddedBase64, start, run.end);
                 links += mask_decoded(own, text, decoder, inner);
@@ -133,7 +134,7 @@ fn mask_text(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
         parts: depth.parts + 1,
         ..depth
     };
-    let mut parts = Parts::default();
+    let mut parts = EncodedParts::default();
     let mut next = parts.next(text);
     while let Some(part) = next {
         next = parts.next(text);

@@ -117,7 +117,7 @@ impl Decoder {
     fn next(&mut self, text: &[u8]) -> Option<Unit> {
         match self.coding {
             Coding::Words => self.word(text),
-            Coding::Uuencode => self.uuencoded(text),
+            Coding::Uuencode => self.uuencoded_group(text),
             coding => self.unit(text, coding, self.to),
         }
     }
@@ -157,7 +157,7 @@ impl Decoder {
         }
     }
 
-    fn uuencoded(&mut self, text: &[u8]) -> Option<Unit> {
+    fn uuencoded_group(&mut self, text: &[u8]) -> Option<Unit> {
         loop {
             if let Some(piece) = &mut self.piece
                 && piece.left > 0

@@ -5,7 +5,7 @@ use memchr::memmem;
 use super::decoder::Coding;
 
 /// The body that a `Content-Transfer-Encoding` field applies to.
-pub(super) struct Part {
+pub(super) struct EncodedPart {
     /// Start of the first such field.
     pub field: usize,
     pub body: usize,
@@ -14,13 +14,13 @@ pub(super) struct Part {
 
 /// The parts with an encoding, in order. The last field before an empty line counts.
 #[derive(Default)]
-pub(super) struct Parts {
+pub(super) struct EncodedParts {
     /// Start of the next line.
     line: usize,
 }
 
-impl Parts {
-    pub fn next(&mut self, text: &[u8]) -> Option<Part> {
+impl EncodedParts {
+    pub fn next(&mut self, text: &[u8]) -> Option<EncodedPart> {
         let mut encoding = None;
         while let Some(rest) = text.get(self.line..).filter(|rest| !rest.is_empty()) {
             let start = self.line;
@@ -31,7 +31,7 @@ impl Parts {
                     encoding = Some((first, coding));
                 }
             } else if let Some((field, coding)) = encoding {
-                return Some(Part {
+                return Some(EncodedPart {
                     field,
                     body: self.line,
                     coding,

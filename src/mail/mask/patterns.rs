@@ -12,30 +12,30 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 const BLOCKS: usize = 1 << 12;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Token {
+pub(super) enum TokenKind {
     Link,
     Reply,
 }
 
 /// Meaning of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum PatternKind {
     /// The word before a token.
-    Word(Token),
+    Word(TokenKind),
     /// Such a word in base64, after this number of octets of its first group.
     Base64(usize),
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Pattern {
+pub(super) struct WordPattern {
     pub octets: Vec<u8>,
-    pub kind: Kind,
+    pub kind: PatternKind,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Patterns {
+pub(super) struct WordPatterns {
     /// In the order of their first octets.
-    all: Vec<Pattern>,
+    all: Vec<WordPattern>,
     /// Index of the first pattern with each octet at its start, and of the one after the last.
     starts: Vec<usize>,
     /// Length of the shortest pattern, but at least that of a block.
@@ -49,16 +49,16 @@ pub(super) struct Patterns {
     octets: Vec<bool>,
 }
 
-impl Patterns {
+impl WordPatterns {
     /// The patterns of links.
     pub fn of_links() -> Self {
         let words = spellings("verify");
         let once = in_base64(words.iter().map(String::as_bytes));
         let twice = in_base64(in_base64([b"verify".as_slice()]).iter().map(octets));
-        Self::new(Token::Link, &words, [once, twice].concat())
+        Self::new(TokenKind::Link, &words, [once, twice].concat())
     }
 
-    /// The patterns of the reply address, whose local part is given.
+    /// The patterns of the reply address, whose local part is given; it must not be empty.
     pub fn of_replies(local: &str) -> Self {
         let words = spellings(local);
         // With the mark after it, as a short word alone occurs in any base64.
@@ -68,19 +68,18 @@ impl Patterns {
         let once = in_base64(all.iter().map(String::as_bytes));
         let inner = in_base64(given.iter().map(String::as_bytes));
         let twice = in_base64(inner.iter().map(octets));
-        Self::new(Token::Reply, &words, [once, twice].concat())
+        Self::new(TokenKind::Reply, &words, [once, twice].concat())
     }
 
-    fn new(token: Token, words: &BTreeSet<String>, in_base64: Vec<Pattern>) -> Self {
-        let mut patterns: Vec<Pattern> = words
+    fn new(token: TokenKind, words: &BTreeSet<String>, in_base64: Vec<WordPattern>) -> Self {
+        let mut patterns: Vec<WordPattern> = words
             .iter()
-            .map(|word| Pattern {
+            .map(|word| WordPattern {
                 octets: word.clone().into_bytes(),
-                kind: Kind::Word(token),
+                kind: PatternKind::Word(token),
             })
             .collect();
         patterns.extend(in_base64);
-        patterns.retain(|pattern| !pattern.octets.is_empty());
         patterns.sort_by_key(|pattern| pattern.octets[0]);
         let start = |octet| patterns.partition_point(|p| usize::from(p.octets[0]) < octet);
         let starts = (0..=256).map(start).collect();
@@ -90,7 +89,7 @@ impl Patterns {
         let mut shifts = vec![u8::try_from(window - 1).unwrap_or(1); BLOCKS];
         let mut occurs = vec![false; BLOCKS];
         let mut contains = vec![false; 256];
-        for Pattern { octets, .. } in &patterns {
+        for WordPattern { octets, .. } in &patterns {
             for octet in octets {
                 contains[usize::from(*octet)] = true;
             }
@@ -131,7 +130,7 @@ impl Patterns {
     }
 
     /// Calls `take` with the start of each occurrence and its pattern.
-    pub fn find(&self, text: &[u8], mut take: impl FnMut(usize, &Pattern)) {
+    pub fn find(&self, text: &[u8], mut take: impl FnMut(usize, &WordPattern)) {
         let mut end = self.window;
         while let Some([.., first, second]) = text.get(..end) {
             let shift = self.shifts[block(*first, *second)];
@@ -155,7 +154,7 @@ fn block(first: u8, second: u8) -> usize {
     usize::from(first & 0x3f) << 6 | usize::from(second & 0x3f)
 }
 
-fn octets(pattern: &Pattern) -> &[u8] {
+fn octets(pattern: &WordPattern) -> &[u8] {
     &pattern.octets
 }
 
@@ -175,15 +174,15 @@ fn spellings(word: &str) -> BTreeSet<String> {
 
 /// The three ways in which base64 can spell each word: the characters that contain no bit of anything else. None
 /// of them differs between base64 and base64url.
-fn in_base64<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Vec<Pattern> {
+fn in_base64<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Vec<WordPattern> {
     let spell = |word: &[u8], before: usize| {
         let mut octets = vec![0; before];
         octets.extend_from_slice(word);
         let encoded = STANDARD_NO_PAD.encode(&octets);
         let characters = first_character(before)..octets.len() * 8 / 6;
-        Pattern {
+        WordPattern {
             octets: encoded.as_bytes()[characters].to_vec(),
-            kind: Kind::Base64(before),
+            kind: PatternKind::Base64(before),
         }
     };
     let words = words.into_iter();
@@ -201,7 +200,7 @@ pub(super) fn first_character(before: usize) -> usize {
 mod tests {
     use super::*;
 
-    fn found(patterns: &Patterns, text: &str) -> Vec<(usize, Kind)> {
+    fn found(patterns: &WordPatterns, text: &str) -> Vec<(usize, PatternKind)> {
         let mut found = Vec::new();
         patterns.find(text.as_bytes(), |start, pattern| {
             found.push((start, pattern.kind));
@@ -212,7 +211,7 @@ mod tests {
     #[test]
     fn each_occurrence_is_found() {
         for local in ["r", "it", "confirm", "a-very-long.local_part"] {
-            let patterns = Patterns::of_replies(local);
+            let patterns = WordPatterns::of_replies(local);
             for before in 0..40 {
                 for pattern in &patterns.all {
                     let word = std::str::from_utf8(&pattern.octets).expect("ASCII");
@@ -226,13 +225,13 @@ mod tests {
 
     #[test]
     fn words_are_found_next_to_each_other() {
-        let patterns = Patterns::of_links();
-        let word = Kind::Word(Token::Link);
+        let patterns = WordPatterns::of_links();
+        let word = PatternKind::Word(TokenKind::Link);
         assert_eq!(
             found(&patterns, "verifyVERIFYververify verifverif"),
             [(0, word), (6, word), (15, word)]
         );
-        assert_eq!(found(&patterns, "dmVyaWZ5"), [(0, Kind::Base64(0))]);
+        assert_eq!(found(&patterns, "dmVyaWZ5"), [(0, PatternKind::Base64(0))]);
         assert_eq!(found(&patterns, "ver"), []);
         assert_eq!(found(&patterns, ""), []);
     }

@@ -5,18 +5,18 @@
 use super::bits::Bits;
 use super::decoder::base64_character;
 use super::patterns::first_character;
-use super::tokens::Found;
+use super::tokens::FoundTokens;
 
 /// A run of base64 characters, with breaks between them.
-pub(super) struct Run {
+pub(super) struct Base64Run {
     /// Positions from which to decode the run so that a word in it appears.
     pub starts: [Option<usize>; 4],
     pub end: usize,
 }
 
-impl Run {
+impl Base64Run {
     /// The first run with a word at or after a position, which must be outside of a run.
-    pub fn find(text: &[u8], mut at: usize, found: &Found) -> Option<Self> {
+    pub fn find(text: &[u8], mut at: usize, found: &FoundTokens) -> Option<Self> {
         if found.in_base64.iter().all(Bits::is_empty) {
             return None;
         }
@@ -30,7 +30,7 @@ impl Run {
         None
     }
 
-    fn at(text: &[u8], from: usize, found: &Found) -> Self {
+    fn at(text: &[u8], from: usize, found: &FoundTokens) -> Self {
         let mut first_places = [None; 4];
         let mut needed = [false; 4];
         let (mut at, mut count) = (from, 0);

@@ -10,6 +10,7 @@ mod gateways;
 mod generated;
 mod many;
 mod parts;
+mod reader;
 
 const TOKEN: &str = "mfrggzdfmztwq2lknnwg23tpobyxe43uov3ho6dzpiydcmrtgq2a";
 const ANSWER: &str = "mfrggzdfmztwq2lknnwg23tpoa";

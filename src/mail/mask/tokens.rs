@@ -10,7 +10,7 @@ use memchr::memmem::Finder;
 use super::OwnLinks;
 use super::bits::Bits;
 use super::decoder::base64_character;
-use super::patterns::{Kind, Token};
+use super::patterns::{PatternKind, TokenKind};
 
 /// Maximum distance from a link's host to its token.
 const HOST_WITHIN: usize = 600;
@@ -38,7 +38,7 @@ static INVISIBLE_FINDERS: LazyLock<[Finder<'static>; 5]> =
     LazyLock::new(|| INVISIBLE.map(Finder::new));
 
 /// Tokens in a text.
-pub(super) struct Found {
+pub(super) struct FoundTokens {
     /// Positions of their characters.
     pub tokens: Bits,
     pub links: u32,
@@ -48,14 +48,14 @@ pub(super) struct Found {
 
 /// Finds the tokens in a text. A link without our host is one of ours that a gateway rewrote, unless
 /// `needs_host` is true.
-pub(super) fn find(text: &[u8], own: &OwnLinks, needs_host: bool) -> Found {
+pub(super) fn find(text: &[u8], own: &OwnLinks, needs_host: bool) -> FoundTokens {
     let bits = || Bits::new(text.len());
     let mut search = Search {
         text,
         own,
         needs_host,
         hosts: None,
-        found: Found {
+        found: FoundTokens {
             tokens: bits(),
             links: 0,
             in_base64: [bits(), bits(), bits()],
@@ -79,7 +79,7 @@ struct Search<'a> {
     needs_host: bool,
     /// Starts of our host, one in each short piece of the text; None before the first use.
     hosts: Option<Vec<usize>>,
-    found: Found,
+    found: FoundTokens,
 }
 
 impl Search<'_> {
@@ -121,14 +121,14 @@ impl Search<'_> {
     }
 
     /// Takes the token after a word.
-    fn take(&mut self, start: usize, end: usize, kind: Kind) {
+    fn take(&mut self, start: usize, end: usize, kind: PatternKind) {
         let token = match kind {
-            Kind::Base64(before) => {
+            PatternKind::Base64(before) => {
                 self.found.in_base64[before].insert(start);
                 return;
             }
-            Kind::Word(Token::Link) => self.link_token(end),
-            Kind::Word(Token::Reply) => self.reply_token(end),
+            PatternKind::Word(TokenKind::Link) => self.link_token(end),
+            PatternKind::Word(TokenKind::Reply) => self.reply_token(end),
         };
         let Some(token) = token else { return };
         if token.iter().all(|at| self.text[*at] == b'x') {

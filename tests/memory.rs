@@ -202,7 +202,7 @@ const TOKEN: &str = "mfrggzdfmztwq2lknnwg23tpobyxe43uov3ho6dzpiydcmrtgq2a";
 
 /// Messages that are hostile to the search for links, besides those that are hostile to a parser. TOKEN stands
 /// for a token of a link.
-const LINKS: [(&str, &str, &str); 26] = [
+const LINKS: [(&str, &str, &str); 29] = [
     ("A: b\r\n\r\n", "verify/TOKEN ", ""),
     ("A: b\r\n\r\n", "ver\r\nify/TOKEN,", ""),
     ("A: b\r\n\r\n", "verify/", ""),
@@ -221,8 +221,11 @@ const LINKS: [(&str, &str, &str); 26] = [
     // `verify` in base64.
     ("A: b\r\n\r\n", "dmVyaWZ5", ""),
     ("A: b\r\n\r\n", "dmVyaWZ5 ", ""),
+    ("A: b\r\n\r\ndmVyaWZ5 ", "&shy;", "!"),
+    ("A: b\r\n\r\ndmVyaWZ5 ", "=\r\n", "!"),
     ("A: b\r\n\r\n", "dmVyaWZ5ZlcmlmeZ2ZXJpZn", ""),
     ("A: b\r\nSubject: ", "=?a?q?verify=2FTOKEN?=,", "\r\n\r\n"),
+    ("A: b\r\nSubject: ", "=?a?q?bcd", "\r\n\r\n"),
     ("A: b\r\nSubject: ", "=?a?q?b?=,", "\r\n\r\n"),
     ("A: b\r\nSubject: ", "=?a?q?b?= ", "\r\n\r\n"),
     ("A: b\r\n\r\n", "Content-Transfer-Encoding:base64\r\n", ""),

@@ -6,6 +6,7 @@ use super::bits::Bits;
 use super::decoder::base64_character;
 use super::patterns::first_character;
 use super::tokens::FoundTokens;
+use crate::mail::transfer_encoding::sextet;
 
 /// A run of base64 characters, with breaks between them.
 pub(super) struct Base64Run {
@@ -15,21 +16,24 @@ pub(super) struct Base64Run {
 }
 
 impl Base64Run {
-    /// The first run with a word at or after a position, which must be outside of a run.
+    /// The first run with a word that begins at or after a position, which must not be within a run.
     pub fn find(text: &[u8], mut at: usize, found: &FoundTokens) -> Option<Self> {
         if found.in_base64.iter().all(Bits::is_empty) {
             return None;
         }
-        while at < text.len() {
+        loop {
+            // No run begins with a break: to skip many of them from each one would take quadratic time.
+            let is_base64 = |octet: &u8| sextet(*octet).is_some();
+            at += text.get(at..)?.iter().position(is_base64)?;
             let run = Self::at(text, at, found);
             if run.starts.iter().any(Option::is_some) {
                 return Some(run);
             }
-            at = run.end.max(at + 1);
+            at = run.end;
         }
-        None
     }
 
+    /// The run that begins here.
     fn at(text: &[u8], from: usize, found: &FoundTokens) -> Self {
         let mut first_places = [None; 4];
         let mut needed = [false; 4];
@@ -39,10 +43,8 @@ impl Base64Run {
                 *first = Some(place);
             }
             for (before, words) in found.in_base64.iter().enumerate() {
-                // Characters before the first word can be fewer than those of its first group.
-                let skipped = first_character(before);
                 if words.contains(place) {
-                    needed[(count + 4 - skipped) % 4] = true;
+                    needed[(count + 4 - first_character(before)) % 4] = true;
                 }
             }
             count += 1;

@@ -9,7 +9,7 @@ use vestibule::access::Enforcement;
 use vestibule::config;
 use vestibule::domain::{Domain, Envelope, ReversePath};
 use vestibule::intake::{TO_READ, TO_READ_AN_OCTET};
-use vestibule::mail::{Content, Identity, read};
+use vestibule::mail::{Content, Identity, OwnLinks, mask, read};
 use vestibule::sender_auth::Checker;
 
 #[global_allocator]
@@ -194,7 +194,92 @@ fn time_and_memory_follow_the_size() {
             );
         }
     }
+    masking_follows_the_size(allowed);
     reserved_is_enough(&own, &envelope);
+}
+
+const TOKEN: &str = "mfrggzdfmztwq2lknnwg23tpobyxe43uov3ho6dzpiydcmrtgq2a";
+
+/// Messages that are hostile to the search for links, besides those that are hostile to a parser. TOKEN stands
+/// for a token of a link.
+const LINKS: [(&str, &str, &str); 29] = [
+    ("A: b\r\n\r\n", "verify/TOKEN ", ""),
+    ("A: b\r\n\r\n", "ver\r\nify/TOKEN,", ""),
+    ("A: b\r\n\r\n", "verify/", ""),
+    ("A: b\r\n\r\n", "verify_", ""),
+    (
+        "A: b\r\n\r\n",
+        "gate.corp.example/verify_verify_verify_verify_verify_",
+        "",
+    ),
+    ("A: b\r\n\r\n", "confirm-2b", ""),
+    ("A: b\r\n\r\nverify", "&shy;", "/TOKEN"),
+    ("A: b\r\n\r\nverify", "=\r\n", "/TOKEN"),
+    ("A: b\r\n\r\nverify\r\n", ">", ""),
+    ("A: b\r\n\r\n", "v\r\n", ""),
+    ("A: b\r\n\r\n", "g&shy;", ""),
+    // `verify` in base64.
+    ("A: b\r\n\r\n", "dmVyaWZ5", ""),
+    ("A: b\r\n\r\n", "dmVyaWZ5 ", ""),
+    ("A: b\r\n\r\ndmVyaWZ5 ", "&shy;", "!"),
+    ("A: b\r\n\r\ndmVyaWZ5 ", "=\r\n", "!"),
+    ("A: b\r\n\r\n", "dmVyaWZ5ZlcmlmeZ2ZXJpZn", ""),
+    ("A: b\r\nSubject: ", "=?a?q?verify=2FTOKEN?=,", "\r\n\r\n"),
+    ("A: b\r\nSubject: ", "=?a?q?bcd", "\r\n\r\n"),
+    ("A: b\r\nSubject: ", "=?a?q?b?=,", "\r\n\r\n"),
+    ("A: b\r\nSubject: ", "=?a?q?b?= ", "\r\n\r\n"),
+    ("A: b\r\n\r\n", "Content-Transfer-Encoding:base64\r\n", ""),
+    ("", "Content-Transfer-Encoding: base64\r\n\r\nAAAA\r\n", ""),
+    (
+        "",
+        "Content-Transfer-Encoding: quoted-printable\r\n\r\nverify=2FTOKEN\r\n",
+        "",
+    ),
+    (
+        "Content-Transfer-Encoding: quoted-printable\r\n\r\n",
+        "verify=2FTOKEN=20",
+        "",
+    ),
+    (
+        "Content-Transfer-Encoding: quoted-printable\r\n\r\n",
+        "=\r\n",
+        "",
+    ),
+    (
+        "Content-Transfer-Encoding: quoted-printable\r\n\r\n",
+        "v=00e=00r=00i=00f=00y=00/=00",
+        "",
+    ),
+    ("Content-Transfer-Encoding: base64\r\n\r\n", "AA=A", ""),
+    ("Content-Transfer-Encoding: base64\r\n\r\n", "!", "AAAA"),
+    (
+        "Content-Transfer-Encoding: x-uuencode\r\n\r\nbegin 644 a\r\n",
+        "\n",
+        "",
+    ),
+];
+
+fn masking_follows_the_size(allowed: Duration) {
+    let own = OwnLinks::new("gate.corp.example", Some("confirm"));
+    for (start, unit, end) in SHAPES.into_iter().chain(LINKS) {
+        let [unit, end] = [unit, end].map(|text| text.replace("TOKEN", TOKEN));
+        let raw = built((start, &unit, &end));
+        let before = ALLOCATOR.current_usage();
+        ALLOCATOR.reset_peak_usage();
+        drop(mask(&raw, &own));
+        let peak = ALLOCATOR.peak_usage() - before;
+        let times = (0..3).map(|_| {
+            let started = Instant::now();
+            drop(mask(&raw, &own));
+            started.elapsed()
+        });
+        let took = times.min().unwrap_or_default();
+        assert!(took < allowed, "masking {start:?} {unit:?} took {took:?}");
+        assert!(
+            peak <= 4 * raw.len(),
+            "masking {start:?} {unit:?} took {peak} octets"
+        );
+    }
 }
 
 /// Octets of a header: the default of `smtp.max_header_size`.

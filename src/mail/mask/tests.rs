@@ -6,8 +6,11 @@ use base64::engine::general_purpose::STANDARD;
 use super::*;
 
 mod encodings;
+mod gateways;
 mod generated;
+mod many;
 mod parts;
+mod reader;
 
 const TOKEN: &str = "mfrggzdfmztwq2lknnwg23tpobyxe43uov3ho6dzpiydcmrtgq2a";
 const ANSWER: &str = "mfrggzdfmztwq2lknnwg23tpoa";
@@ -80,6 +83,12 @@ fn readable(raw: &[u8]) -> String {
         collect(&message, &mut all);
     }
     all
+}
+
+/// The text with an `x` for each character of its token.
+fn without_token(text: &str) -> String {
+    let masked = mask(text.as_bytes(), &own()).expect("a link");
+    String::from_utf8(masked.raw).expect("text")
 }
 
 /// Position in the middle of the token.

@@ -3,12 +3,14 @@
 //! Mail programs break long words: with a line end, with quote marks at the start of the next line, with an
 //! invisible character. A word is matched across all of them, wherever it is broken.
 
-use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use memchr::memmem::{self, Finder};
+use memchr::memmem::Finder;
 
 use super::OwnLinks;
+use super::bits::Bits;
+use super::decoder::base64_character;
+use super::patterns::{PatternKind, TokenKind};
 
 /// Maximum distance from a link's host to its token.
 const HOST_WITHIN: usize = 600;
@@ -17,9 +19,12 @@ const HOST_WITHIN: usize = 600;
 const MAX_BLANKS: usize = 16;
 
 /// Lengths of the tokens: in links, in reply addresses, and in both as version 0.1 wrote them.
-pub(super) const LINK: usize = 52;
-pub(super) const REPLY: usize = 26;
+const LINK: usize = 52;
+const REPLY: usize = 26;
 const BASE64URL: usize = 43;
+
+/// Text that is shorter has no token: a word of one letter, a mark, and the shortest token.
+pub(super) const MIN_LENGTH: usize = 2 + REPLY;
 
 const SLASHES: [&str; 9] = [
     "/", "%2f", "%252f", "=2f", "-2f", "&#47;", "&#x2f;", "\\/", "_",
@@ -32,140 +37,175 @@ const INVISIBLE: [&[u8]; 5] = [b"\xc2\xad", b"\xe2\x80\x8b", b"<wbr>", b"&shy;",
 static INVISIBLE_FINDERS: LazyLock<[Finder<'static>; 5]> =
     LazyLock::new(|| INVISIBLE.map(Finder::new));
 
-/// The words before tokens in a text.
-pub(super) struct WordMatches<'a> {
+/// Tokens in a text.
+pub(super) struct FoundTokens {
+    /// Positions of their characters.
+    pub tokens: Bits,
+    pub links: u32,
+    /// Starts of words in base64, by the number of octets before the word in its first group.
+    pub in_base64: [Bits; 3],
+}
+
+/// Finds the tokens in a text. A link without our host is one of ours that a gateway rewrote, unless
+/// `needs_host` is true.
+pub(super) fn find(text: &[u8], own: &OwnLinks, needs_host: bool) -> FoundTokens {
+    let bits = || Bits::new(text.len());
+    let mut search = Search {
+        text,
+        own,
+        needs_host,
+        hosts: None,
+        found: FoundTokens {
+            tokens: bits(),
+            links: 0,
+            in_base64: [bits(), bits(), bits()],
+        },
+    };
+    for patterns in own.patterns() {
+        patterns.find(text, |start, pattern| {
+            search.take(start, start + pattern.octets.len(), pattern.kind);
+        });
+    }
+    let mut joined = Vec::new();
+    for end in breaks(text) {
+        search.find_broken(end, &mut joined);
+    }
+    search.found
+}
+
+struct Search<'a> {
     text: &'a [u8],
     own: &'a OwnLinks,
-    links: Ends,
-    replies: Ends,
+    needs_host: bool,
+    /// Starts of our host, one in each short piece of the text; None before the first use.
+    hosts: Option<Vec<usize>>,
+    found: FoundTokens,
 }
 
-impl<'a> WordMatches<'a> {
-    /// Finds the words that are whole.
-    pub fn find(text: &'a [u8], own: &'a OwnLinks) -> Self {
-        let reply = own.reply.as_ref();
-        Self {
-            text,
-            own,
-            links: own.link.find(text),
-            replies: reply.map_or_else(Ends::new, |word| word.find(text)),
-        }
-    }
-
+impl Search<'_> {
     /// Finds the words that are broken here.
-    pub fn find_broken(&mut self, end: usize) {
-        self.own.link.find_broken(self.text, end, &mut self.links);
-        if let Some(word) = &self.own.reply {
-            word.find_broken(self.text, end, &mut self.replies);
+    fn find_broken(&mut self, end: usize, joined: &mut Vec<u8>) {
+        let (text, own) = (self.text, self.own);
+        let Some(last) = text[..end].last() else {
+            return;
+        };
+        // After a first break, there is no more to find. To skip them all each time would take quadratic time.
+        if !own.patterns().any(|patterns| patterns.contains(*last)) {
+            return;
         }
-    }
-
-    /// Indices of the characters of each token, at most `most` in total.
-    pub fn tokens(self, most: usize) -> impl Iterator<Item = Vec<usize>> {
-        let Self { text, own, .. } = self;
-        let links = self.links.into_iter();
-        let links = links.filter_map(move |(end, start)| link_token(text, own, end, start));
-        let replies = self.replies.into_iter();
-        let replies = replies.filter_map(move |(_, start)| reply_token(text, start));
-        let mut octets = 0;
-        links
-            .chain(replies)
-            .take_while(move |token| {
-                octets += token.len();
-                octets < most
-            })
-            .filter(move |token| token.iter().any(|at| text[*at] != b'x'))
-    }
-}
-
-fn link_token(text: &[u8], own: &OwnLinks, end: usize, start: usize) -> Option<Vec<usize>> {
-    let mut run = characters(text, start, LINK);
-    if run.len() == LINK && run.iter().all(|at| is_base32(text[*at])) {
-        return Some(run);
-    }
-    if run.len() < BASE64URL || !names_host(text, end, &own.host) {
-        return None;
-    }
-    run.truncate(BASE64URL);
-    Some(run)
-}
-
-fn reply_token(text: &[u8], start: usize) -> Option<Vec<usize>> {
-    let mut run = characters(text, start, BASE64URL);
-    if run.len() == BASE64URL {
-        return Some(run);
-    }
-    run.truncate(REPLY);
-    (run.len() == REPLY && run.iter().all(|at| is_base32(text[*at]))).then_some(run)
-}
-
-/// Ends of a word, and of the mark after it.
-type Ends = BTreeSet<(usize, usize)>;
-
-/// A word that is followed by one of the marks. Matches the word as given, in lower case, in upper case and
-/// capitalized.
-#[derive(Debug, Clone)]
-pub(super) struct Word {
-    letters: String,
-    marks: &'static [&'static str],
-    spellings: Vec<Finder<'static>>,
-}
-
-impl Word {
-    /// The word in links.
-    pub fn of_links() -> Self {
-        Self::new("verify", &SLASHES)
-    }
-
-    /// The local part of the reply address.
-    pub fn of_replies(local: &str) -> Self {
-        Self::new(local, &PLUSES)
-    }
-
-    fn new(letters: &str, marks: &'static [&'static str]) -> Self {
-        let spellings = spellings(letters);
-        let spellings = spellings.iter().map(|word| Finder::new(word).into_owned());
-        Self {
-            letters: letters.to_owned(),
-            marks,
-            spellings: spellings.collect(),
-        }
-    }
-
-    /// Finds the word where it is whole.
-    fn find(&self, text: &[u8]) -> Ends {
-        let mut found = Ends::new();
-        for spelling in &self.spellings {
-            for at in spelling.find_iter(text) {
-                self.take(text, at + self.letters.len(), &mut found);
+        for patterns in own.patterns() {
+            let mut next = skip_breaks(text, end);
+            let first = text.get(next);
+            if !first.is_some_and(|first| patterns.may_contain(*last, *first)) {
+                continue;
             }
-        }
-        found
-    }
-
-    /// Finds the word if it is broken here.
-    fn find_broken(&self, text: &[u8], end: usize, found: &mut Ends) {
-        let word = self.letters.as_bytes();
-        for length in 1..word.len().min(end + 1) {
-            let start = end - length;
-            // Most lengths differ in the last octet already.
-            if text[end - 1].eq_ignore_ascii_case(&word[length - 1])
-                && text[start..end].eq_ignore_ascii_case(&word[..length])
-                && let Some(end) = match_word(text, start, word)
+            // The break is left out: a pattern is then found as if it were whole.
+            let most = patterns.longest() - 1;
+            let from = end.saturating_sub(most);
+            let at_break = end - from;
+            joined.clear();
+            joined.extend_from_slice(&text[from..end]);
+            while joined.len() < at_break + most
+                && let Some(octet) = text.get(next)
             {
-                self.take(text, end, found);
+                joined.push(*octet);
+                next = skip_breaks(text, next + 1);
             }
+            patterns.find(joined, |start, pattern| {
+                let is_broken = start < at_break && start + pattern.octets.len() > at_break;
+                if is_broken && let Some(end) = match_word(text, from + start, &pattern.octets) {
+                    self.take(from + start, end, pattern.kind);
+                }
+            });
         }
     }
 
-    fn take(&self, text: &[u8], end: usize, found: &mut Ends) {
-        let start = match_any(text, end, self.marks);
-        found.extend(start.map(|start| (end, start)));
+    /// Takes the token after a word.
+    fn take(&mut self, start: usize, end: usize, kind: PatternKind) {
+        let token = match kind {
+            PatternKind::Base64(before) => {
+                self.found.in_base64[before].insert(start);
+                return;
+            }
+            PatternKind::Word(TokenKind::Link) => self.link_token(end),
+            PatternKind::Word(TokenKind::Reply) => self.reply_token(end),
+        };
+        let Some(token) = token else { return };
+        if token.iter().all(|at| self.text[*at] == b'x') {
+            return;
+        }
+        let mut is_new = false;
+        for at in token {
+            is_new |= self.found.tokens.insert(at);
+        }
+        self.found.links += u32::from(is_new);
     }
+
+    fn link_token(&mut self, end: usize) -> Option<Vec<usize>> {
+        let start = match_any(self.text, end, &SLASHES)?;
+        let mut run = characters(self.text, start, LINK);
+        if run.len() < BASE64URL {
+            return None;
+        }
+        let is_new = run.len() == LINK && run.iter().all(|at| is_base32(self.text[*at]));
+        if (self.needs_host || !is_new) && !self.names_host(end) {
+            return None;
+        }
+        if !is_new {
+            run.truncate(BASE64URL);
+        }
+        Some(run)
+    }
+
+    fn reply_token(&self, end: usize) -> Option<Vec<usize>> {
+        let start = match_any(self.text, end, &PLUSES)?;
+        let mut run = characters(self.text, start, BASE64URL);
+        if run.len() < BASE64URL {
+            run.truncate(REPLY);
+            if run.len() < REPLY || !run.iter().all(|at| is_base32(self.text[*at])) {
+                return None;
+            }
+        }
+        // A run of base64 continues. An address does not, but the `=` of an escape looks like a break.
+        let after = run.last().map_or(start, |last| last + 1);
+        let is_address = base64_character(self.text, after).is_none()
+            || match_word(self.text, after, b"=40").is_some();
+        is_address.then_some(run)
+    }
+
+    /// True if our host occurs shortly before a word.
+    fn names_host(&mut self, end: usize) -> bool {
+        let host = self.own.host.as_bytes();
+        let hosts = self
+            .hosts
+            .get_or_insert_with(|| find_hosts(self.text, host));
+        let after = hosts.partition_point(|start| start + host.len() <= end);
+        let last = after.checked_sub(1).map(|index| hosts[index]);
+        last.is_some_and(|start| start + HOST_WITHIN >= end)
+    }
+}
+
+/// Starts of a host, however it is broken. Of those within a few octets, only the last.
+fn find_hosts(text: &[u8], host: &[u8]) -> Vec<usize> {
+    /// Less than a word and its token.
+    const PIECE: usize = 32;
+    let Some(first) = host.first() else {
+        return Vec::new();
+    };
+    let mut hosts: Vec<usize> = Vec::new();
+    for at in memchr::memchr2_iter(*first, first.to_ascii_uppercase(), text) {
+        if match_word(text, at, host).is_some() {
+            match hosts.last_mut() {
+                Some(last) if *last / PIECE == at / PIECE => *last = at,
+                _ => hosts.push(at),
+            }
+        }
+    }
+    hosts
 }
 
 /// Positions at which a word can be broken: before line ends and invisible content.
-pub(super) fn breaks(text: &[u8]) -> impl Iterator<Item = usize> {
+fn breaks(text: &[u8]) -> impl Iterator<Item = usize> {
     let line_ends = memchr::memchr_iter(b'\n', text).map(|end| end_of_content(text, end));
     let is_ascii = text.is_ascii();
     let invisible = INVISIBLE_FINDERS
@@ -173,19 +213,6 @@ pub(super) fn breaks(text: &[u8]) -> impl Iterator<Item = usize> {
         .filter(move |mark| mark.needle().is_ascii() || !is_ascii)
         .flat_map(|mark| mark.find_iter(text));
     line_ends.chain(invisible)
-}
-
-fn spellings(word: &str) -> BTreeSet<String> {
-    let mut capitalized = word.to_ascii_lowercase();
-    if let Some(first) = capitalized.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    BTreeSet::from([
-        word.to_owned(),
-        word.to_ascii_lowercase(),
-        word.to_ascii_uppercase(),
-        capitalized,
-    ])
 }
 
 /// End of a line's content, without blanks and the `=` of a soft line break.
@@ -251,7 +278,7 @@ pub(super) fn skip_breaks(text: &[u8], mut at: usize) -> usize {
 }
 
 /// Position after a word that begins here, in any letter case.
-pub(super) fn match_word(text: &[u8], start: usize, word: &[u8]) -> Option<usize> {
+fn match_word(text: &[u8], start: usize, word: &[u8]) -> Option<usize> {
     let mut at = start;
     for octet in word {
         // A mark that begins with `=` is not a break.
@@ -267,6 +294,9 @@ pub(super) fn match_word(text: &[u8], start: usize, word: &[u8]) -> Option<usize
 }
 
 fn match_any(text: &[u8], at: usize, marks: &[&str]) -> Option<usize> {
+    if text.get(at)?.is_ascii_alphanumeric() {
+        return None;
+    }
     let find = |at| {
         let mut marks = marks.iter();
         marks.find_map(|mark| match_word(text, at, mark.as_bytes()))
@@ -277,35 +307,26 @@ fn match_any(text: &[u8], at: usize, marks: &[&str]) -> Option<usize> {
 
 /// Indices of up to `most` characters of a token.
 fn characters(text: &[u8], start: usize, most: usize) -> Vec<usize> {
-    let mut run = Vec::new();
+    let mut run = Vec::with_capacity(most);
     let mut at = start;
-    while run.len() < most {
-        at = skip_breaks(text, at);
-        match text.get(at) {
-            Some(octet) if octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_') => {
-                run.push(at);
-                at += 1;
-            }
-            _ => break,
+    while run.len() < most
+        && let Some(octet) = text.get(at)
+    {
+        // No break begins with a character of a token.
+        if octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_') {
+            run.push(at);
+            at += 1;
+            continue;
         }
+        let next = skip_breaks(text, at);
+        if next == at {
+            break;
+        }
+        at = next;
     }
     run
 }
 
-pub(super) fn is_base32(octet: u8) -> bool {
+fn is_base32(octet: u8) -> bool {
     octet.is_ascii_alphabetic() || (b'2'..=b'7').contains(&octet)
-}
-
-fn names_host(text: &[u8], end: usize, host: &str) -> bool {
-    let mut before = Vec::new();
-    let mut at = end.saturating_sub(HOST_WITHIN);
-    loop {
-        at = skip_breaks(text, at);
-        if at >= end {
-            break;
-        }
-        before.push(text[at].to_ascii_lowercase());
-        at += 1;
-    }
-    !host.is_empty() && memmem::find(&before, host.as_bytes()).is_some()
 }

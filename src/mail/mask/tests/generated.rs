@@ -97,20 +97,25 @@ fn reply(is_old: bool) -> impl Strategy<Value = Piece> {
     })
 }
 
-/// A link within that of a gateway.
+/// A link within that of a gateway, or of two.
 fn gateway() -> impl Strategy<Value = Piece> {
     let inner = prop_oneof![
-        select(vec!["https://gate.corp.example/verify/", "a/verify%2F"]).prop_flat_map(|before| {
+        select(vec![
+            "https://gate.corp.example/verify/",
+            "gate.corp.example%2Fverify%2F",
+        ])
+        .prop_flat_map(|before| {
             token(52, false).prop_map(move |token| Piece::link(before, &token, "?a=b"))
         }),
         token(26, false).prop_map(|token| Piece::link("confirm+", &token, "@corp.example")),
     ];
-    ("[a-c]{0,3}", inner).prop_map(|(before, inner)| {
+    ("[a-c]{0,3}", inner, any::<bool>()).prop_map(|(before, inner, is_twice)| {
         let inner = Piece {
             text: format!("{before}/{}", inner.text),
             masked: format!("{before}/{}", inner.masked),
         };
-        inner.in_gateway()
+        let outer = inner.in_gateway();
+        if is_twice { outer.in_gateway() } else { outer }
     })
 }
 

@@ -1,0 +1,386 @@
+//! Decoding of a range of a text, and writing back of changes to what was decoded.
+//!
+//! Both walk the range unit by unit. Changed octets are written into the characters that encode them, so the text
+//! keeps its length. Nothing is stored in between: the time is linear, and the memory that of the decoded octets.
+
+use super::encoded_words::EncodedWord;
+use super::tokens::skip_breaks;
+use crate::mail::transfer_encoding::{self, BASE64};
+
+/// Octet between encoded-words that readers do not join: it occurs in no token and no break.
+const SEPARATOR: u8 = 1;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    /// RFC 2045 6.7.
+    QuotedPrintable,
+    /// RFC 2045 6.8.
+    Base64,
+    /// Lines of uuencode, between `begin` and `end`.
+    Uuencode,
+    /// Base64 that is broken like a link, without anything else in it.
+    EmbeddedBase64,
+    /// UTF-16 or UTF-32 of ASCII characters: each of them, without the NUL octets beside it.
+    Wide,
+    /// RFC 2047: the text of all encoded-words.
+    Words,
+    /// RFC 2047 4.2: the text of one word; it has no soft line breaks.
+    Q,
+}
+
+/// Origin of decoded octets.
+enum Source {
+    Separator,
+    Literal(usize),
+    /// `=XX`, from the `=` on.
+    Hex(usize),
+    /// The characters of a base64 group, and the number of those present.
+    Group([usize; 4], usize),
+    /// The same in uuencode.
+    Uuencoded([usize; 4], usize),
+}
+
+/// Decoded octets of one unit of encoded text.
+struct Unit {
+    octets: [u8; 3],
+    length: usize,
+    source: Source,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Decoder {
+    coding: Coding,
+    at: usize,
+    to: usize,
+    /// The encoded-word or the uuencoded line that is decoded.
+    piece: Option<Piece>,
+    /// End of the last encoded-word.
+    last_word: Option<usize>,
+}
+
+#[derive(Debug, Clone)]
+struct Piece {
+    coding: Coding,
+    to: usize,
+    /// Octets of the line that are not decoded yet.
+    left: usize,
+}
+
+impl Decoder {
+    pub fn new(coding: Coding, from: usize, to: usize) -> Self {
+        Self {
+            coding,
+            at: from,
+            to,
+            piece: None,
+            last_word: None,
+        }
+    }
+
+    pub fn decode(mut self, text: &[u8]) -> Vec<u8> {
+        let mut decoded = Vec::with_capacity(match self.coding {
+            Coding::QuotedPrintable => self.to - self.at,
+            Coding::Base64 | Coding::EmbeddedBase64 | Coding::Uuencode => {
+                (self.to - self.at) / 4 * 3 + 3
+            }
+            Coding::Wide => (self.to - self.at) / 2 + 1,
+            Coding::Words | Coding::Q => 0,
+        });
+        loop {
+            if self.coding == Coding::QuotedPrintable {
+                // All octets before the next `=` at once.
+                let rest = &text[self.at..self.to];
+                let length = memchr::memchr(b'=', rest).unwrap_or(rest.len());
+                decoded.extend_from_slice(&rest[..length]);
+                self.at += length;
+            }
+            let Some(unit) = self.next(text) else {
+                return decoded;
+            };
+            decoded.extend_from_slice(unit.octets());
+        }
+    }
+
+    /// Writes into the text what differs in `decoded` from what the text encodes.
+    pub fn write_back(mut self, text: &mut [u8], decoded: &[u8]) {
+        let mut rest = decoded;
+        while let Some(unit) = self.next(text)
+            && let Some((new, after)) = rest.split_at_checked(unit.length)
+        {
+            if new != unit.octets() {
+                unit.overwrite(new, text);
+            }
+            rest = after;
+        }
+    }
+
+    fn next(&mut self, text: &[u8]) -> Option<Unit> {
+        match self.coding {
+            Coding::Words => self.word(text),
+            Coding::Uuencode => self.uuencoded_group(text),
+            coding => self.unit(text, coding, self.to),
+        }
+    }
+
+    /// The next unit before `to`, in an encoding without pieces.
+    fn unit(&mut self, text: &[u8], coding: Coding, to: usize) -> Option<Unit> {
+        match coding {
+            Coding::Base64 => self.group(text, to),
+            Coding::EmbeddedBase64 => self.embedded_group(text, to),
+            Coding::QuotedPrintable | Coding::Q => self.printable(text, to, coding),
+            Coding::Wide => self.wide(text, to),
+            Coding::Words | Coding::Uuencode => None,
+        }
+    }
+
+    fn word(&mut self, text: &[u8]) -> Option<Unit> {
+        loop {
+            if let Some(Piece { coding, to, .. }) = self.piece {
+                if let Some(unit) = self.unit(text, coding, to) {
+                    return Some(unit);
+                }
+                self.at = to + 2;
+                self.last_word = Some(self.at);
+                self.piece = None;
+            }
+            let word = EncodedWord::find(text, self.at)?;
+            let gap = self.last_word.map(|end| &text[end..word.start]);
+            self.at = word.from;
+            self.piece = Some(Piece {
+                coding: word.coding,
+                to: word.to,
+                left: 0,
+            });
+            if gap.is_some_and(|gap| !gap.iter().all(u8::is_ascii_whitespace)) {
+                return Some(Unit::one(SEPARATOR, Source::Separator));
+            }
+        }
+    }
+
+    fn uuencoded_group(&mut self, text: &[u8]) -> Option<Unit> {
+        loop {
+            if let Some(piece) = &mut self.piece
+                && piece.left > 0
+            {
+                let count = (piece.to - self.at).min(4);
+                let mut places = [0; 4];
+                let mut bits = 0;
+                for (number, place) in places.iter_mut().enumerate() {
+                    *place = self.at + number;
+                    let value = if number < count {
+                        text[*place].wrapping_sub(b' ') & 0x3f
+                    } else {
+                        0
+                    };
+                    bits = bits << 6 | u32::from(value);
+                }
+                let length = piece.left.min(3);
+                piece.left -= length;
+                self.at += count;
+                return Some(Unit::group(bits, length, Source::Uuencoded(places, count)));
+            }
+            // The first line is the one after `begin`.
+            let mut is_begun = self.piece.is_some();
+            let mut start = self.piece.take().map_or(self.at, |piece| piece.to);
+            let line = loop {
+                let rest = &text[start.min(self.to)..self.to];
+                if rest.is_empty() {
+                    self.at = self.to;
+                    return None;
+                }
+                let end = memchr::memchr(b'\n', rest);
+                let line = &rest[..end.unwrap_or(rest.len())];
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                if is_begun {
+                    if line == b"end" {
+                        self.at = self.to;
+                        return None;
+                    }
+                    if !line.is_empty() {
+                        break line;
+                    }
+                }
+                is_begun |= line.starts_with(b"begin ");
+                start += end.map_or(rest.len(), |end| end + 1);
+            };
+            self.at = start + 1;
+            let length = usize::from(line[0].wrapping_sub(b' ') & 0x3f);
+            let (to, characters) = (start + line.len(), line.len() - 1);
+            self.piece = Some(Piece {
+                coding: Coding::Uuencode,
+                to,
+                left: length.min(characters),
+            });
+        }
+    }
+
+    /// Skips the characters U+00AD, U+200B and U+FEFF, too, which are invisible.
+    fn wide(&mut self, text: &[u8], to: usize) -> Option<Unit> {
+        loop {
+            let at = self.at;
+            let (octet, length) = match text[at..to] {
+                [] => return None,
+                [0 | 0xad, ..] => (None, 1),
+                [0x0b, 0x20, ..] | [0x20, 0x0b, ..] | [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+                    (None, 2)
+                }
+                [octet, ..] => (Some(octet), 1),
+            };
+            self.at += length;
+            if let Some(octet) = octet {
+                return Some(Unit::one(octet, Source::Literal(at)));
+            }
+        }
+    }
+
+    fn printable(&mut self, text: &[u8], to: usize, coding: Coding) -> Option<Unit> {
+        loop {
+            let at = self.at;
+            let octet = *text[..to].get(at)?;
+            if octet == b'=' {
+                let rest = &text[at + 1..to];
+                if let Some(value) = transfer_encoding::hex_octet(rest) {
+                    self.at += 3;
+                    return Some(Unit::one(value, Source::Hex(at)));
+                }
+                if coding == Coding::QuotedPrintable
+                    && let Some(length) = soft_break(rest)
+                {
+                    self.at += 1 + length;
+                    continue;
+                }
+            }
+            self.at += 1;
+            return Some(Unit::one(octet, Source::Literal(at)));
+        }
+    }
+
+    /// Skips characters outside of base64, as the reader in `transfer_encoding` does.
+    fn group(&mut self, text: &[u8], to: usize) -> Option<Unit> {
+        let mut places = [0; 4];
+        let mut count = 0;
+        let mut bits = 0;
+        while self.at < to && count < 4 {
+            let octet = text[self.at];
+            if let Some(value) = transfer_encoding::sextet(octet) {
+                bits = bits << 6 | u32::from(value);
+                places[count] = self.at;
+                count += 1;
+            }
+            self.at += 1;
+            if octet == b'=' && count > 1 {
+                break;
+            }
+        }
+        Unit::of_base64(bits, places, count)
+    }
+
+    fn embedded_group(&mut self, text: &[u8], to: usize) -> Option<Unit> {
+        let mut places = [0; 4];
+        let mut count = 0;
+        let mut bits = 0;
+        while count < 4
+            && self.at < to
+            && let Some(place) = base64_character(text, self.at)
+        {
+            let value = transfer_encoding::sextet(text[place]).unwrap_or(0);
+            bits = bits << 6 | u32::from(value);
+            places[count] = place;
+            count += 1;
+            self.at = place + 1;
+        }
+        Unit::of_base64(bits, places, count)
+    }
+}
+
+/// Position of a character of base64 here, after breaks.
+pub(super) fn base64_character(text: &[u8], at: usize) -> Option<usize> {
+    let is_one = |at: &usize| {
+        text.get(*at)
+            .is_some_and(|octet| transfer_encoding::sextet(*octet).is_some())
+    };
+    Some(at)
+        .filter(is_one)
+        .or_else(|| Some(skip_breaks(text, at)).filter(is_one))
+}
+
+impl Unit {
+    fn one(octet: u8, source: Source) -> Self {
+        Self {
+            octets: [octet, 0, 0],
+            length: 1,
+            source,
+        }
+    }
+
+    /// A group of 24 bits.
+    fn group(bits: u32, length: usize, source: Source) -> Self {
+        let [_, octets @ ..] = bits.to_be_bytes();
+        Self {
+            octets,
+            length,
+            source,
+        }
+    }
+
+    /// None for a single character, which has too few bits for an octet.
+    fn of_base64(bits: u32, places: [usize; 4], count: usize) -> Option<Self> {
+        (count > 1).then(|| {
+            let bits = bits << (6 * (4 - count));
+            Self::group(bits, count - 1, Source::Group(places, count))
+        })
+    }
+
+    fn octets(&self) -> &[u8] {
+        &self.octets[..self.length]
+    }
+
+    /// Writes other octets in place of these.
+    fn overwrite(&self, new: &[u8], text: &mut [u8]) {
+        let character = |number: usize, value: u8| {
+            // Bits of the character that belong to octets of the unit.
+            let bits = (self.length * 8).saturating_sub(number * 6).min(6);
+            let kept = (1_u8 << (6 - bits)) - 1;
+            let mut octets = [0; 4];
+            octets[1..=new.len()].copy_from_slice(new);
+            let written = u32::from_be_bytes(octets) >> (6 * (3 - number)) & 0x3f;
+            written.to_be_bytes()[3] & !kept | value & kept
+        };
+        match self.source {
+            Source::Separator => {}
+            Source::Literal(at) => text[at] = new[0],
+            Source::Hex(at) => {
+                let escape = format!("={:02X}", new[0]);
+                text[at..at + 3].copy_from_slice(escape.as_bytes());
+            }
+            Source::Group(places, count) => {
+                for (number, at) in places[..count].iter().enumerate() {
+                    let value = transfer_encoding::sextet(text[*at]).unwrap_or(0);
+                    text[*at] = BASE64[usize::from(character(number, value))];
+                }
+            }
+            Source::Uuencoded(places, count) => {
+                for (number, at) in places[..count].iter().enumerate() {
+                    let value = text[*at].wrapping_sub(b' ') & 0x3f;
+                    text[*at] = match character(number, value) {
+                        0 => b'`',
+                        value => b' ' + value,
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// Length of the remainder of a soft line break after its `=`.
+fn soft_break(rest: &[u8]) -> Option<usize> {
+    let blanks = rest
+        .iter()
+        .take_while(|octet| matches!(octet, b' ' | b'\t'))
+        .count();
+    match &rest[blanks..] {
+        [b'\r', b'\n', ..] => Some(blanks + 2),
+        [b'\n', ..] => Some(blanks + 1),
+        _ => None,
+    }
+}

@@ -1,0 +1,238 @@
+//! Search for several patterns at once, and the patterns of our links.
+//!
+//! The search is that of Wu and Manber (1994) with blocks of two octets: the last block of a window tells how
+//! far the window can move, most of the time by almost its whole length.
+
+use std::collections::BTreeSet;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
+/// Number of blocks that are distinguished.
+const BLOCKS: usize = 1 << 12;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TokenKind {
+    Link,
+    Reply,
+}
+
+/// Meaning of a pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PatternKind {
+    /// The word before a token.
+    Word(TokenKind),
+    /// Such a word in base64, after this number of octets of its first group.
+    Base64(usize),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct WordPattern {
+    pub octets: Vec<u8>,
+    pub kind: PatternKind,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct WordPatterns {
+    /// In the order of their first octets.
+    all: Vec<WordPattern>,
+    /// Index of the first pattern with each octet at its start, and of the one after the last.
+    starts: Vec<usize>,
+    /// Length of the shortest pattern, but at least that of a block.
+    window: usize,
+    longest: usize,
+    /// Distance by which the window can move, for each block.
+    shifts: Vec<u8>,
+    /// True for blocks that occur in a pattern.
+    occurs: Vec<bool>,
+    /// True for octets that occur in a pattern.
+    octets: Vec<bool>,
+}
+
+impl WordPatterns {
+    /// The patterns of links.
+    pub fn of_links() -> Self {
+        let words = spellings("verify");
+        let once = in_base64(words.iter().map(String::as_bytes));
+        let twice = in_base64(in_base64([b"verify".as_slice()]).iter().map(octets));
+        Self::new(TokenKind::Link, &words, [once, twice].concat())
+    }
+
+    /// The patterns of the reply address, whose local part is given; it must not be empty.
+    pub fn of_replies(local: &str) -> Self {
+        let words = spellings(local);
+        // With the mark after it, as a short word alone occurs in any base64.
+        let marked = |word: &String| [format!("{word}+"), format!("{word}%2")];
+        let all: Vec<String> = words.iter().flat_map(marked).collect();
+        let given = marked(&local.to_owned());
+        let once = in_base64(all.iter().map(String::as_bytes));
+        let inner = in_base64(given.iter().map(String::as_bytes));
+        let twice = in_base64(inner.iter().map(octets));
+        Self::new(TokenKind::Reply, &words, [once, twice].concat())
+    }
+
+    fn new(token: TokenKind, words: &BTreeSet<String>, in_base64: Vec<WordPattern>) -> Self {
+        let mut patterns: Vec<WordPattern> = words
+            .iter()
+            .map(|word| WordPattern {
+                octets: word.clone().into_bytes(),
+                kind: PatternKind::Word(token),
+            })
+            .collect();
+        patterns.extend(in_base64);
+        patterns.sort_by_key(|pattern| pattern.octets[0]);
+        let start = |octet| patterns.partition_point(|p| usize::from(p.octets[0]) < octet);
+        let starts = (0..=256).map(start).collect();
+        let lengths = || patterns.iter().map(|pattern| pattern.octets.len());
+        let window = lengths().min().unwrap_or(0).clamp(2, 200);
+        let longest = lengths().max().unwrap_or(0);
+        let mut shifts = vec![u8::try_from(window - 1).unwrap_or(1); BLOCKS];
+        let mut occurs = vec![false; BLOCKS];
+        let mut contains = vec![false; 256];
+        for WordPattern { octets, .. } in &patterns {
+            for octet in octets {
+                contains[usize::from(*octet)] = true;
+            }
+            for (index, pair) in octets.windows(2).enumerate() {
+                let block = block(pair[0], pair[1]);
+                occurs[block] = true;
+                if index + 2 <= window {
+                    let shift = u8::try_from(window - 2 - index).unwrap_or(1);
+                    shifts[block] = shifts[block].min(shift);
+                }
+            }
+            if let [octet] = octets[..] {
+                (0..=u8::MAX).for_each(|next| shifts[block(octet, next)] = 0);
+            }
+        }
+        Self {
+            all: patterns,
+            starts,
+            window,
+            longest,
+            shifts,
+            occurs,
+            octets: contains,
+        }
+    }
+
+    pub fn longest(&self) -> usize {
+        self.longest
+    }
+
+    pub fn contains(&self, octet: u8) -> bool {
+        self.octets[usize::from(octet)]
+    }
+
+    /// True if the octets may be adjacent in a pattern.
+    pub fn may_contain(&self, first: u8, second: u8) -> bool {
+        self.occurs[block(first, second)]
+    }
+
+    /// Calls `take` with the start of each occurrence and its pattern.
+    pub fn find(&self, text: &[u8], mut take: impl FnMut(usize, &WordPattern)) {
+        let mut end = self.window;
+        while let Some([.., first, second]) = text.get(..end) {
+            let shift = self.shifts[block(*first, *second)];
+            if shift > 0 {
+                end += usize::from(shift);
+                continue;
+            }
+            let start = end - self.window;
+            let first = usize::from(text[start]);
+            for pattern in &self.all[self.starts[first]..self.starts[first + 1]] {
+                if text[start..].starts_with(&pattern.octets) {
+                    take(start, pattern);
+                }
+            }
+            end += 1;
+        }
+    }
+}
+
+fn block(first: u8, second: u8) -> usize {
+    usize::from(first & 0x3f) << 6 | usize::from(second & 0x3f)
+}
+
+fn octets(pattern: &WordPattern) -> &[u8] {
+    &pattern.octets
+}
+
+/// The word as given, in lower case, in upper case and capitalized.
+fn spellings(word: &str) -> BTreeSet<String> {
+    let mut capitalized = word.to_ascii_lowercase();
+    if let Some(first) = capitalized.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    BTreeSet::from([
+        word.to_owned(),
+        word.to_ascii_lowercase(),
+        word.to_ascii_uppercase(),
+        capitalized,
+    ])
+}
+
+/// The three ways in which base64 can spell each word: the characters that contain no bit of anything else. None
+/// of them differs between base64 and base64url.
+fn in_base64<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Vec<WordPattern> {
+    let spell = |word: &[u8], before: usize| {
+        let mut octets = vec![0; before];
+        octets.extend_from_slice(word);
+        let encoded = STANDARD_NO_PAD.encode(&octets);
+        let characters = first_character(before)..octets.len() * 8 / 6;
+        WordPattern {
+            octets: encoded.as_bytes()[characters].to_vec(),
+            kind: PatternKind::Base64(before),
+        }
+    };
+    let words = words.into_iter();
+    words
+        .flat_map(|word| (0..3).map(move |before| spell(word, before)))
+        .collect()
+}
+
+/// Index of the first character without a bit of the octets before a word.
+pub(super) fn first_character(before: usize) -> usize {
+    (before * 8).div_ceil(6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(patterns: &WordPatterns, text: &str) -> Vec<(usize, PatternKind)> {
+        let mut found = Vec::new();
+        patterns.find(text.as_bytes(), |start, pattern| {
+            found.push((start, pattern.kind));
+        });
+        found
+    }
+
+    #[test]
+    fn each_occurrence_is_found() {
+        for local in ["r", "it", "confirm", "a-very-long.local_part"] {
+            let patterns = WordPatterns::of_replies(local);
+            for before in 0..40 {
+                for pattern in &patterns.all {
+                    let word = std::str::from_utf8(&pattern.octets).expect("ASCII");
+                    let text = format!("{}{word}!!", "!".repeat(before));
+                    let found = found(&patterns, &text);
+                    assert!(found.contains(&(before, pattern.kind)), "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn words_are_found_next_to_each_other() {
+        let patterns = WordPatterns::of_links();
+        let word = PatternKind::Word(TokenKind::Link);
+        assert_eq!(
+            found(&patterns, "verifyVERIFYververify verifverif"),
+            [(0, word), (6, word), (15, word)]
+        );
+        assert_eq!(found(&patterns, "dmVyaWZ5"), [(0, PatternKind::Base64(0))]);
+        assert_eq!(found(&patterns, "ver"), []);
+        assert_eq!(found(&patterns, ""), []);
+    }
+}

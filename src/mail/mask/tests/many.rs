@@ -1,0 +1,91 @@
+//! Messages with many tokens, or with much between two octets of one: none of it hides a token.
+
+use super::*;
+
+/// More than any message of a person contains.
+const MANY: usize = 20_000;
+
+fn assert_all_masked(raw: &str, links: usize) {
+    let masked = mask(raw.as_bytes(), &own()).expect("a link");
+    assert_eq!(masked.links as usize, links, "{}", &raw[..200]);
+    assert_eq!(masked.raw.len(), raw.len());
+    assert!(mask(&masked.raw, &own()).is_none(), "{}", &raw[..200]);
+    assert!(!readable(&masked.raw).contains(TOKEN), "{}", &raw[..200]);
+}
+
+#[test]
+fn a_link_after_many_others_is_masked() {
+    let plain = format!("verify/{TOKEN} ").repeat(MANY);
+    let field = |encoding: &str| format!("A: b\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n");
+    let word = format!("=?a?q?verify=2F{TOKEN}?=,\r\n ");
+    let part = format!(
+        "{}{}\r\n",
+        field("base64"),
+        STANDARD.encode(format!("verify/{TOKEN} "))
+    );
+    let gateway = format!("{} ", STANDARD.encode(link(TOKEN)));
+    for raw in [
+        format!("{}{plain}", field("8bit")),
+        format!("{}{}", field("base64"), in_lines(&plain)),
+        format!("{}{}", field("quoted-printable"), quoted_printable(&plain)),
+        format!("Subject: {}\r\n\r\n", word.repeat(MANY)),
+        part.repeat(MANY),
+        format!("{}{}", field("8bit"), gateway.repeat(MANY)),
+    ] {
+        assert_all_masked(&raw, MANY);
+    }
+}
+
+/// Candidates that begin within the token of another one.
+#[test]
+fn overlapping_tokens_are_masked() {
+    let overlapping = format!("gate.corp.example/{}{TOKEN} ", "verify_".repeat(8));
+    let masked = mask(overlapping.as_bytes(), &own()).expect("a link");
+    assert_eq!(
+        String::from_utf8_lossy(&masked.raw),
+        format!("gate.corp.example/verify_{} ", "x".repeat(49 + 52))
+    );
+    // The characters of a long run continue, so these are no reply addresses.
+    assert!(mask("confirm-2b".repeat(1000).as_bytes(), &own()).is_none());
+}
+
+#[test]
+fn a_link_with_long_gaps_between_its_octets_is_masked() {
+    let text = format!("verify/{TOKEN} ");
+    let in_groups = |text: &str| {
+        let encoded = STANDARD.encode(text);
+        let groups = encoded.as_bytes().chunks(4);
+        let groups = groups.map(|group| String::from_utf8_lossy(group).into_owned());
+        groups.collect::<Vec<String>>().join(&"!".repeat(250))
+    };
+    let soft_breaks = |text: &str| {
+        let octets = text
+            .chars()
+            .map(|octet| format!("{octet}{}", "=\r\n".repeat(85)));
+        octets.collect::<String>()
+    };
+    let wide = |text: &str| {
+        let nuls = "\0".repeat(255);
+        let octets = text.chars().map(|octet| format!("{octet}{nuls}"));
+        // Text in UTF-16 is recognised by this.
+        in_lines(&format!(
+            "{}{}",
+            "a\0".repeat(10),
+            octets.collect::<String>()
+        ))
+    };
+    let masked_text = format!("verify/{} ", "x".repeat(TOKEN.len()));
+    let encodings = ["base64", "quoted-printable", "base64"];
+    let [of_text, of_masked_text] = [&text, &masked_text]
+        .map(|text| [in_groups(text), soft_breaks(text), wide(text)])
+        .map(|bodies| bodies.map(|body| body.repeat(3)));
+    for (encoding, (body, masked_body)) in encodings
+        .into_iter()
+        .zip(of_text.iter().zip(&of_masked_text))
+    {
+        let raw = |body: &str| format!("Content-Transfer-Encoding: {encoding}\r\n\r\n{body}");
+        let masked = mask(raw(body).as_bytes(), &own()).expect("a link");
+        assert_eq!(String::from_utf8_lossy(&masked.raw), raw(masked_body));
+        assert_eq!(masked.links, 3);
+    }
+}

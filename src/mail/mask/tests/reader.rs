@@ -1,0 +1,63 @@
+//! Comparison with the reader whose output operators see: whatever it decodes is searched.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::decoder::{Coding, Decoder};
+use crate::mail::transfer_encoding::{TransferEncoding, decode};
+
+const PIECES: [&str; 24] = [
+    "AAAA",
+    "dm",
+    "V",
+    "yaWZ5L",
+    "=",
+    "==",
+    "=\r\n",
+    "= \t\n",
+    "=41",
+    "=3d",
+    "=4",
+    "\r\n",
+    "\n",
+    "\r\n-",
+    "\r\n--b\r\n",
+    "!",
+    "\0",
+    " ",
+    "begin 644 a\r\n",
+    "#86)C\r\n",
+    "$86)C",
+    "\"86\n",
+    "M86)C\r\n",
+    "end\r\n",
+];
+
+/// What the reader decodes, and what is searched.
+fn decode_twice(body: &str, encoding: TransferEncoding, coding: Coding) -> (String, String) {
+    let read = decode(body.as_bytes(), encoding);
+    let searched = Decoder::new(coding, 0, body.len()).decode(body.as_bytes());
+    [read, searched]
+        .map(|octets| octets.escape_ascii().to_string())
+        .into()
+}
+
+proptest! {
+    #[test]
+    fn what_our_reader_decodes_is_searched(
+        pieces in prop::collection::vec(select(PIECES.to_vec()), 0..30),
+    ) {
+        let body = pieces.concat();
+        // The reader ends at padding if other text follows.
+        let (read, searched) = decode_twice(&body, TransferEncoding::Base64, Coding::Base64);
+        prop_assert!(searched.starts_with(&read), "{:?}: {} {}", body, read, searched);
+        // The reader leaves out a last `=`.
+        let (read, searched) =
+            decode_twice(&body, TransferEncoding::QuotedPrintable, Coding::QuotedPrintable);
+        prop_assert!(searched.starts_with(&read), "{:?}: {} {}", body, read, searched);
+        // Without a first line, the reader leaves the body as it is.
+        let body = format!("begin 644 a\n{body}");
+        let (read, searched) = decode_twice(&body, TransferEncoding::Uuencode, Coding::Uuencode);
+        prop_assert_eq!(read, searched, "{:?}", body);
+    }
+}

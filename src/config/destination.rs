@@ -98,7 +98,7 @@ pub enum EnvelopeFrom {
     /// The sender in From.
     Sender,
     /// An address for each request, so that a bounce identifies its request (VERP): the text before and after
-    /// the request's id.
+    /// the request's id, in the form of a parsed address.
     Verp(String, String),
 }
 

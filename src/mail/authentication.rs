@@ -127,9 +127,19 @@ impl Results<'_> {
 
     fn take_dmarc(&mut self, result: &MethodResult) -> Result<(), AuthenticationFault> {
         use AuthenticationResult as R;
-        // Exim did not check the message.
+        let names_domain = result.all("header", "from").next().is_some();
+        let domain = result
+            .only("header", "from")
+            .and_then(|domain| Domain::parse(domain).ok());
+        // Exim did not check the message: its client logged in, or Exim found no domain in From. Only in the first
+        // case does the result name the domain, and a sender can cause the second.
         if result.result.eq_ignore_ascii_case("skipped") {
-            return Ok(());
+            let is_about_sender = self
+                .sender
+                .is_none_or(|sender| domain.as_ref() == Some(sender));
+            return is_about_sender
+                .then_some(())
+                .ok_or(AuthenticationFault::OtherDomain);
         }
         let value = value_of(result.result)
             .filter(|value| {
@@ -139,10 +149,6 @@ impl Results<'_> {
                 )
             })
             .ok_or(AuthenticationFault::Unreadable)?;
-        let names_domain = result.all("header", "from").next().is_some();
-        let domain = result
-            .only("header", "from")
-            .and_then(|domain| Domain::parse(domain).ok());
         match (&domain, self.sender) {
             (Some(domain), Some(sender)) if domain == sender => {}
             // There is no sender, so the result does not matter.

@@ -114,9 +114,10 @@ impl Fields<'_> {
             LogFormat::Text => {
                 let _ = write!(self.line, "\"{}\"", Quoted(&value));
             }
-            LogFormat::Json => self
-                .line
-                .push_str(&serde_json::Value::from(value).to_string()),
+            LogFormat::Json => {
+                let json = serde_json::Value::from(value).to_string();
+                let _ = write!(self.line, "{}", JsonEscaped(&json));
+            }
         }
     }
 }
@@ -217,6 +218,22 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
+/// A JSON string with all unsafe characters escaped; JSON requires that only of those below U+0020. None is above
+/// U+FFFF, where an escape would need a surrogate pair (RFC 8259 7).
+struct JsonEscaped<'a>(&'a str);
+
+impl fmt::Display for JsonEscaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| {
+            if is_unsafe(c) {
+                write!(f, "\\u{:04x}", u32::from(c))
+            } else {
+                f.write_char(c)
+            }
+        })
+    }
+}
+
 fn escape(f: &mut fmt::Formatter<'_>, c: char) -> fmt::Result {
     match c {
         '\n' => f.write_str("\\n"),
@@ -256,6 +273,16 @@ mod tests {
             assert_eq!(is_plain(c.encode_utf8(&mut [0; 4])), expected, "{c:?}");
         }
         assert!(!is_plain(""));
+    }
+
+    #[test]
+    fn escaped_json_has_the_same_value() {
+        let text: String = ('\0'..='\u{ffff}').chain("\u{1f600}".chars()).collect();
+        let json = serde_json::Value::from(text.as_str()).to_string();
+        let escaped = JsonEscaped(&json).to_string();
+        assert!(!escaped.contains(is_unsafe));
+        let parsed: String = serde_json::from_str(&escaped).expect("a string");
+        assert_eq!(parsed, text);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 
 use crate::access::{DecisionInput, RuleResult, explain};
 use crate::domain::{
-    EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Timestamp, Verdict,
+    EmailAddress, LedgerId, PortalName, Reason, Recipient, RecipientRole, RequestId, RequestState,
+    Timestamp, Verdict,
 };
 use crate::mail::Facts;
 use crate::store::{Event, LedgerEntry, Result, SentMail, Store};
@@ -66,6 +67,18 @@ pub fn bare_message_id(text: &str) -> &str {
         .unwrap_or(text)
 }
 
+/// True if an operator released a dropped message to an address of our own for a portal. Its verdict is older, and
+/// none of the rules decided it, even if one would have for the same reason.
+fn is_forced_from_own_address(entry: &LedgerEntry) -> bool {
+    let is_for_portal = |recipient: &Recipient| match &recipient.role {
+        RecipientRole::Portal(portal) => Some(portal) == entry.portal.as_ref(),
+        RecipientRole::Confirmation | RecipientRole::Bounces => false,
+    };
+    entry.verdict == Verdict::Dropped
+        && entry.request.is_some()
+        && !entry.envelope.recipients.iter().any(is_for_portal)
+}
+
 /// Evaluates the rules again, if they decided.
 pub async fn explain_entry(store: &Store, entry: LedgerEntry) -> Result<Explanation> {
     let rules = match &entry.circumstances {
@@ -81,8 +94,9 @@ pub async fn explain_entry(store: &Store, entry: LedgerEntry) -> Result<Explanat
                 standing: &entry.standing,
                 settings: &settings,
             });
-            // An operator released a message to an address of our own for a portal: its verdict is older.
-            if rules.last().map(|rule| rule.reason) != Some(entry.reason) {
+            if is_forced_from_own_address(&entry)
+                || rules.last().map(|rule| rule.reason) != Some(entry.reason)
+            {
                 rules.clear();
             }
             rules

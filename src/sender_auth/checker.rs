@@ -190,15 +190,16 @@ impl Shared {
         let dmarc = match from.zip(vouchers.as_ref()) {
             None => dmarc::finding_without_sender(),
             Some((from, vouchers)) => {
-                let output = match unvouched {
-                    Ok(output) if vouchers.change_nothing() && !dmarc::is_temporary(&output) => {
-                        Ok(output)
-                    }
-                    _ => timeout_at(deadline, dmarc::verify(dns, message, vouchers)).await,
+                let output = match unvouched.ok().filter(|_| vouchers.change_nothing()) {
+                    Some(output) if !dmarc::may_change(&output) => Some(output),
+                    earlier => timeout_at(deadline, dmarc::verify(dns, message, vouchers))
+                        .await
+                        .ok()
+                        .or(earlier),
                 };
                 match output {
-                    Ok(output) => dmarc::finding(from, &output, query.is_unknown()),
-                    Err(_) => dmarc::finding_without_answer(from),
+                    Some(output) => dmarc::finding(from, &output, query.is_unknown()),
+                    None => dmarc::finding_without_answer(from),
                 }
             }
         };

@@ -67,9 +67,13 @@ impl Vouchers<'_> {
     }
 }
 
-/// True if a name server did not answer, so that another query may have another result.
-pub(super) fn is_temporary(output: &DmarcOutput) -> bool {
-    matches!(output.result(), DmarcResult::TempError(_))
+/// True if another query may have another result: a name server did not answer. If the record has a separate policy
+/// for names that do not exist (`np`), that cannot be told, because mail-auth then takes the name for an existing one.
+pub(super) fn may_change(output: &DmarcOutput) -> bool {
+    let depends_on_name = output
+        .dmarc_record()
+        .is_some_and(|record| record.np != record.sp);
+    depends_on_name || matches!(output.result(), DmarcResult::TempError(_))
 }
 
 /// Queries the domain's policy and checks alignment. `message` has the single domain in its `from`.
@@ -141,4 +145,34 @@ pub(super) fn finding_without_sender() -> (AuthenticationDetail, Option<DmarcPol
     let (method, result) = (AuthenticationMethod::Dmarc, AuthenticationResult::None);
     let reason = Some("no usable sender".to_owned());
     (AuthenticationDetail::new(method, result, reason), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mail_auth::Error;
+    use mail_auth::common::parse::TxtRecordParser;
+    use mail_auth::dmarc::Dmarc;
+
+    use super::*;
+
+    #[test]
+    fn a_policy_for_names_that_do_not_exist_is_queried_again() {
+        for (record, expected) in [
+            ("v=DMARC1; p=reject", false),
+            ("v=DMARC1; p=none; sp=reject", false),
+            ("v=DMARC1; p=none; sp=reject; np=reject", false),
+            ("v=DMARC1; p=none; np=reject", true),
+            ("v=DMARC1; p=reject; sp=none; np=reject", true),
+        ] {
+            let parsed = Dmarc::parse(record.as_bytes()).expect("a record");
+            let output = DmarcOutput::default().with_record(Arc::new(parsed));
+            assert!(matches!(output.result(), DmarcResult::Fail(_)), "{record}");
+            assert_eq!(may_change(&output), expected, "{record}");
+        }
+        assert!(!may_change(&DmarcOutput::default()));
+        let failed = DmarcResult::TempError(Error::NotAligned);
+        assert!(may_change(&DmarcOutput::default().with_spf_result(failed)));
+    }
 }

@@ -136,13 +136,26 @@ fn server(config: &Config) -> &SmtpServer {
 }
 
 #[test]
-fn the_envelope_sender_has_three_forms() {
+fn the_envelope_sender_has_four_forms() {
+    let verp = |before: &str, behind: &str| EnvelopeFrom::Verp(before.into(), behind.into());
     for (written, meant) in [
         ("\"\"", EnvelopeFrom::Null),
         ("\"sender\"", EnvelopeFrom::Sender),
         (
             "\"desk@corp.example\"",
             EnvelopeFrom::Address(address("desk@corp.example")),
+        ),
+        (
+            "\"Desk+{request}.x@Corp.example\"",
+            verp("Desk+", ".x@corp.example"),
+        ),
+        (
+            "'\"r-{request}\"@b\u{fc}cher.example.'",
+            verp("r-", "@xn--bcher-kva.example"),
+        ),
+        (
+            "'\"r..{request}\"@corp.example'",
+            verp("\"r..", "\"@corp.example"),
         ),
     ] {
         let text = SMALLEST.replace(
@@ -263,6 +276,13 @@ fn every_address_that_we_send_from_or_to_is_ours() {
         ("x-r-01abc@corp.example", false),
     ] {
         assert_eq!(config.is_ours(&address(other)), is_ours, "{other}");
+    }
+    let config = self::config(&verp.replace("corp.example\"\n[v", "b\u{fc}cher.example\"\n[v"));
+    for other in [
+        "r-01abc@xn--bcher-kva.example",
+        "R-01ABC@B\u{dc}CHER.example",
+    ] {
+        assert!(config.is_ours(&address(other)), "{other}");
     }
 }
 

@@ -243,17 +243,19 @@ fn one_for_each(text: &str) -> Option<Result<EnvelopeFrom, String>> {
             "{text:?}: {PLACE} must occur once, before the @; write desk+{PLACE}@corp.example"
         )));
     }
-    let example = format!("{before}{}{behind}", RequestId::new());
-    Some(
-        address(&example)
-            .map(|_| EnvelopeFrom::Verp(before.to_owned(), behind.to_owned()))
-            .map_err(|_| {
-                format!(
-                    "{text:?} with an id of 26 letters is not an address; \
-                 write desk+{PLACE}@corp.example"
-                )
-            }),
-    )
+    // Split the parsed address, because its form differs from the text: its domain is in ASCII.
+    let id = RequestId::new().to_string();
+    let example = address(&format!("{before}{id}{behind}")).ok();
+    let verp = example.and_then(|example| {
+        let (before, behind) = example.local().split_once(&id)?;
+        let behind = format!("{behind}@{}", example.domain());
+        Some(EnvelopeFrom::Verp(before.to_owned(), behind))
+    });
+    Some(verp.ok_or_else(|| {
+        format!(
+            "{text:?} with an id of 26 letters is not an address; write desk+{PLACE}@corp.example"
+        )
+    }))
 }
 
 fn maildir(section: &TomlSection<'_>) -> Option<MaildirDestination> {

@@ -51,7 +51,7 @@ impl Named {
 }
 
 /// Finds the policy that applies to `domain`. If the result does not say whether that is the policy for subdomains,
-/// the stricter one counts below a registered domain.
+/// the stricter one counts below a registered domain; an unknown one may be stricter than `none`.
 pub(super) fn find(result: &MethodResult, domain: Option<&Domain>) -> Option<DmarcPolicy> {
     if result.may_lack_parts() {
         return None;
@@ -67,7 +67,11 @@ pub(super) fn find(result: &MethodResult, domain: Option<&Domain>) -> Option<Dma
         public_suffix::registered_name(domain.as_str()).is_some_and(|name| name != domain.as_str())
     });
     match own {
-        Some(own) if is_below => Some(own).max(below.policy()),
+        Some(own) if is_below => Named {
+            strictest: below.strictest.max(Some(own)),
+            ..below
+        }
+        .policy(),
         own => own,
     }
 }

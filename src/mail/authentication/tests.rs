@@ -153,10 +153,11 @@ fn only_one_result_about_the_senders_domain_counts() {
             Some(OtherDomain),
         ),
         ("dkim=pass d=corp.example; dmarc=none", Some(Unreadable)),
-        ("dmarc=skipped", None),
         ("dmarc=skipped header.from=corp.example", None),
+        ("dmarc=skipped", Some(OtherDomain)),
+        ("dmarc=skipped header.from=evil.example", Some(OtherDomain)),
         (
-            "dmarc=skipped; dmarc=pass header.from=corp.example",
+            "dmarc=skipped header.from=corp.example; dmarc=pass header.from=corp.example",
             Some(SeveralResults),
         ),
         (
@@ -176,6 +177,20 @@ fn only_one_result_about_the_senders_domain_counts() {
             assert!(found.evidence.is_some());
         }
     }
+}
+
+#[test]
+fn a_skipped_check_is_no_result() {
+    let vouched = "dkim=pass header.d=corp.example; spf=pass smtp.mailfrom=ann@corp.example";
+    let found = read_results(&format!(
+        "{vouched}; dmarc=SKIPPED header.from=Corp.example"
+    ));
+    assert_eq!((found.dmarc, found.fault), (None, None));
+    assert!(!found.passes() && !found.fails());
+    // Without a sender there is no domain that the result could be about.
+    let raw = format!("Authentication-Results: mx.corp.example; dmarc=skipped\r\n{RECEIVED}");
+    let found = authentication(&Header::of(raw.as_bytes()), Some("mx.corp.example"), None);
+    assert_eq!((found.dmarc, found.fault), (None, None));
 }
 
 #[test]

@@ -235,6 +235,15 @@ fn a_value_that_could_be_read_as_more_is_quoted() {
 }
 
 #[test]
+fn unsafe_characters_are_escaped_in_json() {
+    let cause = "a\n\"\\\u{7f}\u{85}\u{9b}\u{200e}\u{2028}\u{202e}\u{2066}\u{feff}\u{fc}";
+    let lines = capture(LogFormat::Json, false, || fault("store", &cause));
+    let written = r#""cause":"a\n\"\\\u007f\u0085\u009b\u200e\u2028\u202e\u2066\ufeffü"}"#;
+    let line = lines.concat();
+    assert!(line.ends_with(&format!("{written}\n")), "{line}");
+}
+
+#[test]
 fn redaction_leaves_no_local_part() {
     for format in [LogFormat::Text, LogFormat::Json] {
         let lines = capture(format, true, everything).concat();

@@ -93,6 +93,7 @@ pub(super) fn fill(
             Err(_) => {
                 session.roll_back_to_savepoint()?;
                 work.settings.invalidate();
+                work.has_hooks = None;
             }
         }
         if mode == Mode::Savepoints {

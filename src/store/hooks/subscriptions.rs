@@ -124,20 +124,50 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::StoreError;
+
+    fn subscribe_one(work: &mut Work) -> Result<()> {
+        let hook = DestinationName::parse("directory").expect("a name");
+        let pattern = EventPattern::parse("request.held").expect("a pattern");
+        work.subscribe(&[(hook, vec![pattern])], Millis(1))
+            .map(drop)
+    }
 
     #[tokio::test]
     async fn a_hook_is_noticed_in_the_transaction_that_subscribes_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&folder.path().join("vestibule.db")).expect("a store");
         let noticed = store.write(|work| {
-            let hook = DestinationName::parse("directory").expect("a name");
-            let pattern = EventPattern::parse("request.held").expect("a pattern");
             let before = (work.has_hooks()?, work.has_hooks()?);
-            work.subscribe(&[(hook, vec![pattern])], Millis(1))?;
+            subscribe_one(work)?;
             Ok((before, work.has_hooks()?))
         });
         assert_eq!(noticed.await.expect("written"), ((false, false), true));
         let later = store.write(|work| Ok((work.has_hooks()?, work.has_hooks()?)));
         assert_eq!(later.await.expect("read"), (true, true));
+    }
+
+    #[tokio::test]
+    async fn a_hook_is_not_noticed_after_its_subscription_is_rolled_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("vestibule.db")).expect("a store");
+        // The first keeps the writer busy until the others wait, so that they share a transaction.
+        let (all_wait, waiting) = std::sync::mpsc::channel();
+        let first = store.write(move |_| {
+            let _ = waiting.recv();
+            Ok(())
+        });
+        let failing = store.write(|work| {
+            subscribe_one(work)?;
+            let cause = format!("noticed: {}", work.has_hooks()?);
+            Err::<(), _>(StoreError::NotAllowed(cause))
+        });
+        let late = store.write(|work| Ok((work.has_hooks()?, work.has_hooks()?)));
+        let release = async move { all_wait.send(()) };
+        let (first, failing, late, _) = tokio::join!(first, failing, late, release);
+        first.expect("done");
+        let cause = failing.expect_err("it fails").to_string();
+        assert!(cause.contains("noticed: true"), "{cause}");
+        assert_eq!(late.expect("read"), (false, false));
     }
 }

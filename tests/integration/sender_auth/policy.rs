@@ -17,6 +17,7 @@ fn zone() -> String {
         ("reject.example", "p=reject"),
         ("sub.example", "p=none; sp=reject"),
         ("parent.example", "p=reject; sp=none"),
+        ("absent.example", "p=none; np=reject"),
         ("testing.example", "p=reject; t=y"),
         ("wrong.example", "p=whatever"),
     ] {
@@ -109,6 +110,21 @@ async fn a_policy_counts_where_nothing_vouches_for_the_domain() {
             Pass,
             Some(DmarcPolicy::Reject),
             false,
+        ),
+        // Its policy depends on whether the name exists.
+        (
+            "a.b.absent.example",
+            "other.example",
+            Fail,
+            Some(DmarcPolicy::None),
+            false,
+        ),
+        (
+            "x.absent.example",
+            "other.example",
+            Fail,
+            Some(DmarcPolicy::Reject),
+            true,
         ),
         (
             "testing.example",

@@ -164,6 +164,29 @@ async fn the_rules_explain_an_answer_only_once_they_have_decided_about_it() {
     );
     assert_eq!(entry(&harness, two).await.reason, Reason::Confirmation);
     assert_eq!(reasons(two).await, None);
+
+    // A rule has the reason of this verdict, but decided only about the message to the portal.
+    let unusable = Some(Reason::SenderUnusable);
+    for (mut arrival, portal, decided) in [
+        (answer("eve@corp.example", "3@x"), Some(named()), None),
+        (mail("eve@corp.example", "4@x", start()), None, unusable),
+    ] {
+        arrival.facts.sender = Sender::Unusable {
+            fault: SenderFault::Missing,
+            written: None,
+        };
+        let dropped = harness.accept(arrival).await;
+        assert_eq!(dropped.reason, Reason::SenderUnusable);
+        let sender = Some(address("eve@corp.example"));
+        let by = operator("root");
+        let released = store.release_dropped(dropped.ledger, sender, portal, by, at(DAY));
+        let released = released.await;
+        assert!(
+            matches!(released, Ok(Recovered::Forced { .. })),
+            "{released:?}"
+        );
+        assert_eq!(reasons(dropped.ledger).await, decided);
+    }
 }
 
 #[tokio::test]

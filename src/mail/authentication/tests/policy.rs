@@ -150,7 +150,15 @@ fn the_policy_for_subdomains_counts_where_it_may_apply() {
         ("(p=none sp=none np=quarantine)", true),
         ("(p=reject sp=none)", true),
         ("(p=none sp=none)", false),
-        ("(p=none sp=unspecified)", false),
+        // Of an unknown policy it is not known that it is `none`.
+        ("(p=none sp=unspecified)", true),
+        ("(p=none sp=rejekt)", true),
+        ("(p=none sp=none np=)", true),
+        (
+            "policy.published-domain-policy=none policy.published-subdomain-policy=rejekt",
+            true,
+        ),
+        ("(p=none sp=rejekt) policy.policy-from=p", false),
         ("(sp=none)", true),
         ("(p=none sp=reject) policy.policy-from=p", false),
         ("(p=reject sp=none) policy.policy-from=sp", false),
@@ -177,6 +185,8 @@ fn the_policy_for_subdomains_counts_where_it_may_apply() {
         assert_eq!(found.fault, None, "{text}");
         assert_eq!(found.fails(), fails, "{text}");
     }
+    let own = read_results("dmarc=fail (p=none sp=rejekt) header.from=corp.example");
+    assert!(!own.fails());
     // A failure may name no domain.
     let unnamed = "Authentication-Results: mx.corp.example; dmarc=fail (p=none sp=reject)\r\n";
     assert!(read_as(unnamed, "a.corp.example").fails());

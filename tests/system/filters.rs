@@ -205,7 +205,7 @@ fn rspamd_prepends_its_results_and_fields_as_configured() {
             "authentication_failed",
         ),
         (sampled, sampled, "Sampled out.", "authentication_failed"),
-        (lenient, lenient, "Not signed.", "external_account_created"),
+        (lenient, lenient, "Not signed.", "domain_not_allowed"),
         (partner, partner, SPAM, "spam"),
     ] {
         assert_eq!(

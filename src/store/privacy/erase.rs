@@ -203,7 +203,7 @@ impl Work<'_> {
         let sql = "SELECT 1 FROM request WHERE account = ? LIMIT 1";
         let needed = tx.exists(sql, &[&account])?;
         if needed {
-            // An expired account keeps its own key.
+            // An expired account keeps its own key, and has no domain.
             let sql = "SELECT former_key IS NOT NULL FROM account WHERE n = ?";
             let key = if tx.one(sql, &[&account])? {
                 "former_key"
@@ -212,9 +212,9 @@ impl Work<'_> {
             };
             tx.run(
                 &format!(
-                    "UPDATE account SET id = ?2, {key} = ?3, address = ?4, domain = ?5,
-                         groups = '[]', status = 'blocked', takes_automatic = 0,
-                         undeliverable = 0, quiet_until = NULL, refused_at = NULL, forgotten_at = ?6
+                    "UPDATE account SET id = ?2, {key} = ?3, address = ?4,
+                         domain = CASE WHEN former_key IS NULL THEN ?5 ELSE '' END, groups = '[]',
+                         status = 'blocked', takes_automatic = 0, undeliverable = 0, quiet_until = NULL, refused_at = NULL, forgotten_at = ?6
                      WHERE n = ?1"
                 ),
                 &[

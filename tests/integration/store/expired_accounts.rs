@@ -238,6 +238,8 @@ async fn a_person_whose_account_expired_can_be_forgotten() {
         assert!(entries_of(store, &her).await.is_empty());
         let after = store.holdings(her).await.expect("read");
         assert!(after.is_nothing(), "{after:?}");
+        let known = "SELECT count(*) FROM account WHERE former_key IS NOT NULL AND domain <> ''";
+        assert_eq!(harness.database.number(known), 0);
         harness.assert_sound().await;
     }
 }

@@ -7,6 +7,7 @@ use vestibule::domain::{
 };
 use vestibule::store::{Choice, Forgetting, LanguageWish, MailOutcome, RequestFilter, StoreError};
 
+use super::calls_without_account::{subscribe, waiting};
 use super::forget::{SECRET, her_vacation, hers};
 use super::harness::{DAY, Harness, address, at, mail, operator, start};
 use super::intake::report;
@@ -91,6 +92,28 @@ async fn no_request_of_an_expired_account_is_released() {
         "{refused:?}"
     );
     assert_eq!(harness.request(request).await.state, RequestState::Held);
+}
+
+#[tokio::test]
+async fn no_hook_is_called_about_an_expired_account() {
+    let harness = Harness::open().await;
+    let mut requests = Vec::new();
+    for id in ["1@x", "2@x"] {
+        let entry = harness.accept(mail(ANN, id, start())).await;
+        requests.push(entry.request.expect("a request"));
+    }
+    subscribe(&harness, &["request.discarded"]).await;
+    for request in requests {
+        let by = operator("root");
+        let discarded = harness.store.discard_request(request, by, start()).await;
+        let state = discarded.expect("discarded").state;
+        assert_eq!(state, RequestState::Discarded);
+        // Only the first call, from before the account expired.
+        assert_eq!(waiting(&harness).await, 1);
+        harness
+            .database
+            .run("UPDATE account SET status = 'blocked', forgotten_at = 1");
+    }
 }
 
 fn forgetting(address: EmailAddress) -> Forgetting {

@@ -74,12 +74,13 @@ pub(crate) fn entries_of(
         "SELECT n FROM ledger WHERE verdict = 'dropped' AND domain = ? AND sender = ?",
         &[&address.domain().as_str(), &address.key()],
     )?);
-    let repeats: Vec<Vec<i64>> = found
-        .own
-        .iter()
-        .map(|n| tx.all("SELECT n FROM ledger WHERE original = ?", &[n]))
-        .collect::<Result<_, _>>()?;
-    found.own.extend(repeats.into_iter().flatten());
+    for entries in [&mut found.own, &mut found.about] {
+        let copies: Vec<Vec<i64>> = entries
+            .iter()
+            .map(|n| tx.all("SELECT n FROM ledger WHERE original = ?", &[n]))
+            .collect::<Result<_, _>>()?;
+        entries.extend(copies.into_iter().flatten());
+    }
     found.about.retain(|n| !found.own.contains(n));
     Ok(found)
 }

@@ -3,7 +3,8 @@
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use vestibule::domain::{
-    AccountId, AccountStatus, EmailAddress, GroupName, LedgerId, RequestState, VerificationMethod,
+    AccountId, AccountStatus, EmailAddress, GroupName, LedgerId, Reason, RequestState,
+    VerificationMethod,
 };
 use vestibule::store::{Choice, Forgetting, LanguageWish, MailOutcome, RequestFilter, StoreError};
 
@@ -146,13 +147,19 @@ async fn sign_up_and_bounce(harness: &Harness) -> LedgerId {
 async fn a_delivery_report_about_an_expired_account_is_erased_with_the_person() {
     let harness = Harness::open().await;
     let entry = sign_up_and_bounce(&harness).await;
+    let mut copy = mail("mailer-daemon@corp.example", "b@x", start());
+    copy.facts.report = Some(report(None, "failed", Some("5.1.1")));
+    let copy = harness.accept(copy).await;
+    assert_eq!(copy.reason, Reason::Duplicate);
     let forgotten = harness
         .store
         .forget_customer(forgetting(address(ANN)), |_, _| {});
     forgotten.await.expect("forgotten");
-    let entry = harness.store.ledger_entry(entry).await.expect("read");
-    let report = entry.expect("there").facts.report.expect("a report");
-    assert!(report.recipients.is_empty(), "{report:?}");
+    for entry in [entry, copy.ledger] {
+        let entry = harness.store.ledger_entry(entry).await.expect("read");
+        let report = entry.expect("there").facts.report.expect("a report");
+        assert!(report.recipients.is_empty(), "{report:?}");
+    }
     let accounts = "SELECT count(*) FROM account";
     assert_eq!(harness.database.number(accounts), 0);
     harness.assert_sound().await;

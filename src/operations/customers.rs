@@ -181,3 +181,9 @@ pub async fn forget_customer(
     };
     store.forget_customer(forgetting, progress).await
 }
+
+/// Completes an erasure after which nothing is known about the address. Returns true if no trace remains in free
+/// pages or in the log.
+pub async fn erase_leftovers(store: &Store, address: &EmailAddress) -> Result<bool> {
+    store.erase_leftovers(address).await
+}

@@ -115,11 +115,22 @@ fn rows_of_forgotten_persons_that_nothing_needs_are_deleted() {
              created_by, forgotten_at)
          SELECT n, decode(lpad(n::text, 32, '0'), 'hex'), n, 'a@x.example', 'x.example', 'external',
              'pending', 1, '[]', 0, 'mail', nullif(n, 300) FROM generate_series(1, 300) AS n;
+         INSERT INTO ledger (n, id, received_at, portal, recipient, verdict, rule, revision, copy_key, facts,
+             envelope, standing)
+         VALUES (1, decode(lpad('1', 32, '0'), 'hex'), 0, 'it', 'it@corp.example', 'held', 12, 1, 0, '{}',
+             '{}', '{}');
+         INSERT INTO request (ledger, account, portal, size, received_at, state, settled_at)
+         VALUES (1, 1, 'it', 1, 0, 'expired', 1);
+         INSERT INTO letter (n, id, account, kind, cause, state, created_at, settled_at)
+         SELECT n, decode(lpad(n::text, 32, '0'), 'hex'), CASE n WHEN 300 THEN 300 ELSE 1 END,
+             'verification', 'operator', 'sent', 0, 1 FROM generate_series(1, 300) AS n;
          UPDATE schema_version SET version = 37",
     );
     node.json(&["migrate"]);
     let left = "SELECT coalesce(sum(n), 0) FROM account";
-    assert_eq!(number(&schema, left), 300);
+    assert_eq!(number(&schema, left), 301);
+    let of = "SELECT coalesce(sum(account), 0) FROM letter";
+    assert_eq!(number(&schema, of), 300);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::cli::failure::{CommandError, CommandResult};
 use crate::cli::output::{Output, advance, fields, note};
 use crate::config::Hook;
 use crate::domain::{EmailAddress, PortalName, join};
-use crate::operations::forget_customer;
+use crate::operations::{erase_leftovers, forget_customer};
 use crate::store::{Forgotten, Holdings};
 
 /// Forget a person: content, account, verification mail and links; the ledger keeps a pseudonym
@@ -26,7 +26,7 @@ Examples:
   vestibule customers forget ann@ann-smith.example --domain --yes
 
 Exit status: 0 forgotten, 1 not, or not completely (run it again to finish),
-3 nothing is known about the address.")]
+3 nothing is known about the address, and no trace of an earlier run remains.")]
 pub struct Args {
     /// The person's address; it need not have an account
     #[arg(value_name = "ADDRESS", value_parser = EmailAddress::parse_stored)]
@@ -38,6 +38,10 @@ pub struct Args {
     #[arg(long)]
     yes: bool,
 }
+
+/// Told if not everything was overwritten.
+const TRACES: &str = "deleted data may remain in free pages or in the write-ahead log, which is still being read; \
+     run this command again, or vestibule compact, which rewrites the file while the service is stopped";
 
 /// The JSON object: what was stored, and the summary of the erasure.
 #[derive(Serialize)]
@@ -72,10 +76,7 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResu
     let address = args.address;
     let before = context.store.holdings(address.clone()).await?;
     if before.is_nothing() {
-        if let Some(hooks) = describe_hooks(&context.config.hooks) {
-            note(format_args!("hooks: {hooks}"));
-        }
-        return Err(CommandError::not_found("message or account of", &address));
+        return complete(context, &address).await;
     }
     if !args.yes {
         describe(&address, &before, &context.config.hooks, out)?;
@@ -95,10 +96,20 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResu
         return Ok(());
     }
     out.flush()?;
-    note(
-        "the data may remain in free pages or in the write-ahead log, which is still being read; \
-         vestibule compact, while the service is stopped, rewrites the file",
-    );
+    note(TRACES);
+    Err(CommandError::Said)
+}
+
+/// Completes an earlier run: nothing is known about the address, but traces may remain.
+async fn complete(context: &Context, address: &EmailAddress) -> CommandResult {
+    if let Some(hooks) = describe_hooks(&context.config.hooks) {
+        note(format_args!("hooks: {hooks}"));
+    }
+    if erase_leftovers(&context.store, address).await? {
+        return Err(CommandError::not_found("message or account of", address));
+    }
+    note(format_args!("nothing is known about {address}"));
+    note(TRACES);
     Err(CommandError::Said)
 }
 

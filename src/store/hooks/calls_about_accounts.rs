@@ -109,6 +109,9 @@ pub(crate) fn tell(
         Err(cause) if cause.is_of_row() => return Ok(()),
         about => about?,
     };
+    let Some(about) = about else {
+        return Ok(());
+    };
     if canary::is_sender(&about.address) {
         // A directory or help desk should not create a user for the canary.
         return Ok(());
@@ -158,10 +161,11 @@ fn of_entry(tx: &Tx, entry: i64) -> Result<Option<(i64, Request)>> {
     )
 }
 
-fn of_account(tx: &Tx, n: i64) -> Result<Account> {
-    tx.one(
+/// None for an expired account or that of a forgotten person: no account has its id.
+fn of_account(tx: &Tx, n: i64) -> Result<Option<Account>> {
+    tx.maybe(
         "SELECT id, address, kind, status, groups, verified_by, verified_at, created_at
-             FROM account WHERE n = ?",
+             FROM account WHERE n = ? AND forgotten_at IS NULL",
         &[&n],
     )
 }

@@ -4,16 +4,19 @@
 //! the subject, the Message-ID, and the verification mails, links and rate limits of the address are deleted.
 //! Waiting requests are discarded. It runs in steps of a few rows, so that mail does not wait. The first step
 //! blocks the account and the last one renames or removes it. If a run is interrupted, the next run finishes
-//! it. Mail from the address that creates an account after the first step is mail from an unknown sender, and stays.
+//! it. Mail that arrives during a run is erased as long as the account has its key. Without an account, it is later
+//! mail from a new sender, and stays.
+
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::domain::{Actor, EmailAddress, Envelope, RequestState, Timestamp, Transition};
 use crate::mail::Facts;
 use crate::store::audit::events::{NewEvent, record_of_entry};
 use crate::store::engine::job::Work;
-use crate::store::engine::vacuum::shorten;
 use crate::store::error::readable;
-use crate::store::privacy::export::entries_of;
+use crate::store::privacy::export::{PersonEntries, dropped_of, entries_of};
 use crate::store::privacy::pseudonym::{
     Pseudonym, without_content, without_detail, without_people,
 };
@@ -48,18 +51,60 @@ pub struct Forgotten {
     pub entries: u64,
     pub discarded: u64,
     /// True if no trace remains in free pages or in the log. If false, either a reader kept the database open
-    /// for too long, and repeating the command finishes it; or the file does not return free pages, and
+    /// for too long, and [`Store::erase_leftovers`] finishes it; or the file does not return free pages, and
     /// compacting it finishes it.
     pub overwritten: bool,
 }
 
+/// What a run began with.
+#[derive(Debug, Clone)]
+struct Begun {
+    /// Numbers of the accounts to erase: that of the address and those that expired.
+    accounts: Vec<i64>,
+    /// Rows that are new since then have higher numbers.
+    next: i64,
+}
+
+/// Result of a step.
+#[derive(Debug, Default)]
+struct Erased {
+    /// Entries of messages that the person wrote.
+    own: BTreeSet<i64>,
+    /// Number of discarded requests.
+    discarded: u64,
+}
+
+impl Erased {
+    fn add(&mut self, step: Self) {
+        self.own.extend(step.own);
+        self.discarded += step.discarded;
+    }
+}
+
+/// Result of the last step: done, or postponed because of these new entries.
+enum LastStep {
+    Done(Erased),
+    Postponed {
+        entries: Vec<(i64, bool)>,
+        next: i64,
+    },
+}
+
 impl Work<'_> {
-    /// Blocks the account, so that nothing new arrives. Pages freed by this connection are overwritten. Returns the
-    /// numbers of the accounts to erase: that of the address and those that expired.
-    fn begin(&mut self, key: &str, now: Millis) -> Result<Vec<i64>> {
-        let accounts = accounts_of(self.tx, key)?;
-        let Some(account) = find_account(self.tx, key)? else {
-            return Ok(accounts);
+    /// Blocks the account, so that nothing new arrives. Pages freed by this connection are overwritten.
+    fn begin(&mut self, forgetting: &Forgetting) -> Result<Begun> {
+        let now = Millis::from(forgetting.now);
+        let key = forgetting.address.key();
+        let begun = Begun {
+            accounts: accounts_of(self.tx, &key)?,
+            next: self.tx.next_number()?,
+        };
+        let Some(account) = find_account(self.tx, &key)? else {
+            if begun.accounts.is_empty() && !dropped_of(self.tx, &forgetting.address)?.is_empty() {
+                // Recorded here, because a run that repeats an interrupted one may find none of its entries.
+                self.record_forgotten(None, forgetting)?;
+            }
+            return Ok(begun);
         };
         let sql = "SELECT 1 FROM request WHERE account = ? AND state = 'released' AND in_work = 1";
         let in_work = self.tx.exists(sql, &[&account.n])?;
@@ -69,26 +114,32 @@ impl Work<'_> {
         let sql = "UPDATE account SET status = 'blocked', operator_block = 1 WHERE n = ?";
         self.tx.run(sql, &[&account.n])?;
         cancel(self.tx, account.n, now)?;
-        Ok(accounts)
+        Ok(begun)
     }
 
-    /// Erases a few entries. Returns the number of discarded requests.
+    /// Erases a few entries and their copies.
     fn erase_some(
         &mut self,
         entries: &[(i64, bool)],
         pseudonym: &Pseudonym,
         by: &Actor,
         now: Millis,
-    ) -> Result<u64> {
-        let mut discarded = 0;
+    ) -> Result<Erased> {
+        let mut erased = Erased::default();
         for &(n, own) in entries {
-            if own {
-                discarded += u64::from(self.discard_whatever(n, by, now)?);
+            // Those that arrived after the entries were read. A rewritten entry gets no more.
+            let sql = "SELECT n FROM ledger WHERE original = ? AND message_key IS NOT NULL";
+            let copies: Vec<i64> = self.tx.all(sql, &[&n])?;
+            for n in copies.into_iter().chain([n]) {
+                if own {
+                    erased.discarded += u64::from(self.discard_whatever(n, by, now)?);
+                    erased.own.insert(n);
+                }
+                self.rewrite(n, own.then_some(pseudonym))?;
+                delete_content(self.tx, n)?;
             }
-            self.rewrite(n, own.then_some(pseudonym))?;
-            delete_content(self.tx, n)?;
         }
-        Ok(discarded)
+        Ok(erased)
     }
 
     /// Discards the request of an entry in any state, and releases its content.
@@ -117,16 +168,17 @@ impl Work<'_> {
     /// Rewrites the entry under the pseudonym; an entry by another author only loses its content.
     fn rewrite(&self, n: i64, pseudonym: Option<&Pseudonym>) -> Result<()> {
         let tx = self.tx;
-        let sql = "SELECT facts, envelope, recipient FROM ledger WHERE n = ?";
-        let found = tx.maybe::<(Facts, Envelope, String)>(sql, &[&n]);
+        let sql = "SELECT facts, envelope, recipient, domain FROM ledger WHERE n = ?";
+        let found = tx.maybe::<(Facts, Envelope, String, Option<String>)>(sql, &[&n]);
         let Some(found) = readable(found)? else {
             // The content of a damaged entry is unknown, so all of it is deleted.
             tx.run("DELETE FROM ledger WHERE n = ?", &[&n])?;
             return Ok(());
         };
-        let Some((facts, envelope, recipient)) = found else {
+        let Some((facts, envelope, recipient, domain)) = found else {
             return Ok(());
         };
+        let pseudonym = pseudonym.filter(|one| !one.restores_domain(domain.as_deref()));
         let facts = match pseudonym {
             Some(pseudonym) => pseudonym.author(facts),
             None => without_content(facts),
@@ -152,39 +204,83 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Removes the accounts, once only requests without content refer to them.
+    /// Erases the entries that are new since the first step, and removes the accounts once only requests without
+    /// content refer to them. Erases nothing if there are too many new entries.
     fn finish(
         &mut self,
-        accounts: &[i64],
+        begun: &Begun,
         forgetting: &Forgetting,
         pseudonym: &Pseudonym,
-    ) -> Result<()> {
-        let tx = self.tx;
+    ) -> Result<LastStep> {
         let now = Millis::from(forgetting.now);
+        let entries = self.find_new(begun, &forgetting.address)?;
+        if entries.len() > STEP {
+            let next = self.tx.next_number()?;
+            return Ok(LastStep::Postponed { entries, next });
+        }
+        let erased = self.erase_some(&entries, pseudonym, &forgetting.by, now)?;
         let key = forgetting.address.key();
-        tx.run("DELETE FROM notice WHERE sender = ?", &[&key])?;
         let mut remain = Vec::new();
-        for &account in accounts {
-            erase_claims(tx, account)?;
-            if self.leave_a_name(account, pseudonym, now)? {
+        for &account in &begun.accounts {
+            if self.leave_a_name(account, &key, pseudonym, now)? {
                 remain.push(Some(account));
             }
         }
-        if remain.is_empty() {
+        if remain.is_empty() && !begun.accounts.is_empty() {
             remain.push(None);
         }
         for account in remain {
-            let event = NewEvent::new("account.forgotten").account(account);
-            event.record(tx, &forgetting.by, now)?;
+            self.record_forgotten(account, forgetting)?;
         }
+        Ok(LastStep::Done(erased))
+    }
+
+    /// Finds the entries of mail that arrived after the entries were read, and requests whose content an operator
+    /// kept in the meantime: somebody may have unblocked the account.
+    fn find_new(&self, begun: &Begun, address: &EmailAddress) -> Result<Vec<(i64, bool)>> {
+        let tx = self.tx;
+        let mut found = PersonEntries::default();
+        for account in &begun.accounts {
+            let sql =
+                "SELECT ledger FROM request WHERE account = ? AND (kept = 1 OR settled_at IS NULL)";
+            found.own.extend(tx.all::<i64>(sql, &[account])?);
+            let sql = "SELECT ledger FROM event WHERE account = ? AND ledger IS NOT NULL AND n > ?";
+            found
+                .about
+                .extend(tx.all::<i64>(sql, &[account, &begun.next])?);
+        }
+        // As long as the account has its key, the mail of the address is no later mail.
+        let account = find_account(tx, &address.key())?;
+        if account.is_some_and(|account| begun.accounts.contains(&account.n)) {
+            found.own.extend(dropped_of(tx, address)?);
+        }
+        found.about.retain(|n| !found.own.contains(n));
+        Ok(found.into_list())
+    }
+
+    fn record_forgotten(&mut self, account: Option<i64>, forgetting: &Forgetting) -> Result<()> {
+        let event = NewEvent::new("account.forgotten").account(account);
+        event.record(self.tx, &forgetting.by, Millis::from(forgetting.now))?;
         self.wakeups.add(Topic::OperatorActions);
         Ok(())
     }
 
     /// Renames the account while a request refers to it, and removes it otherwise. Returns true if it still
     /// exists.
-    fn leave_a_name(&self, account: i64, pseudonym: &Pseudonym, now: Millis) -> Result<bool> {
+    fn leave_a_name(
+        &self,
+        account: i64,
+        key: &str,
+        pseudonym: &Pseudonym,
+        now: Millis,
+    ) -> Result<bool> {
         let tx = self.tx;
+        let sql = "SELECT 1 FROM account WHERE n = ?1 AND (key = ?2 OR former_key = ?2)";
+        if !tx.exists(sql, &[&account, &key])? {
+            // Another run has finished in the meantime, perhaps without the domain.
+            return Ok(false);
+        }
+        erase_claims(tx, account)?;
         // Rows that belong to the account, such as verification mails and links. Events stay for the audit, as long
         // as the account does.
         for (table, column) in tx.columns_that_cascade("account")? {
@@ -203,7 +299,7 @@ impl Work<'_> {
         let sql = "SELECT 1 FROM request WHERE account = ? LIMIT 1";
         let needed = tx.exists(sql, &[&account])?;
         if needed {
-            // An expired account keeps its own key.
+            // An expired account keeps its own key, and has no domain.
             let sql = "SELECT former_key IS NOT NULL FROM account WHERE n = ?";
             let key = if tx.one(sql, &[&account])? {
                 "former_key"
@@ -212,9 +308,10 @@ impl Work<'_> {
             };
             tx.run(
                 &format!(
-                    "UPDATE account SET id = ?2, {key} = ?3, address = ?4, domain = ?5,
-                         groups = '[]', status = 'blocked', takes_automatic = 0,
-                         undeliverable = 0, quiet_until = NULL, refused_at = NULL, forgotten_at = ?6
+                    "UPDATE account SET id = ?2, {key} = ?3, address = ?4,
+                         domain = CASE WHEN former_key IS NULL THEN ?5 ELSE '' END, groups = '[]',
+                         status = 'blocked', takes_automatic = 0, undeliverable = 0,
+                         quiet_until = NULL, refused_at = NULL, forgotten_at = ?6
                      WHERE n = ?1"
                 ),
                 &[
@@ -251,80 +348,47 @@ impl Store {
         mut progress: impl FnMut(u64, u64),
     ) -> Result<Forgotten> {
         let now = Millis::from(forgetting.now);
-        let by = forgetting.by.clone();
         let address = forgetting.address.clone();
         let pseudonym = Pseudonym::of(&address, forgetting.domain_too)
             .ok_or_else(|| StoreError::Other("no pseudonym could be created".to_owned()))?;
         self.write(|work| work.tx.overwrite_what_is_freed(true))
             .await?;
-        let key = address.key();
-        let accounts = self.write(move |work| work.begin(&key, now)).await?;
+        let first = forgetting.clone();
+        let mut begun = self.write(move |work| work.begin(&first)).await?;
 
-        let (searched, of_accounts) = (address.clone(), accounts.clone());
-        let found = self.read(move |tx| entries_of(tx, &searched, &of_accounts));
-        let found = found.await?;
-        let own = found.own.iter().map(|n| (*n, true));
-        let all: Vec<_> = own.chain(found.about.iter().map(|n| (*n, false))).collect();
-        let mut done = Forgotten {
+        let (searched, of) = (address.clone(), begun.clone());
+        let found = self.read(move |tx| entries_of(tx, &searched, &of.accounts, of.next));
+        let mut entries = found.await?.into_list();
+        let (mut total, mut finished) = (entries.len(), 0);
+        let mut erased = Erased::default();
+        loop {
+            for some in entries.chunks(STEP) {
+                let (some, pseudonym) = (some.to_vec(), pseudonym.clone());
+                let by = forgetting.by.clone();
+                finished += some.len();
+                let step = self.write(move |work| work.erase_some(&some, &pseudonym, &by, now));
+                erased.add(step.await?);
+                progress(finished as u64, total as u64);
+            }
+            let (last, of, pseudonym) = (forgetting.clone(), begun.clone(), pseudonym.clone());
+            let step = self.write(move |work| work.finish(&of, &last, &pseudonym));
+            match step.await? {
+                LastStep::Done(step) => {
+                    erased.add(step);
+                    break;
+                }
+                LastStep::Postponed { entries: new, next } => {
+                    total += new.len();
+                    entries = new;
+                    begun.next = next;
+                }
+            }
+        }
+        Ok(Forgotten {
             pseudonym: pseudonym.address().clone(),
-            entries: found.own.len() as u64,
-            discarded: 0,
-            overwritten: false,
-        };
-        for (place, some) in all.chunks(STEP).enumerate() {
-            let (some, pseudonym, by) = (some.to_vec(), pseudonym.clone(), by.clone());
-            done.discarded += self
-                .write(move |work| work.erase_some(&some, &pseudonym, &by, now))
-                .await?;
-            progress(((place + 1) * STEP).min(all.len()) as u64, all.len() as u64);
-        }
-        self.erase_answers().await?;
-        self.remove_unused_words().await?;
-        self.write(move |work| work.finish(&accounts, &forgetting, &pseudonym))
-            .await?;
-        done.overwritten = self.overwrite_what_was_freed().await?;
-        self.write(|work| work.tx.overwrite_what_is_freed(false))
-            .await?;
-        Ok(done)
-    }
-
-    /// Deletes the stored API answers, which may be about anybody; a repeated request is executed again.
-    async fn erase_answers(&self) -> Result<()> {
-        let newest: i64 = self
-            .read(|tx| tx.one("SELECT coalesce(max(n), 0) FROM answer", &[]))
-            .await?;
-        loop {
-            let deleted = self
-                .write(move |work| {
-                    work.tx.run(
-                        "DELETE FROM answer WHERE n IN (
-                                 SELECT n FROM answer WHERE n <= ? AND status IS NOT NULL
-                                 ORDER BY n LIMIT ?
-                             )",
-                        &[&newest, &STEP],
-                    )
-                })
-                .await?;
-            if deleted < STEP {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Returns the free pages to the file system and empties the log. Returns true if both succeeded.
-    async fn overwrite_what_was_freed(&self) -> Result<bool> {
-        loop {
-            let shortened = self.write(|work| shorten(work.tx, 0)).await?;
-            if shortened.left == 0 {
-                break;
-            }
-            if !shortened.step.more {
-                return Ok(false);
-            }
-        }
-        let driver = self.driver.clone();
-        tokio::task::spawn_blocking(move || driver.erase_log())
-            .await
-            .map_err(StoreError::fault)?
+            entries: erased.own.len() as u64,
+            discarded: erased.discarded,
+            overwritten: self.erase_leftovers(&address).await?,
+        })
     }
 }

@@ -53,15 +53,33 @@ pub(crate) struct PersonEntries {
     pub(crate) about: BTreeSet<i64>,
 }
 
-fn entries(tx: &Tx, address: &EmailAddress) -> Result<PersonEntries> {
-    entries_of(tx, address, &accounts_of(tx, &address.key())?)
+impl PersonEntries {
+    /// The numbers of all entries, each with true if the person wrote its message.
+    pub(crate) fn into_list(self) -> Vec<(i64, bool)> {
+        let own = self.own.into_iter().map(|n| (n, true));
+        own.chain(self.about.into_iter().map(|n| (n, false)))
+            .collect()
+    }
 }
 
-/// Entries of these accounts of an address, and of its dropped messages.
+fn entries(tx: &Tx, address: &EmailAddress) -> Result<PersonEntries> {
+    entries_of(tx, address, &accounts_of(tx, &address.key())?, i64::MAX)
+}
+
+/// Numbers of the entries of dropped messages of an address.
+pub(crate) fn dropped_of(tx: &Tx, address: &EmailAddress) -> Result<Vec<i64>> {
+    tx.all(
+        "SELECT n FROM ledger WHERE verdict = 'dropped' AND domain = ? AND sender = ?",
+        &[&address.domain().as_str(), &address.key()],
+    )
+}
+
+/// Entries of these accounts of an address, and of its dropped messages with numbers below `next`.
 pub(crate) fn entries_of(
     tx: &Tx,
     address: &EmailAddress,
     accounts: &[i64],
+    next: i64,
 ) -> Result<PersonEntries> {
     let mut found = PersonEntries::default();
     for account in accounts {
@@ -70,16 +88,15 @@ pub(crate) fn entries_of(
         let sql = "SELECT ledger FROM event WHERE account = ? AND ledger IS NOT NULL";
         found.about.extend(tx.all::<i64>(sql, &[account])?);
     }
-    found.own.extend(tx.all::<i64>(
-        "SELECT n FROM ledger WHERE verdict = 'dropped' AND domain = ? AND sender = ?",
-        &[&address.domain().as_str(), &address.key()],
-    )?);
-    let repeats: Vec<Vec<i64>> = found
-        .own
-        .iter()
-        .map(|n| tx.all("SELECT n FROM ledger WHERE original = ?", &[n]))
-        .collect::<Result<_, _>>()?;
-    found.own.extend(repeats.into_iter().flatten());
+    let dropped = dropped_of(tx, address)?;
+    found.own.extend(dropped.into_iter().filter(|n| *n < next));
+    for entries in [&mut found.own, &mut found.about] {
+        let copies: Vec<Vec<i64>> = entries
+            .iter()
+            .map(|n| tx.all("SELECT n FROM ledger WHERE original = ?", &[n]))
+            .collect::<Result<_, _>>()?;
+        entries.extend(copies.into_iter().flatten());
+    }
     found.about.retain(|n| !found.own.contains(n));
     Ok(found)
 }
@@ -175,5 +192,32 @@ impl Store {
     /// The words by which the search finds the messages of an address, each once.
     pub async fn search_words_of(&self, address: EmailAddress) -> Result<Vec<String>> {
         self.read_long(move |tx| search_words(tx, &address)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::connection;
+    use crate::store::sqlite::session::SqliteSession;
+
+    #[test]
+    fn dropped_mail_from_after_the_first_step_is_not_found() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("vestibule.db");
+        connection::create(&path).expect("a file");
+        connection::migrate(&path).expect("a schema");
+        let session = SqliteSession::writing(&path).expect("a database");
+        let tx: &Tx = &session;
+        let sql =
+            "INSERT INTO ledger (n, id, received_at, recipient, verdict, rule, revision, sender,
+                 domain, copy_key, facts, envelope, standing)
+             SELECT value, randomblob(16), 0, 'it-help@corp.example', 'dropped', 6, 1,
+                 'ann@corp.example', 'corp.example', 0, '{}', '{}', '{}'
+             FROM json_each('[6, 8]')";
+        tx.run(sql, &[]).expect("two entries");
+        let ann = EmailAddress::parse("ann@corp.example").expect("an address");
+        let found = entries_of(tx, &ann, &[], 7).expect("read");
+        assert_eq!(found.into_list(), [(6, true)]);
     }
 }

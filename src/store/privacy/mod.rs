@@ -2,4 +2,5 @@
 
 pub(super) mod erase;
 pub(super) mod export;
+mod leftovers;
 pub(super) mod pseudonym;

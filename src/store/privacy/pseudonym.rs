@@ -30,6 +30,11 @@ impl Pseudonym {
         &self.0
     }
 
+    /// True if it would give an entry under this domain the person's domain again, which another run has erased.
+    pub(crate) fn restores_domain(&self, domain: Option<&str>) -> bool {
+        domain == Some(NOWHERE) && self.0.domain().as_str() != NOWHERE
+    }
+
     /// Rewrites the facts of a message that the person wrote.
     pub(crate) fn author(&self, facts: Facts) -> Facts {
         let sender = Sender::Usable {

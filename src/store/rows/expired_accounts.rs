@@ -1,9 +1,9 @@
 //! Accounts that expired: nobody verified them, and nothing waited for them for a long time.
 //!
 //! An expired account counts as none: no list has it, and the next message of its address creates a new one. Its row
-//! stays while entries refer to it, under a key that no address has. `former_key` leads from the address to these
-//! entries: requests, which are found by their sender, and delivery reports about its mail. All of them are exported
-//! and erased with the person.
+//! stays as long as an entry of its mail or about its mail, under a key that no address has. `former_key` leads from
+//! the address to these entries: requests, which are found by their sender, and delivery reports. All of them are
+//! exported and erased with the person.
 
 use crate::domain::{AccountId, Actor};
 use crate::store::Result;

@@ -6,9 +6,11 @@ use utoipa::ToSchema;
 use super::api_route::Call;
 use super::input::{At, Body, Whom};
 use super::output::ApiJson;
-use super::problem::Problem;
+use super::problem::{Problem, ProblemKind};
 use crate::domain::{AccountId, EmailAddress};
-use crate::operations::{PersonData, collect_person_data, find_customer, forget_customer};
+use crate::operations::{
+    PersonData, collect_person_data, erase_leftovers, find_customer, forget_customer,
+};
 
 /// Finds the address of an account by its id, or takes the address as it is: a person need not have an
 /// account.
@@ -50,7 +52,7 @@ pub(super) struct Erased {
     entries: u64,
     /// Waiting requests that were discarded.
     discarded: u64,
-    /// False if traces may remain in free pages: repeat the request, or compact the database.
+    /// False if traces may remain in free pages: repeat the request until it answers 404, or compact the database.
     overwritten: bool,
 }
 
@@ -67,7 +69,17 @@ pub(super) async fn forget(
     }
     let store = &call.app.store;
     if store.holdings(address.clone()).await?.is_nothing() {
-        return Err(Problem::not_found("message or account of", address));
+        // An earlier request may have left traces.
+        if erase_leftovers(store, &address).await? {
+            return Err(Problem::not_found("message or account of", address));
+        }
+        return Err(Problem::new(
+            ProblemKind::NotPossible,
+            format!(
+                "nothing is known about {address}, but traces of deleted data may remain in free pages: \
+                 repeat the request later, or compact the database"
+            ),
+        ));
     }
     let by = call.holder.actor();
     let done = forget_customer(store, address, wanted.domain, by, |_, _| {}).await?;

@@ -92,7 +92,7 @@ pub(super) fn routes() -> Vec<ApiRoute> {
         POST "/customers/{customer}/forget", Admin, person::forget, "forgetCustomer",
             may NotPossible,
             "Erase a person's data permanently",
-            "To complete an interrupted erasure, repeat the request.";
+            "To complete an interrupted erasure, repeat the request until it answers 404.";
         GET "/requests", Viewer, requests::list, "listRequests", "List requests, newest first";
         POST "/requests/release", Agent, requests::act_on_many(RequestAction::Release),
             "releaseRequests",

@@ -103,6 +103,38 @@ fn a_person_is_forgotten_once_and_for_all() {
 }
 
 #[test]
+fn a_run_that_did_not_overwrite_everything_is_completed_by_the_next() {
+    let harness = filled_harness();
+    let reader = rusqlite::Connection::open(harness.path("data/vestibule.db")).expect("opened");
+    reader.execute_batch("BEGIN").expect("a transaction");
+    let entries = reader.query_row("SELECT count(*) FROM ledger", [], |row| {
+        row.get::<_, i64>(0)
+    });
+    assert_eq!(entries.expect("a snapshot"), 2);
+    let forget = || harness.run(&["customers", "forget", "ann@corp.example", "--yes"]);
+    let remains = || {
+        let files = ["data/vestibule.db", "data/vestibule.db-wal"];
+        files.iter().any(|name| {
+            let octets = std::fs::read(harness.path(name)).expect(name);
+            let subject = b"Printer on fire";
+            octets.windows(subject.len()).any(|part| part == subject)
+        })
+    };
+    let blocked = forget();
+    assert_eq!(blocked.status, 1, "{}", blocked.err);
+    assert!(
+        blocked.err.contains("run this command again"),
+        "{}",
+        blocked.err
+    );
+    assert!(remains());
+    drop(reader);
+    let again = forget();
+    assert_eq!(again.status, 3, "{}", again.err);
+    assert!(!remains());
+}
+
+#[test]
 fn the_json_of_an_erasure_has_each_key_once() {
     let harness = filled_harness();
     let forgotten = harness.run(&["customers", "forget", "ann@corp.example", "--yes", "--json"]);

@@ -13,7 +13,7 @@ fn hook() -> DestinationName {
     DestinationName::parse("siem").expect("a name")
 }
 
-async fn subscribe(harness: &Harness, events: &[&str]) {
+pub async fn subscribe(harness: &Harness, events: &[&str]) {
     let patterns = events
         .iter()
         .map(|event| EventPattern::parse(event).expect(event));
@@ -71,7 +71,8 @@ async fn tell(harness: &Harness) {
     while harness.store.tell_dropped(start()).await.expect("told") {}
 }
 
-async fn waiting(harness: &Harness) -> u64 {
+/// Number of calls that wait.
+pub async fn waiting(harness: &Harness) -> u64 {
     let count = harness.store.hook_count(hook()).await;
     count.expect("read").waiting
 }

@@ -3,10 +3,12 @@
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use vestibule::domain::{
-    AccountId, AccountStatus, EmailAddress, GroupName, LedgerId, RequestState, VerificationMethod,
+    AccountId, AccountStatus, EmailAddress, GroupName, LedgerId, Reason, RequestState,
+    VerificationMethod,
 };
 use vestibule::store::{Choice, Forgetting, LanguageWish, MailOutcome, RequestFilter, StoreError};
 
+use super::calls_without_account::{subscribe, waiting};
 use super::forget::{SECRET, her_vacation, hers};
 use super::harness::{DAY, Harness, address, at, mail, operator, start};
 use super::intake::report;
@@ -93,6 +95,28 @@ async fn no_request_of_an_expired_account_is_released() {
     assert_eq!(harness.request(request).await.state, RequestState::Held);
 }
 
+#[tokio::test]
+async fn no_hook_is_called_about_an_expired_account() {
+    let harness = Harness::open().await;
+    let mut requests = Vec::new();
+    for id in ["1@x", "2@x"] {
+        let entry = harness.accept(mail(ANN, id, start())).await;
+        requests.push(entry.request.expect("a request"));
+    }
+    subscribe(&harness, &["request.discarded"]).await;
+    for request in requests {
+        let by = operator("root");
+        let discarded = harness.store.discard_request(request, by, start()).await;
+        let state = discarded.expect("discarded").state;
+        assert_eq!(state, RequestState::Discarded);
+        // Only the first call, from before the account expired.
+        assert_eq!(waiting(&harness).await, 1);
+        harness
+            .database
+            .run("UPDATE account SET status = 'blocked', forgotten_at = 1");
+    }
+}
+
 fn forgetting(address: EmailAddress) -> Forgetting {
     Forgetting {
         address,
@@ -123,13 +147,19 @@ async fn sign_up_and_bounce(harness: &Harness) -> LedgerId {
 async fn a_delivery_report_about_an_expired_account_is_erased_with_the_person() {
     let harness = Harness::open().await;
     let entry = sign_up_and_bounce(&harness).await;
+    let mut copy = mail("mailer-daemon@corp.example", "b@x", start());
+    copy.facts.report = Some(report(None, "failed", Some("5.1.1")));
+    let copy = harness.accept(copy).await;
+    assert_eq!(copy.reason, Reason::Duplicate);
     let forgotten = harness
         .store
         .forget_customer(forgetting(address(ANN)), |_, _| {});
     forgotten.await.expect("forgotten");
-    let entry = harness.store.ledger_entry(entry).await.expect("read");
-    let report = entry.expect("there").facts.report.expect("a report");
-    assert!(report.recipients.is_empty(), "{report:?}");
+    for entry in [entry, copy.ledger] {
+        let entry = harness.store.ledger_entry(entry).await.expect("read");
+        let report = entry.expect("there").facts.report.expect("a report");
+        assert!(report.recipients.is_empty(), "{report:?}");
+    }
     let accounts = "SELECT count(*) FROM account";
     assert_eq!(harness.database.number(accounts), 0);
     harness.assert_sound().await;
@@ -238,6 +268,8 @@ async fn a_person_whose_account_expired_can_be_forgotten() {
         assert!(entries_of(store, &her).await.is_empty());
         let after = store.holdings(her).await.expect("read");
         assert!(after.is_nothing(), "{after:?}");
+        let known = "SELECT count(*) FROM account WHERE former_key IS NOT NULL AND domain <> ''";
+        assert_eq!(harness.database.number(known), 0);
         harness.assert_sound().await;
     }
 }

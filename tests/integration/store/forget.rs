@@ -14,7 +14,7 @@ use crate::support::claims::claim_deliveries;
 /// Written into every place of a message that a sender controls.
 pub const SECRET: &str = "xylophone";
 
-fn ann() -> EmailAddress {
+pub fn ann() -> EmailAddress {
     address("ann.xylophone@corp.example")
 }
 

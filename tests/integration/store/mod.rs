@@ -12,6 +12,7 @@ mod expired_accounts;
 mod fairness;
 mod find;
 pub mod forget;
+mod forget_steps;
 mod groups;
 pub mod harness;
 mod hold_quota;

@@ -13,7 +13,10 @@ DELETE FROM account WHERE n IN (
         AND NOT EXISTS (SELECT 1 FROM request WHERE account = a.n)
     LIMIT 100
 );
--- Of some, operators had lifted the block.
+-- Of some, operators had lifted the block, so that they could get verification mail. Its links go with it.
+DELETE FROM letter WHERE n IN (
+    SELECT l.n FROM letter AS l JOIN account AS a ON a.n = l.account WHERE a.forgotten_at IS NOT NULL LIMIT 100
+);
 UPDATE account SET status = 'blocked' WHERE n IN (
     SELECT n FROM account WHERE forgotten_at IS NOT NULL AND status <> 'blocked' LIMIT 100
 );

@@ -9,5 +9,6 @@ CREATE INDEX account_pending ON account (last_active_at) WHERE status = 'pending
 -- takes such a row along.
 DELETE FROM account WHERE forgotten_at IS NOT NULL
     AND NOT EXISTS (SELECT 1 FROM request WHERE account = account.n);
--- Of some, operators had lifted the block.
+-- Of some, operators had lifted the block, so that they could get verification mail. Its links go with it.
+DELETE FROM letter WHERE account IN (SELECT n FROM account WHERE forgotten_at IS NOT NULL);
 UPDATE account SET status = 'blocked' WHERE forgotten_at IS NOT NULL AND status <> 'blocked';

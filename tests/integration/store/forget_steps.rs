@@ -1,0 +1,128 @@
+//! What happens between the steps in which a person is forgotten.
+
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
+use vestibule::domain::{LedgerId, Reason};
+use vestibule::store::{Forgetting, Forgotten};
+
+use super::forget::{SECRET, ann, forget, her_vacation, hers};
+use super::harness::{DAY, Harness, at, operator, start};
+use crate::database::Database;
+
+fn forgetting() -> Forgetting {
+    Forgetting {
+        address: ann(),
+        domain_too: false,
+        by: operator("root"),
+        now: at(DAY),
+    }
+}
+
+/// Number of entries in one step.
+const STEP: usize = 20;
+
+/// One step of dropped mail, and a held message for the next. Returns the entry of the latter.
+async fn two_steps(harness: &Harness) -> LedgerId {
+    for number in 1..=STEP {
+        harness.accept(her_vacation(number)).await;
+    }
+    harness.accept(hers(0)).await.ledger
+}
+
+/// Runs `meanwhile` once, after the first step.
+async fn forget_and(harness: &Harness, meanwhile: impl AsyncFnOnce()) -> Forgotten {
+    let mut meanwhile = Some(meanwhile);
+    let forgotten = harness.store.forget_customer(forgetting(), |_, _| {
+        if let Some(meanwhile) = meanwhile.take() {
+            block_in_place(|| Handle::current().block_on(meanwhile()));
+        }
+    });
+    let forgotten = forgotten.await.expect("forgotten");
+    assert!(meanwhile.is_none(), "there was a step");
+    forgotten
+}
+
+async fn assert_nothing_is_left(harness: &Harness) {
+    assert_eq!(harness.database.places_with(SECRET), [""; 0]);
+    let after = harness.store.holdings(ann()).await.expect("read");
+    assert!(after.is_nothing(), "{after:?}");
+    harness.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mail_that_arrives_in_the_meantime_is_erased() {
+    let harness = Harness::open().await;
+    two_steps(&harness).await;
+    let forgotten = forget_and(&harness, async || {
+        let copy = harness.accept(hers(0)).await;
+        assert_eq!(copy.reason, Reason::Duplicate);
+        let dropped = harness.accept(hers(100)).await;
+        assert_eq!(dropped.reason, Reason::AccountBlocked);
+        let account = harness.store.customer(&ann()).await.expect("read");
+        let id = account.expect("an account").id;
+        let unblocked = harness
+            .store
+            .unblock_customer(id, operator("root"), start());
+        unblocked.await.expect("unblocked");
+        let held = harness.accept(hers(101)).await;
+        assert!(held.request.is_some(), "{held:?}");
+    });
+    let forgotten = forgotten.await;
+    assert_eq!(forgotten.entries, STEP as u64 + 4);
+    assert_eq!(forgotten.discarded, 2);
+    assert_nothing_is_left(&harness).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_mail_than_the_last_step_can_erase_is_erased_before_it() {
+    let harness = Harness::open().await;
+    harness.accept(hers(0)).await;
+    let forgotten = forget_and(&harness, async || {
+        for number in 1..=2 * STEP {
+            harness.accept(hers(number)).await;
+        }
+    });
+    assert_eq!(forgotten.await.entries, 2 * STEP as u64 + 1);
+    assert_nothing_is_left(&harness).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_does_not_restore_the_domain_that_another_erased() {
+    let harness = Harness::open().await;
+    let entry = two_steps(&harness).await;
+    let mut second = None;
+    let first = forget_and(&harness, async || {
+        second = Some(forget(&harness.store, true).await.expect("forgotten"));
+    });
+    first.await;
+    let pseudonym = second.expect("a second run").pseudonym;
+    let entry = harness.store.ledger_entry(entry).await.expect("read");
+    assert_eq!(entry.expect("an entry").sender, Some(pseudonym));
+    let accounts = "SELECT count(*) FROM account WHERE domain = 'forgotten.invalid'";
+    assert_eq!(harness.database.number(accounts), 1);
+    assert_nothing_is_left(&harness).await;
+}
+
+#[tokio::test]
+async fn a_run_that_ends_before_its_last_step_is_in_the_audit_and_can_be_finished() {
+    let harness = Harness::open().await;
+    harness.accept(her_vacation(0)).await;
+    harness.database.run(
+        "INSERT INTO notice (n, id, sender, address, portal, reason, created_at)
+         SELECT n, id, sender, sender, 'it', 'domain_not_allowed', 1 FROM ledger",
+    );
+    let store = harness.store.clone();
+    let run = tokio::spawn(async move {
+        let interrupted = store.forget_customer(forgetting(), |_, _| panic!("interrupted"));
+        interrupted.await
+    });
+    assert!(run.await.expect_err("it was interrupted").is_panic());
+    let events = "SELECT count(*) FROM event WHERE name = 'account.forgotten'";
+    assert_eq!(harness.database.number(events), 1);
+    let left = harness.store.holdings(ann()).await.expect("read");
+    assert!(left.is_nothing(), "{left:?}");
+    let overwritten = harness.store.erase_leftovers(&ann()).await;
+    assert_eq!(overwritten.expect("erased"), Database::OVERWRITES);
+    assert_eq!(harness.database.number(events), 1);
+    assert_nothing_is_left(&harness).await;
+}

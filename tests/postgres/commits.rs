@@ -90,18 +90,29 @@ async fn a_cancelled_wait_for_the_standby_is_not_acknowledged() {
         "FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND application_name = 'vestibule {}'",
         schema.name
     );
+    let mut last_id = String::new();
     for end in ["pg_cancel_backend", "pg_terminate_backend"] {
-        let (sender, id) = (store.clone(), format!("{end}@x"));
-        let sent = id.clone();
-        let waiting = tokio::spawn(async move { accept(&sender, "ann@corp.example", &sent).await });
-        let mut ended = 0;
-        while !waiting.is_finished() {
-            // The session of the message, and those that look up its outcome.
-            let found = server.try_run(&schema.name, &format!("SELECT count({end}(pid)) {waits}"));
-            ended += found.map_or(0, |rows| rows[0].parse::<usize>().expect("a number"));
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        let refused = waiting.await.expect("no panic");
+        let mut number = 0;
+        let (refused, ended) = loop {
+            number += 1;
+            last_id = format!("{end}-{number}@x");
+            let (sender, id) = (store.clone(), last_id.clone());
+            let waiting =
+                tokio::spawn(async move { accept(&sender, "ann@corp.example", &id).await });
+            let mut ended = 0;
+            while !waiting.is_finished() {
+                // The session of the message, and those that look up its outcome.
+                let sql = format!("SELECT count({end}(pid)) {waits}");
+                let found = server.try_run(&schema.name, &sql);
+                ended += found.map_or(0, |rows| rows[0].parse::<usize>().expect("a number"));
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            let refused = waiting.await.expect("no panic");
+            // A commit waits only once the server's checkpointer has read the setting.
+            if ended > 0 || refused.is_err() || number == 1000 {
+                break (refused, ended);
+            }
+        };
         assert!(
             matches!(refused, Err(StoreError::Away(_))),
             "{end}: {refused:?}"
@@ -111,12 +122,7 @@ async fn a_cancelled_wait_for_the_standby_is_not_acknowledged() {
     // No standby is needed any more: the store recovers by itself.
     run("ALTER SYSTEM SET synchronous_standby_names = ''");
     run("SELECT pg_reload_conf()");
-    let again = async {
-        while accept(&store, "ann@corp.example", "pg_cancel_backend@x")
-            .await
-            .is_err()
-        {}
-    };
+    let again = async { while accept(&store, "ann@corp.example", &last_id).await.is_err() {} };
     tokio::time::timeout(DEADLINE, again)
         .await
         .expect("it recovers");

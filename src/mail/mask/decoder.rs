@@ -356,16 +356,21 @@ impl Unit {
             Source::Group(places, count) => {
                 for (number, at) in places[..count].iter().enumerate() {
                     let value = transfer_encoding::sextet(text[*at]).unwrap_or(0);
-                    text[*at] = BASE64[usize::from(character(number, value))];
+                    let new = character(number, value);
+                    if new != value {
+                        text[*at] = BASE64[usize::from(new)];
+                    }
                 }
             }
             Source::Uuencoded(places, count) => {
                 for (number, at) in places[..count].iter().enumerate() {
                     let value = text[*at].wrapping_sub(b' ') & 0x3f;
-                    text[*at] = match character(number, value) {
-                        0 => b'`',
-                        value => b' ' + value,
-                    };
+                    match character(number, value) {
+                        // A zero has two spellings.
+                        same if same == value => {}
+                        0 => text[*at] = b'`',
+                        new => text[*at] = b' ' + new,
+                    }
                 }
             }
         }

@@ -11,6 +11,7 @@ use super::OwnLinks;
 use super::bits::Bits;
 use super::decoder::base64_character;
 use super::patterns::{PatternKind, TokenKind};
+use crate::mail::transfer_encoding::sextet;
 
 /// Maximum distance from a link's host to its token.
 const HOST_WITHIN: usize = 600;
@@ -30,6 +31,7 @@ const SLASHES: [&str; 9] = [
     "/", "%2f", "%252f", "=2f", "-2f", "&#47;", "&#x2f;", "\\/", "_",
 ];
 const PLUSES: [&str; 7] = ["+", "%2b", "%252b", "=2b", "-2b", "&#43;", "&#x2b;"];
+const AT_SIGNS: [&str; 7] = ["@", "%40", "%2540", "=40", "-40", "&#64;", "&#x40;"];
 
 /// Invisible content within a word: the soft hyphen, the zero-width space and the HTML break opportunity.
 const INVISIBLE: [&[u8]; 5] = [b"\xc2\xad", b"\xe2\x80\x8b", b"<wbr>", b"&shy;", b"&#8203;"];
@@ -128,7 +130,7 @@ impl Search<'_> {
                 return;
             }
             PatternKind::Word(TokenKind::Link) => self.link_token(end),
-            PatternKind::Word(TokenKind::Reply) => self.reply_token(end),
+            PatternKind::Word(TokenKind::Reply) => self.reply_token(start, end),
         };
         let Some(token) = token else { return };
         if token.iter().all(|at| self.text[*at] == b'x') {
@@ -144,32 +146,42 @@ impl Search<'_> {
     fn link_token(&mut self, end: usize) -> Option<Vec<usize>> {
         let start = match_any(self.text, end, &SLASHES)?;
         let mut run = characters(self.text, start, LINK);
-        if run.len() < BASE64URL {
+        let is_masked = |at: &usize| self.text[*at] == b'x';
+        if run.get(..BASE64URL)?.iter().all(is_masked) {
             return None;
         }
-        let is_new = run.len() == LINK && run.iter().all(|at| is_base32(self.text[*at]));
-        if (self.needs_host || !is_new) && !self.names_host(end) {
+        let is_base32_token = run.len() == LINK && run.iter().all(|at| is_base32(self.text[*at]));
+        if (self.needs_host || !is_base32_token) && !self.names_host(end) {
             return None;
         }
-        if !is_new {
+        if !is_base32_token {
             run.truncate(BASE64URL);
         }
         Some(run)
     }
 
-    fn reply_token(&self, end: usize) -> Option<Vec<usize>> {
-        let start = match_any(self.text, end, &PLUSES)?;
-        let mut run = characters(self.text, start, BASE64URL);
-        if run.len() < BASE64URL {
+    /// Reads the token after a word that begins at `word`.
+    fn reply_token(&self, word: usize, end: usize) -> Option<Vec<usize>> {
+        let text = self.text;
+        let start = match_any(text, end, &PLUSES)?;
+        let mut run = characters(text, start, BASE64URL);
+        let at_sign_follows = |token: &[usize]| {
+            let last = token.last();
+            last.is_some_and(|last| match_any(text, last + 1, &AT_SIGNS).is_some())
+        };
+        let short = run.get(..REPLY)?;
+        // Its `-40` and domain look like more of a longer token.
+        if short.iter().all(|at| is_base32(text[*at]))
+            && (run.len() < BASE64URL || at_sign_follows(short))
+        {
             run.truncate(REPLY);
-            if run.len() < REPLY || !run.iter().all(|at| is_base32(self.text[*at])) {
-                return None;
-            }
+        } else if run.len() < BASE64URL {
+            return None;
         }
-        // A run of base64 continues. An address does not, but the `=` of an escape looks like a break.
         let after = run.last().map_or(start, |last| last + 1);
-        let is_address = base64_character(self.text, after).is_none()
-            || match_word(self.text, after, b"=40").is_some();
+        let is_address = at_sign_follows(&run)
+            || base64_character(text, after).is_none()
+            || !follows_base64(text, word);
         is_address.then_some(run)
     }
 
@@ -183,6 +195,16 @@ impl Search<'_> {
         let last = after.checked_sub(1).map(|index| hosts[index]);
         last.is_some_and(|start| start + HOST_WITHIN >= end)
     }
+}
+
+/// True if there is nothing but base64 before a word, apart from a line end, so that the word is a part of it.
+fn follows_base64(text: &[u8], word: usize) -> bool {
+    /// More than the words of ordinary text have.
+    const LENGTH: usize = 16;
+    let before = text[word.saturating_sub(LENGTH + 2)..word].iter();
+    let before = before.filter(|octet| !matches!(octet, b'\r' | b'\n'));
+    let is_base64 = |octet: u8| sextet(octet).is_some() || matches!(octet, b'-' | b'_');
+    before.clone().count() >= LENGTH && before.copied().all(is_base64)
 }
 
 /// Starts of a host, however it is broken. Of those within a few octets, only the last.

@@ -186,3 +186,26 @@ fn characters_of_base64_are_no_reply_address() {
         }
     }
 }
+
+#[test]
+fn a_reply_address_is_masked_whatever_follows_it_in_text() {
+    for (before, token, after) in [
+        ("u=mailto-3A", ANSWER, "-40customer-service.example&d=x"),
+        ("No such user: ", ANSWER, "\r\nReporting-MTA: dns"),
+        ("No such user: ", OLD, "\r\nReporting-MTA: dns"),
+        ("user=", ANSWER, "/inbox"),
+    ] {
+        let plus = if before.ends_with("3A") { "-2B" } else { "+" };
+        let raw = format!("A: b\r\n\r\n{before}confirm{plus}{token}{after}\r\n");
+        let masked = mask(raw.as_bytes(), &own()).expect(&raw);
+        let expected = raw.replace(token, &"x".repeat(token.len()));
+        assert_eq!(String::from_utf8_lossy(&masked.raw), expected);
+    }
+}
+
+#[test]
+fn text_after_a_masked_token_stays() {
+    let raw = format!("A: b\r\n\r\n{}\r\nsomething else\r\n", link(OLD));
+    let masked = mask(raw.as_bytes(), &own()).expect("a link");
+    assert!(mask(&masked.raw, &own()).is_none());
+}

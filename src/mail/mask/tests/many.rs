@@ -46,7 +46,8 @@ fn overlapping_tokens_are_masked() {
         format!("gate.corp.example/verify_{} ", "x".repeat(49 + 52))
     );
     // The characters of a long run continue, so these are no reply addresses.
-    assert!(mask("confirm-2b".repeat(1000).as_bytes(), &own()).is_none());
+    let base64 = format!("{}{}", "A".repeat(16), "confirm-2b".repeat(1000));
+    assert!(mask(base64.as_bytes(), &own()).is_none());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::access::{Circumstances, Enforcement, sender_for};
 use crate::config::Config;
@@ -28,6 +28,10 @@ use crate::verification::{self, ConfirmingWords};
 /// A message above this size in octets is parsed on a blocking thread, so that it does not delay the
 /// connections that share this thread.
 const READ_IN_PLACE: usize = 128 * 1024;
+
+/// Maximum number of messages that are parsed on blocking threads at the same time: masking takes up to seven times
+/// the size of a message, which `smtp.memory_budget` does not count.
+static LARGE_AT_ONCE: Semaphore = Semaphore::const_new(4);
 
 /// Octets that parsing and authenticating a message take for each octet of its header, besides a constant.
 /// `tests/memory.rs` checks both, whatever the header contains.
@@ -236,6 +240,11 @@ async fn read(
     if size <= READ_IN_PLACE {
         return Ok(read());
     }
+    let permit = LARGE_AT_ONCE.acquire().await;
+    let read = move || {
+        let _permit = permit;
+        read()
+    };
     tokio::task::spawn_blocking(read)
         .await
         .map_err(|cause| StoreError::Other(format!("reading a message failed: {cause}")))

@@ -4,6 +4,8 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use peak_alloc::PeakAlloc;
 use vestibule::access::Enforcement;
 use vestibule::config;
@@ -200,9 +202,12 @@ fn time_and_memory_follow_the_size() {
 
 const TOKEN: &str = "mfrggzdfmztwq2lknnwg23tpobyxe43uov3ho6dzpiydcmrtgq2a";
 
+/// Beginning of a text that looks like UTF-16.
+const WIDE: &str = "A: b\r\n\r\na\0a\0a\0a\0a\0a\0a\0a\0a\0a\0";
+
 /// Messages that are hostile to the search for links, besides those that are hostile to a parser. TOKEN stands
 /// for a token of a link.
-const LINKS: [(&str, &str, &str); 29] = [
+const LINKS: [(&str, &str, &str); 33] = [
     ("A: b\r\n\r\n", "verify/TOKEN ", ""),
     ("A: b\r\n\r\n", "ver\r\nify/TOKEN,", ""),
     ("A: b\r\n\r\n", "verify/", ""),
@@ -218,6 +223,10 @@ const LINKS: [(&str, &str, &str); 29] = [
     ("A: b\r\n\r\nverify\r\n", ">", ""),
     ("A: b\r\n\r\n", "v\r\n", ""),
     ("A: b\r\n\r\n", "g&shy;", ""),
+    ("A: b\r\n\r\n", "0\n", ""),
+    ("A: b\r\n\r\n", "verif\ny_", ""),
+    (WIDE, "verif\ny_", ""),
+    ("A: b\r\n\r\n", "v\0e\0r\0i\0f\0\n\0y\0_\0", ""),
     // `verify` in base64.
     ("A: b\r\n\r\n", "dmVyaWZ5", ""),
     ("A: b\r\n\r\n", "dmVyaWZ5 ", ""),
@@ -229,7 +238,12 @@ const LINKS: [(&str, &str, &str); 29] = [
     ("A: b\r\nSubject: ", "=?a?q?b?=,", "\r\n\r\n"),
     ("A: b\r\nSubject: ", "=?a?q?b?= ", "\r\n\r\n"),
     ("A: b\r\n\r\n", "Content-Transfer-Encoding:base64\r\n", ""),
-    ("", "Content-Transfer-Encoding: base64\r\n\r\nAAAA\r\n", ""),
+    // Enough octets for a token.
+    (
+        "",
+        "Content-Transfer-Encoding: base64\r\n\r\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n",
+        "",
+    ),
     (
         "",
         "Content-Transfer-Encoding: quoted-printable\r\n\r\nverify=2FTOKEN\r\n",
@@ -259,11 +273,29 @@ const LINKS: [(&str, &str, &str); 29] = [
     ),
 ];
 
+/// A beginning, and a unit that is repeated, of the innermost part of three.
+const NESTED: [(&str, &str); 3] = [("", "0\n"), ("", "verif\ny_"), (WIDE, "verif\ny_")];
+
+/// A message of the usual size with the content in base64 three times.
+fn nested((start, unit): (&str, &str)) -> Vec<u8> {
+    let times = SIZE * 27 / 64 / unit.len();
+    let mut raw = format!("{start}{}", unit.repeat(times)).into_bytes();
+    for _ in 0..3 {
+        let encoded = STANDARD.encode(&raw);
+        raw = format!("Content-Transfer-Encoding: base64\r\n\r\n{encoded}").into_bytes();
+    }
+    raw
+}
+
 fn masking_follows_the_size(allowed: Duration) {
     let own = OwnLinks::new("gate.corp.example", Some("confirm"));
-    for (start, unit, end) in SHAPES.into_iter().chain(LINKS) {
-        let [unit, end] = [unit, end].map(|text| text.replace("TOKEN", TOKEN));
-        let raw = built((start, &unit, &end));
+    let with_token = |text: &str| text.replace("TOKEN", TOKEN);
+    let flat = SHAPES.into_iter().chain(LINKS).map(|(start, unit, end)| {
+        let raw = built((start, &with_token(unit), &with_token(end)));
+        (start, unit, raw)
+    });
+    let nested = NESTED.map(|shape| ("nested", shape.1, nested(shape)));
+    for (start, unit, raw) in flat.chain(nested) {
         let before = ALLOCATOR.current_usage();
         ALLOCATOR.reset_peak_usage();
         drop(mask(&raw, &own));

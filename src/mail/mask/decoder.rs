@@ -7,7 +7,8 @@ use super::encoded_words::EncodedWord;
 use super::tokens::skip_breaks;
 use crate::mail::transfer_encoding::{self, BASE64};
 
-/// Octet between encoded-words that readers do not join: it occurs in no token and no break.
+/// Octet in place of other text between encoded-words, or between wide characters: it occurs in no token and no
+/// break.
 const SEPARATOR: u8 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,11 +215,24 @@ impl Decoder {
         }
     }
 
-    /// Skips the characters U+00AD, U+200B and U+FEFF, too, which are invisible.
+    /// Skips the characters U+00AD, U+200B and U+FEFF, too, which are invisible. Of many octets without a NUL,
+    /// only those at either end can be characters: other text would be decoded again at each level.
     fn wide(&mut self, text: &[u8], to: usize) -> Option<Unit> {
+        /// Octets without a NUL that are too many for UTF-16 in which a few are lost.
+        const MANY: usize = 64;
+        /// Maximum distance of a character from a NUL, likewise.
+        const NEAR: usize = 8;
         loop {
             let at = self.at;
-            let (octet, length) = match text[at..to] {
+            let rest = &text[at..to];
+            if let Some(many) = rest.get(..MANY)
+                && memchr::memchr(0, many).is_none()
+                && !text[at.saturating_sub(NEAR)..at].contains(&0)
+            {
+                self.at = memchr::memchr(0, rest).map_or(to, |nul| at + nul - NEAR);
+                return Some(Unit::one(SEPARATOR, Source::Separator));
+            }
+            let (octet, length) = match *rest {
                 [] => return None,
                 [0 | 0xad, ..] => (None, 1),
                 [0x0b, 0x20, ..] | [0x20, 0x0b, ..] | [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {

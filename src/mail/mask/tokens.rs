@@ -1,8 +1,13 @@
 //! Tokens of links and reply addresses in decoded text.
 //!
+//! A token follows a word, which is `verify` or the local part of the reply address, and a mark (`/` or `+`), however
+//! that is written. It has 52 or 26 characters of base32, or 43 of base64url as version 0.1 wrote them. So many
+//! characters of base32 after `verify` are no coincidence, so only the others need our host before them.
+//!
 //! Mail programs break long words: with a line end, with quote marks at the start of the next line, with an
 //! invisible character. A word is matched across all of them, wherever it is broken.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
@@ -10,7 +15,7 @@ use memchr::memmem::Finder;
 use super::OwnLinks;
 use super::bits::Bits;
 use super::decoder::base64_character;
-use super::patterns::{PatternKind, TokenKind};
+use super::patterns::{PatternKind, TokenKind, WordPatterns};
 use crate::mail::transfer_encoding::sextet;
 
 /// Maximum distance from a link's host to its token.
@@ -18,6 +23,9 @@ const HOST_WITHIN: usize = 600;
 
 /// Maximum number of blanks before a line end that are skipped.
 const MAX_BLANKS: usize = 16;
+
+/// Number of octets after a break that are searched at once if more breaks follow closely.
+const MAX_JOINED: usize = 4096;
 
 /// Lengths of the tokens: in links, in reply addresses, and in both as version 0.1 wrote them.
 const LINK: usize = 52;
@@ -68,11 +76,43 @@ pub(super) fn find(text: &[u8], own: &OwnLinks, needs_host: bool) -> FoundTokens
             search.take(start, start + pattern.octets.len(), pattern.kind);
         });
     }
-    let mut joined = Vec::new();
+    let mut joined = JoinedText::default();
+    let (mut last, mut next) = (0, [0; 2]);
     for end in breaks(text) {
-        search.find_broken(end, &mut joined);
+        // The breaks of another kind begin.
+        if end < last {
+            next = [0; 2];
+        }
+        last = end;
+        for (patterns, next) in own.patterns().zip(&mut next) {
+            if end >= *next {
+                *next = search.find_broken(end, patterns, &mut joined);
+            }
+        }
     }
     search.found
+}
+
+/// A piece of a text without the breaks in it.
+#[derive(Default)]
+struct JoinedText {
+    octets: Vec<u8>,
+    /// Positions of the octets in the text.
+    places: Vec<usize>,
+}
+
+impl JoinedText {
+    fn set(&mut self, text: &[u8], range: Range<usize>) {
+        self.octets.clear();
+        self.octets.extend_from_slice(&text[range.clone()]);
+        self.places.clear();
+        self.places.extend(range);
+    }
+
+    fn push(&mut self, octet: u8, at: usize) {
+        self.octets.push(octet);
+        self.places.push(at);
+    }
 }
 
 struct Search<'a> {
@@ -85,41 +125,63 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Finds the words that are broken here.
-    fn find_broken(&mut self, end: usize, joined: &mut Vec<u8>) {
-        let (text, own) = (self.text, self.own);
-        let Some(last) = text[..end].last() else {
-            return;
+    /// Finds the words that are broken here or at breaks shortly after. Returns the position of the first break
+    /// that may be left.
+    ///
+    /// Breaks are left out: a pattern is then found as if it were whole. No pattern contains a quote mark, except
+    /// that of a local part with `|`: it is not found if a line within it begins with that.
+    fn find_broken(
+        &mut self,
+        end: usize,
+        patterns: &WordPatterns,
+        joined: &mut JoinedText,
+    ) -> usize {
+        let text = self.text;
+        let last = text[..end].last();
+        let Some(mut last) = last.copied().filter(|last| patterns.contains(*last)) else {
+            return end;
         };
-        // After a first break, there is no more to find. To skip them all each time would take quadratic time.
-        if !own.patterns().any(|patterns| patterns.contains(*last)) {
-            return;
+        let mut next = skip_breaks(text, end);
+        let follows = |last, at| {
+            let octet = text.get(at).copied();
+            octet.filter(|octet| patterns.may_contain(last, *octet))
+        };
+        if follows(last, next).is_none() {
+            return next;
         }
-        for patterns in own.patterns() {
-            let mut next = skip_breaks(text, end);
-            let first = text.get(next);
-            if !first.is_some_and(|first| patterns.may_contain(*last, *first)) {
-                continue;
+        let most = patterns.longest() - 1;
+        let earliest = end.saturating_sub(most);
+        let mut before = (earliest..end - 1).rev();
+        let outside = before.find(|at| !patterns.may_contain(text[*at], text[at + 1]));
+        joined.set(text, outside.map_or(earliest, |at| at + 1)..end);
+        let limit = joined.octets.len() + most + MAX_JOINED;
+        // Words that are broken end before this.
+        let mut needed = joined.octets.len() + most;
+        while joined.octets.len() < needed.min(limit)
+            && let Some(octet) = follows(last, next)
+        {
+            joined.push(octet, next);
+            last = octet;
+            let after = skip_breaks(text, next + 1);
+            if after > next + 1 {
+                needed = joined.octets.len() + most;
             }
-            // The break is left out: a pattern is then found as if it were whole.
-            let most = patterns.longest() - 1;
-            let from = end.saturating_sub(most);
-            let at_break = end - from;
-            joined.clear();
-            joined.extend_from_slice(&text[from..end]);
-            while joined.len() < at_break + most
-                && let Some(octet) = text.get(next)
-            {
-                joined.push(*octet);
-                next = skip_breaks(text, next + 1);
-            }
-            patterns.find(joined, |start, pattern| {
-                let is_broken = start < at_break && start + pattern.octets.len() > at_break;
-                if is_broken && let Some(end) = match_word(text, from + start, &pattern.octets) {
-                    self.take(from + start, end, pattern.kind);
-                }
-            });
+            next = after;
         }
+        let places = &joined.places;
+        patterns.find(&joined.octets, |start, pattern| {
+            let length = pattern.octets.len();
+            let (first, last) = (places[start], places[start + length - 1]);
+            let is_broken = last - first >= length;
+            if is_broken {
+                self.take(first, last + 1, pattern.kind);
+            }
+        });
+        if places.len() < limit {
+            return next;
+        }
+        // Words that are broken from here on may be longer than what was searched.
+        places[limit - most]
     }
 
     /// Takes the token after a word.

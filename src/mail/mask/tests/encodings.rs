@@ -191,3 +191,52 @@ fn a_link_in_base64_with_noise_is_masked() {
         assert_eq!(String::from_utf8_lossy(&masked.raw), expected, "{noise:?}");
     }
 }
+
+/// Octets without a NUL are skipped, but not those near one.
+#[test]
+fn a_link_in_utf_16_next_to_other_text_is_masked() {
+    for length in (1..100).chain([1000]) {
+        for is_big_endian in [false, true] {
+            let other = vec![b'-'; length];
+            let wide = |text: &str| utf_16(text, is_big_endian)[2..].to_vec();
+            let [text, masked_text] = [TOKEN.to_owned(), "x".repeat(TOKEN.len())].map(|token| {
+                let link = wide(&link(&token));
+                [&other[..], &link[..], &other, &link].concat()
+            });
+            let masked = mask(&text, &own()).expect("a link");
+            let case = format!("{length} {is_big_endian}");
+            assert_eq!(masked.links, 2, "{case}");
+            assert!(masked.raw == masked_text, "{case}");
+        }
+    }
+}
+
+/// A lost NUL, and line ends of one octet, between other text.
+#[test]
+fn a_link_in_damaged_utf_16_is_masked() {
+    let lose = |wide: &mut Vec<u8>, at: usize| {
+        wide.remove(at);
+    };
+    let end_line = |wide: &mut Vec<u8>, at: usize| wide.insert(at, b'\n');
+    let damages: [fn(&mut Vec<u8>, usize); 2] = [lose, end_line];
+    for (text, token) in [
+        (link(TOKEN), TOKEN),
+        (format!("confirm+{ANSWER}@corp.example"), ANSWER),
+        (format!("confirm+{ANSWER}"), ANSWER),
+    ] {
+        let masked_text = text.replace(token, &"x".repeat(token.len()));
+        for is_big_endian in [false, true] {
+            let [text, masked_text] = [&text, &masked_text].map(|text| utf_16(text, is_big_endian));
+            let nuls = (0..text.len()).filter(|at| text[*at] == 0);
+            for (at, damage) in nuls.flat_map(|at| damages.map(|damage| (at, damage))) {
+                let [raw, masked_raw] = [&text, &masked_text].map(|text| {
+                    let mut wide = text.clone();
+                    damage(&mut wide, at);
+                    [&[b'!'; 100], &wide[..], &[b'!'; 100]].concat()
+                });
+                let masked = mask(&raw, &own()).expect("a link");
+                assert!(masked.raw == masked_raw, "{is_big_endian} {at}");
+            }
+        }
+    }
+}

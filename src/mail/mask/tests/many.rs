@@ -90,3 +90,27 @@ fn a_link_with_long_gaps_between_its_octets_is_masked() {
         assert_eq!(masked.links, 3);
     }
 }
+
+/// More octets than are joined at once, with a break after each.
+#[test]
+fn a_word_after_many_breaks_is_found() {
+    let own = OwnLinks::new("gate.corp.example", Some("aaaaaa"));
+    for times in 4070..4130 {
+        for broken_by in ["\n", "&shy;"] {
+            let before = format!("a{broken_by}").repeat(times);
+            let raw = |token: &str| format!("A: b\r\n\r\n{before}+{token}@corp.example\n");
+            let masked = mask(raw(ANSWER).as_bytes(), &own).expect("an address");
+            let expected = raw(&"x".repeat(ANSWER.len()));
+            assert!(masked.raw == expected.as_bytes(), "{times} {broken_by:?}");
+        }
+    }
+}
+
+/// The second break is not of the kind that is searched first.
+#[test]
+fn words_with_breaks_of_two_kinds_are_found() {
+    for word in ["v&shy;er\nify", "v\nerif&shy;y", "v&shy;&#8203;erify"] {
+        let raw = format!("{word}/{TOKEN} v\nerify {word}/{TOKEN} ").repeat(2);
+        assert_all_masked(&raw, 4);
+    }
+}

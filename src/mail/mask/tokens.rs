@@ -1,8 +1,8 @@
 //! Tokens of links and reply addresses in decoded text.
 //!
 //! A token follows a word, which is `verify` or the local part of the reply address, and a mark (`/` or `+`), however
-//! that is written. It has 52 or 26 characters of base32, or 43 of base64url as version 0.1 wrote them. So many
-//! characters of base32 after `verify` are no coincidence, so only the others need our host before them.
+//! that is written. It has 52 or 26 characters of base32, or 43 of base64url as version 0.1 wrote them. A link of
+//! version 0.1 needs our host before it; 52 characters of base32 after `verify` are no coincidence.
 //!
 //! Mail programs break long words: with a line end, with quote marks at the start of the next line, with an
 //! invisible character. A word is matched across all of them, wherever it is broken.

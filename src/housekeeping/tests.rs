@@ -1,5 +1,6 @@
 //! Tests of the share of time that is left to mail. The clock of the tests advances only during pauses.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::time;
@@ -22,14 +23,19 @@ async fn overdue(store: &Store, config: &Config, people: usize) {
     }
 }
 
+/// Opens a new database with the settings of a sample configuration.
+async fn open(folder: &Path) -> (Store, Config) {
+    let store = Store::open(&folder.join("vestibule.db")).expect("a database");
+    let config = sample::config("");
+    let seeded = store.seed_access(config.access.clone(), Timestamp::now());
+    assert!(seeded.await.expect("settings"));
+    (store, config)
+}
+
 /// Tidies up and returns the total length of the pauses.
 async fn measure_pauses(people: usize) -> Duration {
     let folder = tempfile::tempdir().expect("a folder");
-    let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
-    let config = sample::config("");
-    let access = config.access.clone();
-    let seeded = store.seed_access(access, Timestamp::now()).await;
-    assert!(seeded.expect("settings"));
+    let (store, config) = open(folder.path()).await;
     overdue(&store, &config, people).await;
     let begin = time::Instant::now();
     let tidied = tidy(&config, &store, &CancellationToken::new()).await;
@@ -75,11 +81,7 @@ async fn sign_up(store: &Store, config: &Config, who: &str, days: u64) -> EmailA
 #[tokio::test]
 async fn an_account_that_nobody_verified_expires() {
     let folder = tempfile::tempdir().expect("a folder");
-    let store = Store::open(&folder.path().join("vestibule.db")).expect("a database");
-    let config = sample::config("");
-    let access = config.access.clone();
-    let seeded = store.seed_access(access, Timestamp::now()).await;
-    assert!(seeded.expect("settings"));
+    let (store, config) = open(folder.path()).await;
     // The link is valid for a week.
     let ann = sign_up(&store, &config, "ann@corp.example", 98).await;
     let bob = sign_up(&store, &config, "bob@corp.example", 96).await;

@@ -19,12 +19,14 @@
 //! that we know of, seven times its size.
 
 mod bits;
+mod breaks;
 mod decoder;
 mod encoded_words;
 mod parts;
 mod patterns;
 mod runs;
 mod tokens;
+mod unit;
 
 use std::borrow::Cow;
 

@@ -5,8 +5,8 @@
 //! the strictest of several policies counts. `none` makes a failure harmless, so it counts only in a property or in
 //! a comment of nothing but `name=value` words: other comments may contain text that a sender chose.
 //!
-//! What the MTA did with the message is not the policy (`dis=`, `policy.applied-disposition`,
-//! `policy.override-reason`).
+//! The policy is not in `dis=`, `policy.applied-disposition` and `policy.override-reason`: they say what the MTA did
+//! with the message.
 
 use crate::domain::{Domain, public_suffix};
 use crate::mail::DmarcPolicy;

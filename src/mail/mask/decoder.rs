@@ -3,9 +3,10 @@
 //! Both walk the range unit by unit. Changed octets are written into the characters that encode them, so the text
 //! keeps its length. Nothing is stored in between: the time is linear, and the memory that of the decoded octets.
 
+use super::breaks::base64_character;
 use super::encoded_words::EncodedWord;
-use super::tokens::skip_breaks;
-use crate::mail::transfer_encoding::{self, BASE64};
+use super::unit::{Source, Unit};
+use crate::mail::transfer_encoding;
 
 /// Octet in place of other text between encoded-words, or between wide characters: it occurs in no token and no
 /// break.
@@ -27,25 +28,6 @@ pub(super) enum Coding {
     Words,
     /// RFC 2047 4.2: the text of one word; it has no soft line breaks.
     Q,
-}
-
-/// Origin of decoded octets.
-enum Source {
-    Separator,
-    Literal(usize),
-    /// `=XX`, from the `=` on.
-    Hex(usize),
-    /// The characters of a base64 group, and the number of those present.
-    Group([usize; 4], usize),
-    /// The same in uuencode.
-    Uuencoded([usize; 4], usize),
-}
-
-/// Decoded octets of one unit of encoded text.
-struct Unit {
-    octets: [u8; 3],
-    length: usize,
-    source: Source,
 }
 
 #[derive(Debug, Clone)]
@@ -304,90 +286,6 @@ impl Decoder {
             self.at = place + 1;
         }
         Unit::of_base64(bits, places, count)
-    }
-}
-
-/// Position of a character of base64 here, after breaks.
-pub(super) fn base64_character(text: &[u8], at: usize) -> Option<usize> {
-    let is_one = |at: &usize| {
-        text.get(*at)
-            .is_some_and(|octet| transfer_encoding::sextet(*octet).is_some())
-    };
-    Some(at)
-        .filter(is_one)
-        .or_else(|| Some(skip_breaks(text, at)).filter(is_one))
-}
-
-impl Unit {
-    fn one(octet: u8, source: Source) -> Self {
-        Self {
-            octets: [octet, 0, 0],
-            length: 1,
-            source,
-        }
-    }
-
-    /// A group of 24 bits.
-    fn group(bits: u32, length: usize, source: Source) -> Self {
-        let [_, octets @ ..] = bits.to_be_bytes();
-        Self {
-            octets,
-            length,
-            source,
-        }
-    }
-
-    /// None for a single character, which has too few bits for an octet.
-    fn of_base64(bits: u32, places: [usize; 4], count: usize) -> Option<Self> {
-        (count > 1).then(|| {
-            let bits = bits << (6 * (4 - count));
-            Self::group(bits, count - 1, Source::Group(places, count))
-        })
-    }
-
-    fn octets(&self) -> &[u8] {
-        &self.octets[..self.length]
-    }
-
-    /// Writes other octets in place of these.
-    fn overwrite(&self, new: &[u8], text: &mut [u8]) {
-        let character = |number: usize, value: u8| {
-            // Bits of the character that belong to octets of the unit.
-            let bits = (self.length * 8).saturating_sub(number * 6).min(6);
-            let kept = (1_u8 << (6 - bits)) - 1;
-            let mut octets = [0; 4];
-            octets[1..=new.len()].copy_from_slice(new);
-            let written = u32::from_be_bytes(octets) >> (6 * (3 - number)) & 0x3f;
-            written.to_be_bytes()[3] & !kept | value & kept
-        };
-        match self.source {
-            Source::Separator => {}
-            Source::Literal(at) => text[at] = new[0],
-            Source::Hex(at) => {
-                let escape = format!("={:02X}", new[0]);
-                text[at..at + 3].copy_from_slice(escape.as_bytes());
-            }
-            Source::Group(places, count) => {
-                for (number, at) in places[..count].iter().enumerate() {
-                    let value = transfer_encoding::sextet(text[*at]).unwrap_or(0);
-                    let new = character(number, value);
-                    if new != value {
-                        text[*at] = BASE64[usize::from(new)];
-                    }
-                }
-            }
-            Source::Uuencoded(places, count) => {
-                for (number, at) in places[..count].iter().enumerate() {
-                    let value = text[*at].wrapping_sub(b' ') & 0x3f;
-                    match character(number, value) {
-                        // A zero has two spellings.
-                        same if same == value => {}
-                        0 => text[*at] = b'`',
-                        new => text[*at] = b' ' + new,
-                    }
-                }
-            }
-        }
     }
 }
 

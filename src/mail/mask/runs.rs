@@ -3,7 +3,7 @@
 //! A run can begin anywhere, so only the words in base64 within it tell how its characters form groups.
 
 use super::bits::Bits;
-use super::decoder::base64_character;
+use super::breaks::base64_character;
 use super::patterns::first_character;
 use super::tokens::FoundTokens;
 use crate::mail::transfer_encoding::sextet;

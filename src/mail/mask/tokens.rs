@@ -3,26 +3,18 @@
 //! A token follows a word, which is `verify` or the local part of the reply address, and a mark (`/` or `+`), however
 //! that is written. It has 52 or 26 characters of base32, or 43 of base64url as version 0.1 wrote them. A link of
 //! version 0.1 needs our host before it; 52 characters of base32 after `verify` are no coincidence.
-//!
-//! Mail programs break long words: with a line end, with quote marks at the start of the next line, with an
-//! invisible character. A word is matched across all of them, wherever it is broken.
+//! Words, marks and tokens are matched across [breaks](super::breaks).
 
 use std::ops::Range;
-use std::sync::LazyLock;
-
-use memchr::memmem::Finder;
 
 use super::OwnLinks;
 use super::bits::Bits;
-use super::decoder::base64_character;
+use super::breaks::{base64_character, breaks, match_word, skip_breaks};
 use super::patterns::{PatternKind, TokenKind, WordPatterns};
 use crate::mail::transfer_encoding::sextet;
 
 /// Maximum distance from a link's host to its token.
 const HOST_WITHIN: usize = 600;
-
-/// Maximum number of blanks before a line end that are skipped.
-const MAX_BLANKS: usize = 16;
 
 /// Number of octets after a break that are searched at once if more breaks follow closely.
 const MAX_JOINED: usize = 4096;
@@ -40,12 +32,6 @@ const SLASHES: [&str; 9] = [
 ];
 const PLUSES: [&str; 7] = ["+", "%2b", "%252b", "=2b", "-2b", "&#43;", "&#x2b;"];
 const AT_SIGNS: [&str; 7] = ["@", "%40", "%2540", "=40", "-40", "&#64;", "&#x40;"];
-
-/// Invisible content within a word: the soft hyphen, the zero-width space and the HTML break opportunity.
-const INVISIBLE: [&[u8]; 5] = [b"\xc2\xad", b"\xe2\x80\x8b", b"<wbr>", b"&shy;", b"&#8203;"];
-
-static INVISIBLE_FINDERS: LazyLock<[Finder<'static>; 5]> =
-    LazyLock::new(|| INVISIBLE.map(Finder::new));
 
 /// Tokens in a text.
 pub(super) struct FoundTokens {
@@ -286,95 +272,6 @@ fn find_hosts(text: &[u8], host: &[u8]) -> Vec<usize> {
         }
     }
     hosts
-}
-
-/// Positions at which a word can be broken: before line ends and invisible content.
-fn breaks(text: &[u8]) -> impl Iterator<Item = usize> {
-    let line_ends = memchr::memchr_iter(b'\n', text).map(|end| end_of_content(text, end));
-    let is_ascii = text.is_ascii();
-    let invisible = INVISIBLE_FINDERS
-        .iter()
-        .filter(move |mark| mark.needle().is_ascii() || !is_ascii)
-        .flat_map(|mark| mark.find_iter(text));
-    line_ends.chain(invisible)
-}
-
-/// End of a line's content, without blanks and the `=` of a soft line break.
-fn end_of_content(text: &[u8], line_end: usize) -> usize {
-    let mut end = line_end;
-    if end > 0 && text[end - 1] == b'\r' {
-        end -= 1;
-    }
-    let without_blanks = |mut end: usize| {
-        let least = end.saturating_sub(MAX_BLANKS);
-        while end > least && matches!(text[end - 1], b' ' | b'\t') {
-            end -= 1;
-        }
-        end
-    };
-    end = without_blanks(end);
-    if end > 0 && text[end - 1] == b'=' {
-        end = without_blanks(end - 1);
-    }
-    end
-}
-
-/// Position after one break of a word, if there is one.
-fn match_break(text: &[u8], at: usize) -> Option<usize> {
-    let rest = &text[at..];
-    match rest.first()? {
-        0xc2 | 0xe2 | b'<' | b'&' => {
-            let known = INVISIBLE.iter().find(|known| rest.starts_with(known));
-            return known.map(|known| at + known.len());
-        }
-        b'\r' | b'\n' | b' ' | b'\t' | b'=' => {}
-        _ => return None,
-    }
-    let blanks = |from: usize| {
-        let blanks = rest[from..].iter().take(MAX_BLANKS);
-        from + blanks.take_while(|o| matches!(o, b' ' | b'\t')).count()
-    };
-    let mut end = blanks(0);
-    if rest.get(end) == Some(&b'=') {
-        end = blanks(end + 1);
-    }
-    if rest.get(end) == Some(&b'\r') {
-        end += 1;
-    }
-    if rest.get(end) == Some(&b'\n') {
-        end += 1;
-    } else if rest.get(end.wrapping_sub(1)) != Some(&b'\r') {
-        return None;
-    }
-    let marks = rest[end..].iter();
-    end += marks
-        .take_while(|octet| matches!(octet, b' ' | b'\t' | b'>' | b'|'))
-        .count();
-    // An empty line does not break a word but ends it.
-    (!matches!(rest.get(end), Some(b'\r' | b'\n'))).then_some(at + end)
-}
-
-pub(super) fn skip_breaks(text: &[u8], mut at: usize) -> usize {
-    while let Some(next) = text.get(at).and_then(|_| match_break(text, at)) {
-        at = next;
-    }
-    at
-}
-
-/// Position after a word that begins here, in any letter case.
-fn match_word(text: &[u8], start: usize, word: &[u8]) -> Option<usize> {
-    let mut at = start;
-    for octet in word {
-        // A mark that begins with `=` is not a break.
-        if !text.get(at)?.eq_ignore_ascii_case(octet) {
-            at = skip_breaks(text, at);
-        }
-        if !text.get(at)?.eq_ignore_ascii_case(octet) {
-            return None;
-        }
-        at += 1;
-    }
-    Some(at)
 }
 
 fn match_any(text: &[u8], at: usize, marks: &[&str]) -> Option<usize> {

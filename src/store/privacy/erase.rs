@@ -56,7 +56,7 @@ pub struct Forgotten {
     pub overwritten: bool,
 }
 
-/// What a run began with.
+/// State of the database when a run began.
 #[derive(Debug, Clone)]
 struct Begun {
     /// Numbers of the accounts to erase: that of the address and those that expired.

@@ -33,7 +33,7 @@ const PIECES: [&str; 24] = [
     "end\r\n",
 ];
 
-/// What the reader decodes, and what is searched.
+/// Returns the body as our reader decodes it, and as it is searched.
 fn decode_twice(body: &str, encoding: TransferEncoding, coding: Coding) -> (String, String) {
     let read = decode(body.as_bytes(), encoding);
     let searched = Decoder::new(coding, 0, body.len()).decode(body.as_bytes());

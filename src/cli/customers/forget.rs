@@ -40,7 +40,7 @@ pub struct Args {
 }
 
 /// Told if not everything was overwritten.
-const TRACES: &str = "deleted data may remain in free pages or in the write-ahead log, which is still being read; \
+const TRACES: &str = "deleted data may remain in free pages, or in the write-ahead log while it is being read; \
      run this command again, or vestibule compact, which rewrites the file while the service is stopped";
 
 /// The JSON object: what was stored, and the summary of the erasure.

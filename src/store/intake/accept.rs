@@ -140,7 +140,7 @@ impl PreparedMessage {
         carrier: &mut Option<i64>,
     ) -> Result<i64> {
         let (decision, original) = (&decided.decision, context.original);
-        // Tokens in mail to an address of our own are masked.
+        // Also mail to an address of our own: a person may have written a request into it. Its tokens are masked.
         let may_be_recovered =
             matches!(part, ArrivalPart::Portal { .. }) || may_be_by_a_person(&self.arrival.facts);
         let has_copies = original.is_none()

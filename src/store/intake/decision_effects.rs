@@ -164,6 +164,7 @@ impl Work<'_> {
                 &case.authenticated,
             ],
         )?;
+        // Usually there are none, so this spares the query of `tell` for each message.
         if !self.has_hooks()? {
             return Ok(());
         }

@@ -16,7 +16,7 @@ use crate::mail::Facts;
 use crate::store::audit::events::{NewEvent, record_of_entry};
 use crate::store::engine::job::Work;
 use crate::store::error::readable;
-use crate::store::privacy::export::{PersonEntries, dropped_of, entries_of};
+use crate::store::privacy::export::{PersonEntries, dropped_of, entries_of, has_dropped};
 use crate::store::privacy::pseudonym::{
     Pseudonym, without_content, without_detail, without_people,
 };
@@ -61,7 +61,9 @@ pub struct Forgotten {
 struct Begun {
     /// Numbers of the accounts to erase: that of the address and those that expired.
     accounts: Vec<i64>,
-    /// Rows that are new since then have higher numbers.
+    /// Entries from this number on are new since the first step.
+    first: i64,
+    /// Rows that are new since the entries were last read have higher numbers.
     next: i64,
 }
 
@@ -91,16 +93,18 @@ enum LastStep {
 }
 
 impl Work<'_> {
-    /// Blocks the account, so that nothing new arrives. Pages freed by this connection are overwritten.
+    /// Blocks the account and cancels its mail. Records the erasure of an address that only has dropped messages.
     fn begin(&mut self, forgetting: &Forgetting) -> Result<Begun> {
         let now = Millis::from(forgetting.now);
         let key = forgetting.address.key();
+        let next = self.tx.next_number()?;
         let begun = Begun {
             accounts: accounts_of(self.tx, &key)?,
-            next: self.tx.next_number()?,
+            first: next,
+            next,
         };
         let Some(account) = find_account(self.tx, &key)? else {
-            if begun.accounts.is_empty() && !dropped_of(self.tx, &forgetting.address)?.is_empty() {
+            if begun.accounts.is_empty() && has_dropped(self.tx, &forgetting.address)? {
                 // Recorded here, because a run that repeats an interrupted one may find none of its entries.
                 self.record_forgotten(None, forgetting)?;
             }
@@ -117,19 +121,21 @@ impl Work<'_> {
         Ok(begun)
     }
 
-    /// Erases a few entries and their copies.
+    /// Erases a few entries, and their copies from the number `first` on.
     fn erase_some(
         &mut self,
         entries: &[(i64, bool)],
+        first: i64,
         pseudonym: &Pseudonym,
         by: &Actor,
         now: Millis,
     ) -> Result<Erased> {
         let mut erased = Erased::default();
         for &(n, own) in entries {
-            // Those that arrived after the entries were read. A rewritten entry gets no more.
-            let sql = "SELECT n FROM ledger WHERE original = ? AND message_key IS NOT NULL";
-            let copies: Vec<i64> = self.tx.all(sql, &[&n])?;
+            // Earlier copies are entries of steps of their own. A rewritten entry gets no more.
+            let sql =
+                "SELECT n FROM ledger WHERE original = ? AND n >= ? AND message_key IS NOT NULL";
+            let copies: Vec<i64> = self.tx.all(sql, &[&n, &first])?;
             for n in copies.into_iter().chain([n]) {
                 if own {
                     erased.discarded += u64::from(self.discard_whatever(n, by, now)?);
@@ -218,7 +224,7 @@ impl Work<'_> {
             let next = self.tx.next_number()?;
             return Ok(LastStep::Postponed { entries, next });
         }
-        let erased = self.erase_some(&entries, pseudonym, &forgetting.by, now)?;
+        let erased = self.erase_some(&entries, begun.first, pseudonym, &forgetting.by, now)?;
         let key = forgetting.address.key();
         let mut remain = Vec::new();
         for &account in &begun.accounts {
@@ -275,11 +281,12 @@ impl Work<'_> {
         now: Millis,
     ) -> Result<bool> {
         let tx = self.tx;
-        let sql = "SELECT 1 FROM account WHERE n = ?1 AND (key = ?2 OR former_key = ?2)";
-        if !tx.exists(sql, &[&account, &key])? {
+        let sql = "SELECT former_key IS NOT NULL FROM account
+             WHERE n = ?1 AND (key = ?2 OR former_key = ?2)";
+        let Some(is_expired) = tx.maybe::<bool>(sql, &[&account, &key])? else {
             // Another run has finished in the meantime, perhaps without the domain.
             return Ok(false);
-        }
+        };
         erase_claims(tx, account)?;
         // Rows that belong to the account, such as verification mails and links. Events stay for the audit, as long
         // as the account does.
@@ -300,17 +307,15 @@ impl Work<'_> {
         let needed = tx.exists(sql, &[&account])?;
         if needed {
             // An expired account keeps its own key, and has no domain.
-            let sql = "SELECT former_key IS NOT NULL FROM account WHERE n = ?";
-            let key = if tx.one(sql, &[&account])? {
-                "former_key"
+            let (column, domain) = if is_expired {
+                ("former_key", "")
             } else {
-                "key"
+                ("key", pseudonym.address().domain().as_str())
             };
             tx.run(
                 &format!(
-                    "UPDATE account SET id = ?2, {key} = ?3, address = ?4,
-                         domain = CASE WHEN former_key IS NULL THEN ?5 ELSE '' END, groups = '[]',
-                         status = 'blocked', takes_automatic = 0, undeliverable = 0,
+                    "UPDATE account SET id = ?2, {column} = ?3, address = ?4, domain = ?5,
+                         groups = '[]', status = 'blocked', takes_automatic = 0, undeliverable = 0,
                          quiet_until = NULL, refused_at = NULL, forgotten_at = ?6
                      WHERE n = ?1"
                 ),
@@ -319,7 +324,7 @@ impl Work<'_> {
                     &crate::domain::AccountId::new(),
                     &pseudonym.address().key(),
                     &pseudonym.address().to_string(),
-                    &pseudonym.address().domain().as_str(),
+                    &domain,
                     &now,
                 ],
             )?;
@@ -351,10 +356,12 @@ impl Store {
         let address = forgetting.address.clone();
         let pseudonym = Pseudonym::of(&address, forgetting.domain_too)
             .ok_or_else(|| StoreError::Other("no pseudonym could be created".to_owned()))?;
+        // Until the end of `erase_leftovers`.
         self.write(|work| work.tx.overwrite_what_is_freed(true))
             .await?;
-        let first = forgetting.clone();
-        let mut begun = self.write(move |work| work.begin(&first)).await?;
+        let begin = forgetting.clone();
+        let mut begun = self.write(move |work| work.begin(&begin)).await?;
+        let first = begun.first;
 
         let (searched, of) = (address.clone(), begun.clone());
         let found = self.read(move |tx| entries_of(tx, &searched, &of.accounts, of.next));
@@ -366,7 +373,8 @@ impl Store {
                 let (some, pseudonym) = (some.to_vec(), pseudonym.clone());
                 let by = forgetting.by.clone();
                 finished += some.len();
-                let step = self.write(move |work| work.erase_some(&some, &pseudonym, &by, now));
+                let step =
+                    self.write(move |work| work.erase_some(&some, first, &pseudonym, &by, now));
                 erased.add(step.await?);
                 progress(finished as u64, total as u64);
             }

@@ -66,12 +66,18 @@ fn entries(tx: &Tx, address: &EmailAddress) -> Result<PersonEntries> {
     entries_of(tx, address, &accounts_of(tx, &address.key())?, i64::MAX)
 }
 
+const DROPPED_OF: &str =
+    "SELECT n FROM ledger WHERE verdict = 'dropped' AND domain = ? AND sender = ?";
+
 /// Numbers of the entries of dropped messages of an address.
 pub(crate) fn dropped_of(tx: &Tx, address: &EmailAddress) -> Result<Vec<i64>> {
-    tx.all(
-        "SELECT n FROM ledger WHERE verdict = 'dropped' AND domain = ? AND sender = ?",
-        &[&address.domain().as_str(), &address.key()],
-    )
+    tx.all(DROPPED_OF, &[&address.domain().as_str(), &address.key()])
+}
+
+/// True if there is a dropped message of an address.
+pub(crate) fn has_dropped(tx: &Tx, address: &EmailAddress) -> Result<bool> {
+    let sql = format!("{DROPPED_OF} LIMIT 1");
+    tx.exists(&sql, &[&address.domain().as_str(), &address.key()])
 }
 
 /// Entries of these accounts of an address, and of its dropped messages with numbers below `next`.

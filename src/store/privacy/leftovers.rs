@@ -11,8 +11,8 @@ use crate::store::{Result, Store, StoreError};
 const STEP: usize = 20;
 
 impl Store {
-    /// Completes the erasure of an address about which nothing else is stored. Returns true if no trace remains in
-    /// free pages or in the log.
+    /// Deletes the stored API answers of everybody, unused words of the search and the notices to the address, and
+    /// overwrites what was freed. Returns true if no trace remains in free pages or in the log.
     pub async fn erase_leftovers(&self, address: &EmailAddress) -> Result<bool> {
         self.write(|work| work.tx.overwrite_what_is_freed(true))
             .await?;

@@ -87,7 +87,7 @@ pub(crate) fn by_n(tx: &Tx, n: i64) -> Result<Request> {
     tx.one_with(&format!("{SHOWN} WHERE r.ledger = ?"), &[&n], read_request)
 }
 
-/// Lists the requests of one address, which have an index; for other filters see `request_lists`.
+/// Lists the requests of one address, which an index finds; for other filters see `request_lists`.
 pub(crate) fn list(tx: &Tx, filter: &RequestFilter) -> Result<Listed<Request>> {
     let after = filter.page.after.as_deref();
     let after = after.map(|cursor| n_of(tx, cursor)).transpose()?;

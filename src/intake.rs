@@ -29,9 +29,9 @@ use crate::verification::{self, ConfirmingWords};
 /// connections that share this thread.
 const READ_IN_PLACE: usize = 128 * 1024;
 
-/// Maximum number of messages that are parsed on blocking threads at the same time: masking takes up to seven times
-/// the size of a message, which `smtp.memory_budget` does not count.
-static LARGE_AT_ONCE: Semaphore = Semaphore::const_new(4);
+/// Permits to parse a message on a blocking thread. Masking takes up to seven times the size of a message, which
+/// `smtp.memory_budget` does not count, so only this many large ones are parsed at the same time.
+static LARGE_MESSAGES: Semaphore = Semaphore::const_new(4);
 
 /// Octets that parsing and authenticating a message take for each octet of its header, besides a constant.
 /// `tests/memory.rs` checks both, whatever the header contains.
@@ -240,7 +240,7 @@ async fn read(
     if size <= READ_IN_PLACE {
         return Ok(read());
     }
-    let permit = LARGE_AT_ONCE.acquire().await;
+    let permit = LARGE_MESSAGES.acquire().await;
     let read = move || {
         let _permit = permit;
         read()

@@ -287,15 +287,26 @@ fn nested((start, unit): (&str, &str)) -> Vec<u8> {
     raw
 }
 
+/// Quoted-printable three times, which does not shrink from level to level as base64 does.
+const UNSHRUNK: (&str, &str, &str) = (
+    "Content-Transfer-Encoding: quoted-printable\r\n\r\n\
+     =43ontent-Transfer-Encoding: quoted-printable\r\n\r\n\
+     =3D43ontent-Transfer-Encoding: quoted-printable\r\n\r\n",
+    "gate.corp.example verify_a verify/TOKEN dmVyaWZ5 2ZXJpZn ZlcmlmeZ ",
+    "",
+);
+
 fn masking_follows_the_size(allowed: Duration) {
     let own = OwnLinks::new("gate.corp.example", Some("confirm"));
     let with_token = |text: &str| text.replace("TOKEN", TOKEN);
     let flat = SHAPES.into_iter().chain(LINKS).map(|(start, unit, end)| {
         let raw = built((start, &with_token(unit), &with_token(end)));
-        (start, unit, raw)
+        (start, unit, raw, 4)
     });
-    let nested = NESTED.map(|shape| ("nested", shape.1, nested(shape)));
-    for (start, unit, raw) in flat.chain(nested) {
+    let nested = NESTED.map(|shape| ("nested", shape.1, nested(shape), 4));
+    let (start, unit, end) = UNSHRUNK;
+    let unshrunk = (start, unit, built((start, &with_token(unit), end)), 7);
+    for (start, unit, raw, sizes) in flat.chain(nested).chain([unshrunk]) {
         let before = ALLOCATOR.current_usage();
         ALLOCATOR.reset_peak_usage();
         drop(mask(&raw, &own));
@@ -308,7 +319,7 @@ fn masking_follows_the_size(allowed: Duration) {
         let took = times.min().unwrap_or_default();
         assert!(took < allowed, "masking {start:?} {unit:?} took {took:?}");
         assert!(
-            peak <= 4 * raw.len(),
+            peak <= sizes * raw.len(),
             "masking {start:?} {unit:?} took {peak} octets"
         );
     }

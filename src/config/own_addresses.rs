@@ -31,10 +31,10 @@ impl OwnAddresses {
             addresses.extend(smtp.recipient.clone());
             match &smtp.envelope_from {
                 EnvelopeFrom::Address(own) => addresses.push(own.clone()),
-                EnvelopeFrom::Verp(before, behind) => {
-                    let base = format!("{}{behind}", before.trim_end_matches('+'));
+                EnvelopeFrom::Verp(before, after) => {
+                    let base = format!("{}{after}", before.trim_end_matches('+'));
                     addresses.extend(EmailAddress::parse(&base));
-                    verp.push((before.to_ascii_lowercase(), behind.to_ascii_lowercase()));
+                    verp.push((before.to_ascii_lowercase(), after.to_ascii_lowercase()));
                 }
                 EnvelopeFrom::Null | EnvelopeFrom::Sender => {}
             }
@@ -52,9 +52,9 @@ impl OwnAddresses {
             return false;
         }
         let key = address.key();
-        self.verp.iter().any(|(before, behind)| {
+        self.verp.iter().any(|(before, after)| {
             key.strip_prefix(before)
-                .and_then(|rest| rest.strip_suffix(behind))
+                .and_then(|rest| rest.strip_suffix(after))
                 .is_some_and(|id| !id.contains('@'))
         })
     }

@@ -10,7 +10,7 @@
 //! their type and the structure around them, so that nested messages need no rule of their own. Each part is
 //! decoded as a whole, one after the other, up to three levels deep. Text in UTF-16 is recognised by its NUL
 //! octets, whatever charset the part names. Base64 within text, as in the parameter of a gateway's link, is found
-//! by how it spells the word before a token, up to two levels deep, and must name our host, which a gateway
+//! by how it spells the word before a token, up to two levels deep. A link in it must name our host, which a gateway
 //! rewrites only outside of it. Compressed content, such as that of ZIP files, is not searched.
 //!
 //! Decoded text is masked like any other, and what changed is written back into the text that encodes it. The
@@ -97,7 +97,7 @@ struct Depth {
 
 /// Masks the links in a text; returns their number.
 fn mask_text(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
-    // In base64, other hosts' links are no less likely than ours.
+    // Within base64, a link with these words is as likely another service's, so it needs our host.
     let found = tokens::find(text, own, depth.base64 > 0);
     let mut links = found.links;
     if links > 0 {
@@ -124,6 +124,7 @@ fn mask_text(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
             at = run.end;
         }
     }
+    // Not kept while parts are decoded: each level has its own.
     drop(found);
     if has_wide_characters(text) {
         let decoder = Decoder::new(Coding::Wide, 0, text.len());

@@ -149,7 +149,7 @@ pub(super) fn hex_octet(text: &[u8]) -> Option<u8> {
 }
 
 /// Length of the blanks and the line end of a soft line break; the end of the body counts as one, too.
-fn soft_break(text: &[u8]) -> Option<usize> {
+pub(super) fn soft_break(text: &[u8]) -> Option<usize> {
     let blanks = text
         .iter()
         .take_while(|&&byte| matches!(byte, b' ' | b'\t'))

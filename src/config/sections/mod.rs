@@ -178,8 +178,8 @@ fn operators_url(http: &Http) -> String {
 /// The form of our own links in mail.
 fn own_links(http: &Http, verification: &Verification) -> OwnLinks {
     let url = &http.public_url;
-    let behind_scheme = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-    let host = behind_scheme.split(['/', ':']).next().unwrap_or_default();
+    let without_scheme = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+    let host = without_scheme.split(['/', ':']).next().unwrap_or_default();
     let reply = verification.reply_address.as_ref();
     OwnLinks::new(host, reply.map(EmailAddress::local))
 }

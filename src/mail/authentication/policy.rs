@@ -34,7 +34,7 @@ struct Named {
 
 impl Named {
     fn add(&mut self, value: &str) {
-        match DmarcPolicy::from_name(&value.to_ascii_lowercase()) {
+        match policy_of(value) {
             Some(policy) => self.strictest = self.strictest.max(Some(policy)),
             None => self.has_unknown = true,
         }
@@ -110,6 +110,9 @@ fn is_assignment(word: &str) -> bool {
 }
 
 fn is_strict(value: &str) -> bool {
-    DmarcPolicy::from_name(&value.to_ascii_lowercase())
-        .is_some_and(|policy| policy != DmarcPolicy::None)
+    policy_of(value).is_some_and(|policy| policy != DmarcPolicy::None)
+}
+
+fn policy_of(word: &str) -> Option<DmarcPolicy> {
+    DmarcPolicy::from_name(&word.to_ascii_lowercase())
 }

@@ -1,6 +1,6 @@
 //! Fields that some readers see and others do not.
 //!
-//! Some take a bare CR for a line end, so a field may stand behind one, and an empty line of CRs may end the header.
+//! Some take a bare CR for a line end, so a field may follow one, and an empty line of CRs may end the header.
 //! Some drop control characters from the name of a field.
 
 use memchr::{memchr_iter, memmem};
@@ -12,7 +12,7 @@ impl Header<'_> {
     /// from the name of a field, would see a field of this name that others do not.
     pub(in crate::mail) fn hides(&self, name: &str) -> bool {
         let fields = self.section.fields;
-        let behind_cr = bare_crs(fields).any(|at| {
+        let after_cr = bare_crs(fields).any(|at| {
             let line = &fields[at + 1..];
             // The line ends at the next bare CR that begins no fold; an indented one ends at any. So a run of CRs takes
             // linear time.
@@ -25,7 +25,7 @@ impl Header<'_> {
             let line = &fields[start..];
             !is_indented(line) && compare_name(line, name) == Some(false)
         };
-        behind_cr || std::iter::once(0).chain(starts).any(is_disguised)
+        after_cr || std::iter::once(0).chain(starts).any(is_disguised)
     }
 
     /// True if a reader that treats a bare CR as a line end would see the header end above a field of this name.

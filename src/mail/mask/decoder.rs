@@ -122,7 +122,7 @@ impl Decoder {
                 if let Some(unit) = self.unit(text, coding, to) {
                     return Some(unit);
                 }
-                self.at = to + 2;
+                self.at = self.piece.as_ref().map_or(to, |piece| piece.to) + 2;
                 self.last_word = Some(self.at);
                 self.piece = None;
             }
@@ -240,7 +240,7 @@ impl Decoder {
                     return Some(Unit::one(value, Source::Hex(at)));
                 }
                 if coding == Coding::QuotedPrintable
-                    && let Some(length) = soft_break(rest)
+                    && let Some(length) = transfer_encoding::soft_break(rest)
                 {
                     self.at += 1 + length;
                     continue;
@@ -252,11 +252,18 @@ impl Decoder {
     }
 
     /// Skips characters outside of base64, as the reader in `transfer_encoding` does.
-    fn group(&mut self, text: &[u8], to: usize) -> Option<Unit> {
+    fn group(&mut self, text: &[u8], mut to: usize) -> Option<Unit> {
         let mut places = [0; 4];
         let mut count = 0;
         let mut bits = 0;
-        while self.at < to && count < 4 {
+        while count < 4 {
+            if self.at >= to {
+                match self.continue_group(text, bits, count) {
+                    Some(end) => to = end,
+                    None => break,
+                }
+                continue;
+            }
             let octet = text[self.at];
             if let Some(value) = transfer_encoding::sextet(octet) {
                 bits = bits << 6 | u32::from(value);
@@ -269,6 +276,30 @@ impl Decoder {
             }
         }
         Unit::of_base64(bits, places, count)
+    }
+
+    /// Moves to the next encoded-word if it continues a group that is cut off within an octet, as the reader in
+    /// `encoded_words` does; returns its end.
+    fn continue_group(&mut self, text: &[u8], bits: u32, count: usize) -> Option<usize> {
+        let is_cut = match count {
+            1 => true,
+            2 => bits & 0xf != 0,
+            3 => bits & 3 != 0,
+            _ => false,
+        };
+        let end = self.piece.as_ref().filter(|_| is_cut)?.to + 2;
+        let next = EncodedWord::find(text, end)?;
+        let gap = &text[end..next.start];
+        if next.coding != Coding::Base64 || !gap.iter().all(u8::is_ascii_whitespace) {
+            return None;
+        }
+        self.at = next.from;
+        self.piece = Some(Piece {
+            coding: next.coding,
+            to: next.to,
+            left: 0,
+        });
+        Some(next.to)
     }
 
     fn embedded_group(&mut self, text: &[u8], to: usize) -> Option<Unit> {
@@ -286,18 +317,5 @@ impl Decoder {
             self.at = place + 1;
         }
         Unit::of_base64(bits, places, count)
-    }
-}
-
-/// Length of the remainder of a soft line break after its `=`.
-fn soft_break(rest: &[u8]) -> Option<usize> {
-    let blanks = rest
-        .iter()
-        .take_while(|octet| matches!(octet, b' ' | b'\t'))
-        .count();
-    match &rest[blanks..] {
-        [b'\r', b'\n', ..] => Some(blanks + 2),
-        [b'\n', ..] => Some(blanks + 1),
-        _ => None,
     }
 }

@@ -29,16 +29,19 @@ impl EncodedWord {
     }
 
     fn at(text: &[u8], start: usize) -> Option<Self> {
-        /// RFC 2047 2 allows 75 characters; readers accept more.
-        const MAX_LENGTH: usize = 1000;
-        let word = &text[start + 2..text.len().min(start + MAX_LENGTH)];
-        let charset = memchr::memchr(b'?', word)?;
+        /// The limits of the reader in `mail::encoded_words`.
+        const MAX_CHARSET: usize = 80;
+        const MAX_TEXT: usize = 8 * 1024;
+        let word = &text[start + 2..];
+        let charset = memchr::memchr(b'?', &word[..word.len().min(MAX_CHARSET)])?;
         let (kind, rest) = word[charset + 1..].split_first()?;
         let content = rest.strip_prefix(b"?")?;
-        let length = memmem::find(content, b"?=")?;
-        if charset > 40 || content[..length].iter().any(u8::is_ascii_whitespace) {
-            return None;
-        }
+        let content = &content[..content.len().min(MAX_TEXT)];
+        // No word contains the beginning of another one; padding before the end looks like one.
+        let end = BEGIN
+            .find(content)
+            .map_or(content.len(), |next| content.len().min(next + 3));
+        let length = memmem::find(&content[..end], b"?=")?;
         let from = start + 2 + charset + 3;
         Some(Self {
             start,

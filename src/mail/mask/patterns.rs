@@ -173,7 +173,7 @@ fn spellings(word: &str) -> BTreeSet<String> {
 }
 
 /// The three ways in which base64 can spell each word: the characters that contain no bit of anything else. None
-/// of them differs between base64 and base64url.
+/// of them differs between base64 and base64url, unless the local part contains `?` or `~`.
 fn in_base64<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Vec<WordPattern> {
     let spell = |word: &[u8], before: usize| {
         let mut octets = vec![0; before];

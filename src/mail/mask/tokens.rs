@@ -181,7 +181,12 @@ impl Search<'_> {
             PatternKind::Word(TokenKind::Reply) => self.reply_token(start, end),
         };
         let Some(token) = token else { return };
-        if token.iter().all(|at| self.text[*at] == b'x') {
+        // Text may follow a masked token of version 0.1 without a gap.
+        if token
+            .iter()
+            .take(BASE64URL)
+            .all(|at| self.text[*at] == b'x')
+        {
             return;
         }
         let mut is_new = false;
@@ -194,8 +199,7 @@ impl Search<'_> {
     fn link_token(&mut self, end: usize) -> Option<Vec<usize>> {
         let start = match_any(self.text, end, &SLASHES)?;
         let mut run = characters(self.text, start, LINK);
-        let is_masked = |at: &usize| self.text[*at] == b'x';
-        if run.get(..BASE64URL)?.iter().all(is_masked) {
+        if run.len() < BASE64URL {
             return None;
         }
         let is_base32_token = run.len() == LINK && run.iter().all(|at| is_base32(self.text[*at]));

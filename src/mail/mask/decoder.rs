@@ -5,7 +5,7 @@
 
 use super::breaks::base64_character;
 use super::encoded_words::EncodedWord;
-use super::unit::{Source, Unit};
+use super::unit::{EncodedUnit, UnitSource};
 use crate::mail::transfer_encoding;
 
 /// Octet in place of other text between encoded-words, or between wide characters: it occurs in no token and no
@@ -97,7 +97,7 @@ impl Decoder {
         }
     }
 
-    fn next(&mut self, text: &[u8]) -> Option<Unit> {
+    fn next(&mut self, text: &[u8]) -> Option<EncodedUnit> {
         match self.coding {
             Coding::Words => self.word(text),
             Coding::Uuencode => self.uuencoded_group(text),
@@ -106,7 +106,7 @@ impl Decoder {
     }
 
     /// The next unit before `to`, in an encoding without pieces.
-    fn unit(&mut self, text: &[u8], coding: Coding, to: usize) -> Option<Unit> {
+    fn unit(&mut self, text: &[u8], coding: Coding, to: usize) -> Option<EncodedUnit> {
         match coding {
             Coding::Base64 => self.group(text, to),
             Coding::EmbeddedBase64 => self.embedded_group(text, to),
@@ -116,7 +116,7 @@ impl Decoder {
         }
     }
 
-    fn word(&mut self, text: &[u8]) -> Option<Unit> {
+    fn word(&mut self, text: &[u8]) -> Option<EncodedUnit> {
         loop {
             if let Some(Piece { coding, to, .. }) = self.piece {
                 if let Some(unit) = self.unit(text, coding, to) {
@@ -135,12 +135,12 @@ impl Decoder {
                 left: 0,
             });
             if gap.is_some_and(|gap| !gap.iter().all(u8::is_ascii_whitespace)) {
-                return Some(Unit::one(SEPARATOR, Source::Separator));
+                return Some(EncodedUnit::one(SEPARATOR, UnitSource::Separator));
             }
         }
     }
 
-    fn uuencoded_group(&mut self, text: &[u8]) -> Option<Unit> {
+    fn uuencoded_group(&mut self, text: &[u8]) -> Option<EncodedUnit> {
         loop {
             if let Some(piece) = &mut self.piece
                 && piece.left > 0
@@ -160,7 +160,11 @@ impl Decoder {
                 let length = piece.left.min(3);
                 piece.left -= length;
                 self.at += count;
-                return Some(Unit::group(bits, length, Source::Uuencoded(places, count)));
+                return Some(EncodedUnit::group(
+                    bits,
+                    length,
+                    UnitSource::Uuencoded(places, count),
+                ));
             }
             // The first line is the one after `begin`.
             let mut is_begun = self.piece.is_some();
@@ -199,7 +203,7 @@ impl Decoder {
 
     /// Skips the characters U+00AD, U+200B and U+FEFF, too, which are invisible. Of many octets without a NUL,
     /// only those at either end can be characters: other text would be decoded again at each level.
-    fn wide(&mut self, text: &[u8], to: usize) -> Option<Unit> {
+    fn wide(&mut self, text: &[u8], to: usize) -> Option<EncodedUnit> {
         /// Octets without a NUL that are too many for UTF-16 in which a few are lost.
         const MANY: usize = 64;
         /// Maximum distance of a character from a NUL, likewise.
@@ -212,7 +216,7 @@ impl Decoder {
                 && !text[at.saturating_sub(NEAR)..at].contains(&0)
             {
                 self.at = memchr::memchr(0, rest).map_or(to, |nul| at + nul - NEAR);
-                return Some(Unit::one(SEPARATOR, Source::Separator));
+                return Some(EncodedUnit::one(SEPARATOR, UnitSource::Separator));
             }
             let (octet, length) = match *rest {
                 [] => return None,
@@ -224,12 +228,12 @@ impl Decoder {
             };
             self.at += length;
             if let Some(octet) = octet {
-                return Some(Unit::one(octet, Source::Literal(at)));
+                return Some(EncodedUnit::one(octet, UnitSource::Literal(at)));
             }
         }
     }
 
-    fn printable(&mut self, text: &[u8], to: usize, coding: Coding) -> Option<Unit> {
+    fn printable(&mut self, text: &[u8], to: usize, coding: Coding) -> Option<EncodedUnit> {
         loop {
             let at = self.at;
             let octet = *text[..to].get(at)?;
@@ -237,7 +241,7 @@ impl Decoder {
                 let rest = &text[at + 1..to];
                 if let Some(value) = transfer_encoding::hex_octet(rest) {
                     self.at += 3;
-                    return Some(Unit::one(value, Source::Hex(at)));
+                    return Some(EncodedUnit::one(value, UnitSource::Hex(at)));
                 }
                 if coding == Coding::QuotedPrintable
                     && let Some(length) = transfer_encoding::soft_break(rest)
@@ -247,12 +251,12 @@ impl Decoder {
                 }
             }
             self.at += 1;
-            return Some(Unit::one(octet, Source::Literal(at)));
+            return Some(EncodedUnit::one(octet, UnitSource::Literal(at)));
         }
     }
 
     /// Skips characters outside of base64, as the reader in `transfer_encoding` does.
-    fn group(&mut self, text: &[u8], mut to: usize) -> Option<Unit> {
+    fn group(&mut self, text: &[u8], mut to: usize) -> Option<EncodedUnit> {
         let mut places = [0; 4];
         let mut count = 0;
         let mut bits = 0;
@@ -275,7 +279,7 @@ impl Decoder {
                 break;
             }
         }
-        Unit::of_base64(bits, places, count)
+        EncodedUnit::of_base64(bits, places, count)
     }
 
     /// Moves to the next encoded-word if it continues a group that is cut off within an octet, as the reader in
@@ -302,7 +306,7 @@ impl Decoder {
         Some(next.to)
     }
 
-    fn embedded_group(&mut self, text: &[u8], to: usize) -> Option<Unit> {
+    fn embedded_group(&mut self, text: &[u8], to: usize) -> Option<EncodedUnit> {
         let mut places = [0; 4];
         let mut count = 0;
         let mut bits = 0;
@@ -316,6 +320,6 @@ impl Decoder {
             count += 1;
             self.at = place + 1;
         }
-        Unit::of_base64(bits, places, count)
+        EncodedUnit::of_base64(bits, places, count)
     }
 }

@@ -3,7 +3,7 @@
 use crate::mail::transfer_encoding::{self, BASE64};
 
 /// Origin of decoded octets.
-pub(super) enum Source {
+pub(super) enum UnitSource {
     Separator,
     Literal(usize),
     /// `=XX`, from the `=` on.
@@ -15,14 +15,14 @@ pub(super) enum Source {
 }
 
 /// Decoded octets of one unit of encoded text.
-pub(super) struct Unit {
+pub(super) struct EncodedUnit {
     octets: [u8; 3],
     pub length: usize,
-    source: Source,
+    source: UnitSource,
 }
 
-impl Unit {
-    pub fn one(octet: u8, source: Source) -> Self {
+impl EncodedUnit {
+    pub fn one(octet: u8, source: UnitSource) -> Self {
         Self {
             octets: [octet, 0, 0],
             length: 1,
@@ -31,7 +31,7 @@ impl Unit {
     }
 
     /// A group of 24 bits.
-    pub fn group(bits: u32, length: usize, source: Source) -> Self {
+    pub fn group(bits: u32, length: usize, source: UnitSource) -> Self {
         let [_, octets @ ..] = bits.to_be_bytes();
         Self {
             octets,
@@ -44,7 +44,7 @@ impl Unit {
     pub fn of_base64(bits: u32, places: [usize; 4], count: usize) -> Option<Self> {
         (count > 1).then(|| {
             let bits = bits << (6 * (4 - count));
-            Self::group(bits, count - 1, Source::Group(places, count))
+            Self::group(bits, count - 1, UnitSource::Group(places, count))
         })
     }
 
@@ -64,13 +64,13 @@ impl Unit {
             written.to_be_bytes()[3] & !kept | value & kept
         };
         match self.source {
-            Source::Separator => {}
-            Source::Literal(at) => text[at] = new[0],
-            Source::Hex(at) => {
+            UnitSource::Separator => {}
+            UnitSource::Literal(at) => text[at] = new[0],
+            UnitSource::Hex(at) => {
                 let escape = format!("={:02X}", new[0]);
                 text[at..at + 3].copy_from_slice(escape.as_bytes());
             }
-            Source::Group(places, count) => {
+            UnitSource::Group(places, count) => {
                 for (number, at) in places[..count].iter().enumerate() {
                     let value = transfer_encoding::sextet(text[*at]).unwrap_or(0);
                     let new = character(number, value);
@@ -79,7 +79,7 @@ impl Unit {
                     }
                 }
             }
-            Source::Uuencoded(places, count) => {
+            UnitSource::Uuencoded(places, count) => {
                 for (number, at) in places[..count].iter().enumerate() {
                     let value = text[*at].wrapping_sub(b' ') & 0x3f;
                     match character(number, value) {

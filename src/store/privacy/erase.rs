@@ -359,8 +359,8 @@ impl Store {
         // Until the end of `erase_leftovers`.
         self.write(|work| work.tx.overwrite_what_is_freed(true))
             .await?;
-        let begin = forgetting.clone();
-        let mut begun = self.write(move |work| work.begin(&begin)).await?;
+        let asked = forgetting.clone();
+        let mut begun = self.write(move |work| work.begin(&asked)).await?;
         let first = begun.first;
 
         let (searched, of) = (address.clone(), begun.clone());

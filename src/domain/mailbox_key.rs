@@ -1,7 +1,7 @@
 //! The mailbox of an address, as far as the address shows it.
 //!
-//! Anyone can send from any number of addresses that deliver to one mailbox. Limits count by mailbox, so this
-//! gains nothing. Two people may share a key by mistake; they then share a limit and nothing else, because
+//! Anyone can send from any number of addresses that deliver to one mailbox. Limits of the mail that we send
+//! count by mailbox, so this causes no more mail to one person. Two people may share a key by mistake; they then share a limit and nothing else, because
 //! accounts are not identified by it.
 
 use super::EmailAddress;

@@ -2,8 +2,9 @@
 //!
 //! Takes the header, the pinned `authserv-id` and the domain in From; returns the results of the
 //! `Authentication-Results` fields that our MTA added: those that bear its name and are above its own
-//! `Received`. They count together or not at all. A field that does not parse, a second DMARC result, or a
-//! DMARC result for a domain other than the sender's is a fault, and then nothing else counts.
+//! `Received`. They count together or not at all. A field that does not parse or has white space before its colon,
+//! a second DMARC result, or a DMARC result for a domain other than the sender's is a fault, and then nothing else
+//! counts.
 
 use super::authentication_results::{Malformed, MethodResult, ResultsField};
 use super::facts::Evidence;
@@ -72,7 +73,9 @@ impl Results<'_> {
         let text = field.text();
         let taken = match ResultsField::new(&text) {
             Ok(parsed) if !parsed.authserv_id().eq_ignore_ascii_case(own) => return,
-            Ok(parsed) if parsed.is_well_formed() => self.take_results(parsed),
+            Ok(parsed) if parsed.is_well_formed() && !field.is_obsolete => {
+                self.take_results(parsed)
+            }
             Ok(_) => Err(AuthenticationFault::Unreadable),
             // It can only be our MTA's field if it contains our MTA's name.
             Err(Malformed) if contains(&text, own) => Err(AuthenticationFault::Unreadable),

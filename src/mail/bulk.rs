@@ -113,6 +113,8 @@ mod tests {
         for raw in [
             "List-Id: <a.example>\r\n",
             "list-post: NO\r\n",
+            "List-Id : <a.example>\r\n",
+            "Precedence\t: bulk\r\n",
             "List-Unsubscribe: <mailto:x@corp.example>\r\n",
             "Mailing-List: contact a\r\n",
             "Precedence: Bulk\r\n",

@@ -83,6 +83,8 @@ pub(super) struct Field<'a> {
     pub(super) name: &'a str,
     /// Everything after the colon, including folds, without the final line end.
     pub(super) value: &'a [u8],
+    /// True if white space precedes the colon (RFC 5322 4.5). Some programs see no field there.
+    pub(super) is_obsolete: bool,
     /// False after a line that is not a field.
     pub(super) certain: bool,
 }
@@ -160,12 +162,7 @@ impl<'a> Header<'a> {
 
     fn field(&self, place: &FieldPosition) -> Option<Field<'a>> {
         let lines = &self.section.fields[place.start as usize..place.end as usize];
-        let (name, value) = split_field(lines)?;
-        Some(Field {
-            name,
-            value,
-            certain: place.certain,
-        })
+        split_field(lines, place.certain)
     }
 
     /// All fields of a name, which is compared without regard to case (RFC 5322 1.2.2).
@@ -231,12 +228,8 @@ impl<'a> Iterator for FieldIter<'a> {
             }
             self.last = start;
             self.at = end;
-            if let Some((name, value)) = split_field(&self.section[start..end]) {
-                return Some(Field {
-                    name,
-                    value,
-                    certain: self.certain,
-                });
+            if let Some(field) = split_field(&self.section[start..end], self.certain) {
+                return Some(field);
             }
             self.certain = false;
         }
@@ -266,7 +259,7 @@ pub fn mbox_lines(raw: &[u8]) -> usize {
 pub(super) fn is_header_line(line: &[u8]) -> bool {
     matches!(line.first(), Some(b' ' | b'\t'))
         || mbox_lines(line) > 0
-        || split_field(line).is_some()
+        || split_field(line, true).is_some()
 }
 
 /// End of the line at `start`, including its LF. SMTP only delivers CRLF; files have both.
@@ -276,7 +269,7 @@ pub(super) fn line_end(bytes: &[u8], start: usize) -> usize {
 
 /// Splits name and value. White space before the colon is obsolete but must be accepted (RFC 5322 4.5); the
 /// name itself contains none.
-fn split_field(lines: &[u8]) -> Option<(&str, &[u8])> {
+fn split_field(lines: &[u8], certain: bool) -> Option<Field<'_>> {
     let colon = memchr(b':', lines)?;
     let name = lines[..colon].trim_ascii_end();
     if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {
@@ -285,7 +278,12 @@ fn split_field(lines: &[u8]) -> Option<(&str, &[u8])> {
     let value = &lines[colon + 1..];
     let value = value.strip_suffix(b"\n").unwrap_or(value);
     let value = value.strip_suffix(b"\r").unwrap_or(value);
-    Some((std::str::from_utf8(name).ok()?, value))
+    Some(Field {
+        name: std::str::from_utf8(name).ok()?,
+        value,
+        is_obsolete: name.len() < colon,
+        certain,
+    })
 }
 
 #[cfg(test)]
@@ -357,7 +355,12 @@ mod tests {
         let header = Header::of(raw);
         let values: Vec<_> = header.all("From").map(|field| field.text()).collect();
         assert_eq!(values, ["a b", "e"]);
-        assert!(header.first("Subject").is_some_and(|field| !field.certain));
+        assert!(header.first("From").is_some_and(|field| field.is_obsolete));
+        assert!(
+            header
+                .first("Subject")
+                .is_some_and(|field| !field.certain && !field.is_obsolete)
+        );
         assert_eq!(header.fields().count(), 3);
     }
 

@@ -150,13 +150,14 @@ fn only<'a>(header: &Header<'a>, name: &'static str) -> Option<Result<Field<'a>,
 
 /// The single address besides the list's own; None if there is only the list's.
 fn other_than(field: &Field, is_list: &impl Fn(&str) -> bool) -> Option<Sender> {
+    let is_seen = field.certain && !field.is_obsolete;
     let value = field.unfold();
     let found = match mailboxes(&value, MAX_REPLY_TO) {
         Ok(found) => found,
         Err(fault) => {
             return match only_mailbox(&value) {
                 Some(address) if is_list(&address.addr_spec()) => None,
-                Some(address) if field.certain => Some(usable(&address, true)),
+                Some(address) if is_seen => Some(usable(&address, true)),
                 _ => Some(Sender::unusable(fault)),
             };
         }
@@ -170,7 +171,7 @@ fn other_than(field: &Field, is_list: &impl Fn(&str) -> bool) -> Option<Sender> 
         [_] if has_other_address(field, &value, found.len()) => {
             Some(Sender::unusable(other_address()))
         }
-        [one] if field.certain => Some(usable(one, false)),
+        [one] if is_seen => Some(usable(one, false)),
         _ => Some(Sender::unusable(SenderFault::SeveralAuthors)),
     }
 }
@@ -232,6 +233,12 @@ mod tests {
                 NONE,
             ),
             (format!("{id}X-Original-From: Ann\r\n"), NONE),
+            (format!("{id}X-Original-From : ann@corp.example\r\n"), NONE),
+            (format!("{id}Reply-To : ann@corp.example\r\n"), NONE),
+            (
+                format!("{id}Reply-To : Lee, Ann <ann@corp.example>\r\n"),
+                NONE,
+            ),
             (
                 format!(
                     "{id}Reply-To: \"Ann\r\n Lee\" <ann@corp.example>, it-help@groups.corp.example\r\n"

@@ -29,8 +29,20 @@ pub(super) fn sender(header: &Header) -> Sender {
     Sender::unusable(fault)
 }
 
-/// Parses a field that has to name one author.
+/// Parses a field that has to name one author and that every program sees.
 pub(super) fn author(field: &Field) -> Sender {
+    match parse(field) {
+        Sender::Usable { written, .. } if field.is_obsolete => Sender::Unusable {
+            fault: SenderFault::Ambiguous(
+                "white space before the colon hides it from some programs".to_owned(),
+            ),
+            written: Some(written),
+        },
+        sender => sender,
+    }
+}
+
+fn parse(field: &Field) -> Sender {
     let fault = if field.certain {
         let value = field.unfold();
         match mailboxes(&value, 1) {
@@ -92,7 +104,7 @@ mod tests {
     fn one_field_with_one_author_is_the_sender() {
         for (raw, address) in [
             ("From: Ann <Ann@Corp.Example>\r\n", "Ann@corp.example"),
-            ("FROM : ann@corp.example\r\n", "ann@corp.example"),
+            ("FROM:ann@corp.example\r\n", "ann@corp.example"),
             (
                 "From: dörte@bücher.example\r\n",
                 "dörte@xn--bcher-kva.example",
@@ -145,7 +157,7 @@ mod tests {
         type Check = fn(&SenderFault) -> bool;
         let ambiguous: Check = |fault| matches!(fault, SenderFault::Ambiguous(_));
         let not_an_address: Check = |fault| matches!(fault, SenderFault::NotAnAddress(_));
-        let cases: [(&str, Check, Option<&str>); 24] = [
+        let cases: [(&str, Check, Option<&str>); 29] = [
             (
                 "Sender: a@b.example\r\n",
                 |f| *f == SenderFault::Missing,
@@ -232,6 +244,23 @@ mod tests {
             (
                 "From: a@b.example\r\nX: y\rFrom: c@b.example\r\n",
                 ambiguous,
+                None,
+            ),
+            ("From : a@b.example\r\n", ambiguous, Some("a@b.example")),
+            (
+                "To: x@b.example\r\nfrom\t: A, B <a@b.example>\r\n",
+                ambiguous,
+                Some("a@b.example"),
+            ),
+            ("From\r\n : a@b.example\r\n", ambiguous, Some("a@b.example")),
+            (
+                "From : a@b.example\r\nFrom: a@b.example\r\n",
+                |f| *f == SenderFault::SeveralFields,
+                None,
+            ),
+            (
+                "From : a@b.example, c@b.example\r\n",
+                |f| *f == SenderFault::SeveralAuthors,
                 None,
             ),
         ];

@@ -75,13 +75,35 @@ fn the_id_is_compared_as_a_value() {
         "(a (b)) mx.corp.example (c) 1 (d)",
         "\r\n\tmx.corp.example",
     ] {
-        let raw = format!("authentication-results :{id}; dmarc=fail header.from=corp.example\r\n");
+        let raw = format!("authentication-results:{id}; dmarc=fail header.from=corp.example\r\n");
         assert!(read(&raw).fails(), "{id}");
     }
     // Not a valid name, but it contains ours and may be meant as ours.
     for id in ["(mx.corp.example", "\"mx.corp.example", "mx.corp.example 2"] {
         let found = read(&format!("Authentication-Results: {id}; dmarc=pass\r\n"));
         assert_eq!(found.fault, Some(AuthenticationFault::Unreadable), "{id}");
+    }
+}
+
+/// Some programs see no field there, so it can neither pass nor hide that the message failed.
+#[test]
+fn a_field_with_white_space_before_the_colon_is_faulty() {
+    for name in [
+        "Authentication-Results ",
+        "Authentication-Results\t",
+        "Authentication-Results\r\n ",
+    ] {
+        let field = |id: &str, result: &str| {
+            format!("{name}: {id}; dmarc={result} header.from=corp.example\r\n")
+        };
+        for result in ["pass", "fail"] {
+            let found = read(&field("mx.corp.example", result));
+            assert_eq!(found.fault, Some(AuthenticationFault::Unreadable), "{name}");
+        }
+        let other = read(&field("mx.evil.example", "pass"));
+        assert_eq!(other, Authentication::default(), "{name}");
+        let below = read(&format!("{RECEIVED}{}", field("mx.corp.example", "pass")));
+        assert_eq!((below.dmarc, below.fault), (None, None), "{name}");
     }
 }
 

@@ -4,7 +4,7 @@ use mail_auth::arc::ArcSealer;
 use mail_auth::common::headers::HeaderWriter;
 use mail_auth::{ArcOutput, AuthenticatedMessage, AuthenticationResults, DmarcOutput, DmarcResult};
 use vestibule::domain::{Domain, Envelope, ReversePath};
-use vestibule::mail::{self, AuthenticationMethod, AuthenticationResult, Identity};
+use vestibule::mail::{self, AuthenticationMethod, AuthenticationResult, Facts, Identity};
 use vestibule::sender_auth::VouchedAuthor;
 
 use super::harness::{Harness, envelope, rsa, said, verification_mail};
@@ -99,15 +99,19 @@ fn sealed_by(sealer: &str, passed: &str, fields: &[&str], message: &str) -> Stri
     format!("{}{message}", set.to_header())
 }
 
-/// True if the trusted sealer vouches for the message, by our full check and by the check after our MTA's.
-async fn vouched(harness: &Harness, raw: &str) -> bool {
+fn read(raw: &str) -> Facts {
     let own = Identity {
         hostname: Domain::parse("gate.corp.example").expect("a domain"),
         authserv_id: None,
         spam: [].into(),
     };
-    let read = Envelope::of_file(ReversePath::Unknown);
-    let facts = mail::read(raw.as_bytes(), &read, &own);
+    let envelope = Envelope::of_file(ReversePath::Unknown);
+    mail::read(raw.as_bytes(), &envelope, &own)
+}
+
+/// True if the trusted sealer vouches for the message, by our full check and by the check after our MTA's.
+async fn vouched(harness: &Harness, raw: &str) -> bool {
+    let facts = read(raw);
     let author = VouchedAuthor::of(&facts).expect("an author");
     let from = facts.sender.domain();
     let envelope = envelope("x@other.example");
@@ -200,27 +204,16 @@ async fn a_trusted_sealer_vouches_for_the_author() {
             sealed_by("trusted.example", "list.example", &all, &rewritten),
             false,
         ),
-        (
-            "the signed field is hidden by white space",
-            listed.replace("X-Original-From:", "X-Original-From :"),
-            false,
-        ),
     ] {
         assert_eq!(vouched(&harness, &raw).await, vouches, "{what}");
     }
+    // White space before the colon hides the field from a signature. Such a field names no author.
+    let hidden = listed.replace("X-Original-From:", "X-Original-From :");
+    assert!(VouchedAuthor::of(&read(&hidden)).is_none());
     // Without a trusted seal there are no queries if our MTA has checked the rest.
     let asked = harness.dns.asked().len();
     let other = sealed_by("list.example", "corp.example", &all, &plain);
-    let from = Domain::parse("corp.example").expect("a domain");
-    let author = {
-        let own = Identity {
-            hostname: from,
-            authserv_id: None,
-            spam: [].into(),
-        };
-        let read = Envelope::of_file(ReversePath::Unknown);
-        VouchedAuthor::of(&mail::read(other.as_bytes(), &read, &own)).expect("an author")
-    };
+    let author = VouchedAuthor::of(&read(&other)).expect("an author");
     let found = harness.checker.find_arc_sealer(other.as_bytes(), &author);
     assert_eq!(found.await, None);
     assert_eq!(harness.dns.asked().len(), asked);

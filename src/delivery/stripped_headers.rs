@@ -2,8 +2,8 @@
 //!
 //! A help desk trusts `X-Vestibule-*` and the `Authentication-Results` of our name (RFC 8601 5), so nobody
 //! outside may set one. Readers differ in where a field begins: some end lines at a bare CR or a form feed,
-//! some skip control characters or allow space before the colon. A field that *any* of them could take for
-//! ours is removed, and so are the lines that an mbox file has on top of a message. Only the header section
+//! some skip control characters or allow space or a fold before the colon. A field that *any* of them could take
+//! for ours is removed, and so are the lines that an mbox file has on top of a message. Only the header section
 //! is scanned, once and from left to right, and everything that is kept stays as it is, byte for byte.
 
 #[cfg(test)]
@@ -68,16 +68,22 @@ fn end_of_field(raw: &[u8], start: usize) -> usize {
     }
 }
 
-/// Position in `field` where a line begins with one of our names, under any reading of "line".
+/// Position in `field` where a line begins with one of our names, under any reading of "line". A fold continues the
+/// line before it.
 fn find_own_field(field: &[u8], hostname: &Domain) -> Option<usize> {
     let mut start = 0;
     let mut matched: Matched = [Some(0); 2];
+    let mut before: (usize, Matched) = (0, [None; 2]);
     for (i, &byte) in field.iter().enumerate() {
         if may_end_line(byte) {
+            // The LF of a CRLF ends no other line.
+            if i > start {
+                before = (start, matched);
+            }
             start = i + 1;
             matched = [Some(0); 2];
         } else if i == start && i > 0 && is_blank(byte) {
-            matched = [None; 2];
+            (start, matched) = before;
         } else if byte.is_ascii_graphic() && matched.iter().any(Option::is_some) {
             push(&mut matched, byte);
             let is_ours = matched[0] == Some(PREFIX.len())

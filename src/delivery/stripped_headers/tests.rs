@@ -111,6 +111,19 @@ fn results_that_claim_our_name_are_left_out() {
             "A: b\rAuthentication-Results: gate.corp.example; dmarc=pass\r\nC: d\r\n\r\n",
             "A: b\r\nC: d\r\n\r\n",
         ),
+        // A fold before the colon.
+        (
+            "A: b\r\nAuthentication-Results\r\n : gate.corp.example; dmarc=pass\r\nC: d\r\n\r\n",
+            "A: b\r\nC: d\r\n\r\n",
+        ),
+        (
+            "A: b\rAuthentication-Results \r\n \r\n\t: gate.corp.example; dmarc=pass\r\nC: d\r\n\r\n",
+            "A: b\r\nC: d\r\n\r\n",
+        ),
+        (
+            "Authentication-Results\r\n : mx.corp.example; none\r\n\r\n",
+            "Authentication-Results\r\n : mx.corp.example; none\r\n\r\n",
+        ),
         // This many open brackets must not make another field ours.
         (
             &format!(

@@ -1,10 +1,12 @@
 //! Local parts of addresses under which programs write.
 //!
 //! Takes a local part. Separators do not count, because everyone places them differently, and neither do details
-//! after a `+`.
+//! after a `+`. In the names of other languages, accents do not count either.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
+
+use icu_normalizer::DecomposingNormalizer;
 
 const SEPARATORS: [char; 3] = ['-', '_', '.'];
 
@@ -63,8 +65,19 @@ pub(super) fn is_postmaster(local: &str) -> bool {
 }
 
 fn is_no_reply_in_another_language(local: &str) -> bool {
-    let name = user(local).replace(SEPARATORS, "").to_ascii_lowercase();
+    let name = remove_accents(&user(local).replace(SEPARATORS, ""));
     NO_REPLY_NAMES.contains(name.as_str())
+}
+
+/// A text in lower case without accents: `Não` becomes `nao`. The Turkish `ı` is a letter of its own, and written `i`
+/// where only ASCII is possible.
+fn remove_accents(text: &str) -> String {
+    DecomposingNormalizer::new_nfkd()
+        .normalize(&text.to_lowercase())
+        .chars()
+        .filter(|c| !matches!(c, '\u{300}'..='\u{36f}'))
+        .map(|c| if c == 'ı' { 'i' } else { c })
+        .collect()
 }
 
 /// True if a local part contains one of `names`: `no-reply`, `NoReply+42`, `no_reply.desk`, `desk-noreply`.
@@ -112,6 +125,17 @@ mod tests {
             "non-rispondere",
             "niet-beantwoorden",
             "\"svara-ej\"",
+            "não-responda",
+            "NÃO_RESPONDA+42",
+            "na\u{303}o-responda",
+            "ne-pas-répondre",
+            "nepasrépondre",
+            "ne.válaszoljon",
+            "älä-vastaa",
+            "nu-răspundeți",
+            "neodpovídejte",
+            "yanıtlamayın",
+            "YANITLAMAYIN",
         ] {
             assert!(is_program(local), "{local}");
         }
@@ -124,6 +148,9 @@ mod tests {
             "antworten",
             "ann.nichtantworten",
             "nicht-antworten-ann",
+            "ann.não-responda",
+            "répondre",
+            "nóreplyson",
             "ne.repondre",
             "responder",
             "nonresponder",

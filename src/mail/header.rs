@@ -5,8 +5,8 @@
 //! stores the positions of the fields that decisions depend on, so that finding one of them does not scan all
 //! the others.
 //!
-//! Readers disagree about a line that is not a field: some skip it, some end the header there. So fields
-//! after such a line are marked as not certain.
+//! Readers disagree about a line that is not a field, and about a field with white space before the colon: some
+//! skip it, some end the header there. So fields after such a line are marked as not certain.
 
 use std::borrow::Cow;
 
@@ -85,7 +85,7 @@ pub(super) struct Field<'a> {
     pub(super) value: &'a [u8],
     /// True if white space precedes the colon (RFC 5322 4.5). Some programs see no field there.
     pub(super) is_obsolete: bool,
-    /// False after a line that is not a field.
+    /// False after a line that some programs do not take for a field.
     pub(super) certain: bool,
 }
 
@@ -229,6 +229,7 @@ impl<'a> Iterator for FieldIter<'a> {
             self.last = start;
             self.at = end;
             if let Some(field) = split_field(&self.section[start..end], self.certain) {
+                self.certain &= !field.is_obsolete;
                 return Some(field);
             }
             self.certain = false;
@@ -319,6 +320,10 @@ mod tests {
 
     #[test]
     fn a_field_after_a_line_that_is_not_a_field_is_not_certain() {
+        assert_eq!(
+            fields("A : 1\r\nA: 2\r\n"),
+            [field("A", "1", true), field("A", "2", false)]
+        );
         for garbage in ["garbage", "two words: x", "\u{e9}: x", ": x", " folded"] {
             assert_eq!(
                 fields(&format!("{garbage}\r\nA: 1\r\n")),

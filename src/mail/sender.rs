@@ -57,7 +57,9 @@ fn parse(field: &Field) -> Sender {
             },
         }
     } else {
-        SenderFault::Ambiguous("it follows a line that is not a header field".to_owned())
+        SenderFault::Ambiguous(
+            "it follows a line that some programs do not take for a header field".to_owned(),
+        )
     };
     Sender::unusable(fault)
 }
@@ -116,6 +118,7 @@ mod tests {
                 "a@corp.example",
             ),
             ("From: a@corp.example\r\ngarbage\r\n", "a@corp.example"),
+            ("From: a@corp.example\r\nX : y\r\n", "a@corp.example"),
             ("From: [IT] Ann <a@corp.example>\r\n", "a@corp.example"),
             ("From: Desk [IT]: a@corp.example;\r\n", "a@corp.example"),
             (
@@ -157,7 +160,7 @@ mod tests {
         type Check = fn(&SenderFault) -> bool;
         let ambiguous: Check = |fault| matches!(fault, SenderFault::Ambiguous(_));
         let not_an_address: Check = |fault| matches!(fault, SenderFault::NotAnAddress(_));
-        let cases: [(&str, Check, Option<&str>); 29] = [
+        let cases: [(&str, Check, Option<&str>); 30] = [
             (
                 "Sender: a@b.example\r\n",
                 |f| *f == SenderFault::Missing,
@@ -246,6 +249,7 @@ mod tests {
                 ambiguous,
                 None,
             ),
+            ("X : y\r\nFrom: a@b.example\r\n", ambiguous, None),
             ("From : a@b.example\r\n", ambiguous, Some("a@b.example")),
             (
                 "To: x@b.example\r\nfrom\t: A, B <a@b.example>\r\n",

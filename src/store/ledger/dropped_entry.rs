@@ -110,7 +110,7 @@ impl DroppedEntry {
     }
 
     /// Words for the audit about the values that an operator named, with the original recipient, which
-    /// [`NamedPortal::assign`] replaces. Empty if nothing was named.
+    /// that of a named portal replaces. Empty if nothing was named.
     pub(crate) fn describe_named(&self, has_sender: bool, portal: Option<&NamedPortal>) -> String {
         let sender = "; the operator named its sender";
         let recipient = &self.recipient;

@@ -182,13 +182,12 @@ impl Work<'_> {
         let Some(followed) = self.apply(&case, &decision, &settings, account)? else {
             return Ok(Recovered::StillDropped(decision));
         };
-        if let Some(portal) = &terms.portal {
-            portal.assign(tx, found.n, sender)?;
-        }
+        let named = terms.portal.as_ref();
         tx.run(
             "UPDATE ledger SET verdict = ?2, rule = ?3, revision = ?4, standing = ?5,
                      forget_at = NULL, copy_key = ?6, circumstances = ?7, facts = ?8, sender = ?9,
-                     domain = ?10
+                     domain = ?10, portal = coalesce(?11, portal),
+                     recipient = coalesce(?12, recipient)
                  WHERE n = ?1",
             &[
                 &found.n,
@@ -201,6 +200,8 @@ impl Work<'_> {
                 &json(facts)?,
                 &sender_key,
                 &sender.map(|sender| sender.domain().as_str()),
+                &named.map(|named| &named.circumstances.portal),
+                &named.map(|named| &named.recipient),
             ],
         )?;
         withdraw(tx, found.n)?;
@@ -214,7 +215,7 @@ impl Work<'_> {
                 "dropped earlier as {} by revision {}{}",
                 found.reason,
                 found.revision,
-                found.describe_named(false, terms.portal.as_ref())
+                found.describe_named(false, named)
             ))
             .record(tx, by, now)?;
         self.wakeups.add(Topic::OperatorActions);

@@ -176,7 +176,8 @@ impl Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let kind = match &error {
-            StoreError::NotFound { what: "cursor", .. } => ProblemKind::Refused,
+            // Every list takes its cursor in this parameter.
+            StoreError::NotFound { what: "cursor", .. } => return Self::of_field("after", &error),
             StoreError::NotFound { .. } => ProblemKind::NotFound,
             StoreError::NotAllowed(_) => ProblemKind::NotPossible,
             StoreError::Conflict { .. } => ProblemKind::SettingsChanged,

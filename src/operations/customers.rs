@@ -182,8 +182,8 @@ pub async fn forget_customer(
     store.forget_customer(forgetting, progress).await
 }
 
-/// Completes an erasure after which nothing is known about the address. Returns true if no trace remains in free
-/// pages or in the log.
-pub async fn erase_leftovers(store: &Store, address: &EmailAddress) -> Result<bool> {
-    store.erase_leftovers(address).await
+/// Completes an earlier erasure of an address about which nothing is known any more. Does nothing if nobody was ever
+/// erased. Returns true if no trace of an erasure remains in free pages or in the log.
+pub async fn complete_erasure(store: &Store, address: &EmailAddress) -> Result<bool> {
+    store.complete_erasure(address).await
 }

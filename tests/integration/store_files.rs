@@ -1,10 +1,14 @@
 //! Tests of a store's file: those that concern SQLite only. `tests/postgres` runs all others.
 
-use vestibule::domain::Reason;
-use vestibule::store::{Store, StoreError};
+use std::path::Path;
 
-use crate::store::forget::{SECRET, forget, her_life, hers};
-use crate::store::harness::{Harness, mail, start};
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
+use vestibule::domain::Reason;
+use vestibule::store::{Forgetting, Store, StoreError};
+
+use crate::store::forget::{SECRET, ann, forget, her_life, her_vacation, hers};
+use crate::store::harness::{DAY, Harness, address, at, mail, operator, start};
 
 #[tokio::test]
 async fn a_newer_schema_is_refused() {
@@ -53,17 +57,21 @@ async fn a_locked_database_is_busy_and_works_again_afterwards() {
     assert_eq!(entry.reason, Reason::InternalAccountCreated);
 }
 
+/// Rewrites a closed file without incremental vacuum, as another program would.
+fn rewrite(path: &Path) {
+    let connection = rusqlite::Connection::open(path).expect("the database");
+    connection
+        .execute_batch("PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM;")
+        .expect("rewritten");
+}
+
 #[tokio::test]
 async fn a_file_without_incremental_vacuum_is_not_reported_as_overwritten() {
     let harness = Harness::open().await;
     her_life(&harness).await;
     harness.store.close().await;
     let path = harness.database.path();
-    let connection = rusqlite::Connection::open(&path).expect("the database");
-    connection
-        .execute_batch("PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM;")
-        .expect("as another program would rewrite it");
-    drop(connection);
+    rewrite(&path);
     let store = harness.again();
     let forgotten = forget(&store, false).await.expect("forgotten");
     assert!(!forgotten.overwritten);
@@ -72,6 +80,53 @@ async fn a_file_without_incremental_vacuum_is_not_reported_as_overwritten() {
     let again = forget(&harness.again(), false).await.expect("forgotten");
     assert!(again.overwritten);
     assert_eq!(harness.database.places_with(SECRET), [""; 0]);
+}
+
+/// The file keeps its free pages, so they show what was overwritten.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_ends_does_not_keep_another_from_overwriting() {
+    const MARK: &str = "marimba";
+    let harness = Harness::open().await;
+    for number in 0..30 {
+        let mut long = her_vacation(number);
+        // On pages that contain nothing else.
+        long.raw.extend([b'x'; 10_000]);
+        long.raw.extend(MARK.repeat(2000).into_bytes());
+        harness.accept(long).await;
+    }
+    let bob = address("bob@corp.example");
+    let mut his = mail(&bob.to_string(), "bob@x", start());
+    his.facts.automatic = her_vacation(0).facts.automatic;
+    harness.accept(his).await;
+    harness.store.close().await;
+    let path = harness.database.path();
+    rewrite(&path);
+    assert!(!harness.database.places_with(MARK).is_empty());
+
+    let store = harness.again();
+    let forgetting = |address| Forgetting {
+        address,
+        domain_too: false,
+        by: operator("root"),
+        now: at(DAY),
+    };
+    let mut other = None;
+    let hers = store.forget_customer(forgetting(ann()), |_, _| {
+        other.get_or_insert_with(|| {
+            let his = store.forget_customer(forgetting(bob.clone()), |_, _| {});
+            block_in_place(|| Handle::current().block_on(his))
+        });
+    });
+    let hers = hers.await.expect("forgotten");
+    assert_eq!((hers.entries, hers.overwritten), (30, false));
+    let his = other.expect("a step").expect("forgotten");
+    assert_eq!(his.entries, 1);
+    store.close().await;
+    // Moves the rest of the log into the file.
+    rusqlite::Connection::open(&path)
+        .and_then(|file| file.execute_batch("PRAGMA journal_mode = DELETE"))
+        .expect("the database");
+    assert_eq!(harness.database.places_with(MARK), [""; 0]);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::cli::failure::{CommandError, CommandResult};
 use crate::cli::output::{Output, advance, fields, note};
 use crate::config::Hook;
 use crate::domain::{EmailAddress, PortalName, join};
-use crate::operations::{erase_leftovers, forget_customer};
+use crate::operations::{complete_erasure, forget_customer};
 use crate::store::{Forgotten, Holdings};
 
 /// Forget a person: content, account, verification mail and links; the ledger keeps a pseudonym
@@ -100,12 +100,12 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResu
     Err(CommandError::Said)
 }
 
-/// Completes an earlier run: nothing is known about the address, but traces may remain.
+/// Completes an earlier run, if there was one: nothing is known about the address, but traces may remain.
 async fn complete(context: &Context, address: &EmailAddress) -> CommandResult {
     if let Some(hooks) = describe_hooks(&context.config.hooks) {
         note(format_args!("hooks: {hooks}"));
     }
-    if erase_leftovers(&context.store, address).await? {
+    if complete_erasure(&context.store, address).await? {
         return Err(CommandError::not_found("message or account of", address));
     }
     note(format_args!("nothing is known about {address}"));

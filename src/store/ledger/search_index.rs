@@ -59,7 +59,8 @@ impl Store {
     /// Removes every word that no entry uses, in short steps: for the erasure of a person.
     pub(crate) async fn remove_unused_words(&self) -> Result<()> {
         while self.read(has_unused).await? {
-            self.write(|work| remove_unused(work.tx)).await?;
+            self.write_overwriting(|work| remove_unused(work.tx))
+                .await?;
         }
         Ok(())
     }

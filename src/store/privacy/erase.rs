@@ -3,9 +3,10 @@
 //! The ledger keeps an entry for each message, with its verdict and the rule, under a pseudonym. The content,
 //! the subject, the Message-ID, and the verification mails, links and rate limits of the address are deleted.
 //! Waiting requests are discarded. It runs in steps of a few rows, so that mail does not wait. The first step
-//! blocks the account and the last one renames or removes it. If a run is interrupted, the next run finishes
-//! it. Mail that arrives during a run is erased as long as the account has its key. Without an account, it is later
-//! mail from a new sender, and stays.
+//! blocks the account and the [last one](super::last_step) renames or removes it. If a run is interrupted, the next
+//! run finishes it. Mail that arrives during a run is erased as long as the account has its key. Without an account, it
+//! is later mail from a new sender, and stays, unless an operator recovers an earlier message during the run: the
+//! account of that message is erased with all its mail.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +17,8 @@ use crate::mail::Facts;
 use crate::store::audit::events::{NewEvent, record_of_entry};
 use crate::store::engine::job::Work;
 use crate::store::error::readable;
-use crate::store::privacy::export::{PersonEntries, dropped_of, entries_of, has_dropped};
+use crate::store::privacy::export::{entries_of, has_dropped};
+use crate::store::privacy::last_step::LastStep;
 use crate::store::privacy::pseudonym::{
     Pseudonym, without_content, without_detail, without_people,
 };
@@ -25,12 +27,11 @@ use crate::store::rows::account_rows::find_account;
 use crate::store::rows::expired_accounts::accounts_of;
 use crate::store::rows::orphaned_content::delete_content;
 use crate::store::sql::sql_types::{Millis, json};
-use crate::store::verification::rate_limits::erase_claims;
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Result, Store, StoreError, Topic};
 
 /// Number of entries in one transaction.
-const STEP: usize = 20;
+pub(super) const STEP: usize = 20;
 
 /// Parameters of forgetting an address.
 #[derive(Debug, Clone)]
@@ -51,25 +52,27 @@ pub struct Forgotten {
     pub entries: u64,
     pub discarded: u64,
     /// True if no trace remains in free pages or in the log. If false, either a reader kept the database open
-    /// for too long, and [`Store::erase_leftovers`] finishes it; or the file does not return free pages, and
+    /// for too long, and [`Store::complete_erasure`] finishes it; or the file does not return free pages, and
     /// compacting it finishes it.
     pub overwritten: bool,
 }
 
 /// State of the database when a run began.
 #[derive(Debug, Clone)]
-struct Begun {
+pub(super) struct Begun {
     /// Numbers of the accounts to erase: that of the address and those that expired.
-    accounts: Vec<i64>,
+    pub(super) accounts: Vec<i64>,
     /// Entries from this number on are new since the first step.
-    first: i64,
+    pub(super) first: i64,
     /// Rows that are new since the entries were last read have higher numbers.
-    next: i64,
+    pub(super) next: i64,
+    /// True if the first step has recorded the erasure.
+    pub(super) is_recorded: bool,
 }
 
 /// Result of a step.
 #[derive(Debug, Default)]
-struct Erased {
+pub(super) struct Erased {
     /// Entries of messages that the person wrote.
     own: BTreeSet<i64>,
     /// Number of discarded requests.
@@ -83,46 +86,55 @@ impl Erased {
     }
 }
 
-/// Result of the last step: done, or postponed because of these new entries.
-enum LastStep {
-    Done(Erased),
-    Postponed {
-        entries: Vec<(i64, bool)>,
-        next: i64,
-    },
-}
-
 impl Work<'_> {
     /// Blocks the account and cancels its mail. Records the erasure of an address that only has dropped messages.
     fn begin(&mut self, forgetting: &Forgetting) -> Result<Begun> {
-        let now = Millis::from(forgetting.now);
         let key = forgetting.address.key();
         let next = self.tx.next_number()?;
-        let begun = Begun {
+        let mut begun = Begun {
             accounts: accounts_of(self.tx, &key)?,
             first: next,
             next,
+            is_recorded: false,
         };
         let Some(account) = find_account(self.tx, &key)? else {
             if begun.accounts.is_empty() && has_dropped(self.tx, &forgetting.address)? {
                 // Recorded here, because a run that repeats an interrupted one may find none of its entries.
                 self.record_forgotten(None, forgetting)?;
+                begun.is_recorded = true;
             }
             return Ok(begun);
         };
-        let sql = "SELECT 1 FROM request WHERE account = ? AND state = 'released' AND in_work = 1";
-        let in_work = self.tx.exists(sql, &[&account.n])?;
-        if in_work {
-            return Err(in_work_now());
-        }
-        let sql = "UPDATE account SET status = 'blocked', operator_block = 1 WHERE n = ?";
-        self.tx.run(sql, &[&account.n])?;
-        cancel(self.tx, account.n, now)?;
+        self.block_forgotten(account.n, forgetting)?;
         Ok(begun)
     }
 
+    /// Blocks an account that is to be erased, and cancels its mail.
+    pub(super) fn block_forgotten(&self, account: i64, forgetting: &Forgetting) -> Result<()> {
+        let tx = self.tx;
+        let sql = "SELECT 1 FROM request WHERE account = ? AND state = 'released' AND in_work = 1";
+        if tx.exists(sql, &[&account])? {
+            return Err(in_work_now());
+        }
+        let sql = "UPDATE account SET status = 'blocked', operator_block = 1 WHERE n = ?";
+        tx.run(sql, &[&account])?;
+        cancel(tx, account, forgetting.now.into())
+    }
+
+    /// Records the erasure, without the address.
+    pub(super) fn record_forgotten(
+        &mut self,
+        account: Option<i64>,
+        forgetting: &Forgetting,
+    ) -> Result<()> {
+        let event = NewEvent::new("account.forgotten").account(account);
+        event.record(self.tx, &forgetting.by, Millis::from(forgetting.now))?;
+        self.wakeups.add(Topic::OperatorActions);
+        Ok(())
+    }
+
     /// Erases a few entries, and their copies from the number `first` on.
-    fn erase_some(
+    pub(super) fn erase_some(
         &mut self,
         entries: &[(i64, bool)],
         first: i64,
@@ -209,130 +221,6 @@ impl Work<'_> {
         tx.run("DELETE FROM hook_call WHERE entry = ?", &[&n])?;
         Ok(())
     }
-
-    /// Erases the entries that are new since the first step, and removes the accounts once only requests without
-    /// content refer to them. Erases nothing if there are too many new entries.
-    fn finish(
-        &mut self,
-        begun: &Begun,
-        forgetting: &Forgetting,
-        pseudonym: &Pseudonym,
-    ) -> Result<LastStep> {
-        let now = Millis::from(forgetting.now);
-        let entries = self.find_new(begun, &forgetting.address)?;
-        if entries.len() > STEP {
-            let next = self.tx.next_number()?;
-            return Ok(LastStep::Postponed { entries, next });
-        }
-        let erased = self.erase_some(&entries, begun.first, pseudonym, &forgetting.by, now)?;
-        let key = forgetting.address.key();
-        let mut remain = Vec::new();
-        for &account in &begun.accounts {
-            if self.leave_a_name(account, &key, pseudonym, now)? {
-                remain.push(Some(account));
-            }
-        }
-        if remain.is_empty() && !begun.accounts.is_empty() {
-            remain.push(None);
-        }
-        for account in remain {
-            self.record_forgotten(account, forgetting)?;
-        }
-        Ok(LastStep::Done(erased))
-    }
-
-    /// Finds the entries of mail that arrived after the entries were read, and requests whose content an operator
-    /// kept in the meantime: somebody may have unblocked the account.
-    fn find_new(&self, begun: &Begun, address: &EmailAddress) -> Result<Vec<(i64, bool)>> {
-        let tx = self.tx;
-        let mut found = PersonEntries::default();
-        for account in &begun.accounts {
-            let sql =
-                "SELECT ledger FROM request WHERE account = ? AND (kept = 1 OR settled_at IS NULL)";
-            found.own.extend(tx.all::<i64>(sql, &[account])?);
-            let sql = "SELECT ledger FROM event WHERE account = ? AND ledger IS NOT NULL AND n > ?";
-            found
-                .about
-                .extend(tx.all::<i64>(sql, &[account, &begun.next])?);
-        }
-        // As long as the account has its key, the mail of the address is no later mail.
-        let account = find_account(tx, &address.key())?;
-        if account.is_some_and(|account| begun.accounts.contains(&account.n)) {
-            found.own.extend(dropped_of(tx, address)?);
-        }
-        found.about.retain(|n| !found.own.contains(n));
-        Ok(found.into_list())
-    }
-
-    fn record_forgotten(&mut self, account: Option<i64>, forgetting: &Forgetting) -> Result<()> {
-        let event = NewEvent::new("account.forgotten").account(account);
-        event.record(self.tx, &forgetting.by, Millis::from(forgetting.now))?;
-        self.wakeups.add(Topic::OperatorActions);
-        Ok(())
-    }
-
-    /// Renames the account while a request refers to it, and removes it otherwise. Returns true if it still
-    /// exists.
-    fn leave_a_name(
-        &self,
-        account: i64,
-        key: &str,
-        pseudonym: &Pseudonym,
-        now: Millis,
-    ) -> Result<bool> {
-        let tx = self.tx;
-        let sql = "SELECT former_key IS NOT NULL FROM account
-             WHERE n = ?1 AND (key = ?2 OR former_key = ?2)";
-        let Some(is_expired) = tx.maybe::<bool>(sql, &[&account, &key])? else {
-            // Another run has finished in the meantime, perhaps without the domain.
-            return Ok(false);
-        };
-        erase_claims(tx, account)?;
-        // Rows that belong to the account, such as verification mails and links. Events stay for the audit, as long
-        // as the account does.
-        for (table, column) in tx.columns_that_cascade("account")? {
-            if table == "event" {
-                continue;
-            }
-            tx.run(
-                &format!("DELETE FROM {table} WHERE {column} = ?"),
-                &[&account],
-            )?;
-        }
-        let sql = "UPDATE event SET detail = NULL WHERE account = ?";
-        tx.run(sql, &[&account])?;
-        // The payloads of hook calls contain the address.
-        tx.run("DELETE FROM hook_call WHERE account = ?", &[&account])?;
-        let sql = "SELECT 1 FROM request WHERE account = ? LIMIT 1";
-        let needed = tx.exists(sql, &[&account])?;
-        if needed {
-            // An expired account keeps its own key, and has no domain.
-            let (column, domain) = if is_expired {
-                ("former_key", "")
-            } else {
-                ("key", pseudonym.address().domain().as_str())
-            };
-            tx.run(
-                &format!(
-                    "UPDATE account SET id = ?2, {column} = ?3, address = ?4, domain = ?5,
-                         groups = '[]', status = 'blocked', takes_automatic = 0, undeliverable = 0,
-                         quiet_until = NULL, refused_at = NULL, forgotten_at = ?6
-                     WHERE n = ?1"
-                ),
-                &[
-                    &account,
-                    &crate::domain::AccountId::new(),
-                    &pseudonym.address().key(),
-                    &pseudonym.address().to_string(),
-                    &domain,
-                    &now,
-                ],
-            )?;
-        } else {
-            tx.run("DELETE FROM account WHERE n = ?", &[&account])?;
-        }
-        Ok(needed)
-    }
 }
 
 fn in_work_now() -> StoreError {
@@ -356,11 +244,9 @@ impl Store {
         let address = forgetting.address.clone();
         let pseudonym = Pseudonym::of(&address, forgetting.domain_too)
             .ok_or_else(|| StoreError::Other("no pseudonym could be created".to_owned()))?;
-        // Until the end of `erase_leftovers`.
-        self.write(|work| work.tx.overwrite_what_is_freed(true))
-            .await?;
         let asked = forgetting.clone();
-        let mut begun = self.write(move |work| work.begin(&asked)).await?;
+        let begun = self.write_overwriting(move |work| work.begin(&asked));
+        let mut begun = begun.await?;
         let first = begun.first;
 
         let (searched, of) = (address.clone(), begun.clone());
@@ -373,22 +259,25 @@ impl Store {
                 let (some, pseudonym) = (some.to_vec(), pseudonym.clone());
                 let by = forgetting.by.clone();
                 finished += some.len();
-                let step =
-                    self.write(move |work| work.erase_some(&some, first, &pseudonym, &by, now));
+                let step = self.write_overwriting(move |work| {
+                    work.erase_some(&some, first, &pseudonym, &by, now)
+                });
                 erased.add(step.await?);
                 progress(finished as u64, total as u64);
             }
             let (last, of, pseudonym) = (forgetting.clone(), begun.clone(), pseudonym.clone());
-            let step = self.write(move |work| work.finish(&of, &last, &pseudonym));
+            let step = self.write_overwriting(move |work| work.finish(&of, &last, &pseudonym));
             match step.await? {
                 LastStep::Done(step) => {
                     erased.add(step);
                     break;
                 }
-                LastStep::Postponed { entries: new, next } => {
+                LastStep::Postponed {
+                    entries: new,
+                    begun: of,
+                } => {
                     total += new.len();
-                    entries = new;
-                    begun.next = next;
+                    (entries, begun) = (new, of);
                 }
             }
         }

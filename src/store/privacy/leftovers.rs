@@ -5,26 +5,46 @@
 
 use crate::domain::EmailAddress;
 use crate::store::engine::vacuum::shorten;
+use crate::store::sql::Tx;
 use crate::store::{Result, Store, StoreError};
 
 /// Number of answers deleted in one transaction.
 const STEP: usize = 20;
 
+/// True if the erasure of a person is recorded. An erasure that leaves nothing known about its address is recorded
+/// before, or in the same transaction.
+fn has_erasure(tx: &Tx) -> Result<bool> {
+    // Operators' events have an index by name.
+    let sql = "SELECT 1 FROM event WHERE name = 'account.forgotten' AND origin IS NOT NULL LIMIT 1";
+    tx.exists(sql, &[])
+}
+
 impl Store {
+    /// Completes an earlier erasure of an address about which nothing is known any more. Does nothing if nobody was
+    /// ever erased. Returns true if no trace of an erasure remains in free pages or in the log.
+    pub async fn complete_erasure(&self, address: &EmailAddress) -> Result<bool> {
+        let notices = self.erase_notices(address).await?;
+        if notices == 0 && !self.read(has_erasure).await? {
+            return Ok(true);
+        }
+        self.erase_leftovers(address).await
+    }
+
     /// Deletes the stored API answers of everybody, unused words of the search and the notices to the address, and
     /// overwrites what was freed. Returns true if no trace remains in free pages or in the log.
-    pub async fn erase_leftovers(&self, address: &EmailAddress) -> Result<bool> {
-        self.write(|work| work.tx.overwrite_what_is_freed(true))
-            .await?;
+    pub(super) async fn erase_leftovers(&self, address: &EmailAddress) -> Result<bool> {
         self.erase_answers().await?;
         self.remove_unused_words().await?;
+        self.erase_notices(address).await?;
+        self.overwrite_what_was_freed().await
+    }
+
+    /// Deletes the notices to the address. Returns their number.
+    async fn erase_notices(&self, address: &EmailAddress) -> Result<usize> {
         let key = address.key();
         let sql = "DELETE FROM notice WHERE sender = ?";
-        self.write(move |work| work.tx.run(sql, &[&key])).await?;
-        let overwritten = self.overwrite_what_was_freed().await?;
-        self.write(|work| work.tx.overwrite_what_is_freed(false))
-            .await?;
-        Ok(overwritten)
+        self.write_overwriting(move |work| work.tx.run(sql, &[&key]))
+            .await
     }
 
     /// Deletes the stored API answers, which may be about anybody; a repeated request is executed again.
@@ -34,7 +54,7 @@ impl Store {
             .await?;
         loop {
             let deleted = self
-                .write(move |work| {
+                .write_overwriting(move |work| {
                     work.tx.run(
                         "DELETE FROM answer WHERE n IN (
                                  SELECT n FROM answer WHERE n <= ? AND status IS NOT NULL

@@ -2,5 +2,7 @@
 
 pub(super) mod erase;
 pub(super) mod export;
+mod last_step;
 mod leftovers;
+mod overwriting;
 pub(super) mod pseudonym;

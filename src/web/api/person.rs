@@ -9,7 +9,7 @@ use super::output::ApiJson;
 use super::problem::{Problem, ProblemKind};
 use crate::domain::{AccountId, EmailAddress};
 use crate::operations::{
-    PersonData, collect_person_data, erase_leftovers, find_customer, forget_customer,
+    PersonData, collect_person_data, complete_erasure, find_customer, forget_customer,
 };
 
 /// Finds the address of an account by its id, or takes the address as it is: a person need not have an
@@ -70,7 +70,7 @@ pub(super) async fn forget(
     let store = &call.app.store;
     if store.holdings(address.clone()).await?.is_nothing() {
         // An earlier request may have left traces.
-        if erase_leftovers(store, &address).await? {
+        if complete_erasure(store, &address).await? {
             return Err(Problem::not_found("message or account of", address));
         }
         return Err(Problem::new(

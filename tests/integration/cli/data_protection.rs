@@ -134,6 +134,40 @@ fn a_run_that_did_not_overwrite_everything_is_completed_by_the_next() {
     assert!(!remains());
 }
 
+/// Only an earlier run can have left traces in the free pages.
+#[test]
+fn an_address_never_heard_of_is_not_found_in_a_file_that_keeps_its_free_pages() {
+    let harness = filled_harness();
+    harness.close();
+    let file = rusqlite::Connection::open(harness.path("data/vestibule.db")).expect("opened");
+    file.execute_batch(
+        "PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM;
+         CREATE TABLE filler AS SELECT zeroblob(100000) AS octets;
+         DROP TABLE filler;",
+    )
+    .expect("as another program would leave it");
+    let free = file.query_row("PRAGMA freelist_count", [], |row| row.get::<_, i64>(0));
+    assert!(free.expect("a number") > 0);
+    drop(file);
+    let forget = |address| harness.run(&["customers", "forget", address, "--yes"]);
+
+    let unknown = forget("eve@corp.example");
+    assert_eq!(unknown.status, 3, "{}", unknown.err);
+    let nothing = "there is no message or account of eve@corp.example";
+    assert!(unknown.err.contains(nothing), "{}", unknown.err);
+
+    for _ in 0..2 {
+        let forgotten = forget("ann@corp.example");
+        assert_eq!(forgotten.status, 1, "{}", forgotten.err);
+        let remedy = "vestibule compact";
+        assert!(forgotten.err.contains(remedy), "{}", forgotten.err);
+    }
+    let compacted = harness.run(&["compact"]);
+    assert_eq!(compacted.status, 0, "{}", compacted.err);
+    let again = forget("ann@corp.example");
+    assert_eq!(again.status, 3, "{}", again.err);
+}
+
 #[test]
 fn the_json_of_an_erasure_has_each_key_once() {
     let harness = filled_harness();

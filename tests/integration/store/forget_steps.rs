@@ -2,11 +2,13 @@
 
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
-use vestibule::domain::{LedgerId, Reason};
-use vestibule::store::{Forgetting, Forgotten};
+use vestibule::access::AccessSettings;
+use vestibule::domain::{LedgerId, Reason, RequestState};
+use vestibule::store::{Forgetting, Forgotten, Recovered};
 
+use super::dropped::TERMS;
 use super::forget::{SECRET, ann, forget, her_vacation, hers};
-use super::harness::{DAY, Harness, at, operator, start};
+use super::harness::{DAY, Harness, at, operator, settings, start};
 use crate::database::Database;
 
 fn forgetting() -> Forgetting {
@@ -86,6 +88,56 @@ async fn more_mail_than_the_last_step_can_erase_is_erased_before_it() {
     assert_nothing_is_left(&harness).await;
 }
 
+async fn change_access(harness: &Harness, base: u64, settings: AccessSettings) {
+    let by = operator("root");
+    let changed = harness.store.change_access(base, settings, by, start());
+    changed.await.expect("changed");
+}
+
+/// The operator forces the release, or the new settings decide the message again. The person may have written again,
+/// too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_a_recovered_message_gets_in_the_meantime_is_erased() {
+    for (is_forced, writes_again) in [(true, false), (false, false), (false, true)] {
+        let harness = Harness::open().await;
+        let mut closed = AccessSettings::default();
+        closed.site.external.restrict_domains = true;
+        change_access(&harness, 1, closed).await;
+        for number in 1..=STEP {
+            harness.accept(hers(number)).await;
+        }
+        let last = harness.accept(hers(0)).await;
+        assert_eq!(last.reason, Reason::DomainNotAllowed);
+        let mut request = None;
+        let forgotten = forget_and(&harness, async || {
+            change_access(&harness, 2, settings()).await;
+            if writes_again {
+                let new = harness.accept(hers(100)).await;
+                assert!(new.account_created);
+            }
+            let (store, by, now) = (&harness.store, operator("root"), start());
+            let recovered = if is_forced {
+                let released = store.release_dropped(last.ledger, None, None, by, now);
+                released.await
+            } else {
+                store.recover(last.ledger, TERMS, by, now).await
+            };
+            request = match recovered.expect("recovered") {
+                Recovered::Now { request, .. } | Recovered::Forced { request, .. } => Some(request),
+                Recovered::StillDropped(_) => None,
+            };
+            let account = store.customer(&ann()).await.expect("read");
+            assert!(account.is_some());
+        });
+        let count = STEP as u64 + 1 + u64::from(writes_again);
+        assert_eq!(forgotten.await.entries, count);
+        let request = harness.request(request.expect("a request")).await;
+        assert_eq!(request.state, RequestState::Discarded);
+        assert!(!request.has_account);
+        assert_nothing_is_left(&harness).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_does_not_restore_the_domain_that_another_erased() {
     let harness = Harness::open().await;
@@ -121,7 +173,7 @@ async fn a_run_that_ends_before_its_last_step_is_in_the_audit_and_can_be_finishe
     assert_eq!(harness.database.number(events), 1);
     let left = harness.store.holdings(ann()).await.expect("read");
     assert!(left.is_nothing(), "{left:?}");
-    let overwritten = harness.store.erase_leftovers(&ann()).await;
+    let overwritten = harness.store.complete_erasure(&ann()).await;
     assert_eq!(overwritten.expect("erased"), Database::OVERWRITES);
     assert_eq!(harness.database.number(events), 1);
     assert_nothing_is_left(&harness).await;

@@ -4,6 +4,7 @@ pub(super) mod driver;
 pub(super) mod health;
 pub(super) mod job;
 pub(super) mod notify;
+mod overwriting;
 mod prefetcher;
 pub(super) mod readers;
 pub(super) mod settings_cache;

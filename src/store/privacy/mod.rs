@@ -4,5 +4,4 @@ pub(super) mod erase;
 pub(super) mod export;
 mod last_step;
 mod leftovers;
-mod overwriting;
 pub(super) mod pseudonym;

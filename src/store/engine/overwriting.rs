@@ -1,7 +1,8 @@
-//! Overwriting: what an operation of an erasure frees keeps nothing of what it held.
+//! Operations that overwrite all space that they free, so that it keeps nothing of what it held: for the erasure of a
+//! person.
 //!
-//! The setting is that of the writer's session, which all operations of a process share. So it lasts for one
-//! operation: one run cannot end it for another, and a session that was opened anew in the meantime has it, too.
+//! The setting is that of the writer's session, which all operations of a process share. It lasts for one operation:
+//! so an erasure that ends does not end it for another, and a session that is opened again after a failure has it.
 
 use crate::store::engine::job::Work;
 use crate::store::sql::Tx;

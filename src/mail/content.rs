@@ -377,7 +377,7 @@ mod tests {
             ("Subject: x\r\n\r\n", None),
             ("", None),
             (
-                "Content-Type: text/plain; charset=utf-8\r\n\r\na\u{202e}b\u{1b}[31mc\r\n",
+                "Content-Type: text/plain; charset=utf-8\r\n\r\na\u{202e}\u{61c}b\u{1b}[31mc\r\n",
                 Some("ab[31mc"),
             ),
         ] {

@@ -31,6 +31,7 @@ mod mime;
 mod nonstandard_report;
 mod other_addresses;
 mod out_of_office;
+mod parameters;
 mod program_names;
 mod recorded_envelope;
 mod report;

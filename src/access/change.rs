@@ -7,10 +7,10 @@ use std::fmt;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::settings::{AccessSettings, Settings};
+use super::settings::AccessSettings;
 use super::settings_key::{Key, KeyError, Value};
 use super::warnings::Warning;
-use crate::domain::{DomainPattern, EmailAddress, PatternList, PortalName};
+use crate::domain::{DomainPattern, PatternList, PortalName};
 
 /// One setting that differs between two states.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -208,12 +208,6 @@ impl AccessSettings {
     }
 }
 
-impl Serialize for Key {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
 /// `it: external.verify: false → true`; for a list, only additions and removals.
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -256,23 +250,6 @@ fn items(value: Option<&Value>) -> Option<Vec<String>> {
         Value::Switch(_) => None,
         Value::Domains(patterns) => Some(patterns.iter().map(ToString::to_string).collect()),
         Value::Groups(groups) => Some(groups.clone()),
-    }
-}
-
-impl Settings {
-    /// The pattern that decides about a new sender with this address: the one that denies it, or else the one
-    /// that admits it. None if no pattern decides.
-    #[must_use]
-    pub fn pattern_for(&self, address: &EmailAddress) -> Option<&DomainPattern> {
-        let Self {
-            internal, external, ..
-        } = self;
-        let approved = internal.enabled.then_some(&internal.approved_domains);
-        let allowed = (external.allow_portal_only_accounts && external.restrict_domains)
-            .then_some(&external.allowed_domains);
-        let mut admitting = approved.into_iter().chain(allowed);
-        self.denies(address)
-            .or_else(|| admitting.find_map(|list| list.find_match(address)))
     }
 }
 
@@ -372,30 +349,5 @@ mod tests {
         }
         let inherit = Assignment::parse("external.verify=inherit").expect("good");
         assert!(AccessSettings::default().with(None, &[inherit]).is_err());
-    }
-
-    #[test]
-    fn pattern_for_agrees_with_the_rules() {
-        let mut settings = Settings::default();
-        settings.internal.approved_domains = vec![pattern("*.corp.example")].into();
-        settings.external.allowed_domains = vec![pattern("partner.example")].into();
-        let domain = |text: &str| EmailAddress::parse(&format!("ann@{text}")).expect(text);
-        assert_eq!(
-            settings.pattern_for(&domain("a.corp.example")),
-            Some(&pattern("*.corp.example"))
-        );
-        assert_eq!(settings.pattern_for(&domain("partner.example")), None);
-        settings.external.restrict_domains = true;
-        assert_eq!(
-            settings.pattern_for(&domain("partner.example")),
-            Some(&pattern("partner.example"))
-        );
-        settings.internal.enabled = false;
-        assert_eq!(settings.pattern_for(&domain("a.corp.example")), None);
-        settings.denied = vec![pattern("ann@partner.example")].into();
-        assert_eq!(
-            settings.pattern_for(&domain("partner.example")),
-            Some(&pattern("ann@partner.example"))
-        );
     }
 }

@@ -145,6 +145,21 @@ impl Settings {
         self.denied.find_denial(address)
     }
 
+    /// The pattern that decides about a new sender with this address: the one that denies it, or else the one
+    /// that admits it. None if no pattern decides.
+    #[must_use]
+    pub fn pattern_for(&self, address: &EmailAddress) -> Option<&DomainPattern> {
+        let Self {
+            internal, external, ..
+        } = self;
+        let approved = internal.enabled.then_some(&internal.approved_domains);
+        let allowed = (external.allow_portal_only_accounts && external.restrict_domains)
+            .then_some(&external.allowed_domains);
+        let mut admitting = approved.into_iter().chain(allowed);
+        self.denies(address)
+            .or_else(|| admitting.find_map(|list| list.find_match(address)))
+    }
+
     /// Groups of a new account of this kind.
     #[must_use]
     pub fn default_groups(&self, kind: AccountKind) -> &[String] {
@@ -258,6 +273,31 @@ mod tests {
         assert_eq!(
             access.source(Key::InternalEnabled, Some(&portal)),
             Source::Default
+        );
+    }
+
+    #[test]
+    fn pattern_for_agrees_with_the_rules() {
+        let mut settings = Settings::default();
+        settings.internal.approved_domains = vec![pattern("*.corp.example")].into();
+        settings.external.allowed_domains = vec![pattern("partner.example")].into();
+        let domain = |text: &str| EmailAddress::parse(&format!("ann@{text}")).expect(text);
+        assert_eq!(
+            settings.pattern_for(&domain("a.corp.example")),
+            Some(&pattern("*.corp.example"))
+        );
+        assert_eq!(settings.pattern_for(&domain("partner.example")), None);
+        settings.external.restrict_domains = true;
+        assert_eq!(
+            settings.pattern_for(&domain("partner.example")),
+            Some(&pattern("partner.example"))
+        );
+        settings.internal.enabled = false;
+        assert_eq!(settings.pattern_for(&domain("a.corp.example")), None);
+        settings.denied = vec![pattern("ann@partner.example")].into();
+        assert_eq!(
+            settings.pattern_for(&domain("partner.example")),
+            Some(&pattern("ann@partner.example"))
         );
     }
 }

@@ -3,6 +3,7 @@
 //! Tables, lists and headings escape characters that could control the terminal or reverse the line. Single lines
 //! do not: text from mail is [`Escaped`] before it is in one.
 
+mod column_widths;
 mod shorten;
 mod table;
 

@@ -30,6 +30,15 @@ pub fn is_visible(text: &str) -> bool {
         })
 }
 
+/// True for the bidirectional controls of UAX 9, which change the direction of the text around them.
+#[must_use]
+pub fn is_bidi_control(c: char) -> bool {
+    matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
+}
+
 /// True if NFKC (UAX 15) leaves the text unchanged.
 pub(super) fn is_nfkc(text: &str) -> bool {
     text.is_ascii() || ComposingNormalizerBorrowed::new_nfkc().is_normalized(text)

@@ -44,7 +44,7 @@ pub use group::{GroupName, GroupNameError};
 pub use hex::to_hex;
 pub use hook_event::{EventPattern, EventPatternError, HOOK_EVENTS};
 pub use ids::{AccountId, HookCallId, IdError, LedgerId, MailId, RequestId, UserId};
-pub use invisible::is_visible;
+pub use invisible::{is_bidi_control, is_visible};
 pub use join_items::join;
 pub(crate) use keywords::keywords;
 pub use language::{BUILT_IN_LANGUAGES, LanguagePriority, LanguageTag, LanguageTagError};

@@ -1,4 +1,4 @@
-//! Fills the index of `find` off the mail path.
+//! Fills the index that `find` searches, off the mail path.
 //!
 //! It looks for new messages once a second and indexes them in short steps. While there are many, it pauses
 //! for a multiple of the duration of each step, so that mail comes first.

@@ -1,24 +1,19 @@
 //! Content-Type and Content-Disposition: a token and its parameters.
 //!
-//! Takes the value of a field; returns the token in lower case and the parameters as octets, with
-//! continuations and percent-encoding of RFC 2231 resolved. Tolerates what mail programs write: a missing
-//! semicolon, blanks in an unquoted value, and encoded-words in a quoted one (which RFC 2047 5 forbids).
-//! mail-parser decodes each section of a parameter by itself, which breaks characters that two sections
-//! share, so it is not used for these fields.
+//! Takes the value of a field; returns the token in lower case and the parameters. Tolerates what mail programs
+//! write, such as a missing semicolon after the token.
 
-use super::charset::{self, Label};
-use super::encoded_words;
+use super::charset::Label;
+use super::parameters::{MediaParameters, comment_end};
 
 /// Maximum number of octets of a field that are read.
 const MAX_FIELD: usize = 16 * 1024;
-/// Maximum number of parameters, counting each section.
-const MAX_PARAMETERS: usize = 200;
 
 /// A parsed Content-Type; `text/plain` if there is none (RFC 2045 5.2).
 #[derive(Debug, Clone)]
 pub struct Media {
     kind: String,
-    parameters: Parameters,
+    parameters: MediaParameters,
     report_type: Option<String>,
 }
 
@@ -26,7 +21,7 @@ impl Default for Media {
     fn default() -> Self {
         Self {
             kind: "text/plain".to_owned(),
-            parameters: Parameters::default(),
+            parameters: MediaParameters::default(),
             report_type: None,
         }
     }
@@ -41,7 +36,7 @@ impl Media {
         if main.is_empty() || sub.is_empty() {
             return None;
         }
-        let parameters = Parameters::parse(rest);
+        let parameters = MediaParameters::parse(rest);
         let report_type = (kind == "multipart/report")
             .then(|| parameters.text("report-type"))
             .flatten();
@@ -119,7 +114,7 @@ impl Disposition {
         let (kind, rest) = split_kind(&line);
         Self {
             kind,
-            filename: Parameters::parse(rest).text("filename"),
+            filename: MediaParameters::parse(rest).text("filename"),
         }
     }
 }
@@ -159,197 +154,6 @@ fn split_kind(line: &[u8]) -> (String, &[u8]) {
         at += 1;
     }
     (kind, b"")
-}
-
-/// Position after the comment that begins at `at`; comments nest (RFC 5322 3.2.2).
-fn comment_end(line: &[u8], at: usize) -> usize {
-    let mut depth = 0_usize;
-    let mut skip = false;
-    for (offset, &byte) in line[at..].iter().enumerate() {
-        match byte {
-            _ if skip => skip = false,
-            b'\\' => skip = true,
-            b'(' => depth += 1,
-            b')' => {
-                depth -= 1;
-                if depth == 0 {
-                    return at + offset + 1;
-                }
-            }
-            _ => {}
-        }
-    }
-    line.len()
-}
-
-/// One `name=value` as written.
-#[derive(Debug, Clone)]
-struct Parameter {
-    /// In lower case, without the asterisks of RFC 2231.
-    name: String,
-    /// Section number of a continuation (RFC 2231 3).
-    section: Option<u32>,
-    /// Percent-encoded (RFC 2231 4).
-    is_extended: bool,
-    value: Vec<u8>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Parameters(Vec<Parameter>);
-
-impl Parameters {
-    fn parse(mut rest: &[u8]) -> Self {
-        let mut found = Vec::new();
-        while !rest.is_empty() && found.len() < MAX_PARAMETERS {
-            let (parameter, after) = next_parameter(rest);
-            found.extend(parameter);
-            rest = after;
-        }
-        Self(found)
-    }
-
-    /// The value and its charset. An extended form takes precedence over a plain one, which programs add for
-    /// readers without RFC 2231.
-    fn octets(&self, name: &str) -> Option<(Vec<u8>, Option<Label>)> {
-        let all = || self.0.iter().filter(|one| one.name == name);
-        if let Some(one) = all().find(|one| one.is_extended && one.section.is_none()) {
-            let (label, text) = split_charset(&one.value);
-            return Some((percent_decode(text), label));
-        }
-        let mut sections: Vec<_> = all().filter(|one| one.section.is_some()).collect();
-        if sections.is_empty() {
-            return all().next().map(|one| (one.value.clone(), None));
-        }
-        sections.sort_by_key(|one| one.section);
-        sections.dedup_by_key(|one| one.section);
-        let mut octets = Vec::new();
-        let mut label = None;
-        for (place, one) in sections.iter().enumerate() {
-            let mut text = one.value.as_slice();
-            if one.is_extended {
-                if place == 0 {
-                    (label, text) = split_charset(text);
-                }
-                octets.extend(percent_decode(text));
-            } else {
-                octets.extend_from_slice(text);
-            }
-        }
-        Some((octets, label))
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        let (octets, label) = self.octets(name)?;
-        let text = match label {
-            Some(label) => charset::decode(&octets, Some(&label)),
-            None => encoded_words::decode(&octets, None),
-        };
-        let text: String = text.chars().filter(|c| !c.is_control()).collect();
-        let text = text.trim();
-        (!text.is_empty()).then(|| text.to_owned())
-    }
-}
-
-/// `charset'language'text` (RFC 2231 4).
-fn split_charset(value: &[u8]) -> (Option<Label>, &[u8]) {
-    let mut quotes = memchr::memchr_iter(b'\'', value);
-    match (quotes.next(), quotes.next()) {
-        (Some(first), Some(second)) => (Label::parse(&value[..first]), &value[second + 1..]),
-        _ => (None, value),
-    }
-}
-
-fn percent_decode(text: &[u8]) -> Vec<u8> {
-    let mut octets = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&first, after)) = rest.split_first() {
-        let value = (first == b'%')
-            .then(|| super::transfer_encoding::hex_octet(after))
-            .flatten();
-        octets.push(value.unwrap_or(first));
-        rest = if value.is_some() { &after[2..] } else { after };
-    }
-    octets
-}
-
-/// The first parameter, and the text after its semicolon.
-fn next_parameter(line: &[u8]) -> (Option<Parameter>, &[u8]) {
-    let line = line.trim_ascii_start();
-    if line.first() == Some(&b'(') {
-        return (None, &line[comment_end(line, 0)..]);
-    }
-    let Some(end) = memchr::memchr2(b';', b'=', line) else {
-        return (None, b"");
-    };
-    if line[end] == b';' {
-        return (None, &line[end + 1..]);
-    }
-    let name = String::from_utf8_lossy(line[..end].trim_ascii()).to_ascii_lowercase();
-    let rest = line[end + 1..].trim_ascii_start();
-    let (value, after) = if rest.first() == Some(&b'"') {
-        parse_quoted(&rest[1..])
-    } else {
-        let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
-        (
-            without_comment(&rest[..end]).to_vec(),
-            rest.get(end + 1..).unwrap_or_default(),
-        )
-    };
-    let (name, is_extended) = match name.strip_suffix('*') {
-        Some(name) => (name.to_owned(), true),
-        None => (name, false),
-    };
-    let (name, section) = match name.split_once('*') {
-        Some((name, number)) => match number.parse() {
-            Ok(section) => (name.to_owned(), Some(section)),
-            Err(_) => return (None, after),
-        },
-        None => (name, None),
-    };
-    let parameter = Parameter {
-        name,
-        section,
-        is_extended,
-        value,
-    };
-    (Some(parameter), after)
-}
-
-/// Parses the value after an opening quote. Resolves only the escapes of a quote and of a backslash, because
-/// some programs write file paths unescaped.
-fn parse_quoted(text: &[u8]) -> (Vec<u8>, &[u8]) {
-    let mut value = Vec::new();
-    let mut at = 0;
-    while let Some(&byte) = text.get(at) {
-        match (byte, text.get(at + 1)) {
-            (b'"', _) => {
-                let rest = &text[at + 1..];
-                let end = memchr::memchr(b';', rest).map_or(rest.len(), |end| end + 1);
-                // Without a semicolon, the next parameter begins after a blank.
-                let next = rest[..end].trim_ascii();
-                let is_missing = next.contains(&b'=');
-                return (value, if is_missing { rest } else { &rest[end..] });
-            }
-            (b'\\', Some(&next @ (b'"' | b'\\'))) => {
-                value.push(next);
-                at += 1;
-            }
-            _ => value.push(byte),
-        }
-        at += 1;
-    }
-    (value, b"")
-}
-
-/// An unquoted value without the comment at its end.
-fn without_comment(value: &[u8]) -> &[u8] {
-    let value = value.trim_ascii();
-    if value.ends_with(b")")
-        && let Some(start) = memchr::memmem::find(value, b" (")
-    {
-        return value[..start].trim_ascii_end();
-    }
-    value
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod bulk;
 mod charset;
 mod codepages;
 mod content;
+mod content_parts;
 mod encoded_words;
 mod facts;
 mod fields;
@@ -31,6 +32,7 @@ mod mime;
 mod nonstandard_report;
 mod other_addresses;
 mod out_of_office;
+mod parameters;
 mod program_names;
 mod recorded_envelope;
 mod report;
@@ -51,9 +53,9 @@ pub use authentication_facts::{
 pub use bounce_severity::BounceSeverity;
 pub use charset::Label;
 pub use content::{
-    Attachment, AttachmentSummary, Content, decode_text, find_attachment, html, list_attachments,
-    readable,
+    Attachment, AttachmentSummary, Content, find_attachment, html, list_attachments, readable,
 };
+pub use content_parts::decode_text;
 pub use facts::{
     Evidence, Facts, Fingerprint, ListAuthor, Report, ReportKind, ReportedRecipient, Sender,
     SenderFault,

@@ -34,23 +34,16 @@ pub(super) fn report(header: &Header, envelope: &Envelope, sender: &Sender) -> R
     let message = header.section;
     let media = message.media();
     let is_report = media.is("multipart/report");
-    let stated = media.report_type().filter(|_| is_report).map(stated_kind);
-    if let Some(None) = stated {
-        return Reported::Other(content_type(header));
-    }
-    if let Some(Some(kind)) = stated {
-        let mut report = start(header, kind);
-        read_parts(&message, &media, &mut report, 0);
-        return Reported::Delivery(report);
+    match media.report_type().filter(|_| is_report).map(stated_kind) {
+        Some(None) => return Reported::Other(content_type(header)),
+        Some(Some(kind)) => {
+            let mut report = start(header, kind);
+            read_parts(&message, &media, &mut report, 0);
+            return Reported::Delivery(report);
+        }
+        None => {}
     }
     let from_a_mailer = nonstandard_report::is_from_a_mailer(header, envelope, sender);
-    let otherwise = || {
-        if is_report {
-            Reported::Other(content_type(header))
-        } else {
-            Reported::Nothing
-        }
-    };
     if !from_a_mailer && !is_report {
         return Reported::Nothing;
     }
@@ -59,11 +52,15 @@ pub(super) fn report(header: &Header, envelope: &Envelope, sender: &Sender) -> R
         report.kind = kind;
         return Reported::Delivery(report);
     }
-    if !from_a_mailer {
-        return otherwise();
-    }
-    let Some(evidence) = nonstandard_report::evidence(header, &message, &media) else {
-        return otherwise();
+    let evidence = from_a_mailer
+        .then(|| nonstandard_report::evidence(header, &message, &media))
+        .flatten();
+    let Some(evidence) = evidence else {
+        return if is_report {
+            Reported::Other(content_type(header))
+        } else {
+            Reported::Nothing
+        };
     };
     report.kind = ReportKind::Text;
     report.evidence = evidence;

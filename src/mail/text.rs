@@ -11,6 +11,7 @@ use super::encoded_words;
 use super::header::{Field, Section};
 use super::media::Media;
 use super::structure::Structure;
+use crate::domain::is_bidi_control;
 
 /// Maximum number of octets of a field that are read as text. A header line has at most 998 octets (RFC 5322
 /// 2.1.1); nobody reads a subject of more than eight such lines.
@@ -54,10 +55,10 @@ pub(super) fn printable(bytes: &[u8]) -> String {
     text
 }
 
-/// True for control characters and characters that change the direction of the text around them.
+/// True for control characters, line and paragraph separators, and characters that change the direction of the
+/// text around them.
 pub(super) fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || is_bidi_control(c)
 }
 
 /// Decoded text with single spaces; None if it is empty.
@@ -154,6 +155,9 @@ mod tests {
     fn evidence_cannot_forge_a_line() {
         let evidence = Evidence::new("X-Loop", "a\r\n b\u{1b}[2J\u{202e}c".as_bytes());
         assert_eq!(evidence.value, "a b\\u{1b}[2J\\u{202e}c");
+        // Arabic letter mark, line separator and paragraph separator.
+        let evidence = Evidence::new("X-Loop", "a\u{61c}b\u{2028}c\u{2029}d".as_bytes());
+        assert_eq!(evidence.value, "a\\u{61c}b\\u{2028}c\\u{2029}d");
         let long = Evidence::new("X", &vec![b'\x07'; 100_000]);
         assert!(long.value.chars().count() <= 200);
     }

@@ -1,8 +1,8 @@
 //! One event as one line of text or one JSON object.
 //!
 //! Every value stays within its line and its field: control characters, line separators and bidirectional
-//! controls are escaped, and a value with a space, a quote or an equals sign is quoted. So a sender cannot
-//! forge a line by the content of a mail.
+//! controls are escaped. In a line of text, an empty value and one with a space, a quote, a backslash or an equals
+//! sign are quoted. So a sender cannot forge a line by the content of a mail.
 
 use std::fmt::{self, Write};
 
@@ -10,7 +10,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
 use crate::config::LogFormat;
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, is_bidi_control};
 
 /// Fields that hold only an address.
 const ADDRESSES: &[&str] = &["sender", "address", "recipient"];
@@ -186,13 +186,10 @@ fn is_plain(value: &str) -> bool {
     !value.is_empty() && value.chars().all(is_plain_char)
 }
 
-/// Characters that affect how a terminal, a pager or a person reads a line: controls, line and paragraph
-/// separators, and bidirectional controls (Unicode UAX #9).
+/// True for characters that affect how a terminal, a pager or a person reads a line: controls, line and paragraph
+/// separators, the byte order mark and bidirectional controls.
 fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{feff}')
-        || ('\u{2028}'..='\u{202e}').contains(&c)
-        || ('\u{2066}'..='\u{2069}').contains(&c)
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') || is_bidi_control(c)
 }
 
 /// A text for a terminal or a line of text, with unsafe characters escaped.

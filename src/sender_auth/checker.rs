@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use super::arc::VouchedAuthor;
 use super::client::{Client, client};
 use super::dmarc::Vouchers;
-use super::message::Signed;
+use super::message::{Signed, has_name};
 use super::outage::Outages;
 use super::spf::SpfQuery;
 use super::{arc, dkim, dmarc, resolver};
@@ -27,7 +27,7 @@ use crate::domain::{Domain, Envelope};
 use crate::mail::{Authentication, AuthenticationDetail, AuthenticationResult, DmarcPolicy};
 
 /// Maximum number of concurrently checked messages; others wait within their own timeout.
-const AT_ONCE: usize = 256;
+const MAX_CONCURRENT: usize = 256;
 
 /// Reason why messages cannot be checked at all.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,7 @@ pub struct Checker {
 
 struct Shared {
     dns: MessageAuthenticator,
-    turns: Semaphore,
+    permits: Semaphore,
     timeout: Duration,
     outages: Outages,
     /// Machines that hand mail to us, whose Received fields are trusted.
@@ -83,7 +83,7 @@ impl Checker {
         Ok(Self {
             shared: Arc::new(Shared {
                 dns: resolver::resolver(&settings.resolvers, settings.timeout)?,
-                turns: Semaphore::new(AT_ONCE),
+                permits: Semaphore::new(MAX_CONCURRENT),
                 timeout: settings.timeout,
                 outages: Outages::default(),
                 ours: trusted_peers.to_vec(),
@@ -137,7 +137,7 @@ impl Shared {
         if signed.chain_refused.is_some() || arc::newest_sealer(message, &self.trusted).is_none() {
             return None;
         }
-        let _turn = timeout_at(deadline, self.turns.acquire()).await.ok()?;
+        let _permit = timeout_at(deadline, self.permits.acquire()).await.ok()?;
         let chain = timeout_at(deadline, self.dns.verify_arc(message))
             .await
             .ok()?;
@@ -154,9 +154,9 @@ impl Shared {
         let start = Instant::now();
         let mut first = start + self.timeout * 3 / 4;
         let mut deadline = start + self.timeout;
-        let turn = timeout_at(first, self.turns.acquire()).await;
+        let permit = timeout_at(first, self.permits.acquire()).await;
         let has_outage = from.is_some_and(|from| self.outages.has(from, start));
-        if turn.is_err() || has_outage {
+        if permit.is_err() || has_outage {
             // Queries from here on have no time left: they are answered from the cache or not at all.
             (first, deadline) = (start, start);
         }
@@ -167,8 +167,8 @@ impl Shared {
         let query = SpfQuery::of(&self.client(envelope, message), &envelope.reverse_path);
 
         let nobody = Vouchers::default();
-        // The last future prefetches the policy, so that it is in the cache when DMARC needs it. If nobody vouches
-        // for the domain, its result is that of DMARC.
+        // The last future prefetches the policy, so that it is in the cache when DMARC needs it. Its result stands if
+        // no signature and no SPF result can change it.
         let (own, others, spf, chain, unvouched) = tokio::join!(
             timeout_at(first, dns.verify_dkim(message)),
             timeout_at(first, verify_others(dns, &signed)),
@@ -190,7 +190,7 @@ impl Shared {
         let dmarc = match from.zip(vouchers.as_ref()) {
             None => dmarc::finding_without_sender(),
             Some((from, vouchers)) => {
-                let output = match unvouched.ok().filter(|_| vouchers.change_nothing()) {
+                let output = match unvouched.ok().filter(|_| vouchers.have_no_effect()) {
                     Some(output) if !dmarc::may_change(&output) => Some(output),
                     earlier => timeout_at(deadline, dmarc::verify(dns, message, vouchers))
                         .await
@@ -203,7 +203,7 @@ impl Shared {
                 }
             }
         };
-        if let Some(from) = from.filter(|_| !has_outage && turn.is_ok()) {
+        if let Some(from) = from.filter(|_| !has_outage && permit.is_ok()) {
             let failed = dmarc.0.result == AuthenticationResult::TempError;
             self.outages.note(from, failed, Instant::now());
         }
@@ -227,7 +227,7 @@ impl Shared {
         let received = message
             .headers
             .iter()
-            .filter(|(name, _)| name.trim_ascii().eq_ignore_ascii_case(b"received"))
+            .filter(|(name, _)| has_name(name, b"received"))
             .map(|(_, value)| *value);
         client(envelope, received, &self.ours)
     }

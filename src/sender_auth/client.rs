@@ -25,7 +25,7 @@ pub(super) enum Client {
         /// Name in HELO or EHLO.
         helo: Option<String>,
         /// Origin of this information.
-        told_by: &'static str,
+        source: &'static str,
     },
     /// Only our own machines handled it, as far as they record.
     Inside,
@@ -46,7 +46,7 @@ pub(super) fn client<'a>(
         return Client::Outside {
             address,
             helo: forwarded.helo.clone(),
-            told_by: "XFORWARD",
+            source: "XFORWARD",
         };
     }
     for value in received.take(MAX_HOPS) {
@@ -57,7 +57,7 @@ pub(super) fn client<'a>(
                 return Client::Outside {
                     address,
                     helo: Some(helo),
-                    told_by: "Received",
+                    source: "Received",
                 };
             }
             Hop::Unreadable => return Client::Unreadable,
@@ -110,19 +110,19 @@ impl Hop {
     fn of(value: &[u8]) -> Self {
         let text = String::from_utf8_lossy(value);
         let text = text.trim();
-        let Some(clause) = text
-            .get(..5)
-            .filter(|start| start.trim_end().eq_ignore_ascii_case("from") && start.len() == 5)
-            .map(|_| &text[5..])
+        let Some(clause) = strip_prefix_any_case(text, "from")
+            .filter(|rest| rest.starts_with(|c: char| c.is_ascii() && c.is_whitespace()))
         else {
             return Self::Within;
         };
         let (helo, comments) = from_clause(clause);
-        let told = comments.iter().find_map(|comment| Told::of(comment));
-        match told {
-            Some(told) => Self::From {
-                address: told.address,
-                helo: told.helo.unwrap_or(helo),
+        let found = comments
+            .iter()
+            .find_map(|comment| ClientComment::of(comment));
+        match found {
+            Some(found) => Self::From {
+                address: found.address,
+                helo: found.helo.unwrap_or(helo),
             },
             // Exim's form for a client without a name: `from [ADDRESS] (helo=HELO)`.
             None => match (
@@ -173,13 +173,13 @@ fn from_clause(clause: &str) -> (String, Vec<String>) {
     (helo, comments)
 }
 
-/// Content of one comment by an MTA.
-struct Told {
+/// The client as an MTA describes it in one comment.
+struct ClientComment {
     address: IpAddr,
     helo: Option<String>,
 }
 
-impl Told {
+impl ClientComment {
     /// Parses an address literal (RFC 5321 4.4, `TCP-info`), else a bare address alone in its comment, as
     /// Exchange and qmail write it.
     fn of(comment: &str) -> Option<Self> {

@@ -59,7 +59,7 @@ impl Vouchers<'_> {
     }
 
     /// True if DMARC has the same result without them: none of them passed, or might have.
-    pub(super) fn change_nothing(&self) -> bool {
+    pub(super) fn have_no_effect(&self) -> bool {
         !matches!(self.spf.result(), SpfResult::Pass | SpfResult::TempError)
             && !self.signatures.iter().any(|output| {
                 matches!(output.result(), DkimResult::Pass | DkimResult::TempError(_))
@@ -67,8 +67,8 @@ impl Vouchers<'_> {
     }
 }
 
-/// True if another query may have another result: a name server did not answer. If the record has a separate policy
-/// for names that do not exist (`np`), that cannot be told, because mail-auth then takes the name for an existing one.
+/// True if a repeated query may give another result: a name server did not answer. With a record that treats names
+/// that do not exist differently (`np`), mail-auth hides this: it takes the name for an existing one.
 pub(super) fn may_change(output: &DmarcOutput) -> bool {
     let depends_on_name = output
         .dmarc_record()

@@ -3,7 +3,6 @@
 //! The sender controls all of it, and the cost of verification grows with the number of fields times the
 //! number of names in a signature. So both are bounded here, before anything is computed or queried.
 
-use mail_auth::arc::{self, ArcError};
 use mail_auth::common::crypto::HashAlgorithm;
 use mail_auth::common::headers::Header;
 use mail_auth::dkim::{Canonicalization, DkimError, Signature};
@@ -11,7 +10,7 @@ use mail_auth::{AuthenticatedMessage, Error};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::alignment::may_be_one_organisation;
-use super::dkim::{MAX_NAMES, MAX_SIGNATURES, finding, refusal};
+use super::dkim::{MAX_SIGNATURES, finding, refusal};
 use super::raw_fields::RawFields;
 use crate::mail::{AuthenticationDetail, AuthenticationResult, mbox_lines};
 
@@ -19,29 +18,12 @@ use crate::mail::{AuthenticationDetail, AuthenticationResult, mbox_lines};
 /// trace.
 const MAX_LINES: usize = 10_000;
 
-/// Maximum size in octets of a parsed field. Signatures have a few hundred; parsing takes up to thirty times
-/// the size.
-const MAX_FIELD: usize = 16 * 1024;
-
-/// Maximum number of sets in a chain (RFC 8617 4.2.1).
-const MAX_SETS: usize = 50;
+/// Maximum size in octets of a parsed field. Signatures have a few hundred; parsing a signature takes up to thirty
+/// times its size in memory.
+pub(super) const MAX_FIELD: usize = 16 * 1024;
 
 /// Octets above which hashing takes long enough to delay other tasks on this thread.
 const HASH_IN_PLACE: usize = 128 * 1024;
-
-/// Fields of each set of a chain (RFC 8617 4.1).
-#[derive(Clone, Copy)]
-enum ChainField {
-    Seal,
-    Signature,
-    Results,
-}
-
-const CHAIN: [(&[u8], ChainField); 3] = [
-    (b"arc-seal", ChainField::Seal),
-    (b"arc-message-signature", ChainField::Signature),
-    (b"arc-authentication-results", ChainField::Results),
-];
 
 /// A message with its signatures, sorted.
 pub(super) struct Signed<'x> {
@@ -62,18 +44,18 @@ impl<'x> Signed<'x> {
     pub(super) fn read(raw: &'x [u8], from: Option<&str>) -> Self {
         // An mbox line at the top was added in transit; it is not passed on and was never signed.
         let raw = &raw[mbox_lines(raw)..];
-        let top = top(raw);
-        let mut message = fields(top.unwrap_or(raw));
+        let first_lines = first_lines(raw);
+        let mut message = fields(first_lines.unwrap_or(raw));
         // Our own parse of From, the one that the decision uses, replaces that of the library.
         message.from = from.map(|from| format!("@{from}")).into_iter().collect();
         let mut signed = Self {
             is_sealed: false,
-            chain_refused: top.map(|_| "the header is too long"),
+            chain_refused: first_lines.map(|_| "the header is too long"),
             others: None,
             refused: Vec::new(),
             message,
         };
-        let others = signed.read_signatures(top.is_some(), from);
+        let others = signed.read_signatures(first_lines.is_some(), from);
         signed.read_chain();
         signed.hash_body(&others);
         if !others.is_empty() {
@@ -97,16 +79,19 @@ impl<'x> Signed<'x> {
         is_too_long: bool,
         from: Option<&str>,
     ) -> Vec<Header<'x, Signature>> {
-        let sees_from = is_plain(&self.message, "From");
+        let is_from_plain = is_plain(&self.message, "From");
         let (mut aligned, mut others) = (Vec::new(), Vec::new());
         let mut refused = Findings::default();
-        let mut beyond = Findings::default();
+        let mut over_limit = Findings::default();
         let too_many = |signature: &Signature| {
             let why = "too many signatures".to_owned();
             finding(Some(signature), AuthenticationResult::Policy, Some(why))
         };
         let all = std::mem::take(&mut self.message.headers);
-        for &(name, value) in all.iter().filter(|(name, _)| is(name, b"dkim-signature")) {
+        for &(name, value) in all
+            .iter()
+            .filter(|(name, _)| has_name(name, b"dkim-signature"))
+        {
             if value.len() > MAX_FIELD {
                 let why = "the signature is too long".to_owned();
                 refused.push(|| finding(None, AuthenticationResult::Policy, Some(why)));
@@ -115,17 +100,17 @@ impl<'x> Signed<'x> {
             let signature = match Signature::parse(value) {
                 Ok(signature) if signature.l == 0 => signature,
                 Ok(_) => {
-                    self.note(name, value, Error::Dkim(DkimError::SignatureLength));
+                    self.record_error(name, value, Error::Dkim(DkimError::SignatureLength));
                     continue;
                 }
                 Err(error) => {
-                    self.note(name, value, error);
+                    self.record_error(name, value, error);
                     continue;
                 }
             };
             let refusal = if is_too_long {
                 Some((AuthenticationResult::Policy, "the header is too long"))
-            } else if sees_from {
+            } else if is_from_plain {
                 refusal(&signature)
             } else {
                 Some((
@@ -137,128 +122,58 @@ impl<'x> Signed<'x> {
                 refused.push(|| finding(Some(&signature), result, Some(reason.to_owned())));
                 continue;
             }
-            let counts = from.is_some_and(|from| may_be_one_organisation(&signature.d, from));
-            let list = if counts { &mut aligned } else { &mut others };
+            let may_align = from.is_some_and(|from| may_be_one_organisation(&signature.d, from));
+            let list = if may_align { &mut aligned } else { &mut others };
             if list.len() < MAX_SIGNATURES {
                 list.push(Header::new(name, value, without_copies(signature)));
             } else {
-                beyond.push(|| too_many(&signature));
+                over_limit.push(|| too_many(&signature));
             }
         }
         self.message.headers = all;
         let room = MAX_SIGNATURES.saturating_sub(aligned.len());
         for header in others.drain(room.min(others.len())..) {
-            beyond.push(|| too_many(&header.header));
+            over_limit.push(|| too_many(&header.header));
         }
         self.refused = refused.0;
-        self.refused.append(&mut beyond.0);
+        self.refused.append(&mut over_limit.0);
         self.message.dkim_headers = aligned;
         others
     }
 
     /// Records a signature that cannot be parsed.
-    fn note(&mut self, name: &'x [u8], value: &'x [u8], error: Error) {
+    fn record_error(&mut self, name: &'x [u8], value: &'x [u8], error: Error) {
         self.message.has_dkim_errors = true;
         if self.message.errors.len() < MAX_SIGNATURES {
             self.message.errors.push(Header::new(name, value, error));
         }
     }
 
-    /// Parses the chain, unless it exceeds the limits; then nothing of it is kept.
-    fn read_chain(&mut self) {
-        let all = std::mem::take(&mut self.message.headers);
-        for &(name, value) in &all {
-            let mut fields = CHAIN.iter();
-            let Some((_, field)) = fields.find(|(field, _)| is(name, field)) else {
-                continue;
-            };
-            self.is_sealed = true;
-            if value.len() > MAX_FIELD {
-                self.refuse_chain("a field of the chain is too long");
-            } else if self.chain_refused.is_none() {
-                self.read_chain_field(*field, name, value);
-            }
-        }
-        self.message.headers = all;
-        if !self.message.has_arc_errors {
-            let message = &mut self.message;
-            message.as_headers.sort_by_key(|header| header.header.i);
-            message.ams_headers.sort_by_key(|header| header.header.i);
-            message.aar_headers.sort_by_key(|header| header.header.i);
-        }
-    }
-
-    fn read_chain_field(&mut self, field: ChainField, name: &'x [u8], value: &'x [u8]) {
-        let message = &mut self.message;
-        let kept = match field {
-            ChainField::Seal => keep(
-                &mut message.as_headers,
-                name,
-                value,
-                arc::Seal::parse(value),
-            ),
-            ChainField::Signature => match arc::Signature::parse(value) {
-                Ok(signature) if signature.h.len() > MAX_NAMES => {
-                    return self.refuse_chain("too many fields are signed");
-                }
-                Ok(signature) if signature.l > 0 => Err(Error::Arc(ArcError::SignatureLength)),
-                Ok(mut signature) => {
-                    signature.z = Vec::new();
-                    keep(&mut message.ams_headers, name, value, Ok(signature))
-                }
-                Err(error) => Err(error),
-            },
-            ChainField::Results => keep(
-                &mut message.aar_headers,
-                name,
-                value,
-                arc::Results::parse(value),
-            ),
-        };
-        match kept {
-            Ok(count) if count > MAX_SETS => self.refuse_chain("the chain is too long"),
-            Ok(_) => {}
-            Err(error) => {
-                // One is enough to break the chain.
-                if !message.has_arc_errors {
-                    message.errors.push(Header::new(name, value, error));
-                }
-                message.has_arc_errors = true;
-            }
-        }
-    }
-
-    fn refuse_chain(&mut self, why: &'static str) {
-        self.chain_refused.get_or_insert(why);
-        self.message.as_headers = Vec::new();
-        self.message.ams_headers = Vec::new();
-        self.message.aar_headers = Vec::new();
-    }
-
-    /// Hashes the body in each way that a signature requires.
+    /// Hashes the body in each variant that a signature requires.
     fn hash_body(&mut self, others: &[Header<'x, Signature>]) {
         let own = &self.message.dkim_headers;
         let signed = own.iter().chain(others).map(|header| &header.header);
         let signed = signed.map(|signature| (signature.cb, signature.a));
         let sealed = self.message.ams_headers.iter().map(|header| &header.header);
         let sealed = sealed.map(|signature| (signature.cb, signature.a));
-        let mut ways: Vec<(Canonicalization, HashAlgorithm)> = Vec::new();
+        let mut variants: Vec<(Canonicalization, HashAlgorithm)> = Vec::new();
         for (canonicalization, algorithm) in signed.chain(sealed) {
-            let way = (canonicalization, HashAlgorithm::from(algorithm));
-            if !ways.contains(&way) {
-                ways.push(way);
+            let variant = (canonicalization, HashAlgorithm::from(algorithm));
+            if !variants.contains(&variant) {
+                variants.push(variant);
             }
         }
         let body = self.message.raw_body();
         let hash = || {
-            ways.into_iter()
+            variants
+                .into_iter()
                 .map(|(canonicalization, algorithm)| {
                     let hash = algorithm.hash(canonicalization.canonical_body(body, 0));
                     (canonicalization, algorithm, 0, hash.as_ref().to_vec())
                 })
                 .collect()
         };
-        self.message.body_hashes = apart(body.len(), hash);
+        self.message.body_hashes = run_blocking(body.len(), hash);
     }
 }
 
@@ -289,19 +204,8 @@ fn fields(raw: &[u8]) -> AuthenticatedMessage<'_> {
     message
 }
 
-/// Keeps a parsed field of the chain. Returns the number of fields of its kind.
-fn keep<'x, T>(
-    kept: &mut Vec<Header<'x, T>>,
-    name: &'x [u8],
-    value: &'x [u8],
-    parsed: Result<T, Error>,
-) -> Result<usize, Error> {
-    kept.push(Header::new(name, value, parsed?));
-    Ok(kept.len())
-}
-
-/// True if the field has this name; `wanted` is in lower case.
-fn is(name: &[u8], wanted: &[u8]) -> bool {
+/// True if the field has this name, in any case.
+pub(super) fn has_name(name: &[u8], wanted: &[u8]) -> bool {
     name.trim_ascii().eq_ignore_ascii_case(wanted)
 }
 
@@ -312,7 +216,7 @@ fn without_copies(mut signature: Signature) -> Signature {
 }
 
 /// Runs work on this many octets without blocking other tasks.
-fn apart<T>(octets: usize, work: impl FnOnce() -> T) -> T {
+fn run_blocking<T>(octets: usize, work: impl FnOnce() -> T) -> T {
     let has_other_threads = || {
         Handle::try_current()
             .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
@@ -325,7 +229,7 @@ fn apart<T>(octets: usize, work: impl FnOnce() -> T) -> T {
 }
 
 /// The first lines of a header that is too long; None for other headers.
-fn top(raw: &[u8]) -> Option<&[u8]> {
+fn first_lines(raw: &[u8]) -> Option<&[u8]> {
     let mut end = 0;
     for line in raw.split_inclusive(|&byte| byte == b'\n').take(MAX_LINES) {
         if matches!(line, b"\r\n" | b"\n") {
@@ -343,12 +247,13 @@ pub(super) fn is_plain(message: &AuthenticatedMessage<'_>, field: &str) -> bool 
         .headers
         .iter()
         .map(|(name, _)| name)
-        .filter(|name| name.trim_ascii().eq_ignore_ascii_case(field.as_bytes()));
+        .filter(|name| has_name(name, field.as_bytes()));
     fields.next().is_some_and(|name| name.len() == field.len()) && fields.next().is_none()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::arc_fields::MAX_SETS;
     use super::*;
 
     fn signature(domain: &str, names: &str) -> String {

@@ -9,6 +9,7 @@
 
 mod alignment;
 mod arc;
+mod arc_fields;
 mod checker;
 mod client;
 mod dkim;

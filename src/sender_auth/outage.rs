@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Time for which a failure is cached (RFC 9520 3.2: up to 5 minutes).
-const REMEMBERED: Duration = Duration::from_secs(30);
+const CACHE_TIME: Duration = Duration::from_secs(30);
 
 /// Maximum number of domains. Beyond it the cache is cleared, which only costs some waiting.
 const MAX_DOMAINS: usize = 4096;
@@ -27,7 +27,7 @@ impl Outages {
         let since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         since
             .get(domain)
-            .is_some_and(|since| now.duration_since(*since) < REMEMBERED)
+            .is_some_and(|since| now.duration_since(*since) < CACHE_TIME)
     }
 
     /// Records the outcome of a query. Do not record queries that were skipped or had no time.
@@ -54,7 +54,7 @@ mod tests {
         outages.note("silent.example", true, Instant::now());
         assert!(outages.has("silent.example", Instant::now()));
         assert!(!outages.has("other.example", Instant::now()));
-        tokio::time::advance(REMEMBERED).await;
+        tokio::time::advance(CACHE_TIME).await;
         assert!(!outages.has("silent.example", Instant::now()));
 
         outages.note("silent.example", true, Instant::now());

@@ -25,10 +25,10 @@ pub(super) fn truncate(value: &str) -> String {
 /// The whole field with its line ending; None if nothing is known.
 #[must_use]
 pub fn field(found: &Authentication, hostname: &Domain) -> Option<String> {
-    let told;
+    let reported;
     let details = if found.details.is_empty() {
-        told = told_by_another(found);
-        &told
+        reported = reported_by_mta(found);
+        &reported
     } else {
         &found.details
     };
@@ -45,7 +45,7 @@ pub fn field(found: &Authentication, hostname: &Domain) -> Option<String> {
 }
 
 /// Results of a trusted MTA, repeated under our name.
-fn told_by_another(found: &Authentication) -> Vec<AuthenticationDetail> {
+fn reported_by_mta(found: &Authentication) -> Vec<AuthenticationDetail> {
     let results = found.by_method();
     let reason = || Some("reported by the MTA".to_owned());
     results

@@ -12,7 +12,7 @@ use mail_auth::hickory_resolver::system_conf::read_system_conf;
 use super::CheckerError;
 
 /// Number of cached answers. Each lives as long as its TTL says, at most a day.
-const REMEMBERED: u64 = 8192;
+const CACHED_ANSWERS: u64 = 8192;
 const MAX_TTL: Duration = Duration::from_hours(24);
 const MAX_NEGATIVE: Duration = Duration::from_mins(15);
 
@@ -21,7 +21,7 @@ const MAX_NEGATIVE: Duration = Duration::from_mins(15);
 const MIN_NEGATIVE: Duration = Duration::from_secs(30);
 
 /// Maximum number of concurrent queries on one connection to a server.
-const OPEN_QUESTIONS: usize = 2048;
+const MAX_ACTIVE_QUERIES: usize = 2048;
 
 /// Creates the resolver. `timeout` is that of one message; within it, an unanswered query is retried.
 pub(super) fn resolver(
@@ -38,11 +38,11 @@ pub(super) fn resolver(
     options.timeout = (timeout / 3).max(Duration::from_millis(10));
     options.attempts = 1;
     options.edns0 = true;
-    options.cache_size = REMEMBERED;
+    options.cache_size = CACHED_ANSWERS;
     options.positive_max_ttl = Some(MAX_TTL);
     options.negative_min_ttl = Some(MIN_NEGATIVE);
     options.negative_max_ttl = Some(MAX_NEGATIVE);
-    options.max_active_requests = OPEN_QUESTIONS;
+    options.max_active_requests = MAX_ACTIVE_QUERIES;
     // Names in this machine's hosts file are not what their domains publish.
     options.use_hosts_file = ResolveHosts::Never;
     MessageAuthenticator::new(config, options).map_err(|cause| {

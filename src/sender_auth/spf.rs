@@ -28,7 +28,7 @@ pub(super) enum SpfQuery {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SpfIdentity {
     address: IpAddr,
-    told_by: &'static str,
+    source: &'static str,
     /// ASCII form.
     domain: String,
     helo: String,
@@ -38,12 +38,12 @@ pub(super) struct SpfIdentity {
 
 impl SpfQuery {
     pub(super) fn of(client: &Client, reverse_path: &ReversePath) -> Self {
-        let (address, helo, told_by) = match client {
+        let (address, helo, source) = match client {
             Client::Outside {
                 address,
                 helo,
-                told_by,
-            } => (*address, helo.as_deref().unwrap_or_default(), *told_by),
+                source,
+            } => (*address, helo.as_deref().unwrap_or_default(), *source),
             Client::Inside => return Self::Unknown("no client outside our own machines"),
             Client::Unreadable => {
                 return Self::Unknown("the MTA's Received field does not name the client");
@@ -70,7 +70,7 @@ impl SpfQuery {
         };
         Self::Ask(SpfIdentity {
             address,
-            told_by,
+            source,
             domain,
             helo,
             mailbox,
@@ -105,7 +105,7 @@ impl SpfQuery {
             Self::Ask(identity) => (
                 result(answer.map_or(SpfResult::TempError, SpfOutput::result)),
                 vec![identity.property()],
-                format!("client {} by {}", identity.address, identity.told_by),
+                format!("client {} by {}", identity.address, identity.source),
             ),
             Self::NoDomain(why) | Self::Unknown(why) => {
                 (AuthenticationResult::None, Vec::new(), (*why).to_owned())

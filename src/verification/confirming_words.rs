@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use icu_normalizer::DecomposingNormalizer;
 
-use crate::domain::LanguageTag;
+use crate::domain::{LanguageTag, is_bidi_control};
 use crate::mail;
 use crate::store::ReplyAnswer;
 use crate::templates::Templates;
@@ -57,9 +57,8 @@ impl ConfirmingWords {
 fn bare(word: &str) -> String {
     let ends =
         |c: char| c.is_whitespace() || matches!(c, '.' | '!' | ',' | '。' | '！' | '،' | '、');
-    // Bidirectional marks are invisible; programs put them around right-to-left text.
-    let has_shape = |c: &char| !matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let word: String = word.chars().filter(has_shape).collect();
+    // Bidirectional controls are invisible; programs put them around right-to-left text.
+    let word: String = word.chars().filter(|c| !is_bidi_control(*c)).collect();
     let word = word.trim().trim_end_matches(ends).to_lowercase();
     DecomposingNormalizer::new_nfd()
         .normalize(&word)
@@ -92,6 +91,7 @@ mod tests {
             ("是！", "zh-Hans"),
             ("\u{200f}نعم\u{200f}.", "ar"),
             ("\u{2068}نعم\u{2069}", "ar"),
+            ("\u{61c}نعم", "ar"),
             ("yes please", ""),
             ("no", ""),
             ("\"yes\"", ""),

@@ -155,11 +155,11 @@ fn the_helo_name_comes_with_the_client() {
         Client::Outside {
             address: IpAddr::from([192, 0, 2, 1]),
             helo: Some("said.example".to_owned()),
-            told_by: "XFORWARD",
+            source: "XFORWARD",
         }
     );
     assert!(matches!(
         find(None, &[CLIENT]),
-        Client::Outside { helo: Some(helo), told_by: "Received", .. } if helo == "a.example"
+        Client::Outside { helo: Some(helo), source: "Received", .. } if helo == "a.example"
     ));
 }

@@ -258,7 +258,7 @@ impl PreparedMessage {
             self.end_quiet(work.tx, prepared, &mut account.row)?;
         }
         self.tell_sender(work, decided, prepared, n)?;
-        let case = DecidedMessage {
+        let message = DecidedMessage {
             n,
             ledger: entry.ledger,
             sender: prepared.sender.as_ref(),
@@ -274,11 +274,11 @@ impl PreparedMessage {
             quota: self.arrival.quota,
             full: standing.account.filter(|account| account.quota_reached),
         };
-        let followed = work.apply(&case, &decided.decision, &decided.settings, account)?;
-        if let Some(followed) = followed {
-            entry.account = Some((followed.account.id, followed.account.kind));
-            entry.account_created = followed.created;
-            entry.request = Some(followed.request);
+        let applied = work.apply(&message, &decided.decision, &decided.settings, account)?;
+        if let Some(applied) = applied {
+            entry.account = Some((applied.account.id, applied.account.kind));
+            entry.account_created = applied.created;
+            entry.request = Some(applied.request);
         }
         Ok(())
     }

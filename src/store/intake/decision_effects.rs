@@ -66,7 +66,7 @@ impl Work<'_> {
     /// Applies the decision; returns None if it has no consequence.
     pub(crate) fn apply(
         &mut self,
-        case: &DecidedMessage,
+        message: &DecidedMessage,
         decision: &Decision,
         settings: &Effective,
         account: Option<SenderAccount>,
@@ -80,10 +80,10 @@ impl Work<'_> {
         let is_let_in = account
             .as_ref()
             .is_some_and(|account| !account.is_unverified());
-        let account = match (new, account, case.sender) {
+        let account = match (new, account, message.sender) {
             (Some(new), _, Some(sender)) => {
                 let groups = settings.default_groups(new.kind);
-                let entry = Some(case.n);
+                let entry = Some(message.n);
                 make(
                     self.tx,
                     sender,
@@ -91,53 +91,53 @@ impl Work<'_> {
                     groups,
                     AccountOrigin::Mail,
                     entry,
-                    case.now,
+                    message.now,
                 )?
             }
             (None, Some(account), _) => account.row,
             _ => return Err(StoreError::Other("a decision without a sender".to_owned())),
         };
-        if held && case.full.is_some() {
-            make_room(self.tx, account.n, case)?;
+        if held && message.full.is_some() {
+            make_room(self.tx, account.n, message)?;
         }
-        self.request_of(case, &account, held)?;
+        self.request_of(message, &account, held)?;
         if held {
-            let Some(sender) = case.sender else {
+            let Some(sender) = message.sender else {
                 return Err(StoreError::Other("a decision without a sender".to_owned()));
             };
             let occasion = Occasion {
                 kind: MailKind::Verification,
                 cause: MailCause::Mail,
-                portal: Some(case.portal),
-                in_reply_to: case.message_id,
-                place: QueuePlace::of_mail(case.authenticated, case.client, sender.domain()),
+                portal: Some(message.portal),
+                in_reply_to: message.message_id,
+                place: QueuePlace::of_mail(message.authenticated, message.client, sender.domain()),
             };
-            let is_owed = owe(self.tx, &account, &occasion, case.now)?;
-            languages::suggest(self.tx, account.n, case.languages)?;
+            let is_owed = owe(self.tx, &account, &occasion, message.now)?;
+            languages::suggest(self.tx, account.n, message.languages)?;
             self.wakeups.add_if(Topic::VerificationMail, is_owed);
         } else {
             if created || !is_let_in {
-                account.let_in(self.tx, case.portal)?;
+                account.let_in(self.tx, message.portal)?;
             }
             self.wakeups.add(Topic::Requests);
         }
         Ok(Some(Applied {
             account,
             created,
-            request: RequestId::from_bytes(case.ledger.to_bytes()),
+            request: RequestId::from_bytes(message.ledger.to_bytes()),
         }))
     }
 
     fn request_of(
         &mut self,
-        case: &DecidedMessage,
+        message: &DecidedMessage,
         account: &AccountRow,
         held: bool,
     ) -> Result<()> {
         let (state, due, released) = if held {
-            ("held", case.now.plus(case.hold_for), None)
+            ("held", message.now.plus(message.hold_for), None)
         } else {
-            ("released", case.now, Some(case.now))
+            ("released", message.now, Some(message.now))
         };
         let enter = DeferredInsert {
             table: DeferredTable::Request,
@@ -152,16 +152,16 @@ impl Work<'_> {
         self.tx.insert_deferred(
             enter,
             &[
-                &case.n,
+                &message.n,
                 &account.n,
-                &case.portal,
-                &octets(case.size),
-                &case.received_at,
+                &message.portal,
+                &octets(message.size),
+                &message.received_at,
                 &state,
                 &due,
                 &released,
                 &released.map(|_| "rule"),
-                &case.authenticated,
+                &message.authenticated,
             ],
         )?;
         // Usually there are none, so this spares the query of `tell` for each message.
@@ -173,6 +173,13 @@ impl Work<'_> {
         } else {
             "request.released"
         };
-        calls_about_accounts::tell(self.tx, event, None, Some(case.n), &Actor::Daemon, case.now)
+        calls_about_accounts::tell(
+            self.tx,
+            event,
+            None,
+            Some(message.n),
+            &Actor::Daemon,
+            message.now,
+        )
     }
 }

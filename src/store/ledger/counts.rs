@@ -193,7 +193,7 @@ fn held_domains(tx: &Tx, since: Timestamp) -> Result<Vec<HeldDomain>> {
 /// Counts entries: whole days from the counters, and the partial first day through the index on time.
 pub(crate) fn entries(tx: &Tx, since: Timestamp) -> Result<Vec<EntryCount>> {
     let since = Millis::from(since);
-    let midnight = Millis((since.0 + Millis::DAY - 1).div_euclid(Millis::DAY) * Millis::DAY);
+    let midnight = Millis(since.0 + Millis::DAY - 1).midnight_before();
     tx.all(
         "SELECT portal, verdict, rule AS reason, CAST(sum(messages) AS bigint) AS messages FROM (
              SELECT portal, verdict, rule, count(*) AS messages FROM ledger
@@ -223,11 +223,10 @@ pub(crate) fn requests(tx: &Tx) -> Result<Vec<RequestCount>> {
 }
 
 pub(crate) fn by_day(tx: &Tx, since: Millis) -> Result<Vec<DayCount>> {
-    let midnight = Millis(since.0.div_euclid(Millis::DAY) * Millis::DAY);
     tx.all(
         "SELECT day, verdict, rule AS reason, CAST(sum(messages) AS bigint) AS messages FROM day_count
          WHERE day >= ?1 GROUP BY day, verdict, rule",
-        &[&midnight],
+        &[&since.midnight_before()],
     )
 }
 

@@ -39,10 +39,6 @@ impl Store {
 /// Maximum messages of a domain that are read to count its senders.
 const MAX_LOOKED_THROUGH: u32 = 20_000;
 
-fn midnight_before(at: Millis) -> Millis {
-    Millis(at.0.div_euclid(Millis::DAY) * Millis::DAY)
-}
-
 /// A position in the ranking. A domain whose count changes between two pages may be missing or appear twice.
 struct RankCursor {
     messages: u64,
@@ -96,7 +92,7 @@ fn counted_domains(
 pub(crate) fn domains(tx: &Tx, since: Millis, page: &Page) -> Result<Listed<DroppedDomain>> {
     let after = RankCursor::before(page)?;
     let settings = settings_cache::newest(tx)?.settings;
-    let midnight = midnight_before(since);
+    let midnight = since.midnight_before();
     let limit = page.rows();
     let mut domains = counted_domains(tx, midnight, &after, limit.saturating_add(1))?;
     let is_more = domains.len() > limit;
@@ -140,7 +136,7 @@ pub(crate) fn domains_between(
     limit: usize,
 ) -> Result<Vec<DroppedDomain>> {
     let settings = settings_cache::newest(tx)?.settings;
-    let midnight = midnight_before(since);
+    let midnight = since.midnight_before();
     let candidates = counted_domains(tx, midnight, &RankCursor::top(), MAX_CANDIDATES)?;
     let counted = with_codes(
         "SELECT count(*), count(DISTINCT sender) FROM (

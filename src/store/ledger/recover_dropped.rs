@@ -130,7 +130,7 @@ impl Work<'_> {
     ) -> Result<Recovered> {
         let tx = self.tx;
         let found = find(tx, ledger)?;
-        let of_then = found.recoverable(ledger, terms.portal.as_ref())?;
+        let of_then = found.require_recoverable(ledger, terms.portal.as_ref())?;
         let circumstances = match &terms.today {
             Some(today) => &today.circumstances,
             None => of_then,

@@ -1,4 +1,4 @@
-//! The index of `find`, filled outside of the acceptance of mail.
+//! The index that `find` searches, filled outside of the acceptance of mail.
 //!
 //! A step reads entries after the one up to which all are indexed, extracts their words, and writes them. Triggers
 //! erase the words of an entry that is erased or rewritten, in the same transaction. A rewritten entry is due
@@ -49,11 +49,12 @@ impl Store {
     /// Indexes at most `limit` new entries and as many changed ones, and removes as many words that no entry uses.
     /// Returns the number of entries that were indexed, and whether there is more to do.
     pub async fn index_entries(&self, limit: usize) -> Result<WorkStep<usize>> {
-        let batch = self.read_long(move |tx| next(tx, limit)).await?;
+        let batch = self.read_long(move |tx| next_batch(tx, limit)).await?;
         if batch.again.is_empty() && batch.next.is_empty() && batch.unused.is_empty() {
             return Ok(WorkStep::default());
         }
-        self.write(move |work| write(work.tx, batch.clone())).await
+        self.write(move |work| write_batch(work.tx, batch.clone()))
+            .await
     }
 
     /// Removes every word that no entry uses, in short steps: for the erasure of a person.
@@ -66,7 +67,7 @@ impl Store {
     }
 }
 
-pub(crate) fn next(tx: &Tx, limit: usize) -> Result<Batch> {
+pub(crate) fn next_batch(tx: &Tx, limit: usize) -> Result<Batch> {
     let again: Vec<i64> = tx.all(
         "SELECT ledger FROM search_due AS due WHERE ledger <= (SELECT ledger FROM search_progress)
          ORDER BY ledger LIMIT ?",
@@ -196,7 +197,7 @@ fn find_unused(tx: &Tx, limit: usize) -> Result<Vec<(i64, String)>> {
 }
 
 /// Writes one row of each kind in turn until the time slice is used up, so that no kind waits for the others.
-pub(crate) fn write(tx: &Tx, batch: Batch) -> Result<WorkStep<usize>> {
+pub(crate) fn write_batch(tx: &Tx, batch: Batch) -> Result<WorkStep<usize>> {
     let mut slice = TimeSlice::of(usize::MAX);
     let (mut done, mut more, mut words) = (0, batch.more, HashMap::new());
     let mut again = batch.again.into_iter();

@@ -80,15 +80,15 @@ pub(crate) fn room(tx: &Tx, account: i64, size: u64, quota: Quota) -> Result<Roo
 }
 
 /// Makes room for a request by dropping the oldest unauthenticated ones, which are offered from now on.
-pub(crate) fn make_room(tx: &Tx, account: i64, case: &DecidedMessage) -> Result<()> {
-    while room(tx, account, case.size, case.quota)?.quota_reached {
+pub(crate) fn make_room(tx: &Tx, account: i64, message: &DecidedMessage) -> Result<()> {
+    while room(tx, account, message.size, message.quota)?.quota_reached {
         let oldest = tx.one(
             "SELECT ledger, size, due_at FROM request
                  WHERE account = ? AND state = 'held' AND authenticated = 0
                  ORDER BY ledger LIMIT 1",
             &[&account],
         )?;
-        replace(tx, account, oldest, case)?;
+        replace(tx, account, oldest, message)?;
     }
     Ok(())
 }
@@ -97,19 +97,19 @@ fn replace(
     tx: &Tx,
     account: i64,
     (n, size, until): (i64, i64, Millis),
-    case: &DecidedMessage,
+    message: &DecidedMessage,
 ) -> Result<()> {
     // Recorded while the request that it is about still exists.
     NewEvent::new("request.replaced")
         .entry(n)
         .detail(format!(
             "replaced by {}, which is authenticated",
-            case.ledger
+            message.ledger
         ))
-        .record(tx, &Actor::Daemon, case.now)?;
+        .record(tx, &Actor::Daemon, message.now)?;
     tx.run("DELETE FROM request WHERE ledger = ?", &[&n])?;
     let mut standing: JsonFields = tx.one(STANDING, &[&n])?;
-    standing.set("account", &case.full)?;
+    standing.set("account", &message.full)?;
     tx.run(
         "UPDATE ledger SET verdict = 'dropped', rule = ?2, forget_at = ?3, standing = ?4
              WHERE n = ?1",
@@ -123,7 +123,7 @@ fn replace(
         kept_otherwise_until: until,
     };
     count_if_unwanted(tx, carrier_of(tx, n)?)?;
-    offer(tx, &dropped, until, case.quota)
+    offer(tx, &dropped, until, message.quota)
 }
 
 /// Selects the standing with which an entry was decided.

@@ -1,9 +1,8 @@
 //! Accounts that expired: nobody verified them, and nothing waited for them for a long time.
 //!
 //! An expired account counts as none: no list has it, and the next message of its address creates a new one. Its row
-//! stays as long as an entry of its mail or about its mail, under a key that no address has. `former_key` leads from
-//! the address to these entries: requests, which are found by their sender, and delivery reports. All of them are
-//! exported and erased with the person.
+//! stays, under a key that no address has, as long as a request or a delivery report refers to it. `former_key` leads
+//! from the address to them; export and erasure use it.
 
 use crate::domain::{AccountId, Actor};
 use crate::store::Result;
@@ -45,9 +44,9 @@ pub(crate) fn expire(tx: &Tx, account: &AccountRow, now: Millis) -> Result<()> {
         tx.run("DELETE FROM account WHERE n = ?", &[&n])?;
         return Ok(());
     }
-    // With their links.
+    // Their links are deleted with them.
     tx.run("DELETE FROM letter WHERE account = ?", &[&n])?;
-    // Without a domain: its messages make no domain known.
+    // Without a domain, it does not make that domain a known one, for `dropped_content`.
     tx.run(
         "UPDATE account SET id = ?2, key = ?3, former_key = coalesce(former_key, key), domain = '',
                  groups = '[]', status = 'blocked', undeliverable = 0, quiet_until = NULL,
@@ -58,7 +57,7 @@ pub(crate) fn expire(tx: &Tx, account: &AccountRow, now: Millis) -> Result<()> {
     record_of_account(tx, "account.expired", n, &Actor::Daemon, now)
 }
 
-/// Numbers of the accounts that expired or whose person was forgotten, and to which this entry refers, some repeatedly.
+/// Numbers of the expired accounts and those of forgotten persons that this entry refers to; may contain duplicates.
 pub(crate) fn ended_accounts_of(tx: &Tx, entry: i64) -> Result<Vec<i64>> {
     tx.all(
         "SELECT a.n FROM request AS r JOIN account AS a ON a.n = r.account

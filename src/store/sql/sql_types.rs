@@ -122,6 +122,11 @@ impl Millis {
         Self(self.0.saturating_sub(offset))
     }
 
+    /// The last midnight in UTC: the day to which this time belongs.
+    pub(crate) fn midnight_before(self) -> Self {
+        Self(self.0.div_euclid(Self::DAY) * Self::DAY)
+    }
+
     pub(crate) fn timestamp(self) -> Timestamp {
         Timestamp::from_millisecond(self.0).unwrap_or(if self.0 < 0 {
             Timestamp::MIN

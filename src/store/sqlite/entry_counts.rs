@@ -21,10 +21,11 @@ pub(super) fn add(tx: &Tx, entry: &CountedEntry<'_>) -> Result<()> {
             &entry.reason,
         ],
     )?;
-    let is_refused = RuleGroup::Refuses
-        .reasons()
-        .any(|reason| reason == entry.reason);
-    if let (true, Some(domain)) = (is_refused, entry.domain) {
+    if let Some(domain) = entry.domain
+        && RuleGroup::Refuses
+            .reasons()
+            .any(|reason| reason == entry.reason)
+    {
         tx.run(
             "INSERT INTO shut_out (day, domain, messages)
              VALUES (?1 / 86400000 * 86400000, ?2, 1)

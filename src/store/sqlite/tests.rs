@@ -259,7 +259,7 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
             }
         }
     }
-    check("index", session, |c| search_index::next(c, 100));
+    check("index", session, |c| search_index::next_batch(c, 100));
     check("index", session, search_index::has_unused);
     check("not indexed", session, find::not_indexed);
     let hook = DestinationName::parse("directory").expect("a name");

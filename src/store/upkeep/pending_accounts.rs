@@ -2,18 +2,18 @@
 //! [`retention`](super::retention).
 //!
 //! An account expires once nothing waits for it and nothing has happened to it for a while. It stays as long as a
-//! request has content or waits, a mail or hook call is due, the hold quota's messages are offered, or an operator or
-//! the directory has set something that a new account would not have.
+//! request has content or waits, a mail or hook call is due, messages that the hold quota dropped are offered again, or
+//! an operator or the directory has set something that a new account would not have.
 //!
 //! `last_active_at` makes a step bounded: an account that stays gets a newer time, so each account is examined at most
-//! once a day.
+//! once a day, or once per `retention.pending_accounts` if that is shorter.
 
 use std::time::Duration;
 
 use crate::domain::{AccountId, EmailAddress, Timestamp};
 use crate::store::engine::time_slice::{TimeSlice, WorkStep};
 use crate::store::error::readable;
-use crate::store::rows::account_rows::account_by_number;
+use crate::store::rows::account_rows::{AccountRow, account_by_number};
 use crate::store::rows::expired_accounts::expire;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
@@ -37,7 +37,7 @@ const STAYS: &str = "SELECT 1 FROM account WHERE n = ?1 AND (
          OR EXISTS (SELECT 1 FROM event WHERE account = ?1 AND name = 'account.made_internal')
      )";
 
-/// Finds the time of the last event of the account `?1`. A valid link and the silence after "This was not me" count
+/// Finds the time of the last activity of the account `?1`. A valid link and the silence after "This was not me" count
 /// until their end.
 const LAST_ACTIVITY: &str = "SELECT max(at) FROM (
          SELECT created_at AS at FROM account WHERE n = ?1
@@ -99,23 +99,26 @@ pub(crate) fn examine(
         return Ok(None);
     }
     let mut last: Millis = tx.one(LAST_ACTIVITY, &[&n])?;
-    if last < before && !tx.exists(STAYS, &[&n])? {
-        let account = account_by_number(tx, n);
-        let found = account.and_then(|account| Ok((account.address(tx)?, account)));
-        if let Some((address, account)) = readable(found)? {
+    if last < before {
+        // A damaged account stays: `doctor` names it.
+        if !tx.exists(STAYS, &[&n])?
+            && let Some((address, account)) = readable(find_with_address(tx, n))?
+        {
             // The counts of its mails are found by the mails, which go with it.
             erase_claims(tx, n)?;
             expire(tx, &account, now)?;
             return Ok(Some((account.id, address)));
         }
-        // A damaged account stays: `doctor` names it.
-    }
-    if last < before {
-        // It is examined again a day from now, or after the same time if that is shorter.
+        // It is examined again a day from now, or after `keep` if that is shorter.
         let again = now.0.saturating_sub(before.0).min(Millis::DAY);
         last = Millis(before.0 + again);
     }
     let sql = "UPDATE account SET last_active_at = ?2 WHERE n = ?1";
     tx.run(sql, &[&n, &last])?;
     Ok(None)
+}
+
+fn find_with_address(tx: &Tx, n: i64) -> Result<(EmailAddress, AccountRow)> {
+    let account = account_by_number(tx, n)?;
+    Ok((account.address(tx)?, account))
 }

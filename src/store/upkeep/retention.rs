@@ -5,6 +5,7 @@
 //! whether there is more work, and the caller calls again.
 
 use std::ops::ControlFlow;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::domain::Timestamp;
@@ -85,13 +86,18 @@ impl Store {
     }
 }
 
-/// Checks the conditions again in the DELETE: a request may have been released meanwhile.
-const FORGET_ENTRY: &str = "DELETE FROM ledger AS l WHERE n = ?
-     AND NOT EXISTS (SELECT 1 FROM request AS r WHERE r.ledger = l.n AND r.settled_at IS NULL)
-     AND NOT EXISTS (
-         SELECT 1 FROM ledger AS other JOIN request AS r ON r.ledger = other.n
-         WHERE other.message = l.n AND r.settled_at IS NULL
+/// True if a waiting request needs the entry `l`: its own, or one whose message it has.
+const NEEDED: &str = "(
+         EXISTS (SELECT 1 FROM request AS r WHERE r.ledger = l.n AND r.settled_at IS NULL)
+         OR EXISTS (
+             SELECT 1 FROM ledger AS other JOIN request AS r ON r.ledger = other.n
+             WHERE other.message = l.n AND r.settled_at IS NULL
+         )
      )";
+
+/// Checks again that the entry is not needed: a request may have been released meanwhile.
+static FORGET_ENTRY: LazyLock<String> =
+    LazyLock::new(|| format!("DELETE FROM ledger AS l WHERE n = ? AND NOT {NEEDED}"));
 
 fn delete_mail(tx: &Tx, n: i64) -> Result<usize> {
     tx.run("DELETE FROM letter WHERE n = ?", &[&n])
@@ -100,7 +106,7 @@ fn delete_mail(tx: &Tx, n: i64) -> Result<usize> {
 /// Deletes an entry, and the accounts that only it needed.
 pub(crate) fn delete_entry(tx: &Tx, n: i64) -> Result<usize> {
     let accounts = ended_accounts_of(tx, n)?;
-    let deleted = tx.run(FORGET_ENTRY, &[&n])?;
+    let deleted = tx.run(&FORGET_ENTRY, &[&n])?;
     for account in accounts {
         delete_unneeded(tx, account)?;
     }
@@ -108,14 +114,8 @@ pub(crate) fn delete_entry(tx: &Tx, n: i64) -> Result<usize> {
 }
 
 fn old_entries(tx: &Tx, before: Millis, limit: usize) -> Result<Vec<i64>> {
-    let sql = "SELECT l.n, l.received_at, EXISTS (
-             SELECT 1 FROM request AS r WHERE r.ledger = l.n AND r.settled_at IS NULL
-         ) OR EXISTS (
-             SELECT 1 FROM ledger AS other JOIN request AS r ON r.ledger = other.n
-             WHERE other.message = l.n AND r.settled_at IS NULL
-         )
-         FROM ledger AS l ORDER BY l.n";
-    old(tx, sql, before, limit)
+    let sql = format!("SELECT l.n, l.received_at, {NEEDED} FROM ledger AS l ORDER BY l.n");
+    old(tx, &sql, before, limit)
 }
 
 fn old_mail(tx: &Tx, before: Millis, limit: usize) -> Result<Vec<i64>> {

@@ -44,7 +44,7 @@ pub(super) async fn act(call: PageCall, FormFields(sent): FormFields) -> Result<
             retry_queue(store, &config, &name, by).await?;
             "retried"
         }
-        _ => return Err(Error::Malformed("This action does not exist.".to_owned())),
+        _ => return Err(Error::unknown_action()),
     };
     Ok(Redirect::to(&format!("/deliveries?done={done}")))
 }

@@ -38,6 +38,11 @@ impl From<StoreError> for Error {
 }
 
 impl Error {
+    /// The form names an action that the page does not have.
+    pub(super) fn unknown_action() -> Self {
+        Self::Malformed("This action does not exist.".to_owned())
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::NoSession => StatusCode::UNAUTHORIZED,

@@ -32,8 +32,8 @@ pub(super) fn actions(
     let config = call.app.config();
     let (is_dropped, needs_portal) = (is_recoverable(entry, &config), needs_portal(entry));
     let can_return = is_dropped || needs_portal;
-    let way_in = GrantAction::of(entry, account).filter(|_| is_dropped || account.is_some());
-    let way_out = DenyAction::of(entry, account, settings);
+    let grant = GrantAction::of(entry, account).filter(|_| is_dropped || account.is_some());
+    let deny = DenyAction::of(entry, account, settings);
     let domain = entry
         .sender
         .as_ref()
@@ -52,7 +52,7 @@ pub(super) fn actions(
         is_decided_again => is_dropped,
         retry => applies(RequestAction::Retry),
         discard => applies(RequestAction::Discard),
-        person => way_in.filter(|way| may(way.role())).map(|way| match way {
+        person => grant.filter(|grant| may(grant.role())).map(|grant| match grant {
             GrantAction::Verify => "verify",
             GrantAction::Unblock => "unblock",
             GrantAction::Allow => "allow",
@@ -61,11 +61,11 @@ pub(super) fn actions(
             may(Role::Admin) && entry.verdict == Verdict::Dropped && account.is_none()
                 && entry.reason == Reason::DomainNotAllowed
         }),
-        block => way_out.filter(|way| may(way.role())).map(|way| match way {
+        block => deny.filter(|deny| may(deny.role())).map(|deny| match deny {
             DenyAction::Block => "block",
             DenyAction::Deny => "deny",
         }),
-        admin => way_in.is_some_and(|way| !may(way.role())),
+        admin => grant.is_some_and(|grant| !may(grant.role())),
         sender => entry.sender.as_ref().map(ToString::to_string),
     }
 }
@@ -101,8 +101,7 @@ pub(super) async fn act(
         }
         "release" | "discard" | "retry" => {
             let request = entry.request.ok_or(Error::NotFound("request"))?;
-            let action = RequestAction::from_name(action)
-                .ok_or_else(|| Error::Malformed("This action does not exist.".to_owned()))?;
+            let action = RequestAction::from_name(action).ok_or_else(Error::unknown_action)?;
             act_on_request(store, action, request, by).await?;
             action.outcome()
         }
@@ -116,21 +115,22 @@ pub(super) async fn act(
             }
         }
         "person" => {
-            let way = GrantAction::of(&entry, account.as_ref());
-            require(way.map_or(Role::Agent, GrantAction::role))?;
+            let grant = GrantAction::of(&entry, account.as_ref());
+            require(grant.map_or(Role::Agent, GrantAction::role))?;
             grant_access(store, &config, &entry, account.as_ref(), by).await?;
             "let_in"
         }
         "block" => {
-            let role = account
-                .as_ref()
-                .map_or(DenyAction::Deny.role(), |_| DenyAction::Block.role());
-            require(role)?;
-            deny_access(store, &entry, account.as_ref(), by).await?;
-            if account.is_some() {
-                "blocked"
+            let deny = if account.is_some() {
+                DenyAction::Block
             } else {
-                "denied"
+                DenyAction::Deny
+            };
+            require(deny.role())?;
+            deny_access(store, &entry, account.as_ref(), by).await?;
+            match deny {
+                DenyAction::Block => "blocked",
+                DenyAction::Deny => "denied",
             }
         }
         "unblock" => {
@@ -138,7 +138,7 @@ pub(super) async fn act(
             act_on_customer(store, CustomerAction::Unblock, &account, by).await?;
             "unblocked"
         }
-        _ => return Err(Error::Malformed("This action does not exist.".to_owned())),
+        _ => return Err(Error::unknown_action()),
     };
     Ok(Redirect::to(&format!(
         "/messages/{}?done={done}",

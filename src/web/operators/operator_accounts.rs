@@ -123,7 +123,7 @@ pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<
             end_token(store, name, id, by).await?;
             "ended"
         }
-        _ => return Err(Error::Malformed("This action does not exist.".to_owned())),
+        _ => return Err(Error::unknown_action()),
     };
     Ok(Redirect::to(&format!("/operators?done={done}")).into_response())
 }

@@ -121,7 +121,7 @@ pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<
             end_token(store, name, id, by).await?;
             Ok(Redirect::to("/account?done=ended").into_response())
         }
-        _ => Err(Error::Malformed("This action does not exist.".to_owned())),
+        _ => Err(Error::unknown_action()),
     }
 }
 

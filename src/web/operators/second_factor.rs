@@ -73,7 +73,7 @@ pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<
             }
             return Ok(Redirect::to("/account?done=factor-off").into_response());
         }
-        _ => return Err(Error::Malformed("This action does not exist.".to_owned())),
+        _ => return Err(Error::unknown_action()),
     };
     match codes {
         Some(codes) => {

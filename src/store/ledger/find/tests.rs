@@ -323,7 +323,10 @@ async fn an_entry_that_is_rewritten_while_it_is_indexed_leaves_no_stale_words() 
                     mail.run("UPDATE ledger SET facts = facts WHERE n <= 2")
                         .await;
                 }
-                let batch = mail.store.read(|tx| search_index::next(tx, 100)).await;
+                let batch = mail
+                    .store
+                    .read(|tx| search_index::next_batch(tx, 100))
+                    .await;
                 let batch = batch.expect("a batch");
                 mail.rewrite(how).await;
                 if other_indexes {
@@ -333,7 +336,7 @@ async fn an_entry_that_is_rewritten_while_it_is_indexed_leaves_no_stale_words() 
                 }
                 let written = mail
                     .store
-                    .write(move |work| search_index::write(work.tx, batch.clone()));
+                    .write(move |work| search_index::write_batch(work.tx, batch.clone()));
                 written.await.expect("written");
                 mail.index().await;
                 let words = mail.words().await;

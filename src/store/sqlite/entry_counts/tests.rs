@@ -81,6 +81,7 @@ fn counts_are_correct_for_new_changed_and_deleted_entries() {
     // Two days: with each reason at each portal, and of each domain.
     assert_eq!(rows(tx), (2 * reasons * 2, 2 * 2));
 
+    // 12 is the code of `Reason::ExternalAccountsDisabled`.
     let change = "UPDATE ledger SET received_at = received_at + 86400000, portal = 'hr', rule = 12
          WHERE n % 2 = 0 AND original IS NULL";
     assert!(tx.run(change, &[]).expect("changed") > 0);

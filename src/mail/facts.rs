@@ -108,7 +108,7 @@ pub enum SenderFault {
     NotAnAddress(String),
     #[error("From is ambiguous: {0}")]
     Ambiguous(String),
-    #[error("From is the address of a mailing list, and no field names an author")]
+    #[error("From is an address of a mailing list or made up by one, and no field names an author")]
     MailingList,
 }
 
@@ -197,8 +197,8 @@ pub struct Facts {
     pub sender: Sender,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author_behind_list: Option<ListAuthor>,
-    /// From is an address of the list that the message came through, and nothing names an author. If the list
-    /// is the portal's own, there is no sender.
+    /// From is an address of the list that the message came through, or one that a list made up for the author,
+    /// and nothing names the author. If the list is the portal's own, there is no sender.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub from_is_list: bool,
     /// Decoded, one line.

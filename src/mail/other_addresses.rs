@@ -70,9 +70,11 @@ pub(super) fn may_hold_others(value: &[u8], addresses: usize) -> bool {
 }
 
 /// True if an encoded-word has an `@`, or readers disagree about its end: it is not closed, or contains the beginning
-/// of another one. So each octet is decoded once at most.
+/// of another one. So each octet is decoded once at most. True also if there are too many to read them all.
 fn encoded_words_hide_an_at(value: &[u8]) -> bool {
+    const MAX_WORDS: usize = 1000;
     let mut rest = value;
+    let mut words = 0_usize;
     while let Some(start) = memmem::find(rest, b"=?") {
         rest = &rest[start + 2..];
         let mut parts = rest.splitn(3, |&byte| byte == b'?');
@@ -86,6 +88,10 @@ fn encoded_words_hide_an_at(value: &[u8]) -> bool {
             b'b' | b'B' => decode_b,
             _ => continue,
         };
+        words += 1;
+        if words > MAX_WORDS {
+            return true;
+        }
         let Some(end) = memmem::find(text, b"?=") else {
             return true;
         };
@@ -204,6 +210,10 @@ mod tests {
         }
         let long = format!("=?{}?q?Ann?= <a@corp.example>", "x".repeat(100_000));
         assert!(may_hold_others(long.as_bytes(), 1));
+        for (words, expected) in [(1000, false), (1001, true)] {
+            let value = format!("{}<a@corp.example>", "=?cp932?q?a?= ".repeat(words));
+            assert_eq!(may_hold_others(value.as_bytes(), 1), expected, "{words}");
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ fn is_read_differently(value: &[u8]) -> bool {
 
 /// True if a reader that first decodes raw octets in an East Asian charset may see other quotes and comments: a
 /// backslash or the like follows an octet above ASCII that is not UTF-8, and may be the second octet of a character
-/// of Shift_JIS or Big5; or it stands in text of ISO-2022-JP.
+/// of `Shift_JIS` or Big5; or it stands in text of ISO-2022-JP.
 fn depends_on_charset(value: &[u8]) -> bool {
     let is_delimiter = |byte: &u8| b"\"\\()".contains(byte);
     let is_second_octet = |pair: &[u8]| !pair[0].is_ascii() && is_delimiter(&pair[1]);

@@ -83,6 +83,7 @@ fn is_kept(entry: &LedgerEntry) -> bool {
         && entry.reason != Reason::Duplicate
         && entry.content_kept
         && entry.request.is_none()
+        && !entry.facts.is_forgotten()
 }
 
 impl DroppedMessage {

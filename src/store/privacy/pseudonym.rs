@@ -80,7 +80,7 @@ pub(crate) fn without_content(facts: Facts) -> Facts {
         mbox_line: facts.mbox_line.map(without_value),
         spam: facts.spam.map(without_value),
         authentication,
-        fingerprint: Fingerprint([0; 32]),
+        fingerprint: Fingerprint::FORGOTTEN,
         size: facts.size,
     }
 }
@@ -157,7 +157,9 @@ mod tests {
         let ann = EmailAddress::parse("ann@secret.example").expect("an address");
         let pseudonym = Pseudonym::of(&ann, true).expect("a pseudonym");
         let class = facts.class();
+        assert!(!facts.is_forgotten());
         let after = pseudonym.author(facts);
+        assert!(after.is_forgotten());
         assert_eq!(after.class(), class);
         let text = serde_json::to_string(&after).expect("JSON")
             + &serde_json::to_string(&without_people(envelope())).expect("JSON");

@@ -4,11 +4,11 @@ use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use vestibule::access::AccessSettings;
 use vestibule::domain::{LedgerId, Reason, RequestState};
-use vestibule::store::{Forgetting, Forgotten, Recovered};
+use vestibule::store::{Forgetting, Forgotten, Recovered, StoreError};
 
 use super::dropped::TERMS;
 use super::forget::{SECRET, ann, forget, her_vacation, hers};
-use super::harness::{DAY, Harness, at, operator, settings, start};
+use super::harness::{DAY, Harness, at, operator, settings, start, to};
 use crate::database::Database;
 
 fn forgetting() -> Forgetting {
@@ -136,6 +136,42 @@ async fn an_account_that_a_recovered_message_gets_in_the_meantime_is_erased() {
         assert!(!request.has_account);
         assert_nothing_is_left(&harness).await;
     }
+}
+
+/// Its content stays until the entry for the other portal is erased, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erased_entry_whose_message_has_another_is_not_recovered() {
+    let harness = Harness::open().await;
+    let mut closed = AccessSettings::default();
+    closed.site.external.restrict_domains = true;
+    change_access(&harness, 1, closed).await;
+    for number in 1..STEP {
+        harness.accept(hers(number)).await;
+    }
+    let mut message = hers(0);
+    message.parts = vec![to("it"), to("hr")];
+    let entries = harness.store.accept(message).await.expect("accepted");
+    let erased = entries[0].ledger;
+    let forgotten = forget_and(&harness, async || {
+        change_access(&harness, 2, settings()).await;
+        let (store, by) = (&harness.store, || operator("root"));
+        let entry = store.ledger_entry(erased).await.expect("read");
+        let entry = entry.expect("there");
+        assert!(entry.content_kept && entry.facts.is_forgotten());
+        let recovered = store.recover(erased, TERMS, by(), start()).await;
+        assert!(
+            matches!(recovered, Err(StoreError::NotAllowed(_))),
+            "{recovered:?}"
+        );
+        let released = store.release_dropped(erased, None, None, by(), start());
+        let released = released.await;
+        assert!(
+            matches!(released, Err(StoreError::NotAllowed(_))),
+            "{released:?}"
+        );
+    });
+    assert_eq!(forgotten.await.entries, STEP as u64 + 1);
+    assert_nothing_is_left(&harness).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

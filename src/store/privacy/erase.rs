@@ -22,6 +22,7 @@ use crate::store::privacy::last_step::LastStep;
 use crate::store::privacy::pseudonym::{
     Pseudonym, without_content, without_detail, without_people,
 };
+use crate::store::requests::hold_quota::withdraw;
 use crate::store::requests::transitions;
 use crate::store::rows::account_rows::find_account;
 use crate::store::rows::expired_accounts::accounts_of;
@@ -154,6 +155,7 @@ impl Work<'_> {
                     erased.own.insert(n);
                 }
                 self.rewrite(n, own.then_some(pseudonym))?;
+                withdraw(self.tx, n)?;
                 delete_content(self.tx, n)?;
             }
         }

@@ -138,6 +138,36 @@ async fn an_account_that_a_recovered_message_gets_in_the_meantime_is_erased() {
     }
 }
 
+/// Offers of the hold quota, and a message of which one entry is erased and the other not yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_database_is_sound_between_two_steps() {
+    for dropped_before in [0, STEP - 2] {
+        let harness = Harness::open().await;
+        for number in 1..=dropped_before {
+            harness.accept(her_vacation(number)).await;
+        }
+        let of_quota = |number| {
+            let mut message = hers(number);
+            message.quota.requests = 2;
+            message
+        };
+        harness.accept(of_quota(100)).await;
+        let mut message = of_quota(101);
+        message.parts = vec![to("it"), to("hr")];
+        let entries = harness.store.accept(message).await.expect("accepted");
+        assert!(entries[0].request.is_some());
+        assert_eq!(entries[1].reason, Reason::HoldQuota);
+        let dropped = harness.accept(of_quota(102)).await;
+        assert_eq!(dropped.reason, Reason::HoldQuota);
+        for number in 1..=STEP {
+            harness.accept(her_vacation(200 + number)).await;
+        }
+        let forgotten = forget_and(&harness, async || harness.assert_sound().await);
+        assert_eq!(forgotten.await.discarded, 2);
+        assert_nothing_is_left(&harness).await;
+    }
+}
+
 /// Its content stays until the entry for the other portal is erased, too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_erased_entry_whose_message_has_another_is_not_recovered() {

@@ -74,8 +74,8 @@ impl Work<'_> {
         entries_of(tx, address, &[account], 0)
     }
 
-    /// Adds the entries of mail that arrived after the entries were read, and requests whose content an operator
-    /// kept in the meantime: somebody may have unblocked the account.
+    /// Adds the entries of mail that arrived after the entries were read, whatever became of it, and requests whose
+    /// content an operator kept in the meantime: somebody may have unblocked the account.
     fn find_new(
         &self,
         begun: &Begun,
@@ -84,9 +84,11 @@ impl Work<'_> {
     ) -> Result<Vec<(i64, bool)>> {
         let tx = self.tx;
         for account in &begun.accounts {
-            let sql =
-                "SELECT ledger FROM request WHERE account = ? AND (kept = 1 OR settled_at IS NULL)";
-            found.own.extend(tx.all::<i64>(sql, &[account])?);
+            let sql = "SELECT ledger FROM request
+                 WHERE account = ? AND (kept = 1 OR settled_at IS NULL OR ledger > ?)";
+            found
+                .own
+                .extend(tx.all::<i64>(sql, &[account, &begun.next])?);
             let sql = "SELECT ledger FROM event WHERE account = ? AND ledger IS NOT NULL AND n > ?";
             found
                 .about

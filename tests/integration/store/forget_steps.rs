@@ -1,5 +1,7 @@
 //! What happens between the steps in which a person is forgotten.
 
+use std::time::Duration;
+
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use vestibule::access::AccessSettings;
@@ -51,6 +53,14 @@ async fn assert_nothing_is_left(harness: &Harness) {
     harness.assert_sound().await;
 }
 
+async fn unblock(harness: &Harness) {
+    let account = harness.store.customer(&ann()).await.expect("read");
+    let id = account.expect("an account").id;
+    let by = operator("root");
+    let unblocked = harness.store.unblock_customer(id, by, start());
+    unblocked.await.expect("unblocked");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mail_that_arrives_in_the_meantime_is_erased() {
     let harness = Harness::open().await;
@@ -60,18 +70,31 @@ async fn mail_that_arrives_in_the_meantime_is_erased() {
         assert_eq!(copy.reason, Reason::Duplicate);
         let dropped = harness.accept(hers(100)).await;
         assert_eq!(dropped.reason, Reason::AccountBlocked);
-        let account = harness.store.customer(&ann()).await.expect("read");
-        let id = account.expect("an account").id;
-        let unblocked = harness
-            .store
-            .unblock_customer(id, operator("root"), start());
-        unblocked.await.expect("unblocked");
+        unblock(&harness).await;
         let held = harness.accept(hers(101)).await;
         assert!(held.request.is_some(), "{held:?}");
     });
     let forgotten = forgotten.await;
     assert_eq!(forgotten.entries, STEP as u64 + 4);
     assert_eq!(forgotten.discarded, 2);
+    assert_nothing_is_left(&harness).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mail_that_arrives_and_loses_its_content_in_the_meantime_is_erased() {
+    let harness = Harness::open().await;
+    two_steps(&harness).await;
+    let forgotten = forget_and(&harness, async || {
+        unblock(&harness).await;
+        let held = harness.accept(hers(100)).await;
+        let id = held.request.expect("a request");
+        let discarded = harness.store.discard_request(id, operator("root"), start());
+        discarded.await.expect("discarded");
+        harness.delete_expired_content(at(DAY), Duration::ZERO).await;
+        let content = harness.store.raw(held.ledger).await.expect("read");
+        assert!(content.is_none());
+    });
+    assert_eq!(forgotten.await.entries, STEP as u64 + 2);
     assert_nothing_is_left(&harness).await;
 }
 

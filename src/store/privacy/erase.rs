@@ -101,7 +101,7 @@ impl Work<'_> {
         let Some(account) = find_account(self.tx, &key)? else {
             if begun.accounts.is_empty() && has_dropped(self.tx, &forgetting.address)? {
                 // Recorded here, because a run that repeats an interrupted one may find none of its entries.
-                self.record_forgotten(None, forgetting)?;
+                self.record_forgotten(None, &forgetting.by, forgetting.now.into())?;
                 begun.is_recorded = true;
             }
             return Ok(begun);
@@ -126,10 +126,11 @@ impl Work<'_> {
     pub(super) fn record_forgotten(
         &mut self,
         account: Option<i64>,
-        forgetting: &Forgetting,
+        by: &Actor,
+        now: Millis,
     ) -> Result<()> {
         let event = NewEvent::new("account.forgotten").account(account);
-        event.record(self.tx, &forgetting.by, Millis::from(forgetting.now))?;
+        event.record(self.tx, by, now)?;
         self.wakeups.add(Topic::OperatorActions);
         Ok(())
     }

@@ -50,7 +50,7 @@ impl Work<'_> {
         }
         if !begun.is_recorded {
             for account in remain {
-                self.record_forgotten(account, forgetting)?;
+                self.record_forgotten(account, &forgetting.by, now)?;
             }
         }
         Ok(LastStep::Done(erased))

@@ -262,8 +262,38 @@ async fn a_run_that_ends_before_its_last_step_is_in_the_audit_and_can_be_finishe
     assert_eq!(harness.database.number(events), 1);
     let left = harness.store.holdings(ann()).await.expect("read");
     assert!(left.is_nothing(), "{left:?}");
-    let overwritten = harness.store.complete_erasure(&ann()).await;
-    assert_eq!(overwritten.expect("erased"), Database::OVERWRITES);
+    assert_eq!(complete(&harness).await, Database::OVERWRITES);
     assert_eq!(harness.database.number(events), 1);
     assert_nothing_is_left(&harness).await;
+}
+
+async fn complete(harness: &Harness) -> bool {
+    let store = &harness.store;
+    let overwritten = store.complete_erasure(&ann(), operator("root"), start());
+    overwritten.await.expect("erased")
+}
+
+/// The next run overwrites what this one could not: it depends on the audit.
+#[tokio::test]
+async fn a_notice_that_outlived_its_entry_is_erased_and_that_is_in_the_audit() {
+    let harness = Harness::open().await;
+    let events = "SELECT count(*) FROM event WHERE name = 'account.forgotten'";
+    assert!(complete(&harness).await);
+    assert_eq!(harness.database.number(events), 0);
+    let dropped = harness.accept(her_vacation(0)).await;
+    assert!(dropped.request.is_none());
+    harness.database.run(
+        "INSERT INTO notice (n, id, sender, address, portal, reason, created_at)
+         SELECT n, id, sender, sender, 'it', 'domain_not_allowed', 1 FROM ledger",
+    );
+    let year = 365 * DAY;
+    let deleted = harness.delete_expired_entries(at(2 * year), year).await;
+    assert_eq!(deleted, 1);
+    for _ in 0..2 {
+        assert_eq!(complete(&harness).await, Database::OVERWRITES);
+        assert_eq!(harness.database.number(events), 1);
+    }
+    let notices = "SELECT count(*) FROM notice";
+    assert_eq!(harness.database.number(notices), 0);
+    harness.assert_sound().await;
 }

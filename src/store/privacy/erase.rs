@@ -27,6 +27,7 @@ use crate::store::requests::transitions;
 use crate::store::rows::account_rows::find_account;
 use crate::store::rows::expired_accounts::accounts_of;
 use crate::store::rows::orphaned_content::delete_content;
+use crate::store::sql::Tx;
 use crate::store::sql::sql_types::{Millis, json};
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Result, Store, StoreError, Topic};
@@ -110,7 +111,8 @@ impl Work<'_> {
         Ok(begun)
     }
 
-    /// Blocks an account that is to be erased, and cancels its mail.
+    /// Blocks an account that is to be erased, cancels its mail and deletes its hook calls: if only those of erased
+    /// entries were deleted, none of the others might be due.
     pub(super) fn block_forgotten(&self, account: i64, forgetting: &Forgetting) -> Result<()> {
         let tx = self.tx;
         let sql = "SELECT 1 FROM request WHERE account = ? AND state = 'released' AND in_work = 1";
@@ -119,6 +121,7 @@ impl Work<'_> {
         }
         let sql = "UPDATE account SET status = 'blocked', operator_block = 1 WHERE n = ?";
         tx.run(sql, &[&account])?;
+        delete_calls(tx, account)?;
         cancel(tx, account, forgetting.now.into())
     }
 
@@ -224,6 +227,12 @@ impl Work<'_> {
         tx.run("DELETE FROM hook_call WHERE entry = ?", &[&n])?;
         Ok(())
     }
+}
+
+/// Deletes the hook calls of an account: their payloads contain the address.
+pub(super) fn delete_calls(tx: &Tx, account: i64) -> Result<()> {
+    tx.run("DELETE FROM hook_call WHERE account = ?", &[&account])?;
+    Ok(())
 }
 
 fn in_work_now() -> StoreError {

@@ -4,7 +4,7 @@
 use crate::domain::{AccountId, EmailAddress};
 use crate::store::Result;
 use crate::store::engine::job::Work;
-use crate::store::privacy::erase::{Begun, Erased, Forgetting, STEP};
+use crate::store::privacy::erase::{Begun, Erased, Forgetting, STEP, delete_calls};
 use crate::store::privacy::export::{PersonEntries, dropped_of, entries_of};
 use crate::store::privacy::pseudonym::Pseudonym;
 use crate::store::rows::account_rows::find_account;
@@ -133,8 +133,7 @@ impl Work<'_> {
         }
         let sql = "UPDATE event SET detail = NULL WHERE account = ?";
         tx.run(sql, &[&account])?;
-        // The payloads of hook calls contain the address.
-        tx.run("DELETE FROM hook_call WHERE account = ?", &[&account])?;
+        delete_calls(tx, account)?;
         let sql = "SELECT 1 FROM request WHERE account = ? LIMIT 1";
         let needed = tx.exists(sql, &[&account])?;
         if needed {

@@ -8,6 +8,7 @@ use vestibule::access::AccessSettings;
 use vestibule::domain::{LedgerId, Reason, RequestState};
 use vestibule::store::{Forgetting, Forgotten, Recovered, StoreError};
 
+use super::calls_without_account::{subscribe, waiting};
 use super::dropped::TERMS;
 use super::forget::{SECRET, ann, forget, her_vacation, hers};
 use super::harness::{DAY, Harness, at, operator, settings, start, to};
@@ -159,6 +160,26 @@ async fn an_account_that_a_recovered_message_gets_in_the_meantime_is_erased() {
         assert!(!request.has_account);
         assert_nothing_is_left(&harness).await;
     }
+}
+
+/// Each queue of calls has one that is due, so a queue must not lose it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_account_has_no_hook_calls_from_the_first_step_on() {
+    let harness = Harness::open().await;
+    subscribe(&harness, &["request.*"]).await;
+    harness.accept(hers(100)).await;
+    for number in 1..STEP {
+        harness.accept(her_vacation(number)).await;
+    }
+    harness.accept(hers(101)).await;
+    assert_eq!(waiting(&harness).await, 2);
+    let forgotten = forget_and(&harness, async || {
+        harness.assert_sound().await;
+        assert_eq!(waiting(&harness).await, 0);
+    });
+    assert_eq!(forgotten.await.discarded, 2);
+    assert_eq!(waiting(&harness).await, 0);
+    assert_nothing_is_left(&harness).await;
 }
 
 /// Offers of the hold quota, and a message of which one entry is erased and the other not yet.

@@ -65,7 +65,7 @@ impl DroppedEntry {
     ///
     /// # Errors
     /// `NotAllowed` with the reason why it cannot.
-    pub(crate) fn recoverable<'a>(
+    pub(crate) fn require_recoverable<'a>(
         &'a self,
         ledger: LedgerId,
         portal: Option<&'a NamedPortal>,

@@ -62,7 +62,7 @@ impl Work<'_> {
         now: Millis,
     ) -> Result<Recovered> {
         let found = find(self.tx, ledger)?;
-        let circumstances = found.recoverable(ledger, portal)?;
+        let circumstances = found.require_recoverable(ledger, portal)?;
         let written = sender_for(&found.facts, circumstances.own_list.as_deref()).address();
         let refused = |why: String| Err(StoreError::NotAllowed(format!("{ledger} {why}")));
         let sender = match (written, named) {

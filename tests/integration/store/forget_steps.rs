@@ -91,7 +91,9 @@ async fn mail_that_arrives_and_loses_its_content_in_the_meantime_is_erased() {
         let id = held.request.expect("a request");
         let discarded = harness.store.discard_request(id, operator("root"), start());
         discarded.await.expect("discarded");
-        harness.delete_expired_content(at(DAY), Duration::ZERO).await;
+        harness
+            .delete_expired_content(at(DAY), Duration::ZERO)
+            .await;
         let content = harness.store.raw(held.ledger).await.expect("read");
         assert!(content.is_none());
     });
@@ -147,7 +149,9 @@ async fn an_account_that_a_recovered_message_gets_in_the_meantime_is_erased() {
                 store.recover(last.ledger, TERMS, by, now).await
             };
             request = match recovered.expect("recovered") {
-                Recovered::Now { request, .. } | Recovered::Forced { request, .. } => Some(request),
+                Recovered::Request { request, .. } | Recovered::Forced { request, .. } => {
+                    Some(request)
+                }
                 Recovered::StillDropped(_) => None,
             };
             let account = store.customer(&ann()).await.expect("read");

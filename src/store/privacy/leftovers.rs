@@ -52,14 +52,14 @@ impl Store {
     }
 
     /// Deletes the stored API answers of everybody, unused words of the search and the notices to the address, and
-    /// overwrites what was freed. Returns true if no trace remains in free pages or in the log.
+    /// removes the traces of all that was deleted. Returns true if none remains in free pages or in the log.
     pub(super) async fn erase_leftovers(&self, address: &EmailAddress) -> Result<bool> {
         self.erase_answers().await?;
         self.remove_unused_words().await?;
         let key = address.key();
         self.write_overwriting(move |work| delete_notices(work.tx, &key))
             .await?;
-        self.overwrite_what_was_freed().await
+        self.remove_traces().await
     }
 
     /// Deletes the stored API answers, which may be about anybody; a repeated request is executed again.
@@ -86,7 +86,7 @@ impl Store {
     }
 
     /// Returns the free pages to the file system and empties the log. Returns true if both succeeded.
-    async fn overwrite_what_was_freed(&self) -> Result<bool> {
+    async fn remove_traces(&self) -> Result<bool> {
         loop {
             let shortened = self.write(|work| shorten(work.tx, 0)).await?;
             if shortened.left == 0 {

@@ -36,7 +36,7 @@ impl Pseudonym {
     }
 
     /// Rewrites the facts of a message that the person wrote.
-    pub(crate) fn author(&self, facts: Facts) -> Facts {
+    pub(crate) fn rewrite_author(&self, facts: Facts) -> Facts {
         let sender = Sender::Usable {
             address: self.0.clone(),
             written: self.0.to_string(),
@@ -85,7 +85,7 @@ pub(crate) fn without_content(facts: Facts) -> Facts {
     }
 }
 
-/// Rewrites the envelope of either message.
+/// Rewrites the envelope of a message by or about the person.
 pub(crate) fn without_people(envelope: Envelope) -> Envelope {
     let recipients = envelope.recipients.into_iter().map(|recipient| Recipient {
         address: without_detail(recipient.address),
@@ -158,7 +158,7 @@ mod tests {
         let pseudonym = Pseudonym::of(&ann, true).expect("a pseudonym");
         let class = facts.class();
         assert!(!facts.is_forgotten());
-        let after = pseudonym.author(facts);
+        let after = pseudonym.rewrite_author(facts);
         assert!(after.is_forgotten());
         assert_eq!(after.class(), class);
         let text = serde_json::to_string(&after).expect("JSON")

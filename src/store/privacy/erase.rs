@@ -17,6 +17,7 @@ use crate::store::privacy::erase_entries::{Erased, in_work_now};
 use crate::store::privacy::export::{entries_of, has_dropped};
 use crate::store::privacy::last_step::LastStep;
 use crate::store::privacy::pseudonym::Pseudonym;
+use crate::store::requests::transitions;
 use crate::store::rows::account_rows::find_account;
 use crate::store::rows::expired_accounts::accounts_of;
 use crate::store::sql::Tx;
@@ -65,7 +66,7 @@ pub(super) struct Begun {
 }
 
 impl Work<'_> {
-    /// Blocks the account and cancels its mail. Records the erasure of an address that only has dropped messages.
+    /// Blocks the account. Records the erasure of an address that only has dropped messages.
     fn begin(&mut self, forgetting: &Forgetting) -> Result<Begun> {
         let key = forgetting.address.key();
         let next = self.tx.next_number()?;
@@ -87,8 +88,8 @@ impl Work<'_> {
         Ok(begun)
     }
 
-    /// Blocks an account that is to be erased, cancels its mail and deletes its hook calls: if only those of erased
-    /// entries were deleted, none of the others might be due.
+    /// Blocks an account that is to be erased, stops its requests, cancels its mail and deletes its hook calls: if only
+    /// those of erased entries were deleted, none of the others might be due.
     pub(super) fn block_forgotten(&self, account: i64, forgetting: &Forgetting) -> Result<()> {
         let tx = self.tx;
         let sql = "SELECT 1 FROM request WHERE account = ? AND state = 'released' AND in_work = 1";
@@ -97,6 +98,7 @@ impl Work<'_> {
         }
         let sql = "UPDATE account SET status = 'blocked', operator_block = 1 WHERE n = ?";
         tx.run(sql, &[&account])?;
+        transitions::stop(tx, account)?;
         delete_calls(tx, account)?;
         cancel(tx, account, forgetting.now.into())
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use vestibule::access::AccessSettings;
-use vestibule::domain::{LedgerId, Reason, RequestState};
-use vestibule::store::{Forgetting, Forgotten, Recovered, StoreError};
+use vestibule::domain::{LedgerId, Reason, RequestState, VerificationMethod};
+use vestibule::store::{Choice, Forgetting, Forgotten, Recovered, StoreError};
 
 use super::calls_without_account::{subscribe, waiting};
 use super::dropped::TERMS;
@@ -164,6 +164,33 @@ async fn an_account_that_a_recovered_message_gets_in_the_meantime_is_erased() {
         assert!(!request.has_account);
         assert_nothing_is_left(&harness).await;
     }
+}
+
+/// Discarding a request must not make the next of its queue due.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_waiting_request_is_not_delivered_between_two_steps() {
+    let harness = Harness::open().await;
+    let first = harness.accept(hers(100)).await;
+    harness.sent(start()).await;
+    let (account, _) = first.account.expect("an account");
+    let method = VerificationMethod::Operator(operator("root"));
+    let store = &harness.store;
+    let verified = store.verify_account(method, Some(account), Choice::All, start());
+    verified.await.expect("verified");
+    for number in 1..STEP {
+        harness.accept(her_vacation(number)).await;
+    }
+    let waiting = harness.accept(hers(101)).await;
+    let request = waiting.request.expect("a request");
+    let forgotten = forget_and(&harness, async || {
+        let released = harness.request(request).await;
+        assert_eq!(released.state, RequestState::Released);
+        let claims = harness.claim(at(DAY)).await;
+        assert!(claims.is_empty(), "{claims:?}");
+        harness.assert_sound().await;
+    });
+    assert_eq!(forgotten.await.discarded, 2);
+    assert_nothing_is_left(&harness).await;
 }
 
 /// Each queue of calls has one that is due, so a queue must not lose it.

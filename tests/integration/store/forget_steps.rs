@@ -6,13 +6,18 @@ use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use vestibule::access::AccessSettings;
 use vestibule::domain::{LedgerId, Reason, RequestState, VerificationMethod};
-use vestibule::store::{Choice, Forgetting, Forgotten, Recovered, StoreError};
+use vestibule::operations::needs_portal;
+use vestibule::store::{
+    ArrivalPart, Choice, Forgetting, Forgotten, NamedPortal, Recovered, ReplyAnswer, StoreError,
+    Terms,
+};
 
 use super::calls_without_account::{subscribe, waiting};
 use super::dropped::TERMS;
 use super::forget::{SECRET, ann, forget, her_vacation, hers};
 use super::harness::{DAY, Harness, at, operator, settings, start, to};
 use crate::database::Database;
+use crate::support::arrival::{address_of, plain_circumstances};
 
 fn forgetting() -> Forgetting {
     Forgetting {
@@ -243,40 +248,57 @@ async fn the_database_is_sound_between_two_steps() {
     }
 }
 
-/// Its content stays until the entry for the other portal is erased, too.
+/// Its content stays until the entry for the other portal is erased, too. The first may have come to an address of our
+/// own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_erased_entry_whose_message_has_another_is_not_recovered() {
-    let harness = Harness::open().await;
-    let mut closed = AccessSettings::default();
-    closed.site.external.restrict_domains = true;
-    change_access(&harness, 1, closed).await;
-    for number in 1..STEP {
-        harness.accept(hers(number)).await;
+    let confirmation = ArrivalPart::Confirmation {
+        recipient: "confirm@corp.example".to_owned(),
+        token: None,
+        answer: ReplyAnswer::Other,
+    };
+    let named = || NamedPortal {
+        circumstances: plain_circumstances("it"),
+        recipient: address_of("it"),
+    };
+    for part in [to("it"), confirmation] {
+        let harness = Harness::open().await;
+        let mut closed = AccessSettings::default();
+        closed.site.external.restrict_domains = true;
+        change_access(&harness, 1, closed).await;
+        for number in 1..STEP {
+            harness.accept(hers(number)).await;
+        }
+        let mut message = hers(0);
+        message.parts = vec![part, to("hr")];
+        let entries = harness.store.accept(message).await.expect("accepted");
+        let erased = entries[0].ledger;
+        let forgotten = forget_and(&harness, async || {
+            change_access(&harness, 2, settings()).await;
+            let (store, by) = (&harness.store, || operator("root"));
+            let entry = store.ledger_entry(erased).await.expect("read");
+            let entry = entry.expect("there");
+            assert!(entry.content_kept && entry.facts.is_forgotten());
+            assert!(!needs_portal(&entry));
+            let terms = Terms {
+                portal: Some(named()),
+                ..TERMS
+            };
+            let recovered = store.recover(erased, terms, by(), start()).await;
+            assert!(
+                matches!(recovered, Err(StoreError::NotAllowed(_))),
+                "{recovered:?}"
+            );
+            let released = store.release_dropped(erased, None, Some(named()), by(), start());
+            let released = released.await;
+            assert!(
+                matches!(released, Err(StoreError::NotAllowed(_))),
+                "{released:?}"
+            );
+        });
+        assert_eq!(forgotten.await.entries, STEP as u64 + 1);
+        assert_nothing_is_left(&harness).await;
     }
-    let mut message = hers(0);
-    message.parts = vec![to("it"), to("hr")];
-    let entries = harness.store.accept(message).await.expect("accepted");
-    let erased = entries[0].ledger;
-    let forgotten = forget_and(&harness, async || {
-        change_access(&harness, 2, settings()).await;
-        let (store, by) = (&harness.store, || operator("root"));
-        let entry = store.ledger_entry(erased).await.expect("read");
-        let entry = entry.expect("there");
-        assert!(entry.content_kept && entry.facts.is_forgotten());
-        let recovered = store.recover(erased, TERMS, by(), start()).await;
-        assert!(
-            matches!(recovered, Err(StoreError::NotAllowed(_))),
-            "{recovered:?}"
-        );
-        let released = store.release_dropped(erased, None, None, by(), start());
-        let released = released.await;
-        assert!(
-            matches!(released, Err(StoreError::NotAllowed(_))),
-            "{released:?}"
-        );
-    });
-    assert_eq!(forgotten.await.entries, STEP as u64 + 1);
-    assert_nothing_is_left(&harness).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

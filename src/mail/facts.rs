@@ -168,6 +168,11 @@ pub struct Report {
 #[schema(value_type = String)]
 pub struct Fingerprint(pub [u8; 32]);
 
+impl Fingerprint {
+    /// Replaces the fingerprint of a message whose author was forgotten, or a person that it is about.
+    pub const FORGOTTEN: Self = Self([0; 32]);
+}
+
 impl From<Fingerprint> for String {
     fn from(print: Fingerprint) -> Self {
         to_hex(&print.0)
@@ -253,6 +258,12 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl Facts {
+    /// True if the author of the message was forgotten, or a person that it is about.
+    #[must_use]
+    pub fn is_forgotten(&self) -> bool {
+        self.fingerprint == Fingerprint::FORGOTTEN
+    }
+
     /// Reason why the message fails enforced authentication, as a message of the author behind the list if
     /// `behind_list` is true, and of the sender in From otherwise.
     #[must_use]

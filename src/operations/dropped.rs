@@ -83,6 +83,7 @@ fn is_kept(entry: &LedgerEntry) -> bool {
         && entry.reason != Reason::Duplicate
         && entry.content_kept
         && entry.request.is_none()
+        && !entry.facts.is_forgotten()
 }
 
 impl DroppedMessage {
@@ -273,36 +274,25 @@ pub async fn recover(
 
 /// `before` is the previous verdict of the entry.
 fn outcome_of(ledger: LedgerId, before: Verdict, recovered: Recovered) -> RecoveryOutcome {
-    match recovered {
-        Recovered::Now {
+    let forced = matches!(recovered, Recovered::Forced { .. });
+    let (verdict, reason, request, evidence) = match recovered {
+        Recovered::Request {
             verdict,
             reason,
             request,
-            ..
-        } => RecoveryOutcome {
-            ledger,
-            verdict,
-            reason,
-            request: Some(request),
-            evidence: None,
-            forced: false,
-        },
-        Recovered::StillDropped(decision) => RecoveryOutcome {
-            ledger,
-            verdict: decision.verdict,
-            reason: decision.reason,
-            request: None,
-            evidence: decision.evidence,
-            forced: false,
-        },
-        Recovered::Forced { reason, request } => RecoveryOutcome {
-            ledger,
-            verdict: before,
-            reason,
-            request: Some(request),
-            evidence: None,
-            forced: true,
-        },
+        } => (verdict, reason, Some(request), None),
+        Recovered::StillDropped(decision) => {
+            (decision.verdict, decision.reason, None, decision.evidence)
+        }
+        Recovered::Forced { reason, request } => (before, reason, Some(request), None),
+    };
+    RecoveryOutcome {
+        ledger,
+        verdict,
+        reason,
+        request,
+        evidence,
+        forced,
     }
 }
 
@@ -312,7 +302,7 @@ pub async fn list_recoverable(
     pattern: Option<DomainPattern>,
     most: usize,
 ) -> Result<Vec<LedgerId>> {
-    read_all(most, |page| store.recoverable(pattern.clone(), page)).await
+    read_all(most, |page| store.list_recoverable(pattern.clone(), page)).await
 }
 
 /// Decides each entry again, in this order. `portal` is the portal of each that came for none.

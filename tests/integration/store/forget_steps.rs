@@ -343,7 +343,8 @@ async fn a_run_that_ends_before_its_last_step_is_in_the_audit_and_can_be_finishe
 
 async fn complete(harness: &Harness) -> bool {
     let store = &harness.store;
-    let overwritten = store.complete_erasure(&ann(), operator("root"), start());
+    let ann = ann();
+    let overwritten = store.complete_erasure(&ann, operator("root"), start());
     overwritten.await.expect("erased")
 }
 

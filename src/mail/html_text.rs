@@ -340,6 +340,7 @@ mod tests {
                 "one",
             ),
             ("<head><title>T</title><p>one</p>", "one"),
+            ("<title>T</titles>T</title\n>one", "one"),
             (
                 "one<script type=\"text/javascript\">if (a<b) x('</p>')</script>\
                  <style type='text/css'>p > a {}</style > two",

@@ -4,10 +4,9 @@
 //! they ask for help with them. So a text counts only in a message that a mail server can have sent, and only
 //! if it combines a known subject with a known phrase.
 
-use mail_parser::decoders::html::html_to_text;
-
 use super::charset;
 use super::header::{Field, Header, Section};
+use super::html_text::html_to_text;
 use super::mime::Media;
 use super::text::{decode_unstructured, message_id};
 use super::{Evidence, ReportedRecipient, Sender};
@@ -324,9 +323,8 @@ mod tests {
             "Content-Type: text/html\r\n\r\n<html><head><style>{style}</style></head>\r\n\
              <body>Your message <b>couldn&#39;t</b>\r\nbe delivered</body></html>"
         );
-        let mixed = format!(
-            "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n{html}\r\n--b--\r\n"
-        );
+        let mixed =
+            format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n{html}\r\n--b--\r\n");
         let latin1 = "Content-Type: text/plain; charset=iso-8859-1\r\n\
             Content-Transfer-Encoding: quoted-printable\r\n\r\nIl n=92a pas pu =EAtre remis.";
         assert!(is_report("Undeliverable: x", &html));

@@ -4,9 +4,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{
-    AccountId, PortalName, RequestId, Timestamp, TokenHash, VerificationMethod,
-};
+use crate::domain::{AccountId, PortalName, RequestId, Timestamp, TokenHash, VerificationMethod};
 use crate::observe::events;
 use crate::observe::metrics::{self, ProcessingStep};
 use crate::store::{Choice, Refused, Store, StoreError, TakenBack, VerificationOutcome};

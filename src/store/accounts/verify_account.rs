@@ -14,8 +14,8 @@ use crate::store::requests::hold_quota::{Offer, list_held, offers, take_back};
 use crate::store::requests::refused_messages::{end_protection, list_refused};
 use crate::store::requests::transitions;
 use crate::store::rows::account_rows::{AccountRow, account_by_id};
-use crate::store::sql::sql_types::{Millis, json};
 use crate::store::sql::Tx;
+use crate::store::sql::sql_types::{Millis, json};
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Result, Store, StoreError, Topic};
 

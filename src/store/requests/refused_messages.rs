@@ -161,6 +161,7 @@ impl RefusedMessage {
         }
     }
 
+    /// True for a request, false for a message that the hold quota had dropped.
     pub(crate) fn is_request(&self) -> bool {
         self.form == Form::Request
     }
@@ -176,7 +177,8 @@ impl RefusedMessage {
     /// for a request if the same message already has a held, released or delivered one.
     pub(crate) fn restore(&self, tx: &Tx, due_at: Millis, now: Millis) -> Result<bool> {
         if self.form == Form::Offer {
-            let sql = "UPDATE offer SET refused_at = NULL, restorable_until = NULL WHERE ledger = ?";
+            let sql =
+                "UPDATE offer SET refused_at = NULL, restorable_until = NULL WHERE ledger = ?";
             tx.run(sql, &[&self.n])?;
             keep_until(tx, self.n, due_at)?;
             return Ok(true);

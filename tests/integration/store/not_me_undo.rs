@@ -11,9 +11,7 @@ use vestibule::store::{
     VerificationOutcome,
 };
 
-use super::harness::{
-    DAY, Harness, LIMITS, address, at, mail, operator, portal, start, token,
-};
+use super::harness::{DAY, Harness, LIMITS, address, at, mail, operator, portal, start, token};
 use crate::support::claims::{claim_mail, settle_mail};
 
 const ANN: &str = "ann@corp.example";

@@ -180,7 +180,9 @@ async fn taking_back_a_refusal_restores_the_offers_as_they_were() {
     assert_eq!(restored.len(), 3, "the offer is no request");
     harness.assert_sound().await;
     let shown = offers(&harness, token).await;
-    let offer = shown.iter().find(|offer| offer.request.id == id_of(&beyond));
+    let offer = shown
+        .iter()
+        .find(|offer| offer.request.id == id_of(&beyond));
     let offer = offer.expect("offered again");
     assert!(offer.authenticated && !offer.discarded, "{offer:?}");
     assert_ne!(forged_later.request, None, "nothing was held");
@@ -221,13 +223,10 @@ async fn a_refused_offer_is_an_operators_after_the_link_has_expired() {
     let entry = harness.store.ledger_entry(beyond.ledger).await;
     let entry = entry.expect("read").expect("there");
     assert_eq!(entry.refused_until, Some(at(7 * DAY)));
-    let forced = harness.store.release_dropped(
-        beyond.ledger,
-        None,
-        None,
-        operator("root"),
-        at(7 * DAY),
-    );
+    let forced =
+        harness
+            .store
+            .release_dropped(beyond.ledger, None, None, operator("root"), at(7 * DAY));
     forced.await.expect("released");
     harness.assert_sound().await;
 }

@@ -25,8 +25,8 @@ pub struct DroppedMessage {
     pub reason: Reason,
     pub subject: Option<String>,
     pub received_at: Timestamp,
-    /// True if an operator can release it: its content is kept, its portal exists, and it is not a request
-    /// yet. If it came for no portal, the operator names one.
+    /// True if an operator can release it: its content is kept, its portal exists, it is not a request yet, and
+    /// the person did not refuse it. If it came for no portal, the operator names one.
     pub recoverable: bool,
     /// The request that was created when an operator released it.
     pub request: Option<RequestId>,
@@ -84,6 +84,9 @@ fn is_kept(entry: &LedgerEntry) -> bool {
         && entry.content_kept
         && entry.request.is_none()
         && !entry.facts.is_forgotten()
+        && entry
+            .refused_until
+            .is_none_or(|until| until <= Timestamp::now())
 }
 
 impl DroppedMessage {

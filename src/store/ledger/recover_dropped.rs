@@ -14,6 +14,7 @@ use crate::store::intake::decision_effects::standing;
 use crate::store::ledger::dropped_entry::{NamedPortal, find};
 use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::hold_quota::withdraw;
+use crate::store::requests::refused_messages::check_operator_may_release;
 use crate::store::rows::account_rows::find_sender_at;
 use crate::store::rows::dropped_content::uncount;
 use crate::store::rows::duplicates::{Likeness, find_original};
@@ -72,7 +73,8 @@ impl Store {
     /// verdict; its events record the old one.
     ///
     /// # Errors
-    /// `NotFound`; `NotAllowed` for an entry that was not dropped, repeats another message, or is forgotten.
+    /// `NotFound`; `NotAllowed` for an entry that was not dropped, repeats another message, is forgotten, or was
+    /// refused by the person.
     pub async fn recover(
         &self,
         ledger: LedgerId,
@@ -139,6 +141,7 @@ impl Work<'_> {
             found.facts.spam.clone_from(&today.spam);
         }
         let recorded = found.require_recoverable(ledger, terms.portal.as_ref())?;
+        check_operator_may_release(tx, found.n, &ledger.to_string(), now)?;
         let circumstances = today.map_or(recorded, |today| &today.circumstances);
         let facts = &found.facts;
         let sender = sender_for(facts, circumstances.own_list.as_deref()).address();

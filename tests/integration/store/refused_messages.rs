@@ -170,12 +170,12 @@ async fn taking_back_a_refusal_restores_the_offers_as_they_were() {
     let harness = Harness::open().await;
     let (_, beyond, token) = refused(&harness).await;
     let forged_later = harness.accept(forged(9)).await;
-    let taken = harness
+    let taken_back = harness
         .store
         .take_back_refusal(token, 14 * DAY, at(DAY))
         .await;
-    let Ok(TakenBack::Restored { restored, .. }) = taken else {
-        panic!("{taken:?}");
+    let Ok(TakenBack::Restored { restored, .. }) = taken_back else {
+        panic!("{taken_back:?}");
     };
     assert_eq!(restored.len(), 3, "the offer is no request");
     harness.assert_sound().await;
@@ -202,17 +202,20 @@ async fn later_messages_do_not_displace_a_refused_offer() {
         assert!(outcome.contains("only they can undo that"), "{outcome}");
     }
     // Its content is kept while the link is valid.
-    let late = 7 * DAY - Duration::from_hours(1);
+    let late = 6 * DAY + Duration::from_hours(23);
     harness
         .delete_expired_content(at(late), Duration::ZERO)
         .await;
     let entry = harness.store.ledger_entry(beyond.ledger).await;
     assert!(entry.expect("read").expect("there").content_kept);
-    let taken = harness
+    let taken_back = harness
         .store
         .take_back_refusal(token, 14 * DAY, at(late))
         .await;
-    assert!(matches!(taken, Ok(TakenBack::Restored { .. })), "{taken:?}");
+    assert!(
+        matches!(taken_back, Ok(TakenBack::Restored { .. })),
+        "{taken_back:?}"
+    );
     harness.assert_sound().await;
 }
 

@@ -26,9 +26,9 @@ const OTHERS: [&str; 14] = [
     "\r\n\r\n",
 ];
 
-const BREAKS: [&str; 12] = [
-    "\r\n", "\n", "=\r\n", "\r\n ", "\r\n> ", " \r\n>> ", "=\r\n> ", "\u{ad}", "\u{200b}", "<wbr>",
-    "&shy;", "&#8203;",
+const BREAKS: [&str; 13] = [
+    "\r\n", "\n", "=\r\n", "\r\n ", "\r\n> ", " \r\n>> ", "=\r\n> ", "\u{ad}", "\u{200b}",
+    "\u{feff}", "<wbr>", "&shy;", "&#8203;",
 ];
 
 /// Text with at most one link, and the same with its token masked.

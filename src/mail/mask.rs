@@ -10,8 +10,8 @@
 //! their type and the structure around them, so that nested messages need no rule of their own. Each part is
 //! decoded as a whole, one after the other, up to three levels deep. Text in UTF-16 is recognised by its NUL
 //! octets, whatever charset the part names. Base64 within text, as in the parameter of a gateway's link, is found
-//! by how it spells the word before a token, up to two levels deep. A link in it must name our host, which a gateway
-//! rewrites only outside of it. Compressed content, such as that of ZIP files, is not searched.
+//! by how it spells the word before a token, up to two levels deep. A link within base64 must name our host: a gateway
+//! encodes the original link, which has it. Compressed content, such as that of ZIP files, is not searched.
 //!
 //! Decoded text is masked like any other, and what changed is written back into the text that encodes it. The
 //! time is linear in the size of the message. The memory is that of a copy of the message if it has a token, and
@@ -21,19 +21,20 @@
 mod bits;
 mod breaks;
 mod decoder;
-mod encoded_words;
 mod parts;
 mod patterns;
 mod runs;
-mod tokens;
+mod token_search;
 mod unit;
 
 use std::borrow::Cow;
 
-use self::decoder::{Coding, Decoder};
+use self::decoder::{Coding, Decoder, Joining};
 use self::parts::EncodedParts;
 use self::patterns::WordPatterns;
 use self::runs::Base64Run;
+use self::token_search::FoundTokens;
+use super::encoded_words::{EncodedWord, MAX_FOLDED_TEXT};
 
 /// Maximum nesting of encoded parts.
 const MAX_LEVELS: u8 = 3;
@@ -98,7 +99,7 @@ struct Depth {
 /// Masks the links in a text; returns their number.
 fn mask_text(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
     // Within base64, a link with these words is as likely another service's, so it needs our host.
-    let found = tokens::find(text, own, depth.base64 > 0);
+    let found = token_search::find(text, own, depth.base64 > 0);
     let mut links = found.links;
     if links > 0 {
         let text = text.to_mut();
@@ -115,14 +116,7 @@ fn mask_text(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
             base64: depth.base64 + 1,
             ..without_parts
         };
-        let mut at = 0;
-        while let Some(run) = Base64Run::find(text, at, &found) {
-            for start in run.starts.into_iter().flatten() {
-                let decoder = Decoder::new(Coding::EmbeddedBase64, start, run.end);
-                links += mask_decoded(own, text, decoder, inner);
-            }
-            at = run.end;
-        }
+        links += mask_base64(own, text, &found, inner);
     }
     // Not kept while parts are decoded: each level has its own.
     drop(found);
@@ -130,15 +124,52 @@ fn mask_text(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
         let decoder = Decoder::new(Coding::Wide, 0, text.len());
         links += mask_decoded(own, text, decoder, without_parts);
     }
-    if depth.parts >= MAX_LEVELS {
-        return links;
+    if depth.parts < MAX_LEVELS {
+        links += mask_encoded_words(own, text, without_parts);
+        let inner = Depth {
+            parts: depth.parts + 1,
+            ..depth
+        };
+        links += mask_parts(own, text, inner);
     }
-    let words = Decoder::new(Coding::Words, 0, text.len());
-    links += mask_decoded(own, text, words, without_parts);
-    let inner = Depth {
-        parts: depth.parts + 1,
-        ..depth
-    };
+    links
+}
+
+/// Masks the links in base64 within a text.
+fn mask_base64(own: &OwnLinks, text: &mut Cow<[u8]>, found: &FoundTokens, inner: Depth) -> u32 {
+    let mut links = 0;
+    let mut at = 0;
+    while let Some(run) = Base64Run::find(text, at, found) {
+        for start in run.starts.into_iter().flatten() {
+            let decoder = Decoder::new(Coding::EmbeddedBase64, start, run.end);
+            links += mask_decoded(own, text, decoder, inner);
+        }
+        at = run.end;
+    }
+    links
+}
+
+/// Masks the links in encoded-words, as each kind of reader joins them.
+fn mask_encoded_words(own: &OwnLinks, text: &mut Cow<[u8]>, inner: Depth) -> u32 {
+    if EncodedWord::find(text, 0, MAX_FOLDED_TEXT).is_none() {
+        return 0;
+    }
+    let length = text.len();
+    let decoder = |joining| Decoder::new(Coding::Words(joining), 0, length);
+    let mut joinings = vec![Joining::OurReader];
+    if decoder(Joining::OurReader).has_cut_words(text) {
+        joinings.extend([Joining::Never, Joining::Always]);
+    }
+    let mut links = 0;
+    for joining in joinings {
+        links += mask_decoded(own, text, decoder(joining), inner);
+    }
+    links
+}
+
+/// Masks the links in parts with a transfer encoding.
+fn mask_parts(own: &OwnLinks, text: &mut Cow<[u8]>, inner: Depth) -> u32 {
+    let mut links = 0;
     let mut parts = EncodedParts::default();
     let mut next = parts.next(text);
     while let Some(part) = next {
@@ -153,7 +184,7 @@ fn mask_text(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
 /// Masks the links in decoded text, which may be a message with encoded parts of its own; returns their number.
 fn mask_decoded(own: &OwnLinks, text: &mut Cow<[u8]>, decoder: Decoder, depth: Depth) -> u32 {
     let content = decoder.clone().decode(text);
-    if content.len() < tokens::MIN_LENGTH {
+    if content.len() < token_search::MIN_LENGTH {
         return 0;
     }
     let mut content = Cow::Owned(content);

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::*;
 
+mod encoded_words;
 mod encodings;
 mod gateways;
 mod generated;
@@ -258,8 +259,8 @@ fn a_link_is_masked_wherever_it_is_broken() {
         for at in 1..text.len() {
             let (start, end) = text.split_at(at);
             for broken_by in [
-                "\r\n", "\n", "=\r\n", "\r\n ", "\r\n> ", " \r\n>> ", "\r\n| ", "\u{ad}", "<wbr>",
-                "=\r\n> ",
+                "\r\n", "\n", "=\r\n", "\r\n ", "\r\n> ", " \r\n>> ", "\r\n| ", "\u{ad}",
+                "\u{feff}", "<wbr>", "=\r\n> ",
             ] {
                 let broken = format!("See {start}{broken_by}{end} x");
                 let mut forms = vec![part("7bit", &broken)];

@@ -21,6 +21,7 @@
 mod bits;
 mod breaks;
 mod decoder;
+mod joining;
 mod parts;
 mod patterns;
 mod runs;
@@ -29,12 +30,12 @@ mod unit;
 
 use std::borrow::Cow;
 
-use self::decoder::{Coding, Decoder, Joining};
+use self::decoder::{Coding, Decoder};
+use self::joining::Joining;
 use self::parts::EncodedParts;
 use self::patterns::WordPatterns;
 use self::runs::Base64Run;
 use self::token_search::FoundTokens;
-use super::encoded_words::{EncodedWord, MAX_FOLDED_TEXT};
 
 /// Maximum nesting of encoded parts.
 const MAX_LEVELS: u8 = 3;
@@ -149,20 +150,12 @@ fn mask_base64(own: &OwnLinks, text: &mut Cow<[u8]>, found: &FoundTokens, inner:
     links
 }
 
-/// Masks the links in encoded-words, as each kind of reader joins them.
+/// Masks the links in encoded-words, however readers join them.
 fn mask_encoded_words(own: &OwnLinks, text: &mut Cow<[u8]>, inner: Depth) -> u32 {
-    if EncodedWord::find(text, 0, MAX_FOLDED_TEXT).is_none() {
-        return 0;
-    }
-    let length = text.len();
-    let decoder = |joining| Decoder::new(Coding::Words(joining), 0, length);
-    let mut joinings = vec![Joining::OurReader];
-    if decoder(Joining::OurReader).has_cut_words(text) {
-        joinings.extend([Joining::Never, Joining::Always]);
-    }
     let mut links = 0;
-    for joining in joinings {
-        links += mask_decoded(own, text, decoder(joining), inner);
+    for joining in Joining::of(text) {
+        let decoder = Decoder::new(Coding::Words(*joining), 0, text.len());
+        links += mask_decoded(own, text, decoder, inner);
     }
     links
 }

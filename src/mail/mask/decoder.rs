@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::breaks::base64_character;
+use super::joining::Joining;
 use super::unit::{EncodedUnit, UnitSource};
 use crate::mail::encoded_words::{EncodedWord, MAX_FOLDED_TEXT, is_cut};
 use crate::mail::transfer_encoding::{self, uuencoded_value};
@@ -36,17 +37,6 @@ pub(super) enum Coding {
     Q,
 }
 
-/// How a reader decodes adjacent encoded-words in base64.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Joining {
-    /// Each by itself (RFC 2047 6.2).
-    Never,
-    /// As `mail::encoded_words`: one that is cut off within an octet continues in the next one of its charset.
-    OurReader,
-    /// As one text, whatever their charsets.
-    Always,
-}
-
 #[derive(Debug, Clone)]
 pub(super) struct Decoder {
     coding: Coding,
@@ -56,8 +46,6 @@ pub(super) struct Decoder {
     word: Option<EncodedWord>,
     /// Text before that word that is as it is.
     other_text: Range<usize>,
-    /// True if an encoded-word ended within a group of base64.
-    has_cut_word: bool,
     /// The uuencoded line that is decoded.
     line: Option<UuencodedLine>,
 }
@@ -77,7 +65,6 @@ impl Decoder {
             to,
             word: None,
             other_text: 0..0,
-            has_cut_word: false,
             line: None,
         }
     }
@@ -93,13 +80,7 @@ impl Decoder {
             Coding::Words(_) | Coding::Q => self.clone().count(text),
         });
         loop {
-            if self.coding == Coding::QuotedPrintable {
-                // All octets before the next `=` at once.
-                let rest = &text[self.at..self.to];
-                let length = memchr::memchr(b'=', rest).unwrap_or(rest.len());
-                decoded.extend_from_slice(&rest[..length]);
-                self.at += length;
-            }
+            decoded.extend_from_slice(self.literals(text));
             let Some(unit) = self.next(text) else {
                 return decoded;
             };
@@ -107,15 +88,29 @@ impl Decoder {
         }
     }
 
-    /// True if how encoded-words are joined makes a difference.
-    pub fn has_cut_words(mut self, text: &[u8]) -> bool {
-        while self.next(text).is_some() {}
-        self.has_cut_word
+    fn count(mut self, text: &[u8]) -> usize {
+        let mut count = 0;
+        loop {
+            count += self.literals(text).len();
+            let Some(unit) = self.next(text) else {
+                return count;
+            };
+            count += unit.length;
+        }
     }
 
-    fn count(mut self, text: &[u8]) -> usize {
-        let lengths = std::iter::from_fn(|| Some(self.next(text)?.length));
-        lengths.sum()
+    /// Moves past the octets before the next unit that are as they are; returns them.
+    fn literals<'a>(&mut self, text: &'a [u8]) -> &'a [u8] {
+        match self.coding {
+            Coding::QuotedPrintable => {
+                let rest = &text[self.at..self.to];
+                let length = memchr::memchr(b'=', rest).unwrap_or(rest.len());
+                self.at += length;
+                &rest[..length]
+            }
+            Coding::Words(_) => &text[std::mem::take(&mut self.other_text)],
+            _ => &[],
+        }
     }
 
     /// Writes into the text what differs in `decoded` from what the text encodes.
@@ -337,7 +332,6 @@ impl Decoder {
         let (Some(word), Coding::Words(joining)) = (self.word, self.coding) else {
             return None;
         };
-        self.has_cut_word = true;
         let is_continued = match joining {
             Joining::Never => false,
             Joining::OurReader => is_cut(word.text(text)),

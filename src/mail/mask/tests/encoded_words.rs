@@ -1,5 +1,7 @@
 //! Links in encoded-words.
 
+use std::time::{Duration, Instant};
+
 use super::*;
 use crate::mail::encoded_words;
 
@@ -188,4 +190,22 @@ fn a_link_in_a_word_with_an_unknown_charset_is_masked() {
         assert!(is_shown(&subject(&word_and_token())), "{before}");
         assert_masked(subject, &word_and_token(), TOKEN);
     }
+}
+
+#[test]
+fn many_encoded_words_take_linear_time() {
+    let begin = Instant::now();
+    for repeated in [
+        "=?a?b?QUF?= ",
+        "=?a?b?Q?= =?a?b??= ",
+        "=?a?b??=",
+        "=?a?b?QUF?=                    x",
+        "=?a?b?QUE=!",
+        "=?a?q?",
+    ] {
+        let raw = format!("A: =?a?b?Q?= {}", repeated.repeat(200_000));
+        assert!(mask(raw.as_bytes(), &own()).is_none());
+    }
+    // Quadratic work would take minutes.
+    assert!(begin.elapsed() < Duration::from_mins(1));
 }

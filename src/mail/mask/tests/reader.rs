@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::decoder::{Coding, Decoder, Joining};
+use super::decoder::{Coding, Decoder};
+use super::joining::Joining;
 use crate::mail::encoded_words::{self, EncodedWord};
 use crate::mail::transfer_encoding::{TransferEncoding, decode};
 

@@ -168,8 +168,10 @@ fn mask_parts(own: &OwnLinks, text: &mut Cow<[u8]>, inner: Depth) -> u32 {
     while let Some(part) = next {
         next = parts.next(text);
         let end = next.as_ref().map_or(text.len(), |next| next.field);
-        let decoder = Decoder::new(part.coding, part.body, end);
-        links += mask_decoded(own, text, decoder, inner);
+        for coding in part.codings {
+            let decoder = Decoder::new(coding, part.body, end);
+            links += mask_decoded(own, text, decoder, inner);
+        }
     }
     links
 }

@@ -203,7 +203,7 @@ fn many_encoded_words_take_linear_time() {
         "=?a?b?QUE=!",
         "=?a?q?",
     ] {
-        let raw = format!("A: =?a?b?Q?= {}", repeated.repeat(200_000));
+        let raw = format!("A: =?a?b?Q?= {}", repeated.repeat(20_000));
         assert!(mask(raw.as_bytes(), &own()).is_none());
     }
     // Quadratic work would take minutes.

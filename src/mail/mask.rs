@@ -8,10 +8,12 @@
 //! Links are searched for in the raw octets, and in decoded quoted-printable, base64, uuencode and encoded-words
 //! (RFC 2045 6.7 and 6.8, RFC 2047). Parts are found by their `Content-Transfer-Encoding` field alone, whatever
 //! their type and the structure around them, so that nested messages need no rule of their own. Each part is
-//! decoded as a whole, one after the other, up to three levels deep. Text in UTF-16 is recognised by its NUL
-//! octets, whatever charset the part names. Base64 within text, as in the parameter of a gateway's link, is found
-//! by how it spells the word before a token, up to two levels deep. A link within base64 must name our host: a gateway
-//! encodes the original link, which has it. Compressed content, such as that of ZIP files, is not searched.
+//! decoded as a whole, one after the other, up to three levels deep. A part that names several encodings is decoded
+//! from each of them, because readers choose different ones; each counts as a level. Encoded-words are decoded as our
+//! reader joins them, each by itself, and all joined. Text in UTF-16 is recognised by its NUL octets, whatever
+//! charset the part names. Base64 within text, as in the parameter of a gateway's link, is found by how it spells the
+//! word before a token, up to two levels deep. A link within base64 must name our host: a gateway encodes the original
+//! link, which has it. Compressed content, such as that of ZIP files, is not searched.
 //!
 //! Decoded text is masked like any other, and what changed is written back into the text that encodes it. The
 //! time is linear in the size of the message. The memory is that of a copy of the message if it has a token, and
@@ -127,11 +129,7 @@ fn mask_text(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
     }
     if depth.parts < MAX_LEVELS {
         links += mask_encoded_words(own, text, without_parts);
-        let inner = Depth {
-            parts: depth.parts + 1,
-            ..depth
-        };
-        links += mask_parts(own, text, inner);
+        links += mask_parts(own, text, depth);
     }
     links
 }
@@ -161,13 +159,19 @@ fn mask_encoded_words(own: &OwnLinks, text: &mut Cow<[u8]>, inner: Depth) -> u32
 }
 
 /// Masks the links in parts with a transfer encoding.
-fn mask_parts(own: &OwnLinks, text: &mut Cow<[u8]>, inner: Depth) -> u32 {
+fn mask_parts(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
     let mut links = 0;
     let mut parts = EncodedParts::default();
     let mut next = parts.next(text);
     while let Some(part) = next {
         next = parts.next(text);
         let end = next.as_ref().map_or(text.len(), |next| next.field);
+        // Otherwise the time of parts that name several would be multiplied at each level.
+        let levels = u8::try_from(part.codings.len()).unwrap_or(MAX_LEVELS);
+        let inner = Depth {
+            parts: depth.parts + levels,
+            ..depth
+        };
         for coding in part.codings {
             let decoder = Decoder::new(coding, part.body, end);
             links += mask_decoded(own, text, decoder, inner);

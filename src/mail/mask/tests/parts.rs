@@ -96,6 +96,18 @@ fn a_link_in_base64_is_found_beside_the_name_of_another_encoding() {
 }
 
 #[test]
+fn a_link_within_a_part_with_two_encodings_is_found() {
+    let field = |encoding: &str| format!("Content-Transfer-Encoding: {encoding}\r\n");
+    for (first, second) in [("base64", "8bit, quoted-printable"), ("x-uue", "base64")] {
+        let inner = format!("{}\r\n{}", field("base64"), in_lines(&link(TOKEN)));
+        let outer = format!("{}{}\r\n{}", field(first), field(second), in_lines(&inner));
+        let masked = mask(outer.as_bytes(), &own()).expect("the link");
+        assert_eq!((masked.links, masked.raw.len()), (1, outer.len()));
+        assert!(mask(&masked.raw, &own()).is_none(), "{first} {second}");
+    }
+}
+
+#[test]
 fn many_fields_take_linear_time() {
     let begin = Instant::now();
     for repeated in [

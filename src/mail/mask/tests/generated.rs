@@ -136,9 +136,6 @@ fn piece() -> impl Strategy<Value = Piece> {
 
 /// The message with a text in one of several encodings.
 fn message(encoding: &str, text: &str) -> String {
-    let part = |encoding: &str, body: &str| {
-        format!("Content-Transfer-Encoding: {encoding}\r\n\r\n{body}\r\n")
-    };
     let printable = part("quoted-printable", &quoted_printable(text));
     match encoding {
         "quoted-printable" => printable,

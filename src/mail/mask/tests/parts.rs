@@ -85,10 +85,7 @@ fn a_link_in_base64_is_found_beside_the_name_of_another_encoding() {
     // Without our host, it is not found as that of a gateway.
     let text = format!("verify/{TOKEN}");
     for value in ["base64", "base64 (not quoted-printable)", "x-uue; base64"] {
-        let raw = |text: &str| {
-            let body = in_lines(text);
-            format!("Content-Transfer-Encoding: {value}\r\n\r\n{body}")
-        };
+        let raw = |text: &str| part(value, &in_lines(text));
         let masked = mask(raw(&text).as_bytes(), &own()).expect("the link");
         let expected = raw(&without_token(&text));
         assert_eq!(String::from_utf8_lossy(&masked.raw), expected);
@@ -97,10 +94,10 @@ fn a_link_in_base64_is_found_beside_the_name_of_another_encoding() {
 
 #[test]
 fn a_link_within_a_part_with_two_encodings_is_found() {
-    let field = |encoding: &str| format!("Content-Transfer-Encoding: {encoding}\r\n");
     for (first, second) in [("base64", "8bit, quoted-printable"), ("x-uue", "base64")] {
-        let inner = format!("{}\r\n{}", field("base64"), in_lines(&link(TOKEN)));
-        let outer = format!("{}{}\r\n{}", field(first), field(second), in_lines(&inner));
+        let inner = part("base64", &in_lines(&link(TOKEN)));
+        let encodings = format!("{first}\r\nContent-Transfer-Encoding: {second}");
+        let outer = part(&encodings, &in_lines(&inner));
         let masked = mask(outer.as_bytes(), &own()).expect("the link");
         assert_eq!((masked.links, masked.raw.len()), (1, outer.len()));
         assert!(mask(&masked.raw, &own()).is_none(), "{first} {second}");

@@ -1,4 +1,5 @@
-//! Comparison with the reader whose output operators see: whatever it decodes is searched.
+//! Comparison with the readers of bodies and fields whose output operators see: whatever they decode is searched. How
+//! a part's encoding is chosen is tested in `parts`.
 
 use proptest::prelude::*;
 use proptest::sample::select;

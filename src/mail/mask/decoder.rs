@@ -44,7 +44,7 @@ pub(super) struct Decoder {
     to: usize,
     /// The encoded-word that is decoded, or that comes next.
     word: Option<EncodedWord>,
-    /// Text before that word that is as it is.
+    /// Text near an encoded-word that comes before the next one.
     other_text: Range<usize>,
     /// The uuencoded line that is decoded.
     line: Option<UuencodedLine>,
@@ -156,10 +156,10 @@ impl Decoder {
             };
             if self.at < word.start {
                 let near = self.at.max(word.start.saturating_sub(NEAR_WORD));
-                let is_near = near == self.at;
+                let is_gap = near > self.at;
                 self.other_text = near..word.start;
                 self.at = word.start;
-                if !is_near {
+                if is_gap {
                     return Some(EncodedUnit::one(SEPARATOR, UnitSource::Separator));
                 }
                 continue;
@@ -179,7 +179,7 @@ impl Decoder {
 
     /// Moves to the next word if it is adjacent, else to the end of the text near this one, or of all text.
     fn leave_word(&mut self, text: &[u8]) {
-        // Not the one at which the last unit began, if a group continued.
+        // `continue_group` may have moved to this one.
         let Some(word) = self.word.take() else { return };
         self.word = EncodedWord::find(text, word.end(), MAX_FOLDED_TEXT);
         self.at = match self.word {

@@ -10,7 +10,12 @@ use icu_properties::{CodePointMapData, CodePointSetData};
 /// Letters, marks and symbols without ink: a Braille cell without dots, the place of an object, an empty notehead,
 /// blank hieroglyphs and the Khitan filler. No property of Unicode names them.
 const BLANK: [char; 6] = [
-    '\u{2800}', '\u{fffc}', '\u{1d159}', '\u{13441}', '\u{13442}', '\u{16fe4}',
+    '\u{2800}',
+    '\u{fffc}',
+    '\u{1d159}',
+    '\u{13441}',
+    '\u{13442}',
+    '\u{16fe4}',
 ];
 
 /// True if every character is a visible letter, mark, number, punctuation or symbol. Format and control

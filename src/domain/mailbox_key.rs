@@ -309,7 +309,9 @@ mod tests {
                 let domains = MailboxKey::domains_of(one, delimiters);
                 for other in &addresses {
                     assert!(
-                        domains.iter().any(|domain| domain == other.domain().as_str()),
+                        domains
+                            .iter()
+                            .any(|domain| domain == other.domain().as_str()),
                         "{other} from {one}: {domains:?}"
                     );
                 }

@@ -184,12 +184,12 @@ impl MailboxKey {
     pub fn of(address: &EmailAddress, delimiters: AddressDelimiters) -> Self {
         let own = address.domain().as_str();
         let Some(known) = ProviderDomain::of(own) else {
-            let begins_detail = |c| delimiters.contains(c);
+            let begins_detail = |c: char| delimiters.contains(c);
             let name = without_detail(address.unquote(), begins_detail);
             return Self(format!("{}@{own}", name.to_ascii_lowercase()));
         };
         let name = known.subdomain.unwrap_or_else(|| {
-            let begins_detail = |c| c == '+' || delimiters.contains(c);
+            let begins_detail = |c: char| c == '+' || delimiters.contains(c);
             without_detail(address.unquote(), begins_detail)
         });
         let domain = match known.provider.names {

@@ -167,9 +167,9 @@ impl Model {
         let is_replaceable = |request: &RequestId| {
             passes(dmarc) && !passes(self.requests[request].dmarc) && held.contains(request)
         };
-        let repeated = living.iter().find(|(request, _)| {
-            !is_replaceable(request) && !self.differs_from(dmarc, *request)
-        });
+        let repeated = living
+            .iter()
+            .find(|(request, _)| !is_replaceable(request) && !self.differs_from(dmarc, *request));
         let replaceable = || living.iter().find(|(request, _)| is_replaceable(request));
         repeated.or_else(replaceable).copied()
     }

@@ -294,6 +294,8 @@ mod tests {
             "a\u{E0061}@corp.example",
             "a\u{34F}b@corp.example",
             "a\u{FFF9}b@corp.example",
+            "a\u{2800}b@corp.example",
+            "a\u{FFFC}b@corp.example",
             "a\u{E000}b@corp.example",
             "a\u{378}b@corp.example",
             "a\u{A0}b@corp.example",

@@ -7,15 +7,27 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
+/// Letters, marks and symbols without ink: a Braille cell without dots, the place of an object, an empty notehead,
+/// blank hieroglyphs and the Khitan filler. No property of Unicode names them.
+const BLANK: [char; 6] = [
+    '\u{2800}',
+    '\u{fffc}',
+    '\u{1d159}',
+    '\u{13441}',
+    '\u{13442}',
+    '\u{16fe4}',
+];
+
 /// True if every character is a visible letter, mark, number, punctuation or symbol. Format and control
-/// characters, separators, default-ignorable characters, private use, surrogates and unassigned code points
-/// are not.
+/// characters, separators, default-ignorable characters, private use, surrogates, unassigned code points and the
+/// blank ones are not.
 #[must_use]
 pub fn is_visible(text: &str) -> bool {
     use GeneralCategory as Category;
     text.is_ascii() && !text.bytes().any(|byte| byte <= b' ' || byte == 0x7F)
         || text.chars().all(|c| {
-            !CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+            !BLANK.contains(&c)
+                && !CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
                 && !matches!(
                     CodePointMapData::<GeneralCategory>::new().get(c),
                     Category::Control
@@ -42,4 +54,20 @@ pub fn is_bidi_control(c: char) -> bool {
 /// True if NFKC (UAX 15) leaves the text unchanged.
 pub(super) fn is_nfkc(text: &str) -> bool {
     text.is_ascii() || ComposingNormalizerBorrowed::new_nfkc().is_normalized(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_without_ink_are_invisible() {
+        for visible in ["ann", "dörte", "用户", "a\u{2801}b", "a\u{fffd}b", "𝄞"] {
+            assert!(is_visible(visible), "{visible:?}");
+        }
+        let ignorable = ['\u{ad}', '\u{200b}', '\u{3164}', '\u{fe0f}'];
+        for invisible in ignorable.iter().chain(&BLANK) {
+            assert!(!is_visible(&format!("a{invisible}b")), "{invisible:?}");
+        }
+    }
 }

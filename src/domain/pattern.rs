@@ -97,9 +97,10 @@ impl DomainPattern {
 
     /// True for an address that this pattern of the deny list covers. An address stands for its mailbox:
     /// `ann@example.com` denies `ann+news@example.com` too, and `ann@gmail.com` denies `a.nn@googlemail.com`;
-    /// otherwise a denied sender could continue by adding a detail or a dot. A pattern with a detail denies
-    /// exactly that address. Here a detail always begins with `+`, whatever delimiters the site configures, so
-    /// that a wider notion of a mailbox never denies a colleague.
+    /// otherwise a denied sender could continue by adding a detail or a dot. A pattern with a detail, or with a
+    /// subdomain that some providers give to each mailbox, denies exactly that address. Here a detail always begins
+    /// with `+`, whatever delimiters the site configures, so that a wider notion of a mailbox never denies a
+    /// colleague.
     #[must_use]
     pub fn denies(&self, address: &EmailAddress) -> bool {
         match self {
@@ -127,7 +128,7 @@ impl DomainPattern {
     /// The mailbox that this pattern of the deny list stands for.
     pub(super) fn denied_mailbox(&self) -> Option<MailboxKey> {
         match self {
-            Self::Address(own) if own.detail().is_none() => Some(Self::mailbox(own)),
+            Self::Address(own) if !MailboxKey::has_detail(own) => Some(Self::mailbox(own)),
             _ => None,
         }
     }
@@ -243,6 +244,10 @@ mod tests {
             ("ann@gmail.com", "A.nn+x@googlemail.com", false, true),
             ("a.nn@googlemail.com", "ann@gmail.com", false, true),
             ("ann+x@gmail.com", "ann@gmail.com", false, false),
+            ("ann@fastmail.com", "x@ann.fastmail.com", false, true),
+            ("x@ann.fastmail.com", "ann@fastmail.com", false, false),
+            ("x@ann.fastmail.com", "y@ann.fastmail.com", false, false),
+            ("x@ann.fastmail.com", "x@ann.fastmail.com", true, true),
             ("ann@example.com", "ann@sub.example.com", false, false),
             (
                 "ann@bücher.example",

@@ -157,7 +157,18 @@ mod tests {
             let below: String = labels.iter().flat_map(|label| [label, "."]).collect();
             format!("{below}example")
         });
-        let providers = select(&["gmail.com", "GoogleMail.com", "me.com", "icloud.com"][..]);
+        let providers = select(
+            &[
+                "gmail.com",
+                "GoogleMail.com",
+                "me.com",
+                "icloud.com",
+                "fastmail.com",
+                "ann.fastmail.com",
+                "ya.ru",
+                "yandex.ru",
+            ][..],
+        );
         (labels, providers, 0..4_u8, any::<bool>()).prop_map(|(own, provider, kind, upper)| {
             let name = if kind == 0 { provider.to_owned() } else { own };
             if upper { name.to_uppercase() } else { name }

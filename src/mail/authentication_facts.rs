@@ -199,6 +199,16 @@ impl Authentication {
                 && self.aligned
     }
 
+    /// True if a check found that the sender's domain does not vouch for this message. Without a check, and after one
+    /// that DNS did not answer, that is not known. Unusable results count, because a forger can cause them.
+    #[must_use]
+    pub fn is_known_not_to_pass(&self) -> bool {
+        let result = self
+            .dmarc
+            .filter(|result| *result != AuthenticationResult::TempError);
+        !self.passes() && (self.fault.is_some() || result.is_some())
+    }
+
     /// A DMARC pass by our own check, our MTA's or that of a trusted ARC sealer.
     #[must_use]
     pub fn passes_dmarc(&self) -> bool {
@@ -266,5 +276,44 @@ impl Authentication {
             (false, Some(reason)) => Some(format!("{} ({reason})", results.join(" "))),
             (false, None) => Some(results.join(" ")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_check_with_a_result_shows_that_nobody_vouches() {
+        let of = |dmarc| Authentication {
+            dmarc,
+            ..Authentication::default()
+        };
+        for (result, expected) in [
+            (AuthenticationResult::Fail, true),
+            (AuthenticationResult::None, true),
+            (AuthenticationResult::PermError, true),
+            (AuthenticationResult::TempError, false),
+            (AuthenticationResult::Pass, false),
+        ] {
+            let is_known = of(Some(result)).is_known_not_to_pass();
+            assert_eq!(is_known, expected, "{result}");
+        }
+        assert!(!of(None).is_known_not_to_pass(), "it was not checked");
+        let aligned = Authentication {
+            aligned: true,
+            ..of(Some(AuthenticationResult::None))
+        };
+        assert!(!aligned.is_known_not_to_pass());
+        let sealed = Authentication {
+            arc_sealer: Some("sealer.example".to_owned()),
+            ..of(Some(AuthenticationResult::Fail))
+        };
+        assert!(!sealed.is_known_not_to_pass());
+        let faulty = Authentication {
+            fault: Some(AuthenticationFault::Unreadable),
+            ..of(None)
+        };
+        assert!(faulty.is_known_not_to_pass());
     }
 }

@@ -1,14 +1,15 @@
 //! Fingerprint: identifies a message that an MTA sends again.
 //!
 //! Takes the message; returns a [`Fingerprint`] over the body and the fields that the author's program wrote.
-//! Trace fields, and fields that filters and lists add, do not count.
+//! Trace fields, and fields that filters, lists and forwarders add (`Resent-*`), do not count. A field that is missing
+//! adds nothing, so one more name changes only the fingerprints of messages that have this field.
 
 use sha2::{Digest, Sha256};
 
 use super::Fingerprint;
 use super::header::Section;
 
-const AUTHORS_FIELDS: [&str; 14] = [
+const AUTHORS_FIELDS: [&str; 15] = [
     "From",
     "Sender",
     "Reply-To",
@@ -22,6 +23,7 @@ const AUTHORS_FIELDS: [&str; 14] = [
     "MIME-Version",
     "Content-Type",
     "Content-Transfer-Encoding",
+    "Content-Disposition",
     "Auto-Submitted",
 ];
 
@@ -58,7 +60,7 @@ mod tests {
     fn a_message_over_another_path_is_the_same() {
         let one = print("From: a@corp.example\r\nSubject: one two\r\n\r\nbody\r\n");
         let again = print(
-            "Received: from x\r\nFROM: a@corp.example\r\nX-Spam: no\r\n\
+            "Received: from x\r\nResent-From: l@corp.example\r\nFROM: a@corp.example\r\nX-Spam: no\r\n\
              Subject:  one\r\n\ttwo\r\n\r\nbody\r\n",
         );
         assert_eq!(one, again);
@@ -72,6 +74,7 @@ mod tests {
             "From: a@corp.example\r\nSubject: t\r\n\r\nbody\r\n",
             "From: a@corp.example\r\nSubject: s\r\n\r\nBody\r\n",
             "From: a@corp.example\r\n\r\nSubject: s\r\nbody\r\n",
+            "From: a@corp.example\r\nSubject: s\r\nContent-Disposition: attachment\r\n\r\nbody\r\n",
         ] {
             assert_ne!(one, print(other), "{other}");
         }

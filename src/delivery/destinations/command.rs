@@ -120,8 +120,8 @@ impl CommandRunner {
     }
 }
 
-/// Environment variables with the facts about the request. Scripts pass them on as arguments, so no address
-/// begins with a `-`.
+/// Environment variables with the facts about the request. Scripts pass them on as arguments, so neither an
+/// address nor a Message-ID begins with a `-`.
 fn facts(outgoing: &OutgoingMessage) -> [(&'static str, String); 12] {
     let claim = outgoing.claim();
     // A value cannot contain a line break, so it cannot forge another value.
@@ -159,7 +159,12 @@ fn facts(outgoing: &OutgoingMessage) -> [(&'static str, String); 12] {
         ("VESTIBULE_GROUPS", outgoing.groups()),
         (
             "VESTIBULE_MESSAGE_ID",
-            line(claim.message_id.as_deref().unwrap_or_default()),
+            claim
+                .message_id
+                .as_deref()
+                .map(line)
+                .filter(|id| !id.trim_start().starts_with('-'))
+                .unwrap_or_default(),
         ),
     ]
 }

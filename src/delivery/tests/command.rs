@@ -123,6 +123,29 @@ async fn the_program_gets_the_message_and_the_facts_and_nothing_else() {
     }
 }
 
+/// Scripts pass the values on as arguments, and anyone can choose a Message-ID.
+#[tokio::test]
+async fn no_message_id_can_be_taken_for_an_option() {
+    let home = tempfile::tempdir().expect("a folder");
+    let file = home.path().join("id");
+    let mut config = shell("printf %s \"$VESTIBULE_MESSAGE_ID\" >\"$0\"");
+    config.args.push(file.display().to_string());
+    for (id, expected) in [
+        (Some("1-2@corp.example"), "1-2@corp.example"),
+        (Some("-oQ/tmp/x@evil.example"), ""),
+        (Some("--help"), ""),
+        (Some("\u{1}-x@evil.example"), ""),
+        (None, ""),
+    ] {
+        let mut claim = Claim::for_testing();
+        claim.message_id = id.map(str::to_owned);
+        let outgoing = OutgoingMessage::in_memory(claim, RAW.to_vec(), &hostname());
+        let attempt = CommandRunner::new(&config).attempt(&outgoing).await;
+        assert_eq!(attempt, AttemptOutcome::Delivered);
+        assert_eq!(fs::read_to_string(&file).expect("written"), expected);
+    }
+}
+
 /// Processes of the group of `leader`, as the kernel lists them; zombies do not count.
 fn living_members(leader: &str) -> usize {
     fs::read_dir("/proc")

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 use crate::access::{AccessSettings, Effective};
-use crate::domain::{DomainPattern, EmailAddress, MailboxKey};
+use crate::domain::{AddressDelimiters, DomainPattern, EmailAddress, MailboxKey};
 use crate::store::sql::Tx;
 use crate::store::{Result, Store};
 
@@ -77,8 +77,8 @@ fn accounts_of(tx: &Tx, pattern: &DomainPattern) -> Result<Vec<EmailAddress>> {
     let (condition, domains) = match pattern {
         DomainPattern::Exactly(domain) => ("domain = ?", vec![domain.to_string()]),
         DomainPattern::Address(address) => {
-            let domains = MailboxKey::domains_of(address).map(ToOwned::to_owned);
-            ("domain = ?", domains.collect())
+            let domains = MailboxKey::domains_of(address, AddressDelimiters::PLUS);
+            ("domain = ?", domains)
         }
         DomainPattern::Below(domain) => (
             "substr(domain, length(domain) - length(?1) + 1) = ?1",

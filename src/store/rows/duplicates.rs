@@ -2,7 +2,11 @@
 //!
 //! Only an entry whose request is held, released or delivered has copies, so that no message is lost to an
 //! earlier one that came to nothing. Any other message is decided anew. Delivery reports, which never have a
-//! request, are still counted only once.
+//! request, are still counted only once; a message that is not a report is never the copy of one.
+//!
+//! Anyone who knows a message can send it first, with other fields than those of the fingerprint: fields that make a
+//! help desk discard or misread it. So a message for which its domain vouches repeats no message that was checked and
+//! for which no domain vouches, unless it can still replace it.
 //!
 //! One index lookup finds the original: `copy_key` is 0 where there never was a request.
 
@@ -13,7 +17,7 @@ use serde::Deserialize;
 
 use crate::access::Original;
 use crate::domain::{Actor, PortalName, Reason};
-use crate::mail::{Facts, Fingerprint};
+use crate::mail::{Authentication, Facts, Fingerprint};
 use crate::store::Result;
 use crate::store::audit::events::NewEvent;
 use crate::store::error::readable;
@@ -65,12 +69,14 @@ pub(crate) struct Earlier {
     pub(crate) held_unauthenticated: bool,
 }
 
-/// The facts that a copy shares with its original.
+/// The facts that a copy shares with its original, and those that may make it another message.
 #[derive(Deserialize)]
 struct Identity {
     message_id: Option<String>,
     date: Option<String>,
     fingerprint: Fingerprint,
+    #[serde(default)]
+    authentication: Authentication,
 }
 json_columns!(Identity);
 
@@ -82,7 +88,8 @@ impl Identity {
     }
 }
 
-/// Finds the entry, other than `itself`, that a message repeats.
+/// Finds the entry, other than `itself`, that a message repeats. Only a message that arrives, so one without an entry
+/// of its own, can replace a held request; it does so only if it repeats no other message.
 pub(crate) fn find_original(
     tx: &Tx,
     like: &Likeness,
@@ -91,6 +98,7 @@ pub(crate) fn find_original(
     let Some(message_key) = like.message_key else {
         return Ok(None);
     };
+    let is_authenticated = like.facts.authentication.passes();
     let mut found = None;
     tx.query(
         "SELECT l.n, l.id, l.verdict, r.ledger IS NOT NULL,
@@ -114,11 +122,22 @@ pub(crate) fn find_original(
         &mut |row| {
             // A damaged entry is not known to be the same message.
             let identity: Option<Identity> = readable(row.get(5))?;
-            if !identity.is_some_and(|identity| identity.is_of(like.facts)) {
+            let Some(identity) = identity.filter(|identity| identity.is_of(like.facts)) else {
                 return Ok(ControlFlow::Continue(()));
-            }
+            };
             let has_request: bool = row.get(3)?;
             let held: Option<bool> = row.get(4)?;
+            let held_unauthenticated = held.unwrap_or(false);
+            let can_be_replaced = held_unauthenticated && is_authenticated && itself.is_none();
+            let is_repeated = if has_request {
+                let is_other = is_authenticated && identity.authentication.is_known_not_to_pass();
+                can_be_replaced || !is_other
+            } else {
+                like.facts.report.is_some()
+            };
+            if !is_repeated || (can_be_replaced && found.is_some()) {
+                return Ok(ControlFlow::Continue(()));
+            }
             found = Some(Earlier {
                 n: row.get(0)?,
                 original: Original {
@@ -126,9 +145,13 @@ pub(crate) fn find_original(
                     verdict: row.get(2)?,
                     request: has_request.then(|| row.get(1)).transpose()?,
                 },
-                held_unauthenticated: held.unwrap_or(false),
+                held_unauthenticated,
             });
-            Ok(ControlFlow::Break(()))
+            Ok(if can_be_replaced {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
         },
     )?;
     Ok(found)

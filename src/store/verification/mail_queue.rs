@@ -76,7 +76,7 @@ fn mailbox_quiet(
     let key = MailboxKey::of(address, limits.delimiters);
     let asks = matches!(cause, MailCause::Resend | MailCause::SignUp);
     let mut quiet_accounts = Vec::new();
-    for domain in MailboxKey::domains_of(address) {
+    for domain in MailboxKey::domains_of(address, limits.delimiters) {
         let quiet = tx.all_with(
             "SELECT address, n, quiet_mailed FROM account
              WHERE domain = ? AND quiet_until > ? LIMIT ?",

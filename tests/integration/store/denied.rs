@@ -118,6 +118,7 @@ async fn a_change_lists_the_accounts_that_it_stops() {
         "bob+1@shop.example",
         "eve@a.shop.example",
         "zoe@other.example",
+        "x@ann.fastmail.com",
     ]
     .iter()
     .enumerate()
@@ -141,6 +142,8 @@ async fn a_change_lists_the_accounts_that_it_stops() {
             &["*.shop.example", "corp.example"],
             &["eve@a.shop.example", "ann@corp.example"],
         ),
+        (&["ann@fastmail.com"], &["x@ann.fastmail.com"]),
+        (&["y@ann.fastmail.com"], &[]),
         (&["other.example"], &[]),
         (&["nobody.example"], &[]),
         (

@@ -1,16 +1,24 @@
 //! A copy never causes a message to be lost, and is never delivered twice.
 
 use vestibule::access::AccessSettings;
-use vestibule::config::Quota;
 use vestibule::domain::{Reason, RequestState, TokenHash, Verdict};
 use vestibule::mail::{AuthenticationResult, Evidence, Fingerprint};
-use vestibule::store::{Arrival, Recovered, Settlement, Terms};
+use vestibule::store::{Arrival, Recovered, Settlement};
 
+use super::dropped::TERMS;
 use super::harness::{DAY, Harness, at, mail, operator, settings, start, to};
 
-fn authenticated(mut arrival: Arrival) -> Arrival {
-    arrival.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
+fn with_dmarc(result: AuthenticationResult, mut arrival: Arrival) -> Arrival {
+    arrival.facts.authentication.dmarc = Some(result);
     arrival
+}
+
+fn authenticated(arrival: Arrival) -> Arrival {
+    with_dmarc(AuthenticationResult::Pass, arrival)
+}
+
+fn failed(arrival: Arrival) -> Arrival {
+    with_dmarc(AuthenticationResult::Fail, arrival)
 }
 
 fn through_a_list(mut arrival: Arrival) -> Arrival {
@@ -71,20 +79,11 @@ async fn messages_dropped_by_the_settings_are_decided_again_and_recovered_once()
         .await;
     assert_eq!(now.verdict, Verdict::Accepted, "{now:?}");
     assert!(now.request.is_some());
-    let terms = Terms {
-        quota: Quota {
-            requests: 20,
-            bytes: 1_000_000,
-        },
-        hold_for: 14 * DAY,
-        today: None,
-        portal: None,
-    };
     for dropped in [&one, &two] {
         let by = operator("root");
         let recovered = harness
             .store
-            .recover(dropped.ledger, terms.clone(), by, at(DAY))
+            .recover(dropped.ledger, TERMS, by, at(DAY))
             .await;
         let Ok(Recovered::StillDropped(decision)) = &recovered else {
             panic!("recovered twice: {recovered:?}");
@@ -230,6 +229,105 @@ async fn an_authenticated_copy_replaces_a_held_forgery() {
             .expect("forgotten");
         harness.assert_sound().await;
     }
+}
+
+/// A forger who knows a message can send it first, with fields that make a help desk discard it.
+#[tokio::test]
+async fn a_forgery_that_was_released_does_not_stop_the_genuine_message() {
+    let bob = || mail("bob@shop.example", "1@x", start());
+    for is_delivered in [false, true] {
+        let harness = Harness::open().await;
+        let forged = harness.accept(failed(bob())).await;
+        assert_eq!(forged.verdict, Verdict::Accepted);
+        if is_delivered {
+            let claims = harness.claim(start()).await;
+            let settlement = Settlement::Delivered;
+            harness.settle(&claims[0], settlement, start()).await;
+        }
+        let genuine = harness.accept(authenticated(bob())).await;
+        assert_eq!(genuine.reason, Reason::AccountActive);
+        assert_ne!(genuine.request, None);
+        // From now on every copy repeats one of the two.
+        for again in [bob(), failed(bob()), authenticated(bob())] {
+            let again = harness.accept(again).await;
+            assert_eq!(again.reason, Reason::Duplicate);
+        }
+        harness.assert_sound().await;
+    }
+}
+
+/// An MTA sends the same message again if it did not see the answer, and a name server may answer only the second
+/// check.
+#[tokio::test]
+async fn a_message_whose_check_had_no_result_is_not_delivered_twice() {
+    let bob = || mail("bob@shop.example", "1@x", start());
+    for (first, second) in [
+        (bob(), authenticated(bob())),
+        (
+            with_dmarc(AuthenticationResult::TempError, bob()),
+            authenticated(bob()),
+        ),
+        (failed(bob()), failed(bob())),
+        (failed(bob()), bob()),
+        (authenticated(bob()), failed(bob())),
+    ] {
+        let harness = Harness::open().await;
+        let results = [&first, &second].map(|one| one.facts.authentication.dmarc);
+        assert_eq!(harness.accept(first).await.verdict, Verdict::Accepted);
+        let copy = harness.accept(second).await;
+        assert_eq!(copy.reason, Reason::Duplicate, "{results:?}");
+        harness.assert_sound().await;
+    }
+}
+
+#[tokio::test]
+async fn a_genuine_message_that_was_dropped_is_recovered_beside_a_forgery() {
+    let bob = || mail("bob@shop.example", "1@x", start());
+    for is_forced in [false, true] {
+        let harness = Harness::open().await;
+        let mut closed = settings();
+        closed.site.external.restrict_domains = true;
+        change(&harness, 1, closed).await;
+        let genuine = harness.accept(authenticated(bob())).await;
+        assert_eq!(genuine.reason, Reason::DomainNotAllowed);
+        change(&harness, 2, settings()).await;
+        let forged = harness.accept(failed(bob())).await;
+        assert_eq!(forged.verdict, Verdict::Accepted);
+        let (store, by) = (&harness.store, operator("root"));
+        let recovered = if is_forced {
+            let released = store.release_dropped(genuine.ledger, None, None, by, start());
+            released.await
+        } else {
+            let recovered = store.recover(genuine.ledger, TERMS, by, start());
+            recovered.await
+        };
+        assert!(
+            matches!(
+                recovered,
+                Ok(Recovered::Now { .. } | Recovered::Forced { .. })
+            ),
+            "{recovered:?}"
+        );
+        let again = harness.accept(authenticated(bob())).await;
+        assert_eq!(again.reason, Reason::Duplicate);
+        harness.assert_sound().await;
+    }
+}
+
+/// A forger can make a copy look like a delivery report, which is always dropped.
+#[tokio::test]
+async fn a_message_is_not_the_copy_of_a_delivery_report() {
+    let harness = Harness::open().await;
+    let mut report = mail("bob@shop.example", "1@x", start());
+    report.facts.report = Some(super::intake::report(None, "failed", None));
+    let mut again = mail("bob@shop.example", "1@x", start());
+    again.facts.report.clone_from(&report.facts.report);
+    assert_eq!(harness.accept(report).await.reason, Reason::Bounce);
+    assert_eq!(harness.accept(again).await.reason, Reason::Duplicate);
+    let genuine = mail("bob@shop.example", "1@x", start());
+    let genuine = harness.accept(genuine).await;
+    assert_eq!(genuine.verdict, Verdict::Accepted, "{genuine:?}");
+    harness.assert_sound().await;
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use super::harness::{
     DAY, Harness, LIMITS, address, at, mail, operator, portal, settings, to, token,
 };
 use super::holders::{Holders, Workers};
-use super::reference_model::{DENIED, Key, Model, Settings};
+use super::reference_model::{DENIED, Dmarc, Key, Model, Settings};
 use crate::database::Database;
 use crate::support::claims::{claim_mail, settle_delivery, settle_mail};
 
@@ -44,7 +44,7 @@ enum Step {
         who: usize,
         id: u8,
         portals: usize,
-        authenticated: bool,
+        dmarc: Dmarc,
     },
     VerificationMail {
         sent: bool,
@@ -124,14 +124,17 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let who = 0..PEOPLE.len();
     let any_of = 0..1000_usize;
+    let results = vec![AuthenticationResult::Fail, AuthenticationResult::Pass];
+    let dmarc = prop::option::weighted(0.6, prop::sample::select(results));
     prop_oneof![
-        6 => (who.clone(), 0..12_u8, 1..3_usize, prop::bool::weighted(0.3))
-            .prop_map(|(who, id, portals, authenticated)| Step::Mail {
+        6 => (who.clone(), 0..12_u8, 1..3_usize, dmarc).prop_map(|(who, id, portals, dmarc)| {
+            Step::Mail {
                 who,
                 id,
                 portals,
-                authenticated,
-            }),
+                dmarc,
+            }
+        }),
         2 => any::<bool>().prop_map(|sent| Step::VerificationMail { sent }),
         2 => (any_of.clone(), 0..3_u8).prop_map(|(link, how)| Step::Press { link, how }),
         1 => any_of.clone().prop_map(|link| Step::NotMe { link }),
@@ -173,7 +176,7 @@ struct Run {
     holders: Holders,
     requests: Vec<RequestId>,
     states: HashMap<RequestId, RequestState>,
-    dropped: Vec<(LedgerId, Key, bool)>,
+    dropped: Vec<(LedgerId, Key, Dmarc)>,
     entries: usize,
     /// Restored as held by the last step.
     restored: Vec<RequestId>,
@@ -237,14 +240,12 @@ impl Run {
                 who,
                 id,
                 portals,
-                authenticated,
+                dmarc,
             } => {
                 let mut message = mail(PEOPLE[who], &format!("{who}.{id}@x"), now);
                 message.parts = ["it", "hr"].into_iter().take(portals).map(to).collect();
                 message.quota = QUOTA;
-                if authenticated {
-                    message.facts.authentication.dmarc = Some(AuthenticationResult::Pass);
-                }
+                message.facts.authentication.dmarc = dmarc;
                 let mut held = self.held(who).await;
                 let mut states = HashMap::new();
                 for portal in ["it", "hr"] {
@@ -261,10 +262,10 @@ impl Run {
                     let key = (who, id, portal);
                     let replaced =
                         self.model
-                            .decided(&key, authenticated, entry, (&mut held, &states), now);
+                            .decided(&key, dmarc, entry, (&mut held, &states), now);
                     self.replaced(replaced);
                     if entry.verdict == Verdict::Dropped && entry.reason != Reason::Duplicate {
-                        self.dropped.push((entry.ledger, key, authenticated));
+                        self.dropped.push((entry.ledger, key, dmarc));
                     }
                     self.requests.extend(entry.request);
                 }
@@ -448,14 +449,16 @@ impl Run {
                 renewed.await.expect("an answer");
             }
             Step::Recover { dropped } => {
-                if let Some((ledger, key, authenticated)) = pick(&self.dropped, dropped) {
+                if let Some((ledger, key, dmarc)) = pick(&self.dropped, dropped) {
                     let mut held = self.held(key.0).await;
                     let mut lives = false;
                     let received_at = self.received_at(ledger).await;
                     for request in self.model.copies_of(&key, received_at) {
                         let found = store.request(request).await.expect("read");
                         lives |= found.is_some_and(|found| {
-                            is_living(found.state) && ledger.to_bytes() != request.to_bytes()
+                            is_living(found.state)
+                                && ledger.to_bytes() != request.to_bytes()
+                                && !self.model.differs_from(dmarc, request)
                         });
                     }
                     let terms = Terms {
@@ -475,7 +478,7 @@ impl Run {
                         assert!(!lives, "a copy of it lives");
                         let replaced = self.model.recovered(
                             (&key, received_at),
-                            authenticated,
+                            dmarc,
                             (verdict, reason),
                             request,
                             &mut held,
@@ -486,12 +489,13 @@ impl Run {
                 }
             }
             Step::Force { dropped } => {
-                if let Some((ledger, key, authenticated)) = pick(&self.dropped, dropped) {
+                if let Some((ledger, key, dmarc)) = pick(&self.dropped, dropped) {
                     let mut lives = false;
                     let received_at = self.received_at(ledger).await;
                     for request in self.model.copies_of(&key, received_at) {
                         let found = store.request(request).await.expect("read");
-                        lives |= found.is_some_and(|found| is_living(found.state));
+                        lives |= found.is_some_and(|found| is_living(found.state))
+                            && !self.model.differs_from(dmarc, request);
                     }
                     let released = store.release_dropped(ledger, None, None, by, now).await;
                     if let Ok(released) = released {
@@ -499,8 +503,7 @@ impl Run {
                             panic!("{released:?}");
                         };
                         assert!(!lives, "a copy of it lives");
-                        self.model
-                            .forced((&key, received_at), authenticated, request);
+                        self.model.forced((&key, received_at), dmarc, request);
                         self.requests.push(request);
                     }
                 }
@@ -582,12 +585,12 @@ impl Run {
     }
 
     /// Handles requests that became dropped entries.
-    fn replaced(&mut self, replaced: Vec<(RequestId, Key)>) {
-        for (request, key) in replaced {
+    fn replaced(&mut self, replaced: Vec<(RequestId, Key, Dmarc)>) {
+        for (request, key, dmarc) in replaced {
             self.requests.retain(|known| *known != request);
             self.states.remove(&request);
             let ledger = LedgerId::from_bytes(request.to_bytes());
-            self.dropped.push((ledger, key, false));
+            self.dropped.push((ledger, key, dmarc));
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use vestibule::domain::{
     AccountStatus, Reason, RequestId, RequestState, Timestamp, TokenHash, Verdict,
 };
+use vestibule::mail::AuthenticationResult;
 use vestibule::store::{ArrivalOutcome, VerificationOutcome};
 
 use super::harness::DAY;
@@ -36,13 +37,19 @@ impl Person {
     }
 }
 
+/// Result of a check of DMARC; None without one.
+pub type Dmarc = Option<AuthenticationResult>;
+
+fn passes(dmarc: Dmarc) -> bool {
+    dmarc == Some(AuthenticationResult::Pass)
+}
+
 /// Reason why a request may be delivered.
-#[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
 #[derive(Debug, Clone, Copy)]
 struct Basis {
     who: usize,
-    /// The domain of the sender vouches for it, or for a copy of it.
-    authenticated: bool,
+    /// The result for it, or for the copy that replaced it.
+    dmarc: Dmarc,
     by_rule: bool,
     by_operator: bool,
     /// Released when the account was blocked.
@@ -91,8 +98,8 @@ pub struct Model {
     requests: HashMap<RequestId, Basis>,
     /// Requests of each message, with the time and the verdict.
     originals: HashMap<Key, Vec<(RequestId, Timestamp, Verdict)>>,
-    /// Messages that the quota dropped; true for an authenticated one.
-    offers: HashMap<RequestId, (Key, Timestamp, bool)>,
+    /// Messages that the quota dropped.
+    offers: HashMap<RequestId, (Key, Timestamp, Dmarc)>,
 }
 
 /// Longest time after which the same message is a duplicate.
@@ -107,55 +114,84 @@ impl Model {
     pub fn decided(
         &mut self,
         key: &Key,
-        authenticated: bool,
+        dmarc: Dmarc,
         entry: &ArrivalOutcome,
         (held, states): (&mut Vec<RequestId>, &HashMap<RequestId, RequestState>),
         now: Timestamp,
-    ) -> Vec<(RequestId, Key)> {
-        let living = self.originals.get(key).and_then(|made| {
-            made.iter().find(|(request, at, _)| {
-                let age = Duration::try_from(now.duration_since(*at)).expect("time goes on");
-                age < WEEK
-                    && states.get(request).is_some_and(|state| {
-                        is_living(*state)
-                            && (*state != RequestState::Held || held.contains(request))
-                    })
-            })
-        });
-        if let Some(&(original, _, verdict)) = living {
+    ) -> Vec<(RequestId, Key, Dmarc)> {
+        let repeated = self.original(key, dmarc, (held.as_slice(), states), now);
+        if let Some((original, verdict)) = repeated {
             assert_eq!((entry.verdict, entry.reason), (verdict, Reason::Duplicate));
             assert_eq!(entry.request, None, "a copy has no request");
-            if let (Some(basis), true) = (self.requests.get_mut(&original), authenticated)
+            if let (Some(basis), true) = (self.requests.get_mut(&original), passes(dmarc))
                 && held.contains(&original)
             {
-                basis.authenticated = true;
+                basis.dmarc = dmarc;
             }
             return Vec::new();
         }
-        let (expected, replaced) = self.expect(key, authenticated, held);
+        let (expected, replaced) = self.expect(key, dmarc, held);
         assert_eq!((entry.verdict, entry.reason), expected, "{key:?}");
         assert_eq!(entry.request.is_some(), entry.verdict != Verdict::Dropped);
         if entry.reason == Reason::HoldQuota {
             let id = RequestId::from_bytes(entry.ledger.to_bytes());
-            self.offers.insert(id, (key.clone(), now, authenticated));
+            self.offers.insert(id, (key.clone(), now, dmarc));
         }
         if let Some(request) = entry.request {
-            self.made(key, authenticated, request, (entry.verdict, now), held);
+            self.made(key, dmarc, request, (entry.verdict, now), held);
         }
         replaced
+    }
+
+    /// The request that an arriving message repeats, and the verdict about it. An authenticated message repeats
+    /// none that failed, but replaces one that is still held, unless it repeats another one.
+    fn original(
+        &self,
+        key: &Key,
+        dmarc: Dmarc,
+        (held, states): (&[RequestId], &HashMap<RequestId, RequestState>),
+        now: Timestamp,
+    ) -> Option<(RequestId, Verdict)> {
+        let mut living = Vec::new();
+        for (request, at, verdict) in self.originals.get(key).into_iter().flatten() {
+            let age = Duration::try_from(now.duration_since(*at)).expect("time goes on");
+            let is_living = states.get(request).is_some_and(|state| {
+                is_living(*state) && (*state != RequestState::Held || held.contains(request))
+            });
+            if age < WEEK && is_living {
+                living.push((*request, *verdict));
+            }
+        }
+        // Ids sort in the order of the entries.
+        living.sort_unstable_by_key(|(request, _)| *request);
+        let is_replaceable = |request: &RequestId| {
+            passes(dmarc) && !passes(self.requests[request].dmarc) && held.contains(request)
+        };
+        let repeated = living
+            .iter()
+            .find(|(request, _)| !is_replaceable(request) && !self.differs_from(dmarc, *request));
+        let replaceable = || living.iter().find(|(request, _)| is_replaceable(request));
+        repeated.or_else(replaceable).copied()
+    }
+
+    /// True if a message with this result is authenticated, and this request is known not to be.
+    pub fn differs_from(&self, dmarc: Dmarc, request: RequestId) -> bool {
+        let basis = self.requests.get(&request);
+        let failed = basis.is_some_and(|basis| basis.dmarc == Some(AuthenticationResult::Fail));
+        passes(dmarc) && failed
     }
 
     fn made(
         &mut self,
         key: &Key,
-        authenticated: bool,
+        dmarc: Dmarc,
         request: RequestId,
         (verdict, received_at): (Verdict, Timestamp),
         held: &mut Vec<RequestId>,
     ) {
         let basis = Basis {
             who: key.0,
-            authenticated,
+            dmarc,
             by_rule: verdict == Verdict::Accepted,
             by_operator: false,
             stopped: false,
@@ -179,15 +215,15 @@ impl Model {
     pub fn recovered(
         &mut self,
         (key, received_at): (&Key, Timestamp),
-        authenticated: bool,
+        dmarc: Dmarc,
         decided: (Verdict, Reason),
         request: RequestId,
         held: &mut Vec<RequestId>,
-    ) -> Vec<(RequestId, Key)> {
-        let (expected, replaced) = self.expect(key, authenticated, held);
+    ) -> Vec<(RequestId, Key, Dmarc)> {
+        let (expected, replaced) = self.expect(key, dmarc, held);
         assert_eq!(decided, expected, "{key:?}");
         self.offers.remove(&request);
-        self.made(key, authenticated, request, (decided.0, received_at), held);
+        self.made(key, dmarc, request, (decided.0, received_at), held);
         replaced
     }
 
@@ -196,7 +232,7 @@ impl Model {
     pub fn forced(
         &mut self,
         (key, received_at): (&Key, Timestamp),
-        authenticated: bool,
+        dmarc: Dmarc,
         request: RequestId,
     ) {
         if !self.people.contains_key(&key.0) {
@@ -208,7 +244,7 @@ impl Model {
         }
         self.offers.remove(&request);
         let decided = (Verdict::Dropped, received_at);
-        self.made(key, authenticated, request, decided, &mut Vec::new());
+        self.made(key, dmarc, request, decided, &mut Vec::new());
         self.released_by_operator(request);
     }
 
@@ -244,10 +280,10 @@ impl Model {
             if self.requests.contains_key(&request) {
                 continue;
             }
-            let (key, at, authenticated) = self.offers[&request].clone();
-            assert!(key.0 == who && (all || authenticated), "{request}");
+            let (key, at, dmarc) = self.offers[&request].clone();
+            assert!(key.0 == who && (all || passes(dmarc)), "{request}");
             let decided = (Verdict::Held, at);
-            self.made(&key, authenticated, request, decided, &mut Vec::new());
+            self.made(&key, dmarc, request, decided, &mut Vec::new());
             back.push(request);
         }
         self.offers.retain(|_, (key, ..)| key.0 != who);
@@ -269,9 +305,9 @@ impl Model {
     fn expect(
         &mut self,
         (who, _, portal): &Key,
-        authenticated: bool,
+        dmarc: Dmarc,
         held: &mut Vec<RequestId>,
-    ) -> ((Verdict, Reason), Vec<(RequestId, Key)>) {
+    ) -> ((Verdict, Reason), Vec<(RequestId, Key, Dmarc)>) {
         use Reason::{
             AccountActive, AccountBlocked, AccountPending, DomainNotAllowed,
             ExternalAccountCreated, HoldQuota, InternalAccountCreated, SenderDenied,
@@ -303,24 +339,25 @@ impl Model {
                 if held.len() >= QUOTA.requests as usize =>
             {
                 let quota = QUOTA.requests as usize;
-                let is_authenticated = |held: &&RequestId| self.requests[*held].authenticated;
-                if !authenticated || held.iter().filter(is_authenticated).count() >= quota {
+                let is_authenticated = |held: &&RequestId| passes(self.requests[*held].dmarc);
+                if !passes(dmarc) || held.iter().filter(is_authenticated).count() >= quota {
                     return ((Verdict::Dropped, HoldQuota), replaced);
                 }
                 // Restored requests may exceed the quota.
                 while held.len() >= quota {
                     let oldest = held
                         .iter()
-                        .position(|held| !self.requests[held].authenticated)
+                        .position(|held| !passes(self.requests[held].dmarc))
                         .expect("fewer than the quota are authenticated");
                     let request = held.remove(oldest);
-                    self.requests.remove(&request);
+                    let removed = self.requests.remove(&request);
+                    let dmarc = removed.and_then(|basis| basis.dmarc);
                     let mut made = self.originals.iter().flat_map(|(key, made)| {
                         made.iter().map(move |(id, at, _)| (*id, key, *at))
                     });
                     let (_, key, at) = made.find(|(id, ..)| *id == request).expect("it was made");
-                    replaced.push((request, key.clone()));
-                    self.offers.insert(request, (key.clone(), at, false));
+                    replaced.push((request, key.clone(), dmarc));
+                    self.offers.insert(request, (key.clone(), at, dmarc));
                 }
                 (Verdict::Held, AccountPending)
             }

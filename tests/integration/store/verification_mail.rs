@@ -115,6 +115,60 @@ async fn subaddresses_share_the_limits_of_their_mailbox() {
     assert_eq!(claimed.verification_mails.len(), 1, "another mailbox");
 }
 
+async fn sign_up(harness: &Harness, person: &str, now: jiff::Timestamp) {
+    let store = &harness.store;
+    let added = store.add_customer(address(person), None, Actor::Person, now);
+    added.await.expect("an answer");
+}
+
+/// Some providers deliver mail for several domains, or for any subdomain, to one mailbox.
+#[tokio::test]
+async fn the_domains_of_a_mailbox_share_its_limits() {
+    for people in [
+        ["al@fastmail.fm", "x@al.fastmail.fm", "y@al.fastmail.fm"],
+        ["al-b@ya.ru", "al.b@yandex.com", "Al-b+x@yandex.kz"],
+    ] {
+        let harness = Harness::open().await;
+        for person in people {
+            sign_up(&harness, person, start()).await;
+        }
+        let claimed = claim(&harness.store, LIMITS, start()).await;
+        let counts = (claimed.verification_mails.len(), claimed.deferred.len());
+        assert_eq!(counts, (1, 2), "{people:?}");
+    }
+}
+
+#[tokio::test]
+async fn this_was_not_me_counts_at_all_domains_of_the_mailbox() {
+    for (refused, people) in [
+        ("al@fastmail.fm", ["x@al.fastmail.fm", "y@al.fastmail.fm"]),
+        ("x@al.fastmail.fm", ["al@fastmail.fm", "y@al.fastmail.fm"]),
+        ("al-b@ya.ru", ["al.b@yandex.com", "al.b@narod.ru"]),
+    ] {
+        let harness = Harness::open().await;
+        sign_up(&harness, refused, start()).await;
+        let link = harness.sent(start()).await;
+        let answer = harness.store.refuse(link, 30 * DAY, start()).await;
+        answer.expect("refused");
+        // A person who asks gets one mail for the whole mailbox.
+        for (person, after, expected) in [(people[0], DAY, true), (people[1], 3 * DAY, false)] {
+            sign_up(&harness, person, at(after)).await;
+            let claimed = claim(&harness.store, LIMITS, at(after)).await;
+            let is_mailed = !claimed.verification_mails.is_empty();
+            assert_eq!(is_mailed, expected, "{person} after {refused}");
+            for verification_mail in &claimed.verification_mails {
+                settle_mail(
+                    &harness.store,
+                    verification_mail,
+                    MailOutcome::Sent,
+                    at(after),
+                )
+                .await;
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn limits_survive_a_restart() {
     let harness = Harness::open().await;

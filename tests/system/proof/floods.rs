@@ -65,6 +65,42 @@ fn a_copy_from_a_list_does_not_lose_the_message() {
     assert_eq!(held.len(), 1, "{held:?}");
 }
 
+/// The forger adds a field by which the help desk might discard the message.
+#[test]
+fn a_forged_copy_at_the_help_desk_does_not_stop_the_genuine_message() {
+    let harness = harness(50, "1GiB");
+    send(&harness, &message(PASS, "ann@corp.example", "first", 0));
+    let first = newest(&harness, "first");
+    let link = harness.link_for("ann@corp.example");
+    let path = &link[link.find("/verify/").expect("a path")..];
+    let id = first["ledger"].as_str().expect("an id");
+    let form = [("request", id), ("action", "confirm")];
+    let (status, page) = http(harness.http, "POST", path, &form);
+    assert_eq!(status, 200, "{page}");
+
+    let fail = format!("{}X-Junk: yes\r\n", PASS.replace("pass", "fail (p=none)"));
+    send(&harness, &message(&fail, "ann@corp.example", "both", 0));
+    assert_eq!(newest(&harness, "both")["reason"], "account_active");
+    for expected in ["account_active", "duplicate"] {
+        send(&harness, &message(PASS, "ann@corp.example", "both", 0));
+        let entry = newest(&harness, "both");
+        assert_eq!(entry["reason"], expected, "{entry}");
+    }
+    let mut delivered = Vec::new();
+    crate::support::harness::wait_for("three deliveries", || {
+        delivered = harness.delivered();
+        (delivered.len() == 3).then_some(())
+    });
+    for (field, count) in [
+        ("X-Vestibule-Authenticated: pass", 2),
+        ("X-Vestibule-Authenticated: fail", 1),
+        ("X-Junk: yes", 1),
+    ] {
+        let have = |mail: &&Vec<u8>| String::from_utf8_lossy(mail).contains(field);
+        assert_eq!(delivered.iter().filter(have).count(), count, "{field}");
+    }
+}
+
 #[test]
 fn a_full_hold_quota_does_not_lose_the_genuine_message() {
     let harness = harness(2, "1GiB");

@@ -60,7 +60,9 @@ impl ReportedRecipient {
     fn severity(&self) -> BounceSeverity {
         let status = self.status.as_deref();
         match self.action.as_deref() {
-            Some("failed") | None if status.is_some_and(is_permanent) => BounceSeverity::Permanent,
+            Some("failed") | None if status.is_some_and(is_no_such_address) => {
+                BounceSeverity::Permanent
+            }
             None if status.is_some_and(|status| status.starts_with('2')) => BounceSeverity::None,
             Some("failed" | "delayed") | None => BounceSeverity::Temporary,
             Some(_) => BounceSeverity::None,
@@ -78,7 +80,8 @@ impl ReportedRecipient {
 
 /// True if the status says for good that the address does not exist: class 5, subject 1 and a detail of
 /// [`NO_SUCH_ADDRESS`].
-fn is_permanent(status: &str) -> bool {
+#[must_use]
+pub fn is_no_such_address(status: &str) -> bool {
     let mut numbers = status.split('.').map(|number| number.parse::<u16>().ok());
     let mut next = || numbers.next().flatten();
     next() == Some(5)

@@ -4,6 +4,7 @@
 //! Connections are reused while there is mail to send. One that was interrupted by the time limit is closed,
 //! never reused: its next reply would belong to the previous mail.
 
+mod failure;
 mod folder;
 mod one_reply_per_command;
 mod xoauth2;
@@ -15,19 +16,21 @@ use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
-use lettre::transport::smtp::response::{Code, Severity};
+use lettre::transport::smtp::response::Severity;
 use secrecy::ExposeSecret;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use failure::Failure;
 use one_reply_per_command::OneReplyPerCommand;
 
 use super::ComposedMail;
 use crate::config::{Outgoing, SmtpSecurity, SmtpServer};
 use crate::domain::Domain;
 use crate::observe::events;
-use crate::outbound::access_token::{AccessTokens, TokenFailure};
+use crate::outbound::access_token::AccessTokens;
 use crate::outbound::pool::Pool;
+use crate::outbound::smtp::reply::SmtpStep;
 use crate::outbound::{AttemptOutcome, Cause};
 
 /// Time limit for one mail, from connecting to the final reply. A shutdown may end it earlier.
@@ -139,14 +142,14 @@ impl Server {
         let sending = self.try_send(mail, &mut is_content_sent);
         let cause = match tokio::time::timeout(TIME_LIMIT, sending).await {
             Ok(Ok(())) => return AttemptOutcome::Delivered,
-            Ok(Err(Failure::Smtp(error))) if !is_content_sent || error.status().is_some() => {
-                return judge(&error);
-            }
             Ok(Err(Failure::Unfit(extension))) => {
                 let cause = format!("{host} does not offer {extension}, which this mail needs");
                 return AttemptOutcome::Refused(Cause::of_request(&cause));
             }
-            Ok(Err(error)) => format!("{host}: {error}"),
+            Ok(Err(failure)) => match failure.judge_reply() {
+                Some(outcome) => return outcome,
+                None => format!("{host}: {failure}"),
+            },
             Err(_) => format!("{host} took longer than {} s", TIME_LIMIT.as_secs()),
         };
         let cause = Cause::of_destination(&cause);
@@ -171,7 +174,7 @@ impl Server {
         match transact(&mut connection, mail, is_content_sent).await {
             Ok(()) => self.idle.put(connection),
             Err(error) => {
-                if matches!(&error, Failure::Smtp(error) if error.status().is_some()) {
+                if error.is_reply() {
                     // A server that has just replied may wait for the QUIT; one that is slow is left alone.
                     let _ = tokio::time::timeout(FAREWELL_LIMIT, connection.quit()).await;
                 }
@@ -291,7 +294,8 @@ async fn transact(
     }
     connection
         .command(Mail::new(from.cloned(), parameters))
-        .await?;
+        .await
+        .map_err(Failure::at(SmtpStep::Mail))?;
     let mut refused = None;
     let mut count = 0;
     for address in to {
@@ -306,58 +310,28 @@ async fn transact(
                 }
                 refused = Some(error);
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(Failure::Transaction(SmtpStep::Rcpt, error)),
         }
     }
     // A refused recipient does not keep the mail from the others.
     if let Some(error) = refused
         && count == to.len()
     {
-        return Err(error.into());
+        return Err(Failure::Transaction(SmtpStep::Rcpt, error));
     }
-    connection.command(Data).await?;
+    connection
+        .command(Data)
+        .await
+        .map_err(Failure::at(SmtpStep::Data))?;
     *is_content_sent = true;
-    let reply = connection.message(&mail.content).await?;
+    let reply = connection
+        .message(&mail.content)
+        .await
+        .map_err(Failure::at(SmtpStep::Content))?;
     if reply.code().severity != Severity::PositiveCompletion {
         return Err(Failure::Reply(reply.code()));
     }
     Ok(())
-}
-
-/// Causes of a failed attempt.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("no connection: {0}")]
-    Connect(std::io::Error),
-    #[error("no access token: {0}")]
-    Token(#[from] TokenFailure),
-    #[error(transparent)]
-    Login(#[from] xoauth2::LoginRefusal),
-    #[error(transparent)]
-    Smtp(#[from] lettre::transport::smtp::Error),
-    /// The server lacks the extension of this name.
-    #[error("no {0}")]
-    Unfit(&'static str),
-    /// A reply to the content that is neither success nor failure.
-    #[error("{0} after the content")]
-    Reply(Code),
-}
-
-/// A 5xx is permanent, unless it concerns our client rather than the mail (RFC 4954 6: the login). Everything
-/// else, from a broken connection to a bad certificate, is temporary; it concerns the server as a whole,
-/// unless it is a reply about this mail.
-fn judge(error: &lettre::transport::smtp::Error) -> AttemptOutcome {
-    const ABOUT_US: [u16; 7] = [421, 432, 454, 530, 534, 535, 538];
-    let cause = error.to_string();
-    let code = error.status().map(u16::from);
-    let is_about_us = code.is_none_or(|code| ABOUT_US.contains(&code));
-    if error.is_permanent() && !is_about_us {
-        AttemptOutcome::Refused(Cause::of_request(&cause))
-    } else if is_about_us {
-        AttemptOutcome::Retry(Cause::of_destination(&cause))
-    } else {
-        AttemptOutcome::Retry(Cause::of_request(&cause))
-    }
 }
 
 impl std::fmt::Debug for MailTransport {

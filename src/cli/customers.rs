@@ -80,12 +80,12 @@ Examples:
 Examples:
   vestibule customers resend ann@corp.example")]
     Resend(AccountArg),
-    /// List queued verification mail: delayed by the limits, or waiting for a retry
+    /// List queued verification mail: delayed by the limits, or waiting for a retry; or that which was given up
     #[command(after_help = "\
 Examples:
   vestibule customers mail
   vestibule customers mail --account ann@corp.example
-  vestibule customers mail --state claimed
+  vestibule customers mail --state refused
   vestibule customers mail --until 1d --json")]
     Mail(ListMail),
     Import(import::Args),
@@ -124,7 +124,7 @@ pub struct ListMail {
     /// Only mail to this address
     #[arg(long, value_name = "ADDRESS", value_parser = EmailAddress::parse)]
     account: Option<EmailAddress>,
-    /// Only waiting mail, or only mail that is being sent
+    /// Only waiting mail, only mail that is being sent, or the mail that was given up (refused)
     #[arg(long, value_parser = word(QueuedMailState::ALL, QueuedMailState::as_str))]
     state: Option<QueuedMailState>,
     #[command(flatten)]

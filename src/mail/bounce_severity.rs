@@ -3,6 +3,7 @@
 //! Takes a [`Report`] and an address; returns a [`BounceSeverity`]. RFC 3463 and the registry of enhanced status
 //! codes (<https://www.iana.org/assignments/smtp-enhanced-status-codes>) define the codes.
 
+use super::status_code::status_of_diagnostic;
 use super::{Report, ReportKind, ReportedRecipient};
 use crate::domain::EmailAddress;
 
@@ -60,9 +61,7 @@ impl ReportedRecipient {
     fn severity(&self) -> BounceSeverity {
         let status = self.status.as_deref();
         match self.action.as_deref() {
-            Some("failed") | None if status.is_some_and(is_no_such_address) => {
-                BounceSeverity::Permanent
-            }
+            Some("failed") | None if status.is_some_and(is_permanent) => BounceSeverity::Permanent,
             None if status.is_some_and(|status| status.starts_with('2')) => BounceSeverity::None,
             Some("failed" | "delayed") | None => BounceSeverity::Temporary,
             Some(_) => BounceSeverity::None,
@@ -80,13 +79,19 @@ impl ReportedRecipient {
 
 /// True if the status says for good that the address does not exist: class 5, subject 1 and a detail of
 /// [`NO_SUCH_ADDRESS`].
-#[must_use]
-pub fn is_no_such_address(status: &str) -> bool {
+fn is_permanent(status: &str) -> bool {
     let mut numbers = status.split('.').map(|number| number.parse::<u16>().ok());
     let mut next = || numbers.next().flatten();
     next() == Some(5)
         && next() == Some(1)
         && next().is_some_and(|detail| NO_SUCH_ADDRESS.contains(&detail))
+}
+
+/// True if the reply of a mail server to RCPT, its code and its text, says for good that the address does not exist.
+#[must_use]
+pub fn is_unknown_recipient(code: u16, text: &str) -> bool {
+    let status = status_of_diagnostic(&format!("smtp; {code} {text}"));
+    code >= 500 && status.as_deref().is_some_and(is_permanent)
 }
 
 #[cfg(test)]

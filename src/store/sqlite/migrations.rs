@@ -49,6 +49,7 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0037-counted-together.sql")),
     M::up(include_str!("schema/0038-expired-accounts.sql")),
     M::up(include_str!("schema/0039-counted-by-the-writer.sql")),
+    M::up(include_str!("schema/0040-refused-mail.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | greeting, EHLO, STARTTLS, AUTH | retry, server | retry, server |
 //! | MAIL | retry, server | retry, server |
-//! | RCPT | retry | retry; refused if the enhanced status code says that the address does not exist |
+//! | RCPT | retry | retry; refused if it says that the address does not exist |
 //! | DATA, the content | retry | retry |
 //!
 //! The server is our own relay. Most of its 5xx replies are about this installation (a client that it does not
@@ -17,7 +17,7 @@ use lettre::transport::smtp;
 use lettre::transport::smtp::response::Code;
 
 use super::xoauth2::LoginRefusal;
-use crate::mail::is_no_such_address;
+use crate::mail::is_unknown_recipient;
 use crate::outbound::access_token::TokenFailure;
 use crate::outbound::smtp::reply::SmtpStep;
 use crate::outbound::{AttemptOutcome, Cause, Scope};
@@ -65,7 +65,9 @@ impl Failure {
             Self::Transaction(step, error)
                 if *step != SmtpStep::Mail && !ABOUT_US.contains(&code) =>
             {
-                if *step == SmtpStep::Rcpt && says_no_such_address(error) {
+                // lettre keeps the text of the reply as the source.
+                let text = error.source().map(ToString::to_string).unwrap_or_default();
+                if *step == SmtpStep::Rcpt && is_unknown_recipient(code, &text) {
                     Scope::Recipient
                 } else {
                     Scope::Request
@@ -87,11 +89,4 @@ impl Failure {
             _ => None,
         }
     }
-}
-
-/// True for a 5xx with an enhanced status code (RFC 2034 4) that says that the recipient's address does not exist.
-fn says_no_such_address(error: &smtp::Error) -> bool {
-    let text = error.source().map(ToString::to_string).unwrap_or_default();
-    let status = text.split_whitespace().next().unwrap_or_default();
-    error.is_permanent() && is_no_such_address(status)
 }

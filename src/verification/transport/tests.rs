@@ -211,6 +211,8 @@ async fn only_an_address_that_does_not_exist_is_refused_for_good() {
         (3, "450 4.1.1 later\r\n", Scope::Request),
         (3, "450 5.1.1 later\r\n", Scope::Request),
         (3, "550 5.1.1 nobody\r\n", Scope::Recipient),
+        (3, "550 No such user here\r\n", Scope::Recipient),
+        (3, "550 Sender refused: user unknown\r\n", Scope::Request),
         (
             3,
             "550-5.1.1 nobody\r\n550 5.1.1 here\r\n",

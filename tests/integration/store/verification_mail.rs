@@ -355,37 +355,3 @@ async fn an_operators_resend_reaches_an_address_that_bounced() {
     resend.await.expect("asked");
     assert!(harness.verification_mail(at(DAY)).await.is_some());
 }
-
-#[tokio::test]
-async fn an_address_that_the_relay_does_not_know_is_undeliverable_and_a_given_up_mail_is_not() {
-    let harness = Harness::open().await;
-    let cause = || "550".to_owned();
-    for (from, outcome, is_undeliverable) in [
-        (
-            "ann@corp.example",
-            MailOutcome::Refused { cause: cause() },
-            false,
-        ),
-        (
-            "bob@corp.example",
-            MailOutcome::NoSuchAddress { cause: cause() },
-            true,
-        ),
-    ] {
-        let message = mail(from, &format!("of-{from}"), start());
-        harness.accept(message).await;
-        let (verification_mail, _) = harness
-            .verification_mail(start())
-            .await
-            .expect("a verification mail");
-        settle_mail(&harness.store, &verification_mail, outcome, start()).await;
-        let account = harness.store.customer(&address(from)).await.expect("read");
-        let account = account.expect("an account");
-        assert_eq!(account.undeliverable, is_undeliverable, "{from}");
-        // A new message from an address that the relay does not know causes no mail.
-        let again = mail(from, &format!("again-{from}"), minutes(60));
-        harness.accept(again).await;
-        let next = harness.verification_mail(minutes(60)).await;
-        assert_eq!(next.is_none(), is_undeliverable, "{from}");
-    }
-}

@@ -66,6 +66,7 @@ const MIGRATIONS: &[Migration] = &[
     // An older program would leave the entries of expired accounts out when it erases or exports a person.
     step(38, 38, include_str!("schema/0038-expired-accounts.sql")),
     step(40, 38, include_str!("schema/0040-refused-mail.sql")),
+    step(41, 38, include_str!("schema/0041-requested-waits.sql")),
 ];
 
 /// The migrations of this program. In a debug build, `VESTIBULE_NEXT_MIGRATIONS` can name a file with the

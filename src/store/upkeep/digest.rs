@@ -162,7 +162,8 @@ impl Store {
         until: Timestamp,
         soon: Timestamp,
     ) -> Result<DigestContent> {
-        let down = self.down_destinations().await?;
+        let mut down = self.down_destinations().await?;
+        down.retain(|down| !down.is_requested);
         self.read_long(move |tx| {
             let (expiring, first) = expiring(tx, soon.into())?;
             let undeliverable: u64 = tx.one(

@@ -220,6 +220,7 @@ fn strangers_make_no_link_and_no_header() {
             since: instant("2026-01-11T01:00:00Z"),
             next_try_at: instant("2026-01-11T08:00:00Z"),
             last_error: "550 see https://evil.example".to_owned(),
+            is_requested: false,
         }],
     };
     let templates = Templates::load(None).expect("the built-in templates");

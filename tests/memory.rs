@@ -196,8 +196,53 @@ fn time_and_memory_follow_the_size() {
             );
         }
     }
+    html_follows_the_size(allowed);
     masking_follows_the_size(allowed);
     reserved_is_enough(&own, &envelope);
+}
+
+/// HTML that is hostile to its conversion to text: units that are repeated up to the size.
+const HTML: [&str; 18] = [
+    "<",
+    "&",
+    "&#",
+    "&CounterClockwiseContourIntegra",
+    "&nbsp;",
+    "<a",
+    "<a b=c ",
+    "<a 'b",
+    "<!--",
+    "<!-->",
+    "</",
+    "<div>",
+    "<br>",
+    "<pre>\r\n",
+    "<title>",
+    "<title></style>",
+    "<script></script",
+    "\r",
+];
+
+/// The text of HTML, with a tag of many attributes among the rest.
+fn html_follows_the_size(allowed: Duration) {
+    let start = "Content-Type: text/html; charset=utf-8\r\n\r\n";
+    let attributes: Vec<_> = (0..SIZE / 8).map(|number| format!("a{number}")).collect();
+    let attributes = format!("{start}<p {}>", attributes.join(" ")).into_bytes();
+    let units = HTML.map(|unit| (unit, built((start, unit, ""))));
+    for (unit, raw) in units.into_iter().chain([("attributes", attributes)]) {
+        let before = ALLOCATOR.current_usage();
+        ALLOCATOR.reset_peak_usage();
+        drop(Content::of(&raw));
+        let peak = ALLOCATOR.peak_usage() - before;
+        let times = (0..3).map(|_| {
+            let started = Instant::now();
+            drop(Content::of(&raw));
+            started.elapsed()
+        });
+        let took = times.min().unwrap_or_default();
+        assert!(took < 5 * allowed, "HTML of {unit:?} took {took:?}");
+        assert!(peak <= 8 * raw.len(), "HTML of {unit:?} took {peak} octets");
+    }
 }
 
 const TOKEN: &str = "mfrggzdfmztwq2lknnwg23tpobyxe43uov3ho6dzpiydcmrtgq2a";

@@ -24,7 +24,7 @@ use crate::operations::{
 use crate::store::{Added, CustomerFilter, ListOrder, QueuedMail, QueuedMailFilter};
 
 pub use describe::describe;
-use describe::{show, warn_about_quiet};
+use describe::{describe_refused, show, warn_about_quiet};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -360,6 +360,11 @@ async fn verify(context: &Context, account: &Account, out: &mut Output) -> Comma
         )));
     }
     let done = act_on_customer(&context.store, CustomerAction::Verify, account, actor()).await?;
+    let refused = context.store.still_refused(account.id, Timestamp::now());
+    if let Some(refused) = refused.await? {
+        let refused = describe_refused(done.account.status, refused);
+        note(format_args!("refused: {refused}"));
+    }
     let Some(released) = done.released else {
         return print_account(account, "was already active", out);
     };

@@ -7,7 +7,7 @@ use super::output::{Output, TableColumn, columns, fields, or_dash, size, time};
 use super::paging::Paging;
 use super::short_id::ShortId;
 use crate::access::RuleResult;
-use crate::domain::EmailAddress;
+use crate::domain::{EmailAddress, Timestamp};
 use crate::operations::{Explanation, bare_message_id, explain_entry, find_entry};
 use crate::store::{Event, LedgerEntry, LedgerFilter, Listed, SentMail};
 
@@ -116,7 +116,10 @@ async fn by_address(
         return list(context, listed, out).await;
     }
     match &account {
-        Some(account) => describe(account, out)?,
+        Some(account) => {
+            let refused = context.store.still_refused(account.id, Timestamp::now());
+            describe(account, refused.await?, out)?;
+        }
         None => out.line(format_args!("{address} has no account"))?,
     }
     let verification_mails = context.store.mail_to(address, MAILS_SHOWN).await?;

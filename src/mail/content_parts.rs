@@ -4,9 +4,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use mail_parser::decoders::html::html_to_text;
-
 use super::charset::{self, Label};
+use super::html_text::html_to_text;
 use super::media::{Disposition, Media};
 use super::structure::{Part, Structure};
 

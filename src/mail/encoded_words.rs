@@ -5,23 +5,32 @@
 //! are neither added nor removed. Raw octets are UTF-8 if valid, else in the charset of the body, else
 //! windows-1252.
 
+use std::sync::LazyLock;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use encoding_rs::WINDOWS_1252;
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 
 use super::charset::{self, Label};
 use super::iso2022;
-use super::transfer_encoding::{base64, hex_octet};
+use super::transfer_encoding::{base64_pieces, hex_octet};
 
-/// One encoded-word.
-struct Word<'a> {
-    charset: &'a [u8],
-    is_base64: bool,
-    text: &'a [u8],
-    /// Position in the value.
-    start: usize,
-    end: usize,
+/// RFC 2047 2 allows 75 octets; programs put whole subjects into one word.
+const MAX_TEXT: usize = 8 * 1024;
+
+/// The same in a field that is not unfolded: each blank may follow a line end of two octets.
+pub(super) const MAX_FOLDED_TEXT: usize = 3 * MAX_TEXT;
+
+static BEGIN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"=?"));
+
+/// Positions of an encoded-word in a text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EncodedWord {
+    pub start: usize,
+    pub is_base64: bool,
+    pub text_start: usize,
+    pub text_end: usize,
 }
 
 /// Decodes a value. `body` is the charset of the message's text.
@@ -67,21 +76,20 @@ fn for_each(value: &[u8], body: Option<&Label>, mut piece: impl FnMut(Piece)) {
     };
     let raw = Raw::of(value, body);
     let mut at = 0;
-    let mut run: Vec<Word> = Vec::new();
-    while let Some(word) = next_word(value, at) {
+    let mut run: Vec<EncodedWord> = Vec::new();
+    while let Some(word) = EncodedWord::find(value, at, MAX_TEXT) {
         let before = &value[at..word.start];
-        let is_adjacent = !run.is_empty() && before.trim_ascii().is_empty();
-        let is_same = |last: &Word| last.charset.eq_ignore_ascii_case(word.charset);
-        if !is_adjacent {
-            flush(&mut run, &mut piece);
+        let last = run.last().copied();
+        if !last.is_some_and(|last| last.is_adjacent(&word, value)) {
+            flush(value, &mut run, &mut piece);
             piece(Piece::Raw(raw.decode(before)));
-        } else if !run.last().is_some_and(is_same) {
-            flush(&mut run, &mut piece);
+        } else if !last.is_some_and(|last| last.has_charset_of(&word, value)) {
+            flush(value, &mut run, &mut piece);
         }
-        at = word.end;
+        at = word.end();
         run.push(word);
     }
-    flush(&mut run, &mut piece);
+    flush(value, &mut run, &mut piece);
     piece(Piece::Raw(raw.decode(&value[at..])));
 }
 
@@ -137,77 +145,98 @@ impl Raw {
     }
 }
 
-/// Finds the first encoded-word at or after `from`. Blanks in its text violate RFC 2047 2, but occur.
-fn next_word(value: &[u8], from: usize) -> Option<Word<'_>> {
-    let mut from = from;
-    loop {
-        let start = from + memmem::find(&value[from..], b"=?")?;
-        if let Some(word) = word_at(value, start) {
-            return Some(word);
+impl EncodedWord {
+    /// Finds the first word at or after a position, in linear time. Blanks in its text violate RFC 2047 2, but occur.
+    pub fn find(value: &[u8], mut at: usize, max_text: usize) -> Option<Self> {
+        loop {
+            at += BEGIN.find(value.get(at..)?)?;
+            if let Some(word) = Self::at(value, at, max_text) {
+                return Some(word);
+            }
+            at += 2;
         }
-        from = start + 2;
     }
-}
 
-fn word_at(value: &[u8], start: usize) -> Option<Word<'_>> {
-    const MAX_CHARSET: usize = 80;
-    // RFC 2047 2 allows 75 octets; programs put whole subjects into one word.
-    const MAX_TEXT: usize = 8 * 1024;
-    let rest = &value[start + 2..];
-    let charset = memchr::memchr(b'?', &rest[..rest.len().min(MAX_CHARSET)])?;
-    let is_name = |byte: &u8| byte.is_ascii_graphic() && *byte != b'=';
-    if !rest[..charset].iter().all(is_name) {
-        return None;
+    fn at(value: &[u8], start: usize, max_text: usize) -> Option<Self> {
+        const MAX_CHARSET: usize = 80;
+        let rest = &value[start + 2..];
+        let charset = memchr::memchr(b'?', &rest[..rest.len().min(MAX_CHARSET)])?;
+        let is_name = |byte: &u8| byte.is_ascii_graphic() && *byte != b'=';
+        if !rest[..charset].iter().all(is_name) {
+            return None;
+        }
+        let [encoding, b'?', text @ ..] = &rest[charset + 1..] else {
+            return None;
+        };
+        let is_base64 = match encoding {
+            b'b' | b'B' => true,
+            b'q' | b'Q' => false,
+            _ => return None,
+        };
+        // Ends at the first `?=`. If another word starts before that, this one is unterminated and does not count
+        // as a word. Padding before the end looks like another word.
+        let text = &text[..text.len().min(max_text)];
+        let limit = BEGIN.find(text).map_or(text.len(), |next| next + 3);
+        let length = memmem::find(&text[..limit.min(text.len())], b"?=")?;
+        let text_start = start + 2 + charset + 3;
+        Some(Self {
+            start,
+            is_base64,
+            text_start,
+            text_end: text_start + length,
+        })
     }
-    let [encoding, b'?', text @ ..] = &rest[charset + 1..] else {
-        return None;
-    };
-    let is_base64 = match encoding {
-        b'b' | b'B' => true,
-        b'q' | b'Q' => false,
-        _ => return None,
-    };
-    // Ends at the first `?=`. If another word starts before that, this one is unterminated and does not count
-    // as a word.
-    let text = &text[..text.len().min(MAX_TEXT)];
-    let length = memmem::find(text, b"?=")?;
-    if memmem::find(&text[..length], b"=?").is_some() {
-        return None;
+
+    pub fn end(&self) -> usize {
+        self.text_end + 2
     }
-    Some(Word {
-        charset: &rest[..charset],
-        is_base64,
-        text: &text[..length],
-        start,
-        end: start + 2 + charset + 3 + length + 2,
-    })
+
+    pub fn text<'a>(&self, value: &'a [u8]) -> &'a [u8] {
+        &value[self.text_start..self.text_end]
+    }
+
+    /// As written, including a language (RFC 2231 5).
+    fn charset<'a>(&self, value: &'a [u8]) -> &'a [u8] {
+        &value[self.start + 2..self.text_start - 3]
+    }
+
+    /// True if nothing but blanks is between this word and the next one.
+    pub fn is_adjacent(&self, next: &Self, value: &[u8]) -> bool {
+        value[self.end()..next.start].trim_ascii().is_empty()
+    }
+
+    pub fn has_charset_of(&self, other: &Self, value: &[u8]) -> bool {
+        let charset = self.charset(value);
+        charset.eq_ignore_ascii_case(other.charset(value))
+    }
 }
 
 /// Outputs words of one charset.
-fn flush(run: &mut Vec<Word>, piece: &mut impl FnMut(Piece)) {
+fn flush(value: &[u8], run: &mut Vec<EncodedWord>, piece: &mut impl FnMut(Piece)) {
     let Some(first) = run.first() else { return };
-    let label = Label::parse(first.charset);
+    let label = Label::parse(first.charset(value));
     let mut octets = Vec::new();
     // Base64 characters cut off within an octet continue in the next word.
     let mut characters: Vec<u8> = Vec::new();
     for word in run.iter() {
+        let text = word.text(value);
         if word.is_base64 {
-            characters.extend_from_slice(word.text);
-            if !is_cut(word.text) {
-                octets.extend(base64(&std::mem::take(&mut characters)));
+            characters.extend_from_slice(text);
+            if !is_cut(text) {
+                octets.extend(base64_pieces(&std::mem::take(&mut characters)));
             }
         } else {
-            octets.extend(base64(&std::mem::take(&mut characters)));
-            octets.extend(q_decode(word.text));
+            octets.extend(base64_pieces(&std::mem::take(&mut characters)));
+            octets.extend(q_decode(text));
         }
     }
-    octets.extend(base64(&characters));
+    octets.extend(base64_pieces(&characters));
     run.clear();
     piece(Piece::Encoded(charset::decode(&octets, label.as_ref())));
 }
 
 /// True for base64 cut off within an octet: neither padded nor whole, and the spare bits are not all zero.
-fn is_cut(text: &[u8]) -> bool {
+pub(super) fn is_cut(text: &[u8]) -> bool {
     let characters: Vec<u8> = text
         .iter()
         .copied()
@@ -283,6 +312,7 @@ mod tests {
             ("=?utf-8?b?R3LDv?= =?utf-8?b?MOfZQ==?=", "Grüße"),
             ("=?utf-8?b?w7w?=", "ü"),
             ("=?utf-8?b?w7w?= =?utf-8?b?w7w?=", "üü"),
+            ("=?utf-8?b?YQ==!Yg==?=", "ab"),
             ("=?us-ascii?q?=C3=BC?=", "ü"),
             ("=?x-nobody?q?=C3=BC?=", "ü"),
             ("=?x-nobody?q?=FC?=", "ü"),

@@ -108,7 +108,7 @@ pub enum SenderFault {
     NotAnAddress(String),
     #[error("From is ambiguous: {0}")]
     Ambiguous(String),
-    #[error("From is the address of a mailing list, and no field names an author")]
+    #[error("From is an address of a mailing list or made up by one, and no field names an author")]
     MailingList,
 }
 
@@ -168,6 +168,11 @@ pub struct Report {
 #[schema(value_type = String)]
 pub struct Fingerprint(pub [u8; 32]);
 
+impl Fingerprint {
+    /// Replaces the fingerprint of a message whose author was forgotten, or a person that it is about.
+    pub const FORGOTTEN: Self = Self([0; 32]);
+}
+
 impl From<Fingerprint> for String {
     fn from(print: Fingerprint) -> Self {
         to_hex(&print.0)
@@ -197,8 +202,8 @@ pub struct Facts {
     pub sender: Sender,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author_behind_list: Option<ListAuthor>,
-    /// From is an address of the list that the message came through, and nothing names an author. If the list
-    /// is the portal's own, there is no sender.
+    /// From is an address of the list that the message came through, or one that a list made up for the author,
+    /// and nothing names the author. If the list is the portal's own, there is no sender.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub from_is_list: bool,
     /// Decoded, one line.
@@ -253,6 +258,12 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl Facts {
+    /// True if the author of the message was forgotten, or a person that it is about.
+    #[must_use]
+    pub fn is_forgotten(&self) -> bool {
+        self.fingerprint == Fingerprint::FORGOTTEN
+    }
+
     /// Reason why the message fails enforced authentication, as a message of the author behind the list if
     /// `behind_list` is true, and of the sender in From otherwise.
     #[must_use]

@@ -1,15 +1,14 @@
 //! Fields of a message that are passed on as values: Subject, Date, addresses and identifiers.
 //!
-//! Takes a raw message; returns decoded text, and addresses as mail-parser reads them. mail-parser decodes each
-//! encoded-word by itself, so adjacent ones are joined first. The sender controls all of these values; `sender`
-//! determines the author, with a strict parser.
+//! Takes a raw message; returns decoded text, and addresses with their names. The sender controls all of these
+//! values; `sender` determines the author.
 
 use mail_parser::parsers::MessageStream;
 use mail_parser::{DateTime, HeaderValue};
 
 use super::charset::Label;
-use super::encoded_words;
 use super::header::Section;
+use super::named_address::{self, NamedAddress};
 use super::text;
 
 /// Maximum number of octets of a field that are read.
@@ -45,16 +44,13 @@ impl<'a> MessageFields<'a> {
         date(&self.section.first("Date")?.text())
     }
 
-    /// Parsed addresses of a field; empty if there is none.
+    /// The addresses in a field; empty if there is no such field.
     #[must_use]
-    pub fn addresses(&self, name: &str) -> HeaderValue<'static> {
+    pub fn addresses(&self, name: &str) -> Vec<NamedAddress> {
         let Some(field) = self.section.first(name) else {
-            return HeaderValue::Empty;
+            return Vec::new();
         };
-        let value = &field.value[..field.value.len().min(MAX_FIELD)];
-        let mut line = encoded_words::join(value, self.body.as_ref());
-        line.push(b'\n');
-        MessageStream::new(&line).parse_address().into_owned()
+        named_address::parse(&field, self.body.as_ref())
     }
 
     /// Identifiers in a field, without angle brackets.
@@ -150,29 +146,22 @@ mod tests {
             To: \"a, b\" <a@corp.example>, =?utf-8?b?w7w?= <b@corp.example>\r\n\
             References: <1@a> <2@b>\r\n\r\n";
         let fields = MessageFields::of(raw.as_bytes());
-        let people = |name| {
-            let value = fields.addresses(name);
-            let all = value.as_address().expect("addresses").iter();
-            all.map(|one| {
-                (
-                    one.name().map(str::to_owned),
-                    one.address().map(str::to_owned),
-                )
-            })
-            .collect::<Vec<_>>()
+        let person = |name: &str, address: &str| NamedAddress {
+            name: Some(name.to_owned()),
+            address: Some(address.to_owned()),
         };
-        let person = |name: &str, address: &str| (Some(name.to_owned()), Some(address.to_owned()));
         assert_eq!(
-            people("From"),
+            fields.addresses("From"),
             [person("Müller, x@evil.example", "ann@corp.example")]
         );
         assert_eq!(
-            people("To"),
+            fields.addresses("To"),
             [
                 person("a, b", "a@corp.example"),
                 person("ü", "b@corp.example")
             ]
         );
+        assert!(fields.addresses("Cc").is_empty());
         assert_eq!(fields.message_ids("References"), ["1@a", "2@b"]);
     }
 }

@@ -5,6 +5,8 @@
 
 use mail_parser::MessageParser;
 
+use super::html_text::html_to_text;
+
 /// Maximum number of octets that are read.
 const MAX_READ: usize = 256 * 1024;
 const MAX_LENGTH: usize = 200;
@@ -23,7 +25,7 @@ pub fn first_line(raw: &[u8]) -> Option<String> {
     });
     text.or_else(|| {
         let html = message.html_bodies().find(|part| part.is_text_html())?;
-        line(lines_of(html.text_contents()?).lines())
+        line(html_to_text(html.text_contents()?).lines())
     })
 }
 
@@ -42,34 +44,6 @@ fn is_blank(c: char) -> bool {
             c,
             '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}'
         )
-}
-
-/// Text of HTML, with a line end at each start and end of a block element.
-fn lines_of(html: &str) -> String {
-    /// Inline elements.
-    const WITHIN: [&str; 18] = [
-        "a", "abbr", "b", "big", "cite", "code", "em", "font", "i", "mark", "s", "small", "span",
-        "strong", "sub", "sup", "tt", "u",
-    ];
-    let mut marked = String::with_capacity(html.len() + 64);
-    let mut rest = html;
-    while let Some(at) = rest.find('<') {
-        marked.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let name: String = rest[1..]
-            .trim_start_matches('/')
-            .chars()
-            .take_while(char::is_ascii_alphanumeric)
-            .map(|c| c.to_ascii_lowercase())
-            .collect();
-        if !name.is_empty() && !WITHIN.contains(&name.as_str()) {
-            marked.push_str("<br>");
-        }
-        marked.push('<');
-        rest = &rest[1..];
-    }
-    marked.push_str(rest);
-    mail_parser::decoders::html::html_to_text(&marked)
 }
 
 #[cfg(test)]
@@ -93,6 +67,7 @@ mod tests {
             (format!("{html}<html><head><title>t</title><style>p {{}}</style></head><body><p>&nbsp;</p><p>ja</p>"), Some("ja")),
             (format!("{html}<div>yes<div>-- </div>Ann</div>"), Some("yes")),
             (format!("{html}<blockquote>yes</blockquote>"), Some("yes")),
+            (format!("{html}<head><!-- a ---><title>no</title>yes<br class=\"\">Ann"), Some("yes")),
             (
                 format!("{both}no\r\n--x\r\nContent-Type: text/html\r\n\r\n<p>yes</p>\r\n--x--\r\n"),
                 Some("no"),

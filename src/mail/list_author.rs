@@ -1,7 +1,7 @@
 //! The author of a message whose From contains a mailing list's own address.
 //!
 //! Takes the header and the sender in From. Returns two senders: the one in From for everyone, and the author
-//! for portals that own the list. Also tells whether From is a list's own address and nothing names an author.
+//! for portals that own the list. Also tells whether a list put an address into From and nothing names an author.
 //! Lists rewrite From to avoid failing the author's DMARC policy: "Ann via IT Help" with the list's address,
 //! and Ann's in X-Original-From (Google Groups) or Reply-To (Mailman). Whoever runs the list can name any
 //! author, so messages through a foreign list have no usable sender. Only From identifies the list: DMARC
@@ -13,7 +13,7 @@ use super::mailbox::{AddrSpec, mailboxes};
 use super::other_addresses::{has_other_address, other_address};
 use super::sender::{author, usable};
 use super::{ListAuthor, Sender, SenderFault};
-use crate::domain::Envelope;
+use crate::domain::{Domain, Envelope};
 
 /// Maximum number of addresses in Reply-To, which names the author, the list, and hardly anyone else.
 const MAX_REPLY_TO: usize = 4;
@@ -37,7 +37,7 @@ const ROLES: [&str; 11] = [
 pub(super) struct Resolved {
     pub(super) sender: Sender,
     pub(super) author_behind_list: Option<ListAuthor>,
-    /// From is an address of the list, and no field except possibly Cc names an author.
+    /// From is an address of the list or made up by it, and no field that counts names an author.
     pub(super) from_is_list: bool,
 }
 
@@ -56,7 +56,8 @@ pub(super) fn resolve(header: &Header, envelope: &Envelope, from: Sender) -> Res
     let list = ids.iter().find(|id| is_list(&address_of(id)));
     if list.is_none() && !posts_to(header, &is_list) {
         let of_list = ids.iter().any(|id| is_of_list(&address, &address_of(id)));
-        return unchanged(from, of_list);
+        let is_replaced = !ids.is_empty() && is_made_up(&address);
+        return unchanged(from, of_list || is_replaced);
     }
     // A list may direct replies to its subscriber, which is us and not an author.
     let ours = |other: &str| {
@@ -106,6 +107,23 @@ fn is_of_list(address: &str, list: &str) -> bool {
     };
     let role = rest.split(['+', '=']).next().unwrap_or_default();
     role.is_empty() || ROLES.contains(&role)
+}
+
+/// True for an address that lists make up for an author whose DMARC policy forbids their own:
+///
+/// - LISTSERV: `000003c1-dmarc-request@lists.corp.example`
+/// - groups.io, and with `=40` for the `@` the IETF: `ann=corp.example@groups.io`
+/// - Apache's ezmlm and others: `ann@corp.example.INVALID`, in a domain that does not exist (RFC 6761 6.4)
+fn is_made_up(address: &str) -> bool {
+    let address = address.to_ascii_lowercase();
+    let Some((local, domain)) = address.rsplit_once('@') else {
+        return false;
+    };
+    let author_domain = local.rsplit_once('=').map(|(_, domain)| domain);
+    local.ends_with("-dmarc-request")
+        || domain.ends_with(".invalid")
+        || author_domain
+            .is_some_and(|name| Domain::parse(name).is_ok_and(|domain| !domain.is_dotless()))
 }
 
 /// True if From is the posting address according to the message (RFC 2369 3.4).
@@ -314,11 +332,29 @@ mod tests {
             "From: it-bounces@lists.corp.example\r\n",
             "From: it-bounces+ann=corp.example@lists.corp.example\r\nReply-To: ann@corp.example\r\n",
             "From: desk@corp.example\r\nList-Post: <mailto:desk@corp.example>\r\n",
+            "From: 000003c1-dmarc-request@LISTS.CORP.EXAMPLE\r\n",
+            "From: Ann via groups.io <ann=corp.example@groups.io>\r\n",
+            "From: ann=corp.example@groups.io\r\nX-Original-From: ann@corp.example\r\n",
+            "From: a=b=corp.example@groups.io\r\nReply-To: it@lists.corp.example\r\n",
+            "From: ann=40corp.example@dmarc.lists.example\r\n",
+            "From: ann@corp.example.INVALID\r\n",
         ] {
             assert!(is_list(&format!("{id}{fields}")), "{fields}");
         }
         for fields in [
+            "From: ann=corp.example@groups.io\r\n",
+            "From: 000003c1-dmarc-request@lists.corp.example\r\n",
+        ] {
+            assert!(!is_list(fields), "without a list: {fields}");
+        }
+        for fields in [
             "From: ann@corp.example\r\n",
+            "From: ann=lee@corp.example\r\n",
+            "From: corp.example=ann@corp.example\r\n",
+            "From: ann=corp..example@corp.example\r\n",
+            "From: ann=@corp.example\r\n",
+            "From: dmarc-request@corp.example\r\n",
+            "From: ann@invalid.corp.example\r\n",
             "From: it-bob@lists.corp.example\r\n",
             "From: it@corp.example\r\n",
         ] {

@@ -8,10 +8,12 @@
 //! Links are searched for in the raw octets, and in decoded quoted-printable, base64, uuencode and encoded-words
 //! (RFC 2045 6.7 and 6.8, RFC 2047). Parts are found by their `Content-Transfer-Encoding` field alone, whatever
 //! their type and the structure around them, so that nested messages need no rule of their own. Each part is
-//! decoded as a whole, one after the other, up to three levels deep. Text in UTF-16 is recognised by its NUL
-//! octets, whatever charset the part names. Base64 within text, as in the parameter of a gateway's link, is found
-//! by how it spells the word before a token, up to two levels deep. A link in it must name our host, which a gateway
-//! rewrites only outside of it. Compressed content, such as that of ZIP files, is not searched.
+//! decoded as a whole, one after the other, up to three levels deep. A part that names several encodings is decoded
+//! from each of them, because readers choose different ones; each counts as a level. Encoded-words are decoded as our
+//! reader joins them, each by itself, and all joined. Text in UTF-16 is recognised by its NUL octets, whatever
+//! charset the part names. Base64 within text, as in the parameter of a gateway's link, is found by how it spells the
+//! word before a token, up to two levels deep. A link within base64 must name our host: a gateway encodes the original
+//! link, which has it. Compressed content, such as that of ZIP files, is not searched.
 //!
 //! Decoded text is masked like any other, and what changed is written back into the text that encodes it. The
 //! time is linear in the size of the message. The memory is that of a copy of the message if it has a token, and
@@ -21,19 +23,21 @@
 mod bits;
 mod breaks;
 mod decoder;
-mod encoded_words;
+mod joining;
 mod parts;
 mod patterns;
 mod runs;
-mod tokens;
+mod token_search;
 mod unit;
 
 use std::borrow::Cow;
 
 use self::decoder::{Coding, Decoder};
+use self::joining::Joining;
 use self::parts::EncodedParts;
 use self::patterns::WordPatterns;
 use self::runs::Base64Run;
+use self::token_search::FoundTokens;
 
 /// Maximum nesting of encoded parts.
 const MAX_LEVELS: u8 = 3;
@@ -98,7 +102,7 @@ struct Depth {
 /// Masks the links in a text; returns their number.
 fn mask_text(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
     // Within base64, a link with these words is as likely another service's, so it needs our host.
-    let found = tokens::find(text, own, depth.base64 > 0);
+    let found = token_search::find(text, own, depth.base64 > 0);
     let mut links = found.links;
     if links > 0 {
         let text = text.to_mut();
@@ -115,14 +119,7 @@ fn mask_text(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
             base64: depth.base64 + 1,
             ..without_parts
         };
-        let mut at = 0;
-        while let Some(run) = Base64Run::find(text, at, &found) {
-            for start in run.starts.into_iter().flatten() {
-                let decoder = Decoder::new(Coding::EmbeddedBase64, start, run.end);
-                links += mask_decoded(own, text, decoder, inner);
-            }
-            at = run.end;
-        }
+        links += mask_base64(own, text, &found, inner);
     }
     // Not kept while parts are decoded: each level has its own.
     drop(found);
@@ -130,22 +127,55 @@ fn mask_text(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
         let decoder = Decoder::new(Coding::Wide, 0, text.len());
         links += mask_decoded(own, text, decoder, without_parts);
     }
-    if depth.parts >= MAX_LEVELS {
-        return links;
+    if depth.parts < MAX_LEVELS {
+        links += mask_encoded_words(own, text, without_parts);
+        links += mask_parts(own, text, depth);
     }
-    let words = Decoder::new(Coding::Words, 0, text.len());
-    links += mask_decoded(own, text, words, without_parts);
-    let inner = Depth {
-        parts: depth.parts + 1,
-        ..depth
-    };
+    links
+}
+
+/// Masks the links in base64 within a text.
+fn mask_base64(own: &OwnLinks, text: &mut Cow<[u8]>, found: &FoundTokens, inner: Depth) -> u32 {
+    let mut links = 0;
+    let mut at = 0;
+    while let Some(run) = Base64Run::find(text, at, found) {
+        for start in run.starts.into_iter().flatten() {
+            let decoder = Decoder::new(Coding::EmbeddedBase64, start, run.end);
+            links += mask_decoded(own, text, decoder, inner);
+        }
+        at = run.end;
+    }
+    links
+}
+
+/// Masks the links in encoded-words, however readers join them.
+fn mask_encoded_words(own: &OwnLinks, text: &mut Cow<[u8]>, inner: Depth) -> u32 {
+    let mut links = 0;
+    for joining in Joining::of(text) {
+        let decoder = Decoder::new(Coding::Words(*joining), 0, text.len());
+        links += mask_decoded(own, text, decoder, inner);
+    }
+    links
+}
+
+/// Masks the links in parts with a transfer encoding.
+fn mask_parts(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
+    let mut links = 0;
     let mut parts = EncodedParts::default();
     let mut next = parts.next(text);
     while let Some(part) = next {
         next = parts.next(text);
         let end = next.as_ref().map_or(text.len(), |next| next.field);
-        let decoder = Decoder::new(part.coding, part.body, end);
-        links += mask_decoded(own, text, decoder, inner);
+        // Otherwise the time of parts that name several would be multiplied at each level.
+        let levels = u8::try_from(part.codings.len()).unwrap_or(MAX_LEVELS);
+        let inner = Depth {
+            parts: depth.parts + levels,
+            ..depth
+        };
+        for coding in part.codings {
+            let decoder = Decoder::new(coding, part.body, end);
+            links += mask_decoded(own, text, decoder, inner);
+        }
     }
     links
 }
@@ -153,7 +183,7 @@ fn mask_text(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
 /// Masks the links in decoded text, which may be a message with encoded parts of its own; returns their number.
 fn mask_decoded(own: &OwnLinks, text: &mut Cow<[u8]>, decoder: Decoder, depth: Depth) -> u32 {
     let content = decoder.clone().decode(text);
-    if content.len() < tokens::MIN_LENGTH {
+    if content.len() < token_search::MIN_LENGTH {
         return 0;
     }
     let mut content = Cow::Owned(content);

@@ -4,35 +4,43 @@
 //! they ask for help with them. So a text counts only in a message that a mail server can have sent, and only
 //! if it combines a known subject with a known phrase.
 
+use super::charset;
 use super::header::{Field, Header, Section};
+use super::html_text::html_to_text;
 use super::mime::Media;
 use super::text::{decode_unstructured, message_id};
 use super::{Evidence, ReportedRecipient, Sender};
 use crate::domain::{Envelope, ReversePath};
 
-/// Maximum number of octets of the body that are searched for phrases, and for the returned message after
-/// them.
+/// Maximum number of characters of the text that are searched for phrases, and of octets of the body that are
+/// searched for the returned message after them.
 const OPENING: usize = 2 * 1024;
 const MAX_SEARCHED: usize = 64 * 1024;
 const MAX_LEVELS: usize = 8;
 const MAX_RECIPIENTS: usize = 64;
 
-/// Beginnings of the subjects of mail servers.
-const SUBJECTS: [&str; 63] = [
+/// Words that mail servers put before `delivery …`.
+const DELIVERED: [&str; 4] = ["e-mail ", "email ", "mail ", "message "];
+
+/// Beginnings of the subjects of mail servers. Only whole words count: `delivery problems with …` is a person's.
+const SUBJECTS: [&str; 64] = [
     "automatically rejected mail",
     "considered unsolicited bulk email",
     "could not deliver",
     "delayed mail",
+    "delivery delay",
+    "delivery delayed",
     "delivery error",
-    "delivery fail",
+    "delivery failed",
+    "delivery failure",
     "delivery has failed",
     "delivery notification",
     "delivery problem",
     "delivery report",
     "delivery status",
+    "delivery subsystem",
+    "delivery system",
     "delivery warning",
-    "email delivery fail",
-    "email delivery failure",
     "failed delivery",
     "failed mail",
     "failed to deliver",
@@ -40,7 +48,6 @@ const SUBJECTS: [&str; 63] = [
     "failure notice",
     "impossible de remettre",
     "mail could not be delivered",
-    "mail delivery",
     "mail error",
     "mail failed, returning",
     "mail failure",
@@ -50,7 +57,6 @@ const SUBJECTS: [&str; 63] = [
     "mailsystem: returned mail",
     "mensaje no entregado",
     "message could not be delivered",
-    "message delivery",
     "message not delivered",
     "message status - undeliverable",
     "message undeliverable",
@@ -85,7 +91,7 @@ const SUBJECTS: [&str; 63] = [
 ];
 
 /// Phrases that mail servers write near the beginning of the text.
-const PHRASES: [&str; 73] = [
+const PHRASES: [&str; 76] = [
     "** address not found **",
     "** delivery incomplete **",
     "****** message from interscan",
@@ -111,6 +117,7 @@ const PHRASES: [&str; 73] = [
     "failed recipient",
     "failed to deliver",
     "failed to reach",
+    "fehler bei der nachrichtenzustellung an folgende",
     "has been postponed",
     "has not been delivered",
     "has not yet been delivered",
@@ -136,11 +143,13 @@ const PHRASES: [&str; 73] = [
     "not able to deliver",
     "not been able to deliver",
     "over quota",
+    "permanent fatal delivery errors",
     "permanent fatal errors",
     "quota exceeded",
     "recipient address rejected",
     "returned to sender",
     "the original message was received at ",
+    "there was a problem with its delivery",
     "this is an advisory-only email. please do not reply to it.",
     "this is the mail system at host ",
     "this is the postfix program at host ",
@@ -197,8 +206,7 @@ pub(super) fn evidence(header: &Header, message: &Section, media: &Media) -> Opt
     }
     let field = header.first("Subject")?;
     let subject = decode_unstructured(field)?.to_lowercase();
-    let subject = without_tags(&subject);
-    if !SUBJECTS.iter().any(|start| subject.starts_with(start)) {
+    if !is_of_a_mailer(without_tags(&subject)) {
         return None;
     }
     let opening = opening(message, media);
@@ -206,6 +214,20 @@ pub(super) fn evidence(header: &Header, message: &Section, media: &Media) -> Opt
         .iter()
         .any(|phrase| opening.contains(phrase))
         .then(|| Evidence::of(field))
+}
+
+fn is_of_a_mailer(subject: &str) -> bool {
+    let delivery = DELIVERED
+        .iter()
+        .find_map(|word| subject.strip_prefix(word))
+        .filter(|rest| rest.starts_with("delivery "));
+    let starts = |text: &str| {
+        SUBJECTS.iter().any(|start| {
+            let rest = text.strip_prefix(start);
+            rest.is_some_and(|rest| !rest.starts_with(char::is_alphabetic))
+        })
+    };
+    starts(subject) || delivery.is_some_and(starts)
 }
 
 /// The subject without the decoration of some mail servers: `*** … ***`, `[Postmaster] …`.
@@ -243,7 +265,8 @@ pub(super) fn recipients(header: &Header) -> Vec<ReportedRecipient> {
 
 /// The first Message-ID in the body: that of the returned message after the text.
 pub(super) fn original_message_id(message: &Section, media: &Media) -> Option<String> {
-    let text = first_text(message, media);
+    let (part, _) = first_text(message, media);
+    let text = part.decode(MAX_SEARCHED);
     let line = text.split(|&byte| byte == b'\n').find(|line| {
         line.get(..11)
             .is_some_and(|name| name.eq_ignore_ascii_case(b"message-id:"))
@@ -253,20 +276,114 @@ pub(super) fn original_message_id(message: &Section, media: &Media) -> Option<St
 
 /// The beginning of the text, in lower case, with single spaces.
 fn opening(message: &Section, media: &Media) -> String {
-    let text = first_text(message, media);
-    let text = String::from_utf8_lossy(&text[..text.len().min(OPENING)]);
-    let words: Vec<&str> = text.split_whitespace().collect();
+    let (part, media) = first_text(message, media);
+    let octets = part.decode(MAX_SEARCHED);
+    let mut text = charset::decode(&octets, media.charset().as_ref());
+    if media.is("text/html") {
+        text = html_to_text(&text);
+    }
+    let opening: String = text
+        .chars()
+        .take(OPENING)
+        .map(|c| if c == '\u{2019}' { '\'' } else { c })
+        .collect();
+    let words: Vec<&str> = opening.split_whitespace().collect();
     words.join(" ").to_lowercase()
 }
 
 /// The first part without parts of its own; an invalid multipart without parts counts as text, too.
-fn first_text(message: &Section, media: &Media) -> Vec<u8> {
+fn first_text<'a>(message: &Section<'a>, media: &Media) -> (Section<'a>, Media) {
     let mut part = *message;
-    let mut inner = part.parts(media).next();
+    let mut media = media.clone();
     for _ in 0..MAX_LEVELS {
-        let Some(next) = inner else { break };
-        part = next;
-        inner = part.parts(&part.media()).next();
+        let Some(inner) = part.parts(&media).next() else {
+            break;
+        };
+        media = inner.media();
+        part = inner;
     }
-    part.decode(MAX_SEARCHED)
+    (part, media)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_report(subject: &str, entity: &str) -> bool {
+        let raw = format!("Subject: {subject}\r\n{entity}");
+        let header = Header::of(raw.as_bytes());
+        let message = header.section;
+        evidence(&header, &message, &message.media()).is_some()
+    }
+
+    #[test]
+    fn html_is_converted_and_charsets_are_decoded() {
+        let style = "p { margin: 0 } ".repeat(200);
+        let html = format!(
+            "Content-Type: text/html\r\n\r\n<html><head><style>{style}</style></head>\r\n\
+             <body>Your message <b>couldn&#39;t</b>\r\nbe delivered</body></html>"
+        );
+        let mixed =
+            format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n{html}\r\n--b--\r\n");
+        let latin1 = "Content-Type: text/plain; charset=iso-8859-1\r\n\
+            Content-Transfer-Encoding: quoted-printable\r\n\r\nIl n=92a pas pu =EAtre remis.";
+        assert!(is_report("Undeliverable: x", &html));
+        assert!(is_report("Undeliverable: x", &mixed));
+        assert!(is_report("Non remis : x", latin1));
+        let markup = "Content-Type: text/html\r\n\r\n<p class=\"undeliverable\">Hello</p>";
+        assert!(!is_report("Undeliverable: x", markup));
+        for (before, is_found) in [(OPENING / 2 - 20, true), (OPENING / 2, false)] {
+            let text = format!("\r\n{}undeliverable", "é ".repeat(before));
+            assert_eq!(is_report("Undeliverable: x", &text), is_found, "{before}");
+        }
+    }
+
+    #[test]
+    fn phrases_of_mail_servers_are_found() {
+        for (subject, text) in [
+            (
+                "Permanent Delivery Failure",
+                "The attached message had PERMANENT fatal delivery errors!",
+            ),
+            (
+                "Returned mail: see transcript for details",
+                "It is being returned to you because there\r\nwas a problem with its delivery.",
+            ),
+            (
+                "Unzustellbar: Drucker",
+                "Fehler bei der Nachrichtenzustellung an folgende Empfänger:",
+            ),
+            ("Undeliverable: x", "It couldn\u{2019}t be delivered."),
+        ] {
+            assert!(is_report(subject, &format!("\r\n{text}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn subjects_of_mail_servers_are_whole_words() {
+        let text = "\r\nYour mail could not be delivered.";
+        for subject in [
+            "Mail delivery failed: returning message to sender",
+            "Mail Delivery Problem",
+            "Message Delivery Failure",
+            "[Postmaster] Email Delivery Failure",
+            "E-mail delivery delayed",
+            "Delivery Status Notification (Failure)",
+            "Delivery failure",
+            "*** Undeliverable mail ***",
+            "Undeliverable",
+        ] {
+            assert!(is_report(subject, text), "{subject}");
+        }
+        for subject in [
+            "Delivery problems with your newsletter",
+            "Mail delivery problems",
+            "Mail delivery to your customers",
+            "Message: delivery failed",
+            "Mail mail delivery failed",
+            "Undeliverables",
+        ] {
+            assert!(!is_report(subject, text), "{subject}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Local parts of addresses under which programs write.
 //!
 //! Takes a local part. Separators do not count, because everyone places them differently, and neither do details
-//! after a `+`. In the names of other languages, accents do not count either.
+//! after a `+` or digits at the end. In the names of other languages, accents do not count either.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -11,13 +11,16 @@ use icu_normalizer::DecomposingNormalizer;
 const SEPARATORS: [char; 3] = ['-', '_', '.'];
 
 /// Names of programs, without separators.
-const PROGRAMS: [&str; 8] = [
+const PROGRAMS: [&str; 11] = [
     "mailerdaemon",
     "maildaemon",
     "maildeliverysubsystem",
     "maildeliverysystem",
     "noreply",
+    "noreplies",
     "donotreply",
+    "donotrespond",
+    "dontreply",
     "noresponse",
     "autoreply",
 ];
@@ -31,7 +34,7 @@ da: besvarikke, svarikke
 de: bittenichtantworten, keineantwort, nichtantworten, nichtbeantworten
 es: nocontestar, noconteste, noresponda, noresponder
 fi: alavastaa
-fr: nepasrepondre
+fr: nepasrepondre, nerepondezpas
 hr: neodgovaraj, neodgovarajte
 hu: nevalaszoljon
 it: nonrispondere
@@ -57,7 +60,8 @@ const POSTMASTER: [&str; 1] = ["postmaster"];
 /// True for the local part of a program: `no-reply`, `mailer-daemon` and the like.
 #[must_use]
 pub fn is_program(local: &str) -> bool {
-    has_name(local, &PROGRAMS) || is_no_reply_in_another_language(local)
+    let name = user(local).trim_end_matches(|c: char| c.is_ascii_digit());
+    has_name(name, &PROGRAMS) || is_no_reply_in_another_language(name)
 }
 
 pub(super) fn is_postmaster(local: &str) -> bool {
@@ -114,6 +118,12 @@ mod tests {
         for local in [
             "no-reply",
             "desk-noreply",
+            "no-replies",
+            "dont-reply",
+            "desk.do-not-respond",
+            "noreply2",
+            "no-reply-01+42",
+            "\"donotreply3\"",
             "MAILER-DAEMON",
             "nicht-antworten",
             "NichtAntworten+42",
@@ -121,6 +131,8 @@ mod tests {
             "nao-responda",
             "ne-pas-repondre",
             "nepasrepondre",
+            "nepasrepondre2",
+            "ne-répondez-pas",
             "no-responder",
             "non-rispondere",
             "niet-beantwoorden",
@@ -145,6 +157,9 @@ mod tests {
     fn names_of_people_do_not_match() {
         for local in [
             "noreplyson",
+            "noreply2son",
+            "ann.noreply2son",
+            "2",
             "antworten",
             "ann.nichtantworten",
             "nicht-antworten-ann",
@@ -162,6 +177,7 @@ mod tests {
             assert!(!is_program(local), "{local}");
         }
         assert!(is_postmaster("Postmaster+1") && !is_program("postmaster"));
+        assert!(!is_postmaster("postmaster2"));
     }
 
     #[test]

@@ -133,6 +133,14 @@ mod tests {
                 "From: \"e@x.example\"\r\n <a@corp.example> (Ann)\r\n",
                 "a@corp.example",
             ),
+            (
+                "From: \"\x1b$B@6?e\x1b(B\" <a@corp.example>\r\n",
+                "a@corp.example",
+            ),
+            (
+                "From: \x1b$B;3ED\x1b(B\r\n <a@corp.example>\r\n",
+                "a@corp.example",
+            ),
         ] {
             let sender = read(raw);
             let found = sender.address().map(ToString::to_string);
@@ -160,7 +168,7 @@ mod tests {
         type Check = fn(&SenderFault) -> bool;
         let ambiguous: Check = |fault| matches!(fault, SenderFault::Ambiguous(_));
         let not_an_address: Check = |fault| matches!(fault, SenderFault::NotAnAddress(_));
-        let cases: [(&str, Check, Option<&str>); 30] = [
+        let cases: [(&str, Check, Option<&str>); 31] = [
             (
                 "Sender: a@b.example\r\n",
                 |f| *f == SenderFault::Missing,
@@ -231,6 +239,11 @@ mod tests {
             ),
             (
                 "From: \"a\\\n <e@x.example>\" <a@b.example>\n",
+                ambiguous,
+                None,
+            ),
+            (
+                "From: \"\x1b$B%\" <a@b.example> (\x1b(B\" <e@x.example>))\r\n",
                 ambiguous,
                 None,
             ),

@@ -92,7 +92,8 @@ pub(super) fn body_charset(message: &Section) -> Option<Label> {
     media.charset().or(first)
 }
 
-fn one_line(text: &str) -> Option<String> {
+/// Text with single spaces in place of white space and control characters; None if it is empty.
+pub(super) fn one_line(text: &str) -> Option<String> {
     let mut line = String::with_capacity(text.len());
     for word in text.split(|c: char| c.is_control() || c.is_whitespace()) {
         if !word.is_empty() {

@@ -16,6 +16,17 @@ pub(super) enum HeaderToken<'a> {
     End,
 }
 
+impl HeaderToken<'_> {
+    /// Number of octets in the field.
+    pub(super) fn length(&self) -> usize {
+        match self {
+            Self::Word(text) | Self::Quoted(text) => text.len(),
+            Self::Special(_) => 1,
+            Self::End => 0,
+        }
+    }
+}
+
 /// Splits a field into tokens; comments and folding white space are dropped.
 pub(super) struct Scanner<'a> {
     rest: &'a [u8],
@@ -24,6 +35,11 @@ pub(super) struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     pub(super) fn new(field: &'a [u8]) -> Self {
         Self { rest: field }
+    }
+
+    /// The text after the last token.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     pub(super) fn is_at_literal(&self) -> bool {

@@ -56,11 +56,21 @@ pub(super) fn decode(body: &[u8], encoding: TransferEncoding) -> Vec<u8> {
 /// Decodes base64 (RFC 2045 6.8). Characters outside of the alphabet are skipped. Padding ends a piece; another
 /// one may follow, unless the following text is not base64, such as the footer of a mailing list.
 pub(super) fn base64(body: &[u8]) -> Vec<u8> {
-    let mut octets = Vec::with_capacity(body.len() / 4 * 3 + 3);
-    let mut quantum = Quantum::default();
     let last_noise = body
         .iter()
         .rposition(|&byte| sextet(byte).is_none() && byte != b'=' && !byte.is_ascii_whitespace());
+    decode_base64(body, last_noise)
+}
+
+/// The same for text that no other text follows.
+pub(super) fn base64_pieces(text: &[u8]) -> Vec<u8> {
+    decode_base64(text, None)
+}
+
+/// Decodes base64 as far as padding with text at `last_noise` after it.
+fn decode_base64(body: &[u8], last_noise: Option<usize>) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(body.len() / 4 * 3 + 3);
+    let mut quantum = Quantum::default();
     for (place, &byte) in body.iter().enumerate() {
         if let Some(value) = sextet(byte) {
             quantum.push(value, &mut octets);
@@ -121,6 +131,11 @@ pub(super) fn sextet(byte: u8) -> Option<u8> {
     Some(VALUES[usize::from(byte)]).filter(|value| *value < 64)
 }
 
+/// Value of a character of uuencode, also of one outside of its alphabet.
+pub(super) fn uuencoded_value(byte: u8) -> u8 {
+    byte.wrapping_sub(b' ') & 0x3f
+}
+
 /// Decodes quoted-printable (RFC 2045 6.7). An invalid escape stays as it is.
 pub(super) fn quoted_printable(body: &[u8]) -> Vec<u8> {
     let mut octets = Vec::with_capacity(body.len());
@@ -177,12 +192,8 @@ fn decode_uuencoded(body: &[u8]) -> Vec<u8> {
         let Some((&length, characters)) = line.split_first() else {
             continue;
         };
-        let bits = |place: usize| {
-            characters
-                .get(place)
-                .map_or(0, |b| b.wrapping_sub(b' ') & 0x3f)
-        };
-        let length = usize::from(length.wrapping_sub(b' ') & 0x3f);
+        let bits = |place: usize| characters.get(place).copied().map_or(0, uuencoded_value);
+        let length = usize::from(uuencoded_value(length));
         for octet in 0..length.min(characters.len()) {
             let (group, place) = (octet / 3 * 4, octet % 3);
             octets.push(match place {

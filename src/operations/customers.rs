@@ -183,7 +183,8 @@ pub async fn forget_customer(
 }
 
 /// Completes an earlier erasure of an address about which nothing is known any more. Does nothing if nobody was ever
-/// erased. Returns true if no trace of an erasure remains in free pages or in the log.
-pub async fn complete_erasure(store: &Store, address: &EmailAddress) -> Result<bool> {
-    store.complete_erasure(address).await
+/// erased and there is no notice to the address. Returns true if no trace of an erasure remains in free pages or in the
+/// log.
+pub async fn complete_erasure(store: &Store, address: &EmailAddress, by: Actor) -> Result<bool> {
+    store.complete_erasure(address, by, Timestamp::now()).await
 }

@@ -25,8 +25,8 @@ pub struct DroppedMessage {
     pub reason: Reason,
     pub subject: Option<String>,
     pub received_at: Timestamp,
-    /// True if an operator can release it: its content is kept, its portal exists, and it is not a request
-    /// yet. If it came for no portal, the operator names one.
+    /// True if an operator can release it: its content is kept, its portal exists, it is not a request yet, and
+    /// the person did not refuse it. If it came for no portal, the operator names one.
     pub recoverable: bool,
     /// The request that was created when an operator released it.
     pub request: Option<RequestId>,
@@ -83,6 +83,10 @@ fn is_kept(entry: &LedgerEntry) -> bool {
         && entry.reason != Reason::Duplicate
         && entry.content_kept
         && entry.request.is_none()
+        && !entry.facts.is_forgotten()
+        && entry
+            .refused_until
+            .is_none_or(|until| until <= Timestamp::now())
 }
 
 impl DroppedMessage {
@@ -273,36 +277,25 @@ pub async fn recover(
 
 /// `before` is the previous verdict of the entry.
 fn outcome_of(ledger: LedgerId, before: Verdict, recovered: Recovered) -> RecoveryOutcome {
-    match recovered {
-        Recovered::Now {
+    let forced = matches!(recovered, Recovered::Forced { .. });
+    let (verdict, reason, request, evidence) = match recovered {
+        Recovered::Request {
             verdict,
             reason,
             request,
-            ..
-        } => RecoveryOutcome {
-            ledger,
-            verdict,
-            reason,
-            request: Some(request),
-            evidence: None,
-            forced: false,
-        },
-        Recovered::StillDropped(decision) => RecoveryOutcome {
-            ledger,
-            verdict: decision.verdict,
-            reason: decision.reason,
-            request: None,
-            evidence: decision.evidence,
-            forced: false,
-        },
-        Recovered::Forced { reason, request } => RecoveryOutcome {
-            ledger,
-            verdict: before,
-            reason,
-            request: Some(request),
-            evidence: None,
-            forced: true,
-        },
+        } => (verdict, reason, Some(request), None),
+        Recovered::StillDropped(decision) => {
+            (decision.verdict, decision.reason, None, decision.evidence)
+        }
+        Recovered::Forced { reason, request } => (before, reason, Some(request), None),
+    };
+    RecoveryOutcome {
+        ledger,
+        verdict,
+        reason,
+        request,
+        evidence,
+        forced,
     }
 }
 
@@ -312,7 +305,7 @@ pub async fn list_recoverable(
     pattern: Option<DomainPattern>,
     most: usize,
 ) -> Result<Vec<LedgerId>> {
-    read_all(most, |page| store.recoverable(pattern.clone(), page)).await
+    read_all(most, |page| store.list_recoverable(pattern.clone(), page)).await
 }
 
 /// Decides each entry again, in this order. `portal` is the portal of each that came for none.

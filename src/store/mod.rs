@@ -31,13 +31,14 @@ pub use accounts::directory::UserRefusal;
 pub use accounts::directory_users::{
     DirectoryEmail, DirectoryRole, DirectoryUser, NewDirectoryUser, UserFilter, UserList,
 };
+pub use accounts::look_at_link::{Link, Refusal};
 pub use accounts::newly_denied_accounts::StoppedAccounts;
 pub use accounts::not_me::Refused;
 pub use accounts::people::{Person, PersonChange, PersonOutcome, PersonRefusal};
 pub use accounts::replies::ReplyAnswer;
 pub use accounts::undo_not_me::TakenBack;
 pub use accounts::unlisted_accounts::UnlistedAccounts;
-pub use accounts::verify_account::{Choice, Link, VerificationOutcome};
+pub use accounts::verify_account::{Choice, VerificationOutcome};
 pub use audit::events::{Event, OperatorAction};
 pub use audit::operator_actions::{AuditEntry, AuditFilter};
 pub use claims::leases::ClaimNumber;
@@ -78,6 +79,7 @@ pub use requests::delivery_claims::{Claim, NODE_SILENCE};
 pub use requests::delivery_queue::{Delivery, RunLimits};
 pub use requests::destinations::{DownDestination, WaitingWork};
 pub use requests::hold_quota::{Offer, QuotaRoom, WaitingRequest};
+pub use requests::refused_messages::StillRefused;
 pub use requests::request::{Request, RequestFilter};
 pub use sql::pagination::{ListOrder, Listed, Page};
 pub use sqlite::compact::{Compacted, compact};

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Timestamp, TokenHash, VerificationMethod};
+use crate::domain::{AccountId, PortalName, RequestId, Timestamp, TokenHash, VerificationMethod};
 use crate::observe::events;
 use crate::observe::metrics::{self, ProcessingStep};
 use crate::store::{Choice, Refused, Store, StoreError, TakenBack, VerificationOutcome};
@@ -27,26 +27,34 @@ pub async fn confirm(
 
 /// Emits the events of a verification.
 pub fn emit_events(verification: &VerificationOutcome, by: &str) {
-    let VerificationOutcome::Verified {
-        account,
-        address,
-        created_at,
-        released,
-        discarded,
-        ..
-    } = verification
-    else {
-        return;
-    };
-    events::verification_confirmed(*account, address, by);
-    events::account_verified(*account, address, by, None);
-    let took = Timestamp::now().duration_since(*created_at);
-    metrics::took(ProcessingStep::Verify, took.try_into().unwrap_or_default());
-    for (request, portal) in released {
-        events::request_released(*request, *account, portal, by, None);
+    match verification {
+        VerificationOutcome::Verified {
+            account,
+            address,
+            created_at,
+            released,
+            discarded,
+            ..
+        } => {
+            events::verification_confirmed(*account, address, by);
+            events::account_verified(*account, address, by, None);
+            let took = Timestamp::now().duration_since(*created_at);
+            metrics::took(ProcessingStep::Verify, took.try_into().unwrap_or_default());
+            emit_released(*account, released, by);
+            for request in discarded {
+                events::request_discarded(*request, "person", None);
+            }
+        }
+        VerificationOutcome::AlreadyVerified {
+            account, released, ..
+        } => emit_released(*account, released, by),
+        VerificationOutcome::Expired | VerificationOutcome::Unknown => {}
     }
-    for request in discarded {
-        events::request_discarded(*request, "person", None);
+}
+
+fn emit_released(account: AccountId, released: &[(RequestId, PortalName)], by: &str) {
+    for (request, portal) in released {
+        events::request_released(*request, account, portal, by, None);
     }
 }
 

@@ -2,16 +2,17 @@
 
 use crate::cli::context::Context;
 use crate::cli::failure::CommandResult;
-use crate::cli::output::{Output, fields, or_dash, time};
+use crate::cli::output::{Output, count_of, fields, or_dash, time};
 use crate::cli::requests;
 use crate::domain::{Account, AccountStatus, Timestamp, join};
-use crate::store::{Page, RequestFilter};
+use crate::store::{Page, RequestFilter, StillRefused};
 
 pub(super) async fn show(context: &Context, account: &Account, out: &mut Output) -> CommandResult {
     if out.is_json() {
         return out.object(account);
     }
-    describe(account, out)?;
+    let refused = context.store.still_refused(account.id, Timestamp::now());
+    describe(account, refused.await?, out)?;
     let requests = context
         .store
         .requests(RequestFilter {
@@ -61,8 +62,27 @@ fn describe_unanswered(mails: u32) -> String {
     )
 }
 
-/// Prints an account for people.
-pub fn describe(account: &Account, out: &mut Output) -> CommandResult {
+/// Describes the messages that only the person can release, and how. The links of a blocked account do not work.
+pub(super) fn describe_refused(status: AccountStatus, refused: StillRefused) -> String {
+    let who = match status {
+        AccountStatus::Blocked => "nobody can release them, because the account is blocked",
+        AccountStatus::Pending | AccountStatus::Active => {
+            "only the person can release them, with a link that they have"
+        }
+    };
+    format!(
+        "{} (\"This was not me\"); until {} {who}",
+        count_of(refused.messages, "message"),
+        time(refused.until)
+    )
+}
+
+/// Prints an account for people. `refused`: messages that only the person can release.
+pub fn describe(
+    account: &Account,
+    refused: Option<StillRefused>,
+    out: &mut Output,
+) -> CommandResult {
     let verified_by = or_dash(account.verified_by.as_ref());
     let unanswered = (account.status != AccountStatus::Active && account.unanswered_mails > 0)
         .then(|| describe_unanswered(account.unanswered_mails));
@@ -79,6 +99,7 @@ pub fn describe(account: &Account, out: &mut Output) -> CommandResult {
         "allowed by" => Some(join(&account.let_in_by, ", ")).filter(|portals| !portals.is_empty()),
         "groups" => Some(account.groups.join(", ")).filter(|groups| !groups.is_empty()),
         "held" => Some(account.held),
+        "refused" => refused.map(|refused| describe_refused(account.status, refused)),
         "mail to it" => account.undeliverable.then_some(
             "bounces; no more verification mail is sent, except by customers resend",
         ),

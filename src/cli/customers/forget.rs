@@ -105,7 +105,7 @@ async fn complete(context: &Context, address: &EmailAddress) -> CommandResult {
     if let Some(hooks) = describe_hooks(&context.config.hooks) {
         note(format_args!("hooks: {hooks}"));
     }
-    if complete_erasure(&context.store, address).await? {
+    if complete_erasure(&context.store, address, actor()).await? {
         return Err(CommandError::not_found("message or account of", address));
     }
     note(format_args!("nothing is known about {address}"));

@@ -2,12 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use mail_parser::{Address, HeaderValue};
 use serde::Serialize;
 
 use crate::delivery::{OutgoingMessage, added_headers};
 use crate::domain::{AccountKind, LedgerId, PortalName, RequestId, Timestamp};
-use crate::mail::{self, Content, MessageFields};
+use crate::mail::{self, Content, MessageFields, NamedAddress};
 
 /// Maximum octets of a message that is included in the JSON, besides its parsed content. A longer one is
 /// available by a link.
@@ -124,10 +123,10 @@ fn parts(raw: &[u8]) -> Parts {
     Parts {
         subject: fields.subject(),
         date: fields.date(),
-        from: people(&fields.addresses("From")),
-        reply_to: people(&fields.addresses("Reply-To")),
-        to: people(&fields.addresses("To")),
-        cc: people(&fields.addresses("Cc")),
+        from: people(fields.addresses("From")),
+        reply_to: people(fields.addresses("Reply-To")),
+        to: people(fields.addresses("To")),
+        cc: people(fields.addresses("Cc")),
         in_reply_to: fields.message_ids("In-Reply-To"),
         references: fields.message_ids("References"),
         text: content.text,
@@ -139,13 +138,10 @@ fn parts(raw: &[u8]) -> Parts {
     }
 }
 
-fn people(field: &HeaderValue) -> Vec<Person> {
-    let addresses = field.as_address().into_iter().flat_map(Address::iter);
+fn people(addresses: Vec<NamedAddress>) -> Vec<Person> {
+    let addresses = addresses.into_iter();
     addresses
-        .map(|person| Person {
-            name: person.name().map(str::to_owned),
-            address: person.address().map(str::to_owned),
-        })
+        .map(|NamedAddress { name, address }| Person { name, address })
         .collect()
 }
 

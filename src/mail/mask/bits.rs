@@ -1,4 +1,4 @@
-//! A set of positions in a text, which takes an eighth of the text once it is not empty.
+//! A set of positions in a text, which takes an eighth of its size once it is not empty.
 
 const WORD: usize = u64::BITS as usize;
 

@@ -1,5 +1,5 @@
-//! Breaks within words: mail programs break long ones with a line end, with quote marks at the start of the next
-//! line, or with an invisible character. A word is matched across all of them, wherever it is broken.
+//! Breaks within words: mail programs break long ones with a line end, with quote prefixes (`>`, `|`) at the start of
+//! the next line, or with an invisible character. A word is matched across all of them, wherever it is broken.
 
 use std::sync::LazyLock;
 
@@ -10,10 +10,18 @@ use crate::mail::transfer_encoding::sextet;
 /// Maximum number of blanks before a line end that are skipped.
 const MAX_BLANKS: usize = 16;
 
-/// Invisible content within a word: the soft hyphen, the zero-width space and the HTML break opportunity.
-const INVISIBLE: [&[u8]; 5] = [b"\xc2\xad", b"\xe2\x80\x8b", b"<wbr>", b"&shy;", b"&#8203;"];
+/// Invisible content within a word: the soft hyphen, the zero-width spaces (with and without a break opportunity) and
+/// the HTML break opportunity.
+const INVISIBLE: [&[u8]; 6] = [
+    b"\xc2\xad",
+    b"\xe2\x80\x8b",
+    b"\xef\xbb\xbf",
+    b"<wbr>",
+    b"&shy;",
+    b"&#8203;",
+];
 
-static INVISIBLE_FINDERS: LazyLock<[Finder<'static>; 5]> =
+static INVISIBLE_FINDERS: LazyLock<[Finder<'static>; 6]> =
     LazyLock::new(|| INVISIBLE.map(Finder::new));
 
 /// Positions at which a word can be broken: before line ends and invisible content.
@@ -51,7 +59,7 @@ fn end_of_content(text: &[u8], line_end: usize) -> usize {
 fn match_break(text: &[u8], at: usize) -> Option<usize> {
     let rest = &text[at..];
     match rest.first()? {
-        0xc2 | 0xe2 | b'<' | b'&' => {
+        0xc2 | 0xe2 | 0xef | b'<' | b'&' => {
             let known = INVISIBLE.iter().find(|known| rest.starts_with(known));
             return known.map(|known| at + known.len());
         }
@@ -82,6 +90,7 @@ fn match_break(text: &[u8], at: usize) -> Option<usize> {
     (!matches!(rest.get(end), Some(b'\r' | b'\n'))).then_some(at + end)
 }
 
+/// Position after all breaks here.
 pub(super) fn skip_breaks(text: &[u8], mut at: usize) -> usize {
     while let Some(next) = text.get(at).and_then(|_| match_break(text, at)) {
         at = next;

@@ -3,15 +3,22 @@
 //! Both walk the range unit by unit. Changed octets are written into the characters that encode them, so the text
 //! keeps its length. Nothing is stored in between: the time is linear, and the memory that of the decoded octets.
 
+use std::ops::Range;
+
 use super::breaks::base64_character;
-use super::encoded_words::EncodedWord;
+use super::joining::Joining;
 use super::unit::{EncodedUnit, UnitSource};
-use crate::mail::transfer_encoding;
+use crate::mail::encoded_words::{EncodedWord, MAX_FOLDED_TEXT, is_cut};
+use crate::mail::transfer_encoding::{self, uuencoded_value};
 
 /// Octet in place of other text between encoded-words, or between wide characters: it occurs in no token and no
 /// break.
 const SEPARATOR: u8 = 1;
 
+/// Maximum number of octets next to an encoded-word that can be of the same link, from its host to its token.
+const NEAR_WORD: usize = 1024;
+
+/// How a range of text encodes octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coding {
     /// RFC 2045 6.7.
@@ -24,8 +31,8 @@ pub(super) enum Coding {
     EmbeddedBase64,
     /// UTF-16 or UTF-32 of ASCII characters: each of them, without the NUL octets beside it.
     Wide,
-    /// RFC 2047: the text of all encoded-words.
-    Words,
+    /// RFC 2047: the text of all encoded-words, and of what is next to them.
+    Words(Joining),
     /// RFC 2047 4.2: the text of one word; it has no soft line breaks.
     Q,
 }
@@ -35,17 +42,18 @@ pub(super) struct Decoder {
     coding: Coding,
     at: usize,
     to: usize,
-    /// The encoded-word or the uuencoded line that is decoded.
-    piece: Option<Piece>,
-    /// End of the last encoded-word.
-    last_word: Option<usize>,
+    /// The encoded-word that is decoded, or that comes next.
+    word: Option<EncodedWord>,
+    /// Text near an encoded-word that comes before the next one.
+    other_text: Range<usize>,
+    /// The uuencoded line that is decoded.
+    line: Option<UuencodedLine>,
 }
 
 #[derive(Debug, Clone)]
-struct Piece {
-    coding: Coding,
+struct UuencodedLine {
     to: usize,
-    /// Octets of the line that are not decoded yet.
+    /// Number of octets that are not decoded yet.
     left: usize,
 }
 
@@ -55,8 +63,9 @@ impl Decoder {
             coding,
             at: from,
             to,
-            piece: None,
-            last_word: None,
+            word: None,
+            other_text: 0..0,
+            line: None,
         }
     }
 
@@ -67,20 +76,40 @@ impl Decoder {
                 (self.to - self.at) / 4 * 3 + 3
             }
             Coding::Wide => (self.to - self.at) / 2 + 1,
-            Coding::Words | Coding::Q => 0,
+            // Counted first, because a growing vector takes three times its size.
+            Coding::Words(_) | Coding::Q => self.clone().count(text),
         });
         loop {
-            if self.coding == Coding::QuotedPrintable {
-                // All octets before the next `=` at once.
-                let rest = &text[self.at..self.to];
-                let length = memchr::memchr(b'=', rest).unwrap_or(rest.len());
-                decoded.extend_from_slice(&rest[..length]);
-                self.at += length;
-            }
+            decoded.extend_from_slice(self.literals(text));
             let Some(unit) = self.next(text) else {
                 return decoded;
             };
             decoded.extend_from_slice(unit.octets());
+        }
+    }
+
+    fn count(mut self, text: &[u8]) -> usize {
+        let mut count = 0;
+        loop {
+            count += self.literals(text).len();
+            let Some(unit) = self.next(text) else {
+                return count;
+            };
+            count += unit.length;
+        }
+    }
+
+    /// Moves past the octets before the next unit that are as they are; returns them.
+    fn literals<'a>(&mut self, text: &'a [u8]) -> &'a [u8] {
+        match self.coding {
+            Coding::QuotedPrintable => {
+                let rest = &text[self.at..self.to];
+                let length = memchr::memchr(b'=', rest).unwrap_or(rest.len());
+                self.at += length;
+                &rest[..length]
+            }
+            Coding::Words(_) => &text[std::mem::take(&mut self.other_text)],
+            _ => &[],
         }
     }
 
@@ -99,112 +128,126 @@ impl Decoder {
 
     fn next(&mut self, text: &[u8]) -> Option<EncodedUnit> {
         match self.coding {
-            Coding::Words => self.word(text),
+            Coding::Words(_) => self.word(text),
             Coding::Uuencode => self.uuencoded_group(text),
             coding => self.unit(text, coding, self.to),
         }
     }
 
-    /// The next unit before `to`, in an encoding without pieces.
+    /// The next unit before `to`, in an encoding other than those of words and lines.
     fn unit(&mut self, text: &[u8], coding: Coding, to: usize) -> Option<EncodedUnit> {
         match coding {
             Coding::Base64 => self.group(text, to),
             Coding::EmbeddedBase64 => self.embedded_group(text, to),
             Coding::QuotedPrintable | Coding::Q => self.printable(text, to, coding),
             Coding::Wide => self.wide(text, to),
-            Coding::Words | Coding::Uuencode => None,
+            Coding::Words(_) | Coding::Uuencode => None,
         }
     }
 
     fn word(&mut self, text: &[u8]) -> Option<EncodedUnit> {
         loop {
-            if let Some(Piece { coding, to, .. }) = self.piece {
-                if let Some(unit) = self.unit(text, coding, to) {
-                    return Some(unit);
+            if let Some(at) = self.other_text.next() {
+                return Some(EncodedUnit::one(text[at], UnitSource::Literal(at)));
+            }
+            let Some(word) = self.word else {
+                self.word = Some(EncodedWord::find(text, self.at, MAX_FOLDED_TEXT)?);
+                continue;
+            };
+            if self.at < word.start {
+                let near = self.at.max(word.start.saturating_sub(NEAR_WORD));
+                let is_gap = near > self.at;
+                self.other_text = near..word.start;
+                self.at = word.start;
+                if is_gap {
+                    return Some(EncodedUnit::one(SEPARATOR, UnitSource::Separator));
                 }
-                self.at = self.piece.as_ref().map_or(to, |piece| piece.to) + 2;
-                self.last_word = Some(self.at);
-                self.piece = None;
+                continue;
             }
-            let word = EncodedWord::find(text, self.at)?;
-            let gap = self.last_word.map(|end| &text[end..word.start]);
-            self.at = word.from;
-            self.piece = Some(Piece {
-                coding: word.coding,
-                to: word.to,
-                left: 0,
-            });
-            if gap.is_some_and(|gap| !gap.iter().all(u8::is_ascii_whitespace)) {
-                return Some(EncodedUnit::one(SEPARATOR, UnitSource::Separator));
+            self.at = self.at.max(word.text_start);
+            let coding = if word.is_base64 {
+                Coding::Base64
+            } else {
+                Coding::Q
+            };
+            if let Some(unit) = self.unit(text, coding, word.text_end) {
+                return Some(unit);
             }
+            self.leave_word(text);
         }
+    }
+
+    /// Moves to the next word if it is adjacent, else to the end of the text near this one, or of all text.
+    fn leave_word(&mut self, text: &[u8]) {
+        // `continue_group` may have moved to this one.
+        let Some(word) = self.word.take() else { return };
+        self.word = EncodedWord::find(text, word.end(), MAX_FOLDED_TEXT);
+        self.at = match self.word {
+            Some(next) if word.is_adjacent(&next, text) => next.text_start,
+            next => {
+                let end = next.map_or(self.to, |next| next.start);
+                let near = end.min(word.end() + NEAR_WORD);
+                self.other_text = word.end()..near;
+                next.map_or(self.to, |_| near)
+            }
+        };
     }
 
     fn uuencoded_group(&mut self, text: &[u8]) -> Option<EncodedUnit> {
         loop {
-            if let Some(piece) = &mut self.piece
-                && piece.left > 0
+            if let Some(line) = &mut self.line
+                && line.left > 0
             {
-                let count = (piece.to - self.at).min(4);
+                let count = (line.to - self.at).min(4);
                 let mut places = [0; 4];
                 let mut bits = 0;
-                for (number, place) in places.iter_mut().enumerate() {
-                    *place = self.at + number;
-                    let value = if number < count {
-                        text[*place].wrapping_sub(b' ') & 0x3f
-                    } else {
-                        0
-                    };
-                    bits = bits << 6 | u32::from(value);
+                for place in &mut places[..count] {
+                    *place = self.at;
+                    bits = bits << 6 | u32::from(uuencoded_value(text[self.at]));
+                    self.at += 1;
                 }
-                let length = piece.left.min(3);
-                piece.left -= length;
-                self.at += count;
+                let length = line.left.min(3);
+                line.left -= length;
+                let source = UnitSource::Uuencoded(places, count);
                 return Some(EncodedUnit::group(
-                    bits,
+                    bits << (6 * (4 - count)),
                     length,
-                    UnitSource::Uuencoded(places, count),
+                    source,
                 ));
             }
-            // The first line is the one after `begin`.
-            let mut is_begun = self.piece.is_some();
-            let mut start = self.piece.take().map_or(self.at, |piece| piece.to);
-            let line = loop {
-                let rest = &text[start.min(self.to)..self.to];
-                if rest.is_empty() {
-                    self.at = self.to;
-                    return None;
-                }
-                let end = memchr::memchr(b'\n', rest);
-                let line = &rest[..end.unwrap_or(rest.len())];
-                let line = line.strip_suffix(b"\r").unwrap_or(line);
-                if is_begun {
-                    if line == b"end" {
-                        self.at = self.to;
-                        return None;
-                    }
-                    if !line.is_empty() {
-                        break line;
-                    }
-                }
-                is_begun |= line.starts_with(b"begin ");
-                start += end.map_or(rest.len(), |end| end + 1);
-            };
-            self.at = start + 1;
-            let length = usize::from(line[0].wrapping_sub(b' ') & 0x3f);
-            let (to, characters) = (start + line.len(), line.len() - 1);
-            self.piece = Some(Piece {
-                coding: Coding::Uuencode,
-                to,
-                left: length.min(characters),
-            });
+            self.line = Some(self.next_line(text)?);
+        }
+    }
+
+    /// Moves to the next line with characters between `begin` and `end`.
+    fn next_line(&mut self, text: &[u8]) -> Option<UuencodedLine> {
+        // The first line is the one after `begin`.
+        let mut is_begun = self.line.is_some();
+        let mut start = self.line.take().map_or(self.at, |line| line.to);
+        loop {
+            let rest = text.get(start..self.to).filter(|rest| !rest.is_empty())?;
+            let end = memchr::memchr(b'\n', rest);
+            let line = &rest[..end.unwrap_or(rest.len())];
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if is_begun && line == b"end" {
+                return None;
+            }
+            if is_begun && let [length, characters @ ..] = line {
+                self.at = start + 1;
+                return Some(UuencodedLine {
+                    to: start + line.len(),
+                    left: usize::from(uuencoded_value(*length)).min(characters.len()),
+                });
+            }
+            is_begun |= line.starts_with(b"begin ");
+            start += end.map_or(rest.len(), |end| end + 1);
         }
     }
 
     /// Skips the characters U+00AD, U+200B and U+FEFF, too, which are invisible. Of many octets without a NUL,
     /// only those at either end can be characters: other text would be decoded again at each level.
     fn wide(&mut self, text: &[u8], to: usize) -> Option<EncodedUnit> {
-        /// Octets without a NUL that are too many for UTF-16 in which a few are lost.
+        /// Number of octets without a NUL that is not UTF-16 any more, even with some NULs lost.
         const MANY: usize = 64;
         /// Maximum distance of a character from a NUL, likewise.
         const NEAR: usize = 8;
@@ -262,11 +305,13 @@ impl Decoder {
         let mut bits = 0;
         while count < 4 {
             if self.at >= to {
-                match self.continue_group(text, bits, count) {
-                    Some(end) => to = end,
-                    None => break,
+                if count > 0
+                    && let Some(end) = self.continue_group(text)
+                {
+                    to = end;
+                    continue;
                 }
-                continue;
+                break;
             }
             let octet = text[self.at];
             if let Some(value) = transfer_encoding::sextet(octet) {
@@ -282,28 +327,27 @@ impl Decoder {
         EncodedUnit::of_base64(bits, places, count)
     }
 
-    /// Moves to the next encoded-word if it continues a group that is cut off within an octet, as the reader in
-    /// `encoded_words` does; returns its end.
-    fn continue_group(&mut self, text: &[u8], bits: u32, count: usize) -> Option<usize> {
-        let is_cut = match count {
-            1 => true,
-            2 => bits & 0xf != 0,
-            3 => bits & 3 != 0,
-            _ => false,
+    /// Moves to the next encoded-word if it continues an incomplete group; returns the end of its text.
+    fn continue_group(&mut self, text: &[u8]) -> Option<usize> {
+        let (Some(word), Coding::Words(joining)) = (self.word, self.coding) else {
+            return None;
         };
-        let end = self.piece.as_ref().filter(|_| is_cut)?.to + 2;
-        let next = EncodedWord::find(text, end)?;
-        let gap = &text[end..next.start];
-        if next.coding != Coding::Base64 || !gap.iter().all(u8::is_ascii_whitespace) {
+        let is_continued = match joining {
+            Joining::Never => false,
+            Joining::OurReader => is_cut(word.text(text)),
+            Joining::Always => true,
+        };
+        if !is_continued {
             return None;
         }
-        self.at = next.from;
-        self.piece = Some(Piece {
-            coding: next.coding,
-            to: next.to,
-            left: 0,
-        });
-        Some(next.to)
+        let next = EncodedWord::find(text, word.end(), MAX_FOLDED_TEXT)?;
+        let is_same = joining == Joining::Always || next.has_charset_of(&word, text);
+        if !(next.is_base64 && is_same && word.is_adjacent(&next, text)) {
+            return None;
+        }
+        self.at = next.text_start;
+        self.word = Some(next);
+        Some(next.text_end)
     }
 
     fn embedded_group(&mut self, text: &[u8], to: usize) -> Option<EncodedUnit> {

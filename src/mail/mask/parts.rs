@@ -9,10 +9,11 @@ pub(super) struct EncodedPart {
     /// Start of the first such field.
     pub field: usize,
     pub body: usize,
-    pub coding: Coding,
+    pub codings: Vec<Coding>,
 }
 
-/// The parts with an encoding, in order. The last field before an empty line counts.
+/// The parts with an encoding, in order. All encodings that fields before an empty line name count, because readers
+/// choose different ones.
 #[derive(Default)]
 pub(super) struct EncodedParts {
     /// Start of the next line.
@@ -21,20 +22,23 @@ pub(super) struct EncodedParts {
 
 impl EncodedParts {
     pub fn next(&mut self, text: &[u8]) -> Option<EncodedPart> {
-        let mut encoding = None;
+        let mut first = None;
+        let mut codings = Vec::new();
         while let Some(rest) = text.get(self.line..).filter(|rest| !rest.is_empty()) {
             let start = self.line;
             self.line = memchr::memchr(b'\n', rest).map_or(text.len(), |end| start + end + 1);
             if !matches!(rest, [b'\n', ..] | [b'\r', b'\n', ..]) {
-                if let Some(coding) = coding_of_field(rest) {
-                    let first = encoding.map_or(start, |(first, _)| first);
-                    encoding = Some((first, coding));
+                for coding in codings_of_field(rest) {
+                    first.get_or_insert(start);
+                    if !codings.contains(&coding) {
+                        codings.push(coding);
+                    }
                 }
-            } else if let Some((field, coding)) = encoding {
+            } else if let Some(field) = first {
                 return Some(EncodedPart {
                     field,
                     body: self.line,
-                    coding,
+                    codings,
                 });
             }
         }
@@ -42,8 +46,24 @@ impl EncodedParts {
     }
 }
 
-/// The coding that a `Content-Transfer-Encoding` field at the start of `text` names.
-fn coding_of_field(text: &[u8]) -> Option<Coding> {
+/// The codings that a `Content-Transfer-Encoding` field at the start of `text` names.
+fn codings_of_field(text: &[u8]) -> impl Iterator<Item = Coding> {
+    const CODINGS: [(&[u8], Coding); 3] = [
+        (b"quoted-printable", Coding::QuotedPrintable),
+        (b"base64", Coding::Base64),
+        (b"uue", Coding::Uuencode),
+    ];
+    let value = value_of_field(text)
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    CODINGS
+        .into_iter()
+        .filter(move |(name, _)| memmem::find(&value, name).is_some())
+        .map(|(_, coding)| coding)
+}
+
+/// The beginning of the value of a `Content-Transfer-Encoding` field at the start of `text`.
+fn value_of_field(text: &[u8]) -> Option<&[u8]> {
     const NAME: &[u8] = b"content-transfer-encoding";
     /// A field that names an encoding is one short line.
     const MAX_FIELD: usize = 400;
@@ -56,15 +76,7 @@ fn coding_of_field(text: &[u8]) -> Option<Coding> {
     loop {
         length += memchr::memchr(b'\n', &value[length..]).map_or(value.len() - length, |at| at + 1);
         if !matches!(value.get(length), Some(b' ' | b'\t')) {
-            break;
+            return Some(&value[..length]);
         }
     }
-    let value = value[..length].to_ascii_lowercase();
-    let mut codings = [
-        (b"quoted-printable".as_slice(), Coding::QuotedPrintable),
-        (b"base64", Coding::Base64),
-        (b"uue", Coding::Uuencode),
-    ]
-    .into_iter();
-    codings.find_map(|(name, coding)| memmem::find(&value, name).map(|_| coding))
 }

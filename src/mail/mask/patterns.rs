@@ -38,15 +38,16 @@ pub(super) struct WordPatterns {
     all: Vec<WordPattern>,
     /// Index of the first pattern with each octet at its start, and of the one after the last.
     starts: Vec<usize>,
-    /// Length of the shortest pattern, but at least that of a block.
+    /// Length of the shortest pattern, but at least that of a block, and at most 200, so that distances fit in an
+    /// octet.
     window: usize,
     longest: usize,
     /// Distance by which the window can move, for each block.
     shifts: Vec<u8>,
     /// True for blocks that occur in a pattern.
-    occurs: Vec<bool>,
+    has_block: Vec<bool>,
     /// True for octets that occur in a pattern.
-    octets: Vec<bool>,
+    has_octet: Vec<bool>,
 }
 
 impl WordPatterns {
@@ -62,9 +63,9 @@ impl WordPatterns {
     pub fn of_replies(local: &str) -> Self {
         let words = spellings(local);
         // With the mark after it, as a short word alone occurs in any base64.
-        let marked = |word: &String| [format!("{word}+"), format!("{word}%2")];
-        let all: Vec<String> = words.iter().flat_map(marked).collect();
-        let given = marked(&local.to_owned());
+        let marked = |word: &str| [format!("{word}+"), format!("{word}%2")];
+        let all: Vec<String> = words.iter().flat_map(|word| marked(word)).collect();
+        let given = marked(local);
         let once = in_base64(all.iter().map(String::as_bytes));
         let inner = in_base64(given.iter().map(String::as_bytes));
         let twice = in_base64(inner.iter().map(octets));
@@ -87,15 +88,15 @@ impl WordPatterns {
         let window = lengths().min().unwrap_or(0).clamp(2, 200);
         let longest = lengths().max().unwrap_or(0);
         let mut shifts = vec![u8::try_from(window - 1).unwrap_or(1); BLOCKS];
-        let mut occurs = vec![false; BLOCKS];
-        let mut contains = vec![false; 256];
+        let mut has_block = vec![false; BLOCKS];
+        let mut has_octet = vec![false; 256];
         for WordPattern { octets, .. } in &patterns {
             for octet in octets {
-                contains[usize::from(*octet)] = true;
+                has_octet[usize::from(*octet)] = true;
             }
             for (index, pair) in octets.windows(2).enumerate() {
                 let block = block(pair[0], pair[1]);
-                occurs[block] = true;
+                has_block[block] = true;
                 if index + 2 <= window {
                     let shift = u8::try_from(window - 2 - index).unwrap_or(1);
                     shifts[block] = shifts[block].min(shift);
@@ -111,8 +112,8 @@ impl WordPatterns {
             window,
             longest,
             shifts,
-            occurs,
-            octets: contains,
+            has_block,
+            has_octet,
         }
     }
 
@@ -121,12 +122,12 @@ impl WordPatterns {
     }
 
     pub fn contains(&self, octet: u8) -> bool {
-        self.octets[usize::from(octet)]
+        self.has_octet[usize::from(octet)]
     }
 
     /// True if the octets may be adjacent in a pattern.
     pub fn may_contain(&self, first: u8, second: u8) -> bool {
-        self.occurs[block(first, second)]
+        self.has_block[block(first, second)]
     }
 
     /// Calls `take` with the start of each occurrence and its pattern.

@@ -5,7 +5,7 @@
 use super::bits::Bits;
 use super::breaks::base64_character;
 use super::patterns::first_character;
-use super::tokens::FoundTokens;
+use super::token_search::FoundTokens;
 use crate::mail::transfer_encoding::sextet;
 
 /// A run of base64 characters, with breaks between them.
@@ -50,10 +50,7 @@ impl Base64Run {
             count += 1;
             at = place + 1;
         }
-        let mut starts = first_places;
-        for (start, is_needed) in starts.iter_mut().zip(needed) {
-            *start = start.filter(|_| is_needed);
-        }
+        let starts = std::array::from_fn(|number| first_places[number].filter(|_| needed[number]));
         Self { starts, end: at }
     }
 }

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::*;
 
+mod encoded_words;
 mod encodings;
 mod gateways;
 mod generated;
@@ -22,6 +23,11 @@ fn own() -> OwnLinks {
 
 fn link(token: &str) -> String {
     format!("https://gate.corp.example/verify/{token}")
+}
+
+/// A part, or a message, with a transfer encoding.
+fn part(encoding: &str, body: &str) -> String {
+    format!("Content-Transfer-Encoding: {encoding}\r\n\r\n{body}\r\n")
 }
 
 fn quoted_printable(text: &str) -> String {
@@ -112,11 +118,6 @@ fn squeeze(text: &str) -> String {
 
 #[test]
 fn a_valid_link_is_masked_in_any_place() {
-    let part = |encoding: &str, body: &str| {
-        format!(
-            "Content-Type: text/plain\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{body}\r\n"
-        )
-    };
     for text in [
         link(TOKEN),
         link(&TOKEN.to_uppercase()),
@@ -224,14 +225,8 @@ fn a_link_anywhere_in_a_long_part_is_found() {
             " more".repeat(40_000)
         );
         for raw in [
-            format!(
-                "Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n{}",
-                in_lines(&text)
-            ),
-            format!(
-                "Content-Transfer-Encoding: quoted-printable\r\n\r\n{}",
-                quoted_printable(&text)
-            ),
+            part("base64", &in_lines(&text)),
+            part("quoted-printable", &quoted_printable(&text)),
         ] {
             let masked = mask(raw.as_bytes(), &own()).unwrap_or_else(|| panic!("at {at}"));
             assert_eq!((masked.links, masked.raw.len()), (1, raw.len()), "at {at}");
@@ -243,11 +238,6 @@ fn a_link_anywhere_in_a_long_part_is_found() {
 /// A link in each form, broken in each way at each place, never survives.
 #[test]
 fn a_link_is_masked_wherever_it_is_broken() {
-    let part = |encoding: &str, body: &str| {
-        format!(
-            "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{body}\r\n"
-        )
-    };
     for (text, token) in [
         (link(TOKEN), TOKEN),
         (link(OLD), OLD),
@@ -258,8 +248,8 @@ fn a_link_is_masked_wherever_it_is_broken() {
         for at in 1..text.len() {
             let (start, end) = text.split_at(at);
             for broken_by in [
-                "\r\n", "\n", "=\r\n", "\r\n ", "\r\n> ", " \r\n>> ", "\r\n| ", "\u{ad}", "<wbr>",
-                "=\r\n> ",
+                "\r\n", "\n", "=\r\n", "\r\n ", "\r\n> ", " \r\n>> ", "\r\n| ", "\u{ad}",
+                "\u{feff}", "<wbr>", "=\r\n> ",
             ] {
                 let broken = format!("See {start}{broken_by}{end} x");
                 let mut forms = vec![part("7bit", &broken)];
@@ -291,10 +281,8 @@ fn a_link_is_masked_wherever_it_is_broken() {
 #[test]
 fn a_link_deep_in_a_large_attachment_is_masked() {
     for fill in [0, 700_001, 1_000_000] {
-        let inner = format!(
-            "Content-Transfer-Encoding: base64\r\n\r\n{}",
-            in_lines(&format!("{}{} more", "y".repeat(fill), link(TOKEN)))
-        );
+        let text = format!("{}{} more", "y".repeat(fill), link(TOKEN));
+        let inner = part("base64", &in_lines(&text));
         let raw = format!(
             "Content-Type: application/vnd.ms-outlook\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n--b--\r\n",
             in_lines(&inner)

@@ -1,9 +1,10 @@
 //! Units of encoded text: the octets that a few characters encode, and how changed octets are written back into them.
 
-use crate::mail::transfer_encoding::{self, BASE64};
+use crate::mail::transfer_encoding::{BASE64, sextet, uuencoded_value};
 
 /// Origin of decoded octets.
 pub(super) enum UnitSource {
+    /// Text that is not decoded, and stays.
     Separator,
     Literal(usize),
     /// `=XX`, from the `=` on.
@@ -54,15 +55,6 @@ impl EncodedUnit {
 
     /// Writes other octets in place of these.
     pub fn overwrite(&self, new: &[u8], text: &mut [u8]) {
-        let character = |number: usize, value: u8| {
-            // Bits of the character that belong to octets of the unit.
-            let bits = (self.length * 8).saturating_sub(number * 6).min(6);
-            let kept = (1_u8 << (6 - bits)) - 1;
-            let mut octets = [0; 4];
-            octets[1..=new.len()].copy_from_slice(new);
-            let written = u32::from_be_bytes(octets) >> (6 * (3 - number)) & 0x3f;
-            written.to_be_bytes()[3] & !kept | value & kept
-        };
         match self.source {
             UnitSource::Separator => {}
             UnitSource::Literal(at) => text[at] = new[0],
@@ -71,24 +63,38 @@ impl EncodedUnit {
                 text[at..at + 3].copy_from_slice(escape.as_bytes());
             }
             UnitSource::Group(places, count) => {
-                for (number, at) in places[..count].iter().enumerate() {
-                    let value = transfer_encoding::sextet(text[*at]).unwrap_or(0);
-                    let new = character(number, value);
-                    if new != value {
-                        text[*at] = BASE64[usize::from(new)];
-                    }
-                }
+                let value_of = |character| sextet(character).unwrap_or(0);
+                let character_of = |value| BASE64[usize::from(value)];
+                self.overwrite_group(&places[..count], new, text, value_of, character_of);
             }
             UnitSource::Uuencoded(places, count) => {
-                for (number, at) in places[..count].iter().enumerate() {
-                    let value = text[*at].wrapping_sub(b' ') & 0x3f;
-                    match character(number, value) {
-                        // A zero has two spellings.
-                        same if same == value => {}
-                        0 => text[*at] = b'`',
-                        new => text[*at] = b' ' + new,
-                    }
-                }
+                let character_of = |value| if value == 0 { b'`' } else { b' ' + value };
+                self.overwrite_group(&places[..count], new, text, uuencoded_value, character_of);
+            }
+        }
+    }
+
+    fn overwrite_group(
+        &self,
+        places: &[usize],
+        new: &[u8],
+        text: &mut [u8],
+        value_of: fn(u8) -> u8,
+        character_of: fn(u8) -> u8,
+    ) {
+        let mut octets = [0; 4];
+        octets[1..=new.len()].copy_from_slice(new);
+        let new = u32::from_be_bytes(octets);
+        for (number, at) in places.iter().enumerate() {
+            // Bits of the character that belong to octets of the unit.
+            let bits = (self.length * 8).saturating_sub(number * 6).min(6);
+            let kept = (1_u8 << (6 - bits)) - 1;
+            let old_value = value_of(text[*at]);
+            let [.., octet] = (new >> (6 * (3 - number)) & 0x3f).to_be_bytes();
+            let new_value = octet & !kept | old_value & kept;
+            // A value of uuencode can have two spellings.
+            if new_value != old_value {
+                text[*at] = character_of(new_value);
             }
         }
     }

@@ -13,6 +13,7 @@ pub(crate) enum LinkStanding {
     Expired,
     /// The person said "This was not me", with this link or before it was sent.
     Refused(AccountRow, TokenRow),
+    /// The address is verified. The link may have expired.
     Active(AccountRow, TokenRow),
     Pending(AccountRow),
 }

@@ -7,6 +7,7 @@ pub(super) mod directory;
 pub(super) mod directory_users;
 pub(super) mod groups;
 pub(super) mod link_standing;
+pub(super) mod look_at_link;
 pub(super) mod newly_denied_accounts;
 pub(super) mod not_me;
 pub(super) mod people;

@@ -1,17 +1,15 @@
-//! "This was not me": the holder of a link objects. Everything held is discarded, and the address gets no
-//! mail for a while. While a link is valid, the person can take the objection back. After a verification an
+//! "This was not me": the holder of a link objects. Everything that waits is refused
+//! ([`refused_messages`]), and the address gets no mail for a while. While a link is valid, the person can take the objection back. After a verification an
 //! objection changes nothing, but is recorded.
 
 use std::time::Duration;
 
-use crate::domain::{
-    AccountId, Actor, EmailAddress, PortalName, RequestId, Timestamp, TokenHash, Transition,
-};
+use crate::domain::{AccountId, Actor, EmailAddress, PortalName, RequestId, Timestamp, TokenHash};
 use crate::store::accounts::link_standing::{LinkStanding, link_standing};
-use crate::store::accounts::verify_account::{list_held, portal_of_mail};
-use crate::store::audit::events::{NewEvent, record_of_account, record_of_entry};
+use crate::store::accounts::look_at_link::portal_of_mail;
+use crate::store::audit::events::{NewEvent, record_of_account};
 use crate::store::engine::job::Work;
-use crate::store::requests::transitions;
+use crate::store::requests::refused_messages;
 use crate::store::rows::account_rows::AccountRow;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
@@ -78,7 +76,7 @@ impl Work<'_> {
             LinkStanding::Pending(account) => account,
         };
         let sql = "SELECT max(expires_at) FROM token WHERE account = ?";
-        let restorable_until: Option<Millis> = tx.one(sql, &[&account.n])?;
+        let restorable_until: Millis = tx.one(sql, &[&account.n])?;
         tx.run(
             "UPDATE account SET quiet_until = ?2, refused_at = ?3, quiet_mailed = 0,
                      unanswered_mails = 0,
@@ -86,7 +84,8 @@ impl Work<'_> {
                          SELECT 1 FROM request
                          WHERE account = ?1 AND state = 'held' AND authenticated = 1
                      ) OR EXISTS (
-                         SELECT 1 FROM offer WHERE account = ?1 AND authenticated = 1
+                         SELECT 1 FROM offer
+                         WHERE account = ?1 AND authenticated = 1 AND refused_at IS NULL
                      ) THEN 1 ELSE 0 END
                  WHERE n = ?1",
             &[&account.n, &now.plus(quiet_for), &now],
@@ -95,14 +94,7 @@ impl Work<'_> {
         tx.run(sql, &[&account.n, &now])?;
         cancel(tx, account.n, now)?;
         record_of_account(tx, "verification.refused", account.n, &Actor::Person, now)?;
-        let mut discarded = Vec::new();
-        for (n, request) in list_held(tx, account.n)? {
-            transitions::settle(tx, n, Transition::Discard, None, now)?;
-            let sql = "UPDATE request SET restorable_until = ?2 WHERE ledger = ?1";
-            tx.run(sql, &[&n, &restorable_until])?;
-            record_of_entry(tx, "request.discarded", n, &Actor::Person, now)?;
-            discarded.push(request.id);
-        }
+        let discarded = refused_messages::refuse_waiting(tx, account.n, restorable_until, now)?;
         Ok(Refused::Recorded {
             account: account.id,
             address: account.address(tx)?,
@@ -112,7 +104,7 @@ impl Work<'_> {
 }
 
 impl Store {
-    /// Objects with "This was not me": everything held is discarded, and the address gets no mail from us for
+    /// Objects with "This was not me": everything that waits is refused, and the address gets no mail from us for
     /// a while. The account keeps its status: pending, or active for portals that accept it unverified.
     pub async fn refuse(
         &self,

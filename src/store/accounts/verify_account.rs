@@ -4,59 +4,26 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    AccountId, AccountKind, AccountStatus, EmailAddress, GroupName, LanguageTag, PortalName,
-    RequestId, Timestamp, TokenHash, Transition, VerificationMethod,
+    AccountId, AccountKind, AccountStatus, Actor, EmailAddress, GroupName, PortalName, RequestId,
+    Timestamp, Transition, VerificationMethod,
 };
 use crate::store::accounts::link_standing::{LinkStanding, link_standing};
-use crate::store::accounts::undo_not_me::{self, Discarded};
 use crate::store::audit::events::{NewEvent, record_of_entry};
 use crate::store::engine::job::Work;
-use crate::store::requests::hold_quota::{Offer, WaitingRequest, offers, take_back};
+use crate::store::requests::hold_quota::{Offer, list_held, offers, take_back};
+use crate::store::requests::refused_messages::{end_protection, list_refused};
 use crate::store::requests::transitions;
 use crate::store::rows::account_rows::{AccountRow, account_by_id};
+use crate::store::sql::Tx;
 use crate::store::sql::sql_types::{Millis, json};
-use crate::store::sql::{FromRow, Tx};
-use crate::store::verification::languages;
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Result, Store, StoreError, Topic};
-
-/// State of a link.
-#[derive(Debug, Clone)]
-pub enum Link {
-    Unknown,
-    /// Expired; the account is still pending, and the person can ask for a new link.
-    Expired,
-    /// The account is pending.
-    Open {
-        account: AccountId,
-        address: EmailAddress,
-        requests: Vec<WaitingRequest>,
-        /// Messages that the hold quota dropped and the person may restore.
-        offers: Vec<Offer>,
-    },
-    /// The address is verified, by this link or otherwise.
-    Verified {
-        account: AccountId,
-        address: EmailAddress,
-        portal: Option<PortalName>,
-    },
-    /// The person said "This was not me".
-    Refused {
-        address: EmailAddress,
-        /// End of the time in which the address gets no mail.
-        quiet_until: Option<Timestamp>,
-        /// End of the time in which this link can take the objection back; None once it has passed.
-        valid_until: Option<Timestamp>,
-        /// The person can still ask for the one mail with another link.
-        may_ask: bool,
-    },
-}
 
 /// Selection of the held requests to release with the verification, and of the dropped ones to restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Choice {
-    /// All held requests, and the offered messages that are authenticated.
+    /// All held requests, and the offered messages that are authenticated and that the person did not refuse.
     All,
     /// As [`All`](Self::All), except these, which the person saw and deselected; held ones are discarded.
     Without(Vec<RequestId>),
@@ -80,7 +47,7 @@ impl Choice {
     fn takes_back(&self, offer: &Offer) -> bool {
         match self {
             Self::All | Self::Without(_) => {
-                offer.authenticated && !self.leaves_out(offer.request.id)
+                offer.authenticated && !offer.discarded && !self.leaves_out(offer.request.id)
             }
             Self::Picked { ticked, .. } => ticked.contains(&offer.request.id),
         }
@@ -100,66 +67,16 @@ pub enum VerificationOutcome {
         released: Vec<(RequestId, PortalName)>,
         discarded: Vec<RequestId>,
     },
-    /// It was verified before; nothing changed.
+    /// It was verified before, and the account is unchanged.
     AlreadyVerified {
         account: AccountId,
         address: EmailAddress,
+        /// Refused messages that the person selected.
+        released: Vec<(RequestId, PortalName)>,
     },
     Expired,
     /// Unknown token, or the person refused, or the account is blocked.
     Unknown,
-}
-
-/// Held requests: the `n` of each and what its sender sees of it.
-pub(crate) fn list_held(tx: &Tx, account: i64) -> Result<Vec<(i64, WaitingRequest)>> {
-    tx.all_with(
-        "SELECT l.n, l.id, r.portal, r.received_at, l.facts
-         FROM request AS r JOIN ledger AS l ON l.n = r.ledger
-         WHERE r.account = ? AND r.state = 'held' ORDER BY l.n",
-        &[&account],
-        |row| Ok((row.get("n")?, WaitingRequest::from_row(row)?)),
-    )
-}
-
-fn look(tx: &Tx, token: TokenHash, now: Millis) -> Result<Link> {
-    Ok(match link_standing(tx, token, now)? {
-        LinkStanding::Unknown => Link::Unknown,
-        LinkStanding::Expired => Link::Expired,
-        LinkStanding::Refused(account, found) => Link::Refused {
-            address: account.address(tx)?,
-            quiet_until: account.quiet_until(now).map(Millis::timestamp),
-            valid_until: Some(found.expires_at)
-                .filter(|until| *until > now)
-                .map(Millis::timestamp),
-            may_ask: account.may_be_mailed_once(now),
-        },
-        LinkStanding::Active(account, found) => Link::Verified {
-            account: account.id,
-            address: account.address(tx)?,
-            portal: portal_of_mail(tx, found.verification_mail)?,
-        },
-        LinkStanding::Pending(account) => Link::Open {
-            account: account.id,
-            address: account.address(tx)?,
-            requests: list_held(tx, account.n)?
-                .into_iter()
-                .map(|(_, request)| request)
-                .collect(),
-            offers: offers(tx, account.n, now)?
-                .into_iter()
-                .map(|(_, offer)| offer)
-                .chain(
-                    undo_not_me::list_discarded(tx, account.n, now)?
-                        .into_iter()
-                        .map(Discarded::offer),
-                )
-                .collect(),
-        },
-    })
-}
-
-pub(crate) fn portal_of_mail(tx: &Tx, n: i64) -> Result<Option<PortalName>> {
-    tx.one("SELECT portal FROM letter WHERE n = ?", &[&n])
 }
 
 /// Adds the groups that the sign-in provider named to those that the account has.
@@ -184,7 +101,8 @@ impl Work<'_> {
         now: Millis,
     ) -> Result<VerificationOutcome> {
         let tx = self.tx;
-        let account = match method {
+        // A link releases what the person refused only while it is valid.
+        let (account, may_release) = match method {
             VerificationMethod::Link(token)
             | VerificationMethod::Reply(token)
             | VerificationMethod::Sso(token, _) => match link_standing(tx, *token, now)? {
@@ -192,7 +110,8 @@ impl Work<'_> {
                     return Ok(VerificationOutcome::Unknown);
                 }
                 LinkStanding::Expired => return Ok(VerificationOutcome::Expired),
-                LinkStanding::Active(account, _) | LinkStanding::Pending(account) => account,
+                LinkStanding::Active(account, found) => (account, found.expires_at > now),
+                LinkStanding::Pending(account) => (account, true),
             },
             VerificationMethod::Operator(_) => {
                 let Some(account) = account else {
@@ -200,7 +119,7 @@ impl Work<'_> {
                         "an operator must name the account to verify".to_owned(),
                     ));
                 };
-                account_by_id(tx, account)?
+                (account_by_id(tx, account)?, false)
             }
         };
         match account.status {
@@ -208,6 +127,11 @@ impl Work<'_> {
             AccountStatus::Active if account.verified => Ok(VerificationOutcome::AlreadyVerified {
                 account: account.id,
                 address: account.address(tx)?,
+                released: if may_release {
+                    self.release_selected(account.n, choice, &method.actor(), now)?
+                } else {
+                    Vec::new()
+                },
             }),
             AccountStatus::Pending | AccountStatus::Active => {
                 self.activate(&account, method, choice, now)
@@ -265,24 +189,12 @@ impl Work<'_> {
                 released.push((offer.request.id, offer.request.portal));
             }
         }
-        tx.run("DELETE FROM offer WHERE account = ?", &[&account.n])?;
-        for request in undo_not_me::list_discarded(tx, account.n, now)? {
-            let has_copy = request.has_copy(tx)?;
-            let (n, offer) = (request.n, request.offer());
-            if choice.takes_back(&offer) && !has_copy {
-                transitions::release(tx, n, "proof", now)?;
-                record_of_entry(tx, "request.released", n, &by, now)?;
-                released.push((offer.request.id, offer.request.portal));
-            }
-        }
-        // The person has decided: from now on no link restores anything, and an operator can release the
-        // others. An operator's verification decides nothing about what the person refused.
+        let sql = "DELETE FROM offer WHERE account = ? AND refused_at IS NULL";
+        tx.run(sql, &[&account.n])?;
+        // An operator's verification decides nothing about what the person refused.
         if !matches!(method, VerificationMethod::Operator(_)) {
-            tx.run(
-                "UPDATE request SET restorable_until = NULL
-                 WHERE account = ? AND state = 'discarded'",
-                &[&account.n],
-            )?;
+            released.extend(self.release_selected(account.n, choice, &by, now)?);
+            end_protection(tx, account.n)?;
         }
         self.wakeups.add_if(Topic::Requests, !released.is_empty());
         self.wakeups.add_if(
@@ -298,27 +210,27 @@ impl Work<'_> {
             discarded,
         })
     }
+
+    /// Releases the refused messages of a verified account that the person selected.
+    fn release_selected(
+        &mut self,
+        account: i64,
+        choice: &Choice,
+        by: &Actor,
+        now: Millis,
+    ) -> Result<Vec<(RequestId, PortalName)>> {
+        let mut released = Vec::new();
+        for message in list_refused(self.tx, account, now)? {
+            if choice.takes_back(&message.offer()) && message.release(self.tx, account, by, now)? {
+                released.push((message.id, message.portal));
+            }
+        }
+        self.wakeups.add_if(Topic::Requests, !released.is_empty());
+        Ok(released)
+    }
 }
 
 impl Store {
-    /// Reads the state of a link. Changes nothing.
-    pub async fn look_at_link(&self, token: TokenHash, now: Timestamp) -> Result<Link> {
-        self.read(move |tx| look(tx, token, now.into())).await
-    }
-
-    /// Reads the state of a link, and the language that the person with it chose, if any. Changes nothing.
-    pub async fn visit_link(
-        &self,
-        token: TokenHash,
-        now: Timestamp,
-    ) -> Result<(Link, Option<LanguageTag>)> {
-        self.read(move |tx| {
-            let link = look(tx, token, now.into())?;
-            Ok((link, languages::chosen_with(tx, token)?))
-        })
-        .await
-    }
-
     /// Verifies an address; the only operation that does. `account` names the account if an operator vouches
     /// for it; a token identifies its own.
     ///

@@ -6,7 +6,8 @@ use crate::store::Result;
 use crate::store::accounts::people::permit;
 use crate::store::accounts::verify_account::{Choice, VerificationOutcome};
 use crate::store::engine::job::Work;
-use crate::store::requests::hold_quota::count_restored;
+use crate::store::requests::hold_quota::{count_restored, offers};
+use crate::store::requests::refused_messages::list_refused;
 use crate::store::rows::account_rows::AccountRow;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
@@ -23,15 +24,11 @@ pub(crate) fn count_released(tx: &Tx, account: &AccountRow, now: Millis) -> Resu
 }
 
 /// True if messages of an account wait for the person to say that they are theirs: held, dropped and offered,
-/// or discarded and restorable.
+/// or refused and restorable.
 fn has_waiting(tx: &Tx, account: &AccountRow, now: Millis) -> Result<bool> {
     Ok(count_held(tx, account)? > 0
-        || tx.exists("SELECT 1 FROM offer WHERE account = ?", &[&account.n])?
-        || tx.exists(
-            "SELECT 1 FROM request
-             WHERE account = ? AND state = 'discarded' AND restorable_until > ?",
-            &[&account.n, &now],
-        )?)
+        || !offers(tx, account.n, now)?.is_empty()
+        || !list_refused(tx, account.n, now)?.is_empty())
 }
 
 impl Work<'_> {

@@ -90,6 +90,10 @@ impl DroppedEntry {
         if let Some(original) = self.original {
             return refused(format!("is a copy of {original}; recover that entry"));
         }
+        if self.facts.is_forgotten() {
+            // Another entry of the same message may still have the content.
+            return refused("is that of a person who was forgotten".to_owned());
+        }
         if !self.kept {
             let why = if self.circumstances.is_none() && !may_be_by_a_person(&self.facts) {
                 "delivery reports, automatic mail and bulk mail to an address of our own are not kept"

@@ -41,6 +41,9 @@ pub struct LedgerEntry {
     pub circumstances: Option<Circumstances>,
     pub standing: Standing,
     pub content_kept: bool,
+    /// End of the time in which only the person can release a dropped message: they refused it.
+    #[serde(skip)]
+    pub refused_until: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -76,6 +79,7 @@ const SHOWN: &str = "SELECT l.n, l.id, l.portal, l.received_at, l.verdict, l.rul
      (SELECT address FROM account WHERE key = l.sender) AS account,
      (SELECT r.state FROM request AS r WHERE r.ledger = coalesce(l.original, l.n)) AS state,
      o.id AS original_id,
+     (SELECT restorable_until FROM offer WHERE ledger = l.n) AS refused_until,
      EXISTS (
          SELECT 1 FROM content AS c WHERE c.ledger = coalesce(o.message, o.n, l.message, l.n)
      ) AS content_kept
@@ -116,6 +120,7 @@ fn read_entry(row: &Row) -> Result<LedgerEntry> {
         circumstances,
         standing: row.get("standing")?,
         content_kept: row.get("content_kept")?,
+        refused_until: row.get("refused_until")?,
     })
 }
 

@@ -7,13 +7,14 @@ use crate::config::Quota;
 use crate::domain::{
     Actor, DomainPattern, EmailAddress, LedgerId, Reason, RequestId, Timestamp, Verdict,
 };
-use crate::mail::{Evidence, Facts};
+use crate::mail::Evidence;
 use crate::store::audit::events::{NewEvent, record_of_account};
 use crate::store::engine::job::Work;
 use crate::store::intake::decision_effects::standing;
 use crate::store::ledger::dropped_entry::{NamedPortal, find};
 use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::hold_quota::withdraw;
+use crate::store::requests::refused_messages::check_operator_may_release;
 use crate::store::rows::account_rows::find_sender_at;
 use crate::store::rows::dropped_content::uncount;
 use crate::store::rows::duplicates::{Likeness, find_original};
@@ -27,7 +28,7 @@ use crate::store::{Listed, Page, Result, Store, Topic};
 pub struct Terms {
     pub quota: Quota,
     pub hold_for: Duration,
-    /// None if the configuration is unchanged since the message was received.
+    /// None: the circumstances and facts recorded at receipt decide.
     pub today: Option<Today>,
     /// None for a message to a portal.
     pub portal: Option<NamedPortal>,
@@ -44,8 +45,8 @@ pub struct Today {
 /// Outcome of deciding again.
 #[derive(Debug, Clone)]
 pub enum Recovered {
-    /// Now a request.
-    Now {
+    /// It is a request now.
+    Request {
         verdict: Verdict,
         reason: Reason,
         request: RequestId,
@@ -59,12 +60,12 @@ pub enum Recovered {
 impl Store {
     /// Dropped entries of portals that still have content, of all domains or of those that match a pattern; oldest
     /// first.
-    pub async fn recoverable(
+    pub async fn list_recoverable(
         &self,
         pattern: Option<DomainPattern>,
         page: Page,
     ) -> Result<Listed<LedgerId>> {
-        self.read_long(move |tx| recoverable(tx, pattern.as_ref(), &page))
+        self.read_long(move |tx| list_recoverable(tx, pattern.as_ref(), &page))
             .await
     }
 
@@ -72,7 +73,8 @@ impl Store {
     /// verdict; its events record the old one.
     ///
     /// # Errors
-    /// `NotFound`; `NotAllowed` for an entry that was not dropped, repeats another message, or is forgotten.
+    /// `NotFound`; `NotAllowed` for an entry that was not dropped, repeats another message, is forgotten, or was
+    /// refused by the person.
     pub async fn recover(
         &self,
         ledger: LedgerId,
@@ -85,7 +87,11 @@ impl Store {
     }
 }
 
-fn recoverable(tx: &Tx, pattern: Option<&DomainPattern>, page: &Page) -> Result<Listed<LedgerId>> {
+fn list_recoverable(
+    tx: &Tx,
+    pattern: Option<&DomainPattern>,
+    page: &Page,
+) -> Result<Listed<LedgerId>> {
     let after = match &page.after {
         Some(cursor) => n_of(tx, cursor)?,
         None => 0,
@@ -129,17 +135,15 @@ impl Work<'_> {
         now: Millis,
     ) -> Result<Recovered> {
         let tx = self.tx;
-        let found = find(tx, ledger)?;
-        let of_then = found.require_recoverable(ledger, terms.portal.as_ref())?;
-        let circumstances = match &terms.today {
-            Some(today) => &today.circumstances,
-            None => of_then,
-        };
-        let of_today = terms.today.as_ref().map(|today| Facts {
-            spam: today.spam.clone(),
-            ..found.facts.clone()
-        });
-        let facts = of_today.as_ref().unwrap_or(&found.facts);
+        let mut found = find(tx, ledger)?;
+        let today = terms.today.as_ref();
+        if let Some(today) = today {
+            found.facts.spam.clone_from(&today.spam);
+        }
+        let recorded = found.require_recoverable(ledger, terms.portal.as_ref())?;
+        check_operator_may_release(tx, found.n, &ledger.to_string(), now)?;
+        let circumstances = today.map_or(recorded, |today| &today.circumstances);
+        let facts = &found.facts;
         let sender = sender_for(facts, circumstances.own_list.as_deref()).address();
         let portal = &circumstances.portal;
         let sender_key = sender.map(EmailAddress::key);
@@ -163,7 +167,7 @@ impl Work<'_> {
             standing: &standing,
             settings: &settings,
         });
-        let case = DecidedMessage {
+        let decided = DecidedMessage {
             n: found.n,
             ledger,
             sender,
@@ -179,7 +183,7 @@ impl Work<'_> {
             quota: terms.quota,
             full: standing.account.filter(|account| account.quota_reached),
         };
-        let Some(followed) = self.apply(&case, &decision, &settings, account)? else {
+        let Some(applied) = self.apply(&decided, &decision, &settings, account)? else {
             return Ok(Recovered::StillDropped(decision));
         };
         let named = terms.portal.as_ref();
@@ -206,8 +210,8 @@ impl Work<'_> {
         )?;
         withdraw(tx, found.n)?;
         uncount(tx, found.n)?;
-        if followed.created {
-            record_of_account(tx, "account.added", followed.account.n, by, now)?;
+        if applied.created {
+            record_of_account(tx, "account.added", applied.account.n, by, now)?;
         }
         NewEvent::new("request.recovered")
             .entry(found.n)
@@ -219,10 +223,10 @@ impl Work<'_> {
             ))
             .record(tx, by, now)?;
         self.wakeups.add(Topic::OperatorActions);
-        Ok(Recovered::Now {
+        Ok(Recovered::Request {
             verdict: decision.verdict,
             reason: decision.reason,
-            request: followed.request,
+            request: applied.request,
         })
     }
 }

@@ -15,6 +15,7 @@ use crate::store::engine::job::Work;
 use crate::store::ledger::dropped_entry::{DroppedEntry, NamedPortal, find};
 use crate::store::ledger::recover_dropped::Recovered;
 use crate::store::requests::hold_quota::withdraw;
+use crate::store::requests::refused_messages::check_operator_may_release;
 use crate::store::rows::account_rows::{AccountRow, find_account, make};
 use crate::store::rows::dropped_content::uncount;
 use crate::store::rows::duplicates::{Likeness, find_original};
@@ -63,6 +64,7 @@ impl Work<'_> {
     ) -> Result<Recovered> {
         let found = find(self.tx, ledger)?;
         let circumstances = found.require_recoverable(ledger, portal)?;
+        check_operator_may_release(self.tx, found.n, &ledger.to_string(), now)?;
         let written = sender_for(&found.facts, circumstances.own_list.as_deref()).address();
         let refused = |why: String| Err(StoreError::NotAllowed(format!("{ledger} {why}")));
         let sender = match (written, named) {

@@ -65,8 +65,11 @@ const MIGRATIONS: &[Migration] = &[
     step(37, 33, include_str!("schema/0037-counted-together.sql")),
     // An older program would leave the entries of expired accounts out when it erases or exports a person.
     step(38, 38, include_str!("schema/0038-expired-accounts.sql")),
-    step(40, 38, include_str!("schema/0040-refused-mail.sql")),
-    step(41, 38, include_str!("schema/0041-requested-waits.sql")),
+    // An older program would release offered messages that the person refused.
+    step(40, 40, include_str!("schema/0040-refused-offers.sql")),
+    step(41, 40, include_str!("schema/0041-refused-mail.sql")),
+    // A column that older programs leave out.
+    step(42, 40, include_str!("schema/0042-requested-waits.sql")),
 ];
 
 /// The migrations of this program. In a debug build, `VESTIBULE_NEXT_MIGRATIONS` can name a file with the

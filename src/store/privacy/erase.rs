@@ -4,29 +4,24 @@
 //! the subject, the Message-ID, and the verification mails, links and rate limits of the address are deleted.
 //! Waiting requests are discarded. It runs in steps of a few rows, so that mail does not wait. The first step
 //! blocks the account and the [last one](super::last_step) renames or removes it. If a run is interrupted, the next
-//! run finishes it. Mail that arrives during a run is erased as long as the account has its key. Without an account, it
-//! is later mail from a new sender, and stays, unless an operator recovers an earlier message during the run: the
-//! account of that message is erased with all its mail.
-
-use std::collections::BTreeSet;
+//! run finishes it. Mail that arrives during a run is erased, too, until the last step renames or removes the account. If
+//! there was no account, such mail is that of a new sender, and stays, unless an operator recovers an earlier message
+//! during the run: the account of that message is erased with all its mail.
 
 use serde::Serialize;
 
-use crate::domain::{Actor, EmailAddress, Envelope, RequestState, Timestamp, Transition};
-use crate::mail::Facts;
-use crate::store::audit::events::{NewEvent, record_of_entry};
+use crate::domain::{Actor, EmailAddress, Timestamp};
+use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
-use crate::store::error::readable;
+use crate::store::privacy::erase_entries::{Erased, in_work_now};
 use crate::store::privacy::export::{entries_of, has_dropped};
 use crate::store::privacy::last_step::LastStep;
-use crate::store::privacy::pseudonym::{
-    Pseudonym, without_content, without_detail, without_people,
-};
+use crate::store::privacy::pseudonym::Pseudonym;
 use crate::store::requests::transitions;
 use crate::store::rows::account_rows::find_account;
 use crate::store::rows::expired_accounts::accounts_of;
-use crate::store::rows::orphaned_content::delete_content;
-use crate::store::sql::sql_types::{Millis, json};
+use crate::store::sql::Tx;
+use crate::store::sql::sql_types::Millis;
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Result, Store, StoreError, Topic};
 
@@ -37,7 +32,7 @@ pub(super) const STEP: usize = 20;
 #[derive(Debug, Clone)]
 pub struct Forgetting {
     pub address: EmailAddress,
-    /// The domain identifies the person: erase it, too.
+    /// True to erase the domain, too, because it identifies the person.
     pub domain_too: bool,
     /// Operator who erases it.
     pub by: Actor,
@@ -70,24 +65,8 @@ pub(super) struct Begun {
     pub(super) is_recorded: bool,
 }
 
-/// Result of a step.
-#[derive(Debug, Default)]
-pub(super) struct Erased {
-    /// Entries of messages that the person wrote.
-    own: BTreeSet<i64>,
-    /// Number of discarded requests.
-    discarded: u64,
-}
-
-impl Erased {
-    fn add(&mut self, step: Self) {
-        self.own.extend(step.own);
-        self.discarded += step.discarded;
-    }
-}
-
 impl Work<'_> {
-    /// Blocks the account and cancels its mail. Records the erasure of an address that only has dropped messages.
+    /// Blocks the account. Records the erasure of an address that only has dropped messages.
     fn begin(&mut self, forgetting: &Forgetting) -> Result<Begun> {
         let key = forgetting.address.key();
         let next = self.tx.next_number()?;
@@ -100,7 +79,7 @@ impl Work<'_> {
         let Some(account) = find_account(self.tx, &key)? else {
             if begun.accounts.is_empty() && has_dropped(self.tx, &forgetting.address)? {
                 // Recorded here, because a run that repeats an interrupted one may find none of its entries.
-                self.record_forgotten(None, forgetting)?;
+                self.record_forgotten(None, &forgetting.by, forgetting.now.into())?;
                 begun.is_recorded = true;
             }
             return Ok(begun);
@@ -109,7 +88,8 @@ impl Work<'_> {
         Ok(begun)
     }
 
-    /// Blocks an account that is to be erased, and cancels its mail.
+    /// Blocks an account that is to be erased, stops its requests, cancels its mail and deletes its hook calls: if only
+    /// those of erased entries were deleted, none of the others might be due.
     pub(super) fn block_forgotten(&self, account: i64, forgetting: &Forgetting) -> Result<()> {
         let tx = self.tx;
         let sql = "SELECT 1 FROM request WHERE account = ? AND state = 'released' AND in_work = 1";
@@ -118,6 +98,8 @@ impl Work<'_> {
         }
         let sql = "UPDATE account SET status = 'blocked', operator_block = 1 WHERE n = ?";
         tx.run(sql, &[&account])?;
+        transitions::stop(tx, account)?;
+        delete_calls(tx, account)?;
         cancel(tx, account, forgetting.now.into())
     }
 
@@ -125,108 +107,20 @@ impl Work<'_> {
     pub(super) fn record_forgotten(
         &mut self,
         account: Option<i64>,
-        forgetting: &Forgetting,
-    ) -> Result<()> {
-        let event = NewEvent::new("account.forgotten").account(account);
-        event.record(self.tx, &forgetting.by, Millis::from(forgetting.now))?;
-        self.wakeups.add(Topic::OperatorActions);
-        Ok(())
-    }
-
-    /// Erases a few entries, and their copies from the number `first` on.
-    pub(super) fn erase_some(
-        &mut self,
-        entries: &[(i64, bool)],
-        first: i64,
-        pseudonym: &Pseudonym,
         by: &Actor,
         now: Millis,
-    ) -> Result<Erased> {
-        let mut erased = Erased::default();
-        for &(n, own) in entries {
-            // Earlier copies are entries of steps of their own. A rewritten entry gets no more.
-            let sql =
-                "SELECT n FROM ledger WHERE original = ? AND n >= ? AND message_key IS NOT NULL";
-            let copies: Vec<i64> = self.tx.all(sql, &[&n, &first])?;
-            for n in copies.into_iter().chain([n]) {
-                if own {
-                    erased.discarded += u64::from(self.discard_whatever(n, by, now)?);
-                    erased.own.insert(n);
-                }
-                self.rewrite(n, own.then_some(pseudonym))?;
-                delete_content(self.tx, n)?;
-            }
-        }
-        Ok(erased)
-    }
-
-    /// Discards the request of an entry in any state, and releases its content.
-    fn discard_whatever(&mut self, n: i64, by: &Actor, now: Millis) -> Result<bool> {
-        let tx = self.tx;
-        let found: Option<(RequestState, bool)> =
-            tx.maybe("SELECT state, in_work FROM request WHERE ledger = ?", &[&n])?;
-        let Some((state, in_work)) = found else {
-            return Ok(false);
-        };
-        if in_work {
-            return Err(in_work_now());
-        }
-        let waits = state.after(Transition::Discard).is_some();
-        if waits {
-            transitions::settle(tx, n, Transition::Discard, None, now)?;
-            record_of_entry(tx, "request.discarded", n, by, now)?;
-            self.wakeups.add(Topic::Requests);
-            self.wakeups.add(Topic::OperatorActions);
-        }
-        let sql = "UPDATE request SET kept = 0, last_error = NULL WHERE ledger = ?";
-        tx.run(sql, &[&n])?;
-        Ok(waits)
-    }
-
-    /// Rewrites the entry under the pseudonym; an entry by another author only loses its content.
-    fn rewrite(&self, n: i64, pseudonym: Option<&Pseudonym>) -> Result<()> {
-        let tx = self.tx;
-        let sql = "SELECT facts, envelope, recipient, domain FROM ledger WHERE n = ?";
-        let found = tx.maybe::<(Facts, Envelope, String, Option<String>)>(sql, &[&n]);
-        let Some(found) = readable(found)? else {
-            // The content of a damaged entry is unknown, so all of it is deleted.
-            tx.run("DELETE FROM ledger WHERE n = ?", &[&n])?;
-            return Ok(());
-        };
-        let Some((facts, envelope, recipient, domain)) = found else {
-            return Ok(());
-        };
-        let pseudonym = pseudonym.filter(|one| !one.restores_domain(domain.as_deref()));
-        let facts = match pseudonym {
-            Some(pseudonym) => pseudonym.author(facts),
-            None => without_content(facts),
-        };
-        let address = pseudonym.map(Pseudonym::address);
-        tx.run(
-            "UPDATE ledger SET facts = ?2, envelope = ?3, recipient = ?4,
-                     sender = coalesce(?5, sender), domain = coalesce(?6, domain),
-                     forget_at = NULL, message_key = NULL, copy_key = 0
-                 WHERE n = ?1",
-            &[
-                &n,
-                &json(&facts)?,
-                &json(&without_people(envelope))?,
-                &without_detail(recipient),
-                &address.map(EmailAddress::key),
-                &address.map(|address| address.domain().as_str()),
-            ],
-        )?;
-        tx.run("UPDATE event SET detail = NULL WHERE ledger = ?", &[&n])?;
-        // The payloads contain the address of the sender.
-        tx.run("DELETE FROM hook_call WHERE entry = ?", &[&n])?;
+    ) -> Result<()> {
+        let event = NewEvent::new("account.forgotten").account(account);
+        event.record(self.tx, by, now)?;
+        self.wakeups.add(Topic::OperatorActions);
         Ok(())
     }
 }
 
-fn in_work_now() -> StoreError {
-    StoreError::NotAllowed(
-        "a request of this address is being delivered; try again in a minute".to_owned(),
-    )
+/// Deletes the hook calls of an account: their payloads contain the address.
+pub(super) fn delete_calls(tx: &Tx, account: i64) -> Result<()> {
+    tx.run("DELETE FROM hook_call WHERE account = ?", &[&account])?;
+    Ok(())
 }
 
 impl Store {
@@ -244,13 +138,17 @@ impl Store {
         let address = forgetting.address.clone();
         let pseudonym = Pseudonym::of(&address, forgetting.domain_too)
             .ok_or_else(|| StoreError::Other("no pseudonym could be created".to_owned()))?;
-        let asked = forgetting.clone();
-        let begun = self.write_overwriting(move |work| work.begin(&asked));
+        let begun = {
+            let forgetting = forgetting.clone();
+            self.write_overwriting(move |work| work.begin(&forgetting))
+        };
         let mut begun = begun.await?;
         let first = begun.first;
 
-        let (searched, of) = (address.clone(), begun.clone());
-        let found = self.read(move |tx| entries_of(tx, &searched, &of.accounts, of.next));
+        let found = {
+            let (address, begun) = (address.clone(), begun.clone());
+            self.read(move |tx| entries_of(tx, &address, &begun.accounts, begun.next))
+        };
         let mut entries = found.await?.into_list();
         let (mut total, mut finished) = (entries.len(), 0);
         let mut erased = Erased::default();
@@ -265,8 +163,11 @@ impl Store {
                 erased.add(step.await?);
                 progress(finished as u64, total as u64);
             }
-            let (last, of, pseudonym) = (forgetting.clone(), begun.clone(), pseudonym.clone());
-            let step = self.write_overwriting(move |work| work.finish(&of, &last, &pseudonym));
+            let step = {
+                let (begun, forgetting) = (begun.clone(), forgetting.clone());
+                let pseudonym = pseudonym.clone();
+                self.write_overwriting(move |work| work.finish(&begun, &forgetting, &pseudonym))
+            };
             match step.await? {
                 LastStep::Done(step) => {
                     erased.add(step);
@@ -274,10 +175,10 @@ impl Store {
                 }
                 LastStep::Postponed {
                     entries: new,
-                    begun: of,
+                    begun: including_new,
                 } => {
                     total += new.len();
-                    (entries, begun) = (new, of);
+                    (entries, begun) = (new, including_new);
                 }
             }
         }

@@ -1,7 +1,8 @@
 //! Export of everything stored about one address, for an answer to the person or before it is forgotten.
 
-use serde::Serialize;
 use std::collections::BTreeSet;
+
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{EmailAddress, LedgerId, PortalName, RequestState, Timestamp};
@@ -18,8 +19,9 @@ pub struct Holdings {
     /// Ledger entries, and the number of them that still have content.
     pub entries: u64,
     pub contents: u64,
-    /// Requests that wait for verification, or for their delivery.
+    /// Requests that wait for verification.
     pub held: u64,
+    /// Released requests that are not delivered, including failed ones.
     pub released: u64,
     pub verification_mails: u64,
     /// Requests delivered to destinations, by portal.
@@ -53,17 +55,24 @@ pub(crate) struct PersonEntries {
     pub(crate) about: BTreeSet<i64>,
 }
 
-impl PersonEntries {
-    /// The numbers of all entries, each with true if the person wrote its message.
-    pub(crate) fn into_list(self) -> Vec<(i64, bool)> {
-        let own = self.own.into_iter().map(|n| (n, true));
-        own.chain(self.about.into_iter().map(|n| (n, false)))
-            .collect()
-    }
+/// An entry of a message by or about a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PersonEntry {
+    pub(crate) n: i64,
+    /// True if the person wrote the message.
+    pub(crate) is_own: bool,
 }
 
-fn entries(tx: &Tx, address: &EmailAddress) -> Result<PersonEntries> {
-    entries_of(tx, address, &accounts_of(tx, &address.key())?, i64::MAX)
+impl PersonEntries {
+    pub(crate) fn into_list(self) -> Vec<PersonEntry> {
+        let list = |entries: BTreeSet<i64>, is_own| {
+            let entries = entries.into_iter();
+            entries.map(move |n| PersonEntry { n, is_own })
+        };
+        list(self.own, true)
+            .chain(list(self.about, false))
+            .collect()
+    }
 }
 
 const DROPPED_OF: &str =
@@ -108,7 +117,8 @@ pub(crate) fn entries_of(
 }
 
 fn holdings(tx: &Tx, address: &EmailAddress) -> Result<Holdings> {
-    let found = entries(tx, address)?;
+    let accounts = accounts_of(tx, &address.key())?;
+    let found = entries_of(tx, address, &accounts, i64::MAX)?;
     let mut holdings = Holdings {
         entries: found.own.len() as u64,
         ..Holdings::default()
@@ -121,7 +131,6 @@ fn holdings(tx: &Tx, address: &EmailAddress) -> Result<Holdings> {
             |row| row.get::<_, u64>(0),
         )?;
     }
-    let accounts = accounts_of(tx, &address.key())?;
     holdings.account = !accounts.is_empty();
     let accounts = list_of(&accounts);
     let sql = format!(
@@ -146,8 +155,10 @@ fn holdings(tx: &Tx, address: &EmailAddress) -> Result<Holdings> {
 }
 
 fn search_words(tx: &Tx, address: &EmailAddress) -> Result<Vec<String>> {
+    let accounts = accounts_of(tx, &address.key())?;
+    let found = entries_of(tx, address, &accounts, i64::MAX)?;
     let mut words = BTreeSet::new();
-    for n in entries(tx, address)?.own {
+    for n in found.own {
         words.extend(tx.all::<String>(
             "SELECT w.word FROM search_entry AS e INDEXED BY search_entry_ledger
                  CROSS JOIN search_word AS w
@@ -160,19 +171,21 @@ fn search_words(tx: &Tx, address: &EmailAddress) -> Result<Vec<String>> {
 
 /// Events of the account and of each entry; oldest first.
 fn events(tx: &Tx, address: &EmailAddress) -> Result<Vec<PersonEvent>> {
+    let accounts = accounts_of(tx, &address.key())?;
+    let found = entries_of(tx, address, &accounts, i64::MAX)?;
     let mut events = Vec::new();
     let mut take = |sql: &str, n: i64| -> Result<()> {
         events.extend(tx.all::<PersonEvent>(sql, &[&n])?);
         Ok(())
     };
-    for account in accounts_of(tx, &address.key())? {
+    for account in accounts {
         take(
             "SELECT e.at, e.name AS event, e.actor, l.id AS ledger, e.detail
              FROM event AS e LEFT JOIN ledger AS l ON l.n = e.ledger WHERE e.account = ?",
             account,
         )?;
     }
-    for n in entries(tx, address)?.own {
+    for n in found.own {
         take(
             "SELECT e.at, e.name AS event, e.actor, l.id AS ledger, e.detail
              FROM event AS e JOIN ledger AS l ON l.n = e.ledger

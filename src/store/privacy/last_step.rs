@@ -4,8 +4,9 @@
 use crate::domain::{AccountId, EmailAddress};
 use crate::store::Result;
 use crate::store::engine::job::Work;
-use crate::store::privacy::erase::{Begun, Erased, Forgetting, STEP};
-use crate::store::privacy::export::{PersonEntries, dropped_of, entries_of};
+use crate::store::privacy::erase::{Begun, Forgetting, STEP, delete_calls};
+use crate::store::privacy::erase_entries::Erased;
+use crate::store::privacy::export::{PersonEntries, PersonEntry, dropped_of, entries_of};
 use crate::store::privacy::pseudonym::Pseudonym;
 use crate::store::rows::account_rows::find_account;
 use crate::store::sql::sql_types::Millis;
@@ -15,14 +16,14 @@ use crate::store::verification::rate_limits::erase_claims;
 pub(super) enum LastStep {
     Done(Erased),
     Postponed {
-        entries: Vec<(i64, bool)>,
+        entries: Vec<PersonEntry>,
         begun: Begun,
     },
 }
 
 impl Work<'_> {
-    /// Erases the entries that are new since the first step, and removes the accounts once only requests without
-    /// content refer to them. Erases nothing if there are too many new entries.
+    /// Erases the entries that are new since the entries were read, and renames or removes the accounts. Erases
+    /// nothing if there are too many new entries.
     pub(super) fn finish(
         &mut self,
         begun: &Begun,
@@ -41,7 +42,7 @@ impl Work<'_> {
         let key = forgetting.address.key();
         let mut remain = Vec::new();
         for &account in &begun.accounts {
-            if self.leave_a_name(account, &key, pseudonym, now)? {
+            if self.rename_or_remove(account, &key, pseudonym, now)? {
                 remain.push(Some(account));
             }
         }
@@ -50,7 +51,7 @@ impl Work<'_> {
         }
         if !begun.is_recorded {
             for account in remain {
-                self.record_forgotten(account, forgetting)?;
+                self.record_forgotten(account, &forgetting.by, now)?;
             }
         }
         Ok(LastStep::Done(erased))
@@ -74,19 +75,21 @@ impl Work<'_> {
         entries_of(tx, address, &[account], 0)
     }
 
-    /// Adds the entries of mail that arrived after the entries were read, and requests whose content an operator
-    /// kept in the meantime: somebody may have unblocked the account.
+    /// Adds the entries of mail that arrived after the entries were read, whatever became of it, and requests whose
+    /// content an operator kept in the meantime: somebody may have unblocked the account.
     fn find_new(
         &self,
         begun: &Begun,
         address: &EmailAddress,
         mut found: PersonEntries,
-    ) -> Result<Vec<(i64, bool)>> {
+    ) -> Result<Vec<PersonEntry>> {
         let tx = self.tx;
         for account in &begun.accounts {
-            let sql =
-                "SELECT ledger FROM request WHERE account = ? AND (kept = 1 OR settled_at IS NULL)";
-            found.own.extend(tx.all::<i64>(sql, &[account])?);
+            let sql = "SELECT ledger FROM request
+                 WHERE account = ? AND (kept = 1 OR settled_at IS NULL OR ledger > ?)";
+            found
+                .own
+                .extend(tx.all::<i64>(sql, &[account, &begun.next])?);
             let sql = "SELECT ledger FROM event WHERE account = ? AND ledger IS NOT NULL AND n > ?";
             found
                 .about
@@ -103,7 +106,7 @@ impl Work<'_> {
 
     /// Renames the account while a request refers to it, and removes it otherwise. Returns true if it still
     /// exists.
-    fn leave_a_name(
+    fn rename_or_remove(
         &self,
         account: i64,
         key: &str,
@@ -131,8 +134,7 @@ impl Work<'_> {
         }
         let sql = "UPDATE event SET detail = NULL WHERE account = ?";
         tx.run(sql, &[&account])?;
-        // The payloads of hook calls contain the address.
-        tx.run("DELETE FROM hook_call WHERE account = ?", &[&account])?;
+        delete_calls(tx, account)?;
         let sql = "SELECT 1 FROM request WHERE account = ? LIMIT 1";
         let needed = tx.exists(sql, &[&account])?;
         if needed {

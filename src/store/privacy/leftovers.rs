@@ -3,7 +3,7 @@
 //!
 //! It needs only the address, so it can be repeated after the erasure itself has finished.
 
-use crate::domain::EmailAddress;
+use crate::domain::{Actor, EmailAddress, Timestamp};
 use crate::store::engine::vacuum::shorten;
 use crate::store::sql::Tx;
 use crate::store::{Result, Store, StoreError};
@@ -19,32 +19,47 @@ fn has_erasure(tx: &Tx) -> Result<bool> {
     tx.exists(sql, &[])
 }
 
+/// Deletes the notices to an address, by its key. Returns their number.
+fn delete_notices(tx: &Tx, key: &str) -> Result<usize> {
+    tx.run("DELETE FROM notice WHERE sender = ?", &[&key])
+}
+
 impl Store {
     /// Completes an earlier erasure of an address about which nothing is known any more. Does nothing if nobody was
-    /// ever erased. Returns true if no trace of an erasure remains in free pages or in the log.
-    pub async fn complete_erasure(&self, address: &EmailAddress) -> Result<bool> {
-        let notices = self.erase_notices(address).await?;
-        if notices == 0 && !self.read(has_erasure).await? {
-            return Ok(true);
+    /// ever erased and there is no notice to the address; a notice outlives an entry that is kept for less time.
+    /// Returns true if no trace of an erasure remains in free pages or in the log.
+    pub async fn complete_erasure(
+        &self,
+        address: &EmailAddress,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let key = address.key();
+        let is_recorded = self.write_overwriting(move |work| {
+            let is_recorded = has_erasure(work.tx)?;
+            let notices = delete_notices(work.tx, &key)?;
+            if notices > 0 && !is_recorded {
+                // If traces remain, the next run finds no notice.
+                work.record_forgotten(None, &by, now.into())?;
+            }
+            Ok(notices > 0 || is_recorded)
+        });
+        if is_recorded.await? {
+            self.erase_leftovers(address).await
+        } else {
+            Ok(true)
         }
-        self.erase_leftovers(address).await
     }
 
     /// Deletes the stored API answers of everybody, unused words of the search and the notices to the address, and
-    /// overwrites what was freed. Returns true if no trace remains in free pages or in the log.
+    /// removes the traces of all that was deleted. Returns true if none remains in free pages or in the log.
     pub(super) async fn erase_leftovers(&self, address: &EmailAddress) -> Result<bool> {
         self.erase_answers().await?;
         self.remove_unused_words().await?;
-        self.erase_notices(address).await?;
-        self.overwrite_what_was_freed().await
-    }
-
-    /// Deletes the notices to the address. Returns their number.
-    async fn erase_notices(&self, address: &EmailAddress) -> Result<usize> {
         let key = address.key();
-        let sql = "DELETE FROM notice WHERE sender = ?";
-        self.write_overwriting(move |work| work.tx.run(sql, &[&key]))
-            .await
+        self.write_overwriting(move |work| delete_notices(work.tx, &key))
+            .await?;
+        self.remove_traces().await
     }
 
     /// Deletes the stored API answers, which may be about anybody; a repeated request is executed again.
@@ -71,7 +86,7 @@ impl Store {
     }
 
     /// Returns the free pages to the file system and empties the log. Returns true if both succeeded.
-    async fn overwrite_what_was_freed(&self) -> Result<bool> {
+    async fn remove_traces(&self) -> Result<bool> {
         loop {
             let shortened = self.write(|work| shorten(work.tx, 0)).await?;
             if shortened.left == 0 {

@@ -36,7 +36,7 @@ impl Pseudonym {
     }
 
     /// Rewrites the facts of a message that the person wrote.
-    pub(crate) fn author(&self, facts: Facts) -> Facts {
+    pub(crate) fn rewrite_author(&self, facts: Facts) -> Facts {
         let sender = Sender::Usable {
             address: self.0.clone(),
             written: self.0.to_string(),
@@ -80,12 +80,12 @@ pub(crate) fn without_content(facts: Facts) -> Facts {
         mbox_line: facts.mbox_line.map(without_value),
         spam: facts.spam.map(without_value),
         authentication,
-        fingerprint: Fingerprint([0; 32]),
+        fingerprint: Fingerprint::FORGOTTEN,
         size: facts.size,
     }
 }
 
-/// Rewrites the envelope of either message.
+/// Rewrites the envelope of a message by or about the person.
 pub(crate) fn without_people(envelope: Envelope) -> Envelope {
     let recipients = envelope.recipients.into_iter().map(|recipient| Recipient {
         address: without_detail(recipient.address),
@@ -157,7 +157,9 @@ mod tests {
         let ann = EmailAddress::parse("ann@secret.example").expect("an address");
         let pseudonym = Pseudonym::of(&ann, true).expect("a pseudonym");
         let class = facts.class();
-        let after = pseudonym.author(facts);
+        assert!(!facts.is_forgotten());
+        let after = pseudonym.rewrite_author(facts);
+        assert!(after.is_forgotten());
         assert_eq!(after.class(), class);
         let text = serde_json::to_string(&after).expect("JSON")
             + &serde_json::to_string(&without_people(envelope())).expect("JSON");

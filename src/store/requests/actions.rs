@@ -3,6 +3,7 @@
 use crate::domain::{Actor, RequestId, RequestState, Timestamp, Transition};
 use crate::store::audit::events::record_of_entry;
 use crate::store::engine::job::Work;
+use crate::store::requests::refused_messages::check_operator_may_release;
 use crate::store::requests::request::{self, Request};
 use crate::store::requests::transitions;
 use crate::store::rows::dropped_content::uncount;
@@ -29,33 +30,11 @@ impl Work<'_> {
 
     fn release(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request> {
         let (n, state, content) = self.request(id)?;
-        if let Some(until) = self.is_the_persons_until(n, now)? {
-            let until = until.timestamp();
-            let what = format!("request {id} was discarded by the person (\"This was not me\")");
-            return Err(StoreError::NotAllowed(if self.is_verified(n)? {
-                format!(
-                    "{what}; because the address is verified, an operator can release it from {until} on"
-                )
-            } else {
-                format!(
-                    "{what}; until {until} only they can undo that, with their link (`vestibule \
-                     customers resend` sends a new one)"
-                )
-            }));
-        }
+        check_operator_may_release(self.tx, n, &format!("request {id}"), now)?;
         if state.after(Transition::Release).is_none() {
             return Err(not_possible(id, state, "released"));
         }
         self.let_go(n, id, state, content, by, now)
-    }
-
-    /// True if the address of the request's account is verified: then no link restores anything.
-    fn is_verified(&self, n: i64) -> Result<bool> {
-        self.tx.exists(
-            "SELECT 1 FROM request AS r JOIN account AS a ON a.n = r.account
-             WHERE r.ledger = ? AND a.status = 'active' AND a.verified_at IS NOT NULL",
-            &[&n],
-        )
     }
 
     /// True if the request's account expired or its person was forgotten.
@@ -65,18 +44,6 @@ impl Work<'_> {
              WHERE r.ledger = ? AND a.forgotten_at IS NOT NULL",
             &[&n],
         )
-    }
-
-    /// End of the time in which only the person can restore the request.
-    fn is_the_persons_until(&self, n: i64, now: Millis) -> Result<Option<Millis>> {
-        let until: Option<Millis> = self
-            .tx
-            .maybe(
-                "SELECT restorable_until FROM request WHERE ledger = ? AND state = 'discarded'",
-                &[&n],
-            )?
-            .flatten();
-        Ok(until.filter(|until| *until > now))
     }
 
     fn let_go(

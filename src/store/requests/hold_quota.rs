@@ -35,17 +35,27 @@ from_row!(
     WaitingRequest, row: id, portal, subject = row.get::<_, ShownFacts>("facts")?.subject, received_at,
 );
 
-/// A dropped message that its sender may restore while verifying the address.
+/// A message that its sender may restore: the quota dropped it, or the person refused it.
 #[derive(Debug, Clone)]
 pub struct Offer {
     pub request: WaitingRequest,
     /// The domain of its sender vouches for it, so it is restored unless the person deselects it.
     pub authenticated: bool,
-    /// A request that the person discarded with "This was not me", rather than one that the quota dropped: it
-    /// is restored only if they select it.
+    /// The person refused it with "This was not me": it is restored only if they select it.
     pub discarded: bool,
 }
 from_row!(Offer, row: request = WaitingRequest::from_row(row)?, authenticated, discarded = false);
+
+/// Held requests: the `n` of each and what its sender sees of it.
+pub(crate) fn list_held(tx: &Tx, account: i64) -> Result<Vec<(i64, WaitingRequest)>> {
+    tx.all_with(
+        "SELECT l.n, l.id, r.portal, l.received_at, l.facts
+         FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+         WHERE r.account = ? AND r.state = 'held' ORDER BY l.n",
+        &[&account],
+        |row| Ok((row.get("n")?, WaitingRequest::from_row(row)?)),
+    )
+}
 
 /// The room that the quota leaves for another request of `size` octets.
 #[derive(Debug, Clone, Copy, Default)]
@@ -171,9 +181,10 @@ pub(crate) fn offer(tx: &Tx, dropped: &QuotaDropped, until: Millis, quota: Quota
         }
     )?;
     keep_until(tx, dropped.n, until.max(dropped.kept_otherwise_until))?;
+    // A message that the person refused keeps its row, however many messages come.
     let mut offers: Vec<(i64, bool, i64, Millis)> = tx.all(
         "SELECT ledger, authenticated, octets, kept_otherwise_until FROM offer
-             WHERE account = ? ORDER BY n",
+             WHERE account = ? AND refused_at IS NULL ORDER BY n",
         &[&dropped.account],
     )?;
     let mut octets_offered: i64 = offers.iter().map(|(_, _, size, _)| size).sum();
@@ -205,13 +216,13 @@ pub(crate) fn withdraw(tx: &Tx, n: i64) -> Result<()> {
     Ok(())
 }
 
-/// Offers of an account, oldest first.
+/// Offers of an account that the person did not refuse, oldest first.
 pub(crate) fn offers(tx: &Tx, account: i64, now: Millis) -> Result<Vec<(i64, Offer)>> {
     tx.all_with(
         "SELECT l.n, l.id, l.portal, l.facts, l.received_at, o.authenticated
          FROM offer AS o JOIN ledger AS l ON l.n = o.ledger
              JOIN content AS c ON c.ledger = coalesce(l.message, l.n)
-         WHERE o.account = ? AND l.forget_at > ? ORDER BY l.n",
+         WHERE o.account = ? AND o.refused_at IS NULL AND l.forget_at > ? ORDER BY l.n",
         &[&account, &now],
         |row| Ok((row.get("n")?, Offer::from_row(row)?)),
     )

@@ -1,17 +1,19 @@
 //! Content that no entry needs: several entries may share one, which stays as long as one of them needs it.
 
 use crate::store::Result;
+use crate::store::rows::dropped_content::count_if_unwanted;
 use crate::store::sql::Tx;
 
 /// Deletes the content of an entry, unless this entry or another of the same message needs it: an unexpired
-/// dropped one, or a request that is kept.
+/// dropped one, or a request that is kept. What only dropped ones need is counted.
 pub(crate) fn delete_content(tx: &Tx, n: i64) -> Result<()> {
     let carrier: Option<i64> =
         tx.maybe("SELECT coalesce(message, n) FROM ledger WHERE n = ?", &[&n])?;
-    match carrier {
-        Some(carrier) => delete_orphaned(tx, carrier),
-        None => Ok(()),
-    }
+    let Some(carrier) = carrier else {
+        return Ok(());
+    };
+    delete_orphaned(tx, carrier)?;
+    count_if_unwanted(tx, carrier)
 }
 
 /// Deletes the content stored under an entry, unless an entry of the same message needs it.

@@ -156,6 +156,7 @@ const REPAIRS: &[TimeRepair] = &[
     past!(directory_user[n]: created_at, changed_at),
     past!(hook_call[n]: created_at, released_at, settled_at),
     past!(token[letter]: used_at, refused_at),
+    past!(offer[n]: refused_at),
     past!(access_revision[number]: at),
     past!(operator[n]: created_at),
     past!(notice[n]: created_at, claimed_at),
@@ -192,15 +193,18 @@ const REPAIRS: &[TimeRepair] = &[
     planned!(hook_call[n]: due_at if "in_work = 0 AND ",
         "in_work = 0 AND " => |_| Millis(MAX_PAUSE), Now),
     planned!(hook_call[n]: due_at if "in_work = 1 AND ", "" => |_| Millis(MAX_PAUSE), Latest),
-    // Expiry times. Content that the hold quota dropped is kept as long as held content.
+    // Expiry times. Content that the hold quota dropped is kept as long as held content, and while the person can
+    // restore it.
     planned!(ledger[n]: forget_at
-        => |delays| Millis(0).plus(delays.keep_dropped.max(delays.hold_for)), Latest),
+        => |delays| Millis(0).plus(delays.keep_dropped.max(delays.hold_for).max(delays.token_ttl)),
+        Latest),
     planned!(offer[n]: kept_otherwise_until
         => |delays| Millis(0).plus(delays.keep_dropped), Latest),
     planned!(token[letter]: expires_at => |delays| Millis(0).plus(delays.token_ttl), Latest),
     planned!(account[n]: quiet_until => |delays| Millis(0).plus(delays.quiet_for), Latest),
     planned!(request[ledger]: restorable_until if "state = 'discarded' AND ", ""
         => |delays| Millis(0).plus(delays.token_ttl), Latest),
+    planned!(offer[n]: restorable_until => |delays| Millis(0).plus(delays.token_ttl), Latest),
     planned!(answer[n]: expires_at => |_| Millis(MAX_ANSWER), Latest),
 ];
 

@@ -7,8 +7,6 @@ use crate::domain::RequestState;
 use crate::store::Result;
 use crate::store::engine::time_slice::{TimeSlice, WorkStep};
 use crate::store::requests::hold_quota::withdraw;
-use crate::store::rows::dropped_content::count_if_unwanted;
-use crate::store::rows::entry_ids::carrier_of;
 use crate::store::rows::orphaned_content::delete_content;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
@@ -64,10 +62,6 @@ pub(crate) fn delete_expired_content(
             withdraw(tx, n)?;
         }
         delete_content(tx, n)?;
-        if let Unwanted::Settled(n) = entry {
-            // An unexpired dropped entry of the same message may need it.
-            count_if_unwanted(tx, carrier_of(tx, n)?)?;
-        }
         done += 1;
         Ok(())
     })?;

@@ -1,5 +1,6 @@
 //! Tokens of links, by their hashes: each is stored here with the time until which its link is valid.
-//! `accounts/link_standing.rs` compares that time, and `accounts/undo_not_me.rs` does so for a refused link.
+//! `accounts/link_standing.rs` compares that time; `accounts/undo_not_me.rs` does so for a refused link, and
+//! `accounts/look_at_link.rs` and `accounts/verify_account.rs` for the refused messages of a verified address.
 
 use crate::domain::TokenHash;
 use crate::store::Result;

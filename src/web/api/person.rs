@@ -70,7 +70,7 @@ pub(super) async fn forget(
     let store = &call.app.store;
     if store.holdings(address.clone()).await?.is_nothing() {
         // An earlier request may have left traces.
-        if complete_erasure(store, &address).await? {
+        if complete_erasure(store, &address, call.holder.actor()).await? {
             return Err(Problem::not_found("message or account of", address));
         }
         return Err(Problem::new(

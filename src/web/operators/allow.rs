@@ -95,7 +95,7 @@ impl AppState {
         let page = Part::first(MAX_BULK_ITEMS);
         let kept = self
             .store()
-            .recoverable(Some(pattern.clone()), page)
+            .list_recoverable(Some(pattern.clone()), page)
             .await?;
         Ok(operator.page(
             "operators/allow.html",

@@ -185,10 +185,19 @@ pub(super) async fn show(
         })
         .await?;
     let history = call.app.store().history_of(account.id, HISTORY).await?;
+    let refused = call
+        .app
+        .store()
+        .still_refused(account.id, Timestamp::now())
+        .await?;
     Ok(call.operator.page(
         "operators/customer.html",
         context! {
             account => row(&account),
+            refused => refused.map(|refused| context! {
+                messages => refused.messages,
+                until => when(refused.until),
+            }),
             warning => warning_about(&account.address).filter(|_| !account.takes_automatic),
             history => history.iter().map(messages::event_row).collect::<Vec<_>>(),
             search => form_urlencoded::byte_serialize(account.address.to_string().as_bytes())

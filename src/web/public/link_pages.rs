@@ -9,7 +9,7 @@ use super::WebPage;
 use super::sso::is_offered;
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, PortalName, RequestId, Timestamp, Token};
-use crate::store::{Offer, WaitingRequest};
+use crate::store::{Offer, Refusal, WaitingRequest};
 
 /// The page of an open link. `taken_back`: the refusal was withdrawn just now.
 pub(super) fn waiting(
@@ -24,26 +24,43 @@ pub(super) fn waiting(
         .collect();
     let (discarded, offers): (Vec<&Offer>, Vec<&Offer>) =
         offers.iter().partition(|offer| offer.discarded);
-    let choices = |offers: Vec<&Offer>| -> Vec<Value> {
-        let shown = offers.into_iter().map(|offer| {
-            context! {
-                ticked => offer.authenticated,
-                ..describe(config, &offer.request)
-            }
-        });
-        shown.collect()
-    };
     WebPage::new(
         "verify.html",
         context! {
             address => address.to_string(),
             requests => requests,
-            offers => choices(offers),
-            discarded => choices(discarded),
+            offers => choices(config, offers),
+            discarded => choices(config, discarded),
             taken_back => taken_back,
             sso => is_offered(config, address),
         },
     )
+}
+
+/// Offers with their tick boxes.
+fn choices<'a>(config: &Config, offers: impl IntoIterator<Item = &'a Offer>) -> Vec<Value> {
+    let shown = offers.into_iter().map(|offer| {
+        context! {
+            ticked => offer.authenticated,
+            ..describe(config, &offer.request)
+        }
+    });
+    shown.collect()
+}
+
+/// Released requests, described as far as they are among `known`.
+pub(super) fn list_released(
+    config: &Config,
+    known: &[WaitingRequest],
+    released: &[(RequestId, PortalName)],
+) -> Vec<Value> {
+    let shown = released.iter().map(|(id, portal)| {
+        known.iter().find(|request| request.id == *id).map_or_else(
+            || context! { portal => title(config, portal), subject => "", received_at => "" },
+            |request| describe(config, request),
+        )
+    });
+    shown.collect()
 }
 
 pub(super) fn page_after_verification(
@@ -53,15 +70,7 @@ pub(super) fn page_after_verification(
     released: &[(RequestId, PortalName)],
     discarded: usize,
 ) -> WebPage {
-    let shown: Vec<Value> = released
-        .iter()
-        .map(|(id, portal)| {
-            held.iter().find(|request| request.id == *id).map_or_else(
-                || context! { portal => title(config, portal), subject => "", received_at => "" },
-                |request| describe(config, request),
-            )
-        })
-        .collect();
+    let shown = list_released(config, held, released);
     let portals: BTreeSet<_> = released.iter().map(|(_, portal)| portal).collect();
     verified_page(
         config,
@@ -84,13 +93,18 @@ pub(super) fn page_if_verified_before(
     )
 }
 
-/// The page of a link whose address was verified before: the holder of the link may object to the verification.
+/// The page of a link whose address was verified before: the holder of the link may object to the verification, and
+/// may release what they refused before an operator verified the address.
 pub(super) fn page_of_verified_link(
     config: &Config,
     address: &EmailAddress,
     portal: Option<&PortalName>,
+    refused: &[Offer],
 ) -> WebPage {
-    page_if_verified_before(config, address, portal).with(context! { may_object => true })
+    page_if_verified_before(config, address, portal).with(context! {
+        may_object => true,
+        refused => choices(config, refused),
+    })
 }
 
 /// The page of a verified address, with links to the portals concerned, or to the only one there is.
@@ -125,22 +139,33 @@ pub(super) fn ask_not_me(address: &EmailAddress, waiting: usize) -> WebPage {
     )
 }
 
-/// The page of a recorded refusal: when it ends, and how to withdraw it.
-pub(super) fn refusal_page(
-    address: &EmailAddress,
-    quiet_until: Option<Timestamp>,
-    valid_until: Option<Timestamp>,
-    may_ask: bool,
-) -> WebPage {
+/// The page of a recorded refusal: when it ends, how to withdraw it, and where mail was passed on nevertheless.
+pub(super) fn refusal_page(config: &Config, refusal: &Refusal) -> WebPage {
+    let time = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    let passed_on = refusal.passed_on.iter().map(|name| {
+        context! {
+            title => title(config, name),
+            contact => contact(config, config.portal(name)).unwrap_or_default(),
+        }
+    });
     WebPage::new(
         "refused.html",
         context! {
-            address => address.to_string(),
-            quiet_until => quiet_until.map(|at| at.to_string()),
-            valid_until => valid_until.map(|at| at.to_string()),
-            may_ask => may_ask,
+            address => refusal.address.to_string(),
+            quiet_until => time(refusal.quiet_until),
+            valid_until => time(refusal.valid_until),
+            protected_until => time(refusal.protected_until),
+            may_ask => refusal.may_ask,
+            passed_on => passed_on.collect::<Vec<Value>>(),
         },
     )
+}
+
+/// Contact of a portal, else that of the site.
+fn contact<'a>(config: &'a Config, portal: Option<&'a Portal>) -> Option<&'a str> {
+    portal
+        .and_then(|portal| portal.contact.as_deref())
+        .or(config.site.contact.as_deref())
 }
 
 /// The page for a refusal that came too late: the address stays verified. Names the contact of the portal concerned
@@ -155,9 +180,7 @@ pub(super) fn page_if_refused_too_late(
         (None, [only]) => Some(only),
         (None, _) => None,
     };
-    let contact = portal
-        .and_then(|portal| portal.contact.as_deref())
-        .or(config.site.contact.as_deref());
+    let contact = contact(config, portal);
     let whom = match contact {
         Some(_) => "refused.too_late_contact",
         None => "refused.too_late_nobody",

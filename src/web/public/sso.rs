@@ -12,14 +12,14 @@ use axum::response::{IntoResponse, Response};
 use minijinja::context;
 use url::form_urlencoded;
 
-use super::link_pages::{page_after_verification, page_if_verified_before};
+use super::link_pages::{list_released, page_after_verification, page_if_verified_before};
 use super::{AppState, Client, PageError, WebPage};
 use crate::config::Config;
 use crate::domain::{EmailAddress, Timestamp, Token, TokenHash, VerificationMethod};
 use crate::observe::events;
 use crate::operations::{begin_sign_in, take_attempt};
 use crate::sso::{Callback, LoginSecret, Provider, SignedIn, SsoError};
-use crate::store::{AttemptPurpose, Choice, Link, VerificationOutcome};
+use crate::store::{AttemptPurpose, Choice, Link, VerificationOutcome, WaitingRequest};
 use crate::verification::confirm;
 use crate::web::cookie::SecretCookie;
 
@@ -125,7 +125,8 @@ impl AppState {
         person: SignedIn,
     ) -> Result<WebPage, PageError> {
         let now = Timestamp::now();
-        let (address, known, portal) = match self.store().look_at_link(token, now).await? {
+        let link = self.store().look_at_link(token, now).await?;
+        let (address, known, portal): (_, Vec<WaitingRequest>, _) = match link {
             Link::Open {
                 address,
                 requests,
@@ -136,9 +137,15 @@ impl AppState {
                 (address, requests.into_iter().chain(offered).collect(), None)
             }
             Link::Verified {
-                address, portal, ..
-            } => (address, Vec::new(), portal),
-            Link::Refused { .. } | Link::Expired | Link::Unknown => {
+                address,
+                portal,
+                refused,
+                ..
+            } => {
+                let refused = refused.into_iter().map(|offer| offer.request);
+                (address, refused.collect(), portal)
+            }
+            Link::Refused(_) | Link::Expired | Link::Unknown => {
                 return Err(PageError::InvalidLink);
             }
         };
@@ -155,9 +162,10 @@ impl AppState {
                     discarded,
                     ..
                 } => page_after_verification(config, &address, &known, &released, discarded.len()),
-                VerificationOutcome::AlreadyVerified { address, .. } => {
-                    page_if_verified_before(config, &address, portal.as_ref())
-                }
+                VerificationOutcome::AlreadyVerified {
+                    address, released, ..
+                } => page_if_verified_before(config, &address, portal.as_ref())
+                    .with(context! { released => list_released(config, &known, &released) }),
                 VerificationOutcome::Expired | VerificationOutcome::Unknown => {
                     return Err(PageError::InvalidLink);
                 }

@@ -14,8 +14,8 @@ use minijinja::context;
 use serde::Deserialize;
 
 use super::link_pages::{
-    ask_not_me, expired_link_page, page_after_verification, page_if_refused_too_late,
-    page_of_verified_link, refusal_page, waiting,
+    ask_not_me, expired_link_page, list_released, page_after_verification,
+    page_if_refused_too_late, page_of_verified_link, refusal_page, waiting,
 };
 use super::{AppState, Client, Fields, PageError, WebPage, language};
 use crate::config::Config;
@@ -84,14 +84,12 @@ fn render_link(
             ..
         } => waiting(config, &address, (&requests, &offers), taken_back),
         Link::Verified {
-            address, portal, ..
-        } => page_of_verified_link(config, &address, portal.as_ref()),
-        Link::Refused {
             address,
-            quiet_until,
-            valid_until,
-            may_ask,
-        } => refusal_page(&address, quiet_until, valid_until, may_ask),
+            portal,
+            refused,
+            ..
+        } => page_of_verified_link(config, &address, portal.as_ref(), &refused),
+        Link::Refused(refusal) => refusal_page(config, &refusal),
         Link::Expired => expired_link_page(token),
         Link::Unknown => return Err(PageError::InvalidLink),
     })
@@ -182,13 +180,13 @@ impl AppState {
         link: Link,
         answer: &Answer,
     ) -> Result<WebPage, PageError> {
-        let (held, offers, portal) = match link {
+        let (held, offers) = match link {
             Link::Open {
                 requests, offers, ..
-            } => (requests, offers, None),
-            Link::Verified { portal, .. } => (Vec::new(), Vec::new(), portal),
+            } => (requests, offers),
+            Link::Verified { refused, .. } => (Vec::new(), refused),
             Link::Expired => return Ok(expired_link_page(token)),
-            link @ Link::Refused { .. } => return render_link(&self.config(), token, link, false),
+            link @ Link::Refused(_) => return render_link(&self.config(), token, link, false),
             Link::Unknown => return Err(PageError::InvalidLink),
         };
         let choice = choice(answer, &held, &offers)?;
@@ -204,8 +202,10 @@ impl AppState {
                 discarded,
                 ..
             } => page_after_verification(&config, &address, &known, &released, discarded.len()),
-            VerificationOutcome::AlreadyVerified { address, .. } => {
-                page_of_verified_link(&config, &address, portal.as_ref())
+            VerificationOutcome::AlreadyVerified { released, .. } => {
+                let link = self.store().look_at_link(token.hash(), Timestamp::now());
+                render_link(&config, token, link.await?, false)?
+                    .with(context! { released => list_released(&config, &known, &released) })
             }
             VerificationOutcome::Expired => expired_link_page(token),
             VerificationOutcome::Unknown => return Err(PageError::InvalidLink),
@@ -239,8 +239,14 @@ impl AppState {
     async fn ask_not_me(&self, token: &Token, link: Link) -> Result<WebPage, PageError> {
         match link {
             Link::Open {
-                address, requests, ..
-            } => Ok(ask_not_me(&address, requests.len())),
+                address,
+                requests,
+                offers,
+                ..
+            } => {
+                let offered = offers.iter().filter(|offer| !offer.discarded);
+                Ok(ask_not_me(&address, requests.len() + offered.count()))
+            }
             Link::Verified { .. } => self.refuse(token).await,
             link => render_link(&self.config(), token, link, false),
         }

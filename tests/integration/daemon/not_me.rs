@@ -260,3 +260,54 @@ fn a_link_that_is_sent_later_offers_what_was_discarded() {
         (!harness.delivered().is_empty()).then_some(())
     });
 }
+
+#[test]
+fn a_message_that_was_refused_waits_for_its_person_after_an_operator_verified_the_address() {
+    let harness = harness("");
+    send(harness.smtp, "ann@corp.example", "mine");
+    let link = harness.link_for("ann@corp.example");
+    http(harness.http, "POST", &link, &[("action", "not-me")]);
+    let (status, said) = run(&harness, &["customers", "verify", "ann@corp.example"]);
+    assert_eq!(status, 0, "{said}");
+    assert!(
+        said.contains("0 held requests are released")
+            && said.contains("refused: 1 message (\"This was not me\"); until"),
+        "{said}"
+    );
+    for command in ["customers show", "explain"] {
+        let arguments: Vec<_> = command.split(' ').chain(["ann@corp.example"]).collect();
+        let (_, said) = run(&harness, &arguments);
+        assert!(
+            said.contains("only the person can release them"),
+            "{command}: {said}"
+        );
+    }
+    let request = harness.json(&["requests", "list"])[0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let (status, said) = run(&harness, &["requests", "release", &request]);
+    assert!(
+        status == 1 && said.contains("an operator can release it from"),
+        "{said}"
+    );
+    // The page that was open before still has the button that undoes it.
+    let (_, page) = http(harness.http, "POST", &link, &[("action", "take-back")]);
+    assert!(
+        page.contains("already confirmed") && page.contains("About mine"),
+        "{page}"
+    );
+    let form = [
+        ("action", "confirm"),
+        ("shown", &request),
+        ("request", &request),
+    ];
+    let (status, page) = http(harness.http, "POST", &link, &form);
+    assert!(
+        status == 200 && page.contains("being passed on now"),
+        "{page}"
+    );
+    wait_for("the delivery", || harness.delivered().pop());
+    let (_, said) = run(&harness, &["customers", "show", "ann@corp.example"]);
+    assert!(!said.contains("only the person"), "{said}");
+}

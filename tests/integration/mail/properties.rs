@@ -86,6 +86,16 @@ proptest! {
         prop_assert!(matches!(sender.addr_spec(), None | Some("x@evil.example")), "{sender:?}");
     }
 
+    /// The octets of the name are specials to a reader that does not know ISO-2022-JP.
+    #[test]
+    fn no_raw_japanese_name_makes_another_sender(name in "[!-~]{0,40}") {
+        let sender = from(&format!("\x1b$B{name}\x1b(B <x@evil.example>"));
+        prop_assert!(matches!(sender.addr_spec(), None | Some("x@evil.example")), "{sender:?}");
+        if name.contains(['@', '<', '"']) {
+            prop_assert_eq!(sender.addr_spec(), None);
+        }
+    }
+
     /// Access, authentication and routing use the same domain: it is in the field as it is, after the only
     /// `@`, and the local part has nothing that an MTA routes by.
     #[test]

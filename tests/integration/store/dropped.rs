@@ -55,15 +55,15 @@ async fn a_message_dropped_by_mistake_is_recovered_after_the_settings_change() {
     set(&harness, 2, wider).await;
     let found = harness
         .store
-        .recoverable(Some(pattern("shop.example")), Page::default());
+        .list_recoverable(Some(pattern("shop.example")), Page::default());
     assert_eq!(found.await.expect("read").rows, [dropped.ledger]);
     let elsewhere = harness
         .store
-        .recoverable(Some(pattern("*.shop.example")), Page::default());
+        .list_recoverable(Some(pattern("*.shop.example")), Page::default());
     assert!(elsewhere.await.expect("read").rows.is_empty());
 
     let recovered = recover(at(DAY)).await.expect("decided");
-    let Recovered::Now { request, .. } = recovered else {
+    let Recovered::Request { request, .. } = recovered else {
         panic!("{recovered:?}");
     };
     let entry = harness

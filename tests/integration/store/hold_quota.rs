@@ -2,25 +2,25 @@
 //! with the verification.
 
 use vestibule::config::Quota;
-use vestibule::domain::{Reason, RequestId, RequestState, Verdict, VerificationMethod};
+use vestibule::domain::{Reason, RequestId, RequestState, TokenHash, Verdict, VerificationMethod};
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{Arrival, ArrivalOutcome, Choice, Link, Offer, VerificationOutcome};
 
 use super::harness::{DAY, Harness, at, mail, operator, start};
 
-const QUOTA: Quota = Quota {
+pub(super) const QUOTA: Quota = Quota {
     requests: 3,
     bytes: 100 * 1024 * 1024,
 };
 
-fn forged(number: usize) -> Arrival {
+pub(super) fn forged(number: usize) -> Arrival {
     Arrival {
         quota: QUOTA,
         ..mail("ann@corp.example", &format!("forged{number}@x"), start())
     }
 }
 
-fn real(number: usize) -> Arrival {
+pub(super) fn real(number: usize) -> Arrival {
     let mut real = Arrival {
         quota: QUOTA,
         ..mail("ann@corp.example", &format!("real{number}@x"), start())
@@ -29,11 +29,11 @@ fn real(number: usize) -> Arrival {
     real
 }
 
-fn id_of(entry: &ArrivalOutcome) -> RequestId {
+pub(super) fn id_of(entry: &ArrivalOutcome) -> RequestId {
     RequestId::from_bytes(entry.ledger.to_bytes())
 }
 
-async fn offers(harness: &Harness, token: vestibule::domain::TokenHash) -> Vec<Offer> {
+pub(super) async fn offers(harness: &Harness, token: TokenHash) -> Vec<Offer> {
     let link = harness.store.look_at_link(token, start()).await;
     let Link::Open { offers, .. } = link.expect("read") else {
         panic!("not open");

@@ -31,6 +31,7 @@ mod pending_accounts;
 mod people;
 mod reference_model;
 mod refused_mail;
+mod refused_messages;
 mod settings;
 mod simulate;
 mod unverified;

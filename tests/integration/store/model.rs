@@ -465,7 +465,7 @@ impl Run {
                         portal: None,
                     };
                     let recovered = store.recover(ledger, terms, by, now).await;
-                    if let Ok(Recovered::Now {
+                    if let Ok(Recovered::Request {
                         verdict,
                         reason,
                         request,

@@ -11,7 +11,7 @@ use vestibule::store::{
     VerificationOutcome,
 };
 
-use super::harness::{DAY, Harness, LIMITS, address, at, mail, operator, start, token};
+use super::harness::{DAY, Harness, LIMITS, address, at, mail, operator, portal, start, token};
 use crate::support::claims::{claim_mail, settle_mail};
 
 const ANN: &str = "ann@corp.example";
@@ -68,16 +68,13 @@ async fn discarded_requests_are_held_again_and_only_by_the_person() {
             .look_at_link(link, at(DAY))
             .await
             .expect("read");
-        let Link::Refused {
-            quiet_until,
-            valid_until,
-            ..
-        } = looked
-        else {
+        let Link::Refused(refusal) = looked else {
             panic!("{looked:?}");
         };
-        assert_eq!(quiet_until, Some(at(30 * DAY)));
-        assert_eq!(valid_until, Some(at(7 * DAY)));
+        assert_eq!(refusal.quiet_until, Some(at(30 * DAY)));
+        assert_eq!(refusal.valid_until, Some(at(7 * DAY)));
+        assert_eq!(refusal.protected_until, Some(at(7 * DAY)));
+        assert!(refusal.passed_on.is_empty(), "{refusal:?}");
     }
     // Content of a settled request is forgotten at once here, and this one is not settled yet.
     let forgotten = harness
@@ -119,22 +116,14 @@ async fn after_the_link_expires_only_an_operator_can_release() {
     release(&harness, request, 7 * DAY).await.expect("released");
     let unknown = take_back(&harness, token(), DAY).await;
     assert!(matches!(unknown, TakenBack::Unknown), "{unknown:?}");
-    let open = harness
-        .store
-        .look_at_link(link, at(31 * DAY))
-        .await
-        .expect("read");
-    assert!(
-        matches!(
-            open,
-            Link::Refused {
-                quiet_until: None,
-                valid_until: None,
-                ..
-            }
-        ),
-        "{open:?}"
-    );
+    let looked = harness.store.look_at_link(link, at(31 * DAY)).await;
+    let Ok(Link::Refused(refusal)) = looked else {
+        panic!("{looked:?}");
+    };
+    assert_eq!((refusal.quiet_until, refusal.valid_until), (None, None));
+    assert_eq!(refusal.protected_until, None);
+    // What an operator released is no longer said to be kept back.
+    assert_eq!(refusal.passed_on, [portal("it")]);
     harness.assert_sound().await;
 }
 
@@ -222,6 +211,13 @@ async fn a_person_who_asks_gets_one_mail_whose_link_withdraws_the_objection() {
         verification.await,
         Ok(VerificationOutcome::Unknown)
     ));
+    // An operator can release what the first link no longer protects, and the page of the new link knows that.
+    let looked = harness.store.look_at_link(link, at(12 * DAY)).await;
+    assert!(
+        matches!(&looked, Ok(Link::Refused(refusal))
+            if refusal.valid_until == Some(at(17 * DAY)) && refusal.protected_until.is_none()),
+        "{looked:?}"
+    );
     let TakenBack::Restored { restored, .. } = take_back(&harness, link, 12 * DAY).await else {
         panic!("not restored");
     };
@@ -433,7 +429,7 @@ async fn an_operators_verification_does_not_release_what_the_person_refused() {
     let refused = release(&harness, request, 2 * DAY)
         .await
         .expect_err("still the person's");
-    // The link of a verified address takes nothing back, so the error names another way.
+    // No new link is sent to a verified address, so the error names another way.
     let refused = refused.to_string();
     assert!(refused.contains("can release it from"), "{refused}");
     release(&harness, request, 8 * DAY)

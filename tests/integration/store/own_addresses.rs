@@ -85,7 +85,7 @@ async fn an_answer_to_a_verification_mail_is_kept_and_recovered_for_a_named_port
         "{unnamed:?}"
     );
     let recovered = store.recover(one.ledger, terms(), by(), at(DAY)).await;
-    let Ok(Recovered::Now { reason, .. }) = recovered else {
+    let Ok(Recovered::Request { reason, .. }) = recovered else {
         panic!("{recovered:?}");
     };
     assert_eq!(reason, Reason::InternalAccountCreated);
@@ -151,7 +151,7 @@ async fn the_rules_explain_an_answer_only_once_they_have_decided_about_it() {
     assert_eq!(reasons(one).await, None);
     let recovered = store.recover(one, terms(), operator("root"), at(DAY)).await;
     assert!(
-        matches!(recovered, Ok(Recovered::Now { .. })),
+        matches!(recovered, Ok(Recovered::Request { .. })),
         "{recovered:?}"
     );
     assert_eq!(reasons(one).await, Some(Reason::InternalAccountCreated));

@@ -43,7 +43,7 @@ fn a_link_in_the_parameter_of_a_gateway_is_masked() {
                         ("base64", in_lines(&url(&encoded))),
                         ("quoted-printable", quoted_printable(&url(&encoded))),
                     ] {
-                        let raw = format!("Content-Transfer-Encoding: {encoding}\r\n\r\n{body}");
+                        let raw = part(encoding, &body);
                         let masked = mask(raw.as_bytes(), &own()).expect("the link");
                         assert_eq!((masked.links, masked.raw.len()), (1, raw.len()), "{raw}");
                         assert!(readable(&masked.raw).contains(&expected), "{raw}");

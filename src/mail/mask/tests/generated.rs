@@ -26,9 +26,9 @@ const OTHERS: [&str; 14] = [
     "\r\n\r\n",
 ];
 
-const BREAKS: [&str; 12] = [
-    "\r\n", "\n", "=\r\n", "\r\n ", "\r\n> ", " \r\n>> ", "=\r\n> ", "\u{ad}", "\u{200b}", "<wbr>",
-    "&shy;", "&#8203;",
+const BREAKS: [&str; 13] = [
+    "\r\n", "\n", "=\r\n", "\r\n ", "\r\n> ", " \r\n>> ", "=\r\n> ", "\u{ad}", "\u{200b}",
+    "\u{feff}", "<wbr>", "&shy;", "&#8203;",
 ];
 
 /// Text with at most one link, and the same with its token masked.
@@ -136,9 +136,6 @@ fn piece() -> impl Strategy<Value = Piece> {
 
 /// The message with a text in one of several encodings.
 fn message(encoding: &str, text: &str) -> String {
-    let part = |encoding: &str, body: &str| {
-        format!("Content-Transfer-Encoding: {encoding}\r\n\r\n{body}\r\n")
-    };
     let printable = part("quoted-printable", &quoted_printable(text));
     match encoding {
         "quoted-printable" => printable,

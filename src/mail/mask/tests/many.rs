@@ -84,7 +84,7 @@ fn a_link_with_long_gaps_between_its_octets_is_masked() {
         .into_iter()
         .zip(of_text.iter().zip(&of_masked_text))
     {
-        let raw = |body: &str| format!("Content-Transfer-Encoding: {encoding}\r\n\r\n{body}");
+        let raw = |body: &str| part(encoding, body);
         let masked = mask(raw(body).as_bytes(), &own()).expect("a link");
         assert_eq!(String::from_utf8_lossy(&masked.raw), raw(masked_body));
         assert_eq!(masked.links, 3);

@@ -11,7 +11,7 @@ fn links(before: &str, after: &str) -> u32 {
 }
 
 #[test]
-fn a_part_is_found_by_the_last_encoding_before_an_empty_line() {
+fn a_part_is_found_by_the_encodings_before_an_empty_line() {
     let field = "Content-Transfer-Encoding";
     for (before, after, expected) in [
         (format!("{field}: quoted-printable\r\n\r\n"), "", 1),
@@ -26,7 +26,7 @@ fn a_part_is_found_by_the_last_encoding_before_an_empty_line() {
             "",
             1,
         ),
-        // The last one counts, but only if it names an encoding.
+        // Readers choose one of several: ours the first.
         (
             format!("{field}: base64\r\n{field}: quoted-printable\r\n\r\n"),
             "",
@@ -35,8 +35,19 @@ fn a_part_is_found_by_the_last_encoding_before_an_empty_line() {
         (
             format!("{field}: quoted-printable\r\n{field}: base64\r\n\r\n"),
             "",
-            0,
+            1,
         ),
+        (
+            format!("{field}: quoted-printable (not base64)\r\n\r\n"),
+            "",
+            1,
+        ),
+        (
+            format!("{field}: base64 (not quoted-printable)\r\n\r\n"),
+            "",
+            1,
+        ),
+        (format!("{field}: base64, uuencode\r\n\r\n"), "", 0),
         (
             format!("{field}: quoted-printable\r\n{field}: 8bit\r\n\r\n"),
             "",
@@ -66,6 +77,30 @@ fn a_part_is_found_by_the_last_encoding_before_an_empty_line() {
         (String::new(), "", 0),
     ] {
         assert_eq!(links(&before, after), expected, "{before:?} {after:?}");
+    }
+}
+
+#[test]
+fn a_link_in_base64_is_found_beside_the_name_of_another_encoding() {
+    // Without our host, it is not found as that of a gateway.
+    let text = format!("verify/{TOKEN}");
+    for value in ["base64", "base64 (not quoted-printable)", "x-uue; base64"] {
+        let raw = |text: &str| part(value, &in_lines(text));
+        let masked = mask(raw(&text).as_bytes(), &own()).expect("the link");
+        let expected = raw(&without_token(&text));
+        assert_eq!(String::from_utf8_lossy(&masked.raw), expected);
+    }
+}
+
+#[test]
+fn a_link_within_a_part_with_two_encodings_is_found() {
+    for (first, second) in [("base64", "8bit, quoted-printable"), ("x-uue", "base64")] {
+        let inner = part("base64", &in_lines(&link(TOKEN)));
+        let encodings = format!("{first}\r\nContent-Transfer-Encoding: {second}");
+        let outer = part(&encodings, &in_lines(&inner));
+        let masked = mask(outer.as_bytes(), &own()).expect("the link");
+        assert_eq!((masked.links, masked.raw.len()), (1, outer.len()));
+        assert!(mask(&masked.raw, &own()).is_none(), "{first} {second}");
     }
 }
 

@@ -18,5 +18,6 @@ fn dropped_mail_from_after_the_first_step_is_not_found() {
     tx.run(sql, &[]).expect("two entries");
     let ann = EmailAddress::parse("ann@corp.example").expect("an address");
     let found = entries_of(tx, &ann, &[], 7).expect("read");
-    assert_eq!(found.into_list(), [(6, true)]);
+    let entry = PersonEntry { n: 6, is_own: true };
+    assert_eq!(found.into_list(), [entry]);
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::domain::AccountStatus;
+use crate::domain::{AccountStatus, Actor, Interface, VerificationMethod};
+use crate::store::{Choice, VerificationOutcome};
 
 #[tokio::test]
 async fn looking_changes_nothing_and_the_button_releases_once() {
@@ -138,6 +139,90 @@ async fn this_was_not_me_asks_once_more_with_the_number_of_messages() {
         refused.contains("nobody can pass on the discarded messages"),
         "{refused}"
     );
+}
+
+fn operator() -> Actor {
+    Actor::operator("root", Interface::CommandLine)
+}
+
+/// An operator's verification does not end the person's choice: the page still offers the refused messages, held ones
+/// and those that the quota dropped, and releases those that are ticked.
+#[tokio::test]
+async fn refused_messages_are_released_with_the_link_of_a_verified_address() {
+    let mut config = sample::config("");
+    config.quota.requests = 1;
+    let harness = Harness::with(config).await;
+    let held = harness.mail("ann@corp.example", "mine").await;
+    let (account, _) = held.account.expect("an account");
+    let held = held.request.expect("held");
+    let dropped = harness.mail("ann@corp.example", "forged").await;
+    let dropped = RequestId::from_bytes(dropped.ledger.to_bytes());
+    let link = harness.link().await;
+    let asked = harness.post(&link, "action=ask-not-me").await.body;
+    assert!(
+        asked.contains("2 waiting messages will be discarded."),
+        "{asked}"
+    );
+    harness.post(&link, "action=not-me").await;
+    let by = VerificationMethod::Operator(operator());
+    let now = Timestamp::now();
+    let verified = harness
+        .store
+        .verify_account(by, Some(account), Choice::All, now);
+    let verified = verified.await.expect("verified");
+    assert!(
+        matches!(&verified, VerificationOutcome::Verified { released, .. } if released.is_empty()),
+        "{verified:?}"
+    );
+    let taken_back = harness.post(&link, "action=take-back").await.body;
+    for page in [taken_back, harness.get(&link).await.body] {
+        assert!(page.contains("already confirmed"), "{page}");
+        for id in [held, dropped] {
+            let unticked = format!(r#"<input type="checkbox" name="request" value="{id}">"#);
+            assert!(page.contains(&unticked), "{page}");
+        }
+    }
+    let none = format!("shown={held}&shown={dropped}&action=confirm");
+    harness.post(&link, &none).await;
+    assert_eq!(harness.state(held).await, "discarded");
+    let form = format!("{none}&request={held}");
+    let released = harness.post(&link, &form).await.body;
+    assert_eq!(harness.state(held).await, "released");
+    assert!(
+        released.contains("This message is being passed on now") && released.contains("mine"),
+        "{released}"
+    );
+    let others = harness.get(&link).await.body;
+    assert!(others.contains(&dropped.to_string()), "{others}");
+    assert!(!others.contains(&held.to_string()), "{others}");
+    let form = format!("shown={dropped}&request={dropped}&action=confirm");
+    harness.post(&link, &form).await;
+    assert_eq!(harness.state(dropped).await, "released");
+    let page = harness.get(&link).await.body;
+    assert!(!page.contains("checkbox"), "{page}");
+}
+
+#[tokio::test]
+async fn the_page_of_a_refusal_admits_that_other_mail_was_passed_on() {
+    let harness = Harness::open().await;
+    let entry = harness.mail("ann@corp.example", "forged").await;
+    let held = entry.request.expect("held");
+    let link = harness.link().await;
+    harness.post(&link, "action=not-me").await;
+    let later = harness.mail("ann@corp.example", "later").await;
+    let later = later.request.expect("held");
+    let released = harness
+        .store
+        .release_request(later, operator(), Timestamp::now());
+    released.await.expect("released");
+    let page = harness.get(&link).await.body;
+    assert!(!page.contains("Nothing was passed on"), "{page}");
+    assert!(
+        page.contains("Mail from this address has been passed on to IT Help.")
+            && page.contains("please contact it-office@corp.example"),
+        "{page}"
+    );
+    assert_eq!(harness.state(held).await, "discarded");
 }
 
 #[tokio::test]

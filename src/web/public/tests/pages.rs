@@ -8,7 +8,7 @@ use super::super::super::render::Renderer;
 use super::super::{PageError, WebPage, assets, home, link_pages, resend, sign_up};
 use super::*;
 use crate::domain::{LanguagePriority, PortalName};
-use crate::store::{Offer, WaitingRequest};
+use crate::store::{Offer, Refusal, WaitingRequest};
 use crate::templates::Language;
 use crate::verification::tests::sample;
 
@@ -54,6 +54,22 @@ fn offers() -> Vec<Offer> {
             request,
         })
         .collect()
+}
+
+/// The state of a refused link, whose messages are protected for as long as it is valid.
+fn refusal(
+    quiet_until: Option<Timestamp>,
+    valid_until: Option<Timestamp>,
+    may_ask: bool,
+) -> Refusal {
+    Refusal {
+        address: EmailAddress::parse("ann.bartholomew@corp.example").expect("an address"),
+        quiet_until,
+        valid_until,
+        protected_until: valid_until,
+        may_ask,
+        passed_on: Vec::new(),
+    }
 }
 
 /// Every page, with a name for it.
@@ -121,7 +137,11 @@ fn pages() -> Vec<(String, WebPage)> {
         ),
         (
             "proved-link".to_owned(),
-            link_pages::page_of_verified_link(&config, &ann, Some(&it)),
+            link_pages::page_of_verified_link(&config, &ann, Some(&it), &[]),
+        ),
+        (
+            "proved-refused".to_owned(),
+            link_pages::page_of_verified_link(&config, &ann, Some(&it), &offers()),
         ),
         (
             "verify-taken-back".to_owned(),
@@ -131,15 +151,35 @@ fn pages() -> Vec<(String, WebPage)> {
         ("not-me-none".to_owned(), link_pages::ask_not_me(&ann, 0)),
         (
             "refused".to_owned(),
-            link_pages::refusal_page(&ann, Some(soon), Some(soon), false),
+            link_pages::refusal_page(&config, &refusal(Some(soon), Some(soon), false)),
+        ),
+        (
+            "refused-nothing".to_owned(),
+            link_pages::refusal_page(
+                &config,
+                &Refusal {
+                    protected_until: None,
+                    ..refusal(Some(soon), Some(soon), false)
+                },
+            ),
+        ),
+        (
+            "refused-passed-on".to_owned(),
+            link_pages::refusal_page(
+                &config,
+                &Refusal {
+                    passed_on: held.iter().map(|request| request.portal.clone()).collect(),
+                    ..refusal(Some(soon), Some(soon), false)
+                },
+            ),
         ),
         (
             "refused-expired".to_owned(),
-            link_pages::refusal_page(&ann, Some(soon), None, true),
+            link_pages::refusal_page(&config, &refusal(Some(soon), None, true)),
         ),
         (
             "refused-before".to_owned(),
-            link_pages::refusal_page(&ann, None, None, false),
+            link_pages::refusal_page(&config, &refusal(None, None, false)),
         ),
         (
             "refused-too-late".to_owned(),
@@ -248,7 +288,10 @@ fn only_the_page_of_a_verified_link_offers_an_objection() {
     let config = sample::config("");
     let ann = EmailAddress::parse("ann@corp.example").expect("an address");
     for (page, expected) in [
-        (link_pages::page_of_verified_link(&config, &ann, None), true),
+        (
+            link_pages::page_of_verified_link(&config, &ann, None, &[]),
+            true,
+        ),
         (
             link_pages::page_if_verified_before(&config, &ann, None),
             false,
@@ -257,6 +300,43 @@ fn only_the_page_of_a_verified_link_offers_an_objection() {
         let html = rendered(&page, &Language::default());
         assert_eq!(html.contains(r#"value="not-me""#), expected, "{html}");
     }
+}
+
+/// The page of a refusal claims nothing that other mail of the address contradicts: mail that was passed on, and
+/// messages that nobody protects.
+#[test]
+fn the_page_of_a_refusal_says_what_happened() {
+    let portal = |name: &str| PortalName::parse(name).expect("a name");
+    let soon = "2026-12-24T18:00:00Z".parse::<Timestamp>().expect("a time");
+    let refused = refusal(Some(soon), Some(soon), false);
+    let config = sample::config("");
+    let page = |refusal: &Refusal| {
+        let page = link_pages::refusal_page(&config, refusal);
+        rendered(&page, &Language::default())
+    };
+    let plain = page(&refused);
+    assert!(plain.contains("Nothing was passed on"), "{plain}");
+    assert!(plain.contains("nobody can pass on"), "{plain}");
+    let passed_on = page(&Refusal {
+        passed_on: vec![portal("it"), portal("gone")],
+        ..refused.clone()
+    });
+    assert!(!passed_on.contains("Nothing was passed on"), "{passed_on}");
+    assert!(
+        passed_on.contains("What was waiting has been discarded."),
+        "{passed_on}"
+    );
+    assert!(passed_on.contains("passed on to gone."), "{passed_on}");
+    assert_eq!(
+        passed_on.matches("If it was not you who wrote it").count(),
+        2,
+        "{passed_on}"
+    );
+    let nothing = page(&Refusal {
+        protected_until: None,
+        ..refused
+    });
+    assert!(!nothing.contains("nobody can pass on"), "{nothing}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::breaks::{base64_character, breaks, match_word, skip_breaks};
 use super::patterns::{PatternKind, TokenKind, WordPatterns};
 use crate::mail::transfer_encoding::sextet;
 
-/// Maximum distance from a link's host to its token.
+/// Maximum number of octets from the start of a link's host to the end of the word before its token.
 const HOST_WITHIN: usize = 600;
 
 /// Number of octets after a break that are searched at once if more breaks follow closely.
@@ -59,7 +59,7 @@ pub(super) fn find(text: &[u8], own: &OwnLinks, needs_host: bool) -> FoundTokens
     };
     for patterns in own.patterns() {
         patterns.find(text, |start, pattern| {
-            search.take(start, start + pattern.octets.len(), pattern.kind);
+            search.record(start, start + pattern.octets.len(), pattern.kind);
         });
     }
     let mut joined = JoinedText::default();
@@ -114,8 +114,8 @@ impl Search<'_> {
     /// Finds the words that are broken here or at breaks shortly after. Returns the position of the first break
     /// that may be left.
     ///
-    /// Breaks are left out: a pattern is then found as if it were whole. No pattern contains a quote mark, except
-    /// that of a local part with `|`: it is not found if a line within it begins with that.
+    /// Breaks are left out: a pattern is then found as if it were whole. No pattern contains a quote prefix, except
+    /// that of a local part with `|`: such a word is not found if it is broken before its `|`.
     fn find_broken(
         &mut self,
         end: usize,
@@ -128,29 +128,29 @@ impl Search<'_> {
             return end;
         };
         let mut next = skip_breaks(text, end);
-        let follows = |last, at| {
+        let next_of_pattern = |last, at| {
             let octet = text.get(at).copied();
             octet.filter(|octet| patterns.may_contain(last, *octet))
         };
-        if follows(last, next).is_none() {
+        if next_of_pattern(last, next).is_none() {
             return next;
         }
-        let most = patterns.longest() - 1;
-        let earliest = end.saturating_sub(most);
+        let overlap = patterns.longest() - 1;
+        let earliest = end.saturating_sub(overlap);
         let mut before = (earliest..end - 1).rev();
         let outside = before.find(|at| !patterns.may_contain(text[*at], text[at + 1]));
         joined.set(text, outside.map_or(earliest, |at| at + 1)..end);
-        let limit = joined.octets.len() + most + MAX_JOINED;
+        let limit = joined.octets.len() + overlap + MAX_JOINED;
         // Words that are broken end before this.
-        let mut needed = joined.octets.len() + most;
+        let mut needed = joined.octets.len() + overlap;
         while joined.octets.len() < needed.min(limit)
-            && let Some(octet) = follows(last, next)
+            && let Some(octet) = next_of_pattern(last, next)
         {
             joined.push(octet, next);
             last = octet;
             let after = skip_breaks(text, next + 1);
             if after > next + 1 {
-                needed = joined.octets.len() + most;
+                needed = joined.octets.len() + overlap;
             }
             next = after;
         }
@@ -160,18 +160,18 @@ impl Search<'_> {
             let (first, last) = (places[start], places[start + length - 1]);
             let is_broken = last - first >= length;
             if is_broken {
-                self.take(first, last + 1, pattern.kind);
+                self.record(first, last + 1, pattern.kind);
             }
         });
         if places.len() < limit {
             return next;
         }
         // Words that are broken from here on may be longer than what was searched.
-        places[limit - most]
+        places[limit - overlap]
     }
 
-    /// Takes the token after a word.
-    fn take(&mut self, start: usize, end: usize, kind: PatternKind) {
+    /// Records an occurrence: the token after a word, or the start of a word in base64.
+    fn record(&mut self, start: usize, end: usize, kind: PatternKind) {
         let token = match kind {
             PatternKind::Base64(before) => {
                 self.found.in_base64[before].insert(start);
@@ -251,7 +251,7 @@ impl Search<'_> {
 
 /// True if there is nothing but base64 before a word, apart from a line end, so that the word is a part of it.
 fn follows_base64(text: &[u8], word: usize) -> bool {
-    /// More than the words of ordinary text have.
+    /// More characters than a word of ordinary text has.
     const LENGTH: usize = 16;
     let before = text[word.saturating_sub(LENGTH + 2)..word].iter();
     let before = before.filter(|octet| !matches!(octet, b'\r' | b'\n'));

@@ -174,14 +174,14 @@ fn queues(found: &Examination, config: &Config) -> Vec<Finding> {
             ));
         }
         if count.state == RequestState::Failed {
-            findings.extend(failed(count, found, unknown));
+            findings.extend(check_failed_requests(count, found, unknown));
         }
     }
     if found.refused_mails > 0 {
         findings.push(Finding::warning(
             "verification mail",
             format!(
-                "it was given up for {}, which still wait for it",
+                "it was given up for {}",
                 count_of(found.refused_mails, "account")
             ),
             "see why: vestibule customers mail --state refused; then, for each: vestibule customers resend ADDRESS",
@@ -197,8 +197,12 @@ fn queues(found: &Examination, config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// Failed requests of a portal: those that can be retried, and those without content.
-fn failed(count: &RequestCount, found: &Examination, is_unknown_portal: bool) -> Vec<Finding> {
+/// Findings about the failed requests of a portal: those that can be retried, and those without content.
+fn check_failed_requests(
+    count: &RequestCount,
+    found: &Examination,
+    is_unknown_portal: bool,
+) -> Vec<Finding> {
     let portal = &count.portal;
     let without_content = found
         .failed_without_content

@@ -21,7 +21,7 @@ use secrecy::ExposeSecret;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use failure::Failure;
+use failure::SendFailure;
 use one_reply_per_command::OneReplyPerCommand;
 
 use super::ComposedMail;
@@ -142,7 +142,7 @@ impl Server {
         let sending = self.try_send(mail, &mut is_content_sent);
         let cause = match tokio::time::timeout(TIME_LIMIT, sending).await {
             Ok(Ok(())) => return AttemptOutcome::Delivered,
-            Ok(Err(Failure::Unfit(extension))) => {
+            Ok(Err(SendFailure::Unfit(extension))) => {
                 let cause = format!("{host} does not offer {extension}, which this mail needs");
                 return AttemptOutcome::Refused(Cause::of_request(&cause));
             }
@@ -166,7 +166,7 @@ impl Server {
         &self,
         mail: &ComposedMail,
         is_content_sent: &mut bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), SendFailure> {
         let mut connection = match self.take_idle().await {
             Some(connection) => connection,
             None => self.connect().await?,
@@ -194,7 +194,7 @@ impl Server {
         None
     }
 
-    async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
+    async fn connect(&self) -> Result<AsyncSmtpConnection, SendFailure> {
         if let Some(tokens) = &self.tokens {
             return self.connect_with_token(tokens).await;
         }
@@ -211,7 +211,7 @@ impl Server {
     async fn connect_with_token(
         &self,
         tokens: &AccessTokens,
-    ) -> Result<AsyncSmtpConnection, Failure> {
+    ) -> Result<AsyncSmtpConnection, SendFailure> {
         let token = tokens.get().await?;
         let mut connection = self.open().await?;
         let refusal = match xoauth2::log_in(&mut connection, tokens.user(), &token).await {
@@ -229,14 +229,14 @@ impl Server {
     }
 
     /// Opens a connection, encrypted as far as the configuration requires, before the login.
-    async fn open(&self) -> Result<AsyncSmtpConnection, Failure> {
+    async fn open(&self) -> Result<AsyncSmtpConnection, SendFailure> {
         let server = (self.settings.host.as_str(), self.settings.port);
         let mut connection = if self.settings.security == SmtpSecurity::Tls {
             let tls = Some(self.tls.clone());
             AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT_LIMIT), &self.hello, tls, None)
                 .await?
         } else {
-            let stream = reach(server).await.map_err(Failure::Connect)?;
+            let stream = reach(server).await.map_err(SendFailure::Connect)?;
             let stream: Box<dyn AsyncTokioStream> = match self.settings.security {
                 SmtpSecurity::None | SmtpSecurity::Tls => Box::new(stream),
                 SmtpSecurity::StartTls | SmtpSecurity::Opportunistic => {
@@ -270,7 +270,7 @@ async fn transact(
     connection: &mut AsyncSmtpConnection,
     mail: &ComposedMail,
     is_content_sent: &mut bool,
-) -> Result<(), Failure> {
+) -> Result<(), SendFailure> {
     let (from, to) = (mail.envelope.from(), mail.envelope.to());
     let mut addresses = from.into_iter().chain(to);
     let mut parameters = Vec::new();
@@ -279,7 +279,7 @@ async fn transact(
             .server_info()
             .supports_feature(Extension::SmtpUtfEight)
         {
-            return Err(Failure::Unfit("SMTPUTF8 (RFC 6531)"));
+            return Err(SendFailure::Unfit("SMTPUTF8 (RFC 6531)"));
         }
         parameters.push(MailParameter::SmtpUtfEight);
     }
@@ -288,14 +288,14 @@ async fn transact(
             .server_info()
             .supports_feature(Extension::EightBitMime)
         {
-            return Err(Failure::Unfit("8BITMIME (RFC 6152)"));
+            return Err(SendFailure::Unfit("8BITMIME (RFC 6152)"));
         }
         parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
     }
     connection
         .command(Mail::new(from.cloned(), parameters))
         .await
-        .map_err(Failure::at(SmtpStep::Mail))?;
+        .map_err(SendFailure::at(SmtpStep::Mail))?;
     let mut refused = None;
     let mut count = 0;
     for address in to {
@@ -310,26 +310,26 @@ async fn transact(
                 }
                 refused = Some(error);
             }
-            Err(error) => return Err(Failure::Transaction(SmtpStep::Rcpt, error)),
+            Err(error) => return Err(SendFailure::Transaction(SmtpStep::Rcpt, error)),
         }
     }
     // A refused recipient does not keep the mail from the others.
     if let Some(error) = refused
         && count == to.len()
     {
-        return Err(Failure::Transaction(SmtpStep::Rcpt, error));
+        return Err(SendFailure::Transaction(SmtpStep::Rcpt, error));
     }
     connection
         .command(Data)
         .await
-        .map_err(Failure::at(SmtpStep::Data))?;
+        .map_err(SendFailure::at(SmtpStep::Data))?;
     *is_content_sent = true;
     let reply = connection
         .message(&mail.content)
         .await
-        .map_err(Failure::at(SmtpStep::Content))?;
+        .map_err(SendFailure::at(SmtpStep::Content))?;
     if reply.code().severity != Severity::PositiveCompletion {
-        return Err(Failure::Reply(reply.code()));
+        return Err(SendFailure::Reply(reply.code()));
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ use crate::outbound::{AttemptOutcome, Cause, Scope};
 
 /// Causes of a failed attempt.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(super) enum SendFailure {
     #[error("no connection: {0}")]
     Connect(std::io::Error),
     #[error("no access token: {0}")]
@@ -45,7 +45,7 @@ pub(super) enum Failure {
     Reply(Code),
 }
 
-impl Failure {
+impl SendFailure {
     /// Makes an error of this step a failure.
     pub(super) fn at(step: SmtpStep) -> impl FnOnce(smtp::Error) -> Self {
         move |error| Self::Transaction(step, error)

@@ -277,7 +277,7 @@ fn every_finding_says_what_to_do() {
             "UPDATE letter SET state = 'refused', settled_at = 1, due_at = NULL",
             "verification mail",
             "warning",
-            "given up for 1 account,",
+            "given up for 1 account",
             "vestibule customers mail --state refused",
         ),
         (

@@ -184,7 +184,7 @@ fn queues(found: &Examination, config: &Config) -> Vec<Finding> {
                 "it was given up for {}",
                 count_of(found.refused_mails, "account")
             ),
-            "see why: vestibule customers mail --state refused; then, for each: vestibule customers resend ADDRESS",
+            "see why: vestibule customers mail --state refused; then: vestibule customers resend --given-up",
         ));
     }
     for name in &found.paused {

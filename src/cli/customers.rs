@@ -4,6 +4,7 @@ mod describe;
 mod export;
 mod forget;
 mod import;
+mod resend_given_up;
 
 use clap::{Args, Subcommand};
 
@@ -77,15 +78,19 @@ Examples:
     Unblock(AccountArg),
     /// Resend the verification mail, within the limits, even to a person who asked for no more mail
     #[command(after_help = "\
+--given-up resends the mail of all accounts for which it was given up, except to
+people who asked for no more mail.
+
 Examples:
-  vestibule customers resend ann@corp.example")]
-    Resend(AccountArg),
-    /// List queued verification mail: delayed by the limits, or waiting for a retry
+  vestibule customers resend ann@corp.example
+  vestibule customers resend --given-up")]
+    Resend(ResendArgs),
+    /// List queued verification mail: delayed by the limits, or waiting for a retry; or that which was given up
     #[command(after_help = "\
 Examples:
   vestibule customers mail
   vestibule customers mail --account ann@corp.example
-  vestibule customers mail --state claimed
+  vestibule customers mail --state refused
   vestibule customers mail --until 1d --json")]
     Mail(ListMail),
     Import(import::Args),
@@ -124,7 +129,7 @@ pub struct ListMail {
     /// Only mail to this address
     #[arg(long, value_name = "ADDRESS", value_parser = EmailAddress::parse)]
     account: Option<EmailAddress>,
-    /// Only waiting mail, or only mail that is being sent
+    /// Only waiting mail, only mail that is being sent, or the mail that was given up (refused)
     #[arg(long, value_parser = word(QueuedMailState::ALL, QueuedMailState::as_str))]
     state: Option<QueuedMailState>,
     #[command(flatten)]
@@ -151,6 +156,16 @@ pub struct BlockArgs {
     /// Only list these accounts
     #[arg(long, requires = "unlisted")]
     dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ResendArgs {
+    /// The account's address, or its id
+    #[arg(value_name = "ADDRESS", required_unless_present = "given_up")]
+    account: Option<String>,
+    /// All accounts whose verification mail was given up, and which still wait for it
+    #[arg(long, conflicts_with = "account")]
+    given_up: bool,
 }
 
 #[derive(Debug, Args)]
@@ -243,7 +258,14 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
         Command::Import(args) => import::run(&context, args, out).await,
         Command::Export(args) => export::run(&context, args, out).await,
         Command::Forget(args) => forget::run(&context, args, out).await,
-        Command::Resend(account_arg) => {
+        Command::Resend(ResendArgs { account: None, .. }) => {
+            resend_given_up::run(&context, out).await
+        }
+        Command::Resend(ResendArgs {
+            account: Some(account),
+            ..
+        }) => {
+            let account_arg = AccountArg { account };
             let before = account_arg.find(&context).await?;
             if let Some(until) = before.quiet_until.filter(|until| *until > Timestamp::now()) {
                 note(warn_about_quiet(&before, until));

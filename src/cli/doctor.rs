@@ -9,7 +9,7 @@ use super::failure::CommandResult;
 use super::output::{Output, count_of};
 use crate::config::Config;
 use crate::domain::{RequestState, Timestamp};
-use crate::store::{self, Examination, Location, StoreError};
+use crate::store::{self, Examination, Location, RequestCount, StoreError};
 
 /// Check the database, and everything that `vestibule check` covers
 ///
@@ -174,21 +174,62 @@ fn queues(found: &Examination, config: &Config) -> Vec<Finding> {
             ));
         }
         if count.state == RequestState::Failed {
-            findings.push(Finding::warning(
-                format!("portal.{}", count.portal),
-                format!(
-                    "{} could not be delivered and were given up",
-                    count.requests
-                ),
-                "see why: vestibule requests list --state failed; then: vestibule requests retry",
-            ));
+            findings.extend(check_failed_requests(count, found, unknown));
         }
+    }
+    if found.refused_mails > 0 {
+        findings.push(Finding::warning(
+            "verification mail",
+            format!(
+                "it was given up for {}",
+                count_of(found.refused_mails, "account")
+            ),
+            "see why: vestibule customers mail --state refused; then: vestibule customers resend --given-up",
+        ));
     }
     for name in &found.paused {
         findings.push(Finding::warning(
             format!("destination.{name}"),
             "it is paused; its deliveries wait",
             format!("to resume it: vestibule deliveries resume {name}"),
+        ));
+    }
+    findings
+}
+
+/// Findings about the failed requests of a portal: those that can be retried, and those without content.
+fn check_failed_requests(
+    count: &RequestCount,
+    found: &Examination,
+    is_unknown_portal: bool,
+) -> Vec<Finding> {
+    let portal = &count.portal;
+    let without_content = found
+        .failed_without_content
+        .iter()
+        .find(|(name, _)| name == portal)
+        .map_or(0, |(_, requests)| *requests);
+    let mut findings = Vec::new();
+    let retry = format!("vestibule requests retry --all-failed --portal {portal}");
+    let with_content = count.requests.saturating_sub(without_content);
+    if with_content > 0 {
+        findings.push(Finding::warning(
+            format!("portal.{portal}"),
+            format!("{with_content} could not be delivered and were given up"),
+            if is_unknown_portal {
+                format!("restore the portal, then: {retry}; or vestibule requests discard ID")
+            } else {
+                format!("see why: vestibule requests list --state failed; then: {retry}")
+            },
+        ));
+    }
+    if without_content > 0 {
+        findings.push(Finding::warning(
+            format!("portal.{portal}"),
+            format!(
+                "{without_content} were given up, and can no longer be delivered: their content has expired"
+            ),
+            "vestibule requests list --state failed; then, for each: vestibule requests discard ID",
         ));
     }
     findings

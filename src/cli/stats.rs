@@ -108,6 +108,13 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult
             counts.undeliverable
         ))?;
     }
+    if counts.refused_mails > 0 {
+        out.line("")?;
+        out.line(format_args!(
+            "Accounts whose verification mail was given up: {} (vestibule customers mail --state refused)",
+            counts.refused_mails
+        ))?;
+    }
     out.line("")?;
     out.heading("Requests now")?;
     if counts.requests.is_empty() {

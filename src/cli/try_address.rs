@@ -34,12 +34,12 @@ pub async fn run(
         if place > 0 && !out.is_json() {
             out.line("")?;
         }
-        one(context, account.as_ref(), &settings, portal, address, out)?;
+        one(context, account.as_ref(), &settings, portal, address, out).await?;
     }
     Ok(())
 }
 
-fn one(
+async fn one(
     context: &Context,
     account: Option<&Account>,
     settings: &AccessSettings,
@@ -47,7 +47,8 @@ fn one(
     address: &EmailAddress,
     out: &mut Output,
 ) -> Result<(), CommandError> {
-    let asked = input_for(&context.config, settings, account, address, portal);
+    let (store, config) = (&context.store, &context.config);
+    let asked = input_for(store, config, settings, account, address, portal).await?;
     let (tested, decision) = decide_address(&asked, account, address, portal);
     if out.is_json() {
         return out.object(&tested);

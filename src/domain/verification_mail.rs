@@ -32,7 +32,7 @@ pub enum MailCause {
     TakeBack,
 }
 
-/// State of a verification mail that is not settled.
+/// State by which verification mail is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum QueuedMailState {
@@ -40,6 +40,8 @@ pub enum QueuedMailState {
     Waiting,
     /// A worker is sending it.
     Claimed,
+    /// It was given up, and its account still waits for one.
+    Refused,
 }
 
 keywords!(MailKind {
@@ -58,4 +60,5 @@ keywords!(MailCause {
 keywords!(QueuedMailState {
     Waiting => "waiting",
     Claimed => "claimed",
+    Refused => "refused",
 });

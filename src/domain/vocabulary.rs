@@ -96,6 +96,7 @@ impl Vocabulary {
                 ("already_registered", "Already registered"),
                 ("waiting", "Waiting"),
                 ("claimed", "Being sent"),
+                ("refused", "Given up"),
             ],
             Role => &[("viewer", "Viewer"), ("agent", "Agent"), ("admin", "Admin")],
             Event => EVENTS,

@@ -3,6 +3,7 @@
 //! Takes a [`Report`] and an address; returns a [`BounceSeverity`]. RFC 3463 and the registry of enhanced status
 //! codes (<https://www.iana.org/assignments/smtp-enhanced-status-codes>) define the codes.
 
+use super::status_code::status_of_diagnostic;
 use super::{Report, ReportKind, ReportedRecipient};
 use crate::domain::EmailAddress;
 
@@ -84,6 +85,13 @@ fn is_permanent(status: &str) -> bool {
     next() == Some(5)
         && next() == Some(1)
         && next().is_some_and(|detail| NO_SUCH_ADDRESS.contains(&detail))
+}
+
+/// True if the reply of a mail server to RCPT, its code and its text, says for good that the address does not exist.
+#[must_use]
+pub fn is_unknown_recipient(code: u16, text: &str) -> bool {
+    let status = status_of_diagnostic(&format!("smtp; {code} {text}"));
+    code >= 500 && status.as_deref().is_some_and(is_permanent)
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ pub use authentication_facts::{
     Authentication, AuthenticationDetail, AuthenticationFailure, AuthenticationFault,
     AuthenticationMethod, AuthenticationOutcome, AuthenticationResult, DmarcPolicy,
 };
-pub use bounce_severity::BounceSeverity;
+pub use bounce_severity::{BounceSeverity, is_unknown_recipient};
 pub use charset::Label;
 pub use content::{
     Attachment, AttachmentSummary, Content, find_attachment, html, list_attachments, readable,

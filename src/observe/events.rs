@@ -137,7 +137,7 @@ pub fn verification_deferred(
         domain = %address.domain(), until = display(until), cause);
 }
 
-/// The mail cannot reach the address: it bounced (`ledger`), or our server refused it.
+/// The mail cannot reach the address: it bounced (`ledger`), our relay does not know the address, or it was given up.
 pub fn verification_bounced(
     account: AccountId,
     address: Option<&EmailAddress>,

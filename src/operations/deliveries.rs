@@ -48,7 +48,7 @@ pub struct QueueStatus {
 #[schema(as = DestinationState)]
 pub enum QueueState {
     Up,
-    /// An attempt failed and will be retried.
+    /// An attempt failed and will be retried, or the destination asked for a pause.
     Retrying,
     /// Every attempt fails; one is made at intervals.
     Down,
@@ -68,8 +68,8 @@ impl QueueStatus {
     ) -> Self {
         let state = match (is_paused, down, &work.last_error) {
             (true, ..) => QueueState::Paused,
-            (false, Some(_), _) => QueueState::Down,
-            (false, None, Some(_)) => QueueState::Retrying,
+            (false, Some(down), _) if !down.is_requested => QueueState::Down,
+            (false, Some(_), _) | (false, None, Some(_)) => QueueState::Retrying,
             (false, None, None) => QueueState::Up,
         };
         let next = down.map(|down| down.next_try_at).or(work.next_attempt_at);
@@ -77,7 +77,9 @@ impl QueueStatus {
             state,
             oldest_waiting: work.oldest,
             next_try_at: next.filter(|_| !is_paused),
-            down_since: down.map(|down| down.since),
+            down_since: down
+                .filter(|down| !down.is_requested)
+                .map(|down| down.since),
             last_error: down.map(|down| down.last_error.clone()).or(work.last_error),
             ..self
         }
@@ -155,7 +157,11 @@ pub async fn list_queue_states(store: &Store, config: &Config) -> Result<Vec<Que
 pub async fn list_down(store: &Store, config: &Config) -> Result<Vec<DownDestination>> {
     let mut down = store.down_destinations().await?;
     let paused = store.paused_destinations().await?;
-    down.retain(|down| kind_of_queue(config, &down.name).is_ok() && !paused.contains(&down.name));
+    down.retain(|down| {
+        !down.is_requested
+            && kind_of_queue(config, &down.name).is_ok()
+            && !paused.contains(&down.name)
+    });
     Ok(down)
 }
 

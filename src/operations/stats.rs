@@ -18,6 +18,8 @@ pub struct Stats {
     pub held_domains: Vec<HeldDomain>,
     /// Accounts of the whole site that our mail cannot reach, because it bounced.
     pub undeliverable: u64,
+    /// Accounts of the whole site whose last verification mail was given up, and which still wait for one.
+    pub refused_mails: u64,
 }
 
 /// Counts since that time, for every portal or for one.
@@ -44,5 +46,6 @@ pub async fn count_messages(
         requests: counts.requests,
         held_domains: counts.held_domains,
         undeliverable: counts.undeliverable,
+        refused_mails: counts.refused_mails,
     })
 }

@@ -7,13 +7,14 @@ use crate::access::{
     AccessSettings, AccountStanding, Circumstances, Consequence, Decision, DecisionInput, Standing,
     decide,
 };
-use crate::config::Config;
+use crate::config::{Config, Quota};
 use crate::domain::{
     Account, AccountKind, AccountStatus, Domain, DomainPattern, EmailAddress, Envelope, PortalName,
     Reason, ReversePath, Verdict,
 };
 use crate::intake::circumstances;
 use crate::mail::{self, Facts};
+use crate::store::{QuotaRoom, Result, Store};
 
 /// The verdict and its grounds.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -53,26 +54,31 @@ impl AddressInput {
 }
 
 /// Builds the input.
-#[must_use]
-pub fn input_for(
+pub async fn input_for(
+    store: &Store,
     config: &Config,
     settings: &AccessSettings,
     account: Option<&Account>,
     address: &EmailAddress,
     portal: &PortalName,
-) -> AddressInput {
+) -> Result<AddressInput> {
     let facts = ordinary_mail(config, address);
-    AddressInput {
+    let account = match account.filter(|account| !account.placeholder) {
+        Some(account) => {
+            let standing = standing_of(store, config.quota, account, portal, facts.size);
+            Some(standing.await?)
+        }
+        None => None,
+    };
+    Ok(AddressInput {
         circumstances: circumstances(config, portal, &facts),
         facts,
         standing: Standing {
-            account: account
-                .filter(|account| !account.placeholder)
-                .map(|account| standing_of(account, portal)),
+            account,
             original: None,
         },
         settings: settings.effective(Some(portal)),
-    }
+    })
 }
 
 /// Evaluates the rules.
@@ -106,19 +112,29 @@ pub fn kind_of(existing: Option<AccountKind>, decision: &Decision) -> Option<Acc
     })
 }
 
-/// Facts about an account that the rules need, assuming one more small request.
-#[must_use]
-pub fn standing_of(account: &Account, portal: &PortalName) -> AccountStanding {
-    AccountStanding {
+/// Facts about an account that the rules need to decide about one more request of `size` octets.
+pub async fn standing_of(
+    store: &Store,
+    quota: Quota,
+    account: &Account,
+    portal: &PortalName,
+    size: u64,
+) -> Result<AccountStanding> {
+    let was_never_verified =
+        account.status == AccountStatus::Active && account.verified_at.is_none();
+    let room = if account.status == AccountStatus::Pending || was_never_verified {
+        store.quota_room(account.id, size, quota).await?
+    } else {
+        QuotaRoom::default()
+    };
+    Ok(AccountStanding {
         kind: account.kind,
         status: account.status,
         takes_automatic: account.takes_automatic,
-        quota_reached: false,
-        can_replace: false,
-        unverified: account.status == AccountStatus::Active
-            && account.verified_at.is_none()
-            && !account.let_in_by.contains(portal),
-    }
+        quota_reached: room.quota_reached,
+        can_replace: room.can_replace,
+        unverified: was_never_verified && !account.let_in_by.contains(portal),
+    })
 }
 
 /// The facts of a message that has nothing but an author.

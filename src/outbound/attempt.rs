@@ -54,6 +54,8 @@ pub enum Scope {
     Request,
     /// Concerns the destination as a whole: unreachable, refusing the login, overloaded.
     Destination,
+    /// The recipient's address does not exist, whatever is sent to it.
+    Recipient,
 }
 
 impl Cause {

@@ -2,7 +2,8 @@
 //!
 //! A destination is down after several consecutive failures. While it is down it is sent one trial message at a
 //! time, at growing intervals, until a reply shows that the destination works again. The other messages wait
-//! without using up their attempts. A reload that leaves a destination unchanged keeps its breaker.
+//! without using up their attempts. They also wait while a destination has asked for a pause, which is no outage
+//! until it has done so several times in a row. A reload that leaves a destination unchanged keeps its breaker.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +26,12 @@ enum Breaker {
     Up {
         /// Consecutive failures.
         failures: u32,
+    },
+    /// The destination asked for a pause, after which it gets a trial message.
+    Waiting {
+        /// Consecutive failures, fewer than [`FAILURES`].
+        failures: u32,
+        until: Timestamp,
     },
     Down {
         /// Time of the next trial message.
@@ -52,8 +59,11 @@ impl Breaker {
     fn capacity(self, concurrency: usize, under_way: usize, now: Timestamp) -> Capacity {
         match self {
             Self::Up { .. } => Capacity::For(concurrency.saturating_sub(under_way)),
+            Self::Waiting { until, .. } if self.waits(now) => Capacity::NotBefore(until),
             Self::Down { probe_at, .. } if self.waits(now) => Capacity::NotBefore(probe_at),
-            Self::Down { .. } => Capacity::For(1_usize.saturating_sub(under_way)),
+            Self::Waiting { .. } | Self::Down { .. } => {
+                Capacity::For(1_usize.saturating_sub(under_way))
+            }
         }
     }
 
@@ -62,6 +72,7 @@ impl Breaker {
     fn waits(self, now: Timestamp) -> bool {
         match self {
             Self::Up { .. } => false,
+            Self::Waiting { until, .. } => now < until && until <= later(now, MAX_REQUESTED),
             Self::Down {
                 probe_at,
                 wait,
@@ -79,7 +90,8 @@ impl Breaker {
         let Some(cause) = attempt.destination_failure() else {
             return match self {
                 // This attempt started before the destination requested the wait.
-                Self::Down {
+                Self::Waiting { .. }
+                | Self::Down {
                     is_requested: true, ..
                 } if self.waits(now) => self,
                 // The destination answered.
@@ -92,27 +104,52 @@ impl Breaker {
             is_requested: false,
         };
         if let Some(asked) = cause.not_before {
-            return Self::Down {
-                probe_at: asked.min(later(now, MAX_REQUESTED)),
-                wait: FIRST_WAIT,
-                is_requested: true,
-            };
+            return self.after_request(asked.min(later(now, MAX_REQUESTED)), now);
         }
         match self {
-            Self::Up { failures } if failures + 1 < FAILURES => Self::Up {
-                failures: failures + 1,
-            },
-            Self::Up { .. } => down(FIRST_WAIT),
-            // This attempt started before the breaker opened, so it says nothing new.
-            Self::Down { .. } if self.waits(now) => self,
+            // This attempt started before the breaker opened or the wait began, so it says nothing new.
+            Self::Waiting { .. } | Self::Down { .. } if self.waits(now) => self,
+            Self::Up { failures } | Self::Waiting { failures, .. } if failures + 1 < FAILURES => {
+                Self::Up {
+                    failures: failures + 1,
+                }
+            }
+            Self::Up { .. } | Self::Waiting { .. } => down(FIRST_WAIT),
             Self::Down { wait, .. } => down((wait * 2).min(MAX_WAIT)),
+        }
+    }
+
+    /// Returns the state after the destination refused an attempt and asked for none before `until`.
+    fn after_request(self, until: Timestamp, now: Timestamp) -> Self {
+        match self {
+            // This attempt started before the wait began: it is no further failure.
+            Self::Waiting {
+                failures,
+                until: earlier,
+            } if self.waits(now) => Self::Waiting {
+                failures,
+                until: until.max(earlier),
+            },
+            Self::Up { failures } | Self::Waiting { failures, .. } if failures + 1 < FAILURES => {
+                Self::Waiting {
+                    failures: failures + 1,
+                    until,
+                }
+            }
+            Self::Up { .. } | Self::Waiting { .. } | Self::Down { .. } => Self::Down {
+                probe_at: until,
+                wait: FIRST_WAIT,
+                is_requested: true,
+            },
         }
     }
 }
 
-/// Report to operators of a destination that is down.
+/// Report to operators of a destination that is down, or that asked for a pause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DownState {
+    /// True if it asked for a pause and is not down.
+    pub is_requested: bool,
     /// Time of the next trial.
     pub next_try_at: Timestamp,
     /// Cause of the last failure.
@@ -149,16 +186,19 @@ impl SharedBreaker {
         }
     }
 
-    /// `None` while the destination is not down.
+    /// `None` while the destination is up.
     pub fn down_state(&self) -> Option<DownState> {
         let state = self.lock();
-        match state.breaker {
-            Breaker::Up { .. } => None,
-            Breaker::Down { probe_at, .. } => Some(DownState {
-                next_try_at: probe_at,
-                last_error: state.last_error.clone(),
-            }),
-        }
+        let (is_requested, next_try_at) = match state.breaker {
+            Breaker::Up { .. } => return None,
+            Breaker::Waiting { until, .. } => (true, until),
+            Breaker::Down { probe_at, .. } => (false, probe_at),
+        };
+        Some(DownState {
+            is_requested,
+            next_try_at,
+            last_error: state.last_error.clone(),
+        })
     }
 
     /// Closes the breaker: an operator wants to try at once.
@@ -195,7 +235,7 @@ impl Breakers {
         breaker
     }
 
-    /// True if the destination of that name is down.
+    /// True if the destination of that name is down, or asked for a pause.
     pub fn is_down(&self, name: &str) -> bool {
         let found = self.0.get(name);
         found.is_some_and(|(_, breaker)| breaker.down_state().is_some())
@@ -307,6 +347,36 @@ mod tests {
             );
             let up = paused.after(&AttemptOutcome::Delivered, at(granted));
             assert_eq!(up, Breaker::Up { failures: 0 });
+        }
+    }
+
+    fn asks_for(seconds: i64) -> AttemptOutcome {
+        let mut cause = Cause::of_destination("429 slow down");
+        cause.not_before = Some(at(seconds));
+        AttemptOutcome::Retry(cause)
+    }
+
+    #[test]
+    fn a_destination_that_asks_for_a_pause_is_down_after_as_many_failures_as_any_other() {
+        let is_down = |breaker| matches!(breaker, Breaker::Down { .. });
+        // Eight attempts in progress are refused at once: that is one failure.
+        let mut attempts = vec![(0, asks_for(10)); 8];
+        attempts.push((1, asks_for(12)));
+        let waiting = after(&attempts);
+        assert_eq!(waiting.capacity(8, 0, at(11)), Capacity::NotBefore(at(12)));
+        assert_eq!(waiting.capacity(8, 0, at(12)), Capacity::For(1));
+        for n in 2..5 {
+            attempts.push((n * 20, asks_for(n * 20 + 10)));
+            assert!(!is_down(after(&attempts)), "failure {n}");
+        }
+        let mut recovered = attempts.clone();
+        recovered.push((100, AttemptOutcome::Delivered));
+        recovered.push((101, asks_for(110)));
+        assert!(!is_down(after(&recovered)));
+        for last in [asks_for(110), unreachable()] {
+            let mut attempts = attempts.clone();
+            attempts.push((100, last));
+            assert!(is_down(after(&attempts)));
         }
     }
 }

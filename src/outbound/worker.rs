@@ -150,14 +150,17 @@ impl<Q: WorkQueue> Worker<Q> {
         worker.queue.close_idle().await;
     }
 
-    /// Records for operators that the destination is down or up again. If an operator removed the record, closes
-    /// the breaker.
+    /// Records for operators that the destination is down, asked for a pause, or is up again. If an operator removed
+    /// the record, closes the breaker.
     async fn follow_state(&mut self) {
         let state = self.breaker.down_state();
         let Some(name) = self.queue.name().cloned() else {
             return;
         };
         let store = self.queue.store();
+        let is_outage = |state: Option<&DownState>| state.is_some_and(|state| !state.is_requested);
+        let was_down = is_outage(self.recorded.as_ref());
+        let is_down = is_outage(state.as_ref());
         let done = match (&state, &self.recorded) {
             (None, None) => return,
             (Some(state), Some(recorded)) if state == recorded => match store.is_down(name).await {
@@ -172,6 +175,7 @@ impl<Q: WorkQueue> Worker<Q> {
             },
             (
                 Some(DownState {
+                    is_requested,
                     next_try_at,
                     last_error,
                 }),
@@ -182,14 +186,19 @@ impl<Q: WorkQueue> Worker<Q> {
                     since: Timestamp::now(),
                     next_try_at: *next_try_at,
                     last_error: last_error.clone(),
+                    is_requested: *is_requested,
                 };
-                if self.recorded.is_none() {
+                if is_down && !was_down {
                     events::destination_down(&down.name, &down.last_error);
+                } else if was_down && !is_down {
+                    events::destination_up(&down.name);
                 }
                 store.record_down(down).await
             }
             (None, Some(_)) => {
-                events::destination_up(&name);
+                if was_down {
+                    events::destination_up(&name);
+                }
                 store.record_up(name, Timestamp::now()).await
             }
         };

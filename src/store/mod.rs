@@ -78,7 +78,7 @@ pub use requests::content::{MessageContent, PIECE};
 pub use requests::delivery_claims::{Claim, NODE_SILENCE};
 pub use requests::delivery_queue::{Delivery, RunLimits};
 pub use requests::destinations::{DownDestination, WaitingWork};
-pub use requests::hold_quota::{Offer, WaitingRequest};
+pub use requests::hold_quota::{Offer, QuotaRoom, WaitingRequest};
 pub use requests::refused_messages::StillRefused;
 pub use requests::request::{Request, RequestFilter};
 pub use sql::pagination::{ListOrder, Listed, Page};

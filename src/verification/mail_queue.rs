@@ -22,7 +22,7 @@ use crate::observe::events;
 use crate::outbound::breaker::Target;
 use crate::outbound::queue::{WorkOutcome, WorkQueue};
 use crate::outbound::retry::{self, settlement};
-use crate::outbound::{AttemptOutcome, Generations};
+use crate::outbound::{AttemptOutcome, Generations, Scope};
 use crate::store::{
     ClaimNumber, ClaimRound, MailOutcome, NextWork, Settlement, Store, StoreError, Topic,
     VerificationMail,
@@ -190,7 +190,12 @@ impl WorkQueue for MailQueue {
             }
             Settlement::Failed { cause } => {
                 events::verification_bounced(account, Some(address), None, &cause);
-                MailOutcome::Refused { cause }
+                match attempt {
+                    AttemptOutcome::Refused(refusal) if refusal.scope == Scope::Recipient => {
+                        MailOutcome::NoSuchAddress { cause }
+                    }
+                    _ => MailOutcome::Refused { cause },
+                }
             }
             Settlement::Unattempted => MailOutcome::Unattempted,
         }

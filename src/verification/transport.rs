@@ -4,6 +4,7 @@
 //! Connections are reused while there is mail to send. One that was interrupted by the time limit is closed,
 //! never reused: its next reply would belong to the previous mail.
 
+mod failure;
 mod folder;
 mod one_reply_per_command;
 mod xoauth2;
@@ -15,19 +16,21 @@ use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
-use lettre::transport::smtp::response::{Code, Severity};
+use lettre::transport::smtp::response::Severity;
 use secrecy::ExposeSecret;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use failure::SendFailure;
 use one_reply_per_command::OneReplyPerCommand;
 
 use super::ComposedMail;
 use crate::config::{Outgoing, SmtpSecurity, SmtpServer};
 use crate::domain::Domain;
 use crate::observe::events;
-use crate::outbound::access_token::{AccessTokens, TokenFailure};
+use crate::outbound::access_token::AccessTokens;
 use crate::outbound::pool::Pool;
+use crate::outbound::smtp::reply::SmtpStep;
 use crate::outbound::{AttemptOutcome, Cause};
 
 /// Time limit for one mail, from connecting to the final reply. A shutdown may end it earlier.
@@ -139,14 +142,14 @@ impl Server {
         let sending = self.try_send(mail, &mut is_content_sent);
         let cause = match tokio::time::timeout(TIME_LIMIT, sending).await {
             Ok(Ok(())) => return AttemptOutcome::Delivered,
-            Ok(Err(Failure::Smtp(error))) if !is_content_sent || error.status().is_some() => {
-                return judge(&error);
-            }
-            Ok(Err(Failure::Unfit(extension))) => {
+            Ok(Err(SendFailure::Unfit(extension))) => {
                 let cause = format!("{host} does not offer {extension}, which this mail needs");
                 return AttemptOutcome::Refused(Cause::of_request(&cause));
             }
-            Ok(Err(error)) => format!("{host}: {error}"),
+            Ok(Err(failure)) => match failure.judge_reply() {
+                Some(outcome) => return outcome,
+                None => format!("{host}: {failure}"),
+            },
             Err(_) => format!("{host} took longer than {} s", TIME_LIMIT.as_secs()),
         };
         let cause = Cause::of_destination(&cause);
@@ -163,7 +166,7 @@ impl Server {
         &self,
         mail: &ComposedMail,
         is_content_sent: &mut bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), SendFailure> {
         let mut connection = match self.take_idle().await {
             Some(connection) => connection,
             None => self.connect().await?,
@@ -171,7 +174,7 @@ impl Server {
         match transact(&mut connection, mail, is_content_sent).await {
             Ok(()) => self.idle.put(connection),
             Err(error) => {
-                if matches!(&error, Failure::Smtp(error) if error.status().is_some()) {
+                if error.is_reply() {
                     // A server that has just replied may wait for the QUIT; one that is slow is left alone.
                     let _ = tokio::time::timeout(FAREWELL_LIMIT, connection.quit()).await;
                 }
@@ -191,7 +194,7 @@ impl Server {
         None
     }
 
-    async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
+    async fn connect(&self) -> Result<AsyncSmtpConnection, SendFailure> {
         if let Some(tokens) = &self.tokens {
             return self.connect_with_token(tokens).await;
         }
@@ -208,7 +211,7 @@ impl Server {
     async fn connect_with_token(
         &self,
         tokens: &AccessTokens,
-    ) -> Result<AsyncSmtpConnection, Failure> {
+    ) -> Result<AsyncSmtpConnection, SendFailure> {
         let token = tokens.get().await?;
         let mut connection = self.open().await?;
         let refusal = match xoauth2::log_in(&mut connection, tokens.user(), &token).await {
@@ -226,14 +229,14 @@ impl Server {
     }
 
     /// Opens a connection, encrypted as far as the configuration requires, before the login.
-    async fn open(&self) -> Result<AsyncSmtpConnection, Failure> {
+    async fn open(&self) -> Result<AsyncSmtpConnection, SendFailure> {
         let server = (self.settings.host.as_str(), self.settings.port);
         let mut connection = if self.settings.security == SmtpSecurity::Tls {
             let tls = Some(self.tls.clone());
             AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT_LIMIT), &self.hello, tls, None)
                 .await?
         } else {
-            let stream = reach(server).await.map_err(Failure::Connect)?;
+            let stream = reach(server).await.map_err(SendFailure::Connect)?;
             let stream: Box<dyn AsyncTokioStream> = match self.settings.security {
                 SmtpSecurity::None | SmtpSecurity::Tls => Box::new(stream),
                 SmtpSecurity::StartTls | SmtpSecurity::Opportunistic => {
@@ -267,7 +270,7 @@ async fn transact(
     connection: &mut AsyncSmtpConnection,
     mail: &ComposedMail,
     is_content_sent: &mut bool,
-) -> Result<(), Failure> {
+) -> Result<(), SendFailure> {
     let (from, to) = (mail.envelope.from(), mail.envelope.to());
     let mut addresses = from.into_iter().chain(to);
     let mut parameters = Vec::new();
@@ -276,7 +279,7 @@ async fn transact(
             .server_info()
             .supports_feature(Extension::SmtpUtfEight)
         {
-            return Err(Failure::Unfit("SMTPUTF8 (RFC 6531)"));
+            return Err(SendFailure::Unfit("SMTPUTF8 (RFC 6531)"));
         }
         parameters.push(MailParameter::SmtpUtfEight);
     }
@@ -285,13 +288,14 @@ async fn transact(
             .server_info()
             .supports_feature(Extension::EightBitMime)
         {
-            return Err(Failure::Unfit("8BITMIME (RFC 6152)"));
+            return Err(SendFailure::Unfit("8BITMIME (RFC 6152)"));
         }
         parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
     }
     connection
         .command(Mail::new(from.cloned(), parameters))
-        .await?;
+        .await
+        .map_err(SendFailure::at(SmtpStep::Mail))?;
     let mut refused = None;
     let mut count = 0;
     for address in to {
@@ -306,58 +310,28 @@ async fn transact(
                 }
                 refused = Some(error);
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(SendFailure::Transaction(SmtpStep::Rcpt, error)),
         }
     }
     // A refused recipient does not keep the mail from the others.
     if let Some(error) = refused
         && count == to.len()
     {
-        return Err(error.into());
+        return Err(SendFailure::Transaction(SmtpStep::Rcpt, error));
     }
-    connection.command(Data).await?;
+    connection
+        .command(Data)
+        .await
+        .map_err(SendFailure::at(SmtpStep::Data))?;
     *is_content_sent = true;
-    let reply = connection.message(&mail.content).await?;
+    let reply = connection
+        .message(&mail.content)
+        .await
+        .map_err(SendFailure::at(SmtpStep::Content))?;
     if reply.code().severity != Severity::PositiveCompletion {
-        return Err(Failure::Reply(reply.code()));
+        return Err(SendFailure::Reply(reply.code()));
     }
     Ok(())
-}
-
-/// Causes of a failed attempt.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("no connection: {0}")]
-    Connect(std::io::Error),
-    #[error("no access token: {0}")]
-    Token(#[from] TokenFailure),
-    #[error(transparent)]
-    Login(#[from] xoauth2::LoginRefusal),
-    #[error(transparent)]
-    Smtp(#[from] lettre::transport::smtp::Error),
-    /// The server lacks the extension of this name.
-    #[error("no {0}")]
-    Unfit(&'static str),
-    /// A reply to the content that is neither success nor failure.
-    #[error("{0} after the content")]
-    Reply(Code),
-}
-
-/// A 5xx is permanent, unless it concerns our client rather than the mail (RFC 4954 6: the login). Everything
-/// else, from a broken connection to a bad certificate, is temporary; it concerns the server as a whole,
-/// unless it is a reply about this mail.
-fn judge(error: &lettre::transport::smtp::Error) -> AttemptOutcome {
-    const ABOUT_US: [u16; 7] = [421, 432, 454, 530, 534, 535, 538];
-    let cause = error.to_string();
-    let code = error.status().map(u16::from);
-    let is_about_us = code.is_none_or(|code| ABOUT_US.contains(&code));
-    if error.is_permanent() && !is_about_us {
-        AttemptOutcome::Refused(Cause::of_request(&cause))
-    } else if is_about_us {
-        AttemptOutcome::Retry(Cause::of_destination(&cause))
-    } else {
-        AttemptOutcome::Retry(Cause::of_request(&cause))
-    }
 }
 
 impl std::fmt::Debug for MailTransport {

@@ -30,7 +30,8 @@ fn go_back(schema: &Schema) {
     server().run(
         &schema.name,
         "DROP INDEX event_operator_time, event_operator_actor, event_operator_name, account_created,
-             letter_asked, letter_claimed, hook_call_failed, hook_call_failed_event, hook_call_failed_account;
+             letter_asked, letter_claimed, hook_call_failed, hook_call_failed_event, hook_call_failed_account,
+             letter_refused;
          ALTER TABLE node DROP COLUMN sections;
          UPDATE schema_version SET version = 33",
     );

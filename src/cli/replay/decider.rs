@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 
 use super::context::DecisionContext;
-use crate::access::{DecisionInput, Effective, Standing, decide, sender_for};
+use crate::access::{AccountStanding, DecisionInput, Effective, Standing, decide, sender_for};
 use crate::cli::failure::CommandError;
 use crate::cli::try_address;
 use crate::domain::{
@@ -85,10 +85,7 @@ impl<'a> Decider<'a> {
         let sender = sender_for(&facts, circumstances.own_list.as_deref());
         let standing = Standing {
             account: match sender.address() {
-                Some(address) => self
-                    .account(address)?
-                    .filter(|account| !account.placeholder)
-                    .map(|account| try_address::standing_of(&account, &portal)),
+                Some(address) => self.standing(address, &portal, facts.size)?,
                 None => None,
             },
             original: None,
@@ -134,6 +131,25 @@ impl<'a> Decider<'a> {
             .unwrap_or(&config.portals[0]);
         let address = portal.addresses.first().map(ToString::to_string);
         (portal.name.clone(), address.unwrap_or_default())
+    }
+
+    /// The standing of a sender's account, to decide about one more request of `size` octets.
+    fn standing(
+        &self,
+        address: &EmailAddress,
+        portal: &PortalName,
+        size: u64,
+    ) -> Result<Option<AccountStanding>, CommandError> {
+        let Some(store) = &self.context.store else {
+            return Ok(None);
+        };
+        let account = self.account(address)?;
+        let Some(account) = account.filter(|account| !account.placeholder) else {
+            return Ok(None);
+        };
+        let quota = self.context.config.quota;
+        let standing = try_address::standing_of(store, quota, &account, portal, size);
+        Ok(Some(self.runtime.block_on(standing)?))
     }
 
     fn account(&self, address: &EmailAddress) -> Result<Option<Account>, CommandError> {

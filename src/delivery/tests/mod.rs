@@ -104,5 +104,6 @@ fn word(cause: &Cause) -> &'static str {
     match cause.scope {
         Scope::Request => "request",
         Scope::Destination => "destination",
+        Scope::Recipient => "recipient",
     }
 }

@@ -8,6 +8,7 @@ use crate::domain::{PortalName, Reason, RequestState, Timestamp, Verdict};
 use crate::store::rows::reason_codes::with_codes;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::{Millis, from_row};
+use crate::store::verification::sent_and_queued_mail::count_given_up;
 use crate::store::{Result, Store};
 
 /// Number of ledger entries with the same portal, verdict and reason.
@@ -49,6 +50,8 @@ pub struct Counts {
     pub held_domains: Vec<HeldDomain>,
     /// Accounts that our mail cannot reach.
     pub undeliverable: u64,
+    /// Accounts whose last verification mail was given up, and which still wait for one.
+    pub refused_mails: u64,
 }
 
 /// Queue lengths and the size of the database.
@@ -166,6 +169,7 @@ impl Store {
                          WHERE undeliverable = 1 AND forgotten_at IS NULL",
                     &[],
                 )?,
+                refused_mails: count_given_up(tx, Millis(0))?,
             })
         })
         .await

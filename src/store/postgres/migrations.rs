@@ -67,6 +67,9 @@ const MIGRATIONS: &[Migration] = &[
     step(38, 38, include_str!("schema/0038-expired-accounts.sql")),
     // An older program would release offered messages that the person refused.
     step(40, 40, include_str!("schema/0040-refused-offers.sql")),
+    step(41, 40, include_str!("schema/0041-refused-mail.sql")),
+    // A column that older programs leave out.
+    step(42, 40, include_str!("schema/0042-requested-waits.sql")),
 ];
 
 /// The migrations of this program. In a debug build, `VESTIBULE_NEXT_MIGRATIONS` can name a file with the

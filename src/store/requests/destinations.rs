@@ -14,7 +14,7 @@ use crate::store::{Result, Store, Topic};
 /// Maximum rows at either end of a queue that are examined for the oldest one and for the last error.
 const MAX_EXAMINED: u32 = 500;
 
-/// A destination or hook that is down.
+/// A destination or hook that is down, or that asked for a pause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DownDestination {
     pub name: DestinationName,
@@ -22,8 +22,12 @@ pub struct DownDestination {
     /// Time of the next trial.
     pub next_try_at: Timestamp,
     pub last_error: String,
+    /// True if it asked for a pause and is not down.
+    pub is_requested: bool,
 }
-from_row!(DownDestination, row: name, since, next_try_at, last_error);
+from_row!(
+    DownDestination, row: name, since, next_try_at, last_error, is_requested = row.get("requested")?,
+);
 
 /// Work that waits for a destination or hook. For queues of more than a thousand accounts it is an estimate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -101,19 +105,19 @@ impl Store {
         self.read(move |tx| waiting_calls(tx, &hook)).await
     }
 
-    /// Destinations and hooks that are down, by name.
+    /// Destinations and hooks that are down or asked for a pause, by name.
     pub async fn down_destinations(&self) -> Result<Vec<DownDestination>> {
         self.read(|tx| {
             tx.all(
-                "SELECT destination AS name, since, next_try_at, last_error FROM down_destination
-                 ORDER BY destination",
+                "SELECT destination AS name, since, next_try_at, last_error, requested
+                 FROM down_destination ORDER BY destination",
                 &[],
             )
         })
         .await
     }
 
-    /// True while the destination is recorded as down.
+    /// True while the destination is recorded as down or as waiting.
     pub async fn is_down(&self, name: DestinationName) -> Result<bool> {
         self.read(move |tx| {
             let sql = "SELECT 1 FROM down_destination WHERE destination = ?";
@@ -122,33 +126,39 @@ impl Store {
         .await
     }
 
-    /// Records that a destination is down, or that another trial failed.
+    /// Records that a destination is down or asked for a pause, or that another trial failed. Hooks are told when
+    /// it goes down, and when it no longer is.
     pub async fn record_down(&self, down: DownDestination) -> Result<()> {
         self.write(move |work| {
             let since = Millis::from(down.since);
-            let sql = "SELECT 1 FROM down_destination WHERE destination = ?";
-            let is_known = work.tx.exists(sql, &[&down.name])?;
-            if !is_known {
+            let sql = "SELECT since FROM down_destination WHERE destination = ? AND requested = 0";
+            let down_since: Option<Millis> = work.tx.maybe(sql, &[&down.name])?;
+            let is_down = !down.is_requested;
+            if down_since.is_some() != is_down {
                 calls_without_account::tell_destination(
                     work.tx,
                     &down.name,
-                    true,
-                    since,
+                    is_down,
+                    down_since.unwrap_or(since),
                     &Actor::Daemon,
                     since,
                 )?;
                 work.wakeups.add(Topic::Calls);
             }
             work.tx.run(
-                "INSERT INTO down_destination (destination, since, next_try_at, last_error)
-                 VALUES (?1, ?2, ?3, ?4)
+                "INSERT INTO down_destination (destination, since, next_try_at, last_error, requested)
+                 VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (destination) DO UPDATE
-                 SET next_try_at = excluded.next_try_at, last_error = excluded.last_error",
+                 SET next_try_at = excluded.next_try_at, last_error = excluded.last_error,
+                     since = CASE WHEN down_destination.requested = excluded.requested
+                         THEN down_destination.since ELSE excluded.since END,
+                     requested = excluded.requested",
                 &[
                     &down.name,
                     &since,
                     &Millis::from(down.next_try_at),
                     &down.last_error,
+                    &down.is_requested,
                 ],
             )?;
             work.wakeups.add(Topic::OperatorActions);
@@ -184,11 +194,11 @@ impl Store {
 }
 
 impl Work<'_> {
-    /// Removes the record that a destination is down, and owes hooks a call if there was one.
+    /// Removes the record of a destination, and owes hooks a call if it was down.
     fn clear_down(&mut self, name: &DestinationName, by: &Actor, now: Millis) -> Result<()> {
-        let sql = "DELETE FROM down_destination WHERE destination = ? RETURNING since";
-        let since: Option<Millis> = self.tx.maybe(sql, &[name])?;
-        if let Some(since) = since {
+        let sql = "DELETE FROM down_destination WHERE destination = ? RETURNING since, requested";
+        let record: Option<(Millis, bool)> = self.tx.maybe(sql, &[name])?;
+        if let Some((since, false)) = record {
             calls_without_account::tell_destination(self.tx, name, false, since, by, now)?;
             self.wakeups.add(Topic::Calls);
         }

@@ -9,9 +9,8 @@ use std::collections::BTreeSet;
 
 use crate::config::Quota;
 use crate::domain::Timestamp;
-use crate::domain::{Actor, PortalName, Reason, RequestId};
+use crate::domain::{AccountId, Actor, PortalName, Reason, RequestId};
 use crate::mail::Facts;
-use crate::store::Result;
 use crate::store::audit::events::NewEvent;
 use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::transitions;
@@ -22,6 +21,7 @@ use crate::store::rows::keys::octets;
 use crate::store::rows::shown_facts::ShownFacts;
 use crate::store::sql::sql_types::{JsonFields, Millis, from_row, json};
 use crate::store::sql::{FromRow, Tx, insert};
+use crate::store::{Result, Store};
 
 /// A held request as its sender sees it before releasing it.
 #[derive(Debug, Clone)]
@@ -58,13 +58,30 @@ pub(crate) fn list_held(tx: &Tx, account: i64) -> Result<Vec<(i64, WaitingReques
 }
 
 /// The room that the quota leaves for another request of `size` octets.
-pub(crate) struct Room {
-    pub(crate) quota_reached: bool,
+#[derive(Debug, Clone, Copy, Default)]
+pub struct QuotaRoom {
+    pub quota_reached: bool,
     /// There would be room without the unauthenticated requests.
-    pub(crate) can_replace: bool,
+    pub can_replace: bool,
 }
 
-pub(crate) fn room(tx: &Tx, account: i64, size: u64, quota: Quota) -> Result<Room> {
+impl Store {
+    /// The room that the quota leaves an account for another request of `size` octets.
+    pub async fn quota_room(
+        &self,
+        account: AccountId,
+        size: u64,
+        quota: Quota,
+    ) -> Result<QuotaRoom> {
+        self.read(move |tx| {
+            let n: Option<i64> = tx.maybe("SELECT n FROM account WHERE id = ?", &[&account])?;
+            n.map_or_else(|| Ok(QuotaRoom::default()), |n| room(tx, n, size, quota))
+        })
+        .await
+    }
+}
+
+pub(crate) fn room(tx: &Tx, account: i64, size: u64, quota: Quota) -> Result<QuotaRoom> {
     // Number and octets of all held requests, then of the unauthenticated ones.
     let (requests, bytes, unauthenticated_requests, unauthenticated_bytes): (i64, i64, i64, i64) =
         tx.one(
@@ -79,7 +96,7 @@ pub(crate) fn room(tx: &Tx, account: i64, size: u64, quota: Quota) -> Result<Roo
             || bytes.saturating_add(octets(size)) > octets(quota.bytes)
     };
     let quota_reached = full(requests, bytes);
-    Ok(Room {
+    Ok(QuotaRoom {
         quota_reached,
         can_replace: quota_reached
             && !full(

@@ -50,6 +50,8 @@ const STEPS: &[M] = &[
     M::up(include_str!("schema/0038-expired-accounts.sql")),
     M::up(include_str!("schema/0039-counted-by-the-writer.sql")),
     M::up(include_str!("schema/0040-refused-offers.sql")),
+    M::up(include_str!("schema/0041-refused-mail.sql")),
+    M::up(include_str!("schema/0042-requested-waits.sql")),
 ];
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
 

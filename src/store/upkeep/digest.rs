@@ -7,6 +7,7 @@ use crate::domain::Timestamp;
 use crate::store::ledger::dropped_domains::domains_between;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
+use crate::store::verification::sent_and_queued_mail::count_given_up;
 use crate::store::{Bounded, DownDestination, DroppedDomain, Result, Store};
 
 /// Maximum domains that are listed.
@@ -41,6 +42,8 @@ pub struct DigestContent {
     pub first_expiry: Option<Timestamp>,
     /// People whom our mail cannot reach.
     pub undeliverable: Bounded,
+    /// People whose last verification mail was given up in the period, and who still wait for one.
+    pub given_up: Bounded,
     pub down: Vec<DownDestination>,
 }
 
@@ -52,6 +55,7 @@ impl DigestContent {
         self.domains.is_empty()
             && self.expiring.number == 0
             && self.undeliverable.number <= claim.undeliverable_before
+            && self.given_up.number == 0
             && self.down.is_empty()
     }
 }
@@ -162,7 +166,8 @@ impl Store {
         until: Timestamp,
         soon: Timestamp,
     ) -> Result<DigestContent> {
-        let down = self.down_destinations().await?;
+        let mut down = self.down_destinations().await?;
+        down.retain(|down| !down.is_requested);
         self.read_long(move |tx| {
             let (expiring, first) = expiring(tx, soon.into())?;
             let undeliverable: u64 = tx.one(
@@ -176,6 +181,7 @@ impl Store {
                 expiring,
                 first_expiry: first.map(Millis::timestamp),
                 undeliverable: Bounded::of(undeliverable),
+                given_up: Bounded::of(count_given_up(tx, since.into())?),
                 down: down.clone(),
             })
         })

@@ -2,13 +2,14 @@
 //! invariants. Works on a copy and on the live database, beside a running daemon.
 
 use crate::access::AccessSettings;
-use crate::domain::{DestinationName, Timestamp};
+use crate::domain::{DestinationName, PortalName, Timestamp};
 use crate::store::engine::settings_cache;
 use crate::store::ledger::counts::{self, RequestCount};
 use crate::store::operators::nodes::{self, Node};
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::upkeep::invariants::{self, Violation};
+use crate::store::verification::sent_and_queued_mail::count_given_up;
 use crate::store::{Location, Result, StoreError};
 
 /// Result of an examination.
@@ -27,6 +28,10 @@ pub struct Examination {
     pub newest: Option<Timestamp>,
     pub requests: Vec<RequestCount>,
     pub paused: Vec<DestinationName>,
+    /// Accounts whose last verification mail was given up, and which still wait for one.
+    pub refused_mails: u64,
+    /// Number of failed requests whose content is no longer stored, by portal.
+    pub failed_without_content: Vec<(PortalName, u64)>,
     pub violations: Vec<Violation>,
 }
 
@@ -40,6 +45,14 @@ impl Examination {
         damaged.map(|violation| violation.place.as_str())
     }
 }
+
+/// Counts failed requests whose content is no longer stored, by portal.
+const FAILED_WITHOUT_CONTENT: &str = "SELECT r.portal, count(*)
+     FROM request AS r JOIN ledger AS l ON l.n = r.ledger
+     WHERE r.state = 'failed' AND NOT EXISTS (
+         SELECT 1 FROM content WHERE content.ledger = coalesce(l.message, l.n)
+     )
+     GROUP BY r.portal ORDER BY r.portal";
 
 /// Reads the whole database, so it takes long on a large one. Blocks.
 ///
@@ -67,6 +80,8 @@ pub fn examine(database: &Location) -> Result<Examination> {
         newest: None,
         requests: Vec::new(),
         paused: Vec::new(),
+        refused_mails: 0,
+        failed_without_content: Vec::new(),
         violations: Vec::new(),
     };
     // The invariants are those of the newest schema only.
@@ -81,6 +96,8 @@ pub fn examine(database: &Location) -> Result<Examination> {
         newest: newest.map(Millis::timestamp),
         requests: counts::requests(tx)?,
         paused: tx.all(paused, &[])?,
+        refused_mails: count_given_up(tx, Millis(0))?,
+        failed_without_content: tx.all(FAILED_WITHOUT_CONTENT, &[])?,
         violations: invariants::check(tx)?,
         ..examination
     })

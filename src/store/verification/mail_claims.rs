@@ -105,6 +105,10 @@ pub(crate) fn settle(
             end(tx, n, "refused", Some(cause), now)?;
             note_failure(tx, account, None, BounceSeverity::Temporary, now)?;
         }
+        MailOutcome::NoSuchAddress { cause } if holds => {
+            end(tx, n, "refused", Some(cause), now)?;
+            note_failure(tx, account, None, BounceSeverity::Permanent, now)?;
+        }
         _ => return Ok(Settled::ClaimLost),
     }
     Ok(Settled::Recorded)

@@ -1,11 +1,11 @@
 //! Lists of verification mail: that to one account, to answer whether a person was sent a link, and that which waits
-//! to be sent.
+//! to be sent or was given up.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{AccountId, EmailAddress, MailKind, PortalName, QueuedMailState, Timestamp};
-use crate::store::sql::sql_types::from_row;
+use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::time_cursor::TimeCursor;
 use crate::store::sql::{Conditions, FromRow, Tx};
 use crate::store::{Listed, Page, Result, Store};
@@ -48,7 +48,7 @@ impl Store {
     }
 }
 
-/// Verification mail that waits to be sent.
+/// Verification mail that waits to be sent, or was given up.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct QueuedMail {
     pub account: AccountId,
@@ -58,11 +58,12 @@ pub struct QueuedMail {
 }
 from_row!(QueuedMail, row: account, address, mail = SentMail::from_row(row)?);
 
-/// Waiting mail to list.
+/// Mail to list.
 #[derive(Debug, Clone, Default)]
 pub struct QueuedMailFilter {
     /// The recipient.
     pub account: Option<EmailAddress>,
+    /// None for all mail that waits or is being sent.
     pub state: Option<QueuedMailState>,
     /// Only mail that was requested since then.
     pub since: Option<Timestamp>,
@@ -76,6 +77,10 @@ impl QueuedMailFilter {
     /// account waits, and few are being sent: those lists are short.
     fn order(&self) -> (&'static str, &'static str) {
         match self {
+            Self {
+                state: Some(QueuedMailState::Refused),
+                ..
+            } => ("letter_refused", "created_at"),
             Self {
                 account: Some(_), ..
             } => ("letter_outstanding", "due_at"),
@@ -93,6 +98,24 @@ impl QueuedMailFilter {
     }
 }
 
+/// Condition for a mail `l` that was given up while its account `a` still waits for one. That our mail does not
+/// reach an account is listed elsewhere.
+const GIVEN_UP: &str = "l.state = 'refused' AND a.undeliverable = 0
+     AND (a.status = 'pending' OR (a.status = 'active' AND a.verified_at IS NULL))
+     AND NOT EXISTS (
+         SELECT 1 FROM letter AS newer WHERE newer.account = l.account AND newer.n > l.n
+     )";
+
+/// Number of accounts whose last mail was given up since then, and which still wait for one.
+pub(crate) fn count_given_up(tx: &Tx, since: Millis) -> Result<u64> {
+    let sql = format!(
+        "SELECT count(*) FROM letter AS l INDEXED BY letter_refused
+             JOIN account AS a ON a.n = l.account
+         WHERE {GIVEN_UP} AND l.settled_at >= ?"
+    );
+    tx.one(&sql, &[&since])
+}
+
 pub(crate) fn queued_mail(tx: &Tx, filter: &QueuedMailFilter) -> Result<Listed<QueuedMail>> {
     let key = filter.account.as_ref().map(EmailAddress::key);
     let after = TimeCursor::before(&filter.page)?;
@@ -102,11 +125,12 @@ pub(crate) fn queued_mail(tx: &Tx, filter: &QueuedMailFilter) -> Result<Listed<Q
         "l.account = (SELECT n FROM account WHERE key = ?)",
         key.as_ref(),
     );
-    match filter.state {
-        Some(QueuedMailState::Claimed) => wanted.always("l.state = 'claimed'"),
-        Some(QueuedMailState::Waiting) => wanted.always("l.state = 'waiting'"),
-        None => {}
-    }
+    wanted.always(match filter.state {
+        Some(QueuedMailState::Claimed) => "l.due_at IS NOT NULL AND l.state = 'claimed'",
+        Some(QueuedMailState::Waiting) => "l.due_at IS NOT NULL AND l.state = 'waiting'",
+        Some(QueuedMailState::Refused) => GIVEN_UP,
+        None => "l.due_at IS NOT NULL",
+    });
     wanted.ask("l.created_at >= ?", filter.since.as_ref());
     wanted.ask("l.created_at < ?", filter.until.as_ref());
     wanted.ask_place(&format!("(l.{column}, l.n) >"), after.as_ref());
@@ -114,7 +138,7 @@ pub(crate) fn queued_mail(tx: &Tx, filter: &QueuedMailFilter) -> Result<Listed<Q
         "SELECT l.n, a.id AS account, a.address, l.created_at, l.kind, l.state, l.portal, l.due_at, l.settled_at,
              l.attempts, l.last_error
          FROM letter AS l INDEXED BY {index} JOIN account AS a ON a.n = l.account
-         WHERE l.due_at IS NOT NULL AND {} ORDER BY l.{column}, l.n",
+         WHERE {} ORDER BY l.{column}, l.n",
         wanted.sql()
     );
     wanted.page(tx, &sql, &filter.page, |row| {
@@ -124,7 +148,8 @@ pub(crate) fn queued_mail(tx: &Tx, filter: &QueuedMailFilter) -> Result<Listed<Q
 }
 
 impl Store {
-    /// Mail that waits to be sent, in the order of its due times or, for a period, of its requests.
+    /// Mail that waits to be sent, in the order of its due times or, for a period, of its requests; mail that was
+    /// given up, in the order of its requests.
     pub async fn queued_mail(&self, filter: QueuedMailFilter) -> Result<Listed<QueuedMail>> {
         self.read(move |tx| queued_mail(tx, &filter)).await
     }

@@ -62,9 +62,13 @@ pub enum MailOutcome {
         at: Timestamp,
         cause: String,
     },
-    /// Refused permanently. Counts as a temporary failure of the address, because the refusal may be our
+    /// Given up, or it cannot be sent. Counts as a temporary failure of the address, because the cause may be our
     /// relay's.
     Refused {
+        cause: String,
+    },
+    /// Our relay says that the address does not exist: the account gets no more mail.
+    NoSuchAddress {
         cause: String,
     },
 }

@@ -56,6 +56,8 @@ pub(super) fn compose_digest(
         first_expiry => content.first_expiry.map(|at| at.to_string()),
         undeliverable => content.undeliverable.to_string(),
         has_undeliverable => content.undeliverable.number > 0,
+        given_up => content.given_up.to_string(),
+        has_given_up => content.given_up.number > 0,
         down => down,
     };
     let text = templates.render("digest.txt", &language, &values)?;

@@ -4,7 +4,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::{DestinationName, DomainPattern, LanguageTag};
-use crate::store::{Arrival, Bounded, DigestContent, DownDestination, DroppedDomain};
+use crate::store::{Arrival, Bounded, DigestContent, DownDestination, DroppedDomain, MailOutcome};
+use crate::verification::MailTokens;
 use crate::verification::tests::sample;
 
 fn instant(text: &str) -> Timestamp {
@@ -189,6 +190,46 @@ async fn one_that_was_not_sent_is_covered_by_the_next_and_one_node_sends_it() {
     assert_eq!(claimed.expect("asked"), None);
 }
 
+#[tokio::test]
+async fn verification_mail_that_was_given_up_is_told_once() {
+    let site = Site::open();
+    site.seed().await;
+    site.work("2026-01-10T12:00:00Z").await;
+    // Held: the domain is approved.
+    site.drop_mail("ann@corp.example", "2026-01-10T13:00:00Z")
+        .await;
+    let now = instant("2026-01-10T13:01:00Z");
+    let (limits, ttl) = (
+        site.config.verification.limits,
+        site.config.verification.token_ttl,
+    );
+    let tokens = vec![MailTokens::generate().expect("tokens").hashes()];
+    let round = site
+        .store
+        .settle_and_claim_mail([], tokens, limits, ttl, now);
+    let (_, claimed) = round.await.expect("claimed");
+    let outcome = MailOutcome::Refused {
+        cause: "given up: 554".to_owned(),
+    };
+    let outcomes = [(&claimed.verification_mails[0], outcome, now)];
+    let round = site
+        .store
+        .settle_and_claim_mail(outcomes, Vec::new(), limits, ttl, now);
+    round.await.expect("settled");
+    for now in ["2026-01-11T07:00:30Z", "2026-01-12T07:00:30Z"] {
+        site.work(now).await;
+        assert_eq!(site.mails().len(), 1, "{now}");
+    }
+    let mail = site.mails().remove(0);
+    let parsed = mail_parser::MessageParser::default().parse(mail.as_bytes());
+    let text = parsed.as_ref().and_then(|mail| mail.body_text(0));
+    let text = text.expect("a text");
+    assert!(
+        text.contains("https://admin.corp.example/mail?state=refused"),
+        "{text}"
+    );
+}
+
 #[test]
 fn strangers_make_no_link_and_no_header() {
     let site_config = sample::config("");
@@ -215,11 +256,16 @@ fn strangers_make_no_link_and_no_header() {
             number: 10_000,
             more: true,
         },
+        given_up: Bounded {
+            number: 3,
+            more: false,
+        },
         down: vec![DownDestination {
             name: DestinationName::parse("helpdesk").expect("a name"),
             since: instant("2026-01-11T01:00:00Z"),
             next_try_at: instant("2026-01-11T08:00:00Z"),
             last_error: "550 see https://evil.example".to_owned(),
+            is_requested: false,
         }],
     };
     let templates = Templates::load(None).expect("the built-in templates");

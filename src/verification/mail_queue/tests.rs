@@ -1,5 +1,7 @@
 //! The worker with a real database, against our own listener, which accepts the null reverse-path.
 
+mod refusals;
+
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -219,7 +221,7 @@ async fn each_gets_one_mail_with_a_link_that_works() {
 }
 
 #[tokio::test]
-async fn a_mail_that_has_to_wait_comes_again_and_a_refused_one_does_not() {
+async fn a_mail_that_has_to_wait_comes_again_and_one_to_nobody_does_not() {
     let harness = Harness::open(Semaphore::MAX_PERMITS).await;
     let begin = Timestamp::now();
     let worker = harness.start();

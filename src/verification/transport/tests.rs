@@ -13,6 +13,7 @@ use mailin_embedded::{Handler, Response, Server as Mailin, SslConfig, response};
 
 use super::*;
 use crate::domain::MailId;
+use crate::outbound::Scope;
 
 /// Received mail, and one reply for each local part that is refused.
 #[derive(Clone, Default)]
@@ -181,12 +182,63 @@ async fn after_the_content_only_a_reply_tells_the_outcome() {
     let attempt = outcome(vec![hello, OK, OK, OK, GO, "451 later\r\n"].leak()).await;
     assert!(matches!(&attempt, AttemptOutcome::Retry(_)), "{attempt:?}");
     let attempt = outcome(vec![hello, OK, OK, OK, GO, "554 no\r\n"].leak()).await;
-    assert!(
-        matches!(&attempt, AttemptOutcome::Refused(_)),
-        "{attempt:?}"
-    );
+    assert!(matches!(&attempt, AttemptOutcome::Retry(_)), "{attempt:?}");
     let attempt = outcome(vec![hello, OK, OK, OK, GO, OK].leak()).await;
     assert_eq!(attempt, AttemptOutcome::Delivered);
+}
+
+#[tokio::test]
+async fn only_an_address_that_does_not_exist_is_refused_for_good() {
+    const HELLO: &str = "220 here\r\n";
+    const OK: &str = "250 ok\r\n";
+    const GO: &str = "354 go\r\n";
+    // Greeting, EHLO, MAIL, RCPT, DATA, the content.
+    let before = [HELLO, OK, OK, OK, GO];
+    for (step, reply, scope) in [
+        (0, "554 5.7.1 no\r\n", Scope::Destination),
+        (2, "550 5.7.1 no\r\n", Scope::Destination),
+        (2, "550 5.1.1 no\r\n", Scope::Destination),
+        (2, "451 4.3.0 later\r\n", Scope::Destination),
+        (2, "530 5.7.0 log in\r\n", Scope::Destination),
+        (3, "530 5.7.0 log in\r\n", Scope::Destination),
+        (3, "554 5.7.1 relay denied\r\n", Scope::Request),
+        (3, "550 no\r\n", Scope::Request),
+        (3, "550 4.1.1 no\r\n", Scope::Request),
+        // The sender is unknown, says Postfix with smtpd_delay_reject.
+        (3, "550 5.1.0 no\r\n", Scope::Request),
+        (3, "550 5.1.8 no\r\n", Scope::Request),
+        (3, "552 5.2.2 full\r\n", Scope::Request),
+        (3, "450 4.1.1 later\r\n", Scope::Request),
+        (3, "450 5.1.1 later\r\n", Scope::Request),
+        (3, "550 5.1.1 nobody\r\n", Scope::Recipient),
+        (3, "550 No such user here\r\n", Scope::Recipient),
+        (3, "550 Sender refused: user unknown\r\n", Scope::Request),
+        (
+            3,
+            "550-5.1.1 nobody\r\n550 5.1.1 here\r\n",
+            Scope::Recipient,
+        ),
+        (4, "554 5.5.1 no\r\n", Scope::Request),
+        (4, "550 5.1.1 nobody\r\n", Scope::Request),
+        (5, "554 5.7.1 spam\r\n", Scope::Request),
+        (5, "550 5.1.1 nobody\r\n", Scope::Request),
+    ] {
+        let mut replies = before[..step].to_vec();
+        replies.push(reply);
+        let port = scripted(replies.leak());
+        let attempt = post(port, SmtpSecurity::None, true)
+            .send(&mail("ann@corp.example"))
+            .await;
+        let (cause, is_refused) = match &attempt {
+            AttemptOutcome::Retry(cause) => (cause, false),
+            AttemptOutcome::Refused(cause) => (cause, true),
+            other => panic!("{step} {reply:?}: {other:?}"),
+        };
+        assert_eq!(cause.scope, scope, "{step} {reply:?}: {cause:?}");
+        assert_eq!(is_refused, scope == Scope::Recipient, "{step} {reply:?}");
+        let is_failure = attempt.destination_failure().is_some();
+        assert_eq!(is_failure, scope == Scope::Destination, "{step} {reply:?}");
+    }
 }
 
 #[tokio::test]

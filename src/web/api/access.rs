@@ -118,13 +118,16 @@ pub(super) async fn test(
             .map(|portal| portal.name.clone())
             .collect(),
     };
-    let settings = call.app.store.access().await?.settings;
-    let account = call.app.store.customer(&address).await?;
-    let items = portals.iter().map(|portal| {
-        let input = input_for(&config, &settings, account.as_ref(), &address, portal);
-        decide_address(&input, account.as_ref(), &address, portal).0
-    });
-    Ok(ListBody::whole(items.collect()))
+    let store = &call.app.store;
+    let settings = store.access().await?.settings;
+    let account = store.customer(&address).await?;
+    let account = account.as_ref();
+    let mut items = Vec::with_capacity(portals.len());
+    for portal in &portals {
+        let input = input_for(store, &config, &settings, account, &address, portal);
+        items.push(decide_address(&input.await?, account, &address, portal).0);
+    }
+    Ok(ListBody::whole(items))
 }
 
 /// Settings to change, and how.

@@ -46,7 +46,10 @@ const TAGS: [(&str, &str); 14] = [
     ),
     ("find", "Search for messages"),
     ("deliveries", "Destinations, hooks and their queues"),
-    ("mail", "Verification mail that waits to be sent"),
+    (
+        "mail",
+        "Verification mail that waits to be sent or was given up",
+    ),
     ("nodes", "The daemons that share the database"),
     ("operators", "Operators, their sessions and tokens"),
     ("stats", "Counts of messages and requests"),

@@ -1,4 +1,4 @@
-//! `/mail`: verification mail that waits to be sent.
+//! `/mail`: verification mail that waits to be sent, or was given up.
 
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -18,7 +18,8 @@ pub(super) struct WaitingMailQuery {
     /// Only mail to this address.
     #[param(example = "ann@corp.example")]
     account: Option<String>,
-    /// Only mail that waits, or only mail that is being sent.
+    /// Only mail that waits, only mail that is being sent, or the mail that was given up (`refused`) for accounts
+    /// that still wait for it.
     #[param(inline)]
     state: Option<QueuedMailState>,
     /// Only mail requested since then. A list limited to a period is in the order in which its mail was requested.

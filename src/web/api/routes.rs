@@ -149,7 +149,7 @@ pub(super) fn routes() -> Vec<ApiRoute> {
             "listFailedCalls",
             "List calls of a hook that failed for good";
         GET "/mail", Viewer, mail::list, "listWaitingMail",
-            "List verification mail that waits to be sent";
+            "List verification mail that waits to be sent, or was given up";
         GET "/operators", Admin, operators::list, "listOperators",
             "List operators";
         GET "/operators/{operator}/tokens", Admin, operators::tokens, "listTokens",

@@ -1,4 +1,4 @@
-//! `/mail`: verification mail that waits to be sent, filtered by recipient, state and time.
+//! `/mail`: verification mail that waits to be sent or was given up, filtered by recipient, state and time.
 
 use minijinja::context;
 

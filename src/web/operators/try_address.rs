@@ -23,10 +23,13 @@ pub(super) async fn show(
     let (mut rows, mut customer, mut allowable) = (Vec::new(), None, None);
     if let Ok(address) = &parsed {
         let config = call.app.config();
-        let settings = call.app.store().access().await?.settings;
-        let account = call.app.store().customer(address).await?;
+        let store = call.app.store();
+        let settings = store.access().await?.settings;
+        let account = store.customer(address).await?;
         for portal in &config.portals {
-            let input = input_for(&config, &settings, account.as_ref(), address, &portal.name);
+            let name = &portal.name;
+            let input = input_for(store, &config, &settings, account.as_ref(), address, name);
+            let input = input.await?;
             let verdict = decide_address(&input, account.as_ref(), address, &portal.name).0;
             if verdict.reason == Reason::DomainNotAllowed {
                 allowable = Some(verdict.domain.to_string());

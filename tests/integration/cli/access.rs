@@ -2,6 +2,7 @@
 
 use insta::assert_snapshot;
 use serde_json::json;
+use vestibule::domain::Verdict;
 
 use super::harness::Harness;
 
@@ -216,6 +217,37 @@ fn an_address_is_tried_at_every_portal() {
         ])
         .objects();
     assert_eq!(under_draft[0]["reason"], "external_account_created");
+}
+
+#[test]
+fn the_hold_quota_is_part_of_the_verdict() {
+    let harness = Harness::new();
+    // quota.requests is 50 by default.
+    for n in 0..=50 {
+        let entry = harness.receive("ann@corp.example", "");
+        assert_eq!(entry.verdict == Verdict::Held, n < 50, "message {n}");
+    }
+    let message = "From: ann@corp.example\nTo: it-help@corp.example\nMessage-ID: <1@x>\n\nHelp!\n";
+    let file = harness.write("one.eml", message);
+    for command in [
+        &[
+            "access",
+            "test",
+            "ann@corp.example",
+            "--portal",
+            "it",
+            "--json",
+        ][..],
+        &["replay", "--json", file.as_str()],
+    ] {
+        let row = &harness.run(command).objects()[0];
+        assert_eq!(row["verdict"], "dropped", "{command:?}");
+        assert_eq!(row["reason"], "hold_quota", "{command:?}");
+    }
+    let verified = harness.run(&["customers", "verify", "ann@corp.example"]);
+    assert_eq!(verified.status, 0, "{}", verified.err);
+    let row = &harness.run(&["replay", "--json", &file]).objects()[0];
+    assert_eq!(row["reason"], "account_active");
 }
 
 #[test]

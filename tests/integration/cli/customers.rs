@@ -182,3 +182,37 @@ fn a_domain_is_found_however_it_is_written() {
         assert_eq!(found.objects().len(), 1, "{domain}");
     }
 }
+
+#[test]
+fn mail_that_was_given_up_is_resent_except_to_those_who_asked_for_none() {
+    let harness = Harness::new();
+    for name in ["ann", "bea", "cat"] {
+        harness.receive(&format!("{name}@corp.example"), "");
+    }
+    let given_up = || {
+        let listed = harness.run(&["customers", "mail", "--state", "refused", "--json"]);
+        listed.objects().len()
+    };
+    let connection = rusqlite::Connection::open(harness.path("data/vestibule.db")).expect("opened");
+    connection
+        .execute_batch(
+            "UPDATE letter SET state = 'refused', settled_at = created_at, due_at = NULL;
+             UPDATE account SET quiet_until = 9000000000000, refused_at = 1
+                 WHERE address = 'cat@corp.example'",
+        )
+        .expect("given up");
+    assert_eq!(given_up(), 3);
+    let stats = harness.run(&["stats", "--json"]).objects();
+    assert_eq!(stats[0]["refused_mails"], 3);
+    let resent = harness.run(&["customers", "resend", "--given-up", "--json"]);
+    assert_eq!(resent.objects()[0]["resent"], 2, "{}", resent.err);
+    assert_eq!(given_up(), 1);
+    let waiting = harness.run(&["customers", "mail", "--json"]).objects();
+    assert_eq!(waiting.len(), 2);
+    let again = harness.run(&["customers", "resend", "--given-up"]);
+    assert!(
+        again.out.starts_with("0 new verification mails to be sent"),
+        "{}",
+        again.out
+    );
+}

@@ -247,6 +247,7 @@ fn hooks_are_listed_with_the_destinations() {
         ),
         (&["--account", "bea@corp.example"], 0),
         (&["--state", "claimed"], 0),
+        (&["--state", "refused"], 0),
         (&["--until", "1d"], 0),
         (&["--since", "1d"], 1),
     ] {

@@ -196,10 +196,42 @@ fn a_file_that_keeps_its_unused_pages_is_a_warning() {
     assert_eq!(finding(&findings, "database")["state"], "ok");
 }
 
+#[test]
+fn the_remedies_for_failed_requests_work() {
+    let harness = Harness::new();
+    harness.receive("ann@corp.example", "");
+    harness.receive("bob@partner.example", "");
+    tamper(
+        &harness,
+        "UPDATE request SET state = 'failed', settled_at = 1, due_at = NULL;
+         DELETE FROM content WHERE ledger = (SELECT min(ledger) FROM request)",
+    );
+    let of_portal = || {
+        let (_, findings) = doctor(&harness);
+        let of_portal = findings
+            .iter()
+            .filter(|found| found["check"] == "portal.it");
+        of_portal.count()
+    };
+    assert_eq!(of_portal(), 2);
+    let ran = harness.run(&["requests", "retry", "--all-failed", "--portal", "it"]);
+    assert!(ran.err.contains("has expired"), "{}", ran.err);
+    assert_eq!(of_portal(), 1);
+    let failed = harness.run(&["requests", "list", "--state", "failed", "--json"]);
+    let failed = failed.objects();
+    assert_eq!(failed.len(), 1);
+    let id = failed[0]["id"].as_str().expect("an id");
+    let ran = harness.run(&["requests", "discard", id]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert_eq!(of_portal(), 0);
+}
+
 /// Possible findings about the database, each with its remedy.
 #[test]
 fn every_finding_says_what_to_do() {
     const FAILED: &str = "UPDATE request SET state = 'failed', settled_at = 1, due_at = NULL";
+    const FAILED_EMPTY: &str = "UPDATE request SET state = 'failed', settled_at = 1, due_at = NULL;
+        DELETE FROM content";
     const ORPHAN: &str = "PRAGMA foreign_keys = OFF;
         INSERT INTO content (ledger, raw) VALUES (999, x'00')";
     const PAUSED: &str = "INSERT INTO paused_destination VALUES ('helpdesk', 0, 'operator:carol')";
@@ -232,7 +264,21 @@ fn every_finding_says_what_to_do() {
             "portal.it",
             "warning",
             "given up",
-            "vestibule requests list --state failed",
+            "vestibule requests retry --all-failed --portal it",
+        ),
+        (
+            FAILED_EMPTY,
+            "portal.it",
+            "warning",
+            "their content has expired",
+            "vestibule requests discard ID",
+        ),
+        (
+            "UPDATE letter SET state = 'refused', settled_at = 1, due_at = NULL",
+            "verification mail",
+            "warning",
+            "given up for 1 account",
+            "vestibule customers mail --state refused",
         ),
         (
             "UPDATE request SET portal = 'gone'",

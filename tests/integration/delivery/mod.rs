@@ -3,6 +3,7 @@
 mod harness;
 mod help_desk;
 mod hooks;
+mod pauses;
 mod receiver;
 mod runs;
 mod workers;

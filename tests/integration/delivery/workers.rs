@@ -7,7 +7,6 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use vestibule::delivery;
 use vestibule::domain::{Actor, DestinationName, Interface, RequestState, Timestamp};
-use vestibule::operations::{QueueState, find_queue, retry_queue};
 
 use super::harness::{Harness, all, until, until_within};
 use super::help_desk::HelpDesk;
@@ -344,49 +343,5 @@ async fn a_reload_leaves_a_destination_that_is_down_alone_unless_it_changed() {
             == 1
     })
     .await;
-    workers.drain().await;
-}
-
-/// A destination that is down, as operators see it, before and after "Retry all now" and `deliveries retry`.
-#[tokio::test]
-async fn a_destination_that_is_down_is_shown_as_down_and_retried_immediately_on_request() {
-    let help_desk = HelpDesk::open(0, UNLIMITED).await;
-    help_desk.is_busy(true);
-    let harness = Harness::open(&help_desk.destination()).await;
-    let workers = harness.start();
-    let request = harness.mail("shop", 1).await;
-    let config = harness.config().borrow().clone();
-    let name = DestinationName::parse("shop").expect("a name");
-    let queue = async || {
-        let found = find_queue(&harness.store, &config, &name).await;
-        found.expect("a queue")
-    };
-    until("down", async || queue().await.state == QueueState::Down).await;
-    // The failure of the request is recorded after that of the destination. A retry in between would come too early.
-    until("recorded", async || {
-        let request = harness.store.request(request).await.expect("read");
-        request.expect("there").last_error.is_some()
-    })
-    .await;
-    let down = queue().await;
-    assert!(down.last_error.is_some_and(|error| error.contains("429")));
-    assert!(down.next_try_at.is_some_and(|at| at > Timestamp::now()));
-    assert!(down.oldest_waiting.is_some() && down.down_since.is_some());
-    assert_eq!((down.waiting, down.failed), (1, 0));
-
-    help_desk.is_busy(false);
-    let by = Actor::operator("root", Interface::CommandLine);
-    let retried = retry_queue(&harness.store, &config, &name, by).await;
-    retried.expect("recorded");
-    // Without the retry, the next attempt would be at the time that the destination requested.
-    until("delivered", async || {
-        !harness
-            .in_state("shop", RequestState::Delivered)
-            .await
-            .is_empty()
-    })
-    .await;
-    let up = queue().await;
-    assert_eq!((up.state, up.last_error), (QueueState::Up, None));
     workers.drain().await;
 }

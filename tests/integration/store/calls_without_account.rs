@@ -169,6 +169,7 @@ async fn a_destination_is_reported_once_as_down_and_once_as_up() {
         since: start(),
         next_try_at: minutes(1),
         last_error: "see https://evil.example".to_owned(),
+        is_requested: false,
     };
     for name in [&name, &name, &hook()] {
         harness.store.record_down(down(name)).await.expect("done");
@@ -196,6 +197,41 @@ async fn a_destination_is_reported_once_as_down_and_once_as_up() {
         "the hook is not notified of itself"
     );
     assert!(!calls[0].0.payload.contains("evil"));
+}
+
+#[tokio::test]
+async fn a_pause_that_a_destination_asked_for_is_not_reported() {
+    let harness = Harness::open().await;
+    subscribe(&harness, &["destination.*"]).await;
+    let name = DestinationName::parse("help-desk").expect("a name");
+    let record = async |is_requested, minute| {
+        let down = DownDestination {
+            name: name.clone(),
+            since: minutes(minute),
+            next_try_at: minutes(minute + 1),
+            last_error: "429".to_owned(),
+            is_requested,
+        };
+        harness.store.record_down(down).await.expect("recorded");
+        let recorded = harness.store.down_destinations().await.expect("read");
+        assert_eq!(recorded.len(), 1);
+        (recorded[0].is_requested, recorded[0].since)
+    };
+    assert_eq!(record(true, 0).await, (true, minutes(0)));
+    assert_eq!(record(true, 1).await, (true, minutes(0)));
+    let up = harness.store.record_up(name.clone(), minutes(2)).await;
+    up.expect("done");
+    assert_eq!(waiting(&harness).await, 0);
+
+    assert_eq!(record(true, 3).await, (true, minutes(3)));
+    assert_eq!(record(false, 4).await, (false, minutes(4)));
+    assert_eq!(waiting(&harness).await, 1, "it is down");
+    assert_eq!(record(false, 5).await, (false, minutes(4)));
+    assert_eq!(record(true, 6).await, (true, minutes(6)));
+    assert_eq!(waiting(&harness).await, 2, "and up again");
+    let up = harness.store.record_up(name.clone(), minutes(7)).await;
+    up.expect("done");
+    assert_eq!(waiting(&harness).await, 2);
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ mod own_addresses;
 mod pending_accounts;
 mod people;
 mod reference_model;
+mod refused_mail;
 mod refused_messages;
 mod settings;
 mod simulate;

@@ -152,7 +152,7 @@ async fn without_injected_replies_the_servers_reply_counts() {
         .send(&mail("ann@corp.example"))
         .await;
     assert!(
-        matches!(&attempt, AttemptOutcome::Refused(cause) if cause.text.contains("5.7.1")),
+        matches!(&attempt, AttemptOutcome::Retry(cause) if cause.text.contains("5.7.1")),
         "{attempt:?}"
     );
     assert!(heard.lock().expect("a lock")[1].starts_with("MAIL FROM"));

@@ -1,22 +1,36 @@
 //! Actions of operators on a request: release, discard, retry.
 
-use crate::domain::{Actor, RequestId, RequestState, Timestamp, Transition};
+use crate::domain::{AccountStatus, Actor, RequestId, RequestState, Timestamp, Transition};
 use crate::store::audit::events::record_of_entry;
 use crate::store::engine::job::Work;
+use crate::store::requests::other_copy::find_other_copy;
 use crate::store::requests::request::{self, Request};
 use crate::store::requests::transitions;
+use crate::store::rows::account_rows::{AccountRow, account_by_number};
 use crate::store::rows::dropped_content::uncount;
-use crate::store::sql::sql_types::Millis;
+use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::{Result, Store, StoreError, Topic};
 
+/// The request of an action.
+struct Target {
+    n: i64,
+    id: RequestId,
+    account: i64,
+    state: RequestState,
+    /// It is released, but its account is blocked.
+    stopped: bool,
+    in_work: bool,
+    has_content: bool,
+}
+from_row!(Target, row: n, id, account, state, stopped, in_work, has_content);
+
 impl Work<'_> {
-    /// The state of a request, its `n`, and true if its content exists.
-    fn request(&self, id: RequestId) -> Result<(i64, RequestState, bool)> {
+    fn target(&self, id: RequestId) -> Result<Target> {
         self.tx
             .maybe(
-                "SELECT l.n, r.state, EXISTS (
+                "SELECT l.n, l.id, r.account, r.state, r.stopped, r.in_work, EXISTS (
                      SELECT 1 FROM content WHERE content.ledger = coalesce(l.message, l.n)
-                 )
+                 ) AS has_content
                  FROM ledger AS l JOIN request AS r ON r.ledger = l.n WHERE l.id = ?",
                 &[&id],
             )?
@@ -28,34 +42,20 @@ impl Work<'_> {
     }
 
     fn release(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request> {
-        let (n, state, content) = self.request(id)?;
-        if let Some(until) = self.is_the_persons_until(n, now)? {
-            let until = until.timestamp();
-            let what = format!("request {id} was discarded by the person (\"This was not me\")");
-            return Err(StoreError::NotAllowed(if self.is_verified(n)? {
-                format!(
-                    "{what}; because the address is verified, an operator can release it from {until} on"
-                )
-            } else {
-                format!(
-                    "{what}; until {until} only they can undo that, with their link (`vestibule \
-                     customers resend` sends a new one)"
-                )
-            }));
+        let target = self.target(id)?;
+        if let Some(until) = self.is_the_persons_until(target.n, now)? {
+            let account = account_by_number(self.tx, target.account)?;
+            return Err(StoreError::NotAllowed(discarded_by_person(
+                id, &account, until,
+            )));
         }
-        if state.after(Transition::Release).is_none() {
-            return Err(not_possible(id, state, "released"));
+        if target.stopped && target.in_work {
+            return Err(in_progress(id));
         }
-        self.let_go(n, id, state, content, by, now)
-    }
-
-    /// True if the address of the request's account is verified: then no link restores anything.
-    fn is_verified(&self, n: i64) -> Result<bool> {
-        self.tx.exists(
-            "SELECT 1 FROM request AS r JOIN account AS a ON a.n = r.account
-             WHERE r.ledger = ? AND a.status = 'active' AND a.verified_at IS NOT NULL",
-            &[&n],
-        )
+        if !target.stopped && target.state.after(Transition::Release).is_none() {
+            return Err(not_possible(id, target.state, "released"));
+        }
+        self.let_go(&target, by, now)
     }
 
     /// True if the request's account expired or its person was forgotten.
@@ -79,16 +79,9 @@ impl Work<'_> {
         Ok(until.filter(|until| *until > now))
     }
 
-    fn let_go(
-        &mut self,
-        n: i64,
-        id: RequestId,
-        state: RequestState,
-        content: bool,
-        by: &Actor,
-        now: Millis,
-    ) -> Result<Request> {
-        if !content {
+    fn let_go(&mut self, target: &Target, by: &Actor, now: Millis) -> Result<Request> {
+        let Target { n, id, .. } = *target;
+        if !target.has_content {
             return Err(StoreError::NotAllowed(format!(
                 "the content of request {id} has expired"
             )));
@@ -98,10 +91,18 @@ impl Work<'_> {
                 "the account of request {id} no longer exists"
             )));
         }
+        // A stopped request is released already, so no copy of it was accepted since then.
+        if !target.stopped
+            && let Some((copy, state)) = find_other_copy(self.tx, n)?
+        {
+            return Err(StoreError::NotAllowed(format!(
+                "a copy of the message of request {id} is already request {copy}, {state}"
+            )));
+        }
         let sql = "UPDATE request SET kept = 1, restorable_until = NULL WHERE ledger = ?";
         self.tx.run(sql, &[&n])?;
         uncount(self.tx, n)?;
-        match state {
+        match target.state {
             RequestState::Failed => transitions::retry(self.tx, n, now)?,
             _ => transitions::release(self.tx, n, &by.to_string(), now)?,
         }
@@ -112,14 +113,14 @@ impl Work<'_> {
     }
 
     fn discard(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request> {
-        let (n, state, _) = self.request(id)?;
+        let Target {
+            n, state, in_work, ..
+        } = self.target(id)?;
         if state.after(Transition::Discard).is_none() {
             return Err(not_possible(id, state, "discarded"));
         }
-        if self.is_in_work(n)? {
-            return Err(StoreError::NotAllowed(format!(
-                "request {id} is being delivered; try again after this attempt"
-            )));
+        if in_work {
+            return Err(in_progress(id));
         }
         transitions::settle(self.tx, n, Transition::Discard, None, now)?;
         self.wakeups.add(Topic::Requests);
@@ -128,21 +129,20 @@ impl Work<'_> {
         self.find(id)
     }
 
-    fn is_in_work(&self, n: i64) -> Result<bool> {
-        self.tx
-            .one("SELECT in_work FROM request WHERE ledger = ?", &[&n])
-    }
-
     fn retry(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request> {
-        let (n, state, content) = self.request(id)?;
-        match state {
-            RequestState::Failed => self.let_go(n, id, state, content, by, now),
+        let target = self.target(id)?;
+        match target.state {
+            RequestState::Failed => self.let_go(&target, by, now),
+            RequestState::Released if target.stopped => Err(StoreError::NotAllowed(format!(
+                "request {id} is stopped: the account is blocked; it goes on when the account is \
+                 unblocked, or if you release this request"
+            ))),
             RequestState::Released => {
                 // A request that is in progress, or behind another in its queue, cannot become due earlier.
                 self.tx.run(
                     "UPDATE request SET due_at = ?2
                          WHERE ledger = ?1 AND in_work = 0 AND due_at > ?2",
-                    &[&n, &now],
+                    &[&target.n, &now],
                 )?;
                 self.wakeups.add(Topic::Requests);
                 self.find(id)
@@ -152,16 +152,43 @@ impl Work<'_> {
     }
 }
 
+/// Says who can undo "This was not me", and until when.
+fn discarded_by_person(id: RequestId, account: &AccountRow, until: Millis) -> String {
+    let what = format!("request {id} was discarded by the person (\"This was not me\")");
+    let until = until.timestamp();
+    match account.status {
+        // Then no link restores anything.
+        AccountStatus::Active if account.verified => format!(
+            "{what}; because the address is verified, an operator can release it from {until} on"
+        ),
+        AccountStatus::Blocked => format!(
+            "{what}; until {until} only they can undo that, with their link, once the account is \
+             unblocked"
+        ),
+        AccountStatus::Pending | AccountStatus::Active => format!(
+            "{what}; until {until} only they can undo that, with their link (`vestibule customers \
+             resend` sends a new one)"
+        ),
+    }
+}
+
+fn in_progress(id: RequestId) -> StoreError {
+    StoreError::NotAllowed(format!(
+        "request {id} is being delivered; try again after this attempt"
+    ))
+}
+
 fn not_possible(id: RequestId, state: RequestState, what: &str) -> StoreError {
     StoreError::NotAllowed(format!("request {id} is {state} and cannot be {what}"))
 }
 
 impl Store {
-    /// Releases one request (held, discarded, expired, failed) without verification of the account, for an
-    /// operator.
+    /// Releases one request (held, discarded, expired, failed, or stopped because its account is blocked) without
+    /// verification of the account, for an operator.
     ///
     /// # Errors
-    /// `NotFound`; `NotAllowed` in a state that cannot be released, or if the content or the account is gone.
+    /// `NotFound`; `NotAllowed` in a state that cannot be released, if the content or the account is gone, or if a
+    /// copy of the message is held, released or delivered.
     pub async fn release_request(
         &self,
         id: RequestId,
@@ -184,6 +211,10 @@ impl Store {
     }
 
     /// Retries a failed request for an operator; a released one becomes due at once.
+    ///
+    /// # Errors
+    /// `NotFound`; `NotAllowed` in a state that cannot be retried, for a request of a blocked account, if the
+    /// content or the account is gone, or if a copy of the message is held, released or delivered.
     pub async fn retry_request(&self, id: RequestId, by: Actor, now: Timestamp) -> Result<Request> {
         self.write(move |work| work.retry(id, &by, now.into()))
             .await

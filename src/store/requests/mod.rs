@@ -8,5 +8,6 @@ pub(super) mod delivery_queue;
 pub(super) mod destinations;
 pub(super) mod hold_quota;
 pub(super) mod message_link_key;
+mod other_copy;
 pub(super) mod request;
 pub(super) mod transitions;

@@ -24,6 +24,9 @@ pub struct Request {
     pub has_account: bool,
     pub portal: PortalName,
     pub state: RequestState,
+    /// True if it is released, but waits because its account is blocked.
+    #[serde(skip)]
+    pub stopped: bool,
     pub subject: Option<String>,
     pub message_id: Option<String>,
     pub size: u64,
@@ -53,7 +56,7 @@ pub struct RequestFilter {
 
 const SHOWN: &str = "SELECT l.id, a.address, a.id AS account_id,
      a.forgotten_at IS NULL AS has_account, r.portal, r.state, l.facts, r.size, r.received_at,
-     r.released_at, r.settled_at, r.attempts, r.due_at, r.passed,
+     r.released_at, r.settled_at, r.attempts, r.due_at, r.passed, r.stopped,
      CASE r.stopped WHEN 0 THEN r.last_error ELSE 'stopped: the account is blocked' END AS last_error
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account";
 
@@ -69,6 +72,7 @@ fn read_request(row: &Row) -> Result<Request> {
         has_account: row.get("has_account")?,
         portal: row.get("portal")?,
         state,
+        stopped: row.get("stopped")?,
         subject: facts.subject,
         message_id: facts.message_id,
         size: row.get("size")?,

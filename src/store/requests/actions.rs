@@ -11,6 +11,15 @@ use crate::store::rows::dropped_content::uncount;
 use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::{Result, Store, StoreError, Topic};
 
+/// Outcome of a retry.
+#[derive(Debug, Clone)]
+pub enum Retried {
+    /// It had failed.
+    Released(Request),
+    /// It was released before, and is due at once, unless it is in progress or behind another in its queue.
+    AlreadyReleased(Request),
+}
+
 /// The request of an action.
 struct Target {
     n: i64,
@@ -129,10 +138,10 @@ impl Work<'_> {
         self.find(id)
     }
 
-    fn retry(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request> {
+    fn retry(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Retried> {
         let target = self.target(id)?;
         match target.state {
-            RequestState::Failed => self.let_go(&target, by, now),
+            RequestState::Failed => self.let_go(&target, by, now).map(Retried::Released),
             RequestState::Released if target.stopped => Err(StoreError::NotAllowed(format!(
                 "request {id} is stopped: the account is blocked; it goes on when the account is \
                  unblocked, or if you release this request"
@@ -145,7 +154,7 @@ impl Work<'_> {
                     &[&target.n, &now],
                 )?;
                 self.wakeups.add(Topic::Requests);
-                self.find(id)
+                self.find(id).map(Retried::AlreadyReleased)
             }
             other => Err(not_possible(id, other, "retried")),
         }
@@ -215,7 +224,7 @@ impl Store {
     /// # Errors
     /// `NotFound`; `NotAllowed` in a state that cannot be retried, for a request of a blocked account, if the
     /// content or the account is gone, or if a copy of the message is held, released or delivered.
-    pub async fn retry_request(&self, id: RequestId, by: Actor, now: Timestamp) -> Result<Request> {
+    pub async fn retry_request(&self, id: RequestId, by: Actor, now: Timestamp) -> Result<Retried> {
         self.write(move |work| work.retry(id, &by, now.into()))
             .await
     }

@@ -92,6 +92,18 @@ pub(super) fn portals(config: &Config) -> Vec<Value> {
         .collect()
 }
 
+/// The same for the filter of a list, with the portal that it names although the configuration does not have it.
+pub(super) fn filter_portals(config: &Config, asked: &Fields) -> Vec<Value> {
+    let mut choices = portals(config);
+    let is_former = |name: &&str| {
+        PortalName::parse(name).is_ok_and(|name| config.public_portal(&name).is_none())
+    };
+    if let Some(name) = asked.one("portal").filter(is_former) {
+        choices.push(context! { name => name, title => name });
+    }
+    choices
+}
+
 fn row(account: &Account) -> Value {
     context! {
         id => account.id.to_string(),

@@ -53,20 +53,29 @@ pub(super) fn page_after_verification(
     released: &[(RequestId, PortalName)],
     discarded: usize,
 ) -> WebPage {
-    let shown: Vec<Value> = released
-        .iter()
-        .map(|(id, portal)| {
+    let describe_all = |requests: Vec<&(RequestId, PortalName)>| -> Vec<Value> {
+        let shown = requests.into_iter().map(|(id, portal)| {
             held.iter().find(|request| request.id == *id).map_or_else(
                 || context! { portal => title(config, portal), subject => "", received_at => "" },
                 |request| describe(config, request),
             )
-        })
-        .collect();
+        });
+        shown.collect()
+    };
+    // Nothing is delivered for a portal that is not in the configuration.
+    let (now, later): (Vec<_>, Vec<_>) = released
+        .iter()
+        .partition(|(_, portal)| config.portal(portal).is_some());
     let portals: BTreeSet<_> = released.iter().map(|(_, portal)| portal).collect();
     verified_page(
         config,
         address,
-        context! { now => true, released => shown, discarded => discarded },
+        context! {
+            now => true,
+            released => describe_all(now),
+            later => describe_all(later),
+            discarded => discarded,
+        },
         portals.into_iter(),
     )
 }
@@ -79,7 +88,12 @@ pub(super) fn page_if_verified_before(
     verified_page(
         config,
         address,
-        context! { now => false, released => Vec::<Value>::new(), discarded => 0 },
+        context! {
+            now => false,
+            released => Vec::<Value>::new(),
+            later => Vec::<Value>::new(),
+            discarded => 0,
+        },
         portal.into_iter(),
     )
 }

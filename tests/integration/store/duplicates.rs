@@ -199,7 +199,7 @@ async fn of_two_failed_copies_only_one_is_retried() {
         let retried = harness
             .store
             .retry_request(request, operator("root"), start());
-        retried.await.map(|request| request.state)
+        retried.await
     };
     let [first, second] = failed.as_slice() else {
         panic!("{failed:?}");

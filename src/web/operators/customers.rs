@@ -105,6 +105,7 @@ pub(super) fn filter_portals(config: &Config, asked: &Fields) -> Vec<Value> {
 }
 
 fn row(account: &Account) -> Value {
+    let now = Timestamp::now();
     context! {
         id => account.id.to_string(),
         address => account.address.to_string(),
@@ -116,7 +117,9 @@ fn row(account: &Account) -> Value {
         verified_at => account.verified_at.map(when),
         groups => account.groups.join(", "),
         undeliverable => account.undeliverable,
-        quiet_until => account.quiet_until.filter(|until| *until > Timestamp::now()).map(when),
+        quiet_until => account.quiet_until.filter(|until| *until > now).map(when),
+        can_withdraw_until => account.can_withdraw_until(now).map(when),
+        may_request_link => account.may_request_link(now),
         refused_at => account.refused_at.map(when),
         may_get_mail => may_get_mail(account).is_ok(),
         takes_automatic => account.takes_automatic,

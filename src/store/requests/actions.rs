@@ -54,9 +54,7 @@ impl Work<'_> {
         let target = self.target(id)?;
         if let Some(until) = self.is_the_persons_until(target.n, now)? {
             let account = account_by_number(self.tx, target.account)?;
-            return Err(StoreError::NotAllowed(discarded_by_person(
-                id, &account, until,
-            )));
+            return Err(StoreError::NotAllowed(discarded_by_person(id, &account, until)));
         }
         if target.stopped && target.in_work {
             return Err(in_progress(id));

@@ -30,9 +30,7 @@ pub(super) async fn requests(
     let filter = requests::filter(&query, &app.config(), Page::first(MAX_ROWS))?;
     let config = app.config();
     let causes = WaitingCauses::read(app.store(), &config).await?;
-    let rows = causes
-        .explain_list(app.store().requests(filter).await?)
-        .rows;
+    let rows = causes.explain_list(app.store().requests(filter).await?).rows;
     let lines = rows.iter().map(|request| {
         vec![
             request.id.to_string(),

@@ -136,7 +136,10 @@ fn a_reload_and_a_start_warn_about_requests_for_a_removed_portal() {
     let log = warned(&harness, 1);
     let line = log.lines().find(|line| line.contains("portal.missing"));
     let line = line.expect("a line");
-    assert!(line.contains("portal=it") && line.contains("requests=1"), "{line}");
+    assert!(
+        line.contains("portal=it") && line.contains("requests=1"),
+        "{line}"
+    );
     harness.restart();
     warned(&harness, 2);
     let listed = harness.json(&["requests", "list", "--portal", "it"]);

@@ -62,6 +62,9 @@ async fn a_blocked_account_has_no_way_out() {
         .store
         .release_request(request, operator("root"), minutes(1));
     let refusal = released.await.expect_err("the person's").to_string();
-    assert!(refusal.contains("once the account is unblocked"), "{refusal}");
+    assert!(
+        refusal.contains("once the account is unblocked"),
+        "{refusal}"
+    );
     assert!(!refusal.contains("resend"), "{refusal}");
 }

@@ -148,7 +148,10 @@ async fn a_request_of_a_blocked_account_can_be_released_but_not_retried() {
     let list = harness.get(&session, "/requests").await;
     assert!(list.body.contains("stopped: the account is blocked"));
     assert!(has(&list.body, "release") && !has(&list.body, "retry"));
-    assert_eq!(act("retry").await, "/requests?done=retried&count=0&failed=1");
+    assert_eq!(
+        act("retry").await,
+        "/requests?done=retried&count=0&failed=1"
+    );
     assert_eq!(
         act("release").await,
         "/requests?done=released&count=1&failed=0"

@@ -8,6 +8,7 @@ use clap::Args;
 use super::failure::CommandError;
 use crate::config::{Config, Destination, Secrets};
 use crate::domain::{Actor, DestinationName, Interface, PortalName, Timestamp, join};
+use crate::operations::is_former_portal;
 use crate::store::{Location, Store};
 
 /// Options that every command takes.
@@ -80,6 +81,19 @@ impl Context {
             }
             name => Ok(name),
         }
+    }
+
+    /// The portal by which a list is filtered: also one that the configuration does not have any more.
+    pub async fn listed_portal(
+        &self,
+        name: Option<PortalName>,
+    ) -> Result<Option<PortalName>, CommandError> {
+        if let Some(former) = &name
+            && is_former_portal(&self.store, &self.config, former).await?
+        {
+            return Ok(name);
+        }
+        self.portal(name)
     }
 }
 

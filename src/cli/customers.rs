@@ -16,7 +16,7 @@ use super::time_range::TimeRange;
 use super::value_parser::word;
 use crate::domain::{
     Account, AccountId, AccountKind, AccountStatus, EmailAddress, PortalName, QueuedMailState,
-    Timestamp, Vocabulary,
+    Timestamp,
 };
 use crate::operations::{
     self, CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer,
@@ -190,8 +190,8 @@ const COLUMNS: &[TableColumn<Account>] = columns! { account: Account;
 
 const MAIL: &[TableColumn<QueuedMail>] = columns! { queued: QueuedMail;
     "address" Whole => queued.address,
-    "kind" Word => Vocabulary::Mail.words(queued.mail.kind),
-    "state" Word 2 => Vocabulary::Mail.words(&queued.mail.state),
+    "kind" Word => queued.mail.kind,
+    "state" Word 2 => queued.mail.state,
     "portal" Whole 1 => or_dash(queued.mail.portal.as_ref()),
     "due" Time => queued.mail.due_at.map_or_else(|| "-".to_owned(), time),
     "attempts" Number => queued.mail.attempts,
@@ -267,11 +267,11 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
         }) => {
             let account_arg = AccountArg { account };
             let before = account_arg.find(&context).await?;
+            let done = act_on_customer(&context.store, CustomerAction::Resend, &before, actor());
+            let account = done.await?.account;
             if let Some(until) = before.quiet_until.filter(|until| *until > Timestamp::now()) {
                 note(warn_about_quiet(&before, until));
             }
-            let done = act_on_customer(&context.store, CustomerAction::Resend, &before, actor());
-            let account = done.await?.account;
             print_account(
                 &account,
                 "gets a new verification mail, as soon as the limits allow",

@@ -170,7 +170,11 @@ fn queues(found: &Examination, config: &Config) -> Vec<Finding> {
             findings.push(Finding::problem(
                 format!("portal.{}", count.portal),
                 "it is not in the configuration, and requests wait for it",
-                "restore it, at least until they are delivered or discarded: vestibule requests list",
+                format!(
+                    "restore it, at least until they are delivered or discarded: vestibule requests \
+                     list --portal {}",
+                    count.portal
+                ),
             ));
         }
         if count.state == RequestState::Failed {

@@ -142,7 +142,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
             let filter = LedgerFilter {
                 verdict: Some(Verdict::Dropped),
                 reason: list.reason,
-                portal: context.portal(list.portal)?,
+                portal: context.listed_portal(list.portal).await?,
                 received_after: list.period.since,
                 received_before: list.period.until,
                 order: order_by_time(list.oldest_first),

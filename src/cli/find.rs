@@ -58,7 +58,7 @@ const MESSAGES: &[TableColumn<FoundMessage>] = columns! { message: FoundMessage;
 
 pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult {
     let context = global.open().await?;
-    let portal = context.portal(args.portal.clone())?;
+    let portal = context.listed_portal(args.portal.clone()).await?;
     let search_text = args.words.join(" ");
     let limit = args.paging.clone().page().limit;
     let mut page = args.paging.page();

@@ -15,7 +15,7 @@ use crate::domain::{
     DestinationName, EmailAddress, PortalName, Reason, RequestId, RequestState, Timestamp,
 };
 use crate::operations::{
-    RequestAction, act_on_requests, earlier, matching_requests, order_by_time,
+    RequestAction, WaitingCauses, act_on_requests, earlier, matching_requests, order_by_time,
 };
 use crate::store::{Request, RequestFilter};
 
@@ -170,7 +170,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
                 .store
                 .requests(RequestFilter {
                     state: list.state,
-                    portal: context.portal(list.portal)?,
+                    portal: context.listed_portal(list.portal).await?,
                     account: list.account,
                     reason: list.reason,
                     received_before: earlier(list.older_than.map(ago), list.period.until),
@@ -179,11 +179,14 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
                     page: list.paging.page(),
                 })
                 .await?;
+            let causes = WaitingCauses::read(&context.store, &context.config).await?;
+            let listed = causes.explain_list(listed);
             out.list(&listed.rows, listed.next.as_deref(), COLUMNS)
         }
         Command::Show(which) => {
             let request = which.find(&context).await?;
-            show(&request, out)
+            let causes = WaitingCauses::read(&context.store, &context.config).await?;
+            show(&causes.explain(request), out)
         }
         Command::Release(several) => {
             let requests = ShortId::find_requests(&context, &several.requests).await?;
@@ -261,13 +264,20 @@ async fn act(
     requests: Vec<RequestId>,
     out: &mut Output,
 ) -> CommandResult {
-    let outcomes = act_on_requests(&context.store, action, requests, &actor()).await?;
+    let Context { store, config } = context;
+    let outcomes = act_on_requests(store, config, action, requests, &actor()).await?;
+    let causes = WaitingCauses::read(store, config).await?;
     let is_one = outcomes.len() == 1;
     let mut worst = None;
     for (id, outcome) in outcomes {
         match outcome {
             Ok(request) if out.is_json() => out.object(&request)?,
-            Ok(request) => out.line(format_args!("{id} is {}", request.state))?,
+            Ok(request) => match causes.of(&request) {
+                Some(cause) => {
+                    out.line(format_args!("{id} is {}, waiting: {cause}", request.state))?;
+                }
+                None => out.line(format_args!("{id} is {}", request.state))?,
+            },
             Err(error) if is_one => return Err(error.into()),
             Err(error) => {
                 out.flush()?;

@@ -84,7 +84,7 @@ const HELD: &[TableColumn<HeldDomain>] = columns! { held: HeldDomain;
 
 pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult {
     let context = global.open().await?;
-    let portal = context.portal(args.portal)?;
+    let portal = context.listed_portal(args.portal).await?;
     let since = ago(args.since);
     let counts = count_messages(&context.store, since, portal.as_ref()).await?;
     if out.is_json() {

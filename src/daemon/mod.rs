@@ -6,6 +6,7 @@
 
 mod listeners;
 mod lock;
+mod missing_portals;
 mod node;
 mod opening;
 mod operator_log;
@@ -124,6 +125,11 @@ impl Daemon {
         tasks.spawn(store.clone().keep_heartbeat(stop.clone()));
         tasks.spawn(node::run(config.clone(), store.clone(), stop.clone()));
         tasks.spawn(operator_log::run(store.clone(), stop.clone()));
+        tasks.spawn(missing_portals::run(
+            config.clone(),
+            store.clone(),
+            stop.clone(),
+        ));
         tasks.spawn(housekeeping::run(
             config.clone(),
             store.clone(),

@@ -43,6 +43,10 @@ keywords!(AccountOrigin { Mail => "mail", SignUp => "sign_up", Operator => "oper
 
 /// A customer as the store knows them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about the account"
+)]
 pub struct Account {
     pub id: AccountId,
     pub address: EmailAddress,
@@ -62,6 +66,12 @@ pub struct Account {
     pub quiet_until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused_at: Option<Timestamp>,
+    /// End of the validity of the newest link with which its owner can withdraw that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link_valid_until: Option<Timestamp>,
+    /// The one mail that can be requested in this time was requested.
+    #[serde(skip)]
+    pub quiet_mailed: bool,
     /// Time at which the directory deactivated it; only the directory or an operator lifts that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deactivated_at: Option<Timestamp>,
@@ -82,6 +92,28 @@ pub struct Account {
     pub placeholder: bool,
     pub created_at: Timestamp,
     pub created_by: AccountOrigin,
+}
+
+impl Account {
+    /// End of the time in which a link can withdraw "This was not me"; None if no link opens.
+    #[must_use]
+    pub fn can_withdraw_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let opens = self.status != AccountStatus::Blocked;
+        self.link_valid_until.filter(|until| opens && *until > now)
+    }
+
+    /// True if the person can request the one mail with a new link that a quiet address still gets, as the store
+    /// decides it.
+    #[must_use]
+    pub fn may_request_link(&self, now: Timestamp) -> bool {
+        let can_be_verified = match self.status {
+            AccountStatus::Pending => true,
+            AccountStatus::Active => self.verified_at.is_none(),
+            AccountStatus::Blocked => false,
+        };
+        let is_quiet = self.quiet_until.is_some_and(|until| until > now);
+        is_quiet && can_be_verified && !self.undeliverable && !self.quiet_mailed
+    }
 }
 
 /// An account that a decision calls for; the store creates it in the same transaction.

@@ -301,6 +301,11 @@ pub fn config_refused(file: &std::path::Path, cause: &str) {
     event!(ERROR "config.refused", file = %file.display(), cause);
 }
 
+/// Held or released requests wait for a portal that the configuration does not have.
+pub fn portal_missing(portal: &PortalName, requests: u64) {
+    event!(WARN "portal.missing", portal = %portal, requests);
+}
+
 /// The system's clock jumped `ahead` or `back` by this much. Nothing is deleted while it is ahead.
 pub fn clock_jumped(direction: &str, by: std::time::Duration) {
     event!(WARN "clock.jumped", direction, seconds = by.as_secs());

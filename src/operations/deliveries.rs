@@ -246,7 +246,8 @@ pub async fn retry_queue(
         }
     }
     ids.sort_unstable();
-    act_on_requests(store, RequestAction::Retry, ids, &by).await?;
+    // A request that cannot be retried, such as another copy of one that can, stays as it is.
+    act_on_requests(store, config, RequestAction::Retry, ids, &by).await?;
     store
         .close_breaker(name.clone(), by, Timestamp::now())
         .await

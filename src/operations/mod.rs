@@ -28,6 +28,7 @@ mod simulate;
 mod sso_sign_in;
 mod stats;
 mod try_address;
+mod waiting_causes;
 
 pub use access::{
     AccessView, ChangeTerms, RevisionDifference, RevisionEntry, SettingsChanged, block_unlisted,
@@ -72,3 +73,4 @@ pub use stats::{Stats, count_messages};
 pub use try_address::{
     AddressInput, AddressVerdict, decide_address, input_for, kind_of, standing_of,
 };
+pub use waiting_causes::{WaitingCause, WaitingCauses, count_unreachable, is_former_portal};

@@ -2,8 +2,10 @@
 
 use super::bulk_actions::{Outcomes, bulk};
 use super::lists::read_all;
+use super::waiting_causes::WaitingCauses;
+use crate::config::Config;
 use crate::domain::{Actor, RequestId, RequestState, Timestamp, Transition, keywords};
-use crate::store::{Listed, Request, RequestFilter, Result, Store};
+use crate::store::{Listed, Request, RequestFilter, Result, Retried, Store};
 
 /// Actions on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,16 @@ impl RequestAction {
         }
     }
 
+    /// The same for a request: one that its blocked account stops can be released, but not retried.
+    #[must_use]
+    pub fn applies_to_request(self, request: &Request) -> bool {
+        match self {
+            Self::Release if request.stopped => true,
+            Self::Retry if request.stopped => false,
+            _ => self.applies_to(request.state),
+        }
+    }
+
     /// The word for the result: `released`, `discarded` or `retried`.
     #[must_use]
     pub fn outcome(self) -> &'static str {
@@ -39,22 +51,45 @@ impl RequestAction {
     }
 }
 
-/// Applies the action and records `by` in the audit log. Returns the request in its new state.
+/// Applies the action and records `by` in the audit log. Returns the request in its new state, with the cause for
+/// which it waits.
 ///
 /// # Errors
-/// `NotFound`; `NotAllowed` in a state that does not permit the action.
+/// `NotFound`; `NotAllowed` in a state that does not permit the action, beside another copy of the message, and for
+/// a retry of a released request that is not attempted: its account is blocked, its destination is paused, or its
+/// portal is not in the configuration.
 pub async fn act_on_request(
     store: &Store,
+    config: &Config,
+    action: RequestAction,
+    id: RequestId,
+    by: Actor,
+) -> Result<Request> {
+    let causes = WaitingCauses::read(store, config).await?;
+    act(store, &causes, action, id, by).await
+}
+
+async fn act(
+    store: &Store,
+    causes: &WaitingCauses<'_>,
     action: RequestAction,
     id: RequestId,
     by: Actor,
 ) -> Result<Request> {
     let now = Timestamp::now();
-    match action {
-        RequestAction::Release => store.release_request(id, by, now).await,
-        RequestAction::Discard => store.discard_request(id, by, now).await,
-        RequestAction::Retry => store.retry_request(id, by, now).await,
-    }
+    let request = match action {
+        RequestAction::Release => store.release_request(id, by, now).await?,
+        RequestAction::Discard => store.discard_request(id, by, now).await?,
+        RequestAction::Retry => match store.retry_request(id, by, now).await? {
+            Retried::Released(request) => request,
+            Retried::AlreadyReleased(request) => match causes.of(&request) {
+                // It is only due as soon as the cause ends.
+                Some(cause) => return Err(cause.refuse_retry(&request)),
+                None => request,
+            },
+        },
+    };
+    Ok(causes.explain(request))
 }
 
 /// Applies the action to each request, in this order.
@@ -63,11 +98,13 @@ pub async fn act_on_request(
 /// Those of [`bulk`].
 pub async fn act_on_requests(
     store: &Store,
+    config: &Config,
     action: RequestAction,
     ids: Vec<RequestId>,
     by: &Actor,
 ) -> Result<Outcomes<RequestId, Request>> {
-    bulk(ids, |id| act_on_request(store, action, id, by.clone())).await
+    let causes = &WaitingCauses::read(store, config).await?;
+    bulk(ids, |id| act(store, causes, action, id, by.clone())).await
 }
 
 /// Ids of all requests that match, newest first.

@@ -29,16 +29,38 @@ pub(super) async fn show(context: &Context, account: &Account, out: &mut Output)
 }
 
 /// Describes until when an address gets no mail, why, and how to end that.
-fn quiet(until: Timestamp, refused_at: Option<Timestamp>) -> String {
-    let said = refused_at.map_or_else(String::new, |at| format!(" on {}", time(at)));
+fn quiet(account: &Account, until: Timestamp, now: Timestamp) -> String {
+    let said = account
+        .refused_at
+        .map_or_else(String::new, |at| format!(" on {}", time(at)));
+    let link = account.can_withdraw_until(now).map(time);
+    let ways = match (link, account.may_request_link(now)) {
+        _ if account.status == AccountStatus::Blocked => {
+            "while the account is blocked, their link does not open and they cannot request another"
+                .to_owned()
+        }
+        (Some(link), true) => format!(
+            "they can withdraw that through their link until {link}, or request one mail with a new \
+             link at /resend"
+        ),
+        (Some(link), false) => format!("they can withdraw that through their link until {link}"),
+        (None, true) => {
+            "no link of theirs is valid; they can request one mail with a new link at /resend"
+                .to_owned()
+        }
+        (None, false) => format!(
+            "no link of theirs is valid, and they cannot request another; to send one: vestibule \
+             customers resend {}",
+            account.address
+        ),
+    };
     format!(
-        "{}: the person pressed \"This was not me\"{said}; they can withdraw that through their \
-         link, or request one mail with a new link at /resend",
+        "{}: the person pressed \"This was not me\"{said}; {ways}",
         time(until)
     )
 }
 
-/// Warning about a mail that the person did not want.
+/// Warning about a mail that the person did not want, printed once it is queued.
 pub(super) fn warn_about_quiet(account: &Account, until: Timestamp) -> String {
     let said = account
         .refused_at
@@ -86,9 +108,8 @@ pub fn describe(
     let verified_by = or_dash(account.verified_by.as_ref());
     let unanswered = (account.status != AccountStatus::Active && account.unanswered_mails > 0)
         .then(|| describe_unanswered(account.unanswered_mails));
-    let quiet_until = account
-        .quiet_until
-        .filter(|until| *until > Timestamp::now());
+    let now = Timestamp::now();
+    let quiet_until = account.quiet_until.filter(|until| *until > now);
     out.fields(fields! {
         "address" => Some(&account.address),
         "id" => Some(account.id),
@@ -104,8 +125,79 @@ pub fn describe(
             "bounces; no more verification mail is sent, except by customers resend",
         ),
         "unanswered mails" => unanswered,
-        "no mail until" => quiet_until.map(|until| quiet(until, account.refused_at)),
+        "no mail until" => quiet_until.map(|until| quiet(account, until, now)),
         "automatic mail" => account.takes_automatic.then_some("is treated as written by a person"),
         "created" => Some(format!("{} by {}", time(account.created_at), account.created_by)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{AccountId, AccountKind, AccountOrigin, EmailAddress};
+
+    fn instant(text: &str) -> Timestamp {
+        text.parse().expect("an instant")
+    }
+
+    /// An account whose owner pressed "This was not me".
+    fn quiet_account() -> Account {
+        let refused_at = instant("2026-11-29T12:00:00Z");
+        Account {
+            id: AccountId::new(),
+            address: EmailAddress::parse("ann@corp.example").expect("an address"),
+            kind: AccountKind::Internal,
+            status: AccountStatus::Pending,
+            verified_by: None,
+            verified_at: None,
+            groups: Vec::new(),
+            held: 0,
+            undeliverable: false,
+            quiet_until: Some(instant("2026-12-29T12:00:00Z")),
+            refused_at: Some(refused_at),
+            link_valid_until: Some(instant("2026-12-06T12:00:00Z")),
+            quiet_mailed: false,
+            deactivated_at: None,
+            unanswered_mails: 0,
+            takes_automatic: false,
+            language: None,
+            let_in_by: Vec::new(),
+            placeholder: false,
+            created_at: refused_at,
+            created_by: AccountOrigin::Mail,
+        }
+    }
+
+    #[test]
+    fn the_quiet_time_names_only_the_ways_out_that_exist() {
+        let (link, request, operator) = ("through their link", "at /resend", "customers resend");
+        let (early, late) = ("2026-11-30T12:00:00Z", "2026-12-07T12:00:00Z");
+        let mailed = Account {
+            quiet_mailed: true,
+            ..quiet_account()
+        };
+        let undeliverable = Account {
+            undeliverable: true,
+            ..quiet_account()
+        };
+        let blocked = Account {
+            status: AccountStatus::Blocked,
+            ..quiet_account()
+        };
+        for (account, now, expected) in [
+            (&quiet_account(), early, &[link, request][..]),
+            (&quiet_account(), late, &[request]),
+            (&mailed, early, &[link]),
+            (&mailed, late, &[operator]),
+            (&undeliverable, late, &[operator]),
+            (&blocked, early, &[]),
+            (&blocked, late, &[]),
+        ] {
+            let until = account.quiet_until.expect("a time");
+            let text = quiet(account, until, instant(now));
+            for way in [link, request, operator] {
+                assert_eq!(text.contains(way), expected.contains(&way), "{text}");
+            }
+        }
+    }
 }

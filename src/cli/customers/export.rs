@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::failure::{CommandError, CommandResult};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, count_of};
 use crate::domain::{EmailAddress, Timestamp};
 use crate::operations::collect_person_data;
 
@@ -100,14 +100,17 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResu
     if out.is_json() {
         return out.object(&written);
     }
+    let entries = match written.entries {
+        1 => "1 entry".to_owned(),
+        entries => format!("{entries} entries"),
+    };
     out.line(format_args!(
-        "{}: {} entries of the ledger, {} requests, {} verification mails, {} events, {} messages",
+        "{}: {entries} of the ledger, {}, {}, {}, {}",
         written.folder.display(),
-        written.entries,
-        written.requests,
-        written.verification_mails,
-        written.events,
-        written.messages
+        count_of(written.requests, "request"),
+        count_of(written.verification_mails, "verification mail"),
+        count_of(written.events, "event"),
+        count_of(written.messages, "message")
     ))
 }
 

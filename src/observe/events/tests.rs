@@ -127,6 +127,7 @@ fn everything() {
     access_changed(2, "operator:root", "command line");
     config_reloaded(file);
     config_refused(file, "2 mistakes");
+    portal_missing(&portal, 3);
     canary_failed("it did not arrive within 30 s");
     canary_recovered();
     sso_failed(&"the provider does not confirm that the address is the person's");

@@ -30,7 +30,9 @@ pub enum Added {
 
 pub(super) const SHOWN: &str = "SELECT a.id, a.address, a.kind, a.status, a.verified_by, a.verified_at,
      a.groups, a.undeliverable, a.unanswered_mails, a.takes_automatic, a.created_at, a.created_by, a.key, a.n,
-     a.quiet_until, a.refused_at, a.language, a.deactivated_at,
+     a.quiet_until, a.refused_at, a.quiet_mailed <> 0 AS quiet_mailed, a.language, a.deactivated_at,
+     CASE WHEN a.quiet_until IS NOT NULL
+         THEN (SELECT max(expires_at) FROM token WHERE account = a.n) END AS link_valid_until,
      a.placeholder = 1 AND a.status = 'pending' AS placeholder,
      (SELECT count(*) FROM request AS r WHERE r.account = a.n AND r.state = 'held') AS held,
      (SELECT string_agg(portal, ' ' ORDER BY portal) FROM let_in WHERE account = a.n) AS let_in_by
@@ -47,7 +49,7 @@ fn read_portals(row: &Row) -> Result<Vec<PortalName>> {
 from_row!(
     Account, row: id, address, kind, status, verified_by, verified_at, groups, held,
     let_in_by = read_portals(row)?, undeliverable, unanswered_mails, quiet_until, refused_at,
-    deactivated_at, takes_automatic, language, placeholder, created_at, created_by,
+    link_valid_until, quiet_mailed, deactivated_at, takes_automatic, language, placeholder, created_at, created_by,
 );
 
 pub(crate) fn account(tx: &Tx, n: i64) -> Result<Account> {

@@ -152,6 +152,15 @@ impl Store {
         .await
     }
 
+    /// True if the ledger has an entry for this portal. Read from the counters by day.
+    pub async fn has_entries_for(&self, portal: PortalName) -> Result<bool> {
+        self.read(move |tx| {
+            let sql = "SELECT 1 FROM day_count WHERE portal = ? AND messages > 0 LIMIT 1";
+            tx.exists(sql, &[&portal])
+        })
+        .await
+    }
+
     /// Requests by portal and state. Reads the waiting requests, and counters of the settled ones.
     pub async fn request_counts(&self) -> Result<Vec<RequestCount>> {
         self.read(requests).await

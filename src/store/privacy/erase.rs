@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::domain::{Actor, EmailAddress, Timestamp};
 use crate::store::audit::events::NewEvent;
 use crate::store::engine::job::Work;
-use crate::store::privacy::erase_entries::{Erased, in_work_now};
+use crate::store::privacy::erase_entries::{ErasedEntries, in_work_now};
 use crate::store::privacy::export::{entries_of, has_dropped};
 use crate::store::privacy::last_step::LastStep;
 use crate::store::privacy::pseudonym::Pseudonym;
@@ -151,7 +151,7 @@ impl Store {
         };
         let mut entries = found.await?.into_list();
         let (mut total, mut finished) = (entries.len(), 0);
-        let mut erased = Erased::default();
+        let mut erased = ErasedEntries::default();
         loop {
             for some in entries.chunks(STEP) {
                 let (some, pseudonym) = (some.to_vec(), pseudonym.clone());

@@ -8,6 +8,7 @@ use crate::mail::Facts;
 use crate::store::audit::events::record_of_entry;
 use crate::store::engine::job::Work;
 use crate::store::error::readable;
+use crate::store::privacy::erase::delete_calls;
 use crate::store::privacy::export::PersonEntry;
 use crate::store::privacy::pseudonym::{
     Pseudonym, without_content, without_detail, without_people,
@@ -20,14 +21,14 @@ use crate::store::{Result, StoreError, Topic};
 
 /// Result of a step.
 #[derive(Debug, Default)]
-pub(super) struct Erased {
+pub(super) struct ErasedEntries {
     /// Entries of messages that the person wrote.
     pub(super) own: BTreeSet<i64>,
     /// Number of discarded requests.
     pub(super) discarded: u64,
 }
 
-impl Erased {
+impl ErasedEntries {
     pub(super) fn add(&mut self, step: Self) {
         self.own.extend(step.own);
         self.discarded += step.discarded;
@@ -43,8 +44,8 @@ impl Work<'_> {
         pseudonym: &Pseudonym,
         by: &Actor,
         now: Millis,
-    ) -> Result<Erased> {
-        let mut erased = Erased::default();
+    ) -> Result<ErasedEntries> {
+        let mut erased = ErasedEntries::default();
         for &PersonEntry { n, is_own } in entries {
             // Copies from before the run are in the list themselves. A copy that was rewritten has no key.
             let sql =
@@ -78,6 +79,10 @@ impl Work<'_> {
         if waits {
             transitions::settle(tx, n, Transition::Discard, None, now)?;
             record_of_entry(tx, "request.discarded", n, by, now)?;
+            delete_calls(
+                tx,
+                tx.one("SELECT account FROM request WHERE ledger = ?", &[&n])?,
+            )?;
             self.wakeups.add(Topic::Requests);
             self.wakeups.add(Topic::OperatorActions);
         }

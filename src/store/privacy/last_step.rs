@@ -5,7 +5,7 @@ use crate::domain::{AccountId, EmailAddress};
 use crate::store::Result;
 use crate::store::engine::job::Work;
 use crate::store::privacy::erase::{Begun, Forgetting, STEP, delete_calls};
-use crate::store::privacy::erase_entries::Erased;
+use crate::store::privacy::erase_entries::ErasedEntries;
 use crate::store::privacy::export::{PersonEntries, PersonEntry, dropped_of, entries_of};
 use crate::store::privacy::pseudonym::Pseudonym;
 use crate::store::rows::account_rows::find_account;
@@ -14,7 +14,7 @@ use crate::store::verification::rate_limits::erase_claims;
 
 /// Result of the last step: done, or postponed because of these new entries.
 pub(super) enum LastStep {
-    Done(Erased),
+    Done(ErasedEntries),
     Postponed {
         entries: Vec<PersonEntry>,
         begun: Begun,

@@ -3,21 +3,42 @@
 use crate::domain::{Actor, RequestId, RequestState, Timestamp, Transition};
 use crate::store::audit::events::record_of_entry;
 use crate::store::engine::job::Work;
+use crate::store::requests::other_copy::find_other_copy;
 use crate::store::requests::refused_messages::check_operator_may_release;
 use crate::store::requests::request::{self, Request};
 use crate::store::requests::transitions;
 use crate::store::rows::dropped_content::uncount;
-use crate::store::sql::sql_types::Millis;
+use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::{Result, Store, StoreError, Topic};
 
+/// Outcome of a retry.
+#[derive(Debug, Clone)]
+pub enum Retried {
+    /// It had failed.
+    Released(Request),
+    /// It was released before, and is due at once, unless it is in progress or behind another in its queue.
+    AlreadyReleased(Request),
+}
+
+/// The request of an action.
+struct Target {
+    n: i64,
+    id: RequestId,
+    state: RequestState,
+    /// It is released, but its account is blocked.
+    stopped: bool,
+    in_work: bool,
+    has_content: bool,
+}
+from_row!(Target, row: n, id, state, stopped, in_work, has_content);
+
 impl Work<'_> {
-    /// The state of a request, its `n`, and true if its content exists.
-    fn request(&self, id: RequestId) -> Result<(i64, RequestState, bool)> {
+    fn target(&self, id: RequestId) -> Result<Target> {
         self.tx
             .maybe(
-                "SELECT l.n, r.state, EXISTS (
+                "SELECT l.n, l.id, r.state, r.stopped, r.in_work, EXISTS (
                      SELECT 1 FROM content WHERE content.ledger = coalesce(l.message, l.n)
-                 )
+                 ) AS has_content
                  FROM ledger AS l JOIN request AS r ON r.ledger = l.n WHERE l.id = ?",
                 &[&id],
             )?
@@ -29,12 +50,15 @@ impl Work<'_> {
     }
 
     fn release(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request> {
-        let (n, state, content) = self.request(id)?;
-        check_operator_may_release(self.tx, n, &format!("request {id}"), now)?;
-        if state.after(Transition::Release).is_none() {
-            return Err(not_possible(id, state, "released"));
+        let target = self.target(id)?;
+        check_operator_may_release(self.tx, target.n, &format!("request {id}"), now)?;
+        if target.stopped && target.in_work {
+            return Err(in_progress(id));
         }
-        self.let_go(n, id, state, content, by, now)
+        if !target.stopped && target.state.after(Transition::Release).is_none() {
+            return Err(not_possible(id, target.state, "released"));
+        }
+        self.let_go(&target, by, now)
     }
 
     /// True if the request's account expired or its person was forgotten.
@@ -46,16 +70,9 @@ impl Work<'_> {
         )
     }
 
-    fn let_go(
-        &mut self,
-        n: i64,
-        id: RequestId,
-        state: RequestState,
-        content: bool,
-        by: &Actor,
-        now: Millis,
-    ) -> Result<Request> {
-        if !content {
+    fn let_go(&mut self, target: &Target, by: &Actor, now: Millis) -> Result<Request> {
+        let Target { n, id, .. } = *target;
+        if !target.has_content {
             return Err(StoreError::NotAllowed(format!(
                 "the content of request {id} has expired"
             )));
@@ -65,10 +82,18 @@ impl Work<'_> {
                 "the account of request {id} no longer exists"
             )));
         }
+        // A stopped request is released already, so no copy of it was accepted since then.
+        if !target.stopped
+            && let Some((copy, state)) = find_other_copy(self.tx, n)?
+        {
+            return Err(StoreError::NotAllowed(format!(
+                "a copy of the message of request {id} is already request {copy}, {state}"
+            )));
+        }
         let sql = "UPDATE request SET kept = 1, restorable_until = NULL WHERE ledger = ?";
         self.tx.run(sql, &[&n])?;
         uncount(self.tx, n)?;
-        match state {
+        match target.state {
             RequestState::Failed => transitions::retry(self.tx, n, now)?,
             _ => transitions::release(self.tx, n, &by.to_string(), now)?,
         }
@@ -79,14 +104,14 @@ impl Work<'_> {
     }
 
     fn discard(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request> {
-        let (n, state, _) = self.request(id)?;
+        let Target {
+            n, state, in_work, ..
+        } = self.target(id)?;
         if state.after(Transition::Discard).is_none() {
             return Err(not_possible(id, state, "discarded"));
         }
-        if self.is_in_work(n)? {
-            return Err(StoreError::NotAllowed(format!(
-                "request {id} is being delivered; try again after this attempt"
-            )));
+        if in_work {
+            return Err(in_progress(id));
         }
         transitions::settle(self.tx, n, Transition::Discard, None, now)?;
         self.wakeups.add(Topic::Requests);
@@ -95,28 +120,33 @@ impl Work<'_> {
         self.find(id)
     }
 
-    fn is_in_work(&self, n: i64) -> Result<bool> {
-        self.tx
-            .one("SELECT in_work FROM request WHERE ledger = ?", &[&n])
-    }
-
-    fn retry(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Request> {
-        let (n, state, content) = self.request(id)?;
-        match state {
-            RequestState::Failed => self.let_go(n, id, state, content, by, now),
+    fn retry(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Retried> {
+        let target = self.target(id)?;
+        match target.state {
+            RequestState::Failed => self.let_go(&target, by, now).map(Retried::Released),
+            RequestState::Released if target.stopped => Err(StoreError::NotAllowed(format!(
+                "request {id} is stopped: the account is blocked; it goes on when the account is \
+                 unblocked, or if you release this request"
+            ))),
             RequestState::Released => {
                 // A request that is in progress, or behind another in its queue, cannot become due earlier.
                 self.tx.run(
                     "UPDATE request SET due_at = ?2
                          WHERE ledger = ?1 AND in_work = 0 AND due_at > ?2",
-                    &[&n, &now],
+                    &[&target.n, &now],
                 )?;
                 self.wakeups.add(Topic::Requests);
-                self.find(id)
+                self.find(id).map(Retried::AlreadyReleased)
             }
             other => Err(not_possible(id, other, "retried")),
         }
     }
+}
+
+fn in_progress(id: RequestId) -> StoreError {
+    StoreError::NotAllowed(format!(
+        "request {id} is being delivered; try again after this attempt"
+    ))
 }
 
 fn not_possible(id: RequestId, state: RequestState, what: &str) -> StoreError {
@@ -124,11 +154,12 @@ fn not_possible(id: RequestId, state: RequestState, what: &str) -> StoreError {
 }
 
 impl Store {
-    /// Releases one request (held, discarded, expired, failed) without verification of the account, for an
-    /// operator.
+    /// Releases one request (held, discarded, expired, failed, or stopped because its account is blocked) without
+    /// verification of the account, for an operator.
     ///
     /// # Errors
-    /// `NotFound`; `NotAllowed` in a state that cannot be released, or if the content or the account is gone.
+    /// `NotFound`; `NotAllowed` in a state that cannot be released, if the content or the account is gone, or if a
+    /// copy of the message is held, released or delivered.
     pub async fn release_request(
         &self,
         id: RequestId,
@@ -151,7 +182,11 @@ impl Store {
     }
 
     /// Retries a failed request for an operator; a released one becomes due at once.
-    pub async fn retry_request(&self, id: RequestId, by: Actor, now: Timestamp) -> Result<Request> {
+    ///
+    /// # Errors
+    /// `NotFound`; `NotAllowed` in a state that cannot be retried, for a request of a blocked account, if the
+    /// content or the account is gone, or if a copy of the message is held, released or delivered.
+    pub async fn retry_request(&self, id: RequestId, by: Actor, now: Timestamp) -> Result<Retried> {
         self.write(move |work| work.retry(id, &by, now.into()))
             .await
     }

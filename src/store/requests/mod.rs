@@ -8,6 +8,7 @@ pub(super) mod delivery_queue;
 pub(super) mod destinations;
 pub(super) mod hold_quota;
 pub(super) mod message_link_key;
+mod other_copy;
 pub(super) mod refused_messages;
 pub(super) mod request;
 pub(super) mod transitions;

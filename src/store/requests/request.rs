@@ -24,6 +24,9 @@ pub struct Request {
     pub has_account: bool,
     pub portal: PortalName,
     pub state: RequestState,
+    /// True if it is released, but waits because its account is blocked.
+    #[serde(skip)]
+    pub stopped: bool,
     pub subject: Option<String>,
     pub message_id: Option<String>,
     pub size: u64,
@@ -32,6 +35,8 @@ pub struct Request {
     pub settled_at: Option<Timestamp>,
     pub attempts: u32,
     pub next_attempt_at: Option<Timestamp>,
+    /// Error of the last attempt. Begins with `stopped:` if the account of a released request is blocked, and with
+    /// `waiting:` if its destination is paused or its portal is not in the configuration.
     pub last_error: Option<String>,
     /// True if it has failed at least five times and no longer blocks later requests of its account.
     pub failing: bool,
@@ -53,7 +58,7 @@ pub struct RequestFilter {
 
 const SHOWN: &str = "SELECT l.id, a.address, a.id AS account_id,
      a.forgotten_at IS NULL AS has_account, r.portal, r.state, l.facts, r.size, r.received_at,
-     r.released_at, r.settled_at, r.attempts, r.due_at, r.passed,
+     r.released_at, r.settled_at, r.attempts, r.due_at, r.passed, r.stopped,
      CASE r.stopped WHEN 0 THEN r.last_error ELSE 'stopped: the account is blocked' END AS last_error
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account";
 
@@ -69,6 +74,7 @@ fn read_request(row: &Row) -> Result<Request> {
         has_account: row.get("has_account")?,
         portal: row.get("portal")?,
         state,
+        stopped: row.get("stopped")?,
         subject: facts.subject,
         message_id: facts.message_id,
         size: row.get("size")?,

@@ -14,7 +14,7 @@ use crate::store::{Result, StoreError};
 /// Failed attempts after which a request no longer blocks the later ones of its queue.
 pub(crate) const MAX_BLOCKING_ATTEMPTS: u32 = 5;
 
-/// Puts a request at the end of its queue. `by` is `rule`, `proof` or `operator:NAME`.
+/// Puts a request at the end of its queue, even one that is stopped. `by` is `rule`, `proof` or `operator:NAME`.
 pub(crate) fn release(tx: &Tx, request: i64, by: &str, now: Millis) -> Result<()> {
     enqueue(tx, request, Some(by), now)
 }
@@ -32,7 +32,7 @@ fn enqueue(tx: &Tx, request: i64, by: Option<&str>, now: Millis) -> Result<()> {
         "UPDATE request
              SET state = 'released', released_at = ?2,
                  released_by = coalesce(?3, released_by), settled_at = NULL,
-                 in_work = 0, claim = NULL, holder = NULL, passed = 0, attempts = 0,
+                 in_work = 0, claim = NULL, holder = NULL, stopped = 0, passed = 0, attempts = 0,
                  last_error = NULL, due_at = ?4
              WHERE ledger = ?1",
         &[&request, &now, &by, &due],

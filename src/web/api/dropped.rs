@@ -50,7 +50,7 @@ pub(super) async fn list(
     let filter = LedgerFilter {
         verdict: Some(Verdict::Dropped),
         reason: filter.reason,
-        portal: call.app.portal(filter.portal)?,
+        portal: call.app.listed_portal(filter.portal).await?,
         received_after: filter.since,
         received_before: filter.until,
         order: order_by_time(filter.oldest_first),

@@ -68,7 +68,7 @@ pub(super) async fn find(
         until: search.until,
         verdict: search.verdict,
         reason: search.reason,
-        portal: call.app.portal(search.portal)?,
+        portal: call.app.listed_portal(search.portal).await?,
         page: search.limit.page(search.after),
         ..FindFilter::default()
     };

@@ -48,7 +48,7 @@ pub(super) async fn list(
     let filter = LedgerFilter {
         verdict: filter.verdict,
         reason: filter.reason,
-        portal: call.app.portal(filter.portal)?,
+        portal: call.app.listed_portal(filter.portal).await?,
         message_id: filter
             .message_id
             .as_deref()

@@ -52,6 +52,7 @@ use super::page::WebPage;
 use super::render::set_common_headers;
 use crate::config::Config;
 use crate::domain::PortalName;
+use crate::operations::is_former_portal;
 use crate::store::Store;
 use problem::{Problem, ProblemKind};
 use reference::Reference;
@@ -104,6 +105,17 @@ impl AppState {
             )),
             name => Ok(name),
         }
+    }
+
+    /// Finds the portal by which a list is filtered: also one that the configuration does not have any more.
+    async fn listed_portal(&self, name: Option<PortalName>) -> Result<Option<PortalName>, Problem> {
+        let config = self.config();
+        if let Some(former) = &name
+            && is_former_portal(&self.store, &config, former).await?
+        {
+            return Ok(name);
+        }
+        self.portal(name)
     }
 }
 

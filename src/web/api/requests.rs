@@ -11,7 +11,8 @@ use super::problem::{Problem, ProblemBody};
 use super::values::{Age, Limit, address};
 use crate::domain::{PortalName, Reason, RequestId, RequestState, Timestamp};
 use crate::operations::{
-    MAX_BULK_ITEMS, RequestAction, act_on_request, act_on_requests, earlier, order_by_time,
+    MAX_BULK_ITEMS, RequestAction, WaitingCauses, act_on_request, act_on_requests, earlier,
+    order_by_time,
 };
 use crate::store::{Page, Request, RequestFilter};
 
@@ -56,7 +57,7 @@ pub(super) async fn list(
     let account = filter.account.as_deref();
     let filter = RequestFilter {
         state: filter.state,
-        portal: call.app.portal(filter.portal)?,
+        portal: call.app.listed_portal(filter.portal).await?,
         account: account.map(|text| address("account", text)).transpose()?,
         reason: filter.reason,
         received_before: earlier(filter.older_than.map(Age::ago), filter.until),
@@ -64,7 +65,9 @@ pub(super) async fn list(
         order: order_by_time(filter.oldest_first),
         page: filter.limit.page(filter.after),
     };
-    Ok(call.app.store.requests(filter).await?.into())
+    let (config, store) = (call.app.config(), &call.app.store);
+    let causes = WaitingCauses::read(store, &config).await?;
+    Ok(causes.explain_list(store.requests(filter).await?).into())
 }
 
 async fn find(call: &Call, id: RequestId) -> Result<Request, Problem> {
@@ -73,7 +76,9 @@ async fn find(call: &Call, id: RequestId) -> Result<Request, Problem> {
 }
 
 pub(super) async fn show(call: Call, At(id): At<RequestId>) -> Result<ApiJson<Request>, Problem> {
-    find(&call, id).await.map(ApiJson)
+    let (config, store) = (call.app.config(), &call.app.store);
+    let causes = WaitingCauses::read(store, &config).await?;
+    Ok(ApiJson(causes.explain(find(&call, id).await?)))
 }
 
 pub(super) async fn raw(call: Call, At(id): At<RequestId>) -> Result<Raw, Problem> {
@@ -86,8 +91,8 @@ pub(super) async fn raw(call: Call, At(id): At<RequestId>) -> Result<Raw, Proble
 /// Makes a handler that applies the action to the request in the path.
 pub(super) fn act(action: RequestAction) -> impl Serve<At<RequestId>, ApiJson<Request>> {
     move |call: Call, At(id): At<RequestId>| async move {
-        let by = call.holder.actor();
-        let done = act_on_request(&call.app.store, action, id, by);
+        let (config, by) = (call.app.config(), call.holder.actor());
+        let done = act_on_request(&call.app.store, &config, action, id, by);
         Ok(ApiJson(done.await?))
     }
 }
@@ -160,7 +165,7 @@ pub(super) async fn retry_many(
         _ => {
             return Err(Problem::of_field(
                 "requests",
-                "give ids, or set all_failed, optionally with a portal",
+                "give requests, or set all_failed, optionally with a portal",
             ));
         }
     };
@@ -180,7 +185,8 @@ async fn many(
     action: RequestAction,
     ids: Vec<RequestId>,
 ) -> Result<ApiJson<RequestsDone>, Problem> {
-    let outcomes = act_on_requests(&call.app.store, action, ids, &call.holder.actor()).await?;
+    let (config, by) = (call.app.config(), call.holder.actor());
+    let outcomes = act_on_requests(&call.app.store, &config, action, ids, &by).await?;
     let items: Vec<_> = outcomes
         .into_iter()
         .map(|(id, outcome)| {

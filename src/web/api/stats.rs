@@ -27,7 +27,7 @@ pub(super) async fn show(
     call: Call,
     Query(wanted): Query<StatsQuery>,
 ) -> Result<ApiJson<Stats>, Problem> {
-    let portal = call.app.portal(wanted.portal)?;
+    let portal = call.app.listed_portal(wanted.portal).await?;
     let since = wanted.since.unwrap_or(Age::days(7)).ago();
     let stats = operations::count_messages(&call.app.store, since, portal.as_ref());
     Ok(ApiJson(stats.await?))

@@ -13,7 +13,7 @@ use super::error::Error;
 use super::form_fields::QueryFields;
 use super::period::Period;
 use super::{AppState, audit, customers, dropped, find, hooks, mail, messages, requests};
-use crate::operations::{self, FoundMessage};
+use crate::operations::{self, FoundMessage, WaitingCauses};
 use crate::store::{FindFilter, LedgerEntry, Page, Store};
 use crate::web::attachment;
 
@@ -28,7 +28,11 @@ pub(super) async fn requests(
     QueryFields(query): QueryFields,
 ) -> Result<Response, Error> {
     let filter = requests::filter(&query, &app.config(), Page::first(MAX_ROWS))?;
-    let rows = app.store().requests(filter).await?.rows;
+    let config = app.config();
+    let causes = WaitingCauses::read(app.store(), &config).await?;
+    let rows = causes
+        .explain_list(app.store().requests(filter).await?)
+        .rows;
     let lines = rows.iter().map(|request| {
         vec![
             request.id.to_string(),

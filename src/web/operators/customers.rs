@@ -92,7 +92,20 @@ pub(super) fn portals(config: &Config) -> Vec<Value> {
         .collect()
 }
 
+/// The same for the filter of a list, with the portal that it names although the configuration does not have it.
+pub(super) fn filter_portals(config: &Config, asked: &Fields) -> Vec<Value> {
+    let mut choices = portals(config);
+    let is_former = |name: &&str| {
+        PortalName::parse(name).is_ok_and(|name| config.public_portal(&name).is_none())
+    };
+    if let Some(name) = asked.one("portal").filter(is_former) {
+        choices.push(context! { name => name, title => name });
+    }
+    choices
+}
+
 fn row(account: &Account) -> Value {
+    let now = Timestamp::now();
     context! {
         id => account.id.to_string(),
         address => account.address.to_string(),
@@ -104,7 +117,9 @@ fn row(account: &Account) -> Value {
         verified_at => account.verified_at.map(when),
         groups => account.groups.join(", "),
         undeliverable => account.undeliverable,
-        quiet_until => account.quiet_until.filter(|until| *until > Timestamp::now()).map(when),
+        quiet_until => account.quiet_until.filter(|until| *until > now).map(when),
+        can_withdraw_until => account.can_withdraw_until(now).map(when),
+        may_request_link => account.may_request_link(now),
         refused_at => account.refused_at.map(when),
         may_get_mail => may_get_mail(account).is_ok(),
         takes_automatic => account.takes_automatic,

@@ -6,7 +6,7 @@ use minijinja::{Value, context};
 use url::form_urlencoded;
 
 use super::auth::{CurrentOperator, PageCall};
-use super::customers::portals;
+use super::customers::filter_portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use super::message_actions::read_named_sender;
@@ -111,7 +111,7 @@ pub(super) async fn list(
             select => asked.with_selection("/dropped", asked.one("select") != Some("page")),
             domains => Value::from(Serde(&domains.rows)),
             reasons => Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
-            portals => portals(&config),
+            portals => filter_portals(&config, &asked),
             from_day => period.since_date.as_deref(),
             to_day => period.until_date.as_deref(),
             allowed => asked.one("domain"),

@@ -6,7 +6,7 @@ use minijinja::value::Serde;
 use minijinja::{Value, context};
 
 use super::auth::PageCall;
-use super::customers::portals;
+use super::customers::filter_portals;
 use super::error::Error;
 use super::form_fields::{Fields, QueryFields};
 use super::messages;
@@ -65,7 +65,7 @@ pub(super) async fn find(
             gap => found.explain_gap(),
             verdicts => Verdict::ALL.iter().map(|verdict| verdict.as_str()).collect::<Vec<_>>(),
             reasons => Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
-            portals => portals(&config),
+            portals => filter_portals(&config, &asked),
             ..asked.list("/find", found.next.as_deref(), &period, &["verdict", "reason", "portal"])
         },
     );

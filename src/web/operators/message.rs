@@ -23,8 +23,8 @@ use crate::domain::{Account, LedgerId, RequestState, ReversePath};
 use crate::mail::{
     AttachmentSummary, Evidence, HeaderView, find_attachment, html, list_attachments, readable,
 };
-use crate::operations::{Explanation, explain_entry};
-use crate::store::{LedgerEntry, StoreError};
+use crate::operations::{Explanation, WaitingCauses, explain_entry};
+use crate::store::{LedgerEntry, Request, StoreError};
 use crate::web::display::one_line;
 use crate::web::render::Policy;
 
@@ -47,6 +47,17 @@ pub(super) async fn find_account(
         Some(address) => Ok(app.store().customer(address).await?),
         None => Ok(None),
     }
+}
+
+/// The request of the message, with the cause for which it waits.
+async fn find_request(app: &AppState, entry: &LedgerEntry) -> Result<Option<Request>, Error> {
+    let Some(id) = entry.request else {
+        return Ok(None);
+    };
+    let config = app.config();
+    let causes = WaitingCauses::read(app.store(), &config).await?;
+    let found = app.store().request(id).await?;
+    Ok(found.map(|request| causes.explain(request)))
 }
 
 /// The content as the page shows it.
@@ -86,6 +97,11 @@ pub(super) async fn show(
         ..
     } = explain_entry(call.app.store(), entry.clone()).await?;
     let account = find_account(&call.app, &entry).await?;
+    let request = find_request(&call.app, &entry).await?;
+    let error = request
+        .as_ref()
+        .filter(|request| matches!(request.state, RequestState::Released | RequestState::Failed))
+        .and_then(|request| request.last_error.as_deref().map(one_line));
     let content = read_content(&call.app, &entry).await?;
     let settings = call.app.store().access().await?.settings;
     let effective = settings.effective(entry.portal.as_ref());
@@ -102,7 +118,7 @@ pub(super) async fn show(
             envelope => envelope(&entry),
             attachments => attachments(&content.attachments.0),
             more_attachments => content.attachments.1,
-            actions => actions(&call, &entry, state, account.as_ref(), &settings),
+            actions => actions(&call, &entry, request.as_ref(), account.as_ref(), &settings),
             message_id => facts.message_id.as_deref().map(one_line),
             size => facts.size,
             class => facts.class().as_str(),
@@ -111,6 +127,7 @@ pub(super) async fn show(
             authentication => facts.authentication.summary().as_deref().map(one_line),
             account => account.map(|account| Value::from(Serde(account))),
             request => entry.request.map(|id| id.to_string()),
+            request_error => error,
             state => state.map(RequestState::as_str),
             revision => entry.revision,
             rules => Value::from(Serde(&rules)),

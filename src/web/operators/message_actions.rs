@@ -10,25 +10,26 @@ use super::error::Error;
 use super::form_fields::{Fields, FormFields};
 use super::message::{find, find_account};
 use crate::access::AccessSettings;
-use crate::domain::{Account, EmailAddress, PortalName, Reason, RequestState, Role, Verdict};
+use crate::domain::{Account, EmailAddress, PortalName, Reason, Role, Verdict};
 use crate::operations::{
     CustomerAction, DenyAction, GrantAction, RequestAction, SenderChoice, act_on_customer,
     act_on_request, deny_access, grant_access, is_recoverable, needs_portal, recover,
     release_dropped,
 };
-use crate::store::LedgerEntry;
+use crate::store::{LedgerEntry, Request};
 use crate::web::display::one_line;
 
 /// The buttons of the page: only those that can do something, for this operator.
 pub(super) fn actions(
     call: &PageCall,
     entry: &LedgerEntry,
-    state: Option<RequestState>,
+    request: Option<&Request>,
     account: Option<&Account>,
     settings: &AccessSettings,
 ) -> Value {
     let may = |role: Role| call.operator.role >= role;
-    let applies = |action: RequestAction| state.is_some_and(|state| action.applies_to(state));
+    let applies =
+        |action: RequestAction| request.is_some_and(|request| action.applies_to_request(request));
     let config = call.app.config();
     let (is_dropped, needs_portal) = (is_recoverable(entry, &config), needs_portal(entry));
     let can_return = is_dropped || needs_portal;
@@ -102,7 +103,7 @@ pub(super) async fn act(
         "release" | "discard" | "retry" => {
             let request = entry.request.ok_or(Error::NotFound("request"))?;
             let action = RequestAction::from_name(action).ok_or_else(Error::unknown_action)?;
-            act_on_request(store, action, request, by).await?;
+            act_on_request(store, &config, action, request, by).await?;
             action.outcome()
         }
         "recover" => {

@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::{Value, context};
 
 use super::auth::PageCall;
-use super::customers::portals;
+use super::customers::filter_portals;
 use super::error::Error;
 use super::form_fields::{Fields, QueryFields};
 use super::period::Period;
@@ -74,7 +74,7 @@ pub(super) async fn find(
             rows => listed.rows.iter().map(row).collect::<Vec<_>>(),
             verdicts => Verdict::ALL.iter().map(|verdict| verdict.as_str()).collect::<Vec<_>>(),
             reasons => Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
-            portals => portals(&call.app.config()),
+            portals => filter_portals(&call.app.config(), &asked),
             search => what,
             sort => asked.order("/messages")?.context(),
             ..asked.list("/messages", listed.next.as_deref(), &period, &["verdict", "reason", "portal"])

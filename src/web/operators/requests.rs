@@ -8,7 +8,7 @@ use minijinja::{Value, context};
 use url::form_urlencoded;
 
 use super::auth::PageCall;
-use super::customers::portals;
+use super::customers::filter_portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
 use super::period::Period;
@@ -17,7 +17,9 @@ use crate::config::Config;
 use crate::domain::{
     EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Role, Timestamp,
 };
-use crate::operations::{MAX_BULK_ITEMS, RequestAction, Tally, act_on_requests, earlier};
+use crate::operations::{
+    MAX_BULK_ITEMS, RequestAction, Tally, WaitingCauses, act_on_requests, earlier,
+};
 use crate::store::{Listed, Page as Part, Request, RequestFilter};
 use crate::web::display::one_line;
 
@@ -101,6 +103,8 @@ pub(super) async fn list(
         .store()
         .recent_requests(filter(&asked, &config, asked.page())?)
         .await?;
+    let causes = WaitingCauses::read(call.app.store(), &config).await?;
+    let listed = causes.explain_list(listed);
     let is_selected = asked.one("select") == Some("page");
     let states: Vec<_> = RequestState::ALL
         .iter()
@@ -115,7 +119,7 @@ pub(super) async fn list(
         context! {
             rows => listed.rows.iter().map(row).collect::<Vec<_>>(),
             states => states,
-            portals => portals(&call.app.config()),
+            portals => filter_portals(&config, &asked),
             ages => ages,
             // Also those of dropped messages, which an operator can release.
             reasons => Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
@@ -156,9 +160,12 @@ async fn matching(
 fn possible_actions(asked: &Fields, shown: &Listed<Request>) -> Result<Value, Error> {
     let state = asked.read("state", RequestState::from_name)?;
     let has_more = shown.next.is_some() || asked.one("after").is_some();
-    let can = |action: RequestAction| match state {
-        Some(state) => action.applies_to(state),
-        None => has_more || shown.rows.iter().any(|row| action.applies_to(row.state)),
+    let can = |action: RequestAction| {
+        let by_filter = match state {
+            Some(state) => action.applies_to(state),
+            None => has_more,
+        };
+        by_filter || shown.rows.iter().any(|row| action.applies_to_request(row))
     };
     let (release, discard, retry) = (
         can(RequestAction::Release),
@@ -184,8 +191,11 @@ pub(super) fn row(request: &Request) -> Value {
         subject => request.subject.as_deref().map(one_line).filter(|text| !text.is_empty()),
         received_at => when(request.received_at),
         attempts => request.attempts,
-        can_any => ACTIONS.iter().any(|action| action.applies_to(request.state)),
-        last_error => request.last_error.as_deref().map(one_line),
+        can_any => ACTIONS.iter().any(|action| action.applies_to_request(request)),
+        last_error => request.last_error.as_deref().map(|error| {
+            let is_reason = request.stopped || error.starts_with("waiting: ");
+            format!("{}{}", if is_reason { "" } else { "Last error: " }, one_line(error))
+        }),
     }
 }
 
@@ -204,10 +214,11 @@ pub(super) async fn act(call: PageCall, FormFields(sent): FormFields) -> Result<
     if ids.len() > MAX_BULK_ITEMS {
         return Err(Error::TooLarge);
     }
-    let outcomes = act_on_requests(call.app.store(), act, ids, &call.operator.actor()).await?;
+    let (config, by) = (call.app.config(), call.operator.actor());
+    let outcomes = act_on_requests(call.app.store(), &config, act, ids, &by).await?;
     let tally = Tally::of(&outcomes, |_| true);
     // Back to the list with the same filter.
-    filter(&sent, &call.app.config(), Part::default())?;
+    filter(&sent, &config, Part::default())?;
     let mut query = form_urlencoded::Serializer::new(String::new());
     query
         .append_pair("done", act.outcome())
@@ -238,7 +249,7 @@ async fn ask(call: &PageCall, sent: &Fields, act: RequestAction) -> Result<Respo
     };
     let (can, cannot): (Vec<_>, Vec<_>) = requests
         .into_iter()
-        .partition(|request| act.applies_to(request.state));
+        .partition(|request| act.applies_to_request(request));
     let page = call.operator.page(
         "operators/requests_confirm.html",
         context! {

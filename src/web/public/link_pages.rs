@@ -48,19 +48,26 @@ fn choices<'a>(config: &Config, offers: impl IntoIterator<Item = &'a Offer>) -> 
     shown.collect()
 }
 
-/// Released requests, described as far as they are among `known`.
+/// Released requests, described as far as they are among `known`: those that are delivered now, and those that wait
+/// because their portal is not in the configuration.
 pub(super) fn list_released(
     config: &Config,
     known: &[WaitingRequest],
     released: &[(RequestId, PortalName)],
-) -> Vec<Value> {
-    let shown = released.iter().map(|(id, portal)| {
-        known.iter().find(|request| request.id == *id).map_or_else(
-            || context! { portal => title(config, portal), subject => "", received_at => "" },
-            |request| describe(config, request),
-        )
-    });
-    shown.collect()
+) -> Value {
+    let (now, later): (Vec<_>, Vec<_>) = released
+        .iter()
+        .partition(|(_, portal)| config.portal(portal).is_some());
+    let describe_all = |requests: Vec<&(RequestId, PortalName)>| -> Vec<Value> {
+        let shown = requests.into_iter().map(|(id, portal)| {
+            known.iter().find(|request| request.id == *id).map_or_else(
+                || context! { portal => title(config, portal), subject => "", received_at => "" },
+                |request| describe(config, request),
+            )
+        });
+        shown.collect()
+    };
+    context! { released => describe_all(now), later => describe_all(later) }
 }
 
 pub(super) fn page_after_verification(
@@ -70,12 +77,15 @@ pub(super) fn page_after_verification(
     released: &[(RequestId, PortalName)],
     discarded: usize,
 ) -> WebPage {
-    let shown = list_released(config, held, released);
     let portals: BTreeSet<_> = released.iter().map(|(_, portal)| portal).collect();
     verified_page(
         config,
         address,
-        context! { now => true, released => shown, discarded => discarded },
+        context! {
+            now => true,
+            discarded => discarded,
+            ..list_released(config, held, released)
+        },
         portals.into_iter(),
     )
 }
@@ -88,7 +98,12 @@ pub(super) fn page_if_verified_before(
     verified_page(
         config,
         address,
-        context! { now => false, released => Vec::<Value>::new(), discarded => 0 },
+        context! {
+            now => false,
+            released => Vec::<Value>::new(),
+            later => Vec::<Value>::new(),
+            discarded => 0,
+        },
         portal.into_iter(),
     )
 }

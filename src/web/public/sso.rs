@@ -165,7 +165,7 @@ impl AppState {
                 VerificationOutcome::AlreadyVerified {
                     address, released, ..
                 } => page_if_verified_before(config, &address, portal.as_ref())
-                    .with(context! { released => list_released(config, &known, &released) }),
+                    .with(list_released(config, &known, &released)),
                 VerificationOutcome::Expired | VerificationOutcome::Unknown => {
                     return Err(PageError::InvalidLink);
                 }

@@ -205,7 +205,7 @@ impl AppState {
             VerificationOutcome::AlreadyVerified { released, .. } => {
                 let link = self.store().look_at_link(token.hash(), Timestamp::now());
                 render_link(&config, token, link.await?, false)?
-                    .with(context! { released => list_released(&config, &known, &released) })
+                    .with(list_released(&config, &known, &released))
             }
             VerificationOutcome::Expired => expired_link_page(token),
             VerificationOutcome::Unknown => return Err(PageError::InvalidLink),

@@ -5,6 +5,46 @@ use insta::assert_snapshot;
 use super::harness::Harness;
 
 #[test]
+fn the_quiet_time_is_described_by_the_ways_out_that_exist() {
+    let harness = Harness::new();
+    harness.receive("ann@corp.example", "");
+    harness.refuse(harness.send_mail());
+    let described = |expected: &[&str], absent: &[&str]| {
+        for command in [&["customers", "show"][..], &["explain"]] {
+            let shown = harness.run(&[command, &["ann@corp.example"]].concat());
+            let has = |text: &&str| shown.out.contains(*text);
+            assert!(expected.iter().all(has), "{}", shown.out);
+            assert!(!absent.iter().any(has), "{}", shown.out);
+        }
+    };
+    described(
+        &["through their link until", "/resend"],
+        &["the account is blocked"],
+    );
+    harness.run(&["customers", "block", "ann@corp.example"]);
+    described(&["while the account is blocked"], &["/resend"]);
+    let resent = harness.run(&["customers", "resend", "ann@corp.example"]);
+    assert_eq!(resent.status, 1, "{}", resent.out);
+    assert!(!resent.err.contains("warning"), "{}", resent.err);
+
+    harness.receive("bea@corp.example", "");
+    harness.refuse(harness.send_mail());
+    let resent = harness.run(&["customers", "resend", "bea@corp.example"]);
+    assert_eq!(resent.status, 0, "{}", resent.err);
+    let warning = "this mail ends that period";
+    assert!(resent.err.contains(warning), "{}", resent.err);
+}
+
+#[test]
+fn waiting_mail_is_listed_with_the_words_of_the_json() {
+    let harness = Harness::new();
+    harness.receive("ann@corp.example", "");
+    let listed = harness.run(&["customers", "mail"]);
+    assert!(listed.out.contains(" verification "), "{}", listed.out);
+    assert!(listed.out.contains(" waiting "), "{}", listed.out);
+}
+
+#[test]
 fn an_account_from_first_mail_to_blocked() {
     let harness = Harness::new();
     harness.receive("ann@corp.example", "Subject: Printer on fire\r\n");

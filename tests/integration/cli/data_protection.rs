@@ -66,6 +66,11 @@ fn all_data_about_a_person_is_exported_with_private_permissions() {
 
     let again = harness.run(&["customers", "export", "ann@corp.example", "--to", &to]);
     assert_eq!(again.status, 1, "{}", again.err);
+    let second = harness.path("second").display().to_string();
+    let counted = harness.run(&["customers", "export", "ann@corp.example", "--to", &second]);
+    let numbers = "2 entries of the ledger, 1 request, 1 verification mail, ";
+    assert!(counted.out.contains(numbers), "{}", counted.out);
+    assert!(counted.out.ends_with(", 2 messages\n"), "{}", counted.out);
     let unknown = harness.run(&["customers", "export", "eve@corp.example", "--to", &to]);
     assert_eq!(unknown.status, 3, "{}", unknown.err);
 }

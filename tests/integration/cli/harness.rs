@@ -2,10 +2,11 @@
 //! that an operator runs on it.
 
 use std::ops::Deref;
+use std::time::Duration;
 
 use vestibule::config::Config;
-use vestibule::domain::{LedgerId, Timestamp, Token};
-use vestibule::store::{ArrivalOutcome, MailOutcome, Store};
+use vestibule::domain::{LedgerId, Timestamp, Token, TokenHash};
+use vestibule::store::{ArrivalOutcome, MailOutcome, Refused, Store};
 
 use crate::support::arrival::arrival;
 use crate::support::claims::{claim_mail, settle_mail};
@@ -91,8 +92,8 @@ impl Harness {
         self.receive_raw(&raw)
     }
 
-    /// Sends the verification mail that is due, as the mailer would.
-    pub fn send_mail(&self) {
+    /// Sends the verification mail that is due, as the mailer would. Returns the token of its link.
+    pub fn send_mail(&self) -> TokenHash {
         let token = Token::generate().expect("a token").hash();
         let verification = &self.config.verification;
         let mut claimed = self.runtime.block_on(claim_mail(
@@ -109,6 +110,15 @@ impl Harness {
             MailOutcome::Sent,
             Timestamp::now(),
         ));
+        token
+    }
+
+    /// Presses "This was not me" on the page of a link.
+    pub fn refuse(&self, token: TokenHash) {
+        let month = Duration::from_hours(30 * 24);
+        let refused = self.store.refuse(token, month, Timestamp::now());
+        let refused = self.runtime.block_on(refused).expect("an answer");
+        assert!(matches!(refused, Refused::Recorded { .. }), "{refused:?}");
     }
 
     pub fn receive_raw(&self, raw: &str) -> ArrivalOutcome {

@@ -140,6 +140,114 @@ fn messages_for_a_removed_portal_are_not_recovered() {
 }
 
 #[test]
+fn requests_of_a_removed_portal_are_listed_with_the_cause() {
+    let harness = Harness::new();
+    let request = harness.receive("bob@partner.example", "Subject: Invoice\r\n");
+    let request = request.request.expect("a request").to_string();
+    let held = harness.receive("ann@corp.example", "").request;
+    let held = held.expect("a request").to_string();
+    let file = harness.path("vestibule.toml");
+    let text = std::fs::read_to_string(&file).expect("the configuration");
+    let renamed = text.replace("name = \"it\"", "name = \"computers\"");
+    std::fs::write(&file, &renamed).expect("written");
+
+    let cause = "waiting: portal it is not in the configuration";
+    let listed = harness.run(&[
+        "requests", "list", "--portal", "it", "--state", "released", "--json",
+    ]);
+    let listed = listed.objects();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0]["last_error"], cause);
+    assert_eq!(listed[0]["next_attempt_at"], serde_json::Value::Null);
+    let shown = harness.run(&["requests", "show", &request]);
+    assert!(shown.out.contains(cause), "{}", shown.out);
+    for arguments in [&["dropped", "list"][..], &["find", "Invoice"], &["stats"]] {
+        let arguments = [arguments, &["--portal", "it"]].concat();
+        let ran = harness.run(&arguments);
+        assert_eq!(ran.status, 0, "{arguments:?}: {}", ran.err);
+    }
+    let unknown = harness.run(&["requests", "list", "--portal", "sales"]);
+    assert_eq!(unknown.status, 2, "{}", unknown.err);
+
+    let retried = harness.run(&["requests", "retry", &request]);
+    assert_eq!(retried.status, 1, "{}", retried.out);
+    let cause = "portal it is not in the configuration";
+    assert!(retried.err.contains(cause), "{}", retried.err);
+    let released = harness.run(&["requests", "release", &held]);
+    assert_eq!(
+        released.out,
+        format!("{held} is released, waiting: {cause}\n")
+    );
+    let doctor = harness.run(&["doctor", "--offline"]);
+    let remedy = "vestibule requests list --portal it";
+    assert!(doctor.out.contains(remedy), "{}", doctor.out);
+
+    std::fs::write(&file, text).expect("written");
+    let retried = harness.run(&["requests", "retry", &request]);
+    assert_eq!(retried.out, format!("{request} is released\n"));
+}
+
+#[test]
+fn a_request_of_a_paused_destination_says_so_and_is_not_retried() {
+    let harness = Harness::new();
+    let request = harness.receive("bob@partner.example", "Subject: Invoice\r\n");
+    let request = request.request.expect("a request").to_string();
+    harness.run(&["deliveries", "pause", "helpdesk"]);
+    let cause = "destination helpdesk is paused";
+    let shown = harness.run(&["requests", "show", &request]);
+    assert!(
+        shown.out.contains(&format!("waiting: {cause}")),
+        "{}",
+        shown.out
+    );
+    let retried = harness.run(&["requests", "retry", &request]);
+    assert_eq!(retried.status, 1, "{}", retried.out);
+    assert!(retried.err.contains(cause), "{}", retried.err);
+    harness.run(&["deliveries", "resume", "helpdesk"]);
+    let retried = harness.run(&["requests", "retry", &request]);
+    assert_eq!(retried.out, format!("{request} is released\n"));
+}
+
+#[test]
+fn a_request_of_a_blocked_account_is_not_retried_but_released() {
+    let harness = Harness::new();
+    let request = harness.receive("bob@partner.example", "Subject: Invoice\r\n");
+    let request = request.request.expect("a request").to_string();
+    harness.run(&["customers", "block", "bob@partner.example"]);
+    let retried = harness.run(&["requests", "retry", &request]);
+    assert_eq!(retried.status, 1, "{}", retried.out);
+    assert!(
+        retried.err.contains("the account is blocked"),
+        "{}",
+        retried.err
+    );
+    let released = harness.run(&["requests", "release", &request]);
+    assert_eq!(released.out, format!("{request} is released\n"));
+    let shown = harness.run(&["requests", "show", &request]);
+    assert!(!shown.out.contains("stopped"), "{}", shown.out);
+}
+
+#[test]
+fn of_two_copies_only_one_is_released() {
+    let harness = Harness::new();
+    let raw = "From: ann@corp.example\r\nTo: it-help@corp.example\r\n\
+         Message-ID: <1@corp.example>\r\n\r\nHelp!\r\n";
+    let receive = || {
+        let request = harness.receive_raw(raw).request;
+        request.expect("a request").to_string()
+    };
+    let old = receive();
+    harness.run(&["requests", "discard", &old]);
+    let copy = receive();
+    let released = harness.run(&["requests", "release", &old]);
+    assert_eq!(released.status, 1, "{}", released.out);
+    let cause = format!("already request {copy}, held");
+    assert!(released.err.contains(&cause), "{}", released.err);
+    let released = harness.run(&["requests", "release", &copy]);
+    assert_eq!(released.status, 0, "{}", released.err);
+}
+
+#[test]
 fn a_destination_is_paused_and_resumed() {
     let harness = Harness::new();
     harness.receive("bob@partner.example", "Subject: Invoice\r\n");

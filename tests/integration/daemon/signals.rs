@@ -120,6 +120,33 @@ fn a_reload_adds_a_portal_without_dropping_a_connection() {
 }
 
 #[test]
+fn a_reload_and_a_start_warn_about_requests_for_a_removed_portal() {
+    let mut harness = Harness::start(STANDARD);
+    send(harness.smtp, "ann@corp.example", "held");
+    let renamed = STANDARD.replace("name = \"it\"", "name = \"computers\"");
+    fs::write(harness.path("vestibule.toml"), renamed).expect("a file");
+    assert!(!harness.log().contains("portal.missing"));
+    harness.signal(Signal::HUP);
+    let warned = |harness: &Harness, times: usize| {
+        wait_for("the warning", || {
+            let log = harness.log();
+            (log.matches("portal.missing").count() >= times).then_some(log)
+        })
+    };
+    let log = warned(&harness, 1);
+    let line = log.lines().find(|line| line.contains("portal.missing"));
+    let line = line.expect("a line");
+    assert!(
+        line.contains("portal=it") && line.contains("requests=1"),
+        "{line}"
+    );
+    harness.restart();
+    warned(&harness, 2);
+    let listed = harness.json(&["requests", "list", "--portal", "it"]);
+    assert_eq!(listed.len(), 1);
+}
+
+#[test]
 fn an_invalid_file_is_refused_and_the_old_settings_stay() {
     let harness = Harness::start(STANDARD);
     fs::write(harness.path("vestibule.toml"), "hostname = 7\n").expect("a file");

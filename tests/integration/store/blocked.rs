@@ -1,8 +1,8 @@
-//! Blocking an account stops released requests that are not delivered yet; and each delivered request tells
-//! how it was verified.
+//! Blocking an account stops released requests that are not delivered yet, until it is unblocked or an operator
+//! releases one; and each delivered request tells how it was verified.
 
 use vestibule::domain::{RequestId, RequestState, VerificationMethod};
-use vestibule::store::{Choice, NextWork, Settlement};
+use vestibule::store::{Choice, Claim, NextWork, Settlement};
 
 use super::harness::{Harness, address, mail, minutes, operator, portal, start, to};
 
@@ -120,6 +120,62 @@ async fn an_operator_can_release_one_request_of_a_blocked_account() {
     let released = harness.store.release_request(one, by, start()).await;
     released.expect("released");
     assert_eq!(harness.claim(start()).await[0].request(), one);
+    harness.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_stopped_request_is_not_retried_but_released_alone() {
+    let harness = Harness::open().await;
+    let first = write(&harness, BOB, "1@x", "it").await;
+    let second = write(&harness, BOB, "2@x", "it").await;
+    block(&harness, true, start()).await;
+    let by = || operator("root");
+    let retried = harness.store.retry_request(second, by(), minutes(1)).await;
+    let refusal = retried.expect_err("the account is blocked").to_string();
+    assert!(refusal.contains("the account is blocked"), "{refusal}");
+    assert!(harness.claim(minutes(1)).await.is_empty());
+
+    let released = harness
+        .store
+        .release_request(second, by(), minutes(1))
+        .await;
+    let released = released.expect("released");
+    assert!(!released.stopped);
+    assert_eq!(released.last_error, None);
+    harness.assert_sound().await;
+    let claims = harness.claim(minutes(1)).await;
+    let ids: Vec<_> = claims.iter().map(Claim::request).collect();
+    assert_eq!(ids, [second]);
+    assert_eq!(claims[0].released_by.as_deref(), Some("root"));
+    harness
+        .settle(&claims[0], Settlement::Delivered, minutes(2))
+        .await;
+    assert!(harness.claim(minutes(60)).await.is_empty());
+    assert!(harness.request(first).await.stopped);
+    harness.assert_sound().await;
+    block(&harness, false, minutes(61)).await;
+    assert_eq!(harness.claim(minutes(61)).await[0].request(), first);
+}
+
+#[tokio::test]
+async fn a_stopped_request_is_not_released_while_it_is_being_delivered() {
+    let harness = Harness::open().await;
+    let first = write(&harness, BOB, "1@x", "it").await;
+    let claims = harness.claim(start()).await;
+    block(&harness, true, start()).await;
+    let release = || {
+        let by = operator("root");
+        harness.store.release_request(first, by, minutes(1))
+    };
+    let refusal = release().await.expect_err("in progress").to_string();
+    assert!(refusal.contains("being delivered"), "{refusal}");
+    let retry = Settlement::Retry {
+        at: minutes(2),
+        cause: "451".to_owned(),
+    };
+    harness.settle(&claims[0], retry, minutes(1)).await;
+    release().await.expect("released");
+    assert_eq!(harness.claim(minutes(1)).await[0].request(), first);
     harness.assert_sound().await;
 }
 

@@ -143,6 +143,81 @@ async fn a_delivered_message_is_not_delivered_again_and_a_failed_one_is() {
     }
 }
 
+#[tokio::test]
+async fn an_operator_does_not_release_a_message_whose_copy_has_a_request() {
+    let harness = Harness::open().await;
+    let write = async || {
+        let message = mail("ann@corp.example", "1@x", start());
+        harness.accept(message).await.request.expect("a request")
+    };
+    let discard = async |request| {
+        let discarded = harness
+            .store
+            .discard_request(request, operator("root"), start());
+        discarded.await.expect("discarded");
+    };
+    let release = async |request| {
+        let released = harness
+            .store
+            .release_request(request, operator("root"), start());
+        released.await.map(|request| request.state)
+    };
+    let old = write().await;
+    discard(old).await;
+    let copy = write().await;
+    assert_ne!(old, copy);
+    for state in [RequestState::Held, RequestState::Released] {
+        let refusal = release(old).await.expect_err("a copy").to_string();
+        let cause = format!("already request {copy}, {state}");
+        assert!(refusal.contains(&cause), "{refusal}");
+        if state == RequestState::Held {
+            release(copy).await.expect("released");
+        }
+    }
+    discard(copy).await;
+    assert_eq!(release(old).await.expect("alone"), RequestState::Released);
+    release(copy).await.expect_err("now it is the copy");
+    harness.assert_sound().await;
+}
+
+#[tokio::test]
+async fn of_two_failed_copies_only_one_is_retried() {
+    let harness = Harness::open().await;
+    let mut failed = Vec::new();
+    for _ in 0..2 {
+        let message = mail("bob@shop.example", "1@x", start());
+        let request = harness.accept(message).await.request;
+        failed.push(request.expect("a request"));
+        let claims = harness.claim(start()).await;
+        let cause = "exit status 66".to_owned();
+        harness
+            .settle(&claims[0], Settlement::Failed { cause }, start())
+            .await;
+    }
+    let retry = async |request| {
+        let retried = harness
+            .store
+            .retry_request(request, operator("root"), start());
+        retried.await
+    };
+    let [first, second] = failed.as_slice() else {
+        panic!("{failed:?}");
+    };
+    retry(*first).await.expect("retried");
+    let refusal = retry(*second).await.expect_err("a copy").to_string();
+    let cause = format!("already request {first}, released");
+    assert!(refusal.contains(&cause), "{refusal}");
+    let claims = harness.claim(start()).await;
+    assert_eq!(claims.len(), 1);
+    harness
+        .settle(&claims[0], Settlement::Delivered, start())
+        .await;
+    let refusal = retry(*second).await.expect_err("a copy").to_string();
+    let cause = format!("already request {first}, delivered");
+    assert!(refusal.contains(&cause), "{refusal}");
+    harness.assert_sound().await;
+}
+
 /// A node of a newer version may record facts that this one does not know.
 #[tokio::test]
 async fn an_upgrade_keeps_what_only_a_newer_version_knows() {
@@ -304,7 +379,7 @@ async fn a_genuine_message_that_was_dropped_is_recovered_beside_a_forgery() {
         assert!(
             matches!(
                 recovered,
-                Ok(Recovered::Now { .. } | Recovered::Forced { .. })
+                Ok(Recovered::Request { .. } | Recovered::Forced { .. })
             ),
             "{recovered:?}"
         );

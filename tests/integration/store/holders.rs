@@ -147,6 +147,11 @@ impl Holders {
         self.passed.remove(&request);
     }
 
+    /// Handles a release by an operator: a request that was stopped is in its queue again.
+    pub fn released(&mut self, request: RequestId) {
+        self.passed.remove(&request);
+    }
+
     pub fn blocked(&mut self, account: AccountId) {
         self.blocked.insert(account);
     }

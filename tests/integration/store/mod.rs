@@ -29,6 +29,7 @@ mod operators;
 mod own_addresses;
 mod pending_accounts;
 mod people;
+mod quiet_time;
 mod reference_model;
 mod refused_mail;
 mod refused_messages;

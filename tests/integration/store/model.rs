@@ -369,6 +369,7 @@ impl Run {
                     let release = by;
                     if store.release_request(request, release, now).await.is_ok() {
                         self.model.released_by_operator(request);
+                        self.holders.released(request);
                     }
                 }
             }

@@ -8,6 +8,7 @@ mod idempotency;
 mod own_addresses;
 mod people;
 mod routes;
+mod waiting_causes;
 
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};

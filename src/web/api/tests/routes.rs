@@ -164,6 +164,12 @@ async fn requests_are_listed_read_released_and_discarded_one_or_many() {
         "refused",
         "unclear",
     );
+    assert!(unclear.body.contains("give requests"), "{}", unclear.body);
+    // The error names the field of the ids.
+    let misnamed = json!({"ids": [ids[0]]});
+    let misnamed = post(&harness, &agent, "/requests/release", misnamed).await;
+    assert_eq!(misnamed.status, StatusCode::BAD_REQUEST);
+    assert!(misnamed.body.contains("`requests`"), "{}", misnamed.body);
 }
 
 /// The cursors of the history are numbers, and documented as such.

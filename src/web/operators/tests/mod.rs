@@ -9,6 +9,7 @@ mod messages;
 mod own_addresses;
 mod pages;
 mod parity;
+mod quiet_time;
 mod requests;
 mod second_factor;
 mod sso;

@@ -123,6 +123,81 @@ async fn bulk_actions_ask_for_confirmation() {
 }
 
 #[tokio::test]
+async fn a_request_of_a_blocked_account_can_be_released_but_not_retried() {
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Agent).await;
+    let entry = harness.mail("ann@corp.example", "one").await;
+    let id = entry.ledger.to_string();
+    let act = async |action| {
+        let fields = [("action", action), ("request", id.as_str())];
+        let answer = harness.post(&session, "/requests", &fields).await;
+        answer.headers[LOCATION].to_str().expect("text").to_owned()
+    };
+    act("release").await;
+    let address = EmailAddress::parse("ann@corp.example").expect("an address");
+    let ann = harness.store.customer(&address).await.expect("read");
+    let ann = ann.expect("an account").id;
+    let block = [("action", "block")];
+    harness
+        .post(&session, &format!("/customers/{ann}"), &block)
+        .await;
+    let page = harness.get(&session, &format!("/messages/{id}")).await;
+    assert!(page.body.contains("stopped: the account is blocked"));
+    let has = |body: &str, action| body.contains(&format!("value=\"{action}\""));
+    assert!(has(&page.body, "release") && !has(&page.body, "retry"));
+    let list = harness.get(&session, "/requests").await;
+    assert!(list.body.contains("stopped: the account is blocked"));
+    assert!(has(&list.body, "release") && !has(&list.body, "retry"));
+    assert_eq!(
+        act("retry").await,
+        "/requests?done=retried&count=0&failed=1"
+    );
+    assert_eq!(
+        act("release").await,
+        "/requests?done=released&count=1&failed=0"
+    );
+    let page = harness.get(&session, &format!("/messages/{id}")).await;
+    assert!(!page.body.contains("stopped: "));
+}
+
+#[tokio::test]
+async fn lists_can_be_filtered_by_a_removed_portal() {
+    let mut config = sample::config("");
+    config.portals.retain(|portal| portal.name.as_str() != "it");
+    let harness = Harness::with(config).await;
+    let session = harness.session(Role::Agent).await;
+    let entry = harness.mail("ann@corp.example", "one").await;
+    let id = entry.ledger.to_string();
+    let fields = [("action", "release"), ("request", id.as_str())];
+    harness.post(&session, "/requests", &fields).await;
+    let cause = "waiting: portal it is not in the configuration";
+    for path in ["/requests", "/messages", "/find", "/dropped"] {
+        let query = if path == "/find" { "q=ann&" } else { "" };
+        let page = harness
+            .get(&session, &format!("{path}?{query}portal=it"))
+            .await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        assert!(
+            page.body.contains("<option value=\"it\" selected>"),
+            "{path}: {}",
+            page.body
+        );
+        assert_eq!(page.body.contains(cause), path == "/requests", "{path}");
+    }
+    let file = harness.get(&session, "/requests.csv?portal=it").await;
+    assert!(file.body.contains(cause), "{}", file.body);
+    let retry = [("action", "retry")];
+    let path = format!("/messages/{id}");
+    let refused = harness.post(&session, &path, &retry).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert!(
+        refused.body.contains("it is not in the configuration"),
+        "{}",
+        refused.body
+    );
+}
+
+#[tokio::test]
 async fn requests_are_found_by_person_portal_and_age() {
     let harness = Harness::open().await;
     let session = harness.session(Role::Viewer).await;

@@ -82,6 +82,8 @@ fn pages() -> Vec<(String, WebPage)> {
         .iter()
         .map(|request| (request.id, request.portal.clone()))
         .collect();
+    // The configuration does not have its portal.
+    let removed = [(held[2].id, held[2].portal.clone())];
     let it = PortalName::parse("it").expect("a name");
     let soon = "2026-12-24T18:00:00Z".parse::<Timestamp>().expect("a time");
     let mut pages = vec![
@@ -130,6 +132,10 @@ fn pages() -> Vec<(String, WebPage)> {
         (
             "proved-late".to_owned(),
             link_pages::page_after_verification(&config, &ann, &[], &released, 0),
+        ),
+        (
+            "proved-later".to_owned(),
+            link_pages::page_after_verification(&config, &ann, &held, &removed, 0),
         ),
         (
             "proved-before".to_owned(),
@@ -279,6 +285,26 @@ fn the_question_counts_the_messages() {
     }
     let html = rendered(&link_pages::ask_not_me(&ann, 0), &Language::default());
     assert!(!html.contains("waiting message"), "{html}");
+}
+
+#[test]
+fn a_request_for_a_removed_portal_is_not_said_to_be_passed_on_now() {
+    let config = sample::config("");
+    let ann = EmailAddress::parse("ann@corp.example").expect("an address");
+    let held = waiting_requests();
+    let of = |request: &WaitingRequest| (request.id, request.portal.clone());
+    let (here, removed) = (of(&held[0]), of(&held[2]));
+    for (released, is_now, is_later) in [
+        (vec![here.clone()], true, false),
+        (vec![removed.clone()], false, true),
+        (vec![here, removed], true, true),
+    ] {
+        let page = link_pages::page_after_verification(&config, &ann, &held, &released, 0);
+        let html = rendered(&page, &Language::default());
+        let now = html.contains("This message is being passed on now");
+        let later = html.contains("To be passed on later");
+        assert_eq!((now, later), (is_now, is_later), "{html}");
+    }
 }
 
 /// A page opened by a link has a form for an objection; the same page after a sign-in has none, since its URL

@@ -1,0 +1,61 @@
+//! Released requests that wait because of the configuration or a pause: their cause, and the refusal of a retry.
+
+use super::*;
+use crate::verification::tests::sample;
+
+#[tokio::test]
+async fn requests_of_a_removed_portal_are_listed_with_the_cause_and_not_retried() {
+    let mut config = sample::config("");
+    config.portals.retain(|portal| portal.name.as_str() != "it");
+    let harness = Harness::with(config).await;
+    let agent = token(&harness, Role::Agent).await;
+    let request = harness.mail("ann@corp.example", "one").await.ledger;
+    let path = format!("/requests/{request}");
+    let released = post(&harness, &agent, &format!("{path}/release"), Value::Null).await;
+    let released = object(&released, StatusCode::OK);
+    assert_eq!(released["state"], "released");
+    let cause = "waiting: portal it is not in the configuration";
+    assert_eq!(released["last_error"], cause);
+    assert_eq!(released["next_attempt_at"], Value::Null);
+    let shown = object(&get(&harness, &agent, &path).await, StatusCode::OK);
+    assert_eq!(shown["last_error"], cause);
+    let listed = get(&harness, &agent, "/requests?portal=it").await;
+    let listed = object(&listed, StatusCode::OK);
+    assert_eq!(listed["items"][0]["last_error"], cause);
+    for path in ["/ledger?", "/find?q=one&", "/dropped?", "/stats?"] {
+        let answer = get(&harness, &agent, &format!("{path}portal=it")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
+        let unknown = get(&harness, &agent, &format!("{path}portal=sales")).await;
+        is_problem(
+            &unknown,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "refused",
+            "unknown",
+        );
+    }
+    let retried = post(&harness, &agent, &format!("{path}/retry"), Value::Null).await;
+    is_problem(&retried, StatusCode::CONFLICT, "not-possible", "no portal");
+}
+
+#[tokio::test]
+async fn a_request_of_a_paused_destination_is_not_retried() {
+    let harness = Harness::open().await;
+    let admin = token(&harness, Role::Admin).await;
+    let request = harness.mail("ann@corp.example", "one").await.ledger;
+    let act = async |path: &str| post(&harness, &admin, path, Value::Null).await;
+    let retry = format!("/requests/{request}/retry");
+    act(&format!("/requests/{request}/release")).await;
+    act("/deliveries/helpdesk/pause").await;
+    is_problem(
+        &act(&retry).await,
+        StatusCode::CONFLICT,
+        "not-possible",
+        "paused",
+    );
+    let several = json!({"requests": [request.to_string()]});
+    let several = post(&harness, &admin, "/requests/retry", several).await;
+    assert_eq!(object(&several, StatusCode::OK)["failed"], 1);
+    act("/deliveries/helpdesk/resume").await;
+    let retried = object(&act(&retry).await, StatusCode::OK);
+    assert_eq!(retried["last_error"], Value::Null);
+}

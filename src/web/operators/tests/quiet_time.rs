@@ -1,0 +1,41 @@
+//! The customer's page after "This was not me": the ways out that exist.
+
+use super::*;
+use crate::store::Refused;
+
+#[tokio::test]
+async fn the_page_names_only_the_ways_out_that_exist() {
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Agent).await;
+    harness.mail("ann@corp.example", "one").await;
+    let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
+    let (verification, now) = (&harness.config.verification, Timestamp::now());
+    let tokens = vec![token.hash().into()];
+    let ttl = verification.token_ttl;
+    let round = harness
+        .store
+        .settle_and_claim_mail([], tokens, verification.limits, ttl, now)
+        .await;
+    let (_, claimed) = round.expect("claimed");
+    assert_eq!(claimed.verification_mails.len(), 1);
+    let refused = harness.store.refuse(token.hash(), 4 * ttl, now).await;
+    assert!(
+        matches!(refused, Ok(Refused::Recorded { .. })),
+        "{refused:?}"
+    );
+    let link = "They can undo it with their link until";
+    let request = "request one more mail with a new link";
+    let page = harness.get(&session, "/customers/ann@corp.example").await;
+    assert!(
+        page.body.contains(link) && page.body.contains(request),
+        "{}",
+        page.body
+    );
+    let block = [("action", "block")];
+    harness
+        .post(&session, "/customers/ann@corp.example", &block)
+        .await;
+    let page = harness.get(&session, "/customers/ann@corp.example").await;
+    assert!(page.body.contains("While the account is blocked"));
+    assert!(!page.body.contains(link) && !page.body.contains(request));
+}

@@ -1,0 +1,70 @@
+//! The ways out of the quiet time after "This was not me", as an account shows them to operators.
+
+use vestibule::domain::{Account, MailCause};
+use vestibule::store::RequestFilter;
+
+use super::harness::{DAY, Harness, address, at, mail, minutes, operator, start};
+
+const ANN: &str = "ann@corp.example";
+
+async fn account(harness: &Harness) -> Account {
+    let account = harness.store.customer(&address(ANN)).await.expect("read");
+    account.expect("there")
+}
+
+/// Refuses a held message. The link is valid for 7 days, the quiet time lasts 30.
+async fn refused(harness: &Harness) {
+    harness.accept(mail(ANN, "1@x", start())).await;
+    let link = harness.sent(start()).await;
+    assert_eq!(account(harness).await.link_valid_until, None);
+    let refused = harness.store.refuse(link, 30 * DAY, start());
+    refused.await.expect("refused");
+}
+
+#[tokio::test]
+async fn the_person_has_a_link_and_then_one_request_for_another() {
+    let harness = Harness::open().await;
+    refused(&harness).await;
+    let before = account(&harness).await;
+    assert_eq!(before.can_withdraw_until(minutes(1)), Some(at(7 * DAY)));
+    assert!(before.may_request_link(minutes(1)));
+    assert_eq!(before.can_withdraw_until(at(7 * DAY)), None);
+    assert!(before.may_request_link(at(7 * DAY)));
+    assert!(!before.may_request_link(at(30 * DAY)), "mail resumes");
+
+    let renewed = harness
+        .store
+        .renew_link(address(ANN), MailCause::Resend, at(8 * DAY));
+    renewed.await.expect("queued");
+    assert!(!account(&harness).await.may_request_link(at(8 * DAY)));
+    harness.sent(at(8 * DAY)).await;
+    let after = account(&harness).await;
+    assert_eq!(after.can_withdraw_until(at(9 * DAY)), Some(at(15 * DAY)));
+    assert!(!after.may_request_link(at(9 * DAY)));
+    assert_eq!(after.can_withdraw_until(at(15 * DAY)), None);
+}
+
+#[tokio::test]
+async fn a_blocked_account_has_no_way_out() {
+    let harness = Harness::open().await;
+    refused(&harness).await;
+    let id = account(&harness).await.id;
+    let blocked = harness
+        .store
+        .block_customer(id, operator("root"), minutes(1));
+    blocked.await.expect("blocked");
+    let blocked = account(&harness).await;
+    assert_eq!(blocked.can_withdraw_until(minutes(1)), None);
+    assert!(!blocked.may_request_link(minutes(1)));
+    let requests = harness.store.requests(RequestFilter::default()).await;
+    let request = requests.expect("read").rows.remove(0).id;
+    let released = harness
+        .store
+        .release_request(request, operator("root"), minutes(1));
+    let refusal = released.await.expect_err("the person's").to_string();
+    assert!(
+        refusal.contains("once the account is unblocked"),
+        "{refusal}"
+    );
+    assert!(!refusal.contains("resend"), "{refusal}");
+}

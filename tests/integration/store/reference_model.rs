@@ -89,6 +89,8 @@ impl Settings {
 
 /// A message for a portal: author, id and portal.
 pub type Key = (usize, u8, String);
+/// A held request that an authenticated one replaced.
+pub type Replaced = (RequestId, Key, Dmarc);
 
 #[derive(Debug, Default)]
 pub struct Model {
@@ -118,7 +120,7 @@ impl Model {
         entry: &ArrivalOutcome,
         (held, states): (&mut Vec<RequestId>, &HashMap<RequestId, RequestState>),
         now: Timestamp,
-    ) -> Vec<(RequestId, Key, Dmarc)> {
+    ) -> Vec<Replaced> {
         let repeated = self.original(key, dmarc, (held.as_slice(), states), now);
         if let Some((original, verdict)) = repeated {
             assert_eq!((entry.verdict, entry.reason), (verdict, Reason::Duplicate));
@@ -219,7 +221,7 @@ impl Model {
         decided: (Verdict, Reason),
         request: RequestId,
         held: &mut Vec<RequestId>,
-    ) -> Vec<(RequestId, Key, Dmarc)> {
+    ) -> Vec<Replaced> {
         let (expected, replaced) = self.expect(key, dmarc, held);
         assert_eq!(decided, expected, "{key:?}");
         self.offers.remove(&request);
@@ -307,7 +309,7 @@ impl Model {
         (who, _, portal): &Key,
         dmarc: Dmarc,
         held: &mut Vec<RequestId>,
-    ) -> ((Verdict, Reason), Vec<(RequestId, Key, Dmarc)>) {
+    ) -> ((Verdict, Reason), Vec<Replaced>) {
         use Reason::{
             AccountActive, AccountBlocked, AccountPending, DomainNotAllowed,
             ExternalAccountCreated, HoldQuota, InternalAccountCreated, SenderDenied,

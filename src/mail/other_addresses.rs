@@ -26,8 +26,8 @@ pub(super) fn has_other_address(field: &Field, value: &[u8], found: &[AddrSpec])
         || delimits_others(value, found)
 }
 
-/// True if the value has a square bracket or a group's colon outside of quotes, a fold in a quoted string or comment, or
-/// another line end anywhere: some programs then search it for an address, or read only a part of it.
+/// True if the value has a square bracket or a group's colon outside of quotes, a fold in a quoted string or comment,
+/// or another line end anywhere: some programs then search it for an address, or read only a part of it.
 fn is_read_differently(value: &[u8]) -> bool {
     with_nesting(value).any(|(at, byte, is_nested)| match byte {
         b'\r' => false,
@@ -110,12 +110,21 @@ fn is_delimiter(c: char) -> bool {
 
 /// True if there are more `@` signs than these addresses have, and one of them is not part of any of them.
 fn names_others(text: &str, found: &[AddrSpec]) -> bool {
-    let ats = || text.char_indices().filter(|(_, c)| is_at(*c));
+    let ats = || {
+        let chars = text.char_indices();
+        chars.filter(move |&(at, c)| is_at(c) && has_local_part(&text[..at]))
+    };
     let is_own = |(at, c): (usize, char)| {
         let is_within = |address| is_within(text.as_bytes(), at, address);
         c == '@' && found.iter().any(is_within)
     };
     ats().count() > found.len() && !ats().all(is_own)
+}
+
+/// False if an `@` after this text is not part of an address, as in `<style>@import`.
+fn has_local_part(before: &str) -> bool {
+    let last = before.chars().next_back();
+    last.is_some_and(|c| !"<>,;:".contains(c))
 }
 
 /// True if the `@` at this position is that of the address, with nothing before or after it that would make it another
@@ -256,6 +265,7 @@ mod tests {
             "\"\u{41C}\u{438}\u{445}\u{430}\u{438}\u{43B} x@partner.example\" <x@partner.example>",
             // Delimiters without an address.
             "\"Ann <IT>\" <x@partner.example>",
+            "\"<style>@import</style>\" <x@partner.example>",
             "=?utf-8?q?Lee=2C_Ann_=28IT=29?= <x@partner.example>",
             "\u{41C}\u{438}\u{445}\u{430}\u{438}\u{43B} <x@partner.example>",
             "Group: Ann <x@partner.example>;",

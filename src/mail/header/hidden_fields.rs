@@ -29,7 +29,7 @@ impl Header<'_> {
                 _ => {
                     hidden |= plain;
                     plain = 0;
-                    // 0x85 may be part of a letter, such as the Cyrillic х; then the next letter does not begin a name.
+                    // 0x85 may be part of a letter, such as the Cyrillic х; the letter after it begins no name.
                     let is_in_word = !byte.is_ascii() && next.is_some_and(|next| !next.is_ascii());
                     if byte == b'\r' || (ends_field(fields, at) && !is_in_word) {
                         hidden |= 1;

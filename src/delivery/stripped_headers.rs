@@ -1,7 +1,7 @@
 //! In: a raw message. Out: the parts of it that are delivered: all but the fields of our own names.
 //!
 //! A help desk trusts `X-Vestibule-*` and the `Authentication-Results` of our name (RFC 8601 5), so nobody
-//! outside may set one. Readers differ in where a field begins: some end lines at a bare CR or a form feed,
+//! outside may set one. Readers differ in where a field begins: some end lines at a bare CR, a form feed or a NEL,
 //! some skip control characters or allow space or a fold before the colon. A field that *any* of them could take
 //! for ours is removed, and so are the lines that an mbox file has on top of a message. Only the header section
 //! is scanned, once and from left to right, and everything that is kept stays as it is, byte for byte.
@@ -12,7 +12,7 @@ mod tests;
 use std::ops::Range;
 
 use crate::domain::Domain;
-use crate::mail::mbox_lines;
+use crate::mail::{ends_field, is_matched, line_end_length, match_letter, mbox_lines};
 use crate::sender_auth::claims_to_be_ours;
 
 /// Prefix of the names of our fields; the comparison ignores case, and `_` counts as `-`.
@@ -42,7 +42,7 @@ pub(super) fn kept_ranges(raw: &[u8], hostname: &Domain) -> Vec<Range<usize>> {
                 // A field of our name begins after a line end that only some readers see. The end of the physical
                 // line remains.
                 let content = end - line_ending(field);
-                kept.skip(at + mark - 1..content);
+                kept.skip(at + mark - line_end_length(&field[..mark])..content);
             } else {
                 // The line holds only a field of our name. An empty line in its place would end the header section.
                 kept.skip(at..end);
@@ -69,49 +69,35 @@ fn end_of_field(raw: &[u8], start: usize) -> usize {
 }
 
 /// Position in `field` where a line begins with one of our names, under any reading of "line". A fold continues the
-/// line before it.
+/// line before it, and so does a line end that a reader does not know.
 fn find_own_field(field: &[u8], hostname: &Domain) -> Option<usize> {
-    let mut start = 0;
-    let mut matched: Matched = [Some(0); 2];
-    let mut before: (usize, Matched) = (0, [None; 2]);
+    // For each name, its beginnings that the text matches.
+    let mut matched = [1; 2];
     for (i, &byte) in field.iter().enumerate() {
-        if may_end_line(byte) {
-            // The LF of a CRLF ends no other line.
-            if i > start {
-                before = (start, matched);
+        if byte.is_ascii_graphic() {
+            let plain = if byte == b'_' { b'-' } else { byte };
+            for (seen, name) in matched.iter_mut().zip([PREFIX, RESULTS]) {
+                *seen = match_letter(*seen, name, plain);
             }
-            start = i + 1;
-            matched = [Some(0); 2];
-        } else if i == start && i > 0 && is_blank(byte) {
-            (start, matched) = before;
-        } else if byte.is_ascii_graphic() && matched.iter().any(Option::is_some) {
-            push(&mut matched, byte);
-            let is_ours = matched[0] == Some(PREFIX.len())
-                || matched[1] == Some(RESULTS.len())
-                    && claims_to_be_ours(&field[i + 1..], hostname);
-            if is_ours {
-                return Some(start);
+            if is_matched(matched[0], PREFIX) {
+                return Some(start_of_line(field, i, PREFIX));
             }
+            if is_matched(matched[1], RESULTS) && claims_to_be_ours(&field[i + 1..], hostname) {
+                return Some(start_of_line(field, i, RESULTS));
+            }
+        } else if ends_field(field, i) {
+            matched = matched.map(|seen| seen | 1);
         }
     }
     None
 }
 
-/// Number of octets of each of our names that a line has matched so far; `None` once it can no longer match.
-type Matched = [Option<usize>; 2];
-
-fn push(matched: &mut Matched, byte: u8) {
-    let plain = if byte == b'_' { b'-' } else { byte }.to_ascii_lowercase();
-    for (seen, name) in matched.iter_mut().zip([PREFIX, RESULTS]) {
-        *seen = seen
-            .filter(|count| name.get(*count) == Some(&plain))
-            .map(|count| count + 1);
-    }
-}
-
-/// CR, LF, and the ASCII characters that Python's `splitlines` takes for a line end.
-fn may_end_line(byte: u8) -> bool {
-    matches!(byte, b'\r' | b'\n' | 0x0b | 0x0c | 0x1c..=0x1e)
+/// Start of the line with a name whose last letter is at `last`.
+fn start_of_line(field: &[u8], last: usize, name: &[u8]) -> usize {
+    let mut letters = (0..=last).rev().filter(|&i| field[i].is_ascii_graphic());
+    let first = letters.nth(name.len() - 1).unwrap_or_default();
+    let end = (0..first).rev().find(|&i| ends_field(field, i));
+    end.map_or(0, |end| end + 1)
 }
 
 fn is_blank(byte: u8) -> bool {

@@ -11,7 +11,7 @@ use super::header::{Field, Header};
 use super::lenient_from::only_mailbox;
 use super::mailbox::{AddrSpec, mailboxes};
 use super::other_addresses::{has_other_address, other_address};
-use super::sender::{author, usable};
+use super::sender::{author, extended, usable};
 use super::{ListAuthor, Sender, SenderFault};
 use crate::domain::{Domain, Envelope};
 
@@ -156,11 +156,12 @@ fn author_given(
     }
 }
 
-/// The only field of a name, if there is exactly one.
+/// The only field of a name, if there is exactly one and no program appends the next line to it.
 fn only<'a>(header: &Header<'a>, name: &'static str) -> Option<Result<Field<'a>, SenderFault>> {
     let mut fields = header.all(name);
     let first = fields.next()?;
     Some(match fields.next() {
+        None if header.may_be_extended(name) => Err(extended()),
         None => Ok(first),
         Some(_) => Err(SenderFault::SeveralFields),
     })
@@ -186,9 +187,7 @@ fn other_than(field: &Field, is_list: &impl Fn(&str) -> bool) -> Option<Sender> 
         .collect();
     match others[..] {
         [] => None,
-        [_] if has_other_address(field, &value, found.len()) => {
-            Some(Sender::unusable(other_address()))
-        }
+        [_] if has_other_address(field, &value, &found) => Some(Sender::unusable(other_address())),
         [one] if is_seen => Some(usable(one, false)),
         _ => Some(Sender::unusable(SenderFault::SeveralAuthors)),
     }
@@ -252,6 +251,18 @@ mod tests {
             ),
             (format!("{id}X-Original-From: Ann\r\n"), NONE),
             (format!("{id}X-Original-From : ann@corp.example\r\n"), NONE),
+            (
+                format!("{id}X-Original-From: ann@corp.example\r\n.x.example\r\n"),
+                NONE,
+            ),
+            (
+                format!("{id}Reply-To: ann@corp.example\r\n, eve@x.example\r\n"),
+                NONE,
+            ),
+            (
+                format!("{id}X-Original-From: \"<eve@x.example>\" <ann@corp.example>\r\n"),
+                NONE,
+            ),
             (format!("{id}Reply-To : ann@corp.example\r\n"), NONE),
             (
                 format!("{id}Reply-To : Lee, Ann <ann@corp.example>\r\n"),

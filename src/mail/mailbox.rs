@@ -4,7 +4,7 @@
 //! be parsed. It refuses the obsolete syntax of RFC 5322 (routes, empty entries, white space between the
 //! labels of a domain), and everything that programs are known to read differently: if two programs see two
 //! senders, an attacker gets past checks. It accepts two common violations: an address repeated as its own unquoted
-//! display name, and square brackets in a display name, if the field has no other `@` (see [`super::sender`]).
+//! display name, and square brackets in a display name, if the field has no other address (see [`super::sender`]).
 //!
 //! Nothing is decoded: an encoded-word is a word of the display name, never part of an address.
 

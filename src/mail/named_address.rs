@@ -2,7 +2,8 @@
 //!
 //! Takes a field with addresses; returns them, with decoded names. If the parsers that determine the sender find
 //! exactly one address in a field, it is the only one, so that a name with a comma is not another author.
-//! mail-parser reads fields with several addresses.
+//! mail-parser reads fields with several addresses. An address that an account can have is written as that of the
+//! account, so that programs can compare the two.
 
 use mail_parser::Address;
 use mail_parser::parsers::MessageStream;
@@ -14,6 +15,7 @@ use super::lenient_from::only_mailbox;
 use super::mailbox::mailboxes;
 use super::text::one_line;
 use super::tokens::{HeaderToken, Scanner};
+use crate::domain::EmailAddress;
 
 /// Maximum number of octets of a field in which names, and the addresses of a list, are read.
 const MAX_FIELD: usize = 256 * 1024;
@@ -22,7 +24,7 @@ const MAX_FIELD: usize = 256 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedAddress {
     pub name: Option<String>,
-    /// The addr-spec, not checked.
+    /// As [`EmailAddress`] writes it; the addr-spec of the field if no account can have this address.
     pub address: Option<String>,
 }
 
@@ -39,7 +41,10 @@ pub(super) fn parse(field: &Field, body: Option<&Label>) -> Vec<NamedAddress> {
     addresses
         .map(|one| NamedAddress {
             name: one.name().map(str::to_owned),
-            address: one.address().map(str::to_owned),
+            address: one.address().map(|address| {
+                EmailAddress::parse(address)
+                    .map_or_else(|_| address.to_owned(), |usable| usable.to_string())
+            }),
         })
         .collect()
 }
@@ -52,9 +57,10 @@ fn only_address(field: &Field, line: &[u8]) -> Option<NamedAddress> {
         Ok(found) => (found.first().copied()?, true),
         Err(_) => (only_mailbox(&value)?, false),
     };
+    let usable = EmailAddress::from_parts(address.local, address.domain);
     Some(NamedAddress {
         name: display_name(line, is_valid),
-        address: Some(address.addr_spec()),
+        address: Some(usable.map_or_else(|_| address.addr_spec(), |usable| usable.to_string())),
     })
 }
 
@@ -271,11 +277,43 @@ mod tests {
                 "\u{8868}A",
                 "a@x.example",
             ),
-            (b"\"ann\"@x.example", None, "", "\"ann\"@x.example"),
+            (
+                "ann@b\u{fc}cher.example".as_bytes(),
+                None,
+                "",
+                "ann@xn--bcher-kva.example",
+            ),
         ] {
             let name = Some(name).filter(|name| !name.is_empty());
             assert_eq!(read(value, body), [named(name, address)], "{value:?}");
         }
+    }
+
+    #[test]
+    fn the_address_is_written_as_that_of_the_account() {
+        for (value, name, address) in [
+            ("\"eve\"@evil.example", None, "eve@evil.example"),
+            (
+                "ann(x)@(y)corp.example(z)",
+                Some("x y z"),
+                "ann@corp.example",
+            ),
+            ("eve@(;)evil.example", Some(";"), "eve@evil.example"),
+            ("eve @evil.example", None, "eve@evil.example"),
+            ("Eve <eve@Evil.Example>", Some("Eve"), "eve@evil.example"),
+            ("a..b@docomo.example", None, "\"a..b\"@docomo.example"),
+            // No account can have these.
+            ("\"a b\"@evil.example", None, "\"a b\"@evil.example"),
+            ("eve@[192.0.2.1]", None, "eve@[192.0.2.1]"),
+        ] {
+            assert_eq!(
+                read(value.as_bytes(), None),
+                [named(name, address)],
+                "{value}"
+            );
+        }
+        let pair = [named(None, "a@corp.example"), named(None, "b@corp.example")];
+        assert_eq!(read(b"a@Corp.example, b@corp.example", None), pair);
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! Other addresses that some programs find in a field with addresses.
 //!
-//! Takes the value of the field and the number of addresses that our parsers find in it.
+//! Takes the value of the field and the addresses that our parsers find in it.
 
-use encoding_rs::Encoding;
-use memchr::memmem;
-
-use super::charset::{self, Label};
+use super::SenderFault;
 use super::header::Field;
-use super::{SenderFault, encoded_words, transfer_encoding};
+use super::lenient_lines::line_end_length;
+use super::lenient_words::{MAX_WORDS, lenient_words};
+use super::mailbox::{AddrSpec, is_atext};
 
 /// Begins an escape sequence of ISO-2022-JP and its relatives.
 pub(super) const ESCAPE: u8 = 0x1b;
@@ -17,32 +16,135 @@ pub(super) fn other_address() -> SenderFault {
     SenderFault::Ambiguous("some programs may find another address in it".to_owned())
 }
 
-/// True if some programs do not parse this field as the grammar wants, and could find other addresses in it than this
-/// number. `value` is the unfolded value.
-pub(super) fn has_other_address(field: &Field, value: &[u8], addresses: usize) -> bool {
-    (is_read_differently(field.value) || depends_on_charset(value))
-        && may_hold_others(value, addresses)
+/// True if some programs do not parse this field as the grammar wants, and could find other addresses in it than
+/// these. `value` is the unfolded value.
+pub(super) fn has_other_address(field: &Field, value: &[u8], found: &[AddrSpec]) -> bool {
+    let is_searched = is_read_differently(field.value) || depends_on_charset(value);
+    (is_searched
+        && (names_others(&String::from_utf8_lossy(value), found)
+            || encoded_words_hide_an_at(value)))
+        || delimits_others(value, found)
 }
 
-/// True if the value has a square bracket outside of quotes, or a fold in a quoted string or comment: some programs
-/// then search it for an address.
+/// True if the value has a square bracket or a group's colon outside of quotes, a fold in a quoted string or comment,
+/// or another line end anywhere: some programs then search it for an address, or read only a part of it.
 fn is_read_differently(value: &[u8]) -> bool {
+    with_nesting(value).any(|(at, byte, is_nested)| match byte {
+        b'\r' => false,
+        b'\n' => is_nested,
+        b'[' | b']' | b':' => !is_nested,
+        _ => line_end_length(&value[..=at]) > 0,
+    })
+}
+
+/// The octets with their positions; true for those in a quoted string or comment.
+fn with_nesting(value: &[u8]) -> impl Iterator<Item = (usize, u8, bool)> {
     let (mut is_quoted, mut depth, mut after_backslash) = (false, 0_usize, false);
-    for &byte in value {
+    value.iter().enumerate().map(move |(at, &byte)| {
         let is_nested = is_quoted || depth > 0;
         let is_escaped = std::mem::take(&mut after_backslash);
         match byte {
-            b'\n' if is_nested => return true,
             _ if is_escaped => {}
             b'\\' if is_nested => after_backslash = true,
             b'"' if depth == 0 => is_quoted = !is_quoted,
             b'(' if !is_quoted => depth += 1,
             b')' if !is_quoted => depth = depth.saturating_sub(1),
-            b'[' | b']' if !is_nested => return true,
             _ => {}
         }
+        (at, byte, is_nested)
+    })
+}
+
+/// True if some programs could take a part of a name or comment for an address: those that search for angle brackets
+/// even in quotes and comments, and those that decode encoded-words before they look for the structure.
+fn delimits_others(value: &[u8], found: &[AddrSpec]) -> bool {
+    let Some(decoded) = decode_first(value) else {
+        return true;
+    };
+    let is_bracket = |byte| matches!(byte, b'<' | b'>');
+    let has_brackets =
+        || with_nesting(value).any(|(_, byte, is_nested)| is_nested && is_bracket(byte));
+    (decoded.has_delimiters || has_brackets()) && names_others(&decoded.text, found)
+}
+
+/// A value as a program sees it that decodes encoded-words first.
+#[derive(Default)]
+struct DecodedFirst {
+    text: String,
+    /// True if an encoded-word contains a character that may begin or end an address.
+    has_delimiters: bool,
+}
+
+/// Returns None if readers disagree about the text of an encoded-word, or if there are too many to read them all.
+fn decode_first(value: &[u8]) -> Option<DecodedFirst> {
+    let mut decoded = DecodedFirst::default();
+    let mut at = 0;
+    for (number, word) in lenient_words(value).enumerate() {
+        if number == MAX_WORDS || word.may_continue() {
+            return None;
+        }
+        let text = word.decode()?;
+        let before = &value[at..word.start];
+        // Blanks between two words are dropped (RFC 2047 6.2).
+        if at == 0 || !before.trim_ascii().is_empty() {
+            decoded.text.push_str(&String::from_utf8_lossy(before));
+        }
+        decoded.has_delimiters |= text.contains(is_delimiter);
+        decoded.text.push_str(&text);
+        if !word.is_closed() {
+            let raw = &value[word.start..word.end];
+            decoded.text.push_str(&String::from_utf8_lossy(raw));
+        }
+        at = word.end;
     }
-    false
+    decoded
+        .text
+        .push_str(&String::from_utf8_lossy(&value[at..]));
+    Some(decoded)
+}
+
+/// True for the specials of RFC 5322 3.2.3 without the dot and the `@`, and for control characters and line ends.
+fn is_delimiter(c: char) -> bool {
+    "()<>[]:;,\\\"\u{2028}\u{2029}".contains(c) || (c.is_control() && c != '\t')
+}
+
+/// True if there are more `@` signs than these addresses have, and one of them is not part of any of them.
+fn names_others(text: &str, found: &[AddrSpec]) -> bool {
+    let ats = || {
+        let chars = text.char_indices();
+        chars.filter(move |&(at, c)| is_at(c) && has_local_part(&text[..at]))
+    };
+    let is_own = |(at, c): (usize, char)| {
+        let is_within = |address| is_within(text.as_bytes(), at, address);
+        c == '@' && found.iter().any(is_within)
+    };
+    ats().count() > found.len() && !ats().all(is_own)
+}
+
+/// False if an `@` after this text is not part of an address, as in `<style>@import`.
+fn has_local_part(before: &str) -> bool {
+    let last = before.chars().next_back();
+    last.is_some_and(|c| !"<>,;:".contains(c))
+}
+
+/// True if the `@` at this position is that of the address, with nothing before or after it that would make it another
+/// address.
+fn is_within(text: &[u8], at: usize, address: &AddrSpec) -> bool {
+    // No usable address is longer, and the comparison takes time at each `@`.
+    const MAX_ADDRESS: usize = 320;
+    let (local, domain) = (address.local.as_bytes(), address.domain.as_bytes());
+    if local.len() + domain.len() > MAX_ADDRESS || local.len() > at {
+        return false;
+    }
+    let (before, here) = text[..at].split_at(at - local.len());
+    let after = &text[at + 1..];
+    let continues = |byte: Option<&u8>| byte.is_some_and(|&byte| byte == b'.' || is_atext(byte));
+    here.eq_ignore_ascii_case(local)
+        && after
+            .get(..domain.len())
+            .is_some_and(|after| after.eq_ignore_ascii_case(domain))
+        && !continues(before.last())
+        && !continues(after.get(domain.len()))
 }
 
 /// True if a reader that first decodes raw octets in an East Asian charset may see other quotes and comments: a
@@ -69,86 +171,126 @@ pub(super) fn may_hold_others(value: &[u8], addresses: usize) -> bool {
         || encoded_words_hide_an_at(value)
 }
 
-/// True if an encoded-word has an `@`, or readers disagree about its end: it is not closed, or contains the beginning
-/// of another one. So each octet is decoded once at most. True also if there are too many to read them all.
+/// True if an encoded-word has an `@`, or readers disagree about its end or its text. True also if there are too many
+/// to read them all.
 fn encoded_words_hide_an_at(value: &[u8]) -> bool {
-    const MAX_WORDS: usize = 1000;
-    let mut rest = value;
-    let mut words = 0_usize;
-    while let Some(start) = memmem::find(rest, b"=?") {
-        rest = &rest[start + 2..];
-        let mut parts = rest.splitn(3, |&byte| byte == b'?');
-        let (Some(charset), Some([encoding]), Some(text)) =
-            (parts.next(), parts.next(), parts.next())
-        else {
-            continue;
-        };
-        let decode_text: fn(&[u8]) -> Vec<u8> = match encoding {
-            b'q' | b'Q' => encoded_words::q_decode,
-            b'b' | b'B' => decode_b,
-            _ => continue,
-        };
-        words += 1;
-        if words > MAX_WORDS {
-            return true;
-        }
-        let Some(end) = memmem::find(text, b"?=") else {
-            return true;
-        };
-        let text = &text[..end];
-        let is_nested = memmem::find(text, b"=?").is_some();
-        let decoded = || decode(charset, &decode_text(text));
-        if is_nested || decoded().is_none_or(|text| holds_an_at(&text, 0)) {
-            return true;
-        }
-    }
-    false
+    lenient_words(value).enumerate().any(|(number, word)| {
+        number == MAX_WORDS
+            || !word.is_closed()
+            || word
+                .decode_strictly()
+                .is_none_or(|text| holds_an_at(&text, 0))
+    })
 }
 
-/// True if there are more than `most` `@` signs, including small and fullwidth ones.
+/// True if there are more than `most` `@` signs.
 fn holds_an_at(text: &str, most: usize) -> bool {
-    let is_at = |c: &char| matches!(c, '@' | '\u{FE6B}' | '\u{FF20}');
-    text.chars().filter(is_at).count() > most
+    text.chars().filter(|c| is_at(*c)).count() > most
 }
 
-/// Returns None for an unknown charset, or one in which ASCII is not ASCII: its meaning to a reader is
-/// unknown.
-fn decode(charset: &[u8], bytes: &[u8]) -> Option<String> {
-    // No known name is longer.
-    const MAX_CHARSET: usize = 80;
-    if charset.len() > MAX_CHARSET {
-        return None;
-    }
-    let label = Label::parse(charset)?;
-    let is = |name: &[u8]| Label::parse(name) == Some(label);
-    if is(b"utf-8") || is(b"us-ascii") {
-        // A character may continue in the next encoded-word.
-        return Some(String::from_utf8_lossy(bytes).into_owned());
-    }
-    // A reader may give a byte order mark precedence over the label.
-    if Encoding::for_bom(bytes).is_some() || !is_ascii_compatible(&label) {
-        return None;
-    }
-    charset::decode_strictly(bytes, &label)
-}
-
-/// True if printable ASCII is the same in this charset, without shifts as in UTF-7 and HZ.
-fn is_ascii_compatible(label: &Label) -> bool {
-    let mut octets: Vec<u8> = (b' '..=b'~').collect();
-    octets.extend_from_slice(b"+AEA-~{@@~}");
-    charset::decode(&octets, Some(label)).as_bytes() == octets
-}
-
-/// Decodes the B encoding (RFC 2047 4.1). Skips characters outside of base64.
-fn decode_b(text: &[u8]) -> Vec<u8> {
-    text.split(|&byte| byte == b'=')
-        .flat_map(transfer_encoding::base64)
-        .collect()
+/// True for an `@`, and for a small or fullwidth one.
+fn is_at(c: char) -> bool {
+    matches!(c, '@' | '\u{FE6B}' | '\u{FF20}')
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::header::Section;
+    use super::super::mailbox::mailboxes;
     use super::*;
+
+    fn hides_another(value: &[u8]) -> bool {
+        let raw = [&b"From: "[..], value, b"\r\n\r\n"].concat();
+        let field = Section::of(&raw).first("From").expect("a field");
+        let value = field.unfold();
+        let found = mailboxes(&value, 1).unwrap_or_else(|fault| panic!("{value:?} {fault}"));
+        has_other_address(&field, &value, &found)
+    }
+
+    #[test]
+    fn names_that_some_programs_read_as_addresses_are_ambiguous() {
+        for value in [
+            // Brackets, for a program that searches for them.
+            "\"Ann <ann@corp.example>\" <x@evil.example>",
+            "x@evil.example (<ann@corp.example>)",
+            "x@evil.example (Ann <ann@corp.example)",
+            "\"<\" \"ann@corp.example\" <x@evil.example>",
+            "\"<ann\u{FF20}corp.example>\" <x@evil.example>",
+            // Encoded-words, for a program that decodes them first.
+            "=?utf-8?q?=3Cann=40corp.example=3E?= <x@evil.example>",
+            "=?utf-8?q?ann=40corp.example=2C?= <x@evil.example>",
+            "=?utf-8?q?ann=40corp.example=0A?= <x@evil.example>",
+            "=?utf-8?q?ann=40corp.example=00?= <x@evil.example>",
+            "=?utf-8?q?ann=40corp.example_=28?= <x@evil.example> (=?utf-8?q?=29?=)",
+            "=?utf-8?q?=22?= =?utf-8?q?ann=40corp.example?= <x@evil.example>",
+            "\"ann@corp.example\" =?utf-8?q?=2C?= <x@evil.example>",
+            "\"=?utf-8?b?PGFubkBjb3JwLmV4YW1wbGU+?=\" <x@evil.example>",
+            "x@evil.example (=?utf-8?q?=3Cann=40corp.example=3E?=)",
+            "=?utf-8?q?=3Cann=40corp.example=3E <x@evil.example>",
+            "=?utf-8?b?PGFu=?utf-8?q?bkBjb3Jw?= <x@evil.example>",
+            "=?utf-7?q?+ADw-ann+AEA-corp.example+AD4-?= <x@evil.example>",
+            "=?unicode_escape?q?=5Cx3cann=5Cx40corp.example=5Cx3e?= <x@evil.example>",
+            // Line ends, for a program that writes the field again.
+            "\"Ann ann@corp.example\u{C}\" <x@evil.example>",
+            "\"ann@corp.example\u{B}\" <x@evil.example>",
+            "\"ann@corp.example\u{1E}\" <x@evil.example>",
+            "\"ann@corp.example\u{85}\" <x@evil.example>",
+            "\"ann@corp.example\" A\u{2028}B <x@evil.example>",
+            "x@evil.example (ann@corp.example \u{2029})",
+            // A group, for a program that takes its name for an address.
+            "\"ann@corp.example\" Group: x@evil.example;",
+            "Group (ann@corp.example): x@evil.example;",
+            // More than the sender's own address.
+            "\"<x@evil.example> <ann@corp.example>\" <x@evil.example>",
+            "\"<annx@evil.example>\" <x@evil.example>",
+            "\"<x@evil.example.org>\" <x@evil.example>",
+        ] {
+            assert!(hides_another(value.as_bytes()), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_every_program_reads_as_names_are_not_ambiguous() {
+        for value in [
+            "\"ann@corp.example via Docs\" <x@partner.example>",
+            "=?utf-8?q?J=C3=B6rg_-_ann=40corp.example_via_Docs?= <x@partner.example>",
+            "x@partner.example (ann@corp.example)",
+            "\"Lee, Ann (ann@corp.example)\" <x@partner.example>",
+            // The sender's own address.
+            "\"x@partner.example\" <x@partner.example>",
+            "\"<X@Partner.example>\" <x@partner.example>",
+            "\"<x@partner.example>\"\r\n [IT] <x@partner.example>",
+            "x@partner.example (Ann <x@partner.example>)",
+            "=?utf-8?q?Lee=2C_J=C3=B6rg_=3Cx=40part?= =?utf-8?q?ner.example=3E?=\r\n <x@partner.example>",
+            "\"\u{41C}\u{438}\u{445}\u{430}\u{438}\u{43B} x@partner.example\" <x@partner.example>",
+            // Delimiters without an address.
+            "\"Ann <IT>\" <x@partner.example>",
+            "\"<style>@import</style>\" <x@partner.example>",
+            "=?utf-8?q?Lee=2C_Ann_=28IT=29?= <x@partner.example>",
+            "\u{41C}\u{438}\u{445}\u{430}\u{438}\u{43B} <x@partner.example>",
+            "Group: Ann <x@partner.example>;",
+            // Odd encoded-words.
+            "=?X-IAS-German?B?bXlHb3Y=?=<x@partner.example>",
+            "=?utf-8?q?J=C3=B6rg <x@partner.example>",
+            "=?UTF-8?Q?=?UTF-8?Q?J=C3=B6rg?=?= <x@partner.example>",
+            "=?cp932?B?/w==?= <x@partner.example>",
+        ] {
+            assert!(!hides_another(value.as_bytes()), "{value:?}");
+        }
+        assert!(!hides_another(b"\"M\xfcller \x85\" <x@partner.example>"));
+    }
+
+    #[test]
+    fn a_field_of_many_ats_takes_linear_time() {
+        let begin = std::time::Instant::now();
+        for pattern in ["x@", "x@evil.example ", "=?utf-8?q?x=40?= ", "<"] {
+            let long = pattern.repeat(200_000);
+            let _ = hides_another(format!("\"<{long}\" <x@evil.example>").as_bytes());
+        }
+        // Quadratic work would take hours.
+        let limit = std::time::Duration::from_mins(5);
+        assert!(begin.elapsed() < limit, "{:?}", begin.elapsed());
+    }
 
     #[test]
     fn encoded_words_without_an_end_take_linear_time() {

@@ -21,12 +21,18 @@ pub(super) fn sender(header: &Header) -> Sender {
             SenderFault::Ambiguous("a control character may hide a From field".to_owned())
         }
         _ if header.may_end_above("From") => {
-            SenderFault::Ambiguous("a bare CR may end the header above From".to_owned())
+            SenderFault::Ambiguous("a control character may end the header above From".to_owned())
         }
         (None, _) => SenderFault::Missing,
+        _ if header.may_be_extended("From") => extended(),
         (Some(field), None) => return author(&field),
     };
     Sender::unusable(fault)
+}
+
+/// The fault of a field that a line follows which is not a field.
+pub(super) fn extended() -> SenderFault {
+    SenderFault::Ambiguous("some programs append the next line, which is not a field".to_owned())
 }
 
 /// Parses a field that has to name one author and that every program sees.
@@ -47,7 +53,7 @@ fn parse(field: &Field) -> Sender {
         let value = field.unfold();
         match mailboxes(&value, 1) {
             Ok(found) => match found.first() {
-                Some(_) if has_other_address(field, &value, 1) => other_address(),
+                Some(_) if has_other_address(field, &value, &found) => other_address(),
                 Some(address) => return usable(address, false),
                 None => SenderFault::EmptyGroup,
             },
@@ -117,10 +123,17 @@ mod tests {
                 "From: a@corp.example\r\nSender: b@evil.example\r\n",
                 "a@corp.example",
             ),
-            ("From: a@corp.example\r\ngarbage\r\n", "a@corp.example"),
+            (
+                "From: a@corp.example\r\nTo: b@corp.example\r\ngarbage\r\n",
+                "a@corp.example",
+            ),
             ("From: a@corp.example\r\nX : y\r\n", "a@corp.example"),
             ("From: [IT] Ann <a@corp.example>\r\n", "a@corp.example"),
             ("From: Desk [IT]: a@corp.example;\r\n", "a@corp.example"),
+            (
+                "From: \"<a@corp.example>\" <a@corp.example>\r\n",
+                "a@corp.example",
+            ),
             (
                 "From: \"e@x.example [IT]\" <a@corp.example>\r\n",
                 "a@corp.example",
@@ -168,7 +181,7 @@ mod tests {
         type Check = fn(&SenderFault) -> bool;
         let ambiguous: Check = |fault| matches!(fault, SenderFault::Ambiguous(_));
         let not_an_address: Check = |fault| matches!(fault, SenderFault::NotAnAddress(_));
-        let cases: [(&str, Check, Option<&str>); 31] = [
+        let cases: [(&str, Check, Option<&str>); 40] = [
             (
                 "Sender: a@b.example\r\n",
                 |f| *f == SenderFault::Missing,
@@ -207,6 +220,39 @@ mod tests {
             ("From: e%x.example@b.example\r\n", not_an_address, None),
             ("From: \"e@x.example\"@b.example\r\n", not_an_address, None),
             ("garbage\r\nFrom: a@b.example\r\n", ambiguous, None),
+            ("From: a@b.example\r\ngarbage\r\n", ambiguous, None),
+            (
+                "From: a@b.example\r\n\"Ann\" <c@b.example>\r\nTo: d@b.example\r\n",
+                ambiguous,
+                None,
+            ),
+            ("From: a@b.example\r\n.c.example\r\n\r\n", ambiguous, None),
+            (
+                "From: a@b.example\r\n\u{C} , c@b.example\r\nTo: d@b.example\r\n",
+                ambiguous,
+                None,
+            ),
+            (
+                "Subject: x\u{C}From: c@b.example\r\nFrom: a@b.example\r\n",
+                ambiguous,
+                None,
+            ),
+            (
+                "Subject: x\u{B}\u{B}\r\nFrom: a@b.example\r\n",
+                ambiguous,
+                None,
+            ),
+            (
+                "From: \"a <c@b.example>\u{85}\" <a@b.example>\r\n",
+                ambiguous,
+                None,
+            ),
+            (
+                "From: \"c@b.example\" Desk: a@b.example;\r\n",
+                ambiguous,
+                None,
+            ),
+            ("From: a@b.example (<c@b.example>)\r\n", ambiguous, None),
             (
                 "From: \"e@x.example\" [y] <a@b.example>\r\n",
                 ambiguous,

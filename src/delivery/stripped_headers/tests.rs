@@ -56,6 +56,28 @@ fn fields_of_our_names_are_left_out_however_written() {
             "A: b\r\nC: d\r\n\r\n",
         ),
         (
+            "A: b\u{85}X-Vestibule-Account: y\r\nC: d\r\n\r\n",
+            "A: b\r\nC: d\r\n\r\n",
+        ),
+        (
+            "A: b\u{2028}X-Vestibule-Account: y\r\nC: d\r\n\r\n",
+            "A: b\r\nC: d\r\n\r\n",
+        ),
+        (
+            "A: b\u{2029}\0X-Vestibule-Account: y\r\nC: d\r\n\r\n",
+            "A: b\r\nC: d\r\n\r\n",
+        ),
+        (
+            "A: \u{445} X-Vestibule-Account: y\r\n\r\n",
+            "A: \u{445} X-Vestibule-Account: y\r\n\r\n",
+        ),
+        // A reader that does not end a line there leaves the character out of the name.
+        (
+            "A: b\r\nX-Vesti\u{85}bule-Account: y\r\n\r\n",
+            "A: b\r\n\r\n",
+        ),
+        ("A: b\r\nX-Vesti\x0cbule-Account: y\r\n\r\n", "A: b\r\n\r\n"),
+        (
             "A: b\r\n \rX-Vestibule-Account: y\r\n\r\n",
             "A: b\r\n \r\n\r\n",
         ),
@@ -121,6 +143,14 @@ fn results_that_claim_our_name_are_left_out() {
             "A: b\r\nC: d\r\n\r\n",
         ),
         (
+            "A: b\u{85}Authentication-Results: gate.corp.example; dmarc=pass\r\nC: d\r\n\r\n",
+            "A: b\r\nC: d\r\n\r\n",
+        ),
+        (
+            "A: b\u{2028}Authentication-Results: gate.corp.example; dmarc=pass\r\nC: d\r\n\r\n",
+            "A: b\r\nC: d\r\n\r\n",
+        ),
+        (
             "Authentication-Results\r\n : mx.corp.example; none\r\n\r\n",
             "Authentication-Results\r\n : mx.corp.example; none\r\n\r\n",
         ),
@@ -159,10 +189,15 @@ fn results_that_claim_our_name_are_left_out() {
 /// The lines of a header as the most lenient reader sees them.
 fn generous_lines(raw: &[u8]) -> Vec<Vec<u8>> {
     let end = strict_end(raw);
-    raw[..end]
-        .split(|&b| may_end_line(b))
-        .map(<[u8]>::to_vec)
-        .collect()
+    let mut lines = vec![Vec::new()];
+    for (i, &byte) in raw[..end].iter().enumerate() {
+        if line_end_length(&raw[..=i]) > 0 {
+            lines.push(Vec::new());
+        } else if let Some(line) = lines.last_mut() {
+            line.push(byte);
+        }
+    }
+    lines
 }
 
 /// End of the header section for a reader that knows LF only.
@@ -208,6 +243,9 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
         "\r",
         "\n",
         "\x0b",
+        "\u{85}",
+        "\u{2029}",
+        "\u{445}",
         "\0",
         "ü",
         "word",

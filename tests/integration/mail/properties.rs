@@ -20,6 +20,11 @@ fn from(field: &str) -> Sender {
     facts(format!("From: {field}\r\n\r\n").as_bytes()).sender
 }
 
+/// True for an `@`, small and fullwidth ones included.
+fn names_an_address(name: &str) -> bool {
+    name.contains(['@', '\u{FE6B}', '\u{FF20}'])
+}
+
 /// Bytes that look like a message more often than random bytes do.
 fn messages() -> impl Strategy<Value = Vec<u8>> {
     let line = prop_oneof![
@@ -70,14 +75,20 @@ proptest! {
     fn no_quoted_name_makes_another_sender(name in "\\PC{0,60}") {
         let quoted = name.replace('\\', "\\\\").replace('"', "\\\"");
         let sender = from(&format!("\"{quoted}\" <x@evil.example>"));
-        prop_assert_eq!(sender.addr_spec(), Some("x@evil.example"));
+        prop_assert!(matches!(sender.addr_spec(), None | Some("x@evil.example")), "{sender:?}");
+        if !names_an_address(&name) {
+            prop_assert_eq!(sender.addr_spec(), Some("x@evil.example"));
+        }
     }
 
     #[test]
     fn no_encoded_name_makes_another_sender(name in any::<String>()) {
-        let encoded = STANDARD.encode(name);
+        let encoded = STANDARD.encode(&name);
         let sender = from(&format!("=?utf-8?b?{encoded}?= <x@evil.example>"));
-        prop_assert_eq!(sender.addr_spec(), Some("x@evil.example"));
+        prop_assert!(matches!(sender.addr_spec(), None | Some("x@evil.example")), "{sender:?}");
+        if !names_an_address(&name) {
+            prop_assert_eq!(sender.addr_spec(), Some("x@evil.example"));
+        }
     }
 
     #[test]

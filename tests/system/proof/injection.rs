@@ -32,9 +32,9 @@ const FIELDS: &[(&str, &str, bool)] = &[
         true,
     ),
     (
-        "the same (B)",
+        "the same with another address (B)",
         "From: =?utf-8?b?eA0KWC1FdmlsOiAxDQpCY2M6IGV2ZUBldmlsLmV4YW1wbGU=?= <AUTHOR>\r\n",
-        true,
+        false,
     ),
     (
         "a bare CR in the author's name",

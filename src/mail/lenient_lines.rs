@@ -1,0 +1,114 @@
+//! Lines of a header, and names of fields, as the most lenient readers see them.
+//!
+//! Takes octets of a header. Some readers end lines at more characters than LF: Python's `splitlines` and `PCRE`'s
+//! `\R` do. Some leave control characters and other octets out of the name of a field.
+
+/// Number of octets of the line end in which a text ends for some reader; 0 if no reader sees one.
+///
+/// The line ends are LF, CR, VT, FF, FS, GS, RS, NEL, U+2028 and U+2029. NEL is 0x85 in ISO 8859, and readers that
+/// take octets for characters find it within other characters of UTF-8. CRLF counts as its LF.
+#[must_use]
+pub fn line_end_length(text: &[u8]) -> usize {
+    match text {
+        [.., 0xc2, 0x85] => 2,
+        [.., 0xe2, 0x80, 0xa8 | 0xa9] => 3,
+        [.., b'\n' | b'\r' | 0x0b | 0x0c | 0x1c..=0x1e | 0x85] => 1,
+        _ => 0,
+    }
+}
+
+/// True if the octet at a position ends a line for some reader, and neither a fold nor another line end follows.
+#[must_use]
+pub fn ends_field(text: &[u8], at: usize) -> bool {
+    let is_followed = matches!(text.get(at + 1), Some(b' ' | b'\t' | b'\r' | b'\n'));
+    !is_followed && line_end_length(&text[..=at]) > 0
+}
+
+/// Adds an octet to the beginnings of a name that a text may end in. Bit N of `matched` stands for the first N octets
+/// of the name.
+#[must_use]
+pub fn match_letter(matched: u32, name: &[u8], octet: u8) -> u32 {
+    if matched == 0 {
+        return 0;
+    }
+    let is_next = |&(place, letter): &(usize, &u8)| {
+        matched >> place & 1 == 1 && letter.eq_ignore_ascii_case(&octet)
+    };
+    let next = name.iter().enumerate().filter(is_next);
+    next.fold(0, |all, (place, _)| all | 2 << place)
+}
+
+/// True if all octets of the name are matched.
+#[must_use]
+pub fn is_matched(matched: u32, name: &[u8]) -> bool {
+    matched >> name.len() & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_character_that_some_reader_takes_for_a_line_end_is_known() {
+        for (text, length) in [
+            (&b"a\n"[..], 1),
+            (b"a\r\n", 1),
+            (b"a\r", 1),
+            (b"a\x0b", 1),
+            (b"a\x0c", 1),
+            (b"a\x1c", 1),
+            (b"a\x1d", 1),
+            (b"a\x1e", 1),
+            (b"\x85", 1),
+            (b"a\xd1\x85", 1),
+            ("a\u{85}".as_bytes(), 2),
+            ("a\u{2028}".as_bytes(), 3),
+            ("a\u{2029}".as_bytes(), 3),
+            (b"", 0),
+            (b"a", 0),
+            (b"a\t", 0),
+            (b"a\x1b", 0),
+            (b"a\x1f", 0),
+            (b"\x80\xa8", 0),
+            ("a\u{2026}".as_bytes(), 0),
+        ] {
+            assert_eq!(line_end_length(text), length, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_field_does_not_end_before_a_fold() {
+        for (text, expected) in [
+            ("\x0bFrom", true),
+            ("\r", true),
+            ("\rFrom", true),
+            ("\r\nFrom", false),
+            ("\r\rFrom", false),
+            ("\x0b\r\n From", false),
+            ("\x0b From", false),
+            ("\x0b\tFrom", false),
+            ("From", false),
+        ] {
+            assert_eq!(ends_field(text.as_bytes(), 0), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_matched_from_every_beginning() {
+        let read = |text: &str| {
+            let octets = text.bytes();
+            let all = octets.fold(1, |seen, octet| match_letter(seen | 1, b"aab", octet));
+            is_matched(all, b"aab")
+        };
+        for (text, expected) in [
+            ("aab", true),
+            ("xaAB", true),
+            ("aaab", true),
+            ("aabb", false),
+            ("ab", false),
+            ("", false),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+    }
+}

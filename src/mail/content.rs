@@ -6,6 +6,8 @@
 //! A message within the message is an attachment. For the operators' page, lengths are bounded, and the text
 //! contains nothing that moves a cursor or changes the direction of text; the HTML is not sanitized.
 
+use super::body_charset::body_charset;
+use super::charset::Label;
 use super::content_parts::{ContentParts, disposition};
 use super::structure::{Part, Structure};
 use super::text::is_unsafe;
@@ -48,10 +50,14 @@ impl Content {
     pub fn of(raw: &[u8]) -> Self {
         let structure = Structure::of(raw);
         let parts = ContentParts::of(&structure, usize::MAX);
+        let body = body_charset(&structure.root().section());
+        let attachments = parts.attachments.iter();
         Self {
             text: join(parts.plain()),
             html: join(parts.html().map(str::to_owned)),
-            attachments: parts.attachments.iter().map(attachment).collect(),
+            attachments: attachments
+                .map(|part| attachment(part, body.as_ref()))
+                .collect(),
         }
     }
 }
@@ -76,12 +82,16 @@ const MAX_LISTED: usize = 100;
 pub fn list_attachments(raw: &[u8]) -> (Vec<AttachmentSummary>, usize) {
     let structure = Structure::of(raw);
     let parts = ContentParts::of(&structure, 0);
+    let body = body_charset(&structure.root().section());
     // Each is decoded on its own, so that only one is in memory.
-    let listed = parts.attachments.iter().take(MAX_LISTED).map(attachment);
-    let listed = listed.map(|attachment| AttachmentSummary {
-        name: attachment.name,
-        content_type: attachment.content_type,
-        size: attachment.octets.len(),
+    let listed = parts.attachments.iter().take(MAX_LISTED);
+    let listed = listed.map(|part| {
+        let attachment = attachment(part, body.as_ref());
+        AttachmentSummary {
+            name: attachment.name,
+            content_type: attachment.content_type,
+            size: attachment.octets.len(),
+        }
     });
     let more = parts.attachments.len().saturating_sub(MAX_LISTED);
     (listed.collect(), more)
@@ -92,7 +102,9 @@ pub fn list_attachments(raw: &[u8]) -> (Vec<AttachmentSummary>, usize) {
 pub fn find_attachment(raw: &[u8], place: usize) -> Option<Attachment> {
     let structure = Structure::of(raw);
     let parts = ContentParts::of(&structure, 0);
-    parts.attachments.get(place).map(attachment)
+    let body = body_charset(&structure.root().section());
+    let found = parts.attachments.get(place)?;
+    Some(attachment(found, body.as_ref()))
 }
 
 /// Text of a message for operators; None if there is none.
@@ -166,9 +178,10 @@ fn tidy(text: &str) -> String {
     tidy
 }
 
-fn attachment(part: &Part) -> Attachment {
+/// `body` is the charset of the message's text, for raw octets in the name.
+fn attachment(part: &Part, body: Option<&Label>) -> Attachment {
     let media = part.media();
-    let disposition = disposition(part);
+    let disposition = disposition(part, body);
     let content_id = part.section().first("Content-ID");
     Attachment {
         is_inline: disposition
@@ -176,7 +189,7 @@ fn attachment(part: &Part) -> Attachment {
             .is_some_and(|found| found.kind == "inline"),
         name: disposition
             .and_then(|found| found.filename)
-            .or_else(|| media.name()),
+            .or_else(|| media.name(body)),
         content_type: media.kind().to_owned(),
         content_id: content_id.and_then(super::text::message_id),
         octets: if part.is_message() {

@@ -1,8 +1,9 @@
 //! Names of charsets.
 //!
 //! Takes a label; returns the charset. Labels are those of the WHATWG (as browsers know them), and other names that
-//! IANA, `CPython` and mail programs have for the same charsets and for the code pages of DOS. Of the charsets of
-//! `CPython`, those of EBCDIC, Johab, Central Asia and of the Macintosh except Roman and Cyrillic are unknown.
+//! IANA, `CPython` and mail programs have for the same charsets, for UTF-7 and UTF-32, for those of ISO 2022, and for
+//! the code pages of DOS in [`codepages`]. Other charsets are unknown, such as EBCDIC, Johab and most of those of the
+//! Macintosh.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -9,6 +9,7 @@
 use super::body_charset::body_charset;
 use super::charset::Label;
 use super::content_parts::{ContentParts, disposition};
+use super::html_attributes::has_more_attributes;
 use super::structure::{Part, Structure};
 use super::text::is_unsafe;
 
@@ -17,6 +18,8 @@ const MAX_READ: usize = 1024 * 1024;
 const MAX_TEXT: usize = 64 * 1024;
 /// Maximum number of octets of HTML, of which more than half is often not text.
 const MAX_HTML: usize = 256 * 1024;
+/// Maximum number of attributes of one tag of HTML that is shown. People's programs write no more than a few dozen.
+const MAX_ATTRIBUTES: usize = 200;
 
 /// A message as people read it.
 #[derive(Debug, Default)]
@@ -126,9 +129,20 @@ pub fn readable(raw: &[u8]) -> Option<String> {
     (!shown.is_empty()).then(|| shown.to_owned())
 }
 
-/// HTML parts of a message, if any, cut at the maximum length.
+/// The HTML of a message for operators.
+#[derive(Debug, PartialEq, Eq)]
+pub enum HtmlView {
+    /// There is none.
+    Missing,
+    /// A tag has so many attributes that parsing them takes too long.
+    TooComplex,
+    /// The parts, cut at the maximum length.
+    Parts(Vec<String>),
+}
+
+/// Reads the HTML of a message.
 #[must_use]
-pub fn html(raw: &[u8]) -> Vec<String> {
+pub fn html(raw: &[u8]) -> HtmlView {
     let structure = Structure::of(raw);
     let mut room = MAX_HTML;
     let mut shown = Vec::new();
@@ -139,7 +153,16 @@ pub fn html(raw: &[u8]) -> Vec<String> {
             shown.push(text);
         }
     }
-    shown
+    if shown.is_empty() {
+        HtmlView::Missing
+    } else if shown
+        .iter()
+        .any(|html| has_more_attributes(html, MAX_ATTRIBUTES))
+    {
+        HtmlView::TooComplex
+    } else {
+        HtmlView::Parts(shown)
+    }
 }
 
 fn is_shown(c: char) -> bool {
@@ -240,13 +263,33 @@ mod tests {
                 Some("<b>Hello</b>"),
             ),
         ] {
-            assert_eq!(html(raw.as_bytes()), Vec::from_iter(shown), "{raw:?}");
+            let expected = shown.map_or(HtmlView::Missing, |html: &str| {
+                HtmlView::Parts(vec![html.to_owned()])
+            });
+            assert_eq!(html(raw.as_bytes()), expected, "{raw:?}");
         }
         let long = format!(
             "Content-Type: text/html\r\n\r\n{}",
             "<p>x</p>".repeat(100_000)
         );
-        assert!(html(long.as_bytes())[0].len() <= MAX_HTML);
+        let HtmlView::Parts(parts) = html(long.as_bytes()) else {
+            panic!("HTML is missing");
+        };
+        assert!(parts[0].len() <= MAX_HTML);
+    }
+
+    #[test]
+    fn html_with_too_many_attributes_is_not_shown() {
+        let of = |count: usize| {
+            let attributes: Vec<_> = (0..count).map(|number| format!("a{number}")).collect();
+            let tag = format!("<p {}>one</p>", attributes.join(" "));
+            let raw = format!("Content-Type: text/html\r\n\r\n{tag}");
+            (html(raw.as_bytes()), HtmlView::Parts(vec![tag]))
+        };
+        let (found, whole) = of(MAX_ATTRIBUTES);
+        assert_eq!(found, whole);
+        assert_eq!(of(MAX_ATTRIBUTES + 1).0, HtmlView::TooComplex);
+        assert_eq!(of(100_000).0, HtmlView::TooComplex);
     }
 
     #[test]

@@ -41,7 +41,9 @@ pub fn decode_body(octets: &[u8], label: Option<&Label>) -> String {
         return encoding.decode(octets).0.into_owned();
     }
     match charset {
-        Charset::Whatwg(encoding) if encoding == UTF_8 => detect(octets),
+        Charset::Whatwg(encoding) if encoding == UTF_8 && iso2022::is_likely(octets) => {
+            iso2022::decode(octets)
+        }
         Charset::Iso2022(eight_bit) if !octets.is_ascii() && !iso2022::has_escape(octets) => {
             detect_among(eight_bit, octets)
         }
@@ -215,6 +217,7 @@ mod tests {
             ("utf-8", b"\x1b$B%W%j%s%?\x1b(B", "プリンタ"),
             ("utf-8", b"\x1b[1mplain", "\u{1b}[1mplain"),
             ("utf-8", "プリンタ".as_bytes(), "プリンタ"),
+            ("utf-8", b"\xef\xbb\xbfD\xfcben", "Düben"),
             ("iso-2022-jp", "プリンタ".as_bytes(), "プリンタ"),
             ("iso-2022-jp", b"\x83v\x83\x8a\x83\x93\x83^", "プリンタ"),
             (

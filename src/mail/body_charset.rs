@@ -26,14 +26,14 @@ pub(super) fn body_charset(message: &Section) -> Option<Label> {
 }
 
 fn declared_in(section: &Section, media: &Media) -> Option<Label> {
-    labelled(media).or_else(|| {
+    label_of(media).or_else(|| {
         let is_html = media.is("text/html");
         is_html.then(|| stated_in_html(&section.decode(MAX_ENCODED)))?
     })
 }
 
 /// The charset of a Content-Type, except ASCII.
-pub(super) fn labelled(media: &Media) -> Option<Label> {
+pub(super) fn label_of(media: &Media) -> Option<Label> {
     media.charset().filter(|label| !label.is_ascii())
 }
 

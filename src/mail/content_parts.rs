@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::body_charset::{labelled, stated_in_html};
+use super::body_charset::{label_of, stated_in_html};
 use super::charset::{self, Label};
 use super::html_text::html_to_text;
 use super::media::{Disposition, Media};
@@ -215,7 +215,7 @@ fn decode(part: &Part, media: &Media, room: &mut usize) -> String {
     let encoded = &encoded[..encoded.len().min(*room)];
     *room -= encoded.len();
     let octets = super::transfer_encoding::decode(encoded, part.transfer_encoding());
-    let label = labelled(media).or_else(|| {
+    let label = label_of(media).or_else(|| {
         let is_declared = media.is("text/html") && std::str::from_utf8(&octets).is_err();
         is_declared.then(|| stated_in_html(&octets))?
     });

@@ -1,170 +1,17 @@
 //! Decoding of octets in a named charset, or in an unknown one.
 //!
-//! Takes octets and their label; returns text. Labels are those of the WHATWG (as browsers know them), of IANA
-//! and of `CPython`, and further ones that mail programs write. A label is trusted unless the octets contradict
-//! it: UTF-8 or ISO-2022-JP with a label of ASCII or with none, or hardly any valid UTF-8 with a label of
-//! UTF-8. Invalid octets are replaced, never dropped.
+//! Takes octets and their label; returns text. A label is trusted unless the octets contradict it: UTF-8 or
+//! ISO-2022-JP with a label of ASCII or with none, or hardly any valid UTF-8 with a label of UTF-8. In a body, a byte
+//! order mark takes precedence over the label, ISO-2022-JP is found with a label of UTF-8, too, and 8-bit octets with a
+//! label of ISO-2022 are in another charset of the language. Invalid octets are replaced, never dropped.
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::borrow::Cow;
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
+use super::charset_label::Charset;
+pub use super::charset_label::Label;
 use super::{codepages, iso2022};
-
-/// A charset by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Label(Charset);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Charset {
-    /// US-ASCII, or a label without meaning.
-    Ascii,
-    Whatwg(&'static Encoding),
-    /// ISO-2022-JP, -KR, -CN with their variants.
-    Iso2022,
-    /// HZ (RFC 1843).
-    Hz,
-    /// UTF-7 (RFC 2152).
-    Utf7,
-    Utf32 {
-        is_little: bool,
-    },
-    /// The upper half of a code page of DOS.
-    CodePage(&'static str),
-}
-
-/// A line for each label of `encoding_rs`: the label, and names that it does not know, without separators.
-const LABELS: &str = "\
-big5 big5eten cp950
-euc-jp cp51932 eucjis2004 eucjisx0213 eucjp eucjpms ujis
-euc-kr cp1361 cp51949 cp949 johab uhc
-gb18030 cp54936 gb180302000
-gbk ansi936 cp51936 cp936 eucgb2312cn euccn gb231280
-ibm866 cp866
-iso-8859-15 latin9 latin0
-iso-8859-16 latin10
-koi8-r cp20866 koi8
-koi8-u cp21866 koi8ru
-macintosh cp10000 macroman
-shift_jis cp932 cp943 cp943c mscp932 pck shiftjis2004 shiftjisx0213 windows31j
-us-ascii cp20127
-utf-16 unicode
-utf-8 cp65001 utf8mb4 utf8sig
-windows-1251 ansi1251
-windows-1252 ansi isolatin1
-windows-874 cp874";
-
-/// Labels of `encoding_rs` by the other names in [`LABELS`].
-static ALIASES: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
-    let lines = LABELS.lines().filter_map(|line| line.split_once(' '));
-    let aliases = lines.flat_map(|(label, names)| names.split(' ').map(move |name| (name, label)));
-    aliases.collect()
-});
-
-/// Names of ASCII, and names for an unknown charset (RFC 1428 3), without separators.
-const ASCII: [&str; 22] = [
-    "646",
-    "7bit",
-    "8bit",
-    "ansix341968",
-    "ansix341986",
-    "ansix34",
-    "ascii",
-    "auto",
-    "binary",
-    "cp20127",
-    "cp367",
-    "csascii",
-    "default",
-    "ibm367",
-    "iso646irv1991",
-    "iso646us",
-    "isoir6",
-    "none",
-    "unknown",
-    "unknown8bit",
-    "us",
-    "usascii",
-];
-
-impl Label {
-    /// Returns None for an unknown name.
-    #[must_use]
-    pub fn parse(name: &[u8]) -> Option<Self> {
-        let name = name.trim_ascii();
-        // RFC 2231 5: a language may follow in an encoded-word.
-        let name = name.split(|&byte| byte == b'*').next().unwrap_or_default();
-        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-        let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-        let charset = find(name)
-            .or_else(|| find(name.strip_prefix("x-")?))
-            .or_else(|| find(name.strip_prefix("cs")?));
-        charset.map(Self)
-    }
-}
-
-fn find(name: &str) -> Option<Charset> {
-    let bare: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-    if ASCII.contains(&bare.as_str()) {
-        return Some(Charset::Ascii);
-    }
-    let charset = match bare.as_str() {
-        "hz" | "hzgb" | "hzgb2312" => Charset::Hz,
-        "utf7" | "unicode11utf7" | "cp65000" => Charset::Utf7,
-        "utf32" | "utf32be" | "ucs4" => Charset::Utf32 { is_little: false },
-        "utf32le" => Charset::Utf32 { is_little: true },
-        "utf16be" | "ucs2be" | "ucs2" | "iso10646ucs2" => Charset::Whatwg(UTF_16BE),
-        _ if bare.starts_with("iso2022") => Charset::Iso2022,
-        _ => return whatwg(name, &bare),
-    };
-    Some(charset)
-}
-
-fn whatwg(name: &str, bare: &str) -> Option<Charset> {
-    let number = ["cp", "ibm", "dos", "windows", "win", "ms", ""]
-        .iter()
-        .find_map(|prefix| bare.strip_prefix(prefix))
-        .filter(|number| number.len() >= 3 && number.bytes().all(|b| b.is_ascii_digit()));
-    if let Some(page) = number.and_then(codepages::find) {
-        return Some(Charset::CodePage(page));
-    }
-    let numbered = number.map(|number| format!("cp{number}"));
-    let known = ALIASES
-        .get(bare)
-        .or_else(|| ALIASES.get(numbered.as_deref()?));
-    // With other separators: iso8859_1, iso_8859-15:1998, windows1252, latin-1.
-    let hyphens = name.replace(['_', ' '], "-");
-    let part = || {
-        let rest = bare
-            .strip_prefix("iso")
-            .unwrap_or(bare)
-            .strip_prefix("8859")?;
-        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        // The year of the standard may follow: iso_8859-1:1987.
-        let digits = if digits > 4 {
-            digits - 4
-        } else {
-            digits.min(2)
-        };
-        Some(format!(
-            "iso-8859-{}{}",
-            &rest[..digits],
-            if rest.ends_with('i') { "-i" } else { "" }
-        ))
-    };
-    let windows = || Some(format!("windows-{}", number?));
-    let encoding = match known {
-        Some(label) => Encoding::for_label(label.as_bytes()),
-        None => Encoding::for_label(name.as_bytes())
-            .or_else(|| Encoding::for_label(hyphens.as_bytes()))
-            .or_else(|| Encoding::for_label(bare.as_bytes()))
-            .or_else(|| Encoding::for_label(part()?.as_bytes()))
-            .or_else(|| Encoding::for_label(windows()?.as_bytes())),
-    }?;
-    // The WHATWG decodes these to one replacement character; nobody can read such text.
-    (encoding != encoding_rs::REPLACEMENT).then_some(Charset::Whatwg(encoding))
-}
 
 /// Decodes octets, with replacement characters for invalid ones.
 #[must_use]
@@ -177,7 +24,7 @@ pub fn decode(octets: &[u8], label: Option<&Label>) -> String {
             encoding.decode(octets).0.into_owned()
         }
         Charset::Whatwg(encoding) => encoding.decode_with_bom_removal(octets).0.into_owned(),
-        Charset::Iso2022 => iso2022::decode(octets),
+        Charset::Iso2022(_) => iso2022::decode(octets),
         Charset::Hz => iso2022::decode_hz(octets),
         Charset::Utf7 => utf7(octets),
         Charset::Utf32 { is_little } => utf32(octets, is_little),
@@ -185,8 +32,58 @@ pub fn decode(octets: &[u8], label: Option<&Label>) -> String {
     }
 }
 
+/// Decodes the octets of a body. More often than those of a field, they are from a file or another program, and
+/// contradict the label.
+#[must_use]
+pub fn decode_body(octets: &[u8], label: Option<&Label>) -> String {
+    let charset = label.map_or(Charset::Ascii, |label| label.0);
+    if let Some(encoding) = byte_order_mark(octets, charset) {
+        return encoding.decode(octets).0.into_owned();
+    }
+    match charset {
+        Charset::Whatwg(encoding) if encoding == UTF_8 && iso2022::is_likely(octets) => {
+            iso2022::decode(octets)
+        }
+        Charset::Iso2022(eight_bit) if !octets.is_ascii() && !iso2022::has_escape(octets) => {
+            detect_among(eight_bit, octets)
+        }
+        _ => decode(octets, label),
+    }
+}
+
+/// The charset of a byte order mark, unless its octets may be letters in the labelled charset.
+fn byte_order_mark(octets: &[u8], charset: Charset) -> Option<&'static Encoding> {
+    let (encoding, length) = Encoding::for_bom(octets)?;
+    let text = &octets[length..];
+    let is_mark = match charset {
+        // The mark of UTF-32 begins with that of UTF-16.
+        Charset::Utf32 { .. } => false,
+        _ if encoding == UTF_8 => text.is_ascii() || is_mostly_utf8(text),
+        Charset::Ascii => true,
+        Charset::Whatwg(label) if label == UTF_8 => true,
+        _ => text.contains(&0),
+    };
+    is_mark.then_some(encoding)
+}
+
+/// Decodes octets of UTF-8 or of the first of these charsets in which they are valid.
+fn detect_among(encodings: &[&'static Encoding], octets: &[u8]) -> String {
+    if is_mostly_utf8(octets) {
+        return utf8(octets, WINDOWS_1252);
+    }
+    let decode_valid = |encoding: &&'static Encoding| {
+        encoding.decode_without_bom_handling_and_without_replacement(octets)
+    };
+    let text = encodings.iter().find_map(decode_valid);
+    text.map_or_else(|| utf8(octets, WINDOWS_1252), Cow::into_owned)
+}
+
 /// Decodes octets with a correct label; None if any of them is invalid.
 pub(super) fn decode_strictly(octets: &[u8], label: &Label) -> Option<String> {
+    // These charsets have 7 bits.
+    if matches!(label.0, Charset::Iso2022(_)) && !octets.is_ascii() {
+        return None;
+    }
     let text = decode(octets, Some(label));
     let has_c1 = text.chars().any(|c| matches!(c, '\u{80}'..='\u{9f}'));
     (!has_c1 && !text.contains(char::REPLACEMENT_CHARACTER)).then_some(text)
@@ -279,98 +176,6 @@ fn utf32(octets: &[u8], is_little: bool) -> String {
 mod tests {
     use super::*;
 
-    fn text(name: &str, octets: &[u8]) -> String {
-        decode(octets, Label::parse(name.as_bytes()).as_ref())
-    }
-
-    #[test]
-    fn charsets_are_known_by_many_names() {
-        let mut wrong = Vec::new();
-        for (names, octets, expected) in [
-            (
-                "utf-8 UTF8 utf_8 \"utf-8\" unicode-1-1-utf-8 cp65001 utf8mb4",
-                &b"\xc3\xbc"[..],
-                "ü",
-            ),
-            (
-                "us-ascii ascii ANSI_X3.4-1968 ansi_x3.4 646 us unknown-8bit x-unknown",
-                b"\xc3\xbc",
-                "ü",
-            ),
-            (
-                "iso-8859-1 latin1 iso8859-1 iso_8859-1 ISO_8859-1:1987 cp1252 windows-1252 l1 cp819 8859-1 iso88591 latin-1 windows1252 x-cp1252 ibm819",
-                b"\xfc",
-                "ü",
-            ),
-            (
-                "iso-8859-15 latin-9 iso8859_15 ISO-8859-15 latin9",
-                b"\xa4",
-                "€",
-            ),
-            ("iso-8859-2 latin2 iso_8859-2:1987", b"\xb1", "ą"),
-            ("windows-1250 cp1250 win-1250 x-cp1250", b"\x9a", "š"),
-            ("windows-1251 cp1251", b"\xcf", "П"),
-            ("koi8-r koi8_r cskoi8r koi8", b"\xf0", "П"),
-            ("koi8-u koi8-ru", b"\xa4", "є"),
-            (
-                "iso-8859-8-i iso-8859-8 csiso88598i hebrew iso8859-8-i",
-                b"\xe0",
-                "א",
-            ),
-            ("iso-8859-7 greek", b"\xe1", "α"),
-            (
-                "cp932 shift_jis x-sjis sjis ms932 windows-31j cswindows31j shift-jis Shift_JISX0213 ms_kanji mscp932",
-                b"\x82\xa0",
-                "あ",
-            ),
-            ("euc-jp x-euc-jp eucjp ujis", b"\xa4\xa2", "あ"),
-            (
-                "iso-2022-jp csiso2022jp iso-2022-jp-ms iso2022jp iso-2022-jp-2",
-                b"\x1b$B$\"\x1b(B",
-                "あ",
-            ),
-            (
-                "gb2312 gbk gb_2312-80 x-gbk cp936 euc-cn gb18030 csgb2312 chinese",
-                b"\xc4\xe3",
-                "你",
-            ),
-            ("hz-gb-2312 hz", b"~{Dc~}~~", "你~"),
-            ("big5 big5-hkscs cp950 cn-big5 x-x-big5", b"\xa7\x41", "你"),
-            (
-                "ks_c_5601-1987 euc-kr cp949 korean uhc ks_c_5601 ksc5601 windows-949",
-                b"\xb0\xa1",
-                "가",
-            ),
-            ("iso-2022-kr", b"\x1b$)C\x0e0!\x0f", "가"),
-            (
-                "utf-7 unicode-1-1-utf-7 x-unicode-1-1-utf-7",
-                b"D+APw-ben+-",
-                "Düben+",
-            ),
-            ("utf-16le", b"\xfc\0", "ü"),
-            ("utf-16be utf16be", b"\0\xfc", "ü"),
-            ("utf-16 unicode", b"\xfe\xff\0\xfc", "ü"),
-            ("utf-32", b"\0\0\0\xfc", "ü"),
-            ("cp850 ibm850 850 dos-850", b"\x81", "ü"),
-            ("cp437 ibm437 437", b"\x81", "ü"),
-            ("ibm866 cp866", b"\x8f", "П"),
-            ("macintosh x-mac-roman mac macroman", b"\x9f", "ü"),
-            ("tis-620 windows-874 iso-8859-11", b"\xa1", "ก"),
-        ] {
-            for name in names.split(' ') {
-                if Label::parse(name.as_bytes()).is_none() {
-                    wrong.push(format!("{name} is not known"));
-                } else if text(name, octets) != expected {
-                    wrong.push(format!("{name}: {} for {expected}", text(name, octets)));
-                }
-            }
-        }
-        assert!(wrong.is_empty(), "{wrong:#?}");
-        for name in ["", "x", "nonsense", "iso-8859-99", "cp1"] {
-            assert_eq!(Label::parse(name.as_bytes()), None, "{name}");
-        }
-    }
-
     #[test]
     fn octets_that_contradict_a_label_are_trusted() {
         for (name, octets, expected) in [
@@ -395,5 +200,63 @@ mod tests {
                 "{name:?} {octets:?}"
             );
         }
+    }
+
+    #[test]
+    fn the_octets_of_a_body_are_trusted_more_than_its_label() {
+        for (name, octets, expected) in [
+            ("iso-8859-1", &b"\xef\xbb\xbfM\xc3\xbcller"[..], "Müller"),
+            ("windows-1251", b"\xef\xbb\xbfa", "a"),
+            ("iso-8859-1", b"\xef\xbb\xbf \xfc", "ï»¿ ü"),
+            ("utf-8", b"\xff\xfeM\0\xfc\0", "Mü"),
+            ("us-ascii", b"\xfe\xff\0M\0\xfc", "Mü"),
+            ("iso-8859-1", b"\xff\xfea\0", "a"),
+            ("windows-1251", b"\xff\xfe\xe1", "яюб"),
+            ("utf-16le", b"\xfe\xff\0a", "a"),
+            ("utf-32le", b"\xff\xfe\0\0a\0\0\0", "a"),
+            ("utf-8", b"\x1b$B%W%j%s%?\x1b(B", "プリンタ"),
+            ("utf-8", b"\x1b[1mplain", "\u{1b}[1mplain"),
+            ("utf-8", "プリンタ".as_bytes(), "プリンタ"),
+            ("utf-8", b"\xef\xbb\xbfD\xfcben", "Düben"),
+            ("iso-2022-jp", "プリンタ".as_bytes(), "プリンタ"),
+            ("iso-2022-jp", b"\x83v\x83\x8a\x83\x93\x83^", "プリンタ"),
+            (
+                "iso-2022-jp",
+                b"\xa5\xd7\xa5\xea\xa5\xf3\xa5\xbf",
+                "プリンタ",
+            ),
+            ("iso-2022-jp", b"D\xfcben", "Düben"),
+            ("iso-2022-jp", b"\x1b$B$\"\x1b(B \xfc", "あ ü"),
+            ("iso-2022-kr", b"\xb0\xa1", "가"),
+            ("iso-2022-cn", b"\xc4\xe3", "你"),
+            ("iso-2022-jp", b"\x1b$B$\"\x1b(B", "あ"),
+            ("iso-8859-1", b"\xc3\xbc", "Ã¼"),
+        ] {
+            let label = Label::parse(name.as_bytes());
+            assert!(label.is_some(), "{name}");
+            let text = decode_body(octets, label.as_ref());
+            assert_eq!(text, expected, "{name} {octets:?}");
+        }
+        assert_eq!(decode_body(b"\xff\xfea\0", None), "a");
+        assert_eq!(decode_body(b"D\xfcben", None), "Düben");
+    }
+
+    /// An encoded-word is decoded as labelled, so that no octet is another character to another reader.
+    #[test]
+    fn octets_of_a_field_are_decoded_as_labelled() {
+        for (name, octets, expected) in [
+            ("windows-1251", &b"\xff\xfe \xff\0"[..], "яю я\0"),
+            ("utf-8", b"\x1b$B!w\x1b(B", "\u{1b}$B!w\u{1b}(B"),
+        ] {
+            let label = Label::parse(name.as_bytes());
+            assert_eq!(decode(octets, label.as_ref()), expected, "{name}");
+        }
+        let strictly = |name: &str, octets: &[u8]| {
+            let label = Label::parse(name.as_bytes()).expect(name);
+            decode_strictly(octets, &label)
+        };
+        assert_eq!(strictly("iso-2022-jp", "ceo＠x".as_bytes()), None);
+        let katakana = strictly("iso-2022-jp", b"\x1b(I1\x1b(B");
+        assert_eq!(katakana.as_deref(), Some("ｱ"));
     }
 }

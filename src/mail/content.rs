@@ -6,7 +6,10 @@
 //! A message within the message is an attachment. For the operators' page, lengths are bounded, and the text
 //! contains nothing that moves a cursor or changes the direction of text; the HTML is not sanitized.
 
+use super::body_charset::body_charset;
+use super::charset::Label;
 use super::content_parts::{ContentParts, disposition};
+use super::html_attributes::has_more_attributes;
 use super::structure::{Part, Structure};
 use super::text::is_unsafe;
 
@@ -15,6 +18,8 @@ const MAX_READ: usize = 1024 * 1024;
 const MAX_TEXT: usize = 64 * 1024;
 /// Maximum number of octets of HTML, of which more than half is often not text.
 const MAX_HTML: usize = 256 * 1024;
+/// Maximum number of attributes of one tag of HTML that is shown. People's programs write no more than a few dozen.
+const MAX_ATTRIBUTES: usize = 200;
 
 /// A message as people read it.
 #[derive(Debug, Default)]
@@ -48,10 +53,14 @@ impl Content {
     pub fn of(raw: &[u8]) -> Self {
         let structure = Structure::of(raw);
         let parts = ContentParts::of(&structure, usize::MAX);
+        let body = body_charset(&structure.root().section());
+        let attachments = parts.attachments.iter();
         Self {
             text: join(parts.plain()),
             html: join(parts.html().map(str::to_owned)),
-            attachments: parts.attachments.iter().map(attachment).collect(),
+            attachments: attachments
+                .map(|part| attachment(part, body.as_ref()))
+                .collect(),
         }
     }
 }
@@ -76,12 +85,16 @@ const MAX_LISTED: usize = 100;
 pub fn list_attachments(raw: &[u8]) -> (Vec<AttachmentSummary>, usize) {
     let structure = Structure::of(raw);
     let parts = ContentParts::of(&structure, 0);
+    let body = body_charset(&structure.root().section());
     // Each is decoded on its own, so that only one is in memory.
-    let listed = parts.attachments.iter().take(MAX_LISTED).map(attachment);
-    let listed = listed.map(|attachment| AttachmentSummary {
-        name: attachment.name,
-        content_type: attachment.content_type,
-        size: attachment.octets.len(),
+    let listed = parts.attachments.iter().take(MAX_LISTED);
+    let listed = listed.map(|part| {
+        let attachment = attachment(part, body.as_ref());
+        AttachmentSummary {
+            name: attachment.name,
+            content_type: attachment.content_type,
+            size: attachment.octets.len(),
+        }
     });
     let more = parts.attachments.len().saturating_sub(MAX_LISTED);
     (listed.collect(), more)
@@ -92,7 +105,9 @@ pub fn list_attachments(raw: &[u8]) -> (Vec<AttachmentSummary>, usize) {
 pub fn find_attachment(raw: &[u8], place: usize) -> Option<Attachment> {
     let structure = Structure::of(raw);
     let parts = ContentParts::of(&structure, 0);
-    parts.attachments.get(place).map(attachment)
+    let body = body_charset(&structure.root().section());
+    let found = parts.attachments.get(place)?;
+    Some(attachment(found, body.as_ref()))
 }
 
 /// Text of a message for operators; None if there is none.
@@ -114,9 +129,20 @@ pub fn readable(raw: &[u8]) -> Option<String> {
     (!shown.is_empty()).then(|| shown.to_owned())
 }
 
-/// HTML parts of a message, if any, cut at the maximum length.
+/// The HTML of a message for operators.
+#[derive(Debug, PartialEq, Eq)]
+pub enum HtmlView {
+    /// There is none.
+    Missing,
+    /// A tag has so many attributes that parsing them takes too long.
+    TooComplex,
+    /// The parts, cut at the maximum length.
+    Parts(Vec<String>),
+}
+
+/// Reads the HTML of a message.
 #[must_use]
-pub fn html(raw: &[u8]) -> Vec<String> {
+pub fn html(raw: &[u8]) -> HtmlView {
     let structure = Structure::of(raw);
     let mut room = MAX_HTML;
     let mut shown = Vec::new();
@@ -127,7 +153,16 @@ pub fn html(raw: &[u8]) -> Vec<String> {
             shown.push(text);
         }
     }
-    shown
+    if shown.is_empty() {
+        HtmlView::Missing
+    } else if shown
+        .iter()
+        .any(|html| has_more_attributes(html, MAX_ATTRIBUTES))
+    {
+        HtmlView::TooComplex
+    } else {
+        HtmlView::Parts(shown)
+    }
 }
 
 fn is_shown(c: char) -> bool {
@@ -166,9 +201,10 @@ fn tidy(text: &str) -> String {
     tidy
 }
 
-fn attachment(part: &Part) -> Attachment {
+/// `body` is the charset of the message's text, for raw octets in the name.
+fn attachment(part: &Part, body: Option<&Label>) -> Attachment {
     let media = part.media();
-    let disposition = disposition(part);
+    let disposition = disposition(part, body);
     let content_id = part.section().first("Content-ID");
     Attachment {
         is_inline: disposition
@@ -176,7 +212,7 @@ fn attachment(part: &Part) -> Attachment {
             .is_some_and(|found| found.kind == "inline"),
         name: disposition
             .and_then(|found| found.filename)
-            .or_else(|| media.name()),
+            .or_else(|| media.name(body)),
         content_type: media.kind().to_owned(),
         content_id: content_id.and_then(super::text::message_id),
         octets: if part.is_message() {
@@ -227,13 +263,33 @@ mod tests {
                 Some("<b>Hello</b>"),
             ),
         ] {
-            assert_eq!(html(raw.as_bytes()), Vec::from_iter(shown), "{raw:?}");
+            let expected = shown.map_or(HtmlView::Missing, |html: &str| {
+                HtmlView::Parts(vec![html.to_owned()])
+            });
+            assert_eq!(html(raw.as_bytes()), expected, "{raw:?}");
         }
         let long = format!(
             "Content-Type: text/html\r\n\r\n{}",
             "<p>x</p>".repeat(100_000)
         );
-        assert!(html(long.as_bytes())[0].len() <= MAX_HTML);
+        let HtmlView::Parts(parts) = html(long.as_bytes()) else {
+            panic!("HTML is missing");
+        };
+        assert!(parts[0].len() <= MAX_HTML);
+    }
+
+    #[test]
+    fn html_with_too_many_attributes_is_not_shown() {
+        let of = |count: usize| {
+            let attributes: Vec<_> = (0..count).map(|number| format!("a{number}")).collect();
+            let tag = format!("<p {}>one</p>", attributes.join(" "));
+            let raw = format!("Content-Type: text/html\r\n\r\n{tag}");
+            (html(raw.as_bytes()), HtmlView::Parts(vec![tag]))
+        };
+        let (found, whole) = of(MAX_ATTRIBUTES);
+        assert_eq!(found, whole);
+        assert_eq!(of(MAX_ATTRIBUTES + 1).0, HtmlView::TooComplex);
+        assert_eq!(of(100_000).0, HtmlView::TooComplex);
     }
 
     #[test]

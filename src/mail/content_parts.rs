@@ -4,10 +4,31 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use super::body_charset::{label_of, stated_in_html};
 use super::charset::{self, Label};
 use super::html_text::html_to_text;
 use super::media::{Disposition, Media};
 use super::structure::{Part, Structure};
+
+/// Subtypes of text that are files even without a name: they are made for programs, for a few mail programs besides
+/// another form, or for a report.
+const FILES: [&str; 15] = [
+    "calendar",
+    "css",
+    "csv",
+    "directory",
+    "javascript",
+    "rfc822-headers",
+    "rtf",
+    "tab-separated-values",
+    "vcard",
+    "watch-html",
+    "x-amp-html",
+    "x-vcalendar",
+    "x-vcard",
+    "x-watch-html",
+    "xml",
+];
 
 /// Parts of the message itself, sorted by use.
 pub(super) struct ContentParts<'a, 's> {
@@ -15,7 +36,9 @@ pub(super) struct ContentParts<'a, 's> {
     pub(super) attachments: Vec<Part<'a, 's>>,
     /// Indices of the multipart/alternative parts.
     alternatives: HashSet<usize>,
-    /// Pairs of such a part and a branch of it that contains plain text.
+    /// Pairs of such a part and a branch of it that contains a text.
+    text_branches: BTreeSet<(usize, usize)>,
+    /// Those of the pairs with plain text, if it was decoded.
     plain_branches: BTreeSet<(usize, usize)>,
 }
 
@@ -26,6 +49,15 @@ struct TextPart<'a, 's> {
     text: String,
 }
 
+/// Use of a leaf.
+enum Use {
+    /// Plain text or HTML.
+    Text,
+    /// Text of another type without a file name.
+    OtherText,
+    File,
+}
+
 impl<'a, 's> ContentParts<'a, 's> {
     /// Sorts the parts, and decodes at most `room` octets of text in total.
     pub(super) fn of(structure: &'s Structure<'a>, mut room: usize) -> Self {
@@ -33,8 +65,10 @@ impl<'a, 's> ContentParts<'a, 's> {
             texts: Vec::new(),
             attachments: Vec::new(),
             alternatives: HashSet::new(),
+            text_branches: BTreeSet::new(),
             plain_branches: BTreeSet::new(),
         };
+        let mut others = Vec::new();
         let mut is_first = true;
         // The parts of an attached message are consecutive.
         let mut within: Option<usize> = None;
@@ -50,31 +84,55 @@ impl<'a, 's> ContentParts<'a, 's> {
                 parts.attachments.push(part);
                 continue;
             }
+            let media = part.media();
             if !part.is_leaf() {
-                if part.media().is("multipart/alternative") {
+                if media.is("multipart/alternative") {
                     parts.alternatives.insert(part.index());
                 }
                 continue;
             }
-            let media = part.media();
-            let is_html = media.is("text/html");
-            if !(is_html || media.is("text/plain")) || is_file(&part, &media, is_first) {
-                parts.attachments.push(part);
-            } else {
-                let text = decode(&part, &media, is_html, &mut room);
-                if !is_html && !text.trim().is_empty() {
-                    let branches = parts.branches_around(&part);
-                    parts.plain_branches.extend(branches);
-                }
-                parts.texts.push(TextPart {
-                    part,
-                    is_html,
-                    text,
-                });
+            match Use::of(&part, &media, is_first) {
+                Use::Text => parts.push_text(part, &media, &mut room),
+                Use::OtherText => others.push(part),
+                Use::File => parts.attachments.push(part),
             }
             is_first = false;
         }
+        if !others.is_empty() {
+            parts.push_others(others, &mut room);
+        }
         parts
+    }
+
+    fn push_text(&mut self, part: Part<'a, 's>, media: &Media, room: &mut usize) {
+        let is_html = media.is("text/html");
+        let text = decode(&part, media, room);
+        let branches = self.branches_around(&part);
+        if !is_html && !text.trim().is_empty() {
+            self.plain_branches.extend(branches.iter().copied());
+        }
+        // The use of a part must not depend on the text for which there is room.
+        if !part.body().trim_ascii().is_empty() {
+            self.text_branches.extend(branches);
+        }
+        self.texts.push(TextPart {
+            part,
+            is_html,
+            text,
+        });
+    }
+
+    /// Adds texts of other types, which are read as plain text (RFC 2046 4.1.4). A second form of a text is a file.
+    fn push_others(&mut self, others: Vec<Part<'a, 's>>, room: &mut usize) {
+        for part in others {
+            if self.has_other_form(&part, &self.text_branches) {
+                self.attachments.push(part);
+            } else {
+                self.push_text(part, &part.media(), room);
+            }
+        }
+        self.texts.sort_by_key(|one| one.part.index());
+        self.attachments.sort_by_key(|part| part.index());
     }
 
     /// Alternatives around a part, each with its direct child that contains the part.
@@ -90,21 +148,20 @@ impl<'a, 's> ContentParts<'a, 's> {
             .collect()
     }
 
-    /// True if an HTML part has a plain form.
-    fn is_represented(&self, part: &Part<'a, 's>) -> bool {
+    /// True if one of these branches, other than that of the part, belongs to an alternative around the part.
+    fn has_other_form(&self, part: &Part<'a, 's>, forms: &BTreeSet<(usize, usize)>) -> bool {
         self.branches_around(part)
             .into_iter()
             .any(|(alternative, branch)| {
                 let all = (alternative, usize::MIN)..=(alternative, usize::MAX);
-                let mut plain = self.plain_branches.range(all);
-                plain.any(|(_, plain)| *plain != branch)
+                forms.range(all).any(|(_, other)| *other != branch)
             })
     }
 
     pub(super) fn plain(&self) -> impl Iterator<Item = String> {
         self.texts
             .iter()
-            .filter(|one| !(one.is_html && self.is_represented(&one.part)))
+            .filter(|one| !(one.is_html && self.has_other_form(&one.part, &self.plain_branches)))
             .map(|one| {
                 if one.is_html {
                     html_to_text(&one.text)
@@ -120,57 +177,193 @@ impl<'a, 's> ContentParts<'a, 's> {
     }
 }
 
-/// True for a text that is a file: its disposition says so (as does an unknown disposition, RFC 2183 2.8), or
-/// it has a name, no inline disposition and does not open the message.
-fn is_file(part: &Part, media: &Media, is_first: bool) -> bool {
-    match disposition(part) {
-        Some(disposition) => match disposition.kind.as_str() {
-            "inline" => false,
-            "" => disposition.filename.is_some() && !is_first,
-            _ => true,
-        },
-        None => media.name().is_some() && !is_first,
+impl Use {
+    /// A text is a file if its disposition says so (as does an unknown disposition, RFC 2183 2.8), or if it has a name
+    /// and does not open the message.
+    fn of(part: &Part, media: &Media, is_first: bool) -> Self {
+        let disposition = disposition(part, None);
+        let is_named = media.name(None).is_some()
+            || disposition
+                .as_ref()
+                .is_some_and(|found| found.filename.is_some());
+        if disposition.is_some_and(|found| !matches!(found.kind.as_str(), "inline" | "")) {
+            return Self::File;
+        }
+        match media.kind().strip_prefix("text/") {
+            Some("plain" | "html") if !is_named || is_first => Self::Text,
+            Some(subtype) if !is_named && !FILES.contains(&subtype) => Self::OtherText,
+            _ => Self::File,
+        }
     }
 }
 
-pub(super) fn disposition(part: &Part) -> Option<Disposition> {
+/// `body` is the charset of the message's text, for raw octets in the file name.
+pub(super) fn disposition(part: &Part, body: Option<&Label>) -> Option<Disposition> {
     let field = part.section().first("Content-Disposition")?;
-    Some(Disposition::parse(field.value))
+    Some(Disposition::parse(field.value, body))
 }
 
 /// Decodes the text of a part in its charset, whatever its type and disposition.
 #[must_use]
 pub fn decode_text(part: &Part) -> String {
-    let media = part.media();
     let mut room = usize::MAX;
-    decode(part, &media, media.is("text/html"), &mut room)
+    decode(part, &part.media(), &mut room)
 }
 
-fn decode(part: &Part, media: &Media, is_html: bool, room: &mut usize) -> String {
+fn decode(part: &Part, media: &Media, room: &mut usize) -> String {
     let encoded = part.body();
     let encoded = &encoded[..encoded.len().min(*room)];
     *room -= encoded.len();
     let octets = super::transfer_encoding::decode(encoded, part.transfer_encoding());
-    let label = media
-        .charset()
-        .or_else(|| is_html.then(|| stated_in_html(&octets))?);
-    charset::decode(&octets, label.as_ref())
+    let label = label_of(media).or_else(|| {
+        let is_declared = media.is("text/html") && std::str::from_utf8(&octets).is_err();
+        is_declared.then(|| stated_in_html(&octets))?
+    });
+    charset::decode_body(&octets, label.as_ref())
 }
 
-/// The charset that an HTML text declares, searched near its beginning as browsers do.
-fn stated_in_html(octets: &[u8]) -> Option<Label> {
-    const LOOKED_AT: usize = 1024;
-    if std::str::from_utf8(octets).is_ok() {
-        return None;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The texts, and the types of the attachments, of an entity.
+    fn sort(entity: &str, room: usize) -> (Vec<String>, Vec<String>) {
+        let structure = Structure::of(entity.as_bytes());
+        let parts = ContentParts::of(&structure, room);
+        let files = parts.attachments.iter();
+        let files = files.map(|part| part.media().kind().to_owned()).collect();
+        (parts.plain().collect(), files)
     }
-    let start = octets[..octets.len().min(LOOKED_AT)].to_ascii_lowercase();
-    let at = memchr::memmem::find(&start, b"charset=")?;
-    let name = start[at + 8..].trim_ascii_start();
-    let name = name
-        .strip_prefix(b"\"")
-        .or(name.strip_prefix(b"'"))
-        .unwrap_or(name);
-    let is_name = |byte: &&u8| byte.is_ascii_alphanumeric() || b"-_:.".contains(*byte);
-    let length = name.iter().take_while(is_name).count();
-    Label::parse(&name[..length])
+
+    fn multipart(kind: &str, parts: &[(&str, &str)]) -> String {
+        let part = |(fields, text): &(&str, &str)| {
+            format!("--{kind}\r\nContent-Type: {fields}\r\n\r\n{text}\r\n")
+        };
+        let parts: String = parts.iter().map(part).collect();
+        format!("Content-Type: multipart/{kind}; boundary={kind}\r\n\r\n{parts}--{kind}--")
+    }
+
+    #[test]
+    fn a_text_of_another_type_is_plain_text() {
+        for (fields, is_text) in [
+            ("text/x-markdown", true),
+            ("text/enriched", true),
+            ("Text/X-Plain; charset=utf-8", true),
+            ("text/x-markdown\r\nContent-Disposition: inline", true),
+            ("text/x-markdown; name=a.md", false),
+            (
+                "text/x-markdown\r\nContent-Disposition: inline; filename=a.md",
+                false,
+            ),
+            ("text/x-markdown\r\nContent-Disposition: attachment", false),
+            ("text/calendar; method=REQUEST", false),
+            ("text/vcard", false),
+            ("text/csv", false),
+            ("text/rfc822-headers", false),
+            ("application/x-text", false),
+        ] {
+            let alone = format!("Content-Type: {fields}\r\n\r\none");
+            let (texts, files) = sort(&alone, usize::MAX);
+            assert_eq!(
+                (texts.len(), files.is_empty()),
+                (usize::from(is_text), is_text),
+                "{fields}"
+            );
+            let second = multipart("mixed", &[("text/plain", "first"), (fields, "one")]);
+            let (texts, files) = sort(&second, usize::MAX);
+            let expected: &[&str] = if is_text {
+                &["first", "one"]
+            } else {
+                &["first"]
+            };
+            assert_eq!(texts, expected, "{fields}");
+            assert_eq!(files.is_empty(), is_text, "{fields}");
+        }
+    }
+
+    #[test]
+    fn a_second_form_of_a_text_is_a_file() {
+        let related = multipart(
+            "related",
+            &[("text/html", "<p>one</p>"), ("text/x-a", "two")],
+        );
+        let (_, related) = related.split_once(": ").expect("a field");
+        let (kind, body) = related.split_once("\r\n\r\n").expect("a body");
+        for (parts, texts, files) in [
+            (
+                &[("text/plain", "one"), ("text/enriched", "<b>one")][..],
+                &["one"][..],
+                &["text/enriched"][..],
+            ),
+            (
+                &[("text/x-markdown", "*one*"), ("text/html", "<b>one")],
+                &["one"],
+                &["text/x-markdown"],
+            ),
+            (&[("text/enriched", "<b>one")], &["<b>one"], &[]),
+            (
+                &[("text/enriched", "<b>one"), ("text/x-markdown", "*one*")],
+                &["<b>one"],
+                &["text/x-markdown"],
+            ),
+            (
+                &[("text/plain", " \r\n"), ("text/enriched", "<b>one")],
+                &[" \r\n", "<b>one"],
+                &[],
+            ),
+            // Not another form: in the same branch.
+            (&[(kind, body)], &["one", "two"], &[]),
+        ] {
+            let raw = multipart("alternative", parts);
+            for room in [usize::MAX, 0] {
+                let (found, attached) = sort(&raw, room);
+                assert_eq!(attached, files, "{raw}");
+                assert_eq!(found.len(), texts.len(), "{raw}");
+                if room > 0 {
+                    assert_eq!(found, texts, "{raw}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn texts_and_files_are_in_their_order() {
+        let raw = multipart(
+            "mixed",
+            &[
+                ("text/x-a", "one"),
+                ("image/png", "x"),
+                ("text/plain", "two"),
+                ("text/x-b", "three"),
+                ("text/csv", "x"),
+            ],
+        );
+        let (texts, files) = sort(&raw, usize::MAX);
+        assert_eq!(texts, ["one", "two", "three"]);
+        assert_eq!(files, ["image/png", "text/csv"]);
+    }
+
+    #[test]
+    fn an_inline_text_with_a_name_is_a_file_unless_it_opens_the_message() {
+        for fields in [
+            "text/plain\r\nContent-Disposition: inline; filename=log.txt",
+            "text/plain; name=log.txt\r\nContent-Disposition: inline",
+            "text/plain; name=log.txt",
+            "text/html; name=a.html\r\nContent-Disposition: inline; filename=a.html",
+        ] {
+            let (first, files) = sort(&format!("Content-Type: {fields}\r\n\r\none"), usize::MAX);
+            assert_eq!(
+                (first, files.len()),
+                (vec!["one".to_owned()], 0),
+                "{fields}"
+            );
+            let second = multipart("mixed", &[("text/plain", "first"), (fields, "one")]);
+            let (texts, files) = sort(&second, usize::MAX);
+            assert_eq!(
+                (texts, files.len()),
+                (vec!["first".to_owned()], 1),
+                "{fields}"
+            );
+        }
+    }
 }

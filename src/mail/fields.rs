@@ -6,6 +6,7 @@
 use mail_parser::parsers::MessageStream;
 use mail_parser::{DateTime, HeaderValue};
 
+use super::body_charset::body_charset;
 use super::charset::Label;
 use super::header::Section;
 use super::named_address::{self, NamedAddress};
@@ -26,7 +27,7 @@ impl<'a> MessageFields<'a> {
     pub fn of(raw: &'a [u8]) -> Self {
         let section = Section::of(raw);
         Self {
-            body: text::body_charset(&section),
+            body: body_charset(&section),
             section,
         }
     }

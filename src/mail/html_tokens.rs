@@ -139,16 +139,16 @@ impl<'a> Iterator for HtmlTokens<'a> {
 }
 
 /// Place of the first byte from `start` on that matches, or the end.
-fn find_byte(bytes: &[u8], start: usize, matches: impl Fn(u8) -> bool) -> usize {
+pub(super) fn find_byte(bytes: &[u8], start: usize, matches: impl Fn(u8) -> bool) -> usize {
     let rest = bytes[start..].iter();
     start + rest.take_while(|byte| !matches(**byte)).count()
 }
 
-fn is_blank(byte: u8) -> bool {
+pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b'\t' | b'\n' | b'\x0c' | b' ')
 }
 
-fn ends_name(byte: u8) -> bool {
+pub(super) fn ends_name(byte: u8) -> bool {
     is_blank(byte) || matches!(byte, b'/' | b'>')
 }
 
@@ -167,7 +167,7 @@ fn tag_end(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
 }
 
 /// Place after the attribute at `at`. A `>` within quotes does not end the tag.
-fn attribute_end(bytes: &[u8], at: usize) -> Option<usize> {
+pub(super) fn attribute_end(bytes: &[u8], at: usize) -> Option<usize> {
     // The first character is part of the name, even if it is `=`.
     let name_end = find_byte(bytes, at + 1, |byte| ends_name(byte) || byte == b'=');
     let equals = find_byte(bytes, name_end, |byte| !is_blank(byte));

@@ -46,14 +46,17 @@ const DESIGNATIONS: [(&[u8], Set); 2] = [(b"$)C", Set::Double(EUC_KR)), (b"$)A",
 
 /// True for pure ASCII with an escape to a two-octet set or to katakana.
 pub(super) fn is_likely(octets: &[u8]) -> bool {
-    memchr(ESCAPE, octets).is_some() && octets.is_ascii() && {
-        let double = ESCAPES.iter().chain(&DESIGNATIONS);
-        memmem::find_iter(octets, b"\x1b$").any(|at| {
-            double
-                .clone()
-                .any(|(escape, _)| octets[at + 1..].starts_with(escape))
-        }) || memmem::find(octets, b"\x1b(I").is_some()
-    }
+    memchr(ESCAPE, octets).is_some() && octets.is_ascii() && has_escape(octets)
+}
+
+/// True if there is an escape to a two-octet set or to katakana.
+pub(super) fn has_escape(octets: &[u8]) -> bool {
+    let double = ESCAPES.iter().chain(&DESIGNATIONS);
+    memmem::find_iter(octets, b"\x1b$").any(|at| {
+        double
+            .clone()
+            .any(|(escape, _)| octets[at + 1..].starts_with(escape))
+    }) || memmem::find(octets, b"\x1b(I").is_some()
 }
 
 /// Decodes any of these charsets except HZ.

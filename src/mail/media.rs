@@ -38,7 +38,7 @@ impl Media {
         }
         let parameters = MediaParameters::parse(rest);
         let report_type = (kind == "multipart/report")
-            .then(|| parameters.text("report-type"))
+            .then(|| parameters.text("report-type", None))
             .flatten();
         Some(Self {
             kind,
@@ -91,9 +91,9 @@ impl Media {
         Label::parse(&octets)
     }
 
-    /// Decoded, without control characters.
-    pub(super) fn name(&self) -> Option<String> {
-        self.parameters.text("name")
+    /// Decoded, without control characters. `body` is the charset of the message's text, for raw octets.
+    pub(super) fn name(&self, body: Option<&Label>) -> Option<String> {
+        self.parameters.text("name", body)
     }
 
     /// The parameter of `multipart/report` (RFC 6522 3), in lower case.
@@ -109,12 +109,13 @@ pub(super) struct Disposition {
 }
 
 impl Disposition {
-    pub(super) fn parse(value: &[u8]) -> Self {
+    /// `body` is the charset of the message's text, for raw octets in the file name.
+    pub(super) fn parse(value: &[u8], body: Option<&Label>) -> Self {
         let line = unfold(value);
         let (kind, rest) = split_kind(&line);
         Self {
             kind,
-            filename: MediaParameters::parse(rest).text("filename"),
+            filename: MediaParameters::parse(rest).text("filename", body),
         }
     }
 }
@@ -284,11 +285,23 @@ mod tests {
             ("attachment; filename=\"\u{1}\"", None),
             ("attachment", None),
         ] {
-            let found = Disposition::parse(value.as_bytes());
+            let found = Disposition::parse(value.as_bytes(), None);
             assert_eq!(found.kind, "attachment", "{value}");
             assert_eq!(found.filename.as_deref(), name, "{value}");
         }
-        let raw = Disposition::parse(b"inline; filename=\"caf\xe9\"");
-        assert_eq!(raw.filename.as_deref(), Some("café"));
+        let gbk = Label::parse(b"gbk");
+        for (value, body, name) in [
+            (&b"inline; filename=\"caf\xe9\""[..], None, "café"),
+            (b"inline; filename=\"caf\xe9\"", gbk, "café"),
+            (
+                b"inline; filename=\"\xb4\xf2\xd3\xa1\xbb\xfa.pdf\"",
+                gbk,
+                "打印机.pdf",
+            ),
+            ("inline; filename=\"é.pdf\"".as_bytes(), gbk, "é.pdf"),
+        ] {
+            let found = Disposition::parse(value, body.as_ref());
+            assert_eq!(found.filename.as_deref(), Some(name), "{value:?}");
+        }
     }
 }

@@ -7,10 +7,12 @@ mod authentication;
 mod authentication_facts;
 mod authentication_results;
 mod automatic;
+mod body_charset;
 mod bounce_severity;
 mod bulk;
 mod character_references;
 mod charset;
+mod charset_label;
 mod codepages;
 mod content;
 mod content_parts;
@@ -21,6 +23,7 @@ mod fingerprint;
 mod first_line_of_reply;
 mod header;
 mod header_view;
+mod html_attributes;
 mod html_text;
 mod html_tokens;
 mod iso2022;
@@ -59,7 +62,8 @@ pub use authentication_facts::{
 pub use bounce_severity::{BounceSeverity, is_unknown_recipient};
 pub use charset::Label;
 pub use content::{
-    Attachment, AttachmentSummary, Content, find_attachment, html, list_attachments, readable,
+    Attachment, AttachmentSummary, Content, HtmlView, find_attachment, html, list_attachments,
+    readable,
 };
 pub use content_parts::decode_text;
 pub use facts::{

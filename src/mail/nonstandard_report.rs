@@ -278,7 +278,7 @@ pub(super) fn original_message_id(message: &Section, media: &Media) -> Option<St
 fn opening(message: &Section, media: &Media) -> String {
     let (part, media) = first_text(message, media);
     let octets = part.decode(MAX_SEARCHED);
-    let mut text = charset::decode(&octets, media.charset().as_ref());
+    let mut text = charset::decode_body(&octets, media.charset().as_ref());
     if media.is("text/html") {
         text = html_to_text(&text);
     }

@@ -68,12 +68,13 @@ impl MediaParameters {
         Some((octets, label))
     }
 
-    /// The value in its charset or with its encoded-words decoded, without control characters.
-    pub(super) fn text(&self, name: &str) -> Option<String> {
+    /// The value in its charset or with its encoded-words decoded, without control characters. `body` is the charset
+    /// of the message's text, for raw octets.
+    pub(super) fn text(&self, name: &str, body: Option<&Label>) -> Option<String> {
         let (octets, label) = self.octets(name)?;
         let text = match label {
             Some(label) => charset::decode(&octets, Some(&label)),
-            None => encoded_words::decode(&octets, None),
+            None => encoded_words::decode(&octets, body),
         };
         let text: String = text.chars().filter(|c| !c.is_control()).collect();
         let text = text.trim();

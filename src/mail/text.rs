@@ -6,11 +6,10 @@
 use std::borrow::Cow;
 
 use super::Evidence;
+use super::body_charset::body_charset;
 use super::charset::{Label, is_mostly_utf8};
 use super::encoded_words;
 use super::header::{Field, Section};
-use super::media::Media;
-use super::structure::Structure;
 use crate::domain::is_bidi_control;
 
 /// Maximum number of octets of a field that are read as text. A header line has at most 998 octets (RFC 5322
@@ -76,20 +75,6 @@ pub(super) fn subject(message: &Section, field: &Field) -> Option<String> {
 fn decode_unstructured_in(field: &Field, body: Option<&Label>) -> Option<String> {
     let bytes = &field.value[..field.value.len().min(MAX_TEXT)];
     one_line(&encoded_words::decode(bytes, body))
-}
-
-/// Charset of the body, or of the first text in it that names one.
-pub(super) fn body_charset(message: &Section) -> Option<Label> {
-    let media = Media::parse(message.first("Content-Type")?.value)?;
-    let below = Structure::below(message.body, &media);
-    let mut parts = below.iter().flat_map(Structure::leaves);
-    let first = parts.find_map(|part| {
-        let media = part.media();
-        media
-            .charset()
-            .filter(|_| media.kind().starts_with("text/"))
-    });
-    media.charset().or(first)
 }
 
 /// Text with single spaces in place of white space and control characters; None if it is empty.

@@ -247,6 +247,22 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "ISO-2022-JP without a charset is ASCII for CPython",
     ),
     (
+        "257-charset-bom-as-latin1.eml",
+        "CPython trusts the label, and shows the byte order mark of UTF-8 as letters",
+    ),
+    (
+        "258-charset-utf16-as-utf8.eml",
+        "UTF-16 is invalid UTF-8 for CPython, whatever its byte order mark says",
+    ),
+    (
+        "260-charset-2022jp-as-utf8.eml",
+        "the octets of ISO-2022-JP are ASCII, and so valid UTF-8, for CPython",
+    ),
+    (
+        "261-charset-sjis-as-2022jp.eml",
+        "the second octets of Shift_JIS are ASCII for CPython, which cannot decode the rest",
+    ),
+    (
         "boolean_decoded_content.eml",
         "base64 with noise in it: CPython leaves it as it is, and we read the letters of base64",
     ),

@@ -21,7 +21,8 @@ use super::save_as::{file_name, save_as, with_ending};
 use super::{AppState, why};
 use crate::domain::{Account, LedgerId, RequestState, ReversePath};
 use crate::mail::{
-    AttachmentSummary, Evidence, HeaderView, find_attachment, html, list_attachments, readable,
+    AttachmentSummary, Evidence, HeaderView, HtmlView, find_attachment, html, list_attachments,
+    readable,
 };
 use crate::operations::{Explanation, WaitingCauses, explain_entry};
 use crate::store::{LedgerEntry, Request, StoreError};
@@ -66,6 +67,7 @@ struct Content {
     header: HeaderView,
     text: Option<String>,
     has_html: bool,
+    has_complex_html: bool,
     attachments: (Vec<AttachmentSummary>, usize),
 }
 
@@ -74,11 +76,15 @@ async fn read_content(app: &AppState, entry: &LedgerEntry) -> Result<Content, Er
     let Some(raw) = app.store().raw(entry.ledger).await? else {
         return Ok(Content::default());
     };
-    let read = tokio::task::spawn_blocking(move || Content {
-        header: HeaderView::of(&raw),
-        text: readable(&raw),
-        has_html: !html(&raw).is_empty(),
-        attachments: list_attachments(&raw),
+    let read = tokio::task::spawn_blocking(move || {
+        let html = html(&raw);
+        Content {
+            header: HeaderView::of(&raw),
+            text: readable(&raw),
+            has_html: matches!(html, HtmlView::Parts(_)),
+            has_complex_html: html == HtmlView::TooComplex,
+            attachments: list_attachments(&raw),
+        }
     });
     let read = read.await;
     Ok(read.map_err(|error| StoreError::Other(error.to_string()))?)
@@ -135,6 +141,7 @@ pub(super) async fn show(
             events => events.iter().map(event_row).collect::<Vec<_>>(),
             text => content.text,
             has_html => has_html,
+            has_complex_html => content.has_complex_html,
             done => query.one("done"),
         },
     );

@@ -16,7 +16,7 @@ use axum::response::{Html, IntoResponse, Response};
 use super::AppState;
 use super::error::Error;
 use super::message::with_content;
-use crate::mail;
+use crate::mail::{self, HtmlView};
 use crate::store::StoreError;
 use crate::web::render::Policy;
 
@@ -37,21 +37,26 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, Error> {
     let (_, raw) = with_content(&app, &id).await?;
-    // Parsing a large message takes time, and async threads must not block. Each part is cleaned by itself:
-    // an element that one leaves open must not enclose the next.
-    let parts = tokio::task::spawn_blocking(move || {
-        let parts = mail::html(&raw).into_iter();
-        parts.map(|html| clean(&html)).collect::<Vec<_>>()
-    })
-    .await
-    .map_err(|error| StoreError::Other(error.to_string()))?;
-    if parts.is_empty() {
-        return Err(Error::NoSuchPart("This message has no HTML."));
-    }
-    let clean = parts.join("\n<hr>\n");
+    // Parsing a large message takes time, and async threads must not block.
+    let body = tokio::task::spawn_blocking(move || render(&raw)).await;
+    let body = body.map_err(|error| StoreError::Other(error.to_string()))?;
+    let clean = body.map_err(Error::NoSuchPart)?;
     let mut response = Html(format!("{BEFORE}{clean}{AFTER}")).into_response();
     response.extensions_mut().insert(Policy::Framed);
     Ok(response)
+}
+
+/// The parts, each cleaned by itself: an element that one leaves open must not enclose the next. Otherwise the reason
+/// why there are none, as a sentence.
+fn render(raw: &[u8]) -> Result<String, &'static str> {
+    match mail::html(raw) {
+        HtmlView::Missing => Err("This message has no HTML."),
+        HtmlView::TooComplex => Err("The HTML of this message is too complex to be shown."),
+        HtmlView::Parts(parts) => {
+            let parts: Vec<_> = parts.iter().map(|html| clean(html)).collect();
+            Ok(parts.join("\n<hr>\n"))
+        }
+    }
 }
 
 /// Removes everything active.

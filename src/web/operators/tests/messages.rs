@@ -81,6 +81,34 @@ async fn the_html_of_a_message_is_filtered_and_sandboxed() {
     assert_eq!(none.status, StatusCode::NOT_FOUND);
 }
 
+/// Parsing a tag takes quadratic time in the number of its attributes, so such HTML is never parsed for a page.
+#[tokio::test]
+async fn html_with_too_many_attributes_is_shown_as_text_only() {
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Viewer).await;
+    let attributes: Vec<_> = (0..1_000).map(|number| format!("a{number}")).collect();
+    let html = format!("<p {}>It burns.</p>", attributes.join(" "));
+    let raw = format!("From: eve@elsewhere.example\r\nContent-Type: text/html\r\n\r\n{html}\r\n");
+    let entry = harness.receive("eve@elsewhere.example", "one", raw).await;
+    let path = format!("/messages/{}", entry.ledger);
+    let page = harness.get(&session, &path).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.body.contains("It burns."), "{}", page.body);
+    assert!(
+        page.body.contains("too complex to be shown"),
+        "{}",
+        page.body
+    );
+    assert!(!page.body.contains("<iframe"), "{}", page.body);
+    let framed = harness.get(&session, &format!("{path}/html")).await;
+    assert_eq!(framed.status, StatusCode::NOT_FOUND);
+    assert!(
+        framed.body.contains("too complex to be shown"),
+        "{}",
+        framed.body
+    );
+}
+
 /// The pages are in English, whatever language is requested, and show times in the zone of the site.
 #[tokio::test]
 async fn times_are_in_the_zone_of_the_site_and_texts_in_english() {

@@ -36,7 +36,7 @@ pub use accounts::newly_denied_accounts::StoppedAccounts;
 pub use accounts::not_me::Refused;
 pub use accounts::people::{Person, PersonChange, PersonOutcome, PersonRefusal};
 pub use accounts::replies::ReplyAnswer;
-pub use accounts::undo_not_me::TakenBack;
+pub use accounts::undo_not_me::{TakenBack, WaysToUndo};
 pub use accounts::unlisted_accounts::UnlistedAccounts;
 pub use accounts::verify_account::{Choice, VerificationOutcome};
 pub use audit::events::{Event, OperatorAction};

@@ -4,11 +4,15 @@
 
 use std::time::Duration;
 
-use crate::domain::{AccountId, Actor, EmailAddress, RequestId, Timestamp, TokenHash};
+use crate::domain::{
+    AccountId, AccountStatus, Actor, EmailAddress, RequestId, Timestamp, TokenHash,
+};
 use crate::store::accounts::link_standing::{LinkStanding, link_standing};
 use crate::store::audit::events::record_of_account;
 use crate::store::engine::job::Work;
 use crate::store::requests::refused_messages::list_refused;
+use crate::store::rows::account_rows::{AccountRow, account_by_id};
+use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Result, Store};
@@ -21,11 +25,35 @@ pub enum TakenBack {
         address: EmailAddress,
         /// Requests that are held again.
         restored: Vec<RequestId>,
+        /// Number of messages that the link offers again: the hold quota had dropped them.
+        offered: usize,
     },
     /// Nothing to take back, or it is too late: the link shows the state.
     NothingToRestore,
     Expired,
     Unknown,
+}
+
+impl TakenBack {
+    /// True if messages wait again.
+    #[must_use]
+    pub fn has_restored(&self) -> bool {
+        match self {
+            Self::Restored {
+                restored, offered, ..
+            } => !restored.is_empty() || *offered > 0,
+            Self::NothingToRestore | Self::Expired | Self::Unknown => false,
+        }
+    }
+}
+
+/// Ways in which the person can still take "This was not me" back without an operator.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WaysToUndo {
+    /// End of the validity of their last link; None if none is valid.
+    pub link_until: Option<Timestamp>,
+    /// They can request the one mail with another link.
+    pub may_ask: bool,
 }
 
 impl Work<'_> {
@@ -72,20 +100,39 @@ impl Work<'_> {
             &Actor::Person,
             now,
         )?;
-        let mut restored = Vec::new();
+        let (mut restored, mut offered) = (Vec::new(), 0);
         for message in list_refused(tx, account.n, Millis(i64::MIN))? {
             let due_at = message.received_at.plus(hold_for).max(found.expires_at);
             let is_of_last = objected_at.is_none_or(|at| message.refused_at >= at);
-            if is_of_last && message.restore(tx, due_at, now)? && message.is_request() {
+            if !is_of_last || !message.restore(tx, due_at, now)? {
+                continue;
+            }
+            if message.is_request() {
                 restored.push(message.id);
+            } else {
+                offered += 1;
             }
         }
         Ok(TakenBack::Restored {
             account: account.id,
             address: account.address(tx)?,
             restored,
+            offered,
         })
     }
+}
+
+fn ways_to_undo(tx: &Tx, account: &AccountRow, now: Millis) -> Result<WaysToUndo> {
+    // The links of a blocked account do not work.
+    if account.status == AccountStatus::Blocked {
+        return Ok(WaysToUndo::default());
+    }
+    let sql = "SELECT max(expires_at) FROM token WHERE account = ?";
+    let expires_at: Option<Millis> = tx.one(sql, &[&account.n])?;
+    Ok(WaysToUndo {
+        link_until: expires_at.filter(|at| *at > now).map(Millis::timestamp),
+        may_ask: account.may_be_mailed_once(now),
+    })
 }
 
 impl Store {
@@ -98,6 +145,15 @@ impl Store {
         now: Timestamp,
     ) -> Result<TakenBack> {
         self.write(move |work| work.take_back_refusal(token, hold_for, now.into()))
+            .await
+    }
+
+    /// Finds the ways in which the person can still take "This was not me" back.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn ways_to_undo(&self, account: AccountId, now: Timestamp) -> Result<WaysToUndo> {
+        self.read(move |tx| ways_to_undo(tx, &account_by_id(tx, account)?, now.into()))
             .await
     }
 }

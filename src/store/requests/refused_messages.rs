@@ -6,7 +6,9 @@
 //! that for both kinds: whatever lets an operator release a request or a dropped message calls
 //! [`check_operator_may_release`] first, and a verification releases a refused message only if the person selects it.
 
-use crate::domain::{AccountId, Actor, PortalName, RequestId, Timestamp, Transition};
+use crate::domain::{
+    AccountId, AccountStatus, Actor, PortalName, RequestId, Timestamp, Transition,
+};
 use crate::mail::Facts;
 use crate::store::audit::events::record_of_entry;
 use crate::store::error::readable;
@@ -117,8 +119,8 @@ pub(crate) fn end_protection(tx: &Tx, account: i64) -> Result<()> {
 /// # Errors
 /// `NotAllowed` with the end of that time.
 pub(crate) fn check_operator_may_release(tx: &Tx, n: i64, what: &str, now: Millis) -> Result<()> {
-    let found: Option<(Millis, bool)> = tx.maybe(
-        "SELECT refused.until, a.status = 'active' AND a.verified_at IS NOT NULL
+    let found: Option<(Millis, bool, AccountStatus)> = tx.maybe(
+        "SELECT refused.until, a.verified_at IS NOT NULL, a.status
          FROM (
              SELECT account, restorable_until AS until FROM request
              WHERE ledger = ?1 AND state = 'discarded'
@@ -128,21 +130,24 @@ pub(crate) fn check_operator_may_release(tx: &Tx, n: i64, what: &str, now: Milli
          WHERE refused.until > ?2",
         &[&n, &now],
     )?;
-    let Some((until, is_verified)) = found else {
+    let Some((until, is_verified, status)) = found else {
         return Ok(());
     };
     let until = until.timestamp();
     let what = format!("{what} was discarded by the person (\"This was not me\")");
-    Err(StoreError::NotAllowed(if is_verified {
-        format!(
+    Err(StoreError::NotAllowed(match status {
+        AccountStatus::Blocked => format!(
+            "{what}; the account is blocked, so their link does not work; an operator can release \
+             it from {until} on"
+        ),
+        AccountStatus::Active if is_verified => format!(
             "{what}; only they can restore it, with their link; an operator can release it from \
              {until} on"
-        )
-    } else {
-        format!(
+        ),
+        AccountStatus::Active | AccountStatus::Pending => format!(
             "{what}; until {until} only they can undo that, with their link (`vestibule customers \
              resend` sends a new one)"
-        )
+        ),
     }))
 }
 

@@ -36,3 +36,4 @@ mod simulate;
 mod unverified;
 mod verification_mail;
 mod verifications;
+mod ways_to_undo;

@@ -7,6 +7,7 @@
 mod api_schema;
 mod change;
 mod decision_input;
+mod denials;
 mod explain;
 mod mailbox_provider;
 mod newcomer;
@@ -22,6 +23,7 @@ pub use decision_input::{
     AccountStanding, Circumstances, Consequence, Decision, DecisionInput, Enforcement, Original,
     Standing, choose_sender, sender_for,
 };
+pub use denials::Denial;
 pub use explain::{RuleResult, explain};
 pub use newcomer::decide_newcomer;
 pub use rules::{RULES, Rule, RuleGroup, decide, number_of};

@@ -183,12 +183,36 @@ impl Overrides {
 
 /// Content of one revision: the site's settings and the portals' overrides.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(from = "SettingsDocument")]
 pub struct AccessSettings {
     #[serde(flatten)]
     pub site: Settings,
     #[serde(rename = "portal", skip_serializing_if = "BTreeMap::is_empty")]
     pub portals: BTreeMap<PortalName, Overrides>,
+}
+
+/// [`AccessSettings`] as they are read. Without `flatten`, which loses the place of an error.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SettingsDocument {
+    #[serde(deserialize_with = "deserialize_denied")]
+    denied: PatternList,
+    internal: Internal,
+    external: External,
+    portal: BTreeMap<PortalName, Overrides>,
+}
+
+impl From<SettingsDocument> for AccessSettings {
+    fn from(document: SettingsDocument) -> Self {
+        Self {
+            site: Settings {
+                denied: document.denied,
+                internal: document.internal,
+                external: document.external,
+            },
+            portals: document.portal,
+        }
+    }
 }
 
 /// Origin of an effective value.
@@ -274,6 +298,21 @@ mod tests {
             access.source(Key::InternalEnabled, Some(&portal)),
             Source::Default
         );
+    }
+
+    #[test]
+    fn an_error_names_the_line_of_its_key() {
+        for (line, faulty) in [
+            (4, "nonsense = true"),
+            (4, "external.nonsense = true"),
+            (4, "denied = [\"no domain\"]"),
+            (5, "[portal.it]\nexternal.nonsense = true"),
+        ] {
+            let text = format!("# a comment\n\ninternal.enabled = true\n{faulty}\n");
+            let error = toml::from_str::<AccessSettings>(&text).expect_err(faulty);
+            let place = format!("line {line},");
+            assert!(error.to_string().contains(&place), "{faulty}: {error}");
+        }
     }
 
     #[test]

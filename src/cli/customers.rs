@@ -20,12 +20,12 @@ use crate::domain::{
 };
 use crate::operations::{
     self, CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer,
-    warning_about,
+    list_denials, note_account, warning_about,
 };
 use crate::store::{Added, CustomerFilter, ListOrder, QueuedMail, QueuedMailFilter};
 
-pub use describe::describe;
-use describe::{describe_refused, show, warn_about_quiet};
+pub use describe::{describe, describe_denial};
+use describe::{describe_refused, show, warn_about_denials, warn_about_quiet};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -272,6 +272,8 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
             if let Some(until) = before.quiet_until.filter(|until| *until > Timestamp::now()) {
                 note(warn_about_quiet(&before, until));
             }
+            let denials = list_denials(&context.store, &context.config, &account.address);
+            warn_about_denials(&account, &denials.await?);
             print_account(
                 &account,
                 "gets a new verification mail, as soon as the limits allow",
@@ -382,11 +384,12 @@ async fn verify(context: &Context, account: &Account, out: &mut Output) -> Comma
         )));
     }
     let done = act_on_customer(&context.store, CustomerAction::Verify, account, actor()).await?;
-    let refused = context.store.still_refused(account.id, Timestamp::now());
-    if let Some(refused) = refused.await? {
+    let notes = note_account(&context.store, &context.config, &done.account).await?;
+    if let Some(refused) = notes.refused {
         let refused = describe_refused(done.account.status, refused);
         note(format_args!("refused: {refused}"));
     }
+    warn_about_denials(&done.account, &notes.denials);
     let Some(released) = done.released else {
         return print_account(account, "was already active", out);
     };

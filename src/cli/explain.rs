@@ -1,14 +1,16 @@
 //! `explain`: the explanation of a message's verdict, and all later events.
 
 use super::context::{Context, Global};
-use super::customers::describe;
+use super::customers::{describe, describe_denial};
 use super::failure::{CommandError, CommandResult};
 use super::output::{Output, TableColumn, columns, fields, or_dash, size, time};
 use super::paging::Paging;
 use super::short_id::ShortId;
 use crate::access::RuleResult;
-use crate::domain::{EmailAddress, Timestamp};
-use crate::operations::{Explanation, bare_message_id, explain_entry, find_entry};
+use crate::domain::EmailAddress;
+use crate::operations::{
+    Explanation, bare_message_id, explain_entry, find_entry, list_denials, note_account,
+};
 use crate::store::{Event, LedgerEntry, LedgerFilter, Listed, SentMail};
 
 #[derive(Debug, clap::Args)]
@@ -115,12 +117,15 @@ async fn by_address(
         }
         return list(context, listed, out).await;
     }
-    match &account {
-        Some(account) => {
-            let refused = context.store.still_refused(account.id, Timestamp::now());
-            describe(account, refused.await?, out)?;
+    if let Some(account) = &account {
+        let notes = note_account(&context.store, &context.config, account).await?;
+        describe(account, &notes, out)?;
+    } else {
+        out.line(format_args!("{address} has no account"))?;
+        for denial in list_denials(&context.store, &context.config, address).await? {
+            let denied = describe_denial(&denial);
+            out.line(format_args!("mail from {address} is denied {denied}"))?;
         }
-        None => out.line(format_args!("{address} has no account"))?,
     }
     let verification_mails = context.store.mail_to(address, MAILS_SHOWN).await?;
     if !verification_mails.is_empty() {

@@ -132,7 +132,7 @@ impl<'a, 's> ContentParts<'a, 's> {
             }
         }
         self.texts.sort_by_key(|one| one.part.index());
-        self.attachments.sort_by_key(|part| part.index());
+        self.attachments.sort_by_key(Part::index);
     }
 
     /// Alternatives around a part, each with its direct child that contains the part.

@@ -1,5 +1,6 @@
 //! Accounts: finding one, adding one, and operators' actions on one.
 
+use crate::access::Denial;
 use crate::config::Config;
 use crate::domain::{
     Account, AccountId, AccountStatus, Actor, EmailAddress, PortalName, Timestamp,
@@ -7,7 +8,8 @@ use crate::domain::{
 };
 use crate::mail::is_program;
 use crate::store::{
-    Added, Choice, Forgetting, Forgotten, MailCause, Result, Store, StoreError, VerificationOutcome,
+    Added, Choice, Forgetting, Forgotten, MailCause, Result, StillRefused, Store, StoreError,
+    VerificationOutcome,
 };
 
 /// Reason why an address of this installation is refused.
@@ -38,6 +40,42 @@ pub async fn find_customer(store: &Store, text: &str) -> Result<Option<Account>>
         Ok(address) => store.customer(&address).await,
         Err(_) => Ok(None),
     }
+}
+
+/// Facts about an account, besides its row, that an operator needs before acting on it.
+#[derive(Debug, Clone)]
+pub struct AccountNotes {
+    /// Messages that only the person can release.
+    pub refused: Option<StillRefused>,
+    /// Deny lists that match the address.
+    pub denials: Vec<Denial>,
+}
+
+/// Collects the facts about an account.
+///
+/// # Errors
+/// `NotFound`.
+pub async fn note_account(
+    store: &Store,
+    config: &Config,
+    account: &Account,
+) -> Result<AccountNotes> {
+    let now = Timestamp::now();
+    Ok(AccountNotes {
+        refused: store.still_refused(account.id, now).await?,
+        denials: list_denials(store, config, &account.address).await?,
+    })
+}
+
+/// Finds the deny lists in force that match an address.
+pub async fn list_denials(
+    store: &Store,
+    config: &Config,
+    address: &EmailAddress,
+) -> Result<Vec<Denial>> {
+    let settings = store.access().await?.settings;
+    let portals = config.portals.iter().map(|portal| &portal.name);
+    Ok(settings.denials(address, portals))
 }
 
 /// Creates an account, as far as the access settings permit it, and queues the verification mail if one is

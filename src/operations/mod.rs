@@ -36,8 +36,9 @@ pub use access::{
 };
 pub use bulk_actions::{MAX_BULK_ITEMS, Outcomes, Tally};
 pub use customers::{
-    CustomerAction, CustomerOutcome, NOT_A_CUSTOMER, act_on_customer, add_customer,
-    complete_erasure, find_customer, forget_customer, may_get_mail, warning_about,
+    AccountNotes, CustomerAction, CustomerOutcome, NOT_A_CUSTOMER, act_on_customer, add_customer,
+    complete_erasure, find_customer, forget_customer, list_denials, may_get_mail, note_account,
+    warning_about,
 };
 pub use deliveries::{
     QueueState, QueueStatus, find_queue, list_down, list_queue_states, list_queues, retry_queue,

@@ -103,6 +103,7 @@ pub async fn take_back(
         account,
         address,
         restored,
+        ..
     } = &outcome
     {
         events::verification_taken_back(*account, address, restored.len());

@@ -102,6 +102,7 @@ const USES: &[(&str, &[&str])] = &[
             "housekeeping",
             "intake",
             "observe",
+            "operations",
             "smtp",
             "store",
             "verification",

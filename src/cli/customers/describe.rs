@@ -1,18 +1,20 @@
 //! An account in words: `customers show`, and the warning about its quiet time.
 
+use crate::access::Denial;
 use crate::cli::context::Context;
 use crate::cli::failure::CommandResult;
-use crate::cli::output::{Output, count_of, fields, or_dash, time};
+use crate::cli::output::{Output, count_of, fields, note, or_dash, time};
 use crate::cli::requests;
 use crate::domain::{Account, AccountStatus, Timestamp, join};
+use crate::operations::{AccountNotes, note_account};
 use crate::store::{Page, RequestFilter, StillRefused};
 
 pub(super) async fn show(context: &Context, account: &Account, out: &mut Output) -> CommandResult {
     if out.is_json() {
         return out.object(account);
     }
-    let refused = context.store.still_refused(account.id, Timestamp::now());
-    describe(account, refused.await?, out)?;
+    let notes = note_account(&context.store, &context.config, account).await?;
+    describe(account, &notes, out)?;
     let requests = context
         .store
         .requests(RequestFilter {
@@ -60,6 +62,28 @@ fn quiet(account: &Account, until: Timestamp, now: Timestamp) -> String {
     )
 }
 
+/// Describes the entry of a deny list that matches an address, and how to remove it.
+pub fn describe_denial(denial: &Denial) -> String {
+    let pattern = &denial.pattern;
+    match &denial.portal {
+        None => format!("by {pattern} (vestibule access remove {pattern})"),
+        Some(portal) => format!(
+            "at {portal} by {pattern} (vestibule access remove {pattern} --portal {portal})"
+        ),
+    }
+}
+
+/// Warnings that mail from an account is dropped whatever the operator does about the account.
+pub(super) fn warn_about_denials(account: &Account, denials: &[Denial]) {
+    for denial in denials {
+        note(format_args!(
+            "warning: mail from {} is denied {}",
+            account.address,
+            describe_denial(denial)
+        ));
+    }
+}
+
 /// Warning about a mail that the person did not want, printed once it is queued.
 pub(super) fn warn_about_quiet(account: &Account, until: Timestamp) -> String {
     let said = account
@@ -99,28 +123,26 @@ pub(super) fn describe_refused(status: AccountStatus, refused: StillRefused) -> 
     )
 }
 
-/// Prints an account for people. `refused`: messages that only the person can release.
-pub fn describe(
-    account: &Account,
-    refused: Option<StillRefused>,
-    out: &mut Output,
-) -> CommandResult {
+/// Prints an account for people.
+pub fn describe(account: &Account, notes: &AccountNotes, out: &mut Output) -> CommandResult {
     let verified_by = or_dash(account.verified_by.as_ref());
     let unanswered = (account.status != AccountStatus::Active && account.unanswered_mails > 0)
         .then(|| describe_unanswered(account.unanswered_mails));
     let now = Timestamp::now();
     let quiet_until = account.quiet_until.filter(|until| *until > now);
+    let denials: Vec<String> = notes.denials.iter().map(describe_denial).collect();
     out.fields(fields! {
         "address" => Some(&account.address),
         "id" => Some(account.id),
         "kind" => Some(account.kind),
         "status" => Some(account.status),
+        "denied" => Some(denials.join(", ")).filter(|denials| !denials.is_empty()),
         "deactivated" => account.deactivated_at.map(|at| format!("{} by the directory", time(at))),
         "verified" => account.verified_at.map(|at| format!("{} by {verified_by}", time(at))),
         "allowed by" => Some(join(&account.let_in_by, ", ")).filter(|portals| !portals.is_empty()),
         "groups" => Some(account.groups.join(", ")).filter(|groups| !groups.is_empty()),
         "held" => Some(account.held),
-        "refused" => refused.map(|refused| describe_refused(account.status, refused)),
+        "refused" => notes.refused.map(|refused| describe_refused(account.status, refused)),
         "mail to it" => account.undeliverable.then_some(
             "bounces; no more verification mail is sent, except by customers resend",
         ),

@@ -88,12 +88,18 @@ impl Work<'_> {
                 let cause = match &verification {
                     VerificationOutcome::Verified { .. }
                     | VerificationOutcome::AlreadyVerified { .. } => return Ok(Some(verification)),
-                    VerificationOutcome::Expired => "the mail that it answers has expired",
-                    VerificationOutcome::Unknown => "the mail that it answers is no longer valid",
+                    VerificationOutcome::Expired => {
+                        self.tell_what_to_do(&account, &found, now)?;
+                        "the mail that it answers has expired"
+                    }
+                    VerificationOutcome::Unknown if account.status == AccountStatus::Blocked => {
+                        "the account is blocked"
+                    }
+                    VerificationOutcome::Unknown => {
+                        self.tell_how_to_undo(&account, &found, now)?;
+                        "the person said \"This was not me\", and has not taken that back"
+                    }
                 };
-                if matches!(verification, VerificationOutcome::Expired) {
-                    self.tell_what_to_do(&account, &found, now)?;
-                }
                 ignore(reply, Some(&account), cause, now, tx)?;
                 return Ok(Some(verification));
             }
@@ -120,10 +126,35 @@ impl Work<'_> {
         if told || account.status != AccountStatus::Pending {
             return Ok(());
         }
+        self.owe_to_replier(account, found, MailCause::Reply, now)
+    }
+
+    /// Owes the one mail with which the person can take "This was not me" back, if they may still get it. The
+    /// reply asks for it, as the page for a new link does.
+    fn tell_how_to_undo(
+        &mut self,
+        account: &AccountRow,
+        found: &TokenRow,
+        now: Millis,
+    ) -> Result<()> {
+        if !account.may_be_mailed_once(now) {
+            return Ok(());
+        }
+        self.owe_to_replier(account, found, MailCause::Resend, now)
+    }
+
+    fn owe_to_replier(
+        &mut self,
+        account: &AccountRow,
+        found: &TokenRow,
+        cause: MailCause,
+        now: Millis,
+    ) -> Result<()> {
+        let tx = self.tx;
         let portal = portal_of_mail(tx, found.verification_mail)?;
         let occasion = Occasion {
             kind: MailKind::Verification,
-            cause: MailCause::Reply,
+            cause,
             portal: portal.as_ref(),
             in_reply_to: None,
             // Only a recipient of our mail knows its reply address.

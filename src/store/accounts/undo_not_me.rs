@@ -21,11 +21,26 @@ pub enum TakenBack {
         address: EmailAddress,
         /// Requests that are held again.
         restored: Vec<RequestId>,
+        /// Number of messages that the link offers again: the hold quota had dropped them.
+        offered: usize,
     },
     /// Nothing to take back, or it is too late: the link shows the state.
     NothingToRestore,
     Expired,
     Unknown,
+}
+
+impl TakenBack {
+    /// True if messages wait again.
+    #[must_use]
+    pub fn has_restored(&self) -> bool {
+        match self {
+            Self::Restored {
+                restored, offered, ..
+            } => !restored.is_empty() || *offered > 0,
+            Self::NothingToRestore | Self::Expired | Self::Unknown => false,
+        }
+    }
 }
 
 impl Work<'_> {
@@ -72,18 +87,24 @@ impl Work<'_> {
             &Actor::Person,
             now,
         )?;
-        let mut restored = Vec::new();
+        let (mut restored, mut offered) = (Vec::new(), 0);
         for message in list_refused(tx, account.n, Millis(i64::MIN))? {
             let due_at = message.received_at.plus(hold_for).max(found.expires_at);
             let is_of_last = objected_at.is_none_or(|at| message.refused_at >= at);
-            if is_of_last && message.restore(tx, due_at, now)? && message.is_request() {
+            if !is_of_last || !message.restore(tx, due_at, now)? {
+                continue;
+            }
+            if message.is_request() {
                 restored.push(message.id);
+            } else {
+                offered += 1;
             }
         }
         Ok(TakenBack::Restored {
             account: account.id,
             address: account.address(tx)?,
             restored,
+            offered,
         })
     }
 }

@@ -327,7 +327,10 @@ mod tests {
             "digest.claimed_until",
             "the next digest covers the time of this one",
         ),
-        ("digest.settled_at", "compared with nothing"),
+        (
+            "digest.settled_at",
+            "starts only the first period, at most a day after `due_at`",
+        ),
     ];
 
     #[test]

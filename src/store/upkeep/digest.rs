@@ -23,7 +23,8 @@ const MAX_PERIOD: i64 = 7 * Millis::DAY;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DigestClaim {
     pub due: Timestamp,
-    /// Start of its period: the due time of the last settled digest, but at most a week before `due`.
+    /// Start of its period: the due time of the last settled digest, or the time at which digests began, but at
+    /// most a week before `due`.
     pub since: Timestamp,
     /// Number of the attempt, from 1.
     pub attempt: u32,
@@ -62,15 +63,15 @@ impl DigestContent {
 
 fn claim(tx: &Tx, due: Millis, lease_until: Millis, now: Millis) -> Result<Option<DigestClaim>> {
     let last: Option<(Millis, u64)> = tx.maybe(
-        "SELECT due_at, undeliverable FROM digest WHERE settled_at IS NOT NULL
-         ORDER BY due_at DESC LIMIT 1",
+        "SELECT CASE WHEN attempts = 0 THEN settled_at ELSE due_at END, undeliverable
+         FROM digest WHERE settled_at IS NOT NULL ORDER BY due_at DESC LIMIT 1",
         &[],
     )?;
     let Some((last, undeliverable_before)) = last else {
-        // The first digest covers the time from now on.
+        // The first digest covers the time from now on: this row without an attempt stores its start.
         tx.run(
             "INSERT INTO digest (due_at, claimed_until, attempts, settled_at) VALUES (?1, ?2, 0, ?2)
-             ON CONFLICT (due_at) DO UPDATE SET settled_at = excluded.settled_at",
+             ON CONFLICT (due_at) DO UPDATE SET attempts = 0, settled_at = excluded.settled_at",
             &[&due, &now],
         )?;
         return Ok(None);

@@ -126,7 +126,9 @@ impl Site {
 async fn what_was_dropped_is_told_once_a_day() {
     let site = Site::open();
     site.seed().await;
-    // The first digest covers mail from now on.
+    // After the last due time, but before digests began: the first digest does not cover it.
+    site.drop_mail("eve@early.example", "2026-01-10T11:00:00Z")
+        .await;
     site.work("2026-01-10T12:00:00Z").await;
     site.drop_mail("eve@partner.exmaple.org", "2026-01-10T13:00:00Z")
         .await;
@@ -150,9 +152,35 @@ async fn what_was_dropped_is_told_once_a_day() {
         assert!(mail.contains(says), "{says}: {mail}");
     }
     assert!(!mail.contains("eve"), "{mail}");
+    assert!(!mail.contains("early"), "{mail}");
+    assert!(mail.contains("since 10 January 2026, 12:00"), "{mail}");
     // Nothing to say.
     site.work("2026-01-12T07:00:30Z").await;
     assert_eq!(site.mails().len(), 1);
+    // The period of a later digest starts at the due time of the last one.
+    site.drop_mail("eve@late.example", "2026-01-12T07:00:10Z")
+        .await;
+    site.work("2026-01-13T07:00:30Z").await;
+    let late = site.mails().into_iter().filter(|mail| {
+        mail.contains("late[.]example: 1 / 1\r\n") && mail.contains("since 12 January 2026, 07:00")
+    });
+    assert_eq!(late.count(), 1);
+}
+
+/// Digests are moved to an earlier time of day before the first one was due.
+#[tokio::test]
+async fn the_first_digest_has_no_period_that_ends_before_digests_began() {
+    let mut site = Site::open();
+    site.seed().await;
+    site.work("2026-01-10T06:50:00Z").await;
+    site.drop_mail("eve@evil.example", "2026-01-10T06:51:00Z")
+        .await;
+    site.digest.at = time(6, 30);
+    site.work("2026-01-10T06:52:00Z").await;
+    assert_eq!(site.mails(), Vec::<String>::new());
+    site.work("2026-01-11T06:30:30Z").await;
+    let mail = site.mails().remove(0);
+    assert!(mail.contains("evil[.]example: 1 / 1\r\n"), "{mail}");
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::domain::{Account, AccountKind, AccountStatus, EmailAddress, PortalName, Timestamp};
 use crate::operations::{
     CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, collect_person_data,
-    find_customer, forget_customer, may_get_mail, warning_about,
+    find_customer, forget_customer, may_get_mail, note_account, warning_about,
 };
 use crate::store::{Added, CustomerFilter, ListOrder, Page as Part, RequestFilter, StoreError};
 use crate::web::page::WebPage;
@@ -200,19 +200,22 @@ pub(super) async fn show(
         })
         .await?;
     let history = call.app.store().history_of(account.id, HISTORY).await?;
-    let refused = call
-        .app
-        .store()
-        .still_refused(account.id, Timestamp::now())
-        .await?;
+    let notes = note_account(call.app.store(), &call.app.config(), &account).await?;
+    let denials = notes.denials.iter().map(|denial| {
+        context! {
+            pattern => denial.pattern.to_string(),
+            portal => denial.portal.as_ref().map(PortalName::as_str),
+        }
+    });
     Ok(call.operator.page(
         "operators/customer.html",
         context! {
             account => row(&account),
-            refused => refused.map(|refused| context! {
+            refused => notes.refused.map(|refused| context! {
                 messages => refused.messages,
                 until => when(refused.until),
             }),
+            denials => denials.collect::<Vec<_>>(),
             warning => warning_about(&account.address).filter(|_| !account.takes_automatic),
             history => history.iter().map(messages::event_row).collect::<Vec<_>>(),
             search => form_urlencoded::byte_serialize(account.address.to_string().as_bytes())

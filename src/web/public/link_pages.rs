@@ -184,11 +184,12 @@ fn contact<'a>(config: &'a Config, portal: Option<&'a Portal>) -> Option<&'a str
 }
 
 /// The page for a refusal that came too late: the address stays verified. Names the contact of the portal concerned
-/// or of the only one, else that of the site.
+/// or of the only one, else that of the site. `denied`: a deny list matches the address.
 pub(super) fn page_if_refused_too_late(
     config: &Config,
     address: &EmailAddress,
     portal: Option<&PortalName>,
+    denied: bool,
 ) -> WebPage {
     let portal = match (portal, config.portals.as_slice()) {
         (Some(name), _) => config.portal(name),
@@ -200,7 +201,12 @@ pub(super) fn page_if_refused_too_late(
         Some(_) => "refused.too_late_contact",
         None => "refused.too_late_nobody",
     };
-    WebPage::message("refused.title", &["refused.too_late", whom]).with(context! {
+    let lead = if denied {
+        "refused.too_late_denied"
+    } else {
+        "refused.too_late"
+    };
+    WebPage::message("refused.title", &[lead, whom]).with(context! {
         address => address.to_string(),
         contact => contact.unwrap_or_default(),
     })

@@ -153,24 +153,24 @@ impl AppState {
             events::sso_failed(&"the provider does not confirm that the address is the person's");
             return Ok(refuse(StatusCode::FORBIDDEN, "sso.not_confirmed"));
         }
+        let denied = self.is_denied(&address).await?;
         let method = VerificationMethod::Sso(token, person.groups);
-        Ok(
-            match confirm::confirm(self.store(), method, choice, now).await? {
-                VerificationOutcome::Verified {
-                    address,
-                    released,
-                    discarded,
-                    ..
-                } => page_after_verification(config, &address, &known, &released, discarded.len()),
-                VerificationOutcome::AlreadyVerified {
-                    address, released, ..
-                } => page_if_verified_before(config, &address, portal.as_ref())
-                    .with(list_released(config, &known, &released)),
-                VerificationOutcome::Expired | VerificationOutcome::Unknown => {
-                    return Err(PageError::InvalidLink);
-                }
-            },
-        )
+        let page = match confirm::confirm(self.store(), method, choice, now).await? {
+            VerificationOutcome::Verified {
+                address,
+                released,
+                discarded,
+                ..
+            } => page_after_verification(config, &address, &known, &released, discarded.len()),
+            VerificationOutcome::AlreadyVerified {
+                address, released, ..
+            } => page_if_verified_before(config, &address, portal.as_ref())
+                .with(list_released(config, &known, &released)),
+            VerificationOutcome::Expired | VerificationOutcome::Unknown => {
+                return Err(PageError::InvalidLink);
+            }
+        };
+        Ok(page.with(context! { denied => denied }))
     }
 }
 

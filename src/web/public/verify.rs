@@ -18,9 +18,11 @@ use super::link_pages::{
     page_if_refused_too_late, page_of_verified_link, refusal_page, waiting,
 };
 use super::{AppState, Client, Fields, PageError, WebPage, language};
-use crate::config::Config;
-use crate::domain::{LanguageTag, RequestId, Timestamp, Token, TokenHash, VerificationMethod};
+use crate::domain::{
+    EmailAddress, LanguageTag, RequestId, Timestamp, Token, TokenHash, VerificationMethod,
+};
 use crate::observe::events;
+use crate::operations::list_denials;
 use crate::store::{Choice, Link, Offer, Refused, TakenBack, VerificationOutcome, WaitingRequest};
 use crate::verification::confirm;
 
@@ -57,7 +59,6 @@ pub(super) async fn show(
     Path(token): Path<String>,
     Client(client): Client,
 ) -> Result<WebPage, PageError> {
-    let config = app.config();
     let visit = app.visit(&token, client).await?;
     if let Link::Open {
         account, address, ..
@@ -65,34 +66,8 @@ pub(super) async fn show(
     {
         events::verification_opened(*account, address);
     }
-    let page = render_link(&config, &visit.token, visit.link, false)?;
+    let page = app.render_link(&visit.token, visit.link, false).await?;
     Ok(with_language(page, visit.language))
-}
-
-/// The page of a link's target. `taken_back`: the refusal was withdrawn just now.
-fn render_link(
-    config: &Config,
-    token: &Token,
-    link: Link,
-    taken_back: bool,
-) -> Result<WebPage, PageError> {
-    Ok(match link {
-        Link::Open {
-            address,
-            requests,
-            offers,
-            ..
-        } => waiting(config, &address, (&requests, &offers), taken_back),
-        Link::Verified {
-            address,
-            portal,
-            refused,
-            ..
-        } => page_of_verified_link(config, &address, portal.as_ref(), &refused),
-        Link::Refused(refusal) => refusal_page(config, &refusal),
-        Link::Expired => expired_link_page(token),
-        Link::Unknown => return Err(PageError::InvalidLink),
-    })
 }
 
 pub(super) async fn submit(
@@ -134,6 +109,47 @@ fn with_language(page: WebPage, remembered: Option<LanguageTag>) -> WebPage {
 }
 
 impl AppState {
+    /// The page of a link's target. `taken_back`: the refusal was withdrawn just now.
+    async fn render_link(
+        &self,
+        token: &Token,
+        link: Link,
+        taken_back: bool,
+    ) -> Result<WebPage, PageError> {
+        let config = self.config();
+        Ok(match link {
+            Link::Open {
+                address,
+                requests,
+                offers,
+                ..
+            } => {
+                let denied = self.is_denied(&address).await?;
+                waiting(&config, &address, (&requests, &offers), taken_back)
+                    .with(context! { denied => denied })
+            }
+            Link::Verified {
+                address,
+                portal,
+                refused,
+                ..
+            } => {
+                let denied = self.is_denied(&address).await?;
+                page_of_verified_link(&config, &address, portal.as_ref(), &refused)
+                    .with(context! { denied => denied })
+            }
+            Link::Refused(refusal) => refusal_page(&config, &refusal),
+            Link::Expired => expired_link_page(token),
+            Link::Unknown => return Err(PageError::InvalidLink),
+        })
+    }
+
+    /// True if a portal drops all mail from the address, so that no page may promise that it is passed on.
+    pub(super) async fn is_denied(&self, address: &EmailAddress) -> Result<bool, PageError> {
+        let denials = list_denials(self.store(), &self.config(), address).await?;
+        Ok(!denials.is_empty())
+    }
+
     /// Finds the target of a link, and the language that its holder chose. Each invalid link counts against the
     /// client's rate limit; beyond it the answer is 429. The link is looked up first, so a valid one always opens.
     async fn visit(&self, text: &str, client: std::net::IpAddr) -> Result<Visit, PageError> {
@@ -186,7 +202,7 @@ impl AppState {
             } => (requests, offers),
             Link::Verified { refused, .. } => (Vec::new(), refused),
             Link::Expired => return Ok(expired_link_page(token)),
-            link @ Link::Refused(_) => return render_link(&self.config(), token, link, false),
+            link @ Link::Refused(_) => return self.render_link(token, link, false).await,
             Link::Unknown => return Err(PageError::InvalidLink),
         };
         let choice = choice(answer, &held, &offers)?;
@@ -201,10 +217,15 @@ impl AppState {
                 released,
                 discarded,
                 ..
-            } => page_after_verification(&config, &address, &known, &released, discarded.len()),
+            } => {
+                let denied = self.is_denied(&address).await?;
+                page_after_verification(&config, &address, &known, &released, discarded.len())
+                    .with(context! { denied => denied })
+            }
             VerificationOutcome::AlreadyVerified { released, .. } => {
                 let link = self.store().look_at_link(token.hash(), Timestamp::now());
-                render_link(&config, token, link.await?, false)?
+                self.render_link(token, link.await?, false)
+                    .await?
                     .with(list_released(&config, &known, &released))
             }
             VerificationOutcome::Expired => expired_link_page(token),
@@ -230,7 +251,7 @@ impl AppState {
                 let choice = choice(answer, requests, offers)?;
                 self.begin_sso(token, address, choice, client).await
             }
-            _ => Ok(render_link(&self.config(), token, link, false)?.into_response()),
+            _ => Ok(self.render_link(token, link, false).await?.into_response()),
         }
     }
 
@@ -248,7 +269,7 @@ impl AppState {
                 Ok(ask_not_me(&address, requests.len() + offered.count()))
             }
             Link::Verified { .. } => self.refuse(token).await,
-            link => render_link(&self.config(), token, link, false),
+            link => self.render_link(token, link, false).await,
         }
     }
 
@@ -260,11 +281,14 @@ impl AppState {
             match confirm::refuse(self.store(), hash, quiet_for, Timestamp::now()).await? {
                 Refused::Recorded { .. } | Refused::AlreadyRefused => {
                     let link = self.store().look_at_link(hash, Timestamp::now()).await?;
-                    render_link(&config, token, link, false)?
+                    self.render_link(token, link, false).await?
                 }
                 Refused::AlreadyVerified {
                     address, portal, ..
-                } => page_if_refused_too_late(&config, &address, portal.as_ref()),
+                } => {
+                    let denied = self.is_denied(&address).await?;
+                    page_if_refused_too_late(&config, &address, portal.as_ref(), denied)
+                }
                 Refused::Expired => expired_link_page(token),
                 Refused::Unknown => return Err(PageError::InvalidLink),
             },
@@ -280,12 +304,9 @@ impl AppState {
             return Err(PageError::InvalidLink);
         }
         let link = store.look_at_link(hash, Timestamp::now()).await?;
-        render_link(
-            &config,
-            token,
-            link,
-            matches!(outcome, TakenBack::Restored { .. }),
-        )
+        let taken_back = matches!(outcome, TakenBack::Restored { .. });
+        let page = self.render_link(token, link, taken_back).await?;
+        Ok(page.with(context! { restored => outcome.has_restored() }))
     }
 }
 

@@ -319,4 +319,13 @@ fn a_draft_is_simulated_on_received_mail() {
     let unknown = harness.write("unknown.toml", "[portal.nowhere.external]\nverify = true\n");
     let refused = harness.run(&["access", "simulate", &unknown]);
     assert_eq!(refused.status, 2, "{}", refused.err);
+    let text = "# A draft.\n\ninternal.enabled = true\nexternal.nonsense = true\n";
+    let nonsense = harness.write("nonsense.toml", text);
+    let refused = harness.run(&["access", "simulate", &nonsense]);
+    assert_eq!(refused.status, 2, "{}", refused.err);
+    assert!(
+        refused.err.contains("line 4,") && refused.err.contains("nonsense"),
+        "{}",
+        refused.err
+    );
 }

@@ -256,3 +256,38 @@ fn mail_that_was_given_up_is_resent_except_to_those_who_asked_for_none() {
         again.out
     );
 }
+
+/// An operator who looks at a denied account, or acts on it, learns that its mail is dropped all the same.
+#[test]
+fn a_denied_address_is_named_with_its_pattern() {
+    let harness = Harness::new();
+    harness.receive("ann@corp.example", "Subject: Printer on fire\r\n");
+    let deny = ["access", "deny", "ann@corp.example", "eve@evil.example"];
+    assert_eq!(harness.run(&deny).status, 0);
+    let by = "by ann@corp.example (vestibule access remove ann@corp.example)";
+    for command in [
+        ["customers", "show"].as_slice(),
+        &["explain"],
+        &["customers", "resend"],
+        &["customers", "verify"],
+    ] {
+        let ran = harness.run(&[command, &["ann@corp.example"]].concat());
+        assert_eq!(ran.status, 0, "{command:?}: {}", ran.err);
+        let acts = command.len() == 2 && command[1] != "show";
+        let said = if acts { &ran.err } else { &ran.out };
+        assert!(said.contains(by), "{command:?}: {said}");
+        let warning = "warning: mail from ann@corp.example is denied";
+        assert_eq!(ran.err.contains(warning), acts, "{command:?}: {}", ran.err);
+    }
+    // An address without an account.
+    harness.receive("eve@evil.example", "Subject: Spam\r\n");
+    let explained = harness.run(&["explain", "eve@evil.example"]).out;
+    assert!(
+        explained.contains("mail from eve@evil.example is denied by eve@evil.example"),
+        "{explained}"
+    );
+    let remove = ["access", "remove", "ann@corp.example"];
+    assert_eq!(harness.run(&remove).status, 0);
+    let shown = harness.run(&["customers", "show", "ann@corp.example"]).out;
+    assert!(!shown.contains("denied"), "{shown}");
+}

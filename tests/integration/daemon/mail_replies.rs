@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::client::{Smtp, message, send};
+use crate::support::client::{Smtp, http, message, send};
 use crate::support::harness::{Harness, STANDARD, wait_for};
 
 fn harness() -> Harness {
@@ -123,6 +123,32 @@ fn an_answer_from_the_address_itself_confirms() {
             .any(|part| part == token.as_bytes());
         assert!(!found, "the token is in {file}");
     }
+}
+
+/// The explanation of a reply names the reason why it confirms nothing.
+#[test]
+fn a_reply_after_not_me_is_explained_by_the_objection() {
+    let harness = harness();
+    send(harness.smtp, "ann@corp.example", "held");
+    let confirm = mail_field(&harness, "Reply-To");
+    let link = harness.link_for("ann@corp.example");
+    http(harness.http, "POST", &link, &[("action", "not-me")]);
+    let explained = |marker| {
+        let raw = worded("yes", marker);
+        let reply = deliver(&harness, "ann@corp.example", &confirm, &raw);
+        assert!(reply.starts_with("250"), "{reply}");
+        harness.run(&["explain", &id_of(&raw)]).out
+    };
+    let told = explained("yes-1");
+    assert!(
+        told.contains("the person said \"This was not me\""),
+        "{told}"
+    );
+    assert_eq!(status(&harness), "pending");
+    let blocked = harness.run(&["customers", "block", "ann@corp.example"]);
+    assert_eq!(blocked.status, 0, "{}", blocked.err);
+    let told = explained("yes-2");
+    assert!(told.contains("the account is blocked"), "{told}");
 }
 
 /// A bounce of mail to Ann.

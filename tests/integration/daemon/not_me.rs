@@ -146,6 +146,55 @@ fn a_link_requested_after_not_me_is_one_mail_that_withdraws_it() {
 }
 
 #[test]
+fn an_operator_reads_how_the_person_can_undo_the_objection() {
+    let harness = harness("");
+    send(harness.smtp, "ann@corp.example", "mine");
+    let link = harness.link_for("ann@corp.example");
+    http(harness.http, "POST", &link, &[("action", "not-me")]);
+    let shown = || run(&harness, &["customers", "show", "ann@corp.example"]).1;
+    let said = shown();
+    assert!(
+        said.contains("withdraw that through their link until")
+            && said.contains("or request one mail with a new link at /resend"),
+        "{said}"
+    );
+    let form = [("email", "ann@corp.example")];
+    http(harness.http, "POST", "/resend", &form);
+    wait_for("the one mail", || {
+        (harness.verification_mails().len() == 2).then_some(())
+    });
+    let said = shown();
+    assert!(
+        said.contains("withdraw that through their link until") && !said.contains("/resend"),
+        "{said}"
+    );
+
+    // Nothing works while the account is blocked, and the failed action warns of no effect.
+    let (status, said) = run(&harness, &["customers", "block", "ann@corp.example"]);
+    assert_eq!(status, 0, "{said}");
+    let said = shown();
+    assert!(
+        said.contains("cannot withdraw that while the account is blocked")
+            && !said.contains("their link until"),
+        "{said}"
+    );
+    let (status, said) = run(&harness, &["customers", "resend", "ann@corp.example"]);
+    assert!(
+        status == 1 && said.contains("is blocked") && !said.contains("asked for no more mail"),
+        "{said}"
+    );
+    let request = harness.json(&["requests", "list"])[0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let (status, said) = run(&harness, &["requests", "release", &request]);
+    assert!(
+        status == 1 && said.contains("the account is blocked") && !said.contains("resend"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_message_that_passes_dmarc_ends_the_quiet_time() {
     let authentication = "\n[authentication]\nauthserv_id = \"mx.corp.example\"\n";
     let configuration = format!("{STANDARD}{authentication}");

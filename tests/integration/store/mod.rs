@@ -38,3 +38,4 @@ mod simulate;
 mod unverified;
 mod verification_mail;
 mod verifications;
+mod ways_to_undo;

@@ -14,7 +14,7 @@ use vestibule::store::{
 use super::harness::{DAY, Harness, LIMITS, address, at, mail, operator, portal, start, token};
 use crate::support::claims::{claim_mail, settle_mail};
 
-const ANN: &str = "ann@corp.example";
+pub(super) const ANN: &str = "ann@corp.example";
 
 const HOLD_FOR: Duration = Duration::from_hours(14 * 24);
 
@@ -25,7 +25,7 @@ fn authenticated(message_id: &str, after: Duration) -> Arrival {
 }
 
 /// Refuses a held message; returns it with the link.
-async fn refused(harness: &Harness, message: Arrival) -> (ArrivalOutcome, TokenHash) {
+pub(super) async fn refused(harness: &Harness, message: Arrival) -> (ArrivalOutcome, TokenHash) {
     let entry = harness.accept(message).await;
     let link = harness.sent(start()).await;
     let refused = harness.store.refuse(link, 30 * DAY, start()).await;
@@ -36,7 +36,7 @@ async fn refused(harness: &Harness, message: Arrival) -> (ArrivalOutcome, TokenH
     (entry, link)
 }
 
-async fn take_back(harness: &Harness, link: TokenHash, after: Duration) -> TakenBack {
+pub(super) async fn take_back(harness: &Harness, link: TokenHash, after: Duration) -> TakenBack {
     let taken = harness.store.take_back_refusal(link, HOLD_FOR, at(after));
     taken.await.expect("an answer")
 }
@@ -141,6 +141,15 @@ async fn a_block_by_an_operator_prevents_taking_back() {
         .expect("blocked");
     let blocked = take_back(&harness, link, DAY).await;
     assert!(matches!(blocked, TakenBack::Unknown), "{blocked:?}");
+    let request = entry.request.expect("a request");
+    let refusal = release(&harness, request, DAY)
+        .await
+        .expect_err("the person's");
+    let refusal = refusal.to_string();
+    assert!(
+        refusal.contains("the account is blocked") && !refusal.contains("resend"),
+        "{refusal}"
+    );
     let unblocked = harness.store.unblock_customer(id, by(), start()).await;
     assert_eq!(unblocked.expect("unblocked").status, AccountStatus::Pending);
     let taken = take_back(&harness, link, DAY).await;

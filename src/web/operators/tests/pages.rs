@@ -4,7 +4,8 @@ use axum::http::header::LOCATION;
 
 use super::super::routes;
 use super::*;
-use crate::domain::{AccountStatus, EmailAddress};
+use crate::access::Key;
+use crate::domain::{AccountStatus, DomainPattern, EmailAddress};
 
 const HOSTILE: &str = "<script>alert(1)</script> \u{202e}gnp.exe";
 
@@ -232,6 +233,54 @@ async fn a_customer_has_a_history() {
     // A cell without a value is empty, so that a card omits it.
     let audit = harness.get(&session, "/audit").await.body;
     assert!(audit.contains("<td data-label=\"About\"></td>"), "{audit}");
+}
+
+/// The page of a customer says that their mail is denied, and how they can undo "This was not me".
+#[tokio::test]
+async fn a_customers_page_names_a_denial_and_the_ways_to_undo() {
+    let harness = Harness::open().await;
+    let session = harness.session(Role::Agent).await;
+    harness.mail("ann@corp.example", "one").await;
+    let (store, now) = (&harness.store, Timestamp::now());
+    let ann = EmailAddress::parse("ann@corp.example").expect("an address");
+    let account = store.customer(&ann).await.expect("read");
+    let id = account.expect("an account").id;
+    let path = format!("/customers/{id}");
+    let page = harness.get(&session, &path).await.body;
+    assert!(!page.contains("<dt>Denied</dt>"), "{page}");
+
+    let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
+    let verification = &harness.config.verification;
+    let (limits, ttl) = (verification.limits, verification.token_ttl);
+    let tokens = vec![token.hash().into()];
+    let claimed = store.settle_and_claim_mail([], tokens, limits, ttl, now);
+    assert_eq!(
+        claimed.await.expect("claimed").1.verification_mails.len(),
+        1
+    );
+    let refused = store.refuse(token.hash(), verification.quiet_for, now);
+    refused.await.expect("refused");
+    let base = store.access().await.expect("read");
+    let pattern = DomainPattern::parse_denied("ann@corp.example").expect("a pattern");
+    let denied = base.settings.with_domains(None, Key::Denied, &[pattern]);
+    let by = || Actor::operator("root", Interface::CommandLine);
+    let changed = store.change_access(base.number, denied, by(), now);
+    changed.await.expect("changed");
+    let page = harness.get(&session, &path).await.body;
+    for part in [
+        "<dt>Denied</dt><dd>by ann@corp.example: mail from this address is dropped",
+        "They can undo it with their link until",
+        ", or request one more mail with a new link.",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let blocked = store.block_customer(id, by(), now);
+    blocked.await.expect("blocked");
+    let page = harness.get(&session, &path).await.body;
+    assert!(
+        page.contains("While the account is blocked, their link does not open"),
+        "{page}"
+    );
 }
 
 #[tokio::test]

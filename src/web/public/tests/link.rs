@@ -346,3 +346,23 @@ async fn messages_over_the_quota_are_recovered_when_ticked() {
         assert_eq!(harness.state(foreign).await, "held");
     }
 }
+
+#[tokio::test]
+async fn undoing_an_objection_says_what_waits_again() {
+    let harness = Harness::open().await;
+    harness
+        .post("/signup", "email=ann@corp.example&portal=it")
+        .await;
+    harness.wait_for_background_tasks().await;
+    let link = harness.link().await;
+    harness.post(&link, "action=not-me").await;
+    let undone = harness.post(&link, "action=take-back").await.body;
+    assert!(undone.contains("was undone."), "{undone}");
+    assert!(!undone.contains("waiting for you again"), "{undone}");
+
+    let entry = harness.mail("ann@corp.example", "mine").await;
+    harness.post(&link, "action=not-me").await;
+    let undone = harness.post(&link, "action=take-back").await.body;
+    assert_eq!(harness.state(entry.request.expect("held")).await, "held");
+    assert!(undone.contains("waiting for you again"), "{undone}");
+}

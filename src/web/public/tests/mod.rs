@@ -1,6 +1,7 @@
 //! The public pages: each page alone, the headers of all routes, and the path from a held message to the
 //! button against a real database.
 
+mod denied;
 mod link;
 mod message;
 mod pages;

@@ -153,6 +153,26 @@ fn pages() -> Vec<(String, WebPage)> {
             "verify-taken-back".to_owned(),
             link_pages::waiting(&config, &ann, (&held, &[]), true),
         ),
+        (
+            "verify-taken-back-nothing".to_owned(),
+            link_pages::waiting(&config, &ann, (&[], &[]), true)
+                .with(minijinja::context! { restored => false }),
+        ),
+        (
+            "verify-none-denied".to_owned(),
+            link_pages::waiting(&config, &ann, (&[], &[]), false)
+                .with(minijinja::context! { denied => true }),
+        ),
+        (
+            "proved-denied".to_owned(),
+            link_pages::page_after_verification(&config, &ann, &held, &released, 1)
+                .with(minijinja::context! { denied => true }),
+        ),
+        (
+            "proved-before-denied".to_owned(),
+            link_pages::page_of_verified_link(&config, &ann, Some(&it), &[])
+                .with(minijinja::context! { denied => true }),
+        ),
         ("not-me".to_owned(), link_pages::ask_not_me(&ann, 2)),
         ("not-me-none".to_owned(), link_pages::ask_not_me(&ann, 0)),
         (
@@ -189,11 +209,15 @@ fn pages() -> Vec<(String, WebPage)> {
         ),
         (
             "refused-too-late".to_owned(),
-            link_pages::page_if_refused_too_late(&config, &ann, Some(&it)),
+            link_pages::page_if_refused_too_late(&config, &ann, Some(&it), false),
+        ),
+        (
+            "refused-too-late-denied".to_owned(),
+            link_pages::page_if_refused_too_late(&config, &ann, Some(&it), true),
         ),
         (
             "refused-too-late-no-contact".to_owned(),
-            link_pages::page_if_refused_too_late(&config, &ann, None),
+            link_pages::page_if_refused_too_late(&config, &ann, None, false),
         ),
         ("expired".to_owned(), link_pages::expired_link_page(&token)),
         ("resend".to_owned(), resend::form("", None)),
@@ -363,6 +387,31 @@ fn the_page_of_a_refusal_says_what_happened() {
         ..refused
     });
     assert!(!nothing.contains("nobody can pass on"), "{nothing}");
+}
+
+/// What a page says of later mail is left out if a deny list matches the address.
+#[test]
+fn pages_promise_nothing_to_a_denied_address() {
+    let english = Language::default();
+    let pages = pages();
+    let find = |name: &str| {
+        let (_, page) = pages.iter().find(|(found, _)| found == name).expect(name);
+        rendered(page, &english)
+    };
+    for (name, denied, promise) in [
+        ("proved", "proved-denied", "no longer waits"),
+        ("proved-link", "proved-before-denied", "All is well"),
+        ("verify-none", "verify-none-denied", "you can write to us"),
+        (
+            "refused-too-late",
+            "refused-too-late-denied",
+            "mail from it is passed on",
+        ),
+    ] {
+        let (page, denied) = (find(name), find(denied));
+        assert!(page.contains(promise), "{name}: {page}");
+        assert!(!denied.contains(promise), "{name}: {denied}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ mod tests;
 use std::ops::Range;
 
 use crate::domain::Domain;
-use crate::mail::{ends_field, is_matched, line_end_length, match_letter, mbox_lines};
+use crate::mail::{ends_field, is_matched, line_end_length, match_octet, mbox_lines};
 use crate::sender_auth::claims_to_be_ours;
 
 /// Prefix of the names of our fields; the comparison ignores case, and `_` counts as `-`.
@@ -77,7 +77,7 @@ fn find_own_field(field: &[u8], hostname: &Domain) -> Option<usize> {
         if byte.is_ascii_graphic() {
             let plain = if byte == b'_' { b'-' } else { byte };
             for (seen, name) in matched.iter_mut().zip([PREFIX, RESULTS]) {
-                *seen = match_letter(*seen, name, plain);
+                *seen = match_octet(*seen, name, plain);
             }
             if is_matched(matched[0], PREFIX) {
                 return Some(start_of_line(field, i, PREFIX));

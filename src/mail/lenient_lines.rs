@@ -27,7 +27,7 @@ pub fn ends_field(text: &[u8], at: usize) -> bool {
 /// Adds an octet to the beginnings of a name that a text may end in. Bit N of `matched` stands for the first N octets
 /// of the name.
 #[must_use]
-pub fn match_letter(matched: u32, name: &[u8], octet: u8) -> u32 {
+pub fn match_octet(matched: u32, name: &[u8], octet: u8) -> u32 {
     if matched == 0 {
         return 0;
     }
@@ -97,7 +97,7 @@ mod tests {
     fn a_name_is_matched_from_every_beginning() {
         let read = |text: &str| {
             let octets = text.bytes();
-            let all = octets.fold(1, |seen, octet| match_letter(seen | 1, b"aab", octet));
+            let all = octets.fold(1, |seen, octet| match_octet(seen | 1, b"aab", octet));
             is_matched(all, b"aab")
         };
         for (text, expected) in [

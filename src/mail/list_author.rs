@@ -11,7 +11,7 @@ use super::header::{Field, Header};
 use super::lenient_from::only_mailbox;
 use super::mailbox::{AddrSpec, mailboxes};
 use super::other_addresses::{has_other_address, other_address};
-use super::sender::{author, extended, usable};
+use super::sender::{appended_line, author, usable};
 use super::{ListAuthor, Sender, SenderFault};
 use crate::domain::{Domain, Envelope};
 
@@ -161,7 +161,7 @@ fn only<'a>(header: &Header<'a>, name: &'static str) -> Option<Result<Field<'a>,
     let mut fields = header.all(name);
     let first = fields.next()?;
     Some(match fields.next() {
-        None if header.may_be_extended(name) => Err(extended()),
+        None if header.may_be_extended(name) => Err(appended_line()),
         None => Ok(first),
         Some(_) => Err(SenderFault::SeveralFields),
     })

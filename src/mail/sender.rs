@@ -24,14 +24,14 @@ pub(super) fn sender(header: &Header) -> Sender {
             SenderFault::Ambiguous("a control character may end the header above From".to_owned())
         }
         (None, _) => SenderFault::Missing,
-        _ if header.may_be_extended("From") => extended(),
+        _ if header.may_be_extended("From") => appended_line(),
         (Some(field), None) => return author(&field),
     };
     Sender::unusable(fault)
 }
 
 /// The fault of a field that a line follows which is not a field.
-pub(super) fn extended() -> SenderFault {
+pub(super) fn appended_line() -> SenderFault {
     SenderFault::Ambiguous("some programs append the next line, which is not a field".to_owned())
 }
 

@@ -5,7 +5,7 @@
 //! to the field above it.
 
 use super::{Header, Section};
-use crate::mail::lenient_lines::{ends_field, is_matched, line_end_length, match_letter};
+use crate::mail::lenient_lines::{ends_field, is_matched, line_end_length, match_octet};
 
 impl Header<'_> {
     /// True if a reader that takes other characters than LF for line ends, or drops control characters and octets
@@ -23,8 +23,8 @@ impl Header<'_> {
                 b'\r' if next == Some(&b'\n') => {}
                 b':' if is_matched(hidden, name) => return true,
                 _ if byte.is_ascii_graphic() => {
-                    plain = match_letter(plain, name, byte);
-                    hidden = match_letter(hidden, name, byte);
+                    plain = match_octet(plain, name, byte);
+                    hidden = match_octet(hidden, name, byte);
                 }
                 _ => {
                     hidden |= plain;

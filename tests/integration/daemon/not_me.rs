@@ -174,7 +174,7 @@ fn an_operator_reads_how_the_person_can_undo_the_objection() {
     assert_eq!(status, 0, "{said}");
     let said = shown();
     assert!(
-        said.contains("cannot withdraw that while the account is blocked")
+        said.contains("while the account is blocked, their link does not open")
             && !said.contains("their link until"),
         "{said}"
     );

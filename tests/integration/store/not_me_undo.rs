@@ -147,7 +147,7 @@ async fn a_block_by_an_operator_prevents_taking_back() {
         .expect_err("the person's");
     let refusal = refusal.to_string();
     assert!(
-        refusal.contains("the account is blocked") && !refusal.contains("resend"),
+        refusal.contains("once the account is unblocked") && !refusal.contains("resend"),
         "{refusal}"
     );
     let unblocked = harness.store.unblock_customer(id, by(), start()).await;

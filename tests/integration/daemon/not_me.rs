@@ -189,7 +189,7 @@ fn an_operator_reads_how_the_person_can_undo_the_objection() {
         .to_owned();
     let (status, said) = run(&harness, &["requests", "release", &request]);
     assert!(
-        status == 1 && said.contains("the account is blocked") && !said.contains("resend"),
+        status == 1 && said.contains("once the account is unblocked") && !said.contains("resend"),
         "{said}"
     );
 }

@@ -111,9 +111,9 @@ fn describe_unanswered(mails: u32) -> String {
 /// Describes the messages that only the person can release, and how. The links of a blocked account do not work.
 pub(super) fn describe_refused(status: AccountStatus, refused: StillRefused) -> String {
     let who = match status {
-        AccountStatus::Blocked => "nobody can release them, because the account is blocked",
+        AccountStatus::Blocked => "released by nobody, because the account is blocked",
         AccountStatus::Pending | AccountStatus::Active => {
-            "only the person can release them, with a link that they have"
+            "released only by the person, with a link that they have"
         }
     };
     format!(

@@ -327,7 +327,7 @@ fn a_message_that_was_refused_waits_for_its_person_after_an_operator_verified_th
         let arguments: Vec<_> = command.split(' ').chain(["ann@corp.example"]).collect();
         let (_, said) = run(&harness, &arguments);
         assert!(
-            said.contains("only the person can release them"),
+            said.contains("released only by the person"),
             "{command}: {said}"
         );
     }

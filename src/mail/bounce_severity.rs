@@ -178,7 +178,11 @@ mod tests {
             (550, "relaying denied", false),
             (450, "4.1.1 unknown user", false),
         ] {
-            assert_eq!(is_unknown_recipient(code, text), is_unknown, "{code} {text}");
+            assert_eq!(
+                is_unknown_recipient(code, text),
+                is_unknown,
+                "{code} {text}"
+            );
         }
     }
 

@@ -79,7 +79,7 @@ Examples:
     /// Resend the verification mail, within the limits, even to a person who asked for no more mail
     #[command(after_help = "\
 --given-up resends the mail of all accounts for which it was given up, except to
-people who asked for no more mail.
+people who asked for no more mail and to addresses that a deny list matches.
 
 Examples:
   vestibule customers resend ann@corp.example
@@ -109,7 +109,7 @@ pub struct ListCustomers {
     /// Only accounts of this domain
     #[arg(long)]
     domain: Option<String>,
-    /// Only accounts whose verification mail bounced
+    /// Only accounts that our mail cannot reach
     #[arg(long)]
     undeliverable: bool,
     /// Only accounts with this text in their address

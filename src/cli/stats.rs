@@ -104,7 +104,7 @@ pub async fn run(args: Args, global: &Global, out: &mut Output) -> CommandResult
     if counts.undeliverable > 0 {
         out.line("")?;
         out.line(format_args!(
-            "Accounts whose verification mail bounced: {} (vestibule customers list --undeliverable)",
+            "Accounts that our mail cannot reach: {} (vestibule customers list --undeliverable)",
             counts.undeliverable
         ))?;
     }

@@ -87,9 +87,11 @@ fn is_permanent(status: &str) -> bool {
         && next().is_some_and(|detail| NO_SUCH_ADDRESS.contains(&detail))
 }
 
-/// True if the reply of a mail server to RCPT, its code and its text, says for good that the address does not exist.
+/// True if the reply of our relay to RCPT, its code and its text, says for good that the address does not exist.
 #[must_use]
 pub fn is_unknown_recipient(code: u16, text: &str) -> bool {
+    // A relay also answers 551 if it does not relay for us. So 551 counts as little as 550 without an enhanced code.
+    let code = if code == 551 { 550 } else { code };
     let status = status_of_diagnostic(&format!("smtp; {code} {text}"));
     code >= 500 && status.as_deref().is_some_and(is_permanent)
 }
@@ -158,6 +160,30 @@ mod tests {
             BounceSeverity::None
         );
         assert_eq!(severity(ReportKind::Text, &[]), BounceSeverity::Temporary);
+    }
+
+    #[test]
+    fn a_refusal_to_relay_is_not_about_the_recipient() {
+        for (code, text, is_unknown) in [
+            (550, "5.1.1 <ann@corp.example>: no such user", true),
+            (550, "No such user here", true),
+            (551, "5.1.6 moved", true),
+            (551, "<ann@corp.example> User unknown", true),
+            (556, "domain takes no mail", true),
+            (551, "This is not a relay host", false),
+            (551, "relaying denied, authenticate first", false),
+            (551, "User not local", false),
+            (551, "5.7.1 relaying denied", false),
+            (550, "5.7.1 relaying denied", false),
+            (550, "relaying denied", false),
+            (450, "4.1.1 unknown user", false),
+        ] {
+            assert_eq!(
+                is_unknown_recipient(code, text),
+                is_unknown,
+                "{code} {text}"
+            );
+        }
     }
 
     #[test]

@@ -84,9 +84,7 @@ fn is_kept(entry: &LedgerEntry) -> bool {
         && entry.content_kept
         && entry.request.is_none()
         && !entry.facts.is_forgotten()
-        && entry
-            .refused_until
-            .is_none_or(|until| until <= Timestamp::now())
+        && entry.protected_until(Timestamp::now()).is_none()
 }
 
 impl DroppedMessage {

@@ -16,7 +16,7 @@ pub struct Stats {
     pub requests: Vec<RequestCount>,
     /// The first few domains with held mail, by number of messages. Empty for one portal.
     pub held_domains: Vec<HeldDomain>,
-    /// Accounts of the whole site that our mail cannot reach, because it bounced.
+    /// Accounts of the whole site that our mail cannot reach: it bounced, or our relay does not know the address.
     pub undeliverable: u64,
     /// Accounts of the whole site whose last verification mail was given up, and which still wait for one.
     pub refused_mails: u64,

@@ -194,6 +194,7 @@ impl WorkQueue for MailQueue {
                     AttemptOutcome::Refused(refusal) if refusal.scope == Scope::Recipient => {
                         MailOutcome::NoSuchAddress { cause }
                     }
+                    AttemptOutcome::Unknown(_) => MailOutcome::GivenUp { cause },
                     _ => MailOutcome::Refused { cause },
                 }
             }

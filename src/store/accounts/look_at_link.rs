@@ -3,7 +3,9 @@
 use crate::domain::{AccountId, EmailAddress, LanguageTag, PortalName, Timestamp, TokenHash};
 use crate::store::accounts::link_standing::{LinkStanding, link_standing};
 use crate::store::requests::hold_quota::{Offer, WaitingRequest, list_held, offers};
-use crate::store::requests::refused_messages::{RefusedMessage, list_refused};
+use crate::store::requests::refused_messages::{
+    RefusedMessage, list_refused, list_releasable, list_restorable,
+};
 use crate::store::rows::account_rows::AccountRow;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::Millis;
@@ -47,6 +49,8 @@ pub struct Refusal {
     pub valid_until: Option<Timestamp>,
     /// End of the time in which only the person can release any of the refused messages; None if there are none.
     pub protected_until: Option<Timestamp>,
+    /// Undoing the objection makes messages wait again.
+    pub restores: bool,
     /// The person can still ask for the one mail with another link.
     pub may_ask: bool,
     /// Portals to which mail from the address was passed on, by whatever way, or is being passed on.
@@ -88,7 +92,7 @@ fn look(tx: &Tx, token: TokenHash, now: Millis) -> Result<Link> {
 }
 
 fn offer_refused(tx: &Tx, account: i64, now: Millis) -> Result<Vec<Offer>> {
-    let refused = list_refused(tx, account, now)?;
+    let refused = list_releasable(tx, account, now)?;
     Ok(refused.iter().map(RefusedMessage::offer).collect())
 }
 
@@ -107,6 +111,7 @@ fn describe_refusal(
             .filter(|until| *until > now)
             .map(Millis::timestamp),
         protected_until: protected_until.map(Millis::timestamp),
+        restores: !list_restorable(tx, account.n)?.is_empty(),
         may_ask: account.may_be_mailed_once(now),
         passed_on: tx.all(
             "SELECT DISTINCT portal FROM request

@@ -1,6 +1,6 @@
 //! "This was not me": the holder of a link objects. Everything that waits is refused
-//! ([`refused_messages`]), and the address gets no mail for a while. While a link is valid, the person can take the objection back. After a verification an
-//! objection changes nothing, but is recorded.
+//! ([`refused_messages`]), and the address gets no mail for a while. While a link is valid, the person can take the
+//! objection back. After a verification an objection changes nothing, but is recorded.
 
 use std::time::Duration;
 

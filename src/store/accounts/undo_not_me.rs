@@ -8,7 +8,7 @@ use crate::domain::{AccountId, Actor, EmailAddress, RequestId, Timestamp, TokenH
 use crate::store::accounts::link_standing::{LinkStanding, link_standing};
 use crate::store::audit::events::record_of_account;
 use crate::store::engine::job::Work;
-use crate::store::requests::refused_messages::list_refused;
+use crate::store::requests::refused_messages::list_restorable;
 use crate::store::sql::sql_types::Millis;
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Result, Store};
@@ -62,14 +62,7 @@ impl Work<'_> {
             }
             LinkStanding::Refused(account, found) => (account, found),
         };
-        // What an earlier objection refused stays refused: its link may still offer it.
-        let objected_at: Option<Millis> = tx.one(
-            "SELECT max(refused_at) FROM (
-                 SELECT refused_at FROM account WHERE n = ?1
-                 UNION ALL SELECT refused_at FROM token WHERE account = ?1
-             ) AS objections",
-            &[&account.n],
-        )?;
+        let restorable = list_restorable(tx, account.n)?;
         tx.run(
             "UPDATE account SET quiet_until = NULL, refused_at = NULL,
                      refused_authenticated = 0, quiet_mailed = 0, unanswered_mails = 0
@@ -88,10 +81,9 @@ impl Work<'_> {
             now,
         )?;
         let (mut restored, mut offered) = (Vec::new(), 0);
-        for message in list_refused(tx, account.n, Millis(i64::MIN))? {
+        for message in restorable {
             let due_at = message.received_at.plus(hold_for).max(found.expires_at);
-            let is_of_last = objected_at.is_none_or(|at| message.refused_at >= at);
-            if !is_of_last || !message.restore(tx, due_at, now)? {
+            if !message.restore(tx, due_at, now)? {
                 continue;
             }
             if message.is_request() {

@@ -41,9 +41,17 @@ pub struct LedgerEntry {
     pub circumstances: Option<Circumstances>,
     pub standing: Standing,
     pub content_kept: bool,
-    /// End of the time in which only the person can release a dropped message: they refused it.
+    /// End of the time in which only the person can release the message: they refused it.
     #[serde(skip)]
     pub refused_until: Option<Timestamp>,
+}
+
+impl LedgerEntry {
+    /// End of the time in which only the person can release the message; None once it has passed.
+    #[must_use]
+    pub fn protected_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.refused_until.filter(|until| *until > now)
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -79,7 +87,11 @@ const SHOWN: &str = "SELECT l.n, l.id, l.portal, l.received_at, l.verdict, l.rul
      (SELECT address FROM account WHERE key = l.sender) AS account,
      (SELECT r.state FROM request AS r WHERE r.ledger = coalesce(l.original, l.n)) AS state,
      o.id AS original_id,
-     (SELECT restorable_until FROM offer WHERE ledger = l.n) AS refused_until,
+     coalesce(
+         (SELECT restorable_until FROM offer WHERE ledger = l.n),
+         (SELECT r.restorable_until FROM request AS r
+          WHERE r.ledger = coalesce(l.original, l.n) AND r.state = 'discarded')
+     ) AS refused_until,
      EXISTS (
          SELECT 1 FROM content AS c WHERE c.ledger = coalesce(o.message, o.n, l.message, l.n)
      ) AS content_kept

@@ -70,13 +70,47 @@ pub(crate) fn list_refused(tx: &Tx, account: i64, after: Millis) -> Result<Vec<R
     Ok(found.into_iter().flatten().collect())
 }
 
+/// Lists those of [`list_refused`] that a link can release now: no copy of the message is held, released or delivered.
+pub(crate) fn list_releasable(tx: &Tx, account: i64, now: Millis) -> Result<Vec<RefusedMessage>> {
+    let mut releasable = Vec::new();
+    for message in list_refused(tx, account, now)? {
+        if !message.has_copy(tx)? {
+            releasable.push(message);
+        }
+    }
+    Ok(releasable)
+}
+
+/// Lists the messages that undoing the last objection restores. What an earlier one refused stays refused: its link may
+/// still offer it.
+pub(crate) fn list_restorable(tx: &Tx, account: i64) -> Result<Vec<RefusedMessage>> {
+    let objected_at: Option<Millis> = tx.one(
+        "SELECT max(refused_at) FROM (
+             SELECT refused_at FROM account WHERE n = ?1
+             UNION ALL SELECT refused_at FROM token WHERE account = ?1
+         ) AS objections",
+        &[&account],
+    )?;
+    let mut restorable = Vec::new();
+    for message in list_refused(tx, account, Millis(i64::MIN))? {
+        let is_of_last = objected_at.is_none_or(|at| message.refused_at >= at);
+        // A request is not restored beside a copy.
+        if is_of_last && !(message.is_request() && message.has_copy(tx)?) {
+            restorable.push(message);
+        }
+    }
+    Ok(restorable)
+}
+
 /// Refuses everything that waits for the person: discards the held requests, which it returns, and marks the offers.
+/// What an earlier objection refused stays protected for as long.
 pub(crate) fn refuse_waiting(
     tx: &Tx,
     account: i64,
     restorable_until: Millis,
     now: Millis,
 ) -> Result<Vec<RequestId>> {
+    extend_protection(tx, account, restorable_until, now)?;
     let mut discarded = Vec::new();
     for (n, request) in list_held(tx, account)? {
         transitions::settle(tx, n, Transition::Discard, None, now)?;
@@ -93,6 +127,27 @@ pub(crate) fn refuse_waiting(
         keep_until(tx, n, restorable_until)?;
     }
     Ok(discarded)
+}
+
+/// Protects what is still refused at least until then.
+fn extend_protection(tx: &Tx, account: i64, until: Millis, now: Millis) -> Result<()> {
+    tx.run(
+        "UPDATE request SET restorable_until = ?2
+             WHERE account = ?1 AND state = 'discarded'
+                 AND restorable_until > ?3 AND restorable_until < ?2",
+        &[&account, &until, &now],
+    )?;
+    let offers: Vec<i64> = tx.all(
+        "SELECT ledger FROM offer
+             WHERE account = ?1 AND restorable_until > ?3 AND restorable_until < ?2",
+        &[&account, &until, &now],
+    )?;
+    for n in offers {
+        let sql = "UPDATE offer SET restorable_until = ?2 WHERE ledger = ?1";
+        tx.run(sql, &[&n, &until])?;
+        keep_until(tx, n, until)?;
+    }
+    Ok(())
 }
 
 /// Keeps the content of a dropped message at least until then.
@@ -179,7 +234,7 @@ impl RefusedMessage {
     }
 
     /// Withdraws the refusal: a request is held until `due_at`, and an offer waits at least until then. Returns false
-    /// for a request if the same message already has a held, released or delivered one.
+    /// for a request if the same message already has a held, released or delivered one, such as another of the restored.
     pub(crate) fn restore(&self, tx: &Tx, due_at: Millis, now: Millis) -> Result<bool> {
         if self.form == Form::Offer {
             let sql =
@@ -237,7 +292,7 @@ pub struct StillRefused {
 }
 
 impl Store {
-    /// The messages that the person refused and that nobody else can release; None if there are none.
+    /// The messages that the person refused, and that they can release and nobody else; None if there are none.
     ///
     /// # Errors
     /// `NotFound`.
@@ -248,7 +303,7 @@ impl Store {
     ) -> Result<Option<StillRefused>> {
         self.read(move |tx| {
             let account = account_by_id(tx, account)?;
-            let refused = list_refused(tx, account.n, now.into())?;
+            let refused = list_releasable(tx, account.n, now.into())?;
             let until = refused.iter().map(|message| message.restorable_until).max();
             Ok(until.map(|until| StillRefused {
                 messages: refused.len(),

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Actor, EmailAddress, Timestamp};
+use crate::domain::{Actor, AddressDelimiters, EmailAddress, MailCause, MailboxKey, Timestamp};
 use crate::mail::BounceSeverity;
 use crate::store::audit::events::{NewEvent, record_of_account};
 use crate::store::claims::holder::Holder;
@@ -17,7 +17,8 @@ use crate::store::sql::sql_types::Millis;
 use crate::store::verification::bounces::note_failure;
 use crate::store::verification::mail_lanes::QueuePlace;
 use crate::store::verification::rate_limits::give_back;
-use crate::store::{MailOutcome, Result, Store, Topic, VerificationMail};
+use crate::store::verification::tokens::delete_tokens;
+use crate::store::{MailOutcome, Result, Store, TokenHashes, Topic, VerificationMail};
 
 /// Length of a lease.
 pub(crate) const LEASE: Duration = Duration::from_mins(15);
@@ -32,6 +33,8 @@ pub struct MailClaim {
     /// Time that is recorded for its share of the limits.
     pub(in crate::store) at: Millis,
     pub(in crate::store) place: QueuePlace,
+    /// Stored for this attempt; None for a mail without a link.
+    pub(in crate::store) tokens: Option<TokenHashes>,
 }
 
 impl MailClaim {
@@ -45,6 +48,7 @@ impl MailClaim {
                 None,
                 &crate::domain::Domain::parse("x.example").expect("one"),
             ),
+            tokens: None,
         }
     }
 }
@@ -58,11 +62,12 @@ impl VerificationMail {
 }
 
 /// Records the outcome of a claimed mail. A sent mail is recorded as sent even when the claim is lost, unless
-/// another outcome was recorded.
+/// another outcome was recorded. `delimiters` tell which addresses are of one mailbox.
 pub(crate) fn settle(
     tx: &Tx,
     claim: &MailClaim,
     outcome: &MailOutcome,
+    delimiters: AddressDelimiters,
     now: Millis,
 ) -> Result<Settled> {
     let n = claim.lease.row;
@@ -75,6 +80,10 @@ pub(crate) fn settle(
         return Ok(Settled::ClaimLost);
     };
     let holds = VERIFICATION_MAILS.holds(tx, &claim.lease)?;
+    // Nobody has these links, so nobody must be told that they are valid.
+    if let Some(tokens) = claim.tokens.filter(|_| outcome.is_unsent()) {
+        delete_tokens(tx, tokens)?;
+    }
     match outcome {
         MailOutcome::Sent if is_owed => {
             end(tx, n, "sent", None, now)?;
@@ -103,15 +112,51 @@ pub(crate) fn settle(
         }
         MailOutcome::Refused { cause } if holds => {
             end(tx, n, "refused", Some(cause), now)?;
+            permit_another(tx, n, account, &address, delimiters)?;
+            note_failure(tx, account, None, BounceSeverity::Temporary, now)?;
+        }
+        MailOutcome::GivenUp { cause } if holds => {
+            count_unanswered(tx, account)?;
+            end(tx, n, "refused", Some(cause), now)?;
             note_failure(tx, account, None, BounceSeverity::Temporary, now)?;
         }
         MailOutcome::NoSuchAddress { cause } if holds => {
             end(tx, n, "refused", Some(cause), now)?;
+            permit_another(tx, n, account, &address, delimiters)?;
             note_failure(tx, account, None, BounceSeverity::Permanent, now)?;
         }
         _ => return Ok(Settled::ClaimLost),
     }
     Ok(Settled::Recorded)
+}
+
+/// If a mail that was given up was the one that a quiet mailbox still gets, permits another in its place. Does nothing
+/// if an earlier attempt may have sent it: the link of that attempt is still stored.
+fn permit_another(
+    tx: &Tx,
+    n: i64,
+    account: i64,
+    address: &EmailAddress,
+    delimiters: AddressDelimiters,
+) -> Result<()> {
+    if tx.exists("SELECT 1 FROM token WHERE letter = ?", &[&n])? {
+        return Ok(());
+    }
+    tx.run(
+        "UPDATE account SET quiet_mailed = 0
+             WHERE n = ?1 AND quiet_mailed = -1
+                 AND EXISTS (SELECT 1 FROM letter WHERE letter.n = ?2 AND cause = ?3)",
+        &[&account, &n, &MailCause::TakeBack],
+    )?;
+    // The mail of another address of the mailbox marks the accounts that are quiet.
+    for domain in MailboxKey::domains_of(address, delimiters) {
+        tx.run(
+            "UPDATE account SET quiet_mailed = 0
+                 WHERE domain = ?1 AND quiet_until IS NOT NULL AND quiet_mailed = ?2",
+            &[&domain, &n],
+        )?;
+    }
+    Ok(())
 }
 
 /// Counts a mail that the person may have received.

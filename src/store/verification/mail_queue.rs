@@ -218,11 +218,10 @@ pub(crate) fn claim(
         let lease = VERIFICATION_MAILS.take(tx, verification_mail.n, holder, now.plus(LEASE))?;
         let sql = "UPDATE letter SET claimed_at = ?2 WHERE n = ?1";
         tx.run(sql, &[&verification_mail.n, &claimed_at])?;
-        if verification_mail.kind != MailKind::AlreadyRegistered {
-            for hash in [Some(token.link), token.reply].into_iter().flatten() {
-                let expires_at = now.plus(token_ttl);
-                insert_token(tx, hash, account.n, verification_mail.n, expires_at)?;
-            }
+        let stored = Some(*token).filter(|_| verification_mail.kind != MailKind::AlreadyRegistered);
+        for hash in stored.into_iter().flat_map(TokenHashes::all) {
+            let expires_at = now.plus(token_ttl);
+            insert_token(tx, hash, account.n, verification_mail.n, expires_at)?;
         }
         claimed.verification_mails.push(VerificationMail {
             id: verification_mail.id,
@@ -239,6 +238,7 @@ pub(crate) fn claim(
                 lease,
                 at: claimed_at,
                 place: verification_mail.place,
+                tokens: stored,
             },
             token: claimed.verification_mails.len(),
         });

@@ -99,8 +99,10 @@ impl QueuedMailFilter {
 }
 
 /// Condition for a mail `l` that was given up while its account `a` still waits for one. That our mail does not
-/// reach an account is listed elsewhere.
-const GIVEN_UP: &str = "l.state = 'refused' AND a.undeliverable = 0
+/// reach an account is listed elsewhere. A person who said "This was not me" afterwards waits for none, and one whose
+/// mail to undo that was given up can request another.
+const GIVEN_UP: &str = "l.state = 'refused' AND l.cause <> 'take_back' AND a.undeliverable = 0
+     AND (a.refused_at IS NULL OR l.created_at > a.refused_at)
      AND (a.status = 'pending' OR (a.status = 'active' AND a.verified_at IS NULL))
      AND NOT EXISTS (
          SELECT 1 FROM letter AS newer WHERE newer.account = l.account AND newer.n > l.n

@@ -1,11 +1,13 @@
-//! Tokens of links, by their hashes: each is stored here with the time until which its link is valid.
+//! Tokens of links, by their hashes: each is stored here with the time until which its link is valid, before its mail
+//! is sent, and deleted if the mail certainly was not sent.
+//!
 //! `accounts/link_standing.rs` compares that time; `accounts/undo_not_me.rs` does so for a refused link, and
 //! `accounts/look_at_link.rs` and `accounts/verify_account.rs` for the refused messages of a verified address.
 
 use crate::domain::TokenHash;
-use crate::store::Result;
 use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::{Tx, insert};
+use crate::store::{Result, TokenHashes};
 
 /// A token as stored, whether it is still valid or not.
 pub(crate) struct TokenRow {
@@ -33,6 +35,14 @@ pub(crate) fn insert_token(
             expires_at
         }
     )?;
+    Ok(())
+}
+
+/// Deletes tokens that nobody received.
+pub(crate) fn delete_tokens(tx: &Tx, tokens: TokenHashes) -> Result<()> {
+    for hash in tokens.all() {
+        tx.run("DELETE FROM token WHERE hash = ?", &[&hash])?;
+    }
     Ok(())
 }
 

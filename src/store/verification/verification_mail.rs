@@ -62,15 +62,32 @@ pub enum MailOutcome {
         at: Timestamp,
         cause: String,
     },
-    /// Given up, or it cannot be sent. Counts as a temporary failure of the address, because the cause may be our
+    /// Certainly not sent, and given up. Counts as a temporary failure of the address, because the cause may be our
     /// relay's.
     Refused {
+        cause: String,
+    },
+    /// Unknown whether it was sent, and given up. Counts as a temporary failure of the address.
+    GivenUp {
         cause: String,
     },
     /// Our relay says that the address does not exist: the account gets no more mail.
     NoSuchAddress {
         cause: String,
     },
+}
+
+impl MailOutcome {
+    /// True if this attempt certainly did not send the mail.
+    pub(crate) fn is_unsent(&self) -> bool {
+        match self {
+            Self::Unattempted
+            | Self::Retry { .. }
+            | Self::Refused { .. }
+            | Self::NoSuchAddress { .. } => true,
+            Self::Sent | Self::Unknown { .. } | Self::GivenUp { .. } => false,
+        }
+    }
 }
 
 /// Mails to be sent, or the time at which to ask again.
@@ -89,6 +106,12 @@ pub struct TokenHashes {
     pub link: TokenHash,
     /// Token of its reply address.
     pub reply: Option<TokenHash>,
+}
+
+impl TokenHashes {
+    pub(crate) fn all(self) -> impl Iterator<Item = TokenHash> {
+        [Some(self.link), self.reply].into_iter().flatten()
+    }
 }
 
 impl From<TokenHash> for TokenHashes {
@@ -247,8 +270,8 @@ impl Store {
 
     /// Records outcomes in order, and then claims up to `tokens.len()` mails that are due and within the limits,
     /// and stores the hash of the token that each will contain, in one transaction. A sent mail is recorded as
-    /// sent even when the claim is lost, unless another outcome was recorded. Mails to accounts that no longer
-    /// need verification are dropped.
+    /// sent even when the claim is lost, unless another outcome was recorded. The tokens of a mail that certainly was
+    /// not sent are deleted. Mails to accounts that no longer need verification are dropped.
     pub async fn settle_and_claim_mail<'a>(
         &self,
         outcomes: impl IntoIterator<Item = (&'a VerificationMail, MailOutcome, Timestamp)>,
@@ -266,7 +289,7 @@ impl Store {
             let tx = work.tx;
             let mut settled = Vec::with_capacity(outcomes.len());
             for (claim, outcome, at) in &outcomes {
-                settled.push(settle(tx, claim, outcome, *at)?);
+                settled.push(settle(tx, claim, outcome, limits.delimiters, *at)?);
             }
             let claimed = claim(tx, &tokens, &holder, limits, token_ttl, now.into())?;
             // This caller claims nothing, so wake the worker that does.

@@ -18,8 +18,8 @@ use super::form_fields::QueryFields;
 use super::message_actions::actions;
 use super::messages::{event_row, row};
 use super::save_as::{file_name, save_as, with_ending};
-use super::{AppState, why};
-use crate::domain::{Account, LedgerId, RequestState, ReversePath};
+use super::{AppState, when, why};
+use crate::domain::{Account, LedgerId, RequestState, ReversePath, Timestamp};
 use crate::mail::{
     AttachmentSummary, Evidence, HeaderView, HtmlView, find_attachment, html, list_attachments,
     readable,
@@ -120,6 +120,7 @@ pub(super) async fn show(
             entry => row(&entry),
             why => why::sentence(&entry, state),
             badge => badge(&entry, &effective),
+            refused_until => entry.protected_until(Timestamp::now()).map(when),
             header => header(&entry, &content.header),
             envelope => envelope(&entry),
             attachments => attachments(&content.attachments.0),

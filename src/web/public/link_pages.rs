@@ -170,6 +170,7 @@ pub(super) fn refusal_page(config: &Config, refusal: &Refusal) -> WebPage {
             quiet_until => time(refusal.quiet_until),
             valid_until => time(refusal.valid_until),
             protected_until => time(refusal.protected_until),
+            restores => refusal.restores,
             may_ask => refusal.may_ask,
             passed_on => passed_on.collect::<Vec<Value>>(),
         },

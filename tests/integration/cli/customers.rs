@@ -226,7 +226,7 @@ fn a_domain_is_found_however_it_is_written() {
 #[test]
 fn mail_that_was_given_up_is_resent_except_to_those_who_asked_for_none() {
     let harness = Harness::new();
-    for name in ["ann", "bea", "cat"] {
+    for name in ["ann", "bea", "cat", "dan"] {
         harness.receive(&format!("{name}@corp.example"), "");
     }
     let given_up = || {
@@ -237,16 +237,23 @@ fn mail_that_was_given_up_is_resent_except_to_those_who_asked_for_none() {
     connection
         .execute_batch(
             "UPDATE letter SET state = 'refused', settled_at = created_at, due_at = NULL;
-             UPDATE account SET quiet_until = 9000000000000, refused_at = 1
+             UPDATE account SET quiet_until = 9000000000000, refused_at = 8000000000000
                  WHERE address = 'cat@corp.example'",
         )
         .expect("given up");
+    let deny = ["access", "deny", "dan@corp.example"];
+    assert_eq!(harness.run(&deny).status, 0);
     assert_eq!(given_up(), 3);
     let stats = harness.run(&["stats", "--json"]).objects();
     assert_eq!(stats[0]["refused_mails"], 3);
     let resent = harness.run(&["customers", "resend", "--given-up", "--json"]);
     assert_eq!(resent.objects()[0]["resent"], 2, "{}", resent.err);
-    assert_eq!(given_up(), 1);
+    assert!(
+        resent.err.contains("mail from dan@corp.example is denied")
+            && resent.err.contains("customers block dan@corp.example"),
+        "{}",
+        resent.err
+    );
     let waiting = harness.run(&["customers", "mail", "--json"]).objects();
     assert_eq!(waiting.len(), 2);
     let again = harness.run(&["customers", "resend", "--given-up"]);
@@ -255,6 +262,25 @@ fn mail_that_was_given_up_is_resent_except_to_those_who_asked_for_none() {
         "{}",
         again.out
     );
+    // The denied one is listed until their account is blocked.
+    assert_eq!(given_up(), 1);
+    let block = ["customers", "block", "dan@corp.example"];
+    assert_eq!(harness.run(&block).status, 0);
+    assert_eq!(given_up(), 0);
+}
+
+#[test]
+fn stats_count_accounts_that_mail_cannot_reach() {
+    let harness = Harness::new();
+    harness.receive("ann@corp.example", "");
+    let line = "Accounts that our mail cannot reach: 1 (vestibule customers list --undeliverable)";
+    assert!(!harness.run(&["stats"]).out.contains(line));
+    let connection = rusqlite::Connection::open(harness.path("data/vestibule.db")).expect("opened");
+    connection
+        .execute("UPDATE account SET undeliverable = 1", [])
+        .expect("marked");
+    let stats = harness.run(&["stats"]).out;
+    assert!(stats.contains(line), "{stats}");
 }
 
 /// An operator who looks at a denied account, or acts on it, learns that its mail is dropped all the same.

@@ -33,6 +33,7 @@ mod quiet_time;
 mod reference_model;
 mod refused_mail;
 mod refused_messages;
+mod second_objection;
 mod settings;
 mod simulate;
 mod unverified;

@@ -1,10 +1,13 @@
 //! Verification mail that our relay refused.
 
-use vestibule::domain::QueuedMailState;
-use vestibule::store::{MailCause, MailOutcome, QueuedMailFilter, Store};
+use vestibule::domain::{Account, Actor, QueuedMailState};
+use vestibule::store::{Link, MailCause, MailOutcome, QueuedMailFilter, Store};
 
-use super::harness::{Harness, address, mail, minutes, start};
+use super::harness::{DAY, Harness, address, at, mail, minutes, start};
+use super::not_me_undo::{ANN, refused};
 use crate::support::claims::settle_mail;
+
+const REFUSED: Option<QueuedMailState> = Some(QueuedMailState::Refused);
 
 async fn count_listed(store: &Store, state: Option<QueuedMailState>) -> usize {
     let filter = QueuedMailFilter {
@@ -50,7 +53,6 @@ async fn an_address_that_the_relay_does_not_know_is_undeliverable_and_a_given_up
 
 #[tokio::test]
 async fn a_mail_that_was_given_up_is_listed_until_its_account_gets_another() {
-    const REFUSED: Option<QueuedMailState> = Some(QueuedMailState::Refused);
     let harness = Harness::open().await;
     let store = &harness.store;
     for (n, from) in ["ann@corp.example", "bob@corp.example"].iter().enumerate() {
@@ -90,4 +92,114 @@ async fn a_mail_that_was_given_up_is_listed_until_its_account_gets_another() {
     assert_eq!(count_listed(store, None).await, 1);
     let counts = store.counts(start()).await.expect("counted");
     assert_eq!((counts.refused_mails, counts.undeliverable), (0, 1));
+}
+
+async fn ann(harness: &Harness) -> Account {
+    let account = harness.store.customer(&address(ANN)).await.expect("read");
+    account.expect("there")
+}
+
+/// The one mail after "This was not me" counts only if the person may have received it.
+#[tokio::test]
+async fn a_mail_to_undo_that_was_certainly_not_sent_can_be_requested_again() {
+    let cause = || "554 5.7.1 relaying denied".to_owned();
+    let refusal = || MailOutcome::Refused { cause: cause() };
+    let retry = MailOutcome::Retry {
+        at: at(DAY),
+        cause: cause(),
+    };
+    let unknown = MailOutcome::Unknown {
+        at: at(DAY),
+        cause: cause(),
+    };
+    let given_up = MailOutcome::GivenUp { cause: cause() };
+    for (outcomes, is_unsent) in [
+        (vec![refusal()], true),
+        (vec![MailOutcome::Unattempted, retry, refusal()], true),
+        (vec![unknown, refusal()], false),
+        (vec![given_up], false),
+    ] {
+        let case = format!("{outcomes:?}");
+        let harness = Harness::open().await;
+        // The link of the first mail is valid for 7 days.
+        refused(&harness, mail(ANN, "1@x", start())).await;
+        let ask = async |after| {
+            let asked = harness
+                .store
+                .renew_link(address(ANN), MailCause::Resend, at(after));
+            asked.await.expect("an answer");
+        };
+        ask(DAY).await;
+        let mut now = DAY;
+        let mut links = Vec::new();
+        for outcome in outcomes {
+            assert!(!ann(&harness).await.may_request_link(at(now)), "{case}");
+            let due = harness.verification_mail(at(now)).await;
+            let (verification_mail, link) = due.expect("the one mail");
+            settle_mail(&harness.store, &verification_mail, outcome, at(now)).await;
+            links.push(link);
+            now += DAY;
+        }
+        harness.assert_sound().await;
+        let account = ann(&harness).await;
+        assert_eq!(account.may_request_link(at(now)), is_unsent, "{case}");
+        // No link is told to be valid that nobody has.
+        let ends_first = account.link_valid_until == Some(at(7 * DAY));
+        assert_eq!(ends_first, is_unsent, "{case}: {account:?}");
+        let looked = harness.store.look_at_link(links[0], at(now)).await;
+        let is_unknown = matches!(looked, Ok(Link::Unknown));
+        assert_eq!(is_unknown, is_unsent, "{case}: {looked:?}");
+        // Operators cannot resend it, so it is not listed.
+        assert_eq!(count_listed(&harness.store, REFUSED).await, 0, "{case}");
+        let counts = harness.store.counts(start()).await.expect("counted");
+        assert_eq!(counts.refused_mails, 0, "{case}");
+
+        ask(now).await;
+        let another = harness.verification_mail(at(now)).await;
+        assert_eq!(another.is_some(), is_unsent, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn another_address_of_the_mailbox_can_request_it_again_too() {
+    let harness = Harness::open().await;
+    refused(&harness, mail(ANN, "1@x", start())).await;
+    for (spelling, after) in [("ann+a", DAY), ("ann+b", 2 * DAY)] {
+        let other = address(&format!("{spelling}@corp.example"));
+        let added = harness
+            .store
+            .add_customer(other.clone(), None, Actor::Person, at(after));
+        added.await.expect("an answer");
+        assert!(ann(&harness).await.may_request_link(at(after)));
+        let due = harness.verification_mail(at(after)).await;
+        let (verification_mail, _) = due.expect("the one mail");
+        assert_eq!(verification_mail.address, other);
+        assert!(!ann(&harness).await.may_request_link(at(after)));
+        let refusal = MailOutcome::Refused {
+            cause: "554 5.7.1 relaying denied".to_owned(),
+        };
+        settle_mail(&harness.store, &verification_mail, refusal, at(after)).await;
+    }
+    assert!(ann(&harness).await.may_request_link(at(2 * DAY)));
+}
+
+#[tokio::test]
+async fn a_mail_that_was_given_up_before_an_objection_is_not_listed() {
+    let harness = Harness::open().await;
+    harness.accept(mail(ANN, "1@x", start())).await;
+    let link = harness.sent(start()).await;
+    let asked = harness
+        .store
+        .renew_link(address(ANN), MailCause::Resend, at(DAY));
+    asked.await.expect("asked");
+    let due = harness.verification_mail(at(DAY)).await;
+    let (verification_mail, _) = due.expect("a verification mail");
+    let refusal = MailOutcome::Refused {
+        cause: "given up: 554".to_owned(),
+    };
+    settle_mail(&harness.store, &verification_mail, refusal, at(DAY)).await;
+    assert_eq!(count_listed(&harness.store, REFUSED).await, 1);
+    let objected = harness.store.refuse(link, 30 * DAY, at(2 * DAY)).await;
+    objected.expect("refused");
+    assert_eq!(count_listed(&harness.store, REFUSED).await, 0);
 }

@@ -14,7 +14,7 @@ use super::hold_quota::{QUOTA, forged, id_of, offers, real};
 
 /// Three held messages that their domain vouches for, a fourth that the quota dropped, and the link that refused all
 /// of them and outlasts their hold time.
-async fn refused(harness: &Harness) -> (Vec<ArrivalOutcome>, ArrivalOutcome, TokenHash) {
+pub(super) async fn refused(harness: &Harness) -> (Vec<ArrivalOutcome>, ArrivalOutcome, TokenHash) {
     let message = |number| Arrival {
         hold_for: 2 * DAY,
         keep_dropped: DAY,
@@ -36,7 +36,11 @@ async fn refused(harness: &Harness) -> (Vec<ArrivalOutcome>, ArrivalOutcome, Tok
     (held, beyond, token)
 }
 
-async fn recover(harness: &Harness, entry: &ArrivalOutcome, after: Duration) -> [String; 2] {
+pub(super) async fn recover(
+    harness: &Harness,
+    entry: &ArrivalOutcome,
+    after: Duration,
+) -> [String; 2] {
     let terms = Terms {
         quota: QUOTA,
         hold_for: 14 * DAY,

@@ -195,4 +195,10 @@ async fn a_refusal_is_retried_on_schedule_and_then_given_up() {
         matches!(&outcome, MailOutcome::Refused { cause } if cause.starts_with("given up: ")),
         "{outcome:?}"
     );
+    let silence = AttemptOutcome::Unknown(Cause::of_request("no reply to the content"));
+    let outcome = queue.conclude(&task, Some(&silence), now);
+    assert!(
+        matches!(&outcome, MailOutcome::GivenUp { .. }),
+        "{outcome:?}"
+    );
 }

@@ -1,4 +1,5 @@
-//! The customer's page after "This was not me": the ways out that exist.
+//! Pages after "This was not me": the customer's page names the ways out that exist, and that of a refused message
+//! offers no release.
 
 use super::*;
 use crate::store::Refused;
@@ -7,7 +8,7 @@ use crate::store::Refused;
 async fn the_page_names_only_the_ways_out_that_exist() {
     let harness = Harness::open().await;
     let session = harness.session(Role::Agent).await;
-    harness.mail("ann@corp.example", "one").await;
+    let entry = harness.mail("ann@corp.example", "one").await;
     let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
     let (verification, now) = (&harness.config.verification, Timestamp::now());
     let tokens = vec![token.hash().into()];
@@ -18,10 +19,20 @@ async fn the_page_names_only_the_ways_out_that_exist() {
         .await;
     let (_, claimed) = round.expect("claimed");
     assert_eq!(claimed.verification_mails.len(), 1);
+    let message = format!("/messages/{}", entry.ledger);
+    let release = "value=\"release\"";
+    let page = harness.get(&session, &message).await;
+    assert!(page.body.contains(release), "{}", page.body);
     let refused = harness.store.refuse(token.hash(), 4 * ttl, now).await;
     assert!(
         matches!(refused, Ok(Refused::Recorded { .. })),
         "{refused:?}"
+    );
+    let page = harness.get(&session, &message).await;
+    assert!(
+        page.body.contains("only they can release it") && !page.body.contains(release),
+        "{}",
+        page.body
     );
     let link = "They can undo it with their link until";
     let request = "request one more mail with a new link";
@@ -38,4 +49,10 @@ async fn the_page_names_only_the_ways_out_that_exist() {
     let page = harness.get(&session, "/customers/ann@corp.example").await;
     assert!(page.body.contains("While the account is blocked"));
     assert!(!page.body.contains(link) && !page.body.contains(request));
+    let page = harness.get(&session, &message).await;
+    assert!(
+        page.body.contains("nobody can release it") && !page.body.contains(release),
+        "{}",
+        page.body
+    );
 }

@@ -67,6 +67,7 @@ fn refusal(
         quiet_until,
         valid_until,
         protected_until: valid_until,
+        restores: valid_until.is_some(),
         may_ask,
         passed_on: Vec::new(),
     }
@@ -185,6 +186,7 @@ fn pages() -> Vec<(String, WebPage)> {
                 &config,
                 &Refusal {
                     protected_until: None,
+                    restores: false,
                     ..refusal(Some(soon), Some(soon), false)
                 },
             ),
@@ -384,9 +386,16 @@ fn the_page_of_a_refusal_says_what_happened() {
     );
     let nothing = page(&Refusal {
         protected_until: None,
+        restores: false,
         ..refused
     });
     assert!(!nothing.contains("nobody can pass on"), "{nothing}");
+    let again = "wait for you again";
+    assert!(plain.contains(again), "{plain}");
+    assert!(
+        nothing.contains("you can undo it until") && !nothing.contains(again),
+        "{nothing}"
+    );
 }
 
 /// What a page says of later mail is left out if a deny list matches the address.

@@ -119,7 +119,7 @@ async fn a_mail_to_undo_that_was_certainly_not_sent_can_be_requested_again() {
         (vec![unknown, refusal()], false),
         (vec![given_up], false),
     ] {
-        let case = format!("{outcomes:?}");
+        let which = format!("{outcomes:?}");
         let harness = Harness::open().await;
         // The link of the first mail is valid for 7 days.
         refused(&harness, mail(ANN, "1@x", start())).await;
@@ -133,7 +133,7 @@ async fn a_mail_to_undo_that_was_certainly_not_sent_can_be_requested_again() {
         let mut now = DAY;
         let mut links = Vec::new();
         for outcome in outcomes {
-            assert!(!ann(&harness).await.may_request_link(at(now)), "{case}");
+            assert!(!ann(&harness).await.may_request_link(at(now)), "{which}");
             let due = harness.verification_mail(at(now)).await;
             let (verification_mail, link) = due.expect("the one mail");
             settle_mail(&harness.store, &verification_mail, outcome, at(now)).await;

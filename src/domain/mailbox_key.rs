@@ -309,7 +309,7 @@ mod tests {
             &["a.nn@gmail.com", "ann+x@googlemail.com"],
             &["ann@me.com", "ann@mac.com", "ann+x@icloud.com"],
             &["ann-lee@ya.ru", "ann.lee@yandex.kz", "ann.lee+x@narod.ru"],
-            &["ann_lee@pm.me", "a.nn-lee@proton.me", "annlee+x@protonmail.com"],
+            &["a_nn@pm.me", "a.nn@proton.me", "ann+x@protonmail.com"],
             &["Ann_Lee+x@fastmail.com", "y@ann-lee.fastmail.com"],
             &["ann.lee@fastmail.fm", "y@ann.lee.fastmail.fm"],
         ] {

@@ -41,11 +41,7 @@ pub(super) enum Mailer {
 }
 
 /// Finds out whether a mail server can have written the message.
-pub(super) fn find_mailer(
-    header: &Header,
-    envelope: &Envelope,
-    sender: &Sender,
-) -> Option<Mailer> {
+pub(super) fn find_mailer(header: &Header, envelope: &Envelope, sender: &Sender) -> Option<Mailer> {
     if envelope.reverse_path == ReversePath::Null {
         return Some(Mailer::Server);
     }

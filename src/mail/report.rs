@@ -52,8 +52,8 @@ pub(super) fn report(header: &Header, envelope: &Envelope, sender: &Sender) -> R
         report.kind = kind;
         return Reported::Delivery(report);
     }
-    let evidence = mailer
-        .and_then(|mailer| nonstandard_report::evidence(header, &message, &media, mailer));
+    let evidence =
+        mailer.and_then(|mailer| nonstandard_report::evidence(header, &message, &media, mailer));
     let Some(evidence) = evidence else {
         return if is_report {
             Reported::Other(content_type(header))

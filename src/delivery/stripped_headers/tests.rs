@@ -99,10 +99,7 @@ fn fields_of_our_names_are_left_out_however_written() {
             "\x0b X-Vestibule-Account: y\r\nA: b\r\n\r\n",
             "A: b\r\n\r\n",
         ),
-        (
-            "A: b\r\x0b X-Vestibule-Account: y\r\n\r\n",
-            "A: b\r\n\r\n",
-        ),
+        ("A: b\r\x0b X-Vestibule-Account: y\r\n\r\n", "A: b\r\n\r\n"),
         ("X-Vestibule-A: b\rFrom: c\r\nD: e\r\n\r\n", "D: e\r\n\r\n"),
         // Not a field, but it would become part of one of ours.
         (" and more\r\n of it\r\nA: b\r\n\r\n", "A: b\r\n\r\n"),

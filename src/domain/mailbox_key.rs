@@ -1,8 +1,9 @@
 //! The mailbox of an address, as far as the address shows it.
 //!
-//! Anyone can send from any number of addresses that deliver to one mailbox. Limits of the mail that we send
-//! count by mailbox, so this causes no more mail to one person. Two people may share a key by mistake; they then share a limit and nothing else, because
-//! accounts are not identified by it.
+//! Anyone can send from any number of addresses that deliver to one mailbox. Limits of the mail that we send count by
+//! mailbox, so this causes no more mail to one person; neither do these addresses evade an entry of the deny list or
+//! the quiet time after "This was not me". Two people may share a key by mistake. They then share these limits, this
+//! entry and this time, but no account: accounts are not identified by the key.
 
 use super::EmailAddress;
 
@@ -111,6 +112,14 @@ const PROVIDERS: &[Provider] = &[
         names: Names::Common,
         ignored: "",
         replaced: Some(('-', '.')),
+    },
+    // https://proton.me/support/change-username: dots, hyphens and underscores make no difference. A mailbox has the
+    // same name at each of these domains.
+    Provider {
+        domains: &["proton.me", "protonmail.com", "pm.me", "protonmail.ch"],
+        names: Names::Common,
+        ignored: ".-_",
+        replaced: None,
     },
     // https://www.fastmail.help/hc/en-us/articles/360060591053: subdomain addressing. In a subdomain, a hyphen
     // stands for an underscore (https://fastmail.com/blog/two-address-resolving-additions).
@@ -267,6 +276,10 @@ mod tests {
             ("", "Ann-Lee+x@ya.ru", "ann.lee@yandex.ru"),
             ("+", "ann.lee@yandex.com.tr", "ann.lee@yandex.ru"),
             ("+", "x@ann.yandex.ru", "x@ann.yandex.ru"),
+            ("", "A.n_n-Lee+x@ProtonMail.com", "annlee@proton.me"),
+            ("+", "ann@pm.me", "ann@proton.me"),
+            ("+", "ann@protonmail.ch", "ann@proton.me"),
+            ("+", "x@ann.proton.me", "x@ann.proton.me"),
             ("", "Ann+x@fastmail.com", "ann@fastmail.com"),
             ("+", "x@Ann.fastmail.com", "ann@fastmail.com"),
             ("+", "ann@fastmail.fm", "ann@fastmail.fm"),
@@ -296,6 +309,7 @@ mod tests {
             &["a.nn@gmail.com", "ann+x@googlemail.com"],
             &["ann@me.com", "ann@mac.com", "ann+x@icloud.com"],
             &["ann-lee@ya.ru", "ann.lee@yandex.kz", "ann.lee+x@narod.ru"],
+            &["a_nn@pm.me", "a.nn@proton.me", "ann+x@protonmail.com"],
             &["Ann_Lee+x@fastmail.com", "y@ann-lee.fastmail.com"],
             &["ann.lee@fastmail.fm", "y@ann.lee.fastmail.fm"],
         ] {

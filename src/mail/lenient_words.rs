@@ -4,14 +4,23 @@
 //! uncertain, because there is none or another word begins before it, ends where the next one begins. So each octet is
 //! decoded once at most.
 
-use encoding_rs::{Encoding, UTF_8};
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use memchr::memmem;
 
 use super::charset::{self, Label};
+use super::charset_label::Charset;
+use super::other_addresses::is_at;
 use super::{encoded_words, transfer_encoding};
 
 /// Maximum number of words that are read. Looking up a charset takes time.
 pub(super) const MAX_WORDS: usize = 1000;
+
+/// The text of an encoded-word.
+pub(super) struct WordText {
+    pub(super) text: String,
+    /// False if readers may see other characters, but no `@`: the charset is unknown, or some of them do not know it.
+    pub(super) is_certain: bool,
+}
 
 /// A possible encoded-word.
 pub(super) struct LenientWord<'a> {
@@ -98,27 +107,54 @@ impl LenientWord<'_> {
         charset::decode_strictly(&octets, &label)
     }
 
-    /// Decodes the text, with replacement characters for invalid octets. Returns None if its meaning to a reader is
-    /// unknown.
-    pub(super) fn decode(&self) -> Option<String> {
+    /// Decodes the text, with replacement characters for invalid octets. Returns None if it may be or contain an `@`
+    /// to a reader that knows another charset by the name, or none.
+    pub(super) fn decode(&self) -> Option<WordText> {
         let octets = self.octets();
         let lossy = || String::from_utf8_lossy(&octets).into_owned();
-        match self.label() {
-            Some(label) if is_utf8_or_ascii(label) => Some(lossy()),
-            Some(label) if !has_other_mark(&octets) => Some(charset::decode(&octets, Some(&label))),
-            _ => octets.iter().copied().all(is_harmless).then(lossy),
+        let uncertain = |text| WordText {
+            text,
+            is_certain: false,
+        };
+        let Some(label) = self.any_label() else {
+            let is_harmless = harmless_octets(self.charset);
+            return octets
+                .iter()
+                .all(|octet| is_harmless(*octet))
+                .then(|| uncertain(lossy()));
+        };
+        if !contains_ascii(label) {
+            let text = charset::decode(&octets, Some(&label));
+            let is_safe = self.is_closed()
+                && !may_end_within_character(&octets, label)
+                && !has_at_in_any_reading(&octets, &text);
+            return is_safe.then(|| uncertain(text));
         }
+        let text = if is_utf8_or_ascii(label) {
+            lossy()
+        } else if has_other_mark(&octets) {
+            return None;
+        } else {
+            charset::decode(&octets, Some(&label))
+        };
+        Some(WordText {
+            text,
+            is_certain: true,
+        })
     }
 
     /// Returns None for an unknown charset, or one in which ASCII is not ASCII.
     fn label(&self) -> Option<Label> {
+        self.any_label().filter(|label| contains_ascii(*label))
+    }
+
+    fn any_label(&self) -> Option<Label> {
         // No known name is longer.
         const MAX_CHARSET: usize = 80;
         if self.charset.len() > MAX_CHARSET {
             return None;
         }
         Label::parse(self.charset)
-            .filter(|label| is_utf8_or_ascii(*label) || is_ascii_compatible(label))
     }
 
     fn octets(&self) -> Vec<u8> {
@@ -147,9 +183,62 @@ fn is_ascii_compatible(label: &Label) -> bool {
     charset::decode(&octets, Some(label)).as_bytes() == octets
 }
 
-/// True for an octet that is not part of an `@` in any charset: letters, digits and a few other characters of ASCII.
-fn is_harmless(octet: u8) -> bool {
+/// True if ASCII is a part of the charset.
+fn contains_ascii(label: Label) -> bool {
+    is_utf8_or_ascii(label) || is_ascii_compatible(&label)
+}
+
+/// True if a reader that joins the octets of adjacent words may decode a character from this word and the next one:
+/// text of UTF-7 ends within base64, or text of UTF-16 or UTF-32 within a unit. An `@` in HZ has the octet of an `@`.
+fn may_end_within_character(octets: &[u8], label: Label) -> bool {
+    match label.0 {
+        Charset::Utf7 => {
+            let is_base64 = |octet: &u8| octet.is_ascii_alphanumeric() || *octet == b'/';
+            let plus = memchr::memrchr(b'+', octets);
+            plus.is_some_and(|plus| octets[plus + 1..].iter().all(is_base64))
+        }
+        Charset::Utf32 { .. } => !octets.len().is_multiple_of(4),
+        Charset::Whatwg(_) => !octets.len().is_multiple_of(2),
+        _ => false,
+    }
+}
+
+/// True if there is an `@` in the text, in its octets, or in UTF-16 of either order. `@` in UTF-32 is one in UTF-16.
+fn has_at_in_any_reading(octets: &[u8], text: &str) -> bool {
+    let has_at = |text: &str| text.contains(is_at);
+    has_at(text)
+        || has_at(&String::from_utf8_lossy(octets))
+        || has_at(&UTF_16LE.decode_without_bom_handling(octets).0)
+        || has_at(&UTF_16BE.decode_without_bom_handling(octets).0)
+}
+
+/// Returns the test for octets that are not part of an `@` in any charset that a reader may know by a name that is
+/// unknown to us.
+fn harmless_octets(charset: &[u8]) -> fn(u8) -> bool {
+    let name = charset.to_ascii_lowercase();
+    let contains = |part: &str| memmem::find(&name, part.as_bytes()).is_some();
+    let digits = name.iter().filter(|octet| octet.is_ascii_digit()).count();
+    if contains("base64") {
+        // PHP takes names of encodings for charsets.
+        |_| false
+    } else if digits >= 3 || contains("ebcdic") || contains("ibm") {
+        // In EBCDIC, an `@` may be `D` (297), or an octet above ASCII (273).
+        |octet| is_harmless_ascii(octet) && octet != b'D'
+    } else {
+        |octet| is_harmless_ascii(octet) || is_harmless_letter(octet)
+    }
+}
+
+/// True for letters, digits and a few other characters of ASCII, which are not part of an `@` in any charset but
+/// EBCDIC.
+fn is_harmless_ascii(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || b" .'-".contains(&octet)
+}
+
+/// True for letters of ISO 8859-1 above ASCII. A fullwidth `@` contains another octet in all East Asian charsets but
+/// Johab, where it begins with 0xDA, and in UTF-8; in UTF-16 it has 0xFF.
+fn is_harmless_letter(octet: u8) -> bool {
+    matches!(octet, 0xc0..=0xfd) && octet != 0xda
 }
 
 /// Decodes the B encoding (RFC 2047 4.1). Skips characters outside of base64.
@@ -168,7 +257,10 @@ mod tests {
         let read = |value: &str| -> Vec<(String, bool)> {
             let words = lenient_words(value.as_bytes());
             words
-                .map(|word| (word.decode().unwrap_or_default(), word.is_closed()))
+                .map(|word| {
+                    let text = word.decode().map(|decoded| decoded.text);
+                    (text.unwrap_or_default(), word.is_closed())
+                })
                 .collect()
         };
         for (value, expected) in [
@@ -195,7 +287,10 @@ mod tests {
 
     #[test]
     fn a_text_of_unknown_meaning_is_not_decoded() {
-        let decode = |value: &str| lenient_words(value.as_bytes()).next()?.decode();
+        let decode = |value: &str| {
+            let word = lenient_words(value.as_bytes()).next()?;
+            word.decode().map(|decoded| decoded.text)
+        };
         for (value, expected) in [
             ("=?utf-8?q?J=C3=B6rg?=", Some("J\u{f6}rg")),
             ("=?us-ascii?q?=1B$B@A=1B(B?=", Some("\u{1b}$B@A\u{1b}(B")),
@@ -203,11 +298,44 @@ mod tests {
             ("=?unknown-8bit?q?J=F6rg?=", Some("J\u{fffd}rg")),
             ("=?cp932?q?a=FF@b?=", Some("a\u{fffd}@b")),
             ("=?x-ias-german?b?bXlHb3Y=?=", Some("myGov")),
-            ("=?x-ias-german?q?J=F6rg?=", None),
+            ("=?x-ias-german?q?J=F6rg?=", Some("J\u{fffd}rg")),
+            ("=?x-ias-german?q?J@rg?=", None),
             ("=?utf-7?q?Ann?=", Some("Ann")),
+            ("=?utf-7?q?M+APw-ller?=", Some("M\u{fc}ller")),
+            ("=?utf-7?q?M+APw?=", None),
+            ("=?utf-7?q?M+APw-ller", None),
             ("=?utf-7?q?+AEA-?=", None),
+            ("=?utf-7?q?+/yA-?=", None),
+            ("=?utf-7?q?Ann+?=", None),
+            ("=?utf-7?q?a@b?=", None),
+            ("=?utf-16?b?//5BAG4AbgA=?=", Some("Ann")),
+            ("=?utf-16?b?/v8AQQBuAG4=?=", Some("Ann")),
+            ("=?utf-16le?b?QQBuAG4A?=", Some("Ann")),
+            ("=?utf-16le?b?QQBuAG4?=", None),
+            // An `@` and a fullwidth one, in both orders.
+            ("=?utf-16le?b?QAA=?=", None),
+            ("=?utf-16le?b?AEA=?=", None),
+            ("=?utf-16le?b?IP8=?=", None),
+            ("=?utf-16le?b?/yA=?=", None),
+            ("=?utf-32?b?AAAAQQ==?=", Some("A")),
+            ("=?utf-32?b?AAAAQQA=?=", None),
+            ("=?utf-32?b?AAD/IA==?=", None),
+            ("=?utf-32?b?IP8AAA==?=", None),
+            ("=?hz-gb-2312?q?Ann?=", Some("Ann")),
+            ("=?hz-gb-2312?q?=7E{#=40=7E}?=", None),
             ("=?unicode_escape?q?=5Cx40?=", None),
+            ("=?base64?q?YUBi?=", None),
             ("=?cp037?q?=7C?=", None),
+            ("=?ibm297?q?D?=", None),
+            ("=?ebcdic-cp-fr?q?D?=", None),
+            ("=?ibm273?q?=B5?=", None),
+            ("=?ibm278?q?=EC?=", None),
+            ("=?ibm297?q?n?=", Some("n")),
+            ("=?iso-8859-12?q?Ann?=", Some("Ann")),
+            ("=?sjis-open?b?gZc=?=", None),
+            ("=?eucjp-open?b?ofc=?=", None),
+            ("=?x-johab?b?2lA=?=", None),
+            ("=?x-unheard-of?b?77yg?=", None),
             ("=?us-ascii?b?/v8AQA==?=", Some("\u{fffd}\u{fffd}\0@")),
             ("=?cp932?b?/v8AQA==?=", None),
         ] {

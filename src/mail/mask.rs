@@ -26,6 +26,7 @@ mod decoder;
 mod joining;
 mod parts;
 mod patterns;
+mod references;
 mod runs;
 mod token_search;
 mod unit;

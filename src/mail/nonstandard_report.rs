@@ -4,6 +4,9 @@
 //! they ask for help with them. So a text counts only in a message that a mail server can have sent, and only
 //! if it combines a known subject with a known phrase.
 
+mod phrases;
+
+use self::phrases::{PHRASES, begins_like_a_report, is_of_a_report};
 use super::charset;
 use super::header::{Field, Header, Section};
 use super::html_text::html_to_text;
@@ -19,172 +22,28 @@ const MAX_SEARCHED: usize = 64 * 1024;
 const MAX_LEVELS: usize = 8;
 const MAX_RECIPIENTS: usize = 64;
 
-/// Words that mail servers put before `delivery …`.
-const DELIVERED: [&str; 4] = ["e-mail ", "email ", "mail ", "message "];
-
-/// Beginnings of the subjects of mail servers. Only whole words count: `delivery problems with …` is a person's.
-const SUBJECTS: [&str; 64] = [
-    "automatically rejected mail",
-    "considered unsolicited bulk email",
-    "could not deliver",
-    "delayed mail",
-    "delivery delay",
-    "delivery delayed",
-    "delivery error",
-    "delivery failed",
-    "delivery failure",
-    "delivery has failed",
-    "delivery notification",
-    "delivery problem",
-    "delivery report",
-    "delivery status",
-    "delivery subsystem",
-    "delivery system",
-    "delivery warning",
-    "failed delivery",
-    "failed mail",
-    "failed to deliver",
-    "failure delivery",
-    "failure notice",
-    "impossible de remettre",
-    "mail could not be delivered",
-    "mail error",
-    "mail failed, returning",
-    "mail failure",
-    "mail not delivered",
-    "mail system error",
-    "mail undeliverable",
-    "mailsystem: returned mail",
-    "mensaje no entregado",
-    "message could not be delivered",
-    "message not delivered",
-    "message status - undeliverable",
-    "message undeliverable",
-    "message you sent blocked",
-    "messaggio non recapitato",
-    "nachricht nicht zustellbar",
-    "niet-bezorgd",
-    "no se puede entregar",
-    "non delivery",
-    "non remis",
-    "non-delivery",
-    "nondeliverable",
-    "notification: delivery",
-    "não é possível entregar",
-    "onbestelbaar",
-    "permanent delivery failure",
-    "processing error",
-    "returned mail",
-    "returned to sender",
-    "returning message to sender",
-    "unable to deliver",
-    "undeliverable",
-    "undelivered",
-    "unzustellbar",
-    "user unknown",
-    "warning: could not send message",
-    "warning: message",
-    "échec de la remise",
-    "ваше сообщение не",
-    "не удается доставить",
-    "недоставленное сообщение",
-];
-
-/// Phrases that mail servers write near the beginning of the text.
-const PHRASES: [&str; 76] = [
-    "** address not found **",
-    "** delivery incomplete **",
-    "****** message from interscan",
-    "an error has occurred while attempting to deliver",
-    "an error was detected while processing",
-    "cannot be delivered",
-    "could not be delivered",
-    "could not be sent",
-    "could not deliver",
-    "couldn't be delivered",
-    "delivery attempt",
-    "delivery failed",
-    "delivery failure",
-    "delivery has failed",
-    "delivery of email to this address",
-    "delivery status notification",
-    "delivery to the following",
-    "did not reach",
-    "does not like recipient",
-    "encountered an error while being processed",
-    "encountered delivery problems",
-    "error occurred while trying to deliver",
-    "failed recipient",
-    "failed to deliver",
-    "failed to reach",
-    "fehler bei der nachrichtenzustellung an folgende",
-    "has been postponed",
-    "has not been delivered",
-    "has not yet been delivered",
-    "hi. this is the deliver program at ",
-    "hi. this is the qmail-send program at ",
-    "invalid final delivery userid",
-    "kon niet worden bezorgd",
-    "konnte nicht zugestellt werden",
-    "mail box space not enough",
-    "mailbox full",
-    "mailbox is full",
-    "mailbox unavailable",
-    "message from yahoo.",
-    "message not delivered",
-    "n'a pas pu etre delivre",
-    "n'a pas pu être remis",
-    "no mailbox here by that name",
-    "no se pudo entregar",
-    "no such user",
-    "no valid recipients",
-    "non è stato possibile recapitare",
-    "non-delivery",
-    "not able to deliver",
-    "not been able to deliver",
-    "over quota",
-    "permanent fatal delivery errors",
-    "permanent fatal errors",
-    "quota exceeded",
-    "recipient address rejected",
-    "returned to sender",
-    "the original message was received at ",
-    "there was a problem with its delivery",
-    "this is an advisory-only email. please do not reply to it.",
-    "this is the mail system at host ",
-    "this is the postfix program at host ",
-    "this message was created automatically by mail delivery software",
-    "this message was created automatically by the mail system",
-    "this user doesn't have a",
-    "transcript of session",
-    "unable to deliver",
-    "undeliverable",
-    "unknown user",
-    "user is unknown",
-    "user unknown",
-    "was not delivered",
-    "wasn't able to deliver",
-    "were not delivered",
-    "your message with subject: ",
-    "не может быть доставлено",
-    "не удалось доставить",
-];
-
 /// Local parts of mail servers, without separators. Names that people have are left out, however often a mail
 /// server uses one.
-const MAILERS: [&str; 5] = [
+const MAILERS: [&str; 4] = [
     "maildaemon",
     "maildeliverysubsystem",
     "maildeliverysystem",
     "mailerdaemon",
-    "postmaster",
 ];
 
-/// True if a mail server can have written the message: it has a null reverse-path, or the local part of a
-/// mail server, or From has no address at all.
-pub(super) fn is_from_a_mailer(header: &Header, envelope: &Envelope, sender: &Sender) -> bool {
+/// Author of a message that a mail server can have written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mailer {
+    /// A mail server: no person writes with a null reverse-path, in its name, or with no address in From.
+    Server,
+    /// A mail server or a person.
+    Postmaster,
+}
+
+/// Finds out whether a mail server can have written the message.
+pub(super) fn find_mailer(header: &Header, envelope: &Envelope, sender: &Sender) -> Option<Mailer> {
     if envelope.reverse_path == ReversePath::Null {
-        return true;
+        return Some(Mailer::Server);
     }
     let written = sender.addr_spec();
     let local = written.and_then(|written| written.rsplit_once('@'));
@@ -195,18 +54,32 @@ pub(super) fn is_from_a_mailer(header: &Header, envelope: &Envelope, sender: &Se
         .map(|c| c.to_ascii_lowercase())
         .collect();
     let nobody = |field: Field| field.value.trim_ascii_end().ends_with(b"<>");
-    MAILERS.contains(&name.as_str()) || header.all("From").any(nobody)
+    if MAILERS.contains(&name.as_str()) || header.all("From").any(nobody) {
+        Some(Mailer::Server)
+    } else {
+        (name == "postmaster").then_some(Mailer::Postmaster)
+    }
 }
 
 /// Searches a message of a mail server for the form of a report: Exim's field, or a known subject with one of
 /// the phrases near the beginning of the text.
-pub(super) fn evidence(header: &Header, message: &Section, media: &Media) -> Option<Evidence> {
+pub(super) fn evidence(
+    header: &Header,
+    message: &Section,
+    media: &Media,
+    mailer: Mailer,
+) -> Option<Evidence> {
     if let Some(field) = header.first("X-Failed-Recipients") {
         return Some(Evidence::of(field));
     }
     let field = header.first("Subject")?;
     let subject = decode_unstructured(field)?.to_lowercase();
-    if !is_of_a_mailer(without_tags(&subject)) {
+    let subject = without_tags(&subject);
+    let is_known = match mailer {
+        Mailer::Server => begins_like_a_report(subject),
+        Mailer::Postmaster => is_of_a_report(subject),
+    };
+    if !is_known {
         return None;
     }
     let opening = opening(message, media);
@@ -214,20 +87,6 @@ pub(super) fn evidence(header: &Header, message: &Section, media: &Media) -> Opt
         .iter()
         .any(|phrase| opening.contains(phrase))
         .then(|| Evidence::of(field))
-}
-
-fn is_of_a_mailer(subject: &str) -> bool {
-    let delivery = DELIVERED
-        .iter()
-        .find_map(|word| subject.strip_prefix(word))
-        .filter(|rest| rest.starts_with("delivery "));
-    let starts = |text: &str| {
-        SUBJECTS.iter().any(|start| {
-            let rest = text.strip_prefix(start);
-            rest.is_some_and(|rest| !rest.starts_with(char::is_alphabetic))
-        })
-    };
-    starts(subject) || delivery.is_some_and(starts)
 }
 
 /// The subject without the decoration of some mail servers: `*** … ***`, `[Postmaster] …`.
@@ -307,13 +166,18 @@ fn first_text<'a>(message: &Section<'a>, media: &Media) -> (Section<'a>, Media) 
 
 #[cfg(test)]
 mod tests {
+    use super::super::sender::sender;
     use super::*;
 
-    fn is_report(subject: &str, entity: &str) -> bool {
+    fn is_report_of(mailer: Mailer, subject: &str, entity: &str) -> bool {
         let raw = format!("Subject: {subject}\r\n{entity}");
         let header = Header::of(raw.as_bytes());
         let message = header.section;
-        evidence(&header, &message, &message.media()).is_some()
+        evidence(&header, &message, &message.media(), mailer).is_some()
+    }
+
+    fn is_report(subject: &str, entity: &str) -> bool {
+        is_report_of(Mailer::Postmaster, subject, entity)
     }
 
     #[test]
@@ -360,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn subjects_of_mail_servers_are_whole_words() {
+    fn subjects_of_a_postmaster_are_whole_words() {
         let text = "\r\nYour mail could not be delivered.";
         for subject in [
             "Mail delivery failed: returning message to sender",
@@ -373,17 +237,82 @@ mod tests {
             "*** Undeliverable mail ***",
             "Undeliverable",
         ] {
-            assert!(is_report(subject, text), "{subject}");
+            assert!(is_report_of(Mailer::Postmaster, subject, text), "{subject}");
+            assert!(is_report_of(Mailer::Server, subject, text), "{subject}");
         }
         for subject in [
             "Delivery problems with your newsletter",
             "Mail delivery problems",
             "Mail delivery to your customers",
-            "Message: delivery failed",
-            "Mail mail delivery failed",
             "Undeliverables",
         ] {
-            assert!(!is_report(subject, text), "{subject}");
+            let is_found = is_report_of(Mailer::Postmaster, subject, text);
+            assert!(!is_found, "{subject}");
+        }
+    }
+
+    #[test]
+    fn subjects_of_a_mail_server_are_known_by_their_beginning() {
+        let text = "\r\nYour mail could not be delivered.";
+        for subject in [
+            "Unzustellbare Nachricht",
+            "Unzustellbare Mail: Drucker",
+            "Message delivery has been delayed",
+            "Mail delivery is delayed",
+            "Mail delivery unsuccessful",
+            "Mail delivery incomplete",
+            "Mail delivery deferred",
+            "Mail delivery cancelled",
+            "Mail delivery could not be completed",
+            "Mail delivery: failed",
+            "Mail delivery - failed",
+            "Mail Delivery (failure ann@corp.example)",
+            "Mail delivery to ann@corp.example failed",
+            "Mail delivery attempt failed",
+            "Delivery Failures",
+            "Delivery Notifications",
+            "Failure notices",
+            "Undeliverables",
+        ] {
+            assert!(is_report_of(Mailer::Server, subject, text), "{subject}");
+        }
+        for subject in [
+            "Message: delivery failed",
+            "Mail mail delivery failed",
+            "Mail deliveries on Monday",
+            "Re: Mail delivery failed",
+        ] {
+            assert!(!is_report_of(Mailer::Server, subject, text), "{subject}");
+        }
+    }
+
+    #[test]
+    fn only_a_postmaster_may_be_a_person() {
+        for (from, reverse_path, expected) in [
+            (
+                "MAILER-DAEMON@x.example",
+                ReversePath::Unknown,
+                Some(Mailer::Server),
+            ),
+            ("Mail System <>", ReversePath::Unknown, Some(Mailer::Server)),
+            (
+                "postmaster@x.example",
+                ReversePath::Unknown,
+                Some(Mailer::Postmaster),
+            ),
+            (
+                "postmaster@x.example",
+                ReversePath::Null,
+                Some(Mailer::Server),
+            ),
+            ("ann@x.example", ReversePath::Null, Some(Mailer::Server)),
+            ("ann@x.example", ReversePath::Unknown, None),
+        ] {
+            let raw = format!("From: {from}\r\n");
+            let header = Header::of(raw.as_bytes());
+            let envelope = Envelope::of_file(reverse_path);
+            let mailer = find_mailer(&header, &envelope, &sender(&header));
+            assert_eq!(mailer, expected, "{from}");
         }
     }
 }

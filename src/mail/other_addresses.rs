@@ -5,7 +5,7 @@
 use super::SenderFault;
 use super::header::Field;
 use super::lenient_lines::line_end_length;
-use super::lenient_words::{MAX_WORDS, lenient_words};
+use super::lenient_words::{MAX_WORDS, WordText, lenient_words};
 use super::mailbox::{AddrSpec, is_atext};
 
 /// Begins an escape sequence of ISO-2022-JP and its relatives.
@@ -71,11 +71,11 @@ fn delimits_others(value: &[u8], found: &[AddrSpec]) -> bool {
 #[derive(Default)]
 struct DecodedFirst {
     text: String,
-    /// True if an encoded-word contains a character that may begin or end an address.
+    /// True if an encoded-word contains a character that may begin or end an address, for some readers.
     has_delimiters: bool,
 }
 
-/// Returns None if readers disagree about the text of an encoded-word, or if there are too many to read them all.
+/// Returns None if an encoded-word may contain an `@` for some readers only, or if there are too many to read them all.
 fn decode_first(value: &[u8]) -> Option<DecodedFirst> {
     let mut decoded = DecodedFirst::default();
     let mut at = 0;
@@ -83,13 +83,13 @@ fn decode_first(value: &[u8]) -> Option<DecodedFirst> {
         if number == MAX_WORDS || word.may_continue() {
             return None;
         }
-        let text = word.decode()?;
+        let WordText { text, is_certain } = word.decode()?;
         let before = &value[at..word.start];
         // Blanks between two words are dropped (RFC 2047 6.2).
         if at == 0 || !before.trim_ascii().is_empty() {
             decoded.text.push_str(&String::from_utf8_lossy(before));
         }
-        decoded.has_delimiters |= text.contains(is_delimiter);
+        decoded.has_delimiters |= !is_certain || text.contains(is_delimiter);
         decoded.text.push_str(&text);
         if !word.is_closed() {
             let raw = &value[word.start..word.end];
@@ -189,7 +189,7 @@ fn holds_an_at(text: &str, most: usize) -> bool {
 }
 
 /// True for an `@`, and for a small or fullwidth one.
-fn is_at(c: char) -> bool {
+pub(super) fn is_at(c: char) -> bool {
     matches!(c, '@' | '\u{FE6B}' | '\u{FF20}')
 }
 
@@ -229,6 +229,16 @@ mod tests {
             "=?utf-8?q?=3Cann=40corp.example=3E <x@evil.example>",
             "=?utf-8?b?PGFu=?utf-8?q?bkBjb3Jw?= <x@evil.example>",
             "=?utf-7?q?+ADw-ann+AEA-corp.example+AD4-?= <x@evil.example>",
+            "=?utf-7?q?+ADw-ann+AE?= =?utf-7?q?A-corp.example+AD4-?= <x@evil.example>",
+            "\"ann@corp.example\" =?utf-7?q?+ACw-?= <x@evil.example>",
+            "=?utf-16?b?PABhAG4AbgBAAGMAbwByAHAALgBlAHgAYQBtAHAAbABlAD4A?= <x@evil.example>",
+            "=?utf-16le?b?ADwAYQBuAG4AQABjAG8AcgBwAC4AZQB4AGEAbQBwAGwAZQA+?= <x@evil.example>",
+            "=?hz-gb-2312?q?=3Cann=40corp.example=3E?= <x@evil.example>",
+            "=?ibm273?b?TIGVlbWDlpmXS4WngZSXk4Vu?= <x@evil.example>",
+            "=?ibm297?b?TIGVlUSDlpmXS4WngZSXk4Vu?= <x@evil.example>",
+            "\"=?ibm297?q?L?=ann=?ibm297?q?D?=corp.example=?ibm297?q?n?=\" <x@evil.example>",
+            "\"=?ibm500?q?L?=ann@corp.example=?ibm500?q?n?=\" <x@evil.example>",
+            "=?base64?q?PGFubkBjb3JwLmV4YW1wbGU+?= <x@evil.example>",
             "=?unicode_escape?q?=5Cx3cann=5Cx40corp.example=5Cx3e?= <x@evil.example>",
             // Line ends, for a program that writes the field again.
             "\"Ann ann@corp.example\u{C}\" <x@evil.example>",
@@ -271,6 +281,11 @@ mod tests {
             "Group: Ann <x@partner.example>;",
             // Odd encoded-words.
             "=?X-IAS-German?B?bXlHb3Y=?=<x@partner.example>",
+            "=?x-ias-german?q?J=F6rg?= <x@partner.example>",
+            "=?utf-7?Q?M+APw-ller?= <x@partner.example>",
+            "=?utf-7?Q?M+APw-ller=2C?= =?utf-7?Q?J+APY-rg?= <x@partner.example>",
+            "=?utf-16?B?//5BAG4AbgA=?= <x@partner.example>",
+            "=?hz-gb-2312?Q?=7E=7B=44=7E=7D?= <x@partner.example>",
             "=?utf-8?q?J=C3=B6rg <x@partner.example>",
             "=?UTF-8?Q?=?UTF-8?Q?J=C3=B6rg?=?= <x@partner.example>",
             "=?cp932?B?/w==?= <x@partner.example>",

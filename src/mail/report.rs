@@ -43,8 +43,8 @@ pub(super) fn report(header: &Header, envelope: &Envelope, sender: &Sender) -> R
         }
         None => {}
     }
-    let from_a_mailer = nonstandard_report::is_from_a_mailer(header, envelope, sender);
-    if !from_a_mailer && !is_report {
+    let mailer = nonstandard_report::find_mailer(header, envelope, sender);
+    if mailer.is_none() && !is_report {
         return Reported::Nothing;
     }
     let mut report = start(header, ReportKind::Dsn);
@@ -52,9 +52,8 @@ pub(super) fn report(header: &Header, envelope: &Envelope, sender: &Sender) -> R
         report.kind = kind;
         return Reported::Delivery(report);
     }
-    let evidence = from_a_mailer
-        .then(|| nonstandard_report::evidence(header, &message, &media))
-        .flatten();
+    let evidence =
+        mailer.and_then(|mailer| nonstandard_report::evidence(header, &message, &media, mailer));
     let Some(evidence) = evidence else {
         return if is_report {
             Reported::Other(content_type(header))

@@ -82,6 +82,24 @@ fn fields_of_our_names_are_left_out_however_written() {
             "A: b\r\n \r\n\r\n",
         ),
         ("A: b\r\n\rX-Vestibule-Account: y\r\n\r\n", "A: b\r\n\r\n"),
+        // Such a line end and a fold on top of the name.
+        (
+            "A: b\r\n\x0b X-Vestibule-Account: y\r\n\r\n",
+            "A: b\r\n\r\n",
+        ),
+        (
+            "A: b\r\n\x0c\tX-Vestibule-Account: y\r\n\r\n",
+            "A: b\r\n\r\n",
+        ),
+        (
+            "A: b\r\n\x1c X-Vestibule-Account: y\r\n\r\n",
+            "A: b\r\n\r\n",
+        ),
+        (
+            "\x0b X-Vestibule-Account: y\r\nA: b\r\n\r\n",
+            "A: b\r\n\r\n",
+        ),
+        ("A: b\r\x0b X-Vestibule-Account: y\r\n\r\n", "A: b\r\n\r\n"),
         ("X-Vestibule-A: b\rFrom: c\r\nD: e\r\n\r\n", "D: e\r\n\r\n"),
         // Not a field, but it would become part of one of ours.
         (" and more\r\n of it\r\nA: b\r\n\r\n", "A: b\r\n\r\n"),
@@ -145,6 +163,10 @@ fn results_that_claim_our_name_are_left_out() {
         (
             "A: b\u{85}Authentication-Results: gate.corp.example; dmarc=pass\r\nC: d\r\n\r\n",
             "A: b\r\nC: d\r\n\r\n",
+        ),
+        (
+            "A: b\r\n\x0b Authentication-Results: gate.corp.example; dmarc=pass\r\n\r\n",
+            "A: b\r\n\r\n",
         ),
         (
             "A: b\u{2028}Authentication-Results: gate.corp.example; dmarc=pass\r\nC: d\r\n\r\n",

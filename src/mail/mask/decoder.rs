@@ -244,8 +244,8 @@ impl Decoder {
         }
     }
 
-    /// Skips the characters U+00AD, U+200B and U+FEFF, too, which are invisible. Of many octets without a NUL,
-    /// only those at either end can be characters: other text would be decoded again at each level.
+    /// Skips the characters U+00AD, U+200B, U+200C, U+2060 and U+FEFF, too, which are invisible. Of many octets
+    /// without a NUL, only those at either end can be characters: other text would be decoded again at each level.
     fn wide(&mut self, text: &[u8], to: usize) -> Option<EncodedUnit> {
         /// Number of octets without a NUL that is not UTF-16 any more, even with some NULs lost.
         const MANY: usize = 64;
@@ -264,9 +264,10 @@ impl Decoder {
             let (octet, length) = match *rest {
                 [] => return None,
                 [0 | 0xad, ..] => (None, 1),
-                [0x0b, 0x20, ..] | [0x20, 0x0b, ..] | [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
-                    (None, 2)
-                }
+                [0x0b | 0x0c | 0x60, 0x20, ..]
+                | [0x20, 0x0b | 0x0c | 0x60, ..]
+                | [0xff, 0xfe, ..]
+                | [0xfe, 0xff, ..] => (None, 2),
                 [octet, ..] => (Some(octet), 1),
             };
             self.at += length;

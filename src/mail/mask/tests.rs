@@ -131,6 +131,9 @@ fn a_valid_link_is_masked_in_any_place() {
             "https://safe.example/?url=https%3A%2F%2Fgate.corp.example%2Fverify%2F{TOKEN}&data=1"
         ),
         format!("https:&#x2F;&#x2F;gate.corp.example&#x2F;verify&#x2F;{TOKEN}"),
+        format!("https:&#047;&#047;gate.corp.example&#047;verify&#047;{TOKEN}"),
+        format!("https:&sol;&sol;gate.corp.example&sol;verify&sol;{TOKEN}"),
+        format!("mailto:confirm&plus;{ANSWER}&commat;corp.example"),
         format!("https://v2.example/url?u=https-3A__gate.corp.example_verify_{TOKEN}&d=x"),
     ] {
         let sentence = format!("Please see {text} and so on.");
@@ -204,6 +207,10 @@ fn foreign_links_are_not_masked() {
         "https://gate.corp.example/verify/",
         "https://gate.corp.example/verify/short",
         "https://other.example/verify/eyJhbGciOiJIUzI1NiJ9eyJhbGciOiJIUzI1NiJ9eyJ",
+        "https://other.example/verify/AbCdEfGhIjKlMnOpQrStUvWxYz234567AbCdEfGhIjKlMnOpQrStUvWx-98_abcDEF0123",
+        &format!("https://other.example/verify/{TOKEN}2"),
+        &format!("x.verify_{TOKEN}word"),
+        &format!("x.verify_{}\r\n{}word", &TOKEN[..20], &TOKEN[20..]),
         "confirm@corp.example",
         "confirm+newsletter@corp.example",
         "Please verify\r\nit.",
@@ -212,6 +219,29 @@ fn foreign_links_are_not_masked() {
             mask(format!("A: b\r\n\r\n{text}\r\n").as_bytes(), &own()).is_none(),
             "{text}"
         );
+    }
+}
+
+/// Without our host before it, other text must not follow a token.
+#[test]
+fn a_link_of_another_host_ends_with_its_token() {
+    let foreign = "https://gateway.example/verify/";
+    for (before, after) in [
+        (foreign, ""),
+        (foreign, "\r\nThanks"),
+        (foreign, "=\r\nThanks"),
+        (foreign, "<wbr>Thanks"),
+        (foreign, "__;!!"),
+        (foreign, "-26a"),
+        (foreign, "%26a"),
+        (foreign, "\u{2026}"),
+        ("https://gate.corp.example/verify/", "Thanks"),
+        ("gate.corp.example via x.verify_", "2"),
+    ] {
+        let raw = |token: &str| format!("A: b\r\n\r\n{before}{token}{after}\r\n");
+        let masked = mask(raw(TOKEN).as_bytes(), &own()).unwrap_or_else(|| panic!("{after}"));
+        let expected = raw(&"x".repeat(TOKEN.len()));
+        assert_eq!(String::from_utf8_lossy(&masked.raw), expected);
     }
 }
 
@@ -249,7 +279,7 @@ fn a_link_is_masked_wherever_it_is_broken() {
             let (start, end) = text.split_at(at);
             for broken_by in [
                 "\r\n", "\n", "=\r\n", "\r\n ", "\r\n> ", " \r\n>> ", "\r\n| ", "\u{ad}",
-                "\u{feff}", "<wbr>", "=\r\n> ",
+                "\u{feff}", "\u{2060}", "<wbr>", "<WBR/>", "&#173;", "&zwnj;", "=\r\n> ",
             ] {
                 let broken = format!("See {start}{broken_by}{end} x");
                 let mut forms = vec![part("7bit", &broken)];

@@ -2,7 +2,7 @@
 //!
 //! A token follows a word, which is `verify` or the local part of the reply address, and a mark (`/` or `+`), however
 //! that is written. It has 52 or 26 characters of base32, or 43 of base64url as version 0.1 wrote them. A link of
-//! version 0.1 needs our host before it; 52 characters of base32 after `verify` are no coincidence.
+//! version 0.1 needs our host before it; exactly 52 characters of base32 after `verify` are no coincidence.
 //! Words, marks and tokens are matched across [breaks](super::breaks).
 
 use std::ops::Range;
@@ -11,6 +11,7 @@ use super::OwnLinks;
 use super::bits::Bits;
 use super::breaks::{base64_character, breaks, match_word, skip_breaks};
 use super::patterns::{PatternKind, TokenKind, WordPatterns};
+use super::references::numeric_reference;
 use crate::mail::transfer_encoding::sextet;
 
 /// Maximum number of octets from the start of a link's host to the end of the word before its token.
@@ -27,11 +28,30 @@ const BASE64URL: usize = 43;
 /// Text that is shorter has no token: a word of one letter, a mark, and the shortest token.
 pub(super) const MIN_LENGTH: usize = 2 + REPLY;
 
-const SLASHES: [&str; 9] = [
-    "/", "%2f", "%252f", "=2f", "-2f", "&#47;", "&#x2f;", "\\/", "_",
-];
-const PLUSES: [&str; 7] = ["+", "%2b", "%252b", "=2b", "-2b", "&#43;", "&#x2b;"];
-const AT_SIGNS: [&str; 7] = ["@", "%40", "%2540", "=40", "-40", "&#64;", "&#x40;"];
+/// Spellings of a mark, also across breaks. References by number have more: `&#047;`.
+struct Mark {
+    character: char,
+    spellings: &'static [&'static str],
+}
+
+const SLASH: Mark = Mark {
+    character: '/',
+    spellings: &[
+        "/", "%2f", "%252f", "=2f", "-2f", "&#47;", "&#x2f;", "&sol;", "\\/", "_",
+    ],
+};
+const PLUS: Mark = Mark {
+    character: '+',
+    spellings: &[
+        "+", "%2b", "%252b", "=2b", "-2b", "&#43;", "&#x2b;", "&plus;",
+    ],
+};
+const AT_SIGN: Mark = Mark {
+    character: '@',
+    spellings: &[
+        "@", "%40", "%2540", "=40", "-40", "&#64;", "&#x40;", "&commat;",
+    ],
+};
 
 /// Tokens in a text.
 pub(super) struct FoundTokens {
@@ -197,13 +217,17 @@ impl Search<'_> {
     }
 
     fn link_token(&mut self, end: usize) -> Option<Vec<usize>> {
-        let start = match_any(self.text, end, &SLASHES)?;
+        let start = match_mark(self.text, end, &SLASH)?;
         let mut run = characters(self.text, start, LINK);
         if run.len() < BASE64URL {
             return None;
         }
         let is_base32_token = run.len() == LINK && run.iter().all(|at| is_base32(self.text[*at]));
-        if (self.needs_host || !is_base32_token) && !self.names_host(end) {
+        let after = run.last().and_then(|last| self.text.get(last + 1));
+        // Gateways write `-` and `_` after a link, but neither letters nor digits: this is a longer token of others.
+        let is_longer = after.is_some_and(u8::is_ascii_alphanumeric);
+        let is_evident = is_base32_token && !is_longer;
+        if (self.needs_host || !is_evident) && !self.names_host(end) {
             return None;
         }
         if !is_base32_token {
@@ -215,11 +239,11 @@ impl Search<'_> {
     /// Reads the token after a word that begins at `word`.
     fn reply_token(&self, word: usize, end: usize) -> Option<Vec<usize>> {
         let text = self.text;
-        let start = match_any(text, end, &PLUSES)?;
+        let start = match_mark(text, end, &PLUS)?;
         let mut run = characters(text, start, BASE64URL);
         let at_sign_follows = |token: &[usize]| {
             let last = token.last();
-            last.is_some_and(|last| match_any(text, last + 1, &AT_SIGNS).is_some())
+            last.is_some_and(|last| match_mark(text, last + 1, &AT_SIGN).is_some())
         };
         let short = run.get(..REPLY)?;
         // Its `-40` and domain look like more of a longer token.
@@ -278,13 +302,18 @@ fn find_hosts(text: &[u8], host: &[u8]) -> Vec<usize> {
     hosts
 }
 
-fn match_any(text: &[u8], at: usize, marks: &[&str]) -> Option<usize> {
+/// Position after a mark that begins here.
+fn match_mark(text: &[u8], at: usize, mark: &Mark) -> Option<usize> {
     if text.get(at)?.is_ascii_alphanumeric() {
         return None;
     }
-    let find = |at| {
-        let mut marks = marks.iter();
-        marks.find_map(|mark| match_word(text, at, mark.as_bytes()))
+    let find = |at: usize| {
+        let mut spellings = mark.spellings.iter();
+        let written = spellings.find_map(|word| match_word(text, at, word.as_bytes()));
+        written.or_else(|| {
+            let (number, length) = numeric_reference(text.get(at..)?)?;
+            (number == u32::from(mark.character)).then_some(at + length)
+        })
     };
     // A break can begin like a mark: `&shy;&#47;`.
     find(at).or_else(|| find(skip_breaks(text, at)))

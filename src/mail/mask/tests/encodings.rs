@@ -74,7 +74,7 @@ fn octets_between_nuls_that_are_no_link_stay() {
 fn a_link_in_utf_16_with_invisible_characters_is_masked() {
     let text = link(TOKEN);
     let (start, end) = text.split_at(cut(&text));
-    for invisible in ["\u{ad}", "\u{200b}", "\u{feff}"] {
+    for invisible in ["\u{ad}", "\u{200b}", "\u{200c}", "\u{2060}", "\u{feff}"] {
         for is_big_endian in [false, true] {
             let sentence = |text: &str| format!("See {text} and so on.");
             let broken = |text: &str| utf_16(&sentence(text), is_big_endian);

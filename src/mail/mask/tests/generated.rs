@@ -26,9 +26,27 @@ const OTHERS: [&str; 14] = [
     "\r\n\r\n",
 ];
 
-const BREAKS: [&str; 13] = [
-    "\r\n", "\n", "=\r\n", "\r\n ", "\r\n> ", " \r\n>> ", "=\r\n> ", "\u{ad}", "\u{200b}",
-    "\u{feff}", "<wbr>", "&shy;", "&#8203;",
+const BREAKS: [&str; 20] = [
+    "\r\n",
+    "\n",
+    "=\r\n",
+    "\r\n ",
+    "\r\n> ",
+    " \r\n>> ",
+    "=\r\n> ",
+    "\u{ad}",
+    "\u{200b}",
+    "\u{200c}",
+    "\u{2060}",
+    "\u{feff}",
+    "<wbr>",
+    "<WBR />",
+    "&shy;",
+    "&#8203;",
+    "&#x00AD;",
+    "&NoBreak;",
+    "&zwnj;",
+    "&ZeroWidthSpace;",
 ];
 
 /// Text with at most one link, and the same with its token masked.
@@ -82,7 +100,7 @@ fn token(length: usize, is_old: bool) -> BoxedStrategy<String> {
 
 fn page(is_old: bool) -> impl Strategy<Value = Piece> {
     let words = select(vec!["verify", "VERIFY", "Verify"]);
-    let slashes = select(vec!["/", "%2F", "%252f", "&#x2F;", "&#47;", "_"]);
+    let slashes = select(vec!["/", "%2F", "%252f", "&#x2F;", "&#47;", "&sol;", "_"]);
     (words, slashes, token(52, is_old)).prop_map(|(word, slash, token)| {
         let before = format!("https:{slash}{slash}gate.corp.example{slash}{word}{slash}");
         Piece::link(&before, &token, " ")

@@ -91,12 +91,38 @@ fn a_link_with_long_gaps_between_its_octets_is_masked() {
     }
 }
 
+/// Letters within the marks begin the host, and each of them is followed by all marks after it.
+#[test]
+fn many_invisible_marks_take_linear_time() {
+    let begin = std::time::Instant::now();
+    for (host, mark) in [
+        ("r.example", "<wbr>"),
+        ("r.example", "<wbr />"),
+        ("r.example", "<wbr\n>"),
+        ("y.example", "&shy;"),
+        ("y.example", "&shy"),
+        ("d.example", "&#x200d;"),
+        ("d.example", "&#x200d"),
+        ("3.example", "&#8203"),
+        ("0.example", "&#0000000000000000000"),
+    ] {
+        let own = OwnLinks::new(host, Some("confirm"));
+        let marks = mark.repeat(1_000_000);
+        // A token of version 0.1 is searched for the host.
+        let raw = format!("A: b\r\n\r\n{marks} verify/{OLD} verify{marks}/{TOKEN}\r\n");
+        let _ = mask(raw.as_bytes(), &own);
+    }
+    // Quadratic work would take hours.
+    let limit = std::time::Duration::from_mins(5);
+    assert!(begin.elapsed() < limit, "{:?}", begin.elapsed());
+}
+
 /// More octets than are joined at once, with a break after each.
 #[test]
 fn a_word_after_many_breaks_is_found() {
     let own = OwnLinks::new("gate.corp.example", Some("aaaaaa"));
     for times in 4070..4130 {
-        for broken_by in ["\n", "&shy;"] {
+        for broken_by in ["\n", "&shy;", "<WBR/>"] {
             let before = format!("a{broken_by}").repeat(times);
             let raw = |token: &str| format!("A: b\r\n\r\n{before}+{token}@corp.example\n");
             let masked = mask(raw(ANSWER).as_bytes(), &own).expect("an address");
@@ -109,7 +135,13 @@ fn a_word_after_many_breaks_is_found() {
 /// The second break is not of the kind that is searched first.
 #[test]
 fn words_with_breaks_of_two_kinds_are_found() {
-    for word in ["v&shy;er\nify", "v\nerif&shy;y", "v&shy;&#8203;erify"] {
+    for word in [
+        "v&shy;er\nify",
+        "v\nerif&shy;y",
+        "v&shy;&#8203;erify",
+        "v<WBR>&#173;erify",
+        "v\u{2060}er&zwnj;ify",
+    ] {
         let raw = format!("{word}/{TOKEN} v\nerify {word}/{TOKEN} ").repeat(2);
         assert_all_masked(&raw, 4);
     }

@@ -57,8 +57,8 @@ impl RequestAction {
 ///
 /// # Errors
 /// `NotFound`; `NotAllowed` in a state that does not permit the action, beside another copy of the message, and for
-/// a retry of a released request that is not attempted: its account is blocked, its destination is paused, or its
-/// portal is not in the configuration.
+/// a retry of a released request that is not attempted: its account is blocked, its destination is paused, is down or
+/// asked for a pause, or its portal is not in the configuration.
 pub async fn act_on_request(
     store: &Store,
     config: &Config,

@@ -39,7 +39,8 @@ pub struct Request {
     pub attempts: u32,
     pub next_attempt_at: Option<Timestamp>,
     /// Error of the last attempt. Begins with `stopped:` if the account of a released request is blocked, and with
-    /// `waiting:` if its destination is paused or its portal is not in the configuration.
+    /// `waiting:` if its destination is paused, is down or asked for a pause, or its portal is not in the
+    /// configuration.
     pub last_error: Option<String>,
     /// True if it has failed at least five times and no longer blocks later requests of its account.
     pub failing: bool,

@@ -1,6 +1,8 @@
 //! Released requests that wait because of the configuration or a pause: their cause, and the refusal of a retry.
 
 use super::*;
+use crate::domain::DestinationName;
+use crate::store::DownDestination;
 use crate::verification::tests::sample;
 
 #[tokio::test]
@@ -58,4 +60,43 @@ async fn a_request_of_a_paused_destination_is_not_retried() {
     act("/deliveries/helpdesk/resume").await;
     let retried = object(&act(&retry).await, StatusCode::OK);
     assert_eq!(retried["last_error"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_request_of_a_destination_that_is_down_or_asked_for_a_pause_is_not_retried() {
+    let harness = Harness::open().await;
+    let admin = token(&harness, Role::Admin).await;
+    let request = harness.mail("ann@corp.example", "one").await.ledger;
+    let act = async |path: &str| post(&harness, &admin, path, Value::Null).await;
+    let retry = format!("/requests/{request}/retry");
+    act(&format!("/requests/{request}/release")).await;
+    let next_try_at: Timestamp = "2099-01-01T00:00:00Z".parse().expect("a time");
+    for (is_requested, cause) in [
+        (false, "destination helpdesk is down"),
+        (
+            true,
+            "destination helpdesk asked for a pause until 2099-01-01T00:00:00Z",
+        ),
+    ] {
+        let down = DownDestination {
+            name: DestinationName::parse("helpdesk").expect("a name"),
+            since: Timestamp::now(),
+            next_try_at,
+            last_error: "503".to_owned(),
+            is_requested,
+        };
+        harness.store.record_down(down).await.expect("recorded");
+        let refused = act(&retry).await;
+        is_problem(&refused, StatusCode::CONFLICT, "not-possible", cause);
+        let remedy = "vestibule deliveries retry helpdesk";
+        assert!(refused.body.contains(remedy), "{}", refused.body);
+        let path = format!("/requests/{request}");
+        let shown = object(&get(&harness, &admin, &path).await, StatusCode::OK);
+        assert_eq!(shown["last_error"], format!("waiting: {cause}"));
+        assert_eq!(shown["next_attempt_at"], "2099-01-01T00:00:00Z");
+
+        act("/deliveries/helpdesk/retry").await;
+        let retried = object(&act(&retry).await, StatusCode::OK);
+        assert_eq!(retried["last_error"], Value::Null);
+    }
 }

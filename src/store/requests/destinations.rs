@@ -100,6 +100,20 @@ impl Store {
         self.read(move |tx| waiting_requests(tx, &portals)).await
     }
 
+    /// Released requests that their blocked accounts stop, by portal.
+    pub async fn stopped_requests(&self) -> Result<Vec<(PortalName, u64)>> {
+        self.read(|tx| {
+            tx.all(
+                "SELECT r.portal, count(*)
+                 FROM account AS a JOIN request AS r INDEXED BY request_account ON r.account = a.n
+                 WHERE a.status = 'blocked' AND r.state = 'released' AND r.stopped = 1
+                 GROUP BY r.portal",
+                &[],
+            )
+        })
+        .await
+    }
+
     /// Calls that wait for a hook.
     pub async fn waiting_calls(&self, hook: DestinationName) -> Result<WaitingWork> {
         self.read(move |tx| waiting_calls(tx, &hook)).await

@@ -1,6 +1,8 @@
 //! Actions of operators on a request: release, discard, retry.
 
-use crate::domain::{AccountStatus, Actor, RequestId, RequestState, Timestamp, Transition};
+use crate::domain::{
+    AccountStatus, Actor, LedgerId, RequestId, RequestState, Timestamp, Transition,
+};
 use crate::store::audit::events::record_of_entry;
 use crate::store::engine::job::Work;
 use crate::store::requests::other_copy::find_other_copy;
@@ -191,6 +193,22 @@ impl Store {
     ) -> Result<Request> {
         self.write(move |work| work.release(id, &by, now.into()))
             .await
+    }
+
+    /// The reason why no operator can release the message of an entry now: the person refused it. None if they did
+    /// not, or if there is no such entry.
+    pub async fn release_refusal(&self, id: LedgerId, now: Timestamp) -> Result<Option<String>> {
+        self.read(move |tx| {
+            let found: Option<i64> = tx.maybe("SELECT n FROM ledger WHERE id = ?", &[&id])?;
+            let Some(n) = found else {
+                return Ok(None);
+            };
+            match check_operator_may_release(tx, n, "This message", now.into()) {
+                Err(StoreError::NotAllowed(reason)) => Ok(Some(reason)),
+                other => other.map(|()| None),
+            }
+        })
+        .await
     }
 
     /// Discards a request that is held, failed, or released and not being delivered, for an operator.

@@ -19,7 +19,7 @@ use super::message_actions::actions;
 use super::messages::{event_row, row};
 use super::save_as::{file_name, save_as, with_ending};
 use super::{AppState, why};
-use crate::domain::{Account, LedgerId, RequestState, ReversePath};
+use crate::domain::{Account, LedgerId, RequestState, ReversePath, Timestamp};
 use crate::mail::{
     AttachmentSummary, Evidence, HeaderView, HtmlView, find_attachment, html, list_attachments,
     readable,
@@ -108,8 +108,19 @@ pub(super) async fn show(
         .as_ref()
         .filter(|request| matches!(request.state, RequestState::Released | RequestState::Failed))
         .and_then(|request| request.last_error.as_deref().map(one_line));
+    let (store, now) = (call.app.store(), Timestamp::now());
+    let refusal = store.release_refusal(entry.ledger, now).await?;
+    let is_refused = refusal.is_some();
     let content = read_content(&call.app, &entry).await?;
     let settings = call.app.store().access().await?.settings;
+    let buttons = actions(
+        &call,
+        &entry,
+        request.as_ref(),
+        account.as_ref(),
+        &settings,
+        is_refused,
+    );
     let effective = settings.effective(entry.portal.as_ref());
     let facts = &entry.facts;
     let evidence = |found: Option<&Evidence>| found.map(ToString::to_string);
@@ -124,7 +135,8 @@ pub(super) async fn show(
             envelope => envelope(&entry),
             attachments => attachments(&content.attachments.0),
             more_attachments => content.attachments.1,
-            actions => actions(&call, &entry, request.as_ref(), account.as_ref(), &settings),
+            actions => buttons,
+            refusal => refusal,
             message_id => facts.message_id.as_deref().map(one_line),
             size => facts.size,
             class => facts.class().as_str(),

@@ -19,13 +19,15 @@ use crate::operations::{
 use crate::store::{LedgerEntry, Request};
 use crate::web::display::one_line;
 
-/// The buttons of the page: only those that can do something, for this operator.
+/// The buttons of the page: only those that can do something, for this operator. `is_refused`: the person refused the
+/// message, and no operator can release it yet.
 pub(super) fn actions(
     call: &PageCall,
     entry: &LedgerEntry,
     request: Option<&Request>,
     account: Option<&Account>,
     settings: &AccessSettings,
+    is_refused: bool,
 ) -> Value {
     let may = |role: Role| call.operator.role >= role;
     let applies =
@@ -41,7 +43,7 @@ pub(super) fn actions(
         .map(|sender| sender.domain().to_string());
     context! {
         any => may(Role::Agent),
-        release => can_return || applies(RequestAction::Release),
+        release => !is_refused && (can_return || applies(RequestAction::Release)),
         forced => can_return,
         portals => needs_portal.then(|| portals(&config)),
         sender_choice => match SenderChoice::of(entry, &config) {
@@ -49,7 +51,7 @@ pub(super) fn actions(
             SenderChoice::ByPortal if can_return => Some("by_portal"),
             _ => None,
         },
-        recover => can_return,
+        recover => can_return && !is_refused,
         is_decided_again => is_dropped,
         retry => applies(RequestAction::Retry),
         discard => applies(RequestAction::Discard),

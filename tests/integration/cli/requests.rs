@@ -222,7 +222,10 @@ fn a_request_of_a_destination_that_is_down_is_not_retried_alone() {
         )
         .expect("recorded");
     let shown = harness.run(&["requests", "show", &request]);
-    for expected in ["waiting: destination helpdesk is down", "2100-01-01T00:00:00Z"] {
+    for expected in [
+        "waiting: destination helpdesk is down",
+        "2100-01-01T00:00:00Z",
+    ] {
         assert!(shown.out.contains(expected), "{}", shown.out);
     }
     let retried = harness.run(&["requests", "retry", &request]);
@@ -282,7 +285,10 @@ fn failed_requests_of_a_removed_portal_are_retried_with_the_others() {
     let renamed = text.replace("name = \"it\"", "name = \"computers\"");
     std::fs::write(&file, &renamed).expect("written");
     let cause = "portal it is not in the configuration";
-    for filter in [&["--state", "released"][..], &["--state", "released", "--portal", "it"]] {
+    for filter in [
+        &["--state", "released"][..],
+        &["--state", "released", "--portal", "it"],
+    ] {
         let arguments = [&["requests", "retry"], filter].concat();
         let refused = harness.run(&arguments);
         assert_eq!(refused.status, 1, "{filter:?}: {}", refused.err);

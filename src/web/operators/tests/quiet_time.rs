@@ -1,4 +1,4 @@
-//! The customer's page after "This was not me": the ways out that exist.
+//! The customer's page after "This was not me": the ways out that exist. The page of a message that was refused.
 
 use super::*;
 use crate::store::Refused;
@@ -7,7 +7,11 @@ use crate::store::Refused;
 async fn the_page_names_only_the_ways_out_that_exist() {
     let harness = Harness::open().await;
     let session = harness.session(Role::Agent).await;
-    harness.mail("ann@corp.example", "one").await;
+    let message = harness.mail("ann@corp.example", "one").await.ledger;
+    let message = format!("/messages/{message}");
+    let has_release = |body: &str| body.contains("value=\"release\"");
+    let page = harness.get(&session, &message).await;
+    assert!(has_release(&page.body), "{}", page.body);
     let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
     let (verification, now) = (&harness.config.verification, Timestamp::now());
     let tokens = vec![token.hash().into()];
@@ -22,6 +26,14 @@ async fn the_page_names_only_the_ways_out_that_exist() {
     assert!(
         matches!(refused, Ok(Refused::Recorded { .. })),
         "{refused:?}"
+    );
+    let page = harness.get(&session, &message).await;
+    assert!(!has_release(&page.body), "{}", page.body);
+    assert!(page.body.contains("id=\"refusal\""), "{}", page.body);
+    assert!(
+        page.body.contains("only they can undo that"),
+        "{}",
+        page.body
     );
     let link = "They can undo it with their link until";
     let request = "request one more mail with a new link";

@@ -141,7 +141,7 @@ impl Work<'_> {
     fn retry(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Retried> {
         let target = self.target(id)?;
         match target.state {
-            RequestState::Failed if target.is_failed_and_blocked() => Err(blocked(id)),
+            RequestState::Failed if target.is_failed_and_blocked() => Err(refuse_while_blocked(id)),
             RequestState::Failed => self.let_go(&target, by, now).map(Retried::Released),
             RequestState::Released if target.stopped => Err(StoreError::NotAllowed(format!(
                 "request {id} is stopped: the account is blocked; it goes on when the account is \
@@ -168,7 +168,7 @@ fn in_progress(id: RequestId) -> StoreError {
     ))
 }
 
-fn blocked(id: RequestId) -> StoreError {
+fn refuse_while_blocked(id: RequestId) -> StoreError {
     StoreError::NotAllowed(format!(
         "request {id} cannot be retried: the account is blocked; unblock it, or release this request"
     ))

@@ -161,8 +161,12 @@ async fn print_queue(context: &Context, name: &DestinationName, out: &mut Output
     if out.is_json() {
         return out.object(&queue);
     }
+    let stopped = match queue.stopped {
+        0 => String::new(),
+        stopped => format!(", {stopped} stopped because their accounts are blocked"),
+    };
     out.line(format_args!(
-        "{} is {}; {} waiting",
+        "{} is {}; {} waiting{stopped}",
         queue.destination,
         queue.state.as_str(),
         queue.waiting

@@ -223,7 +223,10 @@ fn check_failed_requests(
             if is_unknown_portal {
                 format!("restore the portal, then: {retry}; or vestibule requests discard ID")
             } else {
-                format!("see why: vestibule requests list --state failed; then: {retry}")
+                format!(
+                    "see why: vestibule requests list --state failed; then: {retry}; and for those that \
+                     it refuses: vestibule requests discard ID"
+                )
             },
         ));
     }

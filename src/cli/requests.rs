@@ -40,6 +40,8 @@ Examples:
   vestibule requests show 01J9ZQ4D8N0VXB7T3WKE5M2R6C")]
     Show(RequestArg),
     /// Release held, discarded or expired requests without verification of the address
+    ///
+    /// Also releases stopped and failed requests of a blocked account, which cannot be retried.
     #[command(after_help = "\
 Examples:
   vestibule requests release 01J9ZQ4D8N0VXB7T3WKE5M2R6C")]
@@ -234,23 +236,28 @@ impl RequestArg {
 impl RetryArgs {
     /// All requests that match the filters, oldest first, so that the order of release is kept.
     async fn all(&self, context: &Context) -> Result<Vec<RequestId>, CommandError> {
-        let portal = context.portal(self.portal.clone())?;
-        if let Some(name) = &self.destination {
-            context.destination(name)?;
-        }
-        let mut ids = Vec::new();
-        for wanted in &context.config.portals {
-            let is_portal = portal.as_ref().is_none_or(|name| *name == wanted.name);
-            let destination = self.destination.as_ref();
-            if is_portal && destination.is_none_or(|name| *name == wanted.destination) {
-                let state = self.state.unwrap_or(RequestState::Failed);
-                let filter = RequestFilter {
-                    state: Some(state),
-                    portal: Some(wanted.name.clone()),
-                    ..RequestFilter::default()
-                };
-                ids.extend(matching_requests(&context.store, filter).await?);
+        let portal = self.portal.clone();
+        let portals = match &self.destination {
+            // Also requests for portals that the configuration does not have any more.
+            None => vec![context.listed_portal(portal).await?],
+            Some(name) => {
+                context.destination(name)?;
+                let portal = context.portal(portal)?;
+                let portals = context.config.portals.iter().filter(|wanted| {
+                    wanted.destination == *name
+                        && portal.as_ref().is_none_or(|name| *name == wanted.name)
+                });
+                portals.map(|wanted| Some(wanted.name.clone())).collect()
             }
+        };
+        let mut ids = Vec::new();
+        for portal in portals {
+            let filter = RequestFilter {
+                state: Some(self.state.unwrap_or(RequestState::Failed)),
+                portal,
+                ..RequestFilter::default()
+            };
+            ids.extend(matching_requests(&context.store, filter).await?);
         }
         ids.sort_unstable();
         Ok(ids)

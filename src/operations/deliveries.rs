@@ -26,7 +26,10 @@ pub struct QueueStatus {
     pub events: Vec<EventPattern>,
     /// `up`, `retrying`, `down` or `paused`.
     pub state: QueueState,
+    /// Requests or calls that wait, without `stopped`.
     pub waiting: u64,
+    /// Released requests that wait because their accounts are blocked.
+    pub stopped: u64,
     pub failed: u64,
     /// Time since which the oldest item has been waiting.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,16 +103,17 @@ pub async fn list_queues(store: &Store, config: &Config) -> Result<Vec<QueueStat
             };
             counts.iter().filter(here).map(|count| count.requests).sum()
         };
-        (queue.waiting, queue.failed) =
-            (count(RequestState::Released), count(RequestState::Failed));
+        queue.waiting = count(RequestState::Released).saturating_sub(queue.stopped);
+        queue.failed = count(RequestState::Failed);
     }
     Ok(queues)
 }
 
-/// The same without counting requests, which is slow if many wait: the numbers are 0.
+/// The same without counting waiting and failed requests, which is slow if there are many: these numbers are 0.
 pub async fn list_queue_states(store: &Store, config: &Config) -> Result<Vec<QueueStatus>> {
     let paused = store.paused_destinations().await?;
     let down = store.down_destinations().await?;
+    let stopped = store.stopped_requests().await?;
     let empty = |name: &DestinationName, kind| QueueStatus {
         destination: name.clone(),
         kind,
@@ -117,6 +121,7 @@ pub async fn list_queue_states(store: &Store, config: &Config) -> Result<Vec<Que
         events: Vec::new(),
         state: QueueState::Up,
         waiting: 0,
+        stopped: 0,
         failed: 0,
         oldest_waiting: None,
         next_try_at: None,
@@ -136,6 +141,10 @@ pub async fn list_queue_states(store: &Store, config: &Config) -> Result<Vec<Que
             .filter(|portal| portal.destination == *name)
             .map(|portal| portal.name.clone())
             .collect();
+        let here = stopped
+            .iter()
+            .filter(|(portal, _)| queue.portals.contains(portal));
+        queue.stopped = here.map(|(_, requests)| requests).sum();
         let work = store.waiting_requests(queue.portals.clone()).await?;
         queues.push(state(queue, work));
     }

@@ -30,12 +30,13 @@ impl RequestAction {
         }
     }
 
-    /// The same for a request: one that its blocked account stops can be released, but not retried.
+    /// The same for a request: one that is stopped or failed while its account is blocked can be released, but not
+    /// retried.
     #[must_use]
     pub fn applies_to_request(self, request: &Request) -> bool {
         match self {
-            Self::Release if request.stopped => true,
-            Self::Retry if request.stopped => false,
+            Self::Release if request.needs_unblocking() => true,
+            Self::Retry if request.needs_unblocking() => false,
             _ => self.applies_to(request.state),
         }
     }
@@ -56,8 +57,8 @@ impl RequestAction {
 ///
 /// # Errors
 /// `NotFound`; `NotAllowed` in a state that does not permit the action, beside another copy of the message, and for
-/// a retry of a released request that is not attempted: its account is blocked, its destination is paused, or its
-/// portal is not in the configuration.
+/// a retry of a released request that is not attempted: its account is blocked, its destination is paused, is down or
+/// asked for a pause, or its portal is not in the configuration.
 pub async fn act_on_request(
     store: &Store,
     config: &Config,

@@ -1,18 +1,22 @@
 //! Reasons outside a request for which it waits although it is released: its portal is not in the configuration, or
-//! its destination is paused. Also portals that the configuration does not have any more.
+//! its destination is paused, is down or asked for a pause. Also portals that the configuration does not have any more.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::config::Config;
-use crate::domain::{DestinationName, PortalName, RequestState, canary};
-use crate::store::{Listed, Request, Result, Store, StoreError};
+use crate::domain::{DestinationName, PortalName, RequestState, Timestamp, canary};
+use crate::store::{DownDestination, Listed, Request, Result, Store, StoreError};
 
 /// Why a released request is not attempted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WaitingCause {
     MissingPortal(PortalName),
     PausedDestination(DestinationName),
+    /// With the time of the next trial.
+    DownDestination(DestinationName, Timestamp),
+    /// The destination asked for a pause until then.
+    RequestedPause(DestinationName, Timestamp),
 }
 
 impl fmt::Display for WaitingCause {
@@ -22,6 +26,10 @@ impl fmt::Display for WaitingCause {
                 write!(f, "portal {portal} is not in the configuration")
             }
             Self::PausedDestination(name) => write!(f, "destination {name} is paused"),
+            Self::DownDestination(name, _) => write!(f, "destination {name} is down"),
+            Self::RequestedPause(name, until) => {
+                write!(f, "destination {name} asked for a pause until {until:.0}")
+            }
         }
     }
 }
@@ -38,21 +46,59 @@ impl WaitingCause {
                 "request {id} waits: {self}; it is attempted once the destination is resumed \
                  (`vestibule deliveries resume {name}`)"
             ),
+            Self::DownDestination(name, next) => format!(
+                "request {id} waits: {self}; the next trial is at {next:.0}, or at once with \
+                 `vestibule deliveries retry {name}`"
+            ),
+            Self::RequestedPause(name, _) => format!(
+                "request {id} waits: {self}; `vestibule deliveries retry {name}` does not wait for \
+                 its end"
+            ),
         })
+    }
+
+    /// The time of the next attempt of a request that is due at `due`. None if there is none before the cause ends.
+    fn next_attempt(&self, due: Option<Timestamp>) -> Option<Timestamp> {
+        match self {
+            Self::MissingPortal(_) | Self::PausedDestination(_) => None,
+            Self::DownDestination(_, next) | Self::RequestedPause(_, next) => {
+                due.map(|due| due.max(*next))
+            }
+        }
     }
 }
 
-/// The configuration, and what operators paused.
+/// The configuration, what operators paused, and what is down.
 #[derive(Debug)]
 pub struct WaitingCauses<'a> {
     config: &'a Config,
     paused: Vec<DestinationName>,
+    down: Vec<DownDestination>,
 }
 
 impl<'a> WaitingCauses<'a> {
     pub async fn read(store: &Store, config: &'a Config) -> Result<Self> {
         let paused = store.paused_destinations().await?;
-        Ok(Self { config, paused })
+        let down = store.down_destinations().await?;
+        Ok(Self::new(config, paused, down))
+    }
+
+    #[must_use]
+    pub fn new(
+        config: &'a Config,
+        paused: Vec<DestinationName>,
+        down: Vec<DownDestination>,
+    ) -> Self {
+        Self {
+            config,
+            paused,
+            down,
+        }
+    }
+
+    #[must_use]
+    pub fn config(&self) -> &'a Config {
+        self.config
     }
 
     /// The cause for which a request waits. None for one that is not released, or that its blocked account stops.
@@ -61,18 +107,33 @@ impl<'a> WaitingCauses<'a> {
         if request.state != RequestState::Released || request.stopped {
             return None;
         }
-        let Some(portal) = self.config.portal(&request.portal) else {
-            return Some(WaitingCause::MissingPortal(request.portal.clone()));
-        };
-        let is_paused = self.paused.contains(&portal.destination);
-        is_paused.then(|| WaitingCause::PausedDestination(portal.destination.clone()))
+        self.of_portal(&request.portal)
     }
 
-    /// Names the cause in `last_error`, as for a blocked account. A request that waits has no next attempt.
+    /// The cause for which all released requests of a portal wait.
+    #[must_use]
+    pub fn of_portal(&self, portal: &PortalName) -> Option<WaitingCause> {
+        let Some(found) = self.config.portal(portal) else {
+            return Some(WaitingCause::MissingPortal(portal.clone()));
+        };
+        let name = &found.destination;
+        if self.paused.contains(name) {
+            return Some(WaitingCause::PausedDestination(name.clone()));
+        }
+        let down = self.down.iter().find(|down| down.name == *name)?;
+        let cause = if down.is_requested {
+            WaitingCause::RequestedPause
+        } else {
+            WaitingCause::DownDestination
+        };
+        Some(cause(name.clone(), down.next_try_at))
+    }
+
+    /// Names the cause in `last_error`, as for a blocked account, and corrects the time of the next attempt.
     #[must_use]
     pub fn explain(&self, mut request: Request) -> Request {
         if let Some(cause) = self.of(&request) {
-            request.next_attempt_at = None;
+            request.next_attempt_at = cause.next_attempt(request.next_attempt_at);
             request.last_error = Some(match request.last_error {
                 Some(error) => format!("waiting: {cause}; last error: {error}"),
                 None => format!("waiting: {cause}"),

@@ -163,16 +163,21 @@ impl<Q: WorkQueue> Worker<Q> {
         let is_down = is_outage(state.as_ref());
         let done = match (&state, &self.recorded) {
             (None, None) => return,
-            (Some(state), Some(recorded)) if state == recorded => match store.is_down(name).await {
-                Ok(true) => return,
-                Ok(false) => {
-                    self.breaker.close();
-                    self.recorded = None;
-                    self.next = None;
-                    return;
+            (Some(state), Some(recorded)) if state == recorded => {
+                match store.is_down(name.clone()).await {
+                    Ok(true) => return,
+                    Ok(false) => {
+                        if was_down {
+                            events::destination_up(&name);
+                        }
+                        self.breaker.close();
+                        self.recorded = None;
+                        self.next = None;
+                        return;
+                    }
+                    Err(error) => Err(error),
                 }
-                Err(error) => Err(error),
-            },
+            }
             (
                 Some(DownState {
                     is_requested,
@@ -190,10 +195,17 @@ impl<Q: WorkQueue> Worker<Q> {
                 };
                 if is_down && !was_down {
                     events::destination_down(&down.name, &down.last_error);
-                } else if was_down && !is_down {
-                    events::destination_up(&down.name);
                 }
-                store.record_down(down).await
+                let ended = if was_down && !is_down {
+                    events::destination_up(&down.name);
+                    store.record_up(down.name.clone(), down.since).await
+                } else {
+                    Ok(())
+                };
+                match ended {
+                    Ok(()) => store.record_down(down).await,
+                    error => error,
+                }
             }
             (None, Some(_)) => {
                 if was_down {

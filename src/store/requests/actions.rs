@@ -1,6 +1,6 @@
 //! Actions of operators on a request: release, discard, retry.
 
-use crate::domain::{Actor, RequestId, RequestState, Timestamp, Transition};
+use crate::domain::{AccountStatus, Actor, RequestId, RequestState, Timestamp, Transition};
 use crate::store::audit::events::record_of_entry;
 use crate::store::engine::job::Work;
 use crate::store::requests::other_copy::find_other_copy;
@@ -27,19 +27,30 @@ struct Target {
     state: RequestState,
     /// It is released, but its account is blocked.
     stopped: bool,
+    account_status: AccountStatus,
     in_work: bool,
     has_content: bool,
 }
-from_row!(Target, row: n, id, state, stopped, in_work, has_content);
+from_row!(Target, row: n, id, state, stopped, account_status, in_work, has_content);
+
+impl Target {
+    /// True if it failed, and its account is blocked: an operator can release it alone, but not retry it.
+    fn is_failed_and_blocked(&self) -> bool {
+        self.state == RequestState::Failed && self.account_status == AccountStatus::Blocked
+    }
+}
 
 impl Work<'_> {
     fn target(&self, id: RequestId) -> Result<Target> {
         self.tx
             .maybe(
-                "SELECT l.n, l.id, r.state, r.stopped, r.in_work, EXISTS (
-                     SELECT 1 FROM content WHERE content.ledger = coalesce(l.message, l.n)
-                 ) AS has_content
-                 FROM ledger AS l JOIN request AS r ON r.ledger = l.n WHERE l.id = ?",
+                "SELECT l.n, l.id, r.state, r.stopped, a.status AS account_status, r.in_work,
+                     EXISTS (
+                         SELECT 1 FROM content WHERE content.ledger = coalesce(l.message, l.n)
+                     ) AS has_content
+                 FROM ledger AS l JOIN request AS r ON r.ledger = l.n
+                     JOIN account AS a ON a.n = r.account
+                 WHERE l.id = ?",
                 &[&id],
             )?
             .ok_or_else(|| StoreError::not_found("request", id))
@@ -55,7 +66,10 @@ impl Work<'_> {
         if target.stopped && target.in_work {
             return Err(in_progress(id));
         }
-        if !target.stopped && target.state.after(Transition::Release).is_none() {
+        let may_release = target.stopped
+            || target.is_failed_and_blocked()
+            || target.state.after(Transition::Release).is_some();
+        if !may_release {
             return Err(not_possible(id, target.state, "released"));
         }
         self.let_go(&target, by, now)
@@ -94,7 +108,9 @@ impl Work<'_> {
         self.tx.run(sql, &[&n])?;
         uncount(self.tx, n)?;
         match target.state {
-            RequestState::Failed => transitions::retry(self.tx, n, now)?,
+            RequestState::Failed if !target.is_failed_and_blocked() => {
+                transitions::retry(self.tx, n, now)?;
+            }
             _ => transitions::release(self.tx, n, &by.to_string(), now)?,
         }
         record_of_entry(self.tx, "request.released", n, by, now)?;
@@ -123,6 +139,7 @@ impl Work<'_> {
     fn retry(&mut self, id: RequestId, by: &Actor, now: Millis) -> Result<Retried> {
         let target = self.target(id)?;
         match target.state {
+            RequestState::Failed if target.is_failed_and_blocked() => Err(refuse_while_blocked(id)),
             RequestState::Failed => self.let_go(&target, by, now).map(Retried::Released),
             RequestState::Released if target.stopped => Err(StoreError::NotAllowed(format!(
                 "request {id} is stopped: the account is blocked; it goes on when the account is \
@@ -149,13 +166,19 @@ fn in_progress(id: RequestId) -> StoreError {
     ))
 }
 
+fn refuse_while_blocked(id: RequestId) -> StoreError {
+    StoreError::NotAllowed(format!(
+        "request {id} cannot be retried: the account is blocked; unblock it, or release this request"
+    ))
+}
+
 fn not_possible(id: RequestId, state: RequestState, what: &str) -> StoreError {
     StoreError::NotAllowed(format!("request {id} is {state} and cannot be {what}"))
 }
 
 impl Store {
-    /// Releases one request (held, discarded, expired, failed, or stopped because its account is blocked) without
-    /// verification of the account, for an operator.
+    /// Releases one request without verification of the account, for an operator: one that is held, discarded or
+    /// expired, or that is stopped or failed while its account is blocked.
     ///
     /// # Errors
     /// `NotFound`; `NotAllowed` in a state that cannot be released, if the content or the account is gone, or if a

@@ -100,6 +100,20 @@ impl Store {
         self.read(move |tx| waiting_requests(tx, &portals)).await
     }
 
+    /// Released requests that their blocked accounts stop, by portal.
+    pub async fn stopped_requests(&self) -> Result<Vec<(PortalName, u64)>> {
+        self.read(|tx| {
+            tx.all(
+                "SELECT r.portal, count(*)
+                 FROM account AS a JOIN request AS r INDEXED BY request_account ON r.account = a.n
+                 WHERE a.status = 'blocked' AND r.state = 'released' AND r.stopped = 1
+                 GROUP BY r.portal",
+                &[],
+            )
+        })
+        .await
+    }
+
     /// Calls that wait for a hook.
     pub async fn waiting_calls(&self, hook: DestinationName) -> Result<WaitingWork> {
         self.read(move |tx| waiting_calls(tx, &hook)).await
@@ -127,23 +141,22 @@ impl Store {
     }
 
     /// Records that a destination is down or asked for a pause, or that another trial failed. Hooks are told when
-    /// it goes down, and when it no longer is.
+    /// it goes down. A pause does not replace an outage, which another node may have recorded.
     pub async fn record_down(&self, down: DownDestination) -> Result<()> {
         self.write(move |work| {
             let since = Millis::from(down.since);
             let sql = "SELECT since FROM down_destination WHERE destination = ? AND requested = 0";
             let down_since: Option<Millis> = work.tx.maybe(sql, &[&down.name])?;
-            let is_down = !down.is_requested;
-            if down_since.is_some() != is_down {
-                calls_without_account::tell_destination(
-                    work.tx,
-                    &down.name,
-                    is_down,
-                    down_since.unwrap_or(since),
-                    &Actor::Daemon,
-                    since,
-                )?;
-                work.wakeups.add(Topic::Calls);
+            match (down.is_requested, down_since) {
+                (true, Some(_)) => return Ok(()),
+                (false, None) => {
+                    let (name, by) = (&down.name, &Actor::Daemon);
+                    calls_without_account::tell_destination(
+                        work.tx, name, true, since, by, since,
+                    )?;
+                    work.wakeups.add(Topic::Calls);
+                }
+                (true, None) | (false, Some(_)) => {}
             }
             work.tx.run(
                 "INSERT INTO down_destination (destination, since, next_try_at, last_error, requested)

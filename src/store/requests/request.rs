@@ -4,7 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{
-    AccountId, EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Timestamp,
+    AccountId, AccountStatus, EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState,
+    Timestamp,
 };
 use crate::store::rows::entry_ids::n_of;
 use crate::store::rows::shown_facts::ShownFacts;
@@ -27,6 +28,8 @@ pub struct Request {
     /// True if it is released, but waits because its account is blocked.
     #[serde(skip)]
     pub stopped: bool,
+    #[serde(skip)]
+    pub account_status: AccountStatus,
     pub subject: Option<String>,
     pub message_id: Option<String>,
     pub size: u64,
@@ -36,10 +39,21 @@ pub struct Request {
     pub attempts: u32,
     pub next_attempt_at: Option<Timestamp>,
     /// Error of the last attempt. Begins with `stopped:` if the account of a released request is blocked, and with
-    /// `waiting:` if its destination is paused or its portal is not in the configuration.
+    /// `waiting:` if its destination is paused, is down or asked for a pause, or its portal is not in the
+    /// configuration.
     pub last_error: Option<String>,
     /// True if it has failed at least five times and no longer blocks later requests of its account.
     pub failing: bool,
+}
+
+impl Request {
+    /// True if the block of its account keeps it from another attempt: it is stopped, or failed and cannot be
+    /// retried. An operator can release it alone.
+    #[must_use]
+    pub fn needs_unblocking(&self) -> bool {
+        let is_blocked = self.account_status == AccountStatus::Blocked;
+        self.stopped || (is_blocked && self.state == RequestState::Failed)
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -59,6 +73,7 @@ pub struct RequestFilter {
 const SHOWN: &str = "SELECT l.id, a.address, a.id AS account_id,
      a.forgotten_at IS NULL AS has_account, r.portal, r.state, l.facts, r.size, r.received_at,
      r.released_at, r.settled_at, r.attempts, r.due_at, r.passed, r.stopped,
+     a.status AS account_status,
      CASE r.stopped WHEN 0 THEN r.last_error ELSE 'stopped: the account is blocked' END AS last_error
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account";
 
@@ -75,6 +90,7 @@ fn read_request(row: &Row) -> Result<Request> {
         portal: row.get("portal")?,
         state,
         stopped: row.get("stopped")?,
+        account_status: row.get("account_status")?,
         subject: facts.subject,
         message_id: facts.message_id,
         size: row.get("size")?,

@@ -14,7 +14,7 @@ use crate::operations::{
     MAX_BULK_ITEMS, RequestAction, WaitingCauses, act_on_request, act_on_requests, earlier,
     order_by_time,
 };
-use crate::store::{Page, Request, RequestFilter};
+use crate::store::{ListOrder, Page, Request, RequestFilter};
 
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
@@ -113,7 +113,8 @@ pub(super) struct Several {
 pub(super) struct Again {
     #[schema(min_items = 1, max_items = 1000)]
     requests: Option<Vec<RequestId>>,
-    /// The newest 1000 that have failed; repeat until none are left.
+    /// The oldest failed requests, up to 1000; repeat while `done` is not 0. Those whose retry is refused, such as
+    /// another copy of a delivered message, stay failed.
     #[serde(default)]
     all_failed: bool,
     /// Only those for this portal.
@@ -149,27 +150,41 @@ pub(super) async fn retry_many(
     call: Call,
     Body(again): Body<Again>,
 ) -> Result<ApiJson<RequestsDone>, Problem> {
-    let portal = call.app.portal(again.portal)?;
-    let ids = match (again.requests, again.all_failed) {
-        (Some(requests), false) if portal.is_none() => check_number(requests)?,
-        (None, true) => {
-            let filter = RequestFilter {
-                state: Some(RequestState::Failed),
-                portal,
-                page: Page::first(MAX_BULK_ITEMS),
-                ..RequestFilter::default()
-            };
-            let listed = call.app.store.requests(filter).await?;
-            listed.rows.iter().map(|request| request.id).collect()
+    let portal = call.app.listed_portal(again.portal).await?;
+    match (again.requests, again.all_failed) {
+        (Some(requests), false) if portal.is_none() => {
+            many(&call, RequestAction::Retry, check_number(requests)?).await
         }
-        _ => {
-            return Err(Problem::of_field(
-                "requests",
-                "give requests, or set all_failed, optionally with a portal",
-            ));
-        }
+        (None, true) => retry_all_failed(&call, portal).await,
+        _ => Err(Problem::of_field(
+            "requests",
+            "give requests, or set all_failed, optionally with a portal",
+        )),
+    }
+}
+
+/// Retries failed requests, oldest first, up to the limit. Passes those before them whose retry is refused, so that
+/// they do not hide the others for ever.
+async fn retry_all_failed(
+    call: &Call,
+    portal: Option<PortalName>,
+) -> Result<ApiJson<RequestsDone>, Problem> {
+    let mut filter = RequestFilter {
+        state: Some(RequestState::Failed),
+        portal,
+        order: ListOrder::OldestFirst,
+        page: Page::first(MAX_BULK_ITEMS),
+        ..RequestFilter::default()
     };
-    many(&call, RequestAction::Retry, ids).await
+    loop {
+        let listed = call.app.store.requests(filter.clone()).await?;
+        let ids = listed.rows.iter().map(|request| request.id).collect();
+        let answer = many(call, RequestAction::Retry, ids).await?;
+        if answer.0.done > 0 || listed.next.is_none() {
+            return Ok(answer);
+        }
+        filter.page.after = listed.next;
+    }
 }
 
 fn check_number(requests: Vec<RequestId>) -> Result<Vec<RequestId>, Problem> {

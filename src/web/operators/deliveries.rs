@@ -51,12 +51,17 @@ pub(super) async fn act(call: PageCall, FormFields(sent): FormFields) -> Result<
 
 fn row(queue: &QueueStatus, backlog: &[Backlog]) -> Value {
     // Requests are counted up to a bound.
-    let count = |state| -> Option<String> {
+    let count = |state, without: u64| -> Option<String> {
         let found = backlog.iter().find(|backlog| backlog.state == state)?;
         let portals = found.by_portal.iter();
         let here = portals.filter(|(portal, _)| queue.portals.contains(portal));
-        let number = here.map(|(_, requests)| requests).sum();
+        let number: u64 = here.map(|(_, requests)| requests).sum();
         let more = found.requests.more;
+        let number = if more {
+            number
+        } else {
+            number.saturating_sub(without)
+        };
         Some(Bounded { number, more }.to_string()).filter(|_| !queue.portals.is_empty())
     };
     context! {
@@ -72,8 +77,9 @@ fn row(queue: &QueueStatus, backlog: &[Backlog]) -> Value {
         state => queue.state.as_str(),
         paused => queue.state == QueueState::Paused,
         down_since => queue.down_since.map(when),
-        waiting => count(RequestState::Released).unwrap_or_else(|| queue.waiting.to_string()),
-        failed => count(RequestState::Failed).unwrap_or_else(|| queue.failed.to_string()),
+        waiting => count(RequestState::Released, queue.stopped).unwrap_or_else(|| queue.waiting.to_string()),
+        failed => count(RequestState::Failed, 0).unwrap_or_else(|| queue.failed.to_string()),
+        stopped => queue.stopped,
         oldest => queue.oldest_waiting.map(when),
         next_try_at => queue.next_try_at.map(when),
         last_error => queue.last_error.as_deref().map(one_line),

@@ -110,6 +110,7 @@ pub(super) async fn show(
         .and_then(|request| request.last_error.as_deref().map(one_line));
     let content = read_content(&call.app, &entry).await?;
     let settings = call.app.store().access().await?.settings;
+    let buttons = actions(&call, &entry, request.as_ref(), account.as_ref(), &settings);
     let effective = settings.effective(entry.portal.as_ref());
     let facts = &entry.facts;
     let evidence = |found: Option<&Evidence>| found.map(ToString::to_string);
@@ -125,7 +126,7 @@ pub(super) async fn show(
             envelope => envelope(&entry),
             attachments => attachments(&content.attachments.0),
             more_attachments => content.attachments.1,
-            actions => actions(&call, &entry, request.as_ref(), account.as_ref(), &settings),
+            actions => buttons,
             message_id => facts.message_id.as_deref().map(one_line),
             size => facts.size,
             class => facts.class().as_str(),

@@ -9,6 +9,7 @@ use super::WebPage;
 use super::sso::is_offered;
 use crate::config::{Config, Portal};
 use crate::domain::{EmailAddress, PortalName, RequestId, Timestamp, Token};
+use crate::operations::WaitingCauses;
 use crate::store::{Offer, Refusal, WaitingRequest};
 
 /// The page of an open link. `taken_back`: the refusal was withdrawn just now.
@@ -48,16 +49,17 @@ fn choices<'a>(config: &Config, offers: impl IntoIterator<Item = &'a Offer>) -> 
     shown.collect()
 }
 
-/// Released requests, described as far as they are among `known`: those that are delivered now, and those that wait
-/// because their portal is not in the configuration.
+/// Released requests, described as far as they are among `known`: those that are delivered now, and those that wait,
+/// for example because their destination is paused.
 pub(super) fn list_released(
-    config: &Config,
+    causes: &WaitingCauses<'_>,
     known: &[WaitingRequest],
     released: &[(RequestId, PortalName)],
 ) -> Value {
     let (now, later): (Vec<_>, Vec<_>) = released
         .iter()
-        .partition(|(_, portal)| config.portal(portal).is_some());
+        .partition(|(_, portal)| causes.of_portal(portal).is_none());
+    let config = causes.config();
     let describe_all = |requests: Vec<&(RequestId, PortalName)>| -> Vec<Value> {
         let shown = requests.into_iter().map(|(id, portal)| {
             known.iter().find(|request| request.id == *id).map_or_else(
@@ -71,7 +73,7 @@ pub(super) fn list_released(
 }
 
 pub(super) fn page_after_verification(
-    config: &Config,
+    causes: &WaitingCauses<'_>,
     address: &EmailAddress,
     held: &[WaitingRequest],
     released: &[(RequestId, PortalName)],
@@ -79,12 +81,12 @@ pub(super) fn page_after_verification(
 ) -> WebPage {
     let portals: BTreeSet<_> = released.iter().map(|(_, portal)| portal).collect();
     verified_page(
-        config,
+        causes.config(),
         address,
         context! {
             now => true,
             discarded => discarded,
-            ..list_released(config, held, released)
+            ..list_released(causes, held, released)
         },
         portals.into_iter(),
     )

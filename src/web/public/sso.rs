@@ -17,7 +17,7 @@ use super::{AppState, Client, PageError, WebPage};
 use crate::config::Config;
 use crate::domain::{EmailAddress, Timestamp, Token, TokenHash, VerificationMethod};
 use crate::observe::events;
-use crate::operations::{begin_sign_in, take_attempt};
+use crate::operations::{WaitingCauses, begin_sign_in, take_attempt};
 use crate::sso::{Callback, LoginSecret, Provider, SignedIn, SsoError};
 use crate::store::{AttemptPurpose, Choice, Link, VerificationOutcome, WaitingRequest};
 use crate::verification::confirm;
@@ -155,17 +155,19 @@ impl AppState {
         }
         let denied = self.is_denied(&address).await?;
         let method = VerificationMethod::Sso(token, person.groups);
-        let page = match confirm::confirm(self.store(), method, choice, now).await? {
+        let verification = confirm::confirm(self.store(), method, choice, now).await?;
+        let causes = WaitingCauses::read(self.store(), config).await?;
+        let page = match verification {
             VerificationOutcome::Verified {
                 address,
                 released,
                 discarded,
                 ..
-            } => page_after_verification(config, &address, &known, &released, discarded.len()),
+            } => page_after_verification(&causes, &address, &known, &released, discarded.len()),
             VerificationOutcome::AlreadyVerified {
                 address, released, ..
             } => page_if_verified_before(config, &address, portal.as_ref())
-                .with(list_released(config, &known, &released)),
+                .with(list_released(&causes, &known, &released)),
             VerificationOutcome::Expired | VerificationOutcome::Unknown => {
                 return Err(PageError::InvalidLink);
             }

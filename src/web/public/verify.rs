@@ -22,7 +22,7 @@ use crate::domain::{
     EmailAddress, LanguageTag, RequestId, Timestamp, Token, TokenHash, VerificationMethod,
 };
 use crate::observe::events;
-use crate::operations::list_denials;
+use crate::operations::{WaitingCauses, list_denials};
 use crate::store::{Choice, Link, Offer, Refused, TakenBack, VerificationOutcome, WaitingRequest};
 use crate::verification::confirm;
 
@@ -211,6 +211,7 @@ impl AppState {
         let method = VerificationMethod::Link(token.hash());
         let verification = confirm::confirm(self.store(), method, choice, Timestamp::now()).await?;
         let config = self.config();
+        let causes = WaitingCauses::read(self.store(), &config).await?;
         Ok(match verification {
             VerificationOutcome::Verified {
                 address,
@@ -219,14 +220,14 @@ impl AppState {
                 ..
             } => {
                 let denied = self.is_denied(&address).await?;
-                page_after_verification(&config, &address, &known, &released, discarded.len())
+                page_after_verification(&causes, &address, &known, &released, discarded.len())
                     .with(context! { denied => denied })
             }
             VerificationOutcome::AlreadyVerified { released, .. } => {
                 let link = self.store().look_at_link(token.hash(), Timestamp::now());
                 self.render_link(token, link.await?, false)
                     .await?
-                    .with(list_released(&config, &known, &released))
+                    .with(list_released(&causes, &known, &released))
             }
             VerificationOutcome::Expired => expired_link_page(token),
             VerificationOutcome::Unknown => return Err(PageError::InvalidLink),

@@ -209,6 +209,35 @@ fn a_request_of_a_paused_destination_says_so_and_is_not_retried() {
 }
 
 #[test]
+fn a_request_of_a_destination_that_is_down_is_not_retried_alone() {
+    let harness = Harness::new();
+    let request = harness.receive("bob@partner.example", "Subject: Invoice\r\n");
+    let request = request.request.expect("a request").to_string();
+    let connection = rusqlite::Connection::open(harness.path("data/vestibule.db")).expect("opened");
+    connection
+        .execute(
+            "INSERT INTO down_destination (destination, since, next_try_at, last_error, requested)
+             VALUES ('helpdesk', 0, 4102444800000, '503', 0)",
+            [],
+        )
+        .expect("recorded");
+    let shown = harness.run(&["requests", "show", &request]);
+    for expected in [
+        "waiting: destination helpdesk is down",
+        "2100-01-01T00:00:00Z",
+    ] {
+        assert!(shown.out.contains(expected), "{}", shown.out);
+    }
+    let retried = harness.run(&["requests", "retry", &request]);
+    assert_eq!(retried.status, 1, "{}", retried.out);
+    let remedy = "vestibule deliveries retry helpdesk";
+    assert!(retried.err.contains(remedy), "{}", retried.err);
+    harness.run(&["deliveries", "retry", "helpdesk"]);
+    let retried = harness.run(&["requests", "retry", &request]);
+    assert_eq!(retried.out, format!("{request} is released\n"));
+}
+
+#[test]
 fn a_request_of_a_blocked_account_is_not_retried_but_released() {
     let harness = Harness::new();
     let request = harness.receive("bob@partner.example", "Subject: Invoice\r\n");
@@ -225,6 +254,61 @@ fn a_request_of_a_blocked_account_is_not_retried_but_released() {
     assert_eq!(released.out, format!("{request} is released\n"));
     let shown = harness.run(&["requests", "show", &request]);
     assert!(!shown.out.contains("stopped"), "{}", shown.out);
+}
+
+#[test]
+fn stopped_requests_are_not_counted_as_waiting() {
+    let harness = Harness::new();
+    harness.receive("bob@partner.example", "Subject: Invoice\r\n");
+    harness.receive("bea@partner.example", "Subject: Offer\r\n");
+    let counts = || {
+        let queues = harness.run(&["deliveries", "list", "--json"]).objects();
+        (queues[0]["waiting"].as_u64(), queues[0]["stopped"].as_u64())
+    };
+    assert_eq!(counts(), (Some(2), Some(0)));
+    harness.run(&["customers", "block", "bob@partner.example"]);
+    assert_eq!(counts(), (Some(1), Some(1)));
+    let resumed = harness.run(&["deliveries", "resume", "helpdesk"]);
+    assert_eq!(
+        resumed.out,
+        "helpdesk is up; 1 waiting, 1 stopped because their accounts are blocked\n"
+    );
+}
+
+#[test]
+fn failed_requests_of_a_removed_portal_are_retried_with_the_others() {
+    let harness = Harness::new();
+    let request = harness.receive("bob@partner.example", "Subject: Invoice\r\n");
+    let request = request.request.expect("a request").to_string();
+    let file = harness.path("vestibule.toml");
+    let text = std::fs::read_to_string(&file).expect("the configuration");
+    let renamed = text.replace("name = \"it\"", "name = \"computers\"");
+    std::fs::write(&file, &renamed).expect("written");
+    let cause = "portal it is not in the configuration";
+    for filter in [
+        &["--state", "released"][..],
+        &["--state", "released", "--portal", "it"],
+    ] {
+        let arguments = [&["requests", "retry"], filter].concat();
+        let refused = harness.run(&arguments);
+        assert_eq!(refused.status, 1, "{filter:?}: {}", refused.err);
+        assert!(refused.err.contains(cause), "{filter:?}: {}", refused.err);
+    }
+    for filter in [&["--all-failed"][..], &["--all-failed", "--portal", "it"]] {
+        let connection =
+            rusqlite::Connection::open(harness.path("data/vestibule.db")).expect("opened");
+        let failed = connection.execute(
+            "UPDATE request SET state = 'failed', settled_at = 1, due_at = NULL",
+            [],
+        );
+        assert_eq!(failed.expect("failed"), 1);
+        let arguments = [&["requests", "retry"], filter].concat();
+        let retried = harness.run(&arguments);
+        let expected = format!("{request} is released, waiting: {cause}\n");
+        assert_eq!(retried.out, expected, "{filter:?}: {}", retried.err);
+    }
+    let unknown = harness.run(&["requests", "retry", "--all-failed", "--portal", "sales"]);
+    assert_eq!(unknown.status, 2, "{}", unknown.err);
 }
 
 #[test]

@@ -226,6 +226,32 @@ fn the_remedies_for_failed_requests_work() {
     assert_eq!(of_portal(), 0);
 }
 
+#[test]
+fn the_remedy_for_failed_copies_ends() {
+    const FAIL: &str = "UPDATE request SET state = 'failed', settled_at = 1, due_at = NULL";
+    let harness = Harness::new();
+    let raw = "From: ann@partner.example\r\nTo: it-help@corp.example\r\n\
+         Message-ID: <1@partner.example>\r\n\r\nHelp!\r\n";
+    let receive = || {
+        let request = harness.receive_raw(raw).request;
+        request.expect("a request").to_string()
+    };
+    let first = receive();
+    tamper(&harness, FAIL);
+    let copy = receive();
+    tamper(&harness, &format!("{FAIL} WHERE state = 'released'"));
+    let ran = harness.run(&["requests", "retry", "--all-failed", "--portal", "it"]);
+    assert_eq!(ran.out, format!("{first} is released\n"), "{}", ran.err);
+    let (_, findings) = doctor(&harness);
+    let remedy = finding(&findings, "portal.it")["remedy"].to_string();
+    assert!(remedy.contains("vestibule requests discard ID"), "{remedy}");
+    let ran = harness.run(&["requests", "discard", &copy]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let (_, findings) = doctor(&harness);
+    let is_of_portal = |found: &serde_json::Value| found["check"] == "portal.it";
+    assert!(!findings.iter().any(is_of_portal), "{findings:?}");
+}
+
 /// Possible findings about the database, each with its remedy.
 #[test]
 fn every_finding_says_what_to_do() {

@@ -46,6 +46,33 @@ fn events_are_counted() {
     });
 }
 
+#[test]
+fn an_outage_that_an_operator_ends_is_logged_as_ended() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let closed = listener.local_addr().expect("bound");
+    drop(listener);
+    let configuration = STANDARD.replace(
+        "type = \"maildir\"\npath = \"desk\"",
+        &format!("type = \"smtp\"\nurl = \"smtp://{closed}\""),
+    );
+    let harness = Harness::start(&configuration);
+    for number in 1..=5 {
+        let from = format!("bob{number}@partner.example");
+        send(harness.smtp, &from, &format!("m{number}"));
+    }
+    wait_for("the outage", || {
+        let queues = harness.json(&["deliveries", "list"]);
+        (queues[0]["state"] == "down").then_some(())
+    });
+    let count = "vestibule_events_total{event=\"destination.up\"} ";
+    wait_for("the event", || {
+        harness.json(&["deliveries", "retry", "desk"]);
+        let page = page(&harness);
+        let number = page.lines().find_map(|line| line.strip_prefix(count));
+        number.filter(|number| *number != "0").map(|_| ())
+    });
+}
+
 /// Our metric names in a text, a histogram's without the suffix of its series.
 fn names(text: &str) -> BTreeSet<String> {
     text.match_indices("vestibule_")

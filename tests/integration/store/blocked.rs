@@ -158,6 +158,49 @@ async fn a_stopped_request_is_not_retried_but_released_alone() {
 }
 
 #[tokio::test]
+async fn a_failed_request_of_a_blocked_account_is_not_retried_but_released_alone() {
+    let harness = Harness::open().await;
+    let first = write(&harness, BOB, "1@x", "it").await;
+    let second = write(&harness, BOB, "2@x", "it").await;
+    for _ in [first, second] {
+        let claims = harness.claim(start()).await;
+        let failed = Settlement::Failed {
+            cause: "550".to_owned(),
+        };
+        harness.settle(&claims[0], failed, start()).await;
+    }
+    let by = || operator("root");
+    let release = |request| harness.store.release_request(request, by(), minutes(1));
+    let refusal = release(first).await.expect_err("retry it").to_string();
+    assert!(
+        refusal.contains("is failed and cannot be released"),
+        "{refusal}"
+    );
+
+    block(&harness, true, start()).await;
+    for request in [first, second] {
+        let retried = harness.store.retry_request(request, by(), minutes(1)).await;
+        let refusal = retried.expect_err("the account is blocked").to_string();
+        assert!(refusal.contains("the account is blocked"), "{refusal}");
+        assert!(harness.request(request).await.needs_unblocking());
+    }
+    assert!(harness.claim(minutes(1)).await.is_empty());
+
+    let released = release(second).await.expect("released");
+    assert!(!released.needs_unblocking());
+    let claims = harness.claim(minutes(1)).await;
+    let ids: Vec<_> = claims.iter().map(Claim::request).collect();
+    assert_eq!(ids, [second]);
+    assert_eq!(claims[0].released_by.as_deref(), Some("root"));
+    harness.assert_sound().await;
+
+    block(&harness, false, minutes(2)).await;
+    let retried = harness.store.retry_request(first, by(), minutes(2)).await;
+    retried.expect("retried");
+    harness.assert_sound().await;
+}
+
+#[tokio::test]
 async fn a_stopped_request_is_not_released_while_it_is_being_delivered() {
     let harness = Harness::open().await;
     let first = write(&harness, BOB, "1@x", "it").await;

@@ -496,8 +496,18 @@ impl Model {
     }
 
     /// Handles the retry of a failed request.
+    ///
+    /// # Panics
+    /// If its account is blocked.
     pub fn retried(&mut self, request: RequestId) {
-        self.requests.get_mut(&request).expect("a request").stopped = false;
+        let basis = self.requests.get_mut(&request).expect("a request");
+        basis.stopped = false;
+        let who = basis.who;
+        assert_ne!(
+            self.status(who),
+            Some(AccountStatus::Blocked),
+            "{request} is retried although its account is blocked"
+        );
     }
 
     /// Handles the claim of a request for delivery.

@@ -1,6 +1,9 @@
-//! Released requests that wait because of the configuration or a pause: their cause, and the refusal of a retry.
+//! Released requests that wait because of the configuration, a pause or an outage: their cause, and the refusal of a
+//! retry. Failed requests whose retry is refused.
 
 use super::*;
+use crate::domain::{DestinationName, EmailAddress, PortalName};
+use crate::store::{DownDestination, RunLimits, Settlement};
 use crate::verification::tests::sample;
 
 #[tokio::test]
@@ -58,4 +61,105 @@ async fn a_request_of_a_paused_destination_is_not_retried() {
     act("/deliveries/helpdesk/resume").await;
     let retried = object(&act(&retry).await, StatusCode::OK);
     assert_eq!(retried["last_error"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_request_of_a_destination_that_is_down_or_asked_for_a_pause_is_not_retried() {
+    let harness = Harness::open().await;
+    let admin = token(&harness, Role::Admin).await;
+    let request = harness.mail("ann@corp.example", "one").await.ledger;
+    let act = async |path: &str| post(&harness, &admin, path, Value::Null).await;
+    let retry = format!("/requests/{request}/retry");
+    act(&format!("/requests/{request}/release")).await;
+    let next_try_at: Timestamp = "2099-01-01T00:00:00Z".parse().expect("a time");
+    for (is_requested, cause) in [
+        (false, "destination helpdesk is down"),
+        (
+            true,
+            "destination helpdesk asked for a pause until 2099-01-01T00:00:00Z",
+        ),
+    ] {
+        let down = DownDestination {
+            name: DestinationName::parse("helpdesk").expect("a name"),
+            since: Timestamp::now(),
+            next_try_at,
+            last_error: "503".to_owned(),
+            is_requested,
+        };
+        harness.store.record_down(down).await.expect("recorded");
+        let refused = act(&retry).await;
+        is_problem(&refused, StatusCode::CONFLICT, "not-possible", cause);
+        let remedy = "vestibule deliveries retry helpdesk";
+        assert!(refused.body.contains(remedy), "{}", refused.body);
+        let path = format!("/requests/{request}");
+        let shown = object(&get(&harness, &admin, &path).await, StatusCode::OK);
+        assert_eq!(shown["last_error"], format!("waiting: {cause}"));
+        assert_eq!(shown["next_attempt_at"], "2099-01-01T00:00:00Z");
+
+        act("/deliveries/helpdesk/retry").await;
+        let retried = object(&act(&retry).await, StatusCode::OK);
+        assert_eq!(retried["last_error"], Value::Null);
+    }
+}
+
+/// Claims the requests that are due, and has them fail for good.
+async fn fail_requests(harness: &Harness) {
+    let workers = harness.store.clone().for_workers();
+    let destination = DestinationName::parse("helpdesk").expect("a name");
+    let portals = [PortalName::parse("it").expect("a name")];
+    let now = Timestamp::now();
+    let lease = now + SignedDuration::from_mins(5);
+    let limits = |runs| RunLimits {
+        runs,
+        requests: 1,
+        octets: u64::MAX,
+    };
+    let round =
+        workers.settle_and_claim_deliveries(&destination, &portals, [], limits(10), lease, now);
+    let runs = round.await.expect("claimed").runs;
+    let deliveries: Vec<_> = runs.into_iter().flatten().collect();
+    let failed = || Settlement::Failed {
+        cause: "550".to_owned(),
+    };
+    let outcomes = deliveries.iter().map(|one| (&one.claim, failed(), now));
+    let none = limits(0);
+    let round =
+        workers.settle_and_claim_deliveries(&destination, &portals, outcomes, none, lease, now);
+    round.await.expect("settled");
+}
+
+#[tokio::test]
+async fn a_retry_of_all_failed_requests_passes_those_that_it_refuses() {
+    let harness = Harness::open().await;
+    let agent = token(&harness, Role::Agent).await;
+    let ann = harness.mail("ann@corp.example", "one").await.ledger;
+    let bea = harness.mail("bea@corp.example", "two").await.ledger;
+    let both = json!({"requests": [ann.to_string(), bea.to_string()]});
+    post(&harness, &agent, "/requests/release", both).await;
+    fail_requests(&harness).await;
+    let address = EmailAddress::parse("ann@corp.example").expect("an address");
+    let account = harness.store.customer(&address).await.expect("read");
+    let blocked = harness.store.block_customer(
+        account.expect("an account").id,
+        Actor::operator("root", Interface::CommandLine),
+        Timestamp::now(),
+    );
+    blocked.await.expect("blocked");
+    for done in [1, 0] {
+        let all = json!({"all_failed": true, "portal": "it"});
+        let retried = post(&harness, &agent, "/requests/retry", all).await;
+        let retried = object(&retried, StatusCode::OK);
+        assert_eq!(
+            (&retried["done"], &retried["failed"]),
+            (&json!(done), &json!(1))
+        );
+        let oldest = &retried["items"][0];
+        assert_eq!(oldest["id"], ann.to_string());
+        let refusal = oldest["problem"].to_string();
+        assert!(refusal.contains("the account is blocked"), "{refusal}");
+    }
+    let listed = get(&harness, &agent, "/deliveries").await;
+    let listed = object(&listed, StatusCode::OK);
+    assert_eq!(listed["items"][0]["waiting"], 1);
+    assert_eq!(listed["items"][0]["failed"], 1);
 }

@@ -7,8 +7,9 @@ use axum::response::IntoResponse;
 use super::super::super::render::Renderer;
 use super::super::{PageError, WebPage, assets, home, link_pages, resend, sign_up};
 use super::*;
-use crate::domain::{LanguagePriority, PortalName};
-use crate::store::{Offer, Refusal, WaitingRequest};
+use crate::domain::{DestinationName, LanguagePriority, PortalName};
+use crate::operations::WaitingCauses;
+use crate::store::{DownDestination, Offer, Refusal, WaitingRequest};
 use crate::templates::Language;
 use crate::verification::tests::sample;
 
@@ -76,6 +77,7 @@ fn refusal(
 /// Every page, with a name for it.
 fn pages() -> Vec<(String, WebPage)> {
     let config = sample::config("");
+    let causes = WaitingCauses::new(&config, Vec::new(), Vec::new());
     let ann = EmailAddress::parse("ann.bartholomew@corp.example").expect("an address");
     let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
     let held = waiting_requests();
@@ -128,15 +130,15 @@ fn pages() -> Vec<(String, WebPage)> {
         ),
         (
             "proved".to_owned(),
-            link_pages::page_after_verification(&config, &ann, &held, &released, 1),
+            link_pages::page_after_verification(&causes, &ann, &held, &released, 1),
         ),
         (
             "proved-late".to_owned(),
-            link_pages::page_after_verification(&config, &ann, &[], &released, 0),
+            link_pages::page_after_verification(&causes, &ann, &[], &released, 0),
         ),
         (
             "proved-later".to_owned(),
-            link_pages::page_after_verification(&config, &ann, &held, &removed, 0),
+            link_pages::page_after_verification(&causes, &ann, &held, &removed, 0),
         ),
         (
             "proved-before".to_owned(),
@@ -166,7 +168,7 @@ fn pages() -> Vec<(String, WebPage)> {
         ),
         (
             "proved-denied".to_owned(),
-            link_pages::page_after_verification(&config, &ann, &held, &released, 1)
+            link_pages::page_after_verification(&causes, &ann, &held, &released, 1)
                 .with(minijinja::context! { denied => true }),
         ),
         (
@@ -316,6 +318,7 @@ fn the_question_counts_the_messages() {
 #[test]
 fn a_request_for_a_removed_portal_is_not_said_to_be_passed_on_now() {
     let config = sample::config("");
+    let causes = WaitingCauses::new(&config, Vec::new(), Vec::new());
     let ann = EmailAddress::parse("ann@corp.example").expect("an address");
     let held = waiting_requests();
     let of = |request: &WaitingRequest| (request.id, request.portal.clone());
@@ -325,11 +328,40 @@ fn a_request_for_a_removed_portal_is_not_said_to_be_passed_on_now() {
         (vec![removed.clone()], false, true),
         (vec![here, removed], true, true),
     ] {
-        let page = link_pages::page_after_verification(&config, &ann, &held, &released, 0);
+        let page = link_pages::page_after_verification(&causes, &ann, &held, &released, 0);
         let html = rendered(&page, &Language::default());
         let now = html.contains("This message is being passed on now");
         let later = html.contains("To be passed on later");
         assert_eq!((now, later), (is_now, is_later), "{html}");
+    }
+}
+
+#[test]
+fn a_request_that_waits_for_its_destination_is_not_said_to_be_passed_on_now() {
+    let config = sample::config("");
+    let ann = EmailAddress::parse("ann@corp.example").expect("an address");
+    let held = waiting_requests();
+    let released = [(held[0].id, held[0].portal.clone())];
+    let name = DestinationName::parse("helpdesk").expect("a name");
+    let down = |is_requested| DownDestination {
+        name: name.clone(),
+        since: Timestamp::now(),
+        next_try_at: Timestamp::now(),
+        last_error: "503".to_owned(),
+        is_requested,
+    };
+    for (paused, down, is_now) in [
+        (vec![], vec![], true),
+        (vec![name.clone()], vec![], false),
+        (vec![], vec![down(false)], false),
+        (vec![], vec![down(true)], false),
+    ] {
+        let causes = WaitingCauses::new(&config, paused, down);
+        let page = link_pages::page_after_verification(&causes, &ann, &held, &released, 0);
+        let html = rendered(&page, &Language::default());
+        let now = html.contains("This message is being passed on now");
+        let later = html.contains("To be passed on later");
+        assert_eq!((now, later), (is_now, !is_now), "{html}");
     }
 }
 

@@ -142,21 +142,21 @@ async fn a_mail_to_undo_that_was_certainly_not_sent_can_be_requested_again() {
         }
         harness.assert_sound().await;
         let account = ann(&harness).await;
-        assert_eq!(account.may_request_link(at(now)), is_unsent, "{case}");
+        assert_eq!(account.may_request_link(at(now)), is_unsent, "{which}");
         // No link is told to be valid that nobody has.
         let ends_first = account.link_valid_until == Some(at(7 * DAY));
-        assert_eq!(ends_first, is_unsent, "{case}: {account:?}");
+        assert_eq!(ends_first, is_unsent, "{which}: {account:?}");
         let looked = harness.store.look_at_link(links[0], at(now)).await;
         let is_unknown = matches!(looked, Ok(Link::Unknown));
-        assert_eq!(is_unknown, is_unsent, "{case}: {looked:?}");
+        assert_eq!(is_unknown, is_unsent, "{which}: {looked:?}");
         // Operators cannot resend it, so it is not listed.
-        assert_eq!(count_listed(&harness.store, REFUSED).await, 0, "{case}");
+        assert_eq!(count_listed(&harness.store, REFUSED).await, 0, "{which}");
         let counts = harness.store.counts(start()).await.expect("counted");
-        assert_eq!(counts.refused_mails, 0, "{case}");
+        assert_eq!(counts.refused_mails, 0, "{which}");
 
         ask(now).await;
         let another = harness.verification_mail(at(now)).await;
-        assert_eq!(another.is_some(), is_unsent, "{case}");
+        assert_eq!(another.is_some(), is_unsent, "{which}");
     }
 }
 

@@ -33,7 +33,7 @@ const MAILERS: [&str; 4] = [
 
 /// Author of a message that a mail server can have written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mailer {
+pub(super) enum ReportSource {
     /// A mail server: no person writes with a null reverse-path, in its name, or with no address in From.
     Server,
     /// A mail server or a person.
@@ -41,9 +41,13 @@ pub(super) enum Mailer {
 }
 
 /// Finds out whether a mail server can have written the message.
-pub(super) fn find_mailer(header: &Header, envelope: &Envelope, sender: &Sender) -> Option<Mailer> {
+pub(super) fn find_mailer(
+    header: &Header,
+    envelope: &Envelope,
+    sender: &Sender,
+) -> Option<ReportSource> {
     if envelope.reverse_path == ReversePath::Null {
-        return Some(Mailer::Server);
+        return Some(ReportSource::Server);
     }
     let written = sender.addr_spec();
     let local = written.and_then(|written| written.rsplit_once('@'));
@@ -55,9 +59,9 @@ pub(super) fn find_mailer(header: &Header, envelope: &Envelope, sender: &Sender)
         .collect();
     let nobody = |field: Field| field.value.trim_ascii_end().ends_with(b"<>");
     if MAILERS.contains(&name.as_str()) || header.all("From").any(nobody) {
-        Some(Mailer::Server)
+        Some(ReportSource::Server)
     } else {
-        (name == "postmaster").then_some(Mailer::Postmaster)
+        (name == "postmaster").then_some(ReportSource::Postmaster)
     }
 }
 
@@ -67,7 +71,7 @@ pub(super) fn evidence(
     header: &Header,
     message: &Section,
     media: &Media,
-    mailer: Mailer,
+    mailer: ReportSource,
 ) -> Option<Evidence> {
     if let Some(field) = header.first("X-Failed-Recipients") {
         return Some(Evidence::of(field));
@@ -76,8 +80,8 @@ pub(super) fn evidence(
     let subject = decode_unstructured(field)?.to_lowercase();
     let subject = without_tags(&subject);
     let is_known = match mailer {
-        Mailer::Server => begins_like_a_report(subject),
-        Mailer::Postmaster => is_of_a_report(subject),
+        ReportSource::Server => begins_like_a_report(subject),
+        ReportSource::Postmaster => is_of_a_report(subject),
     };
     if !is_known {
         return None;
@@ -169,7 +173,7 @@ mod tests {
     use super::super::sender::sender;
     use super::*;
 
-    fn is_report_of(mailer: Mailer, subject: &str, entity: &str) -> bool {
+    fn is_report_of(mailer: ReportSource, subject: &str, entity: &str) -> bool {
         let raw = format!("Subject: {subject}\r\n{entity}");
         let header = Header::of(raw.as_bytes());
         let message = header.section;
@@ -177,7 +181,7 @@ mod tests {
     }
 
     fn is_report(subject: &str, entity: &str) -> bool {
-        is_report_of(Mailer::Postmaster, subject, entity)
+        is_report_of(ReportSource::Postmaster, subject, entity)
     }
 
     #[test]
@@ -237,8 +241,14 @@ mod tests {
             "*** Undeliverable mail ***",
             "Undeliverable",
         ] {
-            assert!(is_report_of(Mailer::Postmaster, subject, text), "{subject}");
-            assert!(is_report_of(Mailer::Server, subject, text), "{subject}");
+            assert!(
+                is_report_of(ReportSource::Postmaster, subject, text),
+                "{subject}"
+            );
+            assert!(
+                is_report_of(ReportSource::Server, subject, text),
+                "{subject}"
+            );
         }
         for subject in [
             "Delivery problems with your newsletter",
@@ -246,7 +256,7 @@ mod tests {
             "Mail delivery to your customers",
             "Undeliverables",
         ] {
-            let is_found = is_report_of(Mailer::Postmaster, subject, text);
+            let is_found = is_report_of(ReportSource::Postmaster, subject, text);
             assert!(!is_found, "{subject}");
         }
     }
@@ -274,7 +284,10 @@ mod tests {
             "Failure notices",
             "Undeliverables",
         ] {
-            assert!(is_report_of(Mailer::Server, subject, text), "{subject}");
+            assert!(
+                is_report_of(ReportSource::Server, subject, text),
+                "{subject}"
+            );
         }
         for subject in [
             "Message: delivery failed",
@@ -282,7 +295,10 @@ mod tests {
             "Mail deliveries on Monday",
             "Re: Mail delivery failed",
         ] {
-            assert!(!is_report_of(Mailer::Server, subject, text), "{subject}");
+            assert!(
+                !is_report_of(ReportSource::Server, subject, text),
+                "{subject}"
+            );
         }
     }
 
@@ -292,20 +308,28 @@ mod tests {
             (
                 "MAILER-DAEMON@x.example",
                 ReversePath::Unknown,
-                Some(Mailer::Server),
+                Some(ReportSource::Server),
             ),
-            ("Mail System <>", ReversePath::Unknown, Some(Mailer::Server)),
+            (
+                "Mail System <>",
+                ReversePath::Unknown,
+                Some(ReportSource::Server),
+            ),
             (
                 "postmaster@x.example",
                 ReversePath::Unknown,
-                Some(Mailer::Postmaster),
+                Some(ReportSource::Postmaster),
             ),
             (
                 "postmaster@x.example",
                 ReversePath::Null,
-                Some(Mailer::Server),
+                Some(ReportSource::Server),
             ),
-            ("ann@x.example", ReversePath::Null, Some(Mailer::Server)),
+            (
+                "ann@x.example",
+                ReversePath::Null,
+                Some(ReportSource::Server),
+            ),
             ("ann@x.example", ReversePath::Unknown, None),
         ] {
             let raw = format!("From: {from}\r\n");

@@ -139,7 +139,11 @@ fn a_link_with_text_next_to_an_encoded_word_is_masked() {
         ("confirm=?a?q?=2B?=", ANSWER, "@corp.example"),
         (&format!("{long} verify/=?a?q?"), TOKEN, "?= x"),
         (&format!("=?a?q?x?= {long} verify/=?a?q?"), TOKEN, "?= x"),
-        (&format!("=?a?q?x?= {long} =?a?q?verify/?="), TOKEN, &long),
+        (
+            &format!("=?a?q?x?= {long} =?a?q?verify/?="),
+            TOKEN,
+            &format!(" {long}"),
+        ),
         (&format!("{old}=?a?q?"), OLD, "?="),
         (&format!("=?a?q??={old}=?a?q??="), OLD, " x"),
     ] {

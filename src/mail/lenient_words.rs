@@ -225,7 +225,7 @@ fn harmless_octets(charset: &[u8]) -> fn(u8) -> bool {
         // In EBCDIC, an `@` may be `D` (297), or an octet above ASCII (273).
         |octet| is_harmless_ascii(octet) && octet != b'D'
     } else {
-        |octet| is_harmless_ascii(octet) || is_harmless_ascii(octet)
+        |octet| is_harmless_ascii(octet) || is_harmless_octet(octet)
     }
 }
 
@@ -237,7 +237,7 @@ fn is_harmless_ascii(octet: u8) -> bool {
 
 /// True for letters of ISO 8859-1 above ASCII. A fullwidth `@` contains another octet in all East Asian charsets but
 /// Johab, where it begins with 0xDA, and in UTF-8; in UTF-16 it has 0xFF.
-fn is_harmless_ascii(octet: u8) -> bool {
+fn is_harmless_octet(octet: u8) -> bool {
     matches!(octet, 0xc0..=0xfd) && octet != 0xda
 }
 

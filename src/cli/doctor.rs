@@ -188,7 +188,8 @@ fn queues(found: &Examination, config: &Config) -> Vec<Finding> {
                 "it was given up for {}",
                 count_of(found.refused_mails, "account")
             ),
-            "see why: vestibule customers mail --state refused; then: vestibule customers resend --given-up",
+            "see why: vestibule customers mail --state refused; then: vestibule customers resend --given-up, which names \
+             denied addresses: vestibule customers block ADDRESS",
         ));
     }
     for name in &found.paused {

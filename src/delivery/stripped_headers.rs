@@ -12,7 +12,9 @@ mod tests;
 use std::ops::Range;
 
 use crate::domain::Domain;
-use crate::mail::{ends_field, is_matched, line_end_length, match_octet, mbox_lines};
+use crate::mail::{
+    ends_field, has_plain_lines, is_matched, line_end_length, match_octet, mbox_lines,
+};
 use crate::sender_auth::claims_to_be_ours;
 
 /// Prefix of the names of our fields; the comparison ignores case, and `_` counts as `-`.
@@ -73,7 +75,11 @@ fn end_of_field(raw: &[u8], start: usize) -> usize {
 fn find_own_field(field: &[u8], hostname: &Domain) -> Option<usize> {
     // For each name, its beginnings that the text matches.
     let mut matched = [1; 2];
+    let is_one_line = has_plain_lines(field);
     for (i, &byte) in field.iter().enumerate() {
+        if is_one_line && matched == [0; 2] {
+            return None;
+        }
         if byte.is_ascii_graphic() {
             let plain = if byte == b'_' { b'-' } else { byte };
             for (seen, name) in matched.iter_mut().zip([PREFIX, RESULTS]) {

@@ -16,7 +16,8 @@ use super::keywords::keywords;
 /// ```
 ///
 /// An operator can release `discarded` and `expired` requests while their content is kept, and can discard
-/// released and failed ones. A failed request of a blocked account cannot be retried, but released alone. The person can restore requests that their own "This was not me" discarded.
+/// released and failed ones. A failed request of a blocked account can be released, but not retried. The person can
+/// restore requests that their own "This was not me" discarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestState {

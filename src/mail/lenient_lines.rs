@@ -3,6 +3,16 @@
 //! Takes octets of a header. Some readers end lines at more characters than LF: Python's `splitlines` and `PCRE`'s
 //! `\R` do. Some leave control characters and other octets out of the name of a field.
 
+/// True if all readers agree on the lines of a text: it has no line ends but CRLF and LF, no other control characters
+/// but tabs, and nothing outside of ASCII. Most headers are such texts, so nothing else has to be searched in them.
+#[must_use]
+pub fn has_plain_lines(text: &[u8]) -> bool {
+    let is_plain = |&octet: &u8| matches!(octet, b' '..=b'~' | b'\t' | b'\r' | b'\n');
+    // Without an early end, the compiler examines many octets at once.
+    text.iter().fold(true, |all, octet| all & is_plain(octet))
+        && memchr::memchr_iter(b'\r', text).all(|at| text.get(at + 1) == Some(&b'\n'))
+}
+
 /// Number of octets of the line end in which a text ends for some reader; 0 if no reader sees one.
 ///
 /// The line ends are LF, CR, VT, FF, FS, GS, RS, NEL, U+2028 and U+2029. NEL is 0x85 in ISO 8859, and readers that
@@ -73,6 +83,23 @@ mod tests {
             ("a\u{2026}".as_bytes(), 0),
         ] {
             assert_eq!(line_end_length(text), length, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lines_are_plain_if_all_readers_agree_on_them() {
+        for (text, expected) in [
+            (&b""[..], true),
+            (b"From: Ann <ann@corp.example>\r\n\t(a)\nTo: ~\r\n", true),
+            (b"a\r", false),
+            (b"a\rb\r\n", false),
+            (b"a\r\r\n", false),
+            (b"a\x0b", false),
+            (b"a\0", false),
+            (b"a\x7f", false),
+            ("\u{e9}".as_bytes(), false),
+        ] {
+            assert_eq!(has_plain_lines(text), expected, "{text:?}");
         }
     }
 

@@ -74,7 +74,7 @@ pub use fields::MessageFields;
 pub use first_line_of_reply::first_line;
 pub use header::mbox_lines;
 pub use header_view::{HeaderLine, HeaderView, display_name};
-pub use lenient_lines::{ends_field, is_matched, line_end_length, match_octet};
+pub use lenient_lines::{ends_field, has_plain_lines, is_matched, line_end_length, match_octet};
 pub use mask::{Masked, OwnLinks, mask};
 pub use media::Media;
 pub use named_address::NamedAddress;

@@ -35,7 +35,7 @@ impl fmt::Display for WaitingCause {
 }
 
 impl WaitingCause {
-    /// The refusal of a retry that changes nothing.
+    /// The refusal of a retry that causes no attempt now: the request is due as soon as the cause ends.
     pub(super) fn refuse_retry(&self, request: &Request) -> StoreError {
         let id = request.id;
         StoreError::NotAllowed(match self {

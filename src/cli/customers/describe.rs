@@ -144,7 +144,7 @@ pub fn describe(account: &Account, notes: &AccountNotes, out: &mut Output) -> Co
         "held" => Some(account.held),
         "refused" => notes.refused.map(|refused| describe_refused(account.status, refused)),
         "mail to it" => account.undeliverable.then_some(
-            "bounces; no more verification mail is sent, except by customers resend",
+            "does not reach it; no more verification mail is sent, except by customers resend",
         ),
         "unanswered mails" => unanswered,
         "no mail until" => quiet_until.map(|until| quiet(account, until, now)),

@@ -5,13 +5,18 @@
 //! to the field above it.
 
 use super::{Header, Section};
-use crate::mail::lenient_lines::{ends_field, is_matched, line_end_length, match_octet};
+use crate::mail::lenient_lines::{
+    ends_field, has_plain_lines, is_matched, line_end_length, match_octet,
+};
 
 impl Header<'_> {
     /// True if a reader that takes other characters than LF for line ends, or drops control characters and octets
     /// outside of ASCII from the name of a field, would see a field of this name that others do not.
     pub(in crate::mail) fn hides(&self, name: &str) -> bool {
         let (fields, name) = (self.section.fields, name.as_bytes());
+        if has_plain_lines(fields) {
+            return false;
+        }
         // The beginnings of the name that the text matches: in a line that every reader sees, with nothing but white
         // space left out, and in any other reading.
         let (mut plain, mut hidden) = (1, 0);
@@ -64,6 +69,10 @@ impl Header<'_> {
 /// Position of the first line that is empty to some reader. A NEL of ISO 8859 does not count: the last letter of a line
 /// in UTF-8 or another charset may contain its octet.
 fn empty_line(fields: &[u8]) -> Option<usize> {
+    // An empty line that every reader sees ends the header.
+    if has_plain_lines(fields) {
+        return None;
+    }
     let mut line = 0;
     for (at, &byte) in fields.iter().enumerate() {
         let length = line_end_length(&fields[..=at]);

@@ -4,8 +4,8 @@
 //! the subject, the Message-ID, and the verification mails, links and rate limits of the address are deleted.
 //! Waiting requests are discarded. It runs in steps of a few rows, so that mail does not wait. The first step
 //! blocks the account and the [last one](super::last_step) renames or removes it. If a run is interrupted, the next
-//! run finishes it. Mail that arrives during a run is erased, too, until the last step renames or removes the account. If
-//! there was no account, such mail is that of a new sender, and stays, unless an operator recovers an earlier message
+//! run finishes it. Mail that arrives during a run is erased, too, until the last step renames or removes the account.
+//! If there was no account, such mail is that of a new sender, and stays, unless an operator recovers an earlier message
 //! during the run: the account of that message is erased with all its mail.
 
 use serde::Serialize;

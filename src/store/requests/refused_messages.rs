@@ -234,7 +234,7 @@ impl RefusedMessage {
     }
 
     /// Withdraws the refusal: a request is held until `due_at`, and an offer waits at least until then. Returns false
-    /// for a request if the same message already has a held, released or delivered one, such as another of the restored.
+    /// for a request if the same message already has a held, released or delivered one, such as one restored before.
     pub(crate) fn restore(&self, tx: &Tx, due_at: Millis, now: Millis) -> Result<bool> {
         if self.form == Form::Offer {
             let sql =

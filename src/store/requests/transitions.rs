@@ -1,5 +1,6 @@
 //! State changes of requests along the edges of [`RequestState::after`], each in one function; only the
-//! restoration after "This was not me" is in [`refused_messages`](super::refused_messages). The schema refuses all others.
+//! restoration after "This was not me" is in [`refused_messages`](super::refused_messages). The schema refuses all
+//! others.
 //!
 //! Requests that wait for delivery form a queue for each account and portal, in the order of release
 //! ([`REQUESTS`]): at most one run of a queue is in progress. A head that failed [`MAX_BLOCKING_ATTEMPTS`] times

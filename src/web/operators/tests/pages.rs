@@ -269,7 +269,7 @@ async fn a_customers_page_names_a_denial_and_the_ways_to_undo() {
     let page = harness.get(&session, &path).await.body;
     for part in [
         "<dt>Denied</dt><dd>by ann@corp.example: mail from this address is dropped",
-        "They can undo it with their link until",
+        "They can undo it with their link, which expires",
         ", or request one more mail with a new link.",
     ] {
         assert!(page.contains(part), "{part}: {page}");

@@ -34,7 +34,7 @@ async fn the_page_names_only_the_ways_out_that_exist() {
         "{}",
         page.body
     );
-    let link = "They can undo it with their link until";
+    let link = "They can undo it with their link, which expires";
     let request = "request one more mail with a new link";
     let page = harness.get(&session, "/customers/ann@corp.example").await;
     assert!(

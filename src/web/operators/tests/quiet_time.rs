@@ -42,6 +42,12 @@ async fn the_page_names_only_the_ways_out_that_exist() {
         "{}",
         page.body
     );
+    // Times within a week are relative: "in 6 days".
+    assert!(
+        !page.body.to_lowercase().contains("until in"),
+        "{}",
+        page.body
+    );
     let block = [("action", "block")];
     harness
         .post(&session, "/customers/ann@corp.example", &block)

@@ -249,6 +249,63 @@ mod tests {
     }
 
     #[test]
+    fn a_text_with_a_name_is_shown_in_an_alternative_or_if_no_text_precedes_it() {
+        let image = ("image/jpeg; name=a.jpg\r\nContent-Disposition: inline", "x");
+        let smil = ("application/smil; name=a.smil", "<smil/>");
+        let (empty, unnamed) = (("text/plain", "\r\n"), ("text/plain", "one"));
+        let markdown = ("text/x-markdown", "one");
+        let named = ("text/plain; name=a.txt", "two");
+        let inline = (
+            "text/plain; name=a.txt\r\nContent-Disposition: inline; filename=a.txt",
+            "two",
+        );
+        let html = (
+            "text/html; name=a.html\r\nContent-Disposition: inline; filename=a.html",
+            "<p>two</p>",
+        );
+        let attached = ("text/html\r\nContent-Disposition: attachment", "two");
+        let csv = ("text/csv; name=a.csv\r\nContent-Disposition: inline", "x");
+        for (kind, parts, expected) in [
+            ("mixed", [image, inline], ("two", "", "image/jpeg")),
+            ("mixed", [image, html], ("two", "<p>two</p>", "image/jpeg")),
+            ("related", [smil, named], ("two", "", "application/smil")),
+            ("mixed", [empty, inline], ("two", "", "")),
+            ("mixed", [empty, attached], ("", "", "text/html")),
+            ("mixed", [unnamed, inline], ("one", "", "text/plain")),
+            ("mixed", [unnamed, html], ("one", "", "text/html")),
+            ("mixed", [markdown, inline], ("one", "", "text/plain")),
+            ("mixed", [inline, named], ("two", "", "text/plain")),
+            ("alternative", [empty, html], ("two", "<p>two</p>", "")),
+            ("alternative", [unnamed, html], ("one", "<p>two</p>", "")),
+            ("alternative", [named, html], ("two", "<p>two</p>", "")),
+            ("alternative", [unnamed, attached], ("one", "", "text/html")),
+            ("alternative", [unnamed, csv], ("one", "", "text/csv")),
+        ] {
+            let part = |(fields, text): (&str, &str)| {
+                format!("--b\r\nContent-Type: {fields}\r\n\r\n{text}\r\n")
+            };
+            let parts = parts.map(part).concat();
+            let raw = format!("Content-Type: multipart/{kind}; boundary=b\r\n\r\n{parts}--b--\r\n");
+            let content = Content::of(raw.as_bytes());
+            let files: Vec<_> = content
+                .attachments
+                .iter()
+                .map(|one| one.content_type.as_str())
+                .collect();
+            let found = (
+                content.text.as_deref().unwrap_or_default(),
+                content.html.as_deref().unwrap_or_default(),
+                files.join(","),
+            );
+            let (text, html, types) = expected;
+            assert_eq!(found, (text, html, types.to_owned()), "{raw}");
+            let (listed, _) = list_attachments(raw.as_bytes());
+            let listed: Vec<_> = listed.iter().map(|one| one.content_type.as_str()).collect();
+            assert_eq!(listed, files, "{raw}");
+        }
+    }
+
+    #[test]
     fn html_is_returned_only_if_there_is_some() {
         for (raw, shown) in [
             ("Subject: x\r\n\r\nHello\r\n", None),

@@ -69,7 +69,7 @@ impl<'a, 's> ContentParts<'a, 's> {
             plain_branches: BTreeSet::new(),
         };
         let mut others = Vec::new();
-        let mut is_first = true;
+        let mut has_text = false;
         // The parts of an attached message are consecutive.
         let mut within: Option<usize> = None;
         for part in structure.parts() {
@@ -91,12 +91,19 @@ impl<'a, 's> ContentParts<'a, 's> {
                 }
                 continue;
             }
-            match Use::of(&part, &media, is_first) {
+            let is_form = part
+                .parent()
+                .is_some_and(|around| parts.alternatives.contains(&around.index()));
+            let found = Use::of(&part, &media, is_form || !has_text);
+            // Gateways for MMS put a picture or a blank text before the text, which has a name.
+            if !matches!(found, Use::File) && !part.body().trim_ascii().is_empty() {
+                has_text = true;
+            }
+            match found {
                 Use::Text => parts.push_text(part, &media, &mut room),
                 Use::OtherText => others.push(part),
                 Use::File => parts.attachments.push(part),
             }
-            is_first = false;
         }
         if !others.is_empty() {
             parts.push_others(others, &mut room);
@@ -178,9 +185,9 @@ impl<'a, 's> ContentParts<'a, 's> {
 }
 
 impl Use {
-    /// A text is a file if its disposition says so (as does an unknown disposition, RFC 2183 2.8), or if it has a name
-    /// and does not open the message.
-    fn of(part: &Part, media: &Media, is_first: bool) -> Self {
+    /// A text is a file if its disposition says so (as does an unknown disposition, RFC 2183 2.8), or if it has a name,
+    /// except where a text may have one: as a form in an alternative, or with no text before it.
+    fn of(part: &Part, media: &Media, may_have_name: bool) -> Self {
         let disposition = disposition(part, None);
         let is_named = media.name(None).is_some()
             || disposition
@@ -190,7 +197,7 @@ impl Use {
             return Self::File;
         }
         match media.kind().strip_prefix("text/") {
-            Some("plain" | "html") if !is_named || is_first => Self::Text,
+            Some("plain" | "html") if !is_named || may_have_name => Self::Text,
             Some(subtype) if !is_named && !FILES.contains(&subtype) => Self::OtherText,
             _ => Self::File,
         }
@@ -344,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inline_text_with_a_name_is_a_file_unless_it_opens_the_message() {
+    fn an_inline_text_with_a_name_is_a_file_after_another_text() {
         for fields in [
             "text/plain\r\nContent-Disposition: inline; filename=log.txt",
             "text/plain; name=log.txt\r\nContent-Disposition: inline",

@@ -38,7 +38,7 @@ pub(super) enum Charset {
 /// A line for each label of `encoding_rs`: the label, and names that it does not know, without separators.
 const LABELS: &str = "\
 big5 big5eten cp950
-euc-jp cp51932 eucjis2004 eucjisx0213 eucjp eucjpms ujis
+euc-jp cp51932 eucjis2004 eucjisx0213 eucjp eucjpms eucjpwin ujis
 euc-kr cp51949 cp949 uhc
 gb18030 cp54936 gb180302000
 gbk ansi936 cp51936 cp936 eucgb2312cn euccn gb231280
@@ -48,10 +48,10 @@ iso-8859-16 latin10
 koi8-r cp20866 koi8
 koi8-u cp21866 koi8ru
 macintosh cp10000 macroman
-shift_jis cp932 cp943 cp943c mscp932 pck shiftjis2004 shiftjisx0213 windows31j
+shift_jis cp932 cp943 cp943c mscp932 pck shiftjis2004 shiftjisx0213 sjis2004 sjiswin sjisx0213 windows31j
 us-ascii cp20127
 utf-16 unicode
-utf-8 cp65001 utf8mb4 utf8sig
+utf-8 cesu8 cp65001 utf8mb4 utf8sig
 windows-1251 ansi1251
 windows-1252 ansi isolatin1
 windows-874 cp874
@@ -64,8 +64,9 @@ static ALIASES: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
     aliases.collect()
 });
 
-/// Names of ASCII, and names for an unknown charset (RFC 1428 3), without separators.
-const ASCII: [&str; 22] = [
+/// Names of ASCII, names for an unknown charset (RFC 1428 3), and what broken programs write (`{charset}`, `%s`),
+/// without separators.
+const ASCII: [&str; 27] = [
     "646",
     "7bit",
     "8bit",
@@ -75,15 +76,20 @@ const ASCII: [&str; 22] = [
     "ascii",
     "auto",
     "binary",
+    "charset",
     "cp20127",
     "cp367",
     "csascii",
     "default",
+    "defaultcharset",
     "ibm367",
     "iso646irv1991",
     "iso646us",
     "isoir6",
     "none",
+    "null",
+    "s",
+    "undefined",
     "unknown",
     "unknown8bit",
     "us",
@@ -98,10 +104,13 @@ impl Label {
         // RFC 2231 5: a language may follow in an encoded-word.
         let name = name.split(|&byte| byte == b'*').next().unwrap_or_default();
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-        let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        // iconv knows suffixes: UTF-8//TRANSLIT.
+        let name = trim(name.split("//").next().unwrap_or_default());
+        let name = name.strip_prefix("charset=").map_or(name, trim);
         let charset = find(name)
             .or_else(|| find(name.strip_prefix("x-")?))
-            .or_else(|| find(name.strip_prefix("cs")?));
+            .or_else(|| find(name.strip_prefix("cs")?))
+            .or_else(|| find(charset_of_locale(name)?));
         charset.map(Self)
     }
 
@@ -109,6 +118,21 @@ impl Label {
     pub(super) fn is_ascii(&self) -> bool {
         self.0 == Charset::Ascii
     }
+}
+
+fn trim(name: &str) -> &str {
+    name.trim_matches(|c: char| !c.is_ascii_alphanumeric())
+}
+
+/// The charset in the name of a locale, such as `de_de.utf-8`.
+fn charset_of_locale(name: &str) -> Option<&str> {
+    let (locale, charset) = name.split_once('.')?;
+    let is_code = |code: &str| {
+        matches!(code.len(), 2 | 3) && code.bytes().all(|byte| byte.is_ascii_alphabetic())
+    };
+    let is_pair = |(language, territory)| is_code(language) && is_code(territory);
+    let is_locale = locale == "c" || locale.split_once('_').is_some_and(is_pair);
+    is_locale.then_some(charset)
 }
 
 /// The 8-bit charsets of a language, by the part of the label after `iso2022`.
@@ -135,6 +159,7 @@ fn find(name: &str) -> Option<Charset> {
         "utf32" | "utf32be" | "ucs4" => Charset::Utf32 { is_little: false },
         "utf32le" => Charset::Utf32 { is_little: true },
         "utf16be" | "ucs2be" | "ucs2" | "iso10646ucs2" => Charset::Whatwg(UTF_16BE),
+        "cp50220" | "cp50221" | "cp50222" | "jis" => Charset::Iso2022(eight_bit("jp")),
         _ if bare.starts_with("iso2022") => Charset::Iso2022(eight_bit(&bare[7..])),
         _ => return whatwg(name, &bare),
     };
@@ -200,22 +225,22 @@ mod tests {
         let mut wrong = Vec::new();
         for (names, octets, expected) in [
             (
-                "utf-8 UTF8 utf_8 \"utf-8\" unicode-1-1-utf-8 cp65001 utf8mb4",
+                "utf-8 UTF8 utf_8 \"utf-8\" unicode-1-1-utf-8 cesu8 cp65001 utf8mb4",
                 &b"\xc3\xbc"[..],
                 "ü",
             ),
             (
-                "us-ascii ascii ANSI_X3.4-1968 ansi_x3.4 646 us unknown-8bit x-unknown",
+                "us-ascii ascii ANSI_X3.4-1968 ansi_x3.4 646 us unknown-8bit x-unknown undefined null default_charset {charset} charset= %s",
                 b"\xc3\xbc",
                 "ü",
             ),
             (
-                "iso-8859-1 latin1 iso8859-1 iso_8859-1 ISO_8859-1:1987 cp1252 windows-1252 l1 cp819 8859-1 iso88591 latin-1 windows1252 x-cp1252 ibm819",
+                "iso-8859-1 latin1 iso8859-1 iso_8859-1 ISO_8859-1:1987 cp1252 windows-1252 l1 cp819 8859-1 iso88591 latin-1 windows1252 x-cp1252 ibm819 de_DE.ISO-8859-1",
                 b"\xfc",
                 "ü",
             ),
             (
-                "iso-8859-15 latin-9 iso8859_15 ISO-8859-15 latin9",
+                "iso-8859-15 latin-9 iso8859_15 ISO-8859-15 latin9 de_DE.ISO-8859-15@euro",
                 b"\xa4",
                 "€",
             ),
@@ -231,18 +256,18 @@ mod tests {
             ),
             ("iso-8859-7 greek", b"\xe1", "α"),
             (
-                "cp932 shift_jis x-sjis sjis ms932 windows-31j cswindows31j shift-jis Shift_JISX0213 ms_kanji mscp932",
+                "cp932 shift_jis x-sjis sjis ms932 windows-31j cswindows31j shift-jis Shift_JISX0213 ms_kanji mscp932 SJIS-win sjis_2004 ja_JP.SJIS",
                 b"\x82\xa0",
                 "あ",
             ),
-            ("euc-jp x-euc-jp eucjp ujis", b"\xa4\xa2", "あ"),
+            ("euc-jp x-euc-jp eucjp ujis eucJP-win", b"\xa4\xa2", "あ"),
             (
-                "iso-2022-jp csiso2022jp iso-2022-jp-ms iso2022jp iso-2022-jp-2",
+                "iso-2022-jp csiso2022jp iso-2022-jp-ms iso2022jp iso-2022-jp-2 CP50220 cp50221 cp50222 JIS",
                 b"\x1b$B$\"\x1b(B",
                 "あ",
             ),
             (
-                "gb2312 gbk gb_2312-80 x-gbk cp936 euc-cn gb18030 csgb2312 chinese",
+                "gb2312 gbk gb_2312-80 x-gbk cp936 euc-cn gb18030 csgb2312 chinese zh_CN.GBK",
                 b"\xc4\xe3",
                 "你",
             ),
@@ -279,7 +304,18 @@ mod tests {
             }
         }
         assert!(wrong.is_empty(), "{wrong:#?}");
-        for name in ["", "x", "nonsense", "iso-8859-99", "cp1", "johab", "cp1361"] {
+        for name in [
+            "",
+            "x",
+            "nonsense",
+            "iso-8859-99",
+            "cp1",
+            "johab",
+            "cp1361",
+            "//utf-8",
+            "utf-7.utf-8",
+            "hz.utf-8",
+        ] {
             assert_eq!(Label::parse(name.as_bytes()), None, "{name}");
         }
     }

@@ -10,6 +10,7 @@ use memchr::memmem;
 use super::charset::{self, Label};
 use super::charset_label::Charset;
 use super::other_addresses::is_at;
+use super::rare_charsets::{harmless_octets, is_rarely_known};
 use super::{encoded_words, transfer_encoding};
 
 /// Maximum number of words that are read. Looking up a charset takes time.
@@ -104,7 +105,8 @@ impl LenientWord<'_> {
         if has_other_mark(&octets) {
             return None;
         }
-        charset::decode_strictly(&octets, &label)
+        let is_safe = !is_rarely_known(self.charset) || !octets.contains(&b'@');
+        charset::decode_strictly(&octets, &label).filter(|_| is_safe)
     }
 
     /// Decodes the text, with replacement characters for invalid octets. Returns None if it may be or contain an `@`
@@ -130,17 +132,22 @@ impl LenientWord<'_> {
                 && !has_at_in_any_reading(&octets, &text);
             return is_safe.then(|| uncertain(text));
         }
-        let text = if is_utf8_or_ascii(label) {
-            lossy()
-        } else if has_other_mark(&octets) {
-            return None;
-        } else {
-            charset::decode(&octets, Some(&label))
-        };
-        Some(WordText {
+        let certain = |text| WordText {
             text,
             is_certain: true,
-        })
+        };
+        if is_utf8_or_ascii(label) {
+            return Some(certain(lossy()));
+        }
+        if has_other_mark(&octets) {
+            return None;
+        }
+        let text = charset::decode(&octets, Some(&label));
+        if !is_rarely_known(self.charset) {
+            return Some(certain(text));
+        }
+        // The octet of an `@` may be a part of a character only to readers that know the name.
+        (!octets.contains(&b'@')).then(|| uncertain(text))
     }
 
     /// Returns None for an unknown charset, or one in which ASCII is not ASCII.
@@ -210,35 +217,6 @@ fn has_at_in_any_reading(octets: &[u8], text: &str) -> bool {
         || has_at(&String::from_utf8_lossy(octets))
         || has_at(&UTF_16LE.decode_without_bom_handling(octets).0)
         || has_at(&UTF_16BE.decode_without_bom_handling(octets).0)
-}
-
-/// Returns the test for octets that are not part of an `@` in any charset that a reader may know by a name that is
-/// unknown to us.
-fn harmless_octets(charset: &[u8]) -> fn(u8) -> bool {
-    let name = charset.to_ascii_lowercase();
-    let contains = |part: &str| memmem::find(&name, part.as_bytes()).is_some();
-    let digits = name.iter().filter(|octet| octet.is_ascii_digit()).count();
-    if contains("base64") {
-        // PHP takes names of encodings for charsets.
-        |_| false
-    } else if digits >= 3 || contains("ebcdic") || contains("ibm") {
-        // In EBCDIC, an `@` may be `D` (297), or an octet above ASCII (273).
-        |octet| is_harmless_ascii(octet) && octet != b'D'
-    } else {
-        |octet| is_harmless_ascii(octet) || is_harmless_octet(octet)
-    }
-}
-
-/// True for letters, digits and a few other characters of ASCII, which are not part of an `@` in any charset but
-/// EBCDIC.
-fn is_harmless_ascii(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b" .'-".contains(&octet)
-}
-
-/// True for letters of ISO 8859-1 above ASCII. A fullwidth `@` contains another octet in all East Asian charsets but
-/// Johab, where it begins with 0xDA, and in UTF-8; in UTF-16 it has 0xFF.
-fn is_harmless_octet(octet: u8) -> bool {
-    matches!(octet, 0xc0..=0xfd) && octet != 0xda
 }
 
 /// Decodes the B encoding (RFC 2047 4.1). Skips characters outside of base64.
@@ -332,6 +310,38 @@ mod tests {
             ("=?ibm278?q?=EC?=", None),
             ("=?ibm297?q?n?=", Some("n")),
             ("=?iso-8859-12?q?Ann?=", Some("Ann")),
+            // Names that only some programs know, and octets that are an `@` to the others.
+            ("=?sjis-win?b?g0GDQw==?=", Some("\u{30a2}\u{30a4}")),
+            ("=?sjis-win?b?g0A=?=", None),
+            ("=?cp932?b?g0A=?=", Some("\u{30a1}")),
+            ("=?x-sjis?b?g0A=?=", Some("\u{30a1}")),
+            ("=?eucjp-win?b?pKI=?=", Some("\u{3042}")),
+            ("=?cp50220?b?GyRCJCIbKEI=?=", Some("\u{3042}")),
+            ("=?cp50220?b?GyRCJUAbKEI=?=", None),
+            ("=?jis*ja?b?GyRCJUAbKEI=?=", None),
+            ("=?zh_CN.GBK?b?xOM=?=", Some("\u{4f60}")),
+            ("=?zh_CN.GBK?b?gUA=?=", None),
+            ("=?gbk//ignore?b?gUA=?=", None),
+            ("=?charset=gbk?b?gUA=?=", None),
+            ("=?de_DE.ISO-8859-1?q?J=F6rg?=", Some("J\u{f6}rg")),
+            ("=?en_US.UTF-8?q?J=C3=B6rg_a@b?=", Some("J\u{f6}rg a@b")),
+            ("=?charset=utf-7?q?+AEA-?=", None),
+            ("=?{charset}?q?J=C3=B6rg?=", Some("J\u{f6}rg")),
+            ("=?%s?q?J=C3=B6rg?=", Some("J\u{f6}rg")),
+            ("=?x-mac-turkish?q?Ay=DEe?=", Some("Ay\u{fffd}e")),
+            ("=?X-MAC-CENTRALROMAN?q?=89?=", Some("\u{fffd}")),
+            ("=?x-mac-ce?q?=89=40?=", None),
+            ("=?x-mac-greek?b?/v8=?=", None),
+            ("=?x-mac-japanese?b?gZc=?=", None),
+            ("=?armscii-8?q?=B2?=", Some("\u{fffd}")),
+            // Numbers of other code pages than those in EBCDIC.
+            ("=?iso-8859-12?q?J=F6rg?=", Some("J\u{fffd}rg")),
+            ("=?Windows-1252Q?q?J=F6rg?=", Some("J\u{fffd}rg")),
+            ("=?windows-28591?q?D=F6?=", Some("D\u{fffd}")),
+            ("=?ansi_x3.110-1983?q?D=F6?=", Some("D\u{fffd}")),
+            ("=?windows-20297?q?D?=", None),
+            ("=?windows-285?q?D?=", None),
+            ("=?iso-10646-utf-1?q?=F7dm?=", None),
             ("=?sjis-open?b?gZc=?=", None),
             ("=?eucjp-open?b?ofc=?=", None),
             ("=?x-johab?b?2lA=?=", None),

@@ -43,6 +43,7 @@ mod other_addresses;
 mod out_of_office;
 mod parameters;
 mod program_names;
+mod rare_charsets;
 mod recorded_envelope;
 mod report;
 mod sender;

@@ -20,9 +20,8 @@ pub(super) fn other_address() -> SenderFault {
 /// these. `value` is the unfolded value.
 pub(super) fn has_other_address(field: &Field, value: &[u8], found: &[AddrSpec]) -> bool {
     let is_searched = is_read_differently(field.value) || depends_on_charset(value);
-    (is_searched
-        && (names_others(&String::from_utf8_lossy(value), found)
-            || encoded_words_hide_an_at(value)))
+    let text = String::from_utf8_lossy(value);
+    (is_searched && (names_others(&text, 0, found) || encoded_words_hide_an_at(value)))
         || delimits_others(value, found)
 }
 
@@ -63,8 +62,11 @@ fn delimits_others(value: &[u8], found: &[AddrSpec]) -> bool {
     };
     let is_bracket = |byte| matches!(byte, b'<' | b'>');
     let has_brackets =
-        || with_nesting(value).any(|(_, byte, is_nested)| is_nested && is_bracket(byte));
-    (decoded.has_delimiters || has_brackets()) && names_others(&decoded.text, found)
+        with_nesting(value).any(|(_, byte, is_nested)| is_nested && is_bracket(byte));
+    let text = String::from_utf8_lossy(value);
+    (has_brackets && names_others(&text, 0, found))
+        || ((decoded.has_delimiters || has_brackets)
+            && names_others(&decoded.text, decoded.removed_ats, found))
 }
 
 /// A value as a program sees it that decodes encoded-words first.
@@ -73,6 +75,8 @@ struct DecodedFirst {
     text: String,
     /// True if an encoded-word contains a character that may begin or end an address, for some readers.
     has_delimiters: bool,
+    /// Number of `@` signs in the octets of encoded-words that are not in their text. They may be those of addresses.
+    removed_ats: usize,
 }
 
 /// Returns None if an encoded-word may contain an `@` for some readers only, or if there are too many to read them all.
@@ -91,8 +95,11 @@ fn decode_first(value: &[u8]) -> Option<DecodedFirst> {
         }
         decoded.has_delimiters |= !is_certain || text.contains(is_delimiter);
         decoded.text.push_str(&text);
-        if !word.is_closed() {
-            let raw = &value[word.start..word.end];
+        let raw = &value[word.start..word.end];
+        if word.is_closed() {
+            let count = |octets: &[u8]| memchr::memchr_iter(b'@', octets).count();
+            decoded.removed_ats += count(raw).saturating_sub(count(text.as_bytes()));
+        } else {
             decoded.text.push_str(&String::from_utf8_lossy(raw));
         }
         at = word.end;
@@ -108,21 +115,28 @@ fn is_delimiter(c: char) -> bool {
     "()<>[]:;,\\\"\u{2028}\u{2029}".contains(c) || (c.is_control() && c != '\t')
 }
 
-/// True if there are more `@` signs than these addresses have, and one of them is not part of any of them.
-fn names_others(text: &str, found: &[AddrSpec]) -> bool {
-    let ats = || {
-        let chars = text.char_indices();
-        chars.filter(move |&(at, c)| is_at(c) && has_local_part(&text[..at]))
-    };
+/// True if there are more `@` signs than these addresses have, and one of them is not part of any of them. `removed` is
+/// the number of those in encoded-words that are not in the text.
+fn names_others(text: &str, removed: usize, found: &[AddrSpec]) -> bool {
     let is_own = |(at, c): (usize, char)| {
         let is_within = |address| is_within(text.as_bytes(), at, address);
         c == '@' && found.iter().any(is_within)
     };
-    ats().count() > found.len() && !ats().all(is_own)
+    ats(text).count() + removed > found.len() && !ats(text).all(is_own)
 }
 
-/// False if an `@` after this text is not part of an address, as in `<style>@import`.
+/// The `@` signs that may be part of an address, with their positions.
+fn ats(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let chars = text.char_indices();
+    chars.filter(move |&(at, c)| is_at(c) && has_local_part(&text[..at]))
+}
+
+/// False if an `@` after this text is not part of an address, as in `<style>@import`, `Lee, @IT` and `Ann (@ann)`.
 fn has_local_part(before: &str) -> bool {
+    let before = before.trim_end();
+    if let Some(rest) = before.strip_suffix(['(', '[']) {
+        return !rest.is_empty() && !rest.ends_with(char::is_whitespace);
+    }
     let last = before.chars().next_back();
     last.is_some_and(|c| !"<>,;:".contains(c))
 }
@@ -238,6 +252,13 @@ mod tests {
             "=?ibm297?b?TIGVlUSDlpmXS4WngZSXk4Vu?= <x@evil.example>",
             "\"=?ibm297?q?L?=ann=?ibm297?q?D?=corp.example=?ibm297?q?n?=\" <x@evil.example>",
             "\"=?ibm500?q?L?=ann@corp.example=?ibm500?q?n?=\" <x@evil.example>",
+            "=?utf-8?q?ann_=40corp.example=2C?= <x@evil.example>",
+            "=?utf-8?q?=3Cann=28=40corp.example=29=3E?= <x@evil.example>",
+            // Encoded-words that contain an `@` of the structure.
+            "\"<ann@corp.example>\" <x(=?utf-8?b?YQ)@evil.example> (?=)",
+            "=?utf-8?q?=3Cann=40corp.example=3E?= <x(=?utf-8?b?YQ)@evil.example> (?=)",
+            "\"=?utf-8?b?YQ <ann@corp.example> ?=\" <x@evil.example>",
+            "=?sjis-win?b?PGFuboNAY29ycC5leGFtcGxlPg==?= <x@evil.example>",
             "=?base64?q?PGFubkBjb3JwLmV4YW1wbGU+?= <x@evil.example>",
             "=?unicode_escape?q?=5Cx3cann=5Cx40corp.example=5Cx3e?= <x@evil.example>",
             // Line ends, for a program that writes the field again.
@@ -277,6 +298,11 @@ mod tests {
             "\"Ann <IT>\" <x@partner.example>",
             "\"<style>@import</style>\" <x@partner.example>",
             "=?utf-8?q?Lee=2C_Ann_=28IT=29?= <x@partner.example>",
+            "=?UTF-8?Q?J=C3=B6rg_=28=40joerg=29?= <x@partner.example>",
+            "=?UTF-8?B?SsO2cmcgKEBqb2VyZyk=?= <x@partner.example>",
+            "=?UTF-8?Q?=40IT=2C_J=C3=B6rg?= <x@partner.example>",
+            "=?UTF-8?Q?J=C3=B6rg_M=2C_=40IT?= <x@partner.example>",
+            "=?UTF-8?Q?=5B=40IT=5D_J=C3=B6rg?= <x@partner.example>",
             "\u{41C}\u{438}\u{445}\u{430}\u{438}\u{43B} <x@partner.example>",
             "Group: Ann <x@partner.example>;",
             // Odd encoded-words.

@@ -4,7 +4,7 @@ use crate::domain::{AccountId, EmailAddress, LanguageTag, PortalName, Timestamp,
 use crate::store::accounts::link_standing::{LinkStanding, link_standing};
 use crate::store::requests::hold_quota::{Offer, WaitingRequest, list_held, offers};
 use crate::store::requests::refused_messages::{
-    RefusedMessage, list_refused, list_releasable, list_restorable,
+    RefusedMessage, can_restore, list_refused, list_releasable,
 };
 use crate::store::rows::account_rows::AccountRow;
 use crate::store::sql::Tx;
@@ -111,7 +111,7 @@ fn describe_refusal(
             .filter(|until| *until > now)
             .map(Millis::timestamp),
         protected_until: protected_until.map(Millis::timestamp),
-        restores: !list_restorable(tx, account.n)?.is_empty(),
+        restores: can_restore(tx, account.n)?,
         may_ask: account.may_be_mailed_once(now),
         passed_on: tx.all(
             "SELECT DISTINCT portal FROM request

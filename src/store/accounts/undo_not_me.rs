@@ -8,7 +8,7 @@ use crate::domain::{AccountId, Actor, EmailAddress, RequestId, Timestamp, TokenH
 use crate::store::accounts::link_standing::{LinkStanding, link_standing};
 use crate::store::audit::events::record_of_account;
 use crate::store::engine::job::Work;
-use crate::store::requests::refused_messages::list_restorable;
+use crate::store::requests::refused_messages::list_last_refused;
 use crate::store::sql::sql_types::Millis;
 use crate::store::verification::verification_mail::cancel;
 use crate::store::{Result, Store};
@@ -62,7 +62,7 @@ impl Work<'_> {
             }
             LinkStanding::Refused(account, found) => (account, found),
         };
-        let restorable = list_restorable(tx, account.n)?;
+        let refused = list_last_refused(tx, account.n)?;
         tx.run(
             "UPDATE account SET quiet_until = NULL, refused_at = NULL,
                      refused_authenticated = 0, quiet_mailed = 0, unanswered_mails = 0
@@ -81,7 +81,7 @@ impl Work<'_> {
             now,
         )?;
         let (mut restored, mut offered) = (Vec::new(), 0);
-        for message in restorable {
+        for message in refused {
             let due_at = message.received_at.plus(hold_for).max(found.expires_at);
             if !message.restore(tx, due_at, now)? {
                 continue;

@@ -81,9 +81,9 @@ pub(crate) fn list_releasable(tx: &Tx, account: i64, now: Millis) -> Result<Vec<
     Ok(releasable)
 }
 
-/// Lists the messages that undoing the last objection restores. What an earlier one refused stays refused: its link may
-/// still offer it.
-pub(crate) fn list_restorable(tx: &Tx, account: i64) -> Result<Vec<RefusedMessage>> {
+/// Lists the messages that the last objection refused, which undoing it restores. Those that an earlier one refused stay
+/// refused: their link may still offer them.
+pub(crate) fn list_last_refused(tx: &Tx, account: i64) -> Result<Vec<RefusedMessage>> {
     let objected_at: Option<Millis> = tx.one(
         "SELECT max(refused_at) FROM (
              SELECT refused_at FROM account WHERE n = ?1
@@ -91,19 +91,23 @@ pub(crate) fn list_restorable(tx: &Tx, account: i64) -> Result<Vec<RefusedMessag
          ) AS objections",
         &[&account],
     )?;
-    let mut restorable = Vec::new();
-    for message in list_refused(tx, account, Millis(i64::MIN))? {
-        let is_of_last = objected_at.is_none_or(|at| message.refused_at >= at);
-        // A request is not restored beside a copy.
-        if is_of_last && !(message.is_request() && message.has_copy(tx)?) {
-            restorable.push(message);
+    let mut refused = list_refused(tx, account, Millis(i64::MIN))?;
+    refused.retain(|message| objected_at.is_none_or(|at| message.refused_at >= at));
+    Ok(refused)
+}
+
+/// True if undoing the last objection restores a message.
+pub(crate) fn can_restore(tx: &Tx, account: i64) -> Result<bool> {
+    for message in list_last_refused(tx, account)? {
+        if message.is_restorable(tx)? {
+            return Ok(true);
         }
     }
-    Ok(restorable)
+    Ok(false)
 }
 
 /// Refuses everything that waits for the person: discards the held requests, which it returns, and marks the offers.
-/// What an earlier objection refused stays protected for as long.
+/// Messages that an earlier objection refused stay protected for as long.
 pub(crate) fn refuse_waiting(
     tx: &Tx,
     account: i64,
@@ -119,13 +123,18 @@ pub(crate) fn refuse_waiting(
         record_of_entry(tx, "request.discarded", n, &Actor::Person, now)?;
         discarded.push(request.id);
     }
-    let sql = "SELECT ledger FROM offer WHERE account = ? AND refused_at IS NULL";
-    let offered: Vec<i64> = tx.all(sql, &[&account])?;
-    for n in offered {
-        let sql = "UPDATE offer SET refused_at = ?2, restorable_until = ?3 WHERE ledger = ?1";
-        tx.run(sql, &[&n, &now, &restorable_until])?;
-        keep_until(tx, n, restorable_until)?;
-    }
+    tx.run(
+        "UPDATE offer SET refused_at = ?2, restorable_until = ?3
+             WHERE account = ?1 AND refused_at IS NULL",
+        &[&account, &now, &restorable_until],
+    )?;
+    // Content of all these offers is kept at least until then.
+    tx.run(
+        "UPDATE ledger SET forget_at = ?2
+             WHERE n IN (SELECT ledger FROM offer WHERE account = ?1 AND restorable_until = ?2)
+                 AND forget_at < ?2",
+        &[&account, &restorable_until],
+    )?;
     Ok(discarded)
 }
 
@@ -137,23 +146,11 @@ fn extend_protection(tx: &Tx, account: i64, until: Millis, now: Millis) -> Resul
                  AND restorable_until > ?3 AND restorable_until < ?2",
         &[&account, &until, &now],
     )?;
-    let offers: Vec<i64> = tx.all(
-        "SELECT ledger FROM offer
+    tx.run(
+        "UPDATE offer SET restorable_until = ?2
              WHERE account = ?1 AND restorable_until > ?3 AND restorable_until < ?2",
         &[&account, &until, &now],
     )?;
-    for n in offers {
-        let sql = "UPDATE offer SET restorable_until = ?2 WHERE ledger = ?1";
-        tx.run(sql, &[&n, &until])?;
-        keep_until(tx, n, until)?;
-    }
-    Ok(())
-}
-
-/// Keeps the content of a dropped message at least until then.
-fn keep_until(tx: &Tx, n: i64, until: Millis) -> Result<()> {
-    let sql = "UPDATE ledger SET forget_at = ?2 WHERE n = ?1 AND forget_at < ?2";
-    tx.run(sql, &[&n, &until])?;
     Ok(())
 }
 
@@ -233,18 +230,24 @@ impl RefusedMessage {
         Ok(find_original(tx, &like, Some(self.n))?.is_some())
     }
 
+    /// True if undoing the objection restores it: a request is not restored beside a copy.
+    fn is_restorable(&self, tx: &Tx) -> Result<bool> {
+        Ok(!self.is_request() || !self.has_copy(tx)?)
+    }
+
     /// Withdraws the refusal: a request is held until `due_at`, and an offer waits at least until then. Returns false
     /// for a request if the same message already has a held, released or delivered one, such as one restored before.
     pub(crate) fn restore(&self, tx: &Tx, due_at: Millis, now: Millis) -> Result<bool> {
-        if self.form == Form::Offer {
+        if !self.is_restorable(tx)? {
+            return Ok(false);
+        }
+        if !self.is_request() {
             let sql =
                 "UPDATE offer SET refused_at = NULL, restorable_until = NULL WHERE ledger = ?";
             tx.run(sql, &[&self.n])?;
-            keep_until(tx, self.n, due_at)?;
+            let sql = "UPDATE ledger SET forget_at = ?2 WHERE n = ?1 AND forget_at < ?2";
+            tx.run(sql, &[&self.n, &due_at])?;
             return Ok(true);
-        }
-        if self.has_copy(tx)? {
-            return Ok(false);
         }
         tx.run(
             "UPDATE request SET state = 'held', due_at = ?2, settled_at = NULL,

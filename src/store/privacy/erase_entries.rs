@@ -67,9 +67,9 @@ impl Work<'_> {
     /// Discards the request of an entry in any state, and releases its content.
     fn discard_in_any_state(&mut self, n: i64, by: &Actor, now: Millis) -> Result<bool> {
         let tx = self.tx;
-        let found: Option<(RequestState, bool)> =
-            tx.maybe("SELECT state, in_work FROM request WHERE ledger = ?", &[&n])?;
-        let Some((state, in_work)) = found else {
+        let sql = "SELECT state, in_work, account FROM request WHERE ledger = ?";
+        let found: Option<(RequestState, bool, i64)> = tx.maybe(sql, &[&n])?;
+        let Some((state, in_work, account)) = found else {
             return Ok(false);
         };
         if in_work {
@@ -79,10 +79,7 @@ impl Work<'_> {
         if waits {
             transitions::settle(tx, n, Transition::Discard, None, now)?;
             record_of_entry(tx, "request.discarded", n, by, now)?;
-            delete_calls(
-                tx,
-                tx.one("SELECT account FROM request WHERE ledger = ?", &[&n])?,
-            )?;
+            delete_calls(tx, account)?;
             self.wakeups.add(Topic::Requests);
             self.wakeups.add(Topic::OperatorActions);
         }

@@ -9,6 +9,7 @@ use vestibule::store::{
     VerificationOutcome,
 };
 
+use super::dropped::TERMS;
 use super::harness::{DAY, Harness, address, at, operator, start};
 use super::hold_quota::{QUOTA, forged, id_of, offers, real};
 
@@ -43,9 +44,7 @@ pub(super) async fn recover(
 ) -> [String; 2] {
     let terms = Terms {
         quota: QUOTA,
-        hold_for: 14 * DAY,
-        today: None,
-        portal: None,
+        ..TERMS
     };
     let by = || operator("root");
     let decided = harness.store.recover(entry.ledger, terms, by(), at(after));

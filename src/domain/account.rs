@@ -69,7 +69,7 @@ pub struct Account {
     /// End of the validity of the newest link with which its owner can withdraw that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link_valid_until: Option<Timestamp>,
-    /// The one mail that can be requested in this time was requested.
+    /// True if the mail that can be requested once in this time was requested.
     #[serde(skip)]
     pub quiet_mailed: bool,
     /// Time at which the directory deactivated it; only the directory or an operator lifts that.

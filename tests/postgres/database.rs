@@ -25,7 +25,7 @@ impl Drop for Database {
     }
 }
 
-/// What a crash leaves behind in the process that crashed: nothing.
+/// Remains of a crash in the process that crashed: none.
 pub struct Ruins;
 
 impl Database {

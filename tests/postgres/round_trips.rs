@@ -207,7 +207,7 @@ async fn a_run_is_settled_in_as_many_round_trips_as_a_request() {
     assert_sound(&store).await;
 }
 
-/// What was prefetched for an operation of a batch is discarded if an earlier operation changes it.
+/// A prefetched result is discarded if an earlier operation of the batch changes it.
 #[tokio::test]
 async fn messages_of_one_batch_see_each_other() {
     let schema = server().schema();

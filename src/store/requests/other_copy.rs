@@ -9,7 +9,7 @@ use crate::store::rows::duplicates::{Likeness, find_original};
 use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::{FromRow, Tx};
 
-/// What identifies the message of a request.
+/// Values that identify the message of a request.
 struct Message {
     portal: PortalName,
     sender: Option<String>,

@@ -2,7 +2,7 @@
 //! [`retention`](super::retention).
 //!
 //! An account expires once nothing waits for it and nothing has happened to it for a while. It stays as long as a
-//! request has content or waits, a mail or hook call is due, messages that the hold quota dropped are offered again, or
+//! request has content or waits, a mail or hook call is due, messages that the hold quota dropped can be restored, or
 //! an operator or the directory has set something that a new account would not have.
 //!
 //! `last_active_at` makes a step bounded: an account that stays gets a newer time, so each account is examined at most

@@ -1,4 +1,4 @@
-//! What remains of an expired account: nobody acts on it, and its entries are found and erased.
+//! An expired account: nobody acts on it, and its entries are found and erased.
 
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;

@@ -1,4 +1,4 @@
-//! What happens between the steps in which a person is forgotten.
+//! Events between the steps in which a person is forgotten.
 
 use std::time::Duration;
 

@@ -99,7 +99,7 @@ async fn ann(harness: &Harness) -> Account {
     account.expect("there")
 }
 
-/// The one mail after "This was not me" counts only if the person may have received it.
+/// The mail to undo "This was not me" counts only if the person may have received it.
 #[tokio::test]
 async fn a_mail_to_undo_that_was_certainly_not_sent_can_be_requested_again() {
     let cause = || "554 5.7.1 relaying denied".to_owned();

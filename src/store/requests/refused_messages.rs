@@ -81,8 +81,8 @@ pub(crate) fn list_releasable(tx: &Tx, account: i64, now: Millis) -> Result<Vec<
     Ok(releasable)
 }
 
-/// Lists the messages that the last objection refused, which undoing it restores. Those that an earlier one refused stay
-/// refused: their link may still offer them.
+/// Lists the messages that the last objection refused, which undoing it restores. Those that an earlier one refused
+/// stay refused: their link may still offer them.
 pub(crate) fn list_last_refused(tx: &Tx, account: i64) -> Result<Vec<RefusedMessage>> {
     let objected_at: Option<Millis> = tx.one(
         "SELECT max(refused_at) FROM (

@@ -28,7 +28,7 @@ pub(super) fn body_charset(message: &Section) -> Option<Label> {
 fn declared_in(section: &Section, media: &Media) -> Option<Label> {
     label_of(media).or_else(|| {
         let is_html = media.is("text/html");
-        is_html.then(|| stated_in_html(&section.decode(MAX_ENCODED)))?
+        is_html.then(|| declared_in_html(&section.decode(MAX_ENCODED)))?
     })
 }
 
@@ -39,7 +39,7 @@ pub(super) fn label_of(media: &Media) -> Option<Label> {
 
 /// The charset that HTML declares near its beginning. UTF-16 and the like do not count, as in browsers: the
 /// declaration has been read as ASCII.
-pub(super) fn stated_in_html(octets: &[u8]) -> Option<Label> {
+pub(super) fn declared_in_html(octets: &[u8]) -> Option<Label> {
     const KEY: &str = "charset=";
     let start = octets[..octets.len().min(MAX_SEARCHED)].to_ascii_lowercase();
     let at = memchr::memmem::find(&start, KEY.as_bytes())?;

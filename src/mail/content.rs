@@ -105,8 +105,8 @@ pub fn list_attachments(raw: &[u8]) -> (Vec<AttachmentSummary>, usize) {
 pub fn find_attachment(raw: &[u8], place: usize) -> Option<Attachment> {
     let structure = Structure::of(raw);
     let parts = ContentParts::of(&structure, 0);
-    let body = body_charset(&structure.root().section());
     let found = parts.attachments.get(place)?;
+    let body = body_charset(&structure.root().section());
     Some(attachment(found, body.as_ref()))
 }
 
@@ -201,7 +201,7 @@ fn tidy(text: &str) -> String {
     tidy
 }
 
-/// `body` is the charset of the message's text, for raw octets in the name.
+/// Decodes an attachment. `body` is the charset of the message's text, for raw octets in the name.
 fn attachment(part: &Part, body: Option<&Label>) -> Attachment {
     let media = part.media();
     let disposition = disposition(part, body);

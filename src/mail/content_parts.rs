@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::body_charset::{label_of, stated_in_html};
+use super::body_charset::{declared_in_html, label_of};
 use super::charset::{self, Label};
 use super::html_text::html_to_text;
 use super::media::{Disposition, Media};
@@ -105,9 +105,7 @@ impl<'a, 's> ContentParts<'a, 's> {
                 Use::File => parts.attachments.push(part),
             }
         }
-        if !others.is_empty() {
-            parts.push_others(others, &mut room);
-        }
+        parts.push_others(others, &mut room);
         parts
     }
 
@@ -204,7 +202,7 @@ impl Use {
     }
 }
 
-/// `body` is the charset of the message's text, for raw octets in the file name.
+/// Parses the disposition of a part. `body` is the charset of the message's text, for raw octets in the file name.
 pub(super) fn disposition(part: &Part, body: Option<&Label>) -> Option<Disposition> {
     let field = part.section().first("Content-Disposition")?;
     Some(Disposition::parse(field.value, body))
@@ -223,8 +221,8 @@ fn decode(part: &Part, media: &Media, room: &mut usize) -> String {
     *room -= encoded.len();
     let octets = super::transfer_encoding::decode(encoded, part.transfer_encoding());
     let label = label_of(media).or_else(|| {
-        let is_declared = media.is("text/html") && std::str::from_utf8(&octets).is_err();
-        is_declared.then(|| stated_in_html(&octets))?
+        let may_declare = media.is("text/html") && std::str::from_utf8(&octets).is_err();
+        may_declare.then(|| declared_in_html(&octets))?
     });
     charset::decode_body(&octets, label.as_ref())
 }

@@ -16,10 +16,10 @@ use super::charset::{self, Label};
 use super::iso2022;
 use super::transfer_encoding::{base64_pieces, hex_octet};
 
-/// RFC 2047 2 allows 75 octets; programs put whole subjects into one word.
+/// Maximum number of octets of a word's text. RFC 2047 2 allows 75 for a word; programs put whole subjects into one.
 const MAX_TEXT: usize = 8 * 1024;
 
-/// The same in a field that is not unfolded: each blank may follow a line end of two octets.
+/// This maximum in a field that is not unfolded: each blank may follow a line end of two octets.
 pub(super) const MAX_FOLDED_TEXT: usize = 3 * MAX_TEXT;
 
 static BEGIN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"=?"));
@@ -195,7 +195,7 @@ impl EncodedWord {
         &value[self.text_start..self.text_end]
     }
 
-    /// As written, including a language (RFC 2231 5).
+    /// The charset as written, including a language (RFC 2231 5).
     fn charset<'a>(&self, value: &'a [u8]) -> &'a [u8] {
         &value[self.start + 2..self.text_start - 3]
     }

@@ -7,11 +7,11 @@ use memchr::memchr_iter;
 
 use super::html_tokens::{attribute_end, ends_name, find_byte, is_blank};
 
-/// Mean number of times that an octet is read at most: tags that overlap are each read up to their end.
+/// Maximum mean number of reads of an octet: overlapping tags are each read up to their end.
 const MAX_READS: usize = 32;
 
-/// True if a tag may have more attributes than this, even a tag without an end, or if the tags overlap too much to look
-/// at all of them.
+/// True if a tag may have more than `most` attributes, even one without an end, or if the tags overlap too much to read
+/// all of them.
 pub(super) fn has_more_attributes(html: &str, most: usize) -> bool {
     let bytes = html.as_bytes();
     let mut room = MAX_READS * bytes.len();
@@ -36,7 +36,7 @@ pub(super) fn has_more_attributes(html: &str, most: usize) -> bool {
     false
 }
 
-/// Counts the attributes of a tag whose name ends at `at`, but not far beyond `most`. Returns also the place at which
+/// Counts the attributes of a tag whose name ends at `at`, up to one more than `most`. Also returns the place at which
 /// the count ends.
 fn count_attributes(bytes: &[u8], mut at: usize, most: usize) -> (usize, usize) {
     let mut count = 0;

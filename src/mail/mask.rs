@@ -167,7 +167,7 @@ fn mask_parts(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
     while let Some(part) = next {
         next = parts.next(text);
         let end = next.as_ref().map_or(text.len(), |next| next.field);
-        // Otherwise the time of parts that name several would be multiplied at each level.
+        // Each encoding counts: parts that name several would otherwise multiply the time at each level.
         let levels = u8::try_from(part.codings.len()).unwrap_or(MAX_LEVELS);
         let inner = Depth {
             parts: depth.parts + levels,

@@ -91,7 +91,7 @@ impl Media {
         Label::parse(&octets)
     }
 
-    /// Decoded, without control characters. `body` is the charset of the message's text, for raw octets.
+    /// The file name, decoded, without control characters. `body` is the charset of the message's text, for raw octets.
     pub(super) fn name(&self, body: Option<&Label>) -> Option<String> {
         self.parameters.text("name", body)
     }
@@ -109,7 +109,7 @@ pub(super) struct Disposition {
 }
 
 impl Disposition {
-    /// `body` is the charset of the message's text, for raw octets in the file name.
+    /// Parses a value. `body` is the charset of the message's text, for raw octets in the file name.
     pub(super) fn parse(value: &[u8], body: Option<&Label>) -> Self {
         let line = unfold(value);
         let (kind, rest) = split_kind(&line);

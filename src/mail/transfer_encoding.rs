@@ -62,12 +62,12 @@ pub(super) fn base64(body: &[u8]) -> Vec<u8> {
     decode_base64(body, last_noise)
 }
 
-/// The same for text that no other text follows.
+/// Decodes base64 in one or several pieces, even with other text between them.
 pub(super) fn base64_pieces(text: &[u8]) -> Vec<u8> {
     decode_base64(text, None)
 }
 
-/// Decodes base64 as far as padding with text at `last_noise` after it.
+/// Decodes base64, but only up to the first padding if that is before `last_noise`.
 fn decode_base64(body: &[u8], last_noise: Option<usize>) -> Vec<u8> {
     let mut octets = Vec::with_capacity(body.len() / 4 * 3 + 3);
     let mut quantum = Quantum::default();

@@ -18,7 +18,7 @@ const SEPARATOR: u8 = 1;
 /// Maximum number of octets next to an encoded-word that can be of the same link, from its host to its token.
 const NEAR_WORD: usize = 1024;
 
-/// How a range of text encodes octets.
+/// Encoding of octets in a range of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coding {
     /// RFC 2045 6.7.
@@ -244,7 +244,7 @@ impl Decoder {
         }
     }
 
-    /// Skips the characters U+00AD, U+200B, U+200C, U+2060 and U+FEFF, too, which are invisible. Of many octets
+    /// Skips NUL octets, and the invisible characters U+00AD, U+200B to U+200D, U+2060 and U+FEFF. Of many octets
     /// without a NUL, only those at either end can be characters: other text would be decoded again at each level.
     fn wide(&mut self, text: &[u8], to: usize) -> Option<EncodedUnit> {
         /// Number of octets without a NUL that is not UTF-16 any more, even with some NULs lost.
@@ -264,8 +264,8 @@ impl Decoder {
             let (octet, length) = match *rest {
                 [] => return None,
                 [0 | 0xad, ..] => (None, 1),
-                [0x0b | 0x0c | 0x60, 0x20, ..]
-                | [0x20, 0x0b | 0x0c | 0x60, ..]
+                [0x0b..=0x0d | 0x60, 0x20, ..]
+                | [0x20, 0x0b..=0x0d | 0x60, ..]
                 | [0xff, 0xfe, ..]
                 | [0xfe, 0xff, ..] => (None, 2),
                 [octet, ..] => (Some(octet), 1),

@@ -25,7 +25,7 @@ const LINK: usize = 52;
 const REPLY: usize = 26;
 const BASE64URL: usize = 43;
 
-/// Text that is shorter has no token: a word of one letter, a mark, and the shortest token.
+/// Minimum length of a text with a token: a word of one letter, a mark, and the shortest token.
 pub(super) const MIN_LENGTH: usize = 2 + REPLY;
 
 /// Spellings of a mark, also across breaks. References by number have more: `&#047;`.
@@ -285,7 +285,7 @@ fn follows_base64(text: &[u8], word: usize) -> bool {
 
 /// Starts of a host, however it is broken. Of those within a few octets, only the last.
 fn find_hosts(text: &[u8], host: &[u8]) -> Vec<usize> {
-    /// Less than a word and its token.
+    /// Length of a piece: less than a word and its token.
     const PIECE: usize = 32;
     let Some(first) = host.first() else {
         return Vec::new();

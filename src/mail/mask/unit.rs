@@ -41,7 +41,7 @@ impl EncodedUnit {
         }
     }
 
-    /// None for a single character, which has too few bits for an octet.
+    /// A group of base64; None for a single character, which has too few bits for an octet.
     pub fn of_base64(bits: u32, places: [usize; 4], count: usize) -> Option<Self> {
         (count > 1).then(|| {
             let bits = bits << (6 * (4 - count));

@@ -73,9 +73,14 @@ fn octets_between_nuls_that_are_no_link_stay() {
 #[test]
 fn a_link_in_utf_16_with_invisible_characters_is_masked() {
     let text = link(TOKEN);
-    let (start, end) = text.split_at(cut(&text));
-    for invisible in ["\u{ad}", "\u{200b}", "\u{200c}", "\u{2060}", "\u{feff}"] {
-        for is_big_endian in [false, true] {
+    let within_word = text.find("rify").expect("the word");
+    let cuts = [within_word, cut(&text)].map(|at| text.split_at(at));
+    for invisible in [
+        "\u{ad}", "\u{200b}", "\u{200c}", "\u{200d}", "\u{2060}", "\u{feff}",
+    ] {
+        for ((start, end), is_big_endian) in
+            cuts.into_iter().flat_map(|cut| [(cut, false), (cut, true)])
+        {
             let sentence = |text: &str| format!("See {text} and so on.");
             let broken = |text: &str| utf_16(&sentence(text), is_big_endian);
             let whole = without_token(&text);

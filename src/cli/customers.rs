@@ -76,7 +76,7 @@ Examples:
   vestibule customers unblock ann@corp.example")]
     Unblock(AccountArg),
     Resend(resend::Args),
-    /// List queued verification mail: delayed by the limits, or waiting for a retry; or that which was given up
+    /// List verification mail that is delayed by the limits, waits for a retry, or was given up
     #[command(after_help = "\
 Examples:
   vestibule customers mail

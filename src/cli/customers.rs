@@ -4,7 +4,7 @@ mod describe;
 mod export;
 mod forget;
 mod import;
-mod resend_given_up;
+mod resend;
 
 use clap::{Args, Subcommand};
 
@@ -16,16 +16,15 @@ use super::time_range::TimeRange;
 use super::value_parser::word;
 use crate::domain::{
     Account, AccountId, AccountKind, AccountStatus, EmailAddress, PortalName, QueuedMailState,
-    Timestamp,
 };
 use crate::operations::{
     self, CustomerAction, NOT_A_CUSTOMER, act_on_customer, add_customer, find_customer,
-    list_denials, note_account, warning_about,
+    note_account, warning_about,
 };
 use crate::store::{Added, CustomerFilter, ListOrder, QueuedMail, QueuedMailFilter};
 
 pub use describe::{describe, describe_denial};
-use describe::{describe_refused, show, warn_about_denials, warn_about_quiet};
+use describe::{describe_refused, show, warn_about_denials};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -76,16 +75,8 @@ Examples:
 Examples:
   vestibule customers unblock ann@corp.example")]
     Unblock(AccountArg),
-    /// Resend the verification mail, within the limits, even to a person who asked for no more mail
-    #[command(after_help = "\
---given-up resends the mail of all accounts for which it was given up, except to
-people who asked for no more mail and to addresses that a deny list matches.
-
-Examples:
-  vestibule customers resend ann@corp.example
-  vestibule customers resend --given-up")]
-    Resend(ResendArgs),
-    /// List queued verification mail: delayed by the limits, or waiting for a retry; or that which was given up
+    Resend(resend::Args),
+    /// List verification mail that is delayed by the limits, waits for a retry, or was given up
     #[command(after_help = "\
 Examples:
   vestibule customers mail
@@ -156,16 +147,6 @@ pub struct BlockArgs {
     /// Only list these accounts
     #[arg(long, requires = "unlisted")]
     dry_run: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct ResendArgs {
-    /// The account's address, or its id
-    #[arg(value_name = "ADDRESS", required_unless_present = "given_up")]
-    account: Option<String>,
-    /// All accounts whose verification mail was given up, and which still wait for it
-    #[arg(long, conflicts_with = "account")]
-    given_up: bool,
 }
 
 #[derive(Debug, Args)]
@@ -258,28 +239,7 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
         Command::Import(args) => import::run(&context, args, out).await,
         Command::Export(args) => export::run(&context, args, out).await,
         Command::Forget(args) => forget::run(&context, args, out).await,
-        Command::Resend(ResendArgs { account: None, .. }) => {
-            resend_given_up::run(&context, out).await
-        }
-        Command::Resend(ResendArgs {
-            account: Some(account),
-            ..
-        }) => {
-            let account_arg = AccountArg { account };
-            let before = account_arg.find(&context).await?;
-            let done = act_on_customer(&context.store, CustomerAction::Resend, &before, actor());
-            let account = done.await?.account;
-            if let Some(until) = before.quiet_until.filter(|until| *until > Timestamp::now()) {
-                note(warn_about_quiet(&before, until));
-            }
-            let denials = list_denials(&context.store, &context.config, &account.address);
-            warn_about_denials(&account, &denials.await?);
-            print_account(
-                &account,
-                "gets a new verification mail, as soon as the limits allow",
-                out,
-            )
-        }
+        Command::Resend(args) => resend::run(&context, args, out).await,
     }
 }
 

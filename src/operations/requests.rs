@@ -30,8 +30,8 @@ impl RequestAction {
         }
     }
 
-    /// The same for a request: one that is stopped or failed while its account is blocked can be released, but not
-    /// retried.
+    /// True if the action is possible for this request. One that is stopped or failed while its account is blocked can
+    /// be released, but not retried.
     #[must_use]
     pub fn applies_to_request(self, request: &Request) -> bool {
         match self {

@@ -139,8 +139,8 @@ fn parts(raw: &[u8]) -> Parts {
 }
 
 fn people(addresses: Vec<NamedAddress>) -> Vec<Person> {
-    let addresses = addresses.into_iter();
     addresses
+        .into_iter()
         .map(|NamedAddress { name, address }| Person { name, address })
         .collect()
 }

@@ -92,7 +92,7 @@ pub(super) fn portals(config: &Config) -> Vec<Value> {
         .collect()
 }
 
-/// The same for the filter of a list, with the portal that it names although the configuration does not have it.
+/// Portals as choices of the filter of a list: also the one that it names although the configuration does not have it.
 pub(super) fn filter_portals(config: &Config, asked: &Fields) -> Vec<Value> {
     let mut choices = portals(config);
     let is_former = |name: &&str| {

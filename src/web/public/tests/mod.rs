@@ -8,6 +8,7 @@ mod pages;
 mod routes;
 mod sign_up;
 mod sso;
+mod statements;
 
 use std::sync::Arc;
 use std::time::Duration;

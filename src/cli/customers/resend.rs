@@ -1,17 +1,63 @@
-//! `customers resend --given-up`: a new verification mail for every account whose mail was given up. Denied addresses
-//! get none, because their mail is dropped even after a verification.
+//! `customers resend`: a new verification mail for one account, or for every account whose mail was given up. Of the
+//! latter, denied addresses get none, because their mail is dropped even after a verification.
 
 use serde_json::json;
 
-use super::describe::warn_about_denials;
+use super::describe::{warn_about_denials, warn_about_quiet};
+use super::{AccountArg, print_account};
 use crate::cli::context::{Context, actor};
 use crate::cli::failure::{CommandError, CommandResult};
 use crate::cli::output::{Output, count_of, note};
 use crate::domain::{AccountId, PortalName, QueuedMailState, Timestamp};
-use crate::operations::{CustomerAction, act_on_customer};
+use crate::operations::{CustomerAction, act_on_customer, list_denials};
 use crate::store::{QueuedMailFilter, StoreError};
 
-pub(super) async fn run(context: &Context, out: &mut Output) -> CommandResult {
+/// Resend the verification mail, within the limits, even to a person who asked for no more mail
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+--given-up resends the mail of all accounts for which it was given up, except to
+people who asked for no more mail and to addresses that a deny list matches.
+
+Examples:
+  vestibule customers resend ann@corp.example
+  vestibule customers resend --given-up")]
+pub struct Args {
+    /// The account's address, or its id
+    #[arg(value_name = "ADDRESS", required_unless_present = "given_up")]
+    account: Option<String>,
+    /// All accounts whose verification mail was given up, and which still wait for it
+    #[arg(long, conflicts_with = "account")]
+    given_up: bool,
+}
+
+pub(super) async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResult {
+    match args.account {
+        Some(account) => resend_to_one(context, &AccountArg { account }, out).await,
+        None => resend_given_up(context, out).await,
+    }
+}
+
+async fn resend_to_one(
+    context: &Context,
+    account_arg: &AccountArg,
+    out: &mut Output,
+) -> CommandResult {
+    let before = account_arg.find(context).await?;
+    let done = act_on_customer(&context.store, CustomerAction::Resend, &before, actor());
+    let account = done.await?.account;
+    if let Some(until) = before.quiet_until.filter(|until| *until > Timestamp::now()) {
+        note(warn_about_quiet(&before, until));
+    }
+    let denials = list_denials(&context.store, &context.config, &account.address);
+    warn_about_denials(&account, &denials.await?);
+    print_account(
+        &account,
+        "gets a new verification mail, as soon as the limits allow",
+        out,
+    )
+}
+
+async fn resend_given_up(context: &Context, out: &mut Output) -> CommandResult {
     let now = Timestamp::now();
     let settings = context.store.access().await?.settings;
     let mut resent: u64 = 0;

@@ -233,14 +233,11 @@ fn mail_that_was_given_up_is_resent_except_to_those_who_asked_for_none() {
         let listed = harness.run(&["customers", "mail", "--state", "refused", "--json"]);
         listed.objects().len()
     };
-    let connection = rusqlite::Connection::open(harness.path("data/vestibule.db")).expect("opened");
-    connection
-        .execute_batch(
-            "UPDATE letter SET state = 'refused', settled_at = created_at, due_at = NULL;
-             UPDATE account SET quiet_until = 9000000000000, refused_at = 8000000000000
-                 WHERE address = 'cat@corp.example'",
-        )
-        .expect("given up");
+    harness.tamper(
+        "UPDATE letter SET state = 'refused', settled_at = created_at, due_at = NULL;
+         UPDATE account SET quiet_until = 9000000000000, refused_at = 8000000000000
+             WHERE address = 'cat@corp.example'",
+    );
     let deny = ["access", "deny", "dan@corp.example"];
     assert_eq!(harness.run(&deny).status, 0);
     assert_eq!(given_up(), 3);
@@ -275,10 +272,7 @@ fn stats_count_accounts_that_mail_cannot_reach() {
     harness.receive("ann@corp.example", "");
     let line = "Accounts that our mail cannot reach: 1 (vestibule customers list --undeliverable)";
     assert!(!harness.run(&["stats"]).out.contains(line));
-    let connection = rusqlite::Connection::open(harness.path("data/vestibule.db")).expect("opened");
-    connection
-        .execute("UPDATE account SET undeliverable = 1", [])
-        .expect("marked");
+    harness.tamper("UPDATE account SET undeliverable = 1");
     let stats = harness.run(&["stats"]).out;
     assert!(stats.contains(line), "{stats}");
 }

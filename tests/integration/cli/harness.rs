@@ -4,6 +4,7 @@
 use std::ops::Deref;
 use std::time::Duration;
 
+use rusqlite::Connection;
 use vestibule::config::Config;
 use vestibule::domain::{LedgerId, Timestamp, Token, TokenHash};
 use vestibule::store::{ArrivalOutcome, MailOutcome, Refused, Store};
@@ -41,6 +42,10 @@ internal.approved_domains = ["corp.example"]
 external.restrict_domains = true
 external.allowed_domains = ["partner.example"]
 "#;
+
+/// Marks all requests as failed.
+pub const FAIL_REQUESTS: &str =
+    "UPDATE request SET state = 'failed', settled_at = 1, due_at = NULL";
 
 pub struct Harness {
     installation: harness::Harness,
@@ -83,6 +88,22 @@ impl Harness {
         self.runtime.block_on(self.store.close());
     }
 
+    /// Changes the database directly, in ways that no operation of ours does.
+    pub fn tamper(&self, sql: &str) {
+        let connection = Connection::open(self.path("data/vestibule.db")).expect("the database");
+        connection.execute_batch(sql).expect("done");
+    }
+
+    /// Renames a portal in the configuration.
+    pub fn rename_portal(&self, old: &str, new: &str) {
+        let file = self.path("vestibule.toml");
+        let text = std::fs::read_to_string(&file).expect("the configuration");
+        let [old, new] = [old, new].map(|name| format!("name = \"{name}\""));
+        let renamed = text.replace(&old, &new);
+        assert_ne!(renamed, text, "the portal is named");
+        std::fs::write(&file, renamed).expect("written");
+    }
+
     /// Receives mail for the portal `it`, as SMTP would.
     pub fn receive(&self, from: &str, fields: &str) -> ArrivalOutcome {
         let raw = format!(
@@ -90,6 +111,21 @@ impl Harness {
             LedgerId::new()
         );
         self.receive_raw(&raw)
+    }
+
+    /// Receives mail that becomes a request, and returns the id of the request.
+    pub fn receive_request(&self, from: &str, fields: &str) -> String {
+        let request = self.receive(from, fields).request;
+        request.expect("a request").to_string()
+    }
+
+    /// Receives a message that is the same each time, and returns the id of its request.
+    pub fn receive_copy(&self, from: &str) -> String {
+        let raw = format!(
+            "From: {from}\r\nTo: it-help@corp.example\r\nMessage-ID: <1@mail.example>\r\n\r\nHelp!\r\n"
+        );
+        let request = self.receive_raw(&raw).request;
+        request.expect("a request").to_string()
     }
 
     /// Sends the verification mail that is due, as the mailer would. Returns the token of its link.

@@ -18,3 +18,4 @@ mod tail;
 mod templates;
 mod transfer;
 mod upkeep;
+mod waiting_requests;

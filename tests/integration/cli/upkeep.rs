@@ -2,17 +2,10 @@
 
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-use rusqlite::Connection;
 use serde_json::Value;
 use vestibule::store::Store;
 
-use super::harness::Harness;
-
-/// Changes the database directly, in ways that no operation of ours does.
-fn tamper(harness: &Harness, sql: &str) {
-    let connection = Connection::open(harness.path("data/vestibule.db")).expect("the database");
-    connection.execute_batch(sql).expect("done");
-}
+use super::harness::{FAIL_REQUESTS, Harness};
 
 /// Findings of `doctor` about the database, and the exit status.
 fn doctor(harness: &Harness) -> (i32, Vec<Value>) {
@@ -30,6 +23,13 @@ fn finding<'a>(findings: &'a [Value], check: &str) -> &'a Value {
         .iter()
         .find(|finding| finding["check"] == check)
         .unwrap_or_else(|| panic!("no finding of {check}: {findings:?}"))
+}
+
+/// Number of findings about the portal `it`.
+fn count_of_portal(harness: &Harness) -> usize {
+    let (_, findings) = doctor(harness);
+    let of_portal = |found: &&Value| found["check"] == "portal.it";
+    findings.iter().filter(of_portal).count()
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_copy_of_a_damaged_database_is_not_kept() {
     for _ in 0..20 {
         harness.receive("ann@corp.example", "");
     }
-    tamper(&harness, "PRAGMA wal_checkpoint(TRUNCATE)");
+    harness.tamper("PRAGMA wal_checkpoint(TRUNCATE)");
     let database = std::fs::File::options()
         .write(true)
         .open(harness.path("data/vestibule.db"))
@@ -132,7 +132,7 @@ fn a_healthy_database_has_no_findings() {
 fn missing_content_is_reported() {
     let harness = Harness::new();
     harness.receive("ann@corp.example", "");
-    tamper(&harness, "DELETE FROM content");
+    harness.tamper("DELETE FROM content");
     let (status, findings) = doctor(&harness);
     assert_eq!(status, 1);
     let ledger = finding(&findings, "ledger");
@@ -144,7 +144,7 @@ fn missing_content_is_reported() {
 #[test]
 fn a_newer_schema_is_not_touched() {
     let harness = Harness::new();
-    tamper(&harness, "PRAGMA user_version = 99");
+    harness.tamper("PRAGMA user_version = 99");
     let (status, findings) = doctor(&harness);
     assert_eq!(status, 1);
     let database = finding(&findings, "database");
@@ -156,8 +156,7 @@ fn a_newer_schema_is_not_touched() {
 fn requests_of_an_unknown_portal_are_reported() {
     let harness = Harness::new();
     harness.receive("ann@corp.example", "");
-    tamper(
-        &harness,
+    harness.tamper(
         "UPDATE request SET portal = 'gone';
          INSERT INTO paused_destination VALUES ('helpdesk', 0, 'operator:carol')",
     );
@@ -173,10 +172,7 @@ fn requests_of_an_unknown_portal_are_reported() {
 fn an_entry_from_the_future_is_a_warning_about_the_clock() {
     let harness = Harness::new();
     harness.receive("ann@corp.example", "");
-    tamper(
-        &harness,
-        "UPDATE ledger SET received_at = received_at + 86400000",
-    );
+    harness.tamper("UPDATE ledger SET received_at = received_at + 86400000");
     let (_, findings) = doctor(&harness);
     assert_eq!(finding(&findings, "clock")["state"], "warning");
 }
@@ -185,7 +181,7 @@ fn an_entry_from_the_future_is_a_warning_about_the_clock() {
 fn a_file_that_keeps_its_unused_pages_is_a_warning() {
     let harness = Harness::new();
     harness.close();
-    tamper(&harness, "PRAGMA auto_vacuum = NONE; VACUUM;");
+    harness.tamper("PRAGMA auto_vacuum = NONE; VACUUM;");
     let (_, findings) = doctor(&harness);
     let database = finding(&findings, "database");
     assert_eq!(database["state"], "warning", "{database}");
@@ -201,45 +197,28 @@ fn the_remedies_for_failed_requests_work() {
     let harness = Harness::new();
     harness.receive("ann@partner.example", "");
     harness.receive("bob@partner.example", "");
-    tamper(
-        &harness,
-        "UPDATE request SET state = 'failed', settled_at = 1, due_at = NULL;
-         DELETE FROM content WHERE ledger = (SELECT min(ledger) FROM request)",
-    );
-    let of_portal = || {
-        let (_, findings) = doctor(&harness);
-        let of_portal = findings
-            .iter()
-            .filter(|found| found["check"] == "portal.it");
-        of_portal.count()
-    };
-    assert_eq!(of_portal(), 2);
+    harness.tamper(FAIL_REQUESTS);
+    harness.tamper("DELETE FROM content WHERE ledger = (SELECT min(ledger) FROM request)");
+    assert_eq!(count_of_portal(&harness), 2);
     let ran = harness.run(&["requests", "retry", "--all-failed", "--portal", "it"]);
     assert!(ran.err.contains("has expired"), "{}", ran.err);
-    assert_eq!(of_portal(), 1);
+    assert_eq!(count_of_portal(&harness), 1);
     let failed = harness.run(&["requests", "list", "--state", "failed", "--json"]);
     let failed = failed.objects();
     assert_eq!(failed.len(), 1);
     let id = failed[0]["id"].as_str().expect("an id");
     let ran = harness.run(&["requests", "discard", id]);
     assert_eq!(ran.status, 0, "{}", ran.err);
-    assert_eq!(of_portal(), 0);
+    assert_eq!(count_of_portal(&harness), 0);
 }
 
 #[test]
 fn the_remedy_for_failed_copies_ends() {
-    const FAIL: &str = "UPDATE request SET state = 'failed', settled_at = 1, due_at = NULL";
     let harness = Harness::new();
-    let raw = "From: ann@partner.example\r\nTo: it-help@corp.example\r\n\
-         Message-ID: <1@partner.example>\r\n\r\nHelp!\r\n";
-    let receive = || {
-        let request = harness.receive_raw(raw).request;
-        request.expect("a request").to_string()
-    };
-    let first = receive();
-    tamper(&harness, FAIL);
-    let copy = receive();
-    tamper(&harness, &format!("{FAIL} WHERE state = 'released'"));
+    let first = harness.receive_copy("ann@partner.example");
+    harness.tamper(FAIL_REQUESTS);
+    let copy = harness.receive_copy("ann@partner.example");
+    harness.tamper(&format!("{FAIL_REQUESTS} WHERE state = 'released'"));
     let ran = harness.run(&["requests", "retry", "--all-failed", "--portal", "it"]);
     assert_eq!(ran.out, format!("{first} is released\n"), "{}", ran.err);
     let (_, findings) = doctor(&harness);
@@ -247,15 +226,12 @@ fn the_remedy_for_failed_copies_ends() {
     assert!(remedy.contains("vestibule requests discard ID"), "{remedy}");
     let ran = harness.run(&["requests", "discard", &copy]);
     assert_eq!(ran.status, 0, "{}", ran.err);
-    let (_, findings) = doctor(&harness);
-    let is_of_portal = |found: &serde_json::Value| found["check"] == "portal.it";
-    assert!(!findings.iter().any(is_of_portal), "{findings:?}");
+    assert_eq!(count_of_portal(&harness), 0);
 }
 
 /// Possible findings about the database, each with its remedy.
 #[test]
 fn every_finding_says_what_to_do() {
-    const FAILED: &str = "UPDATE request SET state = 'failed', settled_at = 1, due_at = NULL";
     const FAILED_EMPTY: &str = "UPDATE request SET state = 'failed', settled_at = 1, due_at = NULL;
         DELETE FROM content";
     const ORPHAN: &str = "PRAGMA foreign_keys = OFF;
@@ -286,7 +262,7 @@ fn every_finding_says_what_to_do() {
             "make a backup and report it",
         ),
         (
-            FAILED,
+            FAIL_REQUESTS,
             "portal.it",
             "warning",
             "given up",
@@ -344,7 +320,7 @@ fn every_finding_says_what_to_do() {
             },
             "",
         );
-        tamper(&harness, sql);
+        harness.tamper(sql);
         let (status, findings) = doctor(&harness);
         let found = finding(&findings, check);
         assert_eq!(found["state"], state, "{sql}: {found}");

@@ -28,6 +28,36 @@ fn wait_for_mail_to(harness: &Harness, who: &str) {
     harness.link_for(who);
 }
 
+/// Sends a message of Ann's, and presses "This was not me" on the page of its link, which is returned.
+fn refuse(harness: &Harness, marker: &str) -> String {
+    send(harness.smtp, "ann@corp.example", marker);
+    let link = harness.link_for("ann@corp.example");
+    http(harness.http, "POST", &link, &[("action", "not-me")]);
+    link
+}
+
+/// The output of `customers show` and of `explain` about Ann.
+fn describe(harness: &Harness) -> [String; 2] {
+    [&["customers", "show"][..], &["explain"]]
+        .map(|command| run(harness, &[command, &["ann@corp.example"]].concat()).1)
+}
+
+/// The id of the newest request.
+fn request_id(harness: &Harness) -> String {
+    let request = &harness.json(&["requests", "list"])[0];
+    request["id"].as_str().expect("an id").to_owned()
+}
+
+/// Confirms with one message ticked, through its link.
+fn confirm(harness: &Harness, link: &str, request: &str) -> (u16, String) {
+    let form = [
+        ("action", "confirm"),
+        ("shown", request),
+        ("request", request),
+    ];
+    http(harness.http, "POST", link, &form)
+}
+
 #[test]
 fn this_was_not_me_by_mistake_is_taken_back_by_the_person_alone() {
     let harness = harness("");
@@ -45,18 +75,13 @@ fn this_was_not_me_by_mistake_is_taken_back_by_the_person_alone() {
         ann["quiet_until"].is_string() && ann["refused_at"].is_string(),
         "{ann}"
     );
-    for command in ["customers show", "explain"] {
-        let arguments: Vec<_> = command.split(' ').chain(["ann@corp.example"]).collect();
-        let (_, said) = run(&harness, &arguments);
+    for said in describe(&harness) {
         assert!(
             said.contains("the person pressed \"This was not me\""),
-            "{command}: {said}"
+            "{said}"
         );
     }
-    let request = harness.json(&["requests", "list"])[0]["id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
+    let request = request_id(&harness);
     let (status, said) = run(&harness, &["requests", "release", &request]);
     assert!(
         status == 1 && said.contains("only they can undo that"),
@@ -101,9 +126,7 @@ fn this_was_not_me_by_mistake_is_taken_back_by_the_person_alone() {
 #[test]
 fn a_link_requested_after_not_me_is_one_mail_that_withdraws_it() {
     let harness = harness("");
-    send(harness.smtp, "ann@corp.example", "mine");
-    let old = harness.link_for("ann@corp.example");
-    http(harness.http, "POST", &old, &[("action", "not-me")]);
+    let old = refuse(&harness, "mine");
     // A forger's next message has no effect: it causes no mail, and ends nothing.
     send(harness.smtp, "ann@corp.example", "forged");
     wait_for_mail_to(&harness, "bea@corp.example");
@@ -148,9 +171,7 @@ fn a_link_requested_after_not_me_is_one_mail_that_withdraws_it() {
 #[test]
 fn an_operator_reads_how_the_person_can_undo_the_objection() {
     let harness = harness("");
-    send(harness.smtp, "ann@corp.example", "mine");
-    let link = harness.link_for("ann@corp.example");
-    http(harness.http, "POST", &link, &[("action", "not-me")]);
+    let link = refuse(&harness, "mine");
     let shown = || run(&harness, &["customers", "show", "ann@corp.example"]).1;
     let said = shown();
     assert!(
@@ -183,10 +204,7 @@ fn an_operator_reads_how_the_person_can_undo_the_objection() {
         status == 1 && said.contains("is blocked") && !said.contains("asked for no more mail"),
         "{said}"
     );
-    let request = harness.json(&["requests", "list"])[0]["id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
+    let request = request_id(&harness);
     let (status, said) = run(&harness, &["requests", "release", &request]);
     assert!(
         status == 1 && said.contains("once the account is unblocked") && !said.contains("resend"),
@@ -200,9 +218,7 @@ fn a_message_that_passes_dmarc_ends_the_quiet_time() {
     let configuration = format!("{STANDARD}{authentication}");
     let limits = "[verification]\nlimits.per_address_hour = 100\nlimits.per_address_day = 100\n";
     let harness = Harness::start(&configuration.replacen("[verification]\n", limits, 1));
-    send(harness.smtp, "ann@corp.example", "forged");
-    let link = harness.link_for("ann@corp.example");
-    http(harness.http, "POST", &link, &[("action", "not-me")]);
+    refuse(&harness, "forged");
     let quiet = || {
         let ann = harness
             .json(&["customers", "show", "ann@corp.example"])
@@ -277,9 +293,7 @@ fn unreachable_accounts_are_listed_and_promised_no_mail() {
 #[test]
 fn a_link_that_is_sent_later_offers_what_was_discarded() {
     let harness = harness("");
-    send(harness.smtp, "ann@corp.example", "mine");
-    let old = harness.link_for("ann@corp.example");
-    http(harness.http, "POST", &old, &[("action", "not-me")]);
+    let old = refuse(&harness, "mine");
     let (status, said) = run(&harness, &["customers", "resend", "ann@corp.example"]);
     assert_eq!(status, 0, "{said}");
     assert!(said.contains("asked for no more mail until"), "{said}");
@@ -294,16 +308,8 @@ fn a_link_that_is_sent_later_offers_what_was_discarded() {
         "{page}"
     );
     assert!(!page.contains(" checked"), "{page}");
-    let request = harness.json(&["requests", "list"])[0]["id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
-    let form = [
-        ("action", "confirm"),
-        ("shown", &request),
-        ("request", &request),
-    ];
-    let (status, page) = http(harness.http, "POST", &new, &form);
+    let request = request_id(&harness);
+    let (status, page) = confirm(&harness, &new, &request);
     assert!(status == 200 && page.contains("About mine"), "{page}");
     wait_for("the delivery", || {
         (!harness.delivered().is_empty()).then_some(())
@@ -313,9 +319,7 @@ fn a_link_that_is_sent_later_offers_what_was_discarded() {
 #[test]
 fn a_message_that_was_refused_waits_for_its_person_after_an_operator_verified_the_address() {
     let harness = harness("");
-    send(harness.smtp, "ann@corp.example", "mine");
-    let link = harness.link_for("ann@corp.example");
-    http(harness.http, "POST", &link, &[("action", "not-me")]);
+    let link = refuse(&harness, "mine");
     let (status, said) = run(&harness, &["customers", "verify", "ann@corp.example"]);
     assert_eq!(status, 0, "{said}");
     assert!(
@@ -323,18 +327,10 @@ fn a_message_that_was_refused_waits_for_its_person_after_an_operator_verified_th
             && said.contains("refused: 1 message (\"This was not me\"); until"),
         "{said}"
     );
-    for command in ["customers show", "explain"] {
-        let arguments: Vec<_> = command.split(' ').chain(["ann@corp.example"]).collect();
-        let (_, said) = run(&harness, &arguments);
-        assert!(
-            said.contains("released only by the person"),
-            "{command}: {said}"
-        );
+    for said in describe(&harness) {
+        assert!(said.contains("released only by the person"), "{said}");
     }
-    let request = harness.json(&["requests", "list"])[0]["id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
+    let request = request_id(&harness);
     let (status, said) = run(&harness, &["requests", "release", &request]);
     assert!(
         status == 1 && said.contains("an operator can release it from"),
@@ -346,12 +342,7 @@ fn a_message_that_was_refused_waits_for_its_person_after_an_operator_verified_th
         page.contains("already confirmed") && page.contains("About mine"),
         "{page}"
     );
-    let form = [
-        ("action", "confirm"),
-        ("shown", &request),
-        ("request", &request),
-    ];
-    let (status, page) = http(harness.http, "POST", &link, &form);
+    let (status, page) = confirm(&harness, &link, &request);
     assert!(
         status == 200 && page.contains("being passed on now"),
         "{page}"

@@ -171,7 +171,7 @@ fn a_link_requested_after_not_me_is_one_mail_that_withdraws_it() {
 #[test]
 fn an_operator_reads_how_the_person_can_undo_the_objection() {
     let harness = harness("");
-    let link = refuse(&harness, "mine");
+    let _ = refuse(&harness, "mine");
     let shown = || run(&harness, &["customers", "show", "ann@corp.example"]).1;
     let said = shown();
     assert!(

@@ -28,7 +28,7 @@ fn decode<'a>(value: &[u8], words: impl Iterator<Item = LenientWord<'a>>) -> Opt
     let mut decoded = DecodedFirst::default();
     let mut at = 0;
     for (number, word) in words.enumerate() {
-        if number == MAX_WORDS || word.may_continue() {
+        if number == MAX_WORDS || word.is_read_otherwise() {
             return None;
         }
         let WordText { text, is_certain } = word.decode()?;

@@ -32,6 +32,8 @@ pub(super) struct LenientWord<'a> {
     pub(super) start: usize,
     pub(super) end: usize,
     ending: WordEnding,
+    /// True if another word may begin at the last octet of the charset or of this word.
+    overlaps_another: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,13 +69,7 @@ fn find_words(value: &[u8], ends_at_next: bool) -> impl Iterator<Item = LenientW
 }
 
 fn word_at(value: &[u8], start: usize, ends_at_next: bool) -> Option<LenientWord<'_>> {
-    let mut parts = value[start + 2..].splitn(3, |&byte| byte == b'?');
-    let (charset, encoding, rest) = (parts.next()?, parts.next()?, parts.next()?);
-    let is_base64 = match encoding {
-        [b'b' | b'B'] => true,
-        [b'q' | b'Q'] => false,
-        _ => return None,
-    };
+    let (charset, is_base64, rest) = beginning(&value[start..])?;
     let next = if ends_at_next {
         memmem::find(rest, b"=?")
     } else {
@@ -88,14 +84,28 @@ fn word_at(value: &[u8], start: usize, ends_at_next: bool) -> Option<LenientWord
         (None, None) => (rest.len(), WordEnding::Missing),
     };
     let text_end = value.len() - rest.len() + length;
+    let end = text_end + if close.is_some() { 2 } else { 0 };
     Some(LenientWord {
         charset,
         is_base64,
         text: &rest[..length],
         start,
-        end: text_end + if close.is_some() { 2 } else { 0 },
+        end,
         ending,
+        overlaps_another: charset.ends_with(b"=")
+            || (close.is_some() && beginning(&value[end - 1..]).is_some()),
     })
+}
+
+/// Splits a text that begins with a word: charset, true for the B encoding, and the text after them.
+fn beginning(text: &[u8]) -> Option<(&[u8], bool, &[u8])> {
+    let mut parts = text.strip_prefix(b"=?")?.splitn(3, |&byte| byte == b'?');
+    let (charset, encoding, rest) = (parts.next()?, parts.next()?, parts.next()?);
+    match encoding {
+        [b'b' | b'B'] => Some((charset, true, rest)),
+        [b'q' | b'Q'] => Some((charset, false, rest)),
+        _ => None,
+    }
 }
 
 impl LenientWord<'_> {
@@ -103,9 +113,10 @@ impl LenientWord<'_> {
         self.ending == WordEnding::Closed
     }
 
-    /// True if a reader that skips the beginning of the next word would decode further text.
-    pub(super) fn may_continue(&self) -> bool {
-        self.is_base64 && self.ending == WordEnding::NextWord
+    /// True if some reader would decode other text: one that skips the beginning of the next word, or one that does
+    /// not take this for a word and finds another that begins within it.
+    pub(super) fn is_read_otherwise(&self) -> bool {
+        self.overlaps_another || (self.is_base64 && self.ending == WordEnding::NextWord)
     }
 
     /// Decodes the text. Returns None if any octet is invalid or if its meaning to a reader is unknown.

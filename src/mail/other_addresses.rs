@@ -151,6 +151,7 @@ fn encoded_words_hide_an_at(value: &[u8]) -> bool {
     lenient_words(value).enumerate().any(|(number, word)| {
         number == MAX_WORDS
             || !word.is_closed()
+            || word.is_read_otherwise()
             || word
                 .decode_strictly()
                 .is_none_or(|text| holds_an_at(&text, 0))
@@ -203,6 +204,9 @@ mod tests {
             "=?utf-8?q?=3Cann=40corp.example=3E <x@evil.example>",
             "=?utf-8?b?PGFu=?utf-8?q?bkBjb3Jw?= <x@evil.example>",
             "=?utf-8?q?a=?x=3Cann=40corp.example=3E?= <x@evil.example>",
+            "=?utf-8=?q?b?PGFubkBjb3JwLmV4YW1wbGU+?= <x@evil.example>",
+            "=?utf-8*=?q?b?PGFubkBjb3JwLmV4YW1wbGU+?= <x@evil.example>",
+            "=?utf-8?q?a b?=?utf-8?q?_=3Cann=40corp.example=3E?= <x@evil.example>",
             "=?utf-8?q?a=?iso-2022-jp?q?_=1B$B=3Cann=40corp.example=3E=1B=28B?= <x@evil.example>",
             "=?utf-7?q?+ADw-ann+AEA-corp.example+AD4-?= <x@evil.example>",
             "=?utf-7?q?+ADw-ann+AE?= =?utf-7?q?A-corp.example+AD4-?= <x@evil.example>",
@@ -325,6 +329,8 @@ mod tests {
             ("<a@corp.example> (=?utf-8?q?Ann)", true),
             ("=?utf-8?q?e=40x=?utf-8?q?Ann?= <a@corp.example>", true),
             ("=?utf-8?q?e=40x.example?= <a@corp.example>", true),
+            ("=?utf-8=?q?b?ZUB4?= <a@corp.example>", true),
+            ("=?utf-8?q?a b?=?utf-8?q?e=40x?= <a@corp.example>", true),
         ] {
             assert_eq!(may_hold_others(value.as_bytes(), 1), expected, "{value}");
         }

@@ -35,7 +35,7 @@ pub fn ends_field(text: &[u8], at: usize) -> bool {
 }
 
 /// Adds an octet to the beginnings of a name that a text may end in. Bit N of `matched` stands for the first N octets
-/// of the name.
+/// of the name, which has 31 at most.
 #[must_use]
 pub fn match_octet(matched: u32, name: &[u8], octet: u8) -> u32 {
     if matched == 0 {

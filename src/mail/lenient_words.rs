@@ -1,8 +1,8 @@
 //! Encoded-words (RFC 2047) as different readers may see them.
 //!
 //! Takes the value of a field; returns the texts that some reader may take for encoded-words. A word whose end is
-//! uncertain, because there is none or another word begins before it, ends where the next one begins. So each octet is
-//! decoded once at most.
+//! uncertain, because there is none or another word begins before it, ends where the next one begins; for another
+//! reader, it ends at the next `?=`. So each octet is decoded once at most by each of the two.
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use memchr::memmem;
@@ -32,6 +32,8 @@ pub(super) struct LenientWord<'a> {
     pub(super) start: usize,
     pub(super) end: usize,
     ending: WordEnding,
+    /// True if another word may begin at the last octet of the charset or of this word.
+    overlaps_another: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,11 +46,20 @@ enum WordEnding {
 
 /// Finds all possible words.
 pub(super) fn lenient_words(value: &[u8]) -> impl Iterator<Item = LenientWord<'_>> {
+    find_words(value, true)
+}
+
+/// Finds the words of a reader that searches for `?=` alone, even if another word begins before it.
+pub(super) fn words_up_to_close(value: &[u8]) -> impl Iterator<Item = LenientWord<'_>> {
+    find_words(value, false)
+}
+
+fn find_words(value: &[u8], ends_at_next: bool) -> impl Iterator<Item = LenientWord<'_>> {
     let mut from = 0;
     std::iter::from_fn(move || {
         loop {
             let start = from + memmem::find(&value[from..], b"=?")?;
-            if let Some(word) = word_at(value, start) {
+            if let Some(word) = word_at(value, start, ends_at_next) {
                 from = word.end;
                 return Some(word);
             }
@@ -57,15 +68,13 @@ pub(super) fn lenient_words(value: &[u8]) -> impl Iterator<Item = LenientWord<'_
     })
 }
 
-fn word_at(value: &[u8], start: usize) -> Option<LenientWord<'_>> {
-    let mut parts = value[start + 2..].splitn(3, |&byte| byte == b'?');
-    let (charset, encoding, rest) = (parts.next()?, parts.next()?, parts.next()?);
-    let is_base64 = match encoding {
-        [b'b' | b'B'] => true,
-        [b'q' | b'Q'] => false,
-        _ => return None,
+fn word_at(value: &[u8], start: usize, ends_at_next: bool) -> Option<LenientWord<'_>> {
+    let (charset, is_base64, rest) = beginning(&value[start..])?;
+    let next = if ends_at_next {
+        memmem::find(rest, b"=?")
+    } else {
+        None
     };
-    let next = memmem::find(rest, b"=?");
     // In `==?=`, no word begins at the second `=`.
     let before_next = next.map_or(rest, |next| &rest[..rest.len().min(next + 3)]);
     let close = memmem::find(before_next, b"?=");
@@ -75,14 +84,28 @@ fn word_at(value: &[u8], start: usize) -> Option<LenientWord<'_>> {
         (None, None) => (rest.len(), WordEnding::Missing),
     };
     let text_end = value.len() - rest.len() + length;
+    let end = text_end + if close.is_some() { 2 } else { 0 };
     Some(LenientWord {
         charset,
         is_base64,
         text: &rest[..length],
         start,
-        end: text_end + if close.is_some() { 2 } else { 0 },
+        end,
         ending,
+        overlaps_another: charset.ends_with(b"=")
+            || (close.is_some() && beginning(&value[end - 1..]).is_some()),
     })
+}
+
+/// Splits a text that begins with a word: charset, true for the B encoding, and the text after them.
+fn beginning(text: &[u8]) -> Option<(&[u8], bool, &[u8])> {
+    let mut parts = text.strip_prefix(b"=?")?.splitn(3, |&byte| byte == b'?');
+    let (charset, encoding, rest) = (parts.next()?, parts.next()?, parts.next()?);
+    match encoding {
+        [b'b' | b'B'] => Some((charset, true, rest)),
+        [b'q' | b'Q'] => Some((charset, false, rest)),
+        _ => None,
+    }
 }
 
 impl LenientWord<'_> {
@@ -90,9 +113,10 @@ impl LenientWord<'_> {
         self.ending == WordEnding::Closed
     }
 
-    /// True if a reader that skips the beginning of the next word would decode further text.
-    pub(super) fn may_continue(&self) -> bool {
-        self.is_base64 && self.ending == WordEnding::NextWord
+    /// True if some reader would decode other text: one that skips the beginning of the next word, or one that does
+    /// not take this for a word and finds another that begins within it.
+    pub(super) fn is_read_otherwise(&self) -> bool {
+        self.overlaps_another || (self.is_base64 && self.ending == WordEnding::NextWord)
     }
 
     /// Decodes the text. Returns None if any octet is invalid or if its meaning to a reader is unknown.
@@ -255,6 +279,32 @@ mod tests {
             ("=?utf-8?q?a =?utf-8?q?b?=", &[("a ", false), ("b", true)]),
             ("=?utf-8?q?a", &[("a", false)]),
             ("=?utf-8?q??=", &[("", true)]),
+        ] {
+            let expected = expected
+                .iter()
+                .map(|&(text, is_closed)| (text.to_owned(), is_closed));
+            assert_eq!(read(value), expected.collect::<Vec<_>>(), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_word_may_contain_the_beginning_of_another() {
+        let read = |value: &str| -> Vec<(String, bool)> {
+            let words = words_up_to_close(value.as_bytes());
+            words
+                .map(|word| {
+                    let text = String::from_utf8_lossy(word.text).into_owned();
+                    (text, word.is_closed())
+                })
+                .collect()
+        };
+        for (value, expected) in [
+            ("=?utf-8?q?a=?x=3C?= b", &[("a=?x=3C", true)][..]),
+            (
+                "=?utf-8?q?a =?utf-8?q?b?= =?utf-8?b?Yg==?=",
+                &[("a =?utf-8?q?b", true), ("Yg==", true)],
+            ),
+            ("=?utf-8?q?a=?utf-8?q?b", &[("a=?utf-8?q?b", false)]),
         ] {
             let expected = expected
                 .iter()

@@ -8,9 +8,8 @@
 //!
 //! Nothing is decoded: an encoded-word is a word of the display name, never part of an address.
 
-use memchr::memmem;
-
 use super::SenderFault;
+use super::lenient_words::words_up_to_close;
 use super::tokens::{HeaderToken, Scanner, not_an_address};
 
 /// One `local@domain`, without comments and display name.
@@ -259,15 +258,9 @@ pub(super) fn is_atext(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte) || !byte.is_ascii()
 }
 
-/// True if it contains an RFC 2047 encoded-word: `=?charset?b?…?=`, or the same with `q`.
+/// True if it contains an RFC 2047 encoded-word for some reader: `=?charset?b?…?=`, or the same with `q`.
 pub(super) fn is_encoded_word(text: &[u8]) -> bool {
-    memmem::find_iter(text, b"=?").any(|start| {
-        let mut parts = text[start + 2..].splitn(4, |&byte| byte == b'?');
-        parts.next().is_some_and(|charset| !charset.is_empty())
-            && matches!(parts.next(), Some([b'b' | b'B' | b'q' | b'Q']))
-            && parts.next().is_some()
-            && parts.next().is_some_and(|rest| rest.starts_with(b"="))
-    })
+    words_up_to_close(text).any(|word| word.is_closed())
 }
 
 #[cfg(test)]
@@ -378,6 +371,10 @@ mod tests {
             "ann@\"corp.example\"",
             "=?utf-8?q?ann?=@corp.example",
             "\"=?utf-8?q?ann?=\"@corp.example",
+            // Some programs allow a question mark in the text of an encoded-word, or skip it.
+            "<=?utf-8?b?YW?5u?=@corp.example>",
+            "x=?utf-8?q?a?_=3C?=@corp.example",
+            "=?utf-8?q?a=?nn?=@corp.example",
             "=?utf-8?q?ann=40corp.example?=",
             "Desk:;",
             "Desk:ann@corp.example",

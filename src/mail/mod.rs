@@ -16,6 +16,7 @@ mod charset_label;
 mod codepages;
 mod content;
 mod content_parts;
+mod decoded_first;
 mod encoded_words;
 mod facts;
 mod fields;

@@ -3,9 +3,10 @@
 //! Takes the value of the field and the addresses that our parsers find in it.
 
 use super::SenderFault;
+use super::decoded_first::decode_first;
 use super::header::Field;
 use super::lenient_lines::line_end_length;
-use super::lenient_words::{MAX_WORDS, WordText, lenient_words};
+use super::lenient_words::{MAX_WORDS, lenient_words};
 use super::mailbox::{AddrSpec, is_atext};
 
 /// Begins an escape sequence of ISO-2022-JP and its relatives.
@@ -57,7 +58,7 @@ fn with_nesting(value: &[u8]) -> impl Iterator<Item = (usize, u8, bool)> {
 /// True if some programs could take a part of a name or comment for an address: those that search for angle brackets
 /// even in quotes and comments, and those that decode encoded-words before they look for the structure.
 fn delimits_others(value: &[u8], found: &[AddrSpec]) -> bool {
-    let Some(decoded) = decode_first(value) else {
+    let Some(readings) = decode_first(value) else {
         return true;
     };
     let is_bracket = |byte| matches!(byte, b'<' | b'>');
@@ -65,64 +66,20 @@ fn delimits_others(value: &[u8], found: &[AddrSpec]) -> bool {
         with_nesting(value).any(|(_, byte, is_nested)| is_nested && is_bracket(byte));
     let text = String::from_utf8_lossy(value);
     (has_brackets && names_others(&text, 0, found))
-        || ((decoded.has_delimiters || has_brackets)
-            && names_others(&decoded.text, decoded.removed_ats, found))
+        || readings.iter().any(|decoded| {
+            (decoded.has_delimiters || has_brackets)
+                && names_others(&decoded.text, decoded.enclosed_ats, found)
+        })
 }
 
-/// A value as a program sees it that decodes encoded-words first.
-#[derive(Default)]
-struct DecodedFirst {
-    text: String,
-    /// True if an encoded-word contains a character that may begin or end an address, for some readers.
-    has_delimiters: bool,
-    /// Number of `@` signs in the octets of encoded-words that are not in their text. They may be those of addresses.
-    removed_ats: usize,
-}
-
-/// Returns None if an encoded-word may contain an `@` for some readers only, or if there are too many to read them all.
-fn decode_first(value: &[u8]) -> Option<DecodedFirst> {
-    let mut decoded = DecodedFirst::default();
-    let mut at = 0;
-    for (number, word) in lenient_words(value).enumerate() {
-        if number == MAX_WORDS || word.may_continue() {
-            return None;
-        }
-        let WordText { text, is_certain } = word.decode()?;
-        let before = &value[at..word.start];
-        // Blanks between two words are dropped (RFC 2047 6.2).
-        if at == 0 || !before.trim_ascii().is_empty() {
-            decoded.text.push_str(&String::from_utf8_lossy(before));
-        }
-        decoded.has_delimiters |= !is_certain || text.contains(is_delimiter);
-        decoded.text.push_str(&text);
-        let raw = &value[word.start..word.end];
-        if word.is_closed() {
-            let count = |octets: &[u8]| memchr::memchr_iter(b'@', octets).count();
-            decoded.removed_ats += count(raw).saturating_sub(count(text.as_bytes()));
-        } else {
-            decoded.text.push_str(&String::from_utf8_lossy(raw));
-        }
-        at = word.end;
-    }
-    decoded
-        .text
-        .push_str(&String::from_utf8_lossy(&value[at..]));
-    Some(decoded)
-}
-
-/// True for the specials of RFC 5322 3.2.3 without the dot and the `@`, and for control characters and line ends.
-fn is_delimiter(c: char) -> bool {
-    "()<>[]:;,\\\"\u{2028}\u{2029}".contains(c) || (c.is_control() && c != '\t')
-}
-
-/// True if there are more `@` signs than these addresses have, and one of them is not part of any of them. `removed` is
-/// the number of those in encoded-words that are not in the text.
-fn names_others(text: &str, removed: usize, found: &[AddrSpec]) -> bool {
+/// True if there are more `@` signs than these addresses have, and one of them is part of another address. `enclosed`
+/// is the number of those in encoded-words, which may be missing from the text.
+fn names_others(text: &str, enclosed: usize, found: &[AddrSpec]) -> bool {
     let is_own = |(at, c): (usize, char)| {
         let is_within = |address| is_within(text.as_bytes(), at, address);
         c == '@' && found.iter().any(is_within)
     };
-    ats(text).count() + removed > found.len() && !ats(text).all(is_own)
+    holds_an_at(text, found.len().saturating_sub(enclosed)) && !ats(text).all(is_own)
 }
 
 /// The `@` signs that may be part of an address, with their positions.
@@ -152,13 +109,16 @@ fn is_within(text: &[u8], at: usize, address: &AddrSpec) -> bool {
     }
     let (before, here) = text[..at].split_at(at - local.len());
     let after = &text[at + 1..];
-    let continues = |byte: Option<&u8>| byte.is_some_and(|&byte| byte == b'.' || is_atext(byte));
+    let continues = |byte: Option<&u8>| byte.is_some_and(|&byte| is_atext(byte));
     here.eq_ignore_ascii_case(local)
         && after
             .get(..domain.len())
             .is_some_and(|after| after.eq_ignore_ascii_case(domain))
         && !continues(before.last())
         && !continues(after.get(domain.len()))
+        // Some programs accept blanks around the dots of an address (RFC 5322 4.4).
+        && !before.trim_ascii_end().ends_with(b".")
+        && !after[domain.len()..].trim_ascii_start().starts_with(b".")
 }
 
 /// True if a reader that first decodes raw octets in an East Asian charset may see other quotes and comments: a
@@ -191,6 +151,7 @@ fn encoded_words_hide_an_at(value: &[u8]) -> bool {
     lenient_words(value).enumerate().any(|(number, word)| {
         number == MAX_WORDS
             || !word.is_closed()
+            || word.is_read_otherwise()
             || word
                 .decode_strictly()
                 .is_none_or(|text| holds_an_at(&text, 0))
@@ -242,6 +203,11 @@ mod tests {
             "x@evil.example (=?utf-8?q?=3Cann=40corp.example=3E?=)",
             "=?utf-8?q?=3Cann=40corp.example=3E <x@evil.example>",
             "=?utf-8?b?PGFu=?utf-8?q?bkBjb3Jw?= <x@evil.example>",
+            "=?utf-8?q?a=?x=3Cann=40corp.example=3E?= <x@evil.example>",
+            "=?utf-8=?q?b?PGFubkBjb3JwLmV4YW1wbGU+?= <x@evil.example>",
+            "=?utf-8*=?q?b?PGFubkBjb3JwLmV4YW1wbGU+?= <x@evil.example>",
+            "=?utf-8?q?a b?=?utf-8?q?_=3Cann=40corp.example=3E?= <x@evil.example>",
+            "=?utf-8?q?a=?iso-2022-jp?q?_=1B$B=3Cann=40corp.example=3E=1B=28B?= <x@evil.example>",
             "=?utf-7?q?+ADw-ann+AEA-corp.example+AD4-?= <x@evil.example>",
             "=?utf-7?q?+ADw-ann+AE?= =?utf-7?q?A-corp.example+AD4-?= <x@evil.example>",
             "\"ann@corp.example\" =?utf-7?q?+ACw-?= <x@evil.example>",
@@ -257,6 +223,7 @@ mod tests {
             // Encoded-words that contain an `@` of the structure.
             "\"<ann@corp.example>\" <x(=?utf-8?b?YQ)@evil.example> (?=)",
             "=?utf-8?q?=3Cann=40corp.example=3E?= <x(=?utf-8?b?YQ)@evil.example> (?=)",
+            "=?utf-8?q?=3Cann=40corp.example=3E?= <x(=?utf-8?b?IChAam9l)@evil.example> (?=)",
             "\"=?utf-8?b?YQ <ann@corp.example> ?=\" <x@evil.example>",
             "=?sjis-win?b?PGFuboNAY29ycC5leGFtcGxlPg==?= <x@evil.example>",
             "=?base64?q?PGFubkBjb3JwLmV4YW1wbGU+?= <x@evil.example>",
@@ -275,6 +242,9 @@ mod tests {
             "\"<x@evil.example> <ann@corp.example>\" <x@evil.example>",
             "\"<annx@evil.example>\" <x@evil.example>",
             "\"<x@evil.example.org>\" <x@evil.example>",
+            "\"<x@evil.example .corp.example>\" <x@evil.example>",
+            "\"<ann. x@evil.example>\" <x@evil.example>",
+            "=?utf-8?q?=3Cx=40evil.example_=2Ecorp.example=3E?= <x@evil.example>",
         ] {
             assert!(hides_another(value.as_bytes()), "{value:?}");
         }
@@ -359,6 +329,8 @@ mod tests {
             ("<a@corp.example> (=?utf-8?q?Ann)", true),
             ("=?utf-8?q?e=40x=?utf-8?q?Ann?= <a@corp.example>", true),
             ("=?utf-8?q?e=40x.example?= <a@corp.example>", true),
+            ("=?utf-8=?q?b?ZUB4?= <a@corp.example>", true),
+            ("=?utf-8?q?a b?=?utf-8?q?e=40x?= <a@corp.example>", true),
         ] {
             assert_eq!(may_hold_others(value.as_bytes(), 1), expected, "{value}");
         }

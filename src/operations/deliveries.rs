@@ -96,6 +96,7 @@ const HOOK: &str = "hook";
 pub async fn list_queues(store: &Store, config: &Config) -> Result<Vec<QueueStatus>> {
     let mut queues = list_queue_states(store, config).await?;
     let counts = store.request_counts().await?;
+    let stopped = store.stopped_requests().await?;
     for queue in queues.iter_mut().filter(|queue| queue.kind != HOOK) {
         let count = |state| -> u64 {
             let here = |count: &&RequestCount| {
@@ -103,17 +104,22 @@ pub async fn list_queues(store: &Store, config: &Config) -> Result<Vec<QueueStat
             };
             counts.iter().filter(here).map(|count| count.requests).sum()
         };
-        queue.waiting = count(RequestState::Released).saturating_sub(queue.stopped);
+        let here = stopped
+            .iter()
+            .filter(|(portal, _)| queue.portals.contains(portal));
+        let here: u64 = here.map(|(_, requests)| requests).sum();
+        queue.waiting = count(RequestState::Released).saturating_sub(here);
         queue.failed = count(RequestState::Failed);
+        queue.stopped = here;
     }
     Ok(queues)
 }
 
-/// The same without counting waiting and failed requests, which is slow if there are many: these numbers are 0.
+/// The same without counting waiting, stopped and failed requests, which is slow if there are many: these numbers
+/// are 0.
 pub async fn list_queue_states(store: &Store, config: &Config) -> Result<Vec<QueueStatus>> {
     let paused = store.paused_destinations().await?;
     let down = store.down_destinations().await?;
-    let stopped = store.stopped_requests().await?;
     let empty = |name: &DestinationName, kind| QueueStatus {
         destination: name.clone(),
         kind,
@@ -141,10 +147,6 @@ pub async fn list_queue_states(store: &Store, config: &Config) -> Result<Vec<Que
             .filter(|portal| portal.destination == *name)
             .map(|portal| portal.name.clone())
             .collect();
-        let here = stopped
-            .iter()
-            .filter(|(portal, _)| queue.portals.contains(portal));
-        queue.stopped = here.map(|(_, requests)| requests).sum();
         let work = store.waiting_requests(queue.portals.clone()).await?;
         queues.push(state(queue, work));
     }

@@ -31,7 +31,7 @@ fn go_back(schema: &Schema) {
         &schema.name,
         "DROP INDEX event_operator_time, event_operator_actor, event_operator_name, account_created,
              letter_asked, letter_claimed, hook_call_failed, hook_call_failed_event, hook_call_failed_account,
-             letter_refused;
+             letter_refused, request_stopped;
          ALTER TABLE node DROP COLUMN sections;
          UPDATE schema_version SET version = 33",
     );

@@ -132,6 +132,11 @@ impl Store {
         .await
     }
 
+    /// The released requests of [`backlog`](Self::backlog) that their blocked accounts stop.
+    pub async fn stopped_backlog(&self) -> Result<Backlog> {
+        self.read(stopped_backlog).await
+    }
+
     /// Times from the creation of an account to its verification by the person, for verifications since `since`;
     /// those by an operator are excluded. Only the newest, up to a bound.
     pub async fn verification_times(&self, since: Timestamp) -> Result<Vec<Duration>> {
@@ -266,6 +271,16 @@ pub(crate) fn backlog(tx: &Tx, state: RequestState) -> Result<Backlog> {
         }
         _ => "request INDEXED BY request_open WHERE state = 'held' ORDER BY ledger DESC",
     };
+    count_up_to_bound(tx, state, rows)
+}
+
+pub(crate) fn stopped_backlog(tx: &Tx) -> Result<Backlog> {
+    let rows = "request INDEXED BY request_stopped WHERE stopped = 1 AND portal > ''";
+    count_up_to_bound(tx, RequestState::Released, rows)
+}
+
+/// Counts the requests of `rows`: a table, with the index and the condition.
+fn count_up_to_bound(tx: &Tx, state: RequestState, rows: &str) -> Result<Backlog> {
     let by_portal: Vec<(PortalName, u64)> = tx.all(
         &format!(
             "SELECT portal, count(*) FROM (SELECT portal FROM {rows} LIMIT ?) AS counted GROUP BY portal",

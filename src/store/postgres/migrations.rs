@@ -70,6 +70,7 @@ const MIGRATIONS: &[Migration] = &[
     step(41, 40, include_str!("schema/0041-refused-mail.sql")),
     // A column that older programs leave out.
     step(42, 40, include_str!("schema/0042-requested-waits.sql")),
+    step(43, 40, include_str!("schema/0043-stopped-requests.sql")),
 ];
 
 /// The migrations of this program. In a debug build, `VESTIBULE_NEXT_MIGRATIONS` can name a file with the

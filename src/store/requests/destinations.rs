@@ -94,24 +94,23 @@ pub(crate) fn waiting_calls(tx: &Tx, hook: &DestinationName) -> Result<WaitingWo
     examine(tx, CALLS, hook.as_str())
 }
 
+pub(crate) fn stopped_requests(tx: &Tx) -> Result<Vec<(PortalName, u64)>> {
+    tx.all(
+        "SELECT portal, count(*) FROM request INDEXED BY request_stopped
+         WHERE stopped = 1 AND portal > '' GROUP BY portal",
+        &[],
+    )
+}
+
 impl Store {
     /// Requests that wait for the destination of these portals.
     pub async fn waiting_requests(&self, portals: Vec<PortalName>) -> Result<WaitingWork> {
         self.read(move |tx| waiting_requests(tx, &portals)).await
     }
 
-    /// Released requests that their blocked accounts stop, by portal.
+    /// Released requests that their blocked accounts stop, by portal. Reads all of them.
     pub async fn stopped_requests(&self) -> Result<Vec<(PortalName, u64)>> {
-        self.read(|tx| {
-            tx.all(
-                "SELECT r.portal, count(*)
-                 FROM account AS a JOIN request AS r INDEXED BY request_account ON r.account = a.n
-                 WHERE a.status = 'blocked' AND r.state = 'released' AND r.stopped = 1
-                 GROUP BY r.portal",
-                &[],
-            )
-        })
-        .await
+        self.read(stopped_requests).await
     }
 
     /// Calls that wait for a hook.

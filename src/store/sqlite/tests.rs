@@ -304,6 +304,14 @@ fn no_page_scans_or_sorts_a_table_that_grows() {
     check("waiting calls", session, |c| {
         destinations::waiting_calls(c, &hook)
     });
+    for (name, plans) in [
+        ("stopped", plans(session, destinations::stopped_requests)),
+        ("stopped backlog", plans(session, counts::stopped_backlog)),
+    ] {
+        let index = "INDEX request_stopped (portal>?)";
+        let is_used = plans[0].1.iter().any(|line| line.contains(index));
+        assert!(is_used, "{name}: {plans:#?}");
+    }
     for operator in [None, Some("ann".to_owned())] {
         for event in [None, Some("request.released".to_owned())] {
             for (since, until) in periods {

@@ -19,7 +19,9 @@ pub(super) async fn list(
 ) -> Result<WebPage, Error> {
     let queues = list_queue_states(call.app.store(), &call.app.config()).await?;
     let backlog = call.app.store().backlog().await?;
-    let rows: Vec<_> = queues.iter().map(|queue| row(queue, &backlog)).collect();
+    let stopped = call.app.store().stopped_backlog().await?;
+    let row = |queue| row(queue, &backlog, &stopped);
+    let rows: Vec<_> = queues.iter().map(row).collect();
     Ok(call.operator.page(
         "operators/deliveries.html",
         context! { rows => rows, done => asked.one("done") },
@@ -49,20 +51,24 @@ pub(super) async fn act(call: PageCall, FormFields(sent): FormFields) -> Result<
     Ok(Redirect::to(&format!("/deliveries?done={done}")))
 }
 
-fn row(queue: &QueueStatus, backlog: &[Backlog]) -> Value {
+fn row(queue: &QueueStatus, backlog: &[Backlog], stopped: &Backlog) -> Value {
     // Requests are counted up to a bound.
-    let count = |state, without: u64| -> Option<String> {
-        let found = backlog.iter().find(|backlog| backlog.state == state)?;
+    let count_here = |found: &Backlog| -> Bounded {
         let portals = found.by_portal.iter();
         let here = portals.filter(|(portal, _)| queue.portals.contains(portal));
-        let number: u64 = here.map(|(_, requests)| requests).sum();
-        let more = found.requests.more;
-        let number = if more {
-            number
-        } else {
-            number.saturating_sub(without)
-        };
-        Some(Bounded { number, more }.to_string()).filter(|_| !queue.portals.is_empty())
+        Bounded {
+            number: here.map(|(_, requests)| requests).sum(),
+            more: found.requests.more && !queue.portals.is_empty(),
+        }
+    };
+    let stopped = count_here(stopped);
+    let count = |state, without: u64| -> Option<String> {
+        let found = backlog.iter().find(|backlog| backlog.state == state)?;
+        let mut here = count_here(found);
+        if !here.more {
+            here.number = here.number.saturating_sub(without);
+        }
+        Some(here.to_string()).filter(|_| !queue.portals.is_empty())
     };
     context! {
         name => queue.destination.as_str(),
@@ -77,9 +83,9 @@ fn row(queue: &QueueStatus, backlog: &[Backlog]) -> Value {
         state => queue.state.as_str(),
         paused => queue.state == QueueState::Paused,
         down_since => queue.down_since.map(when),
-        waiting => count(RequestState::Released, queue.stopped).unwrap_or_else(|| queue.waiting.to_string()),
+        waiting => count(RequestState::Released, stopped.number).unwrap_or_else(|| queue.waiting.to_string()),
         failed => count(RequestState::Failed, 0).unwrap_or_else(|| queue.failed.to_string()),
-        stopped => queue.stopped,
+        stopped => Some(stopped.to_string()).filter(|_| stopped != Bounded::default()),
         oldest => queue.oldest_waiting.map(when),
         next_try_at => queue.next_try_at.map(when),
         last_error => queue.last_error.as_deref().map(one_line),

@@ -148,6 +148,9 @@ async fn a_request_of_a_blocked_account_can_be_released_but_not_retried() {
     let list = harness.get(&session, "/requests").await;
     assert!(list.body.contains("stopped: the account is blocked"));
     assert!(has(&list.body, "release") && !has(&list.body, "retry"));
+    let deliveries = harness.get(&session, "/deliveries").await;
+    let queue = "data-label=\"Waiting\" class=\"number\">0<br><span class=\"hint\">1 stopped: ";
+    assert!(deliveries.body.contains(queue), "{}", deliveries.body);
     assert_eq!(
         act("retry").await,
         "/requests?done=retried&count=0&failed=1"
@@ -158,6 +161,12 @@ async fn a_request_of_a_blocked_account_can_be_released_but_not_retried() {
     );
     let page = harness.get(&session, &format!("/messages/{id}")).await;
     assert!(!page.body.contains("stopped: "));
+    let deliveries = harness.get(&session, "/deliveries").await;
+    assert!(
+        !deliveries.body.contains(" stopped: "),
+        "{}",
+        deliveries.body
+    );
 }
 
 #[tokio::test]

@@ -23,10 +23,10 @@ pub(super) const TEMPLATES: &[(&str, &str)] = files! {
         "layout.html" "macros.html" "login.html" "lead_on.html" "login_code.html"
         "not_signed_in.html" "refused.html" "overview.html" "plot.html" "access.html"
         "what_if.html" "access_preview.html" "allow.html" "customers.html" "customer.html"
-        "requests.html" "requests_confirm.html" "messages.html" "message.html" "dropped.html"
-        "recovered.html" "find.html" "deliveries.html" "operators.html" "account.html"
-        "import.html" "try_address.html" "mail.html" "nodes.html" "hook.html" "forgotten.html"
-        "api_reference.html" "audit.html";
+        "requests.html" "requests_confirm.html" "requests_outcome.html" "messages.html"
+        "message.html" "dropped.html" "recovered.html" "find.html" "deliveries.html"
+        "operators.html" "account.html" "import.html" "try_address.html" "mail.html" "nodes.html"
+        "hook.html" "forgotten.html" "api_reference.html" "audit.html";
 };
 
 /// Files that pages refer to, replaceable in the same way.

@@ -30,6 +30,9 @@ pub struct Request {
     pub stopped: bool,
     #[serde(skip)]
     pub account_status: AccountStatus,
+    /// End of the time in which only the person can release it: they refused it.
+    #[serde(skip)]
+    pub refused_until: Option<Timestamp>,
     pub subject: Option<String>,
     pub message_id: Option<String>,
     pub size: u64,
@@ -54,6 +57,12 @@ impl Request {
         let is_blocked = self.account_status == AccountStatus::Blocked;
         self.stopped || (is_blocked && self.state == RequestState::Failed)
     }
+
+    /// End of the time in which only the person can release it; None once it has passed.
+    #[must_use]
+    pub fn protected_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.refused_until.filter(|until| *until > now)
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -74,6 +83,7 @@ const SHOWN: &str = "SELECT l.id, a.address, a.id AS account_id,
      a.forgotten_at IS NULL AS has_account, r.portal, r.state, l.facts, r.size, r.received_at,
      r.released_at, r.settled_at, r.attempts, r.due_at, r.passed, r.stopped,
      a.status AS account_status,
+     CASE r.state WHEN 'discarded' THEN r.restorable_until END AS refused_until,
      CASE r.stopped WHEN 0 THEN r.last_error ELSE 'stopped: the account is blocked' END AS last_error
      FROM request AS r JOIN ledger AS l ON l.n = r.ledger JOIN account AS a ON a.n = r.account";
 
@@ -91,6 +101,7 @@ fn read_request(row: &Row) -> Result<Request> {
         state,
         stopped: row.get("stopped")?,
         account_status: row.get("account_status")?,
+        refused_until: row.get("refused_until")?,
         subject: facts.subject,
         message_id: facts.message_id,
         size: row.get("size")?,

@@ -10,7 +10,7 @@ use super::error::Error;
 use super::form_fields::{Fields, FormFields};
 use super::message::{find, find_account};
 use crate::access::AccessSettings;
-use crate::domain::{Account, EmailAddress, PortalName, Reason, Role, Timestamp, Verdict};
+use crate::domain::{Account, EmailAddress, PortalName, Reason, Role, Verdict};
 use crate::operations::{
     CustomerAction, DenyAction, GrantAction, RequestAction, SenderChoice, act_on_customer,
     act_on_request, deny_access, grant_access, is_recoverable, needs_portal, recover,
@@ -33,7 +33,6 @@ pub(super) fn actions(
     let config = call.app.config();
     let (is_dropped, needs_portal) = (is_recoverable(entry, &config), needs_portal(entry));
     let can_return = is_dropped || needs_portal;
-    let is_protected = entry.protected_until(Timestamp::now()).is_some();
     let grant = GrantAction::of(entry, account).filter(|_| is_dropped || account.is_some());
     let deny = DenyAction::of(entry, account, settings);
     let domain = entry
@@ -42,7 +41,7 @@ pub(super) fn actions(
         .map(|sender| sender.domain().to_string());
     context! {
         any => may(Role::Agent),
-        release => can_return || (applies(RequestAction::Release) && !is_protected),
+        release => can_return || applies(RequestAction::Release),
         forced => can_return,
         portals => needs_portal.then(|| portals(&config)),
         sender_choice => match SenderChoice::of(entry, &config) {

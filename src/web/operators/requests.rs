@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use minijinja::{Value, context};
 use url::form_urlencoded;
 
-use super::auth::PageCall;
+use super::auth::{CurrentOperator, PageCall};
 use super::customers::filter_portals;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
@@ -18,10 +18,11 @@ use crate::domain::{
     EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Role, Timestamp,
 };
 use crate::operations::{
-    MAX_BULK_ITEMS, RequestAction, Tally, WaitingCauses, act_on_requests, earlier,
+    MAX_BULK_ITEMS, Outcomes, RequestAction, Tally, WaitingCauses, act_on_requests, earlier,
 };
 use crate::store::{Listed, Page as Part, Request, RequestFilter};
 use crate::web::display::one_line;
+use crate::web::page::WebPage;
 
 /// A choice of the filter by age.
 struct Age {
@@ -161,10 +162,8 @@ fn possible_actions(asked: &Fields, shown: &Listed<Request>) -> Result<Value, Er
     let state = asked.read("state", RequestState::from_name)?;
     let has_more = shown.next.is_some() || asked.one("after").is_some();
     let can = |action: RequestAction| {
-        let by_filter = match state {
-            Some(state) => action.applies_to(state),
-            None => has_more,
-        };
+        // Rows of other pages are known only by the state of the filter.
+        let by_filter = has_more && state.is_none_or(|state| action.applies_to(state));
         by_filter || shown.rows.iter().any(|row| action.applies_to_request(row))
     };
     let (release, discard, retry) = (
@@ -191,6 +190,7 @@ pub(super) fn row(request: &Request) -> Value {
         subject => request.subject.as_deref().map(one_line).filter(|text| !text.is_empty()),
         received_at => when(request.received_at),
         attempts => request.attempts,
+        refused_until => request.protected_until(Timestamp::now()).map(when),
         can_any => ACTIONS.iter().any(|action| action.applies_to_request(request)),
         last_error => request.last_error.as_deref().map(|error| {
             let is_reason = request.stopped || error.starts_with("waiting: ");
@@ -217,15 +217,37 @@ pub(super) async fn act(call: PageCall, FormFields(sent): FormFields) -> Result<
     let (config, by) = (call.app.config(), call.operator.actor());
     let outcomes = act_on_requests(call.app.store(), &config, act, ids, &by).await?;
     let tally = Tally::of(&outcomes, |_| true);
+    if tally.failed > 0 {
+        return Ok(report(&call.operator, act, &tally, &outcomes).into_response());
+    }
     // Back to the list with the same filter.
     filter(&sent, &config, Part::default())?;
     let mut query = form_urlencoded::Serializer::new(String::new());
     query
         .append_pair("done", act.outcome())
-        .append_pair("count", &tally.done.to_string())
-        .append_pair("failed", &tally.failed.to_string());
+        .append_pair("count", &tally.done.to_string());
     query.extend_pairs(sent.pick(&FILTER));
     Ok(Redirect::to(&format!("/requests?{}", query.finish())).into_response())
+}
+
+/// Says for each request whether it was changed, or why not.
+fn report(
+    operator: &CurrentOperator,
+    act: RequestAction,
+    tally: &Tally,
+    outcomes: &Outcomes<RequestId, Request>,
+) -> WebPage {
+    let rows: Vec<_> = outcomes
+        .iter()
+        .map(|(id, outcome)| {
+            let refusal = outcome.as_ref().err().map(ToString::to_string);
+            context! { id => id.to_string(), refusal => refusal }
+        })
+        .collect();
+    operator.page(
+        "operators/requests_outcome.html",
+        context! { rows => rows, count => tally.done, done => act.outcome() },
+    )
 }
 
 /// Shows the requests that a bulk action would affect: the ticked ones, or all that match the filter.

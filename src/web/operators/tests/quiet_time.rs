@@ -1,5 +1,5 @@
 //! Pages after "This was not me": the customer's page names the ways out that exist, and that of a refused message
-//! offers no release.
+//! offers no release, nor does the list of requests.
 
 use super::*;
 use crate::store::Refused;
@@ -33,6 +33,30 @@ async fn the_page_names_only_the_ways_out_that_exist() {
         page.body.contains("only they can release it") && !page.body.contains(release),
         "{}",
         page.body
+    );
+    for filter in ["", "?state=discarded"] {
+        let list = harness.get(&session, &format!("/requests{filter}")).await;
+        assert!(
+            list.body.contains("Nobody else can release it") && !list.body.contains(release),
+            "{}",
+            list.body
+        );
+    }
+    let id = entry.ledger.to_string();
+    let act = [("action", "release"), ("request", id.as_str())];
+    let ask = [&act[..], &[("ask", "yes")]].concat();
+    let asked = harness.post(&session, "/requests", &ask).await;
+    assert!(
+        asked.body.contains("No request is selected"),
+        "{}",
+        asked.body
+    );
+    let refused = harness.post(&session, "/requests", &act).await;
+    assert!(
+        refused.body.contains("0 of 1 released.")
+            && refused.body.contains("was discarded by the person"),
+        "{}",
+        refused.body
     );
     let link = "They can undo it with their link, which expires";
     let request = "request one more mail with a new link";

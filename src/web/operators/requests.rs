@@ -106,6 +106,9 @@ pub(super) async fn list(
         .await?;
     let causes = WaitingCauses::read(call.app.store(), &config).await?;
     let listed = causes.explain_list(listed);
+    let rows = listed.rows.iter();
+    let rows = rows.map(|request| row_with_error(request, &causes));
+    let rows: Vec<_> = rows.collect();
     let is_selected = asked.one("select") == Some("page");
     let states: Vec<_> = RequestState::ALL
         .iter()
@@ -118,7 +121,7 @@ pub(super) async fn list(
     let page = call.operator.page(
         "operators/requests.html",
         context! {
-            rows => listed.rows.iter().map(row).collect::<Vec<_>>(),
+            rows => rows,
             states => states,
             portals => filter_portals(&config, &asked),
             ages => ages,
@@ -192,10 +195,17 @@ pub(super) fn row(request: &Request) -> Value {
         attempts => request.attempts,
         refused_until => request.protected_until(Timestamp::now()).map(when),
         can_any => ACTIONS.iter().any(|action| action.applies_to_request(request)),
-        last_error => request.last_error.as_deref().map(|error| {
-            let is_reason = request.stopped || error.starts_with("waiting: ");
-            format!("{}{}", if is_reason { "" } else { "Last error: " }, one_line(error))
-        }),
+    }
+}
+
+/// A row with the reason why the request waits, or else with its last error.
+fn row_with_error(request: &Request, causes: &WaitingCauses<'_>) -> Value {
+    let is_reason = request.stopped || causes.of(request).is_some();
+    let prefix = if is_reason { "" } else { "Last error: " };
+    let error = request.last_error.as_deref();
+    context! {
+        last_error => error.map(|error| format!("{prefix}{}", one_line(error))),
+        ..row(request)
     }
 }
 

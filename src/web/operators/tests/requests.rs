@@ -192,6 +192,8 @@ async fn lists_can_be_filtered_by_a_removed_portal() {
         );
         assert_eq!(page.body.contains(cause), path == "/requests", "{path}");
     }
+    let page = harness.get(&session, "/requests?portal=it").await;
+    assert!(!page.body.contains("Last error: "), "{}", page.body);
     let file = harness.get(&session, "/requests.csv?portal=it").await;
     assert!(file.body.contains(cause), "{}", file.body);
     let retry = [("action", "retry")];

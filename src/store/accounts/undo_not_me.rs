@@ -82,7 +82,11 @@ impl Work<'_> {
         )?;
         let (mut restored, mut offered) = (Vec::new(), 0);
         for message in refused {
-            let due_at = message.received_at.plus(hold_for).max(found.expires_at);
+            let due_at = message
+                .stored
+                .received_at
+                .plus(hold_for)
+                .max(found.expires_at);
             if !message.restore(tx, due_at, now)? {
                 continue;
             }

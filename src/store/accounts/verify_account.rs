@@ -222,7 +222,7 @@ impl Work<'_> {
         let mut released = Vec::new();
         for message in list_refused(self.tx, account, now)? {
             if choice.takes_back(&message.offer()) && message.release(self.tx, account, by, now)? {
-                released.push((message.id, message.portal));
+                released.push((message.id, message.stored.portal));
             }
         }
         self.wakeups.add_if(Topic::Requests, !released.is_empty());

@@ -10,12 +10,11 @@ use std::collections::BTreeSet;
 use crate::config::Quota;
 use crate::domain::Timestamp;
 use crate::domain::{AccountId, Actor, PortalName, Reason, RequestId};
-use crate::mail::Facts;
 use crate::store::audit::events::NewEvent;
 use crate::store::requests::decided_message::DecidedMessage;
 use crate::store::requests::transitions;
 use crate::store::rows::dropped_content::{count_if_unwanted, uncount};
-use crate::store::rows::duplicates::{Likeness, find_original};
+use crate::store::rows::duplicates::{StoredMessage, find_original};
 use crate::store::rows::entry_ids::carrier_of;
 use crate::store::rows::keys::octets;
 use crate::store::rows::shown_facts::ShownFacts;
@@ -228,29 +227,14 @@ pub(crate) fn offers(tx: &Tx, account: i64, now: Millis) -> Result<Vec<(i64, Off
     )
 }
 
-/// An offered message, as it is compared with its copies.
-struct OfferedMessage {
-    facts: Facts,
-    portal: PortalName,
-    sender: Option<String>,
-    received_at: Millis,
-    authenticated: bool,
-}
-from_row!(OfferedMessage, row: facts, portal, sender, received_at, authenticated);
-
-impl OfferedMessage {
-    fn find(tx: &Tx, n: i64) -> Result<Self> {
-        tx.one(
-            "SELECT l.facts, l.portal, l.sender, l.received_at, o.authenticated
-             FROM ledger AS l JOIN offer AS o ON o.ledger = l.n WHERE l.n = ?",
-            &[&n],
-        )
-    }
-
-    fn likeness(&self) -> Likeness<'_> {
-        let sender_key = self.sender.as_deref();
-        Likeness::of(&self.facts, &self.portal, sender_key, self.received_at)
-    }
+/// Reads an offered message, and whether it is authenticated.
+fn find_offered(tx: &Tx, n: i64) -> Result<(StoredMessage, bool)> {
+    tx.one_with(
+        "SELECT l.facts, l.portal, l.sender, l.received_at, o.authenticated
+         FROM ledger AS l JOIN offer AS o ON o.ledger = l.n WHERE l.n = ?",
+        &[&n],
+        |row| Ok((StoredMessage::from_row(row)?, row.get("authenticated")?)),
+    )
 }
 
 /// Number of offers that a verification without the person's choice restores: the authenticated ones, and one
@@ -258,9 +242,9 @@ impl OfferedMessage {
 pub(crate) fn count_restored(tx: &Tx, account: i64, now: Millis) -> Result<usize> {
     let mut restored = BTreeSet::new();
     for (n, _) in offers(tx, account, now)? {
-        let message = OfferedMessage::find(tx, n)?;
+        let (message, authenticated) = find_offered(tx, n)?;
         let like = message.likeness();
-        if message.authenticated && find_original(tx, &like, Some(n))?.is_none() {
+        if authenticated && find_original(tx, &like, Some(n))?.is_none() {
             let key = like.message_key;
             restored.insert((key, key.map_or(n, |_| like.copy_key)));
         }
@@ -271,7 +255,7 @@ pub(crate) fn count_restored(tx: &Tx, account: i64, now: Millis) -> Result<usize
 /// Restores an offered message as a released request of an account that is active by now. Returns false if
 /// the same message already has a held, released or delivered request.
 pub(crate) fn take_back(tx: &Tx, account: i64, n: i64, by: &Actor, now: Millis) -> Result<bool> {
-    let message = OfferedMessage::find(tx, n)?;
+    let (message, authenticated) = find_offered(tx, n)?;
     let like = message.likeness();
     if find_original(tx, &like, Some(n))?.is_some() {
         return Ok(false);
@@ -299,7 +283,7 @@ pub(crate) fn take_back(tx: &Tx, account: i64, n: i64, by: &Actor, now: Millis) 
             received_at: message.received_at,
             state: "held",
             due_at: now,
-            authenticated: message.authenticated
+            authenticated
         }
     )?;
     uncount(tx, n)?;

@@ -6,17 +6,14 @@
 //! that for both kinds: whatever lets an operator release a request or a dropped message calls
 //! [`check_operator_may_release`] first, and a verification releases a refused message only if the person selects it.
 
-use crate::domain::{
-    AccountId, AccountStatus, Actor, PortalName, RequestId, Timestamp, Transition,
-};
-use crate::mail::Facts;
+use crate::domain::{AccountId, AccountStatus, Actor, RequestId, Timestamp, Transition};
 use crate::store::audit::events::record_of_entry;
 use crate::store::error::readable;
 use crate::store::hooks::calls_about_accounts;
 use crate::store::requests::hold_quota::{Offer, WaitingRequest, list_held, take_back, withdraw};
 use crate::store::requests::transitions;
 use crate::store::rows::account_rows::account_by_id;
-use crate::store::rows::duplicates::{Likeness, find_original};
+use crate::store::rows::duplicates::{StoredMessage, find_original};
 use crate::store::sql::sql_types::{Millis, from_row};
 use crate::store::sql::{FromRow, Tx};
 use crate::store::{Result, Store, StoreError};
@@ -34,16 +31,13 @@ enum Form {
 pub(crate) struct RefusedMessage {
     n: i64,
     pub(crate) id: RequestId,
-    pub(crate) portal: PortalName,
-    pub(crate) received_at: Millis,
+    pub(crate) stored: StoredMessage,
     pub(crate) refused_at: Millis,
     pub(crate) restorable_until: Millis,
     form: Form,
-    sender: Option<String>,
-    facts: Facts,
 }
 from_row!(
-    RefusedMessage, row: n, id, portal, received_at, refused_at, restorable_until, sender, facts,
+    RefusedMessage, row: n, id, stored = StoredMessage::from_row(row)?, refused_at, restorable_until,
     form = if row.get::<_, bool>("is_request")? { Form::Request } else { Form::Offer },
 );
 
@@ -209,9 +203,9 @@ impl RefusedMessage {
         Offer {
             request: WaitingRequest {
                 id: self.id,
-                portal: self.portal.clone(),
-                subject: self.facts.subject.clone(),
-                received_at: self.received_at.timestamp(),
+                portal: self.stored.portal.clone(),
+                subject: self.stored.facts.subject.clone(),
+                received_at: self.stored.received_at.timestamp(),
             },
             authenticated: false,
             discarded: true,
@@ -225,9 +219,7 @@ impl RefusedMessage {
 
     /// True if the same message already has a held, released or delivered request.
     fn has_copy(&self, tx: &Tx) -> Result<bool> {
-        let sender_key = self.sender.as_deref();
-        let like = Likeness::of(&self.facts, &self.portal, sender_key, self.received_at);
-        Ok(find_original(tx, &like, Some(self.n))?.is_some())
+        Ok(find_original(tx, &self.stored.likeness(), Some(self.n))?.is_some())
     }
 
     /// True if undoing the objection restores it: a request is not restored beside a copy.

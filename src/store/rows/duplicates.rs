@@ -25,7 +25,7 @@ use crate::store::rows::dropped_content::count_if_unwanted;
 use crate::store::rows::keys::{copy_key, repeat_key};
 use crate::store::rows::orphaned_content::delete_orphaned;
 use crate::store::sql::Tx;
-use crate::store::sql::sql_types::{JsonFields, Millis, json, json_columns};
+use crate::store::sql::sql_types::{JsonFields, Millis, from_row, json, json_columns};
 
 /// Time within which the same message counts as a copy.
 const COPY_WITHIN: Duration = Duration::from_hours(7 * 24);
@@ -57,6 +57,22 @@ impl<'a> Likeness<'a> {
             facts,
             received_at,
         }
+    }
+}
+
+/// The values of a stored message that it is compared with its copies by.
+pub(crate) struct StoredMessage {
+    pub(crate) portal: PortalName,
+    pub(crate) sender: Option<String>,
+    pub(crate) facts: Facts,
+    pub(crate) received_at: Millis,
+}
+from_row!(StoredMessage, row: portal, sender, facts, received_at);
+
+impl StoredMessage {
+    pub(crate) fn likeness(&self) -> Likeness<'_> {
+        let sender_key = self.sender.as_deref();
+        Likeness::of(&self.facts, &self.portal, sender_key, self.received_at)
     }
 }
 

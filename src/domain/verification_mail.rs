@@ -22,7 +22,7 @@ pub enum MailCause {
     /// Mail to a portal.
     Mail,
     SignUp,
-    /// The person asked for a new link.
+    /// The person asked for a new link, or confirmed by a reply to a mail that has expired.
     Resend,
     /// An operator created the account or asked for the mail.
     Operator,

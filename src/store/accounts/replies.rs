@@ -43,7 +43,7 @@ pub(crate) struct ConfirmationReply<'a> {
 
 impl Work<'_> {
     /// Verifies the account's address, or records the reason why not. If an answer was not understood, its
-    /// sender gets one mail with instructions.
+    /// sender gets one mail with instructions; if it confirms too late, one with a new link.
     pub(crate) fn take_reply(
         &mut self,
         reply: &ConfirmationReply,
@@ -89,7 +89,7 @@ impl Work<'_> {
                     VerificationOutcome::Verified { .. }
                     | VerificationOutcome::AlreadyVerified { .. } => return Ok(Some(verification)),
                     VerificationOutcome::Expired => {
-                        self.tell_what_to_do(&account, &found, now)?;
+                        self.renew_expired(&account, &found, now)?;
                         "the mail that it answers has expired"
                     }
                     VerificationOutcome::Unknown if account.status == AccountStatus::Blocked => {
@@ -117,16 +117,23 @@ impl Work<'_> {
         found: &TokenRow,
         now: Millis,
     ) -> Result<()> {
-        let tx = self.tx;
-        let told: bool = tx.one(
-            "SELECT EXISTS (SELECT 1 FROM letter
-                     WHERE account = ?1 AND cause = ?2 AND n >= ?3)",
-            &[&account.n, &MailCause::Reply, &found.verification_mail],
-        )?;
+        let cause = MailCause::Reply;
+        let told = has_mail_from(self.tx, account, cause, found.verification_mail)?;
         if told || account.status != AccountStatus::Pending {
             return Ok(());
         }
-        self.owe_to_replier(account, found, MailCause::Reply, now)
+        self.owe_to_replier(account, found, cause, now)
+    }
+
+    /// Owes a mail with a new link after an answer that confirms to a mail that has expired, unless a later mail has
+    /// one already. The reply asks for it, as the page for a new link does.
+    fn renew_expired(&mut self, account: &AccountRow, found: &TokenRow, now: Millis) -> Result<()> {
+        let cause = MailCause::Resend;
+        let renewed = has_mail_from(self.tx, account, cause, found.verification_mail + 1)?;
+        if renewed || account.status != AccountStatus::Pending {
+            return Ok(());
+        }
+        self.owe_to_replier(account, found, cause, now)
     }
 
     /// Owes the one mail with which the person can take "This was not me" back, if they may still get it. The
@@ -164,6 +171,14 @@ impl Work<'_> {
         self.wakeups.add_if(Topic::VerificationMail, is_owed);
         Ok(())
     }
+}
+
+/// True if the account has a mail of this cause with this number or a later one.
+fn has_mail_from(tx: &Tx, account: &AccountRow, cause: MailCause, first: i64) -> Result<bool> {
+    tx.exists(
+        "SELECT 1 FROM letter WHERE account = ?1 AND cause = ?2 AND n >= ?3",
+        &[&account.n, &cause, &first],
+    )
 }
 
 fn ignore(

@@ -1,9 +1,13 @@
 //! Verification of an address: exactly once, under concurrency.
 
 use vestibule::domain::{AccountStatus, RequestState, Verdict, VerificationMethod};
-use vestibule::store::{Choice, Link, Refused, RequestFilter, VerificationOutcome};
+use vestibule::store::{
+    Choice, Link, MailCause, MailOutcome, Refused, RequestFilter, VerificationOutcome,
+};
 
 use super::harness::{DAY, Harness, address, at, mail, minutes, operator, start};
+use super::ways_to_undo::confirming;
+use crate::support::claims::settle_mail;
 
 #[tokio::test]
 async fn opening_a_link_changes_nothing_and_the_button_releases_all() {
@@ -286,4 +290,27 @@ async fn no_message_is_left_held_by_a_concurrent_verification() {
         all.iter()
             .all(|request| request.state == RequestState::Released)
     );
+}
+
+/// That mail says that a new link was requested, not that the reply was unclear.
+#[tokio::test]
+async fn a_reply_that_confirms_an_expired_mail_gets_one_new_link() {
+    let harness = Harness::open().await;
+    harness
+        .accept(mail("ann@corp.example", "1@x", start()))
+        .await;
+    let old = harness.sent(start()).await;
+    let reply = harness.accept(confirming("2@x", old, 8 * DAY)).await;
+    let events = harness.store.events(reply.ledger).await.expect("read");
+    let cause = events.iter().find_map(|event| event.detail.as_deref());
+    assert_eq!(cause, Some("the mail that it answers has expired"));
+    let renewed = harness.verification_mail(at(8 * DAY)).await;
+    let (renewed, new) = renewed.expect("a mail");
+    assert_eq!(renewed.cause, MailCause::Resend);
+    settle_mail(&harness.store, &renewed, MailOutcome::Sent, at(8 * DAY)).await;
+    harness.accept(confirming("3@x", old, 9 * DAY)).await;
+    assert!(harness.verification_mail(at(9 * DAY)).await.is_none());
+    // The new one has expired, too.
+    harness.accept(confirming("4@x", new, 16 * DAY)).await;
+    assert!(harness.verification_mail(at(16 * DAY)).await.is_some());
 }

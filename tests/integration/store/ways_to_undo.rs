@@ -10,7 +10,7 @@ use super::not_me_undo::{ANN, refused, take_back};
 use crate::support::claims::settle_mail;
 
 /// A reply that confirms, to the mail with this token.
-fn confirming(message_id: &str, token: TokenHash, after: Duration) -> Arrival {
+pub(super) fn confirming(message_id: &str, token: TokenHash, after: Duration) -> Arrival {
     Arrival {
         parts: vec![ArrivalPart::Confirmation {
             recipient: "confirm@corp.example".to_owned(),

@@ -14,14 +14,23 @@ const MAX_ENCODED: usize = 4 * 1024;
 /// Charset of the body, or of the first text in it that declares one: for raw octets elsewhere in the message.
 pub(super) fn body_charset(message: &Section) -> Option<Label> {
     let media = message.media();
-    let below = Structure::below(message.body, &media);
-    declared_in(message, &media).or_else(|| {
-        let mut parts = below.iter().flat_map(Structure::leaves);
-        parts.find_map(|part| {
-            let media = part.media();
-            let is_text = media.kind().starts_with("text/");
-            is_text.then(|| declared_in(&part.section(), &media))?
-        })
+    declared_in(message, &media)
+        .or_else(|| first_declared(&Structure::below(message.body, &media)?))
+}
+
+/// The same for a message whose parts are known, so that they are not searched for again.
+pub(super) fn charset_of_body(structure: &Structure) -> Option<Label> {
+    let message = structure.root().section();
+    let media = message.media();
+    declared_in(&message, &media)
+        .or_else(|| media.is_multipart().then(|| first_declared(structure))?)
+}
+
+fn first_declared(structure: &Structure) -> Option<Label> {
+    structure.leaves().find_map(|part| {
+        let media = part.media();
+        let is_text = media.kind().starts_with("text/");
+        is_text.then(|| declared_in(&part.section(), &media))?
     })
 }
 
@@ -95,6 +104,8 @@ mod tests {
             let found = body_charset(&Section::of(raw.as_bytes()));
             let expected = expected.and_then(|name| Label::parse(name.as_bytes()));
             assert_eq!(found, expected, "{raw}");
+            let structure = Structure::of(raw.as_bytes());
+            assert_eq!(charset_of_body(&structure), expected, "{raw}");
         }
     }
 }

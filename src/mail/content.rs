@@ -6,7 +6,7 @@
 //! A message within the message is an attachment. For the operators' page, lengths are bounded, and the text
 //! contains nothing that moves a cursor or changes the direction of text; the HTML is not sanitized.
 
-use super::body_charset::body_charset;
+use super::body_charset::charset_of_body;
 use super::charset::Label;
 use super::content_parts::{ContentParts, disposition};
 use super::html_attributes::has_more_attributes;
@@ -53,7 +53,7 @@ impl Content {
     pub fn of(raw: &[u8]) -> Self {
         let structure = Structure::of(raw);
         let parts = ContentParts::of(&structure, usize::MAX);
-        let body = body_charset(&structure.root().section());
+        let body = charset_of_body(&structure);
         let attachments = parts.attachments.iter();
         Self {
             text: join(parts.plain()),
@@ -85,7 +85,7 @@ const MAX_LISTED: usize = 100;
 pub fn list_attachments(raw: &[u8]) -> (Vec<AttachmentSummary>, usize) {
     let structure = Structure::of(raw);
     let parts = ContentParts::of(&structure, 0);
-    let body = body_charset(&structure.root().section());
+    let body = charset_of_body(&structure);
     // Each is decoded on its own, so that only one is in memory.
     let listed = parts.attachments.iter().take(MAX_LISTED);
     let listed = listed.map(|part| {
@@ -106,7 +106,7 @@ pub fn find_attachment(raw: &[u8], place: usize) -> Option<Attachment> {
     let structure = Structure::of(raw);
     let parts = ContentParts::of(&structure, 0);
     let found = parts.attachments.get(place)?;
-    let body = body_charset(&structure.root().section());
+    let body = charset_of_body(&structure);
     Some(attachment(found, body.as_ref()))
 }
 

@@ -3,6 +3,8 @@
 //! Takes a raw message; returns decoded text, and addresses with their names. The sender controls all of these
 //! values; `sender` determines the author.
 
+use std::cell::OnceCell;
+
 use mail_parser::parsers::MessageStream;
 use mail_parser::{DateTime, HeaderValue};
 
@@ -18,17 +20,16 @@ const MAX_FIELD: usize = 256 * 1024;
 /// The header of a message, for reading single fields.
 pub struct MessageFields<'a> {
     section: Section<'a>,
-    /// Charset of the body, for raw octets.
-    body: Option<Label>,
+    /// Charset of the body, once raw octets have needed it: the search reads the whole message.
+    body: OnceCell<Option<Label>>,
 }
 
 impl<'a> MessageFields<'a> {
     #[must_use]
     pub fn of(raw: &'a [u8]) -> Self {
-        let section = Section::of(raw);
         Self {
-            body: body_charset(&section),
-            section,
+            section: Section::of(raw),
+            body: OnceCell::new(),
         }
     }
 
@@ -51,7 +52,13 @@ impl<'a> MessageFields<'a> {
         let Some(field) = self.section.first(name) else {
             return Vec::new();
         };
-        named_address::parse(&field, self.body.as_ref())
+        let body = if field.value.is_ascii() {
+            None
+        } else {
+            let body = self.body.get_or_init(|| body_charset(&self.section));
+            body.as_ref()
+        };
+        named_address::parse(&field, body)
     }
 
     /// Identifiers in a field, without angle brackets.
@@ -164,5 +171,14 @@ mod tests {
         );
         assert!(fields.addresses("Cc").is_empty());
         assert_eq!(fields.message_ids("References"), ["1@a", "2@b"]);
+    }
+
+    #[test]
+    fn a_raw_name_is_in_the_charset_of_the_body() {
+        let raw = b"From: \xe1\xce\xce\xc1 <ann@corp.example>\r\nTo: it@corp.example\r\n\
+            Content-Type: text/plain; charset=koi8-r\r\n\r\nx\r\n";
+        let fields = MessageFields::of(raw);
+        assert_eq!(fields.addresses("To")[0].name, None);
+        assert_eq!(fields.addresses("From")[0].name.as_deref(), Some("Анна"));
     }
 }

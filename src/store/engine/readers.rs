@@ -16,8 +16,8 @@ use crate::store::{Result, StoreError};
 /// checks, and housekeeping reads every minute.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Nice value of the threads of long reads: if both want the same processor, a short read or the writer gets about
-/// nine times as much of it (`setpriority(2)`, `sched(7)`).
+/// Increase of the nice value of the threads of long reads over that of the process: if both want the same processor,
+/// a short read or the writer gets about nine times as much of it (`setpriority(2)`, `sched(7)`).
 const LONG_READ_NICENESS: i32 = 10;
 
 /// Runs `read` on a thread for blocking work, as soon as a connection is free.
@@ -45,8 +45,11 @@ pub(crate) async fn run_long<T: Send + 'static>(
     let readers = readers.clone();
     let (reply, outcome) = oneshot::channel();
     let work = move || {
-        // On Linux this concerns the calling thread alone. If it is not allowed, the read keeps the normal priority.
-        let _ = rustix::process::setpriority_process(None, LONG_READ_NICENESS);
+        // On Linux this concerns the calling thread alone, which begins with the nice value of the process; the kernel
+        // lowers a value that is too high. If it is not allowed, the read keeps the normal priority.
+        if let Ok(niceness) = rustix::process::getpriority_process(None) {
+            let _ = rustix::process::setpriority_process(None, niceness + LONG_READ_NICENESS);
+        }
         let found = catch_panic(|| readers.read(read));
         drop(permit);
         let _ = reply.send(found);

@@ -113,12 +113,14 @@ pub(super) struct Several {
 pub(super) struct Again {
     #[schema(min_items = 1, max_items = 1000)]
     requests: Option<Vec<RequestId>>,
-    /// The oldest failed requests, up to 1000; repeat while `done` is not 0. Those whose retry is refused, such as
-    /// another copy of a delivered message, stay failed.
+    /// The oldest failed requests, up to 1000; repeat with `next` as `after` until it is null. Those whose retry is
+    /// refused, such as another copy of a delivered message, stay failed.
     #[serde(default)]
     all_failed: bool,
     /// Only those for this portal.
     portal: Option<PortalName>,
+    /// `next` of the previous answer.
+    after: Option<String>,
 }
 
 /// The outcome for each, in the order of the ids.
@@ -127,6 +129,8 @@ pub(super) struct RequestsDone {
     done: usize,
     failed: usize,
     items: Vec<RequestDone>,
+    /// With `all_failed`: the cursor of the next failed requests, if there are more.
+    next: Option<String>,
 }
 
 /// One request of a bulk action: its new state, or the reason why it is unchanged.
@@ -152,39 +156,39 @@ pub(super) async fn retry_many(
 ) -> Result<ApiJson<RequestsDone>, Problem> {
     let portal = call.app.listed_portal(again.portal).await?;
     match (again.requests, again.all_failed) {
-        (Some(requests), false) if portal.is_none() => {
+        (Some(requests), false) if portal.is_none() && again.after.is_none() => {
             many(&call, RequestAction::Retry, check_number(requests)?).await
         }
-        (None, true) => retry_all_failed(&call, portal).await,
+        (None, true) => retry_failed(&call, portal, again.after).await,
         _ => Err(Problem::of_field(
             "requests",
-            "give requests, or set all_failed, optionally with a portal",
+            "give requests, or set all_failed, optionally with a portal and after",
         )),
     }
 }
 
-/// Retries failed requests, oldest first, up to the limit. Passes those before them whose retry is refused, so that
-/// they do not hide the others for ever.
-async fn retry_all_failed(
+/// Retries failed requests, oldest first, up to the limit. With the cursor of the answer, those whose retry is refused
+/// do not hide the others.
+async fn retry_failed(
     call: &Call,
     portal: Option<PortalName>,
+    after: Option<String>,
 ) -> Result<ApiJson<RequestsDone>, Problem> {
-    let mut filter = RequestFilter {
+    let filter = RequestFilter {
         state: Some(RequestState::Failed),
         portal,
         order: ListOrder::OldestFirst,
-        page: Page::first(MAX_BULK_ITEMS),
+        page: Page {
+            limit: MAX_BULK_ITEMS,
+            after,
+        },
         ..RequestFilter::default()
     };
-    loop {
-        let listed = call.app.store.requests(filter.clone()).await?;
-        let ids = listed.rows.iter().map(|request| request.id).collect();
-        let answer = many(call, RequestAction::Retry, ids).await?;
-        if answer.0.done > 0 || listed.next.is_none() {
-            return Ok(answer);
-        }
-        filter.page.after = listed.next;
-    }
+    let listed = call.app.store.requests(filter).await?;
+    let ids = listed.rows.iter().map(|request| request.id).collect();
+    let mut answer = many(call, RequestAction::Retry, ids).await?;
+    answer.0.next = listed.next;
+    Ok(answer)
 }
 
 fn check_number(requests: Vec<RequestId>) -> Result<Vec<RequestId>, Problem> {
@@ -221,5 +225,6 @@ async fn many(
         done,
         failed: items.len() - done,
         items,
+        next: None,
     }))
 }

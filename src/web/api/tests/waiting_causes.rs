@@ -129,7 +129,7 @@ async fn fail_requests(harness: &Harness) {
 }
 
 #[tokio::test]
-async fn a_retry_of_all_failed_requests_passes_those_that_it_refuses() {
+async fn a_retry_of_all_failed_requests_goes_on_after_those_that_it_refuses() {
     let harness = Harness::open().await;
     let agent = token(&harness, Role::Agent).await;
     let ann = harness.mail("ann@corp.example", "one").await.ledger;
@@ -145,19 +145,38 @@ async fn a_retry_of_all_failed_requests_passes_those_that_it_refuses() {
         Timestamp::now(),
     );
     blocked.await.expect("blocked");
-    for done in [1, 0] {
-        let all = json!({"all_failed": true, "portal": "it"});
-        let retried = post(&harness, &agent, "/requests/retry", all).await;
-        let retried = object(&retried, StatusCode::OK);
+    let retry = async |after: Option<&str>| {
+        let all = json!({"all_failed": true, "portal": "it", "after": after});
+        post(&harness, &agent, "/requests/retry", all).await
+    };
+    let refused = ann.to_string();
+    for (after, done, failed) in [
+        (Some(refused.as_str()), 1, 0),
+        (None, 0, 1),
+        (Some(refused.as_str()), 0, 0),
+    ] {
+        let retried = object(&retry(after).await, StatusCode::OK);
         assert_eq!(
-            (&retried["done"], &retried["failed"]),
-            (&json!(done), &json!(1))
+            (&retried["done"], &retried["failed"], &retried["next"]),
+            (&json!(done), &json!(failed), &Value::Null)
         );
-        let oldest = &retried["items"][0];
-        assert_eq!(oldest["id"], ann.to_string());
-        let refusal = oldest["problem"].to_string();
-        assert!(refusal.contains("the account is blocked"), "{refusal}");
+        if failed == 1 {
+            let oldest = &retried["items"][0];
+            assert_eq!(oldest["id"], refused);
+            let refusal = oldest["problem"].to_string();
+            assert!(refusal.contains("the account is blocked"), "{refusal}");
+        }
     }
+    let unknown = retry(Some("x")).await;
+    is_problem(
+        &unknown,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "refused",
+        "after",
+    );
+    let named = json!({"requests": [refused], "after": refused});
+    let named = post(&harness, &agent, "/requests/retry", named).await;
+    assert_eq!(named.status, StatusCode::UNPROCESSABLE_ENTITY);
     let listed = get(&harness, &agent, "/deliveries").await;
     let listed = object(&listed, StatusCode::OK);
     assert_eq!(listed["items"][0]["waiting"], 1);

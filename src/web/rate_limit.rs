@@ -82,8 +82,7 @@ impl ClientLimiter {
         let asked = self.asked.fetch_add(1, Ordering::Relaxed);
         let is_full = || self.limiter.len() >= MAX_CLIENTS;
         // Without a sweep after a flood, a single client could keep the shared bucket empty for thousands of requests.
-        if asked % SWEEP_AFTER == SWEEP_AFTER - 1
-            || (is_full() && self.full_sweeps.check().is_ok())
+        if asked % SWEEP_AFTER == SWEEP_AFTER - 1 || (is_full() && self.full_sweeps.check().is_ok())
         {
             self.limiter.retain_recent();
             self.limiter.shrink_to_fit();
@@ -174,7 +173,9 @@ mod tests {
     fn clients_have_their_own_buckets_again_after_a_flood() {
         let limiter = ClientLimiter::new(1, Duration::from_millis(1));
         for n in 0..u32::try_from(MAX_CLIENTS).expect("a small number") {
-            let _ = limiter.limiter.check_key(&IpAddr::V4(Ipv4Addr::from(n + 1)));
+            let _ = limiter
+                .limiter
+                .check_key(&IpAddr::V4(Ipv4Addr::from(n + 1)));
         }
         assert_eq!(limiter.limiter.len(), MAX_CLIENTS);
         limiter.take(ip("203.0.113.200"));

@@ -34,6 +34,27 @@ async fn a_user_has_an_account_that_the_directory_vouches_for() {
 }
 
 #[tokio::test]
+async fn the_data_of_a_person_include_those_of_the_directory() {
+    let directory = Directory::open().await;
+    let mut user = ann();
+    user["roles"] = json!([{"value": "staff"}]);
+    directory.create(&user).await;
+    let admin = token(&directory.harness, Role::Admin, None).await;
+    let export = Request::get(format!("/api/v1/customers/{ANN}/export"))
+        .header(AUTHORIZATION, format!("Bearer {admin}"))
+        .body(Body::empty())
+        .expect("a request");
+    let answer = directory.harness.send(export).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    let data: Value = serde_json::from_str(&answer.body).expect("JSON");
+    let stored = &data["directory"];
+    assert_eq!(stored["user_name"], "Ann@corp.example");
+    assert_eq!(stored["external_id"], "0a21f0f2");
+    assert_eq!(stored["emails"], json!([ANN]));
+    assert_eq!(stored["roles"], json!(["staff"]));
+}
+
+#[tokio::test]
 async fn the_access_settings_decide_about_new_accounts() {
     let directory = Directory::open().await;
     let eve = json!({"userName": "eve@evil.example"});

@@ -281,18 +281,28 @@ impl Store {
             .await
     }
 
-    /// Removes a user. Its account loses its access, but stays with everything that belongs to it.
+    /// Removes a user whose present version is `version`. Its account loses its access, but stays with everything that
+    /// belongs to it.
     ///
     /// # Errors
     /// `NotFound`.
-    pub async fn remove_user(&self, id: UserId, by: Actor, now: Timestamp) -> Result<()> {
+    pub async fn remove_user(
+        &self,
+        id: UserId,
+        version: i64,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Result<(), UserRefusal>> {
         self.write(move |work| {
             let row = require(work.tx, id)?;
+            if row.user.version != version {
+                return Ok(Err(UserRefusal::Changed));
+            }
             let account = account_by_number(work.tx, row.account)?;
             work.abandon(&account, &row.user.roles, &by, now.into())?;
             work.tx
                 .run("DELETE FROM directory_user WHERE n = ?", &[&row.n])?;
-            Ok(())
+            Ok(Ok(()))
         })
         .await
     }

@@ -21,7 +21,7 @@ pub(super) fn client(peer: Option<Peer>, headers: &HeaderMap, trusted: &[IpNet])
         peer.ip().to_canonical()
     });
     let is_proxy = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
-    // A client may send octets that are no text; proxies append its address to them.
+    // A client may send octets that are not text, to which a proxy appends the client's address.
     let fields: Vec<_> = headers
         .get_all("x-forwarded-for")
         .iter()

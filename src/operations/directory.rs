@@ -54,10 +54,19 @@ pub async fn replace_user(
     Ok(store.replace_user(id, version, new, by, now).await??)
 }
 
-/// Removes a user. Its account loses its access, and stays with everything that belongs to it.
+/// Removes a user if its version is still `version`. Its account loses its access, and stays with everything that
+/// belongs to it.
 ///
 /// # Errors
-/// `NotFound`.
-pub async fn remove_user(store: &Store, id: UserId, by: Actor) -> Result<()> {
-    store.remove_user(id, by, Timestamp::now()).await
+/// `NotFound`; the user was changed.
+pub async fn remove_user(
+    store: &Store,
+    id: UserId,
+    version: i64,
+    by: Actor,
+) -> Result<(), UserError> {
+    store
+        .remove_user(id, version, by, Timestamp::now())
+        .await??;
+    Ok(())
 }

@@ -4,9 +4,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::lists::read_all;
-use crate::domain::{Account, EmailAddress};
+use crate::domain::{Account, EmailAddress, Timestamp};
 use crate::store::{
-    LedgerEntry, LedgerFilter, PersonEvent, Request, RequestFilter, Result, SentMail, Store,
+    DirectoryUser, LedgerEntry, LedgerFilter, PersonEvent, Request, RequestFilter, Result,
+    SentMail, Store, UserFilter,
 };
 
 /// The data, without the messages themselves.
@@ -14,6 +15,8 @@ use crate::store::{
 pub struct PersonData {
     /// Null for an expired account: the requests and events are what remains of it.
     pub account: Option<Account>,
+    /// Null if the directory has no user with the address.
+    pub directory: Option<DirectoryData>,
     /// Newest first, like the other lists.
     pub requests: Vec<Request>,
     /// Entries of the ledger, each with the inputs of its decision.
@@ -25,6 +28,33 @@ pub struct PersonData {
     /// Words of the search index for the person's messages; those of a display name are kept longer than the
     /// content.
     pub search_words: Vec<String>,
+}
+
+/// The user that the directory created for the address.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DirectoryData {
+    pub user_name: String,
+    /// The directory's own id.
+    pub external_id: Option<String>,
+    pub emails: Vec<String>,
+    pub roles: Vec<String>,
+    pub created_at: Timestamp,
+    pub changed_at: Timestamp,
+}
+
+impl From<DirectoryUser> for DirectoryData {
+    fn from(user: DirectoryUser) -> Self {
+        let emails = user.emails.into_iter().map(|email| email.value);
+        let roles = user.roles.iter().map(|role| role.value.to_string());
+        Self {
+            user_name: user.user_name,
+            external_id: user.external_id,
+            emails: emails.collect(),
+            roles: roles.collect(),
+            created_at: user.created_at,
+            changed_at: user.changed_at,
+        }
+    }
 }
 
 /// Maximum verification mails; nobody was ever sent as many.
@@ -40,12 +70,25 @@ pub async fn collect_person_data(
     }
     Ok(Some(PersonData {
         account: store.customer(address).await?,
+        directory: find_directory_user(store, address).await?,
         requests: all_requests(store, address).await?,
         ledger: all_entries(store, address).await?,
         verification_mails: store.mail_to(address, VERIFICATION_MAILS).await?,
         events: store.events_about(address.clone()).await?,
         search_words: store.search_words_of(address.clone()).await?,
     }))
+}
+
+async fn find_directory_user(
+    store: &Store,
+    address: &EmailAddress,
+) -> Result<Option<DirectoryData>> {
+    let of_person = UserFilter {
+        address: Some(address.clone()),
+        ..UserFilter::default()
+    };
+    let found = store.directory_users(of_person, 0, 1).await?;
+    Ok(found.rows.into_iter().next().map(DirectoryData::from))
 }
 
 async fn all_requests(store: &Store, address: &EmailAddress) -> Result<Vec<Request>> {

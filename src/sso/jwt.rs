@@ -142,13 +142,17 @@ impl<'a> SignedToken<'a> {
         })
     }
 
+    /// True if the key has signed it.
+    pub(super) fn is_signed_with(&self, key: &PublicKey) -> bool {
+        key.verifies(self.algorithm, self.message.as_bytes(), &self.signature)
+    }
+
     /// Returns the claims if one of the keys has signed them.
     pub(super) fn verify<'k>(
         self,
         mut keys: impl Iterator<Item = &'k PublicKey>,
     ) -> Result<Map<String, Value>, SsoError> {
-        let (algorithm, message) = (self.algorithm, self.message.as_bytes());
-        if keys.any(|key| key.verifies(algorithm, message, &self.signature)) {
+        if keys.any(|key| self.is_signed_with(key)) {
             Ok(self.payload)
         } else {
             Err(SsoError::Token(

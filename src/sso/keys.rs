@@ -72,8 +72,9 @@ impl KeySet {
         self.0.len()
     }
 
-    pub(super) fn knows(&self, token: &SignedToken<'_>) -> bool {
-        self.for_token(token).next().is_some()
+    /// True if one of the keys has signed the token. A provider may replace a key under the same id, or use no ids.
+    pub(super) fn verifies(&self, token: &SignedToken<'_>) -> bool {
+        self.for_token(token).any(|key| token.is_signed_with(key))
     }
 }
 

@@ -267,7 +267,7 @@ impl Provider {
         Ok(description)
     }
 
-    /// The keys, fetched again if the token names one that is unknown.
+    /// The keys, fetched again if none of them has signed the token.
     async fn keys_for(
         &self,
         description: &Description,
@@ -275,7 +275,7 @@ impl Provider {
     ) -> Result<Arc<KeySet>, SsoError> {
         let mut kept = self.keys.lock().await;
         match kept.fresh() {
-            Some(keys) if keys.knows(token) || self.unknown_keys.check().is_err() => Ok(keys),
+            Some(keys) if keys.verifies(token) || self.unknown_keys.check().is_err() => Ok(keys),
             _ => kept.renew(self.fetch_keys(description)).await,
         }
     }

@@ -157,6 +157,22 @@ fn keys_for_other_purposes_are_not_used() {
     assert!(KeySet::parse(many.as_bytes()).is_err());
 }
 
+#[test]
+fn a_key_that_was_replaced_under_the_same_id_is_noticed() {
+    let generate = || elliptic("P-256", &ECDSA_P256_SHA256_FIXED_SIGNING);
+    let (before, after) = (generate(), generate());
+    for header in [
+        json!({"alg": "ES256", "kid": "P-256"}),
+        json!({"alg": "ES256"}),
+    ] {
+        let text = after.sign(&header, &json!({"sub": "ann"}));
+        let token = SignedToken::parse(&text).unwrap_or_else(|error| panic!("{error}"));
+        assert!(!set(&[before.jwk.clone()]).verifies(&token), "{header}");
+        let both = set(&[before.jwk.clone(), after.jwk.clone()]);
+        assert!(both.verifies(&token), "{header}");
+    }
+}
+
 pub(crate) fn sso() -> Sso {
     let role = |group: &str, role| (group.to_owned(), role);
     Sso {

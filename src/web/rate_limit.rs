@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 use ipnet::IpNet;
 
 /// The remote end of the connection; [`serve`](super::serve()) adds it to each request.
@@ -21,13 +21,13 @@ pub(super) fn client(peer: Option<Peer>, headers: &HeaderMap, trusted: &[IpNet])
         peer.ip().to_canonical()
     });
     let is_proxy = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
+    // A client may send octets that are not text, to which a proxy appends the client's address.
     let fields: Vec<_> = headers
         .get_all("x-forwarded-for")
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
         .collect();
-    for entry in fields.into_iter().rev() {
+    for entry in fields.iter().rev().flat_map(|value| value.rsplit(',')) {
         if !is_proxy(client) {
             break;
         }
@@ -43,11 +43,14 @@ pub(super) fn client(peer: Option<Peer>, headers: &HeaderMap, trusted: &[IpNet])
     client
 }
 
-/// Maximum clients that are tracked at one moment. Beyond that number, new clients share one bucket.
+/// Maximum clients that are tracked at one moment. Beyond that number, all clients share one bucket.
 const MAX_CLIENTS: usize = 50_000;
 
 /// Interval, in requests, at which clients with a full bucket are forgotten.
 const SWEEP_AFTER: usize = 10_000;
+
+/// Minimum interval between two sweeps because the maximum is reached.
+const FULL_SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// A quota: a burst of at least 1, then one per `every`, which is above zero.
 pub(super) fn quota(burst: u32, every: Duration) -> Quota {
@@ -60,6 +63,8 @@ pub(super) fn quota(burst: u32, every: Duration) -> Quota {
 pub(super) struct ClientLimiter {
     limiter: DefaultKeyedRateLimiter<IpAddr>,
     asked: AtomicUsize,
+    /// Limit of the sweeps because the maximum is reached.
+    full_sweeps: DefaultDirectRateLimiter,
 }
 
 impl ClientLimiter {
@@ -68,19 +73,24 @@ impl ClientLimiter {
         Self {
             limiter: RateLimiter::keyed(quota(at_once, every)),
             asked: AtomicUsize::new(0),
+            full_sweeps: RateLimiter::direct(quota(1, FULL_SWEEP_EVERY)),
         }
     }
 
     /// Takes a token from the client's bucket; false if it is empty.
     pub fn take(&self, client: IpAddr) -> bool {
-        if self.asked.fetch_add(1, Ordering::Relaxed) % SWEEP_AFTER == SWEEP_AFTER - 1 {
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+        let is_full = || self.limiter.len() >= MAX_CLIENTS;
+        // Without a sweep after a flood, a single client could keep the shared bucket empty for thousands of requests.
+        if asked % SWEEP_AFTER == SWEEP_AFTER - 1 || (is_full() && self.full_sweeps.check().is_ok())
+        {
             self.limiter.retain_recent();
             self.limiter.shrink_to_fit();
         }
-        let key = if self.limiter.len() < MAX_CLIENTS {
-            network(client)
-        } else {
+        let key = if is_full() {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+        } else {
+            network(client)
         };
         self.limiter.check_key(&key).is_ok()
     }
@@ -120,13 +130,14 @@ mod tests {
             ("10.0.0.1", "203.0.113.9, 198.51.100.7", "198.51.100.7"),
             ("10.0.0.1", "203.0.113.9, 10.0.0.2", "203.0.113.9"),
             ("10.0.0.1", "1.1.1.1, rubbish", "10.0.0.1"),
+            ("10.0.0.1", "\u{ff}, 198.51.100.7", "198.51.100.7"),
             ("10.0.0.1", "[2001:db8::1]:4711", "2001:db8::1"),
             ("::1", "::ffff:198.51.100.7", "198.51.100.7"),
             ("::ffff:10.0.0.1", "198.51.100.7", "198.51.100.7"),
         ] {
             let mut headers = HeaderMap::new();
             if !forwarded.is_empty() {
-                let value = HeaderValue::from_str(forwarded).expect("a value");
+                let value = HeaderValue::from_bytes(forwarded.as_bytes()).expect("a value");
                 headers.insert("x-forwarded-for", value);
             }
             let peer = Peer(SocketAddr::new(ip(peer), 1));
@@ -156,5 +167,18 @@ mod tests {
         }
         assert!(limiter.limiter.len() <= MAX_CLIENTS + 1);
         assert!(!limiter.take(ip("203.0.113.200")), "newcomers share one");
+    }
+
+    #[test]
+    fn clients_have_their_own_buckets_again_after_a_flood() {
+        let limiter = ClientLimiter::new(1, Duration::from_millis(1));
+        for n in 0..u32::try_from(MAX_CLIENTS).expect("a small number") {
+            let _ = limiter
+                .limiter
+                .check_key(&IpAddr::V4(Ipv4Addr::from(n + 1)));
+        }
+        assert_eq!(limiter.limiter.len(), MAX_CLIENTS);
+        limiter.take(ip("203.0.113.200"));
+        assert!(limiter.limiter.len() < MAX_CLIENTS);
     }
 }

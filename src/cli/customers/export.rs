@@ -16,9 +16,9 @@ use crate::operations::collect_person_data;
 
 /// Write all data about a person into a folder
 ///
-/// The account, the requests, every entry of the ledger with the rules' evidence, the verification mail, all
-/// events, and the messages themselves as far as they are kept: for a person who asks for their data (GDPR,
-/// article 15). Copies in a help desk are not included.
+/// The account, the user of the directory, the requests, every entry of the ledger with the rules' evidence, the
+/// verification mail, all events, and the messages themselves as far as they are kept: for a person who asks for
+/// their data (GDPR, article 15). Copies in a help desk are not included.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -51,6 +51,7 @@ const README: &str = "\
 Everything that Vestibule knows about this address, written on request.
 
 account.json    the account: kind, how and when the address was verified; null if there is none, or if it expired
+directory.json  the user of the organisation's directory: names, addresses and roles; null if there is none
 requests.json   messages for a help desk, and the outcome of each
 ledger.json     every received message: the time, the verdict and the rule
 letters.json    mail that we sent to the address
@@ -76,6 +77,7 @@ pub async fn run(context: &Context, args: Args, out: &mut Output) -> CommandResu
     make(&folder.join("messages"))?;
     write(&folder.join("README.txt"), README.as_bytes())?;
     write_json(&folder.join("account.json"), &data.account)?;
+    write_json(&folder.join("directory.json"), &data.directory)?;
     write_json(&folder.join("requests.json"), &data.requests)?;
     write_json(&folder.join("ledger.json"), &data.ledger)?;
     write_json(&folder.join("letters.json"), &data.verification_mails)?;

@@ -122,15 +122,36 @@ impl Work<'_> {
         if new.roles.as_slice() == roles_before {
             return Ok(());
         }
-        let groups: Vec<GroupName> = if new.roles.is_empty() {
-            // The directory no longer assigns groups: the account gets those of a new account.
-            let parse = |name: &String| GroupName::parse(name).ok();
-            let defaults = self.default_groups(account.kind)?;
-            defaults.iter().filter_map(parse).collect()
-        } else {
-            new.roles.iter().map(|role| role.value.clone()).collect()
-        };
+        if new.roles.is_empty() {
+            return self.reset_groups(account, by, now);
+        }
+        let groups: Vec<GroupName> = new.roles.iter().map(|role| role.value.clone()).collect();
         self.set_groups(account, &groups, by, now)?;
+        Ok(())
+    }
+
+    /// Gives an account the groups of a new account, because the directory no longer assigns any.
+    fn reset_groups(&mut self, account: &AccountRow, by: &Actor, now: Millis) -> Result<()> {
+        let parse = |name: &String| GroupName::parse(name).ok();
+        let defaults = self.default_groups(account.kind)?;
+        let groups: Vec<GroupName> = defaults.iter().filter_map(parse).collect();
+        self.set_groups(account, &groups, by, now)?;
+        Ok(())
+    }
+
+    /// Ends the access of an account that is no longer that of a user, and takes back the groups that the user's
+    /// roles gave it: the address may later be another person's.
+    fn abandon(
+        &mut self,
+        account: &AccountRow,
+        roles: &[DirectoryRole],
+        by: &Actor,
+        now: Millis,
+    ) -> Result<()> {
+        if !roles.is_empty() {
+            self.reset_groups(account, by, now)?;
+        }
+        self.deactivate(account, by, now)?;
         Ok(())
     }
 
@@ -200,7 +221,7 @@ impl Work<'_> {
                 Err(refusal) => return Ok(Err(refusal)),
             };
             // The earlier address is no longer the person's.
-            self.deactivate(&own, by, now)?;
+            self.abandon(&own, &before.user.roles, by, now)?;
             self.take_target(target, &new.address, by, now)?
         };
         let roles_before = if account.n == before.account {
@@ -260,18 +281,28 @@ impl Store {
             .await
     }
 
-    /// Removes a user. Its account loses its access, but stays with everything that belongs to it.
+    /// Removes a user whose present version is `version`. Its account loses its access, but stays with everything that
+    /// belongs to it.
     ///
     /// # Errors
     /// `NotFound`.
-    pub async fn remove_user(&self, id: UserId, by: Actor, now: Timestamp) -> Result<()> {
+    pub async fn remove_user(
+        &self,
+        id: UserId,
+        version: i64,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Result<(), UserRefusal>> {
         self.write(move |work| {
             let row = require(work.tx, id)?;
+            if row.user.version != version {
+                return Ok(Err(UserRefusal::Changed));
+            }
             let account = account_by_number(work.tx, row.account)?;
-            work.deactivate(&account, &by, now.into())?;
+            work.abandon(&account, &row.user.roles, &by, now.into())?;
             work.tx
                 .run("DELETE FROM directory_user WHERE n = ?", &[&row.n])?;
-            Ok(())
+            Ok(Ok(()))
         })
         .await
     }

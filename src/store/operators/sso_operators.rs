@@ -18,7 +18,8 @@ pub struct DirectoryIdentity {
 /// Maximum number appended to a name that is taken.
 const MAX_OF_A_NAME: u32 = 10_000;
 
-/// The first of `base`, `base-2`, `base-3` … that no operator has.
+/// The first of `base`, `base-2`, `base-3` … that no operator has, in whatever case: a person may be able to choose
+/// their name at the provider, and `Ann` in the audit must not be taken for `ann`.
 fn free_name(tx: &Tx, base: &OperatorName) -> Result<OperatorName> {
     for number in 1..MAX_OF_A_NAME {
         let text = match number {
@@ -26,7 +27,8 @@ fn free_name(tx: &Tx, base: &OperatorName) -> Result<OperatorName> {
             number => format!("{base}-{number}"),
         };
         let name = OperatorName::parse(&text).map_err(StoreError::other)?;
-        if !tx.exists("SELECT 1 FROM operator WHERE name = ?", &[&name])? {
+        let sql = "SELECT 1 FROM operator WHERE lower(name) = ?";
+        if !tx.exists(sql, &[&name.as_str().to_ascii_lowercase()])? {
             return Ok(name);
         }
     }

@@ -256,7 +256,7 @@ async fn answer<I: Input, O: ApiOutput>(
         }
     };
     match asked {
-        Some(asked) => idempotency::once(&app, asked, work).await,
+        Some(asked) => idempotency::once(app, asked, work).await,
         None => Ok(work.await),
     }
 }

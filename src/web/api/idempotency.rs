@@ -1,5 +1,10 @@
 //! `Idempotency-Key`: a request with the same key is carried out once. A repeat gets the first answer, unless that
 //! was a server error: then the request is carried out again.
+//!
+//! The HTTP library drops the handler of a client that disconnects, and the time limit does too. Clients repeat
+//! such requests in particular, so the work is a task of its own, which completes and stores its answer.
+
+use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
@@ -7,6 +12,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
+use tokio::task::JoinError;
 
 use super::AppState;
 use super::input::RawRequest;
@@ -22,9 +28,9 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Retention of a stored answer.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
-/// Maximum age of a claim. It is longer than any request may take, so an older claim belongs to a request
-/// that was cut off.
-const WORK: SignedDuration = SignedDuration::from_mins(1);
+/// Maximum age of a claim. It is longer than the work of a request takes, so an older claim belongs to a request
+/// that the end of the process cut off.
+const WORK: SignedDuration = SignedDuration::from_mins(5);
 
 /// Header fields that are stored with an answer, besides its status and body.
 const HEAD: [HeaderName; 2] = [CONTENT_TYPE, LOCATION];
@@ -64,8 +70,22 @@ pub(super) fn answer_key(operator: &OperatorName, key: String, request: &RawRequ
     }
 }
 
-/// Carries out the request, unless an answer to it is stored. Server errors are not stored.
+/// Carries out the request, unless an answer to it is stored; also if nobody waits for the answer any more. Server
+/// errors are not stored.
 pub(super) async fn once(
+    app: Arc<AppState>,
+    asked: AnswerKey,
+    work: impl Future<Output = Response> + Send + 'static,
+) -> Result<Response, Problem> {
+    let task = tokio::spawn(async move { claim_and_work(&app, asked, work).await });
+    match task.await.map_err(JoinError::try_into_panic) {
+        Ok(answer) => answer,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(cancelled)) => Err(StoreError::Other(cancelled.to_string()).into()),
+    }
+}
+
+async fn claim_and_work(
     app: &AppState,
     asked: AnswerKey,
     work: impl Future<Output = Response>,

@@ -205,11 +205,15 @@ impl Guard {
             let request = own_form(request, &operator)
                 .await
                 .map_err(|error| operator.complete(error.into_response()))?;
-            // The form may arrive slowly, and the session may end meanwhile.
-            visitor(&self.app, request.headers())
+            // The form may arrive slowly, and the session may end or lose its role meanwhile.
+            let still = visitor(&self.app, request.headers())
                 .await
                 .and_then(|still| still.ok_or(Error::NoSession))
                 .map_err(IntoResponse::into_response)?;
+            operator.role = still.role;
+            if operator.role < least {
+                return Err(operator.complete(Error::Role(least).into_response()));
+            }
             request
         };
         Ok((operator, request))

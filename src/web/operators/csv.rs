@@ -244,13 +244,24 @@ fn file(name: &str, head: &str, lines: impl Iterator<Item = Vec<String>>) -> Res
     attachment(text, "text/csv; charset=utf-8", &disposition)
 }
 
+/// Characters with which a formula begins, also in full width.
+const FORMULA: [char; 8] = [
+    '=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+];
+
+/// True for characters that a spreadsheet may ignore before a formula. To one that assumes another separator, a quote
+/// after it begins a quoted cell.
+fn is_ignored(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || matches!(c, '"' | '\u{feff}')
+}
+
 /// Writes a cell, quoted if necessary. No part of it is a formula, whichever separator a spreadsheet assumes: some
 /// use semicolons or tabs.
 fn cell(value: &str) -> String {
     let parts = value.split_inclusive([';', '\t', '\r', '\n', ',']);
     let guarded: String = parts
         .flat_map(|part| {
-            let is_formula = part.trim_start().starts_with(['=', '+', '-', '@']);
+            let is_formula = part.trim_start_matches(is_ignored).starts_with(FORMULA);
             [if is_formula { "'" } else { "" }, part]
         })
         .collect();
@@ -287,6 +298,10 @@ mod tests {
             ("-1", "\"'-1\""),
             ("x;=1+1", "\"x;'=1+1\""),
             ("x;\t @a", "\"x;\t' @a\""),
+            ("x;\"=1+1\"", "\"x;'\"\"=1+1\"\"\""),
+            ("\"=1+1", "\"'\"\"=1+1\""),
+            ("\u{ff1d}1+1", "\"'\u{ff1d}1+1\""),
+            ("\u{feff}\0=1+1", "\"'\u{feff}\0=1+1\""),
             ("a;b", "\"a;b\""),
         ] {
             assert_eq!(cell(value), written);

@@ -28,6 +28,9 @@ use crate::web::rate_limit::{self, Peer};
 /// Lifetime of a session: a working day.
 pub(super) const SESSION: SignedDuration = SignedDuration::from_hours(12);
 
+/// Maximum octets of the path of the page to continue to, which an attempt to sign in stores.
+const MAX_PATH: usize = 4096;
+
 pub(super) async fn show(
     State(app): State<Arc<AppState>>,
     QueryFields(query): QueryFields,
@@ -35,11 +38,12 @@ pub(super) async fn show(
     form(&app, "", destination(&query), None)
 }
 
-/// The page to continue to: only a path of this site, since anyone can craft such a link.
+/// The page to continue to: only a path of this site and of limited length, since anyone can craft such a link.
 pub(super) fn destination(fields: &Fields) -> &str {
     let is_path = |to: &&str| {
         let rest = to.strip_prefix('/');
         rest.is_some_and(|rest| !rest.starts_with(['/', '\\']))
+            && to.len() <= MAX_PATH
             && to.bytes().all(|byte| byte.is_ascii_graphic())
             && !to.contains('\\')
     };

@@ -19,10 +19,10 @@ mod tests;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::to_bytes;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -90,25 +90,46 @@ pub fn scim_router(config: watch::Receiver<Arc<Config>>, store: Store) -> Router
     limit(Router::new().nest(BASE, below), "web.scim").layer(middleware::from_fn(finish))
 }
 
-/// Admits requests with a valid token: an admin's, or the directory's own.
-async fn admit(State(state): State<Arc<ScimState>>, mut request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<Peer>().copied();
-    let (store, config) = (&state.store, state.config());
-    let admitted = state
-        .bearer
-        .admit(store, &config, request.headers(), peer)
-        .await;
-    let holder = match admitted {
-        Ok(holder) if holder.role >= Role::Admin => holder,
-        Ok(holder) => {
+/// Admits requests with a valid token.
+async fn admit(State(state): State<Arc<ScimState>>, request: Request, next: Next) -> Response {
+    match state.admit(request).await {
+        Ok(request) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+impl ScimState {
+    /// Adds the holder of the token to the request, whose body is read before.
+    async fn admit(&self, request: Request) -> Result<Request, ScimError> {
+        let peer = request.extensions().get::<Peer>().copied();
+        let mut holder = self.find_holder(request.headers(), peer).await?;
+        let (parts, body) = request.into_parts();
+        let body = read_octets(body).await?;
+        if parts.method != Method::GET {
+            // The body may arrive slowly, and the token may be revoked meanwhile.
+            holder = self.find_holder(&parts.headers, peer).await?;
+        }
+        let mut request = Request::from_parts(parts, Body::from(body));
+        request.extensions_mut().insert(holder);
+        Ok(request)
+    }
+
+    /// The holder of the token: it is an admin's, or the directory's own.
+    async fn find_holder(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<Peer>,
+    ) -> Result<TokenHolder, ScimError> {
+        let config = self.config();
+        let holder = self.bearer.admit(&self.store, &config, headers, peer);
+        let holder = holder.await?;
+        if holder.role < Role::Admin {
             let role = holder.role;
             let detail = format!("this needs the token of an admin; the token has the role {role}");
-            return ScimError::new(StatusCode::FORBIDDEN, None, detail).into_response();
+            return Err(ScimError::new(StatusCode::FORBIDDEN, None, detail));
         }
-        Err(refusal) => return ScimError::from(refusal).into_response(),
-    };
-    request.extensions_mut().insert::<TokenHolder>(holder);
-    next.run(request).await
+        Ok(holder)
+    }
 }
 
 /// The outermost layer: turns error statuses without a body into SCIM errors and sets the common response
@@ -146,7 +167,18 @@ fn list_answer(total: impl Serialize, start: impl Serialize, resources: &[Value]
     )
 }
 
-/// Reads the JSON object of a body, within bounds.
+/// Reads a body, within bounds.
+async fn read_octets(body: Body) -> Result<Bytes, ScimError> {
+    to_bytes(body, MAX_BODY).await.map_err(|_| {
+        ScimError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            None,
+            format!("a body can have at most {MAX_BODY} octets"),
+        )
+    })
+}
+
+/// Reads the JSON object of a body.
 async fn read_body(request: Request) -> Result<Value, ScimError> {
     if !has_type(request.headers(), &[SCIM_JSON, "application/json"]) {
         return Err(ScimError::new(
@@ -155,13 +187,7 @@ async fn read_body(request: Request) -> Result<Value, ScimError> {
             format!("send Content-Type: {SCIM_JSON}"),
         ));
     }
-    let body = to_bytes(request.into_body(), MAX_BODY).await.map_err(|_| {
-        ScimError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            None,
-            format!("a body can have at most {MAX_BODY} octets"),
-        )
-    })?;
+    let body = read_octets(request.into_body()).await?;
     let value: Value = serde_json::from_slice(&body)
         .map_err(|error| ScimError::syntax(format!("the body: {error}")))?;
     if value.is_object() {

@@ -309,8 +309,19 @@ pub(super) async fn remove(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ScimError> {
-    let user = find(&state, &id).await?;
-    check_condition(&headers, &user)?;
-    remove_user(&state.store, user.id, holder.actor()).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let mut conflicts = 0;
+    loop {
+        let user = find(&state, &id).await?;
+        check_condition(&headers, &user)?;
+        let removed = remove_user(&state.store, user.id, user.version, holder.actor());
+        match removed.await {
+            Err(UserError::Refused(UserRefusal::Changed)) if conflicts < MAX_CONFLICTS => {
+                conflicts += 1;
+            }
+            outcome => {
+                outcome?;
+                return Ok(StatusCode::NO_CONTENT.into_response());
+            }
+        }
+    }
 }

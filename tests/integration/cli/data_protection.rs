@@ -51,6 +51,7 @@ fn all_data_about_a_person_is_exported_with_private_permissions() {
         serde_json::from_slice(&std::fs::read(file).expect(name)).expect(name)
     };
     assert_eq!(read("account.json")["address"], "ann@corp.example");
+    assert_eq!(read("directory.json"), Value::Null);
     assert_eq!(read("requests.json")[0]["subject"], "Printer on fire");
     assert_eq!(read("letters.json")[0]["state"], "sent");
     assert_eq!(read("events.json")[0]["event"], "account.created");

@@ -314,3 +314,29 @@ async fn keys_of_the_directory_count_while_its_issuer_is_the_configured_one() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_name_at_the_provider_does_not_imitate_an_operator() {
+    let harness = Harness::open().await;
+    add(&harness, Role::Admin).await;
+    for (subject, base, name) in [
+        ("7", "Ann", "Ann-2"),
+        ("8", "ANN", "ANN-3"),
+        ("9", "Bob", "Bob"),
+    ] {
+        let person = DirectoryIdentity {
+            issuer: "https://sso.example.org".to_owned(),
+            subject: subject.to_owned(),
+        };
+        let session = OperatorKey {
+            hash: hash(),
+            kind: KeyKind::Session,
+            role: Role::Admin,
+            expires_at: start() + HOUR,
+        };
+        let base = OperatorName::parse(base).expect("a name");
+        let store = &harness.store;
+        let signed_in = store.sign_in_from_directory(person, base, Role::Viewer, session, start());
+        assert_eq!(signed_in.await.expect("signed in").as_str(), name);
+    }
+}

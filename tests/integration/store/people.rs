@@ -9,7 +9,7 @@ use vestibule::domain::{AccountStatus, DomainPattern};
 use vestibule::mail::AuthenticationResult;
 use vestibule::store::{
     Arrival, DirectoryUser, MailCause, NewDirectoryUser, Person, PersonChange, PersonOutcome,
-    PersonRefusal, Refused,
+    PersonRefusal, Refused, UserRefusal,
 };
 
 use super::harness::{DAY, Harness, address, at, mail, operator, start};
@@ -28,6 +28,20 @@ async fn provision(harness: &Harness, now: Duration) -> DirectoryUser {
     };
     let made = harness.store.create_user(new, operator("root"), at(now));
     made.await.expect("written").expect("created")
+}
+
+/// The directory removes the user, but not in a version that it does not have.
+async fn remove(harness: &Harness, user: &DirectoryUser, now: Duration) {
+    let other = user.version + 1;
+    let refused = harness
+        .store
+        .remove_user(user.id, other, operator("root"), at(now));
+    let refused = refused.await.expect("read");
+    assert_eq!(refused, Err(UserRefusal::Changed));
+    let removed = harness
+        .store
+        .remove_user(user.id, user.version, operator("root"), at(now));
+    removed.await.expect("written").expect("removed");
 }
 
 /// Imports a file that says that Ann is verified, first as a dry run.
@@ -86,17 +100,11 @@ async fn an_import_and_a_directory_verify_nobody_who_objected() {
         let user = provision(&harness, now).await;
         assert_eq!(user.account.status, AccountStatus::Pending);
         assert!(user.account.refused_at.is_some(), "the objection stays");
-        let removed = harness
-            .store
-            .remove_user(user.id, operator("root"), at(now));
-        removed.await.expect("removed");
+        remove(&harness, &user, now).await;
         assert_eq!(status(&harness).await, AccountStatus::Blocked);
         let back = provision(&harness, now).await;
         assert_eq!(back.account.status, AccountStatus::Pending);
-        let removed = harness
-            .store
-            .remove_user(back.id, operator("root"), at(now));
-        removed.await.expect("removed");
+        remove(&harness, &back, now).await;
         let by = operator("root");
         let unblocked = harness.store.unblock_customer(user.account.id, by, at(now));
         unblocked.await.expect("unblocked");

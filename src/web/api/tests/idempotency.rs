@@ -1,6 +1,16 @@
 //! `Idempotency-Key`.
 
+use std::sync::{Arc, OnceLock};
+
+use axum::response::IntoResponse;
+use tokio::sync::{Notify, watch};
+
 use super::*;
+use crate::store::AnswerKey;
+use crate::web::api::AppState;
+use crate::web::api::idempotency::once;
+use crate::web::api::problem::ProblemKind;
+use crate::web::bearer::BearerGate;
 
 async fn keyed(harness: &Harness, token: &str, key: &str, path: &str, body: Value) -> Answer {
     let mut request = request(&Method::POST, path, Some(token), Some(&body));
@@ -70,4 +80,42 @@ async fn a_refusal_is_replayed_and_a_bad_key_refused_at_once() {
         let answer = keyed(&harness, &agent, key, "/customers", eve.clone()).await;
         is_problem(&answer, StatusCode::BAD_REQUEST, "malformed", key);
     }
+}
+
+#[tokio::test]
+async fn the_request_of_a_client_that_disconnects_is_completed_once() {
+    let harness = Harness::open().await;
+    let (_sender, config) = watch::channel(Arc::clone(&harness.config));
+    let app = Arc::new(AppState {
+        config,
+        store: harness.store.clone(),
+        bearer: BearerGate::new(),
+        document: OnceLock::new(),
+    });
+    let asked = AnswerKey {
+        operator: harness.operator(Role::Agent).await,
+        key: "k".to_owned(),
+        request: [7; 32],
+    };
+    let (began, may_end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (tell, wait) = (Arc::clone(&began), Arc::clone(&may_end));
+    let work = async move {
+        tell.notify_one();
+        wait.notified().await;
+        StatusCode::CREATED.into_response()
+    };
+    let client = tokio::spawn(once(Arc::clone(&app), asked.clone(), work));
+    began.notified().await;
+    client.abort();
+    assert!(client.await.is_err_and(|error| error.is_cancelled()));
+    may_end.notify_one();
+    // A repeat is refused until the answer is stored, and then gets it.
+    let answer = loop {
+        let repeat = async { StatusCode::OK.into_response() };
+        match once(Arc::clone(&app), asked.clone(), repeat).await {
+            Ok(answer) => break answer,
+            Err(problem) => assert_eq!(problem.kind, ProblemKind::Underway),
+        }
+    };
+    assert_eq!(answer.status(), StatusCode::CREATED);
 }

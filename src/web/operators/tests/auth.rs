@@ -1,13 +1,7 @@
 //! Every route of the table, requested with each credential that it must refuse. A route is served only from
 //! the table, so none can be missing here.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-
-use axum::body::{Bytes, HttpBody};
 use axum::http::header::{LOCATION, SET_COOKIE};
-use hyper::body::Frame;
 
 use super::super::routes;
 use super::*;
@@ -350,54 +344,4 @@ async fn the_cookie_of_a_session_is_that_of_this_host_alone() {
         set.starts_with("__Host-vestibule_session=; Path=/; Max-Age=0;") && set.ends_with("Secure"),
         "{set}"
     );
-}
-
-/// A form whose body arrives only after something else has happened.
-struct LateForm {
-    before: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    form: Option<String>,
-}
-
-impl HttpBody for LateForm {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Some(before) = &mut self.before {
-            ready!(before.as_mut().poll(context));
-            self.before = None;
-        }
-        let form = self.form.take();
-        Poll::Ready(form.map(|form| Ok(Frame::data(Bytes::from(form)))))
-    }
-}
-
-#[tokio::test]
-async fn a_session_that_ends_while_its_form_comes_makes_no_token() {
-    let harness = Harness::open().await;
-    let session = harness.session(Role::Agent).await;
-    let name = harness.operator(Role::Agent).await;
-    let (store, operator) = (harness.store.clone(), name.clone());
-    let by = Actor::operator("root", Interface::CommandLine);
-    let revoke = async move {
-        let revoked = store.end_keys_of(operator, by, Timestamp::now());
-        assert_eq!(revoked.await.expect("revoked"), 1);
-    };
-    let form = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs([("csrf", session.csrf.as_str()), ("action", "token")])
-        .finish();
-    let late = LateForm {
-        before: Some(Box::pin(revoke)),
-        form: Some(form),
-    };
-    let (parts, _) = posted("/account", Some(&session.cookie), String::new()).into_parts();
-    let answer = harness
-        .send(Request::from_parts(parts, Body::new(late)))
-        .await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", answer.body);
-    let tokens = harness.store.tokens(Some(name), Timestamp::now()).await;
-    assert!(tokens.expect("read").is_empty());
 }

@@ -176,6 +176,8 @@ async fn a_link_into_the_pages_survives_the_login_and_leads_nowhere_else() {
     ] {
         assert_eq!(submit(evil).await, "/", "{evil}");
     }
+    let long = format!("/find?q={}", "x".repeat(4096));
+    assert_eq!(submit(&long).await, "/", "an attempt would store it");
 }
 
 #[tokio::test]

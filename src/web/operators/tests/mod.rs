@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod auth;
 mod filters;
+pub(in crate::web) mod late_forms;
 mod lists;
 mod messages;
 mod own_addresses;

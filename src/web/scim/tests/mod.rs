@@ -1,6 +1,8 @@
 //! The directory's interface against a real database, and its pure parts.
 
+mod groups;
 mod patch;
+mod tokens;
 mod users;
 
 use axum::body::Body;
@@ -10,9 +12,31 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{Actor, Interface, TokenScope};
+use crate::domain::{Account, Actor, EmailAddress, Interface, TokenScope};
 use crate::operations::{TokenRequest, make_token};
 use crate::web::operators::tests::{Answer, Harness};
+
+const ANN: &str = "ann@corp.example";
+
+/// The account of this address.
+async fn account(directory: &Directory, address: &str) -> Account {
+    let address = EmailAddress::parse(address).expect("an address");
+    let found = directory.harness.store.customer(&address).await;
+    found.expect("read").expect("an account")
+}
+
+/// A user with the address [`ANN`].
+fn ann() -> Value {
+    json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User",
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"],
+        "externalId": "0a21f0f2",
+        "userName": "Ann@corp.example",
+        "name": {"familyName": "Archer", "givenName": "Ann"},
+        "emails": [{"primary": true, "type": "work", "value": ANN}],
+        "active": true,
+    })
+}
 
 /// A directory with its token.
 struct Directory {

@@ -21,6 +21,7 @@ mod schema;
 mod search;
 mod sessions;
 mod startup;
+mod stopped_writer;
 #[path = "../integration/store/mod.rs"]
 mod store;
 mod store_harness;

@@ -67,6 +67,24 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// The database cannot be read now.
     fn open_reader(&self) -> Result<Box<dyn ReaderSession>>;
 
+    /// Like [`open_reader`](Self::open_reader), for one snapshot that is read for as long as copying the whole
+    /// database takes.
+    ///
+    /// # Errors
+    /// As `open_reader`.
+    fn open_copy_reader(&self) -> Result<Box<dyn ReaderSession>> {
+        self.open_reader()
+    }
+
+    /// Like [`open_writer`](Self::open_writer), for filling a database that nobody else uses, however long a statement
+    /// or the pause before the next one is.
+    ///
+    /// # Errors
+    /// As `open_writer`.
+    fn open_copy_writer(&self) -> Result<Box<dyn WriterSession>> {
+        self.open_writer(false)
+    }
+
     /// Erases deleted data that remains outside of the tables, such as in a log. Returns false if some remains and
     /// a retry may help. Blocks.
     ///
@@ -113,6 +131,9 @@ pub(crate) trait Listener: Send {
 pub(crate) trait WriterSession: EngineSession + Send {
     /// Begins a write transaction. All sessions together have at most one.
     fn begin(&self) -> Result<()>;
+
+    /// Begins a write transaction of a store that was moved away. It gets no row numbers.
+    fn begin_without_numbers(&self) -> Result<()>;
 
     /// Reserves the row numbers that the transaction used, so that no later transaction uses them again.
     fn keep_numbers(&self) -> Result<()>;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::store::engine::notify::Wakeups;
 use crate::store::sql::EngineSession;
-use crate::store::{Result, StoreError};
+use crate::store::{MAX_CLOCK_OFFSET, Result, StoreError};
 
 /// Number of row numbers that the writer's session reserves at a time.
 pub(crate) const BLOCK: i64 = 256;
@@ -110,6 +110,12 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// transaction.
     fn clock_offset(&self) -> i64 {
         0
+    }
+
+    /// False if this machine must not decide by its clock when something is due. A write transaction has just compared
+    /// the clocks.
+    fn is_clock_right(&self) -> bool {
+        Duration::from_millis(self.clock_offset().unsigned_abs()) <= MAX_CLOCK_OFFSET
     }
 
     /// Time for which a node holds a duty without renewing it. None if only one daemon can use the database.

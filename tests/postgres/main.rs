@@ -12,6 +12,7 @@ mod listed_nodes;
 mod logins;
 mod migrations;
 mod nodes;
+mod outages;
 mod patroni;
 mod pooler;
 mod proxy;

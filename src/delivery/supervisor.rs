@@ -42,8 +42,8 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
 }
 
 /// Removes the records of destinations that no longer count as down, because the daemon restarted or their settings
-/// changed. If other nodes share the store, their destinations may still be down: the worker of this node takes over the
-/// state instead, and its first message tells whether that is still true.
+/// changed. If other nodes share the store, their destinations may still be down: the worker of this node takes over
+/// the state instead, and its first message tells whether that is still true.
 async fn delete_states(generations: &Generations) {
     let store = generations.store();
     let is_shared = store.duty_interval().is_some();

@@ -67,8 +67,8 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// The database cannot be read now.
     fn open_reader(&self) -> Result<Box<dyn ReaderSession>>;
 
-    /// Like [`open_reader`](Self::open_reader), for one snapshot that is read for as long as copying the whole
-    /// database takes.
+    /// Like [`open_reader`](Self::open_reader), for one snapshot that is read for as long as copying or examining the
+    /// whole database takes.
     ///
     /// # Errors
     /// As `open_reader`.

@@ -25,7 +25,7 @@ pub(super) enum Purpose {
     Read,
     /// A migration rewrites tables.
     Migrate,
-    /// Reads or fills a whole store, and is idle in its transaction while the other database is at work.
+    /// Reads or fills a whole store, and may be idle in its transaction while another database is at work.
     Copy,
     /// Waits for notifications, up to this long at a time.
     Listen(Duration),

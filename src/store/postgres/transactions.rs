@@ -10,8 +10,9 @@ use crate::store::engine::notify::Wakeups;
 use crate::store::sql::EngineSession;
 use crate::store::{Result, StoreError};
 
-/// Time without a message after which a node that has the lock of the writer counts as stopped.
-const STOPPED: &str = "5s";
+/// Time without a whole message after which a node that has the lock of the writer counts as stopped. A node that waits
+/// for the lock from its stop on gives up after a little more.
+const STOPPED: &str = "9s";
 
 /// Statements that lock the row of the writer until the transaction ends, and reserve numbers. The second one has
 /// a snapshot of its own, so that it sees the schema of a migration that held the lock before.
@@ -38,8 +39,7 @@ impl PostgresSession {
     }
 
     /// Ends the sessions of nodes that stopped with the lock of the writer. The server does that itself if they stopped
-    /// between two messages, but not in the middle of a message, or before the Sync that follows it. A node at work
-    /// never waits for seconds between two messages of a transaction.
+    /// between two messages, but not in the middle of a message, or before the Sync that follows it.
     fn end_stopped_writers(&self) {
         let schema = &self.server.place.schema;
         let sql = format!(

@@ -136,11 +136,12 @@ impl ProtocolConnection {
         if self.is_broken {
             return Err(StoreError::Away("the connection is broken".to_owned()));
         }
-        self.deadline = Instant::now() + self.timeout;
         let sent = self
             .stream
             .write_all(&self.output)
             .and_then(|()| self.stream.flush());
+        // A large message may take long to send.
+        self.deadline = Instant::now() + self.timeout;
         self.output.clear();
         // The memory of a large content is freed.
         if self.output.capacity() > 16 * PIECE {

@@ -59,7 +59,7 @@ const FAILED_WITHOUT_CONTENT: &str = "SELECT r.portal, count(*)
 /// # Errors
 /// Not a Vestibule database, a schema that this program does not know, or a database too damaged to be read.
 pub fn examine(database: &Location) -> Result<Examination> {
-    let session = database.driver().open_reader()?;
+    let session = database.driver().open_copy_reader()?;
     // One snapshot of the database, whatever is committed meanwhile.
     session.begin_reading()?;
     let tx: &Tx = &*session;

@@ -52,7 +52,7 @@ impl NodeSession {
     /// Sends a Parse message and the beginning of a Bind message.
     fn stop_in_a_message(&mut self) {
         let parse = message(b'P', b"\0SELECT $1::bytea\0\0\0");
-        let bind = message(b'B', &[0; 100_000]);
+        let bind = message(b'B', &vec![0; 100_000]);
         self.send(&[&parse[..], &bind[..1000]].concat());
     }
 

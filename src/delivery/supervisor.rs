@@ -42,12 +42,16 @@ pub async fn run(config: watch::Receiver<Arc<Config>>, store: Store, shutdown: C
 }
 
 /// Removes the records of destinations that no longer count as down, because the daemon restarted or their settings
-/// changed.
+/// changed. If other nodes share the store, their destinations may still be down: the worker of this node takes over
+/// the state instead, and its first message tells whether that is still true.
 async fn delete_states(generations: &Generations) {
     let store = generations.store();
+    let is_shared = store.duty_interval().is_some();
     let delete = async {
         for down in store.down_destinations().await? {
-            if !generations.is_down(&down.name) {
+            let is_current =
+                generations.is_down(&down.name) || (is_shared && generations.adopt(&down));
+            if !is_current {
                 store.record_up(down.name, Timestamp::now()).await?;
             }
         }

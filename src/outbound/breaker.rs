@@ -13,6 +13,7 @@ use super::AttemptOutcome;
 use super::retry::MAX_REQUESTED;
 use crate::config::{Destination, Endpoint, Outgoing};
 use crate::domain::Timestamp;
+use crate::store::DownDestination;
 
 /// Consecutive failures after which a destination is down.
 const FAILURES: u32 = 5;
@@ -201,6 +202,24 @@ impl SharedBreaker {
         })
     }
 
+    /// Takes over what another node recorded. A destination that is down gets a trial message at once.
+    fn adopt(&self, recorded: &DownDestination, now: Timestamp) {
+        let mut state = self.lock();
+        state.breaker = if recorded.is_requested {
+            Breaker::Waiting {
+                failures: 1,
+                until: recorded.next_try_at,
+            }
+        } else {
+            Breaker::Down {
+                probe_at: now,
+                wait: FIRST_WAIT,
+                is_requested: false,
+            }
+        };
+        state.last_error.clone_from(&recorded.last_error);
+    }
+
     /// Closes the breaker: an operator wants to try at once.
     pub fn close(&self) {
         self.lock().breaker = Breaker::default();
@@ -233,6 +252,15 @@ impl Breakers {
         };
         self.0.insert(name.to_owned(), (place, breaker.clone()));
         breaker
+    }
+
+    /// Takes over the state of a destination that another node recorded. Returns false if there is none of that name.
+    pub fn adopt(&self, recorded: &DownDestination, now: Timestamp) -> bool {
+        let Some((_, breaker)) = self.0.get(recorded.name.as_str()) else {
+            return false;
+        };
+        breaker.adopt(recorded, now);
+        true
     }
 
     /// True if the destination of that name is down, or asked for a pause.

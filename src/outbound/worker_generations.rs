@@ -14,8 +14,8 @@ use super::breaker::{Breakers, Target};
 use super::queue::WorkQueue;
 use super::worker::Worker;
 use crate::config::Config;
-use crate::domain::DestinationName;
-use crate::store::Store;
+use crate::domain::{DestinationName, Timestamp};
+use crate::store::{DownDestination, Store};
 
 /// Time limit of the attempts in progress at shutdown. Unfinished attempts are retried after the next start.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -97,6 +97,12 @@ impl Generations {
     /// True if the destination or hook of that name is down.
     pub fn is_down(&self, name: &DestinationName) -> bool {
         self.breakers.is_down(name.as_str())
+    }
+
+    /// Takes over the state of a destination or hook that another node recorded. Returns false if there is none of that
+    /// name.
+    pub fn adopt(&self, recorded: &DownDestination) -> bool {
+        self.breakers.adopt(recorded, Timestamp::now())
     }
 
     /// Starts something else that ends with this generation.

@@ -110,6 +110,32 @@ fn a_copy_whose_clock_is_ahead_ends_no_lease() {
     );
 }
 
+/// The clocks are compared again in the transaction that claims: a node can have been suspended since it last looked.
+#[test]
+fn a_node_whose_clock_has_jumped_takes_over_no_lease() {
+    let schema = server().schema();
+    let (node, _) = start_with_a_claim(&schema);
+    let mut other = Harness::at_rest(&configuration(&schema.url));
+    let clock = other.path("clock");
+    std::fs::write(&clock, "+0").expect("a file");
+    let is_up = other.restart_with(&[
+        ("LD_PRELOAD", libfaketime().as_str()),
+        ("FAKETIME_TIMESTAMP_FILE", clock.to_str().expect("UTF-8")),
+        ("FAKETIME_NO_CACHE", "1"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ]);
+    assert!(is_up, "{}", other.log());
+    // By this clock, the lease of eleven minutes has ended.
+    std::fs::write(&clock, "+1200").expect("a file");
+    // Wakes the worker of the other node, before that node writes anything itself.
+    send(node.smtp, "bob@corp.example", "wakes");
+    let offset = "SELECT coalesce(max(clock_offset), 0) FROM node";
+    wait_for("a record of the jump", || {
+        (number(&schema, offset) > 1_000_000).then_some(())
+    });
+    assert_eq!(attempts(&schema), 1);
+}
+
 /// A lease that a start ends would otherwise be due a millisecond late.
 #[tokio::test]
 async fn the_clock_of_a_database_on_this_machine_is_never_ahead() {

@@ -12,6 +12,7 @@ mod listed_nodes;
 mod logins;
 mod migrations;
 mod nodes;
+mod outages;
 mod patroni;
 mod pooler;
 mod proxy;
@@ -21,6 +22,7 @@ mod schema;
 mod search;
 mod sessions;
 mod startup;
+mod stopped_writer;
 #[path = "../integration/store/mod.rs"]
 mod store;
 mod store_harness;

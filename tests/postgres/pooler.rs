@@ -12,7 +12,8 @@ use crate::support::harness::{Folder, Harness, STANDARD, wait_for};
 use crate::support::port::Port;
 use crate::support::postgres::{server, user_of_package};
 use vestibule::config::PostgresServer;
-use vestibule::store::Store;
+use vestibule::domain::Timestamp;
+use vestibule::store::{Location, Store, transfer, undo_transfer};
 
 /// A running pooler.
 pub struct Pooler {
@@ -130,6 +131,37 @@ async fn stores_work_behind_a_pooler_in_transaction_mode() {
         ["60"]
     );
     assert_sound(&stores[1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_moves_out_of_a_pooler_and_behind_one() {
+    let pooler = Pooler::start();
+    let behind_pooler = || {
+        let mut place =
+            PostgresServer::parse(&pooler.url(&server().schema().name)).expect("a place");
+        place.pooler = true;
+        Location::from(place)
+    };
+    let (here, next) = (behind_pooler(), behind_pooler());
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = Location::from(&folder.path().join("vestibule.db"));
+    let store = Store::open(&here).expect("a store");
+    let taken = accept(&store, "ann@corp.example", "before@x").await;
+    taken.expect("accepted");
+    store.close().await;
+
+    let there = transfer(&here, &file, Timestamp::now(), |_, _| {}).expect("moved");
+    Store::open(&here).expect_err("it was moved");
+    let other = undo_transfer(&here).expect("undone");
+    assert!(other.is_some_and(|place| place.contains("vestibule.db")));
+    let store = Store::open(&here).expect("open again");
+    let taken = accept(&store, "ann@corp.example", "after@x").await;
+    taken.expect("accepted");
+
+    let moved = transfer(&file, &next, Timestamp::now(), |_, _| {}).expect("moved");
+    assert_eq!(moved, there);
+    let store = Store::open(&next).expect("the new location");
+    assert_sound(&store).await;
 }
 
 #[test]

@@ -3,12 +3,12 @@
 use jiff::SignedDuration;
 use vestibule::config::PostgresServer;
 use vestibule::domain::{DestinationName, PortalName, Reason, Timestamp, Verdict};
-use vestibule::store::{Arrival, ArrivalOutcome, RunLimits, Settled, Settlement, Store};
+use vestibule::store::{Arrival, ArrivalOutcome, RunLimits, Settled, Settlement, Store, backup};
 
 use crate::held_transaction::Held;
 use crate::pooler::Pooler;
 use crate::proxy::Proxy;
-use crate::store_harness::{accept, assert_sound, count, mail, open_seeded};
+use crate::store_harness::{accept, assert_sound, count, location, mail, open_seeded};
 use crate::support::postgres::{Schema, server};
 
 /// Accepts messages that wait for the lock together, so that at most two transactions take them all.
@@ -279,4 +279,24 @@ async fn a_deferred_statement_that_fails_affects_only_its_message() {
         .await
         .expect("accepted");
     assert_sound(&store).await;
+}
+
+/// `smtp.max_message_size` has no bound of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_message_is_read_as_a_whole_and_copied() {
+    let schema = server().schema();
+    let store = open_seeded(&schema.url).await;
+    let mut large = mail("ann@corp.example", "large@x");
+    large.raw.resize(65 << 20, b'x');
+    let raw = large.raw.clone();
+    let outcomes = store.accept(large).await.expect("accepted");
+    let read = store.raw(outcomes[0].ledger).await.expect("read");
+    assert!(read.is_some_and(|read| read == raw), "other octets");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("backup.db");
+    backup(&location(&schema.url), &file, |_, _| {}).expect("copied");
+    let copy = Store::open(&file).expect("the copy");
+    let read = copy.raw(outcomes[0].ledger).await.expect("read");
+    assert!(read.is_some_and(|read| read == raw), "other octets");
 }

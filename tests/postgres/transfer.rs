@@ -8,6 +8,7 @@ use vestibule::store::{
 use crate::database::Database;
 use crate::store::forget::{her_life, hers};
 use crate::store::harness::{Harness, mail, start};
+use crate::support::harness::wait_for;
 
 async fn move_to(from: &Location, to: &Location) -> Result<Transferred, StoreError> {
     let (from, to) = (from.clone(), to.clone());
@@ -129,6 +130,30 @@ async fn a_transfer_is_repeated_or_undone_and_overwrites_no_store() {
     let taken = store.accept(mail("new@corp.example", "new@x", start()));
     taken.await.expect("accepted");
     assert_sound(&store).await;
+}
+
+/// A copy leaves its transaction idle for as long as the other database is written and compared, which takes minutes
+/// for a large store.
+#[tokio::test]
+async fn a_backup_outlasts_the_timeout_for_idle_transactions() {
+    let harness = Harness::open().await;
+    her_life(&harness).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (from, to) = (harness.database.location(), folder.path().join("backup.db"));
+    let idles = "SELECT count(*) FROM pg_stat_activity
+         WHERE application_name = 'vestibule ' || current_schema()
+             AND state = 'idle in transaction' AND clock_timestamp() - state_change > '11 s'";
+    let mut has_idled = false;
+    let copied = backup(&from, &to, |_, _| {
+        if !has_idled {
+            wait_for("a copy that has idled for long", || {
+                (harness.database.number(idles) == 1).then_some(())
+            });
+            has_idled = true;
+        }
+    });
+    let found = copied.expect("copied");
+    assert!(found.violations.is_empty(), "{:?}", found.violations);
 }
 
 #[tokio::test]

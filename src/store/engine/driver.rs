@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::store::engine::notify::Wakeups;
 use crate::store::sql::EngineSession;
-use crate::store::{Result, StoreError};
+use crate::store::{MAX_CLOCK_OFFSET, Result, StoreError};
 
 /// Number of row numbers that the writer's session reserves at a time.
 pub(crate) const BLOCK: i64 = 256;
@@ -67,6 +67,24 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// The database cannot be read now.
     fn open_reader(&self) -> Result<Box<dyn ReaderSession>>;
 
+    /// Like [`open_reader`](Self::open_reader), for one snapshot that is read for as long as copying or examining the
+    /// whole database takes.
+    ///
+    /// # Errors
+    /// As `open_reader`.
+    fn open_copy_reader(&self) -> Result<Box<dyn ReaderSession>> {
+        self.open_reader()
+    }
+
+    /// Like [`open_writer`](Self::open_writer), for filling a database that nobody else uses, however long a statement
+    /// or the pause before the next one is.
+    ///
+    /// # Errors
+    /// As `open_writer`.
+    fn open_copy_writer(&self) -> Result<Box<dyn WriterSession>> {
+        self.open_writer(false)
+    }
+
     /// Erases deleted data that remains outside of the tables, such as in a log. Returns false if some remains and
     /// a retry may help. Blocks.
     ///
@@ -94,6 +112,12 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
         0
     }
 
+    /// False if this machine must not decide by its clock when something is due. A write transaction has just compared
+    /// the clocks.
+    fn is_clock_right(&self) -> bool {
+        Duration::from_millis(self.clock_offset().unsigned_abs()) <= MAX_CLOCK_OFFSET
+    }
+
     /// Time for which a node holds a duty without renewing it. None if only one daemon can use the database.
     fn duty_lease(&self) -> Option<Duration> {
         None
@@ -113,6 +137,9 @@ pub(crate) trait Listener: Send {
 pub(crate) trait WriterSession: EngineSession + Send {
     /// Begins a write transaction. All sessions together have at most one.
     fn begin(&self) -> Result<()>;
+
+    /// Begins a write transaction of a store that was moved away. It gets no row numbers.
+    fn begin_without_numbers(&self) -> Result<()>;
 
     /// Reserves the row numbers that the transaction used, so that no later transaction uses them again.
     fn keep_numbers(&self) -> Result<()>;

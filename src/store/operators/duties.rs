@@ -1,7 +1,7 @@
 //! Duties: work that one node does for all that share the store, such as housekeeping. A node holds a duty under a
 //! lease and renews it; when the node is gone, another takes the duty over.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::domain::{Timestamp, keywords};
 use crate::store::sql::sql_types::Millis;
@@ -37,25 +37,22 @@ impl Store {
             return Ok(true);
         };
         let lease = shortest.max(again_after + again_after / 2);
-        // With a wrong clock, this node would do due work too early or too late.
-        if !self.is_clock_right() {
-            return Ok(false);
-        }
-        let holder = self.holder.opening().to_owned();
+        let (holder, driver) = (self.holder.opening().to_owned(), self.driver.clone());
+        let asked = Instant::now();
         self.write(move |work| {
+            // With a wrong clock, this node would do due work too early or too late.
+            if !driver.is_clock_right() {
+                return Ok(false);
+            }
             let now = Millis::from(now);
-            // A lease that ends later than any lease granted now comes from a wrong clock.
+            // A lease that ends later than any lease granted now comes from a wrong clock. This process may have been
+            // stopped since `now`.
+            let latest = now.plus(lease * 2).plus(asked.elapsed());
             let held = work.tx.run(
                 "INSERT INTO duty (name, holder, held_until) VALUES (?1, ?2, ?3)
                  ON CONFLICT (name) DO UPDATE SET holder = ?2, held_until = ?3
                  WHERE duty.holder = ?2 OR duty.held_until <= ?4 OR duty.held_until > ?5",
-                &[
-                    &duty.as_str(),
-                    &holder,
-                    &now.plus(lease),
-                    &now,
-                    &now.plus(lease * 2),
-                ],
+                &[&duty.as_str(), &holder, &now.plus(lease), &now, &latest],
             )?;
             Ok(held > 0)
         })

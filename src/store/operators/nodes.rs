@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::domain::Timestamp;
 use crate::store::sql::Tx;
 use crate::store::sql::sql_types::{Millis, from_row};
-use crate::store::{MAX_CLOCK_OFFSET, Result, Store};
+use crate::store::{Result, Store};
 
 /// A node as it last recorded itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +123,6 @@ impl Store {
     /// False if this machine must not decide by its clock when something is due.
     #[must_use]
     pub fn is_clock_right(&self) -> bool {
-        let offset = Duration::from_millis(self.clock_offset().unsigned_abs());
-        offset <= MAX_CLOCK_OFFSET
+        self.driver.is_clock_right()
     }
 }

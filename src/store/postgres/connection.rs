@@ -25,6 +25,8 @@ pub(super) enum Purpose {
     Read,
     /// A migration rewrites tables.
     Migrate,
+    /// Reads or fills a whole store, and may be idle in its transaction while another database is at work.
+    Copy,
     /// Waits for notifications, up to this long at a time.
     Listen(Duration),
 }
@@ -49,7 +51,7 @@ impl Purpose {
         match self {
             Self::Write => WRITING,
             Self::Read => READING,
-            Self::Migrate => MIGRATING,
+            Self::Migrate | Self::Copy => MIGRATING,
             Self::Listen(wait) => wait,
         }
     }
@@ -144,7 +146,7 @@ pub(super) fn settings(server: &PostgresServer, purpose: Purpose, is_local: bool
     let (statement, idle) = match purpose {
         Purpose::Write => ("0", LOCK),
         Purpose::Read => ("110s", LOCK),
-        Purpose::Migrate | Purpose::Listen(_) => ("0", "0"),
+        Purpose::Migrate | Purpose::Copy | Purpose::Listen(_) => ("0", "0"),
     };
     let mut settings = vec![
         ("lock_timeout", LOCK),
@@ -172,7 +174,7 @@ pub(super) fn settings(server: &PostgresServer, purpose: Purpose, is_local: bool
             ("plan_cache_mode", "force_generic_plan"),
         ]);
     }
-    if matches!(purpose, Purpose::Write | Purpose::Migrate) {
+    if matches!(purpose, Purpose::Write | Purpose::Migrate | Purpose::Copy) {
         settings.extend([
             // Without the server's warning, a cancelled wait for the standby would look like a success.
             ("client_min_messages", "notice"),

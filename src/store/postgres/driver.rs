@@ -137,6 +137,20 @@ impl Driver for PostgresDriver {
         )?))
     }
 
+    fn open_copy_reader(&self) -> Result<Box<dyn ReaderSession>> {
+        Ok(Box::new(PostgresSession::open(
+            &self.server,
+            Purpose::Copy,
+        )?))
+    }
+
+    fn open_copy_writer(&self) -> Result<Box<dyn WriterSession>> {
+        Ok(Box::new(PostgresSession::open(
+            &self.server,
+            Purpose::Copy,
+        )?))
+    }
+
     /// Removes deleted rows from the tables; the server's log keeps them until it is recycled.
     fn erase_log(&self) -> Result<bool> {
         let mut wire = self.server.connect(Purpose::Migrate, None)?;

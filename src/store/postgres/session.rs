@@ -34,7 +34,7 @@ const SOON: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct PostgresSession {
     pub(super) server: Arc<Server>,
-    purpose: Purpose,
+    pub(super) purpose: Purpose,
     pub(super) wire: RefCell<ProtocolConnection>,
     pub(super) statements: RefCell<Statements>,
     pub(super) pipeline: RefCell<Pipeline>,

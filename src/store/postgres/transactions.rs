@@ -1,6 +1,7 @@
 //! Transactions of a session: those of the writer, one after the other over all nodes, and those that read.
 
 use super::commit_outcome;
+use super::connection::Purpose;
 use super::migrations::Version;
 use super::session::{NumberBlock, PostgresSession};
 use super::wire::{ServerAnswer, TransactionState};
@@ -8,6 +9,10 @@ use crate::store::engine::driver::{BLOCK, ReaderSession, WriterSession};
 use crate::store::engine::notify::Wakeups;
 use crate::store::sql::EngineSession;
 use crate::store::{Result, StoreError};
+
+/// Time without a whole message after which a node that has the lock of the writer counts as stopped. A node that waits
+/// for the lock from its stop on gives up after a little more.
+const STOPPED: &str = "9s";
 
 /// Statements that lock the row of the writer until the transaction ends, and reserve numbers. The second one has
 /// a snapshot of its own, so that it sees the schema of a migration that held the lock before.
@@ -32,6 +37,23 @@ impl PostgresSession {
         Version::of(answer, 2).check()?;
         Ok(next - BLOCK)
     }
+
+    /// Ends the sessions of nodes that stopped with the lock of the writer. The server does that itself if they stopped
+    /// between two messages, but not in the middle of a message, or before the Sync that follows it.
+    fn end_stopped_writers(&self) {
+        let schema = &self.server.place.schema;
+        let sql = format!(
+            "SELECT pg_terminate_backend(a.pid)
+             FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
+             WHERE l.relation = to_regclass('{}.writer') AND l.mode = 'RowExclusiveLock' AND l.granted
+                 AND a.datname = current_database() AND a.application_name = 'vestibule {schema}'
+                 AND a.pid <> pg_backend_pid() AND a.wait_event = 'ClientRead'
+                 AND a.state_change < clock_timestamp() - interval '{STOPPED}'",
+            self.server.place.quoted_schema()
+        );
+        // If this fails, the next transaction that waits for the lock tries again.
+        let _ = self.simple("ROLLBACK").and_then(|_| self.simple(&sql));
+    }
 }
 
 impl WriterSession for PostgresSession {
@@ -39,12 +61,24 @@ impl WriterSession for PostgresSession {
         let local = self.local_settings();
         let lock = lock_writer();
         let sql = format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {local} {lock}");
-        let first = self.reserve(&self.begin_with(&sql)?)?;
+        let began = self.begin_with(&sql);
+        if matches!(began, Err(StoreError::Busy(_))) && self.purpose == Purpose::Write {
+            self.end_stopped_writers();
+        }
+        let first = self.reserve(&began?)?;
         self.numbers.set(NumberBlock {
             first,
             next: first,
             end: first + BLOCK,
         });
+        self.discard_prefetched();
+        Ok(())
+    }
+
+    fn begin_without_numbers(&self) -> Result<()> {
+        let local = self.local_settings();
+        let sql = format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {local}");
+        self.begin_with(&sql)?;
         self.discard_prefetched();
         Ok(())
     }

@@ -22,9 +22,9 @@ pub(super) use exchange::ServerAnswer;
 /// Maximum number of octets in one read.
 const PIECE: usize = 32 * 1024;
 
-/// Longest message in octets, during the login and after it. No row of ours is as long.
+/// Longest message in octets, during the login and after it. The server has no longer values.
 const MAX_OF_LOGIN: usize = 64 * 1024;
-const MAX_MESSAGE: usize = 64 * 1024 * 1024;
+const MAX_MESSAGE: usize = 1024 * 1024 * 1024;
 
 /// A notification of another session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,11 +136,12 @@ impl ProtocolConnection {
         if self.is_broken {
             return Err(StoreError::Away("the connection is broken".to_owned()));
         }
-        self.deadline = Instant::now() + self.timeout;
         let sent = self
             .stream
             .write_all(&self.output)
             .and_then(|()| self.stream.flush());
+        // A large message may take long to send.
+        self.deadline = Instant::now() + self.timeout;
         self.output.clear();
         // The memory of a large content is freed.
         if self.output.capacity() > 16 * PIECE {

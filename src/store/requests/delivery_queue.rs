@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::content::{MessageContent, PIECE};
 use super::delivery_claims::{self, CLAIMED, Claim, read_claim};
@@ -16,6 +17,7 @@ use crate::store::claims::holder::Holder;
 use crate::store::claims::leases::{Lease, REQUESTS};
 use crate::store::claims::outcomes::{ClaimRound, NextWork, SetAside, Settled, Settlement};
 use crate::store::claims::paused::is_paused;
+use crate::store::engine::driver::Driver;
 use crate::store::engine::job::{Operation, Work};
 use crate::store::engine::notify::Topic;
 use crate::store::hooks::subscriptions;
@@ -58,6 +60,7 @@ struct Share {
     limits: RunLimits,
     holder: Holder,
     lease_until: Millis,
+    driver: Arc<dyn Driver>,
 }
 
 impl Share {
@@ -212,7 +215,10 @@ fn settle_and_claim(
     // Later operations of the transaction must see the new states of these requests.
     tx.discard_prefetched();
     let is_paused = is_paused(tx, &share.destination)?;
-    let runs = if is_paused || share.limits.runs == 0 {
+    // The clock may have jumped since the worker looked at it. It would take over leases that have not expired, or
+    // lease requests until a time that is past for other nodes.
+    let claims_none = share.limits.runs == 0 || !share.driver.is_clock_right();
+    let runs = if is_paused || claims_none {
         // The next requests of these queues may be due: wake the worker that claims them.
         let is_changed = settled.contains(&Settled::Recorded);
         work.wakeups.add_if(Topic::Requests, is_changed);
@@ -286,6 +292,7 @@ impl Store {
             limits,
             holder: self.holder.clone(),
             lease_until: lease_until.into(),
+            driver: self.driver.clone(),
         };
         let settling = Settling {
             outcomes: outcomes.collect(),

@@ -70,6 +70,10 @@ impl WriterSession for SqliteSession {
         self.numbers.begin(self)
     }
 
+    fn begin_without_numbers(&self) -> Result<()> {
+        self.run("BEGIN IMMEDIATE", &[]).map(drop)
+    }
+
     fn keep_numbers(&self) -> Result<()> {
         self.numbers.keep(self)
     }

@@ -49,8 +49,8 @@ fn copy_rows(database: &Location, draft: &Path, mut progress: impl FnMut(u64, u6
     let (source, target) = (database.driver(), Location::from(draft).driver());
     source.check_schema()?;
     target.migrate()?;
-    let writer = target.open_writer(false)?;
-    let reader = source.open_reader()?;
+    let writer = target.open_copy_writer()?;
+    let reader = source.open_copy_reader()?;
     reader.begin_reading()?;
     let tx: &Tx = &*reader;
     let tables = tables(tx)?;

@@ -116,15 +116,22 @@ fn expiring(tx: &Tx, before: Millis) -> Result<(Bounded, Option<Millis>)> {
 
 impl Store {
     /// Claims the digest that was due at `due`, for a node that sends it by `lease_until`. None if it is settled,
-    /// another node has claimed it, or there was no digest before: then there is no period to report on.
+    /// another node has claimed it, or there was no digest before: then there is no period to report on. None as well
+    /// if the clock is wrong: the digest of a day to come would count as sent.
     pub async fn claim_digest(
         &self,
         due: Timestamp,
         lease_until: Timestamp,
         now: Timestamp,
     ) -> Result<Option<DigestClaim>> {
-        self.write(move |work| claim(work.tx, due.into(), lease_until.into(), now.into()))
-            .await
+        let driver = self.driver.clone();
+        self.write(move |work| {
+            if !driver.is_clock_right() {
+                return Ok(None);
+            }
+            claim(work.tx, due.into(), lease_until.into(), now.into())
+        })
+        .await
     }
 
     /// Records that the digest was sent, or that there was nothing to report.

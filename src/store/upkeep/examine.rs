@@ -59,7 +59,7 @@ const FAILED_WITHOUT_CONTENT: &str = "SELECT r.portal, count(*)
 /// # Errors
 /// Not a Vestibule database, a schema that this program does not know, or a database too damaged to be read.
 pub fn examine(database: &Location) -> Result<Examination> {
-    let session = database.driver().open_reader()?;
+    let session = database.driver().open_copy_reader()?;
     // One snapshot of the database, whatever is committed meanwhile.
     session.begin_reading()?;
     let tx: &Tx = &*session;
@@ -111,9 +111,17 @@ pub fn has_verified_accounts(database: &Location) -> Result<bool> {
     if !database.exists() {
         return Ok(false);
     }
-    let tx: &Tx = &*database.driver().open_reader()?;
     let sql = "SELECT 1 FROM account WHERE verified_at IS NOT NULL LIMIT 1";
-    tx.exists(sql, &[])
+    read(database, |tx| tx.exists(sql, &[]))
+}
+
+/// Reads in a transaction: behind a pooler, a session has no settings outside of one.
+fn read<T>(database: &Location, read: impl FnOnce(&Tx) -> Result<T>) -> Result<T> {
+    let session = database.driver().open_reader()?;
+    session.begin_reading()?;
+    let found = read(&*session)?;
+    session.end_reading()?;
+    Ok(found)
 }
 
 /// The nodes that share a store; empty if there is no database yet. Blocks.
@@ -124,7 +132,7 @@ pub fn nodes_of(database: &Location) -> Result<Vec<Node>> {
     if !database.exists() {
         return Ok(Vec::new());
     }
-    nodes::all(&*database.driver().open_reader()?)
+    read(database, nodes::all)
 }
 
 /// The access settings in force; `None` if there is no database, or no revision in it. Blocks.
@@ -135,7 +143,6 @@ pub fn access_settings_of(database: &Location) -> Result<Option<AccessSettings>>
     if !database.exists() {
         return Ok(None);
     }
-    let tx: &Tx = &*database.driver().open_reader()?;
-    let revision = settings_cache::newest(tx)?;
+    let revision = read(database, settings_cache::newest)?;
     Ok((revision.number > 0).then(|| (*revision.settings).clone()))
 }

@@ -44,8 +44,13 @@ struct TransferRecord {
     next_number: Option<i64>,
 }
 
-fn find_transfer_record(tx: &Tx) -> Result<Option<TransferRecord>> {
-    tx.maybe_with("SELECT role, place, next_number FROM moved", &[], |row| {
+/// Reads the record in a transaction: behind a pooler, a session has no settings outside of one.
+fn find_transfer_record(driver: &dyn Driver) -> Result<Option<TransferRecord>> {
+    let session = driver.open_reader()?;
+    session.begin_reading()?;
+    let tx: &Tx = &*session;
+    let sql = "SELECT role, place, next_number FROM moved";
+    let found = tx.maybe_with(sql, &[], |row| {
         let role: String = row.get(0)?;
         Ok(TransferRecord {
             role: match role.as_str() {
@@ -55,7 +60,9 @@ fn find_transfer_record(tx: &Tx) -> Result<Option<TransferRecord>> {
             place: row.get(1)?,
             next_number: row.get(2)?,
         })
-    })
+    });
+    session.end_reading()?;
+    found
 }
 
 /// Checks that a database is the current location of its store.
@@ -63,11 +70,7 @@ fn find_transfer_record(tx: &Tx) -> Result<Option<TransferRecord>> {
 /// # Errors
 /// The store was moved away, or has not arrived completely.
 pub(crate) fn check(driver: &dyn Driver, place: &Location) -> Result<()> {
-    let session = driver.open_reader()?;
-    session.begin_reading()?;
-    let found = find_transfer_record(&*session);
-    session.end_reading()?;
-    let Some(record) = found? else {
+    let Some(record) = find_transfer_record(driver)? else {
         return Ok(());
     };
     let cause = match record.role {
@@ -108,11 +111,11 @@ pub fn transfer(
     }
     target.create()?;
     target.migrate()?;
-    let writer = target.open_writer(false)?;
-    prepare_target(&*writer, from, to, now)?;
+    let writer = target.open_copy_writer()?;
+    prepare_target(&*target, &*writer, from, to, now)?;
     let next_number = close_source(&*source, from, to, now)?;
 
-    let reader = source.open_reader()?;
+    let reader = source.open_copy_reader()?;
     reader.begin_reading()?;
     let tx: &Tx = &*reader;
     let tables = tables(tx)?;
@@ -163,7 +166,7 @@ pub(super) fn copy(
         summaries.push(copier.copy(source, table, &mut |rows| count.add(rows))?);
     }
     copier.end(next_number)?;
-    let reader = target.open_reader()?;
+    let reader = target.open_copy_reader()?;
     reader.begin_reading()?;
     for (table, read) in tables.iter().zip(&summaries) {
         let written = summarize(&*reader, table)?;
@@ -187,13 +190,13 @@ fn refuse_taken(place: &Location) -> StoreError {
 
 /// Marks an empty database as one that is being filled.
 fn prepare_target(
+    target: &dyn Driver,
     writer: &TargetSession,
     from: &Location,
     to: &Location,
     now: Timestamp,
 ) -> Result<()> {
-    let tx: &Tx = writer;
-    match find_transfer_record(tx)? {
+    match find_transfer_record(target)? {
         // An earlier transfer was interrupted.
         Some(record) if record.role == Role::Target => return Ok(()),
         Some(record) => {
@@ -207,12 +210,14 @@ fn prepare_target(
         }
         None => {}
     }
-    for table in ["access_revision", "account", "event", "ledger", "operator"] {
-        if tx.exists(&format!("SELECT 1 FROM {table} LIMIT 1"), &[])? {
-            return Err(refuse_taken(to));
+    within(writer, |tx| {
+        for table in ["access_revision", "account", "event", "ledger", "operator"] {
+            if tx.exists(&format!("SELECT 1 FROM {table} LIMIT 1"), &[])? {
+                return Err(refuse_taken(to));
+            }
         }
-    }
-    within(writer, |tx| record(tx, Role::Target, from, now))
+        record(tx, Role::Target, from, now)
+    })
 }
 
 fn record(tx: &Tx, role: Role, other: &Location, now: Timestamp) -> Result<()> {
@@ -231,20 +236,19 @@ fn close_source(
     to: &Location,
     now: Timestamp,
 ) -> Result<i64> {
-    let writer = source.open_writer(false)?;
-    let tx: &Tx = &*writer;
-    if let Some(found) = find_transfer_record(tx)? {
+    if let Some(found) = find_transfer_record(source)? {
         if found.role == Role::Source && found.place == to.to_string() {
             return next_number_of(&found);
         }
         return Err(check(source, from).err().unwrap_or(StoreError::Closed));
     }
+    let writer = source.open_writer(false)?;
     within(&*writer, |tx| {
         record(tx, Role::Source, to, now)?;
         tx.run("DELETE FROM writer", &[])?;
         Ok(())
     })?;
-    let record = find_transfer_record(tx)?;
+    let record = find_transfer_record(source)?;
     next_number_of(
         &record
             .ok_or_else(|| StoreError::Other("the record of the transfer is missing".to_owned()))?,
@@ -260,7 +264,10 @@ fn next_number_of(record: &TransferRecord) -> Result<i64> {
 /// Runs a transaction.
 fn within(writer: &TargetSession, run: impl FnOnce(&Tx) -> Result<()>) -> Result<()> {
     writer.begin()?;
-    let done = run(writer).and_then(|()| writer.keep_numbers());
+    commit_or_roll_back(writer, run(writer).and_then(|()| writer.keep_numbers()))
+}
+
+fn commit_or_roll_back(writer: &TargetSession, done: Result<()>) -> Result<()> {
     if let Err(error) = done {
         writer.roll_back();
         return Err(error);
@@ -268,13 +275,17 @@ fn within(writer: &TargetSession, run: impl FnOnce(&Tx) -> Result<()>) -> Result
     writer.commit(Wakeups::default())
 }
 
+fn delete_record(tx: &Tx) -> Result<()> {
+    tx.run("DELETE FROM moved", &[]).map(drop)
+}
+
 fn remove_mark(writer: &TargetSession) -> Result<()> {
-    within(writer, |tx| tx.run("DELETE FROM moved", &[]).map(drop))
+    within(writer, delete_record)
 }
 
 /// Checks that the copy violates no invariant that the source did not violate already.
 fn compare_invariants(source: &Tx, target: &dyn Driver) -> Result<()> {
-    let reader = target.open_reader()?;
+    let reader = target.open_copy_reader()?;
     reader.begin_reading()?;
     let found = invariants::check(&*reader)?;
     reader.end_reading()?;
@@ -299,16 +310,16 @@ fn compare_invariants(source: &Tx, target: &dyn Driver) -> Result<()> {
 pub fn undo_transfer(place: &Location) -> Result<Option<String>> {
     let driver = place.driver();
     driver.check_schema()?;
-    let writer = driver.open_writer(false)?;
-    let tx: &Tx = &*writer;
-    let Some(record) = find_transfer_record(tx)?.filter(|record| record.role == Role::Source)
-    else {
+    let found = find_transfer_record(&*driver)?;
+    let Some(record) = found.filter(|record| record.role == Role::Source) else {
         return Ok(None);
     };
-    // No transaction that writes can begin without the row. Each statement is a transaction of its own, and the
-    // record is removed last.
+    let next_number = next_number_of(&record)?;
+    let writer = driver.open_writer(false)?;
+    writer.begin_without_numbers()?;
+    let tx: &Tx = &*writer;
     let sql = "INSERT INTO writer (n, next_number) VALUES (1, ?) ON CONFLICT (n) DO NOTHING";
-    tx.run(sql, &[&next_number_of(&record)?])?;
-    remove_mark(&*writer)?;
+    let reopened = tx.run(sql, &[&next_number]);
+    commit_or_roll_back(&*writer, reopened.and_then(|_| delete_record(tx)))?;
     Ok(Some(record.place))
 }

@@ -137,6 +137,29 @@ fn an_answer_that_never_ends_times_out() {
 }
 
 #[test]
+fn the_time_for_an_answer_begins_once_the_message_is_sent() {
+    const TIMEOUT: Duration = Duration::from_millis(500);
+    const LENGTH: usize = 1 << 20;
+    let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+    let stream = Stream::Socket(ours);
+    stream.set_timeout(Duration::from_mins(1)).expect("set");
+    let mut wire = ProtocolConnection::of(stream, TIMEOUT);
+    let begin = Instant::now();
+    // The message is longer than the buffers of the socket.
+    let server = std::thread::spawn(move || {
+        while begin.elapsed() <= TIMEOUT {
+            std::thread::yield_now();
+        }
+        theirs.read_exact(&mut vec![0; LENGTH]).expect("a query");
+        theirs.write_all(&whole_answer()).expect("answered");
+        theirs
+    });
+    let answer = wire.simple(&" ".repeat(LENGTH)).expect("an answer");
+    assert_eq!(answer.count, 1);
+    server.join().expect("no panic");
+}
+
+#[test]
 fn an_error_is_returned_and_a_notice_is_counted() {
     let error = message(b'E', b"SERROR\0VERROR\0C55P03\0Mlock timeout\0\0");
     let notice = message(b'N', b"VWARNING\0C01000\0Mcanceling wait\0\0");

@@ -27,6 +27,7 @@ mod header_view;
 mod html_attributes;
 mod html_text;
 mod html_tokens;
+mod html_tree;
 mod iso2022;
 mod languages;
 mod lenient_from;

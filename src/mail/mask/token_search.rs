@@ -12,7 +12,7 @@ use super::bits::Bits;
 use super::breaks::{base64_character, breaks, match_word, skip_breaks};
 use super::patterns::{PatternKind, TokenKind, WordPatterns};
 use super::references::numeric_reference;
-use crate::mail::transfer_encoding::sextet;
+use crate::mail::transfer_encoding::{sextet, soft_break};
 
 /// Maximum number of octets from the start of a link's host to the end of the word before its token.
 const HOST_WITHIN: usize = 600;
@@ -223,9 +223,7 @@ impl Search<'_> {
             return None;
         }
         let is_base32_token = run.len() == LINK && run.iter().all(|at| is_base32(self.text[*at]));
-        let after = run.last().and_then(|last| self.text.get(last + 1));
-        // Gateways write `-` and `_` after a link, but neither letters nor digits: this is a longer token of others.
-        let is_longer = after.is_some_and(u8::is_ascii_alphanumeric);
+        let is_longer = run.last().is_some_and(|last| is_continued(self.text, last + 1));
         let is_evident = is_base32_token && !is_longer;
         if (self.needs_host || !is_evident) && !self.names_host(end) {
             return None;
@@ -281,6 +279,19 @@ fn follows_base64(text: &[u8], word: usize) -> bool {
     let before = before.filter(|octet| !matches!(octet, b'\r' | b'\n'));
     let is_base64 = |octet: u8| sextet(octet).is_some() || matches!(octet, b'-' | b'_');
     before.clone().count() >= LENGTH && before.copied().all(is_base64)
+}
+
+/// True if a token that ends here is the beginning of a longer one, of others: gateways write `-` and `_` after a link, but
+/// neither letters nor digits. They may follow a soft line break (RFC 2045 6.7), which no program writes between two
+/// lines; after any other break, a letter may begin other text.
+fn is_continued(text: &[u8], end: usize) -> bool {
+    let rest = &text[end..];
+    let next_line = rest.strip_prefix(b"=").and_then(|after| {
+        let length = soft_break(after)?;
+        after.get(length..)
+    });
+    let after = next_line.unwrap_or(rest);
+    after.first().is_some_and(u8::is_ascii_alphanumeric)
 }
 
 /// Starts of a host, however it is broken. Of those within a few octets, only the last.

@@ -133,7 +133,12 @@ fn a_valid_link_is_masked_in_any_place() {
         format!("https:&#x2F;&#x2F;gate.corp.example&#x2F;verify&#x2F;{TOKEN}"),
         format!("https:&#047;&#047;gate.corp.example&#047;verify&#047;{TOKEN}"),
         format!("https:&sol;&sol;gate.corp.example&sol;verify&sol;{TOKEN}"),
+        format!("https:&#47&#47gate.corp.example&#47verify&#47{TOKEN}"),
+        format!("https:&#x2F&#x2Fgate.corp.example&#x2Fverify&#x2F{TOKEN}"),
+        format!("mailto:confirm&#43{ANSWER}&#64corp.example"),
         format!("mailto:confirm&plus;{ANSWER}&commat;corp.example"),
+        format!("mailto:confirm+-{ANSWER}@corp.example"),
+        format!("mailto:confirm+-{ANSWER}+AEA-corp.example"),
         format!("https://v2.example/url?u=https-3A__gate.corp.example_verify_{TOKEN}&d=x"),
     ] {
         let sentence = format!("Please see {text} and so on.");

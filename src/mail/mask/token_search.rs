@@ -236,8 +236,17 @@ impl Search<'_> {
 
     /// Reads the token after a word that begins at `word`.
     fn reply_token(&self, word: usize, end: usize) -> Option<Vec<usize>> {
+        let start = match_mark(self.text, end, &PLUS)?;
+        let token = self.reply_token_at(start, word);
+        token.or_else(|| {
+            // In UTF-7 (RFC 2152), a plus sign is `+-`.
+            let is_utf7 = self.text[end..].starts_with(b"+-");
+            is_utf7.then(|| self.reply_token_at(end + 2, word))?
+        })
+    }
+
+    fn reply_token_at(&self, start: usize, word: usize) -> Option<Vec<usize>> {
         let text = self.text;
-        let start = match_mark(text, end, &PLUS)?;
         let mut run = characters(text, start, BASE64URL);
         let at_sign_follows = |token: &[usize]| {
             let last = token.last();

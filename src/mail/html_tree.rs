@@ -293,7 +293,8 @@ mod tests {
             "<table>one<tr><td>two</table>".repeat(1_000),
             reply.repeat(150),
             format!("<table>{}</table>", row.repeat(1_600)),
-            "<!-- one --><![if !mso]><svg><title>two</title></svg><math><annotation-xml>".to_owned(),
+            "<!-- one --><![if !mso]><svg><title>two</title></svg><math><annotation-xml>"
+                .to_owned(),
             "<template><b>one</template><select><option>two</select>".to_owned(),
         ] {
             let start = &html[..html.len().min(60)];

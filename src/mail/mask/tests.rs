@@ -7,6 +7,7 @@ use super::*;
 
 mod encoded_words;
 mod encodings;
+mod gaps;
 mod gateways;
 mod generated;
 mod many;

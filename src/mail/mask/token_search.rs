@@ -223,7 +223,9 @@ impl Search<'_> {
             return None;
         }
         let is_base32_token = run.len() == LINK && run.iter().all(|at| is_base32(self.text[*at]));
-        let is_longer = run.last().is_some_and(|last| is_continued(self.text, last + 1));
+        let is_longer = run
+            .last()
+            .is_some_and(|last| is_continued(self.text, last + 1));
         let is_evident = is_base32_token && !is_longer;
         if (self.needs_host || !is_evident) && !self.names_host(end) {
             return None;

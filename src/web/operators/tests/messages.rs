@@ -100,7 +100,9 @@ async fn html_that_is_too_complex_is_shown_as_text_only() {
         let raw =
             format!("From: eve@elsewhere.example\r\nContent-Type: text/html\r\n\r\n{html}\r\n");
         let subject = format!("complex {number}");
-        let entry = harness.receive("eve@elsewhere.example", &subject, raw).await;
+        let entry = harness
+            .receive("eve@elsewhere.example", &subject, raw)
+            .await;
         let path = format!("/messages/{}", entry.ledger);
         let page = harness.get(&session, &path).await;
         assert_eq!(page.status, StatusCode::OK);

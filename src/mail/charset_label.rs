@@ -2,7 +2,7 @@
 //!
 //! Takes a label; returns the charset. Labels are those of the WHATWG (as browsers know them), and other names that
 //! IANA, `CPython` and mail programs have for the same charsets, for UTF-7 and UTF-32, for those of ISO 2022, and for
-//! the code pages of DOS in [`codepages`]. Other charsets are unknown, such as EBCDIC, Johab and most of those of the
+//! the code pages in [`codepages`]. Other charsets are unknown, such as EBCDIC, Johab and most of those of the
 //! Macintosh.
 
 use std::collections::HashMap;
@@ -31,7 +31,7 @@ pub(super) enum Charset {
     Utf32 {
         is_little: bool,
     },
-    /// The upper half of a code page of DOS.
+    /// The upper half of a code page.
     CodePage(&'static str),
 }
 
@@ -49,7 +49,6 @@ koi8-r cp20866 koi8
 koi8-u cp21866 koi8ru
 macintosh cp10000 macroman
 shift_jis cp932 cp943 cp943c mscp932 pck shiftjis2004 shiftjisx0213 sjis2004 sjiswin sjisx0213 windows31j
-us-ascii cp20127
 utf-16 unicode
 utf-8 cesu8 cp65001 utf8mb4 utf8sig
 windows-1251 ansi1251
@@ -171,7 +170,14 @@ fn whatwg(name: &str, bare: &str) -> Option<Charset> {
         .iter()
         .find_map(|prefix| bare.strip_prefix(prefix))
         .filter(|number| number.len() >= 3 && number.bytes().all(|b| b.is_ascii_digit()));
-    if let Some(page) = number.and_then(codepages::find) {
+    let page = match bare {
+        "kz1048" | "rk1048" | "strk10482002" => Some("kz1048"),
+        "cp10029" | "macce" | "maccenteuro" | "maccentraleurope" | "maccentraleurroman"
+        | "maclatin2" => Some("macce"),
+        "cp154" | "cyrillicasian" | "pt154" | "ptcp154" => Some("ptcp154"),
+        _ => number,
+    };
+    if let Some(page) = page.and_then(codepages::find) {
         return Some(Charset::CodePage(page));
     }
     let numbered = number.map(|number| format!("cp{number}"));
@@ -294,6 +300,14 @@ mod tests {
             ("macintosh x-mac-roman mac macroman", b"\x9f", "ü"),
             ("x-mac-cyrillic mac-cyrillic x-mac-ukrainian", b"\x8f", "П"),
             ("tis-620 windows-874 iso-8859-11", b"\xa1", "ก"),
+            ("cp720 ibm720 dos-720", b"\x9f", "\u{627}"),
+            ("kz-1048 csKZ1048 rk1048 STRK1048-2002", b"\xaa", "Ғ"),
+            (
+                "x-mac-ce mac-ce x-mac-centraleurroman mac-centraleurope x-mac-latin2 cp10029",
+                b"\x8b",
+                "č",
+            ),
+            ("ptcp154 csPTCP154 PT154 cp154 Cyrillic-Asian", b"\x80", "Җ"),
         ] {
             for name in names.split(' ') {
                 if Label::parse(name.as_bytes()).is_none() {

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::body_charset::{declared_in_html, label_of};
 use super::charset::{self, Label};
+use super::flowed::join_paragraphs;
 use super::html_text::html_to_text;
 use super::media::{Disposition, Media};
 use super::structure::{Part, Structure};
@@ -230,7 +231,8 @@ pub(super) fn disposition(part: &Part, body: Option<&Label>) -> Option<Dispositi
     Some(Disposition::parse(field.value, body))
 }
 
-/// Decodes the text of a part in its charset, whatever its type and disposition.
+/// Decodes the text of a part in its charset, whatever its type and disposition. Each paragraph of a text whose lines flow
+/// is one line.
 #[must_use]
 pub fn decode_text(part: &Part) -> String {
     let mut room = usize::MAX;
@@ -246,7 +248,12 @@ fn decode(part: &Part, media: &Media, room: &mut usize) -> String {
         let may_declare = media.is("text/html") && std::str::from_utf8(&octets).is_err();
         may_declare.then(|| declared_in_html(&octets))?
     });
-    charset::decode_body(&octets, label.as_ref())
+    let text = charset::decode_body(&octets, label.as_ref());
+    if media.is_flowed() {
+        join_paragraphs(&text, media.deletes_space())
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]

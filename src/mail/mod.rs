@@ -22,6 +22,7 @@ mod facts;
 mod fields;
 mod fingerprint;
 mod first_line_of_reply;
+mod flowed;
 mod header;
 mod header_view;
 mod html_attributes;

@@ -183,3 +183,21 @@ fn an_inline_text_with_a_name_is_a_file_after_another_text() {
         );
     }
 }
+
+#[test]
+fn the_lines_of_flowed_text_are_joined() {
+    for (fields, expected) in [
+        ("text/plain; format=flowed", "a b\nc"),
+        (
+            "Text/Plain; Format=\"Flowed\"; DelSp=Yes; charset=utf-8",
+            "ab\nc",
+        ),
+        ("text/plain; delsp=yes", "a \r\nb\r\nc"),
+        ("text/plain; format=fixed", "a \r\nb\r\nc"),
+        ("text/x-markdown; format=flowed", "a \r\nb\r\nc"),
+    ] {
+        let entity = format!("Content-Type: {fields}\r\n\r\na \r\nb\r\nc");
+        let (texts, _) = sort(&entity, usize::MAX);
+        assert_eq!(texts, [expected], "{fields}");
+    }
+}

@@ -40,7 +40,7 @@ const LABELS: &str = "\
 big5 big5eten cp950
 euc-jp cp51932 eucjis2004 eucjisx0213 eucjp eucjpms eucjpwin ujis
 euc-kr cp51949 cp949 uhc
-gb18030 cp54936 gb180302000
+gb18030 cp54936 gb180302000 gb180302022
 gbk ansi936 cp51936 cp936 eucgb2312cn euccn gb231280
 ibm866 cp866
 iso-8859-15 latin9 latin0
@@ -50,7 +50,7 @@ koi8-u cp21866 koi8ru
 macintosh cp10000 macroman
 shift_jis cp932 cp943 cp943c mscp932 pck shiftjis2004 shiftjisx0213 sjis2004 sjiswin sjisx0213 windows31j
 utf-16 unicode
-utf-8 cesu8 cp65001 utf8mb4 utf8sig
+utf-8 cesu8 cp65001 utf8mac utf8mb3 utf8mb4 utf8n utf8sig
 windows-1251 ansi1251
 windows-1252 ansi isolatin1
 windows-874 cp874
@@ -65,7 +65,7 @@ static ALIASES: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
 
 /// Names of ASCII, names for an unknown charset (RFC 1428 3), and what broken programs write (`{charset}`, `%s`),
 /// without separators.
-const ASCII: [&str; 27] = [
+const ASCII: [&str; 28] = [
     "646",
     "7bit",
     "8bit",
@@ -93,6 +93,7 @@ const ASCII: [&str; 27] = [
     "unknown8bit",
     "us",
     "usascii",
+    "xuserdefined",
 ];
 
 impl Label {
@@ -231,12 +232,12 @@ mod tests {
         let mut wrong = Vec::new();
         for (names, octets, expected) in [
             (
-                "utf-8 UTF8 utf_8 \"utf-8\" unicode-1-1-utf-8 cesu8 cp65001 utf8mb4",
+                "utf-8 UTF8 utf_8 \"utf-8\" unicode-1-1-utf-8 cesu8 cp65001 utf8mb4 utf8mb3 UTF-8-MAC utf-8n",
                 &b"\xc3\xbc"[..],
                 "ü",
             ),
             (
-                "us-ascii ascii ANSI_X3.4-1968 ansi_x3.4 646 us unknown-8bit x-unknown undefined null default_charset {charset} charset= %s",
+                "us-ascii ascii ANSI_X3.4-1968 ansi_x3.4 646 us unknown-8bit x-unknown undefined x-user-defined null default_charset {charset} charset= %s",
                 b"\xc3\xbc",
                 "ü",
             ),
@@ -273,7 +274,7 @@ mod tests {
                 "あ",
             ),
             (
-                "gb2312 gbk gb_2312-80 x-gbk cp936 euc-cn gb18030 csgb2312 chinese zh_CN.GBK",
+                "gb2312 gbk gb_2312-80 x-gbk cp936 euc-cn gb18030 GB18030-2022 csgb2312 chinese zh_CN.GBK",
                 b"\xc4\xe3",
                 "你",
             ),

@@ -138,6 +138,8 @@ fn a_valid_link_is_masked_in_any_place() {
         format!("https:&#x2F&#x2Fgate.corp.example&#x2Fverify&#x2F{TOKEN}"),
         format!("mailto:confirm&#43{ANSWER}&#64corp.example"),
         format!("mailto:confirm&plus;{ANSWER}&commat;corp.example"),
+        format!(r"https:\u002F\u002Fgate.corp.example\u002Fverify\u002F{TOKEN}"),
+        format!(r"mailto:confirm\u002B{ANSWER}@corp.example"),
         format!("mailto:confirm+-{ANSWER}@corp.example"),
         format!("mailto:confirm+-{ANSWER}+AEA-corp.example"),
         format!("https://v2.example/url?u=https-3A__gate.corp.example_verify_{TOKEN}&d=x"),

@@ -37,13 +37,13 @@ struct Mark {
 const SLASH: Mark = Mark {
     character: '/',
     spellings: &[
-        "/", "%2f", "%252f", "=2f", "-2f", "&#47;", "&#x2f;", "&sol;", "\\/", "_",
+        "/", "%2f", "%252f", "=2f", "-2f", "&#47;", "&#x2f;", "&sol;", "\\/", "\\u002f", "_",
     ],
 };
 const PLUS: Mark = Mark {
     character: '+',
     spellings: &[
-        "+", "%2b", "%252b", "=2b", "-2b", "&#43;", "&#x2b;", "&plus;",
+        "+", "%2b", "%252b", "=2b", "-2b", "&#43;", "&#x2b;", "&plus;", "\\u002b",
     ],
 };
 const AT_SIGN: Mark = Mark {

@@ -204,9 +204,9 @@ impl<'a, 's> ContentParts<'a, 's> {
 }
 
 impl Use {
-    /// A text is a file if its disposition says so (as does an unknown disposition, RFC 2183 2.8), or if it has a name,
-    /// except where a text may have one: as a form in an alternative, as the first part of a multipart/related, or with no
-    /// text before it.
+    /// A text is a file if its disposition says so (as does an unknown disposition, RFC 2183 2.8), or if it has a
+    /// name, except where a text may have one: as a form in an alternative, as the first part of a multipart/related,
+    /// or with no text before it.
     fn of(part: &Part, media: &Media, may_have_name: bool) -> Self {
         let disposition = disposition(part, None);
         let is_named = media.name(None).is_some()
@@ -231,8 +231,8 @@ pub(super) fn disposition(part: &Part, body: Option<&Label>) -> Option<Dispositi
     Some(Disposition::parse(field.value, body))
 }
 
-/// Decodes the text of a part in its charset, whatever its type and disposition. Each paragraph of a text whose lines flow
-/// is one line.
+/// Decodes the text of a part in its charset, whatever its type and disposition. Each paragraph of a text whose lines
+/// flow is one line.
 #[must_use]
 pub fn decode_text(part: &Part) -> String {
     let mut room = usize::MAX;

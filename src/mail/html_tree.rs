@@ -2,9 +2,9 @@
 //!
 //! Takes HTML; finds out whether its tree may take too much memory or time. A parser compares a tag with all open
 //! elements, and repairs faulty nesting: formatting elements that are open at the end of a paragraph are made again,
-//! with their attributes, in each one after it (HTML standard, 13.2.4.3), so that 256 KiB can become gigabytes. Only the
-//! standard's own rules tell how far that goes, so html5ever runs with a sink that stores no tree, piece by piece, and
-//! stops beyond a bound. Its tokenizer takes quadratic time in the number of attributes, which
+//! with their attributes, in each one after it (HTML standard, 13.2.4.3), so that 256 KiB can become gigabytes. Only
+//! the standard's own rules tell how far that goes, so html5ever runs with a sink that stores no tree, piece by piece,
+//! and stops beyond a bound. Its tokenizer takes quadratic time in the number of attributes, which
 //! [`html_attributes`](super::html_attributes) bounds before.
 
 use std::borrow::Cow;

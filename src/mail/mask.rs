@@ -15,8 +15,8 @@
 //! word before a token, up to two levels deep. A link within base64 must name our host: a gateway encodes the original
 //! link, which has it. Compressed content, such as that of ZIP files, is not searched.
 //!
-//! Tags of HTML within a line, comments, and what is between two sections of a parameter (RFC 2231 3) are gaps in a link.
-//! If there may be any in a text that is encoded at most twice, a copy without them is searched, too.
+//! Tags of HTML within a line, comments, and what is between two sections of a parameter (RFC 2231 3) are gaps in a
+//! link. If there may be any in a text that is encoded at most twice, a copy without them is searched, too.
 //!
 //! Decoded text is masked like any other, and what changed is written back into the text that encodes it. The
 //! time is linear in the size of the message. The memory is that of a copy of the message if it has a token, and

@@ -1,8 +1,8 @@
 //! Gaps within words that contain text of their own: tags of HTML within a line, comments, and what is between two
 //! sections of a parameter (RFC 2231 3).
 //!
-//! They are taken out before the search. A search across them, as across [breaks](super::breaks), could begin within each
-//! of them and pass all others after it, which takes quadratic time.
+//! They are taken out before the search. A search across them, as across [breaks](super::breaks), could begin within
+//! each of them and pass all others after it, which takes quadratic time.
 
 use memchr::{memchr, memchr_iter, memchr2};
 

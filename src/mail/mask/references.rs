@@ -1,7 +1,7 @@
 //! Character references of HTML (HTML standard, 13.2.5.72) in the octets of a text.
 //!
-//! References to invisible characters must end with their semicolon. Otherwise a letter within one reference could be the
-//! last octet before the next one: a search that continues at each such letter would take quadratic time.
+//! References to invisible characters must end with their semicolon. Otherwise a letter within one reference could be
+//! the last octet before the next one: a search that continues at each such letter would take quadratic time.
 
 /// Maximum number of digits; programs write leading zeros.
 const MAX_DIGITS: usize = 16;

@@ -30,8 +30,13 @@ use crate::verification::{self, ConfirmingWords};
 const READ_IN_PLACE: usize = 128 * 1024;
 
 /// Permits to parse a message on a blocking thread. Masking takes up to seven times the size of a message, which
-/// `smtp.memory_budget` does not count, so only this many large ones are parsed at the same time.
-static LARGE_MESSAGES: Semaphore = Semaphore::const_new(4);
+/// `smtp.memory_budget` does not count, so only four large ones are parsed at the same time, and fewer of very large
+/// ones.
+static LARGE_MESSAGES: Semaphore = Semaphore::const_new(PERMITS);
+const PERMITS: usize = 4;
+
+/// Number of octets of a message for each permit that it needs.
+const OCTETS_OF_PERMIT: usize = 8 * 1024 * 1024;
 
 /// Octets that parsing and authenticating a message take for each octet of its header, besides a constant.
 /// `tests/memory.rs` checks both, whatever the header contains.
@@ -240,7 +245,7 @@ async fn read(
     if size <= READ_IN_PLACE {
         return Ok(read());
     }
-    let permit = LARGE_MESSAGES.acquire().await;
+    let permit = LARGE_MESSAGES.acquire_many(permits(size)).await;
     let read = move || {
         let _permit = permit;
         read()
@@ -248,6 +253,12 @@ async fn read(
     tokio::task::spawn_blocking(read)
         .await
         .map_err(|cause| StoreError::Other(format!("reading a message failed: {cause}")))
+}
+
+/// Number of permits for a message of a size in octets.
+fn permits(size: usize) -> u32 {
+    let permits = size.div_ceil(OCTETS_OF_PERMIT).min(PERMITS);
+    u32::try_from(permits).unwrap_or(1)
 }
 
 /// Authenticates the message, or verifies only its ARC chain if our MTA has authenticated it.
@@ -357,5 +368,27 @@ pub fn circumstances(config: &Config, name: &PortalName, facts: &Facts) -> Circu
         own_list,
         sender_is_ours,
         enforcement: config.authentication.mode,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_parsed_at_the_same_time_are_few_or_small() {
+        const MIB: usize = 1024 * 1024;
+        for (size, at_once) in [
+            (READ_IN_PLACE + 1, 4),
+            (8 * MIB, 4),
+            (8 * MIB + 1, 2),
+            (16 * MIB, 2),
+            (16 * MIB + 1, 1),
+            (32 * MIB, 1),
+            (usize::MAX, 1),
+        ] {
+            let needed = usize::try_from(permits(size)).expect("a small number");
+            assert_eq!(PERMITS / needed, at_once, "{size}");
+        }
     }
 }

@@ -257,7 +257,7 @@ const WIDE: &str = "A: b\r\n\r\na\0a\0a\0a\0a\0a\0a\0a\0a\0a\0";
 
 /// Messages that are hostile to the search for links, besides those that are hostile to a parser. TOKEN stands
 /// for a token of a link.
-const LINKS: [(&str, &str, &str); 33] = [
+const LINKS: [(&str, &str, &str); 38] = [
     ("A: b\r\n\r\n", "verify/TOKEN ", ""),
     ("A: b\r\n\r\n", "ver\r\nify/TOKEN,", ""),
     ("A: b\r\n\r\n", "verify/", ""),
@@ -274,6 +274,11 @@ const LINKS: [(&str, &str, &str); 33] = [
     ("A: b\r\n\r\n", "v\r\n", ""),
     ("A: b\r\n\r\n", "g&shy;", ""),
     ("A: b\r\n\r\n", "0\n", ""),
+    ("A: b\r\n\r\n", "verif<b>y/", ""),
+    ("A: b\r\n\r\na<b>b ", "<b ", ""),
+    ("A: b\r\n\r\na<b>b ", "a<!--", ""),
+    ("A: b\r\n\r\nverify/", "<b>", "TOKEN"),
+    ("A: b; c*0=verify/", ";c*1=", "TOKEN\r\n\r\n"),
     ("A: b\r\n\r\n", "verif\ny_", ""),
     (WIDE, "verif\ny_", ""),
     ("A: b\r\n\r\n", "v\0e\0r\0i\0f\0\n\0y\0_\0", ""),

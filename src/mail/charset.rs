@@ -91,7 +91,10 @@ pub(super) fn decode_strictly(octets: &[u8], label: &Label) -> Option<String> {
 
 /// Detects the charset from the octets.
 fn detect(octets: &[u8]) -> String {
-    if let Some((encoding, _)) = Encoding::for_bom(octets) {
+    // Text after the mark of UTF-8 may be in another charset nevertheless.
+    if let Some((encoding, _)) = Encoding::for_bom(octets)
+        && encoding != UTF_8
+    {
         return encoding.decode(octets).0.into_owned();
     }
     if iso2022::is_likely(octets) {
@@ -183,6 +186,7 @@ mod tests {
             (None, "grüße".as_bytes(), "grüße"),
             (None, b"gr\xfc\xdfe", "grüße"),
             (None, b"\xef\xbb\xbfa", "a"),
+            (None, b"\xef\xbb\xbfM\xfcller", "Müller"),
             (None, b"\xff\xfea\0", "a"),
             (None, b"\x1b$B$*Ld$$9g$o$;\x1b(B", "お問い合わせ"),
             (Some("us-ascii"), "ü".as_bytes(), "ü"),
@@ -239,6 +243,7 @@ mod tests {
         }
         assert_eq!(decode_body(b"\xff\xfea\0", None), "a");
         assert_eq!(decode_body(b"D\xfcben", None), "Düben");
+        assert_eq!(decode_body(b"\xef\xbb\xbfD\xfcben", None), "Düben");
     }
 
     /// An encoded-word is decoded as labelled, so that no octet is another character to another reader.

@@ -2,7 +2,7 @@
 //!
 //! Takes a label; returns the charset. Labels are those of the WHATWG (as browsers know them), and other names that
 //! IANA, `CPython` and mail programs have for the same charsets, for UTF-7 and UTF-32, for those of ISO 2022, and for
-//! the code pages of DOS in [`codepages`]. Other charsets are unknown, such as EBCDIC, Johab and most of those of the
+//! the code pages in [`codepages`]. Other charsets are unknown, such as EBCDIC, Johab and most of those of the
 //! Macintosh.
 
 use std::collections::HashMap;
@@ -31,7 +31,7 @@ pub(super) enum Charset {
     Utf32 {
         is_little: bool,
     },
-    /// The upper half of a code page of DOS.
+    /// The upper half of a code page.
     CodePage(&'static str),
 }
 
@@ -40,7 +40,7 @@ const LABELS: &str = "\
 big5 big5eten cp950
 euc-jp cp51932 eucjis2004 eucjisx0213 eucjp eucjpms eucjpwin ujis
 euc-kr cp51949 cp949 uhc
-gb18030 cp54936 gb180302000
+gb18030 cp54936 gb180302000 gb180302022
 gbk ansi936 cp51936 cp936 eucgb2312cn euccn gb231280
 ibm866 cp866
 iso-8859-15 latin9 latin0
@@ -49,9 +49,8 @@ koi8-r cp20866 koi8
 koi8-u cp21866 koi8ru
 macintosh cp10000 macroman
 shift_jis cp932 cp943 cp943c mscp932 pck shiftjis2004 shiftjisx0213 sjis2004 sjiswin sjisx0213 windows31j
-us-ascii cp20127
 utf-16 unicode
-utf-8 cesu8 cp65001 utf8mb4 utf8sig
+utf-8 cesu8 cp65001 utf8mac utf8mb3 utf8mb4 utf8n utf8sig
 windows-1251 ansi1251
 windows-1252 ansi isolatin1
 windows-874 cp874
@@ -66,7 +65,7 @@ static ALIASES: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
 
 /// Names of ASCII, names for an unknown charset (RFC 1428 3), and what broken programs write (`{charset}`, `%s`),
 /// without separators.
-const ASCII: [&str; 27] = [
+const ASCII: [&str; 28] = [
     "646",
     "7bit",
     "8bit",
@@ -94,6 +93,7 @@ const ASCII: [&str; 27] = [
     "unknown8bit",
     "us",
     "usascii",
+    "xuserdefined",
 ];
 
 impl Label {
@@ -171,7 +171,14 @@ fn whatwg(name: &str, bare: &str) -> Option<Charset> {
         .iter()
         .find_map(|prefix| bare.strip_prefix(prefix))
         .filter(|number| number.len() >= 3 && number.bytes().all(|b| b.is_ascii_digit()));
-    if let Some(page) = number.and_then(codepages::find) {
+    let page = match bare {
+        "kz1048" | "rk1048" | "strk10482002" => Some("kz1048"),
+        "cp10029" | "macce" | "maccenteuro" | "maccentraleurope" | "maccentraleurroman"
+        | "maclatin2" => Some("macce"),
+        "cp154" | "cyrillicasian" | "pt154" | "ptcp154" => Some("ptcp154"),
+        _ => number,
+    };
+    if let Some(page) = page.and_then(codepages::find) {
         return Some(Charset::CodePage(page));
     }
     let numbered = number.map(|number| format!("cp{number}"));
@@ -225,12 +232,12 @@ mod tests {
         let mut wrong = Vec::new();
         for (names, octets, expected) in [
             (
-                "utf-8 UTF8 utf_8 \"utf-8\" unicode-1-1-utf-8 cesu8 cp65001 utf8mb4",
+                "utf-8 UTF8 utf_8 \"utf-8\" unicode-1-1-utf-8 cesu8 cp65001 utf8mb4 utf8mb3 UTF-8-MAC utf-8n",
                 &b"\xc3\xbc"[..],
                 "ü",
             ),
             (
-                "us-ascii ascii ANSI_X3.4-1968 ansi_x3.4 646 us unknown-8bit x-unknown undefined null default_charset {charset} charset= %s",
+                "us-ascii ascii ANSI_X3.4-1968 ansi_x3.4 646 us unknown-8bit x-unknown undefined x-user-defined null default_charset {charset} charset= %s",
                 b"\xc3\xbc",
                 "ü",
             ),
@@ -267,7 +274,7 @@ mod tests {
                 "あ",
             ),
             (
-                "gb2312 gbk gb_2312-80 x-gbk cp936 euc-cn gb18030 csgb2312 chinese zh_CN.GBK",
+                "gb2312 gbk gb_2312-80 x-gbk cp936 euc-cn gb18030 GB18030-2022 csgb2312 chinese zh_CN.GBK",
                 b"\xc4\xe3",
                 "你",
             ),
@@ -294,6 +301,14 @@ mod tests {
             ("macintosh x-mac-roman mac macroman", b"\x9f", "ü"),
             ("x-mac-cyrillic mac-cyrillic x-mac-ukrainian", b"\x8f", "П"),
             ("tis-620 windows-874 iso-8859-11", b"\xa1", "ก"),
+            ("cp720 ibm720 dos-720", b"\x9f", "\u{627}"),
+            ("kz-1048 csKZ1048 rk1048 STRK1048-2002", b"\xaa", "Ғ"),
+            (
+                "x-mac-ce mac-ce x-mac-centraleurroman mac-centraleurope x-mac-latin2 cp10029",
+                b"\x8b",
+                "č",
+            ),
+            ("ptcp154 csPTCP154 PT154 cp154 Cyrillic-Asian", b"\x80", "Җ"),
         ] {
             for name in names.split(' ') {
                 if Label::parse(name.as_bytes()).is_none() {

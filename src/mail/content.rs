@@ -10,6 +10,7 @@ use super::body_charset::charset_of_body;
 use super::charset::Label;
 use super::content_parts::{ContentParts, disposition};
 use super::html_attributes::has_more_attributes;
+use super::html_tree::has_too_large_tree;
 use super::structure::{Part, Structure};
 use super::text::is_unsafe;
 
@@ -134,7 +135,8 @@ pub fn readable(raw: &[u8]) -> Option<String> {
 pub enum HtmlView {
     /// There is none.
     Missing,
-    /// A tag has so many attributes that parsing them takes too long.
+    /// A tag has so many attributes that parsing them takes too long, or the elements are nested so deeply, or so
+    /// faulty, that their tree takes too much time or memory.
     TooComplex,
     /// The parts, cut at the maximum length.
     Parts(Vec<String>),
@@ -157,7 +159,7 @@ pub fn html(raw: &[u8]) -> HtmlView {
         HtmlView::Missing
     } else if shown
         .iter()
-        .any(|html| has_more_attributes(html, MAX_ATTRIBUTES))
+        .any(|html| has_more_attributes(html, MAX_ATTRIBUTES) || has_too_large_tree(html))
     {
         HtmlView::TooComplex
     } else {
@@ -347,6 +349,21 @@ mod tests {
         assert_eq!(found, whole);
         assert_eq!(of(MAX_ATTRIBUTES + 1).0, HtmlView::TooComplex);
         assert_eq!(of(100_000).0, HtmlView::TooComplex);
+    }
+
+    #[test]
+    fn html_with_too_large_a_tree_is_not_shown() {
+        for (unit, count, is_shown) in [
+            ("<div>", 500, true),
+            ("<div>", 600, false),
+            ("<table><tr><td>", 100_000, false),
+            ("<p><b><i><u>x", 50_000, false),
+        ] {
+            let raw = format!("Content-Type: text/html\r\n\r\n{}", unit.repeat(count));
+            let is_found = matches!(html(raw.as_bytes()), HtmlView::Parts(_));
+            assert_eq!(is_found, is_shown, "{count} times {unit}");
+            assert_eq!(readable(raw.as_bytes()).is_some(), unit.ends_with('x'));
+        }
     }
 
     #[test]

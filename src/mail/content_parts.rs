@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::body_charset::{declared_in_html, label_of};
 use super::charset::{self, Label};
+use super::flowed::join_paragraphs;
 use super::html_text::html_to_text;
 use super::media::{Disposition, Media};
 use super::structure::{Part, Structure};
@@ -55,6 +56,8 @@ enum Use {
     Text,
     /// Text of another type without a file name.
     OtherText,
+    /// Plain text with a file name after another text.
+    NamedText,
     File,
 }
 
@@ -69,7 +72,11 @@ impl<'a, 's> ContentParts<'a, 's> {
             plain_branches: BTreeSet::new(),
         };
         let mut others = Vec::new();
+        let mut named = Vec::new();
         let mut has_text = false;
+        let mut has_slides = false;
+        // The first part of a multipart/related is its text (RFC 2387 3.2).
+        let mut first_of_related = None;
         // The parts of an attached message are consecutive.
         let mut within: Option<usize> = None;
         for part in structure.parts() {
@@ -88,22 +95,36 @@ impl<'a, 's> ContentParts<'a, 's> {
             if !part.is_leaf() {
                 if media.is("multipart/alternative") {
                     parts.alternatives.insert(part.index());
+                } else if media.is("multipart/related") {
+                    first_of_related = Some(part.index() + 1);
                 }
                 continue;
             }
+            has_slides |= media.is("application/smil");
             let is_form = part
                 .parent()
                 .is_some_and(|around| parts.alternatives.contains(&around.index()));
-            let found = Use::of(&part, &media, is_form || !has_text);
+            let may_have_name = is_form || !has_text || first_of_related == Some(part.index());
+            let found = Use::of(&part, &media, may_have_name);
             // Gateways for MMS put a picture or a blank text before the text, which has a name.
-            if !matches!(found, Use::File) && !part.body().trim_ascii().is_empty() {
+            let is_text = matches!(found, Use::Text | Use::OtherText);
+            if is_text && !part.body().trim_ascii().is_empty() {
                 has_text = true;
             }
             match found {
                 Use::Text => parts.push_text(part, &media, &mut room),
                 Use::OtherText => others.push(part),
+                Use::NamedText => named.push(part),
                 Use::File => parts.attachments.push(part),
             }
+        }
+        // The slides of an MMS have a text each, with a name.
+        if has_slides {
+            for part in named {
+                parts.push_text(part, &part.media(), &mut room);
+            }
+        } else {
+            parts.attachments.extend(named);
         }
         parts.push_others(others, &mut room);
         parts
@@ -183,8 +204,9 @@ impl<'a, 's> ContentParts<'a, 's> {
 }
 
 impl Use {
-    /// A text is a file if its disposition says so (as does an unknown disposition, RFC 2183 2.8), or if it has a name,
-    /// except where a text may have one: as a form in an alternative, or with no text before it.
+    /// A text is a file if its disposition says so (as does an unknown disposition, RFC 2183 2.8), or if it has a
+    /// name, except where a text may have one: as a form in an alternative, as the first part of a multipart/related,
+    /// or with no text before it.
     fn of(part: &Part, media: &Media, may_have_name: bool) -> Self {
         let disposition = disposition(part, None);
         let is_named = media.name(None).is_some()
@@ -196,6 +218,7 @@ impl Use {
         }
         match media.kind().strip_prefix("text/") {
             Some("plain" | "html") if !is_named || may_have_name => Self::Text,
+            Some("plain") => Self::NamedText,
             Some(subtype) if !is_named && !FILES.contains(&subtype) => Self::OtherText,
             _ => Self::File,
         }
@@ -208,7 +231,8 @@ pub(super) fn disposition(part: &Part, body: Option<&Label>) -> Option<Dispositi
     Some(Disposition::parse(field.value, body))
 }
 
-/// Decodes the text of a part in its charset, whatever its type and disposition.
+/// Decodes the text of a part in its charset, whatever its type and disposition. Each paragraph of a text whose lines
+/// flow is one line.
 #[must_use]
 pub fn decode_text(part: &Part) -> String {
     let mut room = usize::MAX;
@@ -224,151 +248,13 @@ fn decode(part: &Part, media: &Media, room: &mut usize) -> String {
         let may_declare = media.is("text/html") && std::str::from_utf8(&octets).is_err();
         may_declare.then(|| declared_in_html(&octets))?
     });
-    charset::decode_body(&octets, label.as_ref())
+    let text = charset::decode_body(&octets, label.as_ref());
+    if media.is_flowed() {
+        join_paragraphs(&text, media.deletes_space())
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The texts, and the types of the attachments, of an entity.
-    fn sort(entity: &str, room: usize) -> (Vec<String>, Vec<String>) {
-        let structure = Structure::of(entity.as_bytes());
-        let parts = ContentParts::of(&structure, room);
-        let files = parts.attachments.iter();
-        let files = files.map(|part| part.media().kind().to_owned()).collect();
-        (parts.plain().collect(), files)
-    }
-
-    fn multipart(kind: &str, parts: &[(&str, &str)]) -> String {
-        let part = |(fields, text): &(&str, &str)| {
-            format!("--{kind}\r\nContent-Type: {fields}\r\n\r\n{text}\r\n")
-        };
-        let parts: String = parts.iter().map(part).collect();
-        format!("Content-Type: multipart/{kind}; boundary={kind}\r\n\r\n{parts}--{kind}--")
-    }
-
-    #[test]
-    fn a_text_of_another_type_is_plain_text() {
-        for (fields, is_text) in [
-            ("text/x-markdown", true),
-            ("text/enriched", true),
-            ("Text/X-Plain; charset=utf-8", true),
-            ("text/x-markdown\r\nContent-Disposition: inline", true),
-            ("text/x-markdown; name=a.md", false),
-            (
-                "text/x-markdown\r\nContent-Disposition: inline; filename=a.md",
-                false,
-            ),
-            ("text/x-markdown\r\nContent-Disposition: attachment", false),
-            ("text/calendar; method=REQUEST", false),
-            ("text/vcard", false),
-            ("text/csv", false),
-            ("text/rfc822-headers", false),
-            ("application/x-text", false),
-        ] {
-            let alone = format!("Content-Type: {fields}\r\n\r\none");
-            let (texts, files) = sort(&alone, usize::MAX);
-            assert_eq!(
-                (texts.len(), files.is_empty()),
-                (usize::from(is_text), is_text),
-                "{fields}"
-            );
-            let second = multipart("mixed", &[("text/plain", "first"), (fields, "one")]);
-            let (texts, files) = sort(&second, usize::MAX);
-            let expected: &[&str] = if is_text {
-                &["first", "one"]
-            } else {
-                &["first"]
-            };
-            assert_eq!(texts, expected, "{fields}");
-            assert_eq!(files.is_empty(), is_text, "{fields}");
-        }
-    }
-
-    #[test]
-    fn a_second_form_of_a_text_is_a_file() {
-        let related = multipart(
-            "related",
-            &[("text/html", "<p>one</p>"), ("text/x-a", "two")],
-        );
-        let (_, related) = related.split_once(": ").expect("a field");
-        let (kind, body) = related.split_once("\r\n\r\n").expect("a body");
-        for (parts, texts, files) in [
-            (
-                &[("text/plain", "one"), ("text/enriched", "<b>one")][..],
-                &["one"][..],
-                &["text/enriched"][..],
-            ),
-            (
-                &[("text/x-markdown", "*one*"), ("text/html", "<b>one")],
-                &["one"],
-                &["text/x-markdown"],
-            ),
-            (&[("text/enriched", "<b>one")], &["<b>one"], &[]),
-            (
-                &[("text/enriched", "<b>one"), ("text/x-markdown", "*one*")],
-                &["<b>one"],
-                &["text/x-markdown"],
-            ),
-            (
-                &[("text/plain", " \r\n"), ("text/enriched", "<b>one")],
-                &[" \r\n", "<b>one"],
-                &[],
-            ),
-            // Not another form: in the same branch.
-            (&[(kind, body)], &["one", "two"], &[]),
-        ] {
-            let raw = multipart("alternative", parts);
-            for room in [usize::MAX, 0] {
-                let (found, attached) = sort(&raw, room);
-                assert_eq!(attached, files, "{raw}");
-                assert_eq!(found.len(), texts.len(), "{raw}");
-                if room > 0 {
-                    assert_eq!(found, texts, "{raw}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn texts_and_files_are_in_their_order() {
-        let raw = multipart(
-            "mixed",
-            &[
-                ("text/x-a", "one"),
-                ("image/png", "x"),
-                ("text/plain", "two"),
-                ("text/x-b", "three"),
-                ("text/csv", "x"),
-            ],
-        );
-        let (texts, files) = sort(&raw, usize::MAX);
-        assert_eq!(texts, ["one", "two", "three"]);
-        assert_eq!(files, ["image/png", "text/csv"]);
-    }
-
-    #[test]
-    fn an_inline_text_with_a_name_is_a_file_after_another_text() {
-        for fields in [
-            "text/plain\r\nContent-Disposition: inline; filename=log.txt",
-            "text/plain; name=log.txt\r\nContent-Disposition: inline",
-            "text/plain; name=log.txt",
-            "text/html; name=a.html\r\nContent-Disposition: inline; filename=a.html",
-        ] {
-            let (first, files) = sort(&format!("Content-Type: {fields}\r\n\r\none"), usize::MAX);
-            assert_eq!(
-                (first, files.len()),
-                (vec!["one".to_owned()], 0),
-                "{fields}"
-            );
-            let second = multipart("mixed", &[("text/plain", "first"), (fields, "one")]);
-            let (texts, files) = sort(&second, usize::MAX);
-            assert_eq!(
-                (texts, files.len()),
-                (vec!["first".to_owned()], 1),
-                "{fields}"
-            );
-        }
-    }
-}
+mod tests;

@@ -36,7 +36,7 @@ impl<'a> MessageFields<'a> {
     /// The subject, as in [`Facts::subject`](super::Facts::subject).
     #[must_use]
     pub fn subject(&self) -> Option<String> {
-        text::subject(&self.section, &self.section.first("Subject")?)
+        text::decode_field(&self.section, &self.section.first("Subject")?)
     }
 
     /// The Date in RFC 3339, in its own zone. Years of two and three digits follow RFC 5322 4.3. None for an

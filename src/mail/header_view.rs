@@ -5,7 +5,7 @@
 
 use super::content::truncate;
 use super::header::Section;
-use super::text::decode_unstructured;
+use super::text::decode_field;
 
 /// Maximum number of fields that are shown, and of octets of one.
 const MAX_FIELDS: usize = 200;
@@ -68,7 +68,7 @@ pub fn display_name(raw: &[u8]) -> Option<String> {
 
 /// The first field of a name, with encoded words decoded. None if it is empty.
 fn decode_first(section: &Section, name: &str) -> Option<String> {
-    let text = decode_unstructured(section.first(name)?)?;
+    let text = decode_field(section, &section.first(name)?)?;
     Some(truncate(&text, MAX_VALUE)).filter(|text| !text.is_empty())
 }
 
@@ -95,6 +95,17 @@ mod tests {
         assert_eq!(names, ["Received", "From", "To", "Subject"]);
         assert_eq!(view.lines[0].value, "from mx by gate");
         assert_eq!(view.lines[3].value, "a[2Jbc");
+    }
+
+    #[test]
+    fn raw_octets_are_in_the_charset_of_the_body() {
+        let raw =
+            b"From: \xb4\xf2\xd3\xa1\xbb\xfa <a@x.example>\r\nTo: M\xc3\xbcller <b@x.example>\r\n\
+            Content-Type: text/plain; charset=gbk\r\n\r\nbody";
+        let view = HeaderView::of(raw);
+        assert_eq!(view.display_name(), Some("\u{6253}\u{5370}\u{673a}"));
+        assert_eq!(display_name(raw).as_deref(), view.display_name());
+        assert_eq!(view.to.as_deref(), Some("M\u{fc}ller <b@x.example>"));
     }
 
     #[test]

@@ -15,6 +15,9 @@
 //! word before a token, up to two levels deep. A link within base64 must name our host: a gateway encodes the original
 //! link, which has it. Compressed content, such as that of ZIP files, is not searched.
 //!
+//! Tags of HTML within a line, comments, and what is between two sections of a parameter (RFC 2231 3) are gaps in a
+//! link. If there may be any in a text that is encoded at most twice, a copy without them is searched, too.
+//!
 //! Decoded text is masked like any other, and what changed is written back into the text that encodes it. The
 //! time is linear in the size of the message. The memory is that of a copy of the message if it has a token, and
 //! for each level of decoded text that of the text and, at most, as much again for positions: for the worst message
@@ -23,6 +26,7 @@
 mod bits;
 mod breaks;
 mod decoder;
+mod gaps;
 mod joining;
 mod parts;
 mod patterns;
@@ -34,6 +38,7 @@ mod unit;
 use std::borrow::Cow;
 
 use self::decoder::{Coding, Decoder};
+use self::gaps::Gaps;
 use self::joining::Joining;
 use self::parts::EncodedParts;
 use self::patterns::WordPatterns;
@@ -102,19 +107,24 @@ struct Depth {
 
 /// Masks the links in a text; returns their number.
 fn mask_text(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
+    let without_parts = Depth {
+        parts: MAX_LEVELS,
+        ..depth
+    };
+    let mut links = 0;
+    if depth.parts < MAX_LEVELS {
+        // Before the search, which would find no more than the beginning of a token with a gap in it.
+        links += mask_between_gaps(own, text, without_parts);
+    }
     // Within base64, a link with these words is as likely another service's, so it needs our host.
     let found = token_search::find(text, own, depth.base64 > 0);
-    let mut links = found.links;
-    if links > 0 {
+    links += found.links;
+    if found.links > 0 {
         let text = text.to_mut();
         for at in found.tokens.iter() {
             text[at] = b'x';
         }
     }
-    let without_parts = Depth {
-        parts: MAX_LEVELS,
-        ..depth
-    };
     if depth.base64 < MAX_BASE64 {
         let inner = Depth {
             base64: depth.base64 + 1,
@@ -131,6 +141,18 @@ fn mask_text(own: &OwnLinks, text: &mut Cow<[u8]>, depth: Depth) -> u32 {
     if depth.parts < MAX_LEVELS {
         links += mask_encoded_words(own, text, without_parts);
         links += mask_parts(own, text, depth);
+    }
+    links
+}
+
+/// Masks the links that have gaps.
+fn mask_between_gaps(own: &OwnLinks, text: &mut Cow<[u8]>, inner: Depth) -> u32 {
+    let mut links = 0;
+    for gaps in [Gaps::Markup, Gaps::Sections] {
+        if gaps.occur_in(text) {
+            let decoder = Decoder::new(Coding::Without(gaps), 0, text.len());
+            links += mask_decoded(own, text, decoder, inner);
+        }
     }
     links
 }

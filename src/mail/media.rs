@@ -91,6 +91,21 @@ impl Media {
         Label::parse(&octets)
     }
 
+    /// True if the lines of a plain text flow (RFC 3676 4.1).
+    pub(super) fn is_flowed(&self) -> bool {
+        self.is("text/plain") && self.has("format", "flowed")
+    }
+
+    /// True if the space before a soft line break of such a text is deleted (RFC 3676 4.1).
+    pub(super) fn deletes_space(&self) -> bool {
+        self.has("delsp", "yes")
+    }
+
+    fn has(&self, parameter: &str, word: &str) -> bool {
+        let value = self.parameters.octets(parameter);
+        value.is_some_and(|(value, _)| value.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
     /// The file name, decoded, without control characters. `body` is the charset of the message's text, for raw octets.
     pub(super) fn name(&self, body: Option<&Label>) -> Option<String> {
         self.parameters.text("name", body)

@@ -22,11 +22,13 @@ mod facts;
 mod fields;
 mod fingerprint;
 mod first_line_of_reply;
+mod flowed;
 mod header;
 mod header_view;
 mod html_attributes;
 mod html_text;
 mod html_tokens;
+mod html_tree;
 mod iso2022;
 mod languages;
 mod lenient_from;
@@ -126,7 +128,7 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
     } = list_author::resolve(&header, envelope, from);
     let subject = header
         .first("Subject")
-        .and_then(|field| text::subject(&header.section, &field));
+        .and_then(|field| text::decode_field(&header.section, &field));
     let (report, other_report) = match report::report(&header, envelope, &sender) {
         Reported::Nothing => (None, None),
         Reported::Delivery(report) => (Some(report), None),

@@ -8,7 +8,8 @@
 use super::charset::{self, Label};
 use super::encoded_words;
 
-/// Maximum number of parameters, counting each section.
+/// Maximum number of parameters that are read, counting each section, comments and faulty ones. Without a semicolon,
+/// each is searched for up to the end of the field.
 const MAX_PARAMETERS: usize = 200;
 
 /// One `name=value` as written.
@@ -30,7 +31,10 @@ pub(super) struct MediaParameters(Vec<Parameter>);
 impl MediaParameters {
     pub(super) fn parse(mut rest: &[u8]) -> Self {
         let mut found = Vec::new();
-        while !rest.is_empty() && found.len() < MAX_PARAMETERS {
+        for _ in 0..MAX_PARAMETERS {
+            if rest.is_empty() {
+                break;
+            }
             let (parameter, after) = next_parameter(rest);
             found.extend(parameter);
             rest = after;
@@ -203,4 +207,24 @@ fn without_comment(value: &[u8]) -> &[u8] {
         return value[..start].trim_ascii_end();
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faulty_parameters_count() {
+        for faulty in ["a*x=\"\" ", "a*x=1;", ";", "(a) "] {
+            for (count, is_found) in [
+                (0, true),
+                (MAX_PARAMETERS - 1, true),
+                (MAX_PARAMETERS, false),
+            ] {
+                let field = format!("{}name=b", faulty.repeat(count));
+                let name = MediaParameters::parse(field.as_bytes()).text("name", None);
+                assert_eq!(name.is_some(), is_found, "{count} times {faulty}");
+            }
+        }
+    }
 }

@@ -34,12 +34,25 @@ const SINGLE_OCTETS: [&str; 15] = [
     "macukrain",
 ];
 
-/// True if many programs do not know the charset by this name: names of PHP, of locales and of iconv, and faulty ones.
+/// Parts of the names of charsets that few programs know, though we do.
+const RARE: [&str; 7] = [
+    "1048",
+    "10029",
+    "154",
+    "720",
+    "cyrillicasian",
+    "macce",
+    "maclatin2",
+];
+
+/// True if many programs do not know the charset by this name: rare ones, names of PHP, of locales and of iconv, and
+/// faulty ones.
 pub(super) fn is_rarely_known(charset: &[u8]) -> bool {
     let name = charset.split(|&byte| byte == b'*').next();
     let name = name.unwrap_or_default();
     let bare = bare_name(name);
     name.iter().any(|octet| b"./=".contains(octet))
+        || RARE.iter().any(|part| bare.contains(part))
         || bare.contains("cp5022")
         || matches!(bare.as_str(), "jis" | "csjis" | "xjis")
         // SJIS-win, but not x-sjis.

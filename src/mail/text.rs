@@ -65,8 +65,8 @@ pub(super) fn decode_unstructured(field: Field) -> Option<String> {
     decode_unstructured_in(&field, None)
 }
 
-/// The Subject of a message, in which raw octets may be in the charset of the body.
-pub(super) fn subject(message: &Section, field: &Field) -> Option<String> {
+/// Decoded text of a field of a message, in which raw octets may be in the charset of the body.
+pub(super) fn decode_field(message: &Section, field: &Field) -> Option<String> {
     let is_plain = field.value.is_ascii() || is_mostly_utf8(field.value);
     let body = (!is_plain).then(|| body_charset(message)).flatten();
     decode_unstructured_in(field, body.as_ref())

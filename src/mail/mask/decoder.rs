@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::breaks::base64_character;
+use super::gaps::Gaps;
 use super::joining::Joining;
 use super::unit::{EncodedUnit, UnitSource};
 use crate::mail::encoded_words::{EncodedWord, MAX_FOLDED_TEXT, is_cut};
@@ -31,6 +32,8 @@ pub(super) enum Coding {
     EmbeddedBase64,
     /// UTF-16 or UTF-32 of ASCII characters: each of them, without the NUL octets beside it.
     Wide,
+    /// Text as it is, without its gaps.
+    Without(Gaps),
     /// RFC 2047: the text of all encoded-words, and of what is next to them.
     Words(Joining),
     /// RFC 2047 4.2: the text of one word; it has no soft line breaks.
@@ -77,7 +80,7 @@ impl Decoder {
             }
             Coding::Wide => (self.to - self.at) / 2 + 1,
             // Counted first, because a growing vector takes three times its size.
-            Coding::Words(_) | Coding::Q => self.clone().count(text),
+            Coding::Words(_) | Coding::Q | Coding::Without(_) => self.clone().count(text),
         });
         loop {
             decoded.extend_from_slice(self.literals(text));
@@ -105,6 +108,12 @@ impl Decoder {
             Coding::QuotedPrintable => {
                 let rest = &text[self.at..self.to];
                 let length = memchr::memchr(b'=', rest).unwrap_or(rest.len());
+                self.at += length;
+                &rest[..length]
+            }
+            Coding::Without(gaps) => {
+                let rest = &text[self.at..self.to];
+                let length = gaps.find(rest).unwrap_or(rest.len());
                 self.at += length;
                 &rest[..length]
             }
@@ -141,6 +150,7 @@ impl Decoder {
             Coding::EmbeddedBase64 => self.embedded_group(text, to),
             Coding::QuotedPrintable | Coding::Q => self.printable(text, to, coding),
             Coding::Wide => self.wide(text, to),
+            Coding::Without(gaps) => self.between_gaps(text, to, gaps),
             Coding::Words(_) | Coding::Uuencode => None,
         }
     }
@@ -297,6 +307,16 @@ impl Decoder {
             self.at += 1;
             return Some(EncodedUnit::one(octet, UnitSource::Literal(at)));
         }
+    }
+
+    fn between_gaps(&mut self, text: &[u8], to: usize, gaps: Gaps) -> Option<EncodedUnit> {
+        while let Some(length) = gaps.length(&text[self.at..to]) {
+            self.at += length;
+        }
+        let at = self.at;
+        let octet = *text[..to].get(at)?;
+        self.at += 1;
+        Some(EncodedUnit::one(octet, UnitSource::Literal(at)))
     }
 
     /// Skips characters outside of base64, as the reader in `transfer_encoding` does.

@@ -7,6 +7,7 @@ use super::*;
 
 mod encoded_words;
 mod encodings;
+mod gaps;
 mod gateways;
 mod generated;
 mod many;
@@ -133,7 +134,14 @@ fn a_valid_link_is_masked_in_any_place() {
         format!("https:&#x2F;&#x2F;gate.corp.example&#x2F;verify&#x2F;{TOKEN}"),
         format!("https:&#047;&#047;gate.corp.example&#047;verify&#047;{TOKEN}"),
         format!("https:&sol;&sol;gate.corp.example&sol;verify&sol;{TOKEN}"),
+        format!("https:&#47&#47gate.corp.example&#47verify&#47{TOKEN}"),
+        format!("https:&#x2F&#x2Fgate.corp.example&#x2Fverify&#x2F{TOKEN}"),
+        format!("mailto:confirm&#43{ANSWER}&#64corp.example"),
         format!("mailto:confirm&plus;{ANSWER}&commat;corp.example"),
+        format!(r"https:\u002F\u002Fgate.corp.example\u002Fverify\u002F{TOKEN}"),
+        format!(r"mailto:confirm\u002B{ANSWER}@corp.example"),
+        format!("mailto:confirm+-{ANSWER}@corp.example"),
+        format!("mailto:confirm+-{ANSWER}+AEA-corp.example"),
         format!("https://v2.example/url?u=https-3A__gate.corp.example_verify_{TOKEN}&d=x"),
     ] {
         let sentence = format!("Please see {text} and so on.");
@@ -210,6 +218,8 @@ fn foreign_links_are_not_masked() {
         "https://other.example/verify/AbCdEfGhIjKlMnOpQrStUvWxYz234567AbCdEfGhIjKlMnOpQrStUvWx-98_abcDEF0123",
         &format!("https://other.example/verify/{TOKEN}2"),
         &format!("x.verify_{TOKEN}word"),
+        &format!("https://other.example/verify/{TOKEN}=\r\n2bcd"),
+        &format!("https://other.example/verify/{TOKEN}= \r\nword"),
         &format!("x.verify_{}\r\n{}word", &TOKEN[..20], &TOKEN[20..]),
         "confirm@corp.example",
         "confirm+newsletter@corp.example",
@@ -229,7 +239,9 @@ fn a_link_of_another_host_ends_with_its_token() {
     for (before, after) in [
         (foreign, ""),
         (foreign, "\r\nThanks"),
-        (foreign, "=\r\nThanks"),
+        (foreign, "=\r\n Thanks"),
+        (foreign, "=\r\n=20Thanks"),
+        (foreign, "=3D2"),
         (foreign, "<wbr>Thanks"),
         (foreign, "__;!!"),
         (foreign, "-26a"),

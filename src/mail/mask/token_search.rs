@@ -12,7 +12,7 @@ use super::bits::Bits;
 use super::breaks::{base64_character, breaks, match_word, skip_breaks};
 use super::patterns::{PatternKind, TokenKind, WordPatterns};
 use super::references::numeric_reference;
-use crate::mail::transfer_encoding::sextet;
+use crate::mail::transfer_encoding::{sextet, soft_break};
 
 /// Maximum number of octets from the start of a link's host to the end of the word before its token.
 const HOST_WITHIN: usize = 600;
@@ -37,13 +37,13 @@ struct Mark {
 const SLASH: Mark = Mark {
     character: '/',
     spellings: &[
-        "/", "%2f", "%252f", "=2f", "-2f", "&#47;", "&#x2f;", "&sol;", "\\/", "_",
+        "/", "%2f", "%252f", "=2f", "-2f", "&#47;", "&#x2f;", "&sol;", "\\/", "\\u002f", "_",
     ],
 };
 const PLUS: Mark = Mark {
     character: '+',
     spellings: &[
-        "+", "%2b", "%252b", "=2b", "-2b", "&#43;", "&#x2b;", "&plus;",
+        "+", "%2b", "%252b", "=2b", "-2b", "&#43;", "&#x2b;", "&plus;", "\\u002b",
     ],
 };
 const AT_SIGN: Mark = Mark {
@@ -223,9 +223,9 @@ impl Search<'_> {
             return None;
         }
         let is_base32_token = run.len() == LINK && run.iter().all(|at| is_base32(self.text[*at]));
-        let after = run.last().and_then(|last| self.text.get(last + 1));
-        // Gateways write `-` and `_` after a link, but neither letters nor digits: this is a longer token of others.
-        let is_longer = after.is_some_and(u8::is_ascii_alphanumeric);
+        let is_longer = run
+            .last()
+            .is_some_and(|last| is_continued(self.text, last + 1));
         let is_evident = is_base32_token && !is_longer;
         if (self.needs_host || !is_evident) && !self.names_host(end) {
             return None;
@@ -238,8 +238,17 @@ impl Search<'_> {
 
     /// Reads the token after a word that begins at `word`.
     fn reply_token(&self, word: usize, end: usize) -> Option<Vec<usize>> {
+        let start = match_mark(self.text, end, &PLUS)?;
+        let token = self.reply_token_at(start, word);
+        token.or_else(|| {
+            // In UTF-7 (RFC 2152), a plus sign is `+-`.
+            let is_utf7 = self.text[end..].starts_with(b"+-");
+            is_utf7.then(|| self.reply_token_at(end + 2, word))?
+        })
+    }
+
+    fn reply_token_at(&self, start: usize, word: usize) -> Option<Vec<usize>> {
         let text = self.text;
-        let start = match_mark(text, end, &PLUS)?;
         let mut run = characters(text, start, BASE64URL);
         let at_sign_follows = |token: &[usize]| {
             let last = token.last();
@@ -281,6 +290,19 @@ fn follows_base64(text: &[u8], word: usize) -> bool {
     let before = before.filter(|octet| !matches!(octet, b'\r' | b'\n'));
     let is_base64 = |octet: u8| sextet(octet).is_some() || matches!(octet, b'-' | b'_');
     before.clone().count() >= LENGTH && before.copied().all(is_base64)
+}
+
+/// True if a token that ends here is the beginning of a longer one, of others: gateways write `-` and `_` after a
+/// link, but neither letters nor digits. They may follow a soft line break (RFC 2045 6.7), which no program writes
+/// between two lines; after any other break, a letter may begin other text.
+fn is_continued(text: &[u8], end: usize) -> bool {
+    let rest = &text[end..];
+    let next_line = rest.strip_prefix(b"=").and_then(|after| {
+        let length = soft_break(after)?;
+        after.get(length..)
+    });
+    let after = next_line.unwrap_or(rest);
+    after.first().is_some_and(u8::is_ascii_alphanumeric)
 }
 
 /// Starts of a host, however it is broken. Of those within a few octets, only the last.

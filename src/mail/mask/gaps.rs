@@ -1,0 +1,205 @@
+//! Gaps within words that contain text of their own: tags of HTML within a line, comments, and what is between two
+//! sections of a parameter (RFC 2231 3).
+//!
+//! They are taken out before the search. A search across them, as across [breaks](super::breaks), could begin within
+//! each of them and pass all others after it, which takes quadratic time.
+
+use memchr::{memchr, memchr_iter, memchr2};
+
+/// Maximum number of octets of a tag or a comment, and of a name.
+const MAX_TAG: usize = 300;
+const MAX_NAME: usize = 40;
+
+/// Maximum number of blanks and line ends beside the semicolon between two sections.
+const MAX_BLANKS: usize = 16;
+
+/// Elements that mail programs put into words, such as those that mark a spelling mistake.
+const ELEMENTS: [&[u8]; 14] = [
+    b"a", b"b", b"em", b"font", b"i", b"ins", b"mark", b"o:p", b"s", b"small", b"span", b"strong",
+    b"u", b"wbr",
+];
+
+/// Kind of gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gaps {
+    /// Tags of [`ELEMENTS`], and comments.
+    Markup,
+    /// Between two sections of a parameter.
+    Sections,
+}
+
+impl Gaps {
+    /// True if a word may have such a gap.
+    pub fn occur_in(self, text: &[u8]) -> bool {
+        match self {
+            Self::Markup => memchr_iter(b'<', text).any(|at| is_within_word(text, at)),
+            Self::Sections => memchr_iter(b'*', text).any(|at| section_mark(&text[at..]).is_some()),
+        }
+    }
+
+    /// Position of the first octet that may begin a gap.
+    pub fn find(self, text: &[u8]) -> Option<usize> {
+        match self {
+            Self::Markup => memchr(b'<', text),
+            Self::Sections => memchr2(b'"', b';', text),
+        }
+    }
+
+    /// Length of the gap that the text begins with.
+    pub fn length(self, text: &[u8]) -> Option<usize> {
+        match self {
+            Self::Markup => markup(text),
+            Self::Sections => section_gap(text),
+        }
+    }
+}
+
+/// True if the gaps that begin at a position are between octets of a link. If others precede them, the first of them
+/// tells.
+fn is_within_word(text: &[u8], start: usize) -> bool {
+    let may_be_of_link =
+        |octet: &u8| octet.is_ascii_alphanumeric() || b"%&+-./:;=@_".contains(octet);
+    if !text[..start].last().is_some_and(may_be_of_link) {
+        return false;
+    }
+    let mut end = start;
+    while let Some(length) = markup(&text[end..]) {
+        end += length;
+    }
+    end > start && text.get(end).is_some_and(may_be_of_link)
+}
+
+/// Length of the tag or the comment that the text begins with, up to the first `>`.
+fn markup(text: &[u8]) -> Option<usize> {
+    let name = text.strip_prefix(b"<")?;
+    if !name.starts_with(b"!--") && !begins_with_element(name.strip_prefix(b"/").unwrap_or(name)) {
+        return None;
+    }
+    let within = &text[..text.len().min(MAX_TAG)];
+    memchr(b'>', within).map(|at| at + 1)
+}
+
+fn begins_with_element(text: &[u8]) -> bool {
+    let is_of_name = |octet: &&u8| octet.is_ascii_alphabetic() || **octet == b':';
+    let length = text.iter().take(MAX_NAME).take_while(is_of_name).count();
+    let (name, after) = text.split_at(length);
+    let mut known = ELEMENTS.iter();
+    matches!(
+        after.first(),
+        Some(b' ' | b'\t' | b'\r' | b'\n' | b'/' | b'>')
+    ) && known.any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Length of what the text begins with if that is the end of one section and the beginning of the next, such as
+/// `"; name*1="`.
+fn section_gap(text: &[u8]) -> Option<usize> {
+    let mut at = usize::from(text.first() == Some(&b'"'));
+    if at > 0 {
+        at += blanks(&text[at..]);
+    }
+    if text.get(at) != Some(&b';') {
+        return None;
+    }
+    at += 1;
+    at += blanks(&text[at..]);
+    let is_of_name = |octet: &&u8| octet.is_ascii_alphanumeric() || matches!(**octet, b'-' | b'_');
+    let name = text[at..].iter().take(MAX_NAME);
+    let name = name.take_while(is_of_name).count();
+    at += name;
+    at += section_mark(&text[at..])?;
+    at += usize::from(text.get(at) == Some(&b'"'));
+    (name > 0).then_some(at)
+}
+
+fn blanks(text: &[u8]) -> usize {
+    let blanks = text.iter().take(MAX_BLANKS);
+    blanks
+        .take_while(|octet| octet.is_ascii_whitespace())
+        .count()
+}
+
+/// Length of the number of a section that the text begins with, such as `*1=` and `*1*=`. The first section, 0,
+/// continues no other.
+fn section_mark(text: &[u8]) -> Option<usize> {
+    let digits = text.strip_prefix(b"*")?;
+    let count = digits.iter().take(3);
+    let count = count.take_while(|octet| octet.is_ascii_digit()).count();
+    if count == 0 || digits[0] == b'0' {
+        return None;
+    }
+    let after = &digits[count..];
+    let is_extended = after.first() == Some(&b'*');
+    let end = 1 + count + usize::from(is_extended);
+    (text.get(end) == Some(&b'=')).then_some(end + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_within_a_line_and_comments_are_gaps() {
+        for gap in [
+            "<b>",
+            "</b>",
+            "<SPAN class=a>",
+            "<span\r\nclass=\"a\">",
+            "<wbr/>",
+            "</o:p>",
+            "<!-- a -->",
+        ] {
+            let text = format!("{gap}<b>");
+            assert_eq!(markup(text.as_bytes()), Some(gap.len()), "{gap}");
+            let text = format!("a{gap}{gap}c");
+            assert!(Gaps::Markup.occur_in(text.as_bytes()), "{gap}");
+            for text in [
+                format!(" {gap}c"),
+                format!("a{gap} c"),
+                format!("a{gap}<p>c"),
+            ] {
+                assert!(!Gaps::Markup.occur_in(text.as_bytes()), "{text}");
+            }
+        }
+        let long = format!("<b {}>", "a".repeat(MAX_TAG));
+        for text in [
+            "<b",
+            "<bc>",
+            "<p>",
+            "<ann@b>",
+            "< b>",
+            "<!doctype>",
+            "b",
+            "",
+            &long,
+        ] {
+            assert_eq!(markup(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_section_and_the_beginning_of_the_next_are_a_gap() {
+        for gap in [
+            "\"; name*1=\"",
+            "\";\r\n\tname*12*=",
+            ";name*1=",
+            "\" ; x-name*1=\"",
+        ] {
+            let text = format!("{gap}a");
+            assert_eq!(section_gap(text.as_bytes()), Some(gap.len()), "{gap}");
+            assert!(Gaps::Sections.occur_in(text.as_bytes()), "{gap}");
+        }
+        for text in [
+            "",
+            "\"",
+            "; name=a",
+            "; name*0=a",
+            "; name*=a",
+            "; *1=a",
+            "; name*1234=a",
+            " ; name*1=a",
+            "; name*1",
+        ] {
+            assert_eq!(section_gap(text.as_bytes()), None, "{text}");
+        }
+    }
+}

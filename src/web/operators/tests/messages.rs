@@ -88,7 +88,8 @@ async fn html_that_is_too_complex_is_shown_as_text_only() {
     let harness = Harness::open().await;
     let session = harness.session(Role::Viewer).await;
     let attributes: Vec<_> = (0..1_000).map(|number| format!("a{number}")).collect();
-    let fonts: String = (0..400).map(|size| format!("<font size={size}>")).collect();
+    let fonts: Vec<_> = (0..400).map(|size| format!("<font size={size}>")).collect();
+    let fonts = fonts.concat();
     for (number, html) in [
         format!("<p {}>It burns.</p>", attributes.join(" ")),
         format!("<p>It burns.</p>{}", "<div>".repeat(50_000)),

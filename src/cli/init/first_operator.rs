@@ -149,7 +149,8 @@ pub(super) async fn add(
     };
     let hash = password.hash().map_err(anyhow::Error::from)?;
     let added = operations::add_operator(&store, name, Role::Admin, hash, actor()).await;
-    drop(store);
+    // Its files stay as they are from now on.
+    store.close().await;
     if is_new {
         service::give_to_owner(&database)
             .with_context(|| format!("{} belongs to another user", database.display()))?;

@@ -6,6 +6,7 @@ pub(super) mod job;
 pub(super) mod notify;
 mod overwriting;
 mod prefetcher;
+mod queue;
 pub(super) mod readers;
 pub(super) mod settings_cache;
 pub(super) mod time_slice;

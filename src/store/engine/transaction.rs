@@ -8,6 +8,7 @@ use crate::store::engine::driver::WriterSession;
 use crate::store::engine::job::{Job, Work};
 use crate::store::engine::notify::Wakeups;
 use crate::store::engine::prefetcher::Prefetcher;
+use crate::store::engine::queue::Queue;
 use crate::store::{Result, StoreError};
 
 /// Time after which a transaction takes no further operation: other processes wait for its lock.
@@ -38,19 +39,27 @@ pub(super) enum Mode {
     Savepoints,
 }
 
-/// Begins a transaction and runs operations in it. Returns their number.
+/// Begins a transaction and runs the operations of a batch in it, and those that are queued meanwhile: fewer
+/// transactions need fewer syncs. Returns their number.
 pub(super) fn fill(
     session: &dyn WriterSession,
     work: &mut Work,
-    batch: &mut [Box<dyn Job>],
+    batch: &mut Vec<Box<dyn Job>>,
+    queue: &mut Queue,
     mode: Mode,
 ) -> Result<usize, Failure> {
     session.begin()?;
     let begin = Instant::now();
     let mut done = 0;
     let mut prefetcher = Prefetcher::default();
-    while done < batch.len() {
+    loop {
         if done > 0 && begin.elapsed() >= MAX_DURATION {
+            break;
+        }
+        if mode == Mode::Batch && done == batch.len() && session.takes_late_operations() {
+            queue.move_into(batch);
+        }
+        if done == batch.len() {
             break;
         }
         if mode == Mode::Batch {

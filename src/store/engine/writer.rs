@@ -1,6 +1,7 @@
 //! The writer thread: runs queued operations and answers each once it is committed and synced.
 //!
-//! It combines the waiting operations into one transaction, within limits of number, size and time. If an operation
+//! It combines the waiting operations, and those that are queued before the commit, into one transaction, within
+//! limits of number, size and time. If an operation
 //! fails or panics, it does not affect the others: the transaction is rolled back and run again with a savepoint
 //! around each operation. Failures are rare, so the common path needs no savepoints; but an operation may run
 //! twice.
@@ -8,7 +9,7 @@
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -17,6 +18,7 @@ use crate::store::engine::driver::{Driver, WriterSession};
 use crate::store::engine::health::Health;
 use crate::store::engine::job::{Closure, Job, Operation, Work, job};
 use crate::store::engine::notify::{Notifier, Wakeups};
+use crate::store::engine::queue::{MAX_OPERATIONS, Message, Queue};
 use crate::store::engine::readers::IDLE_TIMEOUT;
 use crate::store::engine::settings_cache::SettingsCache;
 use crate::store::engine::transaction::{
@@ -25,27 +27,8 @@ use crate::store::engine::transaction::{
 use crate::store::sql::Tx;
 use crate::store::{Result, StoreError, Topic};
 
-/// Maximum number of queued operations; further callers wait for room.
-const QUEUE: usize = 1024;
-/// Maximum number of operations in one transaction, and of octets of their captured data.
-const MAX_OPERATIONS: usize = 512;
-const MAX_OCTETS: usize = 32 * 1024 * 1024;
-
-/// Divisor of the last transaction's duration, which gives the longest time that the next one waits to fill up:
-/// callers that were just answered often come back at once. It waits in pauses, until it has as many operations as
-/// the last one, and only while each pause brings another. A short transaction is not worth a pause.
-const WAIT_DIVISOR: u32 = 8;
-const PAUSE: Duration = Duration::from_micros(50);
-
 /// Number of operations that make a burst; housekeeping alone runs fewer in a quarter of an hour.
 const BURST: usize = 100;
-
-/// Messages to the thread.
-enum Message {
-    Run(Box<dyn Job>),
-    /// Run the queued operations and end. Answered when the database is closed.
-    Close(oneshot::Sender<()>),
-}
 
 /// Checks before each commit whether hook calls were written since the one with the given number, and advances that
 /// number.
@@ -67,7 +50,7 @@ impl Writer {
         owes_calls: OwesCalls,
     ) -> Result<Self> {
         let session = driver.open_writer(false)?;
-        let (queue, messages) = mpsc::channel(QUEUE);
+        let (sender, queue) = Queue::new();
         let thread = Thread {
             driver,
             notifier,
@@ -77,8 +60,6 @@ impl Writer {
             owes_calls,
             newest_call: 0,
             operations: 0,
-            answered: 0,
-            wait_until: Instant::now(),
             health: health.clone(),
         };
         let ends = health.clone();
@@ -86,14 +67,17 @@ impl Writer {
             .name("store".to_owned())
             .spawn(move || {
                 // A panic outside of an operation leaves a state that cannot be trusted.
-                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| thread.run(messages))) {
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| thread.run(queue))) {
                     ends.fail(StoreError::WriterFailed(text_of(&*panic).to_owned()));
                 }
             })
             .map_err(|error| {
                 StoreError::Other(format!("cannot start the writer thread: {error}"))
             })?;
-        Ok(Self { queue, health })
+        Ok(Self {
+            queue: sender,
+            health,
+        })
     }
 
     /// Runs an operation in a transaction and resolves when it is synced. `weight` is the size of its
@@ -150,56 +134,28 @@ struct Thread {
     newest_call: i64,
     /// Operations since memory was last freed.
     operations: usize,
-    /// Number of operations that the last transaction answered.
-    answered: usize,
-    /// End of the wait for as many operations again.
-    wait_until: Instant,
     health: Arc<Health>,
 }
 
 impl Thread {
-    fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+    fn run(mut self, mut queue: Queue) {
         let mut batch = Vec::with_capacity(MAX_OPERATIONS);
-        let mut closing = Vec::new();
         loop {
             let idle_since = Instant::now();
-            let Some(first) = messages.blocking_recv() else {
+            let Some(first) = queue.wait() else {
                 break;
             };
             if idle_since.elapsed() >= IDLE_TIMEOUT {
                 self.free_memory_after_burst();
             }
-            let mut octets = 0;
-            let mut next = Some(first);
-            while let Some(message) = next.take() {
-                match message {
-                    Message::Run(job) => {
-                        octets += job.weight();
-                        batch.push(job);
-                    }
-                    Message::Close(reply) => {
-                        messages.close();
-                        closing.push(reply);
-                    }
-                }
-                if batch.len() < MAX_OPERATIONS && octets < MAX_OCTETS {
-                    next = messages.try_recv().ok();
-                    let others_may_come = batch.len() < self.answered;
-                    if next.is_none() && others_may_come && Instant::now() + PAUSE < self.wait_until
-                    {
-                        std::thread::sleep(PAUSE);
-                        next = messages.try_recv().ok();
-                    }
-                }
-            }
+            batch.push(first);
+            queue.move_into(&mut batch);
             while !batch.is_empty() {
-                self.commit(&mut batch);
+                self.commit(&mut batch, &mut queue);
             }
         }
         drop(self.session);
-        for reply in closing {
-            let _ = reply.send(());
-        }
+        queue.closed();
     }
 
     /// Frees memory after an idle period, if there was a burst before it.
@@ -212,14 +168,15 @@ impl Thread {
         }
     }
 
-    /// Runs as many operations of a batch as one transaction takes, and answers their callers; after a failure,
-    /// those of the whole batch.
-    fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
+    /// Runs as many operations of a batch and of the queue as one transaction takes, and answers their callers; after
+    /// a failure, those of the whole batch.
+    fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>, queue: &mut Queue) {
         self.health.begin();
-        let begin = Instant::now();
-        let outcome = match self.transaction(batch, Mode::Batch) {
+        let outcome = match self.transaction(batch, queue, Mode::Batch) {
             // Nothing was committed over a lost connection, so another connection is tried once.
-            Err(Failure::OneFailed | Failure::Lost(_)) => self.transaction(batch, Mode::Savepoints),
+            Err(Failure::OneFailed | Failure::Lost(_)) => {
+                self.transaction(batch, queue, Mode::Savepoints)
+            }
             outcome => outcome,
         };
         let (done, outcome) = match outcome {
@@ -236,8 +193,6 @@ impl Thread {
             self.health.fail(error.clone());
         }
         self.operations += done;
-        self.answered = done;
-        self.wait_until = Instant::now() + begin.elapsed() / WAIT_DIVISOR;
         for job in batch.drain(..done) {
             job.answer(outcome.clone());
         }
@@ -249,7 +204,12 @@ impl Thread {
 
     /// Runs one transaction: begins, fills and commits it; rolls back on failure. Returns the number of
     /// operations that it took.
-    fn transaction(&mut self, batch: &mut [Box<dyn Job>], mode: Mode) -> Result<usize, Failure> {
+    fn transaction(
+        &mut self,
+        batch: &mut Vec<Box<dyn Job>>,
+        queue: &mut Queue,
+        mode: Mode,
+    ) -> Result<usize, Failure> {
         let session = match self.session.take() {
             Some(session) => session,
             None => self.open_again().map_err(Failure::All)?,
@@ -263,7 +223,7 @@ impl Thread {
             has_hooks: None,
         };
         let mut newest_call = self.newest_call;
-        let outcome = fill(&*session, &mut work, batch, mode)
+        let outcome = fill(&*session, &mut work, batch, queue, mode)
             .and_then(|done| {
                 let owes_more = (self.owes_calls)(&*session, &mut newest_call);
                 work.wakeups.add_if(Topic::Calls, owes_more);
@@ -378,6 +338,28 @@ mod tests {
 
         assert_eq!(paused(&driver), ["good", "late"]);
         writer.run(0, |_| Ok(())).await.expect("it goes on");
+    }
+
+    #[tokio::test]
+    async fn operations_that_are_queued_during_a_transaction_join_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (driver, writer) = start(folder.path());
+        let (is_queued, waiting) = std::sync::mpsc::channel();
+        let first = writer.run(0, move |work| {
+            let _ = waiting.recv();
+            pause(work, "first")
+        });
+        let database = driver.clone();
+        let second = writer.run(0, move |work| {
+            pause(work, "second")?;
+            Ok(paused(&database))
+        });
+        let release = async move { is_queued.send(()) };
+        let (first, second, _) = tokio::join!(first, second, release);
+        first.expect("done");
+        let seen_by_others = second.expect("done");
+        assert!(seen_by_others.is_empty(), "{seen_by_others:?}");
+        assert_eq!(paused(&driver), ["first", "second"]);
     }
 
     #[tokio::test]

@@ -113,6 +113,10 @@ impl WriterSession for PostgresSession {
             || self.pipeline.borrow().has_lost_rows()
     }
 
+    fn takes_late_operations(&self) -> bool {
+        false
+    }
+
     fn needs_prefetch(&self) -> bool {
         self.pipeline.borrow().needs_prefetch()
     }

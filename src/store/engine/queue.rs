@@ -1,0 +1,78 @@
+//! The queue of operations for the writer thread.
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::store::engine::job::Job;
+
+/// Maximum number of queued operations; further callers wait for room.
+const CAPACITY: usize = 1024;
+/// Maximum number of operations in one transaction, and of octets of their captured data.
+pub(super) const MAX_OPERATIONS: usize = 512;
+const MAX_OCTETS: usize = 32 * 1024 * 1024;
+
+/// Messages to the thread.
+pub(super) enum Message {
+    Run(Box<dyn Job>),
+    /// Run the queued operations and end. Answered when the database is closed.
+    Close(oneshot::Sender<()>),
+}
+
+/// The thread's end of the queue.
+pub(super) struct Queue {
+    messages: mpsc::Receiver<Message>,
+    /// Callers that wait for the end.
+    closing: Vec<oneshot::Sender<()>>,
+}
+
+impl Queue {
+    pub(super) fn new() -> (mpsc::Sender<Message>, Self) {
+        let (sender, messages) = mpsc::channel(CAPACITY);
+        let queue = Self {
+            messages,
+            closing: Vec::new(),
+        };
+        (sender, queue)
+    }
+
+    /// Waits for the next operation; None at the end.
+    pub(super) fn wait(&mut self) -> Option<Box<dyn Job>> {
+        loop {
+            let message = self.messages.blocking_recv()?;
+            if let Some(job) = self.job(message) {
+                return Some(job);
+            }
+        }
+    }
+
+    /// Moves the waiting operations into a batch, within its limits.
+    pub(super) fn move_into(&mut self, batch: &mut Vec<Box<dyn Job>>) {
+        let mut octets: usize = batch.iter().map(|job| job.weight()).sum();
+        while batch.len() < MAX_OPERATIONS
+            && octets < MAX_OCTETS
+            && let Ok(message) = self.messages.try_recv()
+        {
+            if let Some(job) = self.job(message) {
+                octets += job.weight();
+                batch.push(job);
+            }
+        }
+    }
+
+    fn job(&mut self, message: Message) -> Option<Box<dyn Job>> {
+        match message {
+            Message::Run(job) => Some(job),
+            Message::Close(reply) => {
+                self.messages.close();
+                self.closing.push(reply);
+                None
+            }
+        }
+    }
+
+    /// Answers the callers that wait for the end.
+    pub(super) fn closed(self) {
+        for reply in self.closing {
+            let _ = reply.send(());
+        }
+    }
+}

@@ -59,8 +59,7 @@ const MIN_WIDE: usize = 8;
 pub struct OwnLinks {
     /// Host of `http.public_url`, in lower case.
     host: String,
-    links: WordPatterns,
-    replies: Option<WordPatterns>,
+    patterns: WordPatterns,
 }
 
 impl OwnLinks {
@@ -70,13 +69,8 @@ impl OwnLinks {
         let reply = reply.filter(|local| !local.is_empty());
         Self {
             host: host.to_ascii_lowercase(),
-            links: WordPatterns::of_links(),
-            replies: reply.map(WordPatterns::of_replies),
+            patterns: WordPatterns::new(reply),
         }
-    }
-
-    fn patterns(&self) -> impl Iterator<Item = &WordPatterns> {
-        std::iter::once(&self.links).chain(&self.replies)
     }
 }
 

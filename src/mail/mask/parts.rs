@@ -47,19 +47,20 @@ impl EncodedParts {
 }
 
 /// The codings that a `Content-Transfer-Encoding` field at the start of `text` names.
-fn codings_of_field(text: &[u8]) -> impl Iterator<Item = Coding> {
+fn codings_of_field(text: &[u8]) -> Vec<Coding> {
     const CODINGS: [(&[u8], Coding); 3] = [
         (b"quoted-printable", Coding::QuotedPrintable),
         (b"base64", Coding::Base64),
         (b"uue", Coding::Uuencode),
     ];
-    let value = value_of_field(text)
-        .unwrap_or_default()
-        .to_ascii_lowercase();
+    let Some(value) = value_of_field(text).map(<[u8]>::to_ascii_lowercase) else {
+        return Vec::new();
+    };
     CODINGS
         .into_iter()
-        .filter(move |(name, _)| memmem::find(&value, name).is_some())
+        .filter(|(name, _)| memmem::find(&value, name).is_some())
         .map(|(_, coding)| coding)
+        .collect()
 }
 
 /// The beginning of the value of a `Content-Transfer-Encoding` field at the start of `text`.

@@ -51,36 +51,11 @@ pub(super) struct WordPatterns {
 }
 
 impl WordPatterns {
-    /// The patterns of links.
-    pub fn of_links() -> Self {
-        let words = spellings("verify");
-        let once = in_base64(words.iter().map(String::as_bytes));
-        let twice = in_base64(in_base64([b"verify".as_slice()]).iter().map(octets));
-        Self::new(TokenKind::Link, &words, [once, twice].concat())
-    }
-
-    /// The patterns of the reply address, whose local part is given; it must not be empty.
-    pub fn of_replies(local: &str) -> Self {
-        let words = spellings(local);
-        // With the mark after it, as a short word alone occurs in any base64.
-        let marked = |word: &str| [format!("{word}+"), format!("{word}%2")];
-        let all: Vec<String> = words.iter().flat_map(|word| marked(word)).collect();
-        let given = marked(local);
-        let once = in_base64(all.iter().map(String::as_bytes));
-        let inner = in_base64(given.iter().map(String::as_bytes));
-        let twice = in_base64(inner.iter().map(octets));
-        Self::new(TokenKind::Reply, &words, [once, twice].concat())
-    }
-
-    fn new(token: TokenKind, words: &BTreeSet<String>, in_base64: Vec<WordPattern>) -> Self {
-        let mut patterns: Vec<WordPattern> = words
-            .iter()
-            .map(|word| WordPattern {
-                octets: word.clone().into_bytes(),
-                kind: PatternKind::Word(token),
-            })
-            .collect();
-        patterns.extend(in_base64);
+    /// The patterns of links and, if there is one, of the reply address, whose local part is given; it must not be
+    /// empty.
+    pub fn new(reply: Option<&str>) -> Self {
+        let mut patterns = patterns_of_links();
+        patterns.extend(reply.into_iter().flat_map(patterns_of_replies));
         patterns.sort_by_key(|pattern| pattern.octets[0]);
         let start = |octet| patterns.partition_point(|p| usize::from(p.octets[0]) < octet);
         let starts = (0..=256).map(start).collect();
@@ -155,6 +130,33 @@ fn block(first: u8, second: u8) -> usize {
     usize::from(first & 0x3f) << 6 | usize::from(second & 0x3f)
 }
 
+fn patterns_of_links() -> Vec<WordPattern> {
+    let words = spellings("verify");
+    let once = in_base64(words.iter().map(String::as_bytes));
+    let twice = in_base64(in_base64([b"verify".as_slice()]).iter().map(octets));
+    [as_written(TokenKind::Link, &words), once, twice].concat()
+}
+
+fn patterns_of_replies(local: &str) -> Vec<WordPattern> {
+    let words = spellings(local);
+    // With the mark after it, as a short word alone occurs in any base64.
+    let marked = |word: &str| [format!("{word}+"), format!("{word}%2")];
+    let all: Vec<String> = words.iter().flat_map(|word| marked(word)).collect();
+    let given = marked(local);
+    let once = in_base64(all.iter().map(String::as_bytes));
+    let inner = in_base64(given.iter().map(String::as_bytes));
+    let twice = in_base64(inner.iter().map(octets));
+    [as_written(TokenKind::Reply, &words), once, twice].concat()
+}
+
+fn as_written(token: TokenKind, words: &BTreeSet<String>) -> Vec<WordPattern> {
+    let of = |word: &String| WordPattern {
+        octets: word.clone().into_bytes(),
+        kind: PatternKind::Word(token),
+    };
+    words.iter().map(of).collect()
+}
+
 fn octets(pattern: &WordPattern) -> &[u8] {
     &pattern.octets
 }
@@ -212,7 +214,7 @@ mod tests {
     #[test]
     fn each_occurrence_is_found() {
         for local in ["r", "it", "confirm", "a-very-long.local_part"] {
-            let patterns = WordPatterns::of_replies(local);
+            let patterns = WordPatterns::new(Some(local));
             for before in 0..40 {
                 for pattern in &patterns.all {
                     let word = std::str::from_utf8(&pattern.octets).expect("ASCII");
@@ -226,7 +228,7 @@ mod tests {
 
     #[test]
     fn words_are_found_next_to_each_other() {
-        let patterns = WordPatterns::of_links();
+        let patterns = WordPatterns::new(None);
         let word = PatternKind::Word(TokenKind::Link);
         assert_eq!(
             found(&patterns, "verifyVERIFYververify verifverif"),

@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::OwnLinks;
 use super::bits::Bits;
 use super::breaks::{base64_character, breaks, match_word, skip_breaks};
-use super::patterns::{PatternKind, TokenKind, WordPatterns};
+use super::patterns::{PatternKind, TokenKind};
 use super::references::numeric_reference;
 use crate::mail::transfer_encoding::{sextet, soft_break};
 
@@ -77,23 +77,19 @@ pub(super) fn find(text: &[u8], own: &OwnLinks, needs_host: bool) -> FoundTokens
             in_base64: [bits(), bits(), bits()],
         },
     };
-    for patterns in own.patterns() {
-        patterns.find(text, |start, pattern| {
-            search.record(start, start + pattern.octets.len(), pattern.kind);
-        });
-    }
+    own.patterns.find(text, |start, pattern| {
+        search.record(start, start + pattern.octets.len(), pattern.kind);
+    });
     let mut joined = JoinedText::default();
-    let (mut last, mut next) = (0, [0; 2]);
+    let (mut last, mut next) = (0, 0);
     for end in breaks(text) {
         // The breaks of another kind begin.
         if end < last {
-            next = [0; 2];
+            next = 0;
         }
         last = end;
-        for (patterns, next) in own.patterns().zip(&mut next) {
-            if end >= *next {
-                *next = search.find_broken(end, patterns, &mut joined);
-            }
+        if end >= next {
+            next = search.find_broken(end, &mut joined);
         }
     }
     search.found
@@ -136,13 +132,9 @@ impl Search<'_> {
     ///
     /// Breaks are left out: a pattern is then found as if it were whole. No pattern contains a quote prefix, except
     /// that of a local part with `|`: such a word is not found if it is broken before its `|`.
-    fn find_broken(
-        &mut self,
-        end: usize,
-        patterns: &WordPatterns,
-        joined: &mut JoinedText,
-    ) -> usize {
+    fn find_broken(&mut self, end: usize, joined: &mut JoinedText) -> usize {
         let text = self.text;
+        let patterns = &self.own.patterns;
         let last = text[..end].last();
         let Some(mut last) = last.copied().filter(|last| patterns.contains(*last)) else {
             return end;

@@ -160,8 +160,8 @@ pub(crate) trait WriterSession: EngineSession + Send {
     /// True after an error that leaves only a rollback: of the transaction, or to the savepoint.
     fn has_failed(&self) -> bool;
 
-    /// True if a transaction takes operations that are queued while it runs; false where they would cost it more round
-    /// trips.
+    /// True if a transaction takes operations that are queued while others run; false where they would cost it more
+    /// round trips.
     fn takes_late_operations(&self) -> bool {
         true
     }

@@ -39,8 +39,8 @@ pub(super) enum Mode {
     Savepoints,
 }
 
-/// Begins a transaction and runs the operations of a batch in it, and those that are queued meanwhile: fewer
-/// transactions need fewer syncs. Returns their number.
+/// Begins a transaction and runs the operations of a batch in it, and those that are queued meanwhile: callers that
+/// were just answered often come back at once. Returns their number.
 pub(super) fn fill(
     session: &dyn WriterSession,
     work: &mut Work,
@@ -50,6 +50,9 @@ pub(super) fn fill(
 ) -> Result<usize, Failure> {
     session.begin()?;
     let begin = Instant::now();
+    if mode == Mode::Batch {
+        queue.move_into(batch);
+    }
     let mut done = 0;
     let mut prefetcher = Prefetcher::default();
     loop {

@@ -131,6 +131,16 @@ pub(super) fn sextet(byte: u8) -> Option<u8> {
     Some(VALUES[usize::from(byte)]).filter(|value| *value < 64)
 }
 
+/// The octets of a group of base64 without padding; None if a character is not of its alphabet.
+pub(super) fn base64_group(characters: [u8; 4]) -> Option<[u8; 3]> {
+    let values = characters.map(|character| VALUES[usize::from(character)]);
+    let bits = values
+        .iter()
+        .fold(0, |bits, value| bits << 6 | u32::from(*value));
+    let [_, octets @ ..] = bits.to_be_bytes();
+    values.iter().all(|value| *value < 64).then_some(octets)
+}
+
 /// Value of a character of uuencode, also of one outside of its alphabet.
 pub(super) fn uuencoded_value(byte: u8) -> u8 {
     byte.wrapping_sub(b' ') & 0x3f

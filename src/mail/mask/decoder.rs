@@ -84,10 +84,25 @@ impl Decoder {
         });
         loop {
             decoded.extend_from_slice(self.literals(text));
+            if self.coding == Coding::Base64 {
+                self.decode_whole_groups(text, &mut decoded);
+            }
             let Some(unit) = self.next(text) else {
                 return decoded;
             };
             decoded.extend_from_slice(unit.octets());
+        }
+    }
+
+    /// Decodes the groups up to the first that has anything else in it, such as a line end.
+    fn decode_whole_groups(&mut self, text: &[u8], decoded: &mut Vec<u8>) {
+        let (groups, _) = text[self.at..self.to].as_chunks::<4>();
+        for group in groups {
+            let Some(octets) = transfer_encoding::base64_group(*group) else {
+                return;
+            };
+            decoded.extend_from_slice(&octets);
+            self.at += group.len();
         }
     }
 

@@ -44,6 +44,8 @@ pub(super) struct WordPatterns {
     longest: usize,
     /// Distance by which the window can move, for each block.
     shifts: Vec<u8>,
+    /// True for blocks that begin a pattern.
+    begins_with: Vec<bool>,
     /// True for blocks that occur in a pattern.
     has_block: Vec<bool>,
     /// True for octets that occur in a pattern.
@@ -63,6 +65,7 @@ impl WordPatterns {
         let window = lengths().min().unwrap_or(0).clamp(2, 200);
         let longest = lengths().max().unwrap_or(0);
         let mut shifts = vec![u8::try_from(window - 1).unwrap_or(1); BLOCKS];
+        let mut begins_with = vec![false; BLOCKS];
         let mut has_block = vec![false; BLOCKS];
         let mut has_octet = vec![false; 256];
         for WordPattern { octets, .. } in &patterns {
@@ -72,13 +75,17 @@ impl WordPatterns {
             for (index, pair) in octets.windows(2).enumerate() {
                 let block = block(pair[0], pair[1]);
                 has_block[block] = true;
+                begins_with[block] |= index == 0;
                 if index + 2 <= window {
                     let shift = u8::try_from(window - 2 - index).unwrap_or(1);
                     shifts[block] = shifts[block].min(shift);
                 }
             }
             if let [octet] = octets[..] {
-                (0..=u8::MAX).for_each(|next| shifts[block(octet, next)] = 0);
+                for next in 0..=u8::MAX {
+                    shifts[block(octet, next)] = 0;
+                    begins_with[block(octet, next)] = true;
+                }
             }
         }
         Self {
@@ -87,6 +94,7 @@ impl WordPatterns {
             window,
             longest,
             shifts,
+            begins_with,
             has_block,
             has_octet,
         }
@@ -115,13 +123,16 @@ impl WordPatterns {
                 continue;
             }
             let start = end - self.window;
+            end += 1;
+            if !self.begins_with[block(text[start], text[start + 1])] {
+                continue;
+            }
             let first = usize::from(text[start]);
             for pattern in &self.all[self.starts[first]..self.starts[first + 1]] {
                 if text[start..].starts_with(&pattern.octets) {
                     take(start, pattern);
                 }
             }
-            end += 1;
         }
     }
 }

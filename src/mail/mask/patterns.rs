@@ -1,7 +1,7 @@
 //! Search for several patterns at once, and the patterns of our links.
 //!
-//! The search is that of Wu and Manber (1994) with blocks of two octets: the last block of a window tells how
-//! far the window can move, most of the time by almost its whole length.
+//! The search looks only at some blocks of two octets, so far apart that the beginning of each occurrence contains
+//! exactly one of them. A table tells where in a pattern the block can be, which is nowhere most of the time.
 
 use std::collections::BTreeSet;
 
@@ -38,12 +38,11 @@ pub(super) struct WordPatterns {
     all: Vec<WordPattern>,
     /// Index of the first pattern with each octet at its start, and of the one after the last.
     starts: Vec<usize>,
-    /// Length of the shortest pattern, but at least that of a block, and at most 200, so that distances fit in an
-    /// octet.
-    window: usize,
+    /// Distance of the blocks that the search looks at: the number of blocks in the shortest pattern, but at most 8.
+    distance: usize,
     longest: usize,
-    /// Distance by which the window can move, for each block.
-    shifts: Vec<u8>,
+    /// Places of each block within the first `distance` blocks of a pattern, one bit for each.
+    places: Vec<u8>,
     /// True for blocks that begin a pattern.
     begins_with: Vec<bool>,
     /// True for blocks that occur in a pattern.
@@ -62,9 +61,10 @@ impl WordPatterns {
         let start = |octet| patterns.partition_point(|p| usize::from(p.octets[0]) < octet);
         let starts = (0..=256).map(start).collect();
         let lengths = || patterns.iter().map(|pattern| pattern.octets.len());
-        let window = lengths().min().unwrap_or(0).clamp(2, 200);
+        let shortest = lengths().min().unwrap_or(0);
+        let distance = shortest.saturating_sub(1).clamp(1, 8);
         let longest = lengths().max().unwrap_or(0);
-        let mut shifts = vec![u8::try_from(window - 1).unwrap_or(1); BLOCKS];
+        let mut places = vec![0; BLOCKS];
         let mut begins_with = vec![false; BLOCKS];
         let mut has_block = vec![false; BLOCKS];
         let mut has_octet = vec![false; 256];
@@ -76,14 +76,13 @@ impl WordPatterns {
                 let block = block(pair[0], pair[1]);
                 has_block[block] = true;
                 begins_with[block] |= index == 0;
-                if index + 2 <= window {
-                    let shift = u8::try_from(window - 2 - index).unwrap_or(1);
-                    shifts[block] = shifts[block].min(shift);
+                if index < distance {
+                    places[block] |= 1 << index;
                 }
             }
             if let [octet] = octets[..] {
                 for next in 0..=u8::MAX {
-                    shifts[block(octet, next)] = 0;
+                    places[block(octet, next)] |= 1;
                     begins_with[block(octet, next)] = true;
                 }
             }
@@ -91,9 +90,9 @@ impl WordPatterns {
         Self {
             all: patterns,
             starts,
-            window,
+            distance,
             longest,
-            shifts,
+            places,
             begins_with,
             has_block,
             has_octet,
@@ -113,25 +112,30 @@ impl WordPatterns {
         self.has_block[block(first, second)]
     }
 
-    /// Calls `take` with the start of each occurrence and its pattern.
+    /// Calls `take` with the start of each occurrence and its pattern, in the order of the starts.
     pub fn find(&self, text: &[u8], mut take: impl FnMut(usize, &WordPattern)) {
-        let mut end = self.window;
-        while let Some([.., first, second]) = text.get(..end) {
-            let shift = self.shifts[block(*first, *second)];
-            if shift > 0 {
-                end += usize::from(shift);
-                continue;
+        let mut at = self.distance - 1;
+        while let Some(&[first, second]) = text.get(at..at + 2) {
+            let mut places = self.places[block(first, second)];
+            while places > 0 {
+                let place = places.ilog2();
+                places ^= 1 << place;
+                self.compare(text, at - place as usize, &mut take);
             }
-            let start = end - self.window;
-            end += 1;
-            if !self.begins_with[block(text[start], text[start + 1])] {
-                continue;
-            }
-            let first = usize::from(text[start]);
-            for pattern in &self.all[self.starts[first]..self.starts[first + 1]] {
-                if text[start..].starts_with(&pattern.octets) {
-                    take(start, pattern);
-                }
+            at += self.distance;
+        }
+    }
+
+    /// Compares the text at a position, which has at least one block, with the patterns.
+    fn compare(&self, text: &[u8], start: usize, take: &mut impl FnMut(usize, &WordPattern)) {
+        let text = &text[start..];
+        if !self.begins_with[block(text[0], text[1])] {
+            return;
+        }
+        let first = usize::from(text[0]);
+        for pattern in &self.all[self.starts[first]..self.starts[first + 1]] {
+            if text.starts_with(&pattern.octets) {
+                take(start, pattern);
             }
         }
     }

@@ -125,8 +125,8 @@ impl Work<'_> {
         self.owe_to_replier(account, found, cause, now)
     }
 
-    /// Owes a mail with a new link after an answer that confirms to a mail that has expired, unless a later mail has
-    /// one already. The reply asks for it, as the page for a new link does.
+    /// Owes a mail with a new link after an answer that confirms to a mail that has expired, unless a new link was
+    /// requested after that mail. The reply asks for it, as the page for a new link does.
     fn renew_expired(&mut self, account: &AccountRow, found: &TokenRow, now: Millis) -> Result<()> {
         let cause = MailCause::Resend;
         let renewed = has_mail_from(self.tx, account, cause, found.verification_mail + 1)?;

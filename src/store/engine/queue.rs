@@ -76,3 +76,56 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Result;
+    use crate::store::engine::job::{Operation, Work, job};
+
+    /// An operation that does nothing.
+    struct Nothing;
+
+    impl Operation<()> for Nothing {
+        fn run(&mut self, _: &mut Work) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn send(sender: &mpsc::Sender<Message>, weight: usize) {
+        let (job, _) = job::<_, ()>(weight, Nothing);
+        assert!(sender.try_send(Message::Run(job)).is_ok(), "it has room");
+    }
+
+    #[test]
+    fn a_batch_grows_to_its_limits_however_often_it_takes_more() {
+        for (weight, limit) in [(0, MAX_OPERATIONS), (MAX_OCTETS / 4, 4)] {
+            let (sender, mut queue) = Queue::new();
+            for _ in 0..=MAX_OPERATIONS {
+                send(&sender, weight);
+            }
+            let mut batch: Vec<_> = queue.wait().into_iter().collect();
+            for _ in 0..2 {
+                queue.move_into(&mut batch);
+                assert_eq!(batch.len(), limit);
+            }
+        }
+    }
+
+    #[test]
+    fn operations_that_are_queued_at_the_end_are_taken_before_it_is_answered() {
+        let (sender, mut queue) = Queue::new();
+        let (reply, mut closed) = oneshot::channel();
+        send(&sender, 0);
+        assert!(sender.try_send(Message::Close(reply)).is_ok());
+        send(&sender, 0);
+        let mut batch = Vec::new();
+        queue.move_into(&mut batch);
+        assert_eq!(batch.len(), 2);
+        assert!(sender.is_closed(), "it takes no more");
+        assert!(queue.wait().is_none());
+        assert!(closed.try_recv().is_err(), "not answered yet");
+        queue.closed();
+        assert_eq!(closed.try_recv(), Ok(()));
+    }
+}

@@ -39,8 +39,9 @@ pub(super) enum Mode {
     Savepoints,
 }
 
-/// Begins a transaction and runs the operations of a batch in it, and those that are queued meanwhile: callers that
-/// were just answered often come back at once. Returns their number.
+/// Begins a transaction and runs the operations of a batch in it. The operations that are queued while it begins join
+/// the batch, and so do those that are queued while it runs, if the session takes them: callers that were just answered
+/// often come back at once. Returns the number of operations that it ran.
 pub(super) fn fill(
     session: &dyn WriterSession,
     work: &mut Work,

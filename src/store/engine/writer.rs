@@ -1,10 +1,9 @@
 //! The writer thread: runs queued operations and answers each once it is committed and synced.
 //!
-//! It combines the waiting operations, and those that are queued before the commit, into one transaction, within
-//! limits of number, size and time. If an operation
-//! fails or panics, it does not affect the others: the transaction is rolled back and run again with a savepoint
-//! around each operation. Failures are rare, so the common path needs no savepoints; but an operation may run
-//! twice.
+//! It combines the waiting operations, and some of those that are queued during the transaction, into one
+//! transaction, within limits of number, size and time. If an operation fails or panics, it does not affect the
+//! others: the transaction is rolled back and run again with a savepoint around each operation. Failures are rare, so
+//! the common path needs no savepoints; but an operation may run twice.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -277,122 +276,4 @@ impl Thread {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::engine::transaction;
-    use crate::store::sqlite::driver::SqliteDriver;
-
-    /// The writer of a new database.
-    fn start(folder: &std::path::Path) -> (Arc<SqliteDriver>, Writer) {
-        let path = folder.join("vestibule.db");
-        let driver = Arc::new(SqliteDriver::of(&path));
-        driver.create().expect("a file");
-        driver.migrate().expect("a schema");
-        let notifier = Arc::new(Notifier::beside(&path));
-        let writer = Writer::start(driver.clone(), notifier, Arc::default(), |_, _| false);
-        (driver, writer.expect("a thread"))
-    }
-
-    fn paused(driver: &SqliteDriver) -> Vec<String> {
-        let tx: &Tx = &*driver.open_reader().expect("open");
-        let sql = "SELECT destination FROM paused_destination ORDER BY destination";
-        tx.all(sql, &[]).expect("names")
-    }
-
-    fn pause(work: &Work, name: &str) -> Result<()> {
-        let sql = "INSERT INTO paused_destination (destination, at, by) VALUES (?, 0, 'test')";
-        work.tx.run(sql, &[&name]).map(drop)
-    }
-
-    #[tokio::test]
-    async fn an_operation_that_fails_or_panics_does_not_affect_others() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (driver, writer) = start(folder.path());
-
-        // The first keeps the writer busy until the others wait, so that they share a transaction.
-        let (all_wait, waiting) = std::sync::mpsc::channel();
-        let first = writer.run(0, move |_| {
-            let _ = waiting.recv();
-            Ok(())
-        });
-        let good = writer.run(0, |work| pause(work, "good"));
-        let failing = writer.run(0, |work| {
-            pause(work, "half done")?;
-            Err::<(), _>(StoreError::NotAllowed("no".to_owned()))
-        });
-        let panicking = writer.run(0, |work| {
-            pause(work, "half done, too")?;
-            assert!(work.tx.next_number()? < 0, "it does not");
-            Ok(())
-        });
-        let late = writer.run(0, |work| pause(work, "late"));
-        let release = async move { all_wait.send(()) };
-        let (first, good, failing, panicking, late, _) =
-            tokio::join!(first, good, failing, panicking, late, release);
-        first.expect("done");
-        good.expect("done");
-        assert!(matches!(failing, Err(StoreError::NotAllowed(_))));
-        let fault = panicking.expect_err("it panicked").to_string();
-        assert!(fault.contains("it does not"), "{fault}");
-        late.expect("done");
-
-        assert_eq!(paused(&driver), ["good", "late"]);
-        writer.run(0, |_| Ok(())).await.expect("it goes on");
-    }
-
-    #[tokio::test]
-    async fn operations_that_are_queued_during_a_transaction_join_it() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (driver, writer) = start(folder.path());
-        let (is_queued, waiting) = std::sync::mpsc::channel();
-        let first = writer.run(0, move |work| {
-            let _ = waiting.recv();
-            pause(work, "first")
-        });
-        let database = driver.clone();
-        let second = writer.run(0, move |work| {
-            pause(work, "second")?;
-            Ok(paused(&database))
-        });
-        let release = async move { is_queued.send(()) };
-        let (first, second, _) = tokio::join!(first, second, release);
-        first.expect("done");
-        let seen_by_others = second.expect("done");
-        assert!(seen_by_others.is_empty(), "{seen_by_others:?}");
-        assert_eq!(paused(&driver), ["first", "second"]);
-    }
-
-    #[tokio::test]
-    async fn a_transaction_ends_before_other_processes_wait_too_long_for_its_lock() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (driver, writer) = start(folder.path());
-        // The first keeps the writer busy until the others wait, so that they are one batch.
-        let (all_wait, waiting) = std::sync::mpsc::channel();
-        let first = writer.run(0, move |_| {
-            let _ = waiting.recv();
-            Ok(())
-        });
-        let slow = writer.run(0, |work| {
-            std::thread::sleep(transaction::MAX_DURATION);
-            pause(work, "slow")
-        });
-        let failing = writer.run(0, |work| {
-            pause(work, "half done")?;
-            Err::<(), _>(StoreError::NotAllowed("no".to_owned()))
-        });
-        let late = writer.run(0, move |work| {
-            pause(work, "late")?;
-            Ok(paused(&driver))
-        });
-        let release = async move { all_wait.send(()) };
-        let (first, slow, failing, late, _) = tokio::join!(first, slow, failing, late, release);
-        first.expect("done");
-        slow.expect("done");
-        assert!(matches!(failing, Err(StoreError::NotAllowed(_))));
-        assert_eq!(
-            late.expect("done"),
-            ["slow"],
-            "others see it in the meantime"
-        );
-    }
-}
+mod tests;

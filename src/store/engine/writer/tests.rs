@@ -1,0 +1,152 @@
+//! Tests of the writer thread, with SQLite.
+
+use super::*;
+use crate::store::engine::job::JobOutcome;
+use crate::store::engine::transaction;
+use crate::store::sqlite::driver::SqliteDriver;
+
+/// The writer of a new database.
+fn start(folder: &std::path::Path) -> (Arc<SqliteDriver>, Writer) {
+    let path = folder.join("vestibule.db");
+    let driver = Arc::new(SqliteDriver::of(&path));
+    driver.create().expect("a file");
+    driver.migrate().expect("a schema");
+    let notifier = Arc::new(Notifier::beside(&path));
+    let writer = Writer::start(driver.clone(), notifier, Arc::default(), |_, _| false);
+    (driver, writer.expect("a thread"))
+}
+
+fn paused(driver: &SqliteDriver) -> Vec<String> {
+    let tx: &Tx = &*driver.open_reader().expect("open");
+    let sql = "SELECT destination FROM paused_destination ORDER BY destination";
+    tx.all(sql, &[]).expect("names")
+}
+
+fn pause(work: &Work, name: &str) -> Result<()> {
+    let sql = "INSERT INTO paused_destination (destination, at, by) VALUES (?, 0, 'test')";
+    work.tx.run(sql, &[&name]).map(drop)
+}
+
+#[tokio::test]
+async fn an_operation_that_fails_or_panics_does_not_affect_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (driver, writer) = start(folder.path());
+
+    // The first keeps the writer busy until the others wait, so that they share a transaction.
+    let (all_wait, waiting) = std::sync::mpsc::channel();
+    let first = writer.run(0, move |_| {
+        let _ = waiting.recv();
+        Ok(())
+    });
+    let good = writer.run(0, |work| pause(work, "good"));
+    let failing = writer.run(0, |work| {
+        pause(work, "half done")?;
+        Err::<(), _>(StoreError::NotAllowed("no".to_owned()))
+    });
+    let panicking = writer.run(0, |work| {
+        pause(work, "half done, too")?;
+        assert!(work.tx.next_number()? < 0, "it does not");
+        Ok(())
+    });
+    let late = writer.run(0, |work| pause(work, "late"));
+    let release = async move { all_wait.send(()) };
+    let (first, good, failing, panicking, late, _) =
+        tokio::join!(first, good, failing, panicking, late, release);
+    first.expect("done");
+    good.expect("done");
+    assert!(matches!(failing, Err(StoreError::NotAllowed(_))));
+    let fault = panicking.expect_err("it panicked").to_string();
+    assert!(fault.contains("it does not"), "{fault}");
+    late.expect("done");
+
+    assert_eq!(paused(&driver), ["good", "late"]);
+    writer.run(0, |_| Ok(())).await.expect("it goes on");
+}
+
+/// An operation for the queue, and the receiver of its outcome.
+fn make_job<T, F>(run: F) -> (Box<dyn Job>, oneshot::Receiver<JobOutcome<T, Closure<F>>>)
+where
+    T: Send + 'static,
+    F: FnMut(&mut Work) -> Result<T> + Send + 'static,
+{
+    job(0, Closure(run))
+}
+
+/// Runs an operation that queues others, so that they are not there when its transaction begins.
+async fn run_and_queue(writer: &Writer, mut late: Vec<Box<dyn Job>>) {
+    let queue = writer.queue.clone();
+    let first = writer.run(0, move |work| {
+        for job in late.drain(..) {
+            assert!(queue.try_send(Message::Run(job)).is_ok(), "it has room");
+        }
+        pause(work, "first")
+    });
+    first.await.expect("done");
+}
+
+#[tokio::test]
+async fn operations_that_are_queued_during_a_transaction_join_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (driver, writer) = start(folder.path());
+    let database = driver.clone();
+    let (late, answer) = make_job(move |work| {
+        pause(work, "late")?;
+        Ok(paused(&database))
+    });
+    run_and_queue(&writer, vec![late]).await;
+    let (seen_by_others, _) = answer.await.expect("an answer");
+    let seen_by_others = seen_by_others.expect("done");
+    assert!(seen_by_others.is_empty(), "{seen_by_others:?}");
+    assert_eq!(paused(&driver), ["first", "late"]);
+}
+
+#[tokio::test]
+async fn an_operation_that_joins_late_and_fails_does_not_affect_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (driver, writer) = start(folder.path());
+    let (failing, refusal) = make_job(|work| {
+        pause(work, "half done")?;
+        Err::<(), _>(StoreError::NotAllowed("no".to_owned()))
+    });
+    let (last, answer) = make_job(|work| pause(work, "last"));
+    run_and_queue(&writer, vec![failing, last]).await;
+    let (refused, _) = refusal.await.expect("an answer");
+    assert!(matches!(refused, Err(StoreError::NotAllowed(_))));
+    let (done, _) = answer.await.expect("an answer");
+    done.expect("done");
+    assert_eq!(paused(&driver), ["first", "last"]);
+}
+
+#[tokio::test]
+async fn a_transaction_ends_before_other_processes_wait_too_long_for_its_lock() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (driver, writer) = start(folder.path());
+    // The first keeps the writer busy until the others wait, so that they are one batch.
+    let (all_wait, waiting) = std::sync::mpsc::channel();
+    let first = writer.run(0, move |_| {
+        let _ = waiting.recv();
+        Ok(())
+    });
+    let slow = writer.run(0, |work| {
+        std::thread::sleep(transaction::MAX_DURATION);
+        pause(work, "slow")
+    });
+    let failing = writer.run(0, |work| {
+        pause(work, "half done")?;
+        Err::<(), _>(StoreError::NotAllowed("no".to_owned()))
+    });
+    let late = writer.run(0, move |work| {
+        pause(work, "late")?;
+        Ok(paused(&driver))
+    });
+    let release = async move { all_wait.send(()) };
+    let (first, slow, failing, late, _) = tokio::join!(first, slow, failing, late, release);
+    first.expect("done");
+    slow.expect("done");
+    assert!(matches!(failing, Err(StoreError::NotAllowed(_))));
+    assert_eq!(
+        late.expect("done"),
+        ["slow"],
+        "others see it in the meantime"
+    );
+}

@@ -257,7 +257,7 @@ const WIDE: &str = "A: b\r\n\r\na\0a\0a\0a\0a\0a\0a\0a\0a\0a\0";
 
 /// Messages that are hostile to the search for links, besides those that are hostile to a parser. TOKEN stands
 /// for a token of a link.
-const LINKS: [(&str, &str, &str); 38] = [
+const LINKS: [(&str, &str, &str); 40] = [
     ("A: b\r\n\r\n", "verify/TOKEN ", ""),
     ("A: b\r\n\r\n", "ver\r\nify/TOKEN,", ""),
     ("A: b\r\n\r\n", "verify/", ""),
@@ -277,6 +277,9 @@ const LINKS: [(&str, &str, &str); 38] = [
     ("A: b\r\n\r\n", "verif<b>y/", ""),
     ("A: b\r\n\r\na<b>b ", "<b ", ""),
     ("A: b\r\n\r\na<b>b ", "a<!--", ""),
+    // Each tag begins again within itself.
+    ("A: b\r\n\r\n", "<b/<b>", ""),
+    ("A: b\r\n\r\na<b>b ", "<b/<b/<b/<b/<b/<b/<b/<b>", ""),
     ("A: b\r\n\r\nverify/", "<b>", "TOKEN"),
     ("A: b; c*0=verify/", ";c*1=", "TOKEN\r\n\r\n"),
     ("A: b\r\n\r\n", "verif\ny_", ""),

@@ -10,7 +10,7 @@ use super::body_charset::charset_of_body;
 use super::charset::Label;
 use super::content_parts::{ContentParts, disposition};
 use super::html_attributes::has_more_attributes;
-use super::html_tree::has_too_large_tree;
+use super::html_tree::have_too_large_trees;
 use super::structure::{Part, Structure};
 use super::text::is_unsafe;
 
@@ -159,7 +159,8 @@ pub fn html(raw: &[u8]) -> HtmlView {
         HtmlView::Missing
     } else if shown
         .iter()
-        .any(|html| has_more_attributes(html, MAX_ATTRIBUTES) || has_too_large_tree(html))
+        .any(|html| has_more_attributes(html, MAX_ATTRIBUTES))
+        || have_too_large_trees(&shown)
     {
         HtmlView::TooComplex
     } else {

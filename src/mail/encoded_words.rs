@@ -126,7 +126,12 @@ impl Raw {
         if charset::is_mostly_utf8(value) {
             return Self::Utf8;
         }
-        match body.filter(|label| charset::decode_strictly(value, label).is_some()) {
+        // No field is in UTF-16, even if the body is: an `@` would be part of another character.
+        let is_possible = |label: &&Label| {
+            charset::decode(b"@", Some(*label)) == "@"
+                && charset::decode_strictly(value, label).is_some()
+        };
+        match body.filter(is_possible) {
             Some(label) => Self::Labelled(*label),
             None => Self::Windows1252,
         }
@@ -339,6 +344,7 @@ mod tests {
             (b"\xf0\xd2\xc9", Some("koi8-r"), "При"),
             (b"\xb0\xa1", Some("euc-kr"), "가"),
             (b"\x82\xa0", Some("shift_jis"), "あ"),
+            (b"D\xfcbn", Some("utf-16"), "Dübn"),
             ("ü".as_bytes(), Some("koi8-r"), "ü"),
             (b"D\xfcben \xa4", Some("euc-kr"), "Düben ¤"),
         ] {

@@ -16,8 +16,11 @@ pub(super) fn join_paragraphs(text: &str, deletes_space: bool) -> String {
         let content = content.strip_prefix(' ').unwrap_or(content);
         // RFC 3676 4.3: the line before a signature is not part of a paragraph.
         let is_separator = content == "-- ";
-        // An empty line ends one for people, even after a space by mistake.
-        if continued != Some(depth) || is_separator || content.is_empty() {
+        // An empty line ends one for people, even after or with spaces by mistake.
+        let is_empty = content.trim_start_matches(' ').is_empty();
+        // Some programs write `> > ` for a deeper quotation, although RFC 3676 4.5 allows only `>> `.
+        let is_deeper = depth > 0 && content.starts_with('>');
+        if continued != Some(depth) || is_separator || is_empty || is_deeper {
             if number > 0 {
                 joined.push('\n');
             }
@@ -26,7 +29,8 @@ pub(super) fn join_paragraphs(text: &str, deletes_space: bool) -> String {
                 joined.push(' ');
             }
         }
-        let before_break = content.strip_suffix(' ').filter(|_| !is_separator);
+        let may_continue = !(is_separator || is_empty || is_deeper);
+        let before_break = content.strip_suffix(' ').filter(|_| may_continue);
         joined.push_str(before_break.filter(|_| deletes_space).unwrap_or(content));
         continued = before_break.map(|_| depth);
     }
@@ -51,6 +55,11 @@ mod tests {
                 ">> one two\n> three \nfour",
             ),
             (">one \n> two\n>\n", "> one two\n>\n"),
+            ("one \n  \ntwo", "one \n \ntwo"),
+            (
+                "> one \n> > two \n> > three \n> four",
+                "> one \n> > two \n> > three \n> four",
+            ),
             ("one \n-- \nAnn \nLee", "one \n-- \nAnn Lee"),
             ("> -- \n> Ann", "> -- \n> Ann"),
             ("", ""),

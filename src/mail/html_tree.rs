@@ -1,11 +1,11 @@
-//! A bound on the tree that a parser makes of HTML.
+//! A bound on the trees that a parser makes of the HTML of a message.
 //!
-//! Takes HTML; finds out whether its tree may take too much memory or time. A parser compares a tag with all open
-//! elements, and repairs faulty nesting: formatting elements that are open at the end of a paragraph are made again,
-//! with their attributes, in each one after it (HTML standard, 13.2.4.3), so that 256 KiB can become gigabytes. Only
-//! the standard's own rules tell how far that goes, so html5ever runs with a sink that stores no tree, piece by piece,
-//! and stops beyond a bound. Its tokenizer takes quadratic time in the number of attributes, which
-//! [`html_attributes`](super::html_attributes) bounds before.
+//! Takes the parts with HTML; finds out whether their trees may take too much memory or time together. A parser
+//! compares a tag with all open elements, and repairs faulty nesting: formatting elements that are open at the end of
+//! a paragraph are made again, with their attributes, in each one after it (HTML standard, 13.2.4.3), so that 256 KiB
+//! can become gigabytes. Only the standard's own rules tell how far that goes, so html5ever runs with a sink that
+//! stores no tree, piece by piece, and stops beyond a bound. Its tokenizer takes quadratic time in the number of
+//! attributes, which [`html_attributes`](super::html_attributes) bounds before.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -18,7 +18,7 @@ use html5ever::{Attribute, ExpandedName, ParseOpts, QualName, local_name, ns, pa
 /// Maximum depth of the tree, as in Chromium.
 const MAX_DEPTH: usize = 512;
 
-/// Maximum size of all elements, in octets: [`ELEMENT`] and the values of the attributes of each.
+/// Maximum size of all elements of a message, in octets: [`ELEMENT`] and the values of the attributes of each.
 const MAX_SIZE: usize = 8 * 1024 * 1024;
 const ELEMENT: usize = 64;
 
@@ -36,32 +36,56 @@ const PIECE: usize = 1024;
 /// Number of the document, and of the parent of a node that has none.
 const DOCUMENT: usize = 0;
 
-/// True if a parser takes too much memory or time for the tree.
-pub(super) fn has_too_large_tree(html: &str) -> bool {
+/// True if a parser takes too much memory or time for the trees of all parts of a message.
+pub(super) fn have_too_large_trees(parts: &[impl AsRef<str>]) -> bool {
+    let mut cost = Cost::default();
+    parts.iter().any(|html| {
+        cost = add_cost(html.as_ref(), cost);
+        cost.is_too_high()
+    })
+}
+
+/// Adds the cost of a part to that of others. Stops beyond a bound.
+fn add_cost(html: &str, others: Cost) -> Cost {
     // The context of ammonia.
     let context = QualName::new(None, ns!(html), local_name!("div"));
-    let sink = TreeSize::new();
+    let sink = TreeMeter::new(others);
     let mut parser = parse_fragment(sink, ParseOpts::default(), context, Vec::new(), false);
     let mut rest = html;
     while !rest.is_empty() {
         let (piece, after) = rest.split_at(rest.floor_char_boundary(PIECE));
         parser.process(StrTendril::from(piece));
-        if parser.tokenizer.sink.sink.is_exceeded() {
-            return true;
+        if parser.tokenizer.sink.sink.cost.get().is_too_high() {
+            break;
         }
         rest = after;
     }
-    false
+    parser.tokenizer.sink.sink.cost.get()
+}
+
+/// Cost of the trees of a message.
+#[derive(Clone, Copy, Default)]
+struct Cost {
+    is_too_deep: bool,
+    size: usize,
+    comparisons: usize,
+    moves: usize,
+}
+
+impl Cost {
+    fn is_too_high(self) -> bool {
+        self.is_too_deep
+            || self.size > MAX_SIZE
+            || self.comparisons > MAX_COMPARISONS
+            || self.moves > MAX_MOVES
+    }
 }
 
 /// A sink that only measures.
-struct TreeSize {
+struct TreeMeter {
     /// Numbers of the nodes' parents.
     parents: RefCell<Vec<usize>>,
-    is_too_deep: Cell<bool>,
-    size: Cell<usize>,
-    comparisons: Cell<usize>,
-    moves: Cell<usize>,
+    cost: Cell<Cost>,
 }
 
 #[derive(Clone)]
@@ -72,26 +96,22 @@ struct Node {
     is_integration_point: bool,
 }
 
-impl TreeSize {
-    fn new() -> Self {
+impl TreeMeter {
+    fn new(others: Cost) -> Self {
         Self {
             parents: RefCell::new(vec![DOCUMENT]),
-            is_too_deep: Cell::new(false),
-            size: Cell::new(0),
-            comparisons: Cell::new(0),
-            moves: Cell::new(0),
+            cost: Cell::new(others),
         }
     }
 
-    fn is_exceeded(&self) -> bool {
-        self.is_too_deep.get()
-            || self.size.get() > MAX_SIZE
-            || self.comparisons.get() > MAX_COMPARISONS
-            || self.moves.get() > MAX_MOVES
+    fn add(&self, add: impl FnOnce(&mut Cost)) {
+        let mut cost = self.cost.get();
+        add(&mut cost);
+        self.cost.set(cost);
     }
 
     fn create(&self, name: QualName, attributes: usize, is_integration_point: bool) -> Node {
-        self.size.set(self.size.get() + ELEMENT);
+        self.add(|cost| cost.size += ELEMENT);
         let mut parents = self.parents.borrow_mut();
         parents.push(DOCUMENT);
         Node {
@@ -112,11 +132,10 @@ impl TreeSize {
         };
         self.parents.borrow_mut()[child.number] = parent;
         let depth = self.depth(child.number);
-        if depth > MAX_DEPTH {
-            self.is_too_deep.set(true);
-        }
-        let comparisons = self.comparisons.get() + depth * (1 + child.attributes);
-        self.comparisons.set(comparisons);
+        self.add(|cost| {
+            cost.is_too_deep |= depth > MAX_DEPTH;
+            cost.comparisons += depth * (1 + child.attributes);
+        });
     }
 
     /// Depth of a node, up to one more than the maximum.
@@ -131,7 +150,7 @@ impl TreeSize {
     }
 
     fn count_move(&self) {
-        self.moves.set(self.moves.get() + 1);
+        self.add(|cost| cost.moves += 1);
     }
 
     fn parent(&self, node: &Node) -> usize {
@@ -139,7 +158,7 @@ impl TreeSize {
     }
 }
 
-impl TreeSink for TreeSize {
+impl TreeSink for TreeMeter {
     type Handle = Node;
     type Output = Self;
     type ElemName<'a> = ExpandedName<'a>;
@@ -165,7 +184,7 @@ impl TreeSink for TreeSize {
 
     fn create_element(&self, name: QualName, attrs: Vec<Attribute>, flags: ElementFlags) -> Node {
         let values: usize = attrs.iter().map(|attribute| attribute.value.len()).sum();
-        self.size.set(self.size.get() + values);
+        self.add(|cost| cost.size += values);
         let is_integration_point = flags.mathml_annotation_xml_integration_point;
         self.create(name, attrs.len(), is_integration_point)
     }
@@ -269,11 +288,20 @@ mod tests {
             // Moved out of the formatting element.
             "<b><p></b></p>".repeat(20_000),
         ] {
-            assert!(has_too_large_tree(&html), "{}", &html[..60]);
+            assert!(have_too_large_trees(&[&html]), "{}", &html[..60]);
         }
         // Without a bound, some of them would take minutes and all memory.
         let limit = std::time::Duration::from_mins(5);
         assert!(begin.elapsed() < limit, "{:?}", begin.elapsed());
+    }
+
+    #[test]
+    fn the_parts_of_a_message_count_together() {
+        let long = "x".repeat(5_000);
+        let part = format!("<p><a href={long}></p>{}", "<p>x".repeat(1_000));
+        for (parts, is_too_large) in [(&[&part][..], false), (&[&part, &part], true)] {
+            assert_eq!(have_too_large_trees(parts), is_too_large);
+        }
     }
 
     #[test]
@@ -300,7 +328,7 @@ mod tests {
             "<template><b>one</template><select><option>two</select>".to_owned(),
         ] {
             let start = &html[..html.len().min(60)];
-            assert!(!has_too_large_tree(&html), "{start}");
+            assert!(!have_too_large_trees(&[&html]), "{start}");
         }
     }
 }

@@ -32,7 +32,7 @@ impl Gaps {
     /// True if a word may have such a gap.
     pub fn occur_in(self, text: &[u8]) -> bool {
         match self {
-            Self::Markup => memchr_iter(b'<', text).any(|at| is_within_word(text, at)),
+            Self::Markup => has_markup_within_word(text),
             Self::Sections => memchr_iter(b'*', text).any(|at| section_mark(&text[at..]).is_some()),
         }
     }
@@ -54,19 +54,27 @@ impl Gaps {
     }
 }
 
-/// True if the gaps that begin at a position are between octets of a link. If others precede them, the first of them
-/// tells.
-fn is_within_word(text: &[u8], start: usize) -> bool {
+/// True if tags or comments are between octets of a link. Each `<` within one of them is passed together with it and
+/// all that follow directly, because to begin at each takes quadratic time.
+fn has_markup_within_word(text: &[u8]) -> bool {
     let may_be_of_link =
         |octet: &u8| octet.is_ascii_alphanumeric() || b"%&+-./:;=@_".contains(octet);
-    if !text[..start].last().is_some_and(may_be_of_link) {
-        return false;
+    let mut at = 0;
+    while let Some(before) = memchr(b'<', &text[at..]) {
+        let start = at + before;
+        let mut end = start;
+        while let Some(length) = markup(&text[end..]) {
+            end += length;
+        }
+        if end > start
+            && text[..start].last().is_some_and(may_be_of_link)
+            && text.get(end).is_some_and(may_be_of_link)
+        {
+            return true;
+        }
+        at = end.max(start + 1);
     }
-    let mut end = start;
-    while let Some(length) = markup(&text[end..]) {
-        end += length;
-    }
-    end > start && text.get(end).is_some_and(may_be_of_link)
+    false
 }
 
 /// Length of the tag or the comment that the text begins with, up to the first `>`.
@@ -159,6 +167,16 @@ mod tests {
             ] {
                 assert!(!Gaps::Markup.occur_in(text.as_bytes()), "{text}");
             }
+        }
+        for (text, is_within) in [
+            ("a<b/<b>c", true),
+            ("<b/<b>c", false),
+            ("<b>a<b>c", true),
+            ("a<p<b>c", true),
+            ("a<b", false),
+            ("<", false),
+        ] {
+            assert_eq!(Gaps::Markup.occur_in(text.as_bytes()), is_within, "{text}");
         }
         let long = format!("<b {}>", "a".repeat(MAX_TAG));
         for text in [

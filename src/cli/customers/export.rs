@@ -51,7 +51,7 @@ const README: &str = "\
 Everything that Vestibule knows about this address, written on request.
 
 account.json    the account: kind, how and when the address was verified; null if there is none, or if it expired
-directory.json  the user of the organisation's directory: names, addresses and roles; null if there is none
+directory.json  the user of the organisation's directory: user name, addresses and roles; null if there is none
 requests.json   messages for a help desk, and the outcome of each
 ledger.json     every received message: the time, the verdict and the rule
 letters.json    mail that we sent to the address

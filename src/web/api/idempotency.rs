@@ -5,19 +5,20 @@
 //! such requests in particular, so the work is a task of its own, which completes and stores its answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
-use tokio::task::JoinError;
 
 use super::AppState;
 use super::input::RawRequest;
 use super::problem::{Problem, ProblemKind};
 use crate::domain::{OperatorName, Timestamp};
+use crate::observe::catch_panic;
 use crate::store::{AnswerKey, Claimed, KeptAnswer, StoreError};
 
 const FIELD: HeaderName = HeaderName::from_static("idempotency-key");
@@ -28,9 +29,12 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Retention of a stored answer.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
+/// Time limit of the work of a request.
+const MAX_WORK: Duration = Duration::from_mins(4);
+
 /// Maximum age of a claim. It is longer than the work of a request takes, so an older claim belongs to a request
 /// that the end of the process cut off.
-const WORK: SignedDuration = SignedDuration::from_mins(5);
+const CLAIMED: SignedDuration = SignedDuration::from_mins(5);
 
 /// Header fields that are stored with an answer, besides its status and body.
 const HEAD: [HeaderName; 2] = [CONTENT_TYPE, LOCATION];
@@ -78,11 +82,8 @@ pub(super) async fn once(
     work: impl Future<Output = Response> + Send + 'static,
 ) -> Result<Response, Problem> {
     let task = tokio::spawn(async move { claim_and_work(&app, asked, work).await });
-    match task.await.map_err(JoinError::try_into_panic) {
-        Ok(answer) => answer,
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        Err(Err(cancelled)) => Err(StoreError::Other(cancelled.to_string()).into()),
-    }
+    task.await
+        .unwrap_or_else(|error| Err(StoreError::Other(error.to_string()).into()))
 }
 
 async fn claim_and_work(
@@ -91,7 +92,7 @@ async fn claim_and_work(
     work: impl Future<Output = Response>,
 ) -> Result<Response, Problem> {
     let now = Timestamp::now();
-    let until = now.saturating_add(WORK).unwrap_or(Timestamp::MAX);
+    let until = now.saturating_add(CLAIMED).unwrap_or(Timestamp::MAX);
     match app.store.claim_answer(asked.clone(), until, now).await? {
         Claimed::New => {}
         Claimed::Answered(kept) => return Ok(again(kept)),
@@ -103,7 +104,12 @@ async fn claim_and_work(
             ));
         }
     }
-    let (parts, body) = work.await.into_parts();
+    let response = match tokio::time::timeout(MAX_WORK, catch_panic(work)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => server_error(StoreError::Other(format!("a handler panicked: {panic}"))),
+        Err(_) => server_error(StoreError::Busy("a request took too long".to_owned())),
+    };
+    let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX)
         .await
         .map_err(|error| StoreError::Other(error.to_string()))?;
@@ -123,6 +129,10 @@ async fn claim_and_work(
         app.store.keep_answer(asked, kept, until).await?;
     }
     Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+fn server_error(error: StoreError) -> Response {
+    Problem::from(error).into_response()
 }
 
 fn again(kept: KeptAnswer) -> Response {

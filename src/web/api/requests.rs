@@ -159,7 +159,13 @@ pub(super) async fn retry_many(
         (Some(requests), false) if portal.is_none() && again.after.is_none() => {
             many(&call, RequestAction::Retry, check_number(requests)?).await
         }
-        (None, true) => retry_failed(&call, portal, again.after).await,
+        (None, true) => {
+            let page = Page {
+                limit: MAX_BULK_ITEMS,
+                after: again.after,
+            };
+            retry_failed(&call, portal, page).await
+        }
         _ => Err(Problem::of_field(
             "requests",
             "give requests, or set all_failed, optionally with a portal and after",
@@ -167,21 +173,18 @@ pub(super) async fn retry_many(
     }
 }
 
-/// Retries failed requests, oldest first, up to the limit. With the cursor of the answer, those whose retry is refused
-/// do not hide the others.
-async fn retry_failed(
+/// Retries a page of the failed requests, oldest first. With the cursor of the answer, those whose retry is refused do
+/// not hide the others.
+pub(super) async fn retry_failed(
     call: &Call,
     portal: Option<PortalName>,
-    after: Option<String>,
+    page: Page,
 ) -> Result<ApiJson<RequestsDone>, Problem> {
     let filter = RequestFilter {
         state: Some(RequestState::Failed),
         portal,
         order: ListOrder::OldestFirst,
-        page: Page {
-            limit: MAX_BULK_ITEMS,
-            after,
-        },
+        page,
         ..RequestFilter::default()
     };
     let listed = call.app.store.requests(filter).await?;

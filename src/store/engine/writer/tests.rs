@@ -63,8 +63,10 @@ async fn an_operation_that_fails_or_panics_does_not_affect_others() {
     writer.run(0, |_| Ok(())).await.expect("it goes on");
 }
 
+type Answer<T, F> = oneshot::Receiver<JobOutcome<T, Closure<F>>>;
+
 /// An operation for the queue, and the receiver of its outcome.
-fn make_job<T, F>(run: F) -> (Box<dyn Job>, oneshot::Receiver<JobOutcome<T, Closure<F>>>)
+fn make_job<T, F>(run: F) -> (Box<dyn Job>, Answer<T, F>)
 where
     T: Send + 'static,
     F: FnMut(&mut Work) -> Result<T> + Send + 'static,

@@ -1,16 +1,12 @@
 //! `Idempotency-Key`.
 
-use std::sync::{Arc, OnceLock};
-
 use axum::response::IntoResponse;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::*;
 use crate::store::AnswerKey;
-use crate::web::api::AppState;
 use crate::web::api::idempotency::once;
 use crate::web::api::problem::ProblemKind;
-use crate::web::bearer::BearerGate;
 
 async fn keyed(harness: &Harness, token: &str, key: &str, path: &str, body: Value) -> Answer {
     let mut request = request(&Method::POST, path, Some(token), Some(&body));
@@ -82,21 +78,18 @@ async fn a_refusal_is_replayed_and_a_bad_key_refused_at_once() {
     }
 }
 
-#[tokio::test]
-async fn the_request_of_a_client_that_disconnects_is_completed_once() {
-    let harness = Harness::open().await;
-    let (_sender, config) = watch::channel(Arc::clone(&harness.config));
-    let app = Arc::new(AppState {
-        config,
-        store: harness.store.clone(),
-        bearer: BearerGate::new(),
-        document: OnceLock::new(),
-    });
-    let asked = AnswerKey {
+async fn answer_key(harness: &Harness) -> AnswerKey {
+    AnswerKey {
         operator: harness.operator(Role::Agent).await,
         key: "k".to_owned(),
         request: [7; 32],
-    };
+    }
+}
+
+#[tokio::test]
+async fn the_request_of_a_client_that_disconnects_is_completed_once() {
+    let harness = Harness::open().await;
+    let (app, asked) = (state_of(&harness), answer_key(&harness).await);
     let (began, may_end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (tell, wait) = (Arc::clone(&began), Arc::clone(&may_end));
     let work = async move {
@@ -117,5 +110,26 @@ async fn the_request_of_a_client_that_disconnects_is_completed_once() {
             Err(problem) => assert_eq!(problem.kind, ProblemKind::Underway),
         }
     };
+    assert_eq!(answer.status(), StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn work_that_panics_or_takes_too_long_gives_up_its_key() {
+    let harness = Harness::open().await;
+    let (app, asked) = (state_of(&harness), answer_key(&harness).await);
+    let panics = async {
+        assert!(std::hint::black_box(false), "no");
+        StatusCode::OK.into_response()
+    };
+    let answer = once(Arc::clone(&app), asked.clone(), panics).await;
+    let status = answer.expect("an answer").status();
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    // In paused time the limit expires as soon as nothing else can run.
+    tokio::time::pause();
+    let answer = once(Arc::clone(&app), asked.clone(), std::future::pending()).await;
+    let status = answer.expect("an answer").status();
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    let works = async { StatusCode::CREATED.into_response() };
+    let answer = once(app, asked, works).await.expect("an answer");
     assert_eq!(answer.status(), StatusCode::CREATED);
 }

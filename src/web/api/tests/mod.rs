@@ -10,15 +10,31 @@ mod people;
 mod routes;
 mod waiting_causes;
 
+use std::sync::{Arc, OnceLock};
+
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{Method, Request, StatusCode};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::domain::{Actor, Interface, Role, Timestamp, Token};
 use crate::store::{KeyKind, OperatorKey};
+use crate::web::api::AppState;
+use crate::web::bearer::BearerGate;
 use crate::web::operators::tests::{Answer, Harness, asked_at_once};
+
+/// The state of the handlers, without their routes.
+fn state_of(harness: &Harness) -> Arc<AppState> {
+    let (_, config) = watch::channel(Arc::clone(&harness.config));
+    Arc::new(AppState {
+        config,
+        store: harness.store.clone(),
+        bearer: BearerGate::new(),
+        document: OnceLock::new(),
+    })
+}
 
 /// A token of an operator of this role, valid for an hour.
 async fn token(harness: &Harness, role: Role) -> String {

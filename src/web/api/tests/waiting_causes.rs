@@ -3,8 +3,11 @@
 
 use super::*;
 use crate::domain::{DestinationName, EmailAddress, PortalName};
-use crate::store::{DownDestination, RunLimits, Settlement};
+use crate::store::{DownDestination, Page, RunLimits, Settlement};
 use crate::verification::tests::sample;
+use crate::web::api::api_route::Call;
+use crate::web::api::requests::retry_failed;
+use crate::web::bearer::TokenHolder;
 
 #[tokio::test]
 async fn requests_of_a_removed_portal_are_listed_with_the_cause_and_not_retried() {
@@ -181,4 +184,32 @@ async fn a_retry_of_all_failed_requests_goes_on_after_those_that_it_refuses() {
     let listed = object(&listed, StatusCode::OK);
     assert_eq!(listed["items"][0]["waiting"], 1);
     assert_eq!(listed["items"][0]["failed"], 1);
+}
+
+#[tokio::test]
+async fn a_retry_of_all_failed_requests_leads_from_page_to_page() {
+    let harness = Harness::open().await;
+    let agent = token(&harness, Role::Agent).await;
+    let ann = harness.mail("ann@corp.example", "one").await.ledger;
+    let bea = harness.mail("bea@corp.example", "two").await.ledger;
+    let both = json!({"requests": [ann.to_string(), bea.to_string()]});
+    post(&harness, &agent, "/requests/release", both).await;
+    fail_requests(&harness).await;
+    let call = Call {
+        app: state_of(&harness),
+        holder: TokenHolder {
+            name: harness.operator(Role::Agent).await,
+            role: Role::Agent,
+            scope: None,
+        },
+    };
+    let mut after = None;
+    for (id, next) in [(ann, json!(ann.to_string())), (bea, Value::Null)] {
+        let page = Page { limit: 1, after };
+        let retried = retry_failed(&call, None, page).await.expect("retried");
+        let retried = serde_json::to_value(&retried.0).expect("JSON");
+        assert_eq!(retried["items"][0]["id"], id.to_string());
+        assert_eq!((&retried["done"], &retried["next"]), (&json!(1), &next));
+        after = retried["next"].as_str().map(str::to_owned);
+    }
 }

@@ -70,7 +70,7 @@ impl Queue {
     }
 
     /// Answers the callers that wait for the end.
-    pub(super) fn closed(self) {
+    pub(super) fn answer_closing(self) {
         for reply in self.closing {
             let _ = reply.send(());
         }
@@ -125,7 +125,7 @@ mod tests {
         assert!(sender.is_closed(), "it takes no more");
         assert!(queue.wait().is_none());
         assert!(closed.try_recv().is_err(), "not answered yet");
-        queue.closed();
+        queue.answer_closing();
         assert_eq!(closed.try_recv(), Ok(()));
     }
 }

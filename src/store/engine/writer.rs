@@ -154,7 +154,7 @@ impl Thread {
             }
         }
         drop(self.session);
-        queue.closed();
+        queue.answer_closing();
     }
 
     /// Frees memory after an idle period, if there was a burst before it.

@@ -16,7 +16,8 @@
 //! link, which has it. Compressed content, such as that of ZIP files, is not searched.
 //!
 //! Tags of HTML within a line, comments, and what is between two sections of a parameter (RFC 2231 3) are gaps in a
-//! link. If there may be any in a text that is encoded at most twice, a copy without them is searched, too.
+//! link. If there may be any in a text, a copy without them is searched, too, unless the text is encoded three times,
+//! in UTF-16, in an encoded-word, or base64 within other text.
 //!
 //! Decoded text is masked like any other, and what changed is written back into the text that encodes it. The
 //! time is linear in the size of the message. The memory is that of a copy of the message if it has a token, and
@@ -34,6 +35,7 @@ mod references;
 mod runs;
 mod token_search;
 mod unit;
+mod uuencode;
 
 use std::borrow::Cow;
 

@@ -9,8 +9,9 @@ use super::breaks::base64_character;
 use super::gaps::Gaps;
 use super::joining::Joining;
 use super::unit::{EncodedUnit, UnitSource};
+use super::uuencode::UuencodedLine;
 use crate::mail::encoded_words::{EncodedWord, MAX_FOLDED_TEXT, is_cut};
-use crate::mail::transfer_encoding::{self, uuencoded_value};
+use crate::mail::transfer_encoding;
 
 /// Octet in place of other text between encoded-words, or between wide characters: it occurs in no token and no
 /// break.
@@ -51,13 +52,6 @@ pub(super) struct Decoder {
     other_text: Range<usize>,
     /// The uuencoded line that is decoded.
     line: Option<UuencodedLine>,
-}
-
-#[derive(Debug, Clone)]
-struct UuencodedLine {
-    to: usize,
-    /// Number of octets that are not decoded yet.
-    left: usize,
 }
 
 impl Decoder {
@@ -221,51 +215,15 @@ impl Decoder {
     fn uuencoded_group(&mut self, text: &[u8]) -> Option<EncodedUnit> {
         loop {
             if let Some(line) = &mut self.line
-                && line.left > 0
+                && let Some(unit) = line.next_group(text)
             {
-                let count = (line.to - self.at).min(4);
-                let mut places = [0; 4];
-                let mut bits = 0;
-                for place in &mut places[..count] {
-                    *place = self.at;
-                    bits = bits << 6 | u32::from(uuencoded_value(text[self.at]));
-                    self.at += 1;
-                }
-                let length = line.left.min(3);
-                line.left -= length;
-                let source = UnitSource::Uuencoded(places, count);
-                return Some(EncodedUnit::group(
-                    bits << (6 * (4 - count)),
-                    length,
-                    source,
-                ));
+                return Some(unit);
             }
-            self.line = Some(self.next_line(text)?);
-        }
-    }
-
-    /// Moves to the next line with characters between `begin` and `end`.
-    fn next_line(&mut self, text: &[u8]) -> Option<UuencodedLine> {
-        // The first line is the one after `begin`.
-        let mut is_begun = self.line.is_some();
-        let mut start = self.line.take().map_or(self.at, |line| line.to);
-        loop {
-            let rest = text.get(start..self.to).filter(|rest| !rest.is_empty())?;
-            let end = memchr::memchr(b'\n', rest);
-            let line = &rest[..end.unwrap_or(rest.len())];
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if is_begun && line == b"end" {
-                return None;
-            }
-            if is_begun && let [length, characters @ ..] = line {
-                self.at = start + 1;
-                return Some(UuencodedLine {
-                    to: start + line.len(),
-                    left: usize::from(uuencoded_value(*length)).min(characters.len()),
-                });
-            }
-            is_begun |= line.starts_with(b"begin ");
-            start += end.map_or(rest.len(), |end| end + 1);
+            let (start, is_begun) = match &self.line {
+                Some(line) => (line.to, true),
+                None => (self.at, false),
+            };
+            self.line = Some(UuencodedLine::find(text, start, self.to, is_begun)?);
         }
     }
 

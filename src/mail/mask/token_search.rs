@@ -284,9 +284,9 @@ fn follows_base64(text: &[u8], word: usize) -> bool {
     before.clone().count() >= LENGTH && before.copied().all(is_base64)
 }
 
-/// True if a token that ends here is the beginning of a longer one, of others: gateways write `-` and `_` after a
-/// link, but neither letters nor digits. They may follow a soft line break (RFC 2045 6.7), which no program writes
-/// between two lines; after any other break, a letter may begin other text.
+/// True if a letter or a digit follows a token that ends here. It is then the beginning of a longer one, which is not
+/// ours: gateways write only `-` and `_` after a link. A soft line break (RFC 2045 6.7) may come between them, as no
+/// program writes it between two lines; after any other break, a letter may begin other text.
 fn is_continued(text: &[u8], end: usize) -> bool {
     let rest = &text[end..];
     let next_line = rest.strip_prefix(b"=").and_then(|after| {

@@ -156,10 +156,7 @@ fn time_and_memory_follow_the_size() {
     let (mut slowest, mut largest) = (Duration::ZERO, 0);
     for shape in SHAPES {
         let raw = built(shape);
-        let before = ALLOCATOR.current_usage();
-        ALLOCATOR.reset_peak_usage();
-        let facts = read(&raw, &envelope, &own);
-        let peak = ALLOCATOR.peak_usage() - before;
+        let (peak, facts) = peak_of(|| read(&raw, &envelope, &own));
         // The best of a few, as other processes use the CPU, too.
         let started = Instant::now();
         let content = Content::of(&raw);
@@ -186,10 +183,7 @@ fn time_and_memory_follow_the_size() {
     for (start, unit, end) in SHAPES {
         if start.contains("\r\n\r\n") {
             let raw = built((start, &unit.repeat(16), end)).repeat(16);
-            let before = ALLOCATOR.current_usage();
-            ALLOCATOR.reset_peak_usage();
-            drop(read(&raw, &envelope, &own));
-            let peak = ALLOCATOR.peak_usage() - before;
+            let (peak, _) = peak_of(|| read(&raw, &envelope, &own));
             assert!(
                 peak <= TO_READ,
                 "{start:?} {unit:?} took {peak} octets for a body"
@@ -201,12 +195,17 @@ fn time_and_memory_follow_the_size() {
     reserved_is_enough(&own, &envelope);
 }
 
-/// Memory that the work takes at most, and its time: the best of three, as other processes use the CPU, too.
-fn measure<T>(work: impl Fn() -> T) -> (usize, Duration) {
+/// Memory that the work takes at most, and its result.
+fn peak_of<T>(work: impl FnOnce() -> T) -> (usize, T) {
     let before = ALLOCATOR.current_usage();
     ALLOCATOR.reset_peak_usage();
-    drop(work());
-    let peak = ALLOCATOR.peak_usage() - before;
+    let result = work();
+    (ALLOCATOR.peak_usage() - before, result)
+}
+
+/// Memory that the work takes at most, and its time: the best of three, as other processes use the CPU, too.
+fn measure<T>(work: impl Fn() -> T) -> (usize, Duration) {
+    let (peak, _) = peak_of(&work);
     let times = (0..3).map(|_| {
         let started = Instant::now();
         drop(work());
@@ -489,11 +488,7 @@ fn reserved_is_enough(own: &Identity, envelope: &Envelope) {
             continue;
         }
         let raw = within_the_bound((start, unit, end));
-        let before = ALLOCATOR.current_usage();
-        ALLOCATOR.reset_peak_usage();
-        let facts = one(&raw);
-        let peak = ALLOCATOR.peak_usage() - before;
-        drop(facts);
+        let (peak, _) = peak_of(|| one(&raw));
         assert!(
             peak <= TO_READ_AN_OCTET * HEADER + TO_READ,
             "{start:?} {unit:?} {end:?} took {peak} octets, {} times its size",

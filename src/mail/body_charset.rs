@@ -18,7 +18,7 @@ pub(super) fn body_charset(message: &Section) -> Option<Label> {
         .or_else(|| first_declared(&Structure::below(message.body, &media)?))
 }
 
-/// The same for a message whose parts are known, so that they are not searched for again.
+/// [`body_charset`] of a message whose parts are known, so that they are not searched for again.
 pub(super) fn charset_of_body(structure: &Structure) -> Option<Label> {
     let message = structure.root().section();
     let media = message.media();

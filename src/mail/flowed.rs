@@ -16,11 +16,12 @@ pub(super) fn join_paragraphs(text: &str, deletes_space: bool) -> String {
         let content = content.strip_prefix(' ').unwrap_or(content);
         // RFC 3676 4.3: the line before a signature is not part of a paragraph.
         let is_separator = content == "-- ";
-        // An empty line ends one for people, even after or with spaces by mistake.
+        // For people, an empty line ends a paragraph, even after or with spaces by mistake.
         let is_empty = content.trim_start_matches(' ').is_empty();
         // Some programs write `> > ` for a deeper quotation, although RFC 3676 4.5 allows only `>> `.
         let is_deeper = depth > 0 && content.starts_with('>');
-        if continued != Some(depth) || is_separator || is_empty || is_deeper {
+        let stands_alone = is_separator || is_empty || is_deeper;
+        if continued != Some(depth) || stands_alone {
             if number > 0 {
                 joined.push('\n');
             }
@@ -29,8 +30,7 @@ pub(super) fn join_paragraphs(text: &str, deletes_space: bool) -> String {
                 joined.push(' ');
             }
         }
-        let may_continue = !(is_separator || is_empty || is_deeper);
-        let before_break = content.strip_suffix(' ').filter(|_| may_continue);
+        let before_break = content.strip_suffix(' ').filter(|_| !stands_alone);
         joined.push_str(before_break.filter(|_| deletes_space).unwrap_or(content));
         continued = before_break.map(|_| depth);
     }

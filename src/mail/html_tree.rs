@@ -52,12 +52,9 @@ fn add_cost(html: &str, others: Cost) -> Cost {
     let sink = TreeMeter::new(others);
     let mut parser = parse_fragment(sink, ParseOpts::default(), context, Vec::new(), false);
     let mut rest = html;
-    while !rest.is_empty() {
+    while !rest.is_empty() && !parser.tokenizer.sink.sink.cost.get().is_too_high() {
         let (piece, after) = rest.split_at(rest.floor_char_boundary(PIECE));
         parser.process(StrTendril::from(piece));
-        if parser.tokenizer.sink.sink.cost.get().is_too_high() {
-            break;
-        }
         rest = after;
     }
     parser.tokenizer.sink.sink.cost.get()

@@ -15,7 +15,8 @@ use super::period::Period;
 use super::{AppState, when};
 use crate::config::Config;
 use crate::domain::{
-    AccountStatus, EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Role, Timestamp,
+    AccountStatus, EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Role,
+    Timestamp,
 };
 use crate::operations::{
     MAX_BULK_ITEMS, Outcomes, RequestAction, Tally, WaitingCauses, act_on_requests, earlier,

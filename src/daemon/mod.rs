@@ -160,7 +160,11 @@ impl Daemon {
             templates: templates.clone(),
             beside: Some(
                 web::metrics_router(self.store.clone(), self.readiness.clone())
-                    .merge(web::api_router(config.clone(), self.store.clone()))
+                    .merge(web::api_router(
+                        config.clone(),
+                        self.store.clone(),
+                        tasks.clone(),
+                    ))
                     .merge(web::scim_router(config.clone(), self.store.clone())),
             ),
         });

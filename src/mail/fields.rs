@@ -36,7 +36,7 @@ impl<'a> MessageFields<'a> {
     /// The subject, as in [`Facts::subject`](super::Facts::subject).
     #[must_use]
     pub fn subject(&self) -> Option<String> {
-        text::decode_field(&self.section, &self.section.first("Subject")?)
+        text::decode_field(&self.section.first("Subject")?, || self.body_charset())
     }
 
     /// The Date in RFC 3339, in its own zone. Years of two and three digits follow RFC 5322 4.3. None for an
@@ -52,13 +52,13 @@ impl<'a> MessageFields<'a> {
         let Some(field) = self.section.first(name) else {
             return Vec::new();
         };
-        let body = if field.value.is_ascii() {
-            None
-        } else {
-            let body = self.body.get_or_init(|| body_charset(&self.section));
-            body.as_ref()
-        };
-        named_address::parse(&field, body)
+        let is_ascii = field.value.is_ascii();
+        let body = (!is_ascii).then(|| self.body_charset()).flatten();
+        named_address::parse(&field, body.as_ref())
+    }
+
+    fn body_charset(&self) -> Option<Label> {
+        *self.body.get_or_init(|| body_charset(&self.section))
     }
 
     /// Identifiers in a field, without angle brackets.

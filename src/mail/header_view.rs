@@ -3,6 +3,10 @@
 //! Takes a raw message; returns the fields that people know, decoded, and all fields as received. Nothing in
 //! the result moves a cursor or changes the direction of text, and its size is bounded.
 
+use std::cell::OnceCell;
+
+use super::body_charset::body_charset;
+use super::charset::Label;
 use super::content::truncate;
 use super::header::Section;
 use super::text::decode_field;
@@ -36,7 +40,9 @@ impl HeaderView {
     #[must_use]
     pub fn of(raw: &[u8]) -> Self {
         let section = Section::of(raw);
-        let decoded = |name| decode_first(&section, name);
+        let body = OnceCell::new();
+        let body_charset = || *body.get_or_init(|| body_charset(&section));
+        let decoded = |name| decode_first(&section, name, body_charset);
         let lines = section.fields().take(MAX_FIELDS).map(|field| HeaderLine {
             name: truncate(field.name, MAX_VALUE),
             value: truncate(&field.text(), MAX_VALUE),
@@ -62,13 +68,18 @@ impl HeaderView {
 /// The [display name](HeaderView::display_name) of a message, of which no other field is decoded.
 #[must_use]
 pub fn display_name(raw: &[u8]) -> Option<String> {
-    let from = decode_first(&Section::of(raw), "From")?;
+    let section = Section::of(raw);
+    let from = decode_first(&section, "From", || body_charset(&section))?;
     name_in(&from).map(ToOwned::to_owned)
 }
 
 /// The first field of a name, with encoded words decoded. None if it is empty.
-fn decode_first(section: &Section, name: &str) -> Option<String> {
-    let text = decode_field(section, &section.first(name)?)?;
+fn decode_first(
+    section: &Section,
+    name: &str,
+    body_charset: impl FnOnce() -> Option<Label>,
+) -> Option<String> {
+    let text = decode_field(&section.first(name)?, body_charset)?;
     Some(truncate(&text, MAX_VALUE)).filter(|text| !text.is_empty())
 }
 

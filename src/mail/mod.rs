@@ -91,6 +91,7 @@ pub use transfer_encoding::TransferEncoding;
 use std::sync::Arc;
 
 use crate::domain::{Domain, Envelope};
+use body_charset::body_charset;
 use header::Header;
 use report::Reported;
 
@@ -128,7 +129,7 @@ pub fn read(raw: &[u8], envelope: &Envelope, own: &Identity) -> Facts {
     } = list_author::resolve(&header, envelope, from);
     let subject = header
         .first("Subject")
-        .and_then(|field| text::decode_field(&header.section, &field));
+        .and_then(|field| text::decode_field(&field, || body_charset(&header.section)));
     let (report, other_report) = match report::report(&header, envelope, &sender) {
         Reported::Nothing => (None, None),
         Reported::Delivery(report) => (Some(report), None),

@@ -6,10 +6,9 @@
 use std::borrow::Cow;
 
 use super::Evidence;
-use super::body_charset::body_charset;
 use super::charset::{Label, is_mostly_utf8};
 use super::encoded_words;
-use super::header::{Field, Section};
+use super::header::Field;
 use crate::domain::is_bidi_control;
 
 /// Maximum number of octets of a field that are read as text. A header line has at most 998 octets (RFC 5322
@@ -65,10 +64,13 @@ pub(super) fn decode_unstructured(field: Field) -> Option<String> {
     decode_unstructured_in(&field, None)
 }
 
-/// Decoded text of a field of a message, in which raw octets may be in the charset of the body.
-pub(super) fn decode_field(message: &Section, field: &Field) -> Option<String> {
+/// Decoded text of a field, in which raw octets may be in the charset of the body. That is read only if it is needed.
+pub(super) fn decode_field(
+    field: &Field,
+    body_charset: impl FnOnce() -> Option<Label>,
+) -> Option<String> {
     let is_plain = field.value.is_ascii() || is_mostly_utf8(field.value);
-    let body = (!is_plain).then(|| body_charset(message)).flatten();
+    let body = (!is_plain).then(body_charset).flatten();
     decode_unstructured_in(field, body.as_ref())
 }
 

@@ -2,7 +2,8 @@
 //! was a server error: then the request is carried out again.
 //!
 //! The HTTP library drops the handler of a client that disconnects, and the time limit does too. Clients repeat
-//! such requests in particular, so the work is a task of its own, which completes and stores its answer.
+//! such requests in particular, so the work is a task of its own, which completes and stores its answer. The drain
+//! of the process waits for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,7 +82,8 @@ pub(super) async fn once(
     asked: AnswerKey,
     work: impl Future<Output = Response> + Send + 'static,
 ) -> Result<Response, Problem> {
-    let task = tokio::spawn(async move { claim_and_work(&app, asked, work).await });
+    let tasks = app.tasks.clone();
+    let task = tasks.spawn(async move { claim_and_work(&app, asked, work).await });
     task.await
         .unwrap_or_else(|error| Err(StoreError::Other(error.to_string()).into()))
 }

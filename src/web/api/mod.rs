@@ -45,6 +45,7 @@ use axum::routing::get;
 use minijinja::context;
 use minijinja::value::Serde;
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use super::bearer::BearerGate;
 use super::limit;
@@ -71,6 +72,8 @@ struct AppState {
     config: watch::Receiver<Arc<Config>>,
     store: Store,
     bearer: BearerGate,
+    /// Tracks the work of requests with a key, so that the drain waits for it.
+    tasks: TaskTracker,
     /// The `OpenAPI` document, built at the first request for it.
     document: OnceLock<Document>,
 }
@@ -120,11 +123,16 @@ impl AppState {
 }
 
 /// Builds the router of everything below `/api`. The listener serves it beside the operators' pages.
-pub fn api_router(config: watch::Receiver<Arc<Config>>, store: Store) -> Router {
+pub fn api_router(
+    config: watch::Receiver<Arc<Config>>,
+    store: Store,
+    tasks: TaskTracker,
+) -> Router {
     let app = Arc::new(AppState {
         config,
         store,
         bearer: BearerGate::new(),
+        tasks,
         document: OnceLock::new(),
     });
     let served = routes().into_iter().fold(Router::new(), |router, route| {

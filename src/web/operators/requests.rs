@@ -15,7 +15,8 @@ use super::period::Period;
 use super::{AppState, when};
 use crate::config::Config;
 use crate::domain::{
-    EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Role, Timestamp,
+    AccountStatus, EmailAddress, LedgerId, PortalName, Reason, RequestId, RequestState, Role,
+    Timestamp,
 };
 use crate::operations::{
     MAX_BULK_ITEMS, Outcomes, RequestAction, Tally, WaitingCauses, act_on_requests, earlier,
@@ -193,6 +194,7 @@ pub(super) fn row(request: &Request) -> Value {
         subject => request.subject.as_deref().map(one_line).filter(|text| !text.is_empty()),
         received_at => when(request.received_at),
         attempts => request.attempts,
+        is_blocked => request.account_status == AccountStatus::Blocked,
         refused_until => request.protected_until(Timestamp::now()).map(when),
         can_any => ACTIONS.iter().any(|action| action.applies_to_request(request)),
     }

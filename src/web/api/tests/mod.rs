@@ -18,6 +18,7 @@ use axum::http::{Method, Request, StatusCode};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use crate::domain::{Actor, Interface, Role, Timestamp, Token};
 use crate::store::{KeyKind, OperatorKey};
@@ -32,6 +33,7 @@ fn state_of(harness: &Harness) -> Arc<AppState> {
         config,
         store: harness.store.clone(),
         bearer: BearerGate::new(),
+        tasks: TaskTracker::new(),
         document: OnceLock::new(),
     })
 }

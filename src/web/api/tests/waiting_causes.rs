@@ -2,7 +2,7 @@
 //! retry. Failed requests whose retry is refused.
 
 use super::*;
-use crate::domain::{DestinationName, EmailAddress, PortalName};
+use crate::domain::{DestinationName, EmailAddress, LedgerId, PortalName};
 use crate::store::{DownDestination, Page, RunLimits, Settlement};
 use crate::verification::tests::sample;
 use crate::web::api::api_route::Call;
@@ -105,8 +105,12 @@ async fn a_request_of_a_destination_that_is_down_or_asked_for_a_pause_is_not_ret
     }
 }
 
-/// Claims the requests that are due, and has them fail for good.
-async fn fail_requests(harness: &Harness) {
+/// Releases requests of Ann and of Bea, and has them fail for good.
+async fn fail_two_requests(harness: &Harness, agent: &str) -> [LedgerId; 2] {
+    let ann = harness.mail("ann@corp.example", "one").await.ledger;
+    let bea = harness.mail("bea@corp.example", "two").await.ledger;
+    let both = json!({"requests": [ann.to_string(), bea.to_string()]});
+    post(harness, agent, "/requests/release", both).await;
     let workers = harness.store.clone().for_workers();
     let destination = DestinationName::parse("helpdesk").expect("a name");
     let portals = [PortalName::parse("it").expect("a name")];
@@ -129,17 +133,14 @@ async fn fail_requests(harness: &Harness) {
     let round =
         workers.settle_and_claim_deliveries(&destination, &portals, outcomes, none, lease, now);
     round.await.expect("settled");
+    [ann, bea]
 }
 
 #[tokio::test]
 async fn a_retry_of_all_failed_requests_goes_on_after_those_that_it_refuses() {
     let harness = Harness::open().await;
     let agent = token(&harness, Role::Agent).await;
-    let ann = harness.mail("ann@corp.example", "one").await.ledger;
-    let bea = harness.mail("bea@corp.example", "two").await.ledger;
-    let both = json!({"requests": [ann.to_string(), bea.to_string()]});
-    post(&harness, &agent, "/requests/release", both).await;
-    fail_requests(&harness).await;
+    let [ann, _] = fail_two_requests(&harness, &agent).await;
     let address = EmailAddress::parse("ann@corp.example").expect("an address");
     let account = harness.store.customer(&address).await.expect("read");
     let blocked = harness.store.block_customer(
@@ -190,11 +191,7 @@ async fn a_retry_of_all_failed_requests_goes_on_after_those_that_it_refuses() {
 async fn a_retry_of_all_failed_requests_leads_from_page_to_page() {
     let harness = Harness::open().await;
     let agent = token(&harness, Role::Agent).await;
-    let ann = harness.mail("ann@corp.example", "one").await.ledger;
-    let bea = harness.mail("bea@corp.example", "two").await.ledger;
-    let both = json!({"requests": [ann.to_string(), bea.to_string()]});
-    post(&harness, &agent, "/requests/release", both).await;
-    fail_requests(&harness).await;
+    let [ann, bea] = fail_two_requests(&harness, &agent).await;
     let call = Call {
         app: state_of(&harness),
         holder: TokenHolder {

@@ -24,6 +24,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use jiff::SignedDuration;
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use url::form_urlencoded;
 
@@ -115,7 +116,8 @@ impl Harness {
             store: store.clone(),
             templates: built_in(),
             beside: Some(
-                api_router(beside.clone(), store.clone()).merge(scim_router(beside, store.clone())),
+                api_router(beside.clone(), store.clone(), TaskTracker::new())
+                    .merge(scim_router(beside, store.clone())),
             ),
         });
         Self {

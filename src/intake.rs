@@ -31,7 +31,7 @@ const READ_IN_PLACE: usize = 128 * 1024;
 
 /// Permits to parse a message on a blocking thread. Masking takes up to seven times the size of a message, which
 /// `smtp.memory_budget` does not count, so only four large ones are parsed at the same time, and fewer of very large
-/// ones.
+/// ones: together no more than 32 MiB, or a single larger one.
 static LARGE_MESSAGES: Semaphore = Semaphore::const_new(PERMITS);
 const PERMITS: usize = 4;
 

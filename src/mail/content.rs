@@ -135,8 +135,8 @@ pub fn readable(raw: &[u8]) -> Option<String> {
 pub enum HtmlView {
     /// There is none.
     Missing,
-    /// A tag has so many attributes that parsing them takes too long, or the elements are nested so deeply or so badly
-    /// that their tree takes too much time or memory.
+    /// A tag has so many attributes that parsing them takes too long, or the elements are nested so deeply, or with
+    /// such mistakes, that their tree takes too much time or memory.
     TooComplex,
     /// The parts, cut at the maximum length.
     Parts(Vec<String>),

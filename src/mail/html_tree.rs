@@ -26,8 +26,8 @@ const ELEMENT: usize = 64;
 /// it. People's programs write HTML that needs less than a tenth.
 const MAX_COMPARISONS: usize = 4_000_000;
 
-/// Maximum number of nodes that are moved to another parent than that in which they are written, such as text between
-/// the rows of a table. Each search for their place passes its siblings.
+/// Maximum number of nodes that are moved to another parent than the one in which they are written, such as text
+/// between the rows of a table. The search for the place of each passes the siblings there.
 const MAX_MOVES: usize = 2000;
 
 /// Number of octets that are parsed before the bounds are looked at.

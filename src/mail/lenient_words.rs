@@ -2,7 +2,7 @@
 //!
 //! Takes the value of a field; returns the texts that some reader may take for encoded-words. A word whose end is
 //! uncertain, because there is none or another word begins before it, ends where the next one begins; for another
-//! reader, it ends at the next `?=`. So each octet is decoded once at most by each of the two.
+//! reader, it ends at the next `?=`. So each octet is decoded once at most for each of the two.
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use memchr::memmem;

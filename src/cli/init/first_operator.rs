@@ -149,7 +149,7 @@ pub(super) async fn add(
     };
     let hash = password.hash().map_err(anyhow::Error::from)?;
     let added = operations::add_operator(&store, name, Role::Admin, hash, actor()).await;
-    // Its files stay as they are from now on.
+    // From now on, the database's files do not change.
     store.close().await;
     if is_new {
         service::give_to_owner(&database)

@@ -112,8 +112,8 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
         0
     }
 
-    /// False if this machine must not decide by its clock when something is due. A write transaction has just compared
-    /// the clocks.
+    /// False if this machine must not decide by its clock when something is due. Each write transaction compares the
+    /// clocks when it begins.
     fn is_clock_right(&self) -> bool {
         Duration::from_millis(self.clock_offset().unsigned_abs()) <= MAX_CLOCK_OFFSET
     }

@@ -10,17 +10,17 @@ const CAPACITY: usize = 1024;
 pub(super) const MAX_OPERATIONS: usize = 512;
 const MAX_OCTETS: usize = 32 * 1024 * 1024;
 
-/// Messages to the thread.
+/// Messages to the writer thread.
 pub(super) enum Message {
     Run(Box<dyn Job>),
     /// Run the queued operations and end. Answered when the database is closed.
     Close(oneshot::Sender<()>),
 }
 
-/// The thread's end of the queue.
+/// The writer thread's side of the queue.
 pub(super) struct Queue {
     messages: mpsc::Receiver<Message>,
-    /// Callers that wait for the end.
+    /// Callers that wait until the database is closed.
     closing: Vec<oneshot::Sender<()>>,
 }
 
@@ -34,7 +34,7 @@ impl Queue {
         (sender, queue)
     }
 
-    /// Waits for the next operation; None at the end.
+    /// Waits for the next operation; None once the queue is closed and empty.
     pub(super) fn wait(&mut self) -> Option<Box<dyn Job>> {
         loop {
             let message = self.messages.blocking_recv()?;
@@ -69,7 +69,7 @@ impl Queue {
         }
     }
 
-    /// Answers the callers that wait for the end.
+    /// Answers the callers that wait until the database is closed.
     pub(super) fn answer_closing(self) {
         for reply in self.closing {
             let _ = reply.send(());

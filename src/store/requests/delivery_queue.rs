@@ -215,8 +215,8 @@ fn settle_and_claim(
     // Later operations of the transaction must see the new states of these requests.
     tx.discard_prefetched();
     let is_paused = is_paused(tx, &share.destination)?;
-    // The clock may have jumped since the worker looked at it. It would take over leases that have not expired, or
-    // lease requests until a time that is past for other nodes.
+    // The clock may have jumped since the worker looked at it. With a wrong clock, this would take over leases that
+    // have not expired, or lease requests until a time that is past for other nodes.
     let claims_none = share.limits.runs == 0 || !share.driver.is_clock_right();
     let runs = if is_paused || claims_none {
         // The next requests of these queues may be due: wake the worker that claims them.

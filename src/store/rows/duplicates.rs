@@ -60,7 +60,7 @@ impl<'a> Likeness<'a> {
     }
 }
 
-/// The values of a stored message that it is compared with its copies by.
+/// The values by which a stored message is compared with its copies.
 pub(crate) struct StoredMessage {
     pub(crate) portal: PortalName,
     pub(crate) sender: Option<String>,

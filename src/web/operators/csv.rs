@@ -249,8 +249,8 @@ const FORMULA: [char; 8] = [
     '=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
 ];
 
-/// True for characters that a spreadsheet may ignore before a formula. To one that assumes another separator, a quote
-/// after it begins a quoted cell.
+/// True for characters that a spreadsheet may ignore before a formula. To a spreadsheet that assumes another separator,
+/// a quote after that separator begins a quoted cell.
 fn is_ignored(c: char) -> bool {
     c.is_whitespace() || c.is_control() || matches!(c, '"' | '\u{feff}')
 }

@@ -22,7 +22,7 @@ pub(super) use exchange::ServerAnswer;
 /// Maximum number of octets in one read.
 const PIECE: usize = 32 * 1024;
 
-/// Longest message in octets, during the login and after it. The server has no longer values.
+/// Longest message in octets, during the login and after it. No value of the server is longer.
 const MAX_OF_LOGIN: usize = 64 * 1024;
 const MAX_MESSAGE: usize = 1024 * 1024 * 1024;
 

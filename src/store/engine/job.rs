@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use tokio::sync::oneshot::{self, Receiver};
 
+use crate::store::engine::driver::Driver;
 use crate::store::engine::notify::Wakeups;
 use crate::store::engine::settings_cache::SettingsCache;
 use crate::store::sql::Tx;
@@ -15,6 +16,8 @@ use crate::store::{Result, StoreError};
 /// Context of an operation.
 pub(crate) struct Work<'a> {
     pub(crate) tx: &'a Tx,
+    /// The driver, which compared the clocks at the beginning of the transaction.
+    pub(crate) driver: &'a dyn Driver,
     pub(crate) settings: &'a mut SettingsCache,
     /// Topics to wake, for the workers and the log.
     pub(crate) wakeups: Wakeups,

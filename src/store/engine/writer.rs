@@ -216,6 +216,7 @@ impl Thread {
         self.settings.begin_transaction();
         let mut work = Work {
             tx: &*session,
+            driver: &*self.driver,
             settings: &mut self.settings,
             wakeups: Wakeups::default(),
             entered: HashSet::new(),

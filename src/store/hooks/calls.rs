@@ -174,7 +174,7 @@ impl Store {
             .into_iter()
             .map(|(call, settlement, at)| (call.lease.clone(), settlement, at.into()))
             .collect();
-        let (hook, holder, driver) = (hook.clone(), self.holder.clone(), self.driver.clone());
+        let (hook, holder) = (hook.clone(), self.holder.clone());
         let (lease_until, now) = (lease_until.into(), now.into());
         self.write(move |work| {
             let tx = work.tx;
@@ -183,7 +183,7 @@ impl Store {
                 settled.push(settle(tx, lease, settlement, *at)?);
             }
             // The clock may have jumped since the worker looked at it.
-            let claims_none = is_paused(tx, &hook)? || !driver.is_clock_right();
+            let claims_none = is_paused(tx, &hook)? || !work.driver.is_clock_right();
             let limit = if claims_none { 0 } else { limit };
             let (claims, set_aside) = take(tx, &hook, limit, &holder, lease_until, now)?;
             // The next calls of these queues are due.

@@ -37,11 +37,11 @@ impl Store {
             return Ok(true);
         };
         let lease = shortest.max(again_after + again_after / 2);
-        let (holder, driver) = (self.holder.opening().to_owned(), self.driver.clone());
+        let holder = self.holder.opening().to_owned();
         let asked = Instant::now();
         self.write(move |work| {
             // With a wrong clock, this node would do due work too early or too late.
-            if !driver.is_clock_right() {
+            if !work.driver.is_clock_right() {
                 return Ok(false);
             }
             let now = Millis::from(now);

@@ -55,10 +55,9 @@ impl Store {
     /// another daemon wrote it: an earlier daemon of this node or, if this one had recorded itself before, another
     /// daemon with the same id.
     pub async fn record_node(&self, node: Node) -> Result<Option<Node>> {
-        let driver = self.driver.clone();
         self.write(move |work| {
             // The transaction has just compared the clocks.
-            let offset = driver.clock_offset();
+            let offset = work.driver.clock_offset();
             let (tx, seen) = (work.tx, Millis::from(node.seen_at).behind(offset));
             let sql = "SELECT * FROM node WHERE id = ?";
             let replaced: Option<Node> = tx.maybe(sql, &[&node.id])?;

@@ -96,6 +96,10 @@ impl PostgresDriver {
             }),
         }
     }
+
+    fn open(&self, purpose: Purpose) -> Result<Box<PostgresSession>> {
+        PostgresSession::open(&self.server, purpose).map(Box::new)
+    }
 }
 
 impl Driver for PostgresDriver {
@@ -124,31 +128,19 @@ impl Driver for PostgresDriver {
     /// Ignores `in_doubt`: the session itself has looked up a commit in doubt, and each transaction checks the
     /// schema.
     fn open_writer(&self, _: bool) -> Result<Box<dyn WriterSession>> {
-        Ok(Box::new(PostgresSession::open(
-            &self.server,
-            Purpose::Write,
-        )?))
+        Ok(self.open(Purpose::Write)?)
     }
 
     fn open_reader(&self) -> Result<Box<dyn ReaderSession>> {
-        Ok(Box::new(PostgresSession::open(
-            &self.server,
-            Purpose::Read,
-        )?))
+        Ok(self.open(Purpose::Read)?)
     }
 
     fn open_copy_reader(&self) -> Result<Box<dyn ReaderSession>> {
-        Ok(Box::new(PostgresSession::open(
-            &self.server,
-            Purpose::Copy,
-        )?))
+        Ok(self.open(Purpose::Copy)?)
     }
 
     fn open_copy_writer(&self) -> Result<Box<dyn WriterSession>> {
-        Ok(Box::new(PostgresSession::open(
-            &self.server,
-            Purpose::Copy,
-        )?))
+        Ok(self.open(Purpose::Copy)?)
     }
 
     /// Removes deleted rows from the tables; the server's log keeps them until it is recycled.

@@ -10,8 +10,8 @@ use crate::store::engine::notify::Wakeups;
 use crate::store::sql::EngineSession;
 use crate::store::{Result, StoreError};
 
-/// Time without a whole message after which a node that has the lock of the writer counts as stopped. A node that has
-/// waited for the lock since then gives up a second later, and ends the session.
+/// Time without a whole message after which a node that has the lock of the writer counts as stopped. It is shorter than
+/// `lock_timeout`, so that the first node whose wait for the lock times out ends the session.
 const STOPPED: &str = "9s";
 
 /// Statements that lock the row of the writer until the transaction ends, and reserve numbers. The second one has

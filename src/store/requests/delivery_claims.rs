@@ -240,11 +240,11 @@ impl Store {
     }
 
     async fn end_leases_unless(&self, can_be_copied: bool, now: Timestamp) -> Result<()> {
-        let (holder, driver) = (self.holder.clone(), self.driver.clone());
+        let holder = self.holder.clone();
         self.write(move |work| {
             let tx = work.tx;
             // By the clock of the database, with which the other nodes compare due times.
-            let here = Millis::from(now).behind(driver.clock_offset());
+            let here = Millis::from(now).behind(work.driver.clock_offset());
             if can_be_copied && is_node_at_work(tx, holder.node(), here)? {
                 return Ok(());
             }

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use super::content::{MessageContent, PIECE};
 use super::delivery_claims::{self, CLAIMED, Claim, read_claim};
@@ -17,7 +16,6 @@ use crate::store::claims::holder::Holder;
 use crate::store::claims::leases::{Lease, REQUESTS};
 use crate::store::claims::outcomes::{ClaimRound, NextWork, SetAside, Settled, Settlement};
 use crate::store::claims::paused::is_paused;
-use crate::store::engine::driver::Driver;
 use crate::store::engine::job::{Operation, Work};
 use crate::store::engine::notify::Topic;
 use crate::store::hooks::subscriptions;
@@ -60,7 +58,6 @@ struct Share {
     limits: RunLimits,
     holder: Holder,
     lease_until: Millis,
-    driver: Arc<dyn Driver>,
 }
 
 impl Share {
@@ -217,7 +214,7 @@ fn settle_and_claim(
     let is_paused = is_paused(tx, &share.destination)?;
     // The clock may have jumped since the worker looked at it. With a wrong clock, this would take over leases that
     // have not expired, or lease requests until a time that is past for other nodes.
-    let claims_none = share.limits.runs == 0 || !share.driver.is_clock_right();
+    let claims_none = share.limits.runs == 0 || !work.driver.is_clock_right();
     let runs = if is_paused || claims_none {
         // The next requests of these queues may be due: wake the worker that claims them.
         let is_changed = settled.contains(&Settled::Recorded);
@@ -292,7 +289,6 @@ impl Store {
             limits,
             holder: self.holder.clone(),
             lease_until: lease_until.into(),
-            driver: self.driver.clone(),
         };
         let settling = Settling {
             outcomes: outcomes.collect(),

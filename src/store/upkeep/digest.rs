@@ -124,9 +124,8 @@ impl Store {
         lease_until: Timestamp,
         now: Timestamp,
     ) -> Result<Option<DigestClaim>> {
-        let driver = self.driver.clone();
         self.write(move |work| {
-            if !driver.is_clock_right() {
+            if !work.driver.is_clock_right() {
                 return Ok(None);
             }
             claim(work.tx, due.into(), lease_until.into(), now.into())

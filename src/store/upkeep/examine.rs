@@ -3,6 +3,7 @@
 
 use crate::access::AccessSettings;
 use crate::domain::{DestinationName, PortalName, Timestamp};
+use crate::store::engine::driver::Driver;
 use crate::store::engine::settings_cache;
 use crate::store::ledger::counts::{self, RequestCount};
 use crate::store::operators::nodes::{self, Node};
@@ -112,12 +113,15 @@ pub fn has_verified_accounts(database: &Location) -> Result<bool> {
         return Ok(false);
     }
     let sql = "SELECT 1 FROM account WHERE verified_at IS NOT NULL LIMIT 1";
-    read(database, |tx| tx.exists(sql, &[]))
+    read_in_transaction(&*database.driver(), |tx| tx.exists(sql, &[]))
 }
 
 /// Reads in a transaction: behind a pooler, a session has no settings outside of one.
-fn read<T>(database: &Location, read: impl FnOnce(&Tx) -> Result<T>) -> Result<T> {
-    let session = database.driver().open_reader()?;
+pub(super) fn read_in_transaction<T>(
+    driver: &dyn Driver,
+    read: impl FnOnce(&Tx) -> Result<T>,
+) -> Result<T> {
+    let session = driver.open_reader()?;
     session.begin_reading()?;
     let found = read(&*session)?;
     session.end_reading()?;
@@ -132,7 +136,7 @@ pub fn nodes_of(database: &Location) -> Result<Vec<Node>> {
     if !database.exists() {
         return Ok(Vec::new());
     }
-    read(database, nodes::all)
+    read_in_transaction(&*database.driver(), nodes::all)
 }
 
 /// The access settings in force; `None` if there is no database, or no revision in it. Blocks.
@@ -143,6 +147,6 @@ pub fn access_settings_of(database: &Location) -> Result<Option<AccessSettings>>
     if !database.exists() {
         return Ok(None);
     }
-    let revision = read(database, settings_cache::newest)?;
+    let revision = read_in_transaction(&*database.driver(), settings_cache::newest)?;
     Ok((revision.number > 0).then(|| (*revision.settings).clone()))
 }

@@ -10,6 +10,7 @@ use crate::store::engine::notify::Wakeups;
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{TableShape, Tx};
 use crate::store::upkeep::copy_rows::{RowCopier, TargetSession, count, summarize, tables};
+use crate::store::upkeep::examine::read_in_transaction;
 use crate::store::upkeep::invariants;
 use crate::store::{Location, Result, StoreError};
 
@@ -44,25 +45,20 @@ struct TransferRecord {
     next_number: Option<i64>,
 }
 
-/// Reads the record in a transaction: behind a pooler, a session has no settings outside of one.
 fn find_transfer_record(driver: &dyn Driver) -> Result<Option<TransferRecord>> {
-    let session = driver.open_reader()?;
-    session.begin_reading()?;
-    let tx: &Tx = &*session;
-    let sql = "SELECT role, place, next_number FROM moved";
-    let found = tx.maybe_with(sql, &[], |row| {
-        let role: String = row.get(0)?;
-        Ok(TransferRecord {
-            role: match role.as_str() {
-                "source" => Role::Source,
-                _ => Role::Target,
-            },
-            place: row.get(1)?,
-            next_number: row.get(2)?,
+    read_in_transaction(driver, |tx| {
+        tx.maybe_with("SELECT role, place, next_number FROM moved", &[], |row| {
+            let role: String = row.get(0)?;
+            Ok(TransferRecord {
+                role: match role.as_str() {
+                    "source" => Role::Source,
+                    _ => Role::Target,
+                },
+                place: row.get(1)?,
+                next_number: row.get(2)?,
+            })
         })
-    });
-    session.end_reading()?;
-    found
+    })
 }
 
 /// Checks that a database is the current location of its store.

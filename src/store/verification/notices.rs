@@ -212,7 +212,6 @@ impl Store {
         limits: MailLimits,
         now: Timestamp,
     ) -> Result<ClaimRound<Notice>> {
-        let driver = self.driver.clone();
         self.write(move |work| {
             let tx = work.tx;
             let settled = outcomes
@@ -220,7 +219,7 @@ impl Store {
                 .map(|(id, outcome, at)| settle(tx, *id, outcome, (*at).into()))
                 .collect::<Result<_, _>>()?;
             // The clock may have jumped since the worker looked at it.
-            let claimed = if most == 0 || !driver.is_clock_right() {
+            let claimed = if most == 0 || !work.driver.is_clock_right() {
                 Vec::new()
             } else {
                 claim(tx, most, limits, now.into())?

@@ -284,7 +284,7 @@ impl Store {
             .into_iter()
             .map(|(mail, outcome, at)| (mail.claim.clone(), outcome, at.into()))
             .collect();
-        let (holder, driver) = (self.holder.clone(), self.driver.clone());
+        let holder = self.holder.clone();
         self.write(move |work| {
             let tx = work.tx;
             let mut settled = Vec::with_capacity(outcomes.len());
@@ -292,7 +292,7 @@ impl Store {
                 settled.push(settle(tx, claim, outcome, limits.delimiters, *at)?);
             }
             // The clock may have jumped since the worker looked at it.
-            let is_right = driver.is_clock_right();
+            let is_right = work.driver.is_clock_right();
             let tokens = if is_right { &tokens[..] } else { &[] };
             let claimed = claim(tx, tokens, &holder, limits, token_ttl, now.into())?;
             // This caller claims nothing, so wake the worker that does.

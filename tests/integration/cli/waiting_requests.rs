@@ -3,6 +3,19 @@
 
 use super::harness::{FAIL_REQUESTS, Harness};
 
+fn assert_retried(harness: &Harness, request: &str) {
+    let retried = harness.run(&["requests", "retry", request]);
+    let expected = format!("{request} is released\n");
+    assert_eq!(retried.out, expected, "{}", retried.err);
+}
+
+/// Asserts that an operator cannot retry a request, and is told why.
+fn assert_not_retried(harness: &Harness, request: &str, cause: &str) {
+    let retried = harness.run(&["requests", "retry", request]);
+    assert_eq!(retried.status, 1, "{}", retried.out);
+    assert!(retried.err.contains(cause), "{}", retried.err);
+}
+
 #[test]
 fn requests_of_a_removed_portal_are_listed_with_the_cause() {
     let harness = Harness::new();
@@ -28,10 +41,8 @@ fn requests_of_a_removed_portal_are_listed_with_the_cause() {
     let unknown = harness.run(&["requests", "list", "--portal", "sales"]);
     assert_eq!(unknown.status, 2, "{}", unknown.err);
 
-    let retried = harness.run(&["requests", "retry", &request]);
-    assert_eq!(retried.status, 1, "{}", retried.out);
     let cause = "portal it is not in the configuration";
-    assert!(retried.err.contains(cause), "{}", retried.err);
+    assert_not_retried(&harness, &request, cause);
     let released = harness.run(&["requests", "release", &held]);
     assert_eq!(
         released.out,
@@ -42,8 +53,7 @@ fn requests_of_a_removed_portal_are_listed_with_the_cause() {
     assert!(doctor.out.contains(remedy), "{}", doctor.out);
 
     harness.rename_portal("computers", "it");
-    let retried = harness.run(&["requests", "retry", &request]);
-    assert_eq!(retried.out, format!("{request} is released\n"));
+    assert_retried(&harness, &request);
 }
 
 #[test]
@@ -58,12 +68,9 @@ fn a_request_of_a_paused_destination_says_so_and_is_not_retried() {
         "{}",
         shown.out
     );
-    let retried = harness.run(&["requests", "retry", &request]);
-    assert_eq!(retried.status, 1, "{}", retried.out);
-    assert!(retried.err.contains(cause), "{}", retried.err);
+    assert_not_retried(&harness, &request, cause);
     harness.run(&["deliveries", "resume", "helpdesk"]);
-    let retried = harness.run(&["requests", "retry", &request]);
-    assert_eq!(retried.out, format!("{request} is released\n"));
+    assert_retried(&harness, &request);
 }
 
 #[test]
@@ -81,13 +88,10 @@ fn a_request_of_a_destination_that_is_down_is_not_retried_alone() {
     ] {
         assert!(shown.out.contains(expected), "{}", shown.out);
     }
-    let retried = harness.run(&["requests", "retry", &request]);
-    assert_eq!(retried.status, 1, "{}", retried.out);
     let remedy = "vestibule deliveries retry helpdesk";
-    assert!(retried.err.contains(remedy), "{}", retried.err);
+    assert_not_retried(&harness, &request, remedy);
     harness.run(&["deliveries", "retry", "helpdesk"]);
-    let retried = harness.run(&["requests", "retry", &request]);
-    assert_eq!(retried.out, format!("{request} is released\n"));
+    assert_retried(&harness, &request);
 }
 
 #[test]
@@ -95,13 +99,7 @@ fn a_request_of_a_blocked_account_is_not_retried_but_released() {
     let harness = Harness::new();
     let request = harness.receive_request("bob@partner.example", "Subject: Invoice\r\n");
     harness.run(&["customers", "block", "bob@partner.example"]);
-    let retried = harness.run(&["requests", "retry", &request]);
-    assert_eq!(retried.status, 1, "{}", retried.out);
-    assert!(
-        retried.err.contains("the account is blocked"),
-        "{}",
-        retried.err
-    );
+    assert_not_retried(&harness, &request, "the account is blocked");
     let released = harness.run(&["requests", "release", &request]);
     assert_eq!(released.out, format!("{request} is released\n"));
     let shown = harness.run(&["requests", "show", &request]);

@@ -27,17 +27,22 @@ fn pause(work: &Work, name: &str) -> Result<()> {
     work.tx.run(sql, &[&name]).map(drop)
 }
 
+/// Returns an operation that keeps the writer busy, and a future that ends it: the operations that are queued in between
+/// are one batch.
+fn keep_busy(writer: &Writer) -> (impl Future<Output = Result<()>>, impl Future) {
+    let (release, released) = std::sync::mpsc::channel();
+    let busy = writer.run(0, move |_| {
+        let _ = released.recv();
+        Ok(())
+    });
+    (busy, async move { release.send(()) })
+}
+
 #[tokio::test]
 async fn an_operation_that_fails_or_panics_does_not_affect_others() {
     let folder = tempfile::tempdir().expect("a folder");
     let (driver, writer) = start(folder.path());
-
-    // The first keeps the writer busy until the others wait, so that they share a transaction.
-    let (all_wait, waiting) = std::sync::mpsc::channel();
-    let first = writer.run(0, move |_| {
-        let _ = waiting.recv();
-        Ok(())
-    });
+    let (first, release) = keep_busy(&writer);
     let good = writer.run(0, |work| pause(work, "good"));
     let failing = writer.run(0, |work| {
         pause(work, "half done")?;
@@ -49,7 +54,6 @@ async fn an_operation_that_fails_or_panics_does_not_affect_others() {
         Ok(())
     });
     let late = writer.run(0, |work| pause(work, "late"));
-    let release = async move { all_wait.send(()) };
     let (first, good, failing, panicking, late, _) =
         tokio::join!(first, good, failing, panicking, late, release);
     first.expect("done");
@@ -123,12 +127,7 @@ async fn an_operation_that_joins_late_and_fails_does_not_affect_others() {
 async fn a_transaction_ends_before_other_processes_wait_too_long_for_its_lock() {
     let folder = tempfile::tempdir().expect("a folder");
     let (driver, writer) = start(folder.path());
-    // The first keeps the writer busy until the others wait, so that they are one batch.
-    let (all_wait, waiting) = std::sync::mpsc::channel();
-    let first = writer.run(0, move |_| {
-        let _ = waiting.recv();
-        Ok(())
-    });
+    let (first, release) = keep_busy(&writer);
     let slow = writer.run(0, |work| {
         std::thread::sleep(transaction::MAX_DURATION);
         pause(work, "slow")
@@ -141,7 +140,6 @@ async fn a_transaction_ends_before_other_processes_wait_too_long_for_its_lock() 
         pause(work, "late")?;
         Ok(paused(&driver))
     });
-    let release = async move { all_wait.send(()) };
     let (first, slow, failing, late, _) = tokio::join!(first, slow, failing, late, release);
     first.expect("done");
     slow.expect("done");

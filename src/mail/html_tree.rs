@@ -23,7 +23,7 @@ const MAX_SIZE: usize = 8 * 1024 * 1024;
 const ELEMENT: usize = 64;
 
 /// Maximum number of comparisons with open elements: each element, with its attributes, is compared with those around
-/// it. People's programs write HTML that needs less than a tenth.
+/// it.
 const MAX_COMPARISONS: usize = 4_000_000;
 
 /// Maximum number of nodes that are moved to another parent than the one in which they are written, such as text

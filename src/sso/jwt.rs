@@ -142,23 +142,14 @@ impl<'a> SignedToken<'a> {
         })
     }
 
-    /// True if the key has signed it.
-    pub(super) fn is_signed_with(&self, key: &PublicKey) -> bool {
-        key.verifies(self.algorithm, self.message.as_bytes(), &self.signature)
-    }
-
     /// Returns the claims if one of the keys has signed them.
     pub(super) fn verify<'k>(
-        self,
+        &self,
         mut keys: impl Iterator<Item = &'k PublicKey>,
-    ) -> Result<Map<String, Value>, SsoError> {
-        if keys.any(|key| self.is_signed_with(key)) {
-            Ok(self.payload)
-        } else {
-            Err(SsoError::Token(
-                "it is not signed with a key of the provider",
-            ))
-        }
+    ) -> Option<&Map<String, Value>> {
+        let message = self.message.as_bytes();
+        keys.any(|key| key.verifies(self.algorithm, message, &self.signature))
+            .then_some(&self.payload)
     }
 }
 

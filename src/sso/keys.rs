@@ -4,6 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::jwt::{Algorithm, PublicKey, SignedToken};
 
@@ -38,7 +39,7 @@ struct JsonWebKey {
 
 #[derive(Deserialize)]
 struct JsonWebKeySet {
-    keys: Vec<serde_json::Value>,
+    keys: Vec<Value>,
 }
 
 impl KeySet {
@@ -57,7 +58,7 @@ impl KeySet {
     }
 
     /// The keys that may have signed the token. A token without a key id may be signed with any of them.
-    pub(super) fn for_token<'a>(
+    fn for_token<'a>(
         &'a self,
         token: &'a SignedToken<'_>,
     ) -> impl Iterator<Item = &'a PublicKey> {
@@ -72,9 +73,10 @@ impl KeySet {
         self.0.len()
     }
 
-    /// True if one of the keys has signed the token. A provider may replace a key under the same id, or use no ids.
-    pub(super) fn verifies(&self, token: &SignedToken<'_>) -> bool {
-        self.for_token(token).any(|key| token.is_signed_with(key))
+    /// Returns the claims of the token if one of the keys has signed it. The key's id alone does not tell: a provider
+    /// may replace a key under the same id, or use no ids.
+    pub(super) fn verify<'t>(&self, token: &'t SignedToken<'_>) -> Option<&'t Map<String, Value>> {
+        token.verify(self.for_token(token))
     }
 }
 

@@ -204,9 +204,7 @@ impl Provider {
             .exchange(&description, secret, &code, return_to)
             .await?;
         let token = SignedToken::parse(&tokens.id_token)?;
-        let keys = self.keys_for(&description, &token).await?;
-        let signing: Vec<_> = keys.for_token(&token).cloned().collect();
-        let claims = token.verify(signing.iter())?;
+        let claims = self.verify(&description, &token).await?;
         let mut claims = Claims::check(claims, &self.sso, &secret.nonce(), Timestamp::now())?;
         if let (true, Some(address), Some(access)) = (
             claims.lack_any(&self.sso),
@@ -267,17 +265,25 @@ impl Provider {
         Ok(description)
     }
 
-    /// The keys, fetched again if none of them has signed the token.
-    async fn keys_for(
+    /// Returns the claims of the token if a key of the provider has signed it. The keys are fetched again if none of
+    /// those that are kept has.
+    async fn verify(
         &self,
         description: &Description,
         token: &SignedToken<'_>,
-    ) -> Result<Arc<KeySet>, SsoError> {
+    ) -> Result<Map<String, Value>, SsoError> {
+        const UNSIGNED: SsoError = SsoError::Token("it is not signed with a key of the provider");
         let mut kept = self.keys.lock().await;
-        match kept.fresh() {
-            Some(keys) if keys.verifies(token) || self.unknown_keys.check().is_err() => Ok(keys),
-            _ => kept.renew(self.fetch_keys(description)).await,
+        if let Some(keys) = kept.fresh() {
+            if let Some(claims) = keys.verify(token) {
+                return Ok(claims.clone());
+            }
+            if self.unknown_keys.check().is_err() {
+                return Err(UNSIGNED);
+            }
         }
+        let keys = kept.renew(self.fetch_keys(description)).await?;
+        keys.verify(token).cloned().ok_or(UNSIGNED)
     }
 
     async fn fetch_keys(&self, description: &Description) -> Result<KeySet, SsoError> {

@@ -168,11 +168,13 @@ fn a_key_that_was_replaced_under_the_same_id_is_noticed() {
         let text = after.sign(&header, &json!({"sub": "ann"}));
         let token = SignedToken::parse(&text).unwrap_or_else(|error| panic!("{error}"));
         assert!(
-            !set(std::slice::from_ref(&before.jwk)).verifies(&token),
+            set(std::slice::from_ref(&before.jwk))
+                .verify(&token)
+                .is_none(),
             "{header}"
         );
         let both = set(&[before.jwk.clone(), after.jwk.clone()]);
-        assert!(both.verifies(&token), "{header}");
+        assert!(both.verify(&token).is_some(), "{header}");
     }
 }
 

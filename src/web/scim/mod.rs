@@ -43,7 +43,7 @@ use error::ScimError;
 const BASE: &str = "/scim/v2";
 
 /// Maximum size of a body, in octets. A user has some kilobytes.
-const MAX_BODY: usize = 256 * 1024;
+const MAX_BODY: usize = 64 * 1024;
 
 const SCIM_JSON: &str = "application/scim+json";
 

@@ -17,6 +17,10 @@ const MAX_OPERATIONS: usize = 100;
 /// of all of them.
 const MAX_ELEMENTS: usize = 200;
 
+/// Maximum memory of an attribute while an operation copies its value into several elements, in octets, as
+/// [`memory_of`] estimates it. The largest user that can be stored needs a tenth of it.
+const MAX_MEMORY: usize = 1024 * 1024;
+
 /// Attributes of a user that are stored, with their shapes.
 const KEPT: [(&str, &str, Shape); 5] = [
     ("username", "userName", Shape::Single),
@@ -273,6 +277,11 @@ fn change_elements(
         list.push(Value::Object(fresh));
         selected.push(true);
     }
+    let copies = selected.iter().filter(|is_selected| **is_selected).count();
+    let current: usize = list.iter().map(memory_of).sum();
+    if current + copies * memory_of(&change) > MAX_MEMORY {
+        return Err(ScimError::value("the value is too large for its elements"));
+    }
     for (element, is_selected) in list.iter_mut().zip(selected) {
         if !is_selected {
             if is_primary(&change) {
@@ -289,6 +298,24 @@ fn change_elements(
         }
     }
     Ok(())
+}
+
+/// Estimates the memory of a value. An object takes a node of a tree even with a single member.
+fn memory_of(value: &Value) -> usize {
+    const VALUE: usize = 64;
+    const NODE: usize = 640;
+    VALUE
+        + match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+            Value::String(text) => text.len(),
+            Value::Array(list) => list.iter().map(memory_of).sum(),
+            Value::Object(members) => {
+                let members = members.iter();
+                NODE + members
+                    .map(|(key, value)| key.len() + memory_of(value))
+                    .sum::<usize>()
+            }
+        }
 }
 
 fn is_primary(element: &Value) -> bool {

@@ -259,3 +259,28 @@ fn values_of_many_elements_are_refused_before_they_are_compared() {
         assert_eq!(refusal.kind(), Some(ScimType::InvalidValue), "{verb}");
     }
 }
+
+#[test]
+fn a_value_is_not_copied_into_elements_without_bound() {
+    let emails: Vec<_> = (0..200)
+        .map(|n| json!({"value": format!("ann{n}@corp.example")}))
+        .collect();
+    let of = |operations: Vec<Value>| {
+        let mut user = user();
+        user.insert("emails".to_owned(), json!(emails));
+        apply(&mut user, &json!({"Operations": operations}))
+    };
+    let set = |sub: &str, octets: usize| {
+        let path = format!("emails.{sub}");
+        json!({"op": "replace", "path": path, "value": "x".repeat(octets)})
+    };
+    assert!(of(vec![set("display", 500)]).is_ok());
+    for operations in [
+        vec![set("display", 60_000)],
+        (0..100).map(|n| set(&format!("s{n}"), 500)).collect(),
+        vec![json!({"op": "replace", "path": "emails.display", "value": vec![0; 30_000]})],
+    ] {
+        let refusal = of(operations).expect_err("too large");
+        assert_eq!(refusal.kind(), Some(ScimType::InvalidValue));
+    }
+}

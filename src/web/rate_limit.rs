@@ -1,13 +1,14 @@
 //! Rate limits by client. In: the connection's address and, from trusted proxies, the client that they
 //! report. Memory is bounded, however many addresses send requests.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
-use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::Quota;
 use ipnet::IpNet;
 
 /// The remote end of the connection; [`serve`](super::serve()) adds it to each request.
@@ -43,13 +44,15 @@ pub(super) fn client(peer: Option<Peer>, headers: &HeaderMap, trusted: &[IpNet])
     client
 }
 
-/// Maximum clients that are tracked at one moment. Beyond that number, all clients share one bucket.
-const MAX_CLIENTS: usize = 50_000;
+/// Networks of an IPv6 address that have a bucket each: the length of the prefix, and the multiple of a client's limit.
+/// One person may have a whole /48, with 65,536 of the /64 that count as a client.
+const IPV6_NETWORKS: [(u8, u32); 4] = [(64, 1), (56, 4), (48, 16), (32, 64)];
 
-/// Interval, in requests, at which clients with a full bucket are forgotten.
-const SWEEP_AFTER: usize = 10_000;
+/// Maximum buckets that are tracked at one moment. Beyond that number, newcomers share one.
+const MAX_BUCKETS: usize = 50_000;
 
-/// Minimum interval between two sweeps because the maximum is reached.
+/// Interval at which full buckets are forgotten, and the interval while the maximum is reached.
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
 const FULL_SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// A quota: a burst of at least 1, then one per `every`, which is above zero.
@@ -59,40 +62,99 @@ pub(super) fn quota(burst: u32, every: Duration) -> Quota {
     steady.allow_burst(burst)
 }
 
-/// A token bucket for each client: a burst, then one token per `every`.
+/// A token bucket for each client: a burst, then one token per interval. The larger networks of an IPv6 client have
+/// buckets too, and a request takes a token from each of them or from none. So the requests that are refused to a
+/// small network use up nothing of the larger one.
 pub(super) struct ClientLimiter {
-    limiter: DefaultKeyedRateLimiter<IpAddr>,
-    asked: AtomicUsize,
-    /// Limit of the sweeps because the maximum is reached.
-    full_sweeps: DefaultDirectRateLimiter,
+    /// Interval of the tokens of a client.
+    every: Duration,
+    /// Time in which an empty bucket fills; the same for all networks.
+    fill_time: Duration,
+    buckets: Mutex<Buckets>,
+}
+
+#[derive(Default)]
+struct Buckets {
+    /// Moment at which each bucket will be full. One that is missing is full.
+    full_at: HashMap<IpNet, Instant>,
+    swept_at: Option<Instant>,
 }
 
 impl ClientLimiter {
     /// `at_once` is at least 1, `every` above zero.
     pub fn new(at_once: u32, every: Duration) -> Self {
         Self {
-            limiter: RateLimiter::keyed(quota(at_once, every)),
-            asked: AtomicUsize::new(0),
-            full_sweeps: RateLimiter::direct(quota(1, FULL_SWEEP_EVERY)),
+            every,
+            fill_time: every * at_once,
+            buckets: Mutex::default(),
         }
     }
 
-    /// Takes a token from the client's bucket; false if it is empty.
+    /// Takes a token from the client's buckets; false if one of them is empty.
     pub fn take(&self, client: IpAddr) -> bool {
-        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
-        let is_full = || self.limiter.len() >= MAX_CLIENTS;
-        // Without a sweep after a flood, a single client could keep the shared bucket empty for thousands of requests.
-        if asked % SWEEP_AFTER == SWEEP_AFTER - 1 || (is_full() && self.full_sweeps.check().is_ok())
-        {
-            self.limiter.retain_recent();
-            self.limiter.shrink_to_fit();
-        }
-        let key = if is_full() {
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+        self.take_at(client, Instant::now())
+    }
+
+    fn take_at(&self, client: IpAddr, now: Instant) -> bool {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        buckets.sweep(now);
+        let taken: Option<Vec<_>> = buckets
+            .of(client)
+            .into_iter()
+            .map(|(net, multiple)| {
+                let full_at = buckets.full_at.get(&net).map_or(now, |at| now.max(*at));
+                let full_at = full_at + self.every / multiple;
+                (full_at <= now + self.fill_time).then_some((net, full_at))
+            })
+            .collect();
+        let is_taken = taken.is_some();
+        buckets.full_at.extend(taken.into_iter().flatten());
+        is_taken
+    }
+}
+
+impl Buckets {
+    /// The networks whose buckets a client takes from, each with its multiple of the limit.
+    fn of(&self, client: IpAddr) -> Vec<(IpNet, u32)> {
+        let own = networks(client);
+        let is_known = own
+            .first()
+            .is_some_and(|(net, _)| self.full_at.contains_key(net));
+        if is_known || self.full_at.len() < MAX_BUCKETS {
+            own
         } else {
-            network(client)
+            vec![(IpNet::default(), 1)]
+        }
+    }
+
+    /// Forgets full buckets. Without a sweep after a flood, newcomers would share one bucket for longer than needed.
+    fn sweep(&mut self, now: Instant) {
+        let is_full = self.full_at.len() >= MAX_BUCKETS;
+        let interval = if is_full {
+            FULL_SWEEP_EVERY
+        } else {
+            SWEEP_EVERY
         };
-        self.limiter.check_key(&key).is_ok()
+        let is_due = |at: Instant| now.saturating_duration_since(at) >= interval;
+        if self.swept_at.is_none_or(is_due) {
+            self.swept_at = Some(now);
+            self.full_at.retain(|_, full_at| *full_at > now);
+            self.full_at.shrink_to_fit();
+        }
+    }
+}
+
+/// The networks of a client that are limited, the smallest first, each with its multiple of the limit.
+fn networks(client: IpAddr) -> Vec<(IpNet, u32)> {
+    match client {
+        IpAddr::V4(_) => vec![(IpNet::from(client), 1)],
+        IpAddr::V6(_) => IPV6_NETWORKS
+            .into_iter()
+            .filter_map(|(length, multiple)| {
+                let net = IpNet::new(client, length).ok()?;
+                Some((net.trunc(), multiple))
+            })
+            .collect(),
     }
 }
 
@@ -160,25 +222,60 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_for_any_number_of_clients() {
-        let limiter = ClientLimiter::new(1, Duration::from_hours(1));
-        for n in 0..u32::try_from(MAX_CLIENTS).expect("a small number") + 1000 {
-            limiter.take(IpAddr::V4(Ipv4Addr::from(n + 1)));
-        }
-        assert!(limiter.limiter.len() <= MAX_CLIENTS + 1);
-        assert!(!limiter.take(ip("203.0.113.200")), "newcomers share one");
+    fn a_client_gets_a_burst_and_then_a_token_an_interval() {
+        let limiter = ClientLimiter::new(2, Duration::from_secs(10));
+        let (client, start) = (ip("192.0.2.1"), Instant::now());
+        let take = |after: u64| limiter.take_at(client, start + Duration::from_secs(after));
+        let taken = [0, 0, 0, 9, 10, 10, 30, 30, 30].map(take);
+        assert_eq!(
+            taken,
+            [true, true, false, false, true, false, true, true, false]
+        );
     }
 
     #[test]
-    fn clients_have_their_own_buckets_again_after_a_flood() {
-        let limiter = ClientLimiter::new(1, Duration::from_millis(1));
-        for n in 0..u32::try_from(MAX_CLIENTS).expect("a small number") {
-            let _ = limiter
-                .limiter
-                .check_key(&IpAddr::V4(Ipv4Addr::from(n + 1)));
+    fn large_networks_have_limits_that_no_part_of_them_can_use_up() {
+        let limiter = ClientLimiter::new(2, Duration::from_hours(1));
+        let now = Instant::now();
+        // The nth /64 of a /48.
+        let client = |n: u16| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, n, 0, 0, 0, 1));
+        let count = |clients: std::ops::RangeInclusive<u16>| {
+            let attempts = clients.flat_map(|n| [n; 3]);
+            attempts
+                .filter(|n| limiter.take_at(client(*n), now))
+                .count()
+        };
+        for _ in 0..1000 {
+            limiter.take_at(client(0), now);
         }
-        assert_eq!(limiter.limiter.len(), MAX_CLIENTS);
-        limiter.take(ip("203.0.113.200"));
-        assert!(limiter.limiter.len() < MAX_CLIENTS);
+        assert_eq!(count(1..=255), 4 * 2 - 2, "a /56, with the first client");
+        assert!(limiter.take_at(client(256), now), "the next /56");
+        assert_eq!(count(257..=u16::MAX), 16 * 2 - 4 * 2 - 1, "the /48");
+        assert!(limiter.take_at(ip("2001:db8:2::1"), now), "another /48");
+        assert!(limiter.take_at(ip("192.0.2.1"), now));
+        let buckets = limiter.buckets.lock().expect("not poisoned");
+        assert!(buckets.full_at.len() < 100, "refused clients are not kept");
+    }
+
+    #[test]
+    fn memory_is_bounded_for_any_number_of_clients() {
+        let limiter = ClientLimiter::new(1, Duration::from_secs(2));
+        let now = Instant::now();
+        let client = |n: usize| {
+            let n = u32::try_from(n).expect("a small number");
+            IpAddr::V4(Ipv4Addr::from(n + 1))
+        };
+        for n in 0..MAX_BUCKETS + 1000 {
+            limiter.take_at(client(n), now);
+        }
+        let tracked = || limiter.buckets.lock().expect("not poisoned").full_at.len();
+        assert_eq!(tracked(), MAX_BUCKETS + 1);
+        let newcomer = ip("203.0.113.200");
+        assert!(!limiter.take_at(newcomer, now), "newcomers share one");
+        // Clients have buckets of their own again after the flood.
+        let later = now + Duration::from_secs(2);
+        assert!(limiter.take_at(newcomer, later));
+        assert!(limiter.take_at(ip("203.0.113.201"), later));
+        assert_eq!(tracked(), 2);
     }
 }

@@ -58,10 +58,7 @@ impl KeySet {
     }
 
     /// The keys that may have signed the token. A token without a key id may be signed with any of them.
-    fn for_token<'a>(
-        &'a self,
-        token: &'a SignedToken<'_>,
-    ) -> impl Iterator<Item = &'a PublicKey> {
+    fn for_token<'a>(&'a self, token: &'a SignedToken<'_>) -> impl Iterator<Item = &'a PublicKey> {
         self.0
             .iter()
             .filter(|key| token.key_id.is_none() || key.id == token.key_id)

@@ -71,7 +71,10 @@ impl BearerGate {
                 )
                 .await
                 .map_err(BearerRefusal::Store)?;
-            if let Some(KeyHolder { name, role, scope }) = found {
+            if let Some(KeyHolder {
+                name, role, scope, ..
+            }) = found
+            {
                 return Ok(TokenHolder { name, role, scope });
             }
         }

@@ -7,7 +7,7 @@
 use crate::domain::{Actor, OperatorName, Role, Timestamp, TokenHash, TokenScope, keywords};
 use crate::store::audit::events::NewEvent;
 use crate::store::operators::operator_accounts::n_of;
-use crate::store::sql::sql_types::{Millis, words};
+use crate::store::sql::sql_types::{Millis, from_row, words};
 use crate::store::sql::{Tx, insert};
 use crate::store::{Result, Store};
 
@@ -41,7 +41,16 @@ pub struct KeyHolder {
     pub role: Role,
     /// The only interface that the key opens; None for all that its role opens.
     pub scope: Option<TokenScope>,
+    /// For a session, the time of the sign-in.
+    pub created_at: Timestamp,
 }
+from_row!(
+    KeyHolder, row:
+    name,
+    role = row.get::<_, Role>("role")?.min(row.get("key_role")?),
+    scope,
+    created_at,
+);
 
 /// Time after the last sign-in of an operator of the directory for which their tokens are valid. An operator who
 /// has left the organisation can no longer sign in.
@@ -106,8 +115,9 @@ impl Store {
     ) -> Result<Option<KeyHolder>> {
         self.read(move |tx| {
             let now = Millis::from(now);
-            let found: Option<(OperatorName, Role, Role, Option<TokenScope>)> = tx.maybe(
-                "SELECT o.name, o.role, k.role, k.scope FROM operator_key AS k
+            tx.maybe(
+                "SELECT o.name, o.role, k.role AS key_role, k.scope, k.created_at
+                     FROM operator_key AS k
                      JOIN operator AS o ON o.n = k.operator
                      WHERE k.hash = ? AND k.kind = ? AND k.expires_at > ?
                          AND (o.issuer IS NULL
@@ -119,12 +129,7 @@ impl Store {
                     &issuer,
                     &now.minus(DIRECTORY_TOKENS),
                 ],
-            )?;
-            Ok(found.map(|(name, operators, keys, scope)| KeyHolder {
-                name,
-                role: operators.min(keys),
-                scope,
-            }))
+            )
         })
         .await
     }

@@ -81,6 +81,7 @@ pub(super) struct CurrentOperator {
     pub name: OperatorName,
     pub role: Role,
     pub key: TokenHash,
+    pub signed_in_at: Timestamp,
     /// The CSRF token in every form of this session. It is derived from the session's key, which cannot be
     /// computed from it.
     pub csrf: String,
@@ -221,7 +222,7 @@ impl Guard {
 }
 
 /// Returns the URL of the login that continues to `to`, a path of these pages with its query.
-fn login_address(to: &str) -> String {
+pub(super) fn login_address(to: &str) -> String {
     if to == "/" {
         return "/login".to_owned();
     }
@@ -247,6 +248,7 @@ async fn visitor(app: &AppState, headers: &HeaderMap) -> Result<Option<CurrentOp
         name: holder.name,
         role: holder.role,
         key: hash,
+        signed_in_at: holder.created_at,
         csrf: csrf(&key),
         down: Vec::new(),
         shares: app.store().duty_interval().is_some(),

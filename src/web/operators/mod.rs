@@ -34,6 +34,7 @@ mod own_account;
 mod period;
 mod plot;
 mod qr;
+mod recent_sign_in;
 mod requests;
 mod save_as;
 mod second_factor;

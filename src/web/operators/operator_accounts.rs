@@ -1,11 +1,13 @@
 //! `/operators`: the operators of these pages and the API. For admins.
 
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::context;
 
 use super::auth::PageCall;
 use super::error::Error;
 use super::form_fields::{Fields, FormFields, QueryFields};
+use super::recent_sign_in::TOO_OLD;
 use super::{AppState, when};
 use crate::domain::{OperatorName, Password, PasswordHash, Role, Timestamp, TokenScope};
 use crate::operations::{
@@ -17,14 +19,19 @@ pub(super) async fn list(
     call: PageCall,
     QueryFields(query): QueryFields,
 ) -> Result<WebPage, Error> {
-    render(&call, query.one("done"), None).await
+    render(&call, &query, query.one("done"), None).await
 }
 
+/// Renders the page. `fields` has the entries of the form for another operator.
 async fn render(
     call: &PageCall,
+    fields: &Fields,
     done: Option<&str>,
     fault: Option<String>,
 ) -> Result<WebPage, Error> {
+    let sign_in_again = call
+        .operator
+        .sign_in_again("/operators", fields, &["name", "role"]);
     let now = Timestamp::now();
     let operators = call.app.store().operators(now).await?;
     let tokens = call.app.store().tokens(None, now).await?;
@@ -65,6 +72,9 @@ async fn render(
             roles => Role::ALL.iter().map(|role| role.as_str()).collect::<Vec<_>>(),
             done => done,
             fault => fault,
+            name => fields.one("name"),
+            role => fields.one("role"),
+            sign_in_again => sign_in_again,
         },
     ))
 }
@@ -74,15 +84,21 @@ pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<
     let name = form.one("name").unwrap_or_default();
     let name = match OperatorName::parse(name) {
         Ok(name) => name,
-        Err(error) => return refuse(&call, format!("{name:?}: {error}.")).await,
+        Err(error) => return refuse(&call, &form, format!("{name:?}: {error}.")).await,
     };
+    // Ending access needs no recent sign-in: in an emergency it must be quick, and it gives nobody access.
+    let gives_access = matches!(form.one("action"), Some("add" | "password" | "reset-totp"));
+    if gives_access && !call.operator.has_recent_sign_in() {
+        let page = refusal(&call, &form, TOO_OLD.to_owned()).await?;
+        return Ok(page.with_status(StatusCode::FORBIDDEN).into_response());
+    }
     let is_me = name == call.operator.name;
     let done = match form.one("action") {
         Some("add") => {
             let role = form.read("role", Role::from_name)?.unwrap_or(Role::Viewer);
             let password = match call.app.new_password(&form).await? {
                 Ok(password) => password,
-                Err(fault) => return refuse(&call, fault).await,
+                Err(fault) => return refuse(&call, &form, fault).await,
             };
             add_operator(store, name, role, password, by).await?;
             "added"
@@ -92,19 +108,19 @@ pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<
                 "Change your own password and second factor on your account page, which also \
                          asks for the current password."
                     .to_owned();
-            return refuse(&call, fault).await;
+            return refuse(&call, &form, fault).await;
         }
         Some("password") => {
             let password = match call.app.new_password(&form).await? {
                 Ok(password) => password,
-                Err(fault) => return refuse(&call, fault).await,
+                Err(fault) => return refuse(&call, &form, fault).await,
             };
             change_password(store, name, password, by).await?;
             "password"
         }
         Some("remove") if is_me => {
             let fault = "You cannot remove yourself; another admin can.".to_owned();
-            return refuse(&call, fault).await;
+            return refuse(&call, &form, fault).await;
         }
         Some("remove") => {
             remove_operator(store, name, by).await?;
@@ -128,10 +144,18 @@ pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<
     Ok(Redirect::to(&format!("/operators?done={done}")).into_response())
 }
 
-async fn refuse(call: &PageCall, fault: String) -> Result<Response, Error> {
-    let page = render(call, None, Some(fault)).await?;
-    let status = axum::http::StatusCode::UNPROCESSABLE_ENTITY;
-    Ok(page.with_status(status).into_response())
+async fn refuse(call: &PageCall, form: &Fields, fault: String) -> Result<Response, Error> {
+    let page = refusal(call, form, fault).await?;
+    Ok(page
+        .with_status(StatusCode::UNPROCESSABLE_ENTITY)
+        .into_response())
+}
+
+/// The page after a form that was refused, with the entries if it was the one for another operator.
+async fn refusal(call: &PageCall, form: &Fields, fault: String) -> Result<WebPage, Error> {
+    let none = Fields::default();
+    let is_new = form.one("action") == Some("add");
+    render(call, if is_new { form } else { &none }, None, Some(fault)).await
 }
 
 impl AppState {

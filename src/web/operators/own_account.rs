@@ -7,7 +7,8 @@ use minijinja::{Value, context};
 
 use super::auth::PageCall;
 use super::error::Error;
-use super::form_fields::{FormFields, QueryFields};
+use super::form_fields::{Fields, FormFields, QueryFields};
+use super::recent_sign_in::TOO_OLD;
 use super::second_factor::describe;
 use super::when;
 use crate::domain::{Role, Timestamp, TokenScope};
@@ -18,13 +19,26 @@ use crate::web::page::WebPage;
 
 /// Lifetimes that the form offers, in days.
 const LIFETIMES: [i64; 4] = [7, 30, 90, 365];
+const DEFAULT_LIFETIME: i64 = 90;
 
 pub(super) async fn show(
     call: PageCall,
     QueryFields(query): QueryFields,
 ) -> Result<WebPage, Error> {
-    let notice = context! { done => query.one("done") };
+    let notice = context! { done => query.one("done"), ..describe_form(&call, &query) };
     render(&call, notice).await
+}
+
+/// Describes the form for a token: its entries, and the login that leads back to them if the sign-in is not recent.
+fn describe_form(call: &PageCall, fields: &Fields) -> Value {
+    let names = ["purpose", "role", "days"];
+    let days = fields.one("days").and_then(|text| text.parse().ok());
+    context! {
+        purpose => fields.one("purpose"),
+        role => fields.one("role"),
+        days => days.unwrap_or(DEFAULT_LIFETIME),
+        sign_in_again => call.operator.sign_in_again("/account", fields, &names),
+    }
 }
 
 pub(super) async fn render(call: &PageCall, notice: Value) -> Result<WebPage, Error> {
@@ -66,6 +80,7 @@ pub(super) async fn render(call: &PageCall, notice: Value) -> Result<WebPage, Er
             new_codes => (),
             new_key => (),
             factor => describe(call).await?,
+            ..describe_form(call, &Fields::default())
         },
     );
     Ok(page.with(notice))
@@ -90,8 +105,14 @@ pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<
             // All sessions have ended, including this one.
             Ok(Redirect::to("/login").into_response())
         }
+        Some("token") if !call.operator.has_recent_sign_in() => {
+            let notice = context! { fault => TOO_OLD, ..describe_form(&call, &form) };
+            let page = render(&call, notice).await?;
+            Ok(page.with_status(StatusCode::FORBIDDEN).into_response())
+        }
         Some("token") => {
-            let days = form.read("days", |text| text.parse().ok())?.unwrap_or(90);
+            let days = form.read("days", |text| text.parse().ok())?;
+            let days = days.unwrap_or(DEFAULT_LIFETIME);
             if !LIFETIMES.contains(&days) {
                 return Err(Error::Malformed(
                     "The number of days is not one of those offered.".to_owned(),

@@ -11,6 +11,7 @@ mod own_addresses;
 mod pages;
 mod parity;
 mod quiet_time;
+mod recent_sign_in;
 mod requests;
 mod second_factor;
 mod sso;
@@ -177,9 +178,14 @@ impl Harness {
     }
 
     pub async fn session(&self, role: Role) -> Session {
+        self.session_of_age(role, SignedDuration::ZERO).await
+    }
+
+    /// A session that began this long ago.
+    async fn session_of_age(&self, role: Role, age: SignedDuration) -> Session {
         let name = self.operator(role).await;
         let token = Token::generate().unwrap_or_else(|error| panic!("{error}"));
-        let now = Timestamp::now();
+        let now = Timestamp::now() - age;
         let key = OperatorKey {
             hash: token.hash(),
             kind: KeyKind::Session,

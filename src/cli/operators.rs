@@ -17,7 +17,7 @@ use crate::operations::{
     TokenRequest, add_operator, change_password, end_all_keys, end_token, find_operator,
     make_token, remove_operator, reset_second_factor,
 };
-use crate::store::{IssuedToken, Operator, Store};
+use crate::store::{IssuedToken, NameReuse, Operator, Store};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -134,6 +134,9 @@ pub struct AddOperator {
     /// The role: viewer reads, agent acts on customers and requests, admin changes the settings
     #[arg(long, default_value = "viewer", value_parser = word(Role::ALL, Role::as_str))]
     role: Role,
+    /// The person is the removed operator of this name: the audit shows the actions of both as one operator's
+    #[arg(long)]
+    same_person: bool,
 }
 
 const COLUMNS: &[TableColumn<Operator>] = columns! { operator: Operator;
@@ -160,10 +163,19 @@ pub async fn run(command: Command, global: &Global, out: &mut Output) -> Command
     let now = Timestamp::now();
     match command {
         Command::List => out.list(&store.operators(now).await?, None, COLUMNS),
-        Command::Add(AddOperator { secret, role }) => {
-            let password = secret.read()?;
+        Command::Add(AddOperator {
+            secret,
+            role,
+            same_person,
+        }) => {
+            let hash = hash(&secret.read()?)?;
             let name = secret.who.name;
-            add_operator(&store, name.clone(), role, hash(&password)?, actor()).await?;
+            let reuse = if same_person {
+                NameReuse::SamePerson
+            } else {
+                NameReuse::Refused
+            };
+            add_operator(&store, name.clone(), role, hash, reuse, actor()).await?;
             out.line(format_args!("{name} may log in as {role}"))
         }
         Command::Password(secret) => {

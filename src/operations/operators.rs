@@ -7,8 +7,8 @@ use crate::domain::{
     Actor, OperatorName, PasswordHash, Role, Timestamp, Token, TokenHash, TokenScope,
 };
 use crate::store::{
-    IssuedToken, KeyKind, Operator, OperatorKey, PasswordOutcome, Result, Store, StoreError,
-    StoredPassword,
+    IssuedToken, KeyKind, NameReuse, Operator, OperatorKey, PasswordOutcome, Result, Store,
+    StoreError, StoredPassword,
 };
 
 /// Maximum time from the password to the code of the second factor.
@@ -29,16 +29,19 @@ pub async fn find_operator(store: &Store, name: &OperatorName) -> Result<Operato
 /// Adds an operator.
 ///
 /// # Errors
-/// `NotAllowed` if there is one of that name.
+/// `NotAllowed` if there is one of that name, or was one and the name may not be reused.
 pub async fn add_operator(
     store: &Store,
     name: OperatorName,
     role: Role,
     password: PasswordHash,
+    reuse: NameReuse,
     by: Actor,
 ) -> Result<()> {
     let now = Timestamp::now();
-    store.add_operator(name, role, password, by, now).await
+    store
+        .add_operator(name, role, password, reuse, by, now)
+        .await
 }
 
 /// Removes an operator and ends their sessions and tokens.

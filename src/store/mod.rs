@@ -65,7 +65,7 @@ pub use operators::duties::Duty;
 pub use operators::idempotency::{AnswerKey, Claimed, KeptAnswer};
 pub use operators::issued_tokens::IssuedToken;
 pub use operators::nodes::{NODE_TIMEOUT, Node};
-pub use operators::operator_accounts::{Operator, SignInWay};
+pub use operators::operator_accounts::{NameReuse, Operator, SignInWay};
 pub use operators::passwords::{PasswordOutcome, StoredPassword};
 pub use operators::pending_logins::AttemptPurpose;
 pub use operators::second_factor::{CodeOutcome, SecondFactor};

@@ -9,7 +9,7 @@ use crate::cli::output::Output;
 use crate::daemon::Daemon;
 use crate::domain::{Actor, Interface, OperatorName, Password, Role, Token};
 use crate::operations;
-use crate::store::Store;
+use crate::store::{NameReuse, Store};
 
 /// Name of the operator.
 pub(super) const NAME: &str = "demo";
@@ -25,7 +25,8 @@ pub(super) async fn add_operator(store: &Store) -> anyhow::Result<String> {
     let hash = Password::new(&password)?.hash()?;
     let name = OperatorName::parse(NAME).map_err(anyhow::Error::msg)?;
     let by = Actor::operator(NAME, Interface::CommandLine);
-    operations::add_operator(store, name, Role::Admin, hash, by).await?;
+    let reuse = NameReuse::Refused;
+    operations::add_operator(store, name, Role::Admin, hash, reuse, by).await?;
     Ok(password)
 }
 

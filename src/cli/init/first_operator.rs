@@ -12,7 +12,7 @@ use crate::cli::operators::{Silence, first_line_of};
 use crate::config::Config;
 use crate::domain::{OperatorName, Password, Role};
 use crate::operations;
-use crate::store::Store;
+use crate::store::{NameReuse, Store};
 
 /// Options for the first operator.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -148,7 +148,8 @@ pub(super) async fn add(
         Store::open_existing(&database)?
     };
     let hash = password.hash().map_err(anyhow::Error::from)?;
-    let added = operations::add_operator(&store, name, Role::Admin, hash, actor()).await;
+    let reuse = NameReuse::Refused;
+    let added = operations::add_operator(&store, name, Role::Admin, hash, reuse, actor()).await;
     // From now on, the database's files do not change.
     store.close().await;
     if is_new {

@@ -42,6 +42,22 @@ keywords!(SignInWay {
 });
 words!(SignInWay);
 
+/// Right to the name of a removed operator. The audit has names only, so it shows the actions of both as those of one
+/// operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameReuse {
+    Refused,
+    /// The new operator is the same person.
+    SamePerson,
+}
+
+/// True if an operator of this name, in whatever case, was removed.
+pub(crate) fn was_removed(tx: &Tx, name: &OperatorName) -> Result<bool> {
+    let sql = "SELECT 1 FROM event
+               WHERE name = 'operator.removed' AND origin IS NOT NULL AND lower(detail) = ?";
+    tx.exists(sql, &[&name.as_str().to_ascii_lowercase()])
+}
+
 /// Finds the row number of the operator of that name.
 ///
 /// # Errors
@@ -71,15 +87,21 @@ impl Store {
         .await
     }
 
+    /// True if an operator of this name, in whatever case, was removed.
+    pub async fn was_operator_removed(&self, name: OperatorName) -> Result<bool> {
+        self.read(move |tx| was_removed(tx, &name)).await
+    }
+
     /// Adds an operator.
     ///
     /// # Errors
-    /// `NotAllowed` if there is one of that name.
+    /// `NotAllowed` if there is one of that name, or was one and the name may not be reused.
     pub async fn add_operator(
         &self,
         name: OperatorName,
         role: Role,
         password: PasswordHash,
+        reuse: NameReuse,
         by: Actor,
         now: Timestamp,
     ) -> Result<()> {
@@ -99,6 +121,13 @@ impl Store {
             if added == 0 {
                 return Err(StoreError::NotAllowed(format!(
                     "an operator {name} already exists"
+                )));
+            }
+            if reuse == NameReuse::Refused && was_removed(work.tx, &name)? {
+                return Err(StoreError::NotAllowed(format!(
+                    "{name} is the name of a removed operator, and the audit would show the actions of both as \
+                     one operator's; choose another name, or confirm that it is the same person \
+                     (--same-person at the command line, or the box on the page)"
                 )));
             }
             NewEvent::new("operator.added")

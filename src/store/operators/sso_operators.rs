@@ -3,6 +3,7 @@
 
 use crate::domain::{Actor, Interface, OperatorName, Role, Timestamp};
 use crate::store::audit::events::NewEvent;
+use crate::store::operators::operator_accounts::was_removed;
 use crate::store::operators::sessions_and_tokens::{OperatorKey, insert_key};
 use crate::store::sql::sql_types::Millis;
 use crate::store::sql::{Tx, insert};
@@ -18,8 +19,8 @@ pub struct DirectoryIdentity {
 /// Maximum number appended to a name that is taken.
 const MAX_OF_A_NAME: u32 = 10_000;
 
-/// The first of `base`, `base-2`, `base-3` … that no operator has, in whatever case: a person may be able to choose
-/// their name at the provider, and `Ann` in the audit must not be taken for `ann`.
+/// The first of `base`, `base-2`, `base-3` … that no operator has or had, in whatever case: a person may be able to
+/// choose their name at the provider, and `Ann` in the audit must not be taken for `ann`.
 fn free_name(tx: &Tx, base: &OperatorName) -> Result<OperatorName> {
     for number in 1..MAX_OF_A_NAME {
         let text = match number {
@@ -28,7 +29,8 @@ fn free_name(tx: &Tx, base: &OperatorName) -> Result<OperatorName> {
         };
         let name = OperatorName::parse(&text).map_err(StoreError::other)?;
         let sql = "SELECT 1 FROM operator WHERE lower(name) = ?";
-        if !tx.exists(sql, &[&name.as_str().to_ascii_lowercase()])? {
+        let is_taken = tx.exists(sql, &[&name.as_str().to_ascii_lowercase()])?;
+        if !is_taken && !was_removed(tx, &name)? {
             return Ok(name);
         }
     }

@@ -13,6 +13,7 @@ use crate::domain::{OperatorName, Password, PasswordHash, Role, Timestamp, Token
 use crate::operations::{
     add_operator, change_password, end_all_keys, end_token, remove_operator, reset_second_factor,
 };
+use crate::store::{NameReuse, StoreError};
 use crate::web::page::WebPage;
 
 pub(super) async fn list(
@@ -32,6 +33,10 @@ async fn render(
     let sign_in_again = call
         .operator
         .sign_in_again("/operators", fields, &["name", "role"]);
+    let is_reused = match fields.one("name").map(OperatorName::parse) {
+        Some(Ok(name)) => call.app.store().was_operator_removed(name).await?,
+        _ => false,
+    };
     let now = Timestamp::now();
     let operators = call.app.store().operators(now).await?;
     let tokens = call.app.store().tokens(None, now).await?;
@@ -74,6 +79,7 @@ async fn render(
             fault => fault,
             name => fields.one("name"),
             role => fields.one("role"),
+            is_reused => is_reused,
             sign_in_again => sign_in_again,
         },
     ))
@@ -100,8 +106,17 @@ pub(super) async fn act(call: PageCall, FormFields(form): FormFields) -> Result<
                 Ok(password) => password,
                 Err(fault) => return refuse(&call, &form, fault).await,
             };
-            add_operator(store, name, role, password, by).await?;
-            "added"
+            let reuse = match form.one("same_person") {
+                Some(_) => NameReuse::SamePerson,
+                None => NameReuse::Refused,
+            };
+            match add_operator(store, name, role, password, reuse, by).await {
+                Ok(()) => "added",
+                Err(StoreError::NotAllowed(why)) => {
+                    return refuse(&call, &form, format!("{why}.")).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         Some("password" | "reset-totp") if is_me => {
             let fault =

@@ -30,6 +30,12 @@ fn an_operator_is_added_and_removed() {
     assert_eq!(harness.run(&["operators", "remove", "ann"]).status, 0);
     assert_eq!(harness.run(&["operators", "remove", "ann"]).status, 3);
     assert_eq!(harness.run(&["operators", "revoke", "ann"]).status, 3);
+
+    let reused = harness.run(&add);
+    assert_eq!(reused.status, 1);
+    assert!(reused.err.contains("--same-person"), "{}", reused.err);
+    let returned: Vec<&str> = [&add[..], &["--same-person"]].concat();
+    assert_eq!(harness.run(&returned).status, 0);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use vestibule::domain::{OperatorName, PasswordHash, Role, Timestamp, VerificationMethod};
 use vestibule::mail::Evidence;
 use vestibule::store::{
-    AnswerKey, Choice, Claimed, KeyKind, MaxDelays, OperatorKey, Refused, Settlement,
+    AnswerKey, Choice, Claimed, KeyKind, MaxDelays, NameReuse, OperatorKey, Refused, Settlement,
 };
 
 use super::harness::{DAY, Harness, at, mail, operator, portal, start, token};
@@ -148,9 +148,14 @@ async fn a_session_and_an_answer_from_the_future_end_when_others_do() {
     let name = OperatorName::parse("bea").expect("a name");
     let password = PasswordHash::from_stored("$argon2id$".to_owned());
     let by = operator("root");
-    let added = harness
-        .store
-        .add_operator(name.clone(), Role::Admin, password, by, wrong());
+    let added = harness.store.add_operator(
+        name.clone(),
+        Role::Admin,
+        password,
+        NameReuse::Refused,
+        by,
+        wrong(),
+    );
     added.await.expect("added");
     let hash = token();
     let key = OperatorKey {

@@ -6,8 +6,8 @@ use vestibule::domain::{
     Actor, Interface, OperatorName, PasswordHash, Role, SecondFactorCode, Token, TokenHash, TotpKey,
 };
 use vestibule::store::{
-    AnswerKey, Claimed, DirectoryIdentity, KeptAnswer, KeyKind, OperatorKey, Page, PasswordOutcome,
-    StoreError,
+    AnswerKey, Claimed, DirectoryIdentity, KeptAnswer, KeyKind, NameReuse, OperatorKey, Page,
+    PasswordOutcome, StoreError,
 };
 
 use super::harness::{Harness, operator, start};
@@ -30,9 +30,10 @@ fn by() -> Actor {
 
 async fn add(harness: &Harness, role: Role) {
     let password = PasswordHash::from_stored("$argon2id$".to_owned());
-    let added = harness
-        .store
-        .add_operator(ann(), role, password, by(), start());
+    let added =
+        harness
+            .store
+            .add_operator(ann(), role, password, NameReuse::Refused, by(), start());
     added.await.expect("added");
 }
 
@@ -115,9 +116,14 @@ async fn the_audit_lists_actions_of_operators_newest_first() {
     let harness = Harness::open().await;
     add(&harness, Role::Admin).await;
     let password = PasswordHash::from_stored(String::new());
-    let again = harness
-        .store
-        .add_operator(ann(), Role::Viewer, password, by(), start());
+    let again = harness.store.add_operator(
+        ann(),
+        Role::Viewer,
+        password,
+        NameReuse::Refused,
+        by(),
+        start(),
+    );
     assert!(matches!(again.await, Err(StoreError::NotAllowed(_))));
     key(&harness, KeyKind::Token, Role::Viewer).await;
     let part = async |after| {
@@ -146,15 +152,25 @@ async fn the_audit_records_the_origin_of_an_action() {
     let harness = Harness::open().await;
     let by_api = || Actor::operator("root", Interface::Api);
     let password = PasswordHash::from_stored("$argon2id$".to_owned());
-    let added = harness
-        .store
-        .add_operator(ann(), Role::Admin, password, by_api(), start());
+    let added = harness.store.add_operator(
+        ann(),
+        Role::Admin,
+        password,
+        NameReuse::Refused,
+        by_api(),
+        start(),
+    );
     added.await.expect("added");
     // A failed operation does not affect the others in its transaction.
     let again = PasswordHash::from_stored(String::new());
-    let failed = harness
-        .store
-        .add_operator(ann(), Role::Admin, again, by_api(), start());
+    let failed = harness.store.add_operator(
+        ann(),
+        Role::Admin,
+        again,
+        NameReuse::Refused,
+        by_api(),
+        start(),
+    );
     assert!(failed.await.is_err());
     key(&harness, KeyKind::Token, Role::Viewer).await;
     let page = Page::default();
@@ -323,6 +339,9 @@ async fn a_name_at_the_provider_does_not_imitate_an_operator() {
         ("7", "Ann", "Ann-2"),
         ("8", "ANN", "ANN-3"),
         ("9", "Bob", "Bob"),
+        // The name of a removed operator is not given to somebody else.
+        ("10", "bob", "bob-2"),
+        ("11", "BOB", "BOB-3"),
     ] {
         let person = DirectoryIdentity {
             issuer: "https://sso.example.org".to_owned(),
@@ -337,6 +356,41 @@ async fn a_name_at_the_provider_does_not_imitate_an_operator() {
         let base = OperatorName::parse(base).expect("a name");
         let store = &harness.store;
         let signed_in = store.sign_in_from_directory(person, base, Role::Viewer, session, start());
-        assert_eq!(signed_in.await.expect("signed in").as_str(), name);
+        let signed_in = signed_in.await.expect("signed in");
+        assert_eq!(signed_in.as_str(), name);
+        if name == "Bob" {
+            let removed = store.remove_operator(signed_in, by(), start());
+            removed.await.expect("removed");
+        }
     }
+}
+
+#[tokio::test]
+async fn the_name_of_a_removed_operator_is_for_the_same_person_only() {
+    let harness = Harness::open().await;
+    let add = |name: &str, reuse| {
+        let name = OperatorName::parse(name).expect("a name");
+        let password = PasswordHash::from_stored("$argon2id$".to_owned());
+        harness
+            .store
+            .add_operator(name, Role::Agent, password, reuse, by(), start())
+    };
+    add("ann", NameReuse::Refused).await.expect("added");
+    let removed = harness.store.remove_operator(ann(), by(), start());
+    removed.await.expect("removed");
+    for name in ["ann", "Ann"] {
+        let refused = add(name, NameReuse::Refused).await;
+        assert!(
+            matches!(&refused, Err(StoreError::NotAllowed(why)) if why.contains("removed operator")),
+            "{refused:?}"
+        );
+    }
+    add("ann", NameReuse::SamePerson).await.expect("added");
+    let twice = add("ann", NameReuse::Refused).await;
+    assert!(
+        matches!(&twice, Err(StoreError::NotAllowed(why)) if why.contains("already exists")),
+        "{twice:?}"
+    );
+    let operators = harness.store.operators(start()).await.expect("read");
+    assert_eq!(operators.len(), 1);
 }

@@ -38,7 +38,8 @@ use crate::domain::{
 };
 use crate::mail::Facts;
 use crate::store::{
-    Arrival, ArrivalOutcome, ArrivalPart, KeyKind, OperatorKey, ReplyAnswer, RequestFilter, Store,
+    Arrival, ArrivalOutcome, ArrivalPart, KeyKind, NameReuse, OperatorKey, ReplyAnswer,
+    RequestFilter, Store,
 };
 use crate::templates::built_in;
 use crate::verification::tests::sample;
@@ -169,9 +170,14 @@ impl Harness {
                 hash.expect("a hash"),
                 Actor::operator("root", Interface::CommandLine),
             );
-            let added = self
-                .store
-                .add_operator(name.clone(), role, hash, by, Timestamp::now());
+            let added = self.store.add_operator(
+                name.clone(),
+                role,
+                hash,
+                NameReuse::Refused,
+                by,
+                Timestamp::now(),
+            );
             added.await.expect("added");
         }
         name

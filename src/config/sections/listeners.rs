@@ -15,6 +15,10 @@ use crate::config::{Http, SmtpConfig, SmtpTls};
 const MIN_HEADER: u64 = 16 * KIB;
 const MAX_HEADER: u64 = 4 * MIB;
 
+/// Maximum of `smtp.max_message_size`. `SQLite` stores values of up to 1 GB; `PostgreSQL` does too, but `pg_dump` needs
+/// twice the size, and fails above 1 GiB. A message that cannot be stored would be answered 451 for ever.
+const MAX_MESSAGE: u64 = 500 * MIB;
+
 /// Addresses in use, by key; port 0 never counts as in use.
 #[derive(Default)]
 pub(super) struct UsedAddresses(BTreeMap<SocketAddr, &'static str>);
@@ -64,6 +68,16 @@ pub(super) fn smtp(section: &TomlSection<'_>, taken: &mut UsedAddresses) -> Smtp
                 .collect()
         });
     let max_message_size = section.size("max_message_size", 25 * MIB);
+    if max_message_size > MAX_MESSAGE {
+        section.refuse_key(
+            "max_message_size",
+            format_args!(
+                "{} is more than the database can store and back up in one message; write at most {}",
+                show_size(max_message_size),
+                show_size(MAX_MESSAGE)
+            ),
+        );
+    }
     let max_header_size = section.size("max_header_size", 256 * KIB);
     if max_header_size < MIN_HEADER {
         section.refuse_key(

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::time::Duration;
 
+use crate::store::engine::disk_space::DiskSpace;
 use crate::store::engine::notify::Wakeups;
 use crate::store::sql::EngineSession;
 use crate::store::{MAX_CLOCK_OFFSET, Result, StoreError};
@@ -91,6 +92,11 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// # Errors
     /// The database cannot be written now.
     fn erase_log(&self) -> Result<bool>;
+
+    /// Space on the disk with the database; None if it is not on this machine, or cannot be determined.
+    fn disk_space(&self) -> Option<DiskSpace> {
+        None
+    }
 
     /// Opens a listener for the commits of other processes; None if the engine does not announce them.
     ///

@@ -2,7 +2,7 @@
 //!
 //! In: the outcome of every commit. While nothing else commits, a heartbeat does so at an interval: it writes one
 //! page, so that a full disk is noticed even while no mail arrives.
-//! Out: whether the last commit succeeded and is recent, and none hangs.
+//! Out: whether the last commit succeeded and is recent, and none hangs; and whether the disk has space for mail.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Store, StoreError};
+use crate::store::engine::disk_space::DiskSpace;
+use crate::store::{Result, Store, StoreError};
 
 /// Interval between heartbeats while commits succeed. Longer than the idle time after which the writer frees
 /// memory, which a heartbeat would interrupt.
@@ -29,6 +30,8 @@ const HANGS: Duration = Duration::from_secs(8);
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     commits: Mutex<Commits>,
+    /// As of the last commit; None before it, and if it is unknown.
+    disk: Mutex<Option<DiskSpace>>,
     failure: watch::Sender<Option<StoreError>>,
 }
 
@@ -58,6 +61,20 @@ impl Health {
             running: None,
             last: Some(Commit { at, succeeded }),
         };
+    }
+
+    /// Records the space that the last commit left.
+    pub(crate) fn record_disk_space(&self, space: Option<DiskSpace>) {
+        *self.disk.lock().unwrap_or_else(PoisonError::into_inner) = space;
+    }
+
+    /// Admits a message, if the last commit left enough space for it.
+    ///
+    /// # Errors
+    /// `Full`.
+    pub(crate) fn admit_mail(&self, is_authenticated: bool) -> Result<()> {
+        let disk = *self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        disk.map_or(Ok(()), |disk| disk.admit_mail(is_authenticated))
     }
 
     /// Records that the writer ended, or can store nothing until the process starts again.
@@ -152,5 +169,18 @@ mod tests {
         health.record(false);
         assert!(!health.is_writable(Instant::now()));
         assert_eq!(health.next_heartbeat(Instant::now()), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_disk_that_is_short_of_space_takes_no_mail() {
+        let health = Health::default();
+        assert!(health.admit_mail(false).is_ok(), "not known yet");
+        health.record_disk_space(Some(DiskSpace {
+            total: 1 << 40,
+            available: 0,
+        }));
+        assert!(matches!(health.admit_mail(true), Err(StoreError::Full(_))));
+        health.record_disk_space(None);
+        assert!(health.admit_mail(false).is_ok());
     }
 }

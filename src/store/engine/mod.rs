@@ -1,5 +1,6 @@
 //! The engine: the writer thread that commits in groups, the readers, wakeups, and what the writer keeps in memory.
 
+pub(super) mod disk_space;
 pub(super) mod driver;
 pub(super) mod health;
 pub(super) mod job;

@@ -13,6 +13,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::failpoint;
+use crate::store::engine::disk_space::DiskSpace;
 use crate::store::engine::driver::{Driver, WriterSession};
 use crate::store::engine::health::Health;
 use crate::store::engine::job::{Closure, Job, Operation, Work, job};
@@ -120,6 +121,16 @@ impl Writer {
     }
 }
 
+/// Measures the space that mail can use. Unused pages of the database count where they matter.
+fn measure(driver: &dyn Driver, tx: &Tx) -> Option<DiskSpace> {
+    let mut space = driver.disk_space()?;
+    if space.is_short() {
+        let unused = tx.unused_octets().unwrap_or(0);
+        space.available = space.available.saturating_add(unused);
+    }
+    Some(space)
+}
+
 struct Thread {
     driver: Arc<dyn Driver>,
     notifier: Arc<Notifier>,
@@ -198,6 +209,8 @@ impl Thread {
         failpoint::pass("answered");
         if let Some(session) = &self.session {
             session.after_commit();
+            let space = measure(&*self.driver, &**session);
+            self.health.record_disk_space(space);
         }
     }
 

@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use rustix::fs::statvfs;
+
 use super::checkpoint::Checkpointer;
 use super::session::SqliteSession;
 use super::{connection, migrations};
 use crate::store::Result;
+use crate::store::engine::disk_space::DiskSpace;
 use crate::store::engine::driver::{Driver, ReaderSession, WriterSession};
 
 /// A database in a file.
@@ -53,5 +56,13 @@ impl Driver for SqliteDriver {
 
     fn erase_log(&self) -> Result<bool> {
         connection::empty_log(&connection::copying(&self.path)?)
+    }
+
+    fn disk_space(&self) -> Option<DiskSpace> {
+        let disk = statvfs(self.path.as_path()).ok()?;
+        Some(DiskSpace {
+            total: disk.f_blocks.saturating_mul(disk.f_frsize),
+            available: disk.f_bavail.saturating_mul(disk.f_frsize),
+        })
     }
 }

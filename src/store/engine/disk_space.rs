@@ -1,0 +1,78 @@
+//! Free space on the disk with the database, and the part of it that is reserved for other work than incoming mail.
+//!
+//! Anyone can send mail that is held for weeks, under any number of invented addresses. If that filled the disk, nothing
+//! could be written any more: no verification, no delivery, and no expiry, which frees space. So mail is refused
+//! before, that of unauthenticated senders first.
+
+use crate::store::{Result, StoreError};
+
+/// Maximum size of the reserve, in octets.
+const MAX_RESERVE: u64 = 512 * 1024 * 1024;
+
+/// The reserve is at most one part of this many of the disk.
+const PARTS: u64 = 20;
+
+/// Space for the database, in octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DiskSpace {
+    /// Size of the file system.
+    pub(crate) total: u64,
+    /// Free space of the file system, and, if that is short, of the database.
+    pub(crate) available: u64,
+}
+
+impl DiskSpace {
+    fn reserve(self) -> u64 {
+        MAX_RESERVE.min(self.total / PARTS)
+    }
+
+    /// True if only the reserve is left, or less.
+    pub(crate) fn is_short(self) -> bool {
+        self.available < self.reserve()
+    }
+
+    /// Admits a message. Those of authenticated senders may use half of the reserve.
+    ///
+    /// # Errors
+    /// `Full`.
+    pub(crate) fn admit_mail(self, is_authenticated: bool) -> Result<()> {
+        let share = if is_authenticated { 2 } else { 1 };
+        if self.available >= self.reserve() / share {
+            return Ok(());
+        }
+        Err(StoreError::Full(format!(
+            "{} KiB are free, and {} KiB are reserved for other work than incoming mail",
+            self.available / 1024,
+            self.reserve() / 1024
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    #[test]
+    fn unauthenticated_mail_is_refused_first() {
+        for (total, available, admitted) in [
+            (1 << 40, 512 * MIB, (true, true)),
+            (1 << 40, 512 * MIB - 1, (false, true)),
+            (1 << 40, 256 * MIB, (false, true)),
+            (1 << 40, 256 * MIB - 1, (false, false)),
+            // A twentieth of a small disk.
+            (100 * MIB, 5 * MIB, (true, true)),
+            (100 * MIB, 5 * MIB - 1, (false, true)),
+            (100 * MIB, 0, (false, false)),
+        ] {
+            let disk = DiskSpace { total, available };
+            let found = (
+                disk.admit_mail(false).is_ok(),
+                disk.admit_mail(true).is_ok(),
+            );
+            assert_eq!(found, admitted, "{disk:?}");
+            assert_eq!(disk.is_short(), !admitted.0, "{disk:?}");
+        }
+    }
+}

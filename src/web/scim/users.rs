@@ -232,8 +232,10 @@ pub(super) async fn show(
     headers: HeaderMap,
 ) -> Result<Response, ScimError> {
     let user = find(&state, &id).await?;
-    if names_tag(&headers, IF_NONE_MATCH, &entity_tag(&user)) == Some(true) {
-        return Ok(StatusCode::NOT_MODIFIED.into_response());
+    let tag = entity_tag(&user);
+    if names_tag(&headers, IF_NONE_MATCH, &tag) == Some(true) {
+        // With the tag, as in a complete answer (RFC 9110 15.4.5).
+        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response());
     }
     show_one(StatusCode::OK, &user, query.as_deref())
 }

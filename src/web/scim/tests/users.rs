@@ -1,6 +1,6 @@
 //! Users of the directory and their accounts.
 
-use axum::http::header::{ETAG, IF_MATCH, LOCATION};
+use axum::http::header::{ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
 
 use super::*;
 use crate::domain::{AccountStatus, RequestState};
@@ -316,6 +316,11 @@ async fn a_change_of_an_outdated_version_is_refused() {
     let tag = created.headers[ETAG].clone();
     let user = document(&created, StatusCode::CREATED);
     let path = format!("/Users/{}", user["id"].as_str().expect("an id"));
+    let mut known = request(&directory.token, Method::GET, &path, None);
+    known.headers_mut().insert(IF_NONE_MATCH, tag.clone());
+    let unchanged = directory.harness.send(known).await;
+    assert_eq!(unchanged.status, StatusCode::NOT_MODIFIED);
+    assert_eq!(unchanged.headers[ETAG], tag);
     directory
         .patch(
             &user["id"],

@@ -43,6 +43,7 @@ pub use audit::events::{Event, OperatorAction};
 pub use audit::operator_actions::{AuditEntry, AuditFilter};
 pub use claims::leases::ClaimNumber;
 pub use claims::outcomes::{ClaimRound, NextWork, SetAside, Settled, Settlement};
+pub(crate) use engine::disk_space::DiskSpace;
 pub use engine::notify::{Changes, Topic};
 pub use engine::settings_cache::Revision;
 pub use engine::time_slice::WorkStep;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use rustix::fs::{Access, access, statvfs};
 
 use super::{Finding, label};
-use crate::config::{Config, Destination, Outgoing, show_size};
+use crate::config::{Config, Destination, Outgoing, StoreConfig, show_size};
+use crate::store::DiskSpace;
 
 /// Free space below which a warning is given.
 const LITTLE_ROOM: u64 = 1 << 30;
@@ -55,17 +56,26 @@ pub(super) fn database(config: &Config) -> Finding {
             "check with: df",
         ),
         Ok(disk) => {
-            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            let space = DiskSpace {
+                total: disk.f_blocks.saturating_mul(disk.f_frsize),
+                available: disk.f_bavail.saturating_mul(disk.f_frsize),
+            };
+            let free = space.available;
             let detail = format!("{shown} is writable, {} free", round_down(free));
-            room(check, detail, free, config.smtp.max_message_size)
+            let reserve = match config.store {
+                StoreConfig::Sqlite => space.reserve(),
+                StoreConfig::Postgres(_) => 0,
+            };
+            let messages = config.smtp.max_message_size.saturating_mul(2);
+            room(check, detail, free, messages.max(reserve))
         }
     }
 }
 
-/// The free space must hold at least two messages of the maximum size.
-pub(super) fn room(check: &str, detail: String, free: u64, max_message_size: u64) -> Finding {
-    if free < max_message_size.saturating_mul(2) {
-        let remedy = "free some space: mail is refused (4xx) when it is full";
+/// The free space must be at least `least`: two messages of the maximum size, and the reserve that mail must not use.
+pub(super) fn room(check: &str, detail: String, free: u64, least: u64) -> Finding {
+    if free < least {
+        let remedy = "free some space: mail is refused (4xx) before the disk is full";
         Finding::problem(check, detail, remedy)
     } else if free < LITTLE_ROOM {
         Finding::warning(check, detail, "free some space, or shorten [retention]")

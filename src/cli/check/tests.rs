@@ -120,7 +120,7 @@ fn a_disk_that_fills_up_is_reported_before_it_is_full() {
         (49 * MIB, State::Problem, Some("mail is refused")),
         (0, State::Problem, Some("free some space")),
     ] {
-        let finding = resources::room("data_dir", String::new(), free, 25 * MIB);
+        let finding = resources::room("data_dir", String::new(), free, 50 * MIB);
         assert_eq!(finding.state, state, "{free}: {finding:?}");
         let said = finding.remedy.as_deref();
         let fits = match remedy {

@@ -15,7 +15,7 @@ use crate::config::{Http, SmtpConfig, SmtpTls};
 const MIN_HEADER: u64 = 16 * KIB;
 const MAX_HEADER: u64 = 4 * MIB;
 
-/// Maximum of `smtp.max_message_size`. SQLite stores values of up to 1 GB; PostgreSQL does too, but `pg_dump` needs
+/// Maximum of `smtp.max_message_size`. `SQLite` stores values of up to 1 GB; PostgreSQL does too, but `pg_dump` needs
 /// twice the size, and fails above 1 GiB. A message that cannot be stored would be answered 451 for ever.
 const MAX_MESSAGE: u64 = 500 * MIB;
 

@@ -22,7 +22,8 @@ pub(crate) struct DiskSpace {
 }
 
 impl DiskSpace {
-    fn reserve(self) -> u64 {
+    /// The space that is kept from incoming mail.
+    pub(crate) fn reserve(self) -> u64 {
         MAX_RESERVE.min(self.total / PARTS)
     }
 

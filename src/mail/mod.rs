@@ -47,6 +47,7 @@ mod out_of_office;
 mod parameters;
 mod program_names;
 mod rare_charsets;
+mod raw_characters;
 mod recorded_envelope;
 mod report;
 mod sender;

@@ -8,9 +8,7 @@ use super::header::Field;
 use super::lenient_lines::line_end_length;
 use super::lenient_words::{MAX_WORDS, lenient_words};
 use super::mailbox::{AddrSpec, is_atext};
-
-/// Begins an escape sequence of ISO-2022-JP and its relatives.
-pub(super) const ESCAPE: u8 = 0x1b;
+use super::raw_characters::depends_on_charset;
 
 /// The fault of a field for which [`has_other_address`] is true.
 pub(super) fn other_address() -> SenderFault {
@@ -20,7 +18,7 @@ pub(super) fn other_address() -> SenderFault {
 /// True if some programs do not parse this field as the grammar wants, and could find other addresses in it than
 /// these. `value` is the unfolded value.
 pub(super) fn has_other_address(field: &Field, value: &[u8], found: &[AddrSpec]) -> bool {
-    let is_searched = is_read_differently(field.value) || depends_on_charset(value);
+    let is_searched = is_read_differently(field.value) || depends_on_charset(value, found);
     let text = String::from_utf8_lossy(value);
     (is_searched && (names_others(&text, 0, found) || encoded_words_hide_an_at(value)))
         || delimits_others(value, found)
@@ -119,21 +117,6 @@ fn is_within(text: &[u8], at: usize, address: &AddrSpec) -> bool {
         // Some programs accept blanks around the dots of an address (RFC 5322 4.4).
         && !before.trim_ascii_end().ends_with(b".")
         && !after[domain.len()..].trim_ascii_start().starts_with(b".")
-}
-
-/// True if a reader that first decodes raw octets in an East Asian charset may see other quotes and comments: a
-/// backslash or the like follows an octet above ASCII that is not UTF-8, and may be the second octet of a character
-/// of `Shift_JIS` or Big5; or it stands in text of ISO-2022-JP.
-fn depends_on_charset(value: &[u8]) -> bool {
-    let is_delimiter = |byte: &u8| b"\"\\()".contains(byte);
-    let is_second_octet = |pair: &[u8]| !pair[0].is_ascii() && is_delimiter(&pair[1]);
-    let is_in_other_set = |run: &[u8]| {
-        let is_ascii_set = run.starts_with(b"(B") || run.starts_with(b"(J");
-        !is_ascii_set && run.iter().any(is_delimiter)
-    };
-    let mut runs = value.split(|&byte| byte == ESCAPE).skip(1);
-    runs.any(is_in_other_set)
-        || (value.windows(2).any(is_second_octet) && std::str::from_utf8(value).is_err())
 }
 
 /// True if a reader could find more addresses than this number in an unfolded value: it decodes encoded-words first,
@@ -238,6 +221,10 @@ mod tests {
             // A group, for a program that takes its name for an address.
             "\"ann@corp.example\" Group: x@evil.example;",
             "Group (ann@corp.example): x@evil.example;",
+            // Another charset, in which a backslash or the `@` of the address is part of a character.
+            "\"\u{df}\\\", ann@corp.example, (\" <x@evil.example>",
+            "\"ann@corp.example\" <x\u{df}@evil.example>",
+            "x\u{df}@evil.example (ann@corp.example)",
             // More than the sender's own address.
             "\"<x@evil.example> <ann@corp.example>\" <x@evil.example>",
             "\"<annx@evil.example>\" <x@evil.example>",
@@ -264,6 +251,8 @@ mod tests {
             "x@partner.example (Ann <x@partner.example>)",
             "=?utf-8?q?Lee=2C_J=C3=B6rg_=3Cx=40part?= =?utf-8?q?ner.example=3E?=\r\n <x@partner.example>",
             "\"\u{41C}\u{438}\u{445}\u{430}\u{438}\u{43B} x@partner.example\" <x@partner.example>",
+            "\"x\u{df}@partner.example\" <x\u{df}@partner.example>",
+            "\"J\u{f6}rg ann@corp.example\" <x@partner.example>",
             // Delimiters without an address.
             "\"Ann <IT>\" <x@partner.example>",
             "\"<style>@import</style>\" <x@partner.example>",
@@ -289,6 +278,7 @@ mod tests {
             assert!(!hides_another(value.as_bytes()), "{value:?}");
         }
         assert!(!hides_another(b"\"M\xfcller \x85\" <x@partner.example>"));
+        assert!(!hides_another(b"\"\x83@\x83C\" <x@partner.example>"));
     }
 
     #[test]
@@ -368,23 +358,6 @@ mod tests {
         for (words, expected) in [(1000, false), (1001, true)] {
             let value = format!("{}<a@corp.example>", "=?cp932?q?a?= ".repeat(words));
             assert_eq!(may_hold_others(value.as_bytes(), 1), expected, "{words}");
-        }
-    }
-
-    #[test]
-    fn raw_octets_may_hide_the_end_of_a_quoted_string() {
-        for (value, expected) in [
-            (
-                &b"\"\x95\\\" <ceo@corp.example> (\" <x@evil.example>"[..],
-                true,
-            ),
-            (b"\"\x1b$B%\" <a@b.example> (\x1b(B\" <e@x.example>))", true),
-            (b"\"\x1b$B@6?e\x1b(B\" <a@b.example>", false),
-            (b"\"M\xfcller\" <a@b.example>", false),
-            (b"\"Ann \\\"IT\\\"\" <a@b.example>", false),
-            ("\"Ren\u{e9}\" <a@b.example>".as_bytes(), false),
-        ] {
-            assert_eq!(depends_on_charset(value), expected, "{value:?}");
         }
     }
 }

@@ -8,6 +8,7 @@ use super::lenient_from::only_mailbox;
 use super::lookalike::lookalike;
 use super::mailbox::{AddrSpec, mailboxes};
 use super::other_addresses::{has_other_address, other_address};
+use super::raw_characters::may_contain_at;
 use super::tokens::not_an_address;
 use super::{Sender, SenderFault};
 use crate::domain::{AddressError, Domain, DomainError, EmailAddress};
@@ -59,7 +60,7 @@ fn parse(field: &Field) -> Sender {
             },
             Err(fault) => match only_mailbox(&value) {
                 Some(address) => return usable(&address, true),
-                None => fault,
+                None => name_cause(fault, &value),
             },
         }
     } else {
@@ -68,6 +69,16 @@ fn parse(field: &Field) -> Sender {
         )
     };
     Sender::unusable(fault)
+}
+
+/// The fault of a field that does not parse, or the cause of it.
+fn name_cause(fault: SenderFault, value: &[u8]) -> SenderFault {
+    if matches!(fault, SenderFault::NotAnAddress(_)) && may_contain_at(value) {
+        return SenderFault::Ambiguous(
+            "an @ in it may be part of a raw Japanese or Chinese character".to_owned(),
+        );
+    }
+    fault
 }
 
 /// Checks that an account can have this address. An unusable address is still returned as written if no reader
@@ -154,6 +165,10 @@ mod tests {
                 "From: \x1b$B;3ED\x1b(B\r\n <a@corp.example>\r\n",
                 "a@corp.example",
             ),
+            (
+                "From: \"J\u{f6}rg\" <j\u{f6}@corp.example>\r\n",
+                "j\u{f6}@corp.example",
+            ),
         ] {
             let sender = read(raw);
             let found = sender.address().map(ToString::to_string);
@@ -181,7 +196,7 @@ mod tests {
         type Check = fn(&SenderFault) -> bool;
         let ambiguous: Check = |fault| matches!(fault, SenderFault::Ambiguous(_));
         let not_an_address: Check = |fault| matches!(fault, SenderFault::NotAnAddress(_));
-        let cases: [(&str, Check, Option<&str>); 40] = [
+        let cases: [(&str, Check, Option<&str>); 42] = [
             (
                 "Sender: a@b.example\r\n",
                 |f| *f == SenderFault::Missing,
@@ -290,6 +305,12 @@ mod tests {
             ),
             (
                 "From: \"\x1b$B%\" <a@b.example> (\x1b(B\" <e@x.example>))\r\n",
+                ambiguous,
+                None,
+            ),
+            ("From: \x1b$B@6?e\x1b(B <a@b.example>\r\n", ambiguous, None),
+            (
+                "From: \"e@x.example\" <x\u{df}@b.example>\r\n",
                 ambiguous,
                 None,
             ),

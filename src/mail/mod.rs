@@ -33,6 +33,7 @@ mod iso2022;
 mod languages;
 mod lenient_from;
 mod lenient_lines;
+mod lenient_structure;
 mod lenient_words;
 mod list_author;
 mod lookalike;

@@ -2,10 +2,12 @@
 //!
 //! Takes the value of the field and the addresses that our parsers find in it.
 
+use memchr::memmem;
+
 use super::SenderFault;
 use super::decoded_first::decode_first;
 use super::header::Field;
-use super::lenient_lines::line_end_length;
+use super::lenient_structure::{is_read_differently, with_nesting};
 use super::lenient_words::{MAX_WORDS, lenient_words};
 use super::mailbox::{AddrSpec, is_atext};
 use super::raw_characters::depends_on_charset;
@@ -18,39 +20,17 @@ pub(super) fn other_address() -> SenderFault {
 /// True if some programs do not parse this field as the grammar wants, and could find other addresses in it than
 /// these. `value` is the unfolded value.
 pub(super) fn has_other_address(field: &Field, value: &[u8], found: &[AddrSpec]) -> bool {
-    let is_searched = is_read_differently(field.value) || depends_on_charset(value, found);
+    // By a comment or blanks, which programs without these would take for a part of it.
+    let is_split = |address: &AddrSpec| {
+        let written = address.addr_spec();
+        memmem::find(value, written.as_bytes()).is_none()
+    };
+    let is_searched = is_read_differently(field.value)
+        || depends_on_charset(value, found)
+        || found.iter().any(is_split);
     let text = String::from_utf8_lossy(value);
     (is_searched && (names_others(&text, 0, found) || encoded_words_hide_an_at(value)))
         || delimits_others(value, found)
-}
-
-/// True if the value has a square bracket or a group's colon outside of quotes, a fold in a quoted string or comment,
-/// or another line end anywhere: some programs then search it for an address, or read only a part of it.
-fn is_read_differently(value: &[u8]) -> bool {
-    with_nesting(value).any(|(at, byte, is_nested)| match byte {
-        b'\r' => false,
-        b'\n' => is_nested,
-        b'[' | b']' | b':' => !is_nested,
-        _ => line_end_length(&value[..=at]) > 0,
-    })
-}
-
-/// The octets with their positions; true for those in a quoted string or comment.
-fn with_nesting(value: &[u8]) -> impl Iterator<Item = (usize, u8, bool)> {
-    let (mut is_quoted, mut depth, mut after_backslash) = (false, 0_usize, false);
-    value.iter().enumerate().map(move |(at, &byte)| {
-        let is_nested = is_quoted || depth > 0;
-        let is_escaped = std::mem::take(&mut after_backslash);
-        match byte {
-            _ if is_escaped => {}
-            b'\\' if is_nested => after_backslash = true,
-            b'"' if depth == 0 => is_quoted = !is_quoted,
-            b'(' if !is_quoted => depth += 1,
-            b')' if !is_quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        (at, byte, is_nested)
-    })
 }
 
 /// True if some programs could take a part of a name or comment for an address: those that search for angle brackets
@@ -218,6 +198,14 @@ mod tests {
             "\"ann@corp.example\u{85}\" <x@evil.example>",
             "\"ann@corp.example\" A\u{2028}B <x@evil.example>",
             "x@evil.example (ann@corp.example \u{2029})",
+            // Comments within the address, for a program that knows none.
+            "x(ann@corp.example)@evil.example",
+            "x@(ann@corp.example)evil.example",
+            "<(ann@corp.example)x@evil.example>",
+            "Ann <x@evil.example(ann@corp.example)>",
+            // A line of blanks, for a program that ends the header there.
+            "\"ann@corp.example\"\r\n \r\n <x@evil.example>",
+            "\"ann@corp.example\"\n\t\n <x@evil.example>",
             // A group, for a program that takes its name for an address.
             "\"ann@corp.example\" Group: x@evil.example;",
             "Group (ann@corp.example): x@evil.example;",
@@ -253,6 +241,9 @@ mod tests {
             "\"\u{41C}\u{438}\u{445}\u{430}\u{438}\u{43B} x@partner.example\" <x@partner.example>",
             "\"x\u{df}@partner.example\" <x\u{df}@partner.example>",
             "\"J\u{f6}rg ann@corp.example\" <x@partner.example>",
+            "(c) x(c)@(c)partner.example(c)",
+            "<x@partner.example(IT)>",
+            "\"ann@corp.example\"\r\n <x@partner.example>",
             // Delimiters without an address.
             "\"Ann <IT>\" <x@partner.example>",
             "\"<style>@import</style>\" <x@partner.example>",
@@ -279,6 +270,20 @@ mod tests {
         }
         assert!(!hides_another(b"\"M\xfcller \x85\" <x@partner.example>"));
         assert!(!hides_another(b"\"\x83@\x83C\" <x@partner.example>"));
+    }
+
+    #[test]
+    fn a_long_field_with_another_address_is_ambiguous() {
+        for (length, name, expected) in [
+            (900, "ann@corp.example", false),
+            (1000, "ann@corp.example", true),
+            (1000, "Ann", false),
+            (1000, "x@evil.example", false),
+        ] {
+            let long = "a".repeat(length);
+            let value = format!("\"{long} {name}\" <x@evil.example>");
+            assert_eq!(hides_another(value.as_bytes()), expected, "{length} {name}");
+        }
     }
 
     #[test]
